@@ -1,0 +1,83 @@
+# Two commands do everything on a fresh machine: `make run` and `make test`. Each sets up .venv first if need be.
+#
+#   make test PYTHON=python3.13    another Python (3.11 or newer)
+#   make test ARGS="-k softmax"    more arguments for pytest, the harness or the benchmarks
+#   make test WORKERS=0            in this process, for a debugger
+
+PYTHON  ?= python3
+WORKERS ?= auto
+ARGS    ?=
+
+BIN       := .venv/bin
+INSTALL   := $(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check --constraint constraints.txt
+READY     := .venv/ready
+PEERS     := .venv/ready-with-peers
+# A processor with many cores gains little from as many workers, since each of them compiles with JAX for itself.
+PYTEST    := $(BIN)/python -m pytest -ra -n $(WORKERS) --maxprocesses 4
+
+# .venv is good for one Python and one folder: a copied or moved tree, or another PYTHON, makes it anew.
+MADE_FOR := $(PYTHON) in $(CURDIR)
+ifneq ($(shell test -x $(BIN)/python && cat $(READY) 2>/dev/null),$(MADE_FOR))
+.PHONY: $(READY)
+endif
+
+.PHONY: help run test test-deep lint format bench lock clean
+
+help:  ## list the targets (the default)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' Makefile
+
+run: $(READY)  ## the main job: cross-check, gate, train, evaluate, report
+	@$(BIN)/harness run $(ARGS)
+
+test: $(READY)  ## the tests, in parallel
+	@$(PYTEST) $(ARGS)
+
+test-deep: $(READY)  ## the tests with many more random networks
+	@HARNESS_PROFILE=deep $(PYTEST) $(ARGS)
+
+lint: $(READY)  ## ruff and pyright
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	@# Without the ignore, every release of pyright after the pinned one is announced on each run.
+	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright --pythonpath $(BIN)/python
+
+format: $(READY)  ## mend what ruff can mend
+	$(BIN)/ruff check --fix-only
+	$(BIN)/ruff format
+
+bench: $(PEERS)  ## speed and detection beside other gradient checkers (installs PyTorch)
+	@$(BIN)/python -m tests.benchmarks $(ARGS)
+
+# The stamp is written last and the folder is cleared first, so whatever an interrupted set-up left is made good.
+$(READY): pyproject.toml constraints.txt
+	@command -v "$(PYTHON)" >/dev/null || { echo "There is no $(PYTHON) here: name a Python of 3.11 or newer, for example \
+	make test PYTHON=python3.13." >&2; exit 2; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "$(PYTHON) is Python %d.%d, and the \
+	harness needs 3.11 or newer: name one, for example make test PYTHON=python3.13." % sys.version_info[:2])'
+	@echo "Setting up .venv with $(PYTHON) (once, about a minute)" >&2
+	@"$(PYTHON)" -m venv --clear .venv
+	@$(INSTALL) hatchling editables
+	@$(INSTALL) --no-build-isolation --editable '.[dev]'
+	@echo '$(MADE_FOR)' > $@
+
+$(PEERS): $(READY)
+	@echo "Adding the peers to .venv (once, some minutes)" >&2
+	@$(INSTALL) --no-build-isolation --editable '.[peers]'
+	@touch $@
+
+# One file for every supported Python, whatever this one is. torch and what it alone brings stay out of it: which build
+# is right (CPU, CUDA) is a matter of the machine.
+lock:  ## renew constraints.txt from the ranges in pyproject.toml
+	@"$(PYTHON)" -m venv --clear build/lock
+	@build/lock/bin/python -m pip install --quiet --disable-pip-version-check uv
+	@echo 'torch; python_version < "3"' > build/lock/without-torch
+	@echo '# Exact versions of every package but torch, for Python 3.11 and newer. Made by: make lock' > build/lock/header
+	@build/lock/bin/uv pip compile pyproject.toml --quiet --upgrade --all-extras --universal --python-version 3.11 \
+	    --fork-strategy fewest --overrides build/lock/without-torch --no-header --no-annotate \
+	    --output-file build/lock/constraints
+	@cat build/lock/header build/lock/constraints > constraints.txt
+	@rm -r build/lock
+
+clean:  ## remove .venv and all that was made
+	rm -rf .venv build dist .hypothesis .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
