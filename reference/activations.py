@@ -1,0 +1,266 @@
+"""Activations: the one place to add one.
+
+A record states the formula over an array namespace and, separately, the slope claimed by hand; the harness exists to
+find out whether the two belong together. Conventions that every record keeps:
+
+- `value(xp, z)` is stable for every finite z and hands NaN on (so ``where(z <= 0, 0, z)``, never ``where(z > 0, z, 0)``);
+- the branch that `value` takes at a kink fixes the slope that automatic differentiation reports there, and `slope`
+  claims the same one;
+- both are elementwise, keep the shape, and leave their arguments as they were.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from reference.namespaces import NUMPY
+
+
+@dataclass(frozen=True, eq=False)
+class Activation:
+    """An elementwise nonlinearity a = value(xp, z) with its derivative da/dz as claimed by hand.
+
+    Parameters
+    ----------
+    name : str
+        What reports and the registry call it.
+    value : callable
+        ``value(xp, z)``: the formula over the array namespace `xp` (NumPy, JAX, complex numbers, balls, ...).
+    slope : callable
+        ``slope(z, a)``: the derivative in NumPy, given the pre-activation and a = value(z).
+    kinks : tuple of float
+        The z at which the slope jumps.
+    source : str
+        Where formula and slope can be read.
+    """
+
+    name: str
+    value: Callable[[Any, Any], Any]
+    slope: Callable[[Any, Any], Any]
+    kinks: tuple[float, ...] = ()
+    source: str = ""
+
+    def __init__(
+        self,
+        name: str,
+        value: Callable[[Any, Any], Any],
+        slope: Callable[[Any, Any], Any],
+        *,
+        kinks: tuple[float, ...] = (),
+        source: str = "",
+    ):
+        if not isinstance(name, str) or not name:
+            raise ValueError(f"an activation's name must be a non-empty string, not {name!r}")
+        for what, function in (("value", value), ("slope", slope)):
+            if not callable(function):
+                raise TypeError(f"activation {name!r}: {what} must be callable, not {type(function).__name__}")
+        kinks = tuple(float(kink) for kink in kinks)
+        if not all(math.isfinite(kink) for kink in kinks):
+            raise ValueError(f"activation {name!r}: kinks must be finite numbers, not {kinks}")
+        for field, content in zip(("name", "value", "slope", "kinks", "source"), (name, value, slope, kinks, source)):
+            object.__setattr__(self, field, content)
+
+    def __call__(self, z: Any) -> Any:
+        """a = value(z) in NumPy."""
+        return self.value(NUMPY, z)
+
+    def __repr__(self) -> str:
+        return f"Activation({self.name!r})"
+
+
+ACTIVATIONS: dict[str, Activation] = {}
+
+
+def register(activation: Activation) -> Activation:
+    """Add an activation to `ACTIVATIONS`, so that its name can be used wherever an activation is asked for.
+
+    Raises
+    ------
+    ValueError
+        When another activation already has the name.
+    """
+    if not isinstance(activation, Activation):
+        raise TypeError(f"register takes an Activation, not {type(activation).__name__}")
+    if ACTIVATIONS.get(activation.name, activation) is not activation:
+        raise ValueError(f"an activation named {activation.name!r} is registered already; choose another name")
+    ACTIVATIONS[activation.name] = activation
+    return activation
+
+
+def get_activation(activation: "str | Activation") -> Activation:
+    """The record itself, or the registered one of that name."""
+    if isinstance(activation, Activation):
+        return activation
+    if isinstance(activation, str) and activation in ACTIVATIONS:
+        return ACTIVATIONS[activation]
+    raise ValueError(f"unknown activation {activation!r}; registered are {', '.join(ACTIVATIONS)}")
+
+
+def _sigmoid(xp, z):
+    # 1/(1 + exp(-z)) overflows at z = -710; tanh does not, and NumPy and XLA both vectorize it
+    return 0.5 + 0.5 * xp.tanh(0.5 * z)
+
+
+def _softplus(xp, z):
+    return xp.logaddexp(z, 0.0)
+
+
+register(
+    Activation(
+        "identity",
+        value=lambda xp, z: z,
+        slope=lambda z, a: np.ones_like(z),
+        source="the linear unit",
+    )
+)
+
+register(
+    Activation(
+        "sigmoid",
+        value=_sigmoid,
+        slope=lambda z, a: a * (1.0 - a),
+        source="Ng, Machine Learning, exercise 4: sigmoidGradient",
+    )
+)
+
+register(
+    Activation(
+        "tanh",
+        value=lambda xp, z: xp.tanh(z),
+        slope=lambda z, a: 1.0 - a * a,
+        source="LeCun et al., Efficient BackProp, 1998",
+    )
+)
+
+register(
+    Activation(
+        "relu",
+        value=lambda xp, z: xp.where(z <= 0.0, 0.0, z),
+        slope=lambda z, a: np.where(z <= 0.0, 0.0, 1.0),  # 0 at the kink, as jax.nn.relu
+        kinks=(0.0,),
+        source="Nair and Hinton, ICML 2010",
+    )
+)
+
+
+def leaky_relu(alpha: float = 0.01, name: str = "leaky_relu") -> Activation:
+    """f(z) = z for z >= 0, αz below; slope 1 at the kink, as jax.nn.leaky_relu. PReLU is the same with α learned."""
+    return Activation(
+        name,
+        value=lambda xp, z: xp.where(z >= 0.0, z, alpha * z),
+        slope=lambda z, a: np.where(z >= 0.0, 1.0, alpha),
+        kinks=() if alpha == 1.0 else (0.0,),
+        source="Maas, Hannun and Ng, ICML 2013",
+    )
+
+
+def elu(alpha: float = 1.0, name: str = "elu") -> Activation:
+    """f(z) = z for z > 0, α(exp(z) - 1) otherwise; the slope is continuous only for α = 1."""
+    return Activation(
+        name,
+        # the inner where keeps exp from overflowing on the side that the outer one drops
+        value=lambda xp, z: xp.where(z > 0.0, z, alpha * xp.expm1(xp.where(z > 0.0, 0.0, z))),
+        slope=lambda z, a: np.where(z > 0.0, 1.0, a + alpha),
+        kinks=() if alpha == 1.0 else (0.0,),
+        source="Clevert, Unterthiner and Hochreiter, ICLR 2016",
+    )
+
+
+register(leaky_relu())
+register(elu())
+
+_SELU_ALPHA, _SELU_SCALE = 1.6732632423543772, 1.0507009873554805
+
+register(
+    Activation(
+        "selu",
+        value=lambda xp, z: _SELU_SCALE * xp.where(z > 0.0, z, _SELU_ALPHA * xp.expm1(xp.where(z > 0.0, 0.0, z))),
+        slope=lambda z, a: np.where(z > 0.0, _SELU_SCALE, a + _SELU_SCALE * _SELU_ALPHA),  # the left slope at the kink
+        kinks=(0.0,),
+        source="Klambauer et al., NeurIPS 2017",
+    )
+)
+
+register(
+    Activation(
+        "softplus",
+        value=_softplus,
+        slope=lambda z, a: _sigmoid(np, z),
+        source="Dugas et al., NIPS 2000",
+    )
+)
+
+
+def _silu_slope(z, a):
+    sigma = _sigmoid(np, z)
+    return sigma + a * (1.0 - sigma)
+
+
+register(
+    Activation(
+        "silu",
+        value=lambda xp, z: z * _sigmoid(xp, z),
+        slope=_silu_slope,
+        source="Elfwing, Uchibe and Doya, 2017; swish with β = 1",
+    )
+)
+
+
+def _gelu_slope(z, a):
+    return 0.5 * (1.0 + NUMPY.erf(z * math.sqrt(0.5))) + z * np.exp(-0.5 * z * z) / math.sqrt(2.0 * math.pi)
+
+
+register(
+    Activation(
+        "gelu",
+        value=lambda xp, z: 0.5 * z * (1.0 + xp.erf(z * math.sqrt(0.5))),
+        slope=_gelu_slope,
+        source="Hendrycks and Gimpel, 2016; the erf form",
+    )
+)
+
+
+def _mish_slope(z, a):
+    t = np.tanh(_softplus(np, z))
+    return t + z * (1.0 - t * t) * _sigmoid(np, z)
+
+
+register(
+    Activation(
+        "mish",
+        value=lambda xp, z: z * xp.tanh(_softplus(xp, z)),
+        slope=_mish_slope,
+        source="Misra, BMVC 2020",
+    )
+)
+
+register(
+    Activation(
+        "softsign",
+        value=lambda xp, z: z / (1.0 + xp.abs(z)),
+        slope=lambda z, a: 1.0 / np.square(1.0 + np.abs(z)),
+        source="Bergstra et al., 2009",
+    )
+)
+
+register(
+    Activation(
+        "hard_tanh",
+        value=lambda xp, z: xp.where(z > 1.0, 1.0, xp.where(z < -1.0, -1.0, z)),
+        slope=lambda z, a: np.where(np.abs(z) <= 1.0, 1.0, 0.0),  # 1 at both kinks, as jax.nn.hard_tanh
+        kinks=(-1.0, 1.0),
+        source="Collobert, 2004",
+    )
+)
+
+register(
+    Activation(
+        "sin",
+        value=lambda xp, z: xp.sin(z),
+        slope=lambda z, a: np.cos(z),
+        source="Sitzmann et al., NeurIPS 2020",
+    )
+)

@@ -1,0 +1,191 @@
+"""Gradients by differences: no derivative of an activation takes part.
+
+Each comes with an estimate of its own error:
+
+- `per_pre_activation`: the whole gradient of a network's cost. Changing the pre-activation z_l[:, i] of all examples at
+  once gives ∂loss/∂z_l[:, i] for each of them, and ∂J/∂W_l = δᵀA/m follows, since z is affine in W. One unit costs what
+  thousands of weights would.
+- `along`: the derivative of the cost along a direction in θ, end to end; it does not assume that z is affine in W.
+- `per_weight`: plain differences of the cost (`reference.black_box`), where a formula allows nothing better.
+
+The first two carry increments through the formulas (`reference.increments`) instead of subtracting costs, so that their
+steps can be tiny. Steps ±h and ±2h give the central differences D(h), D(2h) and the second differences S(h), S(2h); on
+a smooth function D(2h) = D(h) and S(2h) = 2 S(h) up to O(h²), and a kink that nobody declared breaks at least one of the
+two: |D(2h) - D(h)| + |S(2h) - 2 S(h)| is the error. Where a unit crosses a declared kink, the error is infinite.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from reference import black_box
+from reference.activations import Activation
+from reference.companion import NoRule
+from reference.increments import Increment
+from reference.measured import Measured, NotApplicable
+from reference.namespaces import NUMPY
+from reference.network import Network
+from reference.problem import Problem
+
+STEP = 2.0**-30
+"""h for increments, which do not cancel: truncation is h² times a third derivative, and 2h the reach across kinks."""
+
+STENCIL = STEP * np.array([1.0, -1.0, 2.0, -2.0])
+
+ROUNDINGS = 4.0
+"""A central difference of increments evaluates the formulas at two points, and in twice as many operations."""
+
+ELEMENTS_AT_ONCE = 2**18  # 2 MiB of increments: they stay in the cache
+
+
+def _from_stencil(changes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The derivative and its error from changes at +h, -h, +2h, -2h along the first axis."""
+    up, down, up2, down2 = changes
+    D, D2 = (up - down) / (2.0 * STEP), (up2 - down2) / (4.0 * STEP)
+    S, S2 = (up + down) / STEP, (up2 + down2) / (2.0 * STEP)
+    return D, np.abs(D2 - D) + np.abs(S2 - 2.0 * S)
+
+
+def _crosses(f: Activation, z: np.ndarray, change: np.ndarray) -> np.ndarray:
+    """Whether a unit of the last axis leaves its side of a kink; one that sits on a kink leaves it at once."""
+    crossed = np.zeros(np.broadcast_shapes(z.shape, change.shape)[:-1], dtype=bool)
+    for kink in f.kinks:
+        before, after = np.sign(z - kink), np.sign(z + change - kink)
+        crossed |= ((before != after) | (before == 0.0) & (change != 0.0)).any(axis=-1)
+    return crossed
+
+
+def _through(f: Activation, z: np.ndarray, change: np.ndarray) -> np.ndarray:
+    """The change of f(z)."""
+    a = f.value(NUMPY, Increment(z, change))
+    return np.broadcast_to(a.change if isinstance(a, Increment) else 0.0, np.broadcast_shapes(z.shape, change.shape))
+
+
+def _loss_changes(
+    network: Network, layer: int, weights: list, Zs: list, Y: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """How each example's loss changes when one unit's pre-activation changes by the stencil's steps: (4, units, m).
+
+    And whether any unit, this one or one behind it, crosses a kink on the way: (units, m).
+    """
+    steps = STENCIL[:, np.newaxis, np.newaxis]
+    if layer == len(Zs) - 1:
+        change = steps[..., np.newaxis] * np.eye(len(weights[layer]))[:, np.newaxis, :]
+        crossed = np.zeros(len(STENCIL), dtype=bool)[:, np.newaxis, np.newaxis]
+    else:
+        f, Z = network.hidden[layer], Zs[layer]
+        own = _through(f, Z, steps).transpose(0, 2, 1)[..., np.newaxis]
+        change = own * weights[layer + 1].T[:, np.newaxis, :]
+        crossed = _crosses(f, Z.T[..., np.newaxis], steps[..., np.newaxis])
+    for below in range(layer + 1, len(Zs) - 1):
+        f = network.hidden[below]
+        crossed = crossed | _crosses(f, Zs[below], change)
+        change = _through(f, Zs[below], change) @ weights[below + 1].T
+    loss = network.output.loss(NUMPY, Increment(Zs[-1], change), Y)
+    return loss.change, crossed.any(axis=0)
+
+
+def _rows_at_once(network: Network) -> int:
+    widest = max(n * following for n, following in zip(network.sizes[1:], [*network.sizes[2:], network.sizes[-1]]))
+    return max(1, ELEMENTS_AT_ONCE // (len(STENCIL) * widest))
+
+
+def per_pre_activation(problem: Problem, theta: np.ndarray) -> Measured:
+    """J(θ) and dJ/dθ of shape (n,) by central differences of each unit's pre-activation.
+
+    Raises
+    ------
+    NoRule
+        When an activation calls a function that increments cannot be carried through.
+    """
+    network, m = problem.network, problem.m
+    thetas = network.unpack(theta)
+    weights = [Theta[:, 1:] for Theta in thetas]
+    sums = [np.zeros((2, *Theta.shape)) for Theta in thetas]  # Σ δ [1, a], and the same for the error
+    losses = 0.0
+    with np.errstate(all="ignore"):
+        for start in range(0, m, _rows_at_once(network)):
+            rows = slice(start, start + _rows_at_once(network))
+            As, Zs, Y = [problem.X[rows]], [], problem.Y[rows]
+            for Theta, f in zip(thetas, (*network.hidden, None)):
+                Zs.append(As[-1] @ Theta[:, 1:].T + Theta[:, 0])
+                if f:
+                    As.append(f(Zs[-1]))
+            losses += network.output.loss(NUMPY, Zs[-1], Y).sum()
+            for layer, A in enumerate(As):
+                changes, crossed = _loss_changes(network, layer, weights, Zs, Y)
+                delta, error = _from_stencil(changes)
+                error = np.where(crossed, np.inf, error)
+                sums[layer][0] += delta @ np.column_stack([np.ones(len(A)), A])
+                sums[layer][1] += error @ np.abs(np.column_stack([np.ones(len(A)), A]))
+    penalty = [np.column_stack([np.zeros(len(W)), problem.l2 * W]) for W in weights]  # a square's central difference
+    gradient = network.pack([(total[0] + own) / m for total, own in zip(sums, penalty)])
+    cost = losses / m + problem.l2 / (2 * m) * network.squared_weights(NUMPY, theta)
+    return Measured(float(cost), gradient, network.pack([total[1] / m for total in sums]), ROUNDINGS)
+
+
+def per_weight(problem: Problem, theta: np.ndarray) -> Measured:
+    """J(θ) and dJ/dθ by plain differences, one parameter at a time: for formulas that increments cannot pass."""
+    network, m = problem.network, problem.m
+
+    def terms(theta):
+        return problem.losses(NUMPY, theta) / m + problem.l2 / (2 * m * m) * network.squared_weights(NUMPY, theta)
+
+    with np.errstate(all="ignore"):
+        gradient, error = black_box.gradient(terms, theta)
+        return Measured(float(problem.cost(NUMPY, theta)), gradient, error, ROUNDINGS)
+
+
+AFFORDABLE = 10**8  # parameters times entries of X, for `per_weight`: some seconds
+
+
+def gradient(problem: Problem, theta: np.ndarray) -> Measured:
+    """J(θ) and dJ/dθ by the sharpest difference that the problem's activations allow.
+
+    Raises
+    ------
+    NotApplicable
+        When only plain differences are possible, and the network is too large for them.
+    """
+    try:
+        return per_pre_activation(problem, theta)
+    except NoRule as reason:
+        if problem.network.size * problem.X.size > AFFORDABLE:
+            raise NotApplicable(f"{reason}, and the network is too large for plain differences") from None
+        return per_weight(problem, theta)
+
+
+def along(problem: Problem, theta: np.ndarray, directions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The derivatives of the cost along directions in θ, of shape (d, n), end to end: (d,), and their errors."""
+    with np.errstate(all="ignore"):
+        try:
+            return _carried_along(problem, theta, directions)
+        except NoRule:
+            return _stepped_along(problem, theta, directions)
+
+
+def _carried_along(problem: Problem, theta: np.ndarray, directions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    network, m = problem.network, problem.m
+    steps = (STENCIL[:, np.newaxis, np.newaxis] * directions).reshape(-1, network.size)
+    moves = zip(*(network.unpack(step) for step in steps))  # per layer, one matrix for each step
+    A: Any = problem.X
+    crossed = np.zeros(len(steps), dtype=bool)
+    squares = 0.0
+    for layer, (Theta, move) in enumerate(zip(network.unpack(theta), moves)):
+        P = Increment(Theta.T, np.stack(move).transpose(0, 2, 1))
+        squares = squares + np.square(P[..., 1:, :]).change.sum(axis=(1, 2))
+        Z = A @ P[..., 1:, :] + P[..., :1, :]
+        if layer < len(network.hidden):
+            f = network.hidden[layer]
+            crossed |= _crosses(f, Z.value, Z.change).any(axis=-1)
+            A = f.value(NUMPY, Z)
+    changes = network.output.loss(NUMPY, Z, problem.Y).change.sum(axis=-1) / m + problem.l2 / (2 * m) * squares
+    derivative, error = _from_stencil(changes.reshape(len(STENCIL), -1))
+    return derivative, np.where(crossed.reshape(len(STENCIL), -1).any(axis=0), np.inf, error)
+
+
+def _stepped_along(problem: Problem, theta: np.ndarray, directions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def along_all(ts: np.ndarray) -> Any:
+        return problem.cost(NUMPY, theta + ts @ directions)
+
+    return black_box.gradient(along_all, np.zeros(len(directions)))

@@ -1,0 +1,188 @@
+"""Finite increments without cancellation.
+
+A difference quotient loses digits because f(x + d) - f(x) is formed by subtracting two nearly equal numbers. Here the
+increment is never formed that way: every operation hands on how much its result changes, as
+
+    exp:     exp(x)·expm1(dx)            product: x·dy + dx·y + dx·dy
+    tanh:    t(1 - a²)/(1 + a·t), t = tanh dx        log1p:   log1p(dx/(1 + x))
+
+so an increment carries the relative accuracy of its own arithmetic, however small d is. No derivative occurs: these are
+exact identities for finite d. Steps can be so small that truncation does not matter and kinks are rarely crossed.
+
+Source: the idea is computational divided differencing, Reps and Rall, Higher-Order and Symbolic Computation 16, 2003.
+"""
+
+from typing import Any, Self
+
+import numpy as np
+from scipy.special import erf
+
+from reference.companion import Companion
+
+
+class Increment(Companion):
+    """x and its increment dx: stands for x before and x + dx after."""
+
+    @classmethod
+    def lift(cls, constant: Any) -> Self:
+        return cls(constant, 0.0)
+
+    @property
+    def change(self) -> Any:
+        return self.companion
+
+    @property
+    def after(self) -> Any:
+        return self.value + self.companion
+
+    def sum(self, axis: int | None = None) -> "Increment":
+        shape = np.broadcast_shapes(np.shape(self.value), np.shape(self.change))
+        change = np.broadcast_to(self.change, shape)
+        return Increment(np.sum(self.value, axis=axis), np.sum(change, axis=axis))
+
+
+def _is_constant(x):
+    return np.ndim(x.change) == 0 and x.change == 0.0
+
+
+def _multiply(x, y):
+    value = x.value * y.value
+    if _is_constant(x):
+        return Increment(value, x.value * y.change)
+    if _is_constant(y):
+        return Increment(value, x.change * y.value)
+    return Increment(value, x.value * y.change + x.change * y.after)
+
+
+def _divide(x, y):
+    quotient = x.value / y.value
+    return Increment(quotient, (x.change - quotient * y.change) / y.after)
+
+
+def _matmul(x, y):
+    value = x.value @ y.value
+    if _is_constant(x):
+        return Increment(value, x.value @ y.change)
+    if _is_constant(y):
+        return Increment(value, x.change @ y.value)
+    return Increment(value, x.value @ y.change + x.change @ y.after)
+
+
+def _exp(x):
+    e = np.exp(x.value)
+    return Increment(e, e * np.expm1(x.change))
+
+
+def _expm1(x):
+    return Increment(np.expm1(x.value), np.exp(x.value) * np.expm1(x.change))
+
+
+def _tanh(x):
+    a, t = np.tanh(x.value), np.tanh(x.change)
+    one_minus_square = 1.0 / np.square(np.cosh(x.value))  # 1 - a² would cancel where tanh saturates
+    return Increment(a, t * one_minus_square / (1.0 + a * t))
+
+
+def _logaddexp(x, y):
+    total = np.logaddexp(x.value, y.value)
+    share_x, share_y = np.exp(x.value - total), np.exp(y.value - total)
+    return Increment(total, np.log1p(share_x * np.expm1(x.change) + share_y * np.expm1(y.change)))
+
+
+def _sin(x):
+    half = 0.5 * x.change
+    return Increment(np.sin(x.value), 2.0 * np.cos(x.value + half) * np.sin(half))
+
+
+def _cos(x):
+    half = 0.5 * x.change
+    return Increment(np.cos(x.value), -2.0 * np.sin(x.value + half) * np.sin(half))
+
+
+# 8-point Gauss-Legendre on [0, 1]: exact to rounding for the increments of at most 1/8 that are used here
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(8)
+_NODES, _WEIGHTS = 0.5 * (_NODES + 1.0), 0.5 * _WEIGHTS
+
+
+def _erf(x):
+    bell = sum(w * np.exp(-np.square(x.value + t * x.change)) for t, w in zip(_NODES, _WEIGHTS))
+    return Increment(erf(x.value), 2.0 / np.sqrt(np.pi) * bell * x.change)
+
+
+def _square(x):
+    return Increment(np.square(x.value), x.change * (2.0 * x.value + x.change))
+
+
+def _sqrt(x):
+    root = np.sqrt(x.value)
+    return Increment(root, x.change / (np.sqrt(x.after) + root))
+
+
+def _log(x):
+    return Increment(np.log(x.value), np.log1p(x.change / x.value))
+
+
+def _log1p(x):
+    return Increment(np.log1p(x.value), np.log1p(x.change / (1.0 + x.value)))
+
+
+def _arctan(x):
+    return Increment(np.arctan(x.value), np.arctan(x.change / (1.0 + x.value * x.after)))
+
+
+def _power(x, y):
+    if np.ndim(y.value) == 0 and y.value == np.round(y.value) and 1 <= y.value <= 8:
+        product = x
+        for _ in range(int(y.value) - 1):
+            product = product * x
+        return product
+    return np.exp(y * np.log(x))
+
+
+def _comparison(ufunc):
+    def compare(x, y):
+        before = ufunc(x.value, y.value)
+        return Increment(before, before != ufunc(x.after, y.after))  # the change of a truth is whether it flips
+
+    return compare
+
+
+def _where(condition, x, y):
+    before, flips = condition.value, np.asarray(condition.change, dtype=bool)
+    value = np.where(before, x.value, y.value)
+    crossing = np.where(before, y.after, x.after) - value
+    return Increment(value, np.where(flips, crossing, np.where(before, x.change, y.change)))
+
+
+Increment.rules = {
+    np.positive: lambda x: x,
+    np.negative: lambda x: Increment(-x.value, -x.change),
+    np.add: lambda x, y: Increment(x.value + y.value, x.change + y.change),
+    np.subtract: lambda x, y: Increment(x.value - y.value, x.change - y.change),
+    np.multiply: _multiply,
+    np.divide: _divide,
+    np.reciprocal: lambda x: 1.0 / x,
+    np.matmul: _matmul,
+    np.power: _power,
+    np.square: _square,
+    np.sqrt: _sqrt,
+    np.exp: _exp,
+    np.expm1: _expm1,
+    np.log: _log,
+    np.log1p: _log1p,
+    np.logaddexp: _logaddexp,
+    np.tanh: _tanh,
+    np.arctan: _arctan,
+    np.sin: _sin,
+    np.cos: _cos,
+    erf: _erf,
+    np.less: _comparison(np.less),
+    np.less_equal: _comparison(np.less_equal),
+    np.greater: _comparison(np.greater),
+    np.greater_equal: _comparison(np.greater_equal),
+    np.where: _where,
+    np.absolute: lambda x: np.where(x < 0.0, -x, x),
+    np.maximum: lambda x, y: np.where(x >= y, x, y),
+    np.minimum: lambda x, y: np.where(x <= y, x, y),
+    np.clip: lambda x, low, high: np.minimum(np.maximum(x, low), high),
+}

@@ -1,0 +1,51 @@
+"""Array namespaces: one formula, several arithmetics.
+
+An activation or a loss is written once, as ``value(xp, z)``, over a namespace `xp` that has NumPy's functions plus
+`erf` and `logsumexp`, which NumPy lacks. `NUMPY` serves float64 arrays and every array type that answers NumPy's
+protocols (the error-carrying, tangent-carrying and increment-carrying arrays of this project do). JAX, complex numbers
+and balls bring a namespace of their own, beside the oracle that uses it.
+"""
+
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+
+class Namespace:
+    """The functions of `module`, with some replaced or added."""
+
+    def __init__(self, name: str, module: ModuleType, **functions: Any):
+        self.name = name
+        self._module = module
+        self.__dict__.update(functions)
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return getattr(self._module, name)
+        except AttributeError:
+            raise AttributeError(
+                f"the array namespace {self.name!r} has no function {name!r}; it has what {self._module.__name__} has, "
+                "and erf and logsumexp"
+            ) from None
+
+    def __repr__(self) -> str:
+        return f"Namespace({self.name!r})"
+
+
+def _erf(z: Any) -> Any:
+    from scipy.special import erf  # here, because `import harness` stays light
+
+    return erf(z)
+
+
+def _logsumexp(z: Any) -> Any:
+    """log Σ exp(z) over the last axis, which is kept with length one."""
+    value = z
+    while hasattr(value, "companion"):
+        value = value.value
+    shift = value.max(axis=-1, keepdims=True)  # any constant will do: log Σ exp(z) = c + log Σ exp(z - c)
+    return shift + np.log(np.sum(np.exp(z - shift), axis=-1))[..., np.newaxis]
+
+
+NUMPY = Namespace("numpy", np, erf=_erf, logsumexp=_logsumexp)

@@ -1,0 +1,145 @@
+"""A fully connected network: its sizes, activations and output, and how its parameters lie in one flat θ."""
+
+import operator
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from reference.activations import Activation, get_activation
+from reference.outputs import Output, get_output
+
+
+def _layer_size(size: Any) -> int:
+    try:
+        count = operator.index(size)
+    except TypeError:
+        raise TypeError(f"a layer size must be an integer, not {size!r}") from None
+    if count < 1:
+        raise ValueError(f"a layer needs at least one unit, but a size of {count} was given")
+    return count
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A fully connected network with a bias in every unit.
+
+    a_0 = x,  z_l = Theta_l [1; a_{l-1}],  a_l = f_l(z_l)  for the hidden layers, and an output layer on the last z.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        Layer sizes, inputs first, two or more. Two sizes make logistic (or softmax, or linear) regression.
+    hidden : str, Activation or a sequence of them
+        One activation for every hidden layer, or one per hidden layer.
+    output : str
+        "sigmoid" (cross-entropy summed over the K units, the course's cost), "softmax" (categorical cross-entropy)
+        or "linear" (half squared error).
+
+    Raises
+    ------
+    ValueError, TypeError
+        For fewer than two sizes, a size below one, an unknown name, or a wrong number of activations.
+    """
+
+    sizes: tuple[int, ...]
+    hidden: tuple[Activation, ...]
+    output: Output
+
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        hidden: str | Activation | Sequence[str | Activation] = "sigmoid",
+        output: str = "sigmoid",
+    ):
+        if isinstance(sizes, (str, bytes)) or not hasattr(sizes, "__len__"):
+            raise TypeError(f"sizes must be a sequence of integers such as (400, 25, 10), not {sizes!r}")
+        if len(sizes) < 2:
+            raise ValueError(f"a network needs two layer sizes or more (inputs and outputs), but {sizes!r} was given")
+        object.__setattr__(self, "sizes", tuple(_layer_size(size) for size in sizes))
+        depth = len(self.sizes) - 2
+        names = [hidden] * depth if isinstance(hidden, (str, Activation)) else list(hidden)
+        if len(names) != depth:
+            raise ValueError(
+                f"sizes {self.sizes} have {depth} hidden layer{'s' * (depth != 1)}, but {len(names)} hidden "
+                f"activation{'s were' if len(names) != 1 else ' was'} given; give one for each, or a single name for all"
+            )
+        if isinstance(hidden, (str, Activation)):
+            get_activation(hidden)  # an unknown name is a mistake even where no hidden layer uses it
+        object.__setattr__(self, "hidden", tuple(get_activation(name) for name in names))
+        object.__setattr__(self, "output", get_output(output))
+
+    @property
+    def shapes(self) -> list[tuple[int, int]]:
+        """The shape (n_out, 1 + n_in) of every Theta_l."""
+        return [(n_out, 1 + n_in) for n_in, n_out in zip(self.sizes, self.sizes[1:])]
+
+    @property
+    def size(self) -> int:
+        """The number of parameters, biases included."""
+        return sum(rows * columns for rows, columns in self.shapes)
+
+    def init(self, seed: int | np.random.Generator, epsilon: float = 0.12) -> np.ndarray:
+        """θ drawn uniformly from [-ε, ε], which breaks the symmetry between units.
+
+        The default is the course's ε for its 400-25-10 network, √6/√(400 + 25) = 0.12.
+        """
+        return np.random.default_rng(seed).uniform(-epsilon, epsilon, self.size)
+
+    def pack(self, thetas: Sequence[Any]) -> np.ndarray:
+        """θ of shape (size,) from the matrices Theta_l of shape (n_out, 1 + n_in), bias first, column-major."""
+        thetas = [np.asarray(Theta, dtype=np.float64) for Theta in thetas]
+        given = [Theta.shape for Theta in thetas]
+        if given != self.shapes:
+            raise ValueError(f"sizes {self.sizes} need matrices of shapes {self.shapes}, but {given} were given")
+        return np.concatenate([Theta.ravel(order="F") for Theta in thetas])
+
+    def unpack(self, theta: Any) -> list[Any]:
+        """The matrices Theta_l of shape (n_out, 1 + n_in), bias first; views of θ where its type makes views.
+
+        Works for every array type that slices, reshapes and transposes, so for NumPy, JAX and the arithmetics here.
+        """
+        if theta.shape != (self.size,):
+            raise ValueError(f"sizes {self.sizes} need θ of shape ({self.size},), but {theta.shape} was given")
+        thetas, start = [], 0
+        for rows, columns in self.shapes:
+            stop = start + rows * columns
+            thetas.append(theta[start:stop].reshape(columns, rows).T)  # column-major
+            start = stop
+        return thetas
+
+    def pre_activations(self, xp: Any, theta: Any, X: Any) -> Any:
+        """The output layer's z of shape (m, K), by a forward pass over the array namespace `xp`."""
+        A = X
+        *hidden, last = self.unpack(theta)
+        for Theta, f in zip(hidden, self.hidden):
+            A = f.value(xp, A @ Theta[:, 1:].T + Theta[:, 0])
+        return A @ last[:, 1:].T + last[:, 0]
+
+    def losses(self, xp: Any, theta: Any, X: Any, Y: Any) -> Any:
+        """The loss of each example, shape (m,), without the regulariser."""
+        return self.output.loss(xp, self.pre_activations(xp, theta, X), Y)
+
+    def squared_weights(self, xp: Any, theta: Any) -> Any:
+        """Σ weights² over all layers, biases left out."""
+        return sum(xp.sum(xp.square(Theta[:, 1:])) for Theta in self.unpack(theta))
+
+    def label(self, i: int) -> str:
+        """The name of coordinate i of θ: "Theta2[3, bias]" is ``unpack(theta)[1][3, 0]``, and column 7 is "[3, 7]"."""
+        layer, row, column = self.locate(i)
+        return f"Theta{layer + 1}[{row}, {column if column else 'bias'}]"
+
+    def locate(self, i: int) -> tuple[int, int, int]:
+        """Layer (from 0), row and column of coordinate i of θ; column 0 is the bias."""
+        if not 0 <= i < self.size:
+            raise IndexError(f"θ has coordinates 0 to {self.size - 1}, but {i} was asked for")
+        for layer, (rows, columns) in enumerate(self.shapes):
+            if i < rows * columns:
+                return layer, int(i % rows), int(i // rows)
+            i -= rows * columns
+        raise AssertionError("unreachable: i < size")
+
+    def __repr__(self) -> str:
+        sizes = "-".join(map(str, self.sizes))
+        return f"Network({sizes}, {', '.join(f.name for f in self.hidden) or 'no hidden layer'}, {self.output.name})"
