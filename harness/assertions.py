@@ -1,0 +1,50 @@
+"""The check as an assertion, for tests."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from harness.cross_checking import cross_check
+from harness.gradient_checking import check_gradient
+from harness.report import Report
+from reference.measured import GradientSource
+from reference.problem import Problem
+
+
+def assert_gradients_agree(
+    subject: Problem | Callable[[Any], tuple[Any, Any]],
+    theta: Any,
+    sources: Iterable[str] | Mapping[str, GradientSource] | None = None,
+    reference: Callable[[Any], Any] | None = None,
+) -> Report:
+    """`cross_check` of a problem, or `check_gradient` of a function, as an assertion.
+
+    Parameters
+    ----------
+    subject, theta
+        A `Problem` and θ, or anybody's ``fun(theta) -> (cost, gradient)`` and its θ.
+    sources
+        With a problem: as for `cross_check`.
+    reference
+        With a function: as for `check_gradient`.
+
+    Returns
+    -------
+    Report
+        The report, when the verdict is "agree".
+
+    Raises
+    ------
+    AssertionError
+        With the whole report, when it is not.
+    """
+    if isinstance(subject, Problem):
+        if reference is not None:
+            raise TypeError("a reference goes with a function; a Problem has sources")
+        report = cross_check(subject, theta, sources)
+    else:
+        if sources is not None:
+            raise TypeError("sources go with a Problem; a function has a reference, a cost that JAX can trace")
+        report = check_gradient(subject, theta, reference)
+    if report.verdict != "agree":
+        raise AssertionError(f"gradients do not agree\n{report}")
+    return report

@@ -1,0 +1,37 @@
+"""The command line. Results go to stdout, progress and complaints to stderr.
+
+Exit codes: 0 agree or done; 1 disagree, or the gate is closed; 2 bad input or usage; 3 inconclusive; 130 interrupted.
+"""
+
+import os
+import sys
+
+import typer
+
+from harness.commands import checking, training
+from harness.commands.common import BAD_INPUT, EXIT_CODES, complain
+
+app = typer.Typer(
+    help="Is this hand-written gradient right? Independent gradient sources, judged against derived error bounds.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (training.run, checking.check, training.train, training.ex4, checking.bugs, checking.replay):
+    app.command()(command)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit with its code."""
+    from harness.gate import GateClosed
+
+    try:
+        app(arguments)  # exits: 0, a command's own code, 2 for bad usage, 130 for Ctrl-C
+    except GateClosed as closed:
+        complain(str(closed))
+        sys.exit(EXIT_CODES[closed.report.verdict])
+    except (ValueError, TypeError, OSError) as error:
+        if os.environ.get("HARNESS_TRACEBACK"):
+            raise
+        complain(f"harness: {error}")
+        sys.exit(BAD_INPUT)

@@ -1,0 +1,49 @@
+"""What the commands share: options, exit codes, output, progress."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+EXIT_CODES = {"agree": 0, "disagree": 1, "inconclusive": 3}
+BAD_INPUT, INTERRUPTED = 2, 130
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, and nothing else there.")]
+Seed = Annotated[int, typer.Option(help="The seed that decides every random choice.", min=0)]
+Networks = Annotated[int, typer.Option(help="How many random networks to cross-check.", min=1)]
+Data = Annotated[
+    Path | None, typer.Option(help="Digits of your own (.mat, .npz or .csv) instead of those that come with it.")
+]
+
+
+def show(document: dict[str, Any], text: object, as_json: bool) -> None:
+    """Print a result on stdout, for a program or for a person."""
+    print(json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) if as_json else text)
+
+
+def complain(message: str) -> None:
+    """Print on stderr."""
+    print(message, file=sys.stderr)
+
+
+@contextmanager
+def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar on stderr, where that is a terminal; yields ``progress(step, done, total)``, which moves it."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description:24}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    tasks = {}
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+
+        def move(step: str, done: int, total: int) -> None:
+            if step not in tasks:
+                tasks[step] = bar.add_task(step, total=total)
+            bar.update(tasks[step], completed=done)
+
+        yield move

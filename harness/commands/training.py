@@ -1,0 +1,77 @@
+"""harness run, train and ex4."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.commands.common import EXIT_CODES, INTERRUPTED, Data, Json, Networks, Seed, progress_bar, show
+
+
+def run(
+    networks: Networks = 200,
+    seed: Seed = 0,
+    out: Annotated[Path, typer.Option(help="The folder for θ, figures and the report.")] = Path("out"),
+    data: Data = None,
+    json: Json = False,
+) -> None:
+    """The main job: cross-check random networks, gate, train on the digits, evaluate, report."""
+    from harness import main_job
+
+    digits = _digits(data)
+    with progress_bar() as progress:
+        result = main_job.run(out, networks=networks, seed=seed, digits=digits, progress=progress)
+    show(result.to_dict(), result, json)
+    raise typer.Exit(INTERRUPTED if result.interrupted else EXIT_CODES[result.verdict])
+
+
+def train(
+    max_iter: Annotated[int, typer.Option(help="Line searches of fmincg.", min=0)] = 50,
+    l2: Annotated[float, typer.Option("--l2", help="λ, the strength of the regulariser.")] = 1.0,
+    hidden: Annotated[str, typer.Option(help="Units of the hidden layers, separated by commas; 0 for none.")] = "25",
+    seed: Seed = 0,
+    out: Annotated[Path | None, typer.Option(help="A folder for θ (.npz, and .mat for Octave).")] = None,
+    data: Data = None,
+    json: Json = False,
+) -> None:
+    """Gate and training: a network of your own on four fifths of the digits, tested on the rest."""
+    from harness import main_job
+
+    sizes = _hidden_sizes(hidden)
+    digits = _digits(data)
+    with progress_bar() as progress:
+        fit, files = main_job.train_once(
+            sizes, l2=l2, max_iter=max_iter, seed=seed, digits=digits, out=out, progress=progress
+        )
+    show(fit.to_dict() | {"verdict": "agree", "files": [str(file) for file in files]}, fit, json)
+    if fit.training.interrupted:
+        raise typer.Exit(INTERRUPTED)
+
+
+def _hidden_sizes(text: str) -> list[int]:
+    try:
+        sizes = [int(part) for part in text.split(",")]
+    except ValueError:
+        raise ValueError(f"--hidden takes layer sizes separated by commas, such as 25 or 50,25, not {text!r}") from None
+    return [] if sizes == [0] else sizes
+
+
+def _digits(data: Path | None):
+    from harness.digits import load_data, load_digits
+
+    return load_digits() if data is None else load_data(data)
+
+
+def ex4(
+    weights: Annotated[Path, typer.Option(help="The course's ex4weights.mat, or your own Theta1 and Theta2.")],
+    data: Data = None,
+    json: Json = False,
+) -> None:
+    """The course's exercise 4: its numbers, measured beside the published ones."""
+    from harness import course
+
+    theta = course.load_weights(weights)
+    rows = course.compare_with_course(theta, _digits(data))
+    document = course.to_dict(rows)
+    show(document, course.as_table(rows), json)
+    raise typer.Exit(EXIT_CODES[document["verdict"]])

@@ -1,0 +1,1 @@
+from harness.cross_checking import cross_check  # noqa

@@ -1,0 +1,204 @@
+"""Run the gradient sources side by side on one problem, and judge.
+
+Costs are compared before gradients, for a gradient can be right for the wrong cost. Every coordinate of every pair is
+compared with what rounding (`harness.rounding`) and truncation (the oracles' own error) allow. Random directions join
+the whole computation end to end, because the differences per pre-activation assume that z is affine in the weights.
+"""
+
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from harness.comparison import Answer, Block, Pair, compare, compare_all, find_consensus
+from harness.diagnosis import diagnose, layers_of
+from harness.report import Report
+from harness.rounding import Bound, rounding_bound
+from harness.running_error import Rounded32
+from harness.sources import FAMILIES, default_sources, named_sources
+from harness.tolerances import DIRECTIONS
+from harness.verdict import judge
+from reference import finite_difference
+from reference.measured import GradientSource, Measured, NotApplicable, Oracle
+from reference.namespaces import NUMPY
+from reference.network import Network
+from reference.problem import Problem
+
+END_TO_END = "end-to-end differences"
+
+
+def cross_check(
+    problem: Problem,
+    theta: np.ndarray,
+    sources: Iterable[str] | Mapping[str, GradientSource] | None = None,
+) -> Report:
+    """Compare gradient sources on a problem at θ.
+
+    Parameters
+    ----------
+    problem : Problem
+    theta : (n,) array
+    sources : names from `SOURCES`, or a mapping from name to source; by default all that are affordable.
+        A source is called as ``source(problem, theta)`` with a copy of θ, and answers (cost, gradient).
+
+    Returns
+    -------
+    Report
+        "agree" when no pair is at odds, nearly all coordinates are decided by sources of different families, and the
+        end-to-end directions fit; "disagree" when any pair is at odds; "inconclusive" otherwise.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For θ or sources that do not fit. What a source raises is handed on.
+    """
+    started = time.perf_counter()
+    theta = problem.check_theta(theta)
+    chosen = default_sources(problem) if sources is None else named_sources(sources)
+    bound = rounding_bound(problem, theta)
+    answers, faults, seconds, left_out = _ask(chosen, problem, theta, bound)
+    blocks = network_blocks(problem.network)
+    pairs = compare_all(answers, blocks)
+    ends = _end_to_end(problem, theta, answers, bound)
+    families = {answer.name: answer.family for answer in answers}
+    consensus = find_consensus(families | {END_TO_END: "differences"}, [*pairs, *ends])
+    return judge(
+        answers,
+        pairs,
+        ends,
+        consensus,
+        faults=faults,
+        blocks=blocks,
+        label=problem.network.label,
+        explain=lambda wrong, right, at_odds: _explain(problem, theta, wrong, right, at_odds),
+        subject=_subject(problem),
+        seconds=seconds,
+        hides=_hidden(problem, theta),
+        left_out=left_out,
+        started=started,
+    )
+
+
+def _explain(problem: Problem, theta: np.ndarray, wrong: Answer, right: Answer, at_odds: np.ndarray) -> str:
+    network, weights = problem.network, np.ones(problem.network.size)
+    for Theta in network.unpack(weights):
+        Theta[:, 0] = 0.0
+    penalty = problem.l2 / problem.m * weights * theta
+    layers = layers_of(network, [wrong.gradient, right.gradient, theta, penalty, at_odds])
+    return diagnose(layers, problem.m)
+
+
+def network_blocks(network: Network) -> list[Block]:
+    """The biases and the weights of each layer."""
+    blocks = []
+    numbered = network.unpack(np.arange(network.size))
+    for layer, indices in enumerate(numbered, start=1):
+        blocks.append(Block(f"Theta{layer} bias", indices[:, 0]))
+        blocks.append(Block(f"Theta{layer} weights", indices[:, 1:].ravel()))
+    return blocks
+
+
+def _ask(chosen: Mapping[str, GradientSource], problem: Problem, theta: np.ndarray, bound: Bound):
+    answers, faults, seconds, left_out = [], {}, {}, {}
+    for name, source in chosen.items():
+        started = time.perf_counter()
+        given = theta.copy()
+        try:
+            measured = _measure(source, problem, given)
+        except NotApplicable as reason:
+            left_out[name] = str(reason)
+            continue
+        seconds[name] = time.perf_counter() - started
+        gradient = _checked_gradient(name, measured, theta)
+        own = rounding_bound(problem, theta, Rounded32) if gradient.dtype == np.float32 else bound
+        if not np.array_equal(given, theta):
+            faults[name] = ["changes its argument θ in place"]
+        answers.append(
+            Answer(
+                name,
+                FAMILIES.get(name, name),
+                float(measured.cost),
+                measured.roundings * own.cost,
+                gradient.astype(np.float64),
+                measured.roundings * own.gradient + measured.error,
+            )
+        )
+    return answers, faults, seconds, left_out
+
+
+def _measure(source: GradientSource, problem: Problem, theta: np.ndarray) -> Measured:
+    if isinstance(source, Oracle):
+        return source.measure(problem, theta)
+    cost, gradient = source(problem, theta)
+    return Measured(cost, gradient, np.zeros(theta.shape), roundings=1.0)
+
+
+def _checked_gradient(name: str, measured: Measured, theta: np.ndarray) -> np.ndarray:
+    gradient = np.asarray(measured.gradient)
+    if gradient.shape != theta.shape or np.ndim(measured.cost) != 0:
+        raise ValueError(
+            f"source {name!r} must answer (cost, gradient) with a number and an array of shape {theta.shape}, but "
+            f"answered shapes {np.shape(measured.cost)} and {gradient.shape}"
+        )
+    return gradient
+
+
+def _directions(network: Network) -> np.ndarray:
+    """Random directions over all of θ, and one confined to each layer.
+
+    Sign times a size in [0.5, 1.5]: signs alone miss two equal and opposite errors half the time, and positive
+    directions miss errors that sum to zero.
+    """
+    rng = np.random.default_rng(0)
+    layers = [numbers.ravel() for numbers in network.unpack(np.arange(network.size))]
+    directions = rng.choice([-1.0, 1.0], (DIRECTIONS + len(layers), network.size))
+    directions *= rng.uniform(0.5, 1.5, directions.shape)
+    for direction, layer in zip(directions[DIRECTIONS:], layers):
+        outside = np.ones(network.size, dtype=bool)
+        outside[layer] = False
+        direction[outside] = 0.0
+    return directions
+
+
+def _end_to_end(problem: Problem, theta: np.ndarray, answers: list[Answer], bound: Bound) -> list[Pair]:
+    """Each source's g·v beside the difference of the cost along v, for every direction v."""
+    directions = _directions(problem.network)
+    slopes, errors = finite_difference.along(problem, theta, directions)
+    sizes = np.abs(directions)
+    block = [Block("directions", np.arange(len(directions)))]
+    with np.errstate(all="ignore"):  # an infinite bound times a direction's zero
+        cost = float(problem.cost(NUMPY, theta))
+        errors = errors + finite_difference.ROUNDINGS * sizes @ bound.gradient
+        ends = Answer(END_TO_END, "differences", cost, bound.cost, slopes, errors)
+        return [
+            compare(
+                Answer(a.name, a.family, a.cost, a.cost_error, directions @ a.gradient, sizes @ a.error), ends, block
+            )
+            for a in answers
+        ]
+
+
+def _subject(problem: Problem) -> dict[str, Any]:
+    network = problem.network
+    return {
+        "sizes": list(network.sizes),
+        "hidden": [f.name for f in network.hidden],
+        "output": network.output.name,
+        "examples": problem.m,
+        "l2": problem.l2,
+        "parameters": network.size,
+    }
+
+
+def _hidden(problem: Problem, theta: np.ndarray) -> list[str]:
+    """Kinds of bug that could not have shown on this problem, whatever the sources answered."""
+    weights = np.concatenate([Theta[:, 1:].ravel() for Theta in problem.network.unpack(theta)])
+    hidden = []
+    if problem.l2 == 0.0:
+        hidden.append("bugs in the regulariser, since λ = 0")
+    if not weights.any():
+        hidden.append("bugs that weights carry (backward through layers, regulariser), since all weights are zero")
+    if problem.m == 1:
+        hidden.append("a wrong or missing mean over the examples, since there is only one")
+    return hidden

@@ -1,0 +1,1 @@
+from harness.conjugate_gradients import fmincg  # noqa

@@ -1,0 +1,97 @@
+"""Anybody's parameters as one flat float64 vector, and back: NumPy, JAX or torch arrays, numbers, or a dict of them."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+
+def to_numpy(array: Any) -> np.ndarray:
+    """A NumPy array from NumPy, JAX or torch arrays, lists and numbers, in the precision that it has."""
+    if hasattr(array, "detach"):  # a torch tensor, which may track gradients or live on another device
+        array = array.detach().cpu()
+    values = np.asarray(array)
+    if values.dtype.kind == "V" or values.dtype.name == "bfloat16":
+        values = values.astype(np.float32)
+    if values.dtype.kind in "biu":
+        values = values.astype(np.float64)
+    if values.dtype.kind != "f":
+        raise TypeError(f"parameters and gradients must be real numbers, not {values.dtype} ({type(array).__name__})")
+    return values
+
+
+def _like(model: Any, values: np.ndarray) -> Any:
+    """`values` as the kind of array that `model` is."""
+    kind = type(model).__module__.partition(".")[0]
+    if kind == "torch":
+        import torch
+
+        return torch.as_tensor(values.copy(), dtype=model.dtype, device=model.device)
+    if kind in ("jax", "jaxlib"):
+        import jax.numpy as jnp
+
+        return jnp.asarray(values, dtype=model.dtype)
+    dtype = to_numpy(model).dtype
+    return values.astype(dtype) if np.ndim(model) or isinstance(model, np.ndarray) else dtype.type(values)
+
+
+class Layout:
+    """How a user's θ lies in a flat vector.
+
+    Attributes
+    ----------
+    size : the number of parameters
+    blocks : (name, indices) of each array
+    unit_roundoff : u of the least precise array
+    """
+
+    def __init__(self, theta: Any):
+        self._model = theta
+        self._is_mapping = isinstance(theta, Mapping)
+        self._leaves = dict(theta) if self._is_mapping else {"theta": theta}
+        arrays = {name: to_numpy(leaf) for name, leaf in self._leaves.items()}
+        self.shapes = {str(name): array.shape for name, array in arrays.items()}
+        self.size = sum(array.size for array in arrays.values())
+        if self.size == 0:
+            raise ValueError("theta holds no parameters; give an array, or a dict of arrays, with one at least")
+        ends = np.cumsum([array.size for array in arrays.values()])
+        self.blocks = [
+            (str(name), np.arange(end - array.size, end)) for (name, array), end in zip(arrays.items(), ends)
+        ]
+        self.unit_roundoff = max(float(np.finfo(array.dtype).eps) / 2.0 for array in arrays.values())
+
+    def flatten(self, values: Any, what: str) -> np.ndarray:
+        """The flat float64 vector of something laid out like θ."""
+        if isinstance(values, Mapping) != self._is_mapping or self._is_mapping and set(values) != set(self._leaves):
+            expected = f"a dict with the keys {sorted(self.shapes)}" if self._is_mapping else "one array"
+            given = f"the keys {sorted(map(str, values))}" if isinstance(values, Mapping) else type(values).__name__
+            raise ValueError(f"{what} must be {expected}, as theta is, not {given}")
+        leaves = values if self._is_mapping else {"theta": values}
+        arrays = [to_numpy(leaves[name]) for name in self._leaves]
+        for array, (name, shape) in zip(arrays, self.shapes.items()):
+            if array.shape != shape:
+                raise ValueError(f"{what} must have the shape {shape} of {name}, but has shape {array.shape}")
+        return np.concatenate([array.ravel().astype(np.float64) for array in arrays])
+
+    def rebuild(self, flat: np.ndarray) -> Any:
+        """A fresh θ of the user's kind from a flat vector."""
+        return self._laid_out({name: _like(leaf, flat[at].reshape(shape)) for name, leaf, at, shape in self._parts()})
+
+    def rebuild_with(self, convert: Callable[[Any], Any], flat: Any) -> Any:
+        """The same from and of another kind of array, such as a JAX tracer."""
+        return self._laid_out({name: convert(flat[at].reshape(shape)) for name, _, at, shape in self._parts()})
+
+    def _parts(self) -> Iterator[tuple[Any, Any, np.ndarray, tuple[int, ...]]]:
+        for (name, leaf), (_, indices), shape in zip(self._leaves.items(), self.blocks, self.shapes.values()):
+            yield name, leaf, indices, shape
+
+    def _laid_out(self, leaves: dict) -> Any:
+        return leaves if self._is_mapping else leaves["theta"]
+
+    def label(self, i: int) -> str:
+        """The name of coordinate i, as it is indexed: "theta[3]" or "W1[0, 2]"."""
+        for name, indices in self.blocks:
+            if indices.size and i <= indices[-1]:
+                index = np.unravel_index(i - indices[0], self.shapes[name])
+                return f"{name}[{', '.join(map(str, index))}]" if index else name
+        raise IndexError(f"θ has coordinates 0 to {self.size - 1}, but {i} was asked for")

@@ -1,0 +1,124 @@
+"""Random problems: one distribution, drawn by a seed or by Hypothesis.
+
+What is drawn is written once, over a `Chooser`; `harness.strategies` supplies one that Hypothesis can shrink, and
+`random_problem` one that a seed decides. Options are listed simplest first, because that is where shrinking goes.
+
+The distribution covers what breaks gradients: no hidden layer and several, single units and single examples, zeros,
+ties and large entries in X, classes that no example has, λ zero and positive, θ from zero over ordinary to saturating.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from reference.activations import ACTIVATIONS, Activation, get_activation
+from reference.network import Network
+from reference.outputs import OUTPUTS
+from reference.problem import Problem
+
+MAX_HIDDEN_LAYERS, MAX_UNITS, MAX_EXAMPLES = 4, 8, 10
+
+GRID = 2**20  # numbers are multiples of 1/GRID, so that they shrink to simple ones
+
+X_SCALES = {"ordinary": 2.0, "large": 1000.0}
+THETA_SCALES = {"ordinary": 1.0, "small": 0.12, "zero": 0.0, "large": 10.0, "saturating": 100.0}
+L2_VALUES = (1.0, 0.0, 0.01, 3.0, 100.0)
+
+
+class Chooser(Protocol):
+    """Where the choices come from."""
+
+    def integer(self, low: int, high: int) -> int:
+        """An integer in [low, high]; low is the simplest."""
+        ...
+
+    def element(self, options: Sequence[Any]) -> Any:
+        """One of the options; the first is the simplest."""
+        ...
+
+    def grid(self, shape: tuple[int, ...]) -> np.ndarray:
+        """An array of integers in [-GRID, GRID]; zero is the simplest."""
+        ...
+
+
+class SeededChooser:
+    """Choices made by a NumPy generator."""
+
+    def __init__(self, seed: Any):
+        self._rng = np.random.default_rng(seed)
+
+    def integer(self, low: int, high: int) -> int:
+        return int(self._rng.integers(low, high, endpoint=True))
+
+    def element(self, options: Sequence[Any]) -> Any:
+        return options[self._rng.integers(len(options))]
+
+    def grid(self, shape: tuple[int, ...]) -> np.ndarray:
+        return self._rng.integers(-GRID, GRID, shape, endpoint=True)
+
+
+def draw_network(choose: Chooser, activations: Sequence[Activation], outputs: Sequence[str]) -> Network:
+    """0 to 4 hidden layers of 1 to 8 units, each with its own activation."""
+    depth = choose.integer(0, MAX_HIDDEN_LAYERS)
+    sizes = [choose.integer(1, MAX_UNITS) for _ in range(depth + 2)]
+    hidden = [choose.element(activations) for _ in range(depth)]
+    return Network(sizes, hidden, choose.element(outputs))
+
+
+def draw_problem(choose: Chooser, network: Network, extremes: bool) -> Problem:
+    """1 to 10 examples with targets and λ."""
+    m = choose.integer(1, MAX_EXAMPLES)
+    return Problem(network, _draw_X(choose, (m, network.sizes[0]), extremes), _draw_y(choose, network, m), _l2(choose))
+
+
+def _l2(choose: Chooser) -> float:
+    return choose.element(L2_VALUES)
+
+
+def _draw_X(choose: Chooser, shape: tuple[int, int], extremes: bool) -> np.ndarray:
+    kind = choose.element(["ordinary", "zeros", "ties", "large"]) if extremes else "ordinary"
+    X = choose.grid(shape) / GRID
+    if kind == "zeros":
+        return np.where(np.abs(X) < 0.5, 0.0, X)
+    if kind == "ties":
+        return np.round(2.0 * X) / 2.0
+    return X * X_SCALES[kind]
+
+
+def _draw_y(choose: Chooser, network: Network, m: int) -> np.ndarray:
+    K = network.sizes[-1]
+    if choose.element(["classes", "targets"]) == "classes":
+        return np.array([choose.integer(0, K - 1) for _ in range(m)])
+    targets = (choose.grid((m, K)) / GRID + 1.0) / 2.0
+    if network.output.name == "softmax":
+        targets += 1.0 / GRID  # no row of zeros, which could not be normalised
+        return targets / targets.sum(axis=1, keepdims=True)
+    return targets
+
+
+def draw_theta(choose: Chooser, network: Network, extremes: bool) -> np.ndarray:
+    """θ for a network, at one of the scales from zero to saturating."""
+    scale = choose.element(list(THETA_SCALES)) if extremes else "ordinary"
+    return THETA_SCALES[scale] * choose.grid((network.size,)) / GRID
+
+
+def chosen_activations(activations: Sequence[str | Activation] | None) -> list[Activation]:
+    """The activations to draw from: all that are registered, unless some are given."""
+    chosen = list(ACTIVATIONS.values()) if activations is None else [get_activation(f) for f in activations]
+    if not chosen:
+        raise ValueError(f"no activations were given to draw from; registered are {', '.join(ACTIVATIONS)}")
+    return chosen
+
+
+def random_problem(
+    seed: Any,
+    activations: Sequence[str | Activation] | None = None,
+    outputs: Sequence[str] = tuple(OUTPUTS),
+    extremes: bool = True,
+) -> tuple[Problem, np.ndarray]:
+    """The problem and θ that a seed decides; ``extremes=False`` keeps X and θ at ordinary sizes."""
+    choose = SeededChooser(seed)
+    network = draw_network(choose, chosen_activations(activations), outputs)
+    problem = draw_problem(choose, network, extremes)
+    return problem, draw_theta(choose, network, extremes)

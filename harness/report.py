@@ -1,0 +1,150 @@
+"""What a check found, for a person, a program and a notebook."""
+
+import html
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+SCHEMA = "harness.report/1"
+
+
+@dataclass(frozen=True)
+class SourceRow:
+    """One source's part in a check."""
+
+    name: str
+    family: str
+    cost: float
+    seconds: float | None
+    outlier: bool
+
+
+@dataclass(frozen=True)
+class PairRow:
+    """Two sources compared; `ratio` is the largest difference in units of what rounding and truncation allow."""
+
+    first: str
+    second: str
+    verdict: str
+    ratio: float
+    difference: float
+    coordinates_at_odds: int
+    coordinates_decided: int
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A disagreement, pinned down: who, against whom, where, both values, the bound, and how far beyond it."""
+
+    source: str
+    against: str
+    what: str  # "cost", "gradient" or "end to end"
+    where: str
+    value: float
+    expected: float
+    bound: float
+    coordinates: int
+    blocks: tuple[str, ...] = ()
+    diagnosis: str = ""
+
+    @property
+    def ratio(self) -> float:
+        difference = abs(self.value - self.expected)
+        return difference / self.bound if self.bound > 0.0 and math.isfinite(difference) else math.inf
+
+    def __str__(self) -> str:
+        beyond = f"{self.ratio:.2g} times the bound {self.bound:.1e}"
+        if not math.isfinite(self.ratio) or self.bound < 1e-290:  # nothing but underflow was allowed for
+            beyond = "where no rounding can explain a difference"
+        line = f"{self.source}: {self.where} = {self.value!r}, but {self.against} has {self.expected!r} ({beyond})"
+        if self.coordinates > 1:
+            line += f"; {self.coordinates} coordinates are at odds, in {', '.join(self.blocks)}"
+        return f"{line}\n    {self.diagnosis}" if self.diagnosis else line
+
+
+@dataclass(frozen=True)
+class Report:
+    """The outcome of a check.
+
+    Attributes
+    ----------
+    verdict : "agree", "disagree" or "inconclusive"
+    outliers : names of the sources at odds with the rest; empty when all agree, and when a tie names nobody
+    tie : whether the sources split into camps of equal support
+    findings : the disagreements, worst first
+    reasons : why the verdict is not "agree", in words
+    hides : kinds of bug that this problem could not have shown
+    left_out : sources that could not take part, and why
+    margin : the largest difference between sources that agree, over what was allowed
+    smallest_visible : the smallest error that would have been seen at the least and at the most sensitive coordinate
+    """
+
+    verdict: str
+    subject: dict[str, Any]
+    sources: tuple[SourceRow, ...]
+    pairs: tuple[PairRow, ...]
+    outliers: tuple[str, ...]
+    tie: bool
+    findings: tuple[Finding, ...]
+    reasons: tuple[str, ...]
+    hides: tuple[str, ...]
+    left_out: dict[str, str]
+    decided_share: float
+    margin: float
+    smallest_visible: tuple[float, float]
+    seconds: float
+    notes: tuple[str, ...] = field(default=())
+
+    def to_dict(self) -> dict[str, Any]:
+        """A document of dicts, lists, strings and numbers, as `json.dumps` takes it; what is not finite is a string."""
+        document = {"schema": SCHEMA} | {name: getattr(self, name) for name in self.__dataclass_fields__}
+        document["sources"] = [vars(row) for row in self.sources]
+        document["pairs"] = [vars(row) for row in self.pairs]
+        document["findings"] = [vars(finding) | {"ratio": finding.ratio} for finding in self.findings]
+        return _json_ready(document)
+
+    def __str__(self) -> str:
+        return "\n".join(_lines(self))
+
+    def _repr_html_(self) -> str:
+        colour = {"agree": "#1a7f37", "disagree": "#cf222e", "inconclusive": "#9a6700"}[self.verdict]
+        first, *rest = (html.escape(line) for line in _lines(self))
+        return (
+            f'<div style="border-left:4px solid {colour};padding-left:1em"><strong style="color:{colour}">{first}'
+            f'</strong><pre style="margin:0.5em 0">{chr(10).join(rest)}</pre></div>'
+        )
+
+
+def _json_ready(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _json_ready(content) for key, content in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_json_ready(content) for content in value]
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else str(float(value))
+    return value
+
+
+def _headline(report: Report) -> str:
+    names = ", ".join(row.name for row in report.sources)
+    if report.verdict == "agree":
+        return f"AGREE: {names}"
+    if report.outliers:
+        return f"{report.verdict.upper()}: the odd one out is {', '.join(report.outliers)} (of {names})"
+    tie = "; a tie, so nobody is named" if report.tie else ""
+    return f"{report.verdict.upper()}: {names}{tie}"
+
+
+def _lines(report: Report) -> list[str]:
+    lines = [_headline(report), "  " + ", ".join(f"{key} {value}" for key, value in report.subject.items())]
+    lines += [f"  {reason}" for reason in report.reasons]
+    lines += [f"  {finding}" for finding in report.findings]
+    if report.verdict == "agree":
+        lines.append(f"  largest difference: {report.margin:.2g} of what rounding and truncation allow")
+        low, high = report.smallest_visible
+        lines.append(f"  an error in one coordinate is seen from {low:.1e} (at best) or {high:.1e} (at worst) on")
+    lines.append(f"  decided: {report.decided_share:.1%} of the coordinates, in {report.seconds:.2g} s")
+    lines += [f"  cannot show here: {hidden}" for hidden in report.hides]
+    lines += [f"  left out: {name} ({reason})" for name, reason in report.left_out.items()]
+    lines += [f"  note: {note}" for note in report.notes]
+    return lines

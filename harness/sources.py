@@ -1,0 +1,79 @@
+"""The gradient sources by name. Each answers (problem, theta) -> (cost, gradient); oracles also measure their own error.
+
+What is slow to import is imported by the source that needs it.
+"""
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from harness import loop, vectorized
+from reference import finite_difference
+from reference.measured import GradientSource, Oracle
+from reference.problem import Problem
+
+
+def _jax(problem: Problem, theta: np.ndarray) -> tuple[float, np.ndarray]:
+    """Reverse mode; small networks share one compiled program."""
+    from reference import jax_gradient, jax_padded
+
+    return (jax_padded if jax_padded.fits(problem) else jax_gradient).reverse(problem, theta)
+
+
+def _jax_forward(problem: Problem, theta: np.ndarray) -> tuple[float, np.ndarray]:
+    """Forward mode, one tangent for each parameter."""
+    from reference import jax_gradient, jax_padded
+
+    return (jax_padded if jax_padded.fits(problem) else jax_gradient).forward(problem, theta)
+
+
+SOURCES: dict[str, GradientSource] = {
+    "loop": loop.cost_and_gradient,
+    "vectorized": vectorized.cost_and_gradient,
+    "jax": _jax,
+    "jax-forward": _jax_forward,
+    "finite-difference": Oracle(finite_difference.gradient),
+}
+
+FAMILIES = {
+    "loop": "by hand",
+    "vectorized": "by hand",
+    "jax": "jax",
+    "jax-forward": "jax",
+    "finite-difference": "differences",
+}
+"""Sources that share an author or a mechanism share its mistakes: a family has one vote. Others stand for themselves."""
+
+SMALL = 1000  # parameters: forward mode costs one tangent for each
+
+
+def default_sources(problem: Problem) -> dict[str, GradientSource]:
+    """What `cross_check` runs when nothing is said: everything that is affordable at the problem's size."""
+    names = ["loop", "vectorized", "jax", "finite-difference"]
+    if problem.network.size <= SMALL:
+        names.insert(3, "jax-forward")
+    return {name: SOURCES[name] for name in names}
+
+
+def named_sources(names: Iterable[str] | Mapping[str, GradientSource]) -> dict[str, GradientSource]:
+    """A mapping from name to source; names stand for those in `SOURCES`.
+
+    Raises
+    ------
+    ValueError
+        For a name that is not in `SOURCES`, or no name at all.
+    """
+    if isinstance(names, Mapping):
+        chosen = dict(names)
+    else:
+        listed = [names] if isinstance(names, str) else list(names)
+        for name in listed:
+            if name not in SOURCES:
+                raise ValueError(f"unknown source {name!r}; there are {', '.join(SOURCES)}")
+        chosen = {name: SOURCES[name] for name in listed}
+    if not chosen:
+        raise ValueError(f"no sources were given; choose from {', '.join(SOURCES)}, or leave the choice to the harness")
+    for name, source in chosen.items():
+        if not callable(source):
+            raise TypeError(f"source {name!r} must be callable as source(problem, theta), not {type(source).__name__}")
+    return chosen

@@ -1,0 +1,87 @@
+"""Hypothesis strategies for networks, problems and parameters: the distribution of `harness.random_problems`, shrinkable.
+
+>>> from hypothesis import given
+>>> from harness import strategies
+>>> @given(strategies.cases())
+... def test_my_backprop(case):
+...     problem, theta = case
+...     assert_gradients_agree(problem, theta, {"mine": my_backprop, "jax": SOURCES["jax"]})
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from harness import random_problems
+from harness.random_problems import GRID, chosen_activations
+from reference.activations import Activation
+from reference.network import Network
+from reference.outputs import OUTPUTS
+from reference.problem import Problem
+
+_GRID_POINTS = st.integers(-GRID, GRID)
+
+
+class _DrawnChooser:
+    """Choices that Hypothesis draws, and shrinks."""
+
+    def __init__(self, draw: st.DrawFn):
+        self._draw = draw
+
+    def integer(self, low: int, high: int) -> int:
+        return self._draw(st.integers(low, high))
+
+    def element(self, options: Sequence[Any]) -> Any:
+        return self._draw(st.sampled_from(options))
+
+    def grid(self, shape: tuple[int, ...]) -> np.ndarray:
+        return self._draw(hnp.arrays(np.int64, shape, elements=_GRID_POINTS, fill=st.nothing()))
+
+
+def activations(among: Sequence[str | Activation] | None = None) -> st.SearchStrategy[Activation]:
+    """One of the registered activations, or of those given; shrinks towards the first."""
+    return st.sampled_from(chosen_activations(among))
+
+
+@st.composite
+def networks(
+    draw: st.DrawFn,
+    activations: Sequence[str | Activation] | None = None,
+    outputs: Sequence[str] = tuple(OUTPUTS),
+) -> Network:
+    """Networks of 0 to 4 hidden layers with 1 to 8 units; shrinks to one input, one output, nothing between."""
+    return random_problems.draw_network(_DrawnChooser(draw), chosen_activations(activations), outputs)
+
+
+@st.composite
+def problems(
+    draw: st.DrawFn,
+    networks: st.SearchStrategy[Network] | None = None,
+    extremes: bool = True,
+) -> Problem:
+    """Problems of 1 to 10 examples on networks; shrinks to one example of zeros."""
+    network = draw(_all_networks() if networks is None else networks)
+    return random_problems.draw_problem(_DrawnChooser(draw), network, extremes)
+
+
+_all_networks = networks  # `problems` and `cases` take an argument of that name
+
+
+@st.composite
+def thetas(draw: st.DrawFn, network: Network, extremes: bool = True) -> np.ndarray:
+    """Parameters for a network, from zero over ordinary to saturating; shrinks to zeros."""
+    return random_problems.draw_theta(_DrawnChooser(draw), network, extremes)
+
+
+@st.composite
+def cases(
+    draw: st.DrawFn,
+    networks: st.SearchStrategy[Network] | None = None,
+    extremes: bool = True,
+) -> tuple[Problem, np.ndarray]:
+    """A problem and parameters for it: what `cross_check` takes."""
+    problem = draw(problems(networks, extremes))
+    return problem, draw(thetas(problem.network, extremes))
