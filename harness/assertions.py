@@ -10,6 +10,22 @@ from reference.measured import GradientSource
 from reference.problem import Problem
 
 
+def check(
+    subject: Problem | Callable[[Any], tuple[Any, Any]],
+    theta: Any,
+    sources: Iterable[str] | Mapping[str, GradientSource] | None = None,
+    reference: Callable[[Any], Any] | None = None,
+) -> Report:
+    """`cross_check` of a problem, or `check_gradient` of a function: the report, whatever the verdict."""
+    if isinstance(subject, Problem):
+        if reference is not None:
+            raise TypeError("a reference goes with a function; a Problem has sources")
+        return cross_check(subject, theta, sources)
+    if sources is not None:
+        raise TypeError("sources go with a Problem; a function has a reference, a cost that JAX can trace")
+    return check_gradient(subject, theta, reference)
+
+
 def assert_gradients_agree(
     subject: Problem | Callable[[Any], tuple[Any, Any]],
     theta: Any,
@@ -37,14 +53,8 @@ def assert_gradients_agree(
     AssertionError
         With the whole report, when it is not.
     """
-    if isinstance(subject, Problem):
-        if reference is not None:
-            raise TypeError("a reference goes with a function; a Problem has sources")
-        report = cross_check(subject, theta, sources)
-    else:
-        if sources is not None:
-            raise TypeError("sources go with a Problem; a function has a reference, a cost that JAX can trace")
-        report = check_gradient(subject, theta, reference)
+    __tracebackhide__ = True  # pytest shows the caller's line
+    report = check(subject, theta, sources, reference)
     if report.verdict != "agree":
         raise AssertionError(f"gradients do not agree\n{report}")
     return report

@@ -14,18 +14,18 @@ from reference.problem import Problem
 def _sigmoid_cross_entropy(z, y):
     e = np.exp(-np.abs(z))  # at most 1: no overflow on either side
     a = np.where(z >= 0.0, 1.0, e) / (1.0 + e)
-    return a, np.sum(np.maximum(z, 0.0) - y * z + np.log1p(e))
+    return a, np.log1p(e).sum() + np.maximum(z, 0.0).sum() - y @ z
 
 
 def _softmax_cross_entropy(z, y):
-    shifted = z - np.max(z)
+    shifted = z - z.max()
     p = np.exp(shifted)
-    total = np.sum(p)
-    return p / total, np.log(total) - np.dot(y, shifted)
+    total = p.sum()
+    return p / total, np.log(total) - y @ shifted
 
 
 def _half_squared_error(z, y):
-    return z, 0.5 * np.dot(z - y, z - y)
+    return z, 0.5 * ((z - y) @ (z - y))
 
 
 # pre-activation and target of one example -> prediction and loss
@@ -40,34 +40,33 @@ def cost_and_gradient(problem: Problem, theta: np.ndarray) -> tuple[float, np.nd
     At the end dJ/dTheta_l = Δ_l/m, and λ/m · weight for every weight that is not a bias.
     """
     network, m = problem.network, problem.m
-    thetas = network.unpack(theta)
+    weights = [Theta[:, 1:] for Theta in network.unpack(theta)]
+    biases = [Theta[:, 0] for Theta in network.unpack(theta)]
     output = _OUTPUT[network.output.name]
-    Deltas = [np.zeros(Theta.shape) for Theta in thetas]
+    Deltas_W = [np.zeros(W.shape) for W in weights]
+    Deltas_b = [np.zeros(b.shape) for b in biases]
     cost = 0.0
     for x, y in zip(problem.X, problem.Y):
         # step 1: the forward pass, all pre-activations and activations kept
-        a, zs, activations = x, [], [x]
-        for Theta, f in zip(thetas, network.hidden):
-            z = Theta[:, 0] + Theta[:, 1:] @ a
-            a = f(z)
-            zs.append(z)
-            activations.append(a)
-        prediction, loss = output(thetas[-1][:, 0] + thetas[-1][:, 1:] @ a, y)
+        zs, activations = [], [x]
+        for W, b, f in zip(weights, biases, network.hidden):
+            zs.append(W @ activations[-1] + b)
+            activations.append(f(zs[-1]))
+        prediction, loss = output(weights[-1] @ activations[-1] + biases[-1], y)
         cost += loss
         # step 2: δ of the output layer
         delta = prediction - y
-        for layer in reversed(range(len(thetas))):
+        for layer in reversed(range(len(weights))):
             # step 4: Δ grows by δ [1, aᵀ]
-            Deltas[layer][:, 0] += delta
-            Deltas[layer][:, 1:] += np.outer(delta, activations[layer])
+            Deltas_b[layer] += delta
+            Deltas_W[layer] += delta[:, np.newaxis] * activations[layer]
             # step 3: δ one layer down
             if layer:
                 slope = network.hidden[layer - 1].slope(zs[layer - 1], activations[layer])
-                delta = thetas[layer][:, 1:].T @ delta * slope
+                delta = (delta @ weights[layer]) * slope
     # steps 5 and 6: the mean, and the regulariser
-    for Theta, Delta in zip(thetas, Deltas):
-        Delta /= m
-        Delta[:, 1:] += problem.l2 / m * Theta[:, 1:]
-        cost_of_weights = problem.l2 / 2 * np.sum(Theta[:, 1:] ** 2)
-        cost += cost_of_weights
-    return float(cost / m), network.pack(Deltas)
+    gradients = []
+    for W, Delta_W, Delta_b in zip(weights, Deltas_W, Deltas_b):
+        gradients.append(np.column_stack([Delta_b / m, Delta_W / m + problem.l2 / m * W]))
+        cost += problem.l2 / 2 * np.square(W).sum()
+    return float(cost / m), network.pack(gradients)

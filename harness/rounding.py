@@ -46,12 +46,13 @@ def rounding_bound(problem: Problem, theta: np.ndarray, arithmetic: type[Rounded
             slopes.append(_slope(f, Z, As[-1]))
         Z = As[-1] @ _transpose(weights[-1]) + biases[-1]
         squares = sum(np.square(W).sum() for W in weights)
-        cost = network.output.loss(NUMPY, Z, exact(problem.Y)).sum() / m + problem.l2 / (2 * m) * squares
+        l2 = exact(problem.l2)  # so that λ/m is rounded, too
+        cost = network.output.loss(NUMPY, Z, exact(problem.Y)).sum() / m + l2 / (2 * m) * squares
 
         delta = network.output.predict(NUMPY, Z) - exact(problem.Y)
         bounds = []
         for layer in reversed(range(len(weights))):
-            of_weights = delta.T @ As[layer] / m + problem.l2 / m * weights[layer]
+            of_weights = delta.T @ As[layer] / m + l2 / m * weights[layer]
             of_biases = delta.sum(axis=0) / m
             bounds.append(np.column_stack([of_biases.error, of_weights.error]))
             if layer:

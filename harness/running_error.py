@@ -36,7 +36,7 @@ class Rounded(Companion):
     @classmethod
     def apply(cls, function: Any, *operands: Any) -> Any:
         value, inherited, weight = super().apply(function, *operands)
-        if np.ndim(weight) == 0 and weight == 0:
+        if isinstance(weight, int):  # not a computed weight that happens to be zero: that result may have underflowed
             return cls(value, inherited)
         return cls(value, inherited + cls.unit * weight + cls.underflow)
 
@@ -56,14 +56,14 @@ class Rounded(Companion):
 
 
 class Rounded32(Rounded):
-    """The same for float32, where storing a constant rounds it too."""
+    """The same for float32, where storing a constant rounds it too, unless it is exact there, as small integers are."""
 
     unit = UNIT_ROUNDOFF["float32"]
     underflow = float(np.finfo(np.float32).tiny)
 
     @classmethod
     def lift(cls, constant: Any) -> Self:
-        return cls(constant, cls.unit * np.abs(constant))
+        return cls(constant, cls.unit * np.abs(constant) * (np.asarray(constant).astype(np.float32) != constant))
 
 
 def _gamma(n: int, unit: float) -> float:
@@ -110,14 +110,23 @@ def _elementary(function, steepest):
 
 
 def _logaddexp(x, y):
-    value = np.logaddexp(x.value, y.value)
-    return value, np.maximum(x.error, y.error), ELEMENTARY * np.abs(value)
+    value, larger = np.logaddexp(x.value, y.value), np.maximum(x.value, y.value)
+    added = value - larger  # log1p(exp(-|x - y|)): where it cancels `larger`, both keep the errors of their own size
+    return value, np.maximum(x.error, y.error), ELEMENTARY * (np.abs(larger) + np.abs(added))
 
 
 def _power(x, y):
     value = np.power(x.value, y.value)
-    slope = np.abs(y.value) * np.power(np.abs(x.value) + x.error, y.value - 1.0)
-    return value, slope * x.error, ELEMENTARY * (1.0 + np.abs(y.value)) * np.abs(value)
+    low, high = _nearest_zero(x), np.abs(x.value) + x.error
+
+    def largest(exponent):
+        return np.maximum(np.power(low, exponent), np.power(high, exponent))
+
+    inherited = np.abs(y.value) * largest(y.value - 1.0) * x.error
+    if np.any(y.error):
+        growth = y.error * np.maximum(np.abs(np.log(low)), np.abs(np.log(high)))
+        inherited = inherited + largest(y.value) * np.expm1(growth)
+    return value, inherited, ELEMENTARY * (1.0 + np.abs(y.value)) * np.abs(value)
 
 
 def _comparison(ufunc):
@@ -205,7 +214,11 @@ def _logaddexp_tangent(x, y):
 
 
 def _power_tangent(x, y):
-    return Tangent(np.power(x.value, y.value), y.value * np.power(x.value, y.value - 1.0) * x.slope)
+    power = np.power(x.value, y.value)
+    slope = y.value * np.power(x.value, y.value - 1.0) * x.slope
+    if isinstance(y.slope, float) and y.slope == 0.0:  # a constant exponent, as it mostly is: x may be negative
+        return Tangent(power, slope)
+    return Tangent(power, slope + np.log(x.value) * power * y.slope)
 
 
 Tangent.rules = {

@@ -17,8 +17,8 @@ BLOCK_ROWS = 512
 
 def _sigmoid_cross_entropy(Z, Y):
     e = np.exp(-np.abs(Z))
-    losses = np.log1p(e) + np.maximum(Z, 0.0) - Y * Z
-    return np.where(Z >= 0.0, 1.0, e) / (1.0 + e), losses.sum()
+    loss = np.log1p(e).sum() + np.maximum(Z, 0.0).sum() - np.vdot(Y, Z)
+    return np.where(Z >= 0.0, 1.0, e) / (1.0 + e), loss
 
 
 def _softmax_cross_entropy(Z, Y):

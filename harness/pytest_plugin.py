@@ -1,0 +1,172 @@
+"""A pytest plugin: gradients that are right, as a test.
+
+Fixtures
+--------
+cross_check
+    ``cross_check(problem, theta, sources=None)`` or ``cross_check(fun, theta, reference=None)``: like
+    `harness.assert_gradients_agree`, and counted in the summary at the end. A failing problem is shrunk and saved.
+random_problem
+    A random ``(problem, theta)``; a test that asks for it runs once for each of ``--gradient-networks``.
+
+Nothing heavy is imported before a test asks for one of the fixtures.
+"""
+
+import re
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+CASES = Path(".gradient-cases")  # below the root directory: where failing problems are saved
+_records = pytest.StashKey[list[dict[str, Any]]]()
+
+
+class InconclusiveGradient(UserWarning):
+    """A check that could not be decided, where ``gradient_inconclusive`` is "warn"."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("gradients", "gradient cross-checks")
+    group.addoption("--gradient-networks", type=int, default=20, metavar="N", help="random problems for each test (20)")
+    group.addoption("--gradient-seed", type=int, default=0, metavar="SEED", help="the seed of the random problems (0)")
+    group.addoption("--gradient-report", type=Path, metavar="FILE", help="write all reports to FILE (.json or .html)")
+    group.addoption("--gradient-inconclusive", choices=["fail", "warn", "pass"], help="what to do with such a verdict")
+    parser.addini("gradient_inconclusive", "fail, warn or pass: what an inconclusive verdict does", default="fail")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_records] = []
+    networks, report = config.getoption("--gradient-networks"), config.getoption("--gradient-report")
+    if networks < 1:
+        raise pytest.UsageError(f"--gradient-networks must be one or more, not {networks}")
+    if report is not None and report.suffix not in (".json", ".html"):
+        raise pytest.UsageError(f"--gradient-report takes a file that ends in .json or .html, not {report}")
+    if _on_inconclusive(config) not in ("fail", "warn", "pass"):
+        raise pytest.UsageError(f"gradient_inconclusive must be fail, warn or pass, not {_on_inconclusive(config)!r}")
+
+
+def _on_inconclusive(config: pytest.Config) -> str:
+    return config.getoption("--gradient-inconclusive") or config.getini("gradient_inconclusive")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "random_problem" in metafunc.fixturenames:
+        seed = metafunc.config.getoption("--gradient-seed")
+        seeds = [(seed, index) for index in range(metafunc.config.getoption("--gradient-networks"))]
+        metafunc.parametrize("random_problem", seeds, indirect=True, ids=[f"{seed}-{index}" for seed, index in seeds])
+
+
+@pytest.fixture
+def random_problem(request: pytest.FixtureRequest) -> Any:
+    """A random (problem, theta): ``harness.random_problem((seed, index))``, both shown in the test's name."""
+    from harness.random_problems import random_problem
+
+    return random_problem(request.param)
+
+
+@pytest.fixture
+def cross_check(request: pytest.FixtureRequest) -> Callable[..., Any]:
+    """``cross_check(subject, theta, ...)``, as `harness.assert_gradients_agree`; returns the report."""
+    from harness.assertions import check
+
+    def assert_agree(subject: Any, theta: Any, sources: Any = None, reference: Any = None) -> Any:
+        __tracebackhide__ = True
+        report = check(subject, theta, sources, reference)
+        record = {"test": request.node.nodeid, "report": report.to_dict(), "text": str(report)}
+        request.config.stash[_records].append(record)
+        if report.verdict == "disagree":
+            pytest.fail(f"{report}\n{_reproduction(request, subject, theta, sources)}", pytrace=False)
+        if report.verdict == "inconclusive":
+            _undecided(request.config, str(report))
+        return report
+
+    return assert_agree
+
+
+def _undecided(config: pytest.Config, text: str) -> None:
+    __tracebackhide__ = True
+    if _on_inconclusive(config) == "fail":
+        pytest.fail(f"{text}\n(gradient_inconclusive = warn or pass in the configuration lets this pass)", pytrace=False)
+    if _on_inconclusive(config) == "warn":
+        warnings.warn(text, InconclusiveGradient, stacklevel=3)
+
+
+def _reproduction(request: pytest.FixtureRequest, subject: Any, theta: Any, sources: Any) -> str:
+    """The shrunk case in words, where it is saved, and how to replay it; nothing for a function of the user's own."""
+    from harness.cases import save_case
+    from harness.shrinking import shrink_disagreement
+    from reference.problem import Problem
+
+    if not isinstance(subject, Problem):
+        return ""
+    problem, theta, report = shrink_disagreement(subject, theta, sources)
+    text = f"\nThe smallest network that still fails:\n{report}\n"
+    name = re.sub(r"[^\w.-]+", "-", request.node.nodeid.rpartition("/")[2]).strip("-")
+    path = request.config.rootpath / CASES / f"{name}.json"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_case(path, problem, theta, sources, report)
+    except (OSError, ValueError) as error:
+        return f"{text}  (not saved: {error})"
+    return f"{text}Replay it with: harness replay {path}"
+
+
+# -- the summary, which gathers what the workers of pytest-xdist have seen ---------------------------------------------
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["gradient_records"] = session.config.stash[_records]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    node.config.stash[_records].extend(getattr(node, "workeroutput", {}).get("gradient_records", []))
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    records = config.stash[_records]
+    if not records:
+        return
+    counts = Counter(record["report"]["verdict"] for record in records)
+    sources = {source["name"] for record in records for source in record["report"]["sources"]}
+    checks = "networks" if all("sizes" in record["report"]["subject"] for record in records) else "checks"
+    line = ", ".join(f"{counts[verdict]:,} {verdict}" for verdict in ("agree", "disagree", "inconclusive"))
+    terminalreporter.section("gradients", sep="-")
+    terminalreporter.line(f"{len(records):,} {checks}, {len(sources)} sources: {line}")
+    path = config.getoption("--gradient-report")
+    if path is not None:
+        _write_report(path, records, line)
+        terminalreporter.line(f"reports: {path}")
+
+
+def _write_report(path: Path, records: list[dict[str, Any]], headline: str) -> None:
+    import json
+
+    from harness.files import write_whole
+
+    if path.suffix == ".json":
+        document = {"schema": "harness.pytest/1", "checks": [{k: r[k] for k in ("test", "report")} for r in records]}
+        write_whole(path, json.dumps(document, indent=1).encode())
+    else:
+        write_whole(path, "\n".join(_html(records, headline)).encode())
+
+
+def _html(records: list[dict[str, Any]], headline: str) -> Iterator[str]:
+    from html import escape
+
+    yield '<!doctype html><html lang="en"><meta charset="utf-8"><title>Gradient cross-checks</title>'
+    yield "<style>body{font:15px/1.5 system-ui;max-width:70em;margin:2em auto;padding:0 1em}summary{cursor:pointer}"
+    yield "pre{background:#f6f8fa;padding:1em;overflow-x:auto}.agree{color:#1a7f37}.disagree{color:#cf222e}"
+    yield ".inconclusive{color:#9a6700}</style>"
+    yield f"<h1>Gradient cross-checks</h1><p>{escape(headline)}</p>"
+    order = {"disagree": 0, "inconclusive": 1, "agree": 2}
+    for record in sorted(records, key=lambda record: order[record["report"]["verdict"]]):
+        verdict = record["report"]["verdict"]
+        opened = " open" if verdict == "disagree" else ""
+        yield f'<details{opened}><summary><strong class="{verdict}">{verdict}</strong> {escape(record["test"])}</summary>'
+        yield f"<pre>{escape(record['text'])}</pre></details>"
