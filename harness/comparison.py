@@ -24,6 +24,7 @@ class Answer:
     cost_error: float
     gradient: np.ndarray
     error: np.ndarray
+    precision: str = "float64"
 
 
 class Block(NamedTuple):
@@ -90,13 +91,14 @@ def compare(a: Answer, b: Answer, blocks: Sequence[Block]) -> Pair:
     at_odds = _at_odds(difference, allowed)
     scale = np.minimum(_scale(a.gradient, blocks), _scale(b.gradient, blocks))
     cost_scale = max(1.0, min(abs(a.cost), abs(b.cost)))
+    meaningless = max(MEANINGLESS[a.precision], MEANINGLESS[b.precision])
     return Pair(
         a.name,
         b.name,
         cost_at_odds=bool(_at_odds(cost_difference, cost_allowed)),
-        cost_decided=bool(cost_allowed <= MEANINGLESS * cost_scale),
+        cost_decided=bool(np.isfinite(cost_allowed) and cost_allowed <= meaningless * cost_scale),
         at_odds=at_odds,
-        decided=at_odds | (allowed <= MEANINGLESS * scale),
+        decided=at_odds | (allowed <= meaningless * scale),
         difference=difference,
         allowed=allowed,
     )

@@ -7,6 +7,7 @@ the whole computation end to end, because the differences per pre-activation ass
 
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -111,7 +112,8 @@ def _ask(chosen: Mapping[str, GradientSource], problem: Problem, theta: np.ndarr
             continue
         seconds[name] = time.perf_counter() - started
         gradient = _checked_gradient(name, measured, theta)
-        own = rounding_bound(problem, theta, Rounded32) if gradient.dtype == np.float32 else bound
+        precision = "float32" if gradient.dtype == np.float32 else "float64"
+        own = rounding_bound(problem, theta, Rounded32) if precision == "float32" else bound
         if not np.array_equal(given, theta):
             faults[name] = ["changes its argument θ in place"]
         answers.append(
@@ -122,6 +124,7 @@ def _ask(chosen: Mapping[str, GradientSource], problem: Problem, theta: np.ndarr
                 measured.roundings * own.cost,
                 gradient.astype(np.float64),
                 measured.roundings * own.gradient + measured.error,
+                precision,
             )
         )
     return answers, faults, seconds, left_out
@@ -172,10 +175,7 @@ def _end_to_end(problem: Problem, theta: np.ndarray, answers: list[Answer], boun
         errors = errors + finite_difference.ROUNDINGS * sizes @ bound.gradient
         ends = Answer(END_TO_END, "differences", cost, bound.cost, slopes, errors)
         return [
-            compare(
-                Answer(a.name, a.family, a.cost, a.cost_error, directions @ a.gradient, sizes @ a.error), ends, block
-            )
-            for a in answers
+            compare(replace(a, gradient=directions @ a.gradient, error=sizes @ a.error), ends, block) for a in answers
         ]
 
 

@@ -8,6 +8,7 @@ neither a kink nor a strong curvature within one stencil raises an alarm.
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,22 +17,11 @@ from harness.comparison import Answer, Block, Consensus, Pair, compare, compare_
 from harness.diagnosis import Part, diagnose
 from harness.parameters import Layout, to_numpy
 from harness.report import Report
+from harness.tolerances import ALL_COORDINATES, GRADIENT_ROUNDINGS, SAMPLED_DIRECTIONS, STEPS, UNIT_ROUNDOFF
 from harness.verdict import judge
 from reference import black_box
 
 YOURS, DIFFERENCES, REFERENCE = "fun", "finite-difference", "jax"
-
-STEPS = (2e-3, 2e-4, 2e-5)
-"""Relative steps for float64, tried in turn where the one before is undecided or at odds. The first balances h⁴ against
-u/h; other precisions scale all of them with u^(1/5)."""
-
-ALL_COORDINATES = 1000
-"""Up to so many parameters, each is differenced. Of more, so many are, and random directions take in the others."""
-
-DIRECTIONS = 8
-
-GRADIENT_ROUNDINGS = 64
-"""What a gradient may be off by, in u times the largest entry of its block, beside the noise measured."""
 
 NOISE_SAMPLES = 8
 
@@ -65,7 +55,8 @@ def check_gradient(
     cost, gradient, faults = asked.answer_twice()
     noise = asked.cost_noise(cost)
     blocks = [Block(name, indices) for name, indices in asked.layout.blocks]
-    yours = Answer(YOURS, YOURS, cost, noise, gradient, asked.gradient_error(asked.gradient, gradient, blocks))
+    error = asked.gradient_error(asked.gradient, gradient, blocks)
+    yours = Answer(YOURS, YOURS, cost, noise, gradient, error, asked.precision)
     answers = [yours, _differences(asked, yours, noise, blocks)]
     if reference is not None:
         answers.append(_second_opinion(reference, asked, noise, blocks))
@@ -99,6 +90,7 @@ class _Asked:
             i = int(np.flatnonzero(~np.isfinite(self.theta))[0])
             raise ValueError(f"theta must be finite, but {self.layout.label(i)} is {self.theta[i]}")
         self.unit = self.layout.unit_roundoff
+        self.precision = "float64" if self.unit == UNIT_ROUNDOFF["float64"] else "float32"
         rng = np.random.default_rng(0)
         self.neighbours = rng.uniform(0.5, 1.5, (2, self.layout.size)) * rng.choice([-1.0, 1.0], (2, self.layout.size))
         count = min(self.layout.size, ALL_COORDINATES)
@@ -177,7 +169,7 @@ def _differences(asked: _Asked, yours: Answer, noise: float, blocks: list[Block]
             # the sharper of two that agree; where they do not, the wider stencil has seen a kink or a bend
             better = (e < E[doubtful]) | ~(np.abs(d - D[doubtful]) <= e + E[doubtful])
             D[doubtful], E[doubtful] = np.where(better, (d, e), (D[doubtful], E[doubtful]))
-            answer = Answer(DIFFERENCES, DIFFERENCES, yours.cost, noise, D, E)
+            answer = Answer(DIFFERENCES, DIFFERENCES, yours.cost, noise, D, E, asked.precision)
             pair = compare(yours, answer, blocks)
             doubtful = asked.sample[(pair.at_odds | ~pair.decided)[asked.sample]]
             if not doubtful.size:
@@ -204,17 +196,17 @@ def _second_opinion(reference: Callable, asked: _Asked, noise: float, blocks: li
 def _end_to_end(asked: _Asked, answers: list[Answer], noise: float) -> list[Pair]:
     """Each gradient's g·v beside the difference of the cost along v, for random v: for what was not sampled."""
     rng = np.random.default_rng(1)
-    shape = (DIRECTIONS, asked.layout.size)
+    shape = (SAMPLED_DIRECTIONS, asked.layout.size)
     directions = rng.choice([-1.0, 1.0], shape) * rng.uniform(0.5, 1.5, shape) / np.sqrt(asked.layout.size)
     step = asked.steps()[0]
     with np.errstate(all="ignore"):
         found = [black_box.difference(lambda t, v=v: asked.cost(asked.theta + t * v), step, noise) for v in directions]
         slopes, errors = np.transpose(found)
         ends = Answer("random directions", DIFFERENCES, answers[0].cost, noise, slopes, errors)
-        block = [Block("directions", np.arange(DIRECTIONS))]
+        block = [Block("directions", np.arange(SAMPLED_DIRECTIONS))]
         return [
             compare(
-                Answer(a.name, a.family, a.cost, a.cost_error, directions @ a.gradient, np.abs(directions) @ a.error),
+                replace(a, gradient=directions @ a.gradient, error=np.abs(directions) @ a.error),
                 ends,
                 block,
             )

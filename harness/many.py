@@ -4,6 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 from harness.cross_checking import cross_check
@@ -61,6 +62,9 @@ def check_networks(
 ) -> Summary:
     """Cross-check `networks` random problems; `progress(index, verdict)` is called after each.
 
+    Should all of them be degenerate (λ = 0, zero weights or a single example, which hide bugs), it goes on until one is
+    not.
+
     Raises
     ------
     ValueError
@@ -72,10 +76,14 @@ def check_networks(
     counts = Counter(agree=0, disagree=0, inconclusive=0)
     outliers: Counter[str] = Counter()
     failures, margin, names = [], 0.0, ()
-    for index in range(networks):
+    telling = 0
+    for index in count():
+        if index >= networks and telling:
+            break
         problem, theta = random_problem((seed, index), activations, extremes=extremes)
         report = cross_check(problem, theta, sources)
         counts[report.verdict] += 1
+        telling += not report.hides
         outliers.update(report.outliers)
         margin = max(margin, report.margin)
         names = tuple(row.name for row in report.sources)
@@ -84,8 +92,8 @@ def check_networks(
         if progress:
             progress(index, report.verdict)
     return Summary(
-        _verdict(counts, networks),
-        networks,
+        _verdict(counts),
+        counts.total(),
         seed,
         names,
         dict(counts),
@@ -96,7 +104,7 @@ def check_networks(
     )
 
 
-def _verdict(counts: Counter[str], networks: int) -> str:
+def _verdict(counts: Counter[str]) -> str:
     if counts["disagree"]:
         return "disagree"
-    return "inconclusive" if counts["inconclusive"] > INCONCLUSIVE_SHARE * networks else "agree"
+    return "inconclusive" if counts["inconclusive"] > INCONCLUSIVE_SHARE * counts.total() else "agree"

@@ -124,8 +124,8 @@ def _power(x, y):
 
     inherited = np.abs(y.value) * largest(y.value - 1.0) * x.error
     if np.any(y.error):
-        growth = y.error * np.maximum(np.abs(np.log(low)), np.abs(np.log(high)))
-        inherited = inherited + largest(y.value) * np.expm1(growth)
+        power = np.maximum(largest(y.value - y.error), largest(y.value + y.error))
+        inherited = inherited + np.maximum(np.abs(np.log(low)), np.abs(np.log(high))) * power * y.error
     return value, inherited, ELEMENTARY * (1.0 + np.abs(y.value)) * np.abs(value)
 
 
@@ -221,6 +221,11 @@ def _power_tangent(x, y):
     return Tangent(power, slope + np.log(x.value) * power * y.slope)
 
 
+def _comparison_tangent(ufunc):
+    # a Tangent too, so that `np.where` of it comes here, and not to the arithmetic of the values
+    return lambda x, y: Tangent(ufunc(x.value, y.value), 0.0)
+
+
 Tangent.rules = {
     np.positive: lambda x: x,
     np.negative: lambda x: Tangent(-x.value, -x.slope),
@@ -245,10 +250,10 @@ Tangent.rules = {
     np.sin: _chain(np.sin, lambda x, y: np.cos(x)),
     np.cos: _chain(np.cos, lambda x, y: -np.sin(x)),
     erf: _chain(erf, lambda x, y: 2.0 / np.sqrt(np.pi) * np.exp(-(x * x))),
-    np.less: lambda x, y: x.value < y.value,
-    np.less_equal: lambda x, y: x.value <= y.value,
-    np.greater: lambda x, y: x.value > y.value,
-    np.greater_equal: lambda x, y: x.value >= y.value,
+    np.less: _comparison_tangent(np.less),
+    np.less_equal: _comparison_tangent(np.less_equal),
+    np.greater: _comparison_tangent(np.greater),
+    np.greater_equal: _comparison_tangent(np.greater_equal),
     np.where: lambda c, x, y: Tangent(np.where(c.value, x.value, y.value), np.where(c.value, x.slope, y.slope)),
     np.maximum: lambda x, y: np.where(x >= y, x, y),
     np.minimum: lambda x, y: np.where(x <= y, x, y),

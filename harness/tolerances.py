@@ -1,7 +1,7 @@
-"""Every number that a verdict depends on, with its reason. There are no others.
+"""Every number that the harness chooses and a verdict depends on, with its reason.
 
-A verdict compares a difference with a bound that is derived (`harness.rounding`) or estimated (`reference`); what is left
-to choose is listed here.
+A verdict compares a difference with a bound that is derived (`harness.rounding`) or estimated by an oracle, whose steps
+stand with the oracle in `reference`. What is left to choose is listed here.
 """
 
 UNIT_ROUNDOFF = {"float64": 2.0**-53, "float32": 2.0**-24}
@@ -15,8 +15,9 @@ FREE_ROUNDINGS = 4
 """Roundings that an implementation may add to a product where it likes: dividing by m before or after the sum, λ/m
 formed once or per entry, a factor 2 · ½ in the regulariser."""
 
-MEANINGLESS = 1e-6
-"""A bound wider than this share of the coordinate, or of the largest in its block, decides nothing: inconclusive."""
+MEANINGLESS = {"float64": 1e-6, "float32": 1e-2}
+"""A bound wider than this share of the coordinate, or of the largest in its block, decides nothing: inconclusive. In
+float32, sums over thousands of examples are good to three or four digits."""
 
 NEGLIGIBLE = 1e-6
 """A block whose derivatives are all below this (of the network's largest, or of 1, for predictions and targets differ by
@@ -32,3 +33,19 @@ probability below 1e-9, since the entries are continuous; more directions guard 
 INCONCLUSIVE_SHARE = 0.2
 """Of many random networks, the share that may be inconclusive while the whole is called agreed: the distribution puts a
 fifth of its θ at zero and a fifth at saturation, where kinked and dead units cannot be judged."""
+
+# -- check_gradient, where nothing is known of the function but its values ---------------------------------------------
+
+STEPS = (2e-3, 2e-4, 2e-5)
+"""Relative steps for float64, tried in turn where the one before is undecided or at odds. The first balances h⁴ against
+u/h; other precisions scale all of them with u^(1/5)."""
+
+ALL_COORDINATES = 1000
+"""Up to so many parameters, each is differenced. Of more, so many are, and random directions take in the others."""
+
+SAMPLED_DIRECTIONS = 8
+"""Random directions where not every coordinate was differenced."""
+
+GRADIENT_ROUNDINGS = 64
+"""What a gradient may be off by, in u times the largest entry of its block, beside the noise measured: a few dozen
+roundings that the neighbouring θ happened not to show."""

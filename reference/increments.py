@@ -84,9 +84,9 @@ def _tanh(x):
 
 
 def _logaddexp(x, y):
-    total = np.logaddexp(x.value, y.value)
-    share_x, share_y = np.exp(x.value - total), np.exp(y.value - total)
-    return Increment(total, np.log1p(share_x * np.expm1(x.change) + share_y * np.expm1(y.change)))
+    share_x, share_y = (1.0 / (1.0 + np.exp(ahead)) for ahead in (y.value - x.value, x.value - y.value))
+    change = np.log1p(share_x * np.expm1(x.change) + share_y * np.expm1(y.change))
+    return Increment(np.logaddexp(x.value, y.value), change)
 
 
 def _sin(x):
@@ -131,7 +131,7 @@ def _arctan(x):
 
 
 def _power(x, y):
-    if np.ndim(y.value) == 0 and y.value == np.round(y.value) and 1 <= y.value <= 8:
+    if _is_constant(y) and np.ndim(y.value) == 0 and y.value == np.round(y.value) and 1 <= y.value <= 8:
         product = x
         for _ in range(int(y.value) - 1):
             product = product * x

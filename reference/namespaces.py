@@ -22,7 +22,8 @@ class Namespace:
 
     def __getattr__(self, name: str) -> Any:
         try:
-            return getattr(self._module, name)
+            self.__dict__[name] = function = getattr(self._module, name)  # found at once the next time
+            return function
         except AttributeError:
             raise AttributeError(
                 f"the array namespace {self.name!r} has no function {name!r}; it has what {self._module.__name__} has, "
