@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from harness import strategies as strategies
     from harness.assertions import assert_gradients_agree as assert_gradients_agree
+    from harness.cases import load_case as load_case
+    from harness.cases import save_case as save_case
     from harness.conjugate_gradients import fmincg as fmincg
     from harness.cross_checking import cross_check as cross_check
     from harness.digits import load_digits as load_digits
@@ -46,10 +48,12 @@ _HOMES = {
     "check_networks": "harness.many",
     "cross_check": "harness.cross_checking",
     "fmincg": "harness.conjugate_gradients",
+    "load_case": "harness.cases",
     "load_digits": "harness.digits",
     "predict": "harness.training",
     "random_problem": "harness.random_problems",
     "register": "reference.activations",
+    "save_case": "harness.cases",
     "train": "harness.training",
 }
 

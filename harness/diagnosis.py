@@ -5,7 +5,7 @@ other places, a multiple of θ, a constant, zeros. The layer looked at is the wr
 mistake there is carried down to all layers below, and not up.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -55,12 +55,14 @@ def diagnose(layers: Sequence[Part], m: int | None = None, with_bias: bool = Tru
     nearest = wrong[-1]
     halves = _halves(nearest) if with_bias else []
     whole = Part(_extent(layers, with_bias), *(np.concatenate([np.ravel(a) for a in same]) for same in _fields(layers)))
-    candidates = [whole, nearest, *halves] if len(layers) > 1 else [nearest, *halves]
+    candidates = [whole] if len(wrong) > 1 else []
+    candidates += halves if len(halves) == 1 else [nearest, *halves]
     for part in candidates:
         for hypothesis in _HYPOTHESES:
             if words := hypothesis(part, m):
-                clauses = [f"{part.name}: {words}", hypothesis in _ON_THE_WAY_BACK and _where_it_starts(layers, nearest)]
-                return "; ".join(filter(None, clauses))
+                below = nearest is not layers[-1] and hypothesis in _ON_THE_WAY_BACK
+                start = _where_it_starts(layers, nearest) if below else ""
+                return "; ".join(filter(None, [f"{part.name}: {words}", start]))
     if whole.wrong.sum() == 1:
         return _single(whole)
     return _where_it_starts(layers, nearest)
@@ -88,7 +90,7 @@ def _where_it_starts(layers: Sequence[Part], nearest: Part) -> str:
     names = [layer.name for layer in layers]
     right = names[names.index(nearest.name) + 1 :]
     if not right:
-        return ""
+        return _FROM_THE_OUTPUT_ON if len(layers) > 1 and all(layer.wrong.any() for layer in layers) else ""
     return f"{', '.join(right)} {'are' if len(right) > 1 else 'is'} right, so δ goes wrong on the way back from there"
 
 
@@ -156,7 +158,8 @@ def _constant(part: Part, m: int | None) -> str:
 
 
 def _rearranged(part: Part, m: int | None) -> str:
-    return _moved(part.value, part.expected, part) or _moved(part.value - part.penalty, part.expected - part.penalty, part)
+    with_penalty = _moved(part.value, part.expected, part)
+    return with_penalty or _moved(part.value - part.penalty, part.expected - part.penalty, part)
 
 
 def _moved(value: np.ndarray, expected: np.ndarray, part: Part) -> str:
@@ -194,4 +197,5 @@ def _single(part: Part) -> str:
 
 
 _HYPOTHESES = (_seven_digits, _zeros, _factor, _multiple_of_theta, _rearranged, _constant)
+_FROM_THE_OUTPUT_ON = "wrong from the output layer on: look at its δ, the targets, and the sum over the examples"
 _ON_THE_WAY_BACK = (_zeros, _factor)  # mistakes in δ, which the layers nearer to the output do not have

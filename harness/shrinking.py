@@ -62,8 +62,8 @@ def _smaller(problem: Problem, theta: np.ndarray) -> Iterator[Case]:
     yield from _with_fewer_examples(problem, theta)
     yield from _without_a_unit(problem, theta)
     yield from _with_simpler_activations(problem, theta)
-    if problem.l2 not in (0.0, 1.0):
-        for l2 in (0.0, 1.0):
+    for l2 in (0.0, 1.0):
+        if problem.l2 not in (0.0, l2):
             yield Problem(problem.network, problem.X, problem.Y, l2), theta
     yield from _with_simpler_numbers(problem, theta)
 
@@ -74,7 +74,8 @@ def _without_a_layer(problem: Problem, theta: np.ndarray) -> Iterator[Case]:
         sizes = network.sizes[: layer + 1] + network.sizes[layer + 2 :]
         hidden = network.hidden[:layer] + network.hidden[layer + 1 :]
         smaller = Network(sizes, hidden, network.output.name)
-        joined = np.zeros((sizes[layer + 1], 1 + sizes[layer]))  # the next layer, cut or filled up to the inputs it gets
+        # the next layer, cut or filled up to the inputs that it gets now
+        joined = np.zeros((sizes[layer + 1], 1 + sizes[layer]))
         kept = min(joined.shape[1], thetas[layer + 1].shape[1])
         joined[:, :kept] = thetas[layer + 1][:, :kept]
         yield (

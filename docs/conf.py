@@ -1,0 +1,17 @@
+"""Sphinx configuration. `make docs` builds the pages into build/docs."""
+
+import harness
+
+project = "Autodiff cross-check"
+author = "The autodiff cross-check harness authors"
+version = release = harness.__version__
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+html_theme = "furo"
+html_title = project
+exclude_patterns = ["examples"]
+nitpicky = False
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+napoleon_google_docstring = False

@@ -1,0 +1,258 @@
+"""The table's rows: a piece of work, what it is compared with, and the ratio that is asked for."""
+
+import subprocess
+import sys
+import time
+import tracemalloc
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from harness import SOURCES, Network, Problem, cross_check, fmincg, load_digits, random_problem
+from harness.sources import default_sources
+from tests.benchmarks import peers
+from tests.benchmarks.timing import medians, slope
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line: `ratio` is ours over theirs, or the figure itself where there is nobody to compare with."""
+
+    work: str
+    compared_with: str
+    seconds: dict[str, float]
+    ratio: float
+    target: float
+    at_least: bool = False  # whether the ratio has to reach the target, rather than stay below it
+
+    @property
+    def met(self) -> bool:
+        return self.ratio >= self.target if self.at_least else self.ratio <= self.target
+
+
+def _digits(network: Network, m: int = 5000) -> tuple[Problem, np.ndarray]:
+    digits = load_digits()
+    rows = np.linspace(0, 4999, m).astype(int)
+    return Problem(network, digits.X[rows], digits.classes[rows], 1.0), network.init(0)
+
+
+def _synthetic(network: Network, m: int) -> tuple[Problem, np.ndarray]:
+    rng = np.random.default_rng(0)
+    X = rng.uniform(size=(m, network.sizes[0]))
+    return Problem(network, X, rng.integers(0, network.sizes[-1], m), 1.0), network.init(0)
+
+
+def _gradient_contest(problem: Problem, theta: np.ndarray) -> dict[str, float]:
+    contestants = {
+        "ours": lambda: SOURCES["vectorized"](problem, theta),
+        "bare products": peers.bare_products(problem, theta),
+        "jax": peers.jax_jitted(problem, theta),
+        "torch": peers.torch_eager(problem, theta),
+    }
+    if problem.network.hidden[0].name == problem.network.output.name == "sigmoid" and len(problem.network.hidden) == 1:
+        contestants["textbook NumPy"] = lambda: peers.textbook(problem, theta)
+    return medians({name: run for name, run in contestants.items() if run})
+
+
+def gradients() -> Iterator[Row]:
+    work = "one gradient, 400-25-10, m = 5000"
+    seconds = _gradient_contest(*_digits(Network((400, 25, 10))))
+    yield Row(work, "jax", seconds, seconds["ours"] / seconds["jax"], 0.7)
+    yield Row(work, "bare products", seconds, seconds["ours"] / seconds["bare products"], 1.45)
+    seconds = _gradient_contest(*_synthetic(Network((784, 300, 100, 10)), 5000))
+    fastest = min((name for name in seconds if name not in ("ours", "bare products")), key=seconds.__getitem__)
+    yield Row("one gradient, 784-300-100-10, m = 5000", fastest, seconds, seconds["ours"] / seconds[fastest], 1.05)
+    for hidden, output in (("sigmoid", "softmax"), ("relu", "sigmoid"), ("tanh", "sigmoid")):
+        seconds = _gradient_contest(*_digits(Network((400, 25, 10), hidden, output)))
+        yield Row(f"the same, {hidden} and {output}", "jax", seconds, seconds["ours"] / seconds["jax"], 1.0)
+
+
+def loops() -> Iterator[Row]:
+    problem, theta = _digits(Network((400, 25, 10)))
+    seconds = medians(
+        {
+            "ours": lambda: SOURCES["loop"](problem, theta),
+            "textbook NumPy": lambda: peers.textbook_loop(problem, theta),
+        }
+    )
+    ratio = seconds["ours"] / seconds["textbook NumPy"]
+    yield Row("loop, 400-25-10, m = 5000", "textbook NumPy, per example", seconds, ratio, 1.0)
+
+
+def differences() -> Iterator[Row]:
+    from scipy.optimize import approx_fprime
+
+    problem, theta = _digits(Network((400, 25, 10)), m=100)
+    contestants: dict[str, Callable[[], Any] | None] = {
+        "scipy approx_fprime": lambda: approx_fprime(theta, lambda t: SOURCES["vectorized"](problem, t)[0]),
+        "jax batched": peers.jax_batched_differences(problem, theta),
+        "torch gradcheck": peers.torch_gradcheck(problem, theta),
+    }
+    slow = medians({name: run for name, run in contestants.items() if run}, seconds=0.0, least=1)
+    seconds = medians({"ours": lambda: SOURCES["finite-difference"](problem, theta)}) | slow
+    fastest = min(slow, key=slow.__getitem__)
+    work = "all 10,285 derivatives by differences, m = 100"
+    yield Row(work, fastest, seconds, slow[fastest] / seconds["ours"], 30.0, at_least=True)
+    problem, theta = _digits(Network((400, 25, 10)))
+    seconds = medians(
+        {
+            "ours": lambda: SOURCES["finite-difference"](problem, theta),
+            "gradient": lambda: SOURCES["vectorized"](problem, theta),
+        }
+    )
+    yield Row("the same, m = 5000", "one gradient", seconds, seconds["ours"] / seconds["gradient"], 10.0)
+
+
+def checks() -> Iterator[Row]:
+    problem, theta = _digits(Network((400, 25, 10)))
+    sources = {name: source for name, source in default_sources(problem).items() if name != "loop"}
+    seconds = medians(
+        {
+            "ours": lambda: cross_check(problem, theta, sources),
+            "gradient": lambda: SOURCES["vectorized"](problem, theta),
+        }
+    )
+    work = "cross_check, 400-25-10, m = 5000, without loop"
+    yield Row(work, "one gradient", seconds, seconds["ours"] / seconds["gradient"], 40.0)
+
+    cases = [random_problem((0, index)) for index in range(200)]
+    seconds = medians({"ours": lambda: [cross_check(*case) for case in cases]}, seconds=0.0, least=3)
+    rate = len(cases) / seconds["ours"]
+    yield Row("random networks per second, default sources", "-", seconds, rate, 150.0, at_least=True)
+    compiling = medians({"compiling": lambda: _compile_anew(10)}, seconds=0.0, least=1)["compiling"] / 10
+    seconds = {"ours": seconds["ours"] / len(cases), "jit for every shape": compiling}
+    work = "one random network, default sources"
+    yield Row(work, "jit for every shape", seconds, compiling / seconds["ours"], 50.0, at_least=True)
+
+
+def _compile_anew(count: int) -> None:
+    from reference import jax_gradient
+
+    for index in range(count):
+        problem, theta = random_problem((1, index))
+        for run in (jax_gradient.reverse, jax_gradient.forward):
+            run(problem, theta)
+
+
+def training() -> Iterator[Row]:
+    problem, theta = _digits(Network((400, 25, 10)))
+    gradient = partial(SOURCES["vectorized"], problem)
+    inside = 0.0
+
+    def timed(t: np.ndarray) -> tuple[float, np.ndarray]:
+        nonlocal inside
+        begin = time.perf_counter()
+        answer = gradient(t)
+        inside += time.perf_counter() - begin
+        return answer
+
+    begin = time.perf_counter()
+    result = fmincg(timed, theta, 50)
+    whole = time.perf_counter() - begin
+    seconds = {"fmincg": whole - inside, "its evaluations": inside}
+    yield Row("fmincg's own time, 50 line searches", "its evaluations", seconds, (whole - inside) / inside, 0.03)
+    yield Row("evaluations to the cost after 50", "scipy CG needs about 102", {}, result.nfev, 85.0)
+    yield from _race(problem, theta, gradient, float(result.fun))
+
+
+class _Reached(Exception):
+    pass
+
+
+def _race(problem: Problem, theta: np.ndarray, gradient: Callable, goal: float) -> Iterator[Row]:
+    from scipy.optimize import minimize
+
+    counts: dict[str, int] = {}
+
+    def until_goal(name: str, run: Callable[[Callable], Any]) -> Callable[[], None]:
+        def race() -> None:
+            counts[name] = 0
+
+            def fun(t: np.ndarray) -> tuple[float, np.ndarray]:
+                counts[name] += 1
+                cost, slope = gradient(t)
+                if cost <= goal * (1.0 + 1e-12):
+                    raise _Reached
+                return cost, slope
+
+            try:
+                run(fun)
+            except _Reached:
+                return
+            counts[name] = -counts[name]  # never got there
+
+        return race
+
+    contestants = {
+        "ours": until_goal("ours", lambda fun: fmincg(fun, theta, 200)),
+        "scipy CG": until_goal(
+            "scipy CG", lambda fun: minimize(fun, theta, jac=True, method="CG", options={"maxiter": 500})
+        ),
+        "scipy L-BFGS-B": until_goal(
+            "scipy L-BFGS-B", lambda fun: minimize(fun, theta, jac=True, method="L-BFGS-B", options={"maxiter": 500})
+        ),
+    }
+    seconds = medians(contestants, seconds=5.0, least=3)
+    evaluations = ", ".join(f"{name} {count}" for name, count in counts.items())
+    sklearn = _sklearn(problem, goal)
+    seconds |= sklearn
+    ratio = seconds["ours"] / seconds["scipy CG"]
+    yield Row(f"training to that cost (evaluations: {evaluations})", "scipy CG", seconds, ratio, 1.0)
+    ratio = seconds["ours"] / seconds["scipy L-BFGS-B"]
+    yield Row("the same", "scipy L-BFGS-B, for information", seconds, ratio, np.inf)
+
+
+def _sklearn(problem: Problem, goal: float) -> dict[str, float]:
+    """Scikit-learn's own cost is halved and softmax, so it runs 50 of its iterations, for information."""
+    try:
+        from sklearn.neural_network import MLPClassifier
+    except ImportError:
+        return {}
+    import warnings
+
+    begin = time.perf_counter()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = MLPClassifier((25,), activation="logistic", solver="lbfgs", alpha=1.0, max_iter=50, random_state=0)
+        model.fit(problem.X, problem.Y.argmax(axis=1))
+    return {"scikit-learn lbfgs, 50 iterations": time.perf_counter() - begin}
+
+
+def start() -> Iterator[Row]:
+    def seconds_of(*arguments: str) -> float:
+        command = [sys.executable, *arguments]
+        return medians({"run": lambda: subprocess.run(command, check=True, capture_output=True)}, 2.0)["run"]
+
+    help_seconds = seconds_of("-m", "harness", "--help")
+    yield Row("harness --help, seconds", "-", {"ours": help_seconds}, help_seconds, 0.5)
+    import_seconds = seconds_of("-c", "import harness, sys; assert 'jax' not in sys.modules")
+    yield Row("import harness, seconds, no JAX", "-", {"ours": import_seconds}, import_seconds, 0.5)
+
+
+def memory() -> Iterator[Row]:
+    problem, theta = _synthetic(Network((784, 300, 10)), 60_000)
+    SOURCES["vectorized"](problem, theta)
+    tracemalloc.start()
+    SOURCES["vectorized"](problem, theta)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    yield Row("extra memory, 784-300-10, m = 60,000", "size of X", {}, peak / problem.X.nbytes, 0.1)
+
+
+def growth() -> Iterator[Row]:
+    grown = {
+        "m": [((400, 25, 10), m) for m in (1000, 2000, 4000, 8000)],
+        "width": [((400, width, 10), 2000) for width in (50, 100, 200, 400)],
+        "depth": [((100, *[100] * depth, 10), 2000) for depth in (2, 4, 8, 16)],
+    }
+    for what, shapes in grown.items():
+        cases = [_synthetic(Network(sizes), m) for sizes, m in shapes]
+        seconds = medians({str(k): partial(SOURCES["vectorized"], *case) for k, case in enumerate(cases)}, seconds=4.0)
+        work = [problem.network.size * problem.m for problem, _ in cases]
+        yield Row(f"growth of a gradient with {what}", "parameters × m", {}, slope(work, list(seconds.values())), 1.05)
+
+
+GROUPS = (gradients, loops, differences, checks, training, start, memory, growth)

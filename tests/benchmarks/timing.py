@@ -1,0 +1,25 @@
+"""Interleaved timing: every contestant once in each round, so that a noisy moment hits all of them."""
+
+import time
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+
+def medians(contestants: Mapping[str, Callable[[], object]], seconds: float = 3.0, least: int = 5) -> dict[str, float]:
+    """Median seconds of each contestant, over rounds that fill `seconds`, `least` or more, after a first."""
+    for run in contestants.values():
+        run()
+    times: dict[str, list[float]] = {name: [] for name in contestants}
+    started = time.perf_counter()
+    while time.perf_counter() - started < seconds or min(map(len, times.values())) < least:
+        for name, run in contestants.items():
+            begin = time.perf_counter()
+            run()
+            times[name].append(time.perf_counter() - begin)
+    return {name: float(np.median(values)) for name, values in times.items()}
+
+
+def slope(sizes: list[float], seconds: list[float]) -> float:
+    """The exponent of a power law fitted to times: 1 is linear growth."""
+    return float(np.polyfit(np.log(sizes), np.log(seconds), 1)[0])
