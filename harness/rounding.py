@@ -5,8 +5,9 @@ arithmetic that carries error bounds (`harness.running_error`). The result cover
 formulas, in any order of summation: the slopes by hand and the slopes by automatic differentiation are both evaluated,
 for their formulas and so their errors differ, and B takes the larger of the two.
 
-Where a pre-activation lies closer to a kink than its own error, the side is not decided, and the error becomes the jump:
-the bound is wide just where nobody can know the slope. A bound that is not finite means that nothing can be said.
+Where a pre-activation lies closer to a kink than its own error, the side is not decided, and the error becomes the
+jump: the bound is wide just where nobody can know the slope. A bound that is not finite means that nothing can be
+said.
 """
 
 from collections.abc import Callable

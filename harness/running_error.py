@@ -233,9 +233,7 @@ Tangent.rules = {
     np.add: lambda x, y: Tangent(x.value + y.value, x.slope + y.slope),
     np.subtract: lambda x, y: Tangent(x.value - y.value, x.slope - y.slope),
     np.multiply: lambda x, y: Tangent(x.value * y.value, x.slope * y.value + x.value * y.slope),
-    np.divide: lambda x, y: Tangent(
-        x.value / y.value, x.slope / y.value - x.value * y.slope / np.square(y.value)
-    ),
+    np.divide: lambda x, y: Tangent(x.value / y.value, x.slope / y.value - x.value * y.slope / np.square(y.value)),
     np.reciprocal: _chain(np.reciprocal, lambda x, y: -(y * y)),
     np.power: _power_tangent,
     np.square: _chain(np.square, lambda x, y: 2.0 * x),

@@ -1,4 +1,4 @@
-"""The gradient sources by name. Each answers (problem, theta) -> (cost, gradient); oracles also measure their own error.
+"""The gradient sources by name. Each answers (problem, theta) -> (cost, gradient); oracles measure their own error, too.
 
 What is slow to import is imported by the source that needs it.
 """
@@ -9,7 +9,7 @@ import numpy as np
 
 from harness import loop, vectorized
 from reference import finite_difference
-from reference.measured import GradientSource, Oracle
+from reference.measured import GradientSource, Measured, Oracle
 from reference.problem import Problem
 
 
@@ -27,12 +27,28 @@ def _jax_forward(problem: Problem, theta: np.ndarray) -> tuple[float, np.ndarray
     return (jax_padded if jax_padded.fits(problem) else jax_gradient).forward(problem, theta)
 
 
+def _complex_step(problem: Problem, theta: np.ndarray) -> Measured:
+    """One complex cost for each parameter, of formulas that are analytic."""
+    from reference import complex_step
+
+    return complex_step.measure(problem, theta)
+
+
+def _ball(problem: Problem, theta: np.ndarray) -> Measured:
+    """Certified enclosures."""
+    from reference import ball_arithmetic
+
+    return ball_arithmetic.measure(problem, theta)
+
+
 SOURCES: dict[str, GradientSource] = {
     "loop": loop.cost_and_gradient,
     "vectorized": vectorized.cost_and_gradient,
     "jax": _jax,
     "jax-forward": _jax_forward,
     "finite-difference": Oracle(finite_difference.gradient),
+    "complex-step": Oracle(_complex_step),
+    "ball": Oracle(_ball),
 }
 
 FAMILIES = {
@@ -41,8 +57,10 @@ FAMILIES = {
     "jax": "jax",
     "jax-forward": "jax",
     "finite-difference": "differences",
+    "complex-step": "complex step",
+    "ball": "balls",
 }
-"""Sources that share an author or a mechanism share its mistakes: a family has one vote. Others stand for themselves."""
+"""Sources that share an author or a mechanism share its mistakes: a family has one vote. Others stand alone."""
 
 SMALL = 1000  # parameters: forward mode costs one tangent for each
 

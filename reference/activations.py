@@ -3,7 +3,7 @@
 A record states the formula over an array namespace and, separately, the slope claimed by hand; the harness exists to
 find out whether the two belong together. Conventions that every record keeps:
 
-- `value(xp, z)` is stable for every finite z and hands NaN on (so ``where(z <= 0, 0, z)``, never ``where(z > 0, z, 0)``);
+- `value(xp, z)` is stable for every finite z and hands NaN on (``where(z <= 0, 0, z)``, never ``where(z > 0, z, 0)``);
 - the branch that `value` takes at a kink fixes the slope that automatic differentiation reports there, and `slope`
   claims the same one;
 - both are elementwise, keep the shape, and leave their arguments as they were.
@@ -210,7 +210,8 @@ register(
 
 
 def _gelu_slope(z, a):
-    return 0.5 * (1.0 + NUMPY.erf(z * math.sqrt(0.5))) + z * np.exp(-0.5 * z * z) / math.sqrt(2.0 * math.pi)
+    bell = np.exp(-0.5 * np.square(np.clip(z, -40.0, 40.0)))  # zero beyond, where the square might overflow
+    return 0.5 * (1.0 + NUMPY.erf(z * math.sqrt(0.5))) + z * bell / math.sqrt(2.0 * math.pi)
 
 
 register(
@@ -241,7 +242,7 @@ register(
     Activation(
         "softsign",
         value=lambda xp, z: z / (1.0 + xp.abs(z)),
-        slope=lambda z, a: 1.0 / np.square(1.0 + np.abs(z)),
+        slope=lambda z, a: np.square(1.0 / (1.0 + np.abs(z))),  # 1/square would overflow
         source="Bergstra et al., 2009",
     )
 )

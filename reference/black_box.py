@@ -40,7 +40,7 @@ def difference(f: Callable[[float], np.ndarray | float], h: float, noise: float)
     near, far = abs(S[1] - 4.0 * S[0]), abs(S[2] - 4.0 * S[1])
     if near > 16.0 * noise and far < 8.0 * near:  # smooth: far = 16 near
         error += near / h
-    return Difference(float(R1), float(error) if np.isfinite(R1) else np.inf)
+    return Difference(float(R1), float(error) if np.isfinite(error) else np.inf)
 
 
 def noise_of(value: np.ndarray | float) -> float:

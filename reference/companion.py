@@ -1,8 +1,9 @@
 """Arrays with a companion: a value and, beside it, what a formula does to something else on the way.
 
-The companion may be a bound on the rounding error (`harness.rounding.Rounded`), a derivative (`harness.rounding.Tangent`)
-or a finite increment (`reference.increments.Increment`). Because these arrays answer NumPy's protocols, the very same
-formulas that compute a cost compute its companion: no activation has to state anything twice.
+The companion may be a bound on the rounding error (`harness.running_error.Rounded`), a derivative
+(`harness.running_error.Tangent`) or a finite increment (`reference.increments.Increment`). Because these arrays
+answer NumPy's protocols, the very same formulas that compute a cost compute its companion: no activation has to state
+anything twice.
 
 A subclass lists its arithmetic in `rules`, from a ufunc to a function of lifted operands, and says in `lift` what the
 companion of a constant is. What no rule covers raises `NoRule` with the function's name, so that the caller can say

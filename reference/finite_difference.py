@@ -8,11 +8,11 @@ Each comes with an estimate of its own error:
 - `along`: the derivative of the cost along a direction in θ, end to end; it does not assume that z is affine in W.
 - `per_weight`: plain differences of the cost (`reference.black_box`), where a formula allows nothing better.
 
-The first two carry increments through the formulas (`reference.increments`) instead of subtracting costs. Nothing cancels,
-so the step can be as small as a rounding: truncation, h² times a third derivative, vanishes, and only a unit that sits
-exactly at a kink crosses it. The error is then read off the two sides: the slopes ahead and behind, which a smooth
-function shows equal, differ by the jump at a kink, declared or not. Where a unit crosses a declared kink, several jumps
-may cancel in the sum, so the error is infinite.
+The first two carry increments through the formulas (`reference.increments`) instead of subtracting costs. Nothing
+cancels, so the step can be as small as a rounding: truncation, h² times a third derivative, vanishes, and only a unit
+that sits exactly at a kink crosses it. The error is then read off the two sides: the slopes ahead and behind, which a
+smooth function shows equal, differ by the jump at a kink, declared or not. Where a unit crosses a declared kink,
+several jumps may cancel in the sum, so the error is infinite.
 """
 
 from typing import Any
@@ -70,7 +70,7 @@ def _loss_changes(
     steps = STENCIL[:, np.newaxis, np.newaxis]
     if layer == len(Zs) - 1:
         change = steps[..., np.newaxis] * np.eye(len(weights[layer]))[:, np.newaxis, :]
-        crossed = np.zeros(len(STENCIL), dtype=bool)[:, np.newaxis, np.newaxis]
+        crossed = np.zeros((len(STENCIL), 1, 1), dtype=bool)
     else:
         f, Z = network.hidden[layer], Zs[layer]
         own = _through(f, Z, steps).transpose(0, 2, 1)[..., np.newaxis]
@@ -81,7 +81,7 @@ def _loss_changes(
         crossed = crossed | _crosses(f, Zs[below], change)
         change = _through(f, Zs[below], change) @ weights[below + 1].T
     loss = network.output.loss(NUMPY, Increment(Zs[-1], change), Y)
-    return loss.change, crossed.any(axis=0)
+    return loss.change, np.any(crossed, axis=0)
 
 
 def _rows_at_once(network: Network) -> int:
@@ -115,9 +115,11 @@ def per_pre_activation(problem: Problem, theta: np.ndarray) -> Measured:
                 changes, crossed = _loss_changes(network, layer, weights, Zs, Y)
                 delta, error = _from_stencil(changes)
                 error = np.where(crossed, np.inf, error)
-                sums[layer][0] += delta @ np.column_stack([np.ones(len(A)), A])
-                sums[layer][1] += error @ np.abs(np.column_stack([np.ones(len(A)), A]))
-        penalty = [np.column_stack([np.zeros(len(W)), problem.l2 * W]) for W in weights]  # a square's central difference
+                one_and_A = np.column_stack([np.ones(len(A)), A])
+                sums[layer][0] += delta @ one_and_A
+                sums[layer][1] += error @ np.abs(one_and_A)
+        # the penalty is a square, so its central difference is exact
+        penalty = [np.column_stack([np.zeros(len(W)), problem.l2 * W]) for W in weights]
         gradient = network.pack([(total[0] + own) / m for total, own in zip(sums, penalty)])
         cost = losses / m + problem.l2 / (2 * m) * network.squared_weights(NUMPY, theta)
     return Measured(float(cost), gradient, network.pack([total[1] / m for total in sums]), ROUNDINGS)
@@ -167,18 +169,18 @@ def _carried_along(problem: Problem, theta: np.ndarray, directions: np.ndarray) 
     network, m = problem.network, problem.m
     steps = (STENCIL[:, np.newaxis, np.newaxis] * directions).reshape(-1, network.size)
     moves = zip(*(network.unpack(step) for step in steps))  # per layer, one matrix for each step
+    *hidden, last = [
+        Increment(Theta.T, np.stack(move).transpose(0, 2, 1)) for Theta, move in zip(network.unpack(theta), moves)
+    ]
     A: Any = problem.X
     crossed = np.zeros(len(steps), dtype=bool)
-    squares = 0.0
-    for layer, (Theta, move) in enumerate(zip(network.unpack(theta), moves)):
-        P = Increment(Theta.T, np.stack(move).transpose(0, 2, 1))
-        squares = squares + np.square(P[..., 1:, :]).change.sum(axis=(1, 2))
+    for P, f in zip(hidden, network.hidden):
         Z = A @ P[..., 1:, :] + P[..., :1, :]
-        if layer < len(network.hidden):
-            f = network.hidden[layer]
-            crossed |= _crosses(f, Z.value, Z.change).any(axis=-1)
-            A = f.value(NUMPY, Z)
-    changes = network.output.loss(NUMPY, Z, problem.Y).change.sum(axis=-1) / m + problem.l2 / (2 * m) * squares
+        crossed |= _crosses(f, Z.value, Z.change).any(axis=-1)
+        A = f.value(NUMPY, Z)
+    losses = network.output.loss(NUMPY, A @ last[..., 1:, :] + last[..., :1, :], problem.Y)
+    squares = sum(np.square(P[..., 1:, :]).change.sum(axis=(1, 2)) for P in (*hidden, last))
+    changes = losses.change.sum(axis=-1) / m + problem.l2 / (2 * m) * squares
     derivative, error = _from_stencil(changes.reshape(len(STENCIL), -1))
     return derivative, np.where(crossed.reshape(len(STENCIL), -1).any(axis=0), np.inf, error)
 

@@ -1,7 +1,7 @@
 """A fully connected network: its sizes, activations and output, and how its parameters lie in one flat θ."""
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,14 +59,15 @@ class Network:
             raise ValueError(f"a network needs two layer sizes or more (inputs and outputs), but {sizes!r} was given")
         object.__setattr__(self, "sizes", tuple(_layer_size(size) for size in sizes))
         depth = len(self.sizes) - 2
-        names = [hidden] * depth if isinstance(hidden, (str, Activation)) else list(hidden)
+        if isinstance(hidden, (str, Activation)) or not isinstance(hidden, Iterable):
+            names = [get_activation(hidden)] * depth  # a wrong name is a mistake even where no layer uses it
+        else:
+            names = list(hidden)
         if len(names) != depth:
             raise ValueError(
                 f"sizes {self.sizes} have {depth} hidden layer{'s' * (depth != 1)}, but {len(names)} hidden "
-                f"activation{'s were' if len(names) != 1 else ' was'} given; give one for each, or a single name for all"
+                f"activation{'s were' if len(names) != 1 else ' was'} given; give one for each, or one name for all"
             )
-        if isinstance(hidden, (str, Activation)):
-            get_activation(hidden)  # an unknown name is a mistake even where no hidden layer uses it
         object.__setattr__(self, "hidden", tuple(get_activation(name) for name in names))
         object.__setattr__(self, "output", get_output(output))
 

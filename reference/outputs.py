@@ -45,7 +45,7 @@ def _distribution_fault(Y: np.ndarray) -> str | None:
     sums = Y.sum(axis=1)
     worst = int(np.argmax(np.abs(sums - 1.0)))
     if abs(sums[worst] - 1.0) > 1e-12 * Y.shape[1]:  # 1e-12: rounding of a sum of K probabilities, with room
-        return f"must sum to 1 in every row, but row {worst} sums to {sums[worst]!r}"
+        return f"must sum to 1 in every row, but row {worst} sums to {float(sums[worst])!r}"
     return _probability_fault(Y)
 
 
@@ -54,7 +54,7 @@ OUTPUTS: dict[str, Output] = {
     for output in (
         Output(
             "sigmoid",
-            # σ(z) as differentiating the loss gives it: relatively accurate for z << 0, and with the same rounding errors
+            # σ(z) as differentiating the loss gives it: relatively accurate for z << 0, with the same rounding errors
             predict=lambda xp, z: xp.exp(z - xp.logaddexp(z, 0.0)),
             # -y log σ(z) - (1-y) log(1-σ(z)) = log(1 + e^z) - yz, without a logarithm of something that rounds to zero
             loss=lambda xp, z, Y: xp.sum(xp.logaddexp(z, 0.0) - Y * z, axis=-1),

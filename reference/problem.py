@@ -1,6 +1,7 @@
 """A problem: a network, examples, targets and λ. Checked once, here; everything behind it may trust the shapes."""
 
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ def _real_array(what: str, values: Any, ndim: tuple[int, ...], expected: str) ->
         array = np.asarray(values)
         if array.dtype.kind not in "biuf":
             raise TypeError
-        array = np.ascontiguousarray(array, dtype=np.float64)
+        array = np.asarray(array, dtype=np.float64, order="C")
     except (TypeError, ValueError):
         raise TypeError(f"{what} must be an array of real numbers ({expected}), not {type(values).__name__}") from None
     if array.ndim not in ndim:
@@ -31,12 +32,11 @@ def _real_array(what: str, values: Any, ndim: tuple[int, ...], expected: str) ->
 
 
 def _one_hot(y: np.ndarray, K: int) -> np.ndarray:
-    classes = y.astype(np.intp)
-    if (classes != y).any() or classes.min() < 0 or classes.max() >= K:
-        wrong = y[(classes != y) | (classes < 0) | (classes >= K)][0]
+    wrong = (y != np.round(y)) | (y < 0) | (y >= K)
+    if wrong.any():
         hint = "; for one sigmoid unit give 0/1 targets of shape (m, 1)" if K == 1 else ""
-        raise ValueError(f"y of shape (m,) must hold integer classes 0 to {K - 1}, but holds {wrong:g}{hint}")
-    return (classes[:, np.newaxis] == np.arange(K)).astype(np.float64)
+        raise ValueError(f"y of shape (m,) must hold integer classes 0 to {K - 1}, but holds {y[wrong][0]:g}{hint}")
+    return (y[:, np.newaxis] == np.arange(K)).astype(np.float64)
 
 
 def _read_only(array: np.ndarray) -> np.ndarray:
@@ -85,10 +85,9 @@ class Problem:
             raise ValueError(f"X has {len(X)} rows, so y must be ({len(X)},) or ({len(X)}, {K}), but is {np.shape(y)}")
         if fault := network.output.target_fault(Y):
             raise ValueError(f"{network.output.name} targets {fault}")
-        try:
-            l2 = float(l2)
-        except (TypeError, ValueError):
-            raise TypeError(f"l2 (λ) must be a number, not {l2!r}") from None
+        if not isinstance(l2, Real):
+            raise TypeError(f"l2 (λ) must be a number, not {l2!r}")
+        l2 = float(l2)
         if not 0.0 <= l2 < np.inf:
             raise ValueError(f"l2 (λ) must be finite and zero or more, but is {l2:g}")
         for name, content in (("network", network), ("X", _read_only(X)), ("Y", _read_only(Y)), ("l2", l2)):

@@ -1,0 +1,178 @@
+"""The gradient by the complex step: dJ/dθ_i = Im J(θ + ih e_i)/h.
+
+Nothing is subtracted, so h can be so small that truncation, h²·J'''/6, does not exist in float64, and no derivative of
+an activation takes part. It needs formulas that are analytic; others are refused, never answered wrongly: a complex
+array (`Analytic`) knows the functions in `RULES` and no others, whichever way a formula calls them.
+
+Piecewise formulas are continued by the piece on which the real part lies: comparisons, and so `where`, look at real
+parts only, and |z| is sign(Re z)·z, which is |z| on the real line, and analytic on either side of the imaginary axis.
+At a kink there is nothing to continue: activations that declare one are refused, and so is |z| at zero.
+
+Source: Squire and Trapp, Using complex variables to estimate derivatives of real functions, SIAM Review 40, 1998.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from scipy.special import erf
+
+from reference.activations import Activation
+from reference.measured import Measured, NotApplicable
+from reference.namespaces import Namespace
+from reference.problem import Problem
+
+STEP = 2.0**-100
+"""h, about 1e-30: a power of two, so that dividing by it is exact; small enough for pre-activations of 1e15, and large
+enough to keep derivatives down to 1e-278 clear of underflow, where h = 1e-200 would lose them below 1e-108."""
+
+TRUNCATION = 2.0**-160
+"""h² = 2**-200 times a third derivative, and underflow. It shows only where a derivative is next to nothing."""
+
+ROUNDINGS = 2.0
+"""A complex quotient takes half a dozen operations, which round more often than the quotient and slope of reals."""
+
+AFFORDABLE = 10**8  # parameters times entries of X: some seconds
+ELEMENTS_AT_ONCE = 2**16  # 1 MiB of complex numbers: they stay in the cache
+
+
+class Analytic(np.ndarray):
+    """A complex array that refuses what is not analytic."""
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *operands: Any, **keywords: Any) -> Any:
+        plain = [np.asarray(x) for x in operands]
+        if ufunc is np.add and method == "reduce":
+            return _analytic(np.add.reduce(*plain, **keywords))
+        if ufunc not in RULES or method != "__call__" or keywords:
+            raise NotApplicable(f"the complex step has no rule for {ufunc.__name__}, which may not be analytic")
+        return _analytic(RULES[ufunc](*plain))
+
+    def __array_function__(self, function: Any, types: Any, operands: Any, keywords: Any) -> Any:
+        if function is np.where:
+            return _analytic(np.where(*(np.asarray(x) for x in operands)))
+        if function in (np.sum, np.shape, np.zeros_like, np.ones_like):
+            return super().__array_function__(function, types, operands, keywords)
+        raise NotApplicable(f"the complex step has no rule for {function.__name__}, which may not be analytic")
+
+    @property
+    def real(self) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        raise NotApplicable("the complex step cannot pass real or imag, which are not analytic")
+
+    imag = real  # pyright: ignore[reportIncompatibleMethodOverride]
+
+
+def _analytic(result: Any) -> Any:
+    """Comparisons and constants stay what they are."""
+    return result.view(Analytic) if np.iscomplexobj(result) and np.ndim(result) else result
+
+
+def _absolute(z):
+    if not np.all(z.real):
+        raise NotApplicable("the complex step cannot pass abs at 0, where it is not analytic")
+    return np.where(z.real < 0.0, -z, z)
+
+
+def _log1p(z):
+    # NumPy's own forms 1 + z, and so loses the real part of a small z
+    return np.log1p(z.real) + 0.5 * np.log1p(np.square(z.imag / (1.0 + z.real))) + 1j * np.arctan2(z.imag, 1.0 + z.real)
+
+
+def _logaddexp(x, y):
+    x_first = x.real >= y.real
+    high, low = np.where(x_first, x, y), np.where(x_first, y, x)
+    return high + _log1p(np.exp(low - high))
+
+
+def _erf(z: Any) -> Any:
+    """erf(x + iy) = erf(x) + 2/√π ∫ exp(-t²) dt from x to x + iy, by one point, the middle: y is tiny.
+
+    SciPy's own has an error of 23 u in the imaginary part and some u in the real part where that is small.
+    """
+    z = np.asarray(z)
+    middle = z.real + 0.5j * z.imag
+    return _analytic(erf(z.real) + 2.0 / np.sqrt(np.pi) * np.exp(-np.square(middle)) * (1j * z.imag))
+
+
+def _logsumexp(z: Any) -> Any:
+    """log Σ exp(z) over the last axis, which is kept with length one."""
+    z = np.asarray(z)
+    shift = z.real.max(axis=-1, keepdims=True)
+    return _analytic(shift + np.log(np.exp(z - shift).sum(axis=-1, keepdims=True)))
+
+
+def _of_real_parts(comparison: np.ufunc) -> Callable[[Any, Any], Any]:
+    return lambda x, y: comparison(x.real, y.real)  # NumPy's own lets the imaginary part break ties
+
+
+RULES: dict[np.ufunc, Callable[..., Any]] = {
+    **{f: f for f in (np.positive, np.negative, np.add, np.subtract, np.multiply, np.divide, np.matmul)},
+    **{f: f for f in (np.reciprocal, np.square, np.power, np.sqrt, np.exp, np.expm1, np.log)},
+    **{f: f for f in (np.sin, np.cos, np.tan, np.arctan, np.sinh, np.cosh, np.tanh)},
+    **{f: _of_real_parts(f) for f in (np.less, np.less_equal, np.greater, np.greater_equal)},
+    np.absolute: _absolute,
+    np.log1p: _log1p,
+    np.logaddexp: _logaddexp,
+    erf: _erf,
+}
+
+COMPLEX = Namespace("complex", np, erf=_erf, logsumexp=_logsumexp)
+
+
+def measure(problem: Problem, theta: np.ndarray) -> Measured:
+    """J(θ) and dJ/dθ of shape (n,), many coordinates at once.
+
+    A coordinate that is not finite has an infinite error: 1/(1 + exp(-z)), for one, is NaN at z = -800 over the complex
+    numbers, and right over the reals.
+
+    Raises
+    ------
+    NotApplicable
+        When an activation has kinks or calls what is not analytic, or the network is too large: the cost is computed
+        once for each parameter.
+    """
+    n = problem.network.size
+    for f in problem.network.hidden:
+        if f.kinks:
+            where = " and ".join(f"{kink:g}" for kink in f.kinks)
+            raise NotApplicable(f"{f.name} is not analytic: it has a kink at {where}")
+    if n * problem.X.size > AFFORDABLE:
+        raise NotApplicable(f"{problem.network} is too large for one cost for each of its {n:,} parameters")
+    at_once = max(1, ELEMENTS_AT_ONCE // (problem.m * max(problem.network.sizes)))
+    costs = np.empty(n, dtype=np.complex128)
+    with np.errstate(all="ignore"):
+        for start in range(0, n, at_once):
+            stepped = np.arange(start, min(start + at_once, n))
+            thetas = np.tile(theta.astype(complex), (len(stepped), 1))
+            thetas[np.arange(len(stepped)), stepped] += 1j * STEP
+            costs[stepped] = _costs(problem, thetas)
+    gradient = costs.imag / STEP
+    return Measured(float(costs[0].real), gradient, np.where(np.isfinite(gradient), TRUNCATION, np.inf), ROUNDINGS)
+
+
+def _costs(problem: Problem, thetas: np.ndarray) -> np.ndarray:
+    """J at each row of `thetas`, (k, n) complex to (k,)."""
+    network, m = problem.network, problem.m
+    A: Any = problem.X
+    Z: Any = None
+    squares, start = 0.0, 0
+    for layer, (rows, columns) in enumerate(network.shapes):
+        P = thetas[:, start : start + rows * columns].reshape(-1, columns, rows)  # Theta_lᵀ of every θ
+        start += rows * columns
+        squares = squares + np.square(P[:, 1:]).sum(axis=(1, 2))
+        Z = (A @ P[:, 1:] + P[:, :1]).view(Analytic)
+        if layer < len(network.hidden):
+            A = np.asarray(_value(network.hidden[layer], Z))
+    losses = network.output.loss(COMPLEX, Z, problem.Y)
+    return np.asarray(losses.sum(axis=-1) / m + problem.l2 / (2 * m) * squares)
+
+
+def _value(f: Activation, Z: Analytic) -> Any:
+    try:
+        A = f.value(COMPLEX, Z)
+    except NotApplicable as reason:
+        raise NotApplicable(f"{f.name}: {reason}") from None
+    except (TypeError, AttributeError) as reason:
+        raise NotApplicable(f"{f.name}: its formula does not take complex numbers ({reason})") from None
+    if not isinstance(A, Analytic):
+        raise NotApplicable(f"{f.name}: its formula makes real numbers of complex ones, which is not analytic")
+    return A
