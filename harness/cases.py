@@ -1,7 +1,7 @@
 """Cases on file: a problem, θ and sources, with everything needed to see the same verdict elsewhere.
 
-A case is JSON. Numbers are written with all their digits, so that they come back to the last bit. Sources are written by
-name: one of `SOURCES`, ``bug:NAME`` for one of the bug zoo, or ``module:function`` for anybody's own.
+A case is JSON. Numbers are written with all their digits, so that they come back to the last bit. Sources are written
+by name: one of `SOURCES`, ``bug:NAME`` for one of the bug zoo, or ``module:function`` for anybody's own.
 """
 
 import json

@@ -7,7 +7,7 @@ differ by more than both bars together.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -69,28 +69,28 @@ class Pair:
         return np.where(np.isnan(ratio), np.inf, ratio)
 
 
-def _at_odds(difference: np.ndarray, allowed: np.ndarray) -> np.ndarray:
+def _at_odds(difference: Any, allowed: Any) -> Any:
     # written so that NaN is a failure: only a difference known to be within a finite bound passes
     return np.isfinite(allowed) & ~(difference <= allowed)
 
 
-def _scale(gradient: np.ndarray, blocks: Sequence[Block]) -> np.ndarray:
+def _scale(gradient: np.ndarray, blocks: Sequence[Block], ordinary: float) -> np.ndarray:
     """What an error has to be small against: the coordinate or the largest in its block, but not less than noise."""
     size = np.where(np.isfinite(gradient), np.abs(gradient), 0.0)
-    scale = np.full_like(size, NEGLIGIBLE * max(1.0, size.max(initial=0.0)))
+    scale = np.full_like(size, NEGLIGIBLE * max(ordinary, size.max(initial=0.0)))
     for block in blocks:
         scale[block.indices] = np.maximum(scale[block.indices], size[block.indices].max(initial=0.0))
     return scale
 
 
-def compare(a: Answer, b: Answer, blocks: Sequence[Block]) -> Pair:
-    """Compare costs and gradients, coordinate by coordinate."""
+def compare(a: Answer, b: Answer, blocks: Sequence[Block], ordinary: float = 1.0) -> Pair:
+    """Compare costs and gradients, coordinate by coordinate; `ordinary` is a size of the cost that is not small."""
     with np.errstate(all="ignore"):
         difference, allowed = np.abs(a.gradient - b.gradient), a.error + b.error
         cost_difference, cost_allowed = np.abs(a.cost - b.cost), a.cost_error + b.cost_error
     at_odds = _at_odds(difference, allowed)
-    scale = np.minimum(_scale(a.gradient, blocks), _scale(b.gradient, blocks))
-    cost_scale = max(1.0, min(abs(a.cost), abs(b.cost)))
+    scale = np.minimum(_scale(a.gradient, blocks, ordinary), _scale(b.gradient, blocks, ordinary))
+    cost_scale = max(ordinary, min(abs(a.cost), abs(b.cost)))
     meaningless = max(MEANINGLESS[a.precision], MEANINGLESS[b.precision])
     return Pair(
         a.name,
@@ -104,9 +104,9 @@ def compare(a: Answer, b: Answer, blocks: Sequence[Block]) -> Pair:
     )
 
 
-def compare_all(answers: Sequence[Answer], blocks: Sequence[Block]) -> list[Pair]:
+def compare_all(answers: Sequence[Answer], blocks: Sequence[Block], ordinary: float = 1.0) -> list[Pair]:
     """Every pair of answers, compared."""
-    return [compare(a, b, blocks) for a, b in combinations(answers, 2)]
+    return [compare(a, b, blocks, ordinary) for a, b in combinations(answers, 2)]
 
 
 class Consensus(NamedTuple):
@@ -120,7 +120,8 @@ class Consensus(NamedTuple):
 def find_consensus(families: dict[str, str], pairs: Sequence[Pair]) -> Consensus:
     """The largest group without a disagreement in it, counted in families; two such groups are a tie, and named as one.
 
-    Sources of one family share their author's mistakes, so that their agreement is one vote, not two.
+    Sources of one family share their author's mistakes, so that their agreement is one vote, not two; and a family that
+    has a member at odds with a group has no vote for it.
     """
     at_odds = {frozenset((pair.first, pair.second)) for pair in pairs if pair.disagrees}
     names = list(families)
@@ -132,7 +133,11 @@ def find_consensus(families: dict[str, str], pairs: Sequence[Pair]) -> Consensus
         for group in combinations(names, size)
         if not any(frozenset(two) in at_odds for two in combinations(group, 2))
     ]
-    votes = {group: len({families[name] for name in group}) for group in groups}
+    divided = {
+        group: {families[name] for name in names if any(frozenset((name, member)) in at_odds for member in group)}
+        for group in groups
+    }
+    votes = {group: len({families[name] for name in group} - divided[group]) for group in groups}
     most = max(votes.values())
     # a group that only leaves out members of a larger one is not a rival to it
     best = [g for g in groups if votes[g] == most and not any(set(g) < set(h) for h in groups)]

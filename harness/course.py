@@ -40,7 +40,7 @@ def load_weights(path: str | Path) -> np.ndarray:
         raise FileNotFoundError(f"{path} is not a file; give the course's ex4weights.mat")
     try:
         content = loadmat(path, variable_names=["Theta1", "Theta2"])
-    except Exception as error:  # SciPy raises half a dozen types for a damaged file
+    except Exception as error:  # noqa: BLE001  SciPy raises half a dozen types for a damaged file
         raise ValueError(f"{path} cannot be read as a MATLAB file: {error}") from None
     missing = [name for name in ("Theta1", "Theta2") if name not in content]
     if missing:
@@ -82,7 +82,8 @@ def to_dict(rows: list[Comparison]) -> dict[str, Any]:
 def as_table(rows: list[Comparison]) -> str:
     """For a person."""
     width = max(len(row.what) for row in rows)
-    lines = [f"{'':{width}}  published  measured"]
-    for row in rows:
-        lines.append(f"{row.what:{width}}  {row.published:>9}  {row.measured:.12g}{'' if row.equal else '   DIFFERS'}")
-    return "\n".join(lines)
+    table = (
+        f"{row.what:{width}}  {row.published:>9}  {row.measured:.12g}{'' if row.equal else '   DIFFERS'}"
+        for row in rows
+    )
+    return "\n".join([f"{'':{width}}  published  measured", *table])

@@ -106,7 +106,7 @@ def _ask(chosen: Mapping[str, GradientSource], problem: Problem, theta: np.ndarr
         started = time.perf_counter()
         given = theta.copy()
         try:
-            measured = _measure(source, problem, given)
+            measured = _measure(name, source, problem, given)
         except NotApplicable as reason:
             left_out[name] = str(reason)
             continue
@@ -130,20 +130,24 @@ def _ask(chosen: Mapping[str, GradientSource], problem: Problem, theta: np.ndarr
     return answers, faults, seconds, left_out
 
 
-def _measure(source: GradientSource, problem: Problem, theta: np.ndarray) -> Measured:
+def _measure(name: str, source: GradientSource, problem: Problem, theta: np.ndarray) -> Measured:
     if isinstance(source, Oracle):
         return source.measure(problem, theta)
-    cost, gradient = source(problem, theta)
-    return Measured(cost, gradient, np.zeros(theta.shape), roundings=1.0)
+    answered = source(problem, theta)
+    if not isinstance(answered, tuple) or len(answered) != 2:
+        raise TypeError(f"source {name!r} must answer a tuple (cost, gradient), not {type(answered).__name__}")
+    return Measured(*answered, np.zeros(theta.shape), roundings=1.0)
 
 
 def _checked_gradient(name: str, measured: Measured, theta: np.ndarray) -> np.ndarray:
-    gradient = np.asarray(measured.gradient)
-    if gradient.shape != theta.shape or np.ndim(measured.cost) != 0:
+    cost, gradient = np.asarray(measured.cost), np.asarray(measured.gradient)
+    if gradient.shape != theta.shape or cost.ndim != 0:
         raise ValueError(
             f"source {name!r} must answer (cost, gradient) with a number and an array of shape {theta.shape}, but "
-            f"answered shapes {np.shape(measured.cost)} and {gradient.shape}"
+            f"answered shapes {cost.shape} and {gradient.shape}"
         )
+    if cost.dtype.kind not in "biuf" or gradient.dtype.kind not in "biuf":
+        raise TypeError(f"source {name!r} must answer real numbers, but answered {cost.dtype} and {gradient.dtype}")
     return gradient
 
 

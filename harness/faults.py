@@ -1,7 +1,7 @@
 """The bug zoo: mistakes that people make in backpropagation, each a gradient source.
 
-One pipeline, `Backprop`, computes the right gradient in small steps; a bug replaces one step, and nothing else. Where the
-mistake would be in the cost as well, the cost is wrong in the same way, as it would be in the field.
+One pipeline, `Backprop`, computes the right gradient in small steps; a bug replaces one step, and nothing else. Where
+the mistake would be in the cost as well, the cost is wrong in the same way, as it would be in the field.
 """
 
 from collections.abc import Callable
@@ -461,15 +461,13 @@ class _(Backprop):
         return 0.99 * f.slope(Z, A)
 
 
-
 def plant(fault: Fault, seed: int = 0, tries: int = 100) -> tuple[int, Report]:
     """Cross-check a bug on the first ordinary random problem (seed, index) where it shows; the index and the report.
 
     A bug need not show everywhere: without a hidden layer, no slope can be wrong.
     """
     for index in range(tries):
-        problem, theta = random_problem((seed, index), extremes=False)
-        report = cross_check(problem, theta, fault.sources)
+        report = cross_check(*random_problem((seed, index), extremes=False), fault.sources)
         if report.verdict == "disagree":
-            break
-    return index, report
+            return index, report
+    raise LookupError(f"{fault.name} shows on none of {tries} problems with seed {seed}; try another seed")

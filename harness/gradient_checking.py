@@ -1,9 +1,9 @@
 """Check the gradient of anybody's own function, with nothing but its values, and JAX where a JAX cost is given.
 
 No bound can be derived for formulas that nobody shows, so error bars are measured: the noise of the cost from the
-scatter of its values at nearby points, the noise of the gradient from its answers at neighbouring θ, the truncation of a
-difference from differences at other widths. What looks wrong at one step is tried again with smaller ones, so that
-neither a kink nor a strong curvature within one stencil raises an alarm.
+scatter of its values at nearby points, the noise of the gradient from its answers at neighbouring θ, the truncation
+of a difference from differences at other widths. What looks wrong at one step is tried again with smaller ones, so
+that neither a kink nor a strong curvature within one stencil raises an alarm.
 """
 
 import time
@@ -15,7 +15,7 @@ import numpy as np
 
 from harness.comparison import Answer, Block, Consensus, Pair, compare, compare_all, find_consensus
 from harness.diagnosis import Part, diagnose
-from harness.parameters import Layout, to_numpy
+from harness.parameters import Layout, to_numpy, unit_roundoff
 from harness.report import Report
 from harness.tolerances import ALL_COORDINATES, GRADIENT_ROUNDINGS, SAMPLED_DIRECTIONS, STEPS, UNIT_ROUNDOFF
 from harness.verdict import judge
@@ -53,15 +53,15 @@ def check_gradient(
     started = time.perf_counter()
     asked = _Asked(fun, theta)
     cost, gradient, faults = asked.answer_twice()
-    noise = asked.cost_noise(cost)
+    noise, ordinary = asked.cost_noise(cost), asked.ordinary_cost(cost)
     blocks = [Block(name, indices) for name, indices in asked.layout.blocks]
     error = asked.gradient_error(asked.gradient, gradient, blocks)
     yours = Answer(YOURS, YOURS, cost, noise, gradient, error, asked.precision)
-    answers = [yours, _differences(asked, yours, noise, blocks)]
+    answers = [yours, _differences(asked, yours, ordinary, blocks)]
     if reference is not None:
         answers.append(_second_opinion(reference, asked, noise, blocks))
-    pairs = compare_all(answers, blocks)
-    ends = _end_to_end(asked, answers, noise) if len(asked.sample) < asked.layout.size else []
+    pairs = compare_all(answers, blocks, ordinary)
+    ends = _end_to_end(asked, answers, noise, ordinary) if len(asked.sample) < asked.layout.size else []
     return judge(
         answers,
         pairs,
@@ -90,11 +90,14 @@ class _Asked:
             i = int(np.flatnonzero(~np.isfinite(self.theta))[0])
             raise ValueError(f"theta must be finite, but {self.layout.label(i)} is {self.theta[i]}")
         self.unit = self.layout.unit_roundoff
-        self.precision = "float64" if self.unit == UNIT_ROUNDOFF["float64"] else "float32"
         rng = np.random.default_rng(0)
-        self.neighbours = rng.uniform(0.5, 1.5, (2, self.layout.size)) * rng.choice([-1.0, 1.0], (2, self.layout.size))
+        self.direction = rng.uniform(0.5, 1.5, self.layout.size) * rng.choice([-1.0, 1.0], self.layout.size)
         count = min(self.layout.size, ALL_COORDINATES)
         self.sample = np.sort(rng.choice(self.layout.size, count, replace=False))
+
+    @property
+    def precision(self) -> str:
+        return "float64" if self.unit == UNIT_ROUNDOFF["float64"] else "float32"
 
     def answer(self, flat: np.ndarray) -> tuple[float, np.ndarray, bool]:
         """Cost, gradient, and whether the call changed its argument."""
@@ -106,6 +109,7 @@ class _Asked:
         cost, gradient = to_numpy(answered[0]), self.layout.flatten(answered[1], "the gradient")
         if cost.size != 1:
             raise ValueError(f"fun must answer one number as its cost, but answered shape {cost.shape}")
+        self.unit = max(self.unit, unit_roundoff(answered[0]), Layout(answered[1]).unit_roundoff)
         changed = not np.array_equal(before, self.layout.flatten(given, "theta"))
         return float(cost.reshape(())), gradient, changed
 
@@ -125,19 +129,38 @@ class _Asked:
             faults.append("answers differently when called twice with the same theta")
         return cost, gradient, faults
 
+    @np.errstate(all="ignore")
     def cost_noise(self, cost: float) -> float:
         """The scatter of the cost at points so close that a smooth function is a parabola there.
 
         Third differences remove the parabola and add up 1 + 9 + 9 + 1 variances.
         """
-        width = 2.0**13 * self.unit * np.maximum(np.abs(self.theta), 1.0) * self.neighbours[0]
-        scatter = np.diff([self.cost(self.theta + k * width) for k in range(NOISE_SAMPLES)], n=3)
+        nearby = self._costs_nearby()
+        if np.array_equal(nearby, nearby.astype(np.float32)):  # computed in float32, whatever the type says
+            self.unit = max(self.unit, UNIT_ROUNDOFF["float32"])
+            nearby = self._costs_nearby()
+        scatter = np.diff(nearby, n=3)
         rounding = black_box.NOISE_ROUNDINGS * self.unit * abs(cost)
         return max(rounding, 3.0 * float(np.sqrt(np.mean(scatter**2) / 20.0)))
 
+    def _costs_nearby(self) -> np.ndarray:
+        width = 2.0**13 * self.unit * np.maximum(np.abs(self.theta), 1.0) * self.direction
+        return np.array([self.cost(self.theta + k * width) for k in range(NOISE_SAMPLES)])
+
+    @np.errstate(all="ignore")
+    def ordinary_cost(self, cost: float) -> float:
+        """A size of the cost that is not small: the largest at θ and around it, for a minimum may be zero."""
+        width = self.steps()[0] * np.maximum(np.abs(self.theta), 1.0) * self.direction
+        return _largest(np.array([cost, self.cost(self.theta + width), self.cost(self.theta - width)]))
+
+    @np.errstate(all="ignore")
     def gradient_error(self, source: Callable, gradient: np.ndarray, blocks: list[Block]) -> np.ndarray:
-        """How far rounding may have moved a gradient: what it moves when θ moves by a rounding, and some more."""
-        moved = [source(self.theta + 2.0 * self.unit * np.abs(self.theta) * step) for step in self.neighbours]
+        """How far rounding may have moved a gradient: what it moves when θ moves by a rounding, and some more.
+
+        It moves to both sides, also from zero, so that on a kink the error is as large as the jump.
+        """
+        step = np.where(self.theta == 0.0, 1e-30, 2.0 * self.unit * np.abs(self.theta)) * self.direction
+        moved = [source(self.theta + step), source(self.theta - step)]
         spread = np.nan_to_num(np.max([np.abs(other - gradient) for other in moved], axis=0), nan=0.0)
         floor = np.zeros_like(gradient)
         for block in blocks:
@@ -160,17 +183,17 @@ def _largest(values: np.ndarray) -> float:
     return float(np.abs(values[np.isfinite(values)]).max(initial=0.0))
 
 
-def _differences(asked: _Asked, yours: Answer, noise: float, blocks: list[Block]) -> Answer:
+def _differences(asked: _Asked, yours: Answer, ordinary: float, blocks: list[Block]) -> Answer:
     D, E = np.full(asked.layout.size, np.nan), np.full(asked.layout.size, np.inf)
+    answer = Answer(DIFFERENCES, DIFFERENCES, yours.cost, yours.cost_error, D, E, asked.precision)
     doubtful = asked.sample
     with np.errstate(all="ignore"):
         for step in asked.steps():
-            d, e = black_box.gradient(asked.cost, asked.theta, step, noise, doubtful.tolist())
+            d, e = black_box.gradient(asked.cost, asked.theta, step, yours.cost_error, doubtful.tolist())
             # the sharper of two that agree; where they do not, the wider stencil has seen a kink or a bend
             better = (e < E[doubtful]) | ~(np.abs(d - D[doubtful]) <= e + E[doubtful])
             D[doubtful], E[doubtful] = np.where(better, (d, e), (D[doubtful], E[doubtful]))
-            answer = Answer(DIFFERENCES, DIFFERENCES, yours.cost, noise, D, E, asked.precision)
-            pair = compare(yours, answer, blocks)
+            pair = compare(yours, answer, blocks, ordinary)
             doubtful = asked.sample[(pair.at_odds | ~pair.decided)[asked.sample]]
             if not doubtful.size:
                 break
@@ -193,7 +216,7 @@ def _second_opinion(reference: Callable, asked: _Asked, noise: float, blocks: li
         return Answer(REFERENCE, REFERENCE, float(cost), cost_error, np.asarray(gradient), error)
 
 
-def _end_to_end(asked: _Asked, answers: list[Answer], noise: float) -> list[Pair]:
+def _end_to_end(asked: _Asked, answers: list[Answer], noise: float, ordinary: float) -> list[Pair]:
     """Each gradient's g·v beside the difference of the cost along v, for random v: for what was not sampled."""
     rng = np.random.default_rng(1)
     shape = (SAMPLED_DIRECTIONS, asked.layout.size)
@@ -209,6 +232,7 @@ def _end_to_end(asked: _Asked, answers: list[Answer], noise: float) -> list[Pair
                 replace(a, gradient=directions @ a.gradient, error=np.abs(directions) @ a.error),
                 ends,
                 block,
+                ordinary,
             )
             for a in answers
             if a.name != DIFFERENCES

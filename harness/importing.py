@@ -1,9 +1,9 @@
 """Objects named on a command line or in a file, as module:attribute."""
 
-import os
 import sys
 from importlib import import_module
 from operator import attrgetter
+from pathlib import Path
 from typing import Any
 
 
@@ -18,8 +18,8 @@ def import_attribute(name: str) -> Any:
     module_name, colon, attribute = name.partition(":")
     if not (module_name and colon and attribute):
         raise ValueError(f"{name!r} must be written as module:attribute")
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
     try:
         module = import_module(module_name)
     except Exception as error:  # whatever the user's module raises

@@ -10,14 +10,28 @@ def to_numpy(array: Any) -> np.ndarray:
     """A NumPy array from NumPy, JAX or torch arrays, lists and numbers, in the precision that it has."""
     if hasattr(array, "detach"):  # a torch tensor, which may track gradients or live on another device
         array = array.detach().cpu()
-    values = np.asarray(array)
-    if values.dtype.kind == "V" or values.dtype.name == "bfloat16":
+        array = array.float() if _is_bfloat16(array) else array  # which NumPy has no type for
+    try:
+        values = np.asarray(array)
+    except ValueError:  # a tuple or list of unlike arrays
+        kind = type(array).__name__
+        raise TypeError(f"parameters and gradients must be arrays or dicts of arrays, not {kind}") from None
+    if _is_bfloat16(values):
         values = values.astype(np.float32)
     if values.dtype.kind in "biu":
         values = values.astype(np.float64)
     if values.dtype.kind != "f":
         raise TypeError(f"parameters and gradients must be real numbers, not {values.dtype} ({type(array).__name__})")
     return values
+
+
+def unit_roundoff(array: Any) -> float:
+    """u of the precision in which an array or number is kept."""
+    return 2.0**-8 if _is_bfloat16(array) else float(np.finfo(to_numpy(array).dtype).eps) / 2.0
+
+
+def _is_bfloat16(array: Any) -> bool:
+    return str(getattr(array, "dtype", "")).endswith("bfloat16")
 
 
 def _like(model: Any, values: np.ndarray) -> Any:
@@ -58,11 +72,11 @@ class Layout:
         self.blocks = [
             (str(name), np.arange(end - array.size, end)) for (name, array), end in zip(arrays.items(), ends)
         ]
-        self.unit_roundoff = max(float(np.finfo(array.dtype).eps) / 2.0 for array in arrays.values())
+        self.unit_roundoff = max(unit_roundoff(leaf) for leaf in self._leaves.values())
 
     def flatten(self, values: Any, what: str) -> np.ndarray:
         """The flat float64 vector of something laid out like θ."""
-        if isinstance(values, Mapping) != self._is_mapping or self._is_mapping and set(values) != set(self._leaves):
+        if isinstance(values, Mapping) != self._is_mapping or (self._is_mapping and set(values) != set(self._leaves)):
             expected = f"a dict with the keys {sorted(self.shapes)}" if self._is_mapping else "one array"
             given = f"the keys {sorted(map(str, values))}" if isinstance(values, Mapping) else type(values).__name__
             raise ValueError(f"{what} must be {expected}, as theta is, not {given}")

@@ -8,6 +8,9 @@ cross_check
 random_problem
     A random ``(problem, theta)``; a test that asks for it runs once for each of ``--gradient-networks``.
 
+``pytest --pyargs harness.suite`` runs a ready-made suite on the ``--activation`` or ``--gradient-source`` that it is
+given.
+
 Nothing heavy is imported before a test asks for one of the fixtures.
 """
 
@@ -34,28 +37,52 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--gradient-seed", type=int, default=0, metavar="SEED", help="the seed of the random problems (0)")
     group.addoption("--gradient-report", type=Path, metavar="FILE", help="write all reports to FILE (.json or .html)")
     group.addoption("--gradient-inconclusive", choices=["fail", "warn", "pass"], help="what to do with such a verdict")
+    for option, what in (("--activation", "the Activation"), ("--gradient-source", "the gradient source")):
+        group.addoption(option, action="append", default=[], metavar="MODULE:NAME", help=f"{what} for harness.suite")
     parser.addini("gradient_inconclusive", "fail, warn or pass: what an inconclusive verdict does", default="fail")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_records] = []
-    networks, report = config.getoption("--gradient-networks"), config.getoption("--gradient-report")
+    networks, seed = config.option.gradient_networks, config.option.gradient_seed
+    report: Path | None = config.option.gradient_report
     if networks < 1:
         raise pytest.UsageError(f"--gradient-networks must be one or more, not {networks}")
+    if seed < 0:
+        raise pytest.UsageError(f"--gradient-seed must be zero or more, not {seed}")
     if report is not None and report.suffix not in (".json", ".html"):
         raise pytest.UsageError(f"--gradient-report takes a file that ends in .json or .html, not {report}")
+    if report is not None and not report.parent.is_dir():
+        raise pytest.UsageError(f"--gradient-report {report}: there is no folder {report.parent}")
     if _on_inconclusive(config) not in ("fail", "warn", "pass"):
         raise pytest.UsageError(f"gradient_inconclusive must be fail, warn or pass, not {_on_inconclusive(config)!r}")
+    _require_subjects(config)
+
+
+def _require_subjects(config: pytest.Config) -> None:
+    """Stop at once if what the suite is to check cannot be found; nothing is imported where nothing is given."""
+    activations, sources = config.option.activation, config.option.gradient_source
+    if not (activations or sources):
+        return
+    from harness.suite.subjects import find_activation, find_source
+
+    try:
+        for name in activations:
+            find_activation(name)
+        for name in sources:
+            find_source(name)
+    except (ValueError, TypeError) as error:
+        raise pytest.UsageError(str(error)) from error
 
 
 def _on_inconclusive(config: pytest.Config) -> str:
-    return config.getoption("--gradient-inconclusive") or config.getini("gradient_inconclusive")
+    return config.option.gradient_inconclusive or config.getini("gradient_inconclusive")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "random_problem" in metafunc.fixturenames:
-        seed = metafunc.config.getoption("--gradient-seed")
-        seeds = [(seed, index) for index in range(metafunc.config.getoption("--gradient-networks"))]
+        seed = metafunc.config.option.gradient_seed
+        seeds = [(seed, index) for index in range(metafunc.config.option.gradient_networks)]
         metafunc.parametrize("random_problem", seeds, indirect=True, ids=[f"{seed}-{index}" for seed, index in seeds])
 
 
@@ -89,7 +116,7 @@ def cross_check(request: pytest.FixtureRequest) -> Callable[..., Any]:
 def _undecided(config: pytest.Config, text: str) -> None:
     __tracebackhide__ = True
     if _on_inconclusive(config) == "fail":
-        pytest.fail(f"{text}\n(gradient_inconclusive = warn or pass in the configuration lets this pass)", pytrace=False)
+        pytest.fail(f"{text}\n(gradient_inconclusive = warn or pass in the ini file lets this pass)", pytrace=False)
     if _on_inconclusive(config) == "warn":
         warnings.warn(text, InconclusiveGradient, stacklevel=3)
 
@@ -138,7 +165,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     line = ", ".join(f"{counts[verdict]:,} {verdict}" for verdict in ("agree", "disagree", "inconclusive"))
     terminalreporter.section("gradients", sep="-")
     terminalreporter.line(f"{len(records):,} {checks}, {len(sources)} sources: {line}")
-    path = config.getoption("--gradient-report")
+    path = config.option.gradient_report
     if path is not None:
         _write_report(path, records, line)
         terminalreporter.line(f"reports: {path}")
@@ -168,5 +195,5 @@ def _html(records: list[dict[str, Any]], headline: str) -> Iterator[str]:
     for record in sorted(records, key=lambda record: order[record["report"]["verdict"]]):
         verdict = record["report"]["verdict"]
         opened = " open" if verdict == "disagree" else ""
-        yield f'<details{opened}><summary><strong class="{verdict}">{verdict}</strong> {escape(record["test"])}</summary>'
-        yield f"<pre>{escape(record['text'])}</pre></details>"
+        yield f'<details{opened}><summary><strong class="{verdict}">{verdict}</strong> {escape(record["test"])}'
+        yield f"</summary><pre>{escape(record['text'])}</pre></details>"

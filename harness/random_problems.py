@@ -52,7 +52,7 @@ class SeededChooser:
         return int(self._rng.integers(low, high, endpoint=True))
 
     def element(self, options: Sequence[Any]) -> Any:
-        return options[self._rng.integers(len(options))]
+        return options[int(self._rng.integers(len(options)))]
 
     def grid(self, shape: tuple[int, ...]) -> np.ndarray:
         return self._rng.integers(-GRID, GRID, shape, endpoint=True)
@@ -60,6 +60,8 @@ class SeededChooser:
 
 def draw_network(choose: Chooser, activations: Sequence[Activation], outputs: Sequence[str]) -> Network:
     """0 to 4 hidden layers of 1 to 8 units, each with its own activation."""
+    if not outputs:
+        raise ValueError(f"no outputs were given to draw from; there are {', '.join(OUTPUTS)}")
     depth = choose.integer(0, MAX_HIDDEN_LAYERS)
     sizes = [choose.integer(1, MAX_UNITS) for _ in range(depth + 2)]
     hidden = [choose.element(activations) for _ in range(depth)]

@@ -1,4 +1,4 @@
-"""Hypothesis strategies for networks, problems and parameters: the distribution of `harness.random_problems`, shrinkable.
+"""Hypothesis strategies for networks, problems and parameters: those of `harness.random_problems`, shrinkable.
 
 >>> from hypothesis import given
 >>> from harness import strategies
@@ -8,12 +8,12 @@
 ...     assert_gradients_agree(problem, theta, {"mine": my_backprop, "jax": SOURCES["jax"]})
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 
 from harness import random_problems
 from harness.random_problems import GRID, chosen_activations
@@ -22,7 +22,7 @@ from reference.network import Network
 from reference.outputs import OUTPUTS
 from reference.problem import Problem
 
-_GRID_POINTS = st.integers(-GRID, GRID)
+_BYTES = 3  # of which a grid point needs 21 bits
 
 
 class _DrawnChooser:
@@ -38,7 +38,11 @@ class _DrawnChooser:
         return self._draw(st.sampled_from(options))
 
     def grid(self, shape: tuple[int, ...]) -> np.ndarray:
-        return self._draw(hnp.arrays(np.int64, shape, elements=_GRID_POINTS, fill=st.nothing()))
+        # `st.integers` would favour numbers near zero; bytes are drawn evenly, and shrink to zeros all the same
+        size = _BYTES * math.prod(shape)
+        digits = np.frombuffer(self._draw(st.binary(min_size=size, max_size=size)), dtype=np.uint8)
+        number = digits.reshape(*shape, _BYTES) @ 256 ** np.arange(_BYTES)[::-1] % (2 * GRID)
+        return np.where(number % 2, -(number + 1) // 2, number // 2)  # 0, -1, 1, -2, ... so that zero comes first
 
 
 def activations(among: Sequence[str | Activation] | None = None) -> st.SearchStrategy[Activation]:

@@ -66,7 +66,7 @@ def judge(
         hides=tuple(hides),
         left_out=dict(left_out),
         decided_share=float(decided[asked].mean()) if size else 0.0,
-        margin=max((float(pair.ratio[pair.decided].max(initial=0.0)) for pair in pairs if not pair.disagrees), default=0),
+        margin=max((pair.ratio[pair.decided].max(initial=0.0) for pair in pairs if not pair.disagrees), default=0.0),
         smallest_visible=(float(allowed[asked].min(initial=np.inf)), float(allowed[asked].max(initial=0.0))),
         seconds=time.perf_counter() - started,
     )
@@ -127,7 +127,7 @@ def _other(pair: Pair, name: str) -> str:
 def _pin_down(source, against, pair: Pair, blocks: Sequence[Block], label: Callable, explain: Callable) -> Finding:
     if pair.cost_at_odds:
         bound = source.cost_error + against.cost_error
-        told = "the costs differ, so the gradients belong to different functions: look at the targets and the loss first"
+        told = "the costs differ, so the gradients belong to different functions: look at targets and loss first"
         cost, expected = float(source.cost), float(against.cost)
         return Finding(source.name, against.name, "cost", "cost", cost, expected, bound, 1, diagnosis=told)
     worst = int(np.argmax(np.where(pair.at_odds, pair.ratio, -1.0)))

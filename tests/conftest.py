@@ -1,0 +1,100 @@
+"""What the tests share: Hypothesis profiles, how many random networks to try, the digits and the course's weights.
+
+HARNESS_PROFILE=deep tries many more random networks. HARNESS_EX4 names the course's ex4weights.mat, or its folder;
+where it is missing, the tests that need it skip, or fail when HARNESS_REQUIRE_EX4=1.
+"""
+
+import os
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+from harness import ACTIVATIONS
+
+EXAMPLES = {"default": 25, "deep": 1_000}
+NETWORKS = {"default": 300, "deep": 10_000}
+PROFILE = os.environ.get("HARNESS_PROFILE", "default")
+if PROFILE not in EXAMPLES:
+    raise pytest.UsageError(f"HARNESS_PROFILE is {PROFILE!r}; expected one of {', '.join(EXAMPLES)}")
+
+# a random machine cannot promise a deadline; the default profile is repeatable, the deep one explores
+for name, examples in EXAMPLES.items():
+    settings.register_profile(
+        name, max_examples=examples, deadline=None, print_blob=True, derandomize=name == "default"
+    )
+settings.load_profile(PROFILE)
+
+
+@pytest.fixture(scope="session")
+def network_count() -> int:
+    """How many seeded networks a test is to try."""
+    return NETWORKS[PROFILE]
+
+
+@pytest.fixture(scope="session")
+def assert_within_rounding():
+    """Assert that two (cost, gradient) differ by rounding alone; answers the share of coordinates where that says much.
+
+    `roundings` is how many times the derived bound they may differ by together, beside `error`.
+    """
+    from harness.rounding import rounding_bound
+
+    def check(problem, theta, one, other, roundings=2.0, error=0.0):
+        bound = rounding_bound(problem, theta)
+        allowed = roundings * bound.gradient + error
+        with np.errstate(invalid="ignore"):  # costs that overflow
+            beyond = [
+                np.isfinite(limit) & ~(np.abs(a - b) <= limit)
+                for a, b, limit in ((one[0], other[0], roundings * bound.cost), (one[1], other[1], allowed))
+            ]
+        assert not np.any(beyond[0]), f"{problem}: costs {one[0]!r} and {other[0]!r}"
+        assert not np.any(beyond[1]), f"{problem}: at {np.flatnonzero(beyond[1])}\n{one[1]}\n{other[1]}"
+        return float(np.mean(allowed <= 1e-6 * max(1.0, np.abs(one[1]).max())))
+
+    return check
+
+
+@pytest.fixture
+def registry():
+    """The registered activations, as they were again after the test."""
+    before = dict(ACTIVATIONS)
+    yield ACTIVATIONS
+    ACTIVATIONS.clear()
+    ACTIVATIONS.update(before)
+
+
+@pytest.fixture(scope="session")
+def digits():
+    from harness import load_digits
+
+    return load_digits()
+
+
+@pytest.fixture
+def course_weights() -> Path:
+    """The course's ex4weights.mat."""
+    beside = Path(__file__).resolve().parents[2] / "shared" / "ex4"
+    path = Path(os.environ.get("HARNESS_EX4") or beside)
+    path = path / "ex4weights.mat" if path.is_dir() else path
+    if not path.is_file():
+        give_up = pytest.fail if os.environ.get("HARNESS_REQUIRE_EX4") == "1" else pytest.skip
+        give_up(f"the course's weights are not at {path}: HARNESS_EX4 must name ex4weights.mat or its folder")
+    return path
+
+
+@pytest.fixture
+def course_theta(course_weights) -> np.ndarray:
+    """The course's trained parameters of the 400-25-10 network."""
+    return _read_weights(course_weights)
+
+
+@cache
+def _read_weights(path: Path) -> np.ndarray:
+    from harness.course import load_weights
+
+    theta = load_weights(path)
+    theta.flags.writeable = False
+    return theta

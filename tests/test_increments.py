@@ -1,0 +1,223 @@
+"""Increments: every rule hands on f(x + d) - f(x) to nearly full relative accuracy, for large d and for tiny ones."""
+
+import operator
+from typing import Any
+
+import flint
+import numpy as np
+import pytest
+from flint import arb
+from scipy.special import erf
+
+from reference.companion import NoRule
+from reference.increments import Increment
+from reference.namespaces import NUMPY
+
+xp: Any = np  # NumPy's stubs do not know of the arrays that answer its protocols
+
+STEPS = [0.5, -0.5, 0.1, -0.1, 1e-12, -1e-12, 2.0**-50, 1e-200]
+ULPS = 32 * 2.0**-53
+"""What a rule may lose: it is a few operations, and each of them but a sum of mixed signs keeps relative accuracy."""
+
+ONE = {  # the function for balls, and x at which nothing is crossed
+    np.positive: (lambda x: x, [-2.0, 0.0, 3.0]),
+    np.negative: (operator.neg, [-2.0, 0.0, 3.0]),
+    np.reciprocal: (lambda x: 1 / x, [-2.0, 3.0]),
+    np.square: (lambda x: x * x, [-2.0, 0.0, 3.0]),
+    np.sqrt: (arb.sqrt, [0.75, 100.0]),
+    np.exp: (arb.exp, [-300.0, -1.0, 0.0, 2.0]),
+    np.expm1: (arb.expm1, [-300.0, -1.0, 0.0, 2.0]),
+    np.log: (arb.log, [0.75, 1.0, 100.0]),
+    np.log1p: (arb.log1p, [-0.25, 0.0, 100.0]),
+    np.tanh: (arb.tanh, [-15.0, -1.0, 0.0, 2.0, 15.0]),
+    np.arctan: (arb.atan, [-1.0, 0.0, 2.0]),
+    np.sin: (arb.sin, [-1.0, 0.0, 2.0]),
+    np.cos: (arb.cos, [-1.0, 0.7, 2.0]),
+    erf: (arb.erf, [-2.0, 0.0, 0.5]),
+    np.absolute: (abs, [-2.0, 3.0]),
+}
+
+TWO = {  # the same, with x and y
+    np.add: (operator.add, [(1.0, 2.0), (-3.0, 0.5)]),
+    np.subtract: (operator.sub, [(1.0, 2.0), (-3.0, 0.5)]),
+    np.multiply: (operator.mul, [(1.0, 2.0), (-3.0, 0.75)]),
+    np.divide: (operator.truediv, [(1.0, 2.0), (-3.0, 0.75)]),
+    np.power: (operator.pow, [(1.5, 2.5), (2.0, 1.75)]),
+    np.logaddexp: (lambda x, y: (x.exp() + y.exp()).log(), [(0.0, 1.0), (-2.0, -30.0), (200.0, 199.0)]),
+    np.maximum: (lambda x, y: x if x > y else y, [(1.0, 3.0), (3.0, 1.0)]),
+    np.minimum: (lambda x, y: x if x < y else y, [(1.0, 3.0), (3.0, 1.0)]),
+}
+
+OTHERS = {np.matmul, np.where, np.clip, np.less, np.less_equal, np.greater, np.greater_equal}
+"""Rules with tests of their own below."""
+
+
+def test_every_rule_is_tested():
+    assert set(Increment.rules) == set(ONE) | set(TWO) | OTHERS
+
+
+def exact_change(function, *operands):
+    """f(x + d, ...) - f(x, ...) for operands (x, d), binary numbers taken exactly, in 2000 bits."""
+    with flint.ctx.workprec(2000):
+        before, after = ([arb(x) + t * arb(d) for x, d in operands] for t in (0, 1))
+        return float(function(*after) - function(*before))
+
+
+def names(table):
+    return [function.__name__ for function in table]
+
+
+@pytest.mark.parametrize(("ufunc", "function", "xs"), [(f, *case) for f, case in ONE.items()], ids=names(ONE))
+@pytest.mark.parametrize("d", STEPS)
+def test_functions_of_one_argument(ufunc, function, xs, d):
+    for x in xs:
+        result = ufunc(Increment(np.array([x]), np.array([d])))
+        expected = exact_change(function, (x, d))
+        assert result.value == ufunc(x)
+        np.testing.assert_allclose(result.change[0], expected, rtol=ULPS, err_msg=f"x = {x}")
+
+
+@pytest.mark.parametrize(("ufunc", "function", "points"), [(f, *case) for f, case in TWO.items()], ids=names(TWO))
+@pytest.mark.parametrize("d", STEPS)
+@pytest.mark.parametrize("moving", ["x", "y", "both"])
+def test_functions_of_two_arguments(ufunc, function, points, d, moving):
+    for x, y in points:
+        dx, dy = (d if moving in (which, "both") else 0.0 for which in "xy")
+        result = ufunc(*(Increment(np.array([v]), np.array([dv])) if dv else v for v, dv in ((x, dx), (y, dy))))
+        expected = exact_change(function, (x, dx), (y, dy))
+        np.testing.assert_allclose(result.value, ufunc(x, y), rtol=4e-16)
+        np.testing.assert_allclose(result.change[0], expected, rtol=ULPS, err_msg=f"x, y = {x, y}")
+
+
+@pytest.mark.parametrize("n", range(1, 9))
+@pytest.mark.parametrize("x", [-1.5, 0.0, 2.0])
+def test_whole_powers_of_any_sign(n, x):
+    for d in STEPS:
+        change = (Increment(np.array([x]), np.array([d])) ** n).change[0]
+        np.testing.assert_allclose(change, exact_change(lambda x: x**n, (x, d)), rtol=ULPS, atol=1e-300)
+
+
+@pytest.mark.parametrize("n", [-3.0, 0.5, 2.5, 11.0])
+def test_other_powers_of_what_is_positive(n):
+    for d in STEPS:
+        change = (Increment(np.array([1.5]), np.array([d])) ** n).change[0]
+        np.testing.assert_allclose(change, exact_change(lambda x: x ** arb(n), (1.5, d)), rtol=ULPS)
+
+
+def test_a_moving_exponent():
+    x = Increment(2.0, 0.5) ** Increment(3.0, 1.0)
+    assert x.after == pytest.approx(2.5**4.0)
+
+
+# Matrices
+
+RNG = np.random.default_rng(0)
+A, B = RNG.normal(size=(3, 4)), RNG.normal(size=(4, 2))
+
+
+@pytest.mark.parametrize("moving", ["A", "B", "AB"])
+@pytest.mark.parametrize("d", [0.5, 1e-12, 2.0**-50])
+def test_matrix_products(moving, d):
+    dA = d * RNG.normal(size=(5, 3, 4)) * ("A" in moving)  # five increments at once
+    dB = d * RNG.normal(size=(5, 4, 2)) * ("B" in moving)
+    factors: list[Any] = [Increment(M, dM) if name in moving else M for name, M, dM in (("A", A, dA), ("B", B, dB))]
+    product = factors[0] @ factors[1]
+    np.testing.assert_array_equal(product.value, A @ B)
+    np.testing.assert_allclose(product.change, dA @ B + A @ dB + dA @ dB, rtol=1e-13, atol=1e-15 * d)
+
+
+def test_sums_slices_and_reshapes_take_the_increment_along():
+    X = Increment(A, 0.5 * A**2)
+    for moved, of in [
+        (xp.sum(X), np.sum),
+        (xp.sum(X, axis=-1), lambda a: a.sum(axis=-1)),
+        (X.sum(axis=0), lambda a: a.sum(axis=0)),
+        (X[1:, ::2], lambda a: a[1:, ::2]),
+        (X.reshape(2, 6), lambda a: a.reshape(2, 6)),
+        (X.T, lambda a: a.T),
+    ]:
+        np.testing.assert_array_equal(moved.value, of(A))
+        np.testing.assert_array_equal(moved.change, of(0.5 * A**2))
+    assert X.shape == xp.shape(X) == (3, 4)
+    np.testing.assert_array_equal(xp.ones_like(X), np.ones((3, 4)))
+    np.testing.assert_array_equal(xp.zeros_like(X), np.zeros((3, 4)))
+
+
+def test_several_increments_of_the_same_values_at_once():
+    steps = np.array([1.0, -1.0])[:, np.newaxis, np.newaxis]
+    np.testing.assert_array_equal(xp.sum(Increment(A, steps), axis=-1).change, [[4.0] * 3, [-4.0] * 3])
+
+
+@pytest.mark.parametrize("d", [0.5, 1e-12])
+def test_logsumexp(d):
+    z = np.array([[700.0, 699.0, 0.0]])
+    total = NUMPY.logsumexp(Increment(z, np.array([[d, 0.0, 0.0]])))
+    expected = exact_change(lambda a, b: (a.exp() + arb(699).exp() + b.exp()).log(), (700.0, d), (0.0, 0.0))
+    assert total.shape == (1, 1)
+    np.testing.assert_allclose(total.change, [[expected]], rtol=ULPS)
+
+
+# Kinks that are crossed, and truths that flip
+
+CROSSINGS = [  # the formula, x, d, and f(x + d) - f(x)
+    (lambda x: xp.where(x <= 0.0, 0.0, x), -0.25, 1.0, 0.75),
+    (lambda x: xp.where(x <= 0.0, 0.0, x), 0.25, -1.0, -0.25),
+    (lambda x: xp.where(x <= 0.0, 0.0, x), 0.0, 0.5, 0.5),
+    (lambda x: xp.where(x < 0.0, 0.0, x), 0.0, -0.5, 0.0),
+    (lambda x: xp.where(x >= 0.0, x, 0.5 * x), 0.0, -0.5, -0.25),
+    (lambda x: xp.where(x > 1.0, 1.0, xp.where(x < -1.0, -1.0, x)), -2.0, 4.0, 2.0),
+    (lambda x: xp.where(x >= 0.0, 1.0, 3.0), -0.5, 1.0, -2.0),
+    (xp.abs, -0.25, 1.0, 0.5),
+    (xp.abs, 0.0, -0.5, 0.5),
+    (lambda x: xp.maximum(x, 0.0), -0.25, 1.0, 0.75),
+    (lambda x: xp.minimum(x, 0.0), -0.25, 1.0, 0.25),
+    (lambda x: xp.maximum(0.5, x), 0.25, 0.5, 0.25),
+    (lambda x: xp.clip(x, -1.0, 1.0), -1.5, 0.75, 0.25),
+    (lambda x: xp.clip(x, -1.0, 1.0), 0.5, 2.0, 0.5),
+    (lambda x: xp.clip(x, -1.0, 1.0), 0.25, 0.5, 0.5),
+    (lambda x: xp.clip(x, -1.0, 1.0), -2.0, 4.0, 2.0),
+]
+
+
+@pytest.mark.parametrize(("formula", "x", "d", "change"), CROSSINGS)
+def test_a_kink_that_is_crossed_counts_on_both_sides(formula, x, d, change):
+    assert formula(Increment(np.array([x]), np.array([d]))).change == [change]
+
+
+@pytest.mark.parametrize(
+    ("compare", "truth", "flips"),
+    [
+        (operator.lt, False, [False, True, False]),
+        (operator.le, True, [True, False, False]),
+        (operator.gt, False, [True, False, False]),
+        (operator.ge, True, [False, True, False]),
+    ],
+)
+def test_the_change_of_a_truth_is_whether_it_flips(compare, truth, flips):
+    truths = compare(Increment(1.0, np.array([0.5, -0.5, 0.0])), 1.0)
+    assert truths.value == truth
+    np.testing.assert_array_equal(truths.change, flips)
+
+
+# What has no rule
+
+
+@pytest.mark.parametrize(
+    ("formula", "sentence"),
+    [
+        (np.sinh, "Increment arithmetic has no rule for sinh"),
+        (lambda x: xp.arctan2(x, 1.0), "Increment arithmetic has no rule for arctan2"),
+        (np.linalg.norm, "Increment arithmetic has no rule for norm"),
+        (lambda x: xp.concatenate([x, x]), "has no rule for concatenate"),
+        (np.multiply.reduce, "Increment arithmetic knows multiply as a plain call only"),
+        (lambda x: xp.exp(x, where=True), "Increment arithmetic knows exp as a plain call only"),
+    ],
+)
+def test_what_has_no_rule_is_refused_by_name(formula, sentence):
+    with pytest.raises(NoRule, match=sentence):
+        formula(Increment(A, 1.0))
+
+
+def test_an_increment_shows_both_parts():
+    assert repr(Increment(1.0, 0.5)) == "Increment(1.0, 0.5)"
+    assert Increment(1.0, 0.5).after == 1.5
