@@ -54,8 +54,8 @@ class Plan(NamedTuple):
 
 
 PLANS = {
-    "network": Plan((400, 25, 10), 1.0, 100),
-    "baseline": Plan((400, 10), 1.0, 100),
+    "network": Plan((400, 25, 10), 1.0, 50),
+    "baseline": Plan((400, 10), 1.0, 50),
     "network on all digits": Plan((400, 25, 10), 1.0, 100, all_digits=True),
     "baseline on all digits": Plan((400, 10), 0.1, 150, all_digits=True),  # the course's λ where nothing is held out
 }
