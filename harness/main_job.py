@@ -15,7 +15,6 @@ The same machine gives the same θ each time. Another BLAS, or another number of
 and 100 line searches make some tenths of a percent of that.
 """
 
-import io
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -27,12 +26,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from harness import figures
+from harness.digit_training import Fit, fit
 from harness.digits import Digits, load_digits, stratified_split
 from harness.files import prepare_directory, write_whole
 from harness.gate import GateClosed
 from harness.many import Summary, check_networks
 from harness.report import Report
-from harness.training import Fit, fit
+from harness.theta_files import mat, npz
 from reference.network import Network
 
 SCHEMA = "harness.run/1"
@@ -269,24 +269,3 @@ def _write(directory: Path, contents: Iterable[tuple[str, bytes]]) -> tuple[Path
 def _theta_files(network: Network, theta: np.ndarray) -> Iterator[tuple[str, bytes]]:
     yield "theta.npz", npz(network, theta)
     yield "theta.mat", mat(network, theta)
-
-
-def npz(network: Network, theta: np.ndarray) -> bytes:
-    """θ with the network's sizes, hidden activations and output, for `numpy.load`."""
-    file = io.BytesIO()
-    hidden = np.array([f.name for f in network.hidden], dtype=str)
-    np.savez(file, theta=theta, sizes=network.sizes, hidden=hidden, output=network.output.name)
-    return file.getvalue()
-
-
-def mat(network: Network, theta: np.ndarray) -> bytes:
-    """Theta1, Theta2, ... for Octave and MATLAB, as in the course's ``ex4weights.mat``.
-
-    Row k of the last Theta, counted from 1, stands for the course's label k (10 is the digit 0), as in
-    `Digits.classes`, so that the course's ``predict.m`` needs no change.
-    """
-    from scipy.io import savemat
-
-    file = io.BytesIO()
-    savemat(file, {f"Theta{layer}": Theta for layer, Theta in enumerate(network.unpack(theta), start=1)})
-    return file.getvalue()

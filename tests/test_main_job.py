@@ -12,12 +12,14 @@ import pytest
 from scipy.io import loadmat
 
 from harness import main_job
+from harness.digit_training import accuracy
 from harness.digits import Digits, stratified_split
 from harness.files import prepare_directory, write_whole
 from harness.gate import GateClosed
-from harness.main_job import PLANS, Plan, mat, npz, run, train_once
+from harness.main_job import PLANS, Plan, run, train_once
 from harness.sources import SOURCES
-from harness.training import accuracy, predict
+from harness.theta_files import mat, npz
+from harness.training import predict
 from reference.network import Network
 
 FIGURES = ["digits.png", "training.png", "hidden_units.png", "confusion.png", "mistakes.png"]

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from harness.conjugate_gradients import fmincg
+from harness.digit_training import accuracy, fit
 from harness.digits import Digits
 from harness.gate import GateClosed
 from harness.sources import SOURCES
-from harness.training import GATE_AFTER, accuracy, fit, predict, train
+from harness.training import GATE_AFTER, predict, train
 from reference.measured import NotApplicable
 from reference.network import Network
 from reference.problem import Problem
