@@ -12,6 +12,7 @@ BIN       := .venv/bin
 INSTALL   := $(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check --constraint constraints.txt
 READY     := .venv/ready
 PEERS     := .venv/ready-with-peers
+DOCS      := .venv/ready-with-docs
 # A processor with many cores gains little from as many workers, since each of them compiles with JAX for itself.
 PYTEST    := $(BIN)/python -m pytest -ra -n $(WORKERS) --maxprocesses 4
 
@@ -21,7 +22,7 @@ ifneq ($(shell test -x $(BIN)/python && cat $(READY) 2>/dev/null),$(MADE_FOR))
 .PHONY: $(READY)
 endif
 
-.PHONY: help run test test-deep lint format bench lock clean
+.PHONY: help run test test-deep lint format bench study docs lock clean
 
 help:  ## list the targets (the default)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -48,6 +49,13 @@ format: $(READY)  ## mend what ruff can mend
 bench: $(PEERS)  ## speed and detection beside other gradient checkers (installs PyTorch)
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
 
+study: $(PEERS)  ## detection power of this and other checkers over the bug zoo (half an hour)
+	@$(BIN)/harness study --figure docs/images/detection_power.png $(ARGS)
+
+docs: $(DOCS)  ## the guides and the API reference, in build/docs
+	@$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/docs
+	@echo "build/docs/index.html"
+
 # The stamp is written last and the folder is cleared first, so whatever an interrupted set-up left is made good.
 $(READY): pyproject.toml constraints.txt
 	@command -v "$(PYTHON)" >/dev/null || { echo "There is no $(PYTHON) here: name a Python of 3.11 or newer, for example \
@@ -63,6 +71,10 @@ $(READY): pyproject.toml constraints.txt
 $(PEERS): $(READY)
 	@echo "Adding the peers to .venv (once, some minutes)" >&2
 	@$(INSTALL) --no-build-isolation --editable '.[peers]'
+	@touch $@
+
+$(DOCS): $(READY)
+	@$(INSTALL) --no-build-isolation --editable '.[docs]'
 	@touch $@
 
 # One file for every supported Python, whatever this one is. torch and what it alone brings stay out of it: which build

@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from harness.commands import checking, training
+from harness.commands import checking, studying, training
 from harness.commands.common import BAD_INPUT, EXIT_CODES, complain
 
 app = typer.Typer(
@@ -17,7 +17,15 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (training.run, checking.check, training.train, training.ex4, checking.bugs, checking.replay):
+for command in (
+    training.run,
+    checking.check,
+    training.train,
+    training.ex4,
+    checking.bugs,
+    checking.replay,
+    studying.study,
+):
     app.command()(command)
 
 

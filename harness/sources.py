@@ -1,4 +1,4 @@
-"""The gradient sources by name. Each answers (problem, theta) -> (cost, gradient); oracles measure their own error, too.
+"""The gradient sources by name. Each answers (problem, theta) -> (cost, gradient); oracles measure their error.
 
 What is slow to import is imported by the source that needs it.
 """

@@ -20,9 +20,9 @@ MEANINGLESS = {"float64": 1e-6, "float32": 1e-2}
 float32, sums over thousands of examples are good to three or four digits."""
 
 NEGLIGIBLE = 1e-6
-"""A block whose derivatives are all below this (of the network's largest, or of 1, for predictions and targets differ by
-up to one) is compared absolutely: dead and saturated units have derivatives of exactly zero. For any other function, the
-size of its cost takes the place of 1."""
+"""A block whose derivatives are all below this (of the network's largest, or of 1, for predictions and targets differ
+by up to one) is compared absolutely: dead and saturated units have derivatives of exactly zero. For any other function,
+the size of its cost takes the place of 1."""
 
 CONCLUSIVE_SHARE = 0.98
 """The share of coordinates that must be decided before a network may be called agreed. The rest sit at kinks."""

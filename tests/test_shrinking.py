@@ -17,7 +17,7 @@ def _case(seed: int) -> tuple[Problem, np.ndarray]:
 
 @pytest.mark.parametrize("seed", range(8))
 def test_what_always_fails_shrinks_to_the_smallest_network(seed):
-    problem, theta = shrink(*_case(seed), lambda problem, theta: True)
+    problem, _ = shrink(*_case(seed), lambda problem, theta: True)
     assert problem.network.sizes == (1, 1)
     assert problem.m == 1
     assert problem.l2 == 0.0

@@ -1,0 +1,29 @@
+"""harness study."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.commands.common import Json, Networks, Seed, progress_bar, show
+
+
+def study(
+    quick: Annotated[bool, typer.Option(help="One problem of each kind, and few random networks.")] = False,
+    seed: Seed = 0,
+    networks: Networks = 10_000,
+    figure: Annotated[Path | None, typer.Option(help="Where to save the figure (PNG).", dir_okay=False)] = None,
+    json: Json = False,
+) -> None:
+    """Detection power of this and other gradient checkers over the bug zoo."""
+    from harness.figures import png
+    from harness.files import write_whole
+    from harness.study.figure import detection_power
+    from harness.study.study import QUICK, run_study
+    from harness.study.table import as_table
+
+    with progress_bar() as progress:
+        found = run_study(seed=seed, progress=progress, **(QUICK if quick else {"networks": networks}))
+    if figure is not None:
+        write_whole(figure, png(detection_power(found)))
+    show(found.to_dict(), as_table(found), json)

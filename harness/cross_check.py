@@ -1,1 +1,0 @@
-from harness.cross_checking import cross_check  # noqa

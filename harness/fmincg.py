@@ -1,1 +1,0 @@
-from harness.conjugate_gradients import fmincg  # noqa

@@ -1,0 +1,1 @@
+"""Detection power: how many known bugs this harness and its peers catch, and how often they call correct code wrong."""
