@@ -31,15 +31,20 @@ for command in (
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code."""
-    from harness.gate import GateClosed
-
     try:
         app(arguments)  # exits: 0, a command's own code, 2 for bad usage, 130 for Ctrl-C
-    except GateClosed as closed:
-        complain(str(closed))
-        sys.exit(EXIT_CODES[closed.report.verdict])
-    except (ValueError, TypeError, OSError) as error:
-        if os.environ.get("HARNESS_TRACEBACK"):
-            raise
-        complain(f"harness: {error}")
-        sys.exit(BAD_INPUT)
+    except Exception as error:
+        sys.exit(_explained(error))
+
+
+def _explained(error: Exception) -> int:
+    """Say on stderr what went wrong, and answer the exit code; what is no fault of the user's is raised again."""
+    from harness.gate import GateClosed  # slow to import, and mostly not needed
+
+    if isinstance(error, GateClosed):
+        complain(str(error))
+        return EXIT_CODES[error.report.verdict]
+    if not isinstance(error, (ValueError, TypeError, OSError)) or os.environ.get("HARNESS_TRACEBACK"):
+        raise error
+    complain(f"harness: {error}")
+    return BAD_INPUT

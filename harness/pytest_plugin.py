@@ -64,7 +64,8 @@ def _require_subjects(config: pytest.Config) -> None:
     activations, sources = config.option.activation, config.option.gradient_source
     if not (activations or sources):
         return
-    from harness.suite.subjects import find_activation, find_source
+    from harness.activation_check import find_activation
+    from harness.suite.subjects import find_source
 
     try:
         for name in activations:

@@ -30,6 +30,9 @@ ALLOWED = {
 """How far two sources may differ at some coordinates, as measured when these tests were written. A checker whose
 allowance is another by a factor of three is another checker."""
 
+COST_ALLOWED = 1.44e-14
+"""The same for the cost of the course's network."""
+
 differences = Oracle(finite_difference.gradient)
 
 
@@ -55,6 +58,9 @@ def three_times_the_allowance(checker):
         for i, difference in allowed.items():
             for by in (3.0 * difference, -3.0 * difference):
                 assert verdict(checker, {"mine": off_at(i, by), "loop": loop}, problem, theta) == "disagree"
+    for by in (3.0 * COST_ALLOWED, -3.0 * COST_ALLOWED):
+        wrong = off(lambda cost, gradient, by=by: (cost + by, gradient))
+        assert verdict(checker, {"mine": wrong, "loop": loop}) == "disagree"
 
 
 def a_third_of_the_allowance(checker):

@@ -101,9 +101,9 @@ def decided(gradient, error, blocks=BLOCKS, **keywords):
 
 
 @pytest.mark.parametrize(("share", "expected"), [(0.9, True), (1.1, False)])
-@pytest.mark.parametrize("size", [1e-3, 1.0, 1e9])
+@pytest.mark.parametrize("size", [1e-3, 1.0, -1.0, 1e9])
 def test_a_bound_must_be_small_beside_the_coordinate(share, expected, size):
-    bound = share * MEANINGLESS["float64"] * size
+    bound = share * MEANINGLESS["float64"] * abs(size)
     assert decided([size], bound, [Block("all", np.array([0]))]) == [expected]
 
 
@@ -155,7 +155,9 @@ def test_what_is_at_odds_is_decided_however_wide_the_bound():
 def test_float32_may_be_less_sharp():
     loose = 0.9 * MEANINGLESS["float32"]
     assert decided([1.0] * 4, loose) == [False] * 4
-    assert decided([1.0] * 4, loose, precision="float32") == [True] * 4
+    single, double = answer([1.0], loose, precision="float32"), answer([1.0], 0.0)
+    assert against(single, double).decided.all()
+    assert against(double, single).decided.all()
 
 
 @given(

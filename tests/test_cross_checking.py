@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 
 from harness import ACTIVATIONS, SOURCES, Activation, Network, Problem, cross_check, random_problem
-from harness.cross_checking import network_blocks
+from harness.cross_checking import _directions, network_blocks
 from harness.loop import cost_and_gradient as loop
 from harness.rounding import rounding_bound
+from harness.tolerances import DIRECTIONS
 from harness.vectorized import cost_and_gradient as vectorized
-from reference.measured import NotApplicable, Oracle
+from reference.measured import Measured, NotApplicable, Oracle
 
 RIGHT = ("loop", "vectorized", "jax", "finite-difference")
 
@@ -119,6 +120,28 @@ def test_an_error_is_seen_beyond_the_sum_of_both_bounds_and_not_below(index):
                 assert {finding.where for finding in report.findings} == {problem.network.label(i)}
 
 
+@pytest.mark.parametrize(
+    ("factor", "verdict"), [(-1.1, "disagree"), (1.1, "disagree"), (0.25, "agree"), (-0.25, "agree")]
+)
+def test_an_error_in_the_cost_is_seen_beyond_the_sum_of_both_bounds_and_not_below(factor, verdict):
+    by = factor * 2.0 * rounding_bound(PROBLEM, THETA).cost
+    mine = changed(lambda cost, gradient: (cost + by, gradient))
+    assert cross_check(PROBLEM, THETA, {"mine": mine, "loop": loop, "jax": SOURCES["jax"]}).verdict == verdict
+
+
+@pytest.mark.parametrize(("roundings", "error"), [(4.0, 0.0), (1.0, 3.0), (0.0, 4.0)])
+def test_an_oracle_tells_its_own_error(roundings, error):
+    """What it may be off by is so many bounds on rounding, and an error of its own."""
+    B = rounding_bound(PROBLEM, THETA).gradient
+    for bounds, verdict in ((4.5, "agree"), (5.5, "disagree")):
+
+        def measure(problem, theta, bounds=bounds):
+            cost, gradient = loop(problem, theta)
+            return Measured(cost, gradient + bounds * B, error * B, roundings)
+
+        assert cross_check(PROBLEM, THETA, {"oracle": Oracle(measure), "loop": loop}).verdict == verdict
+
+
 @pytest.mark.parametrize("i", one_of_each_block(PROBLEM.network))
 def test_the_finding_names_source_place_values_and_bound(i):
     report = cross_check(PROBLEM, THETA, beside_right_ones(off_at(i, 1e-7)))
@@ -196,6 +219,21 @@ def test_end_to_end_directions_stand_in_for_a_second_source():
     report = cross_check(PROBLEM, THETA, {"mine": changed(WRONG_ANSWERS["a part in 1e10"])})
     assert report.verdict == "disagree"
     assert report.findings[0].what == "end to end"
+
+
+def test_directions_miss_neither_opposite_errors_nor_a_layer():
+    """Signs that differ, sizes that differ, and one direction that is confined to each layer."""
+    network = Network((3, 5, 4, 2))
+    directions = _directions(network)
+    layers = [set(numbers.ravel()) for numbers in network.unpack(np.arange(network.size))]
+    assert [set(np.flatnonzero(v)) for v in directions[DIRECTIONS:]] == layers
+    assert directions[:DIRECTIONS].all()
+    for v in directions:
+        sizes = np.abs(v[v != 0.0])
+        assert 0.5 <= sizes.min() < sizes.max() <= 1.5
+        assert len(np.unique(sizes)) == len(sizes)
+        assert (v > 0.0).any()
+        assert (v < 0.0).any()
 
 
 # Disagree: the cost, and manners

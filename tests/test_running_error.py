@@ -203,7 +203,7 @@ def test_a_matrix_product_is_covered(inexact, cancelling):
     EB = 0.1 * np.abs(B) if inexact in ("right", "both") else 0.0
     bound = fractions((Rounded(A, EA) @ Rounded(B, EB)).error * OWN_ROUNDING)
     for up in (1.0, rng.choice([-1.0, 1.0], 50)):  # all errors to the same side, or to any
-        truth = (fractions(A) + fractions(EA * (up + 0.0 * A))) @ (fractions(B) + fractions((EB * (up + 0.0 * B.T).T)))
+        truth = (fractions(A) + fractions(EA * (up + 0.0 * A))) @ (fractions(B) + fractions(EB * (up + 0.0 * B.T).T))
         for computed in (A @ B, A[:, ::-1] @ B[::-1], np.sum(A[:, :, np.newaxis] * B, axis=1)):
             assert (np.abs(fractions(computed) - truth) <= bound).all()
 

@@ -20,38 +20,83 @@ def check(
     ] = None,
     sources: Annotated[str | None, typer.Option(help="Gradient sources, separated by commas.")] = None,
     case: Case = Path("failing-case.json"),
+    plot: Annotated[
+        Path | None,
+        typer.Option(help="With --activation: a PNG of the first that is wrong, or the first.", dir_okay=False),
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Cross-check the gradient sources on random networks."""
-    from harness.many import check_networks
+    """Cross-check the gradient sources on random networks; an --activation is checked by itself first."""
+    from harness.activation_check import mixed_with_others, usable_sources
     from harness.sources import named_sources
 
-    activations = [_activation(name) for name in activation] if activation else None
-    chosen = None if sources is None else named_sources(name.strip() for name in sources.split(","))
-    with progress_bar() as progress:
-        summary = check_networks(
-            networks, seed, activations, chosen, progress=lambda index, _: progress("networks", index + 1, networks)
-        )
-    show(summary.to_dict(), summary, json)
-    if summary.failures:
+    if plot is not None and not activation:
+        raise ValueError("--plot draws an activation; name one with --activation")
+    activations, reports = _check_alone(activation or [], plot, json)
+    asked = None if sources is None else named_sources(name.strip() for name in sources.split(","))
+    chosen = usable_sources(reports, asked)
+    drawn_from = {"networks": activations or None}
+    if activations:
+        drawn_from["mixed"] = mixed_with_others(activations)
+    summaries = _check_networks(networks, seed, drawn_from, chosen)
+    verdict = _worst([*reports, *summaries.values()])
+    _show_all(reports, summaries, verdict, json)
+    failed = [(what, summary.failures[0][0]) for what, summary in summaries.items() if summary.failures]
+    if failed:
         from harness.random_problems import random_problem
 
-        index = summary.failures[0][0]
-        _save_smallest(*random_problem((seed, index), activations), chosen, case)
-    raise typer.Exit(EXIT_CODES[summary.verdict])
+        what, index = failed[0]
+        _save_smallest(*random_problem((seed, index), drawn_from[what]), chosen, case)
+    raise typer.Exit(EXIT_CODES[verdict])
 
 
-def _activation(name: str) -> Any:
-    """A registered activation, or the one at module:attribute, which is registered on the way."""
-    from harness.importing import import_attribute
-    from reference.activations import Activation, get_activation, register
+def _check_networks(networks: int, seed: int, drawn_from: dict[str, Any], sources: Any) -> dict[str, Any]:
+    from harness.many import check_networks
 
-    if ":" not in name:
-        return get_activation(name)
-    found = import_attribute(name)
-    if not isinstance(found, Activation):
-        raise ValueError(f"{name} is of type {type(found).__name__}, but an Activation is needed")
-    return register(found)
+    summaries = {}
+    with progress_bar() as progress:
+        for what, activations in drawn_from.items():
+            summaries[what] = check_networks(
+                networks,
+                seed,
+                activations,
+                sources,
+                progress=lambda index, _, what=what: progress(what, min(index + 1, networks), networks),
+            )
+    return summaries
+
+
+def _show_all(reports: list[Any], summaries: dict[str, Any], verdict: str, json: bool) -> None:
+    document = summaries["networks"].to_dict() | {"verdict": verdict, "activations": [r.to_dict() for r in reports]}
+    lines = [str(summaries["networks"])]
+    if "mixed" in summaries:
+        names = ", ".join(report.activation for report in reports)
+        document["mixed"] = summaries["mixed"].to_dict()
+        lines = [f"{names} alone: {lines[0]}", f"{names} and others: {summaries['mixed']}"]
+    show(document, "\n".join(lines), json)
+
+
+def _check_alone(names: list[str], plot: Path | None, json: bool) -> tuple[list[Any], list[Any]]:
+    """The activations and their own reports, shown at once unless one JSON document is asked for."""
+    from harness.activation_check import check_activation, find_activation, register_checked
+    from harness.files import write_whole
+
+    activations = [find_activation(name) for name in names]
+    reports = [check_activation(f) for f in activations]
+    for f, report in zip(activations, reports):
+        register_checked(f, report)
+        if not json:
+            show({}, f"{report}\n", as_json=False)
+    if plot is not None:
+        wrong = [report for report in reports if report.verdict == "disagree"]
+        write_whole(plot, (wrong or reports)[0].plot())
+        complain(f"The picture is {plot}.")
+    return activations, reports
+
+
+def _worst(outcomes: list[Any]) -> str:
+    verdicts = {outcome.verdict for outcome in outcomes}
+    return next(verdict for verdict in ("disagree", "inconclusive", "agree") if verdict in verdicts)
 
 
 def _save_smallest(problem: Any, theta: Any, sources: Mapping[str, Any] | None, path: Path) -> None:
@@ -102,5 +147,6 @@ def replay(
     report = cross_check(saved.problem, saved.theta, saved.sources)
     show(report.to_dict(), report, json)
     if saved.verdict is not None and (report.verdict, report.outliers) != (saved.verdict, saved.outliers):
-        complain(f"When it was saved, the verdict was {saved.verdict!r}, outliers: {', '.join(saved.outliers) or 'none'}.")
+        named = ", ".join(saved.outliers) or "nobody"
+        complain(f"When it was saved, the verdict was {saved.verdict!r}, and {named} was named.")
     raise typer.Exit(EXIT_CODES[report.verdict])

@@ -1,7 +1,6 @@
 """What the commands share: options, exit codes, output, progress."""
 
 import json
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,12 +21,12 @@ Data = Annotated[
 
 def show(document: dict[str, Any], text: object, as_json: bool) -> None:
     """Print a result on stdout, for a program or for a person."""
-    print(json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) if as_json else text)
+    typer.echo(json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) if as_json else str(text))
 
 
 def complain(message: str) -> None:
     """Print on stderr."""
-    print(message, file=sys.stderr)
+    typer.echo(message, err=True)
 
 
 @contextmanager
