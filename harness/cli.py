@@ -33,7 +33,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     try:
         app(arguments)  # exits: 0, a command's own code, 2 for bad usage, 130 for Ctrl-C
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  what is no fault of the user's is raised again
         sys.exit(_explained(error))
 
 

@@ -75,6 +75,7 @@ def cross_check(
         explain=lambda wrong, right, at_odds: _explain(problem, theta, wrong, right, at_odds),
         subject=_subject(problem),
         seconds=seconds,
+        ulps=_true_errors(answers),
         hides=_hidden(problem, theta),
         left_out=left_out,
         started=started,
@@ -106,7 +107,8 @@ def _ask(chosen: Mapping[str, GradientSource], problem: Problem, theta: np.ndarr
         started = time.perf_counter()
         given = theta.copy()
         try:
-            measured = _measure(name, source, problem, given)
+            with np.errstate(all="ignore"):  # what is not finite is judged, so NumPy need not warn of it
+                measured = _measure(name, source, problem, given)
         except NotApplicable as reason:
             left_out[name] = str(reason)
             continue
@@ -121,9 +123,10 @@ def _ask(chosen: Mapping[str, GradientSource], problem: Problem, theta: np.ndarr
                 name,
                 FAMILIES.get(name, name),
                 float(measured.cost),
-                measured.roundings * own.cost,
+                # an oracle that does without float64 still rounds its answer to it
+                measured.roundings * own.cost if measured.roundings else np.spacing(abs(measured.cost)),
                 gradient.astype(np.float64),
-                measured.roundings * own.gradient + measured.error,
+                measured.error + (measured.roundings * own.gradient if measured.roundings else 0.0),
                 precision,
             )
         )
@@ -149,6 +152,17 @@ def _checked_gradient(name: str, measured: Measured, theta: np.ndarray) -> np.nd
     if cost.dtype.kind not in "biuf" or gradient.dtype.kind not in "biuf":
         raise TypeError(f"source {name!r} must answer real numbers, but answered {cost.dtype} and {gradient.dtype}")
     return gradient
+
+
+def _true_errors(answers: list[Answer]) -> dict[str, tuple[float, float]]:
+    """Each source's median and largest distance from the exact gradient in ulps, where balls have enclosed it."""
+    exact = next((answer for answer in answers if answer.name == "ball"), None)
+    if exact is None:
+        return {}
+    ulp = np.spacing(np.abs(exact.gradient))
+    known = exact.error <= ulp
+    off = {a.name: (np.abs(a.gradient - exact.gradient) / ulp)[known] for a in answers if a is not exact}
+    return {name: (float(np.median(ulps)), float(ulps.max())) for name, ulps in off.items() if ulps.size}
 
 
 def _directions(network: Network) -> np.ndarray:

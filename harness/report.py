@@ -17,6 +17,7 @@ class SourceRow:
     cost: float
     seconds: float | None
     outlier: bool
+    ulps: tuple[float, float] | None = None  # median and largest true error, where balls have enclosed the gradient
 
 
 @dataclass(frozen=True)
@@ -144,6 +145,8 @@ def _lines(report: Report) -> list[str]:
         low, high = report.smallest_visible
         lines.append(f"  an error in one coordinate is seen from {low:.1e} (at best) or {high:.1e} (at worst) on")
     lines.append(f"  decided: {report.decided_share:.1%} of the coordinates, in {report.seconds:.2g} s")
+    if known := [f"{row.name} {row.ulps[0]:.2g} and {row.ulps[1]:.2g}" for row in report.sources if row.ulps]:
+        lines.append(f"  true error in ulps, median and largest: {', '.join(known)}")
     lines += [f"  cannot show here: {hidden}" for hidden in report.hides]
     lines += [f"  left out: {name} ({reason})" for name, reason in report.left_out.items()]
     lines += [f"  note: {note}" for note in report.notes]

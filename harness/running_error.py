@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from scipy.special import erf
 
-from harness.tolerances import ELEMENTARY, FREE_ROUNDINGS, UNIT_ROUNDOFF
+from harness.tolerances import ELEMENTARY, FREE_ROUNDINGS, LOG1P_BELOW_ZERO, UNIT_ROUNDOFF
 from reference.companion import Companion
 
 
@@ -109,6 +109,12 @@ def _elementary(function, steepest):
     return rule
 
 
+def _log1p(x):
+    value = np.log1p(x.value)
+    steepest = 1.0 / np.maximum(1.0 + x.value - x.error, 0.0)
+    return value, steepest * x.error, np.where(x.value < 0.0, LOG1P_BELOW_ZERO, ELEMENTARY) * np.abs(value)
+
+
 def _logaddexp(x, y):
     value, larger = np.logaddexp(x.value, y.value), np.maximum(x.value, y.value)
     added = value - larger  # log1p(exp(-|x - y|)): where it cancels `larger`, both keep the errors of their own size
@@ -168,7 +174,7 @@ Rounded.rules = {
     np.exp: _elementary(np.exp, lambda x: np.exp(x.value + x.error)),
     np.expm1: _elementary(np.expm1, lambda x: np.exp(x.value + x.error)),
     np.log: _elementary(np.log, lambda x: 1.0 / _nearest_zero(x)),
-    np.log1p: _elementary(np.log1p, lambda x: 1.0 / np.maximum(1.0 + x.value - x.error, 0.0)),
+    np.log1p: _log1p,
     np.logaddexp: _logaddexp,
     np.tanh: _elementary(np.tanh, lambda x: 1.0 / np.square(np.cosh(_nearest_zero(x)))),
     np.arctan: _elementary(np.arctan, lambda x: 1.0 / (1.0 + np.square(_nearest_zero(x)))),

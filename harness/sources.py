@@ -27,6 +27,13 @@ def _jax_forward(problem: Problem, theta: np.ndarray) -> tuple[float, np.ndarray
     return (jax_padded if jax_padded.fits(problem) else jax_gradient).forward(problem, theta)
 
 
+def _jax_float32(problem: Problem, theta: np.ndarray) -> tuple[float, np.ndarray]:
+    """Reverse mode in float32."""
+    from reference import jax_gradient
+
+    return jax_gradient.reverse_float32(problem, theta)
+
+
 def _complex_step(problem: Problem, theta: np.ndarray) -> Measured:
     """One complex cost for each parameter, of formulas that are analytic."""
     from reference import complex_step
@@ -51,6 +58,12 @@ SOURCES: dict[str, GradientSource] = {
     "ball": Oracle(_ball),
 }
 
+FLOAT32_SOURCES: dict[str, GradientSource] = {
+    "vectorized-float32": lambda problem, theta: vectorized.cost_and_gradient(problem, theta.astype(np.float32)),
+    "jax-float32": _jax_float32,
+}
+"""The fastest two in float32: found by name like the others, and judged with the bound at u = 2⁻²⁴."""
+
 FAMILIES = {
     "loop": "by hand",
     "vectorized": "by hand",
@@ -59,6 +72,8 @@ FAMILIES = {
     "finite-difference": "differences",
     "complex-step": "complex step",
     "ball": "balls",
+    "vectorized-float32": "by hand",
+    "jax-float32": "jax",
 }
 """Sources that share an author or a mechanism share its mistakes: a family has one vote. Others stand alone."""
 
@@ -85,10 +100,11 @@ def named_sources(names: Iterable[str] | Mapping[str, GradientSource]) -> dict[s
         chosen = dict(names)
     else:
         listed = [names] if isinstance(names, str) else list(names)
+        known = SOURCES | FLOAT32_SOURCES
         for name in listed:
-            if name not in SOURCES:
-                raise ValueError(f"unknown source {name!r}; there are {', '.join(SOURCES)}")
-        chosen = {name: SOURCES[name] for name in listed}
+            if name not in known:
+                raise ValueError(f"unknown source {name!r}; there are {', '.join(known)}")
+        chosen = {name: known[name] for name in listed}
     if not chosen:
         raise ValueError(f"no sources were given; choose from {', '.join(SOURCES)}, or leave the choice to the harness")
     for name, source in chosen.items():

@@ -28,6 +28,7 @@ def judge(
     started: float,
     asked: np.ndarray | None = None,
     seconds: Mapping[str, float] = MappingProxyType({}),
+    ulps: Mapping[str, tuple[float, float]] = MappingProxyType({}),
     hides: Sequence[str] = (),
     left_out: Mapping[str, str] = MappingProxyType({}),
 ) -> Report:
@@ -56,7 +57,8 @@ def judge(
         verdict="disagree" if findings or misconduct else "inconclusive" if doubts else "agree",
         subject=subject,
         sources=tuple(
-            SourceRow(a.name, a.family, float(a.cost), seconds.get(a.name), a.name in outliers) for a in answers
+            SourceRow(a.name, a.family, float(a.cost), seconds.get(a.name), a.name in outliers, ulps.get(a.name))
+            for a in answers
         ),
         pairs=tuple(_row(pair) for pair in pairs),
         outliers=tuple(outliers),

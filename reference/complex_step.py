@@ -138,14 +138,11 @@ def measure(problem: Problem, theta: np.ndarray) -> Measured:
     if n * problem.X.size > AFFORDABLE:
         raise NotApplicable(f"{problem.network} is too large for one cost for each of its {n:,} parameters")
     at_once = max(1, ELEMENTS_AT_ONCE // (problem.m * max(problem.network.sizes)))
-    costs = np.empty(n, dtype=np.complex128)
     with np.errstate(all="ignore"):
-        for start in range(0, n, at_once):
-            stepped = np.arange(start, min(start + at_once, n))
-            thetas = np.tile(theta.astype(complex), (len(stepped), 1))
-            thetas[np.arange(len(stepped)), stepped] += 1j * STEP
-            costs[stepped] = _costs(problem, thetas)
-    gradient = costs.imag / STEP
+        costs = np.concatenate(
+            [_costs(problem, theta + 1j * STEP * np.eye(min(at_once, n - i), n, i)) for i in range(0, n, at_once)]
+        )
+    gradient = np.imag(costs) / STEP
     return Measured(float(costs[0].real), gradient, np.where(np.isfinite(gradient), TRUNCATION, np.inf), ROUNDINGS)
 
 

@@ -453,3 +453,39 @@ def test_what_a_source_raises_is_handed_on():
 
     with pytest.raises(ZeroDivisionError, match="mine"):
         cross_check(PROBLEM, THETA, {"mine": failing, "loop": loop})
+
+
+def test_balls_tell_each_source_its_true_error_in_ulps():
+    problem, theta = random_problem((0, 3), extremes=False)
+    report = cross_check(problem, theta, ["loop", "jax", "ball"])
+    rows = {row.name: row.ulps for row in report.sources}
+    assert rows["ball"] is None
+    assert all(0.0 <= rows[name][0] <= rows[name][1] < 1e6 for name in ("loop", "jax"))
+    assert "true error in ulps" in str(report)
+    assert all(row.ulps is None for row in cross_check(problem, theta, ["loop", "jax"]).sources)
+
+
+@pytest.mark.parametrize("name", ["vectorized-float32", "jax-float32"])
+def test_float32_is_judged_at_its_own_precision(name):
+    problem, theta = random_problem((0, 3), extremes=False)
+    report = cross_check(problem, theta, [name, "loop", "jax", "ball"])
+    assert report.verdict == "agree"
+    pair = next(pair for pair in report.pairs if {pair.first, pair.second} == {name, "ball"})
+    assert 1e-12 < pair.difference < 1e-5  # it is float32, and no worse
+
+
+def test_an_error_that_float32_cannot_make_is_caught_in_float32():
+    problem, theta = random_problem((0, 3), extremes=False)
+
+    def wrong(problem, theta):
+        cost, gradient = SOURCES["vectorized"](problem, theta.astype(np.float32))
+        return cost, gradient * np.float32(1.01)
+
+    report = cross_check(problem, theta, {"mine": wrong, "loop": SOURCES["loop"], "jax": SOURCES["jax"]})
+    assert report.outliers == ("mine",)
+
+
+def test_an_oracle_without_rounding_meets_an_infinite_bound_without_a_warning():
+    network = Network((1, 1, 1), "relu")  # all at the kink, where the bound is as wide as the jump
+    problem = Problem(network, [[1e200]], [0], 0.0)
+    assert cross_check(problem, np.array([0.0, 1e200, 0.0, 1.0]), ["loop", "jax", "ball"]).verdict == "inconclusive"

@@ -18,7 +18,7 @@ from golden_numbers import (
 )
 
 from harness import SOURCES, Network, Problem
-from harness.sources import FAMILIES, default_sources, named_sources
+from harness.sources import FAMILIES, FLOAT32_SOURCES, default_sources, named_sources
 
 SMALL_NETWORKS_ONLY = {"jax-forward", "complex-step", "ball"}
 """They take a pass for each of the 10,285 parameters, or some seconds."""
@@ -104,11 +104,11 @@ def test_the_names_of_the_contract():
 
 
 def test_every_source_has_a_family_and_only_kin_share_one():
-    assert set(FAMILIES) == set(SOURCES)
+    assert set(FAMILIES) == set(SOURCES) | set(FLOAT32_SOURCES)
     kin = {frozenset(name for name in FAMILIES if FAMILIES[name] == family) for family in FAMILIES.values()}
     assert {family for family in kin if len(family) > 1} == {
-        frozenset({"loop", "vectorized"}),
-        frozenset({"jax", "jax-forward"}),
+        frozenset({"loop", "vectorized", "vectorized-float32"}),
+        frozenset({"jax", "jax-forward", "jax-float32"}),
     }
 
 
