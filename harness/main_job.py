@@ -1,12 +1,10 @@
 """The main job, `harness run`: cross-check random networks, pass the gate, train on digits, evaluate, report.
 
 A fifth of the digits, as many of each, is held out. A network and the baseline, which has no hidden layer, learn the
-rest, and then all digits, because that is what published accuracies refer to. Cross-validation within the four fifths
-decided how long: accuracy on the folds was 89.2% after 25 line searches, 91.8% after 50, 92.7% after 100 and 93.0%
-after 300 (each ± 0.7); that of the baseline was 89.9% from 50 on. Measured with seeds 0 to 4:
+rest, and then all digits, because that is what published accuracies refer to. Measured with seeds 0 to 4:
 
-- four fifths, 100 line searches: 97.8% to 98.5% in training, 93.5% to 94.4% held out; baseline 94.0% to 94.5% and
-  90.0% to 91.8%;
+- four fifths, the course's 50 line searches: 95.3% to 96.0% in training, 92.1% to 94.0% held out; baseline 93.1% to
+  93.9% and 90.7% to 91.8%;
 - all digits: 95.1% to 96.0% after 50 (the course says about 95.3%), 96.5% (the article's) is reached after 55 to 70,
   and 97.8% to 98.5% after 100;
 - all digits, baseline, λ = 0.1: 95.1% to 95.4% after 150 (published: 95.08%); 100 give 94.2% to 94.8%.
@@ -38,6 +36,11 @@ from reference.network import Network
 SCHEMA = "harness.run/1"
 
 COURSE_ITERATIONS = 50
+PUBLISHED_FOR = {
+    "course_accuracy": "all digits after 50 line searches",
+    "article_accuracy": "all digits after 100",
+    "article_baseline_accuracy": "all digits, no hidden layer",
+}
 PUBLISHED = {"course_accuracy": 0.953, "article_accuracy": 0.965, "article_baseline_accuracy": 0.9508}
 
 Progress = Callable[[str, int, int], object]
@@ -137,11 +140,9 @@ class RunResult:
         lines = ["INTERRUPTED" if self.interrupted else self.verdict.upper(), str(self.summary)]
         lines += [f"{name}: {fitted}" for name, fitted in self.fits.items()]
         lines += [str(self.closed)] if self.closed else []
-        lines += [
-            f"{name}: {measured[name]:.2%}, published {published:.2%}"
-            for name, published in PUBLISHED.items()
-            if measured[name] is not None
-        ]
+        for name, published in PUBLISHED.items():
+            if measured[name] is not None:
+                lines.append(f"{PUBLISHED_FOR[name]}: {measured[name]:.2%}, published {published:.2%}")
         lines.append(", ".join(f"{step} {seconds:.1f} s" for step, seconds in self.seconds.items()))
         return "\n".join([*lines, *map(str, self.files)])
 

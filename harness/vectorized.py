@@ -12,7 +12,7 @@ import numpy as np
 from reference.network import Network
 from reference.problem import Problem
 
-BLOCK_ROWS = 512
+BLOCK_ROWS = 1000
 
 
 def _sigmoid_cross_entropy(Z, Y):

@@ -101,7 +101,9 @@ def test_saturated_layers_give_neither_nan_nor_a_warning(hand, output, name, z):
     assert np.isfinite(gradient).all()
 
 
-@pytest.mark.parametrize("m", [1, 511, 512, 513, 1025])
+@pytest.mark.parametrize(
+    "m", [1, vectorized.BLOCK_ROWS - 1, vectorized.BLOCK_ROWS, vectorized.BLOCK_ROWS + 1, 2 * vectorized.BLOCK_ROWS + 1]
+)
 @each_output
 def test_blocks_of_rows_leave_no_seam(m, output):
     problem, theta = ordinary_problem("softplus", output, m, l2=0.0)

@@ -43,7 +43,7 @@ def textbook_loop(problem: Problem, theta: np.ndarray) -> tuple[float, np.ndarra
     return J / problem.m, np.concatenate([Delta1.ravel(order="F"), Delta2.ravel(order="F")]) / problem.m
 
 
-def bare_products(problem: Problem, theta: np.ndarray, rows: int = 512) -> Callable[[], Any]:
+def bare_products(problem: Problem, theta: np.ndarray, rows: int = 1000) -> Callable[[], Any]:
     """The matrix products that a gradient cannot do without, in row blocks that fit the cache, and nothing else."""
     weights = [np.ascontiguousarray(Theta[:, 1:].T) for Theta in problem.network.unpack(theta)]
     totals = [np.zeros(W.shape) for W in weights]

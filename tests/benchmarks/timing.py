@@ -1,7 +1,7 @@
 """Interleaved timing: every contestant once in each round, so that a noisy moment hits all of them."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -20,6 +20,6 @@ def medians(contestants: Mapping[str, Callable[[], object]], seconds: float = 3.
     return {name: float(np.median(values)) for name, values in times.items()}
 
 
-def slope(sizes: list[float], seconds: list[float]) -> float:
+def slope(sizes: Sequence[float], seconds: Sequence[float]) -> float:
     """The exponent of a power law fitted to times: 1 is linear growth."""
     return float(np.polyfit(np.log(sizes), np.log(seconds), 1)[0])
