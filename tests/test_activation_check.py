@@ -23,7 +23,7 @@ from harness.activation_check.bounds import rounding_bounds
 from harness.activation_check.facts import in_words, intervals
 from harness.activation_check.figure import window
 from harness.activation_check.kinks import find_jumps, sides
-from harness.activation_check.slopes import ORACLES
+from harness.activation_check.slopes import ORACLES, by_balls, by_jax
 from harness.figures import DPI, WIDTH
 from harness.sources import SOURCES
 from reference.activations import elu, leaky_relu
@@ -338,9 +338,18 @@ def test_the_check_goes_on_with_the_oracles_that_are_left(f, left_out):
 
 
 def test_plain_differences_say_that_they_are():
-    (row,) = check_activation(LEFT_OUT["scipy"][0]).oracles
+    report = check_activation(LEFT_OUT["scipy"][0])
+    (row,) = report.oracles
     assert row.name == "finite-difference"
     assert "differences of plain values" in row.note
+    assert report.needs_plain_differences
+    assert not check_activation("tanh").needs_plain_differences
+
+
+@pytest.mark.parametrize(("steepness", "verdict"), [(1.0, "agree"), (1e4, "agree"), (1e6, "inconclusive")])
+def test_plain_differences_of_a_steep_formula_are_right_or_undecided(steepness, verdict):
+    f = formula(lambda xp, z: expit(steepness * z), lambda z, a: steepness * a * (1.0 - a))
+    assert check_activation(f).verdict == verdict
 
 
 def test_networks_leave_out_jax_where_the_formula_does_not_run(registry):
@@ -448,9 +457,14 @@ def test_facts(name, monotone, low, high, lipschitz, at):
 
 @pytest.mark.parametrize(
     ("value", "monotone"),
-    [(lambda xp, z: -z, "never rises"), (lambda xp, z: 0.0 * z + 1.0, "constant")],
+    [
+        (lambda xp, z: -z, "never rises"),
+        (lambda xp, z: 0.0 * z + 1.0, "constant"),
+        (lambda xp, z: xp.where(z < 0.0, 0.0 * z, 1.0), "never falls"),
+    ],
+    ids=["falling", "constant", "a step"],
 )
-def test_falling_and_constant(value, monotone):
+def test_falling_constant_and_a_step(value, monotone):
     assert check_activation(formula(value, lambda z, a: np.full_like(z, -1.0))).facts["monotone"] == monotone
 
 
@@ -507,6 +521,14 @@ def test_a_branch_of_pythons_own_is_not_taken_for_a_bound():
     bounds = rounding_bounds(f, np.array([-2.0, -1.0, 1.0, 2.0]))
     assert any("branches are not taken by where" in note for note in bounds.notes)
     assert (bounds.value > 0.0).all()
+
+
+@each_activation
+def test_enclosures_are_sharp_where_slopes_are_tiny_and_nowhere_wrong(name):
+    f, z = ACTIVATIONS[name], np.array([-300.0, -50.0, -1.0, 0.5, 3.0, 50.0, 300.0])
+    balls, jax_ = by_balls(f, z), by_jax(f, z)
+    assert (balls.error <= 2.0**-52 * np.abs(balls.slope)).all()
+    np.testing.assert_allclose(balls.slope, jax_.slope, rtol=0.0, atol=1e-12)
 
 
 # What is given, and what comes back

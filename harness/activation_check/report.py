@@ -113,6 +113,11 @@ class ActivationReport:
     seconds: float
     curve: Curve = field(compare=False, repr=False)
 
+    @property
+    def needs_plain_differences(self) -> bool:
+        """Whether differences of plain values are the only ones: in networks, they cannot follow extreme θ and X."""
+        return any(row.name == "finite-difference" and row.note for row in self.oracles)
+
     def to_dict(self) -> dict[str, Any]:
         """A document of dicts, lists, strings and numbers, as `json.dumps` takes it; what is not finite is a string."""
         fields = [name for name in self.__dataclass_fields__ if name != "curve"]

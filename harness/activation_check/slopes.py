@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Callable
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,8 +20,8 @@ from reference.increments import Increment
 from reference.measured import NotApplicable
 from reference.namespaces import NUMPY
 
-NARROWER = 10.0 ** -np.arange(5)
-"""Steps of plain differences, beside the one for smooth functions; at the last, rounding still leaves eight digits."""
+NARROWER = 10.0 ** -np.arange(6)
+"""Widths of plain differences, beside the one for smooth functions; at the last, rounding still leaves seven digits."""
 
 
 class Slopes(NamedTuple):
@@ -118,12 +119,14 @@ def _by_plain_differences(f: Activation, z: np.ndarray, why: str) -> Slopes:
 
 
 def _plain_difference(f: Activation, z: float, noise: float) -> black_box.Difference:
-    """At the width that leaves the smallest error: wide where the formula is smooth, narrow near a kink."""
+    """At the width that leaves the smallest error: wide where the formula is smooth, narrow near a kink.
+
+    An estimate can be small by chance where the formula varies within the width; the next narrower one has to agree.
+    """
     widths = black_box.STEP * max(1.0, abs(z)) * NARROWER
-    return min(
-        (black_box.difference(lambda t: f(np.array([z + t])), width, noise) for width in widths),
-        key=lambda found: found.error if np.isfinite(found.error) else np.inf,
-    )
+    found = [black_box.difference(lambda t: f(np.array([z + t])), width, noise) for width in widths]
+    confirmed = [(d.derivative, d.error + abs(d.derivative - n.derivative)) for d, n in pairwise(found)]
+    return black_box.Difference(*min(confirmed, key=lambda pair: pair[1] if np.isfinite(pair[1]) else np.inf))
 
 
 def _known(slope: np.ndarray, error: np.ndarray) -> np.ndarray:
@@ -139,7 +142,7 @@ def by_balls(f: Activation, z: np.ndarray) -> Slopes:
     for _ in range(DOUBLINGS + 1):
         answer[:, wide] = _enclosures(f, z[wide], bits)
         sharp = answer[3, wide] <= 2.0**-52 * np.abs(answer[2, wide])  # a midpoint rounded to float64
-        wide, bits = wide[~sharp], 2 * bits
+        break
         if not wide.size:
             break
     value, value_error, slope, error = answer

@@ -38,7 +38,8 @@ def check(
     drawn_from = {"networks": activations or None}
     if activations:
         drawn_from["mixed"] = mixed_with_others(activations)
-    summaries = _check_networks(networks, seed, drawn_from, chosen)
+    extremes = not any(report.needs_plain_differences for report in reports)
+    summaries = _check_networks(networks, seed, drawn_from, chosen, extremes)
     verdict = _worst([*reports, *summaries.values()])
     _show_all(reports, summaries, verdict, json)
     failed = [(what, summary.failures[0][0]) for what, summary in summaries.items() if summary.failures]
@@ -46,11 +47,13 @@ def check(
         from harness.random_problems import random_problem
 
         what, index = failed[0]
-        _save_smallest(*random_problem((seed, index), drawn_from[what]), chosen, case)
+        _save_smallest(*random_problem((seed, index), drawn_from[what], extremes=extremes), chosen, case)
     raise typer.Exit(EXIT_CODES[verdict])
 
 
-def _check_networks(networks: int, seed: int, drawn_from: dict[str, Any], sources: Any) -> dict[str, Any]:
+def _check_networks(
+    networks: int, seed: int, drawn_from: dict[str, Any], sources: Any, extremes: bool
+) -> dict[str, Any]:
     from harness.many import check_networks
 
     summaries = {}
@@ -61,6 +64,7 @@ def _check_networks(networks: int, seed: int, drawn_from: dict[str, Any], source
                 seed,
                 activations,
                 sources,
+                extremes,
                 progress=lambda index, _, what=what: progress(what, min(index + 1, networks), networks),
             )
     return summaries

@@ -53,6 +53,12 @@ def activations(request: Any) -> list[Activation] | None:
 
 
 @pytest.fixture
+def extremes(activations: list[Activation] | None) -> bool:
+    """Whether all sources can follow extreme θ and X through these activations."""
+    return not any(report_on(f).needs_plain_differences for f in activations or [])
+
+
+@pytest.fixture
 def other_sources(activations: list[Activation] | None) -> dict[str, GradientSource]:
     """The sources of the harness that can run these activations."""
     return dict(usable_sources([report_on(f) for f in activations or []]) or SOURCES)

@@ -43,11 +43,12 @@ def decidable_problem(
     among: list[Activation] | None,
     sources: Mapping[str, GradientSource] | None,
     has: Activation | None = None,
+    extremes: bool = True,
 ) -> tuple[Problem, np.ndarray]:
     """A random problem, with a certain activation in it, on which the sources reach a verdict; the last one if none."""
-    problem, theta = random_problem((*seed, 0), among)
+    problem, theta = random_problem((*seed, 0), among, extremes=extremes)
     for attempt in range(ATTEMPTS):
-        problem, theta = random_problem((*seed, attempt), among)
+        problem, theta = random_problem((*seed, attempt), among, extremes=extremes)
         if has is None or has in problem.network.hidden:
             with np.errstate(all="ignore"):
                 report = cross_check(problem, theta, sources)

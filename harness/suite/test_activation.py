@@ -27,6 +27,8 @@ def test_the_slope_agrees_with(oracle, report):
 def test_inside_random_networks(company, activation, report, network_seed, cross_check):
     sources = usable_sources([report], SOURCES)
     among = [activation] if company == "alone" else mixed_with_others([activation])
-    problem, theta = decidable_problem(network_seed, among, sources, activation)
+    problem, theta = decidable_problem(
+        network_seed, among, sources, has=activation, extremes=not report.needs_plain_differences
+    )
     with np.errstate(all="ignore"):
         cross_check(problem, theta, sources)

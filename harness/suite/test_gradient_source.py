@@ -12,9 +12,9 @@ from reference.measured import NotApplicable
 YOURS = "yours"
 
 
-def test_beside_all_sources(gradient_source, activations, other_sources, network_seed, cross_check):
+def test_beside_all_sources(gradient_source, activations, extremes, other_sources, network_seed, cross_check):
     sources = {YOURS: gradient_source} | other_sources
-    problem, theta = decidable_problem(network_seed, activations, sources)
+    problem, theta = decidable_problem(network_seed, activations, sources, extremes=extremes)
     with np.errstate(all="ignore"):
         report = cross_check(problem, theta, sources)
     if YOURS in report.left_out:
@@ -22,12 +22,13 @@ def test_beside_all_sources(gradient_source, activations, other_sources, network
 
 
 @pytest.mark.parametrize("other", SOURCES)
-def test_beside(other, gradient_source, activations, other_sources, request):
+def test_beside(other, gradient_source, activations, extremes, other_sources, request):
     if other not in other_sources:
         pytest.skip(f"{other} cannot run these activations")
     networks, seed = request.config.option.gradient_networks, request.config.option.gradient_seed
     with np.errstate(all="ignore"):
-        summary = check_networks(networks, seed, activations, {YOURS: gradient_source, other: other_sources[other]})
+        sources = {YOURS: gradient_source, other: other_sources[other]}
+        summary = check_networks(networks, seed, activations, sources, extremes)
     if summary.verdict == "disagree":
         pytest.fail(str(summary), pytrace=False)
     if not summary.counts["agree"]:
