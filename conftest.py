@@ -1,5 +1,6 @@
 """What the tests of the pytest plugin run pytest with; pytest allows `pytest_plugins` in this folder only."""
 
+import os
 import warnings
 from collections.abc import Callable
 from importlib.metadata import entry_points
@@ -29,5 +30,5 @@ def run_pytest(pytester: pytest.Pytester) -> Callable[..., pytest.RunResult]:
 @pytest.fixture
 def run_pytest_apart(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Callable[..., pytest.RunResult]:
     """The same in a process of its own, as people run it."""
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
     return lambda *arguments: pytester.runpytest_subprocess(*PLUGIN, *QUIET, *map(str, arguments))

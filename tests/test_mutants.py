@@ -93,7 +93,7 @@ CHANGES: dict[str, list[Change]] = {
         ("rounding bound 10 times too wide", "* own.gradient", "* 10 * own.gradient", three_times_the_allowance),
         ("rounding bound 10 times too narrow", "* own.gradient", "* 0.1 * own.gradient", a_third_of_the_allowance),
         ("cost bound 10 times too wide here", "* own.cost", "* 10 * own.cost", three_times_the_allowance),
-        ("an oracle's own error forgotten", "own.gradient + measured.error", "own.gradient", on_a_kink),
+        ("an oracle's own error forgotten", "measured.error + (measured", "(measured", on_a_kink),
         ("changed θ not noticed", "if not np.array_equal(given, theta)", "if False", costs_and_manners),
         ("θ handed out without a copy", "given = theta.copy()", "given = theta", costs_and_manners),
         ("shapes not checked", "if gradient.shape != theta.shape or", "if False and", costs_and_manners),

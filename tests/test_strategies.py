@@ -49,7 +49,9 @@ def test_only_the_activations_and_outputs_asked_for(case):
 
 
 def simplest(strategy, condition=lambda value: True):
-    return find(strategy, condition, settings=settings(derandomize=True, database=None, deadline=None))
+    return find(
+        strategy, condition, settings=settings(max_examples=1000, derandomize=True, database=None, deadline=None)
+    )
 
 
 def test_networks_shrink_to_one_input_and_one_output():

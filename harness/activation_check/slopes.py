@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from harness.activation_check.bounds import FORMULA_ERRORS, first_line, require_same, rounding_bounds
+from harness.activation_check.kinks import TINY
 from harness.running_error import Tangent
 from reference import black_box
 from reference.activations import Activation
@@ -141,8 +142,8 @@ def by_balls(f: Activation, z: np.ndarray) -> Slopes:
     wide, bits = np.arange(z.size), BITS
     for _ in range(DOUBLINGS + 1):
         answer[:, wide] = _enclosures(f, z[wide], bits)
-        sharp = answer[3, wide] <= 2.0**-52 * np.abs(answer[2, wide])  # a midpoint rounded to float64
-        break
+        sharp = answer[3, wide] <= np.maximum(2.0**-52 * np.abs(answer[2, wide]), TINY)  # a midpoint, rounded
+        wide, bits = wide[~sharp], 2 * bits
         if not wide.size:
             break
     value, value_error, slope, error = answer
