@@ -120,6 +120,8 @@ def load_case(path: str | Path) -> Case:
         spelled = document["sources"]
     except (ValueError, TypeError, KeyError, UnicodeDecodeError) as error:
         what = f"it has no {error}" if isinstance(error, KeyError) else str(error)
+        if "unknown activation" in what:
+            what += "; register one of your own first (harness replay --activation module:attribute)"
         raise ValueError(f"{path} is not a case of schema {SCHEMA}: {what}") from None
     sources = None if spelled is None else {name: _source(source) for name, source in spelled.items()}
     return Case(problem, theta, sources, document.get("verdict"), tuple(document.get("outliers", ())))

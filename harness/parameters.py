@@ -38,7 +38,7 @@ def _like(model: Any, values: np.ndarray) -> Any:
     """`values` as the kind of array that `model` is."""
     kind = type(model).__module__.partition(".")[0]
     if kind == "torch":
-        import torch
+        import torch  # pyright: ignore[reportMissingImports]  whoever has a tensor has it
 
         return torch.as_tensor(values.copy(), dtype=model.dtype, device=model.device)
     if kind in ("jax", "jaxlib"):

@@ -69,7 +69,7 @@ def _evaluate(formula: Callable[[], Any], plain: Callable[[np.ndarray], np.ndarr
     """A formula in error arithmetic; one that calls what has no rule is sampled at both ends of the error bars."""
     try:
         result = formula()
-    except (TypeError, AttributeError):
+    except (TypeError, AttributeError, LookupError, ValueError):  # whatever an array does that this arithmetic lacks
         middle, *ends = (plain(Z.value + shift * Z.error) for shift in (0.0, -1.0, 1.0))
         moved = np.maximum(*(np.abs(end - middle) for end in ends))
         return type(Z)(middle, moved + ELEMENTARY * Z.unit * (1.0 + np.abs(middle)))

@@ -63,7 +63,8 @@ class Rounded32(Rounded):
 
     @classmethod
     def lift(cls, constant: Any) -> Self:
-        return cls(constant, cls.unit * np.abs(constant) * (np.asarray(constant).astype(np.float32) != constant))
+        exact = np.asarray(constant, dtype=np.float64)  # a Python float would be compared in float32
+        return cls(constant, cls.unit * np.abs(exact) * (exact.astype(np.float32) != exact))
 
 
 def _gamma(n: int, unit: float) -> float:
@@ -188,7 +189,11 @@ Rounded.rules = {
     np.where: _where,
     np.maximum: lambda x, y: (np.maximum(x.value, y.value), np.maximum(x.error, y.error), 0),
     np.minimum: lambda x, y: (np.minimum(x.value, y.value), np.maximum(x.error, y.error), 0),
-    np.clip: lambda x, low, high: (np.clip(x.value, low.value, high.value), x.error, 0),
+    np.clip: lambda x, low, high: (
+        np.clip(x.value, low.value, high.value),
+        np.maximum(x.error, np.maximum(low.error, high.error)),
+        0,
+    ),
 }
 
 

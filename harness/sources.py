@@ -9,22 +9,31 @@ import numpy as np
 
 from harness import loop, vectorized
 from reference import finite_difference
-from reference.measured import GradientSource, Measured, Oracle
+from reference.measured import GradientSource, Measured, NotApplicable, Oracle
 from reference.problem import Problem
 
 
-def _jax(problem: Problem, theta: np.ndarray) -> tuple[float, np.ndarray]:
-    """Reverse mode; small networks share one compiled program."""
+def _through_jax(mode: str, problem: Problem, theta: np.ndarray) -> tuple[float, np.ndarray]:
+    """Small networks share one compiled program."""
+    import jax
+
     from reference import jax_gradient, jax_padded
 
-    return (jax_padded if jax_padded.fits(problem) else jax_gradient).reverse(problem, theta)
+    module = jax_padded if jax_padded.fits(problem) else jax_gradient
+    try:
+        return getattr(module, mode)(problem, theta)
+    except (jax.errors.JAXTypeError, jax.errors.JAXIndexError) as error:
+        raise NotApplicable(f"JAX cannot trace a formula: {str(error).splitlines()[0]}") from error
+
+
+def _jax(problem: Problem, theta: np.ndarray) -> tuple[float, np.ndarray]:
+    """Reverse mode."""
+    return _through_jax("reverse", problem, theta)
 
 
 def _jax_forward(problem: Problem, theta: np.ndarray) -> tuple[float, np.ndarray]:
     """Forward mode, one tangent for each parameter."""
-    from reference import jax_gradient, jax_padded
-
-    return (jax_padded if jax_padded.fits(problem) else jax_gradient).forward(problem, theta)
+    return _through_jax("forward", problem, theta)
 
 
 def _jax_float32(problem: Problem, theta: np.ndarray) -> tuple[float, np.ndarray]:

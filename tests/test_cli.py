@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from harness import FAULTS, cross_check, random_problem
+from harness import FAULTS, Network, Problem, cross_check, random_problem
 from harness.cli import main
 from harness.course import COURSE
 from harness.gate import GateClosed
@@ -322,3 +322,20 @@ def test_ex4_with_other_weights_or_digits_differs(run, tmp_path, digits):
     assert (code, err) == (DISAGREE, "")
     assert "0.287629" in out
     assert "DIFFERS" in out
+
+
+def test_a_case_with_an_activation_of_ones_own_is_replayed_by_naming_it(run, tmp_path, monkeypatch, registry):
+    (tmp_path / "own.py").write_text(
+        "import numpy as np\nfrom harness import Activation\n"
+        "act = Activation('own_tanh', lambda xp, z: xp.tanh(z), lambda z, a: 1.0 - a * a)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    from harness.cases import save_case
+    from harness.importing import import_attribute
+
+    network = Network((2, 3, 2), import_attribute("own:act"))
+    save_case("case.json", Problem(network, np.ones((2, 2)), [0, 1], 1.0), network.init(0))
+    code, _, err = run("replay", "case.json")
+    assert code == 2
+    assert "--activation module:attribute" in err
+    assert run("replay", "case.json", "--activation", "own:act")[0] == 0

@@ -208,3 +208,14 @@ def test_directions_are_not_sure_of_a_slope_at_a_kink(distance, relu):
     derivatives, errors = finite_difference.along(problem, theta, np.array([[1.0, 0.0, 0.0, 0.0]]))
     assert abs(derivatives[0] - truth) <= errors[0] + 1e-14
     assert np.isinf(errors[0]) == (relu == "relu" and abs(distance) <= 1.0)
+
+
+def test_plain_differences_raise_no_alarm_on_formulas_that_increments_cannot_pass():
+    from scipy.special import expit
+
+    from harness import Activation, cross_check, random_problem
+
+    f = Activation("expit", lambda xp, z: expit(z), lambda z, a: a * (1.0 - a))
+    for index in range(60):
+        report = cross_check(*random_problem((0, index), [f]), ["loop", "vectorized", "finite-difference"])
+        assert report.verdict != "disagree", f"random_problem((0, {index}), [expit])\n{report}"

@@ -371,3 +371,14 @@ def test_what_has_no_rule_is_refused_by_name(arithmetic, call, named):
     x = arithmetic(np.array([0.5, 1.0]), np.zeros(2))
     with pytest.raises(NoRule, match=rf"{arithmetic.__name__} arithmetic .*\b{named}\b"):
         call(x)
+
+
+def test_a_python_number_that_float32_cannot_hold_has_an_error_there():
+    assert Rounded32.lift(0.01).error > 0.0
+    assert Rounded32.lift(0.5).error == 0.0
+
+
+def test_limits_hand_their_errors_on():
+    x, high = Rounded(np.array([3.0]), np.array([0.0])), Rounded(np.array([1.0]), np.array([0.25]))
+    clipped = Rounded.apply(np.clip, x, 0.0, high)
+    assert clipped.error[0] >= 0.25

@@ -144,18 +144,12 @@ def not_finite(z: np.ndarray, a: np.ndarray, claimed: np.ndarray, balls: Slopes 
 # -- float32 -----------------------------------------------------------------------------------------------------------
 
 
-class _Single(Rounded32):
-    @classmethod
-    def lift(cls, constant: Any) -> Any:
-        return super().lift(np.asarray(constant, dtype=np.float64))  # a Python float compares as float32 with float32
-
-
 def float32(f: Activation, z: np.ndarray) -> dict[str, Any]:
     """How value and slope fare in float32, beside float64: within the bound at u = 2**-24, or where not."""
     single = np.unique(z.astype(np.float32))
     double = single.astype(np.float64)
     with np.errstate(all="ignore"):
-        bounds, own = rounding_bounds(f, double, _Single), rounding_bounds(f, double)
+        bounds, own = rounding_bounds(f, double, Rounded32), rounding_bounds(f, double)
         (a, slope), (exact, exact_slope) = (_value_and_slope(f, z) for z in (single, double))
         return {
             "value": _fares(double, a, exact, bounds.value + own.value),

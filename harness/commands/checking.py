@@ -141,12 +141,19 @@ def bugs(
 
 def replay(
     file: Annotated[Path, typer.Argument(help="A case that harness check or harness bugs saved.")],
+    activation: Annotated[
+        list[str] | None, typer.Option(help="An activation of your own that it uses, as module:attribute.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Check a saved case again."""
+    from harness.activation_check import find_activation
     from harness.cases import load_case
     from harness.cross_checking import cross_check
+    from reference.activations import register
 
+    for name in activation or []:
+        register(find_activation(name))
     saved = load_case(file)
     report = cross_check(saved.problem, saved.theta, saved.sources)
     show(report.to_dict(), report, json)

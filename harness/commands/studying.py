@@ -1,7 +1,7 @@
 """harness study."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -23,7 +23,8 @@ def study(
     from harness.study.table import as_table
 
     with progress_bar() as progress:
-        found = run_study(seed=seed, progress=progress, **(QUICK if quick else {"networks": networks}))
+        size: dict[str, Any] = QUICK if quick else {"networks": networks}
+        found = run_study(seed=seed, progress=progress, **size)
     if figure is not None:
         write_whole(figure, png(detection_power(found)))
     show(found.to_dict(), as_table(found), json)
