@@ -56,10 +56,7 @@ def judge(
     return Report(
         verdict="disagree" if findings or misconduct else "inconclusive" if doubts else "agree",
         subject=subject,
-        sources=tuple(
-            SourceRow(a.name, a.family, float(a.cost), seconds.get(a.name), a.name in outliers, ulps.get(a.name))
-            for a in answers
-        ),
+        sources=tuple(_source_row(answer, seconds, outliers, ulps) for answer in answers),
         pairs=tuple(_row(pair) for pair in pairs),
         outliers=tuple(outliers),
         tie=consensus.tie,
@@ -72,6 +69,11 @@ def judge(
         smallest_visible=(float(allowed[asked].min(initial=np.inf)), float(allowed[asked].max(initial=0.0))),
         seconds=time.perf_counter() - started,
     )
+
+
+def _source_row(answer: Answer, seconds: Mapping, outliers: Sequence[str], ulps: Mapping) -> SourceRow:
+    name = answer.name
+    return SourceRow(name, answer.family, float(answer.cost), seconds.get(name), name in outliers, ulps.get(name))
 
 
 def _row(pair: Pair) -> PairRow:
