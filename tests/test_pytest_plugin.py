@@ -276,9 +276,9 @@ def test_two_workers_share_one_summary_and_one_report(project, run_pytest_apart,
 
 
 def test_options_are_in_the_help(run_pytest):
-    run_pytest("--help").stdout.fnmatch_lines(
-        ["gradient cross-checks:", "*--gradient-networks*", "*--activation*", "*gradient_inconclusive*"]
-    )
+    shown = run_pytest("--help").stdout.str()
+    named = ("gradient cross-checks:", "--gradient-networks", "--activation", "gradient_inconclusive")
+    assert [name for name in named if name not in shown] == []
 
 
 @pytest.mark.parametrize(
