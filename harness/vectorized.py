@@ -1,30 +1,30 @@
 """Backpropagation by hand, all examples at once, as matrix products.
 
-Examples are rows, so the formulas are the transposes of those in `harness.loop`, with which this module shares nothing.
-The examples are taken in blocks of rows: a block of X read for the forward product is still in the cache when the
-gradient product reads it again, which halves the traffic to memory. The blocks are in one place, `cost_and_gradient`.
+Examples are columns, as in the lecture notes: the formulas of `harness.loop`, with which this module shares nothing, on
+matrices. X is stored with examples as rows, so that A_0 = Xᵀ is a view of it, and W A_0 and δ A_0ᵀ are the two layouts
+in which a matrix product is fastest. The examples are taken in blocks: a block of X read for the forward product is
+still in the cache when the gradient product reads it again. The blocks are in one place, `_blocks`.
 """
 
 from collections.abc import Iterator
 
 import numpy as np
 
-from reference.network import Network
 from reference.problem import Problem
 
-BLOCK_ROWS = 1000
+BLOCK_ROWS = 1000  # of X, or columns of A_0
 
 
 def _sigmoid_cross_entropy(Z, Y):
     e = np.exp(-np.abs(Z))
     loss = np.log1p(e).sum() + np.maximum(Z, 0.0).sum() - np.vdot(Y, Z)
-    return np.where(Z >= 0.0, 1.0, e) / (1.0 + e), loss
+    return np.exp(np.minimum(Z, 0.0)) / (1.0 + e), loss
 
 
 def _softmax_cross_entropy(Z, Y):
-    Z = Z - Z.max(axis=1, keepdims=True)
+    Z = Z - Z.max(axis=0)
     P = np.exp(Z)
-    total = P.sum(axis=1, keepdims=True)
+    total = P.sum(axis=0)
     return P / total, np.log(total).sum() - np.vdot(Y, Z)
 
 
@@ -37,48 +37,42 @@ _OUTPUT = {"sigmoid": _sigmoid_cross_entropy, "softmax": _softmax_cross_entropy,
 
 
 def _blocks(problem: Problem, dtype: np.dtype) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Inputs (n, block) and targets (K, block) of one block of examples after another."""
     for start in range(0, problem.m, BLOCK_ROWS):
         rows = slice(start, start + BLOCK_ROWS)
-        yield problem.X[rows].astype(dtype, copy=False), problem.Y[rows].astype(dtype, copy=False)
-
-
-def _add_block(network: Network, thetas: list, Deltas: list, X: np.ndarray, Y: np.ndarray) -> float:
-    """Add the block's δᵀ[1, A] to every Δ, and return the sum of its losses."""
-    *hidden, last = thetas
-    A, Zs, As = X, [], [X]
-    for Theta, f in zip(hidden, network.hidden):
-        Z = A @ Theta[:, 1:].T
-        Z += Theta[:, 0]
-        A = f(Z)
-        Zs.append(Z)
-        As.append(A)
-    Z = A @ last[:, 1:].T
-    Z += last[:, 0]
-    prediction, loss = _OUTPUT[network.output.name](Z, Y)
-    delta = prediction - Y
-    for layer in reversed(range(len(thetas))):
-        Deltas[layer][:, 0] += delta.sum(axis=0)
-        Deltas[layer].T[1:] += As[layer].T @ delta
-        if layer:
-            delta = delta @ thetas[layer][:, 1:]
-            delta *= network.hidden[layer - 1].slope(Zs[layer - 1], As[layer])
-    return loss
+        yield problem.X[rows].astype(dtype, copy=False).T, problem.Y[rows].astype(dtype, copy=False).T
 
 
 def cost_and_gradient(problem: Problem, theta: np.ndarray) -> tuple[float, np.ndarray]:
     """J(θ) and dJ/dθ of shape (n,), in the precision of θ.
 
-    Z_l = A_{l-1} W_lᵀ + b_l,  A_l = f_l(Z_l);  δ_L = A_L - Y,  δ_l = (δ_{l+1} W_{l+1}) ⊙ f'(Z_l);
-    dJ/dW_l = δ_lᵀ A_{l-1}/m + λ/m · W_l,  dJ/db_l = Σ δ_l/m.
+    Z_l = W_l A_{l-1} + b_l,  A_l = f_l(Z_l);  δ_L = A_L - Y,  δ_l = (W_{l+1}ᵀ δ_{l+1}) ⊙ f'(Z_l);
+    dJ/dW_l = δ_l A_{l-1}ᵀ/m + λ/m · W_l,  dJ/db_l = Σ δ_l/m.
     """
     network, m = problem.network, problem.m
-    gradient = np.zeros_like(theta)
-    thetas, Deltas = network.unpack(theta), network.unpack(gradient)  # views: a Δ that grows fills the gradient
-    losses = sum(_add_block(network, thetas, Deltas, X, Y) for X, Y in _blocks(problem, theta.dtype))
-    gradient /= m
-    squares = 0.0
-    for Theta, Delta in zip(thetas, Deltas):
-        W = Theta[:, 1:]
-        Delta[:, 1:] += (problem.l2 / m) * W
-        squares += np.square(W).sum()
-    return float((losses + problem.l2 / 2 * squares) / m), gradient
+    weights = [Theta[:, 1:] for Theta in network.unpack(theta)]
+    biases = [Theta[:, :1] for Theta in network.unpack(theta)]
+    output = _OUTPUT[network.output.name]
+    Deltas_W = [np.zeros(W.shape, theta.dtype) for W in weights]
+    Deltas_b = [np.zeros(b.shape, theta.dtype) for b in biases]
+    cost = 0.0
+    for X, Y in _blocks(problem, theta.dtype):
+        Zs, As = [], [X]
+        for W, b, f in zip(weights, biases, network.hidden):
+            Zs.append(W @ As[-1] + b)
+            As.append(f(Zs[-1]))
+        prediction, losses = output(weights[-1] @ As[-1] + biases[-1], Y)
+        cost += losses
+        delta = prediction - Y
+        for layer in reversed(range(len(weights))):
+            Deltas_W[layer] += delta @ As[layer].T
+            Deltas_b[layer] += delta.sum(axis=1, keepdims=True)
+            if layer:
+                delta = weights[layer].T @ delta
+                delta *= network.hidden[layer - 1].slope(Zs[layer - 1], As[layer])
+    gradient = np.empty_like(theta)
+    for Gradient, W, Delta_W, Delta_b in zip(network.unpack(gradient), weights, Deltas_W, Deltas_b):
+        Gradient[:, :1] = Delta_b / m
+        Gradient[:, 1:] = Delta_W / m + (problem.l2 / m) * W
+        cost += problem.l2 / 2 * np.square(W).sum()
+    return float(cost / m), gradient

@@ -44,20 +44,23 @@ def textbook_loop(problem: Problem, theta: np.ndarray) -> tuple[float, np.ndarra
 
 
 def bare_products(problem: Problem, theta: np.ndarray, rows: int = 1000) -> Callable[[], Any]:
-    """The matrix products that a gradient cannot do without, in row blocks that fit the cache, and nothing else."""
-    weights = [np.ascontiguousarray(Theta[:, 1:].T) for Theta in problem.network.unpack(theta)]
+    """The matrix products that a gradient cannot do without, in row blocks that fit the cache, and nothing else.
+
+    In the layout that is fastest in OpenBLAS: examples as columns, weights as rows of units.
+    """
+    weights = [np.ascontiguousarray(Theta[:, 1:]) for Theta in problem.network.unpack(theta)]
     totals = [np.zeros(W.shape) for W in weights]
 
     def run() -> Any:
         for start in range(0, problem.m, rows):
-            As = [problem.X[start : start + rows]]
+            As = [problem.X[start : start + rows].T]
             for W in weights:
-                As.append(As[-1] @ W)
+                As.append(W @ As[-1])
             delta = As.pop()
             for layer in reversed(range(len(weights))):
-                totals[layer] += As[layer].T @ delta
+                totals[layer] += delta @ As[layer].T
                 if layer:
-                    delta = delta @ weights[layer].T
+                    delta = weights[layer].T @ delta
         return totals
 
     return run
