@@ -99,8 +99,8 @@ def _doubts(
         undecided = asked[~decided[asked]]
         named = ", ".join(label(int(i)) for i in undecided[:SHOWN]) + (", ..." if len(undecided) > SHOWN else "")
         doubts.append(
-            f"{len(undecided)} of {asked.size} coordinates cannot be decided ({named}): a unit sits at a kink, or "
-            "rounding in this problem is as large as the derivative; try another θ, or smaller X and weights"
+            f"{len(undecided)} of {asked.size} coordinates cannot be decided ({named}): a kink is within "
+            "reach of rounding, or rounding is as large as the derivative; try another θ, or smaller numbers"
         )
     if not any(pair.cost_decided for pair in independent):
         doubts.append("the costs cannot be compared: their rounding errors are too large, or they are not finite")

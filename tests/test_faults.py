@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from harness import FAULTS, SOURCES, Network, Problem, cross_check, faults, random_problem, vectorized
-from harness.faults import Backprop, Fault, plant
+from harness.backprop_steps import Backprop
+from harness.faults import Fault, plant
 
 each_fault = pytest.mark.parametrize("fault", FAULTS.values(), ids=list(FAULTS))
 

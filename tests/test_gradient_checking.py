@@ -506,18 +506,29 @@ def test_many_parameters_are_sampled_and_the_others_are_seen_along_directions():
     assert report.subject == {"parameters": MANY, "differenced": ALL_COORDINATES}
 
 
-def test_an_error_in_any_one_of_many_is_caught(monkeypatch):
-    monkeypatch.setattr("harness.gradient_checking.ALL_COORDINATES", 20)
-    found = set()
+def test_an_error_in_any_one_of_many_is_caught_and_found(monkeypatch):
+    monkeypatch.setattr("harness.users_function.ALL_COORDINATES", 20)
     for i in range(60):
         report = check_gradient(changed(off_at(i, by=1e-3)), theta_of(60))
         assert (report.verdict, report.outliers) == ("disagree", ("fun",))
-        found.add(report.findings[0].where if report.findings[0].what == "gradient" else "along a direction")
-    assert len(found) == 20 + 1  # those in the sample by name, the others all together
+        assert report.findings[0].where == f"theta[{i}]"
+
+
+def test_an_error_spread_over_many_is_caught_where_no_sample_looks(monkeypatch):
+    monkeypatch.setattr("harness.users_function.ALL_COORDINATES", 1)
+    report = check_gradient(changed(lambda g: g * (1.0 + 1e-5)), theta_of(60))
+    assert (report.verdict, report.outliers) == ("disagree", ("fun",))
+
+
+def test_a_derivative_that_is_not_a_number_is_found_among_many(monkeypatch):
+    monkeypatch.setattr("harness.users_function.ALL_COORDINATES", 1)
+    report = check_gradient(changed(off_at(47, by=np.nan)), theta_of(60))
+    assert (report.verdict, report.outliers) == ("disagree", ("fun",))
+    assert report.findings[0].where == "theta[47]"
 
 
 def test_a_reference_decides_what_was_not_sampled(monkeypatch):
-    monkeypatch.setattr("harness.gradient_checking.ALL_COORDINATES", 20)
+    monkeypatch.setattr("harness.users_function.ALL_COORDINATES", 20)
     assert check_gradient(sines, theta_of(60), jax_sines).verdict == "agree"
     for i in (3, 59):
         report = check_gradient(changed(off_at(i, by=1e-3)), theta_of(60), jax_sines)

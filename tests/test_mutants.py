@@ -48,6 +48,7 @@ CHECKER = (
     "harness.verdict",
     "harness.parameters",
     "harness.cross_checking",
+    "harness.users_function",
     "harness.gradient_checking",
     "harness.assertions",
     "harness.gate",
@@ -135,13 +136,16 @@ CHANGES: dict[str, list[Change]] = {
         ("truncation not estimated", "abs(R1 - R2) + ", "", function_in_any_unit),
         ("kinks not looked for", "error += near / h", "pass", function_values),
     ],
-    "harness.gradient_checking": [
+    "harness.users_function": [
         ("noise not measured", "return max(rounding, 3.0 *", "return max(rounding, 0.0 *", function_values),
         ("float32 not recognised", "if np.array_equal(nearby, nearby.astype(np.float32))", "if False", function_values),
         ("atol and rtol swapped, cost", "rtol=tolerated, atol=0.0", "rtol=0.0, atol=tolerated", function_manners),
         ("atol taken for rtol, gradient", "atol=tolerated * _largest(gradient)", "atol=tolerated", function_manners),
         ("changed theta not noticed", "if changed else []\n", "if False else []\n", function_manners),
+    ],
+    "harness.gradient_checking": [
         ("what was not sampled is not seen", "if len(asked.sample) < asked.layout.size", "if False", function_of_many),
+        ("the half that is right is searched", "max(np.array_split(", "min(np.array_split(", function_of_many),
         (
             "size of the cost taken for 1",
             "(yours, answer, blocks, ordinary)",

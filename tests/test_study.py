@@ -6,7 +6,8 @@ import sys
 import numpy as np
 import pytest
 
-from harness.faults import FAULTS, Backprop
+from harness.backprop_steps import Backprop
+from harness.faults import FAULTS
 from harness.figures import png
 from harness.random_problems import random_problem
 from harness.rounding import Bound

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from harness.faults import Backprop, Fault
+from harness.backprop_steps import Backprop
+from harness.faults import Fault
 from harness.study.checkers import HARNESS, Checker, harness_verdict
 from harness.study.equivalence import Truth
 from harness.study.problems import KINDS, draw
