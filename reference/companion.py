@@ -54,6 +54,9 @@ class Companion(NDArrayOperatorsMixin):
             return function(operands[0].value)
         return self.apply(function, *operands, **keywords)
 
+    def __bool__(self) -> bool:
+        raise NoRule("a formula over arrays cannot branch on a value with `if`, `and` or `or`: use xp.where")
+
     def _map(self, function: Callable[[Any], Any]) -> Self:
         return type(self)(function(self.value), function(self.companion))
 

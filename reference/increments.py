@@ -135,13 +135,17 @@ def _arctan(x):
     return Increment(np.arctan(x.value), np.arctan(x.change / (1.0 + x.value * x.after)))
 
 
+LARGEST_WHOLE_POWER = 16  # taken as products, which hold for x of any sign
+
+
 def _power(x, y):
-    if _is_constant(y) and np.ndim(y.value) == 0 and y.value == np.round(y.value) and 1 <= y.value <= 8:
-        product = x
-        for _ in range(int(y.value) - 1):
-            product = product * x
-        return product
-    return np.exp(y * np.log(x))
+    whole = _is_constant(y) and np.ndim(y.value) == 0 and y.value == np.round(y.value)
+    if not whole or abs(y.value) > LARGEST_WHOLE_POWER:
+        return np.exp(y * np.log(x))
+    product = Increment(np.ones_like(x.value), 0.0)
+    for _ in range(abs(int(y.value))):
+        product = product * x
+    return product if y.value >= 0 else 1.0 / product
 
 
 def _comparison(ufunc):

@@ -89,15 +89,15 @@ def test_functions_of_two_arguments(ufunc, function, points, d, moving):
         np.testing.assert_allclose(result.change[0], expected, rtol=ULPS, err_msg=f"x, y = {x, y}")
 
 
-@pytest.mark.parametrize("n", range(1, 9))
+@pytest.mark.parametrize("n", [-3, -2, -1, 0, 1, 2, 3, 8, 16])
 @pytest.mark.parametrize("x", [-1.5, 0.0, 2.0])
 def test_whole_powers_of_any_sign(n, x):
-    for d in STEPS:
-        change = (Increment(np.array([x]), np.array([d])) ** n).change[0]
+    for d in STEPS if x or n >= 0 else ():
+        change = np.ravel((Increment(np.array([x]), np.array([d])) ** n).change)[0]
         np.testing.assert_allclose(change, exact_change(lambda x: x**n, (x, d)), rtol=ULPS, atol=1e-300)
 
 
-@pytest.mark.parametrize("n", [-3.0, 0.5, 2.5, 11.0])
+@pytest.mark.parametrize("n", [-17.0, 0.5, 2.5, 17.0])
 def test_other_powers_of_what_is_positive(n):
     for d in STEPS:
         change = (Increment(np.array([1.5]), np.array([d])) ** n).change[0]
@@ -210,6 +210,7 @@ def test_the_change_of_a_truth_is_whether_it_flips(compare, truth, flips):
         (np.linalg.norm, "Increment arithmetic has no rule for norm"),
         (lambda x: xp.concatenate([x, x]), "has no rule for concatenate"),
         (np.multiply.reduce, "Increment arithmetic knows multiply as a plain call only"),
+        (lambda x: x if x > 0.0 else -x, "cannot branch on a value with `if`, .* use xp.where"),
         (lambda x: xp.exp(x, where=True), "Increment arithmetic knows exp as a plain call only"),
     ],
 )

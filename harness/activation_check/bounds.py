@@ -74,7 +74,7 @@ def _tangent(f: Activation, Z: Rounded, a: np.ndarray) -> Any:
 
 
 def require_same(value: Any, expected: Any) -> None:
-    """Python's own ``if`` takes an array with a companion for true, whatever it holds."""
+    """A formula that tells arrays with a companion from plain ones may have taken another branch."""
     if expected is not None and not np.allclose(value, expected, rtol=SAME, atol=SAME, equal_nan=True):
         raise NoRule("its branches are not taken by where")
 
