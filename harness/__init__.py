@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from reference.activations import ACTIVATIONS as ACTIVATIONS
     from reference.activations import Activation as Activation
     from reference.activations import register as register
+    from reference.measured import NotApplicable as NotApplicable
     from reference.network import Network as Network
     from reference.problem import Problem as Problem
 
@@ -39,6 +40,7 @@ _HOMES = {
     "FAULTS": "harness.faults",
     "GateClosed": "harness.gate",
     "Network": "reference.network",
+    "NotApplicable": "reference.measured",
     "Problem": "reference.problem",
     "Report": "harness.report",
     "SOURCES": "harness.sources",

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.comparison import Answer, Block, Pair, compare, compare_all, find_consensus
+from harness.comparison import Answer, Block, Consensus, Pair, compare, compare_all, find_consensus
 from harness.diagnosis import diagnose, layers_of
 from harness.report import Report
 from harness.rounding import Bound, rounding_bound
@@ -64,6 +64,13 @@ def cross_check(
     ends = _end_to_end(problem, theta, answers, bound)
     families = {answer.name: answer.family for answer in answers}
     consensus = find_consensus(families | {END_TO_END: "differences"}, [*pairs, *ends])
+    fickle = _fickle(consensus, answers, chosen, problem, theta)
+    for name in fickle:
+        faults[name] = [*faults.get(name, ()), "answers differently when called twice with the same θ"]
+
+    def explain(wrong: Answer, right: Answer, at_odds: np.ndarray) -> str:
+        return "" if wrong.name in fickle else _explain(problem, theta, wrong, right, at_odds)
+
     return judge(
         answers,
         pairs,
@@ -72,7 +79,7 @@ def cross_check(
         faults=faults,
         blocks=blocks,
         label=problem.network.label,
-        explain=lambda wrong, right, at_odds: _explain(problem, theta, wrong, right, at_odds),
+        explain=explain,
         subject=_subject(problem),
         seconds=seconds,
         ulps=_true_errors(answers),
@@ -114,7 +121,7 @@ def _ask(chosen: Mapping[str, GradientSource], problem: Problem, theta: np.ndarr
             continue
         seconds[name] = time.perf_counter() - started
         gradient = _checked_gradient(name, measured, theta)
-        precision = "float32" if gradient.dtype == np.float32 else "float64"
+        precision = "float32" if np.float32 in (gradient.dtype, np.asarray(measured.cost).dtype) else "float64"
         own = rounding_bound(problem, theta, Rounded32) if precision == "float32" else bound
         if not np.array_equal(given, theta):
             faults[name] = ["changes its argument θ in place"]
@@ -128,6 +135,7 @@ def _ask(chosen: Mapping[str, GradientSource], problem: Problem, theta: np.ndarr
                 gradient.astype(np.float64),
                 measured.error + (measured.roundings * own.gradient if measured.roundings else 0.0),
                 precision,
+                oracle=isinstance(source, Oracle),
             )
         )
     return answers, faults, seconds, left_out
@@ -140,6 +148,25 @@ def _measure(name: str, source: GradientSource, problem: Problem, theta: np.ndar
     if not isinstance(answered, tuple) or len(answered) != 2:
         raise TypeError(f"source {name!r} must answer a tuple (cost, gradient), not {type(answered).__name__}")
     return Measured(*answered, np.zeros(theta.shape), roundings=1.0)
+
+
+def _fickle(
+    consensus: Consensus,
+    answers: Iterable[Answer],
+    chosen: Mapping[str, GradientSource],
+    problem: Problem,
+    theta: np.ndarray,
+) -> list[str]:
+    """The sources that answer differently when asked again. Only those at odds with others are: it takes a gradient."""
+    suspects = [a for a in answers if a.name in consensus.outliers or consensus.tie]
+    fickle = []
+    for answer in suspects:
+        with np.errstate(all="ignore"):
+            again = np.asarray(_measure(answer.name, chosen[answer.name], problem, theta.copy()).gradient)
+            moved = ~(np.abs(again - answer.gradient) <= 2.0 * answer.error)
+        if (moved & ~(np.isnan(again) & np.isnan(answer.gradient)) & (again != answer.gradient)).any():
+            fickle.append(answer.name)
+    return fickle
 
 
 def _checked_gradient(name: str, measured: Measured, theta: np.ndarray) -> np.ndarray:
@@ -159,9 +186,10 @@ def _true_errors(answers: list[Answer]) -> dict[str, tuple[float, float]]:
     exact = next((answer for answer in answers if answer.name == "ball"), None)
     if exact is None:
         return {}
-    ulp = np.spacing(np.abs(exact.gradient))
-    known = exact.error <= ulp
-    off = {a.name: (np.abs(a.gradient - exact.gradient) / ulp)[known] for a in answers if a is not exact}
+    with np.errstate(all="ignore"):
+        ulp = np.spacing(np.abs(exact.gradient))
+        known = exact.error <= ulp
+        off = {a.name: (np.abs(a.gradient - exact.gradient) / ulp)[known] for a in answers if a is not exact}
     return {name: (float(np.median(ulps)), float(ulps.max())) for name, ulps in off.items() if ulps.size}
 
 

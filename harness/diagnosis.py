@@ -118,10 +118,12 @@ def _multiple_of_theta(part: Part, m: int | None) -> str:
     c = _fit((part.value - part.expected)[part.wrong], part.theta[part.wrong])
     if c is None or c == 0.0:
         return ""
+    if not m:
+        return f"off by {c:.6g} times θ, as a regulariser is"
     words = f"off by {c:.6g} times θ, so it is the regulariser"
     shares = part.penalty[part.wrong] / part.theta[part.wrong]
-    if not m or not shares.any():
-        return f"{words} where none belongs" if m else words
+    if not shares.any():
+        return f"{words} where none belongs"
     known = {-1.0: "is missing", 1.0: "is applied twice", m - 1.0: "is not divided by m", -0.5: "keeps a factor 1/2"}
     ratio = c / shares.max()
     named = [what for factor, what in known.items() if abs(ratio - factor) <= CLOSE * max(1.0, abs(factor))]
@@ -129,10 +131,11 @@ def _multiple_of_theta(part: Part, m: int | None) -> str:
 
 
 def _factor(part: Part, m: int | None) -> str:
+    # on the differences, for near a factor of 1 the values are proportional to a factor of anything
     for removed in (np.zeros_like(part.penalty), part.penalty):
-        c = _fit((part.value - removed)[part.wrong], (part.expected - removed)[part.wrong])
-        if c is not None and abs(c - 1.0) > CLOSE:
-            return _named_factor(c, m) + (" before the regulariser is added" if removed.any() else "")
+        more = _fit((part.value - part.expected)[part.wrong], (part.expected - removed)[part.wrong])
+        if more is not None:
+            return _named_factor(1.0 + more, m) + (" before the regulariser is added" if removed.any() else "")
     return ""
 
 
@@ -147,7 +150,11 @@ def _named_factor(c: float, m: int | None) -> str:
     for factor, words in known.items():
         if abs(c - factor) <= CLOSE * abs(factor):
             return words
-    return f"{c:.6g} times what it should be"
+    return f"{_times(c)} what it should be"
+
+
+def _times(c: float) -> str:
+    return f"{c:.6g} times" if abs(c - 1.0) > 1e-4 else f"1 {'+' if c > 1.0 else '-'} {abs(c - 1.0):.3g} times"
 
 
 def _constant(part: Part, m: int | None) -> str:
@@ -192,10 +199,10 @@ def _seven_digits(part: Part, m: int | None) -> str:
 
 def _single(part: Part) -> str:
     value, expected = part.value[part.wrong][0], part.expected[part.wrong][0]
-    factor = f", {value / expected:.8g} times what it should be" if expected else ""
+    factor = f", {_times(value / expected)} what it should be" if expected else ""
     return f"a single entry is off by {value - expected:.3g}{factor}; all others are right"
 
 
-_HYPOTHESES = (_seven_digits, _zeros, _factor, _multiple_of_theta, _rearranged, _constant)
+_HYPOTHESES = (_zeros, _factor, _multiple_of_theta, _seven_digits, _rearranged, _constant)
 _FROM_THE_OUTPUT_ON = "wrong from the output layer on: look at its δ, the targets, and the sum over the examples"
 _ON_THE_WAY_BACK = (_zeros, _factor)  # mistakes in δ, which the layers nearer to the output do not have

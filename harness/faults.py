@@ -25,9 +25,12 @@ class Fault:
     Attributes
     ----------
     name, description : str
-    source : the buggy gradient source
-    replaces : the sources that have the bug; the others are right
-    part : where the gradient is wrong: "bias", "weights", "regulariser", "layer", "entry", "cost" or "all"
+    source : callable
+        The buggy gradient source.
+    replaces : tuple of str
+        The sources that have the bug; the others are right.
+    part : str
+        Where the gradient is wrong: "bias", "regulariser", "layer", "entry", "cost" or "all".
     """
 
     name: str
@@ -48,6 +51,7 @@ FAULTS: dict[str, Fault] = {}
 
 def _fault(name: str, part: str, replaces: tuple[str, ...] = ("vectorized",)) -> Callable[[type], type]:
     def add(pipeline: type) -> type:
+        pipeline.__name__ = name  # what a report calls it
         FAULTS[name] = Fault(name, (pipeline.__doc__ or "").strip(), pipeline(), replaces, part)
         return pipeline
 

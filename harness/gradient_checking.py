@@ -6,7 +6,7 @@ step is tried again with smaller ones, so that neither a kink nor a strong curva
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,8 +14,8 @@ import numpy as np
 
 from harness.comparison import Answer, Block, Consensus, Pair, compare, compare_all, find_consensus
 from harness.report import Report
-from harness.tolerances import GRADIENT_ROUNDINGS, SAMPLED_DIRECTIONS
-from harness.users_function import UsersFunction
+from harness.tolerances import GRADIENT_ROUNDINGS, MEANINGLESS, NEGLIGIBLE, SAMPLED_DIRECTIONS
+from harness.users_function import UsersFunction, largest
 from harness.verdict import judge
 from reference import black_box
 
@@ -56,7 +56,7 @@ def check_gradient(
     others = [] if reference is None else [_second_opinion(reference, asked, noise, blocks)]
     ends = _end_to_end(asked, [yours, *others], noise, ordinary) if len(asked.sample) < asked.layout.size else []
     if any(pair.disagrees for pair in ends):
-        asked.sample = np.union1d(asked.sample, _locate(asked, gradient, noise))
+        asked.sample = np.union1d(asked.sample, _locate(asked, yours, noise))
     answers = [yours, _differences(asked, yours, ordinary, blocks), *others]
     pairs = compare_all(answers, blocks, ordinary)
     return judge(
@@ -74,21 +74,62 @@ def check_gradient(
     )
 
 
+def _settled(
+    probe: Callable[[float], black_box.Difference],
+    claimed: float,
+    error: float,
+    meaningful: float,
+    noise: float,
+    steps: Sequence[float],
+) -> black_box.Difference:
+    """The difference at the first of narrower and narrower steps that decides about a claimed derivative.
+
+    Agreement decides at once. A disagreement has to stand at the narrowest step, too, at which noise leaves anything to
+    see of it: a wide stencil is blind to kinks and wiggles that lie within it, and so is one a decade narrower.
+    """
+
+    def objects(found: black_box.Difference) -> bool:
+        return bool(np.isfinite(found.error) and not abs(claimed - found.derivative) <= found.error + error)
+
+    best = black_box.Difference(np.nan, np.inf)
+    for step in steps:
+        if step < steps[0] and black_box.NOISE_GAIN * noise / step > meaningful:
+            break  # neither this step nor a narrower one can decide
+        found = probe(step)
+        if objects(found):
+            narrowest = max(3.0 * black_box.NOISE_GAIN * noise / abs(claimed - found.derivative), steps[-1])
+            closer = probe(narrowest) if narrowest < step else found
+            if objects(closer) and abs(closer.derivative - found.derivative) <= closer.error + found.error:
+                return found
+        elif found.error < best.error:
+            best = found
+        if best.error + error <= meaningful:
+            break
+    return best
+
+
+def _meaningful(asked: UsersFunction, size: np.ndarray, ordinary: float) -> np.ndarray:
+    """How wide an error bar may be, beside derivatives of some size, to decide anything."""
+    return MEANINGLESS[asked.precision] * np.maximum(size, NEGLIGIBLE * max(ordinary, size.max(initial=0.0)))
+
+
 def _differences(asked: UsersFunction, yours: Answer, ordinary: float, blocks: list[Block]) -> Answer:
     D, E = np.full(asked.layout.size, np.nan), np.full(asked.layout.size, np.inf)
-    answer = Answer(DIFFERENCES, DIFFERENCES, yours.cost, yours.cost_error, D, E, asked.precision)
-    doubtful = asked.sample
+    size = np.zeros_like(D)
+    for block in blocks:
+        size[block.indices] = largest(yours.gradient[block.indices])
+    meaningful = _meaningful(asked, size, ordinary)
     with np.errstate(all="ignore"):
-        for step in asked.steps():
-            d, e = black_box.gradient(asked.cost, asked.theta, step, yours.cost_error, doubtful.tolist())
-            # the sharper of two that agree; where they do not, the wider stencil has seen a kink or a bend
-            better = (e < E[doubtful]) | ~(np.abs(d - D[doubtful]) <= e + E[doubtful])
-            D[doubtful], E[doubtful] = np.where(better, (d, e), (D[doubtful], E[doubtful]))
-            pair = compare(yours, answer, blocks, ordinary)
-            doubtful = asked.sample[(pair.at_odds | ~pair.decided)[asked.sample]]
-            if not doubtful.size:
-                break
-    return answer
+        for i in asked.sample.tolist():
+            D[i], E[i] = _settled(
+                lambda h, i=i: black_box.partial(asked.cost, asked.theta, i, h, yours.cost_error),
+                float(yours.gradient[i]),
+                float(yours.error[i]),
+                float(meaningful[i]),
+                yours.cost_error,
+                [float(max(1.0, abs(asked.theta[i]))) * step for step in asked.steps()],
+            )
+    return Answer(DIFFERENCES, DIFFERENCES, yours.cost, yours.cost_error, D, E, asked.precision, oracle=True)
 
 
 def _second_opinion(reference: Callable, asked: UsersFunction, noise: float, blocks: list[Block]) -> Answer:
@@ -112,32 +153,43 @@ def _directions(size: int, count: int) -> np.ndarray:
     return rng.choice([-1.0, 1.0], shape) * rng.uniform(0.5, 1.5, shape) / np.sqrt(size)
 
 
-def _along(asked: UsersFunction, direction: np.ndarray, noise: float) -> black_box.Difference:
+def _along(
+    asked: UsersFunction, direction: np.ndarray, claimed: float, error: float, meaningful: float, noise: float
+) -> black_box.Difference:
     """The derivative of the cost along a direction."""
+
+    def probe(h: float) -> black_box.Difference:
+        return black_box.difference(lambda t: asked.cost(asked.theta + t * direction), h, noise)
+
     with np.errstate(all="ignore"):
-        return black_box.difference(lambda t: asked.cost(asked.theta + t * direction), asked.steps()[0], noise)
+        return _settled(probe, claimed, error, meaningful, noise, asked.steps())
 
 
 def _end_to_end(asked: UsersFunction, answers: list[Answer], noise: float, ordinary: float) -> list[Pair]:
     """Each gradient's g·v beside the difference of the cost along v, for random v: for what was not sampled."""
     directions = _directions(asked.layout.size, SAMPLED_DIRECTIONS)
-    slopes, errors = np.transpose([_along(asked, v, noise) for v in directions])
-    ends = Answer("random directions", DIFFERENCES, answers[0].cost, noise, slopes, errors)
-    block = [Block("directions", np.arange(SAMPLED_DIRECTIONS))]
     with np.errstate(all="ignore"):
         projected = [replace(a, gradient=directions @ a.gradient, error=np.abs(directions) @ a.error) for a in answers]
+    yours = projected[0]
+    meaningful = _meaningful(asked, np.full(SAMPLED_DIRECTIONS, largest(yours.gradient)), ordinary)
+    rows = zip(directions, yours.gradient.tolist(), yours.error.tolist(), meaningful.tolist())
+    slopes, errors = np.transpose([_along(asked, *row, noise) for row in rows])
+    ends = Answer("random directions", DIFFERENCES, yours.cost, noise, slopes, errors)
+    block = [Block("directions", np.arange(SAMPLED_DIRECTIONS))]
     return [compare(answer, ends, block, ordinary) for answer in projected]
 
 
-def _locate(asked: UsersFunction, gradient: np.ndarray, noise: float) -> int:
+def _locate(asked: UsersFunction, yours: Answer, noise: float) -> int:
     """A coordinate to look at: of two halves, the one along which g·v is further from the difference, halved again."""
 
     def off(suspects: np.ndarray) -> float:
         v = np.zeros(asked.layout.size)
         v[suspects] = _directions(suspects.size, 1)[0]
-        slope, error = _along(asked, v, noise)
         with np.errstate(all="ignore"):
-            ratio = np.abs(gradient[suspects] @ v[suspects] - slope) / error
+            claimed = float(v[suspects] @ yours.gradient[suspects])
+            error = float(np.abs(v[suspects]) @ yours.error[suspects])
+            slope, uncertain = _along(asked, v, claimed, error, 0.0, noise)
+            ratio = np.abs(claimed - slope) / (error + uncertain)
         return np.inf if np.isnan(ratio) else float(ratio)
 
     suspects = np.arange(asked.layout.size)

@@ -69,15 +69,34 @@ class Report:
 
     Attributes
     ----------
-    verdict : "agree", "disagree" or "inconclusive"
-    outliers : names of the sources at odds with the rest; empty when all agree, and when a tie names nobody
-    tie : whether the sources split into camps of equal support
-    findings : the disagreements, worst first
-    reasons : why the verdict is not "agree", in words
-    hides : kinds of bug that this problem could not have shown
-    left_out : sources that could not take part, and why
-    margin : the largest difference between sources that agree, over what was allowed
-    smallest_visible : the smallest error that would have been seen at the least and at the most sensitive coordinate
+    verdict : str
+        "agree", "disagree" or "inconclusive".
+    subject : dict
+        What was checked: sizes, activations, λ, numbers of examples and parameters.
+    sources, pairs : tuples of SourceRow and of PairRow
+        Each source's part, and every two of them compared.
+    outliers : tuple of str
+        The sources at odds with the rest; empty when all agree, and when a tie names nobody.
+    tie : bool
+        Whether the sources split into camps of equal support.
+    findings : tuple of Finding
+        The disagreements, worst first.
+    reasons : tuple of str
+        Why the verdict is not "agree", in words.
+    hides : tuple of str
+        Kinds of bug that this problem could not have shown.
+    left_out : dict
+        Sources that could not take part, and why.
+    decided_share : float
+        The share of the coordinates in which every source could be judged.
+    margin : float
+        The largest difference between sources that agree, over what was allowed.
+    smallest_visible : (float, float)
+        The smallest error that would have been seen, at the most and at the least sensitive coordinate.
+    seconds : float
+        What the check took.
+    notes : tuple of str
+        What else is worth knowing, such as the few coordinates that could not be decided.
     """
 
     verdict: str
@@ -131,7 +150,8 @@ def _headline(report: Report) -> str:
     if report.verdict == "agree":
         return f"AGREE: {names}"
     if report.outliers:
-        return f"{report.verdict.upper()}: the odd one out is {', '.join(report.outliers)} (of {names})"
+        named = "odd one out is" if len(report.outliers) == 1 else "odd ones out are"
+        return f"{report.verdict.upper()}: the {named} {', '.join(report.outliers)} (of {names})"
     tie = "; a tie, so nobody is named" if report.tie else ""
     return f"{report.verdict.upper()}: {names}{tie}"
 
@@ -147,7 +167,8 @@ def _lines(report: Report) -> list[str]:
     lines.append(f"  decided: {report.decided_share:.1%} of the coordinates, in {report.seconds:.2g} s")
     if known := [f"{row.name} {row.ulps[0]:.2g} and {row.ulps[1]:.2g}" for row in report.sources if row.ulps]:
         lines.append(f"  true error in ulps, median and largest: {', '.join(known)}")
-    lines += [f"  cannot show here: {hidden}" for hidden in report.hides]
+    if report.verdict != "disagree":  # who has found one bug, mends that first
+        lines += [f"  cannot show here: {hidden}" for hidden in report.hides]
     lines += [f"  left out: {name} ({reason})" for name, reason in report.left_out.items()]
     lines += [f"  note: {note}" for note in report.notes]
     return lines

@@ -22,7 +22,7 @@ MEANINGLESS = {"float64": 1e-6, "float32": 1e-2}
 """A bound wider than this share of the coordinate, or of the largest in its block, decides nothing: inconclusive. In
 float32, sums over thousands of examples are good to three or four digits."""
 
-NEGLIGIBLE = 1e-6
+NEGLIGIBLE = 1e-5
 """A block whose derivatives are all below this (of the network's largest, or of 1, for predictions and targets differ
 by up to one) is compared absolutely: dead and saturated units have derivatives of exactly zero. For any other function,
 the size of its cost takes the place of 1."""
@@ -40,9 +40,10 @@ fifth of its θ at zero and a fifth at saturation, where kinked and dead units c
 
 # -- check_gradient, where nothing is known of the function but its values ---------------------------------------------
 
-STEPS = (2e-3, 2e-4, 2e-5)
-"""Relative steps for float64, tried in turn where the one before is undecided or at odds. The first balances h⁴ against
-u/h; other precisions scale all of them with u^(1/5)."""
+STEPS = tuple(2e-3 * 0.1**k for k in range(11))
+"""Steps for float64, in units of max(1, |θ_i|), tried in turn until one decides. The first balances h⁴ against u/h;
+other precisions scale all of them with u^(1/5). The narrow ones are for functions that bend, wiggle or have kinks at
+scales far below 1; noise ends the search long before the last on most."""
 
 ALL_COORDINATES = 1000
 """Up to so many parameters, each is differenced. Of more, so many are, and random directions take in the others."""

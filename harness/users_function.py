@@ -65,7 +65,7 @@ class UsersFunction:
         (cost, gradient, changed), (cost2, gradient2, _) = self.answer(self.theta), self.answer(self.theta)
         faults = ["changes its argument theta in place"] if changed else []
         tolerated = GRADIENT_ROUNDINGS * self.unit
-        repeats = np.allclose(gradient, gradient2, rtol=tolerated, atol=tolerated * _largest(gradient), equal_nan=True)
+        repeats = np.allclose(gradient, gradient2, rtol=tolerated, atol=tolerated * largest(gradient), equal_nan=True)
         if not repeats or not np.isclose(cost, cost2, rtol=tolerated, atol=0.0, equal_nan=True):
             faults.append("answers differently when called twice with the same theta")
         return cost, gradient, faults
@@ -76,23 +76,24 @@ class UsersFunction:
 
         Third differences remove the parabola and add up 1 + 9 + 9 + 1 variances.
         """
-        nearby = self._costs_nearby()
-        if np.array_equal(nearby, nearby.astype(np.float32)):  # computed in float32, whatever the type says
-            self.unit = max(self.unit, UNIT_ROUNDOFF["float32"])
-            nearby = self._costs_nearby()
+        nearby = self._costs_nearby(self.unit)
+        if self.precision == "float64" and _fits_float32(nearby):
+            coarse = self._costs_nearby(UNIT_ROUNDOFF["float32"])
+            if _fits_float32(coarse) and np.ptp(coarse) > 0.0:  # computed in float32, whatever the type says
+                self.unit, nearby = UNIT_ROUNDOFF["float32"], coarse
         scatter = np.diff(nearby, n=3)
         rounding = black_box.NOISE_ROUNDINGS * self.unit * abs(cost)
         return max(rounding, 3.0 * float(np.sqrt(np.mean(scatter**2) / 20.0)))
 
-    def _costs_nearby(self) -> np.ndarray:
-        width = 2.0**13 * self.unit * np.maximum(np.abs(self.theta), 1.0) * self.direction
+    def _costs_nearby(self, unit: float) -> np.ndarray:
+        width = 2.0**13 * unit * np.maximum(np.abs(self.theta), 1.0) * self.direction
         return np.array([self.cost(self.theta + k * width) for k in range(NOISE_SAMPLES)])
 
     @np.errstate(all="ignore")
     def ordinary_cost(self, cost: float) -> float:
         """A size of the cost that is not small: the largest at θ and around it, for a minimum may be zero."""
         width = self.steps()[0] * np.maximum(np.abs(self.theta), 1.0) * self.direction
-        return _largest(np.array([cost, self.cost(self.theta + width), self.cost(self.theta - width)]))
+        return largest(np.array([cost, self.cost(self.theta + width), self.cost(self.theta - width)]))
 
     @np.errstate(all="ignore")
     def gradient_error(self, source: Callable, gradient: np.ndarray, blocks: list[Block]) -> np.ndarray:
@@ -105,7 +106,7 @@ class UsersFunction:
         spread = np.nan_to_num(np.max([np.abs(other - gradient) for other in moved], axis=0), nan=0.0)
         floor = np.zeros_like(gradient)
         for block in blocks:
-            floor[block.indices] = GRADIENT_ROUNDINGS * self.unit * _largest(gradient[block.indices])
+            floor[block.indices] = GRADIENT_ROUNDINGS * self.unit * largest(gradient[block.indices])
         return floor + 4.0 * spread
 
     def explain(self, wrong: Answer, right: Answer, at_odds: np.ndarray) -> str:
@@ -120,5 +121,10 @@ class UsersFunction:
         return [step * (self.unit / black_box.UNIT_ROUNDOFF) ** 0.2 for step in STEPS]
 
 
-def _largest(values: np.ndarray) -> float:
+def _fits_float32(values: np.ndarray) -> bool:
+    return np.array_equal(values, values.astype(np.float32))
+
+
+def largest(values: np.ndarray) -> float:
+    """The largest size among those that are finite."""
     return float(np.abs(values[np.isfinite(values)]).max(initial=0.0))

@@ -11,7 +11,7 @@ from harness.comparison import Answer, Block, Consensus, Pair
 from harness.report import Finding, PairRow, Report, SourceRow
 from harness.tolerances import CONCLUSIVE_SHARE
 
-SHOWN = 3  # undecided coordinates named in a reason
+SHOWN = 3  # coordinates named in a reason
 
 
 def judge(
@@ -48,11 +48,12 @@ def judge(
     independent = [pair for pair in pairs if families[pair.first] != families[pair.second]]
     size = answers[0].gradient.size if answers else 0
     asked = np.arange(size) if asked is None else asked
-    decided = np.any([pair.decided for pair in independent], axis=0) if independent else np.zeros(size, dtype=bool)
-    allowed = np.min([pair.allowed for pair in independent], axis=0) if independent else np.full(size, np.inf)
+    tested = [answer for answer in answers if not answer.oracle] or answers
+    decided, allowed = _sharpest(tested, independent, size)
     findings = _findings(answers, pairs, ends, consensus, blocks, label, explain)
     misconduct = [f"{name} {fault}" for name, wrongs in faults.items() for fault in wrongs]
-    doubts = [] if findings else _doubts(independent, ends, decided, asked, label)
+    doubts = [] if findings else _doubts(tested, independent, ends, decided, asked, label)
+    undecided = asked[~np.all(list(decided.values()), axis=0)[asked]] if decided else asked
     return Report(
         verdict="disagree" if findings or misconduct else "inconclusive" if doubts else "agree",
         subject=subject,
@@ -64,11 +65,25 @@ def judge(
         reasons=(*misconduct, *doubts),
         hides=tuple(hides),
         left_out=dict(left_out),
-        decided_share=float(decided[asked].mean()) if size else 0.0,
+        decided_share=1.0 - len(undecided) / len(asked) if len(asked) else 0.0,
         margin=max((pair.ratio[pair.decided].max(initial=0.0) for pair in pairs if not pair.disagrees), default=0.0),
         smallest_visible=(float(allowed[asked].min(initial=np.inf)), float(allowed[asked].max(initial=0.0))),
         seconds=time.perf_counter() - started,
+        notes=(f"not decided: {_named(undecided, label)}",) if len(undecided) and not doubts else (),
     )
+
+
+def _sharpest(
+    tested: Sequence[Answer], independent: Sequence[Pair], size: int
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Which coordinates of each tested answer another author's decides, and what is allowed to the vaguest of them."""
+    decided, allowed = {}, np.zeros(size)
+    for answer in tested:
+        beside = [pair for pair in independent if answer.name in (pair.first, pair.second)]
+        decided[answer.name] = np.any([pair.decided for pair in beside], axis=0) if beside else np.zeros(size, bool)
+        sharpest = np.fmin.reduce([np.full(size, np.inf), *(pair.allowed for pair in beside)])  # NaN decides nothing
+        allowed = np.maximum(allowed, sharpest)
+    return decided, allowed
 
 
 def _source_row(answer: Answer, seconds: Mapping, outliers: Sequence[str], ulps: Mapping) -> SourceRow:
@@ -90,23 +105,60 @@ def _row(pair: Pair) -> PairRow:
 
 
 def _doubts(
-    independent: Sequence[Pair], ends: Sequence[Pair], decided: np.ndarray, asked: np.ndarray, label: Callable
+    tested: Sequence[Answer],
+    independent: Sequence[Pair],
+    ends: Sequence[Pair],
+    decided: dict[str, np.ndarray],
+    asked: np.ndarray,
+    label: Callable[[int], str],
 ) -> list[str]:
     if not independent:
         return ["the sources share one author or mechanism; add one of another family, such as jax"]
+    return [
+        *_undecided(decided, asked, label),
+        *_not_finite(tested, asked, label),
+        *([] if any(pair.cost_decided for pair in independent) else [_why_no_cost(tested)]),
+        *(["no end-to-end direction could be decided"] if ends and not any(p.decided.any() for p in ends) else []),
+    ]
+
+
+def _undecided(decided: dict[str, np.ndarray], asked: np.ndarray, label: Callable[[int], str]) -> list[str]:
+    """One sentence for all sources of which the same coordinates cannot be decided."""
+    sources: dict[bytes, list[str]] = {}
+    for name, known in decided.items():
+        if known[asked].mean() < CONCLUSIVE_SHARE:
+            sources.setdefault(known[asked].tobytes(), []).append(name)
     doubts = []
-    if decided[asked].mean() < CONCLUSIVE_SHARE:
-        undecided = asked[~decided[asked]]
-        named = ", ".join(label(int(i)) for i in undecided[:SHOWN]) + (", ..." if len(undecided) > SHOWN else "")
+    for names in sources.values():
+        left = asked[~decided[names[0]][asked]]
+        whose = "" if len(names) == len(decided) else f" of {', '.join(names)}"
         doubts.append(
-            f"{len(undecided)} of {asked.size} coordinates cannot be decided ({named}): a kink is within "
-            "reach of rounding, or rounding is as large as the derivative; try another θ, or smaller numbers"
+            f"{len(left)} of {len(asked)} coordinates{whose} cannot be decided ({_named(left, label)}): a kink is "
+            "within reach of rounding, or errors are as large as the derivative; try another θ, or smaller numbers"
         )
-    if not any(pair.cost_decided for pair in independent):
-        doubts.append("the costs cannot be compared: their rounding errors are too large, or they are not finite")
-    if ends and not any(pair.decided.any() for pair in ends):
-        doubts.append("no end-to-end direction could be decided")
     return doubts
+
+
+def _not_finite(tested: Sequence[Answer], asked: np.ndarray, label: Callable[[int], str]) -> list[str]:
+    """What is not finite is never agreed upon, not even as one of the few coordinates that may stay undecided."""
+    doubts = []
+    for answer in tested:
+        broken = asked[~np.isfinite(answer.gradient[asked])]
+        if len(broken):
+            doubts.append(f"the gradient of {answer.name} is not finite: {_named(broken, label)}")
+    return doubts
+
+
+def _why_no_cost(tested: Sequence[Answer]) -> str:
+    broken = [answer.name for answer in tested if not np.isfinite(answer.cost)]
+    if broken:
+        return f"the cost is not finite, says {', '.join(broken)}"
+    return "the costs cannot be compared: their rounding errors are too large"
+
+
+def _named(coordinates: np.ndarray, label: Callable[[int], str]) -> str:
+    more = f", ... {len(coordinates) - SHOWN} more" if len(coordinates) > SHOWN else ""
+    return ", ".join(label(int(i)) for i in coordinates[:SHOWN]) + more
 
 
 def _findings(answers, pairs, ends, consensus, blocks, label, explain) -> list[Finding]:
@@ -131,8 +183,10 @@ def _other(pair: Pair, name: str) -> str:
 def _pin_down(source, against, pair: Pair, blocks: Sequence[Block], label: Callable, explain: Callable) -> Finding:
     if pair.cost_at_odds:
         bound = source.cost_error + against.cost_error
-        told = "the costs differ, so the gradients belong to different functions: look at targets and loss first"
         cost, expected = float(source.cost), float(against.cost)
+        told = "the costs differ, so the gradients belong to different functions: look at targets and loss first"
+        if not np.isfinite(cost):
+            told = "the cost is not finite: look for an overflow, a division by zero or the logarithm of zero"
         return Finding(source.name, against.name, "cost", "cost", cost, expected, bound, 1, diagnosis=told)
     worst = int(np.argmax(np.where(pair.at_odds, pair.ratio, -1.0)))
     return Finding(

@@ -68,15 +68,20 @@ def gradient(
     """
     theta = np.array(theta, dtype=np.float64)
     noise = noise_of(fun(theta.copy())) if noise is None else noise
-
-    def along_axis(i: int) -> Difference:
-        def shifted(t: float) -> np.ndarray | float:
-            moved = theta.copy()
-            moved[i] += t
-            return fun(moved)
-
-        size = step * max(1.0, abs(theta[i]))
-        return difference(shifted, (theta[i] + size) - theta[i], noise)
-
-    results = [along_axis(i) for i in (range(theta.size) if coordinates is None else coordinates)]
+    chosen = range(theta.size) if coordinates is None else coordinates
+    results = [partial(fun, theta, i, step * max(1.0, abs(theta[i])), noise) for i in chosen]
     return np.array([r.derivative for r in results]), np.array([r.error for r in results])
+
+
+def partial(
+    fun: Callable[[np.ndarray], np.ndarray | float], theta: np.ndarray, i: int, h: float, noise: float
+) -> Difference:
+    """The derivative of `fun` in coordinate i, with h rounded so that θ_i + h is a number."""
+
+    def shifted(t: float) -> np.ndarray | float:
+        moved = theta.copy()
+        moved[i] += t
+        return fun(moved)
+
+    exact = (theta[i] + h) - theta[i]
+    return difference(shifted, exact, noise) if exact else Difference(np.nan, np.inf)

@@ -311,17 +311,28 @@ def function_in_any_unit(checker):
 
 def function_values(checker):
     """Kinks, ends of the domain, noise and float32 raise no alarm; what is not finite is no pass."""
-    for x in (0.0, 1e-12, -1e-6):
+    for x in (0.0, 1e-14, -1e-13):
         assert answered(checker, lambda t: (np.sum(np.abs(t)), np.sign(t)), np.array([x])) == "inconclusive"
         assert answered(checker, lambda t: (np.sum(np.abs(t)), 0.0 * t), np.array([x])) != "agree"
-    assert answered(checker, lambda t: (np.sum(np.log(t)), 1.0 / t), np.array([1e-6])) == "inconclusive"
+    assert answered(checker, lambda t: (np.sum(np.log(t)), 1.0 / t), np.array([1e-14])) == "inconclusive"
+    kinks = 1e-4 * np.cos(np.arange(1.0, 50.0))  # within one stencil, the sum of their jumps zero
+    jumps = np.sin(np.arange(1.0, 50.0)) - np.mean(np.sin(np.arange(1.0, 50.0)))
+
+    def bent(t):
+        return (jumps @ np.maximum(t - kinks, 0.0), np.array([jumps @ (t > kinks)]))
+
+    assert answered(checker, bent, np.array([0.0])) == "agree"
     assert answered(checker, shifted(NAN)) == "disagree"
     assert answered(checker, lambda t: (NAN, t)) == "inconclusive"
 
     def noisy(t):
         return np.sum(np.sin(t)) + 1e-8 * np.modf(1e9 * np.sum(np.cos(1e6 * t)))[0], np.cos(t)
 
+    def slightly_noisy(t):
+        return np.sum(np.sin(t)) + 2e-10 * np.modf(1e9 * np.sum(np.cos(1e6 * t)))[0], np.cos(t)
+
     assert answered(checker, noisy) == "inconclusive"
+    assert answered(checker, slightly_noisy, np.cos(np.arange(200.0))) == "agree"
     assert answered(checker, lambda t: (float(sines(t.astype(np.float32))[0]), np.cos(t))) == "agree"
 
 

@@ -139,7 +139,7 @@ def test_a_costs_bound_must_be_small_beside_the_cost_or_one(error, expected, cos
 @pytest.mark.parametrize("unit", [1e-13, 1.0, 1e9])
 def test_the_unit_of_measurement_does_not_matter(unit):
     """A cost in other units, with the bounds and an ordinary size of the cost in the same: the same is decided."""
-    gradient, error = unit * np.array([1.0, 0.0, 0.0, 0.0]), unit * np.array([1e-7, 1e-5, 1e-13, 1e-11])
+    gradient, error = unit * np.array([1.0, 0.0, 0.0, 0.0]), unit * np.array([1e-7, 1e-5, 1e-12, 1e-10])
     a, b = answer(gradient, error, unit, 1e-7 * unit), answer(gradient, 0.0, unit, 0.0)
     pair = compare(a, b, BLOCKS, ordinary=unit)
     assert pair.decided.tolist() == [True, False, True, False]
@@ -250,3 +250,15 @@ def test_a_disagreement_about_the_cost_alone_counts():
     answers = [answer([0.0], name="a", cost=1.1), answer([0.0], name="b"), answer([0.0], name="c")]
     pairs = compare_all(answers, [Block("all", np.array([0]))])
     assert find_consensus({"a": "a", "b": "b", "c": "c"}, pairs) == Consensus(("b", "c"), ("a",), tie=False)
+
+
+def test_two_authors_at_odds_in_half_of_their_work_are_a_tie():
+    families = {"a": "A", "b": "A", "c": "B", "d": "B"}
+    assert consensus(families, ["bd"]) == Consensus((), (), tie=True)
+
+
+def test_one_wrong_answer_is_found_among_a_whole_class():
+    """By maximal groups: the number of all groups doubles with every source."""
+    answers = [answer([float(name == 7)], name=str(name)) for name in range(40)]
+    families = {a.name: a.name for a in answers}
+    assert find_consensus(families, compare_all(answers, [Block("all", np.arange(1))])).outliers == ("7",)

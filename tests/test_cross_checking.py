@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from harness import ACTIVATIONS, SOURCES, Activation, Network, Problem, cross_check, random_problem
+from harness import ACTIVATIONS, FAULTS, SOURCES, Activation, Network, Problem, cross_check, random_problem
 from harness.cross_checking import _directions, network_blocks
 from harness.loop import cost_and_gradient as loop
 from harness.rounding import rounding_bound
@@ -512,3 +512,45 @@ def test_a_formula_that_jax_cannot_trace_leaves_jax_out():
     assert report.verdict == "agree"
     assert {"jax", "jax-forward"} == set(report.left_out)
     assert "JAX cannot trace" in report.left_out["jax"]
+
+
+def test_a_source_that_answers_differently_each_time_is_called_so():
+    problem, theta = random_problem((0, 3), extremes=False)
+    report = cross_check(problem, theta, FAULTS["non-deterministic"].sources)
+    assert (report.verdict, report.outliers) == ("disagree", ("vectorized",))
+    assert "vectorized answers differently when called twice with the same θ" in report.reasons
+    assert report.findings[0].diagnosis == ""  # the difference of one call says nothing
+
+
+def test_a_source_that_is_wrong_in_the_same_way_each_time_is_not():
+    problem, theta = random_problem((0, 3), extremes=False)
+    for name in ("wrong-sign", "bias-times-4"):
+        assert cross_check(problem, theta, FAULTS[name].sources).reasons == ()
+
+
+def test_a_wrong_float32_source_that_no_bound_can_judge_does_not_pass():
+    """Where float32's bound is as large as the derivatives: others must not vouch for it."""
+    undecided = 0
+    for index in range(130, 145):
+        problem, theta = random_problem((0, index))
+
+        def mine(problem, theta):
+            cost, gradient = vectorized(problem, theta)
+            return cost, np.float32(1.3 * gradient)
+
+        report = cross_check(problem, theta, {"mine": mine} | {name: SOURCES[name] for name in RIGHT})
+        pairs = [pair for pair in report.pairs if "mine" in (pair.first, pair.second)]
+        if report.verdict != "disagree" and vectorized(problem, theta)[1].any():
+            assert report.verdict == "inconclusive"
+            undecided += all(pair.coordinates_decided == 0 for pair in pairs)
+    assert undecided
+
+
+def test_a_float32_cost_beside_a_float64_gradient_is_judged_as_float32():
+    problem, theta = random_problem((0, 3), extremes=False)
+
+    def mine(problem, theta):
+        cost, gradient = vectorized(problem, theta)
+        return np.float32(cost), gradient
+
+    assert cross_check(problem, theta, {"mine": mine} | {name: SOURCES[name] for name in RIGHT}).verdict == "agree"

@@ -70,6 +70,9 @@ E = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
         (E.ravel()[[3, 5, 1, 0, 2, 4]].reshape(2, 3), "the right numbers in other places"),
         (np.where(E == 3, np.nan, E), "not finite in theta"),
         (3.0 * E, "3 times what it should be"),
+        (E * (1.0 + 1e-9), "1 + 1e-09 times what it should be"),
+        (E * (1.0 - 2e-8), "1 - 2e-08 times what it should be"),  # though float32 is as far off
+        (E + [[0.0, 2e-9, 0.0], [0.0] * 3], "a single entry is off by 2e-09, 1 + 1e-09 times what it should be"),
         (E * 0, "zero where it should not be"),
         (E + 1e-8 * E * [[1, -1, 1], [1, 1, -1]], "passes through float32"),
     ],
@@ -80,6 +83,11 @@ def test_relations_on_one_array(value, told):
 
 def test_nothing_is_said_of_a_right_gradient():
     assert diagnose([_part(E, E)], with_bias=False) == ""
+
+
+def test_a_function_without_a_regulariser_is_not_said_to_have_one():
+    theta = np.array([[1.0, -2.0, 0.5]])
+    assert "off by 0.3 times θ, as a regulariser is" in diagnose([_part(E[:1] + 0.3 * theta, E[:1], theta)])
 
 
 def test_no_relation_is_made_up():

@@ -1,6 +1,7 @@
 """From compared answers to a verdict: what makes it, who is named, and where."""
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -108,7 +109,8 @@ def test_nearly_all_coordinates_must_be_decided():
 def test_only_answers_of_different_authors_decide_a_coordinate():
     hands = answer("a", "hands"), answer("b", "hands")
     assert verdict_on(*hands, answer("c", error=undecided(50))).decided_share == 0.5
-    assert verdict_on(*hands, answer("c", error=undecided(50)), answer("d")).verdict == "agree"
+    oracle = replace(answer("c", error=undecided(50)), oracle=True)
+    assert verdict_on(*hands, oracle, answer("d")).verdict == "agree"
 
 
 def test_coordinates_that_were_not_asked_for_need_not_be_decided():
@@ -134,7 +136,7 @@ def test_the_smallest_error_that_is_seen_is_told_for_the_best_and_the_worst_coor
     wide = np.full(N, BOUND)
     wide[3], wide[4] = 1e-14, 1e-9
     report = verdict_on(answer("a", error=wide), answer("b", error=wide), answer("c", error=10.0 * wide))
-    assert report.smallest_visible == near((2e-14, 2e-9))
+    assert report.smallest_visible == near((1.1e-13, 1.1e-8))  # in c: what is allowed to the vaguest
 
 
 # Disagree
@@ -258,3 +260,46 @@ def test_what_is_handed_in_is_in_the_report():
     assert [row.seconds for row in report.sources] == [0.5, None]
     assert (report.hides, report.left_out) == (("some bugs",), {"c": "too slow to ask"})
     assert report.seconds >= 0.0
+
+
+def test_an_error_bar_that_is_not_a_number_is_no_limit_of_what_is_seen():
+    report = verdict_on(answer("a"), answer("b"), replace(answer("c", error=np.nan), oracle=True))
+    assert report.smallest_visible == near((2.0 * BOUND, 2.0 * BOUND))
+
+
+# What is tested, and what tests it
+
+
+def test_others_do_not_vouch_for_a_source_that_nobody_could_check():
+    report = verdict_on(answer("mine", error=np.inf), answer("jax"), answer("differences"))
+    assert report.verdict == "inconclusive"
+    assert report.decided_share == 0.0
+    assert report.reasons[0].startswith(
+        "100 of 100 coordinates of mine cannot be decided (x[0], x[1], x[2], ... 97 more)"
+    )
+
+
+def test_an_oracle_that_decides_nothing_is_no_doubt_about_the_others():
+    report = verdict_on(answer("a"), answer("b"), replace(answer("c", error=np.inf), oracle=True))
+    assert (report.verdict, report.decided_share) == ("agree", 1.0)
+
+
+@pytest.mark.parametrize("broken", [np.nan, np.inf])
+def test_one_number_that_is_not_finite_is_never_agreed_upon(broken):
+    """Although one of a hundred may stay undecided."""
+    answers = [answer(name, error=undecided(1)) for name in "ab"]
+    assert verdict_on(*answers).verdict == "agree"
+    answers[0].gradient[0] = broken
+    report = verdict_on(*answers)
+    assert report.verdict == "inconclusive"
+    assert report.reasons == ("the gradient of a is not finite: x[0]",)
+
+
+def test_the_few_that_are_undecided_are_named_beside_the_verdict():
+    assert verdict_on(answer("a", error=undecided(2)), answer("b")).notes == ("not decided: x[0], x[1]",)
+    assert verdict_on(answer("a"), answer("b")).notes == ()
+
+
+def test_a_cost_that_is_not_finite_is_called_so():
+    nan = {"cost": np.nan, "cost_error": np.inf}
+    assert verdict_on(answer("a", **nan), answer("b", **nan)).reasons == ("the cost is not finite, says a, b",)
