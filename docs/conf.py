@@ -4,9 +4,11 @@ import harness
 
 project = "Autodiff cross-check"
 author = "The autodiff cross-check harness authors"
+copyright = f"2026, {author}"  # noqa: A001, the name that Sphinx asks for
 version = release = harness.__version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+highlight_language = "none"  # of blocks that name no language: formulas, and what a terminal shows
 html_theme = "furo"
 html_title = project
 exclude_patterns = ["examples"]

@@ -36,22 +36,26 @@ def assert_gradients_agree(
 
     Parameters
     ----------
-    subject, theta
-        A `Problem` and θ, or anybody's ``fun(theta) -> (cost, gradient)`` and its θ.
-    sources
-        With a problem: as for `cross_check`.
-    reference
-        With a function: as for `check_gradient`.
+    subject : Problem or callable
+        A `Problem`, or anybody's ``fun(theta) -> (cost, gradient)``.
+    theta : array, or dict of arrays
+        Where to check. A problem takes an (n,) array, a function whatever it is called with.
+    sources : names, or mapping from name to source, optional
+        With a problem only: as for `cross_check`.
+    reference : callable, optional
+        With a function only: as for `check_gradient`.
 
     Returns
     -------
     Report
-        The report, when the verdict is "agree".
+        The report, whose verdict is "agree".
 
     Raises
     ------
     AssertionError
-        With the whole report, when it is not.
+        The verdict is another; the message is the whole report.
+    ValueError, TypeError
+        As `cross_check` and `check_gradient` do, and for `sources` of a function or the `reference` of a problem.
     """
     __tracebackhide__ = True  # pytest shows the caller's line
     report = check(subject, theta, sources, reference)

@@ -30,8 +30,10 @@ class Digits:
 
     Attributes
     ----------
-    X : (m, n) float64, one image per row, its pixels unrolled column by column.
-    y : (m,) int64, the digits 0..9.
+    X : (m, n) float64 array
+        One image per row, its pixels unrolled column by column.
+    y : (m,) int64 array
+        The digits 0..9.
     """
 
     X: FloatArray
@@ -46,7 +48,7 @@ class Digits:
 def load_digits() -> Digits:
     """Load the course's data set: 500 images of each digit, in the order 0, 1, ..., 9.
 
-    Each is divided by 255 and resized to W image Wᵀ, 20 x 20 (see `_resize_weights`). Every call returns new arrays.
+    X (5000, 400), y and classes (5000,), as in its ``ex4data1.mat`` to rounding error; every call returns new arrays.
 
     Raises
     ------

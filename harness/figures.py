@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from harness.digits import Digits
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")  # Okabe & Ito (2008): told apart by every colour vision
-INK, FAINT = "#333333", "#DDDDDD"
+INK, FAINT, RIGHT = "#333333", "#DDDDDD", "#D3E5F1"
 WIDTH, DPI = 6.4, 150  # inches, and pixels to the inch
 SMALL, MEDIUM, LARGE = 8, 9.5, 12  # points
+IN_WORDS = {"baseline": "baseline (no hidden layer)"}
 
 
 def png(figure: "Figure") -> bytes:
@@ -105,16 +106,18 @@ def learning_curves(curves: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarra
     figure = _figure(3.6, "Training, and reading digits never seen")
     left, right = figure.subplots(1, 2)
     for (name, (cost, training, test)), colour in zip(curves.items(), COLOURS):
+        name = IN_WORDS.get(name, name)
         left.plot(cost, color=colour)
         right.plot(100 * training, color=colour, label=f"{name}, training digits")
         right.plot(100 * test, color=colour, linestyle=(0, (3, 1)), label=f"{name}, held-out digits")
-    _plain(left, "Cost J(θ) on the training digits", "line searches")
-    _plain(right, "Digits read correctly (%)", "line searches")
+    lowest = 80 if min(test[-1] for _, _, test in curves.values()) > 0.85 else 0
+    _plain(left, "Cost J(θ), training digits; logarithmic", "line searches")
+    _plain(right, "Digits read correctly (%)" + (f"; axis from {lowest}%" if lowest else ""), "line searches")
     left.set_yscale("log")
     left.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     left.yaxis.set_major_formatter(lambda cost, _: f"{cost:g}")
     left.yaxis.set_minor_locator(NullLocator())
-    right.set_ylim(80.0 if min(test[-1] for _, _, test in curves.values()) > 0.85 else 0.0, 100.0)
+    right.set_ylim(lowest, 100)
     for ax in (left, right):
         ax.grid(color=FAINT, linewidth=0.8)
     figure.legend(loc="outside lower center", ncols=2, fontsize=SMALL, frameon=False, labelcolor=INK)
@@ -155,19 +158,22 @@ def confusion_matrix(truth: np.ndarray, predicted: np.ndarray) -> "Figure":
     ----------
     truth, predicted : (m,) arrays of digits 0..9
     """
+    from matplotlib import colormaps
+
     counts = np.zeros((10, 10), dtype=int)
     np.add.at(counts, (truth, predicted), 1)
-    wrong = np.where(np.eye(10, dtype=bool), 0, counts)
+    wrong = np.ma.masked_array(counts, np.eye(10, dtype=bool))
     right = np.trace(counts)
     figure = _figure(WIDTH, f"{right:,} of {len(truth):,} held-out digits read correctly ({right / len(truth):.1%})")
     ax = figure.add_subplot()
-    ax.imshow(wrong, cmap="Oranges", vmin=0, vmax=max(1, 1.6 * wrong.max()))
+    shades = colormaps["Oranges"].with_extremes(bad=RIGHT, under="white")
+    ax.imshow(wrong, cmap=shades, vmin=0.5, vmax=max(1, 1.6 * wrong.max()))  # pale enough for dark numbers
     for (row, column), count in np.ndenumerate(counts):
         if count:
             weight = "bold" if row == column else "normal"
             colour = COLOURS[0] if row == column else INK
             ax.text(column, row, f"{count}", ha="center", va="center", fontsize=MEDIUM, color=colour, weight=weight)
-    _plain(ax, "", "read as", "written")
+    _plain(ax, "", "read as (blue: right; orange: mistakes, the darker the more)", "written")
     ax.set(xticks=range(10), yticks=range(10))
     ax.set_xticks(np.arange(11) - 0.5, minor=True)
     ax.set_yticks(np.arange(11) - 0.5, minor=True)

@@ -81,7 +81,7 @@ def train(
     Returns
     -------
     TrainingResult
-        After Ctrl-C, the best θ so far, which the gate has not seen.
+        The best θ, the costs, the counts and the gate's reports.
 
     Raises
     ------
@@ -91,6 +91,10 @@ def train(
         For θ, `max_iter` or a source that does not fit the problem, or, without a gate, one that is not finite at θ.
     KeyboardInterrupt
         Ctrl-C at the gate, before anything was trained.
+
+    Notes
+    -----
+    Ctrl-C after that ends the training, not the program: the best θ so far is returned, which the gate has not seen.
     """
     start = problem.check_theta(theta).copy()
     name, sources = with_defaults(source, problem)

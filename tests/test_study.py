@@ -320,6 +320,25 @@ def test_the_figure_has_a_row_for_every_checker(study):
     assert png(figure).startswith(b"\x89PNG")
 
 
+def test_the_figure_says_which_bugs_it_counts(study):
+    caught, _ = detection_power(study).axes
+    counted = sum(group_of(FAULTS[bug]) == "gradient" for bug in study.faults)
+    assert f"{counted} of {len(study.faults)} bugs" in caught.get_title()
+
+
+def test_no_mark_of_the_figure_is_cut_or_hides_another(study):
+    figure = detection_power(study)
+    figure.draw_without_rendering()
+    for ax in figure.axes:
+        assert ax.get_xlim()[0] < 0.0
+        assert ax.get_xlim()[1] > 100.0
+        marks = [line for line in ax.lines if line.get_label() in study.problems]
+        assert len(marks) == len(study.problems)
+        heights = sorted(ax.transData.transform((0.0, np.asarray(mark.get_ydata())[0]))[1] for mark in marks)
+        apart = np.diff(heights).min() * 72.0 / figure.dpi
+        assert all(5.5 <= mark.get_markersize() <= apart for mark in marks)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
