@@ -55,6 +55,8 @@ def cross_check(
         For θ or sources that do not fit. What a source raises is handed on.
     """
     started = time.perf_counter()
+    if not isinstance(problem, Problem):
+        raise TypeError(f"cross_check takes a Problem, not {type(problem).__name__}; check_gradient takes functions")
     theta = problem.check_theta(theta)
     chosen = default_sources(problem) if sources is None else named_sources(sources)
     bound = rounding_bound(problem, theta)
@@ -121,6 +123,7 @@ def _ask(chosen: Mapping[str, GradientSource], problem: Problem, theta: np.ndarr
             continue
         seconds[name] = time.perf_counter() - started
         gradient = _checked_gradient(name, measured, theta)
+        cost = float(np.asarray(measured.cost).reshape(()))
         precision = "float32" if np.float32 in (gradient.dtype, np.asarray(measured.cost).dtype) else "float64"
         own = rounding_bound(problem, theta, Rounded32) if precision == "float32" else bound
         if not np.array_equal(given, theta):
@@ -129,9 +132,9 @@ def _ask(chosen: Mapping[str, GradientSource], problem: Problem, theta: np.ndarr
             Answer(
                 name,
                 FAMILIES.get(name, name),
-                float(measured.cost),
+                cost,
                 # an oracle that does without float64 still rounds its answer to it
-                measured.roundings * own.cost if measured.roundings else np.spacing(abs(measured.cost)),
+                measured.roundings * own.cost if measured.roundings else np.spacing(abs(cost)),
                 gradient.astype(np.float64),
                 measured.error + (measured.roundings * own.gradient if measured.roundings else 0.0),
                 precision,
@@ -171,7 +174,7 @@ def _fickle(
 
 def _checked_gradient(name: str, measured: Measured, theta: np.ndarray) -> np.ndarray:
     cost, gradient = np.asarray(measured.cost), np.asarray(measured.gradient)
-    if gradient.shape != theta.shape or cost.ndim != 0:
+    if gradient.shape != theta.shape or cost.size != 1:
         raise ValueError(
             f"source {name!r} must answer (cost, gradient) with a number and an array of shape {theta.shape}, but "
             f"answered shapes {cost.shape} and {gradient.shape}"

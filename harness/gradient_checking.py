@@ -47,6 +47,8 @@ def check_gradient(
         When `theta` or what `fun` answers has no proper shape. What `fun` raises is handed on.
     """
     started = time.perf_counter()
+    if reference is not None and not callable(reference):
+        raise TypeError(f"reference must be callable as reference(theta) -> cost, not {type(reference).__name__}")
     asked = UsersFunction(fun, theta)
     cost, gradient, faults = asked.answer_twice()
     noise, ordinary = asked.cost_noise(cost), asked.ordinary_cost(cost)

@@ -22,7 +22,8 @@ def _real_array(what: str, values: Any, ndim: tuple[int, ...], expected: str) ->
             raise TypeError
         array = np.asarray(array, dtype=np.float64, order="C")
     except (TypeError, ValueError):
-        raise TypeError(f"{what} must be an array of real numbers ({expected}), not {type(values).__name__}") from None
+        given = f"an array of {values.dtype}" if isinstance(values, np.ndarray) else type(values).__name__
+        raise TypeError(f"{what} must be an array of real numbers ({expected}), not {given}") from None
     if array.ndim not in ndim:
         raise ValueError(f"{what} must be {expected}, but has shape {array.shape}")
     if not np.isfinite(array).all():

@@ -447,6 +447,19 @@ def test_bad_input_gets_one_clear_sentence(theta, sources, error, sentence):
         cross_check(PROBLEM, theta, sources)
 
 
+def test_a_function_is_no_problem():
+    with pytest.raises(TypeError, match="takes a Problem, not NoneType; check_gradient takes functions"):
+        cross_check(None, THETA)  # pyright: ignore[reportArgumentType]
+
+
+def test_a_cost_may_be_an_array_of_one_number():
+    def mine(problem, theta):
+        cost, gradient = loop(problem, theta)
+        return np.array([[cost]]), gradient
+
+    assert cross_check(PROBLEM, THETA, {"mine": mine, "jax": SOURCES["jax"]}).verdict == "agree"
+
+
 def test_what_a_source_raises_is_handed_on():
     def failing(problem, theta):
         raise ZeroDivisionError("mine")

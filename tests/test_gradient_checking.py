@@ -690,6 +690,11 @@ def test_bad_input_gets_one_clear_sentence(fun, theta, error, sentence):
         check_gradient(fun, theta)
 
 
+def test_a_reference_must_be_callable():
+    with pytest.raises(TypeError, match=r"reference must be callable as reference.theta. -> cost, not int"):
+        check_gradient(sines, np.ones(2), 3)  # pyright: ignore[reportArgumentType]
+
+
 def test_what_the_function_raises_is_handed_on():
     def failing(theta):
         raise ZeroDivisionError("mine")
