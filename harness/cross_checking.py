@@ -87,6 +87,7 @@ def cross_check(
         ulps=_true_errors(answers),
         hides=_hidden(problem, theta),
         left_out=left_out,
+        notes=bound.notes,
         started=started,
     )
 

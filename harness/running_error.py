@@ -1,8 +1,7 @@
 """Arithmetic that carries a bound on its own rounding error.
 
 `Rounded` is running error analysis: each operation hands on what its operands' errors can do to the result, and adds
-what its own rounding can do. `Tangent` carries a derivative beside a value, as automatic differentiation evaluates it;
-with `Rounded` parts it bounds the rounding errors of that.
+what its own rounding can do.
 
 A comparison of two numbers that are closer than their errors is undecided, and `where` then allows for either branch:
 so an activation's kink shows up by itself as an error as large as the jump.
@@ -16,14 +15,14 @@ import numpy as np
 from scipy.special import erf
 
 from harness.tolerances import ELEMENTARY, FREE_ROUNDINGS, LOG1P_BELOW_ZERO, UNIT_ROUNDOFF
-from reference.companion import Companion
+from reference.companion import COMPARISONS, CONNECTIVES, NEGATIONS, Companion
 
 
 class Rounded(Companion):
     """A computed value and a bound on |computed - exact|.
 
-    A rule returns the value, the error that the operands hand on, and what the unit roundoff is to be multiplied with
-    for the error of the operation itself: 0 where the operation is exact.
+    A rule returns the value, the error that the operands hand on, and `rounding`: what the unit roundoff is to be
+    multiplied with for the error of the operation itself, or None where the operation is exact.
     """
 
     unit: ClassVar[float] = UNIT_ROUNDOFF["float64"]
@@ -35,10 +34,13 @@ class Rounded(Companion):
 
     @classmethod
     def apply(cls, function: Any, *operands: Any) -> Any:
-        value, inherited, weight = super().apply(function, *operands)
-        if isinstance(weight, int):  # not a computed weight that happens to be zero: that result may have underflowed
-            return cls(value, inherited)
-        return cls(value, inherited + cls.unit * weight + cls.underflow)
+        value, inherited, rounding = super().apply(function, *operands)
+        return cls(value, inherited) if rounding is None else cls.rounded(value, inherited, rounding)
+
+    @classmethod
+    def rounded(cls, value: Any, inherited: Any, rounding: Any) -> Self:
+        """The result of an operation that is not exact; where it is zero, it may have underflowed."""
+        return cls(value, inherited + cls.unit * rounding + cls.underflow)
 
     @property
     def error(self) -> Any:
@@ -46,25 +48,35 @@ class Rounded(Companion):
 
     def sum(self, axis: int | None = None) -> Self:
         count = np.size(self.value) if axis is None else np.shape(self.value)[axis]
-        error = np.sum(np.broadcast_to(self.error, np.shape(self.value)), axis=axis)
-        return type(self)(
-            np.sum(self.value, axis=axis), error + _gamma(count, self.unit) * np.sum(np.abs(self.value), axis=axis)
-        )
-
-    def astype(self, dtype: Any) -> Self:
-        return self._map(lambda array: np.asarray(array).astype(float))
+        inherited = np.sum(np.broadcast_to(self.error, np.shape(self.value)), axis=axis)
+        rounding = _gamma(count, self.unit) / self.unit * np.sum(np.abs(self.value), axis=axis)
+        return self.rounded(np.sum(self.value, axis=axis), inherited, rounding)
 
 
 class Rounded32(Rounded):
-    """The same for float32, where storing a constant rounds it too, unless it is exact there, as small integers are."""
+    """The same for float32, by values in float64.
+
+    Storing a constant rounds it, too, unless it is exact there, as small integers are. What may overflow in float32,
+    itself or on the way, has an infinite error: no rule's `rounding` is smaller than what its operation rounds.
+    """
 
     unit = UNIT_ROUNDOFF["float32"]
     underflow = float(np.finfo(np.float32).tiny)
+    largest: ClassVar[float] = float(np.finfo(np.float32).max)
 
     @classmethod
     def lift(cls, constant: Any) -> Self:
         exact = np.asarray(constant, dtype=np.float64)  # a Python float would be compared in float32
-        return cls(constant, cls.unit * np.abs(exact) * (exact.astype(np.float32) != exact))
+        with np.errstate(all="ignore"):
+            stored = exact.astype(np.float32)
+            stored *= np.abs(stored) >= np.float32(cls.underflow)  # XLA may flush what is subnormal
+            return cls(constant, np.abs(stored - exact))
+
+    @classmethod
+    def rounded(cls, value: Any, inherited: Any, rounding: Any) -> Self:
+        result = super().rounded(value, inherited, rounding)
+        fits = np.maximum(np.abs(value) + result.error, rounding) <= cls.largest
+        return cls(value, np.where(fits, result.error, np.inf))
 
 
 def _gamma(n: int, unit: float) -> float:
@@ -92,7 +104,7 @@ def _divide(x, y):
 def _matmul(x, y):
     size_x, size_y = np.abs(x.value), np.abs(y.value)
     inherited = 0.0
-    if np.ndim(y.error):
+    if np.ndim(y.error):  # else it is the zero of a constant, and a product is saved
         inherited = inherited + size_x @ y.error
     if np.ndim(x.error):
         inherited = inherited + x.error @ (size_y + y.error)
@@ -106,6 +118,15 @@ def _elementary(function, steepest):
     def rule(x):
         value = function(x.value)
         return value, steepest(x) * x.error, ELEMENTARY * np.abs(value)
+
+    return rule
+
+
+def _hyperbolic(function, derivative):
+    def rule(x):
+        value, size = function(x.value), np.abs(x.value)
+        # XLA takes exp(x - log 2), which rounds x
+        return value, derivative(size + x.error) * x.error, (ELEMENTARY + size) * np.abs(value)
 
     return rule
 
@@ -133,21 +154,50 @@ def _power(x, y):
     if np.any(y.error):
         power = np.maximum(largest(y.value - y.error), largest(y.value + y.error))
         inherited = inherited + np.maximum(np.abs(np.log(low)), np.abs(np.log(high))) * power * y.error
-    return value, inherited, ELEMENTARY * (1.0 + np.abs(y.value)) * np.abs(value)
+    exponent = np.abs(y.value * np.log(np.abs(x.value)))  # a power may be taken as exp(y log x), which rounds it
+    exponent = np.where(np.isfinite(exponent), exponent, 0.0)
+    return value, inherited, ELEMENTARY * (1.0 + np.abs(y.value) + exponent) * np.abs(value)
+
+
+UNDECIDED = 1.0
+"""The error of a truth value that may be the other one: as numbers, they are 0 and 1."""
 
 
 def _comparison(ufunc):
     def compare(x, y):
-        undecided = np.abs(x.value - y.value) <= x.error + y.error
-        return ufunc(x.value, y.value), undecided * 1.0, 0
+        decided = np.abs(x.value - y.value) > x.error + y.error  # not so where either is NaN
+        return ufunc(x.value, y.value), UNDECIDED - decided, None
 
     return compare
+
+
+def _may_flip(x):
+    """Whether x may be false where it is computed as true, or the reverse."""
+    if np.asarray(x.value).dtype == bool:  # also a product of truth values, whose error is a rounding or about 1
+        return np.logical_not(x.error < 0.5 * UNDECIDED)
+    return np.logical_not((np.abs(x.value) > x.error) | (x.error == 0.0))
+
+
+def _connective(ufunc):
+    """A rule for what cannot turn false when an operand turns true."""
+
+    def rule(x, y):
+        possible, certain = (
+            ufunc(*(np.where(_may_flip(z), truth, z.value != 0) for z in (x, y))) for truth in (True, False)
+        )
+        return ufunc(x.value, y.value), np.where(possible == certain, 0.0, UNDECIDED), None
+
+    return rule
+
+
+def _negation(ufunc):
+    return lambda x: (ufunc(x.value), np.where(_may_flip(x), UNDECIDED, 0.0), None)
 
 
 def _where(condition, x, y):
     chosen = np.where(condition.value, x.error, y.error)
     either = x.error + y.error + np.abs(x.value - y.value)
-    return np.where(condition.value, x.value, y.value), np.where(condition.error >= 0.5, either, chosen), 0
+    return np.where(condition.value, x.value, y.value), np.where(_may_flip(condition), either, chosen), None
 
 
 def _sum_or_difference(ufunc):
@@ -159,10 +209,10 @@ def _sum_or_difference(ufunc):
 
 
 Rounded.rules = {
-    np.positive: lambda x: (x.value, x.error, 0),
-    np.negative: lambda x: (-x.value, x.error, 0),
-    np.absolute: lambda x: (np.abs(x.value), x.error, 0),
-    np.sign: lambda x: (np.sign(x.value), 2.0 * (np.abs(x.value) <= x.error), 0),
+    np.positive: lambda x: (x.value, x.error, None),
+    np.negative: lambda x: (-x.value, x.error, None),
+    np.absolute: lambda x: (np.abs(x.value), x.error, None),
+    np.sign: lambda x: (np.sign(x.value), np.where(np.abs(x.value) > x.error, 0.0, 2.0), None),
     np.add: _sum_or_difference(np.add),
     np.subtract: _sum_or_difference(np.subtract),
     np.multiply: _multiply,
@@ -177,94 +227,18 @@ Rounded.rules = {
     np.log: _elementary(np.log, lambda x: 1.0 / _nearest_zero(x)),
     np.log1p: _log1p,
     np.logaddexp: _logaddexp,
+    np.sinh: _hyperbolic(np.sinh, np.cosh),
+    np.cosh: _hyperbolic(np.cosh, np.sinh),
+    np.arcsinh: _elementary(np.arcsinh, lambda x: 1.0 / np.hypot(1.0, _nearest_zero(x))),
     np.tanh: _elementary(np.tanh, lambda x: 1.0 / np.square(np.cosh(_nearest_zero(x)))),
     np.arctan: _elementary(np.arctan, lambda x: 1.0 / (1.0 + np.square(_nearest_zero(x)))),
     np.sin: _elementary(np.sin, lambda x: np.minimum(np.abs(np.cos(x.value)) + x.error, 1.0)),
     np.cos: _elementary(np.cos, lambda x: np.minimum(np.abs(np.sin(x.value)) + x.error, 1.0)),
     erf: _elementary(erf, lambda x: 2.0 / np.sqrt(np.pi) * np.exp(-np.square(_nearest_zero(x)))),
-    np.less: _comparison(np.less),
-    np.less_equal: _comparison(np.less_equal),
-    np.greater: _comparison(np.greater),
-    np.greater_equal: _comparison(np.greater_equal),
+    **{f: _comparison(f) for f in COMPARISONS},
+    **{f: _connective(f) for f in CONNECTIVES},
+    **{f: _negation(f) for f in NEGATIONS},
     np.where: _where,
-    np.maximum: lambda x, y: (np.maximum(x.value, y.value), np.maximum(x.error, y.error), 0),
-    np.minimum: lambda x, y: (np.minimum(x.value, y.value), np.maximum(x.error, y.error), 0),
-    np.clip: lambda x, low, high: (
-        np.clip(x.value, low.value, high.value),
-        np.maximum(x.error, np.maximum(low.error, high.error)),
-        0,
-    ),
-}
-
-
-class Tangent(Companion):
-    """f and f' together, as automatic differentiation evaluates them; either part may be `Rounded`."""
-
-    @classmethod
-    def lift(cls, constant: Any) -> Self:
-        return cls(constant, 0.0)
-
-    @property
-    def slope(self) -> Any:
-        return self.companion
-
-
-def _chain(function, derivative):
-    """A rule from the function and its derivative, given x and y = function(x)."""
-
-    def rule(x):
-        y = function(x.value)
-        return Tangent(y, derivative(x.value, y) * x.slope)
-
-    return rule
-
-
-def _logaddexp_tangent(x, y):
-    total = np.logaddexp(x.value, y.value)
-    return Tangent(total, np.exp(x.value - total) * x.slope + np.exp(y.value - total) * y.slope)
-
-
-def _power_tangent(x, y):
-    power = np.power(x.value, y.value)
-    slope = y.value * np.power(x.value, y.value - 1.0) * x.slope
-    if isinstance(y.slope, float) and y.slope == 0.0:  # a constant exponent, as it mostly is: x may be negative
-        return Tangent(power, slope)
-    return Tangent(power, slope + np.log(x.value) * power * y.slope)
-
-
-def _comparison_tangent(ufunc):
-    # a Tangent too, so that `np.where` of it comes here, and not to the arithmetic of the values
-    return lambda x, y: Tangent(ufunc(x.value, y.value), 0.0)
-
-
-Tangent.rules = {
-    np.positive: lambda x: x,
-    np.negative: lambda x: Tangent(-x.value, -x.slope),
-    np.absolute: lambda x: Tangent(np.abs(x.value), np.sign(x.value) * x.slope),
-    np.add: lambda x, y: Tangent(x.value + y.value, x.slope + y.slope),
-    np.subtract: lambda x, y: Tangent(x.value - y.value, x.slope - y.slope),
-    np.multiply: lambda x, y: Tangent(x.value * y.value, x.slope * y.value + x.value * y.slope),
-    np.divide: lambda x, y: Tangent(x.value / y.value, x.slope / y.value - x.value * y.slope / np.square(y.value)),
-    np.reciprocal: _chain(np.reciprocal, lambda x, y: -(y * y)),
-    np.power: _power_tangent,
-    np.square: _chain(np.square, lambda x, y: 2.0 * x),
-    np.sqrt: _chain(np.sqrt, lambda x, y: 0.5 / y),
-    np.exp: _chain(np.exp, lambda x, y: y),
-    np.expm1: _chain(np.expm1, lambda x, y: y + 1.0),
-    np.log: _chain(np.log, lambda x, y: 1.0 / x),
-    np.log1p: _chain(np.log1p, lambda x, y: 1.0 / (1.0 + x)),
-    np.logaddexp: _logaddexp_tangent,
-    np.tanh: _chain(np.tanh, lambda x, y: 1.0 - y * y),
-    np.arctan: _chain(np.arctan, lambda x, y: 1.0 / (1.0 + x * x)),
-    np.sin: _chain(np.sin, lambda x, y: np.cos(x)),
-    np.cos: _chain(np.cos, lambda x, y: -np.sin(x)),
-    erf: _chain(erf, lambda x, y: 2.0 / np.sqrt(np.pi) * np.exp(-(x * x))),
-    np.less: _comparison_tangent(np.less),
-    np.less_equal: _comparison_tangent(np.less_equal),
-    np.greater: _comparison_tangent(np.greater),
-    np.greater_equal: _comparison_tangent(np.greater_equal),
-    np.where: lambda c, x, y: Tangent(np.where(c.value, x.value, y.value), np.where(c.value, x.slope, y.slope)),
-    np.maximum: lambda x, y: np.where(x >= y, x, y),
-    np.minimum: lambda x, y: np.where(x <= y, x, y),
-    np.clip: lambda x, low, high: np.minimum(np.maximum(x, low), high),
+    np.maximum: lambda x, y: (np.maximum(x.value, y.value), np.maximum(x.error, y.error), None),
+    np.minimum: lambda x, y: (np.minimum(x.value, y.value), np.maximum(x.error, y.error), None),
 }

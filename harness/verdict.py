@@ -31,6 +31,7 @@ def judge(
     ulps: Mapping[str, tuple[float, float]] = MappingProxyType({}),
     hides: Sequence[str] = (),
     left_out: Mapping[str, str] = MappingProxyType({}),
+    notes: Sequence[str] = (),
 ) -> Report:
     """The report on compared answers.
 
@@ -69,7 +70,7 @@ def judge(
         margin=max((pair.ratio[pair.decided].max(initial=0.0) for pair in pairs if not pair.disagrees), default=0.0),
         smallest_visible=(float(allowed[asked].min(initial=np.inf)), float(allowed[asked].max(initial=0.0))),
         seconds=time.perf_counter() - started,
-        notes=(f"not decided: {_named(undecided, label)}",) if len(undecided) and not doubts else (),
+        notes=(*notes, *([f"not decided: {_named(undecided, label)}"] if len(undecided) and not doubts else [])),
     )
 
 

@@ -21,6 +21,7 @@ import numpy as np
 from flint import arb, arb_mat, arb_series, ctx
 from scipy.special import erf
 
+from reference.companion import clip
 from reference.measured import NotApplicable
 from reference.namespaces import Namespace
 
@@ -92,7 +93,24 @@ def _equal(x, y):
     return arb(0) if value_of(x) != value_of(y) else arb(0.5, 0.5)
 
 
+def _truth(x):
+    """What a comparison made stays what it is; a number is true unless it is zero, which it may be at one point."""
+    if isinstance(x, arb) and (x == 0 or x == 1):
+        return x
+    return arb(1) if value_of(x) != 0 else arb(0.5, 0.5)
+
+
+def _both(x, y):
+    x, y = _truth(x), _truth(y)
+    return y if x == 1 else x if x == 0 or y == 1 else arb(0) if y == 0 else arb(0.5, 0.5)
+
+
+def _either(x, y):
+    return 1 - _both(1 - _truth(x), 1 - _truth(y))
+
+
 def _where(condition, x, y):
+    condition = _truth(condition)
     if condition == 1:
         return x
     if condition == 0:
@@ -121,6 +139,7 @@ _RULES_OF_ONE: dict[Any, Callable[[Any], Any]] = {
     np.square: lambda x: x * x,
     np.reciprocal: lambda x: _divide(1, x),
     np.absolute: lambda x: _where(_above(x, arb(0)), x, -x),
+    **dict.fromkeys((np.invert, np.logical_not), lambda x: 1 - _truth(x)),
     np.sign: lambda x: 2 * _above(x, arb(0)) - 1,
 }
 
@@ -134,6 +153,8 @@ _RULES_OF_TWO: dict[Any, Callable[[Any, Any], Any]] = {
     np.less_equal: lambda x, y: _above(y, x),
     np.equal: _equal,
     np.not_equal: lambda x, y: 1 - _equal(x, y),
+    **dict.fromkeys((np.bitwise_and, np.logical_and), _both),
+    **dict.fromkeys((np.bitwise_or, np.logical_or), _either),
     np.maximum: _maximum,
     np.minimum: _minimum,
 }
@@ -156,9 +177,16 @@ class Balls(np.ndarray):
             return super().__array_function__(function, types, operands, keywords)
         if function in (np.zeros_like, np.ones_like):
             return exact(function(np.empty(operands[0].shape)))
+        if function is np.clip:
+            return clip(*operands, **keywords)
         if function not in RULES or keywords:
             raise NotApplicable(f"ball arithmetic has no rule for {function.__name__}")
         return _balls(RULES[function](*(np.asarray(exact(x)) for x in operands)))
+
+    def astype(self, dtype: Any, *_: Any, **__: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        if np.dtype(dtype) != np.float64:
+            raise NotApplicable("ball arithmetic casts to float only")
+        return self  # truth values are numbers already
 
     def __bool__(self) -> bool:
         raise NotApplicable("ball arithmetic cannot decide an if: use where")
@@ -196,7 +224,6 @@ RULES: dict[Any, Any] = {
     **{f: np.frompyfunc(rule, 2, 1) for f, rule in _RULES_OF_TWO.items()},
     np.matmul: _matmul,
     np.where: np.frompyfunc(_where, 3, 1),
-    np.clip: np.frompyfunc(lambda x, low, high: _minimum(_maximum(x, low), high), 3, 1),
 }
 
 

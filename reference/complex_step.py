@@ -83,6 +83,13 @@ def _logaddexp(x, y):
     return high + _log1p(np.exp(low - high))
 
 
+def _differ(x, y):
+    """x != y; what holds at one point alone is not continued from there."""
+    if np.any(x.real == y.real):
+        raise NotApplicable("the complex step cannot pass == or != where it holds at one point alone")
+    return np.ones(np.broadcast_shapes(x.shape, y.shape), dtype=bool)
+
+
 def _erf(z: Any) -> Any:
     """erf(x + iy) = erf(x) + 2/√π ∫ exp(-t²) dt from x to x + iy, by one point, the middle: y is tiny.
 
@@ -107,8 +114,10 @@ def _of_real_parts(comparison: np.ufunc) -> Callable[[Any, Any], Any]:
 RULES: dict[np.ufunc, Callable[..., Any]] = {
     **{f: f for f in (np.positive, np.negative, np.add, np.subtract, np.multiply, np.divide, np.matmul)},
     **{f: f for f in (np.reciprocal, np.square, np.power, np.sqrt, np.exp, np.expm1, np.log)},
-    **{f: f for f in (np.sin, np.cos, np.tan, np.arctan, np.sinh, np.cosh, np.tanh)},
+    **{f: f for f in (np.sin, np.cos, np.tan, np.arctan, np.sinh, np.cosh, np.tanh, np.arcsinh)},
     **{f: _of_real_parts(f) for f in (np.less, np.less_equal, np.greater, np.greater_equal)},
+    np.not_equal: _differ,
+    np.equal: lambda x, y: ~_differ(x, y),
     np.absolute: _absolute,
     np.log1p: _log1p,
     np.logaddexp: _logaddexp,

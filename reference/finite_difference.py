@@ -21,7 +21,7 @@ import numpy as np
 
 from reference import black_box
 from reference.activations import Activation
-from reference.companion import NoRule
+from reference.companion import FORMULA_ERRORS, NoRule, first_line
 from reference.increments import Increment
 from reference.measured import Measured, NotApplicable
 from reference.namespaces import NUMPY
@@ -54,9 +54,18 @@ def _crosses(f: Activation, z: np.ndarray, change: np.ndarray) -> np.ndarray:
     return crossed
 
 
+def _carried(f: Activation, Z: Any) -> Any:
+    try:
+        return f.value(NUMPY, Z)
+    except NoRule:
+        raise
+    except FORMULA_ERRORS as reason:
+        raise NoRule(f"{f.name}: its formula does not take increments ({first_line(reason)})") from reason
+
+
 def _through(f: Activation, z: np.ndarray, change: np.ndarray) -> np.ndarray:
     """The change of f(z)."""
-    a = f.value(NUMPY, Increment(z, change))
+    a = _carried(f, Increment(z, change))
     return np.broadcast_to(a.change if isinstance(a, Increment) else 0.0, np.broadcast_shapes(z.shape, change.shape))
 
 
@@ -133,7 +142,7 @@ def per_weight(problem: Problem, theta: np.ndarray) -> Measured:
         return problem.losses(NUMPY, theta) / m + problem.l2 / (2 * m * m) * network.squared_weights(NUMPY, theta)
 
     with np.errstate(all="ignore"):
-        gradient, error = _confirmed(terms, theta)
+        gradient, error = _confirmed(terms, lambda moved: _pre_activations(problem, moved), theta)
         return Measured(float(problem.cost(NUMPY, theta)), gradient, error, ROUNDINGS)
 
 
@@ -177,7 +186,7 @@ def _carried_along(problem: Problem, theta: np.ndarray, directions: np.ndarray) 
     for P, f in zip(hidden, network.hidden):
         Z = A @ P[..., 1:, :] + P[..., :1, :]
         crossed |= _crosses(f, Z.value, Z.change).any(axis=-1)
-        A = f.value(NUMPY, Z)
+        A = _carried(f, Z)
     losses = network.output.loss(NUMPY, A @ last[..., 1:, :] + last[..., :1, :], problem.Y)
     squares = sum(np.square(P[..., 1:, :]).change.sum(axis=(1, 2)) for P in (*hidden, last))
     changes = losses.change.sum(axis=-1) / m + problem.l2 / (2 * m) * squares
@@ -189,12 +198,46 @@ def _stepped_along(problem: Problem, theta: np.ndarray, directions: np.ndarray) 
     def along_all(ts: np.ndarray) -> Any:
         return problem.cost(NUMPY, theta + ts @ directions)
 
-    return _confirmed(along_all, np.zeros(len(directions)))
+    def hidden(ts: np.ndarray) -> np.ndarray:
+        return _pre_activations(problem, theta + ts @ directions)
+
+    return _confirmed(along_all, hidden, np.zeros(len(directions)))
 
 
-def _confirmed(fun: Any, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Plain differences whose error counts what a narrower stencil says: one estimate can be small by chance."""
+def _pre_activations(problem: Problem, theta: np.ndarray) -> np.ndarray:
+    """The z of all hidden units and examples."""
+    Zs, A = [np.zeros(1)], problem.X
+    for Theta, f in zip(problem.network.unpack(theta), problem.network.hidden):
+        Z = A @ Theta[:, 1:].T + Theta[:, 0]
+        Zs.append(Z.ravel())
+        A = f(Z)
+    return np.concatenate(Zs)
+
+
+LARGEST_STEP = 1.0
+"""In z: activations turn on a scale of about one, and a stencil that is wider takes any difference for the slope."""
+
+
+def _confirmed(fun: Any, hidden: Any, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Plain differences whose error counts what narrower stencils say: one estimate can be small by chance.
+
+    The error is infinite where three widths, 1, 1/10 and 1/100, do not settle, or the widest step of a z is too large.
+    """
+    size = black_box.STEP * np.maximum(1.0, np.abs(theta))
     derivative, error = black_box.gradient(fun, theta)
-    narrower, _ = black_box.gradient(fun, theta, step=0.1 * black_box.STEP)
-    moved = np.abs(derivative - narrower)
-    return derivative, error + np.where(np.isnan(moved), np.inf, moved)
+    narrower, narrowest = (black_box.gradient(fun, theta, step=share * black_box.STEP)[0] for share in (0.1, 0.01))
+    noise = black_box.NOISE_GAIN * black_box.noise_of(fun(theta.copy())) / (0.01 * size)
+    error = error + np.abs(derivative - narrower)
+    moved = np.maximum(np.abs(narrower - narrowest) - noise, 0.0)
+    settled = (moved <= error) & (_steps(hidden, theta, 4.0 * size) <= LARGEST_STEP)
+    return derivative, np.where(settled, error + moved, np.inf)
+
+
+def _steps(hidden: Any, theta: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """How far the hidden units' z move with each coordinate of θ."""
+    Z, steps = hidden(theta), np.empty(len(theta))
+    for i in range(len(theta)):
+        moved = theta.copy()
+        moved[i] += size[i]
+        steps[i] = np.abs(hidden(moved) - Z).max()
+    return steps

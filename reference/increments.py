@@ -17,7 +17,7 @@ from typing import Any, Self
 import numpy as np
 from scipy.special import erf
 
-from reference.companion import Companion
+from reference.companion import COMPARISONS, Companion
 
 
 class Increment(Companion):
@@ -85,6 +85,26 @@ def _tanh(x):
     return Increment(a, t * one_minus_square / (1.0 + a * t))
 
 
+def _sinh(x):
+    # 2 sinh(d/2) cosh(x + d/2), without the rounding of that sum
+    sinh, cosh, half = np.sinh(x.value), np.cosh(x.value), 0.5 * x.change
+    return Increment(sinh, 2.0 * np.sinh(half) * (cosh * np.cosh(half) + sinh * np.sinh(half)))
+
+
+def _cosh(x):
+    sinh, cosh, half = np.sinh(x.value), np.cosh(x.value), 0.5 * x.change
+    return Increment(cosh, 2.0 * np.sinh(half) * (sinh * np.cosh(half) + cosh * np.sinh(half)))
+
+
+def _arcsinh(x):
+    # log(x + √(1 + x²)), on the side where that adds up: the function is odd
+    side = np.where(x.value < 0.0, -1.0, 1.0)
+    before, after, change = side * x.value, side * x.after, side * x.change
+    root, root_after = np.hypot(1.0, before), np.hypot(1.0, after)
+    grown = change * (1.0 + (before + after) / (root + root_after)) / (before + root)
+    return Increment(np.arcsinh(x.value), side * np.log1p(grown))
+
+
 def _logaddexp(x, y):
     def growth(own, other):
         share = 1.0 / (1.0 + np.exp(other.value - own.value))  # of e^own in e^x + e^y
@@ -141,23 +161,39 @@ LARGEST_WHOLE_POWER = 16  # taken as products, which hold for x of any sign
 def _power(x, y):
     whole = _is_constant(y) and np.ndim(y.value) == 0 and y.value == np.round(y.value)
     if not whole or abs(y.value) > LARGEST_WHOLE_POWER:
-        return np.exp(y * np.log(x))
+        power = np.power(x.value, y.value)
+        return Increment(power, power * np.expm1((y * np.log(x)).change))
     product = Increment(np.ones_like(x.value), 0.0)
     for _ in range(abs(int(y.value))):
         product = product * x
     return product if y.value >= 0 else 1.0 / product
 
 
-def _comparison(ufunc):
-    def compare(x, y):
-        before = ufunc(x.value, y.value)
-        return Increment(before, before != ufunc(x.after, y.after))  # the change of a truth is whether it flips
+def _after(x):
+    """x after the change, as a truth value."""
+    return np.asarray(x.after, dtype=bool)
 
-    return compare
+
+def _truth(before, after):
+    """A truth value, whose change is that of the numbers 0 and 1."""
+    return Increment(before, after.view(np.int8) - before.view(np.int8))
+
+
+def _comparison(ufunc):
+    return lambda x, y: _truth(ufunc(x.value, y.value), ufunc(x.after, y.after))
+
+
+def _connective(ufunc):
+    return lambda *operands: _truth(ufunc(*(x.value for x in operands)), ufunc(*map(_after, operands)))
+
+
+def _sign(x):
+    before = np.sign(x.value)
+    return Increment(before, np.sign(x.after) - before)
 
 
 def _where(condition, x, y):
-    before, flips = condition.value, np.asarray(condition.change, dtype=bool)
+    before, flips = condition.value, condition.change != 0
     value = np.where(before, x.value, y.value)
     crossing = np.where(before, y.after, x.after) - value
     return Increment(value, np.where(flips, crossing, np.where(before, x.change, y.change)))
@@ -180,18 +216,20 @@ Increment.rules = {
     np.log: _log,
     np.log1p: _log1p,
     np.logaddexp: _logaddexp,
+    np.sinh: _sinh,
+    np.cosh: _cosh,
+    np.arcsinh: _arcsinh,
     np.tanh: _tanh,
     np.arctan: _arctan,
     np.sin: _sin,
     np.cos: _cos,
     erf: _erf,
-    np.less: _comparison(np.less),
-    np.less_equal: _comparison(np.less_equal),
-    np.greater: _comparison(np.greater),
-    np.greater_equal: _comparison(np.greater_equal),
+    **{f: _comparison(f) for f in COMPARISONS},
+    **{f: _connective(f) for f in (np.bitwise_and, np.bitwise_or, np.invert)},
+    **{f: _connective(f) for f in (np.logical_and, np.logical_or, np.logical_not)},
+    np.sign: _sign,
     np.where: _where,
     np.absolute: lambda x: np.where(x < 0.0, -x, x),
     np.maximum: lambda x, y: np.where(x >= y, x, y),
     np.minimum: lambda x, y: np.where(x <= y, x, y),
-    np.clip: lambda x, low, high: np.minimum(np.maximum(x, low), high),
 }

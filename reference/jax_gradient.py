@@ -4,7 +4,8 @@ JAX differentiates the cost as `reference` states it; no slope written by hand t
 are neither read nor changed: every setting that could alter a result is fixed for the length of a call.
 """
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from functools import lru_cache
 from typing import Any
 
@@ -12,6 +13,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from reference.activations import Activation
+from reference.companion import FORMULA_ERRORS, first_line
+from reference.measured import NotApplicable
 from reference.namespaces import Namespace
 from reference.network import Network
 from reference.problem import Problem, regularised_cost
@@ -40,6 +44,32 @@ def fixed_settings(x64: bool = True) -> ExitStack:
     return stack
 
 
+@contextmanager
+def tracing() -> Iterator[None]:
+    """What a formula raises while JAX traces it, as the reason why this oracle cannot answer."""
+    try:
+        yield
+    except FORMULA_ERRORS as reason:
+        raise NotApplicable(f"JAX cannot trace a formula: {first_line(reason)}") from reason
+
+
+@lru_cache(maxsize=256)
+def is_elementwise(f: Activation) -> bool:
+    """Whether JAX can trace a formula and its derivative, and finds them to keep shape and type."""
+
+    def value_and_pullback(z):
+        a, pullback = jax.vjp(lambda z: f.value(JAX, z), z)
+        return a, pullback(a)
+
+    z = jax.ShapeDtypeStruct((2, 3), np.float64)
+    try:
+        with fixed_settings():
+            a, _ = jax.eval_shape(value_and_pullback, z)
+    except FORMULA_ERRORS:
+        return False
+    return getattr(a, "shape", None) == z.shape and a.dtype == z.dtype
+
+
 @lru_cache(maxsize=32)
 def _reverse_program(network: Network) -> Any:
     def cost(theta, X, Y, l2):
@@ -63,14 +93,21 @@ def _forward_program(network: Network) -> Any:
 
 
 def _run(program: Any, problem: Problem, theta: np.ndarray, dtype: Any = np.float64) -> tuple[float, np.ndarray]:
-    with fixed_settings(x64=dtype == np.float64):
+    problem.network.unpack(theta)  # a θ that does not fit is not a formula's mistake
+    with fixed_settings(x64=dtype == np.float64), tracing():
         arrays = [jnp.asarray(array, dtype=dtype) for array in (theta, problem.X, problem.Y, problem.l2)]
         cost, gradient = program(*arrays)
         return float(cost), np.array(gradient)
 
 
 def reverse(problem: Problem, theta: np.ndarray) -> tuple[float, np.ndarray]:
-    """J(θ) and dJ/dθ by `jax.value_and_grad`."""
+    """J(θ) and dJ/dθ by `jax.value_and_grad`.
+
+    Raises
+    ------
+    NotApplicable
+        Here and below, when JAX cannot trace an activation's formula.
+    """
     return _run(_reverse_program(problem.network), problem, theta)
 
 

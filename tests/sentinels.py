@@ -163,7 +163,7 @@ def costs_and_manners(checker):
     report = checker.cross_checking.cross_check(COURSE[0], kept, beside(mutating))
     assert (report.verdict, report.outliers) == ("disagree", ("mine",))
     np.testing.assert_array_equal(kept, DEBUG_THETA)
-    for answer in ((0.5, np.ones(1)), (np.ones(1), np.ones(38)), (0.5, np.ones((38, 1)))):
+    for answer in ((0.5, np.ones(1)), (np.ones(2), np.ones(38)), (0.5, np.ones((38, 1)))):
         message = "none"
         try:
             verdict(checker, {"mine": lambda problem, theta, answer=answer: answer, "loop": loop})

@@ -1,5 +1,6 @@
 """One activation by itself: right records agree, wrong ones are pinned down, and what cannot be asked is said."""
 
+import dataclasses
 import json
 import warnings
 from io import BytesIO
@@ -22,11 +23,12 @@ from harness.activation_check import (
 from harness.activation_check.bounds import rounding_bounds
 from harness.activation_check.facts import in_words, intervals
 from harness.activation_check.figure import window
-from harness.activation_check.kinks import find_jumps, sides
-from harness.activation_check.slopes import ORACLES, by_balls, by_jax
+from harness.activation_check.kinks import Kink, find_jumps, sides
+from harness.activation_check.slopes import ORACLES, by_balls, by_differences, by_jax, slope_function
 from harness.figures import DPI, WIDTH
 from harness.sources import SOURCES
 from reference.activations import elu, leaky_relu
+from reference.increments import Increment
 
 each_activation = pytest.mark.parametrize("name", ACTIVATIONS)
 
@@ -165,6 +167,42 @@ def test_a_wrong_slope_is_pinned_down(f, low, high, mistake):
     assert {row.verdict for row in report.oracles} == {"disagree"}
 
 
+def _sinh(xp, z):
+    return 0.5 * (xp.exp(z) - xp.exp(-z))
+
+
+ALL_THAT_IS_SAID = {
+    "a factor near 1": (
+        formula(lambda xp, z: xp.arctan(z), lambda z, a: (1.0 + 1e-9) / (1.0 + z * z)),
+        ("the factor 1 - 1e-09 is missing: what is claimed is 1 + 1e-09 times the slope",),
+    ),
+    "a factor that six digits show as 1": (
+        tanh_to(lambda z, a: (1.0 - 2e-6) * (1.0 - a * a)),
+        ("the factor 1 + 2e-06 is missing: what is claimed is 0.999998 times the slope",),
+    ),
+    "zero for cosh": (
+        formula(_sinh, lambda z, a: np.zeros_like(z)),
+        ("zero is claimed where the slope is not zero: a branch or a term is missing",),
+    ),
+    "a tail cut off": (
+        tanh_to(lambda z, a: np.where(z < -5.0, 0.0, 1.0 - a * a)),
+        ("zero is claimed where the slope is not zero: a branch or a term is missing",),
+    ),
+    "sinh for cosh": (
+        formula(_sinh, lambda z, a: a),
+        ("the value a is given for the slope", "the factor tanh(z) is too much", "the term exp(-z) is missing"),
+    ),
+    "another's": (of("gelu", lambda z, a: np.ones_like(z)), ("this is the slope of identity",)),
+}
+
+
+@pytest.mark.parametrize(("f", "said"), ALL_THAT_IS_SAID.values(), ids=list(ALL_THAT_IS_SAID))
+def test_only_what_explains_as_well_as_the_best_is_said(f, said):
+    """Where slopes reach 1e12, what is off by one is small beside the largest difference and yet explains nothing."""
+    (finding,) = check_activation(f).findings
+    assert finding.mistakes == said
+
+
 def test_the_least_error_that_rounding_cannot_make_is_found():
     """1 - a² is good to a few u: a slope off by 100 u is wrong, and the same slope in another order is not."""
     assert check_activation(tanh_to(lambda z, a: 1.0 - a * a + 100 * 2.0**-53)).verdict == "disagree"
@@ -206,6 +244,11 @@ def test_jax_is_named_where_jax_is_wrong():
     assert finding.regions[0][0] > 700.0
     assert "a branch that where drops" in finding.mistakes[0]
     assert "the odd one out is jax" in str(report).splitlines()[0]
+
+
+def test_several_oracles_that_are_wrong_are_the_odd_ones_out():
+    report = dataclasses.replace(check_activation("tanh"), verdict="disagree", outliers=("jax", "ball"))
+    assert str(report).startswith("DISAGREE: tanh: the odd ones out are jax, ball (of slope, jax, ")
 
 
 def test_a_formula_that_is_another_one_under_another_namespace_is_caught():
@@ -267,6 +310,112 @@ def test_a_declared_kink_where_nothing_jumps_is_said():
     assert "no kink at z = 0.5, though one is declared" in str(report)
 
 
+@pytest.mark.parametrize(
+    ("left", "right", "jumps", "between"),
+    [
+        (-1.0, np.inf, True, {-1.0, 0.0, 0.5, 1.0, 2.0, np.inf}),
+        (-np.inf, np.inf, True, {-np.inf, -2.0, -1.0, 0.0, 0.5, 1.0, 2.0, np.inf}),
+        (np.inf, np.inf, False, {np.inf}),
+        (2.0, 2.0, False, {2.0}),
+        (0.0, 1.0, True, {0.0, 0.5, 1.0}),
+        (np.nan, 1.0, True, {-2.0, -1.0, 0.0, 0.5, 1.0, 2.0, -np.inf, np.inf}),
+    ],
+)
+def test_a_kink_with_sides_of_any_size(left, right, jumps, between):
+    tried = (-np.inf, -2.0, -1.0, 0.0, 0.5, 1.0, 2.0, np.inf, np.nan)
+    kinks = [Kink(0.0, left, right, claimed, np.nan, declared=True) for claimed in tried]
+    assert {kink.claimed for kink in kinks if kink.is_between} == between
+    assert {kink.jumps for kink in kinks} == {jumps}
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "declared", "words"),
+    [
+        (
+            -1.0,
+            np.inf,
+            False,
+            "undeclared kink at z = 0: the slope goes from -1 to inf; declare it with kinks=(0, ...)",
+        ),
+        (-1.0, np.inf, True, "kink at z = 0: the slope goes from -1 to inf; 0 is claimed there, as JAX reports"),
+        (2.0, 2.0, False, "no kink at z = 0: the slope is 2 on both sides"),
+        (2.0, 2.0, True, "no kink at z = 0, though one is declared: the slope is 2 on both sides"),
+        (np.nan, 2.0, True, "kink at z = 0: the slopes on both sides are not known well enough; 0 is claimed there"),
+        (-np.inf, np.inf, True, "kink at z = 0: the slope goes from -inf to inf; 0 is claimed there"),
+    ],
+)
+def test_a_kink_in_words(left, right, declared, words):
+    assert str(Kink(0.0, left, right, 0.0, 0.0, declared)).startswith(words)
+
+
+@pytest.mark.parametrize(
+    ("value", "slope"),
+    [
+        (lambda xp, z: xp.sign(z) * xp.log1p(xp.abs(z)), lambda z, a: 1.0 / (1.0 + np.abs(z))),
+        (lambda xp, z: xp.where(z == 0.0, 0.0 * z, z), lambda z, a: np.ones_like(z)),
+        (lambda xp, z: xp.copysign(xp.log1p(xp.abs(z)), z), lambda z, a: 1.0 / (1.0 + np.abs(z))),
+    ],
+    ids=["sign", "where", "no rule"],
+)
+def test_where_differentiation_is_wrong_at_one_point_there_is_no_kink(value, slope):
+    """Automatic differentiation says 0 at z = 0 because sign(0) = 0, and the slope is the same on both sides."""
+    report = check_activation(formula(value, slope))
+    assert (report.kinks, report.reasons) == ((), ())
+    assert "slope" not in report.outliers
+    assert "kink" not in str(report)
+
+
+def test_noise_that_grows_towards_zero_is_no_kink():
+    """(cos z - sin(z)/z)/z is noise/z beside zero, and infinite where z² underflows."""
+
+    def filled(xp, z):
+        return xp.where(z == 0.0, 1.0, z)
+
+    def slope(z, a):
+        return np.where(z == 0.0, 0.0, (np.cos(z) - a) / filled(np, z))
+
+    report = check_activation(formula(lambda xp, z: xp.where(z == 0.0, 1.0, xp.sin(z) / filled(xp, z)), slope))
+    assert (report.verdict, report.kinks) == ("agree", ()), f"\n{report}"
+
+
+LOG_COSH = formula(lambda xp, z: xp.log(xp.cosh(z)), lambda z, a: np.tanh(z))
+
+
+def test_no_kinks_are_looked_for_where_the_value_has_overflowed():
+    report = check_activation(LOG_COSH)
+    assert (report.verdict, report.kinks) == ("agree", ())
+    with np.errstate(all="ignore"):
+        slope_at = slope_function(LOG_COSH, grid(LOG_COSH))
+        assert slope_at
+        slopes = slope_at(np.array([-900.0, -1.0, 0.0, 1.0, 900.0]))
+    np.testing.assert_array_equal(np.isnan(slopes), [True, False, False, False, True])
+
+
+def stairs(count, **keywords):
+    """Slopes 0 and 1 in turn, a kink at every whole number, and a claim at each that is no convention."""
+    steps = [(k, (-1.0) ** k) for k in range(count)]
+
+    def value(xp, z):
+        return sum((sign * xp.where(z > k, z - k, 0.0) for k, sign in steps), 0.0 * z)
+
+    def slope(z, a):
+        return sum((sign * np.where(z > k, 1.0, 0.0) + 7.0 * np.where(z == k, 1.0, 0.0) for k, sign in steps), 0.0 * z)
+
+    return formula(value, slope, **keywords)
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_a_long_list_of_kinks_is_short(declared):
+    report = check_activation(stairs(20, kinks=tuple(range(20)) if declared else ()))
+    assert report.verdict == "disagree"
+    assert len(report.kinks) == 20
+    lines = str(report).splitlines()
+    assert sum("kink at z = " in line for line in lines) == 6
+    assert "  and 14 more kinks" in lines
+    assert sum("likely: kink convention" in line for line in lines) == 1
+    assert any("wrong for z = 0, z = 1, z = 2, z = 3 and 16 more places" in line for line in lines)
+
+
 def test_a_kink_declared_beside_the_true_one_is_both():
     f = formula(lambda xp, z: xp.where(z > 0.7, z, 0.7), lambda z, a: np.where(z > 0.7, 1.0, 0.0), kinks=(0.701,))
     report = check_activation(f)
@@ -299,10 +448,10 @@ LEFT_OUT = {
         ),
         {"jax", "complex-step", "ball"},
     ),
-    "and": (
+    "xor": (
         formula(
-            lambda xp, z: xp.where((z > 0.0) & (z < 1.0), z, xp.where(z > 0.5, 1.0, 0.0)),
-            lambda z, a: np.where((z > 0.0) & (z < 1.0), 1.0, 0.0),
+            lambda xp, z: xp.where(xp.logical_xor(z > 0.0, z > 1.0), z, xp.where(z > 0.5, 1.0, 0.0)),
+            lambda z, a: np.where(np.logical_xor(z > 0.0, z > 1.0), 1.0, 0.0),
             kinks=(0.0, 1.0),
         ),
         {"ball"},
@@ -344,6 +493,26 @@ def test_plain_differences_say_that_they_are():
     assert "differences of plain values" in row.note
     assert report.needs_plain_differences
     assert not check_activation("tanh").needs_plain_differences
+
+
+def test_plain_differences_know_that_z_plus_h_is_rounded(monkeypatch):
+    """A formula without any rounding of its own is still evaluated beside z + h: by u |z| slopes, over h."""
+    monkeypatch.delitem(Increment.rules, np.positive)
+    f = formula(lambda xp, z: xp.positive(z), lambda z, a: np.ones_like(z))
+    z = np.linspace(0.1, 1e3, 2001)
+    plain = by_differences(f, z)
+    assert "differences of plain values" in plain.note
+    assert (np.abs(plain.slope - 1.0) <= plain.error).all()
+    assert (plain.error < 1e-6).all()
+
+
+@pytest.mark.parametrize(
+    "value", [lambda xp, z: xp.clip(z, 0.0, None), lambda xp, z: xp.clip(z, min=0.0), lambda xp, z: z.clip(0.0)]
+)
+def test_an_arithmetic_that_cannot_run_the_formula_is_left_out_and_not_accused(value):
+    report = check_activation(formula(value, lambda z, a: np.where(z > 0.0, 1.0, 0.0), kinks=(0.0,)))
+    assert report.verdict == "agree", f"\n{report}"
+    assert not {"finite-difference", "ball"} & set(report.outliers)
 
 
 @pytest.mark.parametrize(("steepness", "verdict"), [(1.0, "agree"), (1e4, "agree"), (1e6, "inconclusive")])
@@ -392,7 +561,7 @@ FAULTY = {
     ),
     "flattens": (
         formula(lambda xp, z: xp.tanh(z).reshape(-1), lambda z, a: (1.0 - a * a).reshape(-1)),
-        "value has shape (12,) for z of shape (3, 4)",
+        "value has shape (12,) for z of shape (3, 4): it must keep the shape of z",
     ),
     "one row only": (
         formula(
@@ -400,7 +569,22 @@ FAULTY = {
         ),
         "cannot take an array of shape (3, 4)",
     ),
+    "adds up": (
+        formula(lambda xp, z: xp.cumsum(z), lambda z, a: np.ones_like(z)),
+        "value is not elementwise: at z = ",
+    ),
+    "sorts": (formula(lambda xp, z: xp.sort(z), lambda z, a: np.ones_like(z)), "value is not elementwise: at z = "),
+    "needs neighbours": (
+        formula(lambda xp, z: z + z[100], lambda z, a: np.ones_like(z)),
+        "value is not elementwise: it cannot take one entry of z alone (index 100 is out of bounds",
+    ),
+    "slope mixes entries": (
+        formula(lambda xp, z: z * z, lambda z, a: 2.0 * z + (z - np.mean(z))),
+        "slope is not elementwise: at z = ",
+    ),
 }
+
+MIXING = {name: FAULTY[name] for name in ("mixes entries", "adds up", "sorts", "needs neighbours")}
 
 
 @pytest.mark.parametrize(("f", "fault"), FAULTY.values(), ids=list(FAULTY))
@@ -411,13 +595,42 @@ def test_what_would_break_a_network_is_a_fault(f, fault):
     assert any(line.strip().startswith(fault) for line in str(report).splitlines())
 
 
+@pytest.mark.parametrize(("f", "fault"), MIXING.values(), ids=list(MIXING))
+def test_what_is_not_elementwise_has_no_slope_to_compare(f, fault):
+    report = check_activation(f)
+    assert sum(found.startswith("value is not elementwise") for found in report.faults) == 1
+    assert "must depend on the same entry of z alone" in str(report)
+    assert (report.findings, report.oracles, report.kinks, report.decided_share) == ((), (), (), 0.0)
+    assert set(report.left_out) == set(ORACLES)
+    assert f"left out: {', '.join(ORACLES)}, under which the formula fails (it is not elementwise)" in str(report)
+    assert "jumps" not in str(report)
+    assert "Lipschitz constant: not known, for no slope is" in str(report)
+    assert json.dumps(report.to_dict(), allow_nan=False)
+    assert report.plot()
+
+
+def test_where_no_oracle_can_be_asked_that_is_said(monkeypatch):
+    def refuse(f, z):
+        raise TypeError("not today")
+
+    for name in ORACLES:
+        monkeypatch.setitem(ORACLES, name, refuse)
+    report = check_activation("tanh")
+    assert (report.verdict, report.decided_share) == ("inconclusive", 0.0)
+    assert report.reasons == ("there is nothing to compare the slope with: no oracle can take the formula",)
+    assert f"left out: {', '.join(ORACLES)}, under which the formula fails (not today)" in str(report)
+
+
 NOTED = {
     "hands NaN on": (ACTIVATIONS["relu"], ""),
     "swallows NaN": (
         formula(lambda xp, z: xp.where(z > 0.0, z, 0.0), ACTIVATIONS["relu"].slope, kinks=(0.0,)),
         "NaN becomes 0",
     ),
-    "one slope for all": (formula(lambda xp, z: 2.0 * z, lambda z, a: 2.0), "slope has shape () for z of shape"),
+    "one slope for all": (
+        formula(lambda xp, z: 2.0 * z, lambda z, a: 2.0),
+        "slope has shape () for z of shape (3, 4): one slope for all z",
+    ),
     "arrays only": (
         formula(lambda xp, z: xp.tanh(z), lambda z, a: np.array([1.0 - x * x for x in a])),
         "cannot take an array of shape ()",
@@ -487,7 +700,7 @@ def test_where_nothing_is_finite_is_said_with_what_it_could_be():
 def test_float32_says_where_it_does_not_suffice():
     report = check_activation(formula(lambda xp, z: xp.log(1.0 + xp.exp(z)), lambda z, a: sigma(z)))
     assert report.float32["slope"]["within"]
-    (low, high) = report.float32["value"]["beyond"][0]  # exp(89) overflows
+    ((low, high),) = report.float32["value"]["beyond"]  # exp(89) overflows
     assert 88.0 < low < 110.0
     assert high > 500.0
     assert "not within the bound at u = 2**-24 everywhere: value beyond it for" in str(report)
@@ -556,8 +769,26 @@ def test_enclosures_are_sharp_where_slopes_are_tiny_and_nowhere_wrong(name):
             "the value of activation 'mine' cannot be computed",
         ),
         (formula(lambda xp, z: z, lambda z, a: a.no), ValueError, "the slope of activation 'mine' cannot be computed"),
-        (formula(lambda xp, z: z * 1j, lambda z, a: z), ValueError, "as real numbers, one for each z"),
-        (formula(lambda xp, z: z[:3], lambda z, a: z), ValueError, "as real numbers, one for each z"),
+        (
+            formula(lambda xp, z: z * 1j, lambda z, a: z),
+            ValueError,
+            "and real: for z of shape (819,) it answered complex128",
+        ),
+        (formula(lambda xp, z: z[:3], lambda z, a: z), ValueError, "it answered float64 of shape (3,)"),
+        (formula(lambda xp, z: xp.sum(z), lambda z, a: z), ValueError, "it answered float64 of shape ()"),
+        (formula(lambda xp, z: 3.0, lambda z, a: z), ValueError, "the value of activation 'mine' must keep the shape"),
+        (
+            formula(lambda xp, z: 3.0, lambda z, a: 0.0),
+            ValueError,
+            "it answered a float; compute each entry",
+        ),
+        (formula(lambda xp, z: list(z), lambda z, a: z), ValueError, "it answered a list"),
+        (formula(lambda xp, z: None, lambda z, a: z), ValueError, "it answered a NoneType"),
+        (formula(lambda xp, z: z > 0.0, lambda z, a: z), ValueError, "it answered bool of shape"),
+        (formula(lambda xp, z: z[:, None] * z, lambda z, a: z), ValueError, "must keep the shape of z"),
+        (formula(lambda xp, z: z, lambda z, a: z[:, None]), ValueError, "the slope of activation 'mine' must keep"),
+        (formula(lambda xp, z: z, lambda z, a: z[:1]), ValueError, "it answered float64 of shape (1,)"),
+        (formula(lambda xp, z: z, lambda z, a: None), ValueError, "it answered a NoneType"),
     ],
 )
 def test_mistakes_give_one_clear_sentence(given, error, sentence):
@@ -657,6 +888,26 @@ def test_a_picture_shows_both_slopes_and_shades_what_is_wrong():
     )
     assert figure.get_suptitle() == "mine: the claimed slope is wrong where shaded"
     assert slopes.get_title().startswith("likely: the factor 10 is missing")
+
+
+def texts(ax):
+    return [text.get_text() for text in ax.texts]
+
+
+def test_a_picture_says_that_there_is_no_difference():
+    nothing = check_activation("relu").figure().axes[1]
+    assert texts(nothing) == ["no difference"]
+    assert nothing.get_legend() is None
+    assert not nothing.get_yticks().size
+    rounding = check_activation("tanh").figure().axes[1]
+    assert texts(rounding) == []
+    assert rounding.get_legend() is not None
+
+
+def test_a_picture_does_not_shade_all_that_it_shows():
+    figure = check_activation(WRONG["product rule"][0]).figure()
+    assert not any(ax.patches for ax in figure.axes)
+    assert figure.get_suptitle() == "my silu: the claimed slope is wrong throughout -6 <= z <= 6"
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Balls: two ways to the gradient agree within their radii, known values are contained, and kinks are not decided."""
 
+import itertools
 import math
 
 import flint
@@ -201,7 +202,18 @@ UNDECLARED = {
     "clip": lambda xp, z: xp.clip(z, 0.0, 5.0),
     "abs": lambda xp, z: 0.5 * (z + xp.abs(z)),
     "sign": lambda xp, z: 0.5 * z * (1.0 + xp.sign(z)),
+    "clip from below": lambda xp, z: xp.clip(z, 0.0, None),
+    "clip by name": lambda xp, z: -xp.clip(-z, max=0.0),
+    "clip by the old name": lambda xp, z: xp.clip(z, a_min=0.0, a_max=5.0),
     "a truth as a number": lambda xp, z: z * (z > 0.0),
+    "a truth cast to a number": lambda xp, z: z * (z > 0.0).astype(float),
+    "and": lambda xp, z: xp.where((z > 0.0) & (z < 5.0), z, 0.0),
+    "logical and": lambda xp, z: xp.where(xp.logical_and(z < 5.0, z > 0.0), z, 0.0),
+    "or": lambda xp, z: xp.where((z <= 0.0) | (z > 5.0), 0.0, z),
+    "logical or": lambda xp, z: xp.where(xp.logical_or(z > 5.0, z <= 0.0), 0.0, z),
+    "not": lambda xp, z: xp.where(~(z > 0.0), 0.0, z),
+    "logical not": lambda xp, z: xp.where(xp.logical_not(z > 0.0), 0.0, z),
+    "a number as a condition": lambda xp, z: xp.where(xp.maximum(z, 0.0), z, 0.0) * xp.where(2.0 + z, 1.0, 9.0),
     "where the other way": lambda xp, z: xp.where(xp.greater_equal(0.0, z), 0.0, z),
     "equality": lambda xp, z: xp.where(z == 0.0, 0.0, xp.maximum(z, 0.0)),
     "inequality": lambda xp, z: xp.where(z != 0.0, xp.maximum(z, 0.0), 0.0),
@@ -219,6 +231,19 @@ def test_a_kink_that_nobody_declared_is_undecided_too(way, value):
         beside = way(*one_unit(trial(value), z, target=1.0))
         assert beside.midpoint[0] == pytest.approx((z * slope - 1.0) * slope)
         assert beside.radius[0] < 1e-30
+
+
+TRUTHS = {False: arb(0), True: arb(1), None: arb(0.5, 0.5)}
+
+
+@pytest.mark.parametrize("connect", [np.bitwise_and, np.bitwise_or, np.logical_and, np.logical_or])
+def test_a_connective_is_undecided_where_its_operands_can_change_it(connect):
+    for x, y in itertools.product(TRUTHS, repeat=2):
+        possible = {
+            connect(i, j) for i in ({True, False} if x is None else {x}) for j in ({True, False} if y is None else {y})
+        }
+        result = connect(exact([TRUTHS[x]]), exact([TRUTHS[y]]))[0]
+        assert {truth for truth in (True, False) if result.contains(arb(int(truth)))} == possible
 
 
 SINGULAR = {
@@ -251,6 +276,7 @@ REFUSED = {
     "not NumPy": (lambda xp, z: xp.softplus(z), "trial: its formula does not take balls .*no function 'softplus'"),
     "a decision": (lambda xp, z: z if z[0, 0:1] > 0.0 else -z, "trial: ball arithmetic cannot decide an if"),
     "a reduction": (lambda xp, z: z / z.max(), "trial: ball arithmetic has no rule for maximum"),
+    "whole numbers": (lambda xp, z: z.astype(int), "trial: ball arithmetic casts to float only"),
     "in place": (lambda xp, z: xp.exp(z, out=z), "trial: ball arithmetic has no rule for exp"),
 }
 

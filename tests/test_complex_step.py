@@ -7,7 +7,7 @@ from golden_numbers import DEBUG_COSTS, DEBUG_GRADIENTS, DEBUG_THETA, LAMBDAS, d
 
 from harness import ACTIVATIONS, Activation, Network, Problem, random_problem
 from harness.rounding import rounding_bound
-from reference import complex_step
+from reference import complex_step, finite_difference
 from reference.ball_arithmetic import distance, enclose
 from reference.balls import BALLS, array_of, precision, slopes, values
 from reference.complex_step import COMPLEX, STEP, Analytic
@@ -89,6 +89,9 @@ FUNCTIONS = {
     "sqrt": (lambda xp, z: xp.sqrt(z), lambda z: z > 1e-9),
     "tanh": (lambda xp, z: xp.tanh(z), lambda z: True),
     "arctan": (lambda xp, z: xp.arctan(z), lambda z: True),
+    "sinh": (lambda xp, z: xp.sinh(z), lambda z: abs(z) < 700.0),
+    "cosh": (lambda xp, z: xp.cosh(z), lambda z: abs(z) < 700.0),
+    "arcsinh": (lambda xp, z: xp.arcsinh(z), lambda z: True),
     "sin": (lambda xp, z: xp.sin(z), lambda z: True),
     "cos": (lambda xp, z: xp.cos(z), lambda z: True),
     "erf": (lambda xp, z: xp.erf(z), lambda z: True),
@@ -100,6 +103,7 @@ FUNCTIONS = {
     "logaddexp(z, z/2)": (lambda xp, z: xp.logaddexp(z, 0.5 * z), lambda z: z >= 0.0),  # it crosses zero below
     "logsumexp": (lambda xp, z: xp.logsumexp(z[:, np.newaxis] * np.array([1.0, -2.0, 0.5]))[:, 0], lambda z: True),
     "where": (lambda xp, z: xp.where(z <= 0.0, xp.expm1(z), z), lambda z: z < 700.0),
+    "guarded": (lambda xp, z: xp.where(z == 0.0, 1.0, 2.0 / xp.where(z != 0.0, z, 1.0)), lambda z: abs(z) > 1e-9),
 }
 
 
@@ -168,6 +172,33 @@ def test_comparisons_look_at_the_real_part_alone(z, slope):
     problem, theta = one_unit(f, z)
     theta[2] = 1.0
     np.testing.assert_allclose(complex_step.measure(problem, theta).gradient[0], (slope * z + 1.0) * slope)
+
+
+@pytest.mark.parametrize("equality", [lambda xp, z: xp.where(z == 0.0, 0.0, z), lambda xp, z: z * (z != 0.0)])
+def test_what_holds_at_one_point_alone_has_no_slope_there(equality):
+    problem, theta = one_unit(trial(equality), 0.0)
+    with pytest.raises(NotApplicable, match="trial: the complex step cannot pass == or !="):
+        complex_step.measure(problem, theta)
+
+
+@pytest.mark.parametrize("exponent", [2.5, -1.5, 0.5])
+@pytest.mark.parametrize("measure", [complex_step.measure, finite_difference.per_pre_activation])
+def test_powers_of_large_numbers(measure, exponent):
+    """Complex powers are exp(y log x), whose exponent of some hundreds is rounded."""
+    f = Activation(
+        "power",
+        lambda xp, z: xp.power(1.0 + xp.abs(z), exponent),
+        lambda z, a: exponent * np.power(1.0 + np.abs(z), exponent - 1.0) * np.sign(z),
+    )
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        X, Y = 1e40 * rng.normal(size=(4, 3)), 1e40**exponent * rng.normal(size=(4, 2))
+        problem = Problem(Network((3, 4, 2), f, "linear"), X, Y)
+        theta = problem.network.init(seed, 1.0)
+        answer, bound = measure(problem, theta), rounding_bound(problem, theta)
+        allowed = answer.roundings * bound.gradient + answer.error
+        assert np.isfinite(allowed).all()
+        assert (distance(answer.gradient, enclose(problem, theta)) <= allowed).all()
 
 
 def test_what_overflows_over_the_complex_numbers_alone_is_not_an_answer():

@@ -405,6 +405,15 @@ def test_numbers_too_large_for_any_bound_are_inconclusive():
     assert report.verdict == "inconclusive"
 
 
+def test_a_bound_that_is_sampled_is_no_secret():
+    f = Activation("cube root", lambda xp, z: xp.cbrt(z), lambda z, a: 1.0 / (3.0 * a * a))
+    problem = Problem(Network((2, 2, 2), f), [[1.0, 2.0], [2.0, 1.0]], [0, 1], l2=1.0)
+    report = cross_check(problem, np.linspace(0.3, 1.0, problem.network.size))
+    assert report.verdict == "agree"
+    assert any("rounding in cube root is sampled, not bounded" in note for note in report.notes)
+    assert all(note in str(report) for note in report.notes)
+
+
 # Bad input
 
 

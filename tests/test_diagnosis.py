@@ -72,7 +72,10 @@ E = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
         (3.0 * E, "3 times what it should be"),
         (E * (1.0 + 1e-9), "1 + 1e-09 times what it should be"),
         (E * (1.0 - 2e-8), "1 - 2e-08 times what it should be"),  # though float32 is as far off
-        (E + [[0.0, 2e-9, 0.0], [0.0] * 3], "a single entry is off by 2e-09, 1 + 1e-09 times what it should be"),
+        (
+            E + np.array([[0.0, 2e-9, 0.0], [0.0] * 3]),
+            "is off by 2e-09, 1 + 1e-09 times what it should be",
+        ),
         (E * 0, "zero where it should not be"),
         (E + 1e-8 * E * [[1, -1, 1], [1, 1, -1]], "passes through float32"),
     ],

@@ -2,13 +2,15 @@
 
 import numpy as np
 import pytest
+from scipy.special import expit, spherical_jn
 
-from harness import ACTIVATIONS, Activation, Network, Problem, random_problem, vectorized
+from harness import ACTIVATIONS, Activation, Network, Problem, cross_check, random_problem, vectorized
 from reference import finite_difference, jax_padded
+from reference.companion import NoRule
 from reference.measured import NotApplicable
 
-# increments have no rule for arcsinh
-ARCSINH = Activation("arcsinh", lambda xp, z: xp.arcsinh(z), lambda z, a: 1.0 / np.sqrt(1.0 + z * z))
+# increments have no rule for SciPy's functions
+LOGISTIC = Activation("logistic", lambda xp, z: expit(z), lambda z, a: a * (1.0 - a))
 UNDECLARED_RELU = Activation("a relu that hides its kink", ACTIVATIONS["relu"].value, ACTIVATIONS["relu"].slope)
 RELUS = {"declared": "relu", "undeclared": UNDECLARED_RELU}
 
@@ -79,7 +81,7 @@ def test_examples_may_be_taken_in_blocks_of_any_size(monkeypatch):
 
 
 def test_a_formula_without_rules_is_differenced_plainly():
-    problem, theta = ordinary_problem(ARCSINH)
+    problem, theta = ordinary_problem(LOGISTIC)
     measured = finite_difference.gradient(problem, theta)
     expected = vectorized.cost_and_gradient(problem, theta)[1]
     np.testing.assert_allclose(measured.gradient, expected, rtol=1e-9, atol=1e-11)
@@ -87,8 +89,8 @@ def test_a_formula_without_rules_is_differenced_plainly():
 
 
 def test_a_formula_without_rules_on_a_large_network_is_left_out():
-    problem = Problem(Network((100, 100, 10), ARCSINH), np.zeros((100, 100)), np.arange(100) % 10)
-    with pytest.raises(NotApplicable, match="no rule for arcsinh, and the network is too large for plain differences"):
+    problem = Problem(Network((100, 100, 10), LOGISTIC), np.zeros((100, 100)), np.arange(100) % 10)
+    with pytest.raises(NotApplicable, match="no rule for expit, and the network is too large for plain differences"):
         finite_difference.gradient(problem, np.zeros(problem.network.size))
 
 
@@ -172,7 +174,7 @@ def test_only_the_unit_at_the_kink_is_in_doubt():
 
 # Along directions
 
-HIDDEN = {"carried": "tanh", "stepped": ARCSINH}
+HIDDEN = {"carried": "tanh", "stepped": LOGISTIC}
 
 
 @pytest.mark.parametrize("hidden", HIDDEN.values(), ids=list(HIDDEN))
@@ -184,7 +186,7 @@ def test_the_derivative_along_a_direction_is_the_gradients_share_in_it(hidden, o
     expected = directions @ vectorized.cost_and_gradient(problem, theta)[1]
     assert derivatives.shape == errors.shape == (5,)
     assert (np.abs(derivatives - expected) <= errors + 1e-13).all()
-    assert errors.max() < (1e-5 if hidden is ARCSINH else 1e-13)
+    assert errors.max() < (1e-5 if hidden is LOGISTIC else 1e-13)
 
 
 def test_directions_hold_the_truth_on_random_problems(network_count):
@@ -211,11 +213,82 @@ def test_directions_are_not_sure_of_a_slope_at_a_kink(distance, relu):
 
 
 def test_plain_differences_raise_no_alarm_on_formulas_that_increments_cannot_pass():
-    from scipy.special import expit
-
-    from harness import Activation, cross_check, random_problem
-
-    f = Activation("expit", lambda xp, z: expit(z), lambda z, a: a * (1.0 - a))
     for index in range(60):
-        report = cross_check(*random_problem((0, index), [f]), ["loop", "vectorized", "finite-difference"])
-        assert report.verdict != "disagree", f"random_problem((0, {index}), [expit])\n{report}"
+        report = cross_check(*random_problem((0, index), [LOGISTIC]), ["loop", "vectorized", "finite-difference"])
+        assert report.verdict != "disagree", f"random_problem((0, {index}), [logistic])\n{report}"
+
+
+# Formulas that increments cannot pass
+
+
+def clipped_slope(z, a):
+    return np.where((z > 0.0) & (z < 6.0), 1.0, 0.0)
+
+
+UNRULED = {
+    "method": (lambda xp, z: z.clip(0.0, 6.0), clipped_slope, (0, 6)),
+    "attribute": (lambda xp, z: z * float(z.ndim > 0), lambda z, a: np.ones_like(z), ()),
+    "keyword": (lambda xp, z: np.clip(z, 0.0, 6.0, out=None), clipped_slope, (0, 6)),
+    "cut to integers": (lambda xp, z: z + 0 * z.astype(int), lambda z, a: np.ones_like(z), ()),
+    "conversion": (
+        lambda xp, z: z + np.array([float(x) for x in z.ravel()]).reshape(z.shape),
+        lambda z, a: 2.0 + 0.0 * z,
+        (),
+    ),
+    "select": (
+        lambda xp, z: np.select([z < 0.0, z >= 0.0], [0.1 * z, z]),
+        lambda z, a: np.where(z < 0.0, 0.1, 1.0),
+        (0,),
+    ),
+}
+
+
+@pytest.mark.parametrize(("value", "slope", "kinks"), UNRULED.values(), ids=list(UNRULED))
+def test_whatever_a_formula_asks_of_an_array_is_differenced_plainly(value, slope, kinks):
+    problem, theta = ordinary_problem(Activation("trial", value, slope, kinks=kinks))
+    with pytest.raises(NoRule):
+        finite_difference.per_pre_activation(problem, theta)
+    report = cross_check(problem, theta, ["loop", "vectorized", "finite-difference"])
+    assert report.verdict == "agree"
+
+
+def test_what_an_array_has_not_at_all_is_the_users_mistake():
+    problem, theta = ordinary_problem(Activation("trial", lambda xp, z: z.softplus(), lambda z, a: z))
+    with pytest.raises(AttributeError, match=r"'numpy.ndarray' object has no attribute 'softplus'"):
+        finite_difference.gradient(problem, theta)
+
+
+def waves(frequency):
+    """Increments cannot pass `spherical_jn`, whose order zero is sin(z)/z."""
+    return Activation(
+        "waves", lambda xp, z: spherical_jn(0, frequency * z), lambda z, a: -frequency * spherical_jn(1, frequency * z)
+    )
+
+
+@pytest.mark.parametrize(("frequency", "scale"), [(1.0, 1e4), (1e4, 1.0), (1e3, 1.0)])
+def test_where_stencils_are_wider_than_the_waves_nothing_is_known(frequency, scale):
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        network = Network((3, 4, 3), waves(frequency), ["sigmoid", "softmax", "linear"][seed % 3])
+        problem = Problem(network, scale * rng.normal(size=(4, 3)), rng.integers(0, 3, 4), 0.5)
+        theta = network.init(seed, 1.0)
+        measured = finite_difference.gradient(problem, theta)
+        truth = vectorized.cost_and_gradient(problem, theta)[1]
+        rounding = 1e-9 * max(1.0, np.abs(truth).max())
+        assert covered(measured._replace(error=measured.error + rounding), truth).all()
+        along, errors = finite_difference.along(problem, theta, np.eye(theta.size))
+        assert ~(np.abs(along - truth) > errors + rounding).any()
+
+
+def test_ordinary_waves_are_resolved():
+    problem, theta = ordinary_problem(waves(1.0))
+    assert finite_difference.per_weight(problem, theta).error.max() < 1e-8
+
+
+@pytest.mark.parametrize(("scale", "known"), [(1.0, True), (100.0, True), (200.0, False)])
+def test_a_step_beyond_one_in_z_is_not_trusted(scale, known):
+    """Eight thousandths of θ times an input; what is saturated looks settled at any width."""
+    problem = Problem(Network((1, 1, 1), LOGISTIC, "linear"), [[scale]], [[3.0]])
+    error = finite_difference.per_weight(problem, np.array([0.0, 0.5 / scale, 0.1, 1.0])).error
+    assert np.isfinite(error[1]) == known
+    assert np.isfinite(error[[0, 2, 3]]).all()

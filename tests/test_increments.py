@@ -1,6 +1,7 @@
 """Increments: every rule hands on f(x + d) - f(x) to nearly full relative accuracy, for large d and for tiny ones."""
 
 import operator
+from itertools import product
 from typing import Any
 
 import flint
@@ -29,6 +30,9 @@ ONE = {  # the function for balls, and x at which nothing is crossed
     np.expm1: (arb.expm1, [-300.0, -1.0, 0.0, 2.0]),
     np.log: (arb.log, [0.75, 1.0, 100.0]),
     np.log1p: (arb.log1p, [-0.25, 0.0, 100.0]),
+    np.sinh: (arb.sinh, [-300.0, -1.0, 0.0, 2.0, 700.0]),
+    np.cosh: (arb.cosh, [-300.0, -1.0, 0.0, 2.0, 700.0]),
+    np.arcsinh: (arb.asinh, [-1e200, -1e10, -3.0, -0.3, 0.0, 0.1, 2.0, 1e10]),
     np.tanh: (arb.tanh, [-15.0, -1.0, 0.0, 2.0, 15.0]),
     np.arctan: (arb.atan, [-1.0, 0.0, 2.0]),
     np.sin: (arb.sin, [-1.0, 0.0, 2.0]),
@@ -48,7 +52,10 @@ TWO = {  # the same, with x and y
     np.minimum: (lambda x, y: x if x < y else y, [(1.0, 3.0), (3.0, 1.0)]),
 }
 
-OTHERS = {np.matmul, np.where, np.clip, np.less, np.less_equal, np.greater, np.greater_equal}
+COMPARISONS = {np.less, np.less_equal, np.greater, np.greater_equal, np.equal, np.not_equal}
+CONNECTIVES = {np.bitwise_and, np.bitwise_or, np.logical_and, np.logical_or}
+NEGATIONS = {np.invert, np.logical_not}
+OTHERS = {np.matmul, np.where, np.sign} | COMPARISONS | CONNECTIVES | NEGATIONS
 """Rules with tests of their own below."""
 
 
@@ -98,10 +105,13 @@ def test_whole_powers_of_any_sign(n, x):
 
 
 @pytest.mark.parametrize("n", [-17.0, 0.5, 2.5, 17.0])
-def test_other_powers_of_what_is_positive(n):
+@pytest.mark.parametrize("x", [1.5, 1e15])
+def test_other_powers_of_what_is_positive(n, x):
+    """Whatever the size of the exponent n log x, which exp(n log x) would round."""
     for d in STEPS:
-        change = (Increment(np.array([1.5]), np.array([d])) ** n).change[0]
-        np.testing.assert_allclose(change, exact_change(lambda x: x ** arb(n), (1.5, d)), rtol=ULPS)
+        power = Increment(np.array([x]), np.array([x * d])) ** n
+        assert power.value == np.power(x, n)
+        np.testing.assert_allclose(power.change[0], exact_change(lambda x: x ** arb(n), (x, x * d)), rtol=ULPS)
 
 
 def test_a_moving_exponent():
@@ -176,6 +186,17 @@ CROSSINGS = [  # the formula, x, d, and f(x + d) - f(x)
     (lambda x: xp.clip(x, -1.0, 1.0), 0.5, 2.0, 0.5),
     (lambda x: xp.clip(x, -1.0, 1.0), 0.25, 0.5, 0.5),
     (lambda x: xp.clip(x, -1.0, 1.0), -2.0, 4.0, 2.0),
+    (lambda x: xp.clip(x, -1.0, None), -1.5, 3.0, 2.5),
+    (lambda x: xp.clip(x, max=1.0), -1.5, 3.0, 2.5),
+    (lambda x: xp.clip(x, a_min=-1.0, a_max=1.0), -1.5, 3.0, 2.0),
+    (lambda x: x * (x > 0.0), -0.25, 1.0, 0.75),
+    (lambda x: x * (x > 0.0), 0.25, -1.0, -0.25),
+    (lambda x: x * (x > 0.0).astype(float), 0.25, -1.0, -0.25),
+    (lambda x: xp.where((x > -1.0) & (x < 1.0), x, 5.0), 0.0, 2.0, 5.0),
+    (lambda x: xp.where(x == 0.0, 1.0, xp.expm1(x)), 0.0, 2.0, np.expm1(2.0) - 1.0),
+    (xp.sign, -1.0, 3.0, 2.0),
+    (xp.sign, 0.0, -1e-300, -1.0),
+    (xp.sign, 2.0, -1.0, 0.0),
 ]
 
 
@@ -187,16 +208,38 @@ def test_a_kink_that_is_crossed_counts_on_both_sides(formula, x, d, change):
 @pytest.mark.parametrize(
     ("compare", "truth", "flips"),
     [
-        (operator.lt, False, [False, True, False]),
-        (operator.le, True, [True, False, False]),
-        (operator.gt, False, [True, False, False]),
-        (operator.ge, True, [False, True, False]),
+        (operator.lt, False, [0, 1, 0]),
+        (operator.le, True, [-1, 0, 0]),
+        (operator.gt, False, [1, 0, 0]),
+        (operator.ge, True, [0, -1, 0]),
+        (operator.eq, True, [-1, -1, 0]),
+        (operator.ne, False, [1, 1, 0]),
     ],
 )
-def test_the_change_of_a_truth_is_whether_it_flips(compare, truth, flips):
+def test_the_change_of_a_truth_is_that_of_a_one_or_zero(compare, truth, flips):
     truths = compare(Increment(1.0, np.array([0.5, -0.5, 0.0])), 1.0)
     assert truths.value == truth
     np.testing.assert_array_equal(truths.change, flips)
+    np.testing.assert_array_equal(truths.astype(float).after, truth * 1.0 + np.array(flips))
+
+
+@pytest.mark.parametrize("connect", CONNECTIVES, ids=lambda f: f.__name__)
+def test_a_connective_changes_with_its_operands(connect):
+    for x, y, x_after, y_after in product((True, False), repeat=4):
+        truths = (
+            Increment(2.0 * a - 1.0, np.array([2.0 * (b ^ a) * (1.0 - 2.0 * a)])) > 0.0
+            for a, b in ((x, x_after), (y, y_after))
+        )
+        result = connect(*truths)
+        assert result.value == connect(x, y)
+        assert result.change == int(connect(x_after, y_after)) - int(connect(x, y))
+
+
+@pytest.mark.parametrize("negate", NEGATIONS, ids=lambda f: f.__name__)
+def test_a_negation_changes_the_other_way(negate):
+    truths = negate(Increment(1.0, np.array([0.5, -2.0])) > 0.0)
+    assert not truths.value
+    np.testing.assert_array_equal(truths.change, [0, 1])
 
 
 # What has no rule
@@ -205,7 +248,10 @@ def test_the_change_of_a_truth_is_whether_it_flips(compare, truth, flips):
 @pytest.mark.parametrize(
     ("formula", "sentence"),
     [
-        (np.sinh, "Increment arithmetic has no rule for sinh"),
+        (np.arcsin, "Increment arithmetic has no rule for arcsin"),
+        (lambda x: x.clip(0.0, 6.0), "Increment arithmetic has no clip"),
+        (lambda x: x.astype(int), "Increment arithmetic casts to float only"),
+        (lambda x: xp.clip(x, 0.0, 6.0, out=None), "no rule for clip with out"),
         (lambda x: xp.arctan2(x, 1.0), "Increment arithmetic has no rule for arctan2"),
         (np.linalg.norm, "Increment arithmetic has no rule for norm"),
         (lambda x: xp.concatenate([x, x]), "has no rule for concatenate"),

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from harness import ACTIVATIONS, Activation, Network, Problem, random_problem, register, vectorized
+from harness import SOURCES as SOURCES_BY_NAME
 from harness.rounding import rounding_bound
 from harness.running_error import Rounded32
 from reference import jax_gradient, jax_padded
+from reference.measured import NotApplicable
 
 SOURCES = {
     "reverse": jax_gradient.reverse,
@@ -188,3 +190,68 @@ def test_what_the_padding_spoils_is_computed_without_it(registry, assert_within_
     assert jax_padded.fits(problem)
     expected = vectorized.cost_and_gradient(problem, theta)
     assert assert_within_rounding(problem, theta, jax_padded.reverse(problem, theta), expected) == 1.0
+
+
+# Formulas that JAX cannot trace
+
+
+def quietly(xp, z):
+    with xp.errstate(all="ignore"):
+        return xp.tanh(z)
+
+
+def on_the_host(xp, z):
+    return jax.pure_callback(np.tanh, jax.ShapeDtypeStruct(z.shape, z.dtype), z) if xp.name == "jax" else xp.tanh(z)
+
+
+def given_up(xp, z):
+    if xp.name == "jax":
+        raise NotImplementedError
+    return xp.tanh(z)
+
+
+UNTRACEABLE = {
+    "attribute": (quietly, "has no function 'errstate'"),
+    "conversion": (lambda xp, z: z * float(z[0, 0]), "Abstract tracer value"),
+    "branch": (lambda xp, z: z if z[0, 0] > 0.0 else 2.0 * z, "Attempted boolean conversion"),
+    "no derivative": (on_the_host, "do not support JVP"),
+    "not implemented": (given_up, "NotImplementedError"),
+    "boolean index": (lambda xp, z: z[z > 0.0], "boolean"),
+}
+
+
+@pytest.mark.parametrize(("value", "reason"), UNTRACEABLE.values(), ids=list(UNTRACEABLE))
+@pytest.mark.parametrize("source", [jax_gradient.reverse, jax_gradient.forward, jax_gradient.reverse_float32])
+def test_what_jax_cannot_trace_is_not_applicable_with_the_reason(source, value, reason):
+    problem = on_examples(network_of(hidden=Activation("untraceable", value, lambda z, a: 1.0 - a * a)))
+    with pytest.raises(NotApplicable, match=f"JAX cannot trace a formula: .*{reason}") as raised:
+        source(problem, problem.network.init(0))
+    assert "\n" not in str(raised.value)
+
+
+ILL_BEHAVED = {name: value for name, (value, _) in UNTRACEABLE.items()} | {
+    "whole numbers": lambda xp, z: xp.where(z > 0.0, 1, 0),
+    "numbers of no type": lambda xp, z: xp.where(z > 0.0, 1.0, 0.0),
+    "another shape": lambda xp, z: z.sum(),
+    "no array": lambda xp, z: None,
+}
+
+
+@pytest.mark.parametrize("value", ILL_BEHAVED.values(), ids=list(ILL_BEHAVED))
+def test_a_formula_that_jax_cannot_run_spoils_no_other_network(registry, value):
+    expected = [jax_padded.reverse(PROBLEM, THETA), jax_padded.forward(PROBLEM, THETA)]
+    f = register(Activation("ill-behaved", value, lambda z, a: np.zeros_like(z)))
+    for source, (cost, gradient) in zip((jax_padded.reverse, jax_padded.forward), expected):
+        found = source(PROBLEM, THETA)
+        assert found[0] == cost
+        np.testing.assert_array_equal(found[1], gradient)
+    problem = on_examples(network_of(hidden=f))
+    assert jax_padded.fits(problem) == (value is ILL_BEHAVED["numbers of no type"])
+    assert jax_padded.fits(PROBLEM)
+
+
+@pytest.mark.parametrize("name", ["jax", "jax-forward"])
+def test_a_registered_formula_that_jax_cannot_trace_is_left_out(registry, name):
+    problem = on_examples(network_of(hidden=register(Activation("quietly", quietly, lambda z, a: 1.0 - a * a))))
+    with pytest.raises(NotApplicable, match=r"JAX cannot trace a formula: .*errstate"):
+        SOURCES_BY_NAME[name](problem, problem.network.init(0))

@@ -42,6 +42,7 @@ CHECKER = (
     "reference.black_box",
     "harness.tolerances",
     "harness.running_error",
+    "harness.tangent",
     "harness.rounding",
     "harness.comparison",
     "harness.report",
@@ -119,8 +120,8 @@ CHANGES: dict[str, list[Change]] = {
         ("own gradient too vague", "ROUNDINGS = 64", "ROUNDINGS = 640_000", function_off_by_three_allowances),
     ],
     "harness.running_error": [
-        ("undecided branch taken for decided", "np.where(condition.error >= 0.5, either, chosen)", "chosen", on_a_kink),
-        ("kinks never undecided", "<= x.error + y.error", "< 0.0", on_a_kink),
+        ("undecided branch taken for decided", "np.where(_may_flip(condition), either, chosen)", "chosen", on_a_kink),
+        ("kinks never undecided", "> x.error + y.error", ">= 0.0", on_a_kink),
         (
             "inherited error forgotten",
             "inherited + x.error @ (size_y + y.error)",

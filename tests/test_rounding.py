@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from flint import arb
 from problem_features import ALL_FEATURES, features
+from scipy.special import expit
 
-from harness import SOURCES, Activation, Network, Problem, random_problem
+from harness import SOURCES, Activation, Network, Problem, cross_check, random_problem
 from harness.rounding import rounding_bound
 from harness.running_error import Rounded
 from harness.tolerances import ELEMENTARY, UNIT_ROUNDOFF
@@ -134,8 +135,16 @@ def test_differences_are_off_by_no_more_than_the_jump_at_a_kink():
     assert ratios(problem, np.array([0.0, 0.0, 0.0, 1.0]), answer).max() <= 1.0
 
 
+def logistic(xp, z):
+    """SciPy's own, which only NumPy's arrays can pass; balls state it in their own way."""
+    return 0.5 + 0.5 * xp.tanh(0.5 * z) if xp is BALLS else expit(z)
+
+
+LOGISTIC = Activation("logistic", logistic, lambda z, a: a * (1.0 - a))
+
+
 def test_a_formula_without_rules_in_error_arithmetic_is_bounded_by_samples():
-    f = Activation("arcsinh", lambda xp, z: xp.arcsinh(z), lambda z, a: 1.0 / np.sqrt(1.0 + z * z))
+    f = LOGISTIC
     with pytest.raises(NoRule):
         f(Rounded.lift(np.ones(1)))
     worst = []
@@ -145,6 +154,66 @@ def test_a_formula_without_rules_in_error_arithmetic_is_bounded_by_samples():
             ratios(problem, theta, measured(SOURCES[name], problem, theta)).max() for name in ("loop", "vectorized")
         ]
     assert 0.01 < max(worst) <= 1.0
+
+
+def on_two_layers(f, z=0.7):
+    """The bound of a network whose first layer is behind the slope of f, and whose pre-activations are about z."""
+    problem = Problem(Network((2, 3, 2), f, "linear"), [[z, -z], [0.5 * z, z]], [[0.0, 1.0], [0.5, 0.0]])
+    return rounding_bound(problem, problem.network.init(3, 1.0))
+
+
+def test_a_bound_by_samples_says_so_once():
+    assert on_two_layers(LOGISTIC).notes == (
+        "rounding in logistic is sampled, not bounded (Rounded arithmetic has no rule for expit)",
+    )
+    by_hand = Activation("tangent", lambda xp, z: xp.sin(z), lambda z, a: np.sin(z) / np.tan(z))
+    assert on_two_layers(by_hand).notes == (
+        "rounding in tangent is sampled, not bounded (Rounded arithmetic has no rule for tan)",
+    )
+    assert on_two_layers("tanh").notes == ()
+
+
+@pytest.mark.parametrize("claimed", [0.0, 1e6])
+def test_a_sampled_bound_does_not_believe_the_slope_by_hand(claimed):
+    """B would be a million times too wide, or nothing at all behind a slope of zero."""
+    right = on_two_layers(Activation("right", lambda xp, z: xp.tanh(z), lambda z, a: 1.0 - a * a)).gradient
+    wrong = on_two_layers(Activation("wrong", lambda xp, z: 2.0 * expit(2.0 * z) - 1.0, lambda z, a: 0.0 * a + claimed))
+    assert (wrong.gradient >= 0.5 * right).all()
+    assert (wrong.gradient < 1e-7).all()
+
+
+@pytest.mark.parametrize("scale", [1e5, 1e9])
+def test_where_samples_do_not_settle_nothing_is_known(scale):
+    f = Activation("fast", lambda xp, z: xp.tan(scale * z) - expit(z), lambda z, a: 0.0 * z)
+    bound = on_two_layers(f, z=0.3)
+    assert np.isinf(bound.gradient[:3]).all()
+
+
+def test_a_jump_in_a_sampled_slope_is_counted():
+    f = Activation(
+        "rectified",
+        lambda xp, z: np.fmax(expit(z), 0.5),
+        lambda z, a: np.where(z <= 0.0, 0.0, a * (1.0 - a)),
+        kinks=(0,),
+    )
+    problem = Problem(Network((1, 1, 1), f, "linear"), [[1.0]], [[3.0]])
+    at, beside = (rounding_bound(problem, np.array([0.0, z, 0.0, 1.0])).gradient[0] for z in (0.0, 1e-3))
+    assert at > 0.5
+    assert beside < 1e-7
+
+
+def test_a_wrong_slope_without_rules_is_named_and_no_other_source():
+    f = Activation("logistic", lambda xp, z: 4.0 * expit(z), lambda z, a: np.zeros_like(z))
+    # two families of differences: no other source knows SciPy's function
+    sources = {name: SOURCES[name] for name in ("loop", "vectorized", "finite-difference")}
+    sources["differences again"] = Oracle(finite_difference.per_weight)
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        network = Network((3, 4, 3), f, ["sigmoid", "softmax", "linear"][seed % 3])
+        problem = Problem(network, rng.normal(size=(4, 3)), rng.integers(0, 3, 4), l2=0.5)
+        report = cross_check(problem, network.init(seed, 1.0), sources)
+        assert report.verdict == "disagree"
+        assert set(report.outliers) == {"loop", "vectorized"}, report
 
 
 # Elementary functions: what `ELEMENTARY` takes for granted
@@ -166,6 +235,7 @@ CALLS = {
     "log": (lambda xp, z: xp.log(z), everywhere(0.0, 1e6)),
     "sqrt": (lambda xp, z: xp.sqrt(z), everywhere(0.0, 1e6)),
     "tanh": (lambda xp, z: xp.tanh(z), everywhere(-25.0, 25.0)),
+    "arcsinh": (lambda xp, z: xp.arcsinh(z), everywhere(-1e6, 1e6)),
     "arctan": (lambda xp, z: xp.arctan(z), everywhere(-1e3, 1e3)),
     "erf": (lambda xp, z: xp.erf(z), everywhere(-6.0, 6.0)),
     "logaddexp": (lambda xp, z: xp.logaddexp(z, 0.0), everywhere(-700.0, 700.0)),
@@ -193,3 +263,15 @@ def test_elementary_functions_are_within_what_the_bound_assumes(library, call, z
     with precision(1200):
         worst = max(in_u(library(call, z), call(BALLS, exact(z))))
     assert 0.4 < worst <= ELEMENTARY
+
+
+@pytest.mark.parametrize("library", [by_numpy, by_xla])
+@pytest.mark.parametrize("name", ["sinh", "cosh"])
+def test_hyperbolic_functions_are_within_what_the_bound_assumes(library, name):
+    def call(xp, z):
+        return getattr(xp, name)(z)
+
+    z = everywhere(-709.0, 709.0)
+    with precision(1200):
+        off = np.array(in_u(library(call, z), call(BALLS, exact(z))))
+    assert 0.1 < np.max(off / (ELEMENTARY + np.abs(z))) <= 1.0

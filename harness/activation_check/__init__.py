@@ -1,7 +1,7 @@
 """One activation, checked by itself: is the slope claimed by hand the derivative of the formula?
 
-`checking` asks and judges, with `slopes` from every oracle, `bounds` on rounding, `kinks`, `facts` and likely
-`mistakes`; `report` and `figure` show what was found.
+`checking` asks and judges, with `slopes` from every oracle, `bounds` on rounding, `judging`, `kinks` and
+`judging_kinks`, `facts` and likely `mistakes`; `report` and `figure` show what was found.
 """
 
 from harness.activation_check.checking import (

@@ -9,15 +9,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from harness.running_error import Rounded, Tangent
+from harness.running_error import Rounded
+from harness.tangent import Tangent
 from harness.tolerances import ELEMENTARY, FREE_ROUNDINGS
+from reference import companion
 from reference.activations import Activation
-from reference.companion import NoRule
+from reference.companion import NoRule, first_line
 from reference.measured import NotApplicable
 from reference.namespaces import NUMPY
 
-FORMULA_ERRORS = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError, NotApplicable)
-"""What a formula may raise in an arithmetic that it was not written for."""
+FORMULA_ERRORS = (*companion.FORMULA_ERRORS, RuntimeError, NotApplicable)
+"""The same where a formula may also run under JAX, or an oracle may refuse it."""
 
 SAME = 1e-9
 """Evaluations of one formula differ by less than this share; an arithmetic that differs by more took other branches."""
@@ -83,8 +85,3 @@ def _sampled(plain: Callable[[Any], Any], z: np.ndarray, unit: float) -> np.ndar
     """How much a formula moves when z moves by a few roundings, and a few roundings of its own."""
     middle, *moved = (plain(z * (1.0 + side * FREE_ROUNDINGS * unit)) for side in (0.0, -1.0, 1.0))
     return np.maximum(*(np.abs(m - middle) for m in moved)) + ELEMENTARY * unit * (1.0 + np.abs(middle))
-
-
-def first_line(reason: BaseException) -> str:
-    """What an exception says, in one line."""
-    return (str(reason).strip() or type(reason).__name__).splitlines()[0].rstrip(".: ")

@@ -7,21 +7,31 @@ with the others. At a kink every slope between those of its two sides is a conve
 
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from harness.activation_check.bounds import FORMULA_ERRORS, first_line, rounding_bounds
-from harness.activation_check.facts import facts, faults_and_notes, float32, in_words, intervals, not_finite
-from harness.activation_check.judging import Claims, judge, judge_kinks, other_values, outside
+from harness.activation_check.bounds import FORMULA_ERRORS, rounding_bounds
+from harness.activation_check.facts import (
+    facts,
+    faults_and_notes,
+    float32,
+    in_words,
+    intervals,
+    not_elementwise,
+    not_finite,
+)
+from harness.activation_check.judging import Claims, SlopeFunction, judge, other_values
+from harness.activation_check.judging_kinks import judge_kinks, outside
 from harness.activation_check.kinks import sides
 from harness.activation_check.report import ActivationReport, Curve
-from harness.activation_check.slopes import ask_oracles, slope_function
+from harness.activation_check.slopes import ORACLES, Slopes, ask_oracles, slope_function
 from harness.importing import import_attribute
 from harness.sources import FAMILIES, SOURCES
 from harness.tolerances import CONCLUSIVE_SHARE
 from reference.activations import ACTIVATIONS, Activation, get_activation, register
+from reference.companion import first_line
 from reference.measured import GradientSource
 
 SPECIAL = (0.0, 1e-8, 1e-3, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 1e3)
@@ -95,14 +105,15 @@ def check_activation(activation: str | Activation) -> ActivationReport:
         claims = _claims(find_activation(activation))
         f, z, a, claimed = claims
         bounds = rounding_bounds(f, z)
-        answers, left_out = ask_oracles(f, z)
-        slope_at = slope_function(f, z)
+        mixed = not_elementwise("value", f, z, bounds.value)
+        answers, left_out, slope_at = _asked(f, z) if not mixed else NOT_ELEMENTWISE
         judged = judge(claims, bounds, answers, slope_at)
         kinks, doubts, kink_notes = judge_kinks(claims, judged, bounds, answers, slope_at)
         findings = [*judged.findings, *outside(kinks)]
-        faults, manners = faults_and_notes(f, z, bounds)
+        faults, manners = faults_and_notes(f, z)
+        faults += mixed or not_elementwise("slope", lambda z: f.slope(z, f(z)), z, bounds.claimed)
         faults += other_values(claims, bounds, answers)
-        share, undecided = _decided(claims, judged.decided)
+        share, undecided = _decided(claims, judged.decided, answers)
         true = np.where(np.isin(z, f.kinks), np.nan, judged.true)
         return ActivationReport(
             verdict="disagree" if findings or faults else "inconclusive" if doubts or undecided else "agree",
@@ -126,6 +137,16 @@ def check_activation(activation: str | Activation) -> ActivationReport:
         )
 
 
+Asked = tuple[dict[str, Slopes], dict[str, str], SlopeFunction | None]
+
+NOT_ELEMENTWISE: Asked = {}, dict.fromkeys(ORACLES, "it is not elementwise"), None
+
+
+def _asked(f: Activation, z: np.ndarray) -> Asked:
+    """What the oracles answer, why others cannot, and the slope to be evaluated anywhere."""
+    return *ask_oracles(f, z), slope_function(f, z)
+
+
 def _claims(f: Activation) -> Claims:
     """Value and claimed slope on the grid, or one sentence that says what is wrong with them."""
     z = grid(f)
@@ -135,19 +156,32 @@ def _claims(f: Activation) -> Claims:
 
 def _real(f: Activation, part: str, compute: Callable[[], Any], z: np.ndarray) -> np.ndarray:
     try:
-        return np.broadcast_to(np.asarray(compute()), z.shape).astype(np.float64, casting="safe")
+        answer = compute()
     except FORMULA_ERRORS as reason:
         raise ValueError(
-            f"the {part} of activation {f.name!r} cannot be computed in NumPy as real numbers, one for each z "
+            f"the {part} of activation {f.name!r} cannot be computed in NumPy for z of shape {z.shape} "
             f"({first_line(reason)})"
         ) from reason
+    one_for_all = part == "slope" and np.shape(answer) == ()  # broadcasts wherever it is used, and is noted
+    if (getattr(answer, "shape", None) == z.shape or one_for_all) and np.asarray(answer).dtype.kind in "iuf":
+        return np.broadcast_to(np.asarray(answer, dtype=np.float64), z.shape)
+    raise ValueError(
+        f"the {part} of activation {f.name!r} must keep the shape of z, and be elementwise and real: for z of shape "
+        f"{z.shape} it answered {_described(answer)}; compute each entry from the same entry of z alone"
+    )
 
 
-def _decided(claims: Claims, decided: np.ndarray) -> tuple[float, list[str]]:
+def _described(answer: Any) -> str:
+    return f"{answer.dtype} of shape {answer.shape}" if hasattr(answer, "dtype") else f"a {type(answer).__name__}"
+
+
+def _decided(claims: Claims, decided: np.ndarray, oracles: Collection[str]) -> tuple[float, list[str]]:
     """The share of z that is decided, leaving out those too near a kink for the oracles that there are."""
     distance = np.min([np.abs(claims.z - kink) for kink in claims.f.kinks], axis=0, initial=np.inf)
     asked = claims.asked & (decided | (distance > NEAR_A_KINK))
     share = float(decided[asked].mean()) if asked.any() else 0.0
+    if not oracles:
+        return share, ["there is nothing to compare the slope with: no oracle can take the formula"]
     if share >= CONCLUSIVE_SHARE:
         return share, []
     where = in_words(intervals(claims.z, asked & ~decided))

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 WINDOWS = (6.0, 30.0, 1e3)  # half widths: the first in which most of what is wrong can be seen
 
+NEARLY_ALL = 0.95  # of what is shown: shading it would look like a background
+
 HEIGHT = 5.0  # inches
 
 SMALLEST = 1e-19  # differences shown, beside the largest slope: somewhat less than a rounding
@@ -27,13 +29,13 @@ def draw(report: ActivationReport) -> "Figure":
     figure.suptitle(_title(report), fontsize=LARGE, color=INK)
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
     low, high = window(report)
+    shaded = [] if _wrong_throughout(report) else _wrong(report)
     shown = (report.curve.z >= low) & (report.curve.z <= high)
     _slopes(above, report, shown)
     _difference(below, report, shown)
     for ax in (above, below):
-        for finding in report.findings:
-            for region in finding.regions if finding.accused == "slope" else ():
-                ax.axvspan(*region, color=COLOURS[1], alpha=0.08, linewidth=0)
+        for region in shaded:
+            ax.axvspan(*region, color=COLOURS[1], alpha=0.08, linewidth=0)
         ax.set_xlim(low, high)
         ax.grid(color=FAINT, linewidth=0.8)
         ax.tick_params(labelsize=SMALL, colors=INK, length=0)
@@ -53,8 +55,21 @@ def window(report: ActivationReport) -> tuple[float, float]:
     return -WINDOWS[-1], WINDOWS[-1]
 
 
+def _wrong(report: ActivationReport) -> list[tuple[float, float]]:
+    return [region for finding in report.findings if finding.accused == "slope" for region in finding.regions]
+
+
+def _wrong_throughout(report: ActivationReport) -> bool:
+    low, high = window(report)
+    covered = sum(max(0.0, min(right, high) - max(left, low)) for left, right in _wrong(report))
+    return covered >= NEARLY_ALL * (high - low)
+
+
 def _title(report: ActivationReport) -> str:
-    if any(finding.accused == "slope" for finding in report.findings):
+    if _wrong_throughout(report):
+        low, high = window(report)
+        return f"{report.activation}: the claimed slope is wrong throughout {low:g} <= z <= {high:g}"
+    if _wrong(report):
         return f"{report.activation}: the claimed slope is wrong where shaded"
     verdicts = {"agree": "the claimed slope is right", "disagree": "wrong", "inconclusive": "not decided"}
     return f"{report.activation}: {verdicts[report.verdict]}"
@@ -84,4 +99,9 @@ def _difference(ax: "Axes", report: ActivationReport, shown: np.ndarray) -> None
     ax.set_ylim(SMALLEST * largest, 10.0 * largest)
     ax.set_yscale("log")
     ax.set_title("difference", fontsize=MEDIUM, color=INK)
-    ax.legend(fontsize=SMALL, frameon=False, labelcolor=INK)
+    if (difference > 0.0).any() or (np.isfinite(allowed) & (allowed > 0.0)).any():
+        ax.legend(fontsize=SMALL, frameon=False, labelcolor=INK)
+    else:
+        ax.set_yticks([])
+        words = "no difference" if np.isfinite(difference).any() else "nothing to compare with"
+        ax.text(0.5, 0.5, words, transform=ax.transAxes, ha="center", va="center", fontsize=MEDIUM, color=INK)

@@ -7,7 +7,6 @@ import numpy as np
 
 from harness.activation_check.bounds import Bounds
 from harness.activation_check.facts import in_words, intervals
-from harness.activation_check.kinks import Kink, find_jumps, is_near, sides
 from harness.activation_check.mistakes import Case, likely_mistakes
 from harness.activation_check.report import Finding, OracleRow
 from harness.activation_check.slopes import Slopes
@@ -52,6 +51,8 @@ class Judgement(NamedTuple):
 
 def judge(claims: Claims, bounds: Bounds, answers: Mapping[str, Slopes], slope_at: SlopeFunction | None) -> Judgement:
     """Compare the claimed slope and the oracles' slopes, each with each."""
+    if not answers:
+        return Judgement([], [], _unknown(claims.z), np.full(claims.z.shape, np.inf), np.zeros(claims.z.shape, bool))
     compared = _compared(claims, bounds, answers)
     pairs = compare_all(list(compared.values()), _stretches(claims))
     accused = _accused(compared, pairs)
@@ -176,59 +177,3 @@ def other_values(claims: Claims, bounds: Bounds, answers: Mapping[str, Slopes]) 
                 f"{claims.z[i]:.6g}, for {in_words(intervals(claims.z, apart, BRIDGED))}"
             )
     return lines
-
-
-# -- kinks -------------------------------------------------------------------------------------------------------------
-
-
-def judge_kinks(
-    claims: Claims, judged: Judgement, bounds: Bounds, answers: Mapping[str, Slopes], slope_at: SlopeFunction | None
-) -> tuple[list[Kink], list[str], list[str]]:
-    """The kinks; what is in doubt because of them; and what is worth noting."""
-    f, z = claims.f, claims.z
-    kinks = [_declared(claims, judged, answers, kink) for kink in f.kinks]
-    if slope_at is None:
-        return kinks, [], ["kinks that are not declared were not looked for: no arithmetic gives slopes at any z"]
-    found = [place for place in find_jumps(slope_at, z, bounds.formula) if not is_near(place, f.kinks)]
-    kinks += [_undeclared(claims, slope_at, place) for place in found]
-    doubts = [f"the slope jumps where the record declares no kink: {_places(found)}"] if found else []
-    steps = find_jumps(lambda z: np.asarray(f(z.copy()), dtype=float), z, bounds.value)
-    notes = [f"the value itself jumps at {_places(steps)}, and no slope says so"] if steps else []
-    return kinks, doubts, notes
-
-
-def _declared(claims: Claims, judged: Judgement, answers: Mapping[str, Slopes], kink: float) -> Kink:
-    left, right, at = (int(np.searchsorted(claims.z, place)) for place in (*sides(kink), kink))
-    on_sides = (float(judged.true[i]) if judged.decided[i] else np.nan for i in (left, right))
-    by_jax = float(answers["jax"].slope[at]) if "jax" in answers else np.nan
-    return Kink(kink, *on_sides, claimed=float(claims.slope[at]), jax=by_jax, declared=True)
-
-
-def _undeclared(claims: Claims, slope_at: SlopeFunction, place: float) -> Kink:
-    z = np.array([*sides(place), place])
-    left, right, _ = slope_at(z)
-    claimed = np.broadcast_to(claims.f.slope(z.copy(), np.array(claims.f(z.copy()))), z.shape)
-    return Kink(place, float(left), float(right), float(claimed[2]), np.nan, declared=False)
-
-
-def _places(places: Sequence[float], shown: int = 6) -> str:
-    more = f" and {len(places) - shown} more places" if len(places) > shown else ""
-    return "z = " + ", ".join(f"{place:.6g}" for place in places[:shown]) + more
-
-
-def outside(kinks: Sequence[Kink]) -> list[Finding]:
-    """Claims at kinks that are no convention: they do not lie between the slopes of the two sides."""
-    return [
-        Finding(
-            CLAIMED,
-            "the slopes on both sides",
-            ((kink.z, kink.z),),
-            kink.z,
-            kink.claimed,
-            min(kink.left, kink.right, key=lambda slope: abs(slope - kink.claimed)),
-            bound=0.0,
-            mistakes=("kink convention: at a kink a slope must lie between those of its two sides",),
-        )
-        for kink in kinks
-        if not kink.is_between
-    ]

@@ -4,13 +4,13 @@ On both sides of a kink the slope is known; at the kink itself it is a conventio
 beside what JAX reports for the formula, because JAX and the sources by hand agree at a kink only if the two match.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from harness.tolerances import MEANINGLESS, NEGLIGIBLE
-from reference.activations import Activation
 
 JUMP = MEANINGLESS["float64"]
 """A slope or value that changes by less than this share between neighbouring floats has no jump there."""
@@ -47,33 +47,44 @@ class Kink:
     declared: bool
 
     @property
+    def is_known(self) -> bool:
+        """Whether the slopes on both sides are known."""
+        return not (math.isnan(self.left) or math.isnan(self.right))
+
+    @property
     def jumps(self) -> bool:
-        """Whether the slopes on both sides differ."""
-        size = max(abs(self.left), abs(self.right))
-        return not abs(self.right - self.left) <= JUMP * size
+        """Whether the slopes on both sides differ, or may."""
+        return not math.isclose(self.left, self.right, rel_tol=JUMP)
 
     @property
     def is_between(self) -> bool:
-        """Whether the claimed slope is one of both sides' or lies between them."""
+        """Whether the claimed slope is one of both sides' or lies between them, as far as they are known."""
+        if math.isnan(self.claimed) or not self.is_known:
+            return not math.isnan(self.claimed)
         low, high = sorted((self.left, self.right))
-        room = JUMP * max(abs(low), abs(high))
-        return not (self.claimed < low - room or self.claimed > high + room or np.isnan(self.claimed))
+        return low < self.claimed < high or any(math.isclose(self.claimed, x, rel_tol=JUMP) for x in (low, high))
+
+    @property
+    def nearest_side(self) -> float:
+        """The slope of that side which the claim is nearer to."""
+        return min(self.left, self.right, key=lambda slope: abs(slope - self.claimed))
 
     @property
     def follows_jax(self) -> bool:
         """Whether the claim is what JAX reports; so, too, where JAX cannot be asked."""
-        return bool(np.isnan(self.jax)) or abs(self.claimed - self.jax) <= JUMP * max(abs(self.claimed), abs(self.jax))
+        return math.isnan(self.jax) or math.isclose(self.claimed, self.jax, rel_tol=JUMP)
 
     def __str__(self) -> str:
         if not self.jumps:
-            return f"no kink at z = {self.z:g}, though one is declared: the slope is {self.left:.6g} on both sides"
+            but = ", though one is declared" if self.declared else ""
+            return f"no kink at z = {self.z:g}{but}: the slope is {self.left:.6g} on both sides"
         text = f"kink at z = {self.z:g}: the slope goes from {self.left:.6g} to {self.right:.6g}"
-        if np.isnan(self.left + self.right):
+        if not self.is_known:
             text = f"kink at z = {self.z:g}: the slopes on both sides are not known well enough"
         if not self.declared:
             return f"undeclared {text}; declare it with kinks=({self.z:g}, ...)"
         text += f"; {self.claimed:.6g} is claimed there"
-        if np.isnan(self.jax):
+        if math.isnan(self.jax):
             return text
         if self.follows_jax:
             return f"{text}, as JAX reports for the formula"
@@ -137,8 +148,3 @@ def _distinct(places: list[float]) -> list[float]:
         if not is_near(place, distinct):
             distinct.append(place)
     return distinct
-
-
-def undeclared(f: Activation, places: Sequence[float]) -> list[float]:
-    """Those of the places that the record does not name."""
-    return [place for place in places if not is_near(place, f.kinks)]

@@ -2,6 +2,7 @@
 
 import html
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,8 @@ from harness.activation_check.kinks import Kink
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+FEW = 6  # kinks that are told one by one
 
 SCHEMA = "harness.activation/1"
 
@@ -172,7 +175,8 @@ def _headline(report: ActivationReport) -> str:
         against = ", ".join(row.name for row in report.oracles if row.points_at_odds) or "both sides of a kink"
         return f"DISAGREE: the slope of {report.activation}, by hand, is at odds with {against}"
     if report.outliers:
-        return f"DISAGREE: {report.activation}: the odd one out is {', '.join(report.outliers)} (of slope, {names})"
+        named = "odd one out is" if len(report.outliers) == 1 else "odd ones out are"
+        return f"DISAGREE: {report.activation}: the {named} {', '.join(report.outliers)} (of slope, {names})"
     if report.faults:
         return f"DISAGREE: the record of {report.activation} would break a network"
     return f"{report.verdict.upper()}: {report.activation}, with {names}"
@@ -189,23 +193,30 @@ def _lines(report: ActivationReport) -> list[str]:
         largest = max((row.ratio for row in report.oracles), default=0.0)
         lines.append(f"  largest difference: {largest:.2g} of what rounding and truncation allow")
     lines.append(f"  decided: {report.decided_share:.1%} of {report.points} values of z, in {report.seconds:.2g} s")
-    lines += [f"  {kink}" for kink in report.kinks]
+    lines += [f"  {kink}" for kink in report.kinks[:FEW]]
+    lines += [f"  and {len(report.kinks) - FEW} more kinks"] if len(report.kinks) > FEW else []
     lines += [f"  {line}" for line in report.not_finite]
     lines += [f"  {line}" for line in _facts(report.facts)]
     lines.append(f"  float32: {_float32(report.float32)}")
-    lines += [f"  left out: {name}, under which the formula fails ({why})" for name, why in report.left_out.items()]
+    lines += [f"  left out: {names}, under which the formula fails ({why})" for names, why in _by_reason(report)]
     lines += [f"  note: {note}" for note in report.notes]
     lines += [f"  note: {row.name}: {row.note}" for row in report.oracles if row.note]
     return lines
+
+
+def _by_reason(report: ActivationReport) -> Iterator[tuple[str, str]]:
+    for why in dict.fromkeys(report.left_out.values()):
+        yield ", ".join(name for name, reason in report.left_out.items() if reason == why), why
 
 
 def _facts(facts: dict[str, Any]) -> list[str]:
     low, high = facts["range"]
     value, slope = facts["limits"]["value"], facts["limits"]["slope"]
     size, at = facts["lipschitz"], facts["lipschitz_at"]
+    steepest = f"{size:.6g}, the largest |slope| seen, at z = {at:.4g}" if size >= 0.0 else "not known, for no slope is"
     return [
         f"monotone: {facts['monotone']}; values from {low:.6g} to {high:.6g}",
-        f"Lipschitz constant: {size:.6g}, the largest |slope| seen, at z = {at:.4g}",
+        f"Lipschitz constant: {steepest}",
         f"at -inf and inf: value {value[0]:.6g} and {value[1]:.6g}, slope {slope[0]:.6g} and {slope[1]:.6g}",
     ]
 

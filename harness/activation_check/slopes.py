@@ -8,11 +8,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from harness.activation_check.bounds import FORMULA_ERRORS, first_line, require_same, rounding_bounds
+from harness.activation_check.bounds import FORMULA_ERRORS, require_same, rounding_bounds
 from harness.activation_check.kinks import TINY
-from harness.running_error import Tangent
+from harness.tangent import Tangent
 from reference import black_box
 from reference.activations import Activation
+from reference.companion import first_line
 from reference.complex_step import COMPLEX, TRUNCATION, Analytic
 from reference.complex_step import ROUNDINGS as COMPLEX_ROUNDINGS
 from reference.complex_step import STEP as COMPLEX_STEP
@@ -36,7 +37,7 @@ class Slopes(NamedTuple):
     note: str = ""
 
 
-Oracle = Callable[[Activation, np.ndarray], Slopes]
+SlopeSource = Callable[[Activation, np.ndarray], Slopes]
 
 
 def by_jax(f: Activation, z: np.ndarray) -> Slopes:
@@ -125,9 +126,16 @@ def _plain_difference(f: Activation, z: float, noise: float) -> black_box.Differ
     An estimate can be small by chance where the formula varies within the width; the next narrower one has to agree.
     """
     widths = black_box.STEP * max(1.0, abs(z)) * NARROWER
-    found = [black_box.difference(lambda t: f(np.array([z + t])), width, noise) for width in widths]
+    found = [_difference_at(f, z, width, noise) for width in widths]
     confirmed = [(d.derivative, d.error + abs(d.derivative - n.derivative)) for d, n in pairwise(found)]
     return black_box.Difference(*min(confirmed, key=lambda pair: pair[1] if np.isfinite(pair[1]) else np.inf))
+
+
+def _difference_at(f: Activation, z: float, width: float, noise: float) -> black_box.Difference:
+    found = black_box.difference(lambda t: f(np.array([z + t])), width, noise)
+    furthest = abs(z) + 4.0 * width
+    moved = black_box.UNIT_ROUNDOFF * furthest * abs(found.derivative)  # z + t is rounded, however exact f may be
+    return found._replace(error=found.error + black_box.NOISE_GAIN * moved / width)
 
 
 def _known(slope: np.ndarray, error: np.ndarray) -> np.ndarray:
@@ -166,7 +174,7 @@ def _midpoints_and_reach(balls: Any) -> tuple[np.ndarray, np.ndarray]:
     return middle, np.nextafter(reach, np.inf)
 
 
-ORACLES: dict[str, Oracle] = {
+ORACLES: dict[str, SlopeSource] = {
     "jax": by_jax,
     "complex-step": by_complex_step,
     "finite-difference": by_differences,
@@ -176,7 +184,10 @@ ORACLES: dict[str, Oracle] = {
 
 
 def slope_function(f: Activation, z: np.ndarray) -> Callable[[np.ndarray], np.ndarray] | None:
-    """The slope from the formula, to be evaluated often and anywhere: by the cheapest way that works on a grid z."""
+    """The slope from the formula, to be evaluated often and anywhere: by the cheapest way that works on a grid z.
+
+    Where the value has overflowed there is no slope, whatever the rules of differentiation make of it: NaN.
+    """
 
     def by_tangent(z: np.ndarray) -> np.ndarray:
         a = f.value(NUMPY, Tangent(z, 1.0))
@@ -187,7 +198,7 @@ def slope_function(f: Activation, z: np.ndarray) -> Callable[[np.ndarray], np.nd
     for way in ways:
         with contextlib.suppress(*FORMULA_ERRORS):
             way(z)
-            return way
+            return lambda z, way=way: np.where(np.isfinite(f(z.copy())), way(z), np.nan)
     return None
 
 
