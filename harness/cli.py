@@ -1,18 +1,26 @@
 """The command line. Results go to stdout, progress and complaints to stderr.
 
-Exit codes: 0 agree or done; 1 disagree, or the gate is closed; 2 bad input or usage; 3 inconclusive; 130 interrupted.
+Exit codes: 0 agree or done; 1 disagree, or the gate is closed; 2 bad input, bad usage, or a source or
+program that fails; 3 inconclusive; 130 interrupted.
 """
 
 import os
+import signal
 import sys
+import threading
+import traceback
+from _thread import interrupt_main
+from typing import Any
 
 import typer
 
 from harness.commands import checking, studying, training
-from harness.commands.common import BAD_INPUT, EXIT_CODES, complain
+from harness.commands.common import BAD_INPUT, EXIT_CODES, INTERRUPTED, complain
 
 app = typer.Typer(
     help="Is this hand-written gradient right? Independent gradient sources, judged against derived error bounds.",
+    epilog="Exit codes: 0 the sources agree, or done; 1 they disagree, or the gate is closed; 2 bad input, bad usage, "
+    "or a source or program that fails; 3 inconclusive; 130 interrupted.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -31,20 +39,50 @@ for command in (
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code."""
+    if arguments is None:
+        _behave_as_a_program()
     try:
         app(arguments)  # exits: 0, a command's own code, 2 for bad usage, 130 for Ctrl-C
-    except Exception as error:  # noqa: BLE001  what is no fault of the user's is raised again
+    except SystemExit as ended:
+        if arguments is None and ended.code == INTERRUPTED:
+            _exit_at_once(INTERRUPTED)
+        raise
+    except Exception as error:  # noqa: BLE001  Python would exit with 1, which says that the sources disagree
         sys.exit(_explained(error))
 
 
+def _behave_as_a_program() -> None:
+    if hasattr(signal, "SIGPIPE"):
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # ends as programs do that write to a closed pipe
+    sys.unraisablehook = _interrupt_again
+
+
+def _exit_at_once(code: int) -> None:
+    """Without tearing down what was interrupted: a program that JAX was compiling crashes then."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(code)
+
+
+def _interrupt_again(ignored: Any) -> None:
+    """Ctrl-C in a destructor or a callback of the garbage collector is ignored by Python; ask again a moment later."""
+    if ignored.exc_type is KeyboardInterrupt:
+        threading.Timer(0.01, interrupt_main).start()
+    else:
+        sys.__unraisablehook__(ignored)
+
+
 def _explained(error: Exception) -> int:
-    """Say on stderr what went wrong, and answer the exit code; what is no fault of the user's is raised again."""
+    """Say on stderr what went wrong, and answer the exit code; what is no mistake of the user's shows its traceback."""
     from harness.gate import GateClosed  # slow to import, and mostly not needed
 
     if isinstance(error, GateClosed):
         complain(str(error))
         return EXIT_CODES[error.report.verdict]
-    if not isinstance(error, (ValueError, TypeError, OSError)) or os.environ.get("HARNESS_TRACEBACK"):
-        raise error
-    complain(f"harness: {error}")
+    if os.environ.get("HARNESS_TRACEBACK") or not isinstance(error, (ValueError, TypeError, OSError, MemoryError)):
+        traceback.print_exception(error)
+    elif isinstance(error, MemoryError):
+        complain(f"harness: there is not enough memory ({error or 'none is left'}); choose something smaller")
+    else:
+        complain(f"harness: {error}")
     return BAD_INPUT

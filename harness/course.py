@@ -41,11 +41,17 @@ def load_weights(path: str | Path) -> np.ndarray:
     try:
         content = loadmat(path, variable_names=["Theta1", "Theta2"])
     except Exception as error:  # noqa: BLE001  SciPy raises half a dozen types for a damaged file
-        raise ValueError(f"{path} cannot be read as a MATLAB file: {error}") from None
+        raise ValueError(
+            f"{path} cannot be read as a MATLAB file ({error}); give a .mat file: the course's, or the theta.mat of "
+            "harness run"
+        ) from None
     missing = [name for name in ("Theta1", "Theta2") if name not in content]
     if missing:
         raise ValueError(f"{path} must hold Theta1 and Theta2, but has no {' and no '.join(missing)}")
-    theta = COURSE.pack([content["Theta1"], content["Theta2"]])
+    try:
+        theta = COURSE.pack([content["Theta1"], content["Theta2"]])
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path} does not hold the course's Theta1 and Theta2: {error}") from None
     if not np.isfinite(theta).all():
         raise ValueError(f"{path} holds weights that are not finite")
     return theta

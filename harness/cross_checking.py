@@ -40,8 +40,9 @@ def cross_check(
     ----------
     problem : Problem
     theta : (n,) array
-    sources : names from `SOURCES`, or a mapping from name to source; by default all that are affordable.
-        A source is called as ``source(problem, theta)`` with a copy of θ, and answers (cost, gradient).
+    sources : names, or mapping from name to source, optional
+        Names are those of `SOURCES`, ``bug:NAME`` or ``module:function``; by default all that are affordable. A source
+        is called as ``source(problem, theta)`` with a copy of θ, and answers (cost, gradient).
 
     Returns
     -------

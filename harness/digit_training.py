@@ -8,6 +8,7 @@ import numpy as np
 
 from harness.digits import Digits
 from harness.training import TrainingResult, predict, train
+from reference.measured import GradientSource
 from reference.namespaces import NUMPY
 from reference.network import Network
 from reference.problem import Problem
@@ -72,6 +73,7 @@ def fit(
     l2: float = 1.0,
     max_iter: int = 100,
     seed: int = 0,
+    source: str | GradientSource = "vectorized",
     gate: bool = True,
     progress: Callable[[int, int], object] | None = None,
 ) -> Fit:
@@ -92,7 +94,7 @@ def fit(
 
     theta = network.init(seed)
     record(theta, float(problem.cost(NUMPY, theta)))
-    result = train(problem, theta, max_iter, gate=gate, callback=lambda step: record(step.x, step.fun))
+    result = train(problem, theta, max_iter, source, gate, callback=lambda step: record(step.x, step.fun))
     return Fit(
         problem,
         result,

@@ -408,4 +408,4 @@ def plant(fault: Fault, seed: int = 0, tries: int = 100) -> tuple[int, Report]:
         report = cross_check(*random_problem((seed, index), extremes=False), fault.sources)
         if report.verdict == "disagree":
             return index, report
-    raise LookupError(f"{fault.name} shows on none of {tries} problems with seed {seed}; try another seed")
+    raise ValueError(f"{fault.name} shows on none of {tries} problems with seed {seed}; try another seed")

@@ -22,7 +22,7 @@ def import_attribute(name: str) -> Any:
         sys.path.insert(0, str(Path.cwd()))
     try:
         module = import_module(module_name)
-    except Exception as error:  # whatever the user's module raises
+    except (Exception, SystemExit) as error:  # whatever the user's module raises, sys.exit() included
         raise ValueError(f"cannot import {module_name!r} of {name!r}: {type(error).__name__}: {error}") from error
     try:
         return attrgetter(attribute)(module)

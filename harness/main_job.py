@@ -14,6 +14,7 @@ and 100 line searches make some tenths of a percent of that.
 """
 
 import json
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -31,6 +32,7 @@ from harness.gate import GateClosed
 from harness.many import Summary, check_networks
 from harness.report import Report
 from harness.theta_files import mat, npz
+from reference.measured import GradientSource
 from reference.network import Network
 
 SCHEMA = "harness.run/1"
@@ -200,22 +202,34 @@ def train_once(
     l2: float = 1.0,
     max_iter: int = 50,
     seed: int = 0,
+    source: str | GradientSource = "vectorized",
+    gate: bool = True,
     digits: Digits | None = None,
     out: str | Path | None = None,
     progress: Progress | None = None,
 ) -> tuple[Fit, tuple[Path, ...]]:
-    """Train one network on four fifths of the digits, behind the gate; θ goes to files in `out`, which are returned.
+    """Train one network on four fifths of the digits, behind the gate; θ and figures go to files, which are returned.
 
-    Parameters and errors are those of `run` and `fit`; `hidden` holds the sizes of the hidden layers.
+    Parameters and errors are those of `run` and `train`; `hidden` holds the sizes of the hidden layers. The figures
+    show how the rest of the digits is read, where these are square images.
     """
     directory = None if out is None else prepare_directory(out)
     digits = digits or load_digits()
     network = Network((digits.X.shape[1], *hidden, 10))
     training, test = _split(digits, seed)
     say = partial(progress, "training") if progress else None
-    fitted = fit(network, training, test, l2=l2, max_iter=max_iter, seed=seed, progress=say)
-    files = () if directory is None else _write(directory, _theta_files(network, fitted.training.theta))
+    options = {"l2": l2, "max_iter": max_iter, "seed": seed, "source": source, "gate": gate, "progress": say}
+    fitted = fit(network, training, test, **options)
+    files = () if directory is None else _write(directory, _contents_once(fitted, test))
     return fitted, files
+
+
+def _contents_once(fitted: Fit, test: Digits) -> Iterator[tuple[str, bytes]]:
+    network, theta = fitted.network, fitted.training.theta
+    yield from _theta_files(network, theta)
+    if not fitted.training.interrupted and math.isqrt(test.X.shape[1]) ** 2 == test.X.shape[1]:
+        pictures = figures.reading(network, theta, test)
+        yield from (picture for picture in pictures if network.hidden or picture[0] != "hidden_units.png")
 
 
 def _split(digits: Digits, seed: int) -> tuple[Digits, Digits]:

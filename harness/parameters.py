@@ -1,21 +1,24 @@
 """Anybody's parameters as one flat float64 vector, and back: NumPy, JAX or torch arrays, numbers, or a dict of them."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 
 def to_numpy(array: Any) -> np.ndarray:
-    """A NumPy array from NumPy, JAX or torch arrays, lists and numbers, in the precision that it has."""
+    """A NumPy array from NumPy, JAX or torch arrays, numbers and lists of numbers, in the precision that it has."""
     if hasattr(array, "detach"):  # a torch tensor, which may track gradients or live on another device
         array = array.detach().cpu()
         array = array.float() if _is_bfloat16(array) else array  # which NumPy has no type for
+    if isinstance(array, Mapping) or (isinstance(array, (list, tuple)) and _holds_arrays(array)):
+        kind = type(array).__name__
+        raise TypeError(f"parameters and gradients must not be nested: give a flat dict of arrays, not {kind}s of them")
     try:
         values = np.asarray(array)
-    except ValueError:  # a tuple or list of unlike arrays
+    except ValueError:  # a list of lists of unlike lengths
         kind = type(array).__name__
-        raise TypeError(f"parameters and gradients must be arrays or dicts of arrays, not {kind}") from None
+        raise TypeError(f"parameters and gradients must be an array or a flat dict of arrays, not {kind}") from None
     if _is_bfloat16(values):
         values = values.astype(np.float32)
     if values.dtype.kind in "biu":
@@ -23,6 +26,16 @@ def to_numpy(array: Any) -> np.ndarray:
     if values.dtype.kind != "f":
         raise TypeError(f"parameters and gradients must be real numbers, not {values.dtype} ({type(array).__name__})")
     return values
+
+
+def _holds_arrays(values: Sequence[Any]) -> bool:
+    """Whether a list holds more than numbers: arrays that NumPy would stack, or dicts."""
+    return any(
+        isinstance(value, Mapping)
+        or getattr(value, "ndim", 0) > 0
+        or (isinstance(value, (list, tuple)) and _holds_arrays(value))
+        for value in values
+    )
 
 
 def unit_roundoff(array: Any) -> float:
@@ -37,6 +50,8 @@ def _is_bfloat16(array: Any) -> bool:
 def _like(model: Any, values: np.ndarray) -> Any:
     """`values` as the kind of array that `model` is."""
     kind = type(model).__module__.partition(".")[0]
+    if kind in ("torch", "jax", "jaxlib") and any(word in str(model.dtype) for word in ("int", "bool")):
+        raise TypeError(f"theta must be floating point, for small steps are lost in {model.dtype}; convert it first")
     if kind == "torch":
         import torch  # pyright: ignore[reportMissingImports]  whoever has a tensor has it
 
@@ -47,6 +62,10 @@ def _like(model: Any, values: np.ndarray) -> Any:
         return jnp.asarray(values, dtype=model.dtype)
     dtype = to_numpy(model).dtype
     return values.astype(dtype) if np.ndim(model) or isinstance(model, np.ndarray) else dtype.type(values)
+
+
+def _in_order(keys: Iterable[Any]) -> list[Any]:
+    return sorted(keys, key=str)
 
 
 class Layout:
@@ -63,6 +82,8 @@ class Layout:
         self._model = theta
         self._is_mapping = isinstance(theta, Mapping)
         self._leaves = dict(theta) if self._is_mapping else {"theta": theta}
+        if len({str(name) for name in self._leaves}) < len(self._leaves):
+            raise ValueError(f"the keys of theta must differ as text, but are {list(self._leaves)}; rename one")
         arrays = {name: to_numpy(leaf) for name, leaf in self._leaves.items()}
         self.shapes = {str(name): array.shape for name, array in arrays.items()}
         self.size = sum(array.size for array in arrays.values())
@@ -77,8 +98,8 @@ class Layout:
     def flatten(self, values: Any, what: str) -> np.ndarray:
         """The flat float64 vector of something laid out like θ."""
         if isinstance(values, Mapping) != self._is_mapping or (self._is_mapping and set(values) != set(self._leaves)):
-            expected = f"a dict with the keys {sorted(self.shapes)}" if self._is_mapping else "one array"
-            given = f"the keys {sorted(map(str, values))}" if isinstance(values, Mapping) else type(values).__name__
+            expected = f"a dict with the keys {_in_order(self._leaves)}" if self._is_mapping else "one array"
+            given = f"the keys {_in_order(values)}" if isinstance(values, Mapping) else type(values).__name__
             raise ValueError(f"{what} must be {expected}, as theta is, not {given}")
         leaves = values if self._is_mapping else {"theta": values}
         arrays = [to_numpy(leaves[name]) for name in self._leaves]

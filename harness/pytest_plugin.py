@@ -14,12 +14,16 @@ given.
 Nothing heavy is imported before a test asks for one of the fixtures.
 """
 
+import os
 import re
+import shlex
+import sys
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import pytest
 
@@ -65,7 +69,7 @@ def _require_subjects(config: pytest.Config) -> None:
     if not (activations or sources):
         return
     from harness.activation_check import find_activation
-    from harness.suite.subjects import find_source
+    from harness.sources import find_source
 
     try:
         for name in activations:
@@ -127,22 +131,50 @@ def _undecided(config: pytest.Config, text: str) -> None:
 
 def _reproduction(request: pytest.FixtureRequest, subject: Any, theta: Any, sources: Any) -> str:
     """The shrunk case in words, where it is saved, and how to replay it; nothing for a function of the user's own."""
-    from harness.cases import save_case
-    from harness.shrinking import shrink_disagreement
+    from harness.cases import replay_command, save_case
+    from harness.shrinking import DOES_NOT_REPEAT, shrink_disagreement
+    from harness.sources import SOURCES, named_sources
     from reference.problem import Problem
 
     if not isinstance(subject, Problem):
         return ""
-    problem, theta, report = shrink_disagreement(subject, theta, sources)
+    try:
+        problem, theta, report = shrink_disagreement(subject, theta, sources)
+    except Exception as error:  # noqa: BLE001  the failure is shown, whatever a source raises when it is asked again
+        return f"\nIt could not be shrunk: {type(error).__name__}: {error}"
+    if report.verdict != "disagree":
+        return f"\n{DOES_NOT_REPEAT}"
     text = f"\nThe smallest network that still fails:\n{report}\n"
-    name = re.sub(r"[^\w.-]+", "-", request.node.nodeid.rpartition("/")[2]).strip("-")
-    path = request.config.rootpath / CASES / f"{name}.json"
+    path = request.config.rootpath / CASES / _file_name(request.node.nodeid)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         save_case(path, problem, theta, sources, report)
     except (OSError, ValueError) as error:
         return f"{text}  (not saved: {error})"
-    return f"{text}Replay it with: harness replay {path}"
+    activations = request.config.option.activation
+    modules = [name.partition(":")[0] for name in activations]
+    modules += [getattr(source, "__module__", "") for source in named_sources(sources or SOURCES).values()]
+    search_path = _search_path(modules, request.config.invocation_params.dir)
+    return f"{text}Replay it with: {search_path}{replay_command(path, problem, activations)}"
+
+
+def _file_name(nodeid: str) -> str:
+    """A file name that no other test has."""
+    readable = re.sub(r"[^\w.-]+", "-", nodeid, flags=re.ASCII).strip("-")[-100:]
+    return f"{readable}-{crc32(nodeid.encode()):08x}.json"
+
+
+def _search_path(modules: Iterable[str], current: Path) -> str:
+    """``PYTHONPATH=... `` before a command that needs modules from outside of the current folder, or nothing."""
+    folders = {}
+    for name in modules:
+        module = sys.modules.get(name)
+        file = getattr(module, "__file__", None)
+        if file and name.partition(".")[0] not in ("harness", "reference"):
+            depth = name.count(".") + hasattr(module, "__path__")
+            folders[str(Path(file).resolve().parents[depth])] = None
+    folders.pop(str(current.resolve()), None)
+    return f"PYTHONPATH={shlex.quote(os.pathsep.join(folders))} " if folders else ""
 
 
 # -- the summary, which gathers what the workers of pytest-xdist have seen ---------------------------------------------
@@ -192,7 +224,7 @@ def _html(records: list[dict[str, Any]], headline: str) -> Iterator[str]:
 
     yield '<!doctype html><html lang="en"><meta charset="utf-8"><title>Gradient cross-checks</title>'
     yield "<style>body{font:15px/1.5 system-ui;max-width:70em;margin:2em auto;padding:0 1em}summary{cursor:pointer}"
-    yield "pre{background:#f6f8fa;padding:1em;overflow-x:auto}.agree{color:#1a7f37}.disagree{color:#cf222e}"
+    yield "pre{background:#f6f8fa;padding:1em;white-space:pre-wrap}.agree{color:#1a7f37}.disagree{color:#cf222e}"
     yield ".inconclusive{color:#9a6700}</style>"
     yield f"<h1>Gradient cross-checks</h1><p>{escape(headline)}</p>"
     order = {"disagree": 0, "inconclusive": 1, "agree": 2}

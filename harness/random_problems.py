@@ -46,7 +46,10 @@ class SeededChooser:
     """Choices made by a NumPy generator."""
 
     def __init__(self, seed: Any):
-        self._rng = np.random.default_rng(seed)
+        try:
+            self._rng = np.random.default_rng(seed)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"a seed must be an integer, zero or more, or a tuple of such, not {seed!r}") from None
 
     def integer(self, low: int, high: int) -> int:
         return int(self._rng.integers(low, high, endpoint=True))

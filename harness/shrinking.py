@@ -6,6 +6,7 @@ that nothing can be taken away from it.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -18,6 +19,11 @@ from reference.problem import Problem
 Case = tuple[Problem, np.ndarray]
 
 MAX_TRIES = 2000
+
+DOES_NOT_REPEAT = (
+    "The failure does not repeat: asked again on the same network, the sources answer differently. A gradient source "
+    "must give the same answer each time; look for random numbers and for values kept from the call before."
+)
 
 
 def shrink(problem: Problem, theta: np.ndarray, fails: Callable[[Problem, np.ndarray], bool]) -> Case:
@@ -45,15 +51,31 @@ def shrink(problem: Problem, theta: np.ndarray, fails: Callable[[Problem, np.nda
 def shrink_disagreement(
     problem: Problem, theta: np.ndarray, sources: Mapping[str, GradientSource] | None
 ) -> tuple[Problem, np.ndarray, Report]:
-    """The smallest case on which the same sources are named as the odd ones out, and its report."""
-    outliers = cross_check(problem, theta, sources).outliers
+    """The smallest case on which the same sources are named as the odd ones out, and its report.
+
+    What was said of the case as given is among the report's notes, for a small network shows less of what is wrong. The
+    verdict is another than "disagree" where the failure does not repeat.
+    """
+    drawn = cross_check(problem, theta, sources)
+    if drawn.verdict != "disagree":
+        return problem, theta, drawn
 
     def fails(problem: Problem, theta: np.ndarray) -> bool:
-        report = cross_check(problem, theta, sources)
-        return report.verdict == "disagree" and report.outliers == outliers
+        try:
+            report = cross_check(problem, theta, sources)
+        except Exception:  # noqa: BLE001  whatever a source raises, it is another failure than the one to show
+            return False
+        return report.verdict == "disagree" and report.outliers == drawn.outliers
 
     smallest = shrink(problem, theta, fails)
-    return *smallest, cross_check(*smallest, sources)
+    report = cross_check(*smallest, sources)
+    said = {finding.diagnosis for finding in report.findings}
+    lost = [f"before it was shrunk: {d}" for d in _diagnoses(drawn) if d not in said]
+    return *smallest, replace(report, notes=(*report.notes, *lost))
+
+
+def _diagnoses(report: Report) -> list[str]:
+    return list(dict.fromkeys(finding.diagnosis for finding in report.findings if finding.diagnosis))
 
 
 def _smaller(problem: Problem, theta: np.ndarray) -> Iterator[Case]:

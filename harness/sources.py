@@ -4,26 +4,23 @@ What is slow to import is imported by the source that needs it.
 """
 
 from collections.abc import Iterable, Mapping
+from typing import Any, cast
 
 import numpy as np
 
 from harness import loop, vectorized
+from harness.importing import import_attribute
 from reference import finite_difference
-from reference.measured import GradientSource, Measured, NotApplicable, Oracle
+from reference.measured import GradientSource, Measured, Oracle
 from reference.problem import Problem
 
 
 def _through_jax(mode: str, problem: Problem, theta: np.ndarray) -> tuple[float, np.ndarray]:
     """Small networks share one compiled program."""
-    import jax
-
     from reference import jax_gradient, jax_padded
 
     module = jax_padded if jax_padded.fits(problem) else jax_gradient
-    try:
-        return getattr(module, mode)(problem, theta)
-    except (jax.errors.JAXTypeError, jax.errors.JAXIndexError) as error:
-        raise NotApplicable(f"JAX cannot trace a formula: {str(error).splitlines()[0]}") from error
+    return getattr(module, mode)(problem, theta)
 
 
 def _jax(problem: Problem, theta: np.ndarray) -> tuple[float, np.ndarray]:
@@ -97,26 +94,57 @@ def default_sources(problem: Problem) -> dict[str, GradientSource]:
     return {name: SOURCES[name] for name in names}
 
 
-def named_sources(names: Iterable[str] | Mapping[str, GradientSource]) -> dict[str, GradientSource]:
-    """A mapping from name to source; names stand for those in `SOURCES`.
+def find_source(name: str) -> GradientSource:
+    """The gradient source that a name stands for.
+
+    Parameters
+    ----------
+    name : str
+        One of `SOURCES` or `FLOAT32_SOURCES`, ``bug:NAME`` for one of the bug zoo, or ``module:function`` for anybody's
+        own; modules of the current folder are found, too.
 
     Raises
     ------
-    ValueError
-        For a name that is not in `SOURCES`, or no name at all.
+    ValueError, TypeError
+        When there is no such source, or it cannot be called.
+    """
+    known = SOURCES | FLOAT32_SOURCES
+    if not isinstance(name, str) or (name not in known and ":" not in name):
+        raise ValueError(
+            f"unknown source {name!r}; there are {', '.join(known)}, bug:NAME for one of the bug zoo, and "
+            "module:function for one of your own"
+        )
+    if name.startswith("bug:"):
+        return _bug(name.removeprefix("bug:"))
+    return _callable(name, known[name] if name in known else import_attribute(name))
+
+
+def _bug(name: str) -> GradientSource:
+    from harness.faults import FAULTS  # which imports this module
+
+    if name not in FAULTS:
+        raise ValueError(f"unknown source 'bug:{name}': there is no bug named {name!r}; `harness bugs` lists them")
+    return FAULTS[name].source
+
+
+def _callable(name: object, source: Any) -> GradientSource:
+    if not callable(source):
+        raise TypeError(f"source {name!r} must be callable as source(problem, theta), not {type(source).__name__}")
+    return cast("GradientSource", source)
+
+
+def named_sources(names: Iterable[str] | Mapping[str, GradientSource]) -> dict[str, GradientSource]:
+    """A mapping from name to source; names are those that `find_source` takes.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For a name that stands for no source, what cannot be called, or no name at all.
     """
     if isinstance(names, Mapping):
-        chosen = dict(names)
+        chosen = {name: _callable(name, source) for name, source in names.items()}
     else:
-        listed = [names] if isinstance(names, str) else list(names)
-        known = SOURCES | FLOAT32_SOURCES
-        for name in listed:
-            if name not in known:
-                raise ValueError(f"unknown source {name!r}; there are {', '.join(known)}")
-        chosen = {name: known[name] for name in listed}
+        chosen = {name: find_source(name) for name in ([names] if isinstance(names, str) else names)}
     if not chosen:
         raise ValueError(f"no sources were given; choose from {', '.join(SOURCES)}, or leave the choice to the harness")
-    for name, source in chosen.items():
-        if not callable(source):
-            raise TypeError(f"source {name!r} must be callable as source(problem, theta), not {type(source).__name__}")
     return chosen

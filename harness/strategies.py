@@ -67,6 +67,8 @@ def problems(
     extremes: bool = True,
 ) -> Problem:
     """Problems of 1 to 10 examples on networks; shrinks to one example of zeros."""
+    if networks is not None and not isinstance(networks, st.SearchStrategy):
+        raise TypeError(f"networks must be a strategy, such as strategies.networks(), not {type(networks).__name__}")
     network = draw(_all_networks() if networks is None else networks)
     return random_problems.draw_problem(_DrawnChooser(draw), network, extremes)
 

@@ -70,7 +70,7 @@ def train(
     max_iter : int
         The number of line searches.
     source : str or callable
-        The gradient to train with: a name from `SOURCES`, or ``source(problem, theta) -> (cost, gradient)``.
+        The gradient to train with: a name as for `cross_check`, or ``source(problem, theta) -> (cost, gradient)``.
     gate : bool
         Cross-check `source` and the default sources at the initial θ, after 5 line searches and at the end, for a
         gradient may be right at a special θ and wrong elsewhere. The gate changes nothing: without it the same θ comes

@@ -114,7 +114,7 @@ def _doubts(
     label: Callable[[int], str],
 ) -> list[str]:
     if not independent:
-        return ["the sources share one author or mechanism; add one of another family, such as jax"]
+        return ["the sources share one author or mechanism, and nobody else was asked; add one of another family"]
     return [
         *_undecided(decided, asked, label),
         *_not_finite(tested, asked, label),

@@ -3,19 +3,23 @@
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.io import savemat
 
-from harness import FAULTS, Network, Problem, cross_check, random_problem
+from harness import FAULTS, SOURCES, Network, Problem, cross_check, random_problem
 from harness.cli import main
+from harness.commands.common import start_jax
 from harness.course import COURSE
 from harness.gate import GateClosed
+from harness.sources import FLOAT32_SOURCES
 
 AGREE, DISAGREE, BAD_INPUT, INCONCLUSIVE, INTERRUPTED = 0, 1, 2, 3, 130
 QUICK = ["--networks", "4", "--seed", "11", "--sources", "loop,finite-difference"]  # JAX would compile for seconds
@@ -232,6 +236,206 @@ def test_no_command_at_all_shows_the_help(run):
     assert "check" in out + err
 
 
+def test_the_help_says_what_the_exit_codes_mean_and_what_sources_there_are(run, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    assert "3 inconclusive; 130 interrupted" in " ".join(run("--help")[1].split())
+    for command in ("check", "train"):
+        _, out, _ = run(command, "--help")
+        words = " ".join(out.replace("│", " ").split())
+        assert [name for name in (*SOURCES, *FLOAT32_SOURCES, "bug:NAME", "module:function") if name not in words] == []
+
+
+@pytest.mark.parametrize("command", ["run", "check", "train", "ex4", "bugs", "replay", "study"])
+def test_the_help_names_values_by_what_they_are(run, monkeypatch, command):
+    monkeypatch.setenv("COLUMNS", "200")
+    _, out, _ = run(command, "--help")
+    for kind in ("int", "list", "float"):
+        assert not re.search(rf"<{kind}\b", out)
+
+
+def test_a_closed_pipe_ends_it_as_it_ends_any_program():
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as pipe:
+        ended = subprocess.run(
+            [sys.executable, "-m", "harness", "--help"], stdout=pipe, stderr=subprocess.PIPE, check=False
+        )
+    assert (ended.returncode, ended.stderr) == (-signal.SIGPIPE, b"")
+
+
+# Sources and activations of one's own
+
+
+SOURCES_OF_ONES_OWN = """
+from harness import SOURCES
+
+calls = []
+
+def right(problem, theta):
+    return SOURCES["vectorized"](problem, theta)
+
+def raising(problem, theta):
+    raise RuntimeError("boo")
+
+def once(problem, theta):
+    cost, gradient = right(problem, theta)
+    calls.append(1)
+    return cost, gradient * (2.0 if len(calls) == 1 else 1.0)
+"""
+
+
+@pytest.fixture
+def own_sources(tmp_path):
+    (tmp_path / "homework.py").write_text(SOURCES_OF_ONES_OWN)
+
+
+@pytest.mark.usefixtures("own_sources")
+def test_sources_of_ones_own_and_bugs_are_checked_by_name(run):
+    networks = ["--networks", 4, "--seed", 11]
+    code, out, _ = run("check", *networks, "--sources", "loop,finite-difference,homework:right")
+    assert (code, "3 sources" in out) == (AGREE, True)
+    code, _, err = run("check", *networks, "--sources", "loop,finite-difference,bug:wrong-sign")
+    assert (code, "the odd one out is bug:wrong-sign" in err) == (DISAGREE, True)
+    code, _, err = run("check", *networks, "--sources", "loop,homework:raising")
+    assert (code, "RuntimeError: boo" in err) == (BAD_INPUT, True)
+
+
+@pytest.mark.usefixtures("own_sources")
+def test_a_failure_that_does_not_repeat_is_not_saved(run, tmp_path):
+    code, out, err = run("check", "--networks", 1, "--seed", 11, "--sources", "loop,finite-difference,homework:once")
+    assert (code, "DISAGREE" in out) == (DISAGREE, True)
+    assert "The failure does not repeat" in err
+    assert "smallest" not in err
+    assert not (tmp_path / "failing-case.json").exists()
+
+
+def test_what_goes_wrong_after_the_verdict_leaves_it_alone(run, monkeypatch):
+    def failing(*arguments):
+        raise RuntimeError("no")
+
+    monkeypatch.setattr("harness.shrinking.shrink_disagreement", failing)
+    code, out, err = run("bugs", "wrong-sign", "--case", "case.json")
+    assert (code, "DISAGREE" in out) == (DISAGREE, True)
+    assert "is not saved: RuntimeError: no" in err
+
+
+def test_an_activation_that_breaks_networks_is_wrong_all_the_same(run, tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "import numpy as np\nfrom harness import Activation\n"
+        "whole = Activation('whole', lambda xp, z: xp.cumsum(z), lambda z, a: np.ones_like(z))\n"
+    )
+    code, out, _ = run("check", *QUICK, "--activation", "mine:whole")
+    assert (code, out.startswith("DISAGREE")) == (DISAGREE, True)
+    code, out, _ = run("check", *QUICK, "--activation", "mine:whole", "--json")
+    assert (code, json.loads(out)["verdict"]) == (DISAGREE, "disagree")
+
+
+def test_what_is_printed_after_a_failure_runs_as_printed(run, tmp_path):
+    (tmp_path / "my_activations.py").write_text(ACTIVATIONS)
+    _, _, err = run("check", *QUICK, "--activation", "my_activations:wrong")
+    script = err.partition("The same in Python:\n\n")[2].partition("\n\n")[0]
+    (command,) = (line.partition("see it again: ")[2] for line in err.splitlines() if "see it again: " in line)
+    python = [sys.executable, "-c", script]
+    again = [sys.executable, "-m", *shlex.split(command)]
+    for arguments, code in ((python, 0), (again, DISAGREE)):
+        root = str(Path(__file__).parents[1])
+        environment = os.environ | {"PYTHONPATH": root}
+        ended = subprocess.run(arguments, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        assert ended.returncode == code, ended.stderr
+        assert ended.stdout.startswith("DISAGREE: ")
+
+
+def test_too_many_of_one_family_are_told_why_they_decide_nothing(run):
+    code, out, _ = run("check", "--networks", 1, "--sources", "loop")
+    assert code == INCONCLUSIVE
+    assert "network 0: the sources share one author or mechanism" in out
+
+
+# Training
+
+
+def test_training_without_the_gate_with_a_source_that_is_named(run, tmp_path):
+    few = Path(tmp_path / "few.npz")
+    y = np.arange(100) // 10
+    np.savez(few, X=np.random.default_rng(0).normal(0.0, 0.3, (100, 16)) + np.eye(16)[y], y=y)
+    train = ["train", "--data", "few.npz", "--max-iter", 2, "--hidden", 3, "--source", "bug:bias-times-4"]
+    code, _, err = run(*train)
+    assert code == DISAGREE
+    assert "the odd one out is bug:bias-times-4" in err
+    code, out, _ = run(*train, "--no-gate", "--out", "here", "--json")
+    document = json.loads(out)
+    assert (code, document["verdict"]) == (AGREE, None)
+    assert {Path(file).name for file in document["files"]} == {
+        *("theta.npz", "theta.mat"),
+        *("hidden_units.png", "confusion.png", "mistakes.png"),
+    }
+    assert all(Path(file).is_file() for file in document["files"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "size"),
+    [
+        ([], {}),
+        (["--networks", 50], {"networks": 50}),
+        (["--quick"], {"problems": 1, "networks": 200, "with_sharpness": False}),
+        (["--quick", "--networks", 50], {"problems": 1, "networks": 50, "with_sharpness": False}),
+    ],
+)
+def test_the_size_of_a_study_is_what_is_asked_for(run, monkeypatch, arguments, size):
+    asked = []
+
+    def study(*, seed, progress, **rest):
+        asked.append(rest)
+        raise ValueError("enough")
+
+    monkeypatch.setattr("harness.study.study.run_study", study)
+    run("study", *arguments)
+    assert asked == [size]
+
+
+# Ctrl-C
+
+
+def test_ctrl_c_waits_until_jax_has_started(monkeypatch):
+    import jax
+
+    def started(*_):
+        signal.raise_signal(signal.SIGINT)
+        steps.append("started")
+
+    steps = []
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    monkeypatch.setattr(jax, "devices", started)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            start_jax()
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert steps == ["started"]
+
+
+def test_ctrl_c_that_python_ignores_is_asked_for_again():
+    # a destructor cannot raise; and what was interrupted is not torn down, which might crash
+    program = (
+        "import signal, sys, time, atexit, harness.cli\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "class Ignoring:\n"
+        "    def __del__(self): signal.raise_signal(signal.SIGINT)\n"
+        "def check(*_, **__):\n"
+        "    Ignoring()\n"
+        "    time.sleep(60)\n"
+        "import harness.many\n"
+        "harness.many.check_networks = check\n"
+        "atexit.register(print, 'torn down')\n"
+        "sys.argv = ['harness', 'check', '--sources', 'loop']\n"
+        "harness.cli.main()\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout) == (INTERRUPTED, "")
+    assert "KeyboardInterrupt" not in ended.stderr
+
+
 # Bad usage and bad input: code 2, one sentence on stderr, nothing on stdout
 
 
@@ -256,6 +460,10 @@ def test_no_command_at_all_shows_the_help(run):
         (["check", "--activation", "my_activations:number"], "int, but an Activation is needed"),
         (["check", "--activation", "my_activations:tanh"], "'tanh' is registered already"),
         (["check", "--activation", "broken:f"], "ZeroDivisionError"),
+        (["check", "--activation", "leaving:f"], "cannot import 'leaving' of 'leaving:f': SystemExit: 5"),
+        (["check", "--sources", "loop,bug:no-such"], "there is no bug named 'no-such'"),
+        (["train", "--source", "jaxx"], "unknown source 'jaxx'"),
+        (["bugs", "--case", "case.json"], "name the bug"),
         (["check", "--activation", "unreadable:f"], "SyntaxError"),
         (["train", "--max-iter", "-1"], "--max-iter"),
         (["train", "--hidden", "a,b"], "a,b"),
@@ -278,6 +486,7 @@ def test_no_command_at_all_shows_the_help(run):
 def test_mistakes_end_with_2_and_one_sentence(run, tmp_path, arguments, part):
     (tmp_path / "my_activations.py").write_text(ACTIVATIONS)
     (tmp_path / "broken.py").write_text("1 / 0")
+    (tmp_path / "leaving.py").write_text("import sys; sys.exit(5)")
     (tmp_path / "unreadable.py").write_text("def f(:")
     (tmp_path / "corrupt.mat").write_bytes(b"corrupt" * 99)
     savemat(tmp_path / "others.mat", {"X": np.eye(3)})
@@ -288,19 +497,32 @@ def test_mistakes_end_with_2_and_one_sentence(run, tmp_path, arguments, part):
     assert "Traceback" not in err
 
 
-def test_a_traceback_is_there_for_those_who_ask(monkeypatch):
+def test_a_traceback_is_there_for_those_who_ask(run, monkeypatch):
     monkeypatch.setenv("HARNESS_TRACEBACK", "1")
-    with pytest.raises(ValueError, match="unknown source"):
-        main(["check", "--sources", "jaxx"])
+    code, out, err = run("check", "--sources", "jaxx")
+    assert (code, out) == (BAD_INPUT, "")
+    assert "Traceback" in err
+    assert "unknown source 'jaxx'" in err
 
 
-def test_mistakes_of_the_program_are_not_taken_for_those_of_users(monkeypatch):
+@pytest.mark.parametrize(
+    ("error", "parts"),
+    [
+        (RuntimeError("a mistake of ours"), ["Traceback", "RuntimeError: a mistake of ours"]),
+        (KeyError("W"), ["Traceback", "KeyError: 'W'"]),
+        (MemoryError("Unable to allocate 1 TiB"), ["there is not enough memory (Unable to allocate 1 TiB)"]),
+    ],
+    ids=["RuntimeError", "KeyError", "MemoryError"],
+)
+def test_a_source_that_fails_is_no_disagreement(run, monkeypatch, error, parts):
     def failing(*arguments, **keywords):
-        raise RuntimeError("a mistake of ours")
+        raise error
 
     monkeypatch.setattr("harness.many.check_networks", failing)
-    with pytest.raises(RuntimeError, match="a mistake of ours"):
-        main(["check", *QUICK])
+    code, out, err = run("check", *QUICK)
+    assert (code, out) == (BAD_INPUT, "")
+    assert [part for part in parts if part not in err] == []
+    assert ("Traceback" in err) == ("Traceback" in parts)
 
 
 # Exercise 4
@@ -337,5 +559,5 @@ def test_a_case_with_an_activation_of_ones_own_is_replayed_by_naming_it(run, tmp
     save_case("case.json", Problem(network, np.ones((2, 2)), [0, 1], 1.0), network.init(0))
     code, _, err = run("replay", "case.json")
     assert code == 2
-    assert "--activation module:attribute" in err
+    assert "which is not registered; give it with harness replay --activation module:attribute" in err
     assert run("replay", "case.json", "--activation", "own:act")[0] == 0

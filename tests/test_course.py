@@ -8,6 +8,7 @@ from scipy.io import savemat
 
 from harness import course
 from harness.course import COURSE, compare_with_course, load_weights
+from harness.theta_files import npz
 
 
 def matrices(theta):
@@ -111,11 +112,16 @@ def test_weights_of_ones_own_are_read_back_to_the_bit(tmp_path):
         ),
         (
             lambda path: saved(path, Theta1=np.full((25, 401), "a"), Theta2=np.zeros((10, 26))),
-            (ValueError, TypeError),
-            "Theta1|real numbers|MATLAB|convert",
+            ValueError,
+            r"weights\.mat does not hold the course's Theta1 and Theta2: ",
+        ),
+        (
+            lambda path: path.write_bytes(npz(COURSE, COURSE.init(0))),
+            ValueError,
+            r"give a \.mat file: the course's, or",
         ),
     ],
-    ids=["missing", "folder", "empty", "text", "noise", "others", "half", "turned", "NaN", "letters"],
+    ids=["missing", "folder", "empty", "text", "noise", "others", "half", "turned", "NaN", "letters", "npz"],
 )
 def test_a_file_without_the_courses_weights_gets_one_clear_sentence(tmp_path, write, error, sentence):
     path = tmp_path / "weights.mat"

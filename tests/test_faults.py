@@ -38,7 +38,7 @@ def test_no_other_source_is_blamed(fault):
 
 def test_a_right_source_is_not_caught():
     right = Fault("none", "No bug at all.", Backprop(), ("vectorized",), "all")
-    with pytest.raises(LookupError, match="none shows on none of 20 problems with seed 0"):
+    with pytest.raises(ValueError, match="none shows on none of 20 problems with seed 0"):
         plant(right, tries=20)
 
 

@@ -10,7 +10,7 @@ import pytest
 from flint import arb
 from scipy.special import erf
 
-from reference.companion import NoRule
+from reference.companion import COMPARISONS, CONNECTIVES, NEGATIONS, NoRule
 from reference.increments import Increment
 from reference.namespaces import NUMPY
 
@@ -52,10 +52,7 @@ TWO = {  # the same, with x and y
     np.minimum: (lambda x, y: x if x < y else y, [(1.0, 3.0), (3.0, 1.0)]),
 }
 
-COMPARISONS = {np.less, np.less_equal, np.greater, np.greater_equal, np.equal, np.not_equal}
-CONNECTIVES = {np.bitwise_and, np.bitwise_or, np.logical_and, np.logical_or}
-NEGATIONS = {np.invert, np.logical_not}
-OTHERS = {np.matmul, np.where, np.sign} | COMPARISONS | CONNECTIVES | NEGATIONS
+OTHERS = {np.matmul, np.where, np.sign, *COMPARISONS, *CONNECTIVES, *NEGATIONS}
 """Rules with tests of their own below."""
 
 

@@ -218,14 +218,37 @@ def test_train_once_is_the_job_s_training(done, small_digits, tmp_path):
     expected = done[0].fits["network"]
     assert fitted.training.theta.tobytes() == expected.training.theta.tobytes()
     assert fitted.to_dict() == expected.to_dict()
-    assert [file.name for file in files] == names_in(tmp_path)[::-1] == ["theta.npz", "theta.mat"]
-    assert (tmp_path / "theta.mat").stat().st_size > 0
+    pictures = ["hidden_units.png", "confusion.png", "mistakes.png"]
+    assert [file.name for file in files] == ["theta.npz", "theta.mat", *pictures]
+    assert names_in(tmp_path) == sorted(file.name for file in files)
+    assert all((tmp_path / name).read_bytes().startswith(b"\x89PNG") for name in pictures)
     assert steps == [("training", done, 12) for done in range(13)]
 
 
 def test_train_once_writes_nothing_unless_asked(small_digits):
     fitted, files = train_once([], max_iter=0, digits=small_digits)
     assert (fitted.network.sizes, fitted.problem.m, fitted.problem.l2, files) == ((16, 10), 80, 1.0, ())
+
+
+def test_train_once_draws_no_hidden_units_where_there_are_none(small_digits, tmp_path):
+    _, files = train_once([], max_iter=0, digits=small_digits, out=tmp_path)
+    assert [file.name for file in files] == ["theta.npz", "theta.mat", "confusion.png", "mistakes.png"]
+
+
+def test_train_once_draws_nothing_of_what_is_no_square_image(small_digits, tmp_path):
+    digits = Digits(small_digits.X[:, :15], small_digits.y)
+    _, files = train_once([3], max_iter=0, digits=digits, out=tmp_path)
+    assert [file.name for file in files] == ["theta.npz", "theta.mat"]
+
+
+def test_train_once_trains_with_the_source_that_is_named(small_digits):
+    with pytest.raises(GateClosed) as closed:
+        train_once([3], max_iter=2, digits=small_digits, source="bug:bias-times-4")
+    assert closed.value.report.outliers == ("bug:bias-times-4",)
+    wrongly, _ = train_once([3], max_iter=6, digits=small_digits, source="bug:bias-times-4", gate=False)
+    rightly, _ = train_once([3], max_iter=6, digits=small_digits, gate=False)
+    assert wrongly.training.report is None
+    assert wrongly.cost != rightly.cost
 
 
 def test_train_once_stops_at_a_closed_gate(small_digits, monkeypatch):

@@ -51,9 +51,9 @@ def test_the_sources_are_those_asked_for():
 # The verdict, from outcomes that are made up
 
 
-def outcome(verdict, margin=0.5, hides=()):
+def outcome(verdict, margin=0.5, hides=(), reasons=()):
     sources = [SimpleNamespace(name="loop")]
-    return SimpleNamespace(verdict=verdict, outliers=(), margin=margin, sources=sources, hides=hides)
+    return SimpleNamespace(verdict=verdict, outliers=(), margin=margin, sources=sources, hides=hides, reasons=reasons)
 
 
 @pytest.fixture
@@ -102,6 +102,20 @@ def test_one_network_that_hides_nothing_is_enough(made_up):
     assert check_networks(2).networks == 2
 
 
+def test_what_leaves_too_many_undecided_is_said(made_up):
+    verdicts = ["agree", "inconclusive", "inconclusive"]
+    made_up(outcome(verdict, reasons=(f"because of {i}",)) for i, verdict in enumerate(verdicts))
+    summary = check_networks(3)
+    assert summary.reasons == ("network 1: because of 1",)
+    assert str(summary).splitlines()[1:] == ["  network 1: because of 1"]
+    assert summary.to_dict()["reasons"] == ["network 1: because of 1"]
+
+
+def test_a_few_that_are_undecided_are_not_explained(made_up):
+    made_up(outcome(verdict, reasons=("because",)) for verdict in ["inconclusive", *["agree"] * 9])
+    assert check_networks(10).reasons == ()
+
+
 # A bug among the sources
 
 BUG = {"mine": FAULTS["mean-missing"].source} | {name: SOURCES[name] for name in ("jax", "finite-difference")}
@@ -148,6 +162,8 @@ def test_the_first_line_sums_up(buggy):
     [
         ({"networks": 0}, "the number of networks must be one or more, not 0"),
         ({"networks": -3}, "the number of networks must be one or more, not -3"),
+        ({"networks": 1.5}, "the number of networks must be a whole number, not 1.5"),
+        ({"seed": "a"}, "a seed must be an integer, zero or more, or a tuple of such"),
         ({"activations": ["rellu"]}, "unknown activation 'rellu'; registered are"),
         ({"activations": []}, "no activations were given to draw from"),
         ({"sources": ["lop"]}, "unknown source 'lop'; there are loop, vectorized"),
@@ -155,5 +171,5 @@ def test_the_first_line_sums_up(buggy):
     ],
 )
 def test_mistakes_give_one_clear_sentence(arguments, sentence):
-    with pytest.raises(ValueError, match=sentence):
+    with pytest.raises((ValueError, TypeError), match=sentence):
         check_networks(**arguments)

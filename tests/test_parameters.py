@@ -75,6 +75,24 @@ def test_torch_tensors_come_back_as_they_were():
         assert same_kind(rebuilt, theta)
         assert torch.equal(rebuilt, theta)
         assert not rebuilt.requires_grad
+    with pytest.raises(TypeError, match=r"theta must be floating point, for small steps are lost in torch\.int64"):
+        Layout(torch.arange(3)).rebuild(np.zeros(3))
+
+
+@pytest.mark.parametrize("theta", [jnp.arange(3), jnp.array([True])], ids=["int", "bool"])
+def test_integers_of_jax_are_refused_for_small_steps_are_lost_in_them(theta):
+    layout = Layout(theta)
+    with pytest.raises(TypeError, match=r"theta must be floating point, for small steps are lost in (int|bool)"):
+        layout.rebuild(layout.flatten(theta, "theta"))
+
+
+def test_integers_of_numpy_become_float64():
+    layout = Layout(np.arange(3))
+    assert layout.rebuild(np.array([0.5, 1.0, 2.0])).tolist() == [0.5, 1.0, 2.0]
+
+
+def test_a_list_of_numbers_is_an_array():
+    np.testing.assert_array_equal(to_numpy([np.float64(1.0), jnp.asarray(2.0), 3]), [1.0, 2.0, 3.0])
 
 
 def test_a_dict_keeps_its_keys_order_and_kinds():
@@ -156,8 +174,14 @@ def test_what_numpy_has_no_type_for_comes_in_float32():
         (lambda: to_numpy("abc"), TypeError, "must be real numbers, not <U3"),
         (lambda: to_numpy(None), TypeError, "must be real numbers, not object"),
         (lambda: to_numpy(1j), TypeError, "must be real numbers, not complex128"),
-        (lambda: to_numpy([[1.0], [1.0, 2.0]]), TypeError, "must be arrays or dicts of arrays, not list"),
-        (lambda: Layout({"layer": {"W": W}}), TypeError, "must be real numbers, not object .dict."),
+        (lambda: to_numpy([[1.0], [1.0, 2.0]]), TypeError, "must be an array or a flat dict of arrays, not list"),
+        (lambda: to_numpy([W, W]), TypeError, "must not be nested: give a flat dict of arrays, not lists of them"),
+        (lambda: to_numpy((W[0], [W[0]])), TypeError, "give a flat dict of arrays, not tuples of them"),
+        (lambda: Layout({"layer": {"W": W}}), TypeError, "give a flat dict of arrays, not dicts of them"),
+        (lambda: Layout([{"W": W}]), TypeError, "give a flat dict of arrays, not lists of them"),
+        (lambda: Layout({"layer": [W, W]}), TypeError, "give a flat dict of arrays, not lists of them"),
+        (lambda: Layout({1: W, "1": W}), ValueError, r"keys of theta must differ as text, but are \[1, '1'\]"),
+        (lambda: Layout({1: 1.0}).flatten({"1": 1.0}, "it"), ValueError, r"the keys \[1\], .*not the keys \['1'\]"),
         (lambda: Layout({}), ValueError, "theta holds no parameters"),
         (lambda: Layout(np.empty((0, 2))), ValueError, "theta holds no parameters"),
         (lambda: Layout(W).flatten(W.T, "the gradient"), ValueError, r"the gradient must have the shape \(2, 3\)"),

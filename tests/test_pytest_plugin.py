@@ -1,6 +1,12 @@
 """The pytest plugin, on real projects in a folder of their own."""
 
 import json
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from textwrap import dedent
 
 import pytest
 
@@ -81,7 +87,7 @@ def test_wrong_code_fails_with_the_coordinate_the_shrunk_case_and_the_replay_com
             "    the biases: 4 times what it should be",
             "The smallest network that still fails:",
             "  sizes [[]1, 1], hidden [[]], *",
-            "Replay it with: harness replay *.gradient-cases/test_project.py-test_mine-5-0.json",
+            "Replay it with: harness replay *.gradient-cases/test_project.py-test_mine-5-0-*.json",
             "2 networks, 3 sources: 0 agree, 2 disagree, 0 inconclusive",
         ]
     )
@@ -97,6 +103,74 @@ def test_the_replay_command_shows_the_same_verdict(project, run_pytest, pytester
         main(command.removeprefix("Replay it with: harness ").split())
     assert ended.value.code == FAILED
     assert "the odd one out is mine" in capsys.readouterr().out
+
+
+IN_A_FOLDER = """
+    from harness import SOURCES
+
+    def mine(problem, theta):
+        cost, gradient = SOURCES["loop"](problem, theta)
+        return cost, 2.0 * gradient
+
+    def test_mine(random_problem, cross_check):
+        cross_check(*random_problem, {"mine": mine} | {name: SOURCES[name] for name in ("loop", "finite-difference")})
+"""
+
+
+def test_the_replay_command_finds_sources_of_a_folder(run_pytest, pytester):
+    for folder in ("one", "another"):
+        pytester.mkdir(folder).joinpath(f"test_{folder}.py").write_text(dedent(IN_A_FOLDER))
+    result = run_pytest("--gradient-networks", 1, "--gradient-seed", 5)
+    commands = {line.partition(": ")[2] for line in result.outlines if line.startswith("Replay it with: ")}
+    assert len(commands) == 2
+    for command in commands:
+        setting, *arguments = shlex.split(command)
+        name, _, folder = setting.partition("=")
+        assert name == "PYTHONPATH"
+        search_path = os.pathsep.join([folder, str(Path(__file__).parents[1])])
+        ended = subprocess.run(
+            [sys.executable, "-m", *arguments],
+            env=os.environ | {name: search_path},
+            cwd=pytester.path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert ended.returncode == FAILED, ended.stderr
+        assert "the odd one out is mine" in ended.stdout
+
+
+def test_every_test_has_a_case_of_its_own(project, run_pytest, pytester):
+    project(
+        WRONG.replace(
+            "    def test_mine(",
+            "    @pytest.mark.parametrize('name', ['x/z', 'y/z', 'y-z'])\n    def test_mine(name, ",
+        ).replace("    from harness", "    import pytest\n    from harness", 1)
+    )
+    result = run_pytest("--gradient-networks", 1, "--gradient-seed", 5)
+    result.assert_outcomes(failed=3)
+    assert len(list((pytester.path / ".gradient-cases").iterdir())) == 3
+
+
+def test_a_failure_that_does_not_repeat_is_not_called_the_smallest(project, run_pytest):
+    project("""
+        from harness import SOURCES
+
+        calls = []
+
+        def once(problem, theta):
+            cost, gradient = SOURCES["loop"](problem, theta)
+            calls.append(1)
+            return cost, gradient * (2.0 if len(calls) == 1 else 1.0)
+
+        def test_mine(random_problem, cross_check):
+            others = {name: SOURCES[name] for name in ("loop", "finite-difference")}
+            cross_check(*random_problem, {"mine": once} | others)
+    """)
+    result = run_pytest("--gradient-networks", 1, "--gradient-seed", 5)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["DISAGREE: *", "The failure does not repeat: *"])
+    result.stdout.no_fnmatch_line("The smallest network*")
 
 
 def test_functions_of_ones_own(project, run_pytest):
@@ -193,6 +267,7 @@ def test_a_report_as_html_opens_on_what_is_wrong(project, run_pytest, pytester):
     run_pytest("--gradient-report", "gradients.html")
     text = (pytester.path / "gradients.html").read_text()
     assert text.startswith("<!doctype html>")
+    assert "pre{background:#f6f8fa;padding:1em;white-space:pre-wrap}" in text
     assert text.count("<details") == 2
     assert text.index('<details open><summary><strong class="disagree">') < text.index('<strong class="agree">')
     assert "test_project.py::test_wrong" in text
@@ -296,7 +371,7 @@ def test_options_are_in_the_help(run_pytest):
         (["--activation=nowhere:f"], "cannot import 'nowhere'"),
         (["--activation=math:pi"], "math:pi is of type float, but an Activation is needed"),
         (["--gradient-source=loup"], "unknown source 'loup'"),
-        (["--gradient-source=math:pi"], "math:pi must be callable as source(problem, theta), not of type float"),
+        (["--gradient-source=math:pi"], "source 'math:pi' must be callable as source(problem, theta), not float"),
         (["--gradient-source=math:tau2"], "module 'math' has no attribute 'tau2'"),
     ],
 )

@@ -12,7 +12,7 @@ from scipy.special import erf
 
 from harness.running_error import Rounded, Rounded32
 from harness.tangent import Tangent
-from reference.companion import NoRule
+from reference.companion import COMPARISONS, CONNECTIVES, NEGATIONS, NoRule
 
 xp: Any = np  # NumPy's stubs do not know of the arrays that answer its protocols
 
@@ -59,9 +59,6 @@ BINARY = {
 }
 TRUTH = UNARY | BINARY
 LIPSCHITZ = {np.logaddexp, np.maximum, np.minimum}
-COMPARISONS = [np.less, np.less_equal, np.greater, np.greater_equal, np.equal, np.not_equal]
-CONNECTIVES = [np.bitwise_and, np.bitwise_or, np.logical_and, np.logical_or]
-NEGATIONS = [np.invert, np.logical_not]
 ARRANGED = {np.where, np.matmul, np.sign, *COMPARISONS, *CONNECTIVES, *NEGATIONS}  # see below
 
 each_rule = pytest.mark.parametrize("rule", TRUTH, ids=lambda rule: rule.__name__)

@@ -8,6 +8,7 @@ from harness.cross_checking import cross_check
 from harness.faults import FAULTS, plant
 from harness.random_problems import random_problem
 from harness.shrinking import shrink, shrink_disagreement
+from harness.sources import SOURCES
 from reference import Network, Problem
 
 
@@ -85,3 +86,35 @@ def test_the_case_given_is_not_changed():
     shrink(problem, theta, lambda problem, theta: True)
     assert np.array_equal(theta, before)
     assert cross_check(problem, theta, ["loop", "jax"]).verdict == "agree"
+
+
+def test_a_source_that_raises_on_a_smaller_network_shows_another_failure():
+    index, _ = plant(FAULTS["bias-times-4"])
+
+    def picky(problem, theta):
+        if problem.m < 2:
+            raise RuntimeError("needs two examples")
+        return FAULTS["bias-times-4"].source(problem, theta)
+
+    sources = FAULTS["bias-times-4"].sources | {"vectorized": picky}
+    problem, _, report = shrink_disagreement(*random_problem((0, index), extremes=False), sources)
+    assert (problem.m, problem.network.sizes, report.verdict) == (2, (1, 1), "disagree")
+
+
+def test_a_failure_that_does_not_repeat_is_not_shrunk():
+    problem, theta = random_problem((0, 2), extremes=False)
+    smallest, moved, report = shrink_disagreement(problem, theta, {"loop": SOURCES["loop"], "jax": SOURCES["jax"]})
+    assert smallest is problem
+    assert moved is theta
+    assert report.verdict == "agree"
+
+
+def test_what_was_said_before_is_noted_where_shrinking_loses_it():
+    index, drawn = plant(FAULTS["bias-regularised"])
+    drawn_problem = random_problem((0, index), extremes=False)
+    problem, theta, report = shrink_disagreement(*drawn_problem, FAULTS["bias-regularised"].sources)
+    (lost,) = {finding.diagnosis for finding in drawn.findings if finding.diagnosis}
+    assert lost not in {finding.diagnosis for finding in report.findings}
+    assert f"before it was shrunk: {lost}" in report.notes
+    _, _, again = shrink_disagreement(problem, theta, FAULTS["bias-regularised"].sources)
+    assert not any("before it was shrunk" in note for note in again.notes)

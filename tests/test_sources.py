@@ -17,8 +17,8 @@ from golden_numbers import (
     debug_problem,
 )
 
-from harness import SOURCES, Network, Problem
-from harness.sources import FAMILIES, FLOAT32_SOURCES, default_sources, named_sources
+from harness import FAULTS, SOURCES, GateClosed, Network, Problem, cross_check, random_problem, train
+from harness.sources import FAMILIES, FLOAT32_SOURCES, default_sources, find_source, named_sources
 
 SMALL_NETWORKS_ONLY = {"jax-forward", "complex-step", "ball"}
 """They take a pass for each of the 10,285 parameters, or some seconds."""
@@ -136,6 +136,10 @@ def test_sources_are_chosen_by_name_or_given():
         (["loop", "lop"], ValueError, "unknown source 'lop'; there are loop, vectorized, jax"),
         ("lop", ValueError, "unknown source 'lop'"),
         ([7], ValueError, "unknown source 7"),
+        ("lop", ValueError, "bug:NAME for one of the bug zoo, and module:function for one of your own"),
+        ("bug:lop", ValueError, "there is no bug named 'lop'; `harness bugs` lists them"),
+        (["nowhere:f"], ValueError, "cannot import 'nowhere'"),
+        (["math:pi"], TypeError, r"source 'math:pi' must be callable as source\(problem, theta\), not float"),
         ([], ValueError, "no sources were given; choose from loop, vectorized, .*, or leave the choice to the harness"),
         ({}, ValueError, "no sources were given"),
         ({"mine": 7}, TypeError, r"source 'mine' must be callable as source\(problem, theta\), not int"),
@@ -144,3 +148,33 @@ def test_sources_are_chosen_by_name_or_given():
 def test_mistakes_give_one_clear_sentence(names, error, sentence):
     with pytest.raises(error, match=sentence):
         named_sources(names)
+
+
+def mine(problem, theta):
+    return SOURCES["loop"](problem, theta)
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        ("loop", SOURCES["loop"]),
+        ("vectorized-float32", FLOAT32_SOURCES["vectorized-float32"]),
+        ("bug:wrong-sign", FAULTS["wrong-sign"].source),
+        (f"{__name__}:mine", mine),
+    ],
+)
+def test_a_source_is_found_by_its_name(name, source):
+    assert find_source(name) is source
+    assert named_sources([name]) == {name: source}
+
+
+def test_names_of_every_form_are_taken_wherever_sources_are():
+    problem, theta = random_problem((0, 2), extremes=False)
+    own = f"{__name__}:mine"
+    assert cross_check(problem, theta, ["jax", own]).verdict == "agree"
+    assert cross_check(problem, theta, ["jax", "loop", "bug:wrong-sign"]).outliers == ("bug:wrong-sign",)
+    trained = train(problem, theta, 2, source=own)
+    assert trained.report is not None
+    assert own in {row.name for row in trained.report.sources}
+    with pytest.raises(GateClosed):
+        train(problem, theta, 2, source="bug:wrong-sign")

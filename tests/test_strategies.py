@@ -1,5 +1,7 @@
 """Hypothesis strategies: what they can draw, what they shrink to, and that Hypothesis has no complaint about them."""
 
+from typing import Any, cast
+
 import numpy as np
 import pytest
 from hypothesis import Phase, find, given, settings
@@ -103,8 +105,16 @@ def test_activations_are_those_that_are_registered_or_given():
         (lambda: strategies.activations(["rellu"]), "unknown activation 'rellu'"),
         (lambda: simplest(strategies.networks(activations=["rellu"])), "unknown activation 'rellu'"),
         (lambda: simplest(strategies.networks(outputs=[])), "no outputs were given to draw from"),
+        (
+            lambda: simplest(strategies.cases(networks=cast(Any, 3))),
+            r"networks must be a strategy, such as .*, not int",
+        ),
+        (
+            lambda: simplest(strategies.problems(cast(Any, NETWORK))),
+            r"networks must be a strategy, such as .*, not Network",
+        ),
     ],
 )
 def test_mistakes_give_one_clear_sentence(make, sentence):
-    with pytest.raises(ValueError, match=sentence):
+    with pytest.raises((ValueError, TypeError), match=sentence):
         make()

@@ -301,5 +301,5 @@ def test_the_few_that_are_undecided_are_named_beside_the_verdict():
 
 
 def test_a_cost_that_is_not_finite_is_called_so():
-    nan = {"cost": np.nan, "cost_error": np.inf}
-    assert verdict_on(answer("a", **nan), answer("b", **nan)).reasons == ("the cost is not finite, says a, b",)
+    a, b = (answer(name, cost=np.nan, cost_error=np.inf) for name in "ab")
+    assert verdict_on(a, b).reasons == ("the cost is not finite, says a, b",)

@@ -1,6 +1,8 @@
 """What the commands share: options, exit codes, output, progress."""
 
 import json
+import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,12 +13,46 @@ import typer
 EXIT_CODES = {"agree": 0, "disagree": 1, "inconclusive": 3}
 BAD_INPUT, INTERRUPTED = 2, 130
 
+SOURCE_NAMES = (
+    "loop, vectorized, jax, jax-forward, finite-difference, complex-step, ball, vectorized-float32, jax-float32, "
+    "bug:NAME for one of the bug zoo, or module:function for one of your own"
+)
+"""What `harness.sources.find_source` takes, without importing it."""
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, and nothing else there.")]
-Seed = Annotated[int, typer.Option(help="The seed that decides every random choice.", min=0)]
-Networks = Annotated[int, typer.Option(help="How many random networks to cross-check.", min=1)]
+Seed = Annotated[int, typer.Option(metavar="SEED", help="The seed that decides every random choice.", min=0)]
+Networks = Annotated[int, typer.Option(metavar="N", help="How many random networks to cross-check.", min=1)]
 Data = Annotated[
-    Path | None, typer.Option(help="Digits of your own (.mat, .npz or .csv) instead of those that come with it.")
+    Path | None,
+    typer.Option(metavar="FILE", help="Digits of your own (.mat, .npz or .csv) instead of those that come with it."),
 ]
+
+
+def start_jax() -> None:
+    """Import JAX and start its CPU backend; Ctrl-C waits until that is done, for JAX's libraries crash if interrupted.
+
+    Every command that needs JAX starts it before anything else does.
+    """
+    with _interrupts_held():
+        import jax
+
+        jax.devices("cpu")
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    raises = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if not raises or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    held = []
+    signal.signal(signal.SIGINT, lambda *_: held.append(True))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if held:
+        raise KeyboardInterrupt
 
 
 def show(document: dict[str, Any], text: object, as_json: bool) -> None:

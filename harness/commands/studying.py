@@ -5,14 +5,19 @@ from typing import Annotated, Any
 
 import typer
 
-from harness.commands.common import Json, Networks, Seed, progress_bar, show
+from harness.commands.common import Json, Seed, progress_bar, show, start_jax
 
 
 def study(
     quick: Annotated[bool, typer.Option(help="One problem of each kind, and few random networks.")] = False,
     seed: Seed = 0,
-    networks: Networks = 10_000,
-    figure: Annotated[Path | None, typer.Option(help="Where to save the figure (PNG).", dir_okay=False)] = None,
+    networks: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="How many correct random networks; 10,000 unless given, or --quick.", min=1),
+    ] = None,
+    figure: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Where to save the figure (PNG).", dir_okay=False)
+    ] = None,
     json: Json = False,
 ) -> None:
     """Detection power of this and other gradient checkers over the bug zoo."""
@@ -22,8 +27,11 @@ def study(
     from harness.study.study import QUICK, run_study
     from harness.study.table import as_table
 
+    size: dict[str, Any] = dict(QUICK) if quick else {}
+    if networks is not None:
+        size["networks"] = networks
+    start_jax()
     with progress_bar() as progress:
-        size: dict[str, Any] = QUICK if quick else {"networks": networks}
         found = run_study(seed=seed, progress=progress, **size)
     if figure is not None:
         write_whole(figure, png(detection_power(found)))

@@ -5,13 +5,24 @@ from typing import Annotated
 
 import typer
 
-from harness.commands.common import EXIT_CODES, INTERRUPTED, Data, Json, Networks, Seed, progress_bar, show
+from harness.commands.common import (
+    EXIT_CODES,
+    INTERRUPTED,
+    SOURCE_NAMES,
+    Data,
+    Json,
+    Networks,
+    Seed,
+    progress_bar,
+    show,
+    start_jax,
+)
 
 
 def run(
     networks: Networks = 200,
     seed: Seed = 0,
-    out: Annotated[Path, typer.Option(help="The folder for θ, figures and the report.")] = Path("out"),
+    out: Annotated[Path, typer.Option(metavar="DIR", help="The folder for θ, figures and the report.")] = Path("out"),
     data: Data = None,
     json: Json = False,
 ) -> None:
@@ -19,6 +30,7 @@ def run(
     from harness import main_job
 
     digits = _digits(data)
+    start_jax()
     with progress_bar() as progress:
         result = main_job.run(out, networks=networks, seed=seed, digits=digits, progress=progress)
     show(result.to_dict(), result, json)
@@ -26,11 +38,26 @@ def run(
 
 
 def train(
-    max_iter: Annotated[int, typer.Option(help="Line searches of fmincg.", min=0)] = 50,
-    l2: Annotated[float, typer.Option("--l2", help="λ, the strength of the regulariser.")] = 1.0,
-    hidden: Annotated[str, typer.Option(help="Units of the hidden layers, separated by commas; 0 for none.")] = "25",
+    max_iter: Annotated[int, typer.Option(metavar="N", help="Line searches of fmincg.", min=0)] = 50,
+    l2: Annotated[float, typer.Option("--l2", metavar="λ", help="The strength of the regulariser.")] = 1.0,
+    hidden: Annotated[
+        str, typer.Option(metavar="N,N,...", help="Units of the hidden layers, separated by commas; 0 for none.")
+    ] = "25",
+    source: Annotated[str, typer.Option(metavar="NAME", help=f"The gradient to train with: {SOURCE_NAMES}.")] = (
+        "vectorized"
+    ),
+    gate: Annotated[
+        bool, typer.Option("--gate/--no-gate", help="Whether the gradient sources must agree, or nobody is asked.")
+    ] = True,
     seed: Seed = 0,
-    out: Annotated[Path | None, typer.Option(help="A folder for θ (.npz, and .mat for Octave).")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="A folder for θ, as theta.npz and, for Octave, theta.mat; and for pictures, if the digits are square "
+            "images: hidden_units.png (with a hidden layer), confusion.png and mistakes.png.",
+        ),
+    ] = None,
     data: Data = None,
     json: Json = False,
 ) -> None:
@@ -39,11 +66,22 @@ def train(
 
     sizes = _hidden_sizes(hidden)
     digits = _digits(data)
+    start_jax()
     with progress_bar() as progress:
         fit, files = main_job.train_once(
-            sizes, l2=l2, max_iter=max_iter, seed=seed, digits=digits, out=out, progress=progress
+            sizes,
+            l2=l2,
+            max_iter=max_iter,
+            seed=seed,
+            source=source,
+            gate=gate,
+            digits=digits,
+            out=out,
+            progress=progress,
         )
-    show(fit.to_dict() | {"verdict": "agree", "files": [str(file) for file in files]}, fit, json)
+    verdict = fit.training.report and fit.training.report.verdict  # None without a gate
+    document = fit.to_dict() | {"verdict": verdict, "files": [str(file) for file in files]}
+    show(document, "\n".join(map(str, [fit, *files])), json)
     if fit.training.interrupted:
         raise typer.Exit(INTERRUPTED)
 
@@ -63,15 +101,16 @@ def _digits(data: Path | None):
 
 
 def ex4(
-    weights: Annotated[Path, typer.Option(help="The course's ex4weights.mat, or your own Theta1 and Theta2.")],
+    weights: Annotated[Path, typer.Option(metavar="FILE", help="The course's ex4weights.mat.")],
     data: Data = None,
     json: Json = False,
 ) -> None:
     """The course's exercise 4: its numbers, measured beside the published ones."""
     from harness import course
 
-    theta = course.load_weights(weights)
-    rows = course.compare_with_course(theta, _digits(data))
+    theta, digits = course.load_weights(weights), _digits(data)
+    start_jax()
+    rows = course.compare_with_course(theta, digits)
     document = course.to_dict(rows)
     show(document, course.as_table(rows), json)
     raise typer.Exit(EXIT_CODES[document["verdict"]])

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from harness.activation_check import ActivationReport, find_activation, usable_sources
-from harness.sources import SOURCES
-from harness.suite.subjects import find_source, report_on
+from harness.sources import SOURCES, find_source
+from harness.suite.subjects import report_on
 from reference.activations import Activation
 from reference.measured import GradientSource
 

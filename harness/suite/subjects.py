@@ -2,15 +2,12 @@
 
 from collections.abc import Mapping
 from functools import cache
-from typing import cast
 
 import numpy as np
 
 from harness.activation_check import ActivationReport, check_activation, register_checked
 from harness.cross_checking import cross_check
-from harness.importing import import_attribute
 from harness.random_problems import random_problem
-from harness.sources import named_sources
 from reference.activations import Activation
 from reference.measured import GradientSource
 from reference.problem import Problem
@@ -18,16 +15,6 @@ from reference.problem import Problem
 ATTEMPTS = 20
 """Problems tried for one that contains the activation and can be decided: one in five has no hidden layer, and as many
 sit at θ = 0 or at saturation, where kinked units cannot be judged. A disagreement is never passed over."""
-
-
-def find_source(name: str) -> GradientSource:
-    """The gradient source at ``module:attribute``, or one of the harness by its name."""
-    if ":" not in name:
-        return named_sources([name])[name]
-    source = import_attribute(name)
-    if not callable(source):
-        raise TypeError(f"{name} must be callable as source(problem, theta), not of type {type(source).__name__}")
-    return cast("GradientSource", source)
 
 
 @cache
