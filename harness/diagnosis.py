@@ -140,17 +140,15 @@ def _factor(part: Part, m: int | None) -> str:
 
 
 def _named_factor(c: float, m: int | None) -> str:
-    known = {-1.0: "the sign is wrong"}
+    known = [(-1.0, "the sign is wrong")]
     if m and m > 1:
-        known |= {
-            float(m): "the sum over the examples is not divided by m",
-            1.0 / m: "divided by m twice",
-            m / (m - 1.0): "divided by m - 1 instead of m",
-        }
-    for factor, words in known.items():
-        if abs(c - factor) <= CLOSE * abs(factor):
-            return words
-    return f"{_times(c)} what it should be"
+        known += [
+            (float(m), "the sum over the examples is not divided by m"),
+            (1.0 / m, "divided by m twice"),
+            (m / (m - 1.0), "divided by m - 1 instead of m"),
+        ]
+    fitting = [words for factor, words in known if abs(c - factor) <= CLOSE * abs(factor)]
+    return " or ".join(fitting) or f"{_times(c)} what it should be"
 
 
 def _times(c: float) -> str:

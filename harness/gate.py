@@ -11,9 +11,10 @@ from reference.measured import GradientSource
 from reference.problem import Problem
 
 ADVICE = {
-    "disagree": "mend the gradient of {who}, or train without the gate (gate=False) to see what a wrong gradient does",
+    "disagree": "mend the gradient of {who}, or train without the gate (gate=False, --no-gate) to see what a wrong "
+    "gradient does",
     "inconclusive": "no gradient was found wrong, but none was shown to be right; mend what is named above, or train "
-    "without the gate (gate=False)",
+    "without the gate (gate=False, --no-gate)",
 }
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from harness.cross_checking import cross_check
 from harness.random_problems import random_problem
 from harness.report import Report
+from harness.sources import named_sources
 from harness.tolerances import INCONCLUSIVE_SHARE
 from reference.activations import Activation
 from reference.measured import GradientSource
@@ -29,13 +30,15 @@ class Summary:
     networks, seed : int
         How many networks, and the seed that they come from.
     sources : tuple of str
-        The sources that took part in the last of them.
+        The sources that took part in any of them.
+    left_out : dict
+        How many networks a source could not take (`NotApplicable`), where there were any.
     counts : dict
         How many networks came out "agree", "disagree" and "inconclusive".
     outliers : dict
         How often each source was named as the odd one out.
     reasons : tuple of str
-        Where the verdict is "inconclusive": what the first such network says of it.
+        Where the verdict is "inconclusive": which source was never asked, or what the first such network says of it.
     failures : tuple of (int, Report)
         Index and report of the first networks that disagree; ``random_problem((seed, index))`` makes them again.
     margin : float
@@ -48,6 +51,7 @@ class Summary:
     networks: int
     seed: int
     sources: tuple[str, ...]
+    left_out: dict[str, int]
     counts: dict[str, int]
     outliers: dict[str, int]
     reasons: tuple[str, ...]
@@ -64,6 +68,7 @@ class Summary:
         counts = ", ".join(f"{count:,} {verdict}" for verdict, count in self.counts.items())
         lines = [f"{self.networks:,} networks, {len(self.sources)} sources: {counts} (seed {self.seed})"]
         lines += [f"  {reason}" for reason in self.reasons]
+        lines += [f"  {name} could not take {count:,} of them" for name, count in self.left_out.items()]
         for index, report in self.failures:
             lines.append(f"network {index}, random_problem(({self.seed}, {index})):\n{report}")
         return "\n".join(lines)
@@ -80,7 +85,7 @@ def check_networks(
     """Cross-check many random problems, and count the verdicts.
 
     Should all of them be degenerate (λ = 0, zero weights or a single example, which hide bugs), it goes on until one is
-    not.
+    not. A source that could take none of the networks was not checked, and the verdict is no agreement.
 
     Parameters
     ----------
@@ -110,40 +115,65 @@ def check_networks(
     networks = _whole(networks)
     if networks < 1:
         raise ValueError(f"the number of networks must be one or more, not {networks}")
-    started = time.perf_counter()
-    counts = Counter(agree=0, disagree=0, inconclusive=0)
-    outliers: Counter[str] = Counter()
-    failures, reasons, margin, names = [], (), 0.0, ()
-    telling = 0
+    tally = _Tally(seed)
     for index in count():
-        if index >= networks and telling:
+        if index >= networks and tally.telling:
             break
         problem, theta = random_problem((seed, index), activations, extremes=extremes)
         report = cross_check(problem, theta, sources)
-        counts[report.verdict] += 1
-        telling += not report.hides
-        outliers.update(report.outliers)
-        margin = max(margin, report.margin)
-        names = tuple(row.name for row in report.sources)
-        if report.verdict == "inconclusive" and not reasons:
-            reasons = tuple(f"network {index}: {reason}" for reason in report.reasons)
-        if report.verdict == "disagree" and len(failures) < KEPT:
-            failures.append((index, report))
+        tally.add(index, report)
         if progress:
             progress(index, report.verdict)
-    verdict = _verdict(counts)
-    return Summary(
-        verdict,
-        counts.total(),
-        seed,
-        names,
-        dict(counts),
-        dict(outliers),
-        reasons if verdict == "inconclusive" else (),
-        tuple(failures),
-        margin,
-        time.perf_counter() - started,
-    )
+    return tally.summary(asked=() if sources is None else tuple(named_sources(sources)))
+
+
+class _Tally:
+    """What is remembered of the reports."""
+
+    def __init__(self, seed: int):
+        self.seed, self.started = seed, time.perf_counter()
+        self.counts = Counter(agree=0, disagree=0, inconclusive=0)
+        self.took_part: Counter[str] = Counter()
+        self.left_out: Counter[str] = Counter()
+        self.why_left_out: dict[str, str] = {}
+        self.outliers: Counter[str] = Counter()
+        self.failures: list[tuple[int, Report]] = []
+        self.doubts: tuple[str, ...] = ()
+        self.margin = 0.0
+        self.telling = 0  # networks that hide no kind of bug
+
+    def add(self, index: int, report: Report) -> None:
+        self.counts[report.verdict] += 1
+        self.took_part.update(row.name for row in report.sources)
+        self.left_out.update(report.left_out.keys())
+        self.why_left_out.update(report.left_out)
+        self.outliers.update(report.outliers)
+        self.margin = max(self.margin, report.margin)
+        self.telling += not report.hides
+        if report.verdict == "inconclusive" and not self.doubts:
+            self.doubts = tuple(f"network {index}: {reason}" for reason in report.reasons)
+        if report.verdict == "disagree" and len(self.failures) < KEPT:
+            self.failures.append((index, report))
+
+    def summary(self, asked: tuple[str, ...]) -> Summary:
+        never = [name for name in asked if name not in self.took_part]
+        reasons = tuple(f"{name} could take none of the networks: {self.why_left_out[name]}" for name in never)
+        verdict = "disagree" if self.counts["disagree"] else "inconclusive" if never else "agree"
+        if verdict == "agree" and self.counts["inconclusive"] > INCONCLUSIVE_SHARE * self.counts.total():
+            verdict, reasons = "inconclusive", self.doubts
+        return Summary(
+            verdict,
+            self.counts.total(),
+            self.seed,
+            tuple(self.took_part),
+            dict(self.left_out),
+            dict(self.counts),
+            dict(self.outliers),
+            reasons if verdict == "inconclusive" else (),
+            tuple(self.failures),
+            self.margin,
+            time.perf_counter() - self.started,
+        )
 
 
 def _whole(networks: int) -> int:
@@ -151,9 +181,3 @@ def _whole(networks: int) -> int:
         return as_integer(networks)
     except TypeError:
         raise TypeError(f"the number of networks must be a whole number, not {networks!r}") from None
-
-
-def _verdict(counts: Counter[str]) -> str:
-    if counts["disagree"]:
-        return "disagree"
-    return "inconclusive" if counts["inconclusive"] > INCONCLUSIVE_SHARE * counts.total() else "agree"

@@ -59,7 +59,10 @@ class Finding:
             beyond = "where no rounding can explain a difference"
         line = f"{self.source}: {self.where} = {self.value!r}, but {self.against} has {self.expected!r} ({beyond})"
         if self.coordinates > 1:
-            line += f"; {self.coordinates} coordinates are at odds, in {', '.join(self.blocks)}"
+            where = ", ".join(self.blocks)
+            if len(self.blocks) > 4:
+                where = f"{len(self.blocks)} blocks from {self.blocks[0]} to {self.blocks[-1]}"
+            line += f"; {self.coordinates} coordinates are at odds, in {where}"
         return f"{line}\n    {self.diagnosis}" if self.diagnosis else line
 
 

@@ -12,6 +12,7 @@ from harness.report import Finding, PairRow, Report, SourceRow
 from harness.tolerances import CONCLUSIVE_SHARE
 
 SHOWN = 3  # coordinates named in a reason
+SAME_COST = 1e-6  # a relative difference below this is more likely rounding than another function
 
 
 def judge(
@@ -185,9 +186,7 @@ def _pin_down(source, against, pair: Pair, blocks: Sequence[Block], label: Calla
     if pair.cost_at_odds:
         bound = source.cost_error + against.cost_error
         cost, expected = float(source.cost), float(against.cost)
-        told = "the costs differ, so the gradients belong to different functions: look at targets and loss first"
-        if not np.isfinite(cost):
-            told = "the cost is not finite: look for an overflow, a division by zero or the logarithm of zero"
+        told = _about_costs(cost, expected)
         return Finding(source.name, against.name, "cost", "cost", cost, expected, bound, 1, diagnosis=told)
     worst = int(np.argmax(np.where(pair.at_odds, pair.ratio, -1.0)))
     return Finding(
@@ -202,6 +201,14 @@ def _pin_down(source, against, pair: Pair, blocks: Sequence[Block], label: Calla
         blocks=tuple(block.name for block in blocks if pair.at_odds[block.indices].any()),
         diagnosis=explain(source, against, pair.at_odds),
     )
+
+
+def _about_costs(cost: float, expected: float) -> str:
+    if not np.isfinite(cost):
+        return "the cost is not finite: look for an overflow, a division by zero or the logarithm of zero"
+    if abs(cost - expected) < SAME_COST * abs(expected):
+        return "the same cost with digits lost: look for cancellation, such as log(1 - σ(z)), or for lower precision"
+    return "the costs differ, so the gradients belong to different functions: look at targets and loss first"
 
 
 def _pin_down_end(name: str, pair: Pair) -> Finding:

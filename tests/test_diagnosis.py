@@ -88,6 +88,11 @@ def test_nothing_is_said_of_a_right_gradient():
     assert diagnose([_part(E, E)], with_bias=False) == ""
 
 
+def test_a_factor_that_two_mistakes_leave_names_both():
+    told = diagnose([_part(2.0 * E, E)], m=2, with_bias=False)
+    assert told == "theta: the sum over the examples is not divided by m or divided by m - 1 instead of m"
+
+
 def test_a_function_without_a_regulariser_is_not_said_to_have_one():
     theta = np.array([[1.0, -2.0, 0.5]])
     assert "off by 0.3 times θ, as a regulariser is" in diagnose([_part(E[:1] + 0.3 * theta, E[:1], theta)])

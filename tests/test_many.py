@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from harness import FAULTS, SOURCES, Activation, check_networks, many, random_problem
+from harness import FAULTS, SOURCES, Activation, NotApplicable, check_networks, many, random_problem
 
 
 def test_on_random_networks_the_sources_never_disagree(network_count):
@@ -53,7 +53,8 @@ def test_the_sources_are_those_asked_for():
 
 def outcome(verdict, margin=0.5, hides=(), reasons=()):
     sources = [SimpleNamespace(name="loop")]
-    return SimpleNamespace(verdict=verdict, outliers=(), margin=margin, sources=sources, hides=hides, reasons=reasons)
+    named = {"outliers": (), "sources": sources, "left_out": {}}
+    return SimpleNamespace(verdict=verdict, margin=margin, hides=hides, reasons=reasons, **named)
 
 
 @pytest.fixture
@@ -173,3 +174,32 @@ def test_the_first_line_sums_up(buggy):
 def test_mistakes_give_one_clear_sentence(arguments, sentence):
     with pytest.raises((ValueError, TypeError), match=sentence):
         check_networks(**arguments)
+
+
+# Sources that take some networks only
+
+
+def only_shallow(problem, theta):
+    if len(problem.network.sizes) > 2:
+        raise NotApplicable("no hidden layers")
+    return SOURCES["loop"](problem, theta)
+
+
+def never(problem, theta):
+    raise NotApplicable("not today")
+
+
+def test_how_many_networks_a_source_could_not_take_is_told():
+    summary = check_networks(20, seed=2, sources={"mine": only_shallow, "jax": SOURCES["jax"]}, extremes=False)
+    taken = sum(len(random_problem((2, index), extremes=False)[0].network.sizes) == 2 for index in range(20))
+    assert 0 < taken < 20
+    assert summary.left_out == {"mine": 20 - taken}
+    assert f"  mine could not take {20 - taken} of them" in str(summary)
+
+
+def test_a_source_that_takes_none_was_not_checked():
+    beside = {"mine": never} | {name: SOURCES[name] for name in ("loop", "jax")}
+    summary = check_networks(5, sources=beside, extremes=False)
+    assert summary.counts["agree"] == 5
+    assert summary.verdict == "inconclusive"
+    assert summary.reasons == ("mine could take none of the networks: not today",)

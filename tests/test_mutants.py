@@ -171,11 +171,11 @@ CHANGES: dict[str, list[Change]] = {
     "harness.many": [
         (
             "bad networks are outvoted",
-            'if counts["disagree"]:',
-            'if counts["disagree"] > counts["agree"]:',
+            '"disagree" if self.counts["disagree"] else',
+            '"disagree" if self.counts["disagree"] > self.counts["agree"] else',
             many_networks,
         ),
-        ("inconclusive networks pass", 'return "inconclusive" if', 'return "agree" if', many_networks),
+        ("inconclusive networks pass", 'verdict, reasons = "inconclusive", self.doubts', "pass", many_networks),
     ],
 }
 

@@ -303,3 +303,12 @@ def test_the_few_that_are_undecided_are_named_beside_the_verdict():
 def test_a_cost_that_is_not_finite_is_called_so():
     a, b = (answer(name, cost=np.nan, cost_error=np.inf) for name in "ab")
     assert verdict_on(a, b).reasons == ("the cost is not finite, says a, b",)
+
+
+@pytest.mark.parametrize(
+    ("cost", "words"),
+    [(2.0, "different functions"), (1.0 + 1e-9, "the same cost with digits lost"), (np.inf, "the cost is not finite")],
+)
+def test_what_a_wrong_cost_suggests(cost, words):
+    report = verdict_on(answer("a", cost=cost), answer("b"), answer("c"))
+    assert words in report.findings[0].diagnosis
