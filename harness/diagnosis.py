@@ -100,10 +100,11 @@ def _all_small(rest: np.ndarray, beside: np.ndarray) -> bool:
 
 def _fit(y: np.ndarray, x: np.ndarray) -> float | None:
     """c with y = c x, if there is one."""
-    square = np.vdot(x, x)
-    if x.size < 2 or square == 0.0:
+    size = np.abs(x).max(initial=0.0)
+    if x.size < 2 or size == 0.0:
         return None
-    c = float(np.vdot(x, y) / square)
+    unit = x / size  # numbers of 1e200 have no squares
+    c = float(np.vdot(unit, y) / np.vdot(unit, unit) / size)
     return c if _all_small(y - c * x, y) else None
 
 

@@ -6,7 +6,7 @@ step is tried again with smaller ones, so that neither a kink nor a strong curva
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 
 from harness.comparison import Answer, Block, Consensus, Pair, compare, compare_all, find_consensus
 from harness.report import Report
+from harness.step_search import Claim, settle
 from harness.tolerances import GRADIENT_ROUNDINGS, MEANINGLESS, NEGLIGIBLE, SAMPLED_DIRECTIONS
 from harness.users_function import UsersFunction, largest
 from harness.verdict import judge
@@ -76,40 +77,6 @@ def check_gradient(
     )
 
 
-def _settled(
-    probe: Callable[[float], black_box.Difference],
-    claimed: float,
-    error: float,
-    meaningful: float,
-    noise: float,
-    steps: Sequence[float],
-) -> black_box.Difference:
-    """The difference at the first of narrower and narrower steps that decides about a claimed derivative.
-
-    Agreement decides at once. A disagreement has to stand at the narrowest step, too, at which noise leaves anything to
-    see of it: a wide stencil is blind to kinks and wiggles that lie within it, and so is one a decade narrower.
-    """
-
-    def objects(found: black_box.Difference) -> bool:
-        return bool(np.isfinite(found.error) and not abs(claimed - found.derivative) <= found.error + error)
-
-    best = black_box.Difference(np.nan, np.inf)
-    for step in steps:
-        if step < steps[0] and black_box.NOISE_GAIN * noise / step > meaningful:
-            break  # neither this step nor a narrower one can decide
-        found = probe(step)
-        if objects(found):
-            narrowest = max(3.0 * black_box.NOISE_GAIN * noise / abs(claimed - found.derivative), steps[-1])
-            closer = probe(narrowest) if narrowest < step else found
-            if objects(closer) and abs(closer.derivative - found.derivative) <= closer.error + found.error:
-                return found
-        elif found.error < best.error:
-            best = found
-        if best.error + error <= meaningful:
-            break
-    return best
-
-
 def _meaningful(asked: UsersFunction, size: np.ndarray, ordinary: float) -> np.ndarray:
     """How wide an error bar may be, beside derivatives of some size, to decide anything."""
     return MEANINGLESS[asked.precision] * np.maximum(size, NEGLIGIBLE * max(ordinary, size.max(initial=0.0)))
@@ -123,13 +90,17 @@ def _differences(asked: UsersFunction, yours: Answer, ordinary: float, blocks: l
     meaningful = _meaningful(asked, size, ordinary)
     with np.errstate(all="ignore"):
         for i in asked.sample.tolist():
-            D[i], E[i] = _settled(
-                lambda h, i=i: black_box.partial(asked.cost, asked.theta, i, h, yours.cost_error),
-                float(yours.gradient[i]),
-                float(yours.error[i]),
-                float(meaningful[i]),
+            at = float(asked.theta[i])
+            claim = Claim(float(yours.gradient[i]), float(yours.error[i]), float(meaningful[i]), abs(at) or np.inf)
+            axis = np.zeros_like(asked.theta)
+            axis[i] = 1.0
+            D[i], E[i] = settle(
+                claim,
+                lambda h, t, i=i, axis=axis: black_box.partial(
+                    asked.cost, asked.theta + t * axis, i, h, yours.cost_error
+                ),
                 yours.cost_error,
-                [float(max(1.0, abs(asked.theta[i]))) * step for step in asked.steps()],
+                [max(1.0, abs(at)) * step for step in asked.steps()],
             )
     return Answer(DIFFERENCES, DIFFERENCES, yours.cost, yours.cost_error, D, E, asked.precision, oracle=True)
 
@@ -155,16 +126,14 @@ def _directions(size: int, count: int) -> np.ndarray:
     return rng.choice([-1.0, 1.0], shape) * rng.uniform(0.5, 1.5, shape) / np.sqrt(size)
 
 
-def _along(
-    asked: UsersFunction, direction: np.ndarray, claimed: float, error: float, meaningful: float, noise: float
-) -> black_box.Difference:
+def _along(asked: UsersFunction, direction: np.ndarray, claim: Claim, noise: float) -> black_box.Difference:
     """The derivative of the cost along a direction."""
 
-    def probe(h: float) -> black_box.Difference:
-        return black_box.difference(lambda t: asked.cost(asked.theta + t * direction), h, noise)
+    def probe(h: float, t: float) -> black_box.Difference:
+        return black_box.difference(lambda s: asked.cost(asked.theta + (t + s) * direction), h, noise)
 
     with np.errstate(all="ignore"):
-        return _settled(probe, claimed, error, meaningful, noise, asked.steps())
+        return settle(claim, probe, noise, asked.steps())
 
 
 def _end_to_end(asked: UsersFunction, answers: list[Answer], noise: float, ordinary: float) -> list[Pair]:
@@ -174,8 +143,8 @@ def _end_to_end(asked: UsersFunction, answers: list[Answer], noise: float, ordin
         projected = [replace(a, gradient=directions @ a.gradient, error=np.abs(directions) @ a.error) for a in answers]
     yours = projected[0]
     meaningful = _meaningful(asked, np.full(SAMPLED_DIRECTIONS, largest(yours.gradient)), ordinary)
-    rows = zip(directions, yours.gradient.tolist(), yours.error.tolist(), meaningful.tolist())
-    slopes, errors = np.transpose([_along(asked, *row, noise) for row in rows])
+    claims = map(Claim, yours.gradient.tolist(), yours.error.tolist(), meaningful.tolist())
+    slopes, errors = np.transpose([_along(asked, v, claim, noise) for v, claim in zip(directions, claims)])
     ends = Answer("random directions", DIFFERENCES, yours.cost, noise, slopes, errors)
     block = [Block("directions", np.arange(SAMPLED_DIRECTIONS))]
     return [compare(answer, ends, block, ordinary) for answer in projected]
@@ -188,10 +157,10 @@ def _locate(asked: UsersFunction, yours: Answer, noise: float) -> int:
         v = np.zeros(asked.layout.size)
         v[suspects] = _directions(suspects.size, 1)[0]
         with np.errstate(all="ignore"):
-            claimed = float(v[suspects] @ yours.gradient[suspects])
-            error = float(np.abs(v[suspects]) @ yours.error[suspects])
-            slope, uncertain = _along(asked, v, claimed, error, 0.0, noise)
-            ratio = np.abs(claimed - slope) / (error + uncertain)
+            claimed, error = v[suspects] @ yours.gradient[suspects], np.abs(v[suspects]) @ yours.error[suspects]
+            claim = Claim(float(claimed), float(error), meaningful=0.0)
+            found = _along(asked, v, claim, noise)
+            ratio = np.divide(claim.off(found), claim.error + found.error)
         return np.inf if np.isnan(ratio) else float(ratio)
 
     suspects = np.arange(asked.layout.size)

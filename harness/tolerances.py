@@ -1,7 +1,8 @@
 """Every number that the harness chooses and a verdict depends on, with its reason.
 
 A verdict compares a difference with a bound that is derived (`harness.rounding`) or estimated by an oracle, whose steps
-stand with the oracle in `reference`. What is left to choose is listed here.
+stand with the oracle in `reference`; what the search for the step of a plain difference chooses stands in
+`harness.step_search`. What is left to choose is listed here.
 """
 
 UNIT_ROUNDOFF = {"float64": 2.0**-53, "float32": 2.0**-24}

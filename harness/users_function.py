@@ -81,9 +81,14 @@ class UsersFunction:
             coarse = self._costs_nearby(UNIT_ROUNDOFF["float32"])
             if _fits_float32(coarse) and np.ptp(coarse) > 0.0:  # computed in float32, whatever the type says
                 self.unit, nearby = UNIT_ROUNDOFF["float32"], coarse
+        spacing = self.unit
+        while np.ptp(nearby) == 0.0 and spacing < 2.0**20 * self.unit:  # a cost that was rounded climbs by jumps
+            spacing *= 16.0
+            nearby = self._costs_nearby(spacing)
         scatter = np.diff(nearby, n=3)
         rounding = black_box.NOISE_ROUNDINGS * self.unit * abs(cost)
-        return max(rounding, 3.0 * float(np.sqrt(np.mean(scatter**2) / 20.0)))
+        size = largest(scatter) or 1.0  # costs of 1e200 have no squares
+        return max(rounding, 3.0 * size * float(np.sqrt(np.mean((scatter / size) ** 2) / 20.0)))
 
     def _costs_nearby(self, unit: float) -> np.ndarray:
         width = 2.0**13 * unit * np.maximum(np.abs(self.theta), 1.0) * self.direction
@@ -91,9 +96,13 @@ class UsersFunction:
 
     @np.errstate(all="ignore")
     def ordinary_cost(self, cost: float) -> float:
-        """A size of the cost that is not small: the largest at θ and around it, for a minimum may be zero."""
+        """A size of the cost that is not small, at θ or on both sides of it, for a minimum may be zero.
+
+        On both, because a penalty of 1e300 beyond an edge says nothing of the cost.
+        """
         width = self.steps()[0] * np.maximum(np.abs(self.theta), 1.0) * self.direction
-        return largest(np.array([cost, self.cost(self.theta + width), self.cost(self.theta - width)]))
+        sides = np.abs([self.cost(self.theta + width), self.cost(self.theta - width)])
+        return largest(np.array([cost, np.fmin(*sides)]))
 
     @np.errstate(all="ignore")
     def gradient_error(self, source: Callable, gradient: np.ndarray, blocks: list[Block]) -> np.ndarray:

@@ -308,6 +308,12 @@ def function_in_any_unit(checker):
             assert answered(checker, fun) == "agree"
             assert answered(checker, lambda t, fun=fun: fun(t, 1.0 + 1e-6)) == "disagree"
 
+    def of_two_scales(t):  # a step that leaves noise in a cost of 1e5 behind is blind to what happens at 1e-9
+        fast = 1.5e-9 * np.exp(-1e-9 / t[0])
+        return fast + t[1] ** 2, np.array([fast * 1e-9 / t[0] ** 2, 2.0 * t[1]])
+
+    assert answered(checker, of_two_scales, np.array([1.7e-9, 5000.0])) != "disagree"
+
 
 def function_values(checker):
     """Kinks, ends of the domain, noise and float32 raise no alarm; what is not finite is no pass."""
@@ -331,7 +337,18 @@ def function_values(checker):
     def slightly_noisy(t):
         return np.sum(np.sin(t)) + 2e-10 * np.modf(1e9 * np.sum(np.cos(1e6 * t)))[0], np.cos(t)
 
+    def by_differences(t):  # wrong as a stencil of the first step is, which it must not be compared with alone
+        h = 2e-3
+        D = [(np.sin(100.0 * (t + w)) - np.sin(100.0 * (t - w))) / (2.0 * w) for w in (h, 2.0 * h)]
+        return np.sum(np.sin(100.0 * t)), (4.0 * D[0] - D[1]) / 3.0
+
+    assert answered(checker, by_differences, np.array([0.3])) == "disagree"
+
+    def partly_float32(t):
+        return float(np.sum(np.sin(t.astype(np.float32)))) + 1e-3 * t @ t, np.cos(t) + 2e-3 * t
+
     assert answered(checker, noisy) == "inconclusive"
+    assert answered(checker, partly_float32) != "disagree"
     assert answered(checker, slightly_noisy, np.cos(np.arange(200.0))) == "agree"
     assert answered(checker, lambda t: (float(sines(t.astype(np.float32))[0]), np.cos(t))) == "agree"
 

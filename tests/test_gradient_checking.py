@@ -581,6 +581,57 @@ def test_kinks_along_random_directions_raise_no_alarm():
         assert check_gradient(changed(off_at(3, by=1.0), fun), theta).verdict == "disagree"
 
 
+# Costs that climb by jumps, and sizes beyond squares
+
+
+def partly_float32(t):
+    return float(np.sum(np.sin(t.astype(np.float32)))) + 1e-3 * t @ t, np.cos(t) + 2e-3 * t
+
+
+def rounded_cost(t):
+    return np.round(np.sum(np.sin(t)), 9), np.cos(t)
+
+
+def added_to_a_constant(t):
+    return (np.sum(np.sin(t)) + 1e7) - 1e7, np.cos(t)
+
+
+@pytest.mark.parametrize("fun", [partly_float32, rounded_cost, added_to_a_constant])
+def test_a_cost_that_climbs_by_jumps_blames_nobody(fun):
+    for seed in range(10):
+        theta = np.random.default_rng(seed).normal(size=5)
+        assert check_gradient(fun, theta).verdict != "disagree", f"seed {seed}"
+        verdict = check_gradient(changed(lambda g: -g, fun), theta).verdict
+        assert verdict != "agree", f"seed {seed}"
+
+
+@pytest.mark.parametrize("unit", [1e-200, 1e-100, 1e100, 1e200])
+def test_the_unit_of_the_cost_may_be_anything(unit):
+    def fun(t):
+        return unit * np.sum(np.sin(t)), unit * np.cos(t)
+
+    assert check_gradient(fun, theta_of()).verdict == "agree"
+    assert check_gradient(changed(lambda g: 1.001 * g, fun), theta_of()).verdict == "disagree"
+
+
+def test_a_wall_on_one_side_does_not_make_every_error_small():
+    def fun(t):
+        return np.sum(np.where(t < 1.0, np.sin(t), 1e300)), np.cos(t)
+
+    theta = np.array([1.0 - 1e-3, 0.5])
+    assert check_gradient(changed(lambda g: 1.001 * g, fun), theta).verdict == "disagree"
+
+
+def test_two_scales_in_one_theta():
+    def fun(t):
+        return np.sum(np.sin(t / sizes) * sizes), np.cos(t / sizes)
+
+    sizes = np.array([1e-9, 1e-3, 1.0, 1e6])
+    for seed in range(20):
+        theta = sizes * np.random.default_rng(seed).uniform(0.5, 2.0, 4)
+        assert check_gradient(fun, theta).verdict != "disagree", f"seed {seed}"
+
+
 FLAT = {
     "constant": (lambda t: (5.0, 0.0 * t), np.ones(3)),
     "constant, not a float32": (lambda t: (0.1, 0.0 * t), np.ones(3)),

@@ -50,6 +50,7 @@ CHECKER = (
     "harness.parameters",
     "harness.cross_checking",
     "harness.users_function",
+    "harness.step_search",
     "harness.gradient_checking",
     "harness.assertions",
     "harness.gate",
@@ -134,7 +135,7 @@ CHANGES: dict[str, list[Change]] = {
     ],
     "reference.black_box": [
         ("noise 10 times too large", "NOISE_GAIN = 6.0", "NOISE_GAIN = 60.0", function_off_by_three_allowances),
-        ("truncation not estimated", "abs(R1 - R2) + ", "", function_in_any_unit),
+        ("truncation not estimated", "abs(R1 - R2) + ", "", function_values),
         ("kinks not looked for", "error += near / h", "pass", function_values),
     ],
     "harness.users_function": [
@@ -144,6 +145,11 @@ CHANGES: dict[str, list[Change]] = {
         ("atol taken for rtol, gradient", "atol=tolerated * largest(gradient)", "atol=tolerated", function_manners),
         ("changed theta not noticed", "if changed else []\n", "if False else []\n", function_manners),
     ],
+    "harness.step_search": [
+        ("a wide stencil is believed", "closer = probe(narrow, 0.0)", "closer = found", function_values),
+        ("a stencil wider than θ is believed", "min(narrowest, 0.1 * claim.scale)", "narrowest", function_in_any_unit),
+        ("steps between rounded costs are believed", "if supported and", "if False and", function_values),
+    ],
     "harness.gradient_checking": [
         ("what was not sampled is not seen", "if len(asked.sample) < asked.layout.size", "if False", function_of_many),
         ("the half that is right is searched", "max(np.array_split(", "min(np.array_split(", function_of_many),
@@ -152,12 +158,6 @@ CHANGES: dict[str, list[Change]] = {
             "NEGLIGIBLE * max(ordinary, size",
             "NEGLIGIBLE * max(1.0, size",
             function_in_any_unit,
-        ),
-        (
-            "a wide stencil is believed",
-            "closer = probe(narrowest) if narrowest < step else found",
-            "closer = found",
-            function_values,
         ),
     ],
     "harness.assertions": [
