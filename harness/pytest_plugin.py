@@ -201,6 +201,9 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     line = ", ".join(f"{counts[verdict]:,} {verdict}" for verdict in ("agree", "disagree", "inconclusive"))
     terminalreporter.section("gradients", sep="-")
     terminalreporter.line(f"{len(records):,} {checks}, {len(sources)} sources: {line}")
+    left_out = Counter(name for record in records for name in record["report"]["left_out"])
+    for name, count in left_out.items():
+        terminalreporter.line(f"{name} could not take {count:,} of them")
     path = config.option.gradient_report
     if path is not None:
         _write_report(path, records, line)

@@ -350,6 +350,21 @@ def test_two_workers_share_one_summary_and_one_report(project, run_pytest_apart,
     assert {check["test"] for check in checks} == {f"test_project.py::test_mine[5-{i}]" for i in range(6)}
 
 
+def test_a_source_that_could_not_take_all_networks_is_told(project, run_pytest):
+    project("""
+        from harness import SOURCES, NotApplicable
+
+        def never(problem, theta):
+            raise NotApplicable("not today")
+
+        def test_mine(random_problem, cross_check):
+            cross_check(*random_problem, {"mine": never, "loop": SOURCES["loop"], "jax": SOURCES["jax"]})
+    """)
+    result = run_pytest("--gradient-networks", 2, "--gradient-seed", 5)
+    result.assert_outcomes(passed=2)
+    assert "mine could not take 2 of them" in result.outlines
+
+
 def test_options_are_in_the_help(run_pytest):
     shown = run_pytest("--help").stdout.str()
     named = ("gradient cross-checks:", "--gradient-networks", "--activation", "gradient_inconclusive")
