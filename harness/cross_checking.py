@@ -47,8 +47,8 @@ def cross_check(
     Returns
     -------
     Report
-        "agree" when no pair is at odds, nearly all coordinates are decided by sources of different families, and the
-        end-to-end directions fit; "disagree" when any pair is at odds; "inconclusive" otherwise.
+        "agree" when no pair is at odds, nearly all coordinates of each source are decided by one of another family, all
+        is finite, and the end-to-end directions fit; "disagree" when any pair is at odds; "inconclusive" otherwise.
 
     Raises
     ------
