@@ -94,7 +94,7 @@ def compare(a: Answer, b: Answer, blocks: Sequence[Block], ordinary: float = 1.0
         cost_difference, cost_allowed = np.abs(a.cost - b.cost), a.cost_error + b.cost_error
     at_odds = _at_odds(difference, allowed)
     scale = np.minimum(_scale(a.gradient, blocks, ordinary), _scale(b.gradient, blocks, ordinary))
-    cost_scale = max(ordinary, min(abs(a.cost), abs(b.cost)))
+    cost_scale = np.fmax(ordinary, np.fmin(abs(a.cost), abs(b.cost)))  # the same whichever of them is NaN
     meaningless = max(MEANINGLESS[a.precision], MEANINGLESS[b.precision])
     return Pair(
         a.name,

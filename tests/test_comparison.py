@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from harness.comparison import Answer, Block, Consensus, compare, compare_all, find_consensus
@@ -166,6 +166,7 @@ def test_float32_may_be_less_sharp():
     bounds=st.tuples(*[st.floats(min_value=0.0) | st.just(NAN)] * 2),
     costs=st.tuples(st.floats(), st.floats()),
 )
+@example([0.0] * 4, [0.0] * 4, (0.0, 1.0), (1e6, NAN))
 def test_two_answers_are_treated_alike(a, b, bounds, costs):
     one, other = answer(a, bounds[0], costs[0], bounds[1]), answer(b, bounds[1], costs[1], bounds[0])
     there, back = against(one, other, BLOCKS), against(other, one, BLOCKS)
