@@ -75,16 +75,6 @@ def distance(gradient: np.ndarray, enclosure: Enclosure) -> np.ndarray:
     return np.where(np.isnan(reach), np.inf, np.where(reach == 0.0, 0.0, np.nextafter(reach, np.inf)))
 
 
-def true_error_ulps(gradient: np.ndarray, enclosure: Enclosure) -> np.ndarray:
-    """How far each coordinate of a gradient is from the exact one, in ulps of the exact one, (n,).
-
-    NaN where the enclosure is wider than an ulp, so that the exact coordinate is not known well enough.
-    """
-    with np.errstate(all="ignore"):
-        ulp = np.spacing(np.abs(enclosure.midpoint))
-        return np.where(enclosure.radius <= ulp, distance(gradient, enclosure) / ulp, np.nan)
-
-
 def enclose(problem: Problem, theta: np.ndarray, bits: int = BITS) -> Enclosure:
     """Cost and gradient by `reverse`, with the precision doubled while the radii are large.
 

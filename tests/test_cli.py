@@ -16,6 +16,7 @@ from scipy.io import savemat
 
 from harness import FAULTS, SOURCES, Network, Problem, cross_check, random_problem
 from harness.cli import main
+from harness.commands import checking, common
 from harness.commands.common import start_jax
 from harness.course import COURSE
 from harness.gate import GateClosed
@@ -561,3 +562,11 @@ def test_a_case_with_an_activation_of_ones_own_is_replayed_by_naming_it(run, tmp
     assert code == 2
     assert "which is not registered; give it with harness replay --activation module:attribute" in err
     assert run("replay", "case.json", "--activation", "own:act")[0] == 0
+
+
+def test_the_help_names_every_source():
+    assert common.SOURCE_NAMES.split(", bug:NAME")[0].split(", ") == [*SOURCES, *FLOAT32_SOURCES]
+
+
+def test_only_sources_that_need_it_start_jax():
+    assert {name for name in SOURCES | FLOAT32_SOURCES if not name.startswith("jax")} == checking.WITHOUT_JAX
