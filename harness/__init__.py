@@ -10,21 +10,21 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from harness import strategies as strategies
     from harness.assertions import assert_gradients_agree as assert_gradients_agree
-    from harness.cases import load_case as load_case
-    from harness.cases import save_case as save_case
-    from harness.conjugate_gradients import fmincg as fmincg
-    from harness.cross_checking import cross_check as cross_check
-    from harness.digits import load_digits as load_digits
-    from harness.faults import FAULTS as FAULTS
-    from harness.gate import GateClosed as GateClosed
-    from harness.gradient_checking import check_gradient as check_gradient
-    from harness.many import check_networks as check_networks
-    from harness.random_problems import random_problem as random_problem
-    from harness.report import Report as Report
-    from harness.sources import SOURCES as SOURCES
-    from harness.training import TrainingResult as TrainingResult
-    from harness.training import predict as predict
-    from harness.training import train as train
+    from harness.checks.functions.gradient_checking import check_gradient as check_gradient
+    from harness.checks.networks.cases import load_case as load_case
+    from harness.checks.networks.cases import save_case as save_case
+    from harness.checks.networks.cross_checking import cross_check as cross_check
+    from harness.checks.networks.many_networks import check_networks as check_networks
+    from harness.checks.networks.random_problems import random_problem as random_problem
+    from harness.digits.data import load_digits as load_digits
+    from harness.sources.bug_zoo import FAULTS as FAULTS
+    from harness.sources.table import SOURCES as SOURCES
+    from harness.training.fmincg import fmincg as fmincg
+    from harness.training.gate import GateClosed as GateClosed
+    from harness.training.training import TrainingResult as TrainingResult
+    from harness.training.training import predict as predict
+    from harness.training.training import train as train
+    from harness.verdict.report import Report as Report
     from reference.activations import ACTIVATIONS as ACTIVATIONS
     from reference.activations import Activation as Activation
     from reference.activations import register as register
@@ -37,26 +37,26 @@ __version__ = "0.1.0"
 _HOMES = {
     "ACTIVATIONS": "reference.activations",
     "Activation": "reference.activations",
-    "FAULTS": "harness.faults",
-    "GateClosed": "harness.gate",
+    "FAULTS": "harness.sources.bug_zoo",
+    "GateClosed": "harness.training.gate",
     "Network": "reference.network",
     "NotApplicable": "reference.measured",
     "Problem": "reference.problem",
-    "Report": "harness.report",
-    "SOURCES": "harness.sources",
-    "TrainingResult": "harness.training",
+    "Report": "harness.verdict.report",
+    "SOURCES": "harness.sources.table",
+    "TrainingResult": "harness.training.training",
     "assert_gradients_agree": "harness.assertions",
-    "check_gradient": "harness.gradient_checking",
-    "check_networks": "harness.many",
-    "cross_check": "harness.cross_checking",
-    "fmincg": "harness.conjugate_gradients",
-    "load_case": "harness.cases",
-    "load_digits": "harness.digits",
-    "predict": "harness.training",
-    "random_problem": "harness.random_problems",
+    "check_gradient": "harness.checks.functions.gradient_checking",
+    "check_networks": "harness.checks.networks.many_networks",
+    "cross_check": "harness.checks.networks.cross_checking",
+    "fmincg": "harness.training.fmincg",
+    "load_case": "harness.checks.networks.cases",
+    "load_digits": "harness.digits.data",
+    "predict": "harness.training.training",
+    "random_problem": "harness.checks.networks.random_problems",
     "register": "reference.activations",
-    "save_case": "harness.cases",
-    "train": "harness.training",
+    "save_case": "harness.checks.networks.cases",
+    "train": "harness.training.training",
 }
 
 __all__ = [*_HOMES, "strategies"]  # pyright: ignore[reportUnsupportedDunderAll]

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from harness.cross_checking import cross_check
-from harness.gradient_checking import check_gradient
-from harness.report import Report
+from harness.checks.functions.gradient_checking import check_gradient
+from harness.checks.networks.cross_checking import cross_check
+from harness.verdict.report import Report
 from reference.measured import GradientSource
 from reference.problem import Problem
 

@@ -74,7 +74,7 @@ def _interrupt_again(ignored: Any) -> None:
 
 def _explained(error: Exception) -> int:
     """Say on stderr what went wrong, and answer the exit code; what is no mistake of the user's shows its traceback."""
-    from harness.gate import GateClosed  # slow to import, and mostly not needed
+    from harness.training.gate import GateClosed  # slow to import, and mostly not needed
 
     if isinstance(error, GateClosed):
         complain(str(error))

@@ -68,8 +68,8 @@ def _require_subjects(config: pytest.Config) -> None:
     activations, sources = config.option.activation, config.option.gradient_source
     if not (activations or sources):
         return
-    from harness.activation_check import find_activation
-    from harness.sources import find_source
+    from harness.checks.activations import find_activation
+    from harness.sources.table import find_source
 
     try:
         for name in activations:
@@ -97,7 +97,7 @@ def random_problem(request: pytest.FixtureRequest) -> Any:
 
     Ordinary sizes only: at θ = 0 or in saturation, right code can be inconclusive.
     """
-    from harness.random_problems import random_problem
+    from harness.checks.networks.random_problems import random_problem
 
     return random_problem(request.param, extremes=False)
 
@@ -131,9 +131,9 @@ def _undecided(config: pytest.Config, text: str) -> None:
 
 def _reproduction(request: pytest.FixtureRequest, subject: Any, theta: Any, sources: Any) -> str:
     """The shrunk case in words, where it is saved, and how to replay it; nothing for a function of the user's own."""
-    from harness.cases import replay_command, save_case
-    from harness.shrinking import DOES_NOT_REPEAT, shrink_disagreement
-    from harness.sources import SOURCES, named_sources
+    from harness.checks.networks.cases import replay_command, save_case
+    from harness.checks.networks.shrinking import DOES_NOT_REPEAT, shrink_disagreement
+    from harness.sources.table import SOURCES, named_sources
     from reference.problem import Problem
 
     if not isinstance(subject, Problem):

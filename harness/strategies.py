@@ -1,4 +1,4 @@
-"""Hypothesis strategies for networks, problems and parameters: those of `harness.random_problems`, shrinkable.
+"""Hypothesis strategies for networks, problems and θ: the distribution of `random_problem`, shrinkable.
 
 >>> from hypothesis import given
 >>> from harness import strategies
@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from harness import random_problems
-from harness.random_problems import GRID, chosen_activations
+from harness.checks.networks import random_problems
+from harness.checks.networks.random_problems import GRID, chosen_activations
 from reference.activations import Activation
 from reference.network import Network
 from reference.outputs import OUTPUTS

@@ -40,7 +40,7 @@ def assert_within_rounding():
 
     `roundings` is how many times the derived bound they may differ by together, beside `error`.
     """
-    from harness.rounding import rounding_bound
+    from harness.bounds.rounding_bound import rounding_bound
 
     def check(problem, theta, one, other, roundings=2.0, error=0.0):
         bound = rounding_bound(problem, theta)
@@ -93,7 +93,7 @@ def course_theta(course_weights) -> np.ndarray:
 
 @cache
 def _read_weights(path: Path) -> np.ndarray:
-    from harness.course import load_weights
+    from harness.digits.course import load_weights
 
     theta = load_weights(path)
     theta.flags.writeable = False

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from harness.random_problems import L2_VALUES, MAX_EXAMPLES, MAX_HIDDEN_LAYERS, MAX_UNITS, THETA_SCALES
+from harness.checks.networks.random_problems import L2_VALUES, MAX_EXAMPLES, MAX_HIDDEN_LAYERS, MAX_UNITS, THETA_SCALES
 from reference import ACTIVATIONS
 from reference.outputs import OUTPUTS
 

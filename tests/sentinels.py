@@ -11,10 +11,10 @@ import numpy as np
 from golden_numbers import DEBUG_THETA, debug_problem
 
 from harness import Activation, Network, Problem
-from harness.loop import cost_and_gradient as loop
-from harness.vectorized import cost_and_gradient as vectorized
-from reference import finite_difference
+from harness.sources.loop import cost_and_gradient as loop
+from harness.sources.vectorized import cost_and_gradient as vectorized
 from reference.measured import Oracle
+from reference.oracles import finite_difference
 
 NAN, INF = np.nan, np.inf
 
@@ -236,7 +236,7 @@ def far_out(checker):
 
 def many_networks(checker):
     """Of many networks, one that disagrees is enough, and none does where the sources are right."""
-    check = checker.many.check_networks
+    check = checker.many_networks.check_networks
     right = {"loop": loop, "finite-difference": differences}
     assert check(12, 11, sources=right).counts["disagree"] == 0
     rarely = off(lambda cost, gradient: (cost, gradient if len(gradient) % 4 else 1.001 * gradient))

@@ -46,8 +46,8 @@ def check(
     json: Json = False,
 ) -> None:
     """Cross-check the gradient sources on random networks; an --activation is checked by itself first."""
-    from harness.activation_check import mixed_with_others, usable_sources
-    from harness.sources import named_sources
+    from harness.checks.activations import mixed_with_others, usable_sources
+    from harness.sources.table import named_sources
 
     if plot is not None and not activation:
         raise ValueError("--plot draws an activation; name one with --activation")
@@ -72,7 +72,7 @@ def check(
     _show_all(reports, summaries, verdict, json)
     failed = [(what, summary.failures[0][0]) for what, summary in summaries.items() if summary.failures]
     if failed:
-        from harness.random_problems import random_problem
+        from harness.checks.networks.random_problems import random_problem
 
         what, index = failed[0]
         problem, theta = random_problem((seed, index), drawn_from[what], extremes=extremes)
@@ -83,7 +83,7 @@ def check(
 def _check_networks(
     networks: int, seed: int, drawn_from: dict[str, Any], sources: Any, extremes: bool
 ) -> dict[str, Any]:
-    from harness.many import check_networks
+    from harness.checks.networks.many_networks import check_networks
 
     summaries = {}
     with progress_bar() as progress:
@@ -115,7 +115,7 @@ def _show_all(reports: list[Any], summaries: dict[str, Any], verdict: str, json:
 
 def _check_alone(names: list[str], plot: Path | None, json: bool) -> tuple[list[Any], list[Any]]:
     """The activations and their own reports, shown at once unless one JSON document is asked for."""
-    from harness.activation_check import check_activation, find_activation, register_checked
+    from harness.checks.activations import check_activation, find_activation, register_checked
     from harness.files import write_whole
 
     activations = [find_activation(name) for name in names]
@@ -140,8 +140,8 @@ def _save_smallest(
     problem: Any, theta: Any, sources: Mapping[str, Any] | None, path: Path, activations: Sequence[str] = ()
 ) -> None:
     """Shrink a failing case, save it, and say on stderr how to see it again; the verdict stands, whatever fails."""
-    from harness.cases import as_script, replay_command, save_case
-    from harness.shrinking import DOES_NOT_REPEAT, shrink_disagreement
+    from harness.checks.networks.cases import as_script, replay_command, save_case
+    from harness.checks.networks.shrinking import DOES_NOT_REPEAT, shrink_disagreement
 
     try:
         problem, theta, report = shrink_disagreement(problem, theta, sources)
@@ -167,8 +167,8 @@ def bugs(
     json: Json = False,
 ) -> None:
     """The bug zoo: list it, or plant one bug and see it caught."""
-    from harness.faults import FAULTS, plant
-    from harness.random_problems import random_problem
+    from harness.checks.networks.random_problems import random_problem
+    from harness.sources.bug_zoo import FAULTS, plant
 
     if name is None:
         if case is not None:
@@ -199,9 +199,9 @@ def replay(
     json: Json = False,
 ) -> None:
     """Check a saved case again."""
-    from harness.activation_check import find_activation
-    from harness.cases import load_case
-    from harness.cross_checking import cross_check
+    from harness.checks.activations import find_activation
+    from harness.checks.networks.cases import load_case
+    from harness.checks.networks.cross_checking import cross_check
     from reference.activations import register
 
     start_jax()

@@ -17,7 +17,7 @@ SOURCE_NAMES = (
     "loop, vectorized, jax, jax-forward, finite-difference, complex-step, ball, vectorized-float32, jax-float32, "
     "bug:NAME for one of the bug zoo, or module:function for one of your own"
 )
-"""What `harness.sources.find_source` takes, without importing it."""
+"""What `harness.sources.table.find_source` takes, without importing it."""
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, and nothing else there.")]
 Seed = Annotated[int, typer.Option(metavar="SEED", help="The seed that decides every random choice.", min=0)]

@@ -21,7 +21,7 @@ def study(
     json: Json = False,
 ) -> None:
     """Detection power of this and other gradient checkers over the bug zoo."""
-    from harness.figures import png
+    from harness.digits.figures import png
     from harness.files import write_whole
     from harness.study.figure import detection_power
     from harness.study.study import QUICK, run_study

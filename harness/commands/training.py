@@ -27,7 +27,7 @@ def run(
     json: Json = False,
 ) -> None:
     """The main job: cross-check random networks, gate, train on the digits, evaluate, report."""
-    from harness import main_job
+    from harness.digits import main_job
 
     digits = _digits(data)
     start_jax()
@@ -62,7 +62,7 @@ def train(
     json: Json = False,
 ) -> None:
     """Gate and training: a network of your own on four fifths of the digits, tested on the rest."""
-    from harness import main_job
+    from harness.digits import main_job
 
     sizes = _hidden_sizes(hidden)
     digits = _digits(data)
@@ -95,7 +95,7 @@ def _hidden_sizes(text: str) -> list[int]:
 
 
 def _digits(data: Path | None):
-    from harness.digits import load_data, load_digits
+    from harness.digits.data import load_data, load_digits
 
     return load_digits() if data is None else load_data(data)
 
@@ -106,7 +106,7 @@ def ex4(
     json: Json = False,
 ) -> None:
     """The course's exercise 4: its numbers, measured beside the published ones."""
-    from harness import course
+    from harness.digits import course
 
     theta, digits = course.load_weights(weights), _digits(data)
     start_jax()

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.cross_checking import cross_check
+from harness.checks.networks.cross_checking import cross_check
 from reference.measured import GradientSource
 from reference.problem import Problem
 
@@ -82,7 +82,7 @@ def _jax() -> Checker:
     import jax.numpy as jnp
     from jax.test_util import check_grads
 
-    from reference.jax_gradient import fixed_settings
+    from reference.oracles.jax_gradient import fixed_settings
 
     def check(source: GradientSource, problem: Problem, theta: np.ndarray) -> str:
         # outside jit, the functions of a custom rule are handed numbers, not tracers: NumPy code can be called at once

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from harness.rounding import rounding_bound
-from reference import ball_arithmetic
+from harness.bounds.rounding_bound import rounding_bound
 from reference.measured import GradientSource
+from reference.oracles import ball_arithmetic
 from reference.problem import Problem
 
 

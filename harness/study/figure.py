@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.faults import FAULTS
-from harness.figures import COLOURS, DPI, FAINT, INK, LARGE, MEDIUM, SMALL
+from harness.digits.figures import COLOURS, DPI, FAINT, INK, LARGE, MEDIUM, SMALL
+from harness.sources.bug_zoo import FAULTS
 from harness.study.checkers import HARNESS
 from harness.study.rates import Rate
 from harness.study.study import Study

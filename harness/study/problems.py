@@ -6,8 +6,8 @@ from itertools import count
 
 import numpy as np
 
-from harness.digits import load_digits
-from harness.random_problems import THETA_SCALES, random_problem
+from harness.checks.networks.random_problems import THETA_SCALES, random_problem
+from harness.digits.data import load_digits
 from reference.network import Network
 from reference.problem import Problem
 

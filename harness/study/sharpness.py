@@ -6,13 +6,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from harness.course import COURSE
-from harness.digits import load_digits
-from harness.rounding import rounding_bound
-from harness.sources import SOURCES
+from harness.bounds.rounding_bound import rounding_bound
+from harness.digits.course import COURSE
+from harness.digits.data import load_digits
+from harness.sources.table import SOURCES
 from harness.study.checkers import ALARM, HARNESS, PEERS, Checker, harness_verdict
-from reference import finite_difference
 from reference.measured import GradientSource, Oracle
+from reference.oracles import finite_difference
 from reference.problem import Problem
 
 SMALLEST, LARGEST = 1e-30, 1.0

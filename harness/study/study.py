@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from harness.faults import FAULTS, Fault
-from harness.many import Summary, check_networks
+from harness.checks.networks.many_networks import Summary, check_networks
+from harness.sources.bug_zoo import FAULTS, Fault
 from harness.study.checkers import ALARM, HARNESS, INCONCLUSIVE, PEERS, named_peers
 from harness.study.problems import ORDINARY
 from harness.study.rates import Rate

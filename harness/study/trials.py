@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from harness.backprop_steps import Backprop
-from harness.faults import Fault
+from harness.sources.backprop_steps import Backprop
+from harness.sources.bug_zoo import Fault
 from harness.study.checkers import HARNESS, Checker, harness_verdict
 from harness.study.equivalence import Truth
 from harness.study.problems import KINDS, draw

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from harness.activation_check import ActivationReport, find_activation, usable_sources
-from harness.sources import SOURCES, find_source
+from harness.checks.activations import ActivationReport, find_activation, usable_sources
+from harness.sources.table import SOURCES, find_source
 from harness.suite.subjects import report_on
 from reference.activations import Activation
 from reference.measured import GradientSource

@@ -5,9 +5,9 @@ from functools import cache
 
 import numpy as np
 
-from harness.activation_check import ActivationReport, check_activation, register_checked
-from harness.cross_checking import cross_check
-from harness.random_problems import random_problem
+from harness.checks.activations import ActivationReport, check_activation, register_checked
+from harness.checks.networks.cross_checking import cross_check
+from harness.checks.networks.random_problems import random_problem
 from reference.activations import Activation
 from reference.measured import GradientSource
 from reference.problem import Problem

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from harness.activation_check import mixed_with_others, usable_sources
-from harness.activation_check.slopes import ORACLES
-from harness.sources import SOURCES
+from harness.checks.activations import mixed_with_others, usable_sources
+from harness.checks.activations.slopes import ORACLES
+from harness.sources.table import SOURCES
 from harness.suite.subjects import decidable_problem
 
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from harness.many import check_networks
-from harness.random_problems import random_problem
-from harness.sources import SOURCES
+from harness.checks.networks.many_networks import check_networks
+from harness.checks.networks.random_problems import random_problem
+from harness.sources.table import SOURCES
 from harness.suite.subjects import decidable_problem
 from reference.measured import NotApplicable
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from reference import Problem
-from reference.jax_gradient import fixed_settings
+from reference.oracles.jax_gradient import fixed_settings
 
 
 def textbook(problem: Problem, theta: np.ndarray) -> tuple[float, np.ndarray]:
@@ -71,7 +71,7 @@ def jax_jitted(problem: Problem, theta: np.ndarray) -> Callable[[], Any]:
     import jax
     import jax.numpy as jnp
 
-    from reference.jax_gradient import _reverse_program
+    from reference.oracles.jax_gradient import _reverse_program
 
     with fixed_settings():
         arguments = [jnp.asarray(array) for array in (theta, problem.X, problem.Y, problem.l2)]
@@ -118,7 +118,7 @@ def jax_batched_differences(problem: Problem, theta: np.ndarray, at_once: int = 
     import jax
     import jax.numpy as jnp
 
-    from reference.jax_gradient import JAX
+    from reference.oracles.jax_gradient import JAX
 
     h = 1e-5
     with fixed_settings():

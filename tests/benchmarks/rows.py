@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from harness import SOURCES, Network, Problem, cross_check, fmincg, load_digits, random_problem
-from harness.sources import default_sources
+from harness.sources.table import default_sources
 from tests.benchmarks import peers
 from tests.benchmarks.timing import medians, slope
 
@@ -132,7 +132,7 @@ def checks() -> Iterator[Row]:
 
 
 def _compile_anew(count: int) -> None:
-    from reference import jax_gradient
+    from reference.oracles import jax_gradient
 
     for index in range(count):
         problem, theta = random_problem((1, index))

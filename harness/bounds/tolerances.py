@@ -1,0 +1,43 @@
+"""Every number that the harness chooses and a verdict depends on, with its reason.
+
+A verdict compares a difference with a bound that is derived (`harness.bounds.rounding_bound`) or estimated by an
+oracle, whose steps stand with the oracle in `reference`; what the search for the step of a plain difference chooses
+stands in `harness.checks.functions.step_search`. What is left to choose is listed here.
+"""
+
+MEANINGLESS = {"float64": 1e-6, "float32": 1e-2}
+"""A bound wider than this share of the coordinate, or of the largest in its block, decides nothing: inconclusive. In
+float32, sums over thousands of examples are good to three or four digits."""
+
+NEGLIGIBLE = 1e-5
+"""A block whose derivatives are all below this (of the network's largest, or of 1, for predictions and targets differ
+by up to one) is compared absolutely: dead and saturated units have derivatives of exactly zero. For any other function,
+the size of its cost takes the place of 1."""
+
+CONCLUSIVE_SHARE = 0.98
+"""The share of coordinates that must be decided before a network may be called agreed. The rest sit at kinks."""
+
+DIRECTIONS = 3
+"""Random directions tried end to end, beside one for each layer. An error of fixed size escapes one direction with a
+probability below 1e-9, since the entries are continuous; more directions guard against an unlucky kink."""
+
+INCONCLUSIVE_SHARE = 0.2
+"""Of many random networks, the share that may be inconclusive while the whole is called agreed: the distribution puts a
+fifth of its θ at zero and a fifth at saturation, where kinked and dead units cannot be judged."""
+
+# -- check_gradient, where nothing is known of the function but its values ---------------------------------------------
+
+STEPS = tuple(2e-3 * 0.1**k for k in range(11))
+"""Steps for float64, in units of max(1, |θ_i|), tried in turn until one decides. The first balances h⁴ against u/h;
+other precisions scale all of them with u^(1/5). The narrow ones are for functions that bend, wiggle or have kinks at
+scales far below 1; noise ends the search long before the last on most."""
+
+ALL_COORDINATES = 1000
+"""Up to so many parameters, each is differenced. Of more, so many are, and random directions take in the others."""
+
+SAMPLED_DIRECTIONS = 8
+"""Random directions where not every coordinate was differenced."""
+
+GRADIENT_ROUNDINGS = 64
+"""What a gradient may be off by, in u times the largest entry of its block, beside the noise measured: a few dozen
+roundings that the neighbouring θ happened not to show."""

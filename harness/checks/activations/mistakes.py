@@ -1,0 +1,249 @@
+"""What mistake would make this slope? The claimed slope of an activation, compared with the true one, in words.
+
+Each hypothesis predicts the claim, or what it lacks, from the true slope, the value, or other activations; it holds
+when what it leaves over is small beside the difference, wherever the claim is wrong.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from harness.verdict.diagnosis import CLOSE
+from reference.activations import ACTIVATIONS, Activation
+
+SHOWN = 3  # the likeliest
+
+CLOSE_AT_MOST = 1e-3
+"""What a hypothesis may leave over of the difference at half of the points. Two that hold explain equally well."""
+
+FEW = 4  # points from which nothing can be told
+
+ORDINARY = 30.0  # |z| up to which formulas neither overflow nor vanish
+
+CONSTANTS = {
+    "√2": math.sqrt(2.0),
+    "1/√2": math.sqrt(0.5),
+    "π": math.pi,
+    "√π": math.sqrt(math.pi),
+    "√(2/π)": math.sqrt(2.0 / math.pi),
+    "2/√π": 2.0 / math.sqrt(math.pi),
+    "1/√(2π)": 1.0 / math.sqrt(2.0 * math.pi),
+    "ln 2": math.log(2.0),
+    "1/ln 2": 1.0 / math.log(2.0),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A claimed slope beside the true one.
+
+    Attributes
+    ----------
+    f : Activation
+    z, a, claimed, true : (n,) arrays
+        Pre-activation, value, claimed and true slope, where the claim is wrong.
+    slope_at : callable
+        The true slope at any z.
+    """
+
+    f: Activation
+    z: np.ndarray
+    a: np.ndarray
+    claimed: np.ndarray
+    true: np.ndarray
+    slope_at: Callable[[np.ndarray], np.ndarray]
+
+    def at(self, chosen: np.ndarray) -> "Case":
+        """Some of the points."""
+        return Case(self.f, self.z[chosen], self.a[chosen], self.claimed[chosen], self.true[chosen], self.slope_at)
+
+    def explains(self, predicted: Any, target: np.ndarray | None = None) -> bool:
+        """Whether a prediction is the claim (or another target), up to what is small beside the difference.
+
+        Small beside the largest difference everywhere, and beside the difference itself at most points: where slopes
+        reach 1e12, many a wrong prediction passes the first, and in the tails rounding fails the second.
+        """
+        target = self.claimed if target is None else target
+        with np.errstate(all="ignore"):
+            rest, difference = np.abs(predicted - target), np.abs(self.claimed - self.true)
+            share = np.median(rest / difference)
+        return bool(rest.max() <= CLOSE * difference.max() and share <= CLOSE_AT_MOST)  # NaN is not
+
+    def multiple(self, y: np.ndarray, x: np.ndarray) -> float | None:
+        """c with y = c x, if there is one."""
+        with np.errstate(all="ignore"):
+            c = float(np.vdot(x, y) / np.vdot(x, x))
+        return c if self.explains(c * x, y) and abs(c) > CLOSE else None
+
+
+def likely_mistakes(case: Case) -> tuple[str, ...]:
+    """The likeliest mistakes, likeliest first; empty when none is known."""
+    finite = np.isfinite(case.claimed) & np.isfinite(case.true) & np.isfinite(case.a)
+    if not np.isfinite(case.claimed).any():
+        return ("overflow on the way to a finite slope, or the root or logarithm of a negative number",)
+    ordinary = finite & (np.abs(case.z) <= ORDINARY)
+    case = case.at(ordinary if ordinary.sum() >= FEW else finite)
+    if case.z.size < FEW:
+        return ()
+    if not case.claimed.any():
+        return ("zero is claimed where the slope is not zero: a branch or a term is missing",)
+    with np.errstate(all="ignore"):
+        return tuple(words for hypothesis in HYPOTHESES for words in hypothesis(case))[:SHOWN]
+
+
+# -- hypotheses, the simplest first ------------------------------------------------------------------------------------
+
+
+def _sign(case: Case) -> Iterator[str]:
+    if case.explains(-case.true):
+        yield "the sign is wrong"
+
+
+def _factor(case: Case) -> Iterator[str]:
+    c = case.multiple(case.claimed, case.true)
+    if c is not None and abs(c + 1.0) > CLOSE:
+        yield f"the factor {_beside_one(1.0 / c)} is missing: what is claimed is {_beside_one(c)} times the slope"
+
+
+def _arguments(case: Case) -> Iterator[str]:
+    """z and a = f(z) mixed up, in the formula or where it is evaluated."""
+    z, a, slope = case.z, case.a, case.f.slope
+    if case.explains(case.slope_at(a)) or case.explains(slope(z, z), case.true):
+        yield "σ'(a) for σ'(z): the derivative is evaluated at a = f(z), not at the pre-activation z"
+    elif case.explains(slope(a, a), case.true):
+        yield "z for a: the formula is written in terms of a = f(z), but is given the pre-activation z"
+    elif case.explains(slope(a, z), case.true):
+        yield "z and a are swapped: the slope would be right for slope(a, z)"
+
+
+def _another(case: Case) -> Iterator[str]:
+    for g in ACTIVATIONS.values():
+        if g is not case.f and case.explains(g.slope(case.z, g(case.z))):
+            yield f"this is the slope of {g.name}"
+            return  # on one side of zero, identity, relu and others have the same
+
+
+def _value_itself(case: Case) -> Iterator[str]:
+    for name, other in (("the value a", case.a), ("the pre-activation z", case.z)):
+        if case.explains(other):
+            yield f"{name} is given for the slope"
+
+
+def _another_argument(case: Case) -> Iterator[str]:
+    for words, moved in (("-z", -case.z), ("2z", 2.0 * case.z), ("z/2", 0.5 * case.z)):
+        if case.explains(case.slope_at(moved)):
+            yield f"f'({words}) is claimed for f'(z)" + (": are two branches swapped?" if words == "-z" else "")
+    for kink in case.f.kinks:
+        if kink and case.explains(case.slope_at(2.0 * kink - case.z)):
+            yield f"the branches on both sides of z = {kink:g} are swapped"
+
+
+def _chain_rule(case: Case) -> Iterator[str]:
+    """A factor that is a function is missing, or too much."""
+    for name, h in _functions(case):
+        c = case.multiple(case.true, case.claimed * h)
+        if c is not None:
+            yield f"the factor {_times(c, name)} of the chain rule is missing"
+        c = case.multiple(case.claimed, case.true * h)
+        if c is not None:
+            yield f"the factor {_times(c, name)} is too much"
+
+
+def _product_rule(case: Case) -> Iterator[str]:
+    """f(z) = z g(z) has the slope g(z) + z g'(z), and g(z) is f(z)/z."""
+    case = case.at(case.z != 0.0)
+    g = case.a / case.z
+    if g.size < FEW:
+        return
+    second, claimed_second = case.true - g, case.claimed - g
+    if case.explains(g):
+        yield "the term z·g'(z) of the product rule is missing, for f(z) = z·g(z)"
+    if case.explains(second):
+        yield "the term g(z) of the product rule is missing, for f(z) = z·g(z)"
+    c = case.multiple(claimed_second, second)
+    if c is not None and abs(c - 1.0) > CLOSE:
+        yield f"the term z·g'(z) of the product rule lacks the factor {_named(1.0 / c)}, for f(z) = z·g(z)"
+    for name, h in _functions(case):
+        c = case.multiple(second, claimed_second * h)
+        if c is not None:
+            yield f"the term z·g'(z) of the product rule lacks the factor {_times(c, name)}, for f(z) = z·g(z)"
+
+
+def _term(case: Case) -> Iterator[str]:
+    """A term is missing, or too much."""
+    for name, h in [("1", np.ones_like(case.z)), *_functions(case)]:
+        c = case.multiple(case.claimed - case.true, h)
+        if c is not None:
+            yield f"the term {_times(c, name)} is too much" if c > 0 else f"the term {_times(-c, name)} is missing"
+
+
+HYPOTHESES: tuple[Callable[[Case], Iterator[str]], ...] = (
+    _sign,
+    _factor,
+    _arguments,
+    _product_rule,
+    _another,
+    _value_itself,
+    _another_argument,
+    _chain_rule,
+    _term,
+)
+
+
+def _functions(case: Case) -> list[tuple[str, np.ndarray]]:
+    """What slopes are made of, apart from constants."""
+    z, a = case.z, case.a
+    named = [
+        ("z", z),
+        ("a", a),
+        ("1 - a", 1.0 - a),
+        ("1 + a", 1.0 + a),
+        ("1 - a²", 1.0 - a * a),
+        ("1 - z²", 1.0 - z * z),
+        ("exp(z)", np.exp(z)),
+        ("exp(-z)", np.exp(-z)),
+        ("exp(-z²)", np.exp(-z * z)),
+        ("exp(-z²/2)", np.exp(-0.5 * z * z)),
+    ]
+    for g in ACTIVATIONS.values():
+        if g.name != "identity" and g.name != case.f.name:
+            at_z = g(z)
+            named += [(f"{g.name}(z)", at_z), (f"{g.name}'(z)", g.slope(z, at_z))]
+    distinct: list[tuple[str, np.ndarray]] = []
+    for name, h in named:
+        known = (case.true, *(other for _, other in distinct))  # a multiple of the slope itself is a plain factor
+        if np.isfinite(h).all() and np.ptp(h) > 0.0 and not any(_proportional(h, other) for other in known):
+            distinct.append((name, h))
+    return distinct
+
+
+def _proportional(x: np.ndarray, y: np.ndarray) -> bool:
+    c = np.vdot(x, y) / np.vdot(x, x)
+    return bool(np.abs(y - c * x).max() <= CLOSE * np.abs(y).max())
+
+
+def _times(c: float, name: str) -> str:
+    if name == "1":
+        return _named(c)
+    return name if abs(c - 1.0) <= CLOSE else f"{_named(c)}·({name})" if " " in name else f"{_named(c)}·{name}"
+
+
+def _named(c: float) -> str:
+    """A number as people write it."""
+    simple = Fraction(c).limit_denominator(12) if math.isfinite(c) else None
+    if simple and abs(c - simple) <= CLOSE * abs(c):
+        return str(simple)
+    for name, constant in CONSTANTS.items():
+        if abs(abs(c) - constant) <= CLOSE * constant:
+            return name if c > 0 else f"-{name}"
+    return f"{c:.6g}"
+
+
+def _beside_one(c: float) -> str:
+    """A factor that is not 1, with as many digits as tell it from 1."""
+    name = _named(c)
+    return name if name != "1" else f"1 {'-' if c < 1.0 else '+'} {abs(c - 1.0):.3g}"

@@ -1,0 +1,1 @@
+"""The check of anybody's own function (cost, gradient), of which nothing is known but its values."""

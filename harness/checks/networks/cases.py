@@ -1,0 +1,202 @@
+"""Cases on file: a problem, θ and sources, with everything needed to see the same verdict elsewhere.
+
+A case is JSON. Numbers are written with all their digits, so that they come back to the last bit. Sources are written
+by name: one of `SOURCES`, ``bug:NAME`` for one of the bug zoo, or ``module:function`` for anybody's own.
+"""
+
+import json
+import platform
+import shlex
+from collections.abc import Iterable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from harness.files import write_whole
+from harness.importing import import_attribute
+from harness.sources.table import FLOAT32_SOURCES, SOURCES, find_source, named_sources
+from harness.verdict.report import Report
+from reference.activations import ACTIVATIONS
+from reference.measured import GradientSource
+from reference.network import Network
+from reference.problem import Problem
+
+SCHEMA = "harness.case/1"
+
+NOT_A_CASE = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
+"""What reading a damaged file raises."""
+
+
+class Case(NamedTuple):
+    """What a file holds: the arguments of `cross_check`, and the verdict that was reached."""
+
+    problem: Problem
+    theta: np.ndarray
+    sources: dict[str, GradientSource] | None
+    verdict: str | None
+    outliers: tuple[str, ...]
+
+
+def save_case(
+    path: str | Path,
+    problem: Problem,
+    theta: np.ndarray,
+    sources: Iterable[str] | Mapping[str, GradientSource] | None = None,
+    report: Report | None = None,
+) -> None:
+    """Write a case; `load_case` reads it, and ``harness replay FILE`` checks it again.
+
+    Raises
+    ------
+    ValueError
+        For a source that cannot be found again by name, such as a lambda.
+    """
+    network = problem.network
+    document = {
+        "schema": SCHEMA,
+        "network": {
+            "sizes": list(network.sizes),
+            "hidden": [f.name for f in network.hidden],
+            "output": network.output.name,
+        },
+        "l2": problem.l2,
+        "X": problem.X.tolist(),
+        "Y": problem.Y.tolist(),
+        "theta": problem.check_theta(theta).tolist(),
+        "sources": None if sources is None else {k: _spelled(k, s) for k, s in named_sources(sources).items()},
+        "verdict": None if report is None else report.verdict,
+        "outliers": [] if report is None else list(report.outliers),
+        "made_with": {"python": platform.python_version()}
+        | {package: version(package) for package in ("numpy", "scipy", "jax")},
+    }
+    write_whole(path, json.dumps(document, indent=1).encode())
+
+
+def _spelled(name: str, source: GradientSource) -> str:
+    """The name by which `find_source` finds a source again."""
+    from harness.sources.bug_zoo import FAULTS
+
+    known = SOURCES | FLOAT32_SOURCES | {f"bug:{fault.name}": fault.source for fault in FAULTS.values()}
+    for spelled, candidate in known.items():
+        if candidate is source:
+            return spelled
+    defined_as = f"{getattr(source, '__module__', None)}:{getattr(source, '__qualname__', '')}"
+    for spelled in (name, defined_as):
+        if not spelled.startswith("__main__:") and _finds(spelled, source):
+            return spelled
+    raise ValueError(
+        f"source {name!r} cannot be written to a case: it must be a function of a module that can be imported"
+    )
+
+
+def _finds(spelled: str, source: GradientSource) -> bool:
+    try:
+        return find_source(spelled) is source
+    except (ValueError, TypeError):
+        return False
+
+
+def load_case(path: str | Path) -> Case:
+    """Read a case that `save_case` wrote.
+
+    Raises
+    ------
+    OSError, ValueError
+        For a file that is missing, is no case, or names activations or sources that are not there.
+    """
+    path = Path(path)
+    document = _read(path)
+    _require_activations(path, document)
+    try:
+        problem = Problem(Network(**document["network"]), document["X"], document["Y"], document["l2"])
+        theta = problem.check_theta(document["theta"])
+    except NOT_A_CASE as error:
+        raise _no_case(path, error) from None
+    spelled = document["sources"]
+    try:
+        sources = None if spelled is None else {name: find_source(source) for name, source in spelled.items()}
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"a source of {path} cannot be found: {error}") from None
+    return Case(problem, theta, sources, document.get("verdict"), tuple(document.get("outliers", ())))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """The document, of which everything but the problem itself has been looked at."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is not a file; give a case that was saved as JSON")
+    try:
+        document = json.loads(path.read_bytes())
+        if document["schema"] != SCHEMA:
+            raise ValueError(f"its schema is {document['schema']!r}")
+        sources, outliers = document["sources"], document.get("outliers", [])
+        if sources is not None and not (isinstance(sources, dict) and sources and _are_strings(sources.values())):
+            raise ValueError(f"its sources must be null, or an object of names, not {json.dumps(sources)[:80]}")
+        if not (isinstance(outliers, list) and _are_strings(outliers)):
+            raise ValueError(f"its outliers must be a list of names, not {json.dumps(outliers)[:80]}")
+        if document.get("verdict") not in (None, "agree", "disagree", "inconclusive"):
+            raise ValueError(f"its verdict is {document['verdict']!r}")
+    except NOT_A_CASE as error:
+        raise _no_case(path, error) from None
+    return document
+
+
+def _are_strings(values: Iterable[Any]) -> bool:
+    return all(isinstance(value, str) for value in values)
+
+
+def _no_case(path: Path, error: Exception) -> ValueError:
+    what = f"it has no {error}" if isinstance(error, KeyError) else str(error)
+    return ValueError(f"{path} is not a case of schema {SCHEMA}: {what}")
+
+
+def _require_activations(path: Path, document: dict[str, Any]) -> None:
+    network = document.get("network")
+    hidden = network.get("hidden") if isinstance(network, dict) else None
+    for name in hidden if isinstance(hidden, list) else []:
+        if isinstance(name, str) and name not in ACTIVATIONS:
+            raise ValueError(
+                f"{path} uses the activation {name!r}, which is not registered; give it with harness replay "
+                "--activation module:attribute"
+            )
+
+
+def replay_command(path: str | Path, problem: Problem, activations: Iterable[str] = ()) -> str:
+    """The command that checks a saved case again; activations of one's own are given as ``module:attribute``."""
+    options = [part for name in _used(problem, activations) for part in ("--activation", name)]
+    return shlex.join(["harness", "replay", str(path), *options])
+
+
+def _used(problem: Problem, activations: Iterable[str]) -> list[str]:
+    """Of activations named as ``module:attribute``, those of the network."""
+    names = {f.name for f in problem.network.hidden}
+    return [name for name in activations if ":" in name and import_attribute(name).name in names]
+
+
+def as_script(
+    problem: Problem,
+    theta: np.ndarray,
+    sources: Iterable[str] | Mapping[str, GradientSource] | None = None,
+    activations: Iterable[str] = (),
+) -> str:
+    """A short Python program that shows the verdict on a small case; `activations` as for `replay_command`."""
+    network = problem.network
+    hidden = [f.name for f in network.hidden]
+    own = _used(problem, activations)
+    imports = ["import numpy as np", "from harness import Network, Problem, cross_check"]
+    imports += ["from harness.importing import import_attribute", "from harness import register"] if own else []
+    imports += ["from harness.sources.table import find_source"] if sources is not None else []
+    chosen = {} if sources is None else named_sources(sources)
+    entries = ", ".join(f"{name!r}: find_source({_spelled(name, source)!r})" for name, source in chosen.items())
+    lines = [
+        *imports,
+        *(f"register(import_attribute({name!r}))" for name in own),
+        f"network = Network({list(network.sizes)}, {hidden}, {network.output.name!r})",
+        f"X = np.array({problem.X.tolist()})",
+        f"Y = np.array({problem.Y.tolist()})",
+        f"theta = np.array({np.asarray(theta).tolist()})",
+        f"problem = Problem(network, X, Y, l2={problem.l2!r})",
+        f"print(cross_check(problem, theta{f', {{{entries}}}' if entries else ''}))",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,110 @@
+"""A network trained on digits behind the gate, and how well it reads."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from harness.digits.data import Digits
+from harness.training.training import TrainingResult, predict, train
+from reference.measured import GradientSource
+from reference.namespaces import NUMPY
+from reference.network import Network
+from reference.problem import Problem
+
+
+class Curves(NamedTuple):
+    """Cost and accuracies at the initial θ and after each line search; the last is NaN if no digits are held out."""
+
+    cost: np.ndarray
+    training_accuracy: np.ndarray
+    test_accuracy: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """A network trained on digits, and the share of them that it reads correctly.
+
+    Attributes
+    ----------
+    test_accuracy : float or None
+        On the digits held out; None if there are none.
+    """
+
+    problem: Problem
+    training: TrainingResult
+    cost: float
+    training_accuracy: float
+    test_accuracy: float | None
+    curves: Curves
+
+    @property
+    def network(self) -> Network:
+        return self.problem.network
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-ready document."""
+        return {
+            "sizes": list(self.network.sizes),
+            "l2": self.problem.l2,
+            "examples": self.problem.m,
+            "cost": self.cost,
+            "nit": self.training.nit,
+            "nfev": self.training.nfev,
+            "training_accuracy": self.training_accuracy,
+            "test_accuracy": self.test_accuracy,
+            "message": self.training.message,
+        }
+
+    def __str__(self) -> str:
+        held_out = "" if self.test_accuracy is None else f", and {self.test_accuracy:.2%} of those held out"
+        return (
+            f"{self.problem}: cost {self.cost:.5g}, {self.training_accuracy:.2%} read correctly{held_out}\n"
+            f"  {self.training.message}"
+        )
+
+
+def fit(
+    network: Network,
+    training: Digits,
+    test: Digits | None = None,
+    *,
+    l2: float = 1.0,
+    max_iter: int = 100,
+    seed: int = 0,
+    source: str | GradientSource = "vectorized",
+    gate: bool = True,
+    progress: Callable[[int, int], object] | None = None,
+) -> Fit:
+    """Train a network on digits behind the gate, from ``network.init(seed)`` on, and see how well it reads.
+
+    Raises
+    ------
+    GateClosed, ValueError, TypeError
+        As `train`; a network without ten outputs, or whose inputs are not the pixels, does not fit the digits.
+    """
+    problem = Problem(network, training.X, training.classes, l2)
+    rows: list[tuple[float, float, float]] = []
+
+    def record(theta: np.ndarray, cost: float) -> None:
+        rows.append((cost, accuracy(network, theta, training), accuracy(network, theta, test)))
+        if progress:
+            progress(len(rows) - 1, max_iter)
+
+    theta = network.init(seed)
+    record(theta, float(problem.cost(NUMPY, theta)))
+    result = train(problem, theta, max_iter, source, gate, callback=lambda step: record(step.x, step.fun))
+    return Fit(
+        problem,
+        result,
+        cost=float(problem.cost(NUMPY, result.theta)),
+        training_accuracy=accuracy(network, result.theta, training),
+        test_accuracy=accuracy(network, result.theta, test) if test else None,
+        curves=Curves(*np.transpose(rows)),
+    )
+
+
+def accuracy(network: Network, theta: np.ndarray, digits: Digits | None) -> float:
+    """The share of the digits that the network reads correctly; NaN for no digits."""
+    return float(np.mean(predict(network, theta, digits.X) == digits.classes)) if digits else np.nan

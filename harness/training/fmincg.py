@@ -1,0 +1,251 @@
+"""Minimisation by Polak-Ribière conjugate gradients with a Wolfe-Powell line search."""
+
+import math
+import operator
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from scipy.optimize import OptimizeResult
+
+from harness.training.line_search import LineSearch
+from harness.training.objective import Objective, Point, dot
+
+MAX_GROWTH = 100.0  # of the first trial of a line search over the step found by the search before
+
+# The square of anything smaller underflows, and with it the slopes that the method works with.
+LEAST_GRADIENT = math.sqrt(sys.float_info.min)
+# Times 1 + |cost|, the largest gradient that counts as zero for a cost that is good to one rounding. The cube root is
+# that of Gill, Murray & Wright, Practical Optimization (1981), section 8.2.3.
+FLAT = sys.float_info.epsilon ** (1 / 3)
+
+CONVERGED, OUT_OF_ITERATIONS, STUCK, STOPPED = 0, 1, 2, 99  # 99 is SciPy's number for a callback's StopIteration
+
+Callback = Callable[[OptimizeResult], object]
+
+
+def fmincg(
+    fun: Callable[..., Any],
+    x0: Any,
+    max_iter: int = 100,
+    callback: Callback | None = None,
+    *,
+    gtol: float = 0.0,
+    args: tuple = (),
+    jac: Any = None,
+    tol: float | None = None,
+    maxiter: int | None = None,
+    **unused: Any,
+) -> OptimizeResult:
+    """Minimise a smooth function of many variables, given its cost and gradient.
+
+    Along the direction s, steepest descent at first, an iteration looks for a step t that satisfies the Wolfe-Powell
+    conditions f(x + ts) ≤ f(x) + 0.01 t gᵀs and 0.5 gᵀs < g(x + ts)ᵀs ≤ -0.5 gᵀs. The next direction is s' = βs - g'
+    with Polak and Ribière's β = g'ᵀ(g' - g) / gᵀg, or -g' if that leads uphill.
+
+    Parameters
+    ----------
+    fun : callable
+        ``fun(x, *args)`` returns (cost, gradient): a real scalar, and an array of the shape of `x0`. It receives a
+        fresh float64 array each time, to keep or to overwrite. Where cost or gradient is NaN or infinite, the line
+        search has gone too far and halves the interval.
+    x0 : array_like, shape (n,)
+        Where to start; left as it is. The cost and gradient must be finite there.
+    max_iter : int
+        The number of line searches, of at most 21 evaluations each. ``maxiter`` is another name for it.
+    callback : callable, optional
+        Called after every line search with the best point so far: an OptimizeResult with ``x``, ``fun``, ``jac``,
+        ``nit``, ``nfev`` and ``costs`` (under `minimize`, too). StopIteration ends the run. Any other exception passes
+        through, KeyboardInterrupt included: whoever keeps the latest result has lost no more than a line search.
+    gtol : float
+        Stop once no component of the gradient is larger. ``tol`` is another name for it. At 0, the run goes on until
+        rounding (or `max_iter`) ends it.
+    args, jac
+        What ``scipy.optimize.minimize(fun, x0, jac=True, method=fmincg, options={"max_iter": 50})`` passes. If `jac`
+        is callable, `fun` returns the cost alone. Bounds, constraints and Hessians are refused.
+
+    Returns
+    -------
+    OptimizeResult
+        ``x``, ``fun`` and ``jac`` belong to the best point ever evaluated. ``costs[0]`` is the cost at `x0`; the
+        others, which never increase, are one per successful line search (``fun`` is below the last if a trial that
+        no search accepted was better). ``nit`` counts all line searches.
+
+        ``status`` 0, the only ``success``: the gradient is within `gtol`, or as small as rounding lets it become.
+        1: `max_iter` reached. 2: two line searches in a row failed although the gradient is not small, as happens
+        when it is not the gradient of the cost, or the cost is not smooth. 99: the callback ended the run.
+
+    Raises
+    ------
+    TypeError
+        `fun` does not return (cost, gradient), `max_iter` is no integer, or there is an unknown option.
+    ValueError
+        `x0` is not one-dimensional and finite; the gradient has another shape, or is not finite at `x0`, or the cost;
+        `max_iter` or `gtol` is negative; bounds, constraints or Hessians are given.
+
+    Notes
+    -----
+    The iterates are those of the ``fmincg`` of C. E. Rasmussen (2002), to the last bit if `fun` rounds alike, until a
+    cost or gradient is not finite, or a line search fails: then this one goes on from the best point seen, along its
+    gradient, and not from where the search set out, along the gradient of the failed trial.
+    """
+    _refuse(unused)
+    max_iter = _checked_max_iter(max_iter if maxiter is None else maxiter)
+    gtol = _checked_gtol(gtol if tol is None else tol)
+    descent = _Descent(Objective(_with_gradient(fun, args, jac)), _checked_x0(x0))
+    return descent.result(_run(descent, max_iter, callback, gtol))
+
+
+def _run(descent: "_Descent", max_iter: int, callback: Callback | None, gtol: float) -> int:
+    while not descent.has_converged(max(gtol, LEAST_GRADIENT)):
+        if descent.nit == max_iter:
+            return OUT_OF_ITERATIONS
+        advanced = descent.advance()
+        try:
+            if callback is not None:
+                callback(descent.snapshot())
+        except StopIteration:
+            return STOPPED
+        if not advanced:
+            return CONVERGED if descent.is_flat() else STUCK
+    return CONVERGED
+
+
+class _Descent:
+    """The sequence of line searches: where it stands, and where it looks next."""
+
+    def __init__(self, objective: Objective, x0: np.ndarray) -> None:
+        self.objective = objective
+        self.point = objective.start(x0)
+        self.costs = [self.point.cost]
+        self.nit = 0
+        self.failed = False
+        self.restart()
+
+    def advance(self) -> bool:
+        """Run a line search; False if it fails and so did the one before."""
+        self.nit += 1
+        found = LineSearch(self.objective, self.point, self.direction, self.step).run()
+        stuck = found is None and self.failed
+        self.failed = found is None
+        if found is None:
+            self.restart()
+        else:
+            self.turn(found)
+        return not stuck
+
+    def aim(self, direction: np.ndarray) -> None:
+        self.direction = direction
+        self.point = self.point._replace(step=0.0, slope=dot(self.point.gradient, direction))
+
+    def restart(self) -> None:
+        """Set out downhill from the best point seen, with a step that is short where the cost is steep."""
+        self.point = self.best()
+        self.aim(-self.point.gradient)
+        self.step = 1 / (1 - self.point.slope)
+
+    def turn(self, found: Point) -> None:
+        before, self.point = self.point, found
+        self.costs.append(found.cost)
+        self.aim(_polak_ribiere(self.direction, before.gradient, found.gradient))
+        if not self.point.slope < 0:
+            self.aim(-found.gradient)
+        # To first order, the next trial should win as much as the step just found.
+        self.step = found.step * min(MAX_GROWTH, before.slope / (self.point.slope - sys.float_info.min))
+
+    def has_converged(self, gtol: float) -> bool:
+        # A search may end where it is flat, higher than a trial that it passed: then that is where to go on.
+        if self.steepness() <= gtol and self.best() is not self.point:
+            self.restart()
+        return self.steepness() <= gtol
+
+    def steepness(self) -> float:
+        return float(np.max(np.abs(self.point.gradient), initial=0.0))
+
+    def is_flat(self) -> bool:
+        return self.steepness() <= FLAT * (1 + abs(self.point.cost))
+
+    def best(self) -> Point:
+        # A stray trial must be better, not just as good: where a search ends, the gradient is smaller as a rule.
+        return min(self.point, self.objective.best, key=lambda point: point.cost)
+
+    def snapshot(self) -> OptimizeResult:
+        best, nfev = self.best(), self.objective.nfev
+        return OptimizeResult(
+            x=best.x.copy(),
+            fun=best.cost,
+            jac=best.gradient.copy(),
+            costs=np.array(self.costs),
+            nit=self.nit,
+            nfev=nfev,
+            njev=nfev,
+        )
+
+    def result(self, status: int) -> OptimizeResult:
+        self.point = self.best()
+        steepness = f"the largest component of the gradient is {self.steepness():.2g}"
+        message = {
+            CONVERGED: f"Converged: {steepness}.",
+            OUT_OF_ITERATIONS: f"Stopped after max_iter = {self.nit} line searches: {steepness}.",
+            STUCK: f"Two line searches in a row failed, but {steepness}: either it is not the gradient of the cost, or "
+            "the cost is not smooth and finite around here.",
+            STOPPED: f"Stopped by the callback after {self.nit} line searches: {steepness}.",
+        }[status]
+        return OptimizeResult(self.snapshot(), success=status == CONVERGED, status=status, message=message)
+
+
+@np.errstate(all="ignore")
+def _polak_ribiere(direction: np.ndarray, before: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+    beta = (dot(gradient, gradient) - dot(before, gradient)) / dot(before, before)
+    return beta * direction - gradient
+
+
+def _with_gradient(fun: Callable[..., Any], args: tuple, jac: Any) -> Callable[[np.ndarray], Any]:
+    if not callable(fun):
+        raise TypeError(f"fun must be a function of x that returns (cost, gradient), not {type(fun).__name__}")
+    if callable(jac):
+        # For jac=True, SciPy passes a pair of functions with a common cache: equal arrays cost one evaluation.
+        return lambda x: (fun(x.copy(), *args), jac(x.copy(), *args))
+    if jac is not None and jac is not True:
+        raise ValueError(f"jac must be a function, True or left out, not {jac!r}: fmincg does not difference costs")
+    return lambda x: fun(x.copy(), *args)
+
+
+def _refuse(unused: dict[str, Any]) -> None:
+    for name, value in unused.items():
+        if name not in ("bounds", "constraints", "hess", "hessp"):
+            raise TypeError(f"fmincg has no option {name!r}; its options are max_iter and gtol")
+        if value is not None and not (isinstance(value, (tuple, list)) and len(value) == 0):
+            raise ValueError(f"fmincg cannot use {name}; leave out {name} or choose another method")
+
+
+def _checked_max_iter(max_iter: Any) -> int:
+    try:
+        count = operator.index(max_iter)
+    except TypeError:
+        raise TypeError(f"max_iter must be an integer, 0 or more, not {max_iter!r}") from None
+    if count < 0:
+        raise ValueError(f"max_iter must be 0 or more, not {max_iter}")
+    return count
+
+
+def _checked_gtol(gtol: float) -> float:
+    if not gtol >= 0:
+        raise ValueError(f"gtol must be 0 or more, not {gtol}")
+    return gtol
+
+
+def _checked_x0(x0: Any) -> np.ndarray:
+    try:
+        x = np.asarray(x0)
+        if x.dtype.kind not in "biuf":
+            raise TypeError
+    except (TypeError, ValueError):
+        raise TypeError(f"x0 must be an array of real numbers of shape (n,), not {type(x0).__name__}") from None
+    if x.ndim != 1:
+        raise ValueError(f"x0 must be of shape (n,), but has shape {x.shape}; unroll it first")
+    if not np.isfinite(x).all():
+        where = int(np.argmin(np.isfinite(x)))
+        raise ValueError(f"x0 must be finite, but x0[{where}] is {x[where]}")
+    return x.astype(np.float64)

@@ -1,0 +1,86 @@
+"""The gate before training: open only where the gradient sources agree."""
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from harness.checks.networks.cross_checking import cross_check
+from harness.sources.table import SOURCES, default_sources, named_sources
+from harness.verdict.report import Report
+from reference.measured import GradientSource
+from reference.problem import Problem
+
+ADVICE = {
+    "disagree": "mend the gradient of {who}, or train without the gate (gate=False, --no-gate) to see what a wrong "
+    "gradient does",
+    "inconclusive": "no gradient was found wrong, but none was shown to be right; mend what is named above, or train "
+    "without the gate (gate=False, --no-gate)",
+}
+
+
+class GateClosed(Exception):
+    """The gradient sources do not agree, so there is no training on them.
+
+    Attributes
+    ----------
+    report : Report
+        The cross-check that closed the gate.
+    theta : (n,) array
+        Where it was made, to check or to replay it.
+    when : str
+        Where in the training that was, such as "at the start".
+    """
+
+    def __init__(self, report: Report, theta: np.ndarray, when: str = "at this θ"):
+        super().__init__(report, theta, when)  # all three, so that it can be pickled
+        self.report, self.theta, self.when = report, theta, when
+
+    def __str__(self) -> str:
+        who = ", ".join(self.report.outliers) or "whichever source is wrong"
+        return f"{self.report}\nThe gate is closed {self.when}: {ADVICE[self.report.verdict].format(who=who)}."
+
+
+def check_gate(
+    problem: Problem,
+    theta: np.ndarray,
+    sources: Iterable[str] | Mapping[str, GradientSource] | None = None,
+    *,
+    when: str = "at this θ",
+) -> Report:
+    """Cross-check gradient sources, and return the report only if they agree.
+
+    Parameters
+    ----------
+    problem, theta, sources
+        As for `cross_check`.
+    when : str
+        Where in the training θ is, for the message.
+
+    Raises
+    ------
+    GateClosed
+        The verdict is "disagree" or "inconclusive".
+    """
+    report = cross_check(problem, theta, sources)
+    if report.verdict != "agree":
+        raise GateClosed(report, theta, when)
+    return report
+
+
+def with_defaults(source: str | GradientSource, problem: Problem) -> tuple[str, dict[str, GradientSource]]:
+    """The source's name, and the default sources with it among them.
+
+    A source that is not in `SOURCES` goes by the name of its function, and so does not pass for one that is.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For a name that is not in `SOURCES`, or what cannot be called.
+    """
+    if isinstance(source, str):
+        return source, default_sources(problem) | named_sources(source)
+    name = next((name for name, known in SOURCES.items() if known is source), "")
+    if not name:
+        name = getattr(source, "__name__", type(source).__name__)
+        name = f"the given {name}" if name in SOURCES else name
+    return name, default_sources(problem) | named_sources({name: source})

@@ -1,0 +1,162 @@
+"""Training behind the gate, and predictions."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.optimize import OptimizeResult
+
+from harness.training.fmincg import fmincg
+from harness.training.gate import check_gate, with_defaults
+from harness.verdict.report import Report
+from reference.measured import GradientSource
+from reference.namespaces import NUMPY
+from reference.network import Network
+from reference.problem import Problem
+
+GATE_AFTER = 5  # line searches: few enough to waste little on a wrong gradient, enough to leave a special initial θ
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingResult:
+    """What training came to.
+
+    Attributes
+    ----------
+    theta : (n,) array
+        The best parameters seen.
+    costs : (1 + successful line searches,) array
+        The cost at the initial θ and after each line search that succeeded; empty if none ended before an interruption.
+    nit, nfev : int
+        Line searches, and evaluations of cost and gradient; those of the gate are not counted.
+    reports : tuple of Report
+        The gate's cross-checks in the order in which they were made; empty without a gate.
+    message : str
+        Why the training ended.
+    interrupted : bool
+        Whether Ctrl-C ended it.
+    """
+
+    theta: np.ndarray
+    costs: np.ndarray
+    nit: int
+    nfev: int
+    reports: tuple[Report, ...]
+    message: str
+    interrupted: bool
+
+    @property
+    def report(self) -> Report | None:
+        """The gate's last cross-check, or None without a gate."""
+        return self.reports[-1] if self.reports else None
+
+
+def train(
+    problem: Problem,
+    theta: np.ndarray,
+    max_iter: int = 50,
+    source: str | GradientSource = "vectorized",
+    gate: bool = True,
+    callback: Callable[[OptimizeResult], Any] | None = None,
+) -> TrainingResult:
+    """Minimise the cost of a problem with `fmincg`, from θ on, as long as the gradient sources agree.
+
+    Parameters
+    ----------
+    problem : Problem
+    theta : (n,) array
+        Where to start, such as ``network.init(seed)``; left as it is.
+    max_iter : int
+        The number of line searches.
+    source : str or callable
+        The gradient to train with: a name as for `cross_check`, or ``source(problem, theta) -> (cost, gradient)``.
+    gate : bool
+        Cross-check `source` and the default sources at the initial θ, after 5 line searches and at the end, for a
+        gradient may be right at a special θ and wrong elsewhere. The gate changes nothing: without it the same θ comes
+        out, to the last bit.
+    callback : callable, optional
+        Called after every line search, as by `fmincg`.
+
+    Returns
+    -------
+    TrainingResult
+        The best θ, the costs, the counts and the gate's reports.
+
+    Raises
+    ------
+    GateClosed
+        The sources do not agree.
+    ValueError, TypeError
+        For θ, `max_iter` or a source that does not fit the problem, or, without a gate, one that is not finite at θ.
+    KeyboardInterrupt
+        Ctrl-C at the gate, before anything was trained.
+
+    Notes
+    -----
+    Ctrl-C after that ends the training, not the program: the best θ so far is returned, which the gate has not seen.
+    """
+    start = problem.check_theta(theta).copy()
+    name, sources = with_defaults(source, problem)
+    gradient = sources[name]
+    reports: list[Report] = []
+
+    def pass_gate(theta: np.ndarray, when: str) -> None:
+        if gate:
+            reports.append(check_gate(problem, theta, sources, when=when))
+            if name in reports[-1].left_out:  # the others agree, but nobody has looked at the gradient to train with
+                raise ValueError(f"source {name!r} cannot train {problem}: {reports[-1].left_out[name]}")
+
+    def watch(progress: OptimizeResult) -> None:
+        nonlocal latest
+        latest = progress
+        if progress.nit == GATE_AFTER < max_iter:
+            pass_gate(progress.x, f"after {GATE_AFTER} line searches")
+        if callback is not None:
+            callback(progress)
+
+    pass_gate(start, "at the start")
+    latest = OptimizeResult(x=start, costs=np.empty(0), nit=0, nfev=0)
+    try:
+        latest = fmincg(lambda theta: gradient(problem, theta), start, max_iter, watch)
+        if latest.nit:
+            pass_gate(latest.x, f"at the end, after {latest.nit} line searches")
+        message, interrupted = latest.message, False
+    except KeyboardInterrupt:
+        message = f"Interrupted after {latest.nit} line searches: θ is the best so far, and the gate has not seen it."
+        interrupted = True
+    return TrainingResult(latest.x, latest.costs, latest.nit, latest.nfev, tuple(reports), message, interrupted)
+
+
+def predict(network: Network, theta: np.ndarray, X: np.ndarray) -> np.ndarray:
+    """The class of each example: the output unit with the largest z, or, for one sigmoid unit, whether z > 0.
+
+    Sigmoid and softmax increase with z, so the largest z is the largest probability. Of equals, the first wins.
+
+    Parameters
+    ----------
+    network : Network
+    theta : (n,) array
+    X : (m, n_in) array
+
+    Returns
+    -------
+    (m,) integer array
+
+    Raises
+    ------
+    ValueError, TypeError
+        For a single unit that is not a sigmoid, θ or X of the wrong shape or not finite, or outputs that overflow.
+    """
+    K = network.sizes[-1]
+    if K == 1 and network.output.name != "sigmoid":
+        raise ValueError(
+            f"one {network.output.name} output tells no classes apart; use two or more outputs, or one sigmoid"
+        )
+    problem = Problem(network, X, np.zeros(np.shape(X)[:1]))  # checks X and θ; any targets will do
+    with np.errstate(all="ignore"):
+        Z = network.pre_activations(NUMPY, problem.check_theta(theta), problem.X)
+    if np.isnan(Z).any():
+        row = int(np.argmax(np.isnan(Z).any(axis=1)))
+        raise ValueError(f"the outputs for row {row} of X overflow; scale X down, or use a θ with smaller weights")
+    return (Z[:, 0] > 0.0).astype(np.intp) if K == 1 else Z.argmax(axis=1)

@@ -1,0 +1,250 @@
+"""Arrays of balls: the formulas of activations and losses, evaluated with proof.
+
+A ball is a midpoint with a radius, and every operation returns one that contains all exact results (Arb, by way of
+python-flint). An element of an array is a constant (`arb`) or x + t, a power series cut off after t (`arb_series`);
+what stands beside t in a result is its derivative, enclosed like its value. No slope stated by hand takes part.
+
+A comparison of balls that touch, or of equal numbers, is undecided: it is the ball [0, 1], and `where` then encloses
+both branches. So at a kink the derivative is as wide as its jump. (It is wider than need be where a formula has no kink
+but guards a branch by a `where` of its own, as elu does at zero: that is safe, and one point.)
+
+Precision is flint's global `ctx.prec`; `precision` sets it.
+
+Source: Johansson, Arb: efficient arbitrary-precision midpoint-radius interval arithmetic, IEEE Trans. Comput. 66, 2017.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from flint import arb, arb_mat, arb_series, ctx
+from scipy.special import erf
+
+from reference.arithmetics.companion import clip
+from reference.measured import NotApplicable
+from reference.namespaces import Namespace
+
+
+@contextmanager
+def precision(bits: int) -> Iterator[None]:
+    """Compute with so many bits, and with series of length two."""
+    before = ctx.prec, ctx.cap
+    ctx.prec, ctx.cap = bits, 2
+    try:
+        yield
+    finally:
+        ctx.prec, ctx.cap = before
+
+
+# One element
+
+
+def value_of(x: Any) -> arb:
+    """x of x + x't."""
+    return x if isinstance(x, arb) else x[0]
+
+
+def slope_of(x: Any) -> arb:
+    """x' of x + x't."""
+    return arb(0) if isinstance(x, arb) else x[1]
+
+
+def _method(name: str) -> Callable[[Any], Any]:
+    return lambda x: getattr(x, name)()
+
+
+def _composed(name: str, series: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """A function that `arb` has and `arb_series` lacks: a composition, right up to a constant, gives it its slope."""
+    constant = _method(name)
+    return lambda x: constant(x) if isinstance(x, arb) else arb_series([constant(x[0]), series(x)[1]])
+
+
+_UNKNOWN = arb_series([arb.nan(), arb.nan()])
+
+
+def _divide(x, y):
+    # flint divides by a series that starts with zero, and then keeps a term fewer than it says
+    return _UNKNOWN if value_of(y).contains(0) else x / y
+
+
+def _power(x, y):
+    if isinstance(y, arb) and y.is_integer():
+        return x**y if y >= 0 else _divide(1, x**-y)
+    return x**y if value_of(x) > 0 else _UNKNOWN  # flint takes powers of a series that is zero for zero
+
+
+_log1p = _composed("log1p", lambda x: (1 + x).log())
+
+
+def _logaddexp(x, y):
+    high, low = (x, y) if value_of(x).mid() > value_of(y).mid() else (y, x)  # an identity in either order
+    return high + _log1p((low - high).exp())
+
+
+def _above(x, y):
+    """1 where x > y, 0 where x < y, and [0, 1] where they touch."""
+    x, y = value_of(x), value_of(y)
+    return arb(1) if x > y else arb(0) if x < y else arb(0.5, 0.5)
+
+
+def _equal(x, y):
+    """0 where x and y differ, and [0, 1] where they touch: what holds at one point alone has no slope there."""
+    return arb(0) if value_of(x) != value_of(y) else arb(0.5, 0.5)
+
+
+def _truth(x):
+    """What a comparison made stays what it is; a number is true unless it is zero, which it may be at one point."""
+    if isinstance(x, arb) and (x == 0 or x == 1):
+        return x
+    return arb(1) if value_of(x) != 0 else arb(0.5, 0.5)
+
+
+def _both(x, y):
+    x, y = _truth(x), _truth(y)
+    return y if x == 1 else x if x == 0 or y == 1 else arb(0) if y == 0 else arb(0.5, 0.5)
+
+
+def _either(x, y):
+    return 1 - _both(1 - _truth(x), 1 - _truth(y))
+
+
+def _where(condition, x, y):
+    condition = _truth(condition)
+    if condition == 1:
+        return x
+    if condition == 0:
+        return y
+    return arb_series([value_of(x).union(value_of(y)), slope_of(x).union(slope_of(y))])
+
+
+def _maximum(x, y):
+    return _where(_above(x, y), x, y)
+
+
+def _minimum(x, y):
+    return _where(_above(x, y), y, x)
+
+
+_RULES_OF_ONE: dict[Any, Callable[[Any], Any]] = {
+    **{f: _method(f.__name__) for f in (np.exp, np.log, np.sqrt, np.sin, np.cos)},
+    erf: _method("erf"),
+    np.arctan: _method("atan"),
+    np.tanh: _composed("tanh", lambda x: _divide(-2, (2 * x).exp() + 1)),  # a slope without cancellation on either side
+    np.expm1: _composed("expm1", lambda x: x.exp()),
+    np.log1p: _log1p,
+    np.sinh: _composed("sinh", lambda x: (x.exp() - (-x).exp()) / 2),
+    np.cosh: _composed("cosh", lambda x: (x.exp() + (-x).exp()) / 2),
+    np.arcsinh: _composed("asinh", lambda x: (x + (x * x + 1).sqrt()).log()),
+    np.square: lambda x: x * x,
+    np.reciprocal: lambda x: _divide(1, x),
+    np.absolute: lambda x: _where(_above(x, arb(0)), x, -x),
+    **dict.fromkeys((np.invert, np.logical_not), lambda x: 1 - _truth(x)),
+    np.sign: lambda x: 2 * _above(x, arb(0)) - 1,
+}
+
+_RULES_OF_TWO: dict[Any, Callable[[Any, Any], Any]] = {
+    np.divide: _divide,
+    np.power: _power,
+    np.logaddexp: _logaddexp,
+    np.greater: _above,
+    np.greater_equal: _above,
+    np.less: lambda x, y: _above(y, x),
+    np.less_equal: lambda x, y: _above(y, x),
+    np.equal: _equal,
+    np.not_equal: lambda x, y: 1 - _equal(x, y),
+    **dict.fromkeys((np.bitwise_and, np.logical_and), _both),
+    **dict.fromkeys((np.bitwise_or, np.logical_or), _either),
+    np.maximum: _maximum,
+    np.minimum: _minimum,
+}
+
+# Arrays
+
+
+class Balls(np.ndarray):
+    """An object array of `arb` and `arb_series`; what no rule covers is refused."""
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *operands: Any, **keywords: Any) -> Any:
+        if ufunc is np.add and method == "reduce":
+            return _balls(np.add.reduce(np.asarray(operands[0]), **keywords))
+        if ufunc not in RULES or method != "__call__" or keywords:
+            raise NotApplicable(f"ball arithmetic has no rule for {ufunc.__name__}")
+        return _balls(RULES[ufunc](*(np.asarray(exact(x)) for x in operands)))
+
+    def __array_function__(self, function: Any, types: Any, operands: Any, keywords: Any) -> Any:
+        if function in (np.sum, np.shape):
+            return super().__array_function__(function, types, operands, keywords)
+        if function in (np.zeros_like, np.ones_like):
+            return exact(function(np.empty(operands[0].shape)))
+        if function is np.clip:
+            return clip(*operands, **keywords)
+        if function not in RULES or keywords:
+            raise NotApplicable(f"ball arithmetic has no rule for {function.__name__}")
+        return _balls(RULES[function](*(np.asarray(exact(x)) for x in operands)))
+
+    def astype(self, dtype: Any, *_: Any, **__: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        if np.dtype(dtype) != np.float64:
+            raise NotApplicable("ball arithmetic casts to float only")
+        return self  # truth values are numbers already
+
+    def __bool__(self) -> bool:
+        raise NotApplicable("ball arithmetic cannot decide an if: use where")
+
+
+def _balls(result: Any) -> Any:
+    return result.view(Balls) if isinstance(result, np.ndarray) else result
+
+
+def array_of(elements: Iterable[Any], shape: tuple[int, ...]) -> Balls:
+    """Balls from elements in C order; NumPy by itself would take a series for a sequence."""
+    return np.fromiter(elements, dtype=object, count=int(np.prod(shape))).reshape(shape).view(Balls)
+
+
+def exact(x: Any) -> Balls:
+    """Numbers as balls of radius zero; balls stay what they are."""
+    if isinstance(x, Balls):
+        return x
+    if isinstance(x, (arb, arb_series)):
+        return array_of([x], ())
+    return array_of(map(arb, np.ravel(x).tolist()), np.shape(x))
+
+
+def _matmul(x, y):
+    try:
+        product = arb_mat(x.tolist()) * arb_mat(y.tolist())
+    except TypeError:  # arb_mat takes constants only
+        return np.matmul(x, y)
+    return array_of(product.entries(), (product.nrows(), product.ncols()))
+
+
+RULES: dict[Any, Any] = {
+    **{f: f for f in (np.positive, np.negative, np.add, np.subtract, np.multiply)},
+    **{f: np.frompyfunc(rule, 1, 1) for f, rule in _RULES_OF_ONE.items()},
+    **{f: np.frompyfunc(rule, 2, 1) for f, rule in _RULES_OF_TWO.items()},
+    np.matmul: _matmul,
+    np.where: np.frompyfunc(_where, 3, 1),
+}
+
+
+def _logsumexp(z: Any) -> Any:
+    """log Σ exp(z) over the last axis, which is kept with length one."""
+    return _balls(RULES[np.logaddexp].reduce(np.asarray(z), axis=-1, keepdims=True))
+
+
+BALLS = Namespace("balls", np, erf=erf, logsumexp=_logsumexp)
+
+
+def values(x: Any) -> Balls:
+    """The values of all elements, as constants."""
+    return _balls(np.frompyfunc(value_of, 1, 1)(np.asarray(x)))
+
+
+def slopes(x: Any) -> Balls:
+    """The derivatives of all elements."""
+    return _balls(np.frompyfunc(slope_of, 1, 1)(np.asarray(x)))
+
+
+def variables(x: Any) -> Balls:
+    """x + t for every element x."""
+    return _balls(np.frompyfunc(lambda x: arb_series([x, 1]), 1, 1)(np.asarray(x)))

@@ -1,0 +1,120 @@
+"""Arrays with a companion: a value and, beside it, what a formula does to something else on the way.
+
+The companion may be a bound on the rounding error (`reference.arithmetics.rounded.Rounded`), a derivative
+(`reference.arithmetics.tangent.Tangent`) or a finite increment (`reference.arithmetics.increments.Increment`). Because
+these arrays answer NumPy's protocols, the very same formulas that compute a cost compute its companion: no activation
+has to state anything twice.
+
+A subclass lists its arithmetic in `rules`, from a ufunc to a function of lifted operands, and says in `lift` what the
+companion of a constant is. What no rule covers raises `NoRule` with the function's name, so that the caller can say
+which check is left out.
+"""
+
+from collections.abc import Callable
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.lib.mixins import NDArrayOperatorsMixin
+
+FORMULA_ERRORS = (ArithmeticError, AttributeError, LookupError, NotImplementedError, TypeError, ValueError)
+"""What a formula may raise in an arithmetic that it was not written for."""
+
+COMPARISONS = (np.less, np.less_equal, np.greater, np.greater_equal, np.equal, np.not_equal)
+CONNECTIVES = (np.bitwise_and, np.bitwise_or, np.logical_and, np.logical_or)
+NEGATIONS = (np.invert, np.logical_not)
+
+
+class NoRule(TypeError):
+    """An arithmetic met a function that it has no rule for."""
+
+
+class NoAttribute(NoRule, AttributeError):
+    """An arithmetic was asked for what NumPy's arrays have and it has not; `hasattr` says so, too."""
+
+
+def first_line(reason: BaseException) -> str:
+    """What an exception says, in one line."""
+    return (str(reason).strip() or type(reason).__name__).splitlines()[0].rstrip(".: ")
+
+
+def clip(x: Any, a_min: Any = None, a_max: Any = None, **keywords: Any) -> Any:
+    """As NumPy defines it, under either pair of names; a limit of None is none."""
+    low, high = keywords.get("min", a_min), keywords.get("max", a_max)
+    x = x if low is None else np.maximum(x, low)
+    return x if high is None else np.minimum(x, high)
+
+
+_KEYWORDS = {np.sum: {"axis"}, np.clip: {"a_min", "a_max", "min", "max"}}
+
+
+class Companion(NDArrayOperatorsMixin):
+    """A value and its companion, arrays that broadcast together."""
+
+    rules: ClassVar[dict[Any, Callable[..., Any]]] = {}
+
+    def __init__(self, value: Any, companion: Any):
+        self.value = value
+        self.companion = companion
+
+    @classmethod
+    def lift(cls, constant: Any) -> Self:
+        """A constant with its companion."""
+        raise NotImplementedError
+
+    @classmethod
+    def apply(cls, function: Any, *operands: Any) -> Any:
+        """The rule for `function`, on operands that are lifted where they are constants."""
+        rule = cls.rules.get(function)
+        if rule is None:
+            raise NoRule(f"{cls.__name__} arithmetic has no rule for {function.__name__}")
+        return rule(*[x if isinstance(x, cls) else cls.lift(x) for x in operands])
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *operands: Any, **keywords: Any) -> Any:
+        if method != "__call__" or keywords:
+            raise NoRule(f"{type(self).__name__} arithmetic knows {ufunc.__name__} as a plain call only")
+        return self.apply(ufunc, *operands)
+
+    def __array_function__(self, function: Any, types: Any, operands: Any, keywords: Any) -> Any:
+        if keywords and (unknown := keywords.keys() - _KEYWORDS.get(function, set())):
+            raise NoRule(f"{type(self).__name__} arithmetic has no rule for {function.__name__} with {min(unknown)}")
+        if function is np.sum:
+            return operands[0].sum(*operands[1:], **keywords)
+        if function is np.clip:
+            return clip(*operands, **keywords)
+        if function in (np.ones_like, np.zeros_like, np.shape):
+            return function(operands[0].value)
+        return self.apply(function, *operands)
+
+    def __getattr__(self, name: str) -> Any:
+        raise NoAttribute(f"{type(self).__name__} arithmetic has no {name}")
+
+    def __bool__(self) -> bool:
+        raise NoRule("a formula over arrays cannot branch on a value with `if`, `and` or `or`: use xp.where")
+
+    def _map(self, function: Callable[[Any], Any]) -> Self:
+        """The same for both parts, unless the companion is one number: that fits any shape."""
+        single = isinstance(self.companion, float)
+        return type(self)(function(self.value), self.companion if single else function(self.companion))
+
+    def __getitem__(self, index: Any) -> Self:
+        return self._map(lambda array: array[index])
+
+    def reshape(self, *shape: int) -> Self:
+        return self._map(lambda array: array.reshape(*shape))
+
+    def astype(self, dtype: Any) -> Self:
+        """Truth values as numbers, which is what formulas cast; a number that was cut off would need a rule."""
+        if np.dtype(dtype) != np.float64:
+            raise NoRule(f"{type(self).__name__} arithmetic casts to float only")
+        return type(self)(self.value.astype(float), self.companion)
+
+    @property
+    def T(self) -> Self:
+        return self._map(lambda array: array.T)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return np.shape(self.value)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.value!r}, {self.companion!r})"

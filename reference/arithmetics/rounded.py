@@ -1,0 +1,244 @@
+"""Arithmetic that carries a bound on its own rounding error.
+
+`Rounded` is running error analysis: each operation hands on what its operands' errors can do to the result, and adds
+what its own rounding can do.
+
+A comparison of two numbers that are closer than their errors is undecided, and `where` then allows for either branch:
+so an activation's kink shows up by itself as an error as large as the jump.
+
+Source: Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., sections 3.1 (γ_n) and 3.3 (running errors).
+"""
+
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from scipy.special import erf
+
+from reference.arithmetics.companion import COMPARISONS, CONNECTIVES, NEGATIONS, Companion
+from reference.arithmetics.roundoff import ELEMENTARY, FREE_ROUNDINGS, LOG1P_BELOW_ZERO, UNIT_ROUNDOFF
+
+
+class Rounded(Companion):
+    """A computed value and a bound on |computed - exact|.
+
+    A rule returns the value, the error that the operands hand on, and `rounding`: what the unit roundoff is to be
+    multiplied with for the error of the operation itself, or None where the operation is exact.
+    """
+
+    unit: ClassVar[float] = UNIT_ROUNDOFF["float64"]
+    underflow: ClassVar[float] = float(np.finfo(np.float64).tiny)  # not the subnormal: XLA may flush to zero
+
+    @classmethod
+    def lift(cls, constant: Any) -> Self:
+        return cls(constant, 0.0)
+
+    @classmethod
+    def apply(cls, function: Any, *operands: Any) -> Any:
+        value, inherited, rounding = super().apply(function, *operands)
+        return cls(value, inherited) if rounding is None else cls.rounded(value, inherited, rounding)
+
+    @classmethod
+    def rounded(cls, value: Any, inherited: Any, rounding: Any) -> Self:
+        """The result of an operation that is not exact; where it is zero, it may have underflowed."""
+        return cls(value, inherited + cls.unit * rounding + cls.underflow)
+
+    @property
+    def error(self) -> Any:
+        return self.companion
+
+    def sum(self, axis: int | None = None) -> Self:
+        count = np.size(self.value) if axis is None else np.shape(self.value)[axis]
+        inherited = np.sum(np.broadcast_to(self.error, np.shape(self.value)), axis=axis)
+        rounding = _gamma(count, self.unit) / self.unit * np.sum(np.abs(self.value), axis=axis)
+        return self.rounded(np.sum(self.value, axis=axis), inherited, rounding)
+
+
+class Rounded32(Rounded):
+    """The same for float32, by values in float64.
+
+    Storing a constant rounds it, too, unless it is exact there, as small integers are. What may overflow in float32,
+    itself or on the way, has an infinite error: no rule's `rounding` is smaller than what its operation rounds.
+    """
+
+    unit = UNIT_ROUNDOFF["float32"]
+    underflow = float(np.finfo(np.float32).tiny)
+    largest: ClassVar[float] = float(np.finfo(np.float32).max)
+
+    @classmethod
+    def lift(cls, constant: Any) -> Self:
+        exact = np.asarray(constant, dtype=np.float64)  # a Python float would be compared in float32
+        with np.errstate(all="ignore"):
+            stored = exact.astype(np.float32)
+            stored *= np.abs(stored) >= np.float32(cls.underflow)  # XLA may flush what is subnormal
+            return cls(constant, np.abs(stored - exact))
+
+    @classmethod
+    def rounded(cls, value: Any, inherited: Any, rounding: Any) -> Self:
+        result = super().rounded(value, inherited, rounding)
+        fits = np.maximum(np.abs(value) + result.error, rounding) <= cls.largest
+        return cls(value, np.where(fits, result.error, np.inf))
+
+
+def _gamma(n: int, unit: float) -> float:
+    """γ_n = nu/(1 - nu), with the roundings that an implementation is free to add."""
+    nu = (n + FREE_ROUNDINGS) * unit
+    return nu / (1.0 - nu)
+
+
+def _nearest_zero(x):
+    """The smallest |exact| that the error allows."""
+    return np.maximum(np.abs(x.value) - x.error, 0.0)
+
+
+def _multiply(x, y):
+    value = x.value * y.value
+    inherited = np.abs(x.value) * y.error + x.error * (np.abs(y.value) + y.error)
+    return value, inherited, np.abs(value)
+
+
+def _divide(x, y):
+    value = x.value / y.value
+    return value, (x.error + np.abs(value) * y.error) / _nearest_zero(y), np.abs(value)
+
+
+def _matmul(x, y):
+    size_x, size_y = np.abs(x.value), np.abs(y.value)
+    inherited = 0.0
+    if np.ndim(y.error):  # else it is the zero of a constant, and a product is saved
+        inherited = inherited + size_x @ y.error
+    if np.ndim(x.error):
+        inherited = inherited + x.error @ (size_y + y.error)
+    terms = x.value.shape[-1] + FREE_ROUNDINGS
+    return x.value @ y.value, inherited, 1.01 * terms * (size_x @ size_y)  # 1.01: γ_n over nu, while nu < 1/101
+
+
+def _elementary(function, steepest):
+    """A rule from the function and a bound on |f'| over [value - error, value + error]."""
+
+    def rule(x):
+        value = function(x.value)
+        return value, steepest(x) * x.error, ELEMENTARY * np.abs(value)
+
+    return rule
+
+
+def _hyperbolic(function, derivative):
+    def rule(x):
+        value, size = function(x.value), np.abs(x.value)
+        # XLA takes exp(x - log 2), which rounds x
+        return value, derivative(size + x.error) * x.error, (ELEMENTARY + size) * np.abs(value)
+
+    return rule
+
+
+def _log1p(x):
+    value = np.log1p(x.value)
+    steepest = 1.0 / np.maximum(1.0 + x.value - x.error, 0.0)
+    return value, steepest * x.error, np.where(x.value < 0.0, LOG1P_BELOW_ZERO, ELEMENTARY) * np.abs(value)
+
+
+def _logaddexp(x, y):
+    value, larger = np.logaddexp(x.value, y.value), np.maximum(x.value, y.value)
+    added = value - larger  # log1p(exp(-|x - y|)): where it cancels `larger`, both keep the errors of their own size
+    return value, np.maximum(x.error, y.error), ELEMENTARY * (np.abs(larger) + np.abs(added))
+
+
+def _power(x, y):
+    value = np.power(x.value, y.value)
+    low, high = _nearest_zero(x), np.abs(x.value) + x.error
+
+    def largest(exponent):
+        return np.maximum(np.power(low, exponent), np.power(high, exponent))
+
+    inherited = np.abs(y.value) * largest(y.value - 1.0) * x.error
+    if np.any(y.error):
+        power = np.maximum(largest(y.value - y.error), largest(y.value + y.error))
+        inherited = inherited + np.maximum(np.abs(np.log(low)), np.abs(np.log(high))) * power * y.error
+    exponent = np.abs(y.value * np.log(np.abs(x.value)))  # a power may be taken as exp(y log x), which rounds it
+    exponent = np.where(np.isfinite(exponent), exponent, 0.0)
+    return value, inherited, ELEMENTARY * (1.0 + np.abs(y.value) + exponent) * np.abs(value)
+
+
+UNDECIDED = 1.0
+"""The error of a truth value that may be the other one: as numbers, they are 0 and 1."""
+
+
+def _comparison(ufunc):
+    def compare(x, y):
+        decided = np.abs(x.value - y.value) > x.error + y.error  # not so where either is NaN
+        return ufunc(x.value, y.value), UNDECIDED - decided, None
+
+    return compare
+
+
+def _may_flip(x):
+    """Whether x may be false where it is computed as true, or the reverse."""
+    if np.asarray(x.value).dtype == bool:  # also a product of truth values, whose error is a rounding or about 1
+        return np.logical_not(x.error < 0.5 * UNDECIDED)
+    return np.logical_not((np.abs(x.value) > x.error) | (x.error == 0.0))
+
+
+def _connective(ufunc):
+    """A rule for what cannot turn false when an operand turns true."""
+
+    def rule(x, y):
+        possible, certain = (
+            ufunc(*(np.where(_may_flip(z), truth, z.value != 0) for z in (x, y))) for truth in (True, False)
+        )
+        return ufunc(x.value, y.value), np.where(possible == certain, 0.0, UNDECIDED), None
+
+    return rule
+
+
+def _negation(ufunc):
+    return lambda x: (ufunc(x.value), np.where(_may_flip(x), UNDECIDED, 0.0), None)
+
+
+def _where(condition, x, y):
+    chosen = np.where(condition.value, x.error, y.error)
+    either = x.error + y.error + np.abs(x.value - y.value)
+    return np.where(condition.value, x.value, y.value), np.where(_may_flip(condition), either, chosen), None
+
+
+def _sum_or_difference(ufunc):
+    def rule(x, y):
+        value = ufunc(x.value, y.value)
+        return value, x.error + y.error, np.abs(value)
+
+    return rule
+
+
+Rounded.rules = {
+    np.positive: lambda x: (x.value, x.error, None),
+    np.negative: lambda x: (-x.value, x.error, None),
+    np.absolute: lambda x: (np.abs(x.value), x.error, None),
+    np.sign: lambda x: (np.sign(x.value), np.where(np.abs(x.value) > x.error, 0.0, 2.0), None),
+    np.add: _sum_or_difference(np.add),
+    np.subtract: _sum_or_difference(np.subtract),
+    np.multiply: _multiply,
+    np.divide: _divide,
+    np.reciprocal: lambda x: _divide(Rounded.lift(1.0), x),
+    np.matmul: _matmul,
+    np.power: _power,
+    np.square: lambda x: _multiply(x, x),
+    np.sqrt: _elementary(np.sqrt, lambda x: 0.5 / np.sqrt(_nearest_zero(x))),
+    np.exp: _elementary(np.exp, lambda x: np.exp(x.value + x.error)),
+    np.expm1: _elementary(np.expm1, lambda x: np.exp(x.value + x.error)),
+    np.log: _elementary(np.log, lambda x: 1.0 / _nearest_zero(x)),
+    np.log1p: _log1p,
+    np.logaddexp: _logaddexp,
+    np.sinh: _hyperbolic(np.sinh, np.cosh),
+    np.cosh: _hyperbolic(np.cosh, np.sinh),
+    np.arcsinh: _elementary(np.arcsinh, lambda x: 1.0 / np.hypot(1.0, _nearest_zero(x))),
+    np.tanh: _elementary(np.tanh, lambda x: 1.0 / np.square(np.cosh(_nearest_zero(x)))),
+    np.arctan: _elementary(np.arctan, lambda x: 1.0 / (1.0 + np.square(_nearest_zero(x)))),
+    np.sin: _elementary(np.sin, lambda x: np.minimum(np.abs(np.cos(x.value)) + x.error, 1.0)),
+    np.cos: _elementary(np.cos, lambda x: np.minimum(np.abs(np.sin(x.value)) + x.error, 1.0)),
+    erf: _elementary(erf, lambda x: 2.0 / np.sqrt(np.pi) * np.exp(-np.square(_nearest_zero(x)))),
+    **{f: _comparison(f) for f in COMPARISONS},
+    **{f: _connective(f) for f in CONNECTIVES},
+    **{f: _negation(f) for f in NEGATIONS},
+    np.where: _where,
+    np.maximum: lambda x, y: (np.maximum(x.value, y.value), np.maximum(x.error, y.error), None),
+    np.minimum: lambda x, y: (np.minimum(x.value, y.value), np.maximum(x.error, y.error), None),
+}

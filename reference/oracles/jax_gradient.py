@@ -1,0 +1,121 @@
+"""The gradient by JAX, in reverse and in forward mode, in float64.
+
+JAX differentiates the cost as `reference` states it; no slope written by hand takes part. The caller's JAX settings
+are neither read nor changed: every setting that could alter a result is fixed for the length of a call.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import lru_cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from reference.activations import Activation
+from reference.arithmetics.companion import FORMULA_ERRORS, first_line
+from reference.measured import NotApplicable
+from reference.namespaces import Namespace
+from reference.network import Network
+from reference.problem import Problem, regularised_cost
+
+
+def _logsumexp(z: Any) -> Any:
+    return jax.nn.logsumexp(z, axis=-1, keepdims=True)
+
+
+JAX = Namespace("jax", jnp, erf=jax.scipy.special.erf, logsumexp=_logsumexp)
+
+
+def fixed_settings(x64: bool = True) -> ExitStack:
+    """A context in which JAX computes in float64 on the CPU, whatever the caller has configured."""
+    stack = ExitStack()
+    for setting in (
+        jax.enable_x64(x64),
+        jax.default_device(jax.devices("cpu")[0]),
+        jax.default_matmul_precision("highest"),
+        jax.numpy_rank_promotion("allow"),
+        jax.numpy_dtype_promotion("standard"),
+        jax.debug_nans(False),
+        jax.debug_infs(False),
+    ):
+        stack.enter_context(setting)
+    return stack
+
+
+@contextmanager
+def tracing() -> Iterator[None]:
+    """What a formula raises while JAX traces it, as the reason why this oracle cannot answer."""
+    try:
+        yield
+    except FORMULA_ERRORS as reason:
+        raise NotApplicable(f"JAX cannot trace a formula: {first_line(reason)}") from reason
+
+
+@lru_cache(maxsize=256)
+def is_elementwise(f: Activation) -> bool:
+    """Whether JAX can trace a formula and its derivative, and finds them to keep shape and type."""
+
+    def value_and_pullback(z):
+        a, pullback = jax.vjp(lambda z: f.value(JAX, z), z)
+        return a, pullback(a)
+
+    z = jax.ShapeDtypeStruct((2, 3), np.float64)
+    try:
+        with fixed_settings():
+            a, _ = jax.eval_shape(value_and_pullback, z)
+    except FORMULA_ERRORS:
+        return False
+    return getattr(a, "shape", None) == z.shape and a.dtype == z.dtype
+
+
+@lru_cache(maxsize=32)
+def _reverse_program(network: Network) -> Any:
+    def cost(theta, X, Y, l2):
+        return regularised_cost(network, JAX, theta, X, Y, l2)
+
+    return jax.jit(jax.value_and_grad(cost))
+
+
+@lru_cache(maxsize=32)
+def _forward_program(network: Network) -> Any:
+    def cost_and_gradient(theta, X, Y, l2):
+        def derivative(i):
+            direction = jnp.zeros_like(theta).at[i].set(1.0)
+            return jax.jvp(lambda t: regularised_cost(network, JAX, t, X, Y, l2), (theta,), (direction,))[1]
+
+        at_once = max(1, 2**22 // X.size)  # tangents in flight: some 32 MiB an array
+        gradient = jax.lax.map(derivative, jnp.arange(theta.size), batch_size=min(at_once, theta.size))
+        return regularised_cost(network, JAX, theta, X, Y, l2), gradient
+
+    return jax.jit(cost_and_gradient)
+
+
+def _run(program: Any, problem: Problem, theta: np.ndarray, dtype: Any = np.float64) -> tuple[float, np.ndarray]:
+    problem.network.unpack(theta)  # a θ that does not fit is not a formula's mistake
+    with fixed_settings(x64=dtype == np.float64), tracing():
+        arrays = [jnp.asarray(array, dtype=dtype) for array in (theta, problem.X, problem.Y, problem.l2)]
+        cost, gradient = program(*arrays)
+        return float(cost), np.array(gradient)
+
+
+def reverse(problem: Problem, theta: np.ndarray) -> tuple[float, np.ndarray]:
+    """J(θ) and dJ/dθ by `jax.value_and_grad`.
+
+    Raises
+    ------
+    NotApplicable
+        Here and below, when JAX cannot trace an activation's formula.
+    """
+    return _run(_reverse_program(problem.network), problem, theta)
+
+
+def forward(problem: Problem, theta: np.ndarray) -> tuple[float, np.ndarray]:
+    """J(θ) and dJ/dθ by `jax.jvp` along every coordinate: n forward passes, and no transposed rule is used."""
+    return _run(_forward_program(problem.network), problem, theta)
+
+
+def reverse_float32(problem: Problem, theta: np.ndarray) -> tuple[float, np.ndarray]:
+    """J(θ) and dJ/dθ by `jax.value_and_grad` in float32."""
+    return _run(_reverse_program(problem.network), problem, theta, np.float32)

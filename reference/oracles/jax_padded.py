@@ -1,0 +1,134 @@
+"""JAX on small networks without compiling for every shape.
+
+A fresh shape costs JAX a compilation. Every small network is therefore padded to one shape and run by one program:
+
+- hidden layers that are missing become identity layers, Theta = [0 | I], which hand their input on exactly;
+- units that are missing have zero weights in and out;
+- outputs that are missing have a bias at which a sigmoid or softmax unit is zero and costs nothing;
+- rows that are missing count with weight zero.
+
+None of this changes a rounding in the entries that are kept beyond the order of a sum, and the tests compare with the
+plain programs of `reference.oracles.jax_gradient`. An activation may be undefined where the missing units and rows are,
+though: zero times NaN spreads, so an answer that is not finite is asked for again from the plain program. All
+registered activations are in the program, except for those that JAX cannot trace: one of these must not spoil the
+others.
+"""
+
+from functools import lru_cache, partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from reference.activations import ACTIVATIONS, Activation
+from reference.measured import GradientSource
+from reference.oracles import jax_gradient
+from reference.oracles.jax_gradient import JAX, fixed_settings, is_elementwise
+from reference.outputs import OUTPUTS
+from reference.problem import Problem
+
+WIDTH, HIDDEN_LAYERS, ROWS = 8, 4, 10
+SILENT = -1e300  # a bias: σ and softmax are exactly zero there
+
+
+def fits(problem: Problem) -> bool:
+    """Whether the problem can be padded: small enough, and its activations registered and traceable."""
+    network = problem.network
+    return (
+        max(network.sizes) <= WIDTH
+        and len(network.hidden) <= HIDDEN_LAYERS
+        and problem.m <= ROWS
+        and all(ACTIVATIONS.get(f.name) is f and is_elementwise(f) for f in network.hidden)
+    )
+
+
+class _Padded(NamedTuple):
+    """A problem in the one shape that the program knows; P_l = Theta_lᵀ."""
+
+    hidden: Any  # (HIDDEN_LAYERS, 1 + WIDTH, WIDTH)
+    last: Any  # (1 + WIDTH, WIDTH)
+    X: Any  # (ROWS, WIDTH)
+    Y: Any  # (ROWS, WIDTH)
+    is_layer: Any  # (HIDDEN_LAYERS,): 1.0 for a hidden layer of the network, 0.0 for an added one
+    is_row: Any  # (ROWS,): the same for examples
+    which_hidden: Any  # (HIDDEN_LAYERS,): index into the activations
+    which_output: Any  # index into OUTPUTS
+    l2: Any
+
+
+def _pad(problem: Problem, theta: np.ndarray, activations: tuple[Activation, ...]) -> _Padded:
+    network, (m, n_in), K = problem.network, problem.X.shape, problem.network.sizes[-1]
+    depth = len(network.hidden)
+    hidden = np.zeros((HIDDEN_LAYERS, 1 + WIDTH, WIDTH))
+    hidden[depth:, 1:] = np.eye(WIDTH)
+    last = np.zeros((1 + WIDTH, WIDTH))
+    last[0] = 0.0 if network.output.name == "linear" else SILENT
+    for P, Theta in zip([*hidden[:depth], last], network.unpack(theta)):
+        P[: Theta.shape[1], : Theta.shape[0]] = Theta.T
+    X, Y = np.zeros((ROWS, WIDTH)), np.zeros((ROWS, WIDTH))
+    X[:m, :n_in], Y[:m, :K] = problem.X, problem.Y
+    names = [f.name for f in network.hidden] + ["identity"] * (HIDDEN_LAYERS - depth)
+    which_hidden = np.array([[f.name for f in activations].index(name) for name in names])
+    which_output = np.array(list(OUTPUTS).index(network.output.name))
+    is_layer, is_row = (np.arange(HIDDEN_LAYERS) < depth) * 1.0, (np.arange(ROWS) < m) * 1.0
+    return _Padded(hidden, last, X, Y, is_layer, is_row, which_hidden, which_output, np.array(problem.l2))
+
+
+def _cost(activations: tuple[Activation, ...]) -> Any:
+    formulas = [partial(f.value, JAX) for f in activations]
+    losses = [partial(output.loss, JAX) for output in OUTPUTS.values()]
+
+    def layer(A, P_and_which):
+        P, which = P_and_which
+        return jax.lax.switch(which, formulas, A @ P[1:] + P[0]), None
+
+    def cost(parameters, rest):
+        hidden, last = parameters
+        A, _ = jax.lax.scan(layer, rest.X, (hidden, rest.which_hidden))
+        loss = jax.lax.switch(rest.which_output, losses, A @ last[1:] + last[0], rest.Y)
+        squares = jnp.square(hidden[:, 1:]).sum((1, 2)) @ rest.is_layer + jnp.square(last[1:]).sum()
+        m = rest.is_row.sum()
+        return loss @ rest.is_row / m + rest.l2 / (2 * m) * squares
+
+    return cost
+
+
+@lru_cache(maxsize=4)
+def _reverse_program(activations: tuple[Activation, ...]) -> Any:
+    cost = _cost(activations)
+    return jax.jit(lambda padded: jax.value_and_grad(cost)((padded.hidden, padded.last), padded))
+
+
+@lru_cache(maxsize=4)
+def _forward_program(activations: tuple[Activation, ...]) -> Any:
+    cost = _cost(activations)
+
+    def cost_and_gradient(padded):
+        parameters = (padded.hidden, padded.last)
+        return cost(parameters, padded), jax.jacfwd(cost)(parameters, padded)
+
+    return jax.jit(cost_and_gradient)
+
+
+def _run(program: Any, plain: GradientSource, problem: Problem, theta: np.ndarray) -> tuple[float, np.ndarray]:
+    activations = tuple(f for f in ACTIVATIONS.values() if is_elementwise(f))
+    with fixed_settings():
+        cost, (hidden, last) = program(activations)(_pad(problem, theta, activations))
+        hidden, last = np.asarray(hidden), np.asarray(last)
+    if not all(np.isfinite(part).all() for part in (cost, hidden, last)):
+        return plain(problem, theta)
+    layers = [*hidden[: len(problem.network.hidden)], last]
+    return float(cost), problem.network.pack(
+        [P[:columns, :rows].T for P, (rows, columns) in zip(layers, problem.network.shapes)]
+    )
+
+
+def reverse(problem: Problem, theta: np.ndarray) -> tuple[float, np.ndarray]:
+    """J(θ) and dJ/dθ by `jax.value_and_grad` for a problem that `fits`."""
+    return _run(_reverse_program, jax_gradient.reverse, problem, theta)
+
+
+def forward(problem: Problem, theta: np.ndarray) -> tuple[float, np.ndarray]:
+    """J(θ) and dJ/dθ by `jax.jacfwd` for a problem that `fits`."""
+    return _run(_forward_program, jax_gradient.forward, problem, theta)

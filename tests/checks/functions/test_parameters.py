@@ -1,0 +1,196 @@
+"""Anybody's parameters as a flat vector, and back."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from harness.checks.functions.parameters import Layout, to_numpy, unit_roundoff
+
+W = np.random.default_rng(0).standard_normal((2, 3))
+NESTED = {"W": W, "b": np.float32(0.5), 7: [1, 2]}
+
+
+@pytest.fixture(autouse=True)
+def x64():
+    with jax.enable_x64(True):
+        yield
+
+
+def same_kind(a, b):
+    return type(a) is type(b) and getattr(a, "dtype", None) == getattr(b, "dtype", None) and np.shape(a) == np.shape(b)
+
+
+ARRAYS = {
+    "float64": W,
+    "float32": W.astype(np.float32),
+    "float16": W.astype(np.float16),
+    "read-only, reversed": np.broadcast_to(W[::-1, 0], (4, 2)),
+    "no dimension": np.array(0.5),
+    "JAX": jnp.asarray(W),
+    "JAX float32": jnp.asarray(W, dtype=np.float32),
+    "JAX bfloat16": jnp.asarray(W, dtype=jnp.bfloat16),
+}
+
+
+@pytest.mark.parametrize("theta", ARRAYS.values(), ids=list(ARRAYS))
+def test_an_array_comes_back_as_it_was_and_is_a_fresh_one(theta):
+    layout = Layout(theta)
+    flat = layout.flatten(theta, "theta")
+    assert flat.dtype == np.float64
+    assert flat.shape == (layout.size,) == (np.size(theta),)
+    rebuilt = layout.rebuild(flat)
+    assert same_kind(rebuilt, theta)
+    np.testing.assert_array_equal(np.asarray(rebuilt, dtype=float), np.asarray(theta, dtype=float))
+    flat[:] = 0.0
+    np.testing.assert_array_equal(np.asarray(rebuilt, dtype=float), np.asarray(theta, dtype=float))
+
+
+def test_a_fresh_array_can_be_written_to_without_harm():
+    layout = Layout(W)
+    flat = layout.flatten(W, "theta")
+    layout.rebuild(flat)[:] = 0.0
+    np.testing.assert_array_equal(flat, W.ravel())
+    flat[:] = 0.0
+    assert W.any()
+
+
+@pytest.mark.parametrize(
+    ("theta", "rebuilt_type"),
+    [(0.5, np.float64), (2, np.float64), (np.float32(0.5), np.float32), ([0.5, 1], np.ndarray)],
+)
+def test_numbers_and_lists_become_the_nearest_thing_in_numpy(theta, rebuilt_type):
+    layout = Layout(theta)
+    rebuilt = layout.rebuild(layout.flatten(theta, "theta"))
+    assert type(rebuilt) is rebuilt_type
+    np.testing.assert_array_equal(rebuilt, theta)
+
+
+def test_torch_tensors_come_back_as_they_were():
+    torch = pytest.importorskip("torch", reason="PyTorch is installed for the benchmarks only")
+    for dtype in (torch.float64, torch.float32, torch.bfloat16):
+        theta = torch.tensor(W, dtype=dtype, requires_grad=True)
+        layout = Layout(theta)
+        rebuilt = layout.rebuild(layout.flatten(theta, "theta"))
+        assert same_kind(rebuilt, theta)
+        assert torch.equal(rebuilt, theta)
+        assert not rebuilt.requires_grad
+    with pytest.raises(TypeError, match=r"theta must be floating point, for small steps are lost in torch\.int64"):
+        Layout(torch.arange(3)).rebuild(np.zeros(3))
+
+
+@pytest.mark.parametrize("theta", [jnp.arange(3), jnp.array([True])], ids=["int", "bool"])
+def test_integers_of_jax_are_refused_for_small_steps_are_lost_in_them(theta):
+    layout = Layout(theta)
+    with pytest.raises(TypeError, match=r"theta must be floating point, for small steps are lost in (int|bool)"):
+        layout.rebuild(layout.flatten(theta, "theta"))
+
+
+def test_integers_of_numpy_become_float64():
+    layout = Layout(np.arange(3))
+    assert layout.rebuild(np.array([0.5, 1.0, 2.0])).tolist() == [0.5, 1.0, 2.0]
+
+
+def test_a_list_of_numbers_is_an_array():
+    np.testing.assert_array_equal(to_numpy([np.float64(1.0), jnp.asarray(2.0), 3]), [1.0, 2.0, 3.0])
+
+
+def test_a_dict_keeps_its_keys_order_and_kinds():
+    layout = Layout(NESTED)
+    flat = layout.flatten(NESTED, "theta")
+    np.testing.assert_array_equal(flat, [*W.ravel(), 0.5, 1.0, 2.0])
+    rebuilt = layout.rebuild(flat)
+    assert list(rebuilt) == ["W", "b", 7]
+    assert same_kind(rebuilt["W"], W)
+    assert type(rebuilt["b"]) is np.float32
+    np.testing.assert_array_equal(rebuilt[7], [1.0, 2.0])
+
+
+def test_the_order_of_a_dicts_keys_is_that_of_theta():
+    reordered = dict(reversed(NESTED.items()))
+    np.testing.assert_array_equal(Layout(NESTED).flatten(reordered, "g"), Layout(NESTED).flatten(NESTED, "g"))
+
+
+def test_blocks_and_labels_name_every_coordinate():
+    layout = Layout(NESTED)
+    assert [(name, indices.tolist()) for name, indices in layout.blocks] == [
+        ("W", [0, 1, 2, 3, 4, 5]),
+        ("b", [6]),
+        ("7", [7, 8]),
+    ]
+    assert [layout.label(i) for i in range(layout.size)] == [
+        *("W[0, 0]", "W[0, 1]", "W[0, 2]", "W[1, 0]", "W[1, 1]", "W[1, 2]"),
+        *("b", "7[0]", "7[1]"),
+    ]
+    assert Layout(W[0]).label(2) == "theta[2]"
+    assert Layout(0.5).label(0) == "theta"
+    with pytest.raises(IndexError, match="0 to 8, but 9"):
+        layout.label(9)
+
+
+def test_an_empty_array_among_others_has_no_coordinates():
+    layout = Layout({"none": np.empty((0, 3)), "one": 1.0})
+    assert (layout.size, layout.label(0)) == (1, "one")
+
+
+def test_another_kind_of_array_can_be_laid_out_the_same():
+    layout = Layout({"W": W, "b": 0.5})
+    rebuilt = layout.rebuild_with(jnp.asarray, jnp.arange(7.0))
+    assert isinstance(rebuilt["W"], jax.Array)
+    np.testing.assert_array_equal(rebuilt["W"], np.arange(6.0).reshape(2, 3))
+    assert rebuilt["b"] == 6.0
+    assert Layout(W).rebuild_with(jnp.asarray, jnp.arange(6.0)).shape == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("array", "u"),
+    [
+        (W, 2.0**-53),
+        (0.5, 2.0**-53),
+        (3, 2.0**-53),
+        (W.astype(np.float32), 2.0**-24),
+        (W.astype(np.float16), 2.0**-11),
+        (jnp.asarray(W, dtype=jnp.bfloat16), 2.0**-8),
+    ],
+)
+def test_the_unit_roundoff_is_that_of_the_precision(array, u):
+    assert unit_roundoff(array) == u
+    assert 1.0 + u == 1.0 or u > 2.0**-53
+
+
+def test_the_least_precise_array_counts():
+    assert Layout({"a": W, "b": W.astype(np.float32), "c": 1}).unit_roundoff == 2.0**-24
+
+
+def test_what_numpy_has_no_type_for_comes_in_float32():
+    values = to_numpy(jnp.asarray([0.5, -2.0], dtype=jnp.bfloat16))
+    assert values.dtype == np.float32
+    np.testing.assert_array_equal(values, [0.5, -2.0])
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "sentence"),
+    [
+        (lambda: to_numpy("abc"), TypeError, "must be real numbers, not <U3"),
+        (lambda: to_numpy(None), TypeError, "must be real numbers, not object"),
+        (lambda: to_numpy(1j), TypeError, "must be real numbers, not complex128"),
+        (lambda: to_numpy([[1.0], [1.0, 2.0]]), TypeError, "must be an array or a flat dict of arrays, not list"),
+        (lambda: to_numpy([W, W]), TypeError, "must not be nested: give a flat dict of arrays, not lists of them"),
+        (lambda: to_numpy((W[0], [W[0]])), TypeError, "give a flat dict of arrays, not tuples of them"),
+        (lambda: Layout({"layer": {"W": W}}), TypeError, "give a flat dict of arrays, not dicts of them"),
+        (lambda: Layout([{"W": W}]), TypeError, "give a flat dict of arrays, not lists of them"),
+        (lambda: Layout({"layer": [W, W]}), TypeError, "give a flat dict of arrays, not lists of them"),
+        (lambda: Layout({1: W, "1": W}), ValueError, r"keys of theta must differ as text, but are \[1, '1'\]"),
+        (lambda: Layout({1: 1.0}).flatten({"1": 1.0}, "it"), ValueError, r"the keys \[1\], .*not the keys \['1'\]"),
+        (lambda: Layout({}), ValueError, "theta holds no parameters"),
+        (lambda: Layout(np.empty((0, 2))), ValueError, "theta holds no parameters"),
+        (lambda: Layout(W).flatten(W.T, "the gradient"), ValueError, r"the gradient must have the shape \(2, 3\)"),
+        (lambda: Layout(W).flatten({"theta": W}, "it"), ValueError, "it must be one array, as theta is"),
+        (lambda: Layout({"a": 1}).flatten(1.0, "it"), ValueError, r"it must be a dict with the keys \['a'\]"),
+        (lambda: Layout({"a": 1}).flatten({"b": 1}, "it"), ValueError, r"not the keys \['b'\]"),
+        (lambda: Layout({"a": W}).flatten({"a": W[0]}, "it"), ValueError, r"shape \(2, 3\) of a, but has shape \(3,\)"),
+    ],
+)
+def test_what_does_not_fit_gets_one_clear_sentence(call, error, sentence):
+    with pytest.raises(error, match=sentence):
+        call()

@@ -1,0 +1,167 @@
+"""Saved cases come back to the last bit and show the same verdict."""
+
+import json
+from functools import partial
+
+import numpy as np
+import pytest
+
+from harness.checks.networks.cases import as_script, load_case, replay_command, save_case
+from harness.checks.networks.cross_checking import cross_check
+from harness.checks.networks.random_problems import random_problem
+from harness.sources.bug_zoo import FAULTS, plant
+from harness.sources.table import SOURCES, find_source
+from reference import Activation, Network, Problem
+
+
+def _saved(tmp_path, name="bias-times-4"):
+    index, report = plant(FAULTS[name])
+    problem, theta = random_problem((0, index), extremes=False)
+    path = tmp_path / "case.json"
+    save_case(path, problem, theta, FAULTS[name].sources, report)
+    return path, problem, theta, report
+
+
+def test_the_round_trip_is_exact(tmp_path):
+    path, problem, theta, report = _saved(tmp_path)
+    case = load_case(path)
+    assert np.array_equal(case.theta, theta)
+    assert np.array_equal(case.problem.X, problem.X)
+    assert np.array_equal(case.problem.Y, problem.Y)
+    assert case.problem.l2 == problem.l2
+    assert repr(case.problem.network) == repr(problem.network)
+    assert case.sources == FAULTS["bias-times-4"].sources
+    assert (case.verdict, case.outliers) == (report.verdict, report.outliers)
+
+
+def test_the_verdict_is_seen_again(tmp_path):
+    path, _, _, report = _saved(tmp_path)
+    case = load_case(path)
+    again = cross_check(case.problem, case.theta, case.sources)
+    assert (again.verdict, again.outliers, again.findings) == (report.verdict, report.outliers, report.findings)
+
+
+def test_without_sources_the_default_ones_are_meant(tmp_path):
+    problem, theta = random_problem(1)
+    save_case(tmp_path / "c.json", problem, theta)
+    case = load_case(tmp_path / "c.json")
+    assert case.sources is None
+    assert case.verdict is None
+
+
+def my_source(problem, theta):
+    return SOURCES["loop"](problem, theta)
+
+
+def test_a_function_of_a_module_is_found_again(tmp_path):
+    problem, theta = random_problem(1)
+    save_case(tmp_path / "c.json", problem, theta, {"mine": my_source})
+    sources = load_case(tmp_path / "c.json").sources
+    assert sources is not None
+    assert np.array_equal(sources["mine"](problem, theta)[1], my_source(problem, theta)[1])
+
+
+@pytest.mark.parametrize("name", ["vectorized-float32", "bug:wrong-sign", f"{__name__}:bound"])
+def test_a_source_is_saved_by_the_name_it_is_found_by(tmp_path, name):
+    problem, theta = random_problem(1)
+    save_case(tmp_path / "c.json", problem, theta, [name])
+    assert load_case(tmp_path / "c.json").sources == {name: find_source(name)}
+
+
+bound = partial(my_source)  # which has no name of its own
+
+
+def test_a_lambda_cannot_be_saved(tmp_path):
+    problem, theta = random_problem(1)
+    with pytest.raises(ValueError, match="'mine' cannot be written to a case"):
+        save_case(tmp_path / "c.json", problem, theta, {"mine": lambda problem, theta: my_source(problem, theta)})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_script_shows_the_same_verdict(tmp_path, capsys):
+    _, problem, theta, report = _saved(tmp_path, "slope-missing")
+    script = as_script(problem, theta, FAULTS["slope-missing"].sources)
+    assert len(script.splitlines()) <= 10
+    exec(compile(script, "script", "exec"), {})
+    assert capsys.readouterr().out.splitlines()[0] == str(report).splitlines()[0]
+
+
+own = Activation("own", lambda xp, z: xp.tanh(z), lambda z, a: 1.0 - a * a)
+
+
+def test_the_script_registers_an_activation_of_ones_own(registry, capsys):
+    network = Network((1, 1, 1), own)
+    script = as_script(
+        Problem(network, [[0.5]], [[1.0]]), network.init(0), ["loop", "jax"], ["relu", f"{__name__}:own"]
+    )
+    exec(compile(script, "script", "exec"), {})
+    assert capsys.readouterr().out.startswith("AGREE: loop, jax")
+
+
+def test_the_command_names_the_activations_of_ones_own_that_are_used():
+    network = Network((1, 1, 1), own)
+    names = ["relu", f"{__name__}:own"]
+    used = replay_command("a case.json", Problem(network, [[0.5]], [[1.0]]), names)
+    assert used == f"harness replay 'a case.json' --activation {__name__}:own"
+    network = Network((1, 1, 1), "tanh")
+    assert replay_command("c.json", Problem(network, [[0.5]], [[1.0]]), names) == "harness replay c.json"
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (lambda d: d.update(schema="harness.case/99"), "harness.case/99"),
+        (lambda d: d.pop("theta"), "has no 'theta'"),
+        (
+            lambda d: d["network"].update(hidden=["swishy"] * len(d["network"]["hidden"])),
+            "uses the activation 'swishy', which is not registered",
+        ),
+        (lambda d: d.update(theta=d["theta"][1:]), "theta of shape"),
+        (lambda d: d["X"][0].__setitem__(0, "x"), "X must be an array of real numbers"),
+        (lambda d: d.update(sources={"a": "bug:no-such-bug"}), "no bug named 'no-such-bug'"),
+        (lambda d: d.update(sources={"a": "no-such-source"}), "unknown source 'no-such-source'"),
+        (lambda d: d.update(sources={"a": "no_such_module:f"}), "cannot import 'no_such_module'"),
+        (lambda d: d.update(sources="abc"), "its sources must be null, or an object of names"),
+        (lambda d: d.update(sources=["jax"]), "its sources must be null, or an object of names"),
+        (lambda d: d.update(sources={"a": 3}), "its sources must be null, or an object of names"),
+        (lambda d: d.update(sources={"a": None}), "its sources must be null, or an object of names"),
+        (lambda d: d.update(sources={}), "its sources must be null, or an object of names"),
+        (lambda d: d.update(l2=10**400), "too large"),
+        (lambda d: d.update(outliers=[1, 2]), "its outliers must be a list of names"),
+        (lambda d: d.update(outliers=3), "its outliers must be a list of names"),
+        (lambda d: d.update(verdict=["agree"]), "its verdict is"),
+        (lambda d: d.update(network=3), "is not a case"),
+        (lambda d: d["network"].update(hidden=3), "is not a case"),
+    ],
+)
+def test_a_damaged_case_is_refused_in_one_sentence(tmp_path, change, complaint):
+    path, *_ = _saved(tmp_path, "slope-missing")
+    document = json.loads(path.read_text())
+    change(document)
+    path.write_text(json.dumps(document))
+    with pytest.raises(ValueError, match=complaint) as refused:
+        load_case(path)
+    assert str(path) in str(refused.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"not JSON", b"[]", b"\xff\xfe\x00", b"null", b"[" * 100_000])
+def test_a_file_that_is_no_case_is_refused(tmp_path, content):
+    path = tmp_path / "c.json"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="is not a case"):
+        load_case(path)
+
+
+def test_an_activation_that_is_not_registered_is_no_damage(tmp_path):
+    path, *_ = _saved(tmp_path, "slope-missing")
+    document = json.loads(path.read_text())
+    document["network"]["hidden"][0] = "swishy"
+    path.write_text(json.dumps(document))
+    with pytest.raises(ValueError, match="give it with harness replay --activation module:attribute") as refused:
+        load_case(path)
+    assert "schema" not in str(refused.value)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="is not a file"):
+        load_case(tmp_path / "none.json")

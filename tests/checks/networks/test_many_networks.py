@@ -1,0 +1,206 @@
+"""Many random networks: none disagrees, all are counted, and failures can be made again."""
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from harness import FAULTS, SOURCES, Activation, NotApplicable, check_networks, random_problem
+from harness.checks.networks import many_networks as many
+
+
+def test_on_random_networks_the_sources_never_disagree(network_count):
+    summary = check_networks(network_count)
+    assert summary.counts["disagree"] == 0, str(summary)
+    assert summary.verdict == "agree"
+    assert sum(summary.counts.values()) == summary.networks == network_count
+    assert (summary.outliers, summary.failures) == ({}, ())
+    assert 0.0 < summary.margin < 1.0
+    assert summary.seconds > 0.0
+
+
+def test_ordinary_networks_of_smooth_activations_are_all_conclusive():
+    summary = check_networks(30, seed=1, activations=["tanh", "sigmoid", "gelu"], extremes=False)
+    assert summary.counts == {"agree": 30, "disagree": 0, "inconclusive": 0}
+
+
+def test_every_network_is_reported_as_it_is_done():
+    seen = []
+    summary = check_networks(10, progress=lambda index, verdict: seen.append((index, verdict)))
+    assert [index for index, _ in seen] == list(range(10))
+    assert {verdict: [v for _, v in seen].count(verdict) for verdict in summary.counts} == summary.counts
+
+
+def test_the_arguments_reach_the_networks(monkeypatch):
+    checked = []
+    monkeypatch.setattr(many, "cross_check", lambda *arguments: checked.append(arguments) or outcome("agree"))
+    f = Activation("mine", value=lambda xp, z: z, slope=lambda z, a: np.ones_like(z))
+    check_networks(20, seed=5, activations=[f], sources=["loop"], extremes=False)
+    for index, (problem, theta, sources) in enumerate(checked):
+        expected, expected_theta = random_problem((5, index), [f], extremes=False)
+        assert (repr(problem), sources) == (repr(expected), ["loop"])
+        np.testing.assert_array_equal(theta, expected_theta)
+    assert len(checked) == 20
+
+
+def test_the_sources_are_those_asked_for():
+    assert check_networks(1).sources[:2] == ("loop", "vectorized")
+    assert check_networks(1, sources=["jax", "loop"]).sources == ("jax", "loop")
+
+
+# The verdict, from outcomes that are made up
+
+
+def outcome(verdict, margin=0.5, hides=(), reasons=()):
+    sources = [SimpleNamespace(name="loop")]
+    named = {"outliers": (), "sources": sources, "left_out": {}}
+    return SimpleNamespace(verdict=verdict, margin=margin, hides=hides, reasons=reasons, **named)
+
+
+@pytest.fixture
+def made_up(monkeypatch):
+    """Let `check_networks` come to the outcomes that a test makes up."""
+
+    def make_up(outcomes):
+        remaining = iter(outcomes)
+        monkeypatch.setattr(many, "cross_check", lambda problem, theta, sources: next(remaining))
+
+    return make_up
+
+
+@pytest.mark.parametrize(
+    ("agree", "inconclusive", "disagree", "verdict"),
+    [
+        (10, 0, 0, "agree"),
+        (8, 2, 0, "agree"),
+        (7, 3, 0, "inconclusive"),
+        (0, 1, 0, "inconclusive"),
+        (9, 0, 1, "disagree"),
+        (0, 9, 1, "disagree"),
+    ],
+)
+def test_one_that_disagrees_decides_and_too_many_inconclusive_ones_do(made_up, agree, inconclusive, disagree, verdict):
+    verdicts = [*["agree"] * agree, *["inconclusive"] * inconclusive, *["disagree"] * disagree]
+    made_up(map(outcome, verdicts))
+    summary = check_networks(len(verdicts))
+    assert summary.verdict == verdict
+    assert summary.counts == {"agree": agree, "disagree": disagree, "inconclusive": inconclusive}
+
+
+def test_the_margin_is_the_largest_of_all(made_up):
+    made_up(outcome("agree", margin) for margin in (0.25, 0.75, 0.5))
+    assert check_networks(3).margin == 0.75
+
+
+def test_networks_that_hide_bugs_are_not_enough(made_up):
+    made_up(outcome("agree", hides=hides) for hides in (["λ = 0"], ["m = 1"], ["θ = 0"], [], []))
+    summary = check_networks(2)
+    assert (summary.networks, summary.counts["agree"]) == (4, 4)
+
+
+def test_one_network_that_hides_nothing_is_enough(made_up):
+    made_up(outcome("agree", hides=hides) for hides in ([], ["m = 1"], []))
+    assert check_networks(2).networks == 2
+
+
+def test_what_leaves_too_many_undecided_is_said(made_up):
+    verdicts = ["agree", "inconclusive", "inconclusive"]
+    made_up(outcome(verdict, reasons=(f"because of {i}",)) for i, verdict in enumerate(verdicts))
+    summary = check_networks(3)
+    assert summary.reasons == ("network 1: because of 1",)
+    assert str(summary).splitlines()[1:] == ["  network 1: because of 1"]
+    assert summary.to_dict()["reasons"] == ["network 1: because of 1"]
+
+
+def test_a_few_that_are_undecided_are_not_explained(made_up):
+    made_up(outcome(verdict, reasons=("because",)) for verdict in ["inconclusive", *["agree"] * 9])
+    assert check_networks(10).reasons == ()
+
+
+# A bug among the sources
+
+BUG = {"mine": FAULTS["mean-missing"].source} | {name: SOURCES[name] for name in ("jax", "finite-difference")}
+
+
+@pytest.fixture(scope="module")
+def buggy():
+    return check_networks(20, seed=2, sources=BUG)
+
+
+def test_a_bug_is_found_counted_and_named(buggy):
+    assert buggy.verdict == "disagree"
+    assert buggy.sources == tuple(BUG)
+    assert buggy.outliers == {"mine": buggy.counts["disagree"]}
+    assert sum(buggy.counts.values()) == 20
+
+
+def test_the_first_failures_are_kept_and_can_be_made_again(buggy):
+    assert len(buggy.failures) == 5 < buggy.counts["disagree"]
+    for index, report in buggy.failures:
+        assert report.subject["sizes"] == list(random_problem((2, index))[0].network.sizes)
+        assert f"network {index}, random_problem((2, {index})):\n{report}" in str(buggy)
+
+
+def test_the_summary_is_ready_for_json(buggy):
+    document = json.loads(json.dumps(buggy.to_dict(), allow_nan=False))
+    assert document["verdict"] == "disagree"
+    assert document["counts"] == buggy.counts
+    assert document["sources"] == list(BUG)
+    assert [failure["network"] for failure in document["failures"]] == [index for index, _ in buggy.failures]
+    assert document["failures"][0]["report"]["outliers"] == ["mine"]
+
+
+def test_the_first_line_sums_up(buggy):
+    counts = buggy.counts
+    assert str(buggy).splitlines()[0] == (
+        f"20 networks, 3 sources: {counts['agree']} agree, {counts['disagree']} disagree, "
+        f"{counts['inconclusive']} inconclusive (seed 2)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"networks": 0}, "the number of networks must be one or more, not 0"),
+        ({"networks": -3}, "the number of networks must be one or more, not -3"),
+        ({"networks": 1.5}, "the number of networks must be a whole number, not 1.5"),
+        ({"seed": "a"}, "a seed must be an integer, zero or more, or a tuple of such"),
+        ({"activations": ["rellu"]}, "unknown activation 'rellu'; registered are"),
+        ({"activations": []}, "no activations were given to draw from"),
+        ({"sources": ["lop"]}, "unknown source 'lop'; there are loop, vectorized"),
+        ({"sources": []}, "no sources were given"),
+    ],
+)
+def test_mistakes_give_one_clear_sentence(arguments, sentence):
+    with pytest.raises((ValueError, TypeError), match=sentence):
+        check_networks(**arguments)
+
+
+# Sources that take some networks only
+
+
+def only_shallow(problem, theta):
+    if len(problem.network.sizes) > 2:
+        raise NotApplicable("no hidden layers")
+    return SOURCES["loop"](problem, theta)
+
+
+def never(problem, theta):
+    raise NotApplicable("not today")
+
+
+def test_how_many_networks_a_source_could_not_take_is_told():
+    summary = check_networks(20, seed=2, sources={"mine": only_shallow, "jax": SOURCES["jax"]}, extremes=False)
+    taken = sum(len(random_problem((2, index), extremes=False)[0].network.sizes) == 2 for index in range(20))
+    assert 0 < taken < 20
+    assert summary.left_out == {"mine": 20 - taken}
+    assert f"  mine could not take {20 - taken} of them" in str(summary)
+
+
+def test_a_source_that_takes_none_was_not_checked():
+    beside = {"mine": never} | {name: SOURCES[name] for name in ("loop", "jax")}
+    summary = check_networks(5, sources=beside, extremes=False)
+    assert summary.counts["agree"] == 5
+    assert summary.verdict == "inconclusive"
+    assert summary.reasons == ("mine could take none of the networks: not today",)

@@ -1,0 +1,395 @@
+"""The main job on small digits: what it finds, how it ends early, and what it leaves on the disk."""
+
+import errno
+import io
+import json
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.io import loadmat
+
+from harness.digits import main_job
+from harness.digits.data import Digits, stratified_split
+from harness.digits.fitting import accuracy
+from harness.digits.main_job import PLANS, Plan, run, train_once
+from harness.digits.theta_files import mat, npz
+from harness.files import prepare_directory, write_whole
+from harness.sources.table import SOURCES
+from harness.training.gate import GateClosed
+from harness.training.training import predict
+from reference.network import Network
+
+FIGURES = ["digits.png", "training.png", "hidden_units.png", "confusion.png", "mistakes.png"]
+FILES = ["theta.npz", "theta.mat", *FIGURES, "report.json"]
+NETWORKS = 2
+
+SMALL = {
+    "network": Plan((16, 6, 10), 0.1, 12),
+    "baseline": Plan((16, 10), 0.1, 6),
+    "network on all digits": Plan((16, 6, 10), 0.1, 52, all_digits=True),
+    "baseline on all digits": Plan((16, 10), 0.01, 6, all_digits=True),
+}
+
+
+@pytest.fixture(scope="module")
+def small_digits():
+    """A hundred images of 4 x 4 pixels."""
+    y = np.arange(100) // 10
+    return Digits(np.random.default_rng(0).normal(0.0, 0.3, (100, 16)) + np.eye(16)[y], y)
+
+
+@pytest.fixture(scope="module")
+def done(small_digits, tmp_path_factory):
+    out = tmp_path_factory.mktemp("done") / "new" / "folder"
+    steps = []
+    result = run(
+        out, networks=NETWORKS, seed=1, digits=small_digits, plans=SMALL, progress=lambda *step: steps.append(step)
+    )
+    return result, out, steps
+
+
+def names_in(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+# What it finds
+
+
+def test_the_plans_are_the_courses_networks():
+    assert {plan.sizes for plan in PLANS.values()} == {(400, 25, 10), (400, 10)}
+    assert list(SMALL) == list(PLANS)
+
+
+def test_it_trains_by_plan_on_what_is_not_held_out(done):
+    result, _, _ = done
+    assert result.verdict == "agree"
+    assert not result.interrupted
+    for name, plan in SMALL.items():
+        fit = result.fits[name]
+        assert (fit.network.sizes, fit.problem.l2, fit.training.nit) == (plan.sizes, plan.l2, plan.max_iter)
+        assert fit.problem.m == (100 if plan.all_digits else 80)
+        assert (fit.test_accuracy is None) == plan.all_digits
+        assert len(fit.training.reports) == 3
+    assert np.array_equal(np.sum(result.fits["network"].problem.Y, axis=0), np.full(10, 8))  # stratified
+
+
+def test_its_document_has_what_is_promised(done):
+    result, _, _ = done
+    document = result.to_dict()
+    assert json.loads(json.dumps(document, allow_nan=False)) == document
+    network, baseline, network_all, baseline_all = (result.fits[name] for name in SMALL)
+    expected = {
+        "verdict": "agree",
+        "interrupted": False,
+        "networks": NETWORKS,
+        "training_accuracy": network.training_accuracy,
+        "test_accuracy": network.test_accuracy,
+        "baseline_accuracy": baseline.test_accuracy,
+        "cost": network.cost,
+        "nit": 12,
+        "course_accuracy": network_all.curves.training_accuracy[50],
+        "article_accuracy": network_all.training_accuracy,
+        "article_baseline_accuracy": baseline_all.training_accuracy,
+    }
+    assert {name: document[name] for name in expected} == expected
+    assert document["trainings"]["baseline"]["sizes"] == [16, 10]
+    assert document["gate"]["verdict"] == "agree"
+    assert document["cross_check"]["counts"]["disagree"] == 0
+    assert set(document["seconds"]) == {"cross-check", "gate", "training", "files"}
+    assert min(document["seconds"].values()) > 0.0
+    assert 0.1 < document["test_accuracy"] <= 1.0
+
+
+def test_it_tells_how_far_it_is(done):
+    _, _, steps = done
+    assert steps == [
+        *(("cross-check", i + 1, NETWORKS) for i in range(NETWORKS)),
+        *((name, i, plan.max_iter) for name, plan in SMALL.items() for i in range(plan.max_iter + 1)),
+    ]
+
+
+def test_the_seed_decides(done, small_digits):
+    plans = {"network": SMALL["network"]}
+    first = done[0]
+    again, other = (run(networks=1, seed=seed, digits=small_digits, plans=plans) for seed in (1, 2))
+    assert [result.summary.seed for result in (first, again, other)] == [1, 1, 2]
+    problem = first.fits["network"].problem
+    assert first.fits["network"].curves.cost[0] == problem.cost(np, problem.network.init(1))
+    assert first.fits["network"].training.theta.tobytes() == again.fits["network"].training.theta.tobytes()
+    assert not np.array_equal(problem.X, other.fits["network"].problem.X)
+    assert again.files == ()
+
+
+def test_a_person_can_read_it(done):
+    result, out, _ = done
+    text = str(result)
+    assert text.startswith(
+        f"AGREE\n{result.summary}\nnetwork: Problem(Network(16-6-10, sigmoid, sigmoid), m=80, λ=0.1)"
+    )
+    assert f"{result.fits['baseline'].test_accuracy:.2%} of those held out" in text
+    on_all = result.fits["network on all digits"].training_accuracy
+    assert f"all digits after 100: {on_all:.2%}, published 96.50%" in text
+    assert text.endswith(str(out / "report.json"))
+
+
+# How it ends early
+
+
+def wrong(problem, theta):
+    cost, gradient = SOURCES["loop"](problem, theta)
+    return cost, 1.001 * gradient
+
+
+def test_random_networks_that_disagree_end_it(small_digits, tmp_path, monkeypatch):
+    monkeypatch.setitem(SOURCES, "vectorized", wrong)
+    result = run(tmp_path, networks=NETWORKS, digits=small_digits, plans=SMALL)
+    assert (result.verdict, result.fits, result.report) == ("disagree", {}, None)
+    assert result.to_dict()["training_accuracy"] is None
+    assert names_in(tmp_path) == ["report.json"]
+    assert json.loads((tmp_path / "report.json").read_text())["cross_check"]["outliers"] == {"vectorized": NETWORKS}
+
+
+@pytest.mark.parametrize("trained", [0, 2])
+def test_a_closed_gate_ends_it(trained, small_digits, tmp_path, monkeypatch):
+    names = list(SMALL)
+
+    def spoil(step, done, total):
+        if done == total and step == ["cross-check", *names][trained]:
+            monkeypatch.setitem(SOURCES, "vectorized", wrong)
+
+    plans = {name: plan._replace(max_iter=3) for name, plan in SMALL.items()}
+    result = run(tmp_path, networks=1, digits=small_digits, plans=plans, progress=spoil)
+    assert result.verdict == "disagree"
+    assert list(result.fits) == names[:trained]
+    assert result.report is not None
+    assert result.report.outliers == ("vectorized",)
+    assert result.closed is not None
+    assert "The gate is closed at the start" in str(result)
+    assert names_in(tmp_path) == sorted(FILES if trained else ["report.json"])
+    document = json.loads((tmp_path / "report.json").read_text())
+    assert document["gate"]["verdict"] == "disagree"
+    assert (document["baseline_accuracy"] is None) == (trained < 2)
+    assert document["article_accuracy"] is None
+
+
+def interrupt_at(step, done):
+    def progress(*at):
+        if at[:2] == (step, done):
+            raise KeyboardInterrupt
+
+    return progress
+
+
+@pytest.mark.parametrize(
+    ("step", "done", "nit", "files"),
+    [
+        ("network", 0, None, ["report.json"]),  # before anything is trained
+        ("network", 4, 4, ["report.json", "theta.mat", "theta.npz"]),
+        ("baseline", 0, 12, ["report.json", "theta.mat", "theta.npz"]),
+    ],
+)
+def test_an_interruption_keeps_what_was_trained(step, done, nit, files, small_digits, tmp_path):
+    progress = interrupt_at(step, done)
+    result = run(tmp_path, networks=1, digits=small_digits, plans=SMALL, progress=progress)
+    assert (result.interrupted, result.verdict) == (True, "inconclusive")
+    assert result.measurements()["nit"] == nit
+    assert str(result).startswith("INTERRUPTED")
+    assert names_in(tmp_path) == files
+    assert json.loads((tmp_path / "report.json").read_text())["interrupted"]
+
+
+def test_an_interrupted_cross_check_leaves_nothing(small_digits, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, networks=3, digits=small_digits, plans=SMALL, progress=interrupt_at("cross-check", 2))
+    assert names_in(tmp_path) == []
+
+
+# One training
+
+
+def test_train_once_is_the_job_s_training(done, small_digits, tmp_path):
+    steps = []
+    fitted, files = train_once(
+        [6], l2=0.1, max_iter=12, seed=1, digits=small_digits, out=tmp_path, progress=lambda *step: steps.append(step)
+    )
+    expected = done[0].fits["network"]
+    assert fitted.training.theta.tobytes() == expected.training.theta.tobytes()
+    assert fitted.to_dict() == expected.to_dict()
+    pictures = ["hidden_units.png", "confusion.png", "mistakes.png"]
+    assert [file.name for file in files] == ["theta.npz", "theta.mat", *pictures]
+    assert names_in(tmp_path) == sorted(file.name for file in files)
+    assert all((tmp_path / name).read_bytes().startswith(b"\x89PNG") for name in pictures)
+    assert steps == [("training", done, 12) for done in range(13)]
+
+
+def test_train_once_writes_nothing_unless_asked(small_digits):
+    fitted, files = train_once([], max_iter=0, digits=small_digits)
+    assert (fitted.network.sizes, fitted.problem.m, fitted.problem.l2, files) == ((16, 10), 80, 1.0, ())
+
+
+def test_train_once_draws_no_hidden_units_where_there_are_none(small_digits, tmp_path):
+    _, files = train_once([], max_iter=0, digits=small_digits, out=tmp_path)
+    assert [file.name for file in files] == ["theta.npz", "theta.mat", "confusion.png", "mistakes.png"]
+
+
+def test_train_once_draws_nothing_of_what_is_no_square_image(small_digits, tmp_path):
+    digits = Digits(small_digits.X[:, :15], small_digits.y)
+    _, files = train_once([3], max_iter=0, digits=digits, out=tmp_path)
+    assert [file.name for file in files] == ["theta.npz", "theta.mat"]
+
+
+def test_train_once_trains_with_the_source_that_is_named(small_digits):
+    with pytest.raises(GateClosed) as closed:
+        train_once([3], max_iter=2, digits=small_digits, source="bug:bias-times-4")
+    assert closed.value.report.outliers == ("bug:bias-times-4",)
+    wrongly, _ = train_once([3], max_iter=6, digits=small_digits, source="bug:bias-times-4", gate=False)
+    rightly, _ = train_once([3], max_iter=6, digits=small_digits, gate=False)
+    assert wrongly.training.report is None
+    assert wrongly.cost != rightly.cost
+
+
+def test_train_once_stops_at_a_closed_gate(small_digits, monkeypatch):
+    monkeypatch.setitem(SOURCES, "vectorized", wrong)
+    with pytest.raises(GateClosed):
+        train_once([], digits=small_digits)
+
+
+def test_train_once_tries_the_directory_first(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(main_job, "fit", lambda *_, **__: pytest.fail("it computed first"))
+    with pytest.raises(OSError, match="cannot write to the folder"):
+        train_once(out=tmp_path / "file")
+
+
+# What it leaves on the disk
+
+
+def test_it_writes_theta_figures_and_the_report(done):
+    result, out, _ = done
+    assert [path.name for path in result.files] == FILES
+    assert names_in(out) == sorted(FILES)
+    assert all((out / name).read_bytes().startswith(b"\x89PNG") for name in FIGURES)
+    assert json.loads((out / "report.json").read_text(encoding="utf-8")) == result.to_dict()
+
+
+def test_theta_comes_back_from_npz(done):
+    result, out, _ = done
+    with np.load(out / "theta.npz", allow_pickle=False) as saved:
+        network = Network(saved["sizes"].tolist(), saved["hidden"].tolist(), str(saved["output"]))
+        theta = saved["theta"]
+    assert network.sizes == (16, 6, 10)
+    assert theta.tobytes() == result.fits["network"].training.theta.tobytes()
+
+
+def test_a_network_without_hidden_layers_goes_into_npz():
+    network = Network((3, 2))
+    with np.load(io.BytesIO(npz(network, network.init(0))), allow_pickle=False) as saved:
+        assert saved["hidden"].tolist() == []
+
+
+def predict_as_the_course_does(Theta1, Theta2, X):
+    """Labels 1..10, by the forward pass of the course's predict.m."""
+    ones = np.ones((len(X), 1))
+    H = 1.0 / (1.0 + np.exp(-np.hstack([ones, X]) @ Theta1.T))
+    return np.argmax(np.hstack([ones, H]) @ Theta2.T, axis=1) + 1
+
+
+def test_theta_comes_back_from_mat_in_the_courses_shapes(digits):
+    network = Network((400, 25, 10))
+    theta = network.init(0, epsilon=1.0)
+    saved = loadmat(io.BytesIO(mat(network, theta)))
+    assert (saved["Theta1"].shape, saved["Theta2"].shape) == ((25, 401), (10, 26))
+    assert saved["Theta1"].dtype == saved["Theta2"].dtype == np.float64
+    assert np.array_equal(network.pack([saved["Theta1"], saved["Theta2"]]), theta)
+    labels = predict_as_the_course_does(saved["Theta1"], saved["Theta2"], digits.X)
+    assert len(np.unique(labels)) > 3
+    assert np.array_equal(labels, predict(network, theta, digits.X) + 1)
+
+
+def test_the_courses_prediction_reads_the_saved_digits(done, small_digits):
+    result, out, _ = done
+    saved = loadmat(out / "theta.mat")
+    labels = predict_as_the_course_does(saved["Theta1"], saved["Theta2"], small_digits.X)
+    theta = result.fits["network"].training.theta
+    assert np.mean(labels % 10 == small_digits.y) == accuracy(Network((16, 6, 10)), theta, small_digits) > 0.5
+
+
+def test_a_directory_that_cannot_be_written_to_is_found_at_once(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(main_job, "check_networks", lambda *_, **__: pytest.fail("it computed first"))
+    for out in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(OSError, match=f"cannot write to the folder {out} .*choose another"):
+            run(out)
+
+
+def test_a_directory_without_permission_is_refused(tmp_path, monkeypatch):
+    def refuse(**_):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)  # root, who may run this, could write anywhere
+    with pytest.raises(PermissionError, match=r"cannot write to the folder .* \(Permission denied\)"):
+        prepare_directory(tmp_path)
+
+
+def test_the_directory_is_tried_and_left_empty(tmp_path):
+    assert prepare_directory(str(tmp_path / "a" / "b")) == tmp_path / "a" / "b"
+    assert names_in(tmp_path / "a" / "b") == []
+
+
+def fail(*_):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def interrupt(*_):
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(("error", "how"), [(OSError, fail), (KeyboardInterrupt, interrupt)])
+@pytest.mark.parametrize("at", ["fsync", "rename"])
+@pytest.mark.parametrize("before", [None, b"the old one"])
+def test_a_failure_midway_leaves_no_half_of_a_file(error, how, at, before, tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    if before:
+        path.write_bytes(before)
+    monkeypatch.setattr(*{"fsync": (os, "fsync"), "rename": (Path, "replace")}[at], how)
+    with pytest.raises(error):
+        write_whole(path, b"the new one")
+    assert [entry.read_bytes() for entry in tmp_path.iterdir()] == ([before] if before else [])
+
+
+def test_a_file_is_replaced_and_readable_as_others_are(tmp_path):
+    (tmp_path / "other").write_bytes(b"")
+    for content in (b"first", b"second"):
+        write_whole(tmp_path / "file", content)
+        assert (tmp_path / "file").read_bytes() == content
+    assert names_in(tmp_path) == ["file", "other"]
+    assert (tmp_path / "file").stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
+def test_the_figures_show_the_digits_held_out(small_digits, tmp_path, monkeypatch):
+    drawn = {}
+    for name in ("confusion_matrix", "worst_mistakes"):
+        draw = getattr(main_job.figures, name)
+        monkeypatch.setattr(
+            main_job.figures, name, lambda *given, name=name, draw=draw: drawn.update({name: given}) or draw(*given)
+        )
+    result = run(tmp_path, networks=1, digits=small_digits, plans={"network": SMALL["network"]})
+    _, rows = stratified_split(small_digits.classes)
+    X, y = small_digits.X[rows], small_digits.y[rows]
+    fit = result.fits["network"]
+    read = (predict(fit.network, fit.training.theta, X) + 1) % 10  # unit k stands for digit (k + 1) % 10
+    assert not np.array_equal(y, read)
+    assert np.array_equal(drawn["confusion_matrix"], [y, read])
+    assert np.array_equal(drawn["worst_mistakes"][0], X)
+    assert np.array_equal(drawn["worst_mistakes"][1:3], [y, read])
+    assert np.all((drawn["worst_mistakes"][3] > 0.1) & (drawn["worst_mistakes"][3] < 1.0))
+
+
+def test_theta_is_safe_before_the_figures_are_drawn(small_digits, tmp_path, monkeypatch):
+    monkeypatch.setattr(main_job.figures, "digit_grid", fail)
+    with pytest.raises(OSError, match="No space left"):
+        run(tmp_path, networks=1, digits=small_digits, plans={"network": SMALL["network"]})
+    assert names_in(tmp_path) == ["theta.mat", "theta.npz"]

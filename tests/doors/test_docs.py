@@ -1,0 +1,96 @@
+"""The guides' examples run as written, and what guides and README say of commands, names and bugs holds."""
+
+import doctest
+import re
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+import harness
+from harness import FAULTS
+from harness.cli import app
+from harness.study.checkers import HARNESS, PEERS
+
+ROOT = Path(__file__).parents[2]
+GUIDES = sorted((ROOT / "docs").glob("*.md"))
+README = (ROOT / "README.md").read_text()
+TEXTS = [README, *(path.read_text() for path in GUIDES)]
+FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE  # long lines of a report are folded
+COLUMNS = 72  # of code, where a window of 1280 pixels cuts none
+
+COMMANDS = list(getattr(get_command(app), "commands"))  # noqa: B009
+
+
+def guide(name: str) -> str:
+    return (ROOT / "docs" / name).read_text()
+
+
+def code_blocks(text: str) -> list[str]:
+    fenced = re.findall(r"^```([^\n]*)\n(.*?)^```$", text, flags=re.DOTALL | re.MULTILINE)
+    return [block for language, block in fenced if not language.startswith("{")]  # a directive, not code
+
+
+@pytest.mark.parametrize("path", GUIDES, ids=lambda path: path.name)
+def test_the_examples_of_a_guide_run_as_written(path):
+    text = re.sub(r"^```.*$", "", path.read_text(), flags=re.MULTILINE)  # a fence is no output
+    examples = doctest.DocTestParser().get_doctest(text, {}, path.name, str(path), 0)
+    results = doctest.DocTestRunner(optionflags=FLAGS).run(examples)
+    assert results.failed == 0
+    assert results.attempted > 0 or ">>>" not in text
+
+
+def test_there_are_guides_with_examples():
+    assert sum(">>>" in path.read_text() for path in GUIDES) >= 3
+
+
+@pytest.mark.parametrize("path", GUIDES, ids=lambda path: path.name)
+def test_code_fits_its_box(path):
+    for block in code_blocks(path.read_text()):
+        assert not block.endswith("\n\n"), "an empty line before the closing fence"
+        assert [line for line in block.splitlines() if len(line) > COLUMNS] == []
+
+
+@pytest.mark.parametrize(
+    "block",
+    [block for text in TEXTS for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL)],
+    ids=lambda block: block.splitlines()[0],
+)
+def test_code_names_only_what_there_is(block):
+    for names in re.findall(r"^(?:>>> )?from harness import (.+)$", block, flags=re.MULTILINE):
+        assert [name for name in names.strip("()").split(",") if name and not hasattr(harness, name.strip())] == []
+    if ">>>" not in block:
+        compile(block, "a guide", "exec")
+
+
+def test_the_architecture_names_every_module_in_its_room():
+    rooms = dict(re.findall(r"^\| [^|`]*`([^`]+)/` \| ([^|]+) \|", guide("architecture.md"), flags=re.MULTILINE))
+    described = {room: set(re.findall(r"`(\w+)`", modules)) for room, modules in rooms.items()}
+    for package in ("harness", "reference"):
+        for path in sorted((ROOT / package).rglob("*.py")):
+            room, name = path.parent.relative_to(ROOT).as_posix(), path.stem
+            if not name.startswith("_") and room not in ("harness", "harness/commands", "harness/suite"):
+                assert name in described[room], path
+    doors_and_ground = set(re.findall(r"`(\w+)`", guide("architecture.md")))
+    assert {path.stem for path in (ROOT / "harness").glob("[a-z]*.py")} <= doors_and_ground
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_first_page_names_every_command(command):
+    assert f"| `harness {command}" in guide("index.md")
+
+
+@pytest.mark.parametrize("name", harness.__all__)
+def test_the_reference_has_every_public_name(name):
+    assert re.search(rf":: harness\.{name}$", guide("api.md"), flags=re.MULTILINE)
+
+
+def test_the_lesson_trains_bugs_of_the_zoo():
+    table = re.findall(r"^\| `([^`]+)` \|.*%", guide("teachers.md"), flags=re.MULTILINE)
+    assert len(table) >= 10
+    assert set(table) <= set(FAULTS)
+
+
+@pytest.mark.parametrize("checker", [HARNESS, *PEERS])
+def test_the_readmes_table_has_the_names_of_the_figure(checker):
+    assert re.search(rf"^\| \**{re.escape(checker)}\** \|", README, flags=re.MULTILINE)

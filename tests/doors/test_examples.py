@@ -1,0 +1,118 @@
+"""The worked examples: their commands run as written, and end as the example says."""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import matplotlib.image
+import pytest
+
+from harness import Activation
+from harness.checks.activations import check_activation, find_activation
+from harness.cli import main
+
+EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
+
+QUICK = ["--networks", "5", "--sources", "loop,finite-difference,ball", "--json"]  # JAX is asked about the record alone
+
+EXPECTED = {"squareplus": "agree", "clipped_ramp": "agree", "wrong_swish": "disagree"}
+
+each_example = pytest.mark.parametrize("name", EXPECTED)
+
+
+@pytest.fixture
+def examples(monkeypatch, registry):
+    """The folder of the examples, as somebody who works in it has it; other modules of these names are put aside."""
+    monkeypatch.syspath_prepend(EXAMPLES)
+    for name in EXPECTED:
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    return EXAMPLES
+
+
+def commands(name):
+    return re.findall(r"^    (harness|pytest) (.*)$", (EXAMPLES / f"{name}.py").read_text(), re.MULTILINE)
+
+
+def test_every_example_is_expected_to_end_somehow():
+    assert {path.stem for path in EXAMPLES.glob("*.py")} == set(EXPECTED)
+
+
+@each_example
+def test_an_example_ends_as_it_says(name, examples):
+    f = find_activation(f"{name}:{name}")
+    report = check_activation(f)
+    assert isinstance(f, Activation)
+    assert f.name == name
+    assert f.source
+    assert report.verdict == EXPECTED[name], f"\n{report}"
+    assert report.left_out == {}
+    assert report.notes == ()
+
+
+@each_example
+def test_its_commands_run_as_written(name, examples, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (line,) = [arguments for program, arguments in commands(name) if program == "harness"]
+    with pytest.raises(SystemExit) as ended:
+        main([*line.split(), *QUICK])
+    document = json.loads(capsys.readouterr().out)
+    assert document["verdict"] == EXPECTED[name]
+    assert ended.value.code == {"agree": 0, "disagree": 1}[EXPECTED[name]]
+    assert [report["activation"] for report in document["activations"]] == [name]
+    assert set(document["mixed"]["sources"]) <= {"loop", "finite-difference", "ball"}
+    made = {path.name for path in tmp_path.iterdir()}
+    assert made == ({"wrong_swish.png", "failing-case.json"} if name == "wrong_swish" else set())
+
+
+@each_example
+def test_its_suite_runs_as_written(name, examples, run_pytest):
+    lines = [arguments for program, arguments in commands(name) if program == "pytest"]
+    assert len(lines) == (EXPECTED[name] == "agree")
+    for line in lines:
+        result = run_pytest(*line.split(), "-k", "record or slope")
+        result.assert_outcomes(passed=5, deselected=result.parseoutcomes()["deselected"])
+
+
+def test_the_wrong_one_is_told_what_is_missing(examples, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit):
+        main(["check", "--activation", "wrong_swish:wrong_swish", "--plot", "swish.png", *QUICK[:4]])
+    out, err = capsys.readouterr()
+    assert "the claimed slope is wrong for" in out
+    assert "the term z·g'(z) of the product rule is missing" in out
+    assert out.index("DISAGREE: the slope of wrong_swish") < out.index("wrong_swish alone: 5 networks, 3 sources")
+    assert out.index("wrong_swish alone:") < out.index("wrong_swish and others: 5 networks, 3 sources")
+    assert "The picture is swish.png." in err
+    assert matplotlib.image.imread("swish.png").shape[2] == 4
+
+
+def test_a_picture_is_of_an_activation(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        main(["check", "--plot", "nothing.png", *QUICK])
+    assert ended.value.code == 2
+    assert "--plot draws an activation; name one with --activation" in capsys.readouterr().err
+
+
+def test_without_an_activation_the_document_says_that_none_was_checked(capsys):
+    with pytest.raises(SystemExit):
+        main(["check", *QUICK])
+    document = json.loads(capsys.readouterr().out)
+    assert document["activations"] == []
+    assert "mixed" not in document
+
+
+def test_a_formula_without_jax_is_checked_in_networks_without_jax(tmp_path, monkeypatch, registry, capsys):
+    (tmp_path / "scipy_only.py").write_text(
+        "from scipy.special import expit\nfrom harness import Activation\n"
+        "f = Activation('scipy_only', lambda xp, z: expit(z), lambda z, a: a * (1.0 - a))\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        main(["check", "--activation", "scipy_only:f", "--networks", "40", "--json"])  # with extreme θ, two are at odds
+    document = json.loads(capsys.readouterr().out)
+    assert (ended.value.code, document["verdict"]) == (0, "agree")
+    assert set(document["activations"][0]["left_out"]) == {"jax", "complex-step", "ball"}
+    assert not {"jax", "jax-forward"} & set(document["sources"])

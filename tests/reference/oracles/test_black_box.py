@@ -1,0 +1,91 @@
+"""Derivatives of any function from its values: right on what is known, and error bars that hold the truth."""
+
+import numpy as np
+import pytest
+
+from reference.oracles import black_box
+
+
+def rosenbrock(x):
+    return 100.0 * (x[1] - x[0] ** 2) ** 2 + (1.0 - x[0]) ** 2
+
+
+SMOOTH = [  # function, θ, gradient
+    ("constant", lambda x: 7.0, [1.0, 2.0], [0.0, 0.0]),
+    ("linear", lambda x: 3.0 * x[0] - 2.0 * x[1], [0.1, 0.7], [3.0, -2.0]),
+    ("quartic", lambda x: x[0] ** 4 - x[0] ** 3 * x[1], [1.5, -0.7], [4 * 1.5**3 + 2.1 * 1.5**2, -(1.5**3)]),
+    ("rosenbrock", rosenbrock, [-1.2, 1.0], [-215.6, -88.0]),
+    ("exp", lambda x: np.exp(x).sum(), [0.3, -2.0, 2.0], np.exp([0.3, -2.0, 2.0])),
+    ("sin", lambda x: np.sin(3.0 * x[0]), [1.0], [3.0 * np.cos(3.0)]),
+    ("offset", lambda x: 1e6 + x[0] ** 2, [0.5], [1.0]),
+    ("large θ", lambda x: np.log(x[0]), [1e6], [1e-6]),
+    ("at zero", lambda x: x[0] ** 2, [0.0], [0.0]),
+    ("terms", lambda x: np.array([np.sin(x[0]), 1e3, x[0] * x[1], -1e3]), [0.5, 2.0], [np.cos(0.5) + 2.0, 0.5]),
+]
+
+
+@pytest.mark.parametrize(("fun", "theta", "expected"), [case[1:] for case in SMOOTH], ids=[case[0] for case in SMOOTH])
+def test_smooth_functions(fun, theta, expected):
+    gradient, error = black_box.gradient(fun, np.array(theta))
+    assert (np.abs(gradient - expected) <= error).all()
+    assert error.max() <= 1e-8 * max(1.0, np.abs(expected).max(), np.abs(fun(np.array(theta))).max())
+
+
+def test_polynomials_up_to_the_fourth_degree_have_no_truncation():
+    gradient, _ = black_box.gradient(lambda x: np.polyval([1.0, -2.0, 3.0, -4.0, 5.0], x[0]), np.array([0.5]))
+    np.testing.assert_allclose(gradient[0], np.polyval([4.0, -6.0, 6.0, -4.0], 0.5), rtol=1e-12)
+
+
+def test_the_step_grows_with_theta():
+    gradient, error = black_box.gradient(lambda x: np.log(x[0]), np.array([1e6]))
+    np.testing.assert_allclose(gradient[0], 1e-6, rtol=1e-10)
+    assert error[0] < 1e-15
+
+
+def test_terms_are_differenced_one_by_one():
+    theta = np.array([0.5])
+    of_terms, error_of_terms = black_box.gradient(lambda x: np.array([x[0] ** 2, 1e9, -1e9 + 0.0 * x[0]]), theta)
+    np.testing.assert_allclose(of_terms[0], 1.0, rtol=1e-12)
+    assert error_of_terms[0] > 1e-7  # as it does not know that the large terms are constant
+
+
+@pytest.mark.parametrize("kink_at", np.linspace(-6.0, 6.0, 49))
+@pytest.mark.parametrize("smooth", [0.0, 1.0])
+def test_nobody_is_sure_of_a_slope_at_a_kink(kink_at, smooth):
+    h = black_box.STEP
+    derivative, error = black_box.gradient(lambda x: abs(x[0] - kink_at * h) + smooth * np.sin(x[0]), np.zeros(1))
+    truth = smooth - np.sign(kink_at)  # at the kink anything from -1 to 1, and the mean is found
+    assert abs(derivative[0] - truth) + (kink_at == 0.0) <= error[0]
+
+
+def test_only_the_coordinates_asked_for():
+    gradient, error = black_box.gradient(rosenbrock, np.array([-1.2, 1.0]), coordinates=[1])
+    assert gradient == pytest.approx([-88.0])
+    assert error.shape == (1,)
+
+
+def test_a_known_noise_widens_the_error():
+    theta = np.array([-1.2, 1.0])
+    quiet, loud = (black_box.gradient(rosenbrock, theta, noise=noise)[1] for noise in (0.0, 1e-3))
+    assert (loud - quiet >= 1e-3 / black_box.STEP).all()
+
+
+def test_a_function_may_spoil_the_theta_it_is_given():
+    def spoiling(x):
+        cost = rosenbrock(x)
+        x[:] = np.nan
+        return cost
+
+    theta = np.array([-1.2, 1.0])
+    expected = black_box.gradient(rosenbrock, theta)
+    np.testing.assert_array_equal(black_box.gradient(spoiling, theta), expected)
+    np.testing.assert_array_equal(theta, [-1.2, 1.0])
+
+
+@pytest.mark.parametrize("edge", [1.5, 3.0, 6.0])
+def test_values_that_are_not_finite_leave_nothing_known(edge):
+    def fun(x):
+        return x[0] if x[0] < edge * black_box.STEP else np.nan
+
+    _, error = black_box.gradient(fun, np.zeros(1))
+    assert (error[0] == np.inf) == (edge < 4.0)

@@ -1,0 +1,224 @@
+"""The complex step: exact to rounding on what is analytic, and a reason instead of an answer on what is not."""
+
+import numpy as np
+import pytest
+from flint import arb, arb_series
+from golden_numbers import DEBUG_COSTS, DEBUG_GRADIENTS, DEBUG_THETA, LAMBDAS, debug_problem
+
+from harness import ACTIVATIONS, Activation, Network, Problem, random_problem
+from harness.bounds.rounding_bound import rounding_bound
+from reference.arithmetics.balls import BALLS, array_of, precision, slopes, values
+from reference.measured import NotApplicable
+from reference.oracles import complex_step, finite_difference
+from reference.oracles.ball_arithmetic import distance, enclose
+from reference.oracles.complex_step import COMPLEX, STEP, Analytic
+
+U = 2.0**-53
+SMOOTH = [name for name, f in ACTIVATIONS.items() if not f.kinks]
+
+
+def trial(value):
+    """An activation that claims no kinks; its slope is not asked for."""
+    return Activation("trial", value, lambda z, a: np.full_like(z, np.nan))
+
+
+def one_unit(f, z):
+    """A linear output behind one unit whose pre-activation is z, and whose bias is θ_0: dJ/dθ_0 = f(z) f'(z)."""
+    return Problem(Network((1, 1, 1), f, "linear"), [[1.0]], [[0.0]]), np.array([0.0, z, 0.0, 1.0])
+
+
+# Right where it answers
+
+
+@pytest.mark.parametrize("l2", LAMBDAS)
+def test_the_courses_debug_network(l2):
+    cost, gradient, *_ = complex_step.measure(debug_problem(l2), DEBUG_THETA)
+    assert cost == pytest.approx(DEBUG_COSTS[l2], rel=1e-12)
+    np.testing.assert_allclose(gradient, DEBUG_GRADIENTS[l2], rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", SMOOTH)
+@pytest.mark.parametrize("output", ["sigmoid", "softmax", "linear"])
+def test_within_rounding_of_the_exact_gradient(name, output):
+    applied = 0
+    for seed in range(15):
+        problem, theta = random_problem(seed, [name], [output])
+        try:
+            cost, gradient, error, roundings = complex_step.measure(problem, theta)
+        except NotApplicable:  # softsign where a pre-activation is zero
+            continue
+        exact, bound = enclose(problem, theta), rounding_bound(problem, theta)
+        assert abs(arb(cost) - exact.cost) <= roundings * bound.cost
+        assert (distance(gradient, exact) <= roundings * bound.gradient + error).all()
+        applied += 1
+    assert applied == 15 or (name == "softsign" and applied >= 7)
+
+
+def test_coordinates_are_taken_some_at_a_time(monkeypatch):
+    problem, theta = random_problem(3, ["tanh"])
+    together = complex_step.measure(problem, theta)
+    monkeypatch.setattr(complex_step, "ELEMENTS_AT_ONCE", 7 * problem.m * max(problem.network.sizes))
+    in_sevens = complex_step.measure(problem, theta)
+    assert problem.network.size % 7
+    np.testing.assert_allclose(in_sevens.gradient, together.gradient, rtol=1e-13)
+
+
+def test_underflow_is_far_away():
+    """Far out, tanh' = 4 exp(-2z), and a linear output at zero with target -1 hands it on."""
+    problem = Problem(Network((1, 1, 1), "tanh", "linear"), [[1.0]], [[-1.0]])
+    gradient = complex_step.measure(problem, np.array([0.0, 310.0, -1.0, 1.0])).gradient
+    np.testing.assert_allclose(gradient[:2], 4.0 * np.exp(-620.0), rtol=1e-12)  # 2e-269
+
+
+def test_truncation_shows_where_the_derivative_is_zero_and_is_in_the_error():
+    """J = (z³ + 1)²/2 has J' = 0 and J''' = 6 at z = 0."""
+    problem, theta = one_unit(trial(lambda xp, z: z**3), 0.0)
+    theta[2] = 1.0
+    measured = complex_step.measure(problem, theta)
+    assert 0.0 < abs(measured.gradient[0]) <= measured.error[0] < 1e-45
+
+
+# The functions of the namespace, against balls
+
+POINTS = [*np.random.default_rng(0).uniform(-3.0, 3.0, 40), 0.0, 1e-300, -1e-10, 1e-3, -20.0, 33.0, -800.0, 800.0]
+FUNCTIONS = {
+    "exp": (lambda xp, z: xp.exp(z), lambda z: z < 700.0),
+    "expm1": (lambda xp, z: xp.expm1(z), lambda z: z < 700.0),
+    "log": (lambda xp, z: xp.log(z), lambda z: z > 1e-9),
+    "log1p": (lambda xp, z: xp.log1p(z), lambda z: z > -1.0),
+    "sqrt": (lambda xp, z: xp.sqrt(z), lambda z: z > 1e-9),
+    "tanh": (lambda xp, z: xp.tanh(z), lambda z: True),
+    "arctan": (lambda xp, z: xp.arctan(z), lambda z: True),
+    "sinh": (lambda xp, z: xp.sinh(z), lambda z: abs(z) < 700.0),
+    "cosh": (lambda xp, z: xp.cosh(z), lambda z: abs(z) < 700.0),
+    "arcsinh": (lambda xp, z: xp.arcsinh(z), lambda z: True),
+    "sin": (lambda xp, z: xp.sin(z), lambda z: True),
+    "cos": (lambda xp, z: xp.cos(z), lambda z: True),
+    "erf": (lambda xp, z: xp.erf(z), lambda z: True),
+    "abs": (lambda xp, z: xp.abs(z), lambda z: z != 0.0),
+    "reciprocal": (lambda xp, z: 1.0 / z, lambda z: abs(z) > 1e-9),
+    "cube": (lambda xp, z: z**3, lambda z: True),
+    "logaddexp(z, 0)": (lambda xp, z: xp.logaddexp(z, 0.0), lambda z: True),
+    "logaddexp(0, z)": (lambda xp, z: xp.logaddexp(0.0, z), lambda z: True),
+    "logaddexp(z, z/2)": (lambda xp, z: xp.logaddexp(z, 0.5 * z), lambda z: z >= 0.0),  # it crosses zero below
+    "logsumexp": (lambda xp, z: xp.logsumexp(z[:, np.newaxis] * np.array([1.0, -2.0, 0.5]))[:, 0], lambda z: True),
+    "where": (lambda xp, z: xp.where(z <= 0.0, xp.expm1(z), z), lambda z: z < 700.0),
+    "guarded": (lambda xp, z: xp.where(z == 0.0, 1.0, 2.0 / xp.where(z != 0.0, z, 1.0)), lambda z: abs(z) > 1e-9),
+}
+
+
+@pytest.mark.parametrize(("formula", "domain"), FUNCTIONS.values(), ids=list(FUNCTIONS))
+def test_functions_keep_value_and_derivative(formula, domain):
+    z = np.array([z for z in POINTS if domain(z)])
+    with np.errstate(under="ignore"):
+        result = np.asarray(formula(COMPLEX, (z + 1j * STEP).view(Analytic)))
+    with precision(1300):
+        exact = formula(BALLS, array_of((arb_series([arb(x), 1]) for x in z), z.shape))
+        for x, found, parts in zip(z, result, zip(values(exact), slopes(exact))):
+            for part, truth in zip((found.real, found.imag / STEP), parts):
+                # exp(-z²) inherits the rounding of its exponent; h² shows where the value is nothing
+                allowed = (16.0 + 4.0 * x * x) * U * abs(truth) + (1e-270 if abs(truth) > 1e-250 else 4.0 * STEP**2)
+                assert abs(arb(float(part)) - truth) <= allowed, (x, part, truth)
+
+
+# What is not analytic
+
+REFUSED = {
+    "relu": (ACTIVATIONS["relu"], "relu is not analytic: it has a kink at 0"),
+    "hard_tanh": (ACTIVATIONS["hard_tanh"], "hard_tanh is not analytic: it has a kink at -1 and 1"),
+    "maximum": (trial(lambda xp, z: xp.maximum(z, 0.0)), "trial: .* no rule for maximum, which may not be analytic"),
+    "minimum": (trial(lambda xp, z: xp.minimum(0.0, z)), "no rule for minimum"),
+    "sign": (trial(lambda xp, z: z * xp.sign(z)), "no rule for sign"),
+    "clip": (trial(lambda xp, z: xp.clip(z, -1.0, 1.0)), "no rule for clip"),
+    "round": (trial(lambda xp, z: xp.floor(z)), "no rule for floor"),
+    "conj": (trial(lambda xp, z: z * z.conj()), "no rule for conjugate"),
+    "real": (trial(lambda xp, z: z.real + z), "cannot pass real or imag"),
+    "xp.imag": (trial(lambda xp, z: xp.imag(z)), "no rule for imag|cannot pass real or imag"),
+    "max": (trial(lambda xp, z: z / z.max()), "no rule for maximum"),
+    "in place": (trial(lambda xp, z: xp.exp(z, out=z)), "no rule for exp"),
+    "to real": (trial(lambda xp, z: xp.zeros(z.shape)), "makes real numbers of complex ones"),
+    "NumPy's own": (trial(lambda xp, z: np.fmax(z, 0.0)), "no rule for fmax"),
+    "unknown": (trial(lambda xp, z: xp.softplus(z)), "does not take complex numbers .*no function 'softplus'"),
+}
+
+
+@pytest.mark.parametrize(("f", "reason"), REFUSED.values(), ids=list(REFUSED))
+def test_what_is_not_analytic_is_refused_with_the_reason(f, reason):
+    with pytest.raises(NotApplicable, match=reason):
+        complex_step.measure(*one_unit(f, 0.5))
+
+
+@pytest.mark.parametrize("f", [ACTIVATIONS["softsign"], trial(lambda xp, z: abs(z))], ids=["softsign", "abs"])
+@pytest.mark.parametrize("z", [-2.0, -1e-200, 1e-200, 2.0])
+def test_abs_is_continued_from_its_side(f, z):
+    problem, theta = one_unit(f, z)
+    theta[2] = 1.0  # dJ/dθ_0 = (f(z) + 1) f'(z)
+    gradient = complex_step.measure(problem, theta).gradient
+    exact = enclose(problem, theta)
+    assert exact.is_sharp
+    np.testing.assert_allclose(gradient, exact.midpoint, rtol=1e-14)
+
+
+@pytest.mark.parametrize("zero", [0.0, -0.0])
+def test_abs_at_zero_is_refused(zero):
+    with pytest.raises(NotApplicable, match="softsign: the complex step cannot pass abs at 0"):
+        complex_step.measure(*one_unit("softsign", zero))
+
+
+@pytest.mark.parametrize(("z", "slope"), [(-1.0, 2.0), (0.0, 2.0), (1.0, 3.0)])
+def test_comparisons_look_at_the_real_part_alone(z, slope):
+    """NumPy orders complex numbers with the imaginary part as a tie-break: 0 + ih <= 0 would be false."""
+    f = trial(lambda xp, z: xp.where(z <= 0.0, 2.0 * z, 3.0 * z))
+    problem, theta = one_unit(f, z)
+    theta[2] = 1.0
+    np.testing.assert_allclose(complex_step.measure(problem, theta).gradient[0], (slope * z + 1.0) * slope)
+
+
+@pytest.mark.parametrize("equality", [lambda xp, z: xp.where(z == 0.0, 0.0, z), lambda xp, z: z * (z != 0.0)])
+def test_what_holds_at_one_point_alone_has_no_slope_there(equality):
+    problem, theta = one_unit(trial(equality), 0.0)
+    with pytest.raises(NotApplicable, match="trial: the complex step cannot pass == or !="):
+        complex_step.measure(problem, theta)
+
+
+@pytest.mark.parametrize("exponent", [2.5, -1.5, 0.5])
+@pytest.mark.parametrize("measure", [complex_step.measure, finite_difference.per_pre_activation])
+def test_powers_of_large_numbers(measure, exponent):
+    """Complex powers are exp(y log x), whose exponent of some hundreds is rounded."""
+    f = Activation(
+        "power",
+        lambda xp, z: xp.power(1.0 + xp.abs(z), exponent),
+        lambda z, a: exponent * np.power(1.0 + np.abs(z), exponent - 1.0) * np.sign(z),
+    )
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        X, Y = 1e40 * rng.normal(size=(4, 3)), 1e40**exponent * rng.normal(size=(4, 2))
+        problem = Problem(Network((3, 4, 2), f, "linear"), X, Y)
+        theta = problem.network.init(seed, 1.0)
+        answer, bound = measure(problem, theta), rounding_bound(problem, theta)
+        allowed = answer.roundings * bound.gradient + answer.error
+        assert np.isfinite(allowed).all()
+        assert (distance(answer.gradient, enclose(problem, theta)) <= allowed).all()
+
+
+def test_what_overflows_over_the_complex_numbers_alone_is_not_an_answer():
+    textbook = trial(lambda xp, z: 1.0 / (1.0 + xp.exp(-z)))
+    problem, theta = one_unit(textbook, -800.0)
+    with np.errstate(over="ignore"):
+        assert np.isfinite(problem.cost(np, theta))
+    measured = complex_step.measure(problem, theta)
+    assert np.isinf(measured.error[~np.isfinite(measured.gradient)]).all()
+    assert not np.isfinite(measured.gradient[0])
+
+
+def test_a_large_network_is_refused():
+    problem = Problem(Network((400, 25, 10)), np.zeros((5000, 400)), np.zeros(5000))
+    with pytest.raises(NotApplicable, match=r"400-25-10.* is too large for one cost for each of its 10,285 parameters"):
+        complex_step.measure(problem, np.zeros(problem.network.size))
+
+
+def test_theta_is_left_as_it_was():
+    problem, theta = random_problem(3, ["tanh"])
+    before = theta.copy()
+    complex_step.measure(problem, theta)
+    np.testing.assert_array_equal(theta, before)

@@ -1,0 +1,235 @@
+"""Activations: formula and slope belong together, conventions at kinks, manners, and the registry."""
+
+import dataclasses
+from functools import cache, partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from reference.activations import ACTIVATIONS, Activation, elu, get_activation, leaky_relu, register
+from reference.oracles.jax_gradient import JAX, fixed_settings
+
+TINY = np.finfo(np.float64).tiny  # XLA takes what is smaller for zero
+HUGE = np.array([1e3, -1e3, 1e300, -1e300])
+
+each_activation = pytest.mark.parametrize("f", ACTIVATIONS.values(), ids=list(ACTIVATIONS))
+
+JAX_NN = {
+    "identity": jax.nn.identity,
+    "sigmoid": jax.nn.sigmoid,
+    "tanh": jax.nn.tanh,
+    "relu": jax.nn.relu,
+    "leaky_relu": jax.nn.leaky_relu,
+    "elu": jax.nn.elu,
+    "selu": jax.nn.selu,
+    "softplus": jax.nn.softplus,
+    "silu": jax.nn.silu,
+    "gelu": partial(jax.nn.gelu, approximate=False),
+    "mish": jax.nn.mish,
+    "softsign": jax.nn.soft_sign,
+    "hard_tanh": jax.nn.hard_tanh,
+    "sin": jnp.sin,
+}
+
+FAMILIES = {
+    "leaky_relu 0.2": (leaky_relu(0.2, "leak"), partial(jax.nn.leaky_relu, negative_slope=0.2)),
+    "leaky_relu 1": (leaky_relu(1.0, "no leak"), jax.nn.identity),
+    "elu 0.5": (elu(0.5, "half"), partial(jax.nn.elu, alpha=0.5)),
+    "elu 3": (elu(3.0, "three"), partial(jax.nn.elu, alpha=3.0)),
+}
+
+
+def grid(f):
+    """Zero, ordinary, saturating, and both sides of every kink from one float away on."""
+    away = [0.0, 1e-8, 0.3, 1.0, 30.0, 1e3]
+    sides = [kink + side * max(step, TINY) for kink in f.kinks for side in (-1, 1) for step in (np.spacing(kink), 1e-3)]
+    return np.array([sign * z for z in away for sign in (1.0, -1.0)] + [*f.kinks, *sides])
+
+
+def rounding(z):
+    """What formulas of one slope may differ by: 1 - tanh² and exp(z - log(1 + e^z)) lose ulps of 1 and of z."""
+    return 4.0 * 2.0**-53 * (1.0 + np.abs(z))
+
+
+@cache
+def compiled(formula):
+    def value_and_slope(z):
+        a, pull_back = jax.vjp(formula, z)
+        return a, pull_back(jnp.ones_like(z))[0]
+
+    return jax.jit(value_and_slope)
+
+
+def by_jax(formula, z):
+    """The values and slopes that JAX finds, in float64."""
+    with fixed_settings():
+        answers = compiled(formula)(jnp.asarray(np.resize(z, 24)))  # one length: one compilation
+        return tuple(np.asarray(answer)[: len(z)] for answer in answers)
+
+
+@cache
+def in_jax(f):
+    return partial(f.value, JAX)
+
+
+def assert_close(actual, expected, z):
+    difference = np.abs(actual - expected)
+    assert (difference <= rounding(z)).all(), f"z = {z}\nactual {actual}\nexpected {expected}"
+
+
+# Formula and slope
+
+
+@each_activation
+def test_slope_is_the_derivative_of_the_formula(f):
+    z = grid(f)
+    value, slope = by_jax(in_jax(f), z)
+    assert_close(f(z), value, z)
+    assert_close(f.slope(z, f(z)), slope, z)
+
+
+PUBLISHED = {name: (ACTIVATIONS[name], formula) for name, formula in JAX_NN.items()} | FAMILIES
+
+
+@pytest.mark.parametrize(("f", "formula"), PUBLISHED.values(), ids=list(PUBLISHED))
+def test_values_slopes_and_conventions_are_those_of_jax_nn(f, formula):
+    z = grid(f)
+    value, slope = by_jax(formula, z)
+    assert_close(f(z), value, z)
+    assert_close(f.slope(z, f(z)), slope, z)
+
+
+@pytest.mark.parametrize("f", [*ACTIVATIONS.values(), *(f for f, _ in FAMILIES.values())], ids=str)
+def test_kinks_are_where_the_slope_jumps_and_nowhere_else(f):
+    z = np.linspace(-4.0, 4.0, 8000)  # no point on a kink
+    slope = f.slope(z, f(z))
+    jumps = np.flatnonzero(np.abs(np.diff(slope)) > 0.01)  # a smooth slope changes by a few thousandths
+    np.testing.assert_array_equal(jumps, np.searchsorted(z, f.kinks) - 1)
+
+
+# Manners
+
+
+@each_activation
+@pytest.mark.parametrize("xp", ["numpy", "jax"])
+def test_nan_is_handed_on(f, xp):
+    nan = np.array([np.nan])
+    with np.errstate(invalid="ignore"):  # np.logaddexp says so aloud
+        a = f(nan) if xp == "numpy" else by_jax(in_jax(f), nan)[0]
+    assert np.isnan(a).all()
+
+
+@each_activation
+def test_far_out_value_and_slope_stay_finite_without_a_warning(f):
+    with np.errstate(over="raise", invalid="raise", divide="raise"):
+        a = f(HUGE)
+        slope = f.slope(HUGE, a)
+    assert np.isfinite(a).all()
+    assert np.isfinite(slope).all()
+
+
+@each_activation
+def test_derivatives_by_jax_stay_finite_far_out(f):
+    assert np.isfinite(by_jax(in_jax(f), HUGE)).all()
+
+
+@each_activation
+def test_arguments_are_left_as_they_were(f):
+    z = grid(f)
+    a = np.array(f(z))
+    before = z.copy(), a.copy()
+    f.slope(z, a)
+    f(z)
+    np.testing.assert_array_equal((z, a), before)
+
+
+@each_activation
+@pytest.mark.parametrize("shape", [(), (0,), (3, 4), (2, 1, 6)])
+def test_elementwise_and_the_shape_is_kept(f, shape):
+    z = np.resize(np.linspace(-2.0, 2.0, 12), shape)
+    slope = f.slope(z, f(z))
+    assert np.shape(f(z)) == np.shape(slope) == shape
+    for index in np.ndindex(shape):
+        np.testing.assert_allclose(f(z)[index], f(z[index]), rtol=1e-14)
+        np.testing.assert_allclose(slope[index], f.slope(z[index], f(z[index])), rtol=1e-14)
+
+
+@each_activation
+def test_float32_stays_float32(f):
+    assert f(np.linspace(-2.0, 2.0, 5, dtype=np.float32)).dtype == np.float32
+
+
+# The record and the registry
+
+
+anything: Any = Activation  # for arguments that a type checker would refuse as well
+
+
+def square(name="square", **keywords):
+    return Activation(name, value=lambda xp, z: xp.square(z), slope=lambda z, a: 2.0 * z, **keywords)
+
+
+def test_a_record_holds_what_it_was_given():
+    f = square(kinks=[1, -2], source="a book")
+    assert (f.name, f.kinks, f.source, repr(f)) == ("square", (1.0, -2.0), "a book", "Activation('square')")
+    assert [type(kink) for kink in f.kinks] == [float, float]
+    assert f(3.0) == 9.0
+    assert f.slope(3.0, 9.0) == 6.0
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        f.name = "cube"  # pyright: ignore[reportAttributeAccessIssue]
+
+
+@each_activation
+def test_every_record_names_its_source(f):
+    assert f.source
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "sentence"),
+    [
+        (lambda: square(""), ValueError, "name must be a non-empty string, not ''"),
+        (lambda: anything(7, abs, abs), ValueError, "name must be a non-empty string, not 7"),
+        (lambda: anything("f", "z", abs), TypeError, "activation 'f': value must be callable, not str"),
+        (lambda: anything("f", abs, None), TypeError, "activation 'f': slope must be callable, not NoneType"),
+        (lambda: square(kinks=(0.0, np.nan)), ValueError, r"'square': kinks must be finite numbers, not \(0.0, nan\)"),
+        (lambda: square(kinks=(np.inf,)), ValueError, r"kinks must be finite numbers, not \(inf,\)"),
+        (lambda: get_activation("rellu"), ValueError, "unknown activation 'rellu'; registered are identity, sigmoid,"),
+        (lambda: get_activation(anything), ValueError, "unknown activation <class .*>; registered are"),
+        (lambda: register(anything), TypeError, "register takes an Activation, not type"),
+        (lambda: register(square("relu")), ValueError, "'relu' is registered already; choose another name"),
+    ],
+)
+def test_mistakes_give_one_clear_sentence(make, error, sentence):
+    with pytest.raises(error, match=sentence):
+        make()
+
+
+def test_a_refused_registration_changes_nothing():
+    before = dict(ACTIVATIONS)
+    with pytest.raises(ValueError, match="registered already"):
+        register(square("tanh"))
+    assert before == ACTIVATIONS
+
+
+def test_a_registered_activation_goes_by_its_name(registry):
+    f = register(square())
+    assert get_activation("square") is get_activation(f) is registry["square"] is f
+
+
+def test_registering_the_same_record_again_is_harmless(registry):
+    f = register(square())
+    assert register(f) is f
+    assert list(registry).count("square") == 1
+
+
+def test_a_record_need_not_be_registered_to_be_used():
+    f = square()
+    assert get_activation(f) is f
+    assert "square" not in ACTIVATIONS
+
+
+def test_registered_names_are_those_of_the_records():
+    assert {name: f.name for name, f in ACTIVATIONS.items()} == {name: name for name in ACTIVATIONS}

@@ -1,0 +1,121 @@
+"""Output layers: textbook losses, predictions, stability at both ends, and what targets are refused."""
+
+import jax
+import numpy as np
+import pytest
+from scipy.special import expit, softmax, xlogy
+
+from reference.namespaces import NUMPY, Namespace
+from reference.oracles.jax_gradient import JAX, fixed_settings
+from reference.outputs import OUTPUTS, get_output
+
+RNG = np.random.default_rng(0)
+Z = RNG.uniform(-4.0, 4.0, (6, 3))
+DISTRIBUTIONS = RNG.uniform(0.0, 1.0, (6, 3))
+DISTRIBUTIONS /= DISTRIBUTIONS.sum(axis=1, keepdims=True)
+
+TEXTBOOK = {  # prediction, and loss of a prediction
+    "sigmoid": (expit, lambda a, Y: -(xlogy(Y, a) + xlogy(1.0 - Y, 1.0 - a)).sum(axis=1)),
+    "softmax": (lambda z: softmax(z, axis=1), lambda p, Y: -xlogy(Y, p).sum(axis=1)),
+    "linear": (lambda z: z, lambda a, Y: ((a - Y) ** 2).sum(axis=1) / 2.0),
+}
+
+
+def run(xp, formula, z):
+    return jax.jit(formula)(z) if xp is JAX else formula(z)
+
+
+each_output = pytest.mark.parametrize("output", OUTPUTS.values(), ids=list(OUTPUTS))
+each_namespace = pytest.mark.parametrize("xp", [NUMPY, JAX], ids=["numpy", "jax"])
+
+
+@each_output
+@each_namespace
+@pytest.mark.parametrize("Y", [np.eye(3)[[0, 1, 2, 2, 0, 1]], DISTRIBUTIONS], ids=["one-hot", "soft"])
+def test_predictions_and_losses_are_the_textbooks(output, xp, Y):
+    predict, loss = TEXTBOOK[output.name]
+    with fixed_settings():
+        prediction, losses = run(xp, lambda z: (output.predict(xp, z), output.loss(xp, z, Y)), Z)
+    np.testing.assert_allclose(prediction, predict(Z), rtol=1e-14)
+    np.testing.assert_allclose(losses, loss(predict(Z), Y), rtol=1e-13)
+
+
+@each_output
+def test_the_loss_has_the_derivative_prediction_minus_target(output):
+    z = np.vstack([Z, np.zeros(3), [1e3, -1e3, 30.0], [-1e3, -1e3, 1e3]])  # at 0 and far out, too
+    Y = np.vstack([DISTRIBUTIONS, np.eye(3)])
+    with fixed_settings():
+        slope = run(JAX, jax.grad(lambda z: output.loss(JAX, z, Y).sum()), z)
+        np.testing.assert_allclose(slope, output.predict(NUMPY, z) - Y, rtol=1e-14, atol=1e-14)
+
+
+SATURATED = [  # output, z, one-hot target, prediction, loss
+    ("sigmoid", [1e3, -1e3], [1.0, 0.0], [1.0, 0.0], 0.0),
+    ("sigmoid", [1e3, -1e3], [0.0, 1.0], [1.0, 0.0], 2e3),
+    ("sigmoid", [1e300, -1e300], [1.0, 0.0], [1.0, 0.0], 0.0),
+    ("softmax", [1e3, -1e3], [1.0, 0.0], [1.0, 0.0], 0.0),
+    ("softmax", [1e3, -1e3], [0.0, 1.0], [1.0, 0.0], 2e3),
+    ("softmax", [1e300, -1e300], [1.0, 0.0], [1.0, 0.0], 0.0),
+    ("linear", [1e3, -1e3], [1.0, 0.0], [1e3, -1e3], 999_000.5),
+]
+
+
+@pytest.mark.parametrize(("name", "z", "y", "prediction", "loss"), SATURATED)
+def test_saturated_outputs_are_exact(name, z, y, prediction, loss):
+    z, y = np.array([z]), np.array([y])
+    with np.errstate(over="raise", invalid="raise", divide="raise"):
+        np.testing.assert_array_equal(OUTPUTS[name].predict(NUMPY, z), [prediction])
+        np.testing.assert_allclose(OUTPUTS[name].loss(NUMPY, z, y), [loss], rtol=1e-15)
+
+
+def test_a_sigmoid_near_zero_is_relatively_accurate():
+    z = np.array([[-40.0, -300.0, -700.0]])
+    np.testing.assert_allclose(OUTPUTS["sigmoid"].predict(NUMPY, z), np.exp(z), rtol=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("name", "Y", "fault"),
+    [
+        ("sigmoid", [[0.0, 1.0], [0.5, 0.25]], None),
+        ("sigmoid", [[0.0, 1.5]], "must lie in [0, 1], but go from 0 to 1.5"),
+        ("sigmoid", [[-0.25, 1.0]], "must lie in [0, 1], but go from -0.25 to 1"),
+        ("softmax", [[0.0, 1.0], [0.75, 0.25]], None),
+        ("softmax", [[1 / 3 + 1e-15, 1 / 3, 1 / 3]], None),
+        ("softmax", [[0.0, 1.0], [0.5, 0.25]], "must sum to 1 in every row, but row 1 sums to 0.75"),
+        ("softmax", [[0.5, 0.5 + 1e-9]], "must sum to 1 in every row, but row 0 sums to 1.000000001"),
+        ("softmax", [[1.5, -0.5]], "must lie in [0, 1], but go from -0.5 to 1.5"),
+        ("linear", [[-7.0, 1e9]], None),
+    ],
+)
+def test_faults_of_targets_are_put_in_words(name, Y, fault):
+    assert OUTPUTS[name].target_fault(np.array(Y)) == fault
+
+
+def test_outputs_go_by_their_names():
+    assert [get_output(name) for name in OUTPUTS] == list(OUTPUTS.values())
+    assert repr(get_output("softmax")) == "Output('softmax')"
+    with pytest.raises(ValueError, match="unknown output 'tanh'; there are sigmoid, softmax, linear"):
+        get_output("tanh")
+
+
+# The namespaces that outputs and activations are written over
+
+
+def test_a_namespace_has_its_own_functions_and_those_of_its_module():
+    xp = Namespace("mine", np, erf=len)
+    assert (xp.erf, xp.exp, repr(xp)) == (len, np.exp, "Namespace('mine')")
+
+
+def test_a_missing_function_gives_one_clear_sentence():
+    with pytest.raises(
+        AttributeError, match="'numpy' has no function 'expit'; it has what numpy has, and erf and logs"
+    ):
+        NUMPY.expit(0.0)
+
+
+@each_namespace
+def test_logsumexp_keeps_the_axis_and_does_not_overflow(xp):
+    z = np.array([[1e3, 1e3], [-1e3, -1e3], [0.0, -np.inf]])
+    with fixed_settings():
+        total = np.asarray(run(xp, xp.logsumexp, z))
+    np.testing.assert_allclose(total, [[1e3 + np.log(2.0)], [-1e3 + np.log(2.0)], [0.0]], rtol=1e-15)

@@ -1,0 +1,180 @@
+"""The sources by name: the course's own numbers, manners, families, and the choice of sources."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from golden_numbers import (
+    COSTS,
+    COURSE,
+    DEBUG_COSTS,
+    DEBUG_GRADIENTS,
+    DEBUG_THETA,
+    GRADIENT_NORMS,
+    GRADIENT_SUMS,
+    LAMBDAS,
+    debug_problem,
+)
+
+from harness import FAULTS, SOURCES, GateClosed, Network, Problem, cross_check, random_problem, train
+from harness.sources.table import FAMILIES, FLOAT32_SOURCES, default_sources, find_source, named_sources
+
+SMALL_NETWORKS_ONLY = {"jax-forward", "complex-step", "ball"}
+"""They take a pass for each of the 10,285 parameters, or some seconds."""
+
+each_source = pytest.mark.parametrize("name", SOURCES)
+each_lambda = pytest.mark.parametrize("l2", LAMBDAS)
+
+
+# The course's numbers
+
+
+@pytest.mark.parametrize("name", [name for name in SOURCES if name not in SMALL_NETWORKS_ONLY])
+@each_lambda
+def test_400_25_10_with_the_courses_weights(name, l2, digits, course_theta):
+    problem = Problem(COURSE, digits.X, digits.classes, l2)
+    cost, gradient = SOURCES[name](problem, course_theta)
+    np.testing.assert_allclose(cost, COSTS[l2], rtol=1e-12)
+    np.testing.assert_allclose(np.linalg.norm(gradient), GRADIENT_NORMS[l2], rtol=1e-12)
+    np.testing.assert_allclose(gradient.sum(), GRADIENT_SUMS[l2], rtol=1e-10)  # the sum cancels: 0.02 of about 0.7
+
+
+@each_source
+@each_lambda
+def test_the_courses_debug_network(name, l2):
+    cost, gradient = SOURCES[name](debug_problem(l2), DEBUG_THETA)
+    np.testing.assert_allclose(cost, DEBUG_COSTS[l2], rtol=1e-14)
+    np.testing.assert_allclose(gradient, DEBUG_GRADIENTS[l2], rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("required", "outcome"), [("", pytest.skip.Exception), ("1", pytest.fail.Exception)], ids=["skip", "fail"]
+)
+def test_without_the_courses_weights_a_test_skips_or_fails(request, monkeypatch, tmp_path, required, outcome):
+    monkeypatch.setenv("HARNESS_EX4", str(tmp_path))
+    monkeypatch.setenv("HARNESS_REQUIRE_EX4", required)
+    with pytest.raises(outcome, match="HARNESS_EX4 must name ex4weights"):
+        request.getfixturevalue("course_weights")
+
+
+@pytest.mark.parametrize("name", ["", "ex4weights.mat"], ids=["folder", "file"])
+def test_the_courses_weights_are_found_by_folder_and_by_file(request, monkeypatch, tmp_path, name):
+    (tmp_path / "ex4weights.mat").touch()
+    monkeypatch.setenv("HARNESS_EX4", str(tmp_path / name))
+    assert request.getfixturevalue("course_weights") == tmp_path / "ex4weights.mat"
+
+
+# Manners
+
+
+@each_source
+def test_answers_are_a_float_and_a_float64_vector_of_the_callers_own(name):
+    problem = debug_problem(1.0)
+    theta = DEBUG_THETA.copy()
+    cost, gradient = SOURCES[name](problem, theta)
+    assert type(cost) is float
+    assert (gradient.shape, gradient.dtype) == (theta.shape, np.float64)
+    kept = gradient.copy()
+    SOURCES[name](problem, 0.5 * theta)[1][:] = 0.0
+    np.testing.assert_array_equal(gradient, kept)
+    np.testing.assert_array_equal(theta, DEBUG_THETA)
+
+
+@each_source
+def test_networks_without_a_hidden_layer_or_a_second_example(name):
+    problem = Problem(Network((2, 1), output="linear"), [[2.0, -1.0]], [[0.5]], l2=3.0)
+    theta = np.array([0.25, 1.0, 0.5])  # z = 0.25 + 2·1 - 1·0.5 = 1.75, so δ = 1.25
+    cost, gradient = SOURCES[name](problem, theta)
+    np.testing.assert_allclose(cost, 1.25**2 / 2 + 3.0 / 2 * 1.25, rtol=1e-15)
+    np.testing.assert_allclose(gradient, [1.25, 2 * 1.25 + 3.0, -1.25 + 1.5], rtol=1e-14)
+
+
+def test_importing_the_sources_is_light():
+    code = "import sys, harness.sources.table; print(*(m for m in ('jax', 'flint', 'matplotlib') if m in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+# Names
+
+
+def test_the_names_of_the_contract():
+    assert {"loop", "vectorized", "jax", "jax-forward", "finite-difference", "complex-step", "ball"} == set(SOURCES)
+
+
+def test_every_source_has_a_family_and_only_kin_share_one():
+    assert set(FAMILIES) == set(SOURCES) | set(FLOAT32_SOURCES)
+    kin = {frozenset(name for name in FAMILIES if FAMILIES[name] == family) for family in FAMILIES.values()}
+    assert {family for family in kin if len(family) > 1} == {
+        frozenset({"loop", "vectorized", "vectorized-float32"}),
+        frozenset({"jax", "jax-forward", "jax-float32"}),
+    }
+
+
+@pytest.mark.parametrize(("sizes", "forward"), [((3, 5, 3), True), ((9, 100), True), ((10, 91), False)])
+def test_forward_mode_is_chosen_where_it_is_affordable(sizes, forward):
+    network = Network(sizes)
+    chosen = default_sources(Problem(network, np.zeros((1, sizes[0])), np.zeros((1, sizes[-1]))))
+    assert ("jax-forward" in chosen) is forward
+    assert {"loop", "vectorized", "jax", "finite-difference"} <= set(chosen)
+    assert all(chosen[name] is SOURCES[name] for name in chosen)
+
+
+def test_sources_are_chosen_by_name_or_given():
+    def mine(problem, theta):
+        raise NotImplementedError
+
+    assert named_sources("loop") == {"loop": SOURCES["loop"]}
+    assert list(named_sources(iter(["jax", "loop"]))) == ["jax", "loop"]
+    assert named_sources({"mine": mine, "loop": SOURCES["jax"]}) == {"mine": mine, "loop": SOURCES["jax"]}
+
+
+@pytest.mark.parametrize(
+    ("names", "error", "sentence"),
+    [
+        (["loop", "lop"], ValueError, "unknown source 'lop'; there are loop, vectorized, jax"),
+        ("lop", ValueError, "unknown source 'lop'"),
+        ([7], ValueError, "unknown source 7"),
+        ("lop", ValueError, "bug:NAME for one of the bug zoo, and module:function for one of your own"),
+        ("bug:lop", ValueError, "there is no bug named 'lop'; `harness bugs` lists them"),
+        (["nowhere:f"], ValueError, "cannot import 'nowhere'"),
+        (["math:pi"], TypeError, r"source 'math:pi' must be callable as source\(problem, theta\), not float"),
+        ([], ValueError, "no sources were given; choose from loop, vectorized, .*, or leave the choice to the harness"),
+        ({}, ValueError, "no sources were given"),
+        ({"mine": 7}, TypeError, r"source 'mine' must be callable as source\(problem, theta\), not int"),
+    ],
+)
+def test_mistakes_give_one_clear_sentence(names, error, sentence):
+    with pytest.raises(error, match=sentence):
+        named_sources(names)
+
+
+def mine(problem, theta):
+    return SOURCES["loop"](problem, theta)
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        ("loop", SOURCES["loop"]),
+        ("vectorized-float32", FLOAT32_SOURCES["vectorized-float32"]),
+        ("bug:wrong-sign", FAULTS["wrong-sign"].source),
+        (f"{__name__}:mine", mine),
+    ],
+)
+def test_a_source_is_found_by_its_name(name, source):
+    assert find_source(name) is source
+    assert named_sources([name]) == {name: source}
+
+
+def test_names_of_every_form_are_taken_wherever_sources_are():
+    problem, theta = random_problem((0, 2), extremes=False)
+    own = f"{__name__}:mine"
+    assert cross_check(problem, theta, ["jax", own]).verdict == "agree"
+    assert cross_check(problem, theta, ["jax", "loop", "bug:wrong-sign"]).outliers == ("bug:wrong-sign",)
+    trained = train(problem, theta, 2, source=own)
+    assert trained.report is not None
+    assert own in {row.name for row in trained.report.sources}
+    with pytest.raises(GateClosed):
+        train(problem, theta, 2, source="bug:wrong-sign")

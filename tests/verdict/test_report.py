@@ -1,0 +1,197 @@
+"""What a check found: for a person, a program and a notebook."""
+
+import json
+import pickle
+from dataclasses import replace
+from functools import cache
+from html.parser import HTMLParser
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from harness import Network, Problem, check_gradient, cross_check
+from harness.sources.loop import cost_and_gradient as loop
+from harness.verdict.report import SCHEMA, Finding, Report
+
+NAN, INF = float("nan"), float("inf")
+
+PROBLEM = Problem(Network((2, 3, 2)), [[0.1, -0.2], [0.3, 0.5], [-1.0, 0.7]], [0, 1, 1], 1.0)
+THETA = PROBLEM.network.init(0, epsilon=0.8)
+
+
+def broken(problem, theta):
+    cost, gradient = loop(problem, theta)
+    gradient[[2, 5]] = NAN, INF
+    return cost, gradient
+
+
+def squares(theta):
+    return float(theta @ theta), 2.0 * theta
+
+
+MAKERS = {
+    "agree": lambda: cross_check(PROBLEM, THETA, ["loop", "finite-difference"]),
+    "disagree": lambda: cross_check(PROBLEM, THETA, {"loop": loop, "<mine> & co": broken, "jax": loop}),
+    "tie": lambda: check_gradient(squares, np.ones(2), reference=lambda t: 3.0 * jnp.sum(t)),
+    "inconclusive": lambda: cross_check(PROBLEM, THETA, ["loop"]),
+    "NaN": lambda: check_gradient(lambda t: (NAN, t), np.ones(2)),
+    "Inf": lambda: check_gradient(lambda t: (INF, {"a": NAN * t["a"]}), {"a": np.ones(2, dtype=np.float32)}),
+}
+
+
+@cache
+def report_of(name):
+    return MAKERS[name]()
+
+
+@pytest.fixture
+def report(request):
+    return report_of(request.param)
+
+
+each_report = pytest.mark.parametrize("report", MAKERS, indirect=True)
+
+
+def parts(value):
+    yield value
+    if isinstance(value, dict):
+        for key, content in value.items():
+            yield key
+            yield from parts(content)
+    elif isinstance(value, list):
+        for content in value:
+            yield from parts(content)
+
+
+@each_report
+def test_a_program_gets_strict_json(report):
+    document = report.to_dict()
+    assert json.loads(json.dumps(document, allow_nan=False)) == document
+    assert {type(part) for part in parts(document)} <= {dict, list, str, int, float, bool, type(None)}
+
+
+@each_report
+def test_the_document_holds_what_the_report_does(report):
+    document = report.to_dict()
+    assert document["schema"] == SCHEMA == "harness.report/1"
+    assert document["verdict"] == report.verdict
+    assert document["outliers"] == list(report.outliers)
+    assert [row["name"] for row in document["sources"]] == [row.name for row in report.sources]
+    assert [(row["first"], row["second"]) for row in document["pairs"]] == [(p.first, p.second) for p in report.pairs]
+    assert [finding["where"] for finding in document["findings"]] == [finding.where for finding in report.findings]
+    assert set(Report.__dataclass_fields__) < set(document)
+
+
+def test_numbers_that_are_not_finite_are_spelled_out():
+    finding = report_of("disagree").to_dict()["findings"][0]
+    assert finding["value"] in ("nan", "inf")
+    assert finding["ratio"] == "inf"
+
+
+@each_report
+def test_the_verdict_comes_first(report):
+    first = str(report).splitlines()[0]
+    assert first.startswith(report.verdict.upper())
+    assert all(row.name in first for row in report.sources)
+
+
+@each_report
+def test_a_person_reads_every_reason_and_finding(report):
+    shown = str(report)
+    for reason in (*report.reasons, *report.hides):
+        assert reason in shown
+    for finding in report.findings:
+        assert finding.where in shown
+        assert repr(finding.value) in shown
+        assert repr(finding.expected) in shown
+
+
+def test_the_odd_one_out_is_named_and_a_tie_names_nobody():
+    assert report_of("disagree").outliers == ("<mine> & co",)
+    assert "<mine> & co (of" in str(report_of("disagree")).splitlines()[0]
+    assert report_of("tie").tie
+    assert "tie" in str(report_of("tie")).splitlines()[0]
+
+
+def test_agreement_says_how_close_and_how_sharp():
+    report = replace(report_of("agree"), margin=0.125, smallest_visible=(1.5e-16, 2.5e-15))
+    assert report.verdict == "agree"
+    for part in ("0.12", "1.5e-16", "2.5e-15", "100"):
+        assert part in str(report)
+
+
+def test_notes_and_what_was_left_out_are_shown():
+    report = replace(report_of("agree"), left_out={"ball": "too many parameters"}, notes=("remember this",))
+    assert "ball (too many parameters)" in str(report)
+    assert "remember this" in str(report)
+
+
+class TagCollector(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.tags, self.text = set(), ""
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.add(tag)
+
+    def handle_data(self, data):
+        self.text += data
+
+
+@each_report
+def test_a_notebook_shows_the_same_lines_and_nothing_gets_out_of_its_place(report):
+    collector = TagCollector()
+    collector.feed(report._repr_html_())
+    assert collector.tags <= {"div", "strong", "pre", "span", "b"}
+    for line in str(report).splitlines():
+        assert line.strip() in collector.text
+
+
+def test_a_name_cannot_smuggle_markup_into_a_notebook():
+    report = replace(report_of("agree"), hides=("<script>alert('x')</script>",))
+    assert "<script>" not in report._repr_html_()
+    assert "&lt;script&gt;" in report._repr_html_()
+
+
+@each_report
+def test_a_report_can_be_sent_to_another_process(report):
+    sent = pickle.loads(pickle.dumps(report))
+    assert sent.to_dict() == report.to_dict()
+    assert str(sent) == str(report)
+
+
+def finding(value=1.5, expected=1.0, bound=0.25, **keywords):
+    return Finding("mine", "jax", "gradient", "Theta1[0, bias]", value, expected, bound, 1, **keywords)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected", "bound", "ratio"),
+    [
+        (1.5, 1.0, 0.25, 2.0),
+        (1.0, 1.5, 0.25, 2.0),
+        (1.5, 1.0, 0.0, INF),
+        (NAN, 1.0, 0.25, INF),
+        (INF, 1.0, 0.25, INF),
+        (INF, INF, 0.25, INF),
+    ],
+)
+def test_how_far_beyond_the_bound(value, expected, bound, ratio):
+    assert finding(value, expected, bound).ratio == ratio
+
+
+def test_a_finding_says_who_where_both_values_and_the_bound():
+    shown = str(finding())
+    for part in ("mine", "jax", "Theta1[0, bias]", "1.5", "1.0", "2 times", "2.5e-01"):
+        assert part in shown
+
+
+@pytest.mark.parametrize(("value", "bound"), [(NAN, 0.25), (1.5, 0.0), (1.5, 1e-300)])
+def test_a_finding_without_a_sensible_ratio_says_so_in_words(value, bound):
+    assert "times the bound" not in str(finding(value, bound=bound))
+
+
+def test_a_finding_tells_of_all_coordinates_and_of_its_diagnosis():
+    many = replace(finding(diagnosis="the sign is wrong"), coordinates=12, blocks=("Theta1 bias", "Theta2 weights"))
+    for part in ("12 coordinates", "Theta1 bias, Theta2 weights", "the sign is wrong"):
+        assert part in str(many)
