@@ -11,7 +11,7 @@ find out whether the two belong together. Conventions that every record keeps:
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -31,37 +31,33 @@ class Activation:
         ``value(xp, z)``: the formula over the array namespace `xp` (NumPy, JAX, complex numbers, balls, ...).
     slope : callable
         ``slope(z, a)``: the derivative in NumPy, given the pre-activation and a = value(z).
-    kinks : tuple of float
-        The z at which the slope jumps.
+    kinks : sequence of float
+        The z at which the slope jumps; kept as a tuple.
     source : str
-        Where formula and slope can be read.
+        Where formula and slope can be read: a citation, and no gradient source.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For a name that is no text, what cannot be called, or a kink that is not finite.
     """
 
     name: str
     value: Callable[[Any, Any], Any]
     slope: Callable[[Any, Any], Any]
-    kinks: tuple[float, ...] = ()
-    source: str = ""
+    kinks: tuple[float, ...] = field(default=(), kw_only=True)
+    source: str = field(default="", kw_only=True)
 
-    def __init__(
-        self,
-        name: str,
-        value: Callable[[Any, Any], Any],
-        slope: Callable[[Any, Any], Any],
-        *,
-        kinks: tuple[float, ...] = (),
-        source: str = "",
-    ):
-        if not isinstance(name, str) or not name:
-            raise ValueError(f"an activation's name must be a non-empty string, not {name!r}")
-        for what, function in (("value", value), ("slope", slope)):
+    def __post_init__(self):
+        if not isinstance(self.name, str) or not self.name:
+            raise ValueError(f"an activation's name must be a non-empty string, not {self.name!r}")
+        for what, function in (("value", self.value), ("slope", self.slope)):
             if not callable(function):
-                raise TypeError(f"activation {name!r}: {what} must be callable, not {type(function).__name__}")
-        kinks = tuple(float(kink) for kink in kinks)
+                raise TypeError(f"activation {self.name!r}: {what} must be callable, not {type(function).__name__}")
+        kinks = tuple(float(kink) for kink in self.kinks)
         if not all(math.isfinite(kink) for kink in kinks):
-            raise ValueError(f"activation {name!r}: kinks must be finite numbers, not {kinks}")
-        for field, content in zip(("name", "value", "slope", "kinks", "source"), (name, value, slope, kinks, source)):
-            object.__setattr__(self, field, content)
+            raise ValueError(f"activation {self.name!r}: kinks must be finite numbers, not {kinks}")
+        object.__setattr__(self, "kinks", kinks)
 
     def __call__(self, z: Any) -> Any:
         """a = value(z) in NumPy."""
@@ -71,34 +67,6 @@ class Activation:
         return f"Activation({self.name!r})"
 
 
-ACTIVATIONS: dict[str, Activation] = {}
-
-
-def register(activation: Activation) -> Activation:
-    """Add an activation to `ACTIVATIONS`, so that its name can be used wherever an activation is asked for.
-
-    Raises
-    ------
-    ValueError
-        When another activation already has the name.
-    """
-    if not isinstance(activation, Activation):
-        raise TypeError(f"register takes an Activation, not {type(activation).__name__}")
-    if ACTIVATIONS.get(activation.name, activation) is not activation:
-        raise ValueError(f"an activation named {activation.name!r} is registered already; choose another name")
-    ACTIVATIONS[activation.name] = activation
-    return activation
-
-
-def get_activation(activation: "str | Activation") -> Activation:
-    """The record itself, or the registered one of that name."""
-    if isinstance(activation, Activation):
-        return activation
-    if isinstance(activation, str) and activation in ACTIVATIONS:
-        return ACTIVATIONS[activation]
-    raise ValueError(f"unknown activation {activation!r}; registered are {', '.join(ACTIVATIONS)}")
-
-
 def _sigmoid(xp, z):
     # 1/(1 + exp(-z)) overflows at z = -710; tanh does not, and NumPy and XLA both vectorize it
     return 0.5 + 0.5 * xp.tanh(0.5 * z)
@@ -106,44 +74,6 @@ def _sigmoid(xp, z):
 
 def _softplus(xp, z):
     return xp.logaddexp(z, 0.0)
-
-
-register(
-    Activation(
-        "identity",
-        value=lambda xp, z: z,
-        slope=lambda z, a: np.ones_like(z),
-        source="the linear unit",
-    )
-)
-
-register(
-    Activation(
-        "sigmoid",
-        value=_sigmoid,
-        slope=lambda z, a: a * (1.0 - a),
-        source="Ng, Machine Learning, exercise 4: sigmoidGradient",
-    )
-)
-
-register(
-    Activation(
-        "tanh",
-        value=lambda xp, z: xp.tanh(z),
-        slope=lambda z, a: 1.0 - a * a,
-        source="LeCun et al., Efficient BackProp, 1998",
-    )
-)
-
-register(
-    Activation(
-        "relu",
-        value=lambda xp, z: xp.where(z <= 0.0, 0.0, z),
-        slope=lambda z, a: np.where(z <= 0.0, 0.0, 1.0),  # 0 at the kink, as jax.nn.relu
-        kinks=(0.0,),
-        source="Nair and Hinton, ICML 2010",
-    )
-)
 
 
 def leaky_relu(alpha: float = 0.01, name: str = "leaky_relu") -> Activation:
@@ -169,29 +99,7 @@ def elu(alpha: float = 1.0, name: str = "elu") -> Activation:
     )
 
 
-register(leaky_relu())
-register(elu())
-
 _SELU_ALPHA, _SELU_SCALE = 1.6732632423543772, 1.0507009873554805
-
-register(
-    Activation(
-        "selu",
-        value=lambda xp, z: _SELU_SCALE * xp.where(z > 0.0, z, _SELU_ALPHA * xp.expm1(xp.where(z > 0.0, 0.0, z))),
-        slope=lambda z, a: np.where(z > 0.0, _SELU_SCALE, a + _SELU_SCALE * _SELU_ALPHA),  # the left slope at the kink
-        kinks=(0.0,),
-        source="Klambauer et al., NeurIPS 2017",
-    )
-)
-
-register(
-    Activation(
-        "softplus",
-        value=_softplus,
-        slope=lambda z, a: _sigmoid(np, z),
-        source="Dugas et al., NIPS 2000",
-    )
-)
 
 
 def _silu_slope(z, a):
@@ -199,29 +107,9 @@ def _silu_slope(z, a):
     return sigma + a * (1.0 - sigma)
 
 
-register(
-    Activation(
-        "silu",
-        value=lambda xp, z: z * _sigmoid(xp, z),
-        slope=_silu_slope,
-        source="Elfwing, Uchibe and Doya, 2017; swish with β = 1",
-    )
-)
-
-
 def _gelu_slope(z, a):
     bell = np.exp(-0.5 * np.square(np.clip(z, -40.0, 40.0)))  # zero beyond, where the square might overflow
     return 0.5 * (1.0 + NUMPY.erf(z * math.sqrt(0.5))) + z * bell / math.sqrt(2.0 * math.pi)
-
-
-register(
-    Activation(
-        "gelu",
-        value=lambda xp, z: 0.5 * z * (1.0 + xp.erf(z * math.sqrt(0.5))),
-        slope=_gelu_slope,
-        source="Hendrycks and Gimpel, 2016; the erf form",
-    )
-)
 
 
 def _mish_slope(z, a):
@@ -229,39 +117,110 @@ def _mish_slope(z, a):
     return t + z * (1.0 - t * t) * _sigmoid(np, z)
 
 
-register(
+_RECORDS = (
+    Activation(
+        "identity",
+        value=lambda xp, z: z,
+        slope=lambda z, a: np.ones_like(z),
+        source="the linear unit",
+    ),
+    Activation(
+        "sigmoid",
+        value=_sigmoid,
+        slope=lambda z, a: a * (1.0 - a),
+        source="Ng, Machine Learning, exercise 4: sigmoidGradient",
+    ),
+    Activation(
+        "tanh",
+        value=lambda xp, z: xp.tanh(z),
+        slope=lambda z, a: 1.0 - a * a,
+        source="LeCun et al., Efficient BackProp, 1998",
+    ),
+    Activation(
+        "relu",
+        value=lambda xp, z: xp.where(z <= 0.0, 0.0, z),
+        slope=lambda z, a: np.where(z <= 0.0, 0.0, 1.0),  # 0 at the kink, as jax.nn.relu
+        kinks=(0.0,),
+        source="Nair and Hinton, ICML 2010",
+    ),
+    leaky_relu(),
+    elu(),
+    Activation(
+        "selu",
+        value=lambda xp, z: _SELU_SCALE * xp.where(z > 0.0, z, _SELU_ALPHA * xp.expm1(xp.where(z > 0.0, 0.0, z))),
+        slope=lambda z, a: np.where(z > 0.0, _SELU_SCALE, a + _SELU_SCALE * _SELU_ALPHA),  # the left slope at the kink
+        kinks=(0.0,),
+        source="Klambauer et al., NeurIPS 2017",
+    ),
+    Activation(
+        "softplus",
+        value=_softplus,
+        slope=lambda z, a: _sigmoid(np, z),
+        source="Dugas et al., NIPS 2000",
+    ),
+    Activation(
+        "silu",
+        value=lambda xp, z: z * _sigmoid(xp, z),
+        slope=_silu_slope,
+        source="Elfwing, Uchibe and Doya, 2017; swish with β = 1",
+    ),
+    Activation(
+        "gelu",
+        value=lambda xp, z: 0.5 * z * (1.0 + xp.erf(z * math.sqrt(0.5))),
+        slope=_gelu_slope,
+        source="Hendrycks and Gimpel, 2016; the erf form",
+    ),
     Activation(
         "mish",
         value=lambda xp, z: z * xp.tanh(_softplus(xp, z)),
         slope=_mish_slope,
         source="Misra, BMVC 2020",
-    )
-)
-
-register(
+    ),
     Activation(
         "softsign",
         value=lambda xp, z: z / (1.0 + xp.abs(z)),
         slope=lambda z, a: np.square(1.0 / (1.0 + np.abs(z))),  # 1/square would overflow
         source="Bergstra et al., 2009",
-    )
-)
-
-register(
+    ),
     Activation(
         "hard_tanh",
         value=lambda xp, z: xp.where(z > 1.0, 1.0, xp.where(z < -1.0, -1.0, z)),
         slope=lambda z, a: np.where(np.abs(z) <= 1.0, 1.0, 0.0),  # 1 at both kinks, as jax.nn.hard_tanh
         kinks=(-1.0, 1.0),
         source="Collobert, 2004",
-    )
-)
-
-register(
+    ),
     Activation(
         "sin",
         value=lambda xp, z: xp.sin(z),
         slope=lambda z, a: np.cos(z),
         source="Sitzmann et al., NeurIPS 2020",
-    )
+    ),
 )
+
+ACTIVATIONS: dict[str, Activation] = {f.name: f for f in _RECORDS}
+"""The registered activations by name. To add one, write its record here, or `register` one from elsewhere."""
+
+
+def register(activation: Activation) -> Activation:
+    """Add an activation to `ACTIVATIONS`, so that its name can be used wherever an activation is asked for.
+
+    Raises
+    ------
+    ValueError
+        When another activation already has the name.
+    """
+    if not isinstance(activation, Activation):
+        raise TypeError(f"register takes an Activation, not {type(activation).__name__}")
+    if ACTIVATIONS.get(activation.name, activation) is not activation:
+        raise ValueError(f"an activation named {activation.name!r} is registered already; choose another name")
+    ACTIVATIONS[activation.name] = activation
+    return activation
+
+
+def get_activation(activation: "str | Activation") -> Activation:
+    """The record itself, or the registered one of that name."""
+    if isinstance(activation, Activation):
+        return activation
+    if isinstance(activation, str) and activation in ACTIVATIONS:
+        return ACTIVATIONS[activation]
+    raise ValueError(f"unknown activation {activation!r}; registered are {', '.join(ACTIVATIONS)}")

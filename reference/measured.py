@@ -1,4 +1,4 @@
-"""What an oracle answers: a gradient, and how far from the truth it may be."""
+"""What an oracle answers: a gradient or a slope, and how far from the truth it may be."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ GradientSource = Callable[[Problem, np.ndarray], tuple[float, np.ndarray]]
 
 
 class NotApplicable(Exception):
-    """An oracle cannot answer for this problem; the message says why."""
+    """A source, an oracle or one's own, cannot answer for this problem; the message says why."""
 
 
 class Measured(NamedTuple):
@@ -27,6 +27,28 @@ class Measured(NamedTuple):
     gradient: np.ndarray
     error: np.ndarray
     roundings: float
+
+
+class MeasuredSlope(NamedTuple):
+    """The values and slopes of an activation at each z, shape (n,), with the oracle's own error bars.
+
+    The distance to the true slope is at most `roundings` times the bound on rounding in the formula's derivative, plus
+    `error`; to the true value at most as many bounds on rounding in the formula, but one at least, plus `value_error`.
+
+    Each oracle's ``slope(f, z)`` answers one, and lets pass what the formula raises over its numbers: `NotApplicable`,
+    another of `reference.arithmetics.companion.FORMULA_ERRORS`, or a RuntimeError of JAX.
+    """
+
+    value: np.ndarray
+    slope: np.ndarray
+    error: np.ndarray
+    roundings: float = 1.0
+    value_error: np.ndarray | float = 0.0
+
+
+def known(derivative: np.ndarray, error: np.ndarray | float) -> np.ndarray:
+    """The error of a derivative, infinite where either is not finite: nothing is known there."""
+    return np.where(np.isfinite(derivative) & np.isfinite(error), error, np.inf)
 
 
 @dataclass(frozen=True)

@@ -1,24 +1,15 @@
 """A fully connected network: its sizes, activations and output, and how its parameters lie in one flat θ."""
 
-import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from reference.activations import Activation, get_activation
 from reference.outputs import Output, get_output
-
-
-def _layer_size(size: Any) -> int:
-    try:
-        count = operator.index(size)
-    except TypeError:
-        raise TypeError(f"a layer size must be an integer, not {size!r}") from None
-    if count < 1:
-        raise ValueError(f"a layer needs at least one unit, but a size of {count} was given")
-    return count
+from reference.whole_numbers import whole_number
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,10 +48,10 @@ class Network:
             raise TypeError(f"sizes must be a sequence of integers such as (400, 25, 10), not {sizes!r}")
         if len(sizes) < 2:
             raise ValueError(f"a network needs two layer sizes or more (inputs and outputs), but {sizes!r} was given")
-        object.__setattr__(self, "sizes", tuple(_layer_size(size) for size in sizes))
+        object.__setattr__(self, "sizes", tuple(whole_number("a layer size", size, at_least=1) for size in sizes))
         depth = len(self.sizes) - 2
         if isinstance(hidden, (str, Activation)) or not isinstance(hidden, Iterable):
-            names = [get_activation(hidden)] * depth  # a wrong name is a mistake even where no layer uses it
+            names = [get_activation(hidden)] * depth  # a wrong name is refused even where no layer uses it
         else:
             names = list(hidden)
         if len(names) != depth:
@@ -71,12 +62,12 @@ class Network:
         object.__setattr__(self, "hidden", tuple(get_activation(name) for name in names))
         object.__setattr__(self, "output", get_output(output))
 
-    @property
+    @cached_property
     def shapes(self) -> list[tuple[int, int]]:
         """The shape (n_out, 1 + n_in) of every Theta_l."""
         return [(n_out, 1 + n_in) for n_in, n_out in zip(self.sizes, self.sizes[1:])]
 
-    @property
+    @cached_property
     def size(self) -> int:
         """The number of parameters, biases included."""
         return sum(rows * columns for rows, columns in self.shapes)
@@ -103,20 +94,32 @@ class Network:
         """
         if theta.shape != (self.size,):
             raise ValueError(f"sizes {self.sizes} need θ of shape ({self.size},), but {theta.shape} was given")
-        thetas, start = [], 0
+        return self.unpack_many(theta)
+
+    def unpack_many(self, thetas: Any) -> list[Any]:
+        """The same for every θ of an array of shape (..., size): matrices of shape (..., n_out, 1 + n_in)."""
+        matrices, start, leading = [], 0, thetas.shape[:-1]
         for rows, columns in self.shapes:
             stop = start + rows * columns
-            thetas.append(theta[start:stop].reshape(columns, rows).T)  # column-major
+            matrices.append(thetas[..., start:stop].reshape(*leading, columns, rows).mT)  # column-major
             start = stop
-        return thetas
+        return matrices
+
+    def forward(self, matrices: Sequence[Any], X: Any, activate: Callable[[Activation, Any], Any]) -> tuple[list, list]:
+        """A_{l-1} and Z_l of every layer l, where ``activate(f, Z)`` answers the A of a hidden one.
+
+        Over any arithmetic; leading axes of the Theta_l, for many θ at once, are leading axes of the answer.
+        """
+        As, Zs = [X], []
+        for Theta, f in zip(matrices, (*self.hidden, None)):
+            Zs.append(As[-1] @ Theta[..., 1:].mT + Theta[..., np.newaxis, :, 0])
+            if f is not None:
+                As.append(activate(f, Zs[-1]))
+        return As, Zs
 
     def pre_activations(self, xp: Any, theta: Any, X: Any) -> Any:
         """The output layer's z of shape (m, K), by a forward pass over the array namespace `xp`."""
-        A = X
-        *hidden, last = self.unpack(theta)
-        for Theta, f in zip(hidden, self.hidden):
-            A = f.value(xp, A @ Theta[:, 1:].T + Theta[:, 0])
-        return A @ last[:, 1:].T + last[:, 0]
+        return self.forward(self.unpack(theta), X, lambda f, Z: f.value(xp, Z))[1][-1]
 
     def losses(self, xp: Any, theta: Any, X: Any, Y: Any) -> Any:
         """The loss of each example, shape (m,), without the regulariser."""

@@ -84,8 +84,8 @@ class Problem:
         Y = _one_hot(Y, K) if Y.ndim == 1 and len(Y) else Y
         if Y.shape != (len(X), K):
             raise ValueError(f"X has {len(X)} rows, so y must be ({len(X)},) or ({len(X)}, {K}), but is {np.shape(y)}")
-        if fault := network.output.target_fault(Y):
-            raise ValueError(f"{network.output.name} targets {fault}")
+        if error := network.output.target_error(Y):
+            raise ValueError(f"{network.output.name} targets {error}")
         if not isinstance(l2, Real):
             raise TypeError(f"l2 (λ) must be a number, not {l2!r}")
         l2 = float(l2)

@@ -21,7 +21,7 @@ import numpy as np
 from flint import arb, arb_mat, arb_series, ctx
 from scipy.special import erf
 
-from reference.arithmetics.companion import clip
+from reference.arithmetics.companion import NEGATIONS, clip
 from reference.measured import NotApplicable
 from reference.namespaces import Namespace
 
@@ -82,48 +82,50 @@ def _logaddexp(x, y):
     return high + _log1p((low - high).exp())
 
 
+FALSE, TRUE, UNDECIDED = arb(0), arb(1), arb(0.5, 0.5)
+"""A logic of three values. They are numbers, too, as a formula may multiply by them: [0, 1] holds both truths."""
+
+
 def _above(x, y):
-    """1 where x > y, 0 where x < y, and [0, 1] where they touch."""
+    """Whether x > y; undecided where they touch."""
     x, y = value_of(x), value_of(y)
-    return arb(1) if x > y else arb(0) if x < y else arb(0.5, 0.5)
+    if x > y:
+        return TRUE
+    return FALSE if x < y else UNDECIDED
 
 
-def _equal(x, y):
-    """0 where x and y differ, and [0, 1] where they touch: what holds at one point alone has no slope there."""
-    return arb(0) if value_of(x) != value_of(y) else arb(0.5, 0.5)
+def _differ(x, y):
+    """Whether x != y; undecided where they touch, for what holds at one point alone has no slope there."""
+    return TRUE if value_of(x) != value_of(y) else UNDECIDED
 
 
 def _truth(x):
     """What a comparison made stays what it is; a number is true unless it is zero, which it may be at one point."""
-    if isinstance(x, arb) and (x == 0 or x == 1):
-        return x
-    return arb(1) if value_of(x) != 0 else arb(0.5, 0.5)
+    return x if isinstance(x, arb) and x in (FALSE, TRUE) else _differ(x, FALSE)
+
+
+def _not(x):
+    return 1 - _truth(x)  # of [0, 1], that is itself
 
 
 def _both(x, y):
-    x, y = _truth(x), _truth(y)
-    return y if x == 1 else x if x == 0 or y == 1 else arb(0) if y == 0 else arb(0.5, 0.5)
+    truths = _truth(x), _truth(y)
+    if FALSE in truths:
+        return FALSE
+    return TRUE if truths == (TRUE, TRUE) else UNDECIDED
 
 
 def _either(x, y):
-    return 1 - _both(1 - _truth(x), 1 - _truth(y))
+    return _not(_both(_not(x), _not(y)))
 
 
 def _where(condition, x, y):
     condition = _truth(condition)
-    if condition == 1:
+    if condition == TRUE:
         return x
-    if condition == 0:
+    if condition == FALSE:
         return y
     return arb_series([value_of(x).union(value_of(y)), slope_of(x).union(slope_of(y))])
-
-
-def _maximum(x, y):
-    return _where(_above(x, y), x, y)
-
-
-def _minimum(x, y):
-    return _where(_above(x, y), y, x)
 
 
 _RULES_OF_ONE: dict[Any, Callable[[Any], Any]] = {
@@ -139,8 +141,8 @@ _RULES_OF_ONE: dict[Any, Callable[[Any], Any]] = {
     np.square: lambda x: x * x,
     np.reciprocal: lambda x: _divide(1, x),
     np.absolute: lambda x: _where(_above(x, arb(0)), x, -x),
-    **dict.fromkeys((np.invert, np.logical_not), lambda x: 1 - _truth(x)),
     np.sign: lambda x: 2 * _above(x, arb(0)) - 1,
+    **dict.fromkeys(NEGATIONS, _not),
 }
 
 _RULES_OF_TWO: dict[Any, Callable[[Any, Any], Any]] = {
@@ -151,12 +153,12 @@ _RULES_OF_TWO: dict[Any, Callable[[Any, Any], Any]] = {
     np.greater_equal: _above,
     np.less: lambda x, y: _above(y, x),
     np.less_equal: lambda x, y: _above(y, x),
-    np.equal: _equal,
-    np.not_equal: lambda x, y: 1 - _equal(x, y),
+    np.not_equal: _differ,
+    np.equal: lambda x, y: _not(_differ(x, y)),
     **dict.fromkeys((np.bitwise_and, np.logical_and), _both),
     **dict.fromkeys((np.bitwise_or, np.logical_or), _either),
-    np.maximum: _maximum,
-    np.minimum: _minimum,
+    np.maximum: lambda x, y: _where(_above(x, y), x, y),
+    np.minimum: lambda x, y: _where(_above(x, y), y, x),
 }
 
 # Arrays
@@ -168,9 +170,7 @@ class Balls(np.ndarray):
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *operands: Any, **keywords: Any) -> Any:
         if ufunc is np.add and method == "reduce":
             return _balls(np.add.reduce(np.asarray(operands[0]), **keywords))
-        if ufunc not in RULES or method != "__call__" or keywords:
-            raise NotApplicable(f"ball arithmetic has no rule for {ufunc.__name__}")
-        return _balls(RULES[ufunc](*(np.asarray(exact(x)) for x in operands)))
+        return _by_rule(ufunc, operands, is_plain=method == "__call__" and not keywords)
 
     def __array_function__(self, function: Any, types: Any, operands: Any, keywords: Any) -> Any:
         if function in (np.sum, np.shape):
@@ -179,9 +179,7 @@ class Balls(np.ndarray):
             return exact(function(np.empty(operands[0].shape)))
         if function is np.clip:
             return clip(*operands, **keywords)
-        if function not in RULES or keywords:
-            raise NotApplicable(f"ball arithmetic has no rule for {function.__name__}")
-        return _balls(RULES[function](*(np.asarray(exact(x)) for x in operands)))
+        return _by_rule(function, operands, is_plain=not keywords)
 
     def astype(self, dtype: Any, *_: Any, **__: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         if np.dtype(dtype) != np.float64:
@@ -194,6 +192,12 @@ class Balls(np.ndarray):
 
 def _balls(result: Any) -> Any:
     return result.view(Balls) if isinstance(result, np.ndarray) else result
+
+
+def _by_rule(function: Any, operands: Any, is_plain: bool) -> Any:
+    if function not in RULES or not is_plain:
+        raise NotApplicable(f"ball arithmetic has no rule for {function.__name__}")
+    return _balls(RULES[function](*(np.asarray(exact(x)) for x in operands)))
 
 
 def array_of(elements: Iterable[Any], shape: tuple[int, ...]) -> Balls:

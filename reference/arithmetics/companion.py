@@ -5,16 +5,18 @@ The companion may be a bound on the rounding error (`reference.arithmetics.round
 these arrays answer NumPy's protocols, the very same formulas that compute a cost compute its companion: no activation
 has to state anything twice.
 
-A subclass lists its arithmetic in `rules`, from a ufunc to a function of lifted operands, and says in `lift` what the
-companion of a constant is. What no rule covers raises `NoRule` with the function's name, so that the caller can say
-which check is left out.
+A subclass lists its arithmetic in `rules`, from a ufunc to a function of lifted operands. What no rule covers raises
+`NoRule` with the function's name, so that the caller can say which check is left out.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
+
+from reference.measured import NotApplicable
 
 FORMULA_ERRORS = (ArithmeticError, AttributeError, LookupError, NotImplementedError, TypeError, ValueError)
 """What a formula may raise in an arithmetic that it was not written for."""
@@ -35,6 +37,30 @@ class NoAttribute(NoRule, AttributeError):
 def first_line(reason: BaseException) -> str:
     """What an exception says, in one line."""
     return (str(reason).strip() or type(reason).__name__).splitlines()[0].rstrip(".: ")
+
+
+@contextmanager
+def refusal_of(activation: str, numbers: str) -> Iterator[None]:
+    """What a formula raises over numbers that it was not written for, as `NotApplicable` with the activation's name."""
+    try:
+        yield
+    except NotApplicable as reason:
+        raise NotApplicable(f"{activation}: {reason}") from None
+    except FORMULA_ERRORS as reason:
+        raise NotApplicable(f"{activation}: its formula does not take {numbers} ({first_line(reason)})") from None
+
+
+SAME = 1e-9
+"""Evaluations of one formula differ by less than this share; an arithmetic that differs by more took other branches."""
+
+
+def require_same(value: Any, expected: Any) -> None:
+    """Raise `NoRule` where a formula's value is not the expected one.
+
+    A formula that tells arrays with a companion from plain ones may have taken another branch.
+    """
+    if not np.allclose(value, expected, rtol=SAME, atol=SAME, equal_nan=True):
+        raise NoRule("its branches are not taken by where")
 
 
 def clip(x: Any, a_min: Any = None, a_max: Any = None, **keywords: Any) -> Any:
@@ -58,8 +84,13 @@ class Companion(NDArrayOperatorsMixin):
 
     @classmethod
     def lift(cls, constant: Any) -> Self:
-        """A constant with its companion."""
-        raise NotImplementedError
+        """A constant with its companion, which is nothing unless a subclass says otherwise."""
+        return cls(constant, 0.0)
+
+    @classmethod
+    def lifted(cls, x: Any) -> Self:
+        """A constant with its companion; what has one stays what it is."""
+        return x if isinstance(x, cls) else cls.lift(x)
 
     @classmethod
     def apply(cls, function: Any, *operands: Any) -> Any:
@@ -113,8 +144,23 @@ class Companion(NDArrayOperatorsMixin):
         return self._map(lambda array: array.T)
 
     @property
+    def mT(self) -> Self:
+        return self._map(lambda array: array.mT)
+
+    @property
     def shape(self) -> tuple[int, ...]:
         return np.shape(self.value)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.value!r}, {self.companion!r})"
+
+
+ADDITIVE: dict[Any, Callable[..., Any]] = {
+    np.positive: lambda x: x,
+    np.negative: lambda x: type(x)(-x.value, -x.companion),
+    np.add: lambda x, y: type(x)(x.value + y.value, x.companion + y.companion),
+    np.subtract: lambda x, y: type(x)(x.value - y.value, x.companion - y.companion),
+    np.maximum: lambda x, y: np.where(x >= y, x, y),
+    np.minimum: lambda x, y: np.where(x <= y, x, y),
+}
+"""Rules where the companion adds up as the value does and goes with the branch: derivatives and increments."""

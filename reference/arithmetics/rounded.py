@@ -29,10 +29,6 @@ class Rounded(Companion):
     underflow: ClassVar[float] = float(np.finfo(np.float64).tiny)  # not the subnormal: XLA may flush to zero
 
     @classmethod
-    def lift(cls, constant: Any) -> Self:
-        return cls(constant, 0.0)
-
-    @classmethod
     def apply(cls, function: Any, *operands: Any) -> Any:
         value, inherited, rounding = super().apply(function, *operands)
         return cls(value, inherited) if rounding is None else cls.rounded(value, inherited, rounding)
@@ -90,6 +86,15 @@ def _nearest_zero(x):
     return np.maximum(np.abs(x.value) - x.error, 0.0)
 
 
+def _furthest_from_zero(x):
+    """The largest |exact|, or a rounding less."""
+    return np.abs(x.value) + x.error
+
+
+def _sum(value, x, y):
+    return value, x.error + y.error, np.abs(value)
+
+
 def _multiply(x, y):
     value = x.value * y.value
     inherited = np.abs(x.value) * y.error + x.error * (np.abs(y.value) + y.error)
@@ -112,29 +117,22 @@ def _matmul(x, y):
     return x.value @ y.value, inherited, 1.01 * terms * (size_x @ size_y)  # 1.01: γ_n over nu, while nu < 1/101
 
 
-def _elementary(function, steepest):
-    """A rule from the function and a bound on |f'| over [value - error, value + error]."""
+def _elementary(function, steepest, roundings=lambda x: ELEMENTARY):
+    """A rule from the function, a bound on |f'| over [value - error, value + error], and what one call rounds."""
 
     def rule(x):
         value = function(x.value)
-        return value, steepest(x) * x.error, ELEMENTARY * np.abs(value)
+        return value, steepest(x) * x.error, roundings(x) * np.abs(value)
 
     return rule
 
 
-def _hyperbolic(function, derivative):
-    def rule(x):
-        value, size = function(x.value), np.abs(x.value)
-        # XLA takes exp(x - log 2), which rounds x
-        return value, derivative(size + x.error) * x.error, (ELEMENTARY + size) * np.abs(value)
-
-    return rule
+def _roundings_of_log1p(x):
+    return np.where(x.value < 0.0, LOG1P_BELOW_ZERO, ELEMENTARY)
 
 
-def _log1p(x):
-    value = np.log1p(x.value)
-    steepest = 1.0 / np.maximum(1.0 + x.value - x.error, 0.0)
-    return value, steepest * x.error, np.where(x.value < 0.0, LOG1P_BELOW_ZERO, ELEMENTARY) * np.abs(value)
+def _roundings_of_sinh(x):
+    return ELEMENTARY + np.abs(x.value)  # XLA takes exp(x - log 2), which rounds x
 
 
 def _logaddexp(x, y):
@@ -145,7 +143,7 @@ def _logaddexp(x, y):
 
 def _power(x, y):
     value = np.power(x.value, y.value)
-    low, high = _nearest_zero(x), np.abs(x.value) + x.error
+    low, high = _nearest_zero(x), _furthest_from_zero(x)
 
     def largest(exponent):
         return np.maximum(np.power(low, exponent), np.power(high, exponent))
@@ -166,7 +164,7 @@ UNDECIDED = 1.0
 def _comparison(ufunc):
     def compare(x, y):
         decided = np.abs(x.value - y.value) > x.error + y.error  # not so where either is NaN
-        return ufunc(x.value, y.value), UNDECIDED - decided, None
+        return ufunc(x.value, y.value), UNDECIDED * np.logical_not(decided), None
 
     return compare
 
@@ -178,20 +176,25 @@ def _may_flip(x):
     return np.logical_not((np.abs(x.value) > x.error) | (x.error == 0.0))
 
 
+def _truths(x):
+    """Whether x is certainly true, and whether it is possibly true."""
+    truth, flips = x.value != 0, _may_flip(x)
+    return truth & ~flips, truth | flips
+
+
 def _connective(ufunc):
-    """A rule for what cannot turn false when an operand turns true."""
+    """A rule for `and` and `or`: as neither turns false when an operand turns true, the extremes decide."""
 
     def rule(x, y):
-        possible, certain = (
-            ufunc(*(np.where(_may_flip(z), truth, z.value != 0) for z in (x, y))) for truth in (True, False)
-        )
-        return ufunc(x.value, y.value), np.where(possible == certain, 0.0, UNDECIDED), None
+        (x_certain, x_possible), (y_certain, y_possible) = _truths(x), _truths(y)
+        undecided = ufunc(x_certain, y_certain) != ufunc(x_possible, y_possible)
+        return ufunc(x.value, y.value), UNDECIDED * undecided, None
 
     return rule
 
 
 def _negation(ufunc):
-    return lambda x: (ufunc(x.value), np.where(_may_flip(x), UNDECIDED, 0.0), None)
+    return lambda x: (ufunc(x.value), UNDECIDED * _may_flip(x), None)
 
 
 def _where(condition, x, y):
@@ -200,21 +203,13 @@ def _where(condition, x, y):
     return np.where(condition.value, x.value, y.value), np.where(_may_flip(condition), either, chosen), None
 
 
-def _sum_or_difference(ufunc):
-    def rule(x, y):
-        value = ufunc(x.value, y.value)
-        return value, x.error + y.error, np.abs(value)
-
-    return rule
-
-
 Rounded.rules = {
     np.positive: lambda x: (x.value, x.error, None),
     np.negative: lambda x: (-x.value, x.error, None),
     np.absolute: lambda x: (np.abs(x.value), x.error, None),
     np.sign: lambda x: (np.sign(x.value), np.where(np.abs(x.value) > x.error, 0.0, 2.0), None),
-    np.add: _sum_or_difference(np.add),
-    np.subtract: _sum_or_difference(np.subtract),
+    np.add: lambda x, y: _sum(x.value + y.value, x, y),
+    np.subtract: lambda x, y: _sum(x.value - y.value, x, y),
     np.multiply: _multiply,
     np.divide: _divide,
     np.reciprocal: lambda x: _divide(Rounded.lift(1.0), x),
@@ -225,10 +220,10 @@ Rounded.rules = {
     np.exp: _elementary(np.exp, lambda x: np.exp(x.value + x.error)),
     np.expm1: _elementary(np.expm1, lambda x: np.exp(x.value + x.error)),
     np.log: _elementary(np.log, lambda x: 1.0 / _nearest_zero(x)),
-    np.log1p: _log1p,
+    np.log1p: _elementary(np.log1p, lambda x: 1.0 / np.maximum(1.0 + x.value - x.error, 0.0), _roundings_of_log1p),
     np.logaddexp: _logaddexp,
-    np.sinh: _hyperbolic(np.sinh, np.cosh),
-    np.cosh: _hyperbolic(np.cosh, np.sinh),
+    np.sinh: _elementary(np.sinh, lambda x: np.cosh(_furthest_from_zero(x)), _roundings_of_sinh),
+    np.cosh: _elementary(np.cosh, lambda x: np.sinh(_furthest_from_zero(x)), _roundings_of_sinh),
     np.arcsinh: _elementary(np.arcsinh, lambda x: 1.0 / np.hypot(1.0, _nearest_zero(x))),
     np.tanh: _elementary(np.tanh, lambda x: 1.0 / np.square(np.cosh(_nearest_zero(x)))),
     np.arctan: _elementary(np.arctan, lambda x: 1.0 / (1.0 + np.square(_nearest_zero(x)))),

@@ -3,20 +3,16 @@
 With `Rounded` parts it bounds the rounding errors of automatic differentiation.
 """
 
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from scipy.special import erf
 
-from reference.arithmetics.companion import COMPARISONS, CONNECTIVES, NEGATIONS, Companion
+from reference.arithmetics.companion import ADDITIVE, COMPARISONS, CONNECTIVES, NEGATIONS, Companion
 
 
 class Tangent(Companion):
     """f and f' together, as automatic differentiation evaluates them; either part may be `Rounded`."""
-
-    @classmethod
-    def lift(cls, constant: Any) -> Self:
-        return cls(constant, 0.0)
 
     @property
     def slope(self) -> Any:
@@ -52,11 +48,8 @@ def _stepwise(ufunc):
 
 
 Tangent.rules = {
-    np.positive: lambda x: x,
-    np.negative: lambda x: Tangent(-x.value, -x.slope),
+    **ADDITIVE,
     np.absolute: lambda x: Tangent(np.abs(x.value), np.sign(x.value) * x.slope),
-    np.add: lambda x, y: Tangent(x.value + y.value, x.slope + y.slope),
-    np.subtract: lambda x, y: Tangent(x.value - y.value, x.slope - y.slope),
     np.multiply: lambda x, y: Tangent(x.value * y.value, x.slope * y.value + x.value * y.slope),
     np.divide: lambda x, y: Tangent(x.value / y.value, x.slope / y.value - x.value * y.slope / np.square(y.value)),
     np.reciprocal: _chain(np.reciprocal, lambda x, y: -(y * y)),
@@ -78,6 +71,4 @@ Tangent.rules = {
     erf: _chain(erf, lambda x, y: 2.0 / np.sqrt(np.pi) * np.exp(-(x * x))),
     **{f: _stepwise(f) for f in (np.sign, *COMPARISONS, *CONNECTIVES, *NEGATIONS)},
     np.where: lambda c, x, y: Tangent(np.where(c.value, x.value, y.value), np.where(c.value, x.slope, y.slope)),
-    np.maximum: lambda x, y: np.where(x >= y, x, y),
-    np.minimum: lambda x, y: np.where(x <= y, x, y),
 }

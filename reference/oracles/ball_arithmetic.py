@@ -17,7 +17,8 @@ from flint import arb
 
 from reference.activations import Activation
 from reference.arithmetics.balls import BALLS, Balls, array_of, exact, precision, slopes, value_of, values, variables
-from reference.measured import Measured, NotApplicable
+from reference.arithmetics.companion import refusal_of
+from reference.measured import Measured, MeasuredSlope, Oracle, known
 from reference.network import Network
 from reference.outputs import Output
 from reference.problem import Problem, regularised_cost
@@ -27,6 +28,9 @@ BITS = 106
 
 DOUBLINGS = 4
 """How often the precision is doubled where it does not suffice. 1,696 bits resolve all that float64 holds, 2**-1074."""
+
+SMALLEST = float(np.finfo(np.float64).tiny)
+"""A slope that is known to this, the smallest normal number, is sharp: XLA takes for zero what is smaller."""
 
 BLOCK_ROWS = 500  # examples at once: a ball takes some hundred bytes
 
@@ -41,7 +45,7 @@ class Enclosure(NamedTuple):
     @property
     def midpoint(self) -> np.ndarray:
         """The middle of each coordinate's ball, rounded to float64."""
-        return np.array([float(g.mid()) for g in self.gradient])
+        return _midpoints(self.gradient)
 
     @property
     def radius(self) -> np.ndarray:
@@ -71,8 +75,55 @@ def measure(problem: Problem, theta: np.ndarray) -> Measured:
 
 def distance(gradient: np.ndarray, enclosure: Enclosure) -> np.ndarray:
     """How far each coordinate of a gradient can be from the exact one, rounded up: infinite where nothing is known."""
-    reach = np.array([float((ball - arb(float(g))).abs_upper()) for g, ball in zip(gradient, enclosure.gradient)])
+    reach = _reach(gradient, enclosure.gradient)
     return np.where(np.isnan(reach), np.inf, np.where(reach == 0.0, 0.0, np.nextafter(reach, np.inf)))
+
+
+def _midpoints(balls: Any) -> np.ndarray:
+    return np.array([float(ball.mid()) for ball in balls])
+
+
+def _reach(numbers: np.ndarray, balls: Any) -> np.ndarray:
+    """How far each number is from what is furthest away in its ball, rounded to nearest."""
+    return np.array([float((ball - arb(float(x))).abs_upper()) for x, ball in zip(numbers, balls)])
+
+
+def slope(f: Activation, z: np.ndarray) -> MeasuredSlope:
+    """f(z) and f'(z) at z of shape (n,), with the precision doubled where the enclosures are wide.
+
+    At a kink they stay as wide as the jump.
+
+    Raises
+    ------
+    NotApplicable
+        When the formula calls a function that has no rule in ball arithmetic.
+    """
+    answer = np.full((4, z.size), np.nan)
+    value, value_error, derivative, error = answer
+    wide, bits = np.arange(z.size), BITS
+    for _ in range(DOUBLINGS + 1):
+        answer[:, wide] = _midpoints_and_errors(f, z[wide], bits)
+        sharp = error[wide] <= np.maximum(2.0**-52 * np.abs(derivative[wide]), SMALLEST)  # a midpoint, rounded
+        wide, bits = wide[~sharp], 2 * bits
+        if not wide.size:
+            break
+    return MeasuredSlope(value, derivative, known(derivative, error), 0.0, value_error)
+
+
+def _midpoints_and_errors(f: Activation, z: np.ndarray, bits: int) -> list[np.ndarray]:
+    """The middles of the enclosures of f(z), how far off they may be, and the same for f'(z)."""
+    answer = []
+    with precision(bits):
+        for part in _value_and_slope(f, exact(z)):
+            balls = np.broadcast_to(np.asarray(part), z.shape)
+            middle = _midpoints(balls)
+            answer += [middle, np.nextafter(_reach(middle, balls), np.inf)]
+    return answer
+
+
+def _value_and_slope(f: Activation, Z: Balls) -> tuple[Balls, Balls]:
+    A = exact(f.value(BALLS, variables(Z)))
+    return values(A), slopes(A)
 
 
 def enclose(problem: Problem, theta: np.ndarray, bits: int = BITS) -> Enclosure:
@@ -126,28 +177,20 @@ def reverse(problem: Problem, theta: np.ndarray, bits: int = BITS) -> Enclosure:
 
 def _backward(network: Network, thetas: list[Any], X: Balls, Y: Balls) -> tuple[arb, list[Any], list[Any]]:
     """The sum of the losses, and A_{l-1} and δ_l of every layer."""
-    *hidden, last = thetas
-    As: list[Any] = [X]
     slopes_of_hidden = []
-    for Theta, f in zip(hidden, network.hidden):
-        A, slope = _value_and_slope(f, As[-1] @ Theta[:, 1:].T + Theta[:, 0])
-        As.append(A)
-        slopes_of_hidden.append(slope)
-    loss, delta = _loss_and_delta(network.output, As[-1] @ last[:, 1:].T + last[:, 0], Y)
+
+    def activate(f: Activation, Z: Any) -> Balls:
+        with refusal_of(f.name, "balls"):
+            A, derivative = _value_and_slope(f, Z)
+        slopes_of_hidden.append(derivative)
+        return A
+
+    As, Zs = network.forward(thetas, X, activate)
+    loss, delta = _loss_and_delta(network.output, Zs[-1], Y)
     deltas = [delta]
-    for Theta, slope in zip(thetas[:0:-1], reversed(slopes_of_hidden)):
-        deltas.append(deltas[-1] @ Theta[:, 1:] * slope)
+    for Theta, derivative in zip(thetas[:0:-1], reversed(slopes_of_hidden)):
+        deltas.append(deltas[-1] @ Theta[:, 1:] * derivative)
     return loss, As, deltas[::-1]
-
-
-def _value_and_slope(f: Activation, Z: Any) -> tuple[Balls, Balls]:
-    try:
-        A = exact(f.value(BALLS, variables(Z)))
-    except NotApplicable as reason:
-        raise NotApplicable(f"{f.name}: {reason}") from None
-    except (TypeError, AttributeError, ValueError) as reason:
-        raise NotApplicable(f"{f.name}: its formula does not take balls ({reason})") from None
-    return values(A), slopes(A)
 
 
 def _loss_and_delta(output: Output, Z: Any, Y: Balls) -> tuple[arb, Any]:
@@ -159,3 +202,7 @@ def _loss_and_delta(output: Output, Z: Any, Y: Balls) -> tuple[arb, Any]:
         losses = output.loss(BALLS, moved, Y)
         columns.append(np.asarray(slopes(losses)))
     return values(losses).sum(), np.column_stack(columns).view(Balls)
+
+
+ORACLE = Oracle(measure)
+"""The same as a gradient source."""

@@ -6,11 +6,14 @@ smooth function: S(2h) - 4 S(h) shrinks with h⁴ on a smooth one, but only with
 """
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 
-UNIT_ROUNDOFF = 2.0**-53
+from reference.arithmetics import roundoff
+
+UNIT_ROUNDOFF = roundoff.UNIT_ROUNDOFF["float64"]
 
 STEP = 2e-3
 """Balances the truncation h⁴ of the first Richardson step against rounding, u/h, on functions of ordinary scale."""
@@ -20,6 +23,9 @@ NOISE_ROUNDINGS = 4.0
 
 NOISE_GAIN = 6.0
 """R1 combines four values, weighted (4/2 + 4/2)/3 and (1/4 + 1/4)/3 over h: 1.5 noises; R2 half as many; with room."""
+
+NARROWER = 10.0 ** -np.arange(6)
+"""Widths for `sharpest`, beside the one for smooth functions; at the last, rounding still leaves seven digits."""
 
 
 class Difference(NamedTuple):
@@ -41,6 +47,23 @@ def difference(f: Callable[[float], np.ndarray | float], h: float, noise: float)
     if near > 16.0 * noise and far < 8.0 * near:  # smooth: far = 16 near
         error += near / h
     return Difference(float(R1), float(error) if np.isfinite(error) else np.inf)
+
+
+def sharpest(f: Callable[[float], np.ndarray | float], x: float, noise: float) -> Difference:
+    """f'(x) at the width that leaves the smallest error: wide where f is smooth, narrow near a kink.
+
+    An estimate can be small by chance where f varies within the width; the next narrower one has to agree.
+    """
+    widths = STEP * max(1.0, abs(x)) * NARROWER
+    found = [_rounded_difference(f, x, width, noise) for width in widths]
+    confirmed = [d._replace(error=d.error + abs(d.derivative - n.derivative)) for d, n in pairwise(found)]
+    return min(confirmed, key=lambda d: d.error if np.isfinite(d.error) else np.inf)
+
+
+def _rounded_difference(f: Callable[[float], np.ndarray | float], x: float, h: float, noise: float) -> Difference:
+    found = difference(lambda t: f(x + t), h, noise)
+    moved = UNIT_ROUNDOFF * (abs(x) + 4.0 * h) * abs(found.derivative)  # x + t is rounded, however exact f may be
+    return found._replace(error=found.error + NOISE_GAIN * moved / h)
 
 
 def noise_of(value: np.ndarray | float) -> float:

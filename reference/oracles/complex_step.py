@@ -18,7 +18,8 @@ import numpy as np
 from scipy.special import erf
 
 from reference.activations import Activation
-from reference.measured import Measured, NotApplicable
+from reference.arithmetics.companion import refusal_of
+from reference.measured import Measured, MeasuredSlope, NotApplicable, Oracle, known
 from reference.namespaces import Namespace
 from reference.problem import Problem
 
@@ -40,19 +41,14 @@ class Analytic(np.ndarray):
     """A complex array that refuses what is not analytic."""
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *operands: Any, **keywords: Any) -> Any:
-        plain = [np.asarray(x) for x in operands]
         if ufunc is np.add and method == "reduce":
-            return _analytic(np.add.reduce(*plain, **keywords))
-        if ufunc not in RULES or method != "__call__" or keywords:
-            raise NotApplicable(f"the complex step has no rule for {ufunc.__name__}, which may not be analytic")
-        return _analytic(RULES[ufunc](*plain))
+            return _analytic(np.add.reduce(*map(np.asarray, operands), **keywords))
+        return _by_rule(ufunc, operands, is_plain=method == "__call__" and not keywords)
 
     def __array_function__(self, function: Any, types: Any, operands: Any, keywords: Any) -> Any:
-        if function is np.where:
-            return _analytic(np.where(*(np.asarray(x) for x in operands)))
         if function in (np.sum, np.shape, np.zeros_like, np.ones_like):
             return super().__array_function__(function, types, operands, keywords)
-        raise NotApplicable(f"the complex step has no rule for {function.__name__}, which may not be analytic")
+        return _by_rule(function, operands, is_plain=not keywords)
 
     @property
     def real(self) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -64,6 +60,12 @@ class Analytic(np.ndarray):
 def _analytic(result: Any) -> Any:
     """Comparisons and constants stay what they are."""
     return result.view(Analytic) if np.iscomplexobj(result) and np.ndim(result) else result
+
+
+def _by_rule(function: Any, operands: Any, is_plain: bool) -> Any:
+    if function not in RULES or not is_plain:
+        raise NotApplicable(f"the complex step has no rule for {function.__name__}, which may not be analytic")
+    return _analytic(RULES[function](*map(np.asarray, operands)))
 
 
 def _absolute(z):
@@ -90,14 +92,13 @@ def _differ(x, y):
     return np.ones(np.broadcast_shapes(x.shape, y.shape), dtype=bool)
 
 
-def _erf(z: Any) -> Any:
+def _erf(z):
     """erf(x + iy) = erf(x) + 2/√π ∫ exp(-t²) dt from x to x + iy, by one point, the middle: y is tiny.
 
     SciPy's own has an error of 23 u in the imaginary part and some u in the real part where that is small.
     """
-    z = np.asarray(z)
     middle = z.real + 0.5j * z.imag
-    return _analytic(erf(z.real) + 2.0 / np.sqrt(np.pi) * np.exp(-np.square(middle)) * (1j * z.imag))
+    return erf(z.real) + 2.0 / np.sqrt(np.pi) * np.exp(-np.square(middle)) * (1j * z.imag)
 
 
 def _logsumexp(z: Any) -> Any:
@@ -111,7 +112,7 @@ def _of_real_parts(comparison: np.ufunc) -> Callable[[Any, Any], Any]:
     return lambda x, y: comparison(x.real, y.real)  # NumPy's own lets the imaginary part break ties
 
 
-RULES: dict[np.ufunc, Callable[..., Any]] = {
+RULES: dict[Any, Callable[..., Any]] = {
     **{f: f for f in (np.positive, np.negative, np.add, np.subtract, np.multiply, np.divide, np.matmul)},
     **{f: f for f in (np.reciprocal, np.square, np.power, np.sqrt, np.exp, np.expm1, np.log)},
     **{f: f for f in (np.sin, np.cos, np.tan, np.arctan, np.sinh, np.cosh, np.tanh, np.arcsinh)},
@@ -122,9 +123,10 @@ RULES: dict[np.ufunc, Callable[..., Any]] = {
     np.log1p: _log1p,
     np.logaddexp: _logaddexp,
     erf: _erf,
+    np.where: np.where,
 }
 
-COMPLEX = Namespace("complex", np, erf=_erf, logsumexp=_logsumexp)
+COMPLEX = Namespace("complex", np, erf=erf, logsumexp=_logsumexp)
 
 
 def measure(problem: Problem, theta: np.ndarray) -> Measured:
@@ -152,33 +154,62 @@ def measure(problem: Problem, theta: np.ndarray) -> Measured:
             [_costs(problem, theta + 1j * STEP * np.eye(min(at_once, n - i), n, i)) for i in range(0, n, at_once)]
         )
     gradient = np.imag(costs) / STEP
-    return Measured(float(costs[0].real), gradient, np.where(np.isfinite(gradient), TRUNCATION, np.inf), ROUNDINGS)
+    return Measured(float(costs[0].real), gradient, known(gradient, TRUNCATION), ROUNDINGS)
 
 
 def _costs(problem: Problem, thetas: np.ndarray) -> np.ndarray:
     """J at each row of `thetas`, (k, n) complex to (k,)."""
     network, m = problem.network, problem.m
-    A: Any = problem.X
-    Z: Any = None
-    squares, start = 0.0, 0
-    for layer, (rows, columns) in enumerate(network.shapes):
-        P = thetas[:, start : start + rows * columns].reshape(-1, columns, rows)  # Theta_lᵀ of every θ
-        start += rows * columns
-        squares = squares + np.square(P[:, 1:]).sum(axis=(1, 2))
-        Z = (A @ P[:, 1:] + P[:, :1]).view(Analytic)
-        if layer < len(network.hidden):
-            A = np.asarray(_value(network.hidden[layer], Z))
-    losses = network.output.loss(COMPLEX, Z, problem.Y)
+    matrices = network.unpack_many(thetas)
+    _, Zs = network.forward(matrices, problem.X, _value)
+    losses = network.output.loss(COMPLEX, Zs[-1].view(Analytic), problem.Y)
+    squares = sum(np.square(Theta[..., 1:]).sum(axis=(1, 2)) for Theta in matrices)
     return np.asarray(losses.sum(axis=-1) / m + problem.l2 / (2 * m) * squares)
 
 
-def _value(f: Activation, Z: Analytic) -> Any:
+def _value(f: Activation, Z: np.ndarray) -> np.ndarray:
+    with refusal_of(f.name, "complex numbers"):
+        A = f.value(COMPLEX, Z.view(Analytic))
+        if not isinstance(A, Analytic):
+            raise NotApplicable("its formula makes real numbers of complex ones, which is not analytic")
+    return np.asarray(A)
+
+
+@np.errstate(all="ignore")
+def slope(f: Activation, z: np.ndarray) -> MeasuredSlope:
+    """f(z) and f'(z) = Im f(z + ih)/h, at z of shape (n,). The error is infinite where the formula is not analytic.
+
+    Kinks that f declares do not matter here: at each z it is continued by the piece on which z lies.
+
+    Raises
+    ------
+    NotApplicable
+        When the formula is analytic at no z.
+    """
     try:
-        A = f.value(COMPLEX, Z)
-    except NotApplicable as reason:
-        raise NotApplicable(f"{f.name}: {reason}") from None
-    except (TypeError, AttributeError) as reason:
-        raise NotApplicable(f"{f.name}: its formula does not take complex numbers ({reason})") from None
-    if not isinstance(A, Analytic):
-        raise NotApplicable(f"{f.name}: its formula makes real numbers of complex ones, which is not analytic")
-    return A
+        a = _complex_value(f, z)
+    except NotApplicable:  # perhaps at some z only, as |z| is at 0
+        a = _complex_values_one_by_one(f, z)
+    derivative = np.imag(a) / STEP
+    return MeasuredSlope(np.real(a), derivative, known(derivative, TRUNCATION), ROUNDINGS, TRUNCATION)
+
+
+def _complex_value(f: Activation, z: np.ndarray) -> np.ndarray:
+    a = f.value(COMPLEX, (z + 1j * STEP).view(Analytic))
+    return np.broadcast_to(np.asarray(a, dtype=complex), z.shape)
+
+
+def _complex_values_one_by_one(f: Activation, z: np.ndarray) -> np.ndarray:
+    answers, refused = np.full(z.shape, complex(np.nan, np.nan)), NotApplicable()
+    for i in range(z.size):
+        try:
+            answers[i : i + 1] = _complex_value(f, z[i : i + 1])
+        except NotApplicable as reason:
+            refused = reason
+    if np.isnan(answers).all():
+        raise refused
+    return answers
+
+
+ORACLE = Oracle(measure)
+"""The same as a gradient source."""

@@ -4,9 +4,8 @@ JAX differentiates the cost as `reference` states it; no slope written by hand t
 are neither read nor changed: every setting that could alter a result is fixed for the length of a call.
 """
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from functools import lru_cache
+from contextlib import ExitStack
+from functools import lru_cache, partial
 from typing import Any
 
 import jax
@@ -15,7 +14,7 @@ import numpy as np
 
 from reference.activations import Activation
 from reference.arithmetics.companion import FORMULA_ERRORS, first_line
-from reference.measured import NotApplicable
+from reference.measured import MeasuredSlope, NotApplicable
 from reference.namespaces import Namespace
 from reference.network import Network
 from reference.problem import Problem, regularised_cost
@@ -44,27 +43,18 @@ def fixed_settings(x64: bool = True) -> ExitStack:
     return stack
 
 
-@contextmanager
-def tracing() -> Iterator[None]:
-    """What a formula raises while JAX traces it, as the reason why this oracle cannot answer."""
-    try:
-        yield
-    except FORMULA_ERRORS as reason:
-        raise NotApplicable(f"JAX cannot trace a formula: {first_line(reason)}") from reason
+def _value_and_slope(f: Activation, z: Any) -> tuple[Any, Any]:
+    a, pull_back = jax.vjp(lambda z: f.value(JAX, z), z)
+    return a, pull_back(jnp.ones_like(a))[0]
 
 
 @lru_cache(maxsize=256)
 def is_elementwise(f: Activation) -> bool:
     """Whether JAX can trace a formula and its derivative, and finds them to keep shape and type."""
-
-    def value_and_pullback(z):
-        a, pullback = jax.vjp(lambda z: f.value(JAX, z), z)
-        return a, pullback(a)
-
     z = jax.ShapeDtypeStruct((2, 3), np.float64)
     try:
         with fixed_settings():
-            a, _ = jax.eval_shape(value_and_pullback, z)
+            a, _ = jax.eval_shape(partial(_value_and_slope, f), z)
     except FORMULA_ERRORS:
         return False
     return getattr(a, "shape", None) == z.shape and a.dtype == z.dtype
@@ -72,32 +62,35 @@ def is_elementwise(f: Activation) -> bool:
 
 @lru_cache(maxsize=32)
 def _reverse_program(network: Network) -> Any:
-    def cost(theta, X, Y, l2):
-        return regularised_cost(network, JAX, theta, X, Y, l2)
-
-    return jax.jit(jax.value_and_grad(cost))
+    return jax.jit(jax.value_and_grad(partial(regularised_cost, network, JAX)))
 
 
 @lru_cache(maxsize=32)
 def _forward_program(network: Network) -> Any:
     def cost_and_gradient(theta, X, Y, l2):
+        def cost(theta):
+            return regularised_cost(network, JAX, theta, X, Y, l2)
+
         def derivative(i):
             direction = jnp.zeros_like(theta).at[i].set(1.0)
-            return jax.jvp(lambda t: regularised_cost(network, JAX, t, X, Y, l2), (theta,), (direction,))[1]
+            return jax.jvp(cost, (theta,), (direction,))[1]
 
         at_once = max(1, 2**22 // X.size)  # tangents in flight: some 32 MiB an array
         gradient = jax.lax.map(derivative, jnp.arange(theta.size), batch_size=min(at_once, theta.size))
-        return regularised_cost(network, JAX, theta, X, Y, l2), gradient
+        return cost(theta), gradient
 
     return jax.jit(cost_and_gradient)
 
 
 def _run(program: Any, problem: Problem, theta: np.ndarray, dtype: Any = np.float64) -> tuple[float, np.ndarray]:
-    problem.network.unpack(theta)  # a θ that does not fit is not a formula's mistake
-    with fixed_settings(x64=dtype == np.float64), tracing():
+    problem.network.unpack(theta)  # a θ that does not fit is no error of a formula
+    with fixed_settings(x64=dtype == np.float64):
         arrays = [jnp.asarray(array, dtype=dtype) for array in (theta, problem.X, problem.Y, problem.l2)]
-        cost, gradient = program(*arrays)
-        return float(cost), np.array(gradient)
+        try:
+            cost, gradient = program(*arrays)
+            return float(cost), np.array(gradient)
+        except FORMULA_ERRORS as reason:
+            raise NotApplicable(f"JAX cannot trace a formula: {first_line(reason)}") from reason
 
 
 def reverse(problem: Problem, theta: np.ndarray) -> tuple[float, np.ndarray]:
@@ -119,3 +112,15 @@ def forward(problem: Problem, theta: np.ndarray) -> tuple[float, np.ndarray]:
 def reverse_float32(problem: Problem, theta: np.ndarray) -> tuple[float, np.ndarray]:
     """J(θ) and dJ/dθ by `jax.value_and_grad` in float32."""
     return _run(_reverse_program(problem.network), problem, theta, np.float32)
+
+
+@lru_cache(maxsize=8)
+def _slope_program(f: Activation) -> Any:
+    return jax.jit(partial(_value_and_slope, f))
+
+
+def slope(f: Activation, z: np.ndarray) -> MeasuredSlope:
+    """f(z) and f'(z) in reverse mode, at z of shape (n,)."""
+    with fixed_settings():
+        value, derivative = (np.array(part) for part in _slope_program(f)(jnp.asarray(z)))
+    return MeasuredSlope(value, derivative, np.zeros_like(z))

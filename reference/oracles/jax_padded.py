@@ -94,41 +94,35 @@ def _cost(activations: tuple[Activation, ...]) -> Any:
     return cost
 
 
-@lru_cache(maxsize=4)
-def _reverse_program(activations: tuple[Activation, ...]) -> Any:
-    cost = _cost(activations)
-    return jax.jit(lambda padded: jax.value_and_grad(cost)((padded.hidden, padded.last), padded))
+def _value_and_jacfwd(cost: Any) -> Any:
+    return lambda parameters, rest: (cost(parameters, rest), jax.jacfwd(cost)(parameters, rest))
 
 
-@lru_cache(maxsize=4)
-def _forward_program(activations: tuple[Activation, ...]) -> Any:
-    cost = _cost(activations)
-
-    def cost_and_gradient(padded):
-        parameters = (padded.hidden, padded.last)
-        return cost(parameters, padded), jax.jacfwd(cost)(parameters, padded)
-
-    return jax.jit(cost_and_gradient)
+@lru_cache(maxsize=8)
+def _program(differentiated: Any, activations: tuple[Activation, ...]) -> Any:
+    cost_and_gradient = differentiated(_cost(activations))
+    return jax.jit(lambda padded: cost_and_gradient((padded.hidden, padded.last), padded))
 
 
-def _run(program: Any, plain: GradientSource, problem: Problem, theta: np.ndarray) -> tuple[float, np.ndarray]:
+def _run(differentiated: Any, plain: GradientSource, problem: Problem, theta: np.ndarray) -> tuple[float, np.ndarray]:
+    if not fits(problem):
+        return plain(problem, theta)
     activations = tuple(f for f in ACTIVATIONS.values() if is_elementwise(f))
     with fixed_settings():
-        cost, (hidden, last) = program(activations)(_pad(problem, theta, activations))
+        cost, (hidden, last) = _program(differentiated, activations)(_pad(problem, theta, activations))
         hidden, last = np.asarray(hidden), np.asarray(last)
     if not all(np.isfinite(part).all() for part in (cost, hidden, last)):
         return plain(problem, theta)
     layers = [*hidden[: len(problem.network.hidden)], last]
-    return float(cost), problem.network.pack(
-        [P[:columns, :rows].T for P, (rows, columns) in zip(layers, problem.network.shapes)]
-    )
+    thetas = [P[:columns, :rows].T for P, (rows, columns) in zip(layers, problem.network.shapes)]
+    return float(cost), problem.network.pack(thetas)
 
 
 def reverse(problem: Problem, theta: np.ndarray) -> tuple[float, np.ndarray]:
-    """J(θ) and dJ/dθ by `jax.value_and_grad` for a problem that `fits`."""
-    return _run(_reverse_program, jax_gradient.reverse, problem, theta)
+    """J(θ) and dJ/dθ by `jax.value_and_grad`; a problem that does not fit gets a program of its own."""
+    return _run(jax.value_and_grad, jax_gradient.reverse, problem, theta)
 
 
 def forward(problem: Problem, theta: np.ndarray) -> tuple[float, np.ndarray]:
-    """J(θ) and dJ/dθ by `jax.jacfwd` for a problem that `fits`."""
-    return _run(_forward_program, jax_gradient.forward, problem, theta)
+    """J(θ) and dJ/dθ by `jax.jacfwd`; a problem that does not fit gets a program of its own."""
+    return _run(_value_and_jacfwd, jax_gradient.forward, problem, theta)

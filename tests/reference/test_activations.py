@@ -1,4 +1,4 @@
-"""Activations: formula and slope belong together, conventions at kinks, manners, and the registry."""
+"""Activations: formula and slope belong together, conventions at kinks, NaN, overflow and shapes, and the registry."""
 
 import dataclasses
 from functools import cache, partial
@@ -110,7 +110,7 @@ def test_kinks_are_where_the_slope_jumps_and_nowhere_else(f):
     np.testing.assert_array_equal(jumps, np.searchsorted(z, f.kinks) - 1)
 
 
-# Manners
+# NaN, overflow, arguments and shapes
 
 
 @each_activation
@@ -202,7 +202,7 @@ def test_every_record_names_its_source(f):
         (lambda: register(square("relu")), ValueError, "'relu' is registered already; choose another name"),
     ],
 )
-def test_mistakes_give_one_clear_sentence(make, error, sentence):
+def test_what_is_wrong_gives_one_clear_sentence(make, error, sentence):
     with pytest.raises(error, match=sentence):
         make()
 

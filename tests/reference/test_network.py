@@ -8,6 +8,7 @@ from hypothesis import given
 
 from harness import strategies
 from reference import ACTIVATIONS, Activation, Network
+from reference.namespaces import NUMPY
 
 anything: Any = Network  # for arguments that a type checker would refuse as well
 
@@ -75,6 +76,27 @@ def test_unpacking_makes_views_of_theta():
     for Theta in network.unpack(theta):
         Theta += 1.0
     np.testing.assert_array_equal(theta, np.ones(network.size))
+
+
+@given(strategies.networks())
+def test_many_theta_are_unpacked_as_each_of_them_is(network):
+    thetas = np.arange(6.0 * network.size).reshape(2, 3, network.size)
+    for matrices, (rows, columns), layer in zip(network.unpack_many(thetas), network.shapes, range(99)):
+        assert matrices.shape == (2, 3, rows, columns)
+        np.testing.assert_array_equal(matrices[1, 2], network.unpack(thetas[1, 2])[layer])
+
+
+@given(strategies.networks())
+def test_a_forward_pass_for_many_theta_is_that_of_each_of_them(network):
+    rng = np.random.default_rng(0)
+    thetas, X = rng.normal(size=(2, network.size)), rng.normal(size=(4, network.sizes[0]))
+    As, Zs = network.forward(network.unpack_many(thetas), X, lambda f, Z: f(Z))
+    assert [A.shape for A in As] == [(4, network.sizes[0]), *((2, 4, n) for n in network.sizes[1:-1])]
+    for i, theta in enumerate(thetas):
+        As_of_one, Zs_of_one = network.forward(network.unpack(theta), X, lambda f, Z: f(Z))
+        for many, one in zip((*As[1:], *Zs), (*As_of_one[1:], *Zs_of_one)):
+            np.testing.assert_allclose(many[i], one, rtol=1e-12, atol=1e-15)
+        np.testing.assert_array_equal(Zs_of_one[-1], network.pre_activations(NUMPY, theta, X))
 
 
 def test_packing_copies():
@@ -146,11 +168,11 @@ SQUARE = [np.zeros((5, 4)), np.zeros((5, 4))]
 REFUSED = [
     (lambda: anything(()), ValueError, r"two layer sizes or more \(inputs and outputs\), but \(\) was given"),
     (lambda: anything((5,)), ValueError, r"two layer sizes or more .*, but \(5,\) was given"),
-    (lambda: anything((3, 0, 1)), ValueError, "at least one unit, but a size of 0 was given"),
-    (lambda: anything((3, -2)), ValueError, "at least one unit, but a size of -2 was given"),
-    (lambda: anything((3, 2.0)), TypeError, "a layer size must be an integer, not 2.0"),
-    (lambda: anything((3, "2")), TypeError, "a layer size must be an integer, not '2'"),
-    (lambda: anything((3, None)), TypeError, "a layer size must be an integer, not None"),
+    (lambda: anything((3, 0, 1)), ValueError, "a layer size must be 1 or more, not 0"),
+    (lambda: anything((3, -2)), ValueError, "a layer size must be 1 or more, not -2"),
+    (lambda: anything((3, 2.0)), TypeError, "a layer size must be an integer, 1 or more, not 2.0"),
+    (lambda: anything((3, "2")), TypeError, "a layer size must be an integer, 1 or more, not '2'"),
+    (lambda: anything((3, None)), TypeError, "a layer size must be an integer, 1 or more, not None"),
     (lambda: anything(5), TypeError, r"sizes must be a sequence of integers such as \(400, 25, 10\), not 5"),
     (lambda: anything("35"), TypeError, "sizes must be a sequence of integers .*, not '35'"),
     (lambda: anything((3, 5, 1), "rellu"), ValueError, "unknown activation 'rellu'; registered are identity"),
@@ -181,7 +203,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("make", "error", "sentence"), REFUSED)
-def test_mistakes_give_one_clear_sentence(make, error, sentence):
+def test_what_is_wrong_gives_one_clear_sentence(make, error, sentence):
     with pytest.raises(error, match=sentence) as caught:
         make()
     assert "\n" not in str(caught.value)

@@ -41,6 +41,20 @@ def test_predictions_and_losses_are_the_textbooks(output, xp, Y):
 
 
 @each_output
+@each_namespace
+def test_many_pre_activations_of_the_same_examples_have_the_losses_of_each(output, xp):
+    """As the oracles ask for them, with leading axes: the targets stay (m, K)."""
+    many = np.stack([[Z, -Z], [2.0 * Z, Z + 1.0]])
+    with fixed_settings():
+        losses = np.asarray(run(xp, lambda z: output.loss(xp, z, DISTRIBUTIONS), many))
+        predictions = np.asarray(run(xp, lambda z: output.predict(xp, z), many))
+    assert losses.shape == (2, 2, 6)
+    for index in np.ndindex(2, 2):
+        np.testing.assert_allclose(losses[index], output.loss(NUMPY, many[index], DISTRIBUTIONS), rtol=1e-14)
+        np.testing.assert_allclose(predictions[index], output.predict(NUMPY, many[index]), rtol=1e-14)
+
+
+@each_output
 def test_the_loss_has_the_derivative_prediction_minus_target(output):
     z = np.vstack([Z, np.zeros(3), [1e3, -1e3, 30.0], [-1e3, -1e3, 1e3]])  # at 0 and far out, too
     Y = np.vstack([DISTRIBUTIONS, np.eye(3)])
@@ -74,7 +88,7 @@ def test_a_sigmoid_near_zero_is_relatively_accurate():
 
 
 @pytest.mark.parametrize(
-    ("name", "Y", "fault"),
+    ("name", "Y", "error"),
     [
         ("sigmoid", [[0.0, 1.0], [0.5, 0.25]], None),
         ("sigmoid", [[0.0, 1.5]], "must lie in [0, 1], but go from 0 to 1.5"),
@@ -82,13 +96,14 @@ def test_a_sigmoid_near_zero_is_relatively_accurate():
         ("softmax", [[0.0, 1.0], [0.75, 0.25]], None),
         ("softmax", [[1 / 3 + 1e-15, 1 / 3, 1 / 3]], None),
         ("softmax", [[0.0, 1.0], [0.5, 0.25]], "must sum to 1 in every row, but row 1 sums to 0.75"),
+        ("softmax", [[0.5, 0.5], [0.75, 0.75]], "must sum to 1 in every row, but row 1 sums to 1.5"),
         ("softmax", [[0.5, 0.5 + 1e-9]], "must sum to 1 in every row, but row 0 sums to 1.000000001"),
         ("softmax", [[1.5, -0.5]], "must lie in [0, 1], but go from -0.5 to 1.5"),
         ("linear", [[-7.0, 1e9]], None),
     ],
 )
-def test_faults_of_targets_are_put_in_words(name, Y, fault):
-    assert OUTPUTS[name].target_fault(np.array(Y)) == fault
+def test_what_is_wrong_with_targets_is_put_in_words(name, Y, error):
+    assert OUTPUTS[name].target_error(np.array(Y)) == error
 
 
 def test_outputs_go_by_their_names():
@@ -119,3 +134,10 @@ def test_logsumexp_keeps_the_axis_and_does_not_overflow(xp):
     with fixed_settings():
         total = np.asarray(run(xp, xp.logsumexp, z))
     np.testing.assert_allclose(total, [[1e3 + np.log(2.0)], [-1e3 + np.log(2.0)], [0.0]], rtol=1e-15)
+
+
+def test_what_rounding_may_add_to_a_row_grows_with_the_classes_and_not_with_the_examples():
+    two_classes = np.tile([0.5, 0.5 + 1e-11], (100, 1))
+    assert "row 0 sums to" in str(OUTPUTS["softmax"].target_error(two_classes))
+    hundred_classes = np.full((1, 100), 0.01) + 1e-13
+    assert OUTPUTS["softmax"].target_error(hundred_classes) is None

@@ -1,4 +1,4 @@
-"""Problem: the textbook's cost, what is kept of the data, and every mistake in it named."""
+"""Problem: the textbook's cost, what is kept of the data, and a clear sentence for what is wrong with it."""
 
 import math
 
@@ -173,7 +173,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("arguments", "error", "sentence"), REFUSED)
-def test_mistakes_give_one_clear_sentence(arguments, error, sentence):
+def test_what_is_wrong_gives_one_clear_sentence(arguments, error, sentence):
     with pytest.raises(error, match=sentence) as caught:
         Problem(*arguments)
     assert "\n" not in str(caught.value)
@@ -188,7 +188,7 @@ def test_mistakes_give_one_clear_sentence(arguments, error, sentence):
         (np.zeros(9, dtype=complex), TypeError, "theta must be an array of real numbers"),
     ],
 )
-def test_mistakes_in_theta_give_one_clear_sentence(theta, error, sentence):
+def test_what_is_wrong_with_theta_gives_one_clear_sentence(theta, error, sentence):
     with pytest.raises(error, match=sentence):
         Problem(THREE, X, Y).check_theta(theta)
 

@@ -70,6 +70,25 @@ def test_a_known_noise_widens_the_error():
     assert (loud - quiet >= 1e-3 / black_box.STEP).all()
 
 
+@pytest.mark.parametrize(("x", "error"), [(0.0, 1e-12), (1e-3, 1e-12), (1e6, 1e-16)])
+def test_the_sharpest_difference_is_as_wide_as_the_function_allows(x, error):
+    """The wider it is, the less rounding of x + t counts; asinh turns on a scale of 1 at zero, and of x far out."""
+    found = black_box.sharpest(np.arcsinh, x, 0.0)
+    truth = 1.0 / np.hypot(1.0, x)
+    assert abs(found.derivative - truth) <= found.error <= error
+
+
+def test_noise_counts_a_few_times_what_it_can_do_at_worst():
+    """Values that are off by the noise, to the side that moves the derivative most: by 3/2 of noise over h."""
+    h, noise = 0.125, 1e-3
+    off = {0.0: 0.0, h: noise, -h: -noise, 2.0 * h: -noise, -2.0 * h: noise, 4.0 * h: 0.0, -4.0 * h: 0.0}
+    found, quiet = (black_box.difference(f, h, noise) for f in (off.__getitem__, lambda t: 7.0))
+    worst = 1.5 * noise / h
+    assert found.derivative == pytest.approx(worst)
+    assert worst <= quiet.error <= 5.0 * worst
+    assert quiet.error <= found.error <= 6.0 * worst
+
+
 def test_a_function_may_spoil_the_theta_it_is_given():
     def spoiling(x):
         cost = rosenbrock(x)

@@ -253,7 +253,7 @@ def test_whatever_a_formula_asks_of_an_array_is_differenced_plainly(value, slope
     assert report.verdict == "agree"
 
 
-def test_what_an_array_has_not_at_all_is_the_users_mistake():
+def test_what_an_array_has_not_at_all_is_the_users_error():
     problem, theta = ordinary_problem(Activation("trial", lambda xp, z: z.softplus(), lambda z, a: z))
     with pytest.raises(AttributeError, match=r"'numpy.ndarray' object has no attribute 'softplus'"):
         finite_difference.gradient(problem, theta)
@@ -293,3 +293,10 @@ def test_a_step_beyond_one_in_z_is_not_trusted(scale, known):
     error = finite_difference.per_weight(problem, np.array([0.0, 0.5 / scale, 0.1, 1.0])).error
     assert np.isfinite(error[1]) == known
     assert np.isfinite(error[[0, 2, 3]]).all()
+
+
+def test_a_step_that_is_small_in_the_first_layer_may_be_too_large_in_the_second():
+    """z moves by 0.002 in the first hidden layer, and a thousand times as far behind it, where it is saturated."""
+    problem = Problem(Network((1, 1, 1, 1), LOGISTIC, "linear"), [[1.0]], [[3.0]])
+    error = finite_difference.per_weight(problem, np.array([0.0, 0.5, 0.0, 1000.0, 0.1, 1.0])).error
+    np.testing.assert_array_equal(np.isinf(error), [True, True, False, True, False, False])
