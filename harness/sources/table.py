@@ -1,150 +1,110 @@
-"""The gradient sources by name. Each answers (problem, theta) -> (cost, gradient); oracles measure their error.
+"""The gradient sources that come with the harness: one record for each, in one table.
 
-What is slow to import is imported by the source that needs it.
+Functions are named as "module:attribute" and imported when they are first called, for some are slow to import.
 """
 
-from collections.abc import Iterable, Mapping
-from typing import Any, cast
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import import_module
+from typing import Any
 
-import numpy as np
-
-from harness.importing import import_attribute
-from harness.sources import loop, vectorized
-from reference.measured import GradientSource, Measured, Oracle
-from reference.oracles import finite_difference
-from reference.problem import Problem
+BY_HAND, JAX = "by hand", "jax"
 
 
-def _through_jax(mode: str, problem: Problem, theta: np.ndarray) -> tuple[float, np.ndarray]:
-    """Small networks share one compiled program."""
-    from reference.oracles import jax_gradient, jax_padded
+@dataclass(frozen=True)
+class Source:
+    """A gradient source, with the name that reports call it by and the family that it votes in.
 
-    module = jax_padded if jax_padded.fits(problem) else jax_gradient
-    return getattr(module, mode)(problem, theta)
-
-
-def _jax(problem: Problem, theta: np.ndarray) -> tuple[float, np.ndarray]:
-    """Reverse mode."""
-    return _through_jax("reverse", problem, theta)
-
-
-def _jax_forward(problem: Problem, theta: np.ndarray) -> tuple[float, np.ndarray]:
-    """Forward mode, one tangent for each parameter."""
-    return _through_jax("forward", problem, theta)
-
-
-def _jax_float32(problem: Problem, theta: np.ndarray) -> tuple[float, np.ndarray]:
-    """Reverse mode in float32."""
-    from reference.oracles import jax_gradient
-
-    return jax_gradient.reverse_float32(problem, theta)
-
-
-def _complex_step(problem: Problem, theta: np.ndarray) -> Measured:
-    """One complex cost for each parameter, of formulas that are analytic."""
-    from reference.oracles import complex_step
-
-    return complex_step.measure(problem, theta)
-
-
-def _ball(problem: Problem, theta: np.ndarray) -> Measured:
-    """Certified enclosures."""
-    from reference.oracles import ball_arithmetic
-
-    return ball_arithmetic.measure(problem, theta)
-
-
-SOURCES: dict[str, GradientSource] = {
-    "loop": loop.cost_and_gradient,
-    "vectorized": vectorized.cost_and_gradient,
-    "jax": _jax,
-    "jax-forward": _jax_forward,
-    "finite-difference": Oracle(finite_difference.gradient),
-    "complex-step": Oracle(_complex_step),
-    "ball": Oracle(_ball),
-}
-
-FLOAT32_SOURCES: dict[str, GradientSource] = {
-    "vectorized-float32": lambda problem, theta: vectorized.cost_and_gradient(problem, theta.astype(np.float32)),
-    "jax-float32": _jax_float32,
-}
-"""The fastest two in float32: found by name like the others, and judged with the bound at u = 2⁻²⁴."""
-
-FAMILIES = {
-    "loop": "by hand",
-    "vectorized": "by hand",
-    "jax": "jax",
-    "jax-forward": "jax",
-    "finite-difference": "differences",
-    "complex-step": "complex step",
-    "ball": "balls",
-    "vectorized-float32": "by hand",
-    "jax-float32": "jax",
-}
-"""Sources that share an author or a mechanism share its mistakes: a family has one vote. Others stand alone."""
-
-SMALL = 1000  # parameters: forward mode costs one tangent for each
-
-
-def default_sources(problem: Problem) -> dict[str, GradientSource]:
-    """What `cross_check` runs when nothing is said: everything that is affordable at the problem's size."""
-    names = ["loop", "vectorized", "jax", "finite-difference"]
-    if problem.network.size <= SMALL:
-        names.insert(3, "jax-forward")
-    return {name: SOURCES[name] for name in names}
-
-
-def find_source(name: str) -> GradientSource:
-    """The gradient source that a name stands for.
-
-    Parameters
+    Attributes
     ----------
     name : str
-        One of `SOURCES` or `FLOAT32_SOURCES`, ``bug:NAME`` for one of the bug zoo, or ``module:function`` for anybody's
-        own; modules of the current folder are found, too.
-
-    Raises
-    ------
-    ValueError, TypeError
-        When there is no such source, or it cannot be called.
+    family : str
+        Sources that share an author or a mechanism share its mistakes, so that a family has one vote.
+    function : callable, or str
+        ``function(problem, theta) -> (cost, gradient)``, or where to import it from: "module:attribute". A
+        `reference.measured.Oracle` tells its own error, too.
+    needs_jax : bool
+        Whether it imports JAX, or may.
+    does : str
+        How it comes to its gradient, in a few words.
     """
-    known = SOURCES | FLOAT32_SOURCES
-    if not isinstance(name, str) or (name not in known and ":" not in name):
-        raise ValueError(
-            f"unknown source {name!r}; there are {', '.join(known)}, bug:NAME for one of the bug zoo, and "
-            "module:function for one of your own"
-        )
-    if name.startswith("bug:"):
-        return _bug(name.removeprefix("bug:"))
-    return _callable(name, known[name] if name in known else import_attribute(name))
+
+    name: str
+    family: str
+    function: Callable[..., Any] | str
+    needs_jax: bool = False
+    does: str = ""
+
+    @cached_property
+    def run(self) -> Callable[..., Any]:
+        """The function itself."""
+        if not isinstance(self.function, str):
+            return self.function
+        module, _, attribute = self.function.partition(":")
+        return getattr(import_module(module), attribute)
+
+    @property
+    def measure(self) -> Callable[..., Any] | None:
+        """``measure(problem, theta) -> Measured`` of an oracle; None for other sources."""
+        return getattr(self.run, "measure", None)
+
+    def __call__(self, problem: Any, theta: Any) -> tuple[float, Any]:
+        return self.run(problem, theta)
+
+    def runs(self, function: object) -> bool:
+        """Whether a function is this source's own."""
+        named = f"{getattr(function, '__module__', '')}:{getattr(function, '__name__', '')}"
+        return self.function in (function, named)
 
 
-def _bug(name: str) -> GradientSource:
-    from harness.sources.bug_zoo import FAULTS  # which imports this module
-
-    if name not in FAULTS:
-        raise ValueError(f"unknown source 'bug:{name}': there is no bug named {name!r}; `harness bugs` lists them")
-    return FAULTS[name].source
+def _by_name(*sources: Source) -> dict[str, Source]:
+    return {source.name: source for source in sources}
 
 
-def _callable(name: object, source: Any) -> GradientSource:
-    if not callable(source):
-        raise TypeError(f"source {name!r} must be callable as source(problem, theta), not {type(source).__name__}")
-    return cast("GradientSource", source)
+SOURCES = _by_name(
+    Source("loop", BY_HAND, "harness.sources.loop:cost_and_gradient", does="backprop by hand, example by example"),
+    Source(
+        "vectorized",
+        BY_HAND,
+        "harness.sources.vectorized:cost_and_gradient",
+        does="backprop by hand, all examples at once",
+    ),
+    Source("jax", JAX, "reference.oracles.jax_padded:reverse", True, "automatic differentiation, reverse mode"),
+    Source(
+        "jax-forward",
+        JAX,
+        "reference.oracles.jax_padded:forward",
+        needs_jax=True,
+        does="automatic differentiation, forward mode, one tangent for each parameter",
+    ),
+    Source(
+        "finite-difference",
+        "differences",
+        "reference.oracles.finite_difference:ORACLE",
+        does="differences of the cost that do not cancel",
+    ),
+    Source(
+        "complex-step",
+        "complex step",
+        "reference.oracles.complex_step:ORACLE",
+        does="the cost at θ + ih, for formulas that are analytic",
+    ),
+    Source("ball", "balls", "reference.oracles.ball_arithmetic:ORACLE", does="certified enclosures of the gradient"),
+)
 
+FLOAT32_SOURCES = _by_name(
+    Source(
+        "vectorized-float32",
+        BY_HAND,
+        "harness.sources.vectorized:cost_and_gradient_float32",
+        does="vectorized, computed in float32",
+    ),
+    Source("jax-float32", JAX, "reference.oracles.jax_gradient:reverse_float32", True, "jax, computed in float32"),
+)
+"""The fastest two in float32: found by name like the others, and judged with the bound at u = 2⁻²⁴."""
 
-def named_sources(names: Iterable[str] | Mapping[str, GradientSource]) -> dict[str, GradientSource]:
-    """A mapping from name to source; names are those that `find_source` takes.
-
-    Raises
-    ------
-    ValueError, TypeError
-        For a name that stands for no source, what cannot be called, or no name at all.
-    """
-    if isinstance(names, Mapping):
-        chosen = {name: _callable(name, source) for name, source in names.items()}
-    else:
-        chosen = {name: find_source(name) for name in ([names] if isinstance(names, str) else names)}
-    if not chosen:
-        raise ValueError(f"no sources were given; choose from {', '.join(SOURCES)}, or leave the choice to the harness")
-    return chosen
+SPELLINGS = (
+    f"{', '.join([*SOURCES, *FLOAT32_SOURCES])}, bug:NAME for one of the bug zoo, or module:function of your own"
+)
+"""Every name that `harness.sources.by_name.find_source` takes."""

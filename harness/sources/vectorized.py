@@ -79,3 +79,8 @@ def cost_and_gradient(problem: Problem, theta: np.ndarray) -> tuple[float, np.nd
         Gradient[:, 1:] = Delta_W / m + (problem.l2 / m) * W
         cost += problem.l2 / 2 * np.square(W).sum()
     return float(cost / m), gradient
+
+
+def cost_and_gradient_float32(problem: Problem, theta: np.ndarray) -> tuple[float, np.ndarray]:
+    """The same in float32."""
+    return cost_and_gradient(problem, theta.astype(np.float32))

@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 
 from harness import FAULTS, SOURCES, Network, Problem, cross_check, random_problem
-from harness.sources import bug_zoo as faults
+from harness.checks.networks import many_networks
+from harness.checks.networks.many_networks import plant
 from harness.sources import vectorized
 from harness.sources.backprop_steps import Backprop
-from harness.sources.bug_zoo import Fault, plant
+from harness.sources.bug_zoo import Bug
+from harness.sources.table import BY_HAND, Source
 
-each_fault = pytest.mark.parametrize("fault", FAULTS.values(), ids=list(FAULTS))
+each_bug = pytest.mark.parametrize("bug", FAULTS.values(), ids=list(FAULTS))
 
 
 def test_the_pipeline_without_a_bug_is_right(network_count, assert_within_rounding):
@@ -23,38 +25,38 @@ def test_the_pipeline_without_a_bug_is_right(network_count, assert_within_roundi
     assert np.mean(telling) > 0.8
 
 
-@each_fault
-def test_every_bug_is_caught_and_the_source_that_has_it_is_named(fault):
-    _, report = plant(fault)
+@each_bug
+def test_every_bug_is_caught_and_the_source_that_has_it_is_named(bug):
+    report = plant(bug).report
     assert report.verdict == "disagree"
-    assert set(report.outliers) == set(fault.replaces)
+    assert set(report.outliers) == set(bug.replaces)
 
 
-@each_fault
-def test_no_other_source_is_blamed(fault):
+@each_bug
+def test_no_other_source_is_blamed(bug):
     for seed in range(8):
-        report = cross_check(*random_problem((9, seed)), fault.sources)
-        assert set(report.outliers) <= set(fault.replaces)
+        report = cross_check(*random_problem((9, seed)), bug.sources)
+        assert set(report.outliers) <= set(bug.replaces)
         assert not report.tie
 
 
 def test_a_right_source_is_not_caught():
-    right = Fault("none", "No bug at all.", Backprop(), ("vectorized",), "all")
+    right = Bug("none", "No bug at all.", Source("none", BY_HAND, Backprop()), ("vectorized",), "all")
     with pytest.raises(ValueError, match="none shows on none of 20 problems with seed 0"):
         plant(right, tries=20)
 
 
 def test_a_bug_is_planted_where_it_shows_first():
-    fault = FAULTS["slope-missing"]
-    index, report = plant(fault, seed=3)
-    verdicts = [cross_check(*random_problem((3, i), extremes=False), fault.sources).verdict for i in range(index + 1)]
+    bug = FAULTS["slope-missing"]
+    index, report, *_ = plant(bug, seed=3)
+    verdicts = [cross_check(*random_problem((3, i), extremes=False), bug.sources).verdict for i in range(index + 1)]
     assert "disagree" not in verdicts[:-1]
     assert verdicts[-1] == report.verdict == "disagree"
 
 
 def test_doubt_is_not_a_catch(monkeypatch):
     verdicts = iter(["agree", "inconclusive", "disagree"])
-    monkeypatch.setattr(faults, "cross_check", lambda *arguments: SimpleNamespace(verdict=next(verdicts)))
+    monkeypatch.setattr(many_networks, "cross_check", lambda *arguments: SimpleNamespace(verdict=next(verdicts)))
     assert plant(FAULTS["wrong-sign"])[0] == 2
 
 
@@ -63,22 +65,22 @@ def test_doubt_is_not_a_catch(monkeypatch):
 
 def test_there_are_many_and_no_two_alike():
     assert len(FAULTS) >= 30
-    assert len({fault.description for fault in FAULTS.values()}) == len(FAULTS)
-    assert {name: fault.name for name, fault in FAULTS.items()} == {name: name for name in FAULTS}
+    assert len({bug.description for bug in FAULTS.values()}) == len(FAULTS)
+    assert {name: bug.name for name, bug in FAULTS.items()} == {name: name for name in FAULTS}
 
 
-@each_fault
-def test_a_bug_is_described_in_a_sentence(fault):
-    assert fault.description.endswith(".")
-    assert len(fault.description) > 20
-    assert fault.name == fault.name.lower().replace(" ", "-")
+@each_bug
+def test_a_bug_is_described_in_a_sentence(bug):
+    assert bug.description.endswith(".")
+    assert len(bug.description) > 20
+    assert bug.name == bug.name.lower().replace(" ", "-")
 
 
-@each_fault
-def test_a_bug_stands_in_for_some_sources_and_the_others_are_right(fault):
-    assert set(fault.replaces) < set(fault.sources)
-    for name, source in fault.sources.items():
-        assert source is (fault.source if name in fault.replaces else SOURCES[name])
+@each_bug
+def test_a_bug_stands_in_for_some_sources_and_the_others_are_right(bug):
+    assert set(bug.replaces) < set(bug.sources)
+    for name, source in bug.sources.items():
+        assert source is (bug.source if name in bug.replaces else SOURCES[name])
 
 
 PROBLEM = Problem(Network((3, 3, 3), ["tanh"]), np.linspace(-1.0, 1.0, 12).reshape(4, 3), [0, 2, 1, 2], l2=0.5)
@@ -96,15 +98,15 @@ WRONG = {  # what the part that is wrong says about the coordinates that differ,
 }
 
 
-@each_fault
-def test_the_part_that_is_wrong_is_the_part_that_is_said(fault):
+@each_bug
+def test_the_part_that_is_wrong_is_the_part_that_is_said(bug):
     right_cost, right = vectorized.cost_and_gradient(PROBLEM, THETA)
-    cost, gradient = fault.source(PROBLEM, THETA.copy())
+    cost, gradient = bug.source(PROBLEM, THETA.copy())
     at_odds = np.abs(gradient - right) > 1e-9 * np.abs(right).max()
-    assert WRONG[fault.part](at_odds, abs(cost - right_cost) > 1e-9)
+    assert WRONG[bug.part](at_odds, abs(cost - right_cost) > 1e-9)
 
 
-@pytest.mark.parametrize("name", [name for name, fault in FAULTS.items() if fault.part == "regulariser"])
+@pytest.mark.parametrize("name", [name for name, bug in FAULTS.items() if bug.part == "regulariser"])
 def test_a_bug_in_the_regulariser_is_gone_without_one(name):
     problem = Problem(PROBLEM.network, PROBLEM.X, PROBLEM.Y, l2=0.0)
     right, wrong = vectorized.cost_and_gradient(problem, THETA)[1], FAULTS[name].source(problem, THETA)[1]

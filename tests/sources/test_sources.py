@@ -18,7 +18,9 @@ from golden_numbers import (
 )
 
 from harness import FAULTS, SOURCES, GateClosed, Network, Problem, cross_check, random_problem, train
-from harness.sources.table import FAMILIES, FLOAT32_SOURCES, default_sources, find_source, named_sources
+from harness.sources.by_name import as_source, default_sources, find_source, named_sources
+from harness.sources.loop import cost_and_gradient
+from harness.sources.table import FLOAT32_SOURCES, Source
 
 SMALL_NETWORKS_ONLY = {"jax-forward", "complex-step", "ball"}
 """They take a pass for each of the 10,285 parameters, or some seconds."""
@@ -104,8 +106,8 @@ def test_the_names_of_the_contract():
 
 
 def test_every_source_has_a_family_and_only_kin_share_one():
-    assert set(FAMILIES) == set(SOURCES) | set(FLOAT32_SOURCES)
-    kin = {frozenset(name for name in FAMILIES if FAMILIES[name] == family) for family in FAMILIES.values()}
+    families = {name: source.family for name, source in (SOURCES | FLOAT32_SOURCES).items()}
+    kin = {frozenset(name for name in families if families[name] == family) for family in families.values()}
     assert {family for family in kin if len(family) > 1} == {
         frozenset({"loop", "vectorized", "vectorized-float32"}),
         frozenset({"jax", "jax-forward", "jax-float32"}),
@@ -127,7 +129,67 @@ def test_sources_are_chosen_by_name_or_given():
 
     assert named_sources("loop") == {"loop": SOURCES["loop"]}
     assert list(named_sources(iter(["jax", "loop"]))) == ["jax", "loop"]
-    assert named_sources({"mine": mine, "loop": SOURCES["jax"]}) == {"mine": mine, "loop": SOURCES["jax"]}
+    assert list(named_sources([SOURCES["jax"], "loop"])) == ["jax", "loop"]
+    chosen = named_sources({"mine": mine, "loop": SOURCES["jax"], "reverse": "jax"})
+    assert [source.name for source in chosen.values()] == list(chosen) == ["mine", "loop", "reverse"]
+    assert chosen["mine"].function is mine
+    assert chosen["loop"].function == chosen["reverse"].function == SOURCES["jax"].function
+
+
+def families_of(sources):
+    return {name: source.family for name, source in named_sources(sources).items()}
+
+
+def test_a_function_of_your_own_stands_alone_whatever_it_is_called():
+    known = {source.family for source in (SOURCES | FLOAT32_SOURCES).values()}
+    for name in ["mine", *SOURCES, *known]:
+        assert families_of({name: mine})[name] not in known
+    assert len(set(families_of({"a": mine, "b": lambda problem, theta: mine(problem, theta)}).values())) == 2
+
+
+def test_a_source_of_the_harness_keeps_its_family_under_any_name():
+    sources = {"a": SOURCES["jax"], "b": cost_and_gradient, "c": FAULTS["wrong-sign"].source, "d": "bug:slope-missing"}
+    assert families_of(sources) == {"a": "jax", "b": "by hand", "c": "by hand", "d": "by hand"}
+    assert FAULTS["wrong-custom-rule"].source.family == "jax"
+
+
+def test_one_function_under_two_names_has_one_vote():
+    wrong = FAULTS["wrong-sign"].source.function
+    assert len(set(families_of({"a": wrong, "b": wrong}).values())) == 1
+    problem, theta = random_problem((0, 2), extremes=False)
+    stuffed = {"a": wrong, "b": wrong, "loop": SOURCES["loop"], "jax": SOURCES["jax"]}
+    assert cross_check(problem, theta, stuffed).outliers == ("a", "b")
+
+
+def test_a_wrong_source_called_jax_does_not_join_its_family():
+    problem, theta = random_problem((0, 2), extremes=False)
+    sources = {"jax": FAULTS["wrong-sign"].source.function, "jax-forward": "jax-forward", "loop": "loop"}
+    report = cross_check(problem, theta, sources)
+    assert report.outliers == ("jax",)
+    assert {row.name: row.family for row in report.sources}["jax"] == "jax of your own"
+
+
+@pytest.mark.parametrize("source", [*SOURCES.values(), *FLOAT32_SOURCES.values()], ids=lambda source: source.name)
+def test_a_source_says_where_it_is_and_what_it_does(source):
+    assert callable(source.run)
+    assert source.does
+    assert as_source(source.name, source) is source
+
+
+def test_whoever_imports_jax_says_so():
+    code = (
+        "import sys\nfrom harness.sources.table import SOURCES, FLOAT32_SOURCES\n"
+        "for name, source in (SOURCES | FLOAT32_SOURCES).items():\n"
+        "    if not source.needs_jax: source.run\n"
+        "print('jax' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+    assert {name for name, source in (SOURCES | FLOAT32_SOURCES).items() if source.needs_jax} == {
+        "jax",
+        "jax-forward",
+        "jax-float32",
+    }
 
 
 @pytest.mark.parametrize(
@@ -136,13 +198,15 @@ def test_sources_are_chosen_by_name_or_given():
         (["loop", "lop"], ValueError, "unknown source 'lop'; there are loop, vectorized, jax"),
         ("lop", ValueError, "unknown source 'lop'"),
         ([7], ValueError, "unknown source 7"),
-        ("lop", ValueError, "bug:NAME for one of the bug zoo, and module:function for one of your own"),
+        ("lop", ValueError, "bug:NAME for one of the bug zoo, or module:function of your own"),
         ("bug:lop", ValueError, "there is no bug named 'lop'; `harness bugs` lists them"),
         (["nowhere:f"], ValueError, "cannot import 'nowhere'"),
         (["math:pi"], TypeError, r"source 'math:pi' must be callable as source\(problem, theta\), not float"),
         ([], ValueError, "no sources were given; choose from loop, vectorized, .*, or leave the choice to the harness"),
         ({}, ValueError, "no sources were given"),
         ({"mine": 7}, TypeError, r"source 'mine' must be callable as source\(problem, theta\), not int"),
+        ({1: "loop"}, TypeError, "a source's name must be a string, not 1"),
+        (print, TypeError, "sources must be names, or a mapping from name to source, not builtin_function_or_method"),
     ],
 )
 def test_mistakes_give_one_clear_sentence(names, error, sentence):
@@ -164,8 +228,9 @@ def mine(problem, theta):
     ],
 )
 def test_a_source_is_found_by_its_name(name, source):
-    assert find_source(name) is source
-    assert named_sources([name]) == {name: source}
+    found = find_source(name)
+    assert found is source if isinstance(source, Source) else found.function is source
+    assert named_sources([name])[name].function == found.function
 
 
 def test_names_of_every_form_are_taken_wherever_sources_are():
