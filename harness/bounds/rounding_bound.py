@@ -19,8 +19,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from harness.bounds.activation_bound import FORMULA_ERRORS, evaluate
 from reference.activations import Activation
-from reference.arithmetics.companion import FORMULA_ERRORS, first_line
+from reference.arithmetics.companion import first_line
 from reference.arithmetics.rounded import Rounded
 from reference.arithmetics.roundoff import ELEMENTARY
 from reference.arithmetics.tangent import Tangent
@@ -78,38 +79,20 @@ def rounding_bound(problem: Problem, theta: np.ndarray, arithmetic: type[Rounded
 
 
 def _value(f: Activation, Z: Rounded, sampled: dict[str, str]) -> Rounded:
-    try:
-        return _rounded(f.value(NUMPY, Z), Z)
-    except FORMULA_ERRORS as reason:
-        sampled.setdefault(f.name, first_line(reason))
-        return _sampled(f, Z)
+    return evaluate(f.name, lambda: f.value(NUMPY, Z), f, Z, sampled)
 
 
 def _slope(f: Activation, Z: Rounded, A: Rounded, sampled: dict[str, str]) -> Rounded:
     """f'(Z), its value from the formula (the slope by hand may be wrong) and its error the larger of both ways."""
-    try:
-        by_hand = _rounded(f.slope(Z, A), Z)
-    except FORMULA_ERRORS as reason:
-        sampled.setdefault(f.name, first_line(reason))
-        by_hand = _sampled(lambda z: f.slope(z, f(z)), Z)
+    by_hand = evaluate(f.name, lambda: f.slope(Z, A), lambda z: f.slope(z, f(z)), Z, sampled)
     try:
         tangent = f.value(NUMPY, Tangent(Z, 1.0))
     except FORMULA_ERRORS as reason:
         sampled.setdefault(f.name, first_line(reason))
         return _confirmed(by_hand, *_differenced(f, Z.value))
-    by_formula = _rounded(tangent.slope if isinstance(tangent, Tangent) else 0.0, Z)
+    slope = tangent.slope if isinstance(tangent, Tangent) else 0.0
+    by_formula = slope if isinstance(slope, Rounded) else type(Z).lift(slope)
     return type(Z)(by_formula.value, np.maximum(by_formula.error, by_hand.error))
-
-
-def _rounded(result: Any, Z: Rounded) -> Rounded:
-    return result if isinstance(result, Rounded) else type(Z).lift(result)
-
-
-def _sampled(plain: Any, Z: Rounded) -> Rounded:
-    """A function at both ends of the error bars, with a few roundings of its own."""
-    middle, *ends = (plain(Z.value + shift * Z.error) for shift in (0.0, -1.0, 1.0))
-    moved = np.maximum(*(np.abs(end - middle) for end in ends))
-    return type(Z)(middle, moved + ELEMENTARY * Z.unit * (1.0 + np.abs(middle)))
 
 
 def _differenced(f: Activation, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

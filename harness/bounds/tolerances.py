@@ -1,8 +1,8 @@
-"""Every number that the harness chooses and a verdict depends on, with its reason.
+"""The numbers that were chosen and that a verdict depends on, each with its reason.
 
 A verdict compares a difference with a bound that is derived (`harness.bounds.rounding_bound`) or estimated by an
-oracle, whose steps stand with the oracle in `reference`; what the search for the step of a plain difference chooses
-stands in `harness.checks.functions.step_search`. What is left to choose is listed here.
+oracle, whose steps stand with the oracle in `reference`. What one module alone chooses stands in that module, as in
+`harness.checks.functions.step_search`; what is left is here.
 """
 
 MEANINGLESS = {"float64": 1e-6, "float32": 1e-2}

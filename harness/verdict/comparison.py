@@ -1,10 +1,9 @@
-"""Answers side by side: which pairs are at odds, on which coordinates, and which answer is the odd one out.
+"""The rule by which two answers differ: by more than both error bars together, coordinate by coordinate.
 
-Nothing here knows networks. An answer is a cost and a gradient with error bars; two answers are at odds where they
-differ by more than both bars together.
+An answer is a cost and a gradient with error bars. Where the bars are too wide to tell anything, nothing is decided.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, NamedTuple
@@ -18,7 +17,25 @@ from harness.bounds.tolerances import MEANINGLESS, NEGLIGIBLE
 class Answer:
     """What one source answered, and how far rounding or truncation may have moved it.
 
-    An oracle is there to judge the others: that it cannot decide a coordinate is no doubt about them.
+    Attributes
+    ----------
+    name, family : str
+        Whose answer it is, and with whom it shares a vote.
+    cost, cost_error : float
+        Both zero where the subject has no cost.
+    gradient, error : (n,) arrays
+        The error is infinite where nothing can be said.
+    precision : "float64" or "float32"
+    oracle : bool
+        An oracle is there to judge the others: that it cannot decide a coordinate is no doubt about them.
+    seconds : float or None
+        What the answer took.
+    misconduct : tuple of str
+        What the source did wrong beside its answer, such as changing its argument.
+    ulps : (float, float) or None
+        Median and largest true error, where the exact gradient is known.
+    note : str
+        What is worth knowing about the way to this answer.
     """
 
     name: str
@@ -29,6 +46,17 @@ class Answer:
     error: np.ndarray
     precision: str = "float64"
     oracle: bool = False
+    seconds: float | None = None
+    misconduct: tuple[str, ...] = ()
+    ulps: tuple[float, float] | None = None
+    note: str = ""
+
+    @property
+    def applies(self) -> np.ndarray:
+        """Where the source has something to say: an oracle may know that it does not."""
+        return (
+            np.isfinite(self.gradient) & np.isfinite(self.error) if self.oracle else np.ones(self.gradient.shape, bool)
+        )
 
 
 class Block(NamedTuple):
@@ -48,6 +76,8 @@ class Pair:
     cost_at_odds, cost_decided : bool
     at_odds, decided : (n,) bool arrays
         Differ by more than the bars; the bars are narrow enough for that to mean something.
+    applies : (n,) bool array
+        Both sources have something to say.
     difference, allowed : (n,) arrays
         |g_a - g_b| and the sum of both bars.
     """
@@ -58,8 +88,13 @@ class Pair:
     cost_decided: bool
     at_odds: np.ndarray
     decided: np.ndarray
+    applies: np.ndarray
     difference: np.ndarray
     allowed: np.ndarray
+
+    def other(self, name: str) -> str:
+        """The pair's other source; empty when `name` is not in it."""
+        return self.second if self.first == name else self.first if self.second == name else ""
 
     @property
     def disagrees(self) -> bool:
@@ -103,6 +138,7 @@ def compare(a: Answer, b: Answer, blocks: Sequence[Block], ordinary: float = 1.0
         cost_decided=bool(np.isfinite(cost_allowed) and cost_allowed <= meaningless * cost_scale),
         at_odds=at_odds,
         decided=at_odds | (allowed <= meaningless * scale),
+        applies=a.applies & b.applies,
         difference=difference,
         allowed=allowed,
     )
@@ -111,60 +147,3 @@ def compare(a: Answer, b: Answer, blocks: Sequence[Block], ordinary: float = 1.0
 def compare_all(answers: Sequence[Answer], blocks: Sequence[Block], ordinary: float = 1.0) -> list[Pair]:
     """Every pair of answers, compared."""
     return [compare(a, b, blocks, ordinary) for a, b in combinations(answers, 2)]
-
-
-class Consensus(NamedTuple):
-    """The answers that hold together with the most independent support, and those at odds with them."""
-
-    members: tuple[str, ...]
-    outliers: tuple[str, ...]
-    tie: bool
-
-
-def find_consensus(families: dict[str, str], pairs: Sequence[Pair]) -> Consensus:
-    """The largest group without a disagreement in it, counted in families; two such groups are a tie, and named as one.
-
-    Sources of one family share their author's mistakes, so that their agreement is one vote, not two; and a family that
-    has a member at odds with a group has no vote for it. Of loop and vectorized (one family), jax and differences, all
-    at odds with loop alone, {vectorized, jax, differences} has two votes: that of vectorized is lost, because loop, its
-    author's other work, objects.
-    """
-    rivals: dict[str, set[str]] = {name: set() for name in families}
-    for pair in pairs:
-        if pair.disagrees:
-            rivals[pair.first].add(pair.second)
-            rivals[pair.second].add(pair.first)
-
-    def votes(group: frozenset[str]) -> int:
-        divided = {families[name] for name in families if rivals[name] & group}
-        return len({families[name] for name in group} - divided)
-
-    groups = list(_largest_groups(rivals))
-    most = max(votes(group) for group in groups)
-    best = [group for group in groups if votes(group) == most]
-    if len(best) > 1:
-        return Consensus((), (), tie=True)
-    members = tuple(name for name in families if name in best[0])
-    return Consensus(members, tuple(name for name in families if name not in best[0]), tie=False)
-
-
-def _largest_groups(rivals: dict[str, set[str]]) -> Iterator[frozenset[str]]:
-    """The groups without rivals in them that nobody could join: the maximal cliques of who agrees with whom.
-
-    Source: Bron and Kerbosch, Algorithm 457, Communications of the ACM 16, 1973, with pivoting.
-    """
-
-    def friends(name: str) -> set[str]:
-        return set(rivals) - rivals[name] - {name}
-
-    def grow(group: frozenset[str], open_to: set[str], turned_down: set[str]) -> Iterator[frozenset[str]]:
-        if not open_to and not turned_down:
-            yield group
-            return
-        pivot = max(open_to | turned_down, key=lambda name: len(friends(name) & open_to))
-        for name in sorted(open_to - friends(pivot)):
-            yield from grow(group | {name}, open_to & friends(name), turned_down & friends(name))
-            open_to = open_to - {name}
-            turned_down = turned_down | {name}
-
-    yield from grow(frozenset(), set(rivals), set())

@@ -1,97 +1,91 @@
-"""What kind of mistake would make this difference? A wrong gradient, compared with the right one, in words.
+"""What kind of bug would make this difference? A wrong gradient beside the right one: the shape of the error, in words.
 
-Each hypothesis is a relation between the two that a known mistake leaves behind: a factor, a sign, the same numbers in
-other places, a multiple of θ, a constant, zeros. The layer looked at is the wrong one nearest to the output, because a
-mistake there is carried down to all layers below, and not up.
+Each hypothesis is a relation between the two that a known bug leaves behind: a factor, a sign, the same numbers in
+other places, a multiple of θ, a constant, zeros.
 """
 
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-
-from reference.network import Network
 
 CLOSE = 1e-6
 """A relation holds if what it leaves over is below this share of the difference; what is small beside that is noise."""
 
 
-class Part(NamedTuple):
-    """Coordinates that belong together, in their own shape."""
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Coordinates that belong together; arrays of one shape.
+
+    Attributes
+    ----------
+    value, expected : what a source answered, and the right answer
+    theta : the parameters
+    penalty : the regulariser's share of the gradient, λ/m · θ, zero on biases
+    wrong : where value and expected are at odds
+    """
 
     name: str
-    value: np.ndarray  # what a source answered
+    value: np.ndarray
     expected: np.ndarray
     theta: np.ndarray
-    penalty: np.ndarray  # the regulariser's share of the gradient: λ/m · θ, zero on biases
-    wrong: np.ndarray  # where value and expected are at odds
+    penalty: np.ndarray
+    wrong: np.ndarray
+
+    @property
+    def arrays(self) -> tuple[np.ndarray, ...]:
+        """All but the name, in order."""
+        return self.value, self.expected, self.theta, self.penalty, self.wrong
 
     def at(self, name: str, index: Any) -> "Part":
         """A part of this part."""
-        return Part(name, *(array[index] for array in self[1:]))
+        return Part(name, *(array[index] for array in self.arrays))
 
 
-def layers_of(network: Network, arrays: Sequence[np.ndarray]) -> list[Part]:
-    """The layers of a network's gradient, from (n,) arrays in the order of `Part`."""
-    per_layer = zip(*(network.unpack(array) for array in arrays))
-    return [Part(f"Theta{number}", *layer) for number, layer in enumerate(per_layer, start=1)]
+def join(name: str, parts: Sequence[Part]) -> Part:
+    """Several parts as one flat one."""
+    together = zip(*(part.arrays for part in parts))
+    return Part(name, *(np.concatenate([array.ravel() for array in arrays]) for arrays in together))
 
 
-def diagnose(layers: Sequence[Part], m: int | None = None, with_bias: bool = True) -> str:
-    """The likeliest kind of mistake, as a clause or two; empty when no relation holds.
+def shape_of_error(candidates: Iterable[Part], m: int | None = None) -> tuple[str, bool]:
+    """The first relation that holds in one of the parts, the first part first, in words; empty where none does.
 
-    Parameters
-    ----------
-    layers : the blocks of the gradient, inputs first
-    m : the number of examples, for the factors that mistakes tend to have
-    with_bias : whether the first column of each layer is the bias
+    And whether a bug in δ leaves it, which goes from layer to layer. `m` is the number of examples, for the factors
+    that bugs tend to have.
     """
-    wrong = [layer for layer in layers if layer.wrong.any()]
-    if not wrong:
-        return ""
-    broken = [layer.name for layer in wrong if not np.isfinite(layer.value).all()]
-    if broken:
-        return f"not finite in {', '.join(broken)}"
-    nearest = wrong[-1]
-    halves = _halves(nearest) if with_bias else []
-    whole = Part(_extent(layers, with_bias), *(np.concatenate([np.ravel(a) for a in same]) for same in _fields(layers)))
-    candidates = [whole] if len(wrong) > 1 else []
-    candidates += halves if len(halves) == 1 else [nearest, *halves]
     for part in candidates:
-        for hypothesis in _HYPOTHESES:
+        for hypothesis, of_delta in _HYPOTHESES.items():
             if words := hypothesis(part, m):
-                below = nearest is not layers[-1] and hypothesis in _ON_THE_WAY_BACK
-                start = _where_it_starts(layers, nearest) if below else ""
-                return "; ".join(filter(None, [f"{part.name}: {words}", start]))
-    if whole.wrong.sum() == 1:
-        return _single(whole)
-    return _where_it_starts(layers, nearest)
+                return f"{part.name}: {words}", of_delta
+    return "", False
 
 
-def _halves(layer: Part) -> list[Part]:
-    halves = [layer.at(f"{layer.name} bias", np.s_[:, :1]), layer.at(f"{layer.name} weights", np.s_[:, 1:])]
-    return [half for half in halves if half.wrong.any()]
+def diagnose(parts: Sequence[Part], m: int | None = None) -> str:
+    """The likeliest kind of bug in parts of which nothing else is known, as a clause or two; empty where none is known.
+
+    Looked at are all parts together, and the last one that is wrong.
+    """
+    wrong = [part for part in parts if part.wrong.any()]
+    whole = join("the gradient", parts)
+    shape, _ = shape_of_error([whole, wrong[-1]] if len(wrong) > 1 else wrong, m)
+    return not_finite(wrong) or shape or single_entry(whole)
 
 
-def _extent(layers: Sequence[Part], with_bias: bool) -> str:
-    """What the wrong coordinates of all layers are."""
-    if with_bias and not any(layer.wrong[:, 1:].any() for layer in layers):
-        return "the biases"
-    if with_bias and not any(layer.wrong[:, 0].any() for layer in layers):
-        return "the weights"
-    return "the gradient"
+def not_finite(parts: Iterable[Part]) -> str:
+    """Which parts are wrong by being NaN or infinite; empty for none."""
+    broken = [part.name for part in parts if not np.isfinite(part.value[part.wrong]).all()]
+    return f"not finite in {', '.join(broken)}" if broken else ""
 
 
-def _fields(layers: Sequence[Part]) -> Iterator[tuple[np.ndarray, ...]]:
-    return zip(*(layer[1:] for layer in layers))
-
-
-def _where_it_starts(layers: Sequence[Part], nearest: Part) -> str:
-    names = [layer.name for layer in layers]
-    right = names[names.index(nearest.name) + 1 :]
-    if not right:
-        return _FROM_THE_OUTPUT_ON if len(layers) > 1 and all(layer.wrong.any() for layer in layers) else ""
-    return f"{', '.join(right)} {'are' if len(right) > 1 else 'is'} right, so δ goes wrong on the way back from there"
+def single_entry(whole: Part) -> str:
+    """What is wrong where only one entry is; empty where more are."""
+    if whole.wrong.sum() != 1:
+        return ""
+    value, expected = whole.value[whole.wrong][0], whole.expected[whole.wrong][0]
+    factor = f", {_times(value / expected)} the right value" if expected else ""
+    return f"a single entry is off by {value - expected:.3g}{factor}; no other was found wrong"
 
 
 def _all_small(rest: np.ndarray, beside: np.ndarray) -> bool:
@@ -149,7 +143,7 @@ def _named_factor(c: float, m: int | None) -> str:
             (m / (m - 1.0), "divided by m - 1 instead of m"),
         ]
     fitting = [words for factor, words in known if abs(c - factor) <= CLOSE * abs(factor)]
-    return " or ".join(fitting) or f"{_times(c)} what it should be"
+    return " or ".join(fitting) or f"{_times(c)} the right value"
 
 
 def _times(c: float) -> str:
@@ -196,12 +190,13 @@ def _seven_digits(part: Part, m: int | None) -> str:
     return ""
 
 
-def _single(part: Part) -> str:
-    value, expected = part.value[part.wrong][0], part.expected[part.wrong][0]
-    factor = f", {_times(value / expected)} what it should be" if expected else ""
-    return f"a single entry is off by {value - expected:.3g}{factor}; all others are right"
-
-
-_HYPOTHESES = (_zeros, _factor, _multiple_of_theta, _seven_digits, _rearranged, _constant)
-_FROM_THE_OUTPUT_ON = "wrong from the output layer on: look at its δ, the targets, and the sum over the examples"
-_ON_THE_WAY_BACK = (_zeros, _factor)  # mistakes in δ, which the layers nearer to the output do not have
+_HYPOTHESES: dict[Callable[[Part, int | None], str], bool] = {
+    _zeros: True,
+    _factor: True,
+    _multiple_of_theta: False,
+    _seven_digits: False,
+    _rearranged: False,
+    _constant: False,
+}
+"""In the order in which they are tried, and whether bugs in δ leave this relation: then layers nearer to the output
+are right."""

@@ -1,218 +1,172 @@
-"""From compared answers to a verdict in words: what is decided, who is the odd one out, and where."""
+"""From compared answers to a verdict: what is decided, what is wrong, and what is left in doubt."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 
 from harness.bounds.tolerances import CONCLUSIVE_SHARE
-from harness.verdict.comparison import Answer, Block, Consensus, Pair
-from harness.verdict.report import Finding, PairRow, Report, SourceRow
+from harness.verdict.comparison import Answer, Pair
+from harness.verdict.consensus import Consensus
+from harness.verdict.findings import find_all
+from harness.verdict.report import PairRow, Report, SourceRow
+from harness.verdict.subject import Subject
 
-SHOWN = 3  # coordinates named in a reason
-SAME_COST = 1e-6  # a relative difference below this is more likely rounding than another function
+NOBODY: Mapping[str, str] = MappingProxyType({})
 
 
 def judge(
+    subject: Subject,
     answers: Sequence[Answer],
     pairs: Sequence[Pair],
     ends: Sequence[Pair],
     consensus: Consensus,
-    *,
-    faults: Mapping[str, Sequence[str]],
-    blocks: Sequence[Block],
-    label: Callable[[int], str],
-    explain: Callable[[Answer, Answer, np.ndarray], str],
-    subject: dict[str, Any],
-    started: float,
-    asked: np.ndarray | None = None,
-    seconds: Mapping[str, float] = MappingProxyType({}),
-    ulps: Mapping[str, tuple[float, float]] = MappingProxyType({}),
-    hides: Sequence[str] = (),
-    left_out: Mapping[str, str] = MappingProxyType({}),
-    notes: Sequence[str] = (),
+    left_out: Mapping[str, str] = NOBODY,
+    started: float | None = None,
 ) -> Report:
     """The report on compared answers.
 
     Parameters
     ----------
-    pairs, ends : the sources compared with each other, and with the end-to-end directions
-    consensus : from `find_consensus`
-    faults : what a source did wrong beside its answer, such as changing its argument
-    blocks, label : the groups of coordinates, and the name of each
-    explain : what kind of mistake would make the difference between an answer and another, in words
-    asked : the coordinates that were to be decided; by default all
+    subject : what is checked
+    answers : what the sources answered
+    pairs, ends : the sources compared with each other, and with end-to-end directions
+    consensus : who stands, and who is at odds with that
+    left_out : the sources that could not answer, and why
+    started : when the check began, by `time.perf_counter`
     """
-    families = {answer.name: answer.family for answer in answers}
-    outliers = [name for name in families if name in consensus.outliers or name in faults]
-    independent = [pair for pair in pairs if families[pair.first] != families[pair.second]]
-    size = answers[0].gradient.size if answers else 0
-    asked = np.arange(size) if asked is None else asked
-    tested = [answer for answer in answers if not answer.oracle] or answers
-    decided, allowed = _sharpest(tested, independent, size)
-    findings = _findings(answers, pairs, ends, consensus, blocks, label, explain)
-    misconduct = [f"{name} {fault}" for name, wrongs in faults.items() for fault in wrongs]
-    doubts = [] if findings else _doubts(tested, independent, ends, decided, asked, label)
-    undecided = asked[~np.all(list(decided.values()), axis=0)[asked]] if decided else asked
+    evidence = _Evidence(subject, answers, pairs)
+    findings = find_all(subject, answers, pairs, ends, consensus)
+    misconduct = [*subject.misconduct, *(f"{answer.name} {what}" for answer in answers for what in answer.misconduct)]
+    doubts = [] if findings else [*subject.doubts, *evidence.doubts(ends, left_out)]
+    outliers = tuple(answer.name for answer in answers if answer.name in consensus.outliers or answer.misconduct)
     return Report(
         verdict="disagree" if findings or misconduct else "inconclusive" if doubts else "agree",
-        subject=subject,
-        sources=tuple(_source_row(answer, seconds, outliers, ulps) for answer in answers),
-        pairs=tuple(_row(pair) for pair in pairs),
-        outliers=tuple(outliers),
+        subject=subject.describe(),
+        sources=tuple(_source_row(answer, outliers) for answer in answers),
+        pairs=tuple(map(_pair_row, pairs)),
+        outliers=outliers,
         tie=consensus.tie,
         findings=tuple(findings),
         reasons=(*misconduct, *doubts),
-        hides=tuple(hides),
+        blind_to=tuple(subject.blind_to()),
         left_out=dict(left_out),
-        decided_share=1.0 - len(undecided) / len(asked) if len(asked) else 0.0,
-        margin=max((pair.ratio[pair.decided].max(initial=0.0) for pair in pairs if not pair.disagrees), default=0.0),
-        smallest_visible=(float(allowed[asked].min(initial=np.inf)), float(allowed[asked].max(initial=0.0))),
-        seconds=time.perf_counter() - started,
-        notes=(*notes, *([f"not decided: {_named(undecided, label)}"] if len(undecided) and not doubts else [])),
+        decided_share=evidence.share,
+        margin=max((_closest_call(pair) for pair in pairs if not pair.disagrees), default=0.0),
+        smallest_visible=evidence.smallest_visible(),
+        seconds=0.0 if started is None else time.perf_counter() - started,
+        notes=tuple(_notes(subject, answers, [] if doubts else evidence.undecided)),
+        details=subject.details,
+        picture=subject.picture,
     )
 
 
-def _sharpest(
-    tested: Sequence[Answer], independent: Sequence[Pair], size: int
-) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Which coordinates of each tested answer another author's decides, and what is allowed to the vaguest of them."""
-    decided, allowed = {}, np.zeros(size)
-    for answer in tested:
-        beside = [pair for pair in independent if answer.name in (pair.first, pair.second)]
-        decided[answer.name] = np.any([pair.decided for pair in beside], axis=0) if beside else np.zeros(size, bool)
-        sharpest = np.fmin.reduce([np.full(size, np.inf), *(pair.allowed for pair in beside)])  # NaN decides nothing
-        allowed = np.maximum(allowed, sharpest)
-    return decided, allowed
+def _source_row(answer: Answer, outliers: Sequence[str]) -> SourceRow:
+    outlier = answer.name in outliers
+    return SourceRow(answer.name, answer.family, float(answer.cost), answer.seconds, outlier, answer.ulps, answer.note)
 
 
-def _source_row(answer: Answer, seconds: Mapping, outliers: Sequence[str], ulps: Mapping) -> SourceRow:
-    name = answer.name
-    return SourceRow(name, answer.family, float(answer.cost), seconds.get(name), name in outliers, ulps.get(name))
-
-
-def _row(pair: Pair) -> PairRow:
-    verdict = "disagree" if pair.disagrees else "agree" if pair.decided.all() else "inconclusive"
+def _pair_row(pair: Pair) -> PairRow:
+    """A pair agrees where every coordinate that both sources have something to say of is decided."""
+    applies, bounded = pair.applies, np.isfinite(pair.allowed)
+    decided = applies.any() and pair.decided[applies].all()
     return PairRow(
         pair.first,
         pair.second,
-        verdict,
-        ratio=float(pair.ratio.max(initial=0.0)),
-        difference=float(pair.difference.max(initial=0.0)),
+        "disagree" if pair.disagrees else "agree" if decided else "inconclusive",
+        ratio=float(pair.ratio[bounded].max(initial=0.0)),
+        difference=float(pair.difference[bounded].max(initial=0.0)),
         coordinates_at_odds=int(pair.at_odds.sum()),
         coordinates_decided=int(pair.decided.sum()),
     )
 
 
-def _doubts(
-    tested: Sequence[Answer],
-    independent: Sequence[Pair],
-    ends: Sequence[Pair],
-    decided: dict[str, np.ndarray],
-    asked: np.ndarray,
-    label: Callable[[int], str],
-) -> list[str]:
-    if not independent:
-        return ["the sources share one author or mechanism, and nobody else was asked; add one of another family"]
-    return [
-        *_undecided(decided, asked, label),
-        *_not_finite(tested, asked, label),
-        *([] if any(pair.cost_decided for pair in independent) else [_why_no_cost(tested)]),
-        *(["no end-to-end direction could be decided"] if ends and not any(p.decided.any() for p in ends) else []),
-    ]
+def _closest_call(pair: Pair) -> float:
+    return float(pair.ratio[pair.decided].max(initial=0.0))
 
 
-def _undecided(decided: dict[str, np.ndarray], asked: np.ndarray, label: Callable[[int], str]) -> list[str]:
-    """One sentence for all sources of which the same coordinates cannot be decided."""
-    sources: dict[bytes, list[str]] = {}
-    for name, known in decided.items():
-        if known[asked].mean() < CONCLUSIVE_SHARE:
-            sources.setdefault(known[asked].tobytes(), []).append(name)
-    doubts = []
-    for names in sources.values():
-        left = asked[~decided[names[0]][asked]]
-        whose = "" if len(names) == len(decided) else f" of {', '.join(names)}"
-        doubts.append(
-            f"{len(left)} of {len(asked)} coordinates{whose} cannot be decided ({_named(left, label)}): a kink is "
-            "within reach of rounding, or errors are as large as the derivative; try another θ, or smaller numbers"
-        )
-    return doubts
+def _notes(subject: Subject, answers: Sequence[Answer], undecided: Sequence[int] | np.ndarray) -> list[str]:
+    told = [*subject.notes, *(f"{answer.name}: {answer.note}" for answer in answers if answer.note)]
+    if len(undecided):
+        told.append(f"not decided: {subject.places(np.asarray(undecided))}")
+    return told
 
 
-def _not_finite(tested: Sequence[Answer], asked: np.ndarray, label: Callable[[int], str]) -> list[str]:
-    """What is not finite is never agreed upon, not even as one of the few coordinates that may stay undecided."""
-    doubts = []
-    for answer in tested:
-        broken = asked[~np.isfinite(answer.gradient[asked])]
-        if len(broken):
-            doubts.append(f"the gradient of {answer.name} is not finite: {_named(broken, label)}")
-    return doubts
+class _Evidence:
+    """What the pairs of different families decide about the answers that are tested, coordinate by coordinate."""
 
+    def __init__(self, subject: Subject, answers: Sequence[Answer], pairs: Sequence[Pair]):
+        families = {answer.name: answer.family for answer in answers}
+        self.subject, self.to_decide = subject, subject.to_decide() if answers else np.zeros(0, dtype=int)
+        self.tested = [answer for answer in answers if not answer.oracle] or list(answers)
+        self.independent = [pair for pair in pairs if families[pair.first] != families[pair.second]]
+        size = answers[0].gradient.size if answers else 0
+        self.decided: dict[str, np.ndarray] = {}
+        self.all_decided = np.ones(size, bool)
+        self.allowed = np.zeros(size)  # to the vaguest of the tested answers, beside its sharpest judge
+        for answer in self.tested:
+            beside = [pair for pair in self.independent if pair.other(answer.name)]
+            self.decided[answer.name] = np.logical_or.reduce([np.zeros(size, bool), *(p.decided for p in beside)])
+            self.all_decided &= self.decided[answer.name]
+            sharpest = np.fmin.reduce([np.full(size, np.inf), *(p.allowed for p in beside)])  # NaN decides nothing
+            self.allowed = np.maximum(self.allowed, sharpest)
 
-def _why_no_cost(tested: Sequence[Answer]) -> str:
-    broken = [answer.name for answer in tested if not np.isfinite(answer.cost)]
-    if broken:
-        return f"the cost is not finite, says {', '.join(broken)}"
-    return "the costs cannot be compared: their rounding errors are too large"
+    @property
+    def undecided(self) -> np.ndarray:
+        """The coordinates in which not every tested answer could be judged."""
+        return self.to_decide[~self.all_decided[self.to_decide]]
 
+    @property
+    def share(self) -> float:
+        return 1.0 - len(self.undecided) / len(self.to_decide) if len(self.to_decide) else 0.0
 
-def _named(coordinates: np.ndarray, label: Callable[[int], str]) -> str:
-    more = f", ... {len(coordinates) - SHOWN} more" if len(coordinates) > SHOWN else ""
-    return ", ".join(label(int(i)) for i in coordinates[:SHOWN]) + more
+    def smallest_visible(self) -> tuple[float, float]:
+        allowed = self.allowed[self.to_decide]
+        return float(allowed.min(initial=np.inf)), float(allowed.max(initial=0.0))
 
+    def doubts(self, ends: Sequence[Pair], left_out: Mapping[str, str]) -> list[str]:
+        """Why the answers, although nothing was found wrong, are not shown to be right."""
+        if not self.independent:
+            others = f"{', '.join(left_out)} could not answer" if left_out else "nobody else was asked"
+            names = ", ".join(self.decided)
+            if len(self.decided) <= 1:
+                return [f"there is nothing to compare {names or 'anything'} with, for {others}; add another source"]
+            return [f"{names} share one author or mechanism, and {others}; add a source of another family"]
+        return [
+            *self._not_decided(),
+            *self._not_finite(),
+            *([] if any(pair.cost_decided for pair in self.independent) else [self._why_no_cost()]),
+            *(["no end-to-end direction could be decided"] if ends and not any(p.decided.any() for p in ends) else []),
+        ]
 
-def _findings(answers, pairs, ends, consensus, blocks, label, explain) -> list[Finding]:
-    by_name = {answer.name: answer for answer in answers}
-    findings = []
-    for name in consensus.outliers or (by_name if consensus.tie else ()):
-        against = [pair for pair in pairs if pair.disagrees and _other(pair, name) in (consensus.members or by_name)]
-        at_ends = [pair for pair in ends if pair.disagrees and _other(pair, name)]
-        if against:
-            pair = min(against, key=lambda pair: np.median(pair.allowed))  # the sharpest of those that object
-            findings.append(_pin_down(by_name[name], by_name[_other(pair, name)], pair, blocks, label, explain))
-        elif at_ends:
-            findings.append(_pin_down_end(name, at_ends[0]))
-    return sorted(findings, key=lambda finding: -finding.ratio)
+    def _not_decided(self) -> list[str]:
+        """One sentence for all sources of which the same coordinates cannot be decided."""
+        if not len(self.to_decide):
+            return ["nothing is left to decide: there is no derivative, or the value is not finite, everywhere"]
+        sources: dict[bytes, list[str]] = {}
+        for name, known in self.decided.items():
+            if known[self.to_decide].mean() < CONCLUSIVE_SHARE:
+                sources.setdefault(known[self.to_decide].tobytes(), []).append(name)
+        doubts = []
+        for names in sources.values():
+            left = self.to_decide[~self.decided[names[0]][self.to_decide]]
+            whose = "" if len(names) == len(self.decided) else f" of {', '.join(names)}"
+            share = f"{len(left)} of {len(self.to_decide)} coordinates{whose}"
+            doubts.append(f"{share} cannot be decided ({self.subject.places(left)}): {self.subject.hint}")
+        return doubts
 
+    def _not_finite(self) -> list[str]:
+        """What is not finite is never agreed upon, not even as one of the few coordinates that may stay undecided."""
+        doubts = []
+        for answer in self.tested:
+            broken = self.to_decide[~np.isfinite(answer.gradient[self.to_decide])]
+            if len(broken):
+                doubts.append(f"what {answer.name} answers is not finite: {self.subject.places(broken)}")
+        return doubts
 
-def _other(pair: Pair, name: str) -> str:
-    """The pair's other source; empty when `name` is not in it."""
-    return pair.second if pair.first == name else pair.first if pair.second == name else ""
-
-
-def _pin_down(source, against, pair: Pair, blocks: Sequence[Block], label: Callable, explain: Callable) -> Finding:
-    if pair.cost_at_odds:
-        bound = source.cost_error + against.cost_error
-        cost, expected = float(source.cost), float(against.cost)
-        told = _about_costs(cost, expected)
-        return Finding(source.name, against.name, "cost", "cost", cost, expected, bound, 1, diagnosis=told)
-    worst = int(np.argmax(np.where(pair.at_odds, pair.ratio, -1.0)))
-    return Finding(
-        source.name,
-        against.name,
-        "gradient",
-        label(worst),
-        float(source.gradient[worst]),
-        float(against.gradient[worst]),
-        float(pair.allowed[worst]),
-        coordinates=int(pair.at_odds.sum()),
-        blocks=tuple(block.name for block in blocks if pair.at_odds[block.indices].any()),
-        diagnosis=explain(source, against, pair.at_odds),
-    )
-
-
-def _about_costs(cost: float, expected: float) -> str:
-    if not np.isfinite(cost):
-        return "the cost is not finite: look for an overflow, a division by zero or the logarithm of zero"
-    if abs(cost - expected) < SAME_COST * abs(expected):
-        return "the same cost with digits lost: look for cancellation, such as log(1 - σ(z)), or for lower precision"
-    return "the costs differ, so the gradients belong to different functions: look at targets and loss first"
-
-
-def _pin_down_end(name: str, pair: Pair) -> Finding:
-    worst = int(np.argmax(np.where(pair.at_odds, pair.ratio, -1.0)))
-    difference, bound = float(pair.difference[worst]), float(pair.allowed[worst])
-    where = f"the derivative along direction {worst}, off by" if not pair.cost_at_odds else "cost, off by"
-    return Finding(name, _other(pair, name), "end to end", where, difference, 0.0, bound, 1)
+    def _why_no_cost(self) -> str:
+        broken = [answer.name for answer in self.tested if not np.isfinite(answer.cost)]
+        if broken:
+            return f"the cost is not finite, says {', '.join(broken)}"
+        return "the costs cannot be compared: their rounding errors are too large"

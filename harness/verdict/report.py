@@ -5,7 +5,10 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-SCHEMA = "harness.report/1"
+SCHEMA = "harness.report/2"
+
+COLOURS = {"agree": "#1a7f37", "disagree": "#cf222e", "inconclusive": "#9a6700"}
+"""The verdicts' colours on every page."""
 
 
 @dataclass(frozen=True)
@@ -18,6 +21,7 @@ class SourceRow:
     seconds: float | None
     outlier: bool
     ulps: tuple[float, float] | None = None  # median and largest true error, where balls have enclosed the gradient
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ class Finding:
     value: float
     expected: float
     bound: float
-    coordinates: int
+    coordinates: int = 1
     blocks: tuple[str, ...] = ()
     diagnosis: str = ""
 
@@ -86,8 +90,8 @@ class Report:
         The disagreements, worst first.
     reasons : tuple of str
         Why the verdict is not "agree", in words.
-    hides : tuple of str
-        Kinds of bug that this problem could not have shown.
+    blind_to : tuple of str
+        Kinds of bug that could not have shown here.
     left_out : dict
         Sources that could not take part, and why.
     decided_share : float
@@ -100,6 +104,10 @@ class Report:
         What the check took.
     notes : tuple of str
         What else is worth knowing, such as the few coordinates that could not be decided.
+    details : dict
+        What only this kind of subject has to tell.
+    picture : object or None
+        What `plot` draws, for subjects that have a picture: its ``figure(report)`` is a Matplotlib figure.
     """
 
     verdict: str
@@ -110,17 +118,20 @@ class Report:
     tie: bool
     findings: tuple[Finding, ...]
     reasons: tuple[str, ...]
-    hides: tuple[str, ...]
+    blind_to: tuple[str, ...]
     left_out: dict[str, str]
     decided_share: float
     margin: float
     smallest_visible: tuple[float, float]
     seconds: float
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
+    details: dict[str, Any] = field(default_factory=dict)
+    picture: Any = field(default=None, compare=False, repr=False)
 
     def to_dict(self) -> dict[str, Any]:
         """A document of dicts, lists, strings and numbers, as `json.dumps` takes it; what is not finite is a string."""
-        document = {"schema": SCHEMA} | {name: getattr(self, name) for name in self.__dataclass_fields__}
+        fields = [name for name in self.__dataclass_fields__ if name != "picture"]
+        document = {"schema": SCHEMA} | {name: getattr(self, name) for name in fields}
         document["sources"] = [vars(row) for row in self.sources]
         document["pairs"] = [vars(row) for row in self.pairs]
         document["findings"] = [vars(finding) | {"ratio": finding.ratio} for finding in self.findings]
@@ -130,12 +141,30 @@ class Report:
         return "\n".join(_lines(self))
 
     def _repr_html_(self) -> str:
-        colour = {"agree": "#1a7f37", "disagree": "#cf222e", "inconclusive": "#9a6700"}[self.verdict]
+        colour = COLOURS[self.verdict]
         first, *rest = (html.escape(line) for line in _lines(self))
         return (
             f'<div style="border-left:4px solid {colour};padding-left:1em"><strong style="color:{colour}">{first}'
             f'</strong><pre style="margin:0.5em 0">{chr(10).join(rest)}</pre></div>'
         )
+
+    def figure(self) -> Any:
+        """The check as a Matplotlib figure.
+
+        Raises
+        ------
+        ValueError
+            For a kind of subject that has no picture.
+        """
+        if self.picture is None:
+            raise ValueError("this kind of check has no picture; one of an activation has")
+        return self.picture.figure(self)
+
+    def plot(self) -> bytes:
+        """The same as a PNG file."""
+        from harness.drawing import png
+
+        return png(self.figure())
 
 
 def _json_ready(value: Any) -> Any:
@@ -152,11 +181,16 @@ def _headline(report: Report) -> str:
     names = ", ".join(row.name for row in report.sources)
     if report.verdict == "agree":
         return f"AGREE: {names}"
+    if not report.sources:
+        return f"{report.verdict.upper()}: no source could answer"
     if report.outliers:
         named = "odd one out is" if len(report.outliers) == 1 else "odd ones out are"
         return f"{report.verdict.upper()}: the {named} {', '.join(report.outliers)} (of {names})"
-    tie = "; a tie, so nobody is named" if report.tie else ""
-    return f"{report.verdict.upper()}: {names}{tie}"
+    if report.tie:
+        return f"{report.verdict.upper()}: {names}; a tie, so nobody is named"
+    if report.verdict == "disagree" and not report.findings:
+        return f"DISAGREE: not over the numbers, but over how they are computed (by {names})"
+    return f"{report.verdict.upper()}: {names}"
 
 
 def _lines(report: Report) -> list[str]:
@@ -166,12 +200,14 @@ def _lines(report: Report) -> list[str]:
     if report.verdict == "agree":
         lines.append(f"  largest difference: {report.margin:.2g} of what rounding and truncation allow")
         low, high = report.smallest_visible
-        lines.append(f"  an error in one coordinate is seen from {low:.1e} (at best) or {high:.1e} (at worst) on")
+        worst = f"{high:.1e}" if math.isfinite(high) else "not at all"
+        seen = f"is seen from {low:.1e} on (at best) or {worst} (at worst)" if high else "of any size is seen"
+        lines.append(f"  an error in one coordinate {seen}")
     lines.append(f"  decided: {report.decided_share:.1%} of the coordinates, in {report.seconds:.2g} s")
     if known := [f"{row.name} {row.ulps[0]:.2g} and {row.ulps[1]:.2g}" for row in report.sources if row.ulps]:
         lines.append(f"  true error in ulps, median and largest: {', '.join(known)}")
-    if report.verdict != "disagree":  # who has found one bug, mends that first
-        lines += [f"  cannot show here: {hidden}" for hidden in report.hides]
+    if report.verdict != "disagree":  # a bug that was found is fixed before others are looked for
+        lines += [f"  cannot show here: {bug}" for bug in report.blind_to]
     lines += [f"  left out: {name} ({reason})" for name, reason in report.left_out.items()]
     lines += [f"  note: {note}" for note in report.notes]
     return lines

@@ -1,5 +1,7 @@
 """The bound on rounding, held against exact gradients (balls): never exceeded, and not much wider than need be."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -205,7 +207,7 @@ def test_a_jump_in_a_sampled_slope_is_counted():
 def test_a_wrong_slope_without_rules_is_named_and_no_other_source():
     f = Activation("logistic", lambda xp, z: 4.0 * expit(z), lambda z, a: np.zeros_like(z))
     # two families of differences: no other source knows SciPy's function
-    sources = {name: SOURCES[name] for name in ("loop", "vectorized", "finite-difference")}
+    sources: dict[str, Any] = {name: SOURCES[name] for name in ("loop", "vectorized", "finite-difference")}
     sources["differences again"] = Oracle(finite_difference.per_weight)
     for seed in range(12):
         rng = np.random.default_rng(seed)

@@ -9,7 +9,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from harness.bounds.tolerances import MEANINGLESS, NEGLIGIBLE
-from harness.verdict.comparison import Answer, Block, Consensus, compare, compare_all, find_consensus
+from harness.verdict.comparison import Answer, Block, compare, compare_all
+from harness.verdict.consensus import Consensus, find_consensus
 
 NAN, INF = np.nan, np.inf
 BOUND = 1e-12  # of each answer, so that twice as much is allowed
@@ -263,3 +264,10 @@ def test_one_wrong_answer_is_found_among_a_whole_class():
     answers = [answer([float(name == 7)], name=str(name)) for name in range(40)]
     families = {a.name: a.name for a in answers}
     assert find_consensus(families, compare_all(answers, [Block("all", np.arange(1))])).outliers == ("7",)
+
+
+@pytest.mark.parametrize(("precision", "widest"), [("float64", 1e-6), ("float32", 1e-2)])
+def test_how_wide_a_bound_may_be_in_either_precision(precision, widest):
+    for share, expected in ((0.9, True), (1.1, False)):
+        pair = against(answer([1.0], share * widest, precision=precision), answer([1.0], 0.0))
+        assert pair.decided.tolist() == [expected]

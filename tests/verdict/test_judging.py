@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from harness.bounds.tolerances import CONCLUSIVE_SHARE
-from harness.verdict.comparison import Answer, Block, compare, compare_all, find_consensus
-from harness.verdict.judging import judge
+from harness.verdict.comparison import Answer, Block, compare, compare_all
+from harness.verdict.consensus import find_consensus
+from harness.verdict.judging import NOBODY, judge
+from harness.verdict.subject import Subject
 
 N = 100
 BOUND = 1e-12
@@ -41,22 +43,36 @@ def at_the_ends(a, difference=0.0, error=BOUND):
     return compare(along, ends, [Block("directions", np.arange(2))])
 
 
-def verdict_on(*answers, ends=(), faults=None, **keywords):
+class MadeUp(Subject):
+    """A hundred coordinates in two blocks; what a test hands in stands in for the defaults."""
+
+    blocks = BLOCKS
+
+    def __init__(self, asked=None, blind_to=(), **told):
+        self.asked, self.hidden = asked, blind_to
+        vars(self).update(told)
+
+    def label(self, i):
+        return f"x[{i}]"
+
+    def describe(self):
+        return {"made": "up"}
+
+    def explain(self, wrong, right, at_odds):
+        return f"{wrong.name} is not {right.name} at {np.flatnonzero(at_odds).tolist()}"
+
+    def blind_to(self):
+        return self.hidden
+
+    def to_decide(self):
+        return super().to_decide() if self.asked is None else self.asked
+
+
+def verdict_on(*answers, ends=(), left_out=NOBODY, **subject):
     pairs = compare_all(answers, BLOCKS)
     families = {a.name: a.family for a in answers} | ({ENDS: "differences"} if ends else {})
-    return judge(
-        answers,
-        pairs,
-        ends,
-        find_consensus(families, [*pairs, *ends]),
-        faults=faults or {},
-        blocks=BLOCKS,
-        label=lambda i: f"x[{i}]",
-        explain=lambda wrong, right, at_odds: f"{wrong.name} is not {right.name} at {np.flatnonzero(at_odds).tolist()}",
-        subject={"made": "up"},
-        started=time.perf_counter(),
-        **keywords,
-    )
+    consensus = find_consensus(families, [*pairs, *ends])
+    return judge(MadeUp(**subject), answers, pairs, ends, consensus, left_out, started=time.perf_counter())
 
 
 # Agree, and why not
@@ -79,8 +95,8 @@ def test_independent_answers_within_their_bounds_agree():
 @pytest.mark.parametrize(
     ("answers", "reason"),
     [
-        ([], "author"),
-        ([answer("a")], "author"),
+        ([], "nothing to compare anything with, for nobody else was asked"),
+        ([answer("a")], "nothing to compare a with, for nobody else was asked"),
         ([answer("a", "hands"), answer("b", "hands")], "author"),
         ([answer("a", error=np.inf), answer("b")], "100 of 100 coordinates"),
         ([answer("a", cost_error=np.inf), answer("b")], "cost"),
@@ -203,7 +219,7 @@ def test_disagreement_outweighs_doubt():
 
 
 def test_misconduct_is_disagreement_even_where_the_numbers_are_right():
-    report = verdict_on(answer("a"), answer("b"), faults={"b": ["eats its input", "sings"]})
+    report = verdict_on(answer("a"), replace(answer("b"), misconduct=("eats its input", "sings")))
     assert (report.verdict, report.outliers, report.findings) == ("disagree", ("b",), ())
     assert report.reasons == ("b eats its input", "b sings")
 
@@ -253,12 +269,13 @@ def test_pairs_are_listed_with_verdicts_of_their_own():
 
 
 def test_what_is_handed_in_is_in_the_report():
-    report = verdict_on(
-        answer("a"), answer("b"), seconds={"a": 0.5}, hides=["some bugs"], left_out={"c": "too slow to ask"}
-    )
+    asked = replace(answer("a"), seconds=0.5, ulps=(0.5, 2.0), note="by hand")
+    report = verdict_on(asked, answer("b"), blind_to=["some bugs"], left_out={"c": "too slow to ask"})
     assert report.subject == {"made": "up"}
     assert [row.seconds for row in report.sources] == [0.5, None]
-    assert (report.hides, report.left_out) == (("some bugs",), {"c": "too slow to ask"})
+    assert [row.ulps for row in report.sources] == [(0.5, 2.0), None]
+    assert (report.blind_to, report.left_out) == (("some bugs",), {"c": "too slow to ask"})
+    assert report.notes == ("a: by hand",)
     assert report.seconds >= 0.0
 
 
@@ -275,7 +292,7 @@ def test_others_do_not_vouch_for_a_source_that_nobody_could_check():
     assert report.verdict == "inconclusive"
     assert report.decided_share == 0.0
     assert report.reasons[0].startswith(
-        "100 of 100 coordinates of mine cannot be decided (x[0], x[1], x[2], ... 97 more)"
+        "100 of 100 coordinates of mine cannot be decided (x[0], x[1], x[2] and 97 more)"
     )
 
 
@@ -292,7 +309,7 @@ def test_one_number_that_is_not_finite_is_never_agreed_upon(broken):
     answers[0].gradient[0] = broken
     report = verdict_on(*answers)
     assert report.verdict == "inconclusive"
-    assert report.reasons == ("the gradient of a is not finite: x[0]",)
+    assert report.reasons == ("what a answers is not finite: x[0]",)
 
 
 def test_the_few_that_are_undecided_are_named_beside_the_verdict():
@@ -312,3 +329,46 @@ def test_a_cost_that_is_not_finite_is_called_so():
 def test_what_a_wrong_cost_suggests(cost, words):
     report = verdict_on(answer("a", cost=cost), answer("b"), answer("c"))
     assert words in report.findings[0].diagnosis
+
+
+def test_what_a_subject_has_to_tell_is_in_the_report():
+    told = {"doubts": ["it may rain"], "notes": ["a note"], "details": {"kinks": [0.0]}}
+    report = verdict_on(answer("a"), answer("b"), **told)
+    assert (report.verdict, report.reasons, report.outliers) == ("inconclusive", ("it may rain",), ())
+    assert (report.notes, report.details) == (("a note",), {"kinks": [0.0]})
+    report = verdict_on(answer("a"), answer("b"), misconduct=["it is no function"])
+    assert (report.verdict, report.reasons, report.outliers) == ("disagree", ("it is no function",), ())
+
+
+def test_a_pair_agrees_where_every_coordinate_that_both_speak_of_is_decided():
+    silent = replace(answer("oracle", error=undecided(30)), oracle=True)
+    vague = replace(answer("vague", error=np.where(np.arange(N) < 30, 1.0, BOUND)), oracle=True)
+    mute = replace(answer("mute", error=np.inf), oracle=True)
+    rows = {(row.first, row.second): row for row in verdict_on(answer("a"), silent, vague, mute).pairs}
+    assert {second: rows["a", second].verdict for second in ("oracle", "vague", "mute")} == {
+        "oracle": "agree",
+        "vague": "inconclusive",
+        "mute": "inconclusive",
+    }
+    assert rows["a", "oracle"].coordinates_decided == N - 30
+
+
+def test_nobody_else_may_be_able_to_answer():
+    report = verdict_on(answer("a"), left_out={"jax": "it cannot trace this"})
+    assert (report.verdict, report.left_out) == ("inconclusive", {"jax": "it cannot trace this"})
+    assert "jax could not answer" in report.reasons[0]
+
+
+def test_nothing_may_be_left_to_decide():
+    report = verdict_on(answer("a"), answer("b"), asked=np.zeros(0, dtype=int))
+    assert report.verdict == "inconclusive"
+    assert report.reasons[0].startswith("nothing is left to decide")
+
+
+def test_a_row_tells_the_largest_difference_where_a_bound_is_known():
+    error = undecided(1)
+    a, b = answer("a", error=error, at_5=0.5), replace(answer("b", error=error), oracle=True)
+    a.gradient[0] = np.inf
+    (row,) = verdict_on(a, b).pairs
+    assert row.ratio == near(0.5)
+    assert row.difference == near(BOUND)

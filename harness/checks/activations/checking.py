@@ -1,44 +1,45 @@
 """Check one activation alone: is the slope claimed by hand the derivative of the formula?
 
 The slope is compared with JAX, the complex step, finite differences and ball arithmetic at each z of a grid, against
-bounds that are derived (`harness.checks.activations.bounds`). A formula that does not run under some of these is
-checked with the others. At a kink every slope between those of its two sides is a convention, reported and not judged.
+bounds that are derived (`harness.bounds.activation_bound`). A formula that does not run under some of these is checked
+with the others. At a kink every slope between those of its two sides is a convention, reported and not judged.
 """
 
 import time
 import warnings
-from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from harness.bounds.tolerances import CONCLUSIVE_SHARE
-from harness.checks.activations.bounds import FORMULA_ERRORS, rounding_bounds
-from harness.checks.activations.facts import (
-    facts,
-    faults_and_notes,
-    float32,
-    in_words,
-    intervals,
-    not_elementwise,
-    not_finite,
+from harness.bounds.activation_bound import FORMULA_ERRORS, ActivationBound, activation_bound
+from harness.checks.activations import record
+from harness.checks.activations.figure import Curve
+from harness.checks.activations.grid import grid
+from harness.checks.activations.kinks import (
+    Kink,
+    declared_kinks,
+    is_sharp,
+    jumps_of_value,
+    outside_in_words,
+    places_in_words,
+    undeclared_kinks,
 )
-from harness.checks.activations.judging import Claims, SlopeFunction, judge, other_values
-from harness.checks.activations.judging_kinks import judge_kinks, outside
-from harness.checks.activations.kinks import sides
-from harness.checks.activations.report import ActivationReport, Curve
-from harness.checks.activations.slopes import ORACLES, Slopes, ask_oracles, slope_function
+from harness.checks.activations.slopes import ORACLES, SlopeFunction, ask_oracles, slope_function
+from harness.checks.activations.subject import CLAIMED, SIDES, ActivationSlope, GridPoints
 from harness.importing import import_attribute
-from harness.sources.table import FAMILIES, SOURCES
-from reference.activations import ACTIVATIONS, Activation, get_activation, register
+from harness.sources.table import SOURCES
+from harness.verdict.comparison import Answer, Pair, compare, compare_all
+from harness.verdict.consensus import Consensus, find_consensus
+from harness.verdict.judging import judge
+from harness.verdict.report import Report
+from reference.activations import Activation, get_activation
 from reference.arithmetics.companion import first_line
-from reference.measured import GradientSource
+from reference.measured import MeasuredSlope
 
-SPECIAL = (0.0, 1e-8, 1e-3, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 1e3)
+FAMILIES = {name: SOURCES[name].family for name in ORACLES}
 
-SEED = 0
-
-NEAR_A_KINK = 1e-6  # differences of plain values need some room on either side
+KINKS_SHOWN = 6  # kinks that are told one by one
 
 
 def find_activation(name: str | Activation) -> Activation:
@@ -57,28 +58,7 @@ def find_activation(name: str | Activation) -> Activation:
     return found
 
 
-def grid(f: Activation) -> np.ndarray:
-    """The z at which an activation is checked, sorted: zero, ordinary, saturating, kinks and both sides of them."""
-    rng = np.random.default_rng(SEED)
-    powers = (_spread(rng, -8.0, 0.0, 50), _spread(rng, 1.5, 3.0, 50))
-    fill = [
-        _spread(rng, -6.0, 6.0, 400),
-        _spread(rng, -30.0, 30.0, 200),
-        *(sign * 10.0**power for power in powers for sign in (-1.0, 1.0)),
-        *(_spread(rng, kink - 1.0, kink + 1.0, 50) for kink in f.kinks),
-    ]
-    at_kinks = [z for kink in f.kinks for z in (kink, *sides(kink), kink - 1e-6, kink + 1e-6)]
-    z = np.unique(np.concatenate([SPECIAL, np.negative(SPECIAL), at_kinks, *fill]) + 0.0)  # no negative zero
-    z.flags.writeable = False  # formulas get copies
-    return z
-
-
-def _spread(rng: np.random.Generator, low: float, high: float, count: int) -> np.ndarray:
-    """One random point in each of `count` equal parts of an interval."""
-    return low + (high - low) * (np.arange(count) + rng.random(count)) / count
-
-
-def check_activation(activation: str | Activation) -> ActivationReport:
+def check_activation(activation: str | Activation) -> Report:
     """Check the record of one activation, by itself.
 
     Parameters
@@ -88,11 +68,11 @@ def check_activation(activation: str | Activation) -> ActivationReport:
 
     Returns
     -------
-    ActivationReport
-        "disagree" when the claimed slope is not the derivative, when an oracle cannot differentiate the formula
-        correctly, or when the record would break a network; "inconclusive" when too few z can be decided or the slope
-        jumps where no kink is declared; "agree" otherwise. Which slope is claimed at a kink and how float32 fares is
-        reported and not judged.
+    Report
+        The source "slope" is the claim. "disagree" when it is not the derivative, when an oracle cannot differentiate
+        the formula correctly, or when the record would break a network; "inconclusive" when too few z can be decided or
+        the slope jumps where no kink is declared; "agree" otherwise. Which slope is claimed at a kink and how float32
+        fares is reported and not judged.
 
     Raises
     ------
@@ -102,56 +82,51 @@ def check_activation(activation: str | Activation) -> ActivationReport:
     started = time.perf_counter()
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # what a formula says aloud is reported as numbers
-        claims = _claims(find_activation(activation))
-        f, z, a, claimed = claims
-        bounds = rounding_bounds(f, z)
-        mixed = not_elementwise("value", f, z, bounds.value)
-        answers, left_out, slope_at = _asked(f, z) if not mixed else NOT_ELEMENTWISE
-        judged = judge(claims, bounds, answers, slope_at)
-        kinks, doubts, kink_notes = judge_kinks(claims, judged, bounds, answers, slope_at)
-        findings = [*judged.findings, *outside(kinks)]
-        faults, manners = faults_and_notes(f, z)
-        faults += mixed or not_elementwise("slope", lambda z: f.slope(z, f(z)), z, bounds.claimed)
-        faults += other_values(claims, bounds, answers)
-        share, undecided = _decided(claims, judged.decided, answers)
-        true = np.where(np.isin(z, f.kinks), np.nan, judged.true)
-        return ActivationReport(
-            verdict="disagree" if findings or faults else "inconclusive" if doubts or undecided else "agree",
-            activation=f.name,
-            source=f.source,
-            outliers=tuple(dict.fromkeys(finding.accused for finding in findings)),
-            oracles=tuple(judged.rows),
-            left_out=left_out,
-            findings=tuple(findings),
-            faults=tuple(faults),
-            reasons=(*doubts, *undecided),
-            kinks=tuple(kinks),
-            facts=facts(f, z, a, np.where(judged.decided, true, np.nan), bounds),
-            not_finite=tuple(not_finite(z, a, claimed, answers.get("ball"))),
-            float32=float32(f, z),
-            notes=(*kink_notes, *manners, *bounds.notes),
-            points=int(claims.asked.sum()),
-            decided_share=share,
-            seconds=time.perf_counter() - started,
-            curve=Curve(z, claimed, true, bounds.claimed + judged.error),
-        )
+        points = _grid_points(find_activation(activation))
+        bound = activation_bound(points.f, points.z)
+        asked = _ask(points, bound)
+        subject = ActivationSlope(points, asked.slope_at)
+        undeclared = undeclared_kinks(points, bound, asked.slope_at) if asked.slope_at else []
+        claim = _claim(points, bound, undeclared)
+        answers = [claim, *(_oracle(name, asked, points, bound) for name in asked.slopes)]
+        pairs = compare_all(answers, subject.blocks)
+        consensus = _consensus(answers, pairs)
+        true, error = _sharpest(answers[1:], consensus.outliers, points)
+        declared = declared_kinks(points, true, error, asked.slopes.get("jax"))
+        if declared:
+            answers.append(_sides(points, declared))
+            pairs.append(compare(claim, answers[-1], subject.blocks))  # the oracles say nothing at a kink
+            consensus = _with_sides(consensus, answers, pairs[-1])
+        _tell(subject, points, bound, asked, [*declared, *undeclared])
+        true = np.where(points.at_kinks, np.nan, true)
+        wrong = _wrong(points, consensus, pairs)
+        subject.picture = Curve(points.z, points.slope, true, bound.claimed + error, wrong, points.f.kinks)
+        return judge(subject, answers, pairs, (), consensus, asked.left_out, started)
 
 
-Asked = tuple[dict[str, Slopes], dict[str, str], SlopeFunction | None]
+class _Asked(NamedTuple):
+    """What the oracles answer, and the slope at any z; why the formula cannot be asked for slopes, if it cannot."""
 
-NOT_ELEMENTWISE: Asked = {}, dict.fromkeys(ORACLES, "it is not elementwise"), None
+    slopes: dict[str, MeasuredSlope]
+    notes: dict[str, str]
+    left_out: dict[str, str]
+    slope_at: SlopeFunction | None
+    mixed: list[str]
 
 
-def _asked(f: Activation, z: np.ndarray) -> Asked:
-    """What the oracles answer, why others cannot, and the slope to be evaluated anywhere."""
-    return *ask_oracles(f, z), slope_function(f, z)
+def _ask(points: GridPoints, bound: ActivationBound) -> _Asked:
+    f, z = points.f, points.z
+    mixed = record.not_elementwise("value", f, z, bound.value)
+    if mixed:
+        return _Asked({}, {}, dict.fromkeys(ORACLES, "it is not elementwise"), None, mixed)
+    return _Asked(*ask_oracles(f, z, bound.value), slope_function(f, z), [])
 
 
-def _claims(f: Activation) -> Claims:
+def _grid_points(f: Activation) -> GridPoints:
     """Value and claimed slope on the grid, or one sentence that says what is wrong with them."""
     z = grid(f)
     a = _real(f, "value", lambda: f(z.copy()), z)
-    return Claims(f, z, a, _real(f, "slope", lambda: f.slope(z.copy(), a.copy()), z))
+    return GridPoints(f, z, a, _real(f, "slope", lambda: f.slope(z.copy(), a.copy()), z))
 
 
 def _real(f: Activation, part: str, compute: Callable[[], Any], z: np.ndarray) -> np.ndarray:
@@ -165,49 +140,101 @@ def _real(f: Activation, part: str, compute: Callable[[], Any], z: np.ndarray) -
     one_for_all = part == "slope" and np.shape(answer) == ()  # broadcasts wherever it is used, and is noted
     if (getattr(answer, "shape", None) == z.shape or one_for_all) and np.asarray(answer).dtype.kind in "iuf":
         return np.broadcast_to(np.asarray(answer, dtype=np.float64), z.shape)
+    described = f"{answer.dtype} of shape {answer.shape}" if hasattr(answer, "dtype") else f"a {type(answer).__name__}"
     raise ValueError(
         f"the {part} of activation {f.name!r} must keep the shape of z, and be elementwise and real: for z of shape "
-        f"{z.shape} it answered {_described(answer)}; compute each entry from the same entry of z alone"
+        f"{z.shape} it answered {described}; compute each entry from the same entry of z alone"
     )
 
 
-def _described(answer: Any) -> str:
-    return f"{answer.dtype} of shape {answer.shape}" if hasattr(answer, "dtype") else f"a {type(answer).__name__}"
+def _claim(points: GridPoints, bound: ActivationBound, undeclared: Sequence[Kink]) -> Answer:
+    # NaN is never the slope where there is one: a claim that is not finite gets no error bar
+    error = np.where(np.isfinite(points.slope), bound.claimed, 0.0)
+    error = np.where(points.at_kinks, 0.0, np.where(points.judged, error, np.inf))
+    return Answer(CLAIMED, CLAIMED, 0.0, 0.0, points.slope, error, misconduct=outside_in_words(undeclared))
 
 
-def _decided(claims: Claims, decided: np.ndarray, oracles: Collection[str]) -> tuple[float, list[str]]:
-    """The share of z that is decided, leaving out those too near a kink for the oracles that there are."""
-    distance = np.min([np.abs(claims.z - kink) for kink in claims.f.kinks], axis=0, initial=np.inf)
-    asked = claims.asked & (decided | (distance > NEAR_A_KINK))
-    share = float(decided[asked].mean()) if asked.any() else 0.0
+def _oracle(name: str, asked: _Asked, points: GridPoints, bound: ActivationBound) -> Answer:
+    slopes = asked.slopes[name]
+    error = slopes.error + slopes.roundings * bound.formula if slopes.roundings else slopes.error  # no 0 · inf
+    # a difference or a ball that spans a kink says nothing of either side; NaN does
+    spans_a_kink = points.beside_kinks & np.isfinite(slopes.slope) & ~is_sharp(slopes.slope, error)
+    error = np.where(points.judged & ~spans_a_kink, error, np.inf)
+    note = asked.notes.get(name, "")
+    return Answer(name, FAMILIES[name], 0.0, 0.0, slopes.slope, error, oracle=True, note=note)
+
+
+def _sides(points: GridPoints, declared: Sequence[Kink]) -> Answer:
+    """What may be claimed at the kinks, as one more answer: the convention nearest to the claim; elsewhere nothing."""
+    slope, error = points.slope.copy(), np.full(points.z.shape, np.inf)
+    for kink in declared:
+        at = np.searchsorted(points.z, kink.z)
+        slope[at] = kink.nearest_convention
+        if not kink.is_between or (kink.is_known and np.isfinite(kink.claimed)):
+            error[at] = 0.0
+    return Answer(SIDES, SIDES, 0.0, 0.0, slope, error, oracle=True)
+
+
+def _sharpest(
+    oracles: Sequence[Answer], outliers: Collection[str], points: GridPoints
+) -> tuple[np.ndarray, np.ndarray]:
+    """At each z the slope that is known best, and how far it may be off, by the oracles that stand if there are any."""
+    oracles = [oracle for oracle in oracles if oracle.name not in outliers] or oracles
     if not oracles:
-        return share, ["there is nothing to compare the slope with: no oracle can take the formula"]
-    if share >= CONCLUSIVE_SHARE:
-        return share, []
-    where = in_words(intervals(claims.z, asked & ~decided))
-    return share, [f"not decided, because rounding is as large as the slope or nothing is finite: {where}"]
+        return np.full(points.z.shape, np.nan), np.full(points.z.shape, np.inf)
+    errors = np.array([np.where(np.isfinite(oracle.gradient), oracle.error, np.inf) for oracle in oracles])
+    best, each = errors.argmin(axis=0), np.arange(points.z.size)
+    return np.array([oracle.gradient for oracle in oracles])[best, each], errors[best, each]
 
 
-# -- what random networks with an activation need ----------------------------------------------------------------------
+def _consensus(answers: Sequence[Answer], pairs: Sequence[Pair]) -> Consensus:
+    """The odd ones out; in a tie those at odds with the certified balls, else the claim, which is being checked."""
+    consensus = find_consensus({answer.name: answer.family for answer in answers}, pairs)
+    disagreeing = [pair for pair in pairs if pair.disagrees]
+    accused = {rival for pair in disagreeing if (rival := pair.other("ball"))}
+    accused = accused or {CLAIMED for pair in disagreeing if pair.other(CLAIMED)}
+    return _accuse(answers, accused) if consensus.tie and accused else consensus
 
 
-def usable_sources(
-    reports: Sequence[ActivationReport], asked: Mapping[str, GradientSource] | None = None
-) -> Mapping[str, GradientSource] | None:
-    """Of the sources asked for, those that can take part in networks with the activations; None for all by default."""
-    if not any("jax" in report.left_out for report in reports):
-        return asked
-    return {name: source for name, source in (asked or SOURCES).items() if FAMILIES.get(name) != "jax"}
+def _with_sides(consensus: Consensus, answers: Sequence[Answer], beside: Pair) -> Consensus:
+    """The sides of a kink have no vote: where they object, the claim is wrong, whoever else is."""
+    if consensus.tie:
+        return consensus
+    return _accuse(answers, {*consensus.outliers, *([CLAIMED] if beside.disagrees else [])})
 
 
-def register_checked(f: Activation, report: ActivationReport) -> None:
-    """Register an activation, unless JAX cannot run it: one program of JAX serves all that are registered."""
-    if "jax" not in report.left_out:
-        register(f)
+def _accuse(answers: Sequence[Answer], accused: Collection[str]) -> Consensus:
+    names = [answer.name for answer in answers]
+    members, outliers = (tuple(name for name in names if (name in accused) == is_out) for is_out in (False, True))
+    return Consensus(members, outliers, tie=False)
 
 
-def mixed_with_others(activations: list[Activation]) -> list[Activation]:
-    """The activations and all others that are registered, so that half of the draws fall on either."""
-    others = [f for f in ACTIVATIONS.values() if f not in activations]
-    times = max(1, round(len(others) / len(activations)))
-    return [*activations * times, *others]
+def _tell(
+    subject: ActivationSlope,
+    points: GridPoints,
+    bound: ActivationBound,
+    asked: _Asked,
+    kinks: Sequence[Kink],
+) -> None:
+    """What there is to say of the record beside the verdict on its slope."""
+    f, z = points.f, points.z
+    misconduct, notes = record.misconduct_and_notes(f, z)
+    misconduct += asked.mixed or record.not_elementwise("slope", lambda z: f.slope(z, f(z)), z, bound.claimed)
+    subject.misconduct = [*misconduct, *record.other_values(points, bound, asked.slopes)]
+    if undeclared := [kink.z for kink in kinks if not kink.declared]:
+        subject.doubts = [f"the slope jumps where the record declares no kink: {places_in_words(undeclared)}"]
+    if asked.slope_at is None:
+        notes.append("kinks that are not declared were not looked for: no arithmetic gives slopes at any z")
+    elif steps := jumps_of_value(points, bound):
+        notes.append(f"the value itself jumps at {places_in_words(steps)}, and no slope says so")
+    broken, single = record.not_finite(points, asked.slopes.get("ball")), record.float32(f, z)
+    told = [str(kink) for kink in kinks[:KINKS_SHOWN]]
+    told += [f"{len(kinks) - KINKS_SHOWN} more kinks"] if len(kinks) > KINKS_SHOWN else []
+    subject.notes = [*told, *broken, record.float32_in_words(single), *notes, *bound.notes]
+    subject.details = {"kinks": [kink.to_dict() for kink in kinks], "not_finite": broken, "float32": single}
+
+
+def _wrong(points: GridPoints, consensus: Consensus, pairs: Sequence[Pair]) -> np.ndarray:
+    """Where the claim is at odds with a source that stands."""
+    against = [pair.at_odds for pair in pairs if pair.other(CLAIMED) in consensus.members]
+    return np.any([np.zeros(points.z.shape, dtype=bool), *against], axis=0)

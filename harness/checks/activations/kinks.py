@@ -7,19 +7,27 @@ beside what JAX reports for the formula, because JAX and the sources by hand agr
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from harness.bounds.activation_bound import ActivationBound, activation_bound
 from harness.bounds.tolerances import MEANINGLESS, NEGLIGIBLE
+from harness.checks.activations.grid import TINY, sides
+from harness.checks.activations.slopes import SlopeFunction
+from harness.checks.activations.subject import GridPoints
+from harness.wording import first_few
+from reference.activations import Activation
+from reference.measured import MeasuredSlope
 
 JUMP = MEANINGLESS["float64"]
 """A slope or value that changes by less than this share between neighbouring floats has no jump there."""
 
+SHOWN = 6  # places named in a sentence
+
 HALVINGS = 60  # of a grid interval: down to neighbouring floats
 
 NEARBY = 1e-9  # relative: a jump found so close to a declared kink is that kink's
-
-TINY = float(np.finfo(np.float64).tiny)  # XLA takes what is smaller for zero
 
 
 @dataclass(frozen=True)
@@ -65,14 +73,18 @@ class Kink:
         return low < self.claimed < high or any(math.isclose(self.claimed, x, rel_tol=JUMP) for x in (low, high))
 
     @property
-    def nearest_side(self) -> float:
-        """The slope of that side which the claim is nearer to."""
-        return min(self.left, self.right, key=lambda slope: abs(slope - self.claimed))
+    def nearest_convention(self) -> float:
+        """The claimed slope if it may be claimed here, else the slope of the side that is nearer to it."""
+        return self.claimed if self.is_between else min(self.left, self.right, key=lambda x: abs(x - self.claimed))
 
     @property
     def follows_jax(self) -> bool:
         """Whether the claim is what JAX reports; so, too, where JAX cannot be asked."""
         return math.isnan(self.jax) or math.isclose(self.claimed, self.jax, rel_tol=JUMP)
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-ready document."""
+        return vars(self) | {"jumps": self.jumps, "follows_jax": self.follows_jax}
 
     def __str__(self) -> str:
         if not self.jumps:
@@ -89,12 +101,6 @@ class Kink:
         if self.follows_jax:
             return f"{text}, as JAX reports for the formula"
         return f"{text}, but JAX reports {self.jax:.6g} for the formula: the two differ for a unit exactly there"
-
-
-def sides(kink: float) -> tuple[float, float]:
-    """The floats on both sides."""
-    step = max(float(np.spacing(abs(kink))), TINY)
-    return kink - step, kink + step
 
 
 def find_jumps(function: Callable[[np.ndarray], np.ndarray], z: np.ndarray, noise: np.ndarray) -> list[float]:
@@ -148,3 +154,66 @@ def _distinct(places: list[float]) -> list[float]:
         if not is_near(place, distinct):
             distinct.append(place)
     return distinct
+
+
+def is_sharp(slope: np.ndarray, error: np.ndarray) -> np.ndarray:
+    """Where slopes on a grid are known well enough to be told from others."""
+    least = NEGLIGIBLE * np.abs(slope).max(initial=1.0, where=np.isfinite(slope))
+    return error <= JUMP * np.maximum(np.abs(slope), least)
+
+
+def declared_kinks(
+    points: GridPoints, slope: np.ndarray, error: np.ndarray, by_jax: MeasuredSlope | None
+) -> list[Kink]:
+    """The kinks that the record names, given the best known slopes on the grid, and those of JAX."""
+    known, kinks = is_sharp(slope, error), []
+    for kink in points.f.kinks:
+        left, right, at = (int(np.searchsorted(points.z, place)) for place in (*sides(kink), kink))
+        on_sides = (float(slope[i]) if known[i] else math.nan for i in (left, right))
+        jax = float(by_jax.slope[at]) if by_jax else math.nan
+        kinks.append(Kink(kink, *on_sides, claimed=float(points.slope[at]), jax=jax, declared=True))
+    return kinks
+
+
+def undeclared_kinks(points: GridPoints, bound: ActivationBound, slope_at: SlopeFunction) -> list[Kink]:
+    """The places at which the slope jumps although the record names no kink there."""
+    found = find_jumps(slope_at, points.z, bound.formula)
+    found = [place for place in found if not is_near(place, points.f.kinks) and _is_kink(points.f, slope_at, place)]
+    kinks = []
+    for place in found:
+        z = np.array([*sides(place), place])
+        left, right, _ = slope_at(z)
+        claimed = np.broadcast_to(points.f.slope(z.copy(), np.array(points.f(z.copy()))), z.shape)
+        kinks.append(Kink(place, float(left), float(right), float(claimed[2]), math.nan, declared=False))
+    return [kink for kink in kinks if kink.jumps]
+
+
+def _is_kink(f: Activation, slope_at: SlopeFunction, place: float) -> bool:
+    """Whether a jump is there at some distance, too, and larger than rounding.
+
+    Automatic differentiation may be wrong at one point, as at sign(0), and noise may grow like 1/z towards zero.
+    """
+    step = NEARBY * max(abs(place), 1.0)
+    z = np.array([place - step, place + step])
+    left, right = slope_at(z)
+    allowed = JUMP * max(abs(left), abs(right)) + activation_bound(f, z).formula.sum()
+    return not abs(right - left) <= allowed
+
+
+def outside_in_words(undeclared: Sequence[Kink]) -> tuple[str, ...]:
+    """What is wrong with the claim at kinks that the record does not name: no finding is about these z."""
+    wrong = [kink for kink in undeclared if not kink.is_between]
+    if not wrong:
+        return ()
+    places = first_few(wrong, SHOWN, "more", name=lambda kink: f"{kink.claimed:.6g} at z = {kink.z:.6g}")
+    return (f"does not lie between the slopes of the two sides at undeclared kinks: {places}",)
+
+
+def jumps_of_value(points: GridPoints, bound: ActivationBound) -> list[float]:
+    """The places at which the value itself jumps."""
+    return find_jumps(lambda z: np.asarray(points.f(z.copy()), dtype=float), points.z, bound.value)
+
+
+def places_in_words(places: Sequence[float]) -> str:
+    """Some z, the first few of them."""
+    return "z = " + first_few(places, SHOWN, "more places", name=lambda place: f"{place:.6g}")

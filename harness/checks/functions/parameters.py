@@ -1,9 +1,16 @@
 """Anybody's parameters as one flat float64 vector, and back: NumPy, JAX or torch arrays, numbers, or a dict of them."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+
+from harness.verdict.comparison import Block
+
+
+def largest(values: np.ndarray) -> float:
+    """The largest size among those that are finite."""
+    return float(np.abs(values[np.isfinite(values)]).max(initial=0.0))
 
 
 def to_numpy(array: Any) -> np.ndarray:
@@ -66,22 +73,17 @@ def _like(model: Any, values: np.ndarray) -> Any:
     return values.astype(dtype) if np.ndim(model) or isinstance(model, np.ndarray) else dtype.type(values)
 
 
-def _in_order(keys: Iterable[Any]) -> list[Any]:
-    return sorted(keys, key=str)
-
-
 class Layout:
     """How a user's θ lies in a flat vector.
 
     Attributes
     ----------
     size : the number of parameters
-    blocks : (name, indices) of each array
+    blocks : the indices of each array, under its name
     unit_roundoff : u of the least precise array
     """
 
     def __init__(self, theta: Any):
-        self._model = theta
         self._is_mapping = isinstance(theta, Mapping)
         self._leaves = dict(theta) if self._is_mapping else {"theta": theta}
         if len({str(name) for name in self._leaves}) < len(self._leaves):
@@ -93,15 +95,15 @@ class Layout:
             raise ValueError("theta holds no parameters; give an array, or a dict of arrays, with one at least")
         ends = np.cumsum([array.size for array in arrays.values()])
         self.blocks = [
-            (str(name), np.arange(end - array.size, end)) for (name, array), end in zip(arrays.items(), ends)
+            Block(str(name), np.arange(end - array.size, end)) for (name, array), end in zip(arrays.items(), ends)
         ]
         self.unit_roundoff = max(unit_roundoff(leaf) for leaf in self._leaves.values())
 
     def flatten(self, values: Any, what: str) -> np.ndarray:
         """The flat float64 vector of something laid out like θ."""
         if isinstance(values, Mapping) != self._is_mapping or (self._is_mapping and set(values) != set(self._leaves)):
-            expected = f"a dict with the keys {_in_order(self._leaves)}" if self._is_mapping else "one array"
-            given = f"the keys {_in_order(values)}" if isinstance(values, Mapping) else type(values).__name__
+            expected = f"a dict with the keys {sorted(self._leaves, key=str)}" if self._is_mapping else "one array"
+            given = f"the keys {sorted(values, key=str)}" if isinstance(values, Mapping) else type(values).__name__
             raise ValueError(f"{what} must be {expected}, as theta is, not {given}")
         leaves = values if self._is_mapping else {"theta": values}
         arrays = [to_numpy(leaves[name]) for name in self._leaves]
@@ -112,18 +114,23 @@ class Layout:
 
     def rebuild(self, flat: np.ndarray) -> Any:
         """A fresh θ of the user's kind from a flat vector."""
-        return self._laid_out({name: _like(leaf, flat[at].reshape(shape)) for name, leaf, at, shape in self._parts()})
+        return self._laid_out(flat, _like)
 
     def rebuild_with(self, convert: Callable[[Any], Any], flat: Any) -> Any:
         """The same from and of another kind of array, such as a JAX tracer."""
-        return self._laid_out({name: convert(flat[at].reshape(shape)) for name, _, at, shape in self._parts()})
+        return self._laid_out(flat, lambda _, values: convert(values))
 
-    def _parts(self) -> Iterator[tuple[Any, Any, np.ndarray, tuple[int, ...]]]:
-        for (name, leaf), (_, indices), shape in zip(self._leaves.items(), self.blocks, self.shapes.values()):
-            yield name, leaf, indices, shape
-
-    def _laid_out(self, leaves: dict) -> Any:
+    def _laid_out(self, flat: Any, like: Callable[[Any, Any], Any]) -> Any:
+        parts = zip(self._leaves.items(), self.blocks, self.shapes.values())
+        leaves = {name: like(leaf, flat[block.indices].reshape(shape)) for (name, leaf), block, shape in parts}
         return leaves if self._is_mapping else leaves["theta"]
+
+    def largest_in_block(self, flat: np.ndarray) -> np.ndarray:
+        """For each coordinate the largest finite size in its array."""
+        sizes = np.zeros(self.size)
+        for _, indices in self.blocks:
+            sizes[indices] = largest(flat[indices])
+        return sizes
 
     def label(self, i: int) -> str:
         """The name of coordinate i, as it is indexed: "theta[3]" or "W1[0, 2]"."""

@@ -7,6 +7,7 @@ which noise leaves anything to see of it.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -50,23 +51,26 @@ class Claim:
         return bool(np.isfinite(found.error) and not self.off(found) <= factor * (found.error + self.error))
 
 
+class Support(NamedTuple):
+    """The step whose difference comes closest to a claim, and how close, its error included."""
+
+    distance: float = np.inf
+    step: float = 0.0
+
+
 def settle(claim: Claim, probe: Probe, noise: float, steps: Sequence[float]) -> Difference:
     """The difference at the widest step that decides about a claim; with an infinite error where none does."""
-    best, nearest, supports = NOTHING, np.inf, 0.0
+    best, support = NOTHING, Support()
     for step in steps:
         if step < steps[0] and NOISE_GAIN * noise / step > claim.meaningful:
             break  # neither this step nor a narrower one can decide
         found = probe(step, 0.0)
-        if claim.off(found) + found.error < nearest:
-            nearest, supports = claim.off(found) + found.error, step
+        support = min(support, Support(claim.off(found) + found.error, step))
         if claim.is_objected_to(found):
             narrow = _narrowest(claim, found, step, noise, steps[-1])
             closer = probe(narrow, 0.0)
             if _confirms(claim, closer, found):
-                supported = np.isfinite(nearest) and nearest + claim.error <= SUPPORT * claim.off(found)
-                if supported and _climbs_by_jumps(probe, narrow, supports, closer, claim.off(found)):
-                    return NOTHING
-                return found
+                return found if not _climbs_by_jumps(claim, found, support, probe, narrow, closer) else NOTHING
         elif found.error < best.error:
             best = found
         if best.error + claim.error <= claim.meaningful:
@@ -90,10 +94,16 @@ def _confirms(claim: Claim, closer: Difference, found: Difference) -> bool:
     return agrees and claim.is_objected_to(closer, factor)
 
 
-def _climbs_by_jumps(probe: Probe, narrow: float, wide: float, closer: Difference, off: float) -> bool:
-    """Whether the narrow slope is the same all over a wide step that has another: then jumps make up the rest.
+def _climbs_by_jumps(
+    claim: Claim, found: Difference, support: Support, probe: Probe, narrow: float, closer: Difference
+) -> bool:
+    """Whether the narrow slope is the same all over a wide step that comes much closer to the claim.
 
-    So it is with a cost that is computed in float32, in part, or that was rounded: its narrow slope is of no use.
+    Then jumps make up the rest, as with a cost that is computed in float32, in part, or that was rounded: its narrow
+    slope is of no use.
     """
-    elsewhere = np.array([probe(narrow, t * wide).derivative for t in ELSEWHERE])
+    off = claim.off(found)
+    if not (np.isfinite(support.distance) and support.distance + claim.error <= SUPPORT * off):
+        return False
+    elsewhere = np.array([probe(narrow, t * support.step).derivative for t in ELSEWHERE])
     return bool(np.median(np.abs(elsewhere - closer.derivative)) <= 0.3 * off)

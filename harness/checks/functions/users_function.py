@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from harness.bounds.tolerances import ALL_COORDINATES, GRADIENT_ROUNDINGS, STEPS
-from harness.checks.functions.parameters import Layout, to_numpy, unit_roundoff
-from harness.verdict.comparison import Answer, Block
-from harness.verdict.diagnosis import Part, diagnose
+from harness.checks.directions import random_directions
+from harness.checks.functions.parameters import Layout, largest, to_numpy, unit_roundoff
+from harness.wording import what_it_is
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.oracles import black_box
 
@@ -32,14 +32,17 @@ class UsersFunction:
             i = int(np.flatnonzero(~np.isfinite(self.theta))[0])
             raise ValueError(f"theta must be finite, but {self.layout.label(i)} is {self.theta[i]}")
         self.unit = self.layout.unit_roundoff
-        rng = np.random.default_rng(0)
-        self.direction = rng.uniform(0.5, 1.5, self.layout.size) * rng.choice([-1.0, 1.0], self.layout.size)
-        count = min(self.layout.size, ALL_COORDINATES)
-        self.sample = np.sort(rng.choice(self.layout.size, count, replace=False))
+        self.direction = random_directions(1, self.layout.size, seed=0)[0]
 
     @property
     def precision(self) -> str:
         return "float64" if self.unit == UNIT_ROUNDOFF["float64"] else "float32"
+
+    def coordinates_to_difference(self) -> np.ndarray:
+        """All, or a sample where there are too many."""
+        if self.layout.size <= ALL_COORDINATES:
+            return np.arange(self.layout.size)
+        return np.sort(np.random.default_rng(0).choice(self.layout.size, ALL_COORDINATES, replace=False))
 
     def answer(self, flat: np.ndarray) -> tuple[float, np.ndarray, bool]:
         """Cost, gradient, and whether the call changed its argument."""
@@ -47,7 +50,7 @@ class UsersFunction:
         before = self.layout.flatten(given, "theta")
         answered = self.fun(given)
         if not isinstance(answered, tuple) or len(answered) != 2:
-            raise TypeError(f"fun must answer a tuple (cost, gradient), not {type(answered).__name__}")
+            raise TypeError(f"fun must answer a tuple (cost, gradient), not {what_it_is(answered)}")
         cost, gradient = to_numpy(answered[0]), self.layout.flatten(answered[1], "the gradient")
         if cost.size != 1:
             raise ValueError(f"fun must answer one number as its cost, but answered shape {cost.shape}")
@@ -61,15 +64,15 @@ class UsersFunction:
     def gradient(self, flat: np.ndarray) -> np.ndarray:
         return self.answer(flat)[1]
 
-    def answer_twice(self) -> tuple[float, np.ndarray, list[str]]:
+    def answer_twice(self) -> tuple[float, np.ndarray, tuple[str, ...]]:
         """The answer at θ, and what is wrong with the way it was given."""
         (cost, gradient, changed), (cost2, gradient2, _) = self.answer(self.theta), self.answer(self.theta)
-        faults = ["changes its argument theta in place"] if changed else []
+        misconduct = ["changes its argument theta in place"] if changed else []
         tolerated = GRADIENT_ROUNDINGS * self.unit
         repeats = np.allclose(gradient, gradient2, rtol=tolerated, atol=tolerated * largest(gradient), equal_nan=True)
         if not repeats or not np.isclose(cost, cost2, rtol=tolerated, atol=0.0, equal_nan=True):
-            faults.append("answers differently when called twice with the same theta")
-        return cost, gradient, faults
+            misconduct.append("answers differently when called twice with the same theta")
+        return cost, gradient, tuple(misconduct)
 
     @np.errstate(all="ignore")
     def cost_noise(self, cost: float) -> float:
@@ -106,7 +109,7 @@ class UsersFunction:
         return largest(np.array([cost, np.fmin(*sides)]))
 
     @np.errstate(all="ignore")
-    def gradient_error(self, source: Callable, gradient: np.ndarray, blocks: list[Block]) -> np.ndarray:
+    def gradient_error(self, source: Callable, gradient: np.ndarray) -> np.ndarray:
         """How far rounding may have moved a gradient: what it moves when θ moves by a rounding, and some more.
 
         It moves to both sides, also from zero, so that on a kink the error is as large as the jump.
@@ -114,18 +117,7 @@ class UsersFunction:
         step = np.where(self.theta == 0.0, 1e-30, 2.0 * self.unit * np.abs(self.theta)) * self.direction
         moved = [source(self.theta + step), source(self.theta - step)]
         spread = np.nan_to_num(np.max([np.abs(other - gradient) for other in moved], axis=0), nan=0.0)
-        floor = np.zeros_like(gradient)
-        for block in blocks:
-            floor[block.indices] = GRADIENT_ROUNDINGS * self.unit * largest(gradient[block.indices])
-        return floor + 4.0 * spread
-
-    def explain(self, wrong: Answer, right: Answer, at_odds: np.ndarray) -> str:
-        flat = (wrong.gradient, right.gradient, self.theta, np.zeros_like(self.theta), at_odds)
-        parts = [
-            Part(name, *(array[indices].reshape(self.layout.shapes[name]) for array in flat))
-            for name, indices in self.layout.blocks
-        ]
-        return diagnose(parts, with_bias=False)
+        return GRADIENT_ROUNDINGS * self.unit * self.layout.largest_in_block(gradient) + 4.0 * spread
 
     def steps(self) -> list[float]:
         return [step * (self.unit / black_box.UNIT_ROUNDOFF) ** 0.2 for step in STEPS]
@@ -133,8 +125,3 @@ class UsersFunction:
 
 def _fits_float32(values: np.ndarray) -> bool:
     return np.array_equal(values, values.astype(np.float32))
-
-
-def largest(values: np.ndarray) -> float:
-    """The largest size among those that are finite."""
-    return float(np.abs(values[np.isfinite(values)]).max(initial=0.0))

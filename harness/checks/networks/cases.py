@@ -7,7 +7,8 @@ by name: one of `SOURCES`, ``bug:NAME`` for one of the bug zoo, or ``module:func
 import json
 import platform
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,10 +17,11 @@ import numpy as np
 
 from harness.files import write_whole
 from harness.importing import import_attribute
-from harness.sources.table import FLOAT32_SOURCES, SOURCES, find_source, named_sources
+from harness.sources.bug_zoo import BUGS
+from harness.sources.by_name import BUG, Sources, find_source, named_sources
+from harness.sources.table import FLOAT32_SOURCES, SOURCES, Source
 from harness.verdict.report import Report
 from reference.activations import ACTIVATIONS
-from reference.measured import GradientSource
 from reference.network import Network
 from reference.problem import Problem
 
@@ -34,7 +36,7 @@ class Case(NamedTuple):
 
     problem: Problem
     theta: np.ndarray
-    sources: dict[str, GradientSource] | None
+    sources: dict[str, Source] | None
     verdict: str | None
     outliers: tuple[str, ...]
 
@@ -43,7 +45,7 @@ def save_case(
     path: str | Path,
     problem: Problem,
     theta: np.ndarray,
-    sources: Iterable[str] | Mapping[str, GradientSource] | None = None,
+    sources: Sources | None = None,
     report: Report | None = None,
 ) -> None:
     """Write a case; `load_case` reads it, and ``harness replay FILE`` checks it again.
@@ -65,7 +67,7 @@ def save_case(
         "X": problem.X.tolist(),
         "Y": problem.Y.tolist(),
         "theta": problem.check_theta(theta).tolist(),
-        "sources": None if sources is None else {k: _spelled(k, s) for k, s in named_sources(sources).items()},
+        "sources": _all_spelled(sources),
         "verdict": None if report is None else report.verdict,
         "outliers": [] if report is None else list(report.outliers),
         "made_with": {"python": platform.python_version()}
@@ -74,28 +76,22 @@ def save_case(
     write_whole(path, json.dumps(document, indent=1).encode())
 
 
-def _spelled(name: str, source: GradientSource) -> str:
+def _all_spelled(sources: Sources | None) -> dict[str, str] | None:
+    return None if sources is None else {name: _spelled(source) for name, source in named_sources(sources).items()}
+
+
+def _spelled(source: Source) -> str:
     """The name by which `find_source` finds a source again."""
-    from harness.sources.bug_zoo import FAULTS
-
-    known = SOURCES | FLOAT32_SOURCES | {f"bug:{fault.name}": fault.source for fault in FAULTS.values()}
-    for spelled, candidate in known.items():
-        if candidate is source:
-            return spelled
-    defined_as = f"{getattr(source, '__module__', None)}:{getattr(source, '__qualname__', '')}"
-    for spelled in (name, defined_as):
-        if not spelled.startswith("__main__:") and _finds(spelled, source):
-            return spelled
+    function = source.function
+    defined_as = f"{getattr(function, '__module__', None)}:{getattr(function, '__qualname__', '')}"
+    own = [name for name in (source.name, defined_as) if not name.startswith("__main__:")]
+    for name in (*SOURCES, *FLOAT32_SOURCES, *(BUG + bug for bug in BUGS), *own):
+        with suppress(ValueError, TypeError):
+            if find_source(name).function == function:
+                return name
     raise ValueError(
-        f"source {name!r} cannot be written to a case: it must be a function of a module that can be imported"
+        f"source {source.name!r} cannot be written to a case: it must be a function of a module that can be imported"
     )
-
-
-def _finds(spelled: str, source: GradientSource) -> bool:
-    try:
-        return find_source(spelled) is source
-    except (ValueError, TypeError):
-        return False
 
 
 def load_case(path: str | Path) -> Case:
@@ -116,7 +112,7 @@ def load_case(path: str | Path) -> Case:
         raise _no_case(path, error) from None
     spelled = document["sources"]
     try:
-        sources = None if spelled is None else {name: find_source(source) for name, source in spelled.items()}
+        sources = None if spelled is None else named_sources(spelled)
     except (ValueError, TypeError) as error:
         raise ValueError(f"a source of {path} cannot be found: {error}") from None
     return Case(problem, theta, sources, document.get("verdict"), tuple(document.get("outliers", ())))
@@ -131,7 +127,7 @@ def _read(path: Path) -> dict[str, Any]:
         if document["schema"] != SCHEMA:
             raise ValueError(f"its schema is {document['schema']!r}")
         sources, outliers = document["sources"], document.get("outliers", [])
-        if sources is not None and not (isinstance(sources, dict) and sources and _are_strings(sources.values())):
+        if not (sources is None or (isinstance(sources, dict) and sources and _are_strings(sources.values()))):
             raise ValueError(f"its sources must be null, or an object of names, not {json.dumps(sources)[:80]}")
         if not (isinstance(outliers, list) and _are_strings(outliers)):
             raise ValueError(f"its outliers must be a list of names, not {json.dumps(outliers)[:80]}")
@@ -177,26 +173,24 @@ def _used(problem: Problem, activations: Iterable[str]) -> list[str]:
 def as_script(
     problem: Problem,
     theta: np.ndarray,
-    sources: Iterable[str] | Mapping[str, GradientSource] | None = None,
+    sources: Sources | None = None,
     activations: Iterable[str] = (),
 ) -> str:
     """A short Python program that shows the verdict on a small case; `activations` as for `replay_command`."""
     network = problem.network
     hidden = [f.name for f in network.hidden]
     own = _used(problem, activations)
-    imports = ["import numpy as np", "from harness import Network, Problem, cross_check"]
-    imports += ["from harness.importing import import_attribute", "from harness import register"] if own else []
-    imports += ["from harness.sources.table import find_source"] if sources is not None else []
-    chosen = {} if sources is None else named_sources(sources)
-    entries = ", ".join(f"{name!r}: find_source({_spelled(name, source)!r})" for name, source in chosen.items())
+    imported = "Network, Problem, cross_check" + (", register" if own else "")
     lines = [
-        *imports,
-        *(f"register(import_attribute({name!r}))" for name in own),
+        "import numpy as np",
+        f"from harness import {imported}",
+        *(f"import {name.partition(':')[0]}" for name in own),
+        *(f"register({name.replace(':', '.')})" for name in own),
         f"network = Network({list(network.sizes)}, {hidden}, {network.output.name!r})",
         f"X = np.array({problem.X.tolist()})",
         f"Y = np.array({problem.Y.tolist()})",
         f"theta = np.array({np.asarray(theta).tolist()})",
         f"problem = Problem(network, X, Y, l2={problem.l2!r})",
-        f"print(cross_check(problem, theta{f', {{{entries}}}' if entries else ''}))",
+        f"print(cross_check(problem, theta{'' if sources is None else f', {_all_spelled(sources)}'}))",
     ]
     return "\n".join(lines)

@@ -1,22 +1,35 @@
-"""Cross-check many random networks, and count."""
+"""Cross-check many random networks, and count; find the first on which a bug shows."""
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
-from operator import index as as_integer
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from harness.bounds.tolerances import INCONCLUSIVE_SHARE
 from harness.checks.networks.cross_checking import cross_check
 from harness.checks.networks.random_problems import random_problem
-from harness.sources.table import named_sources
+from harness.progress import Progress, silent
+from harness.sources.bug_zoo import Bug
+from harness.sources.by_name import Sources, named_sources
 from harness.verdict.report import Report
 from reference.activations import Activation
-from reference.measured import GradientSource
+from reference.problem import Problem
+from reference.whole_numbers import whole_number
 
-KEPT = 5  # reports of failures that a summary keeps
+KEPT = 5  # failures that a summary keeps
+
+
+class Checked(NamedTuple):
+    """A network that was checked: its number, the report, and the problem with θ."""
+
+    number: int
+    report: Report
+    problem: Problem
+    theta: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -39,8 +52,8 @@ class Summary:
         How often each source was named as the odd one out.
     reasons : tuple of str
         Where the verdict is "inconclusive": which source was never asked, or what the first such network says of it.
-    failures : tuple of (int, Report)
-        Index and report of the first networks that disagree; ``random_problem((seed, index))`` makes them again.
+    failures : tuple of Checked
+        The first networks that disagree; ``random_problem((seed, index))`` makes them again.
     margin : float
         The largest difference between sources that agree, over what was allowed.
     seconds : float
@@ -55,13 +68,13 @@ class Summary:
     counts: dict[str, int]
     outliers: dict[str, int]
     reasons: tuple[str, ...]
-    failures: tuple[tuple[int, Report], ...]
+    failures: tuple[Checked, ...]
     margin: float
     seconds: float
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready document."""
-        failures = [{"network": index, "report": report.to_dict()} for index, report in self.failures]
+        failures = [{"network": failure.number, "report": failure.report.to_dict()} for failure in self.failures]
         return vars(self) | {"sources": list(self.sources), "reasons": list(self.reasons), "failures": failures}
 
     def __str__(self) -> str:
@@ -69,8 +82,8 @@ class Summary:
         lines = [f"{self.networks:,} networks, {len(self.sources)} sources: {counts} (seed {self.seed})"]
         lines += [f"  {reason}" for reason in self.reasons]
         lines += [f"  {name} could not take {count:,} of them" for name, count in self.left_out.items()]
-        for index, report in self.failures:
-            lines.append(f"network {index}, random_problem(({self.seed}, {index})):\n{report}")
+        for number, report, *_ in self.failures:
+            lines.append(f"network {number}, random_problem(({self.seed}, {number})):\n{report}")
         return "\n".join(lines)
 
 
@@ -78,9 +91,10 @@ def check_networks(
     networks: int = 200,
     seed: int = 0,
     activations: Sequence[str | Activation] | None = None,
-    sources: Sequence[str] | Mapping[str, GradientSource] | None = None,
+    sources: Sources | None = None,
     extremes: bool = True,
-    progress: Callable[[int, str], Any] | None = None,
+    progress: Progress = silent,
+    step: str = "cross-check",
 ) -> Summary:
     """Cross-check many random problems, and count the verdicts.
 
@@ -100,7 +114,9 @@ def check_networks(
     extremes : bool
         Whether some θ and X are zero, hold ties, or are large enough to saturate.
     progress : callable, optional
-        Called as ``progress(index, verdict)`` after each problem.
+        Called as ``progress(step, done, total)`` after each problem.
+    step : str
+        What `progress` calls this.
 
     Returns
     -------
@@ -112,18 +128,14 @@ def check_networks(
     ValueError, TypeError
         For fewer than one network, no whole number of them, or activations or sources that do not exist.
     """
-    networks = _whole(networks)
-    if networks < 1:
-        raise ValueError(f"the number of networks must be one or more, not {networks}")
+    networks = whole_number("the number of networks", networks, at_least=1)
     tally = _Tally(seed)
     for index in count():
         if index >= networks and tally.telling:
             break
         problem, theta = random_problem((seed, index), activations, extremes=extremes)
-        report = cross_check(problem, theta, sources)
-        tally.add(index, report)
-        if progress:
-            progress(index, report.verdict)
+        tally.add(Checked(index, cross_check(problem, theta, sources), problem, theta))
+        progress(step, min(index + 1, networks), networks)
     return tally.summary(asked=() if sources is None else tuple(named_sources(sources)))
 
 
@@ -137,23 +149,24 @@ class _Tally:
         self.left_out: Counter[str] = Counter()
         self.why_left_out: dict[str, str] = {}
         self.outliers: Counter[str] = Counter()
-        self.failures: list[tuple[int, Report]] = []
+        self.failures: list[Checked] = []
         self.doubts: tuple[str, ...] = ()
         self.margin = 0.0
         self.telling = 0  # networks that hide no kind of bug
 
-    def add(self, index: int, report: Report) -> None:
+    def add(self, checked: Checked) -> None:
+        report = checked.report
         self.counts[report.verdict] += 1
         self.took_part.update(row.name for row in report.sources)
         self.left_out.update(report.left_out.keys())
         self.why_left_out.update(report.left_out)
         self.outliers.update(report.outliers)
         self.margin = max(self.margin, report.margin)
-        self.telling += not report.hides
+        self.telling += not report.blind_to
         if report.verdict == "inconclusive" and not self.doubts:
-            self.doubts = tuple(f"network {index}: {reason}" for reason in report.reasons)
+            self.doubts = tuple(f"network {checked.number}: {reason}" for reason in report.reasons)
         if report.verdict == "disagree" and len(self.failures) < KEPT:
-            self.failures.append((index, report))
+            self.failures.append(checked)
 
     def summary(self, asked: tuple[str, ...]) -> Summary:
         never = [name for name in asked if name not in self.took_part]
@@ -176,8 +189,19 @@ class _Tally:
         )
 
 
-def _whole(networks: int) -> int:
-    try:
-        return as_integer(networks)
-    except TypeError:
-        raise TypeError(f"the number of networks must be a whole number, not {networks!r}") from None
+def plant(bug: Bug, seed: int = 0, tries: int = 100) -> Checked:
+    """The first ordinary random problem (seed, index) on which a bug shows.
+
+    A bug need not show everywhere: without a hidden layer, no slope can be wrong.
+
+    Raises
+    ------
+    ValueError
+        When it shows on none of so many tries.
+    """
+    for index in range(tries):
+        problem, theta = random_problem((seed, index), extremes=False)
+        report = cross_check(problem, theta, bug.sources)
+        if report.verdict == "disagree":
+            return Checked(index, report, problem, theta)
+    raise ValueError(f"{bug.name} shows on none of {tries} problems with seed {seed}; try another seed")

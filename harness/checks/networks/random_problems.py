@@ -74,11 +74,8 @@ def draw_network(choose: Chooser, activations: Sequence[Activation], outputs: Se
 def draw_problem(choose: Chooser, network: Network, extremes: bool) -> Problem:
     """1 to 10 examples with targets and λ."""
     m = choose.integer(1, MAX_EXAMPLES)
-    return Problem(network, _draw_X(choose, (m, network.sizes[0]), extremes), _draw_y(choose, network, m), _l2(choose))
-
-
-def _l2(choose: Chooser) -> float:
-    return choose.element(L2_VALUES)
+    X = _draw_X(choose, (m, network.sizes[0]), extremes)
+    return Problem(network, X, _draw_y(choose, network, m), choose.element(L2_VALUES))
 
 
 def _draw_X(choose: Chooser, shape: tuple[int, int], extremes: bool) -> np.ndarray:

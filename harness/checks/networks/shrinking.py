@@ -5,25 +5,20 @@ Each step tries to leave something out (a hidden layer, a unit, an example) or t
 that nothing can be taken away from it.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
 
 from harness.checks.networks.cross_checking import cross_check
+from harness.sources.by_name import Sources
 from harness.verdict.report import Report
-from reference.measured import GradientSource
 from reference.network import Network
 from reference.problem import Problem
 
 Case = tuple[Problem, np.ndarray]
 
 MAX_TRIES = 2000
-
-DOES_NOT_REPEAT = (
-    "The failure does not repeat: asked again on the same network, the sources answer differently. A gradient source "
-    "must give the same answer each time; look for random numbers and for values kept from the call before."
-)
 
 
 def shrink(problem: Problem, theta: np.ndarray, fails: Callable[[Problem, np.ndarray], bool]) -> Case:
@@ -34,31 +29,29 @@ def shrink(problem: Problem, theta: np.ndarray, fails: Callable[[Problem, np.nda
     fails : callable
         ``fails(problem, theta)``: whether a case shows the failure. It must hold for the case given.
     """
-    case, tries = (problem, np.array(theta)), 0
-    progress = True
-    while progress:
-        progress = False
-        for smaller in _smaller(*case):
-            tries += 1
-            if tries > MAX_TRIES:
-                return case
-            if fails(*smaller):
-                case, progress = smaller, True
-                break
+    case = (problem, np.array(theta))
+    untried = _smaller(*case)
+    for _ in range(MAX_TRIES):
+        smaller = next(untried, None)
+        if smaller is None:
+            break
+        if fails(*smaller):
+            case, untried = smaller, _smaller(*smaller)
     return case
 
 
 def shrink_disagreement(
-    problem: Problem, theta: np.ndarray, sources: Mapping[str, GradientSource] | None
+    problem: Problem, theta: np.ndarray, sources: Sources | None, drawn: Report
 ) -> tuple[Problem, np.ndarray, Report]:
     """The smallest case on which the same sources are named as the odd ones out, and its report.
 
-    What was said of the case as given is among the report's notes, for a small network shows less of what is wrong. The
+    What was said of the case as drawn is among the report's notes, for a small network shows less of what is wrong. The
     verdict is another than "disagree" where the failure does not repeat.
+
+    Parameters
+    ----------
+    drawn : the report on the case as it was drawn, which disagrees
     """
-    drawn = cross_check(problem, theta, sources)
-    if drawn.verdict != "disagree":
-        return problem, theta, drawn
 
     def fails(problem: Problem, theta: np.ndarray) -> bool:
         try:
@@ -69,13 +62,9 @@ def shrink_disagreement(
 
     smallest = shrink(problem, theta, fails)
     report = cross_check(*smallest, sources)
-    said = {finding.diagnosis for finding in report.findings}
-    lost = [f"before it was shrunk: {d}" for d in _diagnoses(drawn) if d not in said]
+    before, said = (dict.fromkeys(finding.diagnosis for finding in each.findings) for each in (drawn, report))
+    lost = [f"before it was shrunk: {words}" for words in before if words and words not in said]
     return *smallest, replace(report, notes=(*report.notes, *lost))
-
-
-def _diagnoses(report: Report) -> list[str]:
-    return list(dict.fromkeys(finding.diagnosis for finding in report.findings if finding.diagnosis))
 
 
 def _smaller(problem: Problem, theta: np.ndarray) -> Iterator[Case]:
@@ -145,7 +134,7 @@ def _with_simpler_activations(problem: Problem, theta: np.ndarray) -> Iterator[C
 
 
 def _with_simpler_numbers(problem: Problem, theta: np.ndarray) -> Iterator[Case]:
-    """Fewer digits, all numbers at once first and then one by one; never zero for all, which hides too much."""
+    """Fewer digits for all numbers at once; never zero for all, which hides too much."""
     for digits in (0, 1, 2):
         rounded = np.round(theta, digits) + 0.0  # no negative zeros
         if rounded.any() and not np.array_equal(rounded, theta):

@@ -662,7 +662,7 @@ def test_one_derivative_in_a_hundred_that_is_not_finite_is_no_agreement(broken):
 
     report = check_gradient(fun, theta)
     assert report.verdict == "inconclusive"
-    assert "the gradient of fun is not finite: theta[3]" in report.reasons
+    assert "what fun answers is not finite: theta[3]" in report.reasons
 
 
 # Many parameters
@@ -752,3 +752,56 @@ def test_what_the_function_raises_is_handed_on():
 
     with pytest.raises(ZeroDivisionError, match="mine"):
         check_gradient(failing, np.ones(2))
+
+
+# What the search for a step relies on
+
+
+def float32_and_as_much_again(t):
+    """Narrow steps see the second half alone, whose slope is not small."""
+    return float(np.sum(np.sin(t.astype(np.float32)))) + np.sum(np.sin(2.0 * t)), np.cos(t) + 2.0 * np.cos(2.0 * t)
+
+
+def test_a_cost_that_climbs_by_jumps_on_a_slope_blames_nobody():
+    for seed in range(10):
+        theta = np.random.default_rng(seed).normal(size=5)
+        assert check_gradient(float32_and_as_much_again, theta).verdict != "disagree", f"seed {seed}"
+
+
+def test_a_step_along_a_random_direction_is_as_long_as_one_along_an_axis(monkeypatch):
+    monkeypatch.setattr("harness.checks.functions.users_function.ALL_COORDINATES", 1)
+    theta, steps = np.clip(theta_of(MANY), -1.0, 1.0), []
+
+    def recorded(t):
+        steps.append(np.linalg.norm(t - theta) / STEPS[0])
+        return sines(t)
+
+    assert check_gradient(recorded, theta).verdict == "agree"
+    taken = np.array([step for step in steps if 0.5 < step < 8.0])
+    assert len(taken) > 6
+    assert (np.abs(taken / 2.0 ** np.round(np.log2(taken)) - 1.0) < 0.1).all(), "h, 2h and 4h, to a tenth"
+
+
+def test_a_bound_has_room_for_three_standard_deviations_of_the_noise():
+    size, bounds = 1e-8, []
+    for seed in range(40):
+        report = check_gradient(changed(off_at(0, by=0.1), noisy(size)), theta_of(5, seed=seed))
+        bounds += [finding.bound for finding in report.findings]
+    assert len(bounds) >= 38, "now and then, noise hides an error of a tenth"
+    room = np.mean(bounds) * STEPS[0] / (6.0 * size)
+    assert 2.0 < room < 3.5, "a little less than 3, since few values tell of the noise"
+
+
+def test_random_directions_have_entries_of_either_sign(monkeypatch):
+    monkeypatch.setattr("harness.checks.functions.users_function.ALL_COORDINATES", 1)
+    theta, moves = theta_of(MANY), []
+
+    def recorded(t):
+        moves.append(t - theta)
+        return sines(t)
+
+    check_gradient(recorded, theta)
+    along = [move for move in moves if np.count_nonzero(move) == MANY]
+    assert along
+    for move in along:
+        assert 0.4 < np.mean(move > 0.0) < 0.6

@@ -1,15 +1,19 @@
 """Gradient sources side by side on one problem: what agrees, what is caught, and what cannot be told."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from harness import ACTIVATIONS, FAULTS, SOURCES, Activation, Network, Problem, cross_check, random_problem
 from harness.bounds.rounding_bound import rounding_bound
 from harness.bounds.tolerances import DIRECTIONS
-from harness.checks.networks.cross_checking import _directions, network_blocks
+from harness.checks.networks.cross_checking import _directions
+from harness.checks.networks.subject import blocks_of
 from harness.sources.loop import cost_and_gradient as loop
 from harness.sources.vectorized import cost_and_gradient as vectorized
 from reference.measured import Measured, NotApplicable, Oracle
+from reference.oracles import finite_difference
 
 RIGHT = ("loop", "vectorized", "jax", "finite-difference")
 
@@ -103,7 +107,7 @@ def test_one_author_or_one_source_is_not_enough(sources):
 
 
 def one_of_each_block(network):
-    return [int(block.indices[-1]) for block in network_blocks(network)]
+    return [int(block.indices[-1]) for block in blocks_of(network)]
 
 
 @pytest.mark.parametrize("index", range(6))
@@ -185,7 +189,7 @@ def test_a_wrong_answer_is_the_odd_one_out(change):
 
 @pytest.mark.parametrize("wrong", RIGHT)
 def test_any_source_may_be_the_wrong_one(wrong):
-    sources = {name: SOURCES[name] for name in RIGHT}
+    sources: dict[str, Any] = {name: SOURCES[name] for name in RIGHT}
     sources[wrong] = changed(WRONG_ANSWERS["a tenth of a percent"], sources[wrong])
     report = cross_check(PROBLEM, THETA, sources)
     assert (report.verdict, report.outliers) == ("disagree", (wrong,))
@@ -205,7 +209,7 @@ def test_a_mistake_that_everybody_shares_is_caught_end_to_end():
         return cost, gradient
 
     def measured(problem, theta):
-        answer = SOURCES["finite-difference"].measure(problem, theta)  # pyright: ignore[reportFunctionMemberAccess]
+        answer = finite_difference.gradient(problem, theta)
         return answer._replace(gradient=too_large(0.0, answer.gradient)[1])
 
     shared = {name: changed(too_large, SOURCES[name]) for name in ("loop", "vectorized", "jax")}
@@ -374,16 +378,16 @@ def test_bias_free_first_layers_and_all_zeros_never_disagree(hidden):
 )
 def test_the_report_says_what_could_not_have_shown(problem, theta, hidden):
     report = cross_check(problem, theta, RIGHT)
-    assert len(report.hides) == len(hidden)
-    assert all(any(part in line for line in report.hides) for part in hidden)
-    assert all(line in str(report) for line in report.hides)
+    assert len(report.blind_to) == len(hidden)
+    assert all(any(part in line for line in report.blind_to) for part in hidden)
+    assert all(line in str(report) for line in report.blind_to)
 
 
 def test_weights_that_are_zero_hide_bugs_even_where_biases_are_not():
     theta = np.zeros_like(THETA)
     for Theta in PROBLEM.network.unpack(theta):
         Theta[:, 0] = 1.0
-    assert cross_check(PROBLEM, theta, RIGHT).hides
+    assert cross_check(PROBLEM, theta, RIGHT).blind_to
 
 
 def test_a_source_that_does_not_apply_is_left_out_with_its_reason():

@@ -27,9 +27,11 @@ def test_ordinary_networks_of_smooth_activations_are_all_conclusive():
 
 def test_every_network_is_reported_as_it_is_done():
     seen = []
-    summary = check_networks(10, progress=lambda index, verdict: seen.append((index, verdict)))
-    assert [index for index, _ in seen] == list(range(10))
-    assert {verdict: [v for _, v in seen].count(verdict) for verdict in summary.counts} == summary.counts
+    check_networks(10, progress=lambda *arguments: seen.append(arguments))
+    assert seen == [("cross-check", done, 10) for done in range(1, 11)]
+    seen.clear()
+    check_networks(1, progress=lambda *arguments: seen.append(arguments), step="mine")
+    assert set(seen) == {("mine", 1, 1)}
 
 
 def test_the_arguments_reach_the_networks(monkeypatch):
@@ -52,10 +54,10 @@ def test_the_sources_are_those_asked_for():
 # The verdict, from outcomes that are made up
 
 
-def outcome(verdict, margin=0.5, hides=(), reasons=()):
+def outcome(verdict, margin=0.5, blind_to=(), reasons=()):
     sources = [SimpleNamespace(name="loop")]
     named = {"outliers": (), "sources": sources, "left_out": {}}
-    return SimpleNamespace(verdict=verdict, margin=margin, hides=hides, reasons=reasons, **named)
+    return SimpleNamespace(verdict=verdict, margin=margin, blind_to=blind_to, reasons=reasons, **named)
 
 
 @pytest.fixture
@@ -94,13 +96,13 @@ def test_the_margin_is_the_largest_of_all(made_up):
 
 
 def test_networks_that_hide_bugs_are_not_enough(made_up):
-    made_up(outcome("agree", hides=hides) for hides in (["λ = 0"], ["m = 1"], ["θ = 0"], [], []))
+    made_up(outcome("agree", blind_to=blind_to) for blind_to in (["λ = 0"], ["m = 1"], ["θ = 0"], [], []))
     summary = check_networks(2)
     assert (summary.networks, summary.counts["agree"]) == (4, 4)
 
 
 def test_one_network_that_hides_nothing_is_enough(made_up):
-    made_up(outcome("agree", hides=hides) for hides in ([], ["m = 1"], []))
+    made_up(outcome("agree", blind_to=blind_to) for blind_to in ([], ["m = 1"], []))
     assert check_networks(2).networks == 2
 
 
@@ -137,9 +139,12 @@ def test_a_bug_is_found_counted_and_named(buggy):
 
 def test_the_first_failures_are_kept_and_can_be_made_again(buggy):
     assert len(buggy.failures) == 5 < buggy.counts["disagree"]
-    for index, report in buggy.failures:
-        assert report.subject["sizes"] == list(random_problem((2, index))[0].network.sizes)
-        assert f"network {index}, random_problem((2, {index})):\n{report}" in str(buggy)
+    for number, report, problem, theta in buggy.failures:
+        drawn, drawn_theta = random_problem((2, number))
+        assert report.subject["sizes"] == list(drawn.network.sizes)
+        assert repr(problem) == repr(drawn)
+        np.testing.assert_array_equal(theta, drawn_theta)
+        assert f"network {number}, random_problem((2, {number})):\n{report}" in str(buggy)
 
 
 def test_the_summary_is_ready_for_json(buggy):
@@ -147,7 +152,7 @@ def test_the_summary_is_ready_for_json(buggy):
     assert document["verdict"] == "disagree"
     assert document["counts"] == buggy.counts
     assert document["sources"] == list(BUG)
-    assert [failure["network"] for failure in document["failures"]] == [index for index, _ in buggy.failures]
+    assert [failure["network"] for failure in document["failures"]] == [failure.number for failure in buggy.failures]
     assert document["failures"][0]["report"]["outliers"] == ["mine"]
 
 
@@ -162,9 +167,9 @@ def test_the_first_line_sums_up(buggy):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ({"networks": 0}, "the number of networks must be one or more, not 0"),
-        ({"networks": -3}, "the number of networks must be one or more, not -3"),
-        ({"networks": 1.5}, "the number of networks must be a whole number, not 1.5"),
+        ({"networks": 0}, "the number of networks must be 1 or more, not 0"),
+        ({"networks": -3}, "the number of networks must be 1 or more, not -3"),
+        ({"networks": 1.5}, "the number of networks must be an integer, 1 or more, not 1.5"),
         ({"seed": "a"}, "a seed must be an integer, zero or more, or a tuple of such"),
         ({"activations": ["rellu"]}, "unknown activation 'rellu'; registered are"),
         ({"activations": []}, "no activations were given to draw from"),

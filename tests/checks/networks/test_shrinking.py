@@ -3,13 +3,17 @@
 import numpy as np
 import pytest
 
+from harness import FAULTS
 from harness.checks.networks import shrinking
 from harness.checks.networks.cross_checking import cross_check
+from harness.checks.networks.many_networks import plant
 from harness.checks.networks.random_problems import random_problem
 from harness.checks.networks.shrinking import shrink, shrink_disagreement
-from harness.sources.bug_zoo import FAULTS, plant
-from harness.sources.table import SOURCES
 from reference import Network, Problem
+
+
+def shrunk(problem, theta, sources):
+    return shrink_disagreement(problem, theta, sources, cross_check(problem, theta, sources))
 
 
 def _case(seed: int) -> tuple[Problem, np.ndarray]:
@@ -45,8 +49,8 @@ def test_every_smaller_case_is_a_valid_problem(seed):
     ],
 )
 def test_a_bug_shrinks_to_what_it_needs(name, sizes, hidden):
-    index, _ = plant(FAULTS[name])
-    problem, _, report = shrink_disagreement(*random_problem((0, index), extremes=False), FAULTS[name].sources)
+    index, *_ = plant(FAULTS[name])
+    problem, _, report = shrunk(*random_problem((0, index), extremes=False), FAULTS[name].sources)
     assert problem.network.sizes == sizes
     assert len(problem.network.hidden) == hidden
     assert report.verdict == "disagree"
@@ -89,7 +93,7 @@ def test_the_case_given_is_not_changed():
 
 
 def test_a_source_that_raises_on_a_smaller_network_shows_another_failure():
-    index, _ = plant(FAULTS["bias-times-4"])
+    index, *_ = plant(FAULTS["bias-times-4"])
 
     def picky(problem, theta):
         if problem.m < 2:
@@ -97,24 +101,32 @@ def test_a_source_that_raises_on_a_smaller_network_shows_another_failure():
         return FAULTS["bias-times-4"].source(problem, theta)
 
     sources = FAULTS["bias-times-4"].sources | {"vectorized": picky}
-    problem, _, report = shrink_disagreement(*random_problem((0, index), extremes=False), sources)
+    problem, _, report = shrunk(*random_problem((0, index), extremes=False), sources)
     assert (problem.m, problem.network.sizes, report.verdict) == (2, (1, 1), "disagree")
 
 
 def test_a_failure_that_does_not_repeat_is_not_shrunk():
     problem, theta = random_problem((0, 2), extremes=False)
-    smallest, moved, report = shrink_disagreement(problem, theta, {"loop": SOURCES["loop"], "jax": SOURCES["jax"]})
+    drawn = cross_check(problem, theta, ["loop", "bug:wrong-sign", "jax"])
+    smallest, moved, report = shrink_disagreement(problem, theta, ["loop", "vectorized", "jax"], drawn)
     assert smallest is problem
-    assert moved is theta
+    np.testing.assert_array_equal(moved, theta)
     assert report.verdict == "agree"
 
 
 def test_what_was_said_before_is_noted_where_shrinking_loses_it():
-    index, drawn = plant(FAULTS["bias-regularised"])
-    drawn_problem = random_problem((0, index), extremes=False)
-    problem, theta, report = shrink_disagreement(*drawn_problem, FAULTS["bias-regularised"].sources)
+    _, drawn, drawn_problem, drawn_theta = plant(FAULTS["bias-regularised"])
+    sources = FAULTS["bias-regularised"].sources
+    problem, theta, report = shrink_disagreement(drawn_problem, drawn_theta, sources, drawn)
     (lost,) = {finding.diagnosis for finding in drawn.findings if finding.diagnosis}
     assert lost not in {finding.diagnosis for finding in report.findings}
     assert f"before it was shrunk: {lost}" in report.notes
-    _, _, again = shrink_disagreement(problem, theta, FAULTS["bias-regularised"].sources)
+    _, _, again = shrunk(problem, theta, sources)
     assert not any("before it was shrunk" in note for note in again.notes)
+
+
+def test_examples_and_parameters_lose_their_digits():
+    problem = Problem(Network((2, 1)), np.full((2, 2), 0.123456789), np.ones((2, 1)))
+    smallest, theta = shrink(problem, np.array([3.14159, 2.71828, 2.71828]), lambda problem, theta: True)
+    assert np.array_equal(smallest.X, [[0.1]])
+    assert np.array_equal(theta, [3.0, 3.0])

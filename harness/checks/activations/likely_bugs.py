@@ -1,4 +1,4 @@
-"""What mistake would make this slope? The claimed slope of an activation, compared with the true one, in words.
+"""What bug would make this slope? The claimed slope of an activation, compared with the true one, in words.
 
 Each hypothesis predicts the claim, or what it lacks, from the true slope, the value, or other activations; it holds
 when what it leaves over is small beside the difference, wherever the claim is wrong.
@@ -38,7 +38,7 @@ CONSTANTS = {
 
 
 @dataclass(frozen=True, eq=False)
-class Case:
+class ClaimedSlope:
     """A claimed slope beside the true one.
 
     Attributes
@@ -57,9 +57,11 @@ class Case:
     true: np.ndarray
     slope_at: Callable[[np.ndarray], np.ndarray]
 
-    def at(self, chosen: np.ndarray) -> "Case":
+    def at(self, chosen: np.ndarray) -> "ClaimedSlope":
         """Some of the points."""
-        return Case(self.f, self.z[chosen], self.a[chosen], self.claimed[chosen], self.true[chosen], self.slope_at)
+        return ClaimedSlope(
+            self.f, self.z[chosen], self.a[chosen], self.claimed[chosen], self.true[chosen], self.slope_at
+        )
 
     def explains(self, predicted: Any, target: np.ndarray | None = None) -> bool:
         """Whether a prediction is the claim (or another target), up to what is small beside the difference.
@@ -80,108 +82,108 @@ class Case:
         return c if self.explains(c * x, y) and abs(c) > CLOSE else None
 
 
-def likely_mistakes(case: Case) -> tuple[str, ...]:
-    """The likeliest mistakes, likeliest first; empty when none is known."""
-    finite = np.isfinite(case.claimed) & np.isfinite(case.true) & np.isfinite(case.a)
-    if not np.isfinite(case.claimed).any():
+def likely_bugs(claim: ClaimedSlope) -> tuple[str, ...]:
+    """The likeliest bugs, likeliest first; empty when none is known."""
+    finite = np.isfinite(claim.claimed) & np.isfinite(claim.true) & np.isfinite(claim.a)
+    if not np.isfinite(claim.claimed).any():
         return ("overflow on the way to a finite slope, or the root or logarithm of a negative number",)
-    ordinary = finite & (np.abs(case.z) <= ORDINARY)
-    case = case.at(ordinary if ordinary.sum() >= FEW else finite)
-    if case.z.size < FEW:
+    ordinary = finite & (np.abs(claim.z) <= ORDINARY)
+    claim = claim.at(ordinary if ordinary.sum() >= FEW else finite)
+    if claim.z.size < FEW:
         return ()
-    if not case.claimed.any():
+    if not claim.claimed.any():
         return ("zero is claimed where the slope is not zero: a branch or a term is missing",)
     with np.errstate(all="ignore"):
-        return tuple(words for hypothesis in HYPOTHESES for words in hypothesis(case))[:SHOWN]
+        return tuple(words for hypothesis in HYPOTHESES for words in hypothesis(claim))[:SHOWN]
 
 
 # -- hypotheses, the simplest first ------------------------------------------------------------------------------------
 
 
-def _sign(case: Case) -> Iterator[str]:
-    if case.explains(-case.true):
+def _sign(claim: ClaimedSlope) -> Iterator[str]:
+    if claim.explains(-claim.true):
         yield "the sign is wrong"
 
 
-def _factor(case: Case) -> Iterator[str]:
-    c = case.multiple(case.claimed, case.true)
+def _factor(claim: ClaimedSlope) -> Iterator[str]:
+    c = claim.multiple(claim.claimed, claim.true)
     if c is not None and abs(c + 1.0) > CLOSE:
         yield f"the factor {_beside_one(1.0 / c)} is missing: what is claimed is {_beside_one(c)} times the slope"
 
 
-def _arguments(case: Case) -> Iterator[str]:
+def _arguments(claim: ClaimedSlope) -> Iterator[str]:
     """z and a = f(z) mixed up, in the formula or where it is evaluated."""
-    z, a, slope = case.z, case.a, case.f.slope
-    if case.explains(case.slope_at(a)) or case.explains(slope(z, z), case.true):
+    z, a, slope = claim.z, claim.a, claim.f.slope
+    if claim.explains(claim.slope_at(a)) or claim.explains(slope(z, z), claim.true):
         yield "σ'(a) for σ'(z): the derivative is evaluated at a = f(z), not at the pre-activation z"
-    elif case.explains(slope(a, a), case.true):
+    elif claim.explains(slope(a, a), claim.true):
         yield "z for a: the formula is written in terms of a = f(z), but is given the pre-activation z"
-    elif case.explains(slope(a, z), case.true):
+    elif claim.explains(slope(a, z), claim.true):
         yield "z and a are swapped: the slope would be right for slope(a, z)"
 
 
-def _another(case: Case) -> Iterator[str]:
+def _another(claim: ClaimedSlope) -> Iterator[str]:
     for g in ACTIVATIONS.values():
-        if g is not case.f and case.explains(g.slope(case.z, g(case.z))):
+        if g is not claim.f and claim.explains(g.slope(claim.z, g(claim.z))):
             yield f"this is the slope of {g.name}"
             return  # on one side of zero, identity, relu and others have the same
 
 
-def _value_itself(case: Case) -> Iterator[str]:
-    for name, other in (("the value a", case.a), ("the pre-activation z", case.z)):
-        if case.explains(other):
+def _value_itself(claim: ClaimedSlope) -> Iterator[str]:
+    for name, other in (("the value a", claim.a), ("the pre-activation z", claim.z)):
+        if claim.explains(other):
             yield f"{name} is given for the slope"
 
 
-def _another_argument(case: Case) -> Iterator[str]:
-    for words, moved in (("-z", -case.z), ("2z", 2.0 * case.z), ("z/2", 0.5 * case.z)):
-        if case.explains(case.slope_at(moved)):
+def _another_argument(claim: ClaimedSlope) -> Iterator[str]:
+    for words, moved in (("-z", -claim.z), ("2z", 2.0 * claim.z), ("z/2", 0.5 * claim.z)):
+        if claim.explains(claim.slope_at(moved)):
             yield f"f'({words}) is claimed for f'(z)" + (": are two branches swapped?" if words == "-z" else "")
-    for kink in case.f.kinks:
-        if kink and case.explains(case.slope_at(2.0 * kink - case.z)):
+    for kink in claim.f.kinks:
+        if kink and claim.explains(claim.slope_at(2.0 * kink - claim.z)):
             yield f"the branches on both sides of z = {kink:g} are swapped"
 
 
-def _chain_rule(case: Case) -> Iterator[str]:
+def _chain_rule(claim: ClaimedSlope) -> Iterator[str]:
     """A factor that is a function is missing, or too much."""
-    for name, h in _functions(case):
-        c = case.multiple(case.true, case.claimed * h)
+    for name, h in _functions(claim):
+        c = claim.multiple(claim.true, claim.claimed * h)
         if c is not None:
             yield f"the factor {_times(c, name)} of the chain rule is missing"
-        c = case.multiple(case.claimed, case.true * h)
+        c = claim.multiple(claim.claimed, claim.true * h)
         if c is not None:
             yield f"the factor {_times(c, name)} is too much"
 
 
-def _product_rule(case: Case) -> Iterator[str]:
+def _product_rule(claim: ClaimedSlope) -> Iterator[str]:
     """f(z) = z g(z) has the slope g(z) + z g'(z), and g(z) is f(z)/z."""
-    case = case.at(case.z != 0.0)
-    g = case.a / case.z
+    claim = claim.at(claim.z != 0.0)
+    g = claim.a / claim.z
     if g.size < FEW:
         return
-    second, claimed_second = case.true - g, case.claimed - g
-    if case.explains(g):
+    second, claimed_second = claim.true - g, claim.claimed - g
+    if claim.explains(g):
         yield "the term z·g'(z) of the product rule is missing, for f(z) = z·g(z)"
-    if case.explains(second):
+    if claim.explains(second):
         yield "the term g(z) of the product rule is missing, for f(z) = z·g(z)"
-    c = case.multiple(claimed_second, second)
+    c = claim.multiple(claimed_second, second)
     if c is not None and abs(c - 1.0) > CLOSE:
         yield f"the term z·g'(z) of the product rule lacks the factor {_named(1.0 / c)}, for f(z) = z·g(z)"
-    for name, h in _functions(case):
-        c = case.multiple(second, claimed_second * h)
+    for name, h in _functions(claim):
+        c = claim.multiple(second, claimed_second * h)
         if c is not None:
             yield f"the term z·g'(z) of the product rule lacks the factor {_times(c, name)}, for f(z) = z·g(z)"
 
 
-def _term(case: Case) -> Iterator[str]:
+def _term(claim: ClaimedSlope) -> Iterator[str]:
     """A term is missing, or too much."""
-    for name, h in [("1", np.ones_like(case.z)), *_functions(case)]:
-        c = case.multiple(case.claimed - case.true, h)
+    for name, h in [("1", np.ones_like(claim.z)), *_functions(claim)]:
+        c = claim.multiple(claim.claimed - claim.true, h)
         if c is not None:
             yield f"the term {_times(c, name)} is too much" if c > 0 else f"the term {_times(-c, name)} is missing"
 
 
-HYPOTHESES: tuple[Callable[[Case], Iterator[str]], ...] = (
+HYPOTHESES: tuple[Callable[[ClaimedSlope], Iterator[str]], ...] = (
     _sign,
     _factor,
     _arguments,
@@ -194,9 +196,9 @@ HYPOTHESES: tuple[Callable[[Case], Iterator[str]], ...] = (
 )
 
 
-def _functions(case: Case) -> list[tuple[str, np.ndarray]]:
+def _functions(claim: ClaimedSlope) -> list[tuple[str, np.ndarray]]:
     """What slopes are made of, apart from constants."""
-    z, a = case.z, case.a
+    z, a = claim.z, claim.a
     named = [
         ("z", z),
         ("a", a),
@@ -210,12 +212,12 @@ def _functions(case: Case) -> list[tuple[str, np.ndarray]]:
         ("exp(-z²/2)", np.exp(-0.5 * z * z)),
     ]
     for g in ACTIVATIONS.values():
-        if g.name != "identity" and g.name != case.f.name:
+        if g.name != "identity" and g.name != claim.f.name:
             at_z = g(z)
             named += [(f"{g.name}(z)", at_z), (f"{g.name}'(z)", g.slope(z, at_z))]
     distinct: list[tuple[str, np.ndarray]] = []
     for name, h in named:
-        known = (case.true, *(other for _, other in distinct))  # a multiple of the slope itself is a plain factor
+        known = (claim.true, *(other for _, other in distinct))  # a multiple of the slope itself is a plain factor
         if np.isfinite(h).all() and np.ptp(h) > 0.0 and not any(_proportional(h, other) for other in known):
             distinct.append((name, h))
     return distinct

@@ -1,0 +1,98 @@
+"""How far rounding can move the value of one activation, its claimed slope, and its slope by automatic differentiation.
+
+The formulas are evaluated in error-carrying arithmetic (`Rounded`), the derivative as automatic differentiation
+evaluates it (`Tangent` of `Rounded`). What that arithmetic has no rule for is sampled, and the reader is told so.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from reference.activations import Activation
+from reference.arithmetics import companion
+from reference.arithmetics.companion import first_line, require_same
+from reference.arithmetics.rounded import Rounded
+from reference.arithmetics.roundoff import ELEMENTARY, FREE_ROUNDINGS
+from reference.arithmetics.tangent import Tangent
+from reference.measured import NotApplicable
+from reference.namespaces import NUMPY
+
+FORMULA_ERRORS = (*companion.FORMULA_ERRORS, RuntimeError, NotApplicable)
+"""What a formula may raise where it may also run under JAX, or an oracle may refuse it."""
+
+
+class ActivationBound(NamedTuple):
+    """What rounding can do at each z to the value, to the claimed slope and to automatic differentiation; (n,) each."""
+
+    value: np.ndarray
+    claimed: np.ndarray
+    formula: np.ndarray
+    notes: tuple[str, ...]
+
+
+def activation_bound(f: Activation, z: np.ndarray, arithmetic: type[Rounded] = Rounded) -> ActivationBound:
+    """The bounds at each z, taken as the exact number that its float64 value is."""
+    sampled: dict[str, str] = {}
+
+    def claimed(z: np.ndarray) -> Any:
+        return f.slope(z, f(z))
+
+    with np.errstate(all="ignore"):
+        Z, a = arithmetic(z, np.zeros_like(z)), f(z.copy())
+        A = evaluate("the value", lambda: f.value(NUMPY, Z), f, Z, sampled, a)
+        slope = f.slope(z.copy(), a.copy())
+        by_hand = evaluate("the slope", lambda: f.slope(Z, arithmetic(a, A.error)), claimed, Z, sampled, slope)
+        by_formula = evaluate("the formula's derivative", lambda: _derivative(f, Z, a), claimed, Z, sampled)
+    notes = [f"rounding in {part} is sampled, not bounded ({reason})" for part, reason in sampled.items()]
+    return ActivationBound(*(_errors(result, z.shape) for result in (A, by_hand, by_formula)), notes=tuple(notes))
+
+
+def _errors(result: Rounded, shape: tuple[int, ...]) -> np.ndarray:
+    error = np.broadcast_to(result.error, shape)
+    return np.where(np.isnan(error), np.inf, error)
+
+
+def evaluate(
+    name: str,
+    formula: Callable[[], Any],
+    plain: Callable[[np.ndarray], Any],
+    Z: Rounded,
+    sampled: dict[str, str],
+    expected: Any = None,
+) -> Rounded:
+    """A formula at Z with its rounding error.
+
+    Parameters
+    ----------
+    name : what `sampled` calls the formula, should it have to be sampled
+    formula : evaluates it in the arithmetic of Z
+    plain : evaluates it at an array of z
+    sampled : gets the name of a formula that error-carrying arithmetic has no rule for, and the reason
+    expected : its plain value, where it is to be made sure that the arithmetic takes the same branches
+    """
+    try:
+        result = formula()
+        result = result if isinstance(result, Rounded) else type(Z).lift(result)
+        if expected is not None:
+            require_same(result.value, expected)
+        return result
+    except FORMULA_ERRORS as reason:
+        sampled.setdefault(name, first_line(reason))
+        return _sampled(plain, Z)
+
+
+def _derivative(f: Activation, Z: Rounded, a: np.ndarray) -> Any:
+    """f' as automatic differentiation evaluates it; of a constant formula, or one that unpacks arrays, 0."""
+    tangent = f.value(NUMPY, Tangent(Z, 1.0))
+    value = tangent.value if isinstance(tangent, Tangent) else tangent
+    require_same(value.value if isinstance(value, Rounded) else value, a)
+    return tangent.slope if isinstance(tangent, Tangent) else 0.0
+
+
+def _sampled(plain: Callable[[np.ndarray], Any], Z: Rounded) -> Rounded:
+    """How much a formula moves within the error of Z and a few roundings more, and a few roundings of its own."""
+    reach = Z.error + FREE_ROUNDINGS * Z.unit * np.abs(Z.value)
+    middle, *ends = (plain(Z.value + side * reach) for side in (0.0, -1.0, 1.0))
+    moved = np.maximum(*(np.abs(end - middle) for end in ends))
+    return type(Z)(middle, moved + ELEMENTARY * Z.unit * (1.0 + np.abs(middle)))

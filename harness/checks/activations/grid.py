@@ -1,0 +1,68 @@
+"""The z at which an activation is checked, and how stretches of them are told."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from harness.wording import first_few
+from reference.activations import Activation
+
+SPECIAL = (0.0, 1e-8, 1e-3, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 1e3)
+
+SEED = 0
+
+TINY = float(np.finfo(np.float64).tiny)  # XLA takes what is smaller for zero
+
+SHOWN = 4  # stretches of z named in a sentence
+
+BRIDGED = 2  # points of agreement inside a wrong stretch, such as those where two curves cross
+
+
+def grid(f: Activation) -> np.ndarray:
+    """The z at which an activation is checked, sorted: zero, ordinary, saturating, kinks and both sides of them."""
+    rng = np.random.default_rng(SEED)
+    powers = (_spread(rng, -8.0, 0.0, 50), _spread(rng, 1.5, 3.0, 50))
+    fill = [
+        _spread(rng, -6.0, 6.0, 400),
+        _spread(rng, -30.0, 30.0, 200),
+        *(sign * 10.0**power for power in powers for sign in (-1.0, 1.0)),
+        *(_spread(rng, kink - 1.0, kink + 1.0, 50) for kink in f.kinks),
+    ]
+    at_kinks = [z for kink in f.kinks for z in (kink, *sides(kink), kink - 1e-6, kink + 1e-6)]
+    z = np.unique(np.concatenate([SPECIAL, np.negative(SPECIAL), at_kinks, *fill]) + 0.0)  # no negative zero
+    z.flags.writeable = False  # formulas get copies
+    return z
+
+
+def _spread(rng: np.random.Generator, low: float, high: float, count: int) -> np.ndarray:
+    """One random point in each of `count` equal parts of an interval."""
+    return low + (high - low) * (np.arange(count) + rng.random(count)) / count
+
+
+def sides(kink: float) -> tuple[float, float]:
+    """The floats on both sides."""
+    step = max(float(np.spacing(abs(kink))), TINY)
+    return kink - step, kink + step
+
+
+def stretches(z: np.ndarray, chosen: np.ndarray, bridged: int = 0) -> tuple[tuple[float, float], ...]:
+    """The chosen points of a sorted grid as intervals from point to point, across gaps of up to `bridged` points."""
+    places = np.flatnonzero(chosen)
+    if not places.size:
+        return ()
+    runs = np.split(places, np.flatnonzero(np.diff(places) > 1 + bridged) + 1)
+    return tuple((float(z[run[0]]), float(z[run[-1]])) for run in runs)
+
+
+def in_words(found: Sequence[tuple[float, float]]) -> str:
+    """Stretches of z, the first few of them."""
+    return first_few(found, SHOWN, "more places", name=lambda ends: stretch_in_words(*ends))
+
+
+def stretch_in_words(low: float, high: float) -> str:
+    """All z in [low, high]."""
+    if f"{low:.5g}" == f"{high:.5g}":
+        return f"z = {low:.5g}"
+    # the floats next to zero stand for all that is above or below it
+    left = "0 < z" if 0.0 < low <= TINY else f"{low:.5g} <= z"
+    return f"{left} < 0" if -TINY <= high < 0.0 else f"{left} <= {high:.5g}"

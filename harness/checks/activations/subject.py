@@ -1,0 +1,89 @@
+"""The slope of an activation on a grid of z as a subject to be judged."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from harness.checks.activations.grid import BRIDGED, in_words, stretch_in_words, stretches
+from harness.checks.activations.likely_bugs import ClaimedSlope, likely_bugs
+from harness.checks.activations.slopes import SlopeFunction
+from harness.verdict.comparison import Answer, Block
+from harness.verdict.subject import Subject
+from reference.activations import Activation
+
+CLAIMED, SIDES = "slope", "one-sided derivative"
+
+STRETCHES = (6.0, 30.0)  # |z| up to which slopes are of one size: what decides something is measured against that
+
+NEAR_A_KINK = 1e-6  # differences of plain values need some room on either side
+
+
+@dataclass(frozen=True, eq=False)
+class GridPoints:
+    """The record's own answers at each z of a sorted grid; (n,) arrays."""
+
+    f: Activation
+    z: np.ndarray
+    a: np.ndarray
+    slope: np.ndarray
+
+    @property
+    def judged(self) -> np.ndarray:
+        """Where the slope is judged by the oracles: not at a kink, and not where the value has overflowed."""
+        return np.isfinite(self.a) & ~self.at_kinks
+
+    @property
+    def at_kinks(self) -> np.ndarray:
+        return np.isin(self.z, self.f.kinks)
+
+    @property
+    def beside_kinks(self) -> np.ndarray:
+        """On a kink, or too near for some of the oracles."""
+        return np.min([np.abs(self.z - kink) for kink in self.f.kinks], axis=0, initial=np.inf) <= NEAR_A_KINK
+
+
+class ActivationSlope(Subject):
+    """The claimed slope at each z, in stretches of |z|."""
+
+    hint = "rounding is as large as the slope, or nothing is finite"
+
+    def __init__(self, points: GridPoints, slope_at: SlopeFunction | None):
+        self.points, self.slope_at = points, slope_at
+        number = np.searchsorted(STRETCHES, np.abs(points.z))
+        self.blocks = [
+            Block(f"stretch {i}", np.flatnonzero(points.judged & (number == i))) for i in range(len(STRETCHES) + 1)
+        ]
+
+    def label(self, i: int) -> str:
+        return f"f'({self.points.z[i]:.6g})"
+
+    def describe(self) -> dict[str, Any]:
+        f = self.points.f
+        source = {"source": f.source} if f.source else {}
+        return {"activation": f.name} | source | {"values of z": int(self.points.judged.sum())}
+
+    def to_decide(self) -> np.ndarray:
+        """All that are judged, leaving out those too near a kink for some of the oracles."""
+        return np.flatnonzero(self.points.judged & ~self.points.beside_kinks)
+
+    def places(self, coordinates: np.ndarray) -> str:
+        chosen = np.zeros(self.points.z.shape, dtype=bool)
+        chosen[coordinates] = True
+        return in_words(stretches(self.points.z, chosen))
+
+    def parts(self, at_odds: np.ndarray) -> tuple[str, ...]:
+        return tuple(stretch_in_words(*ends) for ends in stretches(self.points.z, at_odds, BRIDGED))
+
+    def explain(self, wrong: Answer, right: Answer, at_odds: np.ndarray) -> str:
+        if right.name == SIDES:
+            return "at a kink a slope must lie between those of its two sides"
+        if wrong.name == CLAIMED:
+            slope_at = self.slope_at or (lambda z: np.full(z.shape, np.nan))
+            points = self.points
+            claimed = ClaimedSlope(points.f, points.z, points.a, points.slope, right.gradient, slope_at)
+            bugs = likely_bugs(claimed.at(at_odds))
+            return f"likely: {'; or: '.join(bugs)}" if bugs else ""
+        if not np.isfinite(wrong.gradient[at_odds]).all():
+            return "a branch that `where` drops overflows, and zero times infinity is NaN: guard its argument, too"
+        return ""

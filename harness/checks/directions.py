@@ -1,0 +1,30 @@
+"""Random directions in θ, along which a whole computation is checked end to end."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from harness.verdict.comparison import Answer, Block, Pair, compare
+
+
+def random_directions(count: int, size: int, seed: int) -> np.ndarray:
+    """(count, size) entries of random sign and of a size in [0.5, 1.5].
+
+    Signs alone miss two equal and opposite errors half the time, and positive directions miss errors that sum to zero.
+    """
+    rng, shape = np.random.default_rng(seed), (count, size)
+    return rng.choice([-1.0, 1.0], shape) * rng.uniform(0.5, 1.5, shape)
+
+
+@np.errstate(all="ignore")  # an infinite error times a direction's zero
+def slopes_along(directions: np.ndarray, answers: Sequence[Answer]) -> list[Answer]:
+    """What the answers say of the slopes g·v along directions v, which are good to Σ |v_i| error_i."""
+    sizes = np.abs(directions)
+    return [replace(answer, gradient=directions @ answer.gradient, error=sizes @ answer.error) for answer in answers]
+
+
+def compare_ends(slopes: Sequence[Answer], ends: Answer, ordinary: float = 1.0) -> list[Pair]:
+    """Each of several answers for the slopes along directions beside what the cost itself shows of them."""
+    block = [Block("directions", np.arange(ends.gradient.size))]
+    return [compare(answer, ends, block, ordinary) for answer in slopes]

@@ -1,0 +1,63 @@
+"""The gradient of a network's cost as a subject to be judged."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from harness.bounds.rounding_bound import Bound
+from harness.checks.networks.explaining import explain_error
+from harness.verdict.comparison import Answer, Block
+from harness.verdict.subject import Subject
+from reference.network import Network
+from reference.problem import Problem
+
+NOT_REPEATABLE = "answers differently when called twice with the same θ"
+
+
+class NetworkGradient(Subject):
+    """dJ/dθ of a problem at θ, whose coordinates are weights and biases."""
+
+    def __init__(self, problem: Problem, theta: np.ndarray, bound: Bound):
+        self.problem, self.theta = problem, theta
+        self.blocks = blocks_of(problem.network)
+        self.notes = bound.notes
+
+    def label(self, i: int) -> str:
+        return self.problem.network.label(i)
+
+    def explain(self, wrong: Answer, right: Answer, at_odds: np.ndarray) -> str:
+        if NOT_REPEATABLE in wrong.misconduct:
+            return ""
+        return explain_error(self.problem, self.theta, wrong.gradient, right.gradient, at_odds)
+
+    def describe(self) -> dict[str, Any]:
+        network = self.problem.network
+        return {
+            "sizes": list(network.sizes),
+            "hidden": [f.name for f in network.hidden],
+            "output": network.output.name,
+            "examples": self.problem.m,
+            "l2": self.problem.l2,
+            "parameters": network.size,
+        }
+
+    def blind_to(self) -> Sequence[str]:
+        weights = np.concatenate([Theta[:, 1:].ravel() for Theta in self.problem.network.unpack(self.theta)])
+        hidden = []
+        if self.problem.l2 == 0.0:
+            hidden.append("bugs in the regulariser, since λ = 0")
+        if not weights.any():
+            hidden.append("bugs that weights carry (backward through layers, regulariser), since all weights are zero")
+        if self.problem.m == 1:
+            hidden.append("a wrong or missing mean over the examples, since there is only one")
+        return hidden
+
+
+def blocks_of(network: Network) -> list[Block]:
+    """The biases and the weights of each layer."""
+    blocks = []
+    for layer, indices in enumerate(network.unpack(np.arange(network.size)), start=1):
+        blocks.append(Block(f"Theta{layer} bias", indices[:, 0]))
+        blocks.append(Block(f"Theta{layer} weights", indices[:, 1:].ravel()))
+    return blocks

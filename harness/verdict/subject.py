@@ -1,0 +1,71 @@
+"""What is checked, as the verdict sees it: coordinates with names, in blocks."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from harness.verdict.comparison import Answer, Block
+from harness.wording import first_few
+
+SHOWN = 3  # coordinates named in a sentence
+
+
+class Subject:
+    """A gradient to be judged: of a network at (problem, θ), of somebody's function at θ, an activation on its grid.
+
+    A kind of check defines one. What has a default here is for the kinds that have more to say.
+
+    Attributes
+    ----------
+    blocks : sequence of Block
+        All coordinates, in groups whose derivatives are of comparable size.
+    hint : str
+        What keeps a coordinate from being decided here as a rule, and what to do about it.
+    misconduct, doubts, notes : sequences of str
+        What makes the verdict "disagree" whatever the answers are; what keeps it from being "agree"; what else is worth
+        knowing.
+    details : dict
+        What only this kind of subject has to tell, JSON-ready.
+    picture : object or None
+        What `Report.plot` draws: its ``figure(report)`` is a Matplotlib figure.
+    """
+
+    blocks: Sequence[Block] = ()
+    hint: str = (
+        "a kink is within reach of rounding, or errors are as large as the derivative; "
+        "try another θ, or smaller numbers"
+    )
+    misconduct: Sequence[str] = ()
+    doubts: Sequence[str] = ()
+    notes: Sequence[str] = ()
+    details: dict[str, Any] = {}  # noqa: RUF012  replaced, never written to
+    picture: Any = None
+
+    def label(self, i: int) -> str:
+        """The name of coordinate i."""
+        raise NotImplementedError
+
+    def describe(self) -> dict[str, Any]:
+        """What is checked, JSON-ready and in a few words."""
+        raise NotImplementedError
+
+    def explain(self, wrong: Answer, right: Answer, at_odds: np.ndarray) -> str:
+        """What kind of bug makes the difference between two answers, in words; empty where none is known."""
+        return ""
+
+    def blind_to(self) -> Sequence[str]:
+        """Kinds of bug that could not show here, whatever the sources answered."""
+        return ()
+
+    def to_decide(self) -> np.ndarray:
+        """The indices of the coordinates that are to be decided; by default all."""
+        return np.sort(np.concatenate([block.indices for block in self.blocks]))
+
+    def places(self, coordinates: np.ndarray) -> str:
+        """Where some coordinates are: the first of them by name."""
+        return first_few(coordinates.tolist(), SHOWN, name=self.label)
+
+    def parts(self, at_odds: np.ndarray) -> tuple[str, ...]:
+        """Which parts of the subject the coordinates of a mask lie in."""
+        return tuple(block.name for block in self.blocks if at_odds[block.indices].any())

@@ -1,0 +1,16 @@
+"""How lists and unexpected answers are put into words."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+
+def first_few(items: Sequence[Any], shown: int, more: str = "more", name: Callable[[Any], str] = str) -> str:
+    """The items as "a, b, c", or "a, b and 7 more" where there are more than `shown`; `more` may say more what."""
+    rest = len(items) - shown
+    return ", ".join(map(name, items[:shown])) + (f" and {rest} {more}" if rest > 0 else "")
+
+
+def what_it_is(answer: object) -> str:
+    """The type of an answer, and of a tuple or list how many entries it has."""
+    kind = type(answer).__name__
+    return f"a {kind} of {len(answer)}" if isinstance(answer, (tuple, list)) else kind

@@ -1,0 +1,37 @@
+"""The bound on rounding in one activation: derived where the arithmetic has rules, else sampled and told."""
+
+import numpy as np
+import pytest
+
+from harness import ACTIVATIONS, Activation
+from harness.bounds.activation_bound import activation_bound
+from harness.checks.activations.grid import grid
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_a_bound_that_is_derived_needs_no_sampling(name):
+    f = ACTIVATIONS[name]
+    bound = activation_bound(f, grid(f))
+    assert bound.notes == ()
+    away = ~np.isin(grid(f), f.kinks)
+    assert (bound.claimed[away] < 1e-11).all()
+
+
+def branching(xp, z):
+    return xp.where(z > 0.0, z, 0.1 * z) if isinstance(z, np.ndarray) or not (z > 0.0) else z
+
+
+def telling_arrays_apart(xp, z):
+    return xp.where(z > 0.0, z, 0.1 * z) if isinstance(z, np.ndarray) else z
+
+
+@pytest.mark.parametrize(
+    ("value", "note"),
+    [(branching, "cannot branch on a value with `if`"), (telling_arrays_apart, "its branches are not taken by where")],
+)
+def test_a_branch_of_pythons_own_is_not_taken_for_a_bound(value, note):
+    """Where a bound is derived for one branch alone, it would be zero."""
+    f = Activation("mine", value, lambda z, a: np.where(z > 0.0, 1.0, 0.1))
+    bound = activation_bound(f, np.array([-2.0, -1.0, 1.0, 2.0]))
+    assert any(note in said for said in bound.notes)
+    assert (bound.value > 0.0).all()
