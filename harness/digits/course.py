@@ -1,13 +1,13 @@
 """Exercise 4 of the course, measured beside its published numbers."""
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from harness.digits.data import Digits
+from harness.digits.data import Digits, read_mat
 from harness.sources.table import SOURCES
+from harness.training.training import predict
 from reference.activations import ACTIVATIONS
 from reference.network import Network
 from reference.problem import Problem
@@ -15,14 +15,18 @@ from reference.problem import Problem
 COURSE = Network((400, 25, 10))
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """A published number and the one measured here, equal when they agree in every published digit."""
+class Comparison(NamedTuple):
+    """A published number, and the one measured here."""
 
     what: str
     published: str
     measured: float
-    equal: bool
+
+    @property
+    def equal(self) -> bool:
+        """Whether they agree in every published digit."""
+        decimals = len(self.published.partition(".")[2])
+        return f"{self.measured:.{decimals}f}" == self.published
 
 
 def load_weights(path: str | Path) -> np.ndarray:
@@ -33,13 +37,11 @@ def load_weights(path: str | Path) -> np.ndarray:
     OSError, ValueError
         For a file that is missing or damaged, or holds other matrices.
     """
-    from scipy.io import loadmat
-
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path} is not a file; give the course's ex4weights.mat")
     try:
-        content = loadmat(path, variable_names=["Theta1", "Theta2"])
+        content = read_mat(path.read_bytes())
     except Exception as error:  # noqa: BLE001  SciPy raises half a dozen types for a damaged file
         raise ValueError(
             f"{path} cannot be read as a MATLAB file ({error}); give a .mat file: the course's, or the theta.mat of "
@@ -59,37 +61,31 @@ def load_weights(path: str | Path) -> np.ndarray:
 
 def compare_with_course(theta: np.ndarray, digits: Digits) -> list[Comparison]:
     """Costs at λ = 0, 1 and 3 by every source, accuracy, and the sigmoid's slope, beside what the course prints."""
-    from harness.training.training import predict
-
     rows = []
     for l2, published in ((0.0, "0.287629"), (1.0, "0.383770"), (3.0, "0.576051")):
         problem = Problem(COURSE, digits.X, digits.classes, l2)
-        for name in ("loop", "vectorized", "jax"):
-            cost = SOURCES[name](problem, theta)[0]
-            rows.append(_row(f"cost, λ = {l2:g}, {name}", published, cost))
-    accuracy = float(np.mean(predict(COURSE, theta, digits.X) == digits.classes))
-    rows.append(_row("training accuracy in %", "97.52", 100.0 * accuracy))
-    sigmoid = ACTIVATIONS["sigmoid"]
-    z = np.zeros(1)
-    rows.append(_row("sigmoid gradient at 0", "0.25", float(sigmoid.slope(z, sigmoid(z))[0])))
+        costs = {name: float(SOURCES[name](problem, theta)[0]) for name in ("loop", "vectorized", "jax")}
+        rows += [Comparison(f"cost, λ = {l2:g}, {name}", published, cost) for name, cost in costs.items()]
+    accuracy = np.mean(predict(COURSE, theta, digits.X) == digits.classes)
+    rows.append(Comparison("training accuracy in %", "97.52", 100.0 * float(accuracy)))
+    sigmoid, z = ACTIVATIONS["sigmoid"], np.zeros(1)
+    rows.append(Comparison("sigmoid gradient at 0", "0.25", float(sigmoid.slope(z, sigmoid(z))[0])))
     return rows
-
-
-def _row(what: str, published: str, measured: float) -> Comparison:
-    decimals = len(published.partition(".")[2])
-    return Comparison(what, published, float(measured), f"{measured:.{decimals}f}" == published)
 
 
 def to_dict(rows: list[Comparison]) -> dict[str, Any]:
     """A JSON-ready document; the verdict is "agree" when every number does."""
-    return {"verdict": "agree" if all(row.equal for row in rows) else "disagree", "rows": [vars(row) for row in rows]}
+    return {
+        "verdict": "agree" if all(row.equal for row in rows) else "disagree",
+        "rows": [row._asdict() | {"equal": row.equal} for row in rows],
+    }
 
 
 def as_table(rows: list[Comparison]) -> str:
     """For a person."""
     width = max(len(row.what) for row in rows)
-    table = (
-        f"{row.what:{width}}  {row.published:>9}  {row.measured:.12g}{'' if row.equal else '   DIFFERS'}"
-        for row in rows
-    )
-    return "\n".join([f"{'':{width}}  published  measured", *table])
+    lines = [f"{'':{width}}  published  measured"]
+    for row in rows:
+        differs = "" if row.equal else "   DIFFERS"
+        lines.append(f"{row.what:{width}}  {row.published:>9}  {row.measured:.12g}{differs}")
+    return "\n".join(lines)

@@ -19,9 +19,8 @@ from numpy.typing import ArrayLike, NDArray
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
-_FILE = "digits.bz2"
 _SHA256 = "d1c5d9caa3254344b45d9fbab03bafe9f46995abe62c48f1d6e093d1c2a3442d"
-_HOMES = [folder / "data" for folder in Path(__file__).resolve().parents[1:3]]  # of a wheel; of a clone
+_PLACES = [folder / "data" / "digits.bz2" for folder in Path(__file__).resolve().parents[1:3]]  # in a wheel; a clone
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,10 +61,10 @@ def load_digits() -> Digits:
 
 
 def _packed_images() -> bytes:
-    found = next((home / _FILE for home in _HOMES if (home / _FILE).is_file()), None)
+    found = next(filter(Path.is_file, _PLACES), None)
     if found is None:
         raise FileNotFoundError(
-            f"the digits are in neither {_HOMES[0] / _FILE} nor {_HOMES[1] / _FILE}; "
+            f"the digits are in neither {_PLACES[0]} nor {_PLACES[1]}; "
             "install the package again, or run data/build_digits.py in the repository"
         )
     packed = found.read_bytes()
@@ -136,14 +135,15 @@ def load_data(path: str | Path) -> Digits:
         raise ValueError(f"{path} is damaged or malformed ({reason}); expected {expected}") from error
 
 
-def _read_mat(raw: bytes) -> tuple[ArrayLike, ArrayLike]:
+def read_mat(raw: bytes) -> dict[str, Any]:
+    """The variables of a MATLAB or Octave file; for one that is damaged, an exception of nearly any type."""
     from scipy.io import loadmat  # here, to keep `import harness.digits.data` light
 
     if b"\x89HDF\r\n\x1a\n" in raw[:520]:  # MATLAB writes HDF5's signature after a header of 512 bytes, Octave at once
         raise ValueError("it is an HDF5 file (as MATLAB's -v7.3 writes), which SciPy cannot read")
     if 0 not in raw[:4] and raw[126:128] in (b"IM", b"MI"):  # version 5 to 7; version 4 has neither header nor tags
         _check_tags(raw, "<II" if raw[126:128] == b"IM" else ">II")
-    return _X_and_y(loadmat(io.BytesIO(raw)))
+    return loadmat(io.BytesIO(raw))
 
 
 def _check_tags(raw: bytes, tag: str) -> None:
@@ -151,12 +151,18 @@ def _check_tags(raw: bytes, tag: str) -> None:
     at = 128
     while at + 8 <= len(raw):
         code, size = struct.unpack_from(tag, raw, at)
-        short = code >> 16  # the size of data that share the 8 bytes of the tag
-        if (code & 0xFFFF if short else code) not in {*range(1, 8), 9, *range(12, 19)}:
+        if code & 0xFFFF not in {*range(1, 8), 9, *range(12, 19)}:
             raise ValueError(f"byte {at} begins an element of unknown type {code}")
         at += 8
-        if not short and code != 14:  # 14, an array, is a sequence of elements
-            at += size + (0 if code == 15 else -size % 8)  # 15, compressed, is not padded
+        if code > 0xFFFF or code == 14:  # the data share the 8 bytes of the tag; or an array, whose elements follow
+            continue
+        at += size
+        if code != 15:  # compressed data are not padded
+            at += -size % 8
+
+
+def _read_mat(raw: bytes) -> tuple[ArrayLike, ArrayLike]:
+    return _X_and_y(read_mat(raw))
 
 
 def _read_npz(raw: bytes) -> tuple[ArrayLike, ArrayLike]:

@@ -1,12 +1,12 @@
-"""A network trained on digits behind the gate, and how well it reads."""
+"""Plans of trainings on digits, and what becomes of one behind the gate: how well the network reads."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from harness.digits.data import Digits
+from harness.progress import Progress, silent
 from harness.training.training import TrainingResult, predict, train
 from reference.measured import GradientSource
 from reference.namespaces import NUMPY
@@ -28,12 +28,15 @@ class Fit:
 
     Attributes
     ----------
+    test : Digits or None
+        The digits held out.
     test_accuracy : float or None
-        On the digits held out; None if there are none.
+        On those; None if there are none.
     """
 
     problem: Problem
     training: TrainingResult
+    test: Digits | None
     cost: float
     training_accuracy: float
     test_accuracy: float | None
@@ -65,17 +68,41 @@ class Fit:
         )
 
 
+class Published(NamedTuple):
+    """A published accuracy on the digits trained with, and the line search after which it is compared; -1, the last."""
+
+    name: str
+    trained: str  # on what and for how long, in words
+    accuracy: float
+    after: int = -1
+
+    def measured(self, fit: Fit | None) -> float | None:
+        """The same accuracy here; None if the training did not come so far."""
+        if fit is None or len(fit.curves.training_accuracy) <= self.after:
+            return None
+        return float(fit.curves.training_accuracy[self.after])
+
+
+class Plan(NamedTuple):
+    """A training to do: layer sizes, λ, line searches, on all digits or four fifths, and the numbers it answers to."""
+
+    name: str
+    sizes: tuple[int, ...]
+    l2: float
+    max_iter: int
+    all_digits: bool = False
+    published: tuple[Published, ...] = ()
+
+
 def fit(
-    network: Network,
+    plan: Plan,
     training: Digits,
     test: Digits | None = None,
     *,
-    l2: float = 1.0,
-    max_iter: int = 100,
     seed: int = 0,
     source: str | GradientSource = "vectorized",
     gate: bool = True,
-    progress: Callable[[int, int], object] | None = None,
+    progress: Progress = silent,
 ) -> Fit:
     """Train a network on digits behind the gate, from ``network.init(seed)`` on, and see how well it reads.
 
@@ -84,20 +111,21 @@ def fit(
     GateClosed, ValueError, TypeError
         As `train`; a network without ten outputs, or whose inputs are not the pixels, does not fit the digits.
     """
-    problem = Problem(network, training.X, training.classes, l2)
+    network = Network(plan.sizes)
+    problem = Problem(network, training.X, training.classes, plan.l2)
     rows: list[tuple[float, float, float]] = []
 
     def record(theta: np.ndarray, cost: float) -> None:
         rows.append((cost, accuracy(network, theta, training), accuracy(network, theta, test)))
-        if progress:
-            progress(len(rows) - 1, max_iter)
+        progress(plan.name, len(rows) - 1, plan.max_iter)
 
     theta = network.init(seed)
     record(theta, float(problem.cost(NUMPY, theta)))
-    result = train(problem, theta, max_iter, source, gate, callback=lambda step: record(step.x, step.fun))
+    result = train(problem, theta, plan.max_iter, source, gate, callback=lambda step: record(step.x, step.fun))
     return Fit(
         problem,
         result,
+        test,
         cost=float(problem.cost(NUMPY, result.theta)),
         training_accuracy=accuracy(network, result.theta, training),
         test_accuracy=accuracy(network, result.theta, test) if test else None,

@@ -14,66 +14,53 @@ and 100 line searches make some tenths of a percent of that.
 """
 
 import json
-import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import partial
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from harness.checks.networks.many_networks import Summary, check_networks
 from harness.digits import figures
 from harness.digits.data import Digits, load_digits, stratified_split
-from harness.digits.fitting import Fit, fit
+from harness.digits.fitting import Fit, Plan, Published, fit
 from harness.digits.theta_files import mat, npz
+from harness.drawing import png
 from harness.files import prepare_directory, write_whole
+from harness.progress import Progress, silent
 from harness.training.gate import GateClosed
 from harness.verdict.report import Report
 from reference.measured import GradientSource
-from reference.network import Network
 
 SCHEMA = "harness.run/1"
 
-COURSE_ITERATIONS = 50
-PUBLISHED_FOR = {
-    "course_accuracy": "all digits after 50 line searches",
-    "article_accuracy": "all digits after 100",
-    "article_baseline_accuracy": "all digits, no hidden layer",
-}
-PUBLISHED = {"course_accuracy": 0.953, "article_accuracy": 0.965, "article_baseline_accuracy": 0.9508}
+FOR_THE_NETWORK = (
+    Published("course_accuracy", "all digits after 50 line searches", 0.953, after=50),
+    Published("article_accuracy", "all digits after 100", 0.965),
+)
+FOR_THE_BASELINE = (Published("article_baseline_accuracy", "all digits, no hidden layer", 0.9508),)
 
-Progress = Callable[[str, int, int], object]
-"""Called as ``progress(step, done, total)``; the steps are "cross-check" and the names of the plans."""
-
-
-class Plan(NamedTuple):
-    """A training to do: layer sizes, λ, line searches, and whether on all digits or on four fifths."""
-
-    sizes: tuple[int, ...]
-    l2: float
-    max_iter: int
-    all_digits: bool = False
+PLANS = (
+    Plan("network", (400, 25, 10), 1.0, 50),
+    Plan("baseline", (400, 10), 1.0, 50),
+    Plan("network on all digits", (400, 25, 10), 1.0, 100, all_digits=True, published=FOR_THE_NETWORK),
+    # with the course's λ where nothing is held out
+    Plan("baseline on all digits", (400, 10), 0.1, 150, all_digits=True, published=FOR_THE_BASELINE),
+)
 
 
-PLANS = {
-    "network": Plan((400, 25, 10), 1.0, 50),
-    "baseline": Plan((400, 10), 1.0, 50),
-    "network on all digits": Plan((400, 25, 10), 1.0, 100, all_digits=True),
-    "baseline on all digits": Plan((400, 10), 0.1, 150, all_digits=True),  # the course's λ where nothing is held out
-}
-
-
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class RunResult:
-    """What the main job found, as far as it came.
+    """What the main job has found, as far as it has come.
 
     Attributes
     ----------
     summary : of the random networks
-    fits : the trainings, by the names of their plans
+    plans : the trainings that were to be done
+    fits : those that were, by the names of their plans
     closed : what closed the gate on a training and so ended the job, or None
     interrupted : whether Ctrl-C ended the job
     seconds : by step; the gate's are not among those of the trainings
@@ -81,10 +68,11 @@ class RunResult:
     """
 
     summary: Summary
-    fits: Mapping[str, Fit] = field(default_factory=dict)
+    plans: Sequence[Plan] = PLANS
+    fits: dict[str, Fit] = field(default_factory=dict)
     closed: GateClosed | None = None
     interrupted: bool = False
-    seconds: Mapping[str, float] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
     files: tuple[Path, ...] = ()
 
     @property
@@ -103,22 +91,20 @@ class RunResult:
             return self.closed.report
         return self.fits["network"].training.report if "network" in self.fits else None
 
-    def measurements(self) -> dict[str, float | int | None]:
-        """The job's numbers by name; None for what was not reached.
+    def comparisons(self) -> list[tuple[Published, float | None]]:
+        """The published accuracies, each with the one measured here; None for what was not reached."""
+        return [(what, what.measured(self.fits.get(plan.name))) for plan in self.plans for what in plan.published]
 
-        The accuracies of the course and the article are those on all digits, after 50 line searches and at the end.
-        """
-        network, baseline, network_all, baseline_all = map(self.fits.get, PLANS)
-        curve = network_all.curves.training_accuracy if network_all else np.empty(0)
+    def measurements(self) -> dict[str, float | int | None]:
+        """The job's numbers by name; None for what was not reached."""
+        network, baseline = self.fits.get("network"), self.fits.get("baseline")
         return {
             "training_accuracy": network and network.training_accuracy,
             "test_accuracy": network and network.test_accuracy,
             "baseline_accuracy": baseline and baseline.test_accuracy,
             "cost": network and network.cost,
             "nit": network and network.training.nit,
-            "course_accuracy": float(curve[COURSE_ITERATIONS]) if len(curve) > COURSE_ITERATIONS else None,
-            "article_accuracy": network_all and network_all.training_accuracy,
-            "article_baseline_accuracy": baseline_all and baseline_all.training_accuracy,
+            **{published.name: measured for published, measured in self.comparisons()},
         }
 
     def to_dict(self) -> dict[str, Any]:
@@ -129,22 +115,22 @@ class RunResult:
             "interrupted": self.interrupted,
             "networks": self.summary.networks,
             **self.measurements(),
-            "published": PUBLISHED,
+            "published": {published.name: published.accuracy for published, _ in self.comparisons()},
             "trainings": {name: trained.to_dict() for name, trained in self.fits.items()},
             "gate": self.report and self.report.to_dict(),
             "cross_check": self.summary.to_dict(),
-            "seconds": dict(self.seconds),
+            "seconds": self.seconds,
             "files": [str(path) for path in self.files],
         }
 
     def __str__(self) -> str:
-        measured = self.measurements()
         lines = ["INTERRUPTED" if self.interrupted else self.verdict.upper(), str(self.summary)]
         lines += [f"{name}: {fitted}" for name, fitted in self.fits.items()]
-        lines += [str(self.closed)] if self.closed else []
-        for name, published in PUBLISHED.items():
-            if measured[name] is not None:
-                lines.append(f"{PUBLISHED_FOR[name]}: {measured[name]:.2%}, published {published:.2%}")
+        if self.closed:
+            lines.append(str(self.closed))
+        for published, measured in self.comparisons():
+            if measured is not None:
+                lines.append(f"{published.trained}: {measured:.2%}, published {published.accuracy:.2%}")
         lines.append(", ".join(f"{step} {seconds:.1f} s" for step, seconds in self.seconds.items()))
         return "\n".join([*lines, *map(str, self.files)])
 
@@ -155,8 +141,8 @@ def run(
     networks: int = 200,
     seed: int = 0,
     digits: Digits | None = None,
-    plans: Mapping[str, Plan] = PLANS,
-    progress: Progress | None = None,
+    plans: Sequence[Plan] = PLANS,
+    progress: Progress = silent,
 ) -> RunResult:
     """Do the main job.
 
@@ -168,6 +154,7 @@ def run(
     networks, seed : how many random networks to check, and the seed of these, of the split and of θ
     digits : instead of the course's
     plans : instead of `PLANS`, under the same names
+    progress : called as ``progress(step, done, total)``; the steps are "cross-check" and the names of the plans
 
     Raises
     ------
@@ -178,21 +165,13 @@ def run(
     """
     directory = None if out is None else prepare_directory(out)
     digits = digits or load_digits()
-    training, test = _split(digits, seed)
-    say = progress or (lambda step, done, total: None)
-    summary = check_networks(networks, seed, progress=lambda index, _: say("cross-check", index + 1, networks))
-    result = RunResult(summary, seconds={"cross-check": summary.seconds})
+    split = _split(digits, seed)
+    summary = check_networks(networks, seed, progress=progress)
+    result = RunResult(summary, plans, seconds={"cross-check": summary.seconds})
     if summary.verdict == "agree":
-        data = {name: (digits, None) if plan.all_digits else (training, test) for name, plan in plans.items()}
-        result = _train(result, plans, data, seed, say)
-    if directory is None:
-        return result
-    started = time.perf_counter()
-    files = _write(directory, _contents(result, digits, test, seed))
-    report = directory / "report.json"  # comes last, so that it names only what is there
-    seconds = {**result.seconds, "files": time.perf_counter() - started}
-    result = replace(result, files=(*files, report), seconds=seconds)
-    write_whole(report, (json.dumps(result.to_dict(), indent=1, ensure_ascii=False) + "\n").encode())
+        _train(result, digits, split, seed, progress)
+    if directory is not None:
+        _save(result, directory, digits, seed)
     return result
 
 
@@ -206,7 +185,7 @@ def train_once(
     gate: bool = True,
     digits: Digits | None = None,
     out: str | Path | None = None,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> tuple[Fit, tuple[Path, ...]]:
     """Train one network on four fifths of the digits, behind the gate; θ and figures go to files, which are returned.
 
@@ -215,21 +194,9 @@ def train_once(
     """
     directory = None if out is None else prepare_directory(out)
     digits = digits or load_digits()
-    network = Network((digits.X.shape[1], *hidden, 10))
-    training, test = _split(digits, seed)
-    say = partial(progress, "training") if progress else None
-    options = {"l2": l2, "max_iter": max_iter, "seed": seed, "source": source, "gate": gate, "progress": say}
-    fitted = fit(network, training, test, **options)
-    files = () if directory is None else _write(directory, _contents_once(fitted, test))
-    return fitted, files
-
-
-def _contents_once(fitted: Fit, test: Digits) -> Iterator[tuple[str, bytes]]:
-    network, theta = fitted.network, fitted.training.theta
-    yield from _theta_files(network, theta)
-    if not fitted.training.interrupted and math.isqrt(test.X.shape[1]) ** 2 == test.X.shape[1]:
-        pictures = figures.reading(network, theta, test)
-        yield from (picture for picture in pictures if network.hidden or picture[0] != "hidden_units.png")
+    plan = Plan("training", (digits.X.shape[1], *hidden, 10), l2, max_iter)
+    trained = fit(plan, *_split(digits, seed), seed=seed, source=source, gate=gate, progress=progress)
+    return trained, () if directory is None else _write(directory, trained, figures.reading(trained))
 
 
 def _split(digits: Digits, seed: int) -> tuple[Digits, Digits]:
@@ -237,50 +204,47 @@ def _split(digits: Digits, seed: int) -> tuple[Digits, Digits]:
     return training, test
 
 
-def _train(
-    result: RunResult, plans: Mapping[str, Plan], data: Mapping[str, Any], seed: int, say: Progress
-) -> RunResult:
+def _train(result: RunResult, digits: Digits, split: tuple[Digits, Digits], seed: int, progress: Progress) -> None:
     started = time.perf_counter()
-    fits: dict[str, Fit] = {}
-    closed, interrupted = None, False
-    for name, (sizes, l2, max_iter, _) in plans.items():
-        options = {"l2": l2, "max_iter": max_iter, "seed": seed, "progress": partial(say, name)}
-        try:
-            fits[name] = fit(Network(sizes), *data[name], **options)
-            interrupted = fits[name].training.interrupted
-        except GateClosed as error:
-            closed = error
-        except KeyboardInterrupt:  # at a gate, where nothing is trained yet; what was trained before is kept
-            interrupted = True
-        if closed or interrupted:
-            break
-    gate = sum(report.seconds for trained in fits.values() for report in trained.training.reports)
-    seconds = {**result.seconds, "gate": gate, "training": time.perf_counter() - started - gate}
-    return replace(result, fits=fits, closed=closed, interrupted=interrupted, seconds=seconds)
+    try:
+        for plan in result.plans:
+            data = (digits, None) if plan.all_digits else split
+            result.fits[plan.name] = fit(plan, *data, seed=seed, progress=progress)
+            if result.fits[plan.name].training.interrupted:
+                result.interrupted = True
+                break
+    except GateClosed as error:
+        result.closed = error
+    except KeyboardInterrupt:  # at a gate, where nothing is trained yet; what was trained before is kept
+        result.interrupted = True
+    gate = sum(report.seconds for trained in result.fits.values() for report in trained.training.reports)
+    result.seconds |= {"gate": gate, "training": time.perf_counter() - started - gate}
 
 
-def _contents(result: RunResult, digits: Digits, test: Digits, seed: int) -> Iterator[tuple[str, bytes]]:
-    """The names and contents of the files, θ before the figures are drawn."""
-    if "network" not in result.fits:
-        return
-    network, theta = result.fits["network"].network, result.fits["network"].training.theta
-    yield from _theta_files(network, theta)
-    if not result.interrupted:
-        sample = np.random.default_rng(seed).permutation(len(digits.X))[:100]
-        curves = {name: fit.curves for name, fit in result.fits.items() if fit.test_accuracy is not None}
-        yield "digits.png", figures.png(figures.digit_grid(digits.X[sample]))
-        yield "training.png", figures.png(figures.learning_curves(curves))
-        yield from figures.reading(network, theta, test)
+def _save(result: RunResult, directory: Path, digits: Digits, seed: int) -> None:
+    started = time.perf_counter()
+    if "network" in result.fits:
+        pictures = () if result.interrupted else _pictures(result, digits, seed)
+        result.files += _write(directory, result.fits["network"], pictures)
+    report = directory / "report.json"  # comes last, so that it names only what is there
+    result.files += (report,)
+    result.seconds["files"] = time.perf_counter() - started
+    write_whole(report, (json.dumps(result.to_dict(), indent=1, ensure_ascii=False) + "\n").encode())
 
 
-def _write(directory: Path, contents: Iterable[tuple[str, bytes]]) -> tuple[Path, ...]:
+def _write(directory: Path, trained: Fit, pictures: Iterable[tuple[str, bytes]]) -> tuple[Path, ...]:
+    """θ, which is safe before the pictures are drawn, and the pictures."""
+    network, theta = trained.network, trained.training.theta
     files = []
-    for name, content in contents:
+    for name, content in chain([("theta.npz", npz(network, theta)), ("theta.mat", mat(network, theta))], pictures):
         files.append(directory / name)
         write_whole(files[-1], content)
     return tuple(files)
 
 
-def _theta_files(network: Network, theta: np.ndarray) -> Iterator[tuple[str, bytes]]:
-    yield "theta.npz", npz(network, theta)
-    yield "theta.mat", mat(network, theta)
+def _pictures(result: RunResult, digits: Digits, seed: int) -> Iterator[tuple[str, bytes]]:
+    sample = np.random.default_rng(seed).permutation(len(digits.X))[:100]
+    yield "digits.png", png(figures.digit_grid(digits.X[sample]))
+    curves = {name: trained.curves for name, trained in result.fits.items() if trained.test}
+    yield "training.png", png(figures.learning_curves(curves))
+    yield from figures.reading(result.fits["network"])

@@ -1,14 +1,12 @@
 """A study as a figure: bugs caught and false alarms, checker by checker."""
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness.digits.figures import COLOURS, DPI, FAINT, INK, LARGE, MEDIUM, SMALL
-from harness.sources.bug_zoo import FAULTS
-from harness.study.checkers import HARNESS
-from harness.study.rates import Rate
+from harness.drawing import COLOURS, FAINT, INK, MEDIUM, SMALL, dress, new_figure
+from harness.study.checkers import ALARM, HARNESS
 from harness.study.study import Study
 from harness.study.trials import group_of
 
@@ -28,19 +26,14 @@ def detection_power(study: Study) -> "Figure":
     The bar is all kinds of problem together with its 95% interval, the marks are the kinds. Bugs of the cost and of the
     program are left to the table: a checker that is shown one function cannot see the former, and the title says so.
     """
-    from matplotlib.figure import Figure
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
-
-    layout = ConstrainedLayoutEngine(h_pad=0.1, w_pad=0.12, wspace=0.03)
-    figure = Figure(figsize=(9.0, 1.8 + ROW * len(study.checkers)), dpi=DPI, layout=layout, facecolor="white")
-    figure.suptitle("Which checkers catch wrong gradients, and which cry wolf", fontsize=LARGE, color=INK)
+    height = 1.8 + ROW * len(study.checkers)
+    title = "Which checkers catch wrong gradients, and which cry wolf"
+    figure = new_figure(title, height, width=9.0, h_pad=0.1, w_pad=0.12, wspace=0.03)
     left, right = figure.subplots(1, 2, sharey=True)
-    _draw(left, study, lambda checker, kind: study.kills(checker, kind, group="gradient"))
-    _draw(right, study, study.false_alarms)
-    counted = sum(group_of(FAULTS[bug]) == "gradient" for bug in study.faults)
-    which = f"{counted} of {len(study.faults)} bugs: not those of cost or program"
-    _dress(left, f"Wrong gradients caught (%)\n{which}", study)
-    _dress(right, "Correct code called wrong (%)", study)
+    counted = sum(group_of(bug) == "gradient" for bug in study.bugs)
+    which = f"{counted} of {len(study.bugs)} bugs: not those of cost or program"
+    _draw(left, f"Wrong gradients caught (%)\n{which}", study, bugs=True, group="gradient")
+    _draw(right, "Correct code called wrong (%)", study, bugs=False)
     columns = len(study.problems) + 1
     figure.legend(
         *left.get_legend_handles_labels(),
@@ -49,9 +42,10 @@ def detection_power(study: Study) -> "Figure":
     return figure
 
 
-def _draw(ax: "Axes", study: Study, rate: Callable[[str, str | None], Rate]) -> None:
+def _draw(ax: "Axes", title: str, study: Study, **counted: Any) -> None:
+    alarms = partial(study.rate, ALARM, **counted)
     rows = np.arange(len(study.checkers))
-    overall = [rate(checker, None) for checker in study.checkers]
+    overall = [alarms(checker=checker) for checker in study.checkers]
     colours = [OURS if checker == HARNESS else BAR for checker in study.checkers]
     shares = np.array([100.0 * total.share for total in overall])
     ends = 100.0 * np.array([total.interval() for total in overall]).T
@@ -62,20 +56,15 @@ def _draw(ax: "Axes", study: Study, rate: Callable[[str, str | None], Rate]) -> 
         label="all problems: bar, with 95% interval", clip_on=False,
     )  # fmt: skip
     for kind, (mark, colour), offset in zip(study.problems, MARKS, np.linspace(first, last, len(study.problems))):
-        shares = [100.0 * rate(checker, kind).share for checker in study.checkers]
+        shares = [100.0 * alarms(checker=checker, kind=kind).share for checker in study.checkers]
         ax.plot(
             shares, rows + offset, mark, color=colour, markersize=MARK, markeredgecolor="white", markeredgewidth=0.4,
             label=kind, clip_on=False, zorder=3,
         )  # fmt: skip
-
-
-def _dress(ax: "Axes", title: str, study: Study) -> None:
-    ax.set_title(title, fontsize=MEDIUM, color=INK)
-    ax.set_yticks(range(len(study.checkers)), study.checkers, fontsize=MEDIUM)
+    dress(ax, title)
+    ax.set_yticks(rows, study.checkers, fontsize=MEDIUM)
     ax.set_xlim(-EDGE, 100.0 + EDGE)
     ax.set_ylim(len(study.checkers) - 0.4, -0.6)
-    ax.tick_params(labelsize=SMALL, colors=INK, length=0)
     ax.tick_params(axis="y", labelsize=MEDIUM)
     ax.grid(axis="x", color=FAINT, linewidth=0.8)
     ax.set_axisbelow(True)
-    ax.spines[:].set_visible(False)

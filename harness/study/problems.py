@@ -18,10 +18,6 @@ EX4_LIKE = (Network((3, 5, 3)), Network((8, 6, 4)), Network((20, 8, 5)))
 
 PARAMETERS_785 = Network((20, 25, 10))  # the course's 25 hidden units and 10 digits, on 20 pixels
 
-SATURATING = ("sigmoid", "tanh")
-WITH_A_KINK_AT_0 = ("relu", "leaky_relu")
-NEAREST, FARTHEST = 1e-9, 1e-4  # distances from a kink that are not zero
-
 
 @cache
 def _digits() -> tuple[np.ndarray, np.ndarray]:
@@ -61,7 +57,7 @@ def with_785_parameters(seed: Sequence[int]) -> Drawn:
 
 def saturated(seed: Sequence[int]) -> Drawn:
     """Random sigmoid and tanh networks with weights up to 100: most units sit at the ends of their range."""
-    problem, theta = random_problem(seed, SATURATING, extremes=False)
+    problem, theta = random_problem(seed, ("sigmoid", "tanh"), extremes=False)
     return problem, THETA_SCALES["saturating"] * theta
 
 
@@ -70,12 +66,12 @@ def at_kinks(seed: Sequence[int]) -> Drawn:
 
     Half of these units have z = 0, up to rounding; the others a distance between 1e-9 and 1e-4, on either side.
     """
-    tries = (random_problem((*seed, attempt), WITH_A_KINK_AT_0, extremes=False) for attempt in count())
+    tries = (random_problem((*seed, attempt), ("relu", "leaky_relu"), extremes=False) for attempt in count())
     problem, theta = next((problem, theta) for problem, theta in tries if problem.network.hidden)
     rng = np.random.default_rng(seed)
     thetas = problem.network.unpack(theta.copy())
     b, W = thetas[0][:, 0], thetas[0][:, 1:]
-    distance = 10.0 ** rng.uniform(np.log10(NEAREST), np.log10(FARTHEST), len(b)) * rng.choice([-1.0, 1.0], len(b))
+    distance = 10.0 ** rng.uniform(-9.0, -4.0, len(b)) * rng.choice([-1.0, 1.0], len(b))
     distance[rng.random(len(b)) < 0.5] = 0.0
     examples = rng.integers(problem.m, size=len(b))
     b[:] = distance - np.sum(W * problem.X[examples], axis=1)

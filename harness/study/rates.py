@@ -1,9 +1,6 @@
 """Counts as rates, with confidence intervals."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from math import sqrt
-from statistics import NormalDist
 from typing import Any
 
 
@@ -14,12 +11,6 @@ class Rate:
     count: int
     total: int
 
-    @classmethod
-    def of(cls, outcomes: Iterable[bool]) -> "Rate":
-        """How many are true."""
-        listed = list(outcomes)
-        return cls(sum(listed), len(listed))
-
     def __add__(self, other: "Rate") -> "Rate":
         return Rate(self.count + other.count, self.total + other.total)
 
@@ -28,19 +19,17 @@ class Rate:
         """count / total; NaN of nothing."""
         return self.count / self.total if self.total else float("nan")
 
-    def interval(self, confidence: float = 0.95) -> tuple[float, float]:
-        """Wilson's score interval, which stays sensible at 0 of n and n of n; all of [0, 1] when nothing was counted.
+    def interval(self) -> tuple[float, float]:
+        """Wilson's 95% score interval, which stays sensible at 0 of n and n of n; all of [0, 1] of nothing.
 
         (p + z²/2n ± z √(p(1-p)/n + z²/4n²)) / (1 + z²/n). Source: Wilson, J. Amer. Statist. Assoc. 22, 1927.
         """
+        from scipy.stats import binomtest  # takes a second to import
+
         if not self.total:
             return 0.0, 1.0
-        n, p = self.total, self.share
-        z = NormalDist().inv_cdf(0.5 + confidence / 2.0)
-        centre, half = p + z * z / (2 * n), z * sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-        low, high = ((centre + side * half) / (1 + z * z / n) for side in (-1, 1))
-        # at the ends the formula gives 0 and 1 exactly, but for rounding
-        return 0.0 if self.count == 0 else low, 1.0 if self.count == n else high
+        found = binomtest(self.count, self.total).proportion_ci(confidence_level=0.95, method="wilson")
+        return float(found.low), float(found.high)
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready document; the share of nothing is None."""

@@ -1,21 +1,22 @@
 """The smallest error in one coordinate of the gradient that a checker sees, at the size of exercise 4."""
 
 import math
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
 from harness.bounds.rounding_bound import rounding_bound
 from harness.digits.course import COURSE
 from harness.digits.data import load_digits
+from harness.progress import Progress
 from harness.sources.table import SOURCES
 from harness.study.checkers import ALARM, HARNESS, PEERS, Checker, harness_verdict
 from reference.measured import GradientSource, Oracle
 from reference.oracles import finite_difference
 from reference.problem import Problem
 
-SMALLEST, LARGEST = 1e-30, 1.0
 RESOLUTION = 1.1  # the bisection ends when the bracket's ends have this ratio
 COORDINATES = 3
 
@@ -28,7 +29,7 @@ class Sharpness(NamedTuple):
     error: float
 
 
-def smallest_errors(peers: Mapping[str, Checker], advance: Callable[[], Any]) -> tuple[list[Sharpness], dict[str, str]]:
+def smallest_errors(peers: Mapping[str, Checker], progress: Progress) -> tuple[list[Sharpness], dict[str, str]]:
     """The smallest error seen at 400-25-10 on the 5,000 digits with λ = 1, by bisection, and who was not asked."""
     problem, theta = exercise_4()
     asked = {HARNESS: harness_checker(problem, theta)}
@@ -38,7 +39,7 @@ def smallest_errors(peers: Mapping[str, Checker], advance: Callable[[], Any]) ->
     for checker, check in asked.items():
         for i in coordinates(problem, theta):
             found.append(Sharpness(checker, COURSE.label(i), smallest_error(check, problem, theta, i)))
-            advance()
+            progress("smallest errors", len(found), COORDINATES * len(asked))
     return found, {name: reason for name in peers if name not in asked}
 
 
@@ -69,11 +70,8 @@ def harness_checker(problem: Problem, theta: np.ndarray) -> Checker:
     """The harness at one θ, with the sources that stay the same asked once."""
     measured = finite_difference.gradient(problem, theta)
     loop, jax = SOURCES["loop"](problem, theta), SOURCES["jax"](problem, theta)
-    others: dict[str, GradientSource] = {
-        "loop": lambda *_: loop,
-        "jax": lambda *_: jax,
-        "finite-difference": Oracle(lambda *_: measured),
-    }
+    answers = {"loop": lambda *_: loop, "jax": lambda *_: jax, "finite-difference": Oracle(lambda *_: measured)}
+    others = {name: replace(SOURCES[name], function=answer) for name, answer in answers.items()}
 
     def check(source: GradientSource, problem: Problem, theta: np.ndarray) -> str:
         return harness_verdict({"vectorized": source} | others, ("vectorized",), problem, theta)[0]
@@ -87,9 +85,9 @@ def smallest_error(check: Checker, problem: Problem, theta: np.ndarray, i: int) 
     def sees(error: float) -> bool:
         return check(off_by(error, i), problem, theta.copy()) == ALARM
 
-    if not sees(LARGEST):
+    low, high = 1e-30, 1.0
+    if not sees(high):
         return math.inf
-    low, high = SMALLEST, LARGEST
     while high / low > RESOLUTION:
         middle = math.sqrt(low * high)
         low, high = (low, middle) if sees(middle) else (middle, high)

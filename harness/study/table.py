@@ -2,7 +2,9 @@
 
 import math
 from collections.abc import Sequence
+from functools import partial
 
+from harness.study.checkers import ALARM, INCONCLUSIVE
 from harness.study.rates import Rate, percent
 from harness.study.study import Study
 from harness.study.trials import CONTROLS, GROUPS
@@ -23,14 +25,15 @@ def _overview(study: Study) -> list[str]:
     head = ["", "bugs caught", "(95%)", *GROUPS, "false alarms", "(95%)", "told apart", "undecided", "ms"]
     rows = []
     for number, checker in enumerate(study.checkers, start=1):
-        caught, false = study.kills(checker), study.false_alarms(checker)
-        groups = [str(study.kills(checker, group=group)) for group in GROUPS]
-        apart = str(study.told_apart(checker))
-        undecided = f"{study.undecided(checker)} / {study.inconclusive(checker)}"
-        rates = [str(caught), _range(caught), *groups, str(false), _range(false), apart, undecided]
-        rows.append([f"{number} {checker}", *rates, f"{study.milliseconds(checker):.1f}"])
+        of_bugs = partial(study.rate, bugs=True, checker=checker)
+        of_correct_code = partial(study.rate, bugs=False, checker=checker)
+        caught, false = of_bugs(ALARM), of_correct_code(ALARM)
+        rates = [caught, _range(caught), *(of_bugs(ALARM, group=group) for group in GROUPS), false, _range(false)]
+        undecided = f"{of_bugs(INCONCLUSIVE)} / {of_correct_code(INCONCLUSIVE)}"
+        last = [study.told_apart(checker=checker), undecided, f"{study.milliseconds(checker=checker):.1f}"]
+        rows.append([f"{number} {checker}", *map(str, rates + last)])
     return [
-        f"{len(study.faults)} bugs on {shown} problems, correct code on {CONTROLS} times as many; seed {study.seed}",
+        f"{len(study.bugs)} bugs on {shown} problems, correct code on {CONTROLS} times as many; seed {study.seed}",
         "",
         *_aligned([head, *rows]),
         "",
@@ -44,7 +47,8 @@ def _overview(study: Study) -> list[str]:
 def _by_kind(study: Study) -> list[str]:
     rows = [["bugs caught / false alarms", *study.problems]]
     for number, checker in enumerate(study.checkers, start=1):
-        cells = [f"{study.kills(checker, kind)} / {study.false_alarms(checker, kind)}" for kind in study.problems]
+        alarms = partial(study.rate, ALARM, checker=checker)
+        cells = [f"{alarms(bugs=True, kind=kind)} / {alarms(bugs=False, kind=kind)}" for kind in study.problems]
         rows.append([f"{number} {checker}", *cells])
     rows.append(["bugs not there, by enclosure", *map(str, study.absent.values())])
     return _aligned(rows)
@@ -52,9 +56,9 @@ def _by_kind(study: Study) -> list[str]:
 
 def _by_bug(study: Study) -> list[str]:
     rows = [["bugs caught by checker", *(f"{number}" for number, _ in enumerate(study.checkers, start=1)), "of"]]
-    for bug in study.faults:
-        kills = [study.kills(checker, bug=bug) for checker in study.checkers]
-        rows.append([bug, *map(str, kills), f"{kills[0].total}"])
+    for bug in study.bugs:
+        caught = [study.rate(ALARM, bugs=True, checker=checker, subject=bug.name) for checker in study.checkers]
+        rows.append([bug.name, *map(str, caught), f"{caught[0].total}"])
     return _aligned(rows)
 
 

@@ -5,20 +5,27 @@ a problem is no trial. The correct code is the pipeline that the bugs are made f
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 
+from harness.progress import Progress
 from harness.sources.backprop_steps import Backprop
-from harness.sources.bug_zoo import Fault
+from harness.sources.bug_zoo import Bug
+from harness.sources.table import BY_HAND, Source
 from harness.study.checkers import HARNESS, Checker, harness_verdict
 from harness.study.equivalence import Truth
 from harness.study.problems import KINDS, draw
-from harness.study.rates import Rate
-from reference.problem import Problem
 
-CORRECT = Fault("correct", "The pipeline that the bugs are made from.", Backprop(), ("vectorized",), "none")
+CORRECT = Bug(
+    "correct",
+    "The pipeline that the bugs are made from.",
+    Source("correct", BY_HAND, Backprop()),
+    ("vectorized",),
+    "none",
+)
 
 GROUPS = {
     "gradient": "the gradient is not that of the cost it comes with",
@@ -26,17 +33,17 @@ GROUPS = {
     "program": "the formulas are right, and the program around them is not",
 }
 
-_PROGRAM = ("argument-mutated", "non-deterministic")
-
 CONTROLS = 5
 """Correct code is shown so many problems for each that the bugs are shown: there is one of it, and forty of them."""
 
 SLOW = {"785 parameters": 5}  # a fifth of the problems, where a check takes the peers twenty times as long
 
 
-def group_of(fault: Fault) -> str:
-    """Which of `GROUPS` a bug belongs to."""
-    return "program" if fault.name in _PROGRAM else "cost" if fault.part == "cost" else "gradient"
+def group_of(bug: Bug) -> str:
+    """Which of `GROUPS` a bug belongs to; correct code belongs to none."""
+    if bug.name in ("argument-mutated", "non-deterministic"):
+        return "program"
+    return {"cost": "cost", "none": ""}.get(bug.part, "gradient")
 
 
 def counts_of(problems: int) -> dict[str, int]:
@@ -56,36 +63,33 @@ class Trial(NamedTuple):
     blame: str
     seconds: float
 
+    @property
+    def of_bug(self) -> bool:
+        return self.subject != CORRECT.name
+
+    def has(self, where: Mapping[str, str]) -> bool:
+        """Whether the fields of these names have these values."""
+        return all(getattr(self, field) == value for field, value in where.items())
+
 
 def run_trials(
-    faults: Sequence[Fault], peers: Mapping[str, Checker], kind: str, count: int, seed: int, advance: Callable[[], Any]
-) -> tuple[list[Trial], Rate]:
-    """The trials on one kind of problem, and how many bugs were absent; `advance` is called after each problem."""
-    trials, absent = [], Rate(0, 0)
+    bugs: Sequence[Bug], peers: Mapping[str, Checker], kind: str, count: int, seed: int, progress: Progress
+) -> Iterator[Trial]:
+    """The trials on one kind of problem: bugs on the first `count`, and correct code on `CONTROLS` times as many."""
     for number in range(CONTROLS * count):
         problem, theta = draw(kind, seed, number)
         subjects = [CORRECT]
         if number < count:
             with np.errstate(all="ignore"):  # bugs overflow where right formulas do not
                 truth = Truth(problem, theta)
-                present = [fault for fault in faults if truth.excludes(fault.source)]
-            absent += Rate(len(faults) - len(present), len(faults))
-            subjects += present
-        for fault in subjects:
-            trials += _ask_all(fault, peers, problem, theta, kind, number)
-        advance()
-    return trials, absent
-
-
-def _ask_all(
-    fault: Fault, peers: Mapping[str, Checker], problem: Problem, theta: np.ndarray, kind: str, number: int
-) -> Iterator[Trial]:
-    group = group_of(fault) if fault is not CORRECT else ""
-    for name in (HARNESS, *peers):
-        started, given, blame = time.perf_counter(), theta.copy(), ""
-        with np.errstate(all="ignore"):
-            if name == HARNESS:
-                outcome, blame = harness_verdict(fault.sources, fault.replaces, problem, given)
-            else:
-                outcome = peers[name](fault.source, problem, given)
-        yield Trial(name, kind, number, fault.name, group, outcome, blame, time.perf_counter() - started)
+                subjects += [bug for bug in bugs if truth.excludes(bug.source)]
+        for subject, checker in product(subjects, (HARNESS, *peers)):
+            started, given, blame = time.perf_counter(), theta.copy(), ""
+            with np.errstate(all="ignore"):
+                if checker == HARNESS:
+                    outcome, blame = harness_verdict(subject.sources, subject.replaces, problem, given)
+                else:
+                    outcome = peers[checker](subject.source, problem, given)
+            seconds = time.perf_counter() - started
+            yield Trial(checker, kind, number, subject.name, group_of(subject), outcome, blame, seconds)
+        progress(kind, number + 1, CONTROLS * count)

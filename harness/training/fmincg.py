@@ -1,7 +1,15 @@
-"""Minimisation by Polak-Ribière conjugate gradients with a Wolfe-Powell line search."""
+"""Minimisation by Polak-Ribière conjugate gradients with a Wolfe-Powell line search.
+
+Along the direction s, steepest descent at first, an iteration looks for a step t that satisfies the Wolfe-Powell
+conditions f(x + ts) ≤ f(x) + 0.01 t gᵀs and 0.5 gᵀs < g(x + ts)ᵀs ≤ -0.5 gᵀs. The next direction is s' = βs - g' with
+Polak and Ribière's β = g'ᵀ(g' - g) / gᵀg, or -g' if that leads uphill.
+
+The iterates are those of the ``fmincg`` of C. E. Rasmussen (2002), to the last bit if `fun` rounds alike, until a cost
+or gradient is not finite, or a line search fails: then this one goes on from the best point seen, along its gradient,
+and not from where the search set out, along the gradient of the failed trial.
+"""
 
 import math
-import operator
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +19,7 @@ from scipy.optimize import OptimizeResult
 
 from harness.training.line_search import LineSearch
 from harness.training.objective import Objective, Point, dot
+from reference.whole_numbers import whole_number
 
 MAX_GROWTH = 100.0  # of the first trial of a line search over the step found by the search before
 
@@ -40,10 +49,6 @@ def fmincg(
 ) -> OptimizeResult:
     """Minimise a smooth function of many variables, given its cost and gradient.
 
-    Along the direction s, steepest descent at first, an iteration looks for a step t that satisfies the Wolfe-Powell
-    conditions f(x + ts) ≤ f(x) + 0.01 t gᵀs and 0.5 gᵀs < g(x + ts)ᵀs ≤ -0.5 gᵀs. The next direction is s' = βs - g'
-    with Polak and Ribière's β = g'ᵀ(g' - g) / gᵀg, or -g' if that leads uphill.
-
     Parameters
     ----------
     fun : callable
@@ -57,10 +62,9 @@ def fmincg(
     callback : callable, optional
         Called after every line search with the best point so far: an OptimizeResult with ``x``, ``fun``, ``jac``,
         ``nit``, ``nfev`` and ``costs`` (under `minimize`, too). StopIteration ends the run. Any other exception passes
-        through, KeyboardInterrupt included: whoever keeps the latest result has lost no more than a line search.
+        through, KeyboardInterrupt included: a caller that keeps the latest result loses no more than a line search.
     gtol : float
-        Stop once no component of the gradient is larger. ``tol`` is another name for it. At 0, the run goes on until
-        rounding (or `max_iter`) ends it.
+        Stop once no component of the gradient is larger (another name: ``tol``); at 0, rounding or `max_iter` ends it.
     args, jac
         What ``scipy.optimize.minimize(fun, x0, jac=True, method=fmincg, options={"max_iter": 50})`` passes. If `jac`
         is callable, `fun` returns the cost alone. Bounds, constraints and Hessians are refused.
@@ -71,7 +75,6 @@ def fmincg(
         ``x``, ``fun`` and ``jac`` belong to the best point ever evaluated. ``costs[0]`` is the cost at `x0`; the
         others, which never increase, are one per successful line search (``fun`` is below the last if a trial that
         no search accepted was better). ``nit`` counts all line searches.
-
         ``status`` 0, the only ``success``: the gradient is within `gtol`, or as small as rounding lets it become.
         1: `max_iter` reached. 2: two line searches in a row failed although the gradient is not small, as happens
         when it is not the gradient of the cost, or the cost is not smooth. 99: the callback ended the run.
@@ -83,57 +86,51 @@ def fmincg(
     ValueError
         `x0` is not one-dimensional and finite; the gradient has another shape, or is not finite at `x0`, or the cost;
         `max_iter` or `gtol` is negative; bounds, constraints or Hessians are given.
-
-    Notes
-    -----
-    The iterates are those of the ``fmincg`` of C. E. Rasmussen (2002), to the last bit if `fun` rounds alike, until a
-    cost or gradient is not finite, or a line search fails: then this one goes on from the best point seen, along its
-    gradient, and not from where the search set out, along the gradient of the failed trial.
     """
     _refuse(unused)
-    max_iter = _checked_max_iter(max_iter if maxiter is None else maxiter)
-    gtol = _checked_gtol(gtol if tol is None else tol)
-    descent = _Descent(Objective(_with_gradient(fun, args, jac)), _checked_x0(x0))
+    max_iter = whole_number("max_iter", max_iter if maxiter is None else maxiter)
+    gtol = gtol if tol is None else tol
+    if not gtol >= 0:
+        raise ValueError(f"gtol must be 0 or more, not {gtol}")
+    descent = _Descent(Objective(_with_gradient(fun, args, jac), _checked_x0(x0)))
     return descent.result(_run(descent, max_iter, callback, gtol))
 
 
 def _run(descent: "_Descent", max_iter: int, callback: Callback | None, gtol: float) -> int:
+    failed = False
     while not descent.has_converged(max(gtol, LEAST_GRADIENT)):
         if descent.nit == max_iter:
             return OUT_OF_ITERATIONS
-        advanced = descent.advance()
+        failed_before, failed = failed, not descent.advance()
         try:
             if callback is not None:
                 callback(descent.snapshot())
         except StopIteration:
             return STOPPED
-        if not advanced:
-            return CONVERGED if descent.is_flat() else STUCK
+        if failed and failed_before:
+            flat = descent.steepness() <= FLAT * (1 + abs(descent.point.cost))
+            return CONVERGED if flat else STUCK
     return CONVERGED
 
 
 class _Descent:
     """The sequence of line searches: where it stands, and where it looks next."""
 
-    def __init__(self, objective: Objective, x0: np.ndarray) -> None:
-        self.objective = objective
-        self.point = objective.start(x0)
+    def __init__(self, objective: Objective) -> None:
+        self.objective, self.point = objective, objective.best
         self.costs = [self.point.cost]
         self.nit = 0
-        self.failed = False
         self.restart()
 
     def advance(self) -> bool:
-        """Run a line search; False if it fails and so did the one before."""
+        """Run a line search, and say whether it found a step."""
         self.nit += 1
         found = LineSearch(self.objective, self.point, self.direction, self.step).run()
-        stuck = found is None and self.failed
-        self.failed = found is None
         if found is None:
             self.restart()
         else:
             self.turn(found)
-        return not stuck
+        return found is not None
 
     def aim(self, direction: np.ndarray) -> None:
         self.direction = direction
@@ -148,9 +145,12 @@ class _Descent:
     def turn(self, found: Point) -> None:
         before, self.point = self.point, found
         self.costs.append(found.cost)
-        self.aim(_polak_ribiere(self.direction, before.gradient, found.gradient))
+        g, new = before.gradient, found.gradient
+        beta = (dot(new, new) - dot(g, new)) / dot(g, g)  # Polak and Ribière's
+        with np.errstate(all="ignore"):
+            self.aim(beta * self.direction - new)
         if not self.point.slope < 0:
-            self.aim(-found.gradient)
+            self.aim(-new)
         # To first order, the next trial should win as much as the step just found.
         self.step = found.step * min(MAX_GROWTH, before.slope / (self.point.slope - sys.float_info.min))
 
@@ -162,9 +162,6 @@ class _Descent:
 
     def steepness(self) -> float:
         return float(np.max(np.abs(self.point.gradient), initial=0.0))
-
-    def is_flat(self) -> bool:
-        return self.steepness() <= FLAT * (1 + abs(self.point.cost))
 
     def best(self) -> Point:
         # A stray trial must be better, not just as good: where a search ends, the gradient is smaller as a rule.
@@ -195,12 +192,6 @@ class _Descent:
         return OptimizeResult(self.snapshot(), success=status == CONVERGED, status=status, message=message)
 
 
-@np.errstate(all="ignore")
-def _polak_ribiere(direction: np.ndarray, before: np.ndarray, gradient: np.ndarray) -> np.ndarray:
-    beta = (dot(gradient, gradient) - dot(before, gradient)) / dot(before, before)
-    return beta * direction - gradient
-
-
 def _with_gradient(fun: Callable[..., Any], args: tuple, jac: Any) -> Callable[[np.ndarray], Any]:
     if not callable(fun):
         raise TypeError(f"fun must be a function of x that returns (cost, gradient), not {type(fun).__name__}")
@@ -218,22 +209,6 @@ def _refuse(unused: dict[str, Any]) -> None:
             raise TypeError(f"fmincg has no option {name!r}; its options are max_iter and gtol")
         if value is not None and not (isinstance(value, (tuple, list)) and len(value) == 0):
             raise ValueError(f"fmincg cannot use {name}; leave out {name} or choose another method")
-
-
-def _checked_max_iter(max_iter: Any) -> int:
-    try:
-        count = operator.index(max_iter)
-    except TypeError:
-        raise TypeError(f"max_iter must be an integer, 0 or more, not {max_iter!r}") from None
-    if count < 0:
-        raise ValueError(f"max_iter must be 0 or more, not {max_iter}")
-    return count
-
-
-def _checked_gtol(gtol: float) -> float:
-    if not gtol >= 0:
-        raise ValueError(f"gtol must be 0 or more, not {gtol}")
-    return gtol
 
 
 def _checked_x0(x0: Any) -> np.ndarray:

@@ -5,15 +5,16 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from harness.checks.networks.cross_checking import cross_check
-from harness.sources.table import SOURCES, default_sources, named_sources
+from harness.sources.by_name import as_source, default_sources, named_sources
+from harness.sources.table import SOURCES, Source
 from harness.verdict.report import Report
 from reference.measured import GradientSource
 from reference.problem import Problem
 
 ADVICE = {
-    "disagree": "mend the gradient of {who}, or train without the gate (gate=False, --no-gate) to see what a wrong "
+    "disagree": "fix the gradient of {who}, or train without the gate (gate=False, --no-gate) to see what a wrong "
     "gradient does",
-    "inconclusive": "no gradient was found wrong, but none was shown to be right; mend what is named above, or train "
+    "inconclusive": "no gradient was found wrong, but none was shown to be right; fix what is named above, or train "
     "without the gate (gate=False, --no-gate)",
 }
 
@@ -67,7 +68,7 @@ def check_gate(
     return report
 
 
-def with_defaults(source: str | GradientSource, problem: Problem) -> tuple[str, dict[str, GradientSource]]:
+def with_defaults(source: str | GradientSource, problem: Problem) -> tuple[str, dict[str, Source]]:
     """The source's name, and the default sources with it among them.
 
     A source that is not in `SOURCES` goes by the name of its function, and so does not pass for one that is.
@@ -79,8 +80,7 @@ def with_defaults(source: str | GradientSource, problem: Problem) -> tuple[str, 
     """
     if isinstance(source, str):
         return source, default_sources(problem) | named_sources(source)
-    name = next((name for name, known in SOURCES.items() if known is source), "")
-    if not name:
+    if not isinstance(source, Source):
         name = getattr(source, "__name__", type(source).__name__)
-        name = f"the given {name}" if name in SOURCES else name
-    return name, default_sources(problem) | named_sources({name: source})
+        source = as_source(f"the given {name}" if name in SOURCES else name, source)
+    return source.name, default_sources(problem) | named_sources({source.name: source})

@@ -72,7 +72,9 @@ class LineSearch:
         return max(offset, (self.limit - step) * (1 - MARGIN)) if bounded else offset
 
     def move(self, offset: float) -> None:
-        point = self.objective(_displaced(self.trial.x, offset, self.direction))
+        with np.errstate(all="ignore"):
+            x = self.trial.x + offset * self.direction
+        point = self.objective(x)
         slope = dot(point.gradient, self.direction)
         self.trial = point._replace(step=self.trial.step + offset, slope=slope)
 
@@ -97,8 +99,3 @@ def _cubic_minimum(anchor: Point, trial: Point, h: float, *, beyond: bool = Fals
 
 def _quotient(numerator: float, denominator: float) -> float:
     return numerator / denominator if denominator else math.nan
-
-
-@np.errstate(all="ignore")
-def _displaced(x: np.ndarray, offset: float, direction: np.ndarray) -> np.ndarray:
-    return x + offset * direction

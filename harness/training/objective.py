@@ -30,13 +30,11 @@ def _is_finite(a: np.ndarray) -> bool:
 
 
 class Objective:
-    """The caller's function: checked, counted, and its best point remembered."""
+    """The caller's function from its start on."""
 
-    def __init__(self, fun: Callable[[np.ndarray], Any]) -> None:
+    def __init__(self, fun: Callable[[np.ndarray], Any], x0: np.ndarray) -> None:
         self.fun = fun
         self.nfev = 0
-
-    def start(self, x0: np.ndarray) -> Point:
         self.best = self.evaluate(x0)
         if not (math.isfinite(self.best.cost) and np.isfinite(self.best.gradient).all()):
             raise ValueError(
@@ -44,7 +42,6 @@ class Objective:
                 f"{np.count_nonzero(~np.isfinite(self.best.gradient))} of {x0.size} components of the gradient are "
                 "not finite; choose another x0"
             )
-        return self.best
 
     def __call__(self, x: np.ndarray) -> Point:
         """Evaluate at x. Where anything is not finite, the cost is NaN."""

@@ -90,42 +90,54 @@ def train(
     ValueError, TypeError
         For θ, `max_iter` or a source that does not fit the problem, or, without a gate, one that is not finite at θ.
     KeyboardInterrupt
-        Ctrl-C at the gate, before anything was trained.
-
-    Notes
-    -----
-    Ctrl-C after that ends the training, not the program: the best θ so far is returned, which the gate has not seen.
+        Ctrl-C at the gate, before anything was trained. After that it ends the training, not the program: the best θ so
+        far is returned, which the gate has not seen.
     """
-    start = problem.check_theta(theta).copy()
-    name, sources = with_defaults(source, problem)
-    gradient = sources[name]
-    reports: list[Report] = []
+    training = _Training(problem, theta, source, gate)
+    training.pass_gate("at the start")
 
-    def pass_gate(theta: np.ndarray, when: str) -> None:
-        if gate:
-            reports.append(check_gate(problem, theta, sources, when=when))
-            if name in reports[-1].left_out:  # the others agree, but nobody has looked at the gradient to train with
-                raise ValueError(f"source {name!r} cannot train {problem}: {reports[-1].left_out[name]}")
-
-    def watch(progress: OptimizeResult) -> None:
-        nonlocal latest
-        latest = progress
-        if progress.nit == GATE_AFTER < max_iter:
-            pass_gate(progress.x, f"after {GATE_AFTER} line searches")
+    def watch(step: OptimizeResult) -> None:
+        training.latest = step
+        if step.nit == GATE_AFTER < max_iter:
+            training.pass_gate(f"after {GATE_AFTER} line searches")
         if callback is not None:
-            callback(progress)
+            callback(step)
 
-    pass_gate(start, "at the start")
-    latest = OptimizeResult(x=start, costs=np.empty(0), nit=0, nfev=0)
     try:
-        latest = fmincg(lambda theta: gradient(problem, theta), start, max_iter, watch)
-        if latest.nit:
-            pass_gate(latest.x, f"at the end, after {latest.nit} line searches")
-        message, interrupted = latest.message, False
+        training.latest = fmincg(training.gradient, training.latest.x, max_iter, watch)
+        if training.latest.nit:
+            training.pass_gate(f"at the end, after {training.latest.nit} line searches")
     except KeyboardInterrupt:
-        message = f"Interrupted after {latest.nit} line searches: θ is the best so far, and the gate has not seen it."
-        interrupted = True
-    return TrainingResult(latest.x, latest.costs, latest.nit, latest.nfev, tuple(reports), message, interrupted)
+        nit = training.latest.nit
+        message = f"Interrupted after {nit} line searches: θ is the best so far, and the gate has not seen it."
+        return training.result(message, interrupted=True)
+    return training.result(training.latest.message)
+
+
+class _Training:
+    """A training on its way: the latest that `fmincg` has come to, and what the gate has said so far."""
+
+    def __init__(self, problem: Problem, theta: np.ndarray, source: str | GradientSource, gate: bool) -> None:
+        self.latest = OptimizeResult(x=problem.check_theta(theta).copy(), costs=np.empty(0), nit=0, nfev=0)
+        self.problem, self.gate = problem, gate
+        self.name, self.sources = with_defaults(source, problem)
+        self.reports: list[Report] = []
+
+    def gradient(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
+        return self.sources[self.name](self.problem, theta)
+
+    def pass_gate(self, when: str) -> None:
+        if self.gate:
+            report = check_gate(self.problem, self.latest.x, self.sources, when=when)
+            if self.name in report.left_out:  # the others agree, but nobody has looked at the gradient to train with
+                raise ValueError(f"source {self.name!r} cannot train {self.problem}: {report.left_out[self.name]}")
+            self.reports.append(report)
+
+    def result(self, message: str, interrupted: bool = False) -> TrainingResult:
+        latest = self.latest
+        return TrainingResult(
+            latest.x, latest.costs, latest.nit, latest.nfev, tuple(self.reports), message, interrupted
+        )
 
 
 def predict(network: Network, theta: np.ndarray, X: np.ndarray) -> np.ndarray:

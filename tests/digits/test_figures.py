@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from harness.digits import figures
+from harness.drawing import DPI, WIDTH, png
 
 RNG = np.random.default_rng(0)
 X = RNG.random((23, 16))
@@ -35,8 +36,8 @@ FIGURES = {
 @pytest.mark.parametrize("draw", FIGURES.values(), ids=FIGURES)
 def test_every_figure_renders_at_one_width(draw):
     figure = draw()
-    image = matplotlib.image.imread(BytesIO(figures.png(figure)), format="png")
-    assert image.shape[1] == round(figures.WIDTH * figures.DPI)
+    image = matplotlib.image.imread(BytesIO(png(figure)), format="png")
+    assert image.shape[1] == round(WIDTH * DPI)
     assert image[:, :, :3].std() > 0.01  # something was drawn
     assert figure.get_suptitle()
 
@@ -126,17 +127,18 @@ def test_what_is_not_square_cannot_be_drawn(draw):
 GLOBALS = """
 import sys
 import harness.digits.figures as figures
+from harness.drawing import png
 assert "matplotlib" not in sys.modules
 import matplotlib
 before = {name: value for name, value in dict.items(matplotlib.rcParams)}  # .items() itself would choose a backend
 import numpy as np
 X = np.random.default_rng(0).random((10, 16))
-figures.png(figures.digit_grid(X))
-figures.png(figures.worst_mistakes(X, np.arange(10), np.zeros(10, int), np.ones(10)))
+png(figures.digit_grid(X))
+png(figures.worst_mistakes(X, np.arange(10), np.zeros(10, int), np.ones(10)))
 curve = np.linspace(1.0, 0.5, 5)
-figures.png(figures.learning_curves({"network": (curve, curve, curve)}))
-figures.png(figures.hidden_units(np.column_stack([X[:, 0], X])))
-figures.png(figures.confusion_matrix(np.arange(10), np.zeros(10, int)))
+png(figures.learning_curves({"network": (curve, curve, curve)}))
+png(figures.hidden_units(np.column_stack([X[:, 0], X])))
+png(figures.confusion_matrix(np.arange(10), np.zeros(10, int)))
 assert dict(dict.items(matplotlib.rcParams)) == before
 print("matplotlib.pyplot" in sys.modules)
 """

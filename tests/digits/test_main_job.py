@@ -14,7 +14,7 @@ from scipy.io import loadmat
 from harness.digits import main_job
 from harness.digits.data import Digits, stratified_split
 from harness.digits.fitting import accuracy
-from harness.digits.main_job import PLANS, Plan, run, train_once
+from harness.digits.main_job import PLANS, run, train_once
 from harness.digits.theta_files import mat, npz
 from harness.files import prepare_directory, write_whole
 from harness.sources.table import SOURCES
@@ -26,12 +26,14 @@ FIGURES = ["digits.png", "training.png", "hidden_units.png", "confusion.png", "m
 FILES = ["theta.npz", "theta.mat", *FIGURES, "report.json"]
 NETWORKS = 2
 
-SMALL = {
-    "network": Plan((16, 6, 10), 0.1, 12),
-    "baseline": Plan((16, 10), 0.1, 6),
-    "network on all digits": Plan((16, 6, 10), 0.1, 52, all_digits=True),
-    "baseline on all digits": Plan((16, 10), 0.01, 6, all_digits=True),
-}
+NETWORK, BASELINE, NETWORK_ON_ALL, BASELINE_ON_ALL = PLANS
+SMALL = (
+    NETWORK._replace(sizes=(16, 6, 10), l2=0.1, max_iter=12),
+    BASELINE._replace(sizes=(16, 10), l2=0.1, max_iter=6),
+    NETWORK_ON_ALL._replace(sizes=(16, 6, 10), l2=0.1, max_iter=52),
+    BASELINE_ON_ALL._replace(sizes=(16, 10), l2=0.01, max_iter=6),
+)
+NAMES = [plan.name for plan in SMALL]
 
 
 @pytest.fixture(scope="module")
@@ -59,16 +61,17 @@ def names_in(folder):
 
 
 def test_the_plans_are_the_courses_networks():
-    assert {plan.sizes for plan in PLANS.values()} == {(400, 25, 10), (400, 10)}
-    assert list(SMALL) == list(PLANS)
+    assert {plan.sizes for plan in PLANS} == {(400, 25, 10), (400, 10)}
+    assert len(NAMES) == len(set(NAMES))
 
 
 def test_it_trains_by_plan_on_what_is_not_held_out(done):
     result, _, _ = done
     assert result.verdict == "agree"
     assert not result.interrupted
-    for name, plan in SMALL.items():
-        fit = result.fits[name]
+    assert list(result.fits) == NAMES
+    for plan in SMALL:
+        fit = result.fits[plan.name]
         assert (fit.network.sizes, fit.problem.l2, fit.training.nit) == (plan.sizes, plan.l2, plan.max_iter)
         assert fit.problem.m == (100 if plan.all_digits else 80)
         assert (fit.test_accuracy is None) == plan.all_digits
@@ -80,7 +83,7 @@ def test_its_document_has_what_is_promised(done):
     result, _, _ = done
     document = result.to_dict()
     assert json.loads(json.dumps(document, allow_nan=False)) == document
-    network, baseline, network_all, baseline_all = (result.fits[name] for name in SMALL)
+    network, baseline, network_all, baseline_all = result.fits.values()
     expected = {
         "verdict": "agree",
         "interrupted": False,
@@ -93,6 +96,7 @@ def test_its_document_has_what_is_promised(done):
         "course_accuracy": network_all.curves.training_accuracy[50],
         "article_accuracy": network_all.training_accuracy,
         "article_baseline_accuracy": baseline_all.training_accuracy,
+        "published": {"course_accuracy": 0.953, "article_accuracy": 0.965, "article_baseline_accuracy": 0.9508},
     }
     assert {name: document[name] for name in expected} == expected
     assert document["trainings"]["baseline"]["sizes"] == [16, 10]
@@ -103,18 +107,25 @@ def test_its_document_has_what_is_promised(done):
     assert 0.1 < document["test_accuracy"] <= 1.0
 
 
+def test_a_training_that_stops_short_is_not_compared_with_a_longer_one(small_digits):
+    short = NETWORK_ON_ALL._replace(sizes=(16, 10), max_iter=3)
+    result = run(networks=1, digits=small_digits, plans=[short])
+    assert result.measurements()["course_accuracy"] is None  # that is after 50 line searches
+    assert result.measurements()["article_accuracy"] == result.fits[short.name].training_accuracy
+    assert "all digits after 50" not in str(result)
+
+
 def test_it_tells_how_far_it_is(done):
     _, _, steps = done
     assert steps == [
         *(("cross-check", i + 1, NETWORKS) for i in range(NETWORKS)),
-        *((name, i, plan.max_iter) for name, plan in SMALL.items() for i in range(plan.max_iter + 1)),
+        *((plan.name, i, plan.max_iter) for plan in SMALL for i in range(plan.max_iter + 1)),
     ]
 
 
 def test_the_seed_decides(done, small_digits):
-    plans = {"network": SMALL["network"]}
     first = done[0]
-    again, other = (run(networks=1, seed=seed, digits=small_digits, plans=plans) for seed in (1, 2))
+    again, other = (run(networks=1, seed=seed, digits=small_digits, plans=SMALL[:1]) for seed in (1, 2))
     assert [result.summary.seed for result in (first, again, other)] == [1, 1, 2]
     problem = first.fits["network"].problem
     assert first.fits["network"].curves.cost[0] == problem.cost(np, problem.network.init(1))
@@ -154,16 +165,14 @@ def test_random_networks_that_disagree_end_it(small_digits, tmp_path, monkeypatc
 
 @pytest.mark.parametrize("trained", [0, 2])
 def test_a_closed_gate_ends_it(trained, small_digits, tmp_path, monkeypatch):
-    names = list(SMALL)
-
     def spoil(step, done, total):
-        if done == total and step == ["cross-check", *names][trained]:
+        if done == total and step == ["cross-check", *NAMES][trained]:
             monkeypatch.setitem(SOURCES, "vectorized", wrong)
 
-    plans = {name: plan._replace(max_iter=3) for name, plan in SMALL.items()}
+    plans = [plan._replace(max_iter=3) for plan in SMALL]
     result = run(tmp_path, networks=1, digits=small_digits, plans=plans, progress=spoil)
     assert result.verdict == "disagree"
-    assert list(result.fits) == names[:trained]
+    assert list(result.fits) == NAMES[:trained]
     assert result.report is not None
     assert result.report.outliers == ("vectorized",)
     assert result.closed is not None
@@ -376,7 +385,7 @@ def test_the_figures_show_the_digits_held_out(small_digits, tmp_path, monkeypatc
         monkeypatch.setattr(
             main_job.figures, name, lambda *given, name=name, draw=draw: drawn.update({name: given}) or draw(*given)
         )
-    result = run(tmp_path, networks=1, digits=small_digits, plans={"network": SMALL["network"]})
+    result = run(tmp_path, networks=1, digits=small_digits, plans=SMALL[:1])
     _, rows = stratified_split(small_digits.classes)
     X, y = small_digits.X[rows], small_digits.y[rows]
     fit = result.fits["network"]
@@ -391,5 +400,5 @@ def test_the_figures_show_the_digits_held_out(small_digits, tmp_path, monkeypatc
 def test_theta_is_safe_before_the_figures_are_drawn(small_digits, tmp_path, monkeypatch):
     monkeypatch.setattr(main_job.figures, "digit_grid", fail)
     with pytest.raises(OSError, match="No space left"):
-        run(tmp_path, networks=1, digits=small_digits, plans={"network": SMALL["network"]})
+        run(tmp_path, networks=1, digits=small_digits, plans=SMALL[:1])
     assert names_in(tmp_path) == ["theta.mat", "theta.npz"]

@@ -6,11 +6,11 @@ import sys
 import numpy as np
 import pytest
 
+from harness import FAULTS
 from harness.bounds.rounding_bound import Bound
 from harness.checks.networks.random_problems import random_problem
-from harness.digits.figures import png
+from harness.drawing import png
 from harness.sources.backprop_steps import Backprop
-from harness.sources.bug_zoo import FAULTS
 from harness.study import sharpness
 from harness.study.checkers import (
     ALARM,
@@ -63,13 +63,23 @@ def test_percentages_round_neither_up_to_all_nor_down_to_nothing(share, shown):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_seed_decides_a_problem(kind):
-    (first, theta), (again, theta2), (other, theta3) = (draw(kind, 1, number) for number in (3, 3, 4))
-    np.testing.assert_array_equal(theta, theta2)
-    np.testing.assert_array_equal(first.X, again.X)
-    assert not np.array_equal(theta, theta3)
-    assert first.check_theta(theta) is not None
-    assert other.check_theta(theta3) is not None
+def test_seed_and_number_decide_a_problem(kind):
+    (first, theta), (again, same_theta) = draw(kind, 1, 3), draw(kind, 1, 3)
+    assert (again.network.sizes, again.l2) == (first.network.sizes, first.l2)
+    for a, b in ((same_theta, theta), (again.X, first.X), (again.Y, first.Y)):
+        np.testing.assert_array_equal(a, b)
+    for other, other_theta in (draw(kind, 1, 4), draw(kind, 2, 3)):
+        assert not np.array_equal(other_theta, theta)
+        assert not np.array_equal(other.X, first.X)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_theta_fits_its_problem(kind):
+    for number in range(5):
+        problem, theta = draw(kind, 1, number)
+        np.testing.assert_array_equal(
+            problem.check_theta(theta), theta
+        )  # flat, finite, as many as there are parameters
 
 
 def _first_pre_activations(problem, theta):
@@ -136,8 +146,8 @@ def test_no_peer_sees_a_wrong_cost_with_its_own_gradient(peer, ordinary):
 
 
 def test_the_harness_tells_all_three(ordinary):
-    for fault, expected in ((CORRECT, PASS), (FAULTS["mean-missing"], ALARM), (FAULTS["wrong-loss"], ALARM)):
-        outcome, blame = harness_verdict(fault.sources, fault.replaces, *ordinary)
+    for subject, expected in ((CORRECT, PASS), (FAULTS["mean-missing"], ALARM), (FAULTS["wrong-loss"], ALARM)):
+        outcome, blame = harness_verdict(subject.sources, subject.replaces, *ordinary)
         assert outcome == expected
         assert blame == ("right" if expected == ALARM else "abstained")
 
@@ -256,7 +266,7 @@ def study(steps) -> Study:
     return run_study(
         problems=1,
         networks=5,
-        faults=BUGS,
+        bugs=BUGS,
         peers=RULES,
         with_sharpness=False,
         progress=lambda *step: steps.append(step),
@@ -265,10 +275,11 @@ def study(steps) -> Study:
 
 def test_the_harness_catches_every_bug_and_names_its_source(study):
     assert study.missed() == []
-    assert study.kills(HARNESS) == Rate(study.kills(HARNESS).total, study.kills(HARNESS).total)
+    caught = study.rate(ALARM, bugs=True, checker=HARNESS)
+    assert 0 < caught.count == caught.total
     assert study.blame("wrong").count == 0
     assert study.blame("right").share >= 0.95
-    assert study.false_alarms(HARNESS).count == 0
+    assert study.rate(ALARM, bugs=False, checker=HARNESS).count == 0
     assert study.inconclusive_when_ordinary().count == 0
     assert study.networks is not None
     assert study.networks.counts["disagree"] == 0
@@ -279,12 +290,13 @@ def test_every_bug_that_is_there_and_all_correct_code_is_shown_to_every_checker(
     absent = sum(rate.count for rate in study.absent.values())
     assert 0 < absent < pairs / 2
     for checker in (HARNESS, *RULES):
-        assert study.kills(checker).total == pairs - absent
-        assert study.false_alarms(checker).total == CONTROLS * sum(study.problems.values())
-        by_group = [study.kills(checker, group=group) for group in GROUPS]
-        assert sum(by_group, Rate(0, 0)) == study.kills(checker)
-        by_kind = [study.kills(checker, kind) for kind in KINDS]
-        assert sum(by_kind, Rate(0, 0)) == study.kills(checker)
+        caught = study.rate(ALARM, bugs=True, checker=checker)
+        assert caught.total == pairs - absent
+        assert study.rate(ALARM, bugs=False, checker=checker).total == CONTROLS * sum(study.problems.values())
+        by_group = [study.rate(ALARM, bugs=True, checker=checker, group=group) for group in GROUPS]
+        assert sum(by_group, Rate(0, 0)) == caught
+        by_kind = [study.rate(ALARM, bugs=True, checker=checker, kind=kind) for kind in KINDS]
+        assert sum(by_kind, Rate(0, 0)) == caught
 
 
 def test_progress_ends_with_the_last_of_each_step(study, steps):
@@ -295,10 +307,17 @@ def test_progress_ends_with_the_last_of_each_step(study, steps):
 
 def test_the_document_is_json_with_every_count(study):
     document = json.loads(json.dumps(study.to_dict(), allow_nan=False))
+    assert document["schema"] == "harness.study/2"
     harness, course, _ = document["checkers"]
     assert harness["name"] == HARNESS
-    assert harness["kills"] == study.kills(HARNESS).to_dict()
-    assert course["kills_by_kind"]["ex4-like"] == study.kills("course, 1e-9", "ex4-like").to_dict()
+    assert harness["caught"] == study.rate(ALARM, bugs=True, checker=HARNESS).to_dict()
+    assert harness["false_alarms"] == study.rate(ALARM, bugs=False, checker=HARNESS).to_dict()
+    of_one_kind = study.rate(ALARM, bugs=True, checker="course, 1e-9", kind="ex4-like")
+    assert course["caught_by_kind"]["ex4-like"] == of_one_kind.to_dict()
+    of_one_group = study.rate(ALARM, bugs=True, checker="course, 1e-9", group="cost")
+    assert course["caught_by_group"]["cost"] == of_one_group.to_dict()
+    of_one_bug = study.rate(ALARM, bugs=True, checker="course, 1e-9", subject="targets-shifted")
+    assert document["bugs"]["targets-shifted"]["caught"]["course, 1e-9"] == of_one_bug.to_dict()
     assert set(document["bugs"]) == set(BUGS)
     assert document["networks"]["counts"]["disagree"] == 0
 
@@ -314,16 +333,18 @@ def test_the_table_names_everybody(study):
 def test_the_figure_has_a_row_for_every_checker(study):
     figure = detection_power(study)
     caught, false = ([bar.get_bbox().width for bar in ax.patches] for ax in figure.axes)  # pyright: ignore[reportAttributeAccessIssue]
+    gradients = [study.rate(ALARM, bugs=True, checker=checker, group="gradient") for checker in (HARNESS, *RULES)]
+    correct_code = [study.rate(ALARM, bugs=False, checker=checker) for checker in (HARNESS, *RULES)]
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == [HARNESS, *RULES]
-    assert caught == [100.0 * study.kills(checker, group="gradient").share for checker in (HARNESS, *RULES)]
-    assert false == [100.0 * study.false_alarms(checker).share for checker in (HARNESS, *RULES)]
+    assert caught == [100.0 * rate.share for rate in gradients]
+    assert false == [100.0 * rate.share for rate in correct_code]
     assert png(figure).startswith(b"\x89PNG")
 
 
 def test_the_figure_says_which_bugs_it_counts(study):
     caught, _ = detection_power(study).axes
-    counted = sum(group_of(FAULTS[bug]) == "gradient" for bug in study.faults)
-    assert f"{counted} of {len(study.faults)} bugs" in caught.get_title()
+    counted = sum(group_of(bug) == "gradient" for bug in study.bugs)
+    assert f"{counted} of {len(study.bugs)} bugs" in caught.get_title()
 
 
 def test_no_mark_of_the_figure_is_cut_or_hides_another(study):
@@ -344,7 +365,7 @@ def test_no_mark_of_the_figure_is_cut_or_hides_another(study):
     [
         ({"problems": 0}, "not 0 and"),
         ({"networks": -1}, "and -1"),
-        ({"faults": ["no-such-bug"]}, "no bug named 'no-such-bug'"),
+        ({"bugs": ["no-such-bug"]}, "no bug named 'no-such-bug'"),
         ({"peers": ["no such peer"]}, "no peer named 'no such peer'"),
     ],
 )
@@ -365,7 +386,7 @@ def _made(*trials: tuple[str, str, int, str, str, str]) -> Study:
         for checker, subject, number, group, outcome, blame in trials
     )
     checkers = tuple(dict.fromkeys(trial.checker for trial in said))
-    return Study(0, {"random": 2}, ("wrong-sign",), checkers, {}, said, {"random": Rate(0, 2)}, None, (), {}, 1.0)
+    return Study(0, {"random": 2}, (FAULTS["wrong-sign"],), checkers, {}, said, None, (), {}, 1.0)
 
 
 def test_a_bug_is_told_apart_only_where_correct_code_passes():
@@ -378,11 +399,15 @@ def test_a_bug_is_told_apart_only_where_correct_code_passes():
         ("sheep", "wrong-sign", 0, "gradient", ALARM, ""),
         ("sheep", "wrong-sign", 1, "gradient", INCONCLUSIVE, ""),
     )
-    assert (study.kills("wolf"), study.told_apart("wolf")) == (Rate(2, 2), Rate(1, 2))
-    assert (study.kills("sheep"), study.told_apart("sheep")) == (Rate(1, 2), Rate(1, 2))
-    assert study.false_alarms("wolf") == Rate(1, 2)
-    assert (study.inconclusive("sheep"), study.undecided("sheep")) == (Rate(1, 1), Rate(1, 2))
-    assert study.milliseconds("wolf") == 250.0
+    assert (study.rate(ALARM, bugs=True, checker="wolf"), study.told_apart(checker="wolf")) == (Rate(2, 2), Rate(1, 2))
+    assert (study.rate(ALARM, bugs=True, checker="sheep"), study.told_apart(checker="sheep")) == (
+        Rate(1, 2),
+        Rate(1, 2),
+    )
+    assert study.rate(ALARM, bugs=False, checker="wolf") == Rate(1, 2)
+    assert study.rate(INCONCLUSIVE, bugs=False, checker="sheep") == Rate(1, 1)
+    assert study.rate(INCONCLUSIVE, bugs=True, checker="sheep") == Rate(1, 2)
+    assert study.milliseconds(checker="wolf") == 250.0
 
 
 def test_misses_and_wrong_names_are_shown():
@@ -397,7 +422,7 @@ def test_misses_and_wrong_names_are_shown():
 
 
 def test_every_bug_of_the_zoo_has_a_group():
-    groups = {name: group_of(fault) for name, fault in FAULTS.items()}
+    groups = {name: group_of(bug) for name, bug in FAULTS.items()}
     assert set(groups.values()) == set(GROUPS)
     assert groups["wrong-loss"] == "cost"
     assert groups["argument-mutated"] == groups["non-deterministic"] == "program"
@@ -425,3 +450,45 @@ def test_at_400_25_10_the_harness_sees_errors_below_1e_12_everywhere():
     check = sharpness.harness_checker(problem, theta)
     assert check(sharpness.off_by(1e-12, most_blurred), problem, theta) == ALARM
     assert check(sharpness.off_by(0.0, most_blurred), problem, theta) == PASS
+
+
+def test_the_smallest_errors_of_all_who_can_be_asked_at_this_size(monkeypatch, ordinary):
+    problem, theta = ordinary
+    correct = sharpness.SOURCES["vectorized"](problem, theta)[1]
+
+    def seeing(size):
+        return lambda source, *where: ALARM if np.abs(source(*where)[1] - correct).max() >= size else PASS
+
+    monkeypatch.setattr(sharpness, "exercise_4", lambda: (problem, theta))
+    monkeypatch.setattr(sharpness, "harness_checker", lambda *where: seeing(1e-9))
+    cheap, slow = (next(name for name, peer in PEERS.items() if peer.is_cheap is wanted) for wanted in (True, False))
+    steps = []
+    found, left_out = sharpness.smallest_errors(
+        {cheap: seeing(1e-3), slow: seeing(1e-3)}, lambda *step: steps.append(step)
+    )
+    assert [row.checker for row in found] == [HARNESS] * 3 + [cheap] * 3
+    assert [row.error for row in found] == pytest.approx([1e-9] * 3 + [1e-3] * 3, rel=0.1)
+    assert len({row.coordinate for row in found}) == 3
+    assert steps == [("smallest errors", done, len(found)) for done in range(1, len(found) + 1)]
+    assert list(left_out) == [slow]
+    assert "too slow at this size" in left_out[slow]
+
+
+def test_ex4_like_is_exercise_4_in_small():
+    sizes = {draw("ex4-like", 0, number)[0].network.sizes for number in range(40)}
+    assert sizes == {(3, 5, 3), (8, 6, 4), (20, 8, 5)}
+
+
+def test_a_checker_has_one_number_in_all_tables(study):
+    overview, by_kind, by_bug, *_ = as_table(study).split("\n\nbugs caught")
+    numbered = [f"{number} {checker}" for number, checker in enumerate([HARNESS, *RULES], start=1)]
+    for table in (overview, by_kind):
+        assert [row for row in numbered if f"\n{row}" in table] == numbered
+    heading = by_bug.splitlines()[0].split()
+    assert [word for word in heading if word.isdigit()] == [row.split()[0] for row in numbered]
+
+
+def test_every_bug_is_looked_for_on_every_problem(study):
+    assert {kind: absent.total for kind, absent in study.absent.items()} == {
+        kind: count * len(BUGS) for kind, count in study.problems.items()
+    }

@@ -1,4 +1,4 @@
-"""fmincg: the traces of 2002, the faults it must not share, and its manners towards callers and SciPy."""
+"""fmincg: the traces of 2002, the bugs it must not share, and how it treats callers and SciPy."""
 
 import json
 import math
@@ -227,7 +227,7 @@ def test_a_wrong_gradient_is_no_success(scale):
     assert "it is not the gradient of the cost" in result.message
 
 
-# Faults of the routine of 2002
+# Bugs of the routine of 2002
 
 
 def test_a_minimum_costs_one_evaluation():

@@ -77,7 +77,7 @@ def test_a_wrong_source_closes_it_and_is_named(wrong):
     assert closed.value.theta is THETA
     message = str(closed.value)
     assert message.startswith(str(closed.value.report))
-    assert f"closed at noon: mend the gradient of {wrong.__name__}" in message
+    assert f"closed at noon: fix the gradient of {wrong.__name__}" in message
 
 
 def test_what_cannot_be_decided_closes_it():
@@ -121,7 +121,8 @@ def test_a_source_joins_the_defaults_under_its_own_name(source, name):
     given, sources = with_defaults(source, problem)
     assert given == name
     assert list(sources) == list(dict.fromkeys(["loop", "vectorized", "jax", "finite-difference", name]))
-    assert sources[name] is (SOURCES[source] if isinstance(source, str) else source)
+    expected = SOURCES[source] if isinstance(source, str) else source
+    assert expected in (sources[name], sources[name].function)
     assert sources["loop"] is SOURCES["loop"]
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from harness.digits.data import Digits
-from harness.digits.fitting import accuracy, fit
+from harness.digits.fitting import Plan, accuracy, fit
 from harness.sources.table import SOURCES
 from harness.training.fmincg import fmincg
 from harness.training.gate import GateClosed
@@ -130,7 +130,7 @@ COSTS = train(PROBLEM, THETA, 12, gate=False).costs
 )
 def test_a_wrong_gradient_closes_the_gate(source, when, last_nit):
     nits = [0]
-    with pytest.raises(GateClosed, match=f"The gate is closed {when}: mend the gradient of source") as closed:
+    with pytest.raises(GateClosed, match=f"The gate is closed {when}: fix the gradient of source") as closed:
         train(PROBLEM, THETA, 12, source=source, callback=lambda step: nits.append(step.nit))
     assert nits[-1] == last_nit
     assert closed.value.report.outliers == ("source",)
@@ -278,7 +278,8 @@ def digits():
 def test_fit_trains_and_counts_what_it_reads(digits):
     training, test = Digits(digits.X[:40], digits.y[:40]), Digits(digits.X[40:], digits.y[40:])
     network, steps = Network((10, 10)), []
-    result = fit(network, training, test, l2=0.1, max_iter=8, seed=3, progress=lambda *step: steps.append(step))
+    plan = Plan("small", network.sizes, l2=0.1, max_iter=8)
+    result = fit(plan, training, test, seed=3, progress=lambda *step: steps.append(step))
     expected = train(Problem(network, training.X, training.classes, 0.1), network.init(3), 8)
     assert np.array_equal(result.training.theta, expected.theta)
     read = predict(network, expected.theta, test.X)
@@ -292,11 +293,11 @@ def test_fit_trains_and_counts_what_it_reads(digits):
     ]
     assert result.curves.test_accuracy[-1] == result.test_accuracy
     assert result.cost == pytest.approx(expected.costs[-1], rel=1e-14)
-    assert steps == [(done, 8) for done in range(9)]
+    assert steps == [("small", done, 8) for done in range(9)]
 
 
 def test_fit_needs_no_digits_held_out(digits):
-    result = fit(Network((10, 10)), digits, max_iter=2, gate=False)
+    result = fit(Plan("small", (10, 10), l2=1.0, max_iter=2), digits, gate=False)
     assert "held out" not in str(result)
     assert result.test_accuracy is None
     assert np.isnan(result.curves.test_accuracy).all()
@@ -306,7 +307,7 @@ def test_fit_needs_no_digits_held_out(digits):
 def test_fit_goes_through_the_gate(digits, monkeypatch):
     monkeypatch.setitem(SOURCES, "vectorized", wrong_where(lambda problem, theta, cost: True))
     with pytest.raises(GateClosed):
-        fit(Network((10, 10)), digits, max_iter=2)
+        fit(Plan("small", (10, 10), l2=1.0, max_iter=2), digits)
 
 
 def test_importing_it_is_light():
