@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from harness.checks.networks.many_networks import check_networks as check_networks
     from harness.checks.networks.random_problems import random_problem as random_problem
     from harness.digits.data import load_digits as load_digits
-    from harness.sources.bug_zoo import FAULTS as FAULTS
+    from harness.sources.bug_zoo import BUGS
     from harness.sources.table import SOURCES as SOURCES
     from harness.training.fmincg import fmincg as fmincg
     from harness.training.gate import GateClosed as GateClosed
@@ -32,12 +32,14 @@ if TYPE_CHECKING:
     from reference.network import Network as Network
     from reference.problem import Problem as Problem
 
+    FAULTS = BUGS
+
 __version__ = "0.1.0"
 
 _HOMES = {
     "ACTIVATIONS": "reference.activations",
     "Activation": "reference.activations",
-    "FAULTS": "harness.sources.bug_zoo",
+    "FAULTS": "harness.sources.bug_zoo:BUGS",
     "GateClosed": "harness.training.gate",
     "Network": "reference.network",
     "NotApplicable": "reference.measured",
@@ -67,7 +69,8 @@ def __getattr__(name: str) -> Any:
         return import_module("harness.strategies")
     if name not in _HOMES:
         raise AttributeError(f"module 'harness' has no attribute {name!r}")
-    value = getattr(import_module(_HOMES[name]), name)
+    module, _, attribute = _HOMES[name].partition(":")
+    value = getattr(import_module(module), attribute or name)
     globals()[name] = value
     return value
 

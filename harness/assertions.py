@@ -1,20 +1,20 @@
 """The check as an assertion, for tests."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from harness.checks.functions.gradient_checking import check_gradient
 from harness.checks.networks.cross_checking import cross_check
+from harness.sources.by_name import Sources
 from harness.verdict.report import Report
-from reference.measured import GradientSource
 from reference.problem import Problem
+
+Function = Callable[[Any], tuple[Any, Any]]
+Reference = Callable[[Any], Any]
 
 
 def check(
-    subject: Problem | Callable[[Any], tuple[Any, Any]],
-    theta: Any,
-    sources: Iterable[str] | Mapping[str, GradientSource] | None = None,
-    reference: Callable[[Any], Any] | None = None,
+    subject: Problem | Function, theta: Any, sources: Sources | None = None, reference: Reference | None = None
 ) -> Report:
     """`cross_check` of a problem, or `check_gradient` of a function: the report, whatever the verdict."""
     if isinstance(subject, Problem):
@@ -27,10 +27,7 @@ def check(
 
 
 def assert_gradients_agree(
-    subject: Problem | Callable[[Any], tuple[Any, Any]],
-    theta: Any,
-    sources: Iterable[str] | Mapping[str, GradientSource] | None = None,
-    reference: Callable[[Any], Any] | None = None,
+    subject: Problem | Function, theta: Any, sources: Sources | None = None, reference: Reference | None = None
 ) -> Report:
     """`cross_check` of a problem, or `check_gradient` of a function, as an assertion.
 

@@ -14,6 +14,7 @@ given.
 Nothing heavy is imported before a test asks for one of the fixtures.
 """
 
+import json
 import os
 import re
 import shlex
@@ -21,6 +22,7 @@ import sys
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from html import escape
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -28,6 +30,8 @@ from zlib import crc32
 import pytest
 
 CASES = Path(".gradient-cases")  # below the root directory: where failing problems are saved
+HOW_TO_PASS = "(gradient_inconclusive = warn or pass in the ini file lets this pass)"
+
 _records = pytest.StashKey[list[dict[str, Any]]]()
 
 
@@ -36,48 +40,48 @@ class InconclusiveGradient(UserWarning):
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare the options, and the setting of the ini file."""
     group = parser.getgroup("gradients", "gradient cross-checks")
     group.addoption("--gradient-networks", type=int, default=20, metavar="N", help="random problems for each test (20)")
     group.addoption("--gradient-seed", type=int, default=0, metavar="SEED", help="the seed of the random problems (0)")
     group.addoption("--gradient-report", type=Path, metavar="FILE", help="write all reports to FILE (.json or .html)")
-    group.addoption("--gradient-inconclusive", choices=["fail", "warn", "pass"], help="what to do with such a verdict")
+    group.addoption(
+        "--gradient-inconclusive", choices=["fail", "warn", "pass"], help="what to do with an inconclusive verdict"
+    )
     for option, what in (("--activation", "the Activation"), ("--gradient-source", "the gradient source")):
         group.addoption(option, action="append", default=[], metavar="MODULE:NAME", help=f"{what} for harness.suite")
     parser.addini("gradient_inconclusive", "fail, warn or pass: what an inconclusive verdict does", default="fail")
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    """Make a place for the records of the checks; refuse, before anything runs, values that cannot be used."""
     config.stash[_records] = []
-    networks, seed = config.option.gradient_networks, config.option.gradient_seed
-    report: Path | None = config.option.gradient_report
-    if networks < 1:
-        raise pytest.UsageError(f"--gradient-networks must be one or more, not {networks}")
-    if seed < 0:
-        raise pytest.UsageError(f"--gradient-seed must be zero or more, not {seed}")
-    if report is not None and report.suffix not in (".json", ".html"):
-        raise pytest.UsageError(f"--gradient-report takes a file that ends in .json or .html, not {report}")
-    if report is not None and not report.parent.is_dir():
-        raise pytest.UsageError(f"--gradient-report {report}: there is no folder {report.parent}")
-    if _on_inconclusive(config) not in ("fail", "warn", "pass"):
-        raise pytest.UsageError(f"gradient_inconclusive must be fail, warn or pass, not {_on_inconclusive(config)!r}")
-    _require_subjects(config)
-
-
-def _require_subjects(config: pytest.Config) -> None:
-    """Stop at once if what the suite is to check cannot be found; nothing is imported where nothing is given."""
-    activations, sources = config.option.activation, config.option.gradient_source
-    if not (activations or sources):
-        return
-    from harness.checks.activations import find_activation
-    from harness.sources.table import find_source
-
     try:
-        for name in activations:
-            find_activation(name)
-        for name in sources:
-            find_source(name)
+        _check_values(config)
     except (ValueError, TypeError) as error:
         raise pytest.UsageError(str(error)) from error
+
+
+def _check_values(config: pytest.Config) -> None:
+    given, on_inconclusive = config.option, _on_inconclusive(config)
+    report: Path | None = given.gradient_report
+    if given.gradient_networks < 1:
+        raise ValueError(f"--gradient-networks must be one or more, not {given.gradient_networks}")
+    if given.gradient_seed < 0:
+        raise ValueError(f"--gradient-seed must be zero or more, not {given.gradient_seed}")
+    if report is not None and report.suffix not in (".json", ".html"):
+        raise ValueError(f"--gradient-report takes a file that ends in .json or .html, not {report}")
+    if report is not None and not report.parent.is_dir():
+        raise ValueError(f"--gradient-report {report}: there is no folder {report.parent}")
+    if on_inconclusive not in ("fail", "warn", "pass"):
+        raise ValueError(f"gradient_inconclusive must be fail, warn or pass, not {on_inconclusive!r}")
+    if given.activation or given.gradient_source:  # or nothing is imported
+        from harness.checks.activations.checking import find_activation
+        from harness.sources.by_name import find_source
+
+        for find, names in ((find_activation, given.activation), (find_source, given.gradient_source)):
+            for name in names:
+                find(name)
 
 
 def _on_inconclusive(config: pytest.Config) -> str:
@@ -85,6 +89,7 @@ def _on_inconclusive(config: pytest.Config) -> str:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test that asks for `random_problem` once for each network, and name it after seed and index."""
     if "random_problem" in metafunc.fixturenames:
         seed = metafunc.config.option.gradient_seed
         seeds = [(seed, index) for index in range(metafunc.config.option.gradient_networks)]
@@ -107,55 +112,39 @@ def cross_check(request: pytest.FixtureRequest) -> Callable[..., Any]:
     """``cross_check(subject, theta, ...)``, as `harness.assert_gradients_agree`; returns the report."""
     from harness.assertions import check
 
+    on_inconclusive = _on_inconclusive(request.config)
+
     def assert_agree(subject: Any, theta: Any, sources: Any = None, reference: Any = None) -> Any:
         __tracebackhide__ = True
         report = check(subject, theta, sources, reference)
         record = {"test": request.node.nodeid, "report": report.to_dict(), "text": str(report)}
         request.config.stash[_records].append(record)
         if report.verdict == "disagree":
-            pytest.fail(f"{report}\n{_reproduction(request, subject, theta, sources)}", pytrace=False)
-        if report.verdict == "inconclusive":
-            _undecided(request.config, str(report))
+            pytest.fail(f"{report}\n{_reproduction(request, subject, theta, sources, report)}", pytrace=False)
+        if report.verdict == "inconclusive" and on_inconclusive == "fail":
+            pytest.fail(f"{report}\n{HOW_TO_PASS}", pytrace=False)
+        if report.verdict == "inconclusive" and on_inconclusive == "warn":
+            warnings.warn(str(report), InconclusiveGradient, stacklevel=2)
         return report
 
     return assert_agree
 
 
-def _undecided(config: pytest.Config, text: str) -> None:
-    __tracebackhide__ = True
-    if _on_inconclusive(config) == "fail":
-        pytest.fail(f"{text}\n(gradient_inconclusive = warn or pass in the ini file lets this pass)", pytrace=False)
-    if _on_inconclusive(config) == "warn":
-        warnings.warn(text, InconclusiveGradient, stacklevel=3)
-
-
-def _reproduction(request: pytest.FixtureRequest, subject: Any, theta: Any, sources: Any) -> str:
-    """The shrunk case in words, where it is saved, and how to replay it; nothing for a function of the user's own."""
-    from harness.checks.networks.cases import replay_command, save_case
-    from harness.checks.networks.shrinking import DOES_NOT_REPEAT, shrink_disagreement
-    from harness.sources.table import SOURCES, named_sources
+def _reproduction(request: pytest.FixtureRequest, subject: Any, theta: Any, sources: Any, report: Any) -> str:
+    """How to see the failure of a network again; nothing for a function of the user's own."""
+    from harness.checks.networks.reproducing import reproduce
+    from harness.sources.by_name import named_sources
+    from harness.sources.table import SOURCES
     from reference.problem import Problem
 
     if not isinstance(subject, Problem):
         return ""
-    try:
-        problem, theta, report = shrink_disagreement(subject, theta, sources)
-    except Exception as error:  # noqa: BLE001  the failure is shown, whatever a source raises when it is asked again
-        return f"\nIt could not be shrunk: {type(error).__name__}: {error}"
-    if report.verdict != "disagree":
-        return f"\n{DOES_NOT_REPEAT}"
-    text = f"\nThe smallest network that still fails:\n{report}\n"
     path = request.config.rootpath / CASES / _file_name(request.node.nodeid)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_case(path, problem, theta, sources, report)
-    except (OSError, ValueError) as error:
-        return f"{text}  (not saved: {error})"
     activations = request.config.option.activation
     modules = [name.partition(":")[0] for name in activations]
-    modules += [getattr(source, "__module__", "") for source in named_sources(sources or SOURCES).values()]
+    modules += [getattr(source.run, "__module__", "") for source in named_sources(sources or SOURCES).values()]
     search_path = _search_path(modules, request.config.invocation_params.dir)
-    return f"{text}Replay it with: {search_path}{replay_command(path, problem, activations)}"
+    return "\n" + reproduce(subject, theta, report, sources, path, activations, search_path)
 
 
 def _file_name(nodeid: str) -> str:
@@ -181,6 +170,7 @@ def _search_path(modules: Iterable[str], current: Path) -> str:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
+    """On a worker of pytest-xdist: send the records to the process that writes the summary."""
     output = getattr(session.config, "workeroutput", None)
     if output is not None:
         output["gradient_records"] = session.config.stash[_records]
@@ -188,50 +178,47 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
+    """Where the summary is written: gather what a worker has sent."""
     node.config.stash[_records].extend(getattr(node, "workeroutput", {}).get("gradient_records", []))
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    records = config.stash[_records]
+    """Count the verdicts, and write the report that was asked for."""
+    records, path = config.stash[_records], config.option.gradient_report
     if not records:
         return
-    counts = Counter(record["report"]["verdict"] for record in records)
-    sources = {source["name"] for record in records for source in record["report"]["sources"]}
-    checks = "networks" if all("sizes" in record["report"]["subject"] for record in records) else "checks"
+    reports = [record["report"] for record in records]
+    counts = Counter(report["verdict"] for report in reports)
+    sources = {source["name"] for report in reports for source in report["sources"]}
+    checks = "networks" if all("sizes" in report["subject"] for report in reports) else "checks"
     line = ", ".join(f"{counts[verdict]:,} {verdict}" for verdict in ("agree", "disagree", "inconclusive"))
     terminalreporter.section("gradients", sep="-")
     terminalreporter.line(f"{len(records):,} {checks}, {len(sources)} sources: {line}")
-    left_out = Counter(name for record in records for name in record["report"]["left_out"])
-    for name, count in left_out.items():
+    for name, count in Counter(name for report in reports for name in report["left_out"]).items():
         terminalreporter.line(f"{name} could not take {count:,} of them")
-    path = config.option.gradient_report
     if path is not None:
-        _write_report(path, records, line)
+        from harness.files import write_whole
+
+        write_whole(path, (_json(records) if path.suffix == ".json" else "\n".join(_html(records, line))).encode())
         terminalreporter.line(f"reports: {path}")
 
 
-def _write_report(path: Path, records: list[dict[str, Any]], headline: str) -> None:
-    import json
-
-    from harness.files import write_whole
-
-    if path.suffix == ".json":
-        document = {"schema": "harness.pytest/1", "checks": [{k: r[k] for k in ("test", "report")} for r in records]}
-        write_whole(path, json.dumps(document, indent=1).encode())
-    else:
-        write_whole(path, "\n".join(_html(records, headline)).encode())
+def _json(records: list[dict[str, Any]]) -> str:
+    checks = [{"test": record["test"], "report": record["report"]} for record in records]
+    return json.dumps({"schema": "harness.pytest/1", "checks": checks}, indent=1)
 
 
 def _html(records: list[dict[str, Any]], headline: str) -> Iterator[str]:
-    from html import escape
+    """A page of all reports, folded; those that disagree come first, and are open."""
+    from harness.verdict.report import COLOURS
 
     yield '<!doctype html><html lang="en"><meta charset="utf-8"><title>Gradient cross-checks</title>'
     yield "<style>body{font:15px/1.5 system-ui;max-width:70em;margin:2em auto;padding:0 1em}summary{cursor:pointer}"
-    yield "pre{background:#f6f8fa;padding:1em;white-space:pre-wrap}.agree{color:#1a7f37}.disagree{color:#cf222e}"
-    yield ".inconclusive{color:#9a6700}</style>"
+    yield "pre{background:#f6f8fa;padding:1em;white-space:pre-wrap}"
+    yield "".join(f".{verdict}{{color:{colour}}}" for verdict, colour in COLOURS.items()) + "</style>"
     yield f"<h1>Gradient cross-checks</h1><p>{escape(headline)}</p>"
-    order = {"disagree": 0, "inconclusive": 1, "agree": 2}
-    for record in sorted(records, key=lambda record: order[record["report"]["verdict"]]):
+    order = ("disagree", "inconclusive", "agree")
+    for record in sorted(records, key=lambda record: order.index(record["report"]["verdict"])):
         verdict = record["report"]["verdict"]
         opened = " open" if verdict == "disagree" else ""
         yield f'<details{opened}><summary><strong class="{verdict}">{verdict}</strong> {escape(record["test"])}'

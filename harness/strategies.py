@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from harness.checks.networks import random_problems
-from harness.checks.networks.random_problems import GRID, chosen_activations
+from harness.checks.networks.random_problems import GRID, chosen_activations, draw_network, draw_problem, draw_theta
 from reference.activations import Activation
 from reference.network import Network
 from reference.outputs import OUTPUTS
@@ -52,41 +51,33 @@ def activations(among: Sequence[str | Activation] | None = None) -> st.SearchStr
 
 @st.composite
 def networks(
-    draw: st.DrawFn,
-    activations: Sequence[str | Activation] | None = None,
-    outputs: Sequence[str] = tuple(OUTPUTS),
+    draw: st.DrawFn, activations: Sequence[str | Activation] | None = None, outputs: Sequence[str] = tuple(OUTPUTS)
 ) -> Network:
     """Networks of 0 to 4 hidden layers with 1 to 8 units; shrinks to one input, one output, nothing between."""
-    return random_problems.draw_network(_DrawnChooser(draw), chosen_activations(activations), outputs)
+    return draw_network(_DrawnChooser(draw), chosen_activations(activations), outputs)
+
+
+_all_networks = networks  # `problems` takes an argument of that name
 
 
 @st.composite
-def problems(
-    draw: st.DrawFn,
-    networks: st.SearchStrategy[Network] | None = None,
-    extremes: bool = True,
-) -> Problem:
+def problems(draw: st.DrawFn, networks: st.SearchStrategy[Network] | None = None, extremes: bool = True) -> Problem:
     """Problems of 1 to 10 examples on networks; shrinks to one example of zeros."""
     if networks is not None and not isinstance(networks, st.SearchStrategy):
         raise TypeError(f"networks must be a strategy, such as strategies.networks(), not {type(networks).__name__}")
     network = draw(_all_networks() if networks is None else networks)
-    return random_problems.draw_problem(_DrawnChooser(draw), network, extremes)
-
-
-_all_networks = networks  # `problems` and `cases` take an argument of that name
+    return draw_problem(_DrawnChooser(draw), network, extremes)
 
 
 @st.composite
 def thetas(draw: st.DrawFn, network: Network, extremes: bool = True) -> np.ndarray:
     """Parameters for a network, from zero over ordinary to saturating; shrinks to zeros."""
-    return random_problems.draw_theta(_DrawnChooser(draw), network, extremes)
+    return draw_theta(_DrawnChooser(draw), network, extremes)
 
 
 @st.composite
 def cases(
-    draw: st.DrawFn,
-    networks: st.SearchStrategy[Network] | None = None,
-    extremes: bool = True,
+    draw: st.DrawFn, networks: st.SearchStrategy[Network] | None = None, extremes: bool = True
 ) -> tuple[Problem, np.ndarray]:
     """A problem and parameters for it: what `cross_check` takes."""
     problem = draw(problems(networks, extremes))

@@ -1,31 +1,16 @@
-"""What the commands share: options, exit codes, output, progress."""
+"""What the commands share: exit codes, the start of JAX, output, progress."""
 
 import json
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
 EXIT_CODES = {"agree": 0, "disagree": 1, "inconclusive": 3}
 BAD_INPUT, INTERRUPTED = 2, 130
-
-SOURCE_NAMES = (
-    "loop, vectorized, jax, jax-forward, finite-difference, complex-step, ball, vectorized-float32, jax-float32, "
-    "bug:NAME for one of the bug zoo, or module:function for one of your own"
-)
-"""What `harness.sources.table.find_source` takes, without importing it."""
-
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, and nothing else there.")]
-Seed = Annotated[int, typer.Option(metavar="SEED", help="The seed that decides every random choice.", min=0)]
-Networks = Annotated[int, typer.Option(metavar="N", help="How many random networks to cross-check.", min=1)]
-Data = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", help="Digits of your own (.mat, .npz or .csv) instead of those that come with it."),
-]
 
 
 def start_jax() -> None:
@@ -41,18 +26,17 @@ def start_jax() -> None:
 
 @contextmanager
 def _interrupts_held() -> Iterator[None]:
-    raises = signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    if not raises or threading.current_thread() is not threading.main_thread():
+    if threading.current_thread() is not threading.main_thread():  # no other is interrupted, or may set a handler
         yield
         return
     held = []
-    signal.signal(signal.SIGINT, lambda *_: held.append(True))
+    handler = signal.signal(signal.SIGINT, lambda *_: held.append(True))
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGINT, handler)
     if held:
-        raise KeyboardInterrupt
+        signal.raise_signal(signal.SIGINT)
 
 
 def show(document: dict[str, Any], text: object, as_json: bool) -> None:

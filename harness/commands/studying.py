@@ -5,23 +5,21 @@ from typing import Annotated, Any
 
 import typer
 
-from harness.commands.common import Json, Seed, progress_bar, show, start_jax
+from harness.commands.common import progress_bar, show, start_jax
+from harness.commands.options import Json, Seed, file_to_write, option
+
+NETWORKS = "How many correct random networks; 10,000 unless given, or --quick."
 
 
 def study(
     quick: Annotated[bool, typer.Option(help="One problem of each kind, and few random networks.")] = False,
     seed: Seed = 0,
-    networks: Annotated[
-        int | None,
-        typer.Option(metavar="N", help="How many correct random networks; 10,000 unless given, or --quick.", min=1),
-    ] = None,
-    figure: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Where to save the figure (PNG).", dir_okay=False)
-    ] = None,
+    networks: Annotated[int | None, option("N", NETWORKS, min=1)] = None,
+    figure: Annotated[Path | None, file_to_write("Where to save the figure (PNG).")] = None,
     json: Json = False,
 ) -> None:
     """Detection power of this and other gradient checkers over the bug zoo."""
-    from harness.digits.figures import png
+    from harness.drawing import png
     from harness.files import write_whole
     from harness.study.figure import detection_power
     from harness.study.study import QUICK, run_study

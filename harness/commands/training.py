@@ -5,24 +5,22 @@ from typing import Annotated
 
 import typer
 
-from harness.commands.common import (
-    EXIT_CODES,
-    INTERRUPTED,
-    SOURCE_NAMES,
-    Data,
-    Json,
-    Networks,
-    Seed,
-    progress_bar,
-    show,
-    start_jax,
+from harness.commands.common import EXIT_CODES, INTERRUPTED, progress_bar, show, start_jax
+from harness.commands.options import Data, Json, Networks, Seed, option
+from harness.sources.table import SPELLINGS
+
+HIDDEN = "Units of the hidden layers, separated by commas; 0 for none."
+GATE = "Whether the gradient sources must agree, or nobody is asked."
+OUT = (
+    "A folder for θ, as theta.npz and, for Octave, theta.mat; and for pictures, if the digits are square images: "
+    "hidden_units.png (with a hidden layer), confusion.png and mistakes.png."
 )
 
 
 def run(
     networks: Networks = 200,
     seed: Seed = 0,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="The folder for θ, figures and the report.")] = Path("out"),
+    out: Annotated[Path, option("DIR", "The folder for θ, figures and the report.")] = Path("out"),
     data: Data = None,
     json: Json = False,
 ) -> None:
@@ -38,34 +36,20 @@ def run(
 
 
 def train(
-    max_iter: Annotated[int, typer.Option(metavar="N", help="Line searches of fmincg.", min=0)] = 50,
-    l2: Annotated[float, typer.Option("--l2", metavar="λ", help="The strength of the regulariser.")] = 1.0,
-    hidden: Annotated[
-        str, typer.Option(metavar="N,N,...", help="Units of the hidden layers, separated by commas; 0 for none.")
-    ] = "25",
-    source: Annotated[str, typer.Option(metavar="NAME", help=f"The gradient to train with: {SOURCE_NAMES}.")] = (
-        "vectorized"
-    ),
-    gate: Annotated[
-        bool, typer.Option("--gate/--no-gate", help="Whether the gradient sources must agree, or nobody is asked.")
-    ] = True,
+    max_iter: Annotated[int, option("N", "Line searches of fmincg.", min=0)] = 50,
+    l2: Annotated[float, option("λ", "The strength of the regulariser.")] = 1.0,
+    hidden: Annotated[str, option("N,N,...", HIDDEN)] = "25",
+    source: Annotated[str, option("NAME", f"The gradient to train with: {SPELLINGS}.")] = "vectorized",
+    gate: Annotated[bool, typer.Option(help=GATE)] = True,
     seed: Seed = 0,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            help="A folder for θ, as theta.npz and, for Octave, theta.mat; and for pictures, if the digits are square "
-            "images: hidden_units.png (with a hidden layer), confusion.png and mistakes.png.",
-        ),
-    ] = None,
+    out: Annotated[Path | None, option("DIR", OUT)] = None,
     data: Data = None,
     json: Json = False,
 ) -> None:
     """Gate and training: a network of your own on four fifths of the digits, tested on the rest."""
     from harness.digits import main_job
 
-    sizes = _hidden_sizes(hidden)
-    digits = _digits(data)
+    sizes, digits = _hidden_sizes(hidden), _digits(data)
     start_jax()
     with progress_bar() as progress:
         fit, files = main_job.train_once(
@@ -101,7 +85,7 @@ def _digits(data: Path | None):
 
 
 def ex4(
-    weights: Annotated[Path, typer.Option(metavar="FILE", help="The course's ex4weights.mat.")],
+    weights: Annotated[Path, option("FILE", "The course's ex4weights.mat.")],
     data: Data = None,
     json: Json = False,
 ) -> None:

@@ -1,31 +1,56 @@
-"""Fixtures of the suite: what it is run on, and the seeds of the random networks."""
+"""What the suite is run on: activations and gradient sources by name, and random networks by seed."""
 
+from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 
+import numpy as np
 import pytest
 
-from harness.checks.activations import ActivationReport, find_activation, usable_sources
-from harness.sources.table import SOURCES, find_source
-from harness.suite.subjects import report_on
+from harness.checks.activations.checking import check_activation, find_activation
+from harness.checks.activations.in_networks import needs_plain_differences, register_checked, usable_sources
+from harness.checks.networks.cross_checking import cross_check
+from harness.checks.networks.random_problems import random_problem
+from harness.sources.by_name import find_source
+from harness.sources.table import SOURCES
+from harness.verdict.report import Report
 from reference.activations import Activation
 from reference.measured import GradientSource
+from reference.problem import Problem
 
 OPTIONS = {"activation": "--activation", "gradient_source": "--gradient-source"}
 
+ATTEMPTS = 20
+"""Problems tried for one that contains the activation and can be decided: one in five has no hidden layer, and as many
+sit at θ = 0 or at saturation, where kinked units cannot be judged. A disagreement is never passed over."""
+
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    for fixture, option in OPTIONS.items():
+    """Run a test for each activation or gradient source that is given, and for each random network if it asks."""
+    option = metafunc.config.option
+    for fixture, flag in OPTIONS.items():
         if fixture in metafunc.fixturenames:
-            names = getattr(metafunc.config.option, fixture)
-            nobody = pytest.param("", marks=pytest.mark.skip(f"nothing to check: give {option} my_module:my_own"))
+            names = getattr(option, fixture)
+            nobody = pytest.param("", marks=pytest.mark.skip(f"nothing to check: give {flag} my_module:my_own"))
             metafunc.parametrize(fixture, names or [nobody], indirect=True, ids=names or ["none"])
             if "network_seed" in metafunc.fixturenames:
-                _seed_networks(metafunc, metafunc.config.option.gradient_networks if names else 1)
+                seeds = [(option.gradient_seed, index) for index in range(option.gradient_networks if names else 1)]
+                metafunc.parametrize("network_seed", seeds, ids=[f"{seed}-{index}" for seed, index in seeds])
 
 
-def _seed_networks(metafunc: pytest.Metafunc, count: int) -> None:
-    seed = metafunc.config.option.gradient_seed
-    metafunc.parametrize("network_seed", [(seed, i) for i in range(count)], ids=[f"{seed}-{i}" for i in range(count)])
+@pytest.fixture(autouse=True)
+def _overflow_is_no_warning() -> Iterator[None]:
+    """Extreme networks overflow, and the sources are judged by what comes of it."""
+    with np.errstate(all="ignore"):
+        yield
+
+
+@cache
+def report_on(activation: Activation) -> Report:
+    """The report on an activation alone; afterwards it is registered, if JAX can run it."""
+    report = check_activation(activation)
+    register_checked(activation, report)
+    return report
 
 
 @pytest.fixture
@@ -35,7 +60,7 @@ def activation(request: Any) -> Activation:
 
 
 @pytest.fixture
-def report(activation: Activation) -> ActivationReport:
+def report(activation: Activation) -> Report:
     """The report on it alone."""
     return report_on(activation)
 
@@ -55,10 +80,28 @@ def activations(request: Any) -> list[Activation] | None:
 @pytest.fixture
 def extremes(activations: list[Activation] | None) -> bool:
     """Whether all sources can follow extreme θ and X through these activations."""
-    return not any(report_on(f).needs_plain_differences for f in activations or [])
+    return not any(needs_plain_differences(report_on(f)) for f in activations or [])
 
 
 @pytest.fixture
 def other_sources(activations: list[Activation] | None) -> dict[str, GradientSource]:
     """The sources of the harness that can run these activations."""
     return dict(usable_sources([report_on(f) for f in activations or []]) or SOURCES)
+
+
+@pytest.fixture
+def decidable_problem(network_seed: tuple[int, int]) -> Callable[..., tuple[Problem, np.ndarray]]:
+    """``decidable_problem(among, sources, extremes, has=None)``: a random one on which the sources reach a verdict.
+
+    Its network is drawn from the activations `among`, and contains `has`. After `ATTEMPTS` in vain it is the last one.
+    """
+
+    def draw(among, sources, extremes, has=None):
+        for attempt in range(ATTEMPTS - 1):
+            problem, theta = random_problem((*network_seed, attempt), among, extremes=extremes)
+            wanted = has is None or has in problem.network.hidden
+            if wanted and cross_check(problem, theta, sources).verdict != "inconclusive":
+                return problem, theta
+        return random_problem((*network_seed, ATTEMPTS - 1), among, extremes=extremes)
+
+    return draw

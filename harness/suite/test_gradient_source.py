@@ -1,4 +1,4 @@
-"""Tests of a gradient source of your own on random networks: beside all other sources, beside each, and its manners."""
+"""Tests of a gradient source of your own on random networks: beside all other sources, beside each, and by itself."""
 
 import numpy as np
 import pytest
@@ -6,17 +6,15 @@ import pytest
 from harness.checks.networks.many_networks import check_networks
 from harness.checks.networks.random_problems import random_problem
 from harness.sources.table import SOURCES
-from harness.suite.subjects import decidable_problem
 from reference.measured import NotApplicable
 
 YOURS = "yours"
 
 
-def test_beside_all_sources(gradient_source, activations, extremes, other_sources, network_seed, cross_check):
+def test_beside_all_sources(gradient_source, activations, extremes, other_sources, decidable_problem, cross_check):
     sources = {YOURS: gradient_source} | other_sources
-    problem, theta = decidable_problem(network_seed, activations, sources, extremes=extremes)
-    with np.errstate(all="ignore"):
-        report = cross_check(problem, theta, sources)
+    problem, theta = decidable_problem(activations, sources, extremes)
+    report = cross_check(problem, theta, sources)
     if YOURS in report.left_out:
         pytest.skip(f"it does not take this network: {report.left_out[YOURS]}")
 
@@ -26,9 +24,8 @@ def test_beside(other, gradient_source, activations, extremes, other_sources, re
     if other not in other_sources:
         pytest.skip(f"{other} cannot run these activations")
     networks, seed = request.config.option.gradient_networks, request.config.option.gradient_seed
-    with np.errstate(all="ignore"):
-        sources = {YOURS: gradient_source, other: other_sources[other]}
-        summary = check_networks(networks, seed, activations, sources, extremes)
+    sources = {YOURS: gradient_source, other: other_sources[other]}
+    summary = check_networks(networks, seed, activations, sources, extremes)
     if summary.verdict == "disagree":
         pytest.fail(str(summary), pytrace=False)
     if not summary.counts["agree"]:
@@ -53,7 +50,6 @@ def test_arguments_are_left_as_they_were(gradient_source, activations, network_s
 
 def ask(gradient_source, problem, theta):
     try:
-        with np.errstate(all="ignore"):
-            return gradient_source(problem, theta)
+        return gradient_source(problem, theta)
     except NotApplicable as reason:
         pytest.skip(f"it does not take this network: {reason}")

@@ -9,7 +9,7 @@ from typer.main import get_command
 
 import harness
 from harness import FAULTS
-from harness.cli import app
+from harness.cli import app, main
 from harness.study.checkers import HARNESS, PEERS
 
 ROOT = Path(__file__).parents[2]
@@ -85,6 +85,12 @@ def test_the_reference_has_every_public_name(name):
     assert re.search(rf":: harness\.{name}$", guide("api.md"), flags=re.MULTILINE)
 
 
+@pytest.mark.parametrize("source", harness.SOURCES.values(), ids=lambda source: source.name)
+def test_the_reference_says_of_every_source_what_the_table_says(source):
+    row = rf"^ +``{re.escape(source.name)}`` +{re.escape(source.does)}$"
+    assert re.search(row, guide("api.md"), flags=re.MULTILINE)
+
+
 def test_the_lesson_trains_bugs_of_the_zoo():
     table = re.findall(r"^\| `([^`]+)` \|.*%", guide("teachers.md"), flags=re.MULTILINE)
     assert len(table) >= 10
@@ -92,5 +98,44 @@ def test_the_lesson_trains_bugs_of_the_zoo():
 
 
 @pytest.mark.parametrize("checker", [HARNESS, *PEERS])
-def test_the_readmes_table_has_the_names_of_the_figure(checker):
-    assert re.search(rf"^\| \**{re.escape(checker)}\** \|", README, flags=re.MULTILINE)
+def test_the_studys_table_has_the_names_of_the_figure(checker):
+    assert re.search(rf"^\| \**{re.escape(checker)}\** \|", guide("study.md"), flags=re.MULTILINE)
+
+
+# The first page
+
+
+def masked(text: str) -> str:
+    """Without seconds, and with as many digits as every machine shows."""
+    return re.sub(r"in [\d.]+ s$", "in ... s", re.sub(r"(\d\.\d{9})\d+", r"\1...", text), flags=re.MULTILINE)
+
+
+def after(heading: str) -> list[str]:
+    return [block for block in code_blocks(README[README.index(heading) :]) if block]
+
+
+def test_the_first_example_prints_what_the_first_page_shows():
+    example, shown, *_ = after("# Autodiff")
+    with pytest.raises(AssertionError) as raised:
+        exec(example, {})
+    assert masked(f"AssertionError: {raised.value}\n") == masked(shown)
+
+
+def test_the_bug_prints_what_the_first_page_shows(capsys):
+    shown = next(block for block in after("## If you teach") if block.startswith("$ harness bugs"))
+    command, _, output = shown.partition("\n")
+    with pytest.raises(SystemExit):
+        main(command.split()[2:])
+    assert masked(capsys.readouterr().out) == masked(output)
+
+
+def test_the_first_page_is_short_and_its_links_lead_somewhere():
+    assert len(README.split()) <= 1200
+    for target in re.findall(r"\]\(([^)]+)\)", README):
+        assert (ROOT / target).is_file(), target
+
+
+def test_the_first_page_and_the_study_say_the_same():
+    rows = re.findall(r"^\| .*\d% .*\|$|^\| .*\d%\*\* .*\|$", README, flags=re.MULTILINE)
+    assert len(rows) == 3
+    assert all(row in guide("study.md") for row in rows)

@@ -11,8 +11,8 @@ import reference.oracles.complex_step
 import reference.oracles.jax_padded
 from harness import SOURCES, assertions
 from harness.checks.networks import cases, shrinking
-from harness.sources import bug_zoo as faults
-from harness.suite import subjects
+from harness.sources import bug_zoo
+from harness.suite import conftest as suite
 
 IMPORTED = (
     reference.oracles.jax_padded,
@@ -20,7 +20,7 @@ IMPORTED = (
     reference.oracles.ball_arithmetic,
     assertions,
     cases,
-    faults,
+    bug_zoo,
     shrinking,
 )
 
@@ -74,7 +74,7 @@ TWICE, ARGUMENTS = "test_the_same_answer_twice", "test_arguments_are_left_as_the
 def run_suite(pytester, run_pytest, registry):
     """``run_suite(*arguments)`` -> the result, and for each outcome the names of the tests."""
     pytester.makepyfile(mine=MODULE)
-    subjects.report_on.cache_clear()
+    suite.report_on.cache_clear()
 
     def run(*arguments):
         result = run_pytest("--pyargs", "harness.suite", "-rA", *arguments)
@@ -143,9 +143,9 @@ def test_a_wrong_activation_fails_alone_under_each_oracle_and_in_networks(run_su
     assert count(failed, IN_NETWORKS, "mixed with others")
     result.stdout.fnmatch_lines(
         [
-            "DISAGREE: the slope of wrong, by hand, is at odds with jax, complex-step, finite-difference, ball",
-            "  the claimed slope is wrong for *",
-            "    likely: the term z·g'(z) of the product rule is missing, for f(z) = z·g(z)",
+            "DISAGREE: the odd one out is slope (of slope, jax, complex-step, finite-difference, ball)",
+            "  slope: f'(*) = *, but ball has *",
+            "    likely: the term z·g'(z) of the product rule is missing, for f(z) = z·g(z)*",
             "*values of z are at odds with jax",
             "DISAGREE: the odd ones out are loop, vectorized (of *",
             "The smallest network that still fails:",
@@ -213,7 +213,7 @@ def test_networks_that_a_source_does_not_take_are_skipped(run_suite):
         ("random_source", TWICE, "*Arrays are not equal*"),
     ],
 )
-def test_bad_manners_fail(run_suite, source, test, complaint):
+def test_misconduct_fails(run_suite, source, test, complaint):
     result, outcomes = run_suite("--gradient-source", f"mine:{source}", "--gradient-networks", 1, "-k", test)
     assert [name.partition("[")[0] for name in outcomes["FAILED"]] == [test]
     result.stdout.fnmatch_lines([complaint])
@@ -227,3 +227,35 @@ def test_a_source_is_checked_on_networks_of_the_activation_that_is_given(run_sui
     hidden = {name for check in checks for name in check["report"]["subject"]["hidden"]}
     assert hidden == {"numpy_only"}
     assert all("jax" not in {row["name"] for row in check["report"]["sources"]} for check in checks)
+
+
+# What a failure shows, and which networks are drawn
+
+
+def test_a_failure_shows_the_report_and_nothing_of_the_suite(run_suite):
+    for arguments in (
+        ("--activation", "mine:wrong", "-k", RECORD),
+        ("--gradient-source", "mine:wrong_source", "--gradient-networks", 1, "-k", "test_beside and finite-difference"),
+    ):
+        result, outcomes = run_suite(*arguments)
+        assert len(outcomes["FAILED"]) == 1
+        result.stdout.no_fnmatch_line("*pytest.fail*")
+
+
+TAME = """
+def tame_source(problem, theta):
+    if abs(theta).max() > 30.0 or abs(problem.X).max() > 30.0:
+        raise OverflowError("too extreme")
+    return right_source(problem, theta)
+"""
+
+
+@pytest.mark.parametrize("others", [[], ["--activation", "mine:numpy_only"]], ids=["extreme", "ordinary"])
+def test_networks_are_ordinary_if_only_plain_differences_follow_one_activation(pytester, run_suite, others):
+    pytester.makepyfile(mine=MODULE + TAME)
+    arguments = ("--gradient-source", "mine:tame_source", "--gradient-networks", 8)
+    result, outcomes = run_suite(
+        "--activation", "mine:right", *others, *arguments, "-k", "test_beside and finite-difference"
+    )
+    assert ("FAILED" in outcomes) == (not others)
+    assert ("too extreme" in result.stdout.str()) == (not others)
