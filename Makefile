@@ -22,7 +22,7 @@ ifneq ($(shell test -x $(BIN)/python && cat $(READY) 2>/dev/null),$(MADE_FOR))
 .PHONY: $(READY)
 endif
 
-.PHONY: help run test test-deep lint format bench study docs lock clean
+.PHONY: help run test test-deep mutate lint format bench study docs lock clean
 
 help:  ## list the targets (the default)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -36,13 +36,17 @@ test: $(READY)  ## the tests, in parallel
 test-deep: $(READY)  ## the tests with many more random networks
 	@HARNESS_PROFILE=deep $(PYTEST) $(ARGS)
 
-lint: $(READY)  ## ruff and pyright
+mutate: $(READY)  ## how many random bugs the tests notice, of 78; ARGS="--list" names the survivors (half an hour)
+	@$(BIN)/python -m tests.checker.mutate $(ARGS)
+
+lint: $(READY)  ## ruff, pyright, and which room may import which
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/lint-imports --no-cache --no-logo
 	@# Without the ignore, every release of pyright after the pinned one is announced on each run.
 	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright --pythonpath $(BIN)/python
 
-format: $(READY)  ## mend what ruff can mend
+format: $(READY)  ## fix what ruff can fix
 	$(BIN)/ruff check --fix-only
 	$(BIN)/ruff format
 
@@ -51,6 +55,12 @@ bench: $(PEERS)  ## speed and detection beside other gradient checkers (installs
 
 study: $(PEERS)  ## detection power of this and other checkers over the bug zoo (half an hour)
 	@$(BIN)/harness study --figure docs/images/detection_power.png $(ARGS)
+
+.PHONY: golden
+golden: $(READY)  ## renew the golden texts of reports, and show what changed
+	@HARNESS_RENEW_GOLDEN=1 $(BIN)/python -m pytest -q tests/verdict/test_golden_reports.py
+	@git add --intent-to-add tests/golden/reports
+	@git --no-pager diff tests/golden/reports
 
 docs: $(DOCS)  ## the guides and the API reference, in build/docs
 	@$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/docs

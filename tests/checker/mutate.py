@@ -1,0 +1,186 @@
+"""How many random bugs in harness/ and reference/ do the tests notice?
+
+Each is planted alone, in memory, and the module's own tests run in a process of their own.
+
+No tool that was looked at draws a sample, leaves the source tree alone and gives each module its own tests: mutmut
+copies the tree and changes nothing outside functions, cosmic-ray changes the files themselves, pytest-gremlins tries
+all of some ten thousand mutants, and mutatest has seen no release for years.
+"""
+
+import argparse
+import ast
+import os
+import random
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryFile
+from threading import Lock
+from typing import NamedTuple
+
+from tests.checker.mutation import install, sources
+from tests.checker.operators import Mutation, mutations
+
+ROOT = Path(__file__).resolve().parents[2]
+STARTUP = Path(__file__).parent / "startup"
+
+ELSEWHERE = {
+    "harness": ["doors/test_package.py"],
+    "harness.__main__": ["doors/test_cli.py"],
+    "harness.commands.*": ["doors/test_cli.py"],
+    "harness.files": ["digits/test_main_job.py", "checks/networks/test_cases.py"],
+    "harness.importing": ["doors/test_examples.py", "doors/test_cli.py"],
+    "harness.strategies": ["checks/networks/test_strategies.py"],
+    "harness.suite.*": ["doors/test_suite.py"],
+    "harness.bounds.tolerances": ["checks/functions/test_gradient_checking.py", "verdict"],
+    "reference.arithmetics.balls": ["reference/oracles/test_ball_arithmetic.py", "bounds"],
+    "reference.arithmetics.roundoff": ["reference/arithmetics/test_rounded.py", "bounds"],
+    "reference.oracles.jax_padded": ["reference/oracles/test_jax_gradient.py"],
+}
+"""Tests of a module, or of all modules of a room, that are not in its mirror in tests/."""
+
+EQUIVALENT: dict[tuple[str, str, str], str] = {}
+"""Mutants that change nothing, as (module, function, change), each with the reason: they are left out of the score."""
+
+
+class Mutant(NamedTuple):
+    """A module with one of its mutations, named by its number in the order of the source."""
+
+    module: str
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.module}:{self.number}"
+
+    @property
+    def mutation(self) -> Mutation:
+        return mutations_of(self.module)[self.number]
+
+    @property
+    def reason(self) -> str:
+        """Why it changes nothing, if that is known."""
+        return EQUIVALENT.get((self.module, self.mutation.function, self.mutation.words()), "")
+
+
+@cache
+def mutations_of(module: str) -> list[Mutation]:
+    return mutations(ast.parse(sources()[module].read_text(encoding="utf-8")))
+
+
+def plant(name: str) -> None:
+    """Let this process import a mutant for its module; called as the process starts (startup/sitecustomize.py)."""
+    module, _, number = name.partition(":")
+    install(module, lambda tree: mutations(tree)[int(number)].plant())
+
+
+def choose(seed: int, count: int, modules: Sequence[str]) -> list[Mutant]:
+    """`count` mutants, of every module as many or one less. A change of one module leaves what others get as it is."""
+    chosen, order = [], sorted(modules)
+    random.Random(seed).shuffle(order)
+    shuffled = {}
+    for module in order:
+        shuffled[module] = list(range(len(mutations_of(module))))
+        random.Random(f"{seed} {module}").shuffle(shuffled[module])
+    while len(chosen) < count and any(shuffled.values()):
+        chosen += [Mutant(module, numbers.pop()) for module, numbers in shuffled.items() if numbers]
+    return chosen[:count]
+
+
+def tests_of(module: str) -> tuple[Path, ...]:
+    """A module's own tests: its mirror in tests/, and what `ELSEWHERE` names; all tests of the room if it has none."""
+    room, _, name = module.rpartition(".")
+    if sources()[module].name == "__init__.py":
+        room, name = module, "package"
+    mirrored = room.removeprefix("harness").lstrip(".") or "doors"
+    folder = ROOT.joinpath("tests", *mirrored.split("."))
+    elsewhere = [ROOT / "tests" / path for path in ELSEWHERE.get(module) or ELSEWHERE.get(f"{room}.*") or ()]
+    mirror = folder / f"test_{name}.py"
+    own = [mirror] if mirror.exists() else [] if elsewhere else sorted(folder.rglob("test_*.py"))
+    return tuple(dict.fromkeys([*own, *elsewhere]))
+
+
+def first_failure(
+    tests: Sequence[Path], limit: float | None = None, mutant: Mutant | str = "", root: Path = ROOT
+) -> str:
+    """What makes tests fail within some seconds, of a mutant if one is named; empty where they pass."""
+    path = os.pathsep.join(filter(None, [str(STARTUP), str(root), str(ROOT), os.environ.get("PYTHONPATH")]))
+    command = [sys.executable, "-m", "pytest", "-qx", "-rfE", "--tb=no", "-p", "no:cacheprovider", *map(str, tests)]
+    environment = os.environ | {"PYTHONPATH": path, "HARNESS_MUTANT": str(mutant), "PYTHONDONTWRITEBYTECODE": "1"}
+    with TemporaryFile("w+") as out:  # a pipe would be kept open by what a test has started and left behind
+        streams = {"stdin": subprocess.DEVNULL, "stdout": out, "stderr": subprocess.STDOUT}
+        try:
+            code = subprocess.call(command, cwd=root, env=environment, timeout=limit, **streams)
+        except subprocess.TimeoutExpired:
+            return f"the time limit of {limit:.0f} s"
+        out.seek(0)
+        failed = re.search(r"^(?:FAILED|ERROR) .*?([^/\n]+?)(?: - .*)?$", out.read(), re.MULTILINE)
+    return "" if code == 0 else failed[1] if failed else "all tests, for none can run"
+
+
+def judged(mutants: Sequence[Mutant], workers: int) -> Iterator[tuple[Mutant, str]]:
+    """Each mutant as it is done with, and what caught it, if anything did.
+
+    A run that takes three times as long as it does without a bug, and half a minute more, has caught the bug, too.
+    """
+    seconds: dict[tuple[Path, ...], float] = {}
+    measuring = {tests_of(mutant.module): Lock() for mutant in mutants}
+
+    def judge(mutant: Mutant) -> tuple[Mutant, str]:
+        tests = tests_of(mutant.module)
+        with measuring[tests]:
+            started = time.perf_counter()
+            if tests not in seconds and (failure := first_failure(tests)):
+                raise SystemExit(f"without a mutant, this fails: {failure}, of {' '.join(map(str, tests))}")
+            seconds.setdefault(tests, time.perf_counter() - started)
+        return mutant, first_failure(tests, 30.0 + 3.0 * seconds[tests], mutant)
+
+    pool = ThreadPoolExecutor(workers)
+    try:
+        for done in as_completed([pool.submit(judge, mutant) for mutant in mutants]):
+            yield done.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.checker.mutate", description=(__doc__ or "").partition("\n\nNo tool")[0]
+    )
+    parser.add_argument("--seed", type=int, default=0, help="which mutants are drawn (0)")
+    parser.add_argument("--count", type=int, default=78, help="how many (78)")
+    parser.add_argument("--module", action="append", help="of this module only, such as harness.verdict.judging")
+    parser.add_argument("--mutant", action="append", help="this mutant and none other, as --list names it")
+    parser.add_argument("--list", action="store_true", help="list the survivors in the end, each with its name")
+    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes at a time (one for each core)")
+    given = parser.parse_args(arguments)
+    chosen = choose(given.seed, given.count, given.module or list(sources()))
+    if given.mutant:
+        named = (name.partition(":") for name in given.mutant)
+        chosen = [Mutant(module, int(number)) for module, _, number in named]
+    tried = [mutant for mutant in chosen if not mutant.reason]
+    for mutant in chosen:
+        if mutant.reason:
+            print(f"{described(mutant)}  equivalent: {mutant.reason}")
+    survivors = []
+    for mutant, caught_by in judged(tried, given.workers):
+        survivors += [] if caught_by else [mutant]
+        print(f"{described(mutant)}  {f'caught by {caught_by}' if caught_by else 'SURVIVED'}", flush=True)
+    if given.list and survivors:
+        print("\nto be looked at:", *(f"  --mutant {mutant}  {described(mutant)}" for mutant in survivors), sep="\n")
+    print(
+        f"\ncaught {len(tried) - len(survivors)} of {len(tried)} mutants; {len(survivors)} survived,"
+        f" {len(chosen) - len(tried)} more are known to change nothing"
+    )
+
+
+def described(mutant: Mutant) -> str:
+    return f"{mutant.module}:{mutant.mutation.line}  {mutant.mutation.words()}"
+
+
+if __name__ == "__main__":
+    main()

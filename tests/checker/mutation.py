@@ -1,0 +1,235 @@
+"""Modules of the checker with a bug planted in one of them, in memory: no file is written or changed.
+
+A bug is a `Change` of the module's syntax tree, so that neither line breaks nor comments nor quotes matter::
+
+    replace("a.error + b.error", "a.error")                     # an expression, or a statement, as the code has it
+    replace("problem.l2 == 0.0", "False", within="_blind_to")   # where several functions have it
+    replace_value("ELEMENTARY", "80")                           # a name that the module, or a class, gives a value
+    replace_function("Pair.disagrees", "return self.cost_at_odds")
+
+Each of them says so where the code has no such place, or more than one: then the bug has to be adapted to the code.
+Within a process `planted` loads what the bug reaches; `install` does it for a whole process from its start.
+"""
+
+import ast
+import importlib
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from importlib.abc import FileLoader, SourceLoader
+from importlib.machinery import (
+    BYTECODE_SUFFIXES,
+    EXTENSION_SUFFIXES,
+    SOURCE_SUFFIXES,
+    ExtensionFileLoader,
+    FileFinder,
+    ModuleSpec,
+    SourceFileLoader,
+    SourcelessFileLoader,
+)
+from importlib.util import find_spec
+from pathlib import Path
+from textwrap import indent
+from types import CodeType, ModuleType, SimpleNamespace
+from typing import Any
+
+Change = Callable[[ast.Module], None]
+"""Changes a module's syntax tree in place."""
+
+PACKAGES = ("harness", "reference")
+
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+SCOPES = (*FUNCTIONS, ast.ClassDef)
+
+
+# -- changes -----------------------------------------------------------------------------------------------------------
+
+
+def replace(old: str, new: str, within: str = "") -> Change:
+    """`new` in the place of the expression or statement `old`, which the tree (of a function) must have once."""
+    (pattern,) = ast.parse(old).body
+    (substitute,) = ast.parse(new).body
+    if isinstance(pattern, ast.Expr):
+        assert isinstance(substitute, ast.Expr), f"{old!r} is an expression, and {new!r} is none"
+        pattern, substitute = pattern.value, substitute.value
+    wanted = ast.dump(pattern)
+
+    def change(tree: ast.Module) -> None:
+        top = find_scope(tree, within)
+        places = [place for place in slots(top) if type(place[3]) is type(pattern) and ast.dump(place[3]) == wanted]
+        assert len(places) == 1, f"{old!r} is there {len(places)} times: adapt the change to the code"
+        put(*places[0][:3], substitute)
+
+    return change
+
+
+def replace_function(name: str, body: str) -> Change:
+    """Another body, given as its statements, for the function `name` or the method "Class.name"."""
+
+    def change(tree: ast.Module) -> None:
+        function = find_scope(tree, name)
+        assert isinstance(function, FUNCTIONS), f"{name} is no function"
+        (other,) = ast.parse(f"def function():\n{indent(body, '    ')}").body
+        assert isinstance(other, ast.FunctionDef)
+        function.body = other.body
+
+    return change
+
+
+def replace_value(name: str, value: str) -> Change:
+    """Another value for a name of the module, or for "Class.name"."""
+    scope, _, target = name.rpartition(".")
+
+    def change(tree: ast.Module) -> None:
+        body = find_scope(tree, scope).body
+        assignments = [
+            node
+            for node in body
+            if (isinstance(node, ast.Assign) and [ast.unparse(t) for t in node.targets] == [target])
+            or (isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == target)
+        ]
+        assert len(assignments) == 1, f"{name} gets {len(assignments)} values: adapt the change to the code"
+        assignments[0].value = ast.parse(value, mode="eval").body
+
+    return change
+
+
+def find_scope(tree: ast.Module, name: str) -> Any:
+    """A function or class of a tree by its dotted name; the tree itself for no name."""
+    scope: Any = tree
+    for part in filter(None, name.split(".")):
+        found = [node for node in scope.body if isinstance(node, SCOPES) and node.name == part]
+        assert found, f"there is no {name}: adapt the change to the code"
+        scope = found[-1]
+    return scope
+
+
+Slot = tuple[ast.AST, str, int | None, ast.AST]
+
+
+def slots(top: ast.AST) -> Iterator[Slot]:
+    """Where the nodes below `top` are: the node that holds one, its field, the index if that is a list, the node."""
+    for field, value in ast.iter_fields(top):
+        for index, node in enumerate(value) if isinstance(value, list) else [(None, value)]:
+            if isinstance(node, ast.AST):
+                yield top, field, index, node
+                yield from slots(node)
+
+
+def put(holder: ast.AST, field: str, index: int | None, node: ast.AST | None) -> None:
+    if index is None:
+        setattr(holder, field, node)
+    else:
+        getattr(holder, field)[index] = node
+
+
+# -- loading -----------------------------------------------------------------------------------------------------------
+
+
+class ChangedLoader(FileLoader, SourceLoader):
+    """Loads a module from its file and changes it on the way; no compiled file is read or written.
+
+    It is no `SourceFileLoader`, since pytest would put a loader of its own in the place of one of those.
+    """
+
+    def __init__(self, name: str, path: str, change: Change):
+        super().__init__(name, path)
+        self.change = change
+
+    def get_code(self, fullname: str) -> CodeType:
+        path = self.get_filename(fullname)
+        tree = ast.parse(self.get_data(path), path)
+        self.change(tree)
+        return compile(ast.fix_missing_locations(tree), path, "exec", dont_inherit=True)
+
+
+def install(module: str, change: Change) -> Callable[[], None]:
+    """Change a module when it is imported from now on, and answer what ends that."""
+    assert module not in sys.modules, f"{module} is imported already"
+
+    class Finder(FileFinder):
+        def find_spec(self, fullname: str, target: ModuleType | None = None) -> ModuleSpec | None:
+            spec = super().find_spec(fullname, target)
+            if spec and spec.origin and fullname == module:
+                spec.loader = ChangedLoader(fullname, spec.origin, change)
+            return spec
+
+    hook = Finder.path_hook(
+        (ExtensionFileLoader, EXTENSION_SUFFIXES),
+        (SourceFileLoader, SOURCE_SUFFIXES),
+        (SourcelessFileLoader, BYTECODE_SUFFIXES),
+    )
+
+    def end() -> None:
+        sys.path_hooks.remove(hook)
+        sys.path_importer_cache.clear()
+
+    sys.path_hooks.insert(0, hook)
+    sys.path_importer_cache.clear()
+    return end
+
+
+@contextmanager
+def planted(names: Sequence[str], module: str = "", change: Change | None = None) -> Iterator[SimpleNamespace]:
+    """The modules `names`, by the last part of their names, as they are with a change of `module`.
+
+    That module is loaded afresh, and so is every other that imports it, directly or not; what does not is shared with
+    the rest of the process. Afterwards `sys.modules` is as before.
+    """
+    afresh = {module, *importers(module)} if change else set()
+    before = {name: sys.modules.pop(name) for name in afresh if name in sys.modules}
+    places = [name.rpartition(".") for name in afresh]
+    parents = [(sys.modules[room], short) for room, _, short in places if room in sys.modules]
+    kept = [(parent, short, vars(parent).get(short)) for parent, short in parents]
+    end = install(module, change) if change else None
+    try:
+        yield SimpleNamespace(**{name.rpartition(".")[2]: importlib.import_module(name) for name in names})
+    finally:
+        if end:
+            end()
+        for name in afresh:
+            sys.modules.pop(name, None)
+        sys.modules.update(before)
+        for parent, short, value in kept:
+            vars(parent).pop(short, None)
+            if value is not None:
+                setattr(parent, short, value)
+
+
+@cache
+def importers(module: str) -> frozenset[str]:
+    """All modules that import a module, directly or not, as their sources say, also within functions."""
+    found, imports = {module}, _imports()
+    while more := {name for name, imported in imports.items() if imported & found} - found:
+        found |= more
+    return frozenset(found - {module})
+
+
+@cache
+def sources() -> dict[str, Path]:
+    """Every module of the packages, and its file."""
+    files = {}
+    for package in PACKAGES:
+        spec = find_spec(package)
+        assert spec
+        assert spec.submodule_search_locations
+        folder = Path(spec.submodule_search_locations[0])
+        for file in sorted(folder.rglob("*.py")):
+            parts = [package, *file.relative_to(folder).with_suffix("").parts]
+            files[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = file
+    return files
+
+
+@cache
+def _imports() -> dict[str, frozenset[str]]:
+    imports = {}
+    for module, file in sources().items():
+        names = set()
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                names |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                names |= {str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)}
+        imports[module] = frozenset(names)
+    return imports

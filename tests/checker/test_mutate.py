@@ -1,0 +1,172 @@
+"""The mutation run itself: what it changes, what it draws, and that it tells caught mutants from survivors."""
+
+import ast
+
+import pytest
+
+from tests.checker import mutate
+from tests.checker.mutate import ELSEWHERE, EQUIVALENT, Mutant, choose, first_failure, mutations_of
+from tests.checker.mutation import sources
+from tests.checker.operators import mutations
+
+SOURCE = '''
+def outside(x, low=0.5, *, high: int = 3) -> bool:
+    """1 + 1 is no code here."""
+    return not low <= x and x != high
+'''
+
+CHANGES = [
+    "x, low=0.5, *, high: int=3 -> x, low, *, high: int=3",
+    "x, low=0.5, *, high: int=3 -> x, low=0.5, *, high: int",
+    "x, low=0.5, *, high: int=3 -> x, low=0.5, *, high: int=6",
+    "x, low=0.5, *, high: int=3 -> x, low=0.5, *, high: int=1",
+    "x, low=0.5, *, high: int=3 -> x, low=1.0, *, high: int=3",
+    "x, low=0.5, *, high: int=3 -> x, low=0.25, *, high: int=3",
+    "return not low <= x and x != high -> return True",
+    "return not low <= x and x != high -> return False",
+    "not low <= x and x != high -> not low <= x or x != high",
+    "not low <= x -> low <= x",
+    "low <= x -> low < x",
+    "low <= x -> low > x",
+    "x != high -> x == high",
+]
+
+
+def test_every_change_of_a_module_is_found():
+    tree = ast.parse(SOURCE)
+    before = ast.dump(tree)
+    found = mutations(tree)
+    assert [mutation.words() for mutation in found] == CHANGES
+    assert ast.dump(tree) == before
+    assert {mutation.function for mutation in found} == {"outside"}
+    assert [mutation.line for mutation in found] == [2] * 6 + [4] * 7
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("a + b", ["a + b -> a - b"]),
+        ("a / b ** c", ["a / b ** c -> a * b ** c", "b ** c -> b * c"]),
+        ("x[0]", ["x[0] -> x[1]"]),
+        ("n = 1", ["n = 1 -> n = 0", "n = 1 -> n = 2"]),
+        ("n -= m", ["n -= m -> n += m"]),
+        ("save(x)", ["save(x) -> pass"]),
+        ("min(x.any(), y)", ["min(x.any(), y) -> pass", "min(x.any(), y) -> max(x.any(), y)", "x.any -> x.all"]),
+        ("if x: y", ["x -> not x"]),
+        ("while a is b: break", ["a is b -> a is not b", "break -> continue"]),
+        ("f(on=True)", ["f(on=True) -> pass", "on=True -> on=False"]),
+        ("def f(): return g", ["return g -> return None"]),
+        ("def f() -> Report: return g", []),
+        ("'a' + b", []),
+        ("x: int | None", []),
+        ("if TYPE_CHECKING: import a", []),
+    ],
+)
+def test_what_is_changed_and_what_is_left(code, words):
+    assert [mutation.words() for mutation in mutations(ast.parse(code))] == words
+
+
+def test_a_long_line_is_cut_down_to_the_change():
+    (mutation,) = mutations(ast.parse(f"f = [{', '.join('abcdefghijklmnopqrstuvwxyz')}, a - b, {'x' * 50}]"))
+    assert mutation.words() == "a - b -> a + b"
+    (mutation,) = mutations(ast.parse(f"{'a' * 50}(x) - {'b' * 50}"))
+    assert mutation.words() == f"…{'a' * 26}(x) - {'b' * 29}… -> …{'a' * 26}(x) + {'b' * 29}…"
+
+
+def test_the_seed_decides():
+    modules = ["reference.network", "reference.outputs", "harness.cli"]
+    drawn = choose(0, 20, modules)
+    assert drawn == choose(0, 20, modules[::-1])
+    assert drawn != choose(1, 20, modules)
+    assert len(set(drawn)) == 20
+    assert choose(0, 5, modules) == drawn[:5]
+    counts = [sum(mutant.module == module for mutant in drawn) for module in modules]
+    assert max(counts) - min(counts) <= 1
+    alone = [mutant for mutant in drawn if mutant.module == "harness.cli"]
+    assert choose(0, len(alone), ["harness.cli"]) == alone
+
+
+def test_no_more_mutants_are_drawn_than_there_are():
+    drawn = choose(0, 10**6, ["reference.problem"])
+    assert sorted(mutant.number for mutant in drawn) == list(range(len(mutations_of("reference.problem"))))
+
+
+def test_every_module_has_tests_of_its_own():
+    rooms = {f"{name.rpartition('.')[0]}.*" for name in sources()}
+    assert set(ELSEWHERE) <= {*sources(), *rooms}
+    for module in filter(mutations_of, sources()):
+        tests = mutate.tests_of(module)
+        assert tests, module
+        assert all(path.exists() for path in tests), module
+
+
+def test_every_mutant_that_changes_nothing_is_one_of_the_code():
+    for module, function, words in EQUIVALENT:
+        known = {(mutation.function, mutation.words()) for mutation in mutations_of(module)}
+        assert (function, words) in known, f"{module}, {function}: {words}"
+
+
+# a small project with one module and one test
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # for speed
+    (tmp_path / "toy.py").write_text(SOURCE)
+    (tmp_path / "test_toy.py").write_text(
+        "import subprocess, sys\nfrom toy import outside\n"
+        "def test_a_value_between(): assert not outside(1.0)\n"
+        "def test_another_python():\n"
+        "    code = 'import toy; print(toy.outside(0.5))'\n"
+        "    assert subprocess.check_output([sys.executable, '-c', code], text=True) == 'False\\n'\n"
+    )
+    return tmp_path
+
+
+def caught_by(project, words, limit=60.0) -> str:
+    return first_failure([project / "test_toy.py"], limit, Mutant("toy", CHANGES.index(words)), root=project)
+
+
+def test_a_bug_is_caught_where_a_test_looks_and_nothing_is_written(project):
+    before = {path: path.read_bytes() for path in project.rglob("*")}
+    assert caught_by(project, "not low <= x -> low <= x") == "test_toy.py::test_a_value_between"
+    assert caught_by(project, "low <= x -> low < x") == "test_toy.py::test_another_python"
+    assert caught_by(project, "x != high -> x == high") == ""
+    assert {path: path.read_bytes() for path in project.rglob("*")} == before
+
+
+def test_a_test_that_does_not_end_has_caught_the_mutant(project):
+    (project / "test_toy.py").write_text("import time\ndef test_sleep(): time.sleep(60)\n")
+    assert caught_by(project, CHANGES[0], limit=1.0) == "the time limit of 1 s"
+
+
+def test_the_run_prints_each_mutant_the_survivors_and_the_score(monkeypatch, capsys):
+    module = "reference.outputs"
+    first, second, third = chosen = choose(0, 3, [module])
+    known = {(module, second.mutation.function, second.mutation.words()): "it is the same"}
+    monkeypatch.setattr(mutate, "EQUIVALENT", known)
+    monkeypatch.setattr(
+        mutate, "first_failure", lambda tests, limit=None, mutant="": "test_it" if mutant == third else ""
+    )
+    mutate.main(["--count", "3", "--module", module, "--list", "--workers", "1"])
+    lines = capsys.readouterr().out.splitlines()
+    described = [f"{module}:{mutant.mutation.line}  {mutant.mutation.words()}" for mutant in chosen]
+    assert lines[:3] == [
+        f"{described[1]}  equivalent: it is the same",
+        f"{described[0]}  SURVIVED",
+        f"{described[2]}  caught by test_it",
+    ]
+    assert f"  --mutant {first}  {described[0]}" in lines
+    assert lines[-1] == "caught 1 of 2 mutants; 1 survived, 1 more are known to change nothing"
+
+
+def test_one_mutant_can_be_tried_again(monkeypatch, capsys):
+    monkeypatch.setattr(mutate, "first_failure", lambda tests, limit=None, mutant="": "")
+    mutate.main(["--mutant", "reference.outputs:3"])
+    assert capsys.readouterr().out.splitlines()[-1].startswith("caught 0 of 1 mutants")
+
+
+def test_tests_that_fail_without_a_mutant_judge_none(monkeypatch):
+    monkeypatch.setattr(mutate, "first_failure", lambda tests, limit=None, mutant="": "test_it")
+    with pytest.raises(SystemExit, match=r"without a mutant, this fails: test_it, of .*test_outputs\.py"):
+        mutate.main(["--mutant", "reference.outputs:3"])
