@@ -13,8 +13,8 @@ SMALL = 1000  # parameters: forward mode costs one tangent for each
 
 BUG = "bug:"  # before the name of a bug of the zoo
 
-Sources = Iterable[str] | Mapping[str, GradientSource] | Mapping[str, str]
-"""What checks take: names, or a mapping from name to source, or to the name that the harness knows the source by."""
+Sources = Iterable[str | Source] | Mapping[str, GradientSource] | Mapping[str, str]
+"""What checks take: names, sources of the harness, or a mapping from any name to a source or to its name."""
 
 
 def default_sources(problem: Problem) -> dict[str, Source]:
@@ -84,10 +84,11 @@ def named_sources(sources: Sources) -> dict[str, Source]:
     ValueError, TypeError
         For a name that stands for no source, what cannot be called, or no name at all.
     """
+    chosen: dict[str, Source] = {}
     if isinstance(sources, Mapping):
         if unnamed := [name for name in sources if not isinstance(name, str)]:
             raise TypeError(f"a source's name must be a string, not {unnamed[0]!r}")
-        chosen = {name: as_source(name, source) for name, source in sources.items()}
+        chosen = {str(name): as_source(str(name), source) for name, source in sources.items()}
     elif isinstance(sources, str):
         chosen = {sources: find_source(sources)}
     elif isinstance(sources, Iterable):
