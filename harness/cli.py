@@ -74,5 +74,5 @@ def _explained(error: Exception) -> int:
     elif isinstance(error, MemoryError):
         complain(f"harness: there is not enough memory ({error or 'none is left'}); choose something smaller")
     else:
-        complain(f"harness: {error}")
+        complain(f"harness: {'; '.join([str(error), *getattr(error, '__notes__', ())])}")
     return BAD_INPUT

@@ -301,6 +301,18 @@ def test_sources_of_ones_own_and_bugs_are_checked_by_name(run):
     assert (code, "RuntimeError: boo" in err) == (BAD_INPUT, True)
 
 
+def test_a_source_that_exits_or_fails_is_no_agreement_and_is_named(run, tmp_path):
+    (tmp_path / "leaving.py").write_text(
+        "import sys\ndef zero(problem, theta): sys.exit(0)\ndef shapes(problem, theta): return problem.X @ [1.0] * 99\n"
+    )
+    code, out, err = run("check", "--networks", 1, "--sources", "jax,loop,leaving:zero")
+    assert (code, out) == (BAD_INPUT, "")
+    assert "source 'leaving:zero' called sys.exit(0) instead of answering" in err
+    code, out, err = run("check", "--networks", 1, "--sources", "jax,loop,leaving:shapes")
+    assert (code, out) == (BAD_INPUT, "")
+    assert "; raised by source 'leaving:shapes'" in err
+
+
 @pytest.mark.usefixtures("own_sources")
 def test_a_failure_that_does_not_repeat_is_not_saved(run, tmp_path):
     code, out, err = run("check", "--networks", 1, "--seed", 11, "--sources", "loop,finite-difference,homework:once")

@@ -123,3 +123,9 @@ def test_the_bug_that_changes_its_argument_has_the_right_gradient():
 def test_the_non_deterministic_bug_answers_differently_each_time():
     source = FAULTS["non-deterministic"].source
     assert not np.array_equal(source(PROBLEM, THETA)[1], source(PROBLEM, THETA)[1])
+
+
+def test_a_stale_lambda_is_one_too_large():
+    problem = Problem(PROBLEM.network, PROBLEM.X, PROBLEM.Y, l2=PROBLEM.l2 + 1.0)
+    _, gradient = FAULTS["lambda-of-another-run"].source(PROBLEM, THETA)
+    np.testing.assert_allclose(gradient, vectorized.cost_and_gradient(problem, THETA)[1], rtol=1e-12, atol=1e-15)

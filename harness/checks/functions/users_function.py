@@ -48,7 +48,10 @@ class UsersFunction:
         """Cost, gradient, and whether the call changed its argument."""
         given = self.layout.rebuild(flat)
         before = self.layout.flatten(given, "theta")
-        answered = self.fun(given)
+        try:
+            answered = self.fun(given)
+        except SystemExit as ended:
+            raise ValueError(f"fun called sys.exit({ended.code!r}) instead of answering") from ended
         if not isinstance(answered, tuple) or len(answered) != 2:
             raise TypeError(f"fun must answer a tuple (cost, gradient), not {what_it_is(answered)}")
         cost, gradient = to_numpy(answered[0]), self.layout.flatten(answered[1], "the gradient")

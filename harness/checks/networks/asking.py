@@ -54,10 +54,16 @@ def _ask_one(source: Source, problem: Problem, theta: np.ndarray, bound: Bound) 
 
 
 def _measure(source: Source, problem: Problem, theta: np.ndarray) -> Measured:
-    with np.errstate(all="ignore"):  # what is not finite is judged, so NumPy need not warn of it
-        if source.measure is not None:
-            return source.measure(problem, theta)
-        answered = source(problem, theta)
+    try:
+        with np.errstate(all="ignore"):  # what is not finite is judged, so NumPy need not warn of it
+            if source.measure is not None:
+                return source.measure(problem, theta)
+            answered = source(problem, theta)
+    except SystemExit as ended:  # an exit code of 0 would say that the sources agree
+        raise ValueError(f"source {source.name!r} called sys.exit({ended.code!r}) instead of answering") from ended
+    except Exception as error:
+        error.add_note(f"raised by source {source.name!r}")
+        raise
     if not isinstance(answered, tuple) or len(answered) != 2:
         raise TypeError(f"source {source.name!r} must answer a tuple (cost, gradient), not {what_it_is(answered)}")
     return Measured(*answered, np.zeros(theta.shape), roundings=1.0)

@@ -43,3 +43,10 @@ def test_there_is_no_slope_where_the_value_has_overflowed():
         assert slope_at
         slopes = slope_at(np.array([-900.0, -1.0, 0.0, 1.0, 900.0]))
     np.testing.assert_array_equal(np.isnan(slopes), [True, False, False, False, True])
+
+
+def test_a_constant_has_no_slope():
+    constant = formula(lambda xp, z: np.full(np.shape(z), 2.0), lambda z, a: np.zeros_like(z))
+    slope_at = slope_function(constant, np.linspace(-1.0, 1.0, 5))
+    assert slope_at
+    np.testing.assert_array_equal(slope_at(np.array([-3.0, 0.0, 3.0])), 0.0)

@@ -805,3 +805,11 @@ def test_random_directions_have_entries_of_either_sign(monkeypatch):
     assert along
     for move in along:
         assert 0.4 < np.mean(move > 0.0) < 0.6
+
+
+def test_a_function_that_ends_the_program_has_not_answered():
+    def leaving(t):
+        raise SystemExit(0)
+
+    with pytest.raises(ValueError, match=r"fun called sys.exit\(0\) instead of answering"):
+        check_gradient(leaving, np.ones(2))

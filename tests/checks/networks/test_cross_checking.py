@@ -1,5 +1,6 @@
 """Gradient sources side by side on one problem: what agrees, what is caught, and what cannot be told."""
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -592,3 +593,21 @@ def test_a_float32_cost_beside_a_float64_gradient_is_judged_as_float32():
         return np.float32(cost), gradient
 
     assert cross_check(problem, theta, {"mine": mine} | {name: SOURCES[name] for name in RIGHT}).verdict == "agree"
+
+
+@pytest.mark.parametrize("code", [0, 1, "enough"])
+def test_a_source_that_ends_the_program_has_not_answered(code):
+    def leaving(problem, theta):
+        sys.exit(code)
+
+    with pytest.raises(ValueError, match=f"source 'mine' called sys.exit\\({code!r}\\) instead of answering"):
+        cross_check(PROBLEM, THETA, {"mine": leaving, "jax": SOURCES["jax"]})
+
+
+def test_what_a_source_raises_says_which_source_it_was():
+    def failing(problem, theta):
+        return problem.X @ problem.X @ theta
+
+    with pytest.raises(ValueError, match="matmul") as raised:
+        cross_check(PROBLEM, THETA, {"mine": failing, "jax": SOURCES["jax"]})
+    assert raised.value.__notes__ == ["raised by source 'mine'"]
