@@ -54,8 +54,11 @@ class Curve:
         dress(below, "difference", xlabel="pre-activation z")
         self._difference(below, shown)
         for ax in (above, below):
-            for stretch in [] if self._is_wrong_throughout() else self.wrong_stretches():
-                ax.axvspan(*stretch, color=COLOURS[1], alpha=0.08, linewidth=0)
+            for left, right in [] if self._is_wrong_throughout() else self.wrong_stretches():
+                if left < right:
+                    ax.axvspan(left, right, color=COLOURS[1], alpha=0.08, linewidth=0)
+                else:  # one point, as at a kink
+                    ax.axvline(left, color=COLOURS[1], alpha=0.5, linewidth=1.5)
             ax.set_xlim(low, high)
             ax.grid(color=FAINT, linewidth=0.8)
         return figure
