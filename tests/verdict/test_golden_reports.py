@@ -203,7 +203,7 @@ KINDS: dict[str, Callable[[], Report | Summary]] = {
 }
 
 
-def same(path: Path, text: str) -> None:
+def assert_same(path: Path, text: str) -> None:
     """Hold a text against its golden file, or write that anew."""
     if RENEW:
         FOLDER.mkdir(parents=True, exist_ok=True)
@@ -215,9 +215,9 @@ def same(path: Path, text: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_report_is_as_it_was(kind):
     outcome = stable(KINDS[kind]())
-    same(FOLDER / f"{kind}.txt", f"{outcome}\n")
+    assert_same(FOLDER / f"{kind}.txt", f"{outcome}\n")
     document = json.dumps(outcome.to_dict(), indent=1, ensure_ascii=False, allow_nan=False)
-    same(FOLDER / f"{kind}.json", f"{document}\n")
+    assert_same(FOLDER / f"{kind}.json", f"{document}\n")
 
 
 def test_no_golden_file_is_left_over():
