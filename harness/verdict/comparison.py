@@ -110,7 +110,7 @@ class Pair:
 
 def _at_odds(difference: Any, allowed: Any) -> Any:
     # written so that NaN is a failure: only a difference known to be within a finite bound passes
-    return np.isfinite(allowed) & ~(difference <= allowed)
+    return np.isfinite(allowed) & np.logical_not(difference <= allowed)
 
 
 def _scale(gradient: np.ndarray, blocks: Sequence[Block], ordinary: float) -> np.ndarray:

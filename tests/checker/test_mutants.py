@@ -62,15 +62,17 @@ CHANGES: dict[str, list[Row]] = {
         ("abs forgotten", replace("np.abs(a.gradient - b.gradient)", "a.gradient - b.gradient"), answers_side_by_side),
         ("abs forgotten, cost", replace("np.abs(a.cost - b.cost)", "a.cost - b.cost"), answers_side_by_side),
         ("cost bound 10 times too wide", replace("a.cost_error + b.cost_error", "2e-11"), answers_side_by_side),
-        ("NaN taken for equal", replace("~(difference <= allowed)", "difference > allowed"), not_a_number),
+        ("NaN taken for equal", replace("np.logical_not(difference <= allowed)", "difference > allowed"), not_a_number),
         (
             "NaN taken for zero",
-            replace("~(difference <= allowed)", "~(np.nan_to_num(difference) <= allowed)"),
+            replace("np.logical_not(difference <= allowed)", "np.logical_not(np.nan_to_num(difference) <= allowed)"),
             not_a_number,
         ),
         (
             "no bound taken for none needed",
-            replace("np.isfinite(allowed) & ~(difference <= allowed)", "~(difference <= allowed)"),
+            replace(
+                "np.isfinite(allowed) & np.logical_not(difference <= allowed)", "np.logical_not(difference <= allowed)"
+            ),
             no_bound_no_verdict,
         ),
         ("every bound is narrow enough", replace("allowed <= meaningless * scale", "True"), no_bound_no_verdict),
