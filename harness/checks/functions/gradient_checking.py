@@ -1,7 +1,7 @@
 """Check the gradient of anybody's own function, with nothing but its values, and JAX where a JAX cost is given.
 
 No bound can be derived for formulas that nobody shows, so error bars are measured: the noise of cost and gradient
-(`harness.checks.functions.users_function`), and the truncation of a difference from differences at other widths. What
+(`harness.checks.functions.measuring`), and the truncation of a difference from differences at other widths. What
 looks wrong at one step is tried again with smaller ones, so that neither a kink nor a strong curvature within one
 stencil raises an alarm.
 """
@@ -15,6 +15,7 @@ import numpy as np
 from harness.bounds.tolerances import GRADIENT_ROUNDINGS, SAMPLED_DIRECTIONS
 from harness.checks.directions import compare_ends, random_directions, slopes_along
 from harness.checks.functions.differences import Differences
+from harness.checks.functions.measuring import Measuring
 from harness.checks.functions.parameters import largest
 from harness.checks.functions.step_search import Claim
 from harness.checks.functions.subject import FunctionGradient
@@ -55,14 +56,15 @@ def check_gradient(
     if reference is not None and not callable(reference):
         raise TypeError(f"reference must be callable as reference(theta) -> cost, not {type(reference).__name__}")
     users = UsersFunction(fun, theta)
-    cost, gradient, misconduct = users.answer_twice()
-    noise, ordinary = users.cost_noise(cost), users.ordinary_cost(cost)
-    error = users.gradient_error(users.gradient, gradient)
+    measuring = Measuring(users)
+    cost, gradient, misconduct = measuring.answer_twice()
+    noise, ordinary = measuring.cost_noise(cost), measuring.ordinary_cost(cost)
+    error = measuring.gradient_error(users.gradient, gradient)
     yours = Answer(YOURS, YOURS, cost, noise, gradient, error, users.precision, misconduct=misconduct)
-    others = [] if reference is None else [_second_opinion(reference, users, noise)]
+    others = [] if reference is None else [_second_opinion(reference, measuring, noise)]
     differences = Differences(users, noise, ordinary)
 
-    chosen = users.coordinates_to_difference()
+    chosen = measuring.coordinates_to_difference()
     ends = [] if len(chosen) == users.layout.size else _end_to_end(differences, [yours, *others])
     if any(pair.disagrees for pair in ends):
         chosen = np.union1d(chosen, _locate(differences, yours))
@@ -76,16 +78,17 @@ def check_gradient(
     return judge(subject, answers, pairs, ends, _consensus(answers, pairs, ends), started=started)
 
 
-def _second_opinion(reference: Callable, users: UsersFunction, noise: float) -> Answer:
+def _second_opinion(reference: Callable, measuring: Measuring, noise: float) -> Answer:
     import jax
     import jax.numpy as jnp
 
     from reference.oracles.jax_gradient import fixed_settings
 
+    users = measuring.users
     with fixed_settings():
         program = jax.jit(jax.value_and_grad(lambda flat: reference(users.layout.rebuild_with(jnp.asarray, flat))))
         cost, gradient = program(jnp.asarray(users.theta))
-        error = users.gradient_error(lambda flat: np.asarray(program(jnp.asarray(flat))[1]), np.asarray(gradient))
+        error = measuring.gradient_error(lambda flat: np.asarray(program(jnp.asarray(flat))[1]), np.asarray(gradient))
         cost_error = noise + GRADIENT_ROUNDINGS * users.unit * abs(float(cost))
         return Answer(REFERENCE, REFERENCE, float(cost), cost_error, np.asarray(gradient), error)
 
