@@ -57,7 +57,7 @@ class Layout:
             self._hold_integers_that_have_no_gradient(gradient)
         self._parameters = [leaf for leaf in self._leaves if not leaf.held]
         arrays = [to_numpy(leaf.value, leaf.name) for leaf in self._parameters]
-        if self._form is None and getattr(theta, "dtype", type(theta)) == bool:
+        if self._form is None and str(getattr(theta, "dtype", type(theta).__name__)) == "bool":
             raise TypeError("theta must be real numbers, not bool; give numbers, and the mask to fun itself")
         names = [leaf.name for leaf in self._parameters]
         if len(set(names)) < len(names):

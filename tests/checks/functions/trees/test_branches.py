@@ -162,7 +162,9 @@ ANSWERS = {
 @pytest.mark.parametrize(("theta", "gradient"), ANSWERS.values(), ids=list(ANSWERS))
 def test_a_gradient_is_laid_out_like_theta_in_whatever_containers(theta, gradient):
     def cost(t):
-        return sines(take_apart(t).children[:2])
+        branch = take_apart(t)
+        assert branch is not None
+        return sines(branch.children[:2])
 
     assert check_gradient(cost, theta, gradient=gradient).verdict == "agree"
     wrong = check_gradient(cost, theta, gradient=lambda t: one_percent_more(gradient(t)))
@@ -223,7 +225,7 @@ def test_lists_of_numbers_are_arrays_and_other_lists_branches(values, expected):
 
 
 def contains_itself():
-    theta = [B]
+    theta: list = [B]
     theta.append(theta)
     return theta
 

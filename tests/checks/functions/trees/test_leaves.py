@@ -124,7 +124,7 @@ REFUSED = {
     "pandas": (like_pandas(), "not DataFrame of pandas; give .to_numpy.., and build the table inside of fun"),
     "masked array": (np.ma.array(W, mask=W > 0), r"not a masked array; give .compressed\(\) of it"),
     "structured array": (np.zeros(2, [("a", float)]), "not a structured array; give a dict of its fields"),
-    "record array": (np.rec.array([(1.0,)]), "not recarray; give np.asarray of it"),
+    "record array": (np.zeros(2, [("a", float)]).view(np.recarray), "not recarray; give np.asarray of it"),
     "objects": (np.array([1.0, None]), r"not object \(ndarray\); give numbers of one type"),
     "strings": (np.array(["1.0"]), r"not <U3 \(ndarray\); give numbers"),
     "dates": (np.array(["2020-01-01"], dtype="M8[D]"), r"not datetime64\[D\]"),
