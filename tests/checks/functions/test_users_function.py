@@ -55,7 +55,8 @@ RIGHT: dict[str, tuple] = {
 
 @pytest.mark.parametrize(("arguments", "options"), RIGHT.values(), ids=list(RIGHT))
 def test_conventions_of_others_are_understood(arguments, options):
-    report = check_gradient(*arguments, THETA, **options)
+    (fun,) = arguments
+    report = check_gradient(fun, THETA, **options)
     assert report.verdict == "agree"
     assert report.subject["parameters"] == 3
 
