@@ -1,7 +1,7 @@
 """A right backprop in small steps, so that a bug is one step replaced: what `harness.sources.bug_zoo` is made of."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -72,7 +72,7 @@ class Backprop:
     def examples(self, problem: Problem) -> tuple[np.ndarray, np.ndarray]:
         return problem.X, problem.Y
 
-    def order(self, what: str) -> str:
+    def order(self, what: str) -> Literal["F", "C"]:
         """How the matrices lie in θ ("theta") and in the gradient ("gradient"): F by columns, C by rows."""
         return "F"
 

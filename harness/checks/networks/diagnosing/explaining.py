@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from harness.checks.networks.diagnosing.replaying import Bugs, Explanations, replay_zoo
-from harness.checks.networks.diagnosing.telling_apart import telling_problem
+from harness.checks.networks.diagnosing.replaying import Bugs, Explanations, Replay, find_bugs
+from harness.checks.networks.diagnosing.telling_apart import different, telling_problem
 from harness.verdict.comparison import Answer
 from harness.verdict.diagnosis import Part, join, not_finite, shape_of_error, single_entry
 from reference.problem import Problem
@@ -30,7 +30,7 @@ def explain_answer(problem: Problem, theta: np.ndarray, wrong: Answer, right: An
     layers = _layers(problem, theta, wrong.gradient, right.gradient, at_odds)
     if broken := not_finite(layer for layer in layers if layer.wrong.any()):
         return broken
-    found = replay_zoo(problem, theta, wrong)
+    found = find_bugs([Replay(problem, theta, wrong)])
     if not (found.cost_wrong or found.gradient_wrong):
         return BY_SLOPES if at_odds.any() else ""
     said = describe(found, problem, theta, np.isfinite(wrong.cost))
@@ -53,6 +53,8 @@ def describe(found: Explanations, problem: Problem, theta: np.ndarray, cost_is_f
         said.append("no bug of the zoo explains the cost")
     if found.of_gradient:
         said.append(named(found.of_gradient, f"{whole} of the gradient", problem, theta))
+    elif found.cost_wrong and found.gradient_wrong:
+        said.append("the gradient is wrong, too")
     if not found.cost_wrong:
         said.append("the cost is right")
     return said if found.gradient_wrong else [*said, "the gradient is right"]
@@ -60,6 +62,7 @@ def describe(found: Explanations, problem: Problem, theta: np.ndarray, cost_is_f
 
 def named(groups: Sequence[Bugs], what: str, problem: Problem, theta: np.ndarray) -> str:
     """The sets of bugs that explain it: what the one does, or how several would be told apart."""
+    groups = different(problem, theta, groups)
     if len(groups) == 1:
         explain = "explains" if len(groups[0]) == 1 else "together explain"
         does = "; ".join(bug.description.rstrip(".") for bug in groups[0])

@@ -8,7 +8,7 @@ other.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import combinations, permutations
+from itertools import combinations, permutations, product
 from typing import Any
 
 import numpy as np
@@ -41,7 +41,7 @@ NO_BUG: Bugs = ()
 
 @dataclass(frozen=True, eq=False)
 class Explanations:
-    """Sets of bugs, of one or two, whose answer is the one given.
+    """Sets of bugs, of one or two, whose answers are the ones given, on all the problems that were played again.
 
     Attributes
     ----------
@@ -64,50 +64,77 @@ class Explanations:
     left: int = 0
 
 
-def replay_zoo(problem: Problem, theta: np.ndarray, answer: Answer, pairs: bool = True) -> Explanations:
-    """What in the zoo, alone or in a pair, explains an answer to a problem at θ.
+def find_bugs(replays: "Sequence[Replay]", pairs: bool = True) -> Explanations:
+    """What in the zoo, alone or in a pair, explains all that a source answered.
 
     Parameters
     ----------
-    answer : with error bars that hold for right formulas
+    replays : one for each problem that it was asked about
     pairs : whether two bugs at once are tried where one alone explains too little
     """
-    replayed = [bug for bug in BUGS.values() if bug.part != "program"]
     with np.errstate(all="ignore"):  # a bug may overflow where right formulas do not
-        return _explain(_Stage(problem, theta, answer), replayed, pairs)
+        return _Search(replays).explanations(pairs)
 
 
-def _explain(stage: "_Stage", bugs: Sequence[Bug], with_pairs: bool) -> Explanations:
-    alone = [(bug,) for bug in bugs]
-    unexplained = stage.coordinates_left(NO_BUG)
-    cost_wrong, gradient_wrong = not stage.has_cost(NO_BUG), unexplained > 0
-    costs = tuple(filter(stage.explains_cost, alone)) if cost_wrong else ()
-    gradients = tuple(filter(stage.explains_gradient, alone)) if gradient_wrong else ()
-    nearest, left = None, 0
-    if gradient_wrong and not gradients:
-        count = {bug: stage.coordinates_left((bug,)) for bug in bugs}
-        nearest = min(bugs, key=lambda bug: count[bug])
-        left = count[nearest]
-    if with_pairs and cost_wrong and not costs:
-        costs = tuple(filter(stage.explains_cost, _pairs(bugs, stage.changes_cost)))
-    if with_pairs and gradient_wrong and not gradients:
-        gradients = tuple(filter(stage.explains_gradient, _pairs(bugs, stage.changes_gradient)))
-    if gradient_wrong:
-        both = [group for group in gradients if stage.has_cost(group)]
-    else:
-        both = [group for group in costs if not stage.coordinates_left(group)]
-    none = gradients or left >= unexplained
-    return Explanations(
-        coordinates=stage.coordinates,
-        cost_wrong=cost_wrong,
-        gradient_wrong=gradient_wrong,
-        of_both=_without_repetitions(both),
-        of_cost=_without_repetitions([group for group in costs if not stage.changes_gradient(group)] or costs),
-        of_gradient=_without_repetitions([group for group in gradients if not stage.changes_cost(group)] or gradients),
-        unexplained=unexplained,
-        nearest=None if none else nearest,
-        left=0 if none else left,
-    )
+class _Search:
+    """The bugs looked for on several problems, those that show most first."""
+
+    def __init__(self, replays: "Sequence[Replay]"):
+        self.replays = sorted(replays, key=lambda replay: -replay.coordinates_left(NO_BUG))
+        self.bugs = [bug for bug in BUGS.values() if bug.part != "program"]
+
+    def explanations(self, with_pairs: bool) -> Explanations:
+        alone = [(bug,) for bug in self.bugs]
+        unexplained, cost_wrong = self.left(NO_BUG), not self.has_cost(NO_BUG)
+        costs = tuple(filter(self.explains_cost, alone)) if cost_wrong else ()
+        gradients = tuple(filter(self.explains_gradient, alone)) if unexplained else ()
+        nearest, left = None, 0
+        if unexplained and not gradients:
+            left, nearest = min(((self.left((bug,)), bug) for bug in self.bugs), key=lambda pair: pair[0])
+        if with_pairs and cost_wrong and not costs:
+            costs = tuple(filter(self.explains_cost, _pairs(self.bugs, self.changes_cost)))
+        if with_pairs and unexplained and not gradients:
+            gradients = tuple(filter(self.explains_gradient, _pairs(self.bugs, self.changes_gradient)))
+        of_cost = [group for group in costs if not self.changes_gradient(group)]
+        of_gradient = [group for group in gradients if not self.changes_cost(group)]
+        joined = (tuple(dict.fromkeys((*first, *second))) for first, second in product(costs, gradients))
+        both = [g for g in (*gradients, *costs, *joined) if self.has_cost(g) and not self.left(g)]
+        close = not gradients and left < unexplained
+        return Explanations(
+            coordinates=sum(replay.coordinates for replay in self.replays),
+            cost_wrong=cost_wrong,
+            gradient_wrong=unexplained > 0,
+            of_both=_without_repetitions(both),
+            of_cost=_without_repetitions(of_cost or costs),
+            of_gradient=_without_repetitions(of_gradient or gradients),
+            unexplained=unexplained,
+            nearest=nearest if close else None,
+            left=left if close else 0,
+        )
+
+    def has_cost(self, group: Bugs) -> bool:
+        return all(replay.has_cost(group) for replay in self.replays)
+
+    def left(self, group: Bugs) -> int:
+        return sum(replay.coordinates_left(group) for replay in self.replays)
+
+    def explains_cost(self, group: Bugs) -> bool:
+        return self.has_cost(group) and any(replay.tells_cost(group) for replay in self.replays)
+
+    def explains_gradient(self, group: Bugs) -> bool:
+        tells = False
+        for replay in self.replays:  # the first problem that does not fit settles it
+            fits, told = replay.fits_gradient(group)
+            if not fits:
+                return False
+            tells |= told
+        return tells
+
+    def changes_cost(self, group: Bugs) -> bool:
+        return any(replay.cost(group) != replay.cost(NO_BUG) for replay in self.replays)
+
+    def changes_gradient(self, group: Bugs) -> bool:
+        return any(replay.changes_gradient(group) for replay in self.replays)
 
 
 def _without_repetitions(groups: Sequence[Bugs]) -> tuple[Bugs, ...]:
@@ -121,8 +148,14 @@ def _pairs(bugs: Sequence[Bug], shows: Callable[[Bugs], bool]) -> Iterator[Bugs]
         yield from permutations(pair) if pair[0].step == pair[1].step else (pair,)
 
 
-class _Stage:
-    """The problem on which bugs are played again, and the answer that they are compared with."""
+class Replay:
+    """A problem on which bugs are played again, and the answer that theirs are compared with.
+
+    Parameters
+    ----------
+    answer : Answer
+        With error bars that hold for right formulas.
+    """
 
     def __init__(self, problem: Problem, theta: np.ndarray, answer: Answer):
         network = problem.network
@@ -132,7 +165,8 @@ class _Stage:
         self.forwards: dict[Bugs, Forward] = {}
         self.costs: dict[Bugs, float] = {}
         self.answers: dict[tuple, tuple] = {}
-        self.right = self.gradients(NO_BUG)
+        with np.errstate(all="ignore"):
+            self.right = self.gradients(NO_BUG)
 
     def pipeline(self, group: Bugs) -> Backprop:
         """Backprop with these bugs, which looks up what a step answered the same arguments before."""
@@ -180,9 +214,9 @@ class _Stage:
     def has_cost(self, group: Bugs) -> bool:
         return abs(self.answer.cost - self.cost(group)) <= self._allowed_cost(group)
 
-    def explains_cost(self, group: Bugs) -> bool:
-        """The cost is that of these bugs, and with as much allowed not that of none."""
-        return self.has_cost(group) and abs(self.answer.cost - self.cost(NO_BUG)) > self._allowed_cost(group)
+    def tells_cost(self, group: Bugs) -> bool:
+        """With as much allowed as for these bugs, the cost is not that of none."""
+        return abs(self.answer.cost - self.cost(NO_BUG)) > self._allowed_cost(group)
 
     def _allowed_cost(self, group: Bugs) -> float:
         cost, right = abs(self.cost(group)), abs(self.cost(NO_BUG))
@@ -196,14 +230,14 @@ class _Stage:
         """In how many coordinates the gradient is not that of these bugs."""
         return sum(int(off.sum()) for off, _ in self._compared(group))
 
-    def explains_gradient(self, group: Bugs) -> bool:
-        """The gradient is that of these bugs, and with as much allowed not that of none."""
+    def fits_gradient(self, group: Bugs) -> tuple[bool, bool]:
+        """Whether the gradient is that of these bugs; and whether, with as much allowed, it is not that of none."""
         tells = False
         for off, told in self._compared(group):  # the first layer that is off settles it
             if off.any():
-                return False
+                return False, False
             tells |= told
-        return tells
+        return True, tells
 
     def _compared(self, group: Bugs) -> Iterator[tuple[np.ndarray, bool]]:
         """For biases and weights of every layer: where the answer is off, and whether it is not that of no bug."""
@@ -216,9 +250,6 @@ class _Stage:
                 known = np.isfinite(error)
                 off = known & ~(np.abs(given - gradient[half]) <= allowed)  # NaN is off
                 yield off, bool((known & ~(np.abs(given - right) <= allowed)).any())
-
-    def changes_cost(self, group: Bugs) -> bool:
-        return self.cost(group) != self.cost(NO_BUG)
 
     def changes_gradient(self, group: Bugs) -> bool:
         gradients = zip(self.gradients(group), self.right)

@@ -26,6 +26,15 @@ def telling_problem(problem: Problem, theta: np.ndarray, groups: Sequence[tuple[
     return None
 
 
+def different(problem: Problem, theta: np.ndarray, groups: Sequence[tuple[Bug, ...]]) -> tuple[tuple[Bug, ...], ...]:
+    """The sets of bugs without those that answer like an earlier one on every problem tried."""
+    kept: list[tuple[Bug, ...]] = []
+    for group in groups:
+        if all(telling_problem(problem, theta, [group, other]) for other in kept):
+            kept.append(group)
+    return tuple(kept)
+
+
 def _others(problem: Problem, theta: np.ndarray) -> Iterator[tuple[str, Drawn]]:
     network, X, Y, m = problem.network, problem.X, problem.Y, problem.m
     for l2 in (1.0, 3.0):
@@ -42,7 +51,7 @@ def _others(problem: Problem, theta: np.ndarray) -> Iterator[tuple[str, Drawn]]:
 def _all_differ(drawn: Drawn, groups: Sequence[tuple[Bug, ...]]) -> bool:
     problem, theta = drawn
     with np.errstate(all="ignore"):
-        answers = [np.append(*pipeline_with(*group)(problem, theta.copy())[::-1]) for group in groups]
+        answers = [np.hstack(pipeline_with(*group)(problem, theta.copy())) for group in groups]
         return all(
             not np.abs(a - b).max() <= DIFFERENT * max(np.abs(a).max(), np.abs(b).max())
             for a, b in combinations(answers, 2)
