@@ -141,8 +141,16 @@ class Study:
         return row
 
     def _bug_row(self, bug: Bug) -> dict[str, Any]:
-        caught = {name: self.rate(ALARM, bugs=True, checker=name, subject=bug.name).to_dict() for name in self.checkers}
-        return {"group": group_of(bug), "description": bug.description, "caught": caught}
+        caught = partial(self.rate, ALARM, bugs=True, subject=bug.name)
+        return {
+            "group": group_of(bug),
+            "description": bug.description,
+            "caught": {name: caught(checker=name).to_dict() for name in self.checkers},
+            "caught_by_kind": {
+                name: {kind: caught(checker=name, kind=kind).counts() for kind in self.problems}
+                for name in self.checkers
+            },
+        }
 
 
 def run_study(
