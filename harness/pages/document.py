@@ -3,6 +3,7 @@
 import base64
 import html
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
@@ -93,9 +94,14 @@ def _cell(cell: object, first: bool) -> str:
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if isinstance(shown, float):
         shown = f"{shown:.3g}"
-    order = f' data-value="{html.escape(str(float(value)))}" class="number"' if number else ""
+    order = f' data-value="{_ordered(value)}" class="number"' if number else ""
     tag = 'th scope="row"' if first else "td"
     return f"<{tag}{order}>{html.escape(str(shown))}</{'th' if first else 'td'}>"
+
+
+def _ordered(value: float) -> str:
+    """The number as JavaScript reads it; what is no number comes last."""
+    return str(float(value)) if math.isfinite(value) else "-Infinity" if value < 0 else "Infinity"
 
 
 def picture(png: bytes, alternative: str, caption: str) -> str:

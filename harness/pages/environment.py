@@ -20,7 +20,7 @@ def environment() -> dict[str, str]:
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "command": command_line(),
         "Python": platform.python_version(),
-        **{package: _version(package) for package in PACKAGES},
+        **{package: version_of(package) for package in PACKAGES},
         "BLAS": _blas(),
         "system": f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors",
     }
@@ -36,7 +36,8 @@ def command_line(arguments: list[str] | None = None) -> str:
     return shlex.join([program, *arguments[1:]]) if program == "harness" else ""
 
 
-def _version(package: str) -> str:
+def version_of(package: str) -> str:
+    """The installed version; empty without one."""
     try:
         return version(package)
     except PackageNotFoundError:
