@@ -234,6 +234,8 @@ PEERS = {
     ),
 }
 
+OUR_RULE = "four sources, judged against derived error bounds"
+
 INSTALL = "pip install 'autodiff-cross-check[peers]'"
 
 

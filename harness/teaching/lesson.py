@@ -12,7 +12,7 @@ from harness.pages.document import document, text_of, write_page
 from harness.pages.environment import environment
 from harness.progress import Progress, silent
 from harness.sources.bug_zoo import BUGS
-from harness.study.checkers import PEERS, named_peers
+from harness.study.checkers import HARNESS, OUR_RULE, PEERS, named_peers
 from harness.teaching import blind_spots, by_hand, detection, false_alarms, step_sizes, trained_bugs
 from harness.teaching.cache import cache_folder, remembered
 from harness.teaching.trained_bugs import Training
@@ -61,6 +61,7 @@ def lesson_data(size: Size = FULL, progress: Progress = silent, cache: Path | No
     data["detection"] = detection.detection()
     data["bugs"], data["digits"] = _bugs(size, progress, cache)
     data["errors"] = keep("errors", size.training, partial(trained_bugs.relative_errors, size.training))
+    data["rules"] = {name: peer.rule for name, peer in PEERS.items()} | {HARNESS: OUR_RULE}
     data["all_bugs"] = list(BUGS)
     data["left_out"] = named_peers()[1]
     data["own"] = own_function()

@@ -2,6 +2,7 @@
 {
   const right = data.bugs[0], bugs = data.bugs.slice(1);
   const chosen = () => bugs[Number(byId("bug-which").value)];
+  const points = (share) => `${(100 * share).toFixed(1)} points`;
   const SAYS = { alarm: "wrong", pass: "passes it", inconclusive: "cannot tell" };
 
   const lines = (id, field, ylabel, name, nearest) => figure(id, (host, width) => {
@@ -26,15 +27,16 @@
 
   // -- the heat map -----------------------------------------------------------------------------------------------------
 
-  const LOWEST = -4, PER_DECADE = 12, TOP = 8;
+  const LOWEST = -4, PER_DECADE = 12;
+  const topOf = (bug) => Math.min(16, Math.max(4, 4 * Math.ceil(Math.log10(bug.check.worst ?? 1e16) / 4)));
   const mix = (a, b, t) => [0, 1, 2].map((k) => Math.round(a[k] + t * (b[k] - a[k])));
   const rgb = (name) => { const hex = colour(name); return [1, 3, 5].map((k) => parseInt(hex.slice(k, k + 2), 16)); };
-  function palette() {
+  function palette(top = topOf(chosen())) {
     const [low, high, warm, hot, none] = ["within-low", "within-high", "beyond-low", "beyond-high", "unbounded"].map(rgb);
     return Array.from({ length: 256 }, (_, level) => {
       if (level === 255) return none;
       const log = level ? LOWEST + (level - 0.5) / PER_DECADE : LOWEST;
-      return log <= 0 ? mix(low, high, (log - LOWEST) / -LOWEST) : mix(warm, hot, Math.min(1, log / TOP));
+      return log <= 0 ? mix(low, high, (log - LOWEST) / -LOWEST) : mix(warm, hot, Math.min(1, log / top));
     });
   }
   function paint(host, columns, rows, scale, says, levelAt) { // levelAt(column, row): a byte, or -1 for paper
@@ -66,13 +68,15 @@
     host.append(element("figcaption", {}, says));
   });
   const scale = figure("bug-scale", (host, width) => {
-    const svg = shape("svg", { viewBox: `0 0 ${width} 46`, role: "img", "aria-label": "Colours: pale blue at 1e-4 of the bound, blue up to the bound, orange beyond it, darkest from 1e8 times the bound on." });
-    const colours = palette(), levels = PER_DECADE * (TOP - LOWEST), place = (level) => 12 + (level / levels) * (width - 24);
+    const top = topOf(chosen()), colours = palette(top), levels = PER_DECADE * (top - LOWEST);
+    const says = `Colours: pale blue at 1e-4 of the bound, blue up to the bound, orange beyond it, strongest at ${power(top)} times the bound.`;
+    const svg = shape("svg", { viewBox: `0 0 ${width} 46`, role: "img", "aria-label": says });
+    const place = (level) => 12 + (level / levels) * (width - 24);
     for (let level = 0; level < levels; level += 2) {
       svg.append(shape("rect", { x: place(level), y: 6, width: (2 * (width - 24)) / levels + 0.6, height: 14, fill: `rgb(${colours[1 + level].join(",")})` }));
     }
-    for (const [log, text] of [[-4, "1e−4"], [0, "bound"], [4, "1e4"], [8, "1e8"]]) {
-      svg.append(shape("text", { x: place((log - LOWEST) * PER_DECADE), y: 38, "text-anchor": log === -4 ? "start" : log === TOP ? "end" : "middle", style: "font-size:12px;fill:var(--quiet)" }, text));
+    for (const [log, text] of [[-4, "1e−4"], [0, "bound"], [top / 2, power(top / 2)], [top, power(top)]]) {
+      svg.append(shape("text", { x: place((log - LOWEST) * PER_DECADE), y: 38, "text-anchor": log === -4 ? "start" : log === top ? "end" : "middle", style: "font-size:12px;fill:var(--quiet)" }, text));
     }
     host.replaceChildren(svg);
   });
@@ -93,21 +97,21 @@
   function show() {
     const bug = chosen(), training = bug.training, ahead = training.test_accuracy - right.training.test_accuracy;
     put("bug-description", bug.description);
-    const beside = ahead > 0 ? `${percent(ahead)} more than correct code` : ahead < 0 ? `${percent(-ahead)} less than correct code` : "as many as correct code";
+    const beside = ahead > 0 ? `${points(ahead)} more than correct code` : ahead < 0 ? `${points(-ahead)} less than correct code` : "as many as correct code";
     put("bug-said", `Trained with ${bug.name}, the network reads ${percent(training.test_accuracy)} of the held-out digits, ${beside} (${percent(right.training.test_accuracy)}).`);
     put("bug-verdict", bug.check.verdict);
     byId("bug-verdict").className = `verdict ${bug.check.verdict}`;
     put("bug-finding", bug.check.finding);
     put("bug-diagnosis", bug.check.diagnosis ? `Diagnosis: ${bug.check.diagnosis}.` : "");
     byId("bug-checkers").replaceChildren(...bug.checkers.map((row) => {
-      const made = tableRow([row.checker, SAYS[row.says], row.number === null ? "" : short(row.number, 2), row.bound === null ? "" : row.checker === "harness" ? "1 bound" : short(row.bound, 2)], ["", row.says, "number", "number"]);
+      const made = tableRow([row.checker, SAYS[row.says], row.number === null ? "" : short(row.number, 2), row.bound === null ? "" : row.checker === "harness" ? "1" : short(row.bound, 2)], ["", row.says, "number", "number"]);
       if (row.checker === "harness") made.className = "ours";
-      made.title = data.detection.rules[row.checker] ?? "";
       return made;
     }));
     digitsOf(bug);
     for (const redraw of [accuracy, cost, theta1, theta2, scale]) redraw();
   }
+  byId("bug-rules").replaceChildren(...right.checkers.flatMap(({ checker }) => [element("dt", {}, element("strong", {}, checker)), element("dd", {}, data.rules[checker])]));
   options("bug-which", bugs.map((bug) => `${bug.name} (${percent(bug.training.test_accuracy)})`), Math.max(0, bugs.findIndex((bug) => bug.name === "bias-column-not-dropped")));
   onInput(["bug-which"], show);
   show();

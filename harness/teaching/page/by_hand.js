@@ -8,7 +8,7 @@
   const sub = ["₁", "₂"];
 
   const network = figure("hand-network", (host, width) => {
-    const now = pass(theta), i = which(), height = 270, r = 27;
+    const now = pass(theta), i = which(), height = 255, r = 27;
     const says = `The network: inputs ${hand.x.join(" and ")}, hidden units ${fixed(now.a[0])} and ${fixed(now.a[1])}, output ${fixed(now.answer)}.`;
     const svg = shape("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": says });
     const at = { x: [[r + 2, 70], [r + 2, 195]], a: [[width / 2, 70], [width / 2, 195]], out: [width - r - 2, 132] };
@@ -33,8 +33,9 @@
     };
     hand.x.forEach((x, k) => node(at.x[k], String(x), `x${sub[k]}`));
     now.a.forEach((a, k) => {
-      node(at.a[k], fixed(a, 3), `a${sub[k]}`);
-      label(at.a[k][0], at.a[k][1] + r + 17, `bias ${fixed(theta[k], 2)}`, i === k);
+      node(at.a[k], fixed(a, 3), k ? "" : `a${sub[k]}`);
+      const y = k ? at.a[k][1] + r + 17 : at.a[k][1] - r - 22;
+      label(at.a[k][0], y, `${k ? `a${sub[k]}, ` : ""}bias ${fixed(theta[k], 2)}`, i === k);
     });
     node(at.out, fixed(now.answer, 3), "a");
     label(at.out[0] - 14, at.out[1] + r + 17, `bias ${fixed(theta[6], 2)}`, i === 6);
@@ -60,7 +61,7 @@
     for (const t of [w - h, w + h]) if (t >= range[0] && t <= range[1]) plot.dot(t, costAt(t), "var(--orange)", { hollow: true });
     plot.dot(w, now.cost, "var(--blue)");
     plot.text(width - 12, 12, "tangent —", { anchor: "end", colour: "var(--green)", weight: 600 });
-    plot.text(width - 90, 12, "secant - -", { anchor: "end", colour: "var(--orange)", weight: 600 });
+    plot.text(width - 100, 12, "secant - -", { anchor: "end", colour: "var(--orange)", weight: 600 });
   });
 
   function steps(now) {

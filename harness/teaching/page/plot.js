@@ -61,7 +61,7 @@ function shape(tag, attributes, text) {
 class Plot {
   // Axes from x to y, each [low, high]; with log the numbers given are exponents of ten. `says` is the text alternative.
   constructor(host, width, { height, x, y, xlabel, ylabel, says, xticks, yticks, left = 46, xname, yname, top = 26 }) {
-    Object.assign(this, { x, y, width, height, left, right: 10, top, bottom: 42 });
+    Object.assign(this, { x, y, width, height, left, right: 16, top, bottom: 42 });
     this.svg = shape("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": says });
     host.replaceChildren(this.svg);
     for (const t of xticks) {

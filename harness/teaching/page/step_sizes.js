@@ -16,7 +16,7 @@
     const c = constant(), f = costPlus(c), at = Number(byId("steps-h").value);
     const says = `Relative error against step, both logarithmic. ${Object.keys(METHODS).map((name) => `${name}: ${short(errorOf(METHODS[name](f, w, 10 ** at)), 1)}`).join("; ")} at h = ${power(at)}.`;
     const plot = new Plot(host, width, {
-      height: 400, x: [-16, 0], y: [-17.5, 2.2], xlabel: "step h", ylabel: "relative error", says,
+      height: 400, left: 52, x: [-16, 0], y: [-17.5, 2.2], xlabel: "step h", ylabel: "relative error", says,
       xticks: [-16, -12, -8, -4, 0], yticks: [-16, -12, -8, -4, 0], xname: (t) => `1e${minus(String(t))}`, yname: (t) => `1e${minus(String(t))}`,
     });
     plot.add("line", { x1: plot.px(at), x2: plot.px(at), y1: plot.top, y2: plot.py(-17.5), stroke: "var(--ink)", "stroke-dasharray": "3 3" });
@@ -27,14 +27,14 @@
       if (python) python.answers[name].forEach((answer, i) => plot.dot(steps.steps[i], log(errorOf(answer)), stroke, { r: 3, hollow: true }));
       plot.dot(at, log(errorOf(take(f, w, 10 ** at))), stroke);
     }
-    const lift = c ? Math.log10(c) : 0; // labels stand at their lines: plain ones on the rounding side, by where it is
-    plot.text(plot.px(-15.4), plot.py(Math.min(1.3, -0.4 + lift)), "rounding", { quiet: true });
-    plot.text(plot.px(-1.5), plot.py(-5.4), "truncation", { quiet: true, anchor: "end" });
-    plot.text(plot.px(-3.6), plot.py(-2.6), "forward", { colour: "var(--purple)", weight: 600, anchor: "end" });
-    plot.text(plot.px(-10.8), plot.py(-15.2), "increments, complex step", { colour: "var(--blue)", weight: 600, anchor: "middle" });
+    const at2 = (x, y) => [plot.px(x), plot.py(y)];
+    plot.text(...at2(-0.2, -9.6), "truncation", { quiet: true, anchor: "end" });
+    plot.text(...at2(-12.6, Math.min(1.2, c ? Math.log10(c) + 0.6 : 0.2)), "rounding", { quiet: true });
+    plot.text(...at2(-10.8, -14.8), "increments, complex step", { colour: "var(--blue)", weight: 600, anchor: "middle" });
     if (c <= 100) {
-      plot.text(plot.px(-5.1), plot.py(-9.2), "central", { colour: "var(--orange)", weight: 600, anchor: "end" });
-      plot.text(plot.px(-2.5), plot.py(-13.4), "Richardson", { colour: "var(--gold)", weight: 600, anchor: "middle" });
+      plot.text(...at2(-3.4, -2.2), "forward", { colour: "var(--purple)", weight: 600, anchor: "end" });
+      plot.text(...at2(-2.5, -7.6), "central", { colour: "var(--orange)", weight: 600 });
+      plot.text(...at2(-2.6, -13.4), "Richardson", { colour: "var(--gold)", weight: 600, anchor: "middle" });
     }
   });
 
@@ -43,7 +43,7 @@
     shown("steps-h", power(k));
     shown("steps-size", c ? power(Number(byId("steps-size").value)) : "none");
     const rows = Object.entries(METHODS).map(([name, take]) => [name, take(f, w, h)]);
-    byId("steps-rows").replaceChildren(...rows.map(([name, answer]) => tableRow([name, fixed(answer, 12), short(errorOf(answer), 2)], ["", "number", "number"])));
+    byId("steps-rows").replaceChildren(...rows.map(([name, answer]) => tableRow([name, fixed(answer, 10), short(errorOf(answer), 2)], ["", "number", "number"])));
     const digits = (name) => Math.max(0, Math.floor(-Math.log10(Math.max(errorOf(rows.find(([other]) => other === name)[1]), 1e-16))));
     put("steps-said", `At h = ${power(k)} the central difference has ${digits("central")} right digits, the forward difference ${digits("forward")}, increments ${digits("increments")}.` +
       (c >= 1e6 ? " The rest of the cost drowns the plain differences, although it changes no derivative." : ""));
@@ -60,7 +60,7 @@
     const limit = Number(byId("hides-limit").value);
     const says = `${visible.length} bugs by how far they move the gradient, from ${short(visible[0].error, 1)} to ${short(visible.at(-1).error, 1)}.`;
     const plot = new Plot(host, width, {
-      height: 170, x: [-12, 0.5], y: [0, 7], xlabel: "relative error of the whole gradient", ylabel: "one dot, one bug", says, left: 10,
+      height: 170, x: [-12, 0.7], y: [0, 7], xlabel: "relative error of the whole gradient", ylabel: "one dot, one bug", says, left: 24,
       xticks: [-12, -9, -6, -3, 0], yticks: [], xname: (t) => `1e${minus(String(t))}`,
     });
     plot.add("rect", { x: plot.left, y: plot.top, width: Math.max(0, plot.px(limit) - plot.left), height: plot.py(0) - plot.top, fill: "var(--orange)", opacity: 0.13 });
