@@ -1,4 +1,4 @@
 """Self-contained HTML pages: one look for the lesson and for reports.
 
-This room imports nothing of the harness but how files are written.
+This room imports nothing of the harness.
 """

@@ -6,10 +6,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
-from pathlib import Path
 from typing import Any
-
-from harness.files import write_whole
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
 """What the page allows itself: what stands in it, and no request to anywhere."""
@@ -56,12 +53,6 @@ def document(title: str, body: str, *, scripts: Iterable[str] = (), data: Any = 
     )
 
 
-def write_page(path: str | Path, page: str) -> Path:
-    """Write a page whole; an OSError says what is wrong with the place."""
-    write_whole(path, page.encode())
-    return Path(path)
-
-
 def table(
     head: Sequence[str], rows: Iterable[Sequence[object]], caption: str, marks: Mapping[int, str] | None = None
 ) -> str:
@@ -87,7 +78,7 @@ def table(
     )
 
 
-def _cell(cell: object, first: bool) -> str:
+def _cell(cell: Any, first: bool) -> str:
     shown, value = cell if isinstance(cell, tuple) else (cell, cell)
     if value is None:
         shown, value = "", ""

@@ -40,7 +40,7 @@ def carried_study() -> tuple[str, dict[str, Any]]:
 
 
 def detection() -> dict[str, Any]:
-    """For each kind of problem: bugs caught and shown by checker and place of the bug, and correct code called wrong."""
+    """By kind of problem: bugs caught and shown, by checker and place of the bug, and correct code called wrong."""
     date, study = carried_study()
     places: dict[str, list[str]] = {}
     for name, row in study["bugs"].items():

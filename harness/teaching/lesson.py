@@ -8,13 +8,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from harness.pages.document import document, text_of, write_page
+from harness.files import prepare_directory, write_whole
+from harness.pages.document import document, text_of
 from harness.pages.environment import environment
 from harness.progress import Progress, silent
 from harness.sources.bug_zoo import BUGS
 from harness.study.checkers import HARNESS, OUR_RULE, PEERS, named_peers
 from harness.teaching import blind_spots, by_hand, detection, false_alarms, step_sizes, trained_bugs
-from harness.teaching.cache import cache_folder, remembered
+from harness.teaching.cache import remembered
 from harness.teaching.trained_bugs import Training
 
 NAME = "lesson.html"
@@ -90,7 +91,7 @@ def _bugs(size: Size, progress: Progress, cache: Path | None) -> tuple[list[dict
     return found, trained_bugs.images_of(rows, size.training)
 
 
-OWN = '''import numpy as np
+OWN = """import numpy as np
 from harness import check_gradient
 
 def cost_and_gradient(w):
@@ -99,7 +100,7 @@ def cost_and_gradient(w):
     gradient[2] *= 1.001          # the bug
     return cost, gradient
 
-print(check_gradient(cost_and_gradient, np.linspace(-1, 1, 5)))'''
+print(check_gradient(cost_and_gradient, np.linspace(-1, 1, 5)))"""
 """The few lines of part 7, which are run as they stand when the page is made."""
 
 
@@ -127,8 +128,7 @@ def make_lesson(
     OSError
         The folder cannot be written to; nothing has been computed then.
     """
-    from harness.files import prepare_directory
-
     folder = prepare_directory(out)
-    data = lesson_data(size, progress, cache_folder() if cache is None else cache)
-    return write_page(folder / NAME, lesson_page(data))
+    data = lesson_data(size, progress, cache)
+    write_whole(folder / NAME, lesson_page(data).encode())
+    return folder / NAME

@@ -79,7 +79,7 @@ def _misread(result: Fit, held_out: Digits) -> list[list[int]]:
 
 
 def checked(bug: Bug, size: Training) -> dict[str, Any]:
-    """What the harness says at 400-25-10, with the ratio of every coordinate to its bound, and what all say at 3-5-3."""
+    """What the harness says at 400-25-10, with the ratio of every coordinate to its bound."""
     problem = _problem(size)
     with np.errstate(all="ignore"):
         report = cross_check(problem, COURSE.init(SEED), _beside(bug, problem))

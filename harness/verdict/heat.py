@@ -1,4 +1,4 @@
-"""The picture of a compared gradient: |difference| over its bound, for every coordinate, in the shape of the subject."""
+"""The picture of a compared gradient: |difference| / bound, coordinate by coordinate, in the shape of the subject."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.drawing import INK, MEDIUM, SMALL, dress, new_figure
+from harness.drawing import COLOURS, FAINT, INK, MEDIUM, SMALL, dress, new_figure
 from harness.verdict.comparison import Pair
 from harness.verdict.report import Finding, Report
 from harness.verdict.subject import Subject
@@ -33,14 +33,18 @@ class HeatMap:
     Attributes
     ----------
     source, against : whose answers are compared
+    difference, bound : (n,) arrays
+        By coordinate; the bound is infinite where nothing can be said.
     ratio : (n,) array
-        |difference| / bound, by coordinate; NaN where there is no bound.
+        |difference| / bound; NaN where there is no bound.
     matrices : name and 2-D array of ratios
         The same in the shape of the subject: a Θ with its bias column first, or a leaf.
     """
 
     source: str
     against: str
+    difference: np.ndarray
+    bound: np.ndarray
     ratio: np.ndarray
     matrices: Mapping[str, np.ndarray]
 
@@ -59,11 +63,33 @@ class HeatMap:
         for name, ax in zip(shown, axes):
             self._draw(ax, name, look)
         bar = figure.colorbar(look, ax=list(axes), location="bottom", aspect=45, fraction=0.05, extend="both")
-        ticks = [tick for tick in range(int(LOWEST), int(top) + 1, 2 if top <= 8.0 else 4)]
+        ticks = list(range(int(LOWEST), int(top) + 1, 2 if top <= 8.0 else 4))
         bar.set_ticks(ticks, labels=[f"$10^{{{tick}}}$" if tick else "bound" for tick in ticks])
         bar.ax.tick_params(labelsize=SMALL, colors=INK, length=0)
         bar.set_label("|difference| / bound", fontsize=MEDIUM, color=INK)
         bar.outline.set_visible(False)
+        return figure
+
+    def error_against_bound(self) -> "Figure":
+        """Every coordinate as a dot, its difference over its bound; what lies above the line is wrong."""
+        figure = new_figure("Every coordinate: what rounding allows, and what it differs by", 4.2)
+        ax = figure.add_subplot()
+        known = np.isfinite(self.bound) & (self.bound > 0.0)
+        bound, difference = self.bound[known], self.difference[known]
+        floor = bound.min(initial=1e-16) * 10.0**LOWEST  # no difference at all is drawn here
+        height = np.where(np.isfinite(difference), np.maximum(difference, floor), np.inf)
+        for beyond, colour, words in ((False, COLOURS[0], "within the bound"), (True, COLOURS[1], "beyond it")):
+            chosen = (self.ratio[known] > 1.0) == beyond
+            if chosen.any():
+                label = f"{int(chosen.sum()):,} {words}"
+                ax.plot(bound[chosen], height[chosen], ".", color=colour, markersize=3.0, label=label)
+        ax.set(xscale="log", yscale="log")
+        ax.axline((1.0, 1.0), (10.0, 10.0), color=INK, linewidth=0.8)
+        if known.any():
+            ax.set_xlim(0.5 * bound.min(), 2.0 * bound.max())
+            ax.legend(fontsize=SMALL, frameon=False, labelcolor=INK)
+        dress(ax, "", "bound", "|difference|")
+        ax.grid(color=FAINT, linewidth=0.8)
         return figure
 
     def _draw(self, ax: "Axes", name: str, look) -> None:
@@ -92,7 +118,7 @@ def heat_map(subject: Subject, pairs: Sequence[Pair], findings: Sequence[Finding
     if any(finding.source == against for finding in findings):
         source, against = against, source
     ratio = np.where(np.isfinite(chosen.allowed), chosen.ratio, np.nan)
-    return HeatMap(source, against, ratio, subject.in_shape(ratio))
+    return HeatMap(source, against, chosen.difference, chosen.allowed, ratio, subject.in_shape(ratio))
 
 
 def _worst(ratios: np.ndarray) -> float:

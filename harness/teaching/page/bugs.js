@@ -62,7 +62,7 @@
   });
   const theta2 = figure("bug-theta2", (host) => {
     const bug = chosen(), levels = sides(bug), [, beyond] = bug.check.beyond;
-    const biases = Array.from({ length: 25 }, (_, unit) => levels[unit * 401]), off = biases.filter((level) => level > 1 - PER_DECADE * LOWEST && level < 255).length;
+    const biases = Array.from({ length: 25 }, (_, unit) => levels[unit * 401]), off = biases.filter((level) => level > -PER_DECADE * LOWEST && level < 255).length;
     const says = `Theta2, 10 outputs by bias and 25 units: ${beyond} of 260 are beyond their bound. Below it the 25 biases of Theta1: ${off} are.`;
     paint(host, 26, 12, 16, says, (column, row) => (row < 10 ? levels[10025 + 26 * row + column] : row === 10 || !column ? -1 : biases[column - 1]));
     host.append(element("figcaption", {}, says));

@@ -80,7 +80,8 @@ class Plot {
   inside(y) { return Math.min(Math.max(y, this.y[0] - 0.02 * (this.y[1] - this.y[0])), this.y[1] + 0.02 * (this.y[1] - this.y[0])); }
   add(tag, attributes) { const made = shape(tag, attributes); this.svg.append(made); return made; }
   text(x, y, words, { anchor = "start", quiet = false, colour: fill, size = 13, weight = 400 } = {}) {
-    const style = `font-size:${size}px;font-weight:${weight};fill:${fill ?? (quiet ? "var(--quiet)" : "var(--ink)")}`;
+    const halo = fill ? ";stroke:var(--card);stroke-width:3px;paint-order:stroke" : "";
+    const style = `font-size:${size}px;font-weight:${weight};fill:${fill ?? (quiet ? "var(--quiet)" : "var(--ink)")}${halo}`;
     this.svg.append(shape("text", { x, y, "text-anchor": anchor, style }, words));
   }
   curve(points, stroke, { dash = "", wide = 2.2 } = {}) {
