@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from harness.commands.common import EXIT_CODES, complain, progress_bar, show, start_jax
-from harness.commands.options import Json, Networks, Seed, file_to_write, option
+from harness.commands.options import Json, Networks, ReportFile, Seed, file_to_write, option, write_page
 from harness.sources.table import SPELLINGS
 
 WORST_FIRST = ("disagree", "inconclusive", "agree")
@@ -25,6 +25,7 @@ def check(
     sources: Annotated[str | None, option("NAME,NAME,...", f"Gradient sources: {SPELLINGS}.")] = None,
     case: Annotated[Path, file_to_write("Where a failing network is saved, shrunk.")] = Path("failing-case.json"),
     plot: Annotated[Path | None, file_to_write(PICTURE)] = None,
+    report: ReportFile = None,
     json: Json = False,
 ) -> None:
     """Cross-check the gradient sources on random networks; an --activation is checked by itself first."""
@@ -54,6 +55,10 @@ def check(
         summaries = {}  # one activation is wrong by itself, and that verdict stands
     verdict = min((found.verdict for found in (*reports, *summaries.values())), key=WORST_FIRST.index)
     _show_all(verdict, reports, summaries, json)
+    if report is not None:
+        from harness.reports.commands import check_page
+
+        write_page(report, check_page(verdict, reports, summaries, {"seed": seed, "networks": networks}))
     failed = [summary.failures[0] for summary in summaries.values() if summary.failures]
     if failed:
         _reproduce(failed[0], chosen, case, activation or [])

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from harness.commands.common import EXIT_CODES, INTERRUPTED, progress_bar, show, start_jax
-from harness.commands.options import Data, Json, Networks, Seed, option
+from harness.commands.options import Data, Json, Networks, ReportFile, Seed, option, write_page
 from harness.sources.table import SPELLINGS
 
 HIDDEN = "Units of the hidden layers, separated by commas; 0 for none."
@@ -22,6 +22,7 @@ def run(
     seed: Seed = 0,
     out: Annotated[Path, option("DIR", "The folder for θ, figures and the report.")] = Path("out"),
     data: Data = None,
+    report: ReportFile = None,
     json: Json = False,
 ) -> None:
     """The main job: cross-check random networks, gate, train on the digits, evaluate, report."""
@@ -32,6 +33,12 @@ def run(
     with progress_bar() as progress:
         result = main_job.run(out, networks=networks, seed=seed, digits=digits, progress=progress)
     show(result.to_dict(), result, json)
+    if report is not None:
+        from harness.reports.commands import run_page
+
+        write_page(
+            report, run_page(result, {"seed": seed, "networks": networks, "data": data or "the course's digits"})
+        )
     raise typer.Exit(INTERRUPTED if result.interrupted else EXIT_CODES[result.verdict])
 
 
@@ -44,6 +51,7 @@ def train(
     seed: Seed = 0,
     out: Annotated[Path | None, option("DIR", OUT)] = None,
     data: Data = None,
+    report: ReportFile = None,
     json: Json = False,
 ) -> None:
     """Gate and training: a network of your own on four fifths of the digits, tested on the rest."""
@@ -66,6 +74,10 @@ def train(
     verdict = fit.training.report and fit.training.report.verdict  # None without a gate
     document = fit.to_dict() | {"verdict": verdict, "files": [str(file) for file in files]}
     show(document, "\n".join(map(str, [fit, *files])), json)
+    if report is not None:
+        from harness.reports.commands import train_page
+
+        write_page(report, train_page(fit, {"seed": seed, "source": source, "data": data or "the course's digits"}))
     if fit.training.interrupted:
         raise typer.Exit(INTERRUPTED)
 
