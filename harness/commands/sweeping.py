@@ -90,8 +90,9 @@ def _summarise(file: Path, json: bool) -> None:
 def replay_row(file: Path, seed: int | None, json: bool) -> None:
     """Make the check of one row again, show its report, and exit with its verdict's code."""
     from harness.sweep.rows import prepare
-    from harness.sweep.settings import Settings, differences
+    from harness.sweep.settings import Settings
     from harness.sweep.store import open_to_read
+    from harness.versions import differences
 
     if seed is None:
         raise ValueError(f"{file} has a row for each seed; say which, as in `harness replay {file} --seed 7`")

@@ -1,19 +1,13 @@
 """What a sweep checks, and with which code: two rows are comparable only if both are the same."""
 
 import hashlib
-import importlib.metadata
 import json
 from dataclasses import asdict, dataclass, fields
-from functools import cache
 from pathlib import Path
-from typing import Any
 
-import harness
-import reference
+from harness.versions import code_and_libraries
 
 KINDS = ("networks", "functions", "activations")
-
-LIBRARIES = ("jax", "jaxlib", "numpy", "python-flint", "scipy")
 
 
 @dataclass(frozen=True)
@@ -62,30 +56,7 @@ class Settings:
 
 
 def version(settings: Settings) -> dict[str, str]:
-    """The hash of the code that makes the rows, the user's own files included, and the releases of its libraries."""
+    """The code that makes the rows, the user's own files included."""
     files = [name.rpartition(":")[0] for name in (*settings.sources, *settings.activations) if ".py:" in name]
     own = {f"sha256 of {file}": hashlib.sha256(Path(file).read_bytes()).hexdigest()[:16] for file in files}
-    return {"code": _code()} | own | {name: importlib.metadata.version(name) for name in LIBRARIES}
-
-
-@cache
-def _code() -> str:
-    """A hash of every module of both packages, with its place in them."""
-    digest = hashlib.sha256()
-    for package in (harness, reference):
-        root = Path(package.__path__[0])
-        for file in sorted(root.rglob("*.py"), key=lambda file: file.relative_to(root).as_posix()):
-            content = file.read_bytes()
-            digest.update(f"{package.__name__}/{file.relative_to(root).as_posix()} {len(content)}\n".encode())
-            digest.update(content)
-    return digest.hexdigest()[:16]
-
-
-def differences(here: dict[str, str], there: dict[str, str]) -> list[str]:
-    """What two stamps differ in, as "numpy: 2.2.0 there, 2.3.0 here"."""
-    nothing: Any = "nothing"
-    return [
-        f"{name}: {there.get(name, nothing)} there, {here.get(name, nothing)} here"
-        for name in sorted(here.keys() | there.keys())
-        if here.get(name) != there.get(name)
-    ]
+    return code_and_libraries() | own

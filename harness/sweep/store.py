@@ -8,7 +8,7 @@ from typing import Any
 
 from harness.files import held_alone
 from harness.sweep.rows import Row
-from harness.sweep.settings import differences
+from harness.versions import differences
 
 APPLICATION_ID = 0x67726164  # "grad": marks a SQLite file as a sweep's
 LARGEST_SEED = 2**63 - 1  # of SQLite's integers

@@ -49,7 +49,7 @@ class SweepSummary:
 
     @property
     def verdict(self) -> str:
-        """Where any row disagrees, "disagree"; else "error" where any could not be checked; many doubts do not agree."""
+        """Of any row that disagrees; else of any that could not be checked; many doubts are no agreement, either."""
         if self.counts["disagree"]:
             return "disagree"
         if self.counts[ERROR]:
@@ -87,7 +87,7 @@ def summarise(store: Store) -> SweepSummary:
     store.connection.execute("BEGIN")  # all queries see the same rows, also while others are written
     try:
         (rows, first, last, seconds) = store.ask("SELECT count(*), min(seed), max(seed), total(seconds) FROM rows")[0]
-        counts = dict.fromkeys(("agree", "disagree", "inconclusive", ERROR), 0)
+        counts: dict[str, int] = dict.fromkeys(("agree", "disagree", "inconclusive", ERROR), 0)
         counts |= dict(store.ask("SELECT verdict, count(*) FROM rows GROUP BY verdict"))
         outliers = store.ask("SELECT outliers, count(*) FROM rows WHERE outliers != '' GROUP BY 1 ORDER BY 2 DESC")
         reasons = store.ask(

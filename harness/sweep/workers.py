@@ -17,7 +17,8 @@ from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
 from harness.sweep.rows import Row, error_row
-from harness.sweep.settings import Settings, differences, version
+from harness.sweep.settings import Settings, version
+from harness.versions import differences
 
 CONNECT = 10.0  # seconds to wait for a Dask scheduler
 START = 120.0  # seconds that a process may take to start: it imports JAX, and the machine may be busy
@@ -189,16 +190,21 @@ def dask_cluster(address: str) -> Iterator[Pool]:
     def check() -> None:
         if client.status != "running":
             raise OSError(f"the Dask scheduler at {address} is gone; once there is one, the same command goes on")
-        if not client.nthreads():
+        if not _threads(client):
             raise OSError(f"the Dask scheduler at {address} has no workers; start some with `dask worker {address}`")
 
     with client, _quiet("distributed", "distributed.client", "tornado.application"):
         check()
         executor = client.get_executor(pure=False)
         try:
-            yield Pool(executor, sum(client.nthreads().values()), check)
+            yield Pool(executor, _threads(client), check)
         finally:
             executor.shutdown(wait=False)
+
+
+def _threads(client: Any) -> int:
+    """How many tasks the cluster's workers run at a time, all of them."""
+    return sum(client.nthreads().values())
 
 
 @contextmanager

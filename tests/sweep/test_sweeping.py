@@ -24,6 +24,8 @@ from harness.sweep.workers import Pool, this_machine
 HERE = Path(__file__).resolve().parents[2]
 LIGHT = Settings(sources=("vectorized", "finite-difference"))  # without JAX, whose start takes longer than all the rest
 
+LIGHTLY = ("--sources", ",".join(LIGHT.sources), "--workers", 2)
+
 
 def harness(*arguments, **options):
     command = [sys.executable, "-m", "harness", *map(str, arguments)]
@@ -73,7 +75,7 @@ def test_a_complete_sweep_starts_no_process(undisturbed):
 
 def test_a_sweep_that_is_killed_ten_times_ends_with_the_same_table(undisturbed, tmp_path):
     path, rng = tmp_path / "killed.sqlite", random.Random(5)
-    command = ("sweep", "--networks", 600, "--sources", "vectorized,finite-difference", "--workers", 2, "--out", path)
+    command = ("sweep", "--networks", 600, *LIGHTLY, "--out", path)
     kills = 0
     for _ in range(10):
         with harness(*command) as process:
@@ -134,7 +136,9 @@ def test_a_source_that_misbehaves_has_a_row_that_says_so_and_the_sweep_goes_on(n
     what, verdict, reason = MISBEHAVIOUR[name]
     (tmp_path / f"mine_{name.replace(' ', '_')}.py").write_text(textwrap.dedent(MISBEHAVING).format(what=what))
     monkeypatch.syspath_prepend(tmp_path)
-    settings = Settings(sources=("vectorized", "finite-difference", f"mine_{name.replace(' ', '_')}:source"), extremes=False)
+    settings = Settings(
+        sources=("vectorized", "finite-difference", f"mine_{name.replace(' ', '_')}:source"), extremes=False
+    )
     seeds = range(8)
     sweep(tmp_path / "rows.sqlite", settings, seeds, this_machine(2), limit=2.0)
     rows = [Row(*row) for row in table(tmp_path / "rows.sqlite")]
@@ -221,7 +225,7 @@ def test_a_file_that_somebody_writes_to_is_refused_and_can_be_read(undisturbed):
 
 def test_a_full_disk_ends_it_with_a_sentence_and_what_was_stored_stays_readable(tmp_path, undisturbed):
     path = tmp_path / "rows.sqlite"
-    command = ("sweep", "--networks", 600, "--sources", "vectorized,finite-difference", "--workers", 1, "--out", path)
+    command = ("sweep", "--networks", 600, *LIGHTLY, "--out", path)
     limited = ["bash", "-c", 'ulimit -f 60; exec "$@"', "bash", sys.executable, "-m", "harness", *map(str, command)]
     ended = subprocess.run(limited, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(HERE)})
     code, err = ended.returncode, ended.stderr
@@ -236,7 +240,9 @@ def test_a_full_disk_ends_it_with_a_sentence_and_what_was_stored_stays_readable(
 @pytest.mark.parametrize(("signal_", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interruption_ends_the_workers_and_says_how_to_go_on(signal_, code, tmp_path):
     path = tmp_path / "rows.sqlite"
-    process = harness("sweep", "--networks", 100_000, "--sources", "vectorized,finite-difference", "--workers", 2, "--out", path)
+    process = harness(
+        "sweep", "--networks", 100_000, "--sources", "vectorized,finite-difference", "--workers", 2, "--out", path
+    )
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and not (path.exists() and path.stat().st_size and table(path)):
         time.sleep(0.1)
