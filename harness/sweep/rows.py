@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -43,6 +43,11 @@ class Row(NamedTuple):
     reason: str = ""
     seconds: float = 0.0
     times: str = "{}"
+
+
+def make_rows(settings: Settings, seeds: Sequence[int]) -> list[Row]:
+    """The rows of some seeds."""
+    return [make_row(settings, seed) for seed in seeds]
 
 
 def make_row(settings: Settings, seed: int) -> Row:

@@ -70,7 +70,7 @@ def _made(chunks, workers: Pool, settings: Settings, limit: float):
     running: set[Future[list[Row]]] = set()
     while True:
         while len(running) < QUEUED * workers.size and (seeds := next(chunks, None)):
-            running.add(workers.executor.submit(make_rows, settings, seeds, limit))
+            running.add(workers.executor.submit(make_rows, workers.sweep, settings, seeds, limit))
         if not running:
             return
         done, running = wait(running, LOOK_EVERY, FIRST_COMPLETED)
