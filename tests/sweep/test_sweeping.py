@@ -97,9 +97,10 @@ def test_a_worker_that_is_killed_loses_no_row(undisturbed, tmp_path):
     def kill(_, done, total):
         if 75 * (len(killed) + 1) < done < total:
             ((_, crew),) = workers._crews.items()
-            process = next(worker._process for worker in crew.workers if worker._process is not None)
-            process._child.kill()
-            killed.append(process)
+            process = crew.workers[len(killed) % 2]._process  # each at another row
+            if process is not None:
+                process._child.kill()
+                killed.append(process)
 
     path = tmp_path / "rows.sqlite"
     sweep(path, LIGHT, range(300), this_machine(2), progress=kill)
