@@ -199,7 +199,7 @@ def _factor(part: Part) -> str:
 
 def _named(c: float, part: Part) -> str:
     whole = c if abs(c) >= 1.5 else 1.0 / c
-    if abs(whole - round(whole)) > 1e-6 * abs(whole) or whole < 2.0:
+    if abs(whole - round(whole)) > 1e-6 * abs(whole) or whole < 2.5:
         return ""
     what = "a sum in the place of a mean" if c > 1.0 else "a mean taken twice, or in the place of a sum,"
     axes = [axis for axis, length in enumerate(part.claimed.shape) if length == round(whole)]

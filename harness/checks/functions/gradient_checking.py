@@ -28,7 +28,7 @@ from harness.checks.functions.differences import CALLS_A_LINE, Differences, Grou
 from harness.checks.functions.measuring import Answers, Measuring, ask_again, ask_twice, holds_float32, steps_for
 from harness.checks.functions.probing import Budget, Probes
 from harness.checks.functions.subject import FunctionGradient
-from harness.checks.functions.users_function import UsersFunction
+from harness.checks.functions.users_function import UsersFunction, gradient_function
 from harness.verdict.comparison import Answer, Block, Pair, compare
 from harness.verdict.consensus import Consensus, find_consensus
 from harness.verdict.judging import judge
@@ -42,10 +42,14 @@ LOST_DIGITS = 1e-6
 
 
 def check_gradient(
-    fun: Callable[[Any], tuple[Any, Any]],
+    fun: Callable[..., Any],
     theta: Any,
-    reference: Callable[[Any], Any] | None = None,
+    reference: Callable[..., Any] | None = None,
     *,
+    gradient: Callable[..., Any] | None = None,
+    jac: Callable[..., Any] | bool | None = None,
+    args: Any = (),
+    has_aux: bool = False,
     budget: int | float | None = None,
 ) -> Report:
     """Is the gradient that `fun` answers the derivative of the cost that it answers?
@@ -53,11 +57,25 @@ def check_gradient(
     Parameters
     ----------
     fun : callable
-        ``fun(theta) -> (cost, gradient)``, the gradient laid out like θ. Every call gets a fresh θ.
-    theta : array, or dict of arrays
-        NumPy, JAX or torch arrays of any shape, float64 or float32.
+        ``fun(theta) -> (cost, gradient)``, the gradient laid out like θ. Every call gets a fresh θ. The cost alone,
+        where the gradient is given apart, or is to be autograd's of PyTorch: where θ is a module, or tensors that
+        require a gradient.
+    theta : array, number or tree
+        NumPy, JAX or torch arrays of any shape in float64, float32 or float16; any nesting of dicts, lists, tuples,
+        NamedTuples and dataclasses with such arrays as leaves; a `torch.nn.Module`. Names, functions, masks and frozen
+        parameters among the leaves are held as they are. A module, and each `torch.nn.Parameter`, is set in place for a
+        call and put back after it.
     reference : callable, optional
         ``reference(theta) -> cost``, traceable by JAX: a second opinion on cost and gradient.
+    gradient : callable, optional
+        ``gradient(theta) -> gradient``: then differences of the cost call `fun` alone.
+    jac : callable or True, optional
+        As for `scipy.optimize.minimize`: another name for `gradient`, or True where `fun` answers both.
+    args : tuple, optional
+        More arguments of `fun`, `gradient` and `reference`.
+    has_aux : bool
+        `fun` answers ``((cost, aux), gradient)``, as JAX has it, or ``(cost, gradient, aux)``; where the gradient is
+        apart, ``(cost, aux)``, and `gradient` may answer ``(gradient, aux)``.
     budget : int or float, optional
         What the check may take: so many calls of `fun` (an int), or so many seconds (a float). With less, coordinates
         are taken together in larger groups, and errors have to be larger to be seen; the report says how large.
@@ -70,18 +88,21 @@ def check_gradient(
     Raises
     ------
     ValueError, TypeError
-        When `theta` or what `fun` answers has no proper shape. What `fun` raises at θ is handed on; what it raises
-        beside θ is taken for the edge of its domain, unless it is of the kind that only bugs raise, such as TypeError.
+        When `theta` or what `fun` answers has no proper shape, or holds something else than real numbers. What `fun`
+        raises at θ is handed on; what it raises beside θ is taken for the edge of its domain, unless it is of the kind
+        that only bugs raise, such as TypeError.
     """
     started = time.perf_counter()
     if reference is not None and not callable(reference):
         raise TypeError(f"reference must be callable as reference(theta) -> cost, not {type(reference).__name__}")
     allowance = Budget(budget)
-    users = UsersFunction(fun, theta)
+    args = args if isinstance(args, tuple) else (args,)
+    users = UsersFunction(fun, theta, gradient_function(gradient, jac), args, has_aux)
+    cost_of_reference = reference and (lambda given: reference(given, *args))
     answers = ask_twice(users)
     if not answers.repeats:
         return _not_repeatable(users, answers, started)
-    return _Check(users, answers, allowance).report(reference, started)
+    return _Check(users, answers, allowance).report(cost_of_reference, started)
 
 
 def _not_repeatable(users: UsersFunction, answers: Answers, started: float) -> Report:
@@ -247,7 +268,7 @@ class _Check:
         covered[list(self.differences.found)] = True
         for group in groups:
             covered[group.indices] = True
-        notes = []
+        notes = list(self.users.notes)
         if alone < covered.sum():
             notes.append(f"{alone:,} coordinates were differenced one by one, the others in {len(groups):,} groups")
         if not covered.all():
