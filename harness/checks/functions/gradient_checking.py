@@ -34,6 +34,7 @@ from harness.verdict.consensus import Consensus, find_consensus
 from harness.verdict.judging import judge
 from harness.verdict.report import Report
 from harness.wording import first_few
+from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 
 YOURS, DIFFERENCES, REFERENCE, ALONG = "fun", "finite-difference", "jax", "random directions"
 
@@ -127,6 +128,9 @@ class _Check:
         self.probes = Probes(users, answers.cost, budget)
         self.measuring = Measuring(users, self.probes)
         self.noise = self.measuring.noise(answers.cost)
+        if self.probes.unit > UNIT_ROUNDOFF["float64"] and (wide := self.probes.in_float64()):
+            self.probes = wide
+            self.noise = Measuring(users, wide).noise(wide.base)
         gradient = answers.gradient
         error = self.measuring.gradient_error(self.measuring.gradient, gradient)
         self.scatter = self.measuring.gradient_scatter(gradient)
@@ -136,7 +140,7 @@ class _Check:
         near = self.noise.near
         precision = "float32" if holds_float32(gradient) else users.precision
         self.yours = Answer(YOURS, YOURS, answers.cost, near, gradient, error, precision, misconduct=misconduct)
-        self.differences = Differences(self.probes, self.noise, self.yours, steps_for(users.unit))
+        self.differences = Differences(self.probes, self.noise, self.yours, steps_for(self.probes.unit))
 
     def report(self, reference: Callable | None, started: float) -> Report:
         groups = self._look()

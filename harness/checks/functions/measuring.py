@@ -125,29 +125,30 @@ class Measuring:
     def noise(self, cost: float) -> Noise:
         """How noisy the cost is at θ and one step away."""
         near = self._near_noise()
-        step = steps_for(self.users.unit)[0]
-        sides = [self._costs_near(self.away(sign), self.users.unit) for sign in (1.0, -1.0)]
+        step = steps_for(self.probes.unit)[0]
+        sides = [self._costs_near(self.away(sign), self.probes.unit) for sign in (1.0, -1.0)]
         # on both sides, because a penalty of 1e300 beyond an edge says nothing of the cost
         self.ordinary = largest(np.array([cost, np.fmin(*(abs(costs[0]) for costs in sides))]))
         far = [self._scatter(costs) for costs in sides]
-        relative = NOISE_ROUNDINGS * self.users.unit
+        relative = NOISE_ROUNDINGS * self.probes.unit
         return Noise(max(near, relative * abs(cost)), float(np.nan_to_num(np.fmin(*far))), step, relative)
 
     def away(self, sign: float = 1.0) -> np.ndarray:
         """A θ one step away."""
-        step = steps_for(self.users.unit)[0]
+        step = steps_for(self.probes.unit)[0]
         return self.theta + sign * step * np.maximum(np.abs(self.theta), 1.0) * self.direction
 
     def _near_noise(self) -> float:
-        nearby = self._costs_near(self.theta, self.users.unit)
-        if self.users.precision == "float64" and _fits_float32(nearby):
+        nearby = self._costs_near(self.theta, self.probes.unit)
+        if self.probes.unit <= UNIT_ROUNDOFF["float64"] and _fits_float32(nearby):
             coarse = self._costs_near(self.theta, UNIT_ROUNDOFF["float32"])
             if _fits_float32(coarse) and np.ptp(coarse) > 0.0:  # computed in float32, whatever the type says
-                self.users.unit, nearby = UNIT_ROUNDOFF["float32"], coarse
+                self.probes.unit, nearby = UNIT_ROUNDOFF["float32"], coarse
+                self.users.unit = max(self.users.unit, self.probes.unit)
         found = self._scatter(nearby)
         farther = 16.0
         while not found > 0.0 and farther <= FARTHER:
-            found = self._scatter(self._costs_near(self.theta, farther * self.users.unit))
+            found = self._scatter(self._costs_near(self.theta, farther * self.probes.unit))
             farther *= 16.0
         return float(np.nan_to_num(found))
 
