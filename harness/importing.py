@@ -1,6 +1,7 @@
 """Objects named on a command line or in a file, as module:attribute, and modules that are files."""
 
 import sys
+from contextlib import suppress
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from operator import attrgetter
@@ -62,4 +63,22 @@ def import_file_or_module(target: str | Path) -> ModuleType:
     except BaseException:
         del sys.modules[name]
         raise
+    return module
+
+
+def import_file_as(name: str, path: str | Path) -> ModuleType:
+    """The module `name` from its file, whatever else has that name; packages that it stands in are looked for by name.
+
+    Raises
+    ------
+    ImportError
+        When there is no such file. What the file raises is handed on.
+    """
+    with suppress(ImportError):  # a folder that is no package: then the module has no relative imports either
+        import_module(name.rpartition(".")[0] or "sys")
+    spec = spec_from_file_location(name, path)
+    if spec is None or spec.loader is None or not Path(path).is_file():
+        raise ImportError(f"{path} is not a Python file")
+    module = sys.modules[name] = module_from_spec(spec)
+    spec.loader.exec_module(module)
     return module
