@@ -74,8 +74,13 @@ def import_file_as(name: str, path: str | Path) -> ModuleType:
     ImportError
         When there is no such file. What the file raises is handed on.
     """
-    with suppress(ImportError):  # a folder that is no package: then the module has no relative imports either
-        import_module(name.rpartition(".")[0] or "sys")
+    package = name.rpartition(".")[0]
+    if package:
+        root = str(Path(path).resolve().parents[name.count(".")])
+        if root not in sys.path:
+            sys.path.insert(0, root)
+        with suppress(ImportError):  # a folder that is no package: then the module has no relative imports either
+            import_module(package)
     spec = spec_from_file_location(name, path)
     if spec is None or spec.loader is None or not Path(path).is_file():
         raise ImportError(f"{path} is not a Python file")

@@ -16,6 +16,7 @@ plugin off.
 Nothing heavy is imported before a test asks for one of the fixtures.
 """
 
+import argparse
 import json
 import linecache
 import os
@@ -70,7 +71,7 @@ def pytest_load_initial_conftests(parser: pytest.Parser, args: list[str]) -> Ite
             settings = {"action": "append", "default": [], "metavar": "MODULE:NAME", "dest": _dest(names)}
             try:
                 group.addoption(*names, **settings, help=f"{what} for harness.suite")
-            except ValueError:  # the project has an option of this name
+            except (ValueError, argparse.ArgumentError):  # the project has an option of this name
                 group.addoption(names[0], **settings, help=f"{what} for harness.suite")
 
 
@@ -80,7 +81,8 @@ def _is_of_the_suite(argument: str) -> bool:
 
 
 def _dest(names: tuple[str, ...]) -> str:
-    return names[0].strip("-").replace("-", "_")
+    """Where the values are: no project has an option that is kept there."""
+    return "harness_suite" + names[0].replace("-", "_")
 
 
 def _suite_option(config: pytest.Config, names: tuple[str, ...]) -> list[str]:
@@ -141,8 +143,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
     """Say how a failure is seen again: here, and not where it is raised, for Hypothesis fails a hundred times."""
-    for failure in _failures(call.excinfo.value if call.excinfo else None):
-        failure.msg = f"{failure.msg}\n{failure.how_to_repeat(item)}"
+    raised = call.excinfo.value if call.excinfo else None
+    for failure in _failures(raised):
+        example = (
+            getattr(failure, "__notes__", []) if failure is raised else []
+        )  # a group shows Hypothesis's notes itself
+        failure.msg = "\n".join([str(failure.msg), *example, "", failure.how_to_repeat(item)])
     return (yield)
 
 
@@ -154,6 +160,8 @@ def _failures(error: BaseException | None) -> list["GradientsDisagree"]:
 
 class GradientsDisagree(pytest.fail.Exception):
     """A failure that knows the call of the check."""
+
+    __module__ = "builtins"  # as of pytest's own, so that its summary has room for the verdict
 
     def __init__(self, report: Any, call: dict[str, Any]):
         super().__init__(f"{report}\n\n{_where_called()}", pytrace=False)

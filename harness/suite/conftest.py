@@ -19,8 +19,8 @@ from reference.measured import GradientSource
 from reference.problem import Problem
 
 OPTIONS = {
-    "activation": ("--activation", "gradient_activation"),
-    "gradient_source": ("--gradient-source", "gradient_source"),
+    "activation": ("--activation", "harness_suite__gradient_activation"),
+    "gradient_source": ("--gradient-source", "harness_suite__gradient_source"),
 }
 """For each fixture the option that people give, and where its values are."""
 
@@ -78,7 +78,7 @@ def gradient_source(request: Any) -> GradientSource:
 @pytest.fixture
 def activations(request: Any) -> list[Activation] | None:
     """Those to draw networks from, for a gradient source; None for all that are registered."""
-    return [find_activation(name) for name in request.config.option.gradient_activation] or None
+    return [find_activation(name) for name in getattr(request.config.option, OPTIONS["activation"][1])] or None
 
 
 @pytest.fixture
