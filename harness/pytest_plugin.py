@@ -29,6 +29,8 @@ from zlib import crc32
 
 import pytest
 
+from harness.wording import counted
+
 CASES = Path(".gradient-cases")  # below the root directory: where failing problems are saved
 HOW_TO_PASS = "(gradient_inconclusive = warn or pass in the ini file lets this pass)"
 
@@ -190,10 +192,10 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     reports = [record["report"] for record in records]
     counts = Counter(report["verdict"] for report in reports)
     sources = {source["name"] for report in reports for source in report["sources"]}
-    checks = "networks" if all("sizes" in report["subject"] for report in reports) else "checks"
+    checks = "network" if all("sizes" in report["subject"] for report in reports) else "check"
     line = ", ".join(f"{counts[verdict]:,} {verdict}" for verdict in ("agree", "disagree", "inconclusive"))
     terminalreporter.section("gradients", sep="-")
-    terminalreporter.line(f"{len(records):,} {checks}, {len(sources)} sources: {line}")
+    terminalreporter.line(f"{counted(len(records), checks)}, {counted(len(sources), 'source')}: {line}")
     for name, count in Counter(name for report in reports for name in report["left_out"]).items():
         terminalreporter.line(f"{name} could not take {count:,} of them")
     if path is not None:

@@ -10,6 +10,11 @@ def first_few(items: Sequence[Any], shown: int, more: str = "more", name: Callab
     return ", ".join(map(name, items[:shown])) + (f" and {rest} {more}" if rest > 0 else "")
 
 
+def counted(number: int, what: str) -> str:
+    """A number of things: "1 network", "2,000 networks"."""
+    return f"{number:,} {what}{'s' * (number != 1)}"
+
+
 def what_it_is(answer: object) -> str:
     """The type of an answer, and of a tuple or list how many entries it has."""
     kind = type(answer).__name__

@@ -52,6 +52,12 @@ class Source:
     def __call__(self, problem: Any, theta: Any) -> tuple[float, Any]:
         return self.run(problem, theta)
 
+    @property
+    def is_of_the_harness(self) -> bool:
+        """Whether its code comes with the harness, as a bug's does, too."""
+        where = self.function if isinstance(self.function, str) else getattr(self.function, "__module__", None) or ""
+        return where.partition(":")[0].partition(".")[0] in ("harness", "reference")
+
     def runs(self, function: object) -> bool:
         """Whether a function is this source's own."""
         named = f"{getattr(function, '__module__', '')}:{getattr(function, '__name__', '')}"

@@ -8,10 +8,11 @@ import numpy as np
 
 from harness.bounds.rounding_bound import Bound, rounding_bound
 from harness.checks.networks.subject import NOT_REPEATABLE
+from harness.sources.conduct import Settings
 from harness.sources.table import Source
 from harness.verdict.comparison import Answer
 from harness.verdict.consensus import Consensus
-from harness.wording import what_it_is
+from harness.wording import first_few, what_it_is
 from reference.arithmetics.rounded import Rounded32
 from reference.measured import Measured, NotApplicable
 from reference.problem import Problem
@@ -33,8 +34,10 @@ def ask(
 def _ask_one(source: Source, problem: Problem, theta: np.ndarray, bound: Bound) -> Answer:
     given = theta.copy()
     started = time.perf_counter()
-    measured = _measure(source, problem, given)
+    measured, misconduct, notes = _measure_and_watch(source, problem, given)
     seconds = time.perf_counter() - started
+    if not np.array_equal(given, theta):
+        misconduct.append("changes its argument θ in place")
     cost, gradient = _checked(source.name, measured, theta)
     precision = "float32" if np.float32 in (gradient.dtype, cost.dtype) else "float64"
     own = bound if precision == "float64" else rounding_bound(problem, theta, Rounded32)
@@ -49,8 +52,27 @@ def _ask_one(source: Source, problem: Problem, theta: np.ndarray, bound: Bound) 
         precision,
         oracle=source.measure is not None,
         seconds=seconds,
-        misconduct=() if np.array_equal(given, theta) else ("changes its argument θ in place",),
+        misconduct=tuple(misconduct),
+        note="; ".join(notes),
     )
+
+
+def _measure_and_watch(source: Source, problem: Problem, theta: np.ndarray) -> tuple[Measured, list[str], list[str]]:
+    """What a source answers, what it did to the problem's data, and what else it changed; all is put back."""
+    if source.is_of_the_harness:
+        return _measure(source, problem, theta), [], []
+    before = problem.X.copy(), problem.Y.copy()
+    with Settings() as settings:
+        measured = _measure(source, problem, theta)
+    misconduct = []
+    for name, array, kept in zip("Xy", (problem.X, problem.Y), before):
+        if not np.array_equal(array, kept):
+            misconduct.append(f"changes the problem's {name} in place")
+            array.flags.writeable = True
+            array[...] = kept
+            array.flags.writeable = False
+    changed = first_few(settings.changed, shown=3)
+    return measured, misconduct, [f"changes {changed}; put back after each call"] if changed else []
 
 
 def _measure(source: Source, problem: Problem, theta: np.ndarray) -> Measured:
@@ -71,6 +93,8 @@ def _measure(source: Source, problem: Problem, theta: np.ndarray) -> Measured:
 
 def _checked(name: str, measured: Measured, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Cost and gradient as arrays of real numbers, of shape () and of that of θ."""
+    if isinstance(measured.gradient, np.ma.MaskedArray) or isinstance(measured.cost, np.ma.MaskedArray):
+        raise TypeError(f"source {name!r} must answer numbers, but answered a masked array")
     cost, gradient = np.asarray(measured.cost), np.asarray(measured.gradient)
     if gradient.shape != theta.shape or cost.size != 1:
         raise ValueError(
@@ -110,7 +134,7 @@ def ask_suspects_again(
     return [
         replace(answer, misconduct=(*answer.misconduct, NOT_REPEATABLE))
         if (answer.name in consensus.outliers or consensus.tie)
-        and _differs_from(_measure(sources[answer.name], problem, theta.copy()), answer)
+        and _differs_from(_measure_and_watch(sources[answer.name], problem, theta.copy())[0], answer)
         else answer
         for answer in answers
     ]
