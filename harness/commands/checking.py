@@ -7,7 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from harness.commands.common import EXIT_CODES, complain, progress_bar, show, start_jax
-from harness.commands.options import Json, Networks, Seed, file_to_write, option
+from harness.commands.options import Json, MaxSize, Networks, Seed, file_to_write, option
+from harness.files import MAX_SIZE
 from harness.sources.table import SPELLINGS
 
 WORST_FIRST = ("disagree", "inconclusive", "agree")
@@ -15,6 +16,7 @@ WORST_FIRST = ("disagree", "inconclusive", "agree")
 ONLY_THESE = "Only these hidden activations: a registered name, or module:attribute. Can be repeated."
 ONE_BUG = "A bug to run; without it, all are listed."
 OF_YOURS = "An activation of your own that it uses, as module:attribute."
+ALLOW = "Import the modules that the case names for its sources, which runs their code."
 PICTURE = "With --activation: a PNG of the first that is wrong, or the first."
 
 
@@ -132,6 +134,8 @@ def bugs(
 def replay(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A case that harness check or harness bugs saved.")],
     activation: Annotated[list[str] | None, option("NAME", OF_YOURS)] = None,
+    allow_import: Annotated[bool, typer.Option("--allow-import", help=ALLOW)] = False,
+    max_size: MaxSize = MAX_SIZE,
     json: Json = False,
 ) -> None:
     """Check a saved case again."""
@@ -143,7 +147,7 @@ def replay(
     start_jax()
     for name in activation or []:
         register(find_activation(name))
-    saved = load_case(file)
+    saved = load_case(file, allow_import=allow_import, max_size=max_size)
     report = cross_check(saved.problem, saved.theta, saved.sources)
     show(report.to_dict(), report, json)
     if saved.verdict is not None and (report.verdict, report.outliers) != (saved.verdict, saved.outliers):
