@@ -4,7 +4,8 @@ Fixtures
 --------
 cross_check
     ``cross_check(problem, theta, sources=None)`` or ``cross_check(fun, theta, reference=None)``: like
-    `harness.assert_gradients_agree`, and counted in the summary at the end. A failing problem is shrunk and saved.
+    `harness.assert_gradients_agree`, and counted in the summary at the end. A failing problem is shrunk and saved. A
+    test whose own source cannot take the network (`NotApplicable`) is skipped.
 random_problem
     A random ``(problem, theta)``; a test that asks for it runs once for each of ``--gradient-networks``.
 
@@ -112,7 +113,7 @@ def random_problem(request: pytest.FixtureRequest) -> Any:
 @pytest.fixture
 def cross_check(request: pytest.FixtureRequest) -> Callable[..., Any]:
     """``cross_check(subject, theta, ...)``, as `harness.assert_gradients_agree`; returns the report."""
-    from harness.assertions import check
+    from harness.assertions import check, took_no_part
 
     on_inconclusive = _on_inconclusive(request.config)
 
@@ -123,6 +124,8 @@ def cross_check(request: pytest.FixtureRequest) -> Callable[..., Any]:
         request.config.stash[_records].append(record)
         if report.verdict == "disagree":
             pytest.fail(f"{report}\n{_reproduction(request, subject, theta, sources, report)}", pytrace=False)
+        if absent := took_no_part(report, sources):
+            pytest.skip(absent)
         if report.verdict == "inconclusive" and on_inconclusive == "fail":
             pytest.fail(f"{report}\n{HOW_TO_PASS}", pytrace=False)
         if report.verdict == "inconclusive" and on_inconclusive == "warn":

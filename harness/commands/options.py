@@ -17,8 +17,10 @@ def file_to_write(text: str) -> Any:
     return option("FILE", text, dir_okay=False)
 
 
-def _bytes(text: str) -> int:
+def _bytes(text: str | int) -> int:
     """A number of bytes, such as 1000000, 500MB or 2GB."""
+    if isinstance(text, int):  # the default
+        return text
     parts = re.fullmatch(r"([0-9.]+) ?([a-zA-Z]*)", text)
     try:
         size = float(parts[1]) * _UNITS[parts[2].upper()] if parts else 0.0

@@ -7,6 +7,7 @@ import typer
 
 from harness.commands.common import EXIT_CODES, INTERRUPTED, progress_bar, show, start_jax
 from harness.commands.options import Data, Json, MaxSize, Networks, Seed, option
+from harness.commands.output import output_on_stderr
 from harness.files import MAX_SIZE
 from harness.sources.table import SPELLINGS
 
@@ -54,7 +55,7 @@ def train(
 
     sizes, digits = _hidden_sizes(hidden), _digits(data, max_size)
     start_jax()
-    with progress_bar() as progress:
+    with progress_bar() as progress, output_on_stderr():
         fit, files = main_job.train_once(
             sizes,
             l2=l2,

@@ -19,7 +19,7 @@ class _Setting(NamedTuple):
 
 def _numpy_random_state() -> tuple[Any, ...]:
     kind, key, *rest = np.random.get_state()  # noqa: NPY002  it is the caller's
-    return kind, key.tobytes(), *rest
+    return kind, np.asarray(key).tobytes(), *rest
 
 
 def _put_back_numpy_random_state(state: tuple[Any, ...]) -> None:
@@ -49,7 +49,7 @@ def _change_folder(folder: str | None) -> None:
 
 
 def _jax_settings() -> dict[str, Any]:
-    jax = sys.modules.get("jax")
+    jax: Any = sys.modules.get("jax")
     return dict(jax.config.values) if hasattr(jax, "config") else {}
 
 

@@ -8,11 +8,13 @@ import numpy as np
 
 from harness.bounds.rounding_bound import Bound, rounding_bound
 from harness.checks.networks.subject import NOT_REPEATABLE
+from harness.importing import raised_at
 from harness.sources.conduct import Settings
-from harness.sources.table import Source
+from harness.sources.table import Source, SourceFailed
 from harness.verdict.comparison import Answer
 from harness.verdict.consensus import Consensus
 from harness.wording import first_few, what_it_is
+from reference.arithmetics.companion import first_line
 from reference.arithmetics.rounded import Rounded32
 from reference.measured import Measured, NotApplicable
 from reference.problem import Problem
@@ -28,6 +30,11 @@ def ask(
             answers.append(_ask_one(source, problem, theta, bound))
         except NotApplicable as reason:
             left_out[source.name] = str(reason)
+        except Exception as error:
+            if source.failed is None:
+                raise
+            source.failed(error)
+            left_out[source.name] = f"it failed: {first_line(error)}"
     return _with_true_errors(answers), left_out
 
 
@@ -82,10 +89,16 @@ def _measure(source: Source, problem: Problem, theta: np.ndarray) -> Measured:
                 return source.measure(problem, theta)
             answered = source(problem, theta)
     except SystemExit as ended:  # an exit code of 0 would say that the sources agree
-        raise ValueError(f"source {source.name!r} called sys.exit({ended.code!r}) instead of answering") from ended
-    except Exception as error:
-        error.add_note(f"raised by source {source.name!r}")
+        what = f"source {source.name!r} called sys.exit({ended.code!r}) instead of answering{raised_at(ended)}"
+        raise SourceFailed(what) from ended
+    except (KeyboardInterrupt, SourceFailed):
         raise
+    except Exception as error:
+        error.add_note(f"raised by source {source.name!r}{raised_at(error)}")
+        raise
+    except BaseException as error:  # which only the end of a program should pass on
+        what = f"source {source.name!r} raised {type(error).__name__}: {error}{raised_at(error)}"
+        raise SourceFailed(what) from error
     if not isinstance(answered, tuple) or len(answered) != 2:
         raise TypeError(f"source {source.name!r} must answer a tuple (cost, gradient), not {what_it_is(answered)}")
     return Measured(*answered, np.zeros(theta.shape), roundings=1.0)
@@ -134,10 +147,22 @@ def ask_suspects_again(
     return [
         replace(answer, misconduct=(*answer.misconduct, NOT_REPEATABLE))
         if (answer.name in consensus.outliers or consensus.tie)
-        and _differs_from(_measure_and_watch(sources[answer.name], problem, theta.copy())[0], answer)
+        and not _repeats(answer, sources[answer.name], problem, theta.copy())
         else answer
         for answer in answers
     ]
+
+
+def _repeats(answer: Answer, source: Source, problem: Problem, theta: np.ndarray) -> bool:
+    try:
+        again, _, _ = _measure_and_watch(source, problem, theta)
+        _checked(source.name, again, theta)
+    except Exception as error:
+        if source.failed is None:
+            raise
+        source.failed(error)
+        return False
+    return not _differs_from(again, answer)
 
 
 def _differs_from(again: Measured, answer: Answer) -> bool:

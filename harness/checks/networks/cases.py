@@ -86,6 +86,8 @@ def _all_spelled(sources: Sources | None) -> dict[str, str] | None:
 def _spelled(source: Source) -> str:
     """The name by which `find_source` finds a source again."""
     function = source.function
+    if spelled := getattr(function, "spelled", ""):
+        return spelled
     defined_as = f"{getattr(function, '__module__', None)}:{getattr(function, '__qualname__', '')}"
     own = [name for name in (source.name, defined_as) if not name.startswith("__main__:")]
     for name in (*SOURCES, *FLOAT32_SOURCES, *(BUG + bug for bug in BUGS), *own):
@@ -135,7 +137,8 @@ def load_case(path: str | Path, *, allow_import: bool = False, max_size: int = M
         sources = named_sources(list(dict.fromkeys(spelled.values()))) if spelled else None
     except (ValueError, TypeError) as error:
         raise ValueError(f"a source of {path} cannot be found: {error}") from None
-    outliers = dict.fromkeys(spelled.get(name, name) for name in document.get("outliers", ()))
+    named: list[str] = document.get("outliers", [])
+    outliers = dict.fromkeys(spelled.get(name, name) for name in named)
     return Case(problem, theta, sources, document.get("verdict"), tuple(outliers))
 
 
