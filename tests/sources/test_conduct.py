@@ -14,21 +14,21 @@ from harness.sources.conduct import Settings
 
 
 def change_jax():
-    jax.config.update("jax_debug_nans", not jax.config.jax_debug_nans)
+    jax.config.update("jax_debug_nans", not jax.config.values["jax_debug_nans"])
 
 
 CHANGES = {
     "NumPy's error settings (np.seterr)": (lambda: np.seterr(over="raise"), np.geterr),
     "NumPy's random numbers (np.random.seed)": (
         lambda: np.random.seed(1),  # noqa: NPY002
-        lambda: np.random.get_state()[1].tolist(),  # noqa: NPY002
+        lambda: np.random.get_state(legacy=False)["state"]["key"].tolist(),  # noqa: NPY002
     ),
     "Python's random numbers (random.seed)": (lambda: random.random(), random.getstate),
     "the filters of warnings": (lambda: warnings.simplefilter("always"), lambda: list(warnings.filters)),
     "the environment": (lambda: os.environ.update(HARNESS_TEST="1"), lambda: dict(os.environ)),
     "the current folder": (lambda: os.chdir(os.sep), Path.cwd),
     "Python's recursion limit": (lambda: sys.setrecursionlimit(5_000), sys.getrecursionlimit),
-    "JAX's settings": (change_jax, lambda: jax.config.jax_debug_nans),
+    "JAX's settings": (change_jax, lambda: jax.config.values["jax_debug_nans"]),
 }
 
 
