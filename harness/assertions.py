@@ -70,3 +70,27 @@ def assert_gradients_agree(
     if absent := took_no_part(report, sources):
         raise AssertionError(f"not all gradients were checked: {absent}\n{report}")
     return report
+
+
+def assert_derivatives_agree(f: Callable[..., Any], *args: Any, **options: Any) -> Report:
+    """`harness.check_derivatives` as an assertion, with the same arguments.
+
+    Returns
+    -------
+    Report
+        The report, whose verdict is "agree".
+
+    Raises
+    ------
+    AssertionError
+        The verdict is another; the message is the whole report.
+    ValueError, TypeError
+        As `check_derivatives` does.
+    """
+    __tracebackhide__ = True  # pytest shows the caller's line
+    from harness.checks.traced.checking import check_derivatives  # which imports JAX
+
+    report = check_derivatives(f, *args, **options)
+    if report.verdict != "agree":
+        raise AssertionError(f"derivatives do not agree\n{report}")
+    return report

@@ -5,8 +5,14 @@ import secrets
 import stat
 import sys
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows has no such locks
+    fcntl = None
 
 MAX_SIZE = 2**30  # bytes that a file, or an array from one, may take unless more are allowed
 
@@ -129,3 +135,39 @@ def prepare_directory(path: str | Path) -> Path:
             return Path(path)
     except OSError as error:
         raise type(error)(f"cannot write to the folder {path} ({error.strerror or error}); choose another") from None
+
+
+@contextmanager
+def held_alone(path: str | Path) -> Iterator[None]:
+    """A file or folder that no other command writes to meanwhile; a file is made, empty, if it is missing.
+
+    The system releases what a process held that was killed.
+
+    Raises
+    ------
+    OSError
+        When another command holds it, or it cannot be written to.
+    """
+    path = Path(path)
+    flags = os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT
+    try:
+        handle = os.open(path, flags, 0o666)
+    except OSError as error:
+        raise type(error)(f"cannot write {path} ({error.strerror or error}); choose another place") from None
+    try:
+        if fcntl is not None:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise OSError(f"another command is writing to {path}; wait for it, or choose another place") from None
+    finally:
+        os.close(handle)
+
+
+def is_sqlite(path: Path) -> bool:
+    """Whether a file begins as SQLite's do; False for one that cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return file.read(16) == b"SQLite format 3\0"
+    except OSError:
+        return False

@@ -8,9 +8,10 @@ from typing import Annotated, Any
 import typer
 
 from harness.commands.common import BAD_INPUT, EXIT_CODES, complain, explained, progress_bar, show, start_jax
-from harness.commands.options import Json, MaxSize, Networks, Seed, file_to_write, option
+from harness.commands.options import Json, MaxSize, Networks, ReportFile, Seed, file_to_write, option, write_page
 from harness.commands.output import output_on_stderr
-from harness.files import MAX_SIZE
+from harness.commands.sweeping import replay_row
+from harness.files import MAX_SIZE, is_sqlite
 from harness.sources.table import SPELLINGS, Source
 from harness.wording import counted
 
@@ -22,6 +23,7 @@ OF_YOURS = "An activation of your own that it uses, as module:attribute."
 ALLOW = "Import the modules that the case names for its sources, which runs their code."
 ISOLATE = "Call sources of your own in a process of their own, which a crash or an endless loop cannot leave."
 TIMEOUT = "With --isolate: how long a call may take; 10 unless given."
+REPLAYED = "A case that harness check or harness bugs saved, or the file of harness sweep."
 PICTURE = "With --activation: a PNG of the first that is wrong, or the first."
 
 
@@ -34,6 +36,7 @@ def check(
     plot: Annotated[Path | None, file_to_write(PICTURE)] = None,
     isolate: Annotated[bool, typer.Option("--isolate", help=ISOLATE)] = False,
     timeout: Annotated[float | None, option("SECONDS", TIMEOUT)] = None,
+    report: ReportFile = None,
     json: Json = False,
 ) -> None:
     """Cross-check the gradient sources on random networks; an --activation is checked by itself first."""
@@ -71,6 +74,10 @@ def check(
     failures = {name: list(raised) for name, raised in failures.items()}  # without those while a case is shrunk
     verdict = "inconclusive" if failures and verdict == "agree" else verdict
     _show_all(verdict, reports, summaries, json, failures)
+    if report is not None:
+        from harness.reports.commands import check_page
+
+        write_page(report, check_page(verdict, reports, summaries, {"seed": seed, "networks": networks}))
     failed = [summary.failures[0] for summary in summaries.values() if summary.failures]
     if failed:
         _reproduce(failed[0], chosen, case, activation or [])
@@ -185,13 +192,16 @@ def bugs(
 
 
 def replay(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A case that harness check or harness bugs saved.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help=REPLAYED)],
     activation: Annotated[list[str] | None, option("NAME", OF_YOURS)] = None,
     allow_import: Annotated[bool, typer.Option("--allow-import", help=ALLOW)] = False,
     max_size: MaxSize = MAX_SIZE,
+    seed: Annotated[int | None, option("SEED", "Which row, where FILE is a sweep's.", min=0)] = None,
     json: Json = False,
 ) -> None:
-    """Check a saved case again."""
+    """Check a saved case again, or a row of a sweep."""
+    if is_sqlite(file):
+        replay_row(file, seed, json, allow_import)
     from harness.checks.activations.checking import find_activation
     from harness.checks.networks.cases import load_case
     from harness.checks.networks.cross_checking import cross_check

@@ -33,6 +33,9 @@ def _bytes(text: str | int) -> int:
 
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
+ReportFile = Annotated[
+    Path | None, option("FILE", "Where to save a report: one HTML page with tables and pictures.", dir_okay=False)
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, and nothing else there.")]
 Seed = Annotated[int, option("SEED", "The seed that decides every random choice.", min=0)]
 Networks = Annotated[int, option("N", "How many random networks to cross-check.", min=1)]
@@ -43,3 +46,10 @@ MaxSize = Annotated[
     int,
     option("SIZE", "The largest file, or array from one, that is read.", parser=_bytes, show_default="1GB"),
 ]
+
+
+def write_page(path: Path, page: str) -> None:
+    """Write an HTML page whole."""
+    from harness.files import write_whole
+
+    write_whole(path, page.encode())

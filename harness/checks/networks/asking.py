@@ -43,6 +43,8 @@ def _ask_one(source: Source, problem: Problem, theta: np.ndarray, bound: Bound) 
     started = time.perf_counter()
     measured, misconduct, notes = _measure_and_watch(source, problem, given)
     seconds = time.perf_counter() - started
+    if np.ndim(measured.cost):
+        notes.append(f"its cost is an array of shape {np.shape(measured.cost)}, not a number")
     if not np.array_equal(given, theta):
         misconduct.append("changes its argument θ in place")
     cost, gradient = _checked(source.name, measured, theta)
