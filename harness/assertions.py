@@ -5,7 +5,7 @@ from typing import Any
 
 from harness.checks.functions.gradient_checking import check_gradient
 from harness.checks.networks.cross_checking import cross_check
-from harness.sources.by_name import Sources
+from harness.sources.by_name import Sources, named_sources
 from harness.verdict.report import Report
 from reference.problem import Problem
 
@@ -32,6 +32,15 @@ def check(
     if sources is not None:
         raise TypeError("sources go with a Problem; a function has a reference, a cost that JAX can trace")
     return check_gradient(subject, theta, reference, **options)
+
+
+def took_no_part(report: Report, sources: Sources | None) -> str:
+    """Of the sources that were given, those of somebody's own that could not answer, and why; or nothing.
+
+    The others may agree, and that says nothing of these.
+    """
+    own = [] if sources is None else [s.name for s in named_sources(sources).values() if not s.is_of_the_harness]
+    return "; ".join(f"{name} takes no part: {report.left_out[name]}" for name in own if name in report.left_out)
 
 
 def assert_gradients_agree(
@@ -64,7 +73,7 @@ def assert_gradients_agree(
     Raises
     ------
     AssertionError
-        The verdict is another; the message is the whole report.
+        The verdict is another, or a source of one's own takes no part; the message is the whole report.
     ValueError, TypeError
         As `cross_check` and `check_gradient` do, and for `sources` of a function, or the `reference` or other options
         of a problem.
@@ -73,6 +82,8 @@ def assert_gradients_agree(
     report = check(subject, theta, sources, reference, **options)
     if report.verdict != "agree":
         raise AssertionError(f"gradients do not agree\n{report}")
+    if absent := took_no_part(report, sources):
+        raise AssertionError(f"not all gradients were checked: {absent}\n{report}")
     return report
 
 

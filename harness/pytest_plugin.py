@@ -5,7 +5,8 @@ Fixtures
 cross_check
     ``cross_check(problem, theta, sources=None)`` or ``cross_check(fun, theta, reference=None, ...)``: like
     `harness.assert_gradients_agree`, and counted in the summary at the end. A failure shows where it was called and how
-    it is seen again: a problem is shrunk and saved, a function gets a script.
+    it is seen again: a problem is shrunk and saved, a function gets a script. A test whose own source cannot take the
+    network (`NotApplicable`) is skipped.
 random_problem
     A random ``(problem, theta)``; a test that asks for it runs once for each of ``--gradient-networks``.
 
@@ -32,6 +33,8 @@ from typing import Any
 from zlib import crc32
 
 import pytest
+
+from harness.wording import counted
 
 CASES = Path(".gradient-cases")  # below the root directory: where failing problems are saved
 HOW_TO_PASS = "(gradient_inconclusive = warn or pass in the ini file lets this pass)"
@@ -210,7 +213,7 @@ def random_problem(request: pytest.FixtureRequest) -> Any:
 @pytest.fixture(scope="session")
 def cross_check(pytestconfig: pytest.Config) -> Callable[..., Any]:
     """``cross_check(subject, theta, ...)``, as `harness.assert_gradients_agree`; returns the report."""
-    from harness.assertions import check
+    from harness.assertions import check, took_no_part
 
     on_inconclusive = _on_inconclusive(pytestconfig)
 
@@ -221,6 +224,8 @@ def cross_check(pytestconfig: pytest.Config) -> Callable[..., Any]:
         if report.verdict == "disagree":
             call = {"subject": subject, "theta": theta, "sources": sources, "reference": reference, **options}
             raise GradientsDisagree(report, call)
+        if absent := took_no_part(report, sources):
+            pytest.skip(absent)
         if report.verdict == "inconclusive" and on_inconclusive == "fail":
             pytest.fail(f"{report}\n\n{_where_called()}\n{HOW_TO_PASS}", pytrace=False)
         if report.verdict == "inconclusive" and on_inconclusive == "warn":
@@ -311,10 +316,10 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     reports = [record["report"] for record in records]
     counts = Counter(report["verdict"] for report in reports)
     sources = {source["name"] for report in reports for source in report["sources"]}
-    checks = "networks" if all("sizes" in report["subject"] for report in reports) else "checks"
+    checks = "network" if all("sizes" in report["subject"] for report in reports) else "check"
     line = ", ".join(f"{counts[verdict]:,} {verdict}" for verdict in ("agree", "disagree", "inconclusive"))
     terminalreporter.section("gradients", sep="-")
-    terminalreporter.line(f"{len(records):,} {checks}, {len(sources)} sources: {line}")
+    terminalreporter.line(f"{counted(len(records), checks)}, {counted(len(sources), 'source')}: {line}")
     for name, count in Counter(name for report in reports for name in report["left_out"]).items():
         terminalreporter.line(f"{name} could not take {count:,} of them")
     if path is not None:

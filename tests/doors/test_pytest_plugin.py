@@ -366,7 +366,7 @@ def test_a_source_that_could_not_take_all_networks_is_told(project, run_pytest):
             cross_check(*random_problem, {"mine": never, "loop": SOURCES["loop"], "jax": SOURCES["jax"]})
     """)
     result = run_pytest("--gradient-networks", 2, "--gradient-seed", 5)
-    result.assert_outcomes(passed=2)
+    result.assert_outcomes(skipped=2)  # that the others agree says nothing of it
     assert "mine could not take 2 of them" in result.outlines
 
 
