@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from harness.commands.common import progress_bar, show, start_jax
-from harness.commands.options import Json, Seed, file_to_write, option
+from harness.commands.options import Json, ReportFile, Seed, file_to_write, option, write_page
 
 NETWORKS = "How many correct random networks; 10,000 unless given, or --quick."
 DIAGNOSIS = "Instead, how often the diagnosis names the right bug, of single ones and of pairs."
@@ -18,6 +18,7 @@ def study(
     networks: Annotated[int | None, option("N", NETWORKS, min=1)] = None,
     figure: Annotated[Path | None, file_to_write("Where to save the figure (PNG).")] = None,
     diagnosis: Annotated[bool, typer.Option("--diagnosis", help=DIAGNOSIS)] = False,
+    report: ReportFile = None,
     json: Json = False,
 ) -> None:
     """Detection power of this and other gradient checkers over the bug zoo."""
@@ -42,6 +43,10 @@ def study(
         found = run_study(seed=seed, progress=progress, **size)
     if figure is not None:
         write_whole(figure, png(detection_power(found)))
+    if report is not None:
+        from harness.reports.commands import study_page
+
+        write_page(report, study_page(found, size))
     show(found.to_dict(), as_table(found), json)
 
 

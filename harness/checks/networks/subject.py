@@ -45,6 +45,10 @@ class NetworkGradient(Subject):
             "parameters": network.size,
         }
 
+    def in_shape(self, numbers: np.ndarray) -> dict[str, np.ndarray]:
+        matrices = self.problem.network.unpack(numbers)
+        return {f"Theta{layer}": matrix for layer, matrix in enumerate(matrices, start=1)}
+
     def blind_to(self) -> Sequence[str]:
         weights = np.concatenate([Theta[:, 1:].ravel() for Theta in self.problem.network.unpack(self.theta)])
         hidden = []
