@@ -1,9 +1,11 @@
 """How a submission wants to be called, found out by trying in a process of its own, and what it answers then."""
 
+import io
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -84,10 +86,16 @@ def _bring_data(path: Path, folder: Path) -> None:
         if file.suffix in DATA and file.is_file() and file.stat().st_size <= MOST_DATA:
             shutil.copy(file, folder / file.name)
     if not (folder / "ex4data1.mat").exists():
-        from scipy.io import savemat
+        (folder / "ex4data1.mat").write_bytes(_course_data())
 
-        digits = load_digits()
-        savemat(folder / "ex4data1.mat", {"X": digits.X, "y": (digits.classes[:, np.newaxis] + 1).astype(np.uint8)})
+
+@cache
+def _course_data() -> bytes:
+    from scipy.io import savemat
+
+    digits, file = load_digits(), io.BytesIO()
+    savemat(file, {"X": digits.X, "y": (digits.classes[:, np.newaxis] + 1).astype(np.uint8)})
+    return file.getvalue()
 
 
 @dataclass
@@ -247,7 +255,7 @@ def _tried(
             parsed = _ask(process, function, roles, convention, asked)
         except Failed as failure:
             failures.append(failure)
-            if failure.fatal:
+            if failure.fatal or failure.missing_name:  # which no other convention brings
                 return
             continue
         way = Way(function, roles, convention, parsed, asked.judged(parsed))

@@ -209,8 +209,6 @@ def _gradient(value: Any, convention: Convention, problem: Problem) -> tuple[np.
     if not isinstance(value, np.ndarray) or value.dtype.kind not in "biuf":
         raise NotAnAnswer(f"answers {_what(value)}, which is no cost and no gradient of numbers")
     if value.size != network.size:
-        if not matrices:
-            raise NotAnAnswer(f"answers {_what(value)}, which is no cost and no gradient of numbers")
         raise NotAnAnswer(f"answers a gradient of shape {value.shape}; expected are {network.size} entries, as in θ")
     came = () if value.ndim == 1 else (f"gradient as an array of {value.ndim} axes",)
     precision = "float32" if value.dtype == np.float32 else "float64"

@@ -94,7 +94,8 @@ def grade_folder(
     """
     submissions = find_submissions(folder)
     rubric = Rubric() if rubric is None else rubric
-    small_problems(), tiny_problems()  # drawn once, before threads ask for them
+    for asked in (*small_problems(), *tiny_problems()):
+        asked.bound("float64")  # computed once, before threads ask for it
     grades: dict[int, Grade] = {}
     with ThreadPoolExecutor(os.cpu_count() or 1) as threads:
         asked = {
@@ -113,7 +114,10 @@ def grade(
     """The grade of one submission, which runs in a process of its own."""
     started = time.perf_counter()
     rubric = Rubric() if rubric is None else rubric
-    found = _graded(submission, rubric, function, timeout)
+    try:
+        found = _graded(submission, rubric, function, timeout)
+    except Exception as error:  # noqa: BLE001  whatever a submission brings about, the others get their grades
+        found = Grade(submission, ERROR, diagnosis=(f"grading it failed: {type(error).__name__}: {error}",))
     return replace(found, seconds=time.perf_counter() - started)
 
 
@@ -124,22 +128,22 @@ def _graded(submission: Submission, rubric: Rubric, function: str | None, timeou
         process = Process(submission, timeout, whole)
         try:
             ways = find_ways(process, function)
-            if ways.failure and not whole and _needs_its_own_program(ways):
-                continue
-            helpers = {} if _is_stuck(ways) else judge_helpers(process, submission)
-            return _Judge(process, ways, helpers, rubric, whole).grade()
+            if whole or not _needs_its_own_program(ways):
+                return judge(process, ways, rubric, whole)
         finally:
             process.close()
     raise AssertionError("unreachable: the second time, whatever came out counts")
 
 
+def judge(process: Process, ways: Ways, rubric: Rubric, whole: bool = False) -> Grade:
+    """The grade of a submission that is loaded, asked in the ways that were found."""
+    stuck = any(failure.fatal for failure in ways.failures)
+    return _Judge(process, ways, {} if stuck else judge_helpers(process, process.submission), rubric, whole).grade()
+
+
 def _needs_its_own_program(ways: Ways) -> bool:
     """Whether a name is missing that the file may define when all of it is run."""
-    return any(failure.missing_name for failure in ways.failures)
-
-
-def _is_stuck(ways: Ways) -> bool:
-    return any(failure.fatal for failure in ways.failures)
+    return bool(ways.failure) and any(failure.missing_name for failure in ways.failures)
 
 
 class _Judge:
@@ -156,17 +160,15 @@ class _Judge:
 
     def grade(self) -> Grade:
         other = {name: verdict for name, verdict in self.helpers.items() if name != "sigmoid_gradient"}
-        helpers = {
-            "sigmoid_gradient": self.helpers.get("sigmoid_gradient", Verdict()).outcome,
-            "other": _together([verdict.outcome for verdict in other.values()]),
-        }
+        beside = self.helpers.get("sigmoid_gradient", Verdict()).outcome, _together([v.outcome for v in other.values()])
         wrong_helpers = [verdict.said for verdict in self.helpers.values() if verdict.outcome == WRONG]
         if self.ways.failure:
             points = self.rubric.given(self._shares(dict.fromkeys(("cost", "gradient", "regularised"), 0.0), other))
             return Grade(
                 self.submission,
                 ERROR,
-                **helpers,
+                sigmoid_gradient=beside[0],
+                other=beside[1],
                 points=points if any(verdict.outcome == RIGHT for verdict in self.helpers.values()) else 0.0,
                 diagnosis=(self.ways.failure, *wrong_helpers),
                 notes=tuple(self.notes),
@@ -176,7 +178,7 @@ class _Judge:
             self._ask(asked)
         if self.ways.only_at:
             self.notes.append(f"it was graded at {self.ways.only_at}, for it does not run, or is wrong, at other sizes")
-        return self._judged(helpers, other, wrong_helpers)
+        return self._judged(beside, other, wrong_helpers)
 
     def _ask(self, asked: Asked) -> None:
         try:
@@ -184,7 +186,7 @@ class _Judge:
         except Failed as failure:
             self.failed.append(f"on {asked.name}: {failure}")
 
-    def _judged(self, helpers: dict[str, str], other: dict[str, Verdict], wrong_helpers: list[str]) -> Grade:
+    def _judged(self, beside: tuple[str, str], other: dict[str, Verdict], wrong_helpers: list[str]) -> Grade:
         conventions = self.ways.conventions
         refused = self.rubric.refused(conventions)
         cost, gradient, regularised, share = self._parts()
@@ -211,7 +213,7 @@ class _Judge:
             cost,
             gradient,
             regularised,
-            **helpers,
+            *beside,
             points=self.rubric.given(self._shares({name: float(value) for name, value in shares.items()}, other)),
             diagnosis=(*said, *wrong_helpers),
             conventions=(*conventions, *(c for verdict in self.helpers.values() for c in verdict.conventions)),
@@ -301,7 +303,7 @@ def _outcome(right: Sequence[bool], there: bool) -> str:
 
 
 def _regularisers(with_l2: Asked, without: Asked, first: Parsed, second: Parsed) -> list[bool]:
-    """Whether the regulariser is right in the cost, and in the gradient: what λ adds to each, whatever else is wrong."""
+    """Whether what λ adds is right, in the cost and in the gradient, whatever else is wrong."""
     halves = []
     shares: list[tuple[Any, Any]] = [(first.cost, second.cost), (first.gradient, second.gradient)]
     errors = with_l2.replay(first).answer, without.replay(second).answer

@@ -86,7 +86,8 @@ def _drawn(sizes: tuple[int, int, int], m: int, l2: float, seed: int) -> Asked:
     y = rng.permutation(np.arange(m) % sizes[-1])
     X = np.round(rng.normal(size=(m, sizes[0])), 3)
     theta = np.round(rng.uniform(-1.0, 1.0, network.size), 3)
-    return Asked(f"{'-'.join(map(str, sizes))}, {m} examples, λ = {l2:g}", Problem(network, X, y, l2), theta)
+    examples = f"{m} example{'s' * (m != 1)}"
+    return Asked(f"{'-'.join(map(str, sizes))}, {examples}, λ = {l2:g}", Problem(network, X, y, l2), theta)
 
 
 @cache
@@ -127,5 +128,5 @@ def _rounded(asked: Asked) -> Asked:
     return Asked(
         asked.name,
         Problem(problem.network, np.round(problem.X, 1), problem.Y, problem.l2),
-        np.round(asked.theta, 1),
+        np.round(asked.theta, 1) + 0.0,  # no negative zeros
     )

@@ -132,8 +132,7 @@ RIGHT = {  # in any convention: the text, and what is reported of it
             (CALL, "f(p, a, b, c, d, e, l)"),
             (
                 "    split =",
-                "    nn_params, input_layer_size, hidden_layer_size, "
-                "num_labels, X, y, lambda_ = p, a, b, c, d, e, l\n    split =",
+                "    nn_params, input_layer_size, hidden_layer_size = p, a, b; num_labels, X, y, lambda_ = c, d, e, l\n    split =",  # noqa: E501
             ),
         ),
         [],
@@ -172,8 +171,7 @@ RIGHT = {  # in any convention: the text, and what is reported of it
     ),
     "needs_nothing_missing.py": ("import displayData\n" + COURSE, []),
     "harness.py": (
-        "import numpy as np\nfrom harness.sources.loop import cost_and_gradient\n"
-        "def homework(problem, theta):\n    return cost_and_gradient(problem, theta)\n",
+        "from harness.sources.loop import cost_and_gradient as f\ndef work(problem, theta): return f(problem, theta)\n",
         [],
     ),
     "notebook.ipynb": (
