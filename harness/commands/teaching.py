@@ -25,7 +25,6 @@ def lesson(
     from harness.teaching.cache import cache_folder
     from harness.teaching.lesson import FULL, make_lesson
     from harness.teaching.lesson import QUICK as A_FEW
-
     from harness.teaching.notebook import make_notebook, require_libraries
 
     if notebook:
