@@ -15,7 +15,9 @@ from harness.digits.fitting import Plan
 from harness.digits.main_job import RunResult, run, train_once
 from harness.reports.commands import check_page, run_page, study_page, train_page
 from harness.sources.bug_zoo import BUGS
-from harness.study.study import run_study
+from harness.study.checkers import ALARM, PASS
+from harness.study.study import Study
+from harness.study.trials import Trial
 
 NASTY = "<b>& co</b>"
 MADE = {"seed": 0, "what": NASTY}
@@ -48,6 +50,19 @@ def small_run() -> RunResult:
     return run(networks=3, digits=digits(), plans=plans)
 
 
+def small_study() -> Study:
+    """One bug that the harness catches and its peer passes, and correct code that the peer calls wrong."""
+    said = {"harness": (ALARM, PASS), "course, 1e-9": (PASS, ALARM)}
+    trials = [
+        Trial(checker, "random", 0, subject, group, outcome, blame, 0.001)
+        for checker, outcomes in said.items()
+        for subject, group, outcome, blame in zip(
+            ("wrong-sign", "correct"), ("gradient", ""), outcomes, ("right", "abstained")
+        )
+    ]
+    return Study(0, {"random": 1}, (BUGS["wrong-sign"],), tuple(said), {}, tuple(trials), None, [], {}, 1.0)
+
+
 PAGES = {
     "check": lambda: check_page("disagree", [], {"networks": networks()}, MADE),
     "check that agrees": lambda: check_page("agree", [], {"networks": check_networks(3, 0)}, MADE),
@@ -58,9 +73,7 @@ PAGES = {
     "run": lambda: run_page(small_run(), MADE),
     "train": lambda: train_page(train_once((4,), max_iter=3, digits=digits())[0], MADE),
     "train without a gate": lambda: train_page(train_once((4,), max_iter=3, digits=digits(), gate=False)[0], MADE),
-    "study": lambda: study_page(
-        run_study(1, 0, bugs=["wrong-sign"], peers=["course, 1e-9"], with_sharpness=False), MADE
-    ),
+    "study": lambda: study_page(small_study(), MADE),
 }
 
 
@@ -130,8 +143,12 @@ def test_a_training_without_a_gate_says_that_nobody_was_asked():
 def test_a_study_tells_what_was_caught_by_checker_and_by_bug():
     page = page_of("study")
     assert "100% of the bugs caught" in page
-    assert "course, 1e-9" in page
-    assert ">wrong-sign</th>" in page
+    assert '<h1 class="agree"' in page
+    ours, theirs = (page[page.index(f">{checker}</th>") :] for checker in ("harness", "course, 1e-9"))
+    assert re.findall(r'data-value="([^"]*)"', ours)[:3] == ["1.0", "0.0", "1.0"]
+    assert re.findall(r'data-value="([^"]*)"', theirs)[:3] == ["0.0", "1.0", "0.0"]
+    by_bug = page[page.index(">wrong-sign</th>") :]
+    assert re.findall(r'data-value="([^"]*)"', by_bug)[:2] == ["1.0", "0.0"]
 
 
 @pytest.mark.parametrize("width", [380, 1280])
