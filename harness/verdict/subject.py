@@ -54,6 +54,10 @@ class Subject:
         """What kind of bug makes the difference between two answers, in words; empty where none is known."""
         return ""
 
+    def explain_cost(self, wrong: Answer, right: Answer, at_odds: np.ndarray) -> str:
+        """The same where the costs differ, and the gradients perhaps as well."""
+        return ""
+
     def blind_to(self) -> Sequence[str]:
         """Kinds of bug that could not show here, whatever the sources answered."""
         return ()
