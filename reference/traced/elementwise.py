@@ -34,6 +34,11 @@ def _logistic(x: Any) -> Any:
     return special.expit(x) if np.isrealobj(x) else 1.0 / (1.0 + np.exp(-x))
 
 
+def _small_log(ratio: Any) -> Any:
+    """log(1 + r) of a tiny r; NumPy's complex one rounds the real part away."""
+    return np.log1p(ratio) if np.isrealobj(ratio) else ratio
+
+
 def _change_of_cbrt(x: Increment, y: Any) -> Any:
     return np.where(y == 0.0, _cbrt(x.change), x.change / (3.0 * np.where(y == 0.0, 1.0, y) ** 2))
 
@@ -81,8 +86,8 @@ SMOOTH: dict[str, tuple[Callable[[Any], Any], Callable[[Increment, Any], Any]]] 
     "exp": (np.exp, lambda x, y: y * np.expm1(x.change)),
     "exp2": (np.exp2, lambda x, y: y * np.expm1(LOG2 * x.change)),
     "expm1": (np.expm1, lambda x, _: np.exp(x.value) * np.expm1(x.change)),
-    "log": (np.log, lambda x, _: np.log1p(x.change / x.value)),
-    "log1p": (np.log1p, lambda x, _: np.log1p(x.change / (1.0 + x.value))),
+    "log": (np.log, lambda x, _: _small_log(x.change / x.value)),
+    "log1p": (np.log1p, lambda x, _: _small_log(x.change / (1.0 + x.value))),
     "sqrt": (np.sqrt, _change_of_sqrt),
     "rsqrt": (_reciprocal_root, _change_of_rsqrt),
     "cbrt": (_cbrt, _change_of_cbrt),

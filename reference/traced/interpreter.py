@@ -89,42 +89,77 @@ class Run:
 
     def equation(self, equation: Equation, operands: Sequence[Increment]) -> Sequence[Increment]:
         """One equation's outputs, rounded where this run rounds."""
+        if any(is_key(x.value) for x in operands):
+            return [constant(x) for x in black_box.values_of(equation, [x.value for x in operands])]
         rule = RULES.get(equation.name)
+        rounds = self.rounding is not None and equation.name not in EXACT
+        if rounds and equation.name in SUMS:  # what is added up is rounded on the way, and not at the end alone
+            operands = [self._rounded(x, t, 2.0) for x, t in zip(operands, equation.input_dtypes)]
         outputs = rule(self, equation, *operands) if rule else black_box.differenced(self, equation, *operands)
         if isinstance(outputs, Increment):
             outputs = [outputs]
-        if self.rounding is None or equation.name in moving.RULES or equation.name in control_flow.RULES:
+        if not rounds:
             return outputs
-        return [self._rounded(x, dtype, equation.name) for x, dtype in zip(outputs, equation.dtypes)]
+        size = ROUNDINGS.get(equation.name, 1.0)
+        return [self._rounded(x, dtype, size) for x, dtype in zip(outputs, equation.dtypes)]
 
-    def _rounded(self, x: Increment, dtype: Any, name: str) -> Increment:
+    def _rounded(self, x: Increment, dtype: Any, size: float) -> Increment:
         if kind(dtype) not in ("f", "c"):
             return x
         unit = unit_roundoff(dtype) if self.own_precision else UNIT_ROUNDOFF["float64"]
-        size = ROUNDINGS.get(name, ELEMENTARY if name in elementwise.TRANSCENDENTAL else 1.0)
-        size = size if unit < COARSE else 1.0  # computed in float32, and rounded once
+        if unit > COARSE:  # computed in float32, and rounded once
+            size = 1.0
+        elif unit > UNIT_ROUNDOFF["float64"]:
+            size = min(size, ROUNDINGS_IN_FLOAT32)
         value = self._moved(x.value, unit, size)
         return Increment(value, x.change if is_constant(x) else self._moved(x.change, unit, size))
 
     def _moved(self, array: Any, unit: float, size: float) -> Any:
-        """An array rounded at random where it is not exact anyway."""
+        """An array rounded at random where it is not exact anyway; both parts of a complex number by its size."""
         array = np.asarray(array)
         if array.dtype.kind not in "fc":
             return array
         if array.dtype.kind == "c":
-            return self._moved(array.real, unit, size) + 1j * self._moved(array.imag, unit, size)
+            scale = size * unit * np.abs(array)
+            parts = scale * self._noise(array.shape) + 1j * (scale * self._noise(array.shape))
+            return array + parts
         bits = EXACT_BITS if unit <= UNIT_ROUNDOFF["float64"] else round(-np.log2(unit))
         mantissa = np.frexp(array)[0] * 2.0**bits
         inexact = mantissa != np.round(mantissa)
-        noise = self.rounding.choice([-1.0, 1.0], array.shape) * self.rounding.uniform(0.5, 1.0, array.shape)
-        return np.where(inexact, array * (1.0 + size * unit * noise), array)
+        return np.where(inexact, array * (1.0 + size * unit * self._noise(array.shape)), array)
+
+    def _noise(self, shape: tuple[int, ...]) -> Any:
+        """Entries of random sign and of a size in [0.5, 1]."""
+        drawn = self.rounding.random(shape) - 0.5
+        return drawn + np.copysign(0.5, drawn)
 
 
-ROUNDINGS = dict.fromkeys(
-    ("lgamma", "digamma", "polygamma", "zeta", "igamma", "igammac", "igamma_grad_a", "regularized_incomplete_beta"),
-    2.0**14,
-) | {"log1p": 256.0}
-"""Errors of one call in units of u, where it is not that of other functions: series and reflections lose digits."""
+ROUNDINGS = (
+    dict.fromkeys(elementwise.TRANSCENDENTAL, float(ELEMENTARY))
+    | dict.fromkeys(
+        ("lgamma", "digamma", "polygamma", "zeta", "igamma", "igammac", "igamma_grad_a", "random_gamma_grad"), 2.0**14
+    )
+    | {"log1p": 256.0, "regularized_incomplete_beta": 2.0**14}
+)
+"""Errors of one call in units of u: of series and reflections, which lose digits, far more than one."""
+
+ROUNDINGS_IN_FLOAT32 = 64.0
+"""The same in float32, whose series are short."""
+
+EXACT = {
+    *moving.RULES, *control_flow.RULES, *elementwise.COMPARISONS,
+    "neg", "abs", "max", "min", "clamp", "sign", "floor", "ceil", "round", "real", "imag", "conj", "complex", "select_n",
+    "stop_gradient", "copy", "copy_p", "device_put", "optimization_barrier", "pvary", "name", "sharding_constraint",
+    "sort", "top_k", "reduce_max", "reduce_min", "argmax", "argmin", "cummax", "cummin", "rem",
+    "reduce_window_max", "reduce_window_min",
+}  # fmt: skip
+"""Primitives that round nothing."""
+
+SUMS = {
+    *contracting.RULES, *linear_algebra.RULES, "reduce_sum", "cumsum", "scatter-add", "scatter_add",
+    "reduce_window_sum", "select_and_scatter_add", "reduce_prod", "cumprod",
+}  # fmt: skip
+"""Primitives that round many times within."""
 
 
 def lifted(value: Any) -> Any:
