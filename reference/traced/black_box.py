@@ -12,8 +12,8 @@ import jax
 import numpy as np
 
 from reference.arithmetics.increments import Increment
+from reference.arithmetics.many_directions import STEP, constant, directions, full_change, is_constant
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
-from reference.traced.numbers import STEP, constant, directions, full_change, is_constant
 from reference.traced.program import Equation, bind, host, is_key, kind
 
 WIDTHS = (4e-3, 4e-5, 4e-7)
@@ -80,7 +80,8 @@ def differenced(run: Any, equation: Equation, *operands: Increment) -> list[Incr
         best = np.argmin(np.where(np.isnan(errors), np.inf, errors), axis=0)[None]
         change, error = (np.take_along_axis(array, best, 0)[0] for array in (tried, errors))
         if run.rounding is not None:
-            change = change + error * run.rounding.choice([-1.0, 1.0], change.shape)
+            signs = run.rounding.choice([-1.0, 1.0], (2, *change.shape))
+            change = change + error * (signs[0] + 1j * signs[1] if np.iscomplexobj(change) else signs[0])
         outputs.append(Increment(value, change * STEP))
     return outputs
 

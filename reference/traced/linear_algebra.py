@@ -2,8 +2,10 @@
 
 dA is what a step changes of A. A = L Lᴴ gives L⁻¹ dA L⁻ᴴ = L⁻¹ dL + (L⁻¹ dL)ᴴ, of which the lower half is L⁻¹ dL; the
 others follow in the same way from A = P L U, A V = V Λ and A = U S Vᴴ. Equal eigenvalues are kinks of what their
-vectors span. Cholesky and the symmetric eigenvalue problem have a derivative along symmetric dA only; for other dA, which
-no symmetric matrix allows, the formulas are used as they stand, as JAX does. Source: Giles, Collected matrix derivative results for forward and reverse mode AD, 2008.
+vectors span. Cholesky and the symmetric eigenvalue problem have a derivative along symmetric dA only; for other dA,
+which leave the symmetric matrices, the formulas are used as they stand, as JAX does.
+
+Source: Giles, Collected matrix derivative results for forward and reverse mode AD, 2008.
 """
 
 from collections.abc import Callable
@@ -12,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from reference.arithmetics.increments import Increment
+from reference.arithmetics.many_directions import constant, is_constant
 from reference.traced import black_box
-from reference.traced.numbers import constant, is_constant
 
 
 def _adjoint(x: Any) -> Any:

@@ -25,7 +25,7 @@ from harness.verdict.report import Report
 from harness.wording import first_few
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.measured import NotApplicable
-from reference.traced.program import settings, trace, unit_roundoff
+from reference.traced.program import settings, trace
 
 MODES = ("reverse", "forward")
 INCREMENTS, DIFFERENCES, JAX = "increments", "differences", "jax"
@@ -114,7 +114,7 @@ class _Check:
         claims: dict[str, Claim] = {}
         for name in modes:
             try:
-                claims[name] = self._claim(Mode(name, self.function, self.leaves, self.inputs, self.outputs))
+                claims[name] = self._claim(self._mode(name))
             except NotApplicable as reason:
                 left_out[name] = str(reason)
         sides = self.truth.sides(np.eye(self.inputs.size), self.seed)
@@ -156,22 +156,18 @@ class _Check:
         oracle = name not in MODES
         precision = "float64" if oracle else self.precision
         derivative, error = claim.derivative.ravel(), claim.error.ravel()
-        wide = UNIT_ROUNDOFF["float64"] if oracle else self.unit
+        wide = UNIT_ROUNDOFF["float64"] if oracle else self.truth.coarsest
         error = error + np.where(error > 0.0, _floor(derivative, subject.blocks, wide) + SMALLEST, 0.0)
         return Answer(name, name if oracle else JAX, 0.0, 0.0, derivative, error, precision=precision, oracle=oracle)
 
-    @property
-    def unit(self) -> float:
-        """u of the coarsest type that goes in or comes out."""
-        return max(unit_roundoff(dtype) for dtype in (*self.inputs.dtypes, *self.outputs.dtypes))
+    def _mode(self, name: str) -> Mode:
+        return Mode(name, self.function, self.leaves, self.inputs, self.outputs, self.truth.coarsest)
 
     @property
     def precision(self) -> str:
-        names = {dtype.name for dtype in (*self.inputs.dtypes, *self.outputs.dtypes)}
-        coarse = {"complex64": "float32", "complex128": "float64"}
-        order = ["bfloat16", "float16", "float32"]
-        found = {coarse.get(name, name) for name in names}
-        return next((name for name in order if name in found), "float64")
+        """The name of the coarsest type in the program."""
+        units = {UNIT_ROUNDOFF["float64"]: "float64", UNIT_ROUNDOFF["float32"]: "float32", 2.0**-11: "float16"}
+        return units.get(self.truth.coarsest, "bfloat16")
 
     def _claim(self, mode: Mode) -> Claim:
         """(combinations, inputs), whichever mode answers."""
