@@ -67,6 +67,10 @@ class Arguments:
         self.outputs = ["output" + jax.tree_util.keystr(path) for path, _ in kept]
         return [leaf for _, leaf in kept]
 
+    def misconduct(self) -> list[str]:
+        """What f does beside returning its answer."""
+        return []
+
     @property
     def needs_64_bits(self) -> bool:
         """Whether a leaf has 64 bits, which JAX would cut off by default; Python's own numbers count as such."""

@@ -66,6 +66,19 @@ class Claim:
     derivative: np.ndarray
     error: np.ndarray
 
+    @np.errstate(all="ignore")
+    def combined(self, weights: np.ndarray) -> "Claim":
+        """The same of combinations of the outputs: (combinations, count) from (count, outputs)."""
+        return Claim(combined(weights, self.derivative), combined(np.abs(weights), self.error))
+
+
+def combined(weights: np.ndarray, derivative: np.ndarray) -> np.ndarray:
+    """(combinations, count) from (combinations, outputs) and (count, outputs); zero times infinity is zero."""
+    if np.isfinite(derivative).all():
+        return weights @ derivative.T
+    terms = np.where(weights[:, None, :] == 0.0, 0.0, weights[:, None, :] * derivative[None])
+    return terms.sum(axis=-1)
+
 
 class Mode:
     """JAX's derivatives in one mode: from vectors (cotangents or tangents) to products with the Jacobian.
@@ -96,16 +109,16 @@ class Mode:
         coarsest: float,
     ):
         self.name, self.leaves, self.coarsest = name, list(leaves), coarsest
-        self._given, self._answered = (outputs, inputs) if name == "reverse" else (inputs, outputs)
+        self.given, self._answered = (outputs, inputs) if name == "reverse" else (inputs, outputs)
         self._is_reverse = name == "reverse"
         one = _pull_back(function) if self._is_reverse else _push_forward(function)
-        example = self._arrays(np.ones((2, self._given.size)))
+        example = self._arrays(np.ones((2, self.given.size)))
         self._many = _vectorised(one, self.leaves, example)
         self._compiled = jax.jit(self._many)
         self._programs: dict[int, Program] = {}
 
     def _arrays(self, vectors: np.ndarray) -> list[np.ndarray]:
-        return self._given.arrays(vectors, conjugate=self._is_reverse)
+        return self.given.arrays(vectors, conjugate=self._is_reverse)
 
     def _vectors(self, arrays: Sequence[Any]) -> np.ndarray:
         return self._answered.vector(arrays, lead=1, conjugate=self._is_reverse)
@@ -113,7 +126,7 @@ class Mode:
     def program(self, count: int) -> Program:
         """The program of this mode for so many vectors at once."""
         if count not in self._programs:
-            example = self._arrays(np.ones((count, self._given.size)))
+            example = self._arrays(np.ones((count, self.given.size)))
             self._programs[count] = trace(self._many, self.leaves, example)
         return self._programs[count]
 
@@ -122,11 +135,17 @@ class Mode:
         with _lacking():
             return self._vectors(self._compiled(self.leaves, self._arrays(vectors)))
 
-    def claim(self, vectors: np.ndarray, seed: int) -> Claim:
-        """JAX's answer, with the spread of randomly rounded runs of the same program as its error."""
+    def claim(self, vectors: np.ndarray, seed: int, weights: np.ndarray | None = None) -> Claim:
+        """JAX's answer, with the spread of randomly rounded runs of the same program as its error.
+
+        Combinations of the outputs, where weights for them are given, are (combinations, count).
+        """
         chunk = int(np.clip(LARGEST_PASS // max(1, footprint(self.program(1))), 1, len(vectors)))
         claims = [self._claim(vectors[i : i + chunk], seed) for i in range(0, len(vectors), chunk)]
-        return Claim(*(np.concatenate(parts) for parts in zip(*((c.derivative, c.error) for c in claims))))
+        if weights is not None:
+            claims = [claim.combined(weights) for claim in claims]
+        axis = 0 if weights is None else 1
+        return Claim(*(np.concatenate(parts, axis) for parts in zip(*((c.derivative, c.error) for c in claims))))
 
     def _claim(self, vectors: np.ndarray, seed: int) -> Claim:
         answer, program = self(vectors), self.program(len(vectors))

@@ -7,14 +7,14 @@ increments at points nearby.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from harness.bounds.tolerances import RANDOM_INCREMENTS
 from harness.checks.traced.layout import Layout
-from harness.checks.traced.modes import LARGEST_PASS, coarsest_unit, footprint, spread
+from harness.checks.traced.modes import LARGEST_PASS, coarsest_unit, combined, footprint, spread
 from reference.arithmetics.increments import Increment
 from reference.arithmetics.many_directions import STEP, constant, is_constant
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
@@ -35,9 +35,6 @@ class Sides:
     after: np.ndarray
     before: np.ndarray
     error: np.ndarray
-    reason: str = ""
-    differenced: frozenset[str] = field(default_factory=frozenset)
-    stopped: int = 0
 
     @property
     def middle(self) -> np.ndarray:
@@ -59,6 +56,15 @@ class Truth:
     inputs, outputs : Layout
     trusted : predicate of equations
         Custom rules that are taken as they are.
+
+    Attributes
+    ----------
+    unresolved : str
+        What could not be told at the point itself; empty where everything could.
+    has_ties, stopped : bool
+        Whether comparisons of equal numbers decided something; whether a stop_gradient took a change away.
+    differenced, taken_as_they_are : sets of str
+        Primitives without a rule, differenced as black boxes; custom rules and samplers that were not checked.
     """
 
     def __init__(
@@ -71,6 +77,9 @@ class Truth:
     ):
         self.program, self.inputs, self.outputs, self.trusted = program, inputs, outputs, trusted
         self.point = inputs.vector(leaves)
+        self.unresolved, self.has_ties, self.stopped = "", False, False
+        self.differenced: set[str] = set()
+        self.taken_as_they_are: set[str] = set()
         self.coarsest = coarsest_unit(program)
         self.chunk = max(1, int(LARGEST_PASS // max(1, footprint(program))))
 
@@ -131,7 +140,24 @@ class Truth:
         others = [self.changes(directions, self.run(rounding=rng)) for rng in rngs]
         others = [np.where(from_nearby > 0.0, after, other) for other in others]
         error = spread([after, *others], UNIT_ROUNDOFF["float64"]) + from_nearby
-        return Sides(after, before, error, run.unresolved, frozenset(run.differenced), run.stopped)
+        self._note(run)
+        return Sides(after, before, error)
+
+    def _note(self, run: Run) -> None:
+        self.unresolved = self.unresolved or run.unresolved
+        self.has_ties |= run.ties
+        self.stopped |= bool(run.stopped)
+        self.differenced |= run.differenced
+        self.taken_as_they_are |= run.taken_as_they_are
+
+    def combined(self, directions: np.ndarray, weights: np.ndarray, seed: int) -> tuple[np.ndarray, ...]:
+        """Middle of both sides, half their distance, and error bars, of combinations: (combinations, directions)."""
+        parts = []
+        for i in range(0, len(directions), self.chunk):
+            sides = self.sides(directions[i : i + self.chunk], seed)
+            size = np.abs(weights)
+            parts.append((combined(weights, sides.middle), combined(size, sides.apart), combined(size, sides.error)))
+        return tuple(np.concatenate(columns, axis=1) for columns in zip(*parts))
 
     def _from_nearby(
         self, slopes: np.ndarray, unknown: np.ndarray, directions: np.ndarray, side: float
