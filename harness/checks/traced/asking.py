@@ -15,19 +15,23 @@ from harness.bounds.tolerances import (
     SAMPLED_INPUTS,
 )
 from harness.checks.directions import compare_ends, random_directions, slopes_along
+from harness.checks.traced.differencing import differences, values_by
 from harness.checks.traced.layout import Layout
 from harness.checks.traced.modes import Claim, Mode
 from harness.checks.traced.subject import TracedDerivatives
 from harness.checks.traced.truth import Truth
-from harness.verdict.comparison import Answer, Block, Pair, compare_all
+from harness.verdict.comparison import Answer, Block, Pair, compare, compare_all
 from harness.verdict.consensus import Consensus
 from harness.wording import first_few
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.measured import NotApplicable
-from reference.traced.program import Equation, trace
+from reference.traced.program import Equation, Traced
 
 MODES = ("reverse", "forward")
-INCREMENTS, JAX = "increments", "jax"
+INCREMENTS, DIFFERENCES, JAX = "increments", "differences", "jax"
+
+DIFFERENCED = 6
+"""Inputs along which values are differenced, beside as many that look wrong."""
 
 SMALLEST = 1e-45
 """Steps of 2^-200 leave something so small in the place of a zero."""
@@ -54,6 +58,8 @@ class Check:
     answers, pairs, ends : what is to be judged
     left_out : dict
     doubts : list of str
+    contradicted : bool
+        Whether differences of values speak for JAX where increments speak against it.
     """
 
     def __init__(
@@ -68,24 +74,25 @@ class Check:
     ):
         self.function, self.leaves, self.seed = function, leaves, seed
         self.inputs = Layout(names, leaves)
-        program, values = trace(function, *leaves), jax.eval_shape(function, *leaves)
-        self.outputs = Layout(output_names(), values)
+        self.traced = Traced(function, *leaves)
+        self.outputs = Layout(output_names(), self.traced.outputs)
         if order == 2:
             self.function = gradient_of(function, self.outputs, seed)
-            program, values = trace(self.function, *leaves), jax.eval_shape(self.function, *leaves)
-            self.outputs = Layout([f"gradient[{name}]" for name in names], values)
-        self.truth = Truth(program, leaves, self.inputs, self.outputs, trusted)
+            self.traced = Traced(self.function, *leaves)
+            self.outputs = Layout([f"gradient[{name}]" for name in names], self.traced.outputs)
+        self.truth = Truth(self.traced.program, leaves, self.inputs, self.outputs, trusted, may_jump=order == 2)
         self.is_large = self.inputs.size > ALL_COORDINATES
         self.each = not self.is_large and self.inputs.size * self.outputs.size <= ALL_ENTRIES
         count = self.outputs.size if self.each else 1 if self.is_large else DENSE_COMBINATIONS
         drawn = random_directions(count, self.outputs.size, seed)
         self.weights = np.diag(drawn[0]) if self.each else drawn
         self.left_out: dict[str, str] = {}
+        self.contradicted = False
 
     def ask(self, modes: Sequence[str]) -> None:
         """Ask JAX's modes and the traced program, and compare the answers."""
         self.doubts, known = self._values()
-        asked = [mode for mode in map(self._mode, modes) if mode is not None]
+        asked = [self._mode(name) for name in modes]
         chosen = self._sample()
         subject = self._subject(chosen)
         claims = self._claims(asked)
@@ -98,10 +105,28 @@ class Check:
             chosen = np.union1d(chosen, self._locate(claims[min(claims)].derivative[0]))
             subject, truth = self._subject(chosen), self._truth(chosen, claims)
             self.answers = self._answers(claims, truth, known, subject)
+        self._add_differences(chosen, known, subject.blocks)
         if self.truth.unresolved and not np.isfinite(truth.error[:, chosen]).all():
             self.doubts.append(self.truth.unresolved)
         self.subject = subject
         self.pairs = compare_all(self.answers, subject.blocks)
+
+    def repeats(self) -> list[str]:
+        """What is another program each time that it is traced, by its values; nothing where all is well."""
+        told = []
+        again = Truth(
+            Traced(lambda *x: self.function(*x), *self.leaves).program, self.leaves, self.inputs, self.outputs
+        )
+        with np.errstate(all="ignore"):
+            if not np.array_equal(self.truth.value(), again.value(), equal_nan=True):
+                told.append(
+                    "f answers differently each time that it is traced: randomness or state outside its arguments"
+                )
+            elif "reverse" not in self.left_out and any(answer.name == "reverse" for answer in self.answers):
+                gradients = [self._mode("reverse").by_numpy(self.weights[:1]) for _ in range(2)]
+                if not np.array_equal(*gradients, equal_nan=True):
+                    told.append("the derivative rule answers differently each time that it is traced")
+        return told
 
     # -- what is asked ------------------------------------------------------------------------------------------------
 
@@ -115,23 +140,22 @@ class Check:
             return np.arange(self.inputs.size)
         return np.sort(np.random.default_rng(self.seed).choice(self.inputs.size, SAMPLED_INPUTS, replace=False))
 
-    def _mode(self, name: str) -> Mode | None:
-        try:
-            mode = Mode(name, self.function, self.leaves, self.inputs, self.outputs, self.truth.coarsest)
-            mode(np.zeros((1, mode.given.size)))
-        except NotApplicable as reason:
-            self.left_out[name] = str(reason)
-            return None
-        return mode
+    def _mode(self, name: str) -> Mode:
+        # a gradient's program writes some four times what the function's does
+        chunk = max(1, self.truth.chunk // 4)
+        return Mode(name, self.function, self.leaves, self.inputs, self.outputs, self.truth.coarsest, chunk)
 
     def _claims(self, modes: Sequence[Mode]) -> dict[str, Claim]:
         """(combinations, inputs), whichever mode answers; of many inputs, forward mode answers in directions alone."""
         claims = {}
         for mode in modes:
-            if mode.name == "reverse":
-                claims[mode.name] = mode.claim(self.weights, self.seed)
-            elif not self.is_large:
-                claims[mode.name] = mode.claim(np.eye(self.inputs.size), self.seed, self.weights)
+            try:
+                if mode.name == "reverse":
+                    claims[mode.name] = mode.claim(self.weights, self.seed)
+                elif not self.is_large:
+                    claims[mode.name] = mode.claim(np.eye(self.inputs.size), self.seed, self.weights)
+            except NotApplicable as reason:
+                self.left_out[mode.name] = str(reason)
         return claims
 
     @np.errstate(all="ignore")
@@ -148,7 +172,7 @@ class Check:
 
     def _values(self) -> tuple[list[str], np.ndarray]:
         """What speaks against a verdict in f's own values, and of which combinations of outputs something is known."""
-        values = self.outputs.vector(jax.jit(self.function)(*self.leaves))
+        values = self.outputs.vector(self.traced(*self.leaves))
         with np.errstate(all="ignore"):
             expected, error = self.truth.value(), self.truth.value_spread(self.seed)
             finite, same = np.isfinite(values), ~(np.abs(values - expected) > error)
@@ -188,6 +212,34 @@ class Check:
         units = {UNIT_ROUNDOFF["float64"]: "float64", UNIT_ROUNDOFF["float32"]: "float32", 2.0**-11: "float16"}
         return units.get(self.truth.coarsest, "bfloat16")
 
+    def _add_differences(self, chosen: np.ndarray, known: np.ndarray, blocks: Sequence[Block]) -> None:
+        """A second opinion, on what looks wrong first: where increments alone contradict it and JAX, they do not count.
+
+        Differences never accuse alone.
+        """
+        claims, increments = self.answers[:-1], self.answers[-1]
+        size = self.inputs.size
+        odd = [pair.at_odds for pair in compare_all(self.answers, blocks) if pair.other(INCREMENTS)]
+        wrong = np.unique(np.flatnonzero(np.logical_or.reduce([np.zeros(size * len(self.weights), bool), *odd])) % size)
+        looked_at = np.unique(np.concatenate([wrong[:DIFFERENCED], chosen[:: max(1, len(chosen) // DIFFERENCED)]]))
+        looked_at = looked_at.astype(int)
+        along = _unit_vectors(looked_at, size)
+        found = differences(values_by(self.traced, self.truth), self.truth, along).combined(self.weights)
+        shape = (len(self.weights), size)
+        slopes, errors = np.full(shape, np.nan), np.full(shape, np.inf)
+        slopes[:, looked_at], errors[:, looked_at] = found.derivative, found.error
+        errors[~known] = np.inf
+        answer = self._answer(DIFFERENCES, Claim(slopes, np.where(np.isnan(slopes), np.inf, errors)), blocks)
+        contradiction = compare(increments, answer, blocks).at_odds
+        for claim in claims:
+            by_increments, by_differences = (compare(claim, other, blocks).at_odds for other in (increments, answer))
+            excused = contradiction & by_increments & ~by_differences
+            self.contradicted |= bool(excused.any())
+            increments.error[excused] = np.inf
+            answer.error[by_differences & ~by_increments] = np.inf  # a kink or a jump within their reach
+        answer.error[contradiction & np.isfinite(increments.error)] = np.inf
+        self.answers.append(answer)
+
     # -- many inputs --------------------------------------------------------------------------------------------------
 
     def _end_to_end(self, modes: Sequence[Mode]) -> list[Pair]:
@@ -197,11 +249,12 @@ class Check:
         block = [Block("directions", np.arange(SAMPLED_DIRECTIONS))]
         truth = self._answer(INCREMENTS, Claim(middle, error + apart), block)
         slopes = slopes_along(along, [answer for answer in self.answers if answer.name == "reverse"])
-        slopes += [
-            self._answer(mode.name, mode.claim(along, self.seed, self.weights), block)
-            for mode in modes
-            if mode.name == "forward"
-        ]
+        for mode in modes:
+            if mode.name == "forward":
+                try:
+                    slopes.append(self._answer(mode.name, mode.claim(along, self.seed, self.weights), block))
+                except NotApplicable as reason:
+                    self.left_out[mode.name] = str(reason)
         return compare_ends(slopes, truth)
 
     def _locate(self, gradient: np.ndarray) -> int:
@@ -243,7 +296,7 @@ def consensus(answers: Sequence[Answer], pairs: Sequence[Pair], ends: Sequence[P
     """Increments are the measure of JAX; without an objection of theirs, its modes stand against each other."""
     names = tuple(answer.name for answer in answers)
     disagreeing = [pair for pair in (*pairs, *ends) if pair.disagrees]
-    wrong = {pair.other(INCREMENTS) for pair in disagreeing} - {""}
+    wrong = {pair.other(oracle) for pair in disagreeing for oracle in (INCREMENTS, DIFFERENCES)} & set(MODES)
     if wrong:
         outliers = tuple(name for name in (*names, *MODES) if name in wrong)
         return Consensus(tuple(name for name in names if name not in wrong), tuple(dict.fromkeys(outliers)), tie=False)

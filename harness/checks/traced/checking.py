@@ -76,7 +76,8 @@ def check_derivatives(
         subject = check.subject
         subject.notes = _notes(check)
         subject.doubts = check.doubts
-        subject.misconduct = arguments.misconduct()
+        changed = [f"f changes its argument {name} in place" for name in arguments.changed()]
+        subject.misconduct = [*changed, *check.repeats()]
         if any(pair.disagrees for pair in (*check.pairs, *check.ends)):
             subject.name_culprits(find_culprits(check))
         else:
@@ -109,6 +110,8 @@ def _notes(check: Check) -> list[str]:
     told = [f"error bars of {names}: spread of randomly rounded runs, in {check.precision}"]
     if truth.has_ties:
         told.append("a kink at this point: JAX's convention lies between the slopes on both sides where it agrees")
+    if check.contradicted:
+        told.append("increments contradict differences and JAX in some entries: differences count there")
     if truth.stopped:
         told.append("a stop_gradient is on the way: what is behind it counts as constant")
     if truth.differenced:

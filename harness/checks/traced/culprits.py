@@ -5,14 +5,14 @@ farthest is named with its file and line, and run by its primal once more: if no
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
-from harness.checks.traced.asking import INCREMENTS, Check
+from harness.checks.traced.asking import INCREMENTS, MODES, Check
 from reference.arithmetics.many_directions import constant
 from reference.traced.interpreter import Run
 from reference.traced.program import (
@@ -160,11 +160,13 @@ def _culprit(equation: Equation, check: Check) -> Culprit | None:
     against = [pair for pair in (*check.pairs, *check.ends) if pair.disagrees]
     if not against:
         return None
-    wrong, right = check.answers[0], check.answers[-1]
     pair = against[0]
+    wrong = next(answer for answer in check.answers if answer.name in (pair.first, pair.second))
+    right = next(answer for answer in check.answers if answer.name == INCREMENTS)
     with np.errstate(all="ignore"):
-        size = np.abs(right.gradient[np.isfinite(right.gradient)]).max(initial=0.0)
-        off = float(np.max(pair.difference[pair.at_odds]) / max(size, np.finfo(float).tiny))
+        sizes = np.abs(np.concatenate([right.gradient, wrong.gradient]))
+        size = sizes[np.isfinite(sizes)].max(initial=np.finfo(float).tiny)
+        off = float(np.max(pair.difference[pair.at_odds]) / size)
     shape = check.subject.explain(wrong, right, pair.at_odds) if pair in check.pairs else ""
     custom = equation.name in CUSTOM_RULES
     name = function_of(equation).name if custom else equation.name
@@ -182,7 +184,7 @@ def _explains(check: Check, equation: Equation) -> bool | None:
 
     try:
         again = Check(without, check.leaves, check.inputs.names, lambda: check.outputs.names, seed=check.seed)
-        again.ask([answer.name for answer in check.answers if answer.name != INCREMENTS] or ["reverse"])
+        again.ask([answer.name for answer in check.answers if answer.name in MODES] or ["reverse"])
     except Exception:  # noqa: BLE001  what JAX cannot differentiate without the rule stays untold
         return None
     return None if again.left_out else not any(pair.disagrees for pair in (*again.pairs, *again.ends))
