@@ -63,6 +63,12 @@ class Activation:
         """a = value(z) in NumPy."""
         return self.value(NUMPY, z)
 
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """A registered one is pickled by its name, for its functions are mostly lambdas; others as objects are."""
+        if ACTIVATIONS.get(self.name) is self:
+            return get_activation, (self.name,)
+        return super().__reduce_ex__(protocol)
+
     def __repr__(self) -> str:
         return f"Activation({self.name!r})"
 
