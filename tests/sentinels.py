@@ -388,7 +388,7 @@ def function_of_many(checker):
     """Of more parameters than are differenced, each is seen along random directions, and found."""
     theta = np.cos(np.arange(60.0))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(checker.users_function, "ALL_COORDINATES", 20)
+        patch.setattr(checker.measuring, "ALL_COORDINATES", 20)
         assert answered(checker, sines, theta) == "agree"
         for i in range(0, 60, 7):
             report = checker.gradient_checking.check_gradient(shifted(1e-6, i=i), theta)

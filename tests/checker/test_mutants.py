@@ -38,7 +38,7 @@ from tests.checker.mutation import Change, importers, planted, replace, replace_
 CHECKER = (
     "harness.assertions",
     "harness.checks.functions.gradient_checking",
-    "harness.checks.functions.users_function",
+    "harness.checks.functions.measuring",
     "harness.checks.networks.cross_checking",
     "harness.checks.networks.many_networks",
     "harness.training.gate",
@@ -236,7 +236,7 @@ CHANGES: dict[str, list[Row]] = {
         ),
         ("kinks not looked for", replace("error += near / h", "pass"), function_values),
     ],
-    "harness.checks.functions.users_function": [
+    "harness.checks.functions.measuring": [
         ("noise not measured", replace("3.0 * size", "0.0 * size"), function_values),
         (
             "float32 not recognised",

@@ -3,6 +3,7 @@
 import numpy as np
 
 from harness.bounds.tolerances import MEANINGLESS, NEGLIGIBLE
+from harness.checks.functions.measuring import steps_for
 from harness.checks.functions.step_search import Claim, settle
 from harness.checks.functions.users_function import UsersFunction
 from harness.verdict.comparison import Answer
@@ -21,6 +22,7 @@ class Differences:
 
     def __init__(self, users: UsersFunction, noise: float, ordinary: float):
         self.users, self.noise, self.ordinary = users, noise, ordinary
+        self.steps = steps_for(users)
 
     def meaningful(self, size: np.ndarray) -> np.ndarray:
         """How wide an error bar may be, beside derivatives of some size, to decide anything."""
@@ -48,7 +50,7 @@ class Differences:
             return black_box.partial(self.users.cost, moved, i, step, self.noise)
 
         unit = max(1.0, abs(float(theta[i])))
-        return settle(claim, probe, self.noise, [unit * step for step in self.users.steps()])
+        return settle(claim, probe, self.noise, [unit * step for step in self.steps])
 
     @np.errstate(all="ignore")
     def along(self, direction: np.ndarray, claim: Claim) -> black_box.Difference:
@@ -59,4 +61,4 @@ class Differences:
                 lambda t: self.users.cost(self.users.theta + (distance + t) * direction), step, self.noise
             )
 
-        return settle(claim, probe, self.noise, self.users.steps())
+        return settle(claim, probe, self.noise, self.steps)
