@@ -47,7 +47,7 @@ def check_grads(
     chosen = tuple(dict.fromkeys(MODES[mode] for mode in MODES if mode in modes))
     if not chosen or order < 1:
         ask_original()
-        return
+        return None
     try:
         reports = _reports(f, args, order, chosen)
     except (TypeError, ValueError, NotImplementedError) as reason:
