@@ -63,3 +63,6 @@ ALL_ENTRIES = 4096
 
 DENSE_COMBINATIONS = 2
 """Random combinations of the outputs: an error of one output shows in each; two, so that none is lost by chance."""
+
+DERIVATIVE_ROUNDINGS = 16
+"""What a derivative may be off by, in u times the largest of its block, beside what the randomly rounded runs show."""

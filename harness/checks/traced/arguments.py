@@ -51,7 +51,12 @@ class Arguments:
     def function(self, *leaves: Any) -> list[Any]:
         """f's differentiable outputs, as a list of arrays, from the leaves."""
         everything = dict(zip(self._places, leaves)) | self._others
-        answer = self.f(*jax.tree_util.tree_unflatten(self._tree, [everything[i] for i in range(len(self._all))]))
+        args = jax.tree_util.tree_unflatten(self._tree, [everything[i] for i in range(len(self._all))])
+        try:
+            answer = self.f(*args)
+        except jax.errors.ConcretizationTypeError:  # perhaps over a number that no derivative is taken in
+            with jax.ensure_compile_time_eval():
+                answer = self.f(*args)
         paths = jax.tree_util.tree_flatten_with_path(answer)[0]
         if not paths:
             raise TypeError(f"the function must return arrays, but it returned {answer!r}")

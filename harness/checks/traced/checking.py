@@ -11,23 +11,27 @@ from typing import Any
 import jax
 import numpy as np
 
-from harness.bounds.tolerances import ALL_ENTRIES, DENSE_COMBINATIONS
+from harness.bounds.tolerances import ALL_ENTRIES, DENSE_COMBINATIONS, DERIVATIVE_ROUNDINGS
 from harness.checks.directions import random_directions
 from harness.checks.traced.arguments import Arguments
 from harness.checks.traced.layout import Layout
 from harness.checks.traced.modes import Claim, Mode
 from harness.checks.traced.subject import TracedDerivatives, rounding_note
 from harness.checks.traced.truth import Sides, Truth
-from harness.verdict.comparison import Answer, Pair, compare_all
+from harness.verdict.comparison import Answer, Block, Pair, compare_all
 from harness.verdict.consensus import Consensus
 from harness.verdict.judging import judge
 from harness.verdict.report import Report
 from harness.wording import first_few
+from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.measured import NotApplicable
 from reference.traced.program import settings, trace
 
 MODES = ("reverse", "forward")
 INCREMENTS, DIFFERENCES, JAX = "increments", "differences", "jax"
+
+SMALLEST = 1e-45
+"""Steps of 2^-200 leave something so small in the place of a zero."""
 
 
 def check_derivatives(
@@ -110,17 +114,17 @@ class _Check:
         claims: dict[str, Claim] = {}
         for name in modes:
             try:
-                claims[name] = self._claim(Mode(name, self.function, self.leaves, self.inputs, self.outputs))
+                claims[name] = self._claim(self._mode(name))
             except NotApplicable as reason:
                 left_out[name] = str(reason)
         sides = self.truth.sides(np.eye(self.inputs.size), self.seed)
         doubts, known = self._values()
         truth = self._between(sides, claims)
         truth.error[~known] = np.inf
-        answers = [_answer(n, JAX, self._not_finite(claim, truth), self.precision) for n, claim in claims.items()]
-        answers.append(_answer(INCREMENTS, INCREMENTS, truth, "float64", oracle=True))
         chosen = np.ones(self.inputs.size, bool)
         subject = TracedDerivatives(self.inputs, self.outputs, len(self.weights), self.truth.point, chosen)
+        answers = [self._answer(name, self._not_finite(claim, truth), subject) for name, claim in claims.items()]
+        answers.append(self._answer(INCREMENTS, truth, subject))
         subject.notes = [rounding_note([answer.name for answer in answers])]
         subject.doubts = doubts if not sides.reason else [*doubts, *self._where_untold(truth, sides.reason)]
         pairs = compare_all(answers, subject.blocks)
@@ -148,13 +152,22 @@ class _Check:
         fits = np.isfinite(truth.error) & (np.abs(truth.derivative) < largest)
         return Claim(claim.derivative, np.where(~np.isfinite(claim.derivative) & fits, 0.0, claim.error))
 
+    def _answer(self, name: str, claim: Claim, subject: TracedDerivatives) -> Answer:
+        oracle = name not in MODES
+        precision = "float64" if oracle else self.precision
+        derivative, error = claim.derivative.ravel(), claim.error.ravel()
+        wide = UNIT_ROUNDOFF["float64"] if oracle else self.truth.coarsest
+        error = error + np.where(error > 0.0, _floor(derivative, subject.blocks, wide) + SMALLEST, 0.0)
+        return Answer(name, name if oracle else JAX, 0.0, 0.0, derivative, error, precision=precision, oracle=oracle)
+
+    def _mode(self, name: str) -> Mode:
+        return Mode(name, self.function, self.leaves, self.inputs, self.outputs, self.truth.coarsest)
+
     @property
     def precision(self) -> str:
-        names = {dtype.name for dtype in (*self.inputs.dtypes, *self.outputs.dtypes)}
-        coarse = {"complex64": "float32", "complex128": "float64"}
-        order = ["bfloat16", "float16", "float32"]
-        found = {coarse.get(name, name) for name in names}
-        return next((name for name in order if name in found), "float64")
+        """The name of the coarsest type in the program."""
+        units = {UNIT_ROUNDOFF["float64"]: "float64", UNIT_ROUNDOFF["float32"]: "float32", 2.0**-11: "float16"}
+        return units.get(self.truth.coarsest, "bfloat16")
 
     def _claim(self, mode: Mode) -> Claim:
         """(combinations, inputs), whichever mode answers."""
@@ -189,16 +202,19 @@ def _traced(function: Callable[..., Any], leaves: Sequence[Any]) -> tuple[Any, l
     return program, jax.eval_shape(function, *leaves)
 
 
+def _floor(derivative: np.ndarray, blocks: Sequence[Block], unit: float) -> np.ndarray:
+    """What a derivative may be off by beside the largest of its block: zero is not always hit exactly."""
+    floor = np.zeros(derivative.shape)
+    for block in blocks:
+        part = np.abs(derivative[block.indices])
+        floor[block.indices] = DERIVATIVE_ROUNDINGS * unit * part[np.isfinite(part)].max(initial=0.0)
+    return floor
+
+
 def _gradient_of(function: Callable[..., Any], outputs: Layout, seed: int) -> Callable[..., list[Any]]:
     """JAX's gradient of a random combination of the outputs."""
     (cotangents,) = zip(*outputs.arrays(random_directions(1, outputs.size, seed + 1), conjugate=True))
     return lambda *leaves: list(jax.vjp(function, *leaves)[1](list(cotangents)))
-
-
-def _answer(name: str, family: str, claim: Claim, precision: str, oracle: bool = False) -> Answer:
-    return Answer(
-        name, family, 0.0, 0.0, claim.derivative.ravel(), claim.error.ravel(), precision=precision, oracle=oracle
-    )
 
 
 def _consensus(answers: Sequence[Answer], pairs: Sequence[Pair]) -> Consensus:

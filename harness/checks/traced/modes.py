@@ -11,11 +11,12 @@ import numpy as np
 from harness.bounds.tolerances import COARSE_SPREAD_FACTOR, RANDOM_ROUNDINGS, SPREAD_FACTOR
 from harness.checks.traced.layout import Layout
 from reference.arithmetics.companion import first_line
+from reference.arithmetics.many_directions import constant
+from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.measured import NotApplicable
 from reference.traced.control_flow import programs_in
 from reference.traced.interpreter import COARSE, Run, lifted
-from reference.traced.numbers import constant
-from reference.traced.program import Program, trace, unit_roundoff
+from reference.traced.program import Program, kind, trace, unit_roundoff
 
 LARGEST_PASS = 2.0e7
 """Numbers that one pass may hold, 160 MB in float64; more directions than fit go in chunks."""
@@ -50,6 +51,14 @@ def footprint(program: Program) -> int:
     return own + sum(times * footprint(p) for times, p in inner)
 
 
+def coarsest_unit(program: Program) -> float:
+    """u of the coarsest floating type in a program."""
+    own = [t for eq in program.equations for t in (*eq.dtypes, *eq.input_dtypes)] + list(program.dtypes)
+    units = [unit_roundoff(t) for t in own if t is not None and kind(t) in ("f", "c")]
+    inner = [coarsest_unit(p) for eq in program.equations for p in programs_in(eq)]
+    return max([UNIT_ROUNDOFF["float64"], *units, *inner])
+
+
 @dataclass(frozen=True)
 class Claim:
     """What a mode answers, and what rounding may have moved of it; (count, size) each."""
@@ -68,6 +77,8 @@ class Mode:
     leaves : where it is differentiated
     inputs, outputs : Layout
         Of the function's own inputs and outputs.
+    coarsest : float
+        u of the coarsest type in the function: what a rule loses beyond that is not excused.
 
     Raises
     ------
@@ -75,8 +86,16 @@ class Mode:
         JAX lacks the mode for something in the function.
     """
 
-    def __init__(self, name: str, function: Callable[..., Any], leaves: Sequence[Any], inputs: Layout, outputs: Layout):
-        self.name, self.leaves = name, list(leaves)
+    def __init__(
+        self,
+        name: str,
+        function: Callable[..., Any],
+        leaves: Sequence[Any],
+        inputs: Layout,
+        outputs: Layout,
+        coarsest: float,
+    ):
+        self.name, self.leaves, self.coarsest = name, list(leaves), coarsest
         self._given, self._answered = (outputs, inputs) if name == "reverse" else (inputs, outputs)
         self._is_reverse = name == "reverse"
         one = _pull_back(function) if self._is_reverse else _push_forward(function)
@@ -114,13 +133,8 @@ class Mode:
         arguments = [constant(lifted(x)) for x in (*self.leaves, *self._arrays(vectors))]
         rngs = [None, *np.random.default_rng(seed).spawn(RANDOM_ROUNDINGS)]
         with np.errstate(all="ignore"):
-            runs = [self._vectors([y.value for y in Run(rng, own_precision=True)(program, *arguments)]) for rng in rngs]
-            return Claim(answer, spread(runs, self.unit))
-
-    @property
-    def unit(self) -> float:
-        """u of the coarsest type that goes in or comes out."""
-        return max(unit_roundoff(dtype) for dtype in (*self._given.dtypes, *self._answered.dtypes))
+            runs = [self._vectors([y.value for y in Run(rng, self.coarsest)(program, *arguments)]) for rng in rngs]
+            return Claim(answer, spread(runs, self.coarsest))
 
 
 def spread(runs: Sequence[np.ndarray], unit: float) -> np.ndarray:

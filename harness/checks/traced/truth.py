@@ -14,12 +14,12 @@ import numpy as np
 
 from harness.bounds.tolerances import RANDOM_INCREMENTS
 from harness.checks.traced.layout import Layout
-from harness.checks.traced.modes import LARGEST_PASS, footprint, spread
+from harness.checks.traced.modes import LARGEST_PASS, coarsest_unit, footprint, spread
 from reference.arithmetics.increments import Increment
+from reference.arithmetics.many_directions import STEP, constant, is_constant
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.traced.interpreter import Run, lifted
-from reference.traced.numbers import STEP, constant, is_constant
-from reference.traced.program import Program, unit_roundoff
+from reference.traced.program import Program
 
 NEARBY = (1e-4, 2e-4, 4e-4)
 """Where a side is looked at that cannot be told at the point itself, in units of the argument's size."""
@@ -71,6 +71,7 @@ class Truth:
     ):
         self.program, self.inputs, self.outputs, self.trusted = program, inputs, outputs, trusted
         self.point = inputs.vector(leaves)
+        self.coarsest = coarsest_unit(program)
         self.chunk = max(1, int(LARGEST_PASS // max(1, footprint(program))))
 
     def run(self, **how: Any) -> Run:
@@ -93,13 +94,13 @@ class Truth:
     def value(self, point: np.ndarray | None = None, rounding: Any = None) -> np.ndarray:
         """The outputs, (outputs,)."""
         at = self.point if point is None else point
-        run = self.run(rounding=rounding, own_precision=True)
+        run = self.run(rounding=rounding, coarsest=self.coarsest)
         return self.outputs.vector([y.value for y in run(self.program, *map(constant, self.numbers(at)))])
 
     def value_spread(self, seed: int) -> np.ndarray:
         """What rounding in the program's own precision may move of the outputs."""
         rngs = [None, *np.random.default_rng(seed).spawn(RANDOM_INCREMENTS)]
-        return spread([self.value(rounding=rng) for rng in rngs], max(unit_roundoff(d) for d in self.outputs.dtypes))
+        return spread([self.value(rounding=rng) for rng in rngs], self.coarsest)
 
     def changes(self, directions: np.ndarray, run: Run, point: np.ndarray | None = None) -> np.ndarray:
         """What each direction changes of the outputs, over the step: (directions, outputs)."""
