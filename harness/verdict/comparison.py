@@ -122,13 +122,19 @@ def _scale(gradient: np.ndarray, blocks: Sequence[Block], ordinary: float) -> np
     return scale
 
 
-def compare(a: Answer, b: Answer, blocks: Sequence[Block], ordinary: float = 1.0) -> Pair:
-    """Compare costs and gradients, coordinate by coordinate; `ordinary` is a size of the cost that is not small."""
+def compare(
+    a: Answer, b: Answer, blocks: Sequence[Block], ordinary: float = 1.0, scale: np.ndarray | None = None
+) -> Pair:
+    """Compare costs and gradients, coordinate by coordinate; `ordinary` is a size of the cost that is not small.
+
+    `scale` is what errors of the coordinates have to be small against, where that is known from elsewhere.
+    """
     with np.errstate(all="ignore"):
         difference, allowed = np.abs(a.gradient - b.gradient), a.error + b.error
         cost_difference, cost_allowed = np.abs(a.cost - b.cost), a.cost_error + b.cost_error
     at_odds = _at_odds(difference, allowed)
-    scale = np.minimum(_scale(a.gradient, blocks, ordinary), _scale(b.gradient, blocks, ordinary))
+    if scale is None:
+        scale = np.minimum(_scale(a.gradient, blocks, ordinary), _scale(b.gradient, blocks, ordinary))
     cost_scale = np.fmax(ordinary, np.fmin(abs(a.cost), abs(b.cost)))  # the same whichever of them is NaN
     meaningless = max(MEANINGLESS[a.precision], MEANINGLESS[b.precision])
     return Pair(
