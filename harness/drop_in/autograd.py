@@ -1,13 +1,16 @@
 """`autograd.test_util.check_grads`, with steps that fit the function instead of one for all."""
 
+# Not installed everywhere, so that its names cannot be resolved.
+# pyright: reportMissingImports=false, reportAttributeAccessIssue=false
+
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
-from autograd.core import make_jvp, make_vjp, vspace  # pyright: ignore[reportMissingImports]
-from autograd.misc import flatten  # pyright: ignore[reportMissingImports]
-from autograd.test_util import check_grads as original  # pyright: ignore[reportMissingImports]
+from autograd.core import make_jvp, make_vjp, vspace
+from autograd.misc import flatten
+from autograd.test_util import check_grads as original
 
 from harness.checks.functions.gradient_checking import check_gradient
 from harness.drop_in.settling import reasons, undecided

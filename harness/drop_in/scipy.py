@@ -39,8 +39,8 @@ def check_grad(
     Returns
     -------
     float
-        The largest difference in any coordinate; where the gradient is wrong, at least the original's answer. Of a right
-        gradient it is what steps and rounding leave, mostly far below the original's.
+        The largest difference in any coordinate; where the gradient is wrong, at least the original's answer. Of a
+        right gradient it is what steps and rounding leave, mostly far below the original's.
     """
     if direction not in ("all", "random"):
         raise ValueError(f"direction must be 'all' or 'random', not {direction!r}")
@@ -102,8 +102,8 @@ def check_least_squares(
 ) -> Report:
     """Check the Jacobian that `scipy.optimize.least_squares` is given: dense, sparse or a linear operator.
 
-    Of fun(x) with m values, w·fun(x) with random weights w has the gradient Jᵀw; one wrong entry of J shows in it. Where
-    it does, the report is of the first row of J that is wrong, if there are at most 50.
+    Of fun(x) with m values, w·fun(x) with random weights w has the gradient Jᵀw; one wrong entry of J shows in it.
+    Where it does, the report is of the first row of J that is wrong, if there are at most 50.
     """
     args, more = args if isinstance(args, tuple) else (args,), dict(kwargs or {})
     x0 = np.asarray(x0, dtype=np.float64)

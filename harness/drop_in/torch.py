@@ -1,17 +1,20 @@
 """`torch.autograd.gradcheck` and `gradgradcheck`, with steps that fit the function instead of one for all.
 
-Outputs are added up with random weights, so that one cost carries all of them: a wrong entry of the Jacobian is wrong in
-its gradient, but for weights that have probability zero.
+Outputs are added up with random weights, so that one cost carries all of them: a wrong entry of the Jacobian is wrong
+in its gradient, but for weights that have probability zero.
 """
+
+# Not installed everywhere, so that its names cannot be resolved.
+# pyright: reportMissingImports=false, reportAttributeAccessIssue=false
 
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-import torch  # pyright: ignore[reportMissingImports]
-from torch.autograd import forward_ad  # pyright: ignore[reportMissingImports]
-from torch.autograd import gradcheck as original  # pyright: ignore[reportMissingImports]
-from torch.autograd.gradcheck import GradcheckError  # pyright: ignore[reportMissingImports]
+import torch
+from torch.autograd import forward_ad
+from torch.autograd import gradcheck as original
+from torch.autograd.gradcheck import GradcheckError
 
 from harness.checks.functions.gradient_checking import check_gradient
 from harness.drop_in.settling import reasons, undecided, without_meaning

@@ -34,7 +34,7 @@ def test_right_derivatives_pass_without_a_word(name, x64, recwarn):
     f, args, order, options = RIGHT[name]
     with jax.enable_x64(x64):
         assert check_grads(f, args, order, **options) is None
-        assert jax.config.jax_enable_x64 == x64
+        assert jax.config.read("jax_enable_x64") == x64
     assert not [w for w in recwarn if issubclass(w.category, InconclusiveGradient)]
 
 
@@ -60,14 +60,23 @@ def _(primals, tangents):
 
 
 @jax.custom_jvp
+def cosine(x):
+    return jnp.cos(x)
+
+
+@cosine.defjvp
+def _(primals, tangents):
+    return jnp.cos(*primals), -1.001 * tangents[0] * jnp.sin(*primals)
+
+
+@jax.custom_jvp
 def wrong_twice(x):
     return jnp.sin(x)
 
 
 @wrong_twice.defjvp
 def _(primals, tangents):
-    slope = jnp.cos(*primals)
-    return jnp.sin(*primals), tangents[0] * (slope + 1e-3 * (primals[0] - lax.stop_gradient(primals[0])))
+    return jnp.sin(*primals), tangents[0] * cosine(*primals)
 
 
 WRONG = {
@@ -81,7 +90,7 @@ WRONG = {
 @pytest.mark.parametrize("name", WRONG)
 def test_a_wrong_rule_raises_the_report(name):
     f, order, modes = WRONG[name]
-    with jax.enable_x64(True), pytest.raises(AssertionError, match="^DISAGREE: the odd one"):
+    with jax.enable_x64(True), pytest.raises(AssertionError, match=r"^DISAGREE: the odd one"):
         check_grads(f, (X,), order, modes)
 
 
@@ -96,8 +105,11 @@ def test_where_nothing_is_decided_the_original_is_asked_with_the_callers_argumen
 
     with pytest.warns(InconclusiveGradient, match=r"^jax.test_util.check_grads has decided.*Tracer"):
         check_grads(branches, (1.0,), 1)
-    with pytest.warns(InconclusiveGradient), pytest.raises(AssertionError, match="Not equal to tolerance rtol=0, atol"):
-        check_grads(branches, (1.0,), 1, atol=1e-30, rtol=0.0)
+    with (
+        pytest.warns(InconclusiveGradient),
+        pytest.raises(AssertionError, match=r"Not equal to tolerance rtol=.*, atol=1e-30"),
+    ):
+        check_grads(branches, (1.0,), 1, atol=1e-30, rtol=1e-30)
 
 
 def test_a_mode_that_jax_lacks_fails_as_in_the_original():

@@ -46,7 +46,7 @@ def test_another_direction_is_refused():
 def test_what_minimize_takes_is_checked_in_all_its_forms():
     reports = check_minimize(rosen, X0, jac=rosen_der, hess=rosen_hess, hessp=rosen_hess_prod)
     assert [report.verdict for report in reports] == ["agree"] * 3
-    both = check_minimize(lambda x, a: (scaled(x, a), scaled_slope(x, a)), X0, 2.0, jac=True)
+    both = check_minimize(lambda x, a: (scaled(x, a), scaled_slope(x, a)), X0, (2.0,), jac=True)
     assert [report.verdict for report in both] == ["agree"]
     with pytest.raises(TypeError, match="jac must be callable"):
         check_minimize(rosen, X0, jac=False)

@@ -1,11 +1,14 @@
 """gradcheck and gradgradcheck of PyTorch: tensors as they are, the original's errors."""
 
+# Not installed everywhere, so that its names cannot be resolved.
+# pyright: reportMissingImports=false, reportAttributeAccessIssue=false
+
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'autodiff-cross-check[peers]'")
 
-from torch.autograd.gradcheck import GradcheckError  # noqa: E402  # pyright: ignore[reportMissingImports]
+from torch.autograd.gradcheck import GradcheckError  # noqa: E402
 
 from harness.drop_in import InconclusiveGradient  # noqa: E402
 from harness.drop_in.torch import gradcheck, gradgradcheck  # noqa: E402
@@ -63,7 +66,7 @@ def test_forward_mode_is_checked_when_asked_for():
 def test_a_wrong_backward_raises_the_report_or_answers_false(monkeypatch):
     assert gradcheck(Sine.apply, (tensor(4),)) is True
     monkeypatch.setattr(Sine, "factor", 1.0 + 1e-6)
-    with pytest.raises(GradcheckError, match="^DISAGREE"):
+    with pytest.raises(GradcheckError, match=r"^DISAGREE"):
         gradcheck(Sine.apply, (tensor(4),))
     assert gradcheck(Sine.apply, tensor(4), raise_exception=False) is False
 
