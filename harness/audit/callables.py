@@ -1,5 +1,8 @@
 """The libraries' functions that need more than one argument, or an option, as functions of one number."""
 
+# pyright: reportMissingImports=false
+# PyTorch is not installed everywhere.
+
 from typing import Any
 
 

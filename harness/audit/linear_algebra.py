@@ -108,7 +108,7 @@ def _jax(name: str, A: np.ndarray) -> np.ndarray:
 
 
 def _torch(name: str, A: np.ndarray) -> np.ndarray:
-    import torch
+    import torch  # pyright: ignore[reportMissingImports]  it is there, or nobody asks
 
     weights, b = torch.tensor(WEIGHTS, dtype=torch.float64), torch.tensor(B, dtype=torch.float64)
     functions = {

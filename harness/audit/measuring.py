@@ -100,7 +100,7 @@ def _jax(function: Callable[[Any], Any], order: int, z: np.ndarray) -> np.ndarra
 
 
 def _torch(function: Callable[[Any], Any], order: int, z: np.ndarray) -> np.ndarray:
-    import torch
+    import torch  # pyright: ignore[reportMissingImports]  it is there, or nobody asks
 
     x = torch.tensor(z, dtype=torch.float64, requires_grad=True)
     found = function(x)

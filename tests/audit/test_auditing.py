@@ -76,9 +76,9 @@ def test_planted_rules_are_found_and_ranked(planted):
     assert [(rule.function, rule.worst.harm) for rule in found.rules[:2]] == [("edge", "not finite"), ("off", "wrong")]
     by_name = {rule.function: rule for rule in found.rules}
     assert by_name["edge"].worst.z == 0.0
-    assert by_name["right"].ulps("ordinary") < 2.0
+    assert by_name["right"].ulps("ordinary") in (0.0, pytest.approx(1.0, abs=1.0))
     assert by_name["slightly"].worst.harm == "right"
-    assert by_name["slightly"].ulps("ordinary") > 1e5
+    assert (by_name["slightly"].ulps("ordinary") or 0.0) > 1e5
 
 
 def test_matrices(monkeypatch):
