@@ -83,3 +83,9 @@ ALL_ENTRIES = 4096
 
 DENSE_COMBINATIONS = 2
 """Random combinations of the outputs: an error of one output shows in each; two, so that none is lost by chance."""
+
+DERIVATIVE_ROUNDINGS = 16
+"""What a derivative may be off by, in u times the largest of its block, beside what the randomly rounded runs show."""
+
+SAMPLED_INPUTS = 64
+"""Of more than `ALL_COORDINATES` inputs of a traced function, so many are looked at one by one."""
