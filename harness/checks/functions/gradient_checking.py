@@ -155,7 +155,7 @@ class _Check:
             self._single_out_rivals(other)
         answers = [self._but_for_kinks(self.yours), self._differenced(), *map(self._but_for_kinks, others)]
         scale = self._scale()
-        pairs = [self._with_groups(self._compared(*answers[:2], scale), groups, scale)]
+        pairs = [self._with_groups(self._compared(answers[0], answers[1], scale), groups, scale)]
         for other in answers[2:]:
             pairs += [self._compared(each, other, self._claimed_scale(other, scale)) for each in answers[:2]]
         ends = self._ends(groups, pairs[0])
