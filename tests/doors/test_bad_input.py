@@ -176,7 +176,7 @@ def ended_badly(arguments, folder, capsys, monkeypatch):
     assert out == ""
     assert "Traceback" not in err
     assert not [c for c in err if not c.isprintable() and c != "\n"]
-    assert len(err) < 3000
+    assert len(err) < (1_000 if err.startswith("harness: ") else 20_000)
     assert sorted(folder.iterdir()) == before
     return err
 
@@ -258,22 +258,25 @@ FUNCTIONS = {
     "predict network": (lambda bad: harness.predict(bad, THETA, PROBLEM.X), EVERYTHING, "network"),
     "predict theta": (lambda bad: harness.predict(NETWORK, bad, PROBLEM.X), EVERYTHING, "theta"),
     "predict X": (lambda bad: harness.predict(NETWORK, THETA, bad), EVERYTHING, "X"),
-    "fmincg fun": (lambda bad: harness.fmincg(bad, np.ones(2)), EVERYTHING, "fun"),
+    "fmincg fun": (lambda bad: harness.fmincg(bad, np.ones(2)), EVERYTHING, "fun|cost"),
     "fmincg x0": (lambda bad: harness.fmincg(lambda x: (x @ x, 2 * x), bad, 1), EVERYTHING, "x0|fun"),
     "register": (lambda bad: harness.register(bad), EVERYTHING, "register"),
     "Activation name": (lambda bad: harness.Activation(bad, abs, abs), EVERYTHING, "name"),
     "Activation kinks": (lambda bad: harness.Activation("a", abs, abs, kinks=bad), EVERYTHING, "kinks"),
     "save_case problem": (lambda bad: harness.save_case("x", bad, THETA), EVERYTHING, "problem"),
-    "load_case": (lambda bad: harness.load_case(bad), EVERYTHING, "path|file|cannot"),
+    "load_case": (lambda bad: harness.load_case(bad), EVERYTHING, "path|file|text"),
 }
 GOOD_AFTER_ALL = {
-    "Network hidden": {"object": None},
     "Problem l2": {"1.5"},
-    "random_problem seed": {"None", "huge"},
-    "train max_iter": set(),
+    "cross_check sources": {"None"},
+    "random_problem seed": {"None", "huge", "no numbers"},
+    "check_networks activations": {"None"},
+    "check_networks networks": {"huge"},  # which would take its time
+    "train max_iter": {"huge"},
+    "train source": {"function"},  # it is asked, and answers nothing
     "Activation name": {"text"},
-    "fmincg x0": {"too long", "masked array"},
-    "Activation kinks": {"no numbers"},
+    "Activation kinks": {"set", "too long", "no numbers"},
+    "fmincg x0": {"too long", "no numbers"},
 }
 CALLS = [(function, name) for function, (_, values, _) in FUNCTIONS.items() for name in values]
 
@@ -298,7 +301,7 @@ def test_a_bad_argument_is_a_sentence_that_names_it(function, tmp_path, monkeypa
             message = str(error)
             if "\n" in message or not any(word in message for word in words.split("|")):
                 wrong.append(f"{name}: {type(error).__name__}: {message}")
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  which is what is looked for
             wrong.append(f"{name}: {type(error).__name__}: {error}")
     assert wrong == []
     assert list(tmp_path.iterdir()) == []
