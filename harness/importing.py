@@ -2,6 +2,7 @@
 
 import sys
 import traceback
+from contextlib import suppress
 from importlib import import_module
 from importlib.machinery import PathFinder
 from importlib.util import module_from_spec, spec_from_file_location
@@ -79,4 +80,27 @@ def import_file_or_module(target: str | Path) -> ModuleType:
     except BaseException:
         del sys.modules[name]
         raise
+    return module
+
+
+def import_file_as(name: str, path: str | Path) -> ModuleType:
+    """The module `name` from its file, whatever else has that name; packages that it stands in are looked for by name.
+
+    Raises
+    ------
+    ImportError
+        When there is no such file. What the file raises is handed on.
+    """
+    package = name.rpartition(".")[0]
+    if package:
+        root = str(Path(path).resolve().parents[name.count(".")])
+        if root not in sys.path:
+            sys.path.insert(0, root)
+        with suppress(ImportError):  # a folder that is no package: then the module has no relative imports either
+            import_module(package)
+    spec = spec_from_file_location(name, path)
+    if spec is None or spec.loader is None or not Path(path).is_file():
+        raise ImportError(f"{path} is not a Python file")
+    module = sys.modules[name] = module_from_spec(spec)
+    spec.loader.exec_module(module)
     return module

@@ -1,6 +1,7 @@
 """How lists and unexpected answers are put into words."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 
@@ -25,3 +26,9 @@ def what_it_is(answer: object) -> str:
     """The type of an answer, and of a tuple or list how many entries it has."""
     kind = type(answer).__name__
     return f"a {kind} of {len(answer)}" if isinstance(answer, (tuple, list)) else kind
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The question "; did you mean 'relu'?" where one of the known names is close, else nothing."""
+    close = get_close_matches(str(name), list(known), n=1, cutoff=0.6)
+    return f"; did you mean {close[0]!r}?" if close else ""
