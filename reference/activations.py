@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from reference.namespaces import NUMPY
-from reference.printable import printable
+from reference.printable import given, printable
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,14 +51,19 @@ class Activation:
 
     def __post_init__(self):
         if not isinstance(self.name, str) or not self.name:
-            raise ValueError(f"an activation's name must be a non-empty string, not {self.name!r}")
+            raise ValueError(f"an activation's name must be a non-empty string, not {given(self.name)}")
         for what, function in (("value", self.value), ("slope", self.slope)):
             if not callable(function):
                 raise TypeError(f"activation {self.name!r}: {what} must be callable, not {type(function).__name__}")
         try:
+            if (
+                isinstance(self.kinks, (str, bytes, np.ma.MaskedArray))
+                or np.asarray(tuple(self.kinks)).dtype.kind not in "biuf"
+            ):
+                raise TypeError
             kinks = tuple(float(kink) for kink in self.kinks)
         except (TypeError, ValueError, OverflowError):
-            what = f"a sequence of numbers, such as (0.0,), not {self.kinks!r}"
+            what = f"a sequence of numbers, such as (0.0,), not {given(self.kinks)}"
             raise TypeError(f"activation {self.name!r}: kinks must be {what}") from None
         if not all(math.isfinite(kink) for kink in kinks):
             raise ValueError(f"activation {self.name!r}: kinks must be finite numbers, not {kinks}")
@@ -237,4 +242,4 @@ def get_activation(activation: "str | Activation") -> Activation:
         return activation
     if isinstance(activation, str) and activation in ACTIVATIONS:
         return ACTIVATIONS[activation]
-    raise ValueError(f"unknown activation {activation!r}; registered are {', '.join(ACTIVATIONS)}")
+    raise ValueError(f"unknown activation {given(activation)}; registered are {', '.join(ACTIVATIONS)}")

@@ -48,6 +48,8 @@ def check(
         raise ValueError("--plot draws an activation; name one with --activation")
     if timeout is not None and not isolate:
         raise ValueError("--timeout goes with --isolate: nobody can end a source in this process")
+    if timeout is not None and not 0.0 < timeout < float("inf"):
+        raise ValueError(f"--timeout takes a number of seconds above zero, not {timeout:g}")
     names = None if sources is None else [name.strip() for name in sources.split(",")]
     if activation or names is None or may_need_jax(names):
         start_jax()

@@ -7,7 +7,7 @@ from typing import Any
 from harness.importing import import_attribute
 from harness.sources.table import FLOAT32_SOURCES, SOURCES, SPELLINGS, Source
 from reference.measured import GradientSource
-from reference.printable import printable
+from reference.printable import given, printable
 from reference.problem import Problem
 
 SMALL = 1000  # parameters: forward mode costs one tangent for each
@@ -42,7 +42,7 @@ def find_source(name: str) -> Source:
     """
     known = SOURCES | FLOAT32_SOURCES
     if not isinstance(name, str) or (name not in known and ":" not in name):
-        raise ValueError(f"unknown source {name!r}; there are {SPELLINGS}")
+        raise ValueError(f"unknown source {given(name)}; there are {SPELLINGS}")
     if not name.startswith(BUG):
         return as_source(name, known[name] if name in known else import_attribute(name))
     from harness.sources.bug_zoo import BUGS
