@@ -113,6 +113,11 @@
   }
   byId("bug-rules").replaceChildren(...right.checkers.flatMap(({ checker }) => [element("dt", {}, element("strong", {}, checker)), element("dd", {}, data.rules[checker])]));
   options("bug-which", bugs.map((bug) => `${bug.name} (${percent(bug.training.test_accuracy)})`), Math.max(0, bugs.findIndex((bug) => bug.name === "bias-column-not-dropped")));
+  for (const where of new Set(bugs.map((bug) => bug.where))) {
+    const group = element("optgroup", { label: where });
+    byId("bug-which").append(group);
+    bugs.forEach((bug, i) => { if (bug.where === where) group.append(byId("bug-which").querySelector(`option[value="${i}"]`)); });
+  }
   onInput(["bug-which"], show);
   show();
 }
