@@ -102,7 +102,7 @@
     put("bug-verdict", bug.check.verdict);
     byId("bug-verdict").className = `verdict ${bug.check.verdict}`;
     put("bug-finding", bug.check.finding);
-    put("bug-diagnosis", bug.check.diagnosis ? `Diagnosis: ${bug.check.diagnosis}.` : "");
+    put("bug-diagnosis", bug.check.diagnosis ? `Diagnosis: ${bug.check.diagnosis}` : "");
     byId("bug-checkers").replaceChildren(...bug.checkers.map((row) => {
       const made = tableRow([row.checker, SAYS[row.says], row.number === null ? "" : short(row.number, 2), row.bound === null ? "" : row.checker === "harness" ? "1" : short(row.bound, 2)], ["", row.says, "number", "number"]);
       if (row.checker === "harness") made.className = "ours";
