@@ -89,3 +89,6 @@ DERIVATIVE_ROUNDINGS = 16
 
 SAMPLED_INPUTS = 64
 """Of more than `ALL_COORDINATES` inputs of a traced function, so many are looked at one by one."""
+
+SAMPLED_DIRECTIONS = 8
+"""Random directions where not every input was looked at."""
