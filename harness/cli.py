@@ -11,7 +11,7 @@ import typer
 
 from harness.commands.checking import bugs, check, replay
 from harness.commands.common import BAD_INPUT, EXIT_CODES, INTERRUPTED, complain
-from harness.commands.grading import grade
+from harness.commands.grading import diagnose, grade
 from harness.commands.studying import study
 from harness.commands.sweeping import sweep
 from harness.commands.teaching import lesson
@@ -28,7 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run, check, train, ex4, bugs, replay, study, lesson, grade, sweep):
+for command in (run, check, train, ex4, bugs, replay, study, lesson, diagnose, grade, sweep):
     app.command()(command)
 
 

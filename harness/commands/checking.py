@@ -7,10 +7,23 @@ from typing import Annotated, Any
 import typer
 
 from harness.commands.common import EXIT_CODES, complain, progress_bar, show, start_jax
-from harness.commands.options import Json, Networks, ReportFile, Seed, file_to_write, option, write_page
+from harness.commands.options import (
+    L2,
+    Json,
+    Networks,
+    Output,
+    ReportFile,
+    Seed,
+    Sizes,
+    file_to_write,
+    option,
+    problems_like,
+    write_page,
+)
 from harness.commands.sweeping import replay_row
 from harness.files import is_sqlite
 from harness.sources.table import SPELLINGS
+from harness.wording import did_you_mean
 
 WORST_FIRST = ("disagree", "inconclusive", "agree")
 
@@ -18,6 +31,7 @@ ONLY_THESE = "Only these hidden activations: a registered name, or module:attrib
 ONE_BUG = "A bug to run; without it, all are listed."
 OF_YOURS = "An activation of your own that it uses, as module:attribute."
 REPLAYED = "A case that harness check or harness bugs saved, or the file of harness sweep."
+ORDINARY = "Only X and θ of ordinary size: no saturated units, where log(1 - h) overflows, and no zeros or ties."
 PICTURE = "With --activation: a PNG of the first that is wrong, or the first."
 
 
@@ -26,6 +40,10 @@ def check(
     seed: Seed = 0,
     activation: Annotated[list[str] | None, option("NAME", ONLY_THESE)] = None,
     sources: Annotated[str | None, option("NAME,NAME,...", f"Gradient sources: {SPELLINGS}.")] = None,
+    sizes: Sizes = None,
+    output: Output = None,
+    l2: L2 = None,
+    ordinary: Annotated[bool, typer.Option("--ordinary", help=ORDINARY)] = False,
     case: Annotated[Path, file_to_write("Where a failing network is saved, shrunk.")] = Path("failing-case.json"),
     plot: Annotated[Path | None, file_to_write(PICTURE)] = None,
     report: ReportFile = None,
@@ -43,12 +61,13 @@ def check(
         start_jax()
     activations, reports = _check_alone(activation or [], plot, json)
     chosen = usable_sources(reports, None if names is None else named_sources(names))
-    extremes = not any(map(needs_plain_differences, reports))
+    like = problems_like(sizes, output, l2)
+    extremes = not ordinary and not any(map(needs_plain_differences, reports))
     steps = {"networks": activations, "mixed": mixed_with_others(activations)} if activations else {"networks": None}
     try:
         with progress_bar() as progress:
             summaries = {
-                step: check_networks(networks, seed, among, chosen, extremes, progress, step)
+                step: check_networks(networks, seed, among, chosen, extremes, progress, step, like)
                 for step, among in steps.items()
             }
     except Exception as error:
@@ -126,7 +145,7 @@ def bugs(
         show({"bugs": listing}, "\n".join(f"{bug:{width}}  {what}" for bug, what in listing.items()), json)
         return
     if name not in BUGS:
-        raise ValueError(f"there is no bug named {name!r}; `harness bugs` lists them")
+        raise ValueError(f"there is no bug named {name!r}; `harness bugs` lists them{did_you_mean(name, BUGS)}")
     start_jax()
     bug = BUGS[name]
     failed = plant(bug, seed)

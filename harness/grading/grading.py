@@ -12,7 +12,7 @@ import numpy as np
 
 from harness.checks.networks.diagnosing.explaining import describe, nearest, seen
 from harness.checks.networks.diagnosing.replaying import find_bugs
-from harness.grading.asking import Failed, Process, Way, Ways, find_ways
+from harness.grading.asking import NOT_REPEATABLE, Failed, Process, Way, Ways, find_ways
 from harness.grading.conventions import Convention, Parsed
 from harness.grading.helpers import ABSENT, RIGHT, WRONG, Verdict, judge_helpers
 from harness.grading.problems import Asked, small_problems, tiny_problems
@@ -246,6 +246,8 @@ class _Judge:
 
     def _diagnosis(self) -> list[str]:
         """The bugs of the zoo that explain every answer, or else what can be seen in the first."""
+        if not self.ways.repeats(self.process, *next(iter(self.parsed.items()))):
+            return [NOT_REPEATABLE]
         replays = [asked.replay(parsed) for asked, parsed in self.parsed.items()]
         found = find_bugs(replays)
         if self.ways.of_gradient is None:

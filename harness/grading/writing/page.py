@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from harness.grading.grading import AGREE, DISAGREE, Grade, Shown
-from harness.grading.table import COLUMNS, row
+from harness.grading.writing.table import COLUMNS, row
 from harness.pages.document import table
 from harness.reports.parts import listing, page, section, wide
 
