@@ -202,6 +202,7 @@ def find_ways(process: Process, named: str | None = None) -> Ways:
         return ways
     if ways.failure or _knows_own_sizes(submission):
         usual = [convention for convention in all_conventions() if convention == _usual(convention)]
+        usual.sort(key=lambda convention: (len(convention.described()), convention.column))  # each call may be slow
         for problems in course_problems():
             there = _best_ways(process, candidates[:2], problems[0], usual)
             if there.right or (ways.failure and not there.failure):
