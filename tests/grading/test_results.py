@@ -65,6 +65,7 @@ def test_the_page_is_one_file_with_everything_escaped_and_a_picture_of_what_is_w
     assert "http://" not in page.replace("http://www.w3.org", "")
     assert page.count("<svg") == 2  # Theta1 and Theta2 of the one that is wrong
     assert "Theta1: 25 of 25 entries are wrong" in page
+    assert "<td>slope-missing</td>" in page
     assert "Theta2: 0 of 18 entries are wrong" in page
 
 
