@@ -11,6 +11,17 @@ def first_few(items: Sequence[Any], shown: int, more: str = "more", name: Callab
     return ", ".join(map(name, items[:shown])) + (f" and {rest} {more}" if rest > 0 else "")
 
 
+def counted(number: int, what: str) -> str:
+    """A number of things: "1 network", "2,000 networks"."""
+    return f"{number:,} {what}{'s' * (number != 1)}"
+
+
+def shortened(text: str, longest: int = 200) -> str:
+    """The text, with words of more than so many characters, such as a file's name, cut in the middle."""
+    half = longest // 2
+    return " ".join(word if len(word) <= longest else f"{word[:half]}...{word[-half:]}" for word in text.split(" "))
+
+
 def what_it_is(answer: object) -> str:
     """The type of an answer, and of a tuple or list how many entries it has."""
     kind = type(answer).__name__
