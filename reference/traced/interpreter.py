@@ -145,6 +145,7 @@ class Run:
 
     def _noise(self, shape: tuple[int, ...]) -> Any:
         """Entries of random sign and of a size in [0.5, 1]."""
+        assert self.rounding is not None, "only a run that rounds draws noise"
         drawn = self.rounding.random(shape) - 0.5
         return drawn + np.copysign(0.5, drawn)
 
