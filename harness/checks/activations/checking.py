@@ -85,23 +85,15 @@ def check_activation(activation: str | Activation) -> Report:
         points = _grid_points(find_activation(activation))
         bound = activation_bound(points.f, points.z)
         asked = _ask(points, bound)
+        kinks = undeclared_kinks(points, bound, asked.slope_at) if asked.slope_at else []
+        answers = [_claim(points, bound, kinks), *(_oracle(name, asked, points, bound) for name in asked.slopes)]
+        compared = _compare(points, answers)
+        declared = declared_kinks(points, *compared.true_slope(points), asked.slopes.get("jax"))
+        compared = _beside_sides(points, compared, declared)
         subject = ActivationSlope(points, asked.slope_at)
-        undeclared = undeclared_kinks(points, bound, asked.slope_at) if asked.slope_at else []
-        claim = _claim(points, bound, undeclared)
-        answers = [claim, *(_oracle(name, asked, points, bound) for name in asked.slopes)]
-        pairs = compare_all(answers, subject.blocks)
-        consensus = _consensus(answers, pairs)
-        true, error = _sharpest(answers[1:], consensus.outliers, points)
-        declared = declared_kinks(points, true, error, asked.slopes.get("jax"))
-        if declared:
-            answers.append(_sides(points, declared))
-            pairs.append(compare(claim, answers[-1], subject.blocks))  # the oracles say nothing at a kink
-            consensus = _with_sides(consensus, answers, pairs[-1])
-        _tell(subject, points, bound, asked, [*declared, *undeclared])
-        true = np.where(points.at_kinks, np.nan, true)
-        wrong = _wrong(points, consensus, pairs)
-        subject.picture = Curve(points.z, points.slope, true, bound.claimed + error, wrong, points.f.kinks)
-        return judge(subject, answers, pairs, (), consensus, asked.left_out, started)
+        subject.picture = _picture(points, bound, compared)
+        _tell(subject, points, bound, asked, [*declared, *kinks])
+        return judge(subject, compared.answers, compared.pairs, (), compared.consensus, asked.left_out, started)
 
 
 class _Asked(NamedTuple):
@@ -175,16 +167,32 @@ def _sides(points: GridPoints, declared: Sequence[Kink]) -> Answer:
     return Answer(SIDES, SIDES, 0.0, 0.0, slope, error, oracle=True)
 
 
-def _sharpest(
-    oracles: Sequence[Answer], outliers: Collection[str], points: GridPoints
-) -> tuple[np.ndarray, np.ndarray]:
-    """At each z the slope that is known best, and how far it may be off, by the oracles that stand if there are any."""
-    oracles = [oracle for oracle in oracles if oracle.name not in outliers] or oracles
-    if not oracles:
-        return np.full(points.z.shape, np.nan), np.full(points.z.shape, np.inf)
-    errors = np.array([np.where(np.isfinite(oracle.gradient), oracle.error, np.inf) for oracle in oracles])
-    best, each = errors.argmin(axis=0), np.arange(points.z.size)
-    return np.array([oracle.gradient for oracle in oracles])[best, each], errors[best, each]
+class _Compared(NamedTuple):
+    """The answers, every two of them compared, and who of them stands."""
+
+    answers: list[Answer]
+    pairs: list[Pair]
+    consensus: Consensus
+
+    def true_slope(self, points: GridPoints) -> tuple[np.ndarray, np.ndarray]:
+        """At each z the slope that is known best, and its error, by the oracles that stand if there are any."""
+        asked = [answer for answer in self.answers if answer.oracle and answer.name != SIDES]
+        oracles = [oracle for oracle in asked if oracle.name not in self.consensus.outliers] or asked
+        if not oracles:
+            return np.full(points.z.shape, np.nan), np.full(points.z.shape, np.inf)
+        errors = np.array([np.where(np.isfinite(oracle.gradient), oracle.error, np.inf) for oracle in oracles])
+        best, each = errors.argmin(axis=0), np.arange(points.z.size)
+        return np.array([oracle.gradient for oracle in oracles])[best, each], errors[best, each]
+
+    def wrong(self, points: GridPoints) -> np.ndarray:
+        """Where the claim is at odds with a source that stands."""
+        against = [pair.at_odds for pair in self.pairs if pair.other(CLAIMED) in self.consensus.members]
+        return np.any([np.zeros(points.z.shape, dtype=bool), *against], axis=0)
+
+
+def _compare(points: GridPoints, answers: list[Answer]) -> _Compared:
+    pairs = compare_all(answers, ActivationSlope(points, None).blocks)
+    return _Compared(answers, pairs, _consensus(answers, pairs))
 
 
 def _consensus(answers: Sequence[Answer], pairs: Sequence[Pair]) -> Consensus:
@@ -196,11 +204,16 @@ def _consensus(answers: Sequence[Answer], pairs: Sequence[Pair]) -> Consensus:
     return _accuse(answers, accused) if consensus.tie and accused else consensus
 
 
-def _with_sides(consensus: Consensus, answers: Sequence[Answer], beside: Pair) -> Consensus:
-    """The sides of a kink have no vote: where they object, the claim is wrong, whoever else is."""
-    if consensus.tie:
-        return consensus
-    return _accuse(answers, {*consensus.outliers, *([CLAIMED] if beside.disagrees else [])})
+def _beside_sides(points: GridPoints, compared: _Compared, declared: Sequence[Kink]) -> _Compared:
+    """The claim beside the sides of its kinks, too. They have no vote: where they object, it is wrong."""
+    if not declared:
+        return compared
+    claim, sides = compared.answers[0], _sides(points, declared)
+    beside = compare(claim, sides, ActivationSlope(points, None).blocks)  # the oracles say nothing at a kink
+    answers, consensus = [*compared.answers, sides], compared.consensus
+    if not consensus.tie:
+        consensus = _accuse(answers, {*consensus.outliers, *([CLAIMED] if beside.disagrees else [])})
+    return _Compared(answers, [*compared.pairs, beside], consensus)
 
 
 def _accuse(answers: Sequence[Answer], accused: Collection[str]) -> Consensus:
@@ -234,7 +247,7 @@ def _tell(
     subject.details = {"kinks": [kink.to_dict() for kink in kinks], "not_finite": broken, "float32": single}
 
 
-def _wrong(points: GridPoints, consensus: Consensus, pairs: Sequence[Pair]) -> np.ndarray:
-    """Where the claim is at odds with a source that stands."""
-    against = [pair.at_odds for pair in pairs if pair.other(CLAIMED) in consensus.members]
-    return np.any([np.zeros(points.z.shape, dtype=bool), *against], axis=0)
+def _picture(points: GridPoints, bound: ActivationBound, compared: _Compared) -> Curve:
+    true, error = compared.true_slope(points)
+    true = np.where(points.at_kinks, np.nan, true)
+    return Curve(points.z, points.slope, true, bound.claimed + error, compared.wrong(points), points.f.kinks)
