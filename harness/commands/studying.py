@@ -6,9 +6,10 @@ from typing import Annotated, Any
 import typer
 
 from harness.commands.common import progress_bar, show, start_jax
-from harness.commands.options import Json, Seed, file_to_write, option
+from harness.commands.options import Json, ReportFile, Seed, file_to_write, option, write_page
 
 NETWORKS = "How many correct random networks; 10,000 unless given, or --quick."
+DIAGNOSIS = "Instead, how often the diagnosis names the right bug, of single ones and of pairs."
 
 
 def study(
@@ -16,6 +17,8 @@ def study(
     seed: Seed = 0,
     networks: Annotated[int | None, option("N", NETWORKS, min=1)] = None,
     figure: Annotated[Path | None, file_to_write("Where to save the figure (PNG).")] = None,
+    diagnosis: Annotated[bool, typer.Option("--diagnosis", help=DIAGNOSIS)] = False,
+    report: ReportFile = None,
     json: Json = False,
 ) -> None:
     """Detection power of this and other gradient checkers over the bug zoo."""
@@ -25,6 +28,13 @@ def study(
     from harness.study.study import QUICK, run_study
     from harness.study.table import as_table
 
+    if diagnosis:
+        if networks is not None or figure is not None:
+            raise ValueError(
+                "--diagnosis is a study of its own: it takes --quick and --seed, but not --networks or --figure"
+            )
+        _study_diagnosis(quick, seed, json)
+        return
     size: dict[str, Any] = dict(QUICK) if quick else {}
     if networks is not None:
         size["networks"] = networks
@@ -33,4 +43,17 @@ def study(
         found = run_study(seed=seed, progress=progress, **size)
     if figure is not None:
         write_whole(figure, png(detection_power(found)))
+    if report is not None:
+        from harness.reports.commands import study_page
+
+        write_page(report, study_page(found, size))
     show(found.to_dict(), as_table(found), json)
+
+
+def _study_diagnosis(quick: bool, seed: int, json: bool) -> None:
+    from harness.study.naming import QUICK, measure_naming
+
+    start_jax()
+    with progress_bar() as progress:
+        found = measure_naming(seed=seed, progress=progress, **(QUICK if quick else {}))
+    show(found.to_dict(), found, json)
