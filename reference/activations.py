@@ -126,7 +126,8 @@ _SELU_ALPHA, _SELU_SCALE = 1.6732632423543772, 1.0507009873554805
 
 
 def _silu_slope(z, a):
-    return _sigmoid_in_full(z) * (1.0 + z * _sigmoid_in_full(-z))  # σ(-z) = 1 - σ(z)
+    sigma = _sigmoid_in_full(z)
+    return sigma * (1.0 + z * (1.0 - sigma))  # and not σ + a(1 - σ), for a itself has lost its tail
 
 
 def _gelu_slope(z, a):
