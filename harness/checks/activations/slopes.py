@@ -1,6 +1,7 @@
 """The slope of one activation by every oracle, and from its formula alone at any z."""
 
 import contextlib
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from importlib import import_module
@@ -54,7 +55,9 @@ def in_float64(f: Activation) -> Activation:
     Called on plain arrays outside of JAX's own float64 mode, those would answer in float32.
     """
     try:
-        answers = f(np.zeros(2)), f.slope(np.zeros(2), np.zeros(2))
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)
+            answers = f(np.zeros(2)), f.slope(np.zeros(2), np.zeros(2))
     except FORMULA_ERRORS:
         return f
     if not any(type(answer).__module__.partition(".")[0] in ("jax", "jaxlib") for answer in answers):

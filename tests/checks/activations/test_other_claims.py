@@ -2,7 +2,6 @@
 
 import math
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -127,15 +126,7 @@ def test_what_cannot_run_on_arrays_at_all_gets_one_sentence(value, slope, advice
     assert advice in str(raised.value)
 
 
-@pytest.mark.parametrize("function", [jnp.tanh, jax.nn.relu6][: 1 + DEEP], ids=lambda f: f.__name__)
-def test_a_formula_that_is_a_function_of_jax_runs_in_float64(function):
+def test_a_formula_that_is_a_function_of_jax_runs_in_float64():
     """In float32 it would have kinks all over."""
-    slopes = {
-        "silu": lambda z, a: sigma(z) * (1.0 + z * (1.0 - sigma(z))),
-        "relu6": lambda z, a: np.where((z > 0.0) & (z < 6.0), 1.0, 0.0),
-        "tanh": lambda z, a: 1.0 - a * a,
-    }
-    kinks = (0.0, 6.0) if function.__name__ == "relu6" else ()
-    report = check_activation(formula(lambda xp, z: function(z), slopes[function.__name__], kinks=kinks))
-    assert report.verdict == "agree", f"\n{report}"
-    assert [kink["z"] for kink in report.details["kinks"]] == list(kinks)
+    report = check_activation(formula(lambda xp, z: jnp.tanh(z), lambda z, a: 1.0 - a * a))
+    assert (report.verdict, report.details["kinks"]) == ("agree", []), f"\n{report}"
