@@ -76,15 +76,14 @@ def _check_alone(names: list[str], plot: Path | None, json: bool) -> tuple[list[
 
     activations = [find_activation(name) for name in names]
     reports = [check_activation(f) for f in activations]
-    for f, report in zip(activations, reports):
-        register_checked(f, report)
-        if not json:
+    if not json:
+        for report in reports:
             typer.echo(f"{report}\n")
     if plot is not None:
         wrong = [report for report in reports if report.verdict == "disagree"]
         write_whole(plot, (wrong or reports)[0].plot())
         complain(f"The picture is {plot}.")
-    return activations, reports
+    return [register_checked(f, report) for f, report in zip(activations, reports)], reports
 
 
 def _show_all(verdict: str, reports: list[Any], summaries: dict[str, Any], json: bool) -> None:
