@@ -55,7 +55,7 @@ class Finding:
     diagnosis: str = ""
 
     def __post_init__(self):
-        if self.coordinates < 1 or (self.what == "gradient" and not self.blocks):
+        if self.coordinates < 1:
             raise ValueError(f"a finding about {self.source} needs a place where it is at odds with {self.against}")
 
     @property

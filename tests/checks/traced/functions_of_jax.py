@@ -155,10 +155,7 @@ STRUCTURE = {
     "reduce_window, max": (lambda a: lax.reduce_window(a, -np.inf, lax.max, (2, 2), (1, 2), "SAME"), normal(4, 3)),
     "cumulative": (
         lambda a: (
-            lax.cumsum(a, 0, reverse=True),
-            lax.cumprod(a, 0),
-            lax.cummax(a, 0),
-            lax.cumlogsumexp(a, 0),
+            lax.cumsum(a, 0, reverse=True), lax.cumprod(a, 0), lax.cummax(a, 0), lax.cumlogsumexp(a, 0)
         ),  # fmt: skip
         normal(4, 2),
     ),
