@@ -1,0 +1,92 @@
+"""Cells of z: stretches [low, high] between two floats, both included, that are split until they are few floats.
+
+All are arrays of shape (n,). Where cells are cut at a place, no float lies in two of them or in none.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+AROUND = 4  # floats on either side of a place where a comparison changes, which rounding may move
+
+FLOATS = 2 * AROUND + 1  # a cell of so many, or fewer, is not split
+
+PARTS = 8  # of one cell, at most
+
+TOGETHER = 256
+"""Cells that one pass should have: it costs hardly more for them than for one."""
+
+STEEP = 4.0  # a cell whose ends have a larger quotient is split into parts of equal quotients
+
+Cells = tuple[np.ndarray, np.ndarray]
+
+_LEAST = np.iinfo(np.int64).min
+
+
+def number_of(z: np.ndarray) -> np.ndarray:
+    """Each float's number in their order; zero has 0."""
+    bits = np.ascontiguousarray(z, dtype=np.float64).view(np.int64)
+    return np.where(bits < 0, _LEAST - bits, bits)
+
+
+def float_at(number: np.ndarray) -> np.ndarray:
+    """The float of that number."""
+    return np.where(number < 0, _LEAST - number, number).astype(np.int64).view(np.float64)
+
+
+def count(low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """How many floats a cell has."""
+    return number_of(high).astype(np.float64) - number_of(low) + 1.0  # more than an int64 holds
+
+
+def floats_of(low: float, high: float) -> np.ndarray:
+    """All floats of one cell, which should be few."""
+    first, last = number_of(np.array([low, high]))
+    return float_at(np.arange(first, last + 1))
+
+
+def cut_at(low: np.ndarray, high: np.ndarray, place: np.ndarray, without: bool = False) -> Cells:
+    """Cells below, about and above one place in each; `without` the place itself."""
+    at = number_of(place)
+    first, last = np.maximum(at - AROUND, number_of(low)), np.minimum(at + AROUND, number_of(high))
+    about = [(first, at - 1), (at + 1, last)] if without else [(first, last)]
+    pieces = [(number_of(low), first - 1), *about, (last + 1, number_of(high))]
+    lows, highs = (np.concatenate(ends) for ends in zip(*pieces))
+    return float_at(lows[lows <= highs]), float_at(highs[lows <= highs])
+
+
+def without_places(edges: np.ndarray, places: Sequence[float]) -> Cells:
+    """The cells between sorted edges, but for some places, each of which has cells of a few floats beside it."""
+    low, high = edges[:-1], edges[1:]
+    for place in places:
+        inside = (low <= place) & (place <= high)
+        cut = cut_at(low[inside], high[inside], np.full(inside.sum(), place), without=True)
+        low, high = (np.concatenate([ends[~inside], new]) for ends, new in zip((low, high), cut))
+    return low, high
+
+
+def split(low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
+    """Each cell in as many parts as a pass has room for; and how many that is."""
+    parts = int(np.clip(TOGETHER // max(low.size, 1), 2, PARTS))
+    shares = np.linspace(0.0, 1.0, parts + 1)[:, np.newaxis]
+    edges = low + (high - low) * shares
+    nearer, further = np.minimum(np.abs(low), np.abs(high)), np.maximum(np.abs(low), np.abs(high))
+    steep = (np.sign(low) == np.sign(high)) & (further > STEEP * nearer) & (nearer > 0.0)
+    with np.errstate(all="ignore"):
+        logs = np.log(np.abs(low)) + (np.log(np.abs(high)) - np.log(np.abs(low))) * shares
+        edges = np.where(steep, np.sign(low) * np.exp(logs), edges)
+    edges = np.clip(edges, low, high)
+    edges[0], edges[-1] = low, high
+    return edges[:-1].ravel(), edges[1:].ravel(), parts
+
+
+def stretches_of(low: np.ndarray, high: np.ndarray) -> list[tuple[float, float]]:
+    """Cells that follow each other as one stretch."""
+    stretches: list[tuple[float, float]] = []
+    for i in np.lexsort((high, low)):
+        start, end = float(low[i]), float(high[i])
+        if stretches and start <= np.nextafter(stretches[-1][1], np.inf):
+            stretches[-1] = (stretches[-1][0], max(end, stretches[-1][1]))
+        else:
+            stretches.append((start, end))
+    return stretches
