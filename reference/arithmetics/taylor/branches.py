@@ -112,7 +112,8 @@ def _minimum(x: Taylor, y: Taylor) -> Taylor:
 
 
 def _sign(x: Taylor) -> Taylor:
-    return _heaviside(x, Taylor.lift(0.5)) * 2.0 - 1.0
+    zero = Taylor.lift(0.0)
+    return _where(_less(x, zero), Taylor.lift(-1.0), _where(_equal(x, zero), zero, Taylor.lift(1.0)))
 
 
 def _heaviside(x: Taylor, at_zero: Taylor) -> Taylor:

@@ -134,6 +134,8 @@ def met(poly: Any, rest: Any, low: Any, high: Any) -> Taylor:
     slack = 2.0 * UNIT * np.abs(poly[0])
     low = np.fmax(low, poly[0] - reach - slack)  # of NaN and a number, the number
     high = np.fmin(high, poly[0] + reach + slack)
+    unknown = np.isnan(low) | np.isnan(high)
+    low, high = np.where(unknown, np.nan, low), np.where(unknown, np.nan, high)
     wide = ~(model.rest <= 0.5 * (high - low))  # an enclosure by its ends alone is narrower
     if wide.any():
         middle = 0.5 * low + 0.5 * high

@@ -65,7 +65,7 @@ def _tanh_bound(order, low, high):
     The latter is at most 2/(exp(2|x| - 2) - 1) on a circle of radius 1.
     """
     poles = 2.0 * 1.06 * (math.pi / 2.0) ** -(order + 1.0)  # 1.06 > 1 + 3**-3 + 5**-3 + ...
-    return np.minimum(poles, 2.0 / np.expm1(np.maximum(2.0 * nearest_zero(low, high) - 2.0, 0.0))) * WIDENED
+    return np.minimum(poles, 2.0 / np.expm1(np.maximum(2.0 * nearest_zero(low, high) - 2.0, 1e-9))) * WIDENED
 
 
 def _tanh_noise(c):

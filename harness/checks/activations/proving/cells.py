@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-AROUND = 4  # floats on either side of a place where a comparison changes, which rounding may move
+AROUND = 8  # floats on either side of a place where a comparison changes, which rounding may move
 
 FLOATS = 2 * AROUND + 1  # a cell of so many, or fewer, is not split
 
@@ -16,7 +16,8 @@ PARTS = 8  # of one cell, at most
 TOGETHER = 256
 """Cells that one pass should have: it costs hardly more for them than for one."""
 
-STEEP = 4.0  # a cell whose ends have a larger quotient is split into parts of equal quotients
+STEEP = 8.0
+"""A cell whose ends have a larger quotient lies at zero, and is split into parts of this quotient, and the rest."""
 
 Cells = tuple[np.ndarray, np.ndarray]
 
@@ -36,7 +37,7 @@ def float_at(number: np.ndarray) -> np.ndarray:
 
 def count(low: np.ndarray, high: np.ndarray) -> np.ndarray:
     """How many floats a cell has."""
-    return number_of(high).astype(np.float64) - number_of(low) + 1.0  # more than an int64 holds
+    return (number_of(high) - number_of(low)).view(np.uint64) + 1.0  # what is lost at 2**63 is nothing at 2**64
 
 
 def floats_of(low: float, high: float) -> np.ndarray:
@@ -65,16 +66,19 @@ def without_places(edges: np.ndarray, places: Sequence[float]) -> Cells:
     return low, high
 
 
+def is_steep(low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Whether a cell reaches from the neighbourhood of zero, on a logarithmic scale, to somewhere else."""
+    nearer, further = np.minimum(np.abs(low), np.abs(high)), np.maximum(np.abs(low), np.abs(high))
+    return (np.sign(low) == np.sign(high)) & (further > STEEP * nearer)
+
+
 def split(low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
     """Each cell in as many parts as a pass has room for; and how many that is."""
     parts = int(np.clip(TOGETHER // max(low.size, 1), 2, PARTS))
-    shares = np.linspace(0.0, 1.0, parts + 1)[:, np.newaxis]
-    edges = low + (high - low) * shares
-    nearer, further = np.minimum(np.abs(low), np.abs(high)), np.maximum(np.abs(low), np.abs(high))
-    steep = (np.sign(low) == np.sign(high)) & (further > STEEP * nearer) & (nearer > 0.0)
-    with np.errstate(all="ignore"):
-        logs = np.log(np.abs(low)) + (np.log(np.abs(high)) - np.log(np.abs(low))) * shares
-        edges = np.where(steep, np.sign(low) * np.exp(logs), edges)
+    counted = np.arange(parts + 1.0)[:, np.newaxis]
+    edges = low + (high - low) * (counted / parts)
+    edges = np.where(is_steep(low, high) & (low > 0.0), high * STEEP ** (counted - parts), edges)
+    edges = np.where(is_steep(low, high) & (high < 0.0), low * STEEP**-counted, edges)
     edges = np.clip(edges, low, high)
     edges[0], edges[-1] = low, high
     return edges[:-1].ravel(), edges[1:].ravel(), parts

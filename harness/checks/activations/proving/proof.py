@@ -16,17 +16,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from harness.bounds.activation_bound import FORMULA_ERRORS
-from harness.checks.activations.cells import (
-    FLOATS,
-    Cells,
-    count,
-    cut_at,
-    floats_of,
-    split,
-    stretches_of,
-    without_places,
-)
 from harness.checks.activations.grid import SHOWN, sides, stretch_in_words
+from harness.checks.activations.proving import cells
+from harness.checks.activations.proving.cells import FLOATS, Cells, count, stretches_of, without_places
 from harness.wording import first_few
 from reference.activations import Activation
 from reference.arithmetics.companion import NoRule, first_line
@@ -50,13 +42,17 @@ STARTING, STARTING_FAR = 256, 16
 WORK, WORK_FAR = 16_384, 4_096
 """Cells that are looked at before the rest is left: 0.01 ms each for a short formula."""
 
-PASSES = 40  # how often cells are split: 8**40 is more than there are floats
+PASSES = 20  # how often cells are split: in 8 parts each time there would be 1e18
 
-HOPELESS = 3  # splits in a row that gained nothing: what remains is rounding
+NEGLIGIBLE = 1e-100  # |z| below which cells are not split any more; many are proved all the same
 
-GAINED = 0.75  # a cell's error over that of the cell it comes from, if that was worth while
+HOPELESS = 2  # splits in a row that gained too little: what remains is rounding
 
-ONE_BY_ONE = 96  # floats that are put to the balls
+GAINED = 0.5  # a cell's error over that of the cell it comes from, if that was worth while
+
+ONE_BY_ONE = 96  # floats of small cells that are put to the balls
+
+SAMPLED = 24  # cells that are left, of which one z is
 
 SAMPLES = 5  # of each stretch that is wrong
 
@@ -95,7 +91,7 @@ class Proof:
         within = f"z in [{-INSIDE:g}, {INSIDE:g}]"
         if not self.complete:
             left = first_few(self.left, SHOWN, "more places", name=lambda ends: stretch_in_words(*ends))
-            return f"for {within}, but not for {left}: left to sampling"
+            return f"for {within} but not for {left}, which is left to sampling"
         kinks = " but the kinks" if self.kinks else ""
         low, high = self.far
         if (low, high) == (-INSIDE, INSIDE):
@@ -140,9 +136,9 @@ class _Refined(NamedTuple):
     places: set[float]
 
 
-def _refine(f: Activation, cells: Cells, work: int) -> _Refined:
+def _refine(f: Activation, start: Cells, work: int) -> _Refined:
     """Prove cells, splitting those that are not proved, until none is left, one is wrong, or the work is done."""
-    low, high = cells
+    low, high = start
     before, stale = np.full(low.shape, np.inf), np.zeros(low.shape, dtype=int)
     given_up: list[Cells] = []
     wrong: list[Cells] = []
@@ -152,10 +148,11 @@ def _refine(f: Activation, cells: Cells, work: int) -> _Refined:
         work -= low.size
         wrong.append((low[seen.wrong], high[seen.wrong]))
         places.update(seen.place[~np.isnan(seen.place)].tolist())
-        gained = (seen.error < GAINED * before) | ~np.isfinite(seen.error) | ~np.isnan(seen.place)
+        gained = (seen.error < GAINED * before) | ~np.isfinite(seen.error) | seen.undecided | cells.is_steep(low, high)
         stale = np.where(gained, 0, stale + 1)
         is_open = ~seen.proved & ~seen.wrong
-        done = is_open & ((count(low, high) <= FLOATS) | (stale >= HOPELESS))
+        tiny = (count(low, high) <= FLOATS) | (np.maximum(np.abs(low), np.abs(high)) <= NEGLIGIBLE)
+        done = is_open & (tiny | (stale >= HOPELESS))
         given_up.append((low[done], high[done]))
         low, high, before, stale = _split(seen, low, high, stale, is_open & ~done)
         if not low.size or work < low.size or wrong[-1][0].size:
@@ -168,17 +165,18 @@ def _refine(f: Activation, cells: Cells, work: int) -> _Refined:
     return _Refined(left, suspects, places)
 
 
-def _joined(cells: list[Cells]) -> Cells:
-    low, high = (np.concatenate(ends) for ends in zip(*cells))
+def _joined(parts: list[Cells]) -> Cells:
+    low, high = (np.concatenate(ends) for ends in zip(*parts))
     return low, high
 
 
 class _Seen(NamedTuple):
-    """What is known of each cell: a bound on the claim's error, and the z at which a comparison changes, or NaN."""
+    """What is known of each cell: a bound on the error; whether a comparison changes, and at which z, or NaN."""
 
     proved: np.ndarray
     wrong: np.ndarray
     error: np.ndarray
+    undecided: np.ndarray
     place: np.ndarray
 
 
@@ -195,6 +193,7 @@ def _look(f: Activation, low: np.ndarray, high: np.ndarray) -> _Seen:
         proved=np.broadcast_to(error <= ALLOWED * np.maximum(1.0, smallest), low.shape),
         wrong=np.broadcast_to(least > ALLOWED * np.maximum(1.0, largest), low.shape),
         error=np.broadcast_to(error, low.shape),
+        undecided=np.any([np.zeros(low.shape, dtype=bool), *(~np.isnan(t) for t in found)], axis=0),
         place=_places(found, low, high),
     )
 
@@ -219,7 +218,7 @@ def _places(found: list[np.ndarray], low: np.ndarray, high: np.ndarray) -> np.nd
     place = np.full(low.shape, np.nan)
     for t in found:
         z = 0.5 * (low + high) + 0.5 * (high - low) * t
-        round_z = np.round(z, DIGITS)
+        round_z = np.round(z, DIGITS) + 0.0  # no negative zero
         z = np.where(np.abs(z - round_z) <= 1e-15 * (1.0 + np.abs(low) + np.abs(high)), round_z, z)
         place = np.where(np.isnan(place) & (low <= z) & (z <= high), z, place)
     return place
@@ -229,8 +228,8 @@ def _split(seen: _Seen, low: np.ndarray, high: np.ndarray, stale: np.ndarray, ch
     """The chosen cells in parts, with the error of the cell that each part comes from and how often that was stale."""
     at = chosen & ~np.isnan(seen.place)
     in_parts = chosen & ~at
-    cut_low, cut_high = cut_at(low[at], high[at], seen.place[at])
-    part_low, part_high, parts = split(low[in_parts], high[in_parts])
+    cut_low, cut_high = cells.cut_at(low[at], high[at], seen.place[at])
+    part_low, part_high, parts = cells.split(low[in_parts], high[in_parts])
     fresh = np.full(cut_low.shape, np.inf), np.zeros(cut_low.shape, dtype=int)
     handed_on = [np.tile(each[in_parts], parts) for each in (seen.error, stale)]
     return (
@@ -250,9 +249,11 @@ def _by_balls(f: Activation, low: np.ndarray, high: np.ndarray) -> tuple[np.ndar
     sizes = count(low, high)
     through = (sizes <= FLOATS) & (np.cumsum(sizes) <= ONE_BY_ONE)
     larger = np.flatnonzero(~through)
-    sampled = larger[:: len(larger) // ONE_BY_ONE + 1]
+    sampled = larger[:: len(larger) // SAMPLED + 1]
     looked_at = [*np.flatnonzero(through), *sampled]
-    z = [floats_of(low[i], high[i]) if through[i] else np.array([0.5 * low[i] + 0.5 * high[i]]) for i in looked_at]
+    z = [
+        cells.floats_of(low[i], high[i]) if through[i] else np.array([0.5 * low[i] + 0.5 * high[i]]) for i in looked_at
+    ]
     if not z:
         return low, high, []
     owner, each = np.repeat(looked_at, [len(part) for part in z]), np.concatenate(z)
@@ -265,10 +266,7 @@ def _judged(f: Activation, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Where the claim is certainly within `ALLOWED`, and where it certainly is not, by ball arithmetic."""
     a = np.array(f(z.copy()))
     claimed = np.broadcast_to(f.slope(z.copy(), a), z.shape)
-    try:
-        slope, error = _true_slope(f, z)
-    except FORMULA_ERRORS:
-        return np.zeros(z.shape, dtype=bool), np.zeros(z.shape, dtype=bool)
+    slope, error = _true_slope(f, z)
     allowed, apart = ALLOWED * np.maximum(1.0, np.abs(slope)), np.abs(claimed - slope)
     known = np.isfinite(slope) & np.isfinite(error) & np.isfinite(a) & ~np.isin(z, f.kinks)
     return known & (apart + error <= allowed), known & ~(apart - error <= allowed)  # NaN is wrong
@@ -276,12 +274,34 @@ def _judged(f: Activation, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _true_slope(f: Activation, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """f'(z) and how far off it may be: where pieces meet, and enclosures are wide, the limit if both sides have one."""
-    true = ball_arithmetic.slope(f, z)
-    slope, error = true.slope.copy(), true.error.copy()
+    slope_at = _by_ball_arithmetic if _has_balls(f) else _by_taylor
+    value, slope, error = slope_at(f, z)
     seams = np.flatnonzero(~(error <= ALLOWED))
-    left, right = (ball_arithmetic.slope(f, beside) for beside in np.transpose([sides(x) for x in z[seams]]))
-    middle, reach = 0.5 * (left.slope + right.slope), 0.5 * np.abs(left.slope - right.slope) + left.error + right.error
-    continuous = np.maximum(*(np.abs(side.value - true.value[seams]) for side in (left, right))) <= ALLOWED
-    smooth = continuous & (reach <= 0.1 * ALLOWED)
-    slope[seams], error[seams] = np.where(smooth, middle, slope[seams]), np.where(smooth, reach, error[seams])
+    beside = [slope_at(f, side) for side in np.array([sides(x) for x in z[seams]]).reshape(-1, 2).T]
+    (left_value, left, left_error), (right_value, right, right_error) = beside
+    apart = np.maximum(np.abs(left_value - value[seams]), np.abs(right_value - value[seams]))
+    reach = 0.5 * np.abs(left - right) + left_error + right_error
+    smooth = (apart <= ALLOWED) & (reach <= 0.1 * ALLOWED)
+    slope[seams] = np.where(smooth, 0.5 * (left + right), slope[seams])
+    error[seams] = np.where(smooth, reach, error[seams])
     return slope, error
+
+
+def _has_balls(f: Activation) -> bool:
+    try:
+        ball_arithmetic.slope(f, np.ones(1))
+    except FORMULA_ERRORS:
+        return False
+    return True
+
+
+def _by_ball_arithmetic(f: Activation, z: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    true = ball_arithmetic.slope(f, z)
+    return true.value, true.slope, true.error
+
+
+def _by_taylor(f: Activation, z: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    beside = np.nextafter(z, -np.inf), np.nextafter(z, np.inf)  # a comparison that changes at z is to be undecided
+    value, slope = derivative_of(partial(f.value, NUMPY), variable(*beside))
+    middles = [np.broadcast_to(0.5 * x.low + 0.5 * x.high, z.shape).copy() for x in (value, slope)]
+    return *middles, np.broadcast_to(0.5 * (slope.high - slope.low) * (1.0 + 1e-12), z.shape).copy()
