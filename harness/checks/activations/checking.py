@@ -13,18 +13,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from harness.bounds.activation_bound import FORMULA_ERRORS, ActivationBound, activation_bound
+from harness.bounds.tolerances import MEANINGLESS, NEGLIGIBLE
 from harness.checks.activations import record
 from harness.checks.activations.figure import Curve
 from harness.checks.activations.grid import grid
-from harness.checks.activations.kinks import (
-    Kink,
-    declared_kinks,
-    is_sharp,
-    jumps_of_value,
-    outside_in_words,
-    places_in_words,
-    undeclared_kinks,
-)
+from harness.checks.activations.kinks import Kink, judge_seams, places_in_words
+from harness.checks.activations.seams import find_seams
 from harness.checks.activations.slopes import ORACLES, SlopeFunction, ask_oracles, slope_function
 from harness.checks.activations.subject import CLAIMED, SIDES, ActivationSlope, GridPoints
 from harness.importing import import_attribute
@@ -82,27 +76,41 @@ def check_activation(activation: str | Activation) -> Report:
     started = time.perf_counter()
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # what a formula says aloud is reported as numbers
-        points = _grid_points(find_activation(activation))
+        points, slope_at = _with_seams(_grid_points(find_activation(activation)))
         bound = activation_bound(points.f, points.z)
         asked = _ask(points, bound)
-        kinks = undeclared_kinks(points, bound, asked.slope_at) if asked.slope_at else []
-        answers = [_claim(points, bound, kinks), *(_oracle(name, asked, points, bound) for name in asked.slopes)]
-        compared = _compare(points, answers)
-        declared = declared_kinks(points, *compared.true_slope(points), asked.slopes.get("jax"))
-        compared = _beside_sides(points, compared, declared)
-        subject = ActivationSlope(points, asked.slope_at)
+        seams = judge_seams(points, bound, slope_at, asked.slopes.get("jax")) if asked.slopes else []
+        answers = [_claim(points, bound, seams), *(_oracle(name, asked, points, bound) for name in asked.slopes)]
+        compared = _beside_sides(points, _compare(points, answers), seams)
+        subject = ActivationSlope(points, slope_at)
         subject.picture = _picture(points, bound, compared)
-        _tell(subject, points, bound, asked, [*declared, *kinks])
+        _tell(subject, points, bound, asked, seams)
         return judge(subject, compared.answers, compared.pairs, (), compared.consensus, asked.left_out, started)
 
 
+def _grid_points(f: Activation, seams: Sequence[float] = ()) -> GridPoints:
+    """Value and claimed slope on the grid, or one sentence that says what is wrong with them."""
+    z = grid(f, seams)
+    a = _real(f, "value", lambda: f(z.copy()), z)
+    return GridPoints(f, z, a, _real(f, "slope", lambda: f.slope(z.copy(), a.copy()), z), tuple(seams))
+
+
+def _with_seams(points: GridPoints) -> tuple[GridPoints, SlopeFunction | None]:
+    """The points with all seams among them, and the slope at any z, if the formula can be asked for it."""
+    f, z = points.f, points.z
+    bound = activation_bound(f, z)
+    if record.not_elementwise("value", f, z, bound.value):
+        return points, None
+    slope_at = slope_function(f, z)
+    return _grid_points(f, find_seams(f, z, bound, slope_at)), slope_at
+
+
 class _Asked(NamedTuple):
-    """What the oracles answer, and the slope at any z; why the formula cannot be asked for slopes, if it cannot."""
+    """What the oracles answer, what is to be noted of their ways, and why others do not answer."""
 
     slopes: dict[str, MeasuredSlope]
     notes: dict[str, str]
     left_out: dict[str, str]
-    slope_at: SlopeFunction | None
     mixed: list[str]
 
 
@@ -110,15 +118,8 @@ def _ask(points: GridPoints, bound: ActivationBound) -> _Asked:
     f, z = points.f, points.z
     mixed = record.not_elementwise("value", f, z, bound.value)
     if mixed:
-        return _Asked({}, {}, dict.fromkeys(ORACLES, "it is not elementwise"), None, mixed)
-    return _Asked(*ask_oracles(f, z, bound.value), slope_function(f, z), [])
-
-
-def _grid_points(f: Activation) -> GridPoints:
-    """Value and claimed slope on the grid, or one sentence that says what is wrong with them."""
-    z = grid(f)
-    a = _real(f, "value", lambda: f(z.copy()), z)
-    return GridPoints(f, z, a, _real(f, "slope", lambda: f.slope(z.copy(), a.copy()), z))
+        return _Asked({}, {}, dict.fromkeys(ORACLES, "it is not elementwise"), mixed)
+    return _Asked(*ask_oracles(f, z, bound.value), [])
 
 
 def _real(f: Activation, part: str, compute: Callable[[], Any], z: np.ndarray) -> np.ndarray:
@@ -139,30 +140,30 @@ def _real(f: Activation, part: str, compute: Callable[[], Any], z: np.ndarray) -
     )
 
 
-def _claim(points: GridPoints, bound: ActivationBound, undeclared: Sequence[Kink]) -> Answer:
+def _claim(points: GridPoints, bound: ActivationBound, seams: Sequence[Kink]) -> Answer:
     # NaN is never the slope where there is one: a claim that is not finite gets no error bar
     error = np.where(np.isfinite(points.slope), bound.claimed, 0.0)
-    error = np.where(points.at_kinks, 0.0, np.where(points.judged, error, np.inf))
-    return Answer(CLAIMED, CLAIMED, 0.0, 0.0, points.slope, error, misconduct=outside_in_words(undeclared))
+    error[[np.searchsorted(points.z, seam.z) for seam in seams]] = 0.0  # what rounding does is on the sides' answer
+    return Answer(CLAIMED, CLAIMED, 0.0, 0.0, points.slope, np.where(points.judged, error, np.inf))
 
 
 def _oracle(name: str, asked: _Asked, points: GridPoints, bound: ActivationBound) -> Answer:
     slopes = asked.slopes[name]
     error = slopes.error + slopes.roundings * bound.formula if slopes.roundings else slopes.error  # no 0 · inf
-    # a difference or a ball that spans a kink says nothing of either side; NaN does
-    spans_a_kink = points.beside_kinks & np.isfinite(slopes.slope) & ~is_sharp(slopes.slope, error)
-    error = np.where(points.judged & ~spans_a_kink, error, np.inf)
+    # what spans a seam says nothing of either side; NaN does
+    spans_a_seam = points.beside_seams & np.isfinite(slopes.slope) & ~is_sharp(slopes.slope, error)
+    error = np.where(points.judged & ~points.at_seams & ~spans_a_seam, error, np.inf)
     note = asked.notes.get(name, "")
     return Answer(name, FAMILIES[name], 0.0, 0.0, slopes.slope, error, oracle=True, note=note)
 
 
-def _sides(points: GridPoints, declared: Sequence[Kink]) -> Answer:
-    """What may be claimed at the kinks, as one more answer: the convention nearest to the claim; elsewhere nothing."""
+def _sides(points: GridPoints, seams: Sequence[Kink]) -> Answer:
+    """What may be claimed at the seams, as one more answer: the convention nearest to the claim; elsewhere nothing."""
     slope, error = points.slope.copy(), np.full(points.z.shape, np.inf)
-    for kink in declared:
-        at = np.searchsorted(points.z, kink.z)
-        slope[at] = kink.nearest_convention
-        if not kink.is_between or (kink.is_known and np.isfinite(kink.claimed)):
+    for seam in seams:
+        at = np.searchsorted(points.z, seam.z)
+        slope[at] = seam.nearest_convention
+        if not seam.is_between or (seam.is_known and np.isfinite(seam.claimed)):
             error[at] = 0.0
     return Answer(SIDES, SIDES, 0.0, 0.0, slope, error, oracle=True)
 
@@ -190,6 +191,12 @@ class _Compared(NamedTuple):
         return np.any([np.zeros(points.z.shape, dtype=bool), *against], axis=0)
 
 
+def is_sharp(slope: np.ndarray, error: np.ndarray) -> np.ndarray:
+    """Where slopes on a grid are known well enough to be told from others."""
+    least = NEGLIGIBLE * np.abs(slope).max(initial=1.0, where=np.isfinite(slope))
+    return error <= MEANINGLESS["float64"] * np.maximum(np.abs(slope), least)
+
+
 def _compare(points: GridPoints, answers: list[Answer]) -> _Compared:
     pairs = compare_all(answers, ActivationSlope(points, None).blocks)
     return _Compared(answers, pairs, _consensus(answers, pairs))
@@ -204,12 +211,12 @@ def _consensus(answers: Sequence[Answer], pairs: Sequence[Pair]) -> Consensus:
     return _accuse(answers, accused) if consensus.tie and accused else consensus
 
 
-def _beside_sides(points: GridPoints, compared: _Compared, declared: Sequence[Kink]) -> _Compared:
-    """The claim beside the sides of its kinks, too. They have no vote: where they object, it is wrong."""
-    if not declared:
+def _beside_sides(points: GridPoints, compared: _Compared, seams: Sequence[Kink]) -> _Compared:
+    """The claim beside the sides of its seams, too. They have no vote: where they object, it is wrong."""
+    if not seams:
         return compared
-    claim, sides = compared.answers[0], _sides(points, declared)
-    beside = compare(claim, sides, ActivationSlope(points, None).blocks)  # the oracles say nothing at a kink
+    claim, sides = compared.answers[0], _sides(points, seams)
+    beside = compare(claim, sides, ActivationSlope(points, None).blocks)  # the oracles say nothing at a seam
     answers, consensus = [*compared.answers, sides], compared.consensus
     if not consensus.tie:
         consensus = _accuse(answers, {*consensus.outliers, *([CLAIMED] if beside.disagrees else [])})
@@ -227,20 +234,24 @@ def _tell(
     points: GridPoints,
     bound: ActivationBound,
     asked: _Asked,
-    kinks: Sequence[Kink],
+    seams: Sequence[Kink],
 ) -> None:
     """What there is to say of the record beside the verdict on its slope."""
     f, z = points.f, points.z
     misconduct, notes = record.misconduct_and_notes(f, z)
     misconduct += asked.mixed or record.not_elementwise("slope", lambda z: f.slope(z, f(z)), z, bound.claimed)
     subject.misconduct = [*misconduct, *record.other_values(points, bound, asked.slopes)]
-    if undeclared := [kink.z for kink in kinks if not kink.declared]:
-        subject.doubts = [f"the slope jumps where the record declares no kink: {places_in_words(undeclared)}"]
-    if asked.slope_at is None:
-        notes.append("kinks that are not declared were not looked for: no arithmetic gives slopes at any z")
-    elif steps := jumps_of_value(points, bound):
-        notes.append(f"the value itself jumps at {places_in_words(steps)}, and no slope says so")
+    kinks = [seam for seam in seams if seam.declared or seam.value_jumps or (seam.is_known and seam.jumps)]
+    kinks = sorted(kinks, key=lambda kink: not kink.declared)
+    undeclared = [kink for kink in kinks if not kink.declared]
+    subject.doubts = [
+        f"{what} where the record declares no kink: {places_in_words(places)}"
+        for what, steps in (("the slope jumps", False), ("the value itself jumps", True))
+        if (places := [kink.z for kink in undeclared if kink.value_jumps == steps])
+    ]
     broken, single = record.not_finite(points, asked.slopes.get("ball")), record.float32(f, z)
+    poles = [seam for seam in seams if seam.is_pole and seam not in kinks]
+    kinks = [*kinks, *poles]
     told = [str(kink) for kink in kinks[:KINKS_SHOWN]]
     told += [f"{len(kinks) - KINKS_SHOWN} more kinks"] if len(kinks) > KINKS_SHOWN else []
     subject.notes = [*told, *broken, record.float32_in_words(single), *notes, *bound.notes]
@@ -250,4 +261,5 @@ def _tell(
 def _picture(points: GridPoints, bound: ActivationBound, compared: _Compared) -> Curve:
     true, error = compared.true_slope(points)
     true = np.where(points.at_kinks, np.nan, true)
-    return Curve(points.z, points.slope, true, bound.claimed + error, compared.wrong(points), points.f.kinks)
+    wrong, allowed = compared.wrong(points), bound.claimed + error
+    return Curve(points.z, points.slope, true, allowed, wrong, points.f.kinks, points.seams)
