@@ -18,9 +18,10 @@ from harness.checks.activations import record
 from harness.checks.activations.figure import Curve
 from harness.checks.activations.grid import grid
 from harness.checks.activations.kinks import Kink, judge_seams, places_in_words
+from harness.checks.activations.proving.proof import Proof, prove
 from harness.checks.activations.seams import find_seams
 from harness.checks.activations.slopes import ORACLES, SlopeFunction, ask_oracles, slope_function
-from harness.checks.activations.subject import CLAIMED, SIDES, ActivationSlope, GridPoints
+from harness.checks.activations.subject import CLAIMED, SIDES, UNTRIED, ActivationSlope, GridPoints
 from harness.importing import import_attribute
 from harness.sources.table import SOURCES
 from harness.verdict.comparison import Answer, Pair, compare, compare_all
@@ -88,21 +89,21 @@ def check_activation(activation: str | Activation) -> Report:
         return judge(subject, compared.answers, compared.pairs, (), compared.consensus, asked.left_out, started)
 
 
-def _grid_points(f: Activation, seams: Sequence[float] = ()) -> GridPoints:
+def _grid_points(f: Activation, seams: Sequence[float] = (), proof: Proof = UNTRIED) -> GridPoints:
     """Value and claimed slope on the grid, or one sentence that says what is wrong with them."""
-    z = grid(f, seams)
+    z = grid(f, seams, proof.suspects)
     a = _real(f, "value", lambda: f(z.copy()), z)
-    return GridPoints(f, z, a, _real(f, "slope", lambda: f.slope(z.copy(), a.copy()), z), tuple(seams))
+    return GridPoints(f, z, a, _real(f, "slope", lambda: f.slope(z.copy(), a.copy()), z), tuple(seams), proof)
 
 
 def _with_seams(points: GridPoints) -> tuple[GridPoints, SlopeFunction | None]:
-    """The points with all seams among them, and the slope at any z, if the formula can be asked for it."""
+    """The points with all seams and suspects among them, and the slope at any z, if the formula can be asked for it."""
     f, z = points.f, points.z
     bound = activation_bound(f, z)
     if record.not_elementwise("value", f, z, bound.value):
         return points, None
-    slope_at = slope_function(f, z)
-    return _grid_points(f, find_seams(f, z, bound, slope_at)), slope_at
+    slope_at, proof = slope_function(f, z), prove(f)
+    return _grid_points(f, find_seams(f, z, bound, slope_at, proof.places), proof), slope_at
 
 
 class _Asked(NamedTuple):
@@ -255,7 +256,12 @@ def _tell(
     told = [str(kink) for kink in kinks[:KINKS_SHOWN]]
     told += [f"{len(kinks) - KINKS_SHOWN} more kinks"] if len(kinks) > KINKS_SHOWN else []
     subject.notes = [*told, *broken, record.float32_in_words(single), *notes, *bound.notes]
-    subject.details = {"kinks": [kink.to_dict() for kink in kinks], "not_finite": broken, "float32": single}
+    subject.details = {
+        "proof": points.proof.to_dict(),
+        "kinks": [kink.to_dict() for kink in kinks],
+        "not_finite": broken,
+        "float32": single,
+    }
 
 
 def _picture(points: GridPoints, bound: ActivationBound, compared: _Compared) -> Curve:

@@ -7,6 +7,7 @@ import numpy as np
 
 from harness.checks.activations.grid import BESIDE, BRIDGED, in_words, stretch_in_words, stretches
 from harness.checks.activations.likely_bugs import ClaimedSlope, likely_bugs
+from harness.checks.activations.proving.proof import Proof
 from harness.checks.activations.slopes import SlopeFunction
 from harness.verdict.comparison import Answer, Block
 from harness.verdict.subject import Subject
@@ -18,6 +19,8 @@ AT_A_SEAM = "where pieces meet, a slope must be that of both sides, or at a kink
 
 STRETCHES = (6.0, 30.0)  # |z| up to which slopes are of one size: what decides something is measured against that
 
+UNTRIED = Proof(reason="it was not tried")
+
 
 @dataclass(frozen=True, eq=False)
 class GridPoints:
@@ -28,6 +31,7 @@ class GridPoints:
     a: np.ndarray
     slope: np.ndarray
     seams: tuple[float, ...] = ()
+    proof: Proof = UNTRIED
 
     @property
     def judged(self) -> np.ndarray:
@@ -67,7 +71,12 @@ class ActivationSlope(Subject):
     def describe(self) -> dict[str, Any]:
         f = self.points.f
         source = {"source": f.source} if f.source else {}
-        return {"activation": f.name} | source | {"values of z": int(self.points.judged.sum())}
+        return (
+            {"activation": f.name}
+            | source
+            | {"values of z": int(self.points.judged.sum())}
+            | {"proved": str(self.points.proof)}
+        )
 
     def to_decide(self) -> np.ndarray:
         """All that are judged, leaving out those too near a seam for some of the oracles, but not the seam itself."""

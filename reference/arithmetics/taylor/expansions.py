@@ -145,7 +145,8 @@ def power(exponent: float, function: Callable[[np.ndarray], np.ndarray], odd: bo
 
 def _unless_zero(image, low, high):
     has_pole = (low <= 0.0) & (high >= 0.0)
-    return tuple(np.where(has_pole, np.nan, end) for end in image(low, high))
+    low, high = image(low, high)
+    return np.where(has_pole, np.nan, low), np.where(has_pole, np.nan, high)
 
 
 def _reciprocal(x):

@@ -158,20 +158,15 @@ def padded(p: np.ndarray, rows: int) -> np.ndarray:
     return p if len(p) == rows else np.concatenate([p, np.zeros((rows - len(p), *p.shape[1:]))])
 
 
-def _may_cancel(low: np.ndarray, high: np.ndarray, x_high: Any, y_low: Any, x_low: Any, y_high: Any):
-    """NaN ends where infinities of both signs may meet."""
-    broken = (np.isposinf(x_high) & np.isneginf(y_low)) | (np.isneginf(x_low) & np.isposinf(y_high))
-    return np.where(broken, np.nan, low), np.where(broken, np.nan, high)
-
-
 def add(x: Taylor, y: Taylor) -> Taylor:
     if x.logical and y.logical:  # which NumPy adds by `or`
         return x | y
     rows = max(len(x.poly), len(y.poly))
     poly = padded(x.poly, rows) + padded(y.poly, rows)
     rest = x.rest + y.rest + _rounding(1) * (np.abs(poly).sum(axis=0) + x.rest + y.rest)
-    ends = [_exact_sum(*pair) for pair in ((x.low, y.low, -np.inf), (x.high, y.high, np.inf))]
-    return met(poly, rest, *_may_cancel(*ends, x.high, y.low, x.low, y.high))
+    low, high = _exact_sum(x.low, y.low, -np.inf), _exact_sum(x.high, y.high, np.inf)
+    broken = (np.isposinf(x.high) & np.isneginf(y.low)) | (np.isneginf(x.low) & np.isposinf(y.high))  # inf - inf
+    return met(poly, rest, np.where(broken, np.nan, low), np.where(broken, np.nan, high))
 
 
 def _exact_sum(a: np.ndarray, b: np.ndarray, towards: float) -> np.ndarray:

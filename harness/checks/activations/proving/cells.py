@@ -40,10 +40,9 @@ def count(low: np.ndarray, high: np.ndarray) -> np.ndarray:
     return (number_of(high) - number_of(low)).view(np.uint64) + 1.0  # what is lost at 2**63 is nothing at 2**64
 
 
-def floats_of(low: float, high: float) -> np.ndarray:
+def floats_of(low: np.ndarray, high: np.ndarray) -> np.ndarray:
     """All floats of one cell, which should be few."""
-    first, last = number_of(np.array([low, high]))
-    return float_at(np.arange(first, last + 1))
+    return float_at(np.arange(number_of(low).item(), number_of(high).item() + 1))
 
 
 def cut_at(low: np.ndarray, high: np.ndarray, place: np.ndarray, without: bool = False) -> Cells:

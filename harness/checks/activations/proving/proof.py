@@ -50,11 +50,13 @@ HOPELESS = 2  # splits in a row that gained too little: what remains is rounding
 
 GAINED = 0.5  # a cell's error over that of the cell it comes from, if that was worth while
 
-ONE_BY_ONE = 96  # floats of small cells that are put to the balls
+ONE_BY_ONE = 256  # floats of small cells that are put to the balls
 
 SAMPLED = 24  # cells that are left, of which one z is
 
 SAMPLES = 5  # of each stretch that is wrong
+
+JUST_BESIDE = 1e-9  # half-widths beside a cell, where rounding may still change a comparison on it
 
 DIGITS = 10  # places where comparisons change are mostly round numbers
 
@@ -116,8 +118,7 @@ def prove(f: Activation) -> Proof:
 def _prove(f: Activation) -> Proof:
     inside = _refine(f, without_places(np.linspace(-INSIDE, INSIDE, STARTING + 1), f.kinks), WORK)
     edges = np.geomspace(INSIDE, FAR, STARTING_FAR + 1)
-    both = [without_places(ends, f.kinks) for ends in (-edges[::-1], edges)]
-    beyond = _refine(f, tuple(map(np.concatenate, zip(*both))), WORK_FAR)
+    beyond = _refine(f, _joined([without_places(ends, f.kinks) for ends in (-edges[::-1], edges)]), WORK_FAR)
     return Proof(
         left=tuple(inside.left),
         far=(
@@ -159,8 +160,8 @@ def _refine(f: Activation, start: Cells, work: int) -> _Refined:
             break
     wrong_low, wrong_high = _joined(wrong)
     low, high, suspects = _by_balls(f, *_joined([*given_up, (low, high)]))
-    for start, end in stretches_of(wrong_low, wrong_high)[:SAMPLES]:
-        suspects += np.linspace(start, end, SAMPLES + 2)[1:-1].tolist()
+    for first, last in stretches_of(wrong_low, wrong_high)[:SAMPLES]:
+        suspects += np.linspace(first, last, SAMPLES + 2)[1:-1].tolist()
     left = stretches_of(np.concatenate([low, wrong_low]), np.concatenate([high, wrong_high]))
     return _Refined(left, suspects, places)
 
@@ -220,7 +221,8 @@ def _places(found: list[np.ndarray], low: np.ndarray, high: np.ndarray) -> np.nd
         z = 0.5 * (low + high) + 0.5 * (high - low) * t
         round_z = np.round(z, DIGITS) + 0.0  # no negative zero
         z = np.where(np.abs(z - round_z) <= 1e-15 * (1.0 + np.abs(low) + np.abs(high)), round_z, z)
-        place = np.where(np.isnan(place) & (low <= z) & (z <= high), z, place)
+        within = np.abs(t) <= 1.0 + JUST_BESIDE
+        place = np.where(np.isnan(place) & within, np.clip(z, low, high), place)
     return place
 
 
@@ -303,5 +305,7 @@ def _by_ball_arithmetic(f: Activation, z: np.ndarray) -> tuple[np.ndarray, np.nd
 def _by_taylor(f: Activation, z: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     beside = np.nextafter(z, -np.inf), np.nextafter(z, np.inf)  # a comparison that changes at z is to be undecided
     value, slope = derivative_of(partial(f.value, NUMPY), variable(*beside))
-    middles = [np.broadcast_to(0.5 * x.low + 0.5 * x.high, z.shape).copy() for x in (value, slope)]
-    return *middles, np.broadcast_to(0.5 * (slope.high - slope.low) * (1.0 + 1e-12), z.shape).copy()
+    reach = 0.5 * (slope.high - slope.low) * (1.0 + 1e-12)
+    answers = (0.5 * value.low + 0.5 * value.high, 0.5 * slope.low + 0.5 * slope.high, reach)
+    a, middle, error = (np.broadcast_to(answer, z.shape).copy() for answer in answers)
+    return a, middle, error

@@ -23,7 +23,7 @@ def test_floats_are_numbered_in_order_and_found_by_their_number():
 
 def test_count_is_of_floats():
     assert cells.count(*ends((1.0, 1.0), (-5e-324, 5e-324), (1.0, 1.0 + 2.0**-50))).tolist() == [1.0, 3.0, 5.0]
-    assert cells.floats_of(-5e-324, 5e-324).tolist() == [-5e-324, 0.0, 5e-324]
+    assert cells.floats_of(np.array(-5e-324), np.array(5e-324)).tolist() == [-5e-324, 0.0, 5e-324]
 
 
 @pytest.mark.parametrize("place", [0.0, 1.0, -3.7, 2.0, 5e-324, 2.0 - 2.0**-50])

@@ -1,4 +1,4 @@
-"""Proofs of slopes: right ones are proved for all z, wrong ones are not where they are wrong, however narrow that is."""
+"""Proofs of slopes: right ones are proved for all z, wrong ones are not where they are wrong, however narrow."""
 
 import math
 
