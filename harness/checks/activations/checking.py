@@ -21,7 +21,7 @@ from harness.checks.activations.kinks import Kink, judge_seams, places_in_words
 from harness.checks.activations.proving.proof import Proof, prove
 from harness.checks.activations.seams import find_seams
 from harness.checks.activations.slopes import ORACLES, SlopeFunction, ask_oracles, slope_function
-from harness.checks.activations.subject import CLAIMED, SIDES, UNTRIED, ActivationSlope, GridPoints
+from harness.checks.activations.subject import CLAIMED, SIDES, ActivationSlope, GridPoints
 from harness.importing import import_attribute
 from harness.sources.table import SOURCES
 from harness.verdict.comparison import Answer, Pair, compare, compare_all
@@ -75,35 +75,45 @@ def check_activation(activation: str | Activation) -> Report:
         For no activation, or one whose value or slope cannot be computed in NumPy.
     """
     started = time.perf_counter()
+    f = find_activation(activation)
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # what a formula says aloud is reported as numbers
-        points, slope_at = _with_seams(_grid_points(find_activation(activation)))
-        bound = activation_bound(points.f, points.z)
-        asked = _ask(points, bound)
-        seams = judge_seams(points, bound, slope_at, asked.slopes.get("jax")) if asked.slopes else []
-        answers = [_claim(points, bound, seams), *(_oracle(name, asked, points, bound) for name in asked.slopes)]
-        compared = _beside_sides(points, _compare(points, answers), seams)
-        subject = ActivationSlope(points, slope_at)
-        subject.picture = _picture(points, bound, compared)
-        _tell(subject, points, bound, asked, seams)
-        return judge(subject, compared.answers, compared.pairs, (), compared.consensus, asked.left_out, started)
+        report = _check_at(f, (), started)
+        if report.verdict == "disagree" or not (suspects := prove(f).suspects):
+            return report
+        return _check_at(f, suspects, started)  # what lies between the points of the grid, or beyond
 
 
-def _grid_points(f: Activation, seams: Sequence[float] = (), proof: Proof = UNTRIED) -> GridPoints:
+def _check_at(f: Activation, suspects: Sequence[float], started: float) -> Report:
+    points, slope_at = _with_seams(_grid_points(f, suspects=suspects), suspects)
+    bound = activation_bound(f, points.z)
+    asked = _ask(points, bound)
+    seams = judge_seams(points, bound, slope_at, asked.slopes.get("jax")) if asked.slopes else []
+    answers = [_claim(points, bound, seams), *(_oracle(name, asked, points, bound) for name in asked.slopes)]
+    compared = _beside_sides(points, _compare(points, answers), seams)
+    subject = ActivationSlope(points, slope_at)
+    subject.picture = _picture(points, bound, compared)
+    _tell(subject, points, bound, asked, seams)
+    return judge(subject, compared.answers, compared.pairs, (), compared.consensus, asked.left_out, started)
+
+
+def _grid_points(
+    f: Activation, seams: Sequence[float] = (), suspects: Sequence[float] = (), proof: Proof | None = None
+) -> GridPoints:
     """Value and claimed slope on the grid, or one sentence that says what is wrong with them."""
-    z = grid(f, seams, proof.suspects)
+    z = grid(f, seams, suspects)
     a = _real(f, "value", lambda: f(z.copy()), z)
     return GridPoints(f, z, a, _real(f, "slope", lambda: f.slope(z.copy(), a.copy()), z), tuple(seams), proof)
 
 
-def _with_seams(points: GridPoints) -> tuple[GridPoints, SlopeFunction | None]:
-    """The points with all seams and suspects among them, and the slope at any z, if the formula can be asked for it."""
+def _with_seams(points: GridPoints, suspects: Sequence[float]) -> tuple[GridPoints, SlopeFunction | None]:
+    """The points with all seams among them, and the slope at any z, if the formula can be asked for it."""
     f, z = points.f, points.z
     bound = activation_bound(f, z)
     if record.not_elementwise("value", f, z, bound.value):
         return points, None
     slope_at, proof = slope_function(f, z), prove(f)
-    return _grid_points(f, find_seams(f, z, bound, slope_at, proof.places), proof), slope_at
+    return _grid_points(f, find_seams(f, z, bound, slope_at, proof.places), suspects, proof), slope_at
 
 
 class _Asked(NamedTuple):
@@ -257,7 +267,7 @@ def _tell(
     told += [f"{len(kinks) - KINKS_SHOWN} more kinks"] if len(kinks) > KINKS_SHOWN else []
     subject.notes = [*told, *broken, record.float32_in_words(single), *notes, *bound.notes]
     subject.details = {
-        "proof": points.proof.to_dict(),
+        "proof": points.proof and points.proof.to_dict(),
         "kinks": [kink.to_dict() for kink in kinks],
         "not_finite": broken,
         "float32": single,

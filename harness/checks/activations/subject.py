@@ -19,8 +19,6 @@ AT_A_SEAM = "where pieces meet, a slope must be that of both sides, or at a kink
 
 STRETCHES = (6.0, 30.0)  # |z| up to which slopes are of one size: what decides something is measured against that
 
-UNTRIED = Proof(reason="it was not tried")
-
 
 @dataclass(frozen=True, eq=False)
 class GridPoints:
@@ -31,7 +29,7 @@ class GridPoints:
     a: np.ndarray
     slope: np.ndarray
     seams: tuple[float, ...] = ()
-    proof: Proof = UNTRIED
+    proof: Proof | None = None
 
     @property
     def judged(self) -> np.ndarray:
@@ -71,12 +69,8 @@ class ActivationSlope(Subject):
     def describe(self) -> dict[str, Any]:
         f = self.points.f
         source = {"source": f.source} if f.source else {}
-        return (
-            {"activation": f.name}
-            | source
-            | {"values of z": int(self.points.judged.sum())}
-            | {"proved": str(self.points.proof)}
-        )
+        proof = {"proved": str(self.points.proof)} if self.points.proof else {}
+        return {"activation": f.name} | source | {"values of z": int(self.points.judged.sum())} | proof
 
     def to_decide(self) -> np.ndarray:
         """All that are judged, leaving out those too near a seam for some of the oracles, but not the seam itself."""

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from harness.bounds.activation_bound import FORMULA_ERRORS
-from harness.checks.activations.grid import SHOWN, sides, stretch_in_words
+from harness.checks.activations.grid import SHOWN, TINY, sides, stretch_in_words
 from harness.checks.activations.proving import cells
 from harness.checks.activations.proving.cells import FLOATS, Cells, count, stretches_of, without_places
 from harness.wording import first_few
@@ -89,10 +89,10 @@ class Proof:
 
     def __str__(self) -> str:
         if self.reason:
-            return f"for no stretch of z, all are left to sampling ({self.reason})"
+            return f"for no z, all are left to sampling ({self.reason})"
         within = f"z in [{-INSIDE:g}, {INSIDE:g}]"
         if not self.complete:
-            left = first_few(self.left, SHOWN, "more places", name=lambda ends: stretch_in_words(*ends))
+            left = first_few(self.left, SHOWN, "more places", name=_in_words)
             return f"for {within} but not for {left}, which is left to sampling"
         kinks = " but the kinks" if self.kinks else ""
         low, high = self.far
@@ -103,6 +103,12 @@ class Proof:
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready document."""
         return vars(self) | {"complete": self.complete, "allowed": ALLOWED}
+
+
+def _in_words(ends: tuple[float, float]) -> str:
+    """A stretch; one of floats that are next to zero is zero."""
+    low, high = ends
+    return stretch_in_words(low, high) if max(abs(low), abs(high)) > TINY else "z = 0"
 
 
 @lru_cache(maxsize=64)

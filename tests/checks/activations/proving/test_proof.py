@@ -188,7 +188,7 @@ def test_what_cannot_be_enclosed_is_said(name: str):
     assert not proof.complete
     assert proof.left == ((-INSIDE, INSIDE),)
     assert not proof.suspects
-    assert str(proof) == f"for no stretch of z, all are left to sampling ({proof.reason})"
+    assert str(proof) == f"for no z, all are left to sampling ({proof.reason})"
     assert any(part in proof.reason for part in reason.split("|"))
 
 
@@ -202,7 +202,8 @@ def test_what_cannot_be_enclosed_is_said(name: str):
         ),
         (Proof(left=()), "for all z in [-30, 30]"),
         (Proof(left=((1.0, 2.0),)), "for z in [-30, 30] but not for 1 <= z <= 2, which is left to sampling"),
-        (Proof(reason="no rule for x"), "for no stretch of z, all are left to sampling (no rule for x)"),
+        (Proof(left=((0.0, 4e-323),)), "for z in [-30, 30] but not for z = 0, which is left to sampling"),
+        (Proof(reason="no rule for x"), "for no z, all are left to sampling (no rule for x)"),
     ],
 )
 def test_words(proof: Proof, words: str):
