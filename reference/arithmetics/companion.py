@@ -116,6 +116,10 @@ class Companion(NDArrayOperatorsMixin):
             return function(operands[0].value)
         return self.apply(function, *operands)
 
+    def __array__(self, *_: Any, **__: Any) -> np.ndarray:
+        # or NumPy makes an array of objects, which by the arithmetic of both become arrays within arrays without end
+        raise NoRule(f"{type(self).__name__} arithmetic cannot be a plain array: leave np.array and np.asarray out")
+
     def __getattr__(self, name: str) -> Any:
         raise NoAttribute(f"{type(self).__name__} arithmetic has no {name}")
 
