@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from harness import strategies as strategies
+    from harness.assertions import assert_derivatives_agree as assert_derivatives_agree
     from harness.assertions import assert_gradients_agree as assert_gradients_agree
     from harness.checks.functions.gradient_checking import check_gradient as check_gradient
     from harness.checks.networks.cases import load_case as load_case
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from harness.checks.networks.cross_checking import cross_check as cross_check
     from harness.checks.networks.many_networks import check_networks as check_networks
     from harness.checks.networks.random_problems import random_problem as random_problem
+    from harness.checks.traced.checking import check_derivatives as check_derivatives
     from harness.digits.data import load_digits as load_digits
     from harness.sources.bug_zoo import BUGS
     from harness.sources.table import SOURCES as SOURCES
@@ -47,7 +49,9 @@ _HOMES = {
     "Report": "harness.verdict.report",
     "SOURCES": "harness.sources.table",
     "TrainingResult": "harness.training.training",
+    "assert_derivatives_agree": "harness.assertions",
     "assert_gradients_agree": "harness.assertions",
+    "check_derivatives": "harness.checks.traced.checking",
     "check_gradient": "harness.checks.functions.gradient_checking",
     "check_networks": "harness.checks.networks.many_networks",
     "cross_check": "harness.checks.networks.cross_checking",

@@ -59,3 +59,27 @@ def assert_gradients_agree(
     if report.verdict != "agree":
         raise AssertionError(f"gradients do not agree\n{report}")
     return report
+
+
+def assert_derivatives_agree(f: Callable[..., Any], *args: Any, **options: Any) -> Report:
+    """`harness.check_derivatives` as an assertion, with the same arguments.
+
+    Returns
+    -------
+    Report
+        The report, whose verdict is "agree".
+
+    Raises
+    ------
+    AssertionError
+        The verdict is another; the message is the whole report.
+    ValueError, TypeError
+        As `check_derivatives` does.
+    """
+    __tracebackhide__ = True  # pytest shows the caller's line
+    from harness.checks.traced.checking import check_derivatives  # which imports JAX
+
+    report = check_derivatives(f, *args, **options)
+    if report.verdict != "agree":
+        raise AssertionError(f"derivatives do not agree\n{report}")
+    return report

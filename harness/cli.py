@@ -12,6 +12,8 @@ import typer
 from harness.commands.checking import bugs, check, replay
 from harness.commands.common import BAD_INPUT, EXIT_CODES, INTERRUPTED, complain
 from harness.commands.studying import study
+from harness.commands.sweeping import sweep
+from harness.commands.teaching import lesson
 from harness.commands.training import ex4, run, train
 
 EPILOG = (
@@ -25,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run, check, train, ex4, bugs, replay, study):
+for command in (run, check, train, ex4, bugs, replay, study, lesson, sweep):
     app.command()(command)
 
 

@@ -38,6 +38,26 @@ def dress(ax: "Axes", title: str = "", xlabel: str = "", ylabel: str = "") -> No
     ax.spines[:].set_visible(False)
 
 
+def label_ends(ax: "Axes", apart: float = 0.085) -> None:
+    """Each line's label at its right end, in its colour, outside of the axes; `apart` is a share of their height.
+
+    Called when lines, scale and limits are set: labels that would lie on each other are moved apart.
+    """
+    ax.margins(x=0.0)
+    to_share = ax.transData + ax.transAxes.inverted()
+    ends = [(float(to_share.transform(line.get_xydata()[-1])[1]), line) for line in ax.lines]  # pyright: ignore
+    ends.sort(key=lambda end: end[0])
+    heights: list[float] = []
+    for height, _ in ends:
+        heights.append(max(height, heights[-1] + apart) if heights else height)
+    over = max(0.0, heights[-1] - 1.0) if heights else 0.0
+    for height, (_, line) in zip(heights, ends):
+        ax.annotate(
+            str(line.get_label()), (1.0, height - over), xytext=(4, 0), xycoords="axes fraction",
+            textcoords="offset points", va="center", fontsize=SMALL, color=line.get_color(), annotation_clip=False,
+        )  # fmt: skip
+
+
 def png(figure: "Figure") -> bytes:
     """The figure as a PNG file."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg

@@ -63,6 +63,12 @@ class Activation:
         """a = value(z) in NumPy."""
         return self.value(NUMPY, z)
 
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """A registered one is pickled by its name, for its functions are mostly lambdas; others as objects are."""
+        if ACTIVATIONS.get(self.name) is self:
+            return get_activation, (self.name,)
+        return super().__reduce_ex__(protocol)
+
     def __repr__(self) -> str:
         return f"Activation({self.name!r})"
 
@@ -70,6 +76,23 @@ class Activation:
 def _sigmoid(xp, z):
     # 1/(1 + exp(-z)) overflows at z = -710; tanh does not, and NumPy and XLA both vectorize it
     return 0.5 + 0.5 * xp.tanh(0.5 * z)
+
+
+def _sigmoid_slope(z, a):
+    # a(1 - a) has no correct digit beyond |z| = 37, where a has rounded to 0 or 1
+    e = np.exp(-np.abs(z))
+    return e / np.square(1.0 + e)
+
+
+def _tanh_slope(z, a):
+    e = np.exp(-2.0 * np.abs(z))  # 1 - a² has no correct digit beyond |z| = 19
+    return 4.0 * e / np.square(1.0 + e)
+
+
+def _sigmoid_in_full(z):
+    """σ(z) with all its digits also where it is next to nothing, for slopes."""
+    e = np.exp(-np.abs(z))
+    return np.where(z < 0.0, e, 1.0) / (1.0 + e)
 
 
 def _softplus(xp, z):
@@ -93,7 +116,7 @@ def elu(alpha: float = 1.0, name: str = "elu") -> Activation:
         name,
         # the inner where keeps exp from overflowing on the side that the outer one drops
         value=lambda xp, z: xp.where(z > 0.0, z, alpha * xp.expm1(xp.where(z > 0.0, 0.0, z))),
-        slope=lambda z, a: np.where(z > 0.0, 1.0, a + alpha),
+        slope=lambda z, a: np.where(z > 0.0, 1.0, alpha * np.exp(np.minimum(z, 0.0))),
         kinks=() if alpha == 1.0 else (0.0,),
         source="Clevert, Unterthiner and Hochreiter, ICLR 2016",
     )
@@ -103,18 +126,21 @@ _SELU_ALPHA, _SELU_SCALE = 1.6732632423543772, 1.0507009873554805
 
 
 def _silu_slope(z, a):
-    sigma = _sigmoid(np, z)
-    return sigma + a * (1.0 - sigma)
+    sigma = _sigmoid_in_full(z)
+    return sigma * (1.0 + z * (1.0 - sigma))  # and not σ + a(1 - σ), for a itself has lost its tail
 
 
 def _gelu_slope(z, a):
+    from scipy.special import erfc  # here, because `import harness` stays light
+
     bell = np.exp(-0.5 * np.square(np.clip(z, -40.0, 40.0)))  # zero beyond, where the square might overflow
-    return 0.5 * (1.0 + NUMPY.erf(z * math.sqrt(0.5))) + z * bell / math.sqrt(2.0 * math.pi)
+    # ½ erfc(-z/√2) is Φ(z) in full; 1 + erf has no correct digit below z = -8
+    return 0.5 * erfc(-math.sqrt(0.5) * z) + z * bell / math.sqrt(2.0 * math.pi)
 
 
 def _mish_slope(z, a):
     t = np.tanh(_softplus(np, z))
-    return t + z * (1.0 - t * t) * _sigmoid(np, z)
+    return t + z * (1.0 - t * t) * _sigmoid_in_full(z)
 
 
 _RECORDS = (
@@ -127,13 +153,13 @@ _RECORDS = (
     Activation(
         "sigmoid",
         value=_sigmoid,
-        slope=lambda z, a: a * (1.0 - a),
+        slope=_sigmoid_slope,
         source="Ng, Machine Learning, exercise 4: sigmoidGradient",
     ),
     Activation(
         "tanh",
         value=lambda xp, z: xp.tanh(z),
-        slope=lambda z, a: 1.0 - a * a,
+        slope=_tanh_slope,
         source="LeCun et al., Efficient BackProp, 1998",
     ),
     Activation(
@@ -148,14 +174,14 @@ _RECORDS = (
     Activation(
         "selu",
         value=lambda xp, z: _SELU_SCALE * xp.where(z > 0.0, z, _SELU_ALPHA * xp.expm1(xp.where(z > 0.0, 0.0, z))),
-        slope=lambda z, a: np.where(z > 0.0, _SELU_SCALE, a + _SELU_SCALE * _SELU_ALPHA),  # the left slope at the kink
+        slope=lambda z, a: np.where(z > 0.0, _SELU_SCALE, _SELU_SCALE * _SELU_ALPHA * np.exp(np.minimum(z, 0.0))),
         kinks=(0.0,),
         source="Klambauer et al., NeurIPS 2017",
     ),
     Activation(
         "softplus",
         value=_softplus,
-        slope=lambda z, a: _sigmoid(np, z),
+        slope=lambda z, a: _sigmoid_in_full(z),
         source="Dugas et al., NIPS 2000",
     ),
     Activation(

@@ -144,6 +144,9 @@ class Network:
             i -= rows * columns
         raise AssertionError("unreachable: i < size")
 
+    def __reduce__(self) -> Any:
+        return Network, (self.sizes, self.hidden, self.output.name)
+
     def __repr__(self) -> str:
         sizes = "-".join(map(str, self.sizes))
         return f"Network({sizes}, {', '.join(f.name for f in self.hidden) or 'no hidden layer'}, {self.output.name})"

@@ -116,5 +116,8 @@ class Problem:
         """J(θ) over the array namespace `xp`."""
         return regularised_cost(self.network, xp, theta, self.X, self.Y, self.l2)
 
+    def __reduce__(self) -> Any:
+        return Problem, (self.network, self.X, self.Y, self.l2)
+
     def __repr__(self) -> str:
         return f"Problem({self.network!r}, m={self.m}, λ={self.l2:g})"

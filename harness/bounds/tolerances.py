@@ -5,9 +5,10 @@ oracle, whose steps stand with the oracle in `reference`. What one module alone 
 `harness.checks.functions.step_search`; what is left is here.
 """
 
-MEANINGLESS = {"float64": 1e-6, "float32": 1e-2}
+MEANINGLESS = {"float64": 1e-6, "float32": 1e-2, "float16": 0.1, "bfloat16": 0.3}
 """A bound wider than this share of the coordinate, or of the largest in its block, decides nothing: inconclusive. In
-float32, sums over thousands of examples are good to three or four digits."""
+float32, sums over thousands of examples are good to three or four digits; bfloat16 has hardly more than two to begin
+with, so a sign or a factor of two is seen and little else."""
 
 NEGLIGIBLE = 1e-5
 """A block whose derivatives are all below this (of the network's largest, or of 1, for predictions and targets differ
@@ -41,3 +42,24 @@ SAMPLED_DIRECTIONS = 8
 GRADIENT_ROUNDINGS = 64
 """What a gradient may be off by, in u times the largest entry of its block, beside the noise measured: a few dozen
 roundings that the neighbouring θ happened not to show."""
+
+# -- check_derivatives, where the whole program is known ---------------------------------------------------------------
+
+RANDOM_ROUNDINGS = 6
+"""Runs of JAX's own program, each rounded at random: the largest of six deviations is below a quarter of their standard
+deviation once in 10,000 times."""
+
+RANDOM_INCREMENTS = 3
+"""The same for increments, whose errors are hardly ever near those of the derivative that they judge."""
+
+SPREAD_FACTOR = 16.0
+"""An error bar is so many times the farthest of the randomly rounded runs."""
+
+COARSE_SPREAD_FACTOR = 4.0
+"""The same in float16 and bfloat16, whose functions are computed in float32 and rounded once."""
+
+ALL_ENTRIES = 4096
+"""Up to so many derivatives, inputs times outputs, each is compared; of more, random combinations of outputs are."""
+
+DENSE_COMBINATIONS = 2
+"""Random combinations of the outputs: an error of one output shows in each; two, so that none is lost by chance."""

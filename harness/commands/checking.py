@@ -7,7 +7,9 @@ from typing import Annotated, Any
 import typer
 
 from harness.commands.common import EXIT_CODES, complain, progress_bar, show, start_jax
-from harness.commands.options import Json, Networks, Seed, file_to_write, option
+from harness.commands.options import Json, Networks, ReportFile, Seed, file_to_write, option, write_page
+from harness.commands.sweeping import replay_row
+from harness.files import is_sqlite
 from harness.sources.table import SPELLINGS
 
 WORST_FIRST = ("disagree", "inconclusive", "agree")
@@ -15,6 +17,7 @@ WORST_FIRST = ("disagree", "inconclusive", "agree")
 ONLY_THESE = "Only these hidden activations: a registered name, or module:attribute. Can be repeated."
 ONE_BUG = "A bug to run; without it, all are listed."
 OF_YOURS = "An activation of your own that it uses, as module:attribute."
+REPLAYED = "A case that harness check or harness bugs saved, or the file of harness sweep."
 PICTURE = "With --activation: a PNG of the first that is wrong, or the first."
 
 
@@ -25,6 +28,7 @@ def check(
     sources: Annotated[str | None, option("NAME,NAME,...", f"Gradient sources: {SPELLINGS}.")] = None,
     case: Annotated[Path, file_to_write("Where a failing network is saved, shrunk.")] = Path("failing-case.json"),
     plot: Annotated[Path | None, file_to_write(PICTURE)] = None,
+    report: ReportFile = None,
     json: Json = False,
 ) -> None:
     """Cross-check the gradient sources on random networks; an --activation is checked by itself first."""
@@ -54,6 +58,10 @@ def check(
         summaries = {}  # one activation is wrong by itself, and that verdict stands
     verdict = min((found.verdict for found in (*reports, *summaries.values())), key=WORST_FIRST.index)
     _show_all(verdict, reports, summaries, json)
+    if report is not None:
+        from harness.reports.commands import check_page
+
+        write_page(report, check_page(verdict, reports, summaries, {"seed": seed, "networks": networks}))
     failed = [summary.failures[0] for summary in summaries.values() if summary.failures]
     if failed:
         _reproduce(failed[0], chosen, case, activation or [])
@@ -130,11 +138,14 @@ def bugs(
 
 
 def replay(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A case that harness check or harness bugs saved.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help=REPLAYED)],
     activation: Annotated[list[str] | None, option("NAME", OF_YOURS)] = None,
+    seed: Annotated[int | None, option("SEED", "Which row, where FILE is a sweep's.", min=0)] = None,
     json: Json = False,
 ) -> None:
-    """Check a saved case again."""
+    """Check a saved case again, or a row of a sweep."""
+    if is_sqlite(file):
+        replay_row(file, seed, json)
     from harness.checks.activations.checking import find_activation
     from harness.checks.networks.cases import load_case
     from harness.checks.networks.cross_checking import cross_check

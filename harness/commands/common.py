@@ -3,6 +3,7 @@
 import json
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -50,19 +51,26 @@ def complain(message: str) -> None:
 
 
 @contextmanager
-def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
-    """A bar on stderr, where that is a terminal; yields ``progress(step, done, total)``, which moves it."""
+def progress_bar(rate: bool = False) -> Iterator[Callable[[str, int, int], None]]:
+    """A bar on stderr, where that is a terminal; yields ``progress(step, done, total)``, which moves it.
+
+    With `rate`, the first call says what is done already, and the bar tells how many come in a second.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description:24}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = [TextColumn("{task.description:24}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()]
+    if rate:
+        columns.insert(3, TextColumn("{task.fields[rate]:.0f}/s"))
     console = Console(stderr=True)
-    tasks = {}
+    tasks, started = {}, {}
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
 
         def move(step: str, done: int, total: int) -> None:
             if step not in tasks:
-                tasks[step] = bar.add_task(step, total=total)
-            bar.update(tasks[step], completed=done)
+                started[step] = time.monotonic(), done
+                tasks[step] = bar.add_task(step, total=total, completed=done, rate=0.0)
+            since, before = started[step]
+            bar.update(tasks[step], completed=done, rate=(done - before) / max(time.monotonic() - since, 1e-9))
 
         yield move

@@ -16,9 +16,19 @@ def file_to_write(text: str) -> Any:
     return option("FILE", text, dir_okay=False)
 
 
+ReportFile = Annotated[
+    Path | None, option("FILE", "Where to save a report: one HTML page with tables and pictures.", dir_okay=False)
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, and nothing else there.")]
 Seed = Annotated[int, option("SEED", "The seed that decides every random choice.", min=0)]
 Networks = Annotated[int, option("N", "How many random networks to cross-check.", min=1)]
 Data = Annotated[
     Path | None, option("FILE", "Digits of your own (.mat, .npz or .csv) instead of those that come with it.")
 ]
+
+
+def write_page(path: Path, page: str) -> None:
+    """Write an HTML page whole."""
+    from harness.files import write_whole
+
+    write_whole(path, page.encode())

@@ -6,9 +6,11 @@ from typing import Annotated, Any
 import typer
 
 from harness.commands.common import progress_bar, show, start_jax
-from harness.commands.options import Json, Seed, file_to_write, option
+from harness.commands.options import Json, ReportFile, Seed, file_to_write, option, write_page
 
 NETWORKS = "How many correct random networks; 10,000 unless given, or --quick."
+ACTIVATIONS = "Instead, right and wrong records of activations, shown to the same checkers."
+DIAGNOSIS = "Instead, how often the diagnosis names the right bug, of single ones and of pairs."
 
 
 def study(
@@ -16,18 +18,26 @@ def study(
     seed: Seed = 0,
     networks: Annotated[int | None, option("N", NETWORKS, min=1)] = None,
     figure: Annotated[Path | None, file_to_write("Where to save the figure (PNG).")] = None,
-    activations: Annotated[bool, typer.Option(help="Right and wrong records of activations, not networks.")] = False,
+    diagnosis: Annotated[bool, typer.Option("--diagnosis", help=DIAGNOSIS)] = False,
+    activations: Annotated[bool, typer.Option("--activations", help=ACTIVATIONS)] = False,
+    report: ReportFile = None,
     json: Json = False,
 ) -> None:
     """Detection power of this and other gradient checkers over the bug zoo."""
-    if activations:
-        return _of_activations(quick, seed, networks, figure, json)
     from harness.drawing import png
     from harness.files import write_whole
     from harness.study.figure import detection_power
     from harness.study.study import QUICK, run_study
     from harness.study.table import as_table
 
+    if diagnosis or activations:
+        which = "--diagnosis" if diagnosis else "--activations"
+        if networks is not None or figure is not None:
+            raise ValueError(
+                f"{which} is a study of its own: it takes --quick and --seed, but not --networks or --figure"
+            )
+        (_study_diagnosis if diagnosis else _study_activations)(quick, seed, json)
+        return
     size: dict[str, Any] = dict(QUICK) if quick else {}
     if networks is not None:
         size["networks"] = networks
@@ -36,18 +46,27 @@ def study(
         found = run_study(seed=seed, progress=progress, **size)
     if figure is not None:
         write_whole(figure, png(detection_power(found)))
+    if report is not None:
+        from harness.reports.commands import study_page
+
+        write_page(report, study_page(found, size))
     show(found.to_dict(), as_table(found), json)
-    return None
 
 
-def _of_activations(quick: bool, seed: int, networks: int | None, figure: Path | None, json: bool) -> None:
+def _study_diagnosis(quick: bool, seed: int, json: bool) -> None:
+    from harness.study.naming import QUICK, measure_naming
+
+    start_jax()
+    with progress_bar() as progress:
+        found = measure_naming(seed=seed, progress=progress, **(QUICK if quick else {}))
+    show(found.to_dict(), found, json)
+
+
+def _study_activations(quick: bool, seed: int, json: bool) -> None:
     from harness.study.activations.study import QUICK, run_activation_study
     from harness.study.activations.table import as_table
 
-    if networks is not None or figure is not None:
-        raise typer.BadParameter("--activations has neither networks nor a figure: leave --networks and --figure out")
     start_jax()
-    size: dict[str, Any] = dict(QUICK) if quick else {}
     with progress_bar() as progress:
-        found = run_activation_study(seed=seed, progress=progress, **size)
+        found = run_activation_study(seed=seed, progress=progress, **(QUICK if quick else {}))
     show(found.to_dict(), as_table(found), json)

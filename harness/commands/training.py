@@ -1,16 +1,20 @@
 """harness run, train and ex4."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from harness.commands.common import EXIT_CODES, INTERRUPTED, progress_bar, show, start_jax
-from harness.commands.options import Data, Json, Networks, Seed, option
+from harness.commands.options import Data, Json, Networks, ReportFile, Seed, file_to_write, option, write_page
 from harness.sources.table import SPELLINGS
 
 HIDDEN = "Units of the hidden layers, separated by commas; 0 for none."
 GATE = "Whether the gradient sources must agree, or nobody is asked."
+CHECKPOINT = "A file for the state of the training, written every few line searches."
+RESUME = "Go on from the --checkpoint, if it is there already, to the same θ as if nothing had happened."
 OUT = (
     "A folder for θ, as theta.npz and, for Octave, theta.mat; and for pictures, if the digits are square images: "
     "hidden_units.png (with a hidden layer), confusion.png and mistakes.png."
@@ -22,6 +26,7 @@ def run(
     seed: Seed = 0,
     out: Annotated[Path, option("DIR", "The folder for θ, figures and the report.")] = Path("out"),
     data: Data = None,
+    report: ReportFile = None,
     json: Json = False,
 ) -> None:
     """The main job: cross-check random networks, gate, train on the digits, evaluate, report."""
@@ -32,6 +37,12 @@ def run(
     with progress_bar() as progress:
         result = main_job.run(out, networks=networks, seed=seed, digits=digits, progress=progress)
     show(result.to_dict(), result, json)
+    if report is not None:
+        from harness.reports.commands import run_page
+
+        write_page(
+            report, run_page(result, {"seed": seed, "networks": networks, "data": data or "the course's digits"})
+        )
     raise typer.Exit(INTERRUPTED if result.interrupted else EXIT_CODES[result.verdict])
 
 
@@ -43,15 +54,18 @@ def train(
     gate: Annotated[bool, typer.Option(help=GATE)] = True,
     seed: Seed = 0,
     out: Annotated[Path | None, option("DIR", OUT)] = None,
+    checkpoint: Annotated[Path | None, file_to_write(CHECKPOINT)] = None,
+    resume: Annotated[bool, typer.Option("--resume", help=RESUME)] = False,
     data: Data = None,
+    report: ReportFile = None,
     json: Json = False,
 ) -> None:
     """Gate and training: a network of your own on four fifths of the digits, tested on the rest."""
     from harness.digits import main_job
 
     sizes, digits = _hidden_sizes(hidden), _digits(data)
-    start_jax()
-    with progress_bar() as progress:
+    with _checkpoint(checkpoint, resume) as kept, progress_bar() as progress:
+        start_jax()
         fit, files = main_job.train_once(
             sizes,
             l2=l2,
@@ -62,12 +76,36 @@ def train(
             digits=digits,
             out=out,
             progress=progress,
+            checkpoint=kept,
         )
     verdict = fit.training.report and fit.training.report.verdict  # None without a gate
     document = fit.to_dict() | {"verdict": verdict, "files": [str(file) for file in files]}
     show(document, "\n".join(map(str, [fit, *files])), json)
+    if report is not None:
+        from harness.reports.commands import train_page
+
+        write_page(report, train_page(fit, {"seed": seed, "source": source, "data": data or "the course's digits"}))
     if fit.training.interrupted:
         raise typer.Exit(INTERRUPTED)
+
+
+@contextmanager
+def _checkpoint(file: Path | None, resume: bool) -> Iterator[Any]:
+    """The checkpoint, if there is to be one, to which no other command writes meanwhile."""
+    from harness.files import held_alone
+    from harness.training.checkpoint import Checkpoint
+
+    if file is None:
+        if resume:
+            raise ValueError("--resume goes on from a checkpoint; name its file with --checkpoint FILE")
+        yield None
+        return
+    if file.exists() and not resume:
+        raise ValueError(f"there is a checkpoint {file} already; go on from it with --resume, or name another file")
+    lock = file.with_name(f".{file.name}.lock")  # the file itself is replaced each time
+    with held_alone(lock):
+        yield Checkpoint(file)
+        lock.unlink(missing_ok=True)
 
 
 def _hidden_sizes(text: str) -> list[int]:

@@ -5,7 +5,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from harness.digits.data import Digits, read_mat
+from harness.digits.data import Digits
+from harness.digits.mat_files import read_mat
+from harness.files import MAX_SIZE, read_at_most
 from harness.sources.table import SOURCES
 from harness.training.training import predict
 from reference.activations import ACTIVATIONS
@@ -29,20 +31,20 @@ class Comparison(NamedTuple):
         return f"{self.measured:.{decimals}f}" == self.published
 
 
-def load_weights(path: str | Path) -> np.ndarray:
+def load_weights(path: str | Path, max_size: int = MAX_SIZE) -> np.ndarray:
     """θ of the 400-25-10 network from a .mat file with Theta1 (25 x 401) and Theta2 (10 x 26).
 
     Raises
     ------
     OSError, ValueError
-        For a file that is missing or damaged, or holds other matrices.
+        For a file that is missing, damaged or too large, or holds other matrices.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path} is not a file; give the course's ex4weights.mat")
     try:
-        content = read_mat(path.read_bytes())
-    except Exception as error:  # noqa: BLE001  SciPy raises half a dozen types for a damaged file
+        content = read_mat(read_at_most(path, max_size), max_size)
+    except ValueError as error:
         raise ValueError(
             f"{path} cannot be read as a MATLAB file ({error}); give a .mat file: the course's, or the theta.mat of "
             "harness run"
@@ -51,8 +53,8 @@ def load_weights(path: str | Path) -> np.ndarray:
     if missing:
         raise ValueError(f"{path} must hold Theta1 and Theta2, but has no {' and no '.join(missing)}")
     try:
-        theta = COURSE.pack([content["Theta1"], content["Theta2"]])
-    except (ValueError, TypeError) as error:
+        theta = COURSE.pack([content[name].array(name, max_size) for name in ("Theta1", "Theta2")])
+    except ValueError as error:
         raise ValueError(f"{path} does not hold the course's Theta1 and Theta2: {error}") from None
     if not np.isfinite(theta).all():
         raise ValueError(f"{path} holds weights that are not finite")

@@ -7,14 +7,19 @@ on loading, which gives the course's ``ex4data1.mat`` to rounding error. Source:
 import bz2
 import hashlib
 import io
-import struct
+import math
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
+from numpy.lib import format as npy
 from numpy.typing import ArrayLike, NDArray
+
+from harness.digits.mat_files import read_mat
+from harness.files import MAX_SIZE, read_at_most, too_large
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -103,19 +108,20 @@ def _cubic(x: NDArray[np.floating]) -> FloatArray:
     return np.where(x <= 1, inner, np.where(x <= 2, outer, 0.0))
 
 
-def load_data(path: str | Path) -> Digits:
+def load_data(path: str | Path, max_size: int = MAX_SIZE) -> Digits:
     """Read somebody's own digits; the suffix tells the format.
 
     ``.mat`` holds X (m, n) and y with labels 1..10, where 10 stands for digit 0, as in the course's ``ex4data1.mat``.
     ``.npz`` holds X (m, n) and y with digits 0..9. ``.csv`` holds an example a row, its last column the digit 0..9;
-    blank lines and comments (#) are skipped. Pixels are taken as they are. Pickled objects are never loaded.
+    blank lines and comments (#) are skipped. Pixels are taken as they are. Pickled objects are never loaded. Neither
+    the file nor one of its arrays in float64 may take more than `max_size` bytes.
 
     Raises
     ------
     FileNotFoundError, IsADirectoryError
         There is no file to read.
     ValueError
-        The suffix is none of the three, the file is damaged, or its contents are not as above and finite.
+        The suffix is none of the three, the file is damaged or too large, or its contents are not as above and finite.
     """
     path = Path(path)
     if path.is_dir():
@@ -125,9 +131,9 @@ def load_data(path: str | Path) -> Digits:
     if path.suffix.lower() not in _FORMATS:
         raise ValueError(f"{path} has the suffix {path.suffix!r}; expected a .mat, .npz or .csv file")
     read, labels, expected = _FORMATS[path.suffix.lower()]
-    raw = path.read_bytes()
+    raw = read_at_most(path, max_size)
     try:
-        X, y = read(raw)
+        X, y = read(raw, max_size)
         X = _finite_matrix(X)
         return Digits(X, _labels(y, len(X), labels) % 10)
     except Exception as error:  # inside SciPy's and NumPy's parsers a damaged file can raise nearly anything
@@ -135,51 +141,42 @@ def load_data(path: str | Path) -> Digits:
         raise ValueError(f"{path} is damaged or malformed ({reason}); expected {expected}") from error
 
 
-def read_mat(raw: bytes) -> dict[str, Any]:
-    """The variables of a MATLAB or Octave file; for one that is damaged, an exception of nearly any type."""
-    from scipy.io import loadmat  # here, to keep `import harness.digits.data` light
-
-    if b"\x89HDF\r\n\x1a\n" in raw[:520]:  # MATLAB writes HDF5's signature after a header of 512 bytes, Octave at once
-        raise ValueError("it is an HDF5 file (as MATLAB's -v7.3 writes), which SciPy cannot read")
-    if 0 not in raw[:4] and raw[126:128] in (b"IM", b"MI"):  # version 5 to 7; version 4 has neither header nor tags
-        _check_tags(raw, "<II" if raw[126:128] == b"IM" else ">II")
-    return loadmat(io.BytesIO(raw))
+def _read_mat(raw: bytes, max_size: int) -> tuple[ArrayLike, ArrayLike]:
+    X, y = _X_and_y(read_mat(raw, max_size))
+    return X.array("X", max_size), y.array("y", max_size)
 
 
-def _check_tags(raw: bytes, tag: str) -> None:
-    """Refuse unknown type codes, on which SciPy (1.17) crashes the interpreter instead of raising."""
-    at = 128
-    while at + 8 <= len(raw):
-        code, size = struct.unpack_from(tag, raw, at)
-        if code & 0xFFFF not in {*range(1, 8), 9, *range(12, 19)}:
-            raise ValueError(f"byte {at} begins an element of unknown type {code}")
-        at += 8
-        if code > 0xFFFF or code == 14:  # the data share the 8 bytes of the tag; or an array, whose elements follow
-            continue
-        at += size
-        if code != 15:  # compressed data are not padded
-            at += -size % 8
-
-
-def _read_mat(raw: bytes) -> tuple[ArrayLike, ArrayLike]:
-    return _X_and_y(read_mat(raw))
-
-
-def _read_npz(raw: bytes) -> tuple[ArrayLike, ArrayLike]:
+def _read_npz(raw: bytes, max_size: int) -> tuple[ArrayLike, ArrayLike]:
     if not raw.startswith((b"PK\x03\x04", b"PK\x05\x06")):  # NumPy would take it for a pickle, and say how to load it
         raise ValueError("it is not a zip archive, as every .npz file is")
+    with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+        for name in {"X.npy", "y.npy"} & set(archive.namelist()):
+            with archive.open(name) as array:
+                _check_header(name.removesuffix(".npy"), array, max_size)
     with np.load(io.BytesIO(raw), allow_pickle=False) as arrays:
         return _X_and_y(arrays)
 
 
-def _X_and_y(arrays: Mapping[str, Any]) -> tuple[ArrayLike, ArrayLike]:
+def _check_header(name: str, array: IO[bytes], max_size: int) -> None:
+    """Refuse an array that would take too much memory, as its header tells, before anything is allocated."""
+    read = {(1, 0): npy.read_array_header_1_0}.get(npy.read_magic(array), npy.read_array_header_2_0)
+    shape, _, dtype = read(array)
+    size = math.prod(shape) * max(dtype.itemsize, 8)
+    if size > max_size:
+        raise ValueError(too_large(f"{name} of shape {shape}", size, max_size))
+
+
+def _X_and_y(arrays: Mapping[str, Any]) -> tuple[Any, Any]:
     if missing := [name for name in ("X", "y") if name not in arrays]:
         present = ", ".join(name for name in arrays if not name.startswith("__")) or "no variables"
         raise ValueError(f"it holds {present} but not {' and '.join(missing)}")
     return arrays["X"], arrays["y"]
 
 
-def _read_csv(raw: bytes) -> tuple[ArrayLike, ArrayLike]:
+def _read_csv(raw: bytes, max_size: int) -> tuple[ArrayLike, ArrayLike]:
+    size = 8 * (raw.count(b",") + raw.count(b"\n") + 1)
+    if size > max_size:
+        raise ValueError(too_large("its table", size, max_size))
     rows = [row for line in raw.decode("utf-8-sig").splitlines() if (row := line.partition("#")[0].strip())]
     if not rows:
         raise ValueError("it is empty")
@@ -187,7 +184,7 @@ def _read_csv(raw: bytes) -> tuple[ArrayLike, ArrayLike]:
     return table[:, :-1], table[:, -1]
 
 
-_FORMATS: dict[str, tuple[Callable[[bytes], tuple[ArrayLike, ArrayLike]], range, str]] = {
+_FORMATS: dict[str, tuple[Callable[[bytes, int], tuple[ArrayLike, ArrayLike]], range, str]] = {
     ".mat": (_read_mat, range(1, 11), "X (m, n) and y of labels 1..10 (10 is digit 0), saved by MATLAB's save -v7"),
     ".npz": (_read_npz, range(10), "numeric arrays X (m, n) and y of digits 0..9, saved by numpy.savez"),
     ".csv": (_read_csv, range(10), "rows of comma-separated numbers, no header, the last number a digit 0..9"),
@@ -202,7 +199,7 @@ def _numbers(name: str, array: ArrayLike) -> NDArray[Any]:
 
 
 def _finite_matrix(X: ArrayLike) -> FloatArray:
-    X = _numbers("X", X).astype(np.float64, order="C")
+    X = np.require(_numbers("X", X), np.float64, "C")
     if X.ndim != 2 or X.size == 0:
         raise ValueError(f"X has shape {X.shape}, not (m, n) with at least one row and one column")
     if not np.isfinite(X).all():

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness.drawing import COLOURS, FAINT, INK, MEDIUM, SMALL, WIDTH, dress, new_figure, png
+from harness.drawing import COLOURS, FAINT, INK, MEDIUM, SMALL, WIDTH, dress, label_ends, new_figure, png
 from reference.namespaces import NUMPY
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from harness.digits.fitting import Fit
 
 BLUE_SHADE = "#D3E5F1"  # of what is read right
-IN_WORDS = {"baseline": "baseline (no hidden layer)"}
+IN_WORDS = {"baseline": "no hidden layer"}
 
 
 def are_square(X: np.ndarray) -> bool:
@@ -81,13 +81,13 @@ def learning_curves(curves: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarra
     """
     from matplotlib.ticker import LogLocator, NullLocator
 
-    figure = new_figure("Training, and reading digits never seen", 3.6)
+    figure = new_figure("Training, and reading digits never seen", 3.2)
     left, right = figure.subplots(1, 2)
     for (name, (cost, training, test)), colour in zip(curves.items(), COLOURS):
         name = IN_WORDS.get(name, name)
-        left.plot(cost, color=colour)
-        right.plot(100 * training, color=colour, label=f"{name}, training digits")
-        right.plot(100 * test, color=colour, linestyle=(0, (3, 1)), label=f"{name}, held-out digits")
+        left.plot(cost, color=colour, label=name)
+        right.plot(100 * training, color=colour, label=f"{name}, training")
+        right.plot(100 * test, color=colour, linestyle=(0, (3, 1)), label=f"{name}, held out")
     lowest = 80 if min(test[-1] for _, _, test in curves.values()) > 0.85 else 0
     dress(left, "Cost J(θ), training digits; logarithmic", "line searches")
     dress(right, "Digits read correctly (%)" + (f"; axis from {lowest}%" if lowest else ""), "line searches")
@@ -98,7 +98,7 @@ def learning_curves(curves: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarra
     right.set_ylim(lowest, 100)
     for ax in (left, right):
         ax.grid(color=FAINT, linewidth=0.8)
-    figure.legend(loc="outside lower center", ncols=2, fontsize=SMALL, frameon=False, labelcolor=INK)
+        label_ends(ax)
     return figure
 
 

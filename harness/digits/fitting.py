@@ -7,6 +7,7 @@ import numpy as np
 
 from harness.digits.data import Digits
 from harness.progress import Progress, silent
+from harness.training.checkpoint import Checkpoint
 from harness.training.training import TrainingResult, predict, train
 from reference.measured import GradientSource
 from reference.namespaces import NUMPY
@@ -103,6 +104,7 @@ def fit(
     source: str | GradientSource = "vectorized",
     gate: bool = True,
     progress: Progress = silent,
+    checkpoint: Checkpoint | None = None,
 ) -> Fit:
     """Train a network on digits behind the gate, from ``network.init(seed)`` on, and see how well it reads.
 
@@ -113,7 +115,7 @@ def fit(
     """
     network = Network(plan.sizes)
     problem = Problem(network, training.X, training.classes, plan.l2)
-    rows: list[tuple[float, float, float]] = []
+    rows = [] if checkpoint is None else checkpoint.trace
 
     def record(theta: np.ndarray, cost: float) -> None:
         rows.append((cost, accuracy(network, theta, training), accuracy(network, theta, test)))
@@ -121,7 +123,9 @@ def fit(
 
     theta = network.init(seed)
     record(theta, float(problem.cost(NUMPY, theta)))
-    result = train(problem, theta, plan.max_iter, source, gate, callback=lambda step: record(step.x, step.fun))
+    result = train(
+        problem, theta, plan.max_iter, source, gate, lambda step: record(step.x, step.fun), checkpoint=checkpoint
+    )
     return Fit(
         problem,
         result,

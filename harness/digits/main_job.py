@@ -16,6 +16,7 @@ and 100 line searches make some tenths of a percent of that.
 import json
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -29,8 +30,9 @@ from harness.digits.data import Digits, load_digits, stratified_split
 from harness.digits.fitting import Fit, Plan, Published, fit
 from harness.digits.theta_files import mat, npz
 from harness.drawing import png
-from harness.files import prepare_directory, write_whole
+from harness.files import held_alone, prepare_directory, write_whole
 from harness.progress import Progress, silent
+from harness.training.checkpoint import Checkpoint
 from harness.training.gate import GateClosed
 from harness.verdict.report import Report
 from reference.measured import GradientSource
@@ -163,16 +165,16 @@ def run(
     ValueError
         `networks` is less than one, or the digits do not fit the plans.
     """
-    directory = None if out is None else prepare_directory(out)
-    digits = digits or load_digits()
-    split = _split(digits, seed)
-    summary = check_networks(networks, seed, progress=progress)
-    result = RunResult(summary, plans, seconds={"cross-check": summary.seconds})
-    if summary.verdict == "agree":
-        _train(result, digits, split, seed, progress)
-    if directory is not None:
-        _save(result, directory, digits, seed)
-    return result
+    with _folder_for(out) as directory:
+        digits = digits or load_digits()
+        split = _split(digits, seed)
+        summary = check_networks(networks, seed, progress=progress)
+        result = RunResult(summary, plans, seconds={"cross-check": summary.seconds})
+        if summary.verdict == "agree":
+            _train(result, digits, split, seed, progress)
+        if directory is not None:
+            _save(result, directory, digits, seed)
+        return result
 
 
 def train_once(
@@ -186,17 +188,37 @@ def train_once(
     digits: Digits | None = None,
     out: str | Path | None = None,
     progress: Progress = silent,
+    checkpoint: Checkpoint | None = None,
 ) -> tuple[Fit, tuple[Path, ...]]:
     """Train one network on four fifths of the digits, behind the gate; θ and figures go to files, which are returned.
 
     Parameters and errors are those of `run` and `train`; `hidden` holds the sizes of the hidden layers. The figures
     show how the rest of the digits is read, where these are square images.
     """
-    directory = None if out is None else prepare_directory(out)
-    digits = digits or load_digits()
-    plan = Plan("training", (digits.X.shape[1], *hidden, 10), l2, max_iter)
-    trained = fit(plan, *_split(digits, seed), seed=seed, source=source, gate=gate, progress=progress)
-    return trained, () if directory is None else _write(directory, trained, figures.reading(trained))
+    with _folder_for(out) as directory:
+        digits = digits or load_digits()
+        plan = Plan("training", (digits.X.shape[1], *hidden, 10), l2, max_iter)
+        trained = fit(
+            plan,
+            *_split(digits, seed),
+            seed=seed,
+            source=source,
+            gate=gate,
+            progress=progress,
+            checkpoint=checkpoint,
+        )
+        return trained, () if directory is None else _write(directory, trained, figures.reading(trained))
+
+
+@contextmanager
+def _folder_for(out: str | Path | None) -> Iterator[Path | None]:
+    """The folder for what is written, if anything is, to which no other command writes meanwhile."""
+    if out is None:
+        yield None
+        return
+    directory = prepare_directory(out)
+    with held_alone(directory):
+        yield directory
 
 
 def _split(digits: Digits, seed: int) -> tuple[Digits, Digits]:

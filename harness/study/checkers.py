@@ -39,12 +39,16 @@ class Peer(NamedTuple):
     library : what it needs, as a module to import
     is_cheap : whether a check takes a fixed number of evaluations, however many parameters there are; torch's fast mode
         does until it fails, and then runs the slow one for its message
+    number, bound : for a rule that asks whether one number is small, how to come to it and the limit that makes an
+        alarm; called as `compare`
     """
 
     rule: str
     compare: Comparison
     library: str = "numpy"
     is_cheap: bool = False
+    number: Callable[[Cost, Gradient, np.ndarray, np.random.Generator], float] | None = None
+    bound: float | None = None
 
     def checker(self) -> Checker:
         """The peer as a study asks it, random numbers from the start; an ImportError without its library."""
@@ -126,10 +130,17 @@ def _autograd(cost: Cost, gradient: Gradient, theta: np.ndarray, rng: np.random.
     return PASS
 
 
-def _scipy(cost: Cost, gradient: Gradient, theta: np.ndarray, _: Any, threshold: float) -> str:
+def _scipy_norm(cost: Cost, gradient: Gradient, theta: np.ndarray, _: Any) -> float:
     from scipy.optimize import check_grad
 
-    return PASS if check_grad(cost, gradient, theta) < threshold else ALARM
+    return float(check_grad(cost, gradient, theta))
+
+
+def _scipy(cost: Cost, gradient: Gradient, theta: np.ndarray, rng: np.random.Generator, threshold: float) -> str:
+    return PASS if _scipy_norm(cost, gradient, theta, rng) < threshold else ALARM
+
+
+COURSE_BOUND, CS231N_BOUND = 1e-9, 1e-2
 
 
 # -- rules of courses --------------------------------------------------------------------------------------------------
@@ -142,26 +153,39 @@ def _central(cost: Cost, theta: np.ndarray, i: int, h: float) -> float:
     return (cost(up) - cost(down)) / (2.0 * h)
 
 
-def _course(cost: Cost, gradient: Gradient, theta: np.ndarray, _: Any) -> str:
-    """‖numeric - analytic‖ / ‖numeric + analytic‖ < 1e-9, numeric by central differences with a step of 1e-4."""
+def _course_ratio(cost: Cost, gradient: Gradient, theta: np.ndarray, _: Any) -> float:
+    """‖numeric - analytic‖ / ‖numeric + analytic‖, numeric by central differences with a step of 1e-4."""
     numeric = np.array([_central(cost, theta, i, 1e-4) for i in range(theta.size)])
     analytic = gradient(theta)
-    ratio = np.linalg.norm(numeric - analytic) / np.linalg.norm(numeric + analytic)
+    return float(np.linalg.norm(numeric - analytic) / np.linalg.norm(numeric + analytic))
+
+
+def _course(cost: Cost, gradient: Gradient, theta: np.ndarray, rng: np.random.Generator) -> str:
+    ratio = _course_ratio(cost, gradient, theta, rng)
     if np.isnan(ratio):
         return INCONCLUSIVE
-    return PASS if ratio < 1e-9 else ALARM
+    return PASS if ratio < COURSE_BOUND else ALARM
 
 
-def _cs231n(cost: Cost, gradient: Gradient, theta: np.ndarray, rng: np.random.Generator) -> str:
+def _cs231n_worst(cost: Cost, gradient: Gradient, theta: np.ndarray, rng: np.random.Generator) -> float:
+    """The largest relative error of ten random entries; NaN if any is."""
     analytic = gradient(theta)
     errors = []
     for i in rng.integers(theta.size, size=10):
         a, b = _central(cost, theta, i, 1e-5), analytic[i]
         errors.append(0.0 if a == b == 0.0 else abs(a - b) / (abs(a) + abs(b)))
-    worst = np.max(errors)  # NaN if any is, and then an alarm
+    return float(np.max(errors))
+
+
+def _cs231n(cost: Cost, gradient: Gradient, theta: np.ndarray, rng: np.random.Generator) -> str:
+    worst = _cs231n_worst(cost, gradient, theta, rng)  # NaN is an alarm
     if worst <= 1e-4:
         return PASS
-    return INCONCLUSIVE if worst <= 1e-2 else ALARM
+    return INCONCLUSIVE if worst <= CS231N_BOUND else ALARM
+
+
+def _scipy_peer(threshold: float, rule: str) -> Peer:
+    return Peer(rule, partial(_scipy, threshold=threshold), number=_scipy_norm, bound=threshold)
 
 
 PEERS = {
@@ -190,23 +214,27 @@ PEERS = {
     # SciPy answers a norm and leaves the verdict to the caller. These are the ends of what careful callers take:
     # SciPy's own tests ask for 1.5e-7 to 5e-7 of functions of one or two variables, and noise grows with √n;
     # scikit-learn's, of tens to hundreds of variables, for 1e-5 (t-SNE) to 1e-4 (NCA, Huber).
-    "scipy check_grad < 1e-6": Peer(
-        "every coordinate, forward differences, step 1.5e-8; norm of the difference below 1e-6",
-        partial(_scipy, threshold=1e-6),
+    "scipy check_grad < 1e-6": _scipy_peer(
+        1e-6, "every coordinate, forward differences, step 1.5e-8; norm of the difference below 1e-6"
     ),
-    "scipy check_grad < 1e-4": Peer(
-        "the same norm below 1e-4, as scikit-learn's tests ask", partial(_scipy, threshold=1e-4)
-    ),
+    "scipy check_grad < 1e-4": _scipy_peer(1e-4, "the same norm below 1e-4, as scikit-learn's tests ask"),
     "course, 1e-9": Peer(
-        "checkNNGradients of exercise 4: central differences, step 1e-4; ‖difference‖ / ‖sum‖ below 1e-9", _course
+        "checkNNGradients of exercise 4: central differences, step 1e-4; ‖difference‖ / ‖sum‖ below 1e-9",
+        _course,
+        number=_course_ratio,
+        bound=COURSE_BOUND,
     ),
     "cs231n, 10 entries": Peer(
         "grad_check_sparse: ten random entries, central differences, step 1e-5; a relative error above 1e-2 is an "
         "alarm, one above 1e-4 inconclusive (“uncomfortable”, in the notes' words)",
         _cs231n,
         is_cheap=True,
+        number=_cs231n_worst,
+        bound=CS231N_BOUND,
     ),
 }
+
+OUR_RULE = "four sources, judged against derived error bounds"
 
 INSTALL = "pip install 'autodiff-cross-check[peers]'"
 

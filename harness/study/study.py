@@ -13,7 +13,7 @@ import numpy as np
 from harness.checks.networks.many_networks import Summary, check_networks
 from harness.progress import Progress, silent
 from harness.sources.bug_zoo import BUGS
-from harness.study.checkers import ALARM, HARNESS, INCONCLUSIVE, PEERS, named_peers
+from harness.study.checkers import ALARM, HARNESS, INCONCLUSIVE, OUR_RULE, PEERS, named_peers
 from harness.study.problems import ORDINARY
 from harness.study.rates import Rate
 from harness.study.sharpness import Sharpness, smallest_errors
@@ -130,7 +130,7 @@ class Study:
         }
         row: dict[str, Any] = {
             "name": checker,
-            "rule": PEERS[checker].rule if checker in PEERS else "four sources, judged against derived error bounds",
+            "rule": PEERS[checker].rule if checker in PEERS else OUR_RULE,
             "undecided": self.rate(INCONCLUSIVE, bugs=True, checker=checker).to_dict(),
             "caught_by_group": {group: caught(group=group).to_dict() for group in GROUPS},
             "milliseconds": {kind: self.milliseconds(checker=checker, kind=kind) for kind in self.problems},
@@ -141,8 +141,16 @@ class Study:
         return row
 
     def _bug_row(self, bug: Bug) -> dict[str, Any]:
-        caught = {name: self.rate(ALARM, bugs=True, checker=name, subject=bug.name).to_dict() for name in self.checkers}
-        return {"group": group_of(bug), "description": bug.description, "caught": caught}
+        caught = partial(self.rate, ALARM, bugs=True, subject=bug.name)
+        return {
+            "group": group_of(bug),
+            "description": bug.description,
+            "caught": {name: caught(checker=name).to_dict() for name in self.checkers},
+            "caught_by_kind": {
+                name: {kind: caught(checker=name, kind=kind).counts() for kind in self.problems}
+                for name in self.checkers
+            },
+        }
 
 
 def run_study(

@@ -41,9 +41,7 @@ SLOW = {"785 parameters": 5}  # a fifth of the problems, where a check takes the
 
 def group_of(bug: Bug) -> str:
     """Which of `GROUPS` a bug belongs to; correct code belongs to none."""
-    if bug.name in ("argument-mutated", "non-deterministic"):
-        return "program"
-    return {"cost": "cost", "none": ""}.get(bug.part, "gradient")
+    return {"cost": "cost", "program": "program", "none": ""}.get(bug.part, "gradient")
 
 
 def counts_of(problems: int) -> dict[str, int]:

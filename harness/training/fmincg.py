@@ -11,7 +11,7 @@ and not from where the search set out, along the gradient of the failed trial.
 
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,13 @@ CONVERGED, OUT_OF_ITERATIONS, STUCK, STOPPED = 0, 1, 2, 99  # 99 is SciPy's numb
 
 Callback = Callable[[OptimizeResult], object]
 
+State = Mapping[str, np.ndarray]
+"""Where a descent stands, as arrays, so that it can be kept in a file."""
+
+OF_ALL_VARIABLES = ("x", "gradient", "direction", "best_x", "best_gradient")
+STATE = ("x", "cost", "gradient", "slope", "direction", "step", "best_x", "best_cost", "best_gradient", "costs", "nit")
+STATE += ("nfev", "failures")
+
 
 def fmincg(
     fun: Callable[..., Any],
@@ -45,6 +52,7 @@ def fmincg(
     jac: Any = None,
     tol: float | None = None,
     maxiter: int | None = None,
+    state: State | None = None,
     **unused: Any,
 ) -> OptimizeResult:
     """Minimise a smooth function of many variables, given its cost and gradient.
@@ -61,10 +69,14 @@ def fmincg(
         The number of line searches, of at most 21 evaluations each. ``maxiter`` is another name for it.
     callback : callable, optional
         Called after every line search with the best point so far: an OptimizeResult with ``x``, ``fun``, ``jac``,
-        ``nit``, ``nfev`` and ``costs`` (under `minimize`, too). StopIteration ends the run. Any other exception passes
-        through, KeyboardInterrupt included: a caller that keeps the latest result loses no more than a line search.
+        ``nit``, ``nfev``, ``costs`` and ``state`` (under `minimize`, too). StopIteration ends the run. Any other
+        exception passes through, KeyboardInterrupt included: a caller that keeps the latest result loses no more than a
+        line search.
     gtol : float
         Stop once no component of the gradient is larger (another name: ``tol``); at 0, rounding or `max_iter` ends it.
+    state : dict of arrays, optional
+        The ``state`` of a run that was broken off: this one goes on from there, and its iterates, costs and counts are
+        those of a run that was not, to the last bit. `max_iter` counts the line searches of both.
     args, jac
         What ``scipy.optimize.minimize(fun, x0, jac=True, method=fmincg, options={"max_iter": 50})`` passes. If `jac`
         is callable, `fun` returns the cost alone. Bounds, constraints and Hessians are refused.
@@ -85,31 +97,31 @@ def fmincg(
         `fun` does not return (cost, gradient), `max_iter` is no integer, or there is an unknown option.
     ValueError
         `x0` is not one-dimensional and finite; the gradient has another shape, or is not finite at `x0`, or the cost;
-        `max_iter` or `gtol` is negative; bounds, constraints or Hessians are given.
+        `max_iter` or `gtol` is negative; bounds, constraints or Hessians are given; `state` is of another problem.
     """
     _refuse(unused)
     max_iter = whole_number("max_iter", max_iter if maxiter is None else maxiter)
     gtol = gtol if tol is None else tol
     if not gtol >= 0:
         raise ValueError(f"gtol must be 0 or more, not {gtol}")
-    descent = _Descent(Objective(_with_gradient(fun, args, jac), _checked_x0(x0)))
+    fun, x0 = _with_gradient(fun, args, jac), _checked_x0(x0)
+    descent = _Descent(Objective(fun, x0)) if state is None else _Descent.resumed(fun, x0, state)
     return descent.result(_run(descent, max_iter, callback, gtol))
 
 
 def _run(descent: "_Descent", max_iter: int, callback: Callback | None, gtol: float) -> int:
-    failed = False
     while not descent.has_converged(max(gtol, LEAST_GRADIENT)):
+        if descent.failures == 2:
+            flat = _steepness(descent.point) <= FLAT * (1 + abs(descent.point.cost))
+            return CONVERGED if flat else STUCK
         if descent.nit == max_iter:
             return OUT_OF_ITERATIONS
-        failed_before, failed = failed, not descent.advance()
+        descent.advance()
         try:
             if callback is not None:
                 callback(descent.snapshot())
         except StopIteration:
             return STOPPED
-        if failed and failed_before:
-            flat = descent.steepness() <= FLAT * (1 + abs(descent.point.cost))
-            return CONVERGED if flat else STUCK
     return CONVERGED
 
 
@@ -120,17 +132,39 @@ class _Descent:
         self.objective, self.point = objective, objective.best
         self.costs = [self.point.cost]
         self.nit = 0
+        self.failures = 0  # line searches in a row that found no step
         self.restart()
 
-    def advance(self) -> bool:
-        """Run a line search, and say whether it found a step."""
+    @classmethod
+    def resumed(cls, fun: Callable[[np.ndarray], Any], x0: np.ndarray, state: State) -> "_Descent":
+        """The descent that a state was taken of."""
+        if set(state) != set(STATE) or any(np.shape(state[name]) != x0.shape for name in OF_ALL_VARIABLES):
+            raise ValueError(f"state must be that of a run with {x0.size} variables: a dict of {', '.join(STATE)}")
+        best = Point(state["best_x"], float(state["best_cost"]), state["best_gradient"])
+        self = cls(Objective(fun, x0, best, int(state["nfev"])))
+        self.point = Point(state["x"], float(state["cost"]), state["gradient"], slope=float(state["slope"]))
+        self.direction, self.step = state["direction"], float(state["step"])
+        self.costs, self.nit, self.failures = state["costs"].tolist(), int(state["nit"]), int(state["failures"])
+        return self
+
+    def state(self) -> State:
+        """All that decides how it goes on."""
+        point, best = self.point, self.objective.best
+        values = (
+            *(point.x, point.cost, point.gradient, point.slope, self.direction, self.step),
+            *(best.x, best.cost, best.gradient, self.costs, self.nit, self.objective.nfev, self.failures),
+        )
+        return {name: np.array(value) for name, value in zip(STATE, values, strict=True)}
+
+    def advance(self) -> None:
+        """Run a line search."""
         self.nit += 1
         found = LineSearch(self.objective, self.point, self.direction, self.step).run()
         if found is None:
             self.restart()
         else:
             self.turn(found)
-        return found is not None
+        self.failures = self.failures + 1 if found is None else 0
 
     def aim(self, direction: np.ndarray) -> None:
         self.direction = direction
@@ -156,12 +190,9 @@ class _Descent:
 
     def has_converged(self, gtol: float) -> bool:
         # A search may end where it is flat, higher than a trial that it passed: then that is where to go on.
-        if self.steepness() <= gtol and self.best() is not self.point:
+        if _steepness(self.point) <= gtol and self.best() is not self.point:
             self.restart()
-        return self.steepness() <= gtol
-
-    def steepness(self) -> float:
-        return float(np.max(np.abs(self.point.gradient), initial=0.0))
+        return _steepness(self.point) <= gtol
 
     def best(self) -> Point:
         # A stray trial must be better, not just as good: where a search ends, the gradient is smaller as a rule.
@@ -177,11 +208,11 @@ class _Descent:
             nit=self.nit,
             nfev=nfev,
             njev=nfev,
+            state=self.state(),
         )
 
     def result(self, status: int) -> OptimizeResult:
-        self.point = self.best()
-        steepness = f"the largest component of the gradient is {self.steepness():.2g}"
+        steepness = f"the largest component of the gradient is {_steepness(self.best()):.2g}"
         message = {
             CONVERGED: f"Converged: {steepness}.",
             OUT_OF_ITERATIONS: f"Stopped after max_iter = {self.nit} line searches: {steepness}.",
@@ -190,6 +221,10 @@ class _Descent:
             STOPPED: f"Stopped by the callback after {self.nit} line searches: {steepness}.",
         }[status]
         return OptimizeResult(self.snapshot(), success=status == CONVERGED, status=status, message=message)
+
+
+def _steepness(point: Point) -> float:
+    return float(np.max(np.abs(point.gradient), initial=0.0))
 
 
 def _with_gradient(fun: Callable[..., Any], args: tuple, jac: Any) -> Callable[[np.ndarray], Any]:

@@ -32,10 +32,12 @@ def _is_finite(a: np.ndarray) -> bool:
 class Objective:
     """The caller's function from its start on."""
 
-    def __init__(self, fun: Callable[[np.ndarray], Any], x0: np.ndarray) -> None:
+    def __init__(
+        self, fun: Callable[[np.ndarray], Any], x0: np.ndarray, best: Point | None = None, nfev: int = 0
+    ) -> None:
         self.fun = fun
-        self.nfev = 0
-        self.best = self.evaluate(x0)
+        self.nfev = nfev
+        self.best = self.evaluate(x0) if best is None else best
         if not (math.isfinite(self.best.cost) and np.isfinite(self.best.gradient).all()):
             raise ValueError(
                 f"fmincg must start from a finite cost and gradient, but at x0 the cost is {self.best.cost:g} and "

@@ -115,14 +115,19 @@ def _multiple_of_theta(part: Part, m: int | None) -> str:
         return ""
     if not m:
         return f"off by {c:.6g} times θ, as a regulariser is"
-    words = f"off by {c:.6g} times θ, so it is the regulariser"
+    words = f"off by {c:.6g} times θ, as if the regulariser"
     shares = part.penalty[part.wrong] / part.theta[part.wrong]
     if not shares.any():
-        return f"{words} where none belongs"
-    known = {-1.0: "is missing", 1.0: "is applied twice", m - 1.0: "is not divided by m", -0.5: "keeps a factor 1/2"}
+        return f"{words} were applied where none belongs"
+    known = {
+        -1.0: "were missing",
+        1.0: "were applied twice",
+        m - 1.0: "were not divided by m",
+        -0.5: "kept a factor 1/2",
+    }
     ratio = c / shares.max()
     named = [what for factor, what in known.items() if abs(ratio - factor) <= CLOSE * max(1.0, abs(factor))]
-    return f"{words}, which {named[0] if named else f'is off by {ratio:.6g} times λ/m'}"
+    return f"{words} {named[0] if named else f'were off by {ratio:.6g} times λ/m'}"
 
 
 def _factor(part: Part, m: int | None) -> str:
@@ -135,15 +140,14 @@ def _factor(part: Part, m: int | None) -> str:
 
 
 def _named_factor(c: float, m: int | None) -> str:
-    known = [(-1.0, "the sign is wrong")]
+    if abs(c + 1.0) <= CLOSE:
+        return "the sign is wrong"
+    known = []
     if m and m > 1:
-        known += [
-            (float(m), "the sum over the examples is not divided by m"),
-            (1.0 / m, "divided by m twice"),
-            (m / (m - 1.0), "divided by m - 1 instead of m"),
-        ]
+        known = [(float(m), "not divided by m"), (1.0 / m, "divided by m twice"), (m / (m - 1.0), "divided by m - 1")]
     fitting = [words for factor, words in known if abs(c - factor) <= CLOSE * abs(factor)]
-    return " or ".join(fitting) or f"{_times(c)} the right value"
+    as_if = f", as if the sum over the examples were {' or '.join(fitting)}" if fitting else ""
+    return f"{_times(c)} the right value{as_if}"
 
 
 def _times(c: float) -> str:

@@ -9,6 +9,7 @@ from harness.verdict.consensus import Consensus
 from harness.verdict.report import Finding
 from harness.verdict.subject import Subject
 
+DIFFERENT_COSTS = "the costs differ, so one of them is not the function that the gradient should belong to"
 SAME_COST = 1e-6  # a relative difference below this is more likely rounding than another function
 
 
@@ -32,6 +33,10 @@ def find_all(
 
 def _pin_down(subject: Subject, source: Answer, against: Answer, pair: Pair) -> Finding:
     if pair.cost_at_odds:
+        said = (
+            _about_costs(float(source.cost), float(against.cost)),
+            subject.explain_cost(source, against, pair.at_odds),
+        )
         return Finding(
             source.name,
             against.name,
@@ -40,7 +45,7 @@ def _pin_down(subject: Subject, source: Answer, against: Answer, pair: Pair) -> 
             value=float(source.cost),
             expected=float(against.cost),
             bound=source.cost_error + against.cost_error,
-            diagnosis=_about_costs(float(source.cost), float(against.cost)),
+            diagnosis="; ".join(filter(None, said)) or DIFFERENT_COSTS,
         )
     worst = _worst(pair)
     return Finding(
@@ -62,7 +67,7 @@ def _about_costs(cost: float, expected: float) -> str:
         return "the cost is not finite: look for an overflow, a division by zero or the logarithm of zero"
     if abs(cost - expected) < SAME_COST * abs(expected):
         return "the same cost with digits lost: look for cancellation, such as log(1 - σ(z)), or for lower precision"
-    return "the costs differ, so the gradients belong to different functions: look at targets and loss first"
+    return ""
 
 
 def _pin_down_end(name: str, pair: Pair) -> Finding:

@@ -10,6 +10,7 @@ from harness.bounds.tolerances import CONCLUSIVE_SHARE
 from harness.verdict.comparison import Answer, Pair
 from harness.verdict.consensus import Consensus
 from harness.verdict.findings import find_all
+from harness.verdict.heat import heat_map
 from harness.verdict.report import PairRow, Report, SourceRow
 from harness.verdict.subject import Subject
 
@@ -58,7 +59,7 @@ def judge(
         seconds=0.0 if started is None else time.perf_counter() - started,
         notes=tuple(_notes(subject, answers, [] if doubts else evidence.undecided)),
         details=subject.details,
-        picture=subject.picture,
+        picture=subject.picture or heat_map(subject, pairs, findings),
     )
 
 

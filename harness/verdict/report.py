@@ -107,7 +107,7 @@ class Report:
     details : dict
         What only this kind of subject has to tell.
     picture : object or None
-        What `plot` draws, for subjects that have a picture: its ``figure(report)`` is a Matplotlib figure.
+        What `plot` draws: its ``figure(report)`` is a Matplotlib figure. None where no two answers were compared.
     """
 
     verdict: str
@@ -154,10 +154,10 @@ class Report:
         Raises
         ------
         ValueError
-            For a kind of subject that has no picture.
+            Where nothing was compared, there is nothing to draw.
         """
         if self.picture is None:
-            raise ValueError("this kind of check has no picture; one of an activation has")
+            raise ValueError("there is no picture, for no two answers were compared; add another source")
         return self.picture.figure(self)
 
     def plot(self) -> bytes:

@@ -28,7 +28,7 @@ class Subject:
     details : dict
         What only this kind of subject has to tell, JSON-ready.
     picture : object or None
-        What `Report.plot` draws: its ``figure(report)`` is a Matplotlib figure.
+        What `Report.plot` draws instead of a heat map: its ``figure(report)`` is a Matplotlib figure.
     """
 
     blocks: Sequence[Block] = ()
@@ -54,6 +54,10 @@ class Subject:
         """What kind of bug makes the difference between two answers, in words; empty where none is known."""
         return ""
 
+    def explain_cost(self, wrong: Answer, right: Answer, at_odds: np.ndarray) -> str:
+        """The same where the costs differ, and the gradients perhaps as well."""
+        return ""
+
     def blind_to(self) -> Sequence[str]:
         """Kinds of bug that could not show here, whatever the sources answered."""
         return ()
@@ -69,3 +73,7 @@ class Subject:
     def parts(self, at_odds: np.ndarray) -> tuple[str, ...]:
         """Which parts of the subject the coordinates of a mask lie in."""
         return tuple(block.name for block in self.blocks if at_odds[block.indices].any())
+
+    def in_shape(self, numbers: np.ndarray) -> dict[str, np.ndarray]:
+        """One number for each coordinate, (n,), as named matrices to be drawn; by default a row for each block."""
+        return {block.name: numbers[block.indices][np.newaxis] for block in self.blocks if len(block.indices)}

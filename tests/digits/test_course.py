@@ -106,7 +106,7 @@ def with_an_unknown_type(path):
             "cannot be read as a MATLAB",
         ),
         (lambda path: path.write_bytes(np.random.default_rng(0).bytes(4096)), ValueError, "cannot be read as a MATLAB"),
-        (with_an_unknown_type, ValueError, r"cannot be read as a MATLAB file \(byte 184 begins an element of unknown"),
+        (with_an_unknown_type, ValueError, r"cannot be read as a MATLAB file \(Theta1 holds an element of unknown"),
         (lambda path: saved(path, X=np.eye(3)), ValueError, "has no Theta1 and no Theta2"),
         (lambda path: saved(path, Theta1=np.zeros((25, 401))), ValueError, "has no Theta2"),
         (

@@ -62,7 +62,7 @@ def test_learning_curves_show_costs_and_percentages():
     left, right = figure.axes
     assert np.array_equal([np.asarray(line.get_ydata()) for line in left.lines], [CURVE[0], CURVE[0]])
     assert np.allclose([np.asarray(line.get_ydata())[-1] for line in right.lines], [98, 93, 98, 93])
-    assert [line.get_label() for line in right.lines][:2] == ["network, training digits", "network, held-out digits"]
+    assert [line.get_label() for line in right.lines][:2] == ["network, training", "network, held out"]
     assert left.lines[0].get_color() != left.lines[1].get_color()
     assert right.lines[0].get_linestyle() != right.lines[1].get_linestyle()
     assert left.get_xlabel() == right.get_xlabel() == "line searches"

@@ -86,7 +86,7 @@ def test_wrong_code_fails_with_the_coordinate_the_shrunk_case_and_the_replay_com
         [
             "DISAGREE: the odd one out is mine (of mine, loop, finite-difference)",
             "  mine: Theta*[[]*, bias[]] = *, but * has * times the bound *",
-            "    the biases: 4 times the right value",
+            "    bias-times-4 explains * coordinates (The biases' gradient is four times too large)",
             "The smallest network that still fails:",
             "  sizes [[]1, 1], hidden [[]], *",
             "Replay it with: harness replay *.gradient-cases/test_project.py-test_mine-5-0-*.json",

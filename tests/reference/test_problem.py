@@ -1,13 +1,15 @@
 """Problem: the textbook's cost, what is kept of the data, and a clear sentence for what is wrong with it."""
 
+import copy
 import math
+import pickle
 
 import numpy as np
 import pytest
 from hypothesis import given
 
 from harness import strategies
-from reference import Network, Problem
+from reference import ACTIVATIONS, Activation, Network, Problem
 from reference.namespaces import NUMPY
 
 THREE = Network((2, 3))
@@ -197,3 +199,20 @@ def test_a_theta_that_fits_is_taken_as_float64():
     theta = Problem(THREE, X, Y).check_theta(range(9))
     assert theta.dtype == np.float64
     np.testing.assert_array_equal(theta, np.arange(9.0))
+
+
+def test_a_problem_is_pickled_and_checked_again():
+    network = Network((2, 3, 2), ["relu"], "softmax")
+    problem = Problem(network, np.ones((2, 2)), [0, 1], l2=3.0)
+    again = pickle.loads(pickle.dumps(problem))
+    assert (repr(again), again.network.hidden) == (repr(problem), network.hidden)
+    np.testing.assert_array_equal(again.Y, problem.Y)
+    assert not again.X.flags.writeable
+
+
+def test_an_activation_that_is_not_registered_is_pickled_only_if_its_functions_are():
+    with pytest.raises((pickle.PicklingError, AttributeError)):
+        pickle.dumps(Activation("mine", value=lambda xp, z: z, slope=lambda z, a: np.ones_like(z)))
+    mine = Activation("mine", value=math.ldexp, slope=math.ldexp)
+    assert pickle.loads(pickle.dumps(mine)).value is math.ldexp
+    assert copy.deepcopy(ACTIVATIONS["relu"]) is ACTIVATIONS["relu"]

@@ -34,7 +34,7 @@ def test_every_bug_is_caught_and_the_source_that_has_it_is_named(bug):
 
 @each_bug
 def test_no_other_source_is_blamed(bug):
-    for seed in range(8):
+    for seed in range(4):
         report = cross_check(*random_problem((9, seed)), bug.sources)
         assert set(report.outliers) <= set(bug.replaces)
         assert not report.tie
@@ -64,7 +64,7 @@ def test_doubt_is_not_a_catch(monkeypatch):
 
 
 def test_there_are_many_and_no_two_alike():
-    assert len(FAULTS) >= 30
+    assert len(FAULTS) >= 80
     assert len({bug.description for bug in FAULTS.values()}) == len(FAULTS)
     assert {name: bug.name for name, bug in FAULTS.items()} == {name: name for name in FAULTS}
 
@@ -83,7 +83,7 @@ def test_a_bug_stands_in_for_some_sources_and_the_others_are_right(bug):
         assert source is (bug.source if name in bug.replaces else SOURCES[name])
 
 
-PROBLEM = Problem(Network((3, 3, 3), ["tanh"]), np.linspace(-1.0, 1.0, 12).reshape(4, 3), [0, 2, 1, 2], l2=0.5)
+PROBLEM = Problem(Network((3, 3, 3), ["softplus"]), np.linspace(-1.0, 1.0, 12).reshape(4, 3), [0, 2, 1, 2], l2=0.5)
 THETA = PROBLEM.network.init(0, epsilon=1.0)
 BIASES = np.array(["bias" in PROBLEM.network.label(i) for i in range(THETA.size)])
 HIDDEN = np.array([PROBLEM.network.locate(i)[0] == 0 for i in range(THETA.size)])
@@ -94,7 +94,9 @@ WRONG = {  # what the part that is wrong says about the coordinates that differ,
     "layer": lambda at_odds, cost: at_odds[HIDDEN].any() and not cost,
     "entry": lambda at_odds, cost: 1 <= at_odds.sum() <= 2 and not cost,
     "all": lambda at_odds, cost: not cost,
-    "cost": lambda at_odds, cost: cost,
+    "cost": lambda at_odds, cost: at_odds.any() and cost,
+    "cost alone": lambda at_odds, cost: cost and not at_odds.any(),
+    "program": lambda at_odds, cost: not cost,
 }
 
 

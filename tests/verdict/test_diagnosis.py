@@ -46,7 +46,9 @@ def test_nothing_is_said_of_a_right_gradient():
 
 def test_a_factor_that_two_mistakes_leave_names_both():
     told = diagnose([_part(2.0 * E, E)], m=2)
-    assert told == "theta: the sum over the examples is not divided by m or divided by m - 1 instead of m"
+    assert told == (
+        "theta: 2 times the right value, as if the sum over the examples were not divided by m or divided by m - 1"
+    )
 
 
 def test_a_function_without_a_regulariser_is_not_said_to_have_one():

@@ -324,7 +324,11 @@ def test_a_cost_that_is_not_finite_is_called_so():
 
 @pytest.mark.parametrize(
     ("cost", "words"),
-    [(2.0, "different functions"), (1.0 + 1e-9, "the same cost with digits lost"), (np.inf, "the cost is not finite")],
+    [
+        (2.0, "the costs differ, so one of them is not the function"),
+        (1.0 + 1e-9, "the same cost with digits lost"),
+        (np.inf, "the cost is not finite"),
+    ],
 )
 def test_what_a_wrong_cost_suggests(cost, words):
     report = verdict_on(answer("a", cost=cost), answer("b"), answer("c"))

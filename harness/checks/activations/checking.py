@@ -34,6 +34,9 @@ from reference.measured import MeasuredSlope
 
 FAMILIES = {name: SOURCES[name].family for name in ORACLES}
 
+SAMPLED = 1e3
+"""A bound that was sampled and not derived may be too narrow by much."""
+
 KINKS_SHOWN = 6  # kinks that are told one by one
 
 
@@ -151,16 +154,22 @@ def _real(f: Activation, part: str, compute: Callable[[], Any], z: np.ndarray) -
     )
 
 
+def _trust(bound: ActivationBound) -> float:
+    """What a bound is to be multiplied with before anybody is accused by it."""
+    return SAMPLED if bound.notes else 1.0
+
+
 def _claim(points: GridPoints, bound: ActivationBound, seams: Sequence[Kink]) -> Answer:
     # NaN is never the slope where there is one: a claim that is not finite gets no error bar
-    error = np.where(np.isfinite(points.slope), bound.claimed, 0.0)
+    error = np.where(np.isfinite(points.slope), bound.claimed * _trust(bound), 0.0)
     error[[np.searchsorted(points.z, seam.z) for seam in seams]] = 0.0  # what rounding does is on the sides' answer
     return Answer(CLAIMED, CLAIMED, 0.0, 0.0, points.slope, np.where(points.judged, error, np.inf))
 
 
 def _oracle(name: str, asked: _Asked, points: GridPoints, bound: ActivationBound) -> Answer:
     slopes = asked.slopes[name]
-    error = slopes.error + slopes.roundings * bound.formula if slopes.roundings else slopes.error  # no 0 · inf
+    rounding = slopes.roundings * _trust(bound) * bound.formula if slopes.roundings else 0.0  # no 0 · inf
+    error = slopes.error + rounding
     # what spans a seam says nothing of either side; NaN does
     spans_a_seam = points.beside_seams & np.isfinite(slopes.slope) & ~is_sharp(slopes.slope, error)
     error = np.where(points.judged & ~points.at_seams & ~spans_a_seam, error, np.inf)
@@ -214,11 +223,12 @@ def _compare(points: GridPoints, answers: list[Answer]) -> _Compared:
 
 
 def _consensus(answers: Sequence[Answer], pairs: Sequence[Pair]) -> Consensus:
-    """The odd ones out; in a tie those at odds with the certified balls, else the claim, which is being checked."""
-    consensus = find_consensus({answer.name: answer.family for answer in answers}, pairs)
+    """The odd ones out: those at odds with the certified balls, whoever else is; in a tie the claim, being checked."""
     disagreeing = [pair for pair in pairs if pair.disagrees]
-    accused = {rival for pair in disagreeing if (rival := pair.other("ball"))}
-    accused = accused or {CLAIMED for pair in disagreeing if pair.other(CLAIMED)}
+    if refuted := {rival for pair in disagreeing if (rival := pair.other("ball"))}:
+        return _accuse(answers, refuted)
+    consensus = find_consensus({answer.name: answer.family for answer in answers}, pairs)
+    accused = {CLAIMED for pair in disagreeing if pair.other(CLAIMED)}
     return _accuse(answers, accused) if consensus.tie and accused else consensus
 
 

@@ -49,6 +49,9 @@ def _ask_one(source: Source, problem: Problem, theta: np.ndarray, bound: Bound) 
         precision,
         oracle=source.measure is not None,
         seconds=seconds,
+        note=""
+        if np.ndim(measured.cost) == 0
+        else f"its cost is an array of shape {np.shape(measured.cost)}, not a number",
         misconduct=() if np.array_equal(given, theta) else ("changes its argument θ in place",),
     )
 

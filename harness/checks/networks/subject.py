@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from harness.bounds.rounding_bound import Bound
-from harness.checks.networks.explaining import explain_error
+from harness.checks.networks.diagnosing.explaining import explain_answer
 from harness.verdict.comparison import Answer, Block
 from harness.verdict.subject import Subject
 from reference.network import Network
@@ -16,10 +16,10 @@ NOT_REPEATABLE = "answers differently when called twice with the same θ"
 
 
 class NetworkGradient(Subject):
-    """dJ/dθ of a problem at θ, whose coordinates are weights and biases."""
+    """dJ/dθ of a problem at θ, whose coordinates are weights and biases; `explained` is whether bugs are looked for."""
 
-    def __init__(self, problem: Problem, theta: np.ndarray, bound: Bound):
-        self.problem, self.theta = problem, theta
+    def __init__(self, problem: Problem, theta: np.ndarray, bound: Bound, explained: bool = True):
+        self.problem, self.theta, self.explained = problem, theta, explained
         self.blocks = blocks_of(problem.network)
         self.notes = bound.notes
 
@@ -27,9 +27,12 @@ class NetworkGradient(Subject):
         return self.problem.network.label(i)
 
     def explain(self, wrong: Answer, right: Answer, at_odds: np.ndarray) -> str:
-        if NOT_REPEATABLE in wrong.misconduct:
+        if NOT_REPEATABLE in wrong.misconduct or not self.explained:
             return ""
-        return explain_error(self.problem, self.theta, wrong.gradient, right.gradient, at_odds)
+        return explain_answer(self.problem, self.theta, wrong, right, at_odds)
+
+    def explain_cost(self, wrong: Answer, right: Answer, at_odds: np.ndarray) -> str:
+        return self.explain(wrong, right, at_odds)
 
     def describe(self) -> dict[str, Any]:
         network = self.problem.network
@@ -41,6 +44,10 @@ class NetworkGradient(Subject):
             "l2": self.problem.l2,
             "parameters": network.size,
         }
+
+    def in_shape(self, numbers: np.ndarray) -> dict[str, np.ndarray]:
+        matrices = self.problem.network.unpack(numbers)
+        return {f"Theta{layer}": matrix for layer, matrix in enumerate(matrices, start=1)}
 
     def blind_to(self) -> Sequence[str]:
         weights = np.concatenate([Theta[:, 1:].ravel() for Theta in self.problem.network.unpack(self.theta)])

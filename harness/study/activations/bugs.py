@@ -84,7 +84,7 @@ def _seam(f: Activation, rng: np.random.Generator) -> float:
 
 
 def _some_z(f: Activation, rng: np.random.Generator) -> float:
-    return round(float(rng.uniform(-6.0, 6.0)), 1) + 0.05
+    return round(float(rng.uniform(-6.0, 6.0)), 2)
 
 
 def _of(f: Activation, z: np.ndarray) -> np.ndarray:

@@ -1,0 +1,256 @@
+"""Which bugs of the zoo would give just this answer? Each is run on the same problem, alone and in pairs.
+
+A bug explains an answer where its own answer on the problem is the same up to rounding, in every coordinate that can be
+told, and backprop without a bug is not as close. Cost and gradient are judged apart, for one may be right beside the
+other.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import combinations, permutations, product
+from typing import Any
+
+import numpy as np
+
+from harness.sources.backprop_steps import Backprop, Forward, unrolled
+from harness.sources.bug_zoo import BUGS, Bug, pipeline_with
+from harness.verdict.comparison import Answer
+from reference.problem import Problem
+
+ROUNDINGS = 64
+"""What a bug's own arithmetic may add to the bound of right formulas, with one for each example more: in units of u
+times the largest entry of the block. A wrong explanation is off by far more, and a right one by far less."""
+
+FORWARD = ("examples", "order", "affine", "activation")  # the steps that the forward pass is made of
+JOINING = ("finish", "order")  # the steps that see all layers at once
+SHARED = (
+    "prediction",
+    "output_delta",
+    "layer_gradient",
+    "slope",
+    "pull_back",
+)  # whose answers several sets of bugs use
+REMEMBERED = 300  # such answers kept at a time: those of one bug beside all others
+
+UNIT = float(np.finfo(np.float64).eps) / 2.0
+
+Bugs = tuple[Bug, ...]
+NO_BUG: Bugs = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Explanations:
+    """Sets of bugs, of one or two, whose answers are the ones given, on all the problems that were played again.
+
+    Attributes
+    ----------
+    coordinates : how many coordinates could be compared
+    cost_wrong, gradient_wrong : whether backprop without a bug answers otherwise
+    of_both : what explains the cost and the gradient at once, right or wrong
+    of_cost, of_gradient : what explains each by itself, where it is wrong; rather what would leave the other right
+    unexplained : the coordinates that backprop without a bug leaves
+    nearest, left : where nothing explains the gradient, the bug that leaves the fewest coordinates, and how many
+    """
+
+    coordinates: int
+    cost_wrong: bool
+    gradient_wrong: bool
+    of_both: tuple[Bugs, ...] = ()
+    of_cost: tuple[Bugs, ...] = ()
+    of_gradient: tuple[Bugs, ...] = ()
+    unexplained: int = 0
+    nearest: Bug | None = None
+    left: int = 0
+
+
+def find_bugs(replays: "Sequence[Replay]", pairs: bool = True) -> Explanations:
+    """What in the zoo, alone or in a pair, explains all that a source answered.
+
+    Parameters
+    ----------
+    replays : one for each problem that it was asked about
+    pairs : whether two bugs at once are tried where one alone explains too little
+    """
+    with np.errstate(all="ignore"):  # a bug may overflow where right formulas do not
+        return _Search(replays).explanations(pairs)
+
+
+class _Search:
+    """The bugs looked for on several problems, those that show most first."""
+
+    def __init__(self, replays: "Sequence[Replay]"):
+        self.replays = sorted(replays, key=lambda replay: -replay.coordinates_left(NO_BUG))
+        self.bugs = [bug for bug in BUGS.values() if bug.part != "program"]
+
+    def explanations(self, with_pairs: bool) -> Explanations:
+        alone = [(bug,) for bug in self.bugs]
+        unexplained, cost_wrong = self.left(NO_BUG), not self.has_cost(NO_BUG)
+        costs = tuple(filter(self.explains_cost, alone)) if cost_wrong else ()
+        gradients = tuple(filter(self.explains_gradient, alone)) if unexplained else ()
+        nearest, left = None, 0
+        if unexplained and not gradients:
+            left, nearest = min(((self.left((bug,)), bug) for bug in self.bugs), key=lambda pair: pair[0])
+        if with_pairs and cost_wrong and not costs:
+            costs = tuple(filter(self.explains_cost, _pairs(self.bugs, self.changes_cost)))
+        if with_pairs and unexplained and not gradients:
+            gradients = tuple(filter(self.explains_gradient, _pairs(self.bugs, self.changes_gradient)))
+        of_cost = [group for group in costs if not self.changes_gradient(group)]
+        of_gradient = [group for group in gradients if not self.changes_cost(group)]
+        joined = (tuple(dict.fromkeys((*first, *second))) for first, second in product(costs, gradients))
+        both = [g for g in (*gradients, *costs, *joined) if self.has_cost(g) and not self.left(g)]
+        close = not gradients and left < unexplained
+        return Explanations(
+            coordinates=sum(replay.coordinates for replay in self.replays),
+            cost_wrong=cost_wrong,
+            gradient_wrong=unexplained > 0,
+            of_both=_without_repetitions(both),
+            of_cost=_without_repetitions(of_cost or costs),
+            of_gradient=_without_repetitions(of_gradient or gradients),
+            unexplained=unexplained,
+            nearest=nearest if close else None,
+            left=left if close else 0,
+        )
+
+    def has_cost(self, group: Bugs) -> bool:
+        return all(replay.has_cost(group) for replay in self.replays)
+
+    def left(self, group: Bugs) -> int:
+        return sum(replay.coordinates_left(group) for replay in self.replays)
+
+    def explains_cost(self, group: Bugs) -> bool:
+        return self.has_cost(group) and any(replay.tells_cost(group) for replay in self.replays)
+
+    def explains_gradient(self, group: Bugs) -> bool:
+        tells = False
+        for replay in self.replays:  # the first problem that does not fit settles it
+            fits, told = replay.fits_gradient(group)
+            if not fits:
+                return False
+            tells |= told
+        return tells
+
+    def changes_cost(self, group: Bugs) -> bool:
+        return any(replay.cost(group) != replay.cost(NO_BUG) for replay in self.replays)
+
+    def changes_gradient(self, group: Bugs) -> bool:
+        return any(replay.changes_gradient(group) for replay in self.replays)
+
+
+def _without_repetitions(groups: Sequence[Bugs]) -> tuple[Bugs, ...]:
+    """The sets of bugs, each in one order alone."""
+    return tuple({frozenset(group): group for group in groups}.values())
+
+
+def _pairs(bugs: Sequence[Bug], shows: Callable[[Bugs], bool]) -> Iterator[Bugs]:
+    """Two bugs, each of which shows by itself; in both orders where they are in one step."""
+    for pair in combinations([bug for bug in bugs if shows((bug,))], 2):
+        yield from permutations(pair) if pair[0].step == pair[1].step else (pair,)
+
+
+class Replay:
+    """A problem on which bugs are played again, and the answer that theirs are compared with.
+
+    Parameters
+    ----------
+    answer : Answer
+        With error bars that hold for right formulas.
+    """
+
+    def __init__(self, problem: Problem, theta: np.ndarray, answer: Answer):
+        network = problem.network
+        self.problem, self.theta, self.answer = problem, theta, answer
+        self.given, self.error = network.unpack(answer.gradient), network.unpack(2.0 * answer.error)
+        self.coordinates = int(np.isfinite(answer.error).sum())
+        self.forwards: dict[Bugs, Forward] = {}
+        self.costs: dict[Bugs, float] = {}
+        self.answers: dict[tuple, tuple] = {}
+        with np.errstate(all="ignore"):
+            self.right = self.gradients(NO_BUG)
+
+    def pipeline(self, group: Bugs) -> Backprop:
+        """Backprop with these bugs, which looks up what a step answered the same arguments before."""
+        pipeline = pipeline_with(*group)
+        for step in SHARED:
+            bugs = tuple(bug for bug in group if bug.step == step)
+            setattr(pipeline, step, partial(self._remembered, (step, *bugs), getattr(pipeline, step)))
+        return pipeline
+
+    def _remembered(self, key: tuple, step: Callable[..., Any], *arguments: Any) -> Any:
+        key = (*key, *map(id, arguments))
+        if key not in self.answers:
+            if len(self.answers) >= REMEMBERED:
+                self.answers.clear()
+            self.answers[key] = step(*arguments), arguments  # which are kept, so that no other gets their id
+        return self.answers[key][0]
+
+    def forward(self, pipeline: Backprop, group: Bugs) -> Forward:
+        """The forward pass; sets of bugs that differ only in what comes after share one."""
+        key = tuple(bug for bug in group if bug.step in FORWARD)
+        if key not in self.forwards:
+            if len(self.forwards) >= REMEMBERED:
+                self.forwards.clear()
+            self.forwards[key] = pipeline.forward(self.problem, self.theta)
+        return self.forwards[key]
+
+    def cost(self, group: Bugs) -> float:
+        if group not in self.costs:
+            pipeline = self.pipeline(group)
+            self.costs[group] = pipeline.cost(self.problem, self.forward(pipeline, group))
+        return self.costs[group]
+
+    def gradients(self, group: Bugs) -> list[np.ndarray]:
+        return list(self._backwards(group))[::-1]
+
+    def _backwards(self, group: Bugs) -> Iterator[np.ndarray]:
+        """The layers' gradients, the output's first, as they would lie in the answer."""
+        pipeline = self.pipeline(group)
+        layers = pipeline.backward(self.problem, self.forward(pipeline, group))
+        if any(bug.step in JOINING for bug in group):
+            gradient = pipeline.gradient(self.problem, self.theta.copy(), list(layers))
+            layers = reversed(unrolled(self.problem.network, gradient, "F"))
+        yield from layers
+
+    def has_cost(self, group: Bugs) -> bool:
+        return abs(self.answer.cost - self.cost(group)) <= self._allowed_cost(group)
+
+    def tells_cost(self, group: Bugs) -> bool:
+        """With as much allowed as for these bugs, the cost is not that of none."""
+        return abs(self.answer.cost - self.cost(NO_BUG)) > self._allowed_cost(group)
+
+    def _allowed_cost(self, group: Bugs) -> float:
+        cost, right = abs(self.cost(group)), abs(self.cost(NO_BUG))
+        grown = max(1.0, cost / right) if right else 1.0
+        return 2.0 * self.answer.cost_error * grown + self._own_roundings(cost)
+
+    def _own_roundings(self, largest: float) -> float:
+        return (ROUNDINGS + self.problem.m) * UNIT * largest
+
+    def coordinates_left(self, group: Bugs) -> int:
+        """In how many coordinates the gradient is not that of these bugs."""
+        return sum(int(off.sum()) for off, _ in self._compared(group))
+
+    def fits_gradient(self, group: Bugs) -> tuple[bool, bool]:
+        """Whether the gradient is that of these bugs; and whether, with as much allowed, it is not that of none."""
+        tells = False
+        for off, told in self._compared(group):  # the first layer that is off settles it
+            if off.any():
+                return False, False
+            tells |= told
+        return True, tells
+
+    def _compared(self, group: Bugs) -> Iterator[tuple[np.ndarray, bool]]:
+        """For biases and weights of every layer: where the answer is off, and whether it is not that of no bug."""
+        for layer, gradient in zip(reversed(range(len(self.given))), self._backwards(group)):
+            for half in (np.s_[:, :1], np.s_[:, 1:]):
+                given, right, error = (arrays[layer][half] for arrays in (self.given, self.right, self.error))
+                largest, ordinary = np.abs(gradient[half]).max(), np.abs(right).max()
+                grown = np.fmax(1.0, largest / ordinary) if ordinary else 1.0
+                allowed = error * grown + self._own_roundings(largest)
+                known = np.isfinite(error)
+                off = known & ~(np.abs(given - gradient[half]) <= allowed)  # NaN is off
+                yield off, bool((known & ~(np.abs(given - right) <= allowed)).any())
+
+    def changes_gradient(self, group: Bugs) -> bool:
+        gradients = zip(self.gradients(group), self.right)
+        return not all(np.array_equal(gradient, right) for gradient, right in gradients)

@@ -1,0 +1,112 @@
+"""The arguments of somebody's function as a list of arrays with names, and the function of these arrays alone."""
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from harness.wording import first_few
+from reference.traced.program import is_key, kind
+
+
+class Arguments:
+    """What a function is differentiated in: the floating and complex leaves of its arguments, any trees of arrays.
+
+    Integers, truth values, random keys, `None` and whatever is no array are handed on as they are.
+
+    Parameters
+    ----------
+    f : callable
+    args : tuple of trees
+    argnums : int, sequence of int or None
+        The arguments that are differentiated; by default all.
+
+    Attributes
+    ----------
+    leaves : list of arrays
+    names : list of str
+        ``params['dense']['kernel']``: an argument's name in f, and the way to the leaf.
+    outputs : list of str
+        The same for what f returns, known once it was called: the leaves that can have a derivative.
+    """
+
+    def __init__(self, f: Callable[..., Any], args: Sequence[Any], argnums: int | Sequence[int] | None = None):
+        chosen = _chosen(args, argnums)
+        paths, self._tree = jax.tree_util.tree_flatten_with_path(tuple(args))
+        self._all = [leaf for _, leaf in paths]
+        names = _argument_names(f, len(args))
+        found = [i for i, (path, leaf) in enumerate(paths) if path[0].idx in chosen and differentiable(leaf)]
+        if not found:
+            raise TypeError(_nothing_to_differentiate(self._all))
+        self.f, self._places = f, found
+        self.names = [names[paths[i][0][0].idx] + jax.tree_util.keystr(paths[i][0][1:]) for i in found]
+        self.leaves = [_array(self._all[i]) for i in found]
+        self._others = {i: leaf for i, leaf in enumerate(self._all) if i not in found}
+        self.outputs: list[str] = []
+        if sum(leaf.size for leaf in self.leaves) == 0:
+            raise TypeError("the arguments hold no number to differentiate in: every floating array is empty")
+
+    def function(self, *leaves: Any) -> list[Any]:
+        """f's differentiable outputs, as a list of arrays, from the leaves."""
+        everything = dict(zip(self._places, leaves)) | self._others
+        answer = self.f(*jax.tree_util.tree_unflatten(self._tree, [everything[i] for i in range(len(self._all))]))
+        paths = jax.tree_util.tree_flatten_with_path(answer)[0]
+        if not paths:
+            raise TypeError(f"the function must return arrays, but it returned {answer!r}")
+        kept = [(path, leaf) for path, leaf in paths if differentiable(leaf)]
+        if not kept:
+            types = first_few([str(getattr(leaf, "dtype", type(leaf).__name__)) for _, leaf in paths], 3)
+            raise TypeError(f"the function returns no floating or complex array, but {types}: there is no derivative")
+        self.outputs = ["output" + jax.tree_util.keystr(path) for path, _ in kept]
+        return [leaf for _, leaf in kept]
+
+    @property
+    def needs_64_bits(self) -> bool:
+        """Whether a leaf has 64 bits, which JAX would cut off by default; Python's own numbers count as such."""
+        return any(
+            np.finfo(leaf.dtype).bits == 64
+            for leaf in self.leaves
+            if kind(leaf.dtype) in "fc" and leaf.dtype.name in ("float64", "complex128")
+        )
+
+
+def _chosen(args: Sequence[Any], argnums: int | Sequence[int] | None) -> set[int]:
+    if argnums is None:
+        return set(range(len(args)))
+    numbers = [argnums] if isinstance(argnums, int) else list(argnums)
+    for number in numbers:
+        if not isinstance(number, int) or not -len(args) <= number < len(args):
+            raise ValueError(f"argnums must name some of the {len(args)} arguments, counted from 0, not {number!r}")
+    return {number % len(args) for number in numbers}
+
+
+def differentiable(leaf: Any) -> bool:
+    """Whether this is a floating or complex number or array of them."""
+    if isinstance(leaf, (float, complex)):
+        return True
+    dtype = getattr(leaf, "dtype", None)
+    return dtype is not None and not is_key(leaf) and kind(dtype) in ("f", "c")
+
+
+def _array(leaf: Any) -> Any:
+    return np.asarray(leaf) if isinstance(leaf, (float, complex)) else leaf
+
+
+def _argument_names(f: Callable[..., Any], count: int) -> list[str]:
+    """The names that f gives its arguments; "argument 0" where it has none."""
+    try:
+        parameters = list(inspect.signature(f).parameters.values())
+    except (TypeError, ValueError):
+        parameters = []
+    positional = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    star = next((p.name for p in parameters if p.kind == p.VAR_POSITIONAL), "arg")
+    return [*positional[:count], *(f"{star}[{i}]" for i in range(max(0, count - len(positional))))]
+
+
+def _nothing_to_differentiate(leaves: Sequence[Any]) -> str:
+    if not leaves:
+        return "there is nothing to differentiate in: the arguments hold no array at all"
+    types = first_few([str(getattr(leaf, "dtype", type(leaf).__name__)) for leaf in leaves], 3)
+    return f"there is nothing to differentiate in: the arguments are {types}; give floating or complex arrays"

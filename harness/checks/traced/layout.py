@@ -1,0 +1,60 @@
+"""Arrays as real coordinates: a complex entry counts twice, as its real part and as its imaginary part.
+
+JAX's convention is kept: of a function with values f, reverse mode answers g = Σ w·∂f/∂z with no conjugate anywhere, so
+that Re(g·t) is the change of Re(w·f) along t. The coordinates of g are therefore Re g and -Im g: the derivatives of
+Re(w·f) in the real and in the imaginary part of z. For a real function of z that is ∂/∂x and ∂/∂y of g = ∂/∂x - i ∂/∂y.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from harness.verdict.comparison import Block
+from reference.traced.program import kind
+
+
+class Layout:
+    """Where the entries of several arrays lie in one vector of real numbers."""
+
+    def __init__(self, names: Sequence[str], arrays: Sequence[Any]):
+        self.names = list(names)
+        self.shapes = [tuple(np.shape(array)) for array in arrays]
+        self.dtypes = [array.dtype for array in arrays]
+        self.is_complex = [kind(dtype) == "c" for dtype in self.dtypes]
+        sizes = [int(np.prod(shape)) * (2 if double else 1) for shape, double in zip(self.shapes, self.is_complex)]
+        self.ends = np.cumsum(sizes)
+        self.size = int(self.ends[-1])
+        self.blocks = [Block(name, np.arange(end - n, end)) for name, end, n in zip(self.names, self.ends, sizes)]
+
+    def label(self, i: int) -> str:
+        """``params['kernel'][3, 4]``, and the part of a complex entry."""
+        which = int(np.searchsorted(self.ends, i, side="right"))
+        offset, shape = int(i - self.blocks[which].indices[0]), self.shapes[which]
+        part = ""
+        if self.is_complex[which]:
+            imaginary, offset = divmod(offset, int(np.prod(shape)))
+            part = " (imaginary part)" if imaginary else " (real part)"
+        index = ", ".join(map(str, np.unravel_index(offset, shape))) if shape else ""
+        return f"{self.names[which]}{f'[{index}]' if index else ''}{part}"
+
+    def vector(self, arrays: Sequence[Any], lead: int = 0, conjugate: bool = False) -> np.ndarray:
+        """(lead, size) float64 from arrays, each with its lead axes; of gradients the conjugate has the coordinates."""
+        parts = []
+        for array, shape, double in zip(arrays, self.shapes, self.is_complex):
+            array = np.asarray(array)
+            front = array.shape[:lead]
+            array = array.astype(complex if double else float).reshape(*front, int(np.prod(shape)))
+            parts += [array.real, -array.imag if conjugate else array.imag] if double else [array]
+        return np.concatenate(parts, axis=-1)
+
+    def arrays(self, vectors: np.ndarray, conjugate: bool = False) -> list[np.ndarray]:
+        """The arrays of each of several vectors, (count, size), in the program's own precision."""
+        found = []
+        for block, shape, double, dtype in zip(self.blocks, self.shapes, self.is_complex, self.dtypes):
+            part = vectors[:, block.indices]
+            if double:
+                real, imaginary = np.split(part, 2, axis=1)
+                part = real + (-1j if conjugate else 1j) * imaginary
+            found.append(part.reshape(len(vectors), *shape).astype(dtype))
+        return found

@@ -1,0 +1,173 @@
+"""What the traced program itself says: how much each result changes along each direction.
+
+Increments run through the program primitive by primitive; no derivative rule of JAX or of the user takes part. Where
+comparisons of equal numbers decide, the function has a kink, and both sides are taken: what lies between them is one of
+the conventions. Where a side cannot be told at the point itself, as behind ``where(x == 0, ...)``, it is the limit of
+increments at points nearby.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from harness.bounds.tolerances import RANDOM_INCREMENTS
+from harness.checks.traced.layout import Layout
+from harness.checks.traced.modes import LARGEST_PASS, footprint, spread
+from reference.arithmetics.increments import Increment
+from reference.arithmetics.roundoff import UNIT_ROUNDOFF
+from reference.traced.interpreter import Run, lifted
+from reference.traced.numbers import STEP, constant, is_constant
+from reference.traced.program import Program, unit_roundoff
+
+NEARBY = (1e-4, 2e-4, 4e-4)
+"""Where a side is looked at that cannot be told at the point itself, in units of the argument's size."""
+
+DIFFERENCE_STEPS = (1.0, -1.0, 0.5, -0.5, 0.25, -0.25)
+DIFFERENCE_WIDTHS = (8e-3, 8e-5)
+
+
+@dataclass(frozen=True)
+class Sides:
+    """What changes along each direction, (directions, outputs): just after the point, just before it, error bars."""
+
+    after: np.ndarray
+    before: np.ndarray
+    error: np.ndarray
+    reason: str = ""
+    differenced: frozenset[str] = field(default_factory=frozenset)
+    stopped: int = 0
+
+    @property
+    def middle(self) -> np.ndarray:
+        return 0.5 * (self.after + self.before)
+
+    @property
+    def apart(self) -> np.ndarray:
+        """Half the distance of both sides."""
+        return 0.5 * np.abs(self.after - self.before)
+
+
+class Truth:
+    """A traced program at a point.
+
+    Parameters
+    ----------
+    program : Program
+    leaves : its arguments
+    inputs, outputs : Layout
+    trusted : predicate of equations
+        Custom rules that are taken as they are.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        leaves: Sequence[Any],
+        inputs: Layout,
+        outputs: Layout,
+        trusted: Callable[[Any], bool] = lambda _: False,
+    ):
+        self.program, self.inputs, self.outputs, self.trusted = program, inputs, outputs, trusted
+        self.point = inputs.vector(leaves)
+        self.chunk = max(1, int(LARGEST_PASS // max(1, footprint(program))))
+
+    def run(self, **how: Any) -> Run:
+        return Run(trusted=self.trusted, **how)
+
+    def numbers(self, point: np.ndarray) -> list[np.ndarray]:
+        """The arguments at a point, in the precision of the interpreter."""
+        return [lifted(x[0]) for x in self._wide(point[None])]
+
+    def _wide(self, vectors: np.ndarray) -> list[np.ndarray]:
+        found = []
+        for block, shape, double in zip(self.inputs.blocks, self.inputs.shapes, self.inputs.is_complex):
+            part = vectors[:, block.indices]
+            if double:
+                real, imaginary = np.split(part, 2, axis=1)
+                part = real + 1j * imaginary
+            found.append(part.reshape(len(vectors), *shape))
+        return found
+
+    def value(self, point: np.ndarray | None = None, rounding: Any = None) -> np.ndarray:
+        """The outputs, (outputs,)."""
+        at = self.point if point is None else point
+        run = self.run(rounding=rounding, own_precision=True)
+        return self.outputs.vector([y.value for y in run(self.program, *map(constant, self.numbers(at)))])
+
+    def value_spread(self, seed: int) -> np.ndarray:
+        """What rounding in the program's own precision may move of the outputs."""
+        rngs = [None, *np.random.default_rng(seed).spawn(RANDOM_INCREMENTS)]
+        return spread([self.value(rounding=rng) for rng in rngs], max(unit_roundoff(d) for d in self.outputs.dtypes))
+
+    def changes(self, directions: np.ndarray, run: Run, point: np.ndarray | None = None) -> np.ndarray:
+        """What each direction changes of the outputs, over the step: (directions, outputs)."""
+        at = self.point if point is None else point
+        moved = [c * STEP for c in self._wide(directions)]
+        arguments = [Increment(x, c) if np.any(c) else constant(x) for x, c in zip(self.numbers(at), moved)]
+        results = run(self.program, *arguments)
+        count = len(directions)
+        full = [
+            np.zeros((count, *np.shape(y.value))) if is_constant(y) else np.broadcast_to(y.change, (count, *y.shape))
+            for y in results
+        ]
+        return self.outputs.vector(full, lead=1) / STEP
+
+    @np.errstate(all="ignore")
+    def sides(self, directions: np.ndarray, seed: int) -> Sides:
+        """Both sides along each direction, with error bars."""
+        run = self.run()
+        after = self.changes(directions, run)
+        before, from_nearby = after, np.zeros_like(after)
+        if run.ties or run.unresolved:
+            before = -self.changes(-directions, run)
+            unknown = np.isnan(after) | np.isnan(before)
+            after, error_after = self._from_nearby(after, unknown, directions, 1.0)
+            before, error_before = self._from_nearby(before, unknown, directions, -1.0)
+            from_nearby = error_after + error_before
+        rngs = np.random.default_rng(seed).spawn(RANDOM_INCREMENTS)
+        others = [self.changes(directions, self.run(rounding=rng)) for rng in rngs]
+        others = [np.where(from_nearby > 0.0, after, other) for other in others]
+        error = spread([after, *others], UNIT_ROUNDOFF["float64"]) + from_nearby
+        return Sides(after, before, error, run.unresolved, frozenset(run.differenced), run.stopped)
+
+    def _from_nearby(
+        self, slopes: np.ndarray, unknown: np.ndarray, directions: np.ndarray, side: float
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Where a slope cannot be told, its limit from points nearby and its error; NaN where the function jumps."""
+        slopes, errors, here = np.array(slopes), np.zeros(slopes.shape), self.value()
+        for k in np.flatnonzero(unknown.any(axis=1)):
+            unit = side * self._unit_along(directions[k]) * np.array(NEARBY)
+            points = [self.point + t * directions[k] for t in unit]
+            near, middle, far = (self.changes(directions[k : k + 1], self.run(), point)[0] for point in points)
+            limit = (8.0 * near - 6.0 * middle + far) / 3.0
+            rest = [np.abs(self.value(point) - here - t * limit) for point, t in zip(points[:2], unit)]
+            jumps = (rest[0] > 1e-12 * np.abs(here)) & ~(rest[1] > 2.5 * rest[0])  # else it shrinks with t²
+            slopes[k] = np.where(unknown[k], np.where(jumps, np.nan, limit), slopes[k])
+            errors[k] = np.where(unknown[k], np.abs(limit - (2.0 * near - middle)), 0.0)
+        return slopes, errors
+
+    def _unit_along(self, direction: np.ndarray) -> float:
+        """The size of what moves along a direction, over the direction's own."""
+        moving = direction != 0.0
+        return max(float(np.abs(self.point[moving]).max(initial=0.0)), 1e-2) / float(np.abs(direction).max())
+
+    @np.errstate(all="ignore")
+    def differences(self, directions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The same by differences of values, twice extrapolated, and their errors: (directions, outputs) each."""
+        noise = 32.0 * UNIT_ROUNDOFF["float64"] * np.abs(self.value())
+        slopes = np.full((len(directions), self.outputs.size), np.nan)
+        errors = np.full(slopes.shape, np.inf)
+        for k, direction in enumerate(directions):
+            unit = self._unit_along(direction)
+            for width in DIFFERENCE_WIDTHS:
+                h = width * unit
+                values = [self.value(self.point + t * h * direction) for t in DIFFERENCE_STEPS]
+                far, middle, near = ((values[i] - values[i + 1]) / (2.0 * h * DIFFERENCE_STEPS[i]) for i in (0, 2, 4))
+                first, second = (4.0 * near - middle) / 3.0, (4.0 * middle - far) / 3.0
+                best = (16.0 * first - second) / 15.0
+                error = np.abs(first - second) + noise * 8.0 / h
+                better = np.nan_to_num(error, nan=np.inf) < errors[k]
+                slopes[k], errors[k] = np.where(better, best, slopes[k]), np.where(better, error, errors[k])
+        return slopes, errors

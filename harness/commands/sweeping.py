@@ -1,0 +1,112 @@
+"""harness sweep, and replay of one of its rows."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.commands.common import BAD_INPUT, EXIT_CODES, complain, progress_bar, show, start_jax
+from harness.commands.options import Json, Seed, file_to_write, option
+from harness.sources.table import SPELLINGS
+
+OUT = "The SQLite file of the rows; one that is there already is completed."
+ONLY_THESE = "Only these hidden activations: a registered name, or module:attribute. Can be repeated."
+YOURS = "A gradient source of your own beside the default ones: FILE.py:NAME or module:NAME. Can be repeated."
+SOURCES = f"Gradient sources instead of the default ones: {SPELLINGS}."
+SCHEDULER = "A Dask scheduler, such as tcp://host:8786, instead of processes on this machine."
+DEFAULT = ("loop", "vectorized", "jax", "finite-difference")
+
+Count = Annotated[int | None, option("N", "So many random networks (the default: 10,000).", min=1)]
+Functions = Annotated[int | None, option("N", "Instead: so many random functions with right gradients.", min=1)]
+Activations = Annotated[int | None, option("N", "Instead: so many random activations with right slopes.", min=1)]
+
+
+def sweep(
+    out: Annotated[Path | None, file_to_write(OUT)] = None,
+    networks: Count = None,
+    functions: Functions = None,
+    activations: Activations = None,
+    seed: Seed = 0,
+    activation: Annotated[list[str] | None, option("NAME", ONLY_THESE)] = None,
+    source: Annotated[list[str] | None, option("FILE.py:NAME", YOURS)] = None,
+    sources: Annotated[str | None, option("NAME,NAME,...", SOURCES)] = None,
+    workers: Annotated[int | None, option("N", "Processes on this machine; by default one a core.", min=1)] = None,
+    scheduler: Annotated[str | None, option("ADDRESS", SCHEDULER)] = None,
+    timeout: Annotated[float, option("SECONDS", "What a row may take.", min=0.1)] = 60.0,
+    summary: Annotated[Path | None, option("FILE", "Show what a file holds, also while it is written to.")] = None,
+    json: Json = False,
+) -> None:
+    """Very many random checks, a row of a SQLite file each; the same command goes on after any interruption."""
+    from harness.sweep.settings import Settings
+    from harness.sweep.sweeping import sweep as make_rows
+    from harness.sweep.workers import dask_cluster, this_machine
+
+    if summary is not None:
+        _summarise(summary, json)
+    if out is None:
+        raise ValueError("--out names the file of the rows, such as --out results.sqlite; --summary FILE shows one")
+    counts = {"networks": networks, "functions": functions, "activations": activations}
+    chosen = {kind: count for kind, count in counts.items() if count is not None} or {"networks": 10_000}
+    if len(chosen) > 1:
+        raise ValueError(f"a file has rows of one kind: choose one of {', '.join(f'--{kind}' for kind in chosen)}")
+    ((kind, count),) = chosen.items()
+    names = tuple(name.strip() for name in sources.split(",")) if sources else DEFAULT if source else ()
+    settings = Settings(kind, tuple(activation or ()), names + tuple(source or ()))
+    _check_names(settings)
+    pool = dask_cluster(scheduler) if scheduler else this_machine(workers or os.cpu_count() or 1)
+    try:
+        with progress_bar(rate=True) as progress:
+            make_rows(out, settings, range(seed, seed + count), pool, timeout, progress)
+    except KeyboardInterrupt:
+        complain(f"Interrupted; {out} has every row that was made, and the same command goes on.")
+        raise
+    _summarise(out, json)
+
+
+def _check_names(settings) -> None:
+    """Names that stand for nothing are refused before any file is made."""
+    from harness.checks.activations.checking import find_activation
+    from harness.sources.by_name import may_need_jax, named_sources
+
+    if settings.activations or may_need_jax(settings.sources):
+        start_jax()
+    if settings.sources:
+        named_sources(settings.sources)
+    for name in settings.activations:
+        find_activation(name)
+
+
+def _summarise(file: Path, json: bool) -> None:
+    from harness.sweep.store import open_to_read
+    from harness.sweep.summary import summarise
+
+    with open_to_read(file) as store:
+        found = summarise(store)
+    show(found.to_dict(), found, json)
+    raise typer.Exit(EXIT_CODES.get(found.verdict, BAD_INPUT))
+
+
+def replay_row(file: Path, seed: int | None, json: bool) -> None:
+    """Make the check of one row again, show its report, and exit with its verdict's code."""
+    from harness.sweep.rows import prepare
+    from harness.sweep.settings import Settings
+    from harness.sweep.store import open_to_read
+    from harness.versions import differences
+
+    if seed is None:
+        raise ValueError(f"{file} has a row for each seed; say which, as in `harness replay {file} --seed 7`")
+    with open_to_read(file) as store:
+        stamp, row = store.stamp(), store.row(seed)
+    if row is None:
+        raise ValueError(f"{file} has no row for seed {seed}; `harness sweep --summary {file}` tells which it has")
+    settings = Settings.from_stamp(stamp)
+    if apart := differences(settings.in_full(), stamp):
+        complain(f"The row was made by something else than what checks it now ({'; '.join(apart)}).")
+    start_jax()
+    what, check = prepare(settings, seed)
+    report = check()
+    show(report.to_dict(), f"seed {seed}: {what}\n{report}", json)
+    if (report.verdict, ",".join(report.outliers)) != (row.verdict, row.outliers):
+        complain(f"In the file, the verdict is {row.verdict!r}, and {row.outliers or 'nobody'} was named. {row.reason}")
+    raise typer.Exit(EXIT_CODES[report.verdict])

@@ -1,0 +1,164 @@
+"""Matrices from MATLAB's and Octave's .mat files, versions 4 to 7, whoever wrote them.
+
+SciPy's reader ends the interpreter on some files that are damaged on purpose, and allocates whatever they ask for. This
+one reads full real matrices alone, never more than it is told to, and raises ValueError for the rest. Format: The
+MathWorks, "MAT-File Format" (R2024a).
+"""
+
+import math
+import struct
+import zlib
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.files import too_large
+
+HEADER = 128  # bytes before the first element of version 5 and later
+MOST_VARIABLES = 10_000
+
+HDF5 = b"\x89HDF\r\n\x1a\n"
+
+_MATRIX, _COMPRESSED = 14, 15
+_STORED = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
+_STORED_IN_4 = {0: "f8", 1: "f4", 2: "i4", 3: "i2", 4: "u2", 5: "u1"}
+_NUMBERS = range(6, 16)  # the classes double, single, int8, ..., uint64
+_OTHERS = {1: "a cell array", 2: "a struct", 3: "an object", 4: "text", 5: "a sparse matrix", 17: "an object"}
+_IS_COMPLEX = 0x08
+
+
+class Variable(NamedTuple):
+    """A variable of a file: how it is stored, and the bytes from its values on."""
+
+    kind: str  # "real numbers", or what it is instead
+    shape: tuple[int, ...]
+    stored: np.dtype | None
+    content: bytes | memoryview
+
+    def array(self, name: str, at_most: int) -> NDArray:
+        """The values, as they are stored.
+
+        Raises
+        ------
+        ValueError
+            For no real numbers, more than `at_most` bytes of them as float64, or fewer than the shape needs.
+        """
+        if self.stored is None:
+            raise ValueError(f"{name} is {self.kind}, not a full matrix of real numbers")
+        count = math.prod(self.shape)
+        if 8 * count > at_most:
+            raise ValueError(too_large(f"{name} of shape {self.shape}", 8 * count, at_most))
+        if count * self.stored.itemsize > len(self.content):
+            raise ValueError(f"{name} of shape {self.shape} is cut off")
+        return np.frombuffer(self.content, self.stored, count).reshape(self.shape, order="F")
+
+
+def read_mat(raw: bytes, at_most: int) -> dict[str, Variable]:
+    """The variables of a file by name.
+
+    Raises
+    ------
+    ValueError
+        For what is no such file, or is damaged.
+    """
+    if HDF5 in raw[:520]:  # MATLAB writes the signature after a header of 512 bytes, Octave at once
+        raise ValueError("it is an HDF5 file (as MATLAB's -v7.3 writes), and version 7 at most can be read")
+    variables = {}
+    try:
+        found = _version_4(raw) if 0 in raw[:4] else _version_5(raw, at_most)
+        for number, (name, variable) in enumerate(found):
+            variables[name] = variable
+            if number == MOST_VARIABLES:
+                raise ValueError(f"it holds more than {MOST_VARIABLES:,} variables")
+    except (struct.error, zlib.error, IndexError) as error:
+        raise ValueError(f"it is cut off or damaged: {error}") from None
+    return variables
+
+
+def _version_5(raw: bytes, at_most: int) -> Iterator[tuple[str, Variable]]:
+    order = {b"IM": "<", b"MI": ">"}.get(raw[126:128])
+    if order is None:
+        raise ValueError("it is no .mat file")
+    at, left = HEADER, at_most
+    while at < len(raw):
+        code, content, at = _element(memoryview(raw), at, order)
+        if code == _COMPRESSED:
+            inflated = _inflated(content, left)
+            left -= len(inflated)
+            code, content, _ = _element(memoryview(inflated), 0, order)
+        if code != _MATRIX:
+            raise ValueError(f"an element of type {code} stands where a matrix should")
+        yield _matrix(content, order)
+
+
+def _inflated(content: memoryview, at_most: int) -> bytes:
+    """What a compressed element holds, which is one matrix."""
+    inflating = zlib.decompressobj()
+    inflated = inflating.decompress(content, max(at_most, 1))
+    if not inflating.eof:
+        raise ValueError(
+            too_large("what it holds", at_most + 1, at_most)
+            if len(inflated) >= at_most
+            else "a compressed variable is cut off"
+        )
+    return inflated
+
+
+def _element(raw: memoryview, at: int, order: str) -> tuple[int, memoryview, int]:
+    """The type of the element at a place, what it holds, and where the next one begins."""
+    code, size = struct.unpack_from(f"{order}II", raw, at)
+    if code > 0xFFFF:  # four bytes at most share the tag's eight
+        code, size = code & 0xFFFF, code >> 16
+        start, after = at + 4, at + 8
+    else:
+        start = at + 8
+        after = start + size + (-size % 8 if code != _COMPRESSED else 0)
+    if start + size > min(after, len(raw)):
+        raise ValueError("an element is cut off")
+    return code, raw[start : start + size], after
+
+
+def _matrix(raw: memoryview, order: str) -> tuple[str, Variable]:
+    _, flags, at = _element(raw, 0, order)
+    (bits,) = struct.unpack_from(f"{order}I", flags)
+    kind, shape = bits & 0xFF, ()
+    if kind != 17:  # an object of a class of its own tells no shape
+        _, sizes, at = _element(raw, at, order)
+        shape = struct.unpack_from(f"{order}{len(sizes) // 4}i", sizes)
+    _, letters, at = _element(raw, at, order)
+    name = bytes(letters).decode("latin-1")
+    if kind not in _NUMBERS or bits >> 8 & _IS_COMPLEX:
+        what = "a complex matrix" if kind in _NUMBERS else _OTHERS.get(kind, f"of the unknown class {kind}")
+        return name, Variable(what, shape, None, b"")
+    if not 2 <= len(shape) <= 32 or min(shape) < 0:
+        raise ValueError(f"{name} has the impossible shape {shape}")
+    code, content, _ = _element(raw, at, order)
+    if code not in _STORED:
+        raise ValueError(f"{name} holds an element of unknown type {code}")
+    return name, Variable("real numbers", shape, np.dtype(order + _STORED[code]), content)
+
+
+def _version_4(raw: bytes) -> Iterator[tuple[str, Variable]]:
+    order = "<" if 0 <= struct.unpack_from("<i", raw)[0] < 5000 else ">"
+    at = 0
+    while at < len(raw):
+        how, rows, columns, is_complex, letters = struct.unpack_from(f"{order}5i", raw, at)
+        stored = _STORED_IN_4.get(how // 10 % 10)
+        if how not in (t + p * 10 + m * 1000 for m in (0, 1) for p in range(6) for t in range(3)) or stored is None:
+            raise ValueError("it is no .mat file")
+        if min(rows, columns, letters - 1) < 0:
+            raise ValueError("a variable has no name, or a negative size")
+        at += 20
+        name = raw[at : at + letters].rstrip(b"\0").decode("latin-1")
+        at += letters
+        size = np.dtype(stored).itemsize * rows * columns * (2 if is_complex else 1)
+        content = memoryview(raw)[at : at + size]
+        if len(content) < size:
+            raise ValueError(f"{name} is cut off")
+        at += size
+        kind = ("real numbers", "text", "a sparse matrix")[how % 10]
+        kind = "a complex matrix" if is_complex and how % 10 == 0 else kind
+        dtype = np.dtype(order + stored) if kind == "real numbers" else None
+        yield name, Variable(kind, (rows, columns), dtype, content)

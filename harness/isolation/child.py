@@ -1,0 +1,117 @@
+"""The other process: it waits for calls, makes them, and answers. It runs as ``python -c PROGRAM FDS``."""
+
+import contextlib
+import faulthandler
+import os
+import pickle
+import queue
+import signal
+import sys
+import threading
+import traceback
+from operator import attrgetter
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+from harness.importing import import_attribute, import_file_or_module
+from harness.isolation.values import encode
+
+MESSAGE = 2_000  # characters of an exception's message that are told
+
+FILES = 2**30  # bytes that a file may grow to
+
+
+class Setting(NamedTuple):
+    """What the first message says."""
+
+    target: str
+    memory: int
+    prepare: tuple[tuple[str, tuple], ...]
+
+
+def main(requests: int, answers: int, trace: int) -> None:
+    """Answer calls until the parent closes the pipe that they come from, or is gone."""
+    faulthandler.enable(trace, all_threads=False)  # which line it was, in a crash or when time is up
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(write_through=True, errors="backslashreplace")  # pyright: ignore[reportAttributeAccessIssue]
+    received: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    threading.Thread(target=_receive, args=(requests, received), daemon=True).start()
+    setting = received.get()
+    _limit(setting.memory)
+    _send(answers, encode({"kind": "answered", "value": None}))
+    module: ModuleType | None = None
+    own_process = os.getpid()
+    while True:
+        name, arguments = received.get()
+        try:
+            if module is None:
+                for function, its_arguments in setting.prepare:
+                    import_attribute(function)(*its_arguments)
+                module = import_file_or_module(setting.target)
+            value = _defined_in(module) if name is None else attrgetter(name)(module)(*arguments)
+            message = encode({"kind": "answered", "value": value})
+        except BaseException as error:  # noqa: BLE001  whatever it is, the parent is told
+            message = encode(_failure(error, setting.target))
+        if os.getpid() != own_process:  # the user's code has forked, and this is not the one that is to answer
+            os._exit(0)
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(Exception):
+                stream.flush()
+        _send(answers, message)
+
+
+def _receive(requests: int, received: queue.SimpleQueue) -> None:
+    """Hand on what the parent sends; when it is gone, end this process and all that it started."""
+    with contextlib.suppress(Exception), os.fdopen(requests, "rb") as file:
+        while True:
+            received.put(pickle.load(file))  # written by the parent
+    os.killpg(0, signal.SIGKILL)
+
+
+def _send(answers: int, message: bytes) -> None:
+    rest = memoryview(message)
+    while rest:
+        rest = rest[os.write(answers, rest) :]
+
+
+def _limit(memory: int) -> None:
+    import resource
+
+    for which, limit in ((resource.RLIMIT_AS, memory), (resource.RLIMIT_FSIZE, FILES), (resource.RLIMIT_CORE, 0)):
+        with contextlib.suppress(ValueError, OSError):  # a lower limit is set already, or the system has none
+            resource.setrlimit(which, (limit, limit))
+
+
+def _defined_in(module: ModuleType) -> list[str]:
+    """The public functions and classes that a module itself defines."""
+    own = [name for name, value in vars(module).items() if getattr(value, "__module__", None) == module.__name__]
+    return [name for name in own if not name.startswith("_") and callable(getattr(module, name))]
+
+
+def _failure(error: BaseException, target: str) -> dict[str, Any]:
+    place = _place(error, target)
+    if isinstance(error, SystemExit):
+        what = f"called sys.exit({error.code!r}) instead of answering"
+        return {"kind": "exited", "what": what, "error": "SystemExit", "place": place}
+    try:
+        message = " ".join(str(error.msg if isinstance(error, SyntaxError) else error).split())[:MESSAGE]
+    except Exception:  # noqa: BLE001  it is somebody else's exception
+        message = ""
+    name = type(error).__name__
+    return {"kind": "raised", "error": name, "what": f"{name}: {message}" if message else name, "place": place}
+
+
+def _place(error: BaseException, target: str) -> tuple[str, int, str, str] | None:
+    """The last line of the user's file in a traceback, or of a file beside it."""
+    if isinstance(error, SyntaxError) and error.filename and error.lineno:
+        return Path(error.filename).name, error.lineno, "", (error.text or "").strip()[:MESSAGE]
+    frames = traceback.extract_tb(error.__traceback__)
+    module = sys.modules.get(target)
+    file = Path(getattr(module, "__file__", None) or target)
+    own = [frame for frame in frames if Path(frame.filename) == file]
+    near = own or [frame for frame in frames if Path(frame.filename).parent == file.parent]
+    if not near:
+        return None
+    last = near[-1]
+    return Path(last.filename).name, last.lineno or 0, last.name, (last.line or "")[:MESSAGE]

@@ -1,0 +1,214 @@
+"""One child process: its pipes, with deadlines, and its end."""
+
+import contextlib
+import json
+import os
+import re
+import selectors
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from harness.isolation.outcome import Outcome, Place, how_it_ended
+from harness.isolation.values import PREFIX, decode, lengths
+
+PRINTED = 2**16  # bytes of stdout, and of stderr, that are kept
+
+DYING = 1.0  # seconds to write down which line it was
+
+_PROGRAM = (
+    "import json, sys; path, fds = json.loads(sys.argv.pop()); sys.path[:] = path; "
+    "from harness.isolation.child import main; main(*fds)"
+)
+
+
+class Process:
+    """Python with `harness.isolation.child` in a session and an empty folder of its own.
+
+    Attributes
+    ----------
+    ended : bool
+        Whether nothing more is to be expected of it.
+    """
+
+    def __init__(self):
+        if os.name != "posix":
+            raise OSError("running code in a process of its own needs a POSIX system, such as Linux or macOS")
+        self.ended = False
+        self._folder = tempfile.TemporaryDirectory(prefix="harness-", ignore_cleanup_errors=True)
+        self._trace = tempfile.TemporaryFile()  # noqa: SIM115  closed by `end`
+        requests, self._requests = os.pipe()
+        self._answers, answers = os.pipe()
+        fds = (requests, answers, self._trace.fileno())
+        search_path = [str(Path(entry).resolve()) for entry in sys.path]  # it works in another folder
+        try:
+            self._child = subprocess.Popen(
+                [sys.executable, "-c", _PROGRAM, json.dumps([search_path, fds])],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                pass_fds=fds,
+                cwd=self._folder.name,
+                env=self._environment(),
+                start_new_session=True,  # what it starts ends with it
+            )
+        except BaseException:
+            os.close(self._requests)
+            os.close(self._answers)
+            raise
+        finally:
+            os.close(requests)
+            os.close(answers)
+        assert self._child.stdout is not None
+        assert self._child.stderr is not None
+        self._printing = {self._child.stdout.fileno(): bytearray(), self._child.stderr.fileno(): bytearray()}
+        for fd in (self._requests, self._answers, *self._printing):
+            os.set_blocking(fd, False)
+        self._open = [self._answers, *self._printing]
+
+    def _environment(self) -> dict[str, str]:
+        here = dict.fromkeys(("HOME", "TMPDIR", "TEMP", "TMP"), self._folder.name)
+        threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+        return os.environ | here | threads | {"PYTHONDONTWRITEBYTECODE": "1", "MPLBACKEND": "agg"}
+
+    def exchange(self, request: bytes, deadline: float) -> Outcome:
+        """Send a request, and wait for the answer until `time.monotonic` reaches the deadline."""
+        for printed in self._printing.values():
+            printed.clear()
+        answer = bytearray()
+        try:
+            if not self._transfer(memoryview(request), answer, deadline):
+                self.ended = True
+                return Outcome("timed out")
+        except ValueError as error:
+            self.ended = True
+            return Outcome("died", what=str(error))
+        if _missing(answer):
+            return self._how_it_ended()
+        header, _ = lengths(bytes(answer[: PREFIX.size]))
+        rest = memoryview(answer)[PREFIX.size :]
+        try:
+            return _outcome(decode(bytes(rest[:header]), bytes(rest[header:])))
+        except ValueError as error:
+            self.ended = True
+            return Outcome("died", what=str(error))
+
+    def _transfer(self, request: memoryview, answer: bytearray, deadline: float) -> bool:
+        """Move bytes both ways until the answer is whole or the child is gone; False when time is up first."""
+        with selectors.DefaultSelector() as selector:
+            for fd in self._open:
+                selector.register(fd, selectors.EVENT_READ)
+            if request:
+                selector.register(self._requests, selectors.EVENT_WRITE)
+            while missing := _missing(answer):
+                left = deadline - time.monotonic()
+                if left <= 0.0:
+                    return False
+                for key, _ in selector.select(left):
+                    if key.fd == self._requests:
+                        request = self._write(request)
+                        if not request:
+                            selector.unregister(key.fd)
+                    elif not self._read(key.fd, answer, missing):
+                        selector.unregister(key.fd)
+                        self._open.remove(key.fd)
+                        if key.fd == self._answers:
+                            return True
+                    missing = _missing(answer)
+        while any(self._read(fd, answer, 0) for fd in self._open if fd != self._answers):
+            pass  # what was printed before the answer is all there by now
+        return True
+
+    def _write(self, request: memoryview) -> memoryview:
+        try:
+            return request[os.write(self._requests, request[: 2**16]) :]
+        except BrokenPipeError:
+            return request[:0]  # it is gone, as its end of the answers tells, too
+        except BlockingIOError:
+            return request
+
+    def _read(self, fd: int, answer: bytearray, missing: int) -> int:
+        """How many bytes came; of what is printed, the first are kept."""
+        try:
+            data = os.read(fd, min(missing, 2**20) if fd == self._answers else 2**16)
+        except BlockingIOError:
+            return 0
+        if fd == self._answers:
+            answer += data
+        else:
+            printed = self._printing[fd]
+            printed += data[: PRINTED - len(printed)]
+        return len(data)
+
+    def _how_it_ended(self) -> Outcome:
+        self.ended = True
+        try:
+            return how_it_ended(self._child.wait(DYING))
+        except subprocess.TimeoutExpired:
+            return Outcome("died", what="closed the pipe that its answer should have come through")
+
+    def printed(self) -> tuple[str, str]:
+        """What the child wrote to stdout and stderr since the last request."""
+        out, err = (bytes(printed).decode(errors="replace") for printed in self._printing.values())
+        return out, err
+
+    def where(self, file: str) -> Place | None:
+        """The innermost line of a file that was running when the child crashed; or now, which crashes it."""
+        with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
+            self._child.send_signal(signal.SIGABRT)  # faulthandler writes a traceback, whatever Python is busy with
+            self._child.wait(DYING)
+        self._trace.seek(0)
+        written = self._trace.read(2**16).decode(errors="replace")
+        name = file.encode("ascii", "backslashreplace").decode()
+        found = re.search(rf'File "{re.escape(name)}", line (\d+) in (.*)', written)
+        if found is None:
+            return None
+        line = int(found[1])
+        return Place(Path(file).name, line, found[2], _line_of(file, line))
+
+    def end(self) -> None:
+        """End the child and what it started, and remove its folder."""
+        self.ended = True
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._child.pid, signal.SIGKILL)
+        self._child.wait()
+        for file in (self._child.stdout, self._child.stderr, self._trace):
+            file.close()  # pyright: ignore[reportOptionalMemberAccess]
+        os.close(self._requests)
+        os.close(self._answers)
+        self._folder.cleanup()
+
+
+def _missing(answer: bytearray) -> int:
+    """How many bytes a message still needs, as far as can be told."""
+    if len(answer) < PREFIX.size:
+        return PREFIX.size - len(answer)
+    return PREFIX.size + sum(lengths(bytes(answer[: PREFIX.size]))) - len(answer)
+
+
+def _outcome(document: Any) -> Outcome:
+    """The outcome that the child tells of, none of whose words are trusted."""
+    match document:
+        case {"kind": "answered", "value": value}:
+            return Outcome("answered", value)
+        case {"kind": "raised" | "exited" as kind, "what": str(what), "error": str(error), "place": place}:
+            return Outcome(kind, what=what, error=error, place=_place(place))
+    raise ValueError("the answer cannot be read (it is no outcome)")
+
+
+def _place(told: Any) -> Place | None:
+    match told:
+        case str(file), int(line), str(function), str(text):
+            return Place(file, line, function, text)
+    return None
+
+
+def _line_of(file: str, line: int) -> str:
+    try:
+        return Path(file).read_text(errors="replace").splitlines()[line - 1].strip()
+    except (OSError, IndexError):
+        return ""

@@ -1,0 +1,165 @@
+"""Plain values and NumPy arrays as bytes, and back without trusting whoever wrote them.
+
+A message is a header of JSON, which tells the structure, and the arrays' bytes one after the other, in the order in
+which the header names them. Nothing is unpickled, no name is looked up, and nothing is allocated that was not received.
+"""
+
+import json
+import math
+import re
+import struct
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+PREFIX = struct.Struct(">QQ")  # how many bytes of header and of arrays follow
+MOST_HEADER, MOST_ARRAYS = 2**24, 2**30
+
+_DTYPE = re.compile(r"[<>|=]?[biufc][0-9]{1,2}")
+
+
+class Foreign:
+    """What stays in the other process: it is neither a plain value nor an array of numbers.
+
+    It arrives as an object of a class with the same name that the type has there, and with no content.
+    """
+
+
+def encode(value: Any) -> bytes:
+    """A message with a value: None, bool, int, float, str, list, tuple, dict, arrays of numbers, and `Foreign`.
+
+    The arrays of JAX and PyTorch become NumPy arrays. Masked arrays do not, for what is under the mask is no number.
+
+    Raises
+    ------
+    ValueError
+        For more than `MOST_HEADER` or `MOST_ARRAYS` bytes.
+    RecursionError
+        For a list that contains itself.
+    """
+    arrays: list[np.ndarray] = []
+    header = json.dumps(_described(value, arrays)).encode()
+    sizes = len(header), sum(array.nbytes for array in arrays)
+    _check_sizes(*sizes)
+    return PREFIX.pack(*sizes) + header + b"".join(array.tobytes() for array in arrays)
+
+
+def _check_sizes(header: int, arrays: int) -> None:
+    if header > MOST_HEADER or arrays > MOST_ARRAYS:
+        raise ValueError(
+            f"the answer is too large: {header:,} bytes of plain values and {arrays:,} bytes of arrays; at most "
+            f"{MOST_HEADER:,} and {MOST_ARRAYS:,} are taken"
+        )
+
+
+def _described(value: Any, arrays: list[np.ndarray]) -> Any:
+    match value:
+        case None | bool() | str():
+            return value
+        case np.generic() | np.ndarray():
+            return _described_array(value, arrays)
+        case int():
+            return int(value) if abs(value) < 2**1024 else {"foreign": "int"}
+        case float():
+            return float(value)
+        case list() | tuple():
+            return {"list" if isinstance(value, list) else "tuple": [_described(item, arrays) for item in value]}
+        case dict():
+            return {"dict": [[_described(key, arrays), _described(item, arrays)] for key, item in value.items()]}
+    if hasattr(value, "detach"):  # a torch tensor that tracks gradients
+        value = value.detach().cpu()
+    if hasattr(value, "__array__") and hasattr(value, "shape"):
+        return _described_array(np.asarray(value), arrays)
+    return {"foreign": type(value).__name__}
+
+
+def _described_array(value: np.generic | np.ndarray, arrays: list[np.ndarray]) -> dict[str, Any]:
+    if value.dtype.kind not in "biufc" or isinstance(value, np.ma.MaskedArray):
+        return {"foreign": type(value).__name__}
+    arrays.append(np.asarray(value))
+    return {"array" if isinstance(value, np.ndarray) else "scalar": [value.dtype.str, *value.shape]}
+
+
+def lengths(prefix: bytes) -> tuple[int, int]:
+    """How many bytes of header and of arrays follow a prefix.
+
+    Raises
+    ------
+    ValueError
+        For more than `MOST_HEADER` or `MOST_ARRAYS`.
+    """
+    header, arrays = PREFIX.unpack(prefix)
+    _check_sizes(header, arrays)
+    return header, arrays
+
+
+def decode(header: bytes, arrays: bytes) -> Any:
+    """The value of a message that anybody may have written.
+
+    Raises
+    ------
+    ValueError
+        For whatever `encode` does not write.
+    """
+    try:
+        chunks = _Chunks(arrays)
+        value = _built(json.loads(header), chunks)
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise ValueError(f"the answer cannot be read ({type(error).__name__})") from None
+    if chunks.left:
+        raise ValueError("the answer cannot be read (there are more bytes than arrays)")
+    return value
+
+
+class _Chunks:
+    """The arrays' bytes, taken one after the other."""
+
+    def __init__(self, arrays: bytes):
+        self._arrays, self._at = arrays, 0
+
+    @property
+    def left(self) -> int:
+        return len(self._arrays) - self._at
+
+    def take(self, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
+        size = math.prod(shape)
+        if size * dtype.itemsize > self.left:
+            raise ValueError
+        array = np.frombuffer(self._arrays, dtype, size, self._at) if size else np.empty(0, dtype)
+        self._at += size * dtype.itemsize
+        return array.reshape(shape).copy()  # aligned, and writable
+
+
+def _built(described: Any, chunks: _Chunks) -> Any:
+    if not isinstance(described, dict):
+        if isinstance(described, list):
+            raise TypeError
+        return described
+    ((kind, content),) = described.items()
+    match kind:
+        case "list":
+            return [_built(item, chunks) for item in content]
+        case "tuple":
+            return tuple(_built(item, chunks) for item in content)
+        case "dict":
+            return dict(_built_items(content, chunks))
+        case "foreign":
+            return type(str(content)[:80], (Foreign,), {})()
+        case "array":
+            return _built_array(content, chunks)
+        case "scalar":
+            return _built_array(content, chunks)[()]
+    raise KeyError(kind)
+
+
+def _built_items(items: Any, chunks: _Chunks) -> Iterator[tuple[Any, Any]]:
+    for key, item in items:
+        yield _built(key, chunks), _built(item, chunks)
+
+
+def _built_array(content: Any, chunks: _Chunks) -> np.ndarray:
+    dtype, *shape = content
+    if not _DTYPE.fullmatch(dtype) or len(shape) > 32 or any(type(n) is not int or n < 0 for n in shape):
+        raise ValueError
+    return chunks.take(np.dtype(dtype), tuple(shape))

@@ -1,0 +1,118 @@
+"""Calls to somebody's file or module, made in a process of its own, with limits."""
+
+import pickle
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from numbers import Real
+from pathlib import Path
+from typing import Any
+
+from harness.importing import is_file
+from harness.isolation.child import Setting
+from harness.isolation.outcome import Outcome
+from harness.isolation.process import Process
+from reference.whole_numbers import whole_number
+
+STARTING = 60.0  # seconds that starting Python and importing NumPy may take on a busy machine
+
+
+class Worker:
+    """Calls to what a file or module defines, made in a process of its own.
+
+    The process starts at the first call or `load`, and again after one that it did not survive; state of the user's
+    module lasts as long as the process. A worker is used by one thread at a time, and closed by ``with`` or `close`.
+    POSIX only. macOS does not hold the limit on memory.
+
+    Parameters
+    ----------
+    target : str or Path
+        A file that ends in .py, or the name of a module.
+    timeout : float
+        Seconds for each call, and for running the file itself.
+    memory : int
+        Bytes of address space. NumPy alone takes a tenth of the default; JAX and PyTorch fit, too.
+    prepare : sequence of (str, tuple)
+        What to call there before the target is imported: functions as ``module:function``, with arguments that can be
+        pickled.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For limits that are no numbers, or too small for Python itself.
+    OSError
+        Later, when no process can be started.
+    """
+
+    def __init__(
+        self,
+        target: str | Path,
+        *,
+        timeout: float = 10.0,
+        memory: int = 4 * 2**30,
+        prepare: Sequence[tuple[str, tuple]] = (),
+    ):
+        self._process: Process | None = None
+        self._loaded: Outcome | None = None
+        if not (isinstance(timeout, Real) and 0.0 < timeout < float("inf")):
+            raise ValueError(f"timeout must be a number of seconds above zero, not {timeout!r}")
+        self.target = str(Path(target).resolve()) if is_file(target) else str(target)
+        self.timeout = timeout
+        self._setting = Setting(self.target, whole_number("memory", memory, at_least=2**28), tuple(prepare))
+
+    def load(self) -> Outcome:
+        """Import the target; the value is a list of the public functions and classes that it defines, in their order.
+
+        What went wrong then is also the outcome of every call, until the worker is closed.
+        """
+        if self._loaded is None or (self._process is None and self._loaded.kind == "answered"):
+            self.close()
+            self._process = Process()
+            started = self._ask(self._setting, STARTING)
+            if started.kind != "answered":
+                raise OSError(
+                    f"cannot start a process of its own for {self.target}: it {started.why}\n{started.stderr}"
+                )
+            self._loaded = self._ask((None, ()), self.timeout)
+        return self._loaded
+
+    def call(self, name: str, *arguments: Any) -> Outcome:
+        """Call a function of the target by its name, such as "loss" or "Net.loss"."""
+        loaded = self.load()
+        return self._ask((name, arguments), self.timeout) if loaded.kind == "answered" else loaded
+
+    def close(self) -> None:
+        """End the process and all that it started."""
+        process, self._process, self._loaded = self._process, None, None
+        if process is not None:
+            process.end()
+
+    def _ask(self, request: Any, seconds: float) -> Outcome:
+        assert self._process is not None
+        started = time.monotonic()
+        process = self._process
+        try:
+            outcome = process.exchange(pickle.dumps(request), started + seconds)
+            took = time.monotonic() - started
+            if process.ended:
+                outcome = replace(outcome, place=process.where(self.target))
+            if outcome.kind == "timed out":
+                outcome = replace(outcome, what=f"did not answer within {seconds:g} s")
+            stdout, stderr = process.printed()
+            return replace(outcome, stdout=stdout, stderr=stderr, seconds=took)
+        except BaseException:
+            process.ended = True
+            raise
+        finally:
+            if process.ended:
+                self._process = None
+                process.end()
+
+    def __enter__(self) -> "Worker":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        self.close()

@@ -1,0 +1,104 @@
+"""One self-contained HTML document: text, style, script and data in a single file that asks nobody for anything."""
+
+import base64
+import html
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from importlib import resources
+from typing import Any
+
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
+"""What the page allows itself: what stands in it, and no request to anywhere."""
+
+
+def text_of(room: str, name: str) -> str:
+    """A text file that a room of the package carries."""
+    return (resources.files(room) / name).read_text(encoding="utf-8")
+
+
+def embedded(data: Any) -> str:
+    """Data as JSON inside of a script element: nothing in it can end the element, and NaN is an error."""
+    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+
+
+def document(title: str, body: str, *, scripts: Iterable[str] = (), data: Any = None, language: str = "en") -> str:
+    """The whole page.
+
+    Parameters
+    ----------
+    title : plain text, escaped here
+    body : HTML, whose text from elsewhere the caller has escaped
+    scripts : the text of scripts, which run in this order at the end of the page
+    data : JSON-ready; a script finds it in the element with the id ``data``
+    """
+    holds = [] if data is None else [f'<script type="application/json" id="data">{embedded(data)}</script>']
+    runs = [f"<script>\n{script}</script>" for script in scripts]
+    return "\n".join(
+        [
+            "<!doctype html>",
+            f'<html lang="{language}">',
+            '<head><meta charset="utf-8">',
+            f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">',
+            '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            '<meta name="color-scheme" content="light dark">',
+            f"<title>{html.escape(title)}</title>",
+            f"<style>\n{text_of('harness.pages', 'style.css')}</style></head>",
+            f"<body>\n{body}",
+            *holds,
+            *runs,
+            "</body></html>\n",
+        ]
+    )
+
+
+def table(
+    head: Sequence[str], rows: Iterable[Sequence[object]], caption: str, marks: Mapping[int, str] | None = None
+) -> str:
+    """A sortable table. Numbers sort by their value and stand to the right; all cells are escaped here.
+
+    Parameters
+    ----------
+    head : the columns' names
+    rows : cells, of which a pair (shown, value) is shown as the one and sorted by the other
+    caption : what the table holds
+    marks : by the number of a row, a class of the style sheet for it
+    """
+    marks = marks or {}
+    columns = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in head)
+    lines = []
+    for number, row in enumerate(rows):
+        cells = "".join(_cell(cell, first=not place) for place, cell in enumerate(row))
+        lines.append(f'<tr class="{marks[number]}">{cells}</tr>' if number in marks else f"<tr>{cells}</tr>")
+    return (
+        f'<div class="scroll" role="region" tabindex="0" aria-label="{html.escape(caption)}"><table class="sortable">'
+        f"<caption>{html.escape(caption)}</caption><thead><tr>{columns}</tr></thead>"
+        f"<tbody>{''.join(lines)}</tbody></table></div>"
+    )
+
+
+def _cell(cell: Any, first: bool) -> str:
+    shown, value = cell if isinstance(cell, tuple) else (cell, cell)
+    if value is None:
+        shown, value = "", ""
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if isinstance(shown, float):
+        shown = f"{shown:.3g}"
+    order = f' data-value="{_ordered(value)}" class="number"' if number else ""
+    tag = 'th scope="row"' if first else "td"
+    return f"<{tag}{order}>{html.escape(str(shown))}</{'th' if first else 'td'}>"
+
+
+def _ordered(value: float) -> str:
+    """The number as JavaScript reads it; what is no number comes last."""
+    return str(float(value)) if math.isfinite(value) else "-Infinity" if value < 0 else "Infinity"
+
+
+def picture(png: bytes, alternative: str, caption: str) -> str:
+    """A PNG inside of the page, with the text that stands for it."""
+    source = f"data:image/png;base64,{base64.b64encode(png).decode()}"
+    return (
+        f'<figure class="picture"><img src="{source}" alt="{html.escape(alternative)}">'
+        f"<figcaption>{html.escape(caption)}</figcaption></figure>"
+    )

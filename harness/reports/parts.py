@@ -1,0 +1,131 @@
+"""The parts that every report's page has: verdict, lists, tables of a check, environment. All text is escaped."""
+
+import html
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from harness.drawing import png
+from harness.pages.document import document, picture, table, text_of
+from harness.pages.environment import environment
+from harness.verdict.report import Report
+
+
+def page(
+    title: str, verdict: str, headline: str, sections: Iterable[str], made: Mapping[str, object], heading: str = ""
+) -> str:
+    """A report's page.
+
+    Parameters
+    ----------
+    title : the command
+    verdict : "agree", "disagree" or "inconclusive", in whose colour the heading is: the verdict itself, unless given
+    headline : one sentence
+    made : what the command was given, such as its seed; versions and machine come with it
+    """
+    heading = heading or verdict
+    rows = environment() | {name: str(value) for name, value in made.items()}
+    terms = "".join(f"<dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd>" for name, value in rows.items())
+    body = "\n".join(
+        [
+            '<a class="skip" href="#verdict">Skip to the verdict</a>',
+            f'<header class="page-head"><p class="step">{html.escape(title)}</p>',
+            f'<h1 class="{verdict}" id="verdict">{html.escape(heading)}</h1>',
+            f'<p class="lead">{html.escape(headline)}</p></header>',
+            f"<main>{''.join(sections)}</main>",
+            f'<footer class="page-foot"><h2>How to get it again</h2><dl>{terms}</dl></footer>',
+        ]
+    )
+    return document(f"{title}: {heading}", body, scripts=[text_of("harness.pages", "sortable.js")])
+
+
+def section(title: str, *content: str) -> str:
+    """A part of the page; empty without content."""
+    inside = "".join(content)
+    return f"<section><h2>{html.escape(title)}</h2>{inside}</section>" if inside else ""
+
+
+def wide(*content: str) -> str:
+    """What is as wide as the page; empty without content."""
+    inside = "".join(content)
+    return f'<div class="wide">{inside}</div>' if inside else ""
+
+
+def listing(sentences: Iterable[str]) -> str:
+    """Sentences as a list; empty without any."""
+    items = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in sentences)
+    return f"<ul>{items}</ul>" if items else ""
+
+
+def preformatted(text: object) -> str:
+    """Text whose lines are laid out."""
+    return f'<pre tabindex="0">{html.escape(str(text))}</pre>'
+
+
+def of_report(report: Report, title: str = "") -> list[str]:
+    """The sections of one check: what is wrong, the picture, the sources and pairs, what it could not see."""
+    where = f"{title}: " if title else ""
+    beside = [f"{name}: {reason}" for name, reason in report.left_out.items()]
+    return [
+        section(f"{where}what was found", listing(report.reasons), *map(_finding, report.findings), _margin(report)),
+        section(f"{where}in pictures", wide(*_pictures(report))),
+        section(f"{where}in numbers", wide(_sources(report), _pairs(report))),
+        section(f"{where}what could not show here", listing(report.blind_to)),
+        section(f"{where}left out", listing(beside)),
+        section(f"{where}notes", listing(report.notes)),
+    ]
+
+
+def _finding(finding: Any) -> str:
+    first, _, rest = str(finding).partition("\n")
+    diagnosis = f"<p><strong>{html.escape(rest.strip())}</strong></p>" if rest else ""
+    return f'<p class="mono">{html.escape(first)}</p>{diagnosis}'
+
+
+def _margin(report: Report) -> str:
+    if report.verdict != "agree":
+        return ""
+    low, high = report.smallest_visible
+    seen = f"from {low:.1e} on at best, {high:.1e} at worst" if math.isfinite(high) else f"from {low:.1e} on at best"
+    return (
+        f"<p>The largest difference is {report.margin:.2g} of what rounding and truncation allow. An error in one "
+        f"coordinate is seen {seen}. Decided: {report.decided_share:.1%} of the coordinates.</p>"
+    )
+
+
+def _pictures(report: Report) -> list[str]:
+    if report.picture is None:
+        return []
+    shown = f"{report.verdict}: {', '.join(report.outliers) or 'nobody'} is named"
+    drawn = [picture(report.plot(), f"Heat map of the check. {shown}.", "Blue is within the bound, orange beyond it.")]
+    if hasattr(report.picture, "error_against_bound"):
+        dots = png(report.picture.error_against_bound())
+        drawn.append(
+            picture(dots, f"Every coordinate's difference over its bound. {shown}.", "Above the line is wrong.")
+        )
+    else:
+        drawn = [picture(report.plot(), f"Claimed and true slope over z. {shown}.", "Where it is shaded, it is wrong.")]
+    return drawn
+
+
+def _sources(report: Report) -> str:
+    head = ("source", "family", "cost", "seconds", "odd one out", "ulps, median", "ulps, largest", "note")
+    rows = [
+        (row.name, row.family, (f"{row.cost:.12g}", row.cost), row.seconds, "yes" if row.outlier else "",
+         *(row.ulps or (None, None)), row.note)
+        for row in report.sources
+    ]  # fmt: skip
+    marks = {number: "ours" for number, row in enumerate(report.sources) if row.outlier}
+    return table(head, rows, "The sources", marks) if rows else ""
+
+
+def _pairs(report: Report) -> str:
+    head = ("first", "second", "verdict", "largest ratio to the bound", "largest difference", "at odds", "decided")
+    rows = [
+        (
+            pair.first, pair.second, pair.verdict, pair.ratio, pair.difference,
+            pair.coordinates_at_odds, pair.coordinates_decided,
+        )
+        for pair in report.pairs
+    ]  # fmt: skip
+    return table(head, rows, "Every two of them compared; ratio and difference over all coordinates") if rows else ""

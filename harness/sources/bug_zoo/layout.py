@@ -1,0 +1,59 @@
+"""Bugs in the layout of θ and of its gradient, and in single entries."""
+
+# A bug is a function that has the name of the step that it replaces, so that names recur.
+# pyright: reportRedeclaration=false
+
+import numpy as np
+
+from harness.sources.bug_zoo.planting import add_bug as _bug
+
+
+@_bug("c-order-unrolling", "all")
+def order(right, what):
+    """The gradient is unrolled row by row, θ column by column."""
+    return "C" if what == "gradient" else right(what)
+
+
+@_bug("c-order-reading", "cost")
+def order(right, what):
+    """θ is read row by row, although it lies column by column; the gradient is unrolled column by column."""
+    return "C" if what == "theta" else right(what)
+
+
+@_bug("c-order-throughout", "cost")
+def order(right, what):
+    """θ is read and the gradient unrolled row by row, although θ lies column by column: a convention of its own."""
+    return "C"
+
+
+@_bug("deltas-transposed", "layer")
+def layer_gradient(right, delta, A):
+    """A square layer's gradient is transposed: δᵀA and Aᵀδ have the same shape there."""
+    total = right(delta, A)
+    if delta.shape[1] == A.shape[1]:
+        total[:, 1:] = total[:, 1:].T.copy()
+    return total
+
+
+@_bug("two-entries-swapped", "entry")
+def finish(right, gradient, problem, theta):
+    """The first and the last entry of the gradient are swapped."""
+    gradient = right(gradient, problem, theta)
+    gradient[[0, -1]] = gradient[[-1, 0]]
+    return gradient
+
+
+@_bug("one-entry-0.1%-off", "entry")
+def finish(right, gradient, problem, theta):
+    """The largest entry of the gradient is 0.1% too large."""
+    gradient = right(gradient, problem, theta)
+    gradient[np.argmax(np.abs(gradient))] *= 1.001
+    return gradient
+
+
+@_bug("one-entry-1e-6-off", "entry")
+def finish(right, gradient, problem, theta):
+    """The middle entry of the gradient is off by 1e-6 of the largest one."""
+    gradient = right(gradient, problem, theta)
+    gradient[len(gradient) // 2] += 1e-6 * np.abs(gradient).max()
+    return gradient

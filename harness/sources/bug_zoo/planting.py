@@ -1,0 +1,75 @@
+"""What a bug is, and how one or more are planted into the right backprop."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any
+
+from harness.sources.backprop_steps import Backprop
+from harness.sources.table import BY_HAND, JAX, SOURCES, Source
+
+
+@dataclass(frozen=True)
+class Bug:
+    """A named bug.
+
+    Attributes
+    ----------
+    name, description : str
+    source : Source
+        The buggy gradient source, of the family of those that it stands for.
+    replaces : tuple of str
+        The sources that have the bug; the others are right.
+    part : str
+        What is wrong: "bias", "regulariser", "layer", "entry" or "all" of the gradient alone; "cost", which is of cost
+        and gradient alike; "cost alone"; or "program", where the formulas are right.
+    step : str
+        The step of `Backprop` that it replaces.
+    replacement : callable or None
+        ``replacement(right, *arguments)`` answers in the step's place; ``right(*arguments)`` is the step without it.
+    """
+
+    name: str
+    description: str
+    source: Source
+    replaces: tuple[str, ...]
+    part: str
+    step: str = ""
+    replacement: Callable[..., Any] | None = None
+
+    @cached_property
+    def sources(self) -> dict[str, Source]:
+        """The bug beside the correct sources, as `cross_check` takes them."""
+        beside = ("loop", "vectorized", "jax", "finite-difference")
+        return {name: self.source if name in self.replaces else SOURCES[name] for name in beside}
+
+
+BUGS: dict[str, Bug] = {}
+
+
+def add_bug(name: str, part: str, replaces: tuple[str, ...] = ("vectorized",)) -> Callable[[Callable], Callable]:
+    """Register a bug: a function that replaces the step of its own name, described by its docstring.
+
+    It is called as ``replacement(right, *arguments)``, where ``right(*arguments)`` is the step as it was.
+    """
+
+    def add(replacement: Callable) -> Callable:
+        step, family = replacement.__name__, JAX if replaces == ("jax",) else BY_HAND
+        source = Source(f"bug:{name}", family, _replace(Backprop(), step, replacement))
+        BUGS[name] = Bug(name, replacement.__doc__ or "", source, replaces, part, step, replacement)
+        return replacement
+
+    return add
+
+
+def pipeline_with(*bugs: Bug) -> Backprop:
+    """The backprop with bugs in it; of two in one step, the later one calls the earlier as its `right`."""
+    pipeline = Backprop()
+    for bug in bugs:
+        _replace(pipeline, bug.step, bug.replacement)
+    return pipeline
+
+
+def _replace(pipeline: Backprop, step: str, replacement: Any) -> Backprop:
+    setattr(pipeline, step, partial(replacement, getattr(pipeline, step)))
+    return pipeline

@@ -1,0 +1,114 @@
+"""One row of a sweep: a random check that its seed decides, and what came of it."""
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from harness.sweep.settings import Settings
+from harness.verdict.report import Report
+
+ERROR = "error"
+"""The verdict of a row whose check could not be made: a source raised, hung, or took its process down."""
+
+
+class Row(NamedTuple):
+    """What one check came to. All but the last two is decided by the seed, the settings and the code.
+
+    Attributes
+    ----------
+    seed : int
+        What decides the check.
+    shape : str
+        What was checked, in words.
+    verdict : str
+        "agree", "disagree", "inconclusive", or `ERROR`.
+    worst : float or None
+        The largest |difference| / bound between any two sources; None where nothing could be compared.
+    outliers : str
+        The sources named, separated by commas.
+    reason : str
+        Why the verdict is not "agree".
+    seconds, times : float, str
+        Of the whole check, and of each source (JSON).
+    """
+
+    seed: int
+    shape: str
+    verdict: str
+    worst: float | None = None
+    outliers: str = ""
+    reason: str = ""
+    seconds: float = 0.0
+    times: str = "{}"
+
+
+def make_rows(settings: Settings, seeds: Sequence[int]) -> list[Row]:
+    """The rows of some seeds."""
+    return [make_row(settings, seed) for seed in seeds]
+
+
+def make_row(settings: Settings, seed: int) -> Row:
+    """Make the check that a seed decides, and its row; what a source raises becomes a row, too."""
+    started = time.perf_counter()
+    shape, check = prepare(settings, seed)
+    try:
+        row = _from_report(seed, shape, check())
+    except Exception as error:  # noqa: BLE001  whatever a source raises: the sweep goes on
+        said = "; ".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())])
+        row = error_row(settings, seed, said)
+    return row._replace(seconds=time.perf_counter() - started)
+
+
+def error_row(settings: Settings, seed: int, reason: str) -> Row:
+    """The row of a check that did not come to a verdict."""
+    return Row(seed, prepare(settings, seed)[0], ERROR, reason=" ".join(reason.split()))
+
+
+def prepare(settings: Settings, seed: int) -> tuple[str, Callable[[], Report]]:
+    """What a seed decides to be checked, in words, and the check itself."""
+    return _KINDS[settings.kind](settings, seed)
+
+
+def _network(settings: Settings, seed: int) -> tuple[str, Callable[[], Report]]:
+    from harness.checks.activations.checking import find_activation
+    from harness.checks.networks.cross_checking import cross_check
+    from harness.checks.networks.random_problems import random_problem
+
+    activations = [find_activation(name) for name in settings.activations] or None
+    problem, theta = random_problem(seed, activations, extremes=settings.extremes)
+    return str(problem), lambda: cross_check(problem, theta, settings.sources or None)
+
+
+def _function(_: Settings, seed: int) -> tuple[str, Callable[[], Report]]:
+    from harness.checks.functions.gradient_checking import check_gradient
+    from harness.sweep.random_subjects import random_function
+
+    fun, theta = random_function(seed)
+    return f"{fun}, at θ of size {np.abs(theta).max():.3g}", lambda: check_gradient(fun, theta)
+
+
+def _activation(_: Settings, seed: int) -> tuple[str, Callable[[], Report]]:
+    from harness.checks.activations.checking import check_activation
+    from harness.sweep.random_subjects import random_activation
+
+    f = random_activation(seed)
+    return f.name, lambda: check_activation(f)
+
+
+_KINDS = {"networks": _network, "functions": _function, "activations": _activation}
+
+
+def _from_report(seed: int, shape: str, report: Report) -> Row:
+    ratios = [pair.ratio for pair in report.pairs if not np.isnan(pair.ratio)]
+    return Row(
+        seed,
+        shape,
+        report.verdict,
+        max(ratios, default=None),
+        ",".join(report.outliers),
+        "; ".join([*report.reasons, *map(str, report.findings)]),
+        times=json.dumps({row.name: row.seconds for row in report.sources}),
+    )

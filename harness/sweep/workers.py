@@ -1,0 +1,156 @@
+"""Who makes the rows: threads of this machine or of a Dask cluster, each with a process of its own that may be killed.
+
+Both are executors of `concurrent.futures`, and both run `make_rows`.
+"""
+
+import logging
+import secrets
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from harness.isolation import Outcome, Worker
+from harness.sweep.rows import Row, error_row
+from harness.sweep.settings import Settings
+
+CONNECT = 10.0  # seconds to wait for a Dask scheduler
+START = 120.0  # seconds that the first answer may take, on a busy machine: JAX is imported
+SURE = 2  # deaths of a process at the same row, from which on it was the row, and nobody from outside
+
+# The processes are the parallelism: more threads would only be in their way, and could change the order of a sum.
+ONE_THREAD = {"XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"}
+
+
+class _Crew:
+    """The processes of one sweep on this machine, one for each thread that asks for rows."""
+
+    def __init__(self) -> None:
+        self.mine = threading.local()
+        self.workers: list[Worker] = []
+        self.dismissed = False
+
+    def make_rows(self, settings: Settings, seeds: Sequence[int], limit: float, deaths: int = 0) -> list[Row]:
+        outcome = self._ask(settings, seeds, limit)
+        if outcome.kind == "answered":
+            return [Row(*row) for row in outcome.value]
+        if len(seeds) > 1:  # which of them is it?
+            return [row for seed in seeds for row in self.make_rows(settings, [seed], limit)]
+        deaths += outcome.kind in ("died", "exited")
+        if 0 < deaths < SURE:
+            return self.make_rows(settings, seeds, limit, deaths)
+        return [error_row(settings, seeds[0], f"the process that made the check {outcome.why}")]
+
+    def _ask(self, settings: Settings, seeds: Sequence[int], limit: float) -> Outcome:
+        if self.dismissed:
+            raise InterruptedError("the sweep is being stopped")
+        if not hasattr(self.mine, "worker"):
+            worker = self.mine.worker = Worker("harness.sweep.rows", prepare=[("os:environ.update", (ONE_THREAD,))])
+            self.workers.append(worker)
+            worker.timeout = START
+            worker.call("make_rows", settings, seeds[:1])  # JAX is imported and compiles, which no row is to blame for
+        self.mine.worker.timeout = limit
+        return self.mine.worker.call("make_rows", settings, seeds)
+
+    def dismiss(self) -> None:
+        """End the processes; who asks for more rows gives up."""
+        self.dismissed = True
+        for worker in self.workers:
+            worker.close()
+
+
+_crews: defaultdict[str, _Crew] = defaultdict(_Crew)
+
+
+def make_rows(sweep: str, settings: Settings, seeds: Sequence[int], limit: float) -> list[Row]:
+    """The rows of some seeds for a sweep of that name, made in a process of their own.
+
+    A row that takes longer than `limit` seconds, or whose process dies, says so.
+
+    Raises
+    ------
+    ValueError
+        When this process has other code or libraries than the one that the settings come from.
+    """
+    return _crews[sweep].make_rows(settings, seeds, limit)
+
+
+def dismiss(sweep: str) -> None:
+    """End the processes that made rows for a sweep."""
+    if sweep in _crews:
+        _crews.pop(sweep).dismiss()
+
+
+class Pool(NamedTuple):
+    """An executor that runs `make_rows`, how many tasks at a time, and what raises an OSError once it has gone."""
+
+    executor: Executor
+    size: int
+    sweep: str
+    check: Callable[[], None] = lambda: None
+
+
+@contextmanager
+def this_machine(size: int) -> Iterator[Pool]:
+    """So many processes on this machine, which are gone afterwards."""
+    sweep, pool = secrets.token_hex(4), ThreadPoolExecutor(size, thread_name_prefix="sweep")
+    try:
+        yield Pool(pool, size, sweep)
+    finally:
+        dismiss(sweep)
+        pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def dask_cluster(address: str) -> Iterator[Pool]:
+    """The workers of a Dask scheduler, such as "tcp://host:8786", each of which starts a process for each thread.
+
+    Raises
+    ------
+    OSError
+        When there is no scheduler, or it has no workers.
+    """
+    from distributed import Client
+
+    try:
+        client = Client(address, timeout=CONNECT, set_as_default=False)
+    except (OSError, TimeoutError, ValueError) as error:
+        raise OSError(f"no Dask scheduler answers at {address} ({error}); start one with `dask scheduler`") from None
+
+    def check() -> None:
+        if client.status != "running":
+            raise OSError(f"the Dask scheduler at {address} is gone; once there is one, the same command goes on")
+        if not _threads(client):
+            raise OSError(f"the Dask scheduler at {address} has no workers; start some with `dask worker {address}`")
+
+    sweep = secrets.token_hex(4)
+    with client, _quiet("distributed", "distributed.client", "tornado.application"):
+        check()
+        executor = client.get_executor(pure=False)
+        try:
+            yield Pool(executor, _threads(client), sweep, check)
+        finally:
+            executor.shutdown(wait=False)
+            if client.status == "running":
+                client.run(dismiss, sweep)
+
+
+def _threads(client: Any) -> int:
+    """How many tasks the cluster's workers run at a time, all of them."""
+    return sum(client.nthreads().values())
+
+
+@contextmanager
+def _quiet(*names: str) -> Iterator[None]:
+    """Loggers that tell of a lost connection by tracebacks, where one sentence of ours does."""
+    loggers = [logging.getLogger(name) for name in names]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels):
+            logger.setLevel(level)

@@ -1,0 +1,54 @@
+"""Computed results kept on disk, so that a lesson is not computed twice.
+
+A result is good for one state of the code and one set of arguments; whatever cannot be read is computed anew.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from harness.files import prepare_directory, write_whole
+
+
+def cache_folder() -> Path:
+    """Where results are kept: under ``XDG_CACHE_HOME``, or ``~/.cache`` without it."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "autodiff-cross-check" / "lesson"
+
+
+def remembered(name: str, arguments: Any, compute: Callable[[], Any], folder: Path | None = None) -> Any:
+    """The JSON-ready result of a computation, from the folder if it is there, or else computed and kept.
+
+    Parameters
+    ----------
+    name, arguments : what is computed, of what; JSON-ready
+    folder : None keeps nothing. A folder that cannot be written to is no error: then nothing is kept, either.
+    """
+    if folder is None:
+        return compute()
+    key = json.dumps([name, arguments, _code()], sort_keys=True)
+    file = folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.json"
+    with suppress(OSError, ValueError):
+        return json.loads(file.read_text(encoding="utf-8"))
+    result = compute()
+    with suppress(OSError):
+        prepare_directory(folder)
+        write_whole(file, json.dumps(result).encode())
+    return result
+
+
+@cache
+def _code() -> str:
+    """A digest of all code that a result can depend on, and of the libraries' versions."""
+    from harness.pages.environment import PACKAGES, version_of
+
+    digest = hashlib.sha256(json.dumps([version_of(package) for package in PACKAGES]).encode())
+    for package in ("harness", "reference"):
+        for file in sorted(Path(str(resources.files(package))).rglob("*.py")):
+            digest.update(file.read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,187 @@
+"""Part 3: bugs that are trained with, and what a check says of each of them.
+
+A training is a real one: four fifths of the digits, 400-25-10, λ = 1, from the same θ, with the gradient of the bug and
+no gate. The heat map is the cross-check at that first θ. What other checkers say is asked on the course's own check
+network, where they are used: 3-5-3 on five examples, with sines for numbers.
+"""
+
+import base64
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from harness.checks.networks.cross_checking import cross_check
+from harness.digits.course import COURSE
+from harness.digits.data import Digits, load_digits, stratified_split
+from harness.digits.fitting import Fit, Plan, fit
+from harness.progress import Progress, silent
+from harness.sources.bug_zoo import BUGS, Bug
+from harness.sources.by_name import default_sources
+from harness.study.checkers import HARNESS, PEERS, VERDICTS
+from harness.study.trials import CORRECT
+from harness.training.training import predict
+from harness.verdict.report import Report
+from reference.network import Network
+from reference.problem import Problem
+
+L2, SEED = 1.0, 0
+
+CHECKED = 500  # digits of the cross-check: as telling as all, and a tenth of the time
+
+MISREAD = 10  # digits shown of each training
+
+LOWEST, PER_DECADE, LEVELS = -4.0, 12, 254
+"""A ratio as a byte: 1 + 12 for each decade above 1e-4, which goes up to 1e17; 0 below; 255 without a bound."""
+
+
+class Training(NamedTuple):
+    """How much is trained: digits to learn from and to read, and line searches."""
+
+    examples: int
+    held_out: int
+    line_searches: int
+
+
+def digits_for(size: Training) -> tuple[Digits, Digits]:
+    """The digits to learn and those held out, as many of each kind, of the same split whatever the size."""
+    digits = load_digits()
+    parts = stratified_split(digits.classes, seed=SEED)
+    return tuple(
+        Digits(digits.X[rows], digits.y[rows])
+        for rows in (part[:: max(1, len(part) // count)] for part, count in zip(parts, size[:2]))
+    )  # pyright: ignore[reportReturnType]
+
+
+def trained(bug: Bug, size: Training, progress: Progress = silent) -> dict[str, Any]:
+    """Curves, accuracies and misread digits of a training with a bug, or with correct code."""
+    learnt, held_out = digits_for(size)
+    plan = Plan(bug.name, COURSE.sizes, L2, size.line_searches)
+    with np.errstate(all="ignore"):
+        result = fit(plan, learnt, held_out, seed=SEED, source=bug.source, gate=False, progress=progress)
+    return {
+        "cost": [_short(cost) for cost in result.curves.cost],
+        "accuracy": [_short(share) for share in result.curves.test_accuracy],
+        "training_accuracy": result.training_accuracy,
+        "test_accuracy": result.test_accuracy,
+        "final_cost": _short(float(result.training.costs[-1])) if len(result.training.costs) else None,
+        "misread": _misread(result, held_out),
+    }
+
+
+def _misread(result: Fit, held_out: Digits) -> list[list[int]]:
+    """Rows of held-out digits that are read wrong, with what is read; spread over all of them."""
+    read = (predict(result.network, result.training.theta, held_out.X) + 1) % 10
+    wrong = np.flatnonzero(read != held_out.y)
+    shown = wrong[np.unique(np.linspace(0, len(wrong) - 1, MISREAD).astype(int))] if len(wrong) else wrong
+    return [[int(row), int(read[row])] for row in shown]
+
+
+def checked(bug: Bug, size: Training) -> dict[str, Any]:
+    """What the harness says at 400-25-10, with the ratio of every coordinate to its bound."""
+    problem = _problem(size)
+    with np.errstate(all="ignore"):
+        report = cross_check(problem, COURSE.init(SEED), _beside(bug, problem))
+    picture = report.picture
+    matrices = list(picture.matrices.values())
+    return {
+        "verdict": report.verdict,
+        "named": list(report.outliers),
+        "finding": _in_words(report),
+        "diagnosis": report.findings[0].diagnosis if report.findings else "",
+        "examples": problem.m,
+        "beyond": [int((matrix > 1.0).sum()) for matrix in matrices],
+        "worst": _short(float(np.nanmax(picture.ratio))),
+        "heat": as_bytes(np.concatenate([matrix.ravel() for matrix in matrices])),
+    }
+
+
+def _problem(size: Training) -> Problem:
+    learnt, _ = digits_for(size)
+    rows = slice(None, None, max(1, len(learnt.y) // CHECKED))
+    return Problem(COURSE, learnt.X[rows], learnt.classes[rows], L2)
+
+
+def _beside(bug: Bug, problem: Problem) -> Mapping[str, Any]:
+    if bug is CORRECT:
+        return {name: source for name, source in default_sources(problem).items() if name != "jax-forward"}
+    return bug.sources
+
+
+def _in_words(report: Report) -> str:
+    if report.findings:
+        return str(report.findings[0]).partition("\n")[0]
+    return "; ".join(report.reasons)
+
+
+def check_network() -> tuple[Problem, np.ndarray]:
+    """The course's ``checkNNGradients``: 3-5-3, five examples, λ = 3, and sin 1, sin 2, ... over ten for numbers."""
+    network, m = Network((3, 5, 3)), 5
+
+    def sines(rows: int, columns: int) -> np.ndarray:
+        return np.sin(np.arange(1, rows * columns + 1)).reshape(columns, rows).T / 10.0
+
+    theta = network.pack([sines(*shape) for shape in network.shapes])
+    return Problem(network, sines(m, 3), np.arange(1, m + 1) % 3, 3.0), theta
+
+
+def relative_errors(size: Training) -> list[dict[str, Any]]:
+    """How far each bug of the zoo moves the gradient of the same problem: ‖wrong - right‖ / ‖wrong + right‖."""
+    problem = _problem(size)
+    theta = COURSE.init(SEED)
+    found = []
+    with np.errstate(all="ignore"):
+        right = CORRECT.source(problem, theta.copy())[1]
+        for bug in BUGS.values():
+            wrong = bug.source(problem, theta.copy())[1]
+            error = float(np.linalg.norm(wrong - right) / np.linalg.norm(wrong + right))
+            found.append({"name": bug.name, "error": _short(error)})
+    return found
+
+
+def said_by_checkers(bug: Bug, peers: Iterable[str]) -> list[dict[str, Any]]:
+    """Each checker's word on the check network, and the number that its rule looks at beside its limit."""
+    problem, theta = check_network()
+    with np.errstate(all="ignore"):
+        report = cross_check(problem, theta.copy(), _beside(bug, problem))
+        worst = float(np.nanmax(report.picture.ratio))
+        rows = [{"checker": HARNESS, "says": VERDICTS[report.verdict], "number": _short(worst), "bound": 1.0}]
+        for name in peers:
+            peer, number = PEERS[name], None
+            if peer.number:
+                rng = np.random.default_rng(0)  # what the checker draws from, so that both look at the same entries
+                number = peer.number(
+                    lambda t: bug.source(problem, t)[0], lambda t: bug.source(problem, t)[1], theta.copy(), rng
+                )
+            says = peer.checker()(bug.source, problem, theta.copy())
+            rows.append({"checker": name, "says": says, "number": number and _short(number), "bound": peer.bound})
+    return rows
+
+
+def subjects(names: tuple[str, ...] | None = None) -> dict[str, Bug]:
+    """Correct code first, then the bugs of these names, or all."""
+    return {CORRECT.name: CORRECT} | {name: BUGS[name] for name in (BUGS if names is None else names)}
+
+
+def images_of(rows: list[int], size: Training) -> dict[str, dict[str, Any]]:
+    """The held-out digits of these rows: what was written, and 400 bytes of ink, column by column."""
+    _, held_out = digits_for(size)
+    ink = np.clip(np.round(255.0 * held_out.X[rows]), 0, 255).astype(np.uint8)
+    return {
+        str(row): {"written": int(held_out.y[row]), "ink": base64.b64encode(image.tobytes()).decode()}
+        for row, image in zip(rows, ink)
+    }
+
+
+def as_bytes(ratio: np.ndarray) -> str:
+    """Ratios on a logarithmic scale, one byte each, in base 64."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        level = 1.0 + np.floor(PER_DECADE * (np.log10(ratio) - LOWEST))
+    level = np.where(np.isnan(ratio), 255.0, np.clip(level, 0.0, LEVELS))
+    return base64.b64encode(level.astype(np.uint8).tobytes()).decode()
+
+
+def _short(number: float) -> float | None:
+    """Five digits; None for what is not finite."""
+    return float(f"{number:.5g}") if math.isfinite(number) else None

@@ -1,0 +1,154 @@
+"""Primitives that multiply and add up: dot products, convolutions, windows, Fourier transforms."""
+
+import string
+from collections.abc import Callable
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from reference.arithmetics.increments import Increment
+from reference.traced.moving import MOVES
+from reference.traced.numbers import bilinear, constant, is_constant, linear
+
+LEAD, LETTERS = "Z", string.ascii_lowercase + string.ascii_uppercase.replace("Z", "")
+
+
+def _dot_general(run: Any, equation: Any, x: Increment, y: Increment) -> Increment:
+    (x_sum, y_sum), (x_batch, y_batch) = equation.params["dimension_numbers"]
+    letters = iter(LETTERS)
+    x_names = [next(letters) for _ in range(np.ndim(x.value))]
+    y_names = [next(letters) for _ in range(np.ndim(y.value))]
+    for i, j in zip((*x_sum, *x_batch), (*y_sum, *y_batch)):
+        y_names[j] = x_names[i]
+    x_free = [x_names[i] for i in range(len(x_names)) if i not in x_sum and i not in x_batch]
+    y_free = [y_names[j] for j in range(len(y_names)) if j not in y_sum and j not in y_batch]
+    out = "".join([*(x_names[i] for i in x_batch), *x_free, *y_free])
+
+    def dot(x_lead: int, y_lead: int, a: Any, b: Any) -> Any:
+        names = LEAD * x_lead + "".join(x_names), LEAD * y_lead + "".join(y_names)
+        return np.einsum(f"{names[0]},{names[1]}->{LEAD * max(x_lead, y_lead)}{out}", a, b, optimize=True)
+
+    return bilinear(dot, x, y)
+
+
+# -- convolution ------------------------------------------------------------------------------------------------------
+
+
+def _arranged(lead: int, array: Any, spec: tuple[int, ...]) -> Any:
+    return np.transpose(array, (*range(lead), *(lead + axis for axis in spec)))
+
+
+def _dilated(lead: int, array: Any, dilation: Any, padding: Any) -> Any:
+    config = [(0, 0, 0)] * 2 + [(low, high, step - 1) for (low, high), step in zip(padding, dilation)]
+    return MOVES["pad"](lead, {"padding_config": config}, array, np.zeros(array.shape[:lead], array.dtype))
+
+
+def _conv(run: Any, equation: Any, x: Increment, y: Increment) -> Increment:
+    params = equation.params
+    numbers, strides = params["dimension_numbers"], params["window_strides"]
+    groups, batch_groups = params["feature_group_count"], params["batch_group_count"]
+    kernel_padding = [(0, 0)] * len(strides)
+
+    def convolve(x_lead: int, y_lead: int, a: Any, b: Any) -> Any:
+        a = _dilated(x_lead, _arranged(x_lead, a, numbers.lhs_spec), params["lhs_dilation"], params["padding"])
+        b = _dilated(y_lead, _arranged(y_lead, b, numbers.rhs_spec), params["rhs_dilation"], kernel_padding)
+        a, b = _grouped(x_lead, y_lead, a, b, groups, batch_groups)
+        out = _slide(x_lead, y_lead, a, b, strides)
+        return np.transpose(out, _output_axes(max(x_lead, y_lead), numbers.out_spec))
+
+    return bilinear(convolve, x, y)
+
+
+def _output_axes(lead: int, spec: tuple[int, ...]) -> tuple[int, ...]:
+    back = np.argsort(spec)
+    return (*range(lead), *(lead + int(axis) for axis in back))
+
+
+def _grouped(x_lead: int, y_lead: int, a: Any, b: Any, groups: int, batch_groups: int) -> tuple[Any, Any]:
+    """(lead, group, n, c, ...) and (lead, group, o, c, ...): every group is a convolution of its own."""
+    n, c = a.shape[x_lead : x_lead + 2]
+    front, rest = a.shape[:x_lead], a.shape[x_lead + 2 :]
+    if batch_groups > 1:
+        a = a.reshape(*front, batch_groups, n // batch_groups, c, *rest)
+    else:
+        a = np.moveaxis(a.reshape(*front, n, groups, c // groups, *rest), x_lead + 1, x_lead)
+    count = max(groups, batch_groups)
+    out = b.shape[y_lead]
+    return a, b.reshape(*b.shape[:y_lead], count, out // count, *b.shape[y_lead + 1 :])
+
+
+def _slide(x_lead: int, y_lead: int, a: Any, b: Any, strides: Any) -> Any:
+    """(lead, n, o, ...): the kernel at each of its positions times the entries below it."""
+    space, kernel = a.shape[x_lead + 3 :], b.shape[y_lead + 3 :]
+    sizes = [max((s - k) // step + 1, 0) for s, k, step in zip(space, kernel, strides)]
+    names = "".join(LETTERS[20 : 20 + len(sizes)])
+    rule = f"{LEAD * x_lead}gnc{names},{LEAD * y_lead}goc->{LEAD * max(x_lead, y_lead)}ngo{names}"
+    total: Any = 0.0
+    for place in product(*map(range, kernel)):
+        window = tuple(slice(at, at + step * size, step) for at, step, size in zip(place, strides, sizes))
+        total = total + np.einsum(rule, a[(..., *window)], b[(..., *place)], optimize=True)
+    front = total.shape[: total.ndim - len(sizes) - 2]
+    return total.reshape(*front, -1, *sizes)
+
+
+# -- windows ----------------------------------------------------------------------------------------------------------
+
+
+def _windows(lead: int, params: Any, array: Any, fill: float) -> Any:
+    """(window position, lead, ...): what each position of the window sees."""
+    dimensions, strides = params["window_dimensions"], params["window_strides"]
+    rank = len(dimensions)
+    base, spread = params.get("base_dilation") or (1,) * rank, params.get("window_dilation") or (1,) * rank
+    config = [(low, high, step - 1) for (low, high), step in zip(params["padding"], base)]
+    array = MOVES["pad"](lead, {"padding_config": config}, array, np.full(array.shape[:lead], fill, array.dtype))
+    extents = [(size - 1) * step + 1 for size, step in zip(dimensions, spread)]
+    counts = [max((s - e) // step + 1, 0) for s, e, step in zip(array.shape[lead:], extents, strides)]
+    seen = []
+    for place in product(*map(range, dimensions)):
+        starts = [at * step for at, step in zip(place, spread)]
+        index = [slice(at, at + step * count, step) for at, step, count in zip(starts, strides, counts)]
+        seen.append(array[(slice(None),) * lead + tuple(index)])
+    return np.stack(seen)
+
+
+def _window_sum(run: Any, equation: Any, x: Increment) -> Increment:
+    return linear(lambda lead, array: _windows(lead, equation.params, array, 0.0).sum(axis=0), x)
+
+
+def _window_extreme(larger: bool) -> Callable[..., Increment]:
+    fold, nothing = (np.max, -np.inf) if larger else (np.min, np.inf)
+
+    def rule(run: Any, equation: Any, x: Increment) -> Increment:
+        value = np.asarray(x.value, float)
+        seen = _windows(0, equation.params, value, nothing)
+        best = fold(seen, axis=0)
+        if is_constant(x):
+            return constant(best)
+        chosen = seen == best
+        run.ties |= bool((chosen.sum(axis=0) > 1).any())
+        changes = _windows(1, equation.params, x.change, 0.0)
+        return Increment(best, fold(np.where(chosen[:, None], changes, nothing), axis=0))
+
+    return rule
+
+
+# -- Fourier transforms -----------------------------------------------------------------------------------------------
+
+
+def _fft(run: Any, equation: Any, x: Increment) -> Increment:
+    lengths = equation.params["fft_lengths"]
+    name = str(getattr(equation.params["fft_type"], "name", equation.params["fft_type"]))
+    transform = {"FFT": np.fft.fftn, "IFFT": np.fft.ifftn, "RFFT": np.fft.rfftn, "IRFFT": np.fft.irfftn}[name]
+    axes = tuple(range(-len(lengths), 0))
+    return linear(lambda lead, array: transform(array, s=tuple(lengths), axes=axes), x)
+
+
+RULES: dict[str, Callable[..., Any]] = {
+    "dot_general": _dot_general,
+    "conv_general_dilated": _conv,
+    "reduce_window_sum": _window_sum,
+    "reduce_window_max": _window_extreme(larger=True),
+    "reduce_window_min": _window_extreme(larger=False),
+    "fft": _fft,
+}

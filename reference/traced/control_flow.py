@@ -1,0 +1,136 @@
+"""Primitives that run programs: calls, custom rules, loops, branches, implicit solves.
+
+A custom rule is not trusted: its primal runs. Where that primal iterates until it converges, its steps say nothing of
+the derivative of what it converges to, and the call is differenced as a whole.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from reference.arithmetics.increments import Increment
+from reference.traced import black_box
+from reference.traced.moving import block_of, stacked
+from reference.traced.numbers import constant, directions, full_change, is_constant
+from reference.traced.program import Equation, Program
+
+PRIMALS = ("jaxpr", "call_jaxpr", "fun_jaxpr")
+
+
+def programs_in(equation: Equation) -> list[Program]:
+    """The programs that an equation runs."""
+    values = [v for value in equation.params.values() for v in (value if isinstance(value, tuple) else (value,))]
+    return [value for value in values if isinstance(value, Program)]
+
+
+def iterates(program: Program) -> bool:
+    """Whether a loop with a condition occurs in it, however deep."""
+    return any(eq.name == "while" or any(map(iterates, programs_in(eq))) for eq in program.equations)
+
+
+def primal_of(equation: Equation) -> Program:
+    """The program that a call runs."""
+    return next(equation.params[key] for key in PRIMALS if key in equation.params)
+
+
+def _call(run: Any, equation: Equation, *operands: Increment) -> list[Increment]:
+    return run(primal_of(equation), *operands)
+
+
+def _custom_call(run: Any, equation: Equation, *operands: Increment) -> list[Increment]:
+    if run.trusted(equation):
+        return black_box.by_its_rule(equation, *operands)
+    program = primal_of(equation)
+    if directions(*operands) and iterates(program):
+        return black_box.differenced(run, equation, *operands)
+    return run(program, *operands)
+
+
+def _scan(run: Any, equation: Equation, *operands: Increment) -> list[Increment]:
+    params = equation.params
+    fixed, carried = params["num_consts"], params["num_consts"] + params["num_carry"]
+    consts, carry, sequences = operands[:fixed], list(operands[fixed:carried]), operands[carried:]
+    program, length = params["jaxpr"], params["length"]
+    collected: list[list[Increment]] = [[] for _ in equation.outputs[params["num_carry"] :]]
+    for step in reversed(range(length)) if params["reverse"] else range(length):
+        outputs = run(program, *consts, *carry, *[block_of(x, step) for x in sequences])
+        carry = outputs[: params["num_carry"]]
+        for column, output in zip(collected, outputs[params["num_carry"] :]):
+            column.append(output)
+    if params["reverse"]:
+        collected = [column[::-1] for column in collected]
+    shapes = equation.shapes[params["num_carry"] :]
+    return [*carry, *(stacked(column, constant(np.zeros(shape))) for column, shape in zip(collected, shapes))]
+
+
+def _while(run: Any, equation: Equation, *operands: Increment) -> list[Increment]:
+    params = equation.params
+    first, second = params["cond_nconsts"], params["cond_nconsts"] + params["body_nconsts"]
+    conditions, consts, carry = operands[:first], operands[first:second], list(operands[second:])
+    while True:
+        (goes_on,) = run(params["cond_jaxpr"], *conditions, *carry)
+        if not is_constant(goes_on):
+            run.unresolved = "a loop ends just at this point"
+        if not np.asarray(goes_on.value).all():
+            return carry
+        carry = run(params["body_jaxpr"], *consts, *carry)
+
+
+def _cond(run: Any, equation: Equation, which: Increment, *operands: Increment) -> list[Increment]:
+    branches = equation.params["branches"]
+    index = min(max(int(which.value), 0), len(branches) - 1)
+    outputs = run(branches[index], *operands)
+    if is_constant(which):
+        return outputs
+    after = (
+        np.asarray(which.value) ^ which.change if np.asarray(which.value).dtype == bool else which.value + which.change
+    )
+    after = np.clip(after.astype(int), 0, len(branches) - 1)
+    for other in set(after.tolist()) - {index}:
+        outputs = [
+            _crossing(run, here, there, after == other) for here, there in zip(outputs, run(branches[other], *operands))
+        ]
+    return outputs
+
+
+def _crossing(run: Any, here: Increment, there: Increment, crosses: np.ndarray) -> Increment:
+    """One branch's output in most directions, the other's in those that cross over."""
+    if np.asarray(here.value).dtype.kind not in "fc":
+        return here
+    meets = np.asarray(here.value) == there.value
+    if not meets.all():
+        run.unresolved = "a branch changes at this point, and the value with it"
+    count = len(crosses)
+    crossed = np.where(meets, full_change(there, count), np.nan)
+    mask = crosses.reshape(count, *[1] * np.ndim(here.value))
+    return Increment(here.value, np.where(mask, crossed, full_change(here, count)))
+
+
+def _linear_solve(run: Any, equation: Equation, *operands: Increment) -> list[Increment]:
+    """x of A x = b: A dx = db - dA x, with A as the equation's own matvec has it."""
+    lengths, programs = equation.params["const_lengths"], equation.params["jaxprs"]
+    ends = np.cumsum([lengths.matvec, lengths.vecmat, lengths.solve, lengths.transpose_solve])
+    matvec, solve, b = operands[: ends[0]], operands[ends[1] : ends[2]], operands[ends[3] :]
+    fixed = [constant(x.value) for x in solve]
+    x = run(programs.solve, *fixed, *[constant(y.value) for y in b])
+    count = directions(*matvec, *b)
+    if not count:
+        return x
+    products = run(programs.matvec, *matvec, *[constant(y.value) for y in x])
+    rights = [
+        Increment(y.value, full_change(y, count) - full_change(product, count)) for y, product in zip(b, products)
+    ]
+    return run(programs.solve, *fixed, *rights)
+
+
+RULES: dict[str, Callable[..., Any]] = {
+    **dict.fromkeys(
+        ("jit", "pjit", "closed_call", "core_call", "call", "remat", "remat2", "checkpoint", "core_closed_call"), _call
+    ),
+    **dict.fromkeys(("custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr"), _custom_call),
+    "scan": _scan,
+    "while": _while,
+    "cond": _cond,
+    "custom_linear_solve": _linear_solve,
+}

@@ -1,0 +1,449 @@
+"""Primitives that work entry by entry.
+
+Where an exact identity for increments exists it is used (`reference.arithmetics.increments`); for the others the change
+is slope · change, exact for steps of 2^-200 to the last bit, with the slope written so that nothing cancels. No rule is
+taken from JAX. Sources of the slopes: NIST Digital Library of Mathematical Functions, sections 4, 5, 7, 8, 10.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from scipy import special
+
+from reference.arithmetics.increments import Increment
+from reference.traced.numbers import aligned, constant, directions, full_change, is_constant, linear
+from reference.traced.program import kind
+
+LOG2 = math.log(2.0)
+TWO_OVER_SQRT_PI = 2.0 / math.sqrt(math.pi)
+
+# -- functions of one number ------------------------------------------------------------------------------------------
+
+
+def _reciprocal_root(x: Any) -> Any:
+    return 1.0 / np.sqrt(x)
+
+
+def _cbrt(x: Any) -> Any:
+    return np.cbrt(x) if np.isrealobj(x) else np.power(x, 1.0 / 3.0)
+
+
+def _logistic(x: Any) -> Any:
+    return special.expit(x) if np.isrealobj(x) else 1.0 / (1.0 + np.exp(-x))
+
+
+def _change_of_cbrt(x: Increment, y: Any) -> Any:
+    return np.where(y == 0.0, _cbrt(x.change), x.change / (3.0 * np.where(y == 0.0, 1.0, y) ** 2))
+
+
+def _change_of_rsqrt(x: Increment, y: Any) -> Any:
+    root, root_after = np.sqrt(x.value), np.sqrt(x.after)
+    return -x.change / (root * root_after * (root + root_after))
+
+
+def _change_of_sqrt(x: Increment, root: Any) -> Any:
+    return x.change / (np.sqrt(x.after) + root)
+
+
+def _change_of_logistic(x: Increment, y: Any) -> Any:
+    return y * _logistic(-x.value) * x.change
+
+
+def _change_of_tanh(x: Increment, y: Any) -> Any:
+    if np.iscomplexobj(y):
+        return x.change / np.square(np.cosh(x.value))
+    away = np.exp(-2.0 * np.abs(x.value))  # cosh would overflow
+    return x.change * 4.0 * away / np.square(1.0 + away)
+
+
+def _change_of_acosh(x: Increment, _: Any) -> Any:
+    return x.change / (np.sqrt(x.value - 1.0) * np.sqrt(x.value + 1.0))
+
+
+def _change_of_bessel_i1e(x: Increment, y: Any) -> Any:
+    near_zero = x.value == 0.0
+    slope = special.i0e(x.value) - (1.0 / np.where(near_zero, 1.0, x.value) + np.sign(x.value)) * y
+    small = np.abs(x.value) < 1e-2  # i1'(x) = 1/2 + 3x²/16 + 5x⁴/384 + 7x⁶/18432 + ...
+    square = np.square(np.where(small, x.value, 0.0))
+    series = 0.5 + square * (3.0 / 16.0 + square * (5.0 / 384.0 + square * 7.0 / 18432.0))
+    scaled = np.exp(-np.abs(x.value)) * series - np.sign(x.value) * y
+    return np.where(small, scaled, slope) * x.change
+
+
+def _times(slope: Callable[[Any, Any], Any]) -> Callable[[Increment, Any], Any]:
+    """The change from a slope, given x and y = f(x)."""
+    return lambda x, y: slope(x.value, y) * x.change
+
+
+SMOOTH: dict[str, tuple[Callable[[Any], Any], Callable[[Increment, Any], Any]]] = {
+    "exp": (np.exp, lambda x, y: y * np.expm1(x.change)),
+    "exp2": (np.exp2, lambda x, y: y * np.expm1(LOG2 * x.change)),
+    "expm1": (np.expm1, lambda x, _: np.exp(x.value) * np.expm1(x.change)),
+    "log": (np.log, lambda x, _: np.log1p(x.change / x.value)),
+    "log1p": (np.log1p, lambda x, _: np.log1p(x.change / (1.0 + x.value))),
+    "sqrt": (np.sqrt, _change_of_sqrt),
+    "rsqrt": (_reciprocal_root, _change_of_rsqrt),
+    "cbrt": (_cbrt, _change_of_cbrt),
+    "square": (np.square, lambda x, _: x.change * (2.0 * x.value + x.change)),
+    "logistic": (_logistic, _change_of_logistic),
+    "sin": (np.sin, lambda x, _: 2.0 * np.cos(x.value + 0.5 * x.change) * np.sin(0.5 * x.change)),
+    "cos": (np.cos, lambda x, _: -2.0 * np.sin(x.value + 0.5 * x.change) * np.sin(0.5 * x.change)),
+    "tan": (np.tan, lambda x, _: np.sin(x.change) / (np.cos(x.value) * np.cos(x.after))),
+    "asin": (np.arcsin, _times(lambda x, _: 1.0 / np.sqrt((1.0 - x) * (1.0 + x)))),
+    "acos": (np.arccos, _times(lambda x, _: -1.0 / np.sqrt((1.0 - x) * (1.0 + x)))),
+    "atan": (np.arctan, _times(lambda x, _: 1.0 / (1.0 + x * x))),
+    "sinh": (np.sinh, _times(lambda x, _: np.cosh(x))),
+    "cosh": (np.cosh, _times(lambda x, _: np.sinh(x))),
+    "tanh": (np.tanh, _change_of_tanh),
+    "asinh": (np.arcsinh, _times(lambda x, _: 1.0 / (np.hypot(1.0, x) if np.isrealobj(x) else np.sqrt(1.0 + x * x)))),
+    "acosh": (np.arccosh, _change_of_acosh),
+    "atanh": (np.arctanh, _times(lambda x, _: 1.0 / ((1.0 - x) * (1.0 + x)))),
+    "erf": (special.erf, _times(lambda x, _: TWO_OVER_SQRT_PI * np.exp(-x * x))),
+    "erfc": (special.erfc, _times(lambda x, _: -TWO_OVER_SQRT_PI * np.exp(-x * x))),
+    "erf_inv": (special.erfinv, _times(lambda _, y: np.exp(y * y) / TWO_OVER_SQRT_PI)),
+    "lgamma": (special.gammaln, _times(lambda x, _: special.digamma(x))),
+    "digamma": (special.digamma, _times(lambda x, _: _trigamma(x))),
+    "bessel_i0e": (special.i0e, _times(lambda x, y: special.i1e(x) - np.sign(x) * y)),
+    "bessel_i1e": (special.i1e, _change_of_bessel_i1e),
+}
+"""From a primitive to the function and its change, given x and y = f(x)."""
+
+TRANSCENDENTAL = {*SMOOTH, "pow", "atan2"} - {"sqrt", "square"}
+
+
+def _trigamma(x: Any) -> Any:
+    """ψ'(x), by reflection where x is negative."""
+    positive = np.where(x > 0.0, x, 1.0 - x)
+    value = special.polygamma(1, positive)
+    return np.where(x > 0.0, value, np.square(np.pi / np.sin(np.pi * x)) - value)
+
+
+def _smooth(function: Callable[[Any], Any], change: Callable[[Increment, Any], Any]) -> Callable[..., Increment]:
+    def rule(run: Any, equation: Any, x: Increment) -> Increment:
+        y = function(x.value)
+        return Increment(y, 0.0 if is_constant(x) else change(x, y))
+
+    return rule
+
+
+def _integer_pow(run: Any, equation: Any, x: Increment) -> Increment:
+    exponent = equation.params["y"]
+    value = np.power(x.value, exponent) if exponent >= 0 else 1.0 / np.power(x.value, -exponent)
+    if is_constant(x) or exponent == 0:
+        return constant(value)
+    steep = np.power(x.value, exponent - 1) if exponent >= 1 else 1.0 / np.power(x.value, 1 - exponent)
+    change = exponent * steep * x.change
+    if exponent < 0 or np.all(x.value != 0.0):
+        return Increment(value, change)
+    return Increment(value, np.where(x.value == 0.0, np.power(x.change, exponent), change))
+
+
+def _abs(run: Any, equation: Any, x: Increment) -> Increment:
+    value = np.abs(x.value)
+    if is_constant(x):
+        return constant(value)
+    zero = x.value == 0.0
+    run.ties |= bool(np.any(zero & (x.change != 0.0)))
+    if np.isrealobj(x.value):
+        return Increment(value, np.where(zero, np.abs(x.change), np.sign(x.value) * x.change))
+    inner = (np.conj(x.value) * x.change).real / np.where(zero, 1.0, value)
+    return Increment(value, np.where(zero, np.abs(x.change), inner))
+
+
+def _sign(run: Any, equation: Any, x: Increment) -> Increment:
+    if np.iscomplexobj(x.value):
+        size = np.abs(x.value)
+        value = x.value / np.where(size == 0.0, 1.0, size)
+        if is_constant(x):
+            return constant(value)
+        radial = (np.conj(value) * x.change).real
+        return Increment(value, (x.change - radial * value) / size)
+    return _steps(run, x, np.sign(x.value), x.value == 0.0)
+
+
+def _steps(run: Any, x: Increment, value: Any, at_jump: Any) -> Increment:
+    """A function that is constant between its jumps."""
+    if is_constant(x) or not np.any(at_jump & (x.change != 0.0)):
+        return constant(value)
+    run.unresolved = "a function that jumps (sign, floor, round) is at one of its jumps"
+    return Increment(value, np.where(at_jump & (x.change != 0.0), np.nan, 0.0))
+
+
+def _round(run: Any, equation: Any, x: Increment) -> Increment:
+    method = str(getattr(equation.params.get("rounding_method"), "name", equation.params.get("rounding_method")))
+    to_even = "EVEN" in method
+    value = np.round(x.value) if to_even else np.trunc(x.value + np.copysign(0.5, x.value))
+    return _steps(run, x, value, np.abs(x.value - np.trunc(x.value)) == 0.5)
+
+
+def _whole(function: Callable[[Any], Any]) -> Callable[..., Increment]:
+    return lambda run, equation, x: _steps(run, x, function(x.value), x.value == np.round(x.value))
+
+
+# -- functions of two numbers -----------------------------------------------------------------------------------------
+
+
+def _together(rule: Callable[..., Increment]) -> Callable[..., Increment]:
+    """A rule for operands of one rank; where nothing changes, only its value counts."""
+
+    def aligned_rule(run: Any, equation: Any, *operands: Increment) -> Increment:
+        rank = max(np.ndim(x.value) for x in operands)
+        return rule(run, equation, *[aligned(x, rank) for x in operands])
+
+    return aligned_rule
+
+
+def _sum(sign: float) -> Callable[..., Increment]:
+    def rule(run: Any, equation: Any, x: Increment, y: Increment) -> Increment:
+        value = x.value + y.value if sign > 0 else x.value - y.value
+        if is_constant(y):
+            count = directions(x)
+            return Increment(value, np.broadcast_to(x.change, (count, *np.shape(value))) if count else 0.0)
+        return Increment(value, x.change + sign * y.change)
+
+    return _together(rule)
+
+
+def _multiply(run: Any, equation: Any, x: Increment, y: Increment) -> Increment:
+    value = x.value * y.value
+    if is_constant(x) or is_constant(y):
+        change = x.value * y.change if is_constant(x) else x.change * y.value
+        return Increment(value, 0.0 if is_constant(x) and is_constant(y) else change)
+    return Increment(value, x.value * y.change + x.change * y.after)
+
+
+def _divide(run: Any, equation: Any, x: Increment, y: Increment) -> Increment:
+    if np.asarray(x.value).dtype.kind in "iu":
+        return constant(_truncated(x.value, y.value))
+    quotient = x.value / y.value
+    if is_constant(x) and is_constant(y):
+        return constant(quotient)
+    return Increment(quotient, (x.change - quotient * y.change) / (y.value + y.change))
+
+
+def _truncated(x: Any, y: Any) -> Any:
+    """Integer division that rounds to zero; by zero it is -1, as XLA has it."""
+    safe = np.where(y == 0, 1, y)
+    quotient = np.abs(x) // np.abs(safe) * np.sign(x) * np.sign(safe)
+    return np.where(y == 0, -1, quotient).astype(np.asarray(x).dtype)
+
+
+def _remainder(run: Any, equation: Any, x: Increment, y: Increment) -> Increment:
+    if np.asarray(x.value).dtype.kind in "iu":
+        return constant(np.where(y.value == 0, x.value, np.fmod(x.value, np.where(y.value == 0, 1, y.value))))
+    value = np.fmod(x.value, y.value)
+    if is_constant(x) and is_constant(y):
+        return constant(value)
+    turns = np.round((x.value - value) / y.value)
+    moved = x.change - turns * y.change
+    at_jump = (value == 0.0) & (x.value != 0.0) & (moved != 0.0)
+    if np.any(at_jump):
+        run.unresolved = "a remainder is at one of its jumps"
+    return Increment(value, np.where(at_jump, np.nan, moved))
+
+
+def _extreme(larger: bool) -> Callable[..., Increment]:
+    def rule(run: Any, equation: Any, x: Increment, y: Increment) -> Increment:
+        value = np.maximum(x.value, y.value) if larger else np.minimum(x.value, y.value)
+        count = directions(x, y)
+        if not count or np.asarray(value).dtype.kind not in "f":
+            return constant(value)
+        x_wins = x.value > y.value if larger else x.value < y.value
+        equal = x.value == y.value
+        both = np.maximum(x.change, y.change) if larger else np.minimum(x.change, y.change)
+        run.ties |= bool(np.any(equal & (np.asarray(x.change) != y.change)))
+        change = np.where(equal, both, np.where(x_wins, x.change, y.change))
+        return Increment(value, np.broadcast_to(change, (count, *np.shape(value))))
+
+    return _together(rule)
+
+
+def _clamp(run: Any, equation: Any, low: Increment, x: Increment, high: Increment) -> Increment:
+    return _extreme(larger=False)(run, equation, _extreme(larger=True)(run, equation, low, x), high)
+
+
+def _pow(run: Any, equation: Any, x: Increment, y: Increment) -> Increment:
+    power = np.power(x.value, y.value)
+    if is_constant(x) and is_constant(y):
+        return constant(power)
+    change: Any = 0.0
+    if not is_constant(x):
+        zero = x.value == 0.0
+        safe = np.where(zero, 1.0, x.value)
+        growth = np.where(zero, np.power(x.after, y.value) - power, y.value * np.power(safe, y.value - 1.0) * x.change)
+        change = change + np.where(y.value == 0.0, 0.0, growth)
+    if not is_constant(y):
+        nothing = (x.value == 0.0) & (np.real(y.value) > 0.0)
+        log = np.log(np.where(nothing, 1.0, x.value))
+        change = change + np.where(nothing, 0.0, power * log * y.change)
+    return Increment(power, change)
+
+
+def _atan2(run: Any, equation: Any, y: Increment, x: Increment) -> Increment:
+    value = np.arctan2(y.value, x.value)
+    if is_constant(x) and is_constant(y):
+        return constant(value)
+    size = np.hypot(x.value, y.value)
+    return Increment(value, (x.value / size * y.change - y.value / size * x.change) / size)
+
+
+def _complex(run: Any, equation: Any, real: Increment, imaginary: Increment) -> Increment:
+    return linear(lambda lead, a, b: a + 1j * b, real, imaginary)
+
+
+def _comparison(ufunc: np.ufunc) -> Callable[..., Increment]:
+    """Truth values; of equal numbers the changes decide what they are after the step."""
+
+    def rule(run: Any, equation: Any, x: Increment, y: Increment) -> Increment:
+        value = ufunc(x.value, y.value)
+        if not directions(x, y):
+            return constant(value)
+        equal = np.asarray(x.value == y.value)
+        if not equal.any():
+            return constant(value)
+        flips = equal & (ufunc(x.change, y.change) != value)
+        return _truth(run, value, flips)
+
+    return _together(rule)
+
+
+def _truth(run: Any, value: Any, flips: Any) -> Increment:
+    """Truth values with what flips; a constant where nothing does."""
+    if not np.any(flips):
+        return constant(value)
+    run.ties = True
+    return Increment(value, flips)
+
+
+def _connective(ufunc: np.ufunc) -> Callable[..., Increment]:
+    def rule(run: Any, equation: Any, *operands: Increment) -> Increment:
+        value = ufunc(*[x.value for x in operands])
+        if all(map(is_constant, operands)):
+            return constant(value)
+        after = ufunc(*[x.value if is_constant(x) else np.asarray(x.value) ^ x.change for x in operands])
+        return _truth(run, value, after != value)
+
+    return _together(rule)
+
+
+def _integers(function: Callable[..., Any]) -> Callable[..., Increment]:
+    return lambda run, equation, *operands: constant(np.asarray(function(*[x.value for x in operands])))
+
+
+def _convert(run: Any, equation: Any, x: Increment) -> Increment:
+    """Another type: whatever rounds to fewer bits stays as it is, and what cuts off has no change."""
+    new = kind(equation.params["new_dtype"])
+    value = np.asarray(x.value)
+    if new == "c" and value.dtype.kind != "c":
+        return Increment(value.astype(complex), 0.0 if is_constant(x) else x.change.astype(complex))
+    if new == "f" and value.dtype.kind == "c":
+        return linear(lambda lead, z: z.real, x)
+    if new in "fc" and value.dtype.kind in "fc":
+        return x
+    if new in "fc":
+        if not is_constant(x):
+            run.unresolved = "a truth value that turns at this point is used as a number"
+        return Increment(value.astype(float), 0.0 if is_constant(x) else np.where(x.change, np.nan, 0.0))
+    if value.dtype == bool and not is_constant(x):
+        signs = np.where(value, -1, 1).astype(np.int8)
+        return Increment(value.astype(equation.params["new_dtype"]), signs * x.change)
+    with np.errstate(all="ignore"):
+        return constant(value.astype(equation.params["new_dtype"]))
+
+
+def _select(run: Any, equation: Any, which: Increment, *cases: Increment) -> Increment:
+    index = np.asarray(which.value)
+    value = (
+        cases[0].value
+        if len(cases) == 1
+        else np.select([index == i for i in range(len(cases))], [np.asarray(case.value) for case in cases])
+    )
+    count = directions(which, *cases)
+    if not count:
+        return constant(value)
+    changes = [full_change(case, count) for case in cases]
+    change = np.zeros((count, *np.shape(value)), changes[0].dtype)
+    for i, case in enumerate(changes):
+        change = np.where(index == i, case, change)
+    if is_constant(which):
+        return Increment(value, change)
+    after = index ^ which.change if index.dtype == bool else index + which.change
+    for i, case in enumerate(cases):
+        flips_here = (after == i) & (index != i)
+        same = np.asarray(case.value) == value  # the branches meet, as at a kink
+        if value.dtype.kind not in "fc":
+            change = np.where(flips_here, case.value != value, change) if value.dtype == bool else change
+            continue
+        if np.any(flips_here & ~same):
+            run.unresolved = "a branch changes at this point, and the value with it"
+        change = np.where(flips_here, np.where(same, changes[i], np.nan), change)
+    return Increment(value, change)
+
+
+def _negate(run: Any, equation: Any, x: Increment) -> Increment:
+    return Increment(-x.value, 0.0 if is_constant(x) else -x.change)
+
+
+def _constant_function(function: Callable[..., Any]) -> Callable[..., Increment]:
+    return lambda run, equation, x: constant(function(x.value))
+
+
+def _stop(run: Any, equation: Any, x: Increment) -> Increment:
+    run.stopped += not is_constant(x)
+    return constant(x.value)
+
+
+def _unchanged(run: Any, equation: Any, *operands: Increment) -> Any:
+    return operands[0] if len(operands) == 1 else list(operands)
+
+
+COMPARISONS = {
+    "eq": np.equal, "ne": np.not_equal, "lt": np.less, "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal,
+    "lt_to": np.less, "le_to": np.less_equal, "eq_to": np.equal,
+}  # fmt: skip
+
+RULES: dict[str, Callable[..., Any]] = {
+    **{name: _smooth(*entry) for name, entry in SMOOTH.items()},
+    **{name: _comparison(ufunc) for name, ufunc in COMPARISONS.items()},
+    "and": _connective(np.bitwise_and),
+    "or": _connective(np.bitwise_or),
+    "xor": _connective(np.bitwise_xor),
+    "not": _connective(np.invert),
+    "shift_left": _integers(np.left_shift),
+    "integer_pow": _integer_pow,
+    "abs": _abs,
+    "sign": _sign,
+    "floor": _whole(np.floor),
+    "ceil": _whole(np.ceil),
+    "round": _round,
+    "is_finite": _constant_function(np.isfinite),
+    "neg": _negate,
+    "add": _sum(1.0),
+    "add_any": _sum(1.0),
+    "sub": _sum(-1.0),
+    "mul": _together(_multiply),
+    "div": _together(_divide),
+    "rem": _together(_remainder),
+    "max": _extreme(larger=True),
+    "min": _extreme(larger=False),
+    "clamp": _together(_clamp),
+    "pow": _together(_pow),
+    "atan2": _together(_atan2),
+    "complex": _together(_complex),
+    "real": lambda run, equation, z: linear(lambda lead, a: a.real, z),
+    "imag": lambda run, equation, z: linear(lambda lead, a: a.imag, z),
+    "conj": lambda run, equation, z: linear(lambda lead, a: np.conj(a).astype(complex), z),
+    "select_n": _select,
+    "convert_element_type": _convert,
+    "stop_gradient": _stop,
+    "copy": _unchanged,
+    "copy_p": _unchanged,
+    "device_put": _unchanged,
+    "reduce_precision": _unchanged,
+    "optimization_barrier": _unchanged,
+    "sharding_constraint": _unchanged,
+    "pvary": _unchanged,
+    "name": _unchanged,
+}

@@ -1,0 +1,203 @@
+"""Factorisations and solves, by the perturbation of the equation that defines each.
+
+dA is what a step changes of A. A = L Lᴴ gives L⁻¹ dA L⁻ᴴ = L⁻¹ dL + (L⁻¹ dL)ᴴ, of which the lower half is L⁻¹ dL; the
+others follow in the same way from A = P L U, A V = V Λ and A = U S Vᴴ. Equal eigenvalues are kinks of what their
+vectors span. Source: Giles, Collected matrix derivative results for forward and reverse mode AD, 2008.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from reference.arithmetics.increments import Increment
+from reference.traced import black_box
+from reference.traced.numbers import constant, is_constant
+
+
+def _adjoint(x: Any) -> Any:
+    return np.conj(np.swapaxes(x, -1, -2))
+
+
+def _symmetric(x: Any) -> Any:
+    return 0.5 * (x + _adjoint(x))
+
+
+def _lower_half(x: Any) -> Any:
+    """The lower triangle with half the diagonal."""
+    diagonal = 0.5 * np.einsum("...ii->...i", x)
+    return np.tril(x, -1) + diagonal[..., None] * np.eye(x.shape[-1])
+
+
+def _nan_where_it_fails(factor: Callable[[Any], Any], like: Any) -> Any:
+    """A factorisation of each matrix; NaN for one that has none."""
+
+    def one(matrix: Any) -> Any:
+        try:
+            return factor(matrix)
+        except np.linalg.LinAlgError:
+            return np.full_like(matrix, np.nan)
+
+    flat = like.reshape(-1, *like.shape[-2:])
+    return np.stack([one(matrix) for matrix in flat]).reshape(like.shape) if len(flat) else like
+
+
+def _cholesky(run: Any, equation: Any, a: Increment) -> Increment:
+    lower = np.tril(a.value)
+    matrix = lower + _adjoint(np.tril(a.value, -1))
+    factor = _nan_where_it_fails(np.linalg.cholesky, matrix)
+    if is_constant(a):
+        return constant(factor)
+    inner = np.linalg.solve(factor, _adjoint(np.linalg.solve(factor, _symmetric(a.change))))
+    return Increment(factor, factor @ _lower_half(inner))
+
+
+def _triangle(a: Any, params: Any, unit: bool) -> Any:
+    return np.tril(a, -1 if unit else 0) if params["lower"] else np.triu(a, 1 if unit else 0)
+
+
+def _triangular_solve(run: Any, equation: Any, a: Increment, b: Increment) -> Increment:
+    params = equation.params
+    unit, left = params["unit_diagonal"], params["left_side"]
+
+    def oriented(matrix: Any) -> Any:
+        matrix = np.conj(matrix) if params["conjugate_a"] else matrix
+        return np.swapaxes(matrix, -1, -2) if params["transpose_a"] else matrix
+
+    def solve(right: Any) -> Any:
+        if left:
+            return np.linalg.solve(matrix, right)
+        return np.swapaxes(np.linalg.solve(np.swapaxes(matrix, -1, -2), np.swapaxes(right, -1, -2)), -1, -2)
+
+    matrix = oriented(_triangle(np.asarray(a.value), params, unit) + (np.eye(a.shape[-1]) if unit else 0.0))
+    try:
+        value = solve(np.asarray(b.value))
+    except np.linalg.LinAlgError:
+        return Increment(np.full_like(b.value, np.nan), b.change if is_constant(b) else b.change * np.nan)
+    if is_constant(a) and is_constant(b):
+        return constant(value)
+    right = b.change
+    if not is_constant(a):
+        moved = oriented(_triangle(a.change, params, unit))
+        right = right - (moved @ value if left else value @ moved)
+    return Increment(value, solve(right))
+
+
+def _lu(run: Any, equation: Any, a: Increment) -> Any:
+    matrix = np.asarray(a.value)
+    rows, columns = matrix.shape[-2:]
+    flat = matrix.reshape(-1, rows, columns)
+    found = [_pivoted(one) for one in flat]
+    shape, small = matrix.shape[:-2], min(rows, columns)
+    packed = np.reshape([f[0] for f in found], matrix.shape).astype(matrix.dtype)
+    pivots = np.reshape([f[1] for f in found], (*shape, small)).astype(np.int32)
+    order = np.reshape([f[2] for f in found], (*shape, rows)).astype(np.int32)
+    change: Any = 0.0
+    if not is_constant(a):
+        moved = np.take_along_axis(a.change, np.broadcast_to(order[..., None], a.change.shape[1:])[None], -2)
+        change = _change_of_lu(packed, moved, rows, columns, small)
+    return [Increment(packed, change), constant(pivots), constant(order)]
+
+
+def _pivoted(matrix: Any) -> tuple[Any, Any, Any]:
+    """L and U in one array, the row exchanges, and the order of rows that they make."""
+    rows, columns = matrix.shape
+    packed, pivots, order = np.array(matrix), np.zeros(min(rows, columns), int), np.arange(rows)
+    for k in range(min(rows, columns)):
+        size = np.abs(packed[k:, k].real) + np.abs(packed[k:, k].imag)
+        pivots[k] = k + int(np.argmax(size))
+        for array in (packed, order):
+            array[[k, pivots[k]]] = array[[pivots[k], k]]
+        if packed[k, k] != 0:
+            packed[k + 1 :, k] /= packed[k, k]
+        packed[k + 1 :, k + 1 :] -= np.outer(packed[k + 1 :, k], packed[k, k + 1 :])
+    return packed, pivots, order
+
+
+def _change_of_lu(packed: Any, moved: Any, rows: int, columns: int, small: int) -> Any:
+    """dL below and dU on and above the diagonal, from P dA = dL U + L dU."""
+    lower = np.tril(packed[..., :, :small], -1) + np.eye(rows, small)
+    upper = np.triu(packed[..., :small, :])
+    square = (lower[..., :small, :], upper[..., :, :small])
+    inner = np.linalg.solve(square[0], moved[..., :small, :small])
+    inner = np.swapaxes(np.linalg.solve(np.swapaxes(square[1], -1, -2), np.swapaxes(inner, -1, -2)), -1, -2)
+    d_lower, d_upper = square[0] @ np.tril(inner, -1), np.triu(inner) @ square[1]
+    change = np.zeros_like(moved)
+    change[..., :small, :small] = np.tril(d_lower, -1) + np.triu(d_upper)
+    if columns > small:
+        rest = moved[..., :small, small:] - d_lower @ upper[..., :, small:]
+        change[..., :small, small:] = np.linalg.solve(square[0], rest)
+    if rows > small:
+        rest = moved[..., small:, :small] - lower[..., small:, :] @ d_upper
+        solved = np.linalg.solve(np.swapaxes(square[1], -1, -2), np.swapaxes(rest, -1, -2))
+        change[..., small:, :small] = np.swapaxes(solved, -1, -2)
+    return change
+
+
+def _gaps(run: Any, values: Any, what: str) -> Any:
+    """1/(λ_j - λ_i), zero on the diagonal."""
+    gaps = values[..., None, :] - values[..., :, None]
+    apart = ~np.eye(values.shape[-1], dtype=bool)
+    if np.any((gaps == 0.0) & apart):
+        run.unresolved = f"equal {what} have no derivative of their vectors"
+    with np.errstate(divide="ignore"):
+        return np.where(apart, 1.0 / np.where(apart, gaps, 1.0), 0.0)
+
+
+def _eigh(run: Any, equation: Any, a: Increment) -> Any:
+    if is_constant(a) or equation.params.get("subset_by_index") is not None:
+        return black_box.differenced(run, equation, a)
+    vectors, values = (np.asarray(array) for array in black_box.values_of(equation, [a.value]))
+    inner = _adjoint(vectors) @ _symmetric(a.change) @ vectors
+    d_values = np.einsum("...ii->...i", inner).real
+    d_vectors = vectors @ (_gaps(run, values, "eigenvalues") * inner)
+    return [Increment(vectors, d_vectors), Increment(values, d_values)]
+
+
+def _svd(run: Any, equation: Any, a: Increment) -> Any:
+    params, matrix = equation.params, np.asarray(a.value)
+    rows, columns = matrix.shape[-2:]
+    full = params.get("compute_uv") and params.get("full_matrices") and rows != columns
+    if is_constant(a) or params.get("subset_by_index") is not None or full or np.iscomplexobj(matrix):
+        return black_box.differenced(run, equation, a)
+    found = [np.asarray(array) for array in black_box.values_of(equation, [matrix])]
+    if not params.get("compute_uv"):
+        u, _, v = np.linalg.svd(matrix, full_matrices=False)
+        return [Increment(found[0], np.einsum("...ii->...i", _adjoint(u) @ a.change @ _adjoint(v)))]
+    values, u, v = found
+    inner = _adjoint(u) @ a.change @ _adjoint(v)
+    squares = _gaps(run, np.square(values), "singular values")
+    s, st = values[..., None, :], values[..., :, None]
+    d_u = u @ (squares * (inner * s + st * _adjoint(inner)))
+    d_v = squares * (st * inner + _adjoint(inner) * s)
+    d_vectors = _adjoint(v) @ d_v
+    if rows > columns:
+        d_u = d_u + (a.change - u @ (_adjoint(u) @ a.change)) @ _adjoint(v) / s
+    if columns > rows:
+        beside = _adjoint(a.change) - _adjoint(v) @ (v @ _adjoint(a.change))
+        d_vectors = d_vectors + beside @ u / s
+    return [Increment(values, np.einsum("...ii->...i", inner)), Increment(u, d_u), Increment(v, _adjoint(d_vectors))]
+
+
+def _qr(run: Any, equation: Any, a: Increment) -> Any:
+    matrix = np.asarray(a.value)
+    rows, columns = matrix.shape[-2:]
+    wide = rows < columns or (equation.params.get("full_matrices") and rows != columns)
+    if is_constant(a) or equation.params.get("pivoting") or wide or np.iscomplexobj(matrix):
+        return black_box.differenced(run, equation, a)
+    q, r = (np.asarray(array) for array in black_box.values_of(equation, [matrix])[:2])
+    scaled = np.swapaxes(np.linalg.solve(np.swapaxes(r, -1, -2), np.swapaxes(a.change, -1, -2)), -1, -2)  # dA R⁻¹
+    inner = _adjoint(q) @ scaled
+    rotation = np.tril(inner, -1) - _adjoint(np.tril(inner, -1))
+    d_q = q @ rotation + scaled - q @ inner
+    return [Increment(q, d_q), Increment(r, (inner - rotation) @ r)]
+
+
+RULES: dict[str, Callable[..., Any]] = {
+    "cholesky": _cholesky,
+    "triangular_solve": _triangular_solve,
+    "lu": _lu,
+    "eigh": _eigh,
+    "svd": _svd,
+    "qr": _qr,
+}

@@ -1,0 +1,191 @@
+"""What JAX traced, as plain data: the one module that touches JAX's internals.
+
+A `Program` is a list of `Equation`s over numbered slots. Programs within an equation (the body of a scan, the primal of
+a custom rule) stand among its parameters, under JAX's own names.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.extend as jex
+import numpy as np
+
+UNUSED = -1
+
+
+@dataclass(frozen=True, eq=False)
+class Equation:
+    """One primitive applied.
+
+    Attributes
+    ----------
+    name : str
+        JAX's name of the primitive.
+    inputs : tuple
+        A slot (an int), or a `Constant`.
+    outputs : tuple of int
+        Slots; `UNUSED` where nobody reads the output.
+    params : dict
+        JAX's parameters, with a `Program` in the place of each jaxpr.
+    shapes, dtypes : tuples
+        Of the outputs.
+    raw : object
+        JAX's own equation, for `bind`.
+    """
+
+    name: str
+    inputs: tuple[Any, ...]
+    outputs: tuple[int, ...]
+    params: Mapping[str, Any]
+    shapes: tuple[tuple[int, ...], ...]
+    dtypes: tuple[Any, ...]
+    input_dtypes: tuple[Any, ...]
+    raw: Any
+
+
+@dataclass(frozen=True, eq=False)
+class Constant:
+    """A number that stands in the program."""
+
+    value: Any
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """Equations over slots: arguments first, then what the equations write.
+
+    Attributes
+    ----------
+    size : the number of slots
+    arguments : tuple of int
+    constants : pairs of a slot and an array
+    equations : tuple of Equation
+        What nobody reads is left out.
+    results : tuple
+        Slots or `Constant`s.
+    dtypes : tuple
+        Of the results.
+    raw : JAX's own jaxpr
+    """
+
+    size: int
+    arguments: tuple[int, ...]
+    constants: tuple[tuple[int, Any], ...]
+    equations: tuple[Equation, ...]
+    results: tuple[Any, ...]
+    dtypes: tuple[Any, ...]
+    raw: Any
+
+
+def trace(f: Callable[..., Any], *arguments: Any) -> Program:
+    """The program of f, a function of arrays that returns arrays (or any tree of them, flattened)."""
+    return read(jax.make_jaxpr(f)(*arguments))
+
+
+def read(closed: Any) -> Program:
+    """A `Program` from JAX's jaxpr, with its constants where it has some."""
+    jaxpr, constants = (closed.jaxpr, closed.consts) if hasattr(closed, "consts") else (closed, ())
+    slots: dict[Any, int] = {}
+
+    def slot(variable: Any) -> int:
+        return slots.setdefault(variable, len(slots))
+
+    def atom(variable: Any) -> Any:
+        return Constant(host(variable.val)) if isinstance(variable, jex.core.Literal) else slot(variable)
+
+    arguments = tuple(slot(variable) for variable in jaxpr.invars)
+    holders = [slot(variable) for variable in jaxpr.constvars]
+    equations = tuple(_equation(eqn, live, slot, atom) for eqn, live in _needed(jaxpr))
+    results = tuple(atom(variable) for variable in jaxpr.outvars)
+    dtypes = tuple(_dtype(variable) for variable in jaxpr.outvars)
+    values = tuple(zip(holders, map(host, constants)))
+    return Program(len(slots), arguments, values, equations, results, dtypes, closed)
+
+
+def _needed(jaxpr: Any) -> list[tuple[Any, list[bool]]]:
+    """The equations whose outputs are read by somebody, and which outputs are."""
+    read_by_somebody = {v for v in jaxpr.outvars if not isinstance(v, jex.core.Literal)}
+    needed = []
+    for eqn in reversed(jaxpr.eqns):
+        live = [v in read_by_somebody for v in eqn.outvars]
+        if any(live):
+            read_by_somebody.update(v for v in eqn.invars if not isinstance(v, jex.core.Literal))
+            needed.append((eqn, live))
+    return needed[::-1]
+
+
+def _equation(eqn: Any, live: Sequence[bool], slot: Callable[[Any], int], atom: Callable[[Any], Any]) -> Equation:
+    return Equation(
+        eqn.primitive.name,
+        tuple(map(atom, eqn.invars)),
+        tuple(slot(v) if is_live else UNUSED for v, is_live in zip(eqn.outvars, live)),
+        {key: _readable(value) for key, value in eqn.params.items()},
+        tuple(tuple(getattr(v.aval, "shape", ())) for v in eqn.outvars),
+        tuple(_dtype(v) for v in eqn.outvars),
+        tuple(_dtype(v) for v in eqn.invars),
+        eqn,
+    )
+
+
+def _readable(value: Any) -> Any:
+    """A parameter with programs in the place of jaxprs."""
+    if isinstance(value, (jex.core.ClosedJaxpr, jex.core.Jaxpr)):
+        return read(value)
+    if isinstance(value, tuple) and any(isinstance(v, (jex.core.ClosedJaxpr, jex.core.Jaxpr)) for v in value):
+        programs = [_readable(v) for v in value]
+        return type(value)(*programs) if hasattr(value, "_fields") else tuple(programs)
+    return value
+
+
+def _dtype(variable: Any) -> Any:
+    return getattr(variable.aval, "dtype", None)
+
+
+def host(array: Any) -> Any:
+    """A NumPy array from JAX's, unless NumPy has no such type (random keys)."""
+    if is_key(array):
+        return array
+    return np.asarray(array)
+
+
+def is_key(array: Any) -> bool:
+    """Whether this is an array of random keys."""
+    dtype = getattr(array, "dtype", None)
+    return dtype is not None and jax.dtypes.issubdtype(dtype, jax.dtypes.extended)
+
+
+def kind(dtype: Any) -> str:
+    """The kind of a type: "f" floating, "c" complex, "i" integer, "b" bool, "" what is no number."""
+    kinds = {"f": np.floating, "c": np.complexfloating, "i": np.integer, "b": np.bool_}
+    return next((letter for letter, group in kinds.items() if jax.dtypes.issubdtype(dtype, group)), "")
+
+
+def unit_roundoff(dtype: Any) -> float:
+    """u of a floating or complex type: half the distance from 1 to the next number."""
+    return float(jax.numpy.finfo(dtype).eps) / 2.0
+
+
+def bind(equation: Equation, values: Sequence[Any]) -> list[Any]:
+    """What JAX computes for an equation, from these values."""
+    primitive = equation.raw.primitive
+    prepared = primitive.get_bind_params(equation.raw.params)
+    functions, params = prepared if isinstance(prepared, tuple) else ((), prepared)  # a pair before JAX 0.10
+    with equation.raw.ctx.manager:
+        answer = primitive.bind(*functions, *values, **params)
+    return list(answer) if primitive.multiple_results else [answer]
+
+
+def settings(x64: bool) -> ExitStack:
+    """JAX's switches that could alter a result, fixed for a while; where arrays live is left as it is."""
+    stack = ExitStack()
+    for setting in (
+        jax.enable_x64(x64),
+        jax.numpy_rank_promotion("allow"),
+        jax.debug_nans(False),
+        jax.debug_infs(False),
+    ):
+        stack.enter_context(setting)
+    return stack

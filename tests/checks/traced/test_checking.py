@@ -1,0 +1,86 @@
+"""check_derivatives: right functions agree, wrong rules do not, and bad input is told in a sentence."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from harness import assert_derivatives_agree, check_derivatives
+
+rng = np.random.default_rng(0)
+X = rng.normal(size=5)
+A = rng.normal(size=(4, 4))
+POSITIVE = A @ A.T + 4.0 * np.eye(4)
+
+RIGHT = {
+    "layer": (lambda p, x: jax.nn.gelu(x @ p["kernel"] + p["bias"]), {"kernel": A, "bias": A[0]}, A[1]),
+    "softmax": (lambda z: jax.nn.log_softmax(z), X),
+    "kink between both sides": (lambda x: jax.nn.relu(x - x[0]), X),
+    "sort with ties": (lambda x: jnp.sort(jnp.concatenate([x, x])) * jnp.arange(10.0), X),
+    "abs at 0": (lambda x: jnp.abs(x), np.zeros(3)),
+    "scan": (lambda x: jax.lax.scan(lambda c, t: (jnp.tanh(c * t + x[0]), c), x[1], x), X),
+    "solve": (jnp.linalg.solve, POSITIVE, A),
+    "cholesky": (jnp.linalg.cholesky, POSITIVE),
+    "float32": (lambda x: jnp.sum(jnp.sin(x) ** 2), X.astype(np.float32)),
+    "bfloat16": (lambda x: jnp.sin(x) * x, jnp.asarray(X, jnp.bfloat16)),
+    "complex": (lambda z: jnp.abs(jnp.fft.fft(z)) ** 2, X + 1j * X[::-1]),
+    "a Python number": (lambda x: x * x, 3.0),
+    "integers and None beside": (lambda x, n, nothing: x[n] ** 2, X, 2, None),
+}
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_right_functions_agree(name):
+    report = check_derivatives(*RIGHT[name])
+    assert report.verdict == "agree", report
+    assert report.decided_share == 1.0
+
+
+def rule(value, backward):
+    @jax.custom_vjp
+    def f(x):
+        return value(x)
+
+    f.defvjp(lambda x: (value(x), x), lambda x, g: (backward(x, g),))
+    return f
+
+
+WRONG = {
+    "1e-9 in one term": rule(lambda x: jnp.sin(x) * x, lambda x, g: g * (jnp.cos(x) * x * (1 + 1e-9) + jnp.sin(x))),
+    "dropped cotangent": rule(jnp.sin, lambda x, g: jnp.cos(x)),
+    "squared cotangent": rule(jnp.sin, lambda x, g: g * g * jnp.cos(x)),
+    "sum for mean": rule(jnp.mean, lambda x, g: g * jnp.ones_like(x)),
+    "missing transpose": rule(lambda x: jnp.reshape(A, (4, 4))[:, :4] @ x[:4], lambda x, g: jnp.append(A @ g, 0.0)),
+    "sign on one branch": rule(jnp.abs, lambda x, g: g * jnp.where(x > 0, 1.0, 1.0)),
+    "clip as identity": rule(lambda x: jnp.clip(x, -0.1, 0.1), lambda x, g: g),
+    "NaN": rule(jnp.sin, lambda x, g: g * jnp.nan),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_rules_disagree(name):
+    report = check_derivatives(WRONG[name], X)
+    assert (report.verdict, report.outliers) == ("disagree", ("reverse",))
+    assert "forward" in report.left_out
+    with pytest.raises(AssertionError, match="derivatives do not agree"):
+        assert_derivatives_agree(WRONG[name], X)
+
+
+def test_leaves_are_named_by_their_paths():
+    wrong = rule(lambda x: x * x, lambda x, g: 2.0 * g * x + g * jnp.zeros(3).at[1].set(1e-3))
+    report = check_derivatives(lambda params: jnp.sum(wrong(params["dense"]["bias"])), {"dense": {"bias": X[:3]}})
+    assert report.findings[0].where == "params['dense']['bias'][1]"
+
+
+BAD = {
+    "nothing to differentiate": (lambda n: n, (3,), TypeError, "give floating or complex arrays"),
+    "an empty tree": (lambda x: 1.0, ({},), TypeError, "the arguments hold no array at all"),
+    "integer output": (lambda x: jnp.argmax(x), (X,), TypeError, "there is no derivative"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_is_told_in_a_sentence(name):
+    f, args, error, words = BAD[name]
+    with pytest.raises(error, match=words):
+        check_derivatives(f, *args)

@@ -1,0 +1,144 @@
+"""Files: what is written to, replaced and refused; nothing is left lying about."""
+
+import os
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from harness.files import read_at_most, write_whole
+
+posix = pytest.mark.skipif(os.name != "posix", reason="devices, FIFOs and links are POSIX's")
+
+
+@posix
+@pytest.mark.parametrize("through_a_link", [False, True])
+def test_a_device_stays_a_device(tmp_path, through_a_link):
+    path = Path("/dev/null")
+    if through_a_link:
+        (tmp_path / "link").symlink_to(path)
+        path = tmp_path / "link"
+    write_whole(path, b"content")
+    assert Path("/dev/null").is_char_device()
+    assert path.is_symlink() is through_a_link
+
+
+@posix
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux alone has a device that is always full")
+def test_a_full_device_is_an_error_and_stays(tmp_path):
+    with pytest.raises(OSError, match=r"cannot write /dev/full \(No space left on device\)"):
+        write_whole("/dev/full", b"content")
+    assert Path("/dev/full").is_char_device()
+
+
+@posix
+def test_a_fifo_is_written_to_where_somebody_reads(tmp_path):
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    with pytest.raises(OSError, match=r"cannot write .*fifo"):  # and does not wait for a reader
+        write_whole(fifo, b"content")
+    received = []
+    reader = threading.Thread(target=lambda: received.append(fifo.read_bytes()))
+    content = b"content" * 100_000  # more than a pipe holds
+    reader.start()
+    while True:
+        with suppress(OSError):  # the reader has not come yet
+            write_whole(fifo, content)
+            break
+    reader.join()
+    assert received == [content]
+    assert fifo.is_fifo()
+
+
+@posix
+@pytest.mark.parametrize("there_before", [True, False])
+def test_a_link_to_a_file_is_followed(tmp_path, there_before):
+    (tmp_path / "elsewhere").mkdir()
+    target = tmp_path / "elsewhere" / "file"
+    if there_before:
+        target.write_bytes(b"the old one")
+    (tmp_path / "link").symlink_to(target)
+    write_whole(tmp_path / "link", b"the new one")
+    assert (tmp_path / "link").is_symlink()
+    assert target.read_bytes() == b"the new one"
+    assert [file.name for file in target.parent.iterdir()] == ["file"]
+
+
+@posix
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (lambda path: path.mkdir(), "it is a folder"),
+        (lambda path: path.symlink_to("."), "it is a folder"),
+        (lambda path: path.symlink_to(path), "levels of symbolic links"),
+        (lambda path: path.symlink_to("nowhere/file"), "No such file or directory"),
+    ],
+    ids=["folder", "link to a folder", "loop", "link to nowhere"],
+)
+def test_the_rest_is_refused(tmp_path, make, why):
+    make(tmp_path / "path")
+    with pytest.raises(OSError, match=f"cannot write .*path \\(.*{why}.*\\); choose another place"):
+        write_whole(tmp_path / "path", b"content")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["path"]
+
+
+def test_a_read_only_file_is_refused_and_a_mode_is_kept(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    path.write_bytes(b"the old one")
+    path.chmod(0o640)
+    write_whole(path, b"the new one")
+    assert (path.read_bytes(), path.stat().st_mode & 0o777) == (b"the new one", 0o640)
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root, who may run this, could write anywhere
+    with pytest.raises(PermissionError, match="it is read-only"):
+        write_whole(path, b"the third")
+    assert path.read_bytes() == b"the new one"
+
+
+@posix
+def test_what_the_shell_opened_for_stdout_is_added_to(tmp_path):
+    program = (
+        "import sys; from harness.files import write_whole\n"
+        "print('before'); write_whole(sys.argv[1], b'written\\n'); print('after')\n"
+    )
+    out = tmp_path / "out.txt"
+    for path in (out, "/dev/stdout"):
+        with out.open("w") as file:
+            subprocess.run([sys.executable, "-c", program, str(path)], stdout=file, check=True)
+        assert out.read_text() == "before\nwritten\nafter\n"
+
+
+def test_names_as_long_as_the_system_allows_can_be_written(tmp_path):
+    write_whole(tmp_path / ("n" * 255), b"content")
+    assert [file.name for file in tmp_path.iterdir()] == ["n" * 255]
+
+
+@posix
+def test_what_a_killed_process_left_is_removed_by_the_next_and_that_of_a_running_one_is_not(tmp_path):
+    program = (
+        "import os, sys; from harness import files; from pathlib import Path\n"
+        "os.fsync = lambda _: os.kill(os.getpid(), 9)\n"
+        "files.write_whole(sys.argv[1], b'content')\n"
+    )
+    path = tmp_path / "file"
+    ended = subprocess.run([sys.executable, "-c", program, str(path)], check=False)
+    assert ended.returncode == -9
+    (left,) = tmp_path.iterdir()
+    running = tmp_path / f".harness-part-{os.getpid()}-0"
+    running.write_bytes(b"")
+    (tmp_path / ".harness-part-notes-0").write_bytes(b"")
+    write_whole(path, b"content")
+    assert not left.exists()
+    assert {file.name for file in tmp_path.iterdir()} == {"file", running.name, ".harness-part-notes-0"}
+
+
+def test_a_file_that_tells_no_size_is_read_up_to_the_limit(tmp_path):
+    (tmp_path / "file").write_bytes(bytes(100))
+    assert read_at_most(tmp_path / "file", 100) == bytes(100)
+    with pytest.raises(ValueError, match="file takes 100 bytes, more than 99 bytes; --max-size allows more"):
+        read_at_most(tmp_path / "file", 99)
+    if Path("/dev/zero").exists():
+        with pytest.raises(ValueError, match=r"/dev/zero takes 3.1 MB, more than 3.0 MB"):
+            read_at_most(Path("/dev/zero"), 3_000_000)

@@ -1,0 +1,110 @@
+"""A sweep over a real Dask cluster, started here: a scheduler and two worker processes on loopback."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from harness.sweep import workers
+from harness.sweep.rows import Row
+from harness.sweep.settings import Settings
+from harness.sweep.store import open_to_read
+from harness.sweep.sweeping import sweep
+from harness.sweep.workers import dask_cluster, this_machine
+
+pytest.importorskip("distributed", reason="Dask is not installed: pip install 'autodiff-cross-check[distributed]'")
+
+HERE = Path(__file__).resolve().parents[2]
+LIGHT = Settings(sources=("vectorized", "finite-difference"))
+SEEDS = range(400)
+
+
+def table(path):
+    with open_to_read(path) as store:
+        return [Row(*row)[:6] for row in store.ask("SELECT * FROM rows ORDER BY seed")]
+
+
+class Cluster:
+    def __init__(self, folder):
+        self.folder = folder
+        file = folder / "scheduler.json"
+        self.scheduler = self.start("scheduler", "--host", "127.0.0.1", "--port", "0", "--scheduler-file", file)
+        options = ("--scheduler-file", file, "--nthreads", "1", "--host", "127.0.0.1", "--local-directory", folder)
+        self.workers = [self.start("worker", *options, "--no-nanny") for _ in range(2)]
+        deadline = time.monotonic() + 60
+        while not file.exists() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        from distributed import Client
+
+        with Client(scheduler_file=str(file), set_as_default=False) as client:
+            client.wait_for_workers(2, timeout=60)
+            assert client.scheduler is not None
+            self.address = client.scheduler.address
+
+    def start(self, *command):
+        log = (self.folder / f"{command[0]}.log").open("ab")
+        with log:
+            return subprocess.Popen(
+                [sys.executable, "-m", "distributed.cli.dask_" + command[0], *map(str, command[1:]), "--no-dashboard"],
+                stdout=log,
+                stderr=log,
+                env=os.environ | {"PYTHONPATH": str(HERE), "PYTHONWARNINGS": "ignore"},
+                cwd=self.folder,
+            )
+
+    def end(self):
+        for process in (*self.workers, self.scheduler):
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    running = Cluster(tmp_path)
+    yield running
+    running.end()
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    path = tmp_path_factory.mktemp("sweep") / "undisturbed.sqlite"
+    sweep(path, LIGHT, SEEDS, this_machine(2))
+    return table(path)
+
+
+def at(share, what):
+    """A progress that does something once that much is done."""
+    done_already = []
+
+    def progress(_, done, total):
+        if done >= share * total and not done_already:
+            done_already.append(True)
+            what()
+
+    return progress
+
+
+def test_a_cluster_makes_the_same_rows_and_the_death_of_a_worker_changes_none(cluster, undisturbed, tmp_path):
+    path = tmp_path / "rows.sqlite"
+    kill = at(0.3, lambda: cluster.workers[0].send_signal(signal.SIGKILL))
+    assert sweep(path, LIGHT, SEEDS, dask_cluster(cluster.address), progress=kill) == len(SEEDS)
+    assert table(path) == undisturbed
+
+
+def test_when_the_scheduler_dies_a_sentence_says_so_and_the_sweep_goes_on_elsewhere(
+    cluster, undisturbed, tmp_path, monkeypatch
+):
+    path = tmp_path / "rows.sqlite"
+    kill = at(0.3, lambda: cluster.scheduler.send_signal(signal.SIGKILL))
+    with pytest.raises(OSError, match=r"the Dask scheduler at tcp://.* is gone; once there is one, the same command"):
+        sweep(path, LIGHT, SEEDS, dask_cluster(cluster.address), progress=kill)
+    assert 0 < len(table(path)) < len(SEEDS)
+    monkeypatch.setattr(workers, "CONNECT", 0.5)
+    with pytest.raises(OSError, match="no Dask scheduler answers at"):
+        sweep(path, LIGHT, SEEDS, dask_cluster(cluster.address))
+    sweep(path, LIGHT, SEEDS, this_machine(2))
+    assert table(path) == undisturbed

@@ -1,0 +1,301 @@
+"""Sweeps: every row is its seed's, whatever happens on the way."""
+
+import json
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from harness.cli import main
+from harness.sweep import workers
+from harness.sweep.rows import Row
+from harness.sweep.settings import Settings
+from harness.sweep.store import open_to_read, open_to_write
+from harness.sweep.sweeping import CHUNK, QUEUED, sweep
+from harness.sweep.workers import Pool, this_machine
+
+HERE = Path(__file__).resolve().parents[2]
+LIGHT = Settings(sources=("vectorized", "finite-difference"))  # without JAX, whose start takes longer than all the rest
+
+LIGHTLY = ("--sources", ",".join(LIGHT.sources), "--workers", 2)
+
+
+def harness(*arguments, **options):
+    command = [sys.executable, "-m", "harness", *map(str, arguments)]
+    return subprocess.Popen(
+        command,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": str(HERE)},
+        **options,
+    )
+
+
+def run(*arguments, **options):
+    process = harness(*arguments, **options)
+    out, err = process.communicate(timeout=120)
+    return process.returncode, out, err
+
+
+def table(path):
+    """All rows, times aside."""
+    with open_to_read(path) as store:
+        return [Row(*row)[:6] for row in store.ask("SELECT * FROM rows ORDER BY seed")]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    path = tmp_path_factory.mktemp("sweep") / "undisturbed.sqlite"
+    assert sweep(path, LIGHT, range(300), this_machine(2)) == 300
+    return path
+
+
+def test_rows_are_those_of_their_seeds_whatever_the_number_of_workers(undisturbed, tmp_path):
+    alone = tmp_path / "alone.sqlite"
+    sweep(alone, LIGHT, range(100, 200), this_machine(1))
+    assert table(alone) == table(undisturbed)[100:200]
+    assert [row[0] for row in table(undisturbed)] == list(range(300))
+    assert {row[2] for row in table(undisturbed)} == {"agree", "inconclusive"}
+
+
+def test_a_complete_sweep_starts_no_process(undisturbed):
+    calls = []
+    assert sweep(undisturbed, LIGHT, range(300), this_machine(2), progress=lambda *call: calls.append(call)) == 0
+    assert calls == [("sweep", 300, 300)]
+    assert not workers._crews
+
+
+def test_a_sweep_that_is_killed_ten_times_ends_with_the_same_table(undisturbed, tmp_path):
+    path, rng = tmp_path / "killed.sqlite", random.Random(5)
+    command = ("sweep", "--networks", 300, *LIGHTLY, "--out", path)
+    kills = 0
+    for _ in range(10):
+        with harness(*command) as process:
+            try:
+                process.wait(timeout=rng.uniform(0.3, 1.5))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                kills += 1
+    assert kills >= 3
+    code, _, err = run(*command)
+    assert code == 0, err
+    assert table(path) == table(undisturbed)
+    assert not [file for file in tmp_path.iterdir() if file != path]
+
+
+def test_a_worker_that_is_killed_loses_no_row(undisturbed, tmp_path):
+    killed = []
+
+    def kill(_, done, total):
+        if 75 * (len(killed) + 1) < done < total:
+            ((_, crew),) = workers._crews.items()
+            process = crew.workers[len(killed) % 2]._process  # each at another row
+            if process is not None:
+                process._child.kill()
+                killed.append(process)
+
+    path = tmp_path / "rows.sqlite"
+    sweep(path, LIGHT, range(300), this_machine(2), progress=kill)
+    assert killed
+    assert table(path) == table(undisturbed)
+
+
+MISBEHAVING = """
+    import ctypes, os, signal, sys, time
+    from harness import SOURCES
+
+    def source(problem, theta):
+        cost, gradient = SOURCES["vectorized"](problem, theta)
+        if problem.m == 3:
+            {what}
+        return cost, gradient
+"""
+
+LATE = "the process that made the check did not answer within 2 s"
+
+MISBEHAVIOUR = {
+    "raises": ("raise KeyError('lost')", "error", "KeyError: 'lost'; raised by source"),
+    "exits": ("sys.exit(0)", "error", "called sys.exit(0)"),
+    "exits at once": ("os._exit(0)", "error", "the process that made the check ended its process with exit code 0"),
+    "crashes": ("os.kill(os.getpid(), 11)", "error", "was ended by the signal SIGSEGV"),
+    "hangs": ("time.sleep(1000)", "error", LATE),
+    "hangs for good": (
+        "signal.signal(15, signal.SIG_IGN); ctypes.CDLL(None).sleep(1000)",
+        "error",
+        LATE,
+    ),
+    "NaN": ("gradient[-1] = float('nan')", "disagree", "nan"),
+    "wrong shape": ("gradient = gradient[1:]", "error", "must answer (cost, gradient) with a number and an array"),
+    "prints": ("print('AGREE: all'); gradient = 2 * gradient", "disagree", "source"),
+    "recursion": ("return source(problem, theta)", "error", "RecursionError"),
+}
+
+
+@pytest.mark.parametrize("name", MISBEHAVIOUR)
+def test_a_source_that_misbehaves_has_a_row_that_says_so_and_the_sweep_goes_on(name, tmp_path, monkeypatch):
+    what, verdict, reason = MISBEHAVIOUR[name]
+    (tmp_path / f"mine_{name.replace(' ', '_')}.py").write_text(textwrap.dedent(MISBEHAVING).format(what=what))
+    monkeypatch.syspath_prepend(tmp_path)
+    settings = Settings(
+        sources=("vectorized", "finite-difference", f"mine_{name.replace(' ', '_')}:source"), extremes=False
+    )
+    seeds = range(6)
+    sweep(tmp_path / "rows.sqlite", settings, seeds, this_machine(2), limit=2.0)
+    rows = [Row(*row) for row in table(tmp_path / "rows.sqlite")]
+    assert [row.seed for row in rows] == list(seeds)
+    hit = [row for row in rows if "m=3," in row.shape]
+    assert hit
+    assert all(row.verdict == verdict and reason in row.reason for row in hit), hit
+    assert all(row.verdict == "agree" for row in rows if row not in hit), rows
+
+
+def test_memory_stays_flat_since_few_tasks_wait_at_a_time(tmp_path):
+    from concurrent.futures import Executor, Future
+    from contextlib import nullcontext
+
+    class Late(Executor):
+        """Does a task only when the sweep waits for it, and counts those that wait."""
+
+        waiting, most = 0, 0
+
+        def submit(self, function, sweep, settings, seeds, limit, **_):  # pyright: ignore[reportIncompatibleMethodOverride]
+            self.waiting += 1
+            self.most = max(self.most, self.waiting)
+            future = Future()
+
+            def finish(timeout=None):
+                self.waiting -= 1
+                return [Row(seed, "", "agree") for seed in seeds]
+
+            future.result = finish  # pyright: ignore[reportAttributeAccessIssue]
+            future.set_result(None)
+            return future
+
+    late = Late()
+    assert sweep(tmp_path / "rows.sqlite", LIGHT, range(5000), nullcontext(Pool(late, 2, "x"))) == 5000
+    assert late.most <= 2 * QUEUED
+    assert CHUNK["networks"] * late.most < 200
+
+
+def test_the_file_of_another_sweep_is_refused_and_the_difference_shown(undisturbed):
+    with pytest.raises(ValueError, match=r'must not be mixed \(sources: .*"vectorized".* there, \[\] here'):
+        sweep(undisturbed, Settings(), range(10), this_machine(1))
+    stamp = LIGHT.in_full() | {"numpy": "1.0"}
+    with pytest.raises(ValueError, match=r"numpy: \S+ there, 1.0 here"), open_to_write(undisturbed, stamp):
+        pass
+
+
+def foreign(path):
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE rows (seed INTEGER)")
+
+
+def damaged(path):
+    sweep(path, LIGHT, range(300), this_machine(1))
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+
+
+FILES = {
+    "no SQLite": (lambda path: path.write_text("seed,verdict\n" * 100), "damaged, or no SQLite file"),
+    "foreign": (foreign, "not of a sweep"),
+    "truncated": (damaged, "damaged"),
+    "a folder": (lambda path: path.mkdir(), "cannot write|unable to open"),
+    "a folder that is missing": (lambda path: None, "cannot write"),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_of_something_else_is_refused_and_left_as_it_was(name, tmp_path):
+    make, message = FILES[name]
+    path = tmp_path / ("missing/rows.sqlite" if "missing" in name else "rows.sqlite")
+    make(path)
+    before = path.read_bytes() if path.is_file() else None
+    with pytest.raises((ValueError, OSError), match=message):
+        sweep(path, LIGHT, range(10), this_machine(1))
+    assert (path.read_bytes() if path.is_file() else None) == before
+
+
+def test_a_file_that_somebody_writes_to_is_refused_and_can_be_read(undisturbed):
+    with open_to_write(undisturbed, LIGHT.in_full()):
+        with pytest.raises(OSError, match="another command is writing to"):
+            sweep(undisturbed, LIGHT, range(10), this_machine(1))
+        assert len(table(undisturbed)) == 300
+
+
+def test_a_full_disk_ends_it_with_a_sentence_and_what_was_stored_stays_readable(tmp_path, undisturbed):
+    path = tmp_path / "rows.sqlite"
+    command = ("sweep", "--networks", 300, *LIGHTLY, "--out", path)
+    limited = ["bash", "-c", 'ulimit -f 40; exec "$@"', "bash", sys.executable, "-m", "harness", *map(str, command)]
+    ended = subprocess.run(limited, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(HERE)})
+    code, err = ended.returncode, ended.stderr
+    assert code == 2
+    assert err.startswith(f"harness: cannot use {path} (")
+    assert len(err.splitlines()) == 1
+    assert 0 < len(table(path)) < 300
+    assert run(*command)[0] == 0
+    assert table(path) == table(undisturbed)
+
+
+@pytest.mark.parametrize(("signal_", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interruption_ends_the_workers_and_says_how_to_go_on(signal_, code, tmp_path):
+    path = tmp_path / "rows.sqlite"
+    process = harness(
+        "sweep", "--networks", 100_000, "--sources", "vectorized,finite-difference", "--workers", 2, "--out", path
+    )
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not (path.exists() and path.stat().st_size and table(path)):
+        time.sleep(0.1)
+    children = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True).stdout.split()
+    process.send_signal(signal_)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert "the same command goes on" in err
+    assert len(children) == 2
+    assert not any(Path(f"/proc/{child}").exists() for child in children)
+    assert table(path)
+
+
+def test_replay_makes_a_row_again_and_the_summary_counts(undisturbed, tmp_path):
+    code, out, err = run("replay", undisturbed, "--seed", 7)
+    assert code == 0, err
+    assert out.startswith("seed 7: ")
+    code, _, err = run("replay", undisturbed, "--seed", 7000)
+    assert (code, err.count("\n")) == (2, 1)
+    code, out, err = run("sweep", "--summary", undisturbed, "--json")
+    found = json.loads(out)
+    assert (code, found["rows"], found["verdict"], found["counts"]["disagree"]) == (0, 300, "agree", 0)
+    assert sum(found["reasons"].values()) == found["counts"]["inconclusive"] > 0
+
+
+REFUSED = {
+    "no file": (["--networks", "5"], "--out names the file"),
+    "two kinds": (["--out", "x", "--networks", "5", "--functions", "5"], "rows of one kind"),
+    "unknown source": (["--out", "x", "--sources", "lop"], "unknown source 'lop'"),
+    "unknown activation": (["--out", "x", "--activation", "relux"], "relux"),
+    "activations of functions": (["--out", "x", "--functions", "5", "--activation", "relu"], "for networks alone"),
+    "no scheduler": (["--out", "x", "--scheduler", "tcp://127.0.0.1:9"], "no Dask scheduler answers"),
+    "huge seed": (["--out", "x", "--seed", str(2**63)], "seeds must be at most"),
+    "no such summary": (["--summary", "x"], "there is no file x"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_bad_usage_is_one_line_and_makes_no_file(name, tmp_path, monkeypatch, capsys):
+    arguments, message = REFUSED[name]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("harness.sweep.workers.CONNECT", 0.5)
+    with pytest.raises(SystemExit) as ended:
+        main(["sweep", *arguments])
+    out, err = capsys.readouterr()
+    assert (ended.value.code, out, err.count("\n")) == (2, "", 1)
+    assert message in err
+    assert not list(tmp_path.iterdir())
