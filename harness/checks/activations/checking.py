@@ -116,7 +116,7 @@ def _with_seams(points: GridPoints, suspects: Sequence[float]) -> tuple[GridPoin
     if record.not_elementwise("value", f, z, bound.value):
         return points, None
     slope_at, proof = slope_function(f, z), prove(f)
-    return _grid_points(f, find_seams(f, z, bound, slope_at, proof.places), suspects, proof), slope_at
+    return _grid_points(f, find_seams(f, z, bound, slope_at, proof.places, suspects), suspects, proof), slope_at
 
 
 class _Asked(NamedTuple):

@@ -118,7 +118,7 @@ BUGS: dict[str, Bug] = {
 }
 """By name."""
 
-EACH = 5
+EACH = 3
 """Bugs planted in each right record; each bug is planted as often as the others."""
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from harness.checks.activations.checking import check_activation
 from harness.checks.activations.proving.proof import prove
 from harness.progress import Progress, silent
-from harness.study.activations.bugs import BUGS, wrong_records
+from harness.study.activations.bugs import BUGS, EACH, wrong_records
 from harness.study.activations.right import RIGHT
 from harness.study.activations.wrong import WRONG
 from harness.study.checkers import ALARM, HARNESS, INCONCLUSIVE, INSTALL, PASS, PEERS, VERDICTS, Peer
@@ -27,7 +27,7 @@ WRITTEN = "written out"  # the bugs of `wrong`, which are of many kinds
 
 POINTS, SPREAD = 100, 3.0  # z that peers see: a normal distribution of this width
 
-QUICK = {"records": 6, "each": 3}
+QUICK = {"records": 6, "each": 2}
 
 
 class ActivationTrial(NamedTuple):
@@ -110,7 +110,7 @@ class ActivationStudy:
 
 def run_activation_study(
     records: int | None = None,
-    each: int = 5,
+    each: int = EACH,
     seed: int = 0,
     peers: Iterable[str] | None = None,
     progress: Progress = silent,

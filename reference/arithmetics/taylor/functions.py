@@ -50,7 +50,7 @@ HIGHEST = 64  # the largest whole exponent that is multiplied out
 
 
 def _power(x: Taylor, y: Taylor) -> Taylor:
-    exponent = y.constant
+    exponent = y.number
     if exponent is None:
         return _exp(y * _log(x))
     if exponent != round(exponent) or abs(exponent) > HIGHEST:

@@ -61,7 +61,7 @@ class Taylor(Companion):
         return np.shape(self.low)
 
     @property
-    def constant(self) -> float | None:
+    def number(self) -> float | None:
         """The number that this is, if it is one."""
         single = self.low.size == 1 and self.poly.shape == (1, 1) and self.low[0] == self.high[0]
         return float(self.low[0]) if single else None

@@ -69,3 +69,11 @@ def test_rounding_that_is_no_bug_is_not_accused():
     report = check_activation(f)
     assert report.verdict == "agree"
     assert "left to sampling" in str(report)
+
+
+def test_a_slope_that_is_wrong_at_one_float_beside_a_round_number_is_found():
+    f, at = ACTIVATIONS["elu"], float(np.nextafter(-1.35, 0.0))
+    record = Activation("elu", f.value, lambda z, a: f.slope(z, a) + (z == at))
+    report = check_activation(record)
+    assert report.verdict == "disagree"
+    assert report.outliers == ("slope",)
