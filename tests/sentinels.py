@@ -322,9 +322,17 @@ def function_in_any_unit(checker):
     assert answered(checker, of_two_scales, np.array([1.7e-9, 5000.0])) != "disagree"
 
 
+def function_beside_a_constant(checker):
+    """What a large constant in the cost hides is neither right nor wrong."""
+    for constant, factor in ((1e11, 1.0), (1e11, 0.999), (1e13, 0.5), (1e13, 1.0)):
+        verdict = answered(checker, lambda t, c=constant, f=factor: (c + np.sum(np.sin(t)), f * np.cos(t)))
+        assert verdict == "inconclusive"
+    assert answered(checker, lambda t: (1e6 + np.sum(np.sin(t)), 0.999 * np.cos(t))) == "disagree"
+
+
 def function_values(checker):
     """Kinks, ends of the domain, noise and float32 raise no alarm; what is not finite is no pass."""
-    for x in (0.0, 1e-14, -1e-13):
+    for x in (0.0, 1e-14, -1e-14):
         assert answered(checker, lambda t: (np.sum(np.abs(t)), np.sign(t)), np.array([x])) == "inconclusive"
         assert answered(checker, lambda t: (np.sum(np.abs(t)), 0.0 * t), np.array([x])) != "agree"
     assert answered(checker, lambda t: (np.sum(np.log(t)), 1.0 / t), np.array([1e-14])) == "inconclusive"
@@ -383,12 +391,17 @@ def function_misconduct(checker):
         reasons = checker.gradient_checking.check_gradient(jittering(1e-6, scale), THETA).reasons
         assert any("twice" in reason for reason in reasons)
 
+        def unsteady(theta, scale=scale):
+            return scale, scale * theta * (1.0 + 1e-6 * rng.standard_normal(len(theta)))
+
+        assert any("twice" in reason for reason in checker.gradient_checking.check_gradient(unsteady, THETA).reasons)
+
 
 def function_of_many(checker):
     """Of more parameters than are differenced, each is seen along random directions, and found."""
     theta = np.cos(np.arange(60.0))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(checker.users_function, "ALL_COORDINATES", 20)
+        patch.setattr(checker.gradient_checking, "ALL_COORDINATES", 20)
         assert answered(checker, sines, theta) == "agree"
         for i in range(0, 60, 7):
             report = checker.gradient_checking.check_gradient(shifted(1e-6, i=i), theta)
@@ -412,6 +425,7 @@ SENTINELS = [
     many_networks,
     doors,
     function_off_by_three_allowances,
+    function_beside_a_constant,
     function_in_any_unit,
     function_values,
     function_misconduct,

@@ -28,20 +28,40 @@ fifth of its θ at zero and a fifth at saturation, where kinked and dead units c
 
 # -- check_gradient, where nothing is known of the function but its values ---------------------------------------------
 
-STEPS = tuple(2e-3 * 0.1**k for k in range(11))
+STEPS = tuple(2.0 ** (-9 - 3 * k) for k in range(14))
 """Steps for float64, in units of max(1, |θ_i|), tried in turn until one decides. The first balances h⁴ against u/h;
 other precisions scale all of them with u^(1/5). The narrow ones are for functions that bend, wiggle or have kinks at
-scales far below 1; noise ends the search long before the last on most."""
+scales far below 1; noise ends the search long before the last on most. Powers of two, so that θ_i ± h is a number."""
+
+WIDER_STEPS = (8.0, 32.0)
+"""In units of the first step: tried where noise hides the derivative at the first, as beside a large constant."""
 
 ALL_COORDINATES = 1000
-"""Up to so many parameters, each is differenced. Of more, so many are, and random directions take in the others."""
+"""Up to so many parameters, each is differenced by itself. More are taken together in groups."""
 
-SAMPLED_DIRECTIONS = 8
-"""Random directions where not every coordinate was differenced."""
+GROUPS = 500
+"""Groups in which more parameters are differenced, each along a random direction of its own."""
+
+GROUPED = 1e-3
+"""Of a coordinate that was differenced in a group alone, an error of this share of the largest derivative in its block
+has to be visible. What else may hide in it is told: the smallest error that would have been seen."""
+
+LONGEST = 10.0
+"""How far a group's direction may reach, in steps: more entries are moved by less each, since the cost bends more."""
+
+SINGLED_OUT = 300
+"""Where groups are wrong, so many coordinates of theirs are differenced one by one, for the diagnosis."""
+
+ENTRIES_MOVED = 1e8
+"""Of very many parameters there are fewer groups, since every call moves all of them: so many in all, for each
+point of a stencil."""
+
+FINER_LOOKS = 12
+"""Of the lines that agree, so many are looked at again with narrower steps, where wiggles may hide from the first."""
 
 GRADIENT_ROUNDINGS = 64
-"""What a gradient may be off by, in u times the largest entry of its block, beside the noise measured: a few dozen
-roundings that the neighbouring θ happened not to show."""
+"""What a gradient may be off by, in u times the largest entry of its block, beside what rounding of θ makes of it: a
+few dozen roundings."""
 
 # -- check_derivatives, where the whole program is known ---------------------------------------------------------------
 
@@ -63,3 +83,9 @@ ALL_ENTRIES = 4096
 
 DENSE_COMBINATIONS = 2
 """Random combinations of the outputs: an error of one output shows in each; two, so that none is lost by chance."""
+
+DERIVATIVE_ROUNDINGS = 16
+"""What a derivative may be off by, in u times the largest of its block, beside what the randomly rounded runs show."""
+
+SAMPLED_INPUTS = 64
+"""Of more than `ALL_COORDINATES` inputs of a traced function, so many are looked at one by one."""

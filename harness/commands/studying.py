@@ -12,6 +12,8 @@ NETWORKS = "How many correct random networks; 10,000 unless given, or --quick."
 ACTIVATIONS = "Instead, right and wrong records of activations, shown to the same checkers."
 DIAGNOSIS = "Instead, how often the diagnosis names the right bug, of single ones and of pairs."
 
+OWN = "Instead, functions as engineers write them, right and wrong, shown to check_gradient and its peers."
+
 
 def study(
     quick: Annotated[bool, typer.Option(help="One problem of each kind, and few random networks.")] = False,
@@ -20,6 +22,7 @@ def study(
     figure: Annotated[Path | None, file_to_write("Where to save the figure (PNG).")] = None,
     diagnosis: Annotated[bool, typer.Option("--diagnosis", help=DIAGNOSIS)] = False,
     activations: Annotated[bool, typer.Option("--activations", help=ACTIVATIONS)] = False,
+    own: Annotated[bool, typer.Option("--own", help=OWN)] = False,
     report: ReportFile = None,
     json: Json = False,
 ) -> None:
@@ -30,6 +33,11 @@ def study(
     from harness.study.study import QUICK, run_study
     from harness.study.table import as_table
 
+    if own:
+        if diagnosis or activations or networks is not None or figure is not None or report is not None:
+            raise ValueError("--own is a study of its own: it takes --quick and --json alone")
+        _study_own(quick, json)
+        return
     if diagnosis or activations:
         which = "--diagnosis" if diagnosis else "--activations"
         if networks is not None or figure is not None:
@@ -70,3 +78,13 @@ def _study_activations(quick: bool, seed: int, json: bool) -> None:
     with progress_bar() as progress:
         found = run_activation_study(seed=seed, progress=progress, **(QUICK if quick else {}))
     show(found.to_dict(), as_table(found), json)
+
+
+def _study_own(quick: bool, json: bool) -> None:
+    from harness.study.own.running import QUICK_STEP, STEP, run_own
+    from harness.study.own.table import as_text
+
+    start_jax()
+    with progress_bar() as progress:
+        found = run_own(progress, step=QUICK_STEP if quick else STEP, peers=() if quick else None)
+    show(found.to_dict(), as_text(found), json)

@@ -83,6 +83,10 @@ class Pair:
         Both sources have something to say.
     difference, allowed : (n,) arrays
         |g_a - g_b| and the sum of both bars.
+    costs, gradients : (float, float) and two (n,) arrays, or empty
+        What the first and the second answered.
+    cost_allowed : float
+        The sum of both costs' bars.
     """
 
     first: str
@@ -94,6 +98,9 @@ class Pair:
     applies: np.ndarray
     difference: np.ndarray
     allowed: np.ndarray
+    costs: tuple[float, ...] = ()
+    cost_allowed: float = np.nan
+    gradients: tuple[np.ndarray, ...] = ()
 
     def other(self, name: str) -> str:
         """The pair's other source; empty when `name` is not in it."""
@@ -131,13 +138,19 @@ def _exactly_equal(difference: np.ndarray, a: Answer, b: Answer) -> np.ndarray:
     return (difference == 0.0) & np.any([np.zeros(difference.shape, bool), *exact], axis=0)
 
 
-def compare(a: Answer, b: Answer, blocks: Sequence[Block], ordinary: float = 1.0) -> Pair:
-    """Compare costs and gradients, coordinate by coordinate; `ordinary` is a size of the cost that is not small."""
+def compare(
+    a: Answer, b: Answer, blocks: Sequence[Block], ordinary: float = 1.0, scale: np.ndarray | None = None
+) -> Pair:
+    """Compare costs and gradients, coordinate by coordinate; `ordinary` is a size of the cost that is not small.
+
+    `scale` is what errors of the coordinates have to be small against, where that is known from elsewhere.
+    """
     with np.errstate(all="ignore"):
         difference, allowed = np.abs(a.gradient - b.gradient), a.error + b.error
         cost_difference, cost_allowed = np.abs(a.cost - b.cost), a.cost_error + b.cost_error
     at_odds = _at_odds(difference, allowed)
-    scale = np.minimum(_scale(a.gradient, blocks, ordinary), _scale(b.gradient, blocks, ordinary))
+    if scale is None:
+        scale = np.minimum(_scale(a.gradient, blocks, ordinary), _scale(b.gradient, blocks, ordinary))
     cost_scale = np.fmax(ordinary, np.fmin(abs(a.cost), abs(b.cost)))  # the same whichever of them is NaN
     meaningless = max(MEANINGLESS[a.precision], MEANINGLESS[b.precision])
     return Pair(
@@ -150,6 +163,9 @@ def compare(a: Answer, b: Answer, blocks: Sequence[Block], ordinary: float = 1.0
         applies=a.applies & b.applies,
         difference=difference,
         allowed=allowed,
+        costs=(a.cost, b.cost),
+        cost_allowed=float(cost_allowed),
+        gradients=(a.gradient, b.gradient),
     )
 
 

@@ -154,7 +154,9 @@ class _Evidence:
             left = self.to_decide[~self.decided[names[0]][self.to_decide]]
             whose = "" if len(names) == len(self.decided) else f" of {', '.join(names)}"
             share = f"{len(left)} of {len(self.to_decide)} coordinates{whose}"
-            doubts.append(f"{share} cannot be decided ({self.subject.places(left)}): {self.subject.hint}")
+            doubts.append(
+                f"{share} cannot be decided ({self.subject.places(left)}): {self.subject.why_undecided(left)}"
+            )
         return doubts
 
     def _not_finite(self) -> list[str]:

@@ -70,6 +70,10 @@ class Subject:
         """Where some coordinates are: the first of them by name."""
         return first_few(coordinates.tolist(), SHOWN, name=self.label)
 
+    def why_undecided(self, coordinates: np.ndarray) -> str:
+        """What keeps these coordinates from being decided, and what to do about it."""
+        return self.hint
+
     def parts(self, at_odds: np.ndarray) -> tuple[str, ...]:
         """Which parts of the subject the coordinates of a mask lie in."""
         return tuple(block.name for block in self.blocks if at_odds[block.indices].any())

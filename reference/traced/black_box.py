@@ -6,12 +6,14 @@ run that rounds at random moves what was found here by its estimated error, too.
 
 from collections.abc import Callable, Sequence
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import jax
 import numpy as np
 
 from reference.arithmetics.increments import Increment
-from reference.traced.numbers import STEP, constant, directions, full_change, is_constant
+from reference.arithmetics.many_directions import STEP, constant, directions, full_change, is_constant
+from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.traced.program import Equation, bind, host, is_key, kind
 
 WIDTHS = (4e-3, 4e-5, 4e-7)
@@ -23,12 +25,24 @@ NOISE_ROUNDINGS = 16.0
 STENCIL = np.array([1.0, -1.0, 0.5, -0.5, 0.25, -0.25])
 
 
+_compiled: WeakKeyDictionary[Equation, dict[str, Callable[..., Any]]] = WeakKeyDictionary()
+
+
+def _program(equation: Equation, how: str, make: Callable[[], Callable[..., Any]]) -> Callable[..., Any]:
+    """A compiled program of an equation, made once."""
+    programs = _compiled.setdefault(equation, {})
+    if how not in programs:
+        programs[how] = jax.jit(make())
+    return programs[how]
+
+
 def values_of(equation: Equation, values: Sequence[Any]) -> list[Any]:
     """What JAX computes, in float64 where the primitive takes that, else in the program's own precision."""
+    apply = _program(equation, "values", lambda: lambda *operands: bind(equation, operands))
     try:
-        return [_wide(host(x)) for x in bind(equation, values)]
+        return [_wide(host(x)) for x in apply(*values)]
     except (TypeError, ValueError, NotImplementedError):
-        return [_wide(host(x)) for x in bind(equation, own_types(equation, values))]
+        return [_wide(host(x)) for x in apply(*own_types(equation, values))]
 
 
 def own_types(equation: Equation, values: Sequence[Any]) -> list[Any]:
@@ -56,63 +70,58 @@ def differenced(run: Any, equation: Equation, *operands: Increment) -> list[Incr
     sizes = np.max([np.abs(s).reshape(count, -1).max(axis=1, initial=0.0) for s in slopes], axis=0)
     sizes = np.where(sizes > 0.0, sizes, 1.0)
     scale = max(1e-3, *(float(np.abs(values[i]).max(initial=0.0)) for i in moving))
-    found = [_richardson(equation, values, moving, slopes, sizes / (scale * width), centre) for width in WIDTHS]
+    steps = scale * np.array(WIDTHS)[:, None] / sizes  # (widths, directions)
+    found = _richardson(equation, values, moving, slopes, steps, centre)
     outputs = []
-    for k, value in enumerate(centre):
+    for value, (tried, errors) in zip(centre, found):
         if np.asarray(value).dtype.kind not in "fc":
             outputs.append(constant(value))
             continue
-        change, error = found[0][k]
-        for other, other_error in (f[k] for f in found[1:]):
-            better = np.nan_to_num(other_error, nan=np.inf) < np.nan_to_num(error, nan=np.inf)
-            change, error = np.where(better, other, change), np.where(better, other_error, error)
+        best = np.argmin(np.where(np.isnan(errors), np.inf, errors), axis=0)[None]
+        change, error = (np.take_along_axis(array, best, 0)[0] for array in (tried, errors))
         if run.rounding is not None:
-            change = change + error * run.rounding.choice([-1.0, 1.0], change.shape)
+            signs = run.rounding.choice([-1.0, 1.0], (2, *change.shape))
+            change = change + error * (signs[0] + 1j * signs[1] if np.iscomplexobj(change) else signs[0])
         outputs.append(Increment(value, change * STEP))
     return outputs
 
 
 def _richardson(
-    equation: Equation, values: Sequence[Any], moving: Sequence[int], slopes: Sequence[Any], inverse: Any, centre: Any
+    equation: Equation, values: Sequence[Any], moving: Sequence[int], slopes: Sequence[Any], steps: Any, centre: Any
 ) -> list[tuple[Any, Any]]:
-    """For each output the slopes in all directions, (B, ...), and estimates of their errors; steps are 1/inverse."""
-    count = len(inverse)
+    """For each output the slopes and estimates of their errors, (widths, directions, ...) each."""
+    lead = (len(STENCIL), *steps.shape)
     moved = list(values)
     for i, slope in zip(moving, slopes):
-        unit = slope / inverse.reshape(count, *[1] * np.ndim(values[i]))
-        moved[i] = np.asarray(values[i]) + STENCIL.reshape(-1, *[1] * unit.ndim) * unit
-    answers = _at_each(equation, moved, moving, (len(STENCIL), count))
+        ones = (1,) * np.ndim(values[i])
+        distance = STENCIL.reshape(-1, 1, 1, *ones) * steps.reshape(1, *steps.shape, *ones)
+        moved[i] = np.asarray(values[i]) + distance * slope
     found = []
-    for value, answer in zip(centre, answers):
+    for value, answer in zip(centre, _at_each(equation, moved, moving, lead)):
         if answer.dtype.kind not in "fc":
             found.append((answer, answer))
             continue
-        scale = inverse.reshape(count, *[1] * (answer.ndim - 2))
-        far, middle, near = ((answer[i] - answer[i + 1]) / (2.0 * STENCIL[i]) for i in (0, 2, 4))
+        step = steps.reshape(*steps.shape, *(1,) * (answer.ndim - 3))
+        far, middle, near = ((answer[i] - answer[i + 1]) / (2.0 * STENCIL[i] * step) for i in (0, 2, 4))
         first, second = (4.0 * near - middle) / 3.0, (4.0 * middle - far) / 3.0
-        best = (16.0 * first - second) / 15.0
-        noise = NOISE_ROUNDINGS * 2.0**-53 * np.abs(np.asarray(value)).max(initial=0.0) / STENCIL[4]
-        found.append((best * scale, (np.abs(best - first) + noise) * scale))
+        noise = NOISE_ROUNDINGS * UNIT_ROUNDOFF["float64"] * np.abs(np.asarray(value)).max(initial=0.0)
+        found.append(((16.0 * first - second) / 15.0, np.abs(first - second) + noise / (STENCIL[4] * step)))
     return found
 
 
-def _at_each(equation: Equation, moved: list[Any], moving: Sequence[int], lead: tuple[int, int]) -> list[Any]:
-    """The outputs at each point of the stencil in each direction, two axes before their own."""
-    flat = [x.reshape(-1, *x.shape[2:]) if i in moving else x for i, x in enumerate(moved)]
-
-    def evaluate(*changing: Any) -> list[Any]:
-        operands = list(flat)
-        for i, x in zip(moving, changing):
-            operands[i] = x
-        return bind(equation, operands)
-
-    changing = [flat[i] for i in moving]
+def _at_each(equation: Equation, moved: list[Any], moving: Sequence[int], lead: tuple[int, ...]) -> list[Any]:
+    """The outputs at each point of the stencil, the axes `lead` before their own."""
+    flat = [x.reshape(-1, *x.shape[len(lead) :]) if i in moving else x for i, x in enumerate(moved)]
+    axes = tuple(0 if i in moving else None for i in range(len(flat)))
+    apply = _program(
+        equation, f"stencil {axes}", lambda: jax.vmap(lambda *operands: bind(equation, operands), in_axes=axes)
+    )
     try:
-        answers = [np.asarray(x) for x in jax.jit(jax.vmap(evaluate))(*changing)]
+        answers = [np.asarray(x) for x in apply(*flat)]
     except (TypeError, ValueError, NotImplementedError):
-        one_by_one = [values_of(equation, _with(flat, moving, k)) for k in range(len(changing[0]))]
+        one_by_one = [values_of(equation, _with(flat, moving, k)) for k in range(int(np.prod(lead)))]
         answers = [np.stack([np.asarray(x) for x in column]) for column in zip(*one_by_one)]
-    return [x.reshape(*lead, *x.shape[1:]) for x in answers]
+    return [_wide(x).reshape(*lead, *x.shape[1:]) for x in answers]
 
 
 def _with(flat: list[Any], moving: Sequence[int], k: int) -> list[Any]:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from reference.arithmetics.increments import Increment
+from reference.arithmetics.many_directions import bilinear, constant, is_constant, linear
 from reference.traced.moving import MOVES
-from reference.traced.numbers import bilinear, constant, is_constant, linear
 
 LEAD, LETTERS = "Z", string.ascii_lowercase + string.ascii_uppercase.replace("Z", "")
 

@@ -10,12 +10,10 @@ from typing import Any
 import numpy as np
 
 from reference.arithmetics.increments import Increment
+from reference.arithmetics.many_directions import constant, directions, full_change, is_constant
 from reference.traced import black_box
 from reference.traced.moving import block_of, stacked
-from reference.traced.numbers import constant, directions, full_change, is_constant
-from reference.traced.program import Equation, Program
-
-PRIMALS = ("jaxpr", "call_jaxpr", "fun_jaxpr")
+from reference.traced.program import CALLS, CUSTOM_RULES, PRIMALS, Equation, Program, function_of
 
 
 def programs_in(equation: Equation) -> list[Program]:
@@ -40,6 +38,7 @@ def _call(run: Any, equation: Equation, *operands: Increment) -> list[Increment]
 
 def _custom_call(run: Any, equation: Equation, *operands: Increment) -> list[Increment]:
     if run.trusted(equation):
+        run.taken_as_they_are.add(function_of(equation).name)
         return black_box.by_its_rule(equation, *operands)
     program = primal_of(equation)
     if directions(*operands) and iterates(program):
@@ -124,11 +123,16 @@ def _linear_solve(run: Any, equation: Equation, *operands: Increment) -> list[In
     return run(programs.solve, *fixed, *rights)
 
 
+def _as_jax_has_it(run: Any, equation: Equation, *operands: Increment) -> list[Increment]:
+    """Samples that are accepted or refused have an implicit derivative, which their values along a path do not show."""
+    run.taken_as_they_are.add(equation.name)
+    return black_box.by_its_rule(equation, *operands)
+
+
 RULES: dict[str, Callable[..., Any]] = {
-    **dict.fromkeys(
-        ("jit", "pjit", "closed_call", "core_call", "call", "remat", "remat2", "checkpoint", "core_closed_call"), _call
-    ),
-    **dict.fromkeys(("custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr"), _custom_call),
+    "random_gamma": _as_jax_has_it,
+    **dict.fromkeys(CALLS, _call),
+    **dict.fromkeys(CUSTOM_RULES, _custom_call),
     "scan": _scan,
     "while": _while,
     "cond": _cond,

@@ -13,8 +13,7 @@ import numpy as np
 from scipy import special
 
 from reference.arithmetics.increments import Increment
-from reference.traced.numbers import aligned, constant, directions, full_change, is_constant, linear
-from reference.traced.program import kind
+from reference.arithmetics.many_directions import aligned, constant, directions, is_constant, linear
 
 LOG2 = math.log(2.0)
 TWO_OVER_SQRT_PI = 2.0 / math.sqrt(math.pi)
@@ -32,6 +31,11 @@ def _cbrt(x: Any) -> Any:
 
 def _logistic(x: Any) -> Any:
     return special.expit(x) if np.isrealobj(x) else 1.0 / (1.0 + np.exp(-x))
+
+
+def _small_log(ratio: Any) -> Any:
+    """log(1 + r) of a tiny r; NumPy's complex one rounds the real part away."""
+    return np.log1p(ratio) if np.isrealobj(ratio) else ratio
 
 
 def _change_of_cbrt(x: Increment, y: Any) -> Any:
@@ -81,8 +85,8 @@ SMOOTH: dict[str, tuple[Callable[[Any], Any], Callable[[Increment, Any], Any]]] 
     "exp": (np.exp, lambda x, y: y * np.expm1(x.change)),
     "exp2": (np.exp2, lambda x, y: y * np.expm1(LOG2 * x.change)),
     "expm1": (np.expm1, lambda x, _: np.exp(x.value) * np.expm1(x.change)),
-    "log": (np.log, lambda x, _: np.log1p(x.change / x.value)),
-    "log1p": (np.log1p, lambda x, _: np.log1p(x.change / (1.0 + x.value))),
+    "log": (np.log, lambda x, _: _small_log(x.change / x.value)),
+    "log1p": (np.log1p, lambda x, _: _small_log(x.change / (1.0 + x.value))),
     "sqrt": (np.sqrt, _change_of_sqrt),
     "rsqrt": (_reciprocal_root, _change_of_rsqrt),
     "cbrt": (_cbrt, _change_of_cbrt),
@@ -123,7 +127,10 @@ def _trigamma(x: Any) -> Any:
 def _smooth(function: Callable[[Any], Any], change: Callable[[Increment, Any], Any]) -> Callable[..., Increment]:
     def rule(run: Any, equation: Any, x: Increment) -> Increment:
         y = function(x.value)
-        return Increment(y, 0.0 if is_constant(x) else change(x, y))
+        if is_constant(x):
+            return constant(y)
+        run.ties |= equation.name == "sqrt" and bool(np.any(y == 0.0))  # √x² = |x|
+        return Increment(y, change(x, y))
 
     return rule
 
@@ -185,7 +192,7 @@ def _whole(function: Callable[[Any], Any]) -> Callable[..., Increment]:
 # -- functions of two numbers -----------------------------------------------------------------------------------------
 
 
-def _together(rule: Callable[..., Increment]) -> Callable[..., Increment]:
+def together(rule: Callable[..., Increment]) -> Callable[..., Increment]:
     """A rule for operands of one rank; where nothing changes, only its value counts."""
 
     def aligned_rule(run: Any, equation: Any, *operands: Increment) -> Increment:
@@ -203,7 +210,7 @@ def _sum(sign: float) -> Callable[..., Increment]:
             return Increment(value, np.broadcast_to(x.change, (count, *np.shape(value))) if count else 0.0)
         return Increment(value, x.change + sign * y.change)
 
-    return _together(rule)
+    return together(rule)
 
 
 def _multiply(run: Any, equation: Any, x: Increment, y: Increment) -> Increment:
@@ -257,7 +264,7 @@ def _extreme(larger: bool) -> Callable[..., Increment]:
         change = np.where(equal, both, np.where(x_wins, x.change, y.change))
         return Increment(value, np.broadcast_to(change, (count, *np.shape(value))))
 
-    return _together(rule)
+    return together(rule)
 
 
 def _clamp(run: Any, equation: Any, low: Increment, x: Increment, high: Increment) -> Increment:
@@ -293,95 +300,6 @@ def _complex(run: Any, equation: Any, real: Increment, imaginary: Increment) -> 
     return linear(lambda lead, a, b: a + 1j * b, real, imaginary)
 
 
-def _comparison(ufunc: np.ufunc) -> Callable[..., Increment]:
-    """Truth values; of equal numbers the changes decide what they are after the step."""
-
-    def rule(run: Any, equation: Any, x: Increment, y: Increment) -> Increment:
-        value = ufunc(x.value, y.value)
-        if not directions(x, y):
-            return constant(value)
-        equal = np.asarray(x.value == y.value)
-        if not equal.any():
-            return constant(value)
-        flips = equal & (ufunc(x.change, y.change) != value)
-        return _truth(run, value, flips)
-
-    return _together(rule)
-
-
-def _truth(run: Any, value: Any, flips: Any) -> Increment:
-    """Truth values with what flips; a constant where nothing does."""
-    if not np.any(flips):
-        return constant(value)
-    run.ties = True
-    return Increment(value, flips)
-
-
-def _connective(ufunc: np.ufunc) -> Callable[..., Increment]:
-    def rule(run: Any, equation: Any, *operands: Increment) -> Increment:
-        value = ufunc(*[x.value for x in operands])
-        if all(map(is_constant, operands)):
-            return constant(value)
-        after = ufunc(*[x.value if is_constant(x) else np.asarray(x.value) ^ x.change for x in operands])
-        return _truth(run, value, after != value)
-
-    return _together(rule)
-
-
-def _integers(function: Callable[..., Any]) -> Callable[..., Increment]:
-    return lambda run, equation, *operands: constant(np.asarray(function(*[x.value for x in operands])))
-
-
-def _convert(run: Any, equation: Any, x: Increment) -> Increment:
-    """Another type: whatever rounds to fewer bits stays as it is, and what cuts off has no change."""
-    new = kind(equation.params["new_dtype"])
-    value = np.asarray(x.value)
-    if new == "c" and value.dtype.kind != "c":
-        return Increment(value.astype(complex), 0.0 if is_constant(x) else x.change.astype(complex))
-    if new == "f" and value.dtype.kind == "c":
-        return linear(lambda lead, z: z.real, x)
-    if new in "fc" and value.dtype.kind in "fc":
-        return x
-    if new in "fc":
-        if not is_constant(x):
-            run.unresolved = "a truth value that turns at this point is used as a number"
-        return Increment(value.astype(float), 0.0 if is_constant(x) else np.where(x.change, np.nan, 0.0))
-    if value.dtype == bool and not is_constant(x):
-        signs = np.where(value, -1, 1).astype(np.int8)
-        return Increment(value.astype(equation.params["new_dtype"]), signs * x.change)
-    with np.errstate(all="ignore"):
-        return constant(value.astype(equation.params["new_dtype"]))
-
-
-def _select(run: Any, equation: Any, which: Increment, *cases: Increment) -> Increment:
-    index = np.asarray(which.value)
-    value = (
-        cases[0].value
-        if len(cases) == 1
-        else np.select([index == i for i in range(len(cases))], [np.asarray(case.value) for case in cases])
-    )
-    count = directions(which, *cases)
-    if not count:
-        return constant(value)
-    changes = [full_change(case, count) for case in cases]
-    change = np.zeros((count, *np.shape(value)), changes[0].dtype)
-    for i, case in enumerate(changes):
-        change = np.where(index == i, case, change)
-    if is_constant(which):
-        return Increment(value, change)
-    after = index ^ which.change if index.dtype == bool else index + which.change
-    for i, case in enumerate(cases):
-        flips_here = (after == i) & (index != i)
-        same = np.asarray(case.value) == value  # the branches meet, as at a kink
-        if value.dtype.kind not in "fc":
-            change = np.where(flips_here, case.value != value, change) if value.dtype == bool else change
-            continue
-        if np.any(flips_here & ~same):
-            run.unresolved = "a branch changes at this point, and the value with it"
-        change = np.where(flips_here, np.where(same, changes[i], np.nan), change)
-    return Increment(value, change)
-
-
 def _negate(run: Any, equation: Any, x: Increment) -> Increment:
     return Increment(-x.value, 0.0 if is_constant(x) else -x.change)
 
@@ -399,19 +317,8 @@ def _unchanged(run: Any, equation: Any, *operands: Increment) -> Any:
     return operands[0] if len(operands) == 1 else list(operands)
 
 
-COMPARISONS = {
-    "eq": np.equal, "ne": np.not_equal, "lt": np.less, "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal,
-    "lt_to": np.less, "le_to": np.less_equal, "eq_to": np.equal,
-}  # fmt: skip
-
 RULES: dict[str, Callable[..., Any]] = {
     **{name: _smooth(*entry) for name, entry in SMOOTH.items()},
-    **{name: _comparison(ufunc) for name, ufunc in COMPARISONS.items()},
-    "and": _connective(np.bitwise_and),
-    "or": _connective(np.bitwise_or),
-    "xor": _connective(np.bitwise_xor),
-    "not": _connective(np.invert),
-    "shift_left": _integers(np.left_shift),
     "integer_pow": _integer_pow,
     "abs": _abs,
     "sign": _sign,
@@ -423,20 +330,18 @@ RULES: dict[str, Callable[..., Any]] = {
     "add": _sum(1.0),
     "add_any": _sum(1.0),
     "sub": _sum(-1.0),
-    "mul": _together(_multiply),
-    "div": _together(_divide),
-    "rem": _together(_remainder),
+    "mul": together(_multiply),
+    "div": together(_divide),
+    "rem": together(_remainder),
     "max": _extreme(larger=True),
     "min": _extreme(larger=False),
-    "clamp": _together(_clamp),
-    "pow": _together(_pow),
-    "atan2": _together(_atan2),
-    "complex": _together(_complex),
+    "clamp": together(_clamp),
+    "pow": together(_pow),
+    "atan2": together(_atan2),
+    "complex": together(_complex),
     "real": lambda run, equation, z: linear(lambda lead, a: a.real, z),
     "imag": lambda run, equation, z: linear(lambda lead, a: a.imag, z),
     "conj": lambda run, equation, z: linear(lambda lead, a: np.conj(a).astype(complex), z),
-    "select_n": _select,
-    "convert_element_type": _convert,
     "stop_gradient": _stop,
     "copy": _unchanged,
     "copy_p": _unchanged,

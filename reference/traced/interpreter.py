@@ -11,15 +11,25 @@ from typing import Any
 import numpy as np
 
 from reference.arithmetics.increments import Increment
+from reference.arithmetics.many_directions import constant, is_constant
 from reference.arithmetics.roundoff import ELEMENTARY, UNIT_ROUNDOFF
-from reference.traced import black_box, contracting, control_flow, elementwise, linear_algebra, moving, reducing
-from reference.traced.numbers import constant, is_constant
+from reference.traced import (
+    black_box,
+    branching,
+    contracting,
+    control_flow,
+    elementwise,
+    linear_algebra,
+    moving,
+    reducing,
+)
 from reference.traced.program import UNUSED, Constant, Equation, Program, is_key, kind, unit_roundoff
 
 Rule = Callable[..., Any]
 
 RULES: dict[str, Rule] = {
     **elementwise.RULES,
+    **branching.RULES,
     **moving.RULES,
     **reducing.RULES,
     **contracting.RULES,
@@ -43,8 +53,8 @@ class Run:
     ----------
     rounding : Generator, optional
         Rounds at random; by default nothing is rounded beyond float64.
-    own_precision : bool
-        Round as the program's own types do; otherwise as float64 does.
+    coarsest : float
+        Round as the program's own types do, but with no larger a unit roundoff than this; by default as float64 does.
     trusted : predicate of equations
         Custom rules that are taken as they are.
 
@@ -56,17 +66,22 @@ class Run:
         What made a change impossible to tell, such as a jump at this point; its entries are NaN.
     differenced : set of str
         Primitives without a rule, whose changes were found by differences.
+    taken_as_they_are : set of str
+        Custom rules that were trusted, and primitives whose derivative is a matter of definition.
+    stopped : int
+        How often stop_gradient took a change away.
     """
 
     def __init__(
         self,
         rounding: np.random.Generator | None = None,
-        own_precision: bool = False,
+        coarsest: float = UNIT_ROUNDOFF["float64"],
         trusted: Callable[[Equation], bool] = lambda _: False,
     ):
-        self.rounding, self.own_precision, self.trusted = rounding, own_precision, trusted
+        self.rounding, self.coarsest, self.trusted = rounding, coarsest, trusted
         self.ties, self.unresolved = False, ""
         self.differenced: set[str] = set()
+        self.taken_as_they_are: set[str] = set()
         self.stopped = 0
 
     def __call__(self, program: Program, *arguments: Increment) -> list[Increment]:
@@ -89,42 +104,80 @@ class Run:
 
     def equation(self, equation: Equation, operands: Sequence[Increment]) -> Sequence[Increment]:
         """One equation's outputs, rounded where this run rounds."""
+        if any(is_key(x.value) for x in operands):
+            return [constant(x) for x in black_box.values_of(equation, [x.value for x in operands])]
         rule = RULES.get(equation.name)
+        rounds = self.rounding is not None and equation.name not in EXACT
+        if rounds and equation.name in SUMS:  # what is added up is rounded on the way, and not at the end alone
+            operands = [self._rounded(x, t, 2.0) for x, t in zip(operands, equation.input_dtypes)]
         outputs = rule(self, equation, *operands) if rule else black_box.differenced(self, equation, *operands)
         if isinstance(outputs, Increment):
             outputs = [outputs]
-        if self.rounding is None or equation.name in moving.RULES or equation.name in control_flow.RULES:
+        if not rounds:
             return outputs
-        return [self._rounded(x, dtype, equation.name) for x, dtype in zip(outputs, equation.dtypes)]
+        size = ROUNDINGS.get(equation.name, 1.0)
+        return [self._rounded(x, dtype, size) for x, dtype in zip(outputs, equation.dtypes)]
 
-    def _rounded(self, x: Increment, dtype: Any, name: str) -> Increment:
+    def _rounded(self, x: Increment, dtype: Any, size: float) -> Increment:
         if kind(dtype) not in ("f", "c"):
             return x
-        unit = unit_roundoff(dtype) if self.own_precision else UNIT_ROUNDOFF["float64"]
-        size = ROUNDINGS.get(name, ELEMENTARY if name in elementwise.TRANSCENDENTAL else 1.0)
-        size = size if unit < COARSE else 1.0  # computed in float32, and rounded once
+        unit = min(unit_roundoff(dtype), self.coarsest)
+        if unit > COARSE:  # computed in float32, and rounded once
+            size = 1.0
+        elif unit > UNIT_ROUNDOFF["float64"]:
+            size = min(size, ROUNDINGS_IN_FLOAT32)
         value = self._moved(x.value, unit, size)
         return Increment(value, x.change if is_constant(x) else self._moved(x.change, unit, size))
 
     def _moved(self, array: Any, unit: float, size: float) -> Any:
-        """An array rounded at random where it is not exact anyway."""
+        """An array rounded at random where it is not exact anyway; both parts of a complex number by its size."""
         array = np.asarray(array)
         if array.dtype.kind not in "fc":
             return array
         if array.dtype.kind == "c":
-            return self._moved(array.real, unit, size) + 1j * self._moved(array.imag, unit, size)
+            scale = size * unit * np.abs(array)
+            parts = scale * self._noise(array.shape) + 1j * (scale * self._noise(array.shape))
+            return array + parts
         bits = EXACT_BITS if unit <= UNIT_ROUNDOFF["float64"] else round(-np.log2(unit))
         mantissa = np.frexp(array)[0] * 2.0**bits
         inexact = mantissa != np.round(mantissa)
-        noise = self.rounding.choice([-1.0, 1.0], array.shape) * self.rounding.uniform(0.5, 1.0, array.shape)
-        return np.where(inexact, array * (1.0 + size * unit * noise), array)
+        return np.where(inexact, array * (1.0 + size * unit * self._noise(array.shape)), array)
+
+    def _noise(self, shape: tuple[int, ...]) -> Any:
+        """Entries of random sign and of a size in [0.5, 1]."""
+        drawn = self.rounding.random(shape) - 0.5
+        return drawn + np.copysign(0.5, drawn)
 
 
-ROUNDINGS = dict.fromkeys(
-    ("lgamma", "digamma", "polygamma", "zeta", "igamma", "igammac", "igamma_grad_a", "regularized_incomplete_beta"),
-    2.0**14,
-) | {"log1p": 256.0}
-"""Errors of one call in units of u, where it is not that of other functions: series and reflections lose digits."""
+SERIES = (
+    "lgamma", "digamma", "polygamma", "zeta", "igamma", "igammac", "igamma_grad_a", "random_gamma_grad",
+    "regularized_incomplete_beta",
+)  # fmt: skip
+
+ROUNDINGS = dict.fromkeys(elementwise.TRANSCENDENTAL, float(ELEMENTARY)) | dict.fromkeys(SERIES, 2.0**14)
+ROUNDINGS["log1p"] = 256.0
+"""Errors of one call in units of u: of series and reflections, which lose digits, far more than one."""
+
+ROUNDINGS_IN_FLOAT32 = 64.0
+"""The same in float32, whose series are short."""
+
+EXACT = {
+    *moving.RULES, *control_flow.RULES, *branching.COMPARISONS,
+    "neg", "abs", "max", "min", "clamp", "sign", "floor", "ceil", "round", "real", "imag", "conj", "complex",
+    "select_n", "stop_gradient", "copy", "copy_p", "device_put", "optimization_barrier", "pvary", "name",
+    "sharding_constraint", "rem",
+    "scatter-max", "scatter-min", "scatter_max", "scatter_min", "sort", "top_k", "reduce_max",
+    "reduce_min", "argmax",
+    "argmin", "cummax", "cummin",
+    "reduce_window_max", "reduce_window_min",
+}  # fmt: skip
+"""Primitives that round nothing."""
+
+SUMS = {
+    *contracting.RULES, *linear_algebra.RULES, *SERIES, "reduce_sum", "cumsum", "scatter-add", "scatter_add",
+    "reduce_window_sum", "select_and_scatter_add", "reduce_prod", "cumprod",
+}  # fmt: skip
+"""Primitives that round many times within."""
 
 
 def lifted(value: Any) -> Any:

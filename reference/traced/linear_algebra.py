@@ -2,7 +2,10 @@
 
 dA is what a step changes of A. A = L Lᴴ gives L⁻¹ dA L⁻ᴴ = L⁻¹ dL + (L⁻¹ dL)ᴴ, of which the lower half is L⁻¹ dL; the
 others follow in the same way from A = P L U, A V = V Λ and A = U S Vᴴ. Equal eigenvalues are kinks of what their
-vectors span. Source: Giles, Collected matrix derivative results for forward and reverse mode AD, 2008.
+vectors span. Cholesky and the symmetric eigenvalue problem have a derivative along symmetric dA only; for other dA,
+which leave the symmetric matrices, the formulas are used as they stand, as JAX does.
+
+Source: Giles, Collected matrix derivative results for forward and reverse mode AD, 2008.
 """
 
 from collections.abc import Callable
@@ -11,16 +14,12 @@ from typing import Any
 import numpy as np
 
 from reference.arithmetics.increments import Increment
+from reference.arithmetics.many_directions import constant, is_constant
 from reference.traced import black_box
-from reference.traced.numbers import constant, is_constant
 
 
 def _adjoint(x: Any) -> Any:
     return np.conj(np.swapaxes(x, -1, -2))
-
-
-def _symmetric(x: Any) -> Any:
-    return 0.5 * (x + _adjoint(x))
 
 
 def _lower_half(x: Any) -> Any:
@@ -48,7 +47,7 @@ def _cholesky(run: Any, equation: Any, a: Increment) -> Increment:
     factor = _nan_where_it_fails(np.linalg.cholesky, matrix)
     if is_constant(a):
         return constant(factor)
-    inner = np.linalg.solve(factor, _adjoint(np.linalg.solve(factor, _symmetric(a.change))))
+    inner = _adjoint(np.linalg.solve(factor, _adjoint(np.linalg.solve(factor, a.change))))
     return Increment(factor, factor @ _lower_half(inner))
 
 
@@ -148,7 +147,7 @@ def _eigh(run: Any, equation: Any, a: Increment) -> Any:
     if is_constant(a) or equation.params.get("subset_by_index") is not None:
         return black_box.differenced(run, equation, a)
     vectors, values = (np.asarray(array) for array in black_box.values_of(equation, [a.value]))
-    inner = _adjoint(vectors) @ _symmetric(a.change) @ vectors
+    inner = _adjoint(vectors) @ a.change @ vectors
     d_values = np.einsum("...ii->...i", inner).real
     d_vectors = vectors @ (_gaps(run, values, "eigenvalues") * inner)
     return [Increment(vectors, d_vectors), Increment(values, d_values)]

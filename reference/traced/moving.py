@@ -12,7 +12,7 @@ import numpy as np
 from jax import lax
 
 from reference.arithmetics.increments import Increment
-from reference.traced.numbers import constant, directions, full_change, is_constant, linear
+from reference.arithmetics.many_directions import constant, directions, full_change, is_constant, linear
 
 
 def _reshape(lead: int, params: Any, x: Any) -> Any:

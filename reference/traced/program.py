@@ -7,13 +7,21 @@ a custom rule) stand among its parameters, under JAX's own names.
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import jax
 import jax.extend as jex
 import numpy as np
+from jax.extend import source_info_util
 
 UNUSED = -1
+
+PRIMALS = ("jaxpr", "call_jaxpr", "fun_jaxpr")
+"""The parameter that holds the program of a call."""
+
+CALLS = ("jit", "pjit", "closed_call", "core_call", "call", "remat", "remat2", "checkpoint", "core_closed_call")
+"""Primitives that do nothing but run a program."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,9 +88,34 @@ class Program:
     raw: Any
 
 
-def trace(f: Callable[..., Any], *arguments: Any) -> Program:
-    """The program of f, a function of arrays that returns arrays (or any tree of them, flattened)."""
-    return read(jax.make_jaxpr(f)(*arguments))
+class Traced:
+    """A function of trees of arrays, traced once: its program, what it returns, and, when called, JAX's own answer.
+
+    Parameters
+    ----------
+    f : callable
+    *arguments : trees of arrays
+        Examples: of their shapes and types.
+    """
+
+    def __init__(self, f: Callable[..., Any], *arguments: Any):
+        self._traced = jax.jit(f).trace(*arguments)
+
+    @cached_property
+    def program(self) -> Program:
+        return read(self._traced.jaxpr)
+
+    @property
+    def outputs(self) -> list[Any]:
+        """Shapes and types of what the function returns."""
+        return jax.tree.leaves(self._traced.out_info)
+
+    @cached_property
+    def _compiled(self) -> Callable[..., Any]:
+        return self._traced.lower().compile()
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self._compiled(*arguments)
 
 
 def read(closed: Any) -> Program:
@@ -176,6 +209,87 @@ def bind(equation: Equation, values: Sequence[Any]) -> list[Any]:
     with equation.raw.ctx.manager:
         answer = primitive.bind(*functions, *values, **params)
     return list(answer) if primitive.multiple_results else [answer]
+
+
+class Place(NamedTuple):
+    """A function, and where it is written."""
+
+    name: str
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.file}:{self.line})" if self.file else self.name
+
+
+NOWHERE = Place("", "", 0)
+CUSTOM_RULES = {"custom_jvp_call": "jvp_jaxpr_fun", "custom_vjp_call": "bwd", "custom_vjp_call_jaxpr": "bwd"}
+"""Calls with a derivative rule of somebody's own, and the parameter that holds the rule."""
+
+
+def _place(info: Any) -> Place:
+    """Where a function is written, from JAX's "name at file:line"."""
+    name, _, where = str(getattr(info, "func_src_info", info) or "").partition(" at ")
+    file, _, line = where.rpartition(":")
+    return Place(name, file, int(line) if line.isdigit() else 0)
+
+
+def function_of(equation: Equation) -> Place:
+    """The function with a rule of its own that a call runs."""
+    raw = equation.raw.params.get("call_jaxpr", equation.raw.params.get("fun_jaxpr"))
+    info = getattr(getattr(raw, "jaxpr", raw), "debug_info", None)
+    return _place(info) if info is not None else NOWHERE
+
+
+def rule_of(equation: Equation) -> Place:
+    """The derivative rule that a call carries."""
+    return _place(getattr(equation.raw.params.get(CUSTOM_RULES[equation.name]), "debug_info", None))
+
+
+def line_of(equation: Equation) -> Place:
+    """The line of the user's code that an equation comes from."""
+    try:
+        frame = source_info_util.user_frame(equation.raw.source_info.traceback)
+    except (AttributeError, TypeError):
+        return NOWHERE
+    return NOWHERE if frame is None else Place(frame.function_name, frame.file_name, frame.start_line)
+
+
+def replayed(program: Program, inlined: Callable[[Equation], bool], *values: Any) -> list[Any]:
+    """The program by JAX, which may trace it, with the primal in the place of some custom rules."""
+    slots: dict[int, Any] = dict(program.constants) | dict(zip(program.arguments, values))
+
+    def read(atom: Any) -> Any:
+        return atom.value if isinstance(atom, Constant) else slots[atom]
+
+    for equation in program.equations:
+        operands = [read(atom) for atom in equation.inputs]
+        slots |= dict(zip(equation.outputs, _replayed(equation, inlined, operands)))
+    return [read(atom) for atom in program.results]
+
+
+def _replayed(equation: Equation, inlined: Callable[[Equation], bool], operands: list[Any]) -> list[Any]:
+    params = equation.params
+    is_custom = equation.name in CUSTOM_RULES
+    primal = next((params[key] for key in PRIMALS if isinstance(params.get(key), Program)), None)
+    if primal is not None and (inlined(equation) if is_custom else equation.name in CALLS):
+        return replayed(primal, inlined, *operands)
+    if equation.name == "scan":
+        fixed, carried = params["num_consts"], params["num_consts"] + params["num_carry"]
+
+        def step(carry: Any, x: Any) -> tuple[Any, Any]:
+            outputs = replayed(params["jaxpr"], inlined, *operands[:fixed], *carry, *x)
+            return outputs[: carried - fixed], outputs[carried - fixed :]
+
+        carry, stacked = jax.lax.scan(
+            step, list(operands[fixed:carried]), list(operands[carried:]), params["length"], params["reverse"]
+        )
+        return [*carry, *stacked]
+    if equation.name == "cond":
+        which, *rest = operands
+        branches = [lambda *x, branch=branch: replayed(branch, inlined, *x) for branch in params["branches"]]
+        return jax.lax.switch(jax.numpy.asarray(which, int), branches, *rest)
+    return bind(equation, operands)
 
 
 def settings(x64: bool) -> ExitStack:

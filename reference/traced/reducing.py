@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from reference.arithmetics.increments import Increment
+from reference.arithmetics.many_directions import constant, directions, full_change, is_constant, linear
 from reference.traced.moving import scatter_targets
-from reference.traced.numbers import constant, directions, full_change, is_constant, linear
 
 
 def _axes(equation: Any, lead: int) -> tuple[int, ...]:

@@ -18,6 +18,7 @@ from sentinels import (
     doors,
     everybodys_bug,
     far_out,
+    function_beside_a_constant,
     function_in_any_unit,
     function_misconduct,
     function_of_many,
@@ -38,7 +39,7 @@ from tests.checker.mutation import Change, importers, planted, replace, replace_
 CHECKER = (
     "harness.assertions",
     "harness.checks.functions.gradient_checking",
-    "harness.checks.functions.users_function",
+    "harness.checks.functions.measuring",
     "harness.checks.networks.cross_checking",
     "harness.checks.networks.many_networks",
     "harness.training.gate",
@@ -200,7 +201,7 @@ CHANGES: dict[str, list[Row]] = {
         ("ten times the free roundings", replace_value("FREE_ROUNDINGS", "40"), three_times_the_allowance),
     ],
     "harness.bounds.tolerances": [
-        ("no smaller steps", replace("range(11)", "range(1)"), function_in_any_unit),
+        ("no smaller steps", replace("range(14)", "range(1)"), function_in_any_unit),
         ("own gradient too vague", replace_value("GRADIENT_ROUNDINGS", "640_000"), function_off_by_three_allowances),
     ],
     "reference.arithmetics.rounded": [
@@ -229,14 +230,12 @@ CHANGES: dict[str, list[Row]] = {
     ],
     "reference.oracles.black_box": [
         ("noise 10 times too large", replace_value("NOISE_GAIN", "60.0"), function_off_by_three_allowances),
-        (
-            "truncation not estimated",
-            replace("abs(R1 - R2) + NOISE_GAIN * noise / h", "NOISE_GAIN * noise / h"),
-            function_values,
-        ),
-        ("kinks not looked for", replace("error += near / h", "pass"), function_values),
     ],
-    "harness.checks.functions.users_function": [
+    "harness.checks.functions.stencil": [
+        ("truncation not estimated", replace("abs(R1 - R2) + noisy", "noisy"), function_values),
+        ("kinks not looked for", replace("near > 16.0 * noise and far < 8.0 * near", "False"), function_values),
+    ],
+    "harness.checks.functions.measuring": [
         ("noise not measured", replace("3.0 * size", "0.0 * size"), function_values),
         (
             "float32 not recognised",
@@ -246,14 +245,14 @@ CHANGES: dict[str, list[Row]] = {
         (
             "atol and rtol swapped, cost",
             replace(
-                "np.isclose(cost, cost2, rtol=tolerated, atol=0.0, equal_nan=True)",
+                "np.isclose(cost, cost2, rtol=tolerated, atol=0, equal_nan=True)",
                 "np.isclose(cost, cost2, rtol=0.0, atol=tolerated, equal_nan=True)",
             ),
             function_misconduct,
         ),
         (
             "atol taken for rtol, gradient",
-            replace("tolerated * largest(gradient)", "tolerated"),
+            replace("tolerated * largest(a)", "tolerated"),
             function_misconduct,
         ),
         (
@@ -263,7 +262,7 @@ CHANGES: dict[str, list[Row]] = {
         ),
     ],
     "harness.checks.functions.step_search": [
-        ("a wide stencil is believed", replace("closer = probe(narrow, 0.0)", "closer = found"), function_values),
+        ("a wide stencil is believed", replace("closer = self._look(narrow)", "closer = found"), function_values),
         (
             "a stencil wider than θ is believed",
             replace("min(narrowest, 0.1 * claim.scale)", "narrowest"),
@@ -271,27 +270,27 @@ CHANGES: dict[str, list[Row]] = {
         ),
         (
             "steps between rounded costs are believed",
-            replace("_climbs_by_jumps(claim, found, support, probe, narrow, closer)", "False"),
+            replace("self._climbs_by_jumps(found, narrow, closer)", "False"),
             function_values,
         ),
     ],
     "harness.checks.functions.gradient_checking": [
         (
-            "what was not sampled is not seen",
-            replace("len(chosen) == users.layout.size", "True"),
+            "what was not looked at alone is not seen",
+            replace("[group for group in groups if group.is_wrong]", "[]"),
             function_of_many,
         ),
         (
-            "the half that is right is searched",
-            replace("max(np.array_split(suspects, 2), key=off)", "min(np.array_split(suspects, 2), key=off)"),
-            function_of_many,
+            "errors small beside the cost are small enough",
+            replace("sizes.max(initial=0.0)", "max(sizes.max(initial=0.0), 1e5 * self.measuring.ordinary)"),
+            function_beside_a_constant,
         ),
     ],
     "harness.checks.functions.differences": [
         (
-            "size of the cost taken for 1",
-            replace("max(self.ordinary, size.max(initial=0.0))", "max(1.0, size.max(initial=0.0))"),
-            function_in_any_unit,
+            "what is at odds in a group is not looked at alone",
+            replace("self.one_by_one(np.sort(suspects))", "self.one_by_one(suspects[:0])"),
+            function_of_many,
         ),
     ],
     "harness.assertions": [

@@ -1,12 +1,60 @@
-"""Differences of the costs of somebody's function, at the steps that decide about the gradient that it claims."""
+"""Differences of the costs of somebody's function, at the steps that decide about the gradient that it claims.
+
+Few parameters are differenced one by one. Many are differenced in groups, each along a random direction of its own, so
+that every coordinate is seen; where a group is at odds with the claim, its coordinates are singled out.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from harness.bounds.tolerances import MEANINGLESS, NEGLIGIBLE
-from harness.checks.functions.step_search import Claim, settle
-from harness.checks.functions.users_function import UsersFunction
+from harness.bounds.tolerances import FINER_LOOKS, LONGEST, MEANINGLESS, SINGLED_OUT
+from harness.checks.directions import random_directions
+from harness.checks.functions.probing import Probes
+from harness.checks.functions.stencil import Found, Noise
+from harness.checks.functions.step_search import Claim, Search
 from harness.verdict.comparison import Answer
-from reference.oracles import black_box
+from reference.arithmetics.roundoff import UNIT_ROUNDOFF
+
+PARTS = 8
+"""A large group at odds is split into so many, until the coordinates that are can be singled out."""
+
+RETRIED = 10
+"""Where narrow steps were needed, the wide ones are tried again on every tenth line."""
+
+CALLS_A_LINE = 7.0
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Coordinates differenced together.
+
+    Attributes
+    ----------
+    indices, direction : (m,) arrays
+    slope, error : float
+        What is claimed of the derivative along the direction, and what rounding may have moved it.
+    found : what differences say
+    """
+
+    indices: np.ndarray
+    direction: np.ndarray
+    slope: float
+    error: float
+    found: Found
+
+    @property
+    def off(self) -> float:
+        return abs(self.slope - self.found.derivative)
+
+    @property
+    def allowed(self) -> float:
+        return self.error + self.found.error
+
+    @property
+    def is_wrong(self) -> bool:
+        return bool(np.isfinite(self.allowed) and not self.off <= self.allowed)
 
 
 class Differences:
@@ -14,49 +62,125 @@ class Differences:
 
     Parameters
     ----------
-    users : the function
-    noise : the noise in its cost
-    ordinary : a size of its cost that is not small
+    probes : the cost beside θ
+    noise : how noisy it is
+    yours : the answer with the gradient that is claimed
+    steps : from wide to narrow, in units of max(1, |θ_i|)
     """
 
-    def __init__(self, users: UsersFunction, noise: float, ordinary: float):
-        self.users, self.noise, self.ordinary = users, noise, ordinary
-
-    def meaningful(self, size: np.ndarray) -> np.ndarray:
-        """How wide an error bar may be, beside derivatives of some size, to decide anything."""
-        least = NEGLIGIBLE * max(self.ordinary, size.max(initial=0.0))
-        return MEANINGLESS[self.users.precision] * np.maximum(size, least)
-
-    @np.errstate(all="ignore")
-    def one_by_one(self, chosen: np.ndarray, yours: Answer) -> tuple[np.ndarray, np.ndarray]:
-        """The derivatives in the chosen coordinates and their errors; (n,) each, NaN and infinite in all others."""
-        theta = self.users.theta
-        derivatives, errors = np.full(theta.size, np.nan), np.full(theta.size, np.inf)
-        meaningful = self.meaningful(self.users.layout.largest_in_block(yours.gradient))
-        for i in chosen.tolist():
-            own_scale = abs(float(theta[i])) or np.inf
-            claim = Claim(float(yours.gradient[i]), float(yours.error[i]), float(meaningful[i]), own_scale)
-            derivatives[i], errors[i] = self._in_coordinate(i, claim)
-        return derivatives, errors
-
-    def _in_coordinate(self, i: int, claim: Claim) -> black_box.Difference:
-        theta = self.users.theta
-
-        def probe(step: float, distance: float) -> black_box.Difference:
-            moved = theta.copy()
-            moved[i] += distance
-            return black_box.partial(self.users.cost, moved, i, step, self.noise)
-
-        unit = max(1.0, abs(float(theta[i])))
-        return settle(claim, probe, self.noise, [unit * step for step in self.users.steps()])
+    def __init__(self, probes: Probes, noise: Noise, yours: Answer, steps: Sequence[float]):
+        self.probes, self.noise, self.yours, self.steps = probes, noise, yours, steps
+        self.layout, self.theta = probes.users.layout, probes.theta
+        self.meaningful = MEANINGLESS["float64" if probes.unit <= UNIT_ROUNDOFF["float64"] else "float32"]
+        self.size = self.layout.largest_in_block(yours.gradient)
+        # powers of two, so that θ_i ± h is a number
+        self.units = 2.0 ** np.ceil(np.log2(np.maximum(np.abs(self.theta), 1.0)))
+        self.block = np.zeros(self.layout.size, dtype=int)
+        for number, block in enumerate(self.layout.blocks):
+            self.block[block.indices] = number
+        self._starts: dict[int, tuple[int, int]] = {}
+        self._finer_looks = FINER_LOOKS
+        self.found: dict[int, Found] = {}
+        self.groups: list[Group] = []
 
     @np.errstate(all="ignore")
-    def along(self, direction: np.ndarray, claim: Claim) -> black_box.Difference:
-        """The derivative along a direction, of which somebody makes a claim."""
+    def one_by_one(self, chosen: np.ndarray) -> None:
+        """Difference the chosen coordinates, as far as the budget goes."""
+        closer = set(_spread(chosen, self._finer_looks).tolist())
+        for done, i in enumerate(chosen.tolist()):
+            if self.probes.budget.is_spent:
+                return
+            self.probes.progress("coordinates", done, len(chosen))
+            if i not in self.found:
+                group = self._along(np.array([i]), np.ones(1), i in closer)
+                self.found[i] = group.found
 
-        def probe(step: float, distance: float) -> black_box.Difference:
-            return black_box.difference(
-                lambda t: self.users.cost(self.users.theta + (distance + t) * direction), step, self.noise
-            )
+    @np.errstate(all="ignore")
+    def in_groups(self, parts: Sequence[np.ndarray]) -> list[Group]:
+        """Difference groups of coordinates, as far as the budget goes."""
+        closer = set(_spread(np.arange(len(parts)), self._finer_looks).tolist())
+        found = []
+        for number, indices in enumerate(parts):
+            if self.probes.budget.is_spent:
+                break
+            self.probes.progress("groups", number, len(parts))
+            direction = random_directions(1, len(indices), seed=int(indices[0]) + len(indices))[0]
+            direction *= min(1.0, LONGEST / np.sqrt(len(indices)))
+            found.append(self._along(indices, direction, number in closer))
+        return found
 
-        return settle(claim, probe, self.noise, self.users.steps())
+    def _along(self, indices: np.ndarray, direction: np.ndarray, closer: bool) -> Group:
+        """The derivative along a direction, and the claim for it."""
+        moves = direction * self.units[indices]
+        gradient, error = self.yours.gradient[indices], self.yours.error[indices]
+        claim = Claim(
+            float(moves @ gradient),
+            float(np.abs(moves) @ error),
+            float(np.max(self.size[indices] * self.units[indices])),
+            self.meaningful,
+            self._own_scale(indices),
+        )
+        search = Search(claim, self.probes.along(indices, moves), self.noise, self.steps)
+        block = int(self.block[indices[0]])
+        found = search.settle(self._start(block))
+        self._remember(block, search.step)
+        if closer and not claim.is_objected_to(found):
+            found = search.look_closer() or found
+        unit = float(np.max(self.units[indices])) if len(indices) == 1 else 1.0
+        return Group(indices, moves / unit, claim.derivative / unit, claim.error / unit, found.times(1.0 / unit))
+
+    def _own_scale(self, indices: np.ndarray) -> float:
+        sizes = np.abs(self.theta[indices]) / self.units[indices]
+        return float(sizes.min()) if len(indices) == 1 and sizes.all() else np.inf
+
+    def _start(self, block: int) -> int:
+        """The step to begin with: the one that decided the last line in this block, now and then the widest again."""
+        start, times = self._starts.get(block, (0, 0))
+        self._starts[block] = (start, times + 1)
+        return 0 if times % RETRIED == 0 else start
+
+    def _remember(self, block: int, step: float) -> None:
+        narrower = [number for number, each in enumerate(self.steps) if each >= step]
+        self._starts[block] = (max(len(narrower) - 1, 0), self._starts[block][1])
+
+    def single_out(self, wrong: Sequence[Group], seed: int = 0) -> None:
+        """Difference one by one what is at odds in groups; of what is too much, a sample from each block."""
+        left = self._narrowed_down([group.indices for group in wrong])
+        suspects = np.concatenate(left)
+        if suspects.size > SINGLED_OUT:
+            rng = np.random.default_rng(seed)
+            numbers = self.block[suspects]
+            blocks = [suspects[numbers == number] for number in np.unique(numbers)]
+            share = max(SINGLED_OUT // len(blocks), 4)
+            suspects = np.concatenate([rng.permutation(part)[:share] for part in blocks])
+        self.one_by_one(np.sort(suspects))
+
+    def _narrowed_down(self, wrong: list[np.ndarray]) -> list[np.ndarray]:
+        """Large groups at odds split, so long as most of their parts turn out to be right."""
+        while wrong and sum(map(len, wrong)) > SINGLED_OUT and len(wrong) * PARTS <= SINGLED_OUT:
+            parts = [part for indices in wrong for part in np.array_split(indices, PARTS) if part.size]
+            still = [group.indices for group in self.in_groups(parts) if group.is_wrong]
+            if not still or 2 * len(still) > len(parts):
+                return still or wrong
+            wrong = still
+        return wrong
+
+    def largest_of_blocks(self) -> np.ndarray:
+        """The coordinate of each block for which most is claimed: they show what errors have to be small against."""
+        sizes = np.abs(np.nan_to_num(self.yours.gradient, posinf=0.0, neginf=0.0))
+        blocks = [block.indices for block in self.layout.blocks if block.indices.size]
+        return np.array([indices[np.argmax(sizes[indices])] for indices in blocks])
+
+    def parts(self, count: int) -> Iterator[np.ndarray]:
+        """About so many groups, each of coordinates of one block, unless there are more blocks than groups."""
+        blocks = [block.indices for block in self.layout.blocks if block.indices.size]
+        if len(blocks) > count:
+            yield from np.array_split(np.concatenate(blocks), count)
+            return
+        for indices in blocks:
+            yield from np.array_split(indices, max(1, round(count * len(indices) / self.layout.size)))
+
+
+def _spread(items: np.ndarray, count: int) -> np.ndarray:
+    """Some of the items, evenly spread."""
+    return items[np.unique(np.linspace(0, len(items) - 1, min(count, len(items))).astype(int))] if len(items) else items

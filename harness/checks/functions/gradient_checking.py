@@ -1,45 +1,89 @@
 """Check the gradient of anybody's own function, with nothing but its values, and JAX where a JAX cost is given.
 
-No bound can be derived for formulas that nobody shows, so error bars are measured: the noise of cost and gradient
-(`harness.checks.functions.users_function`), and the truncation of a difference from differences at other widths. What
-looks wrong at one step is tried again with smaller ones, so that neither a kink nor a strong curvature within one
-stencil raises an alarm.
+No bound can be derived for formulas that nobody shows, so error bars are measured: the noise of the cost
+(`harness.checks.functions.measuring`), and the truncation of a difference from differences at other widths. What looks
+wrong at one step is tried again with smaller ones, so that neither a kink nor a strong curvature within one stencil
+raises an alarm. What an error has to be small against is the largest derivative in its block, at θ or one step away,
+and never the cost: beside a large constant nothing is decided that the constant hides.
 """
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from harness.bounds.tolerances import GRADIENT_ROUNDINGS, SAMPLED_DIRECTIONS
-from harness.checks.directions import compare_ends, random_directions, slopes_along
-from harness.checks.functions.differences import Differences
-from harness.checks.functions.parameters import largest
-from harness.checks.functions.step_search import Claim
+from harness.bounds.tolerances import (
+    ALL_COORDINATES,
+    ENTRIES_MOVED,
+    GRADIENT_ROUNDINGS,
+    GROUPED,
+    GROUPS,
+    MEANINGLESS,
+    NEGLIGIBLE,
+    SINGLED_OUT,
+)
+from harness.checks.functions.differences import CALLS_A_LINE, Differences, Group
+from harness.checks.functions.measuring import Answers, Measuring, ask_again, ask_twice, holds_float32, steps_for
+from harness.checks.functions.probing import Budget, Probes
 from harness.checks.functions.subject import FunctionGradient
-from harness.checks.functions.users_function import UsersFunction
-from harness.verdict.comparison import Answer, Pair, compare_all
+from harness.checks.functions.users_function import UsersFunction, gradient_function
+from harness.progress import Progress, bar_after
+from harness.verdict.comparison import Answer, Block, Pair, compare
 from harness.verdict.consensus import Consensus, find_consensus
 from harness.verdict.judging import judge
 from harness.verdict.report import Report
+from harness.wording import first_few
+from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 
 YOURS, DIFFERENCES, REFERENCE, ALONG = "fun", "finite-difference", "jax", "random directions"
 
+PATIENCE = 2.0
+"""Seconds until a terminal shows how far the check is."""
+
+LOST_DIGITS = 1e-6
+"""A derivative that scatters by more than this share of itself has lost digits, which is worth a note."""
+
 
 def check_gradient(
-    fun: Callable[[Any], tuple[Any, Any]], theta: Any, reference: Callable[[Any], Any] | None = None
+    fun: Callable[..., Any],
+    theta: Any,
+    reference: Callable[..., Any] | None = None,
+    *,
+    gradient: Callable[..., Any] | None = None,
+    jac: Callable[..., Any] | bool | None = None,
+    args: Any = (),
+    has_aux: bool = False,
+    budget: int | float | None = None,
 ) -> Report:
     """Is the gradient that `fun` answers the derivative of the cost that it answers?
 
     Parameters
     ----------
     fun : callable
-        ``fun(theta) -> (cost, gradient)``, the gradient laid out like θ. Every call gets a fresh θ.
-    theta : array, or dict of arrays
-        NumPy, JAX or torch arrays of any shape, float64 or float32.
+        ``fun(theta) -> (cost, gradient)``, the gradient laid out like θ. Every call gets a fresh θ. The cost alone,
+        where the gradient is given apart, or is to be autograd's of PyTorch: where θ is a module, or tensors that
+        require a gradient.
+    theta : array, number or tree
+        NumPy, JAX or torch arrays of any shape in float64, float32 or float16; any nesting of dicts, lists, tuples,
+        NamedTuples and dataclasses with such arrays as leaves; a `torch.nn.Module`. Names, functions, masks and frozen
+        parameters among the leaves are held as they are. A module, and each `torch.nn.Parameter`, is set in place for a
+        call and put back after it.
     reference : callable, optional
         ``reference(theta) -> cost``, traceable by JAX: a second opinion on cost and gradient.
+    gradient : callable, optional
+        ``gradient(theta) -> gradient``: then differences of the cost call `fun` alone.
+    jac : callable or True, optional
+        As for `scipy.optimize.minimize`: another name for `gradient`, or True where `fun` answers both.
+    args : tuple, optional
+        More arguments of `fun`, `gradient` and `reference`.
+    has_aux : bool
+        `fun` answers ``((cost, aux), gradient)``, as JAX has it, or ``(cost, gradient, aux)``; where the gradient is
+        apart, ``(cost, aux)``, and `gradient` may answer ``(gradient, aux)``.
+    budget : int or float, optional
+        What the check may take: so many calls of `fun` (an int), or so many seconds (a float). With less, coordinates
+        are taken together in larger groups, and errors have to be larger to be seen; the report says how large.
 
     Returns
     -------
@@ -49,81 +93,219 @@ def check_gradient(
     Raises
     ------
     ValueError, TypeError
-        When `theta` or what `fun` answers has no proper shape. What `fun` raises is handed on.
+        When `theta` or what `fun` answers has no proper shape, or holds something else than real numbers. What `fun`
+        raises at θ is handed on; what it raises beside θ is taken for the edge of its domain, unless it is of the kind
+        that only bugs raise, such as TypeError.
     """
     started = time.perf_counter()
     if reference is not None and not callable(reference):
         raise TypeError(f"reference must be callable as reference(theta) -> cost, not {type(reference).__name__}")
-    users = UsersFunction(fun, theta)
-    cost, gradient, misconduct = users.answer_twice()
-    noise, ordinary = users.cost_noise(cost), users.ordinary_cost(cost)
-    error = users.gradient_error(users.gradient, gradient)
-    yours = Answer(YOURS, YOURS, cost, noise, gradient, error, users.precision, misconduct=misconduct)
-    others = [] if reference is None else [_second_opinion(reference, users, noise)]
-    differences = Differences(users, noise, ordinary)
-
-    chosen = users.coordinates_to_difference()
-    ends = [] if len(chosen) == users.layout.size else _end_to_end(differences, [yours, *others])
-    if any(pair.disagrees for pair in ends):
-        chosen = np.union1d(chosen, _locate(differences, yours))
-    derivatives, errors = differences.one_by_one(chosen, yours)
-    differenced = Answer(DIFFERENCES, DIFFERENCES, cost, noise, derivatives, errors, users.precision, oracle=True)
-
-    everything = np.arange(users.layout.size)
-    subject = FunctionGradient(users.layout, users.theta, chosen, chosen if reference is None else everything)
-    answers = [yours, differenced, *others]
-    pairs = compare_all(answers, subject.blocks, ordinary)
-    return judge(subject, answers, pairs, ends, _consensus(answers, pairs, ends), started=started)
+    allowance = Budget(budget)
+    args = args if isinstance(args, tuple) else (args,)
+    users = UsersFunction(fun, theta, gradient_function(gradient, jac), args, has_aux)
+    cost_of_reference = reference and (lambda given: reference(given, *args))
+    answers = ask_twice(users)
+    if not answers.repeats:
+        return _not_repeatable(users, answers, started)
+    with bar_after(PATIENCE) as progress:
+        return _Check(users, answers, allowance, progress).report(cost_of_reference, started)
 
 
-def _second_opinion(reference: Callable, users: UsersFunction, noise: float) -> Answer:
-    import jax
-    import jax.numpy as jnp
-
-    from reference.oracles.jax_gradient import fixed_settings
-
-    with fixed_settings():
-        program = jax.jit(jax.value_and_grad(lambda flat: reference(users.layout.rebuild_with(jnp.asarray, flat))))
-        cost, gradient = program(jnp.asarray(users.theta))
-        error = users.gradient_error(lambda flat: np.asarray(program(jnp.asarray(flat))[1]), np.asarray(gradient))
-        cost_error = noise + GRADIENT_ROUNDINGS * users.unit * abs(float(cost))
-        return Answer(REFERENCE, REFERENCE, float(cost), cost_error, np.asarray(gradient), error)
+def _not_repeatable(users: UsersFunction, answers: Answers, started: float) -> Report:
+    """Nothing can be said of a gradient that is another every time, and nothing more is asked."""
+    zeros = np.zeros_like(answers.gradient)
+    yours = Answer(YOURS, YOURS, answers.cost, 0.0, answers.gradient, zeros, misconduct=answers.misconduct)
+    subject = FunctionGradient(users.layout, users.theta, {}, 0, answers.cost, zeros)
+    return judge(subject, [yours], [], [], Consensus((YOURS,), (), tie=False), started=started)
 
 
-def _directions(size: int, count: int) -> np.ndarray:
-    """Random directions, of length about one whatever the number of parameters."""
-    return random_directions(count, size, seed=1) / np.sqrt(size)
+class _Check:
+    """One check: what was measured, what differences found, and what follows.
 
+    Parameters
+    ----------
+    users, answers : the function, and what it answered at θ
+    budget : what the check may take
+    progress : told of the lines looked at
+    """
 
-def _end_to_end(differences: Differences, answers: Sequence[Answer]) -> list[Pair]:
-    """Each gradient's g·v beside the difference of the cost along v, for random v: for what was not sampled."""
-    directions = _directions(differences.users.layout.size, SAMPLED_DIRECTIONS)
-    slopes = slopes_along(directions, answers)
-    yours = slopes[0]
-    meaningful = differences.meaningful(np.full(SAMPLED_DIRECTIONS, largest(yours.gradient)))
-    claims = map(Claim, yours.gradient.tolist(), yours.error.tolist(), meaningful.tolist())
-    found = [differences.along(direction, claim) for direction, claim in zip(directions, claims)]
-    ends = Answer(ALONG, DIFFERENCES, yours.cost, differences.noise, *np.transpose(found))
-    return compare_ends(slopes, ends, differences.ordinary)
+    def __init__(self, users: UsersFunction, answers: Answers, budget: Budget, progress: Progress):
+        self.users, self.layout = users, users.layout
+        self.probes = Probes(users, answers.cost, budget, progress)
+        self.measuring = Measuring(users, self.probes)
+        self.noise = self.measuring.noise(answers.cost)
+        if self.probes.unit > UNIT_ROUNDOFF["float64"] and (wide := self.probes.in_float64()):
+            self.probes = wide
+            self.noise = Measuring(users, wide).noise(wide.base)
+        gradient = answers.gradient
+        error = self.measuring.gradient_error(self.measuring.gradient, gradient)
+        self.scatter = self.measuring.gradient_scatter(gradient)
+        misconduct = answers.misconduct
+        if kept := ask_again(users, answers, self.measuring.away()):
+            misconduct = (*misconduct, kept)
+        near = self.noise.near
+        precision = "float32" if holds_float32(gradient) else users.precision
+        self.yours = Answer(YOURS, YOURS, answers.cost, near, gradient, error, precision, misconduct=misconduct)
+        self.differences = Differences(self.probes, self.noise, self.yours, steps_for(self.probes.unit))
 
+    def report(self, reference: Callable | None, started: float) -> Report:
+        groups = self._look()
+        others = [] if reference is None else [self._second_opinion(reference)]
+        for other in others:
+            self._single_out_rivals(other)
+        answers = [self._but_for_kinks(self.yours), self._differenced(), *map(self._but_for_kinks, others)]
+        scale = self._scale()
+        pairs = [self._with_groups(self._compared(*answers[:2], scale), groups, scale)]
+        for other in answers[2:]:
+            pairs += [self._compared(each, other, self._claimed_scale(other, scale)) for each in answers[:2]]
+        ends = self._ends(groups, pairs[0])
+        subject = self._subject(groups, pairs[0])
+        return judge(subject, answers, pairs, ends, _consensus(answers, pairs, ends), started=started)
 
-def _locate(differences: Differences, yours: Answer) -> int:
-    """A coordinate to look at: of two halves, the one along which g·v is further from the difference, halved again."""
+    # -- what is looked at ---------------------------------------------------------------------------------------------
+
+    def _look(self) -> list[Group]:
+        """Difference every coordinate, by itself or in a group; single out what is at odds in a group."""
+        size, differences = self.layout.size, self.differences
+        lines = self.probes.budget.calls_left() / CALLS_A_LINE
+        if size <= min(ALL_COORDINATES, lines):
+            differences.one_by_one(np.arange(size))
+            return []
+        count = int(max(min(GROUPS, max(ENTRIES_MOVED / size, 50.0), 0.5 * lines, 0.5 * size), 1.0))
+        groups = differences.in_groups(list(differences.parts(count)))
+        wrong = [group for group in groups if group.is_wrong]
+        if wrong:
+            differences.single_out(wrong)
+        differences.one_by_one(differences.largest_of_blocks()[:count])
+        return groups
+
+    def _differenced(self) -> Answer:
+        derivatives, errors = np.full(self.layout.size, np.nan), np.full(self.layout.size, np.inf)
+        for i, found in self.differences.found.items():
+            derivatives[i], errors[i] = found.derivative, found.error
+        cost, near = self.yours.cost, self.noise.near
+        return Answer(DIFFERENCES, DIFFERENCES, cost, near, derivatives, errors, self.users.precision, oracle=True)
+
+    def _second_opinion(self, reference: Callable) -> Answer:
+        import jax
+        import jax.numpy as jnp
+
+        from reference.oracles.jax_gradient import fixed_settings
+
+        users = self.users
+        with fixed_settings():
+            program = jax.jit(jax.value_and_grad(lambda flat: reference(users.layout.rebuild_with(jnp.asarray, flat))))
+            cost, gradient = program(jnp.asarray(users.theta))
+            error = self.measuring.gradient_error(
+                lambda flat: np.asarray(program(jnp.asarray(flat))[1]), np.asarray(gradient)
+            )
+            cost_error = self.noise.near + GRADIENT_ROUNDINGS * users.unit * abs(float(cost))
+            return Answer(REFERENCE, REFERENCE, float(cost), cost_error, np.asarray(gradient), error)
+
+    def _single_out_rivals(self, other: Answer) -> None:
+        """Look at coordinates in which a second opinion is at odds with yours by themselves: it may be a kink."""
+        rivals = np.flatnonzero(compare(self.yours, other, self.layout.blocks).at_odds)
+        self.differences.one_by_one(np.random.default_rng(0).permutation(rivals)[:SINGLED_OUT])
+
+    def _but_for_kinks(self, answer: Answer) -> Answer:
+        """The answer, which at a kink may be that of either side."""
+        error = answer.error.copy()
+        for i, found in self.differences.found.items():
+            if np.isfinite(found.slopes).all():
+                error[i] += 0.5 * abs(found.slopes[1] - found.slopes[0])
+        return replace(answer, error=error)
+
+    # -- what it says --------------------------------------------------------------------------------------------------
+
+    def _scale(self) -> np.ndarray:
+        """What errors have to be small against: the largest derivative of the block, at θ or one step away.
+
+        A block whose derivatives are all far below the largest elsewhere is compared with that. Where every cost that
+        was asked for is the same to the last bit, 1 takes its place, since there is nothing else.
+        """
+        sizes = np.zeros(self.layout.size)
+        for block in self.layout.blocks:
+            found = [self.differences.found[i] for i in block.indices.tolist() if i in self.differences.found]
+            sizes[block.indices] = max((max(each.least, each.steepest) for each in found), default=0.0)
+        largest = float(sizes.max(initial=0.0))
+        return np.maximum(sizes, NEGLIGIBLE * largest) if largest > 0.0 or not self._is_flat() else np.ones_like(sizes)
+
+    def _compared(self, a: Answer, b: Answer, scale: np.ndarray) -> Pair:
+        pair = compare(a, b, self.layout.blocks, self.measuring.ordinary, scale)
+        if b.name == DIFFERENCES:  # which have their costs from you
+            return replace(pair, cost_at_odds=False, cost_decided=bool(np.isfinite(a.cost)))
+        return pair
+
+    def _is_flat(self) -> bool:
+        return all(each.derivative == 0.0 for each in self.differences.found.values())
+
+    def _claimed_scale(self, other: Answer, scale: np.ndarray) -> np.ndarray:
+        claimed = [self.layout.largest_in_block(answer.gradient) for answer in (self.yours, other)]
+        return np.maximum(scale, np.minimum(*claimed))
 
     @np.errstate(all="ignore")
-    def off(suspects: np.ndarray) -> float:
-        direction, part = np.zeros(yours.gradient.size), _directions(suspects.size, 1)[0]
-        direction[suspects] = part
-        slope, error = float(part @ yours.gradient[suspects]), float(np.abs(part) @ yours.error[suspects])
-        claim = Claim(slope, error, meaningful=0.0)
-        found = differences.along(direction, claim)
-        ratio = float(np.divide(claim.off(found), error + found.error))
-        return np.inf if np.isnan(ratio) else ratio
+    def _with_groups(self, pair: Pair, groups: Sequence[Group], scale: np.ndarray) -> Pair:
+        """The pair, with what groups say of coordinates that were not looked at by themselves.
 
-    suspects = np.arange(yours.gradient.size)
-    while suspects.size > 1:
-        suspects = max(np.array_split(suspects, 2), key=off)
-    return int(suspects[0])
+        An error in one coordinate of a group that is not at odds would have to be below what the group allows.
+        """
+        decided, applies = pair.decided.copy(), pair.applies.copy()
+        difference, allowed = pair.difference.copy(), pair.allowed.copy()
+        enough = max(GROUPED, MEANINGLESS[self.yours.precision])
+        for group in groups:
+            alone = np.array([i not in self.differences.found for i in group.indices.tolist()])
+            if group.is_wrong or not np.isfinite(group.allowed) or not alone.any():
+                continue
+            i, moves = group.indices[alone], np.abs(group.direction[alone])
+            difference[i], allowed[i] = group.off / moves, group.allowed / moves
+            decided[i], applies[i] = allowed[i] <= enough * scale[i], True
+        return replace(pair, decided=decided, applies=applies, difference=difference, allowed=allowed)
+
+    def _ends(self, groups: Sequence[Group], pair: Pair) -> list[Pair]:
+        """The groups at odds in which no coordinate was found to be."""
+        left = [group for group in groups if group.is_wrong and not pair.at_odds[group.indices].any()]
+        if not left:
+            return []
+        slopes, errors = (np.array(column) for column in zip(*((g.slope, g.error) for g in left)))
+        found, theirs = (np.array(column) for column in zip(*((g.found.derivative, g.found.error) for g in left)))
+        claimed = replace(self.yours, gradient=slopes, error=errors)
+        ends = Answer(ALONG, DIFFERENCES, self.yours.cost, self.noise.near, found, theirs)
+        return [compare(claimed, ends, [Block("directions", np.arange(len(left)))])]
+
+    def _subject(self, groups: Sequence[Group], pair: Pair) -> FunctionGradient:
+        alone = len(self.differences.found)
+        covered = np.zeros(self.layout.size, bool)
+        covered[list(self.differences.found)] = True
+        for group in groups:
+            covered[group.indices] = True
+        notes = list(self.users.notes)
+        if alone < covered.sum():
+            notes.append(f"{alone:,} coordinates were differenced one by one, the others in {len(groups):,} groups")
+        if not covered.all():
+            left = np.flatnonzero(~covered)
+            where = first_few(left.tolist(), 3, name=self.layout.label)
+            notes.append(f"left unexamined when the budget of {self.probes.budget} was spent: {where}")
+        if self.yours.precision != self.users.precision:
+            notes.append(
+                "the gradient holds float32 numbers, so that errors below a few of their roundings do not show"
+            )
+        if self.probes.raised:
+            kinds = ", ".join(f"{kind} {count} times" for kind, count in self.probes.raised.items())
+            notes.append(f"beside θ, fun raised {kinds}: those points lie beyond the edge of its domain")
+        lost = (self.scatter > LOST_DIGITS * np.abs(self.yours.gradient)) & (self.scatter > 8.0 * self.yours.error)
+        lost &= pair.decided & ~pair.at_odds
+        if lost.any():
+            where = first_few(np.flatnonzero(lost).tolist(), 3, name=self.layout.label)
+            notes.append(f"the gradient loses digits in {where}: it scatters when θ moves by a rounding")
+        return FunctionGradient(
+            self.layout,
+            self.users.theta,
+            self.differences.found,
+            int(covered.sum()),
+            self.yours.cost,
+            self.scatter,
+            notes,
+        )
 
 
 def _consensus(answers: Sequence[Answer], pairs: Sequence[Pair], ends: Sequence[Pair]) -> Consensus:

@@ -1,11 +1,26 @@
-"""Anybody's parameters as one flat float64 vector, and back: NumPy, JAX or torch arrays, numbers, or a dict of them."""
+"""Anybody's parameters as one flat float64 vector, and back: an array, a number, or a tree of them however nested."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+import copy
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from harness.checks.functions.trees import torch_state
+from harness.checks.functions.trees.branches import Branch, take_apart
+from harness.checks.functions.trees.leaves import (
+    holds_integers,
+    like,
+    like_in_float64,
+    to_numpy,
+    unit_roundoff,
+    why_held,
+)
 from harness.verdict.comparison import Block
+from harness.wording import first_few
+
+NAMED = 6  # leaves that are named in a sentence
 
 
 def largest(values: np.ndarray) -> float:
@@ -13,117 +28,183 @@ def largest(values: np.ndarray) -> float:
     return float(np.abs(values[np.isfinite(values)]).max(initial=0.0))
 
 
-def to_numpy(array: Any) -> np.ndarray:
-    """A NumPy array from NumPy, JAX or torch arrays, numbers and lists of numbers, in the precision that it has."""
-    if hasattr(array, "detach"):  # a torch tensor, which may track gradients or live on another device
-        array = array.detach().cpu()
-        array = array.float() if _is_bfloat16(array) else array  # which NumPy has no type for
-    if isinstance(array, Mapping) or (isinstance(array, (list, tuple)) and _holds_arrays(array)):
-        kind = type(array).__name__
-        raise TypeError(f"parameters and gradients must not be nested: give a flat dict of arrays, not {kind}s of them")
-    try:
-        values = np.asarray(array)
-    except ValueError:  # a list of lists of unlike lengths
-        kind = type(array).__name__
-        raise TypeError(f"parameters and gradients must be an array or a flat dict of arrays, not {kind}") from None
-    if _is_bfloat16(values):
-        values = values.astype(np.float32)
-    if values.dtype.kind in "biu":
-        values = values.astype(np.float64)
-    if values.dtype.kind != "f":
-        raise TypeError(f"parameters and gradients must be real numbers, not {values.dtype} ({type(array).__name__})")
-    return values
+class Leaf(NamedTuple):
+    """An array or number of a tree; held, with the reason, where it is no parameter."""
 
-
-def _holds_arrays(values: Sequence[Any]) -> bool:
-    """Whether a list holds more than numbers: arrays that NumPy would stack, or dicts."""
-    return any(
-        isinstance(value, Mapping)
-        or getattr(value, "ndim", 0) > 0
-        or (isinstance(value, (list, tuple)) and _holds_arrays(value))
-        for value in values
-    )
-
-
-def unit_roundoff(array: Any) -> float:
-    """u of the precision in which an array or number is kept."""
-    return 2.0**-8 if _is_bfloat16(array) else float(np.finfo(to_numpy(array).dtype).eps) / 2.0
-
-
-def _is_bfloat16(array: Any) -> bool:
-    if isinstance(array, np.ndarray) and array.dtype.kind in "fiub":
-        return False  # spelling out a type takes longer than most of what is done here
-    return str(getattr(array, "dtype", "")).endswith("bfloat16")
-
-
-def _like(model: Any, values: np.ndarray) -> Any:
-    """`values` as the kind of array that `model` is."""
-    kind = type(model).__module__.partition(".")[0]
-    if kind in ("torch", "jax", "jaxlib") and any(word in str(model.dtype) for word in ("int", "bool")):
-        raise TypeError(f"theta must be floating point, for small steps are lost in {model.dtype}; convert it first")
-    if kind == "torch":
-        import torch  # pyright: ignore[reportMissingImports]  whoever has a tensor has it
-
-        return torch.as_tensor(values.copy(), dtype=model.dtype, device=model.device)
-    if kind in ("jax", "jaxlib"):
-        import jax.numpy as jnp
-
-        return jnp.asarray(values, dtype=model.dtype)
-    dtype = to_numpy(model).dtype
-    return values.astype(dtype) if np.ndim(model) or isinstance(model, np.ndarray) else dtype.type(values)
+    name: str
+    value: Any
+    held: str = ""
 
 
 class Layout:
     """How a user's θ lies in a flat vector.
 
+    Parameters
+    ----------
+    theta : array, number or tree
+    gradient : laid out like θ, optional
+        What `fun` answered: it tells whether the integers of a tree are parameters written without a point, or counts.
+
     Attributes
     ----------
     size : the number of parameters
-    blocks : the indices of each array, under its name
+    blocks : the indices of each array, under the name by which people index it
+    shapes : the shape of each array, by that name
     unit_roundoff : u of the least precise array
     """
 
-    def __init__(self, theta: Any):
-        self._is_mapping = isinstance(theta, Mapping)
-        self._leaves = dict(theta) if self._is_mapping else {"theta": theta}
-        if len({str(name) for name in self._leaves}) < len(self._leaves):
-            raise ValueError(f"the keys of theta must differ as text, but are {list(self._leaves)}; rename one")
-        arrays = {name: to_numpy(leaf) for name, leaf in self._leaves.items()}
-        self.shapes = {str(name): array.shape for name, array in arrays.items()}
-        self.size = sum(array.size for array in arrays.values())
+    def __init__(self, theta: Any, gradient: Any = None):
+        self._modules: list[Any] = []
+        try:
+            self._form, leaves = self._outline(theta, "theta", is_root=True)
+        except RecursionError:
+            raise ValueError("theta contains itself; give a tree of finite depth") from None
+        self._leaves = leaves if self._form is None else _with_roles(leaves)
+        if gradient is not None:
+            self._hold_integers_that_have_no_gradient(gradient)
+        self._parameters = [leaf for leaf in self._leaves if not leaf.held]
+        arrays = [to_numpy(leaf.value, leaf.name) for leaf in self._parameters]
+        if self._form is None and str(getattr(theta, "dtype", type(theta).__name__)) == "bool":
+            raise TypeError("theta must be real numbers, not bool; give numbers, and the mask to fun itself")
+        names = [leaf.name for leaf in self._parameters]
+        if len(set(names)) < len(names):
+            raise ValueError(f"{max(names, key=names.count)} stands for two things in theta; rename a key")
+        self.shapes = {leaf.name: array.shape for leaf, array in zip(self._parameters, arrays)}
+        self.size = sum(array.size for array in arrays)
         if self.size == 0:
-            raise ValueError("theta holds no parameters; give an array, or a dict of arrays, with one at least")
-        ends = np.cumsum([array.size for array in arrays.values()])
+            held = first_few([f"{leaf.name} {leaf.held}" for leaf in self._leaves if leaf.held], NAMED)
+            raise ValueError(
+                "theta holds no parameters; give an array, or a tree of arrays, with one at least"
+                + (f" ({held})" if held else "")
+            )
+        ends = np.cumsum([array.size for array in arrays])
         self.blocks = [
-            Block(str(name), np.arange(end - array.size, end)) for (name, array), end in zip(arrays.items(), ends)
+            Block(leaf.name, np.arange(end - a.size, end)) for leaf, a, end in zip(self._parameters, arrays, ends)
         ]
-        self.unit_roundoff = max(unit_roundoff(leaf) for leaf in self._leaves.values())
+        self.unit_roundoff = max(unit_roundoff(leaf.value) for leaf in self._parameters)
+
+    def _outline(self, node: Any, name: str, is_root: bool = False) -> tuple[Any, list[Leaf]]:
+        """The form, (branch, forms of its children) or None for a leaf, and all leaves in order."""
+        branch = take_apart(node)
+        if branch is None:
+            return None, [Leaf(name, node)]
+        if torch_state.is_module(node):
+            self._modules.append(node)
+        forms, leaves = [], []
+        for key, accessor, child in zip(branch.keys, branch.accessors, branch.children):
+            form, below = self._outline(child, _name(name, key, accessor, is_root))
+            forms.append(form)
+            leaves += below
+        return (branch, forms), leaves
+
+    def _hold_integers_that_have_no_gradient(self, gradient: Any) -> None:
+        """Integers are parameters where floating point numbers are answered for them; a single one must not be 0."""
+        answered = self._matched(self._form, gradient, "theta", "the gradient")
+        for i, (leaf, (_, value)) in enumerate(zip(self._leaves, answered)):
+            if not leaf.held and holds_integers(leaf.value):
+                is_float = value is not None and np.asarray(value).dtype.kind == "f"
+                if not is_float or (not np.ndim(leaf.value) and not np.any(value)):
+                    self._leaves[i] = leaf._replace(held="holds integers")
+
+    @property
+    def may_hold_counts(self) -> bool:
+        """Whether a gradient is needed to tell which integers are parameters."""
+        integers = [holds_integers(leaf.value) for leaf in self._parameters]
+        return any(integers) and not all(integers)
+
+    def raw(self, values: Any, what: str) -> list[Any]:
+        """The arrays of something laid out like θ as they are; None for tensors of PyTorch that have no gradient."""
+        pairs = zip(self._leaves, self._matched(self._form, values, "theta", what))
+        return [self._of_parameter(leaf, value, what) for leaf, (_, value) in pairs if not leaf.held]
+
+    def raw_gradient(self, gradient: Any) -> list[Any]:
+        """The same of a gradient, which must claim nothing for what is held as it is."""
+        for leaf, (name, value) in zip(self._leaves, self._matched(self._form, gradient, "theta", "the gradient")):
+            if leaf.held and not _is_nothing(value):
+                raise ValueError(
+                    f"the gradient has numbers for {name}, which is held as it is, because it {leaf.held}; "
+                    "answer None for it, or make it a parameter: floating point numbers that require a gradient"
+                )
+        return self.raw(gradient, "the gradient")
+
+    def _of_parameter(self, leaf: Leaf, value: Any, what: str) -> Any:
+        name = leaf.name
+        if value is None:
+            if torch_state.is_tensor(leaf.value):
+                return None  # which is what PyTorch answers where there is no path from the cost to a tensor
+            raise ValueError(f"{what} has nothing for {name}; answer zeros where the cost does not depend on it")
+        array = to_numpy(value, what)
+        if array.shape != self.shapes[name]:
+            raise ValueError(f"{what} must have the shape {self.shapes[name]} of {name}, but has shape {array.shape}")
+        return value
+
+    def _matched(self, form: Any, values: Any, name: str, what: str) -> Iterator[tuple[str, Any]]:
+        """For each leaf of θ its name and what stands at its place in other values, None where nothing does."""
+        if form is None:
+            if take_apart(values) is not None:
+                raise ValueError(f"{what} must be one array, as {name} is, not {_described(values)}")
+            yield name, values
+            return
+        branch, forms = form
+        is_root = form is self._form
+        below = [None] * len(forms) if values is None and not is_root else _children_like(branch, values, name, what)
+        for key, accessor, below_form, child in zip(branch.keys, branch.accessors, forms, below):
+            yield from self._matched(below_form, child, _name(name, key, accessor, is_root), what)
 
     def flatten(self, values: Any, what: str) -> np.ndarray:
         """The flat float64 vector of something laid out like θ."""
-        if isinstance(values, Mapping) != self._is_mapping or (self._is_mapping and set(values) != set(self._leaves)):
-            expected = f"a dict with the keys {sorted(self._leaves, key=str)}" if self._is_mapping else "one array"
-            given = f"the keys {sorted(values, key=str)}" if isinstance(values, Mapping) else type(values).__name__
-            raise ValueError(f"{what} must be {expected}, as theta is, not {given}")
-        leaves = values if self._is_mapping else {"theta": values}
-        arrays = [to_numpy(leaves[name]) for name in self._leaves]
-        for array, (name, shape) in zip(arrays, self.shapes.items()):
-            if array.shape != shape:
-                raise ValueError(f"{what} must have the shape {shape} of {name}, but has shape {array.shape}")
-        return np.concatenate([array.ravel().astype(np.float64) for array in arrays])
+        return self.line_up(self.raw(values, what))
+
+    def line_up(self, arrays: Sequence[Any]) -> np.ndarray:
+        """The flat float64 vector of arrays, one for each parameter, of zeros where there is None."""
+        filled = [np.zeros(shape) if a is None else to_numpy(a) for a, shape in zip(arrays, self.shapes.values())]
+        return np.concatenate([array.ravel().astype(np.float64) for array in filled])
 
     def rebuild(self, flat: np.ndarray) -> Any:
         """A fresh θ of the user's kind from a flat vector."""
-        return self._laid_out(flat, _like)
+        return self.rebuild_with(None, flat)
 
-    def rebuild_with(self, convert: Callable[[Any], Any], flat: Any) -> Any:
-        """The same from and of another kind of array, such as a JAX tracer."""
-        return self._laid_out(flat, lambda _, values: convert(values))
+    def rebuild_with(self, convert: Callable[[Any], Any] | None, flat: Any) -> Any:
+        """The same from and of another kind of array, such as a JAX tracer; no module can be made of such."""
+        if convert is not None and self._modules:
+            raise TypeError("a reference is traced by JAX, so theta must be a tree of arrays, and no module of PyTorch")
+        return self.join(self.cut(flat, convert))
 
-    def _laid_out(self, flat: Any, like: Callable[[Any, Any], Any]) -> Any:
-        parts = zip(self._leaves.items(), self.blocks, self.shapes.values())
-        leaves = {name: like(leaf, flat[block.indices].reshape(shape)) for (name, leaf), block, shape in parts}
-        return leaves if self._is_mapping else leaves["theta"]
+    def cut(self, flat: Any, convert: Callable[[Any], Any] | None = None, keep_integers: bool = False) -> list[Any]:
+        """The array of each parameter from a flat vector, like the user's or else converted; integers kept if asked."""
+        arrays, start = [], 0
+        for leaf, shape in zip(self._parameters, self.shapes.values()):
+            end = start + math.prod(shape)
+            piece = flat[start:end].reshape(shape)
+            start = end
+            if keep_integers and holds_integers(leaf.value):
+                arrays.append(np.array(leaf.value) if isinstance(leaf.value, list) else copy.deepcopy(leaf.value))
+            else:
+                arrays.append(like(leaf.value, piece) if convert is None else convert(piece))
+        return arrays
+
+    def cut_in_float64(self, flat: np.ndarray) -> list[Any]:
+        """The array of each parameter from a flat vector, like the user's but for its precision.
+
+        Raises
+        ------
+        TypeError
+            For what is set in place and keeps its precision: a `torch.nn.Module`, a `torch.nn.Parameter`.
+        """
+        if self._modules:
+            raise TypeError("a torch.nn.Module keeps its precision")
+        pieces = np.split(flat, np.cumsum([math.prod(shape) for shape in self.shapes.values()])[:-1])
+        shaped = (piece.reshape(shape) for piece, shape in zip(pieces, self.shapes.values()))
+        return [like_in_float64(leaf.value, piece) for leaf, piece in zip(self._parameters, shaped)]
+
+    def join(self, arrays: list[Any]) -> Any:
+        """θ with these arrays for its parameters."""
+        rest = iter(arrays)
+        return _joined(self._form, iter([leaf.value if leaf.held else next(rest) for leaf in self._leaves]))
+
+    def keep(self) -> torch_state.Kept:
+        """What of θ is set in place, as it is now."""
+        return torch_state.Kept(self._modules, [p.value for p in self._leaves if torch_state.is_parameter(p.value)])
 
     def largest_in_block(self, flat: np.ndarray) -> np.ndarray:
         """For each coordinate the largest finite size in its array."""
@@ -133,9 +214,82 @@ class Layout:
         return sizes
 
     def label(self, i: int) -> str:
-        """The name of coordinate i, as it is indexed: "theta[3]" or "W1[0, 2]"."""
+        """The name of coordinate i, as it is indexed: "theta[3]", "W1[0, 2]" or "layers[0]['W'][2, 1]"."""
         for name, indices in self.blocks:
             if indices.size and i <= indices[-1]:
                 index = np.unravel_index(i - indices[0], self.shapes[name])
                 return f"{name}[{', '.join(map(str, index))}]" if index else name
         raise IndexError(f"θ has coordinates 0 to {self.size - 1}, but {i} was asked for")
+
+    def notes(self) -> list[str]:
+        """What is worth knowing of the tree: what is held as it is, and what stands in it twice."""
+        notes = []
+        numbers = [leaf for leaf in self._leaves if leaf.held and _holds_numbers(leaf.value)]
+        if numbers:
+            why = [f"{leaf.name} ({leaf.held})" for leaf in numbers]
+            notes.append(f"held as they are, and not checked: {first_few(why, NAMED)}")
+        seen: dict[int, str] = {}
+        for name, value, _ in self._parameters:
+            first = seen.setdefault(id(value), name) if np.ndim(value) else name
+            if first != name:
+                notes.append(f"{first} and {name} are one array; each is varied, and checked, as if it stood alone")
+        return notes
+
+
+def _name(parent: str, key: Any, accessor: str, is_root: bool) -> str:
+    """A child's name; of the topmost, which is "theta", a key or attribute stands alone: "W1" and not "theta['W1']"."""
+    if is_root and isinstance(key, str) and key.isidentifier():
+        return key
+    if is_root and accessor.startswith("."):
+        return accessor[1:]
+    return parent + accessor
+
+
+def _with_roles(leaves: list[Leaf]) -> list[Leaf]:
+    some_require_grad = any(getattr(leaf.value, "requires_grad", False) for leaf in leaves)
+    return [leaf._replace(held=why_held(leaf.value, some_require_grad)) for leaf in leaves]
+
+
+def _joined(form: Any, values: Iterator[Any]) -> Any:
+    if form is None:
+        return next(values)
+    branch, forms = form
+    return branch.join([_joined(below, values) for below in forms])
+
+
+def _children_like(branch: Branch, values: Any, name: str, what: str) -> list[Any]:
+    """The children of another branch in the order of this one: by key, or by position in a list or tuple."""
+    if isinstance(values, (list, tuple)) and not hasattr(values, "_fields"):
+        trained = [getattr(child, "requires_grad", True) for child in branch.children]
+        if len(values) == len(trained):
+            return list(values)
+        if len(values) == sum(trained):  # the gradients of a module of which some parameters are frozen
+            rest = iter(values)
+            return [next(rest) if each else None for each in trained]
+    other = take_apart(values)
+    if other is None or set(other.keys) - set(branch.keys):
+        raise ValueError(f"{what} must be {_described(branch)}, as {name} is, not {_described(other or values)}")
+    found = dict(zip(other.keys, other.children))
+    missing = [key for key in branch.keys if key not in found]
+    if missing and all(isinstance(key, int) for key in missing):
+        raise ValueError(f"{what} must be {_described(branch)}, as {name} is, not {_described(other)}")
+    return [found.get(key) for key in branch.keys]
+
+
+def _described(values: Any) -> str:
+    branch = values if isinstance(values, Branch) else take_apart(values)
+    if branch is None:
+        return type(values).__name__
+    if branch.keys == tuple(range(len(branch.keys))):
+        return f"a {branch.kind} of {len(branch.keys)}"
+    return f"a {branch.kind} with the keys {sorted(branch.keys, key=str)}"
+
+
+def _holds_numbers(value: Any) -> bool:
+    return hasattr(value, "dtype") or holds_integers(value)
+
+
+def _is_nothing(value: Any) -> bool:
+    """Whether an answer for a leaf that is held claims nothing: None, the leaf itself, zeros, JAX's float0."""
+    dtype = str(getattr(value, "dtype", type(value).__name__))
+    return "float" not in dtype or "float0" in dtype or not np.any(to_numpy(value))

@@ -2,18 +2,18 @@
 
 A wide stencil is blind to kinks, wiggles and poles that lie within it; a narrow one drowns in noise. So agreement at a
 step whose error bar is narrow enough decides at once, and a disagreement has to stand at the narrowest step, too, at
-which noise leaves anything to see of it.
+which noise leaves anything to see of it. Where noise is in the way at the first step, wider ones may see over it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
-from reference.oracles.black_box import NOISE_GAIN, Difference
-
-NOTHING = Difference(np.nan, np.inf)
+from harness.bounds.tolerances import WIDER_STEPS
+from harness.checks.functions.stencil import EDGE, KINK, Found, Line, Noise, look
+from reference.oracles.black_box import NOISE_GAIN
 
 SUPPORT = 0.1
 """What speaks for a claim that a narrow step contradicts: a wide step that comes ten times closer to it."""
@@ -21,33 +21,42 @@ SUPPORT = 0.1
 ELSEWHERE = (-1.1, -0.7, -0.3, 0.4, 0.8, 1.2)
 """Places within the wide step at which the narrow step is tried again."""
 
-Probe = Callable[[float, float], Difference]
-"""``probe(h, t)``: the difference at step h, a distance t away from θ."""
+WIDEST = 0.1
+"""Wider steps than this are not tried: beyond it, the costs of one stencil have little to do with each other."""
+
+FINEST = 2.0**-36
+"""The narrowest step that a disagreement has to stand, as a share of θ."""
+
+VISIBLE = 1e-3
+"""Narrower steps are tried until noise hides more than this share of the derivative."""
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A derivative that somebody claims.
+    """A derivative along a line that somebody claims.
 
     Attributes
     ----------
     derivative, error : float
         The claim, and what rounding may have moved it.
+    size : float
+        What is claimed of the derivatives beside it: the largest.
     meaningful : float
-        An error bar of at most this decides something.
+        An error bar of at most this share of the derivatives decides something.
     scale : float
-        The size of θ in this direction, where it is not zero: a function may bend at that scale, however small.
+        The size of θ on this line, where it is not zero: a function may bend at that scale, however small.
     """
 
     derivative: float
     error: float
+    size: float
     meaningful: float
     scale: float = np.inf
 
-    def off(self, found: Difference) -> float:
+    def off(self, found: Found) -> float:
         return abs(self.derivative - found.derivative)
 
-    def is_objected_to(self, found: Difference, factor: float = 1.0) -> bool:
+    def is_objected_to(self, found: Found, factor: float = 1.0) -> bool:
         return bool(np.isfinite(found.error) and not self.off(found) <= factor * (found.error + self.error))
 
 
@@ -58,52 +67,155 @@ class Support(NamedTuple):
     step: float = 0.0
 
 
-def settle(claim: Claim, probe: Probe, noise: float, steps: Sequence[float]) -> Difference:
-    """The difference at the widest step that decides about a claim; with an infinite error where none does."""
-    best, support = NOTHING, Support()
-    for step in steps:
-        if step < steps[0] and NOISE_GAIN * noise / step > claim.meaningful:
-            break  # neither this step nor a narrower one can decide
-        found = probe(step, 0.0)
-        support = min(support, Support(claim.off(found) + found.error, step))
-        if claim.is_objected_to(found):
-            narrow = _narrowest(claim, found, step, noise, steps[-1])
-            closer = probe(narrow, 0.0)
-            if _confirms(claim, closer, found):
-                return found if not _climbs_by_jumps(claim, found, support, probe, narrow, closer) else NOTHING
-        elif found.error < best.error:
-            best = found
-        if best.error + claim.error <= claim.meaningful:
-            break
-    return best
+class Search:
+    """The search for the step that decides about one claim.
 
-
-def _narrowest(claim: Claim, found: Difference, step: float, noise: float, least: float) -> float:
-    """The step at which noise is a third of the objection, or narrower where the claim is of a finer structure."""
-    off = claim.off(found)
-    narrowest = 3.0 * NOISE_GAIN * noise / off if np.isfinite(off) else step
-    if abs(found.derivative) < 0.1 * abs(claim.derivative):  # as if the stencil did not see it at all
-        narrowest = min(narrowest, 0.1 * claim.scale)
-    return min(max(narrowest, least), 0.5 * step)
-
-
-def _confirms(claim: Claim, closer: Difference, found: Difference) -> bool:
-    # bars that decide nothing may be too narrow by chance
-    factor = 1.0 if closer.error + claim.error <= claim.meaningful else 2.0
-    agrees = abs(closer.derivative - found.derivative) <= closer.error + found.error
-    return agrees and claim.is_objected_to(closer, factor)
-
-
-def _climbs_by_jumps(
-    claim: Claim, found: Difference, support: Support, probe: Probe, narrow: float, closer: Difference
-) -> bool:
-    """Whether the narrow slope is the same all over a wide step that comes much closer to the claim.
-
-    Then jumps make up the rest, as with a cost that is computed in float32, in part, or that was rounded: its narrow
-    slope is of no use.
+    Parameters
+    ----------
+    claim, line, noise : what is claimed of which line, and how noisy it is
+    steps : from wide to narrow
     """
-    off = claim.off(found)
-    if not (np.isfinite(support.distance) and support.distance + claim.error <= SUPPORT * off):
-        return False
-    elsewhere = np.array([probe(narrow, t * support.step).derivative for t in ELSEWHERE])
-    return bool(np.median(np.abs(elsewhere - closer.derivative)) <= 0.3 * off)
+
+    def __init__(self, claim: Claim, line: Line, noise: Noise, steps: Sequence[float]):
+        self.claim, self.line, self.noise, self.steps = claim, line, noise, steps
+        self.best, self.support, self.step = Found(), Support(), steps[0]
+        self.steepest = 0.0
+
+    def settle(self, start: int = 0) -> Found:
+        """The difference at the step that decides; where none does, the best there is."""
+        first = None
+        for step in self.steps[start:]:
+            if self._drowns(step):
+                break
+            found = self._look(step)
+            first = first or found
+            if self.claim.is_objected_to(found) and (confirmed := self._confirmed(found, step)):
+                return confirmed
+            self._keep(found, step)
+            if self._decides(self.best, start > 0):
+                return self._told()
+        if start > 0:
+            return self.settle()
+        if first is not None and first.noise > 0.3 * first.error:
+            self._look_wider()
+        return self._told()
+
+    def look_closer(self) -> Found | None:
+        """What narrower steps than the one that decided object to the claim, if they do.
+
+        For wiggles that are too fine, and too shallow, for the step that decided.
+        """
+        for step in self.steps:
+            if step > 0.25 * self.step:
+                continue
+            if self._drowns(step):
+                break
+            found = self._look(step)
+            if self.claim.is_objected_to(found) and (confirmed := self._confirmed(found, step)):
+                return confirmed
+        return None
+
+    def _look(self, step: float, at: float = 0.0) -> Found:
+        found = look(self.line, step, self.noise, at)
+        if np.isfinite(found.steepest) and step <= self.steps[0]:
+            self.steepest = max(self.steepest, found.steepest)
+        return found
+
+    def _told(self) -> Found:
+        return self.best._replace(steepest=self.steepest)
+
+    def _keep(self, found: Found, step: float) -> None:
+        self.support = min(self.support, Support(self.claim.off(found) + found.error, step))
+        if found.obstacle == EDGE:
+            found = Found(obstacle=EDGE)  # one side alone decides nothing
+        objected = self.claim.is_objected_to(found)
+        if found.error < self.best.error and not objected:
+            self.best, self.step = found, step
+        elif not np.isfinite(self.best.error) and not objected:
+            self.best = self.best._replace(obstacle=found.obstacle)
+
+    def _size(self) -> float:
+        return max(self.claim.size, self.steepest, self.best.least)
+
+    def _decides(self, found: Found, alone: bool = False) -> bool:
+        """Whether an error bar is narrow enough, beside the derivatives of the block or beside this one alone."""
+        size = abs(self.claim.derivative) if alone else self._size()
+        room = self.claim.meaningful * size - self.claim.error
+        return found.error <= max(room, 0.1 * self.claim.error)
+
+    def _drowns(self, step: float) -> bool:
+        """Whether noise leaves nothing to see at a step narrower than the first."""
+        if step >= self.steps[0]:
+            return False
+        noise = NOISE_GAIN * self.noise.at(step, abs(self.line(0.0))) / step
+        size = self._size()
+        return noise > VISIBLE * size > 0.0 or (size == 0.0 and np.isfinite(self.best.error))
+
+    def _look_wider(self) -> None:
+        for step in (factor * self.steps[0] for factor in WIDER_STEPS):
+            if step > WIDEST:
+                return
+            found = self._look(step)
+            if not found.error < self.best.error or found.obstacle == EDGE:
+                return
+            if self.claim.is_objected_to(found):
+                self.best = self._confirmed(found, step) or self.best
+                return
+            self.best, self.step = found, step
+            if self._decides(found):
+                return
+
+    def _confirmed(self, found: Found, step: float) -> Found | None:
+        """What objects to the claim at a step, if a narrower one says the same; else None."""
+        narrow = self._narrowest(found, step)
+        closer = self._look(narrow)
+        # bars that decide nothing may be too narrow by chance
+        factor = 1.0 if self._decides(closer) else 2.0
+        if not (_same(closer, found) and self.claim.is_objected_to(closer, factor)):
+            return None
+        if found.obstacle in (EDGE, KINK) and not self._converges(found, closer, step, narrow):
+            return None
+        if self._climbs_by_jumps(found, narrow, closer):
+            return None
+        told = found if found.error <= closer.error or not _is_smooth(closer) else closer
+        return told._replace(steepest=max(self.steepest, told.steepest))
+
+    def _converges(self, found: Found, closer: Found, step: float, narrow: float) -> bool:
+        """Whether a one-sided slope has a limit: towards the end of a domain it may grow without one."""
+        between = self._look(float(np.sqrt(step * narrow)) if narrow < 0.25 * step else 0.5 * narrow)
+        looks = (found, closer, between)
+        spread = np.ptp([each.derivative for each in looks])
+        size = max(abs(each.derivative) for each in looks)
+        return bool(spread <= 1e-2 * max(size, self.claim.size) or spread <= closer.noise) and all(
+            each.obstacle == found.obstacle for each in looks
+        )
+
+    def _narrowest(self, found: Found, step: float) -> float:
+        """The step at which noise is a third of the objection, or narrower where the claim is of a finer structure."""
+        claim, off = self.claim, self.claim.off(found)
+        noise = self.noise.at(0.5 * step, abs(self.line(0.0)))
+        room = 3.0 if _is_smooth(found) else 1e4  # one-sided slopes need more
+        narrowest = room * NOISE_GAIN * noise / off if np.isfinite(off) else 0.1 * step
+        if abs(found.derivative) < 0.1 * abs(claim.derivative) < np.inf:  # as if the stencil did not see it at all
+            narrowest = min(narrowest, 0.1 * claim.scale)
+        return min(max(narrowest, min(self.steps[-1], FINEST * claim.scale)), 0.5 * step)
+
+    def _climbs_by_jumps(self, found: Found, narrow: float, closer: Found) -> bool:
+        """Whether the narrow slope is the same all over a wide step that comes much closer to the claim.
+
+        Then jumps make up the rest, as with a cost that is computed in float32, in part, or that was rounded: its
+        narrow slope is of no use.
+        """
+        off = self.claim.off(found)
+        if not (np.isfinite(self.support.distance) and self.support.distance + self.claim.error <= SUPPORT * off):
+            return False
+        elsewhere = np.array([look(self.line, narrow, self.noise, t * self.support.step).derivative for t in ELSEWHERE])
+        return bool(np.median(np.abs(elsewhere - closer.derivative)) <= 0.3 * off)
+
+
+def _same(a: Found, b: Found) -> bool:
+    return abs(a.derivative - b.derivative) <= a.error + b.error
+
+
+def _is_smooth(found: Found) -> bool:
+    return found.obstacle not in (EDGE, KINK)

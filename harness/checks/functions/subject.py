@@ -1,36 +1,80 @@
 """The gradient of anybody's own function as a subject to be judged."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from harness.checks.functions.explaining import explain
 from harness.checks.functions.parameters import Layout
+from harness.checks.functions.stencil import EDGE, KINK, NOISE, Found
 from harness.verdict.comparison import Answer
-from harness.verdict.diagnosis import Part, diagnose
 from harness.verdict.subject import Subject
 
 
 class FunctionGradient(Subject):
-    """The gradient in parameters laid out as the user has them, of which some coordinates were looked at one by one."""
+    """The gradient in parameters laid out as the user has them.
 
-    def __init__(self, layout: Layout, theta: np.ndarray, differenced: np.ndarray, to_decide: np.ndarray):
-        self.layout, self.theta = layout, theta
-        self.blocks = layout.blocks
-        self.differenced, self._to_decide = differenced, to_decide
+    Parameters
+    ----------
+    layout, theta : the parameters
+    found : what differences found, for coordinates that were looked at one by one
+    examined : how many coordinates were examined at all, by themselves or in a group
+    cost : float
+        The cost at θ, of which the report says that it hides something where it does.
+    scatter : (n,) array
+        How far the claimed gradient jumps when θ moves by a rounding.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        theta: np.ndarray,
+        found: dict[int, Found],
+        examined: int,
+        cost: float,
+        scatter: np.ndarray,
+        notes: Sequence[str] = (),
+    ):
+        self.layout, self.theta, self.blocks = layout, theta, layout.blocks
+        self.found, self.examined, self.cost, self.scatter, self.notes = found, examined, cost, scatter, notes
 
     def label(self, i: int) -> str:
         return self.layout.label(i)
 
     def describe(self) -> dict[str, Any]:
-        return {"parameters": self.layout.size, "differenced": len(self.differenced)}
+        return {"parameters": self.layout.size, "differenced": self.examined}
 
-    def to_decide(self) -> np.ndarray:
-        return self._to_decide
+    def why_undecided(self, coordinates: np.ndarray) -> str:
+        looked = [self.found.get(i, Found(obstacle=NOISE)) for i in coordinates.tolist()]
+        clauses = {KINK: self._of_kinks, EDGE: self._of_edges, NOISE: self._of_noise}
+        told = []
+        for obstacle in dict.fromkeys(found.obstacle for found in looked):
+            of_kind = [found for found in looked if found.obstacle == obstacle]
+            told.append(clauses.get(obstacle, self._of_rough)(of_kind))
+        return "; ".join(told)
+
+    @staticmethod
+    def _of_kinks(found: Sequence[Found]) -> str:
+        before, after = found[0].slopes
+        slopes = f" (slope {before:.6g} below, {after:.6g} above)" if np.isfinite(before + after) else ""
+        return f"θ sits on a kink{slopes}, where no derivative is the right one; try another θ"
+
+    @staticmethod
+    def _of_edges(found: Sequence[Found]) -> str:
+        return "θ is at the edge of the domain: beside it the cost is not finite, or fun raises; try a θ farther inside"
+
+    def _of_noise(self, found: Sequence[Found]) -> str:
+        least = max(each.error for each in found)
+        seen = f"only errors above {least:.2g} could be seen" if np.isfinite(least) else "no error could be seen"
+        advice = "subtract its constant part" if abs(self.cost) > 1.0 else "try another θ, or a cost with less noise"
+        return f"the cost is {self.cost:.6g}, so that {seen} beside the noise in it: {advice}"
+
+    @staticmethod
+    def _of_rough(found: Sequence[Found]) -> str:
+        least = max(each.error for each in found)
+        seen = f"only errors above {least:.2g} could be seen" if np.isfinite(least) else "it is not finite"
+        return f"the cost bends, jumps or ends too close to θ ({seen}); try another θ, or smaller numbers"
 
     def explain(self, wrong: Answer, right: Answer, at_odds: np.ndarray) -> str:
-        arrays = (wrong.gradient, right.gradient, self.theta, np.zeros_like(self.theta), at_odds)
-        parts = [
-            Part(block.name, *(array[block.indices].reshape(self.layout.shapes[block.name]) for array in arrays))
-            for block in self.blocks
-        ]
-        return diagnose(parts)
+        return explain(self.layout, self.theta, wrong, right, at_odds, self.scatter)

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from harness.checks.functions.parameters import Layout, to_numpy, unit_roundoff
+from harness.checks.functions.parameters import Layout
+from harness.checks.functions.trees.leaves import to_numpy, unit_roundoff
 
 W = np.random.default_rng(0).standard_normal((2, 3))
 NESTED = {"W": W, "b": np.float32(0.5), 7: [1, 2]}
@@ -74,16 +75,16 @@ def test_torch_tensors_come_back_as_they_were():
         rebuilt = layout.rebuild(layout.flatten(theta, "theta"))
         assert same_kind(rebuilt, theta)
         assert torch.equal(rebuilt, theta)
-        assert not rebuilt.requires_grad
+        assert rebuilt.requires_grad
+        assert rebuilt is not theta
     with pytest.raises(TypeError, match=r"theta must be floating point, for small steps are lost in torch\.int64"):
         Layout(torch.arange(3)).rebuild(np.zeros(3))
 
 
-@pytest.mark.parametrize("theta", [jnp.arange(3), jnp.array([True])], ids=["int", "bool"])
-def test_integers_of_jax_are_refused_for_small_steps_are_lost_in_them(theta):
-    layout = Layout(theta)
-    with pytest.raises(TypeError, match=r"theta must be floating point, for small steps are lost in (int|bool)"):
-        layout.rebuild(layout.flatten(theta, "theta"))
+def test_integers_of_jax_are_refused_for_small_steps_are_lost_in_them():
+    layout = Layout(jnp.arange(3))
+    with pytest.raises(TypeError, match=r"theta must be floating point, for small steps are lost in int"):
+        layout.rebuild(layout.flatten(jnp.arange(3), "theta"))
 
 
 def test_integers_of_numpy_become_float64():
@@ -116,11 +117,11 @@ def test_blocks_and_labels_name_every_coordinate():
     assert [(name, indices.tolist()) for name, indices in layout.blocks] == [
         ("W", [0, 1, 2, 3, 4, 5]),
         ("b", [6]),
-        ("7", [7, 8]),
+        ("theta[7]", [7, 8]),
     ]
     assert [layout.label(i) for i in range(layout.size)] == [
         *("W[0, 0]", "W[0, 1]", "W[0, 2]", "W[1, 0]", "W[1, 1]", "W[1, 2]"),
-        *("b", "7[0]", "7[1]"),
+        *("b", "theta[7][0]", "theta[7][1]"),
     ]
     assert Layout(W[0]).label(2) == "theta[2]"
     assert Layout(0.5).label(0) == "theta"
@@ -172,22 +173,21 @@ def test_what_numpy_has_no_type_for_comes_in_float32():
     ("call", "error", "sentence"),
     [
         (lambda: to_numpy("abc"), TypeError, "must be real numbers, not <U3"),
-        (lambda: to_numpy(None), TypeError, "must be real numbers, not object"),
+        (lambda: to_numpy(None), TypeError, "must be real numbers, not NoneType; give arrays, or a dict"),
         (lambda: to_numpy(1j), TypeError, "must be real numbers, not complex128"),
-        (lambda: to_numpy([[1.0], [1.0, 2.0]]), TypeError, "must be an array or a flat dict of arrays, not list"),
-        (lambda: to_numpy([W, W]), TypeError, "must not be nested: give a flat dict of arrays, not lists of them"),
-        (lambda: to_numpy((W[0], [W[0]])), TypeError, "give a flat dict of arrays, not tuples of them"),
-        (lambda: Layout({"layer": {"W": W}}), TypeError, "give a flat dict of arrays, not dicts of them"),
-        (lambda: Layout([{"W": W}]), TypeError, "give a flat dict of arrays, not lists of them"),
-        (lambda: Layout({"layer": [W, W]}), TypeError, "give a flat dict of arrays, not lists of them"),
-        (lambda: Layout({1: W, "1": W}), ValueError, r"keys of theta must differ as text, but are \[1, '1'\]"),
-        (lambda: Layout({1: 1.0}).flatten({"1": 1.0}, "it"), ValueError, r"the keys \[1\], .*not the keys \['1'\]"),
+        (lambda: to_numpy([[1.0], [1.0, 2.0]]), TypeError, "must be real numbers, not list"),
+        (
+            lambda: to_numpy({"W": W}),
+            TypeError,
+            "must be real numbers, not a dict; give a dict, list or tuple of arrays",
+        ),
+        (lambda: Layout({1: 1.0}).flatten({"1": 1.0}, "it"), ValueError, r"the keys \[1\], .*not .* the keys \['1'\]"),
         (lambda: Layout({}), ValueError, "theta holds no parameters"),
         (lambda: Layout(np.empty((0, 2))), ValueError, "theta holds no parameters"),
         (lambda: Layout(W).flatten(W.T, "the gradient"), ValueError, r"the gradient must have the shape \(2, 3\)"),
         (lambda: Layout(W).flatten({"theta": W}, "it"), ValueError, "it must be one array, as theta is"),
         (lambda: Layout({"a": 1}).flatten(1.0, "it"), ValueError, r"it must be a dict with the keys \['a'\]"),
-        (lambda: Layout({"a": 1}).flatten({"b": 1}, "it"), ValueError, r"not the keys \['b'\]"),
+        (lambda: Layout({"a": 1}).flatten({"b": 1}, "it"), ValueError, r"not a dict with the keys \['b'\]"),
         (lambda: Layout({"a": W}).flatten({"a": W[0]}, "it"), ValueError, r"shape \(2, 3\) of a, but has shape \(3,\)"),
     ],
 )

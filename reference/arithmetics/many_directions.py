@@ -1,9 +1,7 @@
-"""The numbers that a traced program is run on: a value and, for each of several directions, how much it changes.
+"""Increments in many directions at once, with steps so small that only a kink at the point itself is crossed.
 
-The arithmetic is that of `reference.arithmetics.increments`, whose rules are reused, with two conventions more. A value
-has the shape that JAX says; its change has one axis before these, for the directions, or is the float 0.0 where nothing
-changes. And steps are so small, `STEP` times a direction, that second-order terms vanish beside rounding, while a kink
-is crossed only where the point lies on it.
+A value has its own shape; its change has one axis before these, for the directions, or is the float 0.0 where nothing
+changes. Steps are `STEP` times a direction: second-order terms vanish beside rounding.
 """
 
 from collections.abc import Callable

@@ -1,0 +1,131 @@
+"""What seven costs on a line through θ tell of the derivative there: a number, its error bar, and what hides it.
+
+With the central differences D(h) = (f(h) - f(-h))/2h at three widths, R1 = (4 D(h) - D(2h))/3 is the derivative, and
+R2 = (4 D(2h) - D(4h))/3 measures the truncation. One-sided differences of the same values, extrapolated to width zero,
+are the slopes on either side. At a kink these differ: then every number between them is somebody's convention, and the
+error bar takes them all in. The second differences S(h) = f(h) - 2 f(0) + f(-h) tell a kink: S(2h) - 4 S(h) shrinks
+with h⁴ on a smooth function, but only with h across a kink.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from reference.oracles.black_box import NOISE_GAIN
+
+WIDTHS = (1.0, 2.0, 4.0)
+
+ONE_SIDED_GAIN = 2.0 * NOISE_GAIN
+"""A one-sided slope weighs four values with 8/3, 1, 1/12 and 7/4 over h: twice the noise of a central one."""
+
+CLEAR = 0.1
+"""A kink whose one-sided slopes are good to this share of its jump sits at θ, and not somewhere within the stencil."""
+
+KINK, EDGE, NOISE, ROUGH = "kink", "edge", "noise", "rough"
+
+Line = Callable[[float], float]
+
+
+class Noise(NamedTuple):
+    """How noisy a cost is.
+
+    Attributes
+    ----------
+    near : at θ
+    far : at the widest step, where a minimum of zero lies no longer; in between it is taken to grow evenly
+    reach : that step
+    relative : what rounding leaves of any value, as a share of it
+    """
+
+    near: float
+    far: float
+    reach: float
+    relative: float
+
+    def at(self, step: float, size: float = 0.0) -> float:
+        """The noise in costs of some size at some distance."""
+        return max(self.near, self.far * min(step / self.reach, 1.0), self.relative * size)
+
+
+class Found(NamedTuple):
+    """What was found of a derivative.
+
+    Attributes
+    ----------
+    derivative, error : NaN and infinite where nothing was
+    noise : the part of the error that is noise
+    steepest : the largest slope between neighbouring points of the stencil, so far as noise lets it be told
+    obstacle : what the error comes from, where it is not small: "kink", "edge", "noise", "rough"
+    slopes : those on the two sides of a kink
+    """
+
+    derivative: float = np.nan
+    error: float = np.inf
+    noise: float = np.inf
+    steepest: float = 0.0
+    obstacle: str = ROUGH
+    slopes: tuple[float, float] = (np.nan, np.nan)
+
+    @property
+    def least(self) -> float:
+        """The size that the derivative has at least."""
+        size = abs(self.derivative) - self.error
+        return size if size > 0.0 else 0.0
+
+    def times(self, factor: float) -> "Found":
+        """The same in other units."""
+        return self._replace(
+            derivative=self.derivative * factor,
+            error=self.error * abs(factor),
+            noise=self.noise * abs(factor),
+            steepest=self.steepest * abs(factor),
+            slopes=(self.slopes[0] * factor, self.slopes[1] * factor),
+        )
+
+
+def look(line: Line, h: float, noise: Noise, at: float = 0.0) -> Found:
+    """The derivative of a cost on a line, at one step."""
+    centre = line(at)
+    ups, downs = (np.array([line(at + sign * width * h) for width in WIDTHS]) for sign in (1.0, -1.0))
+    values = np.array([*downs[::-1], centre, *ups])
+    finite = np.isfinite(values)
+    if not np.isfinite(centre) or not (finite[:3].all() or finite[4:].all()):
+        return Found(obstacle=EDGE if np.isfinite(centre) else ROUGH)
+    size = noise.at(4.0 * h, float(np.abs(values[finite]).max()))
+    up, down = _one_sided(centre, ups, h, size), _one_sided(centre, downs, -h, size)
+    if not finite.all():
+        return (up if finite[4:].all() else down)._replace(obstacle=EDGE)
+    return _two_sided(values, up, down, h, size)
+
+
+def _two_sided(values: np.ndarray, up: Found, down: Found, h: float, noise: float) -> Found:
+    centre, ups, downs = values[3], values[4:], values[2::-1]
+    D = (ups - downs) / (2.0 * h * np.array(WIDTHS))
+    S = (ups - centre) - (centre - downs)
+    R1, R2 = (4.0 * D[0] - D[1]) / 3.0, (4.0 * D[1] - D[2]) / 3.0
+    noisy = NOISE_GAIN * noise / h
+    error = abs(R1 - R2) + noisy
+    spans = h * np.array([2.0, 1.0, 1.0, 1.0, 1.0, 2.0])
+    steepest = float(np.max(np.abs(np.diff(values)) / spans - 2.0 * noise / spans, initial=0.0))
+    near, far = abs(S[1] - 4.0 * S[0]), abs(S[2] - 4.0 * S[1])
+    if not (near > 16.0 * noise and far < 8.0 * near):  # else not smooth: far = 16 near
+        return Found(float(R1), _bound(error), noisy, steepest, NOISE if noisy > 0.5 * error else ROUGH)
+    jump, unsure = abs(up.derivative - down.derivative), up.error + down.error
+    slopes = (down.derivative, up.derivative)
+    if unsure <= CLEAR * jump:
+        middle = 0.5 * (up.derivative + down.derivative)
+        return Found(float(middle), _bound(0.5 * jump + unsure), noisy, steepest, KINK, slopes)
+    return Found(float(R1), _bound(error + near / h), noisy, steepest, KINK if jump > 4.0 * unsure else ROUGH)
+
+
+def _one_sided(centre: float, values: np.ndarray, h: float, noise: float) -> Found:
+    """The slope on one side, extrapolated to θ."""
+    d = (values - centre) / (h * np.array(WIDTHS))
+    A1, A2 = 2.0 * d[0] - d[1], 2.0 * d[1] - d[2]
+    noisy = ONE_SIDED_GAIN * noise / abs(h)
+    return Found(float((4.0 * A1 - A2) / 3.0), _bound(4.0 * abs(A1 - A2) + noisy), noisy)
+
+
+def _bound(error: float) -> float:
+    return float(error) if np.isfinite(error) else np.inf

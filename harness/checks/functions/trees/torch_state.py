@@ -1,0 +1,101 @@
+"""PyTorch's modules and parameters: set where they are, and left as they were.
+
+Whoever optimises a module changes it in place, and functions are written for that: they use the module that they know,
+whatever they are given. So values are written into its own parameters for a call, and written back after it, as are
+its buffers and what `.grad` held.
+"""
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+
+def is_module(node: Any) -> bool:
+    """Whether it is a torch.nn.Module."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(node, torch.nn.Module)
+
+
+def is_tensor(leaf: Any) -> bool:
+    """Whether it is a tensor of PyTorch."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(leaf, torch.Tensor)
+
+
+def is_parameter(leaf: Any) -> bool:
+    """Whether it is a torch.nn.Parameter, which is set in place."""
+    return is_tensor(leaf) and isinstance(leaf, sys.modules["torch"].nn.Parameter)
+
+
+def parameters_of(module: Any) -> dict[str, Any]:
+    """The parameters by name; one that is used in several places comes once."""
+    return dict(module.named_parameters())
+
+
+def accessor(name: str) -> str:
+    """How "layers.0.weight" is written in Python: ".layers[0].weight"."""
+    return "".join(f"[{part}]" if part.isdecimal() else f".{part}" for part in name.split("."))
+
+
+def tensor_like(model: Any, values: np.ndarray) -> Any:
+    """A tensor of the values, like the one given in type, device and `requires_grad`; a parameter is set itself."""
+    torch = sys.modules["torch"]
+    made = torch.as_tensor(values.copy(), dtype=model.dtype, device=model.device)
+    if is_parameter(model):
+        with torch.no_grad():
+            model.copy_(made)
+        return model
+    return made.requires_grad_(model.requires_grad)
+
+
+class Kept:
+    """What modules and parameters hold between calls, to be put back after each.
+
+    Parameters
+    ----------
+    modules : those in a tree
+    parameters : all `torch.nn.Parameter` in it, of modules and by themselves
+    """
+
+    def __init__(self, modules: Sequence[Any], parameters: Sequence[Any]):
+        self._parameters = [(each, each.detach().clone(), each.grad) for each in parameters]
+        parts = {id(part): part for module in modules for part in module.modules()}
+        buffers = [(part, *item) for part in parts.values() for item in part.named_buffers(recurse=False)]
+        self._buffers = [(part, name, buffer, buffer.detach().clone()) for part, name, buffer in buffers]
+        self._training = [(part, part.training) for part in parts.values()]
+
+    def forget_gradients(self) -> None:
+        """No gradient may be added to what was there before."""
+        for parameter, _, _ in self._parameters:
+            parameter.grad = None
+
+    def put_back(self) -> None:
+        """Parameters, gradients, buffers and modes as they were found."""
+        if not self._parameters:
+            return
+        with sys.modules["torch"].no_grad():
+            for parameter, values, grad in self._parameters:
+                parameter.copy_(values)
+                parameter.grad = grad
+            for part, name, buffer, values in self._buffers:
+                buffer.copy_(values)
+                setattr(part, name, buffer)
+            for part, training in self._training:
+                part.training = training
+
+
+def has_graph(cost: Any) -> bool:
+    """Whether autograd can differentiate this."""
+    return is_tensor(cost) and cost.requires_grad
+
+
+def gradient_by_autograd(cost: Any, leaves: Sequence[Any]) -> list[Any]:
+    """The gradient of a cost in tensors that require one, None for those it has no path to.
+
+    Where the function has called `backward` itself, it is what that has left in `.grad`.
+    """
+    if any(leaf.grad is not None for leaf in leaves):
+        return [leaf.grad for leaf in leaves]
+    return list(sys.modules["torch"].autograd.grad(cost.sum(), leaves, allow_unused=True))

@@ -1,0 +1,100 @@
+"""`jax.test_util.check_grads`, by exact increments instead of differences with a fixed step."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+from jax.test_util import check_grads as original
+
+from harness.checks.traced.checking import check_derivatives
+from harness.drop_in.settling import reasons, undecided, without_meaning
+from harness.verdict.report import Report
+
+NAME = "jax.test_util.check_grads"
+
+MODES = {"fwd": "forward", "rev": "reverse", "lin": "forward"}
+"""The original's modes, and what they are called here; a linearisation is a forward derivative."""
+
+
+def check_grads(
+    f: Callable[..., Any],
+    args: Sequence[Any],
+    order: int,
+    modes: str | Sequence[str] = ("fwd", "rev"),
+    atol: Any = None,
+    rtol: Any = None,
+    eps: float | None = None,
+) -> None:
+    """Check JAX's derivatives of f at ``f(*args)``, of every order up to `order`, in some modes.
+
+    Parameters
+    ----------
+    f, args, order, modes
+        As the original takes them.
+    atol, rtol, eps
+        Without meaning, but handed on where the original has to decide.
+
+    Raises
+    ------
+    AssertionError
+        When a derivative is wrong; the message is the report.
+    """
+    without_meaning(NAME, atol=atol, rtol=rtol, eps=eps)
+    args = tuple(args)
+    ask_original = partial(original, f, args, order, modes, atol, rtol, eps)
+    chosen = tuple(dict.fromkeys(MODES[mode] for mode in MODES if mode in modes))
+    if not chosen or order < 1:
+        ask_original()
+        return None
+    try:
+        reports = _reports(f, args, order, chosen)
+    except (TypeError, ValueError, NotImplementedError) as reason:
+        return undecided(NAME, f"{type(reason).__name__}: {reason}", ask_original)
+    for report in reports:
+        if report.verdict == "disagree":
+            raise AssertionError(str(report))
+    doubts = [reasons(report) for report in reports if report.verdict == "inconclusive"]
+    doubts += [f"{name} is left out: {why}" for report in reports for name, why in report.left_out.items()]
+    if doubts:
+        return undecided(NAME, "; ".join(dict.fromkeys(doubts)), ask_original)
+    return None
+
+
+def _reports(f: Callable[..., Any], args: tuple, order: int, modes: tuple[str, ...]) -> list[Report]:
+    """A report for each order: the k-th is of the derivative of the (k - 1)-th, in all modes."""
+    found = []
+    for _ in range(order):
+        found.append(check_derivatives(f, *args, modes=modes))
+        if found[-1].verdict != "agree":
+            break
+        f = _derivative(f, reverse="reverse" in modes and "reverse" not in found[-1].left_out)
+    return found
+
+
+def _derivative(f: Callable[..., Any], reverse: bool) -> Callable[..., Any]:
+    """One derivative of f, by a random cotangent or tangent, as a function of the same arguments."""
+
+    def pulled_back(*args: Any) -> Any:
+        output, pull_back = jax.vjp(f, *args)
+        return pull_back(_random_like(output))
+
+    def pushed_forward(*args: Any) -> Any:
+        return jax.jvp(f, args, _random_like(args))[1]
+
+    return pulled_back if reverse else pushed_forward
+
+
+def _random_like(tree: Any) -> Any:
+    """Random tangents, the same each time; those of integers are zero."""
+    rng = np.random.default_rng(0)
+
+    def drawn(leaf: Any) -> Any:
+        dtype, numbers = jax.numpy.result_type(leaf), rng.normal(size=(2, *np.shape(leaf)))
+        if not jax.numpy.issubdtype(dtype, jax.numpy.inexact):
+            return np.zeros(np.shape(leaf), jax.dtypes.float0)
+        complex_ = jax.numpy.issubdtype(dtype, jax.numpy.complexfloating)
+        return jax.numpy.asarray(numbers[0] + 1j * numbers[1] if complex_ else numbers[0], dtype)
+
+    return jax.tree.map(drawn, tree)

@@ -1,0 +1,143 @@
+"""`scipy.optimize.check_grad`, and the same for what `minimize` and `least_squares` take beside a gradient."""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from scipy.optimize import check_grad as original
+from scipy.sparse import issparse
+from scipy.sparse.linalg import LinearOperator
+
+from harness.checks.functions.gradient_checking import check_gradient
+from harness.drop_in.settling import reasons, undecided, without_meaning
+from harness.verdict.report import Report
+
+NAME = "scipy.optimize.check_grad"
+
+EACH_ROW = 50  # outputs up to which a wrong Jacobian's row is named
+
+
+def check_grad(
+    func: Callable[..., Any],
+    grad: Callable[..., Any],
+    x0: Any,
+    *args: Any,
+    epsilon: float | None = None,
+    direction: str = "all",
+    **options: Any,
+) -> float:
+    """The distance of a gradient from the derivative of its function, as far as it can be measured.
+
+    Parameters
+    ----------
+    func, grad, x0, *args
+        As the original takes them.
+    epsilon, direction, options
+        Without meaning, but handed on where the original has to decide.
+
+    Returns
+    -------
+    float
+        The largest difference in any coordinate; where the gradient is wrong, at least the original's answer. Of a
+        right gradient it is what steps and rounding leave, mostly far below the original's.
+    """
+    if direction not in ("all", "random"):
+        raise ValueError(f"direction must be 'all' or 'random', not {direction!r}")
+    given = {} if epsilon is None else {"epsilon": epsilon}
+    without_meaning(NAME, **given, **options)
+
+    def ask_original() -> float:
+        return float(original(func, grad, x0, *args, direction=direction, **given, **options))
+
+    report = check_gradient(func, np.asarray(x0, dtype=np.float64), gradient=grad, args=args)
+    if report.verdict == "inconclusive":
+        return undecided(NAME, reasons(report), ask_original)
+    largest = max((pair.difference for pair in report.pairs), default=0.0)
+    return largest if report.verdict == "agree" else max(largest, ask_original())
+
+
+def check_minimize(
+    fun: Callable[..., Any],
+    x0: Any,
+    args: tuple = (),
+    *,
+    jac: Callable[..., Any] | bool,
+    hess: Callable[..., Any] | None = None,
+    hessp: Callable[..., Any] | None = None,
+) -> list[Report]:
+    """Check what `scipy.optimize.minimize` is given: the gradient, and the Hessian or its products if there are any.
+
+    With a random direction v, the gradient of v·jac(x) has to be hess(x) v, and hessp(x, v).
+
+    Returns
+    -------
+    list of Report
+        One of the gradient, one of `hess`, one of `hessp`, as far as they are given.
+    """
+    args = args if isinstance(args, tuple) else (args,)
+    x0 = np.asarray(x0, dtype=np.float64)
+    gradient = _gradient_of_both(fun) if jac is True else jac
+    if not callable(gradient):
+        raise TypeError(f"jac must be callable as jac(x, *args), or True where fun answers both, not {jac!r}")
+    reports = [check_gradient(fun, x0, jac=jac, args=args)]
+    v = _direction(x0.size)
+
+    def along(x: np.ndarray) -> float:
+        return float(v @ np.asarray(gradient(x, *args)))
+
+    if hess is not None:
+        reports.append(check_gradient(along, x0, gradient=lambda x: _dense(hess(x, *args)).T @ v))
+    if hessp is not None:
+        reports.append(check_gradient(along, x0, gradient=lambda x: hessp(x, v, *args)))
+    return reports
+
+
+def check_least_squares(
+    fun: Callable[..., Any],
+    x0: Any,
+    jac: Callable[..., Any],
+    args: tuple = (),
+    kwargs: Mapping[str, Any] | None = None,
+) -> Report:
+    """Check the Jacobian that `scipy.optimize.least_squares` is given: dense, sparse or a linear operator.
+
+    Of fun(x) with m values, w·fun(x) with random weights w has the gradient Jᵀw; one wrong entry of J shows in it.
+    Where it does, the report is of the first row of J that is wrong, if there are at most 50.
+    """
+    args, more = args if isinstance(args, tuple) else (args,), dict(kwargs or {})
+    x0 = np.asarray(x0, dtype=np.float64)
+    size = np.size(fun(x0, *args, **more))
+
+    def check(w: np.ndarray) -> Report:
+        return check_gradient(
+            lambda x: float(w @ np.ravel(fun(x, *args, **more))),
+            x0,
+            gradient=lambda x: _transposed_times(jac(x, *args, **more), w),
+        )
+
+    whole = check(_direction(size))
+    if whole.verdict != "disagree" or size > EACH_ROW:
+        return whole
+    rows = (check(row) for row in np.eye(size))
+    return next((report for report in rows if report.verdict == "disagree"), whole)
+
+
+def _direction(size: int) -> np.ndarray:
+    return np.random.default_rng(0).normal(size=size) / math.sqrt(size)
+
+
+def _gradient_of_both(fun: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda x, *args: fun(x, *args)[1]
+
+
+def _dense(matrix: Any) -> np.ndarray:
+    if isinstance(matrix, LinearOperator):
+        return matrix @ np.eye(matrix.shape[1])
+    return matrix.toarray() if issparse(matrix) else np.asarray(matrix)
+
+
+def _transposed_times(jacobian: Any, w: np.ndarray) -> np.ndarray:
+    if isinstance(jacobian, LinearOperator):
+        return jacobian.rmatvec(w)
+    return np.ravel((jacobian if issparse(jacobian) else np.atleast_2d(jacobian)).T @ w)

@@ -1,0 +1,41 @@
+"""What the drop-ins share: how a report settles a call of the original."""
+
+import logging
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+from harness.verdict.report import Report
+
+logger = logging.getLogger("harness.drop_in")
+
+_told: set[tuple[str, str]] = set()
+
+
+class InconclusiveGradient(UserWarning):
+    """The harness could not decide, and the verdict is that of the checker that it stands in for."""
+
+
+def without_meaning(original: str, **arguments: Any) -> None:
+    """Log, once for each name, that these arguments of an original were given and change nothing here."""
+    for name, value in arguments.items():
+        if value is not None and (original, name) not in _told:
+            _told.add((original, name))
+            logger.warning(
+                "%s: %s=%r has no meaning here, where bounds are derived or measured; it is used only where those "
+                "cannot decide",
+                original,
+                name,
+                value,
+            )
+
+
+def undecided(original: str, reason: str, fall_back: Callable[[], Any], stacklevel: int = 3) -> Any:
+    """Warn of what was not decided, and answer or raise what the original does."""
+    warnings.warn(f"{original} has decided, since the harness cannot: {reason}", InconclusiveGradient, stacklevel)
+    return fall_back()
+
+
+def reasons(report: Report) -> str:
+    """Why a report is inconclusive, in one line."""
+    return "; ".join(report.reasons) or "too few coordinates could be decided"

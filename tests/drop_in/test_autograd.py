@@ -1,0 +1,51 @@
+"""check_grads of autograd."""
+
+# Not installed everywhere, so that its names cannot be resolved.
+# pyright: reportMissingImports=false, reportAttributeAccessIssue=false
+
+import numpy as np
+import pytest
+
+pytest.importorskip("autograd", reason="autograd is not installed: pip install 'autodiff-cross-check[peers]'")
+
+import autograd.numpy as anp
+from autograd.extend import defjvp, defvjp, primitive
+
+from harness.drop_in import InconclusiveGradient
+from harness.drop_in.autograd import check_grads
+
+X = np.random.default_rng(1).normal(size=(2, 3))
+
+RIGHT = {
+    "one argument": (anp.tanh, 0, (X,)),
+    "two": (anp.dot, (0, 1), (X, X.T)),
+    "the second": (lambda a, b: a * anp.sin(b), 1, (X, X)),
+    "a dict": (lambda p: anp.sum(p["a"] * p["b"]), 0, ({"a": X, "b": X},)),
+}
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_right_derivatives_pass_without_a_word(name, recwarn):
+    f, argnum, args = RIGHT[name]
+    assert check_grads(f, argnum)(*args) is None
+    assert not [w for w in recwarn if issubclass(w.category, InconclusiveGradient)]
+
+
+@primitive
+def wrong(x):
+    return np.sin(x)
+
+
+defvjp(wrong, lambda ans, x: lambda g: g * anp.cos(x) * (1.0 + 1e-6))
+defjvp(wrong, lambda g, ans, x: g * anp.cos(x) * (1.0 + 1e-6))
+
+
+@pytest.mark.parametrize("mode", ["fwd", "rev"])
+def test_a_wrong_rule_raises_the_report(mode):
+    with pytest.raises(AssertionError, match=r"^DISAGREE"):
+        check_grads(wrong, modes=[mode], order=1)(X)
+
+
+def test_where_nothing_is_decided_the_original_is_asked():
+    with pytest.warns(InconclusiveGradient, match="complex"):
+        check_grads(lambda x: x * x, modes=["rev"], order=1)(X + 1j)

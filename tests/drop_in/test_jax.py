@@ -1,0 +1,131 @@
+"""check_grads of JAX: its arguments and errors, exact checks behind it, and the original where these cannot decide."""
+
+import logging
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+
+from harness.drop_in import InconclusiveGradient
+from harness.drop_in.jax import check_grads
+
+rng = np.random.default_rng(3)
+X = rng.normal(size=(2, 3))
+
+RIGHT = {
+    "second order": (jnp.tanh, (X,), 2, {}),
+    "third order": (jnp.sin, (X[0],), 3, {}),
+    "float32": (lambda a: a @ a.T, (X.astype(np.float32),), 2, {}),
+    "bfloat16": (lambda a: a * jnp.tanh(a), (jnp.asarray(X, jnp.bfloat16),), 1, {"modes": ["rev"]}),
+    "complex": (lambda a: jnp.exp(a) * jnp.conj(a), (X + 1j * X[::-1],), 1, {}),
+    "forward alone": (lambda a: lax.while_loop(lambda c: c < 9.0, lambda c: 2.0 * c, a), (1.3,), 2, {"modes": "fwd"}),
+    "linearised": (jnp.sin, (X,), 2, {"modes": ("lin",)}),
+    "tree": (lambda p: p["w"] @ p["b"], ({"w": X, "b": X[0]},), 1, {}),
+    "index": (lambda a, i: a[i], (X, 1), 1, {}),
+    "Python's numbers": (lambda a, b: a * jnp.exp(b), (0.3, 1.2), 2, {}),
+}
+
+
+@pytest.mark.parametrize("name", RIGHT)
+@pytest.mark.parametrize("x64", [False, True])
+def test_right_derivatives_pass_without_a_word(name, x64, recwarn):
+    f, args, order, options = RIGHT[name]
+    with jax.enable_x64(x64):
+        assert check_grads(f, args, order, **options) is None
+        assert jax.config.read("jax_enable_x64") == x64
+    assert not [w for w in recwarn if issubclass(w.category, InconclusiveGradient)]
+
+
+def rule(forward, backward):
+    """sin with a rule of its own."""
+
+    @jax.custom_vjp
+    def f(x):
+        return jnp.sin(x)
+
+    f.defvjp(forward, backward)
+    return f
+
+
+@jax.custom_jvp
+def wrong_forward(x):
+    return jnp.sin(x)
+
+
+@wrong_forward.defjvp
+def _(primals, tangents):
+    return jnp.sin(*primals), tangents[0] * jnp.cos(*primals) * (1.0 + 1e-9)
+
+
+@jax.custom_jvp
+def cosine(x):
+    return jnp.cos(x)
+
+
+@cosine.defjvp
+def _(primals, tangents):
+    return jnp.cos(*primals), -1.001 * tangents[0] * jnp.sin(*primals)
+
+
+@jax.custom_jvp
+def wrong_twice(x):
+    return jnp.sin(x)
+
+
+@wrong_twice.defjvp
+def _(primals, tangents):
+    return jnp.sin(*primals), tangents[0] * cosine(*primals)
+
+
+WRONG = {
+    "a factor of 1 + 1e-6": (rule(lambda x: (jnp.sin(x), x), lambda x, c: (c * jnp.cos(x) * (1 + 1e-6),)), 1, ["rev"]),
+    "a dropped cotangent": (rule(lambda x: (jnp.sin(x), x), lambda x, c: (jnp.cos(x),)), 1, ["rev"]),
+    "the ninth digit of a jvp": (wrong_forward, 1, ["fwd", "rev"]),
+    "the second derivative alone": (wrong_twice, 2, ["fwd"]),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_rule_raises_the_report(name):
+    f, order, modes = WRONG[name]
+    with jax.enable_x64(True), pytest.raises(AssertionError, match=r"^DISAGREE: the odd one"):
+        check_grads(f, (X,), order, modes)
+
+
+def test_the_first_derivative_of_the_rule_that_is_wrong_twice_is_right():
+    with jax.enable_x64(True):
+        check_grads(wrong_twice, (X,), 1)
+
+
+def test_where_nothing_is_decided_the_original_is_asked_with_the_callers_arguments():
+    def branches(x):
+        return jnp.sin(x) if x > 0 else x
+
+    with pytest.warns(InconclusiveGradient, match=r"^jax.test_util.check_grads has decided.*Tracer"):
+        check_grads(branches, (1.0,), 1)
+    with (
+        pytest.warns(InconclusiveGradient),
+        pytest.raises(AssertionError, match=r"Not equal to tolerance rtol=.*, atol=1e-30"),
+    ):
+        check_grads(branches, (1.0,), 1, atol=1e-30, rtol=1e-30)
+
+
+def test_a_mode_that_jax_lacks_fails_as_in_the_original():
+    f = rule(lambda x: (jnp.sin(x), x), lambda x, c: (c * jnp.cos(x),))
+    check_grads(f, (X,), 1, ["rev"])
+    with (
+        pytest.warns(InconclusiveGradient, match="forward is left out"),
+        pytest.raises(TypeError, match="forward-mode"),
+    ):
+        check_grads(f, (X,), 1, ["fwd", "rev"])
+
+
+def test_arguments_without_meaning_are_logged_once(caplog):
+    with caplog.at_level(logging.WARNING):
+        check_grads(jnp.sin, (0.3,), 1, atol=1e-2)
+        check_grads(jnp.sin, (0.3,), 1, atol=1e-2)
+    assert [record.getMessage().partition(",")[0] for record in caplog.records] == [
+        "jax.test_util.check_grads: atol=0.01 has no meaning here"
+    ]

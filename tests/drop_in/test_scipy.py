@@ -1,0 +1,88 @@
+"""check_grad of SciPy, and the same for Hessians and Jacobians."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from scipy.optimize import rosen, rosen_der, rosen_hess, rosen_hess_prod
+from scipy.sparse.linalg import aslinearoperator
+
+from harness.drop_in import InconclusiveGradient
+from harness.drop_in.scipy import check_grad, check_least_squares, check_minimize
+
+X0 = [1.3, 0.7, 2.0]
+
+
+def scaled(x, a):
+    return a * rosen(x)
+
+
+def scaled_slope(x, a):
+    return a * rosen_der(x)
+
+
+def test_a_right_gradient_is_nearer_than_the_original_can_tell():
+    assert check_grad(rosen, rosen_der, X0) < 1e-9
+    assert check_grad(scaled, scaled_slope, X0, 3.0) < 1e-9
+    assert check_grad(rosen, rosen_der, X0, direction="random", seed=1) < 1e-9
+
+
+@pytest.mark.parametrize("factor", [1.0 + 1e-7, 1.01, -1.0])
+def test_a_wrong_gradient_is_as_far_away_as_it_is(factor):
+    error = abs(factor - 1.0) * np.abs(rosen_der(np.array(X0))).max()
+    assert check_grad(rosen, lambda x: factor * rosen_der(x), X0) >= 0.9 * error
+
+
+def test_at_a_kink_the_original_is_asked():
+    with pytest.warns(InconclusiveGradient, match=r"^scipy.optimize.check_grad has decided"):
+        far = check_grad(lambda x: float(np.abs(x).sum()), np.sign, [0.0, 1.0], epsilon=1e-3)
+    assert far == pytest.approx(1.0)  # the original's forward difference has the slope on the right
+
+
+def test_another_direction_is_refused():
+    with pytest.raises(ValueError, match="direction must be 'all' or 'random', not 'some'"):
+        check_grad(rosen, rosen_der, X0, direction="some")
+
+
+def test_what_minimize_takes_is_checked_in_all_its_forms():
+    reports = check_minimize(rosen, X0, jac=rosen_der, hess=rosen_hess, hessp=rosen_hess_prod)
+    assert [report.verdict for report in reports] == ["agree"] * 3
+    both = check_minimize(lambda x, a: (scaled(x, a), scaled_slope(x, a)), X0, (2.0,), jac=True)
+    assert [report.verdict for report in both] == ["agree"]
+    with pytest.raises(TypeError, match="jac must be callable"):
+        check_minimize(rosen, X0, jac=False)
+
+
+@pytest.mark.parametrize("as_matrix", [np.array, sp.csr_array, aslinearoperator])
+def test_a_wrong_hessian_is_found(as_matrix):
+    def wrong(x):
+        H = rosen_hess(x)
+        H[0, 1] *= 1.001
+        return as_matrix(H)
+
+    gradient, hessian = check_minimize(rosen, X0, jac=rosen_der, hess=wrong)
+    assert (gradient.verdict, hessian.verdict) == ("agree", "disagree")
+    (product,) = check_minimize(rosen, X0, jac=rosen_der, hessp=lambda x, p: 2.0 * rosen_hess_prod(x, p))[1:]
+    assert product.verdict == "disagree"
+
+
+def residuals(x, a=1.0):
+    return a * np.array([x[0] ** 2, x[1] * x[2], np.sin(x[2]), x[0] + x[1]])
+
+
+def jacobian(x, a=1.0):
+    return a * np.array([[2 * x[0], 0, 0], [0, x[2], x[1]], [0, 0, np.cos(x[2])], [1, 1, 0]])
+
+
+@pytest.mark.parametrize("as_matrix", [np.array, sp.csr_matrix, sp.csc_array, aslinearoperator])
+def test_a_jacobian_is_checked_as_it_is_and_its_wrong_row_is_named(as_matrix):
+    def wrong(x):
+        J = jacobian(x)
+        J[2, 2] *= 1.0 + 1e-5
+        return as_matrix(J)
+
+    assert check_least_squares(residuals, X0, lambda x: as_matrix(jacobian(x))).verdict == "agree"
+    assert check_least_squares(residuals, X0, jacobian, (2.0,)).verdict == "agree"
+    assert check_least_squares(residuals, X0, jacobian, kwargs={"a": 3.0}).verdict == "agree"
+    report = check_least_squares(residuals, X0, wrong)
+    assert report.verdict == "disagree"
+    assert report.findings[0].expected == pytest.approx(np.cos(2.0))  # of the third row alone
