@@ -76,7 +76,7 @@ def _study_activations(quick: bool, seed: int, json: bool) -> None:
 
     start_jax()
     with progress_bar() as progress:
-        found = run_activation_study(seed=seed, progress=progress, **(QUICK if quick else {}))
+        found = run_activation_study(**(QUICK if quick else {}), seed=seed, progress=progress)
     show(found.to_dict(), as_table(found), json)
 
 

@@ -27,7 +27,7 @@ WRITTEN = "written out"  # the bugs of `wrong`, which are of many kinds
 
 POINTS, SPREAD = 100, 3.0  # z that peers see: a normal distribution of this width
 
-QUICK = {"records": 6, "each": 2}
+QUICK: dict[str, Any] = {"records": 6, "each": 2}
 
 
 class ActivationTrial(NamedTuple):
