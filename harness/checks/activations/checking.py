@@ -18,7 +18,7 @@ from harness.checks.activations import record
 from harness.checks.activations.figure import Curve
 from harness.checks.activations.grid import grid
 from harness.checks.activations.kinks import Kink, judge_seams, places_in_words
-from harness.checks.activations.proving.proof import Proof, prove
+from harness.checks.activations.proving.proof import Proof, prove, rounding_of_claim
 from harness.checks.activations.seams import find_seams
 from harness.checks.activations.slopes import ORACLES, SlopeFunction, ask_oracles, slope_function
 from harness.checks.activations.subject import CLAIMED, SIDES, ActivationSlope, GridPoints
@@ -90,6 +90,7 @@ def check_activation(activation: str | Activation) -> Report:
 def _check_at(f: Activation, suspects: Sequence[float], started: float) -> Report:
     points, slope_at = _with_seams(_grid_points(f, suspects=suspects), suspects)
     bound = activation_bound(f, points.z)
+    bound = bound._replace(claimed=rounding_of_claim(f, points.z, bound.claimed))
     asked = _ask(points, bound)
     seams = judge_seams(points, bound, slope_at, asked.slopes.get("jax")) if asked.slopes else []
     answers = [_claim(points, bound, seams), *(_oracle(name, asked, points, bound) for name in asked.slopes)]

@@ -61,6 +61,24 @@ JUST_BESIDE = 1e-9  # half-widths beside a cell, where rounding may still change
 DIGITS = 10  # places where comparisons change are mostly round numbers
 
 
+CONSTANTS = 1e3  # times a model's width, and this much more: for constants that were rounded before it saw them
+
+SETTLED = 1e-12
+
+
+def rounding_of_claim(f: Activation, z: np.ndarray, bound: np.ndarray) -> np.ndarray:
+    """A bound on what rounding can do to the claim at each z, where models show a given one to be far too wide.
+
+    Running errors leave ``a > 0`` undecided at a = 0; a model of the one float knows that a is exactly zero.
+    """
+    try:
+        value, _ = derivative_of(partial(f.value, NUMPY), variable(z, z))
+        claim = Taylor.lifted(f.slope(variable(z, z), value))
+    except FORMULA_ERRORS:
+        return bound
+    return np.fmin(bound, CONSTANTS * (claim.high - claim.low) + SETTLED * np.maximum(1.0, np.abs(claim.high)))
+
+
 @dataclass(frozen=True)
 class Proof:
     """What has been proved of one record, and what not.

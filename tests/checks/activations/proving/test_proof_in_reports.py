@@ -77,3 +77,23 @@ def test_a_slope_that_is_wrong_at_one_float_beside_a_round_number_is_found():
     report = check_activation(record)
     assert report.verdict == "disagree"
     assert report.outliers == ("slope",)
+
+
+BY_A = {
+    "relu": (lambda xp, z: xp.maximum(z, 0.0), lambda z, a: (a > 0.0) * 1.0, (0.0,)),
+    "hard_tanh": (lambda xp, z: xp.clip(z, -1.0, 1.0), lambda z, a: np.where(np.abs(a) < 1.0, 1.0, 0.0), (-1.0, 1.0)),
+}
+
+
+@pytest.mark.parametrize(("low", "high"), [(2.5, 2.51), (-2e4, -1000.0), (1000.0, 2e4), (0.0, 0.0)])
+@pytest.mark.parametrize("name", BY_A)
+def test_a_comparison_of_exact_values_excuses_nothing(name, low, high):
+    value, slope, kinks = BY_A[name]
+    record = Activation(name, value, lambda z, a: slope(z, a) + 2.0 * ((z >= low) & (z <= high)), kinks=kinks)
+    assert check_activation(record).verdict == "disagree"
+
+
+@pytest.mark.parametrize("name", BY_A)
+def test_a_right_slope_by_such_a_comparison_agrees(name):
+    value, slope, kinks = BY_A[name]
+    assert check_activation(Activation(name, value, slope, kinks=kinks)).verdict == "agree"
