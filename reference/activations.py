@@ -10,7 +10,7 @@ find out whether the two belong together. Conventions that every record keeps:
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,6 +36,12 @@ class Activation:
         The z at which the slope jumps; kept as a tuple.
     source : str
         Where formula and slope can be read: a citation, and no gradient source.
+    curvature : callable, optional
+        ``curvature(z, a)``: the second derivative as claimed by hand.
+    parameters : mapping of str to callable
+        For each keyword of `value`, such as β of a swish: ``derivative(z, a, β)``, da/dβ as claimed by hand.
+    surrogate : bool
+        Whether `slope` is not the derivative, and not meant to be: straight-through estimators, spiking neurons.
 
     Raises
     ------
@@ -48,11 +54,17 @@ class Activation:
     slope: Callable[[Any, Any], Any]
     kinks: tuple[float, ...] = field(default=(), kw_only=True)
     source: str = field(default="", kw_only=True)
+    curvature: Callable[[Any, Any], Any] | None = field(default=None, kw_only=True)
+    parameters: Mapping[str, Callable[[Any, Any, Any], Any]] = field(default_factory=dict, kw_only=True)
+    surrogate: bool = field(default=False, kw_only=True)
 
     def __post_init__(self):
         if not isinstance(self.name, str) or not self.name:
             raise ValueError(f"an activation's name must be a non-empty string, not {self.name!r}")
-        for what, function in (("value", self.value), ("slope", self.slope)):
+        functions = {"value": self.value, "slope": self.slope, **self.parameters}
+        if self.curvature is not None:
+            functions["curvature"] = self.curvature
+        for what, function in functions.items():
             if not callable(function):
                 raise TypeError(f"activation {self.name!r}: {what} must be callable, not {type(function).__name__}")
         try:

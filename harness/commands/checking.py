@@ -120,9 +120,7 @@ def _check_alone(names: list[str]) -> tuple[list[Any], list[Any]]:
 
     activations = [find_activation(name) for name in names]
     reports = [check_activation(f) for f in activations]
-    for f, report in zip(activations, reports):
-        register_checked(f, report)
-    return activations, reports
+    return [register_checked(f, report) for f, report in zip(activations, reports)], reports
 
 
 def _show_alone(reports: list[Any], plot: Path | None, json: bool) -> None:

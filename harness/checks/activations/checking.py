@@ -8,6 +8,7 @@ with the others. At a kink every slope between those of its two sides is a conve
 import time
 import warnings
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,20 +20,21 @@ from harness.checks.activations.figure import Curve
 from harness.checks.activations.grid import grid
 from harness.checks.activations.kinks import Kink, judge_seams, places_in_words
 from harness.checks.activations.proving.proof import Proof, prove, rounding_of_claim
+from harness.checks.activations.record import find_activation
 from harness.checks.activations.seams import find_seams
-from harness.checks.activations.slopes import ORACLES, SlopeFunction, ask_oracles, slope_function
+from harness.checks.activations.slopes import ORACLES, SlopeFunction, ask_oracles, in_float64, instead, slope_function
 from harness.checks.activations.subject import CLAIMED, SIDES, ActivationSlope, GridPoints
-from harness.importing import import_attribute
 from harness.sources.table import SOURCES
 from harness.verdict.comparison import Answer, Pair, compare, compare_all
 from harness.verdict.consensus import Consensus, find_consensus
 from harness.verdict.judging import judge
 from harness.verdict.report import Report
-from reference.activations import Activation, get_activation
-from reference.arithmetics.companion import first_line
+from reference.activations import Activation
 from reference.measured import MeasuredSlope
 
 FAMILIES = {name: SOURCES[name].family for name in ORACLES}
+
+WORST_FIRST = ("disagree", "inconclusive", "agree")
 
 SAMPLED = 1e3
 """A bound that was sampled and not derived may be too narrow by much."""
@@ -40,45 +42,89 @@ SAMPLED = 1e3
 KINKS_SHOWN = 6  # kinks that are told one by one
 
 
-def find_activation(name: str | Activation) -> Activation:
-    """A record, a registered one by its name, or the one that ``module:attribute`` names.
-
-    Raises
-    ------
-    ValueError
-        When there is none, or it is something else.
-    """
-    if not isinstance(name, str) or ":" not in name:
-        return get_activation(name)
-    found = import_attribute(name)
-    if not isinstance(found, Activation):
-        raise ValueError(f"{name} is of type {type(found).__name__}, but an Activation is needed")
-    return found
-
-
-def check_activation(activation: str | Activation) -> Report:
+def check_activation(activation: str | Activation, *, order: int = 1) -> Report:
     """Check the record of one activation, by itself.
 
     Parameters
     ----------
     activation : str or Activation
         A record, the name of a registered one, or ``module:attribute``.
+    order : 1 or 2
+        With 2, the second derivative is reported, too; one that the record claims is judged in any case.
 
     Returns
     -------
     Report
         The source "slope" is the claim. "disagree" when it is not the derivative, when an oracle cannot differentiate
         the formula correctly, or when the record would break a network; "inconclusive" when too few z can be decided or
-        the slope jumps where no kink is declared; "agree" otherwise. Which slope is claimed at a kink and how float32
-        fares is reported and not judged.
+        the slope jumps where no kink is declared; "agree" otherwise. Which slope is claimed at a kink, where digits are
+        lost in the tails, and how float32 fares is reported and not judged; so is the slope of a `surrogate`. The
+        record's `curvature` and its derivatives in `parameters` are judged like the slope.
 
     Raises
     ------
     ValueError, TypeError
         For no activation, or one whose value or slope cannot be computed in NumPy.
     """
+    if order not in (1, 2):
+        raise ValueError(f"order must be 1 or 2, not {order!r}")
+    f = in_float64(find_activation(activation))
+    report = _check_slope(f)
+    if f.surrogate:
+        report = _as_surrogate(report)
+    for what, claim in record.other_claims(f):
+        report = _joined(report, what, _check_slope(in_float64(claim)))
+    if order == 2:
+        report = _with_curvature(report, f)
+    return report
+
+
+def _joined(report: Report, what: str, other: Report) -> Report:
+    """A report with that on another claim of the same record."""
+    worse = min((report, other), key=lambda found: WORST_FIRST.index(found.verdict)).verdict
+    return replace(
+        report,
+        verdict=worse,
+        outliers=(*report.outliers, *([what] if CLAIMED in other.outliers else [])),
+        findings=(*report.findings, *(replace(finding, source=f"{what}") for finding in other.findings)),
+        reasons=(*report.reasons, *(f"{what}: {reason}" for reason in other.reasons)),
+        notes=(*report.notes, *([f"{what}: right"] if other.verdict == "agree" else [])),
+        details=report.details | {what: other.to_dict()},
+        seconds=report.seconds + other.seconds,
+    )
+
+
+def _as_surrogate(report: Report) -> Report:
+    """What is said of a slope that is no derivative on purpose: where it differs, and no accusation."""
+    about_claim = [finding for finding in report.findings if finding.source == CLAIMED]
+    rest = tuple(finding for finding in report.findings if finding.source != CLAIMED)
+    if not about_claim:
+        return report
+    accused = bool(rest) or any(reason.startswith(CLAIMED) for reason in report.reasons)
+    return replace(
+        report,
+        verdict="disagree" if accused else "inconclusive" if report.reasons else "agree",
+        outliers=tuple(name for name in report.outliers if name != CLAIMED),
+        findings=rest,
+        notes=(*report.notes, *(f"a surrogate, and not the derivative: {finding}" for finding in about_claim)),
+    )
+
+
+def _with_curvature(report: Report, f: Activation) -> Report:
+    z = grid(f)
+    with np.errstate(all="ignore"):
+        curvature = record.curvatures(f, z)
+    if curvature is None:
+        return replace(report, notes=(*report.notes, "second derivative: the slope does not take carried derivatives"))
+    finite = np.where(np.isfinite(curvature), np.abs(curvature), -1.0)
+    largest = int(finite.argmax())
+    note = f"second derivative: at most {finite[largest]:.6g} in size on the grid, at z = {z[largest]:.6g}"
+    values = {"z": z.tolist(), "second derivative": curvature.tolist()}
+    return replace(report, notes=(*report.notes, note), details=report.details | {"order 2": values})
+
+
+def _check_slope(f: Activation) -> Report:
     started = time.perf_counter()
-    f = find_activation(activation)
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # what a formula says aloud is reported as numbers
         report = _check_at(f, (), started)
@@ -143,9 +189,14 @@ def _real(f: Activation, part: str, compute: Callable[[], Any], z: np.ndarray) -
     except FORMULA_ERRORS as reason:
         raise ValueError(
             f"the {part} of activation {f.name!r} cannot be computed in NumPy for z of shape {z.shape} "
-            f"({first_line(reason)})"
+            f"({instead(reason)})"
         ) from reason
     one_for_all = part == "slope" and np.shape(answer) == ()  # broadcasts wherever it is used, and is noted
+    if str(getattr(answer, "dtype", "")) in ("float32", "float16", "bfloat16"):
+        raise ValueError(
+            f"the {part} of activation {f.name!r} came back as {answer.dtype} for z of float64: compute it in float64, "
+            "without a cast and without constants of another type"
+        )
     if (getattr(answer, "shape", None) == z.shape or one_for_all) and np.asarray(answer).dtype.kind in "iuf":
         return np.broadcast_to(np.asarray(answer, dtype=np.float64), z.shape)
     described = f"{answer.dtype} of shape {answer.shape}" if hasattr(answer, "dtype") else f"a {type(answer).__name__}"
@@ -271,18 +322,16 @@ def _tell(
         for what, steps in (("the slope jumps", False), ("the value itself jumps", True))
         if (places := [kink.z for kink in undeclared if kink.value_jumps == steps])
     ]
-    broken, single = record.not_finite(points, asked.slopes.get("ball")), record.float32(f, z)
+    balls = asked.slopes.get("ball")
+    broken, single, lost = record.not_finite(points, balls), record.float32(f, z), record.lost_tails(points, balls)
     poles = [seam for seam in seams if seam.is_pole and seam not in kinks]
     kinks = [*kinks, *poles]
     told = [str(kink) for kink in kinks[:KINKS_SHOWN]]
     told += [f"{len(kinks) - KINKS_SHOWN} more kinks"] if len(kinks) > KINKS_SHOWN else []
-    subject.notes = [*told, *broken, record.float32_in_words(single), *notes, *bound.notes]
-    subject.details = {
-        "proof": points.proof and points.proof.to_dict(),
-        "kinks": [kink.to_dict() for kink in kinks],
-        "not_finite": broken,
-        "float32": single,
-    }
+    subject.notes = [*told, *broken, *lost, record.float32_in_words(single), *notes, *bound.notes]
+    subject.details = {"proof": points.proof and points.proof.to_dict()}
+    subject.details |= {"kinks": [kink.to_dict() for kink in kinks], "not_finite": broken, "float32": single}
+    subject.details |= {"ulps": record.errors_in_ulps(points, balls), "lost_tails": lost}
 
 
 def _picture(points: GridPoints, bound: ActivationBound, compared: _Compared) -> Curve:

@@ -1,7 +1,9 @@
 """The slope of one activation by every oracle, and from its formula alone at any z."""
 
 import contextlib
+import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import import_module
 
 import numpy as np
@@ -12,7 +14,7 @@ from harness.checks.activations.grid import floats_beside
 from reference.activations import Activation
 from reference.arithmetics.companion import first_line, require_same
 from reference.arithmetics.tangent import Tangent
-from reference.measured import MeasuredSlope
+from reference.measured import MeasuredSlope, NotApplicable
 from reference.namespaces import NUMPY
 from reference.oracles import finite_difference
 
@@ -25,6 +27,56 @@ ORACLES = {
     "ball": "reference.oracles.ball_arithmetic",
 }
 """Where the ``slope(f, z)`` is of each kind of gradient source that needs no slope by hand."""
+
+
+INSTEAD = {
+    "__array__() was called on traced": "np. and scipy functions cannot take what JAX traces: write xp.tanh(z) for "
+    "np.tanh(z), and for functions of scipy.special a formula over xp",
+    "boolean conversion of traced array": "a Python `if` cannot choose for each entry: write xp.where(z > 0, ..., ...)",
+    "JAX arrays are immutable": "JAX has no assignment in place: write xp.where(condition, new, a) for "
+    "a[condition] = new",
+    "truth value of an array": "a Python `if` cannot choose for each entry: write xp.where(z > 0, ..., ...)",
+    "can be converted to Python scalars": "functions of math take one number: write xp.exp(z) for math.exp(z)",
+    "Array boolean indices must be concrete": "a mask has no fixed size for JAX: write xp.where(condition, new, a)",
+    "not accepted as an argument": "what is not of xp cannot take these numbers: write xp.exp(z) for torch.exp(z)",
+}
+"""What a formula that an arithmetic refuses should say instead, by words of the refusal."""
+
+
+def instead(reason: BaseException) -> str:
+    """Why a formula cannot run, and which line to write instead where that is known."""
+    line = first_line(reason)
+    return next((advice for words, advice in INSTEAD.items() if words in str(reason)), line)
+
+
+def in_float64(f: Activation) -> Activation:
+    """The record with value and slope in NumPy's float64, also where their formulas are functions of JAX.
+
+    Called on plain arrays outside of JAX's own float64 mode, those would answer in float32.
+    """
+    try:
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)
+            answers = f(np.zeros(2)), f.slope(np.zeros(2), np.zeros(2))
+    except FORMULA_ERRORS:
+        return f
+    if not any(type(answer).__module__.partition(".")[0] in ("jax", "jaxlib") for answer in answers):
+        return f
+    from reference.oracles.jax_gradient import fixed_settings  # here, because JAX is slow to load
+
+    def value(xp, z):
+        if xp.name == "jax":
+            return f.value(xp, z)
+        if type(z) is not np.ndarray or z.dtype.kind != "f":
+            raise NotApplicable("functions of JAX take plain arrays only: write the formula over xp, as xp.tanh(z)")
+        with fixed_settings():
+            return np.asarray(f.value(xp, z))
+
+    def slope(z, a):
+        with fixed_settings():
+            return np.asarray(f.slope(z, a))
+
+    return replace(f, value=value, slope=slope)
 
 
 def ask_oracles(
@@ -42,13 +94,13 @@ def ask_oracles(
                 raise ValueError(f"the slopes of {z.size} numbers have shape {np.shape(answer.slope)}")
             slopes[name] = answer
         except FORMULA_ERRORS as reason:
-            left_out[name] = first_line(reason)
+            left_out[name] = instead(reason)
     if reason := left_out.pop("finite-difference", None):
         try:
             slopes["finite-difference"] = finite_difference.plain_slope(f, z, noise)
             notes["finite-difference"] = f"differences of plain values, since increments cannot pass ({reason})"
         except FORMULA_ERRORS as reason:
-            left_out["finite-difference"] = first_line(reason)
+            left_out["finite-difference"] = instead(reason)
     return slopes, notes, left_out
 
 
