@@ -128,6 +128,11 @@ class Companion(NDArrayOperatorsMixin):
             return COMPOSED[function](*operands)
         return self.apply(function, *operands)
 
+    def __array__(self, *_: Any, **__: Any) -> np.ndarray:
+        # or NumPy makes an array of objects, which by the arithmetic of both become arrays within arrays without end
+        name = type(self).__name__
+        raise NoRule(f"{name} arithmetic makes no plain arrays: leave np.array, np.asarray and np.vectorize out")
+
     def __getattr__(self, name: str) -> Any:
         raise NoAttribute(f"{type(self).__name__} arithmetic has no {name}")
 

@@ -19,16 +19,17 @@ from harness.checks.activations import record
 from harness.checks.activations.figure import Curve
 from harness.checks.activations.grid import grid
 from harness.checks.activations.kinks import Kink, judge_seams, places_in_words
+from harness.checks.activations.proving.proof import Proof, prove, rounding_of_claim
+from harness.checks.activations.record import find_activation
 from harness.checks.activations.seams import find_seams
 from harness.checks.activations.slopes import ORACLES, SlopeFunction, ask_oracles, in_float64, instead, slope_function
 from harness.checks.activations.subject import CLAIMED, SIDES, ActivationSlope, GridPoints
-from harness.importing import import_attribute
 from harness.sources.table import SOURCES
 from harness.verdict.comparison import Answer, Pair, compare, compare_all
 from harness.verdict.consensus import Consensus, find_consensus
 from harness.verdict.judging import judge
 from harness.verdict.report import Report
-from reference.activations import Activation, get_activation
+from reference.activations import Activation
 from reference.measured import MeasuredSlope
 
 FAMILIES = {name: SOURCES[name].family for name in ORACLES}
@@ -39,22 +40,6 @@ SAMPLED = 1e3
 """A bound that was sampled and not derived may be too narrow by much."""
 
 KINKS_SHOWN = 6  # kinks that are told one by one
-
-
-def find_activation(name: str | Activation) -> Activation:
-    """A record, a registered one by its name, or the one that ``module:attribute`` names.
-
-    Raises
-    ------
-    ValueError
-        When there is none, or it is something else.
-    """
-    if not isinstance(name, str) or ":" not in name:
-        return get_activation(name)
-    found = import_attribute(name)
-    if not isinstance(found, Activation):
-        raise ValueError(f"{name} is of type {type(found).__name__}, but an Activation is needed")
-    return found
 
 
 def check_activation(activation: str | Activation, *, order: int = 1) -> Report:
@@ -142,33 +127,43 @@ def _check_slope(f: Activation) -> Report:
     started = time.perf_counter()
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # what a formula says aloud is reported as numbers
-        points, slope_at = _with_seams(_grid_points(f))
-        bound = activation_bound(points.f, points.z)
-        asked = _ask(points, bound)
-        seams = judge_seams(points, bound, slope_at, asked.slopes.get("jax")) if asked.slopes else []
-        answers = [_claim(points, bound, seams), *(_oracle(name, asked, points, bound) for name in asked.slopes)]
-        compared = _beside_sides(points, _compare(points, answers), seams)
-        subject = ActivationSlope(points, slope_at)
-        subject.picture = _picture(points, bound, compared)
-        _tell(subject, points, bound, asked, seams)
-        return judge(subject, compared.answers, compared.pairs, (), compared.consensus, asked.left_out, started)
+        report = _check_at(f, (), started)
+        if report.verdict == "disagree" or not (suspects := prove(f).suspects):
+            return report
+        return _check_at(f, suspects, started)  # what lies between the points of the grid, or beyond
 
 
-def _grid_points(f: Activation, seams: Sequence[float] = ()) -> GridPoints:
+def _check_at(f: Activation, suspects: Sequence[float], started: float) -> Report:
+    points, slope_at = _with_seams(_grid_points(f, suspects=suspects), suspects)
+    bound = activation_bound(f, points.z)
+    bound = bound._replace(claimed=rounding_of_claim(f, points.z, bound.claimed))
+    asked = _ask(points, bound)
+    seams = judge_seams(points, bound, slope_at, asked.slopes.get("jax")) if asked.slopes else []
+    answers = [_claim(points, bound, seams), *(_oracle(name, asked, points, bound) for name in asked.slopes)]
+    compared = _beside_sides(points, _compare(points, answers), seams)
+    subject = ActivationSlope(points, slope_at)
+    subject.picture = _picture(points, bound, compared)
+    _tell(subject, points, bound, asked, seams)
+    return judge(subject, compared.answers, compared.pairs, (), compared.consensus, asked.left_out, started)
+
+
+def _grid_points(
+    f: Activation, seams: Sequence[float] = (), suspects: Sequence[float] = (), proof: Proof | None = None
+) -> GridPoints:
     """Value and claimed slope on the grid, or one sentence that says what is wrong with them."""
-    z = grid(f, seams)
+    z = grid(f, seams, suspects)
     a = _real(f, "value", lambda: f(z.copy()), z)
-    return GridPoints(f, z, a, _real(f, "slope", lambda: f.slope(z.copy(), a.copy()), z), tuple(seams))
+    return GridPoints(f, z, a, _real(f, "slope", lambda: f.slope(z.copy(), a.copy()), z), tuple(seams), proof)
 
 
-def _with_seams(points: GridPoints) -> tuple[GridPoints, SlopeFunction | None]:
+def _with_seams(points: GridPoints, suspects: Sequence[float]) -> tuple[GridPoints, SlopeFunction | None]:
     """The points with all seams among them, and the slope at any z, if the formula can be asked for it."""
     f, z = points.f, points.z
     bound = activation_bound(f, z)
     if record.not_elementwise("value", f, z, bound.value):
         return points, None
-    slope_at = slope_function(f, z)
-    return _grid_points(f, find_seams(f, z, bound, slope_at)), slope_at
+    slope_at, proof = slope_function(f, z), prove(f)
+    return _grid_points(f, find_seams(f, z, bound, slope_at, proof.places, suspects), suspects, proof), slope_at
 
 
 class _Asked(NamedTuple):
@@ -334,7 +329,8 @@ def _tell(
     told = [str(kink) for kink in kinks[:KINKS_SHOWN]]
     told += [f"{len(kinks) - KINKS_SHOWN} more kinks"] if len(kinks) > KINKS_SHOWN else []
     subject.notes = [*told, *broken, *lost, record.float32_in_words(single), *notes, *bound.notes]
-    subject.details = {"kinks": [kink.to_dict() for kink in kinks], "not_finite": broken, "float32": single}
+    subject.details = {"proof": points.proof and points.proof.to_dict()}
+    subject.details |= {"kinks": [kink.to_dict() for kink in kinks], "not_finite": broken, "float32": single}
     subject.details |= {"ulps": record.errors_in_ulps(points, balls), "lost_tails": lost}
 
 

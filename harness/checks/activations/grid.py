@@ -23,10 +23,10 @@ BESIDE = 1e-6  # from a seam: differences of plain values need some room on eith
 NEARBY = 1e-9  # relative: places so close to each other are one
 
 
-def grid(f: Activation, seams: Sequence[float] = ()) -> np.ndarray:
+def grid(f: Activation, seams: Sequence[float] = (), suspects: Sequence[float] = ()) -> np.ndarray:
     """The z at which an activation is checked, sorted: zero, ordinary, saturating, kinks and both sides of them.
 
-    And `seams`, the other places where its pieces meet, with both sides of them.
+    And `seams`, the other places where its pieces meet, with both sides of them; and `suspects` of a proof.
     """
     rng = np.random.default_rng(SEED)
     powers = (_spread(rng, -8.0, 0.0, 50), _spread(rng, 1.5, 3.0, 50))
@@ -37,7 +37,7 @@ def grid(f: Activation, seams: Sequence[float] = ()) -> np.ndarray:
         *(_spread(rng, kink - 1.0, kink + 1.0, 50) for kink in f.kinks),
     ]
     at_kinks = [z for kink in {*f.kinks, *seams} for z in (kink, *sides(kink), kink - BESIDE, kink + BESIDE)]
-    z = np.unique(np.concatenate([SPECIAL, np.negative(SPECIAL), at_kinks, *fill]) + 0.0)  # no negative zero
+    z = np.unique(np.concatenate([SPECIAL, np.negative(SPECIAL), suspects, at_kinks, *fill]) + 0.0)  # no negative zero
     z.flags.writeable = False  # formulas get copies
     return z
 

@@ -9,7 +9,8 @@ import numpy as np
 from harness.bounds.activation_bound import FORMULA_ERRORS, ActivationBound, activation_bound
 from harness.checks.activations.grid import in_words, stretches
 from harness.checks.activations.subject import GridPoints
-from reference.activations import Activation
+from harness.importing import import_attribute
+from reference.activations import Activation, get_activation
 from reference.arithmetics.companion import first_line
 from reference.arithmetics.rounded import Rounded32
 from reference.arithmetics.tangent import Tangent
@@ -23,6 +24,22 @@ ONE_FOR_ALL = "one slope for all z, which broadcasts"
 ELEMENTWISE = "each entry must depend on the same entry of z alone"
 
 SAMPLED = 24  # points at which an array is compared with its entries, one by one
+
+
+def find_activation(name: str | Activation) -> Activation:
+    """A record, a registered one by its name, or the one that ``module:attribute`` names.
+
+    Raises
+    ------
+    ValueError
+        When there is none, or it is something else.
+    """
+    if not isinstance(name, str) or ":" not in name:
+        return get_activation(name)
+    found = import_attribute(name)
+    if not isinstance(found, Activation):
+        raise ValueError(f"{name} is of type {type(found).__name__}, but an Activation is needed")
+    return found
 
 
 def misconduct_and_notes(f: Activation, z: np.ndarray) -> tuple[list[str], list[str]]:

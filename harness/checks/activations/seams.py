@@ -4,13 +4,13 @@ Each of these places is added to the grid and judged for itself: what is right o
 """
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from harness.bounds.activation_bound import FORMULA_ERRORS, ActivationBound
 from harness.bounds.tolerances import MEANINGLESS, NEGLIGIBLE
-from harness.checks.activations.grid import distinct, shortest
+from harness.checks.activations.grid import distinct, is_near, shortest
 from harness.checks.activations.slopes import SlopeFunction
 from reference.activations import Activation
 from reference.arithmetics.watched import Watched, watched
@@ -24,8 +24,19 @@ JUMP = MEANINGLESS["float64"]
 """A slope or value that changes by less than this share between neighbouring floats has no jump there."""
 
 
-def find_seams(f: Activation, z: np.ndarray, bound: ActivationBound, slope_at: SlopeFunction | None) -> list[float]:
-    """The declared kinks, and the z at which value or slope change their branch or jump; z is a sorted grid."""
+def find_seams(
+    f: Activation,
+    z: np.ndarray,
+    bound: ActivationBound,
+    slope_at: SlopeFunction | None,
+    known: Sequence[float] = (),
+    suspects: Sequence[float] = (),
+) -> list[float]:
+    """The declared kinks, and the z at which value or slope change their branch or jump; z is a sorted grid.
+
+    Some may be `known`, as from a proof, which sees what lies between the points of the grid, too. Of the floats beside
+    such a place the `suspects` are the ones to judge.
+    """
 
     def claimed(z: np.ndarray) -> np.ndarray:
         return np.broadcast_to(f.slope(z.copy(), np.array(f(z.copy()))), z.shape)
@@ -33,9 +44,9 @@ def find_seams(f: Activation, z: np.ndarray, bound: ActivationBound, slope_at: S
     found = [*switches(lambda Z: f.value(NUMPY, Z), z), *switches(lambda Z: f.slope(Z, _value(f, Z)), z)]
     found += find_jumps(claimed, z, bound.claimed)
     found += find_jumps(slope_at, z, bound.formula) if slope_at else []
-    nearest_to_zero = sorted(found, key=abs)[:MOST]
+    nearest_to_zero = sorted([*found, *known], key=abs)[:MOST]
     shortest_first = sorted(nearest_to_zero, key=lambda place: len(repr(place)))  # 1.5 and not the float before it
-    return sorted(distinct([*f.kinks, *shortest_first]))
+    return sorted(distinct([*f.kinks, *(z for z in suspects if is_near(z, known)), *shortest_first]))
 
 
 def _value(f: Activation, Z: Watched) -> Watched:

@@ -7,6 +7,7 @@ import numpy as np
 
 from harness.checks.activations.grid import BESIDE, BRIDGED, in_words, stretch_in_words, stretches
 from harness.checks.activations.likely_bugs import ClaimedSlope, likely_bugs
+from harness.checks.activations.proving.proof import Proof
 from harness.checks.activations.slopes import SlopeFunction
 from harness.verdict.comparison import Answer, Block
 from harness.verdict.subject import Subject
@@ -28,6 +29,7 @@ class GridPoints:
     a: np.ndarray
     slope: np.ndarray
     seams: tuple[float, ...] = ()
+    proof: Proof | None = None
 
     @property
     def judged(self) -> np.ndarray:
@@ -67,7 +69,8 @@ class ActivationSlope(Subject):
     def describe(self) -> dict[str, Any]:
         f = self.points.f
         source = {"source": f.source} if f.source else {}
-        return {"activation": f.name} | source | {"values of z": int(self.points.judged.sum())}
+        proof = {"proved": str(self.points.proof)} if self.points.proof else {}
+        return {"activation": f.name} | source | {"values of z": int(self.points.judged.sum())} | proof
 
     def to_decide(self) -> np.ndarray:
         """All that are judged, leaving out those too near a seam for some of the oracles, but not the seam itself."""

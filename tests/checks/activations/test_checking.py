@@ -390,7 +390,9 @@ def test_every_report_goes_to_programs_notebooks_and_other_processes(f):
     document = report.to_dict()
     assert json.loads(json.dumps(document, allow_nan=False)) == document
     assert set(types(document)) <= {dict, list, str, int, float, bool, type(None)}
-    assert set(document["subject"]) == {"activation", "values of z"} | ({"source"} if f.source else set())
+    optional = {"source"} if f.source else set()
+    optional |= {"proved"} if document["details"]["proof"] else set()  # not of one that is not elementwise
+    assert set(document["subject"]) == {"activation", "values of z"} | optional
     first, *_ = str(report).splitlines()
     assert first.startswith(report.verdict.upper())
     assert f'<strong style="color:{COLOURS[report.verdict]}">{first}</strong>' in report._repr_html_()
