@@ -159,7 +159,7 @@ STRUCTURE = {
             lax.cumprod(a, 0),
             lax.cummax(a, 0),
             lax.cumlogsumexp(a, 0),
-        ),  # fmt: skip
+        ),
         normal(4, 2),
     ),
     "cumprod, complex128": (jnp.cumprod, complex_(3)),
