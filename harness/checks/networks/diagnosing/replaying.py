@@ -31,7 +31,7 @@ SHARED = (
     "slope",
     "pull_back",
 )  # whose answers several sets of bugs use
-REMEMBERED = 300  # such answers kept at a time: those of one bug beside all others
+REMEMBERED = 2**27  # bytes of such answers, and as many of forward passes, that are kept at a time
 
 UNIT = float(np.finfo(np.float64).eps) / 2.0
 
@@ -165,6 +165,7 @@ class Replay:
         self.forwards: dict[Bugs, Forward] = {}
         self.costs: dict[Bugs, float] = {}
         self.answers: dict[tuple, tuple] = {}
+        self.kept = max(16, REMEMBERED // (8 * problem.m * max(network.sizes[1:])))  # of one layer's activations
         with np.errstate(all="ignore"):
             self.right = self.gradients(NO_BUG)
 
@@ -179,7 +180,7 @@ class Replay:
     def _remembered(self, key: tuple, step: Callable[..., Any], *arguments: Any) -> Any:
         key = (*key, *map(id, arguments))
         if key not in self.answers:
-            if len(self.answers) >= REMEMBERED:
+            if len(self.answers) >= self.kept:
                 self.answers.clear()
             self.answers[key] = step(*arguments), arguments  # which are kept, so that no other gets their id
         return self.answers[key][0]
@@ -188,7 +189,7 @@ class Replay:
         """The forward pass; sets of bugs that differ only in what comes after share one."""
         key = tuple(bug for bug in group if bug.step in FORWARD)
         if key not in self.forwards:
-            if len(self.forwards) >= REMEMBERED:
+            if len(self.forwards) >= self.kept // (2 * len(self.given)):
                 self.forwards.clear()
             self.forwards[key] = pipeline.forward(self.problem, self.theta)
         return self.forwards[key]
