@@ -7,10 +7,12 @@ cross_check
     `harness.assert_gradients_agree`, and counted in the summary at the end. A failure shows where it was called and how
     it is seen again: a problem is shrunk and saved, a function gets a script. A test whose own source cannot take the
     network (`NotApplicable`) is skipped.
+check_derivatives
+    ``check_derivatives(f, *args, ...)``: like `harness.assert_derivatives_agree`, and counted as well.
 random_problem
     A random ``(problem, theta)``; a test that asks for it runs once for each of ``--gradient-networks``.
 
-Both go with ``@given`` of Hypothesis. ``pytest --pyargs harness.suite`` runs a ready-made suite on the ``--activation``
+All go with ``@given`` of Hypothesis. ``pytest --pyargs harness.suite`` runs a ready-made suite on the ``--activation``
 or ``--gradient-source`` that it is given; these two options exist in such a run only. ``-p no:gradients`` switches the
 plugin off.
 
@@ -228,6 +230,27 @@ def cross_check(pytestconfig: pytest.Config) -> Callable[..., Any]:
             pytest.skip(absent)
         if report.verdict == "inconclusive" and on_inconclusive == "fail":
             pytest.fail(f"{report}\n\n{_where_called()}\n{HOW_TO_PASS}", pytrace=False)
+        if report.verdict == "inconclusive" and on_inconclusive == "warn":
+            warnings.warn(str(report), InconclusiveGradient, stacklevel=2)
+        return report
+
+    return assert_agree
+
+
+@pytest.fixture(scope="session")
+def check_derivatives(pytestconfig: pytest.Config) -> Callable[..., Any]:
+    """``check_derivatives(f, *args, ...)``, as `harness.assert_derivatives_agree`; returns the report."""
+    on_inconclusive = _on_inconclusive(pytestconfig)
+
+    def assert_agree(f: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        __tracebackhide__ = True
+        from harness.checks.traced.checking import check_derivatives  # which imports JAX
+
+        report = check_derivatives(f, *args, **options)
+        _record(pytestconfig, report)
+        if report.verdict == "disagree" or (report.verdict == "inconclusive" and on_inconclusive == "fail"):
+            advice = f"\n{HOW_TO_PASS}" if report.verdict == "inconclusive" else ""
+            pytest.fail(f"{report}\n\n{_where_called()}{advice}", pytrace=False)
         if report.verdict == "inconclusive" and on_inconclusive == "warn":
             warnings.warn(str(report), InconclusiveGradient, stacklevel=2)
         return report

@@ -66,6 +66,8 @@ def check(
         raise ValueError("--plot draws an activation; name one with --activation")
     if timeout is not None and not isolate:
         raise ValueError("--timeout goes with --isolate: nobody can end a source in this process")
+    if timeout is not None and not 0.0 < timeout < float("inf"):
+        raise ValueError(f"--timeout takes a number of seconds above zero, not {timeout:g}")
     names = None if sources is None else [name.strip() for name in sources.split(",")]
     if activation or names is None or may_need_jax(names):
         start_jax()
@@ -139,9 +141,7 @@ def _check_alone(names: list[str]) -> tuple[list[Any], list[Any]]:
 
     activations = [find_activation(name) for name in names]
     reports = [check_activation(f) for f in activations]
-    for f, report in zip(activations, reports):
-        register_checked(f, report)
-    return activations, reports
+    return [register_checked(f, report) for f, report in zip(activations, reports)], reports
 
 
 def _show_alone(reports: list[Any], plot: Path | None, json: bool) -> None:

@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
+from reference.printable import given
+
 
 def option(value: str, text: str, **rest: Any) -> Any:
     """An option whose value the help calls `value`, as the SEED of ``--seed SEED``."""
@@ -27,7 +29,7 @@ def _bytes(text: str | int) -> int:
     except (ValueError, KeyError):
         size = 0.0
     if not 1.0 <= size < 2.0**62:
-        raise typer.BadParameter(f"{text!r} is no size; expected a number of bytes, such as 1000000, 500MB or 2GB")
+        raise typer.BadParameter(f"{given(text)} is no size; expected a number of bytes, such as 1000000, 500MB or 2GB")
     return int(size)
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from reference.activations import ACTIVATIONS, Activation, get_activation
 from reference.network import Network
 from reference.outputs import OUTPUTS
+from reference.printable import given
 from reference.problem import Problem
 
 MAX_HIDDEN_LAYERS, MAX_UNITS, MAX_EXAMPLES = 4, 8, 10
@@ -49,7 +50,8 @@ class SeededChooser:
         try:
             self._rng = np.random.default_rng(seed)
         except (TypeError, ValueError) as error:
-            raise type(error)(f"a seed must be an integer, zero or more, or a tuple of such, not {seed!r}") from None
+            what = f"a seed must be an integer, zero or more, or a tuple of such, not {given(seed)}"
+            raise type(error)(what) from None
 
     def integer(self, low: int, high: int) -> int:
         return int(self._rng.integers(low, high, endpoint=True))
@@ -76,8 +78,9 @@ def draw_network(
     choose: Chooser, activations: Sequence[Activation], outputs: Sequence[str], sizes: Sequence[int] | None = None
 ) -> Network:
     """0 to 4 hidden layers of 1 to 8 units, unless sizes are given, each layer with its own activation."""
-    if isinstance(outputs, str):
-        outputs = [outputs]
+    outputs = [outputs] if isinstance(outputs, str) else outputs
+    if not isinstance(outputs, Sequence):
+        raise TypeError(f"outputs must be a sequence of names of output layers, not {given(outputs)}")
     if not outputs:
         raise ValueError(f"no outputs were given to draw from; there are {', '.join(OUTPUTS)}")
     if sizes is None:

@@ -1,5 +1,6 @@
 """One function at one point: what JAX's modes say of its derivatives, and what the traced program says."""
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,7 +12,8 @@ from harness.bounds.tolerances import (
     ALL_ENTRIES,
     DENSE_COMBINATIONS,
     DERIVATIVE_ROUNDINGS,
-    SAMPLED_DIRECTIONS,
+    GRADIENT_ROUNDINGS,
+    RANDOM_ENDS,
     SAMPLED_INPUTS,
 )
 from harness.checks.directions import compare_ends, random_directions, slopes_along
@@ -25,13 +27,16 @@ from harness.verdict.consensus import Consensus
 from harness.wording import first_few
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.measured import NotApplicable
-from reference.traced.program import Equation, Traced
+from reference.traced.program import Equation, Traced, unit_roundoff
 
 MODES = ("reverse", "forward")
-INCREMENTS, DIFFERENCES, JAX = "increments", "differences", "jax"
+INCREMENTS, DIFFERENCES, REFERENCE, JAX = "increments", "differences", "reference", "jax"
 
 DIFFERENCED = 6
 """Inputs along which values are differenced, beside as many that look wrong."""
+
+ZERO_IS_COARSER = {"float64": 1.0, "float32": 1e2, "float16": 1e4, "bfloat16": 1e4}
+TINY = 1e-30
 
 SMALLEST = 1e-45
 """Steps of 2^-200 leave something so small in the place of a zero."""
@@ -60,6 +65,8 @@ class Check:
     doubts : list of str
     contradicted : bool
         Whether differences of values speak for JAX where increments speak against it.
+    deadline : float
+        By `time.perf_counter`: when to look at no more than is needed.
     """
 
     def __init__(
@@ -88,14 +95,19 @@ class Check:
         self.weights = np.diag(drawn[0]) if self.each else drawn
         self.left_out: dict[str, str] = {}
         self.contradicted = False
+        self.deadline = np.inf
 
-    def ask(self, modes: Sequence[str]) -> None:
-        """Ask JAX's modes and the traced program, and compare the answers."""
+    def ask(self, modes: Sequence[str], reference: Sequence[Any] | None = None) -> None:
+        """Ask JAX's modes and the traced program, and compare the answers; a reference gradient is one more of them."""
         self.doubts, known = self._values()
         asked = [self._mode(name) for name in modes]
         chosen = self._sample()
+        if self.is_large and time.perf_counter() > self.deadline:
+            chosen = chosen[:1]
         subject = self._subject(chosen)
         claims = self._claims(asked)
+        if reference is not None:
+            claims[REFERENCE] = self._reference(reference)
         truth = self._truth(chosen, claims)
         self.answers = self._answers(claims, truth, known, subject)
         self.ends = self._end_to_end(asked) if self.is_large else []
@@ -109,7 +121,7 @@ class Check:
         if self.truth.unresolved and not np.isfinite(truth.error[:, chosen]).all():
             self.doubts.append(self.truth.unresolved)
         self.subject = subject
-        self.pairs = compare_all(self.answers, subject.blocks)
+        self.pairs = compare_all(self.answers, subject.blocks, self.ordinary)
 
     def repeats(self) -> list[str]:
         """What is another program each time that it is traced, by its values; nothing where all is well."""
@@ -158,6 +170,17 @@ class Check:
                 self.left_out[mode.name] = str(reason)
         return claims
 
+    def _reference(self, gradient: Sequence[Any]) -> Claim:
+        """Somebody's gradient of the one output, good to some roundings of its largest entry."""
+        if self.outputs.size != 1:
+            raise ValueError(
+                f"a reference gradient goes with one real output, but f returns {self.outputs.size} numbers"
+            )
+        vector = self.inputs.vector(gradient, conjugate=True)[None]
+        unit = max(unit_roundoff(np.asarray(leaf).dtype) for leaf in gradient)
+        error = GRADIENT_ROUNDINGS * max(unit, self.truth.coarsest) * np.abs(vector).max(initial=0.0)
+        return Claim(self.weights[0, 0] * vector, np.full(vector.shape, abs(self.weights[0, 0]) * error))
+
     @np.errstate(all="ignore")
     def _truth(self, chosen: np.ndarray, claims: dict[str, Claim]) -> Claim:
         """The increments' answer; at a kink that of all conventions which comes closest to what JAX says."""
@@ -199,12 +222,14 @@ class Check:
         return Claim(claim.derivative, np.where(~np.isfinite(claim.derivative) & fits, 0.0, claim.error))
 
     def _answer(self, name: str, claim: Claim, blocks: Sequence[Block]) -> Answer:
-        oracle = name not in MODES
+        oracle = name in (INCREMENTS, DIFFERENCES)
         precision = "float64" if oracle else self.precision
         derivative, error = claim.derivative.ravel(), claim.error.ravel()
         unit = UNIT_ROUNDOFF["float64"] if oracle else self.truth.coarsest
         error = error + np.where(error > 0.0, _floor(derivative, blocks, unit) + SMALLEST, 0.0)
-        return Answer(name, name if oracle else JAX, 0.0, 0.0, derivative, error, precision=precision, oracle=oracle)
+        return Answer(
+            name, JAX if name in MODES else name, 0.0, 0.0, derivative, error, precision=precision, oracle=oracle
+        )
 
     @property
     def precision(self) -> str:
@@ -219,7 +244,7 @@ class Check:
         """
         claims, increments = self.answers[:-1], self.answers[-1]
         size = self.inputs.size
-        odd = [pair.at_odds for pair in compare_all(self.answers, blocks) if pair.other(INCREMENTS)]
+        odd = [pair.at_odds for pair in compare_all(self.answers, blocks, self.ordinary) if pair.other(INCREMENTS)]
         wrong = np.unique(np.flatnonzero(np.logical_or.reduce([np.zeros(size * len(self.weights), bool), *odd])) % size)
         looked_at = np.unique(np.concatenate([wrong[:DIFFERENCED], chosen[:: max(1, len(chosen) // DIFFERENCED)]]))
         looked_at = looked_at.astype(int)
@@ -230,9 +255,11 @@ class Check:
         slopes[:, looked_at], errors[:, looked_at] = found.derivative, found.error
         errors[~known] = np.inf
         answer = self._answer(DIFFERENCES, Claim(slopes, np.where(np.isnan(slopes), np.inf, errors)), blocks)
-        contradiction = compare(increments, answer, blocks).at_odds
+        contradiction = compare(increments, answer, blocks, self.ordinary).at_odds
         for claim in claims:
-            by_increments, by_differences = (compare(claim, other, blocks).at_odds for other in (increments, answer))
+            by_increments, by_differences = (
+                compare(claim, other, blocks, self.ordinary).at_odds for other in (increments, answer)
+            )
             excused = contradiction & by_increments & ~by_differences
             self.contradicted |= bool(excused.any())
             increments.error[excused] = np.inf
@@ -240,13 +267,23 @@ class Check:
         answer.error[contradiction & np.isfinite(increments.error)] = np.inf
         self.answers.append(answer)
 
+    @property
+    def ordinary(self) -> float:
+        """A size of the derivative that is not small: blocks that vanish beside it are compared absolutely.
+
+        Not beside 1, as costs are, for all derivatives may be tiny; in coarse types, zero is not hit that exactly.
+        """
+        truth = next(answer.gradient for answer in self.answers if answer.name == INCREMENTS)
+        largest = np.abs(truth[np.isfinite(truth)]).max(initial=0.0)
+        return max(ZERO_IS_COARSER[self.precision] * float(largest), TINY)
+
     # -- many inputs --------------------------------------------------------------------------------------------------
 
     def _end_to_end(self, modes: Sequence[Mode]) -> list[Pair]:
         """Each mode's derivative along random directions beside that of the program: for what was not sampled."""
-        along = random_directions(SAMPLED_DIRECTIONS, self.inputs.size, self.seed + 2)
+        along = random_directions(RANDOM_ENDS, self.inputs.size, self.seed + 2)
         middle, apart, error = self.truth.combined(along, self.weights, self.seed)
-        block = [Block("directions", np.arange(SAMPLED_DIRECTIONS))]
+        block = [Block("directions", np.arange(RANDOM_ENDS))]
         truth = self._answer(INCREMENTS, Claim(middle, error + apart), block)
         slopes = slopes_along(along, [answer for answer in self.answers if answer.name == "reverse"])
         for mode in modes:
@@ -255,7 +292,7 @@ class Check:
                     slopes.append(self._answer(mode.name, mode.claim(along, self.seed, self.weights), block))
                 except NotApplicable as reason:
                     self.left_out[mode.name] = str(reason)
-        return compare_ends(slopes, truth)
+        return compare_ends(slopes, truth, self.ordinary)
 
     def _locate(self, gradient: np.ndarray) -> int:
         """An input to look at: of two halves the one along which JAX is further from the program, halved again."""
@@ -296,7 +333,7 @@ def consensus(answers: Sequence[Answer], pairs: Sequence[Pair], ends: Sequence[P
     """Increments are the measure of JAX; without an objection of theirs, its modes stand against each other."""
     names = tuple(answer.name for answer in answers)
     disagreeing = [pair for pair in (*pairs, *ends) if pair.disagrees]
-    wrong = {pair.other(oracle) for pair in disagreeing for oracle in (INCREMENTS, DIFFERENCES)} & set(MODES)
+    wrong = {pair.other(oracle) for pair in disagreeing for oracle in (INCREMENTS, DIFFERENCES)} & {*MODES, REFERENCE}
     if wrong:
         outliers = tuple(name for name in (*names, *MODES) if name in wrong)
         return Consensus(tuple(name for name in names if name not in wrong), tuple(dict.fromkeys(outliers)), tie=False)
