@@ -1,6 +1,6 @@
 """harness check, bugs and replay."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -75,7 +75,8 @@ def check(
     with output_on_stderr():
         activations, reports = _check_alone(activation or [])
         limit = (10.0 if timeout is None else timeout) if isolate else None
-        asked, failures = _tolerated(names, limit, activation or [])
+        own = {name: f for name, f in zip(activation or [], activations) if ":" in name}
+        asked, failures = _tolerated(names, limit, own)
     _show_alone(reports, plot, json)
     chosen = usable_sources(reports, asked)
     extremes = not ordinary and not any(map(needs_plain_differences, reports))
@@ -108,7 +109,7 @@ def check(
 
 
 def _tolerated(
-    names: list[str] | None, timeout: float | None, activations: list[str]
+    names: list[str] | None, timeout: float | None, activations: Mapping[str, Any]
 ) -> tuple[dict[str, Source] | None, dict[str, list[str]]]:
     """The sources by those names, and a place for what those of somebody's own raise, whom that leaves out.
 

@@ -148,6 +148,8 @@ def worth(function: Function) -> int:
 
 
 def _read(path: Path) -> _File:
+    if not path.is_file():  # to read a FIFO would wait for ever
+        return _File(error=f"{path.name} is no file that can be read")
     try:
         if path.stat().st_size > MOST:
             return _File(error=f"{path.name} is too large to be homework ({path.stat().st_size:,} bytes)")
