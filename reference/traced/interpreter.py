@@ -116,7 +116,20 @@ class Run:
         if not rounds:
             return outputs
         size = ROUNDINGS.get(equation.name, 1.0)
-        return [self._rounded(x, dtype, size) for x, dtype in zip(outputs, equation.dtypes)]
+        rounded = [self._rounded(x, dtype, size) for x, dtype in zip(outputs, equation.dtypes)]
+        return self._partly_summed(equation, operands, rounded) if equation.name in PARTIAL_SUMS and rule else rounded
+
+    def _partly_summed(
+        self, equation: Equation, operands: Sequence[Increment], outputs: list[Increment]
+    ) -> list[Increment]:
+        """Sums whose partial sums were rounded: what these may be is bounded by the sum of the sizes."""
+        quiet = Run()
+        sizes = RULES[equation.name](quiet, equation, *[constant(_size(x.value)) for x in operands])
+        unit = min(unit_roundoff(equation.dtypes[0]), self.coarsest) if kind(equation.dtypes[0]) in ("f", "c") else 0.0
+        moved = unit * np.abs(sizes.value) * self._noise(np.shape(sizes.value))
+        if not np.any(np.abs(sizes.value) > np.abs(outputs[0].value)):
+            return outputs  # nothing cancels
+        return [Increment(outputs[0].value + moved, outputs[0].change)]
 
     def _rounded(self, x: Increment, dtype: Any, size: float) -> Increment:
         if kind(dtype) not in ("f", "c"):
@@ -174,11 +187,18 @@ EXACT = {
 }  # fmt: skip
 """Primitives that round nothing."""
 
+PARTIAL_SUMS = {"reduce_sum", "cumsum", "dot_general", "conv_general_dilated", "reduce_window_sum", "scatter-add"}
+"""Sums of products and of entries, whose sizes are the same sums of sizes."""
+
 SUMS = {
     *contracting.RULES, *linear_algebra.RULES, *SERIES, "reduce_sum", "cumsum", "scatter-add", "scatter_add",
     "reduce_window_sum", "select_and_scatter_add", "reduce_prod", "cumprod",
 }  # fmt: skip
 """Primitives that round many times within."""
+
+
+def _size(value: Any) -> Any:
+    return np.abs(value) if np.asarray(value).dtype.kind in "fc" else value
 
 
 def lifted(value: Any) -> Any:
