@@ -61,7 +61,8 @@ def ask_twice(users: UsersFunction) -> Answers:
 def ask_again(users: UsersFunction, first: Answers, elsewhere: np.ndarray) -> str:
     """What is wrong if the answer at θ changed after the function was asked elsewhere; empty where it did not."""
     try:
-        _, there, _ = users.answer(elsewhere)
+        users.answer(elsewhere)
+        _, there, _ = users.answer(elsewhere)  # the second is its own, even where each answer is the one before
     except Exception as error:
         if not leaves_domain(error):
             raise
@@ -93,7 +94,7 @@ def _how_it_changes(users: UsersFunction, first: tuple, second: tuple) -> str:
         return f"{said}: its gradient grows with every call, as .grad does; set it to zero before each backward pass"
     if cost == first[0] == second[0]:
         return f"{said}: its cost is the same, its gradient is not"
-    if second[0] - first[0] == cost - second[0]:
+    if np.isclose(second[0] - first[0], cost - second[0], rtol=1e-6, atol=0.0):
         return (
             f"{said}: its cost changes by {second[0] - first[0]:.3g} with every call, so something is kept between them"
         )
@@ -128,10 +129,10 @@ class Measuring:
         step = steps_for(self.probes.unit)[0]
         sides = [self._costs_near(self.away(sign), self.probes.unit) for sign in (1.0, -1.0)]
         # on both sides, because a penalty of 1e300 beyond an edge says nothing of the cost
-        self.ordinary = largest(np.array([cost, np.fmin(*(abs(costs[0]) for costs in sides))]))
+        self.ordinary = largest(np.array([cost, np.fmin(*np.abs([costs[0] for costs in sides]))]))
         far = [self._scatter(costs) for costs in sides]
         relative = NOISE_ROUNDINGS * self.probes.unit
-        return Noise(max(near, relative * abs(cost)), float(np.nan_to_num(np.fmin(*far))), step, relative)
+        return Noise(max(near, relative * abs(cost)), float(np.nan_to_num(np.fmin(far[0], far[1]))), step, relative)
 
     def away(self, sign: float = 1.0) -> np.ndarray:
         """A θ one step away."""

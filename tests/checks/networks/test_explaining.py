@@ -141,8 +141,10 @@ def test_a_right_answer_beside_a_wrong_one_is_given_no_bug():
         bound = rounding_bound(PROBLEM, THETA)
         cost, gradient = source(PROBLEM, THETA)
         answers.append(Answer(source.name, source.name, cost, bound.cost, gradient, bound.gradient))
-    assert explain_answer(PROBLEM, THETA, *answers, np.ones(THETA.size, bool)) == BY_SLOPES
-    assert explain_answer(PROBLEM, THETA, *answers[::-1], np.ones(THETA.size, bool)).startswith("wrong-sign explains")
+    right, wrong = answers
+    everywhere = np.ones(THETA.size, bool)
+    assert explain_answer(PROBLEM, THETA, right, wrong, everywhere) == BY_SLOPES
+    assert explain_answer(PROBLEM, THETA, wrong, right, everywhere).startswith("wrong-sign explains")
 
 
 def test_a_wrong_slope_by_hand_is_no_bug_of_backprop():
