@@ -317,7 +317,12 @@ def _unchanged(run: Any, equation: Any, *operands: Increment) -> Any:
     return operands[0] if len(operands) == 1 else list(operands)
 
 
+UNCHANGED = (
+    "copy", "copy_p", "device_put", "reduce_precision", "optimization_barrier", "sharding_constraint", "pvary", "name",
+)  # fmt: skip
+
 RULES: dict[str, Callable[..., Any]] = {
+    **dict.fromkeys(UNCHANGED, _unchanged),
     **{name: _smooth(*entry) for name, entry in SMOOTH.items()},
     "integer_pow": _integer_pow,
     "abs": _abs,
@@ -343,12 +348,4 @@ RULES: dict[str, Callable[..., Any]] = {
     "imag": lambda run, equation, z: linear(lambda lead, a: a.imag, z),
     "conj": lambda run, equation, z: linear(lambda lead, a: np.conj(a).astype(complex), z),
     "stop_gradient": _stop,
-    "copy": _unchanged,
-    "copy_p": _unchanged,
-    "device_put": _unchanged,
-    "reduce_precision": _unchanged,
-    "optimization_barrier": _unchanged,
-    "sharding_constraint": _unchanged,
-    "pvary": _unchanged,
-    "name": _unchanged,
 }
