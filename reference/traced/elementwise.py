@@ -21,10 +21,6 @@ TWO_OVER_SQRT_PI = 2.0 / math.sqrt(math.pi)
 # -- functions of one number ------------------------------------------------------------------------------------------
 
 
-def _reciprocal_root(x: Any) -> Any:
-    return 1.0 / np.sqrt(x)
-
-
 def _cbrt(x: Any) -> Any:
     return np.cbrt(x) if np.isrealobj(x) else np.power(x, 1.0 / 3.0)
 
@@ -88,7 +84,7 @@ SMOOTH: dict[str, tuple[Callable[[Any], Any], Callable[[Increment, Any], Any]]] 
     "log": (np.log, lambda x, _: _small_log(x.change / x.value)),
     "log1p": (np.log1p, lambda x, _: _small_log(x.change / (1.0 + x.value))),
     "sqrt": (np.sqrt, _change_of_sqrt),
-    "rsqrt": (_reciprocal_root, _change_of_rsqrt),
+    "rsqrt": (lambda x: 1.0 / np.sqrt(x), _change_of_rsqrt),
     "cbrt": (_cbrt, _change_of_cbrt),
     "square": (np.square, lambda x, _: x.change * (2.0 * x.value + x.change)),
     "logistic": (_logistic, _change_of_logistic),

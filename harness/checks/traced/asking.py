@@ -200,6 +200,7 @@ class Check:
         values = self.outputs.vector(self.traced(*self.leaves))
         with np.errstate(all="ignore"):
             expected, error = self.truth.value(), self.truth.value_spread(self.seed)
+            error = error + _floor(expected, self.outputs.blocks, self.truth.coarsest)
             finite, same = np.isfinite(values), ~(np.abs(values - expected) > error)
         doubts = [
             f"{first_few(np.flatnonzero(bad).tolist(), 3, name=self.outputs.label)} {what}"
