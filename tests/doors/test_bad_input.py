@@ -8,6 +8,7 @@ import os
 import pickle
 import sys
 import zipfile
+from typing import Any
 
 import numpy as np
 import pytest
@@ -204,6 +205,7 @@ def test_whatever_is_written_for_a_source_the_outcome_is_one_line(text):
 PROBLEM = Problem(Network((2, 3, 2)), np.ones((2, 2)), [0, 1], 1.0)
 NETWORK, THETA = PROBLEM.network, PROBLEM.network.init(0)
 
+ANY: Any = abs
 NOTHINGS = {"None": None, "object": object(), "function": print, "bytes": b"ab", "text": "text", "set": {1, 2}}
 NUMBERS = {"-1": -1, "1.5": 1.5, "nan": np.nan, "inf": np.inf, "huge": 10**400, "complex": 1j}
 ARRAYS = {
@@ -261,8 +263,8 @@ FUNCTIONS = {
     "fmincg fun": (lambda bad: harness.fmincg(bad, np.ones(2)), EVERYTHING, "fun|cost"),
     "fmincg x0": (lambda bad: harness.fmincg(lambda x: (x @ x, 2 * x), bad, 1), EVERYTHING, "x0|fun"),
     "register": (lambda bad: harness.register(bad), EVERYTHING, "register"),
-    "Activation name": (lambda bad: harness.Activation(bad, abs, abs), EVERYTHING, "name"),
-    "Activation kinks": (lambda bad: harness.Activation("a", abs, abs, kinks=bad), EVERYTHING, "kinks"),
+    "Activation name": (lambda bad: harness.Activation(bad, ANY, ANY), EVERYTHING, "name"),
+    "Activation kinks": (lambda bad: harness.Activation("a", ANY, ANY, kinks=bad), EVERYTHING, "kinks"),
     "save_case problem": (lambda bad: harness.save_case("x", bad, THETA), EVERYTHING, "problem"),
     "load_case": (lambda bad: harness.load_case(bad), EVERYTHING, "path|file|text"),
 }

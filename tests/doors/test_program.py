@@ -33,7 +33,8 @@ def test_what_an_encoding_has_no_character_for_changes_neither_verdict_nor_code(
     )
     assert (text.returncode, text.stderr, document.returncode, document.stderr) == (0, b"", 0, b"")
     assert "δ" in "".join(json.loads(document.stdout.decode(encoding))["bugs"].values())
-    assert r"\u03b4" in text.stdout.decode(encoding)
+    # as an escape, or in UTF-8 where Click takes ASCII for a mistake of the environment
+    assert any(delta in text.stdout for delta in (rb"\u03b4", "δ".encode()))
 
 
 @pytest.mark.parametrize(
