@@ -20,6 +20,7 @@ from harness.commands.options import (
     file_to_write,
     option,
     problems_like,
+    seconds,
     write_page,
 )
 from harness.commands.output import output_on_stderr
@@ -66,15 +67,13 @@ def check(
         raise ValueError("--plot draws an activation; name one with --activation")
     if timeout is not None and not isolate:
         raise ValueError("--timeout goes with --isolate: nobody can end a source in this process")
-    if timeout is not None and not 0.0 < timeout < float("inf"):
-        raise ValueError(f"--timeout takes a number of seconds above zero, not {timeout:g}")
     names = None if sources is None else [name.strip() for name in sources.split(",")]
     if activation or names is None or may_need_jax(names):
         start_jax()
     like = problems_like(sizes, output, l2)
     with output_on_stderr():
         activations, reports = _check_alone(activation or [])
-        limit = (10.0 if timeout is None else timeout) if isolate else None
+        limit = seconds("--timeout", 10.0 if timeout is None else timeout) if isolate else None
         own = {name: f for name, f in zip(activation or [], activations) if ":" in name}
         asked, failures = _tolerated(names, limit, own)
     _show_alone(reports, plot, json)
