@@ -87,10 +87,11 @@ class Asked:
         """
         cost_right, gradient_right = self.judged(parsed)
         if parsed.cost is not None and not cost_right:
+            share = OF_BLOCK[parsed.precision] * abs(self.right[0])
+            allowed = REWRITTEN * self.bound(parsed.precision).cost + share
             for convention, added in self.added_by_epsilon:
-                without = replace(parsed, cost=parsed.cost - added)
-                if self.judged(without)[0]:
-                    return replace(without, came=(*parsed.came, convention))
+                if abs(parsed.cost - added - self.right[0]) <= allowed:
+                    return replace(parsed, cost=parsed.cost - added, came=(*parsed.came, convention))
         if (single and not (cost_right and gradient_right)) or parsed.precision == "float32":
             return replace(parsed, precision="float32", came=(*parsed.came, "single precision (float32)"))
         return parsed

@@ -18,7 +18,7 @@ COMMANDS = {
     "--help": 0,
     "check --networks 2": 0,
     "check --networks 2 --sources loop,vectorized,homework.py:source --isolate": 0,
-    "run --networks 2 --max-iter 1 --out run": 0,
+    "run --networks 2 --out run": 0,
     "train --max-iter 1 --out trained": 0,
     "bugs": 0,
     "bugs wrong-sign": 1,
