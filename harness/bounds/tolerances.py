@@ -86,3 +86,6 @@ DENSE_COMBINATIONS = 2
 
 DERIVATIVE_ROUNDINGS = 16
 """What a derivative may be off by, in u times the largest of its block, beside what the randomly rounded runs show."""
+
+SAMPLED_INPUTS = 64
+"""Of more than `ALL_COORDINATES` inputs of a traced function, so many are looked at one by one."""

@@ -127,7 +127,10 @@ def _trigamma(x: Any) -> Any:
 def _smooth(function: Callable[[Any], Any], change: Callable[[Increment, Any], Any]) -> Callable[..., Increment]:
     def rule(run: Any, equation: Any, x: Increment) -> Increment:
         y = function(x.value)
-        return Increment(y, 0.0 if is_constant(x) else change(x, y))
+        if is_constant(x):
+            return constant(y)
+        run.ties |= equation.name == "sqrt" and bool(np.any(y == 0.0))  # √x² = |x|
+        return Increment(y, change(x, y))
 
     return rule
 

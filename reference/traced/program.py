@@ -7,6 +7,7 @@ a custom rule) stand among its parameters, under JAX's own names.
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import jax
@@ -87,9 +88,34 @@ class Program:
     raw: Any
 
 
-def trace(f: Callable[..., Any], *arguments: Any) -> Program:
-    """The program of f, a function of arrays that returns arrays (or any tree of them, flattened)."""
-    return read(jax.make_jaxpr(f)(*arguments))
+class Traced:
+    """A function of trees of arrays, traced once: its program, what it returns, and, when called, JAX's own answer.
+
+    Parameters
+    ----------
+    f : callable
+    *arguments : trees of arrays
+        Examples: of their shapes and types.
+    """
+
+    def __init__(self, f: Callable[..., Any], *arguments: Any):
+        self._traced = jax.jit(f).trace(*arguments)
+
+    @cached_property
+    def program(self) -> Program:
+        return read(self._traced.jaxpr)
+
+    @property
+    def outputs(self) -> list[Any]:
+        """Shapes and types of what the function returns."""
+        return jax.tree.leaves(self._traced.out_info)
+
+    @cached_property
+    def _compiled(self) -> Callable[..., Any]:
+        return self._traced.lower().compile()
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self._compiled(*arguments)
 
 
 def read(closed: Any) -> Program:

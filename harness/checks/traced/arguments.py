@@ -1,7 +1,9 @@
 """The arguments of somebody's function as a list of arrays with names, and the function of these arrays alone."""
 
 import inspect
+import traceback
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -44,6 +46,8 @@ class Arguments:
         self.names = [names[paths[i][0][0].idx] + jax.tree_util.keystr(paths[i][0][1:]) for i in found]
         self.leaves = [_array(self._all[i]) for i in found]
         self._others = {i: leaf for i, leaf in enumerate(self._all) if i not in found}
+        self._before = {i: leaf.copy() for i, leaf in self._others.items() if isinstance(leaf, np.ndarray)}
+        self._paths = [names[path[0].idx] + jax.tree_util.keystr(path[1:]) for path, _ in paths]
         self.outputs: list[str] = []
         if sum(leaf.size for leaf in self.leaves) == 0:
             raise TypeError("the arguments hold no number to differentiate in: every floating array is empty")
@@ -52,11 +56,7 @@ class Arguments:
         """f's differentiable outputs, as a list of arrays, from the leaves."""
         everything = dict(zip(self._places, leaves)) | self._others
         args = jax.tree_util.tree_unflatten(self._tree, [everything[i] for i in range(len(self._all))])
-        try:
-            answer = self.f(*args)
-        except jax.errors.ConcretizationTypeError:  # perhaps over a number that no derivative is taken in
-            with jax.ensure_compile_time_eval():
-                answer = self.f(*args)
+        answer = self._answer(args)
         paths = jax.tree_util.tree_flatten_with_path(answer)[0]
         if not paths:
             raise TypeError(f"the function must return arrays, but it returned {answer!r}")
@@ -66,6 +66,24 @@ class Arguments:
             raise TypeError(f"the function returns no floating or complex array, but {types}: there is no derivative")
         self.outputs = ["output" + jax.tree_util.keystr(path) for path, _ in kept]
         return [leaf for _, leaf in kept]
+
+    def _answer(self, args: Sequence[Any]) -> Any:
+        try:
+            try:
+                return self.f(*args)
+            except jax.errors.ConcretizationTypeError:  # perhaps over a number that no derivative is taken in
+                with jax.ensure_compile_time_eval():
+                    return self.f(*args)
+        except NOT_TRACEABLE as reason:
+            raise TypeError(
+                f"f cannot be traced by JAX: {last_line_of(reason)} needs a number where there is none yet; branch by "
+                "jax.lax.cond or jnp.where, loop by jax.lax.scan, and use jnp in the place of np"
+            ) from reason
+
+    def changed(self) -> list[str]:
+        """The arguments that f has changed in place."""
+        pairs = ((i, leaf, self._before[i]) for i, leaf in self._others.items() if i in self._before)
+        return [self._paths[i] for i, leaf, before in pairs if not np.array_equal(leaf, before)]
 
     @property
     def needs_64_bits(self) -> bool:
@@ -115,3 +133,21 @@ def _nothing_to_differentiate(leaves: Sequence[Any]) -> str:
         return "there is nothing to differentiate in: the arguments hold no array at all"
     types = first_few([str(getattr(leaf, "dtype", type(leaf).__name__)) for leaf in leaves], 3)
     return f"there is nothing to differentiate in: the arguments are {types}; give floating or complex arrays"
+
+
+NOT_TRACEABLE = (
+    jax.errors.ConcretizationTypeError,
+    jax.errors.TracerArrayConversionError,
+    jax.errors.TracerIntegerConversionError,
+    jax.errors.NonConcreteBooleanIndexError,
+)
+
+
+def last_line_of(reason: BaseException) -> str:
+    """The last line of the user's own code in a traceback: "line 12 of name (file)"."""
+    frames = traceback.extract_tb(reason.__traceback__)
+    libraries = [Path(module.__file__).parent for module in (jax, np)] + [Path(__file__).parent]
+    own = [frame for frame in frames if not any(Path(frame.filename).is_relative_to(folder) for folder in libraries)]
+    if not own:
+        return "it"
+    return f"line {own[-1].lineno} of {own[-1].name} ({own[-1].filename})"

@@ -11,27 +11,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from harness.bounds.tolerances import ALL_ENTRIES, DENSE_COMBINATIONS, DERIVATIVE_ROUNDINGS
-from harness.checks.directions import random_directions
 from harness.checks.traced.arguments import Arguments
-from harness.checks.traced.layout import Layout
-from harness.checks.traced.modes import Claim, Mode
-from harness.checks.traced.subject import TracedDerivatives, rounding_note
-from harness.checks.traced.truth import Sides, Truth
-from harness.verdict.comparison import Answer, Block, Pair, compare_all
-from harness.verdict.consensus import Consensus
+from harness.checks.traced.asking import MODES, Check, consensus
+from harness.checks.traced.culprits import find_culprits, rules_alone
 from harness.verdict.judging import judge
 from harness.verdict.report import Report
-from harness.wording import first_few
-from reference.arithmetics.roundoff import UNIT_ROUNDOFF
-from reference.measured import NotApplicable
-from reference.traced.program import settings, trace
-
-MODES = ("reverse", "forward")
-INCREMENTS, DIFFERENCES, JAX = "increments", "differences", "jax"
-
-SMALLEST = 1e-45
-"""Steps of 2^-200 leave something so small in the place of a zero."""
+from reference.traced.program import Equation, function_of, settings
 
 
 def check_derivatives(
@@ -40,6 +25,7 @@ def check_derivatives(
     order: int = 1,
     modes: Sequence[str] = MODES,
     argnums: int | Sequence[int] | None = None,
+    trust: Sequence[str] = (),
     seed: int = 0,
 ) -> Report:
     """Are the derivatives that JAX has of f the derivatives of f?
@@ -59,6 +45,9 @@ def check_derivatives(
     modes : some of "reverse" and "forward"
     argnums : int, or several, optional
         The arguments to differentiate; by default all.
+    trust : names of functions
+        Custom rules that are no derivatives on purpose, such as a straight-through rounding: taken as they are, and all
+        the rest is checked against the program with that rule.
     seed : int
         Of the combinations, directions and random roundings.
 
@@ -73,154 +62,62 @@ def check_derivatives(
         When there is nothing to differentiate, or f cannot be traced.
     """
     started = time.perf_counter()
-    _require(order, modes)
+    _require(order, modes, trust)
     arguments = Arguments(f, args, argnums)
+
+    def trusted(equation: Equation) -> bool:
+        return function_of(equation).name in trust
+
     with settings(bool(jax.config.jax_enable_x64) or arguments.needs_64_bits):
-        return _Check(arguments, order, seed).report(modes, started)
+        check = Check(
+            arguments.function, arguments.leaves, arguments.names, lambda: arguments.outputs, trusted, order, seed
+        )
+        check.ask(modes)
+        subject = check.subject
+        subject.notes = _notes(check)
+        subject.doubts = check.doubts
+        changed = [f"f changes its argument {name} in place" for name in arguments.changed()]
+        subject.misconduct = [*changed, *check.repeats()]
+        if any(pair.disagrees for pair in (*check.pairs, *check.ends)):
+            subject.name_culprits(find_culprits(check))
+        else:
+            subject.notes += rules_alone(check)
+        _require_met(trust, check)
+        verdict = consensus(check.answers, check.pairs, check.ends)
+        return judge(subject, check.answers, check.pairs, check.ends, verdict, check.left_out, started)
 
 
-def _require(order: int, modes: Sequence[str]) -> None:
+def _require(order: int, modes: Sequence[str], trust: Sequence[str]) -> None:
     if order not in (1, 2):
         raise ValueError(f"order must be 1 or 2, not {order!r}")
     unknown = [mode for mode in modes if mode not in MODES]
     if isinstance(modes, str) or unknown or not modes:
         raise ValueError(f"modes must be some of {', '.join(MODES)}, as a tuple, not {modes!r}")
+    if isinstance(trust, str):
+        raise ValueError(f"trust must be a list of names of functions, not {trust!r}; write [{trust!r}]")
 
 
-class _Check:
-    """One function at one point: what is asked, and what is answered."""
-
-    def __init__(self, arguments: Arguments, order: int, seed: int):
-        self.seed, self.leaves, self.function = seed, arguments.leaves, arguments.function
-        inputs = Layout(arguments.names, arguments.leaves)
-        program, values = _traced(self.function, self.leaves)
-        outputs = Layout(arguments.outputs, values)
-        if order == 2:
-            self.function = _gradient_of(self.function, outputs, seed)
-            program, values = _traced(self.function, self.leaves)
-            outputs = Layout([f"gradient[{name}]" for name in arguments.names], values)
-        self.inputs, self.outputs = inputs, outputs
-        self.truth = Truth(program, self.leaves, inputs, outputs)
-        self.each = inputs.size * outputs.size <= ALL_ENTRIES
-        self.weights = self._weights()
-
-    def _weights(self) -> np.ndarray:
-        """(combinations, outputs): each output by itself, or a few random combinations of all."""
-        drawn = random_directions(1 if self.each else DENSE_COMBINATIONS, self.outputs.size, self.seed)
-        return np.diag(drawn[0]) if self.each else drawn
-
-    def report(self, modes: Sequence[str], started: float) -> Report:
-        left_out: dict[str, str] = {}
-        claims: dict[str, Claim] = {}
-        for name in modes:
-            try:
-                claims[name] = self._claim(self._mode(name))
-            except NotApplicable as reason:
-                left_out[name] = str(reason)
-        sides = self.truth.sides(np.eye(self.inputs.size), self.seed)
-        doubts, known = self._values()
-        truth = self._between(sides, claims)
-        truth.error[~known] = np.inf
-        chosen = np.ones(self.inputs.size, bool)
-        subject = TracedDerivatives(self.inputs, self.outputs, len(self.weights), self.truth.point, chosen)
-        answers = [self._answer(name, self._not_finite(claim, truth), subject) for name, claim in claims.items()]
-        answers.append(self._answer(INCREMENTS, truth, subject))
-        subject.notes = [rounding_note([answer.name for answer in answers])]
-        subject.doubts = doubts if not sides.reason else [*doubts, *self._where_untold(truth, sides.reason)]
-        pairs = compare_all(answers, subject.blocks)
-        return judge(subject, answers, pairs, (), _consensus(answers, pairs), left_out, started)
-
-    def _values(self) -> tuple[list[str], np.ndarray]:
-        """What speaks against a verdict in f's own values, and of which combinations of outputs something is known."""
-        values = self.outputs.vector(jax.jit(self.function)(*self.leaves))
-        with np.errstate(all="ignore"):
-            expected, error = self.truth.value(), self.truth.value_spread(self.seed)
-            finite, same = np.isfinite(values), ~(np.abs(values - expected) > error)
-        doubts = [
-            f"{first_few(np.flatnonzero(bad).tolist(), 3, name=self.outputs.label)} {what}"
-            for bad, what in ((~finite, "is not finite at this point"), (finite & ~same, "has another value in JAX"))
-            if bad.any()
-        ]
-        return doubts, ((self.weights != 0.0) <= (finite & same)).all(axis=1)
-
-    def _where_untold(self, truth: Claim, reason: str) -> list[str]:
-        return [] if np.isfinite(truth.error).all() else [reason]
-
-    def _not_finite(self, claim: Claim, truth: Claim) -> Claim:
-        """A claim that is not finite is none to be excused by its error bar, where the truth fits into its type."""
-        largest = min(float(jax.numpy.finfo(dtype).max) for dtype in self.inputs.dtypes)
-        fits = np.isfinite(truth.error) & (np.abs(truth.derivative) < largest)
-        return Claim(claim.derivative, np.where(~np.isfinite(claim.derivative) & fits, 0.0, claim.error))
-
-    def _answer(self, name: str, claim: Claim, subject: TracedDerivatives) -> Answer:
-        oracle = name not in MODES
-        precision = "float64" if oracle else self.precision
-        derivative, error = claim.derivative.ravel(), claim.error.ravel()
-        wide = UNIT_ROUNDOFF["float64"] if oracle else self.truth.coarsest
-        error = error + np.where(error > 0.0, _floor(derivative, subject.blocks, wide) + SMALLEST, 0.0)
-        return Answer(name, name if oracle else JAX, 0.0, 0.0, derivative, error, precision=precision, oracle=oracle)
-
-    def _mode(self, name: str) -> Mode:
-        return Mode(name, self.function, self.leaves, self.inputs, self.outputs, self.truth.coarsest)
-
-    @property
-    def precision(self) -> str:
-        """The name of the coarsest type in the program."""
-        units = {UNIT_ROUNDOFF["float64"]: "float64", UNIT_ROUNDOFF["float32"]: "float32", 2.0**-11: "float16"}
-        return units.get(self.truth.coarsest, "bfloat16")
-
-    def _claim(self, mode: Mode) -> Claim:
-        """(combinations, inputs), whichever mode answers."""
-        if mode.name == "reverse":
-            return mode.claim(self.weights, self.seed)
-        claim = mode.claim(np.eye(self.inputs.size), self.seed)
-        with np.errstate(all="ignore"):
-            return Claim(_combined(self.weights, claim.derivative), _combined(np.abs(self.weights), claim.error))
-
-    def _between(self, sides: Sides, claims: dict[str, Claim]) -> Claim:
-        """The increments' answer; at a kink that of all conventions which comes closest to what JAX says."""
-        with np.errstate(all="ignore"):
-            middle = _combined(self.weights, sides.middle)
-            apart = _combined(np.abs(self.weights), sides.apart)
-            error = _combined(np.abs(self.weights), sides.error)
-            error = np.where(np.isfinite(middle) & np.isfinite(error), error, np.inf)
-        claimed = next((claim.derivative for claim in claims.values()), middle)
-        nearest = np.clip(np.where(np.isnan(claimed), middle, claimed), middle - apart, middle + apart)
-        return Claim(np.where(apart > 0.0, nearest, middle), error)
+def _require_met(trust: Sequence[str], check: Check) -> None:
+    unmet = [name for name in trust if name not in check.truth.taken_as_they_are]
+    if unmet:
+        raise ValueError(f"trust names {', '.join(unmet)}, but the program calls no custom rule of that name")
 
 
-def _combined(weights: np.ndarray, derivative: np.ndarray) -> np.ndarray:
-    """(combinations, inputs) from (inputs, outputs); zero times infinity is zero."""
-    if np.isfinite(derivative).all():
-        return weights @ derivative.T
-    terms = np.where(weights[:, None, :] == 0.0, 0.0, weights[:, None, :] * derivative[None])
-    return terms.sum(axis=-1)
-
-
-def _traced(function: Callable[..., Any], leaves: Sequence[Any]) -> tuple[Any, list[Any]]:
-    program = trace(function, *leaves)
-    return program, jax.eval_shape(function, *leaves)
-
-
-def _floor(derivative: np.ndarray, blocks: Sequence[Block], unit: float) -> np.ndarray:
-    """What a derivative may be off by beside the largest of its block: zero is not always hit exactly."""
-    floor = np.zeros(derivative.shape)
-    for block in blocks:
-        part = np.abs(derivative[block.indices])
-        floor[block.indices] = DERIVATIVE_ROUNDINGS * unit * part[np.isfinite(part)].max(initial=0.0)
-    return floor
-
-
-def _gradient_of(function: Callable[..., Any], outputs: Layout, seed: int) -> Callable[..., list[Any]]:
-    """JAX's gradient of a random combination of the outputs."""
-    (cotangents,) = zip(*outputs.arrays(random_directions(1, outputs.size, seed + 1), conjugate=True))
-    return lambda *leaves: list(jax.vjp(function, *leaves)[1](list(cotangents)))
-
-
-def _consensus(answers: Sequence[Answer], pairs: Sequence[Pair]) -> Consensus:
-    """Increments are the measure of JAX; without an objection of theirs, its modes stand against each other."""
-    names = tuple(answer.name for answer in answers)
-    wrong = tuple(p.other(INCREMENTS) for p in pairs if p.disagrees and p.other(INCREMENTS))
-    if wrong:
-        return Consensus(tuple(name for name in names if name not in wrong), wrong, tie=False)
-    return Consensus((), (), tie=True) if any(p.disagrees for p in pairs) else Consensus(names, (), tie=False)
+def _notes(check: Check) -> list[str]:
+    """What else is worth knowing of the way to this answer."""
+    names = ", ".join(answer.name for answer in check.answers)
+    truth = check.truth
+    told = [f"error bars of {names}: spread of randomly rounded runs, in {check.precision}"]
+    if truth.has_ties:
+        told.append("a kink at this point: JAX's convention lies between the slopes on both sides where it agrees")
+    if check.contradicted:
+        told.append("increments contradict differences and JAX in some entries: differences count there")
+    if truth.stopped:
+        told.append("a stop_gradient is on the way: what is behind it counts as constant")
+    if truth.differenced:
+        told.append(f"differenced as black boxes: {', '.join(sorted(truth.differenced))}")
+    if truth.taken_as_they_are:
+        told.append(f"taken as they are, and not checked: {', '.join(sorted(truth.taken_as_they_are))}")
+    if any(np.iscomplexobj(leaf) for leaf in check.leaves):
+        told.append("complex arguments: of JAX's gradient g, Re g and -Im g are the slopes in real and imaginary part")
+    return told

@@ -16,7 +16,7 @@ from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.measured import NotApplicable
 from reference.traced.control_flow import programs_in
 from reference.traced.interpreter import COARSE, Run, lifted
-from reference.traced.program import Program, kind, trace, unit_roundoff
+from reference.traced.program import Program, Traced, kind, unit_roundoff
 
 LARGEST_PASS = 2.0e7
 """Numbers that one pass may hold, 160 MB in float64; more directions than fit go in chunks."""
@@ -66,6 +66,19 @@ class Claim:
     derivative: np.ndarray
     error: np.ndarray
 
+    @np.errstate(all="ignore")
+    def combined(self, weights: np.ndarray) -> "Claim":
+        """The same of combinations of the outputs: (combinations, count) from (count, outputs)."""
+        return Claim(combined(weights, self.derivative), combined(np.abs(weights), self.error))
+
+
+def combined(weights: np.ndarray, derivative: np.ndarray) -> np.ndarray:
+    """(combinations, count) from (combinations, outputs) and (count, outputs); zero times infinity is zero."""
+    if np.isfinite(derivative).all():
+        return weights @ derivative.T
+    terms = np.where(weights[:, None, :] == 0.0, 0.0, weights[:, None, :] * derivative[None])
+    return terms.sum(axis=-1)
+
 
 class Mode:
     """JAX's derivatives in one mode: from vectors (cotangents or tangents) to products with the Jacobian.
@@ -79,6 +92,8 @@ class Mode:
         Of the function's own inputs and outputs.
     coarsest : float
         u of the coarsest type in the function: what a rule loses beyond that is not excused.
+    chunk : int
+        How many vectors may go at once.
 
     Raises
     ------
@@ -94,42 +109,60 @@ class Mode:
         inputs: Layout,
         outputs: Layout,
         coarsest: float,
+        chunk: int,
     ):
-        self.name, self.leaves, self.coarsest = name, list(leaves), coarsest
-        self._given, self._answered = (outputs, inputs) if name == "reverse" else (inputs, outputs)
+        self.name, self.leaves, self.coarsest, self._chunk = name, list(leaves), coarsest, chunk
+        self.given, self._answered = (outputs, inputs) if name == "reverse" else (inputs, outputs)
         self._is_reverse = name == "reverse"
-        one = _pull_back(function) if self._is_reverse else _push_forward(function)
-        example = self._arrays(np.ones((2, self._given.size)))
-        self._many = _vectorised(one, self.leaves, example)
-        self._compiled = jax.jit(self._many)
-        self._programs: dict[int, Program] = {}
+        self._one = _pull_back(function) if self._is_reverse else _push_forward(function)
+        self._traced: dict[int, Traced] = {}
 
     def _arrays(self, vectors: np.ndarray) -> list[np.ndarray]:
-        return self._given.arrays(vectors, conjugate=self._is_reverse)
+        return self.given.arrays(vectors, conjugate=self._is_reverse)
 
     def _vectors(self, arrays: Sequence[Any]) -> np.ndarray:
         return self._answered.vector(arrays, lead=1, conjugate=self._is_reverse)
 
-    def program(self, count: int) -> Program:
-        """The program of this mode for so many vectors at once."""
-        if count not in self._programs:
-            example = self._arrays(np.ones((count, self._given.size)))
-            self._programs[count] = trace(self._many, self.leaves, example)
-        return self._programs[count]
+    def traced(self, count: int) -> Traced:
+        """The program of this mode for so many vectors at once: mapped where JAX can, else one after another."""
+        if count not in self._traced:
+            example = self._arrays(np.ones((count, self.given.size)))
+            try:
+                self._traced[count] = Traced(jax.vmap(self._one, in_axes=(None, 0)), self.leaves, example)
+            except Exception:  # noqa: BLE001  JAX lacks the mode, or a rule for many at once
+                with _lacking():
+                    self._traced[count] = Traced(self._one_by_one, self.leaves, example)
+        return self._traced[count]
+
+    def _one_by_one(self, leaves: Sequence[Any], vectors: Sequence[Any]) -> list[Any]:
+        answers = [self._one(leaves, [x[i] for x in vectors]) for i in range(len(vectors[0]))]
+        return [jax.numpy.stack(column) for column in zip(*answers)]
 
     def __call__(self, vectors: np.ndarray) -> np.ndarray:
         """JAX's answer for each vector, (count, size)."""
+        traced = self.traced(len(vectors))
         with _lacking():
-            return self._vectors(self._compiled(self.leaves, self._arrays(vectors)))
+            return self._vectors(traced(self.leaves, self._arrays(vectors)))
 
-    def claim(self, vectors: np.ndarray, seed: int) -> Claim:
-        """JAX's answer, with the spread of randomly rounded runs of the same program as its error."""
-        chunk = int(np.clip(LARGEST_PASS // max(1, footprint(self.program(1))), 1, len(vectors)))
+    def by_numpy(self, vectors: np.ndarray) -> np.ndarray:
+        """What the interpreter makes of this mode's program, (count, size)."""
+        arguments = [constant(lifted(x)) for x in (*self.leaves, *self._arrays(vectors))]
+        return self._vectors([y.value for y in Run()(self.traced(len(vectors)).program, *arguments)])
+
+    def claim(self, vectors: np.ndarray, seed: int, weights: np.ndarray | None = None) -> Claim:
+        """JAX's answer, with the spread of randomly rounded runs of the same program as its error.
+
+        Combinations of the outputs, where weights for them are given, are (combinations, count).
+        """
+        chunk = int(np.clip(self._chunk, 1, len(vectors)))
         claims = [self._claim(vectors[i : i + chunk], seed) for i in range(0, len(vectors), chunk)]
-        return Claim(*(np.concatenate(parts) for parts in zip(*((c.derivative, c.error) for c in claims))))
+        if weights is not None:
+            claims = [claim.combined(weights) for claim in claims]
+        axis = 0 if weights is None else 1
+        return Claim(*(np.concatenate(parts, axis) for parts in zip(*((c.derivative, c.error) for c in claims))))
 
     def _claim(self, vectors: np.ndarray, seed: int) -> Claim:
-        answer, program = self(vectors), self.program(len(vectors))
+        answer, program = self(vectors), self.traced(len(vectors)).program
         arguments = [constant(lifted(x)) for x in (*self.leaves, *self._arrays(vectors))]
         rngs = [None, *np.random.default_rng(seed).spawn(RANDOM_ROUNDINGS)]
         with np.errstate(all="ignore"):
@@ -159,19 +192,3 @@ def _push_forward(function: Callable[..., Any]) -> Callable[..., Any]:
         return list(jax.jvp(function, tuple(leaves), tuple(tangents))[1])
 
     return one
-
-
-def _vectorised(one: Callable[..., Any], leaves: Sequence[Any], example: Sequence[Any]) -> Callable[..., Any]:
-    """One product for each of several vectors: mapped where JAX can, else one after another."""
-    single = [x[0] for x in example]
-    with _lacking():
-        jax.make_jaxpr(one)(leaves, single)
-    mapped = jax.vmap(one, in_axes=(None, 0))
-    try:
-        jax.make_jaxpr(mapped)(leaves, example)
-    except Exception:  # noqa: BLE001  whatever has no rule for a batch
-        return lambda leaves, vectors: [
-            jax.numpy.stack(column)
-            for column in zip(*(one(leaves, [x[i] for x in vectors]) for i in range(len(vectors[0]))))
-        ]
-    return mapped

@@ -28,6 +28,7 @@ class TracedDerivatives(Subject):
 
     def __init__(self, inputs: Layout, outputs: Layout, combinations: int, point: np.ndarray, chosen: np.ndarray):
         self.inputs, self.outputs, self.point, self.combinations = inputs, outputs, point, combinations
+        self.culprit = ""
         self.each = combinations == outputs.size
         self.chosen = np.tile(chosen, combinations)
         self.blocks = [
@@ -59,7 +60,12 @@ class TracedDerivatives(Subject):
     def explain(self, wrong: Answer, right: Answer, at_odds: np.ndarray) -> str:
         rows = np.unique(np.flatnonzero(at_odds) // self.inputs.size)
         parts = [self._part(b, int(k), wrong, right, at_odds) for k in rows[:1] for b in self.inputs.blocks]
-        return diagnose(parts)
+        return "; ".join([words for words in (diagnose(parts), self.culprit) if words])
+
+    def name_culprits(self, culprits: Sequence[Any]) -> None:
+        """The equations whose own rule is wrong, worst first: the first is part of every explanation."""
+        self.culprit = str(culprits[0]) if culprits else ""
+        self.details = {"culprits": [vars(culprit) for culprit in culprits]}
 
     def _part(self, block: Block, k: int, wrong: Answer, right: Answer, at_odds: np.ndarray) -> Part:
         at = k * self.inputs.size + block.indices
@@ -67,8 +73,3 @@ class TracedDerivatives(Subject):
         shape = shape if int(np.prod(shape)) == len(at) else (len(at),)
         arrays = (wrong.gradient[at], right.gradient[at], self.point[block.indices], np.zeros(len(at)), at_odds[at])
         return Part(block.name, *(array.reshape(shape) for array in arrays))
-
-
-def rounding_note(names: Sequence[str]) -> str:
-    """How the error bars came about."""
-    return f"error bars of {', '.join(names)}: spread of randomly rounded runs"

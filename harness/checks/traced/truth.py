@@ -7,14 +7,14 @@ increments at points nearby.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from harness.bounds.tolerances import RANDOM_INCREMENTS
+from harness.bounds.tolerances import RANDOM_INCREMENTS, SPREAD_FACTOR
 from harness.checks.traced.layout import Layout
-from harness.checks.traced.modes import LARGEST_PASS, coarsest_unit, footprint, spread
+from harness.checks.traced.modes import LARGEST_PASS, coarsest_unit, combined, footprint, spread
 from reference.arithmetics.increments import Increment
 from reference.arithmetics.many_directions import STEP, constant, is_constant
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
@@ -24,9 +24,6 @@ from reference.traced.program import Program
 NEARBY = (1e-4, 2e-4, 4e-4)
 """Where a side is looked at that cannot be told at the point itself, in units of the argument's size."""
 
-DIFFERENCE_STEPS = (1.0, -1.0, 0.5, -0.5, 0.25, -0.25)
-DIFFERENCE_WIDTHS = (8e-3, 8e-5)
-
 
 @dataclass(frozen=True)
 class Sides:
@@ -35,9 +32,6 @@ class Sides:
     after: np.ndarray
     before: np.ndarray
     error: np.ndarray
-    reason: str = ""
-    differenced: frozenset[str] = field(default_factory=frozenset)
-    stopped: int = 0
 
     @property
     def middle(self) -> np.ndarray:
@@ -59,6 +53,17 @@ class Truth:
     inputs, outputs : Layout
     trusted : predicate of equations
         Custom rules that are taken as they are.
+    may_jump : bool
+        Whether slopes beside a jump count, as where a gradient jumps at a kink of what it is the gradient of.
+
+    Attributes
+    ----------
+    unresolved : str
+        What could not be told at the point itself; empty where everything could.
+    has_ties, stopped : bool
+        Whether comparisons of equal numbers decided something; whether a stop_gradient took a change away.
+    differenced, taken_as_they_are : sets of str
+        Primitives without a rule, differenced as black boxes; custom rules and samplers that were not checked.
     """
 
     def __init__(
@@ -68,9 +73,14 @@ class Truth:
         inputs: Layout,
         outputs: Layout,
         trusted: Callable[[Any], bool] = lambda _: False,
+        may_jump: bool = False,
     ):
+        self.may_jump = may_jump
         self.program, self.inputs, self.outputs, self.trusted = program, inputs, outputs, trusted
         self.point = inputs.vector(leaves)
+        self.unresolved, self.has_ties, self.stopped = "", False, False
+        self.differenced: set[str] = set()
+        self.taken_as_they_are: set[str] = set()
         self.coarsest = coarsest_unit(program)
         self.chunk = max(1, int(LARGEST_PASS // max(1, footprint(program))))
 
@@ -124,51 +134,57 @@ class Truth:
         if run.ties or run.unresolved:
             before = -self.changes(-directions, run)
             unknown = np.isnan(after) | np.isnan(before)
-            after, error_after = self._from_nearby(after, unknown, directions, 1.0)
-            before, error_before = self._from_nearby(before, unknown, directions, -1.0)
+            after, error_after = self._from_nearby(after, unknown, directions, 1.0, seed)
+            before, error_before = self._from_nearby(before, unknown, directions, -1.0, seed)
             from_nearby = error_after + error_before
         rngs = np.random.default_rng(seed).spawn(RANDOM_INCREMENTS)
         others = [self.changes(directions, self.run(rounding=rng)) for rng in rngs]
         others = [np.where(from_nearby > 0.0, after, other) for other in others]
         error = spread([after, *others], UNIT_ROUNDOFF["float64"]) + from_nearby
-        return Sides(after, before, error, run.unresolved, frozenset(run.differenced), run.stopped)
+        self._note(run)
+        return Sides(after, before, error)
+
+    def _note(self, run: Run) -> None:
+        self.unresolved = self.unresolved or run.unresolved
+        self.has_ties |= run.ties
+        self.stopped |= bool(run.stopped)
+        self.differenced |= run.differenced
+        self.taken_as_they_are |= run.taken_as_they_are
+
+    def combined(self, directions: np.ndarray, weights: np.ndarray, seed: int) -> tuple[np.ndarray, ...]:
+        """Middle of both sides, half their distance, and error bars, of combinations: (combinations, directions)."""
+        parts = []
+        for i in range(0, len(directions), self.chunk):
+            sides = self.sides(directions[i : i + self.chunk], seed)
+            size = np.abs(weights)
+            parts.append((combined(weights, sides.middle), combined(size, sides.apart), combined(size, sides.error)))
+        return tuple(np.concatenate(columns, axis=1) for columns in zip(*parts))
 
     def _from_nearby(
-        self, slopes: np.ndarray, unknown: np.ndarray, directions: np.ndarray, side: float
+        self, slopes: np.ndarray, unknown: np.ndarray, directions: np.ndarray, side: float, seed: int
     ) -> tuple[np.ndarray, np.ndarray]:
         """Where a slope cannot be told, its limit from points nearby and its error; NaN where the function jumps."""
         slopes, errors, here = np.array(slopes), np.zeros(slopes.shape), self.value()
         for k in np.flatnonzero(unknown.any(axis=1)):
-            unit = side * self._unit_along(directions[k]) * np.array(NEARBY)
+            unit = side * self.unit_along(directions[k]) * np.array(NEARBY)
             points = [self.point + t * directions[k] for t in unit]
-            near, middle, far = (self.changes(directions[k : k + 1], self.run(), point)[0] for point in points)
-            limit = (8.0 * near - 6.0 * middle + far) / 3.0
-            rest = [np.abs(self.value(point) - here - t * limit) for point, t in zip(points[:2], unit)]
-            jumps = (rest[0] > 1e-12 * np.abs(here)) & ~(rest[1] > 2.5 * rest[0])  # else it shrinks with t²
+            limit, cruder = self._limit(points, directions[k : k + 1], None)
+            rounded, _ = self._limit(points, directions[k : k + 1], np.random.default_rng(seed))
+            jumps = np.zeros(limit.shape, bool)
+            if not self.may_jump:
+                rest = [np.abs(self.value(point) - here - t * limit) for point, t in zip(points[:2], unit)]
+                jumps = (rest[0] > 1e-12 * np.abs(here)) & ~(rest[1] > 2.5 * rest[0])  # else it shrinks with t²
             slopes[k] = np.where(unknown[k], np.where(jumps, np.nan, limit), slopes[k])
-            errors[k] = np.where(unknown[k], np.abs(limit - (2.0 * near - middle)), 0.0)
+            error = np.abs(limit - cruder) + SPREAD_FACTOR * np.abs(rounded - limit)
+            errors[k] = np.where(unknown[k], error, 0.0)
         return slopes, errors
 
-    def _unit_along(self, direction: np.ndarray) -> float:
+    def _limit(self, points: Sequence[np.ndarray], direction: np.ndarray, rounding: Any) -> tuple[np.ndarray, ...]:
+        """The slope at the point from those at distances 1, 2 and 4, by a parabola and by a line."""
+        near, middle, far = (self.changes(direction, self.run(rounding=rounding), point)[0] for point in points)
+        return (8.0 * near - 6.0 * middle + far) / 3.0, 2.0 * near - middle
+
+    def unit_along(self, direction: np.ndarray) -> float:
         """The size of what moves along a direction, over the direction's own."""
-        moving = direction != 0.0
-        return max(float(np.abs(self.point[moving]).max(initial=0.0)), 1e-2) / float(np.abs(direction).max())
-
-    @np.errstate(all="ignore")
-    def differences(self, directions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The same by differences of values, twice extrapolated, and their errors: (directions, outputs) each."""
-        noise = 32.0 * UNIT_ROUNDOFF["float64"] * np.abs(self.value())
-        slopes = np.full((len(directions), self.outputs.size), np.nan)
-        errors = np.full(slopes.shape, np.inf)
-        for k, direction in enumerate(directions):
-            unit = self._unit_along(direction)
-            for width in DIFFERENCE_WIDTHS:
-                h = width * unit
-                values = [self.value(self.point + t * h * direction) for t in DIFFERENCE_STEPS]
-                far, middle, near = ((values[i] - values[i + 1]) / (2.0 * h * DIFFERENCE_STEPS[i]) for i in (0, 2, 4))
-                first, second = (4.0 * near - middle) / 3.0, (4.0 * middle - far) / 3.0
-                best = (16.0 * first - second) / 15.0
-                error = np.abs(first - second) + noise * 8.0 / h
-                better = np.nan_to_num(error, nan=np.inf) < errors[k]
-                slopes[k], errors[k] = np.where(better, best, slopes[k]), np.where(better, error, errors[k])
-        return slopes, errors
+        size = float(np.abs(self.point[direction != 0.0]).max(initial=0.0))
+        return (max(size, 1e-2) if size else 1.0) / float(np.abs(direction).max())

@@ -1,0 +1,303 @@
+"""One function at one point: what JAX's modes say of its derivatives, and what the traced program says."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from harness.bounds.tolerances import (
+    ALL_COORDINATES,
+    ALL_ENTRIES,
+    DENSE_COMBINATIONS,
+    DERIVATIVE_ROUNDINGS,
+    SAMPLED_DIRECTIONS,
+    SAMPLED_INPUTS,
+)
+from harness.checks.directions import compare_ends, random_directions, slopes_along
+from harness.checks.traced.differencing import differences, values_by
+from harness.checks.traced.layout import Layout
+from harness.checks.traced.modes import Claim, Mode
+from harness.checks.traced.subject import TracedDerivatives
+from harness.checks.traced.truth import Truth
+from harness.verdict.comparison import Answer, Block, Pair, compare, compare_all
+from harness.verdict.consensus import Consensus
+from harness.wording import first_few
+from reference.arithmetics.roundoff import UNIT_ROUNDOFF
+from reference.measured import NotApplicable
+from reference.traced.program import Equation, Traced
+
+MODES = ("reverse", "forward")
+INCREMENTS, DIFFERENCES, JAX = "increments", "differences", "jax"
+
+DIFFERENCED = 6
+"""Inputs along which values are differenced, beside as many that look wrong."""
+
+SMALLEST = 1e-45
+"""Steps of 2^-200 leave something so small in the place of a zero."""
+
+
+class Check:
+    """A function of arrays, its leaves, and everything that is asked about its derivatives there.
+
+    Compared are ∂(w·f)/∂x: for each output by itself where these are few, else for random combinations w. Of many
+    inputs some are looked at one by one, and random directions take in the others.
+
+    Parameters
+    ----------
+    function : from leaves to a list of arrays
+    leaves : list of arrays
+    names : of the leaves
+    output_names : called once the function was traced
+    trusted : predicate of equations
+    order : 1 or 2
+    seed : int
+
+    Attributes
+    ----------
+    answers, pairs, ends : what is to be judged
+    left_out : dict
+    doubts : list of str
+    contradicted : bool
+        Whether differences of values speak for JAX where increments speak against it.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., list[Any]],
+        leaves: Sequence[Any],
+        names: Sequence[str],
+        output_names: Callable[[], Sequence[str]],
+        trusted: Callable[[Equation], bool] = lambda _: False,
+        order: int = 1,
+        seed: int = 0,
+    ):
+        self.function, self.leaves, self.seed = function, leaves, seed
+        self.inputs = Layout(names, leaves)
+        self.traced = Traced(function, *leaves)
+        self.outputs = Layout(output_names(), self.traced.outputs)
+        if order == 2:
+            self.function = gradient_of(function, self.outputs, seed)
+            self.traced = Traced(self.function, *leaves)
+            self.outputs = Layout([f"gradient[{name}]" for name in names], self.traced.outputs)
+        self.truth = Truth(self.traced.program, leaves, self.inputs, self.outputs, trusted, may_jump=order == 2)
+        self.is_large = self.inputs.size > ALL_COORDINATES
+        self.each = not self.is_large and self.inputs.size * self.outputs.size <= ALL_ENTRIES
+        count = self.outputs.size if self.each else 1 if self.is_large else DENSE_COMBINATIONS
+        drawn = random_directions(count, self.outputs.size, seed)
+        self.weights = np.diag(drawn[0]) if self.each else drawn
+        self.left_out: dict[str, str] = {}
+        self.contradicted = False
+
+    def ask(self, modes: Sequence[str]) -> None:
+        """Ask JAX's modes and the traced program, and compare the answers."""
+        self.doubts, known = self._values()
+        asked = [self._mode(name) for name in modes]
+        chosen = self._sample()
+        subject = self._subject(chosen)
+        claims = self._claims(asked)
+        truth = self._truth(chosen, claims)
+        self.answers = self._answers(claims, truth, known, subject)
+        self.ends = self._end_to_end(asked) if self.is_large else []
+        if self.is_large and not known.all():
+            self.ends = []
+        if any(pair.disagrees for pair in self.ends) and claims:
+            chosen = np.union1d(chosen, self._locate(claims[min(claims)].derivative[0]))
+            subject, truth = self._subject(chosen), self._truth(chosen, claims)
+            self.answers = self._answers(claims, truth, known, subject)
+        self._add_differences(chosen, known, subject.blocks)
+        if self.truth.unresolved and not np.isfinite(truth.error[:, chosen]).all():
+            self.doubts.append(self.truth.unresolved)
+        self.subject = subject
+        self.pairs = compare_all(self.answers, subject.blocks)
+
+    def repeats(self) -> list[str]:
+        """What is another program each time that it is traced, by its values; nothing where all is well."""
+        told = []
+        again = Truth(
+            Traced(lambda *x: self.function(*x), *self.leaves).program, self.leaves, self.inputs, self.outputs
+        )
+        with np.errstate(all="ignore"):
+            if not np.array_equal(self.truth.value(), again.value(), equal_nan=True):
+                told.append(
+                    "f answers differently each time that it is traced: randomness or state outside its arguments"
+                )
+            elif "reverse" not in self.left_out and any(answer.name == "reverse" for answer in self.answers):
+                gradients = [self._mode("reverse").by_numpy(self.weights[:1]) for _ in range(2)]
+                if not np.array_equal(*gradients, equal_nan=True):
+                    told.append("the derivative rule answers differently each time that it is traced")
+        return told
+
+    # -- what is asked ------------------------------------------------------------------------------------------------
+
+    def _subject(self, chosen: np.ndarray) -> TracedDerivatives:
+        looked_at = np.isin(np.arange(self.inputs.size), chosen)
+        return TracedDerivatives(self.inputs, self.outputs, len(self.weights), self.truth.point, looked_at)
+
+    def _sample(self) -> np.ndarray:
+        """The inputs that are looked at one by one."""
+        if not self.is_large:
+            return np.arange(self.inputs.size)
+        return np.sort(np.random.default_rng(self.seed).choice(self.inputs.size, SAMPLED_INPUTS, replace=False))
+
+    def _mode(self, name: str) -> Mode:
+        # a gradient's program writes some four times what the function's does
+        chunk = max(1, self.truth.chunk // 4)
+        return Mode(name, self.function, self.leaves, self.inputs, self.outputs, self.truth.coarsest, chunk)
+
+    def _claims(self, modes: Sequence[Mode]) -> dict[str, Claim]:
+        """(combinations, inputs), whichever mode answers; of many inputs, forward mode answers in directions alone."""
+        claims = {}
+        for mode in modes:
+            try:
+                if mode.name == "reverse":
+                    claims[mode.name] = mode.claim(self.weights, self.seed)
+                elif not self.is_large:
+                    claims[mode.name] = mode.claim(np.eye(self.inputs.size), self.seed, self.weights)
+            except NotApplicable as reason:
+                self.left_out[mode.name] = str(reason)
+        return claims
+
+    @np.errstate(all="ignore")
+    def _truth(self, chosen: np.ndarray, claims: dict[str, Claim]) -> Claim:
+        """The increments' answer; at a kink that of all conventions which comes closest to what JAX says."""
+        found = self.truth.combined(_unit_vectors(chosen, self.inputs.size), self.weights, self.seed)
+        shape = (len(self.weights), self.inputs.size)
+        middle, apart, error = np.full(shape, np.nan), np.zeros(shape), np.full(shape, np.inf)
+        middle[:, chosen], apart[:, chosen], error[:, chosen] = found
+        error = np.where(np.isfinite(middle) & np.isfinite(error), error, np.inf)
+        claimed = next((claim.derivative for claim in claims.values()), middle)
+        nearest = np.clip(np.where(np.isnan(claimed), middle, claimed), middle - apart, middle + apart)
+        return Claim(np.where(apart > 0.0, nearest, middle), error)
+
+    def _values(self) -> tuple[list[str], np.ndarray]:
+        """What speaks against a verdict in f's own values, and of which combinations of outputs something is known."""
+        values = self.outputs.vector(self.traced(*self.leaves))
+        with np.errstate(all="ignore"):
+            expected, error = self.truth.value(), self.truth.value_spread(self.seed)
+            finite, same = np.isfinite(values), ~(np.abs(values - expected) > error)
+        doubts = [
+            f"{first_few(np.flatnonzero(bad).tolist(), 3, name=self.outputs.label)} {what}"
+            for bad, what in ((~finite, "is not finite at this point"), (finite & ~same, "has another value in JAX"))
+            if bad.any()
+        ]
+        return doubts, ((self.weights != 0.0) <= (finite & same)).all(axis=1)
+
+    # -- what is answered ---------------------------------------------------------------------------------------------
+
+    def _answers(
+        self, claims: dict[str, Claim], truth: Claim, known: np.ndarray, subject: TracedDerivatives
+    ) -> list[Answer]:
+        truth.error[~known] = np.inf
+        answers = [self._answer(name, self._not_finite(claim, truth), subject.blocks) for name, claim in claims.items()]
+        return [*answers, self._answer(INCREMENTS, truth, subject.blocks)]
+
+    def _not_finite(self, claim: Claim, truth: Claim) -> Claim:
+        """A claim that is not finite is none to be excused by its error bar, where the truth fits into its type."""
+        largest = min(float(jax.numpy.finfo(dtype).max) for dtype in self.inputs.dtypes)
+        fits = np.isfinite(truth.error) & (np.abs(truth.derivative) < largest)
+        return Claim(claim.derivative, np.where(~np.isfinite(claim.derivative) & fits, 0.0, claim.error))
+
+    def _answer(self, name: str, claim: Claim, blocks: Sequence[Block]) -> Answer:
+        oracle = name not in MODES
+        precision = "float64" if oracle else self.precision
+        derivative, error = claim.derivative.ravel(), claim.error.ravel()
+        unit = UNIT_ROUNDOFF["float64"] if oracle else self.truth.coarsest
+        error = error + np.where(error > 0.0, _floor(derivative, blocks, unit) + SMALLEST, 0.0)
+        return Answer(name, name if oracle else JAX, 0.0, 0.0, derivative, error, precision=precision, oracle=oracle)
+
+    @property
+    def precision(self) -> str:
+        """The name of the coarsest type in the program."""
+        units = {UNIT_ROUNDOFF["float64"]: "float64", UNIT_ROUNDOFF["float32"]: "float32", 2.0**-11: "float16"}
+        return units.get(self.truth.coarsest, "bfloat16")
+
+    def _add_differences(self, chosen: np.ndarray, known: np.ndarray, blocks: Sequence[Block]) -> None:
+        """A second opinion, on what looks wrong first: where increments alone contradict it and JAX, they do not count.
+
+        Differences never accuse alone.
+        """
+        claims, increments = self.answers[:-1], self.answers[-1]
+        size = self.inputs.size
+        odd = [pair.at_odds for pair in compare_all(self.answers, blocks) if pair.other(INCREMENTS)]
+        wrong = np.unique(np.flatnonzero(np.logical_or.reduce([np.zeros(size * len(self.weights), bool), *odd])) % size)
+        looked_at = np.unique(np.concatenate([wrong[:DIFFERENCED], chosen[:: max(1, len(chosen) // DIFFERENCED)]]))
+        looked_at = looked_at.astype(int)
+        along = _unit_vectors(looked_at, size)
+        found = differences(values_by(self.traced, self.truth), self.truth, along).combined(self.weights)
+        shape = (len(self.weights), size)
+        slopes, errors = np.full(shape, np.nan), np.full(shape, np.inf)
+        slopes[:, looked_at], errors[:, looked_at] = found.derivative, found.error
+        errors[~known] = np.inf
+        answer = self._answer(DIFFERENCES, Claim(slopes, np.where(np.isnan(slopes), np.inf, errors)), blocks)
+        contradiction = compare(increments, answer, blocks).at_odds
+        for claim in claims:
+            by_increments, by_differences = (compare(claim, other, blocks).at_odds for other in (increments, answer))
+            excused = contradiction & by_increments & ~by_differences
+            self.contradicted |= bool(excused.any())
+            increments.error[excused] = np.inf
+            answer.error[by_differences & ~by_increments] = np.inf  # a kink or a jump within their reach
+        answer.error[contradiction & np.isfinite(increments.error)] = np.inf
+        self.answers.append(answer)
+
+    # -- many inputs --------------------------------------------------------------------------------------------------
+
+    def _end_to_end(self, modes: Sequence[Mode]) -> list[Pair]:
+        """Each mode's derivative along random directions beside that of the program: for what was not sampled."""
+        along = random_directions(SAMPLED_DIRECTIONS, self.inputs.size, self.seed + 2)
+        middle, apart, error = self.truth.combined(along, self.weights, self.seed)
+        block = [Block("directions", np.arange(SAMPLED_DIRECTIONS))]
+        truth = self._answer(INCREMENTS, Claim(middle, error + apart), block)
+        slopes = slopes_along(along, [answer for answer in self.answers if answer.name == "reverse"])
+        for mode in modes:
+            if mode.name == "forward":
+                try:
+                    slopes.append(self._answer(mode.name, mode.claim(along, self.seed, self.weights), block))
+                except NotApplicable as reason:
+                    self.left_out[mode.name] = str(reason)
+        return compare_ends(slopes, truth)
+
+    def _locate(self, gradient: np.ndarray) -> int:
+        """An input to look at: of two halves the one along which JAX is further from the program, halved again."""
+        suspects = np.arange(self.inputs.size)
+        drawn = random_directions(1, self.inputs.size, self.seed + 3)[0]
+        while suspects.size > 1:
+            halves = np.array_split(suspects, 2)
+            along = np.zeros((2, self.inputs.size))
+            for direction, half in zip(along, halves):
+                direction[half] = drawn[half]
+            off = np.abs(along @ gradient - self.truth.combined(along, self.weights, self.seed)[0][0])
+            suspects = halves[int(np.argmax(np.where(np.isnan(off), np.inf, off)))]
+        return int(suspects[0])
+
+
+def _unit_vectors(chosen: np.ndarray, size: int) -> np.ndarray:
+    vectors = np.zeros((len(chosen), size))
+    vectors[np.arange(len(chosen)), chosen] = 1.0
+    return vectors
+
+
+def _floor(derivative: np.ndarray, blocks: Sequence[Block], unit: float) -> np.ndarray:
+    """What a derivative may be off by beside the largest of its block: zero is not always hit exactly."""
+    floor = np.zeros(derivative.shape)
+    for block in blocks:
+        part = np.abs(derivative[block.indices])
+        floor[block.indices] = DERIVATIVE_ROUNDINGS * unit * part[np.isfinite(part)].max(initial=0.0)
+    return floor
+
+
+def gradient_of(function: Callable[..., Any], outputs: Layout, seed: int) -> Callable[..., list[Any]]:
+    """JAX's gradient of a random combination of the outputs."""
+    (cotangents,) = zip(*outputs.arrays(random_directions(1, outputs.size, seed + 1), conjugate=True))
+    return lambda *leaves: list(jax.vjp(function, *leaves)[1](list(cotangents)))
+
+
+def consensus(answers: Sequence[Answer], pairs: Sequence[Pair], ends: Sequence[Pair]) -> Consensus:
+    """Increments are the measure of JAX; without an objection of theirs, its modes stand against each other."""
+    names = tuple(answer.name for answer in answers)
+    disagreeing = [pair for pair in (*pairs, *ends) if pair.disagrees]
+    wrong = {pair.other(oracle) for pair in disagreeing for oracle in (INCREMENTS, DIFFERENCES)} & set(MODES)
+    if wrong:
+        outliers = tuple(name for name in (*names, *MODES) if name in wrong)
+        return Consensus(tuple(name for name in names if name not in wrong), tuple(dict.fromkeys(outliers)), tie=False)
+    return Consensus((), (), tie=True) if disagreeing else Consensus(names, (), tie=False)

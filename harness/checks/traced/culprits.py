@@ -1,0 +1,190 @@
+"""Whose rule is it? Every custom rule, and then every primitive, checked alone at the values that it met.
+
+The check of an equation is the check of a function: the same increments, the same error bars. The rule that is off the
+farthest is named with its file and line, and run by its primal once more: if nothing is at odds then, it explains all.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from harness.checks.traced.asking import INCREMENTS, MODES, Check
+from reference.arithmetics.many_directions import constant
+from reference.traced.interpreter import Run
+from reference.traced.program import (
+    CALLS,
+    CUSTOM_RULES,
+    NOWHERE,
+    Equation,
+    bind,
+    function_of,
+    is_key,
+    kind,
+    line_of,
+    replayed,
+    rule_of,
+)
+
+KEPT = 3
+"""An equation in a loop is met many times; the first of its values and the last ones are tried."""
+
+RULES_TRIED, PRIMITIVES_TRIED = 24, 60
+
+
+@dataclass(frozen=True)
+class Culprit:
+    """An equation whose own derivative is off.
+
+    Attributes
+    ----------
+    name : str
+        Of the function with the rule, or of the primitive.
+    where : str
+        The rule, with file and line; the line of the user's code for a primitive.
+    off : float
+        The largest difference, relative to the largest derivative of the equation.
+    shape : str
+        What kind of error it is, in words; may be empty.
+    explains : bool or None
+        Whether nothing is at odds any more with the primal in the place of the rule; None where that was not tried.
+    """
+
+    name: str
+    where: str
+    off: float
+    shape: str
+    explains: bool | None = None
+
+    def __str__(self) -> str:
+        shape = f": {self.shape}" if self.shape else ""
+        told = f"the rule of {self.name}, {self.where}, checked alone is off by {self.off:.1e}{shape}"
+        if self.explains is None:
+            return told
+        return f"{told}; by its primal instead, " + ("all agree" if self.explains else "something is still at odds")
+
+
+class _Recorder(Run):
+    """A run that keeps what every equation was given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.met: dict[Equation, list[list[Any]]] = {}
+
+    def equation(self, equation: Equation, operands: Sequence[Any]) -> Sequence[Any]:
+        if equation.name not in CALLS:
+            values = self.met.setdefault(equation, [])
+            if len(values) == KEPT:
+                values.pop(1)
+            values.append([x.value for x in operands])
+        return super().equation(equation, operands)
+
+
+def _met(check: Check) -> dict[Equation, list[list[Any]]]:
+    recorder = _Recorder()
+    with np.errstate(all="ignore"):
+        recorder(check.truth.program, *map(constant, check.truth.numbers(check.truth.point)))
+    return {eq: values for eq, values in recorder.met.items() if not check.truth.trusted(eq)}
+
+
+def find_culprits(check: Check) -> list[Culprit]:
+    """The equations whose derivatives are off, the worst first: custom rules, or else JAX's own."""
+    met = _met(check)
+    custom = [eq for eq in met if eq.name in CUSTOM_RULES]
+    others = [eq for eq in met if eq.name not in CUSTOM_RULES]
+    found = _off(met, custom[:RULES_TRIED]) or _off(met, _different(others)[:PRIMITIVES_TRIED])
+    if found and found[0][1].name in CUSTOM_RULES:
+        culprit, equation = found[0]
+        found[0] = (
+            Culprit(culprit.name, culprit.where, culprit.off, culprit.shape, _explains(check, equation)),
+            equation,
+        )
+    return [culprit for culprit, _ in found]
+
+
+def rules_alone(check: Check) -> list[str]:
+    """Custom rules of the user's own that are off although nothing shows of it in the whole, as notes."""
+    met = {eq: values for eq, values in _met(check).items() if eq.name in CUSTOM_RULES and not _is_jax(eq)}
+    return [f"{culprit}; the whole does not show it" for culprit, _ in _off(met, list(met)[:RULES_TRIED])]
+
+
+def _is_jax(equation: Equation) -> bool:
+    return str(Path(jax.__file__).parent) in rule_of(equation).file + function_of(equation).file
+
+
+def _different(equations: Sequence[Equation]) -> list[Equation]:
+    """One equation of each primitive, shapes and types."""
+    kinds = {(eq.name, eq.shapes, eq.dtypes, str(eq.raw.params)): eq for eq in reversed(equations)}
+    return list(kinds.values())[::-1]
+
+
+def _off(met: dict[Equation, list[list[Any]]], equations: Sequence[Equation]) -> list[tuple[Culprit, Equation]]:
+    found = []
+    for equation in equations:
+        tried = [alone for values in met[equation] if (alone := _alone(equation, values))]
+        if tried:
+            found.append((max(tried, key=lambda culprit: culprit.off), equation))
+    return sorted(found, key=lambda pair: -pair[0].off)
+
+
+def _alone(equation: Equation, values: Sequence[Any]) -> Culprit | None:
+    """The check of one equation, at values that it met; None where it is right, or cannot be told."""
+    given = [x if is_key(x) else np.asarray(x).astype(t) for x, t in zip(values, equation.input_dtypes)]
+    moving = [i for i, x in enumerate(given) if not is_key(x) and kind(x.dtype) in ("f", "c") and x.size]
+    kept = [i for i, t in enumerate(equation.dtypes) if t is not None and kind(t) in ("f", "c")]
+    if not moving or not kept or equation.name == "stop_gradient":
+        return None
+
+    def apply(*changing: Any) -> list[Any]:
+        operands = list(given)
+        for i, x in zip(moving, changing):
+            operands[i] = x
+        outputs = bind(equation, operands)
+        return [outputs[i] for i in kept]
+
+    names = [f"its argument {i}" for i in moving]
+    try:
+        check = Check(apply, [given[i] for i in moving], names, lambda: [f"its output {i}" for i in kept])
+        check.ask(("reverse",))
+        if "reverse" in check.left_out:
+            check.ask(("forward",))
+    except Exception:  # noqa: BLE001  an equation that cannot run alone tells nothing
+        return None
+    return _culprit(equation, check)
+
+
+def _culprit(equation: Equation, check: Check) -> Culprit | None:
+    against = [pair for pair in (*check.pairs, *check.ends) if pair.disagrees]
+    if not against:
+        return None
+    pair = against[0]
+    wrong = next(answer for answer in check.answers if answer.name in (pair.first, pair.second))
+    right = next(answer for answer in check.answers if answer.name == INCREMENTS)
+    with np.errstate(all="ignore"):
+        sizes = np.abs(np.concatenate([right.gradient, wrong.gradient]))
+        size = sizes[np.isfinite(sizes)].max(initial=np.finfo(float).tiny)
+        off = float(np.max(pair.difference[pair.at_odds]) / size)
+    shape = check.subject.explain(wrong, right, pair.at_odds) if pair in check.pairs else ""
+    custom = equation.name in CUSTOM_RULES
+    name = function_of(equation).name if custom else equation.name
+    place = rule_of(equation) if custom else line_of(equation)
+    where = str(place) if place != NOWHERE else "of JAX"
+    return Culprit(name or equation.name, where, off if np.isfinite(off) else np.inf, shape)
+
+
+def _explains(check: Check, equation: Equation) -> bool | None:
+    """Whether nothing is at odds any more when the function runs by its primal."""
+    place = function_of(equation)
+
+    def without(*leaves: Any) -> list[Any]:
+        return replayed(check.truth.program, lambda eq: function_of(eq) == place, *leaves)
+
+    try:
+        again = Check(without, check.leaves, check.inputs.names, lambda: check.outputs.names, seed=check.seed)
+        again.ask([answer.name for answer in check.answers if answer.name in MODES] or ["reverse"])
+    except Exception:  # noqa: BLE001  what JAX cannot differentiate without the rule stays untold
+        return None
+    return None if again.left_out else not any(pair.disagrees for pair in (*again.pairs, *again.ends))

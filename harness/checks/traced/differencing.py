@@ -1,0 +1,47 @@
+"""Differences of values: the second opinion on what the increments say, from values alone.
+
+In float64 the values are JAX's own, so that neither the interpreter's rules nor JAX's take part.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from harness.checks.traced.modes import Claim
+from harness.checks.traced.truth import Truth
+from reference.arithmetics.roundoff import UNIT_ROUNDOFF
+
+STENCIL = (1.0, -1.0, 0.5, -0.5, 0.25, -0.25)
+WIDTHS = (1.6e-2, 1e-3, 5e-5)
+"""Steps tried, in units of the argument; the one with the smallest estimate of its error counts."""
+
+NOISE_ROUNDINGS = 64.0
+"""A value is taken to be good to so many u of the largest value."""
+
+
+def values_by(function: Callable[..., Any], truth: Truth) -> Callable[[np.ndarray], np.ndarray]:
+    """The function of a vector: JAX's own in float64, the interpreter's in less."""
+    if truth.coarsest > UNIT_ROUNDOFF["float64"]:
+        return truth.value
+    return lambda point: truth.outputs.vector(function(*(x[0] for x in truth.inputs.arrays(point[None]))))
+
+
+@np.errstate(all="ignore")
+def differences(value: Callable[[np.ndarray], np.ndarray], truth: Truth, directions: np.ndarray) -> Claim:
+    """Slopes along directions, twice extrapolated, and estimates of their errors: (directions, outputs) each."""
+    here = value(truth.point)
+    noise = NOISE_ROUNDINGS * UNIT_ROUNDOFF["float64"] * np.abs(here).max(initial=0.0)
+    shape = (len(directions), truth.outputs.size)
+    slopes, errors = np.full(shape, np.nan), np.full(shape, np.inf)
+    for k, direction in enumerate(directions):
+        for width in WIDTHS:
+            h = width * truth.unit_along(direction)
+            values = [value(truth.point + t * h * direction) for t in STENCIL]
+            far, middle, near = ((values[i] - values[i + 1]) / (2.0 * h * STENCIL[i]) for i in (0, 2, 4))
+            first, second = (4.0 * near - middle) / 3.0, (4.0 * middle - far) / 3.0
+            error = np.abs(first - second) + 8.0 * noise / h
+            better = np.nan_to_num(error, nan=np.inf) < errors[k]
+            slopes[k] = np.where(better, (16.0 * first - second) / 15.0, slopes[k])
+            errors[k] = np.where(better, error, errors[k])
+    return Claim(slopes, errors)
