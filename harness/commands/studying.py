@@ -11,6 +11,8 @@ from harness.commands.options import Json, ReportFile, Seed, file_to_write, opti
 NETWORKS = "How many correct random networks; 10,000 unless given, or --quick."
 DIAGNOSIS = "Instead, how often the diagnosis names the right bug, of single ones and of pairs."
 
+OWN = "Instead, functions as engineers write them, right and wrong, shown to check_gradient and its peers."
+
 
 def study(
     quick: Annotated[bool, typer.Option(help="One problem of each kind, and few random networks.")] = False,
@@ -18,6 +20,7 @@ def study(
     networks: Annotated[int | None, option("N", NETWORKS, min=1)] = None,
     figure: Annotated[Path | None, file_to_write("Where to save the figure (PNG).")] = None,
     diagnosis: Annotated[bool, typer.Option("--diagnosis", help=DIAGNOSIS)] = False,
+    own: Annotated[bool, typer.Option("--own", help=OWN)] = False,
     report: ReportFile = None,
     json: Json = False,
 ) -> None:
@@ -28,6 +31,11 @@ def study(
     from harness.study.study import QUICK, run_study
     from harness.study.table import as_table
 
+    if own:
+        if diagnosis or networks is not None or figure is not None or report is not None:
+            raise ValueError("--own is a study of its own: it takes --quick and --json alone")
+        _study_own(quick, json)
+        return
     if diagnosis:
         if networks is not None or figure is not None:
             raise ValueError(
@@ -57,3 +65,13 @@ def _study_diagnosis(quick: bool, seed: int, json: bool) -> None:
     with progress_bar() as progress:
         found = measure_naming(seed=seed, progress=progress, **(QUICK if quick else {}))
     show(found.to_dict(), found, json)
+
+
+def _study_own(quick: bool, json: bool) -> None:
+    from harness.study.own.running import QUICK_STEP, STEP, run_own
+    from harness.study.own.table import as_text
+
+    start_jax()
+    with progress_bar() as progress:
+        found = run_own(progress, step=QUICK_STEP if quick else STEP, peers=() if quick else None)
+    show(found.to_dict(), as_text(found), json)

@@ -80,6 +80,10 @@ class Pair:
         Both sources have something to say.
     difference, allowed : (n,) arrays
         |g_a - g_b| and the sum of both bars.
+    costs, gradients : (float, float) and two (n,) arrays, or empty
+        What the first and the second answered.
+    cost_allowed : float
+        The sum of both costs' bars.
     """
 
     first: str
@@ -91,6 +95,9 @@ class Pair:
     applies: np.ndarray
     difference: np.ndarray
     allowed: np.ndarray
+    costs: tuple[float, ...] = ()
+    cost_allowed: float = np.nan
+    gradients: tuple[np.ndarray, ...] = ()
 
     def other(self, name: str) -> str:
         """The pair's other source; empty when `name` is not in it."""
@@ -147,6 +154,9 @@ def compare(
         applies=a.applies & b.applies,
         difference=difference,
         allowed=allowed,
+        costs=(a.cost, b.cost),
+        cost_allowed=float(cost_allowed),
+        gradients=(a.gradient, b.gradient),
     )
 
 

@@ -72,16 +72,11 @@ def _about_costs(cost: float, expected: float) -> str:
 
 def _pin_down_end(name: str, pair: Pair) -> Finding:
     worst = _worst(pair)
-    where = "cost, off by" if pair.cost_at_odds else f"the derivative along direction {worst}, off by"
-    return Finding(
-        name,
-        pair.other(name),
-        "end to end",
-        where,
-        value=float(pair.difference[worst]),
-        expected=0.0,
-        bound=float(pair.allowed[worst]),
-    )
+    answered = pair.costs if pair.cost_at_odds else [slopes[worst] for slopes in pair.gradients]
+    value, expected = answered if pair.first == name else answered[::-1]
+    where = "cost" if pair.cost_at_odds else f"the derivative along direction {worst}"
+    bound = pair.cost_allowed if pair.cost_at_odds else float(pair.allowed[worst])
+    return Finding(name, pair.other(name), "end to end", where, float(value), float(expected), bound)
 
 
 def _worst(pair: Pair) -> int:

@@ -183,7 +183,7 @@ def _headline(report: Report) -> str:
         return f"AGREE: {names}"
     if not report.sources:
         return f"{report.verdict.upper()}: no source could answer"
-    if report.outliers:
+    if report.outliers and len(report.sources) > 1:
         named = "odd one out is" if len(report.outliers) == 1 else "odd ones out are"
         return f"{report.verdict.upper()}: the {named} {', '.join(report.outliers)} (of {names})"
     if report.tie:

@@ -15,6 +15,7 @@ from harness.checks.functions.probing import Probes
 from harness.checks.functions.stencil import Found, Noise
 from harness.checks.functions.step_search import Claim, Search
 from harness.verdict.comparison import Answer
+from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 
 PARTS = 8
 """A large group at odds is split into so many, until the coordinates that are can be singled out."""
@@ -70,6 +71,7 @@ class Differences:
     def __init__(self, probes: Probes, noise: Noise, yours: Answer, steps: Sequence[float]):
         self.probes, self.noise, self.yours, self.steps = probes, noise, yours, steps
         self.layout, self.theta = probes.users.layout, probes.theta
+        self.meaningful = MEANINGLESS["float64" if probes.unit <= UNIT_ROUNDOFF["float64"] else "float32"]
         self.size = self.layout.largest_in_block(yours.gradient)
         # powers of two, so that θ_i ± h is a number
         self.units = 2.0 ** np.ceil(np.log2(np.maximum(np.abs(self.theta), 1.0)))
@@ -115,7 +117,7 @@ class Differences:
             float(moves @ gradient),
             float(np.abs(moves) @ error),
             float(np.max(self.size[indices] * self.units[indices])),
-            MEANINGLESS[self.yours.precision],
+            self.meaningful,
             self._own_scale(indices),
         )
         search = Search(claim, self.probes.along(indices, moves), self.noise, self.steps)

@@ -97,7 +97,9 @@ def _joined(parts: Sequence[Part]) -> Part:
 def _clause(part: Part, layout: Layout, indices: np.ndarray, scatter: np.ndarray) -> str:
     wrong, seen = int(part.wrong.sum()), int(part.examined.sum())
     jumps = scatter[indices].reshape(part.wrong.shape)
-    alone = np.abs(jumps - 2.0 * np.abs(part.off)) <= 1e-3 * np.abs(part.off) + 4.0 * part.error
+    alone = np.isfinite(part.off) & (
+        np.abs(jumps - 2.0 * np.abs(part.off)) <= 1e-3 * np.abs(part.off) + 4.0 * part.error
+    )
     if wrong == seen == 1 and part.wrong.size == 1:
         return f"{part.name}: {_single(part)}" + _at_this_point(alone, part)
     if wrong == 1 < seen:

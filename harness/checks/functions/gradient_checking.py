@@ -29,13 +29,18 @@ from harness.checks.functions.measuring import Answers, Measuring, ask_again, as
 from harness.checks.functions.probing import Budget, Probes
 from harness.checks.functions.subject import FunctionGradient
 from harness.checks.functions.users_function import UsersFunction, gradient_function
+from harness.progress import Progress, bar_after
 from harness.verdict.comparison import Answer, Block, Pair, compare
 from harness.verdict.consensus import Consensus, find_consensus
 from harness.verdict.judging import judge
 from harness.verdict.report import Report
 from harness.wording import first_few
+from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 
 YOURS, DIFFERENCES, REFERENCE, ALONG = "fun", "finite-difference", "jax", "random directions"
+
+PATIENCE = 2.0
+"""Seconds until a terminal shows how far the check is."""
 
 LOST_DIGITS = 1e-6
 """A derivative that scatters by more than this share of itself has lost digits, which is worth a note."""
@@ -102,7 +107,8 @@ def check_gradient(
     answers = ask_twice(users)
     if not answers.repeats:
         return _not_repeatable(users, answers, started)
-    return _Check(users, answers, allowance).report(cost_of_reference, started)
+    with bar_after(PATIENCE) as progress:
+        return _Check(users, answers, allowance, progress).report(cost_of_reference, started)
 
 
 def _not_repeatable(users: UsersFunction, answers: Answers, started: float) -> Report:
@@ -120,13 +126,17 @@ class _Check:
     ----------
     users, answers : the function, and what it answered at θ
     budget : what the check may take
+    progress : told of the lines looked at
     """
 
-    def __init__(self, users: UsersFunction, answers: Answers, budget: Budget):
+    def __init__(self, users: UsersFunction, answers: Answers, budget: Budget, progress: Progress):
         self.users, self.layout = users, users.layout
-        self.probes = Probes(users, answers.cost, budget)
+        self.probes = Probes(users, answers.cost, budget, progress)
         self.measuring = Measuring(users, self.probes)
         self.noise = self.measuring.noise(answers.cost)
+        if self.probes.unit > UNIT_ROUNDOFF["float64"] and (wide := self.probes.in_float64()):
+            self.probes = wide
+            self.noise = Measuring(users, wide).noise(wide.base)
         gradient = answers.gradient
         error = self.measuring.gradient_error(self.measuring.gradient, gradient)
         self.scatter = self.measuring.gradient_scatter(gradient)
@@ -136,7 +146,7 @@ class _Check:
         near = self.noise.near
         precision = "float32" if holds_float32(gradient) else users.precision
         self.yours = Answer(YOURS, YOURS, answers.cost, near, gradient, error, precision, misconduct=misconduct)
-        self.differences = Differences(self.probes, self.noise, self.yours, steps_for(users.unit))
+        self.differences = Differences(self.probes, self.noise, self.yours, steps_for(self.probes.unit))
 
     def report(self, reference: Callable | None, started: float) -> Report:
         groups = self._look()

@@ -61,7 +61,8 @@ def ask_twice(users: UsersFunction) -> Answers:
 def ask_again(users: UsersFunction, first: Answers, elsewhere: np.ndarray) -> str:
     """What is wrong if the answer at θ changed after the function was asked elsewhere; empty where it did not."""
     try:
-        _, there, _ = users.answer(elsewhere)
+        users.answer(elsewhere)
+        _, there, _ = users.answer(elsewhere)  # the second is its own, even where each answer is the one before
     except Exception as error:
         if not leaves_domain(error):
             raise
@@ -93,7 +94,7 @@ def _how_it_changes(users: UsersFunction, first: tuple, second: tuple) -> str:
         return f"{said}: its gradient grows with every call, as .grad does; set it to zero before each backward pass"
     if cost == first[0] == second[0]:
         return f"{said}: its cost is the same, its gradient is not"
-    if second[0] - first[0] == cost - second[0]:
+    if np.isclose(second[0] - first[0], cost - second[0], rtol=1e-6, atol=0.0):
         return (
             f"{said}: its cost changes by {second[0] - first[0]:.3g} with every call, so something is kept between them"
         )
@@ -125,29 +126,30 @@ class Measuring:
     def noise(self, cost: float) -> Noise:
         """How noisy the cost is at θ and one step away."""
         near = self._near_noise()
-        step = steps_for(self.users.unit)[0]
-        sides = [self._costs_near(self.away(sign), self.users.unit) for sign in (1.0, -1.0)]
+        step = steps_for(self.probes.unit)[0]
+        sides = [self._costs_near(self.away(sign), self.probes.unit) for sign in (1.0, -1.0)]
         # on both sides, because a penalty of 1e300 beyond an edge says nothing of the cost
         self.ordinary = largest(np.array([cost, np.fmin(*(abs(costs[0]) for costs in sides))]))
         far = [self._scatter(costs) for costs in sides]
-        relative = NOISE_ROUNDINGS * self.users.unit
+        relative = NOISE_ROUNDINGS * self.probes.unit
         return Noise(max(near, relative * abs(cost)), float(np.nan_to_num(np.fmin(*far))), step, relative)
 
     def away(self, sign: float = 1.0) -> np.ndarray:
         """A θ one step away."""
-        step = steps_for(self.users.unit)[0]
+        step = steps_for(self.probes.unit)[0]
         return self.theta + sign * step * np.maximum(np.abs(self.theta), 1.0) * self.direction
 
     def _near_noise(self) -> float:
-        nearby = self._costs_near(self.theta, self.users.unit)
-        if self.users.precision == "float64" and _fits_float32(nearby):
+        nearby = self._costs_near(self.theta, self.probes.unit)
+        if self.probes.unit <= UNIT_ROUNDOFF["float64"] and _fits_float32(nearby):
             coarse = self._costs_near(self.theta, UNIT_ROUNDOFF["float32"])
             if _fits_float32(coarse) and np.ptp(coarse) > 0.0:  # computed in float32, whatever the type says
-                self.users.unit, nearby = UNIT_ROUNDOFF["float32"], coarse
+                self.probes.unit, nearby = UNIT_ROUNDOFF["float32"], coarse
+                self.users.unit = max(self.users.unit, self.probes.unit)
         found = self._scatter(nearby)
         farther = 16.0
         while not found > 0.0 and farther <= FARTHER:
-            found = self._scatter(self._costs_near(self.theta, farther * self.users.unit))
+            found = self._scatter(self._costs_near(self.theta, farther * self.probes.unit))
             farther *= 16.0
         return float(np.nan_to_num(found))
 

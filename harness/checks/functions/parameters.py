@@ -9,7 +9,14 @@ import numpy as np
 
 from harness.checks.functions.trees import torch_state
 from harness.checks.functions.trees.branches import Branch, take_apart
-from harness.checks.functions.trees.leaves import holds_integers, like, to_numpy, unit_roundoff, why_held
+from harness.checks.functions.trees.leaves import (
+    holds_integers,
+    like,
+    like_in_float64,
+    to_numpy,
+    unit_roundoff,
+    why_held,
+)
 from harness.verdict.comparison import Block
 from harness.wording import first_few
 
@@ -175,6 +182,20 @@ class Layout:
             else:
                 arrays.append(like(leaf.value, piece) if convert is None else convert(piece))
         return arrays
+
+    def cut_in_float64(self, flat: np.ndarray) -> list[Any]:
+        """The array of each parameter from a flat vector, like the user's but for its precision.
+
+        Raises
+        ------
+        TypeError
+            For what is set in place and keeps its precision: a `torch.nn.Module`, a `torch.nn.Parameter`.
+        """
+        if self._modules:
+            raise TypeError("a torch.nn.Module keeps its precision")
+        pieces = np.split(flat, np.cumsum([math.prod(shape) for shape in self.shapes.values()])[:-1])
+        shaped = (piece.reshape(shape) for piece, shape in zip(pieces, self.shapes.values()))
+        return [like_in_float64(leaf.value, piece) for leaf, piece in zip(self._parameters, shaped)]
 
     def join(self, arrays: list[Any]) -> Any:
         """θ with these arrays for its parameters."""

@@ -8,6 +8,13 @@ import numpy as np
 
 from harness.checks.functions.users_function import UsersFunction
 from harness.progress import Progress, silent
+from reference.arithmetics.roundoff import UNIT_ROUNDOFF
+
+ALMOST = 1e-4
+"""How far apart, as a share of θ, costs are that must not all be float32 numbers, to have been computed in float64."""
+
+SAME = 1e4
+"""So many u of the lower precision may a cost differ from that in float64."""
 
 Cost = Callable[[np.ndarray], float]
 
@@ -75,19 +82,34 @@ class Probes:
 
     Attributes
     ----------
+    ask, unit : whose cost it is, and u of its precision
     raised : dict
         How often the function raised each kind of exception beyond the edge of its domain.
     """
 
     def __init__(self, users: UsersFunction, cost: float, budget: Budget, progress: Progress = silent):
         self.users, self.theta, self.base, self.budget, self.progress = users, users.theta, cost, budget, progress
+        self.ask, self.unit = users.cost, users.unit
         self.raised: dict[str, int] = {}
+
+    def in_float64(self) -> "Probes | None":
+        """The same of a function of lower precision, where it can do with a θ in float64 and answers the same cost."""
+        wide = Probes(self.users, np.nan, self.budget, self.progress)
+        wide.ask, wide.unit, wide.raised = self.users.cost_in_float64, UNIT_ROUNDOFF["float64"], self.raised
+        try:
+            costs = [wide.cost(self.theta * (1.0 + k * ALMOST)) for k in range(3)]
+        except Exception:  # noqa: BLE001  whatever it raises, it cannot do with float64
+            return None
+        wide.base = costs[0]
+        is_wide = any(cost != float(np.float32(cost)) for cost in costs)
+        same = abs(wide.base - self.base) <= SAME * self.users.unit * max(map(abs, costs))
+        return wide if is_wide and same else None
 
     def cost(self, flat: np.ndarray) -> float:
         """The cost, or NaN beyond the edge of the domain."""
         self.budget.calls += 1
         try:
-            return self.users.cost(flat)
+            return self.ask(flat)
         except Exception as error:
             if not leaves_domain(error):
                 raise

@@ -140,7 +140,8 @@ class Search:
     def _decides(self, found: Found, alone: bool = False) -> bool:
         """Whether an error bar is narrow enough, beside the derivatives of the block or beside this one alone."""
         size = abs(self.claim.derivative) if alone else self._size()
-        return found.error + self.claim.error <= self.claim.meaningful * size
+        room = self.claim.meaningful * size - self.claim.error
+        return found.error <= max(room, 0.1 * self.claim.error)
 
     def _drowns(self, step: float) -> bool:
         """Whether noise leaves nothing to see at a step narrower than the first."""

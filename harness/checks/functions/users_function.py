@@ -3,7 +3,9 @@
 It answers (cost, gradient), or its cost alone where the gradient is a function apart or autograd's of PyTorch.
 """
 
+import sys
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -32,6 +34,12 @@ def gradient_function(gradient: Any, jac: Any) -> Callable[..., Any] | None:
     if jac is not None and jac is not True and not callable(jac):
         raise TypeError(f"jac must be callable as jac(theta), or True where fun answers both, not {jac!r}")
     return gradient if jac is None or jac is True else jac
+
+
+def jax_in_float64() -> Any:
+    """A context in which JAX, where it was imported, computes in float64."""
+    jax = sys.modules.get("jax")
+    return nullcontext() if jax is None else jax.enable_x64(True)
 
 
 class UsersFunction:
@@ -100,6 +108,15 @@ class UsersFunction:
     def cost(self, flat: np.ndarray) -> float:
         """The cost alone, without a gradient where the function can do without."""
         return self._ask(self.fun, self.layout.cut(flat), self._cost_alone, watched=False)[0]
+
+    def cost_in_float64(self, flat: np.ndarray) -> float:
+        """The cost alone, of a θ in float64 whatever the user's is; some functions raise on that."""
+        unit = self.unit
+        try:
+            with jax_in_float64():
+                return self._ask(self.fun, self.layout.cut_in_float64(flat), self._cost_alone, watched=False)[0]
+        finally:
+            self.unit = unit
 
     def gradient(self, flat: np.ndarray) -> np.ndarray:
         """The gradient alone, without the cost where it is a function apart."""

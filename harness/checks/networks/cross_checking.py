@@ -18,7 +18,7 @@ from harness.checks.networks.asking import ask, ask_suspects_again
 from harness.checks.networks.subject import NetworkGradient
 from harness.sources.by_name import Sources, default_sources, named_sources
 from harness.verdict.comparison import Answer, Pair, compare_all
-from harness.verdict.consensus import find_consensus
+from harness.verdict.consensus import Consensus, find_consensus
 from harness.verdict.judging import judge
 from harness.verdict.report import Report
 from reference.namespaces import NUMPY
@@ -68,6 +68,8 @@ def check(problem: Problem, theta: np.ndarray, sources: Sources | None = None, e
     ends = _end_to_end(problem, theta, answers, bound)
     families = {answer.name: answer.family for answer in answers}
     consensus = find_consensus(families | {END_TO_END: "differences"}, [*pairs, *ends])
+    if len(answers) == 1 and consensus.tie:  # nobody stands beside it, and the cost itself says otherwise
+        consensus = Consensus((END_TO_END,), (answers[0].name,), tie=False)
     answers = ask_suspects_again(answers, consensus, chosen, problem, theta)
     return judge(subject, answers, pairs, ends, consensus, left_out, started)
 

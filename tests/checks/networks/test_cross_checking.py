@@ -611,3 +611,24 @@ def test_what_a_source_raises_says_which_source_it_was():
     with pytest.raises(ValueError, match="matmul") as raised:
         cross_check(PROBLEM, THETA, {"mine": failing, "jax": SOURCES["jax"]})
     assert raised.value.__notes__ == ["raised by source 'mine'"]
+
+
+@pytest.mark.parametrize(
+    ("off_by", "where"),
+    [((0.0, 1e-3), "the derivative along direction"), ((0.1, 0.0), "cost")],
+    ids=["gradient", "cost"],
+)
+def test_a_single_source_that_the_cost_contradicts_is_named(off_by, where):
+    problem = random_problem((0, 3), extremes=False)[0]
+    theta = problem.network.init(seed=0)
+
+    def mine(problem, theta):
+        cost, gradient = SOURCES["loop"](problem, theta)
+        return cost + off_by[0], gradient + off_by[1]
+
+    report = cross_check(problem, theta, {"mine": mine})
+    (finding,) = report.findings
+    assert (report.verdict, report.outliers, report.tie) == ("disagree", ("mine",), False)
+    assert finding.where.startswith(where)
+    assert 0.0 < abs(finding.value - finding.expected) == pytest.approx(finding.ratio * finding.bound)
+    assert "tie" not in str(report)

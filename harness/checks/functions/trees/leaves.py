@@ -169,3 +169,16 @@ def like(model: Any, values: np.ndarray) -> Any:
     order = "F" if isinstance(model, np.ndarray) and np.isfortran(model) else "C"
     made = values.astype(dtype, order=order)
     return made.view(np.matrix) if isinstance(model, np.matrix) else made
+
+
+def like_in_float64(model: Any, values: np.ndarray) -> Any:
+    """`values` as the kind of array that `model` is, in float64."""
+    if torch_state.is_parameter(model):
+        raise TypeError("a torch.nn.Parameter keeps its precision")
+    if torch_state.is_tensor(model):
+        return torch_state.tensor_like(model.double(), values)
+    if type(model).__module__.partition(".")[0] in ("jax", "jaxlib"):
+        import jax.numpy as jnp
+
+        return jnp.asarray(values)
+    return values.copy() if np.ndim(model) or isinstance(model, np.ndarray) else np.float64(values)

@@ -1,0 +1,425 @@
+"""What hides an error, where a function may be asked, how often, and what is said of a wrong gradient."""
+
+import math
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from harness import check_gradient, progress
+from harness.checks.functions.probing import Budget
+
+THETA = np.array([0.3, -0.7, 1.1])
+
+
+def sines(t):
+    return np.sum(np.sin(t)), np.cos(t)
+
+
+def beside(constant, factor=1.0, size=1.0):
+    return lambda t: (constant + size * np.sum(np.sin(t)), factor * size * np.cos(t))
+
+
+# Beside a large cost
+
+
+@pytest.mark.parametrize(
+    ("constant", "factor", "size", "verdict"),
+    [
+        (1e11, 0.9, 1.0, "disagree"),  # wider steps see over the noise
+        (1e11, 0.999, 1.0, "inconclusive"),
+        (1e11, 1.0, 1.0, "inconclusive"),
+        (1e13, 0.5, 1.0, "inconclusive"),
+        (1e10, 0.99, 1.0, "disagree"),
+        (1e8, 0.9999, 1.0, "disagree"),
+        (-1e7, 0.9, 0.004, "disagree"),
+        (1e3, 1.0, 1.0, "agree"),
+    ],
+)
+def test_an_error_is_small_beside_derivatives_and_never_beside_the_cost(constant, factor, size, verdict):
+    report = check_gradient(beside(constant, factor, size), THETA)
+    assert report.verdict == verdict
+    if verdict == "inconclusive":
+        assert f"the cost is {constant:.6g}, so that only errors above" in report.reasons[0]
+        assert "subtract its constant part" in report.reasons[0]
+
+
+# Minima, and single points
+
+
+X = np.random.default_rng(0).normal(size=(20, 3))
+
+
+def rosenbrock(t):
+    x, y = t
+    return 100 * (y - x * x) ** 2 + (1 - x) ** 2, np.array([-400 * x * (y - x * x) - 2 * (1 - x), 200 * (y - x * x)])
+
+
+def exact_fit(t):
+    r = X @ t - X @ THETA
+    return 0.5 * r @ r, X.T @ r
+
+
+ZERO_MINIMA = {
+    "squares": (lambda t: (np.sum((t - 1) ** 2), 2 * (t - 1)), np.ones(4)),
+    "Rosenbrock": (rosenbrock, np.ones(2)),
+    "least squares": (exact_fit, THETA),
+    "with an offset": (lambda t: (0.5 * np.sum((X @ t + 7.0 - 7.0) ** 2), X.T @ (X @ t + 7.0 - 7.0)), np.zeros(3)),
+}
+
+
+@pytest.mark.parametrize(("fun", "theta"), ZERO_MINIMA.values(), ids=list(ZERO_MINIMA))
+def test_at_a_minimum_of_zero_the_derivatives_one_step_away_are_the_measure(fun, theta):
+    assert check_gradient(fun, theta).verdict == "agree"
+    assert check_gradient(lambda t: (fun(t)[0], fun(t)[1] + 1e-6), theta).verdict == "disagree"
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0, np.nan, np.inf])
+def test_a_value_that_is_wrong_at_one_point_alone_is_no_error_bar(value):
+    def softplus(t):
+        return np.sum(np.logaddexp(0, t)), np.where(t == 0, value, 1 / (1 + np.exp(-t)))
+
+    report = check_gradient(softplus, np.array([0.0, 1.0]))
+    assert (report.verdict, report.findings[0].where) == ("disagree", "theta[0]")
+    assert ("only its value at this very θ is wrong" in report.findings[0].diagnosis) == np.isfinite(value)
+
+
+KINK = {0.0: "inconclusive", -1.0: "inconclusive", 0.4: "inconclusive", 5.0: "disagree", np.nan: "disagree"}
+
+
+@pytest.mark.parametrize(("value", "verdict"), KINK.items())
+def test_at_a_kink_what_lies_between_its_slopes_is_a_convention_and_anything_else_is_wrong(value, verdict):
+    report = check_gradient(lambda t: (np.sum(np.abs(t)), np.where(t == 0, value, np.sign(t))), np.array([0.0, 1.0]))
+    assert report.verdict == verdict
+    if verdict == "inconclusive":
+        assert "sits on a kink (slope -1 below, 1 above)" in report.reasons[0]
+
+
+@pytest.mark.parametrize(("power", "verdict"), [(2.5, "disagree"), (0.5, "inconclusive")])
+def test_nan_at_the_edge_of_a_domain_is_wrong_where_the_slope_from_inside_is_finite(power, verdict):
+    fun = lambda t: (np.sum(t**power), np.where(t == 0, np.nan, power * np.abs(t) ** (power - 1)))  # noqa: E731
+    with np.errstate(all="ignore"):
+        assert check_gradient(fun, np.array([0.0, 1.0])).verdict == verdict
+
+
+def test_digits_lost_within_the_bound_are_a_note_and_beyond_it_an_error():
+    def sinc(t, noise=0.0):
+        x = np.pi * t
+        return np.sum(np.sinc(t)), (x * np.cos(x) - np.sin(x)) / (x * t)
+
+    assert check_gradient(sinc, np.array([1e-6, 2e-6])).verdict == "disagree"
+
+    def rounded(t):
+        return np.sum(np.sin(t)), np.round(np.cos(t), 11)
+
+    report = check_gradient(lambda t: (rounded(t)[0], rounded(t)[1]), np.array([0.3]))
+    assert report.verdict == "agree"
+
+
+def test_wiggles_too_fine_for_the_first_step_are_looked_for():
+    def wiggling(t, slope=0.0):
+        return np.sum(np.sin(t)) + 1e-10 * np.sum(np.sin(1e8 * t)), np.cos(t) + slope * np.cos(1e8 * t)
+
+    assert check_gradient(wiggling, THETA).verdict == "disagree"
+    assert check_gradient(lambda t: wiggling(t, 1e-2), THETA).verdict != "disagree"
+
+
+# Beyond the edge of the domain
+
+
+def logarithms(t, error=None):
+    if error is not None and min(t) <= 0.0:
+        raise error("outside")
+    return sum(math.log(x) for x in t), 1.0 / t
+
+
+@pytest.mark.parametrize(
+    "error", [None, ValueError, AssertionError, ZeroDivisionError, np.linalg.LinAlgError, RuntimeError]
+)
+def test_what_is_raised_beside_theta_is_the_edge_of_the_domain(error):
+    theta = np.array([1e-3, 0.5])
+    report = check_gradient(lambda t: logarithms(t, error), theta)
+    assert report.verdict == "agree"
+    assert any("beside θ, fun raised" in note for note in report.notes)
+    wrong = check_gradient(lambda t: (logarithms(t, error)[0], 1.001 / t), theta)
+    assert wrong.verdict == "disagree"
+
+
+@pytest.mark.parametrize("error", [TypeError, NameError, KeyError, AttributeError, NotImplementedError, RecursionError])
+def test_a_bug_that_shows_beside_theta_is_handed_on(error):
+    with pytest.raises(error, match="outside"):
+        check_gradient(lambda t: logarithms(t, error), np.array([1e-3, 0.5]))
+
+
+def test_an_answer_of_no_proper_shape_beside_theta_is_no_edge():
+    with pytest.raises(ValueError, match="shape"):
+        check_gradient(lambda t: (np.sum(t) if t[0] == 0.3 else t, np.ones(3)), THETA)
+
+
+def test_what_is_raised_at_theta_itself_has_a_note():
+    with pytest.raises(ValueError, match="outside") as caught:
+        check_gradient(lambda t: logarithms(t, ValueError), np.array([-1.0, 0.5]))
+    assert "give one inside of its domain" in caught.value.__notes__[0]
+
+
+# The same question, the same answer
+
+
+def dropout(seen=[0]):  # noqa: B006
+    rng = np.random.default_rng(0)
+    seen[0] = 0
+
+    def fun(t):
+        seen[0] += 1
+        mask = rng.random(t.size) > 0.3
+        return np.sum(mask * t**2), 2 * mask * t
+
+    return fun, seen
+
+
+def accumulating():
+    total = np.zeros(3)
+
+    def fun(t):
+        total[:] += np.cos(t)
+        return np.sum(np.sin(t)), total.copy()
+
+    return fun
+
+
+def counting():
+    calls = []
+
+    def fun(t):
+        calls.append(1.0)
+        return np.sum(np.sin(t)) + 0.5 * len(calls), np.cos(t)
+
+    return fun
+
+
+def stale():
+    last = []
+
+    def fun(t):
+        last.append(np.cos(t))
+        return np.sum(np.sin(t)), last[-2] if len(last) > 1 else last[-1]
+
+    return fun
+
+
+CHANGING = {
+    "random": (dropout()[0], "random numbers, such as those of dropout"),
+    "accumulating": (accumulating(), "grows with every call, as .grad does"),
+    "counting": (counting(), "its cost changes by 0.5 with every call"),
+    "stale": (stale(), "its gradient is that of the call before"),
+}
+
+
+@pytest.mark.parametrize(("fun", "advice"), CHANGING.values(), ids=list(CHANGING))
+def test_what_changes_from_call_to_call_is_misconduct_and_the_advice_fits(fun, advice):
+    report = check_gradient(fun, THETA)
+    assert (report.verdict, report.outliers) == ("disagree", ("fun",))
+    assert advice in report.reasons[0]
+    assert "kink" not in str(report)
+
+
+def test_what_is_not_repeatable_is_known_after_three_calls():
+    fun, calls = dropout()
+    assert check_gradient(fun, THETA).verdict == "disagree"
+    assert calls == [3]
+
+
+# float32
+
+
+EXAMPLES = jnp.asarray(np.random.default_rng(1).normal(size=(50, 4)), jnp.float32)
+loss = jax.jit(jax.value_and_grad(lambda p: jnp.mean(jnp.logaddexp(0.0, EXAMPLES @ p["w"] + p["b"]))))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("reference", [None, lambda p: jnp.mean(jnp.logaddexp(0.0, EXAMPLES @ p["w"] + p["b"]))])
+def test_an_error_of_a_thousandth_in_float32_is_named(dtype, reference):
+    theta = {"w": np.array([0.3, -0.2, 0.5, 1.0], dtype), "b": np.asarray(0.2, dtype)}
+
+    def fun(p, factor=1.0):
+        cost, gradient = loss({name: jnp.asarray(part) for name, part in p.items()})
+        return cost, gradient | {"b": factor * gradient["b"]}
+
+    assert check_gradient(fun, theta, reference).verdict == "agree"
+    report = check_gradient(lambda p: fun(p, 1.001), theta, reference)
+    assert (report.verdict, report.outliers, report.findings[0].where) == ("disagree", ("fun",), "b")
+
+
+def test_a_gradient_of_float32_numbers_is_not_called_wrong_for_it():
+    report = check_gradient(lambda t: (sines(t)[0], sines(t)[1].astype(np.float32).astype(float)), THETA)
+    assert report.verdict == "agree"
+    assert any("float32 numbers" in note for note in report.notes)
+
+
+# Many parameters, and a budget
+
+
+def counted(fun):
+    calls = []
+
+    def count(t):
+        calls.append(1)
+        return fun(t)
+
+    return count, calls
+
+
+def test_thousands_of_parameters_take_a_few_thousand_calls_and_each_is_seen():
+    theta = np.random.default_rng(0).normal(size=4_000)
+    fun, calls = counted(sines)
+    report = check_gradient(fun, theta)
+    assert (report.verdict, report.decided_share) == ("agree", 1.0)
+    assert len(calls) < 5_000
+    for i in (3_999,):
+
+        def wrong(t, i=i):
+            gradient = np.cos(t)
+            gradient[i] += 1e-6
+            return np.sum(np.sin(t)), gradient
+
+        fun, calls = counted(wrong)
+        report = check_gradient(fun, theta)
+        assert (report.verdict, [finding.where for finding in report.findings]) == ("disagree", [f"theta[{i}]"])
+        assert len(calls) < 6_000
+
+
+def test_of_many_that_are_wrong_a_sample_is_looked_at_and_each_block_described():
+    theta = {"a": np.linspace(-1, 1, 1000), "b": np.linspace(0.5, 2, 900).reshape(30, 30), "c": np.ones(4)}
+
+    def wrong(p):
+        cost = sum(np.sum(np.sin(part)) for part in p.values())
+        return cost, {"a": -np.cos(p["a"]), "b": 1.5 * np.cos(p["b"]), "c": np.cos(p["c"])}
+
+    fun, calls = counted(wrong)
+    (finding,) = check_gradient(fun, theta).findings
+    assert finding.diagnosis == "a: the sign is wrong; b: 1.5 times the right value"
+    assert finding.blocks == ("a", "b")
+    assert len(calls) < 15_000
+
+
+@pytest.mark.parametrize("budget", [60, 300, 0.5])
+def test_a_budget_is_kept_and_the_report_says_how_far_it_went(budget):
+    fun, calls = counted(sines)
+    report = check_gradient(fun, np.linspace(-1, 2, 800), budget=budget)
+    assert report.verdict != "disagree"
+    assert report.seconds < 5.0
+    if isinstance(budget, int):
+        assert len(calls) < budget + 70, "one line may be under way"
+        assert any("groups" in note or "left unexamined" in note for note in report.notes)
+
+
+@pytest.mark.parametrize("budget", [0, -1, -0.5, True, "10 s", np.nan])
+def test_a_budget_is_a_number_above_zero(budget):
+    with pytest.raises(ValueError, match="budget must be a number of calls"):
+        check_gradient(sines, THETA, budget=budget)
+
+
+def test_a_budget_tells_what_is_left_of_it():
+    budget = Budget(10)
+    budget.calls = 9
+    assert (budget.calls_left(), budget.is_spent, str(budget)) == (1, False, "10 calls")
+    budget.calls = 10
+    assert budget.is_spent
+    assert not Budget(None).is_spent
+    assert str(Budget(2.5)) == "2.5 s"
+
+
+def test_what_takes_long_shows_a_bar_on_a_terminal_and_nowhere_else(capsys, monkeypatch):
+    with progress.bar_after(0.0) as move:
+        move("groups", 1, 3)
+    assert capsys.readouterr() == ("", "")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    with progress.bar_after(3600.0) as move:
+        move("groups", 1, 3)
+    assert capsys.readouterr() == ("", "")
+    with progress.bar_after(0.0) as move:
+        move("groups", 1, 3)
+        move("groups", 2, 3)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "groups" in err
+
+
+# What is said of a wrong gradient
+
+
+SHAPES = {"W": (3, 3), "V": (3, 3), "b": (3,), "T": (2, 3, 2), "R": (2, 5), "s": ()}
+BASE = {name: np.random.default_rng(i).normal(size=shape) for i, (name, shape) in enumerate(SHAPES.items())}
+AT = {name: np.random.default_rng(10 + i).normal(size=shape) for i, (name, shape) in enumerate(SHAPES.items())}
+
+
+def blocks(p):
+    cost = sum(np.sum(np.sin(1.3 * part + BASE[name])) for name, part in p.items())
+    return cost, {name: 1.3 * np.cos(1.3 * part + BASE[name]) for name, part in p.items()}
+
+
+def one(name, index, change):
+    def changed(g, p):
+        part = g[name].copy()
+        part[index] = change(part[index])
+        return {name: part}
+
+    return changed
+
+
+TOLD = {
+    "sign": (lambda g, p: {"b": -g["b"]}, "b: the sign is wrong"),
+    "all": (lambda g, p: {k: 2 * v for k, v in g.items()}, "the gradient: 2 times the right value"),
+    "transposed": (lambda g, p: {"W": g["W"].T}, "W: right, but transposed"),
+    "axes": (lambda g, p: {"T": g["T"].transpose(2, 1, 0)}, "T: right, but its axes are in the order (2, 1, 0)"),
+    "unrolled": (
+        lambda g, p: {"R": g["R"].ravel(order="F").reshape(2, 5)},
+        "R: right, but unrolled in another order, row by row for column by column",
+    ),
+    "swapped": (lambda g, p: {"W": g["V"], "V": g["W"]}, "W and V are swapped"),
+    "copied": (lambda g, p: {"W": g["V"]}, "W: that of V"),
+    "flipped": (lambda g, p: {"R": g["R"][:, ::-1]}, "R: right, but in reverse order along axis 1"),
+    "shifted": (lambda g, p: {"b": np.roll(g["b"], 1)}, "b: right, but shifted by 1"),
+    "penalty": (
+        lambda g, p: {"W": g["W"] - 0.2 * p["W"]},
+        "W: off by -0.2 times θ, as the derivative of a penalty c θ² is",
+    ),
+    "offset": (lambda g, p: {"b": g["b"] + 0.1}, "b: off by the same 0.1 everywhere"),
+    "zero": (lambda g, p: {"V": 0 * g["V"]}, "V: zero where it should not be"),
+    "mean": (
+        lambda g, p: {"R": g["R"] / 5},
+        "R: 0.2 times the right value, and 5 is the length of its axis 1: as a mean taken twice",
+    ),
+    "clipped": (lambda g, p: {"W": np.clip(g["W"], -0.5, 0.5)}, "W: clipped at 0.5"),
+    "row by row": (
+        lambda g, p: {"W": g["W"] * [[1], [2], [3]]},
+        "W: each slice along axis 0 has a factor of its own (1, 2, 3 times the right value)",
+    ),
+    "one entry": (one("W", (1, 2), lambda x: 1.5 * x), "W[1, 2] alone of 9 examined: "),
+    "one NaN": (one("b", 1, lambda x: np.nan), "b[1] alone of 3 examined: not finite, although the derivative is"),
+    "one zero": (one("b", 1, lambda x: 0.0), "b[1] alone of 3 examined: zero where it should not be"),
+    "one of one": (lambda g, p: {"s": -g["s"]}, "s: the sign is wrong"),
+    "a column": (
+        one("R", (slice(None), 3), lambda x: x + np.array([0.1, 0.3])),
+        "R: 2 of 10 examined coordinates are wrong, all of them in R[:, 3]",
+    ),
+    "nothing known": (
+        lambda g, p: {"W": g["W"] + 1e-3 * np.sin(3 * p["W"])},
+        "W: all 9 examined coordinates are wrong, by up to",
+    ),
+    "a small error": (
+        lambda g, p: {"W": g["W"] + 1e-7 * np.sin(3 * p["W"])},
+        "W: all 9 examined coordinates are wrong, by up to",
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "told"), TOLD.values(), ids=list(TOLD))
+def test_the_shape_of_the_error_is_named_where_it_fits_and_else_only_where_it_is(change, told):
+    (finding,) = check_gradient(lambda p: (blocks(p)[0], blocks(p)[1] | change(blocks(p)[1], p)), AT).findings
+    assert finding.diagnosis.startswith(told)
+    for word in ("δ", "layer", "float32", "targets"):
+        assert word not in finding.diagnosis
