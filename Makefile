@@ -22,10 +22,10 @@ ifneq ($(shell test -x $(BIN)/python && cat $(READY) 2>/dev/null),$(MADE_FOR))
 .PHONY: $(READY)
 endif
 
-.PHONY: help run test test-deep mutate lint format bench study docs lock clean
+.PHONY: help run test test-deep test-jax-versions mutate lint format bench study docs lock clean
 
 help:  ## list the targets (the default)
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-17s %s\n", $$1, $$2}' Makefile
 
 run: $(READY)  ## the main job: cross-check, gate, train, evaluate, report
 	@$(BIN)/harness run $(ARGS)
@@ -35,6 +35,18 @@ test: $(READY)  ## the tests, in parallel
 
 test-deep: $(READY)  ## the tests with many more random networks
 	@HARNESS_PROFILE=deep $(PYTEST) $(ARGS)
+
+# What touches JAX's internals, under the oldest supported JAX and under the newest that there is.
+OLDEST_JAX := 0.8.0
+
+test-jax-versions:  ## the tests of traced functions, with the oldest and the newest JAX that are supported
+	@for version in "==$(OLDEST_JAX)" ">=$(OLDEST_JAX)"; do \
+	  folder="build/jax$$version"; \
+	  "$(PYTHON)" -m venv --clear "$$folder" && \
+	  "$$folder/bin/python" -m pip install --quiet --disable-pip-version-check --upgrade "jax$$version" "jaxlib$$version" . && \
+	  "$$folder/bin/python" -c 'import jax; print("JAX", jax.__version__)' && \
+	  "$$folder/bin/python" -m pytest -q tests/reference/traced tests/checks/traced || exit 1; \
+	done
 
 mutate: $(READY)  ## how many random bugs the tests notice, of 78; ARGS="--list" names the survivors (half an hour)
 	@$(BIN)/python -m tests.checker.mutate $(ARGS)

@@ -5,29 +5,50 @@ from typing import Any
 
 from harness.checks.functions.gradient_checking import check_gradient
 from harness.checks.networks.cross_checking import cross_check
-from harness.sources.by_name import Sources
+from harness.sources.by_name import Sources, named_sources
 from harness.verdict.report import Report
 from reference.problem import Problem
 
-Function = Callable[[Any], tuple[Any, Any]]
-Reference = Callable[[Any], Any]
+Function = Callable[..., Any]
+Reference = Callable[..., Any]
 
 
 def check(
-    subject: Problem | Function, theta: Any, sources: Sources | None = None, reference: Reference | None = None
+    subject: Problem | Function,
+    theta: Any,
+    sources: Sources | Reference | None = None,
+    reference: Reference | None = None,
+    **options: Any,
 ) -> Report:
     """`cross_check` of a problem, or `check_gradient` of a function: the report, whatever the verdict."""
     if isinstance(subject, Problem):
         if reference is not None:
             raise TypeError("a reference goes with a function; a Problem has sources")
-        return cross_check(subject, theta, sources)
+        if options:
+            raise TypeError(f"{', '.join(options)} goes with a function; a Problem has sources")
+        return cross_check(subject, theta, sources)  # pyright: ignore[reportArgumentType]  which says what it takes
+    if callable(sources) and reference is None:  # the third argument, as of check_gradient
+        sources, reference = None, sources
     if sources is not None:
         raise TypeError("sources go with a Problem; a function has a reference, a cost that JAX can trace")
-    return check_gradient(subject, theta, reference)
+    return check_gradient(subject, theta, reference, **options)
+
+
+def took_no_part(report: Report, sources: Sources | None) -> str:
+    """Of the sources that were given, those of somebody's own that could not answer, and why; or nothing.
+
+    The others may agree, and that says nothing of these.
+    """
+    own = [] if sources is None else [s.name for s in named_sources(sources).values() if not s.is_of_the_harness]
+    return "; ".join(f"{name} takes no part: {report.left_out[name]}" for name in own if name in report.left_out)
 
 
 def assert_gradients_agree(
-    subject: Problem | Function, theta: Any, sources: Sources | None = None, reference: Reference | None = None
+    subject: Problem | Function,
+    theta: Any,
+    sources: Sources | Reference | None = None,
+    reference: Reference | None = None,
+    **options: Any,
 ) -> Report:
     """`cross_check` of a problem, or `check_gradient` of a function, as an assertion.
 
@@ -35,12 +56,14 @@ def assert_gradients_agree(
     ----------
     subject : Problem or callable
         A `Problem`, or anybody's ``fun(theta) -> (cost, gradient)``.
-    theta : array, or dict of arrays
+    theta : array, number or tree
         Where to check. A problem takes an (n,) array, a function whatever it is called with.
     sources : names, or mapping from name to source, optional
-        With a problem only: as for `cross_check`.
+        With a problem: as for `cross_check`. With a function the third argument may be the reference.
     reference : callable, optional
         With a function only: as for `check_gradient`.
+    **options
+        With a function only: ``gradient``, ``jac``, ``args``, ``has_aux`` and what else `check_gradient` takes.
 
     Returns
     -------
@@ -50,14 +73,17 @@ def assert_gradients_agree(
     Raises
     ------
     AssertionError
-        The verdict is another; the message is the whole report.
+        The verdict is another, or a source of one's own takes no part; the message is the whole report.
     ValueError, TypeError
-        As `cross_check` and `check_gradient` do, and for `sources` of a function or the `reference` of a problem.
+        As `cross_check` and `check_gradient` do, and for `sources` of a function, or the `reference` or other options
+        of a problem.
     """
     __tracebackhide__ = True  # pytest shows the caller's line
-    report = check(subject, theta, sources, reference)
+    report = check(subject, theta, sources, reference, **options)
     if report.verdict != "agree":
         raise AssertionError(f"gradients do not agree\n{report}")
+    if absent := took_no_part(report, sources):
+        raise AssertionError(f"not all gradients were checked: {absent}\n{report}")
     return report
 
 

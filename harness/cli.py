@@ -1,5 +1,6 @@
 """The command line. Results go to stdout, progress and complaints to stderr; `EPILOG` tells the exit codes."""
 
+import contextlib
 import os
 import signal
 import sys
@@ -9,8 +10,11 @@ from typing import Any
 
 import typer
 
+from harness.commands.auditing import audit
 from harness.commands.checking import bugs, check, replay
-from harness.commands.common import BAD_INPUT, EXIT_CODES, INTERRUPTED, complain
+from harness.commands.common import BAD_INPUT, EXIT_CODES, INTERRUPTED, TERMINATED, complain, explained
+from harness.commands.grading import grade
+from harness.commands.output import flushed
 from harness.commands.studying import study
 from harness.commands.sweeping import sweep
 from harness.commands.teaching import lesson
@@ -18,7 +22,7 @@ from harness.commands.training import ex4, run, train
 
 EPILOG = (
     "Exit codes: 0 the sources agree, or done; 1 they disagree, or the gate is closed; 2 bad input, bad usage, "
-    "or a source or program that fails; 3 inconclusive; 130 interrupted."
+    "or a source or program that fails; 3 inconclusive; 130 interrupted; 143 terminated."
 )
 app = typer.Typer(
     help="Is this hand-written gradient right? Independent gradient sources, judged against derived error bounds.",
@@ -27,30 +31,58 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run, check, train, ex4, bugs, replay, study, lesson, sweep):
+for command in (run, check, train, ex4, bugs, replay, study, lesson, grade, sweep, audit):
     app.command()(command)
+
+
+_terminated: list[int] = []  # the signals that asked this process to end
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: everything ends as after Ctrl-C, with whole files, but another exit code."""
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code."""
-    if arguments is None:
-        _behave_as_a_program()
+    if arguments is not None:
+        sys.exit(_run(arguments))
+    _behave_as_a_program()
+    code = _run(arguments)
+    if _terminated:
+        code = TERMINATED
+    if (wrong := flushed()) and code not in (INTERRUPTED, TERMINATED):
+        complain(f"harness: the result cannot be written ({wrong})")
+        flushed()
+        code = BAD_INPUT
+    if code in (INTERRUPTED, TERMINATED):
+        os._exit(code)  # to tear down what was interrupted, such as JAX that compiles, can crash
+    sys.exit(code)
+
+
+def _run(arguments: list[str] | None) -> int:
+    """The exit code: 0, a command's own, 2 for bad usage and whatever fails, 130 for Ctrl-C."""
     try:
-        app(arguments)  # exits: 0, a command's own code, 2 for bad usage, 130 for Ctrl-C
+        app(arguments)
     except SystemExit as ended:
-        if arguments is None and ended.code == INTERRUPTED:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(INTERRUPTED)  # to tear down what was interrupted, such as JAX that compiles, can crash
-        raise
+        return ended.code if isinstance(ended.code, int) else BAD_INPUT if ended.code else 0
     except Exception as error:  # noqa: BLE001  Python would exit with 1, which says that the sources disagree
-        sys.exit(_explained(error))
+        return _explained(error)
+    return 0
 
 
 def _behave_as_a_program() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, ValueError):  # it is closed, or something else than a file
+            stream.reconfigure(errors="backslashreplace")  # pyright: ignore[reportAttributeAccessIssue]
     if os.name == "posix":
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # ends as programs do that write to a closed pipe
+        signal.signal(signal.SIGTERM, _terminate)
         sys.unraisablehook = _interrupt_again
+
+
+def _terminate(number: int, _: Any) -> None:
+    _terminated.append(number)
+    raise Terminated
 
 
 def _interrupt_again(ignored: Any) -> None:
@@ -58,8 +90,9 @@ def _interrupt_again(ignored: Any) -> None:
 
     It is a signal that is sent, because `_thread.interrupt_main` would not wake a main thread that waits.
     """
-    if ignored.exc_type is KeyboardInterrupt:
-        threading.Timer(0.01, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT)).start()
+    if ignored.exc_type is not None and issubclass(ignored.exc_type, KeyboardInterrupt):
+        number = signal.SIGTERM if ignored.exc_type is Terminated else signal.SIGINT
+        threading.Timer(0.01, signal.pthread_kill, (threading.main_thread().ident, number)).start()
     else:
         sys.__unraisablehook__(ignored)
 
@@ -71,10 +104,12 @@ def _explained(error: Exception) -> int:
     if isinstance(error, GateClosed):
         complain(str(error))
         return EXIT_CODES[error.report.verdict]
-    if os.environ.get("HARNESS_TRACEBACK") or not isinstance(error, (ValueError, TypeError, OSError, MemoryError)):
+    theirs = (ValueError, TypeError, OSError, MemoryError)
+    raised_by_a_source = bool(getattr(error, "__notes__", ()))
+    if os.environ.get("HARNESS_TRACEBACK") or not (isinstance(error, theirs) or raised_by_a_source):
         traceback.print_exception(error)
     elif isinstance(error, MemoryError):
-        complain(f"harness: there is not enough memory ({error or 'none is left'}); choose something smaller")
+        complain(f"harness: there is not enough memory ({explained(error)}); choose something smaller")
     else:
-        complain(f"harness: {'; '.join([str(error), *getattr(error, '__notes__', ())])}")
+        complain(f"harness: {explained(error)}")
     return BAD_INPUT

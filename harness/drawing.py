@@ -45,7 +45,7 @@ def label_ends(ax: "Axes", apart: float = 0.085) -> None:
     """
     ax.margins(x=0.0)
     to_share = ax.transData + ax.transAxes.inverted()
-    ends = [(float(to_share.transform(line.get_xydata()[-1])[1]), line) for line in ax.lines]  # pyright: ignore
+    ends = [(float(to_share.transform(line.get_xydata()[-1])[1]), line) for line in ax.lines]  # pyright: ignore[reportIndexIssue, reportArgumentType]
     ends.sort(key=lambda end: end[0])
     heights: list[float] = []
     for height, _ in ends:

@@ -1,7 +1,10 @@
 """Objects named on a command line or in a file, as module:attribute, and modules that are files."""
 
 import sys
+import traceback
+from contextlib import suppress
 from importlib import import_module
+from importlib.machinery import PathFinder
 from importlib.util import module_from_spec, spec_from_file_location
 from operator import attrgetter
 from pathlib import Path
@@ -10,20 +13,20 @@ from typing import Any
 
 
 def import_attribute(name: str) -> Any:
-    """The object that ``module:attribute`` names; modules of the current folder are found, too.
+    """The object that ``module:attribute`` or ``file.py:attribute`` names; the current folder is searched, too.
 
     Raises
     ------
     ValueError
         When the name has no colon, there is no such module, importing it fails, or it has no such attribute.
     """
-    module_name, colon, attribute = name.partition(":")
+    module_name, colon, attribute = name.rpartition(":")
     if not (module_name and colon and attribute):
         raise ValueError(f"{name!r} must be written as module:attribute")
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
     try:
-        module = import_module(module_name)
+        module = import_file_or_module(module_name)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # whatever the user's module raises, sys.exit() included
@@ -34,9 +37,24 @@ def import_attribute(name: str) -> Any:
         raise ValueError(f"module {module_name!r} has no attribute {attribute!r}") from None
 
 
+def raised_at(error: BaseException) -> str:
+    """The innermost line of somebody's own code in a traceback, as " (mine.py, line 3, in f: ...)"; or nothing."""
+    ours = [str(Path(__file__).parent), str(Path(import_module("reference").__path__[0]))]
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if "site-packages" not in frame.filename and not frame.filename.startswith((*ours, "<")):
+            return f" ({Path(frame.filename).name}, line {frame.lineno}, in {frame.name}: {frame.line})"
+    return ""
+
+
 def is_file(target: str | Path) -> bool:
     """Whether a target is a file, which ends in .py, and no module's name."""
     return Path(target).suffix == ".py"
+
+
+def file_of_module(name: str) -> str:
+    """Where a module's code is, without running any; "" where that cannot be told, as within a package."""
+    spec = PathFinder.find_spec(name)
+    return spec.origin or "" if spec else ""
 
 
 def import_file_or_module(target: str | Path) -> ModuleType:
@@ -62,4 +80,27 @@ def import_file_or_module(target: str | Path) -> ModuleType:
     except BaseException:
         del sys.modules[name]
         raise
+    return module
+
+
+def import_file_as(name: str, path: str | Path) -> ModuleType:
+    """The module `name` from its file, whatever else has that name; packages that it stands in are looked for by name.
+
+    Raises
+    ------
+    ImportError
+        When there is no such file. What the file raises is handed on.
+    """
+    package = name.rpartition(".")[0]
+    if package:
+        root = str(Path(path).resolve().parents[name.count(".")])
+        if root not in sys.path:
+            sys.path.insert(0, root)
+        with suppress(ImportError):  # a folder that is no package: then the module has no relative imports either
+            import_module(package)
+    spec = spec_from_file_location(name, path)
+    if spec is None or spec.loader is None or not Path(path).is_file():
+        raise ImportError(f"{path} is not a Python file")
+    module = sys.modules[name] = module_from_spec(spec)
+    spec.loader.exec_module(module)
     return module

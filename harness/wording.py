@@ -1,6 +1,7 @@
 """How lists and unexpected answers are put into words."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 
@@ -10,7 +11,24 @@ def first_few(items: Sequence[Any], shown: int, more: str = "more", name: Callab
     return ", ".join(map(name, items[:shown])) + (f" and {rest} {more}" if rest > 0 else "")
 
 
+def counted(number: int, what: str) -> str:
+    """A number of things: "1 network", "2,000 networks"."""
+    return f"{number:,} {what}{'s' * (number != 1)}"
+
+
+def shortened(text: str, longest: int = 200) -> str:
+    """The text, with words of more than so many characters, such as a file's name, cut in the middle."""
+    half = longest // 2
+    return " ".join(word if len(word) <= longest else f"{word[:half]}...{word[-half:]}" for word in text.split(" "))
+
+
 def what_it_is(answer: object) -> str:
     """The type of an answer, and of a tuple or list how many entries it has."""
     kind = type(answer).__name__
     return f"a {kind} of {len(answer)}" if isinstance(answer, (tuple, list)) else kind
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The question "; did you mean 'relu'?" where one of the known names is close, else nothing."""
+    close = get_close_matches(str(name), list(known), n=1, cutoff=0.6)
+    return f"; did you mean {close[0]!r}?" if close else ""

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from reference.namespaces import NUMPY
+from reference.printable import printable
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +27,7 @@ class Activation:
     Parameters
     ----------
     name : str
-        What reports and the registry call it.
+        What reports and the registry call it; a control character in it is written as its escape.
     value : callable
         ``value(xp, z)``: the formula over the array namespace `xp` (NumPy, JAX, complex numbers, balls, ...).
     slope : callable
@@ -54,10 +55,17 @@ class Activation:
         for what, function in (("value", self.value), ("slope", self.slope)):
             if not callable(function):
                 raise TypeError(f"activation {self.name!r}: {what} must be callable, not {type(function).__name__}")
-        kinks = tuple(float(kink) for kink in self.kinks)
+        try:
+            kinks = tuple(float(kink) for kink in self.kinks)
+        except (TypeError, ValueError, OverflowError):
+            what = f"a sequence of numbers, such as (0.0,), not {self.kinks!r}"
+            raise TypeError(f"activation {self.name!r}: kinks must be {what}") from None
         if not all(math.isfinite(kink) for kink in kinks):
             raise ValueError(f"activation {self.name!r}: kinks must be finite numbers, not {kinks}")
+        if not isinstance(self.source, str):
+            raise TypeError(f"activation {self.name!r}: source must be a text that says where to read of it")
         object.__setattr__(self, "kinks", kinks)
+        object.__setattr__(self, "name", printable(self.name))
 
     def __call__(self, z: Any) -> Any:
         """a = value(z) in NumPy."""

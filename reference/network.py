@@ -1,6 +1,6 @@
 """A fully connected network: its sizes, activations and output, and how its parameters lie in one flat θ."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -44,13 +44,14 @@ class Network:
         hidden: str | Activation | Sequence[str | Activation] = "sigmoid",
         output: str = "sigmoid",
     ):
-        if isinstance(sizes, (str, bytes)) or not hasattr(sizes, "__len__"):
+        unordered = isinstance(sizes, (str, bytes, Set, Mapping))
+        if unordered or not hasattr(sizes, "__len__") or not isinstance(sizes, Iterable):
             raise TypeError(f"sizes must be a sequence of integers such as (400, 25, 10), not {sizes!r}")
         if len(sizes) < 2:
             raise ValueError(f"a network needs two layer sizes or more (inputs and outputs), but {sizes!r} was given")
         object.__setattr__(self, "sizes", tuple(whole_number("a layer size", size, at_least=1) for size in sizes))
         depth = len(self.sizes) - 2
-        if isinstance(hidden, (str, Activation)) or not isinstance(hidden, Iterable):
+        if isinstance(hidden, (str, Activation, Set, Mapping)) or not isinstance(hidden, Iterable):
             names = [get_activation(hidden)] * depth  # a wrong name is refused even where no layer uses it
         else:
             names = list(hidden)
@@ -80,8 +81,14 @@ class Network:
         return np.random.default_rng(seed).uniform(-epsilon, epsilon, self.size)
 
     def pack(self, thetas: Sequence[Any]) -> np.ndarray:
-        """θ of shape (size,) from the matrices Theta_l of shape (n_out, 1 + n_in), bias first, column-major."""
-        thetas = [np.asarray(Theta, dtype=np.float64) for Theta in thetas]
+        """θ of shape (size,) from the matrices Theta_l of shape (n_out, 1 + n_in), bias first, column-major.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For other shapes, and for what holds no real numbers: complex, masked or text.
+        """
+        thetas = [_real_matrix(f"Theta{layer}", Theta) for layer, Theta in enumerate(thetas, start=1)]
         given = [Theta.shape for Theta in thetas]
         if given != self.shapes:
             raise ValueError(f"sizes {self.sizes} need matrices of shapes {self.shapes}, but {given} were given")
@@ -150,3 +157,11 @@ class Network:
     def __repr__(self) -> str:
         sizes = "-".join(map(str, self.sizes))
         return f"Network({sizes}, {', '.join(f.name for f in self.hidden) or 'no hidden layer'}, {self.output.name})"
+
+
+def _real_matrix(what: str, values: Any) -> np.ndarray:
+    given = np.asarray(values)
+    if given.dtype.kind not in "biuf" or isinstance(values, np.ma.MaskedArray):
+        kind = "masked" if isinstance(values, np.ma.MaskedArray) else given.dtype
+        raise TypeError(f"{what} must be a matrix of real numbers, but it is {kind}")
+    return np.asarray(given, dtype=np.float64)

@@ -15,13 +15,16 @@ def regularised_cost(network: Network, xp: Any, theta: Any, X: Any, Y: Any, l2: 
     return xp.sum(network.losses(xp, theta, X, Y)) / m + l2 / (2 * m) * network.squared_weights(xp, theta)
 
 
-def _real_array(what: str, values: Any, ndim: tuple[int, ...], expected: str) -> np.ndarray:
+def real_array(what: str, values: Any, ndim: tuple[int, ...], expected: str) -> np.ndarray:
+    """`values` as a finite float64 array in C order, or an error that names `what` and says what is `expected`."""
+    if isinstance(values, np.ma.MaskedArray):
+        raise TypeError(f"{what} must not be a masked array: fill in what is masked, or leave it out")
     try:
         array = np.asarray(values)
         if array.dtype.kind not in "biuf":
             raise TypeError
         array = np.asarray(array, dtype=np.float64, order="C")
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         given = f"an array of {values.dtype}" if isinstance(values, np.ndarray) else type(values).__name__
         raise TypeError(f"{what} must be an array of real numbers ({expected}), not {given}") from None
     if array.ndim not in ndim:
@@ -77,10 +80,10 @@ class Problem:
         if not isinstance(network, Network):
             raise TypeError(f"network must be a Network, not {type(network).__name__}")
         n_in, K = network.sizes[0], network.sizes[-1]
-        X = _real_array("X", X, (2,), f"(m, {n_in})")
+        X = real_array("X", X, (2,), f"(m, {n_in})")
         if X.shape[1] != n_in or len(X) == 0:
             raise ValueError(f"X must have shape (m, {n_in}) with m of one or more, but has shape {X.shape}")
-        Y = _real_array("y", y, (1, 2), f"(m,) classes or (m, {K}) targets")
+        Y = real_array("y", y, (1, 2), f"(m,) classes or (m, {K}) targets")
         Y = _one_hot(Y, K) if Y.ndim == 1 and len(Y) else Y
         if Y.shape != (len(X), K):
             raise ValueError(f"X has {len(X)} rows, so y must be ({len(X)},) or ({len(X)}, {K}), but is {np.shape(y)}")
@@ -88,7 +91,10 @@ class Problem:
             raise ValueError(f"{network.output.name} targets {error}")
         if not isinstance(l2, Real):
             raise TypeError(f"l2 (λ) must be a number, not {l2!r}")
-        l2 = float(l2)
+        try:
+            l2 = float(l2)
+        except OverflowError:  # an integer larger than any float
+            l2 = np.inf
         if not 0.0 <= l2 < np.inf:
             raise ValueError(f"l2 (λ) must be finite and zero or more, but is {l2:g}")
         for name, content in (("network", network), ("X", _read_only(X)), ("Y", _read_only(Y)), ("l2", l2)):
@@ -101,7 +107,7 @@ class Problem:
 
     def check_theta(self, theta: Any) -> np.ndarray:
         """θ as a finite float64 array of the right shape, or an error that says what is wrong with it."""
-        theta = _real_array("theta", theta, (1,), f"a flat vector of {self.network.size} parameters")
+        theta = real_array("theta", theta, (1,), f"a flat vector of {self.network.size} parameters")
         if theta.shape != (self.network.size,):
             raise ValueError(
                 f"{self.network} needs theta of shape ({self.network.size},), but it has shape {theta.shape}"

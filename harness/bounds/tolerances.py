@@ -90,5 +90,5 @@ DERIVATIVE_ROUNDINGS = 16
 SAMPLED_INPUTS = 64
 """Of more than `ALL_COORDINATES` inputs of a traced function, so many are looked at one by one."""
 
-SAMPLED_DIRECTIONS = 8
+RANDOM_ENDS = 8
 """Random directions that take in the inputs of a traced function that are not looked at one by one."""

@@ -1,22 +1,28 @@
 """harness check, bugs and replay."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from harness.commands.common import EXIT_CODES, complain, progress_bar, show, start_jax
-from harness.commands.options import Json, Networks, ReportFile, Seed, file_to_write, option, write_page
+from harness.commands.common import BAD_INPUT, EXIT_CODES, complain, explained, progress_bar, show, start_jax
+from harness.commands.options import Json, MaxSize, Networks, ReportFile, Seed, file_to_write, option, write_page
+from harness.commands.output import output_on_stderr
 from harness.commands.sweeping import replay_row
-from harness.files import is_sqlite
-from harness.sources.table import SPELLINGS
+from harness.files import MAX_SIZE, is_sqlite
+from harness.sources.table import SPELLINGS, Source
+from harness.wording import counted
 
 WORST_FIRST = ("disagree", "inconclusive", "agree")
 
 ONLY_THESE = "Only these hidden activations: a registered name, or module:attribute. Can be repeated."
 ONE_BUG = "A bug to run; without it, all are listed."
 OF_YOURS = "An activation of your own that it uses, as module:attribute."
+ALLOW = "Import the modules that the case names for its sources, which runs their code."
+ISOLATE = "Call sources of your own in a process of their own, which a crash or an endless loop cannot leave."
+TIMEOUT = "With --isolate: how long a call may take; 10 unless given."
 REPLAYED = "A case that harness check or harness bugs saved, or the file of harness sweep."
 PICTURE = "With --activation: a PNG of the first that is wrong, or the first."
 
@@ -28,25 +34,33 @@ def check(
     sources: Annotated[str | None, option("NAME,NAME,...", f"Gradient sources: {SPELLINGS}.")] = None,
     case: Annotated[Path, file_to_write("Where a failing network is saved, shrunk.")] = Path("failing-case.json"),
     plot: Annotated[Path | None, file_to_write(PICTURE)] = None,
+    isolate: Annotated[bool, typer.Option("--isolate", help=ISOLATE)] = False,
+    timeout: Annotated[float | None, option("SECONDS", TIMEOUT)] = None,
     report: ReportFile = None,
     json: Json = False,
 ) -> None:
     """Cross-check the gradient sources on random networks; an --activation is checked by itself first."""
     from harness.checks.activations.in_networks import mixed_with_others, needs_plain_differences, usable_sources
     from harness.checks.networks.many_networks import check_networks
-    from harness.sources.by_name import may_need_jax, named_sources
+    from harness.sources.by_name import may_need_jax
 
     if plot is not None and not activation:
         raise ValueError("--plot draws an activation; name one with --activation")
+    if timeout is not None and not isolate:
+        raise ValueError("--timeout goes with --isolate: nobody can end a source in this process")
     names = None if sources is None else [name.strip() for name in sources.split(",")]
     if activation or names is None or may_need_jax(names):
         start_jax()
-    activations, reports = _check_alone(activation or [], plot, json)
-    chosen = usable_sources(reports, None if names is None else named_sources(names))
+    with output_on_stderr():
+        activations, reports = _check_alone(activation or [])
+        limit = (10.0 if timeout is None else timeout) if isolate else None
+        asked, failures = _tolerated(names, limit, activation or [])
+    _show_alone(reports, plot, json)
+    chosen = usable_sources(reports, asked)
     extremes = not any(map(needs_plain_differences, reports))
     steps = {"networks": activations, "mixed": mixed_with_others(activations)} if activations else {"networks": None}
     try:
-        with progress_bar() as progress:
+        with progress_bar() as progress, output_on_stderr():
             summaries = {
                 step: check_networks(networks, seed, among, chosen, extremes, progress, step)
                 for step, among in steps.items()
@@ -57,7 +71,9 @@ def check(
         complain(f"Random networks cannot be checked: {type(error).__name__}: {error}")
         summaries = {}  # one activation is wrong by itself, and that verdict stands
     verdict = min((found.verdict for found in (*reports, *summaries.values())), key=WORST_FIRST.index)
-    _show_all(verdict, reports, summaries, json)
+    failures = {name: list(raised) for name, raised in failures.items()}  # without those while a case is shrunk
+    verdict = "inconclusive" if failures and verdict == "agree" else verdict
+    _show_all(verdict, reports, summaries, json, failures)
     if report is not None:
         from harness.reports.commands import check_page
 
@@ -65,33 +81,71 @@ def check(
     failed = [summary.failures[0] for summary in summaries.values() if summary.failures]
     if failed:
         _reproduce(failed[0], chosen, case, activation or [])
-    raise typer.Exit(EXIT_CODES[verdict])
+    for name, raised in failures.items():
+        complain(f"harness: {name} failed on {counted(len(raised), 'network')}: {raised[0]}")
+    raise typer.Exit(BAD_INPUT if failures and verdict != "disagree" else EXIT_CODES[verdict])
 
 
-def _check_alone(names: list[str], plot: Path | None, json: bool) -> tuple[list[Any], list[Any]]:
-    """The activations and their own reports, shown at once unless one JSON document is asked for."""
+def _tolerated(
+    names: list[str] | None, timeout: float | None, activations: list[str]
+) -> tuple[dict[str, Source] | None, dict[str, list[str]]]:
+    """The sources by those names, and a place for what those of somebody's own raise, whom that leaves out.
+
+    With a time limit, these run in processes of their own, which know the activations.
+    """
+    from harness.sources.by_name import BUG, named_sources
+    from harness.sources.isolated import isolated_source
+
+    failures: dict[str, list[str]] = {}
+    if names is None:
+        return None, failures
+    named: list[str | Source] = list(names)
+    if timeout is not None:
+        is_own = [":" in name and not name.startswith(BUG) for name in names]
+        named = [isolated_source(name, timeout, activations) if own else name for name, own in zip(names, is_own)]
+    chosen = named_sources(named)
+
+    def tolerated(source: Source) -> Source:
+        if source.is_of_the_harness:
+            return source
+        return replace(source, failed=lambda error: failures.setdefault(source.name, []).append(explained(error)))
+
+    return {name: tolerated(source) for name, source in chosen.items()}, failures
+
+
+def _check_alone(names: list[str]) -> tuple[list[Any], list[Any]]:
+    """The activations, registered if possible, and their own reports."""
     from harness.checks.activations.checking import check_activation, find_activation
     from harness.checks.activations.in_networks import register_checked
-    from harness.files import write_whole
 
     activations = [find_activation(name) for name in names]
     reports = [check_activation(f) for f in activations]
     for f, report in zip(activations, reports):
         register_checked(f, report)
-        if not json:
+    return activations, reports
+
+
+def _show_alone(reports: list[Any], plot: Path | None, json: bool) -> None:
+    """The reports on activations at once, unless one JSON document is asked for, and the picture."""
+    from harness.files import write_whole
+
+    if not json:
+        for report in reports:
             typer.echo(f"{report}\n")
     if plot is not None:
         wrong = [report for report in reports if report.verdict == "disagree"]
         write_whole(plot, (wrong or reports)[0].plot())
         complain(f"The picture is {plot}.")
-    return activations, reports
 
 
-def _show_all(verdict: str, reports: list[Any], summaries: dict[str, Any], json: bool) -> None:
+def _show_all(
+    verdict: str, reports: list[Any], summaries: dict[str, Any], json: bool, failures: dict[str, list[str]]
+) -> None:
     """The summaries as text, since the reports are out; or all as one document: the first summary's and more."""
     more = {step: summary.to_dict() for step, summary in summaries.items()}
     document = more.pop("networks", {})
     document |= {"verdict": verdict, "activations": [report.to_dict() for report in reports]} | more
+    document |= {"failed": {name: {"networks": len(raised), "why": raised[0]} for name, raised in failures.items()}}
     names = ", ".join(report.subject["activation"] for report in reports)
     titles = {"networks": f"{names} alone: ", "mixed": f"{names} and others: "} if reports else {"networks": ""}
     text = "\n".join(f"{titles[step]}{summary}" for step, summary in summaries.items())
@@ -140,22 +194,25 @@ def bugs(
 def replay(
     file: Annotated[Path, typer.Argument(metavar="FILE", help=REPLAYED)],
     activation: Annotated[list[str] | None, option("NAME", OF_YOURS)] = None,
+    allow_import: Annotated[bool, typer.Option("--allow-import", help=ALLOW)] = False,
+    max_size: MaxSize = MAX_SIZE,
     seed: Annotated[int | None, option("SEED", "Which row, where FILE is a sweep's.", min=0)] = None,
     json: Json = False,
 ) -> None:
     """Check a saved case again, or a row of a sweep."""
     if is_sqlite(file):
-        replay_row(file, seed, json)
+        replay_row(file, seed, json, allow_import)
     from harness.checks.activations.checking import find_activation
     from harness.checks.networks.cases import load_case
     from harness.checks.networks.cross_checking import cross_check
     from reference.activations import register
 
     start_jax()
-    for name in activation or []:
-        register(find_activation(name))
-    saved = load_case(file)
-    report = cross_check(saved.problem, saved.theta, saved.sources)
+    with output_on_stderr():
+        for name in activation or []:
+            register(find_activation(name))
+        saved = load_case(file, allow_import=allow_import, max_size=max_size)
+        report = cross_check(saved.problem, saved.theta, saved.sources)
     show(report.to_dict(), report, json)
     if saved.verdict is not None and (report.verdict, report.outliers) != (saved.verdict, saved.outliers):
         named = ", ".join(saved.outliers) or "nobody"

@@ -1,7 +1,9 @@
 """What the commands share: exit codes, the start of JAX, output, progress."""
 
+import contextlib
 import json
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -10,12 +12,15 @@ from typing import Any
 
 import typer
 
+from harness.wording import shortened
+from reference.printable import printable
+
 EXIT_CODES = {"agree": 0, "disagree": 1, "inconclusive": 3}
-BAD_INPUT, INTERRUPTED = 2, 130
+BAD_INPUT, INTERRUPTED, TERMINATED = 2, 130, 143
 
 
 def start_jax() -> None:
-    """Import JAX and start its CPU backend; Ctrl-C waits until that is done, for JAX's libraries crash if interrupted.
+    """Import JAX and start its CPU backend; signals wait until that is done, for JAX's libraries crash if interrupted.
 
     Every command that needs JAX starts it before anything else does.
     """
@@ -30,24 +35,40 @@ def _interrupts_held() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():  # no other is interrupted, or may set a handler
         yield
         return
-    held = []
-    handler = signal.signal(signal.SIGINT, lambda *_: held.append(True))
+    held: list[int] = []
+    signals = (signal.SIGINT, signal.SIGTERM)
+    handlers = [signal.signal(number, lambda number, _: held.append(number)) for number in signals]
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, handler)
+        for number, handler in zip(signals, handlers):
+            signal.signal(number, handler)
     if held:
-        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(held[0])
 
 
 def show(document: dict[str, Any], text: object, as_json: bool) -> None:
     """Print a result on stdout, for a program or for a person."""
-    typer.echo(json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) if as_json else str(text))
+    if as_json:
+        in_full = "utf" in (getattr(sys.stdout, "encoding", None) or "utf-8").lower()
+        typer.echo(json.dumps(document, indent=1, ensure_ascii=not in_full, allow_nan=False))
+    else:
+        typer.echo(printable(str(text), keep="\n"))
 
 
 def complain(message: str) -> None:
-    """Print on stderr."""
-    typer.echo(message, err=True)
+    """Print on stderr, if that can be written to: the exit code tells the same."""
+    with contextlib.suppress(OSError, ValueError):
+        typer.echo(printable(message, keep="\n"), err=True)
+
+
+def explained(error: BaseException) -> str:
+    """What went wrong, in one line that tells the type of what somebody else's code has raised."""
+    notes = getattr(error, "__notes__", [])
+    text = " ".join(str(error).split())
+    if notes or not text:
+        text = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return printable(shortened("; ".join([text, *notes])))
 
 
 @contextmanager

@@ -87,8 +87,9 @@ def _summarise(file: Path, json: bool) -> None:
     raise typer.Exit(EXIT_CODES.get(found.verdict, BAD_INPUT))
 
 
-def replay_row(file: Path, seed: int | None, json: bool) -> None:
+def replay_row(file: Path, seed: int | None, json: bool, allow_import: bool = False) -> None:
     """Make the check of one row again, show its report, and exit with its verdict's code."""
+    from harness.sources.by_name import BUG
     from harness.sweep.rows import prepare
     from harness.sweep.settings import Settings
     from harness.sweep.store import open_to_read
@@ -101,6 +102,9 @@ def replay_row(file: Path, seed: int | None, json: bool) -> None:
     if row is None:
         raise ValueError(f"{file} has no row for seed {seed}; `harness sweep --summary {file}` tells which it has")
     settings = Settings.from_stamp(stamp)
+    own = [name for name in (*settings.sources, *settings.activations) if ":" in name and not name.startswith(BUG)]
+    if own and not allow_import:
+        raise ValueError(f"{file} names {own[0]!r}, and to look it up runs code; if you trust it, give --allow-import")
     if apart := differences(settings.in_full(), stamp):
         complain(f"The row was made by something else than what checks it now ({'; '.join(apart)}).")
     start_jax()

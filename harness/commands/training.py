@@ -8,7 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from harness.commands.common import EXIT_CODES, INTERRUPTED, progress_bar, show, start_jax
-from harness.commands.options import Data, Json, Networks, ReportFile, Seed, file_to_write, option, write_page
+from harness.commands.options import Data, Json, MaxSize, Networks, ReportFile, Seed, file_to_write, option, write_page
+from harness.commands.output import output_on_stderr
+from harness.files import MAX_SIZE
 from harness.sources.table import SPELLINGS
 
 HIDDEN = "Units of the hidden layers, separated by commas; 0 for none."
@@ -26,13 +28,14 @@ def run(
     seed: Seed = 0,
     out: Annotated[Path, option("DIR", "The folder for θ, figures and the report.")] = Path("out"),
     data: Data = None,
+    max_size: MaxSize = MAX_SIZE,
     report: ReportFile = None,
     json: Json = False,
 ) -> None:
     """The main job: cross-check random networks, gate, train on the digits, evaluate, report."""
     from harness.digits import main_job
 
-    digits = _digits(data)
+    digits = _digits(data, max_size)
     start_jax()
     with progress_bar() as progress:
         result = main_job.run(out, networks=networks, seed=seed, digits=digits, progress=progress)
@@ -57,14 +60,15 @@ def train(
     checkpoint: Annotated[Path | None, file_to_write(CHECKPOINT)] = None,
     resume: Annotated[bool, typer.Option("--resume", help=RESUME)] = False,
     data: Data = None,
+    max_size: MaxSize = MAX_SIZE,
     report: ReportFile = None,
     json: Json = False,
 ) -> None:
     """Gate and training: a network of your own on four fifths of the digits, tested on the rest."""
     from harness.digits import main_job
 
-    sizes, digits = _hidden_sizes(hidden), _digits(data)
-    with _checkpoint(checkpoint, resume) as kept, progress_bar() as progress:
+    sizes, digits = _hidden_sizes(hidden), _digits(data, max_size)
+    with _checkpoint(checkpoint, resume) as kept, progress_bar() as progress, output_on_stderr():
         start_jax()
         fit, files = main_job.train_once(
             sizes,
@@ -116,21 +120,22 @@ def _hidden_sizes(text: str) -> list[int]:
     return [] if sizes == [0] else sizes
 
 
-def _digits(data: Path | None):
+def _digits(data: Path | None, max_size: int):
     from harness.digits.data import load_data, load_digits
 
-    return load_digits() if data is None else load_data(data)
+    return load_digits() if data is None else load_data(data, max_size)
 
 
 def ex4(
     weights: Annotated[Path, option("FILE", "The course's ex4weights.mat.")],
     data: Data = None,
+    max_size: MaxSize = MAX_SIZE,
     json: Json = False,
 ) -> None:
     """The course's exercise 4: its numbers, measured beside the published ones."""
     from harness.digits import course
 
-    theta, digits = course.load_weights(weights), _digits(data)
+    theta, digits = course.load_weights(weights, max_size), _digits(data, max_size)
     start_jax()
     rows = course.compare_with_course(theta, digits)
     document = course.to_dict(rows)

@@ -8,7 +8,7 @@ from numbers import Real
 from pathlib import Path
 from typing import Any
 
-from harness.importing import is_file
+from harness.importing import file_of_module, is_file
 from harness.isolation.child import Setting
 from harness.isolation.outcome import Outcome
 from harness.isolation.process import Process
@@ -58,6 +58,7 @@ class Worker:
             raise ValueError(f"timeout must be a number of seconds above zero, not {timeout!r}")
         self.target = str(Path(target).resolve()) if is_file(target) else str(target)
         self.timeout = timeout
+        self._file = self.target if is_file(target) else file_of_module(self.target)
         self._setting = Setting(self.target, whole_number("memory", memory, at_least=2**28), tuple(prepare))
 
     def load(self) -> Outcome:
@@ -95,7 +96,7 @@ class Worker:
             outcome = process.exchange(pickle.dumps(request), started + seconds)
             took = time.monotonic() - started
             if process.ended:
-                outcome = replace(outcome, place=process.where(self.target))
+                outcome = replace(outcome, place=process.where(self._file))
             if outcome.kind == "timed out":
                 outcome = replace(outcome, what=f"did not answer within {seconds:g} s")
             stdout, stderr = process.printed()

@@ -65,8 +65,12 @@ def table(
     caption : what the table holds
     marks : by the number of a row, a class of the style sheet for it
     """
-    marks = marks or {}
-    columns = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in head)
+    marks, rows = marks or {}, list(rows)
+    numeric = [bool(rows) and _is_number(_value(rows[0][place])) for place in range(len(head))]
+    columns = "".join(
+        f'<th scope="col"{" class=number" if right else ""}>{html.escape(name)}</th>'
+        for name, right in zip(head, numeric)
+    )
     lines = []
     for number, row in enumerate(rows):
         cells = "".join(_cell(cell, first=not place) for place, cell in enumerate(row))
@@ -79,15 +83,21 @@ def table(
 
 
 def _cell(cell: Any, first: bool) -> str:
-    shown, value = cell if isinstance(cell, tuple) else (cell, cell)
-    if value is None:
-        shown, value = "", ""
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if isinstance(shown, float):
-        shown = f"{shown:.3g}"
-    order = f' data-value="{_ordered(value)}" class="number"' if number else ""
+    value = _value(cell)
+    shown = cell[0] if isinstance(cell, tuple) else cell
+    shown = "" if value is None else f"{shown:.3g}" if isinstance(shown, float) else str(shown)
+    order = f' data-value="{_ordered(value)}" class="number"' if _is_number(value) else ""
     tag = 'th scope="row"' if first else "td"
-    return f"<{tag}{order}>{html.escape(str(shown))}</{'th' if first else 'td'}>"
+    return f"<{tag}{order}>{html.escape(shown)}</{'th' if first else 'td'}>"
+
+
+def _value(cell: Any) -> Any:
+    """What a cell is sorted by."""
+    return cell[1] if isinstance(cell, tuple) else cell
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _ordered(value: float) -> str:

@@ -11,7 +11,7 @@ from harness.digits.fitting import Fit
 from harness.digits.main_job import RunResult
 from harness.drawing import png
 from harness.pages.document import picture, table
-from harness.reports.parts import listing, of_report, page, preformatted, section, wide
+from harness.reports.parts import gallery, listing, of_report, page, preformatted, section, wide
 from harness.study.checkers import ALARM, INCONCLUSIVE
 from harness.study.figure import detection_power
 from harness.study.rates import Rate
@@ -71,7 +71,7 @@ def run_page(result: RunResult, made: Mapping[str, Any]) -> str:
     gate = [(result.report, "The gate")] if result.report else []
     sections = [
         section("Digits read", wide(_fits(result.fits), beside)),
-        section("Training", wide(_curves(curves), *_reading(result.fits.get("network")))),
+        section("Training", gallery(_curves(curves), *_reading(result.fits.get("network")))),
         _networks(result.summary, "Random networks before it"),
         *chain.from_iterable(of_report(report, title) for report, title in [*failures, *gate]),
         section("Seconds", wide(table(("step", "seconds"), list(result.seconds.items()), "What took how long"))),
@@ -89,7 +89,7 @@ def train_page(fit: Fit, made: Mapping[str, Any]) -> str:
     nobody = section("The gate", listing(["There was none: nobody was asked."]))
     sections = [
         section("Digits read", wide(_fits({"training": fit}))),
-        section("Training", wide(_curves(curves), *_reading(fit))),
+        section("Training", gallery(_curves(curves), *_reading(fit))),
         *(of_report(report, "The gate") if report else [nobody]),
     ]
     verdict = report.verdict if report else "inconclusive"

@@ -8,6 +8,7 @@ from typing import Any
 from harness.drawing import png
 from harness.pages.document import document, picture, table, text_of
 from harness.pages.environment import environment
+from harness.verdict.heat import HeatMap
 from harness.verdict.report import Report
 
 
@@ -51,6 +52,12 @@ def wide(*content: str) -> str:
     return f'<div class="wide">{inside}</div>' if inside else ""
 
 
+def gallery(*figures: str) -> str:
+    """Pictures, two in a row where there is room; empty without any."""
+    inside = "".join(figures)
+    return f'<div class="wide columns two">{inside}</div>' if inside else ""
+
+
 def listing(sentences: Iterable[str]) -> str:
     """Sentences as a list; empty without any."""
     items = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in sentences)
@@ -68,7 +75,7 @@ def of_report(report: Report, title: str = "") -> list[str]:
     beside = [f"{name}: {reason}" for name, reason in report.left_out.items()]
     return [
         section(f"{where}what was found", listing(report.reasons), *map(_finding, report.findings), _margin(report)),
-        section(f"{where}in pictures", wide(*_pictures(report))),
+        section(f"{where}in pictures", gallery(*_pictures(report))),
         section(f"{where}in numbers", wide(_sources(report), _pairs(report))),
         section(f"{where}what could not show here", listing(report.blind_to)),
         section(f"{where}left out", listing(beside)),
@@ -97,15 +104,13 @@ def _pictures(report: Report) -> list[str]:
     if report.picture is None:
         return []
     shown = f"{report.verdict}: {', '.join(report.outliers) or 'nobody'} is named"
-    drawn = [picture(report.plot(), f"Heat map of the check. {shown}.", "Blue is within the bound, orange beyond it.")]
-    if hasattr(report.picture, "error_against_bound"):
-        dots = png(report.picture.error_against_bound())
-        drawn.append(
-            picture(dots, f"Every coordinate's difference over its bound. {shown}.", "Above the line is wrong.")
-        )
-    else:
-        drawn = [picture(report.plot(), f"Claimed and true slope over z. {shown}.", "Where it is shaded, it is wrong.")]
-    return drawn
+    if not isinstance(report.picture, HeatMap):  # of an activation
+        return [picture(report.plot(), f"Claimed and true slope over z. {shown}.", "Where it is shaded, it is wrong.")]
+    dots = png(report.picture.error_against_bound())
+    return [
+        picture(report.plot(), f"Heat map of the check. {shown}.", "Blue is within the bound, orange beyond it."),
+        picture(dots, f"Every coordinate's difference over its bound. {shown}.", "Above the line is wrong."),
+    ]
 
 
 def _sources(report: Report) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 from harness.importing import import_attribute
 from harness.sources.table import FLOAT32_SOURCES, SOURCES, SPELLINGS, Source
 from reference.measured import GradientSource
+from reference.printable import printable
 from reference.problem import Problem
 
 SMALL = 1000  # parameters: forward mode costs one tangent for each
@@ -62,6 +63,7 @@ def as_source(name: str, source: Any) -> Source:
     ValueError, TypeError
         When there is no such source, or it cannot be called.
     """
+    name = printable(name)
     if isinstance(source, str):
         source = find_source(source)
     if isinstance(source, Source):
@@ -88,7 +90,8 @@ def named_sources(sources: Sources) -> dict[str, Source]:
     if isinstance(sources, Mapping):
         if unnamed := [name for name in sources if not isinstance(name, str)]:
             raise TypeError(f"a source's name must be a string, not {unnamed[0]!r}")
-        chosen = {str(name): as_source(str(name), source) for name, source in sources.items()}
+        named = [as_source(str(name), source) for name, source in sources.items()]
+        chosen = {source.name: source for source in named}
     elif isinstance(sources, str):
         chosen = {sources: find_source(sources)}
     elif isinstance(sources, Iterable):

@@ -12,6 +12,10 @@ from typing import Any
 BY_HAND, JAX = "by hand", "jax"
 
 
+class SourceFailed(ValueError):
+    """A source did not answer; the message names it, and says why."""
+
+
 @dataclass(frozen=True)
 class Source:
     """A gradient source, with the name that reports call it by and the family that it votes in.
@@ -28,6 +32,8 @@ class Source:
         Whether it imports JAX, or may.
     does : str
         How it comes to its gradient, in a few words.
+    failed : callable, optional
+        Told what the source raises, which then is left out of that check. Without it, a check raises it on.
     """
 
     name: str
@@ -35,6 +41,7 @@ class Source:
     function: Callable[..., Any] | str
     needs_jax: bool = False
     does: str = ""
+    failed: Callable[[BaseException], object] | None = None
 
     @cached_property
     def run(self) -> Callable[..., Any]:
@@ -51,6 +58,13 @@ class Source:
 
     def __call__(self, problem: Any, theta: Any) -> tuple[float, Any]:
         return self.run(problem, theta)
+
+    @property
+    def is_of_the_harness(self) -> bool:
+        """Whether its code comes with the harness, as a bug's does, too."""
+        where = self.function if isinstance(self.function, str) else getattr(self.function, "__module__", None) or ""
+        where = getattr(self.function, "spelled", where)
+        return where.partition(":")[0].partition(".")[0] in ("harness", "reference")
 
     def runs(self, function: object) -> bool:
         """Whether a function is this source's own."""

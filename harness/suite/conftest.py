@@ -18,7 +18,11 @@ from reference.activations import Activation
 from reference.measured import GradientSource
 from reference.problem import Problem
 
-OPTIONS = {"activation": "--activation", "gradient_source": "--gradient-source"}
+OPTIONS = {
+    "activation": ("--activation", "harness_suite__gradient_activation"),
+    "gradient_source": ("--gradient-source", "harness_suite__gradient_source"),
+}
+"""For each fixture the option that people give, and where its values are."""
 
 ATTEMPTS = 20
 """Problems tried for one that contains the activation and can be decided: one in five has no hidden layer, and as many
@@ -28,9 +32,9 @@ sit at θ = 0 or at saturation, where kinked units cannot be judged. A disagreem
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test for each activation or gradient source that is given, and for each random network if it asks."""
     option = metafunc.config.option
-    for fixture, flag in OPTIONS.items():
+    for fixture, (flag, dest) in OPTIONS.items():
         if fixture in metafunc.fixturenames:
-            names = getattr(option, fixture)
+            names = getattr(option, dest)
             nobody = pytest.param("", marks=pytest.mark.skip(f"nothing to check: give {flag} my_module:my_own"))
             metafunc.parametrize(fixture, names or [nobody], indirect=True, ids=names or ["none"])
             if "network_seed" in metafunc.fixturenames:
@@ -74,7 +78,7 @@ def gradient_source(request: Any) -> GradientSource:
 @pytest.fixture
 def activations(request: Any) -> list[Activation] | None:
     """Those to draw networks from, for a gradient source; None for all that are registered."""
-    return [find_activation(name) for name in request.config.option.activation] or None
+    return [find_activation(name) for name in getattr(request.config.option, OPTIONS["activation"][1])] or None
 
 
 @pytest.fixture

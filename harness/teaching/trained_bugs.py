@@ -80,7 +80,7 @@ def _misread(result: Fit, held_out: Digits) -> list[list[int]]:
 
 def checked(bug: Bug, size: Training) -> dict[str, Any]:
     """What the harness says at 400-25-10, with the ratio of every coordinate to its bound."""
-    problem = _problem(size)
+    problem = problem_on_digits(size)
     with np.errstate(all="ignore"):
         report = cross_check(problem, COURSE.init(SEED), _beside(bug, problem))
     picture = report.picture
@@ -97,7 +97,8 @@ def checked(bug: Bug, size: Training) -> dict[str, Any]:
     }
 
 
-def _problem(size: Training) -> Problem:
+def problem_on_digits(size: Training) -> Problem:
+    """What is checked at 400-25-10: `CHECKED` of the digits to learn from, or all where there are fewer."""
     learnt, _ = digits_for(size)
     rows = slice(None, None, max(1, len(learnt.y) // CHECKED))
     return Problem(COURSE, learnt.X[rows], learnt.classes[rows], L2)
@@ -128,7 +129,7 @@ def check_network() -> tuple[Problem, np.ndarray]:
 
 def relative_errors(size: Training) -> list[dict[str, Any]]:
     """How far each bug of the zoo moves the gradient of the same problem: ‖wrong - right‖ / ‖wrong + right‖."""
-    problem = _problem(size)
+    problem = problem_on_digits(size)
     theta = COURSE.init(SEED)
     found = []
     with np.errstate(all="ignore"):

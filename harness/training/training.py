@@ -98,6 +98,8 @@ def train(
         Ctrl-C at the gate, before anything was trained. After that it ends the training, not the program: the best θ so
         far is returned, which the gate has not seen.
     """
+    if not isinstance(problem, Problem):
+        raise TypeError(f"problem must be a Problem, not {type(problem).__name__}")
     training = _Training(problem, theta, source, gate)
     stamp, state = stamp_of(problem, training.latest.x, training.name), None
     if checkpoint is not None and checkpoint.path.exists():
@@ -174,6 +176,8 @@ def predict(network: Network, theta: np.ndarray, X: np.ndarray) -> np.ndarray:
     ValueError, TypeError
         For a single unit that is not a sigmoid, θ or X of the wrong shape or not finite, or outputs that overflow.
     """
+    if not isinstance(network, Network):
+        raise TypeError(f"network must be a Network, not {type(network).__name__}")
     K = network.sizes[-1]
     if K == 1 and network.output.name != "sigmoid":
         raise ValueError(

@@ -76,17 +76,18 @@ class HeatMap:
         ax = figure.add_subplot()
         known = np.isfinite(self.bound) & (self.bound > 0.0)
         bound, difference = self.bound[known], self.difference[known]
-        floor = bound.min(initial=1e-16) * 10.0**LOWEST  # no difference at all is drawn here
+        floor = max(bound.min(initial=1e-16) * 10.0**LOWEST, 1e-300)  # no difference at all is drawn here
         height = np.where(np.isfinite(difference), np.maximum(difference, floor), np.inf)
+        ends = np.array([0.5 * bound.min(initial=1.0), 2.0 * bound.max(initial=1.0)])
+        top = max(ends[1], height.max(initial=0.0, where=np.isfinite(height)))
+        ax.set(xscale="log", yscale="log", xlim=ends, ylim=(0.5 * floor, 4.0 * top))
+        ax.plot(ends, ends, color=INK, linewidth=0.8)
         for beyond, colour, words in ((False, COLOURS[0], "within the bound"), (True, COLOURS[1], "beyond it")):
             chosen = (self.ratio[known] > 1.0) == beyond
             if chosen.any():
                 label = f"{int(chosen.sum()):,} {words}"
                 ax.plot(bound[chosen], height[chosen], ".", color=colour, markersize=3.0, label=label)
-        ax.set(xscale="log", yscale="log")
-        ax.axline((1.0, 1.0), (10.0, 10.0), color=INK, linewidth=0.8)
         if known.any():
-            ax.set_xlim(0.5 * bound.min(), 2.0 * bound.max())
             ax.legend(fontsize=SMALL, frameon=False, labelcolor=INK)
         dress(ax, "", "bound", "|difference|")
         ax.grid(color=FAINT, linewidth=0.8)

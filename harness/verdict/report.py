@@ -5,6 +5,8 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
+from reference.printable import printable
+
 SCHEMA = "harness.report/2"
 
 COLOURS = {"agree": "#1a7f37", "disagree": "#cf222e", "inconclusive": "#9a6700"}
@@ -138,11 +140,11 @@ class Report:
         return _json_ready(document)
 
     def __str__(self) -> str:
-        return "\n".join(_lines(self))
+        return printable("\n".join(_lines(self)), keep="\n")
 
     def _repr_html_(self) -> str:
         colour = COLOURS[self.verdict]
-        first, *rest = (html.escape(line) for line in _lines(self))
+        first, *rest = html.escape(str(self)).split("\n")
         return (
             f'<div style="border-left:4px solid {colour};padding-left:1em"><strong style="color:{colour}">{first}'
             f'</strong><pre style="margin:0.5em 0">{chr(10).join(rest)}</pre></div>'

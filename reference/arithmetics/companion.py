@@ -36,6 +36,8 @@ class NoAttribute(NoRule, AttributeError):
 
 def first_line(reason: BaseException) -> str:
     """What an exception says, in one line."""
+    if type(reason).__name__ == "TracerArrayConversionError":  # of JAX, whose words are about JAX
+        return "it computes with NumPy itself, as in np.tanh(z) where xp.tanh(z) is meant"
     return (str(reason).strip() or type(reason).__name__).splitlines()[0].rstrip(".: ")
 
 

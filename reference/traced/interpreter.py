@@ -104,7 +104,7 @@ class Run:
 
     def equation(self, equation: Equation, operands: Sequence[Increment]) -> Sequence[Increment]:
         """One equation's outputs, rounded where this run rounds."""
-        if any(is_key(x.value) for x in operands):
+        if any(is_key(x.value) for x in operands) and equation.name not in control_flow.RULES:
             return [constant(x) for x in black_box.values_of(equation, [x.value for x in operands])]
         rule = RULES.get(equation.name)
         rounds = self.rounding is not None and equation.name not in EXACT
@@ -145,6 +145,7 @@ class Run:
 
     def _noise(self, shape: tuple[int, ...]) -> Any:
         """Entries of random sign and of a size in [0.5, 1]."""
+        assert self.rounding is not None, "only a run that rounds draws noise"
         drawn = self.rounding.random(shape) - 0.5
         return drawn + np.copysign(0.5, drawn)
 

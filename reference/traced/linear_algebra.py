@@ -103,7 +103,7 @@ def _pivoted(matrix: Any) -> tuple[Any, Any, Any]:
     rows, columns = matrix.shape
     packed, pivots, order = np.array(matrix), np.zeros(min(rows, columns), int), np.arange(rows)
     for k in range(min(rows, columns)):
-        size = np.abs(packed[k:, k].real) + np.abs(packed[k:, k].imag)
+        size = np.abs(np.real(packed[k:, k])) + np.abs(np.imag(packed[k:, k]))
         pivots[k] = k + int(np.argmax(size))
         for array in (packed, order):
             array[[k, pivots[k]]] = array[[pivots[k], k]]

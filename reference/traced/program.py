@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.extend as jex
 import numpy as np
-from jax.extend import source_info_util
+from jax._src import source_info_util  # where the user's frames are, in every release so far
 
 UNUSED = -1
 
@@ -187,13 +187,13 @@ def host(array: Any) -> Any:
 def is_key(array: Any) -> bool:
     """Whether this is an array of random keys."""
     dtype = getattr(array, "dtype", None)
-    return dtype is not None and jax.dtypes.issubdtype(dtype, jax.dtypes.extended)
+    return dtype is not None and jax.numpy.issubdtype(dtype, jax.dtypes.extended)
 
 
 def kind(dtype: Any) -> str:
     """The kind of a type: "f" floating, "c" complex, "i" integer, "b" bool, "" what is no number."""
     kinds = {"f": np.floating, "c": np.complexfloating, "i": np.integer, "b": np.bool_}
-    return next((letter for letter, group in kinds.items() if jax.dtypes.issubdtype(dtype, group)), "")
+    return next((letter for letter, group in kinds.items() if jax.numpy.issubdtype(dtype, group)), "")
 
 
 def unit_roundoff(dtype: Any) -> float:

@@ -162,7 +162,7 @@ def _sort(run: Any, equation: Any, *operands: Increment) -> list[Increment]:
 
 def _order(keys: list[np.ndarray], axis: int) -> np.ndarray:
     """The stable order by several keys, the first one first; complex numbers by real part, NaN last."""
-    parts = [part for key in keys for part in ((key.real, key.imag) if np.iscomplexobj(key) else (key,))]
+    parts = [part for key in keys for part in ((np.real(key), np.imag(key)) if np.iscomplexobj(key) else (key,))]
     return np.lexsort(parts[::-1], axis=axis)
 
 
@@ -195,7 +195,7 @@ def _scatter_add(run: Any, equation: Any, x: Increment, indices: Increment, upda
     def add(lead: int, array: Any, update: Any) -> Any:
         flat = np.array(array).reshape(*array.shape[:lead], -1)
         parts = update.reshape(*update.shape[:lead], -1)[..., inside]
-        np.add.at(flat, (..., target[inside]), parts)
+        np.add.at(flat, (..., target[inside]), parts)  # pyright: ignore[reportArgumentType]
         return flat.reshape(array.shape)
 
     return linear(add, x, updates)

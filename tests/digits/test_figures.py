@@ -77,9 +77,19 @@ def test_learning_curves_show_the_end_of_every_curve(accuracy, lowest, said):
     assert right.get_title().endswith(said)
 
 
-def test_the_legend_says_what_the_baseline_is():
-    right = figures.learning_curves({"network": CURVE, "baseline": CURVE}).axes[1]
-    assert right.lines[2].get_label() == "baseline (no hidden layer), training digits"
+def test_lines_are_labelled_at_their_ends_in_their_colours_and_apart():
+    lower = (0.9 * CURVE[0], CURVE[1], CURVE[2])  # the same accuracies, so that the labels would lie on each other
+    figure = figures.learning_curves({"network": CURVE, "baseline": lower})
+    assert figure.legends == []
+    for ax, labels in zip(figure.axes, (2, 4)):
+        assert {text.get_text() for text in ax.texts} == {line.get_label() for line in ax.lines}
+        colours = {line.get_label(): line.get_color() for line in ax.lines}
+        assert all(text.get_color() == colours[text.get_text()] for text in ax.texts)
+        heights = sorted(text.xy[1] for text in ax.texts)
+        assert len(heights) == labels
+        assert np.diff(heights).min() > 0.08
+        assert heights[-1] <= 1.0
+    assert "no hidden layer" in {text.get_text() for text in figure.axes[0].texts}
 
 
 def test_hidden_units_leave_the_bias_out():

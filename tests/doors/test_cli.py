@@ -306,11 +306,11 @@ def test_a_source_that_exits_or_fails_is_no_agreement_and_is_named(run, tmp_path
         "import sys\ndef zero(problem, theta): sys.exit(0)\ndef shapes(problem, theta): return problem.X @ [1.0] * 99\n"
     )
     code, out, err = run("check", "--networks", 1, "--sources", "jax,loop,leaving:zero")
-    assert (code, out) == (BAD_INPUT, "")
-    assert "source 'leaving:zero' called sys.exit(0) instead of answering" in err
+    assert (code, "AGREE:" in out) == (BAD_INPUT, False)
+    assert "source 'leaving:zero' called sys.exit(0) instead of answering (leaving.py, line 2, in zero: def" in err
     code, out, err = run("check", "--networks", 1, "--sources", "jax,loop,leaving:shapes")
-    assert (code, out) == (BAD_INPUT, "")
-    assert "; raised by source 'leaving:shapes'" in err
+    assert (code, "AGREE:" in out) == (BAD_INPUT, False)
+    assert "; raised by source 'leaving:shapes' (leaving.py, line 3, in shapes: def" in err
 
 
 @pytest.mark.usefixtures("own_sources")

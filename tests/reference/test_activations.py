@@ -195,6 +195,8 @@ def test_every_record_names_its_source(f):
         (lambda: anything("f", "z", abs), TypeError, "activation 'f': value must be callable, not str"),
         (lambda: anything("f", abs, None), TypeError, "activation 'f': slope must be callable, not NoneType"),
         (lambda: square(kinks=(0.0, np.nan)), ValueError, r"'square': kinks must be finite numbers, not \(0.0, nan\)"),
+        (lambda: square(kinks=3), TypeError, r"kinks must be a sequence of numbers, such as \(0.0,\), not 3"),
+        (lambda: square(kinks=("a",)), TypeError, r"kinks must be a sequence of numbers, .* not \('a',\)"),
         (lambda: square(kinks=(np.inf,)), ValueError, r"kinks must be finite numbers, not \(inf,\)"),
         (lambda: get_activation("rellu"), ValueError, "unknown activation 'rellu'; registered are identity, sigmoid,"),
         (lambda: get_activation(anything), ValueError, "unknown activation <class .*>; registered are"),

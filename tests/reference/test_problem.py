@@ -216,3 +216,29 @@ def test_an_activation_that_is_not_registered_is_pickled_only_if_its_functions_a
     mine = Activation("mine", value=math.ldexp, slope=math.ldexp)
     assert pickle.loads(pickle.dumps(mine)).value is math.ldexp
     assert copy.deepcopy(ACTIVATIONS["relu"]) is ACTIVATIONS["relu"]
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "sentence"),
+    [
+        (lambda: Problem(ONE, np.ma.masked_array(X, X > 0), Y[:, :1]), TypeError, "X must not be a masked array"),
+        (lambda: Problem(ONE, X, np.ma.masked_array(Y[:, :1])), TypeError, "y must not be a masked array"),
+        (lambda: Problem(ONE, X, Y[:, :1]).check_theta(np.ma.zeros(3)), TypeError, "theta must not be a masked array"),
+        (lambda: Problem(ONE, X + 1j, Y[:, :1]), TypeError, "X must be an array of real numbers .*complex128"),
+        (lambda: Problem(ONE, X, Y[:, :1], 10**400), ValueError, r"l2 \(λ\) must be finite"),
+        (lambda: Problem(ONE, X, Y[:, :1], -(10**400)), ValueError, r"l2 \(λ\) must be finite"),
+        (lambda: Problem(ONE, [[10**400, 1]], [[1.0]]), TypeError, "X must be an array of real numbers"),
+        (lambda: ONE.pack([np.ones((1, 3)) * 1j]), TypeError, "Theta1 must be a matrix of real numbers, .* complex128"),
+        (
+            lambda: ONE.pack([np.ma.ones((1, 3))]),
+            TypeError,
+            "Theta1 must be a matrix of real numbers, but it is masked",
+        ),
+        (lambda: Network({2, 1}), TypeError, "sizes must be a sequence of integers"),
+        (lambda: Network({2: 1, 1: 1}), TypeError, "sizes must be a sequence of integers"),
+        (lambda: Network((2, 3, 3, 1), {"relu", "tanh"}), ValueError, "unknown activation"),
+    ],
+)
+def test_what_would_lose_something_without_a_word_is_refused(make, error, sentence):
+    with pytest.raises(error, match=sentence):
+        make()

@@ -8,10 +8,13 @@ import numpy as np
 
 from harness.bounds.rounding_bound import Bound, rounding_bound
 from harness.checks.networks.subject import NOT_REPEATABLE
-from harness.sources.table import Source
+from harness.importing import raised_at
+from harness.sources.conduct import Settings
+from harness.sources.table import Source, SourceFailed
 from harness.verdict.comparison import Answer
 from harness.verdict.consensus import Consensus
-from harness.wording import what_it_is
+from harness.wording import first_few, what_it_is
+from reference.arithmetics.companion import first_line
 from reference.arithmetics.rounded import Rounded32
 from reference.measured import Measured, NotApplicable
 from reference.problem import Problem
@@ -27,14 +30,23 @@ def ask(
             answers.append(_ask_one(source, problem, theta, bound))
         except NotApplicable as reason:
             left_out[source.name] = str(reason)
+        except Exception as error:
+            if source.failed is None:
+                raise
+            source.failed(error)
+            left_out[source.name] = f"it failed: {first_line(error)}"
     return _with_true_errors(answers), left_out
 
 
 def _ask_one(source: Source, problem: Problem, theta: np.ndarray, bound: Bound) -> Answer:
     given = theta.copy()
     started = time.perf_counter()
-    measured = _measure(source, problem, given)
+    measured, misconduct, notes = _measure_and_watch(source, problem, given)
     seconds = time.perf_counter() - started
+    if np.ndim(measured.cost):
+        notes.append(f"its cost is an array of shape {np.shape(measured.cost)}, not a number")
+    if not np.array_equal(given, theta):
+        misconduct.append("changes its argument θ in place")
     cost, gradient = _checked(source.name, measured, theta)
     precision = "float32" if np.float32 in (gradient.dtype, cost.dtype) else "float64"
     own = bound if precision == "float64" else rounding_bound(problem, theta, Rounded32)
@@ -49,11 +61,27 @@ def _ask_one(source: Source, problem: Problem, theta: np.ndarray, bound: Bound) 
         precision,
         oracle=source.measure is not None,
         seconds=seconds,
-        note=""
-        if np.ndim(measured.cost) == 0
-        else f"its cost is an array of shape {np.shape(measured.cost)}, not a number",
-        misconduct=() if np.array_equal(given, theta) else ("changes its argument θ in place",),
+        misconduct=tuple(misconduct),
+        note="; ".join(notes),
     )
+
+
+def _measure_and_watch(source: Source, problem: Problem, theta: np.ndarray) -> tuple[Measured, list[str], list[str]]:
+    """What a source answers, what it did to the problem's data, and what else it changed; all is put back."""
+    if source.is_of_the_harness:
+        return _measure(source, problem, theta), [], []
+    before = problem.X.copy(), problem.Y.copy()
+    with Settings() as settings:
+        measured = _measure(source, problem, theta)
+    misconduct = []
+    for name, array, kept in zip("Xy", (problem.X, problem.Y), before):
+        if not np.array_equal(array, kept):
+            misconduct.append(f"changes the problem's {name} in place")
+            array.flags.writeable = True
+            array[...] = kept
+            array.flags.writeable = False
+    changed = first_few(settings.changed, shown=3)
+    return measured, misconduct, [f"changes {changed}; put back after each call"] if changed else []
 
 
 def _measure(source: Source, problem: Problem, theta: np.ndarray) -> Measured:
@@ -63,10 +91,16 @@ def _measure(source: Source, problem: Problem, theta: np.ndarray) -> Measured:
                 return source.measure(problem, theta)
             answered = source(problem, theta)
     except SystemExit as ended:  # an exit code of 0 would say that the sources agree
-        raise ValueError(f"source {source.name!r} called sys.exit({ended.code!r}) instead of answering") from ended
-    except Exception as error:
-        error.add_note(f"raised by source {source.name!r}")
+        what = f"source {source.name!r} called sys.exit({ended.code!r}) instead of answering{raised_at(ended)}"
+        raise SourceFailed(what) from ended
+    except (KeyboardInterrupt, SourceFailed):
         raise
+    except Exception as error:
+        error.add_note(f"raised by source {source.name!r}{raised_at(error)}")
+        raise
+    except BaseException as error:  # which only the end of a program should pass on
+        what = f"source {source.name!r} raised {type(error).__name__}: {error}{raised_at(error)}"
+        raise SourceFailed(what) from error
     if not isinstance(answered, tuple) or len(answered) != 2:
         raise TypeError(f"source {source.name!r} must answer a tuple (cost, gradient), not {what_it_is(answered)}")
     return Measured(*answered, np.zeros(theta.shape), roundings=1.0)
@@ -74,6 +108,8 @@ def _measure(source: Source, problem: Problem, theta: np.ndarray) -> Measured:
 
 def _checked(name: str, measured: Measured, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Cost and gradient as arrays of real numbers, of shape () and of that of θ."""
+    if isinstance(measured.gradient, np.ma.MaskedArray) or isinstance(measured.cost, np.ma.MaskedArray):
+        raise TypeError(f"source {name!r} must answer numbers, but answered a masked array")
     cost, gradient = np.asarray(measured.cost), np.asarray(measured.gradient)
     if gradient.shape != theta.shape or cost.size != 1:
         raise ValueError(
@@ -113,10 +149,22 @@ def ask_suspects_again(
     return [
         replace(answer, misconduct=(*answer.misconduct, NOT_REPEATABLE))
         if (answer.name in consensus.outliers or consensus.tie)
-        and _differs_from(_measure(sources[answer.name], problem, theta.copy()), answer)
+        and not _repeats(answer, sources[answer.name], problem, theta.copy())
         else answer
         for answer in answers
     ]
+
+
+def _repeats(answer: Answer, source: Source, problem: Problem, theta: np.ndarray) -> bool:
+    try:
+        again, _, _ = _measure_and_watch(source, problem, theta)
+        _checked(source.name, again, theta)
+    except Exception as error:
+        if source.failed is None:
+            raise
+        source.failed(error)
+        return False
+    return not _differs_from(again, answer)
 
 
 def _differs_from(again: Measured, answer: Answer) -> bool:

@@ -1,7 +1,8 @@
 """Cases on file: a problem, θ and sources, with everything needed to see the same verdict elsewhere.
 
 A case is JSON. Numbers are written with all their digits, so that they come back to the last bit. Sources are written
-by name: one of `SOURCES`, ``bug:NAME`` for one of the bug zoo, or ``module:function`` for anybody's own.
+by name: one of `SOURCES`, ``bug:NAME`` for one of the bug zoo, or ``module:function`` for anybody's own. To look up the
+last kind runs code, which whoever reads the case has to allow.
 """
 
 import json
@@ -15,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from harness.files import write_whole
+from harness.files import MAX_SIZE, read_at_most, too_large, write_whole
 from harness.importing import import_attribute
 from harness.sources.bug_zoo import BUGS
 from harness.sources.by_name import BUG, Sources, find_source, named_sources
@@ -26,6 +27,8 @@ from reference.network import Network
 from reference.problem import Problem
 
 SCHEMA = "harness.case/1"
+
+_PER_ENTRY = 64  # bytes that an entry of a list takes in Python, at most
 
 NOT_A_CASE = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
 """What reading a damaged file raises."""
@@ -83,6 +86,8 @@ def _all_spelled(sources: Sources | None) -> dict[str, str] | None:
 def _spelled(source: Source) -> str:
     """The name by which `find_source` finds a source again."""
     function = source.function
+    if spelled := getattr(function, "spelled", ""):
+        return spelled
     defined_as = f"{getattr(function, '__module__', None)}:{getattr(function, '__qualname__', '')}"
     own = [name for name in (source.name, defined_as) if not name.startswith("__main__:")]
     for name in (*SOURCES, *FLOAT32_SOURCES, *(BUG + bug for bug in BUGS), *own):
@@ -94,36 +99,62 @@ def _spelled(source: Source) -> str:
     )
 
 
-def load_case(path: str | Path) -> Case:
+def load_case(path: str | Path, *, allow_import: bool = False, max_size: int = MAX_SIZE) -> Case:
     """Read a case that `save_case` wrote.
+
+    Each source takes part under its own name and in its own family, whatever the file calls it.
+
+    Parameters
+    ----------
+    path : str or Path
+    allow_import : bool
+        Whether sources named as ``module:function`` are imported, which runs the module's code.
+    max_size : int
+        Bytes that the file, and what it holds, may take.
 
     Raises
     ------
     OSError, ValueError
-        For a file that is missing, is no case, or names activations or sources that are not there.
+        For a file that is missing or too large, is no case, names activations or sources that are not there, or names
+        modules to import without `allow_import`.
     """
     path = Path(path)
-    document = _read(path)
+    document = _read(path, max_size)
     _require_activations(path, document)
     try:
         problem = Problem(Network(**document["network"]), document["X"], document["Y"], document["l2"])
         theta = problem.check_theta(document["theta"])
     except NOT_A_CASE as error:
         raise _no_case(path, error) from None
-    spelled = document["sources"]
+    spelled: dict[str, str] = document["sources"] or {}
+    own = [name for name in spelled.values() if _is_imported(name)]
+    if own and not allow_import:
+        raise ValueError(
+            f"{path} names the source {own[0]!r}, and to look it up runs the code of that module; if you trust it, "
+            "allow it: harness replay --allow-import, or load_case(path, allow_import=True)"
+        )
     try:
-        sources = None if spelled is None else named_sources(spelled)
+        sources = named_sources(list(dict.fromkeys(spelled.values()))) if spelled else None
     except (ValueError, TypeError) as error:
         raise ValueError(f"a source of {path} cannot be found: {error}") from None
-    return Case(problem, theta, sources, document.get("verdict"), tuple(document.get("outliers", ())))
+    named: list[str] = document.get("outliers", [])
+    outliers = dict.fromkeys(spelled.get(name, name) for name in named)
+    return Case(problem, theta, sources, document.get("verdict"), tuple(outliers))
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _is_imported(name: str) -> bool:
+    return ":" in name and not name.startswith(BUG)
+
+
+def _read(path: Path, max_size: int) -> dict[str, Any]:
     """The document, of which everything but the problem itself has been looked at."""
     if not path.is_file():
         raise FileNotFoundError(f"{path} is not a file; give a case that was saved as JSON")
     try:
-        document = json.loads(path.read_bytes())
+        raw = read_at_most(path, max_size)
+        if (size := len(raw) + _PER_ENTRY * raw.count(b",")) > max_size:
+            raise ValueError(too_large("what it holds", size, max_size))
+        document = json.loads(raw)
         if document["schema"] != SCHEMA:
             raise ValueError(f"its schema is {document['schema']!r}")
         sources, outliers = document["sources"], document.get("outliers", [])
@@ -158,9 +189,13 @@ def _require_activations(path: Path, document: dict[str, Any]) -> None:
             )
 
 
-def replay_command(path: str | Path, problem: Problem, activations: Iterable[str] = ()) -> str:
+def replay_command(
+    path: str | Path, problem: Problem, activations: Iterable[str] = (), sources: Sources | None = None
+) -> str:
     """The command that checks a saved case again; activations of one's own are given as ``module:attribute``."""
     options = [part for name in _used(problem, activations) for part in ("--activation", name)]
+    if any(map(_is_imported, (_all_spelled(sources) or {}).values())):
+        options.append("--allow-import")
     return shlex.join(["harness", "replay", str(path), *options])
 
 

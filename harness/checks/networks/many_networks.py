@@ -17,6 +17,7 @@ from harness.progress import Progress, silent
 from harness.sources.bug_zoo import Bug
 from harness.sources.by_name import Sources, named_sources
 from harness.verdict.report import Report
+from harness.wording import counted
 from reference.activations import Activation
 from reference.problem import Problem
 from reference.whole_numbers import whole_number
@@ -80,7 +81,9 @@ class Summary:
 
     def __str__(self) -> str:
         counts = ", ".join(f"{count:,} {verdict}" for verdict, count in self.counts.items())
-        lines = [f"{self.networks:,} networks, {len(self.sources)} sources: {counts} (seed {self.seed})"]
+        lines = [
+            f"{counted(self.networks, 'network')}, {counted(len(self.sources), 'source')}: {counts} (seed {self.seed})"
+        ]
         lines += [f"  {reason}" for reason in self.reasons]
         lines += [f"  {name} could not take {count:,} of them" for name, count in self.left_out.items()]
         for number, report, *_ in self.failures:

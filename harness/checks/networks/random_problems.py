@@ -7,7 +7,7 @@ The distribution covers what breaks gradients: no hidden layer and several, sing
 ties and large entries in X, classes that no example has, λ zero and positive, θ from zero over ordinary to saturating.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -63,6 +63,8 @@ class SeededChooser:
 
 def draw_network(choose: Chooser, activations: Sequence[Activation], outputs: Sequence[str]) -> Network:
     """0 to 4 hidden layers of 1 to 8 units, each with its own activation."""
+    if isinstance(outputs, str):
+        outputs = [outputs]
     if not outputs:
         raise ValueError(f"no outputs were given to draw from; there are {', '.join(OUTPUTS)}")
     depth = choose.integer(0, MAX_HIDDEN_LAYERS)
@@ -106,7 +108,11 @@ def draw_theta(choose: Chooser, network: Network, extremes: bool) -> np.ndarray:
 
 
 def chosen_activations(activations: Sequence[str | Activation] | None) -> list[Activation]:
-    """The activations to draw from: all that are registered, unless some are given."""
+    """The activations to draw from: all that are registered, unless some are given, or one."""
+    if isinstance(activations, (str, Activation)):
+        activations = [activations]
+    elif not (activations is None or isinstance(activations, Iterable)):
+        raise TypeError(f"activations must be a sequence of activations or names, not {type(activations).__name__}")
     chosen = list(ACTIVATIONS.values()) if activations is None else [get_activation(f) for f in activations]
     if not chosen:
         raise ValueError(f"no activations were given to draw from; registered are {', '.join(ACTIVATIONS)}")

@@ -48,7 +48,7 @@ def reproduce(
         path.parent.mkdir(parents=True, exist_ok=True)
         save_case(path, problem, theta, sources, report)
         lines.append(f"Saved as {path}")
-        lines.append(f"Replay it with: {search_path}{replay_command(path, problem, activations)}")
+        lines.append(f"Replay it with: {search_path}{replay_command(path, problem, activations, sources)}")
     except Exception as error:  # noqa: BLE001  the verdict is out, and stands
         lines.append(f"  (not saved: {error})")
     return "\n".join(lines)

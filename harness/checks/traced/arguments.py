@@ -80,6 +80,20 @@ class Arguments:
                 "jax.lax.cond or jnp.where, loop by jax.lax.scan, and use jnp in the place of np"
             ) from reason
 
+    def flat(self, gradient: Any) -> list[Any]:
+        """A gradient in the differentiated arguments, as a list of arrays with the shapes of the leaves.
+
+        Raises
+        ------
+        ValueError
+            It is laid out in another way.
+        """
+        leaves = [leaf for leaf in jax.tree.leaves(gradient) if differentiable(leaf)]
+        given, expected = ([np.shape(leaf) for leaf in each] for each in (leaves, self.leaves))
+        if given != expected:
+            raise ValueError(f"reference must answer arrays of shapes {expected}, as {self.names}, not {given}")
+        return leaves
+
     def changed(self) -> list[str]:
         """The arguments that f has changed in place."""
         pairs = ((i, leaf, self._before[i]) for i, leaf in self._others.items() if i in self._before)
@@ -146,7 +160,7 @@ NOT_TRACEABLE = (
 def last_line_of(reason: BaseException) -> str:
     """The last line of the user's own code in a traceback: "line 12 of name (file)"."""
     frames = traceback.extract_tb(reason.__traceback__)
-    libraries = [Path(module.__file__).parent for module in (jax, np)] + [Path(__file__).parent]
+    libraries = [Path(str(module.__file__)).parent for module in (jax, np)] + [Path(__file__).parent]
     own = [frame for frame in frames if not any(Path(frame.filename).is_relative_to(folder) for folder in libraries)]
     if not own:
         return "it"

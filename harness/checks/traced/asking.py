@@ -1,5 +1,6 @@
 """One function at one point: what JAX's modes say of its derivatives, and what the traced program says."""
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,7 +12,8 @@ from harness.bounds.tolerances import (
     ALL_ENTRIES,
     DENSE_COMBINATIONS,
     DERIVATIVE_ROUNDINGS,
-    SAMPLED_DIRECTIONS,
+    GRADIENT_ROUNDINGS,
+    RANDOM_ENDS,
     SAMPLED_INPUTS,
 )
 from harness.checks.directions import compare_ends, random_directions, slopes_along
@@ -25,10 +27,10 @@ from harness.verdict.consensus import Consensus
 from harness.wording import first_few
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.measured import NotApplicable
-from reference.traced.program import Equation, Traced
+from reference.traced.program import Equation, Traced, unit_roundoff
 
 MODES = ("reverse", "forward")
-INCREMENTS, DIFFERENCES, JAX = "increments", "differences", "jax"
+INCREMENTS, DIFFERENCES, REFERENCE, JAX = "increments", "differences", "reference", "jax"
 
 DIFFERENCED = 6
 """Inputs along which values are differenced, beside as many that look wrong."""
@@ -60,6 +62,8 @@ class Check:
     doubts : list of str
     contradicted : bool
         Whether differences of values speak for JAX where increments speak against it.
+    deadline : float
+        By `time.perf_counter`: when to look at no more than is needed.
     """
 
     def __init__(
@@ -88,14 +92,19 @@ class Check:
         self.weights = np.diag(drawn[0]) if self.each else drawn
         self.left_out: dict[str, str] = {}
         self.contradicted = False
+        self.deadline = np.inf
 
-    def ask(self, modes: Sequence[str]) -> None:
-        """Ask JAX's modes and the traced program, and compare the answers."""
+    def ask(self, modes: Sequence[str], reference: Sequence[Any] | None = None) -> None:
+        """Ask JAX's modes and the traced program, and compare the answers; a reference gradient is one more of them."""
         self.doubts, known = self._values()
         asked = [self._mode(name) for name in modes]
         chosen = self._sample()
+        if self.is_large and time.perf_counter() > self.deadline:
+            chosen = chosen[:1]
         subject = self._subject(chosen)
         claims = self._claims(asked)
+        if reference is not None:
+            claims[REFERENCE] = self._reference(reference)
         truth = self._truth(chosen, claims)
         self.answers = self._answers(claims, truth, known, subject)
         self.ends = self._end_to_end(asked) if self.is_large else []
@@ -158,6 +167,17 @@ class Check:
                 self.left_out[mode.name] = str(reason)
         return claims
 
+    def _reference(self, gradient: Sequence[Any]) -> Claim:
+        """Somebody's gradient of the one output, good to some roundings of its largest entry."""
+        if self.outputs.size != 1:
+            raise ValueError(
+                f"a reference gradient goes with one real output, but f returns {self.outputs.size} numbers"
+            )
+        vector = self.inputs.vector(gradient, conjugate=True)[None]
+        unit = max(unit_roundoff(np.asarray(leaf).dtype) for leaf in gradient)
+        error = GRADIENT_ROUNDINGS * max(unit, self.truth.coarsest) * np.abs(vector).max(initial=0.0)
+        return Claim(self.weights[0, 0] * vector, np.full(vector.shape, abs(self.weights[0, 0]) * error))
+
     @np.errstate(all="ignore")
     def _truth(self, chosen: np.ndarray, claims: dict[str, Claim]) -> Claim:
         """The increments' answer; at a kink that of all conventions which comes closest to what JAX says."""
@@ -199,12 +219,14 @@ class Check:
         return Claim(claim.derivative, np.where(~np.isfinite(claim.derivative) & fits, 0.0, claim.error))
 
     def _answer(self, name: str, claim: Claim, blocks: Sequence[Block]) -> Answer:
-        oracle = name not in MODES
+        oracle = name in (INCREMENTS, DIFFERENCES)
         precision = "float64" if oracle else self.precision
         derivative, error = claim.derivative.ravel(), claim.error.ravel()
         unit = UNIT_ROUNDOFF["float64"] if oracle else self.truth.coarsest
         error = error + np.where(error > 0.0, _floor(derivative, blocks, unit) + SMALLEST, 0.0)
-        return Answer(name, name if oracle else JAX, 0.0, 0.0, derivative, error, precision=precision, oracle=oracle)
+        return Answer(
+            name, JAX if name in MODES else name, 0.0, 0.0, derivative, error, precision=precision, oracle=oracle
+        )
 
     @property
     def precision(self) -> str:
@@ -244,9 +266,9 @@ class Check:
 
     def _end_to_end(self, modes: Sequence[Mode]) -> list[Pair]:
         """Each mode's derivative along random directions beside that of the program: for what was not sampled."""
-        along = random_directions(SAMPLED_DIRECTIONS, self.inputs.size, self.seed + 2)
+        along = random_directions(RANDOM_ENDS, self.inputs.size, self.seed + 2)
         middle, apart, error = self.truth.combined(along, self.weights, self.seed)
-        block = [Block("directions", np.arange(SAMPLED_DIRECTIONS))]
+        block = [Block("directions", np.arange(RANDOM_ENDS))]
         truth = self._answer(INCREMENTS, Claim(middle, error + apart), block)
         slopes = slopes_along(along, [answer for answer in self.answers if answer.name == "reverse"])
         for mode in modes:
@@ -296,7 +318,7 @@ def consensus(answers: Sequence[Answer], pairs: Sequence[Pair], ends: Sequence[P
     """Increments are the measure of JAX; without an objection of theirs, its modes stand against each other."""
     names = tuple(answer.name for answer in answers)
     disagreeing = [pair for pair in (*pairs, *ends) if pair.disagrees]
-    wrong = {pair.other(oracle) for pair in disagreeing for oracle in (INCREMENTS, DIFFERENCES)} & set(MODES)
+    wrong = {pair.other(oracle) for pair in disagreeing for oracle in (INCREMENTS, DIFFERENCES)} & {*MODES, REFERENCE}
     if wrong:
         outliers = tuple(name for name in (*names, *MODES) if name in wrong)
         return Consensus(tuple(name for name in names if name not in wrong), tuple(dict.fromkeys(outliers)), tie=False)

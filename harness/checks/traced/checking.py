@@ -25,8 +25,10 @@ def check_derivatives(
     order: int = 1,
     modes: Sequence[str] = MODES,
     argnums: int | Sequence[int] | None = None,
+    reference: Callable[..., Any] | None = None,
     trust: Sequence[str] = (),
     seed: int = 0,
+    budget: float | None = None,
 ) -> Report:
     """Are the derivatives that JAX has of f the derivatives of f?
 
@@ -45,11 +47,17 @@ def check_derivatives(
     modes : some of "reverse" and "forward"
     argnums : int, or several, optional
         The arguments to differentiate; by default all.
+    reference : callable, optional
+        ``reference(*args)``: the gradient of an f that returns one real number, in the arguments that are
+        differentiated (a tuple of trees where these are several); judged beside JAX's modes.
     trust : names of functions
         Custom rules that are no derivatives on purpose, such as a straight-through rounding: taken as they are, and all
         the rest is checked against the program with that rule.
     seed : int
         Of the combinations, directions and random roundings.
+    budget : float, optional
+        Seconds after which, of more than a thousand inputs, no more are looked at one by one, and no more equations for
+        whose rule it is.
 
     Returns
     -------
@@ -68,11 +76,12 @@ def check_derivatives(
     def trusted(equation: Equation) -> bool:
         return function_of(equation).name in trust
 
-    with settings(bool(jax.config.jax_enable_x64) or arguments.needs_64_bits):
+    with settings(bool(jax.config.read("jax_enable_x64")) or arguments.needs_64_bits):
         check = Check(
             arguments.function, arguments.leaves, arguments.names, lambda: arguments.outputs, trusted, order, seed
         )
-        check.ask(modes)
+        check.deadline = started + (np.inf if budget is None else budget)
+        check.ask(modes, None if reference is None else arguments.flat(reference(*args)))
         subject = check.subject
         subject.notes = _notes(check)
         subject.doubts = check.doubts

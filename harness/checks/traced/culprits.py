@@ -4,6 +4,7 @@ The check of an equation is the check of a function: the same increments, the sa
 farthest is named with its file and line, and run by its primal once more: if nothing is at odds then, it explains all.
 """
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,7 +96,8 @@ def find_culprits(check: Check) -> list[Culprit]:
     met = _met(check)
     custom = [eq for eq in met if eq.name in CUSTOM_RULES]
     others = [eq for eq in met if eq.name not in CUSTOM_RULES]
-    found = _off(met, custom[:RULES_TRIED]) or _off(met, _different(others)[:PRIMITIVES_TRIED])
+    found = _off(met, custom[:RULES_TRIED], check.deadline)
+    found = found or _off(met, _different(others)[:PRIMITIVES_TRIED], check.deadline)
     if found and found[0][1].name in CUSTOM_RULES:
         culprit, equation = found[0]
         found[0] = (
@@ -108,7 +110,9 @@ def find_culprits(check: Check) -> list[Culprit]:
 def rules_alone(check: Check) -> list[str]:
     """Custom rules of the user's own that are off although nothing shows of it in the whole, as notes."""
     met = {eq: values for eq, values in _met(check).items() if eq.name in CUSTOM_RULES and not _is_jax(eq)}
-    return [f"{culprit}; the whole does not show it" for culprit, _ in _off(met, list(met)[:RULES_TRIED])]
+    return [
+        f"{culprit}; the whole does not show it" for culprit, _ in _off(met, list(met)[:RULES_TRIED], check.deadline)
+    ]
 
 
 def _is_jax(equation: Equation) -> bool:
@@ -121,9 +125,14 @@ def _different(equations: Sequence[Equation]) -> list[Equation]:
     return list(kinds.values())[::-1]
 
 
-def _off(met: dict[Equation, list[list[Any]]], equations: Sequence[Equation]) -> list[tuple[Culprit, Equation]]:
+def _off(
+    met: dict[Equation, list[list[Any]]], equations: Sequence[Equation], deadline: float
+) -> list[tuple[Culprit, Equation]]:
+    """The equations that are off, the farthest first; what is left at the deadline is not tried."""
     found = []
     for equation in equations:
+        if time.perf_counter() > deadline:
+            break
         tried = [alone for values in met[equation] if (alone := _alone(equation, values))]
         if tried:
             found.append((max(tried, key=lambda culprit: culprit.off), equation))

@@ -45,7 +45,7 @@ class Layout:
             array = np.asarray(array)
             front = array.shape[:lead]
             array = array.astype(complex if double else float).reshape(*front, int(np.prod(shape)))
-            parts += [array.real, -array.imag if conjugate else array.imag] if double else [array]
+            parts += [np.real(array), (-1 if conjugate else 1) * np.imag(array)] if double else [array]
         return np.concatenate(parts, axis=-1)
 
     def arrays(self, vectors: np.ndarray, conjugate: bool = False) -> list[np.ndarray]:

@@ -130,7 +130,7 @@ class Truth:
         """Both sides along each direction, with error bars."""
         run = self.run()
         after = self.changes(directions, run)
-        before, from_nearby = after, np.zeros_like(after)
+        before, from_nearby, unknown = after, np.zeros_like(after), np.zeros(after.shape, bool)
         if run.ties or run.unresolved:
             before = -self.changes(-directions, run)
             unknown = np.isnan(after) | np.isnan(before)
@@ -139,7 +139,7 @@ class Truth:
             from_nearby = error_after + error_before
         rngs = np.random.default_rng(seed).spawn(RANDOM_INCREMENTS)
         others = [self.changes(directions, self.run(rounding=rng)) for rng in rngs]
-        others = [np.where(from_nearby > 0.0, after, other) for other in others]
+        others = [np.where(unknown, after, other) for other in others]
         error = spread([after, *others], UNIT_ROUNDOFF["float64"]) + from_nearby
         self._note(run)
         return Sides(after, before, error)

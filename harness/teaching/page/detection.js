@@ -5,7 +5,7 @@ const shareCell = (count, total, bad) => {
   const share = count / total, t = bad ? share : 1 - share;
   cell.textContent = share === 1 ? "100" : share === 0 ? "0" : String(Math.min(99, Math.max(1, Math.round(100 * share))));
   cell.title = `${count} of ${total}`;
-  cell.style.background = `color-mix(in srgb, var(--orange) ${Math.round(62 * t)}%, ${bad ? "var(--shade)" : `color-mix(in srgb, var(--blue) ${Math.round(24 * (1 - t))}%, var(--card))`})`;
+  cell.style.background = `color-mix(in srgb, var(--hot) ${Math.round(62 * t)}%, ${bad ? "var(--shade)" : `color-mix(in srgb, var(--blue) ${Math.round(24 * (1 - t))}%, var(--card))`})`;
   return cell;
 };
 function matrix(host, caption, columns, rows) {

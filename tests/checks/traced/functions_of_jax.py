@@ -155,8 +155,11 @@ STRUCTURE = {
     "reduce_window, max": (lambda a: lax.reduce_window(a, -np.inf, lax.max, (2, 2), (1, 2), "SAME"), normal(4, 3)),
     "cumulative": (
         lambda a: (
-            lax.cumsum(a, 0, reverse=True), lax.cumprod(a, 0), lax.cummax(a, 0), lax.cumlogsumexp(a, 0)
-        ),  # fmt: skip
+            lax.cumsum(a, 0, reverse=True),
+            lax.cumprod(a, 0),
+            lax.cummax(a, 0),
+            lax.cumlogsumexp(a, 0),
+        ),
         normal(4, 2),
     ),
     "cumprod, complex128": (jnp.cumprod, complex_(3)),

@@ -84,3 +84,89 @@ def test_bad_input_is_told_in_a_sentence(name):
     f, args, error, words = BAD[name]
     with pytest.raises(error, match=words):
         check_derivatives(f, *args)
+
+
+def stateful(x):
+    return x * np.random.default_rng().normal()
+
+
+def branching(x):
+    return x if x[0] > 0 else -x
+
+
+def changing(x, n):
+    n += 1
+    return x * n
+
+
+def test_what_breaks_the_trace_is_named_with_its_line():
+    line = branching.__code__.co_firstlineno + 1
+    with pytest.raises(TypeError, match=f"line {line} of branching .*jax.lax.cond"):
+        check_derivatives(branching, X)
+
+
+MISCONDUCT = {
+    "a state of its own": (stateful, (X,), "answers differently each time"),
+    "an argument changed in place": (changing, (X, np.array([1, 2, 3, 4, 5])), "changes its argument n in place"),
+}
+
+
+@pytest.mark.parametrize("name", MISCONDUCT)
+def test_misconduct_is_told(name):
+    f, args, words = MISCONDUCT[name]
+    report = check_derivatives(f, *args)
+    assert report.verdict == "disagree"
+    assert any(words in reason for reason in report.reasons)
+
+
+INCONCLUSIVE = {
+    "outside of the domain": (jnp.log, np.array([1.0, -1.0]), "is not finite at this point"),
+    "at a jump": (jnp.floor, np.array([1.0, 0.5]), "at one of its jumps"),
+}
+
+
+@pytest.mark.parametrize("name", INCONCLUSIVE)
+def test_what_cannot_be_told_is_inconclusive_with_its_reason(name):
+    f, x, words = INCONCLUSIVE[name]
+    report = check_derivatives(f, x)
+    assert report.verdict == "inconclusive"
+    assert any(words in reason for reason in report.reasons)
+
+
+def test_of_many_inputs_a_single_wrong_one_is_found():
+    where = 1234
+    wrong = rule(lambda x: jnp.sum(jnp.sin(x)), lambda x, g: (g * jnp.cos(x)).at[where].mul(1.001))
+    x = np.linspace(-1.0, 1.0, 1500)
+    report = check_derivatives(wrong, x)
+    assert report.verdict == "disagree"
+    assert report.findings[0].where == f"x[{where}]"
+    assert check_derivatives(lambda x: jnp.sum(jnp.sin(x)), x).verdict == "agree"
+
+
+def test_precision_that_a_rule_loses_is_no_rounding_of_the_function():
+    narrow = rule(jnp.sin, lambda x, g: (g.astype("float32") * jnp.cos(x.astype("float32"))).astype(float))
+    assert check_derivatives(narrow, X).verdict == "disagree"
+
+
+def test_the_convention_for_complex_arguments():
+    conjugated = rule(lambda z: jnp.sum(jnp.abs(z) ** 2).astype(float), lambda z, g: 2.0 * g * z)
+    assert check_derivatives(lambda z: jnp.sum(jnp.abs(z) ** 2), X + 1j).verdict == "agree"
+    assert check_derivatives(conjugated, X + 1j).verdict == "disagree"  # JAX's own is 2 g conj(z)
+
+
+def test_the_callers_settings_stay():
+    before = jax.config.read("jax_enable_x64")
+    check_derivatives(jnp.sin, X)
+    assert jax.config.read("jax_enable_x64") == before
+
+
+def test_a_reference_gradient_is_judged_beside_jax():
+    f = lambda p: jnp.sum(jnp.sin(p["a"]))  # noqa: E731
+    right = check_derivatives(f, {"a": X}, reference=lambda p: {"a": np.cos(p["a"])})
+    assert right.verdict == "agree"
+    wrong = check_derivatives(f, {"a": X}, reference=lambda p: {"a": np.sin(p["a"])})
+    assert (wrong.verdict, wrong.outliers) == ("disagree", ("reference",))
+    with pytest.raises(ValueError, match="one real output"):
+        check_derivatives(jnp.sin, X, reference=np.cos)
+    with pytest.raises(ValueError, match="must answer arrays of shapes"):
+        check_derivatives(f, {"a": X}, reference=lambda p: {"a": X[:2]})

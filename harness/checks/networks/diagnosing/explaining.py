@@ -35,7 +35,7 @@ def explain_answer(problem: Problem, theta: np.ndarray, wrong: Answer, right: An
         return BY_SLOPES if at_odds.any() else ""
     said = describe(found, problem, theta, np.isfinite(wrong.cost))
     if found.gradient_wrong and not found.of_gradient:
-        said += [error for error in (_seen(layers, problem.m), _nearest(found)) if error]
+        said += [error for error in (_seen(layers, problem.m), nearest(found)) if error]
     return "; ".join(said)
 
 
@@ -79,7 +79,13 @@ def together(group: Bugs) -> str:
     return " and ".join(bug.name for bug in group)
 
 
-def _nearest(found: Explanations) -> str:
+def seen(problem: Problem, theta: np.ndarray, wrong: np.ndarray, right: np.ndarray, at_odds: np.ndarray) -> str:
+    """What can be seen in the error of a gradient, whatever made it: where it is not finite, or a simple relation."""
+    layers = _layers(problem, theta, wrong, right, at_odds)
+    return not_finite(layer for layer in layers if layer.wrong.any()) or _seen(layers, problem.m)
+
+
+def nearest(found: Explanations) -> str:
     if found.nearest is None:
         return "no bug of the zoo, alone or with another, explains it"
     return (

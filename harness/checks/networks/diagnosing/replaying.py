@@ -77,10 +77,10 @@ def find_bugs(replays: "Sequence[Replay]", pairs: bool = True) -> Explanations:
 
 
 class _Search:
-    """The bugs looked for on several problems, those that show most first."""
+    """The bugs looked for on several problems: first on those where any shows, the small ones before the large."""
 
     def __init__(self, replays: "Sequence[Replay]"):
-        self.replays = sorted(replays, key=lambda replay: -replay.coordinates_left(NO_BUG))
+        self.replays = sorted(replays, key=lambda replay: (not replay.coordinates_left(NO_BUG), replay.coordinates))
         self.bugs = [bug for bug in BUGS.values() if bug.part != "program"]
 
     def explanations(self, with_pairs: bool) -> Explanations:

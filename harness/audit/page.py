@@ -1,0 +1,61 @@
+"""An audit as a page of Markdown."""
+
+from harness.audit.auditing import DERIVATIVES, REGIONS, Audit, Audited
+from harness.audit.measuring import ABSOLUTE
+
+HEAD = """# Audit of derivative rules
+
+Made by `harness audit --page docs/audit.md` on {date} with {versions}. Each derivative is compared with the true one,
+as balls of arbitrary precision enclose it, at ordinary arguments and at the edges of its domain, in float64.
+*Not finite*: NaN or infinity where the true derivative is finite. *Wrong*: off by more than {absolute:g} times
+max(1, |derivative|). *No correct digit*, *half the digits lost*: within that, but of a derivative that float64 could
+hold with all its digits.
+
+What is listed first does most harm. Many of these are known limits of a formula, and no more than a reminder.
+
+## Not right everywhere
+
+| library | derivative | harm | argument | answered | true |
+|---|---|---|---|---|---|
+"""
+
+REST = """
+## True errors in ulps, the largest of each region
+
+*Near 0* is |z| < 0.001, *ordinary* up to 3, *far out* beyond. A dash: not looked at, since the function ends before.
+
+| library | derivative | near 0 | ordinary | far out |
+|---|---|---|---|---|
+"""
+
+
+def as_page(audit: Audit) -> str:
+    """The findings, most harmful first, and the errors of all rules."""
+    versions = ", ".join(f"{name} {version}" for name, version in audit.versions.items())
+    lines = [HEAD.format(date=audit.date, versions=versions, absolute=ABSOLUTE)]
+    lines += [_finding(rule) for rule in audit.findings()]
+    elementwise = sorted((rule for rule in audit.rules if "matrix" not in rule.function), key=_name)
+    lines += [REST, *(_errors(rule) for rule in elementwise)]
+    if audit.lacking:
+        lines.append(f"\nNot there: {'; '.join(audit.lacking)}.\n")
+    return "".join(lines)
+
+
+def _name(rule: Audited) -> tuple[str, int, str]:
+    return rule.function, rule.order, rule.library
+
+
+def _derivative(rule: Audited) -> str:
+    return f"{DERIVATIVES[rule.order]} of {rule.function}".replace("|", "\\|")
+
+
+def _finding(rule: Audited) -> str:
+    error = rule.worst
+    where = f"{error.z:.6g}" if "matrix" not in rule.function else f"entry {int(error.z)}"
+    numbers = f"{where} | {error.answered:.6g} | {error.true:.6g}"
+    return f"| {rule.library} | {_derivative(rule)} | {error.harm} | {numbers} |\n"
+
+
+def _errors(rule: Audited) -> str:
+    ulps = (rule.ulps(region) for region in REGIONS)
+    return f"| {rule.library} | {_derivative(rule)} | {' | '.join('–' if u is None else f'{u:.2g}' for u in ulps)} |\n"

@@ -1,0 +1,55 @@
+"""harness grade and diagnose."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.commands.common import complain, progress_bar, show
+from harness.commands.options import Json, file_to_write, option
+
+FOLDER = "The submissions: .py and .ipynb files, and folders of files."
+CSV = "A table with one line for each submission."
+HTML = "One page with a sortable table, and pictures of what is wrong."
+FEEDBACK = "A folder, made if need be, with a page (Markdown) for each student."
+RUBRIC = "Points for the parts, and which conventions count as bugs (TOML)."
+FUNCTION = "The function to ask; by default it is found by its name and parameters."
+TIMEOUT = "Seconds for each call of a submission's function."
+REVEAL = "Add a right backprop to the pages of those who are not right."
+
+
+def grade(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help=FOLDER)],
+    csv: Annotated[Path | None, file_to_write(CSV)] = None,
+    html: Annotated[Path | None, file_to_write(HTML)] = None,
+    feedback: Annotated[Path | None, option("DIR", FEEDBACK, file_okay=False)] = None,
+    rubric: Annotated[Path | None, option("FILE", RUBRIC)] = None,
+    function: Annotated[str | None, option("NAME", FUNCTION)] = None,
+    timeout: Annotated[float, option("SECONDS", TIMEOUT, min=0.1)] = 10.0,
+    reveal: Annotated[bool, typer.Option("--reveal", help=REVEAL)] = False,
+    json: Json = False,
+) -> None:
+    """Grade a class of submissions: each one's cost and gradient, and which bug explains what is wrong."""
+    from harness.files import prepare_directory, write_whole
+    from harness.grading.feedback import write_feedback
+    from harness.grading.grading import grade_folder
+    from harness.grading.page import as_page
+    from harness.grading.rubric import Rubric, read_rubric
+    from harness.grading.table import as_csv, as_text, row
+
+    if reveal and feedback is None:
+        raise ValueError("--reveal adds to the pages of --feedback; give that a folder")
+    chosen = Rubric() if rubric is None else read_rubric(rubric)
+    if feedback is not None:
+        prepare_directory(feedback)  # before the work is done
+    with progress_bar() as progress:
+        grades = grade_folder(folder, chosen, function, timeout, progress)
+    if csv is not None:
+        write_whole(csv, as_csv(grades).encode())
+    if html is not None:
+        write_whole(html, as_page(grades, {"folder": folder.name, "points": chosen.total}).encode())
+    if feedback is not None:
+        write_feedback(grades, feedback, reveal)
+        complain(f"The pages are in {feedback}.")
+    document = {"schema": "harness.grades/1", "grades": [row(one) | {"notes": list(one.notes)} for one in grades]}
+    show(document, as_text(grades), json)

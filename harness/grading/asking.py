@@ -1,0 +1,269 @@
+"""How a submission wants to be called, found out by trying in a process of its own, and what it answers then."""
+
+import io
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness.checks.networks.diagnosing.replaying import find_bugs
+from harness.digits.data import load_digits
+from harness.grading.conventions import Convention, NotAnAnswer, Parsed, all_conventions, arguments, parse, roles_of
+from harness.grading.problems import Asked, course_problems, small_problems
+from harness.grading.reading import Function, Submission, worth
+from harness.isolation import Outcome, Worker
+
+FUNCTIONS = 5  # of a file that are tried
+DATA = (".mat", ".npz", ".npy", ".csv", ".txt")
+MOST_DATA = 30_000_000  # bytes of a data file that is copied for a submission that reads it
+OWN_SIZES = {5000, 400, 401, 10025, 10285}  # numbers in the code of who wrote it for the course's data alone
+
+
+class Failed(Exception):
+    """Why a call gave no answer, as a sentence about the submission."""
+
+    def __init__(self, why: str, fatal: bool = False, missing_name: bool = False):
+        super().__init__(why)
+        self.fatal = fatal  # whether it is no use to try again
+        self.missing_name = missing_name
+
+
+class Process:
+    """A submission in a process of its own, with copies of its files in a folder that goes with it."""
+
+    def __init__(self, submission: Submission, timeout: float, whole: bool = False):
+        self.submission = submission
+        self._folder = tempfile.TemporaryDirectory(prefix="harness-grade-", ignore_cleanup_errors=True)
+        folder = Path(self._folder.name)
+        for name, text in submission.whole if whole else submission.texts:
+            (folder / name).write_text(text, encoding="utf-8")
+        if whole:
+            _bring_data(submission.path, folder)
+        prepare = (("os:chdir", (str(folder),)),) if whole else ()
+        self.worker = Worker(folder / submission.main, timeout=timeout, prepare=prepare)
+
+    def call(self, name: str, *arguments: Any) -> Any:
+        """What a function answers.
+
+        Raises
+        ------
+        Failed
+        """
+        loaded = self.worker.load()
+        outcome = loaded if loaded.kind != "answered" else self.worker.call(name, *arguments)
+        if outcome.kind == "answered":
+            return outcome.value
+        raise Failed(
+            self._sentence(name, outcome, loading=loaded.kind != "answered"),
+            fatal=outcome.kind in ("timed out", "died", "exited") or loaded.kind != "answered",
+            missing_name=outcome.error in ("NameError", "UnboundLocalError"),
+        )
+
+    def _sentence(self, name: str, outcome: Outcome, loading: bool) -> str:
+        doing = "running the file" if loading else f"calling {name}"
+        place = outcome.place
+        at = ""
+        if place is not None:
+            own = self.submission.where(place.line) if place.file == self.submission.main else f"line {place.line}"
+            at = f" ({own} of {place.file if not self.submission.cells else self.submission.name}: {place.text})"
+        what = {"answered": "", "raised": f"raised {outcome.what}"}.get(outcome.kind, outcome.what)
+        return f"{doing}, it {what}{at}"
+
+    def close(self) -> None:
+        self.worker.close()
+        self._folder.cleanup()
+
+
+def _bring_data(path: Path, folder: Path) -> None:
+    """The data files beside a submission, and the course's, so that code that reads them runs."""
+    home = path if path.is_dir() else path.parent
+    for file in home.iterdir():
+        if file.suffix in DATA and file.is_file() and file.stat().st_size <= MOST_DATA:
+            shutil.copy(file, folder / file.name)
+    if not (folder / "ex4data1.mat").exists():
+        (folder / "ex4data1.mat").write_bytes(_course_data())
+
+
+@cache
+def _course_data() -> bytes:
+    from scipy.io import savemat
+
+    digits, file = load_digits(), io.BytesIO()
+    savemat(file, {"X": digits.X, "y": (digits.classes[:, np.newaxis] + 1).astype(np.uint8)})
+    return file.getvalue()
+
+
+@dataclass
+class Way:
+    """A function, what its parameters take, and the convention in which it answers best."""
+
+    function: Function
+    roles: tuple[str, ...]
+    convention: Convention
+    parsed: Parsed
+    right: tuple[bool, bool] = (False, False)
+    explained: bool = False
+
+    @property
+    def worth(self) -> tuple[bool, bool, int, bool]:
+        return all(self.right), self.explained, sum(self.right), self.parsed.cost is not None
+
+    def ask(self, process: Process, asked: Asked) -> Parsed:
+        """The answer to a problem; raises Failed."""
+        return _ask(process, self.function, self.roles, self.convention, asked)
+
+
+@dataclass
+class Ways:
+    """How a submission answers: one way for both, or one for the cost and one for the gradient.
+
+    Attributes
+    ----------
+    of_cost, of_gradient : Way or None
+    failure : why there is none
+    only_at : the sizes at which alone it runs, or is right; empty for any
+    problems : what it is graded on: one, the same without a regulariser, and more
+    """
+
+    of_cost: Way | None = None
+    of_gradient: Way | None = None
+    failure: str = ""
+    only_at: str = ""
+    problems: tuple[Asked, ...] = field(default_factory=small_problems)
+    failures: list[Failed] = field(default_factory=list)
+
+    @property
+    def conventions(self) -> list[str]:
+        """What of its convention is not the course's."""
+        said: dict[str, None] = {}
+        for way in (self.of_cost, self.of_gradient):
+            if way is not None:
+                said |= dict.fromkeys([*way.convention.described(), *way.parsed.came])
+        if self.of_cost is not self.of_gradient and self.of_cost and self.of_gradient:
+            said["cost and gradient in two functions"] = None
+        return list(said)
+
+    @property
+    def right(self) -> bool:
+        return bool(self.of_cost and self.of_gradient and self.of_cost.right[0] and self.of_gradient.right[1])
+
+    def ask(self, process: Process, asked: Asked) -> Parsed:
+        """Cost and gradient, whatever gives them; raises Failed."""
+        parsed = {way.function.name: way.ask(process, asked) for way in (self.of_cost, self.of_gradient) if way}
+        cost = parsed[self.of_cost.function.name] if self.of_cost else Parsed()
+        gradient = parsed[self.of_gradient.function.name] if self.of_gradient else Parsed()
+        return Parsed(cost.cost, gradient.gradient, (*cost.came, *gradient.came), gradient.precision)
+
+
+def _ask(process: Process, function: Function, roles: tuple[str, ...], convention: Convention, asked: Asked) -> Parsed:
+    value = process.call(function.name, *arguments(roles, convention, asked.problem, asked.theta))
+    try:
+        return parse(value, convention, asked.problem)
+    except NotAnAnswer as error:
+        raise Failed(f"{function.name} {error}") from None
+
+
+def find_ways(process: Process, named: str | None = None) -> Ways:
+    """The best way to ask a submission, of all functions and conventions.
+
+    Parameters
+    ----------
+    named : the function to be asked; by default those of which the name and the parameters look like it
+    """
+    submission = process.submission
+    candidates = _candidates(submission, named)
+    if not candidates:
+        return Ways(failure=_no_function(submission, named))
+    probe = small_problems()[0]
+    ways = _best_ways(process, candidates, probe, all_conventions())
+    if ways.right or any(failure.fatal for failure in ways.failures):
+        return ways
+    if ways.failure or _knows_own_sizes(submission):
+        usual = [convention for convention in all_conventions() if convention == _usual(convention)]
+        for problems in course_problems():
+            there = _best_ways(process, candidates[:2], problems[0], usual)
+            if there.right or (ways.failure and not there.failure):
+                there.problems, there.only_at = problems, problems[0].name.rpartition(",")[0]
+                return there
+    return ways
+
+
+def _usual(convention: Convention) -> Convention:
+    return Convention(convention.labels, convention.column, convention.order)
+
+
+def _knows_own_sizes(submission: Submission) -> bool:
+    return any(str(number) in text for _, text in submission.texts for number in OWN_SIZES)
+
+
+def _candidates(submission: Submission, named: str | None) -> list[tuple[Function, tuple[str, ...]]]:
+    functions = [function for function in submission.functions if named in (None, function.name)]
+    ranked = sorted(functions, key=worth, reverse=True)
+    found = [(function, roles) for function in ranked if (roles := roles_of(function))]
+    return [pair for pair in found if named or worth(pair[0]) >= 0][:FUNCTIONS]
+
+
+def _no_function(submission: Submission, named: str | None) -> str:
+    defined = ", ".join(f"{f.name}({', '.join(f.parameters)})" for f in submission.functions[:8]) or "none"
+    wanted = f"function {named}" if named else "function of θ, X and y, such as the course's nnCostFunction"
+    return f"there is no {wanted}; it defines {defined}"
+
+
+def _best_ways(
+    process: Process,
+    candidates: Sequence[tuple[Function, tuple[str, ...]]],
+    asked: Asked,
+    conventions: Any,
+) -> Ways:
+    conventions, failures = list(conventions), []
+    best: list[Way] = []
+    for function, roles in candidates:
+        tried = list(_tried(process, function, roles, asked, conventions, failures))
+        if tried:
+            best.append(max(tried, key=lambda way: way.worth))
+            if all(best[-1].right):
+                return Ways(best[-1], best[-1])
+        if failures and failures[-1].fatal:
+            break
+    whole = [way for way in best if way.parsed.cost is not None and way.parsed.gradient is not None]
+    if whole:
+        way = max(whole, key=lambda way: way.worth)
+        return Ways(way, way, failures=[failure for failure in failures if failure.fatal])
+    of_cost = max((way for way in best if way.parsed.cost is not None), key=lambda way: way.worth, default=None)
+    of_gradient = max((way for way in best if way.parsed.cost is None), key=lambda way: way.worth, default=None)
+    fatal = [failure for failure in failures if failure.fatal]
+    why = "" if best else str((fatal or failures)[0])
+    return Ways(of_cost, of_gradient, why, failures=fatal or ([] if best else failures))
+
+
+def _tried(
+    process: Process,
+    function: Function,
+    roles: tuple[str, ...],
+    asked: Asked,
+    conventions: Sequence[Convention],
+    failures: list[Failed],
+) -> Iterator[Way]:
+    """The ways in which a function answers, up to the first that is right."""
+    for convention in conventions:
+        try:
+            parsed = _ask(process, function, roles, convention, asked)
+        except Failed as failure:
+            failures.append(failure)
+            if failure.fatal or failure.missing_name:  # which no other convention brings
+                return
+            continue
+        way = Way(function, roles, convention, parsed, asked.judged(parsed))
+        half = (parsed.cost is None or way.right[0]) and (parsed.gradient is None or way.right[1])
+        if not half and (convention == _usual(convention) or any(way.right)):
+            found = find_bugs([asked.replay(parsed)], pairs=False)
+            way.explained = bool(found.of_both)
+        way.explained |= half
+        yield way
+        if half or "problem" in roles:
+            return

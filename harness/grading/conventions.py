@@ -1,0 +1,233 @@
+"""How a submission may want to be called, and what it may answer.
+
+The course's own is ``f(nn_params, input_layer_size, hidden_layer_size, num_labels, X, y, lambda) -> (J, grad)``, with θ
+and gradient unrolled by columns, examples in rows, no column of ones, and labels from 1. Ports differ in all of that,
+and are right all the same.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from harness.grading.reading import Function
+from reference.problem import Problem
+
+COURSE = ("theta", "n_in", "n_hidden", "K", "X", "y", "l2")
+"""What the course's function takes, in its order."""
+
+NAMES = {
+    "theta": "nnparams params parameters theta thetas thetavec weights w p nnparam initialnnparams allparams rolled "
+    "unrolled thetaunrolled nnparameters nnweights vec thetaall initialtheta wvec thetavector flattheta t",
+    "theta1": "theta1 t1 w1",
+    "theta2": "theta2 t2 w2",
+    "n_in": "inputlayersize inputsize inputs ninput nin inputlayer inputdim s1 nx il nfeatures numinputs insize "
+    "ninputs inputunits inputlayernumber inputn numinput din features",
+    "n_hidden": "hiddenlayersize hiddensize hidden nhidden nh hiddenlayer hl s2 hiddendim numhidden hiddenunits nhid "
+    "hiddenn dhidden",
+    "K": "numlabels numlabel nlabels outputsize outputlayersize nout noutput noutputs k numclasses nclasses classes ny "
+    "ol outputlayer s3 numberoflabels outputunits outsize numoutputs labelcount numoutput dout",
+    "X": "x data images trainx xtrain xs inputdata design designmatrix",
+    "y": "y labels targets target ytrain truth label yvec ys yonehot classlabels",
+    "l2": "lambda lmbda lam lambd lamda reg regularization regularisation regparam l l2 learningrate lmd regconst "
+    "mylambda lambdareg lambdavalue lambdar regterm lambda1 regrate r alpha lambdaa ll weightdecay decay",
+    "sizes": "layers sizes layersizes architecture dims layerdims shape",
+    "problem": "problem prob",
+}
+"""Names that parameters have, in small letters and without underscores."""
+
+_ROLE = {name: role for role, names in NAMES.items() for name in names.split()}
+
+LABELS = ("labels from 1", "labels from 0", "one-hot targets")
+
+
+@dataclass(frozen=True)
+class Convention:
+    """One way to call a function.
+
+    Attributes
+    ----------
+    labels : one of `LABELS`
+    column : whether labels are (m, 1) instead of (m,)
+    order : how the matrices lie in θ and in the gradient alike, "F" by columns or "C" by rows
+    ones : whether X comes with its column of ones
+    transposed : whether examples are columns of X, and of one-hot targets
+    theta : "flat", "column" (n, 1), or "list" of matrices
+    """
+
+    labels: str = "labels from 1"
+    column: bool = False
+    order: str = "F"
+    ones: bool = False
+    transposed: bool = False
+    theta: str = "flat"
+
+    def described(self) -> list[str]:
+        """What differs from the course's own way."""
+        own = Convention()
+        said = [self.labels] if self.labels != own.labels else []
+        said += ["θ and gradient by rows"] if self.order != own.order else []
+        said += ["X with a column of ones"] if self.ones else []
+        said += ["examples in columns"] if self.transposed else []
+        said += {"column": ["θ as a column"], "list": ["θ as a list of matrices"]}.get(self.theta, [])
+        return said
+
+
+def all_conventions() -> Iterator[Convention]:
+    """Every way, the usual ones first."""
+    for theta, transposed, ones in product(("flat", "list", "column"), (False, True), (False, True)):
+        for order, labels, column in product("FC", LABELS, (False, True)):
+            if not (column and labels == "one-hot targets") and not (theta == "list" and order == "C"):
+                yield Convention(labels, column, order, ones, transposed, theta)
+
+
+def roles_of(function: Function) -> tuple[str, ...] | None:
+    """What each parameter takes, by its name, and where names do not tell, in the course's order; None if neither does.
+
+    Parameters with a default that no name tells anything of keep it.
+    """
+    known = [_ROLE.get(name.lower().replace("_", "")) for name in function.parameters]
+    if "problem" in known or (len(known) == 2 and known == [None, "theta"]):
+        return ("problem", "theta") if function.required == 2 else None
+    if function.takes_more and function.required <= 1:
+        return COURSE
+    known = [role if role not in known[:i] else None for i, role in enumerate(known)]  # of two, the first
+    given = known[: function.required] + [role for role in known[function.required :] if role is not None]
+    left = [role for role in COURSE if role not in given and not _is_covered(role, given)]
+    if given.count(None) > len(left):
+        return None
+    rest = iter(left)
+    roles = tuple(role if role is not None else next(rest) for role in given)
+    has_theta = "theta" in roles or {"theta1", "theta2"} <= set(roles)
+    return roles if has_theta and {"X", "y"} <= set(roles) else None
+
+
+def _is_covered(role: str, given: list[str | None]) -> bool:
+    return (role in ("n_in", "n_hidden", "K") and "sizes" in given) or (role == "theta" and "theta1" in given)
+
+
+def arguments(roles: tuple[str, ...], convention: Convention, problem: Problem, theta: np.ndarray) -> tuple[Any, ...]:
+    """What a function with these roles is called with."""
+    if "problem" in roles:
+        return problem, theta.copy()
+    network = problem.network
+    matrices = [np.array(Theta) for Theta in network.unpack(theta)]
+    flat = np.concatenate([Theta.ravel(order=convention.order) for Theta in matrices])  # pyright: ignore[reportCallIssue, reportArgumentType]
+    X = np.array(problem.X)
+    X = np.column_stack([np.ones(len(X)), X]) if convention.ones else X
+    n_in, n_hidden, K = network.sizes
+    given = {
+        "theta": {"flat": flat, "column": flat[:, np.newaxis], "list": matrices}[convention.theta],
+        "theta1": matrices[0],
+        "theta2": matrices[1],
+        "n_in": n_in,
+        "n_hidden": n_hidden,
+        "K": K,
+        "X": X.T.copy() if convention.transposed else X,
+        "y": _labels(convention, problem.Y),
+        "l2": problem.l2,
+        "sizes": list(network.sizes),
+    }
+    return tuple(given[role] for role in roles)
+
+
+def _labels(convention: Convention, Y: np.ndarray) -> np.ndarray:
+    if convention.labels == "one-hot targets":
+        return Y.T.copy() if convention.transposed else Y.copy()
+    classes = Y.argmax(axis=1) + (convention.labels == "labels from 1")
+    if not convention.column:
+        return classes
+    return classes[np.newaxis, :] if convention.transposed else classes[:, np.newaxis]
+
+
+@dataclass(frozen=True, eq=False)
+class Parsed:
+    """What was made of an answer: the cost, the gradient as θ lies in `reference`, or None; and how they came."""
+
+    cost: float | None = None
+    gradient: np.ndarray | None = None
+    came: tuple[str, ...] = ()
+    precision: str = "float64"
+
+
+class NotAnAnswer(ValueError):
+    """What a function answered is no cost and no gradient, in words that follow "it"."""
+
+
+def parse(value: Any, convention: Convention, problem: Problem) -> Parsed:
+    """Cost and gradient out of whatever was answered.
+
+    Raises
+    ------
+    NotAnAnswer
+    """
+    if isinstance(value, dict):
+        value = tuple(value.values())
+    if isinstance(value, (tuple, list)) and len(value) == 2 and _is_cost(value[1]) and not _is_cost(value[0]):
+        parsed = parse((value[1], value[0]), convention, problem)
+        return Parsed(parsed.cost, parsed.gradient, (*parsed.came, "gradient before cost"), parsed.precision)
+    if _is_cost(value):
+        return _with_cost(value, None, (), "float64")
+    if isinstance(value, (tuple, list)) and len(value) >= 2 and _is_cost(value[0]):
+        rest = value[1] if len(value) == 2 else list(value[1:])
+        return _with_cost(value[0], *_gradient(rest, convention, problem))
+    gradient, came, precision = _gradient(value, convention, problem)
+    return Parsed(None, gradient, came, precision)
+
+
+def _is_cost(value: Any) -> bool:
+    return isinstance(value, (int, float, np.generic, np.ndarray)) and np.size(value) == 1 and not _is_text(value)
+
+
+def _is_text(value: Any) -> bool:
+    return np.asarray(value).dtype.kind not in "biuf"
+
+
+def _with_cost(cost: Any, gradient: np.ndarray | None, came: tuple[str, ...], precision: str) -> Parsed:
+    shape = np.shape(cost)
+    came = (*came, f"cost as an array of shape {shape}") if shape else came
+    return Parsed(float(np.asarray(cost).reshape(())), gradient, came, precision)
+
+
+def _gradient(value: Any, convention: Convention, problem: Problem) -> tuple[np.ndarray, tuple[str, ...], str]:
+    network = problem.network
+    if isinstance(value, (list, tuple)):
+        matrices = [item for item in value if isinstance(item, np.ndarray)]
+        shapes = [matrix.shape for matrix in matrices]
+        if len(matrices) == len(value) and shapes == network.shapes:
+            precision = "float32" if any(matrix.dtype == np.float32 for matrix in matrices) else "float64"
+            return network.pack(matrices), ("gradient as matrices",), precision
+        if len(value) == 1:
+            return _gradient(value[0], convention, problem)
+        if all(isinstance(item, (int, float, np.generic)) for item in value):
+            return _gradient(np.array(value), convention, problem)
+        if not matrices:
+            raise NotAnAnswer(f"answers {_what(value)}, which is no cost and no gradient of numbers")
+        raise NotAnAnswer(f"answers a gradient of {_what(value)}; expected is one of {network.size} entries")
+    if not isinstance(value, np.ndarray) or value.dtype.kind not in "biuf":
+        raise NotAnAnswer(f"answers {_what(value)}, which is no cost and no gradient of numbers")
+    if value.size != network.size:
+        raise NotAnAnswer(f"answers a gradient of shape {value.shape}; expected are {network.size} entries, as in θ")
+    came = () if value.ndim == 1 else (f"gradient as an array of {value.ndim} axes",)
+    precision = "float32" if value.dtype == np.float32 else "float64"
+    flat = np.asarray(value, dtype=np.float64).ravel()
+    parts = np.split(flat, np.cumsum([rows * columns for rows, columns in network.shapes])[:-1])
+    order: Any = convention.order
+    return (
+        network.pack([part.reshape(shape, order=order) for part, shape in zip(parts, network.shapes)]),
+        came,
+        precision,
+    )
+
+
+def _what(value: Any) -> str:
+    """An answer in a few words."""
+    if value is None:
+        return "nothing (None)"
+    if isinstance(value, np.ndarray):
+        return f"an array of shape {value.shape} and type {value.dtype}"
+    if isinstance(value, (list, tuple)):
+        return f"a {type(value).__name__} of {', '.join(_what(item) for item in value[:4])}"
+    return f"a {type(value).__name__}"

@@ -1,0 +1,317 @@
+"""One submission graded, and a folder of them."""
+
+import os
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness.checks.networks.diagnosing.explaining import describe, nearest, seen
+from harness.checks.networks.diagnosing.replaying import find_bugs
+from harness.grading.asking import Failed, Process, Way, Ways, find_ways
+from harness.grading.conventions import Convention, Parsed
+from harness.grading.helpers import ABSENT, RIGHT, WRONG, Verdict, judge_helpers
+from harness.grading.problems import Asked, small_problems, tiny_problems
+from harness.grading.reading import Submission, find_submissions
+from harness.grading.rubric import Rubric
+from harness.progress import Progress, silent
+
+AGREE, DISAGREE, INCONCLUSIVE, ERROR = "agree", "disagree", "inconclusive", "error"
+
+TIMEOUT = 10.0  # seconds for each call
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """A wrong answer to be shown: the problem, what came back, and how the submission was called."""
+
+    asked: Asked
+    parsed: Parsed
+    ways: Ways
+
+
+@dataclass(frozen=True, eq=False)
+class Grade:
+    """What became of a submission.
+
+    Attributes
+    ----------
+    verdict : "agree", "disagree", "inconclusive" (a part is missing) or "error" (it could not be asked)
+    cost, gradient, regularised, sigmoid_gradient, other : "right", "wrong" or "absent"
+    helpers : the verdict on each helper
+    diagnosis : what is wrong, in clauses
+    conventions : in what it differs from the course's way, and is right all the same
+    notes : what else is worth knowing
+    smallest : the smallest problem on which it is wrong; None where it is not, or could not be asked
+    probe : the answer to the first small problem, for pictures
+    """
+
+    submission: Submission
+    verdict: str
+    cost: str = ABSENT
+    gradient: str = ABSENT
+    regularised: str = ABSENT
+    sigmoid_gradient: str = ABSENT
+    other: str = ABSENT
+    points: float = 0.0
+    diagnosis: tuple[str, ...] = ()
+    conventions: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    helpers: dict[str, Verdict] = field(default_factory=dict)
+    smallest: Shown | None = None
+    probe: Shown | None = None
+    seconds: float = 0.0
+
+    @property
+    def name(self) -> str:
+        return self.submission.name
+
+
+def grade_folder(
+    folder: str | Path,
+    rubric: Rubric | None = None,
+    function: str | None = None,
+    timeout: float = TIMEOUT,
+    progress: Progress = silent,
+) -> list[Grade]:
+    """A grade for every submission in a folder, by name; whatever one does, the others get theirs.
+
+    Parameters
+    ----------
+    rubric : points and conventions; by default close to the course's
+    function : the name of the function to be asked; by default found by name and parameters
+    timeout : seconds for each call
+    progress : called as ``progress(step, done, total)``
+
+    Raises
+    ------
+    OSError, ValueError
+        When there is no folder, or no submission in it.
+    """
+    submissions = find_submissions(folder)
+    rubric = Rubric() if rubric is None else rubric
+    for asked in (*small_problems(), *tiny_problems()):
+        asked.bound("float64")  # computed once, before threads ask for it
+    grades: dict[int, Grade] = {}
+    with ThreadPoolExecutor(os.cpu_count() or 1) as threads:
+        asked = {
+            threads.submit(grade, submission, rubric, function, timeout): number
+            for number, submission in enumerate(submissions)
+        }
+        for done, future in enumerate(as_completed(asked), start=1):
+            grades[asked[future]] = future.result()
+            progress("grading", done, len(submissions))
+    return [grades[number] for number in range(len(submissions))]
+
+
+def grade(
+    submission: Submission, rubric: Rubric | None = None, function: str | None = None, timeout: float = TIMEOUT
+) -> Grade:
+    """The grade of one submission, which runs in a process of its own."""
+    started = time.perf_counter()
+    rubric = Rubric() if rubric is None else rubric
+    try:
+        found = _graded(submission, rubric, function, timeout)
+    except Exception as error:  # noqa: BLE001  whatever a submission brings about, the others get their grades
+        found = Grade(submission, ERROR, diagnosis=(f"grading it failed: {type(error).__name__}: {error}",))
+    return replace(found, seconds=time.perf_counter() - started)
+
+
+def _graded(submission: Submission, rubric: Rubric, function: str | None, timeout: float) -> Grade:
+    if submission.error:
+        return Grade(submission, ERROR, diagnosis=(submission.error,), notes=submission.notes)
+    for whole in (False, True):
+        process = Process(submission, timeout, whole)
+        try:
+            ways = find_ways(process, function)
+            if whole or not _needs_its_own_program(ways):
+                return judge(process, ways, rubric, whole)
+        finally:
+            process.close()
+    raise AssertionError("unreachable: the second time, whatever came out counts")
+
+
+def judge(process: Process, ways: Ways, rubric: Rubric, whole: bool = False) -> Grade:
+    """The grade of a submission that is loaded, asked in the ways that were found."""
+    stuck = any(failure.fatal for failure in ways.failures)
+    return _Judge(process, ways, {} if stuck else judge_helpers(process, process.submission), rubric, whole).grade()
+
+
+def _needs_its_own_program(ways: Ways) -> bool:
+    """Whether a name is missing that the file may define when all of it is run."""
+    return bool(ways.failure) and any(failure.missing_name for failure in ways.failures)
+
+
+class _Judge:
+    """What a submission answers to all problems, judged."""
+
+    def __init__(self, process: Process, ways: Ways, helpers: dict[str, Verdict], rubric: Rubric, whole: bool):
+        self.process, self.ways, self.helpers, self.rubric = process, ways, helpers, rubric
+        self.submission = process.submission
+        self.notes = list(self.submission.notes)
+        if whole:
+            self.notes.append("the whole file was run, since its functions need what it does beside them")
+        self.parsed: dict[Asked, Parsed] = {}
+        self.failed: list[str] = []
+
+    def grade(self) -> Grade:
+        other = {name: verdict for name, verdict in self.helpers.items() if name != "sigmoid_gradient"}
+        beside = self.helpers.get("sigmoid_gradient", Verdict()).outcome, _together([v.outcome for v in other.values()])
+        wrong_helpers = [verdict.said for verdict in self.helpers.values() if verdict.outcome == WRONG]
+        if self.ways.failure:
+            points = self.rubric.given(self._shares(dict.fromkeys(("cost", "gradient", "regularised"), 0.0), other))
+            return Grade(
+                self.submission,
+                ERROR,
+                sigmoid_gradient=beside[0],
+                other=beside[1],
+                points=points if any(verdict.outcome == RIGHT for verdict in self.helpers.values()) else 0.0,
+                diagnosis=(self.ways.failure, *wrong_helpers),
+                notes=tuple(self.notes),
+                helpers=self.helpers,
+            )
+        for asked in self.ways.problems:
+            self._ask(asked)
+        if self.ways.only_at:
+            self.notes.append(f"it was graded at {self.ways.only_at}, for it does not run, or is wrong, at other sizes")
+        return self._judged(beside, other, wrong_helpers)
+
+    def _ask(self, asked: Asked) -> None:
+        try:
+            self.parsed[asked] = self.ways.ask(self.process, asked)
+        except Failed as failure:
+            self.failed.append(f"on {asked.name}: {failure}")
+
+    def _judged(self, beside: tuple[str, str], other: dict[str, Verdict], wrong_helpers: list[str]) -> Grade:
+        conventions = self.ways.conventions
+        refused = self.rubric.refused(conventions)
+        cost, gradient, regularised, share = self._parts()
+        if refused:
+            cost = gradient = WRONG
+        said = [f"{convention}, which the rubric counts as a bug" for convention in refused]
+        if WRONG in (cost, gradient, regularised) and not refused:
+            said += self._diagnosis()
+        said += self.failed
+        shares = {"cost": cost == RIGHT, "gradient": gradient == RIGHT, "regularised": share}
+        complete = RIGHT == cost == gradient == regularised and not self.failed
+        verdict = (
+            AGREE if complete else DISAGREE if WRONG in (cost, gradient, regularised) or self.failed else INCONCLUSIVE
+        )
+        if verdict == INCONCLUSIVE:
+            missing = [name for name, part in (("cost", cost), ("gradient", gradient)) if part == ABSENT]
+            said.append(f"no {' and no '.join(missing)} was answered; what is there is right")
+        if verdict == AGREE or refused:
+            self.notes += self._as_a_bug()
+        probe = next(iter(self.parsed), None)
+        return Grade(
+            self.submission,
+            verdict,
+            cost,
+            gradient,
+            regularised,
+            *beside,
+            points=self.rubric.given(self._shares({name: float(value) for name, value in shares.items()}, other)),
+            diagnosis=(*said, *wrong_helpers),
+            conventions=(*conventions, *(c for verdict in self.helpers.values() for c in verdict.conventions)),
+            notes=tuple(self.notes),
+            helpers=self.helpers,
+            smallest=self._smallest() if verdict == DISAGREE and not refused else None,
+            probe=Shown(probe, self.parsed[probe], self.ways) if probe else None,
+        )
+
+    def _shares(self, shares: dict[str, float], other: dict[str, Verdict]) -> dict[str, float | None]:
+        """The share of every part that was reached; None for helpers that are not there."""
+        slope = self.helpers.get("sigmoid_gradient", Verdict()).outcome
+        there = [verdict.outcome == RIGHT for verdict in other.values() if verdict.outcome != ABSENT]
+        return shares | {
+            "sigmoid_gradient": None if slope == ABSENT else float(slope == RIGHT),
+            "other": float(np.mean(there)) if there else None,
+        }
+
+    def _parts(self) -> tuple[str, str, str, float]:
+        """Cost, gradient and regulariser: right, wrong or absent; and the share of the last that is right."""
+        with_l2, without = self.ways.problems[:2]
+        first, second = self.parsed.get(with_l2), self.parsed.get(without)
+        halves = [] if first is None or second is None else _regularisers(with_l2, without, first, second)
+        regularised = WRONG if not all(halves) else RIGHT if halves else ABSENT
+        judged = {asked: asked.judged(parsed) for asked, parsed in self.parsed.items()}
+        plain = [asked for asked in judged if not asked.problem.l2] if regularised == WRONG else list(judged)
+        cost = _outcome([judged[asked][0] for asked in plain], self.ways.of_cost is not None)
+        gradient = _outcome([judged[asked][1] for asked in plain], self.ways.of_gradient is not None)
+        return cost, gradient, regularised, float(np.mean(halves)) if halves else 0.0
+
+    def _diagnosis(self) -> list[str]:
+        """The bugs of the zoo that explain every answer, or else what can be seen in the first."""
+        replays = [asked.replay(parsed) for asked, parsed in self.parsed.items()]
+        found = find_bugs(replays)
+        if self.ways.of_gradient is None:
+            found = replace(found, gradient_wrong=False)
+        first = next(iter(self.parsed))
+        finite = all(parsed.cost is not None and np.isfinite(parsed.cost) for parsed in self.parsed.values())
+        said = describe(found, first.problem, first.theta, finite)
+        if not finite and self.ways.of_cost is not None:
+            said.insert(0, "the cost is not finite")
+        if found.gradient_wrong and not found.of_gradient and not found.of_both:
+            gradient, (_, right) = self.parsed[first].gradient, first.right
+            if gradient is not None:
+                off = ~(np.abs(gradient - right) <= replays[0].answer.error)
+                said += [seen(first.problem, first.theta, gradient, right, off)]
+            said += [nearest(found)]
+        return [clause for clause in said if clause]
+
+    def _as_a_bug(self) -> list[str]:
+        """Which bug it is where it is asked in the course's own way, of who is right in another."""
+        way = self.ways.of_cost
+        if way is None or not way.convention.described() or self.ways.only_at:
+            return []
+        asked = small_problems()[0]
+        own = Way(way.function, way.roles, Convention(column=way.convention.column), way.parsed)
+        try:
+            parsed = own.ask(self.process, asked)
+        except Failed:
+            return ["asked in the course's own way, it gives no answer"]
+        said = describe(find_bugs([asked.replay(parsed)], pairs=False), asked.problem, asked.theta)
+        return [f"asked in the course's own way, {'; '.join(said)}"] if said else []
+
+    def _smallest(self) -> Shown | None:
+        """The smallest network on which it is wrong."""
+        for asked in (*(() if self.ways.only_at else tiny_problems()), *self.parsed):
+            try:
+                parsed = self.ways.ask(self.process, asked)
+            except Failed:
+                continue
+            cost, gradient = asked.judged(parsed)
+            if not (cost or parsed.cost is None) or not (gradient or parsed.gradient is None):
+                return Shown(asked, parsed, self.ways)
+        return None
+
+
+def _together(outcomes: Sequence[str]) -> str:
+    """Right if all that are there are, wrong if one is not."""
+    there = [outcome for outcome in outcomes if outcome != ABSENT]
+    return ABSENT if not there else WRONG if WRONG in there else RIGHT
+
+
+def _outcome(right: Sequence[bool], there: bool) -> str:
+    if not there:
+        return ABSENT
+    return RIGHT if right and all(right) else WRONG
+
+
+def _regularisers(with_l2: Asked, without: Asked, first: Parsed, second: Parsed) -> list[bool]:
+    """Whether what λ adds is right, in the cost and in the gradient, whatever else is wrong."""
+    halves = []
+    shares: list[tuple[Any, Any]] = [(first.cost, second.cost), (first.gradient, second.gradient)]
+    errors = with_l2.replay(first).answer, without.replay(second).answer
+    bars = [sum(answer.cost_error for answer in errors), sum(answer.error for answer in errors)]
+    for (more, less), right, plain, bar in zip(shares, with_l2.right, without.right, bars):
+        if more is None or less is None:
+            continue
+        size = max(1.0, np.abs(more).max() / np.abs(right).max())  # of an answer that is too large, so is its rounding
+        with np.errstate(all="ignore"):
+            halves.append(bool((np.abs((more - less) - (right - plain)) <= size * bar).all()))
+    return halves

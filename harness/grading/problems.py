@@ -1,0 +1,132 @@
+"""The problems that submissions are asked about: small ones of several shapes, and the course's own."""
+
+from dataclasses import dataclass
+from functools import cache, cached_property
+
+import numpy as np
+
+from harness.bounds.rounding_bound import Bound, rounding_bound
+from harness.checks.networks.diagnosing.replaying import NO_BUG, Replay
+from harness.digits.data import load_digits
+from harness.grading.conventions import Parsed
+from harness.verdict.comparison import Answer
+from reference.arithmetics.rounded import Rounded, Rounded32
+from reference.network import Network
+from reference.problem import Problem
+
+REWRITTEN = 16
+"""How many times the bound of the formulas as they are stated a right answer may be off: log(1 - h) for log(1 + e^z),
+which is what the course writes, loses a digit or so where h is close to 1, as far as it is here."""
+
+OF_BLOCK = {"float64": 1e-12, "float32": 1e-4}
+"""What may be off in any case, of the largest entry: far more than rounding, and far less than any bug."""
+
+COURSE = (400, 25, 10)
+EXAMPLES = 5000  # the course's
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """A problem at θ, and its name."""
+
+    name: str
+    problem: Problem
+    theta: np.ndarray
+
+    @cached_property
+    def bounds(self) -> dict[str, Bound]:
+        """By precision, those that were asked for."""
+        return {}
+
+    def bound(self, precision: str) -> Bound:
+        if precision not in self.bounds:
+            kinds = {"float64": Rounded, "float32": Rounded32}
+            self.bounds[precision] = rounding_bound(self.problem, self.theta, kinds[precision])
+        return self.bounds[precision]
+
+    def replay(self, parsed: Parsed) -> Replay:
+        """The zoo, ready to be played again beside an answer; what is missing in it is NaN, and so is wrong."""
+        bound, network = self.bound(parsed.precision), self.problem.network
+        absent = np.full(network.size, np.nan)
+        gradient = absent if parsed.gradient is None else parsed.gradient
+        cost = np.nan if parsed.cost is None else parsed.cost
+        share = OF_BLOCK[parsed.precision]
+        largest = max(float(np.abs(bound.gradient).max()), share * float(np.abs(self.right[1]).max()))
+        return Replay(
+            self.problem,
+            self.theta,
+            Answer(
+                "submission",
+                "submission",
+                cost,
+                REWRITTEN * bound.cost + share * abs(self.right[0]),
+                gradient,
+                REWRITTEN * bound.gradient + largest,
+            ),
+        )
+
+    @cached_property
+    def right(self) -> tuple[float, np.ndarray]:
+        """The cost and the gradient that they should be."""
+        from harness.sources.vectorized import cost_and_gradient
+
+        return cost_and_gradient(self.problem, self.theta)
+
+    def judged(self, parsed: Parsed) -> tuple[bool, bool]:
+        """Whether cost and gradient are right."""
+        replay = self.replay(parsed)
+        with np.errstate(all="ignore"):
+            return replay.has_cost(NO_BUG), not replay.coordinates_left(NO_BUG)
+
+
+def _drawn(sizes: tuple[int, int, int], m: int, l2: float, seed: int) -> Asked:
+    """Random X and θ, and every class at least once, where there are as many examples."""
+    rng = np.random.default_rng(seed)
+    network = Network(sizes)
+    y = rng.permutation(np.arange(m) % sizes[-1])
+    X = np.round(rng.normal(size=(m, sizes[0])), 3)
+    theta = np.round(rng.uniform(-1.0, 1.0, network.size), 3)
+    examples = f"{m} example{'s' * (m != 1)}"
+    return Asked(f"{'-'.join(map(str, sizes))}, {examples}, λ = {l2:g}", Problem(network, X, y, l2), theta)
+
+
+@cache
+def small_problems() -> tuple[Asked, ...]:
+    """The first is the one that conventions are tried on, and the second the same without a regulariser."""
+    return (
+        _drawn((4, 5, 3), 7, 1.5, 0),
+        _drawn((4, 5, 3), 7, 0.0, 0),
+        _drawn((3, 3, 3), 5, 0.75, 1),
+        _drawn((2, 6, 10), 12, 3.0, 2),
+        course_problem(1.0, 250),
+    )
+
+
+@cache
+def course_problems() -> tuple[tuple[Asked, Asked], ...]:
+    """The course's own network, with its λ and without: on a few digits, and on all."""
+    return tuple((course_problem(1.0, every), course_problem(0.0, every)) for every in (250, 1))
+
+
+@cache
+def course_problem(l2: float, every: int) -> Asked:
+    """400-25-10 on every so-many-th of the course's digits."""
+    digits, network = load_digits(), Network(COURSE)
+    problem = Problem(network, digits.X[::every], digits.classes[::every], l2)
+    return Asked(f"400-25-10, {problem.m:,} examples, λ = {l2:g}", problem, network.init(0))
+
+
+@cache
+def tiny_problems() -> tuple[Asked, ...]:
+    """The smallest first, on which a mistake can be followed by hand."""
+    shapes = [((1, 1, 2), 1), ((1, 1, 2), 2), ((2, 2, 2), 2), ((2, 2, 2), 3), ((2, 3, 2), 3), ((2, 2, 3), 4)]
+    return tuple(_rounded(_drawn(sizes, m, l2, 3)) for sizes, m in shapes for l2 in (0.0, 1.0))
+
+
+def _rounded(asked: Asked) -> Asked:
+    problem = asked.problem
+    return Asked(
+        asked.name,
+        Problem(problem.network, np.round(problem.X, 1), problem.Y, problem.l2),
+        np.round(asked.theta, 1) + 0.0,  # no negative zeros
+    )

@@ -1,0 +1,241 @@
+"""Submissions as they lie in a folder: Python files, notebooks, and folders of files. Nothing here runs them.
+
+Of a file, imports, functions, classes and constants are kept; what it does beyond that when it is run, such as to load
+data, train, plot or ask for input, is blanked, so that lines keep their numbers.
+"""
+
+import ast
+import io
+import json
+import tokenize
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+MOST = 2_000_000  # characters of a file that is still read as homework
+
+HARMLESS = {"np", "numpy", "math", "float", "int", "len", "range", "list", "tuple", "dict", "str", "abs", "round"}
+"""What a constant may call: functions and modules that do nothing but compute."""
+
+NOT_HARMLESS = {"load", "loadtxt", "genfromtxt", "fromfile", "save", "savetxt", "open"}
+
+SIMPLE = (ast.Import, ast.ImportFrom, ast.Assign, ast.AnnAssign)
+"""What may depend on what is blanked or not installed, and fail without being needed."""
+
+SUPPRESS = "with __import__('contextlib').suppress(Exception)"
+
+UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
+"""What parsing raises of text that is not Python."""
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function that a submission defines: its name and its positional parameters, of which some have defaults."""
+
+    name: str
+    parameters: tuple[str, ...]
+    required: int
+    takes_more: bool  # *args
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What somebody handed in.
+
+    Attributes
+    ----------
+    name : the file's or folder's name
+    path : where it is
+    main : the name of the file that is asked
+    texts : every file's code by name, blanked
+    whole : the same, all of it
+    functions : what the main file defines
+    error : why it cannot be read, as a sentence; empty where it can
+    notes : what was left out of it
+    cells : of a notebook, (first line, cell number) of each code cell
+    """
+
+    name: str
+    path: Path
+    main: str = ""
+    texts: tuple[tuple[str, str], ...] = ()
+    whole: tuple[tuple[str, str], ...] = ()
+    functions: tuple[Function, ...] = ()
+    error: str = ""
+    notes: tuple[str, ...] = ()
+    cells: tuple[tuple[int, int], ...] = ()
+
+    def where(self, line: int) -> str:
+        """A line as its author counts it: in a file, or in a cell of a notebook."""
+        cell = [(first, number) for first, number in self.cells if first <= line]
+        return f"cell {cell[-1][1]}, line {line - cell[-1][0] + 1}" if cell else f"line {line}"
+
+
+def find_submissions(folder: str | Path) -> list[Submission]:
+    """The submissions in a folder, by name: each .py or .ipynb file, and each folder that holds one.
+
+    Raises
+    ------
+    OSError, ValueError
+        When the folder is not there, or holds none.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder} is not a folder; give one that holds submissions (.py or .ipynb files)")
+    found = [read_submission(path) for path in sorted(folder.iterdir()) if not path.name.startswith((".", "_"))]
+    found = [submission for submission in found if submission is not None]
+    if not found:
+        raise ValueError(f"there is no submission in {folder}: no .py or .ipynb file, and no folder with one")
+    return found
+
+
+def read_submission(path: Path) -> Submission | None:
+    """The submission in a file or folder; None for what is none."""
+    if path.is_dir():
+        files = sorted(file for file in path.iterdir() if file.suffix in (".py", ".ipynb"))
+    else:
+        files = [path] if path.suffix in (".py", ".ipynb") else []
+    if not files:
+        return None
+    read = {file: _read(file) for file in files}
+    main = max(files, key=lambda file: (read[file].promise, file.suffix == ".py"))
+    chosen = read[main]
+    return Submission(
+        name=path.name,
+        path=path,
+        main=f"{_module_name(main)}.py",
+        texts=tuple((f"{_module_name(file)}.py", read[file].blanked) for file in files),
+        whole=tuple((f"{_module_name(file)}.py", read[file].text) for file in files),
+        functions=tuple(chosen.functions),
+        error=chosen.error,
+        notes=tuple(chosen.notes),
+        cells=tuple(chosen.cells),
+    )
+
+
+def _module_name(file: Path) -> str:
+    """A name that can be imported; files that import each other by theirs keep them."""
+    return file.stem if file.stem.isidentifier() else "submission"
+
+
+@dataclass
+class _File:
+    text: str = ""
+    blanked: str = ""
+    functions: list[Function] | tuple = ()
+    error: str = ""
+    notes: list[str] | tuple = ()
+    cells: list[tuple[int, int]] | tuple = ()
+
+    @property
+    def promise(self) -> int:
+        """How likely this is the file with the homework's function."""
+        return max((worth(function) for function in self.functions), default=-1)
+
+
+def worth(function: Function) -> int:
+    """How likely a function is the one that is asked for, from its name and the number of its parameters."""
+    name = function.name.lower().replace("_", "")
+    likely = [word for word in ("cost", "backprop", "grad", "nn", "loss", "network") if word in name]
+    unlikely = any(word in name for word in ("sigmoid", "numerical", "check", "test", "plot", "debug", "compute_num"))
+    return 3 * len(likely) + 2 * (len(function.parameters) >= 4) + 4 * (len(function.parameters) == 7) - 20 * unlikely
+
+
+def _read(path: Path) -> _File:
+    try:
+        if path.stat().st_size > MOST:
+            return _File(error=f"{path.name} is too large to be homework ({path.stat().st_size:,} bytes)")
+        text, cells, notes = _notebook(path) if path.suffix == ".ipynb" else (_decoded(path), [], [])
+        tree = ast.parse(text)
+    except SyntaxError as error:
+        return _File(error=f"{path.name} is not valid Python: {error.msg} (line {error.lineno})")
+    except (*UNREADABLE, OSError, KeyError, TypeError, AttributeError) as error:
+        return _File(error=f"{path.name} cannot be read: {type(error).__name__}: {error}")
+    functions = [_function(node) for node in tree.body if isinstance(node, ast.FunctionDef)]
+    return _File(text, definitions_only(text, tree), functions, "", notes, cells)
+
+
+def _decoded(path: Path) -> str:
+    content = path.read_bytes()
+    try:
+        encoding, _ = tokenize.detect_encoding(io.BytesIO(content).readline)
+        return content.decode(encoding).lstrip("\ufeff")
+    except (SyntaxError, UnicodeDecodeError, LookupError):
+        return content.decode("latin-1")
+
+
+def _notebook(path: Path) -> tuple[str, list[tuple[int, int]], list[str]]:
+    """The code cells of a notebook one after the other, where each starts, and which were left out."""
+    document = json.loads(path.read_text(encoding="utf-8"))
+    cells = document["cells"] if "cells" in document else document["worksheets"][0]["cells"]
+    lines: list[str] = []
+    starts, notes = [], []
+    for number, cell in enumerate(cells, start=1):
+        if cell["cell_type"] != "code":
+            continue
+        source = cell.get("source", cell.get("input", ""))
+        code = source if isinstance(source, str) else "".join(source)
+        own = ["pass" if line.lstrip().startswith(("%", "!", "?")) else line for line in code.splitlines()]
+        try:
+            ast.parse("\n".join(own))
+        except UNREADABLE as error:
+            what = error.msg if isinstance(error, SyntaxError) else type(error).__name__
+            at = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
+            notes.append(f"cell {number} is not valid Python and was left out: {what} (cell {number}{at})")
+            continue
+        starts.append((len(lines) + 1, number))
+        lines += own
+    return "\n".join(lines), starts, notes
+
+
+def _function(node: ast.FunctionDef) -> Function:
+    arguments = [*node.args.posonlyargs, *node.args.args]
+    names = tuple(argument.arg for argument in arguments)
+    return Function(node.name, names, len(names) - len(node.args.defaults), node.args.vararg is not None)
+
+
+def definitions_only(text: str, tree: ast.Module) -> str:
+    """The same lines, where what does more than define is blank, and what fails on the way is in nobody's way."""
+    lines = text.splitlines()
+    for node in tree.body:
+        first, last = _extent(node)
+        if not _defines(node):
+            lines[first : last + 1] = ["pass", *[""] * (last - first)]
+        elif isinstance(node, SIMPLE) and getattr(node, "module", "") != "__future__" and lines[first][:1].isalpha():
+            guarded = lines[first].startswith("with ")  # by the statement before it on the same line
+            lines[first] = lines[first] if guarded else f"{SUPPRESS}: {lines[first]}"
+    return "\n".join([*lines, ""])
+
+
+def _extent(node: ast.stmt) -> tuple[int, int]:
+    return node.lineno - 1, (node.end_lineno or node.lineno) - 1
+
+
+def _defines(node: ast.stmt) -> bool:
+    match node:
+        case ast.Import() | ast.ImportFrom() | ast.FunctionDef() | ast.ClassDef() | ast.AsyncFunctionDef():
+            return True
+        case ast.Try():
+            return all(isinstance(statement, (ast.Import, ast.ImportFrom)) for statement in node.body)
+        case ast.Assign() | ast.AnnAssign():
+            return node.value is not None and all(map(_is_harmless, _calls(node.value)))
+    return False
+
+
+def _calls(node: ast.AST) -> Iterator[ast.Call]:
+    """The calls that evaluating an expression makes; those within a lambda come later, if ever."""
+    if isinstance(node, ast.Lambda):
+        return
+    if isinstance(node, ast.Call):
+        yield node
+    for child in ast.iter_child_nodes(node):
+        yield from _calls(child)
+
+
+def _is_harmless(call: ast.Call) -> bool:
+    function = call.func
+    if isinstance(function, ast.Attribute) and function.attr in NOT_HARMLESS:
+        return False
+    while isinstance(function, ast.Attribute):
+        function = function.value
+    return isinstance(function, ast.Name) and function.id in HARMLESS

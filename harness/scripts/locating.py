@@ -1,0 +1,75 @@
+"""Where a function or class is defined, and what a fresh Python has to do to have it."""
+
+import sys
+from collections.abc import Iterable
+from operator import attrgetter
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+
+class NotWritable(ValueError):
+    """Something cannot be written in a script, such as a function inside of a function."""
+
+
+class Located(NamedTuple):
+    """A thing by name.
+
+    Attributes
+    ----------
+    statement : makes its module available
+    expression : the thing itself, after that
+    """
+
+    statement: str
+    expression: str
+
+
+def locate(thing: Any, also_in: Iterable[ModuleType] = ()) -> Located:
+    """The module in which a thing stands under a name, its own or one of those given.
+
+    Raises
+    ------
+    NotWritable
+        When it has no name there: a lambda, a function inside of another, a bound method.
+    """
+    own = sys.modules.get(getattr(thing, "__module__", None) or "numpy")  # a ufunc does not say where it is from
+    for module in (own, *also_in):
+        name = _name_in(module, thing) if module is not None else None
+        if module is not None and name:
+            return _written(module, name)
+    raise NotWritable(f"{getattr(thing, '__qualname__', type(thing).__name__)} is not defined at the top of a module")
+
+
+def _name_in(module: ModuleType, thing: Any) -> str | None:
+    qualified = getattr(thing, "__qualname__", "")
+    try:
+        if qualified and attrgetter(qualified)(module) is thing:
+            return qualified
+    except AttributeError:
+        pass
+    return next((name for name, value in vars(module).items() if value is thing), None)
+
+
+def _written(module: ModuleType, name: str) -> Located:
+    file = getattr(module, "__file__", None)
+    if module.__name__ == "__main__":
+        raise NotWritable(f"{name} is defined in a session and not in a file")
+    if file is None or _is_installed(Path(file)):
+        return Located(f"import {module.__name__}", f"{module.__name__}.{name}")
+    short = module.__name__.rpartition(".")[2]
+    alias = short if short.isidentifier() else "module"
+    statement = f"{alias} = import_file_as({module.__name__!r}, {str(Path(file).resolve())!r})"
+    return Located(statement, f"{alias}.{name}")
+
+
+def _is_installed(path: Path) -> bool:
+    """Whether any Python of this environment finds it: in the standard library, or among the installed packages."""
+    roots = {Path(root).resolve() for root in (sys.prefix, sys.base_prefix)}
+    return any(root in path.resolve().parents for root in roots)
+
+
+def own_folders() -> list[str]:
+    """The folders that modules are looked for in here, and not in every Python of this environment."""
+    folders = dict.fromkeys(str(Path(entry or ".").resolve()) for entry in sys.path)
+    return [folder for folder in folders if Path(folder).is_dir() and not _is_installed(Path(folder) / "module.py")]

@@ -1,0 +1,95 @@
+"""What code of somebody else's leaves behind: settings of the whole process, noticed and put back."""
+
+import os
+import random
+import sys
+import warnings
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+import numpy as np
+
+
+class _Setting(NamedTuple):
+    what: str
+    get: Callable[[], Any]
+    put_back: Callable[[Any], object]
+
+
+def _numpy_random_state() -> tuple[Any, ...]:
+    kind, key, *rest = np.random.get_state()  # noqa: NPY002  it is the caller's
+    return kind, np.asarray(key).tobytes(), *rest
+
+
+def _put_back_numpy_random_state(state: tuple[Any, ...]) -> None:
+    kind, key, *rest = state
+    np.random.set_state((kind, np.frombuffer(key, np.uint32), *rest))  # noqa: NPY002  it is the caller's
+
+
+def _put_back_filters(filters: list[Any]) -> None:
+    warnings.simplefilter("default")  # which also lets Python know that its memory of warnings is out of date
+    warnings.filters[:] = filters  # pyright: ignore[reportIndexIssue]
+
+
+def _put_back_environment(environment: dict[str, str]) -> None:
+    os.environ.clear()
+    os.environ.update(environment)
+
+
+def _current_folder() -> str | None:
+    with suppress(OSError):  # it has been removed
+        return os.getcwd()  # noqa: PTH109  a string is compared faster
+    return None
+
+
+def _change_folder(folder: str | None) -> None:
+    if folder is not None:
+        os.chdir(folder)
+
+
+def _jax_settings() -> dict[str, Any]:
+    jax: Any = sys.modules.get("jax")
+    return dict(jax.config.values) if hasattr(jax, "config") else {}
+
+
+def _put_back_jax_settings(values: dict[str, Any]) -> None:
+    for name, value in _jax_settings().items():
+        if name in values and value != values[name]:
+            sys.modules["jax"].config.update(name, values[name])
+
+
+_SETTINGS = (
+    _Setting("NumPy's error settings (np.seterr)", np.geterr, lambda settings: np.seterr(**settings)),
+    _Setting("NumPy's random numbers (np.random.seed)", _numpy_random_state, _put_back_numpy_random_state),
+    _Setting("Python's random numbers (random.seed)", random.getstate, random.setstate),
+    _Setting("the filters of warnings", lambda: list(warnings.filters), _put_back_filters),
+    _Setting("the environment", lambda: dict(os.environ), _put_back_environment),
+    _Setting("the current folder", _current_folder, _change_folder),
+    _Setting("Python's recursion limit", sys.getrecursionlimit, sys.setrecursionlimit),
+    _Setting("JAX's settings", _jax_settings, _put_back_jax_settings),
+)
+
+
+class Settings:
+    """A ``with`` that puts back what was changed within, and tells it.
+
+    Attributes
+    ----------
+    changed : list of str
+        What was put back, such as "the current folder".
+    """
+
+    def __init__(self):
+        self.changed: list[str] = []
+
+    def __enter__(self) -> "Settings":
+        self._before = [setting.get() for setting in _SETTINGS]
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for setting, before in zip(_SETTINGS, self._before):
+            now = setting.get()
+            if now != before and (before or setting.what != "JAX's settings"):  # it may have been imported meanwhile
+                setting.put_back(before)
+                self.changed.append(setting.what)

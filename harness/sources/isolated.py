@@ -1,0 +1,69 @@
+"""A gradient source of somebody's own in a process of its own: an endless loop or a crash is a failure like others."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from harness.importing import import_attribute, is_file
+from harness.isolation import Foreign, Outcome, Worker
+from harness.sources.table import Source, SourceFailed
+from reference.activations import register
+from reference.measured import NotApplicable
+from reference.problem import Problem
+
+ENDINGS = 3  # processes that a source may take down, or keep busy until time is up
+
+
+class Isolated:
+    """``module:function`` or ``file.py:function`` as ``source(problem, theta)``, called in another process.
+
+    What it prints goes to stderr. Its module is not imported here.
+
+    Parameters
+    ----------
+    name : str
+    timeout : float
+        Seconds for each call.
+    activations : sequence of str
+        Activations of one's own that networks may have, as ``module:attribute``; registered here already.
+
+    Raises
+    ------
+    SourceFailed
+        When called, and no answer comes. After `ENDINGS` processes it is not asked any more.
+    """
+
+    def __init__(self, name: str, timeout: float, activations: list[str]):
+        self.spelled = name
+        target, _, self._attribute = name.rpartition(":")
+        if not is_file(target) and str(Path.cwd()) not in sys.path:
+            sys.path.insert(0, str(Path.cwd()))  # modules of the current folder are found, too
+        prepare = [("harness.sources.isolated:register_named", (activation,)) for activation in activations]
+        self._worker = Worker(target, timeout=timeout, prepare=prepare)
+        self._endings = 0
+        self._last = Outcome("answered")
+
+    def __call__(self, problem: Problem, theta: Any) -> Any:
+        if self._endings >= ENDINGS:
+            raise SourceFailed(f"source {self.spelled!r} is not asked any more: it {self._last.why}")
+        outcome = self._last = self._worker.call(self._attribute, problem, theta)
+        sys.stderr.write(outcome.stdout + outcome.stderr)
+        if outcome.error == NotApplicable.__name__:
+            raise NotApplicable(outcome.what.removeprefix(f"{outcome.error}: "))
+        if outcome.kind != "answered":
+            self._endings += outcome.kind in ("died", "timed out") or (outcome.kind == "exited" and not outcome.error)
+            raise SourceFailed(f"source {self.spelled!r} {outcome.why}")
+        parts = outcome.value if isinstance(outcome.value, tuple) else (outcome.value,)
+        if foreign := [type(part).__name__ for part in parts if isinstance(part, Foreign)]:
+            raise SourceFailed(f"source {self.spelled!r} must answer numbers, but answered a {foreign[0]}")
+        return outcome.value
+
+
+def isolated_source(name: str, timeout: float, activations: list[str]) -> Source:
+    """The source of that name, not imported; as `harness.sources.by_name.as_source`, it stands alone."""
+    return Source(name, name, Isolated(name, timeout, activations))
+
+
+def register_named(name: str) -> None:
+    """Register the activation that ``module:attribute`` names; this runs in the other process."""
+    register(import_attribute(name))

@@ -1,0 +1,19 @@
+"""Names that somebody else chose, as text that stays where it is printed."""
+
+# Beside what Unicode calls control characters: line and paragraph separators, and what turns the direction of writing.
+_TURNING = {"\u2028", "\u2029", *map(chr, (*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x061C, 0x200E, 0x200F))}
+
+
+def printable(text: str, keep: str = "") -> str:
+    r"""`text` with control characters and lone surrogates written as escapes, such as \n and \x1b.
+
+    A newline in a name could begin a line that looks like a verdict, and an escape sequence could hide one. Those in
+    `keep` stay.
+    """
+    if text.isprintable():  # nearly always
+        return text
+    return "".join(c if c in keep or not _moves(c) else c.encode("unicode_escape").decode() for c in text)
+
+
+def _moves(c: str) -> bool:
+    return ord(c) < 0x20 or 0x7F <= ord(c) < 0xA0 or 0xD800 <= ord(c) < 0xE000 or c in _TURNING

@@ -1,0 +1,117 @@
+"""Whose rule it is: named with its file and line, wherever it stands, and confirmed by its primal."""
+
+import inspect
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from harness import check_derivatives
+
+X = np.random.default_rng(0).normal(size=4)
+
+
+@jax.custom_vjp
+def wrong(x):
+    return jnp.sin(x) * x
+
+
+def wrong_bwd(x, g):
+    return (g * (jnp.cos(x) * x * (1 + 1e-7) + jnp.sin(x)),)
+
+
+wrong.defvjp(lambda x: (wrong(x), x), wrong_bwd)
+
+
+@jax.custom_jvp
+def also_wrong(x):
+    return x**3
+
+
+@also_wrong.defjvp
+def also_wrong_jvp(primals, tangents):
+    return also_wrong(*primals), 2.0 * primals[0] ** 2 * tangents[0]
+
+
+@jax.custom_vjp
+def solve(a, b):
+    return jnp.linalg.solve(a, b)
+
+
+def solve_bwd(residuals, g):
+    a, x = residuals
+    back = jnp.linalg.solve(a, g)  # not transposed
+    return -jnp.outer(back, x), back
+
+
+solve.defvjp(lambda a, b: (solve(a, b), (a, solve(a, b))), solve_bwd)
+
+CASES = {
+    "in an expression": (lambda x: jnp.sum(jnp.tanh(wrong(x)) + x**2), wrong_bwd, "wrong"),
+    "in a scan": (lambda x: jax.lax.scan(lambda c, t: (c + wrong(t), c), x[0], x)[0], wrong_bwd, "wrong"),
+    "in a branch": (lambda x: jax.lax.cond(x[0] > -9.0, lambda t: wrong(t).sum(), jnp.sum, x), wrong_bwd, "wrong"),
+    "under jit": (jax.jit(lambda x: wrong(x) * 2.0), wrong_bwd, "wrong"),
+    "a solve": (lambda x: solve(jnp.diag(x) + jnp.ones((4, 4)).at[0, 1].set(3.0), x), solve_bwd, "solve"),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_rule_is_named_with_its_line(name):
+    f, rule, function = CASES[name]
+    report = check_derivatives(f, X)
+    assert report.verdict == "disagree"
+    culprit = report.details["culprits"][0]
+    line = inspect.getsourcelines(rule)[1]
+    assert culprit["name"] == function
+    assert f"{rule.__name__} ({__file__}:{line})" == culprit["where"]
+    assert culprit["explains"]
+    assert f"the rule of {function}" in str(report)
+
+
+def test_a_jvp_rule_is_named():
+    report = check_derivatives(lambda x: jnp.sum(also_wrong(x)), X)
+    assert report.outliers == ("reverse", "forward")
+    assert report.details["culprits"][0]["name"] == "also_wrong"
+
+
+def test_two_errors_that_cancel_are_told():
+    @jax.custom_vjp
+    def half(x):
+        return x * 2.0
+
+    @jax.custom_vjp
+    def twice(x):
+        return x * 3.0
+
+    half.defvjp(lambda x: (x * 2.0, None), lambda _, g: (g,))
+    twice.defvjp(lambda x: (x * 3.0, None), lambda _, g: (6.0 * g,))
+    report = check_derivatives(lambda x: half(twice(x)), X)
+    assert report.verdict == "agree"
+    told = [note for note in report.notes if "the whole does not show it" in note]
+    assert len(told) == 2
+    assert any("the rule of half" in note for note in told)
+
+
+@jax.custom_vjp
+def straight_through(x):
+    return jnp.round(x)
+
+
+straight_through.defvjp(lambda x: (jnp.round(x), None), lambda _, g: (g,))
+
+
+def test_a_trusted_rule_is_taken_as_it_is_and_the_rest_is_checked():
+    f = lambda x: jnp.sum(straight_through(3.0 * x) ** 2)  # noqa: E731
+    assert check_derivatives(f, X).verdict == "disagree"
+    report = check_derivatives(f, X, trust=["straight_through"])
+    assert report.verdict == "agree"
+    assert any("not checked: straight_through" in note for note in report.notes)
+    mistaken = check_derivatives(lambda x: wrong(straight_through(3.0 * x)), X, trust=["straight_through"])
+    assert mistaken.verdict == "disagree"
+    assert mistaken.details["culprits"][0]["name"] == "wrong"
+
+
+def test_a_name_that_is_not_met_is_not_trusted_silently():
+    with pytest.raises(ValueError, match="calls no custom rule of that name"):
+        check_derivatives(jnp.sin, X, trust=["my_rond"])

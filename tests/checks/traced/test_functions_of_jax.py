@@ -1,0 +1,38 @@
+"""What JAX's own tests differentiate is right, but for the few rules that are not; HARNESS_PROFILE=deep tries all."""
+
+import os
+
+import pytest
+from functions_of_jax import ALL
+
+from harness import check_derivatives
+
+NOT_RIGHT = {
+    "spence": "disagree",  # JAX's reverse mode answers NaN
+    "hyp1f1": "inconclusive",  # its series has another value in XLA than in NumPy
+    "digamma, float32": "inconclusive",  # so has its float32 value near a zero
+    "betainc": "agree",
+}
+FEW = [
+    "sin, bfloat16", "exp, float16", "log, complex128", "tanh, float32", "maximum at its edge", "relu6 at its edges",
+    "conv", "cumprod, complex128", "sort with ties", "segment_sum", "scatter, max", "dropout", "casts", "cholesky",
+    "triangular solve, every switch", "qr", "eigvals", "slogdet", "scan, reverse", "while", "custom_linear_solve",
+    "custom_root",
+]  # fmt: skip
+NAMES = list(ALL) if os.environ.get("HARNESS_PROFILE") == "deep" else FEW
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_jaxs_own_tests_differentiate_is_right(name):
+    f, *args = ALL[name]
+    assert check_derivatives(f, *args).verdict == NOT_RIGHT.get(name, "agree")
+
+
+@pytest.mark.parametrize(
+    "name", ["tanh, float32", "sinc at 0", "maximum at its edge", "conv, float32", "solve", "scan"]
+)
+def test_the_second_order_is_right(name):
+    f, *args = ALL[name]
+    report = check_derivatives(f, *args, order=2)
+    assert report.verdict != "disagree", report
+    assert report.verdict == "agree" or name == "sinc at 0"  # whose second derivative nobody can tell that near

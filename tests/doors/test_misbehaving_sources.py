@@ -1,0 +1,262 @@
+"""Sources that exit, crash, loop, print or change settings: the command goes on, names them, and does not agree."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from harness.cli import main
+
+AGREE, DISAGREE, BAD_INPUT, INCONCLUSIVE = 0, 1, 2, 3
+
+SOURCES = """
+import ctypes, os, random, sys, time, warnings
+import numpy as np
+from harness import SOURCES, NotApplicable
+
+def right(problem, theta): return SOURCES["vectorized"](problem, theta)
+
+def wrong(problem, theta):
+    cost, gradient = right(problem, theta)
+    return cost, 1.1 * gradient
+
+def prints(problem, theta):
+    print("look at me")
+    return right(problem, theta)
+
+def prints_below(problem, theta):
+    os.write(1, b"look at me\\n")
+    os.system("echo and me")
+    return right(problem, theta)
+
+def warns(problem, theta):
+    warnings.warn("careful")
+    return right(problem, theta)
+
+def key_error(problem, theta): return {}["W"]
+
+def recursion(problem, theta): return recursion(problem, theta)
+
+def exits(problem, theta): sys.exit(0)
+
+def base(problem, theta): raise BaseException("no")
+
+def shape(problem, theta): return 1.0, theta[1:]
+
+def no_pair(problem, theta): return 1.0
+
+def masked(problem, theta):
+    cost, gradient = right(problem, theta)
+    return cost, np.ma.masked_array(gradient, gradient > 0)
+
+def never(problem, theta): raise NotApplicable("not this one")
+
+def sometimes(problem, theta):
+    if problem.network.hidden: raise RuntimeError("a hidden layer")
+    return right(problem, theta)
+
+def loops(problem, theta):
+    while True: pass
+
+def crashes(problem, theta): ctypes.string_at(0)
+
+def is_gone(problem, theta): os._exit(0)
+
+def changes(problem, theta):
+    answer = right(problem, theta)
+    np.random.seed(0)
+    os.chdir(os.sep)
+    os.environ["CHANGED"] = "yes"
+    warnings.simplefilter("error")
+    return answer
+
+def in_place(problem, theta):
+    answer = right(problem, theta)
+    theta[:] = 0.0
+    return answer
+
+def a_view(problem, theta):
+    global _kept
+    cost, gradient = right(problem, theta)
+    try:
+        _kept[:] = 7.0
+    except (NameError, ValueError):
+        pass
+    _kept = gradient
+    return cost, _kept
+"""
+
+SEED = "NumPy's random numbers (np.random.seed)"
+
+# Of these four networks, one has hidden layers, which `sometimes` fails on, and on one θ is zero.
+QUICK = ["check", "--networks", 4, "--seed", 11]
+
+
+@pytest.fixture
+def run(capfd, monkeypatch, tmp_path):
+    """``run(name, *more)`` -> (exit code, JSON document, stderr) of a check of loop, differences and that source."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", sys.path.copy())
+    (tmp_path / "mine.py").write_text(SOURCES)
+
+    def call(*names, more=()):
+        named = ",".join(["loop", "finite-difference", *(f"mine:{name}" for name in names)])
+        with pytest.raises(SystemExit) as ended:
+            main([str(argument) for argument in [*QUICK, "--sources", named, "--json", *more]])
+        out, err = capfd.readouterr()
+        return ended.value.code or 0, json.loads(out), err
+
+    monkeypatch.setattr("harness.commands.checking.start_jax", lambda: None)  # none of this needs it
+    yield call
+    for name in ("mine", "own"):
+        sys.modules.pop(name, None)
+
+
+def line(name):
+    """Where a source that is written in one line stands, or the line below."""
+    number, text = next((i, t) for i, t in enumerate(SOURCES.splitlines(), start=1) if t.startswith(f"def {name}("))
+    return f"line {number + text.endswith(':')}"
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        (
+            "key_error",
+            f"KeyError: 'W'; raised by source 'mine:key_error' (mine.py, {line('key_error')}, in key_error: def ",
+        ),
+        ("recursion", "RecursionError: maximum recursion depth exceeded"),
+        (
+            "exits",
+            f"source 'mine:exits' called sys.exit(0) instead of answering (mine.py, {line('exits')}, in exits: def ",
+        ),
+        ("base", f"source 'mine:base' raised BaseException: no (mine.py, {line('base')}, in base: def "),
+        ("shape", "source 'mine:shape' must answer (cost, gradient) with a number and an array of shape"),
+        ("no_pair", "source 'mine:no_pair' must answer a tuple (cost, gradient), not float"),
+        ("masked", "source 'mine:masked' must answer numbers, but answered a masked array"),
+        ("sometimes", "RuntimeError: a hidden layer; raised by source 'mine:sometimes'"),
+    ],
+)
+def test_a_source_that_fails_is_named_and_no_agreement(run, name, why):
+    code, document, err = run(name)
+    assert (code, document["verdict"]) == (BAD_INPUT, "inconclusive")
+    assert document["networks"] == 4  # it went on
+    assert document["sources"][:2] == ["loop", "finite-difference"]
+    failed = document["failed"][f"mine:{name}"]
+    assert why in failed["why"]
+    assert failed["networks"] == (4 if name != "sometimes" else 1)
+    networks = "4 networks" if name != "sometimes" else "1 network"
+    assert f"harness: mine:{name} failed on {networks}: {failed['why']}" in err
+    assert "Traceback" not in err
+
+
+def test_others_who_disagree_are_told_all_the_same(run):
+    code, document, err = run("exits", "wrong")
+    assert (code, document["verdict"], document["outliers"]) == (DISAGREE, "disagree", {"mine:wrong": 4})
+    assert set(document["failed"]) == {"mine:exits"}
+    assert "harness: mine:exits failed on 4 networks" in err
+
+
+def test_a_source_that_never_applies_is_no_agreement_and_no_failure(run):
+    code, document, _ = run("never")
+    assert (code, document["verdict"], document["failed"]) == (INCONCLUSIVE, "inconclusive", {})
+
+
+@pytest.mark.parametrize(
+    ("name", "printed"),
+    [("prints", "look at me\n"), ("prints_below", "look at me\nand me\n"), ("warns", "careful")],
+)
+def test_what_a_source_prints_goes_to_stderr(name, printed, tmp_path):
+    (tmp_path / "mine.py").write_text("print('imported')\n" + SOURCES)
+    command = [sys.executable, "-m", "harness", "check", "--networks", "2", "--json"]
+    named = f"loop,finite-difference,mine:{name}"
+    root = os.pathsep.join(filter(None, sys.path))
+    ended = subprocess.run(
+        [*command, "--sources", named],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"PYTHONPATH": root},
+    )
+    assert ended.returncode == AGREE, ended.stderr
+    assert json.loads(ended.stdout)["verdict"] == "agree"
+    assert printed in ended.stderr
+    assert ended.stderr.startswith("imported\n")
+
+
+def test_settings_that_a_source_changes_are_put_back_and_told(run, tmp_path):
+    before = dict(os.environ)
+    code, document, err = run("changes", "wrong")
+    assert dict(os.environ) == before
+    assert code == DISAGREE
+    notes = [row["note"] for row in document["failures"][0]["report"]["sources"] if row["name"] == "mine:changes"]
+    assert notes == [f"changes {SEED}, the filters of warnings, the environment and 1 more; put back after each call"]
+    assert (tmp_path / "failing-case.json").exists()  # in the folder where it was called
+    assert "Saved as failing-case.json" in err
+
+
+def test_a_theta_changed_in_place_is_misconduct_and_a_view_that_changes_later_is_not_believed(run):
+    code, document, _ = run("in_place")
+    assert (code, document["outliers"]) == (DISAGREE, {"mine:in_place": 3})
+    code, document, _ = run("a_view")
+    assert (code, document["verdict"]) == (AGREE, "agree")  # each answer was right when it was given
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "why"),
+    [
+        ("right", AGREE, ""),
+        ("wrong", DISAGREE, ""),
+        ("prints", AGREE, ""),
+        ("never", INCONCLUSIVE, ""),
+        ("key_error", BAD_INPUT, f"raised KeyError: 'W' (mine.py, {line('key_error')}, in key_error: def"),
+        ("loops", BAD_INPUT, f"did not answer within 0.3 s (mine.py, {line('loops')}, in loops: while True: pass)"),
+        ("crashes", BAD_INPUT, f"was ended by the signal SIGSEGV (mine.py, {line('crashes')}, in crashes: def"),
+        ("is_gone", BAD_INPUT, "ended its process with exit code 0 instead of answering"),
+        ("nowhere", BAD_INPUT, "raised AttributeError: module 'mine' has no attribute 'nowhere'"),
+        ("shape", BAD_INPUT, "must answer (cost, gradient) with a number and an array of shape"),
+        ("masked", BAD_INPUT, "must answer numbers, but answered a MaskedArray"),
+    ],
+)
+def test_in_a_process_of_its_own_nothing_can_take_the_command_down(run, name, code, why):
+    ended, document, err = run(name, more=["--isolate", "--timeout", "0.3"])
+    assert ended == code, err
+    assert document["networks"] == 4
+    assert ("mine:" + name in document["failed"]) == (code == BAD_INPUT)
+    if code == BAD_INPUT:
+        assert f"source 'mine:{name}' {why}" in document["failed"][f"mine:{name}"]["why"]
+    assert ("look at me" in err) == (name == "prints")
+
+
+def test_a_module_that_cannot_be_imported_is_a_failure_of_its_source(run, tmp_path):
+    (tmp_path / "mine.py").write_text("while True: pass")
+    code, document, err = run("f", more=["--isolate", "--timeout", "0.3"])
+    assert code == BAD_INPUT
+    assert "did not answer within 0.3 s (mine.py, line 1: while True: pass)" in document["failed"]["mine:f"]["why"]
+    assert "harness: mine:f failed on 4 networks" in err
+
+
+def test_a_failure_in_a_process_of_its_own_is_shrunk_and_saved(run, tmp_path):
+    _, _, err = run("wrong", more=["--isolate"])
+    assert "Replay it with: harness replay failing-case.json --allow-import" in err
+    saved = json.loads((tmp_path / "failing-case.json").read_text())
+    assert saved["sources"]["mine:wrong"] == "mine:wrong"
+
+
+def test_an_activation_of_ones_own_is_known_in_the_other_process(run, tmp_path, registry):
+    (tmp_path / "own.py").write_text(
+        "import numpy as np\nfrom harness import Activation\n"
+        "act = Activation('own_tanh', lambda xp, z: xp.tanh(z), lambda z, a: 1.0 - a * a)\n"
+    )
+    code, document, err = run("right", more=["--isolate", "--activation", "own:act"])
+    assert (code, document["failed"]) == (AGREE, {}), err
+
+
+def test_a_time_limit_needs_a_process_of_its_own(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["check", "--timeout", "3"])
+    assert ended.value.code == BAD_INPUT
+    assert "--timeout goes with --isolate" in capsys.readouterr().err

@@ -1,0 +1,286 @@
+"""A class's submissions, as texts made from a few templates: right in many conventions, wrong in many ways, broken."""
+
+import json
+
+COURSE = """\
+import numpy as np
+
+
+def sigmoid(z):
+    return 1.0 / (1.0 + np.exp(-z))
+
+
+def sigmoid_gradient(z):
+    g = sigmoid(z)
+    return g * (1 - g)
+
+
+def nn_cost_function(nn_params, input_layer_size, hidden_layer_size, num_labels, X, y, lambda_):
+    split = hidden_layer_size * (input_layer_size + 1)
+    Theta1 = nn_params[:split].reshape((hidden_layer_size, input_layer_size + 1), order="F")
+    Theta2 = nn_params[split:].reshape((num_labels, hidden_layer_size + 1), order="F")
+    m = X.shape[0]
+    Y = np.eye(num_labels)[np.ravel(y) - 1]
+    a1 = np.column_stack([np.ones(m), X])
+    z2 = a1 @ Theta1.T
+    a2 = np.column_stack([np.ones(m), sigmoid(z2)])
+    h = sigmoid(a2 @ Theta2.T)
+    J = -np.sum(Y * np.log(h) + (1 - Y) * np.log(1 - h)) / m
+    J += lambda_ / (2 * m) * (np.sum(Theta1[:, 1:] ** 2) + np.sum(Theta2[:, 1:] ** 2))
+    d3 = h - Y
+    d2 = (d3 @ Theta2)[:, 1:] * sigmoid_gradient(z2)
+    Theta1_grad = d2.T @ a1 / m
+    Theta2_grad = d3.T @ a2 / m
+    Theta1_grad[:, 1:] += lambda_ / m * Theta1[:, 1:]
+    Theta2_grad[:, 1:] += lambda_ / m * Theta2[:, 1:]
+    grad = np.concatenate([Theta1_grad.ravel(order="F"), Theta2_grad.ravel(order="F")])
+    return J, grad
+"""
+
+LOOP = """\
+from numpy import *
+def sigmoid(z): return 1/(1+exp(-z))
+def backprop(params, n_in, n_hid, K, X, y, lam):
+    T1 = params[:n_hid*(n_in+1)].reshape((n_in+1, n_hid)).T
+    T2 = params[n_hid*(n_in+1):].reshape((n_hid+1, K)).T
+    m = len(X); J = 0
+    D1 = zeros(T1.shape); D2 = zeros(T2.shape)
+    for t in range(m):
+        a1 = hstack([1, X[t]])
+        a2 = hstack([1, sigmoid(T1.dot(a1))])
+        a3 = sigmoid(T2.dot(a2))
+        yt = zeros(K); yt[int(y[t]) - 1] = 1
+        J += sum(-yt*log(a3) - (1-yt)*log(1-a3))
+        d3 = a3 - yt
+        d2 = T2.T.dot(d3)[1:] * a2[1:] * (1 - a2[1:])
+        D1 += outer(d2, a1); D2 += outer(d3, a2)
+    J = J/m + lam/(2*m)*(sum(T1[:,1:]**2) + sum(T2[:,1:]**2))
+    D1 /= m; D2 /= m
+    D1[:,1:] += lam/m*T1[:,1:]; D2[:,1:] += lam/m*T2[:,1:]
+    return J, hstack([D1.T.flatten(), D2.T.flatten()])
+"""
+
+BY_MATRICES = """\
+import numpy as np
+g = lambda z: 1 / (1 + np.exp(-z))
+def cost(Theta1, Theta2, X, y, lam):
+    m, K = len(X), len(Theta2)
+    Y = (y.reshape(-1, 1) == np.arange(1, K + 1)).astype(int)
+    a1 = np.hstack([np.ones((m, 1)), X]); a2 = np.hstack([np.ones((m, 1)), g(a1 @ Theta1.T)]); a3 = g(a2 @ Theta2.T)
+    J = (-Y * np.log(a3) - (1 - Y) * np.log(1 - a3)).sum() / m
+    J = J + lam / 2 / m * ((Theta1[:, 1:] ** 2).sum() + (Theta2[:, 1:] ** 2).sum())
+    d3 = a3 - Y; d2 = ((d3 @ Theta2) * a2 * (1 - a2))[:, 1:]
+    R1, R2 = Theta1.copy(), Theta2.copy(); R1[:, 0] = R2[:, 0] = 0
+    return J, d2.T @ a1 / m + lam / m * R1, d3.T @ a2 / m + lam / m * R2
+"""
+
+
+def course(*edits):
+    """The course's function with parts of its text replaced; each has to be there."""
+    text = COURSE
+    for old, new in edits:
+        assert old in text, old
+        text = text.replace(old, new)
+    return text
+
+
+def notebook(*cells):
+    """A notebook with these code cells, and a heading."""
+    code = [{"cell_type": "code", "source": cell.splitlines(keepends=True), "outputs": []} for cell in cells]
+    heading = {"cell_type": "markdown", "source": ["# My homework"]}
+    return json.dumps({"cells": [heading, *code], "nbformat": 4, "nbformat_minor": 5, "metadata": {}})
+
+
+BY_ROWS = ('order="F"', 'order="C"')
+FROM_0 = ("np.ravel(y) - 1", "np.ravel(y)")
+RETURN = "    return J, grad\n"
+PENALTY = "    J += lambda_ / (2 * m) * (np.sum(Theta1[:, 1:] ** 2) + np.sum(Theta2[:, 1:] ** 2))\n"
+CALL = "nn_cost_function(nn_params, input_layer_size, hidden_layer_size, num_labels, X, y, lambda_)"
+
+RIGHT = {  # in any convention: the text, and what is reported of it
+    "course.py": (COURSE, []),
+    "loop.py": (LOOP, []),
+    "by_rows.py": (course(BY_ROWS), ["θ and gradient by rows"]),
+    "from_0.py": (course(FROM_0), ["labels from 0"]),
+    "by_rows_from_0.py": (course(BY_ROWS, FROM_0), ["labels from 0", "θ and gradient by rows"]),
+    "one_hot.py": (course(("np.eye(num_labels)[np.ravel(y) - 1]", "y")), ["one-hot targets"]),
+    "column_only.py": (
+        course(("np.eye(num_labels)[np.ravel(y) - 1]", "(y == np.arange(1, num_labels + 1)).astype(float)")),
+        [],
+    ),
+    "modulo.py": (course(("np.ravel(y) - 1", "np.ravel(y) % num_labels")), ["labels from 0"]),
+    "ones_in_x.py": (course(("np.column_stack([np.ones(m), X])", "X")), ["X with a column of ones"]),
+    "matrices.py": (BY_MATRICES, ["gradient as matrices"]),
+    "list.py": (course((RETURN, "    return J, [Theta1_grad, Theta2_grad]\n")), ["gradient as matrices"]),
+    "three.py": (course((RETURN, "    return J, Theta1_grad, Theta2_grad\n")), ["gradient as matrices"]),
+    "dictionary.py": (course((RETURN, "    return {'J': J, 'grad': grad}\n")), []),
+    "gradient_first.py": (course((RETURN, "    return grad, J\n")), ["gradient before cost"]),
+    "column_gradient.py": (
+        course((RETURN, "    return J, grad.reshape(-1, 1)\n")),
+        ["gradient as an array of 2 axes"],
+    ),
+    "cost_in_array.py": (
+        course((RETURN, "    return np.array([[J]]), grad\n")),
+        ["cost as an array of shape (1, 1)"],
+    ),
+    "theta_column.py": (
+        course(("nn_params[:split]", "nn_params[:split, 0]"), ("nn_params[split:]", "nn_params[split:, 0]")),
+        ["θ as a column"],
+    ),
+    "other_names.py": (
+        course(
+            (CALL, "f(p, a, b, c, d, e, l)"),
+            (
+                "    split =",
+                "    nn_params, input_layer_size, hidden_layer_size = p, a, b; num_labels, X, y, lambda_ = c, d, e, l\n    split =",  # noqa: E501
+            ),
+        ),
+        [],
+    ),
+    "other_order.py": (
+        course((CALL, "nn_cost_function(X, y, nn_params, lambda_, num_labels, hidden_layer_size, input_layer_size)")),
+        [],
+    ),
+    "learning_rate.py": (course(("lambda_", "learning_rate")), []),
+    "star_args.py": (
+        course(
+            (CALL, "nn_cost_function(nn_params, *args)"),
+            ("    split =", "    input_layer_size, hidden_layer_size, num_labels, X, y, lambda_ = args\n    split ="),
+        ),
+        [],
+    ),
+    "with_default.py": (course(("y, lambda_):", "y, lambda_=1.0, verbose=False):")), []),
+    "two_functions.py": (
+        course((RETURN, "    return J\n"))
+        + course(("nn_cost_function", "nn_gradient"), (RETURN, "    return grad\n")).partition("return g * (1 - g)")[2],
+        ["cost and gradient in two functions"],
+    ),
+    "prints.py": (course(("    m = X", "    print('shapes', X.shape)\n    m = X")) + "\nprint('hello' * 10000)\n", []),
+    "trains_at_import.py": (COURSE + "\nwhile True:\n    sigmoid(np.zeros(3))\n", []),
+    "asks.py": (COURSE + "\nname = input('Your name? ')\nprint(name)\n", []),
+    "reads_data.py": (
+        "from scipy.io import loadmat\n" + COURSE + "\ndata = loadmat('ex4data1.mat')\nX = data['X']\n",
+        [],
+    ),
+    "plots.py": (COURSE + "\nimport matplotlib.pyplot as plt\nplt.plot([1, 2])\nplt.show()\n", []),
+    "globals.py": (
+        "from scipy.io import loadmat\n"
+        + course(("m = X.shape[0]", "m = X.shape[0] + 0 * len(DATA['X'])"))
+        + "\nDATA = loadmat('ex4data1.mat')\n",
+        [],
+    ),
+    "needs_nothing_missing.py": ("import displayData\n" + COURSE, []),
+    "harness.py": (
+        "from harness.sources.loop import cost_and_gradient as f\ndef work(problem, theta): return f(problem, theta)\n",
+        [],
+    ),
+    "notebook.ipynb": (
+        notebook("%matplotlib inline\nimport numpy as np", COURSE, "!ls\nloadmat('x.mat')", "this is no code"),
+        [],
+    ),
+    "own_sizes.py": (
+        course(
+            ("(hidden_layer_size, input_layer_size + 1)", "(25, 401)"),
+            ("(num_labels, hidden_layer_size + 1)", "(10, 26)"),
+        ),
+        [],
+    ),
+    "own_examples.py": (course(("m = X.shape[0]", "m = 5000")), []),
+    "matrix_class.py": (
+        course(("    m = X", "    X = np.asarray(np.matrix(X))\n    m = X")),
+        [],
+    ),
+    "where.py": (
+        course(
+            (
+                "np.eye(num_labels)[np.ravel(y) - 1]",
+                "np.array([[int(k + 1 == l) for k in range(num_labels)] for l in np.ravel(y)])",
+            )
+        ),
+        [],
+    ),
+}
+
+WRONG = {  # the text, and the bug of the zoo that it is
+    "sign.py": (course(("d3 = h - Y", "d3 = Y - h")), "wrong-sign"),
+    "no_slope.py": (course((" * sigmoid_gradient(z2)", "")), "slope-missing"),
+    "half_slope.py": (course(("sigmoid_gradient(z2)", "sigmoid(z2)")), "slope-halved"),
+    "slope_of_a.py": (course(("sigmoid_gradient(z2)", "sigmoid_gradient(sigmoid(z2))")), "slope-at-activation"),
+    "lambda_over_m.py": (course(("+= lambda_ / m *", "+= lambda_ *")), "lambda-not-over-m"),
+    "lambda_half.py": (course(("+= lambda_ / m *", "+= lambda_ / (2 * m) *")), "lambda-halved"),
+    "no_lambda.py": (course(("+= lambda_ / m *", "+= 0 *")), "regulariser-missing"),
+    "bias_regularised.py": (
+        course(
+            ("grad[:, 1:] += lambda_ / m * Theta1[:, 1:]", "grad += lambda_ / m * Theta1"),
+            ("grad[:, 1:] += lambda_ / m * Theta2[:, 1:]", "grad += lambda_ / m * Theta2"),
+        ),
+        "bias-regularised",
+    ),
+    "one_theta.py": (
+        course(("    Theta2_grad[:, 1:] += lambda_ / m * Theta2[:, 1:]\n", "")),
+        "output-layer-unregularised",
+    ),
+    "no_mean.py": (course(("a1 / m", "a1"), ("a2 / m", "a2")), "mean-missing"),
+    "mean_in_one.py": (course(("a1 / m", "a1")), "mean-in-the-last-layer-only"),
+    "no_penalty.py": (course((PENALTY, "")), "cost-without-regulariser"),
+    "penalty_of_biases.py": (
+        course(
+            ("np.sum(Theta1[:, 1:] ** 2) + np.sum(Theta2[:, 1:] ** 2)", "np.sum(Theta1 ** 2) + np.sum(Theta2 ** 2)")
+        ),
+        "cost-with-biases-regularised",
+    ),
+    "no_half.py": (course(("lambda_ / (2 * m)", "lambda_ / m")), "cost-regulariser-without-half"),
+    "half_cost.py": (course(("np.log(1 - h)) / m", "np.log(1 - h)) / (2 * m)")), "cost-halved"),
+    "log10.py": (course(("np.log(", "np.log10(")), "cost-log10"),
+    "only_y.py": (course((" + (1 - Y) * np.log(1 - h)", "")), "cost-y-log-h-only"),
+    "cost_sign.py": (course(("J = -np.sum", "J = np.sum")), "cost-sign"),
+    "gradient_by_rows.py": (course(('ravel(order="F")', "ravel()")), "c-order-unrolling"),
+    "last_class.py": (
+        course(("    m = X", "    y = np.where(y == num_labels, 1, y)\n    m = X")),
+        "last-class-as-first",
+    ),
+    "weights_forgotten.py": (course(("(d3 @ Theta2)[:, 1:]", "(d3 @ np.ones_like(Theta2))[:, 1:]")), "weights-missing"),
+    "bias_not_dropped.py": (course(("(d3 @ Theta2)[:, 1:]", "(d3 @ Theta2)[:, :-1]")), "bias-column-not-dropped"),
+    "loop_overwrites.py": (
+        LOOP.replace("D1 += outer(d2, a1); D2 += outer(d3, a2)", "D1 = outer(d2, a1); D2 = outer(d3, a2)"),
+        "only-last-example-over-m",
+    ),
+    "loop_stops_early.py": (
+        LOOP.replace("D1 += outer", "if t == m - 1: continue\n        D1 += outer"),
+        "last-example-skipped",
+    ),
+    "two_at_once.py": (course(("d3 = h - Y", "d3 = Y - h"), ("+= lambda_ / m *", "+= lambda_ *")), "wrong-sign"),
+    "two_bugs_by_rows.py": (course(BY_ROWS, ("sigmoid_gradient(z2)", "sigmoid(z2)")), "slope-halved"),
+    "wrong_from_0.py": (course(FROM_0, (" * sigmoid_gradient(z2)", "")), "slope-missing"),
+    "notebook_wrong.ipynb": (notebook("import numpy as np", course(("d3 = h - Y", "d3 = Y - h"))), "wrong-sign"),
+}
+
+BROKEN = {  # the text, and what is said of it
+    "syntax.py": ("def f(:\n    pass\n", "syntax.py is not valid Python: "),
+    "python2.py": (COURSE + "\nprint 'done'\n", "(line 34)"),
+    "empty.py": ("", "it defines none"),
+    "no_function.py": ("x = 1\ndef sigmoid(z):\n    return z\n", "it defines sigmoid(z)"),
+    "missing_helper.py": (course(("def sigmoid(z)", "def sigmoyd(z)")), "name 'sigmoid' is not defined"),
+    "missing_module.py": (
+        "from utils import sigmoid as s\n" + course(("h = sigmoid(", "h = s(")),
+        "No module named 'utils' (line 1 of missing_module.py",
+    ),
+    "hangs.py": (course(("    m = X", "    while True: pass\n    m = X")), "did not answer within"),
+    "exits.py": (course(("    m = X", "    import sys; sys.exit(0)\n    m = X")), "called sys.exit(0)"),
+    "really_exits.py": (course(("    m = X", "    import os; os._exit(3)\n    m = X")), "exit code 3"),
+    "crashes.py": (course(("    m = X", "    import ctypes; ctypes.string_at(0)\n    m = X")), "SIGSEGV"),
+    "divides.py": (
+        course(("    m = X", "    1 / 0\n    m = X")),
+        "ZeroDivisionError: division by zero (line 17 of divides.py: 1 / 0)",
+    ),
+    "wrong_shape.py": (
+        course((RETURN, "    return J, grad[:-1]\n")),
+        "answers a gradient of shape (42,); expected are 43",
+    ),
+    "none.py": (course((RETURN, "")), "answers nothing (None)"),
+    "text.py": (course((RETURN, "    return 'J', 'grad'\n")), "which is no cost and no gradient"),
+    "asks_inside.py": (course(("    m = X", "    input('m? ')\n    m = X")), "EOFError"),
+    "broken.ipynb": ("{not json", "broken.ipynb cannot be read"),
+    "unknown_parameters.py": ("def nn_cost(a, b):\n    return 1, 2\n", "it defines nn_cost(a, b)"),
+    "hungry.py": (course(("    m = X", "    np.ones((10**6, 10**6))\n    m = X")), "MemoryError"),
+}

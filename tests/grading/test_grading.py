@@ -1,0 +1,173 @@
+"""Submissions graded: right ones in any convention pass, wrong ones get their bug, broken ones a sentence."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from harness.grading.asking import Failed, find_ways
+from harness.grading.grading import AGREE, DISAGREE, ERROR, INCONCLUSIVE, grade, grade_folder, judge
+from harness.grading.reading import Submission, read_submission
+from harness.grading.rubric import Rubric
+from tests.grading import submissions
+from tests.grading.submissions import BROKEN, COURSE, PENALTY, RETURN, course
+
+DEEP = os.environ.get("HARNESS_PROFILE") == "deep"
+
+NEEDS_A_PROCESS = {"globals.py", "own_examples.py", "own_sizes.py", "trains_at_import.py"}
+
+ASKED_IN_A_PROCESS = sorted(NEEDS_A_PROCESS if DEEP else NEEDS_A_PROCESS - {"own_examples.py"})  # which takes 5,000
+
+
+class Here:
+    """A submission's functions called in this process, which is faster. Processes of their own are tried below."""
+
+    def __init__(self, submission: Submission):
+        self.submission = submission
+        self.names: dict = {}
+        exec(compile(dict(submission.texts)[submission.main], submission.main, "exec"), self.names)
+
+    def call(self, name, *arguments):
+        try:
+            with np.errstate(all="ignore"):
+                return self.names[name](*arguments)
+        except Exception as error:  # noqa: BLE001  whatever a student's function raises
+            raise Failed(f"{type(error).__name__}: {error}", missing_name=isinstance(error, NameError)) from None
+
+
+def written(folder: Path, name: str, text: str) -> Submission:
+    (folder / name).write_text(text, encoding="utf-8")
+    submission = read_submission(folder / name)
+    assert submission is not None
+    return submission
+
+
+def graded_here(folder: Path, name: str, text: str, rubric: Rubric | None = None):
+    process = Here(written(folder, name, text))
+    return judge(process, find_ways(process), rubric or Rubric())  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("name", [name for name in submissions.RIGHT if name not in NEEDS_A_PROCESS])
+@pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")  # of np.matrix, which students use
+def test_a_right_submission_passes_in_any_convention(name, tmp_path):
+    text, conventions = submissions.RIGHT[name]
+    grade = graded_here(tmp_path, name, text)
+    assert (grade.verdict, grade.cost, grade.gradient, grade.regularised) == (AGREE, "right", "right", "right")
+    assert grade.points == 100.0
+    assert list(grade.conventions) == conventions
+    assert grade.diagnosis == ()
+    assert grade.smallest is None
+
+
+@pytest.mark.parametrize("name", submissions.WRONG)
+def test_a_wrong_submission_gets_its_bug(name, tmp_path):
+    text, bug = submissions.WRONG[name]
+    grade = graded_here(tmp_path, name, text)
+    assert grade.verdict == DISAGREE
+    assert bug in grade.diagnosis[0]
+    assert "explain" in grade.diagnosis[0]
+    assert 0.0 < grade.points < 100.0
+    assert grade.smallest is not None
+
+
+PARTS = {  # what is right, of cost, gradient and regularisation
+    "sign.py": "right wrong right",
+    "no_lambda.py": "right right wrong",
+    "no_penalty.py": "right right wrong",
+    "half_cost.py": "wrong right right",
+    "two_at_once.py": "right wrong wrong",
+}
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_each_part_is_judged_by_itself(name, tmp_path):
+    grade = graded_here(tmp_path, name, submissions.WRONG[name][0])
+    assert f"{grade.cost} {grade.gradient} {grade.regularised}" == PARTS[name]
+
+
+def test_half_of_the_regularisation_is_worth_half(tmp_path):
+    whole = graded_here(tmp_path, "a.py", COURSE)
+    half = graded_here(tmp_path, "b.py", course((PENALTY, "")))
+    assert whole.points - half.points == 10.0
+
+
+def test_a_missing_gradient_is_inconclusive(tmp_path):
+    grade = graded_here(tmp_path, "a.py", course((RETURN, "    return J\n")))
+    assert (grade.verdict, grade.cost, grade.gradient) == (INCONCLUSIVE, "right", "absent")
+    assert grade.diagnosis == ("no gradient was answered; what is there is right",)
+
+
+def test_a_convention_that_equals_a_bug_is_said_to(tmp_path):
+    grade = graded_here(tmp_path, "a.py", submissions.RIGHT["by_rows.py"][0])
+    assert "asked in the course's own way, c-order-throughout explains the cost and 43 of 43" in grade.notes[0]
+
+
+def test_the_rubric_decides_what_a_convention_is(tmp_path):
+    rubric = Rubric(conventions={"labels from 0": "bug"})
+    grade = graded_here(tmp_path, "a.py", submissions.RIGHT["from_0.py"][0], rubric)
+    assert (grade.verdict, grade.cost, grade.gradient) == (DISAGREE, "wrong", "wrong")
+    assert grade.diagnosis[0] == "labels from 0, which the rubric counts as a bug"
+    assert graded_here(tmp_path, "b.py", COURSE, rubric).verdict == AGREE
+
+
+def test_what_no_bug_explains_is_said_to_be_so(tmp_path):
+    grade = graded_here(tmp_path, "a.py", course(("d3 = h - Y", "d3 = h - np.cos(Y)")))
+    assert grade.verdict == DISAGREE
+    assert not any("explains 1" in clause for clause in grade.diagnosis)
+    assert any("no bug of the zoo" in clause for clause in grade.diagnosis)
+
+
+def test_a_wrong_helper_is_named_beside_a_right_gradient(tmp_path):
+    text = course(("sigmoid_gradient(z2)", "sigmoid(z2) * (1 - sigmoid(z2))"), ("return g * (1 - g)", "return g"))
+    grade = graded_here(tmp_path, "a.py", text)
+    assert (grade.verdict, grade.sigmoid_gradient, grade.points) == (AGREE, "wrong", 95.0)
+    assert grade.diagnosis == ("sigmoid_gradient answers 0.5 at z = 0, where it is 0.25",)
+
+
+# in processes of their own
+
+
+@pytest.fixture(scope="module")
+def a_class(tmp_path_factory):
+    """Some submissions of every kind, graded at once."""
+    folder = tmp_path_factory.mktemp("class")
+    names = [*BROKEN, *ASKED_IN_A_PROCESS, "course.py", "sign.py", "reads_data.py"]
+    if DEEP:
+        names += [*submissions.RIGHT, *submissions.WRONG]
+    kinds = submissions.RIGHT | submissions.WRONG | BROKEN
+    for name in names:
+        (folder / name).write_text(kinds[name][0], encoding="utf-8")
+    progress = []
+    grades = grade_folder(folder, timeout=2.0 if DEEP else 1.0, progress=lambda *moved: progress.append(moved))
+    assert progress[-1] == ("grading", len(set(names)), len(set(names)))
+    return {grade.name: grade for grade in grades}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_submission_gets_a_sentence_and_stops_no_other(name, a_class):
+    assert a_class[name].verdict == ERROR
+    assert BROKEN[name][1] in a_class[name].diagnosis[0]
+    assert a_class["course.py"].verdict == AGREE
+
+
+@pytest.mark.parametrize("name", ASKED_IN_A_PROCESS)
+def test_a_submission_with_a_program_around_it_passes(name, a_class):
+    assert (a_class[name].verdict, a_class[name].points) == (AGREE, 100.0)
+    if name.startswith("own_"):
+        assert "it was graded at 400-25-10" in a_class[name].notes[0]
+
+
+@pytest.mark.skipif(not DEEP, reason="HARNESS_PROFILE=deep grades every submission in a process of its own")
+def test_processes_of_their_own_come_to_the_same(a_class):
+    assert {name for name in submissions.RIGHT if a_class[name].verdict != AGREE} == set()
+    assert {name for name, (_, bug) in submissions.WRONG.items() if bug not in a_class[name].diagnosis[0]} == set()
+
+
+def test_whatever_goes_wrong_in_grading_is_that_submissions_alone(tmp_path, monkeypatch):
+    def failing(*arguments):
+        raise RuntimeError("no more pipes")
+
+    monkeypatch.setattr("harness.grading.grading.Process", failing)
+    found = grade(written(tmp_path, "a.py", COURSE))
+    assert (found.verdict, found.diagnosis) == (ERROR, ("grading it failed: RuntimeError: no more pipes",))

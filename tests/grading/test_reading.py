@@ -1,0 +1,109 @@
+"""Submissions found in a folder and read without running them."""
+
+import ast
+import json
+from pathlib import Path
+
+import pytest
+
+from harness.grading.reading import definitions_only, find_submissions, read_submission
+
+
+def write(folder: Path, **texts: str) -> None:
+    for name, text in texts.items():
+        path = folder / name.replace("__", "/").replace("_dot_", ".")
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+
+
+def test_files_notebooks_and_folders_are_submissions_and_nothing_else_is(tmp_path):
+    write(tmp_path, b_dot_py="def f(): pass", a_dot_ipynb=json.dumps({"cells": []}), c__d_dot_py="def g(): pass")
+    write(tmp_path, notes_dot_txt="hello", empty__e_dot_txt="", _hidden_dot_py="")
+    assert [submission.name for submission in find_submissions(tmp_path)] == ["a.ipynb", "b.py", "c"]
+
+
+def test_of_a_folder_the_file_with_the_cost_function_is_asked_and_the_others_lie_beside_it(tmp_path):
+    write(tmp_path, smith__sigmoid_dot_py="def sigmoid(z): pass", smith__main_dot_py="from nn import *")
+    write(tmp_path, smith__nn_dot_py="def nn_cost_function(a, b, c, d, X, y, l): pass")
+    (submission,) = find_submissions(tmp_path)
+    assert submission.main == "nn.py"
+    assert {name for name, _ in submission.texts} == {"sigmoid.py", "main.py", "nn.py"}
+
+
+@pytest.mark.parametrize(("made", "message"), [(False, "is not a folder"), (True, "there is no submission in")])
+def test_a_folder_without_submissions_is_refused(tmp_path, made, message):
+    folder = tmp_path / "class"
+    if made:
+        folder.mkdir()
+    with pytest.raises((OSError, ValueError), match=message):
+        find_submissions(folder)
+
+
+KEPT = {
+    "import numpy as np": True,
+    "from scipy.io import loadmat": True,
+    "EPSILON = 0.12": True,
+    "W = np.zeros((3, 3))": True,
+    "g = lambda z: open(z)": True,
+    "def f():\n    return open('x')": True,
+    "try:\n    import cv2\nexcept ImportError:\n    cv2 = None": True,
+    "data = loadmat('x.mat')": False,
+    "X = np.loadtxt('x.txt')": False,
+    "name = input()": False,
+    "print('hello')": False,
+    "for i in range(9):\n    print(i)": False,
+    "if __name__ == '__main__':\n    main()": False,
+    "while True:\n    pass": False,
+}
+
+
+@pytest.mark.parametrize("statement", KEPT)
+def test_what_defines_is_kept_and_what_does_more_is_blank(statement):
+    text = f"a = 1\n{statement}\nb = 2\n"
+    blanked = definitions_only(text, ast.parse(text))
+    assert len(blanked.splitlines()) == len(text.splitlines())  # so that lines keep their numbers
+    assert (statement.splitlines()[0] in blanked) == KEPT[statement]
+    compile(blanked, "blanked", "exec")
+
+
+def test_what_cannot_be_imported_or_computed_is_in_nobodys_way():
+    text = "import not_there\nX = data['X']; y = 2\nfrom also_not import (\n    a,\n    b)\nz = 3\n"
+    names: dict = {}
+    exec(definitions_only(text, ast.parse(text)), names)
+    assert names["z"] == 3
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"\x00", b"(" * 5000, b"# coding: nonsense\nx = 1", b"def"])
+def test_a_file_that_is_no_python_gets_a_sentence(tmp_path, content):
+    path = tmp_path / "a.py"
+    path.write_bytes(content)
+    submission = read_submission(path)
+    assert submission is not None
+    assert submission.error.startswith("a.py ") or submission.functions == ()
+
+
+NO_NOTEBOOK = ["", "[]", "{}", '{"cells": 3}', '{"cells": [1]}', '{"cells": [{"cell_type": "code", "source": 5}]}']
+
+
+@pytest.mark.parametrize("text", NO_NOTEBOOK)
+def test_a_file_that_is_no_notebook_gets_a_sentence(tmp_path, text):
+    path = tmp_path / "a.ipynb"
+    path.write_text(text)
+    submission = read_submission(path)
+    assert submission is not None
+    assert "a.ipynb cannot be read: " in submission.error
+
+
+def test_lines_of_a_notebook_are_counted_by_cell(tmp_path):
+    cells = ["a = 1\nb = 2", "broken (", "def f():\n    return 1 / 0"]
+    document = {"cells": [{"cell_type": "code", "source": cell} for cell in cells]}
+    (tmp_path / "a.ipynb").write_text(json.dumps(document))
+    submission = read_submission(tmp_path / "a.ipynb")
+    assert submission is not None
+    assert [submission.where(line) for line in (1, 2, 3, 4)] == [
+        "cell 1, line 1",
+        "cell 1, line 2",
+        "cell 3, line 1",
+        "cell 3, line 2",
+    ]
+    assert "cell 2 is not valid Python and was left out" in submission.notes[0]

@@ -1,0 +1,299 @@
+"""The lesson in headless Chromium: every control moves what it should, and the numbers are Python's."""
+
+import re
+
+import numpy as np
+import pytest
+
+from harness import SOURCES
+from harness.checks.networks.cross_checking import cross_check
+from harness.digits.course import COURSE
+from harness.sources.bug_zoo import BUGS
+from harness.teaching import false_alarms, step_sizes
+from harness.teaching.by_hand import problem_and_theta
+from harness.teaching.trained_bugs import SEED, Training, problem_on_digits
+
+MANY_LINES = re.compile(r"\s+")
+
+SET = """([id, value]) => {
+  const control = document.getElementById(id);
+  control.value = value;
+  control.dispatchEvent(new Event("input", { bubbles: true }));
+}"""
+
+
+class Lesson:
+    """The page as a reader uses it."""
+
+    def __init__(self, opened):
+        self.page, self.troubles = opened.page, opened.troubles
+
+    def set(self, control, value):
+        self.page.evaluate(SET, [control, str(value)])
+
+    def text(self, place):
+        return MANY_LINES.sub(" ", self.page.locator(f"#{place}").inner_text()).replace("−", "-")
+
+    def number(self, place):
+        return float(self.text(place))
+
+    def cells(self, place):
+        rows = self.page.evaluate(
+            "id => [...document.querySelectorAll(`#${id} tr`)].map(r => [...r.cells].map(c => c.textContent))", place
+        )
+        return [[cell.replace("−", "-") for cell in row] for row in rows]
+
+    def alternative(self, place):
+        return self.page.locator(f"#{place} [role=img]").first.get_attribute("aria-label").replace("−", "-")
+
+
+@pytest.fixture
+def opened(open_page, lesson):
+    page = Lesson(open_page(lesson.file))
+    yield page
+    assert page.troubles == []
+
+
+def test_it_is_one_small_file_that_names_no_other(lesson):
+    text = lesson.file.read_text(encoding="utf-8")
+    assert len(text.encode()) < 5e6
+    assert not re.findall(r"""(?:src|href)\s*=\s*["']?(?!#|data:)[^"'\s>]+""", text.partition('id="data"')[0])
+    assert not re.findall(r"\bfetch\(|XMLHttpRequest|\bimport\(|@import|url\(", text)
+    assert "default-src 'none'" in text
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(380, "dark"), (1280, "light")])
+def test_it_fits_and_is_accessible(open_page, lesson, width, scheme):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
+    opened = open_page(lesson.file, width, scheme)
+    assert opened.page.evaluate("document.documentElement.scrollWidth") <= width
+    opened.page.evaluate("document.querySelectorAll('details').forEach((answer) => { answer.open = true; })")
+    found = axe.Axe().run(opened.page).response["violations"]
+    assert [(rule["id"], rule["nodes"][0]["html"]) for rule in found if rule["impact"] in ("serious", "critical")] == []
+    assert opened.troubles == []
+
+
+def test_every_figure_has_a_text_alternative(opened):
+    without = (
+        "[...document.querySelectorAll('svg, canvas')].filter((f) => !(f.getAttribute('aria-label') ?? '').trim())"
+    )
+    assert opened.page.evaluate(f"{without}.length") == 0
+    assert opened.page.evaluate("document.querySelectorAll('svg, canvas').length") > 8
+    assert opened.page.evaluate("document.body.innerText.match(/undefined|NaN|\\[object/)") is None
+
+
+# Part 1
+
+
+def test_the_worked_example_is_the_loop_s_for_every_parameter_and_value(opened, lesson):
+    for i, rows in enumerate(lesson.data["hand"]["along"]):
+        opened.page.click("#hand-reset")
+        opened.set("hand-which", i)
+        for row in rows:
+            opened.set("hand-w", row["w"])
+            assert opened.number("hand-cost") == pytest.approx(row["cost"], abs=0.6e-6)
+            assert opened.number("hand-slope") == pytest.approx(row["slope"], abs=0.6e-8)
+
+
+def test_the_worked_example_moves_only_the_chosen_parameter(opened, lesson):
+    before = opened.cells("hand-gradient")
+    opened.set("hand-which", 7)
+    opened.set("hand-w", -2)
+    after = opened.cells("hand-gradient")
+    assert [i for i in range(9) if before[i][1] != after[i][1]] == [7]
+    problem, theta = problem_and_theta()
+    theta[7] = -2.0
+    assert [float(row[2]) for row in after] == pytest.approx(SOURCES["loop"](problem, theta)[1], abs=0.6e-6)
+    assert "-2.00" in opened.alternative("hand-curve")
+    opened.page.click("#hand-reset")
+    assert [row[1:] for row in opened.cells("hand-gradient")] == [row[1:] for row in before]
+
+
+@pytest.mark.parametrize("k", [0, -1, -3])
+def test_the_secant_is_the_central_difference(opened, k):
+    opened.set("hand-h", k)
+    expected = step_sizes.central(step_sizes.cost_along(0.0), 0.3, 10.0**k)
+    assert opened.number("hand-difference") == pytest.approx(expected, abs=0.6e-8)
+
+
+# Part 2
+
+
+def test_the_five_methods_are_python_s(opened, lesson):
+    """Up to rounding, which two libraries' exp and log may do differently: some u of the cost, over h."""
+    steps, u = lesson.data["steps"], 2.0**-53
+    everything = """() => data.steps.curves.map(({ constant, answers }) => Object.fromEntries(Object.keys(answers).map(
+      (name) => [name, data.steps.steps.map((k) => METHODS[name](
+        (t) => pass(moved(data.hand.theta, data.hand.moved, t)).cost + constant, data.steps.w, 10 ** k))])))"""
+    for curve, here in zip(steps["curves"], opened.page.evaluate(everything)):
+        for name, answers in curve["answers"].items():
+            noise = 0.0 if name in ("complex step", "increments") else 8.0 * u * (1.0 + curve["constant"])
+            for k, expected, got in zip(steps["steps"], answers, here[name]):
+                assert got == pytest.approx(expected, rel=1e-12, abs=noise / 10.0**k), (name, curve["constant"], k)
+
+
+def test_step_and_size_move_the_table(opened):
+    opened.set("steps-h", -4)
+    names = [row[0] for row in opened.cells("steps-rows")]
+    assert names == ["forward", "central", "Richardson", "complex step", "increments"]
+    fine = {row[0]: float(row[2]) for row in opened.cells("steps-rows")}
+    opened.set("steps-size", 10)
+    coarse = {row[0]: float(row[2]) for row in opened.cells("steps-rows")}
+    assert coarse["central"] > 1e4 * fine["central"]
+    assert coarse["increments"] == fine["increments"]
+    opened.set("steps-h", 0)
+    assert "1e0" in opened.text("steps-h-shown")
+    assert {row[0]: float(row[2]) for row in opened.cells("steps-rows")}["forward"] > 0.01
+
+
+def test_a_limit_hides_the_bugs_below_it(opened, lesson):
+    for k in (-12, -4, -2, 0):
+        opened.set("hides-limit", k)
+        hidden = {
+            bug["name"] for bug in lesson.data["errors"] if bug["error"] is not None and 1e-13 <= bug["error"] < 10.0**k
+        }
+        shown = opened.page.locator("#hides-names li").all_inner_texts()
+        assert {name.split(" ")[0] for name in shown} == hidden
+        assert opened.text("hides-said").startswith(f"{len(hidden)} of")
+
+
+# Part 3
+
+
+def test_a_bug_shows_its_training_its_check_and_the_checkers(opened, lesson):
+    right, *bugs = lesson.data["bugs"]
+    for number, bug in enumerate(bugs):
+        opened.set("bug-which", number)
+        assert opened.text("bug-description") == bug["description"]
+        assert f"{bug['training']['test_accuracy']:.1%}" in opened.text("bug-said")
+        assert f"{right['training']['test_accuracy']:.1%}" in opened.text("bug-said")
+        assert opened.text("bug-verdict") == bug["check"]["verdict"] == "disagree"
+        assert bug["check"]["diagnosis"] in opened.text("bug-diagnosis")
+        assert bug["name"] in opened.alternative("bug-accuracy")
+        assert len(opened.page.locator("#bug-digits li").all()) == len(bug["training"]["misread"]) > 0
+        assert [row[0] for row in opened.cells("bug-checkers")] == [row["checker"] for row in bug["checkers"]]
+        says = {"alarm": "wrong", "pass": "passes it", "inconclusive": "cannot tell"}
+        assert [row[1] for row in opened.cells("bug-checkers")] == [says[row["says"]] for row in bug["checkers"]]
+
+
+COUNT = """(id) => {
+  const { width, height } = document.querySelector(`#${id} canvas`);
+  const pixels = document.querySelector(`#${id} canvas`).getContext("2d").getImageData(0, 0, width, height).data;
+  let beyond = 0;
+  for (let y = 2; y < height; y += 5) for (let x = 2; x < width; x += 5) {
+    const [r, , b, a] = pixels.subarray(4 * (y * width + x));
+    if (a && r > b) beyond += 1;
+  }
+  return beyond;
+}"""
+
+
+def test_the_heat_map_is_orange_where_the_derivative_is_wrong(opened, lesson):
+    size = Training(*(lesson.data["training"][field] for field in Training._fields))
+    for number, bug in enumerate(lesson.data["bugs"][1:]):
+        problem = problem_on_digits(size)
+        report = cross_check(problem, COURSE.init(SEED), BUGS[bug["name"]].sources)
+        beyond = report.picture.matrices["Theta1"] > 1.0
+        assert bug["check"]["beyond"][0] == beyond.sum()
+        opened.set("bug-which", number)
+        assert opened.page.evaluate(COUNT, "bug-theta1") == beyond[:, 1:].sum()
+        assert f"{beyond.sum():,} of 10,025" in opened.alternative("bug-theta1")
+
+
+# Part 4
+
+
+def test_detection_power_is_the_study_s(opened, lesson):
+    power = lesson.data["detection"]
+    for number, kind in enumerate(power["problems"]):
+        opened.page.locator("#power-kinds input").nth(number).check()
+        rows = opened.cells("power-table")[1:]
+        for (checker, *cells), places in zip(rows, power["caught"][kind].values()):
+            for cell, (count, total) in zip(cells, [places[place] for place in power["places"]]):
+                if total:
+                    assert abs(float(cell) - 100.0 * count / total) < 1.0, (kind, checker)
+                    assert (cell == "100") == (count == total)
+                else:
+                    assert cell == "–"
+        ours = np.sum(list(power["caught"][kind]["harness"].values()), axis=0)
+        assert opened.text("power-said").startswith(f"{ours[1]} times")
+
+
+def test_every_combination_of_switches_shows_what_cannot_be_seen(opened, lesson):
+    blind, boxes = lesson.data["blind"], opened.page.locator("#blind-switches input")
+    for key, unseen in blind["unseen"].items():
+        for number, on in enumerate(key):
+            boxes.nth(number).set_checked(on == "1")
+        hidden = opened.page.locator("#blind-bugs .hidden").all_inner_texts()
+        assert sorted(hidden) == sorted(unseen)
+
+
+# Part 5
+
+
+def test_a_naive_check_cries_wolf_where_python_says_so(opened, lesson):
+    for number, case in enumerate(("kink", "saturated")):
+        opened.page.locator("#wolf-cases input").nth(number).check()
+        for position, row in enumerate(lesson.data["alarms"][case]):
+            opened.set("wolf-z", position)
+            assert opened.text("wolf-naive") == ("cries wolf" if row["alarm"] else "passes")
+            assert opened.text("wolf-harness") == row["verdict"]
+            assert opened.number("wolf-analytic") == pytest.approx(row["analytic"], rel=1e-5, abs=2.0**-53)
+            assert opened.number("wolf-numeric") == pytest.approx(row["numeric"], rel=1e-5, abs=1e-11)
+
+
+def test_the_step_of_the_naive_check_decides_at_the_kink(opened):
+    opened.set("wolf-z", len(false_alarms.DISTANCES) // 2 + 3)  # 1e-6
+    opened.set("wolf-h", -4)
+    assert opened.text("wolf-naive") == "cries wolf"
+    opened.set("wolf-h", -7)
+    assert opened.text("wolf-naive") == "passes"
+
+
+# Parts 6 and 7, and how one gets about
+
+
+def test_exercises_are_folded_and_answered_from_the_page(opened, lesson):
+    answers = opened.page.locator("#exercises details")
+    assert answers.count() >= 6
+    assert opened.page.locator("#exercises details[open]").count() == 0
+    first = answers.first
+    first.locator("summary").focus()
+    opened.page.keyboard.press("Enter")
+    assert f"{lesson.data['hand']['gradient'][5]:.6f}".replace("-", "−") in first.inner_text()
+    assert opened.page.locator("#exercises details[open]").count() == 1
+
+
+def test_the_reader_s_own_function_is_shown_with_what_it_prints(opened, lesson):
+    assert opened.page.locator("#own-code").inner_text() == lesson.data["own"]["code"]
+    assert opened.page.locator("#own-output").inner_text().startswith("DISAGREE")
+    assert "theta[2]" in opened.page.locator("#own-output").inner_text()
+    assert lesson.data["made"]["numpy"] in opened.text("made")
+
+
+def test_the_keyboard_reaches_and_moves_everything(opened):
+    opened.page.keyboard.press("Tab")
+    assert opened.page.evaluate("document.activeElement.className") == "skip"
+    reached = set()
+    for _ in range(120):
+        opened.page.keyboard.press("Tab")
+        reached.add(opened.page.evaluate("document.activeElement.id || document.activeElement.name"))
+    controls = "[...document.querySelectorAll('main input, main select, main button')].map((c) => c.id || c.name)"
+    assert set(opened.page.evaluate(controls)) <= reached
+    opened.page.locator("#steps-h").focus()
+    before = opened.text("steps-rows")
+    opened.page.keyboard.press("ArrowRight")
+    assert opened.text("steps-rows") != before
+    assert (
+        opened.page.locator("#steps-h").get_attribute("aria-valuetext")
+        == opened.page.locator("#steps-h-shown").inner_text()
+    )
+
+
+def test_on_paper_the_answers_are_open_and_the_navigation_is_gone(opened):
+    opened.page.emulate_media(media="print")
+    opened.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert opened.page.locator("#exercises details:not([open])").count() == 0
+    assert not opened.page.locator(".contents").is_visible()
+    opened.page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert opened.page.locator("#exercises details[open]").count() == 0

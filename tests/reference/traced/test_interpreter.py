@@ -1,0 +1,232 @@
+"""The interpreter: JAX's values, changes that are the derivatives, and no rule that could be off unnoticed."""
+
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from reference.arithmetics.increments import Increment
+from reference.arithmetics.many_directions import STEP, constant, is_constant
+from reference.traced import interpreter
+from reference.traced.control_flow import programs_in
+from reference.traced.interpreter import RULES, Run, lifted
+from reference.traced.program import Traced, kind, settings
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "checks" / "traced"))
+from functions_of_jax import ALL  # pyright: ignore[reportMissingImports]
+
+TRIED = [
+    "exp", "log", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh",
+    "sqrt", "rsqrt", "cbrt", "erf", "erfc", "erf_inv", "lgamma", "digamma", "bessel_i0e", "bessel_i1e", "logistic",
+    "expm1", "log1p", "square", "abs", "exp2", "neg", "add", "sub", "mul", "div", "pow", "max", "min", "atan2", "rem",
+    "complex", "clamp", "real, complex128", "imag, complex128", "conj, complex128", "entr",
+    "conv", "dot_general", "concatenate", "pad", "rev", "select", "slice", "dynamic_slice", "dynamic_update_slice",
+    "product with a zero", "reduce, max", "reduce_window, sum", "reduce_window, max", "cumulative", "sort", "top_k",
+    "gather", "scatter", "scatter, add", "scatter, max", "rfft", "cholesky", "solve", "lu", "eigh", "svd", "qr",
+    "triangular solve", "scan", "while", "cond", "checkpoint", "custom_linear_solve", "variance", "einsum",
+]  # fmt: skip
+
+OWN = {
+    "reduce_min": (lambda x: jnp.min(x, axis=0), np.array([[1.5, 2.0], [0.5, 3.0]])),
+    "reduce_window_min": (
+        lambda x: jax.lax.reduce_window(x, np.inf, jax.lax.min, (2,), (1,), "VALID"),
+        np.array([3.0, 1.0, 2.0]),
+    ),
+    "cummin": (lambda x: jax.lax.cummin(x, 0), np.array([3.0, 1.0, 2.0])),
+    "scatter-min": (lambda a, u: a.at[np.array([0])].min(u), np.array([1.0, 2.0]), np.array([0.5])),
+    "scatter-mul": (
+        lambda a, u: a.at[np.array([0])].mul(u, unique_indices=True),
+        np.array([1.5, 2.0]),
+        np.array([0.5]),
+    ),
+    "integer_pow": (lambda x: x**3, np.array([1.1, 0.3])),
+    "split": (lambda x: jnp.split(x, 2)[1] ** 2, np.array([1.0, 2.0, 3.0, 4.0])),
+    "stack": (lambda x: jnp.stack([x, x * x]), np.array([1.1, 0.3])),
+    "expand_dims": (lambda x: jnp.expand_dims(x, 0) * x, np.array([1.1, 0.3])),
+    "custom_jvp": (jax.nn.silu, np.array([1.1, 0.3])),
+    "relu": (jax.nn.relu, np.array([1.1, -0.3])),
+    "reduce_precision": (lambda x: jax.lax.reduce_precision(x, 11, 52), np.array([1.1, 0.3])),
+    "optimization_barrier": (lambda x: jax.lax.optimization_barrier(x) * 2.0, np.array([1.1, 0.3])),
+    "copy": (lambda x: jnp.copy(x) * 2.0, np.array([1.1, 0.3])),
+    "reshape": (lambda x: x.reshape(2, 1) * 2.0, np.array([1.1, 0.3])),
+    "convert": (lambda x: x.astype(complex) * (1 + 2j), np.array([1.1, 0.3])),
+    "logsumexp": ALL["logsumexp"],
+    "transpose": (lambda x: x.T @ x, np.array([[1.0, 2.0], [3.0, 5.0]])),
+}
+
+CASES = {name: ALL[name] for name in TRIED} | OWN
+
+CONSTANT = {
+    *("eq", "ne", "lt", "le", "gt", "ge", "lt_to", "le_to", "eq_to", "and", "or", "xor", "not", "shift_left"),
+    *("iota", "empty", "argmax", "argmin", "is_finite", "floor", "ceil", "round", "sign", "stop_gradient"),
+    *("reduce_and", "reduce_or", "reduce_xor", "random_gamma", "custom_vjp_call"),
+}
+"""Rules whose results do not change, or that hand on what JAX says."""
+
+ALIASES = {
+    *("pjit", "core_call", "call", "remat", "core_closed_call", "closed_call", "custom_vjp_call_jaxpr", "copy_p"),
+    *("scatter_add", "scatter_mul", "scatter_max", "scatter_min", "sharding_constraint", "pvary", "name", "add_any"),
+    *("device_put", "remat2", "checkpoint", "jit", "copy", "expand_dims", "stack", "cumlogsumexp"),
+}
+"""Other names of rules, or what one of the supported releases of JAX writes in another way."""
+
+
+@jax.custom_vjp
+def _squared(x):
+    return x * x
+
+
+_squared.defvjp(lambda x: (x * x, x), lambda x, g: (2.0 * g * x,))
+
+
+def names_in(program):
+    inner = [names_in(p) for eq in program.equations for p in programs_in(eq)]
+    return {eq.name for eq in program.equations}.union(*inner)
+
+
+def prepared(names):
+    """The program of several cases side by side, its arguments with one random direction, and JAX's derivatives."""
+    rng = np.random.default_rng(1)
+    cases = [CASES[name] for name in names]
+    flat = [x for _, *xs in cases for x in xs]
+    moving = [i for i, x in enumerate(flat) if kind(jnp.asarray(x).dtype) in ("f", "c")]
+    primals = [np.asarray(flat[i]) for i in moving]
+    tangents = [rng.uniform(0.5, 1.5, np.shape(x)).astype(x.dtype) for x in primals]
+    tangents = [t * (1 + 2j) if np.iscomplexobj(t) else t for t in tangents]
+
+    def g(*changing):
+        full = iter([dict(zip(moving, changing)).get(i, x) for i, x in enumerate(flat)])
+        answers = jax.tree.leaves([f(*[next(full) for _ in xs]) for f, *xs in cases])
+        return [y for y in answers if kind(y.dtype) in ("f", "c")]
+
+    program = Traced(g, *primals).program
+    arguments = [Increment(lifted(x), lifted(t)[None] * STEP) for x, t in zip(primals, tangents)]
+    return program, arguments, jax.jit(lambda *x: jax.jvp(g, x, tuple(tangents))[1])(*primals)
+
+
+def off(run, program, arguments, expected):
+    """The largest difference of the changes from JAX's derivatives, relative to the largest of the same output."""
+    with np.errstate(all="ignore"):
+        results = run(program, *arguments)
+    found = [0.0 * y.value if is_constant(y) else y.change[0] / STEP for y in results]
+    sizes = [np.abs(e).max(initial=0.0) or 1.0 for e in expected]
+    return max(float((np.abs(f - np.asarray(e)) / s).max(initial=0.0)) for f, e, s in zip(found, expected, sizes))
+
+
+def mutated(rule):
+    """A rule whose changes are 1 + 1e-9 times what they should be."""
+
+    def wrong(run, equation, *operands):
+        outputs = rule(run, equation, *operands)
+        single = isinstance(outputs, Increment)
+        scaled = [
+            y
+            if is_constant(y) or np.asarray(y.value).dtype.kind not in "fc"
+            else Increment(y.value, y.change * (1 + 1e-9))
+            for y in ([outputs] if single else outputs)
+        ]
+        return scaled[0] if single else scaled
+
+    return wrong
+
+
+@pytest.fixture(scope="module")
+def groups():
+    """All cases in three programs, so that JAX compiles three times."""
+    names = list(CASES)
+    with settings(True):
+        return [prepared(names[i::3]) for i in range(3)]
+
+
+def test_changes_are_the_derivatives(groups):
+    with settings(True):
+        assert [off(Run(), *group) < 2e-11 for group in groups] == [True, True, True]
+
+
+def test_a_rule_that_is_off_by_1e_9_is_noticed(groups, monkeypatch):
+    noticed = set()
+    with settings(True):
+        for program, arguments, expected in groups:
+            for primitive in (names_in(program) & set(RULES)) - noticed:
+                with monkeypatch.context() as patch:
+                    patch.setitem(interpreter.RULES, primitive, mutated(RULES[primitive]))
+                    if off(Run(), program, arguments, expected) > 5e-10:
+                        noticed.add(primitive)
+    assert set(RULES) - noticed - CONSTANT - ALIASES == set()
+
+
+def test_a_custom_vjp_runs_by_its_primal():
+    x = np.array([1.1, 0.3])
+    with settings(True):
+        (y,) = Run()(Traced(_squared, x).program, Increment(x, np.ones((1, 2)) * STEP))
+    np.testing.assert_allclose(y.change[0] / STEP, 2.0 * x, rtol=1e-15)
+
+
+VALUES = {
+    "integer division rounds to zero": (lambda n: n // jnp.array([2, -2, 3]), np.array([-7, 7, 8])),
+    "remainder": (lambda n: jax.lax.rem(n, jnp.array([2, -2, 3])), np.array([-7, 7, 8])),
+    "truth values": (lambda n: (n > 1) & ~(n == 3) | (n < -6), np.array([-7, 3, 8])),
+    "argmax": (lambda x: jnp.argmax(x, axis=1) + jnp.argmin(x), np.array([[1.0, 3.0, 2.0], [0.0, -1.0, 5.0]])),
+    "cast": (lambda x: x.astype(int), np.array([-1.7, 1.7])),
+    "rounding": (lambda x: (jnp.round(x), jnp.floor(x), jnp.ceil(x), jnp.sign(x)), np.array([-1.5, 0.5, 2.5])),
+}
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_integers_and_truth_values_are_as_in_jax(name):
+    f, x = VALUES[name]
+    with settings(True):
+        results = Run()(Traced(f, x).program, constant(x))
+        for result, expected in zip(results, jax.tree.leaves(f(x)), strict=True):
+            np.testing.assert_array_equal(result.value, expected)
+
+
+def sides(f, x, direction):
+    """The slopes just after and just before a point."""
+    with settings(True):
+        program, run = Traced(f, x).program, Run()
+        signed = [run(program, Increment(x, s * direction[None] * STEP))[0] for s in (1.0, -1.0)]
+    return [float(y.change[0] / STEP * s) for y, s in zip(signed, (1.0, -1.0))], run
+
+
+KINKS = {
+    "abs": (lambda x: jnp.abs(x[0]), [1.0, -1.0]),
+    "where": (lambda x: jnp.where(x[0] > 0, x[0], 0.1 * x[0]), [1.0, 0.1]),
+    "max": (lambda x: jnp.max(jnp.stack([x[0], -2.0 * x[0]])), [1.0, -2.0]),
+    "sort": (lambda x: jnp.sort(jnp.stack([x[0], -x[0]]))[0], [-1.0, 1.0]),
+    "cond": (lambda x: jax.lax.cond(x[0] > 0, lambda t: 3.0 * t, lambda t: t, x[0]), [3.0, 1.0]),
+    "a norm": (lambda x: jnp.sqrt(jnp.sum(x * x)), [1.0, -1.0]),
+}
+
+
+@pytest.mark.parametrize("name", KINKS)
+def test_at_a_kink_both_sides_are_told(name):
+    f, expected = KINKS[name]
+    slopes, run = sides(f, np.zeros(1), np.ones(1))
+    assert slopes == expected
+    assert run.ties
+
+
+def test_a_jump_is_unresolved():
+    slopes, run = sides(lambda x: jnp.where(x[0] > 0, x[0] + 1.0, x[0]), np.zeros(1), np.ones(1))
+    assert np.isnan(slopes[0])
+    assert slopes[1] == 1.0
+    assert run.unresolved
+
+
+def test_comparing_a_number_with_itself_is_decided():
+    slopes, run = sides(lambda x: jnp.where(jnp.isnan(x[0]), 0.0, 2.0 * x[0]), np.zeros(1), np.ones(1))
+    assert slopes == [2.0, 2.0]
+    assert not run.ties
+
+
+def test_random_rounding_moves_what_is_not_exact_and_nothing_else():
+    x = np.array([1.0, 0.1])
+    with settings(True):
+        program = Traced(lambda x: x * 3.0, x).program
+        rounded = Run(rounding=np.random.default_rng(0))(program, constant(x))[0].value
+    assert rounded[0] == 3.0
+    assert 0.0 < abs(rounded[1] - 0.1 * 3.0) <= 4.0 * 2.0**-53

@@ -1,0 +1,119 @@
+"""Scripts of a call: each kind of θ is written so that the same comes back, and what cannot be written is said."""
+
+import collections
+import dataclasses
+import sys
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from harness.checks.functions.parameters import Layout
+from harness.scripts import writing
+from harness.scripts.locating import NotWritable, locate
+from harness.scripts.writing import Script, how_to_repeat
+
+W = np.random.default_rng(0).standard_normal((2, 3))
+SELF = sys.modules[__name__]
+
+
+class Pair(NamedTuple):
+    W: Any
+    b: Any
+
+
+@dataclasses.dataclass
+class Params:
+    W: Any
+    pair: Pair
+    act: Any = np.tanh
+
+
+@dataclasses.dataclass
+class OfItsOwn:
+    W: Any = dataclasses.field(init=False)
+
+
+def fun(theta, *args):
+    return 0.0, theta
+
+
+again = [lambda t: t][0]
+
+TREES = {
+    "array": W,
+    "float32": W.astype(np.float32),
+    "number": 0.5,
+    "number of NumPy": np.float32(0.5),
+    "no dimension": np.array(0.25),
+    "dict": {"W": W, 7: [1.0, 2.0], "n": 3, "name": "it's", "mask": np.array([True]), "none": None},
+    "list of tuples": [(W, W[0]), (W,)],
+    "dataclass": Params(W, Pair(W[0], 2.0)),
+    "JAX": {"W": jnp.asarray(W, dtype=jnp.float32), "half": jnp.ones(2, dtype=jnp.bfloat16)},
+}
+
+
+@pytest.mark.parametrize("theta", TREES.values(), ids=list(TREES))
+def test_theta_comes_back_from_its_script(theta, tmp_path, capsys, monkeypatch):
+    path = tmp_path / "case.npz"
+    call = {"fun": fun, "theta": theta, "args": (W, 1.5), "reference": again, "gradient": np.cos, "has_aux": True}
+    said = how_to_repeat(path, "pytest it", 3, call, [SELF])
+    program = path.with_suffix(".py").read_text()
+    assert program in said
+    assert said.endswith("Run the test again with: pytest it")
+    checked = []
+    monkeypatch.setattr("harness.check_gradient", lambda *arguments, **options: checked.append((arguments, options)))
+    monkeypatch.setattr("harness.importing.import_file_as", lambda name, file: sys.modules[name])
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    exec(compile(program, str(path), "exec"), {})
+    (arguments, options) = checked[0]
+    assert arguments[0] is fun
+    assert arguments[2] is again
+    assert (options["gradient"], options["has_aux"], options["args"][1]) == (np.cos, True, 1.5)
+    np.testing.assert_array_equal(options["args"][0], W)
+    assert type(arguments[1]) is type(theta)
+    assert Layout(arguments[1]).shapes == Layout(theta).shapes
+    assert Layout(arguments[1]).unit_roundoff == Layout(theta).unit_roundoff
+    np.testing.assert_array_equal(Layout(theta).flatten(arguments[1], "it"), Layout(theta).flatten(theta, "it"))
+
+
+@pytest.mark.parametrize(
+    ("call", "reason"),
+    [
+        ({"fun": lambda t: t, "theta": W}, "<lambda> is not defined at the top of a module"),
+        ({"fun": fun, "theta": collections.OrderedDict(W=W)}, "theta is a OrderedDict"),
+        ({"fun": fun, "theta": {"a": collections.deque([1.0]), "b": W}}, r"theta\['a'\] is of type deque"),
+        ({"fun": fun, "theta": W, "args": (object(),)}, r"args\[0\] is of type object"),
+        ({"fun": fun, "theta": W, "gradient": lambda t: t}, "not defined at the top"),
+    ],
+)
+def test_what_cannot_be_written_is_said(call, reason, tmp_path):
+    with pytest.raises(NotWritable, match=reason):
+        Script(tmp_path / "case.npz").text(**call)
+
+
+def test_what_has_no_script_is_saved_all_the_same(tmp_path):
+    path = tmp_path / "new" / "case.npz"
+    said = how_to_repeat(path, "pytest it", 3, {"fun": lambda t: t, "theta": {"W": W, "n": 3}})
+    assert "(no script: " in said
+    with np.load(path) as case:
+        np.testing.assert_array_equal(case["W"], W)
+        assert case["seed"] == 3
+    assert not path.with_suffix(".py").exists()
+
+
+def test_a_case_that_cannot_be_saved_still_says_how_to_run_the_test(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(writing, "write_whole", full)
+    said = how_to_repeat(tmp_path / "case.npz", "pytest it", 3, {"fun": fun, "theta": W})
+    assert said == "  (not saved: no space left)\nRun the test again with: pytest it"
+
+
+def test_a_function_is_found_under_whatever_name_it_has():
+    assert locate(fun).expression == "test_writing.fun"
+    assert locate(again, [SELF]).expression == "test_writing.again"
+    assert locate(np.cos) == ("import numpy", "numpy.cos")
+    assert locate(Pair).expression == "test_writing.Pair"
