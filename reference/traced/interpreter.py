@@ -176,7 +176,7 @@ EXACT = {
 
 SUMS = {
     *contracting.RULES, *linear_algebra.RULES, *SERIES, "reduce_sum", "cumsum", "scatter-add", "scatter_add",
-    "reduce_window_sum", "select_and_scatter_add", "reduce_prod", "cumprod",
+    "scatter-sub", "scatter_sub", "reduce_window_sum", "select_and_scatter_add", "reduce_prod", "cumprod",
 }  # fmt: skip
 """Primitives that round many times within."""
 
