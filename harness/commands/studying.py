@@ -12,6 +12,7 @@ NETWORKS = "How many correct random networks; 10,000 unless given, or --quick."
 DIAGNOSIS = "Instead, how often the diagnosis names the right bug, of single ones and of pairs."
 
 OWN = "Instead, functions as engineers write them, right and wrong, shown to check_gradient and its peers."
+FUNCTIONS = "Instead, functions that JAX traces, with rules right and wrong, shown to check_derivatives and its peers."
 
 
 def study(
@@ -21,6 +22,7 @@ def study(
     figure: Annotated[Path | None, file_to_write("Where to save the figure (PNG).")] = None,
     diagnosis: Annotated[bool, typer.Option("--diagnosis", help=DIAGNOSIS)] = False,
     own: Annotated[bool, typer.Option("--own", help=OWN)] = False,
+    functions: Annotated[bool, typer.Option("--functions", help=FUNCTIONS)] = False,
     report: ReportFile = None,
     json: Json = False,
 ) -> None:
@@ -31,10 +33,11 @@ def study(
     from harness.study.study import QUICK, run_study
     from harness.study.table import as_table
 
-    if own:
-        if diagnosis or networks is not None or figure is not None or report is not None:
-            raise ValueError("--own is a study of its own: it takes --quick and --json alone")
-        _study_own(quick, json)
+    if own or functions:
+        name = "--own" if own else "--functions"
+        if diagnosis or (own and functions) or networks is not None or figure is not None or report is not None:
+            raise ValueError(f"{name} is a study of its own: it takes --quick and --json alone")
+        (_study_own if own else _study_functions)(quick, json)
         return
     if diagnosis:
         if networks is not None or figure is not None:
@@ -74,4 +77,14 @@ def _study_own(quick: bool, json: bool) -> None:
     start_jax()
     with progress_bar() as progress:
         found = run_own(progress, step=QUICK_STEP if quick else STEP, peers=() if quick else None)
+    show(found.to_dict(), as_text(found), json)
+
+
+def _study_functions(quick: bool, json: bool) -> None:
+    from harness.study.rules.running import QUICK_STEP, run_functions
+    from harness.study.rules.table import as_text
+
+    start_jax()
+    with progress_bar() as progress:
+        found = run_functions(progress, step=QUICK_STEP if quick else 1, peers=() if quick else None)
     show(found.to_dict(), as_text(found), json)
