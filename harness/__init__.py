@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from harness import strategies as strategies
     from harness.assertions import assert_derivatives_agree as assert_derivatives_agree
     from harness.assertions import assert_gradients_agree as assert_gradients_agree
+    from harness.checks.activations.checking import check_activation as check_activation
     from harness.checks.functions.gradient_checking import check_gradient as check_gradient
     from harness.checks.networks.cases import load_case as load_case
     from harness.checks.networks.cases import save_case as save_case
@@ -51,6 +52,7 @@ _HOMES = {
     "TrainingResult": "harness.training.training",
     "assert_derivatives_agree": "harness.assertions",
     "assert_gradients_agree": "harness.assertions",
+    "check_activation": "harness.checks.activations.checking",
     "check_derivatives": "harness.checks.traced.checking",
     "check_gradient": "harness.checks.functions.gradient_checking",
     "check_networks": "harness.checks.networks.many_networks",

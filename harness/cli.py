@@ -13,7 +13,7 @@ import typer
 from harness.commands.auditing import audit
 from harness.commands.checking import bugs, check, replay
 from harness.commands.common import BAD_INPUT, EXIT_CODES, INTERRUPTED, TERMINATED, complain, explained
-from harness.commands.grading import grade
+from harness.commands.grading import diagnose, grade
 from harness.commands.output import flushed
 from harness.commands.studying import study
 from harness.commands.sweeping import sweep
@@ -31,7 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run, check, train, ex4, bugs, replay, study, lesson, grade, sweep, audit):
+for command in (run, check, train, ex4, bugs, replay, study, lesson, diagnose, grade, sweep, audit):
     app.command()(command)
 
 

@@ -167,6 +167,8 @@ def held_alone(path: str | Path) -> Iterator[None]:
 def is_sqlite(path: Path) -> bool:
     """Whether a file begins as SQLite's do; False for one that cannot be read."""
     try:
+        if not path.is_file():  # a FIFO would be waited for
+            return False
         with path.open("rb") as file:
             return file.read(16) == b"SQLite format 3\0"
     except OSError:

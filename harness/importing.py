@@ -11,6 +11,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from harness.wording import did_you_mean
+
 
 def import_attribute(name: str) -> Any:
     """The object that ``module:attribute`` or ``file.py:attribute`` names; the current folder is searched, too.
@@ -34,7 +36,8 @@ def import_attribute(name: str) -> Any:
     try:
         return attrgetter(attribute)(module)
     except AttributeError:
-        raise ValueError(f"module {module_name!r} has no attribute {attribute!r}") from None
+        close = did_you_mean(attribute, (own for own in dir(module) if not own.startswith("_")))
+        raise ValueError(f"module {module_name!r} has no attribute {attribute!r}{close}") from None
 
 
 def raised_at(error: BaseException) -> str:

@@ -10,14 +10,14 @@ find out whether the two belong together. Conventions that every record keeps:
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from reference.namespaces import NUMPY
-from reference.printable import printable
+from reference.printable import given, printable
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +36,12 @@ class Activation:
         The z at which the slope jumps; kept as a tuple.
     source : str
         Where formula and slope can be read: a citation, and no gradient source.
+    curvature : callable, optional
+        ``curvature(z, a)``: the second derivative as claimed by hand.
+    parameters : mapping of str to callable
+        For each keyword of `value`, such as β of a swish: ``derivative(z, a, β)``, da/dβ as claimed by hand.
+    surrogate : bool
+        Whether `slope` is not the derivative, and not meant to be: straight-through estimators, spiking neurons.
 
     Raises
     ------
@@ -48,17 +54,28 @@ class Activation:
     slope: Callable[[Any, Any], Any]
     kinks: tuple[float, ...] = field(default=(), kw_only=True)
     source: str = field(default="", kw_only=True)
+    curvature: Callable[[Any, Any], Any] | None = field(default=None, kw_only=True)
+    parameters: Mapping[str, Callable[[Any, Any, Any], Any]] = field(default_factory=dict, kw_only=True)
+    surrogate: bool = field(default=False, kw_only=True)
 
     def __post_init__(self):
         if not isinstance(self.name, str) or not self.name:
-            raise ValueError(f"an activation's name must be a non-empty string, not {self.name!r}")
-        for what, function in (("value", self.value), ("slope", self.slope)):
+            raise ValueError(f"an activation's name must be a non-empty string, not {given(self.name)}")
+        functions = {"value": self.value, "slope": self.slope, **self.parameters}
+        if self.curvature is not None:
+            functions["curvature"] = self.curvature
+        for what, function in functions.items():
             if not callable(function):
                 raise TypeError(f"activation {self.name!r}: {what} must be callable, not {type(function).__name__}")
         try:
+            if (
+                isinstance(self.kinks, (str, bytes, np.ma.MaskedArray))
+                or np.asarray(tuple(self.kinks)).dtype.kind not in "biuf"
+            ):
+                raise TypeError
             kinks = tuple(float(kink) for kink in self.kinks)
         except (TypeError, ValueError, OverflowError):
-            what = f"a sequence of numbers, such as (0.0,), not {self.kinks!r}"
+            what = f"a sequence of numbers, such as (0.0,), not {given(self.kinks)}"
             raise TypeError(f"activation {self.name!r}: kinks must be {what}") from None
         if not all(math.isfinite(kink) for kink in kinks):
             raise ValueError(f"activation {self.name!r}: kinks must be finite numbers, not {kinks}")
@@ -86,6 +103,23 @@ def _sigmoid(xp, z):
     return 0.5 + 0.5 * xp.tanh(0.5 * z)
 
 
+def _sigmoid_slope(z, a):
+    # a(1 - a) has no correct digit beyond |z| = 37, where a has rounded to 0 or 1
+    e = np.exp(-np.abs(z))
+    return e / np.square(1.0 + e)
+
+
+def _tanh_slope(z, a):
+    e = np.exp(-2.0 * np.abs(z))  # 1 - a² has no correct digit beyond |z| = 19
+    return 4.0 * e / np.square(1.0 + e)
+
+
+def _sigmoid_in_full(z):
+    """σ(z) with all its digits also where it is next to nothing, for slopes."""
+    e = np.exp(-np.abs(z))
+    return np.where(z < 0.0, e, 1.0) / (1.0 + e)
+
+
 def _softplus(xp, z):
     return xp.logaddexp(z, 0.0)
 
@@ -107,7 +141,7 @@ def elu(alpha: float = 1.0, name: str = "elu") -> Activation:
         name,
         # the inner where keeps exp from overflowing on the side that the outer one drops
         value=lambda xp, z: xp.where(z > 0.0, z, alpha * xp.expm1(xp.where(z > 0.0, 0.0, z))),
-        slope=lambda z, a: np.where(z > 0.0, 1.0, a + alpha),
+        slope=lambda z, a: np.where(z > 0.0, 1.0, alpha * np.exp(np.minimum(z, 0.0))),
         kinks=() if alpha == 1.0 else (0.0,),
         source="Clevert, Unterthiner and Hochreiter, ICLR 2016",
     )
@@ -117,18 +151,21 @@ _SELU_ALPHA, _SELU_SCALE = 1.6732632423543772, 1.0507009873554805
 
 
 def _silu_slope(z, a):
-    sigma = _sigmoid(np, z)
-    return sigma + a * (1.0 - sigma)
+    sigma = _sigmoid_in_full(z)
+    return sigma * (1.0 + z * (1.0 - sigma))  # and not σ + a(1 - σ), for a itself has lost its tail
 
 
 def _gelu_slope(z, a):
+    from scipy.special import erfc  # here, because `import harness` stays light
+
     bell = np.exp(-0.5 * np.square(np.clip(z, -40.0, 40.0)))  # zero beyond, where the square might overflow
-    return 0.5 * (1.0 + NUMPY.erf(z * math.sqrt(0.5))) + z * bell / math.sqrt(2.0 * math.pi)
+    # ½ erfc(-z/√2) is Φ(z) in full; 1 + erf has no correct digit below z = -8
+    return 0.5 * erfc(-math.sqrt(0.5) * z) + z * bell / math.sqrt(2.0 * math.pi)
 
 
 def _mish_slope(z, a):
     t = np.tanh(_softplus(np, z))
-    return t + z * (1.0 - t * t) * _sigmoid(np, z)
+    return t + z * (1.0 - t * t) * _sigmoid_in_full(z)
 
 
 _RECORDS = (
@@ -141,13 +178,13 @@ _RECORDS = (
     Activation(
         "sigmoid",
         value=_sigmoid,
-        slope=lambda z, a: a * (1.0 - a),
+        slope=_sigmoid_slope,
         source="Ng, Machine Learning, exercise 4: sigmoidGradient",
     ),
     Activation(
         "tanh",
         value=lambda xp, z: xp.tanh(z),
-        slope=lambda z, a: 1.0 - a * a,
+        slope=_tanh_slope,
         source="LeCun et al., Efficient BackProp, 1998",
     ),
     Activation(
@@ -162,14 +199,14 @@ _RECORDS = (
     Activation(
         "selu",
         value=lambda xp, z: _SELU_SCALE * xp.where(z > 0.0, z, _SELU_ALPHA * xp.expm1(xp.where(z > 0.0, 0.0, z))),
-        slope=lambda z, a: np.where(z > 0.0, _SELU_SCALE, a + _SELU_SCALE * _SELU_ALPHA),  # the left slope at the kink
+        slope=lambda z, a: np.where(z > 0.0, _SELU_SCALE, _SELU_SCALE * _SELU_ALPHA * np.exp(np.minimum(z, 0.0))),
         kinks=(0.0,),
         source="Klambauer et al., NeurIPS 2017",
     ),
     Activation(
         "softplus",
         value=_softplus,
-        slope=lambda z, a: _sigmoid(np, z),
+        slope=lambda z, a: _sigmoid_in_full(z),
         source="Dugas et al., NIPS 2000",
     ),
     Activation(
@@ -237,4 +274,4 @@ def get_activation(activation: "str | Activation") -> Activation:
         return activation
     if isinstance(activation, str) and activation in ACTIVATIONS:
         return ACTIVATIONS[activation]
-    raise ValueError(f"unknown activation {activation!r}; registered are {', '.join(ACTIVATIONS)}")
+    raise ValueError(f"unknown activation {given(activation)}; registered are {', '.join(ACTIVATIONS)}")

@@ -9,6 +9,7 @@ import numpy as np
 
 from reference.activations import Activation, get_activation
 from reference.outputs import Output, get_output
+from reference.printable import given
 from reference.whole_numbers import whole_number
 
 
@@ -46,9 +47,11 @@ class Network:
     ):
         unordered = isinstance(sizes, (str, bytes, Set, Mapping))
         if unordered or not hasattr(sizes, "__len__") or not isinstance(sizes, Iterable):
-            raise TypeError(f"sizes must be a sequence of integers such as (400, 25, 10), not {sizes!r}")
+            raise TypeError(f"sizes must be a sequence of integers such as (400, 25, 10), not {given(sizes)}")
         if len(sizes) < 2:
-            raise ValueError(f"a network needs two layer sizes or more (inputs and outputs), but {sizes!r} was given")
+            raise ValueError(
+                f"a network needs two layer sizes or more (inputs and outputs), but {given(sizes)} was given"
+            )
         object.__setattr__(self, "sizes", tuple(whole_number("a layer size", size, at_least=1) for size in sizes))
         depth = len(self.sizes) - 2
         if isinstance(hidden, (str, Activation, Set, Mapping)) or not isinstance(hidden, Iterable):
@@ -89,9 +92,9 @@ class Network:
             For other shapes, and for what holds no real numbers: complex, masked or text.
         """
         thetas = [_real_matrix(f"Theta{layer}", Theta) for layer, Theta in enumerate(thetas, start=1)]
-        given = [Theta.shape for Theta in thetas]
-        if given != self.shapes:
-            raise ValueError(f"sizes {self.sizes} need matrices of shapes {self.shapes}, but {given} were given")
+        shapes = [Theta.shape for Theta in thetas]
+        if shapes != self.shapes:
+            raise ValueError(f"sizes {self.sizes} need matrices of shapes {self.shapes}, but {shapes} were given")
         return np.concatenate([Theta.ravel(order="F") for Theta in thetas])
 
     def unpack(self, theta: Any) -> list[Any]:
@@ -160,8 +163,11 @@ class Network:
 
 
 def _real_matrix(what: str, values: Any) -> np.ndarray:
-    given = np.asarray(values)
-    if given.dtype.kind not in "biuf" or isinstance(values, np.ma.MaskedArray):
-        kind = "masked" if isinstance(values, np.ma.MaskedArray) else given.dtype
+    try:
+        array = np.asarray(values)
+    except ValueError:  # rows of unlike lengths
+        raise ValueError(f"{what} must be a matrix of real numbers, not {given(values)}") from None
+    if array.dtype.kind not in "biuf" or isinstance(values, np.ma.MaskedArray):
+        kind = "masked" if isinstance(values, np.ma.MaskedArray) else array.dtype
         raise TypeError(f"{what} must be a matrix of real numbers, but it is {kind}")
-    return np.asarray(given, dtype=np.float64)
+    return np.asarray(array, dtype=np.float64)

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from reference.printable import given
+
 
 @dataclass(frozen=True, eq=False)
 class Output:
@@ -81,4 +83,4 @@ def get_output(name: str) -> Output:
     """The output layer of that name."""
     if isinstance(name, str) and name in OUTPUTS:
         return OUTPUTS[name]
-    raise ValueError(f"unknown output {name!r}; there are {', '.join(OUTPUTS)}")
+    raise ValueError(f"unknown output {given(name)}; there are {', '.join(OUTPUTS)}")

@@ -15,5 +15,16 @@ def printable(text: str, keep: str = "") -> str:
     return "".join(c if c in keep or not _moves(c) else c.encode("unicode_escape").decode() for c in text)
 
 
+def given(value: object, longest: int = 80) -> str:
+    """What somebody gave, for an error's one line: its `repr`, or type and shape for an array."""
+    if hasattr(value, "dtype") and hasattr(value, "shape") and value.shape != ():
+        return f"an array of {value.dtype} of shape {value.shape}"
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # noqa: BLE001  it is somebody else's, and an integer can be too long to be written
+        text = f"a value of type {type(value).__name__}"
+    return text if len(text) <= longest else f"{text[:longest]}..."
+
+
 def _moves(c: str) -> bool:
     return ord(c) < 0x20 or 0x7F <= ord(c) < 0xA0 or 0xD800 <= ord(c) < 0xE000 or c in _TURNING

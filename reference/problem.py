@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from reference.network import Network
+from reference.printable import given
 
 
 def regularised_cost(network: Network, xp: Any, theta: Any, X: Any, Y: Any, l2: Any) -> Any:
@@ -25,8 +26,8 @@ def real_array(what: str, values: Any, ndim: tuple[int, ...], expected: str) -> 
             raise TypeError
         array = np.asarray(array, dtype=np.float64, order="C")
     except (TypeError, ValueError, OverflowError):
-        given = f"an array of {values.dtype}" if isinstance(values, np.ndarray) else type(values).__name__
-        raise TypeError(f"{what} must be an array of real numbers ({expected}), not {given}") from None
+        kind = f"an array of {values.dtype}" if isinstance(values, np.ndarray) else type(values).__name__
+        raise TypeError(f"{what} must be an array of real numbers ({expected}), not {kind}") from None
     if array.ndim not in ndim:
         raise ValueError(f"{what} must be {expected}, but has shape {array.shape}")
     if not np.isfinite(array).all():
@@ -90,7 +91,7 @@ class Problem:
         if error := network.output.target_error(Y):
             raise ValueError(f"{network.output.name} targets {error}")
         if not isinstance(l2, Real):
-            raise TypeError(f"l2 (λ) must be a number, not {l2!r}")
+            raise TypeError(f"l2 (λ) must be a number, not {given(l2)}")
         try:
             l2 = float(l2)
         except OverflowError:  # an integer larger than any float

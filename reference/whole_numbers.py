@@ -3,6 +3,8 @@
 import operator
 from typing import Any
 
+from reference.printable import given
+
 
 def whole_number(what: str, value: Any, at_least: int = 0) -> int:
     """`value` as an int, whatever integer type it has.
@@ -17,7 +19,7 @@ def whole_number(what: str, value: Any, at_least: int = 0) -> int:
     try:
         number = operator.index(value)
     except TypeError:
-        raise TypeError(f"{what} must be an integer, {at_least} or more, not {value!r}") from None
+        raise TypeError(f"{what} must be an integer, {at_least} or more, not {given(value)}") from None
     if number < at_least:
-        raise ValueError(f"{what} must be {at_least} or more, not {number}")
+        raise ValueError(f"{what} must be {at_least} or more, not {given(number)}")
     return number

@@ -12,7 +12,8 @@ import numpy as np
 from reference.activations import Activation
 from reference.arithmetics import companion
 from reference.arithmetics.companion import first_line, require_same
-from reference.arithmetics.rounded import Rounded
+from reference.arithmetics.magnitude import Magnitude
+from reference.arithmetics.rounded import Rounded, RoundedConstants
 from reference.arithmetics.roundoff import ELEMENTARY, FREE_ROUNDINGS
 from reference.arithmetics.tangent import Tangent
 from reference.measured import NotApplicable
@@ -44,6 +45,8 @@ def activation_bound(f: Activation, z: np.ndarray, arithmetic: type[Rounded] = R
         slope = f.slope(z.copy(), a.copy())
         by_hand = evaluate("the slope", lambda: f.slope(Z, arithmetic(a, A.error)), claimed, Z, sampled, slope)
         by_formula = evaluate("the formula's derivative", lambda: _derivative(f, Z, a), claimed, Z, sampled)
+        by_hand = arithmetic(by_hand.value, by_hand.error + arithmetic.unit / RoundedConstants.unit * _constants(f, z))
+        by_formula = arithmetic(by_formula.value, by_formula.error + arithmetic.unit * _sums(f, z))
     notes = [f"rounding in {part} is sampled, not bounded ({reason})" for part, reason in sampled.items()]
     return ActivationBound(*(_errors(result, z.shape) for result in (A, by_hand, by_formula)), notes=tuple(notes))
 
@@ -88,6 +91,24 @@ def _derivative(f: Activation, Z: Rounded, a: np.ndarray) -> Any:
     value = tangent.value if isinstance(tangent, Tangent) else tangent
     require_same(value.value if isinstance(value, Rounded) else value, a)
     return tangent.slope if isinstance(tangent, Tangent) else 0.0
+
+
+def _constants(f: Activation, z: np.ndarray) -> np.ndarray | float:
+    """How far the formula's derivative moves with its constants, each within a float64 rounding; 0 if not known."""
+    try:
+        slope = f.value(NUMPY, Tangent(RoundedConstants.lift(z), 1.0)).slope
+    except FORMULA_ERRORS:
+        return 0.0
+    return np.nan_to_num(slope.error, nan=0.0) if isinstance(slope, RoundedConstants) else 0.0
+
+
+def _sums(f: Activation, z: np.ndarray) -> np.ndarray | float:
+    """What the sums of automatic differentiation, in any order, may round, in u; 0 where that is sampled."""
+    try:
+        slope = f.value(NUMPY, Tangent(z, Magnitude(np.ones_like(z)))).slope
+    except FORMULA_ERRORS:
+        return 0.0
+    return np.nan_to_num(slope.sums * slope.size, nan=0.0) if isinstance(slope, Magnitude) else 0.0
 
 
 def _sampled(plain: Callable[[np.ndarray], Any], Z: Rounded) -> Rounded:

@@ -8,12 +8,25 @@ from typing import Annotated, Any
 import typer
 
 from harness.commands.common import BAD_INPUT, EXIT_CODES, complain, explained, progress_bar, show, start_jax
-from harness.commands.options import Json, MaxSize, Networks, ReportFile, Seed, file_to_write, option, write_page
+from harness.commands.options import (
+    L2,
+    Json,
+    MaxSize,
+    Networks,
+    Output,
+    ReportFile,
+    Seed,
+    Sizes,
+    file_to_write,
+    option,
+    problems_like,
+    write_page,
+)
 from harness.commands.output import output_on_stderr
 from harness.commands.sweeping import replay_row
 from harness.files import MAX_SIZE, is_sqlite
 from harness.sources.table import SPELLINGS, Source
-from harness.wording import counted
+from harness.wording import counted, did_you_mean
 
 WORST_FIRST = ("disagree", "inconclusive", "agree")
 
@@ -24,6 +37,7 @@ ALLOW = "Import the modules that the case names for its sources, which runs thei
 ISOLATE = "Call sources of your own in a process of their own, which a crash or an endless loop cannot leave."
 TIMEOUT = "With --isolate: how long a call may take; 10 unless given."
 REPLAYED = "A case that harness check or harness bugs saved, or the file of harness sweep."
+ORDINARY = "Only X and θ of ordinary size: no saturated units, where log(1 - h) overflows, and no zeros or ties."
 PICTURE = "With --activation: a PNG of the first that is wrong, or the first."
 
 
@@ -32,6 +46,10 @@ def check(
     seed: Seed = 0,
     activation: Annotated[list[str] | None, option("NAME", ONLY_THESE)] = None,
     sources: Annotated[str | None, option("NAME,NAME,...", f"Gradient sources: {SPELLINGS}.")] = None,
+    sizes: Sizes = None,
+    output: Output = None,
+    l2: L2 = None,
+    ordinary: Annotated[bool, typer.Option("--ordinary", help=ORDINARY)] = False,
     case: Annotated[Path, file_to_write("Where a failing network is saved, shrunk.")] = Path("failing-case.json"),
     plot: Annotated[Path | None, file_to_write(PICTURE)] = None,
     isolate: Annotated[bool, typer.Option("--isolate", help=ISOLATE)] = False,
@@ -48,21 +66,24 @@ def check(
         raise ValueError("--plot draws an activation; name one with --activation")
     if timeout is not None and not isolate:
         raise ValueError("--timeout goes with --isolate: nobody can end a source in this process")
+    if timeout is not None and not 0.0 < timeout < float("inf"):
+        raise ValueError(f"--timeout takes a number of seconds above zero, not {timeout:g}")
     names = None if sources is None else [name.strip() for name in sources.split(",")]
     if activation or names is None or may_need_jax(names):
         start_jax()
+    like = problems_like(sizes, output, l2)
     with output_on_stderr():
         activations, reports = _check_alone(activation or [])
         limit = (10.0 if timeout is None else timeout) if isolate else None
         asked, failures = _tolerated(names, limit, activation or [])
     _show_alone(reports, plot, json)
     chosen = usable_sources(reports, asked)
-    extremes = not any(map(needs_plain_differences, reports))
+    extremes = not ordinary and not any(map(needs_plain_differences, reports))
     steps = {"networks": activations, "mixed": mixed_with_others(activations)} if activations else {"networks": None}
     try:
         with progress_bar() as progress, output_on_stderr():
             summaries = {
-                step: check_networks(networks, seed, among, chosen, extremes, progress, step)
+                step: check_networks(networks, seed, among, chosen, extremes, progress, step, like)
                 for step, among in steps.items()
             }
     except Exception as error:
@@ -120,9 +141,7 @@ def _check_alone(names: list[str]) -> tuple[list[Any], list[Any]]:
 
     activations = [find_activation(name) for name in names]
     reports = [check_activation(f) for f in activations]
-    for f, report in zip(activations, reports):
-        register_checked(f, report)
-    return activations, reports
+    return [register_checked(f, report) for f, report in zip(activations, reports)], reports
 
 
 def _show_alone(reports: list[Any], plot: Path | None, json: bool) -> None:
@@ -180,7 +199,7 @@ def bugs(
         show({"bugs": listing}, "\n".join(f"{bug:{width}}  {what}" for bug, what in listing.items()), json)
         return
     if name not in BUGS:
-        raise ValueError(f"there is no bug named {name!r}; `harness bugs` lists them")
+        raise ValueError(f"there is no bug named {name!r}; `harness bugs` lists them{did_you_mean(name, BUGS)}")
     start_jax()
     bug = BUGS[name]
     failed = plant(bug, seed)

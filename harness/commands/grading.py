@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from harness.commands.common import complain, progress_bar, show
-from harness.commands.options import Json, file_to_write, option
+from harness.commands.common import EXIT_CODES, complain, progress_bar, show
+from harness.commands.options import L2, Json, Output, Seed, Sizes, file_to_write, option, problems_like
 
 FOLDER = "The submissions: .py and .ipynb files, and folders of files."
 CSV = "A table with one line for each submission."
@@ -15,6 +15,9 @@ FEEDBACK = "A folder, made if need be, with a page (Markdown) for each student."
 RUBRIC = "Points for the parts, and which conventions count as bugs (TOML)."
 FUNCTION = "The function to ask; by default it is found by its name and parameters."
 TIMEOUT = "Seconds for each call of a submission's function."
+TARGET = "A function of the course's signature, or a gradient source f(problem, theta); of a file, found by its name."
+ONLY_THESE = "For a gradient source, only these hidden activations. Can be repeated."
+ORDINARY = "Only X and θ of ordinary size, or some that saturate, hold ties or are zero (for a gradient source)."
 REVEAL = "Add a right backprop to the pages of those who are not right."
 
 
@@ -31,11 +34,11 @@ def grade(
 ) -> None:
     """Grade a class of submissions: each one's cost and gradient, and which bug explains what is wrong."""
     from harness.files import prepare_directory, write_whole
-    from harness.grading.feedback import write_feedback
     from harness.grading.grading import grade_folder
-    from harness.grading.page import as_page
     from harness.grading.rubric import Rubric, read_rubric
-    from harness.grading.table import as_csv, as_text, row
+    from harness.grading.writing.feedback import write_feedback
+    from harness.grading.writing.page import as_page
+    from harness.grading.writing.table import as_csv, as_text, row
 
     if reveal and feedback is None:
         raise ValueError("--reveal adds to the pages of --feedback; give that a folder")
@@ -53,3 +56,26 @@ def grade(
         complain(f"The pages are in {feedback}.")
     document = {"schema": "harness.grades/1", "grades": [row(one) | {"notes": list(one.notes)} for one in grades]}
     show(document, as_text(grades), json)
+
+
+def diagnose(
+    target: Annotated[str, typer.Argument(metavar="FILE.py[:FUNCTION]|MODULE:FUNCTION", help=TARGET)],
+    problems: Annotated[int, option("N", "How many problems to ask about.", min=1)] = 25,
+    seed: Seed = 0,
+    activation: Annotated[list[str] | None, option("NAME", ONLY_THESE)] = None,
+    sizes: Sizes = None,
+    output: Output = None,
+    l2: L2 = None,
+    ordinary: Annotated[bool, typer.Option("--ordinary/--any-size", help=ORDINARY)] = True,
+    json: Json = False,
+) -> None:
+    """Which known bug explains somebody's cost and gradient: one function, asked on many problems."""
+    from harness.checks.activations.checking import find_activation
+    from harness.grading.diagnosing import diagnose
+
+    like = problems_like(sizes, output, l2)
+    activations = [find_activation(name) for name in activation] if activation else None
+    with progress_bar() as progress:
+        found = diagnose(target, problems, seed, like, ordinary, activations, progress)
+    show(found.to_dict(), found, json)
+    raise typer.Exit(EXIT_CODES[found.verdict])

@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
+from reference.printable import given
+
 
 def option(value: str, text: str, **rest: Any) -> Any:
     """An option whose value the help calls `value`, as the SEED of ``--seed SEED``."""
@@ -27,7 +29,7 @@ def _bytes(text: str | int) -> int:
     except (ValueError, KeyError):
         size = 0.0
     if not 1.0 <= size < 2.0**62:
-        raise typer.BadParameter(f"{text!r} is no size; expected a number of bytes, such as 1000000, 500MB or 2GB")
+        raise typer.BadParameter(f"{given(text)} is no size; expected a number of bytes, such as 1000000, 500MB or 2GB")
     return int(size)
 
 
@@ -39,6 +41,9 @@ ReportFile = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, and nothing else there.")]
 Seed = Annotated[int, option("SEED", "The seed that decides every random choice.", min=0)]
 Networks = Annotated[int, option("N", "How many random networks to cross-check.", min=1)]
+Sizes = Annotated[str | None, option("N,N,...", "Only networks of these layer sizes, such as 400,25,10.")]
+Output = Annotated[str | None, option("NAME", "Only this output layer: sigmoid, softmax or linear.")]
+L2 = Annotated[float | None, option("λ", "Only this λ.", min=0.0)]
 Data = Annotated[
     Path | None, option("FILE", "Digits of your own (.mat, .npz or .csv) instead of those that come with it.")
 ]
@@ -46,6 +51,32 @@ MaxSize = Annotated[
     int,
     option("SIZE", "The largest file, or array from one, that is read.", parser=_bytes, show_default="1GB"),
 ]
+
+
+def problems_like(sizes: str | None, output: str | None, l2: float | None) -> Any:
+    """What --sizes, --output and --l2 say of the problems to be drawn.
+
+    Raises
+    ------
+    ValueError
+        For sizes that are no whole numbers, or an output layer that there is not.
+    """
+    from harness.checks.networks.random_problems import Like
+    from harness.wording import did_you_mean
+    from reference.outputs import OUTPUTS
+
+    if output is not None and output not in OUTPUTS:
+        there_are = ", ".join(OUTPUTS)
+        raise ValueError(f"there is no output {output!r}; there are {there_are}{did_you_mean(output, OUTPUTS)}")
+    if sizes is None:
+        return Like(None, output, l2)
+    try:
+        numbers = tuple(int(size) for size in sizes.split(","))
+    except ValueError:
+        raise ValueError(f"--sizes takes whole numbers with commas, such as 400,25,10, not {sizes!r}") from None
+    if len(numbers) < 2 or min(numbers) < 1:
+        raise ValueError(f"--sizes takes two numbers or more, each 1 or more, not {sizes!r}")
+    return Like(numbers, output, l2)
 
 
 def write_page(path: Path, page: str) -> None:

@@ -9,6 +9,7 @@ from harness.commands.common import progress_bar, show, start_jax
 from harness.commands.options import Json, ReportFile, Seed, file_to_write, option, write_page
 
 NETWORKS = "How many correct random networks; 10,000 unless given, or --quick."
+ACTIVATIONS = "Instead, right and wrong records of activations, shown to the same checkers."
 DIAGNOSIS = "Instead, how often the diagnosis names the right bug, of single ones and of pairs."
 
 OWN = "Instead, functions as engineers write them, right and wrong, shown to check_gradient and its peers."
@@ -21,6 +22,7 @@ def study(
     networks: Annotated[int | None, option("N", NETWORKS, min=1)] = None,
     figure: Annotated[Path | None, file_to_write("Where to save the figure (PNG).")] = None,
     diagnosis: Annotated[bool, typer.Option("--diagnosis", help=DIAGNOSIS)] = False,
+    activations: Annotated[bool, typer.Option("--activations", help=ACTIVATIONS)] = False,
     own: Annotated[bool, typer.Option("--own", help=OWN)] = False,
     functions: Annotated[bool, typer.Option("--functions", help=FUNCTIONS)] = False,
     report: ReportFile = None,
@@ -35,16 +37,18 @@ def study(
 
     if own or functions:
         name = "--own" if own else "--functions"
-        if diagnosis or (own and functions) or networks is not None or figure is not None or report is not None:
+        others = diagnosis or activations or (own and functions)
+        if others or networks is not None or figure is not None or report is not None:
             raise ValueError(f"{name} is a study of its own: it takes --quick and --json alone")
         (_study_own if own else _study_functions)(quick, json)
         return
-    if diagnosis:
+    if diagnosis or activations:
+        which = "--diagnosis" if diagnosis else "--activations"
         if networks is not None or figure is not None:
             raise ValueError(
-                "--diagnosis is a study of its own: it takes --quick and --seed, but not --networks or --figure"
+                f"{which} is a study of its own: it takes --quick and --seed, but not --networks or --figure"
             )
-        _study_diagnosis(quick, seed, json)
+        (_study_diagnosis if diagnosis else _study_activations)(quick, seed, json)
         return
     size: dict[str, Any] = dict(QUICK) if quick else {}
     if networks is not None:
@@ -68,6 +72,16 @@ def _study_diagnosis(quick: bool, seed: int, json: bool) -> None:
     with progress_bar() as progress:
         found = measure_naming(seed=seed, progress=progress, **(QUICK if quick else {}))
     show(found.to_dict(), found, json)
+
+
+def _study_activations(quick: bool, seed: int, json: bool) -> None:
+    from harness.study.activations.study import QUICK, run_activation_study
+    from harness.study.activations.table import as_table
+
+    start_jax()
+    with progress_bar() as progress:
+        found = run_activation_study(**(QUICK if quick else {}), seed=seed, progress=progress)
+    show(found.to_dict(), as_table(found), json)
 
 
 def _study_own(quick: bool, json: bool) -> None:

@@ -66,7 +66,12 @@ def train(
 ) -> None:
     """Gate and training: a network of your own on four fifths of the digits, tested on the rest."""
     from harness.digits import main_job
+    from harness.sources.by_name import find_source
 
+    if not 0.0 <= l2 < float("inf"):
+        raise ValueError(f"--l2 takes a finite number, zero or more, not {l2:g}")
+    with output_on_stderr():
+        find_source(source)  # what is wrong with it is said at once
     sizes, digits = _hidden_sizes(hidden), _digits(data, max_size)
     with _checkpoint(checkpoint, resume) as kept, progress_bar() as progress, output_on_stderr():
         start_jax()

@@ -1,6 +1,7 @@
-"""A class of submissions graded: does each compute the cost and the gradient, in whatever convention it has?
+"""A class of submissions graded, and one of them diagnosed: is it right, in whatever convention it has?
 
 `reading` finds submissions and the functions in them, without running them; `conventions` says how they may be called,
-and `asking` finds out by trying, in a process of its own; `grading` judges, with the bug zoo played again; `rubric`
-gives points, and `table`, `page` and `feedback` write what came out.
+and `asking` finds out by trying, in a process of its own; `grading` judges, with the bug zoo played again, on the
+problems of `problems`, and `helpers` judges what lies beside; `rubric` gives points. `diagnosing` asks one function on
+many problems.
 """

@@ -17,6 +17,7 @@ from harness.grading.conventions import Convention, NotAnAnswer, Parsed, all_con
 from harness.grading.problems import Asked, course_problems, small_problems
 from harness.grading.reading import Function, Submission, worth
 from harness.isolation import Outcome, Worker
+from harness.wording import did_you_mean
 
 FUNCTIONS = 5  # of a file that are tried
 DATA = (".mat", ".npz", ".npy", ".csv", ".txt")
@@ -27,8 +28,9 @@ OWN_SIZES = {5000, 400, 401, 10025, 10285}  # numbers in the code of who wrote i
 class Failed(Exception):
     """Why a call gave no answer, as a sentence about the submission."""
 
-    def __init__(self, why: str, fatal: bool = False, missing_name: bool = False):
+    def __init__(self, why: str, fatal: bool = False, missing_name: bool = False, does_not_apply: bool = False):
         super().__init__(why)
+        self.does_not_apply = does_not_apply  # it says so itself
         self.fatal = fatal  # whether it is no use to try again
         self.missing_name = missing_name
 
@@ -62,6 +64,7 @@ class Process:
             self._sentence(name, outcome, loading=loaded.kind != "answered"),
             fatal=outcome.kind in ("timed out", "died", "exited") or loaded.kind != "answered",
             missing_name=outcome.error in ("NameError", "UnboundLocalError"),
+            does_not_apply=outcome.error == "NotApplicable",
         )
 
     def _sentence(self, name: str, outcome: Outcome, loading: bool) -> str:
@@ -159,6 +162,20 @@ class Ways:
         gradient = parsed[self.of_gradient.function.name] if self.of_gradient else Parsed()
         return Parsed(cost.cost, gradient.gradient, (*cost.came, *gradient.came), gradient.precision)
 
+    def repeats(self, process: Process, asked: Asked, parsed: Parsed) -> bool:
+        """Whether it answers the same when it is asked again."""
+        try:
+            again = self.ask(process, asked)
+        except Failed:
+            return False
+        before, after = ([np.nan if part is None else part for part in (p.cost, p.gradient)] for p in (parsed, again))
+        return all(np.array_equal(a, b, equal_nan=True) for a, b in zip(before, after))
+
+
+NOT_REPEATABLE = (
+    "it answers differently when it is asked twice: look for random numbers, and for values kept from before"
+)
+
 
 def _ask(process: Process, function: Function, roles: tuple[str, ...], convention: Convention, asked: Asked) -> Parsed:
     value = process.call(function.name, *arguments(roles, convention, asked.problem, asked.theta))
@@ -185,12 +202,22 @@ def find_ways(process: Process, named: str | None = None) -> Ways:
         return ways
     if ways.failure or _knows_own_sizes(submission):
         usual = [convention for convention in all_conventions() if convention == _usual(convention)]
+        usual.sort(key=lambda convention: (len(convention.described()), convention.column))  # each call may be slow
         for problems in course_problems():
             there = _best_ways(process, candidates[:2], problems[0], usual)
             if there.right or (ways.failure and not there.failure):
                 there.problems, there.only_at = problems, problems[0].name.rpartition(",")[0]
                 return there
     return ways
+
+
+def ways_of_source(submission: Submission, named: str | None) -> Ways | None:
+    """The way to ask a gradient source ``f(problem, theta)``, which needs no trying; None for other functions."""
+    for function, roles in _candidates(submission, named)[:1]:
+        if "problem" in roles:
+            way = Way(function, roles, Convention(), Parsed())
+            return Ways(way, way)
+    return None
 
 
 def _usual(convention: Convention) -> Convention:
@@ -211,7 +238,8 @@ def _candidates(submission: Submission, named: str | None) -> list[tuple[Functio
 def _no_function(submission: Submission, named: str | None) -> str:
     defined = ", ".join(f"{f.name}({', '.join(f.parameters)})" for f in submission.functions[:8]) or "none"
     wanted = f"function {named}" if named else "function of θ, X and y, such as the course's nnCostFunction"
-    return f"there is no {wanted}; it defines {defined}"
+    close = did_you_mean(named, [function.name for function in submission.functions]) if named else ""
+    return f"there is no {wanted}; it defines {defined}{close}"
 
 
 def _best_ways(

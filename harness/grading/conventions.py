@@ -38,6 +38,26 @@ NAMES = {
 }
 """Names that parameters have, in small letters and without underscores."""
 
+PARTS_OF_NAMES = {
+    "hidden": "n_hidden",
+    "lambda": "l2",
+    "lmbda": "l2",
+    "regular": "l2",
+    "numlabel": "K",
+    "output": "K",
+    "class": "K",
+    "input": "n_in",
+    "theta": "theta",
+    "param": "theta",
+    "weight": "theta",
+    "target": "y",
+    "label": "y",
+}
+"""What a name that is none of these holds, the first that does."""
+
+OF_FOUR = ("theta", "X", "y", "l2")
+"""What a function of four parameters takes, which has the sizes from elsewhere."""
+
 _ROLE = {name: role for role, names in NAMES.items() for name in names.split()}
 
 LABELS = ("labels from 1", "labels from 0", "one-hot targets")
@@ -88,20 +108,28 @@ def roles_of(function: Function) -> tuple[str, ...] | None:
 
     Parameters with a default that no name tells anything of keep it.
     """
-    known = [_ROLE.get(name.lower().replace("_", "")) for name in function.parameters]
+    known = [_role(name) for name in function.parameters]
     if "problem" in known or (len(known) == 2 and known == [None, "theta"]):
         return ("problem", "theta") if function.required == 2 else None
     if function.takes_more and function.required <= 1:
         return COURSE
     known = [role if role not in known[:i] else None for i, role in enumerate(known)]  # of two, the first
     given = known[: function.required] + [role for role in known[function.required :] if role is not None]
-    left = [role for role in COURSE if role not in given and not _is_covered(role, given)]
+    order = OF_FOUR if len(given) <= len(OF_FOUR) else COURSE
+    left = [role for role in order if role not in given and not _is_covered(role, given)]
     if given.count(None) > len(left):
         return None
     rest = iter(left)
     roles = tuple(role if role is not None else next(rest) for role in given)
     has_theta = "theta" in roles or {"theta1", "theta2"} <= set(roles)
     return roles if has_theta and {"X", "y"} <= set(roles) else None
+
+
+def _role(name: str) -> str | None:
+    """What a parameter of that name takes, if the name tells."""
+    plain = name.lower().replace("_", "")
+    plain = plain.removeprefix("my") or plain
+    return _ROLE.get(plain) or next((role for part, role in PARTS_OF_NAMES.items() if part in plain), None)
 
 
 def _is_covered(role: str, given: list[str | None]) -> bool:

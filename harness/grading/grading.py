@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from harness.checks.networks.diagnosing.explaining import describe, nearest, seen
+from harness.checks.networks.diagnosing.explaining import describe, nearest, seen, together
 from harness.checks.networks.diagnosing.replaying import find_bugs
-from harness.grading.asking import Failed, Process, Way, Ways, find_ways
+from harness.grading.asking import NOT_REPEATABLE, Failed, Process, Way, Ways, find_ways
 from harness.grading.conventions import Convention, Parsed
 from harness.grading.helpers import ABSENT, RIGHT, WRONG, Verdict, judge_helpers
 from harness.grading.problems import Asked, small_problems, tiny_problems
@@ -44,6 +44,7 @@ class Grade:
     cost, gradient, regularised, sigmoid_gradient, other : "right", "wrong" or "absent"
     helpers : the verdict on each helper
     diagnosis : what is wrong, in clauses
+    bugs : the sets of bugs that explain all of it
     conventions : in what it differs from the course's way, and is right all the same
     notes : what else is worth knowing
     smallest : the smallest problem on which it is wrong; None where it is not, or could not be asked
@@ -62,6 +63,7 @@ class Grade:
     conventions: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     helpers: dict[str, Verdict] = field(default_factory=dict)
+    bugs: tuple[str, ...] = ()
     smallest: Shown | None = None
     probe: Shown | None = None
     seconds: float = 0.0
@@ -155,6 +157,7 @@ class _Judge:
         self.notes = list(self.submission.notes)
         if whole:
             self.notes.append("the whole file was run, since its functions need what it does beside them")
+        self.bugs: tuple[str, ...] = ()
         self.parsed: dict[Asked, Parsed] = {}
         self.failed: list[str] = []
 
@@ -219,6 +222,7 @@ class _Judge:
             conventions=(*conventions, *(c for verdict in self.helpers.values() for c in verdict.conventions)),
             notes=tuple(self.notes),
             helpers=self.helpers,
+            bugs=self.bugs,
             smallest=self._smallest() if verdict == DISAGREE and not refused else None,
             probe=Shown(probe, self.parsed[probe], self.ways) if probe else None,
         )
@@ -246,10 +250,13 @@ class _Judge:
 
     def _diagnosis(self) -> list[str]:
         """The bugs of the zoo that explain every answer, or else what can be seen in the first."""
+        if not self.ways.repeats(self.process, *next(iter(self.parsed.items()))):
+            return [NOT_REPEATABLE]
         replays = [asked.replay(parsed) for asked, parsed in self.parsed.items()]
         found = find_bugs(replays)
         if self.ways.of_gradient is None:
             found = replace(found, gradient_wrong=False)
+        self.bugs = tuple(map(together, found.of_both or (*found.of_cost, *found.of_gradient)))
         first = next(iter(self.parsed))
         finite = all(parsed.cost is not None and np.isfinite(parsed.cost) for parsed in self.parsed.values())
         said = describe(found, first.problem, first.theta, finite)

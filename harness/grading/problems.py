@@ -79,7 +79,7 @@ class Asked:
             return replay.has_cost(NO_BUG), not replay.coordinates_left(NO_BUG)
 
 
-def _drawn(sizes: tuple[int, int, int], m: int, l2: float, seed: int) -> Asked:
+def drawn(sizes: tuple[int, int, int], m: int, l2: float, seed: int | tuple[int, ...]) -> Asked:
     """Random X and θ, and every class at least once, where there are as many examples."""
     rng = np.random.default_rng(seed)
     network = Network(sizes)
@@ -94,10 +94,10 @@ def _drawn(sizes: tuple[int, int, int], m: int, l2: float, seed: int) -> Asked:
 def small_problems() -> tuple[Asked, ...]:
     """The first is the one that conventions are tried on, and the second the same without a regulariser."""
     return (
-        _drawn((4, 5, 3), 7, 1.5, 0),
-        _drawn((4, 5, 3), 7, 0.0, 0),
-        _drawn((3, 3, 3), 5, 0.75, 1),
-        _drawn((2, 6, 10), 12, 3.0, 2),
+        drawn((4, 5, 3), 7, 1.5, 0),
+        drawn((4, 5, 3), 7, 0.0, 0),
+        drawn((3, 3, 3), 5, 0.75, 1),
+        drawn((2, 6, 10), 12, 3.0, 2),
         course_problem(1.0, 250),
     )
 
@@ -120,7 +120,7 @@ def course_problem(l2: float, every: int) -> Asked:
 def tiny_problems() -> tuple[Asked, ...]:
     """The smallest first, on which a mistake can be followed by hand."""
     shapes = [((1, 1, 2), 1), ((1, 1, 2), 2), ((2, 2, 2), 2), ((2, 2, 2), 3), ((2, 3, 2), 3), ((2, 2, 3), 4)]
-    return tuple(_rounded(_drawn(sizes, m, l2, 3)) for sizes, m in shapes for l2 in (0.0, 1.0))
+    return tuple(_rounded(drawn(sizes, m, l2, 3)) for sizes, m in shapes for l2 in (0.0, 1.0))
 
 
 def _rounded(asked: Asked) -> Asked:

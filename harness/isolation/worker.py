@@ -57,7 +57,7 @@ class Worker:
         if not (isinstance(timeout, Real) and 0.0 < timeout < float("inf")):
             raise ValueError(f"timeout must be a number of seconds above zero, not {timeout!r}")
         self.target = str(Path(target).resolve()) if is_file(target) else str(target)
-        self.timeout = timeout
+        self.timeout: float = timeout
         self._file = self.target if is_file(target) else file_of_module(self.target)
         self._setting = Setting(self.target, whole_number("memory", memory, at_least=2**28), tuple(prepare))
 

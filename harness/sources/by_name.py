@@ -6,8 +6,9 @@ from typing import Any
 
 from harness.importing import import_attribute
 from harness.sources.table import FLOAT32_SOURCES, SOURCES, SPELLINGS, Source
+from harness.wording import did_you_mean
 from reference.measured import GradientSource
-from reference.printable import printable
+from reference.printable import given, printable
 from reference.problem import Problem
 
 SMALL = 1000  # parameters: forward mode costs one tangent for each
@@ -42,14 +43,16 @@ def find_source(name: str) -> Source:
     """
     known = SOURCES | FLOAT32_SOURCES
     if not isinstance(name, str) or (name not in known and ":" not in name):
-        raise ValueError(f"unknown source {name!r}; there are {SPELLINGS}")
+        close = did_you_mean(name, known)
+        raise ValueError(f"unknown source {given(name)}; there are {SPELLINGS}{close}")
     if not name.startswith(BUG):
         return as_source(name, known[name] if name in known else import_attribute(name))
     from harness.sources.bug_zoo import BUGS
 
     bug = name.removeprefix(BUG)
     if bug not in BUGS:
-        raise ValueError(f"unknown source {name!r}: there is no bug named {bug!r}; `harness bugs` lists them")
+        close = did_you_mean(bug, BUGS)
+        raise ValueError(f"unknown source {name!r}: there is no bug named {bug!r}; `harness bugs` lists them{close}")
     return BUGS[bug].source
 
 

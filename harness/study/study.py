@@ -18,6 +18,7 @@ from harness.study.problems import ORDINARY
 from harness.study.rates import Rate
 from harness.study.sharpness import Sharpness, smallest_errors
 from harness.study.trials import CONTROLS, GROUPS, Bug, Trial, counts_of, group_of, run_trials
+from harness.wording import did_you_mean
 
 QUICK = {"problems": 1, "networks": 200, "with_sharpness": False}
 SCHEMA = "harness.study/2"
@@ -204,5 +205,5 @@ def run_study(
 
 def _named_bug(name: str) -> Bug:
     if name not in BUGS:
-        raise ValueError(f"there is no bug named {name!r}; there are {', '.join(BUGS)}")
+        raise ValueError(f"there is no bug named {name!r}; there are {', '.join(BUGS)}{did_you_mean(name, BUGS)}")
     return BUGS[name]

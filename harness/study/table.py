@@ -35,7 +35,7 @@ def _overview(study: Study) -> list[str]:
     return [
         f"{len(study.bugs)} bugs on {shown} problems, correct code on {CONTROLS} times as many; seed {study.seed}",
         "",
-        *_aligned([head, *rows]),
+        *aligned([head, *rows]),
         "",
         *(f"{group}: {meaning}" for group, meaning in GROUPS.items()),
         "told apart: caught, with no alarm about correct code on the same problem",
@@ -51,7 +51,7 @@ def _by_kind(study: Study) -> list[str]:
         cells = [f"{alarms(bugs=True, kind=kind)} / {alarms(bugs=False, kind=kind)}" for kind in study.problems]
         rows.append([f"{number} {checker}", *cells])
     rows.append(["bugs not there, by enclosure", *map(str, study.absent.values())])
-    return _aligned(rows)
+    return aligned(rows)
 
 
 def _by_bug(study: Study) -> list[str]:
@@ -59,7 +59,7 @@ def _by_bug(study: Study) -> list[str]:
     for bug in study.bugs:
         caught = [study.rate(ALARM, bugs=True, checker=checker, subject=bug.name) for checker in study.checkers]
         rows.append([bug.name, *map(str, caught), f"{caught[0].total}"])
-    return _aligned(rows)
+    return aligned(rows)
 
 
 def _about_harness(study: Study) -> list[str]:
@@ -91,7 +91,7 @@ def _sharpness(study: Study) -> list[str]:
     for checker in dict.fromkeys(row.checker for row in study.sharpness):
         errors = [row.error for row in study.sharpness if row.checker == checker]
         rows.append([checker, *("not seen" if math.isinf(error) else f"{error:.1e}" for error in errors)])
-    return [*_aligned(rows), *(f"{name}: {reason}" for name, reason in study.too_slow.items())]
+    return [*aligned(rows), *(f"{name}: {reason}" for name, reason in study.too_slow.items())]
 
 
 def _range(rate: Rate, decimals: int = 1) -> str:
@@ -103,7 +103,8 @@ def _counted(rate: Rate) -> str:
     return f"{rate.count:,} of {rate.total:,} ({percent(rate.share)})" if rate.total else "none of none"
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of cells as lines, the first column flush left and the others flush right."""
     widths = [max(map(len, column)) for column in zip(*rows)]
     return [
         f"{first:{widths[0]}}" + "".join(f"  {cell:>{width}}" for cell, width in zip(rest, widths[1:]))

@@ -8,12 +8,11 @@ import json
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from harness.files import prepare_directory, write_whole
+from harness.versions import code_and_libraries
 
 
 def cache_folder() -> Path:
@@ -31,7 +30,7 @@ def remembered(name: str, arguments: Any, compute: Callable[[], Any], folder: Pa
     """
     if folder is None:
         return compute()
-    key = json.dumps([name, arguments, _code()], sort_keys=True)
+    key = json.dumps([name, arguments, code_and_libraries()], sort_keys=True)
     file = folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.json"
     with suppress(OSError, ValueError):
         return json.loads(file.read_text(encoding="utf-8"))
@@ -40,15 +39,3 @@ def remembered(name: str, arguments: Any, compute: Callable[[], Any], folder: Pa
         prepare_directory(folder)
         write_whole(file, json.dumps(result).encode())
     return result
-
-
-@cache
-def _code() -> str:
-    """A digest of all code that a result can depend on, and of the libraries' versions."""
-    from harness.pages.environment import PACKAGES, version_of
-
-    digest = hashlib.sha256(json.dumps([version_of(package) for package in PACKAGES]).encode())
-    for package in ("harness", "reference"):
-        for file in sorted(Path(str(resources.files(package))).rglob("*.py")):
-            digest.update(file.read_bytes())
-    return digest.hexdigest()

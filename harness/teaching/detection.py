@@ -18,9 +18,10 @@ WHERE = {
     "all": "everywhere",
     "entry": "one or two entries",
     "cost": "in the cost, too",
+    "cost alone": "in the cost alone",
     "program": "program around it",
 }
-"""Where the gradient is wrong, by `Bug.part`, in words; and the program, which has a group of its own in a study."""
+"""Where a bug is, by `Bug.part`, in words."""
 
 
 def carried_study() -> tuple[str, dict[str, Any]]:
@@ -43,8 +44,9 @@ def detection() -> dict[str, Any]:
     """By kind of problem: bugs caught and shown, by checker and place of the bug, and correct code called wrong."""
     date, study = carried_study()
     places: dict[str, list[str]] = {}
-    for name, row in study["bugs"].items():
-        places.setdefault(_place(name, row["group"]), []).append(name)
+    for name in study["bugs"]:
+        part = BUGS[name].part if name in BUGS else "all"
+        places.setdefault(WHERE.get(part, WHERE["all"]), []).append(name)
     kinds = list(study["problems"])
     checkers = [row["name"] for row in study["checkers"]]
     return {
@@ -61,13 +63,6 @@ def detection() -> dict[str, Any]:
         "false_alarms": {row["name"]: row["false_alarms_by_kind"] for row in study["checkers"]},
         "networks": study["networks"],
     }
-
-
-def _place(bug: str, group: str) -> str:
-    if group == "program":
-        return WHERE["program"]
-    part = BUGS[bug].part if bug in BUGS else "all"
-    return WHERE.get(part, WHERE["all"])
 
 
 def _sum(study: dict[str, Any], bugs: list[str], checker: str, kind: str) -> list[int]:

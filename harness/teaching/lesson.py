@@ -16,6 +16,7 @@ from harness.sources.bug_zoo import BUGS
 from harness.study.checkers import HARNESS, OUR_RULE, PEERS, named_peers
 from harness.teaching import blind_spots, by_hand, detection, false_alarms, step_sizes, trained_bugs
 from harness.teaching.cache import remembered
+from harness.teaching.detection import WHERE
 from harness.teaching.trained_bugs import Training
 
 NAME = "lesson.html"
@@ -42,7 +43,7 @@ class Size(NamedTuple):
     training: Training
 
 
-FULL = Size(None, Training(examples=4000, held_out=1000, line_searches=50))
+FULL = Size(None, Training(examples=2000, held_out=1000, line_searches=50))
 QUICK = Size(A_FEW, Training(examples=1000, held_out=1000, line_searches=30))
 
 
@@ -77,7 +78,7 @@ def _bugs(size: Size, progress: Progress, cache: Path | None) -> tuple[list[dict
     subjects, found = trained_bugs.subjects(size.bugs), []
     for done, (name, bug) in enumerate(subjects.items()):
         progress("trainings", done, len(subjects))
-        row: dict[str, Any] = {"name": name, "description": bug.description, "part": bug.part}
+        row: dict[str, Any] = {"name": name, "description": bug.description, "where": WHERE.get(bug.part, "")}
         steps = {
             "training": (size.training, partial(trained_bugs.trained, bug, size.training)),
             "check": (size.training, partial(trained_bugs.checked, bug, size.training)),

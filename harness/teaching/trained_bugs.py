@@ -1,6 +1,6 @@
 """Part 3: bugs that are trained with, and what a check says of each of them.
 
-A training is a real one: four fifths of the digits, 400-25-10, λ = 1, from the same θ, with the gradient of the bug and
+A training is a real one: on digits, some held out, 400-25-10, λ = 1, from the same θ, with the gradient of the bug and
 no gate. The heat map is the cross-check at that first θ. What other checkers say is asked on the course's own check
 network, where they are used: 3-5-3 on five examples, with sines for numbers.
 """

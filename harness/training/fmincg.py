@@ -249,7 +249,7 @@ def _refuse(unused: dict[str, Any]) -> None:
 def _checked_x0(x0: Any) -> np.ndarray:
     try:
         x = np.asarray(x0)
-        if x.dtype.kind not in "biuf":
+        if x.dtype.kind not in "biuf" or isinstance(x0, np.ma.MaskedArray):
             raise TypeError
     except (TypeError, ValueError):
         raise TypeError(f"x0 must be an array of real numbers of shape (n,), not {type(x0).__name__}") from None

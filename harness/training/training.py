@@ -14,7 +14,7 @@ from harness.verdict.report import Report
 from reference.measured import GradientSource
 from reference.namespaces import NUMPY
 from reference.network import Network
-from reference.problem import Problem
+from reference.problem import Problem, real_array
 
 GATE_AFTER = 5  # line searches: few enough to waste little on a wrong gradient, enough to leave a special initial θ
 
@@ -183,7 +183,8 @@ def predict(network: Network, theta: np.ndarray, X: np.ndarray) -> np.ndarray:
         raise ValueError(
             f"one {network.output.name} output tells no classes apart; use two or more outputs, or one sigmoid"
         )
-    problem = Problem(network, X, np.zeros(np.shape(X)[:1]))  # checks X and θ; any targets will do
+    X = real_array("X", X, (2,), f"(m, {network.sizes[0]})")
+    problem = Problem(network, X, np.zeros(len(X)))  # checks X and θ; any targets will do
     with np.errstate(all="ignore"):
         Z = network.pre_activations(NUMPY, problem.check_theta(theta), problem.X)
     if np.isnan(Z).any():

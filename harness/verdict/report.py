@@ -54,6 +54,10 @@ class Finding:
     blocks: tuple[str, ...] = ()
     diagnosis: str = ""
 
+    def __post_init__(self):
+        if self.coordinates < 1:
+            raise ValueError(f"a finding about {self.source} needs a place where it is at odds with {self.against}")
+
     @property
     def ratio(self) -> float:
         difference = abs(self.value - self.expected)

@@ -22,6 +22,7 @@ from flint import arb, arb_mat, arb_series, ctx
 from scipy.special import erf
 
 from reference.arithmetics.companion import NEGATIONS, clip
+from reference.arithmetics.composed import COMPOSED
 from reference.measured import NotApplicable
 from reference.namespaces import Namespace
 
@@ -195,6 +196,8 @@ def _balls(result: Any) -> Any:
 
 
 def _by_rule(function: Any, operands: Any, is_plain: bool) -> Any:
+    if function not in RULES and function in COMPOSED and is_plain:
+        return COMPOSED[function](*map(exact, operands))
     if function not in RULES or not is_plain:
         raise NotApplicable(f"ball arithmetic has no rule for {function.__name__}")
     return _balls(RULES[function](*(np.asarray(exact(x)) for x in operands)))

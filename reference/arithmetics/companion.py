@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
+from reference.arithmetics.composed import COMPOSED
 from reference.measured import NotApplicable
 
 FORMULA_ERRORS = (ArithmeticError, AttributeError, LookupError, NotImplementedError, TypeError, ValueError)
@@ -90,6 +91,11 @@ class Companion(NDArrayOperatorsMixin):
         return cls(constant, 0.0)
 
     @classmethod
+    def constant(cls, function: Any, x: Any) -> Self:
+        """A constant that a formula hands to a function."""
+        return cls.lift(x)
+
+    @classmethod
     def lifted(cls, x: Any) -> Self:
         """A constant with its companion; what has one stays what it is."""
         return x if isinstance(x, cls) else cls.lift(x)
@@ -100,11 +106,13 @@ class Companion(NDArrayOperatorsMixin):
         rule = cls.rules.get(function)
         if rule is None:
             raise NoRule(f"{cls.__name__} arithmetic has no rule for {function.__name__}")
-        return rule(*[x if isinstance(x, cls) else cls.lift(x) for x in operands])
+        return rule(*[x if isinstance(x, cls) else cls.constant(function, x) for x in operands])
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *operands: Any, **keywords: Any) -> Any:
         if method != "__call__" or keywords:
             raise NoRule(f"{type(self).__name__} arithmetic knows {ufunc.__name__} as a plain call only")
+        if ufunc not in self.rules and ufunc in COMPOSED:
+            return COMPOSED[ufunc](*operands)
         return self.apply(ufunc, *operands)
 
     def __array_function__(self, function: Any, types: Any, operands: Any, keywords: Any) -> Any:
@@ -116,7 +124,14 @@ class Companion(NDArrayOperatorsMixin):
             return clip(*operands, **keywords)
         if function in (np.ones_like, np.zeros_like, np.shape):
             return function(operands[0].value)
+        if function not in self.rules and function in COMPOSED:
+            return COMPOSED[function](*operands)
         return self.apply(function, *operands)
+
+    def __array__(self, *_: Any, **__: Any) -> np.ndarray:
+        # or NumPy makes an array of objects, which by the arithmetic of both become arrays within arrays without end
+        name = type(self).__name__
+        raise NoRule(f"{name} arithmetic makes no plain arrays: leave np.array, np.asarray and np.vectorize out")
 
     def __getattr__(self, name: str) -> Any:
         raise NoAttribute(f"{type(self).__name__} arithmetic has no {name}")

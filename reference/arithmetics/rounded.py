@@ -17,6 +17,8 @@ from scipy.special import erf
 from reference.arithmetics.companion import COMPARISONS, CONNECTIVES, NEGATIONS, Companion
 from reference.arithmetics.roundoff import ELEMENTARY, FREE_ROUNDINGS, LOG1P_BELOW_ZERO, UNIT_ROUNDOFF
 
+SHORT = 20  # bits
+
 
 class Rounded(Companion):
     """A computed value and a bound on |computed - exact|.
@@ -34,6 +36,17 @@ class Rounded(Companion):
         return cls(value, inherited) if rounding is None else cls.rounded(value, inherited, rounding)
 
     @classmethod
+    def constant(cls, function: Any, x: Any) -> Self:
+        """A constant in a formula is good to a rounding: 0.1 z and z/10 are one formula, and so are z/√2 and √½ z.
+
+        Not so one of few digits, like 0.5 or 3, nor what is compared or chosen from.
+        """
+        lifted = cls.lift(x)
+        if function not in _ARITHMETIC or np.ndim(x) or np.asarray(x).dtype.kind != "f" or _is_short(float(x)):
+            return lifted
+        return cls(lifted.value, lifted.error + cls.unit * np.abs(lifted.value))
+
+    @classmethod
     def rounded(cls, value: Any, inherited: Any, rounding: Any) -> Self:
         """The result of an operation that is not exact; where it is zero, it may have underflowed."""
         return cls(value, inherited + cls.unit * rounding + cls.underflow)
@@ -47,6 +60,22 @@ class Rounded(Companion):
         inherited = np.sum(np.broadcast_to(self.error, np.shape(self.value)), axis=axis)
         rounding = _gamma(count, self.unit) / self.unit * np.sum(np.abs(self.value), axis=axis)
         return self.rounded(np.sum(self.value, axis=axis), inherited, rounding)
+
+
+class RoundedConstants(Rounded):
+    """What a rounding of each constant can do, and nothing else: how far a formula is from the one that was meant.
+
+    Branches are those that float64 takes.
+    """
+
+    @classmethod
+    def apply(cls, function: Any, *operands: Any) -> Any:
+        result = super().apply(function, *operands)
+        return cls(result.value, 0.0) if function in (*COMPARISONS, np.sign) else result
+
+    @classmethod
+    def rounded(cls, value: Any, inherited: Any, rounding: Any) -> Self:
+        return cls(value, inherited)
 
 
 class Rounded32(Rounded):
@@ -73,6 +102,14 @@ class Rounded32(Rounded):
         result = super().rounded(value, inherited, rounding)
         fits = np.maximum(np.abs(value) + result.error, rounding) <= cls.largest
         return cls(value, np.where(fits, result.error, np.inf))
+
+
+_ARITHMETIC = (np.add, np.subtract, np.multiply, np.divide, np.power)
+
+
+def _is_short(x: float) -> bool:
+    """Whether a number has so few digits that it stands for itself: a small whole number over a power of two."""
+    return not np.isfinite(x) or (np.frexp(x)[0] * 2.0**SHORT).is_integer()
 
 
 def _gamma(n: int, unit: float) -> float:
@@ -103,7 +140,8 @@ def _multiply(x, y):
 
 def _divide(x, y):
     value = x.value / y.value
-    return value, (x.error + np.abs(value) * y.error) / _nearest_zero(y), np.abs(value)
+    # twice, for XLA takes the product with the reciprocal of a constant
+    return value, (x.error + np.abs(value) * y.error) / _nearest_zero(y), 2.0 * np.abs(value)
 
 
 def _matmul(x, y):

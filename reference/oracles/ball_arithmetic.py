@@ -29,6 +29,9 @@ BITS = 106
 DOUBLINGS = 4
 """How often the precision is doubled where it does not suffice. 1,696 bits resolve all that float64 holds, 2**-1074."""
 
+BITS_BESIDE = 1024
+"""For what lies 2**-180 beside a number, where a difference may cancel twice."""
+
 SMALLEST = float(np.finfo(np.float64).tiny)
 """A slope that is known to this, the smallest normal number, is sharp: XLA takes for zero what is smaller."""
 
@@ -119,6 +122,22 @@ def _midpoints_and_errors(f: Activation, z: np.ndarray, bits: int) -> list[np.nd
             middle = _midpoints(balls)
             answer += [middle, np.nextafter(_reach(middle, balls), np.inf)]
     return answer
+
+
+def slopes_beside(f: Activation, z: np.ndarray, side: float, exponent: int) -> tuple[np.ndarray, np.ndarray]:
+    """f'(z + side · 2^exponent · |z|), nearer than any float, and how far off that may be; (n,) each. At zero |z| is 1.
+
+    Raises
+    ------
+    NotApplicable
+        When the formula calls a function that has no rule in ball arithmetic.
+    """
+    with precision(BITS_BESIDE):
+        step = arb(side) * arb(2) ** exponent
+        near = array_of((arb(x) + step * (abs(x) or 1.0) for x in z.tolist()), z.shape)
+        balls = np.broadcast_to(np.asarray(_value_and_slope(f, near)[1]), z.shape)
+        middle = _midpoints(balls)
+        return middle, known(middle, np.nextafter(_reach(middle, balls), np.inf))
 
 
 def _value_and_slope(f: Activation, Z: Balls) -> tuple[Balls, Balls]:

@@ -35,6 +35,12 @@ STEP = 2.0**-50
 
 STENCIL = STEP * np.array([1.0, -1.0])
 
+UNDERFLOW = 16.0 * float(np.finfo(np.float64).tiny)
+"""Changes lose their digits below the smallest normal number: a derivative of 1e-296 has none left."""
+
+WIDTHS = 4.0
+"""Errors that grow like h, or like √h beside a root, are 1 or 2.4 times what twice the width changes."""
+
 ROUNDINGS = 4.0
 """A central difference of increments evaluates the formulas at two points, and in twice as many operations."""
 
@@ -128,7 +134,7 @@ def _loss_changes(network: Network, thetas: list, Zs: list, Y: np.ndarray, layer
 def _from_stencil(changes: Any, h: float = STEP) -> tuple[np.ndarray, np.ndarray]:
     """The derivative from the changes at +h and -h along the first axis; the error is the gap between both slopes."""
     ahead, behind = changes
-    return (ahead - behind) / (2.0 * h), np.abs(ahead + behind) / h
+    return (ahead - behind) / (2.0 * h), np.abs(ahead + behind) / h + UNDERFLOW / h
 
 
 def _crosses(f: Activation, z: np.ndarray, change: np.ndarray) -> np.ndarray:
@@ -242,7 +248,7 @@ def slope(f: Activation, z: np.ndarray) -> MeasuredSlope:
     (derivative, gap), (twice_as_wide, _) = (
         _from_stencil([_change(f, z, step) for step in (h, -h)], h) for h in (STEP, 2.0 * STEP)
     )
-    error = known(derivative, gap + np.abs(twice_as_wide - derivative))
+    error = known(derivative, gap + WIDTHS * np.abs(twice_as_wide - derivative))
     return MeasuredSlope(f(z.copy()), derivative, error, ROUNDINGS)
 
 

@@ -168,9 +168,9 @@ def test_a_bound_by_samples_says_so_once():
     assert on_two_layers(LOGISTIC).notes == (
         "rounding in logistic is sampled, not bounded (Rounded arithmetic has no rule for expit)",
     )
-    by_hand = Activation("tangent", lambda xp, z: xp.sin(z), lambda z, a: np.sin(z) / np.tan(z))
+    by_hand = Activation("tangent", lambda xp, z: xp.sin(z), lambda z, a: np.sin(z) / np.ldexp(np.tan(z), 0))
     assert on_two_layers(by_hand).notes == (
-        "rounding in tangent is sampled, not bounded (Rounded arithmetic has no rule for tan)",
+        "rounding in tangent is sampled, not bounded (Rounded arithmetic has no rule for ldexp)",
     )
     assert on_two_layers("tanh").notes == ()
 

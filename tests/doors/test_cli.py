@@ -406,6 +406,21 @@ def test_the_size_of_a_study_is_what_is_asked_for(run, monkeypatch, arguments, s
     assert asked == [size]
 
 
+def test_the_study_of_activations_is_one_of_its_own(run, monkeypatch):
+    asked = []
+
+    def study(*, seed, progress, **rest):
+        asked.append((seed, rest))
+        raise ValueError("enough")
+
+    monkeypatch.setattr("harness.study.activations.study.run_activation_study", study)
+    run("study", "--activations", "--quick", "--seed", 3)
+    assert asked == [(3, {"records": 6, "each": 2})]
+    status, _, err = run("study", "--activations", "--networks", 5)
+    assert status == 2
+    assert "--activations is a study of its own" in err
+
+
 # Ctrl-C
 
 

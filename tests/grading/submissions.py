@@ -74,6 +74,73 @@ def cost(Theta1, Theta2, X, y, lam):
     return J, d2.T @ a1 / m + lam / m * R1, d3.T @ a2 / m + lam / m * R2
 """
 
+PORT = """\
+import numpy as np
+from scipy.io import loadmat
+data = loadmat('data/ex4data1.mat')
+def sigmoid(z):
+    return 1 / (1 + np.exp(-z))
+def forward_propagate(X, theta1, theta2):
+    m = X.shape[0]
+    a1 = np.insert(X, 0, values=np.ones(m), axis=1)
+    z2 = a1 * theta1.T
+    a2 = np.insert(sigmoid(z2), 0, values=np.ones(m), axis=1)
+    z3 = a2 * theta2.T
+    h = sigmoid(z3)
+    return a1, z2, a2, z3, h
+def sigmoid_gradient(z):
+    return np.multiply(sigmoid(z), (1 - sigmoid(z)))
+def backprop(params, input_size, hidden_size, num_labels, X, y, learning_rate):
+    m = X.shape[0]
+    X = np.matrix(X)
+    y = np.matrix(y)
+    theta1 = np.matrix(np.reshape(params[:hidden_size * (input_size + 1)], (hidden_size, (input_size + 1))))
+    theta2 = np.matrix(np.reshape(params[hidden_size * (input_size + 1):], (num_labels, (hidden_size + 1))))
+    a1, z2, a2, z3, h = forward_propagate(X, theta1, theta2)
+    J = 0
+    delta1 = np.zeros(theta1.shape)
+    delta2 = np.zeros(theta2.shape)
+    for i in range(m):
+        first_term = np.multiply(-y[i,:], np.log(h[i,:]))
+        second_term = np.multiply((1 - y[i,:]), np.log(1 - h[i,:]))
+        J += np.sum(first_term - second_term)
+    J = J / m
+    J += (float(learning_rate) / (2 * m)) * (np.sum(np.power(theta1[:,1:], 2)) + np.sum(np.power(theta2[:,1:], 2)))
+    for t in range(m):
+        a1t = a1[t,:]
+        z2t = z2[t,:]
+        a2t = a2[t,:]
+        ht = h[t,:]
+        yt = y[t,:]
+        d3t = ht - yt
+        z2t = np.insert(z2t, 0, values=np.ones(1))
+        d2t = np.multiply((theta2.T * d3t.T).T, sigmoid_gradient(z2t))
+        delta1 = delta1 + (d2t[:,1:]).T * a1t
+        delta2 = delta2 + d3t.T * a2t
+    delta1 = delta1 / m
+    delta2 = delta2 / m
+    delta1[:,1:] = delta1[:,1:] + (theta1[:,1:] * learning_rate) / m
+    delta2[:,1:] = delta2[:,1:] + (theta2[:,1:] * learning_rate) / m
+    grad = np.concatenate((np.ravel(delta1), np.ravel(delta2)))
+    return J, grad
+fmin = minimize(fun=backprop, x0=data, jac=True)
+"""
+
+COLUMNS = """\
+import numpy as np
+def sig(z): return np.where(z > 0, 1/(1+np.exp(-z)), np.exp(z)/(1+np.exp(z)))
+def nn(theta, sizes, X, Y, lam):
+    n, h, K = sizes
+    W1 = theta[:h*(n+1)].reshape(h, n+1); W2 = theta[h*(n+1):].reshape(K, h+1)
+    m = X.shape[1]
+    A0 = np.vstack([np.ones(m), X]); A1 = np.vstack([np.ones(m), sig(W1@A0)]); A2 = sig(W2@A1)
+    J = -(Y*np.log(A2)+(1-Y)*np.log1p(-A2)).sum()/m + lam/(2*m)*((W1[:,1:]**2).sum()+(W2[:,1:]**2).sum())
+    d2 = A2-Y; d1 = (W2.T@d2*A1*(1-A1))[1:]
+    g1 = d1@A0.T/m; g2 = d2@A1.T/m
+    g1[:,1:] += lam*W1[:,1:]/m; g2[:,1:] += lam*W2[:,1:]/m
+    return J.item(), np.r_[g1.ravel(), g2.ravel()].tolist()
+"""
+
 
 def course(*edits):
     """The course's function with parts of its text replaced; each has to be there."""
@@ -174,6 +241,8 @@ RIGHT = {  # in any convention: the text, and what is reported of it
         "from harness.sources.loop import cost_and_gradient as f\ndef work(problem, theta): return f(problem, theta)\n",
         [],
     ),
+    "port.py": (PORT, ["one-hot targets", "θ and gradient by rows"]),
+    "columns.py": (COLUMNS, ["one-hot targets", "θ and gradient by rows", "examples in columns"]),
     "notebook.ipynb": (
         notebook("%matplotlib inline\nimport numpy as np", COURSE, "!ls\nloadmat('x.mat')", "this is no code"),
         [],

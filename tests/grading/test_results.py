@@ -8,12 +8,12 @@ import sys
 import numpy as np
 import pytest
 
-from harness.grading.feedback import as_markdown, write_feedback
 from harness.grading.grading import Grade, grade_folder
-from harness.grading.page import as_page
 from harness.grading.reading import Submission
 from harness.grading.rubric import PARTS, Rubric, read_rubric
-from harness.grading.table import COLUMNS, as_csv, as_text
+from harness.grading.writing.feedback import as_markdown, write_feedback
+from harness.grading.writing.page import as_page
+from harness.grading.writing.table import COLUMNS, as_csv, as_text
 from tests.grading.submissions import COURSE, RIGHT, WRONG
 
 EVIL = "<script>alert(1)</script>"
@@ -65,6 +65,7 @@ def test_the_page_is_one_file_with_everything_escaped_and_a_picture_of_what_is_w
     assert "http://" not in page.replace("http://www.w3.org", "")
     assert page.count("<svg") == 2  # Theta1 and Theta2 of the one that is wrong
     assert "Theta1: 25 of 25 entries are wrong" in page
+    assert "<td>slope-missing</td>" in page
     assert "Theta2: 0 of 18 entries are wrong" in page
 
 

@@ -120,7 +120,7 @@ def test_an_agreement_tells_what_would_have_been_seen():
 
 
 def test_what_a_report_was_blind_to_and_left_out_is_on_its_page():
-    report = replace(small_run().report, blind_to=("bugs <1>",), left_out={"ball": "too large"}, notes=("n & m",))
+    report = replace(nasty_report(), blind_to=("bugs <1>",), left_out={"ball": "too large"}, notes=("n & m",))
     page = check_page("agree", [report], {}, MADE)
     for words in ("bugs &lt;1&gt;", "ball: too large", "n &amp; m"):
         assert words in page

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from reference.activations import ACTIVATIONS, Activation, elu, get_activation, leaky_relu, register
+from reference.oracles import ball_arithmetic
 from reference.oracles.jax_gradient import JAX, fixed_settings
 
 TINY = np.finfo(np.float64).tiny  # XLA takes what is smaller for zero
@@ -235,3 +236,17 @@ def test_a_record_need_not_be_registered_to_be_used():
 
 def test_registered_names_are_those_of_the_records():
     assert {name: f.name for name, f in ACTIVATIONS.items()} == {name: name for name in ACTIVATIONS}
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_the_slope_keeps_ten_digits_wherever_it_is_a_normal_number(name):
+    """Beside the enclosure; near a zero of the slope, 4 ulp of z times |f''| take the place of the digits."""
+    f, z = ACTIVATIONS[name], np.linspace(-745.0, 745.0, 1493)
+    z = z[~np.isin(z, [0.0, -1.0, 1.0])]
+    with np.errstate(all="ignore"):
+        exact = ball_arithmetic.slope(f, z)
+        claimed, beside = f.slope(z, f(z)), f.slope(z + 1e-6, f(z + 1e-6))
+    normal = np.abs(exact.slope) >= np.finfo(np.float64).tiny
+    allowed = 1e-10 * np.abs(exact.slope) + 4.0 * np.spacing(np.abs(z)) * np.abs(beside - claimed) / 1e-6
+    assert (np.abs(claimed - exact.slope) <= allowed)[normal].all()
+    assert (np.abs(claimed) <= 2.0 * np.finfo(np.float64).tiny)[~normal].all()

@@ -29,7 +29,7 @@ class Recorder:
 
 
 def test_it_has_the_seven_parts_and_is_valid():
-    import nbformat
+    import nbformat  # pyright: ignore[reportMissingImports]
 
     made = notebook()
     nbformat.validate(made)
@@ -73,7 +73,7 @@ def test_every_cell_runs_and_prints_its_numbers(monkeypatch):
     os.environ.get("HARNESS_PROFILE") != "deep", reason="it takes half a minute: HARNESS_PROFILE=deep runs it"
 )
 def test_it_is_executed_from_top_to_end(tmp_path):
-    import nbformat
+    import nbformat  # pyright: ignore[reportMissingImports]
 
     file = make_notebook(tmp_path)
     made = nbformat.read(file, as_version=4)

@@ -68,11 +68,17 @@ def test_nan_is_beyond_its_bound_and_what_has_no_bound_is_neither():
     picture = picture_of(mine=off_at(2, by=np.nan))
     assert np.isinf(picture.ratio[2])
     pair = _pair(difference=[0.5, 0.5], allowed=[1.0, np.inf])
-    assert np.isnan(heat_map(_Two(), [pair], []).ratio).tolist() == [False, True]
+    assert np.isnan(drawn(pair).ratio).tolist() == [False, True]
 
 
 class _Two(Subject):
     blocks = ()
+
+
+def drawn(pair):
+    made = heat_map(_Two(), [pair], [])
+    assert made is not None
+    return made
 
 
 def _pair(difference, allowed):
@@ -92,7 +98,7 @@ def test_without_two_answers_there_is_no_picture():
 @pytest.mark.parametrize("allowed", [[1.0, 1.0], [0.0, 1e-300], [np.inf, np.inf]], ids=str)
 def test_every_picture_renders(difference, allowed):
     report = cross_check(PROBLEM, THETA)
-    made = heat_map(_Two(), [_pair(difference, allowed)], [])
+    made = drawn(_pair(difference, allowed))
     matrices = {"leaf": made.ratio[np.newaxis], **{f"m{i}": np.ones((1, 1)) for i in range(MATRICES)}}
     shown = HeatMap(made.source, made.against, made.difference, made.bound, made.ratio, matrices)
     figures = shown.figure(report), shown.error_against_bound()

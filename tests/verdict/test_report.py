@@ -195,3 +195,8 @@ def test_a_finding_tells_of_all_coordinates_and_of_its_diagnosis():
     many = replace(finding(diagnosis="the sign is wrong"), coordinates=12, blocks=("Theta1 bias", "Theta2 weights"))
     for part in ("12 coordinates", "Theta1 bias, Theta2 weights", "the sign is wrong"):
         assert part in str(many)
+
+
+def test_a_finding_with_nothing_in_it_cannot_be_made():
+    with pytest.raises(ValueError, match="a finding about mine needs a place where it is at odds with jax"):
+        Finding("mine", "jax", "gradient", "x", value=1.0, expected=2.0, bound=0.1, coordinates=0)

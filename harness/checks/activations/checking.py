@@ -8,109 +8,170 @@ with the others. At a kink every slope between those of its two sides is a conve
 import time
 import warnings
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from harness.bounds.activation_bound import FORMULA_ERRORS, ActivationBound, activation_bound
+from harness.bounds.tolerances import MEANINGLESS, NEGLIGIBLE
 from harness.checks.activations import record
 from harness.checks.activations.figure import Curve
 from harness.checks.activations.grid import grid
-from harness.checks.activations.kinks import (
-    Kink,
-    declared_kinks,
-    is_sharp,
-    jumps_of_value,
-    outside_in_words,
-    places_in_words,
-    undeclared_kinks,
-)
-from harness.checks.activations.slopes import ORACLES, SlopeFunction, ask_oracles, slope_function
+from harness.checks.activations.kinks import Kink, judge_seams, places_in_words
+from harness.checks.activations.proving.proof import Proof, prove, rounding_of_claim
+from harness.checks.activations.record import find_activation
+from harness.checks.activations.seams import find_seams
+from harness.checks.activations.slopes import ORACLES, SlopeFunction, ask_oracles, in_float64, instead, slope_function
 from harness.checks.activations.subject import CLAIMED, SIDES, ActivationSlope, GridPoints
-from harness.importing import import_attribute
 from harness.sources.table import SOURCES
 from harness.verdict.comparison import Answer, Pair, compare, compare_all
 from harness.verdict.consensus import Consensus, find_consensus
 from harness.verdict.judging import judge
 from harness.verdict.report import Report
-from reference.activations import Activation, get_activation
-from reference.arithmetics.companion import first_line
+from reference.activations import Activation
 from reference.measured import MeasuredSlope
 
 FAMILIES = {name: SOURCES[name].family for name in ORACLES}
 
+WORST_FIRST = ("disagree", "inconclusive", "agree")
+
+SAMPLED = 1e3
+"""A bound that was sampled and not derived may be too narrow by much."""
+
 KINKS_SHOWN = 6  # kinks that are told one by one
 
 
-def find_activation(name: str | Activation) -> Activation:
-    """A record, a registered one by its name, or the one that ``module:attribute`` names.
-
-    Raises
-    ------
-    ValueError
-        When there is none, or it is something else.
-    """
-    if not isinstance(name, str) or ":" not in name:
-        return get_activation(name)
-    found = import_attribute(name)
-    if not isinstance(found, Activation):
-        raise ValueError(f"{name} is of type {type(found).__name__}, but an Activation is needed")
-    return found
-
-
-def check_activation(activation: str | Activation) -> Report:
+def check_activation(activation: str | Activation, *, order: int = 1) -> Report:
     """Check the record of one activation, by itself.
 
     Parameters
     ----------
     activation : str or Activation
         A record, the name of a registered one, or ``module:attribute``.
+    order : 1 or 2
+        With 2, the second derivative is reported, too; one that the record claims is judged in any case.
 
     Returns
     -------
     Report
         The source "slope" is the claim. "disagree" when it is not the derivative, when an oracle cannot differentiate
         the formula correctly, or when the record would break a network; "inconclusive" when too few z can be decided or
-        the slope jumps where no kink is declared; "agree" otherwise. Which slope is claimed at a kink and how float32
-        fares is reported and not judged.
+        the slope jumps where no kink is declared; "agree" otherwise. Which slope is claimed at a kink, where digits are
+        lost in the tails, and how float32 fares is reported and not judged; so is the slope of a `surrogate`. The
+        record's `curvature` and its derivatives in `parameters` are judged like the slope.
 
     Raises
     ------
     ValueError, TypeError
         For no activation, or one whose value or slope cannot be computed in NumPy.
     """
+    if order not in (1, 2):
+        raise ValueError(f"order must be 1 or 2, not {order!r}")
+    f = in_float64(find_activation(activation))
+    report = _check_slope(f)
+    if f.surrogate:
+        report = _as_surrogate(report)
+    for what, claim in record.other_claims(f):
+        report = _joined(report, what, _check_slope(in_float64(claim)))
+    if order == 2:
+        report = _with_curvature(report, f)
+    return report
+
+
+def _joined(report: Report, what: str, other: Report) -> Report:
+    """A report with that on another claim of the same record."""
+    worse = min((report, other), key=lambda found: WORST_FIRST.index(found.verdict)).verdict
+    return replace(
+        report,
+        verdict=worse,
+        outliers=(*report.outliers, *([what] if CLAIMED in other.outliers else [])),
+        findings=(*report.findings, *(replace(finding, source=f"{what}") for finding in other.findings)),
+        reasons=(*report.reasons, *(f"{what}: {reason}" for reason in other.reasons)),
+        notes=(*report.notes, *([f"{what}: right"] if other.verdict == "agree" else [])),
+        details=report.details | {what: other.to_dict()},
+        seconds=report.seconds + other.seconds,
+    )
+
+
+def _as_surrogate(report: Report) -> Report:
+    """What is said of a slope that is no derivative on purpose: where it differs, and no accusation."""
+    about_claim = [finding for finding in report.findings if finding.source == CLAIMED]
+    rest = tuple(finding for finding in report.findings if finding.source != CLAIMED)
+    if not about_claim:
+        return report
+    accused = bool(rest) or any(reason.startswith(CLAIMED) for reason in report.reasons)
+    return replace(
+        report,
+        verdict="disagree" if accused else "inconclusive" if report.reasons else "agree",
+        outliers=tuple(name for name in report.outliers if name != CLAIMED),
+        findings=rest,
+        notes=(*report.notes, *(f"a surrogate, and not the derivative: {finding}" for finding in about_claim)),
+    )
+
+
+def _with_curvature(report: Report, f: Activation) -> Report:
+    z = grid(f)
+    with np.errstate(all="ignore"):
+        curvature = record.curvatures(f, z)
+    if curvature is None:
+        return replace(report, notes=(*report.notes, "second derivative: the slope does not take carried derivatives"))
+    finite = np.where(np.isfinite(curvature), np.abs(curvature), -1.0)
+    largest = int(finite.argmax())
+    note = f"second derivative: at most {finite[largest]:.6g} in size on the grid, at z = {z[largest]:.6g}"
+    values = {"z": z.tolist(), "second derivative": curvature.tolist()}
+    return replace(report, notes=(*report.notes, note), details=report.details | {"order 2": values})
+
+
+def _check_slope(f: Activation) -> Report:
     started = time.perf_counter()
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # what a formula says aloud is reported as numbers
-        points = _grid_points(find_activation(activation))
-        bound = activation_bound(points.f, points.z)
-        asked = _ask(points, bound)
-        subject = ActivationSlope(points, asked.slope_at)
-        undeclared = undeclared_kinks(points, bound, asked.slope_at) if asked.slope_at else []
-        claim = _claim(points, bound, undeclared)
-        answers = [claim, *(_oracle(name, asked, points, bound) for name in asked.slopes)]
-        pairs = compare_all(answers, subject.blocks)
-        consensus = _consensus(answers, pairs)
-        true, error = _sharpest(answers[1:], consensus.outliers, points)
-        declared = declared_kinks(points, true, error, asked.slopes.get("jax"))
-        if declared:
-            answers.append(_sides(points, declared))
-            pairs.append(compare(claim, answers[-1], subject.blocks))  # the oracles say nothing at a kink
-            consensus = _with_sides(consensus, answers, pairs[-1])
-        _tell(subject, points, bound, asked, [*declared, *undeclared])
-        true = np.where(points.at_kinks, np.nan, true)
-        wrong = _wrong(points, consensus, pairs)
-        subject.picture = Curve(points.z, points.slope, true, bound.claimed + error, wrong, points.f.kinks)
-        return judge(subject, answers, pairs, (), consensus, asked.left_out, started)
+        report = _check_at(f, (), started)
+        if report.verdict == "disagree" or not (suspects := prove(f).suspects):
+            return report
+        return _check_at(f, suspects, started)  # what lies between the points of the grid, or beyond
+
+
+def _check_at(f: Activation, suspects: Sequence[float], started: float) -> Report:
+    points, slope_at = _with_seams(_grid_points(f, suspects=suspects), suspects)
+    bound = activation_bound(f, points.z)
+    bound = bound._replace(claimed=rounding_of_claim(f, points.z, bound.claimed))
+    asked = _ask(points, bound)
+    seams = judge_seams(points, bound, slope_at, asked.slopes.get("jax")) if asked.slopes else []
+    answers = [_claim(points, bound, seams), *(_oracle(name, asked, points, bound) for name in asked.slopes)]
+    compared = _beside_sides(points, _compare(points, answers), seams)
+    subject = ActivationSlope(points, slope_at)
+    subject.picture = _picture(points, bound, compared)
+    _tell(subject, points, bound, asked, seams)
+    return judge(subject, compared.answers, compared.pairs, (), compared.consensus, asked.left_out, started)
+
+
+def _grid_points(
+    f: Activation, seams: Sequence[float] = (), suspects: Sequence[float] = (), proof: Proof | None = None
+) -> GridPoints:
+    """Value and claimed slope on the grid, or one sentence that says what is wrong with them."""
+    z = grid(f, seams, suspects)
+    a = _real(f, "value", lambda: f(z.copy()), z)
+    return GridPoints(f, z, a, _real(f, "slope", lambda: f.slope(z.copy(), a.copy()), z), tuple(seams), proof)
+
+
+def _with_seams(points: GridPoints, suspects: Sequence[float]) -> tuple[GridPoints, SlopeFunction | None]:
+    """The points with all seams among them, and the slope at any z, if the formula can be asked for it."""
+    f, z = points.f, points.z
+    bound = activation_bound(f, z)
+    if record.not_elementwise("value", f, z, bound.value):
+        return points, None
+    slope_at, proof = slope_function(f, z), prove(f)
+    return _grid_points(f, find_seams(f, z, bound, slope_at, proof.places, suspects), suspects, proof), slope_at
 
 
 class _Asked(NamedTuple):
-    """What the oracles answer, and the slope at any z; why the formula cannot be asked for slopes, if it cannot."""
+    """What the oracles answer, what is to be noted of their ways, and why others do not answer."""
 
     slopes: dict[str, MeasuredSlope]
     notes: dict[str, str]
     left_out: dict[str, str]
-    slope_at: SlopeFunction | None
     mixed: list[str]
 
 
@@ -118,15 +179,8 @@ def _ask(points: GridPoints, bound: ActivationBound) -> _Asked:
     f, z = points.f, points.z
     mixed = record.not_elementwise("value", f, z, bound.value)
     if mixed:
-        return _Asked({}, {}, dict.fromkeys(ORACLES, "it is not elementwise"), None, mixed)
-    return _Asked(*ask_oracles(f, z, bound.value), slope_function(f, z), [])
-
-
-def _grid_points(f: Activation) -> GridPoints:
-    """Value and claimed slope on the grid, or one sentence that says what is wrong with them."""
-    z = grid(f)
-    a = _real(f, "value", lambda: f(z.copy()), z)
-    return GridPoints(f, z, a, _real(f, "slope", lambda: f.slope(z.copy(), a.copy()), z))
+        return _Asked({}, {}, dict.fromkeys(ORACLES, "it is not elementwise"), mixed)
+    return _Asked(*ask_oracles(f, z, bound.value), [])
 
 
 def _real(f: Activation, part: str, compute: Callable[[], Any], z: np.ndarray) -> np.ndarray:
@@ -135,9 +189,14 @@ def _real(f: Activation, part: str, compute: Callable[[], Any], z: np.ndarray) -
     except FORMULA_ERRORS as reason:
         raise ValueError(
             f"the {part} of activation {f.name!r} cannot be computed in NumPy for z of shape {z.shape} "
-            f"({first_line(reason)})"
+            f"({instead(reason)})"
         ) from reason
     one_for_all = part == "slope" and np.shape(answer) == ()  # broadcasts wherever it is used, and is noted
+    if str(getattr(answer, "dtype", "")) in ("float32", "float16", "bfloat16"):
+        raise ValueError(
+            f"the {part} of activation {f.name!r} came back as {answer.dtype} for z of float64: compute it in float64, "
+            "without a cast and without constants of another type"
+        )
     if (getattr(answer, "shape", None) == z.shape or one_for_all) and np.asarray(answer).dtype.kind in "iuf":
         return np.broadcast_to(np.asarray(answer, dtype=np.float64), z.shape)
     described = f"{answer.dtype} of shape {answer.shape}" if hasattr(answer, "dtype") else f"a {type(answer).__name__}"
@@ -147,60 +206,94 @@ def _real(f: Activation, part: str, compute: Callable[[], Any], z: np.ndarray) -
     )
 
 
-def _claim(points: GridPoints, bound: ActivationBound, undeclared: Sequence[Kink]) -> Answer:
+def _trust(bound: ActivationBound) -> float:
+    """What a bound is to be multiplied with before anybody is accused by it."""
+    return SAMPLED if bound.notes else 1.0
+
+
+def _claim(points: GridPoints, bound: ActivationBound, seams: Sequence[Kink]) -> Answer:
     # NaN is never the slope where there is one: a claim that is not finite gets no error bar
-    error = np.where(np.isfinite(points.slope), bound.claimed, 0.0)
-    error = np.where(points.at_kinks, 0.0, np.where(points.judged, error, np.inf))
-    return Answer(CLAIMED, CLAIMED, 0.0, 0.0, points.slope, error, misconduct=outside_in_words(undeclared))
+    error = np.where(np.isfinite(points.slope), bound.claimed * _trust(bound), 0.0)
+    error[[np.searchsorted(points.z, seam.z) for seam in seams]] = 0.0  # what rounding does is on the sides' answer
+    return Answer(CLAIMED, CLAIMED, 0.0, 0.0, points.slope, np.where(points.judged, error, np.inf))
 
 
 def _oracle(name: str, asked: _Asked, points: GridPoints, bound: ActivationBound) -> Answer:
     slopes = asked.slopes[name]
-    error = slopes.error + slopes.roundings * bound.formula if slopes.roundings else slopes.error  # no 0 · inf
-    # a difference or a ball that spans a kink says nothing of either side; NaN does
-    spans_a_kink = points.beside_kinks & np.isfinite(slopes.slope) & ~is_sharp(slopes.slope, error)
-    error = np.where(points.judged & ~spans_a_kink, error, np.inf)
+    rounding = slopes.roundings * _trust(bound) * bound.formula if slopes.roundings else 0.0  # no 0 · inf
+    error = slopes.error + rounding
+    # what spans a seam says nothing of either side; NaN does
+    spans_a_seam = points.beside_seams & np.isfinite(slopes.slope) & ~is_sharp(slopes.slope, error)
+    error = np.where(points.judged & ~points.at_seams & ~spans_a_seam, error, np.inf)
     note = asked.notes.get(name, "")
     return Answer(name, FAMILIES[name], 0.0, 0.0, slopes.slope, error, oracle=True, note=note)
 
 
-def _sides(points: GridPoints, declared: Sequence[Kink]) -> Answer:
-    """What may be claimed at the kinks, as one more answer: the convention nearest to the claim; elsewhere nothing."""
+def _sides(points: GridPoints, seams: Sequence[Kink]) -> Answer:
+    """What may be claimed at the seams, as one more answer: the convention nearest to the claim; elsewhere nothing."""
     slope, error = points.slope.copy(), np.full(points.z.shape, np.inf)
-    for kink in declared:
-        at = np.searchsorted(points.z, kink.z)
-        slope[at] = kink.nearest_convention
-        if not kink.is_between or (kink.is_known and np.isfinite(kink.claimed)):
+    for seam in seams:
+        at = np.searchsorted(points.z, seam.z)
+        slope[at] = seam.nearest_convention
+        if not seam.is_between or (seam.is_known and np.isfinite(seam.claimed)):
             error[at] = 0.0
     return Answer(SIDES, SIDES, 0.0, 0.0, slope, error, oracle=True)
 
 
-def _sharpest(
-    oracles: Sequence[Answer], outliers: Collection[str], points: GridPoints
-) -> tuple[np.ndarray, np.ndarray]:
-    """At each z the slope that is known best, and how far it may be off, by the oracles that stand if there are any."""
-    oracles = [oracle for oracle in oracles if oracle.name not in outliers] or oracles
-    if not oracles:
-        return np.full(points.z.shape, np.nan), np.full(points.z.shape, np.inf)
-    errors = np.array([np.where(np.isfinite(oracle.gradient), oracle.error, np.inf) for oracle in oracles])
-    best, each = errors.argmin(axis=0), np.arange(points.z.size)
-    return np.array([oracle.gradient for oracle in oracles])[best, each], errors[best, each]
+class _Compared(NamedTuple):
+    """The answers, every two of them compared, and who of them stands."""
+
+    answers: list[Answer]
+    pairs: list[Pair]
+    consensus: Consensus
+
+    def true_slope(self, points: GridPoints) -> tuple[np.ndarray, np.ndarray]:
+        """At each z the slope that is known best, and its error, by the oracles that stand if there are any."""
+        asked = [answer for answer in self.answers if answer.oracle and answer.name != SIDES]
+        oracles = [oracle for oracle in asked if oracle.name not in self.consensus.outliers] or asked
+        if not oracles:
+            return np.full(points.z.shape, np.nan), np.full(points.z.shape, np.inf)
+        errors = np.array([np.where(np.isfinite(oracle.gradient), oracle.error, np.inf) for oracle in oracles])
+        best, each = errors.argmin(axis=0), np.arange(points.z.size)
+        return np.array([oracle.gradient for oracle in oracles])[best, each], errors[best, each]
+
+    def wrong(self, points: GridPoints) -> np.ndarray:
+        """Where the claim is at odds with a source that stands."""
+        against = [pair.at_odds for pair in self.pairs if pair.other(CLAIMED) in self.consensus.members]
+        return np.any([np.zeros(points.z.shape, dtype=bool), *against], axis=0)
+
+
+def is_sharp(slope: np.ndarray, error: np.ndarray) -> np.ndarray:
+    """Where slopes on a grid are known well enough to be told from others."""
+    least = NEGLIGIBLE * np.abs(slope).max(initial=1.0, where=np.isfinite(slope))
+    return error <= MEANINGLESS["float64"] * np.maximum(np.abs(slope), least)
+
+
+def _compare(points: GridPoints, answers: list[Answer]) -> _Compared:
+    pairs = compare_all(answers, ActivationSlope(points, None).blocks)
+    return _Compared(answers, pairs, _consensus(answers, pairs))
 
 
 def _consensus(answers: Sequence[Answer], pairs: Sequence[Pair]) -> Consensus:
-    """The odd ones out; in a tie those at odds with the certified balls, else the claim, which is being checked."""
-    consensus = find_consensus({answer.name: answer.family for answer in answers}, pairs)
+    """The odd ones out: those at odds with the certified balls, whoever else is; in a tie the claim, being checked."""
     disagreeing = [pair for pair in pairs if pair.disagrees]
-    accused = {rival for pair in disagreeing if (rival := pair.other("ball"))}
-    accused = accused or {CLAIMED for pair in disagreeing if pair.other(CLAIMED)}
+    if refuted := {rival for pair in disagreeing if (rival := pair.other("ball"))}:
+        return _accuse(answers, refuted)
+    consensus = find_consensus({answer.name: answer.family for answer in answers}, pairs)
+    accused = {CLAIMED for pair in disagreeing if pair.other(CLAIMED)}
     return _accuse(answers, accused) if consensus.tie and accused else consensus
 
 
-def _with_sides(consensus: Consensus, answers: Sequence[Answer], beside: Pair) -> Consensus:
-    """The sides of a kink have no vote: where they object, the claim is wrong, whoever else is."""
-    if consensus.tie:
-        return consensus
-    return _accuse(answers, {*consensus.outliers, *([CLAIMED] if beside.disagrees else [])})
+def _beside_sides(points: GridPoints, compared: _Compared, seams: Sequence[Kink]) -> _Compared:
+    """The claim beside the sides of its seams, too. They have no vote: where they object, it is wrong."""
+    if not seams:
+        return compared
+    claim, sides = compared.answers[0], _sides(points, seams)
+    beside = compare(claim, sides, ActivationSlope(points, None).blocks)  # the oracles say nothing at a seam
+    answers, consensus = [*compared.answers, sides], compared.consensus
+    if not consensus.tie:
+        consensus = _accuse(answers, {*consensus.outliers, *([CLAIMED] if beside.disagrees else [])})
+    return _Compared(answers, [*compared.pairs, beside], consensus)
 
 
 def _accuse(answers: Sequence[Answer], accused: Collection[str]) -> Consensus:
@@ -214,27 +307,35 @@ def _tell(
     points: GridPoints,
     bound: ActivationBound,
     asked: _Asked,
-    kinks: Sequence[Kink],
+    seams: Sequence[Kink],
 ) -> None:
     """What there is to say of the record beside the verdict on its slope."""
     f, z = points.f, points.z
     misconduct, notes = record.misconduct_and_notes(f, z)
     misconduct += asked.mixed or record.not_elementwise("slope", lambda z: f.slope(z, f(z)), z, bound.claimed)
     subject.misconduct = [*misconduct, *record.other_values(points, bound, asked.slopes)]
-    if undeclared := [kink.z for kink in kinks if not kink.declared]:
-        subject.doubts = [f"the slope jumps where the record declares no kink: {places_in_words(undeclared)}"]
-    if asked.slope_at is None:
-        notes.append("kinks that are not declared were not looked for: no arithmetic gives slopes at any z")
-    elif steps := jumps_of_value(points, bound):
-        notes.append(f"the value itself jumps at {places_in_words(steps)}, and no slope says so")
-    broken, single = record.not_finite(points, asked.slopes.get("ball")), record.float32(f, z)
+    kinks = [seam for seam in seams if seam.declared or seam.value_jumps or (seam.is_known and seam.jumps)]
+    kinks = sorted(kinks, key=lambda kink: not kink.declared)
+    undeclared = [kink for kink in kinks if not kink.declared]
+    subject.doubts = [
+        f"{what} where the record declares no kink: {places_in_words(places)}"
+        for what, steps in (("the slope jumps", False), ("the value itself jumps", True))
+        if (places := [kink.z for kink in undeclared if kink.value_jumps == steps])
+    ]
+    balls = asked.slopes.get("ball")
+    broken, single, lost = record.not_finite(points, balls), record.float32(f, z), record.lost_tails(points, balls)
+    poles = [seam for seam in seams if seam.is_pole and seam not in kinks]
+    kinks = [*kinks, *poles]
     told = [str(kink) for kink in kinks[:KINKS_SHOWN]]
     told += [f"{len(kinks) - KINKS_SHOWN} more kinks"] if len(kinks) > KINKS_SHOWN else []
-    subject.notes = [*told, *broken, record.float32_in_words(single), *notes, *bound.notes]
-    subject.details = {"kinks": [kink.to_dict() for kink in kinks], "not_finite": broken, "float32": single}
+    subject.notes = [*told, *broken, *lost, record.float32_in_words(single), *notes, *bound.notes]
+    subject.details = {"proof": points.proof and points.proof.to_dict()}
+    subject.details |= {"kinks": [kink.to_dict() for kink in kinks], "not_finite": broken, "float32": single}
+    subject.details |= {"ulps": record.errors_in_ulps(points, balls), "lost_tails": lost}
 
 
-def _wrong(points: GridPoints, consensus: Consensus, pairs: Sequence[Pair]) -> np.ndarray:
-    """Where the claim is at odds with a source that stands."""
-    against = [pair.at_odds for pair in pairs if pair.other(CLAIMED) in consensus.members]
-    return np.any([np.zeros(points.z.shape, dtype=bool), *against], axis=0)
+def _picture(points: GridPoints, bound: ActivationBound, compared: _Compared) -> Curve:
+    true, error = compared.true_slope(points)
+    true = np.where(points.at_kinks, np.nan, true)
+    wrong, allowed = compared.wrong(points), bound.claimed + error
+    return Curve(points.z, points.slope, true, allowed, wrong, points.f.kinks, points.seams)

@@ -33,6 +33,7 @@ class Curve:
     wrong : (n,) bool array
         Where the claim is wrong.
     kinks : the declared kinks
+    seams : where the pieces of formula and slope meet, the declared kinks among them
     """
 
     z: np.ndarray
@@ -41,6 +42,7 @@ class Curve:
     allowed: np.ndarray
     wrong: np.ndarray
     kinks: tuple[float, ...]
+    seams: tuple[float, ...] = ()
 
     def figure(self, report: Report) -> "Figure":
         """Claimed and true slope over z, with the wrong stretches shaded, and the difference on a logarithmic scale."""

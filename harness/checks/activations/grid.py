@@ -1,6 +1,6 @@
 """The z at which an activation is checked, and how stretches of them are told."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -18,8 +18,16 @@ SHOWN = 4  # stretches of z named in a sentence
 BRIDGED = 2  # points of agreement inside a wrong stretch, such as those where two curves cross
 
 
-def grid(f: Activation) -> np.ndarray:
-    """The z at which an activation is checked, sorted: zero, ordinary, saturating, kinks and both sides of them."""
+BESIDE = 1e-6  # from a seam: differences of plain values need some room on either side
+
+NEARBY = 1e-9  # relative: places so close to each other are one
+
+
+def grid(f: Activation, seams: Sequence[float] = (), suspects: Sequence[float] = ()) -> np.ndarray:
+    """The z at which an activation is checked, sorted: zero, ordinary, saturating, kinks and both sides of them.
+
+    And `seams`, the other places where its pieces meet, with both sides of them; and `suspects` of a proof.
+    """
     rng = np.random.default_rng(SEED)
     powers = (_spread(rng, -8.0, 0.0, 50), _spread(rng, 1.5, 3.0, 50))
     fill = [
@@ -28,8 +36,8 @@ def grid(f: Activation) -> np.ndarray:
         *(sign * 10.0**power for power in powers for sign in (-1.0, 1.0)),
         *(_spread(rng, kink - 1.0, kink + 1.0, 50) for kink in f.kinks),
     ]
-    at_kinks = [z for kink in f.kinks for z in (kink, *sides(kink), kink - 1e-6, kink + 1e-6)]
-    z = np.unique(np.concatenate([SPECIAL, np.negative(SPECIAL), at_kinks, *fill]) + 0.0)  # no negative zero
+    at_kinks = [z for kink in {*f.kinks, *seams} for z in (kink, *sides(kink), kink - BESIDE, kink + BESIDE)]
+    z = np.unique(np.concatenate([SPECIAL, np.negative(SPECIAL), suspects, at_kinks, *fill]) + 0.0)  # no negative zero
     z.flags.writeable = False  # formulas get copies
     return z
 
@@ -43,6 +51,36 @@ def sides(kink: float) -> tuple[float, float]:
     """The floats on both sides."""
     step = max(float(np.spacing(abs(kink))), TINY)
     return kink - step, kink + step
+
+
+def floats_beside(z: np.ndarray, count: float) -> np.ndarray:
+    """What lies so many floats after each z, or before it for a negative count."""
+    return z + count * np.maximum(np.spacing(np.abs(z)), TINY)
+
+
+def shortest(low: float, high: float) -> float:
+    """The number with the fewest digits in [low, high]."""
+    if low <= 0.0 <= high:
+        return 0.0
+    for digits in range(1, 18):
+        candidate = float(f"{high:.{digits}g}")
+        if low <= candidate <= high:
+            return candidate
+    return high
+
+
+def is_near(z: float, others: Iterable[float]) -> bool:
+    """Whether z is one of the others, up to a few floats."""
+    return any(abs(z - other) <= NEARBY * max(abs(z), abs(other)) or abs(z - other) <= 2 * TINY for other in others)
+
+
+def distinct(places: Iterable[float]) -> list[float]:
+    """The places without those that are near an earlier one."""
+    kept: list[float] = []
+    for place in places:
+        if not is_near(place, kept):
+            kept.append(place)
+    return kept
 
 
 def stretches(z: np.ndarray, chosen: np.ndarray, bridged: int = 0) -> tuple[tuple[float, float], ...]:

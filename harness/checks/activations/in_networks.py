@@ -1,6 +1,7 @@
 """What random networks with an activation need, once its record was checked."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from harness.sources.by_name import as_source
 from harness.sources.table import JAX, SOURCES
@@ -23,10 +24,16 @@ def needs_plain_differences(report: Report) -> bool:
     return any(row.name == "finite-difference" and row.note for row in report.sources)
 
 
-def register_checked(f: Activation, report: Report) -> None:
-    """Register an activation, unless JAX cannot run it: one program of JAX serves all that are registered."""
-    if "jax" not in report.left_out:
-        register(f)
+def register_checked(f: Activation, report: Report) -> Activation:
+    """Register an activation, unless JAX cannot run it: one program of JAX serves all that are registered.
+
+    Answers the record to use in networks: one whose name another has already is registered under a name of its own.
+    """
+    if "jax" in report.left_out:
+        return f
+    while ACTIVATIONS.get(f.name, f) is not f:
+        f = replace(f, name=f"{f.name} of yours")
+    return register(f)
 
 
 def mixed_with_others(activations: list[Activation]) -> list[Activation]:

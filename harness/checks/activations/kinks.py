@@ -1,50 +1,50 @@
-"""Kinks of one activation: the declared ones, and those that nobody declared.
+"""Seams judged for themselves: at a kink and where smooth pieces meet, what is claimed beside the slopes of both sides.
 
-On both sides of a kink the slope is known; at the kink itself it is a convention. What the record claims there is set
-beside what JAX reports for the formula, because JAX and the sources by hand agree at a kink only if the two match.
+Where the slopes of both sides are the same, that is the slope. At a kink it is a convention: any number between both
+sides may be claimed. What the record claims there is set beside what JAX reports for the formula, because JAX and the
+sources by hand agree at a kink only if the two match.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from harness.bounds.activation_bound import ActivationBound, activation_bound
-from harness.bounds.tolerances import MEANINGLESS, NEGLIGIBLE
-from harness.checks.activations.grid import TINY, sides
-from harness.checks.activations.slopes import SlopeFunction
+from harness.bounds.activation_bound import ActivationBound
+from harness.checks.activations.grid import BESIDE, is_near
+from harness.checks.activations.seams import JUMP, find_jumps
+from harness.checks.activations.slopes import SlopeFunction, is_known, sides_of_slope
 from harness.checks.activations.subject import GridPoints
 from harness.wording import first_few
-from reference.activations import Activation
 from reference.measured import MeasuredSlope
-
-JUMP = MEANINGLESS["float64"]
-"""A slope or value that changes by less than this share between neighbouring floats has no jump there."""
 
 SHOWN = 6  # places named in a sentence
 
-HALVINGS = 60  # of a grid interval: down to neighbouring floats
-
-NEARBY = 1e-9  # relative: a jump found so close to a declared kink is that kink's
+SEAM = 2e-9
+"""What may be claimed at a seam is known to this share, beside rounding."""
 
 
 @dataclass(frozen=True)
 class Kink:
-    """A place where the slope jumps, or is said to.
+    """A seam, where the slope may jump.
 
     Attributes
     ----------
     z : float
     left, right : float
-        The slopes on either side; NaN where no oracle knows them well enough.
+        The slopes on either side; NaN where nobody knows them well enough.
     claimed : float
         The slope that the record claims there.
     jax : float
         What JAX reports for the formula there; NaN where JAX cannot run it.
     declared : bool
         Whether the record names this kink.
+    error : float
+        How far off the slopes of both sides may be, and the claim by rounding.
+    value_jumps : bool
+        Whether the value itself jumps there.
     """
 
     z: float
@@ -53,6 +53,8 @@ class Kink:
     claimed: float
     jax: float
     declared: bool
+    error: float = 0.0
+    value_jumps: bool = False
 
     @property
     def is_known(self) -> bool:
@@ -62,15 +64,22 @@ class Kink:
     @property
     def jumps(self) -> bool:
         """Whether the slopes on both sides differ, or may."""
-        return not math.isclose(self.left, self.right, rel_tol=JUMP)
+        return not math.isclose(self.left, self.right, rel_tol=JUMP, abs_tol=2.0 * self.error)
+
+    @property
+    def is_pole(self) -> bool:
+        """Whether the slope grows without bound on both sides, in the same direction."""
+        return math.isinf(self.left) and self.left == self.right
 
     @property
     def is_between(self) -> bool:
-        """Whether the claimed slope is one of both sides' or lies between them, as far as they are known."""
-        if math.isnan(self.claimed) or not self.is_known:
+        """Whether the claim may be made: a slope of one of both sides or between them; a convention where none is."""
+        if math.isnan(self.claimed) or not self.is_known or self.is_pole or self.value_jumps:
             return not math.isnan(self.claimed)
         low, high = sorted((self.left, self.right))
-        return low < self.claimed < high or any(math.isclose(self.claimed, x, rel_tol=JUMP) for x in (low, high))
+        return low <= self.claimed <= high or any(
+            math.isclose(self.claimed, x, rel_tol=SEAM, abs_tol=self.error) for x in (low, high)
+        )
 
     @property
     def nearest_convention(self) -> float:
@@ -80,133 +89,69 @@ class Kink:
     @property
     def follows_jax(self) -> bool:
         """Whether the claim is what JAX reports; so, too, where JAX cannot be asked."""
-        return math.isnan(self.jax) or math.isclose(self.claimed, self.jax, rel_tol=JUMP)
+        return math.isnan(self.jax) or math.isclose(self.claimed, self.jax, rel_tol=JUMP, abs_tol=self.error)
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready document."""
         return vars(self) | {"jumps": self.jumps, "follows_jax": self.follows_jax}
 
     def __str__(self) -> str:
-        if not self.jumps:
-            but = ", though one is declared" if self.declared else ""
-            return f"no kink at z = {self.z:g}{but}: the slope is {self.left:.6g} on both sides"
-        text = f"kink at z = {self.z:g}: the slope goes from {self.left:.6g} to {self.right:.6g}"
+        return f"{self._sides()}{self._convention()}"
+
+    def _sides(self) -> str:
+        at = f"z = {self.z:g}"
+        if self.value_jumps:
+            return f"the value itself jumps at {at}, where there is no slope"
         if not self.is_known:
-            text = f"kink at z = {self.z:g}: the slopes on both sides are not known well enough"
-        if not self.declared:
-            return f"undeclared {text}; declare it with kinks=({self.z:g}, ...)"
-        text += f"; {self.claimed:.6g} is claimed there"
+            return f"kink at {at}: the slopes on both sides are not known well enough"
+        if self.is_pole:
+            return f"the slope is infinite at {at}"
+        if self.jumps:
+            undeclared = "" if self.declared else "undeclared "
+            return f"{undeclared}kink at {at}: the slope goes from {self.left:.6g} to {self.right:.6g}"
+        but = ", though one is declared" if self.declared else ""
+        return f"no kink at {at}{but}: the slope is {self.left:.6g} on both sides"
+
+    def _convention(self) -> str:
+        if not self.declared and self.jumps:
+            return f"; declare it with kinks=({self.z:g}, ...)"
+        claimed = f"; {self.claimed:.6g} is claimed there"
         if math.isnan(self.jax):
-            return text
+            return claimed
         if self.follows_jax:
-            return f"{text}, as JAX reports for the formula"
-        return f"{text}, but JAX reports {self.jax:.6g} for the formula: the two differ for a unit exactly there"
+            return f"{claimed}, as JAX reports for the formula"
+        return f"{claimed}, but JAX reports {self.jax:.6g} for the formula: the two differ for a unit exactly there"
 
 
-def find_jumps(function: Callable[[np.ndarray], np.ndarray], z: np.ndarray, noise: np.ndarray) -> list[float]:
-    """The z at which a function jumps, between points of a sorted grid or on one.
-
-    Every grid interval is halved, keeping the half with the greater change: a smooth change vanishes on the way, and a
-    jump stays. One that is smaller than the smooth change across its grid interval may be missed.
-
-    Parameters
-    ----------
-    function : callable
-        (n,) -> (n,), evaluated where it is asked.
-    z, noise : (n,) arrays
-        The grid, and how far rounding can move the function there.
-    """
-    low, high, known = z[:-1].copy(), z[1:].copy(), function(z)
-    at_low, at_high = known[:-1].copy(), known[1:].copy()
-    for _ in range(HALVINGS):
-        middle = low + 0.5 * (high - low)
-        at_middle = function(middle)
-        in_low = ~(np.abs(at_middle - at_low) <= np.abs(at_high - at_middle))
-        low, at_low = np.where(in_low, low, middle), np.where(in_low, at_low, at_middle)
-        high, at_high = np.where(in_low, middle, high), np.where(in_low, at_middle, at_high)
-    size = np.where(np.isfinite(known), np.abs(known), 0.0).max(initial=0.0)
-    change, largest = np.abs(at_high - at_low), np.maximum(np.abs(at_low), np.abs(at_high))
-    rounding = 4.0 * np.minimum(noise[:-1], noise[1:])  # the lower, because on a kink it is the jump itself
-    allowed = np.maximum(JUMP * np.maximum(largest, NEGLIGIBLE * size), rounding)
-    found = np.isfinite(change) & (change > allowed)
-    return _distinct([_shortest(float(a), float(b)) for a, b in zip(low[found], high[found])])
-
-
-def _shortest(low: float, high: float) -> float:
-    """The number with the fewest digits in [low, high]."""
-    if low <= 0.0 <= high:
-        return 0.0
-    for digits in range(1, 18):
-        candidate = float(f"{high:.{digits}g}")
-        if low <= candidate <= high:
-            return candidate
-    return high
-
-
-def is_near(z: float, others: Sequence[float]) -> bool:
-    """Whether z is one of the others, up to a few floats."""
-    return any(abs(z - other) <= NEARBY * max(abs(z), abs(other)) or abs(z - other) <= 2 * TINY for other in others)
-
-
-def _distinct(places: list[float]) -> list[float]:
-    distinct = []
-    for place in places:
-        if not is_near(place, distinct):
-            distinct.append(place)
-    return distinct
-
-
-def is_sharp(slope: np.ndarray, error: np.ndarray) -> np.ndarray:
-    """Where slopes on a grid are known well enough to be told from others."""
-    least = NEGLIGIBLE * np.abs(slope).max(initial=1.0, where=np.isfinite(slope))
-    return error <= JUMP * np.maximum(np.abs(slope), least)
-
-
-def declared_kinks(
-    points: GridPoints, slope: np.ndarray, error: np.ndarray, by_jax: MeasuredSlope | None
+def judge_seams(
+    points: GridPoints, bound: ActivationBound, slope_at: SlopeFunction | None, by_jax: MeasuredSlope | None
 ) -> list[Kink]:
-    """The kinks that the record names, given the best known slopes on the grid, and those of JAX."""
-    known, kinks = is_sharp(slope, error), []
-    for kink in points.f.kinks:
-        left, right, at = (int(np.searchsorted(points.z, place)) for place in (*sides(kink), kink))
-        on_sides = (float(slope[i]) if known[i] else math.nan for i in (left, right))
-        jax = float(by_jax.slope[at]) if by_jax else math.nan
-        kinks.append(Kink(kink, *on_sides, claimed=float(points.slope[at]), jax=jax, declared=True))
-    return kinks
+    """What is known, and what is claimed, at every seam at which the value is finite."""
+    at = np.flatnonzero(points.at_seams & np.isfinite(points.a))
+    z = points.z[at]
+    left, right = sides_of_slope(points.f, z, slope_at)
+    known = is_known(left) & is_known(right)
+    error = left[1] + right[1] + _rounding_nearby(points, bound)[at]
+    steps = jumps_of_value(points, bound)
+    return [
+        Kink(
+            float(place),
+            *(float(slope[i]) if known[i] else math.nan for slope, _ in (left, right)),
+            claimed=float(points.slope[at[i]]),
+            jax=float(by_jax.slope[at[i]]) if by_jax else math.nan,
+            declared=is_near(place, points.f.kinks),
+            error=float(error[i]) if known[i] and math.isfinite(error[i]) else 0.0,
+            value_jumps=is_near(place, steps),
+        )
+        for i, place in enumerate(z)
+    ]
 
 
-def undeclared_kinks(points: GridPoints, bound: ActivationBound, slope_at: SlopeFunction) -> list[Kink]:
-    """The places at which the slope jumps although the record names no kink there."""
-    found = find_jumps(slope_at, points.z, bound.formula)
-    found = [place for place in found if not is_near(place, points.f.kinks) and _is_kink(points.f, slope_at, place)]
-    kinks = []
-    for place in found:
-        z = np.array([*sides(place), place])
-        left, right, _ = slope_at(z)
-        claimed = np.broadcast_to(points.f.slope(z.copy(), np.array(points.f(z.copy()))), z.shape)
-        kinks.append(Kink(place, float(left), float(right), float(claimed[2]), math.nan, declared=False))
-    return [kink for kink in kinks if kink.jumps]
-
-
-def _is_kink(f: Activation, slope_at: SlopeFunction, place: float) -> bool:
-    """Whether a jump is there at some distance, too, and larger than rounding.
-
-    Automatic differentiation may be wrong at one point, as at sign(0), and noise may grow like 1/z towards zero.
-    """
-    step = NEARBY * max(abs(place), 1.0)
-    z = np.array([place - step, place + step])
-    left, right = slope_at(z)
-    allowed = JUMP * max(abs(left), abs(right)) + activation_bound(f, z).formula.sum()
-    return not abs(right - left) <= allowed
-
-
-def outside_in_words(undeclared: Sequence[Kink]) -> tuple[str, ...]:
-    """What is wrong with the claim at kinks that the record does not name: no finding is about these z."""
-    wrong = [kink for kink in undeclared if not kink.is_between]
-    if not wrong:
-        return ()
-    places = first_few(wrong, SHOWN, "more", name=lambda kink: f"{kink.claimed:.6g} at z = {kink.z:.6g}")
-    return (f"does not lie between the slopes of the two sides at undeclared kinks: {places}",)
+def _rounding_nearby(points: GridPoints, bound: ActivationBound) -> np.ndarray:
+    """What rounding can do to the claim at each z, or a little beside it: on a seam the bound spans both pieces."""
+    last = points.z.size - 1
+    beside = [np.minimum(np.searchsorted(points.z, points.z + step), last) for step in (-BESIDE, BESIDE)]
+    return np.min([bound.claimed, *(bound.claimed[i] for i in beside)], axis=0)
 
 
 def jumps_of_value(points: GridPoints, bound: ActivationBound) -> list[float]:

@@ -1,6 +1,7 @@
-"""An activation's record as code: what would break a network, where it is not finite, how it fares in float32."""
+"""An activation's record as code: what would break a network, where it is not finite, what else it claims."""
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -8,10 +9,13 @@ import numpy as np
 from harness.bounds.activation_bound import FORMULA_ERRORS, ActivationBound, activation_bound
 from harness.checks.activations.grid import in_words, stretches
 from harness.checks.activations.subject import GridPoints
-from reference.activations import Activation
+from harness.importing import import_attribute
+from reference.activations import Activation, get_activation
 from reference.arithmetics.companion import first_line
 from reference.arithmetics.rounded import Rounded32
+from reference.arithmetics.tangent import Tangent
 from reference.measured import MeasuredSlope
+from reference.namespaces import NUMPY
 
 SHAPES = ((3, 4), (0,), ())
 
@@ -20,6 +24,22 @@ ONE_FOR_ALL = "one slope for all z, which broadcasts"
 ELEMENTWISE = "each entry must depend on the same entry of z alone"
 
 SAMPLED = 24  # points at which an array is compared with its entries, one by one
+
+
+def find_activation(name: str | Activation) -> Activation:
+    """A record, a registered one by its name, or the one that ``module:attribute`` names.
+
+    Raises
+    ------
+    ValueError
+        When there is none, or it is something else.
+    """
+    if not isinstance(name, str) or ":" not in name:
+        return get_activation(name)
+    found = import_attribute(name)
+    if not isinstance(found, Activation):
+        raise ValueError(f"{name} is of type {type(found).__name__}, but an Activation is needed")
+    return found
 
 
 def misconduct_and_notes(f: Activation, z: np.ndarray) -> tuple[list[str], list[str]]:
@@ -120,6 +140,48 @@ def not_finite(points: GridPoints, balls: MeasuredSlope | None) -> list[str]:
     return lines
 
 
+NO_DIGIT = 0.5  # relative: a slope that is off by half of itself has no correct digit
+
+REGIONS = (1.0, 6.0, 30.0, 100.0)  # |z| up to which errors in ulps are told together
+
+
+def errors_in_ulps(points: GridPoints, balls: MeasuredSlope | None) -> list[dict[str, Any]]:
+    """The true error of the claimed slope in ulps, median and largest, in regions of |z|; where balls know it."""
+    if balls is None:
+        return []
+    known = _is_known_to_balls(points, balls)
+    ulps = np.abs(points.slope - balls.slope) / np.maximum(np.spacing(np.abs(balls.slope)), np.finfo(float).tiny)
+    region = np.searchsorted(REGIONS, np.abs(points.z))
+    rows = []
+    for i, (low, high) in enumerate(pairwise((0.0, *REGIONS, np.inf))):
+        inside = ulps[known & (region == i)]
+        if inside.size:
+            rows.append({"from": low, "to": high, "median": float(np.median(inside)), "largest": float(inside.max())})
+    return rows
+
+
+def lost_tails(points: GridPoints, balls: MeasuredSlope | None) -> list[str]:
+    """From where on the claimed slope has no correct digit, inside of what rounding allows: no verdict follows."""
+    if balls is None:
+        return []
+    known = _is_known_to_balls(points, balls) & (np.abs(points.z) > 1.0)
+    lost = known & (np.abs(points.slope - balls.slope) > NO_DIGIT * np.abs(balls.slope))
+    lines = []
+    for side in (lost & (points.z < 0.0), lost & (points.z > 0.0)):
+        if side.any():
+            i = np.flatnonzero(side)[np.abs(points.z[side]).argmin()]
+            lines.append(
+                f"the slope has no correct digit from z = {points.z[i]:.4g} on outwards ({points.slope[i]:.2g} for "
+                f"{balls.slope[i]:.2g}): rounding allows it, and a formula that does not cancel would keep them"
+            )
+    return lines
+
+
+def _is_known_to_balls(points: GridPoints, balls: MeasuredSlope) -> np.ndarray:
+    normal = np.abs(balls.slope) >= np.finfo(np.float64).tiny
+    return points.judged & normal & (balls.error <= 1e-10 * np.abs(balls.slope)) & np.isfinite(points.slope)
+
+
 def float32(f: Activation, z: np.ndarray) -> dict[str, Any]:
     """How value and slope fare in float32, beside float64: within the bound at u = 2**-24, or where not."""
     single = np.unique(z.astype(np.float32))
@@ -162,3 +224,50 @@ def float32_in_words(fares: dict[str, Any]) -> str:
         words = f"not within the bound at u = 2**-24 everywhere: {'; '.join(beyond)}"
     other = [f"{name} comes out as {part['dtype']}" for name, part in fares.items() if part["dtype"] != "float32"]
     return "; ".join([f"float32: {words}", *other])
+
+
+# -- what a record claims beside its slope -----------------------------------------------------------------------------
+
+AT = (-2.5, -0.5, 0.75, 3.0)
+"""The z at which derivatives with respect to a parameter are checked, each as a function of that parameter."""
+
+
+def other_claims(f: Activation) -> list[tuple[str, Activation]]:
+    """The claims beside the slope, each as the slope of a record of its own: what is checked of one serves all.
+
+    The curvature is the slope of the slope; da/dβ at some z is the slope of a as a function of β.
+    """
+    claims = []
+    if f.curvature is not None:
+        claims.append(("curvature", _derivative_of(f, f.curvature)))
+    for name, derivative in f.parameters.items():
+        claims += [(f"d/d{name} at z = {z:g}", _in_parameter(f, name, derivative, z)) for z in AT]
+    return claims
+
+
+def _derivative_of(f: Activation, curvature: Callable[[Any, Any], Any]) -> Activation:
+    return Activation(
+        f"{f.name}'",
+        value=lambda xp, z: f.slope(z, f.value(xp, z)),
+        slope=lambda z, a: curvature(z, f(z)),
+        kinks=f.kinks,
+    )
+
+
+def _in_parameter(f: Activation, name: str, derivative: Callable[[Any, Any, Any], Any], z: float) -> Activation:
+    def value(xp: Any, p: Any) -> Any:
+        return f.value(xp, z + 0.0 * p, **{name: p})
+
+    def slope(p: Any, a: Any) -> Any:
+        return derivative(z + 0.0 * p, a, p)
+
+    return Activation(f"{f.name} as a function of {name}", value, slope)
+
+
+def curvatures(f: Activation, z: np.ndarray) -> np.ndarray | None:
+    """f'' at each z, from the claimed slope by carried derivatives; None where it does not take them."""
+    try:
+        slope = f.slope(Tangent(z, 1.0), f.value(NUMPY, Tangent(z, 1.0)))
+        return np.broadcast_to(slope.slope if isinstance(slope, Tangent) else 0.0, z.shape)
+    except FORMULA_ERRORS:
+        return None

@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from harness.checks.activations.grid import BRIDGED, in_words, stretch_in_words, stretches
+from harness.checks.activations.grid import BESIDE, BRIDGED, in_words, stretch_in_words, stretches
 from harness.checks.activations.likely_bugs import ClaimedSlope, likely_bugs
+from harness.checks.activations.proving.proof import Proof
 from harness.checks.activations.slopes import SlopeFunction
 from harness.verdict.comparison import Answer, Block
 from harness.verdict.subject import Subject
@@ -14,33 +15,40 @@ from reference.activations import Activation
 
 CLAIMED, SIDES = "slope", "one-sided derivative"
 
-STRETCHES = (6.0, 30.0)  # |z| up to which slopes are of one size: what decides something is measured against that
+AT_A_SEAM = "where pieces meet, a slope must be that of both sides, or at a kink lie between them"
 
-NEAR_A_KINK = 1e-6  # differences of plain values need some room on either side
+STRETCHES = (6.0, 30.0)  # |z| up to which slopes are of one size: what decides something is measured against that
 
 
 @dataclass(frozen=True, eq=False)
 class GridPoints:
-    """The record's own answers at each z of a sorted grid; (n,) arrays."""
+    """The record's own answers at each z of a sorted grid, (n,) arrays, and the seams, where its pieces meet."""
 
     f: Activation
     z: np.ndarray
     a: np.ndarray
     slope: np.ndarray
+    seams: tuple[float, ...] = ()
+    proof: Proof | None = None
 
     @property
     def judged(self) -> np.ndarray:
-        """Where the slope is judged by the oracles: not at a kink, and not where the value has overflowed."""
-        return np.isfinite(self.a) & ~self.at_kinks
+        """Where the slope is judged: everywhere but where the value has overflowed."""
+        return np.isfinite(self.a)
 
     @property
     def at_kinks(self) -> np.ndarray:
         return np.isin(self.z, self.f.kinks)
 
     @property
-    def beside_kinks(self) -> np.ndarray:
-        """On a kink, or too near for some of the oracles."""
-        return np.min([np.abs(self.z - kink) for kink in self.f.kinks], axis=0, initial=np.inf) <= NEAR_A_KINK
+    def at_seams(self) -> np.ndarray:
+        return np.isin(self.z, [*self.f.kinks, *self.seams])
+
+    @property
+    def beside_seams(self) -> np.ndarray:
+        """On a seam, or too near for some of the oracles."""
+        seams = [*self.f.kinks, *self.seams]
+        return np.min([np.abs(self.z - seam) for seam in seams], axis=0, initial=np.inf) <= BESIDE
 
 
 class ActivationSlope(Subject):
@@ -61,11 +69,13 @@ class ActivationSlope(Subject):
     def describe(self) -> dict[str, Any]:
         f = self.points.f
         source = {"source": f.source} if f.source else {}
-        return {"activation": f.name} | source | {"values of z": int(self.points.judged.sum())}
+        proof = {"proved": str(self.points.proof)} if self.points.proof else {}
+        return {"activation": f.name} | source | {"values of z": int(self.points.judged.sum())} | proof
 
     def to_decide(self) -> np.ndarray:
-        """All that are judged, leaving out those too near a kink for some of the oracles."""
-        return np.flatnonzero(self.points.judged & ~self.points.beside_kinks)
+        """All that are judged, leaving out those too near a seam for some of the oracles, but not the seam itself."""
+        points = self.points
+        return np.flatnonzero(points.judged & (points.at_seams | ~points.beside_seams))
 
     def places(self, coordinates: np.ndarray) -> str:
         chosen = np.zeros(self.points.z.shape, dtype=bool)
@@ -77,7 +87,7 @@ class ActivationSlope(Subject):
 
     def explain(self, wrong: Answer, right: Answer, at_odds: np.ndarray) -> str:
         if right.name == SIDES:
-            return "at a kink a slope must lie between those of its two sides"
+            return AT_A_SEAM
         if wrong.name == CLAIMED:
             slope_at = self.slope_at or (lambda z: np.full(z.shape, np.nan))
             points = self.points

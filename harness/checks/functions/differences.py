@@ -20,6 +20,9 @@ from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 PARTS = 8
 """A large group at odds is split into so many, until the coordinates that are can be singled out."""
 
+FEW = 32
+"""So few coordinates are looked at one by one at once."""
+
 RETRIED = 10
 """Where narrow steps were needed, the wide ones are tried again on every tenth line."""
 
@@ -157,7 +160,7 @@ class Differences:
 
     def _narrowed_down(self, wrong: list[np.ndarray]) -> list[np.ndarray]:
         """Large groups at odds split, so long as most of their parts turn out to be right."""
-        while wrong and sum(map(len, wrong)) > SINGLED_OUT and len(wrong) * PARTS <= SINGLED_OUT:
+        while wrong and sum(map(len, wrong)) > FEW and len(wrong) * PARTS <= SINGLED_OUT:
             parts = [part for indices in wrong for part in np.array_split(indices, PARTS) if part.size]
             still = [group.indices for group in self.in_groups(parts) if group.is_wrong]
             if not still or 2 * len(still) > len(parts):

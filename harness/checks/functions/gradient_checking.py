@@ -98,17 +98,20 @@ def check_gradient(
         that only bugs raise, such as TypeError.
     """
     started = time.perf_counter()
-    if reference is not None and not callable(reference):
-        raise TypeError(f"reference must be callable as reference(theta) -> cost, not {type(reference).__name__}")
-    allowance = Budget(budget)
-    args = args if isinstance(args, tuple) else (args,)
+    allowance, args = Budget(budget), args if isinstance(args, tuple) else (args,)
+    cost_of_reference = _with_arguments(reference, args)
     users = UsersFunction(fun, theta, gradient_function(gradient, jac), args, has_aux)
-    cost_of_reference = reference and (lambda given: reference(given, *args))
     answers = ask_twice(users)
     if not answers.repeats:
         return _not_repeatable(users, answers, started)
     with bar_after(PATIENCE) as progress:
         return _Check(users, answers, allowance, progress).report(cost_of_reference, started)
+
+
+def _with_arguments(reference: Callable[..., Any] | None, args: tuple[Any, ...]) -> Callable[[Any], Any] | None:
+    if reference is not None and not callable(reference):
+        raise TypeError(f"reference must be callable as reference(theta) -> cost, not {type(reference).__name__}")
+    return reference and (lambda given: reference(given, *args))
 
 
 def _not_repeatable(users: UsersFunction, answers: Answers, started: float) -> Report:
@@ -155,7 +158,7 @@ class _Check:
             self._single_out_rivals(other)
         answers = [self._but_for_kinks(self.yours), self._differenced(), *map(self._but_for_kinks, others)]
         scale = self._scale()
-        pairs = [self._with_groups(self._compared(*answers[:2], scale), groups, scale)]
+        pairs = [self._with_groups(self._compared(answers[0], answers[1], scale), groups, scale)]
         for other in answers[2:]:
             pairs += [self._compared(each, other, self._claimed_scale(other, scale)) for each in answers[:2]]
         ends = self._ends(groups, pairs[0])

@@ -129,10 +129,10 @@ class Measuring:
         step = steps_for(self.probes.unit)[0]
         sides = [self._costs_near(self.away(sign), self.probes.unit) for sign in (1.0, -1.0)]
         # on both sides, because a penalty of 1e300 beyond an edge says nothing of the cost
-        self.ordinary = largest(np.array([cost, np.fmin(*(abs(costs[0]) for costs in sides))]))
+        self.ordinary = largest(np.array([cost, np.fmin(*np.abs([costs[0] for costs in sides]))]))
         far = [self._scatter(costs) for costs in sides]
         relative = NOISE_ROUNDINGS * self.probes.unit
-        return Noise(max(near, relative * abs(cost)), float(np.nan_to_num(np.fmin(*far))), step, relative)
+        return Noise(max(near, relative * abs(cost)), float(np.nan_to_num(np.fmin(far[0], far[1]))), step, relative)
 
     def away(self, sign: float = 1.0) -> np.ndarray:
         """A θ one step away."""

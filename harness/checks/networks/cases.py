@@ -6,6 +6,7 @@ last kind runs code, which whoever reads the case has to allow.
 """
 
 import json
+import os
 import platform
 import shlex
 from collections.abc import Iterable
@@ -24,6 +25,7 @@ from harness.sources.table import FLOAT32_SOURCES, SOURCES, Source
 from harness.verdict.report import Report
 from reference.activations import ACTIVATIONS
 from reference.network import Network
+from reference.printable import given
 from reference.problem import Problem
 
 SCHEMA = "harness.case/1"
@@ -58,6 +60,8 @@ def save_case(
     ValueError
         For a source that cannot be found again by name, such as a lambda.
     """
+    if not isinstance(problem, Problem):
+        raise TypeError(f"problem must be a Problem, not {type(problem).__name__}")
     network = problem.network
     document = {
         "schema": SCHEMA,
@@ -118,6 +122,8 @@ def load_case(path: str | Path, *, allow_import: bool = False, max_size: int = M
         For a file that is missing or too large, is no case, names activations or sources that are not there, or names
         modules to import without `allow_import`.
     """
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"path must name a file, not {given(path)}")
     path = Path(path)
     document = _read(path, max_size)
     _require_activations(path, document)

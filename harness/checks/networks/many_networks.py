@@ -12,7 +12,7 @@ import numpy as np
 
 from harness.bounds.tolerances import INCONCLUSIVE_SHARE
 from harness.checks.networks.cross_checking import check, cross_check
-from harness.checks.networks.random_problems import random_problem
+from harness.checks.networks.random_problems import ANY, Like, random_problem
 from harness.progress import Progress, silent
 from harness.sources.bug_zoo import Bug
 from harness.sources.by_name import Sources, named_sources
@@ -60,6 +60,8 @@ class Summary:
         The largest difference between sources that agree, over what was allowed.
     seconds : float
         How long all of it took.
+    drawn : str
+        With what else but the seed `random_problem` makes the networks again.
     """
 
     verdict: str
@@ -73,11 +75,13 @@ class Summary:
     failures: tuple[Checked, ...]
     margin: float
     seconds: float
+    drawn: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready document."""
         failures = [{"network": failure.number, "report": failure.report.to_dict()} for failure in self.failures]
-        return vars(self) | {"sources": list(self.sources), "reasons": list(self.reasons), "failures": failures}
+        fields = {name: value for name, value in vars(self).items() if name != "drawn"}
+        return fields | {"sources": list(self.sources), "reasons": list(self.reasons), "failures": failures}
 
     def __str__(self) -> str:
         counts = ", ".join(f"{count:,} {verdict}" for verdict, count in self.counts.items())
@@ -87,7 +91,7 @@ class Summary:
         lines += [f"  {reason}" for reason in self.reasons]
         lines += [f"  {name} could not take {count:,} of them" for name, count in self.left_out.items()]
         for number, report, *_ in self.failures:
-            lines.append(f"network {number}, random_problem(({self.seed}, {number})):\n{report}")
+            lines.append(f"network {number}, random_problem(({self.seed}, {number}){self.drawn}):\n{report}")
         return "\n".join(lines)
 
 
@@ -99,6 +103,7 @@ def check_networks(
     extremes: bool = True,
     progress: Progress = silent,
     step: str = "cross-check",
+    like: Like = ANY,
 ) -> Summary:
     """Cross-check many random problems, and count the verdicts.
 
@@ -121,6 +126,8 @@ def check_networks(
         Called as ``progress(step, done, total)`` after each problem.
     step : str
         What `progress` calls this.
+    like : Like
+        Layer sizes, output and λ, where they are not to be drawn.
 
     Returns
     -------
@@ -133,11 +140,12 @@ def check_networks(
         For fewer than one network, no whole number of them, or activations or sources that do not exist.
     """
     networks = whole_number("the number of networks", networks, at_least=1)
-    tally = _Tally(seed)
+    given: dict[str, Any] = {"extremes": extremes} | ({} if like == ANY else {"like": like})
+    tally = _Tally(seed, "".join(f", {name}={value}" for name, value in given.items() if value is not True))
     for index in count():
-        if index >= networks and tally.telling:
+        if index >= networks and (tally.telling or like.l2 == 0.0):
             break
-        problem, theta = random_problem((seed, index), activations, extremes=extremes)
+        problem, theta = random_problem((seed, index), activations, **given)
         ask = cross_check if len(tally.failures) < KEPT else partial(check, explained=False)  # which nobody would read
         tally.add(Checked(index, ask(problem, theta, sources), problem, theta))
         progress(step, min(index + 1, networks), networks)
@@ -147,8 +155,8 @@ def check_networks(
 class _Tally:
     """What is remembered of the reports."""
 
-    def __init__(self, seed: int):
-        self.seed, self.started = seed, time.perf_counter()
+    def __init__(self, seed: int, drawn: str):
+        self.seed, self.drawn, self.started = seed, drawn, time.perf_counter()
         self.counts = Counter(agree=0, disagree=0, inconclusive=0)
         self.took_part: Counter[str] = Counter()
         self.left_out: Counter[str] = Counter()
@@ -191,6 +199,7 @@ class _Tally:
             tuple(self.failures),
             self.margin,
             time.perf_counter() - self.started,
+            self.drawn,
         )
 
 

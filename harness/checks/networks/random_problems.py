@@ -8,13 +8,14 @@ ties and large entries in X, classes that no example has, λ zero and positive, 
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from reference.activations import ACTIVATIONS, Activation, get_activation
 from reference.network import Network
 from reference.outputs import OUTPUTS
+from reference.printable import given
 from reference.problem import Problem
 
 MAX_HIDDEN_LAYERS, MAX_UNITS, MAX_EXAMPLES = 4, 8, 10
@@ -49,7 +50,8 @@ class SeededChooser:
         try:
             self._rng = np.random.default_rng(seed)
         except (TypeError, ValueError) as error:
-            raise type(error)(f"a seed must be an integer, zero or more, or a tuple of such, not {seed!r}") from None
+            what = f"a seed must be an integer, zero or more, or a tuple of such, not {given(seed)}"
+            raise type(error)(what) from None
 
     def integer(self, low: int, high: int) -> int:
         return int(self._rng.integers(low, high, endpoint=True))
@@ -61,23 +63,40 @@ class SeededChooser:
         return self._rng.integers(-GRID, GRID, shape, endpoint=True)
 
 
-def draw_network(choose: Chooser, activations: Sequence[Activation], outputs: Sequence[str]) -> Network:
-    """0 to 4 hidden layers of 1 to 8 units, each with its own activation."""
-    if isinstance(outputs, str):
-        outputs = [outputs]
+class Like(NamedTuple):
+    """What is not left to chance: the layer sizes, the output layer and λ, where they are given."""
+
+    sizes: tuple[int, ...] | None = None
+    output: str | None = None
+    l2: float | None = None
+
+
+ANY = Like()
+
+
+def draw_network(
+    choose: Chooser, activations: Sequence[Activation], outputs: Sequence[str], sizes: Sequence[int] | None = None
+) -> Network:
+    """0 to 4 hidden layers of 1 to 8 units, unless sizes are given, each layer with its own activation."""
+    outputs = [outputs] if isinstance(outputs, str) else outputs
+    if not isinstance(outputs, Sequence):
+        raise TypeError(f"outputs must be a sequence of names of output layers, not {given(outputs)}")
     if not outputs:
         raise ValueError(f"no outputs were given to draw from; there are {', '.join(OUTPUTS)}")
-    depth = choose.integer(0, MAX_HIDDEN_LAYERS)
-    sizes = [choose.integer(1, MAX_UNITS) for _ in range(depth + 2)]
+    if sizes is None:
+        depth = choose.integer(0, MAX_HIDDEN_LAYERS)
+        sizes = [choose.integer(1, MAX_UNITS) for _ in range(depth + 2)]
+    else:
+        depth = max(0, len(sizes) - 2)
     hidden = [choose.element(activations) for _ in range(depth)]
     return Network(sizes, hidden, choose.element(outputs))
 
 
-def draw_problem(choose: Chooser, network: Network, extremes: bool) -> Problem:
-    """1 to 10 examples with targets and λ."""
+def draw_problem(choose: Chooser, network: Network, extremes: bool, l2: float | None = None) -> Problem:
+    """1 to 10 examples with targets, and λ unless it is given."""
     m = choose.integer(1, MAX_EXAMPLES)
     X = _draw_X(choose, (m, network.sizes[0]), extremes)
-    return Problem(network, X, _draw_y(choose, network, m), choose.element(L2_VALUES))
+    return Problem(network, X, _draw_y(choose, network, m), choose.element(L2_VALUES) if l2 is None else l2)
 
 
 def _draw_X(choose: Chooser, shape: tuple[int, int], extremes: bool) -> np.ndarray:
@@ -124,9 +143,19 @@ def random_problem(
     activations: Sequence[str | Activation] | None = None,
     outputs: Sequence[str] = tuple(OUTPUTS),
     extremes: bool = True,
+    like: Like = ANY,
 ) -> tuple[Problem, np.ndarray]:
-    """The problem and θ that a seed decides; ``extremes=False`` keeps X and θ at ordinary sizes."""
+    """The problem and θ that a seed decides; ``extremes=False`` keeps X and θ at ordinary sizes.
+
+    Where the layer sizes are given, and are larger than what is drawn, an ordinary θ is smaller in proportion to the
+    square root of the inputs of its layer, so that units do not saturate.
+    """
     choose = SeededChooser(seed)
-    network = draw_network(choose, chosen_activations(activations), outputs)
-    problem = draw_problem(choose, network, extremes)
-    return problem, draw_theta(choose, network, extremes)
+    outputs = outputs if like.output is None else (like.output,)
+    network = draw_network(choose, chosen_activations(activations), outputs, like.sizes)
+    problem = draw_problem(choose, network, extremes, like.l2)
+    theta = draw_theta(choose, network, extremes)
+    if not extremes:
+        for Theta, (_, columns) in zip(network.unpack(theta), network.shapes):
+            Theta *= min(1.0, np.sqrt((MAX_UNITS + 1.0) / columns))
+    return problem, theta

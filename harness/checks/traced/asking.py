@@ -35,6 +35,9 @@ INCREMENTS, DIFFERENCES, REFERENCE, JAX = "increments", "differences", "referenc
 DIFFERENCED = 6
 """Inputs along which values are differenced, beside as many that look wrong."""
 
+ZERO_IS_COARSER = {"float64": 1.0, "float32": 1e2, "float16": 1e4, "bfloat16": 1e4}
+TINY = 1e-30
+
 SMALLEST = 1e-45
 """Steps of 2^-200 leave something so small in the place of a zero."""
 
@@ -118,7 +121,7 @@ class Check:
         if self.truth.unresolved and not np.isfinite(truth.error[:, chosen]).all():
             self.doubts.append(self.truth.unresolved)
         self.subject = subject
-        self.pairs = compare_all(self.answers, subject.blocks)
+        self.pairs = compare_all(self.answers, subject.blocks, self.ordinary)
 
     def repeats(self) -> list[str]:
         """What is another program each time that it is traced, by its values; nothing where all is well."""
@@ -186,6 +189,8 @@ class Check:
         middle, apart, error = np.full(shape, np.nan), np.zeros(shape), np.full(shape, np.inf)
         middle[:, chosen], apart[:, chosen], error[:, chosen] = found
         error = np.where(np.isfinite(middle) & np.isfinite(error), error, np.inf)
+        slopes = np.abs(middle) + apart
+        self._largest = float(slopes[np.isfinite(slopes)].max(initial=0.0))
         claimed = next((claim.derivative for claim in claims.values()), middle)
         nearest = np.clip(np.where(np.isnan(claimed), middle, claimed), middle - apart, middle + apart)
         return Claim(np.where(apart > 0.0, nearest, middle), error)
@@ -195,6 +200,7 @@ class Check:
         values = self.outputs.vector(self.traced(*self.leaves))
         with np.errstate(all="ignore"):
             expected, error = self.truth.value(), self.truth.value_spread(self.seed)
+            error = error + _floor(expected, self.outputs.blocks, self.truth.coarsest)
             finite, same = np.isfinite(values), ~(np.abs(values - expected) > error)
         doubts = [
             f"{first_few(np.flatnonzero(bad).tolist(), 3, name=self.outputs.label)} {what}"
@@ -241,7 +247,7 @@ class Check:
         """
         claims, increments = self.answers[:-1], self.answers[-1]
         size = self.inputs.size
-        odd = [pair.at_odds for pair in compare_all(self.answers, blocks) if pair.other(INCREMENTS)]
+        odd = [pair.at_odds for pair in compare_all(self.answers, blocks, self.ordinary) if pair.other(INCREMENTS)]
         wrong = np.unique(np.flatnonzero(np.logical_or.reduce([np.zeros(size * len(self.weights), bool), *odd])) % size)
         looked_at = np.unique(np.concatenate([wrong[:DIFFERENCED], chosen[:: max(1, len(chosen) // DIFFERENCED)]]))
         looked_at = looked_at.astype(int)
@@ -252,15 +258,25 @@ class Check:
         slopes[:, looked_at], errors[:, looked_at] = found.derivative, found.error
         errors[~known] = np.inf
         answer = self._answer(DIFFERENCES, Claim(slopes, np.where(np.isnan(slopes), np.inf, errors)), blocks)
-        contradiction = compare(increments, answer, blocks).at_odds
+        contradiction = compare(increments, answer, blocks, self.ordinary).at_odds
         for claim in claims:
-            by_increments, by_differences = (compare(claim, other, blocks).at_odds for other in (increments, answer))
+            by_increments, by_differences = (
+                compare(claim, other, blocks, self.ordinary).at_odds for other in (increments, answer)
+            )
             excused = contradiction & by_increments & ~by_differences
             self.contradicted |= bool(excused.any())
             increments.error[excused] = np.inf
             answer.error[by_differences & ~by_increments] = np.inf  # a kink or a jump within their reach
         answer.error[contradiction & np.isfinite(increments.error)] = np.inf
         self.answers.append(answer)
+
+    @property
+    def ordinary(self) -> float:
+        """A size of the derivative that is not small: blocks that vanish beside it are compared absolutely.
+
+        Not beside 1, as costs are, for all derivatives may be tiny; in coarse types, zero is not hit that exactly.
+        """
+        return max(ZERO_IS_COARSER[self.precision] * self._largest, TINY)
 
     # -- many inputs --------------------------------------------------------------------------------------------------
 
@@ -277,7 +293,7 @@ class Check:
                     slopes.append(self._answer(mode.name, mode.claim(along, self.seed, self.weights), block))
                 except NotApplicable as reason:
                     self.left_out[mode.name] = str(reason)
-        return compare_ends(slopes, truth)
+        return compare_ends(slopes, truth, self.ordinary)
 
     def _locate(self, gradient: np.ndarray) -> int:
         """An input to look at: of two halves the one along which JAX is further from the program, halved again."""

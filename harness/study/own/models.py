@@ -122,7 +122,7 @@ def recurrent(p):
         gradient["U"] += np.outer(d, x)
         gradient["b"] += d
         back = p["W"].T @ d
-    return 0.5 * sum(h @ h for h in states), gradient
+    return 0.5 * float(np.sum(np.square(states))), gradient
 
 
 def convolution(p):

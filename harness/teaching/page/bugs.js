@@ -102,7 +102,7 @@
     put("bug-verdict", bug.check.verdict);
     byId("bug-verdict").className = `verdict ${bug.check.verdict}`;
     put("bug-finding", bug.check.finding);
-    put("bug-diagnosis", bug.check.diagnosis ? `Diagnosis: ${bug.check.diagnosis}.` : "");
+    put("bug-diagnosis", bug.check.diagnosis ? `Diagnosis: ${bug.check.diagnosis}` : "");
     byId("bug-checkers").replaceChildren(...bug.checkers.map((row) => {
       const made = tableRow([row.checker, SAYS[row.says], row.number === null ? "" : short(row.number, 2), row.bound === null ? "" : row.checker === "harness" ? "1" : short(row.bound, 2)], ["", row.says, "number", "number"]);
       if (row.checker === "harness") made.className = "ours";
@@ -113,6 +113,11 @@
   }
   byId("bug-rules").replaceChildren(...right.checkers.flatMap(({ checker }) => [element("dt", {}, element("strong", {}, checker)), element("dd", {}, data.rules[checker])]));
   options("bug-which", bugs.map((bug) => `${bug.name} (${percent(bug.training.test_accuracy)})`), Math.max(0, bugs.findIndex((bug) => bug.name === "bias-column-not-dropped")));
+  for (const where of new Set(bugs.map((bug) => bug.where))) {
+    const group = element("optgroup", { label: where });
+    byId("bug-which").append(group);
+    bugs.forEach((bug, i) => { if (bug.where === where) group.append(byId("bug-which").querySelector(`option[value="${i}"]`)); });
+  }
   onInput(["bug-which"], show);
   show();
 }

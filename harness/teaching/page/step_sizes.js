@@ -27,14 +27,14 @@
       if (python) python.answers[name].forEach((answer, i) => plot.dot(steps.steps[i], log(errorOf(answer)), stroke, { r: 3, hollow: true }));
       plot.dot(at, log(errorOf(take(f, w, 10 ** at))), stroke);
     }
-    const at2 = (x, y) => [plot.px(x), plot.py(y)];
-    plot.text(...at2(-0.2, -9.6), "truncation", { quiet: true, anchor: "end" });
-    plot.text(...at2(-12.6, Math.min(1.2, c ? Math.log10(c) + 0.6 : 0.2)), "rounding", { quiet: true });
-    plot.text(...at2(-10.8, -14.8), "increments, complex step", { colour: "var(--blue)", weight: 600, anchor: "middle" });
+    const spot = (x, y) => [plot.px(x), plot.py(y)];
+    if (width > 420) plot.text(...spot(-0.1, -11.4), "truncation", { quiet: true, anchor: "end" });
+    plot.text(...spot(-12.6, Math.min(1.2, c ? Math.log10(c) + 0.6 : 0.2)), "rounding", { quiet: true });
+    plot.text(...spot(-10.8, -14.8), "increments, complex step", { colour: "var(--blue)", weight: 600, anchor: "middle" });
     if (c <= 100) {
-      plot.text(...at2(-3.4, -2.2), "forward", { colour: "var(--purple)", weight: 600, anchor: "end" });
-      plot.text(...at2(-2.5, -7.6), "central", { colour: "var(--orange)", weight: 600 });
-      plot.text(...at2(-2.6, -13.4), "Richardson", { colour: "var(--gold)", weight: 600, anchor: "middle" });
+      plot.text(...spot(-3.4, -2.2), "forward", { colour: "var(--purple)", weight: 600, anchor: "end" });
+      plot.text(...spot(-2.5, -7.6), "central", { colour: "var(--orange)", weight: 600 });
+      plot.text(...spot(-2.6, -13.4), "Richardson", { colour: "var(--gold)", weight: 600, anchor: "middle" });
     }
   });
 
@@ -59,17 +59,22 @@
   const strip = figure("hides-strip", (host, width) => {
     const limit = Number(byId("hides-limit").value);
     const says = `${visible.length} bugs by how far they move the gradient, from ${short(visible[0].error, 1)} to ${short(visible.at(-1).error, 1)}.`;
+    const left = 24, x = [-12, 0.7], piles = new Map();
+    const placed = visible.map((bug) => { // dots of one place stand on each other
+      const log = Math.log10(bug.error), place = Math.round((((log - x[0]) / (x[1] - x[0])) * (width - left - 16)) / 10);
+      const pile = piles.get(place) ?? 0;
+      piles.set(place, pile + 1);
+      return { bug, log, pile };
+    });
+    const tallest = Math.max(6, ...piles.values());
     const plot = new Plot(host, width, {
-      height: 170, x: [-12, 0.7], y: [0, 7], xlabel: "relative error of the whole gradient", ylabel: "one dot, one bug", says, left: 24,
+      height: 74 + 10 * tallest, x, y: [0, tallest], xlabel: "relative error of the whole gradient", ylabel: "one dot, one bug", says, left,
       xticks: [-12, -9, -6, -3, 0], yticks: [], xname: (t) => `1e${minus(String(t))}`,
     });
     plot.add("rect", { x: plot.left, y: plot.top, width: Math.max(0, plot.px(limit) - plot.left), height: plot.py(0) - plot.top, fill: "var(--orange)", opacity: 0.13 });
     plot.add("line", { x1: plot.px(limit), x2: plot.px(limit), y1: plot.top, y2: plot.py(0), stroke: "var(--orange)", "stroke-width": 2 });
-    const piles = new Map();
-    for (const bug of visible) {
-      const place = Math.round((plot.px(Math.log10(bug.error))) / 10), pile = piles.get(place) ?? 0;
-      piles.set(place, pile + 1);
-      const made = plot.dot(Math.log10(bug.error), 0.45 + 0.62 * pile, bug.error < 10 ** limit ? "var(--orange)" : "var(--blue)", { r: 4.6 });
+    for (const { bug, log, pile } of placed) {
+      const made = plot.dot(log, 0.5 + pile, bug.error < 10 ** limit ? "var(--orange)" : "var(--blue)", { r: 4.6 });
       made.append(shape("title", {}, `${bug.name}: ${short(bug.error, 2)}`));
     }
   });

@@ -40,6 +40,14 @@ def test_a_formula_that_jax_runs_is_registered(registry):
     assert registry["squared"] is f
 
 
+def test_a_record_named_like_another_is_registered_under_a_name_of_its_own(registry):
+    f = tanh_to(lambda z, a: 1.0 - np.square(a), "tanh")
+    used = register_checked(f, checked(f))
+    assert (used.name, used.value, used.slope) == ("tanh of yours", f.value, f.slope)
+    assert registry["tanh of yours"] is used
+    assert registry["tanh"] is TANH
+
+
 def test_mixed_with_others_half_of_the_draws_are_ones_own():
     f = tanh_to(lambda z, a: 1.0 - a * a)
     among = mixed_with_others([f])

@@ -14,9 +14,8 @@ NOT_RIGHT = {
     "betainc": "agree",
 }
 FEW = [
-    "sin, bfloat16", "exp, float16", "log, complex128", "tanh, float32", "maximum at its edge", "relu6 at its edges",
-    "conv", "cumprod, complex128", "sort with ties", "segment_sum", "scatter, max", "dropout", "casts", "cholesky",
-    "triangular solve, every switch", "qr", "eigvals", "slogdet", "scan, reverse", "while", "custom_linear_solve",
+    "sin, bfloat16", "exp, float16", "log, complex128", "maximum at its edge", "conv, float32", "cumprod, complex128",
+    "sort with ties", "segment_sum", "casts", "triangular solve, every switch", "qr", "while", "custom_linear_solve",
     "custom_root",
 ]  # fmt: skip
 NAMES = list(ALL) if os.environ.get("HARNESS_PROFILE") == "deep" else FEW
@@ -28,9 +27,7 @@ def test_what_jaxs_own_tests_differentiate_is_right(name):
     assert check_derivatives(f, *args).verdict == NOT_RIGHT.get(name, "agree")
 
 
-@pytest.mark.parametrize(
-    "name", ["tanh, float32", "sinc at 0", "maximum at its edge", "conv, float32", "solve", "scan"]
-)
+@pytest.mark.parametrize("name", ["tanh, float32", "sinc at 0", "maximum at its edge", "conv, float32"])
 def test_the_second_order_is_right(name):
     f, *args = ALL[name]
     report = check_derivatives(f, *args, order=2)

@@ -43,10 +43,10 @@ def row(grade: Grade) -> dict[str, Any]:
 def as_csv(grades: Sequence[Grade]) -> str:
     """One line for each submission. What a spreadsheet would take for a formula gets an apostrophe before it."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
     for grade in grades:
-        writer.writerow({name: _harmless(value) for name, value in row(grade).items()})
+        writer.writerow([_harmless(row(grade)[name]) for name in COLUMNS])
     return text.getvalue()
 
 
@@ -54,7 +54,7 @@ def _harmless(value: Any) -> Any:
     return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
 
 
-def as_text(grades: Sequence[Grade], width: int = 100) -> str:
+def as_text(grades: Sequence[Grade]) -> str:
     """The grades for a person: a line each, what is wrong below it, and a count of the verdicts."""
     longest = min(40, max(len(_printable(grade.name)) for grade in grades))
     lines = []

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from harness.grading.grading import AGREE, DISAGREE, Grade, Shown
-from harness.grading.table import COLUMNS, row
+from harness.grading.grading import AGREE, Grade, Shown
+from harness.grading.writing.table import COLUMNS, row
 from harness.pages.document import table
 from harness.reports.parts import listing, page, section, wide
 
@@ -19,14 +19,14 @@ def as_page(grades: Sequence[Grade], made: Mapping[str, object]) -> str:
     """The page; everything that a submission says is escaped."""
     counts = Counter(grade.verdict for grade in grades)
     told = ", ".join(f"{number} {verdict}" for verdict, number in counts.items())
-    rows = [tuple(row(grade)[name] for name in COLUMNS) for grade in grades]
+    shown = [name for name in COLUMNS if name not in ("diagnosis", "conventions")]
+    rows = [(*(row(grade)[name] for name in shown), ", ".join(grade.bugs)) for grade in grades]
     marks = {number: grade.verdict for number, grade in enumerate(grades)}
     sections = [
-        section("All submissions", wide(table(COLUMNS, rows, "Click a column's name to sort by it.", marks))),
+        section("All submissions", wide(table([*shown, "bugs"], rows, "Click a column's name to sort by it.", marks))),
         *(_one(grade) for grade in grades if grade.verdict != AGREE),
     ]
-    verdict = AGREE if set(counts) == {AGREE} else DISAGREE
-    return page("harness grade", verdict, told, sections, made, heading=f"{len(grades)} submissions graded")
+    return page("harness grade", "", told, sections, made, heading=f"{len(grades)} submissions graded")
 
 
 def _one(grade: Grade) -> str:
@@ -64,7 +64,7 @@ def _squares(name: str, decades: np.ndarray) -> str:
     wrong = int((decades > -9.0).sum())
     told = f"{name}: {wrong} of {decades.size} entries are wrong"
     return (
-        f'<svg role="img" aria-label="{told}" width="{columns * CELL + 8}" height="{rows * CELL + 18}" '
+        f'<svg role="img" aria-label="{told}" style="width:{columns * CELL + 8}px;margin-right:1em" '
         f'viewBox="0 -16 {columns * CELL + 8} {rows * CELL + 18}"><title>{told}</title>'
         f'<text x="0" y="-4" font-size="12" fill="currentColor">{name}</text>{squares}</svg>'
     )

@@ -1,0 +1,157 @@
+"""Comparisons of Taylor models, and what is made of them: `where`, and the functions that bend.
+
+A comparison that holds on a part of a cell only is undecided, [0, 1], and both branches are enclosed.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import numpy as np
+
+from reference.arithmetics.companion import CONNECTIVES, NEGATIONS
+from reference.arithmetics.taylor.expansions import UNIT
+from reference.arithmetics.taylor.models import RELAXED, Taylor, met, negative, padded
+
+_SWITCHES: ContextVar[list[np.ndarray] | None] = ContextVar("switches", default=None)
+
+
+@contextmanager
+def switches() -> Iterator[list[np.ndarray]]:
+    """Note, for every comparison that is undecided on a cell, about which t it changes; NaN on the other cells."""
+    found: list[np.ndarray] = []
+    token = _SWITCHES.set(found)
+    try:
+        yield found
+    finally:
+        _SWITCHES.reset(token)
+
+
+def _truth(yes: Any, no: Any) -> Taylor:
+    """1 where certain, 0 where excluded, else between them."""
+    low, high = np.where(yes, 1.0, 0.0), np.where(no, 0.0, 1.0)
+    return Taylor(((low + high) / 2.0)[np.newaxis], (high - low) / 2.0, low, high, logical=True)
+
+
+def _difference(x: Taylor, y: Taylor) -> Taylor:
+    """x - y; where it is undecided whether it is zero, the t at which it crosses is noted."""
+    difference = x - y
+    touches = ~((difference.low > 0.0) | (difference.high < 0.0))
+    found = _SWITCHES.get()
+    if found is not None and len(difference.poly) > 1 and touches.any():
+        found.append(np.where(touches, -difference.poly[0] / difference.poly[1], np.nan))
+    return difference
+
+
+def _less(x: Taylor, y: Taylor) -> Taylor:
+    difference = _difference(x, y)
+    return _truth((x.high < y.low) | (difference.high < 0.0), (x.low >= y.high) | (difference.low > 0.0))
+
+
+def _less_equal(x: Taylor, y: Taylor) -> Taylor:
+    difference = _difference(x, y)
+    return _truth((x.high <= y.low) | (difference.high < 0.0), (x.low > y.high) | (difference.low > 0.0))
+
+
+def _equal(x: Taylor, y: Taylor) -> Taylor:
+    difference = _difference(x, y)
+    same = (x.low == x.high) & (y.low == y.high) & (x.low == y.low)
+    return _truth(same, (difference.high < 0.0) | (difference.low > 0.0))
+
+
+def _not(x: Taylor) -> Taylor:
+    return _truth(x.excluded, x.certain)
+
+
+def _both(x: Taylor, y: Taylor) -> Taylor:
+    return _truth(x.certain & y.certain, x.excluded | y.excluded)
+
+
+def _either(x: Taylor, y: Taylor) -> Taylor:
+    return _truth(x.certain | y.certain, x.excluded & y.excluded)
+
+
+def _exclusive(x: Taylor, y: Taylor) -> Taylor:
+    return _either(_both(x, _not(y)), _both(_not(x), y))
+
+
+def _where(condition: Taylor, x: Taylor, y: Taylor) -> Taylor:
+    yes, no = condition.certain, condition.excluded
+    rows = max(len(x.poly), len(y.poly))
+    p, q = padded(x.poly, rows), padded(y.poly, rows)
+    apart = np.abs(p - q).sum(axis=0) * (0.5 * RELAXED)
+    rounding = 2.0 * UNIT * (np.abs(p) + np.abs(q)).sum(axis=0)
+    either = np.maximum(x.rest, y.rest) + apart + rounding
+    poly = np.where(yes, p, np.where(no, q, 0.5 * p + 0.5 * q))
+    rest = np.where(yes, x.rest, np.where(no, y.rest, either))
+    low = np.where(yes, x.low, np.where(no, y.low, np.minimum(x.low, y.low)))
+    high = np.where(yes, x.high, np.where(no, y.high, np.maximum(x.high, y.high)))
+    chosen = Taylor(poly, rest, low, high, logical=x.logical and y.logical)
+    if (yes | no).all():
+        return chosen
+    model = met(poly, rest, low, high)
+    return Taylor(model.poly, model.rest, model.low, model.high, logical=chosen.logical)
+
+
+def _absolute(x: Taylor) -> Taylor:
+    model = _where(_less(x, Taylor.lift(0.0)), negative(x), x)
+    nearest = np.where((x.low <= 0.0) & (x.high >= 0.0), 0.0, np.minimum(np.abs(x.low), np.abs(x.high)))
+    furthest = np.maximum(np.abs(x.low), np.abs(x.high))
+    return Taylor(model.poly, model.rest, np.fmax(model.low, nearest), np.fmin(model.high, furthest))
+
+
+def _maximum(x: Taylor, y: Taylor) -> Taylor:
+    model = _where(_less(x, y), y, x)
+    low, high = np.maximum(x.low, y.low), np.maximum(x.high, y.high)  # NaN of NaN
+    return Taylor(model.poly, model.rest, np.fmax(low, model.low), np.fmin(high, model.high))
+
+
+def _minimum(x: Taylor, y: Taylor) -> Taylor:
+    return negative(_maximum(negative(x), negative(y)))
+
+
+def _sign(x: Taylor) -> Taylor:
+    zero = Taylor.lift(0.0)
+    return _where(_less(x, zero), Taylor.lift(-1.0), _where(_equal(x, zero), zero, Taylor.lift(1.0)))
+
+
+def _heaviside(x: Taylor, at_zero: Taylor) -> Taylor:
+    zero = Taylor.lift(0.0)
+    return _where(_less(x, zero), zero, _where(_equal(x, zero), at_zero, Taylor.lift(1.0)))
+
+
+def _copysign(x: Taylor, y: Taylor) -> Taylor:
+    size = _absolute(x)
+    if np.any((y.low <= 0.0) & (y.high >= 0.0)):
+        y = _where(_equal(y, Taylor.lift(0.0)), _truth(False, False), y)  # zero has a sign, too
+    return _where(_less(y, Taylor.lift(0.0)), negative(size), size)
+
+
+def _finite(x: Taylor) -> Taylor:
+    finite = np.isfinite(x.low) & np.isfinite(x.high)
+    return _truth(finite, False)
+
+
+BRANCHES = {
+    np.less: _less,
+    np.less_equal: _less_equal,
+    np.greater: lambda x, y: _less(y, x),
+    np.greater_equal: lambda x, y: _less_equal(y, x),
+    np.equal: _equal,
+    np.not_equal: lambda x, y: _not(_equal(x, y)),
+    np.isfinite: _finite,
+    **dict.fromkeys(NEGATIONS, _not),
+    **{f: _both if f in (np.bitwise_and, np.logical_and) else _either for f in CONNECTIVES},
+    np.bitwise_xor: _exclusive,
+    np.logical_xor: _exclusive,
+    np.where: _where,
+    np.absolute: _absolute,
+    np.fabs: _absolute,
+    np.maximum: _maximum,
+    np.minimum: _minimum,
+    np.sign: _sign,
+    np.heaviside: _heaviside,
+    np.copysign: _copysign,
+}
+"""Rules by function."""

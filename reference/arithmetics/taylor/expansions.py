@@ -1,0 +1,265 @@
+"""Taylor expansions of the elementary functions, with a bound on what is cut off.
+
+For g about a centre c: the coefficients g_k = g⁽ᵏ⁾(c)/k! up to `DEGREE`, how far rounding may have moved them, and a
+bound on |g⁽ᴷ⁾|/K! between two ends for K = DEGREE + 1, which bounds the rest (Lagrange). `image` encloses g between two
+ends, and every answer of NumPy there. Outside of a function's domain the coefficients are NaN and the bound infinite.
+
+Arrays of centres and ends have shape (n,), coefficients (DEGREE + 1, n).
+
+The bounds come from the series themselves, and for the inverses from products of binomial series.
+"""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from scipy import special
+
+from reference.arithmetics.roundoff import ELEMENTARY, UNIT_ROUNDOFF
+
+DEGREE = 7
+"""Of all polynomials. A cell of half-width r is then known to about r⁸/8!: to 1e-11 at r = 0.2."""
+
+NEXT = DEGREE + 1
+
+UNIT = UNIT_ROUNDOFF["float64"]
+
+TINY = float(np.finfo(np.float64).tiny)
+
+WIDENED = 1.0 + 3 * ELEMENTARY * UNIT
+"""One call may be off by ELEMENTARY units at an end and another as many in between; the rest is for this product."""
+
+Ends = tuple[np.ndarray, np.ndarray]
+
+ORDERS = np.arange(NEXT)[:, np.newaxis]
+
+FACTORIALS = special.factorial(ORDERS)
+
+
+class Expansion(NamedTuple):
+    """One function.
+
+    Attributes
+    ----------
+    coefficients : c -> g_0, ..., g_DEGREE
+    rest : (low, high) -> a bound on |g⁽ᴷ⁾|/K! over [low, high], K = DEGREE + 1
+    image : (low, high) -> ends that enclose g over [low, high] and all that NumPy answers there; NaN where g has a pole
+    noise : c -> the largest error of a coefficient after g_0, beside one of `RELATIVE` units of roundoff of itself
+    """
+
+    coefficients: Callable[[np.ndarray], np.ndarray]
+    rest: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    image: Callable[[np.ndarray, np.ndarray], Ends]
+    noise: Callable[[np.ndarray], np.ndarray | float] = lambda c: 0.0
+
+
+RELATIVE = 64.0
+"""Units of roundoff in any coefficient: those of one call, and of at most a dozen products after it."""
+
+
+def outward(low: np.ndarray, high: np.ndarray) -> Ends:
+    """Ends moved apart by what the rounding of single calls can do."""
+    slack_low, slack_high = np.abs(low) * (WIDENED - 1.0) + TINY, np.abs(high) * (WIDENED - 1.0) + TINY
+    # an infinite end has nowhere to move; inf - inf would be NaN
+    return np.where(np.isinf(low), low, low - slack_low), np.where(np.isinf(high), high, high + slack_high)
+
+
+def increasing(function, least=-np.inf):
+    def image(low, high):
+        low, high = outward(function(low), function(high))
+        return np.maximum(low, least), high
+
+    return image
+
+
+def decreasing(function):
+    return lambda low, high: outward(function(high), function(low))
+
+
+def _furthest(low, high):
+    return np.maximum(np.abs(low), np.abs(high))
+
+
+def nearest_zero(low, high):
+    """The smallest |x| in [low, high]."""
+    return np.where((low <= 0.0) & (high >= 0.0), 0.0, np.minimum(np.abs(low), np.abs(high)))
+
+
+def stacked(rows):
+    return np.stack(list(rows))
+
+
+# exp and its kin
+
+
+def exponential(base_log: float, function: Callable[[np.ndarray], np.ndarray]) -> Expansion:
+    """b**x, given log b and the function."""
+    scale = base_log**ORDERS / FACTORIALS
+    last = abs(base_log) ** NEXT / math.factorial(NEXT) * WIDENED
+
+    def rest(low, high):
+        return last * function(np.maximum(low, high)) * WIDENED
+
+    return Expansion(lambda c: function(c) * scale, rest, increasing(function, least=0.0))
+
+
+def _expm1_coefficients(c):
+    rows = np.exp(c) / FACTORIALS
+    rows[0] = np.expm1(c)
+    return rows
+
+
+def _hyperbolic(even, odd):
+    return lambda c: np.where(ORDERS % 2 == 0, even(c), odd(c)) / FACTORIALS
+
+
+def _cosh_rest(low, high):
+    return np.cosh(_furthest(low, high)) / math.factorial(NEXT) * WIDENED
+
+
+def _cosh_image(low, high):
+    return outward(np.cosh(nearest_zero(low, high)), np.cosh(_furthest(low, high)))
+
+
+# powers and logarithms
+
+
+def power(exponent: float, function: Callable[[np.ndarray], np.ndarray], odd: bool = False) -> Expansion:
+    """x**s for x > 0, or for all x ≠ 0 where the function is `odd`: (s over k)·x**s·x**-k."""
+    binomials = np.cumprod([1.0, *((exponent - k) / (k + 1.0) for k in range(NEXT))])[:, np.newaxis]
+    binomials, last = binomials[:NEXT], abs(float(binomials[NEXT, 0])) * WIDENED
+
+    def coefficients(c):
+        return np.where((c > 0.0) | (odd & (c < 0.0)), binomials * function(c) * c ** (-ORDERS.astype(float)), np.nan)
+
+    def rest(low, high):
+        defined = (low > 0.0) | (odd & (high < 0.0))
+        ends = [np.abs(function(x)) * np.abs(x) ** -float(NEXT) for x in (low, high)]
+        return np.where(defined, last * np.maximum(*ends) * WIDENED, np.inf)
+
+    if exponent < 0.0:
+        return Expansion(coefficients, rest, lambda low, high: _unless_zero(decreasing(function), low, high))
+    return Expansion(coefficients, rest, increasing(function))
+
+
+def _unless_zero(image, low, high):
+    has_pole = (low <= 0.0) & (high >= 0.0)
+    low, high = image(low, high)
+    return np.where(has_pole, np.nan, low), np.where(has_pole, np.nan, high)
+
+
+def _reciprocal(x):
+    return 1.0 / x
+
+
+def logarithm(base_log: float, function: Callable[[np.ndarray], np.ndarray], shift: float = 0.0) -> Expansion:
+    """log(shift + x)/log b."""
+    orders = ORDERS[1:].astype(float)
+    signs = -((-1.0) ** orders) / (orders * base_log)
+
+    def coefficients(c):
+        x = np.where(c + shift > 0.0, c + shift, np.nan)
+        return np.concatenate([function(c)[np.newaxis], signs * x**-orders])
+
+    def rest(low, high):
+        x = (low + shift) / WIDENED
+        return np.where(x > 0.0, x**-NEXT / (NEXT * base_log) * WIDENED, np.inf)
+
+    return Expansion(coefficients, rest, increasing(function))
+
+
+# sin and cos
+
+
+def _circular(*quarter_turns):
+    return lambda c: stacked(quarter_turns[k % 4](c) for k in range(NEXT)) / FACTORIALS
+
+
+def _circular_rest(low, high):
+    return np.full(np.shape(low), WIDENED / math.factorial(NEXT))
+
+
+def _circular_image(low, high):
+    known = np.isfinite(low) & np.isfinite(high)
+    return np.where(known, -WIDENED, np.nan), np.where(known, WIDENED, np.nan)
+
+
+# inverses of the circular and the hyperbolic functions
+
+
+def _integrated(function, derivative):
+    return lambda c: np.concatenate([function(c)[np.newaxis], derivative(c)[:-1] / ORDERS[1:]])
+
+
+def _arctan_derivative(c):
+    """1/(1 + x²) is the imaginary part of 1/(x - i)."""
+    pole = 1.0 / (c - 1j)
+    return stacked(((-1.0) ** k * pole ** (k + 1)).imag for k in range(NEXT))
+
+
+def _root_noise(c):
+    return 100.0 * UNIT / np.hypot(1.0, c)
+
+
+def _arctan_rest(low, high):
+    return np.hypot(1.0, nearest_zero(low, high)) ** -float(NEXT) / NEXT * WIDENED
+
+
+def _root_derivative(square):
+    """(1 + s·x²)**-½ for s = ±1: (k + 1)(1 + s·c²)·h_{k+1} = -s·((2k + 1)·c·h_k + k·h_{k-1})."""
+
+    def derivative(c):
+        size = 1.0 + c * c if square > 0 else (1.0 - c) * (1.0 + c)
+        rows = [size**-0.5]
+        for k in range(DEGREE):
+            before = k * rows[k - 1] if k else 0.0
+            rows.append(-square * ((2 * k + 1) * c * rows[k] + before) / ((k + 1) * size))
+        return stacked(rows)
+
+    return derivative
+
+
+def _arcsin_rest(low, high):
+    """Either root is a binomial series with its pole at a distance of at least 1 - |x|."""
+    gap = (1.0 - _furthest(low, high)) / WIDENED
+    return np.where(gap > 0.0, gap**-0.5 * gap ** -float(DEGREE) / NEXT * WIDENED, np.inf)
+
+
+def _arctanh_derivative(c):
+    c = np.where(np.abs(c) < 1.0, c, np.nan)
+    return stacked(0.5 * ((1.0 - c) ** -(k + 1.0) + (-1.0) ** k * (1.0 + c) ** -(k + 1.0)) for k in range(NEXT))
+
+
+def _arctanh_rest(low, high):
+    gap = (1.0 - _furthest(low, high)) / WIDENED
+    return np.where(gap > 0.0, gap ** -float(NEXT) / NEXT * WIDENED, np.inf)
+
+
+EXPANSIONS: dict[np.ufunc, Expansion] = {
+    np.exp: exponential(1.0, np.exp),
+    np.exp2: exponential(math.log(2.0), np.exp2),
+    np.expm1: Expansion(_expm1_coefficients, exponential(1.0, np.exp).rest, increasing(np.expm1)),
+    np.sinh: Expansion(_hyperbolic(np.sinh, np.cosh), _cosh_rest, increasing(np.sinh)),
+    np.cosh: Expansion(_hyperbolic(np.cosh, np.sinh), _cosh_rest, _cosh_image),
+    np.log: logarithm(1.0, np.log),
+    np.log2: logarithm(math.log(2.0), np.log2),
+    np.log10: logarithm(math.log(10.0), np.log10),
+    np.log1p: logarithm(1.0, np.log1p, shift=1.0),
+    np.sqrt: power(0.5, np.sqrt),
+    np.cbrt: power(1.0 / 3.0, np.cbrt, odd=True),
+    np.reciprocal: power(-1.0, _reciprocal, odd=True),
+    np.sin: Expansion(
+        _circular(np.sin, np.cos, lambda c: -np.sin(c), lambda c: -np.cos(c)), _circular_rest, _circular_image
+    ),
+    np.cos: Expansion(
+        _circular(np.cos, lambda c: -np.sin(c), lambda c: -np.cos(c), np.sin), _circular_rest, _circular_image
+    ),
+    np.arctan: Expansion(_integrated(np.arctan, _arctan_derivative), _arctan_rest, increasing(np.arctan), _root_noise),
+    np.arcsinh: Expansion(
+        _integrated(np.arcsinh, _root_derivative(1.0)), _arctan_rest, increasing(np.arcsinh), _root_noise
+    ),
+    np.arcsin: Expansion(_integrated(np.arcsin, _root_derivative(-1.0)), _arcsin_rest, increasing(np.arcsin)),
+    np.arctanh: Expansion(_integrated(np.arctanh, _arctanh_derivative), _arctanh_rest, increasing(np.arctanh)),
+}
+"""Functions of one argument, by their ufunc."""

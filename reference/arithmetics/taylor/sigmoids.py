@@ -1,0 +1,157 @@
+"""Taylor expansions of tanh, the logistic function and its integral, and erf: functions that saturate.
+
+Their coefficients keep their digits in the tails, which alternating sums would lose.
+
+Sources of the bounds: partial fractions for tanh; for erf Cramér's inequality for Hermite functions, Abramowitz and
+Stegun, 22.14.17.
+"""
+
+import math
+
+import numpy as np
+from scipy import special
+
+from reference.arithmetics.taylor.expansions import (
+    DEGREE,
+    FACTORIALS,
+    NEXT,
+    ORDERS,
+    UNIT,
+    WIDENED,
+    Expansion,
+    decreasing,
+    increasing,
+    nearest_zero,
+    outward,
+    stacked,
+)
+
+SATURATED = 22.0
+"""Beyond this NumPy answers ±1 for tanh, and SciPy for erf (the tests look); they are nearer to it than 2**-53."""
+
+
+def _saturating(function):
+    """An odd function that increases from -1 to 1."""
+
+    def image(low, high):
+        low_end, high_end = outward(function(low), function(high))
+        one = 1.0 - UNIT
+        low_end = np.where(low >= SATURATED, one, np.where(low <= -SATURATED, -1.0, low_end))
+        return low_end, np.where(high <= -SATURATED, -one, np.where(high >= SATURATED, 1.0, high_end))
+
+    return image
+
+
+# tanh, the logistic function and its integral
+
+
+def _sech_squared(x):
+    tail = np.exp(-2.0 * np.abs(x))
+    return 4.0 * tail / np.square(1.0 + tail)
+
+
+def _tanh_coefficients(c):
+    """y' = w and w' = -2yw, from w = sech² with all its digits: what follows is in proportion to that."""
+    y, w = [np.tanh(c)], [_sech_squared(c)]
+    for k in range(DEGREE):
+        y.append(w[k] / (k + 1))
+        w.append(-2.0 * sum(w[i] * y[k - i] for i in range(k + 1)) / (k + 1))
+    return stacked(y)
+
+
+def _tanh_bound(order, low, high):
+    """Of |tanh⁽ᵏ⁾|/k!, k > 1: 2 Σ η**-(k+1) over the poles ±iη, η = π/2, 3π/2, ..., and |tanh - sign x| about x.
+
+    The latter is at most 2/(exp(2|x| - 2) - 1) on a circle of radius 1.
+    """
+    poles = 2.0 * 1.06 * (math.pi / 2.0) ** -(order + 1.0)  # 1.06 > 1 + 3**-3 + 5**-3 + ...
+    return np.minimum(poles, 2.0 / np.expm1(np.maximum(2.0 * nearest_zero(low, high) - 2.0, 1e-9))) * WIDENED
+
+
+def _tanh_noise(c):
+    return 200.0 * UNIT * _sech_squared(c)
+
+
+def _logistic_coefficients(c):
+    rows = 0.5 * _tanh_coefficients(0.5 * c) * 0.5**ORDERS
+    rows[0] = special.expit(c)
+    return rows
+
+
+def _logistic_noise(c):
+    return 100.0 * UNIT * _sech_squared(0.5 * c)
+
+
+def _logistic_bound(order, low, high):
+    return 0.5 ** (order + 1) * _tanh_bound(order, 0.5 * low, 0.5 * high)
+
+
+def _softplus(x):
+    return np.logaddexp(x, 0.0)
+
+
+def _softplus_coefficients(c):
+    return np.concatenate([_softplus(c)[np.newaxis], _logistic_coefficients(c)[:-1] / ORDERS[1:]])
+
+
+# erf
+
+
+def _bell_coefficients(c):
+    """exp(-x²)·2/√π about c: Hermite polynomials, H_{n+1} = 2c·H_n - 2n·H_{n-1}."""
+    hermite = [np.ones_like(c), 2.0 * c]
+    for n in range(1, DEGREE):
+        hermite.append(2.0 * c * hermite[n] - 2.0 * n * hermite[n - 1])
+    c = np.clip(c, -40.0, 40.0)  # exp is zero beyond
+    bell = 2.0 / math.sqrt(math.pi) * np.exp(-c * c)
+    rows = stacked(hermite) * np.where(ORDERS % 2 == 0, 1.0, -1.0) / FACTORIALS
+    return np.where(bell > 0.0, bell * rows, 0.0)
+
+
+def _bell_noise(c):
+    """Of alternating sums in Hermite polynomials: those of the absolute values stay below 60·exp(c²/2)."""
+    return 1000.0 * UNIT * np.exp(-0.5 * np.square(np.clip(c, -40.0, 40.0)))
+
+
+def _erf_like(function, sign):
+    def coefficients(c):
+        return np.concatenate([function(c)[np.newaxis], sign * _bell_coefficients(c)[:-1] / ORDERS[1:]])
+
+    return coefficients
+
+
+def _erf_rest(low, high):
+    """|H_n|·exp(-x²/2) <= 1.0865·√(2ⁿ·n!)."""
+    n = DEGREE
+    cramer = 1.0865 * math.sqrt(2.0**n * math.factorial(n)) / math.factorial(NEXT)
+    return (
+        2.0
+        / math.sqrt(math.pi)
+        * cramer
+        * np.exp(-0.5 * np.square(np.minimum(nearest_zero(low, high), 40.0)))
+        * WIDENED
+    )
+
+
+SIGMOIDS: dict[np.ufunc, Expansion] = {
+    np.tanh: Expansion(
+        _tanh_coefficients, lambda low, high: _tanh_bound(NEXT, low, high), _saturating(np.tanh), _tanh_noise
+    ),
+    special.expit: Expansion(
+        _logistic_coefficients,
+        lambda low, high: _logistic_bound(NEXT, low, high),
+        increasing(special.expit, least=0.0),
+        noise=_logistic_noise,
+    ),
+    special.erf: Expansion(_erf_like(special.erf, 1.0), _erf_rest, _saturating(special.erf), noise=_bell_noise),
+    special.erfc: Expansion(_erf_like(special.erfc, -1.0), _erf_rest, decreasing(special.erfc), noise=_bell_noise),
+}
+"""Functions of one argument, by their ufunc."""
+
+SOFTPLUS = Expansion(
+    _softplus_coefficients,
+    lambda low, high: _logistic_bound(DEGREE, low, high) / NEXT,
+    increasing(_softplus, least=0.0),
+    noise=_logistic_noise,
+)
+"""log(1 + exp(x)), of which logaddexp is made."""

@@ -1,0 +1,309 @@
+"""Bad input, everywhere: one clear line, exit code 2 or a ValueError or TypeError, nothing written, no traceback.
+
+The cases are made by putting each of many bad values in the place of each argument of each command and function.
+"""
+
+import io
+import os
+import pickle
+import sys
+import zipfile
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import harness
+from harness import Network, Problem
+from harness.cli import main
+
+BAD_INPUT = 2
+
+# The command line: (command, option, values)
+
+NO_COUNT = ["", "0", "-1", "1.5", "nan", "many", "1e3", "0x10", "--", "9" * 5000, "1\n2", "1;2", "½"]
+NO_SEED = ["", "-1", "1.5", "nan", "many", "None", "9" * 5000]
+NO_NUMBER = ["", "-1", "nan", "inf", "-inf", "many", "1,5", "1e999"]
+NO_SOURCE = [
+    "",
+    ",",
+    "loop,",
+    "jaxx",
+    "bug:",
+    "bug:none",
+    "nowhere:f",
+    ":f",
+    "math:",
+    "math:pi",
+    "math:nowhere",
+    "no.py:f",
+]
+NO_SOURCE += ["LOOP", "loop jax", "\x1b[31mred", "bad\nAGREE: all", "n" * 5000, "../x:f", "os:path", "λ"]
+NO_ACTIVATION = [
+    "",
+    "rellu",
+    "nowhere:f",
+    ":f",
+    "math:pi",
+    "math:nowhere",
+    "RELU",
+    "bad\nAGREE: all",
+    "n" * 5000,
+    "no.py:f",
+]
+NO_SIZES = ["", "a", "-5", "1.5", "25,", "25,-1", "25;3", "0,3", "9" * 5000]
+NO_SIZE = ["", "0", "-1", "many", "1XB", "1.2.3GB", "nan", "inf", "9" * 5000, "1 0"]
+
+OPTIONS = [
+    *[(command, "--networks", NO_COUNT) for command in ("run", "check", "study", "sweep")],
+    *[(command, "--seed", NO_SEED) for command in ("run", "check", "train", "study", "sweep")],
+    *[(f"{command} wrong-sign", "--seed", NO_SEED) for command in ("bugs",)],
+    ("check", "--sources", NO_SOURCE),
+    ("check", "--activation", NO_ACTIVATION),
+    ("check --isolate", "--timeout", [*NO_NUMBER[:-1], "0"]),
+    ("check --sources loop", "--plot", ["."]),
+    ("check", "--case", ["."]),
+    ("train", "--max-iter", [*NO_SEED, "-5"]),
+    ("train", "--l2", NO_NUMBER),
+    ("train", "--hidden", NO_SIZES),
+    ("train", "--source", NO_SOURCE),
+    *[(command, "--max-size", NO_SIZE) for command in ("run", "train", "ex4 --weights x.mat", "replay x.json")],
+    ("sweep --out rows.sqlite --networks 2", "--source", NO_SOURCE),
+    ("bugs", "", ["none", "", "wrong_sign", "n" * 5000, "bad\nAGREE"]),
+    ("", "", ["chek", "--bogus", "-x", "\n", "n" * 5000]),
+]
+
+
+def npz(**arrays):
+    file = io.BytesIO()
+    np.savez(file, **arrays)
+    return file.getvalue()
+
+
+def bomb():
+    """A zip archive whose array claims 16 GB."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in ("X.npy", "y.npy"):
+            with archive.open(name, "w") as entry:
+                np.lib.format.write_array_header_1_0(entry, {"descr": "<f8", "fortran_order": False, "shape": (2**31,)})
+    return file.getvalue()
+
+
+EYE, ONES = np.eye(3), np.ones(3, int)
+CONTENTS = {
+    "empty": b"",
+    "text": b"this is no data",
+    "newlines": b"\n" * 99,
+    "zeros": bytes(1000),
+    "ones": b"\xff" * 1000,
+    "html": b"<!doctype html><title>404</title>",
+    "png": b"\x89PNG\r\n\x1a\n" + bytes(99),
+    "gzip": b"\x1f\x8b\x08" + bytes(99),
+    "zip": b"PK\x03\x04" + bytes(99),
+    "empty zip": b"PK\x05\x06" + bytes(18),
+    "hdf5": b"\x89HDF\r\n\x1a\n" + bytes(999),
+    "pickle": pickle.dumps({"X": EYE, "y": ONES}),
+    "json": b'{"schema": "harness.case/1"}',
+    "json list": b"[1, 2, 3]",
+    "deep json": b"[" * 50_000,
+    "case with other things": b'{"schema": "harness.case/1", "network": 1, "sources": {}, "X": [], "Y": [], "l2": 0}',
+    "nan in json": b'{"schema": NaN}',
+    "header": b"a,b,c\n1,2,3",
+    "ragged": b"1,2\n3",
+    "utf-16": "1,2\n".encode("utf-16"),
+    "bomb": bomb(),
+    "complex": npz(X=EYE * 1j, y=ONES),
+    "objects": npz(X=EYE.astype(object), y=ONES),
+    "nan": npz(X=EYE * np.nan, y=ONES),
+    "words": npz(X=np.array([["a"]]), y=ONES),
+    "other names": npz(A=EYE),
+    "truncated": npz(X=EYE, y=ONES)[:-9],
+    "mat of unknown types": b"MATLAB 5.0 MAT-file".ljust(124) + b"\x00\x01IM" + bytes(range(256)),
+}
+NO_FILES = [
+    "absent",
+    "a folder",
+    "/dev/null",
+    "/dev/zero",
+    "a pipe",
+    "n" * 5000,
+    "bad\nAGREE: all",
+    "\x1b]0;title\x07",
+    "a/b/c",
+]
+READERS = {
+    "train --data": (".mat", ".npz", ".csv"),
+    "run --data": (".mat", ".npz", ".csv"),
+    "ex4 --weights": (".mat",),
+    "replay": (".json",),
+}
+
+
+def command_lines():
+    for command, option, values in OPTIONS:
+        for value in values:
+            yield [*command.split(), *([option] if option else []), value]
+    for command, suffixes in READERS.items():
+        for suffix in suffixes:
+            for name in (*CONTENTS, *NO_FILES):
+                yield [*command.split(), name if name.startswith("/dev") else name + suffix]
+
+
+COMMAND_LINES = list({tuple(line): line for line in command_lines()}.values())
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Files of all those contents, with every suffix."""
+    folder = tmp_path_factory.mktemp("files")
+    for suffix in {suffix for suffixes in READERS.values() for suffix in suffixes}:
+        for name, content in CONTENTS.items():
+            (folder / f"{name}{suffix}").write_bytes(content)
+        (folder / f"a folder{suffix}").mkdir()
+        os.mkfifo(folder / f"a pipe{suffix}")
+    return folder
+
+
+def ended_badly(arguments, folder, capsys, monkeypatch):
+    monkeypatch.chdir(folder)
+    before = sorted(folder.iterdir())
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    out, err = capsys.readouterr()
+    assert ended.value.code == BAD_INPUT, (out, err)
+    assert out == ""
+    assert "Traceback" not in err
+    assert not [c for c in err if not c.isprintable() and c != "\n"]
+    assert len(err) < (1_000 if err.startswith("harness: ") else 20_000)
+    assert sorted(folder.iterdir()) == before
+    return err
+
+
+@pytest.mark.skipif(os.name != "posix", reason="FIFOs and devices are POSIX's")
+@pytest.mark.parametrize("arguments", COMMAND_LINES, ids=lambda arguments: ascii(" ".join(arguments))[:60])
+def test_a_bad_command_line_is_one_line_and_2(arguments, folder, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "path", sys.path.copy())
+    err = ended_badly(arguments, folder, capsys, monkeypatch)
+    if err.startswith("harness: "):
+        assert err.count("\n") == 1
+    else:  # the command line's own complaint, in a frame
+        assert "Usage: " in err
+
+
+@given(st.text(min_size=1, max_size=30))
+def test_whatever_is_written_for_a_source_the_outcome_is_one_line(text):
+    with pytest.raises((ValueError, TypeError)) as refused:
+        harness.cross_check(PROBLEM, THETA, [text + ":"])
+    assert "\n" not in str(refused.value).replace(text, "")
+
+
+# Functions: (what is called, the argument that is bad, words of which the message has one)
+
+PROBLEM = Problem(Network((2, 3, 2)), np.ones((2, 2)), [0, 1], 1.0)
+NETWORK, THETA = PROBLEM.network, PROBLEM.network.init(0)
+
+ANY: Any = abs
+NOTHINGS = {"None": None, "object": object(), "function": print, "bytes": b"ab", "text": "text", "set": {1, 2}}
+NUMBERS = {"-1": -1, "1.5": 1.5, "nan": np.nan, "inf": np.inf, "huge": 10**400, "complex": 1j}
+ARRAYS = {
+    "no numbers": np.array([]),
+    "nan array": np.full(17, np.nan),
+    "inf array": np.full(17, np.inf),
+    "complex array": np.ones(17, complex),
+    "masked array": np.ma.masked_array(np.ones(17), np.arange(17) > 3),
+    "object array": np.array([object()] * 17),
+    "text array": np.array(["a"] * 17),
+    "dates": np.zeros(17, "M8[s]"),
+    "fields": np.zeros(17, [("a", "f8")]),
+    "cube": np.ones((2, 2, 2)),
+    "too long": np.ones(99),
+    "ragged": [[1.0], [1.0, 2.0]],
+    "dict": {"a": np.ones(17)},
+    "nested": [[[[1.0]]]],
+}
+EVERYTHING = NOTHINGS | NUMBERS | ARRAYS
+
+FUNCTIONS = {
+    "Network sizes": (lambda bad: Network(bad), EVERYTHING, "size"),
+    "Network hidden": (lambda bad: Network((2, 3, 3, 1), bad), EVERYTHING, "activation"),
+    "Network output": (lambda bad: Network((2, 1), output=bad), EVERYTHING, "output"),
+    "Network.pack": (lambda bad: NETWORK.pack([bad, bad]), EVERYTHING, "matri"),
+    "Problem network": (lambda bad: Problem(bad, PROBLEM.X, [0, 1]), EVERYTHING, "network"),
+    "Problem X": (lambda bad: Problem(NETWORK, bad, [0, 1]), EVERYTHING, "X"),
+    "Problem y": (lambda bad: Problem(NETWORK, PROBLEM.X, bad), EVERYTHING, "y"),
+    "Problem l2": (lambda bad: Problem(NETWORK, PROBLEM.X, [0, 1], bad), EVERYTHING, "l2"),
+    "cross_check problem": (lambda bad: harness.cross_check(bad, THETA, ["loop"]), EVERYTHING, "Problem"),
+    "cross_check theta": (lambda bad: harness.cross_check(PROBLEM, bad, ["loop"]), EVERYTHING, "theta"),
+    "cross_check sources": (lambda bad: harness.cross_check(PROBLEM, THETA, bad), EVERYTHING, "source"),
+    "cross_check one source": (lambda bad: harness.cross_check(PROBLEM, THETA, {"mine": bad}), EVERYTHING, "source"),
+    "check_gradient fun": (lambda bad: harness.check_gradient(bad, THETA), EVERYTHING, "fun|cost"),
+    "assert_gradients_agree": (lambda bad: harness.assert_gradients_agree(bad, THETA), EVERYTHING, "fun|cost|Problem"),
+    "check_networks networks": (
+        lambda bad: harness.check_networks(bad, sources=["loop"]),
+        EVERYTHING,
+        "number of networks",
+    ),
+    "check_networks activations": (
+        lambda bad: harness.check_networks(1, activations=bad, sources=["loop"]),
+        EVERYTHING,
+        "activation",
+    ),
+    "random_problem seed": (lambda bad: harness.random_problem(bad), EVERYTHING, "seed"),
+    "random_problem outputs": (lambda bad: harness.random_problem(0, outputs=bad), EVERYTHING, "output"),
+    "train problem": (lambda bad: harness.train(bad, THETA), EVERYTHING, "problem"),
+    "train theta": (lambda bad: harness.train(PROBLEM, bad, gate=False), EVERYTHING, "theta"),
+    "train max_iter": (lambda bad: harness.train(PROBLEM, THETA, bad, gate=False), EVERYTHING, "max_iter"),
+    "train source": (lambda bad: harness.train(PROBLEM, THETA, source=bad, gate=False), EVERYTHING, "source|answer"),
+    "predict network": (lambda bad: harness.predict(bad, THETA, PROBLEM.X), EVERYTHING, "network"),
+    "predict theta": (lambda bad: harness.predict(NETWORK, bad, PROBLEM.X), EVERYTHING, "theta"),
+    "predict X": (lambda bad: harness.predict(NETWORK, THETA, bad), EVERYTHING, "X"),
+    "fmincg fun": (lambda bad: harness.fmincg(bad, np.ones(2)), EVERYTHING, "fun|cost"),
+    "fmincg x0": (lambda bad: harness.fmincg(lambda x: (x @ x, 2 * x), bad, 1), EVERYTHING, "x0|fun"),
+    "register": (lambda bad: harness.register(bad), EVERYTHING, "register"),
+    "Activation name": (lambda bad: harness.Activation(bad, ANY, ANY), EVERYTHING, "name"),
+    "Activation kinks": (lambda bad: harness.Activation("a", ANY, ANY, kinks=bad), EVERYTHING, "kinks"),
+    "save_case problem": (lambda bad: harness.save_case("x", bad, THETA), EVERYTHING, "problem"),
+    "load_case": (lambda bad: harness.load_case(bad), EVERYTHING, "path|file|text"),
+}
+GOOD_AFTER_ALL = {
+    "Problem l2": {"1.5"},
+    "cross_check sources": {"None"},
+    "random_problem seed": {"None", "huge", "no numbers"},
+    "check_networks activations": {"None"},
+    "check_networks networks": {"huge"},  # which would take its time
+    "train max_iter": {"huge"},
+    "train source": {"function"},  # it is asked, and answers nothing
+    "Activation name": {"text"},
+    "Activation kinks": {"set", "too long", "no numbers"},
+    "fmincg x0": {"too long", "no numbers"},
+}
+CALLS = [(function, name) for function, (_, values, _) in FUNCTIONS.items() for name in values]
+
+
+def test_there_are_many_cases():
+    assert len(COMMAND_LINES) >= 400
+    assert len(CALLS) >= 500
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_bad_argument_is_a_sentence_that_names_it(function, tmp_path, monkeypatch, registry):
+    monkeypatch.chdir(tmp_path)
+    call, values, words = FUNCTIONS[function]
+    wrong = []
+    for name, value in values.items():
+        if name in GOOD_AFTER_ALL.get(function, ()):
+            continue
+        try:
+            call(value)
+            wrong.append(f"{name}: nothing was refused")
+        except (ValueError, TypeError, OSError) as error:
+            message = str(error)
+            if "\n" in message or not any(word in message for word in words.split("|")):
+                wrong.append(f"{name}: {type(error).__name__}: {message}")
+        except Exception as error:  # noqa: BLE001  which is what is looked for
+            wrong.append(f"{name}: {type(error).__name__}: {error}")
+    assert wrong == []
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,109 @@
+"""One function asked on many problems, from the command line and from Python."""
+
+import json
+
+import pytest
+
+from harness.cli import main
+from tests.grading.submissions import COURSE, RETURN, RIGHT, WRONG, course
+
+SOURCES = """\
+import numpy as np
+from harness import FAULTS, SOURCES, NotApplicable
+def right(problem, theta): return SOURCES["vectorized"](problem, theta)
+def signs(problem, theta): return FAULTS["wrong-sign"].source(problem, theta)
+def choosy(problem, theta):
+    if problem.m != 1000: raise NotApplicable("it takes a thousand examples")
+    return right(problem, theta)
+def noisy(problem, theta):
+    cost, gradient = right(problem, theta)
+    return cost, gradient * (1 + 1e-3 * np.random.default_rng().standard_normal(gradient.shape))
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    texts = {
+        "right.py": COURSE,
+        "wrong.py": WRONG["no_slope.py"][0],
+        "two.py": WRONG["two_at_once.py"][0],
+        "by_rows.py": RIGHT["by_rows.py"][0],
+        "costless.py": course((RETURN, "    return J * float('nan'), grad\n")),
+        "my_sources.py": SOURCES,
+    }
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(capsys, *arguments):
+    with pytest.raises(SystemExit) as ended:
+        main(["diagnose", *arguments])
+    return ended.value.code, capsys.readouterr()
+
+
+SAID = {  # the exit code is the verdict's
+    "right.py": (0, "AGREE: right.py, asked on 6 of 6 problems"),
+    "wrong.py": (1, "slope-missing explains "),
+    "wrong.py:nn_cost_function": (1, "slope-missing explains "),
+    "two.py": (1, "wrong-sign and lambda-not-over-m together explain "),
+    "by_rows.py": (0, "convention: θ and gradient by rows"),
+    "costless.py": (1, "the cost is not finite"),
+    "my_sources.py:right": (0, "AGREE"),
+    "my_sources.py:signs": (1, "wrong-sign explains "),
+    "my_sources.py:noisy": (1, "it answers differently when it is asked twice"),
+    "harness.sources.loop:cost_and_gradient": (0, "AGREE"),
+}
+
+
+@pytest.mark.parametrize("target", SAID)
+def test_a_function_is_diagnosed(target, folder, capsys):
+    code, printed = run(capsys, target, "--problems", "6")
+    assert (code, SAID[target][1] in printed.out) == (SAID[target][0], True), printed
+
+
+def test_where_hardly_anything_is_answered_nothing_is_agreed(folder, capsys):
+    code, printed = run(capsys, "my_sources.py:choosy", "--problems", "4")
+    assert code == 3
+    assert "INCONCLUSIVE: my_sources.py:choosy, asked on 0 of 4 problems" in printed.out
+    assert "it says of 4 problems that they are not for it" in printed.out
+
+
+def test_the_document_holds_the_bugs(folder, capsys):
+    code, printed = run(capsys, "two.py", "--problems", "3", "--json", "--sizes", "3,4,2", "--l2", "2")
+    document = json.loads(printed.out)
+    assert code == 1
+    assert document["bugs"] == [["wrong-sign", "lambda-not-over-m"]]
+    assert document["coordinates"] == 3 * (4 * 4 + 2 * 5)
+
+
+REFUSED = {
+    "rihgt.py": "there is no file rihgt.py; did you mean 'right.py'?",
+    "right.py:nn_cost_funktion": "did you mean 'nn_cost_function'?",
+    "right.py:sigmoid": "there is no function sigmoid",
+    "harness.sources.loop:cost_and_gradiend": "did you mean 'cost_and_gradient'?",
+    "no.module:f": "cannot import 'no.module'",
+    "right.py --output softmax": "the course's signature is for sigmoid units",
+    "right.py --output sofmax": "did you mean 'softmax'?",
+    "right.py --sizes 3,4": "--sizes takes three, not 2",
+    "right.py --sizes three": "--sizes takes whole numbers with commas",
+    "right.py --sizes 3,0,2": "each 1 or more",
+}
+
+
+@pytest.mark.parametrize("arguments", REFUSED)
+def test_what_cannot_be_asked_is_refused_in_a_line(arguments, folder, capsys):
+    code, printed = run(capsys, *arguments.split())
+    assert code == 2
+    assert REFUSED[arguments] in printed.err
+    assert "Traceback" not in printed.err
+
+
+def test_check_draws_problems_like_the_homework(capsys):
+    like = "check --networks 3 --sizes 6,4,3 --output softmax --l2 0 --ordinary"
+    with pytest.raises(SystemExit) as ended:
+        main([*like.split(), "--sources", "loop,finite-difference", "--json"])
+    document = json.loads(capsys.readouterr().out)
+    assert ended.value.code == 0
+    assert document["networks"] == 3  # though λ = 0 hides bugs on each of them
