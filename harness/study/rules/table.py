@@ -3,7 +3,7 @@
 import math
 
 from harness.study.checkers import ALARM, HARNESS, INCONCLUSIVE
-from harness.study.rules.running import RIGHT, WRONG, FunctionsStudy
+from harness.study.rules.running import RIGHT, WRONG, FunctionsStudy, Trial
 
 
 def as_text(study: FunctionsStudy) -> str:
@@ -29,10 +29,10 @@ def as_text(study: FunctionsStudy) -> str:
     return "\n".join(lines)
 
 
-def _is_poor(trial) -> bool:
+def _is_poor(trial: Trial) -> bool:
     good = ("alarm", "yes") if trial.kind == WRONG else ("pass", "")
     return trial.checker == HARNESS and (trial.outcome, trial.named) != good
 
 
-def _told(trial) -> str:
+def _told(trial: Trial) -> str:
     return trial.outcome + (f", named: {trial.named}" if trial.named else "")

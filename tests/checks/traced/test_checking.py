@@ -28,6 +28,10 @@ RIGHT = {
     "a Python number": (lambda x: x * x, 3.0),
     "an output of which a part is empty": (lambda x: jnp.split(x, [2, 2]), X),
     "an argument that is empty": (lambda x, e: jnp.sum(x**2) + jnp.sum(e), X, np.zeros((0, 3))),
+    "a fold in bfloat16": (
+        lambda x: jax.lax.reduce(x, jnp.asarray(0, x.dtype), jax.lax.add, (0, 1)),
+        jnp.asarray(A, jnp.bfloat16),
+    ),
     "axes read in another order": (lambda x: jax.lax.reshape(x, (2, 8), (1, 0)) * jnp.arange(8.0), A),
     "integers and None beside": (lambda x, n, nothing: x[n] ** 2, X, 2, None),
 }

@@ -30,6 +30,10 @@ TRIED = [
 ]  # fmt: skip
 
 OWN = {
+    "reduce": (
+        lambda x: jax.lax.reduce(x, 0.0, lambda a, b: a + b + 0.1 * a * b, (1,)),
+        np.array([[1.5, 2.0, -0.3], [0.5, 3.0, 0.4]]),
+    ),
     "reduce_min": (lambda x: jnp.min(x, axis=0), np.array([[1.5, 2.0], [0.5, 3.0]])),
     "reduce_window_min": (
         lambda x: jax.lax.reduce_window(x, np.inf, jax.lax.min, (2,), (1,), "VALID"),
