@@ -67,6 +67,8 @@ class Arguments:
         if not kept:
             types = first_few([str(getattr(leaf, "dtype", type(leaf).__name__)) for _, leaf in paths], 3)
             raise TypeError(f"the function returns no floating or complex array, but {types}: there is no derivative")
+        if not any(np.size(leaf) for _, leaf in kept):
+            raise TypeError("the function returns no number: every floating array of its output is empty")
         self.outputs = ["output" + jax.tree_util.keystr(path) for path, _ in kept]
         return [leaf for _, leaf in kept]
 

@@ -31,7 +31,9 @@ def values_by(function: Callable[..., Any], truth: Truth) -> Callable[[np.ndarra
 def differences(value: Callable[[np.ndarray], np.ndarray], truth: Truth, directions: np.ndarray) -> Claim:
     """Slopes along directions, twice extrapolated, and estimates of their errors: (directions, outputs) each."""
     here = value(truth.point)
-    noise = NOISE_ROUNDINGS * UNIT_ROUNDOFF["float64"] * np.abs(here).max(initial=0.0)
+    # what JAX computes for the interpreter as a black box may be in the program's own precision
+    unit = truth.coarsest if truth.differenced else UNIT_ROUNDOFF["float64"]
+    noise = NOISE_ROUNDINGS * unit * np.abs(here).max(initial=0.0)
     shape = (len(directions), truth.outputs.size)
     slopes, errors = np.full(shape, np.nan), np.full(shape, np.inf)
     for k, direction in enumerate(directions):
