@@ -6,7 +6,6 @@ reverse and in forward mode (`harness.checks.traced.modes`) has to be the same w
 
 import time
 from collections.abc import Callable, Sequence
-from numbers import Real
 from typing import Any
 
 import jax
@@ -112,7 +111,8 @@ def _require(f: Any, order: Any, modes: Any, trust: Any, reference: Any, seed: A
         instead = f"; write [{trust!r}]" if isinstance(trust, str) else ""
         raise ValueError(f"trust must be a list of names of functions, not {given(trust)}{instead}")
     whole_number("seed", seed)
-    if budget is not None and not (isinstance(budget, Real) and budget >= 0.0):
+    is_number = isinstance(budget, (int, float, np.integer, np.floating))
+    if budget is not None and not (is_number and (0 <= budget < 2**1023 or budget == np.inf)):
         raise ValueError(f"budget must be a number of seconds, zero or more, not {given(budget)}")
 
 

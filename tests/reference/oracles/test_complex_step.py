@@ -225,7 +225,7 @@ def test_theta_is_left_as_it_was():
 
 
 @pytest.mark.parametrize(
-    "real", [lambda z: np.asarray(z, float), lambda z: np.array(z).real, lambda z: np.abs(np.asarray(z))]
+    "real", [lambda z: np.asarray(z, float), lambda z: np.real(np.asarray(z)), lambda z: np.abs(np.asarray(z))]
 )
 def test_what_loses_its_imaginary_part_has_no_slope_instead_of_zero(real):
     f = Activation("real", lambda _, z: np.tanh(real(z)), lambda z, a: 1.0 - a * a)
@@ -236,3 +236,10 @@ def test_what_loses_its_imaginary_part_has_no_slope_instead_of_zero(real):
 def test_a_constant_has_slope_zero():
     f = Activation("one", lambda _, z: 1.0, lambda z, a: np.zeros_like(z))
     np.testing.assert_array_equal(complex_step.slope(f, np.array([-1.0, 0.5])).slope, 0.0)
+
+
+def test_a_formula_over_the_namespace_has_its_slope_at_once(monkeypatch):
+    monkeypatch.setattr(complex_step, "_complex_values_one_by_one", None)
+    z = np.array([-1.0, 0.5])
+    f = Activation("tanh of its own", lambda xp, z: xp.tanh(z), lambda z, a: 1.0 - a * a)
+    np.testing.assert_allclose(complex_step.slope(f, z).slope, 1.0 - np.tanh(z) ** 2, rtol=1e-14)
