@@ -214,7 +214,7 @@ def test_torch(dtype):
 
     def fun(t, factor=1.0):
         assert t.dtype == theta.dtype
-        t = t.clone().requires_grad_(True)
+        t = t.detach().clone().requires_grad_(True)
         cost = (t**4).sum()
         cost.backward()
         return cost, factor * t.grad
