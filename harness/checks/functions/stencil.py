@@ -73,6 +73,12 @@ class Found(NamedTuple):
         size = abs(self.derivative) - self.error
         return size if size > 0.0 else 0.0
 
+    @property
+    def most(self) -> float:
+        """The size that the derivative has at most."""
+        size = abs(self.derivative) + self.error
+        return size if np.isfinite(size) else np.inf
+
     def times(self, factor: float) -> "Found":
         """The same in other units."""
         return self._replace(
