@@ -301,9 +301,7 @@ CHANGES: dict[str, list[Row]] = {
         ),
         (
             "assert on disagreement only",
-            replace(
-                'report.verdict != "agree"', 'report.verdict == "disagree"', within="assert_gradients_agree"
-            ),
+            replace('report.verdict != "agree"', 'report.verdict == "disagree"', within="assert_gradients_agree"),
             doors,
         ),
     ],

@@ -236,9 +236,7 @@ def noise_along(line: Line, size: float, noise: Noise, unit: float) -> Noise:
     here = next((scatter for scatter in scatters if scatter > 0.0), 0.0)
     far = np.fmin(near(noise.reach), near(-noise.reach))
     least = noise.relative * abs(line(0.0))
-    return noise._replace(
-        near=float(np.nanmin([max(here, least), noise.near])), far=float(np.nanmin([far, noise.far]))
-    )
+    return noise._replace(near=float(np.nanmin([max(here, least), noise.near])), far=float(np.nanmin([far, noise.far])))
 
 
 def holds_float32(values: np.ndarray) -> bool:
