@@ -120,7 +120,8 @@ def _not_repeatable(users: UsersFunction, answers: Answers, started: float) -> R
     zeros = np.zeros_like(answers.gradient)
     yours = Answer(YOURS, YOURS, answers.cost, 0.0, answers.gradient, zeros, misconduct=answers.misconduct)
     subject = FunctionGradient(users.layout, users.theta, {}, 0, yours, zeros)
-    return judge(subject, [yours], [], [], Consensus((YOURS,), (), tie=False), started=started)
+    report = judge(subject, [yours], [], [], Consensus((YOURS,), (), tie=False), started=started)
+    return replace(report, reasons=tuple(f"{YOURS} {what}" for what in answers.misconduct))  # more sources are no help
 
 
 class _Check:
@@ -284,7 +285,7 @@ class _Check:
             covered[group.indices] = True
         notes = list(self.users.notes)
         if alone < covered.sum():
-            notes.append(f"{alone:,} coordinates were differenced one by one, the others in {len(groups):,} groups")
+            notes.append(f"differenced one by one: {alone:,} of the coordinates, the others in {len(groups):,} groups")
         if not covered.all():
             left = np.flatnonzero(~covered)
             where = first_few(left.tolist(), 3, name=self.layout.label)
@@ -292,6 +293,10 @@ class _Check:
         if self.yours.precision != self.users.precision:
             notes.append(
                 "the gradient holds float32 numbers, so that errors below a few of their roundings do not show"
+            )
+        if self.probes.unit > UNIT_ROUNDOFF["float64"] and not pair.decided.all():
+            notes.append(
+                "the cost was differenced in float32, which shows little: let fun compute in float64 (module.double())"
             )
         if self.probes.raised:
             kinds = ", ".join(f"{kind} {count} times" for kind, count in self.probes.raised.items())

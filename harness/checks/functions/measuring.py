@@ -193,8 +193,7 @@ class Measuring:
             np.where(self.theta == 0.0, 1e-30, FEW_ROUNDINGS * self.users.unit * np.abs(self.theta)) * self.direction
         )
         up, down = self.gradient(self.theta + width), self.gradient(self.theta - width)
-        jumps = np.maximum(np.abs(up - gradient), np.abs(down - gradient))
-        return np.nan_to_num(np.maximum(jumps, np.abs(up - 2.0 * gradient + down)), nan=0.0, posinf=0.0)
+        return np.nan_to_num(np.abs(up - 2.0 * gradient + down), nan=0.0, posinf=0.0)
 
     def gradient(self, flat: np.ndarray) -> np.ndarray:
         """The gradient elsewhere, or NaN beyond the edge of the domain."""

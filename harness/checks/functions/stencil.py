@@ -69,7 +69,9 @@ class Found(NamedTuple):
 
     @property
     def least(self) -> float:
-        """The size that the derivative has at least."""
+        """The size that the derivative has at least, if only on one side."""
+        if np.isfinite(self.slopes).all():
+            return max(map(abs, self.slopes))
         size = abs(self.derivative) - self.error
         return size if size > 0.0 else 0.0
 

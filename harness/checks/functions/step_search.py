@@ -120,7 +120,7 @@ class Search:
 
     def _look(self, step: float, at: float = 0.0) -> Found:
         found = look(self.line, step, self.noise, at)
-        if np.isfinite(found.steepest) and step <= self.steps[0]:
+        if np.isfinite(found.steepest) and step == self.steps[0]:
             self.steepest = max(self.steepest, found.steepest)
         return found
 

@@ -8,6 +8,7 @@ import numpy as np
 from harness.checks.functions.explaining import explain
 from harness.checks.functions.parameters import Layout
 from harness.checks.functions.stencil import EDGE, KINK, NOISE, Found
+from harness.checks.functions.step_search import size_of
 from harness.verdict.comparison import Answer
 from harness.verdict.subject import Subject
 
@@ -72,6 +73,8 @@ class FunctionGradient(Subject):
 
     def _of_noise(self, found: Sequence[Found]) -> str:
         least = max(each.error for each in found)
+        if np.isfinite(least) and size_of(list(self.found.values())) == 0.0:
+            return f"no derivative is known to be other than zero, so that an error bar of {least:.2g} means nothing"
         seen = f"only errors above {least:.2g} could be seen" if np.isfinite(least) else "no error could be seen"
         slope = max((each.most for each in found if np.isfinite(each.most)), default=0.0)
         is_large = abs(self.yours.cost) > max(1.0, LARGE * slope)

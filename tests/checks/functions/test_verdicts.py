@@ -181,6 +181,27 @@ def test_a_matrix_exponential_of_four_parameters_takes_few_calls():
     assert len(calls) < 400
 
 
+def test_a_jump_at_theta_is_undecided_however_steep_it_looks():
+    report = check_gradient(lambda t: (np.sum(np.floor(t)), np.zeros(2)), np.array([1.0, 1.7]))
+    assert report.verdict == "inconclusive"
+    assert "theta[0]" in report.reasons[0]
+    assert "the cost bends, jumps or ends too close to θ" in report.reasons[0]
+    assert "subtract" not in report.reasons[0], "the cost of 2 is not what hides anything"
+
+
+def test_the_slopes_beside_a_kink_are_a_measure_of_errors_elsewhere():
+    report = check_gradient(lambda t: (np.max(t), 0.5 * (t == np.max(t))), np.array([1.0, 1.0, 0.0]))
+    assert "2 of 3 coordinates cannot be decided (theta[0], theta[1])" in report.reasons[0]
+
+
+@pytest.mark.parametrize(
+    "fun", [lambda t: (t[0] ** 2 - t[1] ** 2, np.array([2, -2]) * t), lambda t: (t @ t**3, 4 * t**3)]
+)
+def test_at_a_stationary_point_no_digits_are_lost(fun):
+    report = check_gradient(fun, np.zeros(2))
+    assert (report.verdict, report.notes) == ("agree", ())
+
+
 # Beyond the edge of the domain
 
 
@@ -284,6 +305,11 @@ def test_what_is_not_repeatable_is_known_after_three_calls():
     fun, calls = dropout()
     assert check_gradient(fun, THETA).verdict == "disagree"
     assert calls == [3]
+
+
+def test_what_is_not_repeatable_is_told_that_and_nothing_else():
+    (reason,) = check_gradient(dropout()[0], THETA).reasons
+    assert reason.startswith("fun answers differently when called twice with the same theta")
 
 
 # float32
