@@ -176,8 +176,9 @@ def test_what_rounding_of_the_gradient_hides_is_not_put_down_to_the_cost():
 
 def test_a_matrix_exponential_of_four_parameters_takes_few_calls():
     expm = lambda t: linalg.expm(t.reshape(2, 2))  # noqa: E731
-    fun, calls = counted(lambda t: (np.trace(expm(t)), expm(t).T.ravel()))
-    assert check_gradient(fun, np.array([0.3, -1.2, 0.8, 0.5])).verdict == "agree"
+    fun, calls = counted(lambda t: np.trace(expm(t)))
+    report = check_gradient(fun, np.array([0.3, -1.2, 0.8, 0.5]), gradient=lambda t: expm(t).T.ravel())
+    assert report.verdict == "agree"
     assert len(calls) < 400
 
 
@@ -540,7 +541,9 @@ def test_a_relation_is_told_where_it_could_have_failed_and_a_cause_where_no_othe
 
 @pytest.mark.parametrize(("change", "told"), TOLD.values(), ids=list(TOLD))
 def test_the_shape_of_the_error_is_named_where_it_fits_and_else_only_where_it_is(change, told):
-    (finding,) = check_gradient(lambda p: (blocks(p)[0], blocks(p)[1] | change(blocks(p)[1], p)), AT).findings
+    names = {"W", "V", "b", *change(blocks(AT)[1], AT)}
+    at = {name: part for name, part in AT.items() if name in names}
+    (finding,) = check_gradient(lambda p: (blocks(p)[0], blocks(p)[1] | change(blocks(p)[1], p)), at).findings
     assert finding.diagnosis.startswith(told)
     for word in ("δ", "layer", "float32", "targets"):
         assert word not in finding.diagnosis
