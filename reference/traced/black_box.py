@@ -14,7 +14,7 @@ import numpy as np
 from reference.arithmetics.increments import Increment
 from reference.arithmetics.many_directions import STEP, constant, directions, full_change, is_constant
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
-from reference.traced.program import Equation, bind, host, is_key, kind
+from reference.traced.program import Equation, bind, host, is_key, kind, settings
 
 WIDTHS = (4e-3, 4e-5, 4e-7)
 """Steps tried, in units of the operand's size: the first for what is smooth, the others beside an edge."""
@@ -39,10 +39,11 @@ def _program(equation: Equation, how: str, make: Callable[[], Callable[..., Any]
 def values_of(equation: Equation, values: Sequence[Any]) -> list[Any]:
     """What JAX computes, in float64 where the primitive takes that, else in the program's own precision."""
     apply = _program(equation, "values", lambda: lambda *operands: bind(equation, operands))
-    try:
-        return [_wide(host(x)) for x in apply(*values)]
-    except (TypeError, ValueError, NotImplementedError):
-        return [_wide(host(x)) for x in apply(*own_types(equation, values))]
+    with settings(True):  # even where the caller's JAX has 32 bits
+        try:
+            return [_wide(host(x)) for x in apply(*values)]
+        except (TypeError, ValueError, NotImplementedError):
+            return [_wide(host(x)) for x in apply(*own_types(equation, values))]
 
 
 def own_types(equation: Equation, values: Sequence[Any]) -> list[Any]:
@@ -117,7 +118,8 @@ def _at_each(equation: Equation, moved: list[Any], moving: Sequence[int], lead: 
         equation, f"stencil {axes}", lambda: jax.vmap(lambda *operands: bind(equation, operands), in_axes=axes)
     )
     try:
-        answers = [np.asarray(x) for x in apply(*flat)]
+        with settings(True):
+            answers = [np.asarray(x) for x in apply(*flat)]
     except (TypeError, ValueError, NotImplementedError):
         one_by_one = [values_of(equation, _with(flat, moving, k)) for k in range(int(np.prod(lead)))]
         answers = [np.stack([np.asarray(x) for x in column]) for column in zip(*one_by_one)]

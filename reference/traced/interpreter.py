@@ -109,16 +109,31 @@ class Run:
         rule = RULES.get(equation.name)
         rounds = self.rounding is not None and equation.name not in EXACT
         if rounds and equation.name in SUMS:  # what is added up is rounded on the way, and not at the end alone
-            operands = [self._rounded(x, t, 2.0) for x, t in zip(operands, equation.input_dtypes)]
+            normwise = equation.name in NORMWISE
+            operands = [self._rounded(x, t, 2.0, normwise) for x, t in zip(operands, equation.input_dtypes)]
         outputs = rule(self, equation, *operands) if rule else black_box.differenced(self, equation, *operands)
         if isinstance(outputs, Increment):
             outputs = [outputs]
         if not rounds:
             return outputs
         size = ROUNDINGS.get(equation.name, 1.0)
-        return [self._rounded(x, dtype, size) for x, dtype in zip(outputs, equation.dtypes)]
+        normwise = equation.name in NORMWISE
+        rounded = [self._rounded(x, dtype, size, normwise) for x, dtype in zip(outputs, equation.dtypes)]
+        return self._partly_summed(equation, operands, rounded) if equation.name in PARTIAL_SUMS and rule else rounded
 
-    def _rounded(self, x: Increment, dtype: Any, size: float) -> Increment:
+    def _partly_summed(
+        self, equation: Equation, operands: Sequence[Increment], outputs: list[Increment]
+    ) -> list[Increment]:
+        """Sums whose partial sums were rounded: what these may be is bounded by the sum of the sizes."""
+        quiet = Run()
+        sizes = RULES[equation.name](quiet, equation, *[constant(_size(x.value)) for x in operands])
+        unit = min(unit_roundoff(equation.dtypes[0]), self.coarsest) if kind(equation.dtypes[0]) in ("f", "c") else 0.0
+        moved = unit * np.abs(sizes.value) * self._noise(np.shape(sizes.value))
+        if not np.any(np.abs(sizes.value) > np.abs(outputs[0].value)):
+            return outputs  # nothing cancels
+        return [Increment(outputs[0].value + moved, outputs[0].change)]
+
+    def _rounded(self, x: Increment, dtype: Any, size: float, normwise: bool = False) -> Increment:
         if kind(dtype) not in ("f", "c"):
             return x
         unit = min(unit_roundoff(dtype), self.coarsest)
@@ -127,6 +142,10 @@ class Run:
         elif unit > UNIT_ROUNDOFF["float64"]:
             size = min(size, ROUNDINGS_IN_FLOAT32)
         value = self._moved(x.value, unit, size)
+        if normwise and np.size(value):
+            largest = np.abs(value).max()
+            moved = size * unit * np.where(np.isfinite(largest), largest, 0.0) * self._noise(np.shape(value))
+            value = np.where(np.asarray(value) == 0.0, value, value + moved)
         return Increment(value, x.change if is_constant(x) else self._moved(x.change, unit, size))
 
     def _moved(self, array: Any, unit: float, size: float) -> Any:
@@ -174,11 +193,22 @@ EXACT = {
 }  # fmt: skip
 """Primitives that round nothing."""
 
+NORMWISE = {*linear_algebra.RULES, "fft", "eig", "geqrf", "householder_product", "tridiagonal_solve"}
+"""Primitives whose errors are small beside the largest entry, and not beside each."""
+
+PARTIAL_SUMS = {"reduce_sum", "cumsum", "dot_general", "conv_general_dilated", "reduce_window_sum", "scatter-add"}
+"""Sums of products and of entries, whose sizes are the same sums of sizes."""
+
 SUMS = {
-    *contracting.RULES, *linear_algebra.RULES, *SERIES, "reduce_sum", "cumsum", "scatter-add", "scatter_add",
+    *contracting.RULES, *linear_algebra.RULES, *SERIES, "eig", "tridiagonal_solve",
+    "reduce_sum", "cumsum", "scatter-add", "scatter_add",
     "reduce_window_sum", "select_and_scatter_add", "reduce_prod", "cumprod",
 }  # fmt: skip
 """Primitives that round many times within."""
+
+
+def _size(value: Any) -> Any:
+    return np.abs(value) if np.asarray(value).dtype.kind in "fc" else value
 
 
 def lifted(value: Any) -> Any:

@@ -423,3 +423,29 @@ def test_a_case_that_cannot_be_saved_still_fails_with_the_shrunk_network(project
     result = run_pytest("--gradient-networks", 1, "--gradient-seed", 5)
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["The smallest network that still fails:", "  (not saved: source 'mine' cannot be *"])
+
+
+TRACED = """
+    import jax, jax.numpy as jnp, numpy as np
+
+    @jax.custom_jvp
+    def cube(x):
+        return x**3
+
+    @cube.defjvp
+    def cube_jvp(primals, tangents):
+        return cube(*primals), 2.0 * primals[0] ** 2 * tangents[0]
+
+    def test_right(check_derivatives):
+        assert check_derivatives(jnp.sin, np.array([1.0, 0.5])).verdict == "agree"
+
+    def test_wrong(check_derivatives):
+        check_derivatives(cube, np.array([1.0, 0.5]))
+"""
+
+
+def test_traced_functions_are_checked_and_counted(project, run_pytest):
+    project(TRACED)
+    result = run_pytest()
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["*the rule of cube*", "2 checks, 4 sources: 1 agree, 1 disagree, 0 inconclusive"])

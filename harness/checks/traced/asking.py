@@ -189,6 +189,8 @@ class Check:
         middle, apart, error = np.full(shape, np.nan), np.zeros(shape), np.full(shape, np.inf)
         middle[:, chosen], apart[:, chosen], error[:, chosen] = found
         error = np.where(np.isfinite(middle) & np.isfinite(error), error, np.inf)
+        slopes = np.abs(middle) + apart
+        self._largest = float(slopes[np.isfinite(slopes)].max(initial=0.0))
         claimed = next((claim.derivative for claim in claims.values()), middle)
         nearest = np.clip(np.where(np.isnan(claimed), middle, claimed), middle - apart, middle + apart)
         return Claim(np.where(apart > 0.0, nearest, middle), error)
@@ -198,6 +200,7 @@ class Check:
         values = self.outputs.vector(self.traced(*self.leaves))
         with np.errstate(all="ignore"):
             expected, error = self.truth.value(), self.truth.value_spread(self.seed)
+            error = error + _floor(expected, self.outputs.blocks, self.truth.coarsest)
             finite, same = np.isfinite(values), ~(np.abs(values - expected) > error)
         doubts = [
             f"{first_few(np.flatnonzero(bad).tolist(), 3, name=self.outputs.label)} {what}"
@@ -273,9 +276,7 @@ class Check:
 
         Not beside 1, as costs are, for all derivatives may be tiny; in coarse types, zero is not hit that exactly.
         """
-        truth = next(answer.gradient for answer in self.answers if answer.name == INCREMENTS)
-        largest = np.abs(truth[np.isfinite(truth)]).max(initial=0.0)
-        return max(ZERO_IS_COARSER[self.precision] * float(largest), TINY)
+        return max(ZERO_IS_COARSER[self.precision] * self._largest, TINY)
 
     # -- many inputs --------------------------------------------------------------------------------------------------
 

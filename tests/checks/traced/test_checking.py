@@ -170,3 +170,13 @@ def test_a_reference_gradient_is_judged_beside_jax():
         check_derivatives(jnp.sin, X, reference=np.cos)
     with pytest.raises(ValueError, match="must answer arrays of shapes"):
         check_derivatives(f, {"a": X}, reference=lambda p: {"a": X[:2]})
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_narrow_types_are_decided_where_sums_cancel_and_where_black_boxes_are(dtype):
+    x = jnp.asarray(np.linspace(-1.0, 1.0, 40), dtype)
+    assert check_derivatives(lambda x: jnp.sum(jnp.sin(x)), x).verdict == "agree"
+    if dtype == "float32":
+        band, right = jnp.asarray(X[:4], dtype), jnp.asarray(A[:, :2], dtype)
+        report = check_derivatives(jax.lax.linalg.tridiagonal_solve, band, band + 4.0, band, right)
+        assert report.verdict == "agree"
