@@ -150,7 +150,8 @@ def test_the_first_failures_are_kept_and_can_be_made_again(buggy):
 
 def test_what_is_explained_the_same_on_every_network_is_told_once():
     f = Activation("leaning", ACTIVATIONS["tanh"].value, lambda z, a: (1.0 - a * a) * (1.0 + 0.1 * np.cos(z)))
-    summary = check_networks(20, seed=2, activations=[f], sources=["loop", "vectorized", "finite-difference"])
+    sources = ["loop", "vectorized", "finite-difference", "complex-step"]
+    summary = check_networks(20, seed=2, activations=[f], sources=sources)
     first, second, *_ = summary.failures
     assert "loop, vectorized: Theta" in str(first.report)
     assert str(summary).count("from the slopes claimed by hand") == 1
