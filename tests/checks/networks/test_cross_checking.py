@@ -11,6 +11,7 @@ from harness.bounds.rounding_bound import rounding_bound
 from harness.bounds.tolerances import DIRECTIONS
 from harness.checks.networks.cross_checking import _directions
 from harness.checks.networks.subject import blocks_of
+from harness.sources.by_name import default_sources
 from harness.sources.loop import cost_and_gradient as loop
 from harness.sources.vectorized import cost_and_gradient as vectorized
 from reference.measured import Measured, NotApplicable, Oracle
@@ -401,6 +402,22 @@ def test_a_source_that_does_not_apply_is_left_out_with_its_reason():
     assert "picky" not in {row.name for row in report.sources}
     assert "only on Sundays" in str(report)
     assert cross_check(PROBLEM, THETA, {"picky": picky}).verdict == "inconclusive"
+
+
+SATURATED = {
+    "derivatives of zero, whose bound is large": (1, 11),
+    "bounds of a thousandth of the derivative": (1, 53),
+    "no difference of the cost can be told from rounding": (1, 60),
+}
+
+
+@pytest.mark.parametrize("seed", SATURATED.values(), ids=list(SATURATED))
+def test_where_rounding_might_do_much_balls_show_that_it_did_not(seed):
+    problem, theta = random_problem(seed)
+    named = cross_check(problem, theta, default_sources(problem))
+    report = cross_check(problem, theta)
+    assert (named.verdict, report.verdict) == ("inconclusive", "agree")
+    assert "ball" in {row.name for row in report.sources}
 
 
 def test_numbers_too_large_for_any_bound_are_inconclusive():
