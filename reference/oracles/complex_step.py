@@ -11,6 +11,7 @@ At a kink there is nothing to continue: activations that declare one are refused
 Source: Squire and Trapp, Using complex variables to estimate derivatives of real functions, SIAM Review 40, 1998.
 """
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -38,6 +39,9 @@ ROUNDINGS = 2.0
 
 AFFORDABLE = 10**8  # parameters times entries of X: some seconds
 ELEMENTS_AT_ONCE = 2**16  # 1 MiB of complex numbers: they stay in the cache
+
+
+MADE_REAL = "its formula makes real numbers of complex ones, which is not analytic"
 
 
 class Analytic(np.ndarray):
@@ -174,7 +178,7 @@ def _value(f: Activation, Z: np.ndarray) -> np.ndarray:
     with refusal_of(f.name, "complex numbers"):
         A = f.value(COMPLEX, Z.view(Analytic))
         if not isinstance(A, Analytic):
-            raise NotApplicable("its formula makes real numbers of complex ones, which is not analytic")
+            raise NotApplicable(MADE_REAL)
     return np.asarray(A)
 
 
@@ -201,7 +205,11 @@ def slope(f: Activation, z: np.ndarray) -> MeasuredSlope:
 
 
 def _complex_value(f: Activation, z: np.ndarray) -> np.ndarray:
-    a = f.value(COMPLEX, (z + 1j * STEP).view(Analytic))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", np.exceptions.ComplexWarning)  # what it warns of is refused
+        a = f.value(COMPLEX, (z + 1j * STEP).view(Analytic))
+    if isinstance(a, np.ndarray) and not np.iscomplexobj(a):
+        raise NotApplicable(MADE_REAL)
     return np.broadcast_to(np.asarray(a, dtype=complex), z.shape)
 
 
