@@ -6,9 +6,13 @@ from typing import Any
 import numpy as np
 
 from harness.checks.traced.layout import Layout
-from harness.verdict.comparison import Answer, Block
+from harness.verdict.comparison import Answer, Block, Pair
+from harness.verdict.consensus import Consensus
 from harness.verdict.diagnosis import Part, diagnose
 from harness.verdict.subject import Subject
+
+MODES = ("reverse", "forward")
+INCREMENTS, DIFFERENCES, REFERENCE, JAX = "increments", "differences", "reference", "jax"
 
 
 class TracedDerivatives(Subject):
@@ -73,3 +77,14 @@ class TracedDerivatives(Subject):
         shape = shape if int(np.prod(shape)) == len(at) else (len(at),)
         arrays = (wrong.gradient[at], right.gradient[at], self.point[block.indices], np.zeros(len(at)), at_odds[at])
         return Part(block.name, *(array.reshape(shape) for array in arrays))
+
+
+def consensus(answers: Sequence[Answer], pairs: Sequence[Pair], ends: Sequence[Pair]) -> Consensus:
+    """Increments are the measure of JAX; without an objection of theirs, its modes stand against each other."""
+    names = tuple(answer.name for answer in answers)
+    disagreeing = [pair for pair in (*pairs, *ends) if pair.disagrees]
+    wrong = {pair.other(oracle) for pair in disagreeing for oracle in (INCREMENTS, DIFFERENCES)} & {*MODES, REFERENCE}
+    if wrong:
+        outliers = tuple(name for name in (*names, *MODES) if name in wrong)
+        return Consensus(tuple(name for name in names if name not in wrong), tuple(dict.fromkeys(outliers)), tie=False)
+    return Consensus((), (), tie=True) if disagreeing else Consensus(names, (), tie=False)
