@@ -143,7 +143,7 @@ class Check:
 
     def _subject(self, chosen: np.ndarray) -> TracedDerivatives:
         looked_at = np.isin(np.arange(self.inputs.size), chosen)
-        return TracedDerivatives(self.inputs, self.outputs, len(self.weights), self.truth.point, looked_at)
+        return TracedDerivatives(self.inputs, self.outputs, self.weights, self.each, self.truth.point, looked_at)
 
     def _sample(self) -> np.ndarray:
         """The inputs that are looked at one by one."""
