@@ -82,6 +82,11 @@ SPREAD_FACTOR = 16.0
 COARSE_SPREAD_FACTOR = 4.0
 """The same in float16 and bfloat16, whose functions are computed in float32 and rounded once."""
 
+ABSOLUTE = {"float64": 1e-5, "float32": 1e-3, "float16": 0.0, "bfloat16": 0.0}
+"""Errors of derivatives below this share of the function's own terms, over its argument, count as nothing beside them,
+if its program cannot do better: digits lost within are told, and are no verdict. In half of a float there are no digits
+to lose."""
+
 ALL_ENTRIES = 4096
 """Up to so many derivatives, inputs times outputs, each is compared; of more, random combinations of outputs are."""
 

@@ -141,11 +141,17 @@ def _confirmed(difference: Any, errors: Sequence[Any], share: Any) -> Any:
 
 
 def compare(
-    a: Answer, b: Answer, blocks: Sequence[Block], ordinary: float = 1.0, scale: np.ndarray | None = None
+    a: Answer,
+    b: Answer,
+    blocks: Sequence[Block],
+    ordinary: float = 1.0,
+    scale: np.ndarray | None = None,
+    absolute: np.ndarray | float = 0.0,
 ) -> Pair:
     """Compare costs and gradients, coordinate by coordinate; `ordinary` is a size of the cost that is not small.
 
-    `scale` is what errors of the coordinates have to be small against, where that is known from elsewhere.
+    `scale` is what errors of the coordinates have to be small against, where that is known from elsewhere; `absolute`
+    is what they may be small against instead.
     """
     with np.errstate(all="ignore"):
         difference, allowed = np.abs(a.gradient - b.gradient), a.error + b.error
@@ -153,6 +159,7 @@ def compare(
     at_odds = _at_odds(difference, allowed)
     if scale is None:
         scale = np.minimum(_scale(a.gradient, blocks, ordinary), _scale(b.gradient, blocks, ordinary))
+    scale = np.maximum(scale, absolute)
     cost_scale = np.fmax(ordinary, np.fmin(abs(a.cost), abs(b.cost)))  # the same whichever of them is NaN
     meaningless = max(MEANINGLESS[a.precision], MEANINGLESS[b.precision])
     oracles = [answer for answer in (a, b) if answer.oracle]
@@ -176,6 +183,11 @@ def compare(
     )
 
 
-def compare_all(answers: Sequence[Answer], blocks: Sequence[Block], ordinary: float = 1.0) -> list[Pair]:
+def compare_all(
+    answers: Sequence[Answer],
+    blocks: Sequence[Block],
+    ordinary: float = 1.0,
+    absolute: np.ndarray | float = 0.0,
+) -> list[Pair]:
     """Every pair of answers, compared."""
-    return [compare(a, b, blocks, ordinary) for a, b in combinations(answers, 2)]
+    return [compare(a, b, blocks, ordinary, absolute=absolute) for a, b in combinations(answers, 2)]

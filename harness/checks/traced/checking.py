@@ -13,8 +13,9 @@ import jax
 import numpy as np
 
 from harness.checks.traced.arguments import Arguments
-from harness.checks.traced.asking import MODES, Check, consensus
+from harness.checks.traced.asking import Check
 from harness.checks.traced.culprits import find_culprits, rules_alone
+from harness.checks.traced.subject import MODES, consensus
 from harness.verdict.judging import judge
 from harness.verdict.report import Report
 from reference.printable import given
