@@ -1,5 +1,7 @@
 """Names that somebody else chose, as text that stays where it is printed."""
 
+from typing import Any
+
 # Beside what Unicode calls control characters: line and paragraph separators, and what turns the direction of writing.
 _TURNING = {"\u2028", "\u2029", *map(chr, (*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x061C, 0x200E, 0x200F))}
 
@@ -15,7 +17,7 @@ def printable(text: str, keep: str = "") -> str:
     return "".join(c if c in keep or not _moves(c) else c.encode("unicode_escape").decode() for c in text)
 
 
-def given(value: object, longest: int = 80) -> str:
+def given(value: Any, longest: int = 80) -> str:
     """What somebody gave, for an error's one line: its `repr`, or type and shape for an array."""
     if hasattr(value, "dtype") and hasattr(value, "shape") and value.shape != ():
         return f"an array of {value.dtype} of shape {value.shape}"

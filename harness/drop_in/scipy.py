@@ -133,7 +133,7 @@ def _gradient_of_both(fun: Callable[..., Any]) -> Callable[..., Any]:
 
 def _dense(matrix: Any) -> np.ndarray:
     if isinstance(matrix, LinearOperator):
-        return matrix @ np.eye(matrix.shape[1])
+        return np.asarray(matrix @ np.eye(matrix.shape[1]))
     return matrix.toarray() if issparse(matrix) else np.asarray(matrix)
 
 

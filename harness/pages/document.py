@@ -83,7 +83,7 @@ def table(
 
 
 def _cell(cell: Any, first: bool) -> str:
-    value = _value(cell)
+    value: Any = _value(cell)
     shown = cell[0] if isinstance(cell, tuple) else cell
     shown = "" if value is None else f"{shown:.3g}" if isinstance(shown, float) else str(shown)
     order = f' data-value="{_ordered(value)}" class="number"' if _is_number(value) else ""

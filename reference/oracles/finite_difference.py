@@ -227,7 +227,8 @@ def _carried_along(problem: Problem, theta: np.ndarray, directions: np.ndarray) 
     matrices = [Increment(*pair) for pair in zip(network.unpack(theta), network.unpack_many(steps))]
     _, Zs = network.forward(matrices, problem.X, _carried)
     losses = network.output.loss(NUMPY, Zs[-1], problem.Y)
-    squares = sum(np.square(Theta[..., 1:]).change.sum(axis=(-2, -1)) for Theta in matrices)
+    of_weights: list[Any] = [np.square(Theta[..., 1:]) for Theta in matrices]
+    squares = sum(square.change.sum(axis=(-2, -1)) for square in of_weights)
     derivative, error = _from_stencil(losses.change.sum(axis=-1) / m + problem.l2 / (2 * m) * squares)
     crossed = [_crosses(f, Z.value, Z.change).any(axis=(0, -1)) for f, Z in zip(network.hidden, Zs)]  # (d,) each
     return derivative, np.where(np.any(crossed, axis=0), np.inf, error)

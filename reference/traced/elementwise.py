@@ -21,10 +21,6 @@ TWO_OVER_SQRT_PI = 2.0 / math.sqrt(math.pi)
 # -- functions of one number ------------------------------------------------------------------------------------------
 
 
-def _reciprocal_root(x: Any) -> Any:
-    return 1.0 / np.sqrt(x)
-
-
 def _cbrt(x: Any) -> Any:
     return np.cbrt(x) if np.isrealobj(x) else np.power(x, 1.0 / 3.0)
 
@@ -88,7 +84,7 @@ SMOOTH: dict[str, tuple[Callable[[Any], Any], Callable[[Increment, Any], Any]]] 
     "log": (np.log, lambda x, _: _small_log(x.change / x.value)),
     "log1p": (np.log1p, lambda x, _: _small_log(x.change / (1.0 + x.value))),
     "sqrt": (np.sqrt, _change_of_sqrt),
-    "rsqrt": (_reciprocal_root, _change_of_rsqrt),
+    "rsqrt": (lambda x: 1.0 / np.sqrt(x), _change_of_rsqrt),
     "cbrt": (_cbrt, _change_of_cbrt),
     "square": (np.square, lambda x, _: x.change * (2.0 * x.value + x.change)),
     "logistic": (_logistic, _change_of_logistic),
@@ -317,7 +313,12 @@ def _unchanged(run: Any, equation: Any, *operands: Increment) -> Any:
     return operands[0] if len(operands) == 1 else list(operands)
 
 
+UNCHANGED = (
+    "copy", "copy_p", "device_put", "reduce_precision", "optimization_barrier", "sharding_constraint", "pvary", "name",
+)  # fmt: skip
+
 RULES: dict[str, Callable[..., Any]] = {
+    **dict.fromkeys(UNCHANGED, _unchanged),
     **{name: _smooth(*entry) for name, entry in SMOOTH.items()},
     "integer_pow": _integer_pow,
     "abs": _abs,
@@ -343,12 +344,4 @@ RULES: dict[str, Callable[..., Any]] = {
     "imag": lambda run, equation, z: linear(lambda lead, a: a.imag, z),
     "conj": lambda run, equation, z: linear(lambda lead, a: np.conj(a).astype(complex), z),
     "stop_gradient": _stop,
-    "copy": _unchanged,
-    "copy_p": _unchanged,
-    "device_put": _unchanged,
-    "reduce_precision": _unchanged,
-    "optimization_barrier": _unchanged,
-    "sharding_constraint": _unchanged,
-    "pvary": _unchanged,
-    "name": _unchanged,
 }

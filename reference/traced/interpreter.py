@@ -109,16 +109,34 @@ class Run:
         rule = RULES.get(equation.name)
         rounds = self.rounding is not None and equation.name not in EXACT
         if rounds and equation.name in SUMS:  # what is added up is rounded on the way, and not at the end alone
-            operands = [self._rounded(x, t, 2.0) for x, t in zip(operands, equation.input_dtypes)]
+            normwise = equation.name in NORMWISE
+            operands = [self._rounded(x, t, 2.0, normwise) for x, t in zip(operands, equation.input_dtypes)]
         outputs = rule(self, equation, *operands) if rule else black_box.differenced(self, equation, *operands)
         if isinstance(outputs, Increment):
             outputs = [outputs]
         if not rounds:
             return outputs
         size = ROUNDINGS.get(equation.name, 1.0)
-        return [self._rounded(x, dtype, size) for x, dtype in zip(outputs, equation.dtypes)]
+        normwise = equation.name in NORMWISE
+        inexact = _surely_inexact(equation.name, [x.value for x in operands])
+        rounded = [self._rounded(x, dtype, size, normwise, inexact) for x, dtype in zip(outputs, equation.dtypes)]
+        return self._partly_summed(equation, operands, rounded) if equation.name in PARTIAL_SUMS and rule else rounded
 
-    def _rounded(self, x: Increment, dtype: Any, size: float) -> Increment:
+    def _partly_summed(
+        self, equation: Equation, operands: Sequence[Increment], outputs: list[Increment]
+    ) -> list[Increment]:
+        """Sums whose partial sums were rounded: what these may be is bounded by the sum of the sizes."""
+        quiet = Run()
+        sizes = RULES[equation.name](quiet, equation, *[constant(_size(x.value)) for x in operands])
+        unit = min(unit_roundoff(equation.dtypes[0]), self.coarsest) if kind(equation.dtypes[0]) in ("f", "c") else 0.0
+        moved = unit * np.abs(sizes.value) * self._noise(np.shape(sizes.value))
+        if not np.any(np.abs(sizes.value) > np.abs(outputs[0].value)):
+            return outputs  # nothing cancels
+        return [Increment(outputs[0].value + moved, outputs[0].change)]
+
+    def _rounded(
+        self, x: Increment, dtype: Any, size: float, normwise: bool = False, inexact: Any = False
+    ) -> Increment:
         if kind(dtype) not in ("f", "c"):
             return x
         unit = min(unit_roundoff(dtype), self.coarsest)
@@ -126,10 +144,14 @@ class Run:
             size = 1.0
         elif unit > UNIT_ROUNDOFF["float64"]:
             size = min(size, ROUNDINGS_IN_FLOAT32)
-        value = self._moved(x.value, unit, size)
+        value = self._moved(x.value, unit, size, inexact)
+        if normwise and np.size(value):
+            largest = np.abs(value).max()
+            moved = size * unit * np.where(np.isfinite(largest), largest, 0.0) * self._noise(np.shape(value))
+            value = np.where(np.asarray(value) == 0.0, value, value + moved)
         return Increment(value, x.change if is_constant(x) else self._moved(x.change, unit, size))
 
-    def _moved(self, array: Any, unit: float, size: float) -> Any:
+    def _moved(self, array: Any, unit: float, size: float, inexact: Any = False) -> Any:
         """An array rounded at random where it is not exact anyway; both parts of a complex number by its size."""
         array = np.asarray(array)
         if array.dtype.kind not in "fc":
@@ -140,8 +162,11 @@ class Run:
             return array + parts
         bits = EXACT_BITS if unit <= UNIT_ROUNDOFF["float64"] else round(-np.log2(unit))
         mantissa = np.frexp(array)[0] * 2.0**bits
-        inexact = mantissa != np.round(mantissa)
-        return np.where(inexact, array * (1.0 + size * unit * self._noise(array.shape)), array)
+        inexact = inexact | (mantissa != np.round(mantissa))
+        noise = self._noise(array.shape)
+        moved = array * (1.0 + size * unit * noise)
+        moved = np.where(moved == array, np.nextafter(array, np.copysign(np.inf, noise)), moved)  # 1 + u is 1
+        return np.where(inexact & (array != 0.0), moved, array)
 
     def _noise(self, shape: tuple[int, ...]) -> Any:
         """Entries of random sign and of a size in [0.5, 1]."""
@@ -156,6 +181,7 @@ SERIES = (
 )  # fmt: skip
 
 ROUNDINGS = dict.fromkeys(elementwise.TRANSCENDENTAL, float(ELEMENTARY)) | dict.fromkeys(SERIES, 2.0**14)
+ROUNDINGS["sqrt"] = float(ELEMENTARY)  # halves what moved its argument, which may then be lost in the last place
 ROUNDINGS["log1p"] = 256.0
 """Errors of one call in units of u: of series and reflections, which lose digits, far more than one."""
 
@@ -174,11 +200,48 @@ EXACT = {
 }  # fmt: skip
 """Primitives that round nothing."""
 
+NORMWISE = {*linear_algebra.RULES, "fft", "eig", "geqrf", "householder_product", "tridiagonal_solve"}
+"""Primitives whose errors are small beside the largest entry, and not beside each."""
+
+PARTIAL_SUMS = {"reduce_sum", "cumsum", "dot_general", "conv_general_dilated", "reduce_window_sum", "scatter-add"}
+"""Sums of products and of entries, whose sizes are the same sums of sizes."""
+
 SUMS = {
-    *contracting.RULES, *linear_algebra.RULES, *SERIES, "reduce_sum", "cumsum", "scatter-add", "scatter_add",
+    *contracting.RULES, *linear_algebra.RULES, *SERIES, "eig", "tridiagonal_solve",
+    "reduce_sum", "cumsum", "scatter-add", "scatter_add", "scatter-sub", "scatter_sub",
     "reduce_window_sum", "select_and_scatter_add", "reduce_prod", "cumprod",
 }  # fmt: skip
 """Primitives that round many times within."""
+
+
+ALGEBRAIC_AT = dict.fromkeys(
+    ("exp", "expm1", "log1p", "sin", "cos", "tan", "asin", "atan", "sinh", "cosh", "tanh", "asinh", "atanh",
+     "logistic", "erf", "erfc", "erf_inv", "bessel_i0e", "bessel_i1e"),
+    0.0,
+) | {"log": 1.0, "acos": 1.0, "acosh": 1.0}  # fmt: skip
+"""The one finite argument at which a function has a number of few bits (Lindemann, Math. Ann. 20, 1882, of most)."""
+
+
+def _surely_inexact(name: str, operands: Sequence[Any]) -> Any:
+    """Where a result is rounded however few bits it has: tanh(30) is not 1, and 1e20 + 4 is not 1e20."""
+    kinds = {np.asarray(x).dtype.kind for x in operands}
+    if kinds != {"f"}:
+        return False
+    if name in ALGEBRAIC_AT:
+        return np.isfinite(operands[0]) & (operands[0] != ALGEBRAIC_AT[name])
+    if name in ("add", "sub", "add_any"):
+        a, b = operands[0], operands[1] if name != "sub" else -operands[1]
+        total = a + b
+        share = total - a
+        lost = (a - (total - share)) + (b - share)  # exactly (Knuth, The Art of Computer Programming 2, 4.2.2)
+        return np.isfinite(lost) & (lost != 0.0)
+    if name == "sqrt":
+        return np.square(np.sqrt(operands[0])) != operands[0]
+    return False
+
+
+def _size(value: Any) -> Any:
+    return np.abs(value) if np.asarray(value).dtype.kind in "fc" else value
 
 
 def lifted(value: Any) -> Any:

@@ -85,7 +85,7 @@ def test_lines_are_labelled_at_their_ends_in_their_colours_and_apart():
         assert {text.get_text() for text in ax.texts} == {line.get_label() for line in ax.lines}
         colours = {line.get_label(): line.get_color() for line in ax.lines}
         assert all(text.get_color() == colours[text.get_text()] for text in ax.texts)
-        heights = sorted(text.xy[1] for text in ax.texts)
+        heights = sorted(text.xy[1] for text in ax.texts)  # pyright: ignore[reportAttributeAccessIssue]  annotations
         assert len(heights) == labels
         assert np.diff(heights).min() > 0.08
         assert heights[-1] <= 1.0

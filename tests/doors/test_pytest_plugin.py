@@ -142,7 +142,7 @@ def test_the_replay_command_finds_sources_of_a_folder(run_pytest, pytester):
             check=False,
         )
         assert ended.returncode == FAILED, ended.stderr
-        assert "the odd one out is mine" in ended.stdout
+        assert f"the odd one out is test_{Path(folder).name}:mine" in ended.stdout
 
 
 def test_every_test_has_a_case_of_its_own(project, run_pytest, pytester):
@@ -242,7 +242,7 @@ def test_an_inconclusive_verdict_is_said_and_does_what_is_configured(
     project(AT_A_KINK)
     result = run_pytest(*option)
     result.assert_outcomes(**expected)
-    assert "1 checks, 2 sources: 0 agree, 0 disagree, 1 inconclusive" in result.outlines
+    assert "1 check, 2 sources: 0 agree, 0 disagree, 1 inconclusive" in result.outlines
     if "failed" in expected or "warnings" in expected:
         result.stdout.fnmatch_lines(
             ["*INCONCLUSIVE: fun, finite-difference*", "*1 of 2 coordinates cannot be decided*"]
@@ -423,3 +423,29 @@ def test_a_case_that_cannot_be_saved_still_fails_with_the_shrunk_network(project
     result = run_pytest("--gradient-networks", 1, "--gradient-seed", 5)
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["The smallest network that still fails:", "  (not saved: source 'mine' cannot be *"])
+
+
+TRACED = """
+    import jax, jax.numpy as jnp, numpy as np
+
+    @jax.custom_jvp
+    def cube(x):
+        return x**3
+
+    @cube.defjvp
+    def cube_jvp(primals, tangents):
+        return cube(*primals), 2.0 * primals[0] ** 2 * tangents[0]
+
+    def test_right(check_derivatives):
+        assert check_derivatives(jnp.sin, np.array([1.0, 0.5])).verdict == "agree"
+
+    def test_wrong(check_derivatives):
+        check_derivatives(cube, np.array([1.0, 0.5]))
+"""
+
+
+def test_traced_functions_are_checked_and_counted(project, run_pytest):
+    project(TRACED)
+    result = run_pytest()
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["*the rule of cube*", "2 checks, 4 sources: 1 agree, 1 disagree, 0 inconclusive"])

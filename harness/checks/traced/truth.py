@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.bounds.tolerances import RANDOM_INCREMENTS, SPREAD_FACTOR
+from harness.bounds.tolerances import RANDOM_INCREMENTS, RANDOM_ROUNDINGS, SPREAD_FACTOR
 from harness.checks.traced.layout import Layout
 from harness.checks.traced.modes import LARGEST_PASS, coarsest_unit, combined, footprint, spread
 from reference.arithmetics.increments import Increment
@@ -109,7 +109,7 @@ class Truth:
 
     def value_spread(self, seed: int) -> np.ndarray:
         """What rounding in the program's own precision may move of the outputs."""
-        rngs = [None, *np.random.default_rng(seed).spawn(RANDOM_INCREMENTS)]
+        rngs = [None, *np.random.default_rng(seed).spawn(2 * RANDOM_ROUNDINGS)]  # roundings often cancel
         return spread([self.value(rounding=rng) for rng in rngs], self.coarsest)
 
     def changes(self, directions: np.ndarray, run: Run, point: np.ndarray | None = None) -> np.ndarray:

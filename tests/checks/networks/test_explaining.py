@@ -125,6 +125,12 @@ def test_the_nearest_bug_is_told_with_what_it_leaves():
     assert f"the nearest, wrong-sign, leaves 1 of 51 coordinates unexplained, and no bug at all {NETWORK.size}" in said
 
 
+def test_of_a_large_problem_it_is_said_that_no_pairs_were_tried(monkeypatch):
+    monkeypatch.setattr("harness.checks.networks.diagnosing.replaying.LARGEST", 100)
+    assert "no bug of the zoo alone (pairs are not tried" in said_of("wrong-sign and lambda-not-over-m")
+    assert said_of("wrong-sign").startswith("wrong-sign explains")
+
+
 def test_a_relation_that_no_bug_leaves_is_measured():
     def mine(problem, theta):
         cost, gradient = right()

@@ -359,9 +359,10 @@ def test_clip_takes_limits_as_numpy_does(clip):
     [(1.0, 0.5, 0.0), (-1.0, 0.5, 0.0), (0.3, 0.5, 2.0), (0.0, 0.0, 2.0), (1.0, np.nan, 2.0)],
 )
 def test_a_sign_is_off_by_two_where_it_may_be_the_other(x, error, jump):
-    sign = np.sign(Rounded(x, error))
+    sign: Any = np.sign(Rounded(x, error))
     assert (sign.value, sign.error) == (np.sign(x), jump)
-    assert np.sign(Tangent(Rounded(x, error), 1.0)).slope == 0.0
+    of_tangent: Any = np.sign(Tangent(Rounded(x, error), 1.0))
+    assert of_tangent.slope == 0.0
 
 
 # Derivatives
@@ -494,7 +495,8 @@ def test_what_may_overflow_in_float32_has_no_finite_error(formula):
 
 
 def test_what_float32_holds_has_a_finite_error():
-    assert np.isfinite((np.exp(Rounded32.lift(np.array([85.0]))) * 0.5).error).all()
+    scaled: Any = np.exp(Rounded32.lift(np.array([85.0]))) * 0.5
+    assert np.isfinite(scaled.error).all()
 
 
 def test_a_power_may_be_taken_as_exp_of_a_logarithm():

@@ -86,10 +86,13 @@ def seen(problem: Problem, theta: np.ndarray, wrong: np.ndarray, right: np.ndarr
 
 
 def nearest(found: Explanations) -> str:
+    none = "no bug of the zoo, alone or with another,"
+    if not found.pairs_tried:
+        none = "no bug of the zoo alone (pairs are not tried on so large a problem)"
     if found.nearest is None:
-        return "no bug of the zoo, alone or with another, explains it"
+        return f"{none} explains it"
     return (
-        f"no bug of the zoo, alone or with another, explains all of it; the nearest, {found.nearest.name}, leaves "
+        f"{none} explains all of it; the nearest, {found.nearest.name}, leaves "
         f"{found.left:,} of {found.coordinates:,} coordinates unexplained, and no bug at all {found.unexplained:,}"
     )
 

@@ -23,6 +23,7 @@ ROUNDINGS = 64
 times the largest entry of the block. A wrong explanation is off by far more, and a right one by far less."""
 
 FORWARD = ("examples", "order", "affine", "activation")  # the steps that the forward pass is made of
+BELOW = ("slope", "pull_back")  # the steps that the output layer's gradient has no part in
 JOINING = ("finish", "order")  # the steps that see all layers at once
 SHARED = (
     "prediction",
@@ -31,7 +32,10 @@ SHARED = (
     "slope",
     "pull_back",
 )  # whose answers several sets of bugs use
-REMEMBERED = 300  # such answers kept at a time: those of one bug beside all others
+REMEMBERED = 2**28  # bytes of such answers, and as many of forward passes, that are kept at a time
+
+LARGEST = 2 * 10**7
+"""Examples times parameters up to which pairs are tried: 2,000 digits at 400-25-10, where it takes some seconds."""
 
 UNIT = float(np.finfo(np.float64).eps) / 2.0
 
@@ -50,6 +54,7 @@ class Explanations:
     of_both : what explains the cost and the gradient at once, right or wrong
     of_cost, of_gradient : what explains each by itself, where it is wrong; rather what would leave the other right
     unexplained : the coordinates that backprop without a bug leaves
+    pairs_tried : whether two bugs at once were tried where one explained too little
     nearest, left : where nothing explains the gradient, the bug that leaves the fewest coordinates, and how many
     """
 
@@ -62,6 +67,7 @@ class Explanations:
     unexplained: int = 0
     nearest: Bug | None = None
     left: int = 0
+    pairs_tried: bool = True
 
 
 def find_bugs(replays: "Sequence[Replay]", pairs: bool = True) -> Explanations:
@@ -70,10 +76,11 @@ def find_bugs(replays: "Sequence[Replay]", pairs: bool = True) -> Explanations:
     Parameters
     ----------
     replays : one for each problem that it was asked about
-    pairs : whether two bugs at once are tried where one alone explains too little
+    pairs : whether two bugs at once are tried where one alone explains too little, if the problems are not too large
     """
+    work = sum(replay.problem.m * replay.problem.network.size for replay in replays)
     with np.errstate(all="ignore"):  # a bug may overflow where right formulas do not
-        return _Search(replays).explanations(pairs)
+        return _Search(replays).explanations(pairs and work <= LARGEST)
 
 
 class _Search:
@@ -110,6 +117,7 @@ class _Search:
             unexplained=unexplained,
             nearest=nearest if close else None,
             left=left if close else 0,
+            pairs_tried=with_pairs,
         )
 
     def has_cost(self, group: Bugs) -> bool:
@@ -165,6 +173,8 @@ class Replay:
         self.forwards: dict[Bugs, Forward] = {}
         self.costs: dict[Bugs, float] = {}
         self.answers: dict[tuple, tuple] = {}
+        self.off_at_output: set[Bugs] = set()
+        self.kept = max(16, REMEMBERED // (8 * problem.m * max(network.sizes[1:])))  # of one layer's activations
         with np.errstate(all="ignore"):
             self.right = self.gradients(NO_BUG)
 
@@ -179,7 +189,7 @@ class Replay:
     def _remembered(self, key: tuple, step: Callable[..., Any], *arguments: Any) -> Any:
         key = (*key, *map(id, arguments))
         if key not in self.answers:
-            if len(self.answers) >= REMEMBERED:
+            if len(self.answers) >= self.kept:
                 self.answers.clear()
             self.answers[key] = step(*arguments), arguments  # which are kept, so that no other gets their id
         return self.answers[key][0]
@@ -188,7 +198,7 @@ class Replay:
         """The forward pass; sets of bugs that differ only in what comes after share one."""
         key = tuple(bug for bug in group if bug.step in FORWARD)
         if key not in self.forwards:
-            if len(self.forwards) >= REMEMBERED:
+            if len(self.forwards) >= self.kept // (2 * len(self.given)):
                 self.forwards.clear()
             self.forwards[key] = pipeline.forward(self.problem, self.theta)
         return self.forwards[key]
@@ -233,8 +243,13 @@ class Replay:
     def fits_gradient(self, group: Bugs) -> tuple[bool, bool]:
         """Whether the gradient is that of these bugs; and whether, with as much allowed, it is not that of none."""
         tells = False
-        for off, told in self._compared(group):  # the first layer that is off settles it
+        at_output = tuple(bug for bug in group if bug.step not in BELOW)
+        if at_output in self.off_at_output:
+            return False, False
+        for half, (off, told) in enumerate(self._compared(group)):  # the first layer that is off settles it
             if off.any():
+                if half < 2 and not any(bug.step in JOINING for bug in group):
+                    self.off_at_output.add(at_output)
                 return False, False
             tells |= told
         return True, tells
