@@ -174,6 +174,12 @@ def test_what_rounding_of_the_gradient_hides_is_not_put_down_to_the_cost():
     assert "the cost is" not in report.reasons[0]
 
 
+def test_to_subtract_a_constant_is_no_advice_where_the_cost_is_no_larger_than_its_derivatives():
+    roots = lambda t: (np.sum(np.sqrt(t * t + 1e-20)), t / np.sqrt(t * t + 1e-20))  # noqa: E731
+    report = check_gradient(roots, np.array([0.0, 1.0]))
+    assert "could be seen beside the noise in it: try another θ" in report.reasons[0]
+
+
 def test_a_matrix_exponential_of_four_parameters_takes_few_calls():
     expm = lambda t: linalg.expm(t.reshape(2, 2))  # noqa: E731
     fun, calls = counted(lambda t: np.trace(expm(t)))
