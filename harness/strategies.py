@@ -114,15 +114,14 @@ def arrays_like(draw: st.DrawFn, args: Any, domain: str | Sequence[str | None] =
     """
     import jax
 
-    several = not isinstance(domain, str)
-    if several and (not isinstance(args, (tuple, list)) or len(args) != len(domain)):
+    if isinstance(domain, str):
+        return draw(arrays_like([args], [domain]))[0]
+    if not isinstance(args, (tuple, list)) or len(args) != len(domain):
         raise ValueError(f"domain must be one name, or one for each entry of args, not {domain!r}")
-    for name in domain if several else [domain]:
+    for name in domain:
         if name is not None and name not in DOMAINS:
             raise ValueError(f"domain must be one of {', '.join(DOMAINS)}, not {name!r}")
     chooser = _DrawnChooser(draw)
-    if not several:
-        return jax.tree.map(lambda leaf: _leaf_like(chooser, leaf, domain), args)
     drawn = [
         entry if name is None else jax.tree.map(lambda leaf, name=name: _leaf_like(chooser, leaf, name), entry)
         for entry, name in zip(args, domain)
