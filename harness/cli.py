@@ -19,6 +19,7 @@ from harness.commands.studying import study
 from harness.commands.sweeping import sweep
 from harness.commands.teaching import lesson
 from harness.commands.training import ex4, run, train
+from harness.wording import docstring
 
 EPILOG = (
     "Exit codes: 0 the sources agree, or done; 1 they disagree, or the gate is closed; 2 bad input, bad usage, "
@@ -32,7 +33,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (run, check, train, ex4, bugs, replay, study, lesson, diagnose, grade, sweep, audit):
-    app.command()(command)
+    app.command(help=docstring(command))(command)
 
 
 _terminated: list[int] = []  # the signals that asked this process to end

@@ -1,5 +1,8 @@
 """How lists and unexpected answers are put into words."""
 
+import ast
+import inspect
+import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
 from typing import Any
@@ -32,3 +35,14 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """The question "; did you mean 'relu'?" where one of the known names is close, else nothing."""
     close = get_close_matches(str(name), list(known), n=1, cutoff=0.6)
     return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def docstring(function: Callable[..., Any]) -> str:
+    """The docstring of a function, out of its source where Python has dropped it, as with ``-OO``."""
+    if function.__doc__ is not None:
+        return inspect.getdoc(function) or ""
+    try:
+        (definition,) = ast.parse(textwrap.dedent(inspect.getsource(function))).body
+        return ast.get_docstring(definition) or ""  # pyright: ignore[reportArgumentType]  it is a function
+    except (OSError, ValueError, TypeError):  # its source is not at hand
+        return ""

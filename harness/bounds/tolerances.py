@@ -10,6 +10,10 @@ MEANINGLESS = {"float64": 1e-6, "float32": 1e-2, "float16": 0.1, "bfloat16": 0.3
 float32, sums over thousands of examples are good to three or four digits; bfloat16 has hardly more than two to begin
 with, so a sign or a factor of two is seen and little else."""
 
+CONFIRMED = 1e-2
+"""An oracle that knows a number to this share of what is meaningless, and an answer as near to it, leave nothing in
+doubt there: in saturated networks rounding might do much, and mostly does not."""
+
 NEGLIGIBLE = 1e-5
 """A block whose derivatives are all below this (of the network's largest, or of 1, for predictions and targets differ
 by up to one) is compared absolutely: dead and saturated units have derivatives of exactly zero. For any other function,

@@ -1,6 +1,6 @@
 """harness check, bugs and replay."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,6 +20,7 @@ from harness.commands.options import (
     file_to_write,
     option,
     problems_like,
+    seconds,
     write_page,
 )
 from harness.commands.output import output_on_stderr
@@ -66,16 +67,15 @@ def check(
         raise ValueError("--plot draws an activation; name one with --activation")
     if timeout is not None and not isolate:
         raise ValueError("--timeout goes with --isolate: nobody can end a source in this process")
-    if timeout is not None and not 0.0 < timeout < float("inf"):
-        raise ValueError(f"--timeout takes a number of seconds above zero, not {timeout:g}")
     names = None if sources is None else [name.strip() for name in sources.split(",")]
     if activation or names is None or may_need_jax(names):
         start_jax()
     like = problems_like(sizes, output, l2)
     with output_on_stderr():
         activations, reports = _check_alone(activation or [])
-        limit = (10.0 if timeout is None else timeout) if isolate else None
-        asked, failures = _tolerated(names, limit, activation or [])
+        limit = seconds("--timeout", 10.0 if timeout is None else timeout) if isolate else None
+        own = {name: f for name, f in zip(activation or [], activations) if ":" in name}
+        asked, failures = _tolerated(names, limit, own)
     _show_alone(reports, plot, json)
     chosen = usable_sources(reports, asked)
     extremes = not ordinary and not any(map(needs_plain_differences, reports))
@@ -108,7 +108,7 @@ def check(
 
 
 def _tolerated(
-    names: list[str] | None, timeout: float | None, activations: list[str]
+    names: list[str] | None, timeout: float | None, activations: Mapping[str, Any]
 ) -> tuple[dict[str, Source] | None, dict[str, list[str]]]:
     """The sources by those names, and a place for what those of somebody's own raise, whom that leaves out.
 

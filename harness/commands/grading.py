@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from harness.commands.common import EXIT_CODES, complain, progress_bar, show
-from harness.commands.options import L2, Json, Output, Seed, Sizes, file_to_write, option, problems_like
+from harness.commands.options import L2, Json, Output, Seed, Sizes, file_to_write, option, problems_like, seconds
 
 FOLDER = "The submissions: .py and .ipynb files, and folders of files."
 CSV = "A table with one line for each submission."
@@ -46,7 +46,7 @@ def grade(
     if feedback is not None:
         prepare_directory(feedback)  # before the work is done
     with progress_bar() as progress:
-        grades = grade_folder(folder, chosen, function, timeout, progress)
+        grades = grade_folder(folder, chosen, function, seconds("--timeout", timeout), progress)
     if csv is not None:
         write_whole(csv, as_csv(grades).encode())
     if html is not None:

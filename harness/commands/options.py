@@ -84,3 +84,15 @@ def write_page(path: Path, page: str) -> None:
     from harness.files import write_whole
 
     write_whole(path, page.encode())
+
+
+def seconds(name: str, value: float) -> float:
+    """A time limit, of the option of that name; refused is one that is none.
+
+    Raises
+    ------
+    ValueError
+    """
+    if not 0.0 < value < float("inf"):
+        raise ValueError(f"{name} takes a number of seconds above zero, not {value:g}")
+    return value

@@ -13,6 +13,7 @@ ACTIVATIONS = "Instead, right and wrong records of activations, shown to the sam
 DIAGNOSIS = "Instead, how often the diagnosis names the right bug, of single ones and of pairs."
 
 OWN = "Instead, functions as engineers write them, right and wrong, shown to check_gradient and its peers."
+FUNCTIONS = "Instead, functions that JAX traces, with rules right and wrong, shown to check_derivatives and its peers."
 
 
 def study(
@@ -23,6 +24,7 @@ def study(
     diagnosis: Annotated[bool, typer.Option("--diagnosis", help=DIAGNOSIS)] = False,
     activations: Annotated[bool, typer.Option("--activations", help=ACTIVATIONS)] = False,
     own: Annotated[bool, typer.Option("--own", help=OWN)] = False,
+    functions: Annotated[bool, typer.Option("--functions", help=FUNCTIONS)] = False,
     report: ReportFile = None,
     json: Json = False,
 ) -> None:
@@ -33,10 +35,12 @@ def study(
     from harness.study.study import QUICK, run_study
     from harness.study.table import as_table
 
-    if own:
-        if diagnosis or activations or networks is not None or figure is not None or report is not None:
-            raise ValueError("--own is a study of its own: it takes --quick and --json alone")
-        _study_own(quick, json)
+    if own or functions:
+        name = "--own" if own else "--functions"
+        others = diagnosis or activations or (own and functions)
+        if others or networks is not None or figure is not None or report is not None:
+            raise ValueError(f"{name} is a study of its own: it takes --quick and --json alone")
+        (_study_own if own else _study_functions)(quick, json)
         return
     if diagnosis or activations:
         which = "--diagnosis" if diagnosis else "--activations"
@@ -87,4 +91,14 @@ def _study_own(quick: bool, json: bool) -> None:
     start_jax()
     with progress_bar() as progress:
         found = run_own(progress, step=QUICK_STEP if quick else STEP, peers=() if quick else None)
+    show(found.to_dict(), as_text(found), json)
+
+
+def _study_functions(quick: bool, json: bool) -> None:
+    from harness.study.rules.running import QUICK_STEP, run_functions
+    from harness.study.rules.table import as_text
+
+    start_jax()
+    with progress_bar() as progress:
+        found = run_functions(progress, step=QUICK_STEP if quick else 1, peers=() if quick else None)
     show(found.to_dict(), as_text(found), json)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from harness.commands.common import BAD_INPUT, EXIT_CODES, complain, progress_bar, show, start_jax
-from harness.commands.options import Json, Seed, file_to_write, option
+from harness.commands.options import Json, Seed, file_to_write, option, seconds
 from harness.sources.table import SPELLINGS
 
 OUT = "The SQLite file of the rows; one that is there already is completed."
@@ -54,7 +54,8 @@ def sweep(
     names = tuple(name.strip() for name in sources.split(",")) if sources else DEFAULT if source else ()
     settings = Settings(kind, tuple(activation or ()), names + tuple(source or ()))
     _check_names(settings)
-    pool = dask_cluster(scheduler) if scheduler else this_machine(workers or os.cpu_count() or 1)
+    seconds("--timeout", timeout)
+    pool = dask_cluster(scheduler) if scheduler is not None else this_machine(workers or os.cpu_count() or 1)
     try:
         with progress_bar(rate=True) as progress:
             make_rows(out, settings, range(seed, seed + count), pool, timeout, progress)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -16,6 +17,9 @@ NAME = "jax.test_util.check_grads"
 
 MODES = {"fwd": "forward", "rev": "reverse", "lin": "forward"}
 """The original's modes, and what they are called here; a linearisation is a forward derivative."""
+
+APPROXIMATE = 1e-6
+"""JAX's own functions are approximations, and so are their rules: what they are off by is none of the caller's bugs."""
 
 
 def check_grads(
@@ -53,13 +57,23 @@ def check_grads(
     except (TypeError, ValueError, NotImplementedError) as reason:
         return undecided(NAME, f"{type(reason).__name__}: {reason}", ask_original)
     for report in reports:
-        if report.verdict == "disagree":
+        if report.verdict == "disagree" and not _inexact_rules_of_jax(report):
             raise AssertionError(str(report))
-    doubts = [reasons(report) for report in reports if report.verdict == "inconclusive"]
+    doubts = [words for report in reports for words in _inexact_rules_of_jax(report)]
+    doubts += [reasons(report) for report in reports if report.verdict == "inconclusive"]
     doubts += [f"{name} is left out: {why}" for report in reports for name, why in report.left_out.items()]
     if doubts:
         return undecided(NAME, "; ".join(dict.fromkeys(doubts)), ask_original)
     return None
+
+
+def _inexact_rules_of_jax(report: Report) -> list[str]:
+    """What explains a disagreement where it is JAX's own rules that are a little off; nothing in any other case."""
+    culprits = report.details.get("culprits", [])
+    own = str(Path(jax.__file__).parent)
+    if not all(own in culprit["where"] and culprit["off"] < APPROXIMATE for culprit in culprits):
+        return []
+    return [f"JAX's own rule of {culprit['name']} is off by {culprit['off']:.1e} here" for culprit in culprits]
 
 
 def _reports(f: Callable[..., Any], args: tuple, order: int, modes: tuple[str, ...]) -> list[Report]:

@@ -4,7 +4,7 @@ import io
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,16 @@ import numpy as np
 
 from harness.checks.networks.diagnosing.replaying import find_bugs
 from harness.digits.data import load_digits
-from harness.grading.conventions import Convention, NotAnAnswer, Parsed, all_conventions, arguments, parse, roles_of
+from harness.grading.conventions import (
+    Convention,
+    NotAnAnswer,
+    Parsed,
+    all_conventions,
+    arguments,
+    parse,
+    picks,
+    roles_of,
+)
 from harness.grading.problems import Asked, course_problems, small_problems
 from harness.grading.reading import Function, Submission, worth
 from harness.isolation import Outcome, Worker
@@ -111,10 +120,12 @@ class Way:
     parsed: Parsed
     right: tuple[bool, bool] = (False, False)
     explained: bool = False
+    far: float = np.inf  # from the right answer
 
     @property
-    def worth(self) -> tuple[bool, bool, int, bool]:
-        return all(self.right), self.explained, sum(self.right), self.parsed.cost is not None
+    def worth(self) -> tuple[bool, bool, int, bool, float]:
+        near = 0.0 if self.explained or any(self.right) else -self.far  # of those that explain it, the usual first
+        return all(self.right), self.explained, sum(self.right), self.parsed.cost is not None, near
 
     def ask(self, process: Process, asked: Asked) -> Parsed:
         """The answer to a problem; raises Failed."""
@@ -179,10 +190,15 @@ NOT_REPEATABLE = (
 
 def _ask(process: Process, function: Function, roles: tuple[str, ...], convention: Convention, asked: Asked) -> Parsed:
     value = process.call(function.name, *arguments(roles, convention, asked.problem, asked.theta))
+    return _read(value, process.submission, function, convention, asked)
+
+
+def _read(value: Any, submission: Submission, function: Function, convention: Convention, asked: Asked) -> Parsed:
     try:
-        return parse(value, convention, asked.problem)
+        parsed = parse(value, convention, asked.problem)
     except NotAnAnswer as error:
         raise Failed(f"{function.name} {error}") from None
+    return asked.as_meant(parsed, submission.in_single_precision)
 
 
 def find_ways(process: Process, named: str | None = None) -> Ways:
@@ -280,18 +296,24 @@ def _tried(
     """The ways in which a function answers, up to the first that is right."""
     for convention in conventions:
         try:
-            parsed = _ask(process, function, roles, convention, asked)
+            value = process.call(function.name, *arguments(roles, convention, asked.problem, asked.theta))
         except Failed as failure:
             failures.append(failure)
             if failure.fatal or failure.missing_name:  # which no other convention brings
                 return
             continue
-        way = Way(function, roles, convention, parsed, asked.judged(parsed))
-        half = (parsed.cost is None or way.right[0]) and (parsed.gradient is None or way.right[1])
-        if not half and (convention == _usual(convention) or any(way.right)):
-            found = find_bugs([asked.replay(parsed)], pairs=False)
-            way.explained = bool(found.of_both)
-        way.explained |= half
-        yield way
-        if half or "problem" in roles:
-            return
+        for pick in picks(value, asked.problem):
+            picked = replace(convention, pick=pick)
+            try:
+                parsed = _read(value, process.submission, function, picked, asked)
+            except Failed as failure:
+                failures.append(failure)
+                continue
+            way = Way(function, roles, picked, parsed, asked.judged(parsed), far=asked.distance(parsed))
+            half = (parsed.cost is None or way.right[0]) and (parsed.gradient is None or way.right[1])
+            if not half and (convention == _usual(convention) or any(way.right)):
+                way.explained = bool(find_bugs([asked.replay(parsed)], pairs=False).of_both)
+            way.explained |= half
+            yield way
+            if half or "problem" in roles:
+                return

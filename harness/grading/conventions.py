@@ -5,7 +5,7 @@ and gradient unrolled by columns, examples in rows, no column of ones, and label
 and are right all the same.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -75,6 +75,7 @@ class Convention:
     ones : whether X comes with its column of ones
     transposed : whether examples are columns of X, and of one-hot targets
     theta : "flat", "column" (n, 1), or "list" of matrices
+    pick : where an answer has more than a cost and a gradient, the cost's place and where the gradient starts and ends
     """
 
     labels: str = "labels from 1"
@@ -83,6 +84,7 @@ class Convention:
     ones: bool = False
     transposed: bool = False
     theta: str = "flat"
+    pick: tuple[int | None, int, int] | None = None
 
     def described(self) -> list[str]:
         """What differs from the course's own way."""
@@ -92,6 +94,7 @@ class Convention:
         said += ["X with a column of ones"] if self.ones else []
         said += ["examples in columns"] if self.transposed else []
         said += {"column": ["θ as a column"], "list": ["θ as a list of matrices"]}.get(self.theta, [])
+        said += ["more answered than a cost and a gradient"] if self.pick else []
         return said
 
 
@@ -109,6 +112,8 @@ def roles_of(function: Function) -> tuple[str, ...] | None:
     Parameters with a default that no name tells anything of keep it.
     """
     known = [_role(name) for name in function.parameters]
+    if {"theta1", "theta2"} & set(known) and {"b1", "b2"} & {name.lower() for name in function.parameters}:
+        return None  # with biases apart, no course's layout
     if "problem" in known or (len(known) == 2 and known == [None, "theta"]):
         return ("problem", "theta") if function.required == 2 else None
     if function.takes_more and function.required <= 1:
@@ -193,6 +198,11 @@ def parse(value: Any, convention: Convention, problem: Problem) -> Parsed:
     """
     if isinstance(value, dict):
         value = tuple(value.values())
+    if convention.pick is not None:
+        cost, first, end = convention.pick
+        if not isinstance(value, (tuple, list)) or len(value) < max(end, 1 + (cost or 0)):
+            raise NotAnAnswer(f"answers {_what(value)}, and something else before")
+        value = (*([] if cost is None else [value[cost]]), *value[first:end])
     if isinstance(value, (tuple, list)) and len(value) == 2 and _is_cost(value[1]) and not _is_cost(value[0]):
         parsed = parse((value[1], value[0]), convention, problem)
         return Parsed(parsed.cost, parsed.gradient, (*parsed.came, "gradient before cost"), parsed.precision)
@@ -203,6 +213,39 @@ def parse(value: Any, convention: Convention, problem: Problem) -> Parsed:
         return _with_cost(value[0], *_gradient(rest, convention, problem))
     gradient, came, precision = _gradient(value, convention, problem)
     return Parsed(None, gradient, came, precision)
+
+
+def picks(value: Any, problem: Problem) -> list[tuple[int | None, int, int] | None]:
+    """Which cost and which gradient may be meant, where an answer has more than one of each; else None alone.
+
+    Those that come last are first: a regularised cost is mostly answered after the plain one.
+    """
+    items = list(value.values()) if isinstance(value, dict) else value
+    if not isinstance(items, (tuple, list)):
+        return [None]
+    network = problem.network
+    costs = [i for i, item in enumerate(items) if _is_cost(item)]
+    depth = len(network.shapes)
+    gradients = [(i, i + 1) for i, item in enumerate(items) if _is_gradient(item, network.size, network.shapes)]
+    gradients += [
+        (i, i + depth)
+        for i in range(len(items))
+        if [np.shape(item) for item in _arrays(items[i:][:depth])] == network.shapes
+    ]
+    used = len(costs) + sum(end - first for first, end in gradients)
+    if not gradients or (len(costs) <= 1 and len(gradients) == 1 and used == len(items)):
+        return [None]
+    return [(cost, *place) for place in reversed(gradients) for cost in (costs[::-1] or [None])]
+
+
+def _arrays(items: Sequence[Any]) -> list[np.ndarray]:
+    return [item for item in items if isinstance(item, np.ndarray)]
+
+
+def _is_gradient(item: Any, size: int, shapes: Sequence[tuple[int, int]]) -> bool:
+    if isinstance(item, np.ndarray):
+        return item.size == size == max(item.shape, default=0) and item.dtype.kind in "biuf"
+    return isinstance(item, (tuple, list)) and [np.shape(matrix) for matrix in _arrays(item)] == shapes
 
 
 def _is_cost(value: Any) -> bool:

@@ -276,7 +276,9 @@ class _Judge:
         if way is None or not way.convention.described() or self.ways.only_at:
             return []
         asked = small_problems()[0]
-        own = Way(way.function, way.roles, Convention(column=way.convention.column), way.parsed)
+        own = Way(
+            way.function, way.roles, Convention(column=way.convention.column, pick=way.convention.pick), way.parsed
+        )
         try:
             parsed = own.ask(self.process, asked)
         except Failed:

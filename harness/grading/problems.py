@@ -1,6 +1,6 @@
 """The problems that submissions are asked about: small ones of several shapes, and the course's own."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 
 import numpy as np
@@ -9,6 +9,7 @@ from harness.bounds.rounding_bound import Bound, rounding_bound
 from harness.checks.networks.diagnosing.replaying import NO_BUG, Replay
 from harness.digits.data import load_digits
 from harness.grading.conventions import Parsed
+from harness.sources.backprop_steps import Backprop
 from harness.verdict.comparison import Answer
 from reference.arithmetics.rounded import Rounded, Rounded32
 from reference.network import Network
@@ -20,6 +21,11 @@ which is what the course writes, loses a digit or so where h is close to 1, as f
 
 OF_BLOCK = {"float64": 1e-12, "float32": 1e-4}
 """What may be off in any case, of the largest entry: far more than rounding, and far less than any bug."""
+
+EPSILONS = tuple(10.0**-digits for digits in range(4, 17))
+"""What is added inside a logarithm against log(0)."""
+
+EPSILON_ADDED, EPSILON_CLIPPED = "a small number added inside the logarithms", "h clipped before the logarithms"
 
 COURSE = (400, 25, 10)
 EXAMPLES = 5000  # the course's
@@ -71,6 +77,55 @@ class Asked:
         from harness.sources.vectorized import cost_and_gradient
 
         return cost_and_gradient(self.problem, self.theta)
+
+    def as_meant(self, parsed: Parsed, single: bool) -> Parsed:
+        """The answer without what a right one may add to it: a small number in the logarithms, or single precision.
+
+        Parameters
+        ----------
+        single : whether the code says that it computes in single precision
+        """
+        cost_right, gradient_right = self.judged(parsed)
+        if parsed.cost is not None and not cost_right:
+            share = OF_BLOCK[parsed.precision] * abs(self.right[0])
+            allowed = REWRITTEN * self.bound(parsed.precision).cost + share
+            for convention, added in self.added_by_epsilon:
+                if abs(parsed.cost - added - self.right[0]) <= allowed:
+                    return replace(parsed, cost=parsed.cost - added, came=(*parsed.came, convention))
+        if (single and not (cost_right and gradient_right)) or parsed.precision == "float32":
+            return replace(parsed, precision="float32", came=(*parsed.came, "single precision (float32)"))
+        return parsed
+
+    @cached_property
+    def added_by_epsilon(self) -> list[tuple[str, float]]:
+        """What a small ε adds to the cost where h nears 0 or 1: log(h + ε) in one or both logarithms, or h clipped."""
+        if self.problem.network.output.name != "sigmoid":
+            return []
+        Y, Z = self.problem.Y, Backprop().forward(self.problem, self.theta).Zs[-1]
+
+        def cost(of_ones: np.ndarray, of_zeros: np.ndarray) -> float:
+            return float(-(Y * of_ones + (1.0 - Y) * of_zeros).sum() / self.problem.m)
+
+        found = []
+        with np.errstate(all="ignore"):
+            h, rest = 1.0 / (1.0 + np.exp(-Z)), 1.0 / (1.0 + np.exp(Z))
+            logs = -np.logaddexp(0.0, -Z), -np.logaddexp(0.0, Z)
+            plain = cost(*logs)
+            for epsilon in EPSILONS:
+                more, clipped = (np.log(h + epsilon), np.log(rest + epsilon)), np.clip(h, epsilon, 1.0 - epsilon)
+                pairs = [more, (more[0], logs[1]), (logs[0], more[1])]
+                found += [(EPSILON_ADDED, cost(*pair) - plain) for pair in pairs]
+                found += [(EPSILON_CLIPPED, cost(np.log(clipped), np.log(1.0 - clipped)) - plain)]
+        return found
+
+    def distance(self, parsed: Parsed) -> float:
+        """How far an answer is off, beside the right one; of wrong ones, the nearest is likely read as it is meant."""
+        cost, gradient = self.right
+        with np.errstate(all="ignore"):
+            off = 0.0 if parsed.cost is None else abs(parsed.cost - cost) / abs(cost)
+            if parsed.gradient is not None:
+                off += float(np.linalg.norm(parsed.gradient - gradient) / np.linalg.norm(gradient))
+        return off if np.isfinite(off) else np.inf
 
     def judged(self, parsed: Parsed) -> tuple[bool, bool]:
         """Whether cost and gradient are right."""

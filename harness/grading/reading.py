@@ -7,6 +7,7 @@ data, train, plot or ask for input, is blanked, so that lines keep their numbers
 import ast
 import io
 import json
+import re
 import tokenize
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -64,6 +65,11 @@ class Submission:
     error: str = ""
     notes: tuple[str, ...] = ()
     cells: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def in_single_precision(self) -> bool:
+        """Whether its code names float32."""
+        return any(re.search(r"float32|\bsingle\b|['\"]f4['\"]", text) for _, text in self.texts)
 
     def where(self, line: int) -> str:
         """A line as its author counts it: in a file, or in a cell of a notebook."""
@@ -142,6 +148,8 @@ def worth(function: Function) -> int:
 
 
 def _read(path: Path) -> _File:
+    if not path.is_file():  # to read a FIFO would wait for ever
+        return _File(error=f"{path.name} is no file that can be read")
     try:
         if path.stat().st_size > MOST:
             return _File(error=f"{path.name} is too large to be homework ({path.stat().st_size:,} bytes)")

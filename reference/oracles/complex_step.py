@@ -11,6 +11,7 @@ At a kink there is nothing to continue: activations that declare one are refused
 Source: Squire and Trapp, Using complex variables to estimate derivatives of real functions, SIAM Review 40, 1998.
 """
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -30,11 +31,17 @@ enough to keep derivatives down to 1e-278 clear of underflow, where h = 1e-200 w
 TRUNCATION = 2.0**-160
 """h² = 2**-200 times a third derivative, and underflow. It shows only where a derivative is next to nothing."""
 
+NEAREST = 2.0**30 * STEP
+"""z nearer to zero than this are not looked at: beside a step that is longer than z, |z|**1.5 is another function."""
+
 ROUNDINGS = 2.0
 """A complex quotient takes half a dozen operations, which round more often than the quotient and slope of reals."""
 
 AFFORDABLE = 10**8  # parameters times entries of X: some seconds
 ELEMENTS_AT_ONCE = 2**16  # 1 MiB of complex numbers: they stay in the cache
+
+
+MADE_REAL = "its formula makes real numbers of complex ones, which is not analytic"
 
 
 class Analytic(np.ndarray):
@@ -171,13 +178,15 @@ def _value(f: Activation, Z: np.ndarray) -> np.ndarray:
     with refusal_of(f.name, "complex numbers"):
         A = f.value(COMPLEX, Z.view(Analytic))
         if not isinstance(A, Analytic):
-            raise NotApplicable("its formula makes real numbers of complex ones, which is not analytic")
+            raise NotApplicable(MADE_REAL)
     return np.asarray(A)
 
 
 @np.errstate(all="ignore")
 def slope(f: Activation, z: np.ndarray) -> MeasuredSlope:
     """f(z) and f'(z) = Im f(z + ih)/h, at z of shape (n,). The error is infinite where the formula is not analytic.
+
+    And for z that the step is not small beside, other than zero.
 
     Kinks that f declares do not matter here: at each z it is continued by the piece on which z lies.
 
@@ -191,11 +200,16 @@ def slope(f: Activation, z: np.ndarray) -> MeasuredSlope:
     except NotApplicable:  # perhaps at some z only, as |z| is at 0
         a = _complex_values_one_by_one(f, z)
     derivative = np.imag(a) / STEP
-    return MeasuredSlope(np.real(a), derivative, known(derivative, TRUNCATION), ROUNDINGS, TRUNCATION)
+    error = np.where((z != 0.0) & (np.abs(z) < NEAREST), np.inf, TRUNCATION)
+    return MeasuredSlope(np.real(a), derivative, known(derivative, error), ROUNDINGS, error)
 
 
 def _complex_value(f: Activation, z: np.ndarray) -> np.ndarray:
-    a = f.value(COMPLEX, (z + 1j * STEP).view(Analytic))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", np.exceptions.ComplexWarning)  # what it warns of is refused
+        a = f.value(COMPLEX, (z + 1j * STEP).view(Analytic))
+    if isinstance(a, np.ndarray) and not np.iscomplexobj(a):
+        raise NotApplicable(MADE_REAL)
     return np.broadcast_to(np.asarray(a, dtype=complex), z.shape)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from reference.arithmetics.increments import Increment
 from reference.arithmetics.many_directions import STEP, constant, directions, full_change, is_constant
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
-from reference.traced.program import Equation, bind, host, is_key, kind, settings
+from reference.traced.program import Equation, Program, bind, host, is_key, kind, settings, unit_roundoff
 
 WIDTHS = (4e-3, 4e-5, 4e-7)
 """Steps tried, in units of the operand's size: the first for what is smooth, the others beside an edge."""
@@ -97,7 +97,7 @@ def _richardson(
         ones = (1,) * np.ndim(values[i])
         distance = STENCIL.reshape(-1, 1, 1, *ones) * steps.reshape(1, *steps.shape, *ones)
         moved[i] = np.asarray(values[i]) + distance * slope
-    found = []
+    found, unit = [], _precision(equation)
     for value, answer in zip(centre, _at_each(equation, moved, moving, lead)):
         if answer.dtype.kind not in "fc":
             found.append((answer, answer))
@@ -105,9 +105,18 @@ def _richardson(
         step = steps.reshape(*steps.shape, *(1,) * (answer.ndim - 3))
         far, middle, near = ((answer[i] - answer[i + 1]) / (2.0 * STENCIL[i] * step) for i in (0, 2, 4))
         first, second = (4.0 * near - middle) / 3.0, (4.0 * middle - far) / 3.0
-        noise = NOISE_ROUNDINGS * UNIT_ROUNDOFF["float64"] * np.abs(np.asarray(value)).max(initial=0.0)
+        noise = NOISE_ROUNDINGS * unit * np.abs(np.asarray(value)).max(initial=0.0)
         found.append(((16.0 * first - second) / 15.0, np.abs(first - second) + noise / (STENCIL[4] * step)))
     return found
+
+
+def _precision(equation: Equation) -> float:
+    """u of what computes the values: a program within a primitive keeps its own types, whatever the operands are."""
+    own = UNIT_ROUNDOFF["float64"]
+    if not any(isinstance(value, Program) for value in equation.params.values()):
+        return own
+    dtypes = [t for t in (*equation.dtypes, *equation.input_dtypes) if t is not None and kind(t) in ("f", "c")]
+    return max([own, *map(unit_roundoff, dtypes)])
 
 
 def _at_each(equation: Equation, moved: list[Any], moving: Sequence[int], lead: tuple[int, ...]) -> list[Any]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from reference.arithmetics.increments import Increment
-from reference.arithmetics.many_directions import constant, directions, full_change, is_constant
+from reference.arithmetics.many_directions import constant, directions, full_change, is_constant, linear
 from reference.traced import black_box
 from reference.traced.moving import block_of, stacked
 from reference.traced.program import CALLS, CUSTOM_RULES, PRIMALS, Equation, Program, function_of
@@ -129,11 +129,34 @@ def _as_jax_has_it(run: Any, equation: Equation, *operands: Increment) -> list[I
     return black_box.by_its_rule(equation, *operands)
 
 
+def _reduce(run: Any, equation: Equation, *operands: Increment) -> list[Increment]:
+    """A fold by a program of somebody's own, entry after entry."""
+    half, axes, shape = len(operands) // 2, equation.params["dimensions"], equation.shapes[0]
+    last = range(-len(axes), 0)
+
+    def flat(lead: int, array: Any) -> Any:
+        return np.moveaxis(array, [lead + axis for axis in axes], last).reshape((*array.shape[:lead], -1))
+
+    arrays = [linear(flat, x) for x in operands[:half]]
+    count = int(np.prod(shape))
+    length = np.size(arrays[0].value) // max(count, 1)
+    columns: list[list[Increment]] = [[] for _ in range(half)]
+    for first in range(0, count * length, max(length, 1)):
+        folded = list(operands[half:])
+        for i in range(first, first + length):
+            folded = run(equation.params["jaxpr"], *folded, *[block_of(x, i) for x in arrays])
+        for column, x in zip(columns, folded):
+            column.append(x)
+    results = [stacked(column, constant(np.zeros(0))) for column in columns]
+    return [linear(lambda lead, array: array.reshape((*array.shape[:lead], *shape)), x) for x in results]
+
+
 RULES: dict[str, Callable[..., Any]] = {
     "random_gamma": _as_jax_has_it,
     **dict.fromkeys(CALLS, _call),
     **dict.fromkeys(CUSTOM_RULES, _custom_call),
     "scan": _scan,
+    "reduce": _reduce,
     "while": _while,
     "cond": _cond,
     "custom_linear_solve": _linear_solve,

@@ -215,7 +215,7 @@ PARTIAL_SUMS = {"reduce_sum", "cumsum", "dot_general", "conv_general_dilated", "
 
 SUMS = {
     *contracting.RULES, *linear_algebra.RULES, *SERIES, "eig", "tridiagonal_solve",
-    "reduce_sum", "cumsum", "scatter-add", "scatter_add",
+    "reduce_sum", "cumsum", "scatter-add", "scatter_add", "scatter-sub", "scatter_sub",
     "reduce_window_sum", "select_and_scatter_add", "reduce_prod", "cumprod",
 }  # fmt: skip
 """Primitives that round many times within."""

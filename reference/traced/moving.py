@@ -16,6 +16,8 @@ from reference.arithmetics.many_directions import constant, directions, full_cha
 
 
 def _reshape(lead: int, params: Any, x: Any) -> Any:
+    if params.get("dimensions") is not None:  # the order in which the axes are read
+        x = np.transpose(x, (*range(lead), *(lead + axis for axis in params["dimensions"])))
     return x.reshape(x.shape[:lead] + tuple(params["new_sizes"]))
 
 

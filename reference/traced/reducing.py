@@ -201,6 +201,10 @@ def _scatter_add(run: Any, equation: Any, x: Increment, indices: Increment, upda
     return linear(add, x, updates)
 
 
+def _scatter_sub(run: Any, equation: Any, x: Increment, indices: Increment, updates: Increment) -> Increment:
+    return _scatter_add(run, equation, x, indices, linear(lambda lead, update: -update, updates))
+
+
 def _scatter_fold(fold: Callable[[Any], Callable[[Increment, Increment], Increment]]) -> Callable[..., Increment]:
     """A scatter that multiplies or takes extremes, one update after another."""
 
@@ -240,6 +244,8 @@ RULES: dict[str, Callable[..., Any]] = {
     "top_k": _top_k,
     "scatter-add": _scatter_add,
     "scatter_add": _scatter_add,
+    "scatter-sub": _scatter_sub,
+    "scatter_sub": _scatter_sub,
     "scatter-mul": _scatter_fold(lambda run: _times),
     "scatter_mul": _scatter_fold(lambda run: _times),
     "scatter-max": _scatter_fold(lambda run: _larger(run, 1.0)),

@@ -301,7 +301,7 @@ CHANGES: dict[str, list[Row]] = {
         ),
         (
             "assert on disagreement only",
-            replace('report.verdict != "agree"', 'report.verdict == "disagree"'),
+            replace('report.verdict != "agree"', 'report.verdict == "disagree"', within="assert_gradients_agree"),
             doors,
         ),
     ],

@@ -10,6 +10,7 @@ import sys
 import zipfile
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 import harness
 from harness import Network, Problem
 from harness.cli import main
+from tests.grading.submissions import COURSE
 
 BAD_INPUT = 2
 
@@ -71,6 +73,33 @@ OPTIONS = [
     ("train", "--source", NO_SOURCE),
     *[(command, "--max-size", NO_SIZE) for command in ("run", "train", "ex4 --weights x.mat", "replay x.json")],
     ("sweep --out rows.sqlite --networks 2", "--source", NO_SOURCE),
+    ("sweep --out rows.sqlite --networks 2", "--sources", [name for name in NO_SOURCE if name]),
+    ("sweep --out rows.sqlite --networks 2", "--activation", NO_ACTIVATION),
+    ("sweep --out rows.sqlite --networks 2", "--workers", NO_COUNT),
+    ("sweep --out rows.sqlite --networks 2", "--timeout", [*NO_NUMBER[:-1], "0"]),
+    ("sweep --networks 2", "--out", [".", "/dev/null", "no/where.sqlite", "n" * 5000]),
+    ("sweep --out rows.sqlite --networks 2", "--scheduler", ["", "nowhere", "http://"]),
+    ("audit", "--library", ["", "jaxx", "JAX", "tensorflow", "bad\nAGREE", "n" * 5000]),
+    ("audit", "--only", ["", "no_such_function", "bad\nAGREE", "\x1b[31m", "n" * 5000]),
+    ("audit --only sinc", "--page", ["."]),
+    ("lesson", "--out", ["text.csv", "/dev/null", "text.csv/page"]),
+    ("study", "--figure", ["."]),
+    ("grade", "", ["absent", "text.csv", "/dev/null", "a folder.csv", "n" * 5000, "bad\nAGREE: all"]),
+    *[("grade .", name, ["a folder.csv"]) for name in ("--csv", "--html")],
+    ("grade .", "--feedback", ["text.csv"]),
+    ("grade .", "--timeout", [*NO_NUMBER[:-1], "0"]),
+    ("grade .", "--reveal", ["yes"]),
+    (
+        "diagnose",
+        "",
+        [*[name for name in NO_SOURCE if name not in ("math:pi",)], "absent.py", "text.csv", "text.csv:f", "os:getcwd"],
+    ),
+    ("diagnose good.py", "--problems", NO_COUNT),
+    ("diagnose good.py", "--seed", NO_SEED),
+    ("diagnose good.py", "--sizes", [*NO_SIZES, "2", "2,2", "2,2,2,2"]),
+    ("diagnose good.py", "--l2", NO_NUMBER),
+    ("diagnose good.py", "--output", ["", "relu", "Softmax", "linear", "bad\nAGREE"]),
+    ("diagnose good.py", "--activation", NO_ACTIVATION),
     ("bugs", "", ["none", "", "wrong_sign", "n" * 5000, "bad\nAGREE"]),
     ("", "", ["chek", "--bogus", "-x", "\n", "n" * 5000]),
 ]
@@ -138,7 +167,10 @@ READERS = {
     "train --data": (".mat", ".npz", ".csv"),
     "run --data": (".mat", ".npz", ".csv"),
     "ex4 --weights": (".mat",),
-    "replay": (".json",),
+    "replay": (".json", ".sqlite"),
+    "diagnose": (".py", ".ipynb"),
+    "grade nowhere --rubric": (".toml",),
+    "sweep --summary": (".sqlite",),
 }
 
 
@@ -164,6 +196,7 @@ def folder(tmp_path_factory):
             (folder / f"{name}{suffix}").write_bytes(content)
         (folder / f"a folder{suffix}").mkdir()
         os.mkfifo(folder / f"a pipe{suffix}")
+    (folder / "good.py").write_text(COURSE)
     return folder
 
 
@@ -257,6 +290,27 @@ FUNCTIONS = {
     "train theta": (lambda bad: harness.train(PROBLEM, bad, gate=False), EVERYTHING, "theta"),
     "train max_iter": (lambda bad: harness.train(PROBLEM, THETA, bad, gate=False), EVERYTHING, "max_iter"),
     "train source": (lambda bad: harness.train(PROBLEM, THETA, source=bad, gate=False), EVERYTHING, "source|answer"),
+    "check_derivatives f": (lambda bad: harness.check_derivatives(bad, THETA), EVERYTHING, "f |function"),
+    "check_derivatives args": (lambda bad: harness.check_derivatives(jnp.sin, bad), EVERYTHING, "args|argument"),
+    "check_derivatives order": (lambda bad: harness.check_derivatives(jnp.sin, THETA, order=bad), EVERYTHING, "order"),
+    "check_derivatives modes": (lambda bad: harness.check_derivatives(jnp.sin, THETA, modes=bad), EVERYTHING, "mode"),
+    "check_derivatives argnums": (
+        lambda bad: harness.check_derivatives(jnp.sin, THETA, argnums=bad),
+        EVERYTHING,
+        "argnums",
+    ),
+    "check_derivatives trust": (lambda bad: harness.check_derivatives(jnp.sin, THETA, trust=bad), EVERYTHING, "trust"),
+    "check_derivatives seed": (lambda bad: harness.check_derivatives(jnp.sin, THETA, seed=bad), EVERYTHING, "seed"),
+    "check_derivatives budget": (
+        lambda bad: harness.check_derivatives(jnp.sin, THETA, budget=bad),
+        EVERYTHING,
+        "budget",
+    ),
+    "check_derivatives reference": (
+        lambda bad: harness.check_derivatives(jnp.sin, THETA, reference=bad),
+        EVERYTHING,
+        "reference",
+    ),
     "predict network": (lambda bad: harness.predict(bad, THETA, PROBLEM.X), EVERYTHING, "network"),
     "predict theta": (lambda bad: harness.predict(NETWORK, bad, PROBLEM.X), EVERYTHING, "theta"),
     "predict X": (lambda bad: harness.predict(NETWORK, THETA, bad), EVERYTHING, "X"),
@@ -270,6 +324,13 @@ FUNCTIONS = {
 }
 GOOD_AFTER_ALL = {
     "Problem l2": {"1.5"},
+    "check_derivatives args": {"1.5", "nan", "inf", "complex", "nan array", "inf array", "complex array", "cube"}
+    | {"too long"},
+    "check_derivatives trust": {"set"},  # which names nothing that is called
+    "check_derivatives argnums": {"None", "-1"},
+    "check_derivatives seed": {"huge"},
+    "check_derivatives budget": {"None", "1.5", "inf", "huge"},
+    "check_derivatives reference": {"None"},
     "cross_check sources": {"None"},
     "random_problem seed": {"None", "huge", "no numbers"},
     "check_networks activations": {"None"},

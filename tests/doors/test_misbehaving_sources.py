@@ -246,11 +246,18 @@ def test_a_failure_in_a_process_of_its_own_is_shrunk_and_saved(run, tmp_path):
     assert saved["sources"]["mine:wrong"] == "mine:wrong"
 
 
-def test_an_activation_of_ones_own_is_known_in_the_other_process(run, tmp_path, registry):
-    (tmp_path / "own.py").write_text(
-        "import numpy as np\nfrom harness import Activation\n"
-        "act = Activation('own_tanh', lambda xp, z: xp.tanh(z), lambda z, a: 1.0 - a * a)\n"
-    )
+OWN_ACTIVATIONS = {
+    "all run it": "Activation('own_tanh', lambda xp, z: xp.tanh(z), lambda z, a: 1.0 - a * a)",
+    "JAX cannot": "Activation('own_tanh', lambda xp, z: np.tanh(np.asarray(z, float)), lambda z, a: 1.0 - a * a)",
+    "another's name": "Activation('tanh', lambda xp, z: xp.tanh(z), lambda z, a: 1.0 - a * a)",
+    "another's name, and JAX cannot": "Activation('tanh', lambda _, z: 2 * np.arctan(np.asarray(z, float)), "
+    "lambda z, a: 2 / (1 + z * z))",
+}
+
+
+@pytest.mark.parametrize("written", OWN_ACTIVATIONS.values(), ids=OWN_ACTIVATIONS)
+def test_an_activation_of_ones_own_is_known_in_the_other_process(written, run, tmp_path, registry):
+    (tmp_path / "own.py").write_text(f"import numpy as np\nfrom harness import Activation\nact = {written}\n")
     code, document, err = run("right", more=["--isolate", "--activation", "own:act"])
     assert (code, document["failed"]) == (AGREE, {}), err
 

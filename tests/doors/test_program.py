@@ -8,12 +8,15 @@ import sys
 import warnings
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import find
 
 import harness
 from harness import Network, Problem
 from harness.sources.conduct import Settings
+from harness.strategies import activations, networks, problems, thetas
 
 QUICK = ["check", "--networks", "2", "--sources", "loop,finite-difference"]
 
@@ -55,6 +58,15 @@ def test_it_runs_from_an_empty_read_only_folder_however_python_is_started(python
         ended = program(*arguments, python=python, env=env, cwd=folder)
         assert (ended.returncode, b"Traceback" in ended.stderr) == (code, False), ended.stderr
     assert list(folder.iterdir()) == []
+
+
+def test_descriptions_stay_where_python_drops_docstrings(tmp_path):
+    help_of = {flag: program("--help", python=[flag], cwd=tmp_path).stdout for flag in ("-O", "-OO")}
+    assert help_of["-O"] == help_of["-OO"]
+    assert b"The bug zoo" in help_of["-OO"]
+    bugs = json.loads(program("bugs", "--json", python=["-OO"], cwd=tmp_path).stdout)["bugs"]
+    assert bugs == {name: bug.description for name, bug in harness.FAULTS.items()}
+    assert all(bugs.values())
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux alone has a device that is always full")
@@ -108,6 +120,11 @@ def test_settings_are_the_callers_after_any_public_call(tmp_path, monkeypatch, r
         "load_case": lambda: harness.load_case("case.json"),
         "load_digits": harness.load_digits,
         "register": lambda: harness.register(identity),
+        "check_derivatives": lambda: harness.check_derivatives(jnp.sin, np.ones(2)),
+        "assert_derivatives_agree": lambda: harness.assert_derivatives_agree(jnp.sin, np.ones(2), order=2),
+        "strategies": lambda: [
+            find(s, lambda _: True) for s in (activations(), networks(), problems(), thetas(problem.network))
+        ],
         "to_dict": lambda: str(harness.cross_check(problem, theta, ["loop"]).to_dict()),
     }
     signals = (signal.SIGINT, signal.SIGTERM)

@@ -142,7 +142,7 @@ def test_the_replay_command_finds_sources_of_a_folder(run_pytest, pytester):
             check=False,
         )
         assert ended.returncode == FAILED, ended.stderr
-        assert "the odd one out is mine" in ended.stdout
+        assert f"the odd one out is test_{Path(folder).name}:mine" in ended.stdout
 
 
 def test_every_test_has_a_case_of_its_own(project, run_pytest, pytester):
@@ -242,7 +242,7 @@ def test_an_inconclusive_verdict_is_said_and_does_what_is_configured(
     project(AT_A_KINK)
     result = run_pytest(*option)
     result.assert_outcomes(**expected)
-    assert "1 checks, 2 sources: 0 agree, 0 disagree, 1 inconclusive" in result.outlines
+    assert "1 check, 2 sources: 0 agree, 0 disagree, 1 inconclusive" in result.outlines
     if "failed" in expected or "warnings" in expected:
         result.stdout.fnmatch_lines(
             ["*INCONCLUSIVE: fun, finite-difference*", "*1 of 2 coordinates cannot be decided*"]

@@ -129,3 +129,21 @@ def test_arguments_without_meaning_are_logged_once(caplog):
     assert [record.getMessage().partition(",")[0] for record in caplog.records] == [
         "jax.test_util.check_grads: atol=0.01 has no meaning here"
     ]
+
+
+def test_a_rule_of_jax_itself_that_is_a_little_off_is_left_to_the_original():
+    with (
+        jax.enable_x64(True),
+        pytest.warns(InconclusiveGradient, match=r"JAX's own rule of log_ndtr is off by \d\.\de-09"),
+    ):
+        assert check_grads(jax.scipy.special.log_ndtr, (-20.0,), 1) is None
+
+
+def test_a_rule_of_the_callers_own_that_is_a_little_off_is_not():
+    @jax.custom_vjp
+    def nearly(x):
+        return jnp.sin(x)
+
+    nearly.defvjp(lambda x: (nearly(x), x), lambda x, g: ((1.0 + 1e-9) * g * jnp.cos(x),))
+    with jax.enable_x64(True), pytest.raises(AssertionError, match="the rule of nearly"):
+        check_grads(nearly, (X,), 1, modes=["rev"])

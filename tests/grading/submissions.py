@@ -270,6 +270,41 @@ RIGHT = {  # in any convention: the text, and what is reported of it
     ),
 }
 
+EPSILON = "a small number added inside the logarithms"
+RIGHT |= {  # what is answered beside, and what keeps a logarithm finite
+    "single.py": (
+        course(("    m = X", "    X, Theta1 = X.astype(np.float32), Theta1.astype(np.float32)\n    m = X")),
+        ["single precision (float32)"],
+    ),
+    "single_out.py": (
+        course((RETURN, "    return np.float32(J), grad.astype('f4')\n")),
+        ["single precision (float32)"],
+    ),
+    "epsilon.py": (course(("np.log(h)", "np.log(h + 1e-8)"), ("np.log(1 - h)", "np.log(1 - h + 1e-8)")), [EPSILON]),
+    "epsilon_in_one.py": (course(("np.log(h)", "np.log(h + 1e-5)")), [EPSILON]),
+    "epsilon_by_rows.py": (
+        course(BY_ROWS, ("np.log(1 - h)", "np.log(1 - h + 1e-7)")),
+        ["θ and gradient by rows", EPSILON],
+    ),
+    "clipped.py": (course(("    J = -", "    h = np.clip(h, 1e-12, 1 - 1e-12)\n    J = -")), []),
+    "plain_beside.py": (
+        course((RETURN, "    return J - 1, d2.T @ a1 / m, d3.T @ a2 / m, J, Theta1_grad, Theta2_grad\n")),
+        ["more answered than a cost and a gradient", "gradient as matrices"],
+    ),
+    "costs_first.py": (
+        course((RETURN, "    return J / 2, J, grad, -grad\n")),
+        ["more answered than a cost and a gradient"],
+    ),
+    "cache_beside.py": (
+        course((RETURN, "    return J, grad, {'h': h, 'a2': a2}\n")),
+        ["more answered than a cost and a gradient"],
+    ),
+    "dictionary_of_more.py": (
+        course((RETURN, "    return {'h': h, 'grads': (Theta1_grad, Theta2_grad), 'cost': J}\n")),
+        ["more answered than a cost and a gradient", "gradient as matrices"],
+    ),
+}
+
 WRONG = {  # the text, and the bug of the zoo that it is
     "sign.py": (course(("d3 = h - Y", "d3 = Y - h")), "wrong-sign"),
     "no_slope.py": (course((" * sigmoid_gradient(z2)", "")), "slope-missing"),
@@ -300,6 +335,32 @@ WRONG = {  # the text, and the bug of the zoo that it is
     ),
     "no_half.py": (course(("lambda_ / (2 * m)", "lambda_ / m")), "cost-regulariser-without-half"),
     "half_cost.py": (course(("np.log(1 - h)) / m", "np.log(1 - h)) / (2 * m)")), "cost-halved"),
+    "rows_for_columns.py": (
+        course(
+            (
+                "np.sum(Theta1[:, 1:] ** 2) + np.sum(Theta2[:, 1:] ** 2)",
+                "np.sum(Theta1[1:] ** 2) + np.sum(Theta2[1:] ** 2)",
+            )
+        ),
+        "cost-regulariser-without-first-rows",
+    ),
+    "squared_error.py": (
+        course(("-np.sum(Y * np.log(h) + (1 - Y) * np.log(1 - h)) / m", "np.sum((h - Y) ** 2) / (2 * m)")),
+        "cost-squared-error",
+    ),
+    "layers_reversed.py": (
+        course(
+            (
+                'Theta1_grad.ravel(order="F"), Theta2_grad.ravel(order="F")',
+                'Theta2_grad.ravel(order="F"), Theta1_grad.ravel(order="F")',
+            )
+        ),
+        "layers-in-reverse-order",
+    ),
+    "epsilon_and_no_slope.py": (
+        course(("np.log(h)", "np.log(h + 1e-8)"), (" * sigmoid_gradient(z2)", "")),
+        "slope-missing",
+    ),
     "log10.py": (course(("np.log(", "np.log10(")), "cost-log10"),
     "only_y.py": (course((" + (1 - Y) * np.log(1 - h)", "")), "cost-y-log-h-only"),
     "cost_sign.py": (course(("J = -np.sum", "J = np.sum")), "cost-sign"),
@@ -328,6 +389,10 @@ BROKEN = {  # the text, and what is said of it
     "syntax.py": ("def f(:\n    pass\n", "syntax.py is not valid Python: "),
     "python2.py": (COURSE + "\nprint 'done'\n", "(line 34)"),
     "empty.py": ("", "it defines none"),
+    "biases_apart.py": (
+        "def cost(W1, b1, W2, b2, X, y, lam):\n    return 0.0\n",
+        "it defines cost(W1, b1, W2, b2, X, y, lam)",
+    ),
     "no_function.py": ("x = 1\ndef sigmoid(z):\n    return z\n", "it defines sigmoid(z)"),
     "missing_helper.py": (course(("def sigmoid(z)", "def sigmoyd(z)")), "name 'sigmoid' is not defined"),
     "missing_module.py": (

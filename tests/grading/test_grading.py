@@ -111,6 +111,20 @@ def test_the_rubric_decides_what_a_convention_is(tmp_path):
     assert graded_here(tmp_path, "b.py", COURSE, rubric).verdict == AGREE
 
 
+def test_what_no_bug_explains_is_read_in_the_nearest_convention(tmp_path):
+    text = submissions.RIGHT["by_rows_from_0.py"][0].replace(
+        "a1 = np.column_stack([np.ones(m), X])", "a1 = np.column_stack([np.ones(m) / 3, X])"
+    )
+    grade = graded_here(tmp_path, "a.py", text)
+    assert grade.verdict == DISAGREE
+    assert list(grade.conventions) == ["labels from 0", "θ and gradient by rows"]
+
+
+def test_single_precision_is_none_where_the_code_does_not_say_so(tmp_path):
+    rounded = ("    return J, grad", "    return J * (1 + 1e-7), grad")
+    assert graded_here(tmp_path, "a.py", course(rounded)).cost == "wrong"
+
+
 def test_what_no_bug_explains_is_said_to_be_so(tmp_path):
     grade = graded_here(tmp_path, "a.py", course(("d3 = h - Y", "d3 = h - np.cos(Y)")))
     assert grade.verdict == DISAGREE

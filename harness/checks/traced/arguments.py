@@ -10,6 +10,7 @@ import jax
 import numpy as np
 
 from harness.wording import first_few
+from reference.printable import given
 from reference.traced.program import is_key, kind
 
 
@@ -40,6 +41,8 @@ class Arguments:
         self._all = [leaf for _, leaf in paths]
         names = _argument_names(f, len(args))
         found = [i for i, (path, leaf) in enumerate(paths) if path[0].idx in chosen and differentiable(leaf)]
+        if any(isinstance(leaf, np.ma.MaskedArray) for leaf in self._all):
+            raise TypeError("the arguments hold a masked array; fill in what is masked, or leave it out")
         if not found:
             raise TypeError(_nothing_to_differentiate(self._all))
         self.f, self._places = f, found
@@ -64,6 +67,8 @@ class Arguments:
         if not kept:
             types = first_few([str(getattr(leaf, "dtype", type(leaf).__name__)) for _, leaf in paths], 3)
             raise TypeError(f"the function returns no floating or complex array, but {types}: there is no derivative")
+        if not any(np.size(leaf) for _, leaf in kept):
+            raise TypeError("the function returns no number: every floating array of its output is empty")
         self.outputs = ["output" + jax.tree_util.keystr(path) for path, _ in kept]
         return [leaf for _, leaf in kept]
 
@@ -112,11 +117,13 @@ class Arguments:
 def _chosen(args: Sequence[Any], argnums: int | Sequence[int] | None) -> set[int]:
     if argnums is None:
         return set(range(len(args)))
-    numbers = [argnums] if isinstance(argnums, int) else list(argnums)
+    numbers = list(argnums) if isinstance(argnums, (tuple, list, range)) else [argnums]
     for number in numbers:
-        if not isinstance(number, int) or not -len(args) <= number < len(args):
-            raise ValueError(f"argnums must name some of the {len(args)} arguments, counted from 0, not {number!r}")
-    return {number % len(args) for number in numbers}
+        if not isinstance(number, (int, np.integer)) or not -len(args) <= number < len(args):
+            raise ValueError(
+                f"argnums must name some of the {len(args)} arguments, counted from 0, not {given(argnums)}"
+            )
+    return {int(number) % len(args) for number in numbers}
 
 
 def differentiable(leaf: Any) -> bool:

@@ -6,6 +6,7 @@ reverse and in forward mode (`harness.checks.traced.modes`) has to be the same w
 
 import time
 from collections.abc import Callable, Sequence
+from numbers import Real
 from typing import Any
 
 import jax
@@ -18,7 +19,9 @@ from harness.checks.traced.modes import other_ways
 from harness.checks.traced.subject import MODES, consensus
 from harness.verdict.judging import judge
 from harness.verdict.report import Report
+from reference.printable import given
 from reference.traced.program import Equation, function_of, settings
+from reference.whole_numbers import whole_number
 
 
 def check_derivatives(
@@ -72,7 +75,7 @@ def check_derivatives(
         When there is nothing to differentiate, or f cannot be traced.
     """
     started = time.perf_counter()
-    _require(order, modes, trust)
+    _require(f, order, modes, trust, reference, seed, budget)
     arguments = Arguments(f, args, argnums)
 
     def trusted(equation: Equation) -> bool:
@@ -101,14 +104,25 @@ def check_derivatives(
         return judge(subject, check.answers, check.pairs, check.ends, verdict, check.left_out, started)
 
 
-def _require(order: int, modes: Sequence[str], trust: Sequence[str]) -> None:
-    if order not in (1, 2):
-        raise ValueError(f"order must be 1 or 2, not {order!r}")
-    unknown = [mode for mode in modes if mode not in MODES]
-    if isinstance(modes, str) or unknown or not modes:
-        raise ValueError(f"modes must be some of {', '.join(MODES)}, as a tuple, not {modes!r}")
-    if isinstance(trust, str):
-        raise ValueError(f"trust must be a list of names of functions, not {trust!r}; write [{trust!r}]")
+def _require(f: Any, order: Any, modes: Any, trust: Any, reference: Any, seed: Any, budget: Any) -> None:
+    """Refuse, by name, what is not as it should be; what arguments there are is looked at by `Arguments`."""
+    for what, function in {"f": f, "reference": reference}.items():
+        if not callable(function) and not (what == "reference" and function is None):
+            raise TypeError(f"{what} must be a function, not {given(function)}")
+    if whole_number("order", order, 1) > 2:
+        raise ValueError(f"order must be 1 or 2, not {given(order)}")
+    if not _are_names(modes) or not modes or not set(modes) <= set(MODES):
+        raise ValueError(f"modes must be some of {', '.join(MODES)}, as a tuple, not {given(modes)}")
+    if not _are_names(trust):
+        instead = f"; write [{trust!r}]" if isinstance(trust, str) else ""
+        raise ValueError(f"trust must be a list of names of functions, not {given(trust)}{instead}")
+    whole_number("seed", seed)
+    if budget is not None and not (isinstance(budget, Real) and budget >= 0.0):
+        raise ValueError(f"budget must be a number of seconds, zero or more, not {given(budget)}")
+
+
+def _are_names(value: Any) -> bool:
+    return isinstance(value, (tuple, list, set, frozenset)) and all(isinstance(name, str) for name in value)
 
 
 def _require_met(trust: Sequence[str], check: Check) -> None:

@@ -143,7 +143,9 @@ def _off(
 def _alone(equation: Equation, values: Sequence[Any]) -> Culprit | None:
     """The check of one equation, at values that it met; None where it is right, or cannot be told."""
     given = [x if is_key(x) else np.asarray(x).astype(t) for x, t in zip(values, equation.input_dtypes)]
+    closed_over = equation.params.get("num_consts", 0) if equation.name in CUSTOM_RULES else 0  # no rule is for these
     moving = [i for i, x in enumerate(given) if not is_key(x) and kind(x.dtype) in ("f", "c") and x.size]
+    moving = [i for i in moving if i >= closed_over]
     kept = [i for i, t in enumerate(equation.dtypes) if t is not None and kind(t) in ("f", "c")]
     if not moving or not kept or equation.name == "stop_gradient":
         return None
@@ -155,7 +157,7 @@ def _alone(equation: Equation, values: Sequence[Any]) -> Culprit | None:
         outputs = bind(equation, operands)
         return [outputs[i] for i in kept]
 
-    names = [f"its argument {i}" for i in moving]
+    names = [f"its argument {i - closed_over}" for i in moving]
     try:
         check = Check(apply, [given[i] for i in moving], names, lambda: [f"its output {i}" for i in kept])
         check.ask(("reverse",))

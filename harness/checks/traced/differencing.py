@@ -36,7 +36,9 @@ def differences(
     `rounding` is what a value may be off by, where that is known to be more than a few u of the largest.
     """
     here = value(truth.point)
-    noise = max(rounding, NOISE_ROUNDINGS * UNIT_ROUNDOFF["float64"] * np.abs(here).max(initial=0.0))
+    # what JAX computes for the interpreter as a black box may be in the program's own precision
+    unit = truth.coarsest if truth.differenced else UNIT_ROUNDOFF["float64"]
+    noise = max(rounding, NOISE_ROUNDINGS * unit * np.abs(here).max(initial=0.0))
     shape = (len(directions), truth.outputs.size)
     slopes, errors = np.full(shape, np.nan), np.full(shape, np.inf)
     for k, direction in enumerate(directions):

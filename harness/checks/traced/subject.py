@@ -48,12 +48,14 @@ class TracedDerivatives(Subject):
 
     def _rows(self) -> list[np.ndarray]:
         """The combinations that belong to one output leaf."""
-        return [b.indices for b in self.outputs.blocks] if self.each else [np.arange(self.combinations)]
+        if not self.each:
+            return [np.arange(self.combinations)]
+        return [b.indices for b in self.outputs.blocks if b.indices.size]
 
     def _block_name(self, name: str, rows: np.ndarray) -> str:
         if not self.each or len(self.outputs.blocks) == 1:
             return name
-        return f"{name} (of {next(b.name for b in self.outputs.blocks if b.indices[0] == rows[0])})"
+        return f"{name} (of {next(b.name for b in self.outputs.blocks if rows[0] in b.indices)})"
 
     def label(self, i: int) -> str:
         k, i = divmod(int(i), self.inputs.size)

@@ -6,6 +6,7 @@
 import numpy as np
 
 from harness.sources.bug_zoo.planting import add_bug as _bug
+from reference.namespaces import NUMPY
 
 # -- targets -----------------------------------------------------------------------------------------------------------
 
@@ -108,6 +109,12 @@ def squares(right, thetas):
     return sum(Theta[:, 1:].sum() for Theta in thetas)
 
 
+@_bug("cost-regulariser-without-first-rows", "cost alone")
+def squares(right, thetas):
+    """The regulariser of the cost leaves out the first row of each Θ instead of the first column, the biases'."""
+    return sum(np.square(Theta[1:]).sum() for Theta in thetas)
+
+
 @_bug("cost-regularises-first-layer-only", "cost alone")
 def squares(right, thetas):
     """The regulariser of the cost has the weights of the first Θ only."""
@@ -177,3 +184,9 @@ def data_cost(right, total, m, output, K):
 def data_cost(right, total, m, output, K):
     """The losses are divided by 2m instead of m, in the cost alone."""
     return right(total, m, output, K) / 2.0
+
+
+@_bug("cost-squared-error", "cost alone")
+def losses(right, output, Z, Y):
+    """The cost is half the squared error, Σ (h - y)²/2, beside the gradient of the cross-entropy."""
+    return np.sum((output.predict(NUMPY, Z) - Y) ** 2, axis=-1) / 2.0

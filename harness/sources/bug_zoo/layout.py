@@ -26,6 +26,13 @@ def order(right, what):
     return "C"
 
 
+@_bug("layers-in-reverse-order", "all")
+def finish(right, gradient, problem, theta):
+    """The gradient starts with the last Θ instead of the first."""
+    ends = np.cumsum([rows * columns for rows, columns in problem.network.shapes])
+    return np.concatenate(np.split(right(gradient, problem, theta), ends[:-1])[::-1])
+
+
 @_bug("deltas-transposed", "layer")
 def layer_gradient(right, delta, A):
     """A square layer's gradient is transposed: δᵀA and Aᵀδ have the same shape there."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from harness.sources.backprop_steps import Backprop
 from harness.sources.table import BY_HAND, JAX, SOURCES, Source
+from harness.wording import docstring
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def add_bug(name: str, part: str, replaces: tuple[str, ...] = ("vectorized",)) -
     def add(replacement: Callable) -> Callable:
         step, family = replacement.__name__, JAX if replaces == ("jax",) else BY_HAND
         source = Source(f"bug:{name}", family, _replace(Backprop(), step, replacement))
-        BUGS[name] = Bug(name, replacement.__doc__ or "", source, replaces, part, step, replacement)
+        BUGS[name] = Bug(name, docstring(replacement), source, replaces, part, step, replacement)
         return replacement
 
     return add

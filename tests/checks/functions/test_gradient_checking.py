@@ -214,7 +214,7 @@ def test_torch(dtype):
 
     def fun(t, factor=1.0):
         assert t.dtype == theta.dtype
-        t = t.clone().requires_grad_(True)
+        t = t.detach().clone().requires_grad_(True)
         cost = (t**4).sum()
         cost.backward()
         return cost, factor * t.grad
@@ -677,7 +677,7 @@ def test_many_parameters_are_sampled_and_the_others_are_seen_along_directions():
     assert report.verdict == "agree"
     assert report.subject == {"parameters": MANY, "differenced": MANY}
     assert report.decided_share == 1.0
-    assert report.notes == ("1 coordinates were differenced one by one, the others in 500 groups",)
+    assert report.notes == ("differenced one by one: 1 of the coordinates, the others in 500 groups",)
 
 
 def test_an_error_in_any_one_of_many_is_caught_and_found(monkeypatch):

@@ -173,6 +173,11 @@ STRUCTURE = {
     "take, clipped": (lambda a, i: jnp.take(a, i, axis=0, mode="clip"), normal(4, 3), np.array([0, 5])),
     "scatter": (lambda a, u: a.at[np.array([0, 2])].set(u), normal(4, 3), normal(2, 3)),
     "scatter, add": (lambda a, u: a.at[np.array([0, 0])].add(u), normal(4, 3), normal(2, 3)),
+    "scatter, subtract": (
+        lambda a, u: a.at[np.array([3, 0])].subtract(u),
+        cast(normal(4), "bfloat16"),
+        cast(normal(2), "bfloat16"),
+    ),
     "scatter, max": (lambda a, u: a.at[np.array([0, 2])].max(u), normal(4, 3), normal(2, 3)),
     "segment_sum": (jax.ops.segment_sum, normal(3, 2), np.array([0, 0, 1])),
     "fft": (jnp.fft.fft2, complex_(2, 3)),

@@ -47,7 +47,22 @@ def solve_bwd(residuals, g):
 
 solve.defvjp(lambda a, b: (solve(a, b), (a, solve(a, b))), solve_bwd)
 
+TARGET = np.array([0.3, -1.0, 2.0, 0.7])
+
+
+@jax.custom_vjp
+def squared_error(x):
+    return jnp.sum((x - TARGET) ** 2)
+
+
+def squared_error_bwd(x, g):
+    return (g * (x - TARGET),)
+
+
+squared_error.defvjp(lambda x: (squared_error(x), x), squared_error_bwd)
+
 CASES = {
+    "over an array of the module": (squared_error, squared_error_bwd, "squared_error"),
     "in an expression": (lambda x: jnp.sum(jnp.tanh(wrong(x)) + x**2), wrong_bwd, "wrong"),
     "in a scan": (lambda x: jax.lax.scan(lambda c, t: (c + wrong(t), c), x[0], x)[0], wrong_bwd, "wrong"),
     "in a branch": (lambda x: jax.lax.cond(x[0] > -9.0, lambda t: wrong(t).sum(), jnp.sum, x), wrong_bwd, "wrong"),

@@ -222,3 +222,17 @@ def test_theta_is_left_as_it_was():
     before = theta.copy()
     complex_step.measure(problem, theta)
     np.testing.assert_array_equal(theta, before)
+
+
+@pytest.mark.parametrize(
+    "real", [lambda z: np.asarray(z, float), lambda z: np.array(z).real, lambda z: np.abs(np.asarray(z))]
+)
+def test_what_loses_its_imaginary_part_has_no_slope_instead_of_zero(real):
+    f = Activation("real", lambda _, z: np.tanh(real(z)), lambda z, a: 1.0 - a * a)
+    with pytest.raises(NotApplicable, match="makes real numbers of complex ones"):
+        complex_step.slope(f, np.array([-1.0, 0.5]))
+
+
+def test_a_constant_has_slope_zero():
+    f = Activation("one", lambda _, z: 1.0, lambda z, a: np.zeros_like(z))
+    np.testing.assert_array_equal(complex_step.slope(f, np.array([-1.0, 0.5])).slope, 0.0)

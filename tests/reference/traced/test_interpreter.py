@@ -30,6 +30,10 @@ TRIED = [
 ]  # fmt: skip
 
 OWN = {
+    "reduce": (
+        lambda x: jax.lax.reduce(x, 0.0, lambda a, b: a + b + 0.1 * a * b, (1,)),
+        np.array([[1.5, 2.0, -0.3], [0.5, 3.0, 0.4]]),
+    ),
     "reduce_min": (lambda x: jnp.min(x, axis=0), np.array([[1.5, 2.0], [0.5, 3.0]])),
     "reduce_window_min": (
         lambda x: jax.lax.reduce_window(x, np.inf, jax.lax.min, (2,), (1,), "VALID"),
@@ -37,6 +41,7 @@ OWN = {
     ),
     "cummin": (lambda x: jax.lax.cummin(x, 0), np.array([3.0, 1.0, 2.0])),
     "scatter-min": (lambda a, u: a.at[np.array([0])].min(u), np.array([1.0, 2.0]), np.array([0.5])),
+    "scatter-sub": (lambda a, u: a.at[np.array([0])].subtract(u), np.array([1.0, 2.0]), np.array([0.5])),
     "scatter-mul": (
         lambda a, u: a.at[np.array([0])].mul(u, unique_indices=True),
         np.array([1.5, 2.0]),
@@ -68,7 +73,8 @@ CONSTANT = {
 
 ALIASES = {
     *("pjit", "core_call", "call", "remat", "core_closed_call", "closed_call", "custom_vjp_call_jaxpr", "copy_p"),
-    *("scatter_add", "scatter_mul", "scatter_max", "scatter_min", "sharding_constraint", "pvary", "name", "add_any"),
+    *("scatter_add", "scatter_sub", "scatter_mul", "scatter_max", "scatter_min", "add_any"),
+    *("sharding_constraint", "pvary", "name"),
     *("device_put", "remat2", "checkpoint", "jit", "copy", "expand_dims", "stack", "cumlogsumexp"),
 }
 """Other names of rules, or what one of the supported releases of JAX writes in another way."""

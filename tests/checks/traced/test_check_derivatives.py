@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from harness import assert_derivatives_agree, check_derivatives
+from reference.traced.interpreter import RULES
 
 rng = np.random.default_rng(0)
 X = rng.normal(size=5)
@@ -25,6 +26,13 @@ RIGHT = {
     "bfloat16": (lambda x: jnp.sin(x) * x, jnp.asarray(X, jnp.bfloat16)),
     "complex": (lambda z: jnp.abs(jnp.fft.fft(z)) ** 2, X + 1j * X[::-1]),
     "a Python number": (lambda x: x * x, 3.0),
+    "an output of which a part is empty": (lambda x: jnp.split(x, [2, 2]), X),
+    "an argument that is empty": (lambda x, e: jnp.sum(x**2) + jnp.sum(e), X, np.zeros((0, 3))),
+    "a fold in bfloat16": (
+        lambda x: jax.lax.reduce(x, jnp.asarray(0, x.dtype), jax.lax.add, (0, 1)),
+        jnp.asarray(A, jnp.bfloat16),
+    ),
+    "axes read in another order": (lambda x: jax.lax.reshape(x, (2, 8), (1, 0)) * jnp.arange(8.0), A),
     "integers and None beside": (lambda x, n, nothing: x[n] ** 2, X, 2, None),
 }
 
@@ -75,8 +83,17 @@ def test_leaves_are_named_by_their_paths():
 BAD = {
     "nothing to differentiate": (lambda n: n, (3,), TypeError, "give floating or complex arrays"),
     "an empty tree": (lambda x: 1.0, ({},), TypeError, "the arguments hold no array at all"),
+    "empty output": (lambda x: x[:0], (X,), TypeError, "the function returns no number"),
     "integer output": (lambda x: jnp.argmax(x), (X,), TypeError, "there is no derivative"),
 }
+
+
+def test_values_of_a_black_box_in_bfloat16_accuse_nobody(monkeypatch):
+    monkeypatch.delitem(RULES, "scatter-sub")
+    x = jnp.asarray(X, "bfloat16")
+    report = check_derivatives(lambda x, y: x.at[np.array([3, 1])].subtract(y), x, x[:2])
+    assert any("scatter-sub" in note for note in report.notes)
+    assert report.verdict == "inconclusive", report
 
 
 @pytest.mark.parametrize("name", BAD)

@@ -1,0 +1,93 @@
+"""Functions that JAX traces: the right ones raise no alarm, wrong rules are found and named."""
+
+import inspect
+
+import numpy as np
+import pytest
+
+from harness.study.checkers import ALARM, HARNESS
+from harness.study.rules import running
+from harness.study.rules.mistakes import UNREPEATABLE, wrong_rules
+from harness.study.rules.places import PLACES, fits
+from harness.study.rules.plain import PLAIN
+from harness.study.rules.running import NATIVE, RIGHT, RULES, WRONG, FunctionsStudy, Trial, run_functions
+from harness.study.rules.table import as_text
+
+
+@pytest.fixture(scope="module")
+def found():
+    return run_functions(step=150, peers=())
+
+
+def test_there_are_enough_functions_and_mistakes():
+    assert len(PLAIN) + len(RULES) >= 60
+    assert len(running.right_cases()) == len(PLAIN) + 2 * len(RULES)
+    assert sum(len(wrong_rules(rule)) for rule in RULES) >= 350
+    names = [case.name for case in running.right_cases()]
+    assert len(set(names)) >= len(names) - len(RULES) // 2  # a rule's turn may be to stand alone
+
+
+def test_right_functions_agree_and_wrong_ones_are_caught_and_named(found):
+    assert found.count(kind=RIGHT, outcome="pass") == found.count(kind=RIGHT) >= 1
+    assert found.count(kind=WRONG, outcome=ALARM) == found.count(kind=WRONG) == found.count(named="yes") >= 2
+
+
+def test_the_text_counts_what_was_said(found):
+    total = found.count(kind=WRONG)
+    text = as_text(found)
+    assert f"{total} of {total}" in text
+    assert f"its file and line: {total} of {total} caught" in text
+
+
+def test_a_miss_a_false_alarm_and_a_false_name_are_shown():
+    trials = (
+        Trial(HARNESS, "a", WRONG, "pass", 0.1),
+        Trial(HARNESS, "b", RIGHT, ALARM, 0.1),
+        Trial(HARNESS, "c", WRONG, ALARM, 0.1, "another"),
+        Trial(NATIVE, "c", WRONG, "pass", 0.1),
+    )
+    text = as_text(FunctionsStudy(trials, {}, 0.4))
+    assert [line for line in text.splitlines() if line.startswith("  ")] == [
+        "  a: wrong, pass", "  b: right, alarm", "  c: wrong, alarm, named: another",
+    ]  # fmt: skip
+    assert "1 of 2" in text
+
+
+@pytest.mark.parametrize("rule", RULES[::9], ids=lambda rule: rule.function.__name__)
+def test_a_right_rule_answers_what_jax_does_of_the_function_itself(rule):
+    case = running._placed(rule, rule.rule, "alone", RIGHT, "")
+    plain = case._replace(function=rule.function)
+    with running.settings(x64=True):
+        ours, theirs = (np.concatenate(running._flat_gradient(c)(running._vector(c))[1:]) for c in (case, plain))
+    np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-13)
+
+
+def test_a_mistake_that_changes_nothing_here_is_left_out():
+    huber = next(rule for rule in RULES if rule.function.__name__ == "huber")
+    flat = huber._replace(arguments=(np.full(6, 0.1),))
+    right = running._answer(flat, flat.rule)
+    answers = {name: running._answer(flat, wrong) for name, wrong in wrong_rules(flat).items() if name != UNREPEATABLE}
+    assert not running._differs(answers["huber tails without sign"], right)
+    assert not running._differs(answers["wrong sign on one branch"], right)
+    assert running._differs(answers["a billionth in one term"], right)
+    assert running._differs(answers["NaN in one entry"], right)
+
+
+def test_every_place_is_met():
+    assert {name for rule in RULES for name in PLACES if fits(name, rule)} == set(PLACES)
+    assert not all(fits("in a scan", rule) for rule in RULES)
+
+
+def test_a_wrong_rule_is_known_by_its_name_file_and_line():
+    rule = RULES[0]
+    wrong = wrong_rules(rule)["the sign"]
+    case = running._placed(rule, wrong, "alone", WRONG, "the sign")
+    assert case.given.__name__ == "the_sign"
+    place = f"the_sign ({inspect.getsourcefile(wrong)}:{inspect.getsourcelines(wrong)[1]})"
+
+    class Named:
+        details = {"culprits": [{"name": "my_tanh", "where": place}]}  # noqa: RUF012
+
+    assert running.names_the_rule(Named, case) == "yes"
+    assert running.names_the_rule(Named, case._replace(given=rule.rule)) == "another"
+    assert running.names_the_rule(Named, case._replace(rule=None)) == "no"
