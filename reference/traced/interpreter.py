@@ -161,18 +161,25 @@ class Run:
             parts = scale * self._noise(array.shape) + 1j * (scale * self._noise(array.shape))
             return array + parts
         bits = EXACT_BITS if unit <= UNIT_ROUNDOFF["float64"] else round(-np.log2(unit))
-        mantissa = np.frexp(array)[0] * 2.0**bits
-        inexact = inexact | (mantissa != np.round(mantissa))
+        mantissa = np.frexp(array)[0]
+        mantissa *= 2.0**bits
+        exact = (mantissa == np.rint(mantissa)) & ~np.asarray(inexact)
         noise = self._noise(array.shape)
-        moved = array * (1.0 + size * unit * noise)
-        moved = np.where(moved == array, np.nextafter(array, np.copysign(np.inf, noise)), moved)  # 1 + u is 1
-        return np.where(inexact & (array != 0.0), moved, array)
+        moved = noise * (size * unit)
+        moved += 1.0
+        moved *= array
+        stays = (moved == array) & ~exact & (array != 0.0)
+        if stays.any():  # 1 + u is 1: to the next number then
+            moved = np.where(stays, np.nextafter(array, np.copysign(np.inf, noise)), moved)
+        return np.where(exact, array, moved)
 
     def _noise(self, shape: tuple[int, ...]) -> Any:
         """Entries of random sign and of a size in [0.5, 1]."""
         assert self.rounding is not None, "only a run that rounds draws noise"
-        drawn = self.rounding.random(shape) - 0.5
-        return drawn + np.copysign(0.5, drawn)
+        drawn = np.asarray(self.rounding.random(shape))
+        drawn -= 0.5
+        drawn += np.copysign(0.5, drawn)
+        return drawn
 
 
 SERIES = (

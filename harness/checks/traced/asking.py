@@ -60,6 +60,8 @@ class Check:
     answers, pairs, ends : what is to be judged
     left_out : dict
     doubts : list of str
+    values : three (outputs,) arrays
+        What JAX computes, what the program says, and what rounding may have moved.
     contradicted : bool
         Whether differences of values speak for JAX where increments speak against it.
     deadline : float
@@ -203,7 +205,7 @@ class Check:
             finite, same = np.isfinite(values), ~(np.abs(values - expected) > error)
         if not np.isfinite(self.truth.point).all():  # what is infinite with its argument may have a slope all the same
             finite |= (values == expected) & ~np.isnan(values)
-        self._value_error = error if self.precision == "float64" else np.zeros_like(error)
+        self.values = values, expected, error
         rows = np.eye(self.outputs.size) if self.each else self.weights
         unit = self.truth.coarsest
         self.absolute = absolute_scale(rows, expected, error, self.truth.point, unit, self.precision)
@@ -263,7 +265,8 @@ class Check:
         looked_at = np.unique(np.concatenate([wrong[:DIFFERENCED], chosen[:: max(1, len(chosen) // DIFFERENCED)]]))
         looked_at = looked_at.astype(int)
         along = _unit_vectors(looked_at, size)
-        rounding = float(self._value_error[np.isfinite(self._value_error)].max(initial=0.0))
+        error = self.values[2] if self.precision == "float64" else np.zeros(0)  # else the interpreter's values are used
+        rounding = float(error[np.isfinite(error)].max(initial=0.0))
         values = values_by(self.traced, self.truth)
         found = differences(values, self.truth, along, rounding).combined(self.weights)
         shape = (len(self.weights), size)

@@ -72,12 +72,14 @@ class TracedDerivatives(Subject):
         given, expected, odd = (
             x.reshape(self.combinations, self.inputs.size) for x in (wrong.gradient, right.gradient, at_odds)
         )
-        rows = odd.any(axis=1)
+        rows = np.asarray(np.any(odd, axis=1))
         if not self.each:
             rows[np.argmax(rows) + 1 :] = False
         w = np.where(rows, self.cotangents, 0.0)
         with np.errstate(all="ignore"):
-            parts = [self._part(b, w @ given, w @ expected, odd.any(axis=0)) for b in self.inputs.blocks]
+            parts = [
+                self._part(b, w @ given, w @ expected, np.asarray(np.any(odd, axis=0))) for b in self.inputs.blocks
+            ]
             cotangent = self._of_cotangents(given, expected) if self.each and wrong.family != REFERENCE else ""
             shape = cotangent or diagnose(parts)
             if not cotangent and (
@@ -102,7 +104,7 @@ class TracedDerivatives(Subject):
 
     def _branch(self, odd: np.ndarray) -> str:
         """Whether all that is wrong lies on one side of a number, and all that is right on the other."""
-        wrong, told = odd.any(axis=0), []
+        wrong, told = np.asarray(np.any(odd, axis=0)), []
         for block in self.inputs.blocks:
             looked_at = block.indices[self.chosen[block.indices]]
             bad, good = (self.point[looked_at[which[looked_at]]] for which in (wrong, ~wrong))
