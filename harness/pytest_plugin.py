@@ -248,9 +248,11 @@ def check_derivatives(pytestconfig: pytest.Config) -> Callable[..., Any]:
 
         report = check_derivatives(f, *args, **options)
         _record(pytestconfig, report)
-        if report.verdict == "disagree" or (report.verdict == "inconclusive" and on_inconclusive == "fail"):
-            advice = f"\n{HOW_TO_PASS}" if report.verdict == "inconclusive" else ""
-            pytest.fail(f"{report}\n\n{_where_called()}{advice}", pytrace=False)
+        if report.verdict == "disagree":
+            call = {"subject": f, "theta": args, "sources": None, "reference": None, "check": "check_derivatives"}
+            raise GradientsDisagree(report, {**call, **options})
+        if report.verdict == "inconclusive" and on_inconclusive == "fail":
+            pytest.fail(f"{report}\n\n{_where_called()}\n{HOW_TO_PASS}", pytrace=False)
         if report.verdict == "inconclusive" and on_inconclusive == "warn":
             warnings.warn(str(report), InconclusiveGradient, stacklevel=2)
         return report

@@ -1,4 +1,6 @@
-"""Hypothesis strategies for networks, problems and θ: the distribution of `random_problem`, shrinkable.
+"""Hypothesis strategies for networks, problems and θ, and for the arguments of any function that JAX traces.
+
+Networks have the distribution of `random_problem`; all of them shrink.
 
 >>> from hypothesis import given
 >>> from harness import strategies
@@ -6,10 +8,13 @@
 ... def test_my_backprop(case):
 ...     problem, theta = case
 ...     assert_gradients_agree(problem, theta, {"mine": my_backprop, "jax": SOURCES["jax"]})
+>>> @given(args=strategies.arrays_like((params, batch), domain="apart"))
+... def test_my_rule(args, check_derivatives):
+...     check_derivatives(my_loss, *args)
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -82,3 +87,113 @@ def cases(
     """A problem and parameters for it: what `cross_check` takes."""
     problem = draw(problems(networks, extremes))
     return problem, draw(thetas(problem.network, extremes))
+
+
+@st.composite
+def arrays_like(draw: st.DrawFn, args: Any, domain: str | Sequence[str | None] = "real") -> Any:
+    """Arguments of the same structure, shapes and types as these, with other numbers: what `check_derivatives` takes.
+
+    Integers, truth values, random keys and whatever is no floating or complex array stay as they are.
+
+    Parameters
+    ----------
+    args : any tree of arrays, such as the tuple of a function's arguments
+    domain : str, or one for each entry of args
+        "real" : in [-3, 3]; shrinks to zeros
+        "positive" : in [0.1, 10], evenly in the logarithm; shrinks to ones
+        "probabilities" : positive, with the sum 1 along the last axis; a number alone is in [0.01, 0.99]
+        "positive definite" : Hermitian matrices in the last two axes, with no eigenvalue below 1; shrinks to identities
+        "apart" : in [-3, 3], no two entries of an array equal, in size neither, and none of them 0
+        "ties" : of -1, 0 and 1 alone, so that many are equal; shrinks to zeros
+        None, for one of several : the entry stays as it is
+
+    Raises
+    ------
+    ValueError
+        When there is no such domain, or an array's shape does not go with it.
+    """
+    import jax
+
+    if isinstance(domain, str):
+        return draw(arrays_like([args], [domain]))[0]
+    if not isinstance(args, (tuple, list)) or len(args) != len(domain):
+        raise ValueError(f"domain must be one name, or one for each entry of args, not {domain!r}")
+    for name in domain:
+        if name is not None and name not in DOMAINS:
+            raise ValueError(f"domain must be one of {', '.join(DOMAINS)}, not {name!r}")
+    chooser = _DrawnChooser(draw)
+    drawn = [
+        entry if name is None else jax.tree.map(lambda leaf, name=name: _leaf_like(chooser, leaf, name), entry)
+        for entry, name in zip(args, domain)
+    ]
+    return type(args)(drawn)
+
+
+def _leaf_like(chooser: _DrawnChooser, leaf: Any, domain: str) -> Any:
+    """A leaf in a domain, of the same kind: a Python number, a NumPy array or one of JAX."""
+    import jax.numpy as jnp
+
+    from harness.checks.traced.arguments import differentiable
+
+    if not differentiable(leaf):
+        return leaf
+    is_complex = np.issubdtype(getattr(leaf, "dtype", type(leaf)), np.complexfloating)
+    numbers = DOMAINS[domain](chooser, np.shape(leaf), bool(is_complex))
+    if isinstance(leaf, (float, complex)) and not isinstance(leaf, np.generic):
+        return type(leaf)(numbers)
+    if isinstance(leaf, (np.ndarray, np.generic)):
+        return numbers.astype(leaf.dtype) if isinstance(leaf, np.ndarray) else leaf.dtype.type(numbers)
+    return jnp.asarray(numbers, leaf.dtype)
+
+
+def _unit(chooser: _DrawnChooser, shape: tuple[int, ...], is_complex: bool) -> np.ndarray:
+    """In [-1, 1]; of complex numbers both parts."""
+    real = chooser.grid(shape) / GRID
+    return real + 1j * (chooser.grid(shape) / GRID) if is_complex else real
+
+
+def _real(chooser: _DrawnChooser, shape: tuple[int, ...], is_complex: bool) -> np.ndarray:
+    return 3.0 * _unit(chooser, shape, is_complex)
+
+
+def _positive(chooser: _DrawnChooser, shape: tuple[int, ...], _: bool) -> np.ndarray:
+    return 10.0 ** _unit(chooser, shape, False)
+
+
+def _probabilities(chooser: _DrawnChooser, shape: tuple[int, ...], _: bool) -> np.ndarray:
+    if not shape:
+        return 0.5 + 0.49 * _unit(chooser, shape, False)
+    weights = _positive(chooser, shape, False)
+    return weights / weights.sum(axis=-1, keepdims=True)
+
+
+def _positive_definite(chooser: _DrawnChooser, shape: tuple[int, ...], is_complex: bool) -> np.ndarray:
+    if len(shape) < 2 or shape[-1] != shape[-2]:
+        raise ValueError(f"a positive definite array has two last axes of one length, not the shape {shape}")
+    factor = _unit(chooser, shape, is_complex)
+    return factor @ np.swapaxes(factor, -1, -2).conj() + np.eye(shape[-1])
+
+
+def _apart(chooser: _DrawnChooser, shape: tuple[int, ...], is_complex: bool) -> np.ndarray:
+    size = math.prod(shape)
+    drawn = chooser.grid((size,)) / GRID
+    ranks = np.argsort(np.argsort(drawn, kind="stable"))
+    sizes = 3.0 * (ranks + 0.7 + 0.3 * np.abs(drawn)) / max(1, size)
+    numbers = np.where(drawn < 0.0, -sizes, sizes).reshape(shape)
+    return numbers + 1j * _apart(chooser, shape, False) if is_complex else numbers
+
+
+def _ties(chooser: _DrawnChooser, shape: tuple[int, ...], is_complex: bool) -> np.ndarray:
+    real = (np.asarray(chooser.grid(shape)) + 1) % 3 - 1.0
+    return real + 1j * _ties(chooser, shape, False) if is_complex else real
+
+
+DOMAINS: dict[str, Callable[[_DrawnChooser, tuple[int, ...], bool], np.ndarray]] = {
+    "real": _real,
+    "positive": _positive,
+    "probabilities": _probabilities,
+    "positive definite": _positive_definite,
+    "apart": _apart,
+    "ties": _ties,
+}
+"""What `arrays_like` draws from: each takes a chooser, a shape and whether the numbers are complex."""

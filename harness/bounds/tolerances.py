@@ -10,6 +10,10 @@ MEANINGLESS = {"float64": 1e-6, "float32": 1e-2, "float16": 0.1, "bfloat16": 0.3
 float32, sums over thousands of examples are good to three or four digits; bfloat16 has hardly more than two to begin
 with, so a sign or a factor of two is seen and little else."""
 
+CONFIRMED = 1e-2
+"""An oracle that knows a number to this share of what is meaningless, and an answer as near to it, leave nothing in
+doubt there: in saturated networks rounding might do much, and mostly does not."""
+
 NEGLIGIBLE = 1e-5
 """A block whose derivatives are all below this (of the network's largest, or of 1, for predictions and targets differ
 by up to one) is compared absolutely: dead and saturated units have derivatives of exactly zero. For any other function,
@@ -77,6 +81,11 @@ SPREAD_FACTOR = 16.0
 
 COARSE_SPREAD_FACTOR = 4.0
 """The same in float16 and bfloat16, whose functions are computed in float32 and rounded once."""
+
+ABSOLUTE = {"float64": 1e-5, "float32": 1e-3, "float16": 0.0, "bfloat16": 0.0}
+"""Errors of derivatives below this share of the function's own terms, over its argument, count as nothing beside them,
+if its program cannot do better: digits lost within are told, and are no verdict. In half of a float there are no digits
+to lose."""
 
 ALL_ENTRIES = 4096
 """Up to so many derivatives, inputs times outputs, each is compared; of more, random combinations of outputs are."""

@@ -35,20 +35,24 @@ class Script:
         self._imports: dict[str, None] = {}
         self._statements: dict[str, None] = {}
 
-    def text(self, fun: Any, theta: Any, reference: Any = None, **options: Any) -> str:
-        """The script that makes this call of `check_gradient`; `arrays` is then what it loads.
+    def text(self, fun: Any, theta: Any, reference: Any = None, check: str = "check_gradient", **options: Any) -> str:
+        """The script that makes this call of `check_gradient`, or of `check_derivatives` with the arguments θ.
+
+        `arrays` is then what it loads.
 
         Raises
         ------
         NotWritable
             When a function has no name of its own, or θ or an argument is of a kind that has no short Python.
         """
-        arguments = [self._named(fun), "theta", *([] if reference is None else [self._named(reference)])]
+        arguments = [self._named(fun), "theta" if check == "check_gradient" else "*theta"]
+        if reference is not None:
+            arguments.append(("" if check == "check_gradient" else "reference=") + self._named(reference))
         for name, value in options.items():
             written = self._named(value) if callable(value) else self._tree(value, name)
             arguments.append(f"{name}={written}")
         theta_line = f"theta = {self._tree(theta, 'theta')}"
-        call = f"print(check_gradient({', '.join(arguments)}))"
+        call = f"print({check}({', '.join(arguments)}))"
         load = [f"case = np.load({str(self.path)!r})"] if self.arrays else []
         return "\n".join(
             [
@@ -56,7 +60,7 @@ class Script:
                 "",
                 "import numpy as np",
                 *self._imports,
-                "from harness import check_gradient",
+                f"from harness import {check}",
                 "from harness.importing import import_file_as",
                 "",
                 f"sys.path[:0] = {own_folders()}",
@@ -146,7 +150,7 @@ def how_to_repeat(
     path : the file for θ, of which the folder is made if need be; the script stands beside it
     rerun : the command that runs the failing test again
     seed : of the run
-    call : the arguments of `check_gradient` by name
+    call : the arguments of `check_gradient` by name, and the name of the check if it is another
     modules : where functions may be found by name, beside the modules that they say they are from
     """
     script = Script(path, modules)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from harness.bounds.tolerances import MEANINGLESS, NEGLIGIBLE
+from harness.bounds.tolerances import CONFIRMED, MEANINGLESS, NEGLIGIBLE
 
 EXACT = 4.0 * float(np.finfo(np.float64).tiny)
 """An error that only underflow could make."""
@@ -132,18 +132,26 @@ def _scale(gradient: np.ndarray, blocks: Sequence[Block], ordinary: float) -> np
     return scale
 
 
-def _exactly_equal(difference: np.ndarray, a: Answer, b: Answer) -> np.ndarray:
-    """Where two answers are one number, and an oracle knows it without error, whatever rounding might have done."""
-    exact = [answer.error <= EXACT for answer in (a, b) if answer.oracle]
-    return (difference == 0.0) & np.any([np.zeros(difference.shape, bool), *exact], axis=0)
+def _confirmed(difference: Any, errors: Sequence[Any], share: Any) -> Any:
+    """Where an oracle knows the number so well, and another is so near, that rounding did nothing of what it might."""
+    near = np.maximum(CONFIRMED * share, EXACT)
+    with np.errstate(all="ignore"):
+        known = [difference + error <= near for error in errors]  # NaN is not
+    return np.any([np.zeros(np.shape(difference), bool), *known], axis=0)
 
 
 def compare(
-    a: Answer, b: Answer, blocks: Sequence[Block], ordinary: float = 1.0, scale: np.ndarray | None = None
+    a: Answer,
+    b: Answer,
+    blocks: Sequence[Block],
+    ordinary: float = 1.0,
+    scale: np.ndarray | None = None,
+    absolute: np.ndarray | float = 0.0,
 ) -> Pair:
     """Compare costs and gradients, coordinate by coordinate; `ordinary` is a size of the cost that is not small.
 
-    `scale` is what errors of the coordinates have to be small against, where that is known from elsewhere.
+    `scale` is what errors of the coordinates have to be small against, where that is known from elsewhere; `absolute`
+    is what they may be small against instead.
     """
     with np.errstate(all="ignore"):
         difference, allowed = np.abs(a.gradient - b.gradient), a.error + b.error
@@ -151,15 +159,21 @@ def compare(
     at_odds = _at_odds(difference, allowed)
     if scale is None:
         scale = np.minimum(_scale(a.gradient, blocks, ordinary), _scale(b.gradient, blocks, ordinary))
+    scale = np.maximum(scale, absolute)
     cost_scale = np.fmax(ordinary, np.fmin(abs(a.cost), abs(b.cost)))  # the same whichever of them is NaN
     meaningless = max(MEANINGLESS[a.precision], MEANINGLESS[b.precision])
+    oracles = [answer for answer in (a, b) if answer.oracle]
+    confirmed = _confirmed(difference, [oracle.error for oracle in oracles], meaningless * scale)
     return Pair(
         a.name,
         b.name,
         cost_at_odds=bool(_at_odds(cost_difference, cost_allowed)),
-        cost_decided=bool(np.isfinite(cost_allowed) and cost_allowed <= meaningless * cost_scale),
+        cost_decided=bool(
+            (np.isfinite(cost_allowed) and cost_allowed <= meaningless * cost_scale)
+            or _confirmed(cost_difference, [oracle.cost_error for oracle in oracles], meaningless * cost_scale)
+        ),
         at_odds=at_odds,
-        decided=at_odds | (allowed <= meaningless * scale) | _exactly_equal(difference, a, b),
+        decided=at_odds | (allowed <= meaningless * scale) | confirmed,
         applies=a.applies & b.applies,
         difference=difference,
         allowed=allowed,
@@ -169,6 +183,11 @@ def compare(
     )
 
 
-def compare_all(answers: Sequence[Answer], blocks: Sequence[Block], ordinary: float = 1.0) -> list[Pair]:
+def compare_all(
+    answers: Sequence[Answer],
+    blocks: Sequence[Block],
+    ordinary: float = 1.0,
+    absolute: np.ndarray | float = 0.0,
+) -> list[Pair]:
     """Every pair of answers, compared."""
-    return [compare(a, b, blocks, ordinary) for a, b in combinations(answers, 2)]
+    return [compare(a, b, blocks, ordinary, absolute=absolute) for a, b in combinations(answers, 2)]

@@ -68,9 +68,11 @@ def diagnose(parts: Sequence[Part], m: int | None = None) -> str:
     Looked at are all parts together, and the last one that is wrong.
     """
     wrong = [part for part in parts if part.wrong.any()]
+    if broken := not_finite(wrong):
+        return broken
     whole = join("the gradient", parts)
     shape, _ = shape_of_error([whole, wrong[-1]] if len(wrong) > 1 else wrong, m)
-    return not_finite(wrong) or shape or single_entry(whole)
+    return shape or single_entry(whole)
 
 
 def not_finite(parts: Iterable[Part]) -> str:

@@ -2,12 +2,15 @@
 
 import html
 import math
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from reference.printable import printable
 
 SCHEMA = "harness.report/2"
+
+SAME = 1e-9  # relative: two sources that answer this much alike are wrong for one reason, and are told together
 
 COLOURS = {"agree": "#1a7f37", "disagree": "#cf222e", "inconclusive": "#9a6700"}
 """The verdicts' colours on every page."""
@@ -199,10 +202,24 @@ def _headline(report: Report) -> str:
     return f"{report.verdict.upper()}: {names}"
 
 
+def _told_once(findings: Sequence[Finding]) -> list[Finding]:
+    """The findings, where sources that answer the same, up to rounding, are told together."""
+    told: list[Finding] = []
+    for finding in findings:
+        for i, other in enumerate(told):
+            alike = replace(finding, source=other.source, value=other.value) == other
+            if alike and math.isclose(finding.value, other.value, rel_tol=SAME):
+                told[i] = replace(other, source=f"{other.source}, {finding.source}")
+                break
+        else:
+            told.append(finding)
+    return told
+
+
 def _lines(report: Report) -> list[str]:
     lines = [_headline(report), "  " + ", ".join(f"{key} {value}" for key, value in report.subject.items())]
     lines += [f"  {reason}" for reason in report.reasons]
-    lines += [f"  {finding}" for finding in report.findings]
+    lines += [f"  {finding}" for finding in _told_once(report.findings)]
     if report.verdict == "agree":
         lines.append(f"  largest difference: {report.margin:.2g} of what rounding and truncation allow")
         low, high = report.smallest_visible

@@ -252,6 +252,7 @@ def slopes(x: Any) -> Balls:
     return _balls(np.frompyfunc(slope_of, 1, 1)(np.asarray(x)))
 
 
-def variables(x: Any) -> Balls:
-    """x + t for every element x."""
-    return _balls(np.frompyfunc(lambda x: arb_series([x, 1]), 1, 1)(np.asarray(x)))
+def variables(x: Any, speeds: Any = 1.0) -> Balls:
+    """x + vt for every element x and its speed v."""
+    series = np.frompyfunc(lambda x, v: arb_series([x, arb(float(v))]), 2, 1)
+    return _balls(series(np.asarray(x), np.asarray(speeds)))

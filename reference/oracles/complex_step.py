@@ -31,6 +31,9 @@ enough to keep derivatives down to 1e-278 clear of underflow, where h = 1e-200 w
 TRUNCATION = 2.0**-160
 """h² = 2**-200 times a third derivative, and underflow. It shows only where a derivative is next to nothing."""
 
+NEAREST = 2.0**30 * STEP
+"""z nearer to zero than this are not looked at: beside a step that is longer than z, |z|**1.5 is another function."""
+
 ROUNDINGS = 2.0
 """A complex quotient takes half a dozen operations, which round more often than the quotient and slope of reals."""
 
@@ -183,6 +186,8 @@ def _value(f: Activation, Z: np.ndarray) -> np.ndarray:
 def slope(f: Activation, z: np.ndarray) -> MeasuredSlope:
     """f(z) and f'(z) = Im f(z + ih)/h, at z of shape (n,). The error is infinite where the formula is not analytic.
 
+    And for z that the step is not small beside, other than zero.
+
     Kinks that f declares do not matter here: at each z it is continued by the piece on which z lies.
 
     Raises
@@ -195,7 +200,8 @@ def slope(f: Activation, z: np.ndarray) -> MeasuredSlope:
     except NotApplicable:  # perhaps at some z only, as |z| is at 0
         a = _complex_values_one_by_one(f, z)
     derivative = np.imag(a) / STEP
-    return MeasuredSlope(np.real(a), derivative, known(derivative, TRUNCATION), ROUNDINGS, TRUNCATION)
+    error = np.where((z != 0.0) & (np.abs(z) < NEAREST), np.inf, TRUNCATION)
+    return MeasuredSlope(np.real(a), derivative, known(derivative, error), ROUNDINGS, error)
 
 
 def _complex_value(f: Activation, z: np.ndarray) -> np.ndarray:

@@ -11,11 +11,12 @@ None of this changes a rounding in the entries that are kept beyond the order of
 plain programs of `reference.oracles.jax_gradient`. An activation may be undefined where the missing units and rows are,
 though: zero times NaN spreads, so an answer that is not finite is asked for again from the plain program. All
 registered activations are in the program, except for those that JAX cannot trace: one of these must not spoil the
-others.
+others. One that is not registered costs a program of its own, which pays from its third network on.
 """
 
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import jax
 import jax.numpy as jnp
@@ -29,18 +30,35 @@ from reference.outputs import OUTPUTS
 from reference.problem import Problem
 
 WIDTH, HIDDEN_LAYERS, ROWS = 8, 4, 10
+KNOWN = 3  # networks with an activation that is not registered, after which there will be more of them
 SILENT = -1e300  # a bias: σ and softmax are exactly zero there
 
 
 def fits(problem: Problem) -> bool:
-    """Whether the problem can be padded: small enough, and its activations registered and traceable."""
+    """Whether the problem can be padded: small enough, and its activations traceable and known."""
     network = problem.network
     return (
         max(network.sizes) <= WIDTH
         and len(network.hidden) <= HIDDEN_LAYERS
         and problem.m <= ROWS
-        and all(ACTIVATIONS.get(f.name) is f and is_elementwise(f) for f in network.hidden)
+        and all((_is_registered(f) or _asked.get(f, 0) >= KNOWN) and is_elementwise(f) for f in network.hidden)
     )
+
+
+_asked: WeakKeyDictionary[Activation, int] = WeakKeyDictionary()
+"""How many networks there were with each activation that is not registered."""
+
+
+def _is_registered(f: Activation) -> bool:
+    return ACTIVATIONS.get(f.name) is f
+
+
+def _in_program(problem: Problem) -> tuple[Activation, ...]:
+    """The activations that the problem's program knows: its own if none is registered, else all that are, too."""
+    own = [f for f in _asked if f in problem.network.hidden and not _is_registered(f)]
+    if own and len(own) == len(set(problem.network.hidden)):
+        return ACTIVATIONS["identity"], *own
+    return *(f for f in ACTIVATIONS.values() if is_elementwise(f)), *own
 
 
 class _Padded(NamedTuple):
@@ -68,8 +86,8 @@ def _pad(problem: Problem, theta: np.ndarray, activations: tuple[Activation, ...
         P[: Theta.shape[1], : Theta.shape[0]] = Theta.T
     X, Y = np.zeros((ROWS, WIDTH)), np.zeros((ROWS, WIDTH))
     X[:m, :n_in], Y[:m, :K] = problem.X, problem.Y
-    names = [f.name for f in network.hidden] + ["identity"] * (HIDDEN_LAYERS - depth)
-    which_hidden = np.array([[f.name for f in activations].index(name) for name in names])
+    layers = [*network.hidden, *[ACTIVATIONS["identity"]] * (HIDDEN_LAYERS - depth)]
+    which_hidden = np.array([activations.index(f) for f in layers])
     which_output = np.array(list(OUTPUTS).index(network.output.name))
     is_layer, is_row = (np.arange(HIDDEN_LAYERS) < depth) * 1.0, (np.arange(ROWS) < m) * 1.0
     return _Padded(hidden, last, X, Y, is_layer, is_row, which_hidden, which_output, np.array(problem.l2))
@@ -106,8 +124,10 @@ def _program(differentiated: Any, activations: tuple[Activation, ...]) -> Any:
 
 def _run(differentiated: Any, plain: GradientSource, problem: Problem, theta: np.ndarray) -> tuple[float, np.ndarray]:
     if not fits(problem):
+        if differentiated is jax.value_and_grad:  # once for each network, though both ways are asked
+            _asked.update({f: _asked.get(f, 0) + 1 for f in problem.network.hidden if not _is_registered(f)})
         return plain(problem, theta)
-    activations = tuple(f for f in ACTIVATIONS.values() if is_elementwise(f))
+    activations = _in_program(problem)
     with fixed_settings():
         cost, (hidden, last) = _program(differentiated, activations)(_pad(problem, theta, activations))
         hidden, last = np.asarray(hidden), np.asarray(last)

@@ -118,7 +118,8 @@ class Run:
             return outputs
         size = ROUNDINGS.get(equation.name, 1.0)
         normwise = equation.name in NORMWISE
-        rounded = [self._rounded(x, dtype, size, normwise) for x, dtype in zip(outputs, equation.dtypes)]
+        inexact = _surely_inexact(equation.name, [x.value for x in operands])
+        rounded = [self._rounded(x, dtype, size, normwise, inexact) for x, dtype in zip(outputs, equation.dtypes)]
         return self._partly_summed(equation, operands, rounded) if equation.name in PARTIAL_SUMS and rule else rounded
 
     def _partly_summed(
@@ -133,7 +134,9 @@ class Run:
             return outputs  # nothing cancels
         return [Increment(outputs[0].value + moved, outputs[0].change)]
 
-    def _rounded(self, x: Increment, dtype: Any, size: float, normwise: bool = False) -> Increment:
+    def _rounded(
+        self, x: Increment, dtype: Any, size: float, normwise: bool = False, inexact: Any = False
+    ) -> Increment:
         if kind(dtype) not in ("f", "c"):
             return x
         unit = min(unit_roundoff(dtype), self.coarsest)
@@ -141,14 +144,14 @@ class Run:
             size = 1.0
         elif unit > UNIT_ROUNDOFF["float64"]:
             size = min(size, ROUNDINGS_IN_FLOAT32)
-        value = self._moved(x.value, unit, size)
+        value = self._moved(x.value, unit, size, inexact)
         if normwise and np.size(value):
             largest = np.abs(value).max()
             moved = size * unit * np.where(np.isfinite(largest), largest, 0.0) * self._noise(np.shape(value))
             value = np.where(np.asarray(value) == 0.0, value, value + moved)
         return Increment(value, x.change if is_constant(x) else self._moved(x.change, unit, size))
 
-    def _moved(self, array: Any, unit: float, size: float) -> Any:
+    def _moved(self, array: Any, unit: float, size: float, inexact: Any = False) -> Any:
         """An array rounded at random where it is not exact anyway; both parts of a complex number by its size."""
         array = np.asarray(array)
         if array.dtype.kind not in "fc":
@@ -158,15 +161,25 @@ class Run:
             parts = scale * self._noise(array.shape) + 1j * (scale * self._noise(array.shape))
             return array + parts
         bits = EXACT_BITS if unit <= UNIT_ROUNDOFF["float64"] else round(-np.log2(unit))
-        mantissa = np.frexp(array)[0] * 2.0**bits
-        inexact = mantissa != np.round(mantissa)
-        return np.where(inexact, array * (1.0 + size * unit * self._noise(array.shape)), array)
+        mantissa = np.frexp(array)[0]
+        mantissa *= 2.0**bits
+        exact = (mantissa == np.rint(mantissa)) & ~np.asarray(inexact)
+        noise = self._noise(array.shape)
+        moved = noise * (size * unit)
+        moved += 1.0
+        moved *= array
+        stays = (moved == array) & ~exact & (array != 0.0)
+        if stays.any():  # 1 + u is 1: to the next number then
+            moved = np.where(stays, np.nextafter(array, np.copysign(np.inf, noise)), moved)
+        return np.where(exact, array, moved)
 
     def _noise(self, shape: tuple[int, ...]) -> Any:
         """Entries of random sign and of a size in [0.5, 1]."""
         assert self.rounding is not None, "only a run that rounds draws noise"
-        drawn = self.rounding.random(shape) - 0.5
-        return drawn + np.copysign(0.5, drawn)
+        drawn = np.asarray(self.rounding.random(shape))
+        drawn -= 0.5
+        drawn += np.copysign(0.5, drawn)
+        return drawn
 
 
 SERIES = (
@@ -175,6 +188,7 @@ SERIES = (
 )  # fmt: skip
 
 ROUNDINGS = dict.fromkeys(elementwise.TRANSCENDENTAL, float(ELEMENTARY)) | dict.fromkeys(SERIES, 2.0**14)
+ROUNDINGS["sqrt"] = float(ELEMENTARY)  # halves what moved its argument, which may then be lost in the last place
 ROUNDINGS["log1p"] = 256.0
 """Errors of one call in units of u: of series and reflections, which lose digits, far more than one."""
 
@@ -205,6 +219,32 @@ SUMS = {
     "reduce_window_sum", "select_and_scatter_add", "reduce_prod", "cumprod",
 }  # fmt: skip
 """Primitives that round many times within."""
+
+
+ALGEBRAIC_AT = dict.fromkeys(
+    ("exp", "expm1", "log1p", "sin", "cos", "tan", "asin", "atan", "sinh", "cosh", "tanh", "asinh", "atanh",
+     "logistic", "erf", "erfc", "erf_inv", "bessel_i0e", "bessel_i1e"),
+    0.0,
+) | {"log": 1.0, "acos": 1.0, "acosh": 1.0}  # fmt: skip
+"""The one finite argument at which a function has a number of few bits (Lindemann, Math. Ann. 20, 1882, of most)."""
+
+
+def _surely_inexact(name: str, operands: Sequence[Any]) -> Any:
+    """Where a result is rounded however few bits it has: tanh(30) is not 1, and 1e20 + 4 is not 1e20."""
+    kinds = {np.asarray(x).dtype.kind for x in operands}
+    if kinds != {"f"}:
+        return False
+    if name in ALGEBRAIC_AT:
+        return np.isfinite(operands[0]) & (operands[0] != ALGEBRAIC_AT[name])
+    if name in ("add", "sub", "add_any"):
+        a, b = operands[0], operands[1] if name != "sub" else -operands[1]
+        total = a + b
+        share = total - a
+        lost = (a - (total - share)) + (b - share)  # exactly (Knuth, The Art of Computer Programming 2, 4.2.2)
+        return np.isfinite(lost) & (lost != 0.0)
+    if name == "sqrt":
+        return np.square(np.sqrt(operands[0])) != operands[0]
+    return False
 
 
 def _size(value: Any) -> Any:

@@ -92,7 +92,10 @@ def choose(seed: int, count: int, modules: Sequence[str]) -> list[Mutant]:
 
 
 def tests_of(module: str) -> tuple[Path, ...]:
-    """A module's own tests: its mirror in tests/, and what `ELSEWHERE` names; all tests of the room if it has none."""
+    """A module's own tests: its mirror in tests/, and what `ELSEWHERE` names; if it has none, all tests of its room.
+
+    A room without a folder of tests has those of the room that it is part of.
+    """
     room, _, name = module.rpartition(".")
     if sources()[module].name == "__init__.py":
         room, name = module, "package"
@@ -100,7 +103,9 @@ def tests_of(module: str) -> tuple[Path, ...]:
     folder = ROOT.joinpath("tests", *mirrored.split("."))
     elsewhere = [ROOT / "tests" / path for path in ELSEWHERE.get(module) or ELSEWHERE.get(f"{room}.*") or ()]
     mirror = folder / f"test_{name}.py"
-    own = [mirror] if mirror.exists() else [] if elsewhere else sorted(folder.rglob("test_*.py"))
+    own = [mirror] if mirror.exists() else []
+    while not (own or elsewhere) and folder != ROOT / "tests":
+        own, folder = sorted(folder.rglob("test_*.py")), folder.parent
     return tuple(dict.fromkeys([*own, *elsewhere]))
 
 

@@ -142,7 +142,7 @@ def test_the_replay_command_finds_sources_of_a_folder(run_pytest, pytester):
             check=False,
         )
         assert ended.returncode == FAILED, ended.stderr
-        assert "the odd one out is mine" in ended.stdout
+        assert f"the odd one out is test_{Path(folder).name}:mine" in ended.stdout
 
 
 def test_every_test_has_a_case_of_its_own(project, run_pytest, pytester):
@@ -242,7 +242,7 @@ def test_an_inconclusive_verdict_is_said_and_does_what_is_configured(
     project(AT_A_KINK)
     result = run_pytest(*option)
     result.assert_outcomes(**expected)
-    assert "1 checks, 2 sources: 0 agree, 0 disagree, 1 inconclusive" in result.outlines
+    assert "1 check, 2 sources: 0 agree, 0 disagree, 1 inconclusive" in result.outlines
     if "failed" in expected or "warnings" in expected:
         result.stdout.fnmatch_lines(
             ["*INCONCLUSIVE: fun, finite-difference*", "*1 of 2 coordinates cannot be decided*"]
@@ -449,3 +449,40 @@ def test_traced_functions_are_checked_and_counted(project, run_pytest):
     result = run_pytest()
     result.assert_outcomes(passed=1, failed=1)
     result.stdout.fnmatch_lines(["*the rule of cube*", "2 checks, 4 sources: 1 agree, 1 disagree, 0 inconclusive"])
+
+
+DRAWN = """
+    import jax
+    import jax.numpy as jnp
+    import numpy as np
+    from hypothesis import given, settings
+
+    from harness import strategies
+
+    @jax.custom_vjp
+    def length(x):
+        return jnp.sum(jnp.where(x > 0, x, -x))
+
+    length.defvjp(lambda x: (length(x), x), lambda x, g: (g * jnp.ones_like(x),))
+
+    def loss(params, n):
+        return length(params["w"]) * n
+
+    @settings(max_examples=20, derandomize=True, deadline=None, database=None)
+    @given(args=strategies.arrays_like(({"w": np.ones(2)}, 3), domain="apart"))
+    def test_wrong(args, check_derivatives):
+        check_derivatives(loss, *args)
+"""
+
+
+def test_the_smallest_arguments_that_fail_have_a_script_that_runs(project, run_pytest, pytester):
+    project(DRAWN)
+    result = run_pytest()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        ["*from harness import check_derivatives*", "*print(check_derivatives(*.loss, *theta))*"]
+    )
+    (script,) = (pytester.path / ".gradient-cases").glob("*.py")
+    again = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
+    assert again.stdout.startswith("DISAGREE")
+    assert "the rule of length" in again.stdout

@@ -170,7 +170,7 @@ REFUSED = [
     ((THREE, X, Y, None), TypeError, r"l2 \(λ\) must be a number, not None"),
     ((THREE, X, Y, "1.0"), TypeError, r"l2 \(λ\) must be a number, not '1.0'"),
     ((THREE, X, Y, [1.0]), TypeError, r"l2 \(λ\) must be a number, not \[1.0\]"),
-    ((THREE, X, Y, np.ones(1)), TypeError, r"l2 \(λ\) must be a number, not array\(\[1.\]\)"),
+    ((THREE, X, Y, np.ones(1)), TypeError, r"l2 \(λ\) must be a number, not an array of float64 of shape \(1,\)"),
     ((THREE, X, Y, 1j), TypeError, r"l2 \(λ\) must be a number, not 1j"),
 ]
 

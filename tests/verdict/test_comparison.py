@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from harness.bounds.tolerances import MEANINGLESS, NEGLIGIBLE
+from harness.bounds.tolerances import CONFIRMED, MEANINGLESS, NEGLIGIBLE
 from harness.verdict.comparison import Answer, Block, compare, compare_all
 from harness.verdict.consensus import Consensus, find_consensus
 
@@ -271,3 +271,28 @@ def test_how_wide_a_bound_may_be_in_either_precision(precision, widest):
     for share, expected in ((0.9, True), (1.1, False)):
         pair = against(answer([1.0], share * widest, precision=precision), answer([1.0], 0.0))
         assert pair.decided.tolist() == [expected]
+
+
+# Confirmed: rounding might have done much, and an oracle shows that it did not
+
+NEAR = CONFIRMED * MEANINGLESS["float64"]
+
+
+@pytest.mark.parametrize(
+    ("off", "error", "oracle", "expected"),
+    [
+        (0.0, 0.0, True, True),
+        (0.6 * NEAR, 0.3 * NEAR, True, True),
+        (0.9 * NEAR, 0.3 * NEAR, True, False),
+        (0.0, 1.1 * NEAR, True, False),
+        (NAN, 0.0, True, False),
+        (0.0, NAN, True, False),
+        (0.0, 0.0, False, False),  # two implementations may share a bug
+    ],
+)
+@pytest.mark.parametrize("wide", [1e3, INF])
+def test_what_an_oracle_confirms_is_decided_however_wide_the_bound(off, error, oracle, expected, wide):
+    claim = answer([1.0, 1.0 + off], [BOUND, wide], 1.0 + off, wide)
+    pair = against(claim, answer([1.0, 1.0], [0.0, error], 1.0, error, "b", oracle=oracle))
+    assert (pair.decided & ~pair.at_odds).tolist() == [True, expected]
+    assert pair.cost_decided == expected

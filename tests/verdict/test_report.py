@@ -12,7 +12,7 @@ import pytest
 
 from harness import Network, Problem, check_gradient, cross_check
 from harness.sources.loop import cost_and_gradient as loop
-from harness.verdict.report import SCHEMA, Finding, Report
+from harness.verdict.report import SCHEMA, Finding, Report, _told_once
 
 NAN, INF = float("nan"), float("inf")
 
@@ -200,3 +200,16 @@ def test_a_finding_tells_of_all_coordinates_and_of_its_diagnosis():
 def test_a_finding_with_nothing_in_it_cannot_be_made():
     with pytest.raises(ValueError, match="a finding about mine needs a place where it is at odds with jax"):
         Finding("mine", "jax", "gradient", "x", value=1.0, expected=2.0, bound=0.1, coordinates=0)
+
+
+def test_sources_that_answer_alike_are_told_together_and_no_others():
+    one = Finding("a", "jax", "gradient", "Theta1[0, 1]", 2.0, 1.0, 1e-12, 3, ("Theta1 weights",), "twice too large")
+    told = [
+        one,
+        replace(one, source="b", value=2.0 + 1e-12),
+        replace(one, source="c", value=2.1),
+        replace(one, source="d", coordinates=2),
+        replace(one, source="e", diagnosis=""),
+    ]
+    assert [finding.source for finding in _told_once(told)] == ["a, b", "c", "d", "e"]
+    assert _told_once([]) == []

@@ -323,7 +323,8 @@ def _tell(
         if (places := [kink.z for kink in undeclared if kink.value_jumps == steps])
     ]
     balls = asked.slopes.get("ball")
-    broken, single, lost = record.not_finite(points, balls), record.float32(f, z), record.lost_tails(points, balls)
+    broken, single = record.not_finite(points, balls), record.float32(f, z)
+    lost = record.lost_tails(points, balls, bound.claimed)
     poles = [seam for seam in seams if seam.is_pole and seam not in kinks]
     kinks = [*kinks, *poles]
     told = [str(kink) for kink in kinks[:KINKS_SHOWN]]

@@ -98,9 +98,10 @@ def in_words(found: Sequence[tuple[float, float]]) -> str:
 
 
 def stretch_in_words(low: float, high: float) -> str:
-    """All z in [low, high]."""
-    if f"{low:.5g}" == f"{high:.5g}":
+    """All z in [low, high], with as many digits as tell the ends from each other."""
+    if low == high:
         return f"z = {low:.5g}"
+    digits = next(count for count in range(5, 18) if f"{low:.{count}g}" != f"{high:.{count}g}")
     # the floats next to zero stand for all that is above or below it
-    left = "0 < z" if 0.0 < low <= TINY else f"{low:.5g} <= z"
-    return f"{left} < 0" if -TINY <= high < 0.0 else f"{left} <= {high:.5g}"
+    left = "0 < z" if 0.0 < low <= TINY else f"{low:.{digits}g} <= z"
+    return f"{left} < 0" if -TINY <= high < 0.0 else f"{left} <= {high:.{digits}g}"

@@ -22,12 +22,16 @@ CLOSE_AT_MOST = 1e-3
 
 FEW = 4  # points from which nothing can be told
 
+ALMOST = 1e-2  # a factor this near to 1 was not forgotten, but is not what it should be
+
 ORDINARY = 30.0  # |z| up to which formulas neither overflow nor vanish
 
 CONSTANTS = {
     "√2": math.sqrt(2.0),
     "1/√2": math.sqrt(0.5),
     "π": math.pi,
+    "π/2": math.pi / 2.0,
+    "2/π": 2.0 / math.pi,
     "√π": math.sqrt(math.pi),
     "√(2/π)": math.sqrt(2.0 / math.pi),
     "2/√π": 2.0 / math.sqrt(math.pi),
@@ -67,11 +71,15 @@ class ClaimedSlope:
         """Whether a prediction is the claim (or another target), up to what is small beside the difference.
 
         Small beside the largest difference everywhere, and beside the difference itself at most points: where slopes
-        reach 1e12, many a wrong prediction passes the first, and in the tails rounding fails the second.
+        reach 1e12, many a wrong prediction passes the first, and in the tails rounding fails the second. A target that
+        is next to nothing itself is explained by whatever vanishes, which tells nothing.
         """
         target = self.claimed if target is None else target
+        return self._leaves_little(predicted - target) and not self._leaves_little(target)
+
+    def _leaves_little(self, rest: Any) -> bool:
         with np.errstate(all="ignore"):
-            rest, difference = np.abs(predicted - target), np.abs(self.claimed - self.true)
+            rest, difference = np.abs(rest), np.abs(self.claimed - self.true)
             share = np.median(rest / difference)
         return bool(rest.max() <= CLOSE * difference.max() and share <= CLOSE_AT_MOST)  # NaN is not
 
@@ -86,7 +94,7 @@ def likely_bugs(claim: ClaimedSlope) -> tuple[str, ...]:
     """The likeliest bugs, likeliest first; empty when none is known."""
     finite = np.isfinite(claim.claimed) & np.isfinite(claim.true) & np.isfinite(claim.a)
     if not np.isfinite(claim.claimed).any():
-        return ("overflow on the way to a finite slope, or the root or logarithm of a negative number",)
+        return ("overflow on the way to a finite slope, zero by zero, or the root or logarithm of a negative number",)
     ordinary = finite & (np.abs(claim.z) <= ORDINARY)
     claim = claim.at(ordinary if ordinary.sum() >= FEW else finite)
     if claim.z.size < FEW:
@@ -108,7 +116,8 @@ def _sign(claim: ClaimedSlope) -> Iterator[str]:
 def _factor(claim: ClaimedSlope) -> Iterator[str]:
     c = claim.multiple(claim.claimed, claim.true)
     if c is not None and abs(c + 1.0) > CLOSE:
-        yield f"the factor {_beside_one(1.0 / c)} is missing: what is claimed is {_beside_one(c)} times the slope"
+        claimed = f"what is claimed is {_beside_one(c)} times the slope"
+        yield claimed if abs(c - 1.0) <= ALMOST else f"the factor {_named(1.0 / c)} is missing: {claimed}"
 
 
 def _arguments(claim: ClaimedSlope) -> Iterator[str]:
@@ -217,8 +226,9 @@ def _functions(claim: ClaimedSlope) -> list[tuple[str, np.ndarray]]:
             named += [(f"{g.name}(z)", at_z), (f"{g.name}'(z)", g.slope(z, at_z))]
     distinct: list[tuple[str, np.ndarray]] = []
     for name, h in named:
-        known = (claim.true, *(other for _, other in distinct))  # a multiple of the slope itself is a plain factor
-        if np.isfinite(h).all() and np.ptp(h) > 0.0 and not any(_proportional(h, other) for other in known):
+        # a multiple of the slope itself is a plain factor, and what hardly changes a plain term
+        known = (claim.true, np.ones_like(z), *(other for _, other in distinct))
+        if np.isfinite(h).all() and h.any() and not any(_proportional(h, other) for other in known):
             distinct.append((name, h))
     return distinct
 

@@ -160,16 +160,19 @@ def errors_in_ulps(points: GridPoints, balls: MeasuredSlope | None) -> list[dict
     return rows
 
 
-def lost_tails(points: GridPoints, balls: MeasuredSlope | None) -> list[str]:
+def lost_tails(points: GridPoints, balls: MeasuredSlope | None, allowed: np.ndarray) -> list[str]:
     """From where on the claimed slope has no correct digit, inside of what rounding allows: no verdict follows."""
     if balls is None:
         return []
-    known = _is_known_to_balls(points, balls) & (np.abs(points.z) > 1.0)
-    lost = known & (np.abs(points.slope - balls.slope) > NO_DIGIT * np.abs(balls.slope))
+    off = np.abs(points.slope - balls.slope)
+    lost = (off > NO_DIGIT * np.abs(balls.slope)) & (off <= allowed + balls.error)  # more is wrong, and not lost
+    known = np.flatnonzero(_is_known_to_balls(points, balls) & (np.abs(points.z) > 1.0))
     lines = []
-    for side in (lost & (points.z < 0.0), lost & (points.z > 0.0)):
-        if side.any():
-            i = np.flatnonzero(side)[np.abs(points.z[side]).argmin()]
+    for outwards in (known[points.z[known] < 0.0][::-1], known[points.z[known] > 0.0]):
+        kept = np.flatnonzero(~lost[outwards])
+        tail = outwards[kept[-1] + 1 :] if kept.size else outwards
+        if tail.size:
+            i = tail[0]
             lines.append(
                 f"the slope has no correct digit from z = {points.z[i]:.4g} on outwards ({points.slope[i]:.2g} for "
                 f"{balls.slope[i]:.2g}): rounding allows it, and a formula that does not cancel would keep them"

@@ -11,6 +11,7 @@ import numpy as np
 
 from harness.bounds.tolerances import FINER_LOOKS, LONGEST, MEANINGLESS, SINGLED_OUT
 from harness.checks.directions import random_directions
+from harness.checks.functions.measuring import noise_along
 from harness.checks.functions.probing import Probes
 from harness.checks.functions.stencil import Found, Noise
 from harness.checks.functions.step_search import Claim, Search
@@ -25,6 +26,15 @@ FEW = 32
 
 RETRIED = 10
 """Where narrow steps were needed, the wide ones are tried again on every tenth line."""
+
+NOISIER = 100.0
+"""Noise so many times a rounding of the cost may be the work of one coordinate, and not disturb the others."""
+
+QUIETER = 0.1
+"""A line that has at most this share of the noise is judged by its own."""
+
+NOISY_LINES = 8
+"""After so many lines in a row that are as noisy as all, the noise is taken to be everywhere."""
 
 CALLS_A_LINE = 7.0
 
@@ -83,6 +93,7 @@ class Differences:
             self.block[block.indices] = number
         self._starts: dict[int, tuple[int, int]] = {}
         self._finer_looks = FINER_LOOKS
+        self._noisy_lines = 0
         self.found: dict[int, Found] = {}
         self.groups: list[Group] = []
 
@@ -123,14 +134,29 @@ class Differences:
             self.meaningful,
             self._own_scale(indices),
         )
-        search = Search(claim, self.probes.along(indices, moves), self.noise, self.steps)
+        line = self.probes.along(indices, moves)
+        search = Search(claim, line, self.noise, self.steps)
         block = int(self.block[indices[0]])
         found = search.settle(self._start(block))
+        if len(indices) == 1 and not claim.is_objected_to(found) and self._may_be_quieter(found):
+            size = float(abs(self.theta[indices[0]]) / self.units[indices[0]]) or 1.0
+            noise = noise_along(line, size, self.noise, self.probes.unit)
+            self._noisy_lines += 1
+            if noise.at(self.steps[0]) < QUIETER * self.noise.at(self.steps[0]):
+                self._noisy_lines = 0
+                search = Search(claim, line, noise, self.steps)
+                found = search.settle()
         self._remember(block, search.step)
         if closer and not claim.is_objected_to(found):
             found = search.look_closer() or found
         unit = float(np.max(self.units[indices])) if len(indices) == 1 else 1.0
         return Group(indices, moves / unit, claim.derivative / unit, claim.error / unit, found.times(1.0 / unit))
+
+    def _may_be_quieter(self, found: Found) -> bool:
+        """Whether noise is in the way that rounding of the cost does not explain."""
+        noise, rounded = self.noise, self.noise.relative * abs(self.probes.base)
+        is_noise = found.noise > 0.3 * found.error and noise.at(self.steps[0]) > NOISIER * rounded
+        return is_noise and self._noisy_lines < NOISY_LINES
 
     def _own_scale(self, indices: np.ndarray) -> float:
         sizes = np.abs(self.theta[indices]) / self.units[indices]

@@ -23,6 +23,9 @@ SHARP_ENOUGH = 0.05
 
 SHOWN = 3
 
+Words = tuple[str, str] | None
+"""What holds, and how that is to be read if nothing else holds; None where it does not."""
+
 LARGEST_DIMENSION = 4
 """Arrays of more dimensions have too many permutations of their axes to try."""
 
@@ -153,7 +156,7 @@ def _where(part: Part) -> str:
 
 
 def _relation(part: Part) -> str:
-    """The first relation that holds between the claimed and the right values, in words; empty where none does."""
+    """The relations that hold between the claimed and the right values: of more than one, none is taken for a cause."""
     broken = part.wrong & ~np.isfinite(part.claimed)
     if broken.any():
         every = (
@@ -162,7 +165,12 @@ def _relation(part: Part) -> str:
         return f"not finite{every}, although the derivative is"
     if part.wrong.sum() < 2:
         return ""
-    return next((words for relation in _RELATIONS if (words := relation(part))), "")
+    if plain := _zero(part) or _sign(part):
+        return plain
+    told = [words for relation in _RELATIONS if (words := relation(part))]
+    if len(told) > 1:
+        return " or, which is the same here, ".join(fact for fact, _ in told)
+    return "".join(told[0]) if told else _factor_of_each(part)
 
 
 def _zero(part: Part) -> str:
@@ -189,14 +197,14 @@ def _fit(y: np.ndarray, x: np.ndarray, error: np.ndarray) -> float:
     return float(np.vdot(x / size, y / size) / np.vdot(x / size, x / size)) if size else np.nan
 
 
-def _factor(part: Part) -> str:
+def _factor(part: Part) -> Words:
     # of the difference, for near a factor of 1 the values are proportional to a factor of anything
     seen = part.examined
     more = _fit(part.off[seen], part.right[seen], part.error[seen])
     c = 1.0 + more
     if not np.isfinite(c) or c == 0.0 or not part.fits(part.claimed - more * part.right, 1.0 + abs(c), SHARP):
-        return ""
-    return f"{_times(c)} the right value{_named(c, part)}"
+        return None
+    return f"{_times(c)} the right value", _named(c, part)
 
 
 def _named(c: float, part: Part) -> str:
@@ -216,53 +224,58 @@ def _times(c: float) -> str:
     return f"{c:.6g} times" if abs(c - 1.0) > 1e-4 else f"1 {'+' if c > 1.0 else '-'} {abs(c - 1.0):.3g} times"
 
 
-def _multiple_of_theta(part: Part) -> str:
+def _multiple_of_theta(part: Part) -> Words:
     seen = part.examined
     c = _fit(part.off[seen], part.theta[seen], part.error[seen])
     if not np.isfinite(c) or c == 0.0 or not part.fits(part.claimed - c * part.theta, 1.0, SHARP):
-        return ""
-    return f"off by {c:.6g} times θ, as the derivative of a penalty c θ² is"
+        return None
+    return f"off by {c:.6g} times θ", ", as the derivative of a penalty c θ² is"
 
 
-def _constant(part: Part) -> str:
+def _constant(part: Part) -> Words:
     c = float(np.median(part.off[part.examined]))
     if part.wrong.sum() > 2 and part.fits(part.claimed - c, 1.0, SHARP):
-        return f"off by the same {c:.6g} everywhere"
-    return ""
+        return f"off by the same {c:.6g} everywhere", ""
+    return None
 
 
-def _size_alone(part: Part) -> str:
-    if part.fits(np.where(part.right < 0.0, -part.claimed, part.claimed)) and (part.claimed[part.wrong] > 0.0).all():
-        return "the size is right, the sign is lost"
-    if part.fits(np.sign(part.right) * np.sqrt(np.abs(part.claimed)), 2.0) and (part.claimed >= 0.0).all():
-        return "the squares of the right values"
-    return ""
+def _size_alone(part: Part) -> Words:
+    fits = part.fits(np.where(part.right < 0.0, -part.claimed, part.claimed))
+    return ("the size is right, the sign is lost", "") if fits and (part.claimed[part.wrong] > 0.0).all() else None
 
 
-def _clipped(part: Part) -> str:
-    sizes = np.abs(part.claimed[part.wrong])
-    limit = float(sizes[0])
+def _squares(part: Part) -> Words:
+    seen = part.examined
+    allowed = 2.0 * (1.0 + 2.0 * np.abs(part.right)) * part.error
+    same = (np.abs(part.claimed - part.right**2) <= allowed)[seen].all()
+    sharp = np.median((allowed / np.abs(part.off))[part.wrong]) <= SHARP_ENOUGH
+    # of zeros and ones everything is the square
+    return ("the squares of the right values", "") if same and sharp and (part.right[part.wrong] != 0.0).all() else None
+
+
+def _clipped(part: Part) -> Words:
+    seen, sizes = part.examined, np.abs(part.claimed)
+    limit = float(sizes[part.wrong][0])
     beyond = np.abs(part.right) > limit - part.error
-    clipped = (sizes == limit).all() and (np.sign(part.claimed) == np.sign(part.right))[part.wrong].all()
-    if limit > 0.0 and clipped and beyond[part.wrong].all() and part.wrong.sum() > 2:
-        return f"clipped at {limit:.6g}"
-    return ""
+    same = (sizes == limit) & (np.sign(part.claimed) == np.sign(part.right))
+    if limit == 0.0 or part.wrong.sum() < 3 or not (same & beyond)[part.wrong].all() or (sizes > limit)[seen].any():
+        return None
+    return None if part.wrong[seen].all() else (f"clipped at {limit:.6g}", "")
 
 
-def _moved(part: Part) -> str:
+def _moved(part: Part) -> Words:
     """The right numbers in other places: the claim, moved back, is right wherever it was examined."""
     if part.claimed.size < 2 or np.ptp(part.claimed) == 0.0:
-        return ""
-    for words, moved in _moves(part.claimed):
-        if part.fits(moved):
-            return f"right, but {words}"
+        return None
+    if told := next((words for words, moved in _moves(part.claimed) if part.fits(moved)), ""):
+        return f"right, but {told}", ""
     if part.examined.all() and part.claimed.size > 2:
         order = np.argsort(part.right, axis=None)
         back = np.empty(part.claimed.size)
         back[order] = np.sort(part.claimed, axis=None)
         if part.fits(back.reshape(part.claimed.shape), sharp=SHARP):
-            return "the right numbers in other places"
-    return ""
+            return "the right numbers in other places", ""
+    return None
 
 
 def _moves(claimed: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
@@ -307,18 +320,15 @@ def _factor_of_each(part: Part) -> str:
     return ""
 
 
-_RELATIONS: tuple[Callable[[Part], str], ...] = (
-    _zero,
-    _sign,
+_RELATIONS: tuple[Callable[[Part], Words], ...] = (
     _factor,
-    _moved,
     _multiple_of_theta,
     _constant,
+    _moved,
     _size_alone,
+    _squares,
     _clipped,
-    _factor_of_each,
 )
-"""In the order in which they are tried."""
 
 
 def _mixed_up(bad: Sequence[Part], parts: Sequence[Part]) -> str:

@@ -27,6 +27,7 @@ from harness.bounds.tolerances import (
 from harness.checks.functions.differences import CALLS_A_LINE, Differences, Group
 from harness.checks.functions.measuring import Answers, Measuring, ask_again, ask_twice, holds_float32, steps_for
 from harness.checks.functions.probing import Budget, Probes
+from harness.checks.functions.step_search import size_of
 from harness.checks.functions.subject import FunctionGradient
 from harness.checks.functions.users_function import UsersFunction, gradient_function
 from harness.progress import Progress, bar_after
@@ -118,8 +119,9 @@ def _not_repeatable(users: UsersFunction, answers: Answers, started: float) -> R
     """Nothing can be said of a gradient that is another every time, and nothing more is asked."""
     zeros = np.zeros_like(answers.gradient)
     yours = Answer(YOURS, YOURS, answers.cost, 0.0, answers.gradient, zeros, misconduct=answers.misconduct)
-    subject = FunctionGradient(users.layout, users.theta, {}, 0, answers.cost, zeros)
-    return judge(subject, [yours], [], [], Consensus((YOURS,), (), tie=False), started=started)
+    subject = FunctionGradient(users.layout, users.theta, {}, 0, yours, zeros)
+    report = judge(subject, [yours], [], [], Consensus((YOURS,), (), tie=False), started=started)
+    return replace(report, reasons=tuple(f"{YOURS} {what}" for what in answers.misconduct))  # more sources are no help
 
 
 class _Check:
@@ -141,8 +143,8 @@ class _Check:
             self.probes = wide
             self.noise = Measuring(users, wide).noise(wide.base)
         gradient = answers.gradient
-        error = self.measuring.gradient_error(self.measuring.gradient, gradient)
         self.scatter = self.measuring.gradient_scatter(gradient)
+        error = self.measuring.gradient_error(self.measuring.gradient, gradient, self.scatter)
         misconduct = answers.misconduct
         if kept := ask_again(users, answers, self.measuring.away()):
             misconduct = (*misconduct, kept)
@@ -229,7 +231,7 @@ class _Check:
         sizes = np.zeros(self.layout.size)
         for block in self.layout.blocks:
             found = [self.differences.found[i] for i in block.indices.tolist() if i in self.differences.found]
-            sizes[block.indices] = max((max(each.least, each.steepest) for each in found), default=0.0)
+            sizes[block.indices] = size_of(found)
         largest = float(sizes.max(initial=0.0))
         return np.maximum(sizes, NEGLIGIBLE * largest) if largest > 0.0 or not self._is_flat() else np.ones_like(sizes)
 
@@ -283,7 +285,7 @@ class _Check:
             covered[group.indices] = True
         notes = list(self.users.notes)
         if alone < covered.sum():
-            notes.append(f"{alone:,} coordinates were differenced one by one, the others in {len(groups):,} groups")
+            notes.append(f"differenced one by one: {alone:,} of the coordinates, the others in {len(groups):,} groups")
         if not covered.all():
             left = np.flatnonzero(~covered)
             where = first_few(left.tolist(), 3, name=self.layout.label)
@@ -291,6 +293,10 @@ class _Check:
         if self.yours.precision != self.users.precision:
             notes.append(
                 "the gradient holds float32 numbers, so that errors below a few of their roundings do not show"
+            )
+        if self.probes.unit > UNIT_ROUNDOFF["float64"] and not pair.decided.all():
+            notes.append(
+                "the cost was differenced in float32, which shows little: let fun compute in float64 (module.double())"
             )
         if self.probes.raised:
             kinds = ", ".join(f"{kind} {count} times" for kind, count in self.probes.raised.items())
@@ -305,7 +311,7 @@ class _Check:
             self.users.theta,
             self.differences.found,
             int(covered.sum()),
-            self.yours.cost,
+            self.yours,
             self.scatter,
             notes,
         )

@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from harness.bounds.tolerances import GRADIENT_ROUNDINGS, STEPS
+from harness.bounds.tolerances import GRADIENT_ROUNDINGS, MEANINGLESS, STEPS
 from harness.checks.directions import random_directions
 from harness.checks.functions.parameters import largest
 from harness.checks.functions.probing import Probes, leaves_domain
-from harness.checks.functions.stencil import Noise
+from harness.checks.functions.stencil import Line, Noise
 from harness.checks.functions.users_function import UsersFunction
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.oracles.black_box import NOISE_ROUNDINGS
@@ -26,6 +26,9 @@ NEARBY = 2.0**13
 
 FARTHER = 2.0**20
 """At most so much farther apart are samples that would otherwise all have one value: a rounded cost climbs by jumps."""
+
+FINER = (2.0**-20, 2.0**-40)
+"""Sizes that a zero is given, beside 1."""
 
 FEW_ROUNDINGS = 64.0
 """How far θ moves, in u, where the scatter of a gradient is looked for."""
@@ -130,7 +133,7 @@ class Measuring:
         sides = [self._costs_near(self.away(sign), self.probes.unit) for sign in (1.0, -1.0)]
         # on both sides, because a penalty of 1e300 beyond an edge says nothing of the cost
         self.ordinary = largest(np.array([cost, np.fmin(*np.abs([costs[0] for costs in sides]))]))
-        far = [self._scatter(costs) for costs in sides]
+        far = [scatter_of(costs) for costs in sides]
         relative = NOISE_ROUNDINGS * self.probes.unit
         return Noise(max(near, relative * abs(cost)), float(np.nan_to_num(np.fmin(far[0], far[1]))), step, relative)
 
@@ -146,37 +149,42 @@ class Measuring:
             if _fits_float32(coarse) and np.ptp(coarse) > 0.0:  # computed in float32, whatever the type says
                 self.probes.unit, nearby = UNIT_ROUNDOFF["float32"], coarse
                 self.users.unit = max(self.users.unit, self.probes.unit)
-        found = self._scatter(nearby)
+        found = scatter_of(nearby)
+        if not self.theta.all() and found > NOISE_ROUNDINGS * self.probes.unit * abs(self.probes.base):
+            # zeros have no size of their own, and the cost may bend at any scale
+            finer = [scatter_of(self._costs_near(self.theta, self.probes.unit, zero)) for zero in FINER]
+            found = min([found, *(scatter for scatter in finer if scatter > 0.0)])
         farther = 16.0
         while not found > 0.0 and farther <= FARTHER:
-            found = self._scatter(self._costs_near(self.theta, farther * self.probes.unit))
+            found = scatter_of(self._costs_near(self.theta, farther * self.probes.unit))
             farther *= 16.0
         return float(np.nan_to_num(found))
 
-    def _costs_near(self, center: np.ndarray, unit: float) -> np.ndarray:
-        width = NEARBY * unit * np.where(center == 0.0, 1.0, np.abs(center)) * self.direction
+    def _costs_near(self, center: np.ndarray, unit: float, zero: float = 1.0) -> np.ndarray:
+        width = NEARBY * unit * np.where(center == 0.0, zero, np.abs(center)) * self.direction
         return np.array([self.probes.cost(center + k * width) for k in range(SAMPLES)])
 
-    @staticmethod
-    def _scatter(costs: np.ndarray) -> float:
-        """Three standard deviations of values so close together that a smooth function is a parabola there.
-
-        Third differences remove the parabola and add up 1 + 9 + 9 + 1 variances.
-        """
-        scatter = np.diff(costs, n=3)
-        size = largest(scatter) or 1.0  # costs of 1e200 have no squares
-        return 3.0 * size * float(np.sqrt(np.mean((scatter / size) ** 2) / 20.0))
-
     @np.errstate(all="ignore")
-    def gradient_error(self, source: Callable[[np.ndarray], np.ndarray], gradient: np.ndarray) -> np.ndarray:
-        """How far rounding may have moved a gradient: some roundings of it, and what a rounding of θ makes of it."""
+    def gradient_error(
+        self, source: Callable[[np.ndarray], np.ndarray], gradient: np.ndarray, scatter: np.ndarray | None = None
+    ) -> np.ndarray:
+        """How far rounding may have moved a gradient: some roundings of it, and what a rounding of θ makes of it.
+
+        Roundings of the largest entry in a block would hide entries that are very much smaller. These are given what
+        they scatter by, where that was measured.
+        """
         unit = self.users.unit
         if self.users.precision == "float64" and holds_float32(gradient):
             unit = UNIT_ROUNDOFF["float32"]
         width = np.sqrt(unit) * np.abs(self.theta) * self.direction
         up, down = source(self.theta + width), source(self.theta - width)
         moved = np.nan_to_num(np.abs(up - down), nan=0.0, posinf=0.0) * np.sqrt(unit)
-        return GRADIENT_ROUNDINGS * unit * self.layout.largest_in_block(gradient) + CONDITION_GAIN * moved
+        rounded = GRADIENT_ROUNDINGS * unit * self.layout.largest_in_block(gradient)
+        if scatter is not None and unit <= UNIT_ROUNDOFF["float64"]:
+            own = GRADIENT_ROUNDINGS * unit * np.abs(gradient) + CONDITION_GAIN * scatter
+            is_hidden = rounded > MEANINGLESS["float64"] * np.abs(gradient)
+            rounded = np.where(is_hidden, np.minimum(own, rounded), rounded)
+        return rounded + CONDITION_GAIN * moved
 
     @np.errstate(all="ignore")
     def gradient_scatter(self, gradient: np.ndarray) -> np.ndarray:
@@ -200,6 +208,34 @@ class Measuring:
 def steps_for(unit: float) -> list[float]:
     """The steps of differences, in units of max(1, |θ_i|), for a precision."""
     return [step * (unit / UNIT_ROUNDOFF["float64"]) ** 0.2 for step in STEPS]
+
+
+def scatter_of(costs: np.ndarray) -> float:
+    """Three standard deviations of values so close together that a smooth function is a parabola there.
+
+    Third differences remove the parabola and add up 1 + 9 + 9 + 1 variances.
+    """
+    scatter = np.diff(costs, n=3)
+    size = largest(scatter) or 1.0  # costs of 1e200 have no squares
+    return 3.0 * size * float(np.sqrt(np.mean((scatter / size) ** 2) / 20.0))
+
+
+@np.errstate(all="ignore")
+def noise_along(line: Line, size: float, noise: Noise, unit: float) -> Noise:
+    """How noisy the cost is on a line through one coordinate, which the others do not disturb.
+
+    Where all are moved together, one that makes the cost bend within a few roundings of θ passes for noise.
+    """
+
+    def near(at: float, farther: float = 1.0) -> float:
+        width = NEARBY * farther * unit * max(size, abs(at))
+        return scatter_of(np.array([line(at + k * width) for k in range(SAMPLES)]))
+
+    scatters = (near(0.0, 16.0**k) for k in range(6))
+    here = next((scatter for scatter in scatters if scatter > 0.0), 0.0)
+    far = np.fmin(near(noise.reach), near(-noise.reach))
+    least = noise.relative * abs(line(0.0))
+    return noise._replace(near=float(np.nanmin([max(here, least), noise.near])), far=float(np.nanmin([far, noise.far])))
 
 
 def holds_float32(values: np.ndarray) -> bool:

@@ -95,7 +95,7 @@ class Probes:
     def in_float64(self) -> "Probes | None":
         """The same of a function of lower precision, where it can do with a θ in float64 and answers the same cost."""
         wide = Probes(self.users, np.nan, self.budget, self.progress)
-        wide.ask, wide.unit, wide.raised = self.users.cost_in_float64, UNIT_ROUNDOFF["float64"], self.raised
+        wide.ask, wide.unit = self.users.cost_in_float64, UNIT_ROUNDOFF["float64"]
         try:
             costs = [wide.cost(self.theta * (1.0 + k * ALMOST)) for k in range(3)]
         except Exception:  # noqa: BLE001  whatever it raises, it cannot do with float64
@@ -103,6 +103,7 @@ class Probes:
         wide.base = costs[0]
         is_wide = any(cost != float(np.float32(cost)) for cost in costs)
         same = abs(wide.base - self.base) <= SAME * self.users.unit * max(map(abs, costs))
+        wide.raised = self.raised
         return wide if is_wide and same else None
 
     def cost(self, flat: np.ndarray) -> float:

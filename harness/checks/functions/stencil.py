@@ -69,9 +69,17 @@ class Found(NamedTuple):
 
     @property
     def least(self) -> float:
-        """The size that the derivative has at least."""
+        """The size that the derivative has at least, if only on one side."""
+        if np.isfinite(self.slopes).all():
+            return max(map(abs, self.slopes))
         size = abs(self.derivative) - self.error
         return size if size > 0.0 else 0.0
+
+    @property
+    def most(self) -> float:
+        """The size that the derivative has at most."""
+        size = abs(self.derivative) + self.error
+        return size if np.isfinite(size) else np.inf
 
     def times(self, factor: float) -> "Found":
         """The same in other units."""

@@ -30,6 +30,9 @@ FINEST = 2.0**-36
 VISIBLE = 1e-3
 """Narrower steps are tried until noise hides more than this share of the derivative."""
 
+VANISHING = 1e-3
+"""Derivatives below this share of those one step away, their error bars included, vanish at θ, as at a minimum."""
+
 
 @dataclass(frozen=True)
 class Claim:
@@ -103,11 +106,10 @@ class Search:
     def look_closer(self) -> Found | None:
         """What narrower steps than the one that decided object to the claim, if they do.
 
-        For wiggles that are too fine, and too shallow, for the step that decided.
+        For wiggles that are too fine, and too shallow, for the step that decided. A step shows all that are wider than
+        itself, so that every other one will do.
         """
-        for step in self.steps:
-            if step > 0.25 * self.step:
-                continue
+        for step in [step for step in self.steps if step <= 0.25 * self.step][::2]:
             if self._drowns(step):
                 break
             found = self._look(step)
@@ -117,7 +119,7 @@ class Search:
 
     def _look(self, step: float, at: float = 0.0) -> Found:
         found = look(self.line, step, self.noise, at)
-        if np.isfinite(found.steepest) and step <= self.steps[0]:
+        if np.isfinite(found.steepest) and step == self.steps[0]:
             self.steepest = max(self.steepest, found.steepest)
         return found
 
@@ -139,7 +141,7 @@ class Search:
 
     def _decides(self, found: Found, alone: bool = False) -> bool:
         """Whether an error bar is narrow enough, beside the derivatives of the block or beside this one alone."""
-        size = abs(self.claim.derivative) if alone else self._size()
+        size = abs(self.claim.derivative) if alone else max(self.claim.size, size_of([self._told()]))
         room = self.claim.meaningful * size - self.claim.error
         return found.error <= max(room, 0.1 * self.claim.error)
 
@@ -186,13 +188,14 @@ class Search:
         looks = (found, closer, between)
         spread = np.ptp([each.derivative for each in looks])
         size = max(abs(each.derivative) for each in looks)
-        return bool(spread <= 1e-2 * max(size, self.claim.size) or spread <= closer.noise) and all(
+        return bool(spread <= 1e-2 * max(size, self.steepest) or spread <= closer.noise) and all(
             each.obstacle == found.obstacle for each in looks
         )
 
     def _narrowest(self, found: Found, step: float) -> float:
         """The step at which noise is a third of the objection, or narrower where the claim is of a finer structure."""
-        claim, off = self.claim, self.claim.off(found)
+        claim = self.claim
+        off = claim.off(found) - claim.error  # what rounding of the claim does not explain
         noise = self.noise.at(0.5 * step, abs(self.line(0.0)))
         room = 3.0 if _is_smooth(found) else 1e4  # one-sided slopes need more
         narrowest = room * NOISE_GAIN * noise / off if np.isfinite(off) else 0.1 * step
@@ -211,6 +214,13 @@ class Search:
             return False
         elsewhere = np.array([look(self.line, narrow, self.noise, t * self.support.step).derivative for t in ELSEWHERE])
         return bool(np.median(np.abs(elsewhere - closer.derivative)) <= 0.3 * off)
+
+
+def size_of(block: Sequence[Found]) -> float:
+    """What errors have to be small against: the size of the derivatives of a block or, where they vanish, close by."""
+    here = max((found.least for found in block), default=0.0)
+    nearby = max((found.steepest for found in block if found.most <= VANISHING * found.steepest), default=0.0)
+    return here if here > VANISHING * nearby else nearby
 
 
 def _same(a: Found, b: Found) -> bool:

@@ -8,8 +8,12 @@ import numpy as np
 from harness.checks.functions.explaining import explain
 from harness.checks.functions.parameters import Layout
 from harness.checks.functions.stencil import EDGE, KINK, NOISE, Found
+from harness.checks.functions.step_search import size_of
 from harness.verdict.comparison import Answer
 from harness.verdict.subject import Subject
+
+LARGE = 1e3
+"""A cost so many times its derivatives is large beside its changes, which are therefore lost in its roundings."""
 
 
 class FunctionGradient(Subject):
@@ -20,8 +24,7 @@ class FunctionGradient(Subject):
     layout, theta : the parameters
     found : what differences found, for coordinates that were looked at one by one
     examined : how many coordinates were examined at all, by themselves or in a group
-    cost : float
-        The cost at θ, of which the report says that it hides something where it does.
+    yours : the answer at θ, of whose cost and roundings the report says that they hide something where they do
     scatter : (n,) array
         How far the claimed gradient jumps when θ moves by a rounding.
     """
@@ -32,12 +35,12 @@ class FunctionGradient(Subject):
         theta: np.ndarray,
         found: dict[int, Found],
         examined: int,
-        cost: float,
+        yours: Answer,
         scatter: np.ndarray,
         notes: Sequence[str] = (),
     ):
         self.layout, self.theta, self.blocks = layout, theta, layout.blocks
-        self.found, self.examined, self.cost, self.scatter, self.notes = found, examined, cost, scatter, notes
+        self.found, self.examined, self.yours, self.scatter, self.notes = found, examined, yours, scatter, notes
 
     def label(self, i: int) -> str:
         return self.layout.label(i)
@@ -47,8 +50,12 @@ class FunctionGradient(Subject):
 
     def why_undecided(self, coordinates: np.ndarray) -> str:
         looked = [self.found.get(i, Found(obstacle=NOISE)) for i in coordinates.tolist()]
+        rounded = self.yours.error[coordinates]
         clauses = {KINK: self._of_kinks, EDGE: self._of_edges, NOISE: self._of_noise}
         told = []
+        if lost := [error for found, error in zip(looked, rounded.tolist()) if error > found.error]:
+            told.append(f"rounding may move the gradient itself by {max(lost):.2g}, so that smaller errors do not show")
+            looked = [found for found, error in zip(looked, rounded.tolist()) if error <= found.error]
         for obstacle in dict.fromkeys(found.obstacle for found in looked):
             of_kind = [found for found in looked if found.obstacle == obstacle]
             told.append(clauses.get(obstacle, self._of_rough)(of_kind))
@@ -66,14 +73,18 @@ class FunctionGradient(Subject):
 
     def _of_noise(self, found: Sequence[Found]) -> str:
         least = max(each.error for each in found)
+        if np.isfinite(least) and size_of(list(self.found.values())) == 0.0:
+            return f"no derivative is known to be other than zero, so that an error bar of {least:.2g} means nothing"
         seen = f"only errors above {least:.2g} could be seen" if np.isfinite(least) else "no error could be seen"
-        advice = "subtract its constant part" if abs(self.cost) > 1.0 else "try another θ, or a cost with less noise"
-        return f"the cost is {self.cost:.6g}, so that {seen} beside the noise in it: {advice}"
+        slope = max((each.least for each in self.found.values()), default=0.0)
+        is_large = abs(self.yours.cost) > max(1.0, LARGE * slope)
+        advice = "subtract its constant part" if is_large else "try another θ, or a cost with less noise"
+        return f"the cost is {self.yours.cost:.6g}, so that {seen} beside the noise in it: {advice}"
 
     @staticmethod
     def _of_rough(found: Sequence[Found]) -> str:
         least = max(each.error for each in found)
-        seen = f"only errors above {least:.2g} could be seen" if np.isfinite(least) else "it is not finite"
+        seen = f"only errors above {least:.2g} could be seen" if np.isfinite(least) else "no error could be seen"
         return f"the cost bends, jumps or ends too close to θ ({seen}); try another θ, or smaller numbers"
 
     def explain(self, wrong: Answer, right: Answer, at_odds: np.ndarray) -> str:

@@ -38,6 +38,14 @@ def ask(
     return _with_true_errors(answers), left_out
 
 
+def ask_also(
+    source: Source, answers: list[Answer], left_out: dict[str, str], problem: Problem, theta: np.ndarray, bound: Bound
+) -> tuple[list[Answer], dict[str, str]]:
+    """What others answered, with one more source."""
+    more, why = ask([source], problem, theta, bound)
+    return _with_true_errors([*answers, *more]), left_out | why
+
+
 def _ask_one(source: Source, problem: Problem, theta: np.ndarray, bound: Bound) -> Answer:
     given = theta.copy()
     started = time.perf_counter()

@@ -7,16 +7,18 @@ the weights.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from harness.bounds.rounding_bound import Bound, rounding_bound
 from harness.bounds.tolerances import DIRECTIONS
 from harness.checks.directions import compare_ends, random_directions, slopes_along
-from harness.checks.networks.asking import ask, ask_suspects_again
+from harness.checks.networks.asking import ask, ask_also, ask_suspects_again
 from harness.checks.networks.subject import NetworkGradient
-from harness.sources.by_name import Sources, default_sources, named_sources
+from harness.sources.by_name import Sources, as_source, default_sources, named_sources
+from harness.sources.table import SOURCES, Source
 from harness.verdict.comparison import Answer, Pair, compare_all
 from harness.verdict.consensus import Consensus, find_consensus
 from harness.verdict.judging import judge
@@ -37,8 +39,9 @@ def cross_check(problem: Problem, theta: np.ndarray, sources: Sources | None = N
     problem : Problem
     theta : (n,) array
     sources : names, or mapping from name to source, optional
-        Names are those of `SOURCES`, ``bug:NAME`` or ``module:function``; by default all that are affordable. A source
-        is called as ``source(problem, theta)`` with a copy of θ, and answers (cost, gradient).
+        Names are those of `SOURCES`, ``bug:NAME`` or ``module:function``; by default all that are affordable, and ball
+        arithmetic where these cannot decide. A source is called as ``source(problem, theta)`` with a copy of θ, and
+        answers (cost, gradient).
 
     Returns
     -------
@@ -61,28 +64,53 @@ def check(problem: Problem, theta: np.ndarray, sources: Sources | None = None, e
         raise TypeError(f"cross_check takes a Problem, not {type(problem).__name__}; check_gradient takes functions")
     theta = problem.check_theta(theta)
     chosen = default_sources(problem) if sources is None else named_sources(sources)
-    bound = rounding_bound(problem, theta)
-    subject = NetworkGradient(problem, theta, bound, explained)
-    answers, left_out = ask(chosen.values(), problem, theta, bound)
+    subject = NetworkGradient(problem, theta, rounding_bound(problem, theta), explained)
+    asked = ask(chosen.values(), problem, theta, subject.bound)
+    report = _judge(subject, *asked, chosen, started)
+    if sources is not None or report.verdict != "inconclusive":
+        return report
+    balls = as_source("ball", SOURCES["ball"])
+    asked = ask_also(balls, *asked, problem, theta, subject.bound)
+    return _judge(subject, *asked, chosen | {"ball": balls}, started)
+
+
+def _judge(
+    subject: NetworkGradient,
+    answers: Sequence[Answer],
+    left_out: Mapping[str, str],
+    sources: Mapping[str, Source],
+    started: float,
+) -> Report:
+    problem, theta = subject.problem, subject.theta
     pairs = compare_all(answers, subject.blocks)
-    ends = _end_to_end(problem, theta, answers, bound)
+    ends = _end_to_end(problem, theta, answers, subject.bound)
     families = {answer.name: answer.family for answer in answers}
     consensus = find_consensus(families | {END_TO_END: "differences"}, [*pairs, *ends])
     if len(answers) == 1 and consensus.tie:  # nobody stands beside it, and the cost itself says otherwise
         consensus = Consensus((END_TO_END,), (answers[0].name,), tie=False)
-    answers = ask_suspects_again(answers, consensus, chosen, problem, theta)
+    answers = ask_suspects_again(answers, consensus, sources, problem, theta)
     return judge(subject, answers, pairs, ends, consensus, left_out, started)
 
 
 def _end_to_end(problem: Problem, theta: np.ndarray, answers: Sequence[Answer], bound: Bound) -> list[Pair]:
-    """Each source's g·v beside the difference of the cost along v, for every direction v."""
+    """Each source's g·v beside the difference of the cost along v, for every direction v.
+
+    Where rounding hides all of these differences, the cost is evaluated in ball arithmetic, if balls take part.
+    """
     directions = _directions(problem.network)
     slopes, errors = finite_difference.along(problem, theta, directions)
     with np.errstate(all="ignore"):  # an infinite bound times a direction's zero
         cost = float(problem.cost(NUMPY, theta))
         errors = errors + finite_difference.ROUNDINGS * np.abs(directions) @ bound.gradient
     ends = Answer(END_TO_END, "differences", cost, bound.cost, slopes, errors)
-    return compare_ends(slopes_along(directions, answers), ends)
+    along = slopes_along(directions, answers)
+    pairs = compare_ends(along, ends)
+    if any(pair.decided.any() for pair in pairs) or not any(answer.family == "balls" for answer in answers):
+        return pairs
+    from reference.oracles import ball_arithmetic  # here, because flint takes a while to load
+
+    slopes, errors = ball_arithmetic.along(problem, theta, directions)
+    return compare_ends(along, replace(ends, gradient=slopes, error=errors, oracle=True))
 
 
 def _directions(network: Network) -> np.ndarray:

@@ -90,8 +90,17 @@ class Summary:
         ]
         lines += [f"  {reason}" for reason in self.reasons]
         lines += [f"  {name} could not take {count:,} of them" for name, count in self.left_out.items()]
+        told = {}
         for number, report, *_ in self.failures:
-            lines.append(f"network {number}, random_problem(({self.seed}, {number}){self.drawn}):\n{report}")
+            drawn = f"network {number}, random_problem(({self.seed}, {number}){self.drawn})"
+            explained = report.outliers, {finding.diagnosis for finding in report.findings if finding.diagnosis}
+            alike = next((other for other, known in told.items() if known == explained and known[1]), None)
+            lines.append(
+                f"{drawn}:\n{report}"
+                if alike is None
+                else f"{drawn}: {', '.join(report.outliers)} again, as on network {alike}"
+            )
+            told.setdefault(number, explained)
         return "\n".join(lines)
 
 

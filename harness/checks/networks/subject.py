@@ -19,7 +19,7 @@ class NetworkGradient(Subject):
     """dJ/dθ of a problem at θ, whose coordinates are weights and biases; `explained` is whether bugs are looked for."""
 
     def __init__(self, problem: Problem, theta: np.ndarray, bound: Bound, explained: bool = True):
-        self.problem, self.theta, self.explained = problem, theta, explained
+        self.problem, self.theta, self.bound, self.explained = problem, theta, bound, explained
         self.blocks = blocks_of(problem.network)
         self.notes = bound.notes
 

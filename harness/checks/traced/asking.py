@@ -18,19 +18,16 @@ from harness.bounds.tolerances import (
 )
 from harness.checks.directions import compare_ends, random_directions, slopes_along
 from harness.checks.traced.differencing import differences, values_by
+from harness.checks.traced.digits import absolute_scale, with_digits
 from harness.checks.traced.layout import Layout
 from harness.checks.traced.modes import Claim, Mode
-from harness.checks.traced.subject import TracedDerivatives
+from harness.checks.traced.subject import DIFFERENCES, INCREMENTS, JAX, MODES, REFERENCE, TracedDerivatives
 from harness.checks.traced.truth import Truth
 from harness.verdict.comparison import Answer, Block, Pair, compare, compare_all
-from harness.verdict.consensus import Consensus
 from harness.wording import first_few
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.measured import NotApplicable
 from reference.traced.program import Equation, Traced, unit_roundoff
-
-MODES = ("reverse", "forward")
-INCREMENTS, DIFFERENCES, REFERENCE, JAX = "increments", "differences", "reference", "jax"
 
 DIFFERENCED = 6
 """Inputs along which values are differenced, beside as many that look wrong."""
@@ -63,6 +60,8 @@ class Check:
     answers, pairs, ends : what is to be judged
     left_out : dict
     doubts : list of str
+    values : three (outputs,) arrays
+        What JAX computes, what the program says, and what rounding may have moved.
     contradicted : bool
         Whether differences of values speak for JAX where increments speak against it.
     deadline : float
@@ -121,7 +120,9 @@ class Check:
         if self.truth.unresolved and not np.isfinite(truth.error[:, chosen]).all():
             self.doubts.append(self.truth.unresolved)
         self.subject = subject
-        self.pairs = compare_all(self.answers, subject.blocks, self.ordinary)
+        self.pairs = compare_all(self.answers, subject.blocks, self.ordinary, self.absolute)
+        oracles = {name: Claim(*self._per_output(claim)) for name, claim in self._oracles.items()}
+        self.answers = with_digits(self.answers, self.pairs, oracles, self.inputs, subject.label)
 
     def repeats(self) -> list[str]:
         """What is another program each time that it is traced, by its values; nothing where all is well."""
@@ -144,7 +145,7 @@ class Check:
 
     def _subject(self, chosen: np.ndarray) -> TracedDerivatives:
         looked_at = np.isin(np.arange(self.inputs.size), chosen)
-        return TracedDerivatives(self.inputs, self.outputs, len(self.weights), self.truth.point, looked_at)
+        return TracedDerivatives(self.inputs, self.outputs, self.weights, self.each, self.truth.point, looked_at)
 
     def _sample(self) -> np.ndarray:
         """The inputs that are looked at one by one."""
@@ -202,6 +203,12 @@ class Check:
             expected, error = self.truth.value(), self.truth.value_spread(self.seed)
             error = error + _floor(expected, self.outputs.blocks, self.truth.coarsest)
             finite, same = np.isfinite(values), ~(np.abs(values - expected) > error)
+        if not np.isfinite(self.truth.point).all():  # what is infinite with its argument may have a slope all the same
+            finite |= (values == expected) & ~np.isnan(values)
+        self.values = values, expected, error
+        rows = np.eye(self.outputs.size) if self.each else self.weights
+        unit = self.truth.coarsest
+        self.absolute = absolute_scale(rows, expected, error, self.truth.point, unit, self.precision)
         doubts = [
             f"{first_few(np.flatnonzero(bad).tolist(), 3, name=self.outputs.label)} {what}"
             for bad, what in ((~finite, "is not finite at this point"), (finite & ~same, "has another value in JAX"))
@@ -216,6 +223,7 @@ class Check:
     ) -> list[Answer]:
         truth.error[~known] = np.inf
         answers = [self._answer(name, self._not_finite(claim, truth), subject.blocks) for name, claim in claims.items()]
+        self._oracles = {INCREMENTS: truth}
         return [*answers, self._answer(INCREMENTS, truth, subject.blocks)]
 
     def _not_finite(self, claim: Claim, truth: Claim) -> Claim:
@@ -227,12 +235,17 @@ class Check:
     def _answer(self, name: str, claim: Claim, blocks: Sequence[Block]) -> Answer:
         oracle = name in (INCREMENTS, DIFFERENCES)
         precision = "float64" if oracle else self.precision
-        derivative, error = claim.derivative.ravel(), claim.error.ravel()
+        derivative, error = self._per_output(claim)
         unit = UNIT_ROUNDOFF["float64"] if oracle else self.truth.coarsest
         error = error + np.where(error > 0.0, _floor(derivative, blocks, unit) + SMALLEST, 0.0)
         return Answer(
             name, JAX if name in MODES else name, 0.0, 0.0, derivative, error, precision=precision, oracle=oracle
         )
+
+    def _per_output(self, claim: Claim) -> tuple[np.ndarray, np.ndarray]:
+        """A claim as flat arrays; of outputs that were asked for one by one without the weights that they had."""
+        weights = np.diag(self.weights)[:, None] if self.each else np.ones((1, 1))
+        return (claim.derivative / weights).ravel(), (claim.error / np.abs(weights)).ravel()
 
     @property
     def precision(self) -> str:
@@ -252,12 +265,16 @@ class Check:
         looked_at = np.unique(np.concatenate([wrong[:DIFFERENCED], chosen[:: max(1, len(chosen) // DIFFERENCED)]]))
         looked_at = looked_at.astype(int)
         along = _unit_vectors(looked_at, size)
-        found = differences(values_by(self.traced, self.truth), self.truth, along).combined(self.weights)
+        error = self.values[2] if self.precision == "float64" else np.zeros(0)  # else the interpreter's values are used
+        rounding = float(error[np.isfinite(error)].max(initial=0.0))
+        values = values_by(self.traced, self.truth)
+        found = differences(values, self.truth, along, rounding).combined(self.weights)
         shape = (len(self.weights), size)
         slopes, errors = np.full(shape, np.nan), np.full(shape, np.inf)
         slopes[:, looked_at], errors[:, looked_at] = found.derivative, found.error
         errors[~known] = np.inf
-        answer = self._answer(DIFFERENCES, Claim(slopes, np.where(np.isnan(slopes), np.inf, errors)), blocks)
+        self._oracles[DIFFERENCES] = Claim(slopes, np.where(np.isnan(slopes), np.inf, errors))
+        answer = self._answer(DIFFERENCES, self._oracles[DIFFERENCES], blocks)
         contradiction = compare(increments, answer, blocks, self.ordinary).at_odds
         for claim in claims:
             by_increments, by_differences = (
@@ -328,14 +345,3 @@ def gradient_of(function: Callable[..., Any], outputs: Layout, seed: int) -> Cal
     """JAX's gradient of a random combination of the outputs."""
     (cotangents,) = zip(*outputs.arrays(random_directions(1, outputs.size, seed + 1), conjugate=True))
     return lambda *leaves: list(jax.vjp(function, *leaves)[1](list(cotangents)))
-
-
-def consensus(answers: Sequence[Answer], pairs: Sequence[Pair], ends: Sequence[Pair]) -> Consensus:
-    """Increments are the measure of JAX; without an objection of theirs, its modes stand against each other."""
-    names = tuple(answer.name for answer in answers)
-    disagreeing = [pair for pair in (*pairs, *ends) if pair.disagrees]
-    wrong = {pair.other(oracle) for pair in disagreeing for oracle in (INCREMENTS, DIFFERENCES)} & {*MODES, REFERENCE}
-    if wrong:
-        outliers = tuple(name for name in (*names, *MODES) if name in wrong)
-        return Consensus(tuple(name for name in names if name not in wrong), tuple(dict.fromkeys(outliers)), tie=False)
-    return Consensus((), (), tie=True) if disagreeing else Consensus(names, (), tie=False)

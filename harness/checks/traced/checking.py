@@ -12,8 +12,10 @@ import jax
 import numpy as np
 
 from harness.checks.traced.arguments import Arguments
-from harness.checks.traced.asking import MODES, Check, consensus
+from harness.checks.traced.asking import Check
 from harness.checks.traced.culprits import find_culprits, rules_alone
+from harness.checks.traced.modes import other_ways
+from harness.checks.traced.subject import MODES, consensus
 from harness.verdict.judging import judge
 from harness.verdict.report import Report
 from reference.printable import given
@@ -89,6 +91,9 @@ def check_derivatives(
         subject.doubts = check.doubts
         changed = [f"f changes its argument {name} in place" for name in arguments.changed()]
         subject.misconduct = [*changed, *check.repeats()]
+        if order == 1 and not subject.misconduct:
+            subject.misconduct, told = _ways_apart(check)
+            subject.notes += told
         if any(pair.disagrees for pair in (*check.pairs, *check.ends)):
             subject.name_culprits(find_culprits(check))
         else:
@@ -124,6 +129,26 @@ def _require_met(trust: Sequence[str], check: Check) -> None:
     unmet = [name for name in trust if name not in check.truth.taken_as_they_are]
     if unmet:
         raise ValueError(f"trust names {', '.join(unmet)}, but the program calls no custom rule of that name")
+
+
+@np.errstate(all="ignore")
+def _ways_apart(check: Check) -> tuple[list[str], list[str]]:
+    """Where f's values run eagerly or mapped are others than compiled: against the truth, and as notes."""
+    compiled, truth, error = check.values
+    wrong, notes = [], []
+    for way, found in other_ways(check.function, check.leaves):
+        if isinstance(found, str):
+            notes.append(f"f cannot be {way}, says JAX: {found}")
+            continue
+        values = check.outputs.vector(found)
+        apart = ~((np.abs(values - compiled) <= 2.0 * error) | (values == compiled) | np.isnan(compiled))
+        if not apart.any():
+            continue
+        contradicts = apart & np.isfinite(truth) & np.isfinite(error) & ~(np.abs(values - truth) <= error)
+        at = int(np.argmax(contradicts if contradicts.any() else apart))
+        said = f"{check.outputs.label(at)} is {values[at]:.6g} where f is {way}, and {compiled[at]:.6g} compiled"
+        (wrong if contradicts.any() else notes).append(said)
+    return wrong, notes
 
 
 def _notes(check: Check) -> list[str]:

@@ -13,7 +13,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from harness.checks.traced.asking import INCREMENTS, MODES, Check
+from harness.checks.traced.asking import Check
+from harness.checks.traced.subject import INCREMENTS, MODES
 from reference.arithmetics.many_directions import constant
 from reference.traced.interpreter import Run
 from reference.traced.program import (

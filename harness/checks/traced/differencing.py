@@ -28,12 +28,17 @@ def values_by(function: Callable[..., Any], truth: Truth) -> Callable[[np.ndarra
 
 
 @np.errstate(all="ignore")
-def differences(value: Callable[[np.ndarray], np.ndarray], truth: Truth, directions: np.ndarray) -> Claim:
-    """Slopes along directions, twice extrapolated, and estimates of their errors: (directions, outputs) each."""
+def differences(
+    value: Callable[[np.ndarray], np.ndarray], truth: Truth, directions: np.ndarray, rounding: float = 0.0
+) -> Claim:
+    """Slopes along directions, twice extrapolated, and estimates of their errors: (directions, outputs) each.
+
+    `rounding` is what a value may be off by, where that is known to be more than a few u of the largest.
+    """
     here = value(truth.point)
     # what JAX computes for the interpreter as a black box may be in the program's own precision
     unit = truth.coarsest if truth.differenced else UNIT_ROUNDOFF["float64"]
-    noise = NOISE_ROUNDINGS * unit * np.abs(here).max(initial=0.0)
+    noise = max(rounding, NOISE_ROUNDINGS * unit * np.abs(here).max(initial=0.0))
     shape = (len(directions), truth.outputs.size)
     slopes, errors = np.full(shape, np.nan), np.full(shape, np.inf)
     for k, direction in enumerate(directions):

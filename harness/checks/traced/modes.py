@@ -170,6 +170,21 @@ class Mode:
             return Claim(answer, spread(runs, self.coarsest))
 
 
+def other_ways(function: Callable[..., Any], leaves: Sequence[Any]) -> Iterator[tuple[str, Any]]:
+    """The function's values when it is not compiled as a whole: run eagerly, and mapped over a batch.
+
+    Where JAX cannot map it, its reason in the place of the values. Derivatives are compiled and mapped when a `Mode` is
+    asked for several at once.
+    """
+    arrays = [jax.numpy.asarray(leaf) for leaf in leaves]
+    yield "run eagerly", function(*arrays)
+    try:
+        twice = [jax.numpy.stack([x, x]) for x in arrays]
+        yield "mapped by jax.vmap", [y[1] for y in jax.jit(jax.vmap(function))(*twice)]
+    except Exception as reason:  # noqa: BLE001  a primitive without a rule for batches, or one of the user's own
+        yield "mapped by jax.vmap", first_line(reason)
+
+
 def spread(runs: Sequence[np.ndarray], unit: float) -> np.ndarray:
     """An error bar from a computation and the same rounded at random: a multiple of the farthest of these."""
     centre, *others = runs

@@ -6,9 +6,13 @@ from typing import Any
 import numpy as np
 
 from harness.checks.traced.layout import Layout
-from harness.verdict.comparison import Answer, Block
-from harness.verdict.diagnosis import Part, diagnose
+from harness.verdict.comparison import Answer, Block, Pair
+from harness.verdict.consensus import Consensus
+from harness.verdict.diagnosis import CLOSE, Part, diagnose
 from harness.verdict.subject import Subject
+
+MODES = ("reverse", "forward")
+INCREMENTS, DIFFERENCES, REFERENCE, JAX = "increments", "differences", "reference", "jax"
 
 
 class TracedDerivatives(Subject):
@@ -17,8 +21,10 @@ class TracedDerivatives(Subject):
     Parameters
     ----------
     inputs, outputs : Layout
-    combinations : int
-        Of the outputs; as many as there are outputs where each is a combination by itself.
+    weights : (combinations, outputs) array
+        That the outputs were asked for with.
+    each : bool
+        Whether each output is a combination by itself; its derivatives are then told without its weight.
     point : (n,) array
     chosen : (n,) bool array
         The inputs whose derivatives were looked at one by one.
@@ -26,11 +32,14 @@ class TracedDerivatives(Subject):
 
     hint = "errors are as large as the derivative, or the function jumps or leaves its domain here; try another point"
 
-    def __init__(self, inputs: Layout, outputs: Layout, combinations: int, point: np.ndarray, chosen: np.ndarray):
-        self.inputs, self.outputs, self.point, self.combinations = inputs, outputs, point, combinations
+    def __init__(
+        self, inputs: Layout, outputs: Layout, weights: np.ndarray, each: bool, point: np.ndarray, chosen: np.ndarray
+    ):
+        self.inputs, self.outputs, self.point, self.each = inputs, outputs, point, each
+        self.combinations = len(weights)
+        self.cotangents = np.diag(weights) if each else np.ones(len(weights))
         self.culprit = ""
-        self.each = combinations == outputs.size
-        self.chosen = np.tile(chosen, combinations)
+        self.chosen = np.tile(chosen, len(weights))
         self.blocks = [
             Block(self._block_name(b.name, rows), (rows[:, None] * inputs.size + b.indices).ravel())
             for rows in self._rows()
@@ -60,18 +69,89 @@ class TracedDerivatives(Subject):
         return np.flatnonzero(self.chosen)
 
     def explain(self, wrong: Answer, right: Answer, at_odds: np.ndarray) -> str:
-        rows = np.unique(np.flatnonzero(at_odds) // self.inputs.size)
-        parts = [self._part(b, int(k), wrong, right, at_odds) for k in rows[:1] for b in self.inputs.blocks]
-        return "; ".join([words for words in (diagnose(parts), self.culprit) if words])
+        given, expected, odd = (
+            x.reshape(self.combinations, self.inputs.size) for x in (wrong.gradient, right.gradient, at_odds)
+        )
+        rows = np.asarray(np.any(odd, axis=1))
+        if not self.each:
+            rows[np.argmax(rows) + 1 :] = False
+        w = np.where(rows, self.cotangents, 0.0)
+        with np.errstate(all="ignore"):
+            parts = [
+                self._part(b, w @ given, w @ expected, np.asarray(np.any(odd, axis=0))) for b in self.inputs.blocks
+            ]
+            cotangent = self._of_cotangents(given, expected) if self.each and wrong.family != REFERENCE else ""
+            shape = cotangent or diagnose(parts)
+            if not cotangent and (
+                narrow := lost_type((given * self.cotangents[:, None])[odd], given[odd], expected[odd])
+            ):
+                shape = f"right to the digits of {narrow}: a dtype is lost on the way"
+        return "; ".join([words for words in (shape, self._branch(odd), self.culprit) if words])
+
+    def _of_cotangents(self, given: np.ndarray, expected: np.ndarray) -> str:
+        """What a rule has done with its cotangent, where each output was asked for by itself."""
+        w, off = self.cotangents[:, None], np.abs(given - expected).max()
+        answered, is_same = given * w, lambda a, b: np.abs(a - b).max() <= CLOSE * off
+        if not np.isfinite(off) or not answered.any():
+            return ""
+        if is_same(answered, expected) if len(given) == 1 else is_same(answered, answered[:1]):
+            return "the cotangent is dropped: the answer is the same whatever comes in"
+        if is_same(given, expected * w):
+            return "the cotangent comes in twice"
+        if given.shape[0] == given.shape[1] and is_same(given, expected.T):
+            return "a transposition is missing: the Jacobian times the cotangent in the place of its transpose"
+        return ""
+
+    def _branch(self, odd: np.ndarray) -> str:
+        """Whether all that is wrong lies on one side of a number, and all that is right on the other."""
+        wrong, told = np.asarray(np.any(odd, axis=0)), []
+        for block in self.inputs.blocks:
+            looked_at = block.indices[self.chosen[block.indices]]
+            bad, good = (self.point[looked_at[which[looked_at]]] for which in (wrong, ~wrong))
+            if min(len(bad), len(good)) < 2 or len(looked_at) < 5:
+                continue
+            for sign, apart, edge in (
+                (">", bad.min() > good.max(), good.max()),
+                ("<", bad.max() < good.min(), good.min()),
+            ):
+                if apart:
+                    through_zero = min(bad.max(), good.max()) <= 0.0 <= max(bad.min(), good.min())
+                    told.append(f"only where {block.name} {sign} {0.0 if through_zero else edge:.3g}: one branch alone")
+        return ", ".join(told)
 
     def name_culprits(self, culprits: Sequence[Any]) -> None:
         """The equations whose own rule is wrong, worst first: the first is part of every explanation."""
         self.culprit = str(culprits[0]) if culprits else ""
         self.details = {"culprits": [vars(culprit) for culprit in culprits]}
 
-    def _part(self, block: Block, k: int, wrong: Answer, right: Answer, at_odds: np.ndarray) -> Part:
-        at = k * self.inputs.size + block.indices
-        shape = self.inputs.shapes[[b.name for b in self.inputs.blocks].index(block.name)]
+    def _part(self, block: Block, given: np.ndarray, expected: np.ndarray, odd: np.ndarray) -> Part:
+        at, shape = block.indices, self.inputs.shapes[[b.name for b in self.inputs.blocks].index(block.name)]
         shape = shape if int(np.prod(shape)) == len(at) else (len(at),)
-        arrays = (wrong.gradient[at], right.gradient[at], self.point[block.indices], np.zeros(len(at)), at_odds[at])
+        arrays = (given[at], expected[at], self.point[at], np.zeros(len(at)), odd[at])
         return Part(block.name, *(array.reshape(shape) for array in arrays))
+
+
+def lost_type(answered: np.ndarray, given: np.ndarray, expected: np.ndarray) -> str:
+    """The narrow type whose numbers all answers are, and the nearest ones to what is expected; or nothing."""
+    for name, bits in (("bfloat16", 8), ("float16", 11), ("float32", 24)):
+        close = np.abs(given - expected) <= 2.0 ** (2 - bits) * np.abs(expected)
+        if len(given) > 2 and close.all() and _fit(answered, bits).all() and not _fit(answered, bits - 4).all():
+            return name
+    return ""
+
+
+def _fit(numbers: np.ndarray, bits: int) -> np.ndarray:
+    """Which numbers have no more bits, but for a rounding or two in float64."""
+    scaled = np.frexp(numbers)[0] * 2.0**bits
+    return np.abs(scaled - np.round(scaled)) <= 2.0 ** (bits - 50)
+
+
+def consensus(answers: Sequence[Answer], pairs: Sequence[Pair], ends: Sequence[Pair]) -> Consensus:
+    """Increments are the measure of JAX; without an objection of theirs, its modes stand against each other."""
+    names = tuple(answer.name for answer in answers)
+    disagreeing = [pair for pair in (*pairs, *ends) if pair.disagrees]
+    wrong = {pair.other(oracle) for pair in disagreeing for oracle in (INCREMENTS, DIFFERENCES)} & {*MODES, REFERENCE}
+    if wrong:
+        outliers = tuple(name for name in (*names, *MODES) if name in wrong)
+        return Consensus(tuple(name for name in names if name not in wrong), tuple(dict.fromkeys(outliers)), tie=False)
+    return Consensus((), (), tie=True) if disagreeing else Consensus(names, (), tie=False)

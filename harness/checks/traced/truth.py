@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.bounds.tolerances import RANDOM_INCREMENTS, SPREAD_FACTOR
+from harness.bounds.tolerances import RANDOM_INCREMENTS, RANDOM_ROUNDINGS, SPREAD_FACTOR
 from harness.checks.traced.layout import Layout
 from harness.checks.traced.modes import LARGEST_PASS, coarsest_unit, combined, footprint, spread
 from reference.arithmetics.increments import Increment
@@ -109,8 +109,12 @@ class Truth:
 
     def value_spread(self, seed: int) -> np.ndarray:
         """What rounding in the program's own precision may move of the outputs."""
-        rngs = [None, *np.random.default_rng(seed).spawn(RANDOM_INCREMENTS)]
-        return spread([self.value(rounding=rng) for rng in rngs], self.coarsest)
+        runs = [self.value()]
+        for rng in np.random.default_rng(seed).spawn(2 * RANDOM_ROUNDINGS):
+            if len(runs) > RANDOM_ROUNDINGS and not all(np.array_equal(run, runs[0], equal_nan=True) for run in runs):
+                break  # where nothing moves, roundings may have cancelled by chance
+            runs.append(self.value(rounding=rng))
+        return spread(runs, self.coarsest)
 
     def changes(self, directions: np.ndarray, run: Run, point: np.ndarray | None = None) -> np.ndarray:
         """What each direction changes of the outputs, over the step: (directions, outputs)."""

@@ -3,7 +3,7 @@
   const alarms = data.alarms;
   const CASES = [
     { key: "kink", name: "a ReLU beside its kink", start: 12, cost: (z) => 0.5 * (Math.max(z, 0) + 1) ** 2, slope: (z) => (z > 0 ? z + 1 : 0) },
-    { key: "saturated", name: "a saturated sigmoid", start: 9, cost: (z) => softplus(sigmoid(z)), slope: (z) => { const a = sigmoid(z); return sigmoid(a) * a * (1 - a); } },
+    { key: "saturated", name: "a saturated sigmoid", start: 9, cost: (z) => softplus(sigmoid(z)), slope: (z) => { const e = Math.exp(-Math.abs(z)); return sigmoid(sigmoid(z)) * e / (1 + e) ** 2; } },
   ];
   const current = () => CASES[chosenIn("wolf-cases")[0]];
   const row = () => alarms[current().key][Number(byId("wolf-z").value)];

@@ -45,4 +45,5 @@ def test_stretches_in_words():
         "-2 <= z < 0, z = 2.2251e-308, z = 3"
     )
     assert in_words(stretches(Z, Z > 0.0)) == "0 < z <= 3"
+    assert in_words([(6.0, 6.0 + 2.0**-40), (-2.0000001, -2.0)]) == ("6 <= z <= 6.000000000001, -2.0000001 <= z <= -2")
     assert in_words([(1.0, 1.0)] * 6) == "z = 1, z = 1, z = 1, z = 1 and 2 more places"

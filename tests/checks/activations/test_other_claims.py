@@ -8,7 +8,7 @@ import pytest
 from activation_records import formula, of, sigma
 from scipy.special import expit
 
-from harness import Activation, check_activation
+from harness import ACTIVATIONS, Activation, check_activation
 from harness.checks.activations.subject import CLAIMED
 
 
@@ -81,6 +81,15 @@ def test_a_lost_tail_is_told_and_not_judged():
     assert kept.details["lost_tails"] == []
     assert all(row["largest"] < 20.0 for row in kept.details["ulps"])
     assert max(row["largest"] for row in lost.details["ulps"]) > 1e12
+
+
+def test_what_is_wrong_has_not_lost_its_digits_to_rounding():
+    tanh = ACTIVATIONS["tanh"]
+    wrong = Activation("wrong", lambda xp, z: z * xp.tanh(z), lambda z, a: np.tanh(z) + z * (1.0 - np.tanh(z)))
+    beyond = Activation("beyond", tanh.value, lambda z, a: np.where(np.abs(z) > 8.0, 1.0, tanh.slope(z, a)))
+    for f in (wrong, beyond):
+        report = check_activation(f)
+        assert (report.verdict, report.details["lost_tails"]) == ("disagree", [])
 
 
 def _in_place(xp, z):

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import linalg
 
 from harness import check_gradient, progress
 from harness.checks.functions.probing import Budget
@@ -126,6 +127,88 @@ def test_wiggles_too_fine_for_the_first_step_are_looked_for():
     assert check_gradient(lambda t: wiggling(t, 1e-2), THETA).verdict != "disagree"
 
 
+# Coordinates of very different sizes
+
+
+STEEP = {
+    "a logarithm": (lambda t: math.log(t[0]) + t[1] ** 2, lambda t: 1 / t[0], 1e-12, "agree"),
+    "a logarithm that bends near zero": (lambda t: math.log(t[0] + 1e-12) + t[1] ** 2, lambda t: 1e12, 0.0, "agree"),
+    "a pole": (lambda t: 1e-9 / t[0] + t[1] ** 2, lambda t: -1e-9 / t[0] ** 2, 1e-9, "agree"),
+    "a wave of a few roundings": (
+        lambda t: 1e-3 * math.sin(1e13 * t[0]) + t[1] ** 2,
+        lambda t: 1e10 * math.cos(1e13 * t[0]),
+        1.0,
+        "inconclusive",
+    ),
+}
+
+
+@pytest.mark.parametrize(("cost", "slope", "at", "verdict"), STEEP.values(), ids=list(STEEP))
+def test_a_steep_coordinate_hides_no_error_in_a_flat_one(cost, slope, at, verdict):
+    def fun(t, factor=1.0):
+        return cost(t), np.array([slope(t), factor * 2 * t[1]])
+
+    theta = np.array([at, 1.0])
+    assert check_gradient(fun, theta).verdict == verdict
+    report = check_gradient(lambda t: fun(t, 1.005), theta)
+    assert (report.verdict, report.findings[0].where) == ("disagree", "theta[1]")
+
+
+def test_derivatives_far_away_are_no_measure_of_those_at_theta():
+    def quartic(t, factor=1.0):
+        assert t.dtype == np.float16, "it is never differenced in float64"
+        return np.sum(t**4, dtype=np.float16), np.float16(factor) * 4 * t**3
+
+    theta = np.array([2.04, -2.56, 0.42, -0.57], np.float16)
+    for factor in (1.0, 1.01):
+        report = check_gradient(lambda t, factor=factor: quartic(t, factor), theta)
+        assert report.verdict == "inconclusive"
+        assert not any("raised" in note for note in report.notes), "it raised nothing for being beside θ"
+
+
+def test_what_rounding_of_the_gradient_hides_is_not_put_down_to_the_cost():
+    theta = np.random.default_rng(3).normal(size=4).astype(np.float16)
+    report = check_gradient(lambda t: (np.sum(t**4), 4 * t**3), theta)
+    assert report.verdict == "inconclusive"
+    assert "rounding may move the gradient itself by" in report.reasons[0]
+    assert "the cost is" not in report.reasons[0]
+
+
+def test_to_subtract_a_constant_is_no_advice_where_the_cost_is_no_larger_than_its_derivatives():
+    roots = lambda t: (np.sum(np.sqrt(t * t + 1e-20)), t / np.sqrt(t * t + 1e-20))  # noqa: E731
+    report = check_gradient(roots, np.array([0.0, 1.0]))
+    assert "could be seen beside the noise in it: try another θ" in report.reasons[0]
+
+
+def test_a_matrix_exponential_of_four_parameters_takes_few_calls():
+    expm = lambda t: linalg.expm(t.reshape(2, 2))  # noqa: E731
+    fun, calls = counted(lambda t: np.trace(expm(t)))
+    report = check_gradient(fun, np.array([0.3, -1.2, 0.8, 0.5]), gradient=lambda t: expm(t).T.ravel())
+    assert report.verdict == "agree"
+    assert len(calls) < 250
+
+
+def test_a_jump_at_theta_is_undecided_however_steep_it_looks():
+    report = check_gradient(lambda t: (np.sum(np.floor(t)), np.zeros(2)), np.array([1.0, 1.7]))
+    assert report.verdict == "inconclusive"
+    assert "theta[0]" in report.reasons[0]
+    assert "the cost bends, jumps or ends too close to θ" in report.reasons[0]
+    assert "subtract" not in report.reasons[0], "the cost of 2 is not what hides anything"
+
+
+def test_the_slopes_beside_a_kink_are_a_measure_of_errors_elsewhere():
+    report = check_gradient(lambda t: (np.max(t), 0.5 * (t == np.max(t))), np.array([1.0, 1.0, 0.0]))
+    assert "2 of 3 coordinates cannot be decided (theta[0], theta[1])" in report.reasons[0]
+
+
+@pytest.mark.parametrize(
+    "fun", [lambda t: (t[0] ** 2 - t[1] ** 2, np.array([2, -2]) * t), lambda t: (t @ t**3, 4 * t**3)]
+)
+def test_at_a_stationary_point_no_digits_are_lost(fun):
+    report = check_gradient(fun, np.zeros(2))
+    assert (report.verdict, report.notes) == ("agree", ())
+
+
 # Beyond the edge of the domain
 
 
@@ -229,6 +312,11 @@ def test_what_is_not_repeatable_is_known_after_three_calls():
     fun, calls = dropout()
     assert check_gradient(fun, THETA).verdict == "disagree"
     assert calls == [3]
+
+
+def test_what_is_not_repeatable_is_told_that_and_nothing_else():
+    (reason,) = check_gradient(dropout()[0], THETA).reasons
+    assert reason.startswith("fun answers differently when called twice with the same theta")
 
 
 # float32
@@ -417,9 +505,51 @@ TOLD = {
 }
 
 
+def clipped(t):
+    return np.sum(np.clip(t, -1, 1)), 1.0 * (np.abs(t) < 1)
+
+
+AMBIGUOUS = {
+    "ones for an indicator": (
+        clipped,
+        lambda g, t: np.ones(3),
+        [0.5, 2.0, -3.0],
+        "2 of 3 examined coordinates are wrong, by up to 1",
+    ),
+    "squares": (sines, lambda g, t: g**2, [0.5, 2.0, -3.0], "the squares of the right values"),
+    "an offset at ones": (
+        lambda t: (np.sum(np.arange(1, 4) * np.sin(t)), np.arange(1, 4) * np.cos(t)),
+        lambda g, t: g + 1e-3,
+        [1.0, 1.0, 1.0],
+        "off by 0.001 times θ or, which is the same here, off by the same 0.001 everywhere",
+    ),
+    "a penalty where the gradient is θ": (
+        lambda t: (0.5 * np.sum(t**2), t),
+        lambda g, t: 1.5 * g,
+        [0.5, 2.0, -3.0],
+        "1.5 times the right value or, which is the same here, off by 0.5 times θ",
+    ),
+    "signs alone": (
+        sines,
+        lambda g, t: np.sign(g),
+        [0.5, 2.0, -3.0, 1.0],
+        "all 4 examined coordinates are wrong, by up to",
+    ),
+}
+
+
+@pytest.mark.parametrize(("fun", "change", "theta", "told"), AMBIGUOUS.values(), ids=list(AMBIGUOUS))
+def test_a_relation_is_told_where_it_could_have_failed_and_a_cause_where_no_other_fits(fun, change, theta, told):
+    (finding,) = check_gradient(lambda t: (fun(t)[0], change(fun(t)[1], t)), np.array(theta)).findings
+    assert finding.diagnosis.startswith(f"theta: {told}")
+    assert "penalty" not in finding.diagnosis
+
+
 @pytest.mark.parametrize(("change", "told"), TOLD.values(), ids=list(TOLD))
 def test_the_shape_of_the_error_is_named_where_it_fits_and_else_only_where_it_is(change, told):
-    (finding,) = check_gradient(lambda p: (blocks(p)[0], blocks(p)[1] | change(blocks(p)[1], p)), AT).findings
+    names = {"W", "V", "b", *change(blocks(AT)[1], AT)}
+    at = {name: part for name, part in AT.items() if name in names}
+    (finding,) = check_gradient(lambda p: (blocks(p)[0], blocks(p)[1] | change(blocks(p)[1], p)), at).findings
     assert finding.diagnosis.startswith(told)
     for word in ("δ", "layer", "float32", "targets"):
         assert word not in finding.diagnosis

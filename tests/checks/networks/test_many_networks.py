@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from harness import FAULTS, SOURCES, Activation, NotApplicable, check_networks, random_problem
+from harness import ACTIVATIONS, FAULTS, SOURCES, Activation, NotApplicable, check_networks, random_problem
 from harness.checks.networks import many_networks as many
 
 
@@ -16,6 +16,7 @@ def test_on_random_networks_the_sources_never_disagree(network_count):
     assert summary.verdict == "agree"
     assert sum(summary.counts.values()) == summary.networks == network_count
     assert (summary.outliers, summary.failures) == ({}, ())
+    assert summary.counts["inconclusive"] <= 0.02 * network_count
     assert 0.0 < summary.margin < 1.0
     assert summary.seconds > 0.0
 
@@ -145,6 +146,19 @@ def test_the_first_failures_are_kept_and_can_be_made_again(buggy):
         assert repr(problem) == repr(drawn)
         np.testing.assert_array_equal(theta, drawn_theta)
         assert f"network {number}, random_problem((2, {number})):\n{report}" in str(buggy)
+
+
+def test_what_is_explained_the_same_on_every_network_is_told_once():
+    f = Activation("leaning", ACTIVATIONS["tanh"].value, lambda z, a: (1.0 - a * a) * (1.0 + 0.1 * np.cos(z)))
+    sources = ["loop", "vectorized", "finite-difference", "complex-step"]
+    summary = check_networks(20, seed=2, activations=[f], sources=sources)
+    first, second, *_ = summary.failures
+    assert "loop, vectorized: Theta" in str(first.report)
+    assert str(summary).count("from the slopes claimed by hand") == 1
+    assert (
+        f"network {second.number}, random_problem((2, {second.number})): loop, vectorized again, as on network "
+        in str(summary)
+    )
 
 
 def test_the_summary_is_ready_for_json(buggy):

@@ -81,6 +81,17 @@ def test_both_ways_agree_within_their_radii_on_random_problems(seed):
     assert_overlap(forward(small, theta), reverse(small, theta))
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_slopes_along_directions_are_those_of_the_gradient(seed):
+    problem, theta = random_problem((seed, 8))
+    directions = np.random.default_rng(seed).normal(size=(3, theta.size)) * [[1.0], [1e-3], [0.0]]
+    found, errors = ball_arithmetic.along(problem, theta, directions)
+    exact = enclose(problem, theta)
+    allowed = np.abs(directions) @ distance(exact.midpoint, exact) + 1e-14 * np.abs(directions) @ abs(exact.midpoint)
+    assert (np.abs(found - directions @ exact.midpoint) <= errors + allowed).all(), f"seed {seed}"
+    assert found[2] == 0.0
+
+
 @pytest.mark.parametrize("name", ACTIVATIONS)
 @pytest.mark.parametrize("output", ["sigmoid", "softmax", "linear"])
 def test_every_activation_and_output(name, output):

@@ -256,3 +256,21 @@ def test_a_registered_formula_that_jax_cannot_trace_is_left_out(registry, name):
     problem = on_examples(network_of(hidden=register(Activation("quietly", quietly, lambda z, a: 1.0 - a * a))))
     with pytest.raises(NotApplicable, match=r"JAX cannot trace a formula: .*errstate"):
         SOURCES_BY_NAME[name](problem, problem.network.init(0))
+
+
+@pytest.mark.parametrize("others", [(), ("tanh",)], ids=["alone", "beside a registered one"])
+def test_an_activation_that_is_not_registered_gets_one_program_for_many_networks(others, monkeypatch):
+    f = Activation("bent", lambda xp, z: z + xp.sin(2.0 * z), lambda z, a: 1.0 + 2.0 * np.cos(2.0 * z))
+    plain = []
+    monkeypatch.setattr(
+        jax_padded.jax_gradient, "reverse", lambda *asked: plain.append(asked) or vectorized.cost_and_gradient(*asked)
+    )
+    for m in range(1, 8):
+        network = Network((2, 3, 3, 1), [f, *(others or (f,))], "linear")
+        rng = np.random.default_rng(m)
+        problem, theta = Problem(network, rng.normal(size=(m, 2)), np.zeros((m, 1)), 1.0), rng.normal(size=network.size)
+        cost, gradient = jax_padded.reverse(problem, theta)
+        expected_cost, expected = vectorized.cost_and_gradient(problem, theta)
+        assert cost == pytest.approx(expected_cost, rel=1e-13)
+        np.testing.assert_allclose(gradient, expected, rtol=1e-11, atol=1e-13)
+    assert len(plain) == jax_padded.KNOWN

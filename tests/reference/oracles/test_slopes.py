@@ -44,6 +44,14 @@ def test_values_and_slopes_are_those_of_the_record(oracle, f):
     assert measured.error.max() < 1e-6
 
 
+def test_where_a_complex_step_is_longer_than_z_it_says_nothing():
+    z = np.array([-1e-3, -1e-25, -1e-308, 0.0, 1e-308, 1e-25, 1e-3])
+    measured = complex_step.slope(trial(lambda xp, z: xp.power(xp.abs(z), 1.5)), z)
+    wrong = np.abs(measured.slope - 1.5 * np.sign(z) * np.sqrt(np.abs(z))) > 1e-14
+    assert np.isfinite(measured.error).tolist() == [True, False, False, False, False, False, True]
+    assert not (wrong & np.isfinite(measured.error)).any()
+
+
 @each_oracle
 def test_a_constant_has_slope_zero(oracle):
     measured = oracle(trial(lambda xp, z: 3.0 + 0.0 * z), Z)

@@ -236,3 +236,24 @@ def test_random_rounding_moves_what_is_not_exact_and_nothing_else():
         rounded = Run(rounding=np.random.default_rng(0))(program, constant(x))[0].value
     assert rounded[0] == 3.0
     assert 0.0 < abs(rounded[1] - 0.1 * 3.0) <= 4.0 * 2.0**-53
+
+
+FEW_BITS = {
+    "a tail": (jnp.tanh, np.array([30.0]), True),
+    "an absorbed summand": (lambda x: x + 4.0, np.array([1e20]), True),
+    "a root": (jnp.sqrt, np.array([np.nextafter(1e20, np.inf)]), True),
+    "tanh at 0": (jnp.tanh, np.array([0.0]), False),
+    "a whole sum": (lambda x: x + 4.0, np.array([3.0]), False),
+    "a whole root": (jnp.sqrt, np.array([9.0]), False),
+    "log at 1": (jnp.log, np.array([1.0]), False),
+}
+
+
+@pytest.mark.parametrize("name", FEW_BITS)
+def test_random_rounding_knows_what_only_looks_exact(name):
+    f, x, moves = FEW_BITS[name]
+    with settings(True):
+        program = Traced(f, x).program
+        values = [Run(rounding=np.random.default_rng(k))(program, constant(x))[0].value[0] for k in range(8)]
+    assert all((value != np.asarray(f(x))[0]) == moves for value in values)
+    assert max(abs(value - np.asarray(f(x))[0]) for value in values) <= 1e-15 * abs(np.asarray(f(x))[0])

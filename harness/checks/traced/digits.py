@@ -1,0 +1,115 @@
+"""How many digits does an answer keep? A question apart from whether it is the derivative.
+
+The verdict is about errors beyond a bound on the absolute error. Inside of it an answer may have lost all of its
+digits, as where numbers cancel or the tail of a function is rounded to zero: that is told, and is no verdict.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+import jax
+import numpy as np
+
+from harness.bounds.tolerances import ABSOLUTE, MEANINGLESS, SPREAD_FACTOR
+from harness.checks.traced.layout import Layout
+from harness.checks.traced.modes import Claim
+from harness.verdict.comparison import Answer, Pair
+from harness.wording import first_few
+
+NO_DIGIT = 0.1
+"""An answer that is off by more than this share of the truth has no correct digit."""
+
+
+def absolute_scale(
+    weights: np.ndarray, values: np.ndarray, error: np.ndarray, point: np.ndarray, unit: float, precision: str
+) -> np.ndarray:
+    """What errors of derivatives may be small against whatever the derivative: (combinations · inputs,).
+
+    The size of the terms that make up the function, which its rounding error shows even where they cancel, over the
+    size of the argument; the verdict counts `ABSOLUTE` of it as nothing.
+    """
+    terms = np.abs(values) + error / (SPREAD_FACTOR * unit)
+    slopes = np.abs(weights) @ np.where(np.isfinite(terms), terms, 0.0)
+    sizes = np.where(np.isfinite(point), np.maximum(1.0, np.abs(point)), np.inf)
+    return (ABSOLUTE[precision] / MEANINGLESS[precision] * slopes[:, None] / sizes).ravel()
+
+
+class Digits:
+    """The digits of answers beside what is known of the truth.
+
+    Parameters
+    ----------
+    oracles : Claim for each of the answers that judge, flat
+        With their own errors alone, and infinite ones where they do not count.
+    units, smallest : (n,) arrays
+        u and the smallest normal number of the type that each derivative is answered in.
+    """
+
+    @np.errstate(all="ignore")
+    def __init__(self, oracles: Sequence[Claim], units: np.ndarray, smallest: np.ndarray):
+        known = [np.where((c.derivative != 0.0) & np.isfinite(c.derivative), c.error, np.inf) for c in oracles]
+        best = np.argmin(known, axis=0)[None]
+        self.error = np.take_along_axis(np.array(known), best, axis=0)[0]
+        self.truth = np.take_along_axis(np.array([c.derivative for c in oracles]), best, axis=0)[0]
+        self.units = units
+        self.is_known = (self.error <= NO_DIGIT * np.abs(self.truth)) & (np.abs(self.truth) >= smallest)
+
+    @np.errstate(all="ignore")
+    def ulps(self, answer: Answer) -> np.ndarray:
+        """The true error of each entry, in units of its last place; NaN where the truth is not known that well."""
+        place = 2.0 * self.units * np.exp2(np.floor(np.log2(np.abs(self.truth))))
+        off = np.abs(answer.gradient - self.truth)
+        return np.where(self.is_known, np.maximum(off - self.error, 0.0) / place, np.nan)
+
+    @np.errstate(all="ignore")
+    def lost(self, answer: Answer) -> np.ndarray:
+        """Where an answer has no correct digit for all that is known."""
+        off = np.abs(answer.gradient - self.truth) - self.error
+        return self.is_known & np.isfinite(answer.gradient) & (off > NO_DIGIT * np.abs(self.truth))
+
+    def note(self, answer: Answer, allowed: np.ndarray, label: Callable[[int], str]) -> str:
+        """What was lost within what is allowed, the worst entry by its numbers; empty where nothing was."""
+        with np.errstate(all="ignore"):
+            lost = np.flatnonzero(self.lost(answer) & (np.abs(answer.gradient - self.truth) <= allowed))
+        if not lost.size:
+            return ""
+        ulps = self.ulps(answer)
+        worst = lost[np.argmax(ulps[lost])]
+        return (
+            f"not one correct digit in {first_few(lost.tolist(), 3, name=label)}, lost to rounding: {label(worst)} is "
+            f"{answer.gradient[worst]:.3g} and not {self.truth[worst]:.3g}, {ulps[worst]:.2g} ulps off, inside of the "
+            f"bound on its absolute error, {allowed[worst]:.2g}"
+        )
+
+
+def with_digits(
+    answers: Sequence[Answer],
+    pairs: Sequence[Pair],
+    oracles: Mapping[str, Claim],
+    inputs: Layout,
+    label: Callable[[int], str],
+) -> list[Answer]:
+    """The answers, those that have lost digits with a note of it and with their true errors in ulps.
+
+    Parameters
+    ----------
+    answers, pairs : what was answered, and compared
+    oracles : the claims of increments and of differences, without what their answers allow beside them
+    inputs : the layout of what is differentiated in
+    label : names a coordinate
+    """
+    bars = {answer.name: answer.error for answer in answers}
+    counting = [Claim(c.derivative, np.where(np.isfinite(bars[name]), c.error, np.inf)) for name, c in oracles.items()]
+    types, sizes = [jax.numpy.finfo(dtype) for dtype in inputs.dtypes], [len(block.indices) for block in inputs.blocks]
+    rows = answers[0].gradient.size // inputs.size
+    units = np.tile(np.repeat([0.5 * float(t.eps) for t in types], sizes), rows)
+    smallest = np.tile(np.repeat([float(t.tiny) for t in types], sizes), rows)
+    digits, told = Digits(counting, units, smallest), []
+    for answer in answers:
+        allowed = next((p.allowed for p in pairs if p.first == answer.name and p.second in oracles), None)
+        note = "" if answer.oracle or allowed is None else digits.note(answer, allowed, label)
+        if note:
+            ulps = digits.ulps(answer)
+            answer = replace(answer, note=note, ulps=(float(np.nanmedian(ulps)), float(np.nanmax(ulps))))
+        told.append(answer)
+    return told

@@ -1,0 +1,102 @@
+"""Is it the derivative, and how many digits does it keep: two questions, of which the first alone is the verdict."""
+
+import re
+
+import jax
+import jax.numpy as jnp
+import jax.scipy.special as sp
+import numpy as np
+import pytest
+
+from harness import check_derivatives
+
+
+def at(x, dtype=float):
+    return np.array([x], dtype)
+
+
+LOST = {
+    "the tail of the sigmoid": (jax.nn.sigmoid, at(40.0)),
+    "the tail of the sigmoid in float32": (jax.nn.sigmoid, at(20.0, np.float32)),
+    "the tail of tanh": (jnp.tanh, at(30.0)),
+    "the tail of elu": (jax.nn.elu, at(-50.0)),
+    "the tail beside an ordinary entry": (lambda x: jnp.sum(jax.nn.sigmoid(x)), np.array([40.0, 0.3])),
+}
+
+
+@pytest.mark.parametrize("name", LOST)
+def test_lost_digits_within_the_bound_are_a_note_and_no_verdict(name):
+    report = check_derivatives(*LOST[name])
+    assert report.verdict == "agree", report
+    (note, *_) = [note for note in report.notes if "not one correct digit" in note]
+    answered, true = map(float, re.search(r"is (\S+) and not (\S+),", note).groups())
+    assert abs(answered - true) > 0.1 * abs(true)
+    assert next(row for row in report.sources if row.name == "reverse").ulps[1] > 1e5
+
+
+def test_the_true_error_is_told_in_ulps():
+    report = check_derivatives(jax.nn.sigmoid, at(40.0))
+    true = float(np.exp(-40.0))  # to the last digit but one
+    median, largest = next(row for row in report.sources if row.name == "reverse").ulps
+    assert median == largest == pytest.approx(true / np.spacing(true), rel=1e-6)
+    assert "true error in ulps" in str(report)
+
+
+DECIDED = {
+    "cancellation near 0": (jnp.sinc, at(1e-8)),
+    "cancellation far out": (jax.nn.squareplus, at(-1e10)),
+    "infinity": (jax.nn.softplus, at(np.inf)),
+}
+
+
+@pytest.mark.parametrize("name", DECIDED)
+def test_what_rounding_alone_moves_is_no_doubt(name):
+    assert check_derivatives(*DECIDED[name]).verdict == "agree"
+
+
+BEYOND = {
+    "another size": (sp.log_ndtr, at(-1e10)),
+    "infinite where the truth is finite": (jnp.hypot, at(1e-200), at(1e-200)),
+    "e^x for 0 at an infinite argument": (jnp.logaddexp, at(np.inf), at(1.3)),
+}
+
+
+@pytest.mark.parametrize("name", BEYOND)
+def test_errors_beyond_the_bound_disagree(name):
+    assert check_derivatives(*BEYOND[name]).verdict == "disagree"
+
+
+def scaled(factor, slope):
+    @jax.custom_vjp
+    def f(x):
+        return factor * jnp.tanh(x)
+
+    f.defvjp(lambda x: (f(x), x), lambda x, g: (g * factor * slope(x),))
+    return f
+
+
+@pytest.mark.parametrize("factor", [1e-30, 1.0, 1e20])
+@pytest.mark.parametrize("x", [0.3, 5.0])
+def test_no_size_of_the_function_excuses_a_wrong_rule(factor, x):
+    wrong = scaled(factor, lambda x: (1.0 + 1e-9) * (1.0 - jnp.tanh(x)) * (1.0 + jnp.tanh(x)))
+    right = scaled(factor, lambda x: (1.0 - jnp.tanh(x)) * (1.0 + jnp.tanh(x)))
+    assert check_derivatives(wrong, at(x)).verdict == "disagree"
+    assert check_derivatives(right, at(x)).verdict == "agree"
+
+
+def test_a_better_rule_than_jaxs_own_agrees():
+    better = scaled(1.0, lambda x: 1.0 / jnp.cosh(x) ** 2)
+    report = check_derivatives(better, at(30.0))
+    assert report.verdict == "agree"
+    assert not [note for note in report.notes if "not one correct digit" in note]
+
+
+def test_a_zero_that_is_no_rounding_still_disagrees():
+    assert check_derivatives(scaled(1.0, lambda x: 0.0 * x), at(30.0)).verdict == "disagree"
+
+
+def test_what_is_ill_conditioned_stays_inconclusive():
+    logistic_map = lambda x: jax.lax.fori_loop(0, 60, lambda _, y: 3.99 * y * (1.0 - y), x)  # noqa: E731
+    assert check_derivatives(logistic_map, at(0.3), modes=("forward",)).verdict == "inconclusive"
+    small = lambda x: 1e-30 * logistic_map(x)  # noqa: E731
+    assert check_derivatives(small, at(0.3), modes=("forward",)).verdict == "inconclusive"

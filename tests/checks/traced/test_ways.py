@@ -1,0 +1,80 @@
+"""A function has one value, however JAX runs it: compiled, eagerly, mapped over a batch."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from harness import check_derivatives
+
+X = np.array([0.7, -1.3, 0.2])
+
+
+def by_tracing(x):
+    return jnp.sin(x) if isinstance(x, jax.core.Tracer) else jnp.cos(x)
+
+
+@jax.custom_batching.custom_vmap
+def mapped_otherwise(x):
+    return jnp.sum(jnp.sin(x))
+
+
+@mapped_otherwise.def_vmap
+def _(axis_size, in_batched, x):
+    return jnp.sum(jnp.cos(x), axis=-1), True
+
+
+@jax.custom_vjp
+def with_a_rule(x):
+    return mapped_otherwise(x)
+
+
+with_a_rule.defvjp(lambda x: (jnp.sum(jnp.sin(x)), x), lambda x, g: (g * jnp.cos(x),))
+
+APART = {"run eagerly": by_tracing, "mapped by jax.vmap": with_a_rule}
+
+
+@pytest.mark.parametrize("way", APART)
+def test_another_value_in_another_way_contradicts_the_truth(way):
+    report = check_derivatives(APART[way], X)
+    assert report.verdict == "disagree"
+    (reason,) = report.reasons
+    assert f"where f is {way}" in reason
+    assert not report.findings
+
+
+def not_for_batches(x):
+    @jax.custom_batching.custom_vmap
+    def f(x):
+        return x * 2.0
+
+    @f.def_vmap
+    def _(axis_size, in_batched, x):
+        raise NotImplementedError("no batches here")
+
+    @jax.custom_vjp
+    def g(x):
+        return f(x)
+
+    g.defvjp(lambda x: (x * 2.0, None), lambda _, c: (2.0 * c,))
+    return g(x)
+
+
+def test_what_cannot_be_mapped_is_told():
+    report = check_derivatives(not_for_batches, X)
+    assert report.verdict == "agree"
+    assert any("cannot be mapped" in note and "no batches here" in note for note in report.notes)
+
+
+SAME = {
+    "a sum in float32": (lambda x: jnp.sum(jnp.sin(x) * 1e3), np.linspace(-1, 1, 64).astype(np.float32)),
+    "layers in bfloat16": (lambda x: jnp.sum(jnp.tanh(x @ x.T) ** 2), jnp.ones((5, 5), "bfloat16") * 0.3),
+    "an infinity": (lambda x: jnp.log(x), np.array([0.0])),
+}
+
+
+@pytest.mark.parametrize("name", SAME)
+def test_rounding_is_no_other_value(name):
+    report = check_derivatives(*SAME[name])
+    assert report.verdict != "disagree"
+    assert not any("where f is" in told for told in (*report.notes, *report.reasons))

@@ -1,0 +1,69 @@
+"""What kind of error it is, in words, where the numbers fit; and no such words where they do not."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from harness import check_derivatives
+
+X = np.array([0.7, -1.3, 0.2, -0.4, 1.9, -2.2])
+A = np.random.default_rng(0).normal(size=(6, 6))
+
+
+def rule(value, backward):
+    @jax.custom_vjp
+    def f(x):
+        return value(x)
+
+    f.defvjp(lambda x: (value(x), x), lambda x, g: (backward(x, g),))
+    return f
+
+
+def narrow(dtype):
+    return rule(jnp.sin, lambda x, g: (g * jnp.cos(x)).astype(dtype).astype(float))
+
+
+WORDS = {
+    "dropped": (rule(jnp.sin, lambda x, g: jnp.cos(x)), "the cotangent is dropped"),
+    "dropped, one output": (rule(lambda x: jnp.sum(jnp.sin(x)), lambda x, g: jnp.cos(x)), "the cotangent is dropped"),
+    "squared": (rule(jnp.sin, lambda x, g: g * g * jnp.cos(x)), "the cotangent comes in twice"),
+    "transpose": (rule(lambda x: A @ x, lambda x, g: A @ g), "a transposition is missing"),
+    "factor": (rule(lambda x: jnp.mean(x**2), lambda x, g: 2.0 * g * x), "6 times the right value"),
+    "sign": (rule(jnp.sin, lambda x, g: -g * jnp.cos(x)), "the sign is wrong"),
+    "stopped": (rule(jnp.sin, lambda x, g: jax.lax.stop_gradient(0.0 * g)), "zero where it should not be"),
+    "one branch": (rule(jnp.abs, lambda x, g: g), "the sign is wrong; only where x < 0: one branch alone"),
+    "another branch": (
+        rule(lambda x: jnp.where(x > 0.5, x**2, x), lambda x, g: g * jnp.where(x > 0.5, x, 1.0)),
+        "0.5 times the right value; only where x > 0.2: one branch alone",
+    ),
+    "float32": (narrow("float32"), "right to the digits of float32: a dtype is lost"),
+    "bfloat16": (narrow("bfloat16"), "right to the digits of bfloat16: a dtype is lost"),
+}
+
+
+@pytest.mark.parametrize("name", WORDS)
+def test_the_kind_of_error_is_told(name):
+    f, words = WORDS[name]
+    report = check_derivatives(f, X)
+    assert report.verdict == "disagree"
+    assert report.findings[0].diagnosis.removeprefix("x: ").startswith(words), report.findings[0].diagnosis
+
+
+NOT = {
+    "a factor near 1 is no type": (rule(jnp.sin, lambda x, g: g * jnp.cos(x) * 1.001), "dtype is lost"),
+    "a symmetric matrix needs no transposition": (
+        rule(lambda x: (A + A.T) @ x, lambda x, g: 2.0 * (A + A.T) @ g),
+        "transposition",
+    ),
+    "errors on both sides are no branch": (rule(jnp.sin, lambda x, g: g * jnp.cos(x).at[:2].mul(2.0)), "branch"),
+    "zeros do not drop the cotangent": (rule(jnp.sin, lambda x, g: 0.0 * g), "dropped"),
+}
+
+
+@pytest.mark.parametrize("name", NOT)
+def test_what_does_not_fit_is_not_told(name):
+    f, words = NOT[name]
+    report = check_derivatives(f, X)
+    assert report.verdict == "disagree"
+    assert words not in str(report)
