@@ -177,7 +177,7 @@ CHANGES: dict[str, list[Row]] = {
     "harness.checks.networks.cross_checking": [
         (
             "no end-to-end directions",
-            replace("ends = _end_to_end(problem, theta, answers, bound)", "ends = []"),
+            replace("ends = _end_to_end(problem, theta, answers, subject.bound)", "ends = []"),
             everybodys_bug,
         ),
     ],

@@ -76,7 +76,7 @@ class FunctionGradient(Subject):
         if np.isfinite(least) and size_of(list(self.found.values())) == 0.0:
             return f"no derivative is known to be other than zero, so that an error bar of {least:.2g} means nothing"
         seen = f"only errors above {least:.2g} could be seen" if np.isfinite(least) else "no error could be seen"
-        slope = max((each.most for each in found if np.isfinite(each.most)), default=0.0)
+        slope = max((each.least for each in self.found.values()), default=0.0)
         is_large = abs(self.yours.cost) > max(1.0, LARGE * slope)
         advice = "subtract its constant part" if is_large else "try another θ, or a cost with less noise"
         return f"the cost is {self.yours.cost:.6g}, so that {seen} beside the noise in it: {advice}"

@@ -174,11 +174,18 @@ def test_what_rounding_of_the_gradient_hides_is_not_put_down_to_the_cost():
     assert "the cost is" not in report.reasons[0]
 
 
+def test_to_subtract_a_constant_is_no_advice_where_the_cost_is_no_larger_than_its_derivatives():
+    roots = lambda t: (np.sum(np.sqrt(t * t + 1e-20)), t / np.sqrt(t * t + 1e-20))  # noqa: E731
+    report = check_gradient(roots, np.array([0.0, 1.0]))
+    assert "could be seen beside the noise in it: try another θ" in report.reasons[0]
+
+
 def test_a_matrix_exponential_of_four_parameters_takes_few_calls():
     expm = lambda t: linalg.expm(t.reshape(2, 2))  # noqa: E731
-    fun, calls = counted(lambda t: (np.trace(expm(t)), expm(t).T.ravel()))
-    assert check_gradient(fun, np.array([0.3, -1.2, 0.8, 0.5])).verdict == "agree"
-    assert len(calls) < 400
+    fun, calls = counted(lambda t: np.trace(expm(t)))
+    report = check_gradient(fun, np.array([0.3, -1.2, 0.8, 0.5]), gradient=lambda t: expm(t).T.ravel())
+    assert report.verdict == "agree"
+    assert len(calls) < 250
 
 
 def test_a_jump_at_theta_is_undecided_however_steep_it_looks():
@@ -540,7 +547,9 @@ def test_a_relation_is_told_where_it_could_have_failed_and_a_cause_where_no_othe
 
 @pytest.mark.parametrize(("change", "told"), TOLD.values(), ids=list(TOLD))
 def test_the_shape_of_the_error_is_named_where_it_fits_and_else_only_where_it_is(change, told):
-    (finding,) = check_gradient(lambda p: (blocks(p)[0], blocks(p)[1] | change(blocks(p)[1], p)), AT).findings
+    names = {"W", "V", "b", *change(blocks(AT)[1], AT)}
+    at = {name: part for name, part in AT.items() if name in names}
+    (finding,) = check_gradient(lambda p: (blocks(p)[0], blocks(p)[1] | change(blocks(p)[1], p)), at).findings
     assert finding.diagnosis.startswith(told)
     for word in ("δ", "layer", "float32", "targets"):
         assert word not in finding.diagnosis
