@@ -31,7 +31,6 @@ WORDS = {
     "squared": (rule(jnp.sin, lambda x, g: g * g * jnp.cos(x)), "the cotangent comes in twice"),
     "transpose": (rule(lambda x: A @ x, lambda x, g: A @ g), "a transposition is missing"),
     "factor": (rule(lambda x: jnp.mean(x**2), lambda x, g: 2.0 * g * x), "6 times the right value"),
-    "sign": (rule(jnp.sin, lambda x, g: -g * jnp.cos(x)), "the sign is wrong"),
     "stopped": (rule(jnp.sin, lambda x, g: jax.lax.stop_gradient(0.0 * g)), "zero where it should not be"),
     "one branch": (rule(jnp.abs, lambda x, g: g), "the sign is wrong; only where x < 0: one branch alone"),
     "another branch": (
