@@ -117,7 +117,7 @@ def _require(f: Any, order: Any, modes: Any, trust: Any, reference: Any, seed: A
         instead = f"; write [{trust!r}]" if isinstance(trust, str) else ""
         raise ValueError(f"trust must be a list of names of functions, not {given(trust)}{instead}")
     whole_number("seed", seed)
-    if budget is not None and not (isinstance(budget, Real) and budget >= 0.0):
+    if budget is not None and not (isinstance(budget, Real) and float(budget) >= 0.0):
         raise ValueError(f"budget must be a number of seconds, zero or more, not {given(budget)}")
 
 
