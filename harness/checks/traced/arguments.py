@@ -117,7 +117,7 @@ class Arguments:
 def _chosen(args: Sequence[Any], argnums: int | Sequence[int] | None) -> set[int]:
     if argnums is None:
         return set(range(len(args)))
-    numbers = list(argnums) if isinstance(argnums, (tuple, list, range)) else [argnums]
+    numbers: list[Any] = list(argnums) if isinstance(argnums, (tuple, list, range)) else [argnums]
     for number in numbers:
         if not isinstance(number, (int, np.integer)) or not -len(args) <= number < len(args):
             raise ValueError(

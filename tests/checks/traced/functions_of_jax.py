@@ -1,5 +1,7 @@
 """Functions as JAX's own public tests differentiate them: name -> (function, arguments), drawn from one seed."""
 
+import os
+
 import jax
 import jax.numpy as jnp
 import jax.scipy.linalg as sl
@@ -8,6 +10,12 @@ import numpy as np
 from jax import lax
 
 rng = np.random.default_rng(0)
+DEEP = os.environ.get("HARNESS_PROFILE") == "deep"
+
+
+def sampled(table):
+    """Every second case of a table that other tests go through as well; all with HARNESS_PROFILE=deep."""
+    return list(table) if DEEP else list(table)[::2]
 
 
 def normal(*shape):

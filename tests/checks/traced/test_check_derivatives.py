@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from functions_of_jax import sampled
 
 from harness import assert_derivatives_agree, check_derivatives
 from reference.traced.interpreter import RULES
@@ -37,7 +38,7 @@ RIGHT = {
 }
 
 
-@pytest.mark.parametrize("name", RIGHT)
+@pytest.mark.parametrize("name", sampled(RIGHT))
 def test_right_functions_agree(name):
     report = check_derivatives(*RIGHT[name])
     assert report.verdict == "agree", report
@@ -65,7 +66,7 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("name", WRONG)
+@pytest.mark.parametrize("name", sampled(WRONG))
 def test_wrong_rules_disagree(name):
     report = check_derivatives(WRONG[name], X)
     assert (report.verdict, report.outliers) == ("disagree", ("reverse",))
@@ -90,8 +91,8 @@ BAD = {
 
 def test_values_of_a_black_box_in_bfloat16_accuse_nobody(monkeypatch):
     monkeypatch.delitem(RULES, "scatter-sub")
-    x = jnp.asarray(X, "bfloat16")
-    report = check_derivatives(lambda x, y: x.at[np.array([3, 1])].subtract(y), x, x[:2])
+    x = jnp.asarray(X[:2], "bfloat16")
+    report = check_derivatives(lambda x: x.at[np.array([1])].subtract(x[:1]), x)
     assert any("scatter-sub" in note for note in report.notes)
     assert report.verdict == "inconclusive", report
 
