@@ -100,7 +100,7 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def _ordered(value: float) -> str:
+def _ordered(value: Any) -> str:
     """The number as JavaScript reads it; what is no number comes last."""
     return str(float(value)) if math.isfinite(value) else "-Infinity" if value < 0 else "Infinity"
 

@@ -21,7 +21,7 @@ INSIDE = {
         MATRICES,
         lambda x: (np.linalg.eigvalsh(x) >= 1.0 - 1e-12).all() and np.array_equal(x, np.swapaxes(x, -1, -2).conj()),
     ),
-    "apart": (ARGS[:3], lambda x: (gaps(x) > 0.01).all() and (np.abs(x) > 0.01).all()),
+    "apart": (ARGS[:3], lambda x: bool(np.greater(gaps(x), 0.01).all()) and (np.abs(x) > 0.01).all()),
     "ties": (ARGS, lambda x: np.isin(x.real, [-1.0, 0.0, 1.0]).all()),
 }
 

@@ -11,7 +11,8 @@ X = np.array([0.7, -1.3, 0.2])
 
 
 def by_tracing(x):
-    return jnp.sin(x) if isinstance(x, jax.core.Tracer) else jnp.cos(x)
+    traced = isinstance(x, jax.core.Tracer)  # pyright: ignore[reportAttributeAccessIssue]
+    return jnp.sin(x) if traced else jnp.cos(x)
 
 
 @jax.custom_batching.custom_vmap
