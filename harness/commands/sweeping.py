@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from harness.commands.common import BAD_INPUT, EXIT_CODES, complain, progress_bar, show, start_jax
-from harness.commands.options import Json, Seed, file_to_write, option, seconds
+from harness.commands.options import Json, ReportFile, Seed, file_to_write, option, seconds, write_page
 from harness.sources.table import SPELLINGS
 
 OUT = "The SQLite file of the rows; one that is there already is completed."
@@ -35,6 +35,7 @@ def sweep(
     scheduler: Annotated[str | None, option("ADDRESS", SCHEDULER)] = None,
     timeout: Annotated[float, option("SECONDS", "What a row may take.", min=0.1)] = 60.0,
     summary: Annotated[Path | None, option("FILE", "Show what a file holds, also while it is written to.")] = None,
+    report: ReportFile = None,
     json: Json = False,
 ) -> None:
     """Very many random checks, a row of a SQLite file each; the same command goes on after any interruption."""
@@ -43,7 +44,7 @@ def sweep(
     from harness.sweep.workers import dask_cluster, this_machine
 
     if summary is not None:
-        _summarise(summary, json)
+        _summarise(summary, report, json)
     if out is None:
         raise ValueError("--out names the file of the rows, such as --out results.sqlite; --summary FILE shows one")
     counts = {"networks": networks, "functions": functions, "activations": activations}
@@ -62,7 +63,7 @@ def sweep(
     except KeyboardInterrupt:
         complain(f"Interrupted; {out} has every row that was made, and the same command goes on.")
         raise
-    _summarise(out, json)
+    _summarise(out, report, json)
 
 
 def _check_names(settings) -> None:
@@ -78,12 +79,15 @@ def _check_names(settings) -> None:
         find_activation(name)
 
 
-def _summarise(file: Path, json: bool) -> None:
+def _summarise(file: Path, page: Path | None, json: bool) -> None:
+    from harness.reports.sweep import sweep_page
     from harness.sweep.store import open_to_read
     from harness.sweep.summary import summarise
 
     with open_to_read(file) as store:
         found = summarise(store)
+    if page is not None:
+        write_page(page, sweep_page(found))
     show(found.to_dict(), found, json)
     raise typer.Exit(EXIT_CODES.get(found.verdict, BAD_INPUT))
 

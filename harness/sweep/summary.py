@@ -48,6 +48,11 @@ class SweepSummary:
     seconds: float
 
     @property
+    def pace(self) -> float:
+        """Rows a second and core; 0 without rows."""
+        return self.rows / self.seconds if self.rows else 0.0
+
+    @property
     def verdict(self) -> str:
         """Of any row that disagrees; else of any that could not be checked; many doubts are no agreement, either."""
         if self.counts["disagree"]:
@@ -72,7 +77,7 @@ class SweepSummary:
                 f"  largest difference where all agree: {self.worst:.2g} of what rounding and truncation allow"
             )
         if self.rows:
-            lines.append(f"  {self.rows / self.seconds:.0f} rows a second and core")
+            lines.append(f"  {self.pace:.0f} rows a second and core")
         return "\n".join(lines)
 
 

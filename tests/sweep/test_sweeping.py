@@ -1,5 +1,6 @@
 """Sweeps: every row is its seed's, whatever happens on the way."""
 
+import html
 import json
 import os
 import random
@@ -270,10 +271,15 @@ def test_replay_makes_a_row_again_and_the_summary_counts(undisturbed, tmp_path):
     assert out.startswith("seed 7: ")
     code, _, err = run("replay", undisturbed, "--seed", 7000)
     assert (code, err.count("\n")) == (2, 1)
-    code, out, err = run("sweep", "--summary", undisturbed, "--json")
+    page = tmp_path / "page.html"
+    code, out, err = run("sweep", "--summary", undisturbed, "--json", "--report", page)
     found = json.loads(out)
     assert (code, found["rows"], found["verdict"], found["counts"]["disagree"]) == (0, 300, "agree", 0)
     assert sum(found["reasons"].values()) == found["counts"]["inconclusive"] > 0
+    text = page.read_text()
+    assert text.startswith("<!doctype html>")
+    assert f"{found['counts']['agree']}</td>" in text
+    assert all(html.escape(reason) in text for reason in found["reasons"])
 
 
 REFUSED = {
