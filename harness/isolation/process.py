@@ -170,11 +170,15 @@ class Process:
         line = int(found[1])
         return Place(Path(file).name, line, found[2], _line_of(file, line))
 
+    def kill(self) -> None:
+        """End the child and what it started, and nothing else."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._child.pid, signal.SIGKILL)
+
     def end(self) -> None:
         """End the child and what it started, and remove its folder."""
         self.ended = True
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._child.pid, signal.SIGKILL)
+        self.kill()
         self._child.wait()
         for file in (self._child.stdout, self._child.stderr, self._trace):
             file.close()  # pyright: ignore[reportOptionalMemberAccess]

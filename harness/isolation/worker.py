@@ -82,6 +82,12 @@ class Worker:
         loaded = self.load()
         return self._ask((name, arguments), self.timeout) if loaded.kind == "answered" else loaded
 
+    def interrupt(self) -> None:
+        """End the process from another thread: the call that is being made there answers that it died."""
+        process = self._process
+        if process is not None:
+            process.kill()
+
     def close(self) -> None:
         """End the process and all that it started."""
         process, self._process, self._loaded = self._process, None, None

@@ -44,21 +44,25 @@ class _Crew:
         return [error_row(settings, seeds[0], f"the process that made the check {outcome.why}")]
 
     def _ask(self, settings: Settings, seeds: Sequence[int], limit: float) -> Outcome:
+        if not hasattr(self.mine, "worker"):
+            self.mine.worker = Worker("harness.sweep.rows", prepare=[("os:environ.update", (ONE_THREAD,))])
+            self.workers.append(self.mine.worker)
+            self._call(settings, seeds[:1], START)  # JAX is imported and compiles, which no row is to blame for
+        return self._call(settings, seeds, limit)
+
+    def _call(self, settings: Settings, seeds: Sequence[int], limit: float) -> Outcome:
+        worker: Worker = self.mine.worker
+        worker.load()
         if self.dismissed:
             raise InterruptedError("the sweep is being stopped")
-        if not hasattr(self.mine, "worker"):
-            worker = self.mine.worker = Worker("harness.sweep.rows", prepare=[("os:environ.update", (ONE_THREAD,))])
-            self.workers.append(worker)
-            worker.timeout = START
-            worker.call("make_rows", settings, seeds[:1])  # JAX is imported and compiles, which no row is to blame for
-        self.mine.worker.timeout = limit
-        return self.mine.worker.call("make_rows", settings, seeds)
+        worker.timeout = limit
+        return worker.call("make_rows", settings, seeds)
 
     def dismiss(self) -> None:
         """End the processes; who asks for more rows gives up."""
         self.dismissed = True
         for worker in self.workers:
-            worker.close()
+            worker.interrupt()
 
 
 _crews: defaultdict[str, _Crew] = defaultdict(_Crew)

@@ -25,6 +25,7 @@ from harness.sweep.workers import Pool, this_machine
 HERE = Path(__file__).resolve().parents[2]
 LIGHT = Settings(sources=("vectorized", "finite-difference"))  # without JAX, whose start takes longer than all the rest
 
+PROFILE = os.environ.get("HARNESS_PROFILE", "default")
 LIGHTLY = ("--sources", ",".join(LIGHT.sources), "--workers", 2)
 
 
@@ -74,18 +75,18 @@ def test_a_complete_sweep_starts_no_process(undisturbed):
     assert not workers._crews
 
 
-def test_a_sweep_that_is_killed_ten_times_ends_with_the_same_table(undisturbed, tmp_path):
+def test_a_sweep_that_is_killed_over_and_over_ends_with_the_same_table(undisturbed, tmp_path):
     path, rng = tmp_path / "killed.sqlite", random.Random(5)
     command = ("sweep", "--networks", 300, *LIGHTLY, "--out", path)
     kills = 0
-    for _ in range(10):
+    for _ in range(10 if PROFILE == "deep" else 4):
         with harness(*command) as process:
             try:
                 process.wait(timeout=rng.uniform(0.3, 1.5))
             except subprocess.TimeoutExpired:
                 process.kill()
                 kills += 1
-    assert kills >= 3
+    assert kills >= 2
     code, _, err = run(*command)
     assert code == 0, err
     assert table(path) == table(undisturbed)
@@ -234,16 +235,18 @@ def test_a_file_that_somebody_writes_to_is_refused_and_can_be_read(undisturbed):
 
 def test_a_full_disk_ends_it_with_a_sentence_and_what_was_stored_stays_readable(tmp_path, undisturbed):
     path = tmp_path / "rows.sqlite"
-    command = ("sweep", "--networks", 300, *LIGHTLY, "--out", path)
-    limited = ["bash", "-c", 'ulimit -f 40; exec "$@"', "bash", sys.executable, "-m", "harness", *map(str, command)]
+    command = ("sweep", "--networks", 3000, *LIGHTLY, "--out", path)
+    limited = ["bash", "-c", 'ulimit -f 200; exec "$@"', "bash", sys.executable, "-m", "harness", *map(str, command)]
     ended = subprocess.run(limited, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(HERE)})
     code, err = ended.returncode, ended.stderr
     assert code == 2
     assert err.startswith(f"harness: cannot use {path} (")
     assert len(err.splitlines()) == 1
-    assert 0 < len(table(path)) < 300
-    assert run(*command)[0] == 0
-    assert table(path) == table(undisturbed)
+    stored = table(path)
+    assert 0 < len(stored) < 3000
+    assert stored == [row for row in stored if row in table(undisturbed) or row[0] >= 300]
+    assert run("sweep", "--networks", 300, *LIGHTLY, "--out", path)[0] == 0
+    assert table(path)[:300] == table(undisturbed)
 
 
 @pytest.mark.parametrize(("signal_", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
