@@ -48,6 +48,24 @@ class Rate:
         return percent(self.share) if self.total else "-"
 
 
+@dataclass(frozen=True)
+class Counted:
+    """What studies of single cases have in common: trials, each with its checker, kind and outcome."""
+
+    trials: tuple[Any, ...]
+    left_out: dict[str, str]
+    seconds: float
+
+    @property
+    def checkers(self) -> tuple[str, ...]:
+        """In the order in which they were asked."""
+        return tuple(dict.fromkeys(trial.checker for trial in self.trials))
+
+    def count(self, **where: str) -> int:
+        """How many trials have these values in the fields of that name."""
+        return sum(all(getattr(trial, field) == value for field, value in where.items()) for trial in self.trials)
+
+
 def percent(share: float) -> str:
     """A percentage that never rounds up to all or down to nothing."""
     if share in (0.0, 1.0):

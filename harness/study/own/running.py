@@ -18,6 +18,7 @@ from harness.study.own.elementwise import FORMULAS
 from harness.study.own.mistakes import MISTAKES
 from harness.study.own.models import MODELS, Function, Model, Parameters
 from harness.study.own.shipped import SHIPPED
+from harness.study.rates import Counted
 from harness.verdict.comparison import Answer
 from harness.verdict.report import Report
 
@@ -74,20 +75,8 @@ class Trial(NamedTuple):
 
 
 @dataclass(frozen=True)
-class OwnStudy:
+class OwnStudy(Counted):
     """What came out."""
-
-    trials: tuple[Trial, ...]
-    left_out: dict[str, str]
-    seconds: float
-
-    @property
-    def checkers(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(trial.checker for trial in self.trials))
-
-    def count(self, **where: str) -> int:
-        """How many trials have these values in the fields of that name."""
-        return sum(all(getattr(trial, field) == value for field, value in where.items()) for trial in self.trials)
 
     def spent(self, checker: str) -> float:
         return sum(trial.seconds for trial in self.trials if trial.checker == checker)

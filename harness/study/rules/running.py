@@ -14,6 +14,7 @@ import numpy as np
 from harness.checks.traced.checking import check_derivatives
 from harness.progress import Progress, silent
 from harness.study.checkers import ALARM, HARNESS, PASS, VERDICTS, named_peers
+from harness.study.rates import Counted
 from harness.study.rules.arrays import ARRAYS
 from harness.study.rules.mistakes import OF_THE_COTANGENT, UNREPEATABLE, wrong_rules
 from harness.study.rules.places import PLACES, fits
@@ -65,20 +66,8 @@ class Trial(NamedTuple):
 
 
 @dataclass(frozen=True)
-class FunctionsStudy:
+class FunctionsStudy(Counted):
     """What came out."""
-
-    trials: tuple[Trial, ...]
-    left_out: dict[str, str]
-    seconds: float
-
-    @property
-    def checkers(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(trial.checker for trial in self.trials))
-
-    def count(self, **where: str) -> int:
-        """How many trials have these values in the fields of that name."""
-        return sum(all(getattr(trial, field) == value for field, value in where.items()) for trial in self.trials)
 
     def asked(self, checker: str, kind: str) -> int:
         """How many cases of a kind a checker could be asked about."""
