@@ -35,20 +35,10 @@ def study(
     from harness.study.study import QUICK, run_study
     from harness.study.table import as_table
 
-    if own or functions:
-        name = "--own" if own else "--functions"
-        others = diagnosis or activations or (own and functions)
-        if others or networks is not None or figure is not None or report is not None:
-            raise ValueError(f"{name} is a study of its own: it takes --quick and --json alone")
-        (_study_own if own else _study_functions)(quick, json)
-        return
-    if diagnosis or activations:
-        which = "--diagnosis" if diagnosis else "--activations"
-        if networks is not None or figure is not None:
-            raise ValueError(
-                f"{which} is a study of its own: it takes --quick and --seed, but not --networks or --figure"
-            )
-        (_study_diagnosis if diagnosis else _study_activations)(quick, seed, json)
+    asked = {"--diagnosis": diagnosis, "--activations": activations, "--own": own, "--functions": functions}
+    given = {"--seed": seed, "--networks": networks, "--figure": figure, "--report": report}
+    if chosen := [name for name, value in asked.items() if value]:
+        _study_of_its_own(chosen, quick, {name: value for name, value in given.items() if value}, json)
         return
     size: dict[str, Any] = dict(QUICK) if quick else {}
     if networks is not None:
@@ -63,6 +53,19 @@ def study(
 
         write_page(report, study_page(found, size))
     show(found.to_dict(), as_table(found), json)
+
+
+def _study_of_its_own(chosen: list[str], quick: bool, given: dict[str, Any], json: bool) -> None:
+    """Run the study that is asked for; refuse a second one, and options that would change nothing."""
+    (name, *more), seed = chosen, given.pop("--seed", 0)
+    takes = "--quick, --seed and --json" if name in SEEDED else "--quick and --json"
+    unused = [*more, *given, *(["--seed"] if seed and name not in SEEDED else [])]
+    if unused:
+        raise ValueError(f"{name} is a study of its own: it takes {takes}, but not {', '.join(unused)}")
+    if name in SEEDED:
+        SEEDED[name](quick, seed, json)
+    else:
+        OTHERS[name](quick, json)
 
 
 def _study_diagnosis(quick: bool, seed: int, json: bool) -> None:
@@ -102,3 +105,7 @@ def _study_functions(quick: bool, json: bool) -> None:
     with progress_bar() as progress:
         found = run_functions(progress, step=QUICK_STEP if quick else 1, peers=() if quick else None)
     show(found.to_dict(), as_text(found), json)
+
+
+SEEDED = {"--diagnosis": _study_diagnosis, "--activations": _study_activations}
+OTHERS = {"--own": _study_own, "--functions": _study_functions}

@@ -415,9 +415,25 @@ def test_the_study_of_activations_is_one_of_its_own(run, monkeypatch):
     monkeypatch.setattr("harness.study.activations.study.run_activation_study", study)
     run("study", "--activations", "--quick", "--seed", 3)
     assert asked == [(3, {"records": 6, "each": 2})]
-    status, _, err = run("study", "--activations", "--networks", 5)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            ["--activations", "--networks", 5],
+            "--activations is a study of its own: it takes --quick, --seed and --json",
+        ),
+        (["--diagnosis", "--report", "page.html"], "--diagnosis is a study of its own: .* but not --report"),
+        (["--diagnosis", "--activations"], "--diagnosis is a study of its own: .* but not --activations"),
+        (["--own", "--seed", 3], "--own is a study of its own: it takes --quick and --json, but not --seed"),
+        (["--functions", "--figure", "f.png"], "--functions is a study of its own: .* but not --figure"),
+    ],
+)
+def test_what_a_study_would_ignore_is_refused(run, options, message):
+    status, _, err = run("study", *options)
     assert status == 2
-    assert "--activations is a study of its own" in err
+    assert re.search(message, err)
 
 
 # Ctrl-C
