@@ -59,8 +59,7 @@ def check(
     json: Json = False,
 ) -> None:
     """Cross-check the gradient sources on random networks; an --activation is checked by itself first."""
-    from harness.checks.activations.in_networks import mixed_with_others, needs_plain_differences, usable_sources
-    from harness.checks.networks.many_networks import check_networks
+    from harness.checks.activations.in_networks import needs_plain_differences, usable_sources
     from harness.sources.by_name import may_need_jax
 
     if plot is not None and not activation:
@@ -79,15 +78,11 @@ def check(
     _show_alone(reports, plot, json)
     chosen = usable_sources(reports, asked)
     extremes = not ordinary and not any(map(needs_plain_differences, reports))
-    steps = {"networks": activations, "mixed": mixed_with_others(activations)} if activations else {"networks": None}
     try:
-        with progress_bar() as progress, output_on_stderr():
-            summaries = {
-                step: check_networks(networks, seed, among, chosen, extremes, progress, step, like)
-                for step, among in steps.items()
-            }
+        asked_for = {"networks": networks, "seed": seed, "sources": chosen, "extremes": extremes, "like": like}
+        summaries = _check_in_networks(activations, **asked_for)
     except Exception as error:
-        if all(report.verdict != "disagree" for report in reports):
+        if all(found.verdict != "disagree" for found in reports):
             raise
         complain(f"Random networks cannot be checked: {type(error).__name__}: {error}")
         summaries = {}  # one activation is wrong by itself, and that verdict stands
@@ -105,6 +100,19 @@ def check(
     for name, raised in failures.items():
         complain(f"harness: {name} failed on {counted(len(raised), 'network')}: {raised[0]}")
     raise typer.Exit(BAD_INPUT if failures and verdict != "disagree" else EXIT_CODES[verdict])
+
+
+def _check_in_networks(activations: list[Any], **asked_for: Any) -> dict[str, Any]:
+    """Random networks with these activations alone and then among others; where there are none, with all."""
+    from harness.checks.activations.in_networks import mixed_with_others
+    from harness.checks.networks.many_networks import check_networks
+
+    steps = {"networks": activations, "mixed": mixed_with_others(activations)} if activations else {"networks": None}
+    with progress_bar() as progress, output_on_stderr():
+        return {
+            step: check_networks(activations=among, progress=progress, step=step, **asked_for)
+            for step, among in steps.items()
+        }
 
 
 def _tolerated(

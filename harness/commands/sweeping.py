@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -66,7 +66,7 @@ def sweep(
     _summarise(out, report, json)
 
 
-def _check_names(settings) -> None:
+def _check_names(settings: Any) -> None:
     """Names that stand for nothing are refused before any file is made."""
     from harness.checks.activations.checking import find_activation
     from harness.sources.by_name import may_need_jax, named_sources

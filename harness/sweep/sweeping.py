@@ -1,6 +1,7 @@
 """A sweep: the rows that a file has not got yet, made by a pool of workers and stored as they come."""
 
 import time
+from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -65,7 +66,7 @@ def sweep(
         return rows.added
 
 
-def _made(chunks, workers: Pool, settings: Settings, limit: float):
+def _made(chunks: Iterator[list[int]], workers: Pool, settings: Settings, limit: float) -> Iterator[list[Row]]:
     """The rows of each chunk, as soon as they are made."""
     running: set[Future[list[Row]]] = set()
     while True:
