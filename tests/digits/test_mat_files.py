@@ -137,8 +137,11 @@ def test_damage_anywhere_is_refused_or_harmless(data):
     raw = bytearray(good)
     for _ in range(data.draw(st.integers(1, 4))):
         raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
+    damaged = bytes(raw[: data.draw(st.integers(8, len(raw)))])
     try:
-        for name, variable in read_mat(bytes(raw[: data.draw(st.integers(8, len(raw)))]), MANY).items():
-            variable.array(name, MANY)
-    except ValueError:
-        pass
+        arrays = [variable.array(name, MANY) for name, variable in read_mat(damaged, MANY).items()]
+        told = f"{sum(array.nbytes for array in arrays)} bytes"
+    except ValueError as refused:
+        told = str(refused)
+    assert told
+    assert "\n" not in told

@@ -243,4 +243,5 @@ def test_what_goes_with_a_function_is_refused_for_a_problem(pytester, run_pytest
         """)
     )
     result = run_pytest("--gradient-networks", 1)
+    result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["E *TypeError: has_aux goes with a function; a Problem has sources"])
