@@ -28,14 +28,14 @@ import shlex
 import sys
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from html import escape
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from zlib import crc32
 
 import pytest
 
+from harness.inconclusive import InconclusiveGradient
 from harness.wording import counted
 
 CASES = Path(".gradient-cases")  # below the root directory: where failing problems are saved
@@ -48,10 +48,6 @@ SUITE_OPTIONS = {ACTIVATION: "an Activation", SOURCE: "a gradient source"}
 
 _records = pytest.StashKey[list[dict[str, Any]]]()
 _running = pytest.StashKey[pytest.Item]()
-
-
-class InconclusiveGradient(UserWarning):
-    """A check that could not be decided, where ``gradient_inconclusive`` is "warn"."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -150,9 +146,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     """Say how a failure is seen again: here, and not where it is raised, for Hypothesis fails a hundred times."""
     raised = call.excinfo.value if call.excinfo else None
     for failure in _failures(raised):
-        example = (
-            getattr(failure, "__notes__", []) if failure is raised else []
-        )  # a group shows Hypothesis's notes itself
+        example = getattr(failure, "__notes__", []) if failure is raised else []  # a group shows Hypothesis's itself
         failure.msg = "\n".join([str(failure.msg), *example, "", failure.how_to_repeat(item)])
     return (yield)
 
@@ -228,11 +222,7 @@ def cross_check(pytestconfig: pytest.Config) -> Callable[..., Any]:
             raise GradientsDisagree(report, call)
         if absent := took_no_part(report, sources):
             pytest.skip(absent)
-        if report.verdict == "inconclusive" and on_inconclusive == "fail":
-            pytest.fail(f"{report}\n\n{_where_called()}\n{HOW_TO_PASS}", pytrace=False)
-        if report.verdict == "inconclusive" and on_inconclusive == "warn":
-            warnings.warn(str(report), InconclusiveGradient, stacklevel=2)
-        return report
+        return _decided(report, on_inconclusive)
 
     return assert_agree
 
@@ -251,13 +241,19 @@ def check_derivatives(pytestconfig: pytest.Config) -> Callable[..., Any]:
         if report.verdict == "disagree":
             call = {"subject": f, "theta": args, "sources": None, "reference": None, "check": "check_derivatives"}
             raise GradientsDisagree(report, {**call, **options})
-        if report.verdict == "inconclusive" and on_inconclusive == "fail":
-            pytest.fail(f"{report}\n\n{_where_called()}\n{HOW_TO_PASS}", pytrace=False)
-        if report.verdict == "inconclusive" and on_inconclusive == "warn":
-            warnings.warn(str(report), InconclusiveGradient, stacklevel=2)
-        return report
+        return _decided(report, on_inconclusive)
 
     return assert_agree
+
+
+def _decided(report: Any, on_inconclusive: str) -> Any:
+    """The report, unless it is inconclusive and that is a failure; a warning points at the test's line."""
+    __tracebackhide__ = True
+    if report.verdict == "inconclusive" and on_inconclusive == "fail":
+        pytest.fail(f"{report}\n\n{_where_called()}\n{HOW_TO_PASS}", pytrace=False)
+    if report.verdict == "inconclusive" and on_inconclusive == "warn":
+        warnings.warn(str(report), InconclusiveGradient, stacklevel=3)
+    return report
 
 
 def _record(config: pytest.Config, report: Any) -> None:
@@ -273,6 +269,7 @@ def _record(config: pytest.Config, report: Any) -> None:
 
 def _repeat_network(item: pytest.Item, report: Any, subject: Any, theta: Any, sources: Any, **_: Any) -> str:
     from harness.checks.networks.reproducing import reproduce
+    from harness.scripts.locating import search_path
     from harness.sources.by_name import named_sources
     from harness.sources.table import SOURCES
 
@@ -280,8 +277,8 @@ def _repeat_network(item: pytest.Item, report: Any, subject: Any, theta: Any, so
     activations = _suite_option(item.config, ACTIVATION)
     modules = [name.partition(":")[0] for name in activations]
     modules += [getattr(source.run, "__module__", "") for source in named_sources(sources or SOURCES).values()]
-    search_path = _search_path(modules, item.config.invocation_params.dir)
-    return reproduce(subject, theta, report, sources, path, activations, search_path)
+    prefix = search_path(modules, item.config.invocation_params.dir)
+    return reproduce(subject, theta, report, sources, path, activations, prefix)
 
 
 def _repeat_function(item: pytest.Item, call: dict[str, Any]) -> str:
@@ -302,19 +299,6 @@ def _file_name(nodeid: str) -> str:
     """A file name that no other test has, but for its ending."""
     readable = re.sub(r"[^\w.-]+", "-", nodeid, flags=re.ASCII).strip("-")[-100:]
     return f"{readable}-{crc32(nodeid.encode()):08x}"
-
-
-def _search_path(modules: Iterable[str], current: Path) -> str:
-    """``PYTHONPATH=... `` before a command that needs modules from outside of the current folder, or nothing."""
-    folders = {}
-    for name in modules:
-        module = sys.modules.get(name)
-        file = getattr(module, "__file__", None)
-        if file and name.partition(".")[0] not in ("harness", "reference"):
-            depth = name.count(".") + hasattr(module, "__path__")
-            folders[str(Path(file).resolve().parents[depth])] = None
-    folders.pop(str(current.resolve()), None)
-    return f"PYTHONPATH={shlex.quote(os.pathsep.join(folders))} " if folders else ""
 
 
 # -- the summary, which gathers what the workers of pytest-xdist have seen ---------------------------------------------
@@ -349,28 +333,13 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         terminalreporter.line(f"{name} could not take {count:,} of them")
     if path is not None:
         from harness.files import write_whole
+        from harness.reports.checks import checks_page
 
-        write_whole(path, (_json(records) if path.suffix == ".json" else "\n".join(_html(records, line))).encode())
+        told = [(record["test"], record["report"]["verdict"], record["text"]) for record in records]
+        write_whole(path, (_json(records) if path.suffix == ".json" else checks_page(told, line)).encode())
         terminalreporter.line(f"reports: {path}")
 
 
 def _json(records: list[dict[str, Any]]) -> str:
     checks = [{"test": record["test"], "report": record["report"]} for record in records]
     return json.dumps({"schema": "harness.pytest/1", "checks": checks}, indent=1)
-
-
-def _html(records: list[dict[str, Any]], headline: str) -> Iterator[str]:
-    """A page of all reports, folded; those that disagree come first, and are open."""
-    from harness.verdict.report import COLOURS
-
-    yield '<!doctype html><html lang="en"><meta charset="utf-8"><title>Gradient cross-checks</title>'
-    yield "<style>body{font:15px/1.5 system-ui;max-width:70em;margin:2em auto;padding:0 1em}summary{cursor:pointer}"
-    yield "pre{background:#f6f8fa;padding:1em;white-space:pre-wrap}"
-    yield "".join(f".{verdict}{{color:{colour}}}" for verdict, colour in COLOURS.items()) + "</style>"
-    yield f"<h1>Gradient cross-checks</h1><p>{escape(headline)}</p>"
-    order = ("disagree", "inconclusive", "agree")
-    for record in sorted(records, key=lambda record: order.index(record["report"]["verdict"])):
-        verdict = record["report"]["verdict"]
-        opened = " open" if verdict == "disagree" else ""
-        yield f'<details{opened}><summary><strong class="{verdict}">{verdict}</strong> {escape(record["test"])}'
-        yield f"</summary><pre>{escape(record['text'])}</pre></details>"

@@ -5,15 +5,12 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+from harness.inconclusive import InconclusiveGradient
 from harness.verdict.report import Report
 
 logger = logging.getLogger("harness.drop_in")
 
 _told: set[tuple[str, str]] = set()
-
-
-class InconclusiveGradient(UserWarning):
-    """The harness could not decide, and the verdict is that of the checker that it stands in for."""
 
 
 def without_meaning(original: str, **arguments: Any) -> None:

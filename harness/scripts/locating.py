@@ -1,5 +1,7 @@
 """Where a function or class is defined, and what a fresh Python has to do to have it."""
 
+import os
+import shlex
 import sys
 from collections.abc import Iterable
 from operator import attrgetter
@@ -73,3 +75,16 @@ def own_folders() -> list[str]:
     """The folders that modules are looked for in here, and not in every Python of this environment."""
     folders = dict.fromkeys(str(Path(entry or ".").resolve()) for entry in sys.path)
     return [folder for folder in folders if Path(folder).is_dir() and not _is_installed(Path(folder) / "module.py")]
+
+
+def search_path(modules: Iterable[str], current: Path) -> str:
+    """``PYTHONPATH=... `` before a command that needs modules from outside of the current folder, or nothing."""
+    folders = {}
+    for name in modules:
+        module = sys.modules.get(name)
+        file = getattr(module, "__file__", None)
+        if file and name.partition(".")[0] not in ("harness", "reference"):
+            depth = name.count(".") + hasattr(module, "__path__")
+            folders[str(Path(file).resolve().parents[depth])] = None
+    folders.pop(str(current.resolve()), None)
+    return f"PYTHONPATH={shlex.quote(os.pathsep.join(folders))} " if folders else ""

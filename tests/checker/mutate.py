@@ -37,6 +37,7 @@ ELSEWHERE = {
     "harness.importing": ["doors/test_examples.py", "doors/test_cli.py"],
     "harness.strategies": ["checks/networks/test_strategies.py"],
     "harness.reports.*": ["pages/test_report_pages.py"],
+    "harness.reports.checks": ["doors/test_pytest_plugin.py"],
     "harness.reports.sweep": ["sweep/test_sweeping.py"],
     "harness.suite.*": ["doors/test_suite.py"],
     "harness.versions": ["sweep/test_sweeping.py", "training/test_checkpoint.py"],

@@ -272,7 +272,7 @@ def test_a_report_as_html_opens_on_what_is_wrong(project, run_pytest, pytester):
     run_pytest("--gradient-report", "gradients.html")
     text = (pytester.path / "gradients.html").read_text()
     assert text.startswith("<!doctype html>")
-    assert "pre{background:#f6f8fa;padding:1em;white-space:pre-wrap}" in text
+    assert "Content-Security-Policy" in text
     assert text.count("<details") == 2
     assert text.index('<details open><summary><strong class="disagree">') < text.index('<strong class="agree">')
     assert "test_project.py::test_wrong" in text
