@@ -335,8 +335,9 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         from harness.files import write_whole
         from harness.reports.checks import checks_page
 
+        command = shlex.join(["pytest", *config.invocation_params.args])
         told = [(record["test"], record["report"]["verdict"], record["text"]) for record in records]
-        write_whole(path, (_json(records) if path.suffix == ".json" else checks_page(told, line)).encode())
+        write_whole(path, (_json(records) if path.suffix == ".json" else checks_page(told, line, command)).encode())
         terminalreporter.line(f"reports: {path}")
 
 

@@ -273,6 +273,7 @@ def test_a_report_as_html_opens_on_what_is_wrong(project, run_pytest, pytester):
     text = (pytester.path / "gradients.html").read_text()
     assert text.startswith("<!doctype html>")
     assert "Content-Security-Policy" in text
+    assert re.search(r"<dd>pytest [^<]*--gradient-report gradients.html", text)
     assert text.count("<details") == 2
     assert text.index('<details open><summary><strong class="disagree">') < text.index('<strong class="agree">')
     assert "test_project.py::test_wrong" in text
