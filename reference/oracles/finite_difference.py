@@ -141,7 +141,7 @@ def _crosses(f: Activation, z: np.ndarray, change: np.ndarray) -> np.ndarray:
     """Whether a unit of the last axis leaves its side of a kink; one that sits on a kink leaves it at once."""
     crossed = np.zeros(np.broadcast_shapes(z.shape, change.shape)[:-1], dtype=bool)
     for kink in f.kinks:
-        before, after = np.sign(z - kink), np.sign(z + change - kink)
+        before, after = np.sign(z - kink), np.sign((z - kink) + change)  # and not z + change, which rounds
         crossed |= ((before != after) | (before == 0.0) & (change != 0.0)).any(axis=-1)
     return crossed
 
