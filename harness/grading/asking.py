@@ -171,7 +171,10 @@ class Ways:
         parsed = {way.function.name: way.ask(process, asked) for way in (self.of_cost, self.of_gradient) if way}
         cost = parsed[self.of_cost.function.name] if self.of_cost else Parsed()
         gradient = parsed[self.of_gradient.function.name] if self.of_gradient else Parsed()
-        return Parsed(cost.cost, gradient.gradient, (*cost.came, *gradient.came), gradient.precision)
+        came = (*cost.came, *gradient.came)
+        return Parsed(
+            cost.cost, gradient.gradient, came, gradient.precision, (gradient if self.of_gradient else cost).order
+        )
 
     def repeats(self, process: Process, asked: Asked, parsed: Parsed) -> bool:
         """Whether it answers the same when it is asked again."""

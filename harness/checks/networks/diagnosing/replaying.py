@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.sources.backprop_steps import Backprop, Forward, unrolled
+from harness.sources.backprop_steps import BY_COLUMNS, Backprop, Forward, Layout
 from harness.sources.bug_zoo import BUGS, Bug, pipeline_with
 from harness.verdict.comparison import Answer
 from reference.problem import Problem
@@ -22,9 +22,9 @@ ROUNDINGS = 64
 """What a bug's own arithmetic may add to the bound of right formulas, with one for each example more: in units of u
 times the largest entry of the block. A wrong explanation is off by far more, and a right one by far less."""
 
-FORWARD = ("examples", "order", "affine", "activation")  # the steps that the forward pass is made of
+FORWARD = ("examples", "layout", "extended", "affine", "activation")  # the steps that the forward pass is made of
 BELOW = ("slope", "pull_back")  # the steps that the output layer's gradient has no part in
-JOINING = ("finish", "order")  # the steps that see all layers at once
+JOINING = ("finish", "layout")  # the steps that see all layers at once
 SHARED = (
     "prediction",
     "output_delta",
@@ -163,11 +163,14 @@ class Replay:
     ----------
     answer : Answer
         With error bars that hold for right formulas.
+    layout : Layout
+        How who answered has θ and the gradient; `theta` and `answer` lie as in `reference`.
     """
 
-    def __init__(self, problem: Problem, theta: np.ndarray, answer: Answer):
+    def __init__(self, problem: Problem, theta: np.ndarray, answer: Answer, layout: Layout = BY_COLUMNS):
         network = problem.network
-        self.problem, self.theta, self.answer = problem, theta, answer
+        self.problem, self.answer, self.layout = problem, answer, layout
+        self.theta = layout.unroll(network.unpack(theta))
         self.given, self.error = network.unpack(answer.gradient), network.unpack(2.0 * answer.error)
         self.coordinates = int(np.isfinite(answer.error).sum())
         self.forwards: dict[Bugs, Forward] = {}
@@ -180,7 +183,7 @@ class Replay:
 
     def pipeline(self, group: Bugs) -> Backprop:
         """Backprop with these bugs, which looks up what a step answered the same arguments before."""
-        pipeline = pipeline_with(*group)
+        pipeline = pipeline_with(*group, layout=self.layout)
         for step in SHARED:
             bugs = tuple(bug for bug in group if bug.step == step)
             setattr(pipeline, step, partial(self._remembered, (step, *bugs), getattr(pipeline, step)))
@@ -198,7 +201,7 @@ class Replay:
         """The forward pass; sets of bugs that differ only in what comes after share one."""
         key = tuple(bug for bug in group if bug.step in FORWARD)
         if key not in self.forwards:
-            if len(self.forwards) >= self.kept // (2 * len(self.given)):
+            if len(self.forwards) >= self.kept // (3 * len(self.given)):
                 self.forwards.clear()
             self.forwards[key] = pipeline.forward(self.problem, self.theta)
         return self.forwards[key]
@@ -218,7 +221,7 @@ class Replay:
         layers = pipeline.backward(self.problem, self.forward(pipeline, group))
         if any(bug.step in JOINING for bug in group):
             gradient = pipeline.gradient(self.problem, self.theta.copy(), list(layers))
-            layers = reversed(unrolled(self.problem.network, gradient, "F"))
+            layers = reversed(self.layout.roll(self.problem.network, gradient))
         yield from layers
 
     def has_cost(self, group: Bugs) -> bool:
