@@ -272,6 +272,8 @@ def _best_ways(
     for function, roles in candidates:
         tried = list(_tried(process, function, roles, asked, conventions, failures))
         if tried:
+            if not any(way.explained or any(way.right) for way in tried):
+                _explain_by_pairs(tried, asked)
             best.append(max(tried, key=lambda way: way.worth))
             if all(best[-1].right):
                 return Ways(best[-1], best[-1])
@@ -286,6 +288,15 @@ def _best_ways(
     fatal = [failure for failure in failures if failure.fatal]
     why = "" if best else str((fatal or failures)[0])
     return Ways(of_cost, of_gradient, why, failures=fatal or ([] if best else failures))
+
+
+def _explain_by_pairs(tried: Sequence[Way], asked: Asked) -> None:
+    """Find the usual way in which two bugs at once explain the answers, where no way is right and one bug too few."""
+    for way in tried:
+        usual = replace(way.convention, pick=None) == _usual(way.convention)
+        if usual and find_bugs([asked.replay(way.parsed)]).of_both:
+            way.explained = True
+            return
 
 
 def _tried(

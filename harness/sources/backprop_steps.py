@@ -86,7 +86,7 @@ class Backprop:
             inputs.append(self.extended(As[layer], layer, network))
             Zs.append(self.affine(inputs[layer], Theta))
             if layer < len(network.hidden):
-                As.append(self.activation(network.hidden[layer], Zs[layer]))
+                As.append(self.activation(self.hidden(network.hidden[layer]), Zs[layer]))
         return Forward(thetas, Y, Zs, As, inputs)
 
     def cost(self, problem: Problem, forward: Forward) -> float:
@@ -106,7 +106,8 @@ class Backprop:
             decay = self.decay(thetas[layer], self.strength(problem.l2, m), layer, layers)
             yield self.layer_mean(total, m, layer, layers) + decay
             if layer:
-                slope = self.slope(network.hidden[layer - 1], Zs[layer - 1], forward.As[layer], layer, layers)
+                f = self.hidden(network.hidden[layer - 1])
+                slope = self.slope(f, Zs[layer - 1], forward.As[layer], layer, layers)
                 delta = self.pull_back(delta, thetas[layer]) * slope
 
     def gradient(self, problem: Problem, theta: np.ndarray, backwards: list[np.ndarray]) -> np.ndarray:
@@ -129,6 +130,9 @@ class Backprop:
     def affine(self, A, Theta):
         """Z of an A with its column of ones."""
         return A @ Theta.T
+
+    def hidden(self, f: Activation) -> Activation:
+        return f
 
     def activation(self, f: Activation, Z):
         return f(Z)

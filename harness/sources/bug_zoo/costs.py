@@ -210,6 +210,12 @@ def data_cost(right, total, m, output, K):
     return right(total, m, output, K) / 2.0
 
 
+@_bug("cost-doubled", "cost alone")
+def data_cost(right, total, m, output, K):
+    """The losses are twice too large, in the cost alone, as a squared error without its 1/2 is."""
+    return 2.0 * right(total, m, output, K)
+
+
 @_bug("cost-squared-error", "cost alone")
 def losses(right, output, Z, Y):
     """The cost is half the squared error, Σ (h - y)²/2, beside the gradient of the cross-entropy."""

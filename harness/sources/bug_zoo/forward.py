@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from harness.sources.bug_zoo.planting import add_bug as _bug
+from reference.activations import ACTIVATIONS
 from reference.outputs import OUTPUTS, Output
 
 # -- the bias ----------------------------------------------------------------------------------------------------------
@@ -65,6 +66,18 @@ def activation(right, f, Z):
 def activation(right, f, Z):
     """The activation of the hidden layers is applied twice."""
     return right(f, right(f, Z))
+
+
+@_bug("tanh-for-hidden-units", "cost")
+def hidden(right, f):
+    """The hidden units are tanh units, with the slope of tanh, whatever they should be."""
+    return ACTIVATIONS["tanh"]
+
+
+@_bug("relu-for-hidden-units", "cost")
+def hidden(right, f):
+    """The hidden units are ReLUs, with the slope of a ReLU, whatever they should be."""
+    return ACTIVATIONS["relu"]
 
 
 # -- the output --------------------------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ ROUNDINGS = 64
 """What a bug's own arithmetic may add to the bound of right formulas, with one for each example more: in units of u
 times the largest entry of the block. A wrong explanation is off by far more, and a right one by far less."""
 
-FORWARD = ("examples", "layout", "extended", "affine", "activation")  # the steps that the forward pass is made of
+FORWARD = ("examples", "layout", "extended", "affine", "hidden", "activation")  # the steps of the forward pass
 BELOW = ("slope", "pull_back")  # the steps that the output layer's gradient has no part in
 JOINING = ("finish", "layout")  # the steps that see all layers at once
 SHARED = (
