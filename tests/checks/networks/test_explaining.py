@@ -126,6 +126,11 @@ def test_the_nearest_bug_is_told_with_what_it_leaves():
     assert f"the nearest, wrong-sign, leaves 1 of 51 coordinates unexplained, and no bug at all {NETWORK.size}" in said
 
 
+def test_of_two_bugs_one_may_show_beside_the_other_alone():
+    names = "lambda-of-another-run and bias-regularised"  # without a λ, the second shows only beside the first
+    assert names in said_of(names, Problem(NETWORK, PROBLEM.X, PROBLEM.Y))
+
+
 def test_of_a_large_problem_it_is_said_that_no_pairs_were_tried(monkeypatch):
     monkeypatch.setattr("harness.checks.networks.diagnosing.replaying.LARGEST", 100)
     assert "no bug of the zoo alone (pairs are not tried" in said_of("wrong-sign and lambda-not-over-m")

@@ -5,7 +5,7 @@ told, and backprop without a bug is not as close. Cost and gradient are judged a
 other.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations, permutations, product
@@ -99,9 +99,9 @@ class _Search:
         if unexplained and not gradients:
             left, nearest = min(((self.left((bug,)), bug) for bug in self.bugs), key=lambda pair: pair[0])
         if with_pairs and cost_wrong and not costs:
-            costs = tuple(filter(self.explains_cost, _pairs(self.bugs, self.changes_cost)))
+            costs = self.pairs(self.changes_cost, self.explains_cost)
         if with_pairs and unexplained and not gradients:
-            gradients = tuple(filter(self.explains_gradient, _pairs(self.bugs, self.changes_gradient)))
+            gradients = self.pairs(self.changes_gradient, self.explains_gradient)
         of_cost = [group for group in costs if not self.changes_gradient(group)]
         of_gradient = [group for group in gradients if not self.changes_cost(group)]
         joined = (tuple(dict.fromkeys((*first, *second))) for first, second in product(costs, gradients))
@@ -119,6 +119,13 @@ class _Search:
             left=left if close else 0,
             pairs_tried=with_pairs,
         )
+
+    def pairs(self, shows: Callable[[Bugs], bool], explains: Callable[[Bugs], bool]) -> tuple[Bugs, ...]:
+        """The pairs that explain it: of two that show by themselves, or else of one that does with one that does not."""
+        shown = [bug for bug in self.bugs if shows((bug,))]
+        hidden = [bug for bug in self.bugs if bug not in shown]
+        found = tuple(filter(explains, _in_both_orders(combinations(shown, 2))))
+        return found or tuple(filter(explains, _in_both_orders(product(shown, hidden))))
 
     def has_cost(self, group: Bugs) -> bool:
         return all(replay.has_cost(group) for replay in self.replays)
@@ -150,9 +157,9 @@ def _without_repetitions(groups: Sequence[Bugs]) -> tuple[Bugs, ...]:
     return tuple({frozenset(group): group for group in groups}.values())
 
 
-def _pairs(bugs: Sequence[Bug], shows: Callable[[Bugs], bool]) -> Iterator[Bugs]:
-    """Two bugs, each of which shows by itself; in both orders where they are in one step."""
-    for pair in combinations([bug for bug in bugs if shows((bug,))], 2):
+def _in_both_orders(pairs: Iterable[Bugs]) -> Iterator[Bugs]:
+    """The pairs, in both orders where they are in one step."""
+    for pair in pairs:
         yield from permutations(pair) if pair[0].step == pair[1].step else (pair,)
 
 
