@@ -15,6 +15,7 @@ def signs(problem, theta): return FAULTS["wrong-sign"].source(problem, theta)
 def choosy(problem, theta):
     if problem.m != 1000: raise NotApplicable("it takes a thousand examples")
     return right(problem, theta)
+def changes(problem, theta): return FAULTS["argument-mutated"].source(problem, theta)
 def noisy(problem, theta):
     cost, gradient = right(problem, theta)
     return cost, gradient * (1 + 1e-3 * np.random.default_rng().standard_normal(gradient.shape))
@@ -52,6 +53,7 @@ SAID = {  # the exit code is the verdict's
     "costless.py": (1, "the cost is not finite"),
     "my_sources.py:right": (0, "AGREE"),
     "my_sources.py:signs": (1, "wrong-sign explains "),
+    "my_sources.py:changes": (1, "changes theta in place (by up to "),
     "my_sources.py:noisy": (1, "it answers differently when it is asked twice"),
     "harness.sources.loop:cost_and_gradient": (0, "AGREE"),
 }

@@ -121,7 +121,7 @@ class _Search:
         )
 
     def pairs(self, shows: Callable[[Bugs], bool], explains: Callable[[Bugs], bool]) -> tuple[Bugs, ...]:
-        """The pairs that explain it: of two that show by themselves, or else of one that does with one that does not."""
+        """The pairs that explain it: of two that show by themselves, or else of one that does and another."""
         shown = [bug for bug in self.bugs if shows((bug,))]
         hidden = [bug for bug in self.bugs if bug not in shown]
         found = tuple(filter(explains, _in_both_orders(combinations(shown, 2))))
