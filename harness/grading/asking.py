@@ -120,6 +120,15 @@ class Ways:
         return all(np.array_equal(a, b, equal_nan=True) for a, b in zip(before, after))
 
 
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """An answer to be shown: the problem, what came back, and how the submission was called."""
+
+    asked: Asked
+    parsed: Parsed
+    ways: Ways
+
+
 NOT_REPEATABLE = (
     "it answers differently when it is asked twice: look for random numbers, and for values kept from before"
 )

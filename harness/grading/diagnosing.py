@@ -11,7 +11,7 @@ import numpy as np
 from harness.checks.networks.diagnosing.explaining import describe, nearest, seen
 from harness.checks.networks.diagnosing.replaying import Explanations, find_bugs
 from harness.checks.networks.random_problems import ANY, Like, random_problem
-from harness.grading.asking import NOT_REPEATABLE, Ways, find_ways, ways_of_source
+from harness.grading.asking import NOT_REPEATABLE, Shown, Ways, find_ways, ways_of_source
 from harness.grading.conventions import Parsed
 from harness.grading.in_place import SPOILS, SPOILS_NOTHING
 from harness.grading.problems import Asked, drawn
@@ -40,6 +40,7 @@ class Diagnosis:
     bugs : the names of the sets of bugs that explain all
     conventions : in what it differs from the course's own way, for a function of the course's signature
     notes : why the rest was not answered
+    answers : what was answered to each problem, for a page; not in the document
     """
 
     target: str
@@ -52,6 +53,7 @@ class Diagnosis:
     conventions: tuple[str, ...]
     notes: tuple[str, ...]
     seconds: float
+    answers: tuple[Shown, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready document."""
@@ -60,6 +62,7 @@ class Diagnosis:
             if isinstance(value, tuple)
             else value
             for name, value in vars(self).items()
+            if name != "answers"
         }
 
     def __str__(self) -> str:
@@ -246,6 +249,7 @@ def _diagnosis(
         tuple(ways.conventions),
         tuple(notes),
         seconds,
+        tuple(Shown(asked, parsed, ways) for asked, parsed in answers.items()),
     )
 
 

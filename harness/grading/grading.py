@@ -12,7 +12,7 @@ import numpy as np
 
 from harness.checks.networks.diagnosing.explaining import describe, nearest, seen, together
 from harness.checks.networks.diagnosing.replaying import find_bugs
-from harness.grading.asking import NOT_REPEATABLE, Way, Ways, find_ways
+from harness.grading.asking import NOT_REPEATABLE, Shown, Way, Ways, find_ways
 from harness.grading.conventions import Convention, Parsed
 from harness.grading.helpers import ABSENT, RIGHT, WRONG, Verdict, judge_helpers
 from harness.grading.in_place import SPOILS, SPOILS_NOTHING
@@ -25,15 +25,6 @@ from harness.progress import Progress, silent
 AGREE, DISAGREE, INCONCLUSIVE, ERROR = "agree", "disagree", "inconclusive", "error"
 
 TIMEOUT = 10.0  # seconds for each call
-
-
-@dataclass(frozen=True, eq=False)
-class Shown:
-    """A wrong answer to be shown: the problem, what came back, and how the submission was called."""
-
-    asked: Asked
-    parsed: Parsed
-    ways: Ways
 
 
 @dataclass(frozen=True, eq=False)

@@ -102,6 +102,20 @@ def test_what_cannot_be_asked_is_refused_in_a_line(arguments, folder, capsys):
     assert "Traceback" not in printed.err
 
 
+def test_a_report_is_one_page_with_every_problem_and_what_was_found(folder, capsys):
+    (folder / "<b>.py").write_text(WRONG["no_slope.py"][0])
+    code, _ = run(capsys, "<b>.py", "--problems", "4", "--report", "page.html")
+    page = (folder / "page.html").read_text()
+    assert code == 1
+    assert "slope-missing explains " in page
+    assert "&lt;b&gt;.py, asked on 4 of 4 problems" in page
+    assert "<b>.py" not in page
+    assert page.count('<tr class="disagree">') == 4
+    assert '<svg role="img" aria-label="Theta1:' in page
+    assert run(capsys, "right.py", "--problems", "2", "--report", "page.html")[0] == 0
+    assert '<tr class="disagree">' not in (folder / "page.html").read_text()
+
+
 def test_check_draws_problems_like_the_homework(capsys):
     like = "check --networks 3 --sizes 6,4,3 --output softmax --l2 0 --ordinary"
     with pytest.raises(SystemExit) as ended:
