@@ -41,6 +41,20 @@ def _nan_where_it_fails(factor: Callable[[Any], Any], like: Any) -> Any:
     return np.stack([one(matrix) for matrix in flat]).reshape(like.shape) if len(flat) else like
 
 
+def _solved(matrix: Any, right: Any) -> Any:
+    """matrix⁻¹ right; NaN for a matrix that is singular."""
+    try:
+        return np.linalg.solve(matrix, right)
+    except np.linalg.LinAlgError:
+        regular = np.isfinite(_nan_where_it_fails(np.linalg.inv, matrix))
+        return np.linalg.solve(np.where(regular, matrix, np.nan), right)
+
+
+def _solved_from_the_right(matrix: Any, left: Any) -> Any:
+    """left matrix⁻¹; NaN for a matrix that is singular."""
+    return np.swapaxes(_solved(np.swapaxes(matrix, -1, -2), np.swapaxes(left, -1, -2)), -1, -2)
+
+
 def _cholesky(run: Any, equation: Any, a: Increment) -> Increment:
     lower = np.tril(a.value)
     matrix = lower + _adjoint(np.tril(a.value, -1))
@@ -64,15 +78,10 @@ def _triangular_solve(run: Any, equation: Any, a: Increment, b: Increment) -> In
         return np.swapaxes(matrix, -1, -2) if params["transpose_a"] else matrix
 
     def solve(right: Any) -> Any:
-        if left:
-            return np.linalg.solve(matrix, right)
-        return np.swapaxes(np.linalg.solve(np.swapaxes(matrix, -1, -2), np.swapaxes(right, -1, -2)), -1, -2)
+        return _solved(matrix, right) if left else _solved_from_the_right(matrix, right)
 
     matrix = oriented(_triangle(np.asarray(a.value), params, unit) + (np.eye(a.shape[-1]) if unit else 0.0))
-    try:
-        value = solve(np.asarray(b.value))
-    except np.linalg.LinAlgError:
-        return Increment(np.full_like(b.value, np.nan), b.change if is_constant(b) else b.change * np.nan)
+    value = solve(np.asarray(b.value))
     if is_constant(a) and is_constant(b):
         return constant(value)
     right = b.change
@@ -95,6 +104,8 @@ def _lu(run: Any, equation: Any, a: Increment) -> Any:
     if not is_constant(a):
         moved = np.take_along_axis(a.change, np.broadcast_to(order[..., None], a.change.shape[1:])[None], -2)
         change = _change_of_lu(packed, moved, rows, columns, small)
+        if np.isnan(change).any():
+            run.unresolved = "the factors of a singular matrix have no derivative"
     return [Increment(packed, change), constant(pivots), constant(order)]
 
 
@@ -118,8 +129,7 @@ def _change_of_lu(packed: Any, moved: Any, rows: int, columns: int, small: int) 
     lower = np.tril(packed[..., :, :small], -1) + np.eye(rows, small)
     upper = np.triu(packed[..., :small, :])
     square = (lower[..., :small, :], upper[..., :, :small])
-    inner = np.linalg.solve(square[0], moved[..., :small, :small])
-    inner = np.swapaxes(np.linalg.solve(np.swapaxes(square[1], -1, -2), np.swapaxes(inner, -1, -2)), -1, -2)
+    inner = _solved_from_the_right(square[1], np.linalg.solve(square[0], moved[..., :small, :small]))
     d_lower, d_upper = square[0] @ np.tril(inner, -1), np.triu(inner) @ square[1]
     change = np.zeros_like(moved)
     change[..., :small, :small] = np.tril(d_lower, -1) + np.triu(d_upper)
@@ -128,8 +138,7 @@ def _change_of_lu(packed: Any, moved: Any, rows: int, columns: int, small: int) 
         change[..., :small, small:] = np.linalg.solve(square[0], rest)
     if rows > small:
         rest = moved[..., small:, :small] - lower[..., small:, :] @ d_upper
-        solved = np.linalg.solve(np.swapaxes(square[1], -1, -2), np.swapaxes(rest, -1, -2))
-        change[..., small:, :small] = np.swapaxes(solved, -1, -2)
+        change[..., small:, :small] = _solved_from_the_right(square[1], rest)
     return change
 
 
@@ -185,7 +194,7 @@ def _qr(run: Any, equation: Any, a: Increment) -> Any:
     if is_constant(a) or equation.params.get("pivoting") or wide or np.iscomplexobj(matrix):
         return black_box.differenced(run, equation, a)
     q, r = (np.asarray(array) for array in black_box.values_of(equation, [matrix])[:2])
-    scaled = np.swapaxes(np.linalg.solve(np.swapaxes(r, -1, -2), np.swapaxes(a.change, -1, -2)), -1, -2)  # dA R⁻¹
+    scaled = _solved_from_the_right(r, a.change)
     inner = _adjoint(q) @ scaled
     rotation = np.tril(inner, -1) - _adjoint(np.tril(inner, -1))
     d_q = q @ rotation + scaled - q @ inner
