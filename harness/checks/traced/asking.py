@@ -222,15 +222,22 @@ class Check:
         self, claims: dict[str, Claim], truth: Claim, known: np.ndarray, subject: TracedDerivatives
     ) -> list[Answer]:
         truth.error[~known] = np.inf
-        answers = [self._answer(name, self._not_finite(claim, truth), subject.blocks) for name, claim in claims.items()]
+        judged = {name: self._not_finite(claim, truth, known) for name, claim in claims.items()}
+        answers = [self._answer(name, claim, subject.blocks) for name, claim in judged.items()]
         self._oracles = {INCREMENTS: truth}
         return [*answers, self._answer(INCREMENTS, truth, subject.blocks)]
 
-    def _not_finite(self, claim: Claim, truth: Claim) -> Claim:
-        """A claim that is not finite is none to be excused by its error bar, where the truth fits into its type."""
+    def _not_finite(self, claim: Claim, truth: Claim, known: np.ndarray) -> Claim:
+        """A claim that is not finite is none to be excused by its error bar, where the truth fits into its type.
+
+        But for inputs that lie outside of the domain themselves, in which an output that is not finite has no
+        derivative: JAX multiplies that by zero for all other outputs, and zero times NaN is NaN.
+        """
         largest = min(float(jax.numpy.finfo(dtype).max) for dtype in self.inputs.dtypes)
-        fits = np.isfinite(truth.error) & (np.abs(truth.derivative) < largest)
-        return Claim(claim.derivative, np.where(~np.isfinite(claim.derivative) & fits, 0.0, claim.error))
+        broken = ~np.isfinite(claim.derivative)
+        outside = (broken & ~known[:, None]).any(axis=0)
+        fits = np.isfinite(truth.error) & (np.abs(truth.derivative) < largest) & ~outside
+        return Claim(claim.derivative, np.where(broken & fits, 0.0, claim.error))
 
     def _answer(self, name: str, claim: Claim, blocks: Sequence[Block]) -> Answer:
         oracle = name in (INCREMENTS, DIFFERENCES)

@@ -3,7 +3,7 @@
 Increments run through the program primitive by primitive; no derivative rule of JAX or of the user takes part. Where
 comparisons of equal numbers decide, the function has a kink, and both sides are taken: what lies between them is one of
 the conventions. Where a side cannot be told at the point itself, as behind ``where(x == 0, ...)``, it is the limit of
-increments at points nearby.
+increments at points nearby: all about this one where these agree, else along the direction on that side.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from harness.bounds.tolerances import RANDOM_INCREMENTS, RANDOM_ROUNDINGS, SPREAD_FACTOR
+from harness.bounds.tolerances import MEANINGLESS, RANDOM_INCREMENTS, RANDOM_ROUNDINGS, SPREAD_FACTOR
+from harness.checks.directions import random_directions
 from harness.checks.traced.layout import Layout
 from harness.checks.traced.modes import LARGEST_PASS, coarsest_unit, combined, footprint, spread
 from reference.arithmetics.increments import Increment
@@ -138,9 +139,8 @@ class Truth:
         if run.ties or run.unresolved:
             before = -self.changes(-directions, run)
             unknown = np.isnan(after) | np.isnan(before)
-            after, error_after = self._from_nearby(after, unknown, directions, 1.0, seed)
-            before, error_before = self._from_nearby(before, unknown, directions, -1.0, seed)
-            from_nearby = error_after + error_before
+            if unknown.any():
+                after, before, from_nearby = self._from_nearby(after, before, unknown, directions, seed)
         rngs = np.random.default_rng(seed).spawn(RANDOM_INCREMENTS)
         others = [self.changes(directions, self.run(rounding=rng)) for rng in rngs]
         others = [np.where(unknown, after, other) for other in others]
@@ -165,27 +165,65 @@ class Truth:
         return tuple(np.concatenate(columns, axis=1) for columns in zip(*parts))
 
     def _from_nearby(
-        self, slopes: np.ndarray, unknown: np.ndarray, directions: np.ndarray, side: float, seed: int
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Where a slope cannot be told, its limit from points nearby and its error; NaN where the function jumps."""
-        slopes, errors, here = np.array(slopes), np.zeros(slopes.shape), self.value()
-        for k in np.flatnonzero(unknown.any(axis=1)):
-            unit = side * self.unit_along(directions[k]) * np.array(NEARBY)
-            points = [self.point + t * directions[k] for t in unit]
-            limit, cruder = self._limit(points, directions[k : k + 1], None)
-            rounded, _ = self._limit(points, directions[k : k + 1], np.random.default_rng(seed))
-            jumps = np.zeros(limit.shape, bool)
-            if not self.may_jump:
-                rest = [np.abs(self.value(point) - here - t * limit) for point, t in zip(points[:2], unit)]
-                jumps = (rest[0] > 1e-12 * np.abs(here)) & ~(rest[1] > 2.5 * rest[0])  # else it shrinks with t²
-            slopes[k] = np.where(unknown[k], np.where(jumps, np.nan, limit), slopes[k])
-            error = np.abs(limit - cruder) + SPREAD_FACTOR * np.abs(rounded - limit)
-            errors[k] = np.where(unknown[k], error, 0.0)
-        return slopes, errors
+        self, after: np.ndarray, before: np.ndarray, unknown: np.ndarray, directions: np.ndarray, seed: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Where slopes cannot be told, their limits from points nearby on both sides, and the errors of these."""
+        limit, error, is_same = self._all_about(directions, seed)
+        after, before = np.where(unknown, limit, after), np.where(unknown, limit, before)
+        errors = np.where(unknown, error, 0.0)
+        apart = unknown & ~is_same
+        for k in np.flatnonzero(apart.any(axis=1)):
+            right, error_right = self._along(directions[k : k + 1], 1.0, seed)
+            left, error_left = self._along(directions[k : k + 1], -1.0, seed)
+            told = apart[k] & ~np.isnan(right) & ~np.isnan(left)
+            after[k], before[k] = np.where(told, right, after[k]), np.where(told, left, before[k])
+            errors[k] = np.where(told, error_right + error_left, errors[k])
+        return after, before, errors
 
-    def _limit(self, points: Sequence[np.ndarray], direction: np.ndarray, rounding: Any) -> tuple[np.ndarray, ...]:
-        """The slope at the point from those at distances 1, 2 and 4, by a parabola and by a line."""
-        near, middle, far = (self.changes(direction, self.run(rounding=rounding), point)[0] for point in points)
+    def _all_about(self, directions: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Limits of slopes from points in random places about this one, their errors, and where they are the same.
+
+        A function that is smooth here may be computed by way of what is not, as a determinant by the factors of a
+        matrix, which is singular at all points along an axis from the zero matrix.
+        """
+        size = np.where(self.point == 0.0, 1.0, np.abs(self.point)) * np.array(NEARBY)[:, None]
+        ways = [w * size for d in random_directions(2, self.inputs.size, seed + 4) for w in (d, -d)]
+        found = [self._limit(self.point + way, directions, None) for way in ways]
+        limits = np.array([limit for limit, _ in found])
+        (limit, cruder), rounded = (
+            found[0],
+            self._limit(self.point + ways[0], directions, np.random.default_rng(seed))[0],
+        )
+        error = np.ptp(limits, axis=0) + np.abs(limit - cruder) + SPREAD_FACTOR * np.abs(rounded - limit)
+        largest = np.abs(limits).max(axis=(0, 1))
+        is_same = error <= MEANINGLESS["float64"] * largest
+        if not self.may_jump:
+            here, values = self.value(), [[self.value(self.point + step) for step in way[:2]] for way in ways]
+            for forth, back in (values[:2], values[2:]):
+                jumps = self._jumps([0.5 * (f + b) - here for f, b in zip(forth, back)], here)
+                limit, is_same = np.where(jumps, np.nan, limit), is_same & ~jumps
+        return limit, error, is_same
+
+    def _along(self, direction: np.ndarray, side: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """The limit of the slopes along a direction at points on one side of it; NaN where the function jumps."""
+        unit = side * self.unit_along(direction[0]) * np.array(NEARBY)
+        points = self.point + unit[:, None] * direction
+        limit, cruder = (x[0] for x in self._limit(points, direction, None))
+        rounded = self._limit(points, direction, np.random.default_rng(seed))[0][0]
+        if not self.may_jump:
+            here = self.value()
+            jumps = self._jumps([self.value(x) - here - t * limit for x, t in zip(points[:2], unit)], here)
+            limit = np.where(jumps, np.nan, limit)
+        return limit, np.abs(limit - cruder) + SPREAD_FACTOR * np.abs(rounded - limit)
+
+    def _jumps(self, rest: Sequence[np.ndarray], here: np.ndarray) -> np.ndarray:
+        """Whether what a slope does not explain of a change is more than its bending, which shrinks with t²."""
+        near, far = np.abs(rest)
+        return (near > 1e-12 * np.abs(here)) & ~(far > 2.5 * near)
+
+    def _limit(self, points: Sequence[np.ndarray], directions: np.ndarray, rounding: Any) -> tuple[np.ndarray, ...]:
+        """The slopes at the point from those at distances 1, 2 and 4, by a parabola and by a line."""
+        near, middle, far = (self.changes(directions, self.run(rounding=rounding), point) for point in points)
         return (8.0 * near - 6.0 * middle + far) / 3.0, 2.0 * near - middle
 
     def unit_along(self, direction: np.ndarray) -> float:
