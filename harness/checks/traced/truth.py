@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from harness.bounds.tolerances import MEANINGLESS, RANDOM_INCREMENTS, RANDOM_ROUNDINGS, SPREAD_FACTOR
+from harness.bounds.traced_bound import bound_of_changes, few_roundings, spread
 from harness.checks.directions import random_directions
 from harness.checks.traced.layout import Layout
-from harness.checks.traced.modes import LARGEST_PASS, coarsest_unit, combined, footprint, spread
+from harness.checks.traced.modes import LARGEST_PASS, coarsest_unit, combined, footprint
 from reference.arithmetics.increments import Increment
 from reference.arithmetics.many_directions import STEP, constant, is_constant
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
@@ -120,7 +121,7 @@ class Truth:
     def changes(self, directions: np.ndarray, run: Run, point: np.ndarray | None = None) -> np.ndarray:
         """What each direction changes of the outputs, over the step: (directions, outputs)."""
         at = self.point if point is None else point
-        moved = [c * STEP for c in self._wide(directions)]
+        moved = self._steps(directions)
         arguments = [Increment(x, c) if np.any(c) else constant(x) for x, c in zip(self.numbers(at), moved)]
         results = run(self.program, *arguments)
         count = len(directions)
@@ -130,11 +131,24 @@ class Truth:
         ]
         return self.outputs.vector(full, lead=1) / STEP
 
+    def _steps(self, directions: np.ndarray) -> list[np.ndarray]:
+        return [c * STEP for c in self._wide(directions)]
+
     @np.errstate(all="ignore")
-    def sides(self, directions: np.ndarray, seed: int) -> Sides:
-        """Both sides along each direction, with error bars."""
+    def sides(self, directions: np.ndarray, seed: int | None) -> Sides:
+        """Both sides along each direction, with error bars: derived bounds, or with a seed randomly rounded runs."""
         run = self.run()
         after = self.changes(directions, run)
+        if seed is None:
+            bounds = None
+            if not (run.ties or run.unresolved or run.differenced or run.taken_as_they_are):
+                numbers = self.numbers(self.point)
+                bounds = bound_of_changes(self.program, numbers, self._steps(directions), self.trusted)
+            self._note(run)
+            if bounds is None:
+                return Sides(after, after, np.full(after.shape, np.inf))
+            error = self.outputs.vector(bounds, lead=1) / STEP + few_roundings(after, UNIT_ROUNDOFF["float64"])
+            return Sides(after, after, error)
         before, from_nearby, unknown = after, np.zeros_like(after), np.zeros(after.shape, bool)
         if run.ties or run.unresolved:
             before = -self.changes(-directions, run)
@@ -155,7 +169,7 @@ class Truth:
         self.differenced |= run.differenced
         self.taken_as_they_are |= run.taken_as_they_are
 
-    def combined(self, directions: np.ndarray, weights: np.ndarray, seed: int) -> tuple[np.ndarray, ...]:
+    def combined(self, directions: np.ndarray, weights: np.ndarray, seed: int | None = None) -> tuple[np.ndarray, ...]:
         """Middle of both sides, half their distance, and error bars, of combinations: (combinations, directions)."""
         parts = []
         for i in range(0, len(directions), self.chunk):
