@@ -7,7 +7,7 @@ a custom rule) stand among its parameters, under JAX's own names.
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -54,12 +54,29 @@ class Equation:
     input_dtypes: tuple[Any, ...]
     raw: Any
 
+    @cached_property
+    def kinds(self) -> frozenset[str]:
+        """The kinds of all inputs and outputs."""
+        return frozenset(kind(dtype) for dtype in (*self.dtypes, *self.input_dtypes) if dtype is not None)
+
+    @cached_property
+    def takes_keys(self) -> bool:
+        """Whether an input is an array of random keys."""
+        return any(
+            dtype is not None and jax.numpy.issubdtype(dtype, jax.dtypes.extended) for dtype in self.input_dtypes
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class Constant:
     """A number that stands in the program."""
 
     value: Any
+
+    @cached_property
+    def wide(self) -> Any:
+        """The number in the precision that the interpreter works in."""
+        return lifted(self.value)
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +104,39 @@ class Program:
     results: tuple[Any, ...]
     dtypes: tuple[Any, ...]
     raw: Any
+
+
+def alike(a: Program, b: Program) -> bool:
+    """Whether two programs are surely the same, number for number; the rules that custom calls carry are not compared."""
+    return (
+        (a.size, a.arguments, len(a.equations)) == (b.size, b.arguments, len(b.equations))
+        and _same(a.results, b.results)
+        and _same(a.constants, b.constants)
+        and all(map(_same_equation, a.equations, b.equations))
+    )
+
+
+def _same_equation(a: Equation, b: Equation) -> bool:
+    carries = a.name in CUSTOM_RULES or a.name in CALLS  # any other function may answer as it likes
+    return (
+        (a.name, a.outputs, a.shapes, a.dtypes) == (b.name, b.outputs, b.shapes, b.dtypes)
+        and _same(a.inputs, b.inputs)
+        and all(_same(value, b.params.get(key)) or (carries and callable(value)) for key, value in a.params.items())
+    )
+
+
+def _same(a: Any, b: Any) -> bool:
+    if isinstance(a, Program) and isinstance(b, Program):
+        return alike(a, b)
+    if isinstance(a, Constant) and isinstance(b, Constant):
+        return _same(a.value, b.value)
+    if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
+        return bool(np.array_equal(a, b, equal_nan=np.asarray(a).dtype.kind in "fc"))
+    if isinstance(a, (tuple, list)) and isinstance(b, (tuple, list)):
+        return len(a) == len(b) and all(map(_same, a, b))
+    if is_key(a):
+        return False
+    return type(a) is type(b) and not callable(a) and bool(a == b)
 
 
 class Traced:
@@ -191,12 +241,23 @@ def is_key(array: Any) -> bool:
     return dtype is not None and jax.numpy.issubdtype(dtype, jax.dtypes.extended)
 
 
+def lifted(value: Any) -> Any:
+    """A number in the precision that the interpreter works in: float64, or complex128."""
+    if is_key(value):
+        return value
+    value = np.asarray(value)
+    letter = kind(value.dtype)
+    return value.astype({"f": np.float64, "c": np.complex128}[letter]) if letter in ("f", "c") else value
+
+
+@cache
 def kind(dtype: Any) -> str:
     """The kind of a type: "f" floating, "c" complex, "i" integer, "b" bool, "" what is no number."""
     kinds = {"f": np.floating, "c": np.complexfloating, "i": np.integer, "b": np.bool_}
     return next((letter for letter, group in kinds.items() if jax.numpy.issubdtype(dtype, group)), "")
 
 
+@cache
 def unit_roundoff(dtype: Any) -> float:
     """u of a floating or complex type: half the distance from 1 to the next number."""
     return float(jax.numpy.finfo(dtype).eps) / 2.0

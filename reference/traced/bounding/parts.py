@@ -58,7 +58,9 @@ def of_value(value: Any, error: Any, count: int) -> Increment:
     """A value with an error that no direction changes; exact where the error is zero throughout."""
     if not np.any(error):
         return constant(value)
-    return Increment(value, np.concatenate([np.broadcast_to(error, np.shape(value))[None], *_nothing(value, error, count)]))
+    return Increment(
+        value, np.concatenate([np.broadcast_to(error, np.shape(value))[None], *_nothing(value, error, count)])
+    )
 
 
 def _nothing(value: Any, error: Any, count: int) -> list[Any]:
