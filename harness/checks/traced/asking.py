@@ -94,6 +94,7 @@ class Check:
         self.weights = np.diag(drawn[0]) if self.each else drawn
         self.left_out: dict[str, str] = {}
         self.contradicted = False
+        self.by_solvers = 0.0  # how far solvers in the program are from what they converge to, beside the largest
         self.deadline = np.inf
 
     def ask(self, modes: Sequence[str], reference: Sequence[Any] | None = None) -> None:
@@ -169,6 +170,7 @@ class Check:
                     claims[mode.name] = mode.claim(np.eye(self.inputs.size), self.seed, self.weights)
             except NotApplicable as reason:
                 self.left_out[mode.name] = str(reason)
+            self.by_solvers = max(self.by_solvers, mode.by_solvers)
         return claims
 
     def _reference(self, gradient: Sequence[Any]) -> Claim:

@@ -14,12 +14,17 @@ from reference.arithmetics.companion import first_line
 from reference.arithmetics.many_directions import constant
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.measured import NotApplicable
-from reference.traced.control_flow import programs_in
+from reference.traced.black_box import more_accurate
 from reference.traced.interpreter import COARSE, Run, lifted
-from reference.traced.program import Program, Traced, kind, unit_roundoff
+from reference.traced.program import Program, Traced, iterates, kind, programs_in, solves, unit_roundoff
 
 LARGEST_PASS = 2.0e7
 """Numbers that one pass may hold, 160 MB in float64; more directions than fit go in chunks."""
+
+SOLVERS_FACTOR = 4.0
+"""So many times what a finer tolerance moves is allowed: what is left below that is a thousandth of it or so."""
+
+TINY = float(np.finfo(float).tiny)
 
 LACKING = (
     "forward-mode", "Forward-mode", "Reverse-mode differentiation does not", "not implemented", "not supported",
@@ -95,6 +100,11 @@ class Mode:
     chunk : int
         How many vectors may go at once.
 
+    Attributes
+    ----------
+    by_solvers : float
+        How far the answers moved when the solvers in their program were made more accurate, beside the largest.
+
     Raises
     ------
     NotApplicable
@@ -114,8 +124,10 @@ class Mode:
         self.name, self.leaves, self.coarsest, self._chunk = name, list(leaves), coarsest, chunk
         self.given, self._answered = (outputs, inputs) if name == "reverse" else (inputs, outputs)
         self._is_reverse = name == "reverse"
+        self._function = function
         self._one = _pull_back(function) if self._is_reverse else _push_forward(function)
         self._traced: dict[int, Traced] = {}
+        self.by_solvers = 0.0
 
     def _arrays(self, vectors: np.ndarray) -> list[np.ndarray]:
         return self.given.arrays(vectors, conjugate=self._is_reverse)
@@ -167,7 +179,21 @@ class Mode:
         rngs = [None, *np.random.default_rng(seed).spawn(RANDOM_ROUNDINGS)]
         with np.errstate(all="ignore"):
             runs = [self._vectors([y.value for y in Run(rng, self.coarsest)(program, *arguments)]) for rng in rngs]
-            return Claim(answer, spread(runs, self.coarsest))
+            return Claim(answer, spread(runs, self.coarsest) + self._solvers_error(answer, program, vectors))
+
+    def _solvers_error(self, answer: np.ndarray, program: Program, vectors: np.ndarray) -> np.ndarray | float:
+        """Four times what an answer moves by when the solvers that it comes from go on below their tolerances."""
+        if not iterates(program) or not (self._is_reverse or solves(Traced(self._function, *self.leaves).program)):
+            return 0.0  # forward mode goes through a loop as the program does, step by step
+        arguments = [*self.leaves, *self._arrays(vectors)]
+        found = self.traced(len(vectors))(self.leaves, arguments[len(self.leaves) :])
+        finer = more_accurate(program, arguments, jax.tree.leaves(found))
+        if finer is None:
+            return 0.0
+        moved = np.abs(self._vectors(finer(*arguments)) - answer)
+        moved = np.where(np.isfinite(moved), moved, 0.0)
+        self.by_solvers = max(self.by_solvers, float(moved.max(initial=0.0) / np.abs(answer).max(initial=TINY)))
+        return SOLVERS_FACTOR * moved
 
 
 def other_ways(function: Callable[..., Any], leaves: Sequence[Any]) -> Iterator[tuple[str, Any]]:
