@@ -171,8 +171,8 @@ class Run:
         if exact.all():
             return array
         noise = self._noise(array.shape)
-        if size * unit <= UNIT_ROUNDOFF["float64"]:  # 1 + u is 1: to the next number then
-            moved = np.nextafter(array, noise * np.inf)
+        if size * unit <= UNIT_ROUNDOFF["float64"]:  # 1 + u is 1: to the next number then, and 1 - u towards zero
+            moved = np.nextafter(array, np.where(noise > 0.0, np.inf, 0.0))
         else:
             moved = array * (1.0 + size * unit * noise)
         return np.where(exact, array, moved)
@@ -252,9 +252,9 @@ def _surely_inexact(name: str, operands: Sequence[Any]) -> Any:
 
 
 def has_few_bits(array: Any, bits: int) -> Any:
-    """Which float64 numbers have no more significant bits than that (Veltkamp's splitting keeps so many)."""
+    """Which float64 numbers have no more significant bits than that (Veltkamp's splitting keeps so many), or none."""
     shifted = array * (2.0 ** (53 - bits) + 1.0)
-    return np.asarray(shifted - (shifted - array) == array)
+    return np.asarray(shifted - (shifted - array) == array) | np.isinf(array)
 
 
 def _size(value: Any) -> Any:

@@ -106,39 +106,6 @@ class Program:
     raw: Any
 
 
-def alike(a: Program, b: Program) -> bool:
-    """Whether two programs are surely the same, number for number; the rules that custom calls carry are not compared."""
-    return (
-        (a.size, a.arguments, len(a.equations)) == (b.size, b.arguments, len(b.equations))
-        and _same(a.results, b.results)
-        and _same(a.constants, b.constants)
-        and all(map(_same_equation, a.equations, b.equations))
-    )
-
-
-def _same_equation(a: Equation, b: Equation) -> bool:
-    carries = a.name in CUSTOM_RULES or a.name in CALLS  # any other function may answer as it likes
-    return (
-        (a.name, a.outputs, a.shapes, a.dtypes) == (b.name, b.outputs, b.shapes, b.dtypes)
-        and _same(a.inputs, b.inputs)
-        and all(_same(value, b.params.get(key)) or (carries and callable(value)) for key, value in a.params.items())
-    )
-
-
-def _same(a: Any, b: Any) -> bool:
-    if isinstance(a, Program) and isinstance(b, Program):
-        return alike(a, b)
-    if isinstance(a, Constant) and isinstance(b, Constant):
-        return _same(a.value, b.value)
-    if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
-        return bool(np.array_equal(a, b, equal_nan=np.asarray(a).dtype.kind in "fc"))
-    if isinstance(a, (tuple, list)) and isinstance(b, (tuple, list)):
-        return len(a) == len(b) and all(map(_same, a, b))
-    if is_key(a):
-        return False
-    return type(a) is type(b) and not callable(a) and bool(a == b)
-
-
 class Traced:
     """A function of trees of arrays, traced once: its program, what it returns, and, when called, JAX's own answer.
 
@@ -273,6 +240,37 @@ def bind(equation: Equation, values: Sequence[Any]) -> list[Any]:
     return list(answer) if primitive.multiple_results else [answer]
 
 
+def programs_in(equation: Equation) -> list[Program]:
+    """The programs that an equation runs."""
+    values = [v for value in equation.params.values() for v in (value if isinstance(value, tuple) else (value,))]
+    return [value for value in values if isinstance(value, Program)]
+
+
+def iterates(program: Program) -> bool:
+    """Whether a loop with a condition occurs in it, however deep."""
+    return any(eq.name == "while" or any(map(iterates, programs_in(eq))) for eq in program.equations)
+
+
+def solves(program: Program) -> bool:
+    """Whether in it a derivative rule stands for something that iterates."""
+    return any(
+        iterates(inner) if eq.name in CUSTOM_RULES else solves(inner)
+        for eq in program.equations
+        for inner in programs_in(eq)
+    ) or any(eq.name == "custom_linear_solve" and iterates(eq.params["jaxprs"].solve) for eq in program.equations)
+
+
+def primal_of(equation: Equation) -> Program:
+    """The program that a call runs."""
+    return next(equation.params[key] for key in PRIMALS if key in equation.params)
+
+
+def parts_of_solve(lengths: Any, operands: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any], Sequence[Any]]:
+    """What the matvec and the solver of a custom_linear_solve close over, and the right-hand side."""
+    ends = np.cumsum([lengths.matvec, lengths.vecmat, lengths.solve, lengths.transpose_solve])
+    return operands[: ends[0]], operands[ends[1] : ends[2]], operands[ends[3] :]
+
+
 class Place(NamedTuple):
     """A function, and where it is written."""
 
@@ -318,43 +316,6 @@ def line_of(equation: Equation) -> Place:
     if frame is None or Path(frame.file_name).is_relative_to(own):  # a function of JAX, called by the check itself
         return NOWHERE
     return Place(frame.function_name, frame.file_name, frame.start_line)
-
-
-def replayed(program: Program, inlined: Callable[[Equation], bool], *values: Any) -> list[Any]:
-    """The program by JAX, which may trace it, with the primal in the place of some custom rules."""
-    slots: dict[int, Any] = dict(program.constants) | dict(zip(program.arguments, values))
-
-    def read(atom: Any) -> Any:
-        return atom.value if isinstance(atom, Constant) else slots[atom]
-
-    for equation in program.equations:
-        operands = [read(atom) for atom in equation.inputs]
-        slots |= dict(zip(equation.outputs, _replayed(equation, inlined, operands)))
-    return [read(atom) for atom in program.results]
-
-
-def _replayed(equation: Equation, inlined: Callable[[Equation], bool], operands: list[Any]) -> list[Any]:
-    params = equation.params
-    is_custom = equation.name in CUSTOM_RULES
-    primal = next((params[key] for key in PRIMALS if isinstance(params.get(key), Program)), None)
-    if primal is not None and (inlined(equation) if is_custom else equation.name in CALLS):
-        return replayed(primal, inlined, *operands)
-    if equation.name == "scan":
-        fixed, carried = params["num_consts"], params["num_consts"] + params["num_carry"]
-
-        def step(carry: Any, x: Any) -> tuple[Any, Any]:
-            outputs = replayed(params["jaxpr"], inlined, *operands[:fixed], *carry, *x)
-            return outputs[: carried - fixed], outputs[carried - fixed :]
-
-        carry, stacked = jax.lax.scan(
-            step, list(operands[fixed:carried]), list(operands[carried:]), params["length"], params["reverse"]
-        )
-        return [*carry, *stacked]
-    if equation.name == "cond":
-        which, *rest = operands
-        branches = [lambda *x, branch=branch: replayed(branch, inlined, *x) for branch in params["branches"]]
-        return jax.lax.switch(jax.numpy.asarray(which, int), branches, *rest)
-    return bind(equation, operands)
 
 
 def settings(x64: bool) -> ExitStack:

@@ -20,14 +20,14 @@ from harness.checks.directions import compare_ends, random_directions, slopes_al
 from harness.checks.traced.differencing import differences, values_by
 from harness.checks.traced.digits import absolute_scale, with_digits
 from harness.checks.traced.layout import Layout
-from harness.checks.traced.modes import Claim, Mode
+from harness.checks.traced.modes import Claim, Mode, alike
 from harness.checks.traced.subject import DIFFERENCES, INCREMENTS, JAX, MODES, REFERENCE, TracedDerivatives
 from harness.checks.traced.truth import Truth
 from harness.verdict.comparison import Answer, Block, Pair, compare, compare_all
 from harness.wording import first_few
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.measured import NotApplicable
-from reference.traced.program import Equation, Traced, alike, unit_roundoff
+from reference.traced.program import Equation, Traced, unit_roundoff
 
 DIFFERENCED = 6
 """Inputs along which values are differenced, beside as many that look wrong."""
@@ -99,6 +99,7 @@ class Check:
         self._asked: list[Mode] = []
         self.bars: dict[str, set[str]] = {}
         self.contradicted = False
+        self.by_solvers = 0.0  # how far solvers in the program are from what they converge to, beside the largest
         self.deadline = np.inf
 
     def ask(self, modes: Sequence[str], reference: Sequence[Any] | None = None) -> None:
@@ -172,6 +173,7 @@ class Check:
                 claims[mode.name] = self._claim(mode, np.eye(self.inputs.size), blocks)
             except NotApplicable as reason:
                 self.left_out[mode.name] = str(reason)
+            self.by_solvers = max(self.by_solvers, mode.by_solvers)
         return claims
 
     def _claim(self, mode: Mode, along: np.ndarray, blocks: Sequence[Block]) -> Claim:
@@ -182,7 +184,7 @@ class Check:
     def _with_bars(
         self, name: str, ask: Callable[[int | None], Sequence[Any]], blocks: Sequence[Block], unit: float
     ) -> list[Any]:
-        """What is asked, its error last: derived bounds, and where these are wide the spread of randomly rounded runs."""
+        """What is asked, its error last: derived bounds, and where these are wide the spread of random roundings."""
         *found, error = ask(None)
         wide = is_wide(found[0].ravel(), error.ravel(), blocks, unit).reshape(error.shape)
         if wide.any():

@@ -328,12 +328,12 @@ def _pow(run: Any, equation: Any, x: Parts, y: Parts) -> Increment:
         return run.rounded(equation, value, inherited, size)
     change = PLAIN["pow"](run, equation, Increment(x.value, x.change), Increment(p, y.change)).change
     dx, dy = np.abs(x.change) + x.change_error, np.abs(y.change) + y.change_error
-    of_both = (size_p * logs + 1.0) * lower  # |∂²/∂x∂y|
+    of_x, of_y, of_both = size_p * lower, logs * power, (size_p * logs + 1.0) * lower  # the last bounds |∂²/∂x∂y|
+    bend_x, bend_y = size_p * (size_p + 1.0) * largest(p - 2.0, p_error), logs * logs * power
     error = (
-        times(size_p * lower, x.change_error) + times(logs * power, y.change_error)
-        + times(size_p * (size_p + 1.0) * largest(p - 2.0, p_error) * dx + of_both * dy, x.error)
-        + times(of_both * dx + logs * logs * power * dy, p_error)
-        + 2.0 * CHANGE_ROUNDINGS * run.own_unit * (size_p * lower * np.abs(x.change) + times(logs * power, np.abs(y.change)))
+        times(of_x, x.change_error) + times(of_y, y.change_error)
+        + times(bend_x * dx + of_both * dy, x.error) + times(of_both * dx + bend_y * dy, p_error)
+        + 2.0 * CHANGE_ROUNDINGS * run.own_unit * (times(of_x, np.abs(x.change)) + times(of_y, np.abs(y.change)))
     )  # fmt: skip
     return run.rounded(equation, value, inherited, size, change, error)
 

@@ -13,7 +13,7 @@ from reference.traced import control_flow, moving
 from reference.traced.bounding import arrays, elementwise
 from reference.traced.bounding.parts import Unbounded, of_value, packed, parts
 from reference.traced.interpreter import RULES, Run, has_few_bits
-from reference.traced.program import Constant, Equation, Program, unit_roundoff
+from reference.traced.program import Constant, Equation, Program, iterates, programs_in, unit_roundoff
 
 SHORT = 20
 """A constant of no more significant bits stands for itself, like 0.5 and 3; 0.1 and √2 are good to a rounding."""
@@ -27,7 +27,7 @@ MOVES = {
 
 def _custom_call(run: "BoundedRun", equation: Equation, *operands: Increment) -> list[Increment]:
     program = control_flow.primal_of(equation)
-    if run.trusted(equation) or control_flow.iterates(program):
+    if run.trusted(equation) or iterates(program):
         raise Unbounded(f"{equation.name} is taken as a whole")
     return run(program, *operands)
 
@@ -61,7 +61,7 @@ def obstacle(program: Program) -> str:
             return equation.name
         if "c" in equation.kinds:
             return "complex numbers"
-        for inner in control_flow.programs_in(equation):
+        for inner in programs_in(equation):
             if found := obstacle(inner):
                 return found
     return ""
