@@ -238,6 +238,7 @@ LINEAR_ALGEBRA = {
     "qr": (jnp.linalg.qr, normal(4, 3)),
     "qr, square": (jnp.linalg.qr, normal(3, 3)),
     "qr, complex128": (jnp.linalg.qr, complex_(3, 2)),
+    "complex, of an array and a number": (lambda x: lax.complex_p.bind(x, 0.5) ** 2, normal(2, 2)),
     "svd": (lambda a: jnp.linalg.svd(a, full_matrices=False), normal(3, 2)),
     "svd, complex128": (lambda a: jnp.linalg.svd(a, full_matrices=False)[1], complex_(3, 2)),
     "svd, complex vectors in a product": (
