@@ -151,11 +151,26 @@ def _ways_apart(check: Check) -> tuple[list[str], list[str]]:
     return wrong, notes
 
 
+BARS = {
+    frozenset({"derived"}): "derived bounds on rounding errors",
+    frozenset({"spread"}): "spread of randomly rounded runs, an estimate",
+    frozenset({"derived", "spread"}): "derived bounds on rounding errors where these are narrow enough, else the "
+    "spread of randomly rounded runs",
+}
+"""What error bars are, in words."""
+
+
+def _error_bars(check: Check) -> list[str]:
+    told = []
+    for kinds, words in BARS.items():
+        names = [name for name, own in check.bars.items() if own == kinds]
+        told += [f"error bars of {', '.join(names)}, in {check.precision}: {words}"] if names else []
+    return told
+
+
 def _notes(check: Check) -> list[str]:
     """What else is worth knowing of the way to this answer."""
-    names = ", ".join(answer.name for answer in check.answers)
-    truth = check.truth
-    told = [f"error bars of {names}: spread of randomly rounded runs, in {check.precision}"]
+    truth, told = check.truth, _error_bars(check)
     if truth.has_ties:
         told.append("a kink at this point: JAX's convention lies between the slopes on both sides where it agrees")
     if check.contradicted:
