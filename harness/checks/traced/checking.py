@@ -16,6 +16,7 @@ from harness.checks.traced.asking import Check
 from harness.checks.traced.culprits import find_culprits, rules_alone
 from harness.checks.traced.modes import other_ways
 from harness.checks.traced.subject import MODES, consensus
+from harness.sources.conduct import settings_kept
 from harness.verdict.judging import judge
 from harness.verdict.report import Report
 from reference.printable import given
@@ -26,6 +27,7 @@ SOLVERS_TOLD = 1e-10
 """What the tolerance of a solver moves is told from here on, beside the largest derivative."""
 
 
+@settings_kept
 def check_derivatives(
     f: Callable[..., Any],
     *args: Any,
