@@ -20,6 +20,8 @@ PRINTED = 2**16  # bytes of stdout, and of stderr, that are kept
 
 DYING = 1.0  # seconds to write down which line it was
 
+LONGEST_WAIT = 3600.0  # seconds: the system's calls take no number of any size
+
 _PROGRAM = (
     "import json, sys; path, fds = json.loads(sys.argv.pop()); sys.path[:] = path; "
     "from harness.isolation.child import main; main(*fds)"
@@ -108,7 +110,7 @@ class Process:
                 left = deadline - time.monotonic()
                 if left <= 0.0:
                     return False
-                for key, _ in selector.select(left):
+                for key, _ in selector.select(min(left, LONGEST_WAIT)):
                     if key.fd == self._requests:
                         request = self._write(request)
                         if not request:
@@ -197,11 +199,18 @@ def _missing(answer: bytearray) -> int:
 def _outcome(document: Any) -> Outcome:
     """The outcome that the child tells of, none of whose words are trusted."""
     match document:
-        case {"kind": "answered", "value": value}:
-            return Outcome("answered", value)
+        case {"kind": "answered", "value": value, "changed": list(changed)}:
+            return Outcome("answered", value, changed=dict(map(_changed, changed)))
         case {"kind": "raised" | "exited" as kind, "what": str(what), "error": str(error), "place": place}:
             return Outcome(kind, what=what, error=error, place=_place(place))
     raise ValueError("the answer cannot be read (it is no outcome)")
+
+
+def _changed(told: Any) -> tuple[int, Any]:
+    match told:
+        case [int(place), now]:
+            return place, now
+    raise ValueError("the answer cannot be read (it tells of no argument)")
 
 
 def _place(told: Any) -> Place | None:
