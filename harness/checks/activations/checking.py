@@ -32,6 +32,7 @@ from harness.checks.activations.slopes import (
     slope_function,
 )
 from harness.checks.activations.subject import CLAIMED, SIDES, ActivationSlope, GridPoints
+from harness.sources.conduct import settings_kept
 from harness.sources.table import SOURCES
 from harness.verdict.comparison import Answer, Pair, compare, compare_all
 from harness.verdict.consensus import Consensus, find_consensus
@@ -50,6 +51,7 @@ SAMPLED = 1e3
 KINKS_SHOWN = 6  # kinks that are told one by one
 
 
+@settings_kept
 def check_activation(activation: str | Activation, *, order: int = 1) -> Report:
     """Check the record of one activation, by itself.
 

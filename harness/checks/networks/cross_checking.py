@@ -106,6 +106,7 @@ def _end_to_end(problem: Problem, theta: np.ndarray, answers: Sequence[Answer], 
     with np.errstate(all="ignore"):  # an infinite bound times a direction's zero
         cost = float(problem.cost(NUMPY, theta))
         errors = errors + finite_difference.ROUNDINGS * np.abs(directions) @ bound.gradient
+        errors = np.where(np.isfinite(slopes), errors, np.inf)  # a difference that overflows tells nothing
     ends = Answer(END_TO_END, "differences", cost, bound.cost, slopes, errors)
     along = slopes_along(directions, answers)
     pairs = compare_ends(along, ends)
