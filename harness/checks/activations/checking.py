@@ -96,7 +96,7 @@ def _joined(report: Report, what: str, other: Report) -> Report:
         report,
         verdict=worse,
         outliers=(*report.outliers, *([what] if CLAIMED in other.outliers else [])),
-        findings=(*report.findings, *(replace(finding, source=f"{what}") for finding in other.findings)),
+        findings=(*report.findings, *(record.about_claim(what, finding) for finding in other.findings)),
         reasons=(*report.reasons, *(f"{what}: {reason}" for reason in other.reasons)),
         notes=(*report.notes, *([f"{what}: right"] if other.verdict == "agree" else [])),
         details=report.details | {what: other.to_dict()},

@@ -1,6 +1,8 @@
 """An activation's record as code: what would break a network, where it is not finite, what else it claims."""
 
+import inspect
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,6 +11,7 @@ from harness.bounds.activation_bound import FORMULA_ERRORS, ActivationBound
 from harness.checks.activations.grid import in_words, stretches
 from harness.checks.activations.subject import GridPoints
 from harness.importing import import_attribute
+from harness.verdict.report import Finding
 from reference.activations import Activation, get_activation
 from reference.arithmetics.companion import first_line
 from reference.arithmetics.tangent import Tangent
@@ -207,6 +210,10 @@ AT = (-2.5, -0.5, 0.75, 3.0)
 """The z at which derivatives with respect to a parameter are checked, each as a function of that parameter."""
 
 
+NEARBY = 4.0
+"""A parameter is looked at from a quarter of its usual value to four times that."""
+
+
 def other_claims(f: Activation) -> list[tuple[str, Activation]]:
     """The claims beside the slope, each as the slope of a record of its own: what is checked of one serves all.
 
@@ -220,6 +227,15 @@ def other_claims(f: Activation) -> list[tuple[str, Activation]]:
     return claims
 
 
+def about_claim(what: str, finding: Finding) -> Finding:
+    """A finding about such a claim, in the words of the record: a parameter is not called z."""
+    name = what.partition("d/d")[2].partition(" ")[0]
+    if not name:
+        return replace(finding, source=what)
+    blocks = tuple(block.replace(" z ", f" {name} ").replace("z = ", f"{name} = ") for block in finding.blocks)
+    return replace(finding, source=what, where=finding.where.replace("f'(", f"da/d{name}("), blocks=blocks)
+
+
 def _derivative_of(f: Activation, curvature: Callable[[Any, Any], Any]) -> Activation:
     return Activation(
         f"{f.name}'",
@@ -230,13 +246,30 @@ def _derivative_of(f: Activation, curvature: Callable[[Any, Any], Any]) -> Activ
 
 
 def _in_parameter(f: Activation, name: str, derivative: Callable[[Any, Any, Any], Any], z: float) -> Activation:
+    """f(z) as a function of a parameter, which stands still beyond `NEARBY` times its usual value, up or down."""
+    low, high = _range_of(f, name)
+
     def value(xp: Any, p: Any) -> Any:
-        return f.value(xp, z + 0.0 * p, **{name: p})
+        return f.value(xp, z + 0.0 * p, **{name: xp.where(p < low, low, xp.where(p > high, high, p))})
 
     def slope(p: Any, a: Any) -> Any:
-        return derivative(z + 0.0 * p, a, p)
+        inside = np.where(p < low, low, np.where(p > high, high, p))
+        return np.where((p < low) | (p > high), 0.0, derivative(z + 0.0 * p, a, inside))
 
-    return Activation(f"{f.name} as a function of {name}", value, slope)
+    return Activation(f"{f.name} as a function of {name}", value, slope, kinks=(low, high))
+
+
+def _range_of(f: Activation, name: str) -> tuple[float, float]:
+    """Where a parameter is looked at: what it may be elsewhere, such as zero where it divides, is not known."""
+    try:
+        usual = float(inspect.signature(f.value).parameters[name].default)
+    except (KeyError, TypeError, ValueError):
+        raise ValueError(
+            f"activation {f.name!r}: value must have a keyword {name!r} with a number by default, as in "
+            f"value=lambda xp, z, {name}=1.0: ..."
+        ) from None
+    low, high = sorted((usual / NEARBY, usual * NEARBY)) if usual else (-1.0, 1.0)
+    return low, high
 
 
 def curvatures(f: Activation, z: np.ndarray) -> np.ndarray | None:
