@@ -20,7 +20,7 @@ from reference.oracles import finite_difference
 RIGHT = ("loop", "vectorized", "jax", "finite-difference")
 
 
-def a_problem(hidden="tanh", l2=1.0, m=5, output="sigmoid", sizes=(3, 5, 3)):
+def a_problem(hidden: Any = "tanh", l2=1.0, m=5, output="sigmoid", sizes=(3, 5, 3)):
     rng = np.random.default_rng(0)
     X = rng.standard_normal((m, sizes[0]))
     y = rng.integers(sizes[-1], size=m) if sizes[-1] > 1 else rng.integers(2, size=(m, 1))
