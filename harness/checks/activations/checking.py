@@ -95,7 +95,7 @@ def _joined(report: Report, what: str, other: Report) -> Report:
         report,
         verdict=worse,
         outliers=(*report.outliers, *([what] if CLAIMED in other.outliers else [])),
-        findings=(*report.findings, *(replace(finding, source=f"{what}") for finding in other.findings)),
+        findings=(*report.findings, *(record.about_claim(what, finding) for finding in other.findings)),
         reasons=(*report.reasons, *(f"{what}: {reason}" for reason in other.reasons)),
         notes=(*report.notes, *([f"{what}: right"] if other.verdict == "agree" else [])),
         details=report.details | {what: other.to_dict()},
@@ -185,7 +185,10 @@ def _with_seams(points: GridPoints, suspects: Sequence[float]) -> tuple[GridPoin
     if record.not_elementwise("value", f, z, bound.value):
         return points, None
     slope_at, proof = slope_function(f, z), prove(f)
-    return _grid_points(f, find_seams(f, z, bound, slope_at, proof.places, suspects), suspects, proof), slope_at
+    seams = find_seams(f, z, bound, slope_at, proof.places, suspects)
+    if record.slope_at_minus_zero(points):
+        seams = sorted({*seams, 0.0})
+    return _grid_points(f, seams, suspects, proof), slope_at
 
 
 class _Asked(NamedTuple):
@@ -213,8 +216,10 @@ def _trust(bound: ActivationBound) -> float:
 def _claim(points: GridPoints, bound: ActivationBound, seams: Sequence[Kink]) -> Answer:
     # NaN is never the slope where there is one: a claim that is not finite gets no error bar
     error = np.where(np.isfinite(points.slope), bound.claimed * _trust(bound), 0.0)
-    error[[np.searchsorted(points.z, seam.z) for seam in seams]] = 0.0  # what rounding does is on the sides' answer
-    return Answer(CLAIMED, CLAIMED, 0.0, 0.0, points.slope, np.where(points.judged, error, np.inf))
+    at, slope = [np.searchsorted(points.z, seam.z) for seam in seams], points.slope.copy()
+    error[at] = 0.0  # what rounding does is on the sides' answer
+    slope[at] = [seam.claimed for seam in seams]
+    return Answer(CLAIMED, CLAIMED, 0.0, 0.0, slope, np.where(points.judged, error, np.inf))
 
 
 def _oracle(name: str, asked: _Asked, points: GridPoints, bound: ActivationBound) -> Answer:
@@ -317,6 +322,7 @@ def _tell(
     """What there is to say of the record beside the verdict on its slope."""
     f, z = points.f, points.z
     misconduct, notes = record.misconduct_and_notes(f, z)
+    misconduct += record.value_at_minus_zero(points, bound, [seam.z for seam in seams if seam.value_jumps])
     misconduct += asked.mixed or record.not_elementwise("slope", lambda z: f.slope(z, f(z)), z, bound.claimed)
     subject.misconduct = [*misconduct, *record.other_values(points, bound, asked.slopes)]
     kinks = [seam for seam in seams if seam.declared or seam.value_jumps or (seam.is_known and seam.jumps)]
@@ -332,7 +338,7 @@ def _tell(
     kinks = [*kinks, *poles]
     told = [str(kink) for kink in kinks[:KINKS_SHOWN]]
     told += [f"{len(kinks) - KINKS_SHOWN} more kinks"] if len(kinks) > KINKS_SHOWN else []
-    subject.notes = [*told, *broken, *notes, *bound.notes]
+    subject.notes = [*told, *record.slope_at_minus_zero(points), *broken, *notes, *bound.notes]
     subject.details = {"proof": points.proof and points.proof.to_dict()}
     subject.details |= {"kinks": [kink.to_dict() for kink in kinks], "not_finite": broken}
 
