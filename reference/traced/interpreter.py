@@ -93,7 +93,7 @@ class Run:
             slots[slot] = argument
 
         def read(atom: Any) -> Increment:
-            return constant(lifted(atom.value)) if isinstance(atom, Constant) else slots[atom]
+            return self.number(atom) if isinstance(atom, Constant) else slots[atom]
 
         for equation in program.equations:
             outputs = self.equation(equation, [read(atom) for atom in equation.inputs])
@@ -101,6 +101,10 @@ class Run:
                 if slot != UNUSED:
                     slots[slot] = output
         return [read(atom) for atom in program.results]
+
+    def number(self, atom: Constant) -> Increment:
+        """A number that stands in the program."""
+        return constant(lifted(atom.value))
 
     def equation(self, equation: Equation, operands: Sequence[Increment]) -> Sequence[Increment]:
         """One equation's outputs, rounded where this run rounds."""

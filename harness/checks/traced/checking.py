@@ -156,11 +156,26 @@ def _ways_apart(check: Check) -> tuple[list[str], list[str]]:
     return wrong, notes
 
 
+BARS = {
+    frozenset({"derived"}): "derived bounds on rounding errors",
+    frozenset({"spread"}): "spread of randomly rounded runs, an estimate",
+    frozenset({"derived", "spread"}): "derived bounds on rounding errors where these are narrow enough, else the "
+    "spread of randomly rounded runs",
+}
+"""What error bars are, in words."""
+
+
+def _error_bars(check: Check) -> list[str]:
+    told = []
+    for kinds, words in BARS.items():
+        names = [name for name, own in check.bars.items() if own == kinds]
+        told += [f"error bars of {', '.join(names)}, in {check.precision}: {words}"] if names else []
+    return told
+
+
 def _notes(check: Check) -> list[str]:
     """What else is worth knowing of the way to this answer."""
-    names = ", ".join(answer.name for answer in check.answers)
-    truth = check.truth
-    told = [f"error bars of {names}: spread of randomly rounded runs, in {check.precision}"]
+    truth, told = check.truth, _error_bars(check)
     if check.by_solvers > SOLVERS_TOLD:
         told.append(
             f"a solver stops at its tolerance: a finer one moves JAX's answers by up to {check.by_solvers:.1e} of the "

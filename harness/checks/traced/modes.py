@@ -2,20 +2,20 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from harness.bounds.tolerances import COARSE_SPREAD_FACTOR, RANDOM_ROUNDINGS, SPREAD_FACTOR
+from harness.bounds.tolerances import RANDOM_ROUNDINGS
+from harness.bounds.traced_bound import bound_of_values, few_roundings, spread
 from harness.checks.traced.layout import Layout
 from reference.arithmetics.companion import first_line
 from reference.arithmetics.many_directions import constant
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.measured import NotApplicable
 from reference.traced.black_box import more_accurate
-from reference.traced.interpreter import COARSE, Run, lifted
+from reference.traced.interpreter import Run, lifted
 from reference.traced.program import Program, Traced, iterates, kind, programs_in, solves, unit_roundoff
 
 LARGEST_PASS = 2.0e7
@@ -64,8 +64,7 @@ def coarsest_unit(program: Program) -> float:
     return max([UNIT_ROUNDOFF["float64"], *units, *inner])
 
 
-@dataclass(frozen=True)
-class Claim:
+class Claim(NamedTuple):
     """What a mode answers, and what rounding may have moved of it; (count, size) each."""
 
     derivative: np.ndarray
@@ -161,10 +160,11 @@ class Mode:
         arguments = [constant(lifted(x)) for x in (*self.leaves, *self._arrays(vectors))]
         return self._vectors([y.value for y in Run()(self.traced(len(vectors)).program, *arguments)])
 
-    def claim(self, vectors: np.ndarray, seed: int, weights: np.ndarray | None = None) -> Claim:
-        """JAX's answer, with the spread of randomly rounded runs of the same program as its error.
+    def claim(self, vectors: np.ndarray, weights: np.ndarray | None = None, seed: int | None = None) -> Claim:
+        """JAX's answer and its error: what rounding can make of the same program at most, infinite where not known.
 
-        Combinations of the outputs, where weights for them are given, are (combinations, count).
+        With a seed, the spread of randomly rounded runs instead. Combinations of the outputs, where weights for them
+        are given, are (combinations, count).
         """
         chunk = int(np.clip(self._chunk, 1, len(vectors)))
         claims = [self._claim(vectors[i : i + chunk], seed) for i in range(0, len(vectors), chunk)]
@@ -173,13 +173,19 @@ class Mode:
         axis = 0 if weights is None else 1
         return Claim(*(np.concatenate(parts, axis) for parts in zip(*((c.derivative, c.error) for c in claims))))
 
-    def _claim(self, vectors: np.ndarray, seed: int) -> Claim:
+    @np.errstate(all="ignore")
+    def _claim(self, vectors: np.ndarray, seed: int | None) -> Claim:
         answer, program = self(vectors), self.traced(len(vectors)).program
-        arguments = [constant(lifted(x)) for x in (*self.leaves, *self._arrays(vectors))]
+        arguments = [lifted(x) for x in (*self.leaves, *self._arrays(vectors))]
+        if seed is None:
+            bounds = None if iterates(program) else bound_of_values(program, arguments, self.coarsest)
+            if bounds is None:
+                return Claim(answer, np.full(answer.shape, np.inf))
+            return Claim(answer, np.abs(self._vectors(bounds)) + few_roundings(answer, self.coarsest))
         rngs = [None, *np.random.default_rng(seed).spawn(RANDOM_ROUNDINGS)]
-        with np.errstate(all="ignore"):
-            runs = [self._vectors([y.value for y in Run(rng, self.coarsest)(program, *arguments)]) for rng in rngs]
-            return Claim(answer, spread(runs, self.coarsest) + self._solvers_error(answer, program, vectors))
+        constants = list(map(constant, arguments))
+        runs = [self._vectors([y.value for y in Run(rng, self.coarsest)(program, *constants)]) for rng in rngs]
+        return Claim(answer, spread(runs, self.coarsest) + self._solvers_error(answer, program, vectors))
 
     def _solvers_error(self, answer: np.ndarray, program: Program, vectors: np.ndarray) -> np.ndarray | float:
         """Four times what an answer moves by when the solvers that it comes from go on below their tolerances."""
@@ -209,16 +215,6 @@ def other_ways(function: Callable[..., Any], leaves: Sequence[Any]) -> Iterator[
         yield "mapped by jax.vmap", [y[1] for y in jax.jit(jax.vmap(function))(*twice)]
     except Exception as reason:  # noqa: BLE001  a primitive without a rule for batches, or one of the user's own
         yield "mapped by jax.vmap", first_line(reason)
-
-
-def spread(runs: Sequence[np.ndarray], unit: float) -> np.ndarray:
-    """An error bar from a computation and the same rounded at random: a multiple of the farthest of these."""
-    centre, *others = runs
-    farthest = np.max([np.abs(other - centre) for other in others], axis=0)
-    own = 4.0 * unit * np.abs(centre) + np.finfo(float).tiny
-    factor = SPREAD_FACTOR if unit < COARSE else COARSE_SPREAD_FACTOR
-    error = factor * farthest + own
-    return np.where(np.isfinite(error), error, np.inf)
 
 
 def _pull_back(function: Callable[..., Any]) -> Callable[..., Any]:
