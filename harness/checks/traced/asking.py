@@ -18,7 +18,7 @@ from harness.bounds.tolerances import (
 from harness.bounds.traced_bound import floor_of, is_wide
 from harness.checks.directions import compare_ends, random_directions, slopes_along
 from harness.checks.traced.differencing import differences, values_by
-from harness.checks.traced.digits import absolute_scale, with_digits
+from harness.checks.traced.digits import SMALLEST, absolute_scale, with_digits
 from harness.checks.traced.layout import Layout
 from harness.checks.traced.modes import Claim, Mode
 from harness.checks.traced.subject import DIFFERENCES, INCREMENTS, JAX, MODES, REFERENCE, TracedDerivatives
@@ -34,9 +34,6 @@ DIFFERENCED = 6
 
 ZERO_IS_COARSER = {"float64": 1.0, "float32": 1e2, "float16": 1e4, "bfloat16": 1e4}
 TINY = 1e-30
-
-SMALLEST = 1e-45
-"""Steps of 2^-200 leave something so small in the place of a zero."""
 
 
 class Check:
@@ -171,21 +168,22 @@ class Check:
             if mode.name == "forward" and self.is_large:
                 continue
             try:
-                claims[mode.name] = self._claim(mode, np.eye(self.inputs.size), blocks)
+                claims[mode.name] = self._claim(mode, None, blocks)
             except NotApplicable as reason:
                 self.left_out[mode.name] = str(reason)
             self.by_solvers = max(self.by_solvers, mode.by_solvers)
         return claims
 
-    def _claim(self, mode: Mode, along: np.ndarray, blocks: Sequence[Block]) -> Claim:
+    def _claim(self, mode: Mode, along: np.ndarray | None, blocks: Sequence[Block]) -> Claim:
         """What forward mode says of the combinations along directions, and reverse mode of them along each input."""
+        along = np.eye(self.inputs.size) if along is None and mode.name == "forward" else along
         asked = (self.weights, None) if mode.name == "reverse" else (along, self.weights)
         return Claim(*self._with_bars(mode.name, lambda seed: mode.claim(*asked, seed), blocks, self.truth.coarsest))
 
     def _with_bars(
         self, name: str, ask: Callable[[int | None], Sequence[Any]], blocks: Sequence[Block], unit: float
     ) -> list[Any]:
-        """What is asked, its error last: derived bounds, and where these are wide the spread of randomly rounded runs."""
+        """What is asked, its error last: derived bounds, where wide the spread of randomly rounded runs."""
         *found, error = ask(None)
         wide = is_wide(found[0].ravel(), error.ravel(), blocks, unit).reshape(error.shape)
         if wide.any():
@@ -239,8 +237,8 @@ class Check:
         unit = self.truth.coarsest
         self.absolute = absolute_scale(rows, expected, error, self.truth.point, unit, self.precision)
         doubts = [
-            f"{first_few(np.flatnonzero(bad).tolist(), 3, name=self.outputs.label)} {what}"
-            for bad, what in ((~finite, "is not finite at this point"), (finite & ~same, "has another value in JAX"))
+            f"{first_few(np.flatnonzero(bad).tolist(), 3, name=self.outputs.label)}: {what}"
+            for bad, what in ((~finite, "not finite at this point"), (finite & ~same, "another value in JAX"))
             if bad.any()
         ]
         return doubts, ((self.weights != 0.0) <= (finite & same)).all(axis=1)
