@@ -9,6 +9,7 @@ import jax
 import numpy as np
 from jax.test_util import check_grads as original
 
+from harness.checks.traced.arguments import NoNumber
 from harness.checks.traced.checking import check_derivatives
 from harness.drop_in.settling import reasons, undecided, without_meaning
 from harness.verdict.report import Report
@@ -54,6 +55,9 @@ def check_grads(
         return None
     try:
         reports = _reports(f, args, order, chosen)
+    except NoNumber:
+        ask_original()
+        return None
     except (TypeError, ValueError, NotImplementedError) as reason:
         return undecided(NAME, f"{type(reason).__name__}: {reason}", ask_original)
     for report in reports:

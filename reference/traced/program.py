@@ -318,6 +318,27 @@ def line_of(equation: Equation) -> Place:
     return Place(frame.function_name, frame.file_name, frame.start_line)
 
 
+def called_from(equation: Equation) -> Place:
+    """The function of JAX that a line of the user's own calls for an equation, and that line.
+
+    Nowhere where a library calls it, or where JAX has traced a function of its own before.
+    """
+    called, jax_itself = "", str(Path(jax.__file__).parent)
+    for frame in getattr(equation.raw.source_info.traceback, "frames", ()):
+        path = Path(frame.file_name)
+        if frame.file_name.startswith(jax_itself):
+            called = called if path.name in PLUMBING else frame.function_name
+        elif path.is_relative_to(Path(__file__).parents[2] / "harness") or "site-packages" in path.parts:
+            return NOWHERE
+        else:
+            return Place(called, frame.file_name, frame.line_num)
+    return NOWHERE
+
+
+PLUMBING = {"api.py", "pjit.py", "traceback_util.py", "array_methods.py", "core.py", "tree_util.py"}
+"""Files of JAX that stand between the function that is called and the one who calls."""
+
+
 def settings(x64: bool) -> ExitStack:
     """JAX's switches that could alter a result, fixed for a while; where arrays live is left as it is."""
     stack = ExitStack()

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from harness.bounds.rounding_bound import Bound
+from harness.checks.activations.subject import AT_A_SEAM, SIDES
 from harness.checks.networks.diagnosing.explaining import explain_answer
 from harness.verdict.comparison import Answer, Block
 from harness.verdict.subject import Subject
@@ -29,7 +30,8 @@ class NetworkGradient(Subject):
     def explain(self, wrong: Answer, right: Answer, at_odds: np.ndarray) -> str:
         if NOT_REPEATABLE in wrong.misconduct or not self.explained:
             return ""
-        return explain_answer(self.problem, self.theta, wrong, right, at_odds)
+        explained = explain_answer(self.problem, self.theta, wrong, right, at_odds)
+        return "; ".join(filter(None, (explained, AT_A_SEAM if right.name == SIDES else "")))
 
     def explain_cost(self, wrong: Answer, right: Answer, at_odds: np.ndarray) -> str:
         return self.explain(wrong, right, at_odds)

@@ -18,9 +18,9 @@ from harness.bounds.tolerances import (
 from harness.bounds.traced_bound import floor_of, is_wide
 from harness.checks.directions import compare_ends, random_directions, slopes_along
 from harness.checks.traced.differencing import differences, values_by
-from harness.checks.traced.digits import absolute_scale, with_digits
+from harness.checks.traced.digits import SMALLEST, absolute_scale, with_digits
 from harness.checks.traced.layout import Layout
-from harness.checks.traced.modes import Claim, Mode, alike
+from harness.checks.traced.modes import Claim, Mode, gradient_of, unit_vectors
 from harness.checks.traced.subject import DIFFERENCES, INCREMENTS, JAX, MODES, REFERENCE, TracedDerivatives
 from harness.checks.traced.truth import Truth
 from harness.verdict.comparison import Answer, Block, Pair, compare, compare_all
@@ -34,9 +34,6 @@ DIFFERENCED = 6
 
 ZERO_IS_COARSER = {"float64": 1.0, "float32": 1e2, "float16": 1e4, "bfloat16": 1e4}
 TINY = 1e-30
-
-SMALLEST = 1e-45
-"""Steps of 2^-200 leave something so small in the place of a zero."""
 
 
 class Check:
@@ -62,6 +59,7 @@ class Check:
     doubts : list of str
     values : three (outputs,) arrays
         What JAX computes, what the program says, and what rounding may have moved.
+    asked : list of Mode
     bars : dict
         For each name some of "derived" and "spread": what its error bars are.
     contradicted : bool
@@ -96,7 +94,7 @@ class Check:
         self.weights = np.diag(drawn[0]) if self.each else drawn
         self._shape = len(self.weights), self.inputs.size
         self.left_out: dict[str, str] = {}
-        self._asked: list[Mode] = []
+        self.asked: list[Mode] = []
         self.bars: dict[str, set[str]] = {}
         self.contradicted = False
         self.by_solvers = 0.0  # how far solvers in the program are from what they converge to, beside the largest
@@ -105,7 +103,7 @@ class Check:
     def ask(self, modes: Sequence[str], reference: Sequence[Any] | None = None) -> None:
         """Ask JAX's modes and the traced program, and compare the answers; a reference gradient is one more of them."""
         self.doubts, known = self._values()
-        asked = self._asked = [self._mode(name) for name in modes]
+        asked = self.asked = [self.mode(name) for name in modes]
         chosen = self._sample()
         if self.is_large and time.perf_counter() > self.deadline:
             chosen = chosen[:1]
@@ -131,21 +129,6 @@ class Check:
         oracles = {name: Claim(*self._per_output(claim)) for name, claim in self._oracles.items()}
         self.answers = with_digits(self.answers, self.pairs, oracles, self.inputs, subject.label)
 
-    def repeats(self) -> list[str]:
-        """What is another program each time that it is traced, by its values; nothing where all is well."""
-        again = Traced(lambda *x: self.function(*x), *self.leaves).program
-        first = next((m for m in self._asked if m.name == "reverse" and m.name not in self.left_out), None)
-        with np.errstate(all="ignore"):
-            if not alike(self.traced.program, again):
-                found = Truth(again, self.leaves, self.inputs, self.outputs, self.truth.trusted).value()
-                if not np.array_equal(self.truth.value(), found, equal_nan=True):
-                    return [
-                        "f answers differently each time that it is traced: randomness or state outside its arguments"
-                    ]
-            if first is not None and not first.answers_alike(self._mode("reverse"), self.weights):
-                return ["the derivative rule answers differently each time that it is traced"]
-        return []
-
     # -- what is asked ------------------------------------------------------------------------------------------------
 
     def _subject(self, chosen: np.ndarray) -> TracedDerivatives:
@@ -158,7 +141,7 @@ class Check:
             return np.arange(self.inputs.size)
         return np.sort(np.random.default_rng(self.seed).choice(self.inputs.size, SAMPLED_INPUTS, replace=False))
 
-    def _mode(self, name: str) -> Mode:
+    def mode(self, name: str) -> Mode:
         # a gradient's program writes some four times what the function's does
         chunk = max(1, self.truth.chunk // 4)
         return Mode(name, self.function, self.leaves, self.inputs, self.outputs, self.truth.coarsest, chunk)
@@ -170,21 +153,22 @@ class Check:
             if mode.name == "forward" and self.is_large:
                 continue
             try:
-                claims[mode.name] = self._claim(mode, np.eye(self.inputs.size), blocks)
+                claims[mode.name] = self._claim(mode, None, blocks)
             except NotApplicable as reason:
                 self.left_out[mode.name] = str(reason)
             self.by_solvers = max(self.by_solvers, mode.by_solvers)
         return claims
 
-    def _claim(self, mode: Mode, along: np.ndarray, blocks: Sequence[Block]) -> Claim:
+    def _claim(self, mode: Mode, along: np.ndarray | None, blocks: Sequence[Block]) -> Claim:
         """What forward mode says of the combinations along directions, and reverse mode of them along each input."""
+        along = np.eye(self.inputs.size) if along is None and mode.name == "forward" else along
         asked = (self.weights, None) if mode.name == "reverse" else (along, self.weights)
         return Claim(*self._with_bars(mode.name, lambda seed: mode.claim(*asked, seed), blocks, self.truth.coarsest))
 
     def _with_bars(
         self, name: str, ask: Callable[[int | None], Sequence[Any]], blocks: Sequence[Block], unit: float
     ) -> list[Any]:
-        """What is asked, its error last: derived bounds, and where these are wide the spread of random roundings."""
+        """What is asked, its error last: derived bounds, where wide the spread of randomly rounded runs."""
         *found, error = ask(None)
         wide = is_wide(found[0].ravel(), error.ravel(), blocks, unit).reshape(error.shape)
         if wide.any():
@@ -208,7 +192,7 @@ class Check:
     @np.errstate(all="ignore")
     def _truth(self, chosen: np.ndarray, claims: dict[str, Claim], blocks: Sequence[Block]) -> Claim:
         """The increments' answer; at a kink that of all conventions which comes closest to what JAX says."""
-        along, middle, apart, error = _unit_vectors(chosen, self.inputs.size), *np.zeros((3, *self._shape))
+        along, middle, apart, error = unit_vectors(chosen, self.inputs.size), *np.zeros((3, *self._shape))
 
         def ask(seed: int | None) -> Sequence[np.ndarray]:
             middle[:, chosen], apart[:, chosen], error[:, chosen] = self.truth.combined(along, self.weights, seed)
@@ -238,8 +222,8 @@ class Check:
         unit = self.truth.coarsest
         self.absolute = absolute_scale(rows, expected, error, self.truth.point, unit, self.precision)
         doubts = [
-            f"{first_few(np.flatnonzero(bad).tolist(), 3, name=self.outputs.label)} {what}"
-            for bad, what in ((~finite, "is not finite at this point"), (finite & ~same, "has another value in JAX"))
+            f"{first_few(np.flatnonzero(bad).tolist(), 3, name=self.outputs.label)}: {what}"
+            for bad, what in ((~finite, "not finite at this point"), (finite & ~same, "another value in JAX"))
             if bad.any()
         ]
         return doubts, ((self.weights != 0.0) <= (finite & same)).all(axis=1)
@@ -250,15 +234,22 @@ class Check:
         self, claims: dict[str, Claim], truth: Claim, known: np.ndarray, subject: TracedDerivatives
     ) -> list[Answer]:
         truth.error[~known] = np.inf
-        answers = [self._answer(name, self._not_finite(claim, truth), subject.blocks) for name, claim in claims.items()]
+        judged = {name: self._not_finite(claim, truth, known) for name, claim in claims.items()}
+        answers = [self._answer(name, claim, subject.blocks) for name, claim in judged.items()]
         self._oracles = {INCREMENTS: truth}
         return [*answers, self._answer(INCREMENTS, truth, subject.blocks)]
 
-    def _not_finite(self, claim: Claim, truth: Claim) -> Claim:
-        """A claim that is not finite is none to be excused by its error bar, where the truth fits into its type."""
+    def _not_finite(self, claim: Claim, truth: Claim, known: np.ndarray) -> Claim:
+        """A claim that is not finite is none to be excused by its error bar, where the truth fits into its type.
+
+        But for inputs that lie outside of the domain themselves, in which an output that is not finite has no
+        derivative: JAX multiplies that by zero for all other outputs, and zero times NaN is NaN.
+        """
         largest = min(float(jax.numpy.finfo(dtype).max) for dtype in self.inputs.dtypes)
-        fits = np.isfinite(truth.error) & (np.abs(truth.derivative) < largest)
-        return Claim(claim.derivative, np.where(~np.isfinite(claim.derivative) & fits, 0.0, claim.error))
+        broken = ~np.isfinite(claim.derivative)
+        outside = (broken & ~known[:, None]).any(axis=0)
+        fits = np.isfinite(truth.error) & (np.abs(truth.derivative) < largest) & ~outside
+        return Claim(claim.derivative, np.where(broken & fits, 0.0, claim.error))
 
     def _answer(self, name: str, claim: Claim, blocks: Sequence[Block]) -> Answer:
         oracle = name in (INCREMENTS, DIFFERENCES)
@@ -292,7 +283,7 @@ class Check:
         wrong = np.unique(np.flatnonzero(np.logical_or.reduce([np.zeros(size * len(self.weights), bool), *odd])) % size)
         looked_at = np.unique(np.concatenate([wrong[:DIFFERENCED], chosen[:: max(1, len(chosen) // DIFFERENCED)]]))
         looked_at = looked_at.astype(int)
-        along = _unit_vectors(looked_at, size)
+        along = unit_vectors(looked_at, size)
         error = self.values[2] if self.precision == "float64" else np.zeros(0)  # else the interpreter's values are used
         rounding = float(error[np.isfinite(error)].max(initial=0.0))
         values = values_by(self.traced, self.truth)
@@ -353,15 +344,3 @@ class Check:
             off = np.abs(along @ gradient - self.truth.combined(along, self.weights, self.seed)[0][0])
             suspects = halves[int(np.argmax(np.where(np.isnan(off), np.inf, off)))]
         return int(suspects[0])
-
-
-def _unit_vectors(chosen: np.ndarray, size: int) -> np.ndarray:
-    vectors = np.zeros((len(chosen), size))
-    vectors[np.arange(len(chosen)), chosen] = 1.0
-    return vectors
-
-
-def gradient_of(function: Callable[..., Any], outputs: Layout, seed: int) -> Callable[..., list[Any]]:
-    """JAX's gradient of a random combination of the outputs."""
-    (cotangents,) = zip(*outputs.arrays(random_directions(1, outputs.size, seed + 1), conjugate=True))
-    return lambda *leaves: list(jax.vjp(function, *leaves)[1](list(cotangents)))

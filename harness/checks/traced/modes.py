@@ -9,6 +9,7 @@ import numpy as np
 
 from harness.bounds.tolerances import RANDOM_ROUNDINGS
 from harness.bounds.traced_bound import bound_of_values, few_roundings, spread
+from harness.checks.directions import random_directions
 from harness.checks.traced.layout import Layout
 from reference.arithmetics.companion import first_line
 from reference.arithmetics.many_directions import constant
@@ -102,8 +103,8 @@ def _same(a: Any, b: Any) -> bool:
         return alike(a, b)
     if isinstance(a, Constant) and isinstance(b, Constant):
         return _same(a.value, b.value)
-    if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
-        return bool(np.array_equal(a, b, equal_nan=np.asarray(a).dtype.kind in "fc"))
+    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
+        return np.array_equal(a, b, equal_nan=a.dtype.kind in "fc")
     if isinstance(a, (tuple, list)) and isinstance(b, (tuple, list)):
         return len(a) == len(b) and all(map(_same, a, b))
     if is_key(a):
@@ -233,7 +234,7 @@ class Mode:
         answer, program = self(vectors), self.traced(len(vectors)).program
         arguments = [lifted(x) for x in (*self.leaves, *self._arrays(vectors))]
         if seed is None:
-            bounds = bound_of_values(program, arguments, self.coarsest)
+            bounds = None if iterates(program) else bound_of_values(program, arguments, self.coarsest)
             if bounds is None:
                 return Claim(answer, np.full(answer.shape, np.inf))
             return Claim(answer, np.abs(self._vectors(bounds)) + few_roundings(answer, self.coarsest))
@@ -255,6 +256,18 @@ class Mode:
         moved = np.where(np.isfinite(moved), moved, 0.0)
         self.by_solvers = max(self.by_solvers, float(moved.max(initial=0.0) / np.abs(answer).max(initial=TINY)))
         return SOLVERS_FACTOR * moved
+
+
+def gradient_of(function: Callable[..., Any], outputs: Layout, seed: int) -> Callable[..., list[Any]]:
+    """JAX's gradient of a random combination of the outputs."""
+    (cotangents,) = zip(*outputs.arrays(random_directions(1, outputs.size, seed + 1), conjugate=True))
+    return lambda *leaves: list(jax.vjp(function, *leaves)[1](list(cotangents)))
+
+
+def unit_vectors(chosen: np.ndarray, size: int) -> np.ndarray:
+    vectors = np.zeros((len(chosen), size))
+    vectors[np.arange(len(chosen)), chosen] = 1.0
+    return vectors
 
 
 def other_ways(function: Callable[..., Any], leaves: Sequence[Any]) -> Iterator[tuple[str, Any]]:

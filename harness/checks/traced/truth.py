@@ -3,7 +3,7 @@
 Increments run through the program primitive by primitive; no derivative rule of JAX or of the user takes part. Where
 comparisons of equal numbers decide, the function has a kink, and both sides are taken: what lies between them is one of
 the conventions. Where a side cannot be told at the point itself, as behind ``where(x == 0, ...)``, it is the limit of
-increments at points nearby.
+increments at points nearby: all about this one where these agree, else along the direction on that side.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from harness.bounds.tolerances import RANDOM_INCREMENTS, RANDOM_ROUNDINGS, SPREAD_FACTOR
+from harness.bounds.tolerances import MEANINGLESS, RANDOM_INCREMENTS, RANDOM_ROUNDINGS, SPREAD_FACTOR
 from harness.bounds.traced_bound import bound_of_changes, few_roundings, spread
+from harness.checks.directions import random_directions
 from harness.checks.traced.layout import Layout
 from harness.checks.traced.modes import LARGEST_PASS, coarsest_unit, combined, footprint
 from reference.arithmetics.increments import Increment
@@ -24,6 +25,16 @@ from reference.traced.program import Program, lifted
 
 NEARBY = (1e-4, 2e-4, 4e-4)
 """Where a side is looked at that cannot be told at the point itself, in units of the argument's size."""
+
+
+NOTHING_BENDS = 1e-6
+"""Slopes nearby that differ by less than this share of themselves have a limit."""
+
+BESIDE_STEP = 1e-40
+"""A step is so small beside the smallest number that it moves that 1/x changes by all its digits."""
+
+SMALLEST_MOVED = 1e-230
+"""Of smaller numbers, none can be moved by a step that much smaller."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +72,8 @@ class Truth:
     ----------
     unresolved : str
         What could not be told at the point itself; empty where everything could.
-    has_ties, stopped : bool
-        Whether comparisons of equal numbers decided something; whether a stop_gradient took a change away.
+    has_kink, stopped : bool
+        Whether both sides differ along some direction; whether a stop_gradient took a change away.
     differenced, taken_as_they_are : sets of str
         Primitives without a rule, differenced as black boxes; custom rules and samplers that were not checked.
     """
@@ -79,7 +90,7 @@ class Truth:
         self.may_jump = may_jump
         self.program, self.inputs, self.outputs, self.trusted = program, inputs, outputs, trusted
         self.point = inputs.vector(leaves)
-        self.unresolved, self.has_ties, self.stopped = "", False, False
+        self.unresolved, self.has_kink, self.stopped = "", False, False
         self.differenced: set[str] = set()
         self.taken_as_they_are: set[str] = set()
         self.coarsest = coarsest_unit(program)
@@ -128,10 +139,17 @@ class Truth:
             np.zeros((count, *np.shape(y.value))) if is_constant(y) else np.broadcast_to(y.change, (count, *y.shape))
             for y in results
         ]
-        return self.outputs.vector(full, lead=1) / STEP
+        return self.outputs.vector(full, lead=1) / self._step(directions)
 
     def _steps(self, directions: np.ndarray) -> list[np.ndarray]:
-        return [c * STEP for c in self._wide(directions)]
+        return self._wide(directions * self._step(directions))
+
+    def _step(self, directions: np.ndarray) -> np.ndarray:
+        """How far to go along each direction, (directions, 1): a power of two; NaN where no step is small enough."""
+        moved = np.where((directions != 0.0) & (self.point != 0.0), np.abs(self.point), 1.0)
+        smallest = moved.min(axis=1, initial=1.0, keepdims=True)
+        shorter = np.exp2(np.floor(np.log2(np.minimum(1.0, smallest / BESIDE_STEP))))
+        return STEP * np.where(smallest < SMALLEST_MOVED, np.nan, shorter)
 
     @np.errstate(all="ignore")
     def sides(self, directions: np.ndarray, seed: int | None) -> Sides:
@@ -146,25 +164,26 @@ class Truth:
             self._note(run)
             if bounds is None:
                 return Sides(after, after, np.full(after.shape, np.inf))
-            error = self.outputs.vector(bounds, lead=1) / STEP + few_roundings(after, UNIT_ROUNDOFF["float64"])
+            error = self.outputs.vector(bounds, lead=1) / self._step(directions) + few_roundings(
+                after, UNIT_ROUNDOFF["float64"]
+            )
             return Sides(after, after, error)
         before, from_nearby, unknown = after, np.zeros_like(after), np.zeros(after.shape, bool)
         if run.ties or run.unresolved:
             before = -self.changes(-directions, run)
             unknown = np.isnan(after) | np.isnan(before)
-            after, error_after = self._from_nearby(after, unknown, directions, 1.0, seed)
-            before, error_before = self._from_nearby(before, unknown, directions, -1.0, seed)
-            from_nearby = error_after + error_before
+            if unknown.any():
+                after, before, from_nearby = self._from_nearby(after, before, unknown, directions, seed)
         rngs = np.random.default_rng(seed).spawn(RANDOM_INCREMENTS)
         others = [self.changes(directions, self.run(rounding=rng)) for rng in rngs]
         others = [np.where(unknown, after, other) for other in others]
         error = spread([after, *others], UNIT_ROUNDOFF["float64"]) + from_nearby
+        self.has_kink |= bool((np.abs(after - before) > error).any())
         self._note(run)
         return Sides(after, before, error)
 
     def _note(self, run: Run) -> None:
         self.unresolved = self.unresolved or run.unresolved
-        self.has_ties |= run.ties
         self.stopped |= bool(run.stopped)
         self.differenced |= run.differenced
         self.taken_as_they_are |= run.taken_as_they_are
@@ -179,28 +198,68 @@ class Truth:
         return tuple(np.concatenate(columns, axis=1) for columns in zip(*parts))
 
     def _from_nearby(
-        self, slopes: np.ndarray, unknown: np.ndarray, directions: np.ndarray, side: float, seed: int
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Where a slope cannot be told, its limit from points nearby and its error; NaN where the function jumps."""
-        slopes, errors, here = np.array(slopes), np.zeros(slopes.shape), self.value()
-        for k in np.flatnonzero(unknown.any(axis=1)):
-            unit = side * self.unit_along(directions[k]) * np.array(NEARBY)
-            points = [self.point + t * directions[k] for t in unit]
-            limit, cruder = self._limit(points, directions[k : k + 1], None)
-            rounded, _ = self._limit(points, directions[k : k + 1], np.random.default_rng(seed))
-            jumps = np.zeros(limit.shape, bool)
-            if not self.may_jump:
-                rest = [np.abs(self.value(point) - here - t * limit) for point, t in zip(points[:2], unit)]
-                jumps = (rest[0] > 1e-12 * np.abs(here)) & ~(rest[1] > 2.5 * rest[0])  # else it shrinks with t²
-            slopes[k] = np.where(unknown[k], np.where(jumps, np.nan, limit), slopes[k])
-            error = np.abs(limit - cruder) + SPREAD_FACTOR * np.abs(rounded - limit)
-            errors[k] = np.where(unknown[k], error, 0.0)
-        return slopes, errors
+        self, after: np.ndarray, before: np.ndarray, unknown: np.ndarray, directions: np.ndarray, seed: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Where slopes cannot be told, their limits from points nearby on both sides, and the errors of these."""
+        limit, error, is_same = self._all_about(directions, seed)
+        after, before = np.where(unknown, limit, after), np.where(unknown, limit, before)
+        errors = np.where(unknown, error, 0.0)
+        apart = unknown & ~is_same
+        for k in np.flatnonzero(apart.any(axis=1)):
+            right, error_right = self._along(directions[k : k + 1], 1.0, seed)
+            left, error_left = self._along(directions[k : k + 1], -1.0, seed)
+            told = apart[k] & ~np.isnan(right) & ~np.isnan(left)
+            after[k], before[k] = np.where(told, right, after[k]), np.where(told, left, before[k])
+            errors[k] = np.where(told, error_right + error_left, errors[k])
+        return after, before, errors
 
-    def _limit(self, points: Sequence[np.ndarray], direction: np.ndarray, rounding: Any) -> tuple[np.ndarray, ...]:
-        """The slope at the point from those at distances 1, 2 and 4, by a parabola and by a line."""
-        near, middle, far = (self.changes(direction, self.run(rounding=rounding), point)[0] for point in points)
-        return (8.0 * near - 6.0 * middle + far) / 3.0, 2.0 * near - middle
+    def _all_about(self, directions: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Limits of slopes from points in random places about this one, their errors, and where they are the same.
+
+        A function that is smooth here may be computed by way of what is not, as a determinant by the factors of a
+        matrix, which is singular at all points along an axis from the zero matrix.
+        """
+        size = np.where(self.point == 0.0, 1.0, np.abs(self.point)) * np.array(NEARBY)[:, None]
+        ways = [w * size for d in random_directions(2, self.inputs.size, seed + 4) for w in (d, -d)]
+        found = [self._limit(self.point + way, directions, None) for way in ways]
+        limits = np.array([limit for limit, _ in found])
+        (limit, cruder), rounded = (
+            found[0],
+            self._limit(self.point + ways[0], directions, np.random.default_rng(seed))[0],
+        )
+        error = np.ptp(limits, axis=0) + np.abs(limit - cruder) + SPREAD_FACTOR * np.abs(rounded - limit)
+        largest = np.abs(limits).max(axis=(0, 1))
+        is_same = error <= MEANINGLESS["float64"] * largest
+        if not self.may_jump:
+            here, values = self.value(), [[self.value(self.point + step) for step in way[:2]] for way in ways]
+            for forth, back in (values[:2], values[2:]):
+                jumps = self._jumps([0.5 * (f + b) - here for f, b in zip(forth, back)], here)
+                limit, is_same = np.where(jumps, np.nan, limit), is_same & ~jumps
+        return limit, error, is_same
+
+    def _along(self, direction: np.ndarray, side: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """The limit of the slopes along a direction at points on one side of it; NaN where the function jumps."""
+        unit = side * self.unit_along(direction[0]) * np.array(NEARBY)
+        points = self.point + unit[:, None] * direction
+        limit, cruder = (x[0] for x in self._limit(points, direction, None))
+        rounded = self._limit(points, direction, np.random.default_rng(seed))[0][0]
+        if not self.may_jump:
+            here = self.value()
+            jumps = self._jumps([self.value(x) - here - t * limit for x, t in zip(points[:2], unit)], here)
+            limit = np.where(jumps, np.nan, limit)
+        return limit, np.abs(limit - cruder) + SPREAD_FACTOR * np.abs(rounded - limit)
+
+    def _jumps(self, rest: Sequence[np.ndarray], here: np.ndarray) -> np.ndarray:
+        """Whether what a slope does not explain of a change is more than its bending, which shrinks with t²."""
+        near, far = np.abs(rest)
+        return (near > 1e-12 * np.abs(here)) & ~(far > 2.5 * near)
+
+    def _limit(self, points: Sequence[np.ndarray], directions: np.ndarray, rounding: Any) -> tuple[np.ndarray, ...]:
+        """The slopes at the point from those at distances 1, 2 and 4, by a parabola and by a line."""
+        near, middle, far = (self.changes(directions, self.run(rounding=rounding), point) for point in points)
+        bends = np.abs(near - middle)
+        has_none = (bends > 0.75 * np.abs(middle - far)) & (bends > NOTHING_BENDS * np.abs(near))  # log x, and worse
+        return np.where(has_none, np.nan, (8.0 * near - 6.0 * middle + far) / 3.0), 2.0 * near - middle
 
     def unit_along(self, direction: np.ndarray) -> float:
         """The size of what moves along a direction, over the direction's own."""

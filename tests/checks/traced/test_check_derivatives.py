@@ -138,7 +138,7 @@ def test_misconduct_is_told(name):
 
 
 INCONCLUSIVE = {
-    "outside of the domain": (jnp.log, np.array([1.0, -1.0]), "is not finite at this point"),
+    "outside of the domain": (jnp.log, np.array([1.0, -1.0]), "not finite at this point"),
     "at a jump": (jnp.floor, np.array([1.0, 0.5]), "at one of its jumps"),
 }
 
