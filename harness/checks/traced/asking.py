@@ -162,8 +162,12 @@ class Check:
     def _claim(self, mode: Mode, along: np.ndarray | None, blocks: Sequence[Block]) -> Claim:
         """What forward mode says of the combinations along directions, and reverse mode of them along each input."""
         along = np.eye(self.inputs.size) if along is None and mode.name == "forward" else along
-        asked = (self.weights, None) if mode.name == "reverse" else (along, self.weights)
-        return Claim(*self._with_bars(mode.name, lambda seed: mode.claim(*asked, seed), blocks, self.truth.coarsest))
+
+        def ask(seed: int | None) -> Claim:
+            is_reverse = mode.name == "reverse"
+            return mode.claim(self.weights, None, seed) if is_reverse else mode.claim(along, self.weights, seed)
+
+        return Claim(*self._with_bars(mode.name, ask, blocks, self.truth.coarsest))
 
     def _with_bars(
         self, name: str, ask: Callable[[int | None], Sequence[Any]], blocks: Sequence[Block], unit: float
