@@ -25,6 +25,7 @@ TRIED = [
     "conv", "dot_general", "concatenate", "pad", "rev", "select", "slice", "dynamic_slice", "dynamic_update_slice",
     "product with a zero", "reduce, max", "reduce_window, sum", "reduce_window, max", "cumulative", "sort", "top_k",
     "gather", "scatter", "scatter, add", "scatter, max", "rfft", "cholesky", "solve", "lu", "eigh", "svd", "qr",
+    "eigvals", "svd, complex vectors in a product", "qr, complex128", "complex, of an array and a number",
     "triangular solve", "scan", "while", "cond", "checkpoint", "custom_linear_solve", "variance", "einsum",
 ]  # fmt: skip
 
