@@ -11,6 +11,7 @@ from harness.bounds.tolerances import (
     ALL_COORDINATES,
     ALL_ENTRIES,
     DENSE_COMBINATIONS,
+    ENTRIES_MOVED,
     GRADIENT_ROUNDINGS,
     RANDOM_ENDS,
     SAMPLED_INPUTS,
@@ -19,7 +20,7 @@ from harness.bounds.traced_bound import floor_of, is_wide
 from harness.checks.directions import compare_ends, random_directions, slopes_along
 from harness.checks.traced.differencing import differences, values_by
 from harness.checks.traced.digits import SMALLEST, absolute_scale, with_digits
-from harness.checks.traced.layout import Layout
+from harness.checks.traced.layout import Layout, UnitVectors
 from harness.checks.traced.modes import Claim, Mode
 from harness.checks.traced.subject import DIFFERENCES, INCREMENTS, JAX, MODES, REFERENCE, TracedDerivatives
 from harness.checks.traced.truth import Truth
@@ -28,6 +29,9 @@ from harness.wording import first_few
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.measured import NotApplicable
 from reference.traced.program import Equation, Traced, unit_roundoff
+
+FEWEST = 2
+"""Of millions of inputs, no fewer are looked at one by one, and no fewer random directions take in the others."""
 
 DIFFERENCED = 6
 """Inputs along which values are differenced, beside as many that look wrong."""
@@ -154,12 +158,15 @@ class Check:
         """The inputs that are looked at one by one."""
         if not self.is_large:
             return np.arange(self.inputs.size)
-        return np.sort(np.random.default_rng(self.seed).choice(self.inputs.size, SAMPLED_INPUTS, replace=False))
+        count = int(np.clip(ENTRIES_MOVED / self.inputs.size, FEWEST, SAMPLED_INPUTS))
+        return np.sort(np.random.default_rng(self.seed).choice(self.inputs.size, count, replace=False))
 
     def _mode(self, name: str) -> Mode:
         # a gradient's program writes some four times what the function's does
         chunk = max(1, self.truth.chunk // 4)
-        return Mode(name, self.function, self.leaves, self.inputs, self.outputs, self.truth.coarsest, chunk)
+        mode = Mode(name, self.function, self.leaves, self.inputs, self.outputs, self.truth.coarsest, chunk)
+        mode.progress = self.truth.progress
+        return mode
 
     def _claims(self, modes: Sequence[Mode], blocks: Sequence[Block]) -> dict[str, Claim]:
         """(combinations, inputs), whichever mode answers; of many inputs, forward mode answers in directions alone."""
@@ -207,7 +214,7 @@ class Check:
     @np.errstate(all="ignore")
     def _truth(self, chosen: np.ndarray, claims: dict[str, Claim], blocks: Sequence[Block]) -> Claim:
         """The increments' answer; at a kink that of all conventions which comes closest to what JAX says."""
-        along, middle, apart, error = _unit_vectors(chosen, self.inputs.size), *np.zeros((3, *self._shape))
+        along, middle, apart, error = UnitVectors(chosen, self.inputs.size), *np.zeros((3, *self._shape))
 
         def ask(seed: int | None) -> Sequence[np.ndarray]:
             middle[:, chosen], apart[:, chosen], error[:, chosen] = self.truth.combined(along, self.weights, seed)
@@ -298,7 +305,7 @@ class Check:
         wrong = np.unique(np.flatnonzero(np.logical_or.reduce([np.zeros(size * len(self.weights), bool), *odd])) % size)
         looked_at = np.unique(np.concatenate([wrong[:DIFFERENCED], chosen[:: max(1, len(chosen) // DIFFERENCED)]]))
         looked_at = looked_at.astype(int)
-        along = _unit_vectors(looked_at, size)
+        along = UnitVectors(looked_at, size)
         error = self.values[2] if self.precision == "float64" else np.zeros(0)  # else the interpreter's values are used
         rounding = float(error[np.isfinite(error)].max(initial=0.0))
         values = values_by(self.traced, self.truth)
@@ -332,8 +339,9 @@ class Check:
 
     def _end_to_end(self, modes: Sequence[Mode]) -> list[Pair]:
         """Each mode's derivative along random directions beside that of the program: for what was not sampled."""
-        along = random_directions(RANDOM_ENDS, self.inputs.size, self.seed + 2)
-        block = [Block("directions", np.arange(RANDOM_ENDS))]
+        count = int(np.clip(0.1 * ENTRIES_MOVED / self.inputs.size, FEWEST, RANDOM_ENDS))
+        along = random_directions(count, self.inputs.size, self.seed + 2)
+        block = [Block("directions", np.arange(count))]
         middle, apart, error = self._with_bars(
             INCREMENTS, lambda seed: self.truth.combined(along, self.weights, seed), block, UNIT_ROUNDOFF["float64"]
         )
@@ -359,12 +367,6 @@ class Check:
             off = np.abs(along @ gradient - self.truth.combined(along, self.weights, self.seed)[0][0])
             suspects = halves[int(np.argmax(np.where(np.isnan(off), np.inf, off)))]
         return int(suspects[0])
-
-
-def _unit_vectors(chosen: np.ndarray, size: int) -> np.ndarray:
-    vectors = np.zeros((len(chosen), size))
-    vectors[np.arange(len(chosen)), chosen] = 1.0
-    return vectors
 
 
 def gradient_of(function: Callable[..., Any], outputs: Layout, seed: int) -> Callable[..., list[Any]]:
