@@ -7,7 +7,7 @@ a custom rule) stand among its parameters, under JAX's own names.
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -54,12 +54,29 @@ class Equation:
     input_dtypes: tuple[Any, ...]
     raw: Any
 
+    @cached_property
+    def kinds(self) -> frozenset[str]:
+        """The kinds of all inputs and outputs."""
+        return frozenset(kind(dtype) for dtype in (*self.dtypes, *self.input_dtypes) if dtype is not None)
+
+    @cached_property
+    def takes_keys(self) -> bool:
+        """Whether an input is an array of random keys."""
+        return any(
+            dtype is not None and jax.numpy.issubdtype(dtype, jax.dtypes.extended) for dtype in self.input_dtypes
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class Constant:
     """A number that stands in the program."""
 
     value: Any
+
+    @cached_property
+    def wide(self) -> Any:
+        """The number in the precision that the interpreter works in."""
+        return lifted(self.value)
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,12 +208,23 @@ def is_key(array: Any) -> bool:
     return dtype is not None and jax.numpy.issubdtype(dtype, jax.dtypes.extended)
 
 
+def lifted(value: Any) -> Any:
+    """A number in the precision that the interpreter works in: float64, or complex128."""
+    if is_key(value):
+        return value
+    value = np.asarray(value)
+    letter = kind(value.dtype)
+    return value.astype({"f": np.float64, "c": np.complex128}[letter]) if letter in ("f", "c") else value
+
+
+@cache
 def kind(dtype: Any) -> str:
     """The kind of a type: "f" floating, "c" complex, "i" integer, "b" bool, "" what is no number."""
     kinds = {"f": np.floating, "c": np.complexfloating, "i": np.integer, "b": np.bool_}
     return next((letter for letter, group in kinds.items() if jax.numpy.issubdtype(dtype, group)), "")
 
 
+@cache
 def unit_roundoff(dtype: Any) -> float:
     """u of a floating or complex type: half the distance from 1 to the next number."""
     return float(jax.numpy.finfo(dtype).eps) / 2.0
@@ -295,7 +323,7 @@ def called_from(equation: Equation) -> Place:
 
     Nowhere where a library calls it, or where JAX has traced a function of its own before.
     """
-    called, jax_itself = "", str(Path(jax.__file__).parent)
+    called, jax_itself = str(equation.raw.params.get("name", "")), str(Path(jax.__file__).parent)
     for frame in getattr(equation.raw.source_info.traceback, "frames", ()):
         path = Path(frame.file_name)
         if frame.file_name.startswith(jax_itself):
@@ -307,7 +335,10 @@ def called_from(equation: Equation) -> Place:
     return NOWHERE
 
 
-PLUMBING = {"api.py", "pjit.py", "traceback_util.py", "array_methods.py", "core.py", "tree_util.py"}
+PLUMBING = {
+    "api.py", "pjit.py", "traceback_util.py", "array_methods.py", "core.py", "tree_util.py", "partial_eval.py",
+    "source_info_util.py",
+}  # fmt: skip
 """Files of JAX that stand between the function that is called and the one who calls."""
 
 

@@ -17,6 +17,7 @@ from harness.checks.traced.culprits import Met, find_culprits, rules_alone
 from harness.checks.traced.modes import other_ways
 from harness.checks.traced.subject import MODES, REFERENCE, consensus
 from harness.progress import bar_after
+from harness.sources.conduct import settings_kept
 from harness.verdict.judging import judge
 from harness.verdict.report import Report
 from harness.wording import first_few
@@ -31,6 +32,7 @@ SOLVERS_TOLD = 1e-10
 """What the tolerance of a solver moves is told from here on, beside the largest derivative."""
 
 
+@settings_kept
 def check_derivatives(
     f: Callable[..., Any],
     *args: Any,

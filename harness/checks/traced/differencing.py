@@ -45,7 +45,8 @@ def differences(
     noise = max(rounding, NOISE_ROUNDINGS * unit * np.abs(here).max(initial=0.0))
     shape = (len(directions), truth.outputs.size)
     slopes, errors = np.full(shape, np.nan), np.full(shape, np.inf)
-    for k, direction in enumerate(directions):
+    for k in range(len(directions)):
+        direction = directions[k]
         for width in WIDTHS:
             h = width * truth.unit_along(direction)
             values = [value(truth.point + t * h * direction) for t in STENCIL]
