@@ -56,15 +56,8 @@ class Equation:
 
     @cached_property
     def kinds(self) -> frozenset[str]:
-        """The kinds of all inputs and outputs."""
+        """The kinds of all inputs and outputs, "" among them where random keys are."""
         return frozenset(kind(dtype) for dtype in (*self.dtypes, *self.input_dtypes) if dtype is not None)
-
-    @cached_property
-    def takes_keys(self) -> bool:
-        """Whether an input is an array of random keys."""
-        return any(
-            dtype is not None and jax.numpy.issubdtype(dtype, jax.dtypes.extended) for dtype in self.input_dtypes
-        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -323,7 +316,7 @@ def called_from(equation: Equation) -> Place:
 
     Nowhere where a library calls it, or where JAX has traced a function of its own before.
     """
-    called, jax_itself = "", str(Path(jax.__file__).parent)
+    called, jax_itself = str(equation.raw.params.get("name", "")), str(Path(jax.__file__).parent)
     for frame in getattr(equation.raw.source_info.traceback, "frames", ()):
         path = Path(frame.file_name)
         if frame.file_name.startswith(jax_itself):
@@ -335,7 +328,10 @@ def called_from(equation: Equation) -> Place:
     return NOWHERE
 
 
-PLUMBING = {"api.py", "pjit.py", "traceback_util.py", "array_methods.py", "core.py", "tree_util.py"}
+PLUMBING = {
+    "api.py", "pjit.py", "traceback_util.py", "array_methods.py", "core.py", "tree_util.py", "partial_eval.py",
+    "source_info_util.py",
+}  # fmt: skip
 """Files of JAX that stand between the function that is called and the one who calls."""
 
 

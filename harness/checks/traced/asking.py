@@ -11,6 +11,7 @@ from harness.bounds.tolerances import (
     ALL_COORDINATES,
     ALL_ENTRIES,
     DENSE_COMBINATIONS,
+    ENTRIES_MOVED,
     GRADIENT_ROUNDINGS,
     RANDOM_ENDS,
     SAMPLED_INPUTS,
@@ -19,8 +20,8 @@ from harness.bounds.traced_bound import floor_of, is_wide
 from harness.checks.directions import compare_ends, random_directions, slopes_along
 from harness.checks.traced.differencing import differences, values_by
 from harness.checks.traced.digits import SMALLEST, absolute_scale, with_digits
-from harness.checks.traced.layout import Layout
-from harness.checks.traced.modes import Claim, Mode, gradient_of, unit_vectors
+from harness.checks.traced.layout import Layout, UnitVectors
+from harness.checks.traced.modes import Claim, Mode, gradient_of
 from harness.checks.traced.subject import DIFFERENCES, INCREMENTS, JAX, MODES, REFERENCE, TracedDerivatives
 from harness.checks.traced.truth import Truth
 from harness.verdict.comparison import Answer, Block, Pair, compare, compare_all
@@ -28,6 +29,9 @@ from harness.wording import first_few
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.measured import NotApplicable
 from reference.traced.program import Equation, Traced, unit_roundoff
+
+FEWEST = 2
+"""Of millions of inputs, no fewer are looked at one by one, and no fewer random directions take in the others."""
 
 DIFFERENCED = 6
 """Inputs along which values are differenced, beside as many that look wrong."""
@@ -139,12 +143,15 @@ class Check:
         """The inputs that are looked at one by one."""
         if not self.is_large:
             return np.arange(self.inputs.size)
-        return np.sort(np.random.default_rng(self.seed).choice(self.inputs.size, SAMPLED_INPUTS, replace=False))
+        count = int(np.clip(ENTRIES_MOVED / self.inputs.size, FEWEST, SAMPLED_INPUTS))
+        return np.sort(np.random.default_rng(self.seed).choice(self.inputs.size, count, replace=False))
 
     def mode(self, name: str) -> Mode:
         # a gradient's program writes some four times what the function's does
         chunk = max(1, self.truth.chunk // 4)
-        return Mode(name, self.function, self.leaves, self.inputs, self.outputs, self.truth.coarsest, chunk)
+        mode = Mode(name, self.function, self.leaves, self.inputs, self.outputs, self.truth.coarsest, chunk)
+        mode.progress = self.truth.progress
+        return mode
 
     def _claims(self, modes: Sequence[Mode], blocks: Sequence[Block]) -> dict[str, Claim]:
         """(combinations, inputs), whichever mode answers; of many inputs, forward mode answers in directions alone."""
@@ -161,18 +168,14 @@ class Check:
 
     def _claim(self, mode: Mode, along: np.ndarray | None, blocks: Sequence[Block]) -> Claim:
         """What forward mode says of the combinations along directions, and reverse mode of them along each input."""
-        along = np.eye(self.inputs.size) if along is None and mode.name == "forward" else along
-
-        def ask(seed: int | None) -> Claim:
-            is_reverse = mode.name == "reverse"
-            return mode.claim(self.weights, None, seed) if is_reverse else mode.claim(along, self.weights, seed)
-
-        return Claim(*self._with_bars(mode.name, ask, blocks, self.truth.coarsest))
+        vectors = self.weights if mode.name == "reverse" else np.eye(self.inputs.size) if along is None else along
+        asked = vectors, None if mode.name == "reverse" else self.weights
+        return Claim(*self._with_bars(mode.name, lambda seed: mode.claim(*asked, seed), blocks, self.truth.coarsest))
 
     def _with_bars(
         self, name: str, ask: Callable[[int | None], Sequence[Any]], blocks: Sequence[Block], unit: float
     ) -> list[Any]:
-        """What is asked, its error last: derived bounds, where wide the spread of randomly rounded runs."""
+        """What is asked, its error last: derived bounds, and where these are wide the spread of random roundings."""
         *found, error = ask(None)
         wide = is_wide(found[0].ravel(), error.ravel(), blocks, unit).reshape(error.shape)
         if wide.any():
@@ -196,7 +199,7 @@ class Check:
     @np.errstate(all="ignore")
     def _truth(self, chosen: np.ndarray, claims: dict[str, Claim], blocks: Sequence[Block]) -> Claim:
         """The increments' answer; at a kink that of all conventions which comes closest to what JAX says."""
-        along, middle, apart, error = unit_vectors(chosen, self.inputs.size), *np.zeros((3, *self._shape))
+        along, middle, apart, error = UnitVectors(chosen, self.inputs.size), *np.zeros((3, *self._shape))
 
         def ask(seed: int | None) -> Sequence[np.ndarray]:
             middle[:, chosen], apart[:, chosen], error[:, chosen] = self.truth.combined(along, self.weights, seed)
@@ -287,7 +290,7 @@ class Check:
         wrong = np.unique(np.flatnonzero(np.logical_or.reduce([np.zeros(size * len(self.weights), bool), *odd])) % size)
         looked_at = np.unique(np.concatenate([wrong[:DIFFERENCED], chosen[:: max(1, len(chosen) // DIFFERENCED)]]))
         looked_at = looked_at.astype(int)
-        along = unit_vectors(looked_at, size)
+        along = UnitVectors(looked_at, size)
         error = self.values[2] if self.precision == "float64" else np.zeros(0)  # else the interpreter's values are used
         rounding = float(error[np.isfinite(error)].max(initial=0.0))
         values = values_by(self.traced, self.truth)
@@ -321,8 +324,9 @@ class Check:
 
     def _end_to_end(self, modes: Sequence[Mode]) -> list[Pair]:
         """Each mode's derivative along random directions beside that of the program: for what was not sampled."""
-        along = random_directions(RANDOM_ENDS, self.inputs.size, self.seed + 2)
-        block = [Block("directions", np.arange(RANDOM_ENDS))]
+        count = int(np.clip(0.1 * ENTRIES_MOVED / self.inputs.size, FEWEST, RANDOM_ENDS))
+        along = random_directions(count, self.inputs.size, self.seed + 2)
+        block = [Block("directions", np.arange(count))]
         middle, apart, error = self._with_bars(
             INCREMENTS, lambda seed: self.truth.combined(along, self.weights, seed), block, UNIT_ROUNDOFF["float64"]
         )

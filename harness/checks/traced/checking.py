@@ -17,6 +17,7 @@ from harness.checks.traced.culprits import Met, find_culprits, rules_alone
 from harness.checks.traced.modes import alike, other_ways
 from harness.checks.traced.subject import MODES, REFERENCE, consensus
 from harness.checks.traced.truth import Truth
+from harness.progress import bar_after
 from harness.sources.conduct import settings_kept
 from harness.verdict.judging import judge
 from harness.verdict.report import Report
@@ -24,6 +25,9 @@ from harness.wording import first_few
 from reference.printable import given
 from reference.traced.program import Equation, Traced, function_of, settings
 from reference.whole_numbers import whole_number
+
+PATIENCE = 2.0
+"""Seconds after which a bar shows how far the check is."""
 
 SOLVERS_TOLD = 1e-10
 """What the tolerance of a solver moves is told from here on, beside the largest derivative."""
@@ -87,10 +91,12 @@ def check_derivatives(
     def trusted(equation: Equation) -> bool:
         return function_of(equation).name in trust
 
-    with settings(bool(jax.config.read("jax_enable_x64")) or arguments.needs_64_bits):
+    needs_64_bits = bool(jax.config.read("jax_enable_x64")) or arguments.needs_64_bits
+    with settings(needs_64_bits), bar_after(PATIENCE) as progress:
         check = Check(
             arguments.function, arguments.leaves, arguments.names, lambda: arguments.outputs, trusted, order, seed
         )
+        check.truth.progress = progress
         check.deadline = started + (np.inf if budget is None else budget)
         check.ask(modes, None if reference is None else arguments.flat(reference(*args)))
         subject = check.subject

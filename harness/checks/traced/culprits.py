@@ -121,8 +121,8 @@ def find_culprits(check: Check, met: dict[Equation, list[list[Increment]]]) -> l
     """The equations whose derivatives are off, the worst first: custom rules, or else JAX's own."""
     custom = [eq for eq in met if eq.name in CUSTOM_RULES]
     others = [eq for eq in met if eq.name not in CUSTOM_RULES]
-    found = _off(met, custom[:RULES_TRIED], check.deadline)
-    found = found or _off(met, _different(others)[:PRIMITIVES_TRIED], check.deadline)
+    found = _off(check, met, custom[:RULES_TRIED])
+    found = found or _off(check, met, _different(others)[:PRIMITIVES_TRIED])
     if found and found[0][1].name in CUSTOM_RULES:
         culprit, equation = found[0]
         found[0] = (
@@ -135,9 +135,7 @@ def find_culprits(check: Check, met: dict[Equation, list[list[Increment]]]) -> l
 def rules_alone(check: Check, met: dict[Equation, list[list[Increment]]]) -> list[str]:
     """Custom rules of the user's own that are off although nothing shows of it in the whole, as notes."""
     met = {eq: values for eq, values in met.items() if eq.name in CUSTOM_RULES and not _is_jax(eq)}
-    return [
-        f"{culprit}; the whole does not show it" for culprit, _ in _off(met, list(met)[:RULES_TRIED], check.deadline)
-    ]
+    return [f"{culprit}; the whole does not show it" for culprit, _ in _off(check, met, list(met)[:RULES_TRIED])]
 
 
 def _is_jax(equation: Equation) -> bool:
@@ -151,13 +149,14 @@ def _different(equations: Sequence[Equation]) -> list[Equation]:
 
 
 def _off(
-    met: dict[Equation, list[list[Increment]]], equations: Sequence[Equation], deadline: float
+    check: Check, met: dict[Equation, list[list[Increment]]], equations: Sequence[Equation]
 ) -> list[tuple[Culprit, Equation]]:
     """The equations that are off, the farthest first; what is left at the deadline is not tried."""
     found = []
-    for equation in equations:
-        if time.perf_counter() > deadline:
+    for done, equation in enumerate(equations):
+        if time.perf_counter() > check.deadline:
             break
+        check.truth.progress("each rule alone", done, len(equations))
         tried = [alone for values in met[equation] if (alone := _alone(equation, values))]
         if tried:
             found.append((max(tried, key=lambda culprit: culprit.off), equation))

@@ -11,6 +11,7 @@ from harness.bounds.tolerances import RANDOM_ROUNDINGS
 from harness.bounds.traced_bound import bound_of_values, few_roundings, spread
 from harness.checks.directions import random_directions
 from harness.checks.traced.layout import Layout
+from harness.progress import Progress, silent
 from reference.arithmetics.companion import first_line
 from reference.arithmetics.many_directions import constant
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
@@ -175,6 +176,7 @@ class Mode:
         self._one = _pull_back(function) if self._is_reverse else _push_forward(function)
         self._traced: dict[int, Traced] = {}
         self.by_solvers = 0.0
+        self.progress: Progress = silent
 
     def _arrays(self, vectors: np.ndarray) -> list[np.ndarray]:
         return self.given.arrays(vectors, conjugate=self._is_reverse)
@@ -223,7 +225,10 @@ class Mode:
         are given, are (combinations, count).
         """
         chunk = int(np.clip(self._chunk, 1, len(vectors)))
-        claims = [self._claim(vectors[i : i + chunk], seed) for i in range(0, len(vectors), chunk)]
+        claims = []
+        for i in range(0, len(vectors), chunk):
+            self.progress(f"{self.name} mode", i, len(vectors))
+            claims.append(self._claim(vectors[i : i + chunk], seed))
         if weights is not None:
             claims = [claim.combined(weights) for claim in claims]
         axis = 0 if weights is None else 1
@@ -240,7 +245,7 @@ class Mode:
             return Claim(answer, np.abs(self._vectors(bounds)) + few_roundings(answer, self.coarsest))
         rngs = [None, *np.random.default_rng(seed).spawn(RANDOM_ROUNDINGS)]
         constants = list(map(constant, arguments))
-        runs = [self._vectors([y.value for y in Run(rng, self.coarsest)(program, *constants)]) for rng in rngs]
+        runs = (self._vectors([y.value for y in Run(rng, self.coarsest)(program, *constants)]) for rng in rngs)
         return Claim(answer, spread(runs, self.coarsest) + self._solvers_error(answer, program, vectors))
 
     def _solvers_error(self, answer: np.ndarray, program: Program, vectors: np.ndarray) -> np.ndarray | float:
@@ -262,12 +267,6 @@ def gradient_of(function: Callable[..., Any], outputs: Layout, seed: int) -> Cal
     """JAX's gradient of a random combination of the outputs."""
     (cotangents,) = zip(*outputs.arrays(random_directions(1, outputs.size, seed + 1), conjugate=True))
     return lambda *leaves: list(jax.vjp(function, *leaves)[1](list(cotangents)))
-
-
-def unit_vectors(chosen: np.ndarray, size: int) -> np.ndarray:
-    vectors = np.zeros((len(chosen), size))
-    vectors[np.arange(len(chosen)), chosen] = 1.0
-    return vectors
 
 
 def other_ways(function: Callable[..., Any], leaves: Sequence[Any]) -> Iterator[tuple[str, Any]]:

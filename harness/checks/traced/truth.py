@@ -15,8 +15,9 @@ import numpy as np
 from harness.bounds.tolerances import MEANINGLESS, RANDOM_INCREMENTS, RANDOM_ROUNDINGS, SPREAD_FACTOR
 from harness.bounds.traced_bound import bound_of_changes, few_roundings, spread
 from harness.checks.directions import random_directions
-from harness.checks.traced.layout import Layout
+from harness.checks.traced.layout import Layout, UnitVectors
 from harness.checks.traced.modes import LARGEST_PASS, coarsest_unit, combined, footprint
+from harness.progress import Progress, silent
 from reference.arithmetics.increments import Increment
 from reference.arithmetics.many_directions import STEP, constant, is_constant
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
@@ -29,6 +30,9 @@ NEARBY = (1e-4, 2e-4, 4e-4)
 
 NOTHING_BENDS = 1e-6
 """Slopes nearby that differ by less than this share of themselves have a limit."""
+
+COPIES = 8
+"""Arrays as large as the arguments that a pass holds for each direction."""
 
 BESIDE_STEP = 1e-40
 """A step is so small beside the smallest number that it moves that 1/x changes by all its digits."""
@@ -91,10 +95,12 @@ class Truth:
         self.program, self.inputs, self.outputs, self.trusted = program, inputs, outputs, trusted
         self.point = inputs.vector(leaves)
         self.unresolved, self.has_kink, self.stopped = "", False, False
+        self._has_tiny = bool(((self.point != 0.0) & (np.abs(self.point) < BESIDE_STEP)).any())
+        self.progress: Progress = silent
         self.differenced: set[str] = set()
         self.taken_as_they_are: set[str] = set()
         self.coarsest = coarsest_unit(program)
-        self.chunk = max(1, int(LARGEST_PASS // max(1, footprint(program))))
+        self.chunk = max(1, int(LARGEST_PASS // (footprint(program) + COPIES * inputs.size)))
 
     def run(self, **how: Any) -> Run:
         return Run(trusted=self.trusted, **how)
@@ -146,6 +152,8 @@ class Truth:
 
     def _step(self, directions: np.ndarray) -> np.ndarray:
         """How far to go along each direction, (directions, 1): a power of two; NaN where no step is small enough."""
+        if not self._has_tiny:
+            return np.full((1, 1), STEP)
         moved = np.where((directions != 0.0) & (self.point != 0.0), np.abs(self.point), 1.0)
         smallest = moved.min(axis=1, initial=1.0, keepdims=True)
         shorter = np.exp2(np.floor(np.log2(np.minimum(1.0, smallest / BESIDE_STEP))))
@@ -188,10 +196,13 @@ class Truth:
         self.differenced |= run.differenced
         self.taken_as_they_are |= run.taken_as_they_are
 
-    def combined(self, directions: np.ndarray, weights: np.ndarray, seed: int | None = None) -> tuple[np.ndarray, ...]:
+    def combined(
+        self, directions: np.ndarray | UnitVectors, weights: np.ndarray, seed: int | None = None
+    ) -> tuple[np.ndarray, ...]:
         """Middle of both sides, half their distance, and error bars, of combinations: (combinations, directions)."""
         parts = []
         for i in range(0, len(directions), self.chunk):
+            self.progress("increments through the program", i, len(directions))
             sides = self.sides(directions[i : i + self.chunk], seed)
             size = np.abs(weights)
             parts.append((combined(weights, sides.middle), combined(size, sides.apart), combined(size, sides.error)))
@@ -254,7 +265,9 @@ class Truth:
         near, far = np.abs(rest)
         return (near > 1e-12 * np.abs(here)) & ~(far > 2.5 * near)
 
-    def _limit(self, points: Sequence[np.ndarray], directions: np.ndarray, rounding: Any) -> tuple[np.ndarray, ...]:
+    def _limit(
+        self, points: Sequence[np.ndarray] | np.ndarray, directions: np.ndarray, rounding: Any
+    ) -> tuple[np.ndarray, ...]:
         """The slopes at the point from those at distances 1, 2 and 4, by a parabola and by a line."""
         near, middle, far = (self.changes(directions, self.run(rounding=rounding), point) for point in points)
         bends = np.abs(near - middle)
