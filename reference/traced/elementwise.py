@@ -5,7 +5,6 @@ is slope · change, exact for steps of 2^-200 to the last bit, with the slope wr
 taken from JAX. Sources of the slopes: NIST Digital Library of Mathematical Functions, sections 4, 5, 7, 8, 10.
 """
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -15,8 +14,8 @@ from scipy import special
 from reference.arithmetics.increments import Increment
 from reference.arithmetics.many_directions import aligned, constant, directions, is_constant, linear
 
-LOG2 = math.log(2.0)
-TWO_OVER_SQRT_PI = 2.0 / math.sqrt(math.pi)
+LOG2 = float(np.log(2.0))
+TWO_OVER_SQRT_PI = float(2.0 / np.sqrt(np.pi))
 
 # -- functions of one number ------------------------------------------------------------------------------------------
 

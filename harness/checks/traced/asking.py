@@ -98,7 +98,6 @@ class Check:
         self.weights = np.diag(drawn[0]) if self.each else drawn
         self._shape = len(self.weights), self.inputs.size
         self.left_out: dict[str, str] = {}
-        self.asked: list[Mode] = []
         self.bars: dict[str, set[str]] = {}
         self.contradicted = False
         self.by_solvers = 0.0  # how far solvers in the program are from what they converge to, beside the largest
@@ -188,9 +187,7 @@ class Check:
     def _reference(self, gradient: Sequence[Any]) -> Claim:
         """Somebody's gradient of the one output, good to some roundings of its largest entry."""
         if self.outputs.size != 1:
-            raise ValueError(
-                f"a reference gradient goes with one real output, but f returns {self.outputs.size} numbers"
-            )
+            raise ValueError(f"a reference gradient goes with one real output, but f returns {self.outputs.size} numbers")
         vector = self.inputs.vector(gradient, conjugate=True)[None]
         unit = max(unit_roundoff(np.asarray(leaf).dtype) for leaf in gradient)
         error = GRADIENT_ROUNDINGS * max(unit, self.truth.coarsest) * np.abs(vector).max(initial=0.0)
@@ -206,8 +203,8 @@ class Check:
             return middle, apart, error.copy()
 
         error = self._with_bars(INCREMENTS, ask, blocks, UNIT_ROUNDOFF["float64"])[-1]
-        looked_at = np.isin(np.arange(self.inputs.size), chosen)
-        middle[:, ~looked_at], error[:, ~looked_at] = np.nan, np.inf
+        others = np.setdiff1d(np.arange(self.inputs.size), chosen)
+        middle[:, others], error[:, others] = np.nan, np.inf
         error = np.where(np.isfinite(middle) & np.isfinite(error), error, np.inf)
         slopes = np.abs(middle) + apart
         self._largest = float(slopes[np.isfinite(slopes)].max(initial=0.0))
@@ -226,8 +223,7 @@ class Check:
             finite |= (values == expected) & ~np.isnan(values)
         self.values = values, expected, error
         rows = np.eye(self.outputs.size) if self.each else self.weights
-        unit = self.truth.coarsest
-        self.absolute = absolute_scale(rows, expected, error, self.truth.point, unit, self.precision)
+        self.absolute = absolute_scale(rows, expected, error, self.truth.point, self.truth.coarsest, self.precision)
         doubts = [
             f"{first_few(np.flatnonzero(bad).tolist(), 3, name=self.outputs.label)}: {what}"
             for bad, what in ((~finite, "not finite at this point"), (finite & ~same, "another value in JAX"))
