@@ -25,13 +25,8 @@ times the largest entry of the block. A wrong explanation is off by far more, an
 FORWARD = ("examples", "layout", "extended", "affine", "hidden", "activation")  # the steps of the forward pass
 BELOW = ("slope", "pull_back")  # the steps that the output layer's gradient has no part in
 JOINING = ("finish", "layout")  # the steps that see all layers at once
-SHARED = (
-    "prediction",
-    "output_delta",
-    "layer_gradient",
-    "slope",
-    "pull_back",
-)  # whose answers several sets of bugs use
+SHARED = ("extended", "prediction", "output_delta", "layer_gradient", "slope", "pull_back")
+"""Steps whose answers several sets of bugs use."""
 REMEMBERED = 2**28  # bytes of such answers, and as many of forward passes, that are kept at a time
 
 LARGEST = 2 * 10**7
