@@ -82,26 +82,31 @@ def _inexact_rules_of_jax(report: Report) -> list[str]:
 
 def _reports(f: Callable[..., Any], args: tuple, order: int, modes: tuple[str, ...]) -> list[Report]:
     """A report for each order: the k-th is of the derivative of the (k - 1)-th, in all modes."""
-    found = []
-    for _ in range(order):
-        found.append(check_derivatives(f, *args, modes=modes))
-        if found[-1].verdict != "agree":
-            break
-        f = _derivative(f, reverse="reverse" in modes and "reverse" not in found[-1].left_out)
+    found = [check_derivatives(f, *args, modes=modes)]
+    reverse = "reverse" in modes and "reverse" not in found[0].left_out
+    while len(found) < order and found[-1].verdict == "agree":
+        if reverse:
+            f = _pulled_back(f) if len(found) > 1 else f
+            found.append(check_derivatives(f, *args, order=2, modes=modes))
+        else:
+            f = _pushed_forward(f)
+            found.append(check_derivatives(f, *args, modes=modes))
     return found
 
 
-def _derivative(f: Callable[..., Any], reverse: bool) -> Callable[..., Any]:
-    """One derivative of f, by a random cotangent or tangent, as a function of the same arguments."""
+def _pulled_back(f: Callable[..., Any]) -> Callable[..., Any]:
+    """The gradient of a random combination of f's outputs, as a function of the same arguments."""
 
-    def pulled_back(*args: Any) -> Any:
+    def gradient(*args: Any) -> Any:
         output, pull_back = jax.vjp(f, *args)
         return pull_back(_random_like(output))
 
-    def pushed_forward(*args: Any) -> Any:
-        return jax.jvp(f, args, _random_like(args))[1]
+    return gradient
 
-    return pulled_back if reverse else pushed_forward
+
+def _pushed_forward(f: Callable[..., Any]) -> Callable[..., Any]:
+    """f's derivative along a random tangent, as a function of the same arguments."""
+    return lambda *args: jax.jvp(f, args, _random_like(args))[1]
 
 
 def _random_like(tree: Any) -> Any:

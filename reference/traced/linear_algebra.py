@@ -253,12 +253,13 @@ def _qr(run: Any, equation: Any, a: Increment) -> Any:
     matrix = np.asarray(a.value)
     rows, columns = matrix.shape[-2:]
     wide = rows < columns or (equation.params.get("full_matrices") and rows != columns)
-    if is_constant(a) or equation.params.get("pivoting") or wide or np.iscomplexobj(matrix):
+    if is_constant(a) or equation.params.get("pivoting") or wide:
         return black_box.differenced(run, equation, a)
     q, r = (np.asarray(array) for array in black_box.values_of(equation, [matrix])[:2])
     scaled = _solved_from_the_right(r, a.change)
     inner = _adjoint(q) @ scaled
-    rotation = np.tril(inner, -1) - _adjoint(np.tril(inner, -1))
+    phases = 1j * np.einsum("...ii->...i", inner).imag[..., None] * np.eye(columns)  # R's diagonal is real
+    rotation = np.tril(inner, -1) - _adjoint(np.tril(inner, -1)) + (phases if np.iscomplexobj(matrix) else 0.0)
     d_q = q @ rotation + scaled - q @ inner
     return [Increment(q, d_q), Increment(r, (inner - rotation) @ r)]
 
