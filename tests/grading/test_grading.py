@@ -151,7 +151,7 @@ ZERO = "the gradient is zero throughout: it is not filled in yet"
 NOT_DONE = {  # what is answered, and what is said first and last
     "0, 0 * grad": ("the cost is 0 whatever θ, X and y are: it is not computed yet", ZERO),
     "J, 0 * grad": ("the cost is right", ZERO),
-    "J / 2": ("cost-halved and cost-regulariser-", "cost-halved and cost-regulariser-"),
+    "m * J": ("cost-not-over-m explains the cost (", "cost-not-over-m explains the cost ("),
 }
 
 
