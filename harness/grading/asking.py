@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.checks.networks.diagnosing.replaying import find_bugs
+from harness.checks.networks.diagnosing.replaying import is_explained
 from harness.grading.conventions import (
     Convention,
     NotAnAnswer,
@@ -248,8 +248,8 @@ def _explain_by_pairs(tried: Sequence[Way], asked: Asked) -> None:
         gradient = way.parsed.gradient
         if replace(way.convention, pick=None) != _usual(way.convention) or gradient is None or not gradient.any():
             continue
-        answer = way.parsed.cost, gradient.tobytes(), way.parsed.order
-        if answer not in seen and find_bugs([asked.replay(way.parsed)]).of_both:
+        answer = way.parsed.key
+        if answer not in seen and is_explained([asked.replay(way.parsed)], pairs=True):
             way.explained = True
             return
         seen.add(answer)
@@ -265,6 +265,7 @@ def _tried(
     explain: bool,
 ) -> Iterator[Way]:
     """The ways in which a function answers, up to the first that is right."""
+    explained: dict[Any, bool] = {}
     for convention in conventions:
         try:
             value = process.call(function.name, *arguments(roles, convention, asked.problem, asked.theta))
@@ -283,7 +284,9 @@ def _tried(
             way = Way(function, roles, picked, parsed, asked.judged(parsed), far=asked.distance(parsed))
             half = (parsed.cost is None or way.right[0]) and (parsed.gradient is None or way.right[1])
             if explain and not half and (convention == _usual(convention) or any(way.right)):
-                way.explained = bool(find_bugs([asked.replay(parsed)], pairs=False).of_both)
+                if parsed.key not in explained:
+                    explained[parsed.key] = is_explained([asked.replay(parsed)])
+                way.explained = explained[parsed.key]
             way.explained |= half
             yield way
             if half or "problem" in roles:

@@ -219,6 +219,11 @@ class Parsed:
     precision: str = "float64"
     order: Order = "F"
 
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """The same for the same answer, in whatever convention it was given."""
+        return self.cost, None if self.gradient is None else self.gradient.tobytes(), self.order, self.precision
+
 
 class NotAnAnswer(ValueError):
     """What a function answered is no cost and no gradient, in words that follow "it"."""
