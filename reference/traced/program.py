@@ -312,15 +312,12 @@ def line_of(equation: Equation) -> Place:
 
 
 def called_from(equation: Equation) -> Place:
-    """The function of JAX that a line of the user's own calls for an equation, and that line.
-
-    Nowhere where a library calls it, or where JAX has traced a function of its own before.
-    """
+    """The function of JAX that a line of the user's own calls for an equation; nowhere where a library calls it."""
     called, jax_itself = str(equation.raw.params.get("name", "")), str(Path(jax.__file__).parent)
     for frame in getattr(equation.raw.source_info.traceback, "frames", ()):
         path = Path(frame.file_name)
         if frame.file_name.startswith(jax_itself):
-            called = called if path.name in PLUMBING else frame.function_name
+            called = called if path.stem in PLUMBING else frame.function_name
         elif path.is_relative_to(Path(__file__).parents[2] / "harness") or "site-packages" in path.parts:
             return NOWHERE
         else:
@@ -328,11 +325,8 @@ def called_from(equation: Equation) -> Place:
     return NOWHERE
 
 
-PLUMBING = {
-    "api.py", "pjit.py", "traceback_util.py", "array_methods.py", "core.py", "tree_util.py", "partial_eval.py",
-    "source_info_util.py",
-}  # fmt: skip
-"""Files of JAX that stand between the function that is called and the one who calls."""
+PLUMBING = {"api", "array_methods", "core", "partial_eval", "pjit", "source_info_util", "traceback_util", "tree_util"}
+"""Modules of JAX that stand between the function that is called and the one who calls."""
 
 
 def settings(x64: bool) -> ExitStack:

@@ -110,8 +110,8 @@ class Met(Run):
         taken_away = equation.name not in CALLS and not all(map(is_constant, operands))
         if taken_away and (equation.name in NO_DERIVATIVE or all(map(is_constant, outputs))):
             places = (called_from(eq) for eq in reversed(self._within))
-            place = next((place for place in places if place != NOWHERE), NOWHERE)
-            if place.name in NO_DERIVATIVE and place not in self.constant:
+            place = next((place for place in places if place.name in NO_DERIVATIVE), NOWHERE)
+            if place != NOWHERE and place not in self.constant:
                 self.constant.append(place)
         self._within.pop()
         return outputs
