@@ -187,7 +187,7 @@ class Check:
     def _reference(self, gradient: Sequence[Any]) -> Claim:
         """Somebody's gradient of the one output, good to some roundings of its largest entry."""
         if self.outputs.size != 1:
-            raise ValueError(f"a reference gradient goes with one real output, but f returns {self.outputs.size} numbers")
+            raise ValueError(f"a reference gradient goes with one real output, and f returns {self.outputs.size}")
         vector = self.inputs.vector(gradient, conjugate=True)[None]
         unit = max(unit_roundoff(np.asarray(leaf).dtype) for leaf in gradient)
         error = GRADIENT_ROUNDINGS * max(unit, self.truth.coarsest) * np.abs(vector).max(initial=0.0)
