@@ -250,6 +250,8 @@ def _parsed(value: Any, convention: Convention, problem: Problem) -> Parsed:
     if isinstance(value, (tuple, list)) and len(value) == 2 and _is_cost(value[1]) and not _is_cost(value[0]):
         parsed = _parsed((value[1], value[0]), convention, problem)
         return replace(parsed, came=(*parsed.came, "gradient before cost"))
+    if isinstance(value, (tuple, list)) and len(value) == 2 and value[1] is None:
+        value = value[0]  # a gradient that is not there yet
     if _is_cost(value):
         return _with_cost(value, None, (), "float64")
     if isinstance(value, (tuple, list)) and len(value) >= 2 and _is_cost(value[0]):

@@ -90,7 +90,7 @@ def _bugs(
         progress("trainings", sum(map(bool, studied.values())), len(subjects))
         studied[name] = remember(f"bug {name}", [size.training, asked], row, cache)
     progress("trainings", len(subjects), len(subjects))
-    found = [
+    found: list[dict[str, Any]] = [
         {"name": name, "description": bug.description, "where": WHERE.get(bug.part, "")} | (studied[name] or {})
         for name, bug in subjects.items()
     ]

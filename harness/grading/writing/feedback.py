@@ -10,7 +10,7 @@ import numpy as np
 from harness.files import prepare_directory, write_whole
 from harness.grading.asking import Shown
 from harness.grading.conventions import Default, arguments
-from harness.grading.grading import AGREE, ERROR, INCONCLUSIVE, Grade
+from harness.grading.grading import AGREE, DISAGREE, ERROR, INCONCLUSIVE, Grade
 from harness.grading.helpers import ABSENT
 from harness.sources import loop
 
@@ -42,9 +42,12 @@ def as_markdown(grade: Grade, reveal: bool = False) -> str:
     lines = [f"# {_plain(grade.name)}", "", IN_WORDS.get(grade.verdict, "Some of it is not right yet."), ""]
     lines += [f"**Points: {grade.points:g}**", ""]
     lines += [f"- {what}: {outcome}" for name, what in PARTS.items() if (outcome := _said(grade, name))]
+    different = "What is different, and right all the same"
+    if grade.verdict == DISAGREE:  # where nothing is right, the nearest convention is a guess
+        different = "How it was read, where the course's way is another"
     for title, sentences in (
         ("What is wrong", grade.diagnosis),
-        ("What is different, and right all the same", grade.conventions),
+        (different, grade.conventions),
         ("Notes", grade.notes),
     ):
         if sentences:
