@@ -7,7 +7,7 @@ smooth function: S(2h) - 4 S(h) shrinks with h⁴ on a smooth one, but only with
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -35,35 +35,51 @@ class Difference(NamedTuple):
     error: float
 
 
+class Differences(NamedTuple):
+    """Derivatives at many places, and estimates of their errors: (n,) each."""
+
+    derivative: np.ndarray
+    error: np.ndarray
+
+
 def difference(f: Callable[[float], np.ndarray | float], h: float, noise: float) -> Difference:
     """f'(0) of a function of one number; a function with many values counts as their sum, differenced term by term."""
-    centre = f(0.0)
-    values = [(f(width), f(-width)) for width in (h, 2.0 * h, 4.0 * h)]
-    D = [np.sum(up - down) / (2.0 * width) for (up, down), width in zip(values, (h, 2.0 * h, 4.0 * h))]
-    S = [np.sum((up - centre) - (centre - down)) for up, down in values]
-    R1, R2 = (4.0 * D[0] - D[1]) / 3.0, (4.0 * D[1] - D[2]) / 3.0
-    error = abs(R1 - R2) + NOISE_GAIN * noise / h
-    near, far = abs(S[1] - 4.0 * S[0]), abs(S[2] - 4.0 * S[1])
-    if near > 16.0 * noise and far < 8.0 * near:  # smooth: far = 16 near
-        error += near / h
-    return Difference(float(R1), float(error) if np.isfinite(error) else np.inf)
+    return Difference(*map(float, _extrapolated(f, h, noise, np.sum)))
 
 
-def sharpest(f: Callable[[float], np.ndarray | float], x: float, noise: float) -> Difference:
-    """f'(x) at the width that leaves the smallest error: wide where f is smooth, narrow near a kink.
+def sharpest(f: Callable[[np.ndarray], np.ndarray], x: np.ndarray, noise: np.ndarray) -> Differences:
+    """f'(x) of an elementwise function at x of shape (n,), each at the width that leaves the smallest error.
 
-    An estimate can be small by chance where f varies within the width; the next narrower one has to agree.
+    Wide where f is smooth, narrow near a kink. An estimate can be small by chance where f varies within the width; the
+    next narrower one has to agree.
     """
-    widths = STEP * max(1.0, abs(x)) * NARROWER
-    found = [_rounded_difference(f, x, width, noise) for width in widths]
-    confirmed = [d._replace(error=d.error + abs(d.derivative - n.derivative)) for d, n in pairwise(found)]
-    return min(confirmed, key=lambda d: d.error if np.isfinite(d.error) else np.inf)
+    found = [_rounded_differences(f, x, STEP * np.maximum(1.0, np.abs(x)) * share, noise) for share in NARROWER]
+    derivatives = np.array([each.derivative for each in found[:-1]])
+    errors = [wide.error + np.abs(wide.derivative - narrow.derivative) for wide, narrow in pairwise(found)]
+    confirmed = np.where(np.isfinite(errors), errors, np.inf)
+    best, each = confirmed.argmin(axis=0), np.arange(x.size)
+    return Differences(derivatives[best, each], confirmed[best, each])
 
 
-def _rounded_difference(f: Callable[[float], np.ndarray | float], x: float, h: float, noise: float) -> Difference:
-    found = difference(lambda t: f(x + t), h, noise)
-    moved = UNIT_ROUNDOFF * (abs(x) + 4.0 * h) * abs(found.derivative)  # x + t is rounded, however exact f may be
-    return found._replace(error=found.error + NOISE_GAIN * moved / h)
+def _rounded_differences(
+    f: Callable[[np.ndarray], np.ndarray], x: np.ndarray, h: np.ndarray, noise: np.ndarray
+) -> Differences:
+    derivative, error = _extrapolated(lambda t: f(x + t), h, noise, np.asarray)
+    moved = UNIT_ROUNDOFF * (np.abs(x) + 4.0 * h) * np.abs(derivative)  # x + t is rounded, however exact f may be
+    return Differences(derivative, error + NOISE_GAIN * moved / h)
+
+
+def _extrapolated(f: Callable, h: Any, noise: Any, total: Callable) -> tuple[Any, Any]:
+    """R1 and its error at each of the steps h, from `total` of the differences of what f answers to h, 2h and 4h."""
+    centre = f(0.0 * h)
+    values = [(f(width), f(-width)) for width in (h, 2.0 * h, 4.0 * h)]
+    D = [total(up - down) / (2.0 * width) for (up, down), width in zip(values, (h, 2.0 * h, 4.0 * h))]
+    S = [total((up - centre) - (centre - down)) for up, down in values]
+    R1, R2 = (4.0 * D[0] - D[1]) / 3.0, (4.0 * D[1] - D[2]) / 3.0
+    near, far = np.abs(S[1] - 4.0 * S[0]), np.abs(S[2] - 4.0 * S[1])
+    has_kink = (near > 16.0 * noise) & (far < 8.0 * near)  # smooth: far = 16 near
+    error = np.abs(R1 - R2) + NOISE_GAIN * noise / h + np.where(has_kink, near / h, 0.0)
+    return R1, np.where(np.isfinite(error), error, np.inf)
 
 
 def noise_of(value: np.ndarray | float) -> float:

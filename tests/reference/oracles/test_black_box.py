@@ -70,12 +70,23 @@ def test_a_known_noise_widens_the_error():
     assert (loud - quiet >= 1e-3 / black_box.STEP).all()
 
 
-@pytest.mark.parametrize(("x", "error"), [(0.0, 1e-12), (1e-3, 1e-12), (1e6, 1e-16)])
-def test_the_sharpest_difference_is_as_wide_as_the_function_allows(x, error):
+def test_the_sharpest_differences_are_each_as_wide_as_the_function_allows_there():
     """The wider it is, the less rounding of x + t counts; asinh turns on a scale of 1 at zero, and of x far out."""
-    found = black_box.sharpest(np.arcsinh, x, 0.0)
-    truth = 1.0 / np.hypot(1.0, x)
-    assert abs(found.derivative - truth) <= found.error <= error
+    x = np.array([0.0, 1e-3, 1e6])
+    found = black_box.sharpest(np.arcsinh, x, np.zeros(3))
+    assert (np.abs(found.derivative - 1.0 / np.hypot(1.0, x)) <= found.error).all()
+    assert (found.error <= [1e-12, 1e-12, 1e-16]).all()
+
+
+@np.errstate(invalid="ignore")
+def test_the_sharpest_differences_beside_a_kink_and_a_pole_are_those_of_one_side():
+    x = np.array([-1e-6, 1e-6, 0.0, 0.75])
+    found = black_box.sharpest(lambda x: np.abs(x) + np.sqrt(0.75 - x), x, 1e-16 * np.ones(4))
+    truth = np.array([-1.0, 1.0]) - 0.5 / np.sqrt(0.75 - x[:2])
+    assert (np.abs(found.derivative[:2] - truth) <= found.error[:2]).all()
+    assert (found.error[:2] <= 1e-6).all()
+    assert found.error[2] > 0.5
+    assert found.error[3] == np.inf
 
 
 def test_noise_counts_a_few_times_what_it_can_do_at_worst():
