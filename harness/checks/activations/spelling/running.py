@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import lru_cache, partial, wraps
 from typing import Any
 
 import numpy as np
@@ -50,6 +50,7 @@ def in_float64(f: Activation) -> Activation:
         return f
     from reference.oracles.jax_gradient import fixed_settings  # here, because JAX is slow to load
 
+    @wraps(f.value)  # its signature tells what the parameters are by default
     def value(xp, z, **parameters):
         if xp.name == "jax":
             return f.value(xp, z, **parameters)
@@ -101,6 +102,7 @@ def as_written(f: Activation) -> Activation:
     if ACTIVATIONS.get(f.name) is f:
         return f
 
+    @wraps(f.value)  # its signature tells what the parameters are by default
     def value(xp, z, **parameters):
         return _in_its_arithmetic(partial(f.value, xp, **parameters), z)
 
