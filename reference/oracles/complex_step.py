@@ -44,6 +44,10 @@ ELEMENTS_AT_ONCE = 2**16  # 1 MiB of complex numbers: they stay in the cache
 MADE_REAL = "its formula makes real numbers of complex ones, which is not analytic"
 
 
+class RefusedSomewhere(NotApplicable):
+    """What is analytic elsewhere is not at a z of these."""
+
+
 class Analytic(np.ndarray):
     """A complex array that refuses what is not analytic."""
 
@@ -77,7 +81,7 @@ def _by_rule(function: Any, operands: Any, is_plain: bool) -> Any:
 
 def _absolute(z):
     if not np.all(z.real):
-        raise NotApplicable("the complex step cannot pass abs at 0, where it is not analytic")
+        raise RefusedSomewhere("the complex step cannot pass abs at 0, where it is not analytic")
     return np.where(z.real < 0.0, -z, z)
 
 
@@ -95,7 +99,7 @@ def _logaddexp(x, y):
 def _differ(x, y):
     """x != y; what holds at one point alone is not continued from there."""
     if np.any(x.real == y.real):
-        raise NotApplicable("the complex step cannot pass == or != where it holds at one point alone")
+        raise RefusedSomewhere("the complex step cannot pass == or != where it holds at one point alone")
     return np.ones(np.broadcast_shapes(x.shape, y.shape), dtype=bool)
 
 
@@ -209,8 +213,10 @@ def slope(f: Activation, z: np.ndarray) -> MeasuredSlope:
     """
     try:
         a = _complex_value(f, z)
-    except NotApplicable:  # perhaps at some z only, as |z| is at 0
-        a = _complex_values_one_by_one(f, z)
+    except RefusedSomewhere:
+        a = _where_analytic(f, z)
+        if np.isnan(a).all():
+            raise
     derivative = np.imag(a) / STEP
     error = np.where((z != 0.0) & (np.abs(z) < NEAREST), np.inf, TRUNCATION)
     return MeasuredSlope(np.real(a), derivative, known(derivative, error), ROUNDINGS, error)
@@ -225,16 +231,14 @@ def _complex_value(f: Activation, z: np.ndarray) -> np.ndarray:
     return np.broadcast_to(np.asarray(a, dtype=complex), z.shape)
 
 
-def _complex_values_one_by_one(f: Activation, z: np.ndarray) -> np.ndarray:
-    answers, refused = np.full(z.shape, complex(np.nan, np.nan)), NotApplicable()
-    for i in range(z.size):
-        try:
-            answers[i : i + 1] = _complex_value(f, z[i : i + 1])
-        except NotApplicable as reason:
-            refused = reason
-    if np.isnan(answers).all():
-        raise refused
-    return answers
+def _where_analytic(f: Activation, z: np.ndarray) -> np.ndarray:
+    """f(z + ih), by halving z until what is refused is a z by itself, and NaN."""
+    try:
+        return _complex_value(f, z)
+    except RefusedSomewhere:
+        if z.size == 1:
+            return np.full(z.shape, complex(np.nan, np.nan))
+    return np.concatenate([_where_analytic(f, half) for half in np.array_split(z, 2)])
 
 
 ORACLE = Oracle(measure)

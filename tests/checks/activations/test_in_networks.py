@@ -12,12 +12,12 @@ from harness.checks.activations.in_networks import (
 )
 from harness.sources.table import SOURCES
 
-SCIPY = LEFT_OUT["scipy"][0]
+MATH = LEFT_OUT["math"][0]
 TANH = ACTIVATIONS["tanh"]
 
 
 def test_plain_differences_say_that_they_are():
-    report = checked(SCIPY)
+    report = checked(MATH)
     _, row = report.sources
     assert row.name == "finite-difference"
     assert "differences of plain values" in row.note
@@ -26,9 +26,9 @@ def test_plain_differences_say_that_they_are():
 
 
 def test_networks_leave_out_jax_where_the_formula_does_not_run(registry):
-    report, fine = checked(SCIPY), checked(TANH)
-    register_checked(SCIPY, report)
-    assert SCIPY.name not in registry
+    report, fine = checked(MATH), checked(TANH)
+    register_checked(MATH, report)
+    assert MATH.name not in registry
     assert set(usable_sources([fine, report]) or ()) == set(SOURCES) - {"jax", "jax-forward"}
     assert usable_sources([report], {"jax": SOURCES["jax"], "mine": SOURCES["loop"]}) == {"mine": SOURCES["loop"]}
     assert usable_sources([fine]) is None

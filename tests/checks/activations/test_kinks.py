@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from activation_records import LEFT_OUT, beside_claim, checked, curve, formula, relu_with, stairs, tanh_to
+from activation_records import beside_claim, checked, curve, formula, relu_with, stairs, tanh_to
 
 from harness.checks.activations.checking import check_activation
 from harness.checks.activations.kinks import Kink
@@ -43,8 +43,9 @@ def test_a_slope_outside_of_both_sides_is_no_convention(at_zero, nearest):
     [(0.1, "agree"), (0.5, "agree"), (np.inf, "disagree"), (2.0, "disagree"), (np.nan, "disagree")],
 )
 def test_one_sided_differences_know_the_sides_where_values_are_all_there_is(at_zero, verdict):
-    f = LEFT_OUT["python's if"][0]
-    report = check_activation(formula(f.value, lambda z, a: np.where(z == 0.0, at_zero, f.slope(z, a)), kinks=(0.0,)))
+    relu = np.vectorize(lambda x: 0.5 * (x + math.fabs(x)), otypes=[float])
+    report = check_activation(formula(lambda xp, z: relu(z), lambda z, a: np.where(z == 0.0, at_zero, z > 0.0), kinks=(0.0,)))
+    assert {source.name for source in report.sources} == {CLAIMED, "finite-difference", SIDES}
     assert report.verdict == verdict
     assert beside_claim(report)[SIDES].verdict == verdict
 

@@ -238,8 +238,35 @@ def test_a_constant_has_slope_zero():
     np.testing.assert_array_equal(complex_step.slope(f, np.array([-1.0, 0.5])).slope, 0.0)
 
 
-def test_a_formula_over_the_namespace_has_its_slope_at_once(monkeypatch):
-    monkeypatch.setattr(complex_step, "_complex_values_one_by_one", None)
-    z = np.array([-1.0, 0.5])
-    f = Activation("tanh of its own", lambda xp, z: xp.tanh(z), lambda z, a: 1.0 - a * a)
-    np.testing.assert_allclose(complex_step.slope(f, z).slope, 1.0 - np.tanh(z) ** 2, rtol=1e-14)
+@pytest.mark.parametrize(
+    ("value", "refused_at", "calls"),
+    [
+        (lambda xp, z: xp.tanh(z), [], 1),
+        (lambda xp, z: xp.abs(z - 3.0) * z, [3.0], 20),
+        (lambda xp, z: xp.where(z == 5.0, 0.0, z * z), [5.0], 20),
+        (lambda xp, z: xp.abs(z) + xp.abs(z - 63.0), [0.0, 63.0], 40),
+    ],
+)
+def test_the_z_at_which_a_formula_is_not_analytic_are_found_by_halving(value, refused_at, calls):
+    z, sizes = np.arange(64.0), []
+
+    def counted(xp, z):
+        sizes.append(z.size)
+        return value(xp, z)
+
+    found = complex_step.slope(Activation("counted", counted, lambda z, a: z), z)
+    assert z[np.isnan(found.slope)].tolist() == refused_at
+    assert np.isfinite(found.error).tolist() == (~np.isin(z, refused_at)).tolist()
+    assert len(sizes) <= calls
+
+
+def test_a_function_without_a_rule_is_not_asked_for_at_each_z():
+    sizes = []
+
+    def value(xp, z):
+        sizes.append(z.size)
+        return xp.maximum(z, 0.0)
+
+    with pytest.raises(NotApplicable, match="no rule for maximum"):
+        complex_step.slope(Activation("relu", value, lambda z, a: z > 0.0), np.arange(64.0))
+    assert sizes == [64]
