@@ -1,5 +1,7 @@
 """Kinks: the declared ones with the slopes that may be claimed at them, those that nobody declared, and jumps."""
 
+import math
+
 import numpy as np
 import pytest
 from activation_records import beside_claim, checked, curve, formula, relu_with, stairs, tanh_to
@@ -44,7 +46,9 @@ def test_a_slope_outside_of_both_sides_is_no_convention(at_zero, nearest):
 )
 def test_one_sided_differences_know_the_sides_where_values_are_all_there_is(at_zero, verdict):
     relu = np.vectorize(lambda x: 0.5 * (x + math.fabs(x)), otypes=[float])
-    report = check_activation(formula(lambda xp, z: relu(z), lambda z, a: np.where(z == 0.0, at_zero, z > 0.0), kinks=(0.0,)))
+    report = check_activation(
+        formula(lambda xp, z: relu(z), lambda z, a: np.where(z == 0.0, at_zero, z > 0.0), kinks=(0.0,))
+    )
     assert {source.name for source in report.sources} == {CLAIMED, "finite-difference", SIDES}
     assert report.verdict == verdict
     assert beside_claim(report)[SIDES].verdict == verdict
