@@ -107,20 +107,25 @@ def _crossing(run: Any, here: Increment, there: Increment, crosses: np.ndarray) 
 
 
 def _linear_solve(run: Any, equation: Equation, *operands: Increment) -> list[Increment]:
-    """x of A x = b: A dx = db - dA x, with A as the equation's own matvec has it."""
+    """x of A x = b: A dx = db - dA x, with A as the equation's own matvec has it; what else `solve` tells is constant."""
     lengths, programs = equation.params["const_lengths"], equation.params["jaxprs"]
     ends = np.cumsum([lengths.matvec, lengths.vecmat, lengths.solve, lengths.transpose_solve])
     matvec, solve, b = operands[: ends[0]], operands[ends[1] : ends[2]], operands[ends[3] :]
     fixed = [constant(x.value) for x in solve]
-    x = run(programs.solve, *fixed, *[constant(y.value) for y in b])
+    found = run(programs.solve, *fixed, *[constant(y.value) for y in b])
     count = directions(*matvec, *b)
     if not count:
-        return x
+        return found
+    x, told = found[: len(b)], found[len(b) :]
     products = run(programs.matvec, *matvec, *[constant(y.value) for y in x])
     rights = [
         Increment(y.value, full_change(y, count) - full_change(product, count)) for y, product in zip(b, products)
     ]
-    return run(programs.solve, *fixed, *rights)
+    before, run.looks_through = run.looks_through, True
+    try:
+        return [*run(programs.solve, *fixed, *rights)[: len(b)], *told]
+    finally:
+        run.looks_through = before
 
 
 def _as_jax_has_it(run: Any, equation: Equation, *operands: Increment) -> list[Increment]:
