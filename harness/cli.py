@@ -6,13 +6,15 @@ import signal
 import sys
 import threading
 import traceback
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import typer
 
 from harness.commands.auditing import audit
 from harness.commands.checking import bugs, check, replay
-from harness.commands.common import BAD_INPUT, EXIT_CODES, INTERRUPTED, TERMINATED, complain, explained
+from harness.commands.common import BAD_INPUT, EXIT_CODES, INTERRUPTED, TERMINATED, complain, explained, require_address_space
 from harness.commands.grading import diagnose, grade
 from harness.commands.output import flushed
 from harness.commands.studying import study
@@ -32,8 +34,21 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _where_libraries_fit(command: Callable[..., None]) -> Callable[..., None]:
+    """The command, which says so at once where there is too little address space for what it is about to import."""
+
+    @wraps(command)
+    def checked(**arguments: Any) -> None:
+        require_address_space()
+        command(**arguments)
+
+    return checked
+
+
 for command in (run, check, train, ex4, bugs, replay, study, lesson, diagnose, grade, sweep, audit):
-    app.command(help=docstring(command))(command)
+    app.command(help=docstring(command))(_where_libraries_fit(command))
 
 
 _terminated: list[int] = []  # the signals that asked this process to end
@@ -100,9 +115,8 @@ def _interrupt_again(ignored: Any) -> None:
 
 def _explained(error: Exception) -> int:
     """Say on stderr what went wrong, and answer the exit code; what is no mistake of the user's shows its traceback."""
-    from harness.training.gate import GateClosed  # slow to import, and mostly not needed
-
-    if isinstance(error, GateClosed):
+    gate = sys.modules.get("harness.training.gate")  # who has not imported it raises nothing of it
+    if gate is not None and isinstance(error, gate.GateClosed):
         complain(str(error))
         return EXIT_CODES[error.report.verdict]
     theirs = (ValueError, TypeError, OSError, MemoryError)

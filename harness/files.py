@@ -68,7 +68,26 @@ def write_whole(path: str | Path, content: bytes) -> None:
             with os.fdopen(fd, "wb") as file:
                 file.write(content)
     except OSError as error:
-        raise type(error)(f"cannot write {path} ({error.strerror or error}); choose another place") from None
+        raise _cannot_write(path, error) from None
+
+
+def require_place(path: str | Path) -> None:
+    """Raise the OSError of `write_whole`, as far as it can be told without writing."""
+    try:
+        mode = stat.S_IFREG
+        with suppress(FileNotFoundError):
+            mode = os.stat(path).st_mode
+            if stat.S_ISREG(mode) and not os.access(path, os.W_OK):
+                raise PermissionError("it is read-only")
+        if stat.S_ISREG(mode):
+            with tempfile.TemporaryFile(dir=Path(path).resolve().parent):
+                pass
+    except OSError as error:
+        raise _cannot_write(path, error) from None
+
+
+def _cannot_write(path: str | Path, error: OSError) -> OSError:
+    return type(error)(f"cannot write {path} ({error.strerror or error}); choose another place")
 
 
 def _descriptor_of_what_stays(path: str | Path) -> int | None:
@@ -153,7 +172,7 @@ def held_alone(path: str | Path) -> Iterator[None]:
     try:
         handle = os.open(path, flags, 0o666)
     except OSError as error:
-        raise type(error)(f"cannot write {path} ({error.strerror or error}); choose another place") from None
+        raise _cannot_write(path, error) from None
     try:
         if fcntl is not None:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

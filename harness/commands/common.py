@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import signal
 import sys
 import threading
@@ -19,11 +20,45 @@ EXIT_CODES = {"agree": 0, "disagree": 1, "inconclusive": 3}
 BAD_INPUT, INTERRUPTED, TERMINATED = 2, 130, 143
 
 
+# Bytes of address space that NumPy and SciPy take, and with JAX, and for each core: measured, and half as much again.
+# Most of it is stacks and buffers of threads, and never used; but where it is missing, OpenBLAS and XLA may wait for
+# ever, or end the process without a word.
+SPACE, SPACE_A_CORE = 350 * 2**20, 64 * 2**20
+SPACE_WITH_JAX, SPACE_A_CORE_WITH_JAX = 3 * 2**29, 2**28
+
+
+def require_address_space(jax: bool = False) -> None:
+    """Refuse to start under a limit (``ulimit -v``) that the libraries do not fit into.
+
+    Raises
+    ------
+    OSError
+    """
+    try:
+        import resource
+    except ImportError:  # Windows has no such limits
+        return
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    cores = os.cpu_count() or 1
+    needed = SPACE_WITH_JAX + cores * SPACE_A_CORE_WITH_JAX if jax else SPACE + cores * SPACE_A_CORE
+    if limit != resource.RLIM_INFINITY and limit < needed:
+        raise OSError(
+            f"this needs {needed / 2**30:.1f} GiB of address space{' for JAX' if jax else ''}, and the limit "
+            f"(ulimit -v) is {limit / 2**30:.1f} GiB; raise it"
+        )
+
+
 def start_jax() -> None:
     """Import JAX and start its CPU backend; signals wait until that is done, for JAX's libraries crash if interrupted.
 
     Every command that needs JAX starts it before anything else does.
+
+    Raises
+    ------
+    OSError
+        When there is too little address space for it.
     """
+    require_address_space(jax=True)
     with _interrupts_held():
         import jax
 

@@ -15,8 +15,17 @@ def option(value: str, text: str, **rest: Any) -> Any:
 
 
 def file_to_write(text: str) -> Any:
-    """An option that names a file, which is written."""
-    return option("FILE", text, dir_okay=False)
+    """An option that names a file, which is written; where that cannot be done, it is refused before any work is."""
+    return option("FILE", text, dir_okay=False, callback=_require_place)
+
+
+def _require_place(context: typer.Context, parameter: typer.CallbackParam, path: Path | None) -> Path | None:
+    from harness.files import require_place
+
+    source = context.get_parameter_source(parameter.name or "")
+    if path is not None and getattr(source, "name", "") == "COMMANDLINE":  # a default may not be needed at all
+        require_place(path)
+    return path
 
 
 def _bytes(text: str | int) -> int:
@@ -36,7 +45,7 @@ def _bytes(text: str | int) -> int:
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
 ReportFile = Annotated[
-    Path | None, option("FILE", "Where to save a report: one HTML page with tables and pictures.", dir_okay=False)
+    Path | None, file_to_write("Where to save a report: one HTML page with tables and pictures.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, and nothing else there.")]
 Seed = Annotated[int, option("SEED", "The seed that decides every random choice.", min=0)]

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from harness.commands.common import BAD_INPUT, EXIT_CODES, complain, progress_bar, show, start_jax
+from harness.commands.common import BAD_INPUT, EXIT_CODES, complain, progress_bar, require_address_space, show, start_jax
 from harness.commands.options import Json, ReportFile, Seed, file_to_write, option, seconds, write_page
 from harness.sources.table import SPELLINGS
 
@@ -15,6 +15,8 @@ ONLY_THESE = "Only these hidden activations: a registered name, or module:attrib
 YOURS = "A gradient source of your own beside the default ones: FILE.py:NAME or module:NAME. Can be repeated."
 SOURCES = f"Gradient sources instead of the default ones: {SPELLINGS}."
 SCHEDULER = "A Dask scheduler, such as tcp://host:8786, instead of processes on this machine."
+WORKERS = "Processes on this machine; by default one a core."
+MOST_WORKERS = 1024  # more cores than any machine of today, and fewer processes than one can start
 DEFAULT = ("loop", "vectorized", "jax", "finite-difference")
 
 Count = Annotated[int | None, option("N", "So many random networks (the default: 10,000).", min=1)]
@@ -31,7 +33,7 @@ def sweep(
     activation: Annotated[list[str] | None, option("NAME", ONLY_THESE)] = None,
     source: Annotated[list[str] | None, option("FILE.py:NAME", YOURS)] = None,
     sources: Annotated[str | None, option("NAME,NAME,...", SOURCES)] = None,
-    workers: Annotated[int | None, option("N", "Processes on this machine; by default one a core.", min=1)] = None,
+    workers: Annotated[int | None, option("N", WORKERS, min=1, max=MOST_WORKERS)] = None,
     scheduler: Annotated[str | None, option("ADDRESS", SCHEDULER)] = None,
     timeout: Annotated[float, option("SECONDS", "What a row may take.", min=0.1)] = 60.0,
     summary: Annotated[Path | None, option("FILE", "Show what a file holds, also while it is written to.")] = None,
@@ -73,6 +75,8 @@ def _check_names(settings: Any) -> None:
 
     if settings.activations or may_need_jax(settings.sources):
         start_jax()
+    elif settings.kind == "activations" or (settings.kind == "networks" and not settings.sources):
+        require_address_space(jax=True)  # of the workers
     if settings.sources:
         named_sources(settings.sources)
     for name in settings.activations:

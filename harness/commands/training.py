@@ -113,8 +113,10 @@ def _checkpoint(file: Path | None, resume: bool) -> Iterator[Any]:
         raise ValueError(f"there is a checkpoint {file} already; go on from it with --resume, or name another file")
     lock = file.with_name(f".{file.name}.lock")  # the file itself is replaced each time
     with held_alone(lock):
-        yield Checkpoint(file)
-        lock.unlink(missing_ok=True)
+        try:
+            yield Checkpoint(file)
+        finally:
+            lock.unlink(missing_ok=True)
 
 
 def _hidden_sizes(text: str) -> list[int]:

@@ -20,6 +20,8 @@ PRINTED = 2**16  # bytes of stdout, and of stderr, that are kept
 
 DYING = 1.0  # seconds to write down which line it was
 
+LONGEST_WAIT = 3600.0  # seconds: the system's calls take no number of any size
+
 _PROGRAM = (
     "import json, sys; path, fds = json.loads(sys.argv.pop()); sys.path[:] = path; "
     "from harness.isolation.child import main; main(*fds)"
@@ -108,7 +110,7 @@ class Process:
                 left = deadline - time.monotonic()
                 if left <= 0.0:
                     return False
-                for key, _ in selector.select(left):
+                for key, _ in selector.select(min(left, LONGEST_WAIT)):
                     if key.fd == self._requests:
                         request = self._write(request)
                         if not request:

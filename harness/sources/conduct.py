@@ -4,9 +4,10 @@ import os
 import random
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Any, NamedTuple
+from functools import wraps
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -87,9 +88,31 @@ class Settings:
         self._before = [setting.get() for setting in _SETTINGS]
         return self
 
+    def so_far(self) -> list[str]:
+        """What has changed up to now; nothing is put back."""
+        return [setting.what for setting, _ in self._changes()]
+
     def __exit__(self, *_: object) -> None:
+        for setting, before in self._changes():
+            setting.put_back(before)
+            self.changed.append(setting.what)
+
+    def _changes(self) -> Iterator[tuple[_Setting, Any]]:
         for setting, before in zip(_SETTINGS, self._before):
-            now = setting.get()
-            if now != before and (before or setting.what != "JAX's settings"):  # it may have been imported meanwhile
-                setting.put_back(before)
-                self.changed.append(setting.what)
+            # JAX may have been imported meanwhile
+            if setting.get() != before and (before or setting.what != "JAX's settings"):
+                yield setting, before
+
+
+P, T = ParamSpec("P"), TypeVar("T")
+
+
+def settings_kept(check: Callable[P, T]) -> Callable[P, T]:
+    """A check after which all settings are as they were before it, whatever the checked code and its imports change."""
+
+    @wraps(check)
+    def kept(*args: P.args, **kwargs: P.kwargs) -> T:
+        with Settings():
+            return check(*args, **kwargs)
+
+    return kept

@@ -39,14 +39,14 @@ class Store:
         """The seeds that have no row yet, in their order, so many at a time."""
         for start in range(seeds.start, seeds.stop, BLOCK):
             block = range(start, min(start + BLOCK, seeds.stop))
-            between = "SELECT seed FROM rows WHERE seed >= ? AND seed < ?"
-            there = {seed for (seed,) in self.ask(between, block.start, block.stop)}
+            between = "SELECT seed FROM rows WHERE seed BETWEEN ? AND ?"
+            there = {seed for (seed,) in self.ask(between, block[0], block[-1])}
             left = [seed for seed in block if seed not in there]
             yield from (left[i : i + size] for i in range(0, len(left), size))
 
     def count(self, seeds: range) -> int:
         """How many of the seeds have a row."""
-        return self.ask("SELECT count(*) FROM rows WHERE seed >= ? AND seed < ?", seeds.start, seeds.stop)[0][0]
+        return self.ask("SELECT count(*) FROM rows WHERE seed BETWEEN ? AND ?", seeds.start, seeds.stop - 1)[0][0]
 
     def row(self, seed: int) -> Row | None:
         found = self.ask("SELECT * FROM rows WHERE seed = ?", seed)

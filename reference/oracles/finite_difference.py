@@ -97,8 +97,10 @@ def per_pre_activation(problem: Problem, theta: np.ndarray) -> Measured:
             total[0] += delta @ one_and_A
             total[1] += np.where(crossed, np.inf, error) @ np.abs(one_and_A)
     for Theta, total in zip(thetas, sums):
-        total[0, :, 1:] += problem.l2 * Theta[:, 1:]  # the penalty is a square, so its central difference is exact
-    answer, error = (network.pack([part / m for part in parts]) for parts in zip(*sums))
+        total /= m
+        total[0, :, 1:] += problem.l2 / m * Theta[:, 1:]  # the penalty is a square, so its central difference is exact
+    answer, error = (network.pack(parts) for parts in zip(*sums))
+    error[~np.isfinite(answer)] = np.inf  # what overflows on the way to a difference tells nothing
     cost = losses / m + problem.l2 / (2 * m) * network.squared_weights(NUMPY, theta)
     return Measured(float(cost), answer, error, ROUNDINGS)
 

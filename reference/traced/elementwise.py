@@ -192,6 +192,8 @@ def together(rule: Callable[..., Increment]) -> Callable[..., Increment]:
     """A rule for operands of one rank; where nothing changes, only its value counts."""
 
     def aligned_rule(run: Any, equation: Any, *operands: Increment) -> Increment:
+        if not directions(*operands):
+            return rule(run, equation, *operands)
         rank = max(np.ndim(x.value) for x in operands)
         return rule(run, equation, *[aligned(x, rank) for x in operands])
 

@@ -19,6 +19,7 @@ from harness.checks.activations import record
 from harness.checks.activations.figure import Curve
 from harness.checks.activations.grid import TINY, grid
 from harness.checks.activations.kinks import Kink, judge_seams, places_in_words
+from harness.checks.activations.precision.telling import precision_of
 from harness.checks.activations.proving.proof import Proof, prove, rounding_of_claim
 from harness.checks.activations.record import find_activation
 from harness.checks.activations.seams import find_seams
@@ -31,6 +32,7 @@ from harness.checks.activations.slopes import (
     slope_function,
 )
 from harness.checks.activations.subject import CLAIMED, SIDES, ActivationSlope, GridPoints
+from harness.sources.conduct import settings_kept
 from harness.sources.table import SOURCES
 from harness.verdict.comparison import Answer, Pair, compare, compare_all
 from harness.verdict.consensus import Consensus, find_consensus
@@ -49,6 +51,7 @@ SAMPLED = 1e3
 KINKS_SHOWN = 6  # kinks that are told one by one
 
 
+@settings_kept
 def check_activation(activation: str | Activation, *, order: int = 1) -> Report:
     """Check the record of one activation, by itself.
 
@@ -149,8 +152,12 @@ def _check_at(f: Activation, suspects: Sequence[float], started: float) -> Repor
     answers = [_claim(points, bound, seams), *(_oracle(name, asked, points, bound) for name in asked.slopes)]
     compared = _beside_sides(points, _compare(points, answers), seams)
     subject = ActivationSlope(points, slope_at)
-    subject.picture = _picture(points, bound, compared)
     _tell(subject, points, bound, asked, seams)
+    digits = precision_of(points, bound, asked.slopes.get("ball"))
+    if CLAIMED not in compared.consensus.outliers:  # else its digits are of no interest yet
+        subject.notes = [*subject.notes, *digits.notes]
+    subject.details |= digits.details
+    subject.picture = replace(_picture(points, bound, compared), digits=digits)
     return judge(subject, compared.answers, compared.pairs, (), compared.consensus, asked.left_out, started)
 
 
@@ -312,17 +319,14 @@ def _tell(
         for what, steps in (("the slope jumps", False), ("the value itself jumps", True))
         if (places := [kink.z for kink in undeclared if kink.value_jumps == steps])
     ]
-    balls = asked.slopes.get("ball")
-    broken, single = record.not_finite(points, balls), record.float32(f, z)
-    lost = record.lost_tails(points, balls, bound.claimed)
+    broken = record.not_finite(points, asked.slopes.get("ball"))
     poles = [seam for seam in seams if seam.is_pole and seam not in kinks]
     kinks = [*kinks, *poles]
     told = [str(kink) for kink in kinks[:KINKS_SHOWN]]
     told += [f"{len(kinks) - KINKS_SHOWN} more kinks"] if len(kinks) > KINKS_SHOWN else []
-    subject.notes = [*told, *broken, *lost, record.float32_in_words(single), *notes, *bound.notes]
+    subject.notes = [*told, *broken, *notes, *bound.notes]
     subject.details = {"proof": points.proof and points.proof.to_dict()}
-    subject.details |= {"kinks": [kink.to_dict() for kink in kinks], "not_finite": broken, "float32": single}
-    subject.details |= {"ulps": record.errors_in_ulps(points, balls), "lost_tails": lost}
+    subject.details |= {"kinks": [kink.to_dict() for kink in kinks], "not_finite": broken}
 
 
 def _picture(points: GridPoints, bound: ActivationBound, compared: _Compared) -> Curve:

@@ -31,6 +31,7 @@ from harness.checks.functions.step_search import size_of
 from harness.checks.functions.subject import FunctionGradient
 from harness.checks.functions.users_function import UsersFunction, gradient_function
 from harness.progress import Progress, bar_after
+from harness.sources.conduct import Settings
 from harness.verdict.comparison import Answer, Block, Pair, compare
 from harness.verdict.consensus import Consensus, find_consensus
 from harness.verdict.judging import judge
@@ -102,11 +103,14 @@ def check_gradient(
     allowance, args = Budget(budget), args if isinstance(args, tuple) else (args,)
     cost_of_reference = _with_arguments(reference, args)
     users = UsersFunction(fun, theta, gradient_function(gradient, jac), args, has_aux)
-    answers = ask_twice(users)
-    if not answers.repeats:
-        return _not_repeatable(users, answers, started)
-    with bar_after(PATIENCE) as progress:
-        return _Check(users, answers, allowance, progress).report(cost_of_reference, started)
+    with Settings() as settings:
+        answers = ask_twice(users)
+        if changed := settings.so_far():  # by fun alone, for nothing of the harness has been imported meanwhile
+            answers = answers._replace(note=f"changes {first_few(changed, shown=3)}; put back after the check")
+        if not answers.repeats:
+            return _not_repeatable(users, answers, started)
+        with bar_after(PATIENCE) as progress:
+            return _Check(users, answers, allowance, progress).report(cost_of_reference, started)
 
 
 def _with_arguments(reference: Callable[..., Any] | None, args: tuple[Any, ...]) -> Callable[[Any], Any] | None:
@@ -118,7 +122,8 @@ def _with_arguments(reference: Callable[..., Any] | None, args: tuple[Any, ...])
 def _not_repeatable(users: UsersFunction, answers: Answers, started: float) -> Report:
     """Nothing can be said of a gradient that is another every time, and nothing more is asked."""
     zeros = np.zeros_like(answers.gradient)
-    yours = Answer(YOURS, YOURS, answers.cost, 0.0, answers.gradient, zeros, misconduct=answers.misconduct)
+    told = {"misconduct": answers.misconduct, "note": answers.note}
+    yours = Answer(YOURS, YOURS, answers.cost, 0.0, answers.gradient, zeros, **told)
     subject = FunctionGradient(users.layout, users.theta, {}, 0, yours, zeros)
     report = judge(subject, [yours], [], [], Consensus((YOURS,), (), tie=False), started=started)
     return replace(report, reasons=tuple(f"{YOURS} {what}" for what in answers.misconduct))  # more sources are no help
@@ -150,7 +155,8 @@ class _Check:
             misconduct = (*misconduct, kept)
         near = self.noise.near
         precision = "float32" if holds_float32(gradient) else users.precision
-        self.yours = Answer(YOURS, YOURS, answers.cost, near, gradient, error, precision, misconduct=misconduct)
+        told = {"misconduct": misconduct, "note": answers.note}
+        self.yours = Answer(YOURS, YOURS, answers.cost, near, gradient, error, precision, **told)
         self.differences = Differences(self.probes, self.noise, self.yours, steps_for(self.probes.unit))
 
     def report(self, reference: Callable | None, started: float) -> Report:

@@ -44,6 +44,7 @@ class Answers(NamedTuple):
     gradient: np.ndarray
     misconduct: tuple[str, ...]
     repeats: bool
+    note: str = ""
 
 
 def ask_twice(users: UsersFunction) -> Answers:

@@ -86,13 +86,14 @@ def _judge(
     pairs = compare_all(answers, subject.blocks)
     ends = _end_to_end(problem, theta, answers, subject.bound)
     families = {answer.name: answer.family for answer in answers}
-    sides, beside_them = beside_sides(problem, theta, answers, pairs, subject.blocks)
-    refuted = [pair.first for pair in beside_them if pair.disagrees]
-    consensus = settled(families | {END_TO_END: "differences"}, [*pairs, *ends], [side.name for side in sides], refuted)
+    beside = beside_sides(problem, theta, answers, pairs, subject.blocks)
+    subject.at_kinks, subject.at_seams = beside.at_kinks, beside.at_seams
+    judges, refuted = ([side.name for side in beside.answers], [pair.first for pair in beside.pairs if pair.disagrees])
+    consensus = settled(families | {END_TO_END: "differences"}, [*pairs, *ends], judges, refuted)
     if len(answers) == 1 and consensus.tie:  # nobody stands beside it, and the cost itself says otherwise
         consensus = Consensus((END_TO_END,), (answers[0].name,), tie=False)
-    answers = [*ask_suspects_again(answers, consensus, sources, problem, theta), *sides]
-    return judge(subject, answers, [*pairs, *beside_them], ends, consensus, left_out, started)
+    answers = [*ask_suspects_again(answers, consensus, sources, problem, theta), *beside.answers]
+    return judge(subject, answers, [*pairs, *beside.pairs], ends, consensus, left_out, started)
 
 
 def _end_to_end(problem: Problem, theta: np.ndarray, answers: Sequence[Answer], bound: Bound) -> list[Pair]:
@@ -105,6 +106,7 @@ def _end_to_end(problem: Problem, theta: np.ndarray, answers: Sequence[Answer], 
     with np.errstate(all="ignore"):  # an infinite bound times a direction's zero
         cost = float(problem.cost(NUMPY, theta))
         errors = errors + finite_difference.ROUNDINGS * np.abs(directions) @ bound.gradient
+        errors = np.where(np.isfinite(slopes), errors, np.inf)  # a difference that overflows tells nothing
     ends = Answer(END_TO_END, "differences", cost, bound.cost, slopes, errors)
     along = slopes_along(directions, answers)
     pairs = compare_ends(along, ends)

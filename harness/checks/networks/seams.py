@@ -7,6 +7,7 @@ the slope of each such unit lies between these limits: at a kink it may, and whe
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -26,9 +27,21 @@ WIDE = 1e-9
 MOST = 100  # different z in one layer: balls take a millisecond for each
 
 
+class BesideSides(NamedTuple):
+    """What the slopes on both sides say: one more answer, if any, others beside it, and why coordinates are in doubt.
+
+    `at_kinks` are those that a convention moves, `at_seams` those that it does not; (n,) bool arrays each.
+    """
+
+    answers: list[Answer]
+    pairs: list[Pair]
+    at_kinks: np.ndarray
+    at_seams: np.ndarray
+
+
 def beside_sides(
     problem: Problem, theta: np.ndarray, answers: Sequence[Answer], pairs: Sequence[Pair], blocks: Sequence[Block]
-) -> tuple[list[Answer], list[Pair]]:
+) -> BesideSides:
     """The gradient by the slopes on both sides, as one more answer, and each that is to be tested beside it.
 
     It speaks of those coordinates alone that the pairs leave undecided or at odds; without a unit near a seam, there is
@@ -36,23 +49,26 @@ def beside_sides(
     What automatic differentiation makes of a seam follows from its rules for each piece, and a float32 unit may be on
     either side: these answers may be confirmed, and are not accused.
     """
+    nowhere = np.zeros(theta.shape, bool)
     tested = [answer for answer in answers if not answer.oracle]
-    doubtful = ~np.all([_is_confirmed(answer, pairs) for answer in tested], axis=0) if tested else np.False_
+    doubtful = ~np.all([_is_confirmed(answer, pairs) for answer in tested], axis=0) if tested else nowhere
     if not doubtful.any():
-        return [], []
+        return BesideSides([], [], nowhere, nowhere)
     layers = _Layers()
     cost, gradient = shadow_pass(problem, theta, Rounded, layers.activate)
     if not layers.seams:
-        return [], []
+        return BesideSides([], [], nowhere, nowhere)
     between = iter(layers.midway)
     _, midway = shadow_pass(problem, theta, Rounded, lambda f, Z: next(between))
     error = np.where(doubtful, gradient.error, np.inf)
     note = f"where pieces meet: {', '.join(layers.seams)}"
     sides = Answer(SIDES, SIDES, float(cost.value), np.inf, gradient.value, error, oracle=True, note=note)
-    return [sides], [
+    beside = [
         compare(answer if _has_conventions(answer) else replace(answer, error=midway.error), sides, blocks)
         for answer in tested
     ]
+    moved = gradient.error > 2.0 * midway.error
+    return BesideSides([sides], beside, np.isfinite(error) & moved, np.isfinite(error) & ~moved)
 
 
 def _is_confirmed(answer: Answer, pairs: Sequence[Pair]) -> np.ndarray:

@@ -16,13 +16,18 @@ from harness.checks.traced.asking import Check
 from harness.checks.traced.culprits import find_culprits, rules_alone
 from harness.checks.traced.modes import other_ways
 from harness.checks.traced.subject import MODES, consensus
+from harness.sources.conduct import settings_kept
 from harness.verdict.judging import judge
 from harness.verdict.report import Report
 from reference.printable import given
 from reference.traced.program import Equation, function_of, settings
 from reference.whole_numbers import whole_number
 
+SOLVERS_TOLD = 1e-10
+"""What the tolerance of a solver moves is told from here on, beside the largest derivative."""
 
+
+@settings_kept
 def check_derivatives(
     f: Callable[..., Any],
     *args: Any,
@@ -89,6 +94,8 @@ def check_derivatives(
         subject = check.subject
         subject.notes = _notes(check)
         subject.doubts = check.doubts
+        if check.by_solvers > SOLVERS_TOLD:
+            subject.hint = "a solver in f stops at a tolerance that hides the digits; check it with a smaller one"
         changed = [f"f changes its argument {name} in place" for name in arguments.changed()]
         subject.misconduct = [*changed, *check.repeats()]
         if order == 1 and not subject.misconduct:
@@ -171,6 +178,11 @@ def _error_bars(check: Check) -> list[str]:
 def _notes(check: Check) -> list[str]:
     """What else is worth knowing of the way to this answer."""
     truth, told = check.truth, _error_bars(check)
+    if check.by_solvers > SOLVERS_TOLD:
+        told.append(
+            f"a solver stops at its tolerance: a finer one moves JAX's answers by up to {check.by_solvers:.1e} of the "
+            "largest, and the error bars hold four times that"
+        )
     if truth.has_ties:
         told.append("a kink at this point: JAX's convention lies between the slopes on both sides where it agrees")
     if check.contradicted:

@@ -20,8 +20,8 @@ from harness.checks.traced.modes import LARGEST_PASS, coarsest_unit, combined, f
 from reference.arithmetics.increments import Increment
 from reference.arithmetics.many_directions import STEP, constant, is_constant
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
-from reference.traced.interpreter import Run, lifted
-from reference.traced.program import Program
+from reference.traced.interpreter import Run
+from reference.traced.program import Program, lifted
 
 NEARBY = (1e-4, 2e-4, 4e-4)
 """Where a side is looked at that cannot be told at the point itself, in units of the argument's size."""

@@ -102,9 +102,9 @@ def _squares(name: str, decades: np.ndarray) -> str:
         for j in range(columns)
     )
     wrong = int((decades > -9.0).sum())
-    told = f"{name}: {wrong} of {decades.size} entries are wrong"
+    told, width = f"{name}: {wrong} of {decades.size} entries are wrong", max(60, columns * CELL + 8)  # the name fits
     return (
-        f'<svg role="img" aria-label="{told}" style="width:{columns * CELL + 8}px;margin-right:1em" '
-        f'viewBox="0 -16 {columns * CELL + 8} {rows * CELL + 18}"><title>{told}</title>'
+        f'<svg role="img" aria-label="{told}" style="width:{width}px;margin-right:1em" '
+        f'viewBox="0 -16 {width} {rows * CELL + 18}"><title>{told}</title>'
         f'<text x="0" y="-4" font-size="12" fill="currentColor">{name}</text>{squares}</svg>'
     )

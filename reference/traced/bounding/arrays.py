@@ -12,6 +12,7 @@ import numpy as np
 from reference.arithmetics.increments import Increment
 from reference.arithmetics.many_directions import constant, is_constant
 from reference.traced import branching, contracting, reducing
+from reference.traced.bounding import elementwise
 from reference.traced.bounding.elementwise import chosen, together
 from reference.traced.bounding.parts import Parts, Unbounded, gamma, may_differ, of_value, packed, parts
 from reference.traced.program import kind
@@ -95,6 +96,10 @@ def _folded_product(name: str) -> Callable[..., Increment]:
     return bounded
 
 
+def _scatter_sub(run: Any, equation: Any, x: Increment, indices: Increment, updates: Increment) -> Increment:
+    return BOUNDS["scatter-add"](run, equation, x, indices, elementwise.BOUNDS["neg"](run, equation, updates))
+
+
 # -- extremes and order -----------------------------------------------------------------------------------------------
 
 
@@ -127,6 +132,18 @@ def _reduce_extreme(name: str) -> Callable[..., Increment]:
     return bounded
 
 
+def _running_extreme(name: str, rule: Callable[..., Increment], of_errors: Callable[..., Increment]) -> Any:
+    """Extremes of windows, and the running ones: no further off than the worst entry within."""
+
+    def bounded(run: Any, equation: Any, x: Increment) -> Increment:
+        if run.count and not is_constant(x):
+            raise Unbounded(f"{name} of what changes")
+        error = of_errors(run, equation, constant(np.asarray(parts(x, 0).error))).value
+        return of_value(rule(run, equation, constant(x.value)).value, error, run.count)
+
+    return bounded
+
+
 def _together_last(array: Any, lead: int, axes: Any) -> Any:
     """The folded axes as one, the last."""
     moved = np.moveaxis(array, [lead + axis for axis in axes], range(-len(axes), 0))
@@ -147,8 +164,7 @@ def _in_order(rule: Callable[..., Any], axis_of: Callable[[Any], int]) -> Callab
             gaps, errors = np.diff(value, axis=axis), np.minimum(error.max(), 1e300)
             if np.any((gaps <= 4.0 * errors) | np.isnan(gaps)):
                 raise Unbounded(f"{equation.name} of numbers whose order rounding may change")
-        outputs = rule(run, equation, *operands)
-        return outputs
+        return rule(run, equation, *operands)
 
     return bounded
 
@@ -199,7 +215,7 @@ def _select(run: Any, equation: Any, which: Increment, *cases: Increment) -> Inc
     value = branching.RULES["select_n"](run, equation, *[constant(x.value) for x in (which, *cases)]).value
     if all(map(is_constant, (which, *cases))):
         return constant(value)
-    if not run.is_number(equation.dtypes[0]):
+    if kind(equation.dtypes[0]) != "f":
         return _select_exact(run, which, value, cases)
     all_parts = [parts(case, run.count) for case in cases]
     index = np.asarray(which.value).astype(int)
@@ -251,6 +267,13 @@ BOUNDS: dict[str, Callable[..., Any]] = {
     **{name: _products(contracting.RULES[name]) for name in ("dot_general", "conv_general_dilated")},
     **{name: _folded_product(name) for name in ("reduce_prod", "cumprod")},
     **{name: _reduce_extreme(name) for name in ("reduce_max", "reduce_min")},
+    **{
+        name: _running_extreme(name, contracting.RULES[name], contracting.RULES["reduce_window_max"])
+        for name in ("reduce_window_max", "reduce_window_min")
+    },
+    **{name: _running_extreme(name, reducing.RULES[name], reducing.RULES["cummax"]) for name in ("cummax", "cummin")},
+    "scatter-sub": _scatter_sub,
+    "scatter_sub": _scatter_sub,
     "sort": _in_order(reducing.RULES["sort"], lambda equation: equation.params["dimension"]),
     "top_k": _in_order(reducing.RULES["top_k"], lambda equation: equation.params.get("axis", -1)),
     **{

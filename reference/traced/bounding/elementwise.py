@@ -104,6 +104,21 @@ def _of_atan(x: Reach) -> Slopes:
     return slope, slope
 
 
+def _of_asin(x: Reach) -> Slopes:
+    square = (1.0 - x.high) * (1.0 + x.high)
+    return 1.0 / np.sqrt(square), x.high / np.power(square, 1.5)
+
+
+def _of_atanh(x: Reach) -> Slopes:
+    slope = 1.0 / np.maximum((1.0 - x.high) * (1.0 + x.high), 0.0)
+    return slope, 2.0 * x.high * slope**2
+
+
+def _of_acosh(x: Reach) -> Slopes:
+    square = (x.least - 1.0) * (x.least + 1.0)
+    return 1.0 / np.sqrt(square), x.least / np.power(square, 1.5)
+
+
 def _of_erf(x: Reach) -> Slopes:
     slope = TWO_OVER_SQRT_PI * np.exp(-x.low * x.low)
     return slope, 2.0 * x.high * slope
@@ -128,7 +143,12 @@ SLOPES: dict[str, Callable[[Reach], Slopes]] = {
     "tanh": _of_tanh,
     "asinh": _of_asinh,
     "atan": _of_atan,
+    "asin": _of_asin,
+    "acos": _of_asin,
+    "acosh": _of_acosh,
+    "atanh": _of_atanh,
     "erf": _of_erf,
+    "erfc": _of_erf,
 }
 """Bounds on |f'| and |f''| over what the argument's error allows."""
 
@@ -142,7 +162,8 @@ ROUNDINGS: dict[str, Callable[[Any], Any] | float] = {
     "tan": 2.0 * ELEMENTARY + 2.0,
     "sinh": lambda x: ELEMENTARY + np.abs(x),  # taken as exp(x - log 2), which rounds x
     "cosh": lambda x: ELEMENTARY + np.abs(x),
-    "asinh": lambda x: 2.0 * ELEMENTARY + LOG1P_BELOW_ZERO,
+    "atanh": ELEMENTARY + LOG1P_BELOW_ZERO,
+    "erfc": lambda x: ELEMENTARY + 2.0 * np.square(x),  # exp(-x²) rounds x²
 }
 """What one call rounds, in u; `ELEMENTARY` of those that are not here."""
 
@@ -173,7 +194,7 @@ def _smooth(name: str) -> Callable[..., Increment]:
             return run.rounded(equation, value, inherited, size)
         moved = change(Increment(x.value, own.change), value)
         error = _of_change(run, own, steepest, bend, moved)
-        if name == "erf":
+        if name in ("erf", "erfc"):
             error = error + run.own_unit * np.square(x.value) * np.abs(moved)  # exp(-x²) rounds x²
         return run.rounded(equation, value, inherited, size, moved, error)
 
@@ -307,14 +328,46 @@ def _pow(run: Any, equation: Any, x: Parts, y: Parts) -> Increment:
         return run.rounded(equation, value, inherited, size)
     change = PLAIN["pow"](run, equation, Increment(x.value, x.change), Increment(p, y.change)).change
     dx, dy = np.abs(x.change) + x.change_error, np.abs(y.change) + y.change_error
-    of_both = (size_p * logs + 1.0) * lower  # |∂²/∂x∂y|
+    of_x, of_y, of_both = size_p * lower, logs * power, (size_p * logs + 1.0) * lower  # the last bounds |∂²/∂x∂y|
+    bend_x, bend_y = size_p * (size_p + 1.0) * largest(p - 2.0, p_error), logs * logs * power
     error = (
-        times(size_p * lower, x.change_error) + times(logs * power, y.change_error)
-        + times(size_p * (size_p + 1.0) * largest(p - 2.0, p_error) * dx + of_both * dy, x.error)
-        + times(of_both * dx + logs * logs * power * dy, p_error)
-        + 2.0 * CHANGE_ROUNDINGS * run.own_unit * (size_p * lower * np.abs(x.change) + times(logs * power, np.abs(y.change)))
+        times(of_x, x.change_error) + times(of_y, y.change_error)
+        + times(bend_x * dx + of_both * dy, x.error) + times(of_both * dx + bend_y * dy, p_error)
+        + 2.0 * CHANGE_ROUNDINGS * run.own_unit * (times(of_x, np.abs(x.change)) + times(of_y, np.abs(y.change)))
     )  # fmt: skip
     return run.rounded(equation, value, inherited, size, change, error)
+
+
+def _atan2(run: Any, equation: Any, y: Parts, x: Parts) -> Increment:
+    value = np.arctan2(y.value, x.value)
+    low = [np.maximum(np.abs(part.value) - part.error, 0.0) for part in (x, y)]
+    near, errors = np.hypot(*low), x.error + y.error
+    across = (y.error > 0.0) & ~(np.abs(y.value) > 2.0 * y.error) & ~(x.value > x.error)
+    inherited = np.where(across, np.inf, times(1.0 / near, errors))
+    if not run.count:
+        return run.rounded(equation, value, inherited, ELEMENTARY * np.abs(value))
+    change = PLAIN["atan2"](run, equation, Increment(y.value, y.change), Increment(x.value, x.change)).change
+    sizes = np.abs(x.change) + np.abs(y.change)
+    error = (
+        (x.change_error + y.change_error) / near + times(1.0 / near**2, errors) * sizes
+        + CHANGE_ROUNDINGS * run.own_unit * sizes / near
+    )  # fmt: skip
+    return run.rounded(equation, value, inherited, ELEMENTARY * np.abs(value), change, error)
+
+
+def _remainder(run: Any, equation: Any, x: Parts, y: Parts) -> Increment:
+    """x - n y with a whole number n of turns, which itself rounds nothing; infinite where n may be another."""
+    value = np.fmod(x.value, y.value)
+    turns = np.round((x.value - value) / y.value)
+    error = x.error + np.abs(turns) * y.error
+    room = np.minimum(np.abs(value), np.abs(y.value) - np.abs(value))
+    error = np.where((error > 0.0) & ~(room > 2.0 * (error + y.error)), np.inf, error)
+    if not run.count:
+        return run.rounded(equation, value, error, 0.0)
+    change = x.change - turns * y.change
+    change_error = x.change_error + np.abs(turns) * y.change_error
+    change_error = change_error + 2.0 * run.own_unit * (np.abs(x.change) + np.abs(turns * y.change))
+    return run.rounded(equation, value, error, 0.0, change, change_error)
 
 
 # -- steps ------------------------------------------------------------------------------------------------------------
@@ -378,6 +431,8 @@ BOUNDS: dict[str, Callable[..., Any]] = {
     "min": _extreme(larger=False),
     "clamp": _clamp,
     "pow": together(_pow),
+    "atan2": together(_atan2),
+    "rem": together(_remainder),
     "neg": _negate,
     "abs": _abs,
     "sign": _sign,
@@ -385,4 +440,3 @@ BOUNDS: dict[str, Callable[..., Any]] = {
     "stop_gradient": _stop,
     "is_finite": _is_finite,
 }
-

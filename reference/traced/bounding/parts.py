@@ -1,8 +1,8 @@
 """How a bound travels: as one more direction of an `Increment`, so that whatever moves entries moves the bounds too.
 
 In a run with c directions the first of an increment's 1 + 2c changes is E, a bound on |computed - exact| of the value;
-c changes d follow, and then a bound on the error of each. What has no change at all is exact, and moves in no direction.
-Of a truth value, E says whether it may be the other one.
+c changes d follow, and then a bound on the error of each. What has no change at all is exact, and no direction moves
+it. Of a truth value, E says whether it may be the other one.
 
 A bound covers every evaluation of the same operations, in any order of the sums, whose elementary functions are as good
 as `reference.arithmetics.roundoff` says: XLA's, and that of the interpreter beside it.
@@ -58,7 +58,9 @@ def of_value(value: Any, error: Any, count: int) -> Increment:
     """A value with an error that no direction changes; exact where the error is zero throughout."""
     if not np.any(error):
         return constant(value)
-    return Increment(value, np.concatenate([np.broadcast_to(error, np.shape(value))[None], *_nothing(value, error, count)]))
+    return Increment(
+        value, np.concatenate([np.broadcast_to(error, np.shape(value))[None], *_nothing(value, error, count)])
+    )
 
 
 def _nothing(value: Any, error: Any, count: int) -> list[Any]:

@@ -12,8 +12,8 @@ from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.traced import control_flow, moving
 from reference.traced.bounding import arrays, elementwise
 from reference.traced.bounding.parts import Unbounded, of_value, packed, parts
-from reference.traced.interpreter import RULES, Run
-from reference.traced.program import Constant, Equation, Program, kind, unit_roundoff
+from reference.traced.interpreter import RULES, Run, has_few_bits
+from reference.traced.program import Constant, Equation, Program, iterates, programs_in, unit_roundoff
 
 SHORT = 20
 """A constant of no more significant bits stands for itself, like 0.5 and 3; 0.1 and √2 are good to a rounding."""
@@ -27,7 +27,7 @@ MOVES = {
 
 def _custom_call(run: "BoundedRun", equation: Equation, *operands: Increment) -> list[Increment]:
     program = control_flow.primal_of(equation)
-    if run.trusted(equation) or control_flow.iterates(program):
+    if run.trusted(equation) or iterates(program):
         raise Unbounded(f"{equation.name} is taken as a whole")
     return run(program, *operands)
 
@@ -57,11 +57,11 @@ BOUNDS = {
 def obstacle(program: Program) -> str:
     """A primitive or a kind of number for which there is no bound; empty where there is none such."""
     for equation in program.equations:
-        if equation.name not in BOUNDS:
+        if equation.name not in BOUNDS and "f" in equation.kinds:
             return equation.name
-        if any(kind(dtype) == "c" for dtype in (*equation.dtypes, *equation.input_dtypes) if dtype is not None):
+        if "c" in equation.kinds:
             return "complex numbers"
-        for inner in control_flow.programs_in(equation):
+        for inner in programs_in(equation):
             if found := obstacle(inner):
                 return found
     return ""
@@ -104,25 +104,23 @@ class BoundedRun(Run):
 
     def equation(self, equation: Equation, operands: Sequence[Increment]) -> Sequence[Increment]:
         """One equation's outputs with their bounds."""
+        if "c" in equation.kinds:
+            raise Unbounded("no bound for complex numbers")
+        if "f" not in equation.kinds and all(map(is_constant, operands)):
+            return super().equation(equation, operands)  # whole numbers, truth values and random keys are exact
         rule = BOUNDS.get(equation.name)
         if rule is None:
             raise Unbounded(f"no bound for {equation.name}")
-        if equation.name in RULES and not any(map(self.is_number, (*equation.dtypes, *equation.input_dtypes))):
-            if all(map(is_constant, operands)) or rule is RULES.get(equation.name):
-                rule = RULES[equation.name]
         outputs = rule(self, equation, *operands)
         return [outputs] if isinstance(outputs, Increment) else outputs
 
     def number(self, atom: Constant) -> Increment:
-        value = super().number(atom).value
+        value = atom.wide
         if not self.constants_round or np.ndim(value) or np.asarray(value).dtype.kind != "f" or _is_short(float(value)):
             return constant(value)
         return of_value(value, self.unit(np.asarray(atom.value).dtype) * np.abs(value), self.count)
 
     # -- roundings ----------------------------------------------------------------------------------------------------
-
-    def is_number(self, dtype: Any) -> bool:
-        return dtype is not None and kind(dtype) == "f"
 
     def _type(self, dtype: Any) -> tuple[float, float, float, int]:
         """u, what underflow may lose, the largest number, and the significant bits of a type."""
@@ -135,9 +133,7 @@ class BoundedRun(Run):
 
     def fits(self, equation: Equation, value: Any) -> Any:
         """Whether numbers are those of the output's type, each."""
-        bits = self._type(equation.dtypes[0])[3]
-        scaled = np.frexp(value)[0] * 2.0**bits
-        return scaled == np.rint(scaled)
+        return has_few_bits(value, self._type(equation.dtypes[0])[3])
 
     def is_exact_sum(self, equation: Equation, x: Any, y: Any) -> bool:
         """Whether x + y of exact x and y is rounded nowhere (Knuth, The Art of Computer Programming 2, 4.2.2)."""
@@ -147,8 +143,8 @@ class BoundedRun(Run):
         return bool(np.all(lost == 0.0) and np.all(self.fits(equation, total)))
 
     def is_exact_product(self, equation: Equation, x: Any, y: Any) -> bool:
-        short = [np.frexp(array)[0] * 2.0**26 for array in (x, y)]
-        return all(bool(np.all(s == np.rint(s))) for s in short) and bool(np.all(self.fits(equation, x * y)))
+        short = bool(np.all(has_few_bits(x, 26)) and np.all(has_few_bits(y, 26)))
+        return short and bool(np.all(self.fits(equation, x * y)))
 
     def rounded(
         self, equation: Equation, value: Any, inherited: Any, size: Any, change: Any = None, change_error: Any = None
@@ -162,10 +158,8 @@ class BoundedRun(Run):
         error = inherited + within * size
         if unit > within:
             error = error + unit * np.abs(value)
-        if isinstance(size, float) and not np.any(error):
-            error = np.zeros(np.shape(value))
-        else:
-            error = error + underflow
+        is_exact = isinstance(size, float) and not np.any(error)
+        error = np.zeros(np.shape(value)) if is_exact else error + underflow
         if np.isfinite(largest):
             error = np.where(np.abs(value) + error <= largest, error, np.inf)
         if change is None or not self.count:
@@ -176,7 +170,7 @@ class BoundedRun(Run):
 
     def __call__(self, program: Program, *arguments: Increment) -> list[Increment]:
         results = super().__call__(program, *arguments)
-        if program is self.body and any(map(self._is_hopeless, results)):
+        if program is self.body and np.isfinite(self.widest) and any(map(self._is_hopeless, results)):
             raise Unbounded("errors grow beyond use in a loop")
         return results
 
@@ -201,4 +195,4 @@ def _type(dtype: Any, coarsest: float) -> tuple[float, float, float, int]:
 
 
 def _is_short(x: float) -> bool:
-    return not np.isfinite(x) or (np.frexp(x)[0] * 2.0**SHORT).is_integer()
+    return not np.isfinite(x) or bool(has_few_bits(np.float64(x), SHORT))

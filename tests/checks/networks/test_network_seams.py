@@ -7,7 +7,9 @@ import pytest
 
 from harness import ACTIVATIONS, SOURCES, Activation, Network, Problem, cross_check
 from harness.checks.activations.subject import AT_A_SEAM, SIDES
+from harness.checks.networks.subject import AT_A_KINK, BY_PIECES, ROUNDED
 from harness.sources.loop import cost_and_gradient as loop
+from harness.verdict.judging import kind_of
 
 RIGHT = {name: SOURCES[name] for name in ("loop", "finite-difference")}
 
@@ -103,6 +105,7 @@ def test_at_a_kink_conventions_are_undecided_and_what_is_outside_of_both_sides_i
     for slope in conventions:
         report = cross_check(problem, theta, RIGHT | {"mine": with_slope(f, kink, slope)})
         assert (report.verdict, report.outliers) == ("inconclusive", ()), slope
+        assert {kind_of(reason) for reason in report.reasons} == {AT_A_KINK}
     for slope in wrong:
         report = cross_check(problem, theta, RIGHT | {"mine": with_slope(f, kink, slope)})
         assert (report.verdict, report.outliers) == ("disagree", ("mine",)), slope
@@ -134,6 +137,7 @@ def test_automatic_differentiation_is_not_accused_of_the_rules_for_its_pieces():
     report = cross_check(problem, theta, ["loop", "jax", "finite-difference"])
     assert (report.verdict, report.outliers) == ("inconclusive", ())
     assert "of jax cannot be decided" in report.reasons[0]
+    assert {kind_of(reason) for reason in report.reasons} == {BY_PIECES}
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -149,3 +153,4 @@ def test_where_a_formula_turns_within_the_error_of_z_its_ends_say_nothing():
     report = cross_check(problem, theta, RIGHT | {"mine": with_slope(ACTIVATIONS["sin"], 1e15, 0.0)})
     assert (report.verdict, report.outliers) == ("inconclusive", ())
     assert SIDES not in {row.name for row in report.sources}
+    assert ROUNDED in {kind_of(reason) for reason in report.reasons}
