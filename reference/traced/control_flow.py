@@ -112,7 +112,8 @@ def _crossing(run: Any, here: Increment, there: Increment, crosses: np.ndarray) 
 def _linear_solve(run: Any, equation: Equation, *operands: Increment) -> list[Increment]:
     """x of A x = b: A dx = db - dA x, with A as the equation's own matvec has it.
 
-    What else the solver tells is constant. A solver that iterates stops at a tolerance; the changes are those of the x that solves the equations.
+    What else the solver tells is constant. A solver that iterates stops at a tolerance; the changes are those of the x
+    that solves the equations.
     """
     programs = equation.params["jaxprs"]
     matvec, solve, b = parts_of_solve(equation.params["const_lengths"], operands)
