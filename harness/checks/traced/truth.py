@@ -6,7 +6,7 @@ the conventions. Where a side cannot be told at the point itself, as behind ``wh
 increments at points nearby: all about this one where these agree, else along the direction on that side.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -235,7 +235,7 @@ class Truth:
         near, far = np.abs(rest)
         return (near > 1e-12 * np.abs(here)) & ~(far > 2.5 * near)
 
-    def _limit(self, points: Sequence[np.ndarray], directions: np.ndarray, rounding: Any) -> tuple[np.ndarray, ...]:
+    def _limit(self, points: Iterable[np.ndarray], directions: np.ndarray, rounding: Any) -> tuple[np.ndarray, ...]:
         """The slopes at the point from those at distances 1, 2 and 4, by a parabola and by a line."""
         near, middle, far = (self.changes(directions, self.run(rounding=rounding), point) for point in points)
         return (8.0 * near - 6.0 * middle + far) / 3.0, 2.0 * near - middle
