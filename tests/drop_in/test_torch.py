@@ -46,7 +46,7 @@ RIGHT = {
     "complex": (lambda a: a * a.conj() + a.exp(), (tensor(3, dtype=torch.complex128),)),
     "real of complex": (lambda a: a.abs(), (tensor(3, dtype=torch.complex128),)),
     "float32": (torch.tanh, (tensor(4, dtype=torch.float32),)),
-    "empty": (torch.sin, (tensor(0, 3),)),
+    "empty": (torch.sin, (torch.zeros(0, 3, dtype=torch.float64, requires_grad=True),)),
     "a module": (torch.nn.Linear(3, 2).double(), (tensor(2, 3),)),
 }
 
