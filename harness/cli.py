@@ -14,7 +14,15 @@ import typer
 
 from harness.commands.auditing import audit
 from harness.commands.checking import bugs, check, replay
-from harness.commands.common import BAD_INPUT, EXIT_CODES, INTERRUPTED, TERMINATED, complain, explained, require_address_space
+from harness.commands.common import (
+    BAD_INPUT,
+    EXIT_CODES,
+    INTERRUPTED,
+    TERMINATED,
+    complain,
+    explained,
+    require_address_space,
+)
 from harness.commands.grading import diagnose, grade
 from harness.commands.output import flushed
 from harness.commands.studying import study

@@ -44,9 +44,7 @@ def _bytes(text: str | int) -> int:
 
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
-ReportFile = Annotated[
-    Path | None, file_to_write("Where to save a report: one HTML page with tables and pictures.")
-]
+ReportFile = Annotated[Path | None, file_to_write("Where to save a report: one HTML page with tables and pictures.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, and nothing else there.")]
 Seed = Annotated[int, option("SEED", "The seed that decides every random choice.", min=0)]
 Networks = Annotated[int, option("N", "How many random networks to cross-check.", min=1)]

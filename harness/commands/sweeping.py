@@ -6,7 +6,15 @@ from typing import Annotated, Any
 
 import typer
 
-from harness.commands.common import BAD_INPUT, EXIT_CODES, complain, progress_bar, require_address_space, show, start_jax
+from harness.commands.common import (
+    BAD_INPUT,
+    EXIT_CODES,
+    complain,
+    progress_bar,
+    require_address_space,
+    show,
+    start_jax,
+)
 from harness.commands.options import Json, ReportFile, Seed, file_to_write, option, seconds, write_page
 from harness.sources.table import SPELLINGS
 
