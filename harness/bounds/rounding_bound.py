@@ -15,11 +15,12 @@ An activation that calls what has no rule is sampled instead, and a note says so
 of its values: the slope by hand counts only where they confirm it, for it may be the very thing that is wrong.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from harness.bounds.activation_bound import FORMULA_ERRORS, evaluate
+from harness.bounds.activation_bound import FORMULA_ERRORS, activation_bound, evaluate
 from reference.activations import Activation
 from reference.arithmetics.companion import first_line
 from reference.arithmetics.rounded import Rounded
@@ -33,6 +34,12 @@ STEP = 1e-5
 
 SETTLED = 1e-3
 """Differences in doubt by more than this share tell nothing: the formula turns within a step, or has a kink there."""
+
+FLOATS_BESIDE = 4
+"""So many floats beside a place that a formula singles out, it is what it is nearby."""
+
+BESIDE_ZERO = 1e-200
+"""And so far from zero: near enough for any formula, and far enough that nothing underflows in float64."""
 
 
 class Bound(NamedTuple):
@@ -51,6 +58,21 @@ def rounding_bound(problem: Problem, theta: np.ndarray, arithmetic: type[Rounded
     activations whose rounding is sampled, not bounded.
     """
     sampled: dict[str, str] = {}
+    cost, gradient = shadow_pass(problem, theta, arithmetic, lambda f, Z: activate(f, Z, sampled))
+    notes = [f"rounding in {name} is sampled, not bounded ({reason})" for name, reason in sampled.items()]
+    return Bound(cost.error, gradient.error, tuple(notes))
+
+
+def shadow_pass(
+    problem: Problem,
+    theta: np.ndarray,
+    arithmetic: type[Rounded],
+    activate: Callable[[Activation, Rounded], tuple[Rounded, Rounded]],
+) -> tuple[Rounded, Rounded]:
+    """Cost and gradient, (n,), with what rounding can do to each; infinite where that is not known.
+
+    `activate(f, Z)` answers f(Z) and f'(Z).
+    """
     with np.errstate(all="ignore"):  # overflow makes a bound infinite, which says what is to be said
         lift = arithmetic.lift
         network, m = problem.network, problem.m
@@ -58,28 +80,56 @@ def rounding_bound(problem: Problem, theta: np.ndarray, arithmetic: type[Rounded
         biases = [lift(Theta[:, 0]) for Theta in network.unpack(theta)]
         As, slopes = [lift(problem.X)], []
         for W, b, f in zip(weights, biases, network.hidden):
-            Z = As[-1] @ W.T + b
-            As.append(_value(f, Z, sampled))
-            slopes.append(_slope(f, Z, As[-1], sampled))
+            A, slope = activate(f, As[-1] @ W.T + b)
+            As.append(A)
+            slopes.append(slope)
         Z = As[-1] @ weights[-1].T + biases[-1]
         squares = sum(np.square(W).sum() for W in weights)
         l2 = lift(problem.l2)  # so that λ/m is rounded, too
         cost = network.output.loss(NUMPY, Z, lift(problem.Y)).sum() / m + l2 / (2 * m) * squares
 
         delta = network.output.predict(NUMPY, Z) - lift(problem.Y)
-        bounds = []
+        parts = []
         for layer in reversed(range(len(weights))):
             of_weights = delta.T @ As[layer] / m + l2 / m * weights[layer]
             of_biases = delta.sum(axis=0) / m
-            bounds.append(np.column_stack([of_biases.error, of_weights.error]))
+            parts.append((of_biases, of_weights))
             if layer:
                 delta = delta @ weights[layer] * slopes[layer - 1]
-    notes = [f"rounding in {name} is sampled, not bounded ({reason})" for name, reason in sampled.items()]
-    return Bound(_finite_or_inf(cost.error), _finite_or_inf(network.pack(bounds[::-1])), tuple(notes))
+        values, errors = (
+            network.pack([np.column_stack([getattr(part, of) for part in both]) for both in reversed(parts)])
+            for of in ("value", "error")
+        )
+    return arithmetic(cost.value, _finite_or_inf(cost.error)), arithmetic(values, _finite_or_inf(errors))
 
 
-def _value(f: Activation, Z: Rounded, sampled: dict[str, str]) -> Rounded:
-    return evaluate(f.name, lambda: f.value(NUMPY, Z), f, Z, sampled)
+def activate(f: Activation, Z: Rounded, sampled: dict[str, str]) -> tuple[Rounded, Rounded]:
+    """f(Z) and f'(Z) with their errors; `sampled` gets the name of an activation that has to be sampled, and why."""
+    A = _nearby(f, Z, evaluate(f.name, lambda: f.value(NUMPY, Z), f, Z, sampled))
+    return A, _slope(f, Z, A, sampled)
+
+
+def _nearby(f: Activation, Z: Rounded, A: Rounded) -> Rounded:
+    """f(Z) with the errors that its values beside Z show, where a branch that is not taken there makes them infinite.
+
+    So it is at a hole that is filled, as in ``where(z == 0, 1, sin(z)/z)``. At a pole or jump the values stay apart.
+    """
+    error = np.array(np.broadcast_to(A.error, np.shape(A.value)), dtype=float)
+    at = np.isfinite(A.value) & np.isfinite(Z.error) & ~np.isfinite(error)
+    if not at.any():
+        return A
+    z, reach = (np.broadcast_to(part, error.shape)[at] for part in (Z.value, Z.error))
+    moved = moves_beside(f, z, reach, type(Z))
+    error[at] = np.where(moved <= SETTLED * np.maximum(1.0, np.abs(A.value[at])), moved, np.inf)
+    return type(Z)(A.value, error)
+
+
+def moves_beside(f: Activation, z: np.ndarray, reach: np.ndarray, arithmetic: type[Rounded] = Rounded) -> np.ndarray:
+    """How far f(z) is from the values at z ± reach, or a little beside z, with their own errors; (n,) each."""
+    step = np.maximum(reach, np.maximum(FLOATS_BESIDE * np.spacing(np.abs(z)), BESIDE_ZERO))
+    a = f(z.copy())
+    ends = [np.abs(f(end.copy()) - a) + activation_bound(f, end, arithmetic).value for end in (z - step, z + step)]
+    return np.maximum(*ends)
 
 
 def _slope(f: Activation, Z: Rounded, A: Rounded, sampled: dict[str, str]) -> Rounded:

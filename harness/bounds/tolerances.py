@@ -69,6 +69,10 @@ few dozen roundings."""
 
 # -- check_derivatives, where the whole program is known ---------------------------------------------------------------
 
+NARROW = 2.0 / 3.0
+"""A derived bound counts where it leaves so many of the digits, u^(2/3) of the block's largest: 2e-11 in float64, so
+that 1e-9 of one term stands out. A wider one is still true, and yet an estimate sees more."""
+
 RANDOM_ROUNDINGS = 6
 """Runs of JAX's own program, each rounded at random: the largest of six deviations is below a quarter of their standard
 deviation once in 10,000 times."""

@@ -6,7 +6,19 @@ from typing import Annotated
 import typer
 
 from harness.commands.common import EXIT_CODES, complain, progress_bar, show
-from harness.commands.options import L2, Json, Output, Seed, Sizes, file_to_write, option, problems_like, seconds
+from harness.commands.options import (
+    L2,
+    Json,
+    Output,
+    ReportFile,
+    Seed,
+    Sizes,
+    file_to_write,
+    option,
+    problems_like,
+    seconds,
+    write_page,
+)
 
 FOLDER = "The submissions: .py and .ipynb files, and folders of files."
 CSV = "A table with one line for each submission."
@@ -67,6 +79,7 @@ def diagnose(
     output: Output = None,
     l2: L2 = None,
     ordinary: Annotated[bool, typer.Option("--ordinary/--any-size", help=ORDINARY)] = True,
+    report: ReportFile = None,
     json: Json = False,
 ) -> None:
     """Which known bug explains somebody's cost and gradient: one function, asked on many problems."""
@@ -78,4 +91,8 @@ def diagnose(
     with progress_bar() as progress:
         found = diagnose(target, problems, seed, like, ordinary, activations, progress)
     show(found.to_dict(), found, json)
+    if report is not None:
+        from harness.grading.writing.page import as_diagnosis_page
+
+        write_page(report, as_diagnosis_page(found, {"seed": seed, "problems": problems}))
     raise typer.Exit(EXIT_CODES[found.verdict])

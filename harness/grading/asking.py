@@ -1,18 +1,12 @@
-"""How a submission wants to be called, found out by trying in a process of its own, and what it answers then."""
+"""How a submission wants to be called, found out by trying, and what it answers then."""
 
-import io
-import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from harness.checks.networks.diagnosing.replaying import find_bugs
-from harness.digits.data import load_digits
 from harness.grading.conventions import (
     Convention,
     NotAnAnswer,
@@ -25,92 +19,14 @@ from harness.grading.conventions import (
 )
 from harness.grading.problems import Asked, course_problems, small_problems
 from harness.grading.reading import Function, Submission, worth
-from harness.isolation import Outcome, Worker
+from harness.grading.running import Failed, Process
 from harness.wording import did_you_mean
 
 FUNCTIONS = 5  # of a file that are tried
-DATA = (".mat", ".npz", ".npy", ".csv", ".txt")
-MOST_DATA = 30_000_000  # bytes of a data file that is copied for a submission that reads it
 OWN_SIZES = {5000, 400, 401, 10025, 10285}  # numbers in the code of who wrote it for the course's data alone
 
 
-class Failed(Exception):
-    """Why a call gave no answer, as a sentence about the submission."""
-
-    def __init__(self, why: str, fatal: bool = False, missing_name: bool = False, does_not_apply: bool = False):
-        super().__init__(why)
-        self.does_not_apply = does_not_apply  # it says so itself
-        self.fatal = fatal  # whether it is no use to try again
-        self.missing_name = missing_name
-
-
-class Process:
-    """A submission in a process of its own, with copies of its files in a folder that goes with it."""
-
-    def __init__(self, submission: Submission, timeout: float, whole: bool = False):
-        self.submission = submission
-        self._folder = tempfile.TemporaryDirectory(prefix="harness-grade-", ignore_cleanup_errors=True)
-        folder = Path(self._folder.name)
-        for name, text in submission.whole if whole else submission.texts:
-            (folder / name).write_text(text, encoding="utf-8")
-        if whole:
-            _bring_data(submission.path, folder)
-        prepare = (("os:chdir", (str(folder),)),) if whole else ()
-        self.worker = Worker(folder / submission.main, timeout=timeout, prepare=prepare)
-
-    def call(self, name: str, *arguments: Any) -> Any:
-        """What a function answers.
-
-        Raises
-        ------
-        Failed
-        """
-        loaded = self.worker.load()
-        outcome = loaded if loaded.kind != "answered" else self.worker.call(name, *arguments)
-        if outcome.kind == "answered":
-            return outcome.value
-        raise Failed(
-            self._sentence(name, outcome, loading=loaded.kind != "answered"),
-            fatal=outcome.kind in ("timed out", "died", "exited") or loaded.kind != "answered",
-            missing_name=outcome.error in ("NameError", "UnboundLocalError"),
-            does_not_apply=outcome.error == "NotApplicable",
-        )
-
-    def _sentence(self, name: str, outcome: Outcome, loading: bool) -> str:
-        doing = "running the file" if loading else f"calling {name}"
-        place = outcome.place
-        at = ""
-        if place is not None:
-            own = self.submission.where(place.line) if place.file == self.submission.main else f"line {place.line}"
-            at = f" ({own} of {place.file if not self.submission.cells else self.submission.name}: {place.text})"
-        what = {"answered": "", "raised": f"raised {outcome.what}"}.get(outcome.kind, outcome.what)
-        return f"{doing}, it {what}{at}"
-
-    def close(self) -> None:
-        self.worker.close()
-        self._folder.cleanup()
-
-
-def _bring_data(path: Path, folder: Path) -> None:
-    """The data files beside a submission, and the course's, so that code that reads them runs."""
-    home = path if path.is_dir() else path.parent
-    for file in home.iterdir():
-        if file.suffix in DATA and file.is_file() and file.stat().st_size <= MOST_DATA:
-            shutil.copy(file, folder / file.name)
-    if not (folder / "ex4data1.mat").exists():
-        (folder / "ex4data1.mat").write_bytes(_course_data())
-
-
-@cache
-def _course_data() -> bytes:
-    from scipy.io import savemat
-
-    digits, file = load_digits(), io.BytesIO()
-    savemat(file, {"X": digits.X, "y": (digits.classes[:, np.newaxis] + 1).astype(np.uint8)})
-    return file.getvalue()
-
-
-@dataclass
+@dataclass(eq=False)
 class Way:
     """A function, what its parameters take, and the convention in which it answers best."""
 
@@ -171,7 +87,28 @@ class Ways:
         parsed = {way.function.name: way.ask(process, asked) for way in (self.of_cost, self.of_gradient) if way}
         cost = parsed[self.of_cost.function.name] if self.of_cost else Parsed()
         gradient = parsed[self.of_gradient.function.name] if self.of_gradient else Parsed()
-        return Parsed(cost.cost, gradient.gradient, (*cost.came, *gradient.came), gradient.precision)
+        came = (*cost.came, *gradient.came)
+        return Parsed(
+            cost.cost, gradient.gradient, came, gradient.precision, (gradient if self.of_gradient else cost).order
+        )
+
+    def change(self, process: Process, asked: Asked) -> tuple[str, bool]:
+        """Which arguments are changed in place when it is asked; empty for none. And whether that spoils an answer.
+
+        It does where a right answer is no longer right for who calls again with the same arrays as they were left.
+        """
+        for way in dict.fromkeys(way for way in (self.of_cost, self.of_gradient) if way):
+            process.changes.clear()
+            try:
+                first = way.ask(process, asked)
+                for changes in process.changes[:1]:
+                    said = changes.described(way.function)
+                    value = process.call(changes.function, *changes.afterwards)
+                    second = _read(value, process.submission, way.function, way.convention, asked)
+                    return said, any(a and not b for a, b in zip(asked.judged(first), asked.judged(second)))
+            except Failed:
+                continue
+        return "", False
 
     def repeats(self, process: Process, asked: Asked, parsed: Parsed) -> bool:
         """Whether it answers the same when it is asked again."""
@@ -181,6 +118,15 @@ class Ways:
             return False
         before, after = ([np.nan if part is None else part for part in (p.cost, p.gradient)] for p in (parsed, again))
         return all(np.array_equal(a, b, equal_nan=True) for a, b in zip(before, after))
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """An answer to be shown: the problem, what came back, and how the submission was called."""
+
+    asked: Asked
+    parsed: Parsed
+    ways: Ways
 
 
 NOT_REPEATABLE = (
@@ -269,6 +215,8 @@ def _best_ways(
     for function, roles in candidates:
         tried = list(_tried(process, function, roles, asked, conventions, failures))
         if tried:
+            if not any(way.explained or any(way.right) for way in tried):
+                _explain_by_pairs(tried, asked)
             best.append(max(tried, key=lambda way: way.worth))
             if all(best[-1].right):
                 return Ways(best[-1], best[-1])
@@ -283,6 +231,15 @@ def _best_ways(
     fatal = [failure for failure in failures if failure.fatal]
     why = "" if best else str((fatal or failures)[0])
     return Ways(of_cost, of_gradient, why, failures=fatal or ([] if best else failures))
+
+
+def _explain_by_pairs(tried: Sequence[Way], asked: Asked) -> None:
+    """Find the usual way in which two bugs at once explain the answers, where no way is right and one bug too few."""
+    for way in tried:
+        usual = replace(way.convention, pick=None) == _usual(way.convention)
+        if usual and find_bugs([asked.replay(way.parsed)]).of_both:
+            way.explained = True
+            return
 
 
 def _tried(

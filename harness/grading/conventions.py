@@ -6,13 +6,14 @@ and are right all the same.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
 import numpy as np
 
 from harness.grading.reading import Function
+from harness.sources.backprop_steps import Layout, Order
 from reference.problem import Problem
 
 COURSE = ("theta", "n_in", "n_hidden", "K", "X", "y", "l2")
@@ -63,6 +64,9 @@ _ROLE = {name: role for role, names in NAMES.items() for name in names.split()}
 LABELS = ("labels from 1", "labels from 0", "one-hot targets")
 
 
+ORDERS: tuple[Order, ...] = ("F", "C")
+
+
 @dataclass(frozen=True)
 class Convention:
     """One way to call a function.
@@ -80,7 +84,7 @@ class Convention:
 
     labels: str = "labels from 1"
     column: bool = False
-    order: str = "F"
+    order: Order = "F"
     ones: bool = False
     transposed: bool = False
     theta: str = "flat"
@@ -101,7 +105,7 @@ class Convention:
 def all_conventions() -> Iterator[Convention]:
     """Every way, the usual ones first."""
     for theta, transposed, ones in product(("flat", "list", "column"), (False, True), (False, True)):
-        for order, labels, column in product("FC", LABELS, (False, True)):
+        for order, labels, column in product(ORDERS, LABELS, (False, True)):
             if not (column and labels == "one-hot targets") and not (theta == "list" and order == "C"):
                 yield Convention(labels, column, order, ones, transposed, theta)
 
@@ -147,7 +151,7 @@ def arguments(roles: tuple[str, ...], convention: Convention, problem: Problem, 
         return problem, theta.copy()
     network = problem.network
     matrices = [np.array(Theta) for Theta in network.unpack(theta)]
-    flat = np.concatenate([Theta.ravel(order=convention.order) for Theta in matrices])  # pyright: ignore[reportCallIssue, reportArgumentType]
+    flat = Layout(convention.order).unroll(matrices)
     X = np.array(problem.X)
     X = np.column_stack([np.ones(len(X)), X]) if convention.ones else X
     n_in, n_hidden, K = network.sizes
@@ -177,12 +181,16 @@ def _labels(convention: Convention, Y: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Parsed:
-    """What was made of an answer: the cost, the gradient as θ lies in `reference`, or None; and how they came."""
+    """What was made of an answer: the cost, the gradient as θ lies in `reference`, or None; and how they came.
+
+    `order` is how θ and the gradient lay for who answered, by columns or by rows.
+    """
 
     cost: float | None = None
     gradient: np.ndarray | None = None
     came: tuple[str, ...] = ()
     precision: str = "float64"
+    order: Order = "F"
 
 
 class NotAnAnswer(ValueError):
@@ -196,6 +204,10 @@ def parse(value: Any, convention: Convention, problem: Problem) -> Parsed:
     ------
     NotAnAnswer
     """
+    return replace(_parsed(value, convention, problem), order=convention.order)
+
+
+def _parsed(value: Any, convention: Convention, problem: Problem) -> Parsed:
     if isinstance(value, dict):
         value = tuple(value.values())
     if convention.pick is not None:
@@ -204,8 +216,8 @@ def parse(value: Any, convention: Convention, problem: Problem) -> Parsed:
             raise NotAnAnswer(f"answers {_what(value)}, and something else before")
         value = (*([] if cost is None else [value[cost]]), *value[first:end])
     if isinstance(value, (tuple, list)) and len(value) == 2 and _is_cost(value[1]) and not _is_cost(value[0]):
-        parsed = parse((value[1], value[0]), convention, problem)
-        return Parsed(parsed.cost, parsed.gradient, (*parsed.came, "gradient before cost"), parsed.precision)
+        parsed = _parsed((value[1], value[0]), convention, problem)
+        return replace(parsed, came=(*parsed.came, "gradient before cost"))
     if _is_cost(value):
         return _with_cost(value, None, (), "float64")
     if isinstance(value, (tuple, list)) and len(value) >= 2 and _is_cost(value[0]):
@@ -284,13 +296,7 @@ def _gradient(value: Any, convention: Convention, problem: Problem) -> tuple[np.
     came = () if value.ndim == 1 else (f"gradient as an array of {value.ndim} axes",)
     precision = "float32" if value.dtype == np.float32 else "float64"
     flat = np.asarray(value, dtype=np.float64).ravel()
-    parts = np.split(flat, np.cumsum([rows * columns for rows, columns in network.shapes])[:-1])
-    order: Any = convention.order
-    return (
-        network.pack([part.reshape(shape, order=order) for part, shape in zip(parts, network.shapes)]),
-        came,
-        precision,
-    )
+    return network.pack(Layout(convention.order).roll(network, flat)), came, precision
 
 
 def _what(value: Any) -> str:

@@ -11,10 +11,12 @@ import numpy as np
 from harness.checks.networks.diagnosing.explaining import describe, nearest, seen
 from harness.checks.networks.diagnosing.replaying import Explanations, find_bugs
 from harness.checks.networks.random_problems import ANY, Like, random_problem
-from harness.grading.asking import NOT_REPEATABLE, Failed, Process, Ways, find_ways, ways_of_source
+from harness.grading.asking import NOT_REPEATABLE, Shown, Ways, find_ways, ways_of_source
 from harness.grading.conventions import Parsed
+from harness.grading.in_place import SPOILS, SPOILS_NOTHING
 from harness.grading.problems import Asked, drawn
 from harness.grading.reading import read_submission
+from harness.grading.running import Failed, Process
 from harness.isolation import Worker
 from harness.progress import Progress, silent
 from harness.wording import did_you_mean
@@ -38,6 +40,7 @@ class Diagnosis:
     bugs : the names of the sets of bugs that explain all
     conventions : in what it differs from the course's own way, for a function of the course's signature
     notes : why the rest was not answered
+    answers : what was answered to each problem, for a page; not in the document
     """
 
     target: str
@@ -50,6 +53,7 @@ class Diagnosis:
     conventions: tuple[str, ...]
     notes: tuple[str, ...]
     seconds: float
+    answers: tuple[Shown, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready document."""
@@ -58,6 +62,7 @@ class Diagnosis:
             if isinstance(value, tuple)
             else value
             for name, value in vars(self).items()
+            if name != "answers"
         }
 
     def __str__(self) -> str:
@@ -106,15 +111,19 @@ def diagnose(
             if ways.failure:
                 raise ValueError(f"{target} cannot be asked: {ways.failure}")
             drawing = _like_the_course(problems, seed, _checked(like, activations), ways)
-        answers, failures = _ask_all(process, ways, drawing, problems, progress)
+        answers, failures, changes = _ask_all(process, ways, drawing, problems, progress)
         repeats = not answers or ways.repeats(process, *next(iter(answers.items())))
     finally:
         process.close()
     found = find_bugs([asked.replay(parsed) for asked, parsed in answers.items()]) if answers else None
     diagnosis = _diagnosis(target, ways, answers, failures, found, time.perf_counter() - started)
-    if repeats:
-        return diagnosis
-    return replace(diagnosis, verdict="disagree", said=(NOT_REPEATABLE,), bugs=())
+    if not repeats:
+        return replace(diagnosis, verdict="disagree", said=(NOT_REPEATABLE,), bugs=())
+    if True in changes:
+        return replace(diagnosis, verdict="disagree", said=(*diagnosis.said, f"{changes[True]}{SPOILS}"))
+    if changes:
+        return replace(diagnosis, notes=(*diagnosis.notes, f"{changes[False]}{SPOILS_NOTHING}"))
+    return diagnosis
 
 
 def _function_of(target: str) -> str | None:
@@ -191,15 +200,20 @@ def _any(problems: int, seed: int, like: Like, ordinary: bool, activations: Any)
 
 def _ask_all(
     process: Process, ways: Ways, drawing: Iterator[Asked], problems: int, progress: Progress
-) -> tuple[dict[Asked, Parsed], list[Failed]]:
-    answers, failures = {}, []
+) -> tuple[dict[Asked, Parsed], list[Failed], dict[bool, str]]:
+    """The answers, why others failed, and what was changed in place, by whether that spoils the next answer."""
+    answers, failures, changes = {}, [], {}
     for number, asked in enumerate(drawing, start=1):
         try:
+            process.changes.clear()
             answers[asked] = ways.ask(process, asked)
+            if process.changes and True not in changes:
+                said, spoils = ways.change(process, asked)
+                changes.setdefault(spoils, said)
         except Failed as failure:
             failures.append(failure)
         progress("diagnosing", number, problems)
-    return answers, failures
+    return answers, failures, changes
 
 
 def _diagnosis(
@@ -235,6 +249,7 @@ def _diagnosis(
         tuple(ways.conventions),
         tuple(notes),
         seconds,
+        tuple(Shown(asked, parsed, ways) for asked, parsed in answers.items()),
     )
 
 

@@ -12,26 +12,19 @@ import numpy as np
 
 from harness.checks.networks.diagnosing.explaining import describe, nearest, seen, together
 from harness.checks.networks.diagnosing.replaying import find_bugs
-from harness.grading.asking import NOT_REPEATABLE, Failed, Process, Way, Ways, find_ways
+from harness.grading.asking import NOT_REPEATABLE, Shown, Way, Ways, find_ways
 from harness.grading.conventions import Convention, Parsed
 from harness.grading.helpers import ABSENT, RIGHT, WRONG, Verdict, judge_helpers
+from harness.grading.in_place import SPOILS, SPOILS_NOTHING
 from harness.grading.problems import Asked, small_problems, tiny_problems
 from harness.grading.reading import Submission, find_submissions
 from harness.grading.rubric import Rubric
+from harness.grading.running import Failed, Process
 from harness.progress import Progress, silent
 
 AGREE, DISAGREE, INCONCLUSIVE, ERROR = "agree", "disagree", "inconclusive", "error"
 
 TIMEOUT = 10.0  # seconds for each call
-
-
-@dataclass(frozen=True, eq=False)
-class Shown:
-    """A wrong answer to be shown: the problem, what came back, and how the submission was called."""
-
-    asked: Asked
-    parsed: Parsed
-    ways: Ways
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +35,7 @@ class Grade:
     ----------
     verdict : "agree", "disagree", "inconclusive" (a part is missing) or "error" (it could not be asked)
     cost, gradient, regularised, sigmoid_gradient, other : "right", "wrong" or "absent"
-    helpers : the verdict on each helper
+    helpers : the verdict on each helper; and on "arguments", where they are changed in place to the next call's harm
     diagnosis : what is wrong, in clauses
     bugs : the sets of bugs that explain all of it
     conventions : in what it differs from the course's way, and is right all the same
@@ -160,20 +153,18 @@ class _Judge:
         self.bugs: tuple[str, ...] = ()
         self.parsed: dict[Asked, Parsed] = {}
         self.failed: list[str] = []
+        self.changed = ""  # which argument it changes in place, in words
 
     def grade(self) -> Grade:
-        other = {name: verdict for name, verdict in self.helpers.items() if name != "sigmoid_gradient"}
-        beside = self.helpers.get("sigmoid_gradient", Verdict()).outcome, _together([v.outcome for v in other.values()])
-        wrong_helpers = [verdict.said for verdict in self.helpers.values() if verdict.outcome == WRONG]
         if self.ways.failure:
-            points = self.rubric.given(self._shares(dict.fromkeys(("cost", "gradient", "regularised"), 0.0), other))
+            there = any(verdict.outcome == RIGHT for verdict in self.helpers.values())
             return Grade(
                 self.submission,
                 ERROR,
-                sigmoid_gradient=beside[0],
-                other=beside[1],
-                points=points if any(verdict.outcome == RIGHT for verdict in self.helpers.values()) else 0.0,
-                diagnosis=(self.ways.failure, *wrong_helpers),
+                sigmoid_gradient=self._slope,
+                other=_together(self._other),
+                points=self._points(0.0, 0.0, 0.0) if there else 0.0,
+                diagnosis=(self.ways.failure, *self._wrong_helpers),
                 notes=tuple(self.notes),
                 helpers=self.helpers,
             )
@@ -181,15 +172,33 @@ class _Judge:
             self._ask(asked)
         if self.ways.only_at:
             self.notes.append(f"it was graded at {self.ways.only_at}, for it does not run, or is wrong, at other sizes")
-        return self._judged(beside, other, wrong_helpers)
+        return self._judged()
 
     def _ask(self, asked: Asked) -> None:
+        self.process.changes.clear()
         try:
             self.parsed[asked] = self.ways.ask(self.process, asked)
         except Failed as failure:
             self.failed.append(f"on {asked.name}: {failure}")
+        if self.process.changes and "arguments" not in self.helpers:
+            said, spoils = self.ways.change(self.process, asked)
+            self.changed = self.changed or said
+            if spoils:
+                self.helpers["arguments"] = Verdict(WRONG, f"{said}{SPOILS}")
 
-    def _judged(self, beside: tuple[str, str], other: dict[str, Verdict], wrong_helpers: list[str]) -> Grade:
+    @property
+    def _slope(self) -> str:
+        return self.helpers.get("sigmoid_gradient", Verdict()).outcome
+
+    @property
+    def _other(self) -> list[str]:
+        return [verdict.outcome for name, verdict in self.helpers.items() if name != "sigmoid_gradient"]
+
+    @property
+    def _wrong_helpers(self) -> list[str]:
+        return [verdict.said for verdict in self.helpers.values() if verdict.outcome == WRONG]
+
+    def _judged(self) -> Grade:
         conventions = self.ways.conventions
         refused = self.rubric.refused(conventions)
         cost, gradient, regularised, share = self._parts()
@@ -199,16 +208,16 @@ class _Judge:
         if WRONG in (cost, gradient, regularised) and not refused:
             said += self._diagnosis()
         said += self.failed
-        shares = {"cost": cost == RIGHT, "gradient": gradient == RIGHT, "regularised": share}
-        complete = RIGHT == cost == gradient == regularised and not self.failed
-        verdict = (
-            AGREE if complete else DISAGREE if WRONG in (cost, gradient, regularised) or self.failed else INCONCLUSIVE
-        )
+        wrong = WRONG in (cost, gradient, regularised) or self.failed or "arguments" in self.helpers
+        complete = RIGHT == cost == gradient == regularised
+        verdict = DISAGREE if wrong else AGREE if complete else INCONCLUSIVE
         if verdict == INCONCLUSIVE:
             missing = [name for name, part in (("cost", cost), ("gradient", gradient)) if part == ABSENT]
             said.append(f"no {' and no '.join(missing)} was answered; what is there is right")
         if verdict == AGREE or refused:
             self.notes += self._as_a_bug()
+        if self.changed and "arguments" not in self.helpers:
+            self.notes.append(f"{self.changed}{SPOILS_NOTHING}")
         probe = next(iter(self.parsed), None)
         return Grade(
             self.submission,
@@ -216,9 +225,10 @@ class _Judge:
             cost,
             gradient,
             regularised,
-            *beside,
-            points=self.rubric.given(self._shares({name: float(value) for name, value in shares.items()}, other)),
-            diagnosis=(*said, *wrong_helpers),
+            self._slope,
+            _together(self._other),
+            points=self._points(cost == RIGHT, gradient == RIGHT, share),
+            diagnosis=(*said, *self._wrong_helpers),
             conventions=(*conventions, *(c for verdict in self.helpers.values() for c in verdict.conventions)),
             notes=tuple(self.notes),
             helpers=self.helpers,
@@ -227,14 +237,14 @@ class _Judge:
             probe=Shown(probe, self.parsed[probe], self.ways) if probe else None,
         )
 
-    def _shares(self, shares: dict[str, float], other: dict[str, Verdict]) -> dict[str, float | None]:
-        """The share of every part that was reached; None for helpers that are not there."""
-        slope = self.helpers.get("sigmoid_gradient", Verdict()).outcome
-        there = [verdict.outcome == RIGHT for verdict in other.values() if verdict.outcome != ABSENT]
-        return shares | {
-            "sigmoid_gradient": None if slope == ABSENT else float(slope == RIGHT),
+    def _points(self, cost: float, gradient: float, regularised: float) -> float:
+        """The points, from the shares that were reached; helpers that are not there are not counted."""
+        there = [outcome == RIGHT for outcome in self._other if outcome != ABSENT]
+        beside = {
+            "sigmoid_gradient": None if self._slope == ABSENT else float(self._slope == RIGHT),
             "other": float(np.mean(there)) if there else None,
         }
+        return self.rubric.given({"cost": cost, "gradient": gradient, "regularised": regularised} | beside)
 
     def _parts(self) -> tuple[str, str, str, float]:
         """Cost, gradient and regulariser: right, wrong or absent; and the share of the last that is right."""

@@ -9,7 +9,7 @@ from harness.bounds.rounding_bound import Bound, rounding_bound
 from harness.checks.networks.diagnosing.replaying import NO_BUG, Replay
 from harness.digits.data import load_digits
 from harness.grading.conventions import Parsed
-from harness.sources.backprop_steps import Backprop
+from harness.sources.backprop_steps import Backprop, Layout
 from harness.verdict.comparison import Answer
 from reference.arithmetics.rounded import Rounded, Rounded32
 from reference.network import Network
@@ -69,6 +69,7 @@ class Asked:
                 gradient,
                 REWRITTEN * bound.gradient + largest,
             ),
+            Layout(parsed.order),
         )
 
     @cached_property

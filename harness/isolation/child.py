@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from harness.importing import import_attribute, import_file_or_module
-from harness.isolation.values import encode
+from harness.isolation.values import copies, differ, encode
 
 MESSAGE = 2_000  # characters of an exception's message that are told
 
@@ -39,7 +39,7 @@ def main(requests: int, answers: int, trace: int) -> None:
     threading.Thread(target=_receive, args=(requests, received), daemon=True).start()
     setting = received.get()
     _limit(setting.memory)
-    _send(answers, encode({"kind": "answered", "value": None}))
+    _send(answers, encode({"kind": "answered", "value": None, "changed": []}))
     module: ModuleType | None = None
     own_process = os.getpid()
     while True:
@@ -49,8 +49,10 @@ def main(requests: int, answers: int, trace: int) -> None:
                 for function, its_arguments in setting.prepare:
                     import_attribute(function)(*its_arguments)
                 module = import_file_or_module(setting.target)
+            before = copies(arguments)
             value = _defined_in(module) if name is None else attrgetter(name)(module)(*arguments)
-            message = encode({"kind": "answered", "value": value})
+            changed = [[i, argument] for i, argument in enumerate(arguments) if differ(before[i], argument)]
+            message = encode({"kind": "answered", "value": value, "changed": changed})
         except BaseException as error:  # noqa: BLE001  whatever it is, the parent is told
             message = encode(_failure(error, setting.target))
         if os.getpid() != own_process:  # the user's code has forked, and this is not the one that is to answer

@@ -1,7 +1,8 @@
 """What became of a call in another process."""
 
 import signal
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 Kind = Literal["answered", "raised", "exited", "died", "timed out"]
@@ -31,6 +32,8 @@ class Outcome:
         segmentation fault, or gave an answer that cannot be read; "timed out".
     value : object
         The answer, where there is one.
+    changed : mapping of int
+        The arguments, by their place, that the call changed in place, as it left them; lists and tuples of arrays, too.
     what : str
         What else is to be said in a few words, such as "ZeroDivisionError: division by zero".
     error : str
@@ -45,6 +48,7 @@ class Outcome:
 
     kind: Kind
     value: Any = None
+    changed: Mapping[int, Any] = field(default_factory=dict)
     what: str = ""
     error: str = ""
     place: Place | None = None

@@ -199,11 +199,18 @@ def _missing(answer: bytearray) -> int:
 def _outcome(document: Any) -> Outcome:
     """The outcome that the child tells of, none of whose words are trusted."""
     match document:
-        case {"kind": "answered", "value": value}:
-            return Outcome("answered", value)
+        case {"kind": "answered", "value": value, "changed": list(changed)}:
+            return Outcome("answered", value, changed=dict(map(_changed, changed)))
         case {"kind": "raised" | "exited" as kind, "what": str(what), "error": str(error), "place": place}:
             return Outcome(kind, what=what, error=error, place=_place(place))
     raise ValueError("the answer cannot be read (it is no outcome)")
+
+
+def _changed(told: Any) -> tuple[int, Any]:
+    match told:
+        case [int(place), now]:
+            return place, now
+    raise ValueError("the answer cannot be read (it tells of no argument)")
 
 
 def _place(told: Any) -> Place | None:

@@ -163,3 +163,24 @@ def _built_array(content: Any, chunks: _Chunks) -> np.ndarray:
     if not _DTYPE.fullmatch(dtype) or len(shape) > 32 or any(type(n) is not int or n < 0 for n in shape):
         raise ValueError
     return chunks.take(np.dtype(dtype), tuple(shape))
+
+
+def copies(value: Any) -> Any:
+    """Arrays, and those in lists and tuples, copied; None for what is neither, which `differ` has no word on."""
+    match value:
+        case np.ndarray():
+            return value.copy()
+        case list() | tuple():
+            return [copies(item) for item in value]
+    return None
+
+
+def differ(kept: Any, value: Any) -> bool:
+    """Whether arrays are not what they were when `copies` were taken: in an entry, in shape or type, or not there."""
+    match kept:
+        case np.ndarray():
+            alike = isinstance(value, np.ndarray) and (kept.dtype, kept.shape) == (value.dtype, value.shape)
+            return not alike or not np.array_equal(kept, value, equal_nan=kept.dtype.kind in "fc")
+        case list():
+            return len(kept) != len(value) or any(map(differ, kept, value))
+    return False

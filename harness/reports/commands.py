@@ -54,6 +54,9 @@ def _networks(summary: Summary, title: str) -> str:
         listing([*summary.reasons, closest]),
         wide(
             table(("verdict", "networks"), counts, "Verdicts"),
+            table(("reason", "networks"), summary.doubts.items(), "Why networks are inconclusive")
+            if summary.doubts
+            else "",
             table(("source", "odd one out", "could not take it"), rows, "The sources, in numbers of networks"),
         ),
     )

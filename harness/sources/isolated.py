@@ -6,6 +6,8 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from harness.importing import import_attribute, is_file
 from harness.isolation import Foreign, Outcome, Worker
 from harness.sources.table import Source, SourceFailed
@@ -57,6 +59,8 @@ class Isolated:
         if outcome.kind != "answered":
             self._endings += outcome.kind in ("died", "timed out") or (outcome.kind == "exited" and not outcome.error)
             raise SourceFailed(f"source {self.spelled!r} {outcome.why}")
+        if 1 in outcome.changed and np.shape(outcome.changed[1]) == np.shape(theta):
+            theta[...] = outcome.changed[1]  # as it would be without a process between
         parts = outcome.value if isinstance(outcome.value, tuple) else (outcome.value,)
         if foreign := [type(part).__name__ for part in parts if isinstance(part, Foreign)]:
             raise SourceFailed(f"source {self.spelled!r} must answer numbers, but answered a {foreign[0]}")

@@ -14,6 +14,9 @@ ERROR = "error"
 """The verdict of a row whose check could not be made: a source raised, hung, or took its process down."""
 
 
+SEPARATOR = " | "  # of reasons, which have semicolons in them
+
+
 class Row(NamedTuple):
     """What one check came to. All but the last two is decided by the seed, the settings and the code.
 
@@ -109,6 +112,6 @@ def _from_report(seed: int, shape: str, report: Report) -> Row:
         report.verdict,
         max(ratios, default=None),
         ",".join(report.outliers),
-        "; ".join([*report.reasons, *map(str, report.findings)]),
+        SEPARATOR.join([*report.reasons, *map(str, report.findings)]),
         times=json.dumps({row.name: row.seconds for row in report.sources}),
     )

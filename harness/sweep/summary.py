@@ -1,12 +1,13 @@
 """What a sweep has found so far."""
 
-import re
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
 from harness.bounds.tolerances import INCONCLUSIVE_SHARE
-from harness.sweep.rows import ERROR
+from harness.sweep.rows import ERROR, SEPARATOR
 from harness.sweep.store import Store
+from harness.verdict.judging import kind_of
 
 SCHEMA = "harness.sweep/1"
 SHOWN = 5  # rows of each kind
@@ -27,7 +28,7 @@ class SweepSummary:
     outliers : dict
         How often each source was named, alone or with others.
     reasons : dict
-        Why rows are inconclusive, in general words, and how many are so.
+        Why rows are inconclusive, in general words, and how many are so; a row may be for several reasons.
     examples : list of dicts
         The first rows that disagree, or could not be checked, with their reasons.
     worst : float or None
@@ -81,23 +82,16 @@ class SweepSummary:
         return "\n".join(lines)
 
 
-def in_general(reason: str) -> str:
-    """A reason without the names and numbers that belong to one row alone: "N of N coordinates cannot be decided"."""
-    return re.sub(r"\d[\d.,e+-]*", "N", re.sub(r"\s*\([^()]*\)", "", reason.partition(":")[0]))
-
-
 def summarise(store: Store) -> SweepSummary:
     """Count the rows of a file, in one look at it."""
-    store.connection.create_function("in_general", 1, in_general, deterministic=True)
     store.connection.execute("BEGIN")  # all queries see the same rows, also while others are written
     try:
         (rows, first, last, seconds) = store.ask("SELECT count(*), min(seed), max(seed), total(seconds) FROM rows")[0]
         counts: dict[str, int] = dict.fromkeys(("agree", "disagree", "inconclusive", ERROR), 0)
         counts |= dict(store.ask("SELECT verdict, count(*) FROM rows GROUP BY verdict"))
         outliers = store.ask("SELECT outliers, count(*) FROM rows WHERE outliers != '' GROUP BY 1 ORDER BY 2 DESC")
-        reasons = store.ask(
-            "SELECT in_general(reason), count(*) FROM rows WHERE verdict = 'inconclusive' GROUP BY 1 ORDER BY 2 DESC, 1"
-        )
+        doubts = store.ask("SELECT reason FROM rows WHERE verdict = 'inconclusive'")
+        reasons = Counter(kind for (said,) in doubts for kind in set(map(kind_of, said.split(SEPARATOR))))
         examples = [
             {"seed": seed, "verdict": verdict, "shape": shape, "reason": reason}
             for which in ("disagree", ERROR)
@@ -107,7 +101,16 @@ def summarise(store: Store) -> SweepSummary:
         ]
         ((worst,),) = store.ask("SELECT max(worst) FROM rows WHERE verdict = 'agree'")
         return SweepSummary(
-            store.stamp(), rows, first or 0, last or 0, counts, dict(outliers), dict(reasons), examples, worst, seconds
+            store.stamp(),
+            rows,
+            first or 0,
+            last or 0,
+            counts,
+            dict(outliers),
+            dict(reasons.most_common()),
+            examples,
+            worst,
+            seconds,
         )
     finally:
         store.connection.rollback()

@@ -14,18 +14,17 @@ from harness.study.equivalence import Truth
 from reference.network import Network
 from reference.problem import Problem
 
-SWITCHES = ("λ = 0", "θ = 0", "m = 1", "one hidden unit")
+SWITCHES = ("λ = 0", "θ = 0", "m = 1", "one hidden unit a layer")
 
-INPUTS, HIDDEN, CLASSES, EXAMPLES, LAMBDA, SEED = 4, 3, 3, 5, 1.0, 0
+INPUTS, HIDDEN, CLASSES, EXAMPLES, LAMBDA, SEED = 4, 3, 3, 5, 1.5, 0
 
 
 def problem_with(switched: tuple[bool, ...]) -> tuple[Problem, np.ndarray]:
     """The small problem and θ, special in what is switched, in the order of `SWITCHES`."""
     no_penalty, no_theta, one_example, one_unit = switched
     rng = np.random.default_rng(SEED)
-    network = Network(
-        (INPUTS, 1 if one_unit else HIDDEN, CLASSES), "softplus"
-    )  # a sigmoid would hide the slope of a sigmoid
+    units = 1 if one_unit else HIDDEN
+    network = Network((INPUTS, units, units, CLASSES), "softplus")  # a sigmoid would hide the slope of a sigmoid
     m = 1 if one_example else EXAMPLES
     X, y = rng.uniform(-1.0, 1.0, (EXAMPLES, INPUTS)), np.arange(EXAMPLES) % CLASSES
     theta = np.zeros(network.size) if no_theta else network.init(rng, 1.0)
@@ -44,7 +43,7 @@ def blind_spots() -> dict[str, Any]:
     """For each combination of switches, written as 0 and 1 in the order of `SWITCHES`, the bugs that cannot be seen."""
     return {
         "switches": list(SWITCHES),
-        "problem": f"{INPUTS}-{HIDDEN}-{CLASSES}, softplus, {EXAMPLES} examples, λ = {LAMBDA:g}",
+        "problem": f"{INPUTS}-{HIDDEN}-{HIDDEN}-{CLASSES}, softplus, {EXAMPLES} examples, λ = {LAMBDA:g}",
         "unseen": {
             "".join("01"[on] for on in switched): unseen(switched)
             for switched in product((False, True), repeat=len(SWITCHES))

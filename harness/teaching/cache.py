@@ -28,14 +28,27 @@ def remembered(name: str, arguments: Any, compute: Callable[[], Any], folder: Pa
     name, arguments : what is computed, of what; JSON-ready
     folder : None keeps nothing. A folder that cannot be written to is no error: then nothing is kept, either.
     """
+    found = recall(name, arguments, folder)
+    return remember(name, arguments, compute(), folder) if found is None else found
+
+
+def recall(name: str, arguments: Any, folder: Path | None) -> Any:
+    """What was kept under that name for those arguments; None where nothing was."""
     if folder is None:
-        return compute()
-    key = json.dumps([name, arguments, code_and_libraries()], sort_keys=True)
-    file = folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.json"
+        return None
     with suppress(OSError, ValueError):
-        return json.loads(file.read_text(encoding="utf-8"))
-    result = compute()
-    with suppress(OSError):
-        prepare_directory(folder)
-        write_whole(file, json.dumps(result).encode())
+        return json.loads(_file(name, arguments, folder).read_text(encoding="utf-8"))
+    return None
+
+
+def remember(name: str, arguments: Any, result: Any, folder: Path | None) -> Any:
+    """The result itself, which is kept where there is a folder that can be written to."""
+    if folder is not None:
+        with suppress(OSError):
+            write_whole(_file(name, arguments, prepare_directory(folder)), json.dumps(result).encode())
     return result
+
+
+def _file(name: str, arguments: Any, folder: Path) -> Path:
+    key = json.dumps([name, arguments, code_and_libraries()], sort_keys=True)
+    return folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.json"

@@ -15,8 +15,9 @@ from harness.progress import Progress, silent
 from harness.sources.bug_zoo import BUGS
 from harness.study.checkers import HARNESS, OUR_RULE, PEERS, named_peers
 from harness.teaching import blind_spots, by_hand, detection, false_alarms, step_sizes, trained_bugs
-from harness.teaching.cache import remembered
+from harness.teaching.cache import recall, remember, remembered
 from harness.teaching.detection import WHERE
+from harness.teaching.in_parallel import in_parallel
 from harness.teaching.trained_bugs import Training
 
 NAME = "lesson.html"
@@ -47,13 +48,16 @@ FULL = Size(None, Training(examples=2000, held_out=1000, line_searches=50))
 QUICK = Size(A_FEW, Training(examples=1000, held_out=1000, line_searches=30))
 
 
-def lesson_data(size: Size = FULL, progress: Progress = silent, cache: Path | None = None) -> dict[str, Any]:
+def lesson_data(
+    size: Size = FULL, progress: Progress = silent, cache: Path | None = None, processes: int | None = None
+) -> dict[str, Any]:
     """Every number of the lesson, JSON-ready.
 
     Parameters
     ----------
     progress : called as ``progress(step, done, total)``
     cache : the folder in which results are kept; None computes all anew and keeps nothing
+    processes : that bugs are studied in, by default as many as there are processors; 0 does it in this one
     """
     started = time.perf_counter()
     keep = partial(remembered, folder=cache)
@@ -61,7 +65,7 @@ def lesson_data(size: Size = FULL, progress: Progress = silent, cache: Path | No
     data["blind"] = blind_spots.blind_spots()
     data["alarms"] = keep("false alarms", None, false_alarms.false_alarms)
     data["detection"] = detection.detection()
-    data["bugs"], data["digits"] = _bugs(size, progress, cache)
+    data["bugs"], data["digits"] = _bugs(size, progress, cache, processes)
     data["errors"] = keep("errors", size.training, partial(trained_bugs.relative_errors, size.training))
     data["rules"] = {name: peer.rule for name, peer in PEERS.items()} | {HARNESS: OUR_RULE}
     data["all_bugs"] = list(BUGS)
@@ -72,22 +76,23 @@ def lesson_data(size: Size = FULL, progress: Progress = silent, cache: Path | No
     return data
 
 
-def _bugs(size: Size, progress: Progress, cache: Path | None) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+def _bugs(
+    size: Size, progress: Progress, cache: Path | None, processes: int | None
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     left_out = named_peers()[1]
     asked = [name for name in PEERS if name not in left_out]
-    subjects, found = trained_bugs.subjects(size.bugs), []
-    for done, (name, bug) in enumerate(subjects.items()):
-        progress("trainings", done, len(subjects))
-        row: dict[str, Any] = {"name": name, "description": bug.description, "where": WHERE.get(bug.part, "")}
-        steps = {
-            "training": (size.training, partial(trained_bugs.trained, bug, size.training)),
-            "check": (size.training, partial(trained_bugs.checked, bug, size.training)),
-            "checkers": (asked, partial(trained_bugs.said_by_checkers, bug, asked)),
-        }
-        for step, (arguments, compute) in steps.items():
-            row[step] = remembered(f"{step} of {name}", arguments, compute, cache)
-        found.append(row)
+    subjects = trained_bugs.subjects(size.bugs)
+    studied = {name: recall(f"bug {name}", [size.training, asked], cache) for name in subjects}
+    missing = [name for name, row in studied.items() if row is None]
+    calls = [(name, size.training, asked) for name in missing]
+    for name, row in zip(missing, in_parallel(trained_bugs.__name__, "studied", calls, processes)):
+        progress("trainings", sum(map(bool, studied.values())), len(subjects))
+        studied[name] = remember(f"bug {name}", [size.training, asked], row, cache)
     progress("trainings", len(subjects), len(subjects))
+    found = [
+        {"name": name, "description": bug.description, "where": WHERE.get(bug.part, "")} | (studied[name] or {})
+        for name, bug in subjects.items()
+    ]
     rows = sorted({row for bug in found for row, _ in bug["training"]["misread"]})
     return found, trained_bugs.images_of(rows, size.training)
 

@@ -7,7 +7,8 @@ network, where they are used: 3-5-3 on five examples, with sines for numbers.
 
 import base64
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -44,6 +45,7 @@ class Training(NamedTuple):
     line_searches: int
 
 
+@cache
 def digits_for(size: Training) -> tuple[Digits, Digits]:
     """The digits to learn and those held out, as many of each kind, of the same split whatever the size."""
     digits = load_digits()
@@ -52,6 +54,16 @@ def digits_for(size: Training) -> tuple[Digits, Digits]:
         Digits(digits.X[rows], digits.y[rows])
         for rows in (part[:: max(1, len(part) // count)] for part, count in zip(parts, size[:2]))
     )  # pyright: ignore[reportReturnType]
+
+
+def studied(name: str, size: Training, peers: Sequence[str]) -> dict[str, Any]:
+    """All that is to be told of a bug, or of correct code: its training, its check, and what each checker says."""
+    bug = CORRECT if name == CORRECT.name else BUGS[name]
+    return {
+        "training": trained(bug, size),
+        "check": checked(bug, size),
+        "checkers": said_by_checkers(bug, peers),
+    }
 
 
 def trained(bug: Bug, size: Training, progress: Progress = silent) -> dict[str, Any]:

@@ -40,6 +40,16 @@ def find_consensus(families: dict[str, str], pairs: Sequence[Pair]) -> Consensus
     return Consensus(members, tuple(name for name in families if name not in members), tie=False)
 
 
+def settled(
+    families: dict[str, str], pairs: Sequence[Pair], judges: Sequence[str], refuted: Sequence[str]
+) -> Consensus:
+    """The consensus of those whom no judge refutes; a judge is certain, so that votes count for nothing against one."""
+    standing = {name: family for name, family in families.items() if name not in refuted}
+    among = [pair for pair in pairs if pair.first in standing and pair.second in standing]
+    members, outliers, tie = find_consensus(standing, among)
+    return Consensus((*members, *judges), (*outliers, *refuted), tie)
+
+
 def _largest_groups(rivals: dict[str, set[str]]) -> set[frozenset[str]]:
     """The groups without rivals in them that nobody could join.
 

@@ -1,5 +1,6 @@
 """From compared answers to a verdict: what is decided, what is wrong, and what is left in doubt."""
 
+import re
 import time
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -13,6 +14,8 @@ from harness.verdict.findings import find_all
 from harness.verdict.heat import heat_map
 from harness.verdict.report import PairRow, Report, SourceRow
 from harness.verdict.subject import Subject
+
+UNDECIDED = "cannot be decided"
 
 NOBODY: Mapping[str, str] = MappingProxyType({})
 
@@ -61,6 +64,13 @@ def judge(
         details=subject.details,
         picture=subject.picture or heat_map(subject, pairs, findings),
     )
+
+
+def kind_of(reason: str) -> str:
+    """A reason for an inconclusive verdict without the names and numbers that belong to one report alone."""
+    what, _, where_or_why = reason.partition(": ")
+    kind = where_or_why.partition(";")[0] if UNDECIDED in what else what
+    return re.sub(r"\d[\d.,e+-]*", "N", re.sub(r"\s*\([^()]*\)", "", kind))
 
 
 def _source_row(answer: Answer, outliers: Sequence[str]) -> SourceRow:
@@ -154,9 +164,7 @@ class _Evidence:
             left = self.to_decide[~self.decided[names[0]][self.to_decide]]
             whose = "" if len(names) == len(self.decided) else f" of {', '.join(names)}"
             share = f"{len(left)} of {len(self.to_decide)} coordinates{whose}"
-            doubts.append(
-                f"{share} cannot be decided ({self.subject.places(left)}): {self.subject.why_undecided(left)}"
-            )
+            doubts.append(f"{share} {UNDECIDED} ({self.subject.places(left)}): {self.subject.why_undecided(left)}")
         return doubts
 
     def _not_finite(self) -> list[str]:

@@ -13,7 +13,6 @@ Source: the idea is computational divided differencing, Reps and Rall, Higher-Or
 """
 
 import operator
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -132,21 +131,31 @@ def _truth_after(x):
     return np.asarray(x.after, dtype=bool)
 
 
-def _stepwise(ufunc, after: Callable[[Any], Any] = operator.attrgetter("after")):
-    """A rule that makes truth values: their change is that of the numbers 0 and 1."""
+def _stepwise(old, new):
+    """Truth values before and after: their change is that of the numbers 0 and 1."""
+    return Increment(old, new.view(np.int8) - old.view(np.int8))
 
-    def rule(*operands):
-        old, new = ufunc(*[x.value for x in operands]), ufunc(*map(after, operands))
-        return Increment(old, new.view(np.int8) - old.view(np.int8))
+
+def _comparison(ufunc):
+    def rule(x, y):
+        # where x and y are next to equal, their difference is exact, and their sums with the changes are not
+        apart = (x.value - y.value) + (x.change - y.change)
+        after = np.where(np.isfinite(apart), ufunc(apart, 0.0), ufunc(x.after, y.after))
+        return _stepwise(ufunc(x.value, y.value), after)
 
     return rule
 
 
+def _logic(ufunc):
+    return lambda *operands: _stepwise(ufunc(*(x.value for x in operands)), ufunc(*map(_truth_after, operands)))
+
+
 def _where(condition, x, y):
     before, flips = condition.value, condition.change != 0
-    value = np.where(before, x.value, y.value)
-    crossing = np.where(before, y.after, x.after) - value
-    return Increment(value, np.where(flips, crossing, np.where(before, x.change, y.change)))
+    # from the value of one branch to that after in the other: where pieces meet, nothing is rounded away
+    crossing = np.where(before, (y.value - x.value) + y.change, (x.value - y.value) + x.change)
+    change = np.where(flips, crossing, np.where(before, x.change, y.change))
+    return Increment(np.where(before, x.value, y.value), change)
 
 
 Increment.rules = {
@@ -173,7 +182,7 @@ Increment.rules = {
     np.cos: _rule(np.cos, lambda x, _: -2.0 * np.sin(x.value + 0.5 * x.change) * np.sin(0.5 * x.change)),
     erf: _rule(erf, _change_of_erf),
     np.sign: _rule(np.sign, lambda x, before: np.sign(x.after) - before),
-    **{f: _stepwise(f) for f in COMPARISONS},
-    **{f: _stepwise(f, _truth_after) for f in (*CONNECTIVES, *NEGATIONS)},
+    **{f: _comparison(f) for f in COMPARISONS},
+    **{f: _logic(f) for f in (*CONNECTIVES, *NEGATIONS)},
     np.where: _where,
 }

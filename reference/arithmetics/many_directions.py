@@ -22,12 +22,15 @@ def constant(value: Any) -> Increment:
 
 def is_constant(x: Increment) -> bool:
     """Whether no direction changes this value."""
-    return isinstance(x.change, float)
+    return type(x.companion) is float
 
 
 def directions(*operands: Increment) -> int:
     """In how many directions the operands change; 0 where they are all constant."""
-    return next((x.change.shape[0] for x in operands if not is_constant(x)), 0)
+    for x in operands:
+        if type(x.companion) is not float:
+            return x.companion.shape[0]
+    return 0
 
 
 def full_change(x: Increment, count: int) -> np.ndarray:
@@ -40,7 +43,8 @@ def full_change(x: Increment, count: int) -> np.ndarray:
 
 def linear(f: Callable[..., Any], *operands: Increment) -> Increment:
     """A linear map of the operands together, ``f(lead, *arrays)``, whose arrays have `lead` axes before their own."""
-    value, count = f(0, *[np.asarray(x.value) for x in operands]), directions(*operands)
+    value = f(0, *[np.asarray(x.value) for x in operands])
+    count = directions(*operands)
     return Increment(value, f(1, *[full_change(x, count) for x in operands]) if count else 0.0)
 
 
@@ -56,7 +60,7 @@ def bilinear(f: Callable[..., Any], x: Increment, y: Increment) -> Increment:
 
 def aligned(x: Increment, rank: int) -> Increment:
     """x as an operand of an array of that rank: JAX lets a number meet an array."""
-    if is_constant(x) or np.ndim(x.value) == rank:
+    if type(x.companion) is float or np.ndim(x.value) == rank:
         return x
     missing = rank - np.ndim(x.value)
     return Increment(x.value, x.change.reshape(x.change.shape[:1] + (1,) * missing + x.change.shape[1:]))

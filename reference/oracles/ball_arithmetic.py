@@ -37,6 +37,9 @@ BITS_BESIDE = 1024
 SMALLEST = float(np.finfo(np.float64).tiny)
 """A slope that is known to this, the smallest normal number, is sharp: XLA takes for zero what is smaller."""
 
+BITS_ON_CELLS = 1280
+"""The smallest float beside 1, and twice the digits of a float64 for the rest."""
+
 BLOCK_ROWS = 500  # examples at once: a ball takes some hundred bytes
 
 
@@ -140,6 +143,23 @@ def slopes_beside(f: Activation, z: np.ndarray, side: float, exponent: int) -> t
         balls = np.broadcast_to(np.asarray(_value_and_slope(f, near)[1]), z.shape)
         middle = _midpoints(balls)
         return middle, known(middle, np.nextafter(_reach(middle, balls), np.inf))
+
+
+def slopes_on(f: Activation, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Ends that enclose f' over the cells [low, high], (n,) each, infinite where nothing is known.
+
+    Raises
+    ------
+    NotApplicable
+        When the formula calls a function that has no rule in ball arithmetic.
+    """
+    with precision(BITS_ON_CELLS):
+        cells = array_of((arb(a).union(arb(b)) for a, b in zip(low.tolist(), high.tolist())), low.shape)
+        balls = np.broadcast_to(np.asarray(_value_and_slope(f, cells)[1]), low.shape)
+        ends = np.array([(float(ball.lower()), float(ball.upper())) for ball in balls]).reshape(-1, 2).T
+        unknown = np.isnan(ends).any(axis=0)
+        least, most = np.where(unknown, [[-np.inf], [np.inf]], np.nextafter(ends, [[-np.inf], [np.inf]]))
+        return least, most
 
 
 def _value_and_slope(f: Activation, Z: Balls) -> tuple[Balls, Balls]:

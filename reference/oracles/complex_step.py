@@ -99,6 +99,17 @@ def _differ(x, y):
     return np.ones(np.broadcast_shapes(x.shape, y.shape), dtype=bool)
 
 
+def _on_the_real_line(function: np.ufunc) -> Callable[..., Any]:
+    """A root, a logarithm or a power; NaN where the real one is not a number, over which the complex one goes on."""
+
+    def rule(*z):
+        with np.errstate(all="ignore"):
+            undefined = np.isnan(function(*(each.real for each in z)))
+        return np.where(undefined, complex(np.nan, np.nan), function(*z))
+
+    return rule
+
+
 def _erf(z):
     """erf(x + iy) = erf(x) + 2/√π ∫ exp(-t²) dt from x to x + iy, by one point, the middle: y is tiny.
 
@@ -121,7 +132,8 @@ def _of_real_parts(comparison: np.ufunc) -> Callable[[Any, Any], Any]:
 
 RULES: dict[Any, Callable[..., Any]] = {
     **{f: f for f in (np.positive, np.negative, np.add, np.subtract, np.multiply, np.divide, np.matmul)},
-    **{f: f for f in (np.reciprocal, np.square, np.power, np.sqrt, np.exp, np.expm1, np.log)},
+    **{f: f for f in (np.reciprocal, np.square, np.exp, np.expm1)},
+    **{f: _on_the_real_line(f) for f in (np.power, np.sqrt, np.log)},
     **{f: f for f in (np.sin, np.cos, np.tan, np.arctan, np.sinh, np.cosh, np.tanh, np.arcsinh)},
     **{f: _of_real_parts(f) for f in (np.less, np.less_equal, np.greater, np.greater_equal)},
     np.not_equal: _differ,

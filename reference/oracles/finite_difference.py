@@ -143,7 +143,7 @@ def _crosses(f: Activation, z: np.ndarray, change: np.ndarray) -> np.ndarray:
     """Whether a unit of the last axis leaves its side of a kink; one that sits on a kink leaves it at once."""
     crossed = np.zeros(np.broadcast_shapes(z.shape, change.shape)[:-1], dtype=bool)
     for kink in f.kinks:
-        before, after = np.sign(z - kink), np.sign(z + change - kink)
+        before, after = np.sign(z - kink), np.sign((z - kink) + change)  # and not z + change, which rounds
         crossed |= ((before != after) | (before == 0.0) & (change != 0.0)).any(axis=-1)
     return crossed
 
@@ -225,14 +225,16 @@ def along(problem: Problem, theta: np.ndarray, directions: np.ndarray) -> tuple[
 
 def _carried_along(problem: Problem, theta: np.ndarray, directions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     network, m = problem.network, problem.m
-    steps = np.einsum("s,dn->sdn", STENCIL, directions)
+    steps = np.einsum("s,dn->sdn", np.concatenate([STENCIL, 2.0 * STENCIL]), directions)
     matrices = [Increment(*pair) for pair in zip(network.unpack(theta), network.unpack_many(steps))]
     _, Zs = network.forward(matrices, problem.X, _carried)
     losses = network.output.loss(NUMPY, Zs[-1], problem.Y)
     of_weights: list[Any] = [np.square(Theta[..., 1:]) for Theta in matrices]
     squares = sum(square.change.sum(axis=(-2, -1)) for square in of_weights)
-    derivative, error = _from_stencil(losses.change.sum(axis=-1) / m + problem.l2 / (2 * m) * squares)
-    crossed = [_crosses(f, Z.value, Z.change).any(axis=(0, -1)) for f, Z in zip(network.hidden, Zs)]  # (d,) each
+    changes = losses.change.sum(axis=-1) / m + problem.l2 / (2 * m) * squares
+    (derivative, gap), (twice_as_wide, _) = _from_stencil(changes[:2]), _from_stencil(changes[2:], 2.0 * STEP)
+    error = gap + WIDTHS * np.abs(twice_as_wide - derivative)  # units on seams may cancel in one of the two
+    crossed = [_crosses(f, Z.value, Z.change[:2]).any(axis=(0, -1)) for f, Z in zip(network.hidden, Zs)]  # (d,) each
     return derivative, np.where(np.any(crossed, axis=0), np.inf, error)
 
 

@@ -1,10 +1,13 @@
 """Primitives without a rule of their own: JAX computes their values, and differences of these what changes.
 
 One such primitive is differenced alone, along each direction, so that it does not cost the exactness of the others. A
-run that rounds at random moves what was found here by its estimated error, too.
+run that rounds at random moves what was found here by its estimated error, too. How far something that iterates is from
+what it converges to is seen when it is made more accurate: `tightened`.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -14,7 +17,23 @@ import numpy as np
 from reference.arithmetics.increments import Increment
 from reference.arithmetics.many_directions import STEP, constant, directions, full_change, is_constant
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
-from reference.traced.program import Equation, Program, bind, host, is_key, kind, settings, unit_roundoff
+from reference.traced.program import (
+    CALLS,
+    CUSTOM_RULES,
+    PRIMALS,
+    Constant,
+    Equation,
+    Program,
+    bind,
+    host,
+    is_key,
+    iterates,
+    kind,
+    parts_of_solve,
+    primal_of,
+    settings,
+    unit_roundoff,
+)
 
 WIDTHS = (4e-3, 4e-5, 4e-7)
 """Steps tried, in units of the operand's size: the first for what is smooth, the others beside an edge."""
@@ -26,6 +45,7 @@ STENCIL = np.array([1.0, -1.0, 0.5, -0.5, 0.25, -0.25])
 
 
 _compiled: WeakKeyDictionary[Equation, dict[str, Callable[..., Any]]] = WeakKeyDictionary()
+_finer: WeakKeyDictionary[Equation, Callable[..., list[Any]] | None] = WeakKeyDictionary()
 
 
 def _program(equation: Equation, how: str, make: Callable[[], Callable[..., Any]]) -> Callable[..., Any]:
@@ -58,8 +78,17 @@ def _wide(array: Any) -> Any:
     return array.astype({"f": np.float64, "c": np.complex128}[letter]) if letter in ("f", "c") else array
 
 
+Applied = Callable[..., list[Any]]
+
+SOLVERS_BAR = 0.25
+"""Runs that round at random show 16 times what they are moved by: four times what a solver's tolerance moves."""
+
+
 def differenced(run: Any, equation: Equation, *operands: Increment) -> list[Increment]:
-    """Values and, by differences, their changes."""
+    """Values and, by differences, their changes.
+
+    What iterates up to a tolerance has slopes up to that tolerance: what a finer one moves of them counts as an error.
+    """
     values = [x.value for x in operands]
     centre = values_of(equation, values)
     count = directions(*operands)
@@ -72,14 +101,17 @@ def differenced(run: Any, equation: Equation, *operands: Increment) -> list[Incr
     sizes = np.where(sizes > 0.0, sizes, 1.0)
     scale = max(1e-3, *(float(np.abs(values[i]).max(initial=0.0)) for i in moving))
     steps = scale * np.array(WIDTHS)[:, None] / sizes  # (widths, directions)
-    found = _richardson(equation, values, moving, slopes, steps, centre)
+    found = again = _richardson(equation, values, moving, slopes, steps, centre)
+    finely = _finely(equation, values, centre)
+    if finely:
+        again = _richardson(equation, values, moving, slopes, steps, centre, finely)
     outputs = []
-    for value, (tried, errors) in zip(centre, found):
+    for value, slopes_found, slopes_again in zip(centre, found, again):
         if np.asarray(value).dtype.kind not in "fc":
             outputs.append(constant(value))
             continue
-        best = np.argmin(np.where(np.isnan(errors), np.inf, errors), axis=0)[None]
-        change, error = (np.take_along_axis(array, best, 0)[0] for array in (tried, errors))
+        (change, error), (finest, _) = map(_best, (slopes_found, slopes_again))
+        error = error + SOLVERS_BAR * np.abs(finest - change)
         if run.rounding is not None:
             signs = run.rounding.choice([-1.0, 1.0], (2, *change.shape))
             change = change + error * (signs[0] + 1j * signs[1] if np.iscomplexobj(change) else signs[0])
@@ -87,8 +119,28 @@ def differenced(run: Any, equation: Equation, *operands: Increment) -> list[Incr
     return outputs
 
 
+def _finely(equation: Equation, values: Sequence[Any], found: Sequence[Any]) -> Applied | None:
+    """A call that iterates, by more accurate solvers; None for what does not."""
+    if equation.name in CUSTOM_RULES and iterates(primal_of(equation)) and equation not in _finer:
+        _finer[equation] = more_accurate(primal_of(equation), own_types(equation, values), found)
+    return _finer.get(equation)
+
+
+def _best(found: tuple[Any, Any]) -> tuple[Any, Any]:
+    """The slopes with the smallest errors of all widths, and these."""
+    tried, errors = found
+    best = np.argmin(np.where(np.isnan(errors), np.inf, errors), axis=0)[None]
+    return np.take_along_axis(tried, best, 0)[0], np.take_along_axis(errors, best, 0)[0]
+
+
 def _richardson(
-    equation: Equation, values: Sequence[Any], moving: Sequence[int], slopes: Sequence[Any], steps: Any, centre: Any
+    equation: Equation,
+    values: Sequence[Any],
+    moving: Sequence[int],
+    slopes: Sequence[Any],
+    steps: Any,
+    centre: Any,
+    finely: Applied | None = None,
 ) -> list[tuple[Any, Any]]:
     """For each output the slopes and estimates of their errors, (widths, directions, ...) each."""
     lead = (len(STENCIL), *steps.shape)
@@ -98,7 +150,7 @@ def _richardson(
         distance = STENCIL.reshape(-1, 1, 1, *ones) * steps.reshape(1, *steps.shape, *ones)
         moved[i] = np.asarray(values[i]) + distance * slope
     found, unit = [], _precision(equation)
-    for value, answer in zip(centre, _at_each(equation, moved, moving, lead)):
+    for value, answer in zip(centre, _at_each(equation, moved, moving, lead, finely)):
         if answer.dtype.kind not in "fc":
             found.append((answer, answer))
             continue
@@ -119,24 +171,22 @@ def _precision(equation: Equation) -> float:
     return max([own, *map(unit_roundoff, dtypes)])
 
 
-def _at_each(equation: Equation, moved: list[Any], moving: Sequence[int], lead: tuple[int, ...]) -> list[Any]:
+def _at_each(
+    equation: Equation, moved: list[Any], moving: Sequence[int], lead: tuple[int, ...], finely: Applied | None = None
+) -> list[Any]:
     """The outputs at each point of the stencil, the axes `lead` before their own."""
     flat = [x.reshape(-1, *x.shape[len(lead) :]) if i in moving else x for i, x in enumerate(moved)]
     axes = tuple(0 if i in moving else None for i in range(len(flat)))
-    apply = _program(
-        equation, f"stencil {axes}", lambda: jax.vmap(lambda *operands: bind(equation, operands), in_axes=axes)
-    )
+    how, one = ("finer stencil", finely) if finely else ("stencil", lambda *operands: bind(equation, operands))
+    apply = _program(equation, f"{how} {axes}", lambda: jax.vmap(one, in_axes=axes))
     try:
         with settings(True):
             answers = [np.asarray(x) for x in apply(*flat)]
     except (TypeError, ValueError, NotImplementedError):
-        one_by_one = [values_of(equation, _with(flat, moving, k)) for k in range(int(np.prod(lead)))]
+        at = [[x[k] if i in moving else x for i, x in enumerate(flat)] for k in range(int(np.prod(lead)))]
+        one_by_one = [values_of(equation, values) for values in at]
         answers = [np.stack([np.asarray(x) for x in column]) for column in zip(*one_by_one)]
     return [_wide(x).reshape(*lead, *x.shape[1:]) for x in answers]
-
-
-def _with(flat: list[Any], moving: Sequence[int], k: int) -> list[Any]:
-    return [x[k] if i in moving else x for i, x in enumerate(flat)]
 
 
 def by_its_rule(equation: Equation, *operands: Increment) -> list[Increment]:
@@ -173,3 +223,123 @@ def _pushed(apply: Callable[..., Any], primals: list[Any], tangents: list[Any]) 
         zero = [np.zeros(np.shape(y), y.dtype) for y in outputs]
         transpose = jax.linear_transpose(lambda *w: pull_back(list(w)), *zero)
         return outputs, jax.vmap(lambda *t: list(transpose(t)))(*tangents)
+
+
+TIGHTER = 2.0**-10
+"""What a tolerance is multiplied by."""
+
+LARGEST_TOLERANCES = (1e-3, 1e-5)
+"""A small number in a loop may be a step in the place of a tolerance; smaller ones alone are tried then."""
+
+SOLVERS_SHARE = 1e-2
+"""A tolerance moves a solution by less than this share of its largest entry; what moves it by more is none."""
+
+LONGEST_LOOP = 20_000
+"""Steps after which a loop ends whose tolerance is below what rounding lets it reach."""
+
+
+def tightened(program: Program, largest: float, in_solver: bool = False) -> Program:
+    """The program with every small number of its loops with a condition `TIGHTER`: solved more accurately."""
+
+    def atom(x: Any, is_within: bool) -> Any:
+        is_number = is_within and isinstance(x, Constant) and np.size(x.value) == 1 and x.value.dtype.kind == "f"
+        return Constant(x.value * TIGHTER) if is_number and 0.0 < abs(x.value.item()) <= largest else x
+
+    def within(equation: Equation, value: Any) -> Any:
+        if isinstance(value, Program):
+            return tightened(value, largest, in_solver or equation.name in ("while", "custom_linear_solve"))
+        if isinstance(value, tuple) and any(isinstance(x, Program) for x in value):
+            programs = [within(equation, x) for x in value]
+            return type(value)(*programs) if hasattr(value, "_fields") else tuple(programs)
+        return value
+
+    equations = [
+        replace(
+            eq,
+            inputs=tuple(atom(x, in_solver or eq.name == "while") for x in eq.inputs),
+            params={key: within(eq, value) for key, value in eq.params.items()},
+        )
+        for eq in program.equations
+    ]
+    constants = tuple((slot, atom(Constant(value), in_solver).value) for slot, value in program.constants)
+    return replace(program, equations=tuple(equations), constants=constants)
+
+
+def replayed(program: Program, inlined: Callable[[Equation], bool], *values: Any) -> list[Any]:
+    """The program by JAX, which may trace it, with the primal in the place of some custom rules."""
+    slots: dict[int, Any] = dict(program.constants) | dict(zip(program.arguments, values))
+
+    def read(atom: Any) -> Any:
+        return atom.value if isinstance(atom, Constant) else slots[atom]
+
+    for equation in program.equations:
+        operands = [read(atom) for atom in equation.inputs]
+        slots |= dict(zip(equation.outputs, _replayed(equation, inlined, operands)))
+    return [read(atom) for atom in program.results]
+
+
+def _replayed(equation: Equation, inlined: Callable[[Equation], bool], operands: list[Any]) -> list[Any]:
+    params = equation.params
+    is_custom = equation.name in CUSTOM_RULES
+    primal = next((params[key] for key in PRIMALS if isinstance(params.get(key), Program)), None)
+    if primal is not None and (inlined(equation) if is_custom else equation.name in CALLS):
+        return replayed(primal, inlined, *operands)
+    if equation.name == "scan":
+        fixed, carried = params["num_consts"], params["num_consts"] + params["num_carry"]
+
+        def step(carry: Any, x: Any) -> tuple[Any, Any]:
+            outputs = replayed(params["jaxpr"], inlined, *operands[:fixed], *carry, *x)
+            return outputs[: carried - fixed], outputs[carried - fixed :]
+
+        carry, stacked = jax.lax.scan(
+            step, list(operands[fixed:carried]), list(operands[carried:]), params["length"], params["reverse"]
+        )
+        return [*carry, *stacked]
+    if equation.name == "cond":
+        which, *rest = operands
+        branches = [lambda *x, branch=branch: replayed(branch, inlined, *x) for branch in params["branches"]]
+        return jax.lax.switch(jax.numpy.asarray(which, int), branches, *rest)
+    if equation.name == "while":
+        return _replayed_while(params, inlined, operands)
+    if equation.name == "custom_linear_solve" and inlined(equation):
+        _, solve, b = parts_of_solve(params["const_lengths"], operands)
+        return replayed(params["jaxprs"].solve, inlined, *solve, *b)
+    return bind(equation, operands)
+
+
+def _replayed_while(params: Any, inlined: Callable[[Equation], bool], operands: list[Any]) -> list[Any]:
+    first, second = params["cond_nconsts"], params["cond_nconsts"] + params["body_nconsts"]
+
+    def goes_on(carry: Sequence[Any]) -> Any:
+        return replayed(params["cond_jaxpr"], inlined, *operands[:first], *carry)[0]
+
+    def step(state: tuple[Any, ...]) -> tuple[Any, ...]:
+        steps, *carry = state
+        stepped = replayed(params["body_jaxpr"], inlined, *operands[first:second], *carry)
+        unfinished = goes_on(carry)  # of each member, in a batch of loops
+        return steps + 1, *(jax.numpy.where(aligned_to(unfinished, y), y, x) for x, y in zip(carry, stepped))
+
+    def any_goes_on(state: tuple[Any, ...]) -> Any:
+        return (state[0] < LONGEST_LOOP) & jax.numpy.any(goes_on(state[1:]))
+
+    return list(jax.lax.while_loop(any_goes_on, step, (0, *map(jax.numpy.asarray, operands[second:])))[1:])
+
+
+def aligned_to(unfinished: Any, array: Any) -> Any:
+    """Truth values of the members of a batch, before the axes of what each holds."""
+    return unfinished.reshape(unfinished.shape + (1,) * (array.ndim - unfinished.ndim))
+
+
+def more_accurate(program: Program, values: Sequence[Any], found: Sequence[Any]) -> Callable[..., list[Any]] | None:
+    """The program by JAX with its solvers `tightened`; None where that finds something else altogether."""
+    for largest in LARGEST_TOLERANCES:
+        finer = jax.jit(partial(replayed, tightened(program, largest), lambda _: True))
+        with np.errstate(all="ignore"):
+            if all(map(_is_close, map(np.asarray, found), map(np.asarray, finer(*values)))):
+                return finer
+    return None
+
+
+def _is_close(x: np.ndarray, y: np.ndarray) -> bool:
+    largest = np.abs(x[np.isfinite(x)]).max(initial=0.0)
+    return bool((np.abs(x - y)[np.isfinite(x)] <= SOLVERS_SHARE * largest).all())

@@ -32,6 +32,14 @@ def _dot_general(run: Any, equation: Any, x: Increment, y: Increment) -> Increme
     return bilinear(dot, x, y)
 
 
+def terms(equation: Any, x: tuple[int, ...], y: tuple[int, ...]) -> int:
+    """How many products of entries of arrays of these shapes an entry of the result adds up."""
+    numbers = equation.params["dimension_numbers"]
+    if equation.name == "dot_general":
+        return int(np.prod([x[i] for i in numbers[0][0]], dtype=int))
+    return int(np.prod(y, dtype=int)) // max(1, y[numbers.rhs_spec[0]])
+
+
 # -- convolution ------------------------------------------------------------------------------------------------------
 
 

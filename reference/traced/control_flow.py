@@ -4,32 +4,28 @@ A custom rule is not trusted: its primal runs. Where that primal iterates until 
 the derivative of what it converges to, and the call is differenced as a whole.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from reference.arithmetics.increments import Increment
-from reference.arithmetics.many_directions import constant, directions, full_change, is_constant, linear
+from reference.arithmetics.many_directions import STEP, constant, directions, full_change, is_constant, linear
 from reference.traced import black_box
 from reference.traced.moving import block_of, stacked
-from reference.traced.program import CALLS, CUSTOM_RULES, PRIMALS, Equation, Program, function_of
+from reference.traced.program import (
+    CALLS,
+    CUSTOM_RULES,
+    Equation,
+    Program,
+    function_of,
+    iterates,
+    parts_of_solve,
+    primal_of,
+)
 
-
-def programs_in(equation: Equation) -> list[Program]:
-    """The programs that an equation runs."""
-    values = [v for value in equation.params.values() for v in (value if isinstance(value, tuple) else (value,))]
-    return [value for value in values if isinstance(value, Program)]
-
-
-def iterates(program: Program) -> bool:
-    """Whether a loop with a condition occurs in it, however deep."""
-    return any(eq.name == "while" or any(map(iterates, programs_in(eq))) for eq in program.equations)
-
-
-def primal_of(equation: Equation) -> Program:
-    """The program that a call runs."""
-    return next(equation.params[key] for key in PRIMALS if key in equation.params)
+LARGEST_MATRIX = 1_500
+"""Unknowns up to which a linear system whose solver stops at a tolerance is solved as a matrix."""
 
 
 def _call(run: Any, equation: Equation, *operands: Increment) -> list[Increment]:
@@ -71,9 +67,16 @@ def _while(run: Any, equation: Equation, *operands: Increment) -> list[Increment
         (goes_on,) = run(params["cond_jaxpr"], *conditions, *carry)
         if not is_constant(goes_on):
             run.unresolved = "a loop ends just at this point"
-        if not np.asarray(goes_on.value).all():
+        unfinished = np.asarray(goes_on.value)  # of each member, in a batch of loops
+        if not unfinished.any():
             return carry
-        carry = run(params["body_jaxpr"], *consts, *carry)
+        stepped = run(params["body_jaxpr"], *consts, *carry)
+        carry = stepped if unfinished.all() else [_chosen(unfinished, x, y) for x, y in zip(carry, stepped)]
+
+
+def _chosen(unfinished: np.ndarray, here: Increment, stepped: Increment) -> Increment:
+    """What a batch of loops carries, of which some have ended."""
+    return linear(lambda lead, x, y: np.where(black_box.aligned_to(unfinished, x[(0,) * lead]), y, x), here, stepped)
 
 
 def _cond(run: Any, equation: Equation, which: Increment, *operands: Increment) -> list[Increment]:
@@ -107,20 +110,45 @@ def _crossing(run: Any, here: Increment, there: Increment, crosses: np.ndarray) 
 
 
 def _linear_solve(run: Any, equation: Equation, *operands: Increment) -> list[Increment]:
-    """x of A x = b: A dx = db - dA x, with A as the equation's own matvec has it."""
-    lengths, programs = equation.params["const_lengths"], equation.params["jaxprs"]
-    ends = np.cumsum([lengths.matvec, lengths.vecmat, lengths.solve, lengths.transpose_solve])
-    matvec, solve, b = operands[: ends[0]], operands[ends[1] : ends[2]], operands[ends[3] :]
+    """x of A x = b: A dx = db - dA x, with A as the equation's own matvec has it.
+
+    A solver that iterates stops at a tolerance; the changes are those of the x that solves the equations.
+    """
+    programs = equation.params["jaxprs"]
+    matvec, solve, b = parts_of_solve(equation.params["const_lengths"], operands)
     fixed = [constant(x.value) for x in solve]
     x = run(programs.solve, *fixed, *[constant(y.value) for y in b])
     count = directions(*matvec, *b)
     if not count:
         return x
-    products = run(programs.matvec, *matvec, *[constant(y.value) for y in x])
-    rights = [
-        Increment(y.value, full_change(y, count) - full_change(product, count)) for y, product in zip(b, products)
-    ]
-    return run(programs.solve, *fixed, *rights)
+    matrix = _matrix(run, programs.matvec, matvec, b) if iterates(programs.solve) else None
+    values = [y.value for y in x] if matrix is None else [y[0] for y in _solved(matrix, [y.value[None] for y in b])]
+    products = run(programs.matvec, *matvec, *map(constant, values))
+    rights = [full_change(y, count) - full_change(product, count) for y, product in zip(b, products)]
+    if matrix is None:
+        return run(programs.solve, *fixed, *[Increment(y.value, change) for y, change in zip(b, rights)])
+    return [Increment(y.value, change) for y, change in zip(x, _solved(matrix, rights))]
+
+
+def _matrix(run: Any, matvec: Program, consts: Sequence[Increment], b: Sequence[Increment]) -> np.ndarray | None:
+    """The matrix of a linear map of arrays like b; None where it is too large, or has no inverse."""
+    shapes, sizes = [np.shape(y.value) for y in b], [np.size(y.value) for y in b]
+    size = sum(sizes)
+    if size > LARGEST_MATRIX:
+        return None
+    units = np.split(np.eye(size) * STEP, np.cumsum(sizes)[:-1], axis=1)
+    changes = [u.reshape(size, *shape).astype(np.asarray(y.value).dtype) for u, shape, y in zip(units, shapes, b)]
+    zeros = [Increment(np.zeros_like(y.value), change) for y, change in zip(b, changes)]
+    columns = run(matvec, *[constant(c.value) for c in consts], *zeros)
+    matrix = np.concatenate([full_change(column, size).reshape(size, -1) for column in columns], axis=1).T / STEP
+    return matrix if np.isfinite(matrix).all() and np.linalg.matrix_rank(matrix) == size else None
+
+
+def _solved(matrix: np.ndarray, rights: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """The solutions for right-hand sides (count, ...), in the arrays' own shapes."""
+    flat = np.concatenate([y.reshape(len(y), -1) for y in rights], axis=1)
+    parts = np.split(np.linalg.solve(matrix, flat.T).T, np.cumsum([y[0].size for y in rights])[:-1], axis=1)
+    return [part.reshape(y.shape) for part, y in zip(parts, rights)]
 
 
 def _as_jax_has_it(run: Any, equation: Equation, *operands: Increment) -> list[Increment]:

@@ -192,6 +192,8 @@ def together(rule: Callable[..., Increment]) -> Callable[..., Increment]:
     """A rule for operands of one rank; where nothing changes, only its value counts."""
 
     def aligned_rule(run: Any, equation: Any, *operands: Increment) -> Increment:
+        if not directions(*operands):
+            return rule(run, equation, *operands)
         rank = max(np.ndim(x.value) for x in operands)
         return rule(run, equation, *[aligned(x, rank) for x in operands])
 
@@ -293,7 +295,9 @@ def _atan2(run: Any, equation: Any, y: Increment, x: Increment) -> Increment:
 
 
 def _complex(run: Any, equation: Any, real: Increment, imaginary: Increment) -> Increment:
-    return linear(lambda lead, a, b: a + 1j * b, real, imaginary)
+    value, count = real.value + 1j * imaginary.value, directions(real, imaginary)
+    change = real.change + 1j * imaginary.change  # zero for a constant, which may be a single number
+    return Increment(value, np.broadcast_to(change, (count, *np.shape(value))) if count else 0.0)
 
 
 def _negate(run: Any, equation: Any, x: Increment) -> Increment:

@@ -23,7 +23,7 @@ from reference.traced import (
     moving,
     reducing,
 )
-from reference.traced.program import UNUSED, Constant, Equation, Program, is_key, kind, unit_roundoff
+from reference.traced.program import UNUSED, Constant, Equation, Program, kind, lifted, unit_roundoff
 
 Rule = Callable[..., Any]
 
@@ -93,7 +93,7 @@ class Run:
             slots[slot] = argument
 
         def read(atom: Any) -> Increment:
-            return constant(lifted(atom.value)) if isinstance(atom, Constant) else slots[atom]
+            return self.number(atom) if isinstance(atom, Constant) else slots[atom]
 
         for equation in program.equations:
             outputs = self.equation(equation, [read(atom) for atom in equation.inputs])
@@ -102,9 +102,13 @@ class Run:
                     slots[slot] = output
         return [read(atom) for atom in program.results]
 
+    def number(self, atom: Constant) -> Increment:
+        """A number that stands in the program."""
+        return constant(atom.wide)
+
     def equation(self, equation: Equation, operands: Sequence[Increment]) -> Sequence[Increment]:
         """One equation's outputs, rounded where this run rounds."""
-        if any(is_key(x.value) for x in operands) and equation.name not in control_flow.RULES:
+        if equation.takes_keys and equation.name not in control_flow.RULES:
             return [constant(x) for x in black_box.values_of(equation, [x.value for x in operands])]
         rule = RULES.get(equation.name)
         rounds = self.rounding is not None and equation.name not in EXACT
@@ -161,25 +165,23 @@ class Run:
             parts = scale * self._noise(array.shape) + 1j * (scale * self._noise(array.shape))
             return array + parts
         bits = EXACT_BITS if unit <= UNIT_ROUNDOFF["float64"] else round(-np.log2(unit))
-        mantissa = np.frexp(array)[0]
-        mantissa *= 2.0**bits
-        exact = (mantissa == np.rint(mantissa)) & ~np.asarray(inexact)
+        exact = has_few_bits(array, bits)
+        if inexact is not False:
+            exact &= ~inexact
+        if exact.all():
+            return array
         noise = self._noise(array.shape)
-        moved = noise * (size * unit)
-        moved += 1.0
-        moved *= array
-        stays = (moved == array) & ~exact & (array != 0.0)
-        if stays.any():  # 1 + u is 1: to the next number then
-            moved = np.where(stays, np.nextafter(array, np.copysign(np.inf, noise)), moved)
+        if size * unit <= UNIT_ROUNDOFF["float64"]:  # 1 + u is 1: to the next number then, and 1 - u towards zero
+            moved = np.nextafter(array, np.where(noise > 0.0, np.inf, 0.0))
+        else:
+            moved = array * (1.0 + size * unit * noise)
         return np.where(exact, array, moved)
 
     def _noise(self, shape: tuple[int, ...]) -> Any:
         """Entries of random sign and of a size in [0.5, 1]."""
         assert self.rounding is not None, "only a run that rounds draws noise"
-        drawn = np.asarray(self.rounding.random(shape))
-        drawn -= 0.5
-        drawn += np.copysign(0.5, drawn)
-        return drawn
+        drawn = self.rounding.random(shape)
+        return drawn - (drawn < 0.5)
 
 
 SERIES = (
@@ -229,10 +231,12 @@ ALGEBRAIC_AT = dict.fromkeys(
 """The one finite argument at which a function has a number of few bits (Lindemann, Math. Ann. 20, 1882, of most)."""
 
 
+MAY_LOOK_EXACT = {*ALGEBRAIC_AT, "add", "sub", "add_any", "sqrt"}
+
+
 def _surely_inexact(name: str, operands: Sequence[Any]) -> Any:
     """Where a result is rounded however few bits it has: tanh(30) is not 1, and 1e20 + 4 is not 1e20."""
-    kinds = {np.asarray(x).dtype.kind for x in operands}
-    if kinds != {"f"}:
+    if name not in MAY_LOOK_EXACT or any(np.asarray(x).dtype.kind != "f" for x in operands):
         return False
     if name in ALGEBRAIC_AT:
         return np.isfinite(operands[0]) & (operands[0] != ALGEBRAIC_AT[name])
@@ -247,14 +251,11 @@ def _surely_inexact(name: str, operands: Sequence[Any]) -> Any:
     return False
 
 
+def has_few_bits(array: Any, bits: int) -> Any:
+    """Which float64 numbers have no more significant bits than that (Veltkamp's splitting keeps so many), or none."""
+    shifted = array * (2.0 ** (53 - bits) + 1.0)
+    return np.asarray(shifted - (shifted - array) == array) | np.isinf(array)
+
+
 def _size(value: Any) -> Any:
     return np.abs(value) if np.asarray(value).dtype.kind in "fc" else value
-
-
-def lifted(value: Any) -> Any:
-    """A number in the precision that the interpreter works in."""
-    if is_key(value):
-        return value
-    value = np.asarray(value)
-    letter = kind(value.dtype)
-    return value.astype({"f": np.float64, "c": np.complex128}[letter]) if letter in ("f", "c") else value

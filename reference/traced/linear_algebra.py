@@ -2,8 +2,10 @@
 
 dA is what a step changes of A. A = L Lᴴ gives L⁻¹ dA L⁻ᴴ = L⁻¹ dL + (L⁻¹ dL)ᴴ, of which the lower half is L⁻¹ dL; the
 others follow in the same way from A = P L U, A V = V Λ and A = U S Vᴴ. Equal eigenvalues are kinks of what their
-vectors span. Cholesky and the symmetric eigenvalue problem have a derivative along symmetric dA only; for other dA,
-which leave the symmetric matrices, the formulas are used as they stand, as JAX does.
+vectors span. Complex vectors have free phases: what depends on them has no derivative to speak of, and shows as such,
+since runs that round at random turn them at random. Cholesky and the symmetric eigenvalue problem have a derivative
+along symmetric dA only; for other dA, which leave the symmetric matrices, the formulas are used as they stand, as JAX
+does.
 
 Source: Giles, Collected matrix derivative results for forward and reverse mode AD, 2008.
 """
@@ -16,6 +18,7 @@ import numpy as np
 from reference.arithmetics.increments import Increment
 from reference.arithmetics.many_directions import constant, is_constant
 from reference.traced import black_box
+from reference.traced.program import Equation, bind, host
 
 
 def _adjoint(x: Any) -> Any:
@@ -41,6 +44,20 @@ def _nan_where_it_fails(factor: Callable[[Any], Any], like: Any) -> Any:
     return np.stack([one(matrix) for matrix in flat]).reshape(like.shape) if len(flat) else like
 
 
+def _solved(matrix: Any, right: Any) -> Any:
+    """matrix⁻¹ right; NaN for a matrix that is singular."""
+    try:
+        return np.linalg.solve(matrix, right)
+    except np.linalg.LinAlgError:
+        regular = np.isfinite(_nan_where_it_fails(np.linalg.inv, matrix))
+        return np.linalg.solve(np.where(regular, matrix, np.nan), right)
+
+
+def _solved_from_the_right(matrix: Any, left: Any) -> Any:
+    """left matrix⁻¹; NaN for a matrix that is singular."""
+    return np.swapaxes(_solved(np.swapaxes(matrix, -1, -2), np.swapaxes(left, -1, -2)), -1, -2)
+
+
 def _cholesky(run: Any, equation: Any, a: Increment) -> Increment:
     lower = np.tril(a.value)
     matrix = lower + _adjoint(np.tril(a.value, -1))
@@ -64,15 +81,10 @@ def _triangular_solve(run: Any, equation: Any, a: Increment, b: Increment) -> In
         return np.swapaxes(matrix, -1, -2) if params["transpose_a"] else matrix
 
     def solve(right: Any) -> Any:
-        if left:
-            return np.linalg.solve(matrix, right)
-        return np.swapaxes(np.linalg.solve(np.swapaxes(matrix, -1, -2), np.swapaxes(right, -1, -2)), -1, -2)
+        return _solved(matrix, right) if left else _solved_from_the_right(matrix, right)
 
     matrix = oriented(_triangle(np.asarray(a.value), params, unit) + (np.eye(a.shape[-1]) if unit else 0.0))
-    try:
-        value = solve(np.asarray(b.value))
-    except np.linalg.LinAlgError:
-        return Increment(np.full_like(b.value, np.nan), b.change if is_constant(b) else b.change * np.nan)
+    value = solve(np.asarray(b.value))
     if is_constant(a) and is_constant(b):
         return constant(value)
     right = b.change
@@ -95,6 +107,8 @@ def _lu(run: Any, equation: Any, a: Increment) -> Any:
     if not is_constant(a):
         moved = np.take_along_axis(a.change, np.broadcast_to(order[..., None], a.change.shape[1:])[None], -2)
         change = _change_of_lu(packed, moved, rows, columns, small)
+        if np.isnan(change).any():
+            run.unresolved = "the factors of a singular matrix have no derivative"
     return [Increment(packed, change), constant(pivots), constant(order)]
 
 
@@ -118,8 +132,7 @@ def _change_of_lu(packed: Any, moved: Any, rows: int, columns: int, small: int) 
     lower = np.tril(packed[..., :, :small], -1) + np.eye(rows, small)
     upper = np.triu(packed[..., :small, :])
     square = (lower[..., :small, :], upper[..., :, :small])
-    inner = np.linalg.solve(square[0], moved[..., :small, :small])
-    inner = np.swapaxes(np.linalg.solve(np.swapaxes(square[1], -1, -2), np.swapaxes(inner, -1, -2)), -1, -2)
+    inner = _solved_from_the_right(square[1], np.linalg.solve(square[0], moved[..., :small, :small]))
     d_lower, d_upper = square[0] @ np.tril(inner, -1), np.triu(inner) @ square[1]
     change = np.zeros_like(moved)
     change[..., :small, :small] = np.tril(d_lower, -1) + np.triu(d_upper)
@@ -128,8 +141,7 @@ def _change_of_lu(packed: Any, moved: Any, rows: int, columns: int, small: int) 
         change[..., :small, small:] = np.linalg.solve(square[0], rest)
     if rows > small:
         rest = moved[..., small:, :small] - lower[..., small:, :] @ d_upper
-        solved = np.linalg.solve(np.swapaxes(square[1], -1, -2), np.swapaxes(rest, -1, -2))
-        change[..., small:, :small] = np.swapaxes(solved, -1, -2)
+        change[..., small:, :small] = _solved_from_the_right(square[1], rest)
     return change
 
 
@@ -143,51 +155,111 @@ def _gaps(run: Any, values: Any, what: str) -> Any:
         return np.where(apart, 1.0 / np.where(apart, gaps, 1.0), 0.0)
 
 
+def _own_values(equation: Equation, matrix: Any) -> list[Any]:
+    """What the program itself computes, in its own precision."""
+    return [np.asarray(host(x)) for x in bind(equation, black_box.own_types(equation, [matrix]))]
+
+
+def _in_phase(vectors: Any, own: Any) -> Any:
+    """Factors of modulus one by which columns of a better precision become the program's own."""
+    overlap = np.einsum("...ij,...ij->...j", np.conj(vectors), own)
+    turned = np.abs(overlap) > 0.5
+    return np.where(turned, overlap / np.where(turned, np.abs(overlap), 1.0), 1.0)
+
+
+def _turned(run: Any, rotation: Any) -> Any:
+    """A random turn of the phases of complex vectors, in a run that rounds at random: i times (..., 1, vectors) angles.
+
+    None is larger than the rotations of the vectors into each other.
+    """
+    if run.rounding is None or not np.iscomplexobj(rotation):
+        return 0.0
+    largest = np.abs(rotation).max(axis=(-2, -1), keepdims=True, initial=0.0)
+    return 1j * largest * run.rounding.uniform(-1.0, 1.0, (*rotation.shape[:-2], 1, rotation.shape[-1]))
+
+
 def _eigh(run: Any, equation: Any, a: Increment) -> Any:
-    if is_constant(a) or equation.params.get("subset_by_index") is not None:
+    if equation.params.get("subset_by_index") is not None:
         return black_box.differenced(run, equation, a)
     vectors, values = (np.asarray(array) for array in black_box.values_of(equation, [a.value]))
+    vectors = vectors * _in_phase(vectors, _own_values(equation, a.value)[0])[..., None, :]
+    if is_constant(a):
+        return [constant(vectors), constant(values)]
     inner = _adjoint(vectors) @ a.change @ vectors
     d_values = np.einsum("...ii->...i", inner).real
-    d_vectors = vectors @ (_gaps(run, values, "eigenvalues") * inner)
+    rotation = _gaps(run, values, "eigenvalues") * inner
+    d_vectors = vectors @ rotation + vectors * _turned(run, rotation)
     return [Increment(vectors, d_vectors), Increment(values, d_values)]
+
+
+def _eig(run: Any, equation: Any, a: Increment) -> Any:
+    if is_constant(a) or equation.params["compute_left_eigenvectors"]:
+        return black_box.differenced(run, equation, a)
+    matrix = np.asarray(a.value)
+    found, vectors = np.linalg.eig(matrix)
+    own = _own_values(equation, matrix)
+    order = np.argmin(np.abs(own[0][..., :, None] - found[..., None, :]), axis=-1)
+    if not (np.sort(order, axis=-1) == np.arange(matrix.shape[-1])).all():
+        return black_box.differenced(run, equation, a)
+    values = np.take_along_axis(found, order, -1).astype(complex)
+    vectors = np.take_along_axis(vectors, order[..., None, :], -1).astype(complex)
+    inner = np.linalg.solve(vectors, a.change @ vectors)
+    outputs = [Increment(values, np.einsum("...ii->...i", inner))]
+    if equation.params["compute_right_eigenvectors"]:
+        vectors = vectors * _in_phase(vectors, own[1])[..., None, :]
+        rotation = _gaps(run, values, "eigenvalues") * np.linalg.solve(vectors, a.change @ vectors)
+        moved = vectors @ rotation
+        along = np.einsum("...ij,...ij->...j", np.conj(vectors), moved)[..., None, :]
+        outputs.append(Increment(vectors, moved + vectors * (_turned(run, rotation) - along)))
+    return outputs
 
 
 def _svd(run: Any, equation: Any, a: Increment) -> Any:
     params, matrix = equation.params, np.asarray(a.value)
     rows, columns = matrix.shape[-2:]
     full = params.get("compute_uv") and params.get("full_matrices") and rows != columns
-    if is_constant(a) or params.get("subset_by_index") is not None or full or np.iscomplexobj(matrix):
+    if params.get("subset_by_index") is not None or full:
         return black_box.differenced(run, equation, a)
     found = [np.asarray(array) for array in black_box.values_of(equation, [matrix])]
     if not params.get("compute_uv"):
+        if is_constant(a):
+            return [constant(found[0])]
         u, _, v = np.linalg.svd(matrix, full_matrices=False)
-        return [Increment(found[0], np.einsum("...ii->...i", _adjoint(u) @ a.change @ _adjoint(v)))]
+        return [Increment(found[0], np.einsum("...ii->...i", _adjoint(u) @ a.change @ _adjoint(v)).real)]
     values, u, v = found
+    phases = _in_phase(u, _own_values(equation, matrix)[1])
+    u, v = u * phases[..., None, :], v * np.conj(phases)[..., :, None]
+    if is_constant(a):
+        return [constant(x) for x in (values, u, v)]
     inner = _adjoint(u) @ a.change @ _adjoint(v)
     squares = _gaps(run, np.square(values), "singular values")
     s, st = values[..., None, :], values[..., :, None]
-    d_u = u @ (squares * (inner * s + st * _adjoint(inner)))
-    d_v = squares * (st * inner + _adjoint(inner) * s)
+    rotation = squares * (inner * s + st * _adjoint(inner))
+    d_u, d_v = u @ rotation, squares * (st * inner + _adjoint(inner) * s)
+    d_values = np.einsum("...ii->...i", inner)
+    if np.iscomplexobj(matrix):
+        phase, turned = 1j * d_values.imag[..., None, :] / s, _turned(run, rotation)
+        d_u, d_v = d_u + u * (phase + turned), d_v + np.eye(d_v.shape[-1]) * turned
     d_vectors = _adjoint(v) @ d_v
     if rows > columns:
         d_u = d_u + (a.change - u @ (_adjoint(u) @ a.change)) @ _adjoint(v) / s
     if columns > rows:
         beside = _adjoint(a.change) - _adjoint(v) @ (v @ _adjoint(a.change))
         d_vectors = d_vectors + beside @ u / s
-    return [Increment(values, np.einsum("...ii->...i", inner)), Increment(u, d_u), Increment(v, _adjoint(d_vectors))]
+    return [Increment(values, d_values.real), Increment(u, d_u), Increment(v, _adjoint(d_vectors))]
 
 
 def _qr(run: Any, equation: Any, a: Increment) -> Any:
     matrix = np.asarray(a.value)
     rows, columns = matrix.shape[-2:]
     wide = rows < columns or (equation.params.get("full_matrices") and rows != columns)
-    if is_constant(a) or equation.params.get("pivoting") or wide or np.iscomplexobj(matrix):
+    if is_constant(a) or equation.params.get("pivoting") or wide:
         return black_box.differenced(run, equation, a)
     q, r = (np.asarray(array) for array in black_box.values_of(equation, [matrix])[:2])
-    scaled = np.swapaxes(np.linalg.solve(np.swapaxes(r, -1, -2), np.swapaxes(a.change, -1, -2)), -1, -2)  # dA R⁻¹
+    scaled = _solved_from_the_right(r, a.change)
     inner = _adjoint(q) @ scaled
-    rotation = np.tril(inner, -1) - _adjoint(np.tril(inner, -1))
+    phases = 1j * np.einsum("...ii->...i", inner).imag[..., None] * np.eye(columns)  # R's diagonal is real
+    rotation = np.tril(inner, -1) - _adjoint(np.tril(inner, -1)) + (phases if np.iscomplexobj(matrix) else 0.0)
     d_q = q @ rotation + scaled - q @ inner
     return [Increment(q, d_q), Increment(r, (inner - rotation) @ r)]
 
@@ -197,6 +269,7 @@ RULES: dict[str, Callable[..., Any]] = {
     "triangular_solve": _triangular_solve,
     "lu": _lu,
     "eigh": _eigh,
+    "eig": _eig,
     "svd": _svd,
     "qr": _qr,
 }

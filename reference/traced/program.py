@@ -7,7 +7,7 @@ a custom rule) stand among its parameters, under JAX's own names.
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -54,12 +54,29 @@ class Equation:
     input_dtypes: tuple[Any, ...]
     raw: Any
 
+    @cached_property
+    def kinds(self) -> frozenset[str]:
+        """The kinds of all inputs and outputs."""
+        return frozenset(kind(dtype) for dtype in (*self.dtypes, *self.input_dtypes) if dtype is not None)
+
+    @cached_property
+    def takes_keys(self) -> bool:
+        """Whether an input is an array of random keys."""
+        return any(
+            dtype is not None and jax.numpy.issubdtype(dtype, jax.dtypes.extended) for dtype in self.input_dtypes
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class Constant:
     """A number that stands in the program."""
 
     value: Any
+
+    @cached_property
+    def wide(self) -> Any:
+        """The number in the precision that the interpreter works in."""
+        return lifted(self.value)
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,12 +208,23 @@ def is_key(array: Any) -> bool:
     return dtype is not None and jax.numpy.issubdtype(dtype, jax.dtypes.extended)
 
 
+def lifted(value: Any) -> Any:
+    """A number in the precision that the interpreter works in: float64, or complex128."""
+    if is_key(value):
+        return value
+    value = np.asarray(value)
+    letter = kind(value.dtype)
+    return value.astype({"f": np.float64, "c": np.complex128}[letter]) if letter in ("f", "c") else value
+
+
+@cache
 def kind(dtype: Any) -> str:
     """The kind of a type: "f" floating, "c" complex, "i" integer, "b" bool, "" what is no number."""
     kinds = {"f": np.floating, "c": np.complexfloating, "i": np.integer, "b": np.bool_}
     return next((letter for letter, group in kinds.items() if jax.numpy.issubdtype(dtype, group)), "")
 
 
+@cache
 def unit_roundoff(dtype: Any) -> float:
     """u of a floating or complex type: half the distance from 1 to the next number."""
     return float(jax.numpy.finfo(dtype).eps) / 2.0
@@ -210,6 +238,37 @@ def bind(equation: Equation, values: Sequence[Any]) -> list[Any]:
     with equation.raw.ctx.manager:
         answer = primitive.bind(*functions, *values, **params)
     return list(answer) if primitive.multiple_results else [answer]
+
+
+def programs_in(equation: Equation) -> list[Program]:
+    """The programs that an equation runs."""
+    values = [v for value in equation.params.values() for v in (value if isinstance(value, tuple) else (value,))]
+    return [value for value in values if isinstance(value, Program)]
+
+
+def iterates(program: Program) -> bool:
+    """Whether a loop with a condition occurs in it, however deep."""
+    return any(eq.name == "while" or any(map(iterates, programs_in(eq))) for eq in program.equations)
+
+
+def solves(program: Program) -> bool:
+    """Whether in it a derivative rule stands for something that iterates."""
+    return any(
+        iterates(inner) if eq.name in CUSTOM_RULES else solves(inner)
+        for eq in program.equations
+        for inner in programs_in(eq)
+    ) or any(eq.name == "custom_linear_solve" and iterates(eq.params["jaxprs"].solve) for eq in program.equations)
+
+
+def primal_of(equation: Equation) -> Program:
+    """The program that a call runs."""
+    return next(equation.params[key] for key in PRIMALS if key in equation.params)
+
+
+def parts_of_solve(lengths: Any, operands: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any], Sequence[Any]]:
+    """What the matvec and the solver of a custom_linear_solve close over, and the right-hand side."""
+    ends = np.cumsum([lengths.matvec, lengths.vecmat, lengths.solve, lengths.transpose_solve])
+    return operands[: ends[0]], operands[ends[1] : ends[2]], operands[ends[3] :]
 
 
 class Place(NamedTuple):
@@ -257,43 +316,6 @@ def line_of(equation: Equation) -> Place:
     if frame is None or Path(frame.file_name).is_relative_to(own):  # a function of JAX, called by the check itself
         return NOWHERE
     return Place(frame.function_name, frame.file_name, frame.start_line)
-
-
-def replayed(program: Program, inlined: Callable[[Equation], bool], *values: Any) -> list[Any]:
-    """The program by JAX, which may trace it, with the primal in the place of some custom rules."""
-    slots: dict[int, Any] = dict(program.constants) | dict(zip(program.arguments, values))
-
-    def read(atom: Any) -> Any:
-        return atom.value if isinstance(atom, Constant) else slots[atom]
-
-    for equation in program.equations:
-        operands = [read(atom) for atom in equation.inputs]
-        slots |= dict(zip(equation.outputs, _replayed(equation, inlined, operands)))
-    return [read(atom) for atom in program.results]
-
-
-def _replayed(equation: Equation, inlined: Callable[[Equation], bool], operands: list[Any]) -> list[Any]:
-    params = equation.params
-    is_custom = equation.name in CUSTOM_RULES
-    primal = next((params[key] for key in PRIMALS if isinstance(params.get(key), Program)), None)
-    if primal is not None and (inlined(equation) if is_custom else equation.name in CALLS):
-        return replayed(primal, inlined, *operands)
-    if equation.name == "scan":
-        fixed, carried = params["num_consts"], params["num_consts"] + params["num_carry"]
-
-        def step(carry: Any, x: Any) -> tuple[Any, Any]:
-            outputs = replayed(params["jaxpr"], inlined, *operands[:fixed], *carry, *x)
-            return outputs[: carried - fixed], outputs[carried - fixed :]
-
-        carry, stacked = jax.lax.scan(
-            step, list(operands[fixed:carried]), list(operands[carried:]), params["length"], params["reverse"]
-        )
-        return [*carry, *stacked]
-    if equation.name == "cond":
-        which, *rest = operands
-        branches = [lambda *x, branch=branch: replayed(branch, inlined, *x) for branch in params["branches"]]
-        return jax.lax.switch(jax.numpy.asarray(which, int), branches, *rest)
-    return bind(equation, operands)
 
 
 def settings(x64: bool) -> ExitStack:

@@ -198,9 +198,13 @@ def test_settings_that_a_source_changes_are_put_back_and_told(run, tmp_path):
     assert "Saved as failing-case.json" in err
 
 
-def test_a_theta_changed_in_place_is_misconduct_and_a_view_that_changes_later_is_not_believed(run):
-    code, document, _ = run("in_place")
+@pytest.mark.parametrize("more", [[], ["--isolate"]])
+def test_a_theta_changed_in_place_is_misconduct(run, more):
+    code, document, _ = run("in_place", more=more)
     assert (code, document["outliers"]) == (DISAGREE, {"mine:in_place": 3})
+
+
+def test_a_view_that_changes_later_is_not_believed(run):
     code, document, _ = run("a_view")
     assert (code, document["verdict"]) == (AGREE, "agree")  # each answer was right when it was given
 

@@ -20,6 +20,10 @@ RIGHT = {
     "one argument": (anp.tanh, 0, (X,)),
     "two": (anp.dot, (0, 1), (X, X.T)),
     "the second": (lambda a, b: a * anp.sin(b), 1, (X, X)),
+    "complex": (lambda z: anp.exp(z) * anp.conj(z), 0, (X + 1j,)),
+    "real of complex": (lambda z, a: anp.real(z * z) * a, (0, 1), (X + 1j, X)),
+    "complex of real": (lambda x: x * (1.0 + 2.0j), 0, (X,)),
+    "empty": (anp.sin, 0, (np.zeros((0, 3)),)),
     "a dict": (lambda p: anp.sum(p["a"] * p["b"]), 0, ({"a": X, "b": X},)),
 }
 
@@ -40,6 +44,13 @@ defvjp(wrong, lambda ans, x: lambda g: g * anp.cos(x) * (1.0 + 1e-6))
 defjvp(wrong, lambda g, ans, x: g * anp.cos(x) * (1.0 + 1e-6))
 
 
+def test_a_wrong_rule_of_complex_numbers_raises_the_report():
+    square = primitive(np.square)
+    defvjp(square, lambda ans, z: lambda g: 2.0 * g * anp.conj(z))  # autograd has g z
+    with pytest.raises(AssertionError, match=r"^DISAGREE"):
+        check_grads(square, modes=["rev"], order=1)(X + 1j)
+
+
 @pytest.mark.parametrize("mode", ["fwd", "rev"])
 def test_a_wrong_rule_raises_the_report(mode):
     with pytest.raises(AssertionError, match=r"^DISAGREE"):
@@ -47,5 +58,5 @@ def test_a_wrong_rule_raises_the_report(mode):
 
 
 def test_where_nothing_is_decided_the_original_is_asked():
-    with pytest.warns(InconclusiveGradient, match="complex"):
-        check_grads(lambda x: x * x, modes=["rev"], order=1)(X + 1j)
+    with pytest.warns(InconclusiveGradient, match="a kink"), pytest.raises(AssertionError, match="VJP"):
+        check_grads(lambda x: anp.abs(x) + anp.abs(x - 2e-7), modes=["rev"], order=1)(np.zeros(2))

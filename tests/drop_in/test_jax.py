@@ -24,6 +24,8 @@ RIGHT = {
     "linearised": (jnp.sin, (X,), 2, {"modes": ("lin",)}),
     "tree": (lambda p: p["w"] @ p["b"], ({"w": X, "b": X[0]},), 1, {}),
     "index": (lambda a, i: a[i], (X, 1), 1, {}),
+    "no number at all": (lambda a: jnp.split(a, [0], axis=1)[0], (X,), 2, {}),
+    "an empty argument": (lambda a: a * a, (X[:0],), 2, {}),
     "Python's numbers": (lambda a, b: a * jnp.exp(b), (0.3, 1.2), 2, {}),
 }
 
@@ -120,6 +122,11 @@ def test_a_mode_that_jax_lacks_fails_as_in_the_original():
         pytest.raises(TypeError, match="forward-mode"),
     ):
         check_grads(f, (X,), 1, ["fwd", "rev"])
+
+
+def test_outside_of_the_domain_the_original_is_asked():
+    with pytest.warns(InconclusiveGradient, match="is not finite at this point"):
+        check_grads(jnp.arcsin, (np.array([0.5, 1.2]),), 2)
 
 
 def test_arguments_without_meaning_are_logged_once(caplog):

@@ -385,6 +385,61 @@ WRONG = {  # the text, and the bug of the zoo that it is
     "notebook_wrong.ipynb": (notebook("import numpy as np", course(("d3 = h - Y", "d3 = Y - h"))), "wrong-sign"),
 }
 
+SQUARES = "np.sum(Theta1[:, 1:] ** 2) + np.sum(Theta2[:, 1:] ** 2)"
+ONES_BESIDE_X, ONES_BESIDE_A = "np.column_stack([np.ones(m), X])", "np.column_stack([np.ones(m), sigmoid(z2)])"
+OUTPUT = "h = sigmoid(a2 @ Theta2.T)"
+SOFTMAX = "e = np.exp(a2 @ Theta2.T); h = e / e.sum(axis=1, keepdims=True)"
+ONES_LAST = (
+    (ONES_BESIDE_X, "np.column_stack([X, np.ones(m)])"),
+    (ONES_BESIDE_A, "np.column_stack([sigmoid(z2), np.ones(m)])"),
+)
+WRONG |= {
+    "softmax.py": (course((OUTPUT, SOFTMAX), (" + (1 - Y) * np.log(1 - h)", "")), "softmax-for-sigmoid"),
+    "softmax_in_our_cost.py": (course((OUTPUT, SOFTMAX)), "softmax-with-sigmoid-cost"),
+    "sigmoid_twice.py": (course((OUTPUT, "h = sigmoid(sigmoid(a2 @ Theta2.T))")), "output-sigmoid-twice"),
+    "split_without_biases.py": (
+        course(("nn_params[split:]", "nn_params[split - hidden_layer_size:][:num_labels * (hidden_layer_size + 1)]")),
+        "layers-split-without-biases",
+    ),
+    "zeros_for_ones.py": (course((ONES_BESIDE_X, "np.column_stack([np.zeros(m), X])")), "zeros-beside-x"),
+    "ones_last.py": (
+        course(*ONES_LAST, ("@ Theta2)[:, 1:]", "@ Theta2)[:, :-1]")),
+        "ones-last and bias-column-not-dropped",
+    ),
+    "bias_last.py": (course(*ONES_LAST, ("[:, 1:]", "[:, :-1]")), "bias-last-throughout"),
+    "sigmoid_of_ones.py": (
+        course((ONES_BESIDE_A, "sigmoid(np.insert(z2, 0, 1, axis=1))")),
+        "bias-unit-through-activation",
+    ),
+    "no_bias_gradient.py": (
+        course((RETURN, "    grad[:hidden_layer_size] = 0\n" + RETURN)),
+        "first-layer-bias-gradient-missing",
+    ),
+    "absolute.py": (
+        course(
+            (SQUARES, "np.abs(Theta1[:, 1:]).sum() + np.abs(Theta2[:, 1:]).sum()"),
+            ("lambda_ / m * Theta1[:, 1:]", "lambda_ / 2 / m * np.sign(Theta1[:, 1:])"),
+            ("lambda_ / m * Theta2[:, 1:]", "lambda_ / 2 / m * np.sign(Theta2[:, 1:])"),
+        ),
+        "cost-regulariser-of-absolute-weights and regulariser-of-absolute-weights",
+    ),
+    "reversed_by_rows.py": (
+        course(BY_ROWS, ("[Theta1_grad.ravel", "[Theta2_grad.ravel"), (", Theta2_grad.ravel", ", Theta1_grad.ravel")),
+        "layers-in-reverse-order",
+    ),
+    "z_in_the_slope.py": (course(("sigmoid_gradient(z2)", "(z2 * (1 - z2))")), "slope-of-pre-activation"),
+    "z_in_the_gradient.py": (
+        course(("d3.T @ a2 / m", "d3.T @ np.insert(z2, 0, 1, axis=1) / m")),
+        "pre-activation-for-activation",
+    ),
+    "relu.py": (
+        course(
+            (ONES_BESIDE_A, "np.column_stack([np.ones(m), np.maximum(z2, 0)])"), ("sigmoid_gradient(z2)", "(z2 > 0)")
+        ),
+        "relu-for-hidden-units",
+    ),
+}
+
 BROKEN = {  # the text, and what is said of it
     "syntax.py": ("def f(:\n    pass\n", "syntax.py is not valid Python: "),
     "python2.py": (COURSE + "\nprint 'done'\n", "(line 34)"),

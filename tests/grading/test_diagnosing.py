@@ -15,6 +15,7 @@ def signs(problem, theta): return FAULTS["wrong-sign"].source(problem, theta)
 def choosy(problem, theta):
     if problem.m != 1000: raise NotApplicable("it takes a thousand examples")
     return right(problem, theta)
+def changes(problem, theta): return FAULTS["argument-mutated"].source(problem, theta)
 def noisy(problem, theta):
     cost, gradient = right(problem, theta)
     return cost, gradient * (1 + 1e-3 * np.random.default_rng().standard_normal(gradient.shape))
@@ -52,6 +53,7 @@ SAID = {  # the exit code is the verdict's
     "costless.py": (1, "the cost is not finite"),
     "my_sources.py:right": (0, "AGREE"),
     "my_sources.py:signs": (1, "wrong-sign explains "),
+    "my_sources.py:changes": (1, "changes theta in place (by up to "),
     "my_sources.py:noisy": (1, "it answers differently when it is asked twice"),
     "harness.sources.loop:cost_and_gradient": (0, "AGREE"),
 }
@@ -98,6 +100,20 @@ def test_what_cannot_be_asked_is_refused_in_a_line(arguments, folder, capsys):
     assert code == 2
     assert REFUSED[arguments] in printed.err
     assert "Traceback" not in printed.err
+
+
+def test_a_report_is_one_page_with_every_problem_and_what_was_found(folder, capsys):
+    (folder / "<b>.py").write_text(WRONG["no_slope.py"][0])
+    code, _ = run(capsys, "<b>.py", "--problems", "4", "--report", "page.html")
+    page = (folder / "page.html").read_text()
+    assert code == 1
+    assert "slope-missing explains " in page
+    assert "&lt;b&gt;.py, asked on 4 of 4 problems" in page
+    assert "<b>.py" not in page
+    assert page.count('<tr class="disagree">') == 4
+    assert '<svg role="img" aria-label="Theta1:' in page
+    assert run(capsys, "right.py", "--problems", "2", "--report", "page.html")[0] == 0
+    assert '<tr class="disagree">' not in (folder / "page.html").read_text()
 
 
 def test_check_draws_problems_like_the_homework(capsys):

@@ -6,10 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.grading.asking import Failed, find_ways
+from harness.grading.asking import find_ways
 from harness.grading.grading import AGREE, DISAGREE, ERROR, INCONCLUSIVE, grade, grade_folder, judge
+from harness.grading.in_place import Changes
 from harness.grading.reading import Submission, read_submission
 from harness.grading.rubric import Rubric
+from harness.grading.running import Failed
+from harness.isolation.values import copies, differ
 from tests.grading import submissions
 from tests.grading.submissions import BROKEN, COURSE, PENALTY, RETURN, course
 
@@ -26,14 +29,20 @@ class Here:
     def __init__(self, submission: Submission):
         self.submission = submission
         self.names: dict = {}
+        self.changes: list = []
         exec(compile(dict(submission.texts)[submission.main], submission.main, "exec"), self.names)
 
     def call(self, name, *arguments):
+        before = copies(arguments)
         try:
             with np.errstate(all="ignore"):
                 return self.names[name](*arguments)
         except Exception as error:  # noqa: BLE001  whatever a student's function raises
             raise Failed(f"{type(error).__name__}: {error}", missing_name=isinstance(error, NameError)) from None
+        finally:
+            left = {i: now for i, now in enumerate(arguments) if differ(before[i], now)}
+            given = [now if kept is None else kept for kept, now in zip(before, arguments)]
+            self.changes += [Changes(name, given, left)] if left else []
 
 
 def written(folder: Path, name: str, text: str) -> Submission:
@@ -137,6 +146,41 @@ def test_a_wrong_helper_is_named_beside_a_right_gradient(tmp_path):
     grade = graded_here(tmp_path, "a.py", text)
     assert (grade.verdict, grade.sigmoid_gradient, grade.points) == (AGREE, "wrong", 95.0)
     assert grade.diagnosis == ("sigmoid_gradient answers 0.5 at z = 0, where it is 0.25",)
+
+
+BIASES_ZEROED = ("    grad = np", "    Theta1[:, 0] = 0\n    grad = np")
+CHANGES = {  # in place: the edits, what is changed, whether the next answer with the same arrays is another; the points
+    "theta": ([BIASES_ZEROED], "nn_params in place (by up to 0.73, in 5 of 43 entries)", True, 97.5),
+    "labels": (
+        [("    m = X", "    y -= 1\n    m = X"), submissions.FROM_0],
+        "y in place (by up to 1, in 7 of 7 entries)",
+        True,
+        97.5,
+    ),
+    "shape": (
+        [("    m = X", "    y.shape = -1, 1\n    m = X")],
+        "y in place (from shape (7,) to (7, 1))",
+        False,
+        100.0,
+    ),
+    "X of a wrong one": ([("    m = X", "    X += 1\n    m = X")], "X in place", False, 30.0),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_arguments_changed_in_place_are_told_and_counted_where_they_spoil_the_next_answer(name, tmp_path):
+    edits, what, spoils, points = CHANGES[name]
+    grade = graded_here(tmp_path, "a.py", course(*edits))
+    said = f"nn_cost_function changes {what}"
+    assert any(sentence.startswith(said) for sentence in (grade.diagnosis if spoils else grade.notes))
+    assert (grade.other, grade.points) == ("wrong" if spoils else "right", points)
+    assert grade.verdict == (AGREE if points == 100.0 else DISAGREE)
+
+
+def test_matrices_changed_in_place_are_told_one_by_one(tmp_path):
+    text = submissions.BY_MATRICES.replace("Theta1.copy(), Theta2.copy()", "Theta1, Theta2")
+    (said,) = graded_here(tmp_path, "a.py", text).diagnosis
+    assert "cost changes Theta1 in place (by up to 0.73, in 5 of 25 entries) and Theta2 in place" in said
 
 
 # in processes of their own

@@ -74,6 +74,11 @@ def forks():
 
 def where(): return [os.getcwd(), os.environ["HOME"], tempfile.gettempdir(), os.listdir()]
 
+def changes(theta, matrices, sizes, name):
+    theta[1] = 7.0
+    matrices[1] *= 2.0
+    return "done"
+
 class Net:
     def loss(theta): return theta[0]
 """
@@ -112,6 +117,17 @@ def test_what_a_function_answers_comes_back_and_what_it_prints_apart(worker):
     np.testing.assert_array_equal(gradient, 4 * theta)
     assert (outcome.stdout, outcome.stderr) == ("in loss\n", "careful\n")
     assert outcome.seconds > 0.0
+
+
+def test_arguments_that_were_changed_in_place_come_back_as_they_were_left(worker):
+    theta, matrices = np.zeros(3), [np.ones((2, 2)), np.ones((1, 2)), np.full(2, np.nan)]
+    outcome = worker.call("changes", theta, matrices, np.arange(3), "name")
+    assert outcome.value == "done"
+    assert list(outcome.changed) == [0, 1]
+    assert outcome.changed[0].tolist() == [0.0, 7.0, 0.0]
+    assert outcome.changed[1][1].tolist() == [[2.0, 2.0]]
+    assert theta.tolist() == [0.0, 0.0, 0.0]  # which is the caller's own
+    assert worker.call("count").changed == {}
 
 
 def test_a_file_tells_what_it_defines_and_attributes_of_classes_are_called(worker):

@@ -81,7 +81,7 @@ def lesson(tmp_path_factory):
             assert time.monotonic() < started + PATIENCE, "the worker that was to make the lesson has not"
             time.sleep(0.2)
     else:
-        data = lesson_data(SMALL)
+        data = lesson_data(SMALL, processes=0)
         write_whole(numbers, json.dumps(data).encode())
         write_whole(file, lesson_page(data).encode())  # comes last: that it is there says that all is
     return SimpleNamespace(file=file, data=json.loads(numbers.read_text(encoding="utf-8")))

@@ -243,7 +243,7 @@ def test_correct_code_is_never_excluded():
 @pytest.mark.parametrize(("slope", "excluded"), [(0.0, False), (0.5, False), (1.0, False), (3.0, True), (np.nan, True)])
 def test_at_a_kink_every_slope_within_the_jump_could_be_meant(slope, excluded, bound):
     class Claims(Backprop):
-        def slope(self, f, Z, A):
+        def slope(self, f, Z, A, layer, layers):
             return np.where(Z == 0.0, slope, f.slope(Z, A))
 
     network = Network((1, 1, 1), "relu", "linear")

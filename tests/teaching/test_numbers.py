@@ -7,7 +7,7 @@ import pytest
 
 from harness import SOURCES
 from harness.sources.bug_zoo import BUGS
-from harness.study.checkers import ALARM, PEERS
+from harness.study.checkers import ALARM, HARNESS, PEERS
 from harness.study.study import SCHEMA
 from harness.study.trials import CORRECT
 from harness.teaching import trained_bugs
@@ -16,6 +16,7 @@ from harness.teaching.by_hand import MOVED, by_hand, problem_and_theta
 from harness.teaching.cache import cache_folder, remembered
 from harness.teaching.detection import carried_study, detection
 from harness.teaching.false_alarms import ENOUGH, kink, naive, saturated
+from harness.teaching.in_parallel import in_parallel
 from harness.teaching.lesson import FULL, OWN, QUICK, own_function
 from harness.teaching.step_sizes import STEPS, by_increments, complex_step, step_sizes
 from harness.teaching.trained_bugs import Training, as_bytes, check_network, said_by_checkers
@@ -121,6 +122,24 @@ def test_errors_of_the_zoo_are_relative_to_the_right_gradient():
     assert errors["argument-mutated"] == 0.0
 
 
+@pytest.mark.parametrize("processes", [0, 2])
+def test_calls_in_other_processes_come_back_in_their_order(processes):
+    calls = [(3.0 * k, 4.0 * k) for k in range(9)]
+    assert list(in_parallel("math", "hypot", calls, processes)) == [5.0 * k for k in range(9)]
+
+
+def test_a_call_that_fails_in_another_process_says_why():
+    with pytest.raises(RuntimeError, match=r"sqrt\(-1.0,\) raised ValueError"):
+        list(in_parallel("math", "sqrt", [(4.0,), (-1.0,)], processes=1))
+
+
+def test_what_is_told_of_a_bug_passes_between_processes():
+    row = trained_bugs.studied("wrong-sign", Training(60, 40, 1), ["course, 1e-9"])
+    assert json.loads(json.dumps(row)) == row
+    assert row["check"]["verdict"] == "disagree"
+    assert [said["checker"] for said in row["checkers"]] == [HARNESS, "course, 1e-9"]
+
+
 def test_sizes_name_bugs_that_exist():
     assert set(QUICK.bugs or ()) <= set(BUGS)
     assert FULL.bugs is None
@@ -132,7 +151,7 @@ def test_sizes_name_bugs_that_exist():
 
 def test_switches_hide_what_cannot_show():
     nothing = (False,) * len(SWITCHES)
-    assert unseen(nothing) == []
+    assert unseen(nothing) == ["sigmoid-for-softmax"]  # the output units are sigmoids
     no_lambda, no_theta, one_example, one_unit = (unseen(tuple(i == k for k in range(4))) for i in range(4))
     assert "lambda-not-over-m" in no_lambda
     assert "bias-column-not-dropped" not in no_lambda

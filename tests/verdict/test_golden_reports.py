@@ -93,6 +93,8 @@ def _stable_report(report: Report) -> Report:
 
 
 def _stable_details(details: Any) -> Any:
+    if isinstance(details, dict) and "median" in details:
+        return details | {"median": ROUNDING, "largest": ROUNDING}
     if isinstance(details, dict):
         return {name: ROUNDING if name == "largest" else _stable_details(value) for name, value in details.items()}
     return digits(details, 10)

@@ -7,22 +7,30 @@ with the others. At a kink every slope between those of its two sides is a conve
 
 import time
 import warnings
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from harness.bounds.activation_bound import FORMULA_ERRORS, ActivationBound, activation_bound
+from harness.bounds.activation_bound import ActivationBound, activation_bound
 from harness.bounds.tolerances import MEANINGLESS, NEGLIGIBLE
 from harness.checks.activations import record
 from harness.checks.activations.figure import Curve
-from harness.checks.activations.grid import grid
+from harness.checks.activations.grid import TINY, grid
 from harness.checks.activations.kinks import Kink, judge_seams, places_in_words
+from harness.checks.activations.precision.telling import precision_of
 from harness.checks.activations.proving.proof import Proof, prove, rounding_of_claim
 from harness.checks.activations.record import find_activation
 from harness.checks.activations.seams import find_seams
-from harness.checks.activations.slopes import ORACLES, SlopeFunction, ask_oracles, in_float64, instead, slope_function
+from harness.checks.activations.slopes import (
+    ORACLES,
+    SlopeFunction,
+    ask_oracles,
+    in_float64,
+    real_answer,
+    slope_function,
+)
 from harness.checks.activations.subject import CLAIMED, SIDES, ActivationSlope, GridPoints
 from harness.sources.conduct import settings_kept
 from harness.sources.table import SOURCES
@@ -144,8 +152,12 @@ def _check_at(f: Activation, suspects: Sequence[float], started: float) -> Repor
     answers = [_claim(points, bound, seams), *(_oracle(name, asked, points, bound) for name in asked.slopes)]
     compared = _beside_sides(points, _compare(points, answers), seams)
     subject = ActivationSlope(points, slope_at)
-    subject.picture = _picture(points, bound, compared)
     _tell(subject, points, bound, asked, seams)
+    digits = precision_of(points, bound, asked.slopes.get("ball"))
+    if CLAIMED not in compared.consensus.outliers:  # else its digits are of no interest yet
+        subject.notes = [*subject.notes, *digits.notes]
+    subject.details |= digits.details
+    subject.picture = replace(_picture(points, bound, compared), digits=digits)
     return judge(subject, compared.answers, compared.pairs, (), compared.consensus, asked.left_out, started)
 
 
@@ -154,8 +166,8 @@ def _grid_points(
 ) -> GridPoints:
     """Value and claimed slope on the grid, or one sentence that says what is wrong with them."""
     z = grid(f, seams, suspects)
-    a = _real(f, "value", lambda: f(z.copy()), z)
-    return GridPoints(f, z, a, _real(f, "slope", lambda: f.slope(z.copy(), a.copy()), z), tuple(seams), proof)
+    a = real_answer(f, "value", lambda: f(z.copy()), z)
+    return GridPoints(f, z, a, real_answer(f, "slope", lambda: f.slope(z.copy(), a.copy()), z), tuple(seams), proof)
 
 
 def _with_seams(points: GridPoints, suspects: Sequence[float]) -> tuple[GridPoints, SlopeFunction | None]:
@@ -185,29 +197,6 @@ def _ask(points: GridPoints, bound: ActivationBound) -> _Asked:
     return _Asked(*ask_oracles(f, z, bound.value), [])
 
 
-def _real(f: Activation, part: str, compute: Callable[[], Any], z: np.ndarray) -> np.ndarray:
-    try:
-        answer = compute()
-    except FORMULA_ERRORS as reason:
-        raise ValueError(
-            f"the {part} of activation {f.name!r} cannot be computed in NumPy for z of shape {z.shape} "
-            f"({instead(reason)})"
-        ) from reason
-    one_for_all = part == "slope" and np.shape(answer) == ()  # broadcasts wherever it is used, and is noted
-    if str(getattr(answer, "dtype", "")) in ("float32", "float16", "bfloat16"):
-        raise ValueError(
-            f"the {part} of activation {f.name!r} came back as {answer.dtype} for z of float64: compute it in float64, "
-            "without a cast and without constants of another type"
-        )
-    if (getattr(answer, "shape", None) == z.shape or one_for_all) and np.asarray(answer).dtype.kind in "iuf":
-        return np.broadcast_to(np.asarray(answer, dtype=np.float64), z.shape)
-    described = f"{answer.dtype} of shape {answer.shape}" if hasattr(answer, "dtype") else f"a {type(answer).__name__}"
-    raise ValueError(
-        f"the {part} of activation {f.name!r} must keep the shape of z, and be elementwise and real: for z of shape "
-        f"{z.shape} it answered {described}; compute each entry from the same entry of z alone"
-    )
-
-
 def _trust(bound: ActivationBound) -> float:
     """What a bound is to be multiplied with before anybody is accused by it."""
     return SAMPLED if bound.notes else 1.0
@@ -226,7 +215,13 @@ def _oracle(name: str, asked: _Asked, points: GridPoints, bound: ActivationBound
     error = slopes.error + rounding
     # what spans a seam says nothing of either side; NaN does
     spans_a_seam = points.beside_seams & np.isfinite(slopes.slope) & ~is_sharp(slopes.slope, error)
-    error = np.where(points.judged & ~points.at_seams & ~spans_a_seam, error, np.inf)
+    # beside zero z² is zero; a slope by way of 1/z² is then NaN, though not further out
+    undefined = np.isnan(slopes.slope)
+    further_out = np.arange(points.z.size) + np.sign(points.z).astype(int)
+    underflows = (np.abs(points.z) <= TINY) & undefined & ~undefined.take(further_out, mode="clip")
+    error = np.where(
+        points.judged & ~points.at_seams & ~spans_a_seam & ~(underflows & (points.z != 0.0)), error, np.inf
+    )
     note = asked.notes.get(name, "")
     return Answer(name, FAMILIES[name], 0.0, 0.0, slopes.slope, error, oracle=True, note=note)
 
@@ -324,17 +319,14 @@ def _tell(
         for what, steps in (("the slope jumps", False), ("the value itself jumps", True))
         if (places := [kink.z for kink in undeclared if kink.value_jumps == steps])
     ]
-    balls = asked.slopes.get("ball")
-    broken, single = record.not_finite(points, balls), record.float32(f, z)
-    lost = record.lost_tails(points, balls, bound.claimed)
+    broken = record.not_finite(points, asked.slopes.get("ball"))
     poles = [seam for seam in seams if seam.is_pole and seam not in kinks]
     kinks = [*kinks, *poles]
     told = [str(kink) for kink in kinks[:KINKS_SHOWN]]
     told += [f"{len(kinks) - KINKS_SHOWN} more kinks"] if len(kinks) > KINKS_SHOWN else []
-    subject.notes = [*told, *broken, *lost, record.float32_in_words(single), *notes, *bound.notes]
+    subject.notes = [*told, *broken, *notes, *bound.notes]
     subject.details = {"proof": points.proof and points.proof.to_dict()}
-    subject.details |= {"kinks": [kink.to_dict() for kink in kinks], "not_finite": broken, "float32": single}
-    subject.details |= {"ulps": record.errors_in_ulps(points, balls), "lost_tails": lost}
+    subject.details |= {"kinks": [kink.to_dict() for kink in kinks], "not_finite": broken}
 
 
 def _picture(points: GridPoints, bound: ActivationBound, compared: _Compared) -> Curve:

@@ -1,4 +1,4 @@
-"""The picture of a checked activation: the claimed slope on the true one, and their difference below."""
+"""The picture of a checked activation: the claimed slope on the true one, their difference, and its size in ulps."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness.checks.activations.grid import BRIDGED, stretches
+from harness.checks.activations.precision.telling import Precision
 from harness.drawing import COLOURS, FAINT, INK, MEDIUM, SMALL, dress, new_figure
 from harness.verdict.report import Report
 
@@ -17,7 +18,13 @@ WINDOWS = (6.0, 30.0, 1e3)  # half widths: the first in which most of what is wr
 
 NEARLY_ALL = 0.95  # of what is shown: shading it would look like a background
 
-HEIGHT = 5.0  # inches
+HEIGHT = 6.8  # inches
+
+LEAST = 0.1  # ulps shown; less, as of what is exact, is drawn there
+
+LEAST_TOP, HEADROOM = 10.0, 1.4  # ulps, and a power: the axis goes on above what it shows, for the legend
+
+ULPS_TO = 1e3  # |z|: ulps are shown for all of the grid, whatever the window
 
 SMALLEST = 1e-19  # differences shown, beside the largest slope: somewhat less than a rounding
 
@@ -34,6 +41,7 @@ class Curve:
         Where the claim is wrong.
     kinks : the declared kinks
     seams : where the pieces of formula and slope meet, the declared kinks among them
+    digits : how many of them the slope has
     """
 
     z: np.ndarray
@@ -43,18 +51,27 @@ class Curve:
     wrong: np.ndarray
     kinks: tuple[float, ...]
     seams: tuple[float, ...] = ()
+    digits: Precision | None = None
 
     def figure(self, report: Report) -> "Figure":
-        """Claimed and true slope over z, with the wrong stretches shaded, and the difference on a logarithmic scale."""
+        """Claimed and true slope over z, with the wrong stretches shaded; their difference; and the same in ulps.
+
+        The latter is for all z, whatever stretch the others show, with the tails shaded that have no correct digit.
+        """
         figure = new_figure(self._title(report), HEIGHT)
-        above, below = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
+        above, below, digits = figure.subplots(3, 1, height_ratios=(2, 1, 1))
+        below.sharex(above)
         low, high = self.window()
         shown = (self.z >= low) & (self.z <= high)
         dress(above, _likely(report))
         above.title.set_wrap(True)
         self._slopes(above, shown)
-        dress(below, "difference", xlabel="pre-activation z")
+        dress(below, "difference")
         self._difference(below, shown)
+        dress(digits, "true error of the claimed slope in ulps, for all z", xlabel="pre-activation z")
+        self._in_ulps(digits)
+        for ax in (above, below, digits):
+            ax.grid(color=FAINT, linewidth=0.8)
         for ax in (above, below):
             for left, right in [] if self._is_wrong_throughout() else self.wrong_stretches():
                 if left < right:
@@ -62,7 +79,6 @@ class Curve:
                 else:  # one point, as at a kink
                     ax.axvline(left, color=COLOURS[1], alpha=0.5, linewidth=1.5)
             ax.set_xlim(low, high)
-            ax.grid(color=FAINT, linewidth=0.8)
         return figure
 
     def wrong_stretches(self) -> tuple[tuple[float, float], ...]:
@@ -114,9 +130,36 @@ class Curve:
         if (difference > 0.0).any() or (allowed > 0.0).any():
             ax.legend(fontsize=SMALL, frameon=False, labelcolor=INK)
         else:
-            ax.set_yticks([])
-            words = "no difference" if np.isfinite(difference).any() else "nothing to compare with"
-            ax.text(0.5, 0.5, words, transform=ax.transAxes, ha="center", va="center", fontsize=MEDIUM, color=INK)
+            _say(ax, "no difference" if np.isfinite(difference).any() else "nothing to compare with")
+
+    def _in_ulps(self, ax: "Axes") -> None:
+        if self.digits is None or np.isnan(self.digits.ulps).all():
+            _say(ax, "not known")
+            return
+        known = ~np.isnan(self.digits.ulps)
+        z, ulps = self.z[known], np.maximum(self.digits.ulps[known], LEAST)
+        ax.plot(z, ulps, ".", color=COLOURS[1], markersize=3.0, label="float64")
+        for (name, rows), colour in zip(self.digits.slopes.items(), COLOURS[2:]):
+            for side in (-1.0, 1.0) if rows else ():
+                ends = [side * min(end, ULPS_TO) for row in rows for end in (row["from"], row["to"])]
+                sizes = [max(row["largest"], LEAST) for row in rows for _ in range(2)]
+                label = f"{name}, largest by region" if side > 0.0 else None
+                ax.plot(ends, sizes, color=colour, linewidth=1.2, label=label)
+        for start in self.digits.lost:
+            ax.axvspan(start, np.copysign(ULPS_TO, start), color=COLOURS[0], alpha=0.15, linewidth=0)
+            side, place = "left" if start > 0.0 else "right", ax.get_xaxis_transform()
+            ax.text(start, 0.06, " no correct digit ", transform=place, ha=side, fontsize=SMALL, color=INK)
+        largest = max(float(np.max(line.get_ydata())) for line in ax.lines)
+        ax.set_xscale("symlog", linthresh=1.0)
+        ax.set_yscale("log")
+        ax.set_xlim(-ULPS_TO, ULPS_TO)
+        ax.set_ylim(0.5 * LEAST, max(largest, LEAST_TOP) ** HEADROOM)
+        ax.legend(fontsize=SMALL, frameon=False, labelcolor=INK, loc="upper center", ncols=3)
+
+
+def _say(ax: "Axes", words: str) -> None:
+    ax.set_yticks([])
+    ax.text(0.5, 0.5, words, transform=ax.transAxes, ha="center", va="center", fontsize=MEDIUM, color=INK)
 
 
 def _likely(report: Report) -> str:

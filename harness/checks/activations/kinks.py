@@ -129,6 +129,8 @@ def judge_seams(
     """What is known, and what is claimed, at every seam at which the value is finite."""
     at = np.flatnonzero(points.at_seams & np.isfinite(points.a))
     z = points.z[at]
+    if not z.size:
+        return []
     left, right = sides_of_slope(points.f, z, slope_at)
     known = is_known(left) & is_known(right)
     error = left[1] + right[1] + _rounding_nearby(points, bound)[at]

@@ -1,18 +1,16 @@
 """An activation's record as code: what would break a network, where it is not finite, what else it claims."""
 
 from collections.abc import Callable
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from harness.bounds.activation_bound import FORMULA_ERRORS, ActivationBound, activation_bound
+from harness.bounds.activation_bound import FORMULA_ERRORS, ActivationBound
 from harness.checks.activations.grid import in_words, stretches
 from harness.checks.activations.subject import GridPoints
 from harness.importing import import_attribute
 from reference.activations import Activation, get_activation
 from reference.arithmetics.companion import first_line
-from reference.arithmetics.rounded import Rounded32
 from reference.arithmetics.tangent import Tangent
 from reference.measured import MeasuredSlope
 from reference.namespaces import NUMPY
@@ -138,95 +136,6 @@ def not_finite(points: GridPoints, balls: MeasuredSlope | None) -> list[str]:
                 line += f", though it could be: {exact[part][i]:.6g} at z = {points.z[i]:.6g}"
             lines.append(line)
     return lines
-
-
-NO_DIGIT = 0.5  # relative: a slope that is off by half of itself has no correct digit
-
-REGIONS = (1.0, 6.0, 30.0, 100.0)  # |z| up to which errors in ulps are told together
-
-
-def errors_in_ulps(points: GridPoints, balls: MeasuredSlope | None) -> list[dict[str, Any]]:
-    """The true error of the claimed slope in ulps, median and largest, in regions of |z|; where balls know it."""
-    if balls is None:
-        return []
-    known = _is_known_to_balls(points, balls)
-    ulps = np.abs(points.slope - balls.slope) / np.maximum(np.spacing(np.abs(balls.slope)), np.finfo(float).tiny)
-    region = np.searchsorted(REGIONS, np.abs(points.z))
-    rows = []
-    for i, (low, high) in enumerate(pairwise((0.0, *REGIONS, np.inf))):
-        inside = ulps[known & (region == i)]
-        if inside.size:
-            rows.append({"from": low, "to": high, "median": float(np.median(inside)), "largest": float(inside.max())})
-    return rows
-
-
-def lost_tails(points: GridPoints, balls: MeasuredSlope | None, allowed: np.ndarray) -> list[str]:
-    """From where on the claimed slope has no correct digit, inside of what rounding allows: no verdict follows."""
-    if balls is None:
-        return []
-    off = np.abs(points.slope - balls.slope)
-    lost = (off > NO_DIGIT * np.abs(balls.slope)) & (off <= allowed + balls.error)  # more is wrong, and not lost
-    known = np.flatnonzero(_is_known_to_balls(points, balls) & (np.abs(points.z) > 1.0))
-    lines = []
-    for outwards in (known[points.z[known] < 0.0][::-1], known[points.z[known] > 0.0]):
-        kept = np.flatnonzero(~lost[outwards])
-        tail = outwards[kept[-1] + 1 :] if kept.size else outwards
-        if tail.size:
-            i = tail[0]
-            lines.append(
-                f"the slope has no correct digit from z = {points.z[i]:.4g} on outwards ({points.slope[i]:.2g} for "
-                f"{balls.slope[i]:.2g}): rounding allows it, and a formula that does not cancel would keep them"
-            )
-    return lines
-
-
-def _is_known_to_balls(points: GridPoints, balls: MeasuredSlope) -> np.ndarray:
-    normal = np.abs(balls.slope) >= np.finfo(np.float64).tiny
-    return points.judged & normal & (balls.error <= 1e-10 * np.abs(balls.slope)) & np.isfinite(points.slope)
-
-
-def float32(f: Activation, z: np.ndarray) -> dict[str, Any]:
-    """How value and slope fare in float32, beside float64: within the bound at u = 2**-24, or where not."""
-    single = np.unique(z.astype(np.float32))
-    double = single.astype(np.float64)
-    with np.errstate(all="ignore"):
-        bounds, own = activation_bound(f, double, Rounded32), activation_bound(f, double)
-        (a, slope), (exact, exact_slope) = (_value_and_slope(f, z) for z in (single, double))
-        return {
-            "value": _fares(double, a, exact, bounds.value + own.value),
-            "slope": _fares(double, slope, exact_slope, bounds.claimed + own.claimed),
-        }
-
-
-def _value_and_slope(f: Activation, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    a = np.broadcast_to(f(z.copy()), z.shape)
-    return a, np.broadcast_to(f.slope(z.copy(), a.copy()), z.shape)
-
-
-def _fares(z: np.ndarray, computed: np.ndarray, expected: np.ndarray, allowed: np.ndarray) -> dict[str, Any]:
-    representable = np.isfinite(expected) & (np.abs(expected) <= np.finfo(np.float32).max)
-    difference = np.abs(computed.astype(np.float64) - expected)
-    # where float32 overflows on the way no bound holds, and an infinite answer is wrong all the same
-    beyond = representable & ((np.isfinite(allowed) & ~(difference <= allowed)) | ~np.isfinite(computed))
-    within = representable & np.isfinite(difference) & (allowed > 0.0)
-    return {
-        "dtype": str(computed.dtype),
-        "within": bool(not beyond.any()),
-        "beyond": stretches(z, beyond),
-        "largest": float((difference[within] / allowed[within]).max(initial=0.0)),
-    }
-
-
-def float32_in_words(fares: dict[str, Any]) -> str:
-    """What `float32` found, as a sentence."""
-    if all(part["within"] for part in fares.values()):
-        largest = max(part["largest"] for part in fares.values())
-        words = f"value and slope within the bound at u = 2**-24 ({largest:.2g} of it)"
-    else:
-        beyond = [f"{name} beyond it for {in_words(part['beyond'])}" for name, part in fares.items() if part["beyond"]]
-        words = f"not within the bound at u = 2**-24 everywhere: {'; '.join(beyond)}"
-    other = [f"{name} comes out as {part['dtype']}" for name, part in fares.items() if part["dtype"] != "float32"]
-    return "; ".join([f"float32: {words}", *other])
 
 
 # -- what a record claims beside its slope -----------------------------------------------------------------------------

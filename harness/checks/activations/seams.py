@@ -10,13 +10,15 @@ import numpy as np
 
 from harness.bounds.activation_bound import FORMULA_ERRORS, ActivationBound
 from harness.bounds.tolerances import MEANINGLESS, NEGLIGIBLE
-from harness.checks.activations.grid import distinct, is_near, shortest
+from harness.checks.activations.grid import distinct, floats_beside, is_near, shortest
 from harness.checks.activations.slopes import SlopeFunction
 from reference.activations import Activation
 from reference.arithmetics.watched import Watched, watched
 from reference.namespaces import NUMPY
 
 HALVINGS = 64  # of a grid interval: down to neighbouring floats, unless at zero
+
+AROUND = 4  # floats on either side of a jump that tell it from a steep slope
 
 MOST = 200  # seams that are judged one by one; noise compared with noise may change its sign anywhere
 
@@ -90,7 +92,8 @@ def find_jumps(function: Callable[[np.ndarray], np.ndarray], z: np.ndarray, nois
     """The z at which a function jumps, between points of a sorted grid or on one.
 
     Every grid interval is halved, keeping the half with the greater change: a smooth change vanishes on the way, and a
-    jump stays. One that is smaller than the smooth change across its grid interval may be missed.
+    jump stays. One that is smaller than the smooth change across its grid interval may be missed. A function is steep,
+    and does not jump, where it changes as much within a few floats on either side.
 
     Parameters
     ----------
@@ -114,4 +117,8 @@ def find_jumps(function: Callable[[np.ndarray], np.ndarray], z: np.ndarray, nois
     # a bracket that is still wide holds a smooth function that grows without bound towards zero
     narrow = (high - low <= 4.0 * np.spacing(np.maximum(np.abs(low), np.abs(high)))) | (low <= 0.0) & (high >= 0.0)
     found = np.isfinite(change) & (change > allowed) & narrow
-    return distinct([shortest(float(a), float(b)) for a, b in zip(low[found], high[found])])
+    low, high, at_low, at_high = (each[found] for each in (low, high, at_low, at_high))
+    beside = (function(floats_beside(z, count)) for z, count in ((low, -AROUND), (high, AROUND)))
+    nearby = [np.abs(at - known) for at, known in zip(beside, (at_low, at_high))] if low.size else [np.zeros(0)]
+    jumps = ~(np.min(nearby, axis=0) >= change[found])
+    return distinct([shortest(float(a), float(b)) for a, b in zip(low[jumps], high[jumps])])

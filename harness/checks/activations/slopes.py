@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from importlib import import_module
+from typing import Any
 
 import numpy as np
 
@@ -38,6 +39,7 @@ INSTEAD = {
     "truth value of an array": "a Python `if` cannot choose for each entry: write xp.where(z > 0, ..., ...)",
     "can be converted to Python scalars": "functions of math take one number: write xp.exp(z) for math.exp(z)",
     "Array boolean indices must be concrete": "a mask has no fixed size for JAX: write xp.where(condition, new, a)",
+    "must be Tensor": "what is not of xp cannot take these numbers: write xp.exp(z) for torch.exp(z)",
     "not accepted as an argument": "what is not of xp cannot take these numbers: write xp.exp(z) for torch.exp(z)",
 }
 """What a formula that an arithmetic refuses should say instead, by words of the refusal."""
@@ -77,6 +79,35 @@ def in_float64(f: Activation) -> Activation:
             return np.asarray(f.slope(z, a))
 
     return replace(f, value=value, slope=slope)
+
+
+def real_answer(f: Activation, part: str, compute: Callable[[], Any], z: np.ndarray) -> np.ndarray:
+    """What the value or the slope of a record answers for z, or a `ValueError` of one sentence on what is wrong."""
+    try:
+        answer = compute()
+    except FORMULA_ERRORS as reason:
+        raise ValueError(
+            f"the {part} of activation {f.name!r} cannot be computed in NumPy for z of shape {z.shape} "
+            f"({instead(reason)})"
+        ) from reason
+    if type(answer).__module__.partition(".")[0] == "torch":
+        raise ValueError(
+            f"the {part} of activation {f.name!r} came back as a {type(answer).__name__} of torch: write xp.exp(z) for "
+            "torch.exp(z), and np.exp(z) in the slope"
+        )
+    one_for_all = part == "slope" and np.shape(answer) == ()  # broadcasts wherever it is used, and is noted
+    if str(getattr(answer, "dtype", "")) in ("float32", "float16", "bfloat16"):
+        raise ValueError(
+            f"the {part} of activation {f.name!r} came back as {answer.dtype} for z of float64: compute it in float64, "
+            "without a cast and without constants of another type"
+        )
+    if (getattr(answer, "shape", None) == z.shape or one_for_all) and np.asarray(answer).dtype.kind in "iuf":
+        return np.broadcast_to(np.asarray(answer, dtype=np.float64), z.shape)
+    described = f"{answer.dtype} of shape {answer.shape}" if hasattr(answer, "dtype") else f"a {type(answer).__name__}"
+    raise ValueError(
+        f"the {part} of activation {f.name!r} must keep the shape of z, and be elementwise and real: for z of shape "
+        f"{z.shape} it answered {described}; compute each entry from the same entry of z alone"
+    )
 
 
 def ask_oracles(

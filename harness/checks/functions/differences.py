@@ -138,6 +138,9 @@ class Differences:
         search = Search(claim, line, self.noise, self.steps)
         block = int(self.block[indices[0]])
         found = search.settle(self._start(block))
+        if search.is_staircase:
+            search = search.over_jumps()
+            found = search.settle()
         if len(indices) == 1 and not claim.is_objected_to(found) and self._may_be_quieter(found):
             size = float(abs(self.theta[indices[0]]) / self.units[indices[0]]) or 1.0
             noise = noise_along(line, size, self.noise, self.probes.unit)

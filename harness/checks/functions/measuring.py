@@ -14,7 +14,7 @@ from harness.bounds.tolerances import GRADIENT_ROUNDINGS, MEANINGLESS, STEPS
 from harness.checks.directions import random_directions
 from harness.checks.functions.parameters import largest
 from harness.checks.functions.probing import Probes, leaves_domain
-from harness.checks.functions.stencil import Line, Noise
+from harness.checks.functions.stencil import Line, Noise, scatter_of
 from harness.checks.functions.users_function import UsersFunction
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.oracles.black_box import NOISE_ROUNDINGS
@@ -24,7 +24,7 @@ SAMPLES = 8
 NEARBY = 2.0**13
 """How far apart the samples are, in u: the last few bits of the argument differ, and little else does."""
 
-FARTHER = 2.0**20
+FARTHER = 2.0**28
 """At most so much farther apart are samples that would otherwise all have one value: a rounded cost climbs by jumps."""
 
 FINER = (2.0**-20, 2.0**-40)
@@ -209,16 +209,6 @@ class Measuring:
 def steps_for(unit: float) -> list[float]:
     """The steps of differences, in units of max(1, |θ_i|), for a precision."""
     return [step * (unit / UNIT_ROUNDOFF["float64"]) ** 0.2 for step in STEPS]
-
-
-def scatter_of(costs: np.ndarray) -> float:
-    """Three standard deviations of values so close together that a smooth function is a parabola there.
-
-    Third differences remove the parabola and add up 1 + 9 + 9 + 1 variances.
-    """
-    scatter = np.diff(costs, n=3)
-    size = largest(scatter) or 1.0  # costs of 1e200 have no squares
-    return 3.0 * size * float(np.sqrt(np.mean((scatter / size) ** 2) / 20.0))
 
 
 @np.errstate(all="ignore")

@@ -22,7 +22,7 @@ ONE_SIDED_GAIN = 2.0 * NOISE_GAIN
 CLEAR = 0.1
 """A kink whose one-sided slopes are good to this share of its jump sits at θ, and not somewhere within the stencil."""
 
-KINK, EDGE, NOISE, ROUGH = "kink", "edge", "noise", "rough"
+KINK, EDGE, NOISE, ROUGH, JUMPS = "kink", "edge", "noise", "rough", "jumps"
 
 Line = Callable[[float], float]
 
@@ -48,6 +48,16 @@ class Noise(NamedTuple):
         return max(self.near, self.far * min(step / self.reach, 1.0), self.relative * size)
 
 
+def scatter_of(costs: np.ndarray) -> float:
+    """Three standard deviations of values so close together that a smooth function is a parabola there.
+
+    Third differences remove the parabola and add up 1 + 9 + 9 + 1 variances.
+    """
+    scatter = np.diff(costs, n=3)
+    size = float(np.max(np.abs(scatter))) or 1.0  # costs of 1e200 have no squares
+    return 3.0 * size * float(np.sqrt(np.mean((scatter / size) ** 2) / 20.0))
+
+
 class Found(NamedTuple):
     """What was found of a derivative.
 
@@ -56,7 +66,7 @@ class Found(NamedTuple):
     derivative, error : NaN and infinite where nothing was
     noise : the part of the error that is noise
     steepest : the largest slope between neighbouring points of the stencil, so far as noise lets it be told
-    obstacle : what the error comes from, where it is not small: "kink", "edge", "noise", "rough"
+    obstacle : what the error comes from, where it is not small: one of those above
     slopes : those on the two sides of a kink
     """
 

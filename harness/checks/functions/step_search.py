@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from harness.bounds.tolerances import WIDER_STEPS
-from harness.checks.functions.stencil import EDGE, KINK, Found, Line, Noise, look
+from harness.checks.functions.stencil import EDGE, JUMPS, KINK, Found, Line, Noise, look, scatter_of
 from reference.oracles.black_box import NOISE_GAIN
 
 SUPPORT = 0.1
@@ -29,6 +29,10 @@ FINEST = 2.0**-36
 
 VISIBLE = 1e-3
 """Narrower steps are tried until noise hides more than this share of the derivative."""
+
+TREAD = 2.0**-7
+"""A cost that is constant beside θ and jumps on both sides within this, the step of bfloat16 at 1, was rounded:
+none of its own slopes is of use. What jumps less often is a function with jumps."""
 
 VANISHING = 1e-3
 """Derivatives below this share of those one step away, their error bars included, vanish at θ, as at a minimum."""
@@ -82,7 +86,7 @@ class Search:
     def __init__(self, claim: Claim, line: Line, noise: Noise, steps: Sequence[float]):
         self.claim, self.line, self.noise, self.steps = claim, line, noise, steps
         self.best, self.support, self.step = Found(), Support(), steps[0]
-        self.steepest = 0.0
+        self.steepest, self.climbs_by_jumps, self.is_staircase = 0.0, False, False
 
     def settle(self, start: int = 0) -> Found:
         """The difference at the step that decides; where none does, the best there is."""
@@ -94,6 +98,8 @@ class Search:
             first = first or found
             if self.claim.is_objected_to(found) and (confirmed := self._confirmed(found, step)):
                 return confirmed
+            if self.is_staircase:
+                return self._told()
             self._keep(found, step)
             if self._decides(self.best, start > 0):
                 return self._told()
@@ -123,8 +129,21 @@ class Search:
             self.steepest = max(self.steepest, found.steepest)
         return found
 
+    def over_jumps(self) -> "Search":
+        """The search anew at wide steps, with the height of the jumps for noise."""
+        height = scatter_of(np.array([self.line(0.25 * k * TREAD) for k in range(-4, 5)]))
+        search = Search(
+            self.claim,
+            self.line,
+            self.noise._replace(near=height, far=height),
+            [*reversed(self._wider_steps()), self.steps[0]],
+        )
+        search.climbs_by_jumps = True
+        return search
+
     def _told(self) -> Found:
-        return self.best._replace(steepest=self.steepest)
+        told = self.best._replace(steepest=self.steepest)
+        return told._replace(obstacle=JUMPS) if self.climbs_by_jumps else told
 
     def _keep(self, found: Found, step: float) -> None:
         self.support = min(self.support, Support(self.claim.off(found) + found.error, step))
@@ -153,10 +172,11 @@ class Search:
         size = self._size()
         return noise > VISIBLE * size > 0.0 or (size == 0.0 and np.isfinite(self.best.error))
 
+    def _wider_steps(self) -> list[float]:
+        return [factor * self.steps[0] for factor in WIDER_STEPS if factor * self.steps[0] <= WIDEST]
+
     def _look_wider(self) -> None:
-        for step in (factor * self.steps[0] for factor in WIDER_STEPS):
-            if step > WIDEST:
-                return
+        for step in self._wider_steps():
             found = self._look(step)
             if not found.error < self.best.error or found.obstacle == EDGE:
                 return
@@ -177,7 +197,9 @@ class Search:
             return None
         if found.obstacle in (EDGE, KINK) and not self._converges(found, closer, step, narrow):
             return None
-        if self._climbs_by_jumps(found, narrow, closer):
+        self.is_staircase = self._is_rounded(narrow, closer)
+        if self.is_staircase or self._are_jumps(found, narrow, closer):
+            self.climbs_by_jumps = True
             return None
         told = found if found.error <= closer.error or not _is_smooth(closer) else closer
         return told._replace(steepest=max(self.steepest, told.steepest))
@@ -203,7 +225,14 @@ class Search:
             narrowest = min(narrowest, 0.1 * claim.scale)
         return min(max(narrowest, min(self.steps[-1], FINEST * claim.scale)), 0.5 * step)
 
-    def _climbs_by_jumps(self, found: Found, narrow: float, closer: Found) -> bool:
+    def _is_rounded(self, narrow: float, closer: Found) -> bool:
+        """Whether the cost is a staircase: constant beside θ and about it, but for jumps that are close together."""
+        if closer.derivative != 0.0 or self.line(0.0) in (self.line(TREAD), self.line(-TREAD)):
+            return False
+        elsewhere = [look(self.line, narrow, self.noise, t * TREAD).derivative for t in ELSEWHERE]
+        return bool(np.median(np.abs(elsewhere)) == 0.0)
+
+    def _are_jumps(self, found: Found, narrow: float, closer: Found) -> bool:
         """Whether the narrow slope is the same all over a wide step that comes much closer to the claim.
 
         Then jumps make up the rest, as with a cost that is computed in float32, in part, or that was rounded: its

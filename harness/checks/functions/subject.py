@@ -7,7 +7,7 @@ import numpy as np
 
 from harness.checks.functions.explaining import explain
 from harness.checks.functions.parameters import Layout
-from harness.checks.functions.stencil import EDGE, KINK, NOISE, Found
+from harness.checks.functions.stencil import EDGE, JUMPS, KINK, NOISE, Found
 from harness.checks.functions.step_search import size_of
 from harness.verdict.comparison import Answer
 from harness.verdict.subject import Subject
@@ -51,7 +51,7 @@ class FunctionGradient(Subject):
     def why_undecided(self, coordinates: np.ndarray) -> str:
         looked = [self.found.get(i, Found(obstacle=NOISE)) for i in coordinates.tolist()]
         rounded = self.yours.error[coordinates]
-        clauses = {KINK: self._of_kinks, EDGE: self._of_edges, NOISE: self._of_noise}
+        clauses = {KINK: self._of_kinks, EDGE: self._of_edges, NOISE: self._of_noise, JUMPS: self._of_jumps}
         told = []
         if lost := [error for found, error in zip(looked, rounded.tolist()) if error > found.error]:
             told.append(f"rounding may move the gradient itself by {max(lost):.2g}, so that smaller errors do not show")
@@ -75,17 +75,26 @@ class FunctionGradient(Subject):
         least = max(each.error for each in found)
         if np.isfinite(least) and size_of(list(self.found.values())) == 0.0:
             return f"no derivative is known to be other than zero, so that an error bar of {least:.2g} means nothing"
-        seen = f"only errors above {least:.2g} could be seen" if np.isfinite(least) else "no error could be seen"
         slope = max((each.least for each in self.found.values()), default=0.0)
         is_large = abs(self.yours.cost) > max(1.0, LARGE * slope)
         advice = "subtract its constant part" if is_large else "try another θ, or a cost with less noise"
-        return f"the cost is {self.yours.cost:.6g}, so that {seen} beside the noise in it: {advice}"
+        return f"the cost is {self.yours.cost:.6g}, so that {_seen(found)} beside the noise in it: {advice}"
+
+    @staticmethod
+    def _of_jumps(found: Sequence[Found]) -> str:
+        return (
+            "the cost climbs by jumps, as if it had been rounded on the way or computed in low precision, so that its "
+            f"slope between two of them says nothing ({_seen(found)} across them); let it compute in float64, unrounded"
+        )
 
     @staticmethod
     def _of_rough(found: Sequence[Found]) -> str:
-        least = max(each.error for each in found)
-        seen = f"only errors above {least:.2g} could be seen" if np.isfinite(least) else "no error could be seen"
-        return f"the cost bends, jumps or ends too close to θ ({seen}); try another θ, or smaller numbers"
+        return f"the cost bends, jumps or ends too close to θ ({_seen(found)}); try another θ, or smaller numbers"
 
     def explain(self, wrong: Answer, right: Answer, at_odds: np.ndarray) -> str:
         return explain(self.layout, self.theta, wrong, right, at_odds, self.scatter)
+
+
+def _seen(found: Sequence[Found]) -> str:
+    least = max(each.error for each in found)
+    return f"only errors above {least:.2g} could be seen" if np.isfinite(least) else "no error could be seen"

@@ -16,11 +16,12 @@ from harness.bounds.rounding_bound import Bound, rounding_bound
 from harness.bounds.tolerances import DIRECTIONS
 from harness.checks.directions import compare_ends, random_directions, slopes_along
 from harness.checks.networks.asking import ask, ask_also, ask_suspects_again
+from harness.checks.networks.seams import beside_sides
 from harness.checks.networks.subject import NetworkGradient
 from harness.sources.by_name import Sources, as_source, default_sources, named_sources
 from harness.sources.table import SOURCES, Source
 from harness.verdict.comparison import Answer, Pair, compare_all
-from harness.verdict.consensus import Consensus, find_consensus
+from harness.verdict.consensus import Consensus, settled
 from harness.verdict.judging import judge
 from harness.verdict.report import Report
 from reference.namespaces import NUMPY
@@ -85,11 +86,14 @@ def _judge(
     pairs = compare_all(answers, subject.blocks)
     ends = _end_to_end(problem, theta, answers, subject.bound)
     families = {answer.name: answer.family for answer in answers}
-    consensus = find_consensus(families | {END_TO_END: "differences"}, [*pairs, *ends])
+    beside = beside_sides(problem, theta, answers, pairs, subject.blocks)
+    subject.at_kinks, subject.at_seams = beside.at_kinks, beside.at_seams
+    judges, refuted = ([side.name for side in beside.answers], [pair.first for pair in beside.pairs if pair.disagrees])
+    consensus = settled(families | {END_TO_END: "differences"}, [*pairs, *ends], judges, refuted)
     if len(answers) == 1 and consensus.tie:  # nobody stands beside it, and the cost itself says otherwise
         consensus = Consensus((END_TO_END,), (answers[0].name,), tie=False)
-    answers = ask_suspects_again(answers, consensus, sources, problem, theta)
-    return judge(subject, answers, pairs, ends, consensus, left_out, started)
+    answers = [*ask_suspects_again(answers, consensus, sources, problem, theta), *beside.answers]
+    return judge(subject, answers, [*pairs, *beside.pairs], ends, consensus, left_out, started)
 
 
 def _end_to_end(problem: Problem, theta: np.ndarray, answers: Sequence[Answer], bound: Bound) -> list[Pair]:

@@ -11,11 +11,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from harness.bounds.tolerances import INCONCLUSIVE_SHARE
+from harness.checks.activations.subject import SIDES
 from harness.checks.networks.cross_checking import check, cross_check
 from harness.checks.networks.random_problems import ANY, Like, random_problem
 from harness.progress import Progress, silent
 from harness.sources.bug_zoo import Bug
 from harness.sources.by_name import Sources, named_sources
+from harness.verdict.judging import kind_of
 from harness.verdict.report import Report
 from harness.wording import counted
 from reference.activations import Activation
@@ -60,6 +62,8 @@ class Summary:
         The largest difference between sources that agree, over what was allowed.
     seconds : float
         How long all of it took.
+    doubts : dict
+        Why networks are inconclusive, in general words, and how many are so; one may be for several reasons.
     drawn : str
         With what else but the seed `random_problem` makes the networks again.
     """
@@ -75,6 +79,7 @@ class Summary:
     failures: tuple[Checked, ...]
     margin: float
     seconds: float
+    doubts: dict[str, int]
     drawn: str = ""
 
     def to_dict(self) -> dict[str, Any]:
@@ -89,6 +94,7 @@ class Summary:
             f"{counted(self.networks, 'network')}, {counted(len(self.sources), 'source')}: {counts} (seed {self.seed})"
         ]
         lines += [f"  {reason}" for reason in self.reasons]
+        lines += [f"  inconclusive, {count:,} of them: {kind}" for kind, count in self.doubts.items()]
         lines += [f"  {name} could not take {count:,} of them" for name, count in self.left_out.items()]
         told = {}
         for number, report, *_ in self.failures:
@@ -172,21 +178,25 @@ class _Tally:
         self.why_left_out: dict[str, str] = {}
         self.outliers: Counter[str] = Counter()
         self.failures: list[Checked] = []
-        self.doubts: tuple[str, ...] = ()
+        self.first_doubts: tuple[str, ...] = ()
+        self.doubts: Counter[str] = Counter()
         self.margin = 0.0
         self.telling = 0  # networks that hide no kind of bug
 
     def add(self, checked: Checked) -> None:
         report = checked.report
         self.counts[report.verdict] += 1
-        self.took_part.update(row.name for row in report.sources)
+        self.took_part.update(row.name for row in report.sources if row.name != SIDES)  # which is no source
         self.left_out.update(report.left_out.keys())
         self.why_left_out.update(report.left_out)
         self.outliers.update(report.outliers)
         self.margin = max(self.margin, report.margin)
         self.telling += not report.blind_to
-        if report.verdict == "inconclusive" and not self.doubts:
-            self.doubts = tuple(f"network {checked.number}: {reason}" for reason in report.reasons)
+        if report.verdict == "inconclusive":
+            self.doubts.update(set(map(kind_of, report.reasons)))
+            self.first_doubts = self.first_doubts or tuple(
+                f"network {checked.number}: {reason}" for reason in report.reasons
+            )
         if report.verdict == "disagree" and len(self.failures) < KEPT:
             self.failures.append(checked)
 
@@ -195,7 +205,7 @@ class _Tally:
         reasons = tuple(f"{name} could take none of the networks: {self.why_left_out[name]}" for name in never)
         verdict = "disagree" if self.counts["disagree"] else "inconclusive" if never else "agree"
         if verdict == "agree" and self.counts["inconclusive"] > INCONCLUSIVE_SHARE * self.counts.total():
-            verdict, reasons = "inconclusive", self.doubts
+            verdict, reasons = "inconclusive", self.first_doubts
         return Summary(
             verdict,
             self.counts.total(),
@@ -208,6 +218,7 @@ class _Tally:
             tuple(self.failures),
             self.margin,
             time.perf_counter() - self.started,
+            dict(self.doubts.most_common()),
             self.drawn,
         )
 

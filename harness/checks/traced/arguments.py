@@ -14,6 +14,10 @@ from reference.printable import given
 from reference.traced.program import is_key, kind
 
 
+class NoNumber(TypeError):
+    """Every array that goes in, or every one that comes out, is empty: there is no derivative to be wrong."""
+
+
 class Arguments:
     """What a function is differentiated in: the floating and complex leaves of its arguments, any trees of arrays.
 
@@ -53,7 +57,7 @@ class Arguments:
         self._paths = [names[path[0].idx] + jax.tree_util.keystr(path[1:]) for path, _ in paths]
         self.outputs: list[str] = []
         if sum(leaf.size for leaf in self.leaves) == 0:
-            raise TypeError("the arguments hold no number to differentiate in: every floating array is empty")
+            raise NoNumber("the arguments hold no number to differentiate in: every floating array is empty")
 
     def function(self, *leaves: Any) -> list[Any]:
         """f's differentiable outputs, as a list of arrays, from the leaves."""
@@ -68,7 +72,7 @@ class Arguments:
             types = first_few([str(getattr(leaf, "dtype", type(leaf).__name__)) for _, leaf in paths], 3)
             raise TypeError(f"the function returns no floating or complex array, but {types}: there is no derivative")
         if not any(np.size(leaf) for _, leaf in kept):
-            raise TypeError("the function returns no number: every floating array of its output is empty")
+            raise NoNumber("the function returns no number: every floating array of its output is empty")
         self.outputs = ["output" + jax.tree_util.keystr(path) for path, _ in kept]
         return [leaf for _, leaf in kept]
 

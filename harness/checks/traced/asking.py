@@ -11,16 +11,16 @@ from harness.bounds.tolerances import (
     ALL_COORDINATES,
     ALL_ENTRIES,
     DENSE_COMBINATIONS,
-    DERIVATIVE_ROUNDINGS,
     GRADIENT_ROUNDINGS,
     RANDOM_ENDS,
     SAMPLED_INPUTS,
 )
+from harness.bounds.traced_bound import floor_of, is_wide
 from harness.checks.directions import compare_ends, random_directions, slopes_along
 from harness.checks.traced.differencing import differences, values_by
 from harness.checks.traced.digits import absolute_scale, with_digits
 from harness.checks.traced.layout import Layout
-from harness.checks.traced.modes import Claim, Mode
+from harness.checks.traced.modes import Claim, Mode, alike
 from harness.checks.traced.subject import DIFFERENCES, INCREMENTS, JAX, MODES, REFERENCE, TracedDerivatives
 from harness.checks.traced.truth import Truth
 from harness.verdict.comparison import Answer, Block, Pair, compare, compare_all
@@ -62,6 +62,8 @@ class Check:
     doubts : list of str
     values : three (outputs,) arrays
         What JAX computes, what the program says, and what rounding may have moved.
+    bars : dict
+        For each name some of "derived" and "spread": what its error bars are.
     contradicted : bool
         Whether differences of values speak for JAX where increments speak against it.
     deadline : float
@@ -92,29 +94,34 @@ class Check:
         count = self.outputs.size if self.each else 1 if self.is_large else DENSE_COMBINATIONS
         drawn = random_directions(count, self.outputs.size, seed)
         self.weights = np.diag(drawn[0]) if self.each else drawn
+        self._shape = len(self.weights), self.inputs.size
         self.left_out: dict[str, str] = {}
+        self._asked: list[Mode] = []
+        self.bars: dict[str, set[str]] = {}
         self.contradicted = False
+        self.by_solvers = 0.0  # how far solvers in the program are from what they converge to, beside the largest
         self.deadline = np.inf
 
     def ask(self, modes: Sequence[str], reference: Sequence[Any] | None = None) -> None:
         """Ask JAX's modes and the traced program, and compare the answers; a reference gradient is one more of them."""
         self.doubts, known = self._values()
-        asked = [self._mode(name) for name in modes]
+        asked = self._asked = [self._mode(name) for name in modes]
         chosen = self._sample()
         if self.is_large and time.perf_counter() > self.deadline:
             chosen = chosen[:1]
         subject = self._subject(chosen)
-        claims = self._claims(asked)
+        claims = self._claims(asked, subject.blocks)
         if reference is not None:
             claims[REFERENCE] = self._reference(reference)
-        truth = self._truth(chosen, claims)
+        truth = self._truth(chosen, claims, subject.blocks)
         self.answers = self._answers(claims, truth, known, subject)
         self.ends = self._end_to_end(asked) if self.is_large else []
         if self.is_large and not known.all():
             self.ends = []
         if any(pair.disagrees for pair in self.ends) and claims:
             chosen = np.union1d(chosen, self._locate(claims[min(claims)].derivative[0]))
-            subject, truth = self._subject(chosen), self._truth(chosen, claims)
+            subject = self._subject(chosen)
+            truth = self._truth(chosen, claims, subject.blocks)
             self.answers = self._answers(claims, truth, known, subject)
         self._add_differences(chosen, known, subject.blocks)
         if self.truth.unresolved and not np.isfinite(truth.error[:, chosen]).all():
@@ -126,20 +133,18 @@ class Check:
 
     def repeats(self) -> list[str]:
         """What is another program each time that it is traced, by its values; nothing where all is well."""
-        told = []
-        again = Truth(
-            Traced(lambda *x: self.function(*x), *self.leaves).program, self.leaves, self.inputs, self.outputs
-        )
+        again = Traced(lambda *x: self.function(*x), *self.leaves).program
+        first = next((m for m in self._asked if m.name == "reverse" and m.name not in self.left_out), None)
         with np.errstate(all="ignore"):
-            if not np.array_equal(self.truth.value(), again.value(), equal_nan=True):
-                told.append(
-                    "f answers differently each time that it is traced: randomness or state outside its arguments"
-                )
-            elif "reverse" not in self.left_out and any(answer.name == "reverse" for answer in self.answers):
-                gradients = [self._mode("reverse").by_numpy(self.weights[:1]) for _ in range(2)]
-                if not np.array_equal(*gradients, equal_nan=True):
-                    told.append("the derivative rule answers differently each time that it is traced")
-        return told
+            if not alike(self.traced.program, again):
+                found = Truth(again, self.leaves, self.inputs, self.outputs, self.truth.trusted).value()
+                if not np.array_equal(self.truth.value(), found, equal_nan=True):
+                    return [
+                        "f answers differently each time that it is traced: randomness or state outside its arguments"
+                    ]
+            if first is not None and not first.answers_alike(self._mode("reverse"), self.weights):
+                return ["the derivative rule answers differently each time that it is traced"]
+        return []
 
     # -- what is asked ------------------------------------------------------------------------------------------------
 
@@ -158,18 +163,36 @@ class Check:
         chunk = max(1, self.truth.chunk // 4)
         return Mode(name, self.function, self.leaves, self.inputs, self.outputs, self.truth.coarsest, chunk)
 
-    def _claims(self, modes: Sequence[Mode]) -> dict[str, Claim]:
+    def _claims(self, modes: Sequence[Mode], blocks: Sequence[Block]) -> dict[str, Claim]:
         """(combinations, inputs), whichever mode answers; of many inputs, forward mode answers in directions alone."""
         claims = {}
         for mode in modes:
+            if mode.name == "forward" and self.is_large:
+                continue
             try:
-                if mode.name == "reverse":
-                    claims[mode.name] = mode.claim(self.weights, self.seed)
-                elif not self.is_large:
-                    claims[mode.name] = mode.claim(np.eye(self.inputs.size), self.seed, self.weights)
+                claims[mode.name] = self._claim(mode, np.eye(self.inputs.size), blocks)
             except NotApplicable as reason:
                 self.left_out[mode.name] = str(reason)
+            self.by_solvers = max(self.by_solvers, mode.by_solvers)
         return claims
+
+    def _claim(self, mode: Mode, along: np.ndarray, blocks: Sequence[Block]) -> Claim:
+        """What forward mode says of the combinations along directions, and reverse mode of them along each input."""
+        asked = (self.weights, None) if mode.name == "reverse" else (along, self.weights)
+        return Claim(*self._with_bars(mode.name, lambda seed: mode.claim(*asked, seed), blocks, self.truth.coarsest))
+
+    def _with_bars(
+        self, name: str, ask: Callable[[int | None], Sequence[Any]], blocks: Sequence[Block], unit: float
+    ) -> list[Any]:
+        """What is asked, its error last: derived bounds, and where these are wide the spread of random roundings."""
+        *found, error = ask(None)
+        wide = is_wide(found[0].ravel(), error.ravel(), blocks, unit).reshape(error.shape)
+        if wide.any():
+            *found, spread = ask(self.seed)
+            error = np.where(wide, spread, error)
+        kinds = self.bars.setdefault(name, set())
+        kinds.update([word for word, some in (("derived", not wide.all()), ("spread", wide.any())) if some])
+        return [*found, error]
 
     def _reference(self, gradient: Sequence[Any]) -> Claim:
         """Somebody's gradient of the one output, good to some roundings of its largest entry."""
@@ -183,12 +206,17 @@ class Check:
         return Claim(self.weights[0, 0] * vector, np.full(vector.shape, abs(self.weights[0, 0]) * error))
 
     @np.errstate(all="ignore")
-    def _truth(self, chosen: np.ndarray, claims: dict[str, Claim]) -> Claim:
+    def _truth(self, chosen: np.ndarray, claims: dict[str, Claim], blocks: Sequence[Block]) -> Claim:
         """The increments' answer; at a kink that of all conventions which comes closest to what JAX says."""
-        found = self.truth.combined(_unit_vectors(chosen, self.inputs.size), self.weights, self.seed)
-        shape = (len(self.weights), self.inputs.size)
-        middle, apart, error = np.full(shape, np.nan), np.zeros(shape), np.full(shape, np.inf)
-        middle[:, chosen], apart[:, chosen], error[:, chosen] = found
+        along, middle, apart, error = _unit_vectors(chosen, self.inputs.size), *np.zeros((3, *self._shape))
+
+        def ask(seed: int | None) -> Sequence[np.ndarray]:
+            middle[:, chosen], apart[:, chosen], error[:, chosen] = self.truth.combined(along, self.weights, seed)
+            return middle, apart, error.copy()
+
+        error = self._with_bars(INCREMENTS, ask, blocks, UNIT_ROUNDOFF["float64"])[-1]
+        looked_at = np.isin(np.arange(self.inputs.size), chosen)
+        middle[:, ~looked_at], error[:, ~looked_at] = np.nan, np.inf
         error = np.where(np.isfinite(middle) & np.isfinite(error), error, np.inf)
         slopes = np.abs(middle) + apart
         self._largest = float(slopes[np.isfinite(slopes)].max(initial=0.0))
@@ -201,7 +229,7 @@ class Check:
         values = self.outputs.vector(self.traced(*self.leaves))
         with np.errstate(all="ignore"):
             expected, error = self.truth.value(), self.truth.value_spread(self.seed)
-            error = error + _floor(expected, self.outputs.blocks, self.truth.coarsest)
+            error = error + floor_of(expected, self.outputs.blocks, self.truth.coarsest)
             finite, same = np.isfinite(values), ~(np.abs(values - expected) > error)
         if not np.isfinite(self.truth.point).all():  # what is infinite with its argument may have a slope all the same
             finite |= (values == expected) & ~np.isnan(values)
@@ -222,22 +250,29 @@ class Check:
         self, claims: dict[str, Claim], truth: Claim, known: np.ndarray, subject: TracedDerivatives
     ) -> list[Answer]:
         truth.error[~known] = np.inf
-        answers = [self._answer(name, self._not_finite(claim, truth), subject.blocks) for name, claim in claims.items()]
+        judged = {name: self._not_finite(claim, truth, known) for name, claim in claims.items()}
+        answers = [self._answer(name, claim, subject.blocks) for name, claim in judged.items()]
         self._oracles = {INCREMENTS: truth}
         return [*answers, self._answer(INCREMENTS, truth, subject.blocks)]
 
-    def _not_finite(self, claim: Claim, truth: Claim) -> Claim:
-        """A claim that is not finite is none to be excused by its error bar, where the truth fits into its type."""
+    def _not_finite(self, claim: Claim, truth: Claim, known: np.ndarray) -> Claim:
+        """A claim that is not finite is none to be excused by its error bar, where the truth fits into its type.
+
+        But for inputs that lie outside of the domain themselves, in which an output that is not finite has no
+        derivative: JAX multiplies that by zero for all other outputs, and zero times NaN is NaN.
+        """
         largest = min(float(jax.numpy.finfo(dtype).max) for dtype in self.inputs.dtypes)
-        fits = np.isfinite(truth.error) & (np.abs(truth.derivative) < largest)
-        return Claim(claim.derivative, np.where(~np.isfinite(claim.derivative) & fits, 0.0, claim.error))
+        broken = ~np.isfinite(claim.derivative)
+        outside = (broken & ~known[:, None]).any(axis=0)
+        fits = np.isfinite(truth.error) & (np.abs(truth.derivative) < largest) & ~outside
+        return Claim(claim.derivative, np.where(broken & fits, 0.0, claim.error))
 
     def _answer(self, name: str, claim: Claim, blocks: Sequence[Block]) -> Answer:
         oracle = name in (INCREMENTS, DIFFERENCES)
         precision = "float64" if oracle else self.precision
         derivative, error = self._per_output(claim)
         unit = UNIT_ROUNDOFF["float64"] if oracle else self.truth.coarsest
-        error = error + np.where(error > 0.0, _floor(derivative, blocks, unit) + SMALLEST, 0.0)
+        error = error + np.where(error > 0.0, floor_of(derivative, blocks, unit) + SMALLEST, 0.0)
         return Answer(
             name, JAX if name in MODES else name, 0.0, 0.0, derivative, error, precision=precision, oracle=oracle
         )
@@ -269,8 +304,7 @@ class Check:
         rounding = float(error[np.isfinite(error)].max(initial=0.0))
         values = values_by(self.traced, self.truth)
         found = differences(values, self.truth, along, rounding).combined(self.weights)
-        shape = (len(self.weights), size)
-        slopes, errors = np.full(shape, np.nan), np.full(shape, np.inf)
+        slopes, errors = np.full(self._shape, np.nan), np.full(self._shape, np.inf)
         slopes[:, looked_at], errors[:, looked_at] = found.derivative, found.error
         errors[~known] = np.inf
         self._oracles[DIFFERENCES] = Claim(slopes, np.where(np.isnan(slopes), np.inf, errors))
@@ -300,14 +334,16 @@ class Check:
     def _end_to_end(self, modes: Sequence[Mode]) -> list[Pair]:
         """Each mode's derivative along random directions beside that of the program: for what was not sampled."""
         along = random_directions(RANDOM_ENDS, self.inputs.size, self.seed + 2)
-        middle, apart, error = self.truth.combined(along, self.weights, self.seed)
         block = [Block("directions", np.arange(RANDOM_ENDS))]
+        middle, apart, error = self._with_bars(
+            INCREMENTS, lambda seed: self.truth.combined(along, self.weights, seed), block, UNIT_ROUNDOFF["float64"]
+        )
         truth = self._answer(INCREMENTS, Claim(middle, error + apart), block)
         slopes = slopes_along(along, [answer for answer in self.answers if answer.name == "reverse"])
         for mode in modes:
             if mode.name == "forward":
                 try:
-                    slopes.append(self._answer(mode.name, mode.claim(along, self.seed, self.weights), block))
+                    slopes.append(self._answer(mode.name, self._claim(mode, along, block), block))
                 except NotApplicable as reason:
                     self.left_out[mode.name] = str(reason)
         return compare_ends(slopes, truth, self.ordinary)
@@ -330,15 +366,6 @@ def _unit_vectors(chosen: np.ndarray, size: int) -> np.ndarray:
     vectors = np.zeros((len(chosen), size))
     vectors[np.arange(len(chosen)), chosen] = 1.0
     return vectors
-
-
-def _floor(derivative: np.ndarray, blocks: Sequence[Block], unit: float) -> np.ndarray:
-    """What a derivative may be off by beside the largest of its block: zero is not always hit exactly."""
-    floor = np.zeros(derivative.shape)
-    for block in blocks:
-        part = np.abs(derivative[block.indices])
-        floor[block.indices] = DERIVATIVE_ROUNDINGS * unit * part[np.isfinite(part)].max(initial=0.0)
-    return floor
 
 
 def gradient_of(function: Callable[..., Any], outputs: Layout, seed: int) -> Callable[..., list[Any]]:

@@ -23,6 +23,9 @@ from reference.printable import given
 from reference.traced.program import Equation, function_of, settings
 from reference.whole_numbers import whole_number
 
+SOLVERS_TOLD = 1e-10
+"""What the tolerance of a solver moves is told from here on, beside the largest derivative."""
+
 
 @settings_kept
 def check_derivatives(
@@ -91,6 +94,8 @@ def check_derivatives(
         subject = check.subject
         subject.notes = _notes(check)
         subject.doubts = check.doubts
+        if check.by_solvers > SOLVERS_TOLD:
+            subject.hint = "a solver in f stops at a tolerance that hides the digits; check it with a smaller one"
         changed = [f"f changes its argument {name} in place" for name in arguments.changed()]
         subject.misconduct = [*changed, *check.repeats()]
         if order == 1 and not subject.misconduct:
@@ -153,11 +158,31 @@ def _ways_apart(check: Check) -> tuple[list[str], list[str]]:
     return wrong, notes
 
 
+BARS = {
+    frozenset({"derived"}): "derived bounds on rounding errors",
+    frozenset({"spread"}): "spread of randomly rounded runs, an estimate",
+    frozenset({"derived", "spread"}): "derived bounds on rounding errors where these are narrow enough, else the "
+    "spread of randomly rounded runs",
+}
+"""What error bars are, in words."""
+
+
+def _error_bars(check: Check) -> list[str]:
+    told = []
+    for kinds, words in BARS.items():
+        names = [name for name, own in check.bars.items() if own == kinds]
+        told += [f"error bars of {', '.join(names)}, in {check.precision}: {words}"] if names else []
+    return told
+
+
 def _notes(check: Check) -> list[str]:
     """What else is worth knowing of the way to this answer."""
-    names = ", ".join(answer.name for answer in check.answers)
-    truth = check.truth
-    told = [f"error bars of {names}: spread of randomly rounded runs, in {check.precision}"]
+    truth, told = check.truth, _error_bars(check)
+    if check.by_solvers > SOLVERS_TOLD:
+        told.append(
+            f"a solver stops at its tolerance: a finer one moves JAX's answers by up to {check.by_solvers:.1e} of the "
+            "largest, and the error bars hold four times that"
+        )
     if truth.has_ties:
         told.append("a kink at this point: JAX's convention lies between the slopes on both sides where it agrees")
     if check.contradicted:

@@ -5,7 +5,7 @@ farthest is named with its file and line, and run by its primal once more: if no
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,12 @@ from typing import Any
 import jax
 import numpy as np
 
+from harness.checks.directions import random_directions
 from harness.checks.traced.asking import Check
 from harness.checks.traced.subject import INCREMENTS, MODES
-from reference.arithmetics.many_directions import constant
+from reference.arithmetics.increments import Increment
+from reference.arithmetics.many_directions import is_constant
+from reference.traced.black_box import replayed
 from reference.traced.interpreter import Run
 from reference.traced.program import (
     CALLS,
@@ -27,7 +30,6 @@ from reference.traced.program import (
     is_key,
     kind,
     line_of,
-    replayed,
     rule_of,
 )
 
@@ -70,25 +72,25 @@ class Culprit:
 
 
 class _Recorder(Run):
-    """A run that keeps what every equation was given."""
+    """A run that keeps what every equation was given, and which of it depends on f's arguments."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.met: dict[Equation, list[list[Any]]] = {}
+    def __init__(self, trusted: Callable[[Equation], bool]) -> None:
+        super().__init__(trusted=trusted)
+        self.met: dict[Equation, list[list[Increment]]] = {}
 
     def equation(self, equation: Equation, operands: Sequence[Any]) -> Sequence[Any]:
         if equation.name not in CALLS:
             values = self.met.setdefault(equation, [])
             if len(values) == KEPT:
                 values.pop(1)
-            values.append([x.value for x in operands])
+            values.append(list(operands))
         return super().equation(equation, operands)
 
 
-def _met(check: Check) -> dict[Equation, list[list[Any]]]:
-    recorder = _Recorder()
+def _met(check: Check) -> dict[Equation, list[list[Increment]]]:
+    recorder = _Recorder(check.truth.trusted)
     with np.errstate(all="ignore"):
-        recorder(check.truth.program, *map(constant, check.truth.numbers(check.truth.point)))
+        check.truth.changes(random_directions(1, check.inputs.size, check.seed), recorder)
     return {eq: values for eq, values in recorder.met.items() if not check.truth.trusted(eq)}
 
 
@@ -127,7 +129,7 @@ def _different(equations: Sequence[Equation]) -> list[Equation]:
 
 
 def _off(
-    met: dict[Equation, list[list[Any]]], equations: Sequence[Equation], deadline: float
+    met: dict[Equation, list[list[Increment]]], equations: Sequence[Equation], deadline: float
 ) -> list[tuple[Culprit, Equation]]:
     """The equations that are off, the farthest first; what is left at the deadline is not tried."""
     found = []
@@ -140,20 +142,23 @@ def _off(
     return sorted(found, key=lambda pair: -pair[0].off)
 
 
-def _alone(equation: Equation, values: Sequence[Any]) -> Culprit | None:
-    """The check of one equation, at values that it met; None where it is right, or cannot be told."""
+def _alone(equation: Equation, met: Sequence[Increment]) -> Culprit | None:
+    """The check of one equation, at values that it met; None where it is right, or cannot be told.
+
+    It is differentiated in what depends on f's arguments: no rule needs to be right for what is constant. What is given
+    twice moves together, such as a matrix to an equation and to its solver.
+    """
+    values = [x.value for x in met]
     given = [x if is_key(x) else np.asarray(x).astype(t) for x, t in zip(values, equation.input_dtypes)]
-    closed_over = equation.params.get("num_consts", 0) if equation.name in CUSTOM_RULES else 0  # no rule is for these
-    moving = [i for i, x in enumerate(given) if not is_key(x) and kind(x.dtype) in ("f", "c") and x.size]
-    moving = [i for i in moving if i >= closed_over]
+    closed_over = equation.params.get("num_consts", 0) if equation.name in CUSTOM_RULES else 0
+    moving = [i for i, x in enumerate(given) if not is_constant(met[i]) and kind(x.dtype) in ("f", "c") and x.size]
     kept = [i for i, t in enumerate(equation.dtypes) if t is not None and kind(t) in ("f", "c")]
     if not moving or not kept or equation.name == "stop_gradient":
         return None
 
     def apply(*changing: Any) -> list[Any]:
-        operands = list(given)
-        for i, x in zip(moving, changing):
-            operands[i] = x
+        changed = {equation.inputs[i]: x for i, x in zip(moving, changing)}
+        operands = [*given[:closed_over], *map(changed.get, equation.inputs[closed_over:], given[closed_over:])]
         outputs = bind(equation, operands)
         return [outputs[i] for i in kept]
 

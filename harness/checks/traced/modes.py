@@ -2,24 +2,43 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from harness.bounds.tolerances import COARSE_SPREAD_FACTOR, RANDOM_ROUNDINGS, SPREAD_FACTOR
+from harness.bounds.tolerances import RANDOM_ROUNDINGS
+from harness.bounds.traced_bound import bound_of_values, few_roundings, spread
 from harness.checks.traced.layout import Layout
 from reference.arithmetics.companion import first_line
 from reference.arithmetics.many_directions import constant
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.measured import NotApplicable
-from reference.traced.control_flow import programs_in
-from reference.traced.interpreter import COARSE, Run, lifted
-from reference.traced.program import Program, Traced, kind, unit_roundoff
+from reference.traced.black_box import more_accurate
+from reference.traced.interpreter import Run
+from reference.traced.program import (
+    CALLS,
+    CUSTOM_RULES,
+    Constant,
+    Equation,
+    Program,
+    Traced,
+    is_key,
+    iterates,
+    kind,
+    lifted,
+    programs_in,
+    solves,
+    unit_roundoff,
+)
 
 LARGEST_PASS = 2.0e7
 """Numbers that one pass may hold, 160 MB in float64; more directions than fit go in chunks."""
+
+SOLVERS_FACTOR = 4.0
+"""So many times what a finer tolerance moves is allowed: what is left below that is a thousandth of it or so."""
+
+TINY = float(np.finfo(float).tiny)
 
 LACKING = (
     "forward-mode", "Forward-mode", "Reverse-mode differentiation does not", "not implemented", "not supported",
@@ -59,8 +78,40 @@ def coarsest_unit(program: Program) -> float:
     return max([UNIT_ROUNDOFF["float64"], *units, *inner])
 
 
-@dataclass(frozen=True)
-class Claim:
+def alike(a: Program, b: Program) -> bool:
+    """Whether two programs are surely the same, number for number, but for the rules that custom calls carry."""
+    return (
+        (a.size, a.arguments, len(a.equations)) == (b.size, b.arguments, len(b.equations))
+        and _same(a.results, b.results)
+        and _same(a.constants, b.constants)
+        and all(map(_same_equation, a.equations, b.equations))
+    )
+
+
+def _same_equation(a: Equation, b: Equation) -> bool:
+    carries = a.name in CUSTOM_RULES or a.name in CALLS  # any other function may answer as it likes
+    return (
+        (a.name, a.outputs, a.shapes, a.dtypes) == (b.name, b.outputs, b.shapes, b.dtypes)
+        and _same(a.inputs, b.inputs)
+        and all(_same(value, b.params.get(key)) or (carries and callable(value)) for key, value in a.params.items())
+    )
+
+
+def _same(a: Any, b: Any) -> bool:
+    if isinstance(a, Program) and isinstance(b, Program):
+        return alike(a, b)
+    if isinstance(a, Constant) and isinstance(b, Constant):
+        return _same(a.value, b.value)
+    if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
+        return bool(np.array_equal(a, b, equal_nan=np.asarray(a).dtype.kind in "fc"))
+    if isinstance(a, (tuple, list)) and isinstance(b, (tuple, list)):
+        return len(a) == len(b) and all(map(_same, a, b))
+    if is_key(a):
+        return False
+    return type(a) is type(b) and not callable(a) and bool(a == b)
+
+
+class Claim(NamedTuple):
     """What a mode answers, and what rounding may have moved of it; (count, size) each."""
 
     derivative: np.ndarray
@@ -95,6 +146,11 @@ class Mode:
     chunk : int
         How many vectors may go at once.
 
+    Attributes
+    ----------
+    by_solvers : float
+        How far the answers moved when the solvers in their program were made more accurate, beside the largest.
+
     Raises
     ------
     NotApplicable
@@ -114,8 +170,10 @@ class Mode:
         self.name, self.leaves, self.coarsest, self._chunk = name, list(leaves), coarsest, chunk
         self.given, self._answered = (outputs, inputs) if name == "reverse" else (inputs, outputs)
         self._is_reverse = name == "reverse"
+        self._function = function
         self._one = _pull_back(function) if self._is_reverse else _push_forward(function)
         self._traced: dict[int, Traced] = {}
+        self.by_solvers = 0.0
 
     def _arrays(self, vectors: np.ndarray) -> list[np.ndarray]:
         return self.given.arrays(vectors, conjugate=self._is_reverse)
@@ -144,15 +202,24 @@ class Mode:
         with _lacking():
             return self._vectors(traced(self.leaves, self._arrays(vectors)))
 
+    def answers_alike(self, other: "Mode", vectors: np.ndarray) -> bool:
+        """Whether another trace of the same mode computes the same."""
+        count = next(iter(self._traced))
+        if alike(self.traced(count).program, other.traced(count).program):
+            return True
+        found = [mode.by_numpy(vectors[:count]) for mode in (self, other)]
+        return np.array_equal(*found, equal_nan=True)
+
     def by_numpy(self, vectors: np.ndarray) -> np.ndarray:
         """What the interpreter makes of this mode's program, (count, size)."""
         arguments = [constant(lifted(x)) for x in (*self.leaves, *self._arrays(vectors))]
         return self._vectors([y.value for y in Run()(self.traced(len(vectors)).program, *arguments)])
 
-    def claim(self, vectors: np.ndarray, seed: int, weights: np.ndarray | None = None) -> Claim:
-        """JAX's answer, with the spread of randomly rounded runs of the same program as its error.
+    def claim(self, vectors: np.ndarray, weights: np.ndarray | None = None, seed: int | None = None) -> Claim:
+        """JAX's answer and its error: what rounding can make of the same program at most, infinite where not known.
 
-        Combinations of the outputs, where weights for them are given, are (combinations, count).
+        With a seed, the spread of randomly rounded runs instead. Combinations of the outputs, where weights for them
+        are given, are (combinations, count).
         """
         chunk = int(np.clip(self._chunk, 1, len(vectors)))
         claims = [self._claim(vectors[i : i + chunk], seed) for i in range(0, len(vectors), chunk)]
@@ -161,13 +228,33 @@ class Mode:
         axis = 0 if weights is None else 1
         return Claim(*(np.concatenate(parts, axis) for parts in zip(*((c.derivative, c.error) for c in claims))))
 
-    def _claim(self, vectors: np.ndarray, seed: int) -> Claim:
+    @np.errstate(all="ignore")
+    def _claim(self, vectors: np.ndarray, seed: int | None) -> Claim:
         answer, program = self(vectors), self.traced(len(vectors)).program
-        arguments = [constant(lifted(x)) for x in (*self.leaves, *self._arrays(vectors))]
+        arguments = [lifted(x) for x in (*self.leaves, *self._arrays(vectors))]
+        if seed is None:
+            bounds = bound_of_values(program, arguments, self.coarsest)
+            if bounds is None:
+                return Claim(answer, np.full(answer.shape, np.inf))
+            return Claim(answer, np.abs(self._vectors(bounds)) + few_roundings(answer, self.coarsest))
         rngs = [None, *np.random.default_rng(seed).spawn(RANDOM_ROUNDINGS)]
-        with np.errstate(all="ignore"):
-            runs = [self._vectors([y.value for y in Run(rng, self.coarsest)(program, *arguments)]) for rng in rngs]
-            return Claim(answer, spread(runs, self.coarsest))
+        constants = list(map(constant, arguments))
+        runs = [self._vectors([y.value for y in Run(rng, self.coarsest)(program, *constants)]) for rng in rngs]
+        return Claim(answer, spread(runs, self.coarsest) + self._solvers_error(answer, program, vectors))
+
+    def _solvers_error(self, answer: np.ndarray, program: Program, vectors: np.ndarray) -> np.ndarray | float:
+        """Four times what an answer moves by when the solvers that it comes from go on below their tolerances."""
+        if not iterates(program) or not (self._is_reverse or solves(Traced(self._function, *self.leaves).program)):
+            return 0.0  # forward mode goes through a loop as the program does, step by step
+        arguments = [*self.leaves, *self._arrays(vectors)]
+        found = self.traced(len(vectors))(self.leaves, arguments[len(self.leaves) :])
+        finer = more_accurate(program, arguments, jax.tree.leaves(found))
+        if finer is None:
+            return 0.0
+        moved = np.abs(self._vectors(finer(*arguments)) - answer)
+        moved = np.where(np.isfinite(moved), moved, 0.0)
+        self.by_solvers = max(self.by_solvers, float(moved.max(initial=0.0) / np.abs(answer).max(initial=TINY)))
+        return SOLVERS_FACTOR * moved
 
 
 def other_ways(function: Callable[..., Any], leaves: Sequence[Any]) -> Iterator[tuple[str, Any]]:
@@ -183,16 +270,6 @@ def other_ways(function: Callable[..., Any], leaves: Sequence[Any]) -> Iterator[
         yield "mapped by jax.vmap", [y[1] for y in jax.jit(jax.vmap(function))(*twice)]
     except Exception as reason:  # noqa: BLE001  a primitive without a rule for batches, or one of the user's own
         yield "mapped by jax.vmap", first_line(reason)
-
-
-def spread(runs: Sequence[np.ndarray], unit: float) -> np.ndarray:
-    """An error bar from a computation and the same rounded at random: a multiple of the farthest of these."""
-    centre, *others = runs
-    farthest = np.max([np.abs(other - centre) for other in others], axis=0)
-    own = 4.0 * unit * np.abs(centre) + np.finfo(float).tiny
-    factor = SPREAD_FACTOR if unit < COARSE else COARSE_SPREAD_FACTOR
-    error = factor * farthest + own
-    return np.where(np.isfinite(error), error, np.inf)
 
 
 def _pull_back(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -3,7 +3,7 @@
 Increments run through the program primitive by primitive; no derivative rule of JAX or of the user takes part. Where
 comparisons of equal numbers decide, the function has a kink, and both sides are taken: what lies between them is one of
 the conventions. Where a side cannot be told at the point itself, as behind ``where(x == 0, ...)``, it is the limit of
-increments at points nearby.
+increments at points nearby: all about this one where these agree, else along the direction on that side.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,14 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from harness.bounds.tolerances import RANDOM_INCREMENTS, RANDOM_ROUNDINGS, SPREAD_FACTOR
+from harness.bounds.tolerances import MEANINGLESS, RANDOM_INCREMENTS, RANDOM_ROUNDINGS, SPREAD_FACTOR
+from harness.bounds.traced_bound import bound_of_changes, few_roundings, spread
+from harness.checks.directions import random_directions
 from harness.checks.traced.layout import Layout
-from harness.checks.traced.modes import LARGEST_PASS, coarsest_unit, combined, footprint, spread
+from harness.checks.traced.modes import LARGEST_PASS, coarsest_unit, combined, footprint
 from reference.arithmetics.increments import Increment
 from reference.arithmetics.many_directions import STEP, constant, is_constant
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
-from reference.traced.interpreter import Run, lifted
-from reference.traced.program import Program
+from reference.traced.interpreter import Run
+from reference.traced.program import Program, lifted
 
 NEARBY = (1e-4, 2e-4, 4e-4)
 """Where a side is looked at that cannot be told at the point itself, in units of the argument's size."""
@@ -119,7 +121,7 @@ class Truth:
     def changes(self, directions: np.ndarray, run: Run, point: np.ndarray | None = None) -> np.ndarray:
         """What each direction changes of the outputs, over the step: (directions, outputs)."""
         at = self.point if point is None else point
-        moved = [c * STEP for c in self._wide(directions)]
+        moved = self._steps(directions)
         arguments = [Increment(x, c) if np.any(c) else constant(x) for x, c in zip(self.numbers(at), moved)]
         results = run(self.program, *arguments)
         count = len(directions)
@@ -129,18 +131,30 @@ class Truth:
         ]
         return self.outputs.vector(full, lead=1) / STEP
 
+    def _steps(self, directions: np.ndarray) -> list[np.ndarray]:
+        return [c * STEP for c in self._wide(directions)]
+
     @np.errstate(all="ignore")
-    def sides(self, directions: np.ndarray, seed: int) -> Sides:
-        """Both sides along each direction, with error bars."""
+    def sides(self, directions: np.ndarray, seed: int | None) -> Sides:
+        """Both sides along each direction, with error bars: derived bounds, or with a seed randomly rounded runs."""
         run = self.run()
         after = self.changes(directions, run)
+        if seed is None:
+            bounds = None
+            if not (run.ties or run.unresolved or run.differenced or run.taken_as_they_are):
+                numbers = self.numbers(self.point)
+                bounds = bound_of_changes(self.program, numbers, self._steps(directions), self.trusted)
+            self._note(run)
+            if bounds is None:
+                return Sides(after, after, np.full(after.shape, np.inf))
+            error = self.outputs.vector(bounds, lead=1) / STEP + few_roundings(after, UNIT_ROUNDOFF["float64"])
+            return Sides(after, after, error)
         before, from_nearby, unknown = after, np.zeros_like(after), np.zeros(after.shape, bool)
         if run.ties or run.unresolved:
             before = -self.changes(-directions, run)
             unknown = np.isnan(after) | np.isnan(before)
-            after, error_after = self._from_nearby(after, unknown, directions, 1.0, seed)
-            before, error_before = self._from_nearby(before, unknown, directions, -1.0, seed)
-            from_nearby = error_after + error_before
+            if unknown.any():
+                after, before, from_nearby = self._from_nearby(after, before, unknown, directions, seed)
         rngs = np.random.default_rng(seed).spawn(RANDOM_INCREMENTS)
         others = [self.changes(directions, self.run(rounding=rng)) for rng in rngs]
         others = [np.where(unknown, after, other) for other in others]
@@ -155,7 +169,7 @@ class Truth:
         self.differenced |= run.differenced
         self.taken_as_they_are |= run.taken_as_they_are
 
-    def combined(self, directions: np.ndarray, weights: np.ndarray, seed: int) -> tuple[np.ndarray, ...]:
+    def combined(self, directions: np.ndarray, weights: np.ndarray, seed: int | None = None) -> tuple[np.ndarray, ...]:
         """Middle of both sides, half their distance, and error bars, of combinations: (combinations, directions)."""
         parts = []
         for i in range(0, len(directions), self.chunk):
@@ -165,27 +179,65 @@ class Truth:
         return tuple(np.concatenate(columns, axis=1) for columns in zip(*parts))
 
     def _from_nearby(
-        self, slopes: np.ndarray, unknown: np.ndarray, directions: np.ndarray, side: float, seed: int
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Where a slope cannot be told, its limit from points nearby and its error; NaN where the function jumps."""
-        slopes, errors, here = np.array(slopes), np.zeros(slopes.shape), self.value()
-        for k in np.flatnonzero(unknown.any(axis=1)):
-            unit = side * self.unit_along(directions[k]) * np.array(NEARBY)
-            points = [self.point + t * directions[k] for t in unit]
-            limit, cruder = self._limit(points, directions[k : k + 1], None)
-            rounded, _ = self._limit(points, directions[k : k + 1], np.random.default_rng(seed))
-            jumps = np.zeros(limit.shape, bool)
-            if not self.may_jump:
-                rest = [np.abs(self.value(point) - here - t * limit) for point, t in zip(points[:2], unit)]
-                jumps = (rest[0] > 1e-12 * np.abs(here)) & ~(rest[1] > 2.5 * rest[0])  # else it shrinks with t²
-            slopes[k] = np.where(unknown[k], np.where(jumps, np.nan, limit), slopes[k])
-            error = np.abs(limit - cruder) + SPREAD_FACTOR * np.abs(rounded - limit)
-            errors[k] = np.where(unknown[k], error, 0.0)
-        return slopes, errors
+        self, after: np.ndarray, before: np.ndarray, unknown: np.ndarray, directions: np.ndarray, seed: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Where slopes cannot be told, their limits from points nearby on both sides, and the errors of these."""
+        limit, error, is_same = self._all_about(directions, seed)
+        after, before = np.where(unknown, limit, after), np.where(unknown, limit, before)
+        errors = np.where(unknown, error, 0.0)
+        apart = unknown & ~is_same
+        for k in np.flatnonzero(apart.any(axis=1)):
+            right, error_right = self._along(directions[k : k + 1], 1.0, seed)
+            left, error_left = self._along(directions[k : k + 1], -1.0, seed)
+            told = apart[k] & ~np.isnan(right) & ~np.isnan(left)
+            after[k], before[k] = np.where(told, right, after[k]), np.where(told, left, before[k])
+            errors[k] = np.where(told, error_right + error_left, errors[k])
+        return after, before, errors
 
-    def _limit(self, points: Sequence[np.ndarray], direction: np.ndarray, rounding: Any) -> tuple[np.ndarray, ...]:
-        """The slope at the point from those at distances 1, 2 and 4, by a parabola and by a line."""
-        near, middle, far = (self.changes(direction, self.run(rounding=rounding), point)[0] for point in points)
+    def _all_about(self, directions: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Limits of slopes from points in random places about this one, their errors, and where they are the same.
+
+        A function that is smooth here may be computed by way of what is not, as a determinant by the factors of a
+        matrix, which is singular at all points along an axis from the zero matrix.
+        """
+        size = np.where(self.point == 0.0, 1.0, np.abs(self.point)) * np.array(NEARBY)[:, None]
+        ways = [w * size for d in random_directions(2, self.inputs.size, seed + 4) for w in (d, -d)]
+        found = [self._limit(self.point + way, directions, None) for way in ways]
+        limits = np.array([limit for limit, _ in found])
+        (limit, cruder), rounded = (
+            found[0],
+            self._limit(self.point + ways[0], directions, np.random.default_rng(seed))[0],
+        )
+        error = np.ptp(limits, axis=0) + np.abs(limit - cruder) + SPREAD_FACTOR * np.abs(rounded - limit)
+        largest = np.abs(limits).max(axis=(0, 1))
+        is_same = error <= MEANINGLESS["float64"] * largest
+        if not self.may_jump:
+            here, values = self.value(), [[self.value(self.point + step) for step in way[:2]] for way in ways]
+            for forth, back in (values[:2], values[2:]):
+                jumps = self._jumps([0.5 * (f + b) - here for f, b in zip(forth, back)], here)
+                limit, is_same = np.where(jumps, np.nan, limit), is_same & ~jumps
+        return limit, error, is_same
+
+    def _along(self, direction: np.ndarray, side: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """The limit of the slopes along a direction at points on one side of it; NaN where the function jumps."""
+        unit = side * self.unit_along(direction[0]) * np.array(NEARBY)
+        points = self.point + unit[:, None] * direction
+        limit, cruder = (x[0] for x in self._limit(points, direction, None))
+        rounded = self._limit(points, direction, np.random.default_rng(seed))[0][0]
+        if not self.may_jump:
+            here = self.value()
+            jumps = self._jumps([self.value(x) - here - t * limit for x, t in zip(points[:2], unit)], here)
+            limit = np.where(jumps, np.nan, limit)
+        return limit, np.abs(limit - cruder) + SPREAD_FACTOR * np.abs(rounded - limit)
+
+    def _jumps(self, rest: Sequence[np.ndarray], here: np.ndarray) -> np.ndarray:
+        """Whether what a slope does not explain of a change is more than its bending, which shrinks with t²."""
+        near, far = np.abs(rest)
+        return (near > 1e-12 * np.abs(here)) & ~(far > 2.5 * near)
+
+    def _limit(self, points: Sequence[np.ndarray], directions: np.ndarray, rounding: Any) -> tuple[np.ndarray, ...]:
+        """The slopes at the point from those at distances 1, 2 and 4, by a parabola and by a line."""
+        near, middle, far = (self.changes(directions, self.run(rounding=rounding), point) for point in points)
         return (8.0 * near - 6.0 * middle + far) / 3.0, 2.0 * near - middle
 
     def unit_along(self, direction: np.ndarray) -> float:

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from harness.files import prepare_directory, write_whole
+from harness.grading.asking import Shown
 from harness.grading.conventions import arguments
-from harness.grading.grading import AGREE, ERROR, INCONCLUSIVE, Grade, Shown
+from harness.grading.grading import AGREE, ERROR, INCONCLUSIVE, Grade
 from harness.grading.helpers import ABSENT
 from harness.sources import loop
 

@@ -1,12 +1,16 @@
-"""Grades as one HTML page: a sortable table, and for each that is wrong a picture of where."""
+"""Grades, or one diagnosis, as an HTML page: a sortable table, and for what is wrong a picture of where."""
 
 import html
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
-from harness.grading.grading import AGREE, Grade, Shown
+from harness.checks.networks.diagnosing.replaying import NO_BUG
+from harness.grading.asking import Shown
+from harness.grading.diagnosing import Diagnosis
+from harness.grading.grading import AGREE, Grade
 from harness.grading.writing.table import COLUMNS, row
 from harness.pages.document import table
 from harness.reports.parts import listing, page, section, wide
@@ -32,6 +36,42 @@ def as_page(grades: Sequence[Grade], made: Mapping[str, object]) -> str:
 def _one(grade: Grade) -> str:
     notes = [*(f"convention: {convention}" for convention in grade.conventions), *grade.notes]
     return section(grade.name, listing(grade.diagnosis), _heat(grade.probe), listing(notes))
+
+
+def as_diagnosis_page(found: Diagnosis, made: Mapping[str, object]) -> str:
+    """What `harness diagnose` found: the bugs, a picture of the smallest problem that shows them, and every problem."""
+    wrong = {n: shown for n, shown in enumerate(found.answers) if not all(shown.asked.judged(shown.parsed))}
+    smallest = min(wrong.values(), key=lambda shown: shown.asked.problem.network.size, default=None)
+    headline = f"{found.target}, asked on {found.answered:,} of {found.problems:,} problems"
+    rows = table(ANSWERED, map(_answered, found.answers), "Answered, and expected", dict.fromkeys(wrong, "disagree"))
+    sections = [
+        section("What was found", listing(found.said or ["Nothing wrong was found."]), _heat(smallest)),
+        section("Conventions", listing(found.conventions)),
+        section("Notes", listing(found.notes)),
+        section("Problem by problem", wide(rows)),
+    ]
+    return page("harness diagnose", found.verdict, headline, sections, made)
+
+
+ANSWERED = (
+    "problem",
+    "cost",
+    "expected cost",
+    "entries of the gradient",
+    "wrong entries",
+    "largest relative difference",
+)
+
+
+def _answered(shown: Shown) -> tuple[Any, ...]:
+    """The row of `ANSWERED` of a problem; differences are relative to the gradient's largest entry."""
+    parsed, (cost, gradient) = shown.parsed, shown.asked.right
+    answered, off = ("" if parsed.cost is None else (f"{parsed.cost:.12g}", parsed.cost)), None
+    with np.errstate(all="ignore"):
+        wrong = shown.asked.replay(parsed).coordinates_left(NO_BUG)
+        if parsed.gradient is not None:
+            off = float(np.abs(parsed.gradient - gradient).max() / np.abs(gradient).max())
+    return shown.asked.name, answered, (f"{cost:.12g}", cost), gradient.size, wrong, off
 
 
 def _heat(shown: Shown | None) -> str:
@@ -62,9 +102,9 @@ def _squares(name: str, decades: np.ndarray) -> str:
         for j in range(columns)
     )
     wrong = int((decades > -9.0).sum())
-    told = f"{name}: {wrong} of {decades.size} entries are wrong"
+    told, width = f"{name}: {wrong} of {decades.size} entries are wrong", max(60, columns * CELL + 8)  # the name fits
     return (
-        f'<svg role="img" aria-label="{told}" style="width:{columns * CELL + 8}px;margin-right:1em" '
-        f'viewBox="0 -16 {columns * CELL + 8} {rows * CELL + 18}"><title>{told}</title>'
+        f'<svg role="img" aria-label="{told}" style="width:{width}px;margin-right:1em" '
+        f'viewBox="0 -16 {width} {rows * CELL + 18}"><title>{told}</title>'
         f'<text x="0" y="-4" font-size="12" fill="currentColor">{name}</text>{squares}</svg>'
     )

@@ -109,6 +109,30 @@ def squares(right, thetas):
     return sum(Theta[:, 1:].sum() for Theta in thetas)
 
 
+@_bug("cost-regulariser-of-absolute-weights", "cost alone")
+def squares(right, thetas):
+    """The regulariser of the cost sums the absolute values of the weights instead of their squares."""
+    return sum(np.abs(Theta[:, 1:]).sum() for Theta in thetas)
+
+
+@_bug("cost-regulariser-of-norms", "cost alone")
+def squares(right, thetas):
+    """The regulariser of the cost sums the norms of the weights, as np.linalg.norm gives them, without a square."""
+    return sum(np.linalg.norm(Theta[:, 1:]) for Theta in thetas)
+
+
+@_bug("cost-regulariser-square-of-sum", "cost alone")
+def squares(right, thetas):
+    """The regulariser of the cost squares the sum of each Θ's weights instead of summing their squares."""
+    return sum(Theta[:, 1:].sum() ** 2 for Theta in thetas)
+
+
+@_bug("cost-lambda-left-out", "cost alone")
+def penalty(right, thetas, l2, m):
+    """The regulariser of the cost is Σ W²/(2m), without λ."""
+    return right(thetas, 1.0, m)
+
+
 @_bug("cost-regulariser-without-first-rows", "cost alone")
 def squares(right, thetas):
     """The regulariser of the cost leaves out the first row of each Θ instead of the first column, the biases'."""
@@ -184,6 +208,12 @@ def data_cost(right, total, m, output, K):
 def data_cost(right, total, m, output, K):
     """The losses are divided by 2m instead of m, in the cost alone."""
     return right(total, m, output, K) / 2.0
+
+
+@_bug("cost-doubled", "cost alone")
+def data_cost(right, total, m, output, K):
+    """The losses are twice too large, in the cost alone, as a squared error without its 1/2 is."""
+    return 2.0 * right(total, m, output, K)
 
 
 @_bug("cost-squared-error", "cost alone")

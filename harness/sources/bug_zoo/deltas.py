@@ -1,4 +1,4 @@
-"""Bugs in slopes and deltas, and in the gradient of the biases."""
+"""Bugs in slopes and deltas, and in the gradient of the biases: of the gradient alone."""
 
 # A bug is a function that has the name of the step that it replaces, so that names recur.
 # pyright: reportRedeclaration=false
@@ -44,69 +44,81 @@ def output_delta(right, P, Y):
 
 
 @_bug("slope-at-activation", "layer")
-def slope(right, f, Z, A):
+def slope(right, f, Z, A, layer, layers):
     """f'(a) instead of f'(z): the slope is evaluated at the activation."""
-    return right(f, A, f(A))
+    return right(f, A, f(A), layer, layers)
 
 
 @_bug("slope-missing", "layer")
-def slope(right, f, Z, A):
+def slope(right, f, Z, A, layer, layers):
     """δ is pulled back through the weights, but not through the activation."""
     return np.ones_like(Z)
 
 
 @_bug("slope-squared", "layer")
-def slope(right, f, Z, A):
+def slope(right, f, Z, A, layer, layers):
     """The slope is applied twice."""
-    return right(f, Z, A) ** 2
+    return right(f, Z, A, layer, layers) ** 2
 
 
 @_bug("slope-halved", "layer")
-def slope(right, f, Z, A):
+def slope(right, f, Z, A, layer, layers):
     """Half of the sigmoid's slope is forgotten: a instead of a(1 - a)."""
     return A
 
 
 @_bug("slope-other-half", "layer")
-def slope(right, f, Z, A):
+def slope(right, f, Z, A, layer, layers):
     """The other half of the sigmoid's slope is forgotten: 1 - a instead of a(1 - a)."""
     return 1.0 - A
 
 
 @_bug("slope-of-pre-activation", "layer")
-def slope(right, f, Z, A):
+def slope(right, f, Z, A, layer, layers):
     """z(1 - z) instead of a(1 - a): the sigmoid's slope is formed from the pre-activation."""
     return Z * (1.0 - Z)
 
 
 @_bug("slope-of-tanh", "layer")
-def slope(right, f, Z, A):
+def slope(right, f, Z, A, layer, layers):
     """The slope is 1 - a², which is that of tanh, whatever the activation."""
     return 1.0 - A**2
 
 
 @_bug("slope-of-sigmoid", "layer")
-def slope(right, f, Z, A):
+def slope(right, f, Z, A, layer, layers):
     """The slope is a(1 - a), which is that of the sigmoid, whatever the activation."""
     return A * (1.0 - A)
 
 
 @_bug("stale-activations", "layer")
-def slope(right, f, Z, A):
+def slope(right, f, Z, A, layer, layers):
     """The slope comes from the activations of the previous example: a cache that is one row late."""
-    return np.roll(right(f, Z, A), 1, axis=0)
+    return np.roll(right(f, Z, A, layer, layers), 1, axis=0)
 
 
 @_bug("wrong-custom-rule", "layer", replaces=("jax",))
-def slope(right, f, Z, A):
+def slope(right, f, Z, A, layer, layers):
     """The automatic differentiation is wrong: a custom rule returns the slope of the wrong branch, 10% off."""
-    return 1.1 * right(f, Z, A)
+    return 1.1 * right(f, Z, A, layer, layers)
 
 
 @_bug("shared-by-both-hands", "layer", replaces=("loop", "vectorized"))
-def slope(right, f, Z, A):
+def slope(right, f, Z, A, layer, layers):
     """Loop and vectorized have the same mistake, so that they agree with each other: the slope's factor is 0.99."""
-    return 0.99 * right(f, Z, A)
+    return 0.99 * right(f, Z, A, layer, layers)
+
+
+@_bug("slope-missing-in-the-first-layer", "layer")
+def slope(right, f, Z, A, layer, layers):
+    """Of several hidden layers, the first is without its slope."""
+    return np.ones_like(Z) if layer == 1 < layers - 1 else right(f, Z, A, layer, layers)
+
+
+@_bug("slope-missing-in-the-last-hidden-layer", "layer")
+def slope(right, f, Z, A, layer, layers):
+    """Of several hidden layers, the last is without its slope."""
+    return np.ones_like(Z) if 1 < layer == layers - 1 else right(f, Z, A, layer, layers)
 
 
 # -- the way back ------------------------------------------------------------------------------------------------------
@@ -145,12 +157,16 @@ def pull_back(right, delta, Theta):
     return pulled
 
 
-@_bug("dropout-left-on", "cost")
-def activation(right, f, Z):
-    """Every second hidden unit of an odd example is dropped, forward and backward."""
-    A = np.array(right(f, Z))
-    A[1::2, ::2] = 0.0
-    return A
+@_bug("pre-activation-for-activation", "all")
+def layer_input(right, forward, layer):
+    """The gradient of every layer but the first is formed with z in place of a: δᵀz."""
+    return right(forward, 0) if layer == 0 else np.column_stack([np.ones(len(forward.Y)), forward.Zs[layer - 1]])
+
+
+@_bug("first-layer-gradient-left-zero", "layer")
+def layer_mean(right, total, m, layer, layers):
+    """The first layer's gradient stays at zero, but for the regulariser's share."""
+    return right(total, m, layer, layers) * (layer > 0)
 
 
 # -- the bias ----------------------------------------------------------------------------------------------------------
@@ -164,15 +180,25 @@ def layer_gradient(right, delta, A):
     return total
 
 
+@_bug("first-layer-bias-gradient-missing", "bias")
+def layer_mean(right, total, m, layer, layers):
+    """The gradient of the first layer's biases is zero."""
+    mean = np.array(right(total, m, layer, layers))
+    mean[:, 0] *= layer > 0
+    return mean
+
+
+@_bug("last-layer-bias-gradient-missing", "bias")
+def layer_mean(right, total, m, layer, layers):
+    """The gradient of the last layer's biases is zero."""
+    mean = np.array(right(total, m, layer, layers))
+    mean[:, 0] *= layer < layers - 1
+    return mean
+
+
 @_bug("bias-times-4", "bias")
 def layer_gradient(right, delta, A):
     """The biases' gradient is four times too large."""
     total = right(delta, A)
     total[:, 0] *= 4.0
     return total
-
-
-@_bug("biases-not-used", "cost")
-def affine(right, A, Theta):
-    """The forward pass leaves the biases out, in the cost and in the gradient's deltas."""
-    return A @ Theta[:, 1:].T

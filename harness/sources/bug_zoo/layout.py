@@ -3,41 +3,66 @@
 # A bug is a function that has the name of the step that it replaces, so that names recur.
 # pyright: reportRedeclaration=false
 
+from dataclasses import replace
+
 import numpy as np
 
 from harness.sources.bug_zoo.planting import add_bug as _bug
 
 
 @_bug("c-order-unrolling", "all")
-def order(right, what):
+def layout(right, what):
     """The gradient is unrolled row by row, θ column by column."""
-    return "C" if what == "gradient" else right(what)
+    return replace(right(what), order="C") if what == "gradient" else right(what)
 
 
 @_bug("c-order-reading", "cost")
-def order(right, what):
+def layout(right, what):
     """θ is read row by row, although it lies column by column; the gradient is unrolled column by column."""
-    return "C" if what == "theta" else right(what)
+    return replace(right(what), order="C") if what == "theta" else right(what)
 
 
 @_bug("c-order-throughout", "cost")
-def order(right, what):
+def layout(right, what):
     """θ is read and the gradient unrolled row by row, although θ lies column by column: a convention of its own."""
-    return "C"
+    return replace(right(what), order="C")
 
 
 @_bug("layers-in-reverse-order", "all")
-def finish(right, gradient, problem, theta):
+def layout(right, what):
     """The gradient starts with the last Θ instead of the first."""
-    ends = np.cumsum([rows * columns for rows, columns in problem.network.shapes])
-    return np.concatenate(np.split(right(gradient, problem, theta), ends[:-1])[::-1])
+    return replace(right(what), last_first=True) if what == "gradient" else right(what)
+
+
+@_bug("layers-read-in-reverse-order", "cost")
+def layout(right, what):
+    """θ is read as if it started with the last Θ; the gradient starts with the first."""
+    return replace(right(what), last_first=True) if what == "theta" else right(what)
+
+
+@_bug("layers-in-reverse-order-throughout", "cost")
+def layout(right, what):
+    """θ is read, and the gradient unrolled, as if the last Θ came first: a convention of its own."""
+    return replace(right(what), last_first=True)
+
+
+@_bug("bias-last-throughout", "cost")
+def layout(right, what):
+    """The last column of each Θ is taken for the biases, not the first, throughout: a convention of its own."""
+    return replace(right(what), bias_last=True)
+
+
+@_bug("layers-split-without-biases", "cost")
+def layout(right, what):
+    """θ is split at the wrong place: the second Θ is looked for where it would be if the first had no biases."""
+    return replace(right(what), starts_without_biases=True) if what == "theta" else right(what)
 
 
 @_bug("deltas-transposed", "layer")
 def layer_gradient(right, delta, A):
     """A square layer's gradient is transposed: δᵀA and Aᵀδ have the same shape there."""
     total = right(delta, A)
-    if delta.shape[1] == A.shape[1]:
+    if delta.shape[1] == A.shape[1] - 1:
         total[:, 1:] = total[:, 1:].T.copy()
     return total
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
 
-from harness.sources.backprop_steps import Backprop
+from harness.sources.backprop_steps import BY_COLUMNS, Backprop, Layout
 from harness.sources.table import BY_HAND, JAX, SOURCES, Source
 from harness.wording import docstring
 
@@ -63,9 +63,9 @@ def add_bug(name: str, part: str, replaces: tuple[str, ...] = ("vectorized",)) -
     return add
 
 
-def pipeline_with(*bugs: Bug) -> Backprop:
+def pipeline_with(*bugs: Bug, layout: Layout = BY_COLUMNS) -> Backprop:
     """The backprop with bugs in it; of two in one step, the later one calls the earlier as its `right`."""
-    pipeline = Backprop()
+    pipeline = Backprop(layout)
     for bug in bugs:
         _replace(pipeline, bug.step, bug.replacement)
     return pipeline

@@ -3,6 +3,8 @@
 # A bug is a function that has the name of the step that it replaces, so that names recur.
 # pyright: reportRedeclaration=false
 
+import numpy as np
+
 from harness.sources.bug_zoo.planting import add_bug as _bug
 
 
@@ -83,4 +85,24 @@ def decay(right, Theta, strength, layer, layers):
     """The regulariser leaves out the last column of Θ instead of the first, the biases'."""
     decay = strength * Theta
     decay[:, -1] = 0.0
+    return decay
+
+
+@_bug("lambda-left-out", "regulariser")
+def strength(right, l2, m):
+    """The regulariser's gradient is W/m, without λ."""
+    return right(1.0, m)
+
+
+@_bug("regulariser-of-absolute-weights", "regulariser")
+def decay(right, Theta, strength, layer, layers):
+    """The regulariser's gradient is λ/(2m) · sign(W): that of |W| instead of W²."""
+    return right(0.5 * np.sign(Theta), strength, layer, layers)
+
+
+@_bug("regulariser-without-first-rows", "regulariser")
+def decay(right, Theta, strength, layer, layers):
+    """The regulariser leaves out the first row of each Θ instead of the first column, the biases'."""
+    decay = strength * Theta
+    decay[0] = 0.0
     return decay

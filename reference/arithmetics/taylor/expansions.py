@@ -59,16 +59,23 @@ RELATIVE = 64.0
 
 
 def outward(low: np.ndarray, high: np.ndarray) -> Ends:
-    """Ends moved apart by what the rounding of single calls can do."""
+    """Ends moved apart by what the rounding of single calls can do, which is not to change a sign."""
     slack_low, slack_high = np.abs(low) * (WIDENED - 1.0) + TINY, np.abs(high) * (WIDENED - 1.0) + TINY
     # an infinite end has nowhere to move; inf - inf would be NaN
-    return np.where(np.isinf(low), low, low - slack_low), np.where(np.isinf(high), high, high + slack_high)
+    below = np.where(np.isinf(low), low, low - slack_low)
+    above = np.where(np.isinf(high), high, high + slack_high)
+    return np.where(low >= 0.0, np.maximum(below, 0.0), below), np.where(high <= 0.0, np.minimum(above, 0.0), above)
 
 
-def increasing(function, least=-np.inf):
+def increasing(function, least=-np.inf, at_zero=None):
+    """An image from its ends; `at_zero` is a value that NumPy, too, answers on the one side of zero or on the other."""
+
     def image(low, high):
-        low, high = outward(function(low), function(high))
-        return np.maximum(low, least), high
+        below, above = outward(function(low), function(high))
+        if at_zero is not None:
+            below = np.where(low >= 0.0, np.maximum(below, at_zero), below)
+            above = np.where(high <= 0.0, np.minimum(above, at_zero), above)
+        return np.maximum(below, least), above
 
     return image
 
@@ -101,7 +108,7 @@ def exponential(base_log: float, function: Callable[[np.ndarray], np.ndarray]) -
     def rest(low, high):
         return last * function(np.maximum(low, high)) * WIDENED
 
-    return Expansion(lambda c: function(c) * scale, rest, increasing(function, least=0.0))
+    return Expansion(lambda c: function(c) * scale, rest, increasing(function, least=0.0, at_zero=1.0))
 
 
 def _expm1_coefficients(c):

@@ -69,13 +69,17 @@ def _whole_power(x: Taylor, n: int) -> Taylor:
     return square(half) if n % 2 == 0 else multiply(square(half), x)
 
 
+CANCELLED = 4.0 * UNIT  # of the larger number, which log(1 + exp(-|x - y|)) may cancel
+
+
 def _logaddexp(x: Taylor, y: Taylor) -> Taylor:
     """y + log(1 + exp(x - y)), where y is the constant if there is one."""
     x, y = (y, x) if len(x.poly) < len(y.poly) else (x, y)
     ends = zip((x.low, x.high), (y.low, y.high))
     low, high = (np.logaddexp(a, b) for a, b in ends)  # increasing in both
     model = y + _compose(SOFTPLUS, x - y)
-    low, high = outward(low, high)
+    larger = [np.maximum(np.abs(a), np.abs(b)) for a, b in zip((x.low, x.high), (y.low, y.high))]
+    low, high = outward(low - larger[0] * CANCELLED, high + larger[1] * CANCELLED)
     return met(model.poly, model.rest, np.fmax(low, model.low), np.fmin(high, model.high))
 
 

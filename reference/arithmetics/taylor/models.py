@@ -170,11 +170,12 @@ def add(x: Taylor, y: Taylor) -> Taylor:
 
 
 def _exact_sum(a: np.ndarray, b: np.ndarray, towards: float) -> np.ndarray:
-    """a + b, moved to the next float where it has been rounded."""
+    """a + b, moved to the next float where it has been rounded the other way."""
     total = a + b
     from_b = total - a
-    exact = (a - (total - from_b)) + (b - from_b) == 0.0
-    return np.where(exact | np.isinf(total), total, np.nextafter(total, towards))
+    lost = (a - (total - from_b)) + (b - from_b)
+    beyond = ~(lost * np.sign(towards) <= 0.0)
+    return np.where(beyond & ~np.isinf(total), np.nextafter(total, towards), total)
 
 
 def negative(x: Taylor) -> Taylor:

@@ -67,6 +67,7 @@ _TWO_OVER_ROOT_PI = 2.0 / math.sqrt(math.pi)
 
 Derivative.rules = {
     **Tangent.rules,
+    np.expm1: _chain(np.expm1, np.exp),
     np.tanh: _chain(np.tanh, lambda x: 4.0 * special.expit(2.0 * x) * special.expit(-2.0 * x)),
     special.expit: _chain(special.expit, lambda x: special.expit(x) * special.expit(-x)),
     special.log_expit: _chain(special.log_expit, lambda x: special.expit(-x)),

@@ -20,6 +20,7 @@ from activation_records import (
     of,
     place,
     relu_with,
+    sigma,
     stairs,
     tanh_to,
 )
@@ -141,6 +142,30 @@ def test_jax_is_named_where_jax_is_wrong():
 def sin_under(*names):
     """tanh, and the sine under some namespaces."""
     return formula(lambda xp, z: xp.sin(z) if xp.name in names else xp.tanh(z), lambda z, a: 1.0 - a * a)
+
+
+RIGHT_BUT_HARD = {
+    "steep far out": (lambda xp, z: xp.sin(z * z), lambda z, a: 2.0 * z * np.cos(z * z)),
+    "1/z² beside zero, for JAX": (
+        lambda xp, z: xp.where(
+            xp.abs(z) < 0.01, 1.0 - z * z / 6.0 + z**4 / 120.0, xp.sin(z) / xp.where(z == 0.0, 1.0, z)
+        ),
+        lambda z, a: np.where(np.abs(z) < 0.01, z**3 / 30.0 - z / 3.0, (np.cos(z) - a) / np.where(z == 0.0, 1.0, z)),
+        (-0.01, 0.01),
+    ),
+    "a root of less than zero, for the complex step": (
+        lambda xp, z: (0.5 + 0.5 * xp.tanh(z / 2.0)) ** 2.5,
+        lambda z, a: 2.5 * a * sigma(-z),
+    ),
+    "no seam, and no array of none": (lambda xp, z: np.vectorize(lambda x: x * x)(z), lambda z, a: 2.0 * z),
+}
+
+
+@pytest.mark.parametrize("name", RIGHT_BUT_HARD)
+def test_a_right_slope_agrees_where_an_oracle_or_rounding_is_at_its_end(name):
+    value, slope, *kinks = RIGHT_BUT_HARD[name]
+    report = check_activation(Activation(name, value, slope, kinks=kinks[0] if kinks else ()))
+    assert report.verdict == "agree", f"\n{report}"
 
 
 def test_several_oracles_that_are_wrong_are_the_odd_ones_out():

@@ -8,6 +8,7 @@ import pytest
 from activation_records import MISCONDUCT, RIGHT, WRONG, checked, curve, formula, relu_with, tanh_to
 
 from harness import ACTIVATIONS
+from harness.checks.activations.checking import check_activation
 from harness.drawing import DPI, WIDTH
 
 RELU, SILU, TANH = (ACTIVATIONS[name] for name in ("relu", "silu", "tanh"))
@@ -23,7 +24,7 @@ def test_a_picture_renders(f):
 def test_a_picture_shows_both_slopes_and_shades_what_is_wrong():
     report = checked(WRONG["leak"][0])
     figure = report.figure()
-    slopes, difference = figure.axes
+    slopes, difference, _ = figure.axes
     true, claimed = slopes.lines
     for line, below, above in ((true, 0.1, 1.0), (claimed, 0.01, 1.0)):
         x, y = (np.asarray(data) for data in line.get_data())
@@ -55,8 +56,27 @@ def test_a_picture_says_that_there_is_no_difference():
 
 
 def test_a_picture_does_not_shade_all_that_it_shows():
-    figure = checked(WRONG["product rule"][0]).figure()
-    assert not any(ax.patches for ax in figure.axes)
+    slopes, difference, _ = checked(WRONG["product rule"][0]).figure().axes
+    assert [*slopes.patches, *difference.patches] == []
+
+
+def test_a_picture_shows_errors_in_ulps_over_all_z_and_where_tails_are_lost():
+    sigmoid = ACTIVATIONS["sigmoid"]
+    report = check_activation(formula(sigmoid.value, lambda z, a: a * (1.0 - a)))
+    digits = report.figure().axes[2]
+    assert digits.get_xlim() == (-1000.0, 1000.0)
+    dots, *lines = digits.lines
+    assert np.max(np.asarray(dots.get_ydata())) == max(row["largest"] for row in report.details["ulps"])
+    assert {line.get_label().partition(",")[0] for line in lines if line.get_label()[0] != "_"} == {
+        "float32",
+        "bfloat16",
+    }
+    assert [text.strip() for text in texts(digits)] == ["no correct digit"] * 2
+    starts = [float(line.split("z = ")[1].split(" ")[0]) for line in report.details["lost_tails"]]
+    shades = [patch.get_x() for patch in digits.patches]
+    assert shades == pytest.approx(starts, rel=1e-3)
+    assert not checked(SILU).figure().axes[2].patches
+    assert texts(checked(MISCONDUCT["mixes entries"][0]).figure().axes[2]) == ["not known"]
 
 
 JAX_IS_WRONG = formula(

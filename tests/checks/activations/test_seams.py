@@ -7,7 +7,7 @@ from activation_records import formula, of
 from harness import ACTIVATIONS
 from harness.checks.activations.checking import check_activation
 from harness.checks.activations.grid import grid
-from harness.checks.activations.seams import switches
+from harness.checks.activations.seams import find_jumps, switches
 from harness.checks.activations.slopes import is_known, sides_of_slope, slope_function
 from harness.checks.activations.subject import CLAIMED, SIDES
 
@@ -91,3 +91,11 @@ def test_where_smooth_pieces_meet_the_slope_is_the_common_limit(value, slope, pl
     else:
         (finding,) = report.findings
         assert (report.outliers, finding.against, finding.blocks) == ((CLAIMED,), SIDES, (f"z = {place:g}",))
+
+
+def test_a_steep_function_does_not_jump_and_a_step_on_it_does():
+    z = np.linspace(1e5, 4e5, 50)
+    steep = lambda z: np.sin(z * z)  # noqa: E731
+    noise = np.zeros_like(z)
+    assert find_jumps(steep, z, noise) == []
+    assert find_jumps(lambda z: 0.5 * steep(z) + 5.0 * (z > 2e5), z, noise) == [2e5]

@@ -597,17 +597,64 @@ def rounded_cost(t):
     return np.round(np.sum(np.sin(t)), 9), np.cos(t)
 
 
+def rounded_to_three_digits(t):
+    return round(float(np.sum(np.sin(t))), 3), np.cos(t)
+
+
 def added_to_a_constant(t):
     return (np.sum(np.sin(t)) + 1e7) - 1e7, np.cos(t)
 
 
-@pytest.mark.parametrize("fun", [partly_float32, rounded_cost, added_to_a_constant])
+def added_to_a_huge_constant(t):
+    return np.sum(((1e12 + t) - 1e12) ** 2), 2.0 * t
+
+
+def of_products_in(dtype):
+    A, b = np.random.default_rng(0).normal(size=(20, 5)), np.random.default_rng(1).normal(size=20)
+
+    def least_squares(t):
+        residual = (A.astype(dtype) @ t.astype(dtype)).astype(np.float32) - b
+        return float(np.mean(residual**2)), 2.0 * A.T @ (A @ t - b) / 20.0
+
+    return least_squares
+
+
+@pytest.mark.parametrize(
+    "fun",
+    [
+        partly_float32,
+        rounded_cost,
+        rounded_to_three_digits,
+        added_to_a_constant,
+        added_to_a_huge_constant,
+        of_products_in(np.float16),
+        of_products_in(jnp.bfloat16),
+    ],
+)
 def test_a_cost_that_climbs_by_jumps_blames_nobody(fun):
     for seed in range(10):
         theta = np.random.default_rng(seed).normal(size=5)
         assert check_gradient(fun, theta).verdict != "disagree", f"seed {seed}"
         verdict = check_gradient(changed(lambda g: -g, fun), theta).verdict
         assert verdict != "agree", f"seed {seed}"
+
+
+def test_a_rounded_cost_is_told_so():
+    report = check_gradient(rounded_to_three_digits, theta_of())
+    assert "climbs by jumps, as if it had been rounded" in report.reasons[0]
+    assert check_gradient(changed(lambda g: 2.0 * g, rounded_to_three_digits), theta_of()).verdict == "disagree"
+
+
+@pytest.mark.parametrize("width", [1.0, 0.25, 1.0 / 15.0, 1.0 / 31.0])
+def test_a_function_with_jumps_of_its_own_has_no_straight_through_gradient(width):
+    def quantised(t):
+        rounded = np.round(t / width) * width
+        return np.sum((rounded - 0.1) ** 2), 2.0 * (rounded - 0.1)
+
+    theta = np.array([0.31, 0.72, -1.23, 5.2])
+
+    assert check_gradient(quantised, theta).verdict == "disagree"
+    assert check_gradient(changed(lambda g: 0.0 * g, quantised), theta).verdict == "agree"
 
 
 @pytest.mark.parametrize("unit", [1e-200, 1e-100, 1e100, 1e200])

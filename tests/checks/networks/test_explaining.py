@@ -13,7 +13,7 @@ from reference.activations import ACTIVATIONS
 
 NETWORK = Network((3, 4, 4, 3), "softplus")
 RNG = np.random.default_rng(7)
-PROBLEM = Problem(NETWORK, RNG.normal(size=(6, 3)), [0, 1, 2, 0, 1, 2], l2=2.0)
+PROBLEM = Problem(NETWORK, RNG.normal(size=(6, 3)), [0, 1, 2, 0, 1, 2], l2=2.5)
 THETA = RNG.normal(size=NETWORK.size)
 ALL = f"{NETWORK.size} of {NETWORK.size} coordinates"
 REPLAYED = [name for name, bug in FAULTS.items() if bug.part != "program"]
@@ -34,7 +34,8 @@ def right():
 
 @pytest.mark.parametrize("name", REPLAYED)
 def test_every_bug_of_the_zoo_is_named_with_what_it_does(name):
-    said = said_of(name)
+    output = "softmax" if name == "sigmoid-for-softmax" else "sigmoid"
+    said = said_of(name, Problem(Network(NETWORK.sizes, "softplus", output), PROBLEM.X, PROBLEM.Y, PROBLEM.l2))
     assert said.startswith(f"{name} explains ")
     assert FAULTS[name].description.rstrip(".") in said
     what = {"cost": f"the cost and {ALL} (", "cost alone": "the cost, beside a right gradient ("}
@@ -123,6 +124,11 @@ def test_the_nearest_bug_is_told_with_what_it_leaves():
 
     said = said_of(mine)
     assert f"the nearest, wrong-sign, leaves 1 of 51 coordinates unexplained, and no bug at all {NETWORK.size}" in said
+
+
+def test_of_two_bugs_one_may_show_beside_the_other_alone():
+    names = "lambda-of-another-run and bias-regularised"  # without a λ, the second shows only beside the first
+    assert names in said_of(names, Problem(NETWORK, PROBLEM.X, PROBLEM.Y))
 
 
 def test_of_a_large_problem_it_is_said_that_no_pairs_were_tried(monkeypatch):

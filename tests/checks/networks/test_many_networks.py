@@ -112,13 +112,22 @@ def test_what_leaves_too_many_undecided_is_said(made_up):
     made_up(outcome(verdict, reasons=(f"because of {i}",)) for i, verdict in enumerate(verdicts))
     summary = check_networks(3)
     assert summary.reasons == ("network 1: because of 1",)
-    assert str(summary).splitlines()[1:] == ["  network 1: because of 1"]
+    assert str(summary).splitlines()[1:] == [
+        "  network 1: because of 1",
+        "  inconclusive, 2 of them: because of N",
+    ]
     assert summary.to_dict()["reasons"] == ["network 1: because of 1"]
 
 
-def test_a_few_that_are_undecided_are_not_explained(made_up):
-    made_up(outcome(verdict, reasons=("because",)) for verdict in ["inconclusive", *["agree"] * 9])
-    assert check_networks(10).reasons == ()
+def test_why_networks_are_undecided_is_counted_by_kind_once_for_each_network(made_up):
+    kink = "2 of 8 coordinates of loop cannot be decided (Theta1[0, 1]): a kink; try another θ"
+    other = "3 of 9 coordinates cannot be decided (Theta2[0, 1], Theta2[0, 2]): a kink; try another θ"
+    said = [(kink,), (kink, other), ("the cost is not finite, says jax",), *[()] * 12]
+    made_up(outcome("inconclusive" if reasons else "agree", reasons=reasons) for reasons in said)
+    summary = check_networks(15)
+    assert (summary.verdict, summary.reasons) == ("agree", ())
+    assert summary.doubts == summary.to_dict()["doubts"] == {"a kink": 2, "the cost is not finite, says jax": 1}
+    assert "  inconclusive, 2 of them: a kink" in str(summary).splitlines()
 
 
 # A bug among the sources

@@ -203,6 +203,13 @@ STRUCTURE = {
     "a random gamma": (lambda a: jax.random.gamma(jax.random.key(0), a), positive(2)),
 }
 
+
+def matrix_sine(a):
+    """By the eigenvectors, whose phases and lengths leave it as it is."""
+    w, v = lax.linalg.eig(a, compute_left_eigenvectors=False, enable_eigvec_derivs=True)
+    return v @ jnp.diag(jnp.sin(w)) @ jnp.linalg.inv(v)
+
+
 LINEAR_ALGEBRA = {
     "cholesky": (jnp.linalg.cholesky, definite(3)),
     "cholesky, complex128": (lambda a: jnp.linalg.cholesky(a @ a.conj().T + 3 * jnp.eye(3)), complex_(3, 3)),
@@ -214,17 +221,30 @@ LINEAR_ALGEBRA = {
     "inv, float32": (jnp.linalg.inv, definite(3).astype(np.float32)),
     "det": (jnp.linalg.det, normal(3, 3)),
     "det, singular": (jnp.linalg.det, np.array([[1.0, 2, 3], [2, 4, 6], [1, 0, 1]])),
+    "det, zero": (jnp.linalg.det, np.zeros((4, 4))),
+    "det, one singular of two": (jnp.linalg.det, np.stack([normal(4, 4) * np.arange(4.0), normal(4, 4)])),
     "slogdet": (jnp.linalg.slogdet, normal(3, 3)),
     "slogdet, complex128": (jnp.linalg.slogdet, complex_(3, 3)),
     "eigh": (lambda a: (jnp.linalg.eigh(a)[0], jnp.abs(jnp.linalg.eigh(a)[1])), definite(3)),
     "eigh, float32": (lambda a: jnp.linalg.eigh(a)[0], definite(3).astype(np.float32)),
+    "eigh, float32 vectors": (jnp.linalg.eigh, definite(4).astype(np.float32)),
     "eigh, complex128": (lambda a: jnp.linalg.eigh(a + a.conj().T)[0], complex_(3, 3)),
+    "eigh, a projection": (
+        lambda a: (lambda v: v[:, :1] @ v[:, :1].conj().T)(jnp.linalg.eigh(a + a.conj().T)[1]),
+        complex_(3, 3),
+    ),
     "eigvals": (jnp.linalg.eigvals, normal(3, 3)),
+    "eig, a function of a matrix": (matrix_sine, normal(3, 3)),
     "qr": (jnp.linalg.qr, normal(4, 3)),
     "qr, square": (jnp.linalg.qr, normal(3, 3)),
     "qr, complex128": (jnp.linalg.qr, complex_(3, 2)),
+    "complex, of an array and a number": (lambda x: lax.complex_p.bind(x, 0.5) ** 2, normal(2, 2)),
     "svd": (lambda a: jnp.linalg.svd(a, full_matrices=False), normal(3, 2)),
     "svd, complex128": (lambda a: jnp.linalg.svd(a, full_matrices=False)[1], complex_(3, 2)),
+    "svd, complex vectors in a product": (
+        lambda a: (lambda u, s, v: (u * s) @ v)(*jnp.linalg.svd(a, full_matrices=False)),
+        complex_(2, 3),
+    ),
     "pinv": (jnp.linalg.pinv, normal(3, 2)),
     "expm": (sl.expm, normal(2, 2)),
     "lstsq": (lambda a, b: jnp.linalg.lstsq(a, b)[0], normal(4, 2), normal(4)),

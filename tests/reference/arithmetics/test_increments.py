@@ -194,6 +194,11 @@ CROSSINGS = [  # the formula, x, d, and f(x + d) - f(x)
     (xp.sign, -1.0, 3.0, 2.0),
     (xp.sign, 0.0, -1e-300, -1.0),
     (xp.sign, 2.0, -1.0, 0.0),
+    # so near a kink, x + d is rounded
+    (lambda x: xp.where(x >= 1.5, x, 2.0 * x - 1.5), 1.5, -0.7 * 2.0**-50, -1.4 * 2.0**-50),
+    (lambda x: xp.maximum(x, 1.5), 1.5, 2.0**-60, 2.0**-60),
+    (lambda x: xp.where(x > 1.5, 1.0, 0.0), 1.5, 2.0**-60, 1.0),
+    (lambda x: xp.where(x > 1.5, 1.0, 0.0), np.inf, -1.0, 0.0),
 ]
 
 

@@ -11,9 +11,8 @@ import pytest
 from reference.arithmetics.increments import Increment
 from reference.arithmetics.many_directions import STEP, constant, is_constant
 from reference.traced import interpreter
-from reference.traced.control_flow import programs_in
-from reference.traced.interpreter import RULES, Run, lifted
-from reference.traced.program import Traced, kind, settings
+from reference.traced.interpreter import RULES, Run
+from reference.traced.program import Traced, kind, lifted, programs_in, settings
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "checks" / "traced"))
 from functions_of_jax import ALL  # pyright: ignore[reportMissingImports]
@@ -26,6 +25,7 @@ TRIED = [
     "conv", "dot_general", "concatenate", "pad", "rev", "select", "slice", "dynamic_slice", "dynamic_update_slice",
     "product with a zero", "reduce, max", "reduce_window, sum", "reduce_window, max", "cumulative", "sort", "top_k",
     "gather", "scatter", "scatter, add", "scatter, max", "rfft", "cholesky", "solve", "lu", "eigh", "svd", "qr",
+    "eigvals", "svd, complex vectors in a product", "qr, complex128", "complex, of an array and a number",
     "triangular solve", "scan", "while", "cond", "checkpoint", "custom_linear_solve", "variance", "einsum",
 ]  # fmt: skip
 

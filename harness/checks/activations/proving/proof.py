@@ -3,7 +3,7 @@
 Both are run as they stand on cells of z, on which Taylor models enclose all that they can be, the rounding of float64
 included (`reference.arithmetics.taylor`). A cell is proved where the claim minus the derivative is enclosed within
 `ALLOWED`. One that is not is split: where a comparison changes on it, or else into equal parts. Cells of a few floats,
-such as those at a seam, are gone through float by float, in ball arithmetic.
+such as those at a seam, and those beside zero are gone through in ball arithmetic (`points`).
 
 What remains is left to sampling, and said so. A proof accuses nobody: it names z at which the claim looks wrong
 (`Proof.suspects`), and the check puts these to its oracles like any other z.
@@ -16,9 +16,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from harness.bounds.activation_bound import FORMULA_ERRORS
-from harness.checks.activations.grid import SHOWN, TINY, sides, stretch_in_words
+from harness.checks.activations.grid import SHOWN, TINY, stretch_in_words
 from harness.checks.activations.proving import cells
 from harness.checks.activations.proving.cells import FLOATS, Cells, count, stretches_of, without_places
+from harness.checks.activations.proving.points import ALLOWED, go_through
 from harness.wording import first_few
 from reference.activations import Activation
 from reference.arithmetics.companion import NoRule, first_line
@@ -26,11 +27,6 @@ from reference.arithmetics.taylor.branches import switches
 from reference.arithmetics.taylor.models import Taylor, variable
 from reference.arithmetics.taylor.rules import derivative_of
 from reference.namespaces import NUMPY
-from reference.oracles import ball_arithmetic
-
-ALLOWED = 1e-9
-"""Largest error of a claimed slope, over the larger of 1 and the slope. Seven digits above a rounding, so that a right
-slope may round many times; and a tenth of what would show in float32."""
 
 INSIDE = 30.0  # |z| up to which no z is to be left out
 
@@ -50,16 +46,11 @@ HOPELESS = 2  # splits in a row that gained too little: what remains is rounding
 
 GAINED = 0.5  # a cell's error over that of the cell it comes from, if that was worth while
 
-ONE_BY_ONE = 256  # floats of small cells that are put to the balls
-
-SAMPLED = 24  # cells that are left, of which one z is
-
 SAMPLES = 5  # of each stretch that is wrong
 
 JUST_BESIDE = 1e-9  # half-widths beside a cell, where rounding may still change a comparison on it
 
 DIGITS = 10  # places where comparisons change are mostly round numbers
-
 
 CONSTANTS = 1e3  # times a model's width, and this much more: for constants that were rounded before it saw them
 
@@ -183,7 +174,7 @@ def _refine(f: Activation, start: Cells, work: int) -> _Refined:
         if not low.size or work < low.size or wrong[-1][0].size:
             break
     wrong_low, wrong_high = _joined(wrong)
-    low, high, suspects = _by_balls(f, *_joined([*given_up, (low, high)]))
+    low, high, suspects = go_through(f, *_joined([*given_up, (low, high)]))
     for first, last in stretches_of(wrong_low, wrong_high)[:SAMPLES]:
         suspects += np.linspace(first, last, SAMPLES + 2)[1:-1].tolist()
     left = stretches_of(np.concatenate([low, wrong_low]), np.concatenate([high, wrong_high]))
@@ -246,13 +237,13 @@ def _places(found: list[np.ndarray], low: np.ndarray, high: np.ndarray) -> np.nd
         round_z = np.round(z, DIGITS) + 0.0  # no negative zero
         z = np.where(np.abs(z - round_z) <= 1e-15 * (1.0 + np.abs(low) + np.abs(high)), round_z, z)
         within = np.abs(t) <= 1.0 + JUST_BESIDE
-        place = np.where(np.isnan(place) & within, np.clip(z, low, high), place)
+        place = np.where(np.isnan(place) & within, z, place)
     return place
 
 
 def _split(seen: _Seen, low: np.ndarray, high: np.ndarray, stale: np.ndarray, chosen: np.ndarray):
     """The chosen cells in parts, with the error of the cell that each part comes from and how often that was stale."""
-    at = chosen & ~np.isnan(seen.place)
+    at = chosen & (low <= seen.place) & (seen.place <= high)  # where it has not been cut already
     in_parts = chosen & ~at
     cut_low, cut_high = cells.cut_at(low[at], high[at], seen.place[at])
     part_low, part_high, parts = cells.split(low[in_parts], high[in_parts])
@@ -263,73 +254,3 @@ def _split(seen: _Seen, low: np.ndarray, high: np.ndarray, stale: np.ndarray, ch
         np.concatenate([cut_high, part_high]),
         *(np.concatenate([new, old]) for new, old in zip(fresh, handed_on)),
     )
-
-
-def _by_balls(f: Activation, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray, list[float]]:
-    """Cells that are left when those of a few floats have been gone through; and the z at which the claim is wrong.
-
-    Larger cells have their middle looked at, as many as there is room for.
-    """
-    order = np.argsort(count(low, high))
-    low, high = low[order], high[order]
-    sizes = count(low, high)
-    through = (sizes <= FLOATS) & (np.cumsum(sizes) <= ONE_BY_ONE)
-    larger = np.flatnonzero(~through)
-    sampled = larger[:: len(larger) // SAMPLED + 1]
-    looked_at = [*np.flatnonzero(through), *sampled]
-    z = [
-        cells.floats_of(low[i], high[i]) if through[i] else np.array([0.5 * low[i] + 0.5 * high[i]]) for i in looked_at
-    ]
-    if not z:
-        return low, high, []
-    owner, each = np.repeat(looked_at, [len(part) for part in z]), np.concatenate(z)
-    right, wrong = _judged(f, each)
-    proved = through & (np.bincount(owner[~right], minlength=low.size) == 0)
-    return low[~proved], high[~proved], each[wrong].tolist()
-
-
-def _judged(f: Activation, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where the claim is certainly within `ALLOWED`, and where it certainly is not, by ball arithmetic."""
-    a = np.array(f(z.copy()))
-    claimed = np.broadcast_to(f.slope(z.copy(), a), z.shape)
-    slope, error = _true_slope(f, z)
-    allowed, apart = ALLOWED * np.maximum(1.0, np.abs(slope)), np.abs(claimed - slope)
-    known = np.isfinite(slope) & np.isfinite(error) & np.isfinite(a) & ~np.isin(z, f.kinks)
-    return known & (apart + error <= allowed), known & ~(apart - error <= allowed)  # NaN is wrong
-
-
-def _true_slope(f: Activation, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """f'(z) and how far off it may be: where pieces meet, and enclosures are wide, the limit if both sides have one."""
-    slope_at = _by_ball_arithmetic if _has_balls(f) else _by_taylor
-    value, slope, error = slope_at(f, z)
-    seams = np.flatnonzero(~(error <= ALLOWED))
-    beside = [slope_at(f, side) for side in np.array([sides(x) for x in z[seams]]).reshape(-1, 2).T]
-    (left_value, left, left_error), (right_value, right, right_error) = beside
-    apart = np.maximum(np.abs(left_value - value[seams]), np.abs(right_value - value[seams]))
-    reach = 0.5 * np.abs(left - right) + left_error + right_error
-    smooth = (apart <= ALLOWED) & (reach <= 0.1 * ALLOWED)
-    slope[seams] = np.where(smooth, 0.5 * (left + right), slope[seams])
-    error[seams] = np.where(smooth, reach, error[seams])
-    return slope, error
-
-
-def _has_balls(f: Activation) -> bool:
-    try:
-        ball_arithmetic.slope(f, np.ones(1))
-    except FORMULA_ERRORS:
-        return False
-    return True
-
-
-def _by_ball_arithmetic(f: Activation, z: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    true = ball_arithmetic.slope(f, z)
-    return true.value, true.slope, true.error
-
-
-def _by_taylor(f: Activation, z: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    beside = np.nextafter(z, -np.inf), np.nextafter(z, np.inf)  # a comparison that changes at z is to be undecided
-    value, slope = derivative_of(partial(f.value, NUMPY), variable(*beside))
-    reach = 0.5 * (slope.high - slope.low) * (1.0 + 1e-12)
-    answers = (0.5 * value.low + 0.5 * value.high, 0.5 * slope.low + 0.5 * slope.high, reach)
-    a, middle, error = (np.broadcast_to(answer, z.shape).copy() for answer in answers)
-    return a, middle, error

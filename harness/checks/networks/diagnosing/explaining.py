@@ -76,7 +76,8 @@ def named(groups: Sequence[Bugs], what: str, problem: Problem, theta: np.ndarray
 
 def together(group: Bugs) -> str:
     """The names of bugs that are there at once."""
-    return " and ".join(bug.name for bug in group)
+    *others, last = [bug.name for bug in group]
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def seen(problem: Problem, theta: np.ndarray, wrong: np.ndarray, right: np.ndarray, at_odds: np.ndarray) -> str:

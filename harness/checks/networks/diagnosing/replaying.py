@@ -5,7 +5,7 @@ told, and backprop without a bug is not as close. Cost and gradient are judged a
 other.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations, permutations, product
@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.sources.backprop_steps import Backprop, Forward, unrolled
+from harness.sources.backprop_steps import BY_COLUMNS, Backprop, Forward, Layout
 from harness.sources.bug_zoo import BUGS, Bug, pipeline_with
 from harness.verdict.comparison import Answer
 from reference.problem import Problem
@@ -22,9 +22,9 @@ ROUNDINGS = 64
 """What a bug's own arithmetic may add to the bound of right formulas, with one for each example more: in units of u
 times the largest entry of the block. A wrong explanation is off by far more, and a right one by far less."""
 
-FORWARD = ("examples", "order", "affine", "activation")  # the steps that the forward pass is made of
+FORWARD = ("examples", "layout", "extended", "affine", "hidden", "activation")  # the steps of the forward pass
 BELOW = ("slope", "pull_back")  # the steps that the output layer's gradient has no part in
-JOINING = ("finish", "order")  # the steps that see all layers at once
+JOINING = ("finish", "layout")  # the steps that see all layers at once
 SHARED = (
     "prediction",
     "output_delta",
@@ -99,9 +99,9 @@ class _Search:
         if unexplained and not gradients:
             left, nearest = min(((self.left((bug,)), bug) for bug in self.bugs), key=lambda pair: pair[0])
         if with_pairs and cost_wrong and not costs:
-            costs = tuple(filter(self.explains_cost, _pairs(self.bugs, self.changes_cost)))
+            costs = self.pairs(self.changes_cost, self.explains_cost)
         if with_pairs and unexplained and not gradients:
-            gradients = tuple(filter(self.explains_gradient, _pairs(self.bugs, self.changes_gradient)))
+            gradients = self.pairs(self.changes_gradient, self.explains_gradient)
         of_cost = [group for group in costs if not self.changes_gradient(group)]
         of_gradient = [group for group in gradients if not self.changes_cost(group)]
         joined = (tuple(dict.fromkeys((*first, *second))) for first, second in product(costs, gradients))
@@ -119,6 +119,13 @@ class _Search:
             left=left if close else 0,
             pairs_tried=with_pairs,
         )
+
+    def pairs(self, shows: Callable[[Bugs], bool], explains: Callable[[Bugs], bool]) -> tuple[Bugs, ...]:
+        """The pairs that explain it: of two that show by themselves, or else of one that does and another."""
+        shown = [bug for bug in self.bugs if shows((bug,))]
+        hidden = [bug for bug in self.bugs if bug not in shown]
+        found = tuple(filter(explains, _in_both_orders(combinations(shown, 2))))
+        return found or tuple(filter(explains, _in_both_orders(product(shown, hidden))))
 
     def has_cost(self, group: Bugs) -> bool:
         return all(replay.has_cost(group) for replay in self.replays)
@@ -150,9 +157,9 @@ def _without_repetitions(groups: Sequence[Bugs]) -> tuple[Bugs, ...]:
     return tuple({frozenset(group): group for group in groups}.values())
 
 
-def _pairs(bugs: Sequence[Bug], shows: Callable[[Bugs], bool]) -> Iterator[Bugs]:
-    """Two bugs, each of which shows by itself; in both orders where they are in one step."""
-    for pair in combinations([bug for bug in bugs if shows((bug,))], 2):
+def _in_both_orders(pairs: Iterable[Bugs]) -> Iterator[Bugs]:
+    """The pairs, in both orders where they are in one step."""
+    for pair in pairs:
         yield from permutations(pair) if pair[0].step == pair[1].step else (pair,)
 
 
@@ -163,11 +170,14 @@ class Replay:
     ----------
     answer : Answer
         With error bars that hold for right formulas.
+    layout : Layout
+        How who answered has θ and the gradient; `theta` and `answer` lie as in `reference`.
     """
 
-    def __init__(self, problem: Problem, theta: np.ndarray, answer: Answer):
+    def __init__(self, problem: Problem, theta: np.ndarray, answer: Answer, layout: Layout = BY_COLUMNS):
         network = problem.network
-        self.problem, self.theta, self.answer = problem, theta, answer
+        self.problem, self.answer, self.layout = problem, answer, layout
+        self.theta = layout.unroll(network.unpack(theta))
         self.given, self.error = network.unpack(answer.gradient), network.unpack(2.0 * answer.error)
         self.coordinates = int(np.isfinite(answer.error).sum())
         self.forwards: dict[Bugs, Forward] = {}
@@ -180,7 +190,7 @@ class Replay:
 
     def pipeline(self, group: Bugs) -> Backprop:
         """Backprop with these bugs, which looks up what a step answered the same arguments before."""
-        pipeline = pipeline_with(*group)
+        pipeline = pipeline_with(*group, layout=self.layout)
         for step in SHARED:
             bugs = tuple(bug for bug in group if bug.step == step)
             setattr(pipeline, step, partial(self._remembered, (step, *bugs), getattr(pipeline, step)))
@@ -198,7 +208,7 @@ class Replay:
         """The forward pass; sets of bugs that differ only in what comes after share one."""
         key = tuple(bug for bug in group if bug.step in FORWARD)
         if key not in self.forwards:
-            if len(self.forwards) >= self.kept // (2 * len(self.given)):
+            if len(self.forwards) >= self.kept // (3 * len(self.given)):
                 self.forwards.clear()
             self.forwards[key] = pipeline.forward(self.problem, self.theta)
         return self.forwards[key]
@@ -218,7 +228,7 @@ class Replay:
         layers = pipeline.backward(self.problem, self.forward(pipeline, group))
         if any(bug.step in JOINING for bug in group):
             gradient = pipeline.gradient(self.problem, self.theta.copy(), list(layers))
-            layers = reversed(unrolled(self.problem.network, gradient, "F"))
+            layers = reversed(self.layout.roll(self.problem.network, gradient))
         yield from layers
 
     def has_cost(self, group: Bugs) -> bool:

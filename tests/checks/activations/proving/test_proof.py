@@ -62,6 +62,37 @@ RIGHT = {
     ),
     "SciPy's": (lambda xp, z: z * expit(z), lambda z, a: expit(z) * (1.0 + z * (1.0 - expit(z)))),
     "large": (lambda xp, z: z**5 - 3.0 * z, lambda z, a: 5.0 * z**4 - 3.0),
+    "a branch by a difference that rounds to zero": (
+        lambda xp, z: xp.maximum(0.0, z) + xp.minimum(0.0, 0.7 * xp.expm1(z / 0.7)),
+        lambda z, a: np.where(z > 0.0, 1.0, a / 0.7 + 1.0),
+    ),
+    "a sum that rounds to its limit": (
+        lambda xp, z: z / 2.0 * xp.minimum(2.0, xp.maximum(0.0, z + 2.0)),
+        lambda z, a: np.where(z <= -2.0, 0.0, np.where(z < 0.0, z + 1.0, 1.0)),
+        (-2.0,),
+    ),
+    "a sign that underflows beside zero": (
+        lambda xp, z: z / (1.0 + xp.abs(0.3 * z)),
+        lambda z, a: 1.0 / (1.0 + 0.3 * z * np.sign(z)) - 0.3 * np.sign(z) * z / (1.0 + 0.3 * np.abs(z)) ** 2,
+    ),
+    "a kink by a, a few floats beside its place": (
+        lambda xp, z: xp.clip(0.2 * z + 0.5, 0.0, 1.0),
+        lambda z, a: np.where((a > 0.0) & (a < 1.0), 0.2, 0.0),
+        (-2.5, 2.5),
+    ),
+    "a kink by a, which is exactly zero": (
+        lambda xp, z: xp.where(z > 0.0, z, 1.5 * (xp.exp(xp.minimum(z, 0.0)) - 1.0)),
+        lambda z, a: np.where(a > 0.0, 1.0, a + 1.5),
+        (0.0,),
+    ),
+    "a dropped branch with a pole": (
+        lambda xp, z: xp.where(xp.abs(z) < 1.0, xp.exp(-1.0 / xp.where(xp.abs(z) < 1.0, 1.0 - z * z, 1.0)), 0.0),
+        lambda z, a: np.where(np.abs(z) < 1.0, -2.0 * z / np.where(np.abs(z) < 1.0, 1.0 - z * z, 1.0) ** 2 * a, 0.0),
+    ),
+    "expm1 far below zero": (
+        lambda xp, z: -xp.expm1(-xp.exp(z)),
+        lambda z, a: np.exp(z - np.exp(z)),
+    ),
     "NumPy's select": (
         lambda xp, z: xp.where(z < 0.0, -z, z),
         lambda z, a: np.select([z < 0.0, z > 0.0], [-1.0, 1.0], 0.0),
@@ -146,6 +177,30 @@ def test_a_wrong_claim_at_a_declared_kink_is_not_for_a_proof_to_say():
     proof = prove(of("relu", lambda d, z, a: np.where(z == 0.0, 9.0, d)))
     assert proof.complete
     assert "but the kinks" in str(proof)
+
+
+def test_what_is_nearer_to_zero_than_any_normal_float_accuses_nobody():
+    """The square of 1/z overflows where z is subnormal, and zero times infinity is NaN."""
+    f = Activation(
+        "flat",
+        lambda xp, z: xp.where(z > 0.0, z * xp.exp(-1.0 / xp.where(z > 0.0, z, 1.0)), 0.0),
+        lambda z, a: np.where(
+            z > 0.0, (1.0 + 1.0 / np.where(z > 0.0, z, 1.0)) * np.exp(-1.0 / np.where(z > 0.0, z, 1.0)), 0.0
+        ),
+    )
+    proof = prove(f)
+    assert not proof.suspects
+    assert all(0.0 <= end < 1e-300 for stretch in proof.left for end in stretch)
+
+
+def test_a_claim_past_its_kink_is_wrong_beyond_the_floats_that_rounding_moves():
+    f = Activation(
+        "ramp",
+        lambda xp, z: xp.clip(z, 0.0, 1.0),
+        lambda z, a: np.where((z > 0.0) & (z < 1.0 + 2.0**-45), 1.0, 0.0),
+        kinks=(0.0, 1.0),
+    )
+    assert prove(f).suspects
 
 
 def test_an_undeclared_kink_is_left_over_and_nobody_accused():

@@ -1,0 +1,96 @@
+"""How far rounding can move what a traced program computes: a derived bound where there is one, else an estimate.
+
+The bound is a running one (`reference.traced.bounding`): proven for every evaluation of the program's operations, but
+blind to errors that cancel, so that it grows beyond use through long recurrences. The estimate is the spread of a few
+runs that are rounded at random.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from harness.bounds.tolerances import COARSE_SPREAD_FACTOR, DERIVATIVE_ROUNDINGS, NARROW, NEGLIGIBLE, SPREAD_FACTOR
+from reference.arithmetics.increments import Increment
+from reference.arithmetics.many_directions import constant
+from reference.arithmetics.roundoff import UNIT_ROUNDOFF
+from reference.traced.bounding.parts import Unbounded, parts
+from reference.traced.bounding.running import BoundedRun, obstacle
+from reference.traced.interpreter import COARSE
+from reference.traced.program import Program
+
+
+def is_wide(derivative: np.ndarray, error: np.ndarray, blocks: Sequence[Any], unit: float) -> np.ndarray:
+    """Where a bound leaves less than two thirds of the digits, beside the largest of its block."""
+    size = np.where(np.isfinite(derivative), np.abs(derivative), 0.0)
+    scale = np.maximum(_largest(size, blocks), NEGLIGIBLE * size.max(initial=0.0))
+    return ~(error <= unit**NARROW * scale)
+
+
+def floor_of(derivative: np.ndarray, blocks: Sequence[Any], unit: float) -> np.ndarray:
+    """What a derivative may be off by beside the largest of its block: zero is not always hit exactly."""
+    return DERIVATIVE_ROUNDINGS * unit * _largest(derivative, blocks)
+
+
+def _largest(derivative: np.ndarray, blocks: Sequence[Any]) -> np.ndarray:
+    largest = np.zeros(derivative.shape)
+    for block in blocks:
+        part = np.abs(derivative[block.indices])
+        largest[block.indices] = part[np.isfinite(part)].max(initial=0.0)
+    return largest
+
+
+def bound_of_values(program: Program, arguments: Sequence[Any], coarsest: float) -> list[Any] | None:
+    """A bound on |computed - exact| for each result, whoever computes; None where there is none, or it is of no use.
+
+    Constants of many digits are taken to be good to a rounding, for a derivative rule may round one of its own.
+    """
+    if obstacle(program):
+        return None
+    run = BoundedRun(coarsest=coarsest, widest=coarsest**NARROW, constants_round=True)
+    try:
+        results = run(program, *map(constant, arguments))
+    except Unbounded:
+        return None
+    return [_finite_or_inf(parts(y, 0).error) for y in results]
+
+
+def bound_of_changes(
+    program: Program, arguments: Sequence[Any], changes: Sequence[Any], trusted: Any
+) -> list[Any] | None:
+    """A bound on the error of each increment that the interpreter computes, (directions, ...) for each result.
+
+    Along directions whose comparisons are all decided, which is for the caller to see. None as above.
+    """
+    if obstacle(program):
+        return None
+    count = len(changes[0])
+    lifted = [
+        Increment(x, np.concatenate([np.zeros((1, *d.shape[1:]), d.dtype), d, np.zeros_like(d)]))
+        if np.any(d)
+        else constant(x)
+        for x, d in zip(arguments, changes)
+    ]
+    try:
+        results = BoundedRun(count, widest=UNIT_ROUNDOFF["float64"] ** NARROW, trusted=trusted)(program, *lifted)
+    except Unbounded:
+        return None
+    return [_finite_or_inf(parts(y, count).change_error) for y in results]
+
+
+def _finite_or_inf(error: Any) -> Any:
+    return np.where(np.isnan(error), np.inf, error)
+
+
+def few_roundings(answer: np.ndarray, unit: float) -> np.ndarray:
+    """What combining answers, and weights that are divided by, may round."""
+    return 4.0 * unit * np.abs(answer) + np.finfo(float).tiny
+
+
+def spread(runs: Sequence[np.ndarray], unit: float) -> np.ndarray:
+    """An error bar from a computation and the same rounded at random: a multiple of the farthest of these."""
+    centre, *others = runs
+    farthest = np.max([np.abs(other - centre) for other in others], axis=0)
+    factor = SPREAD_FACTOR if unit < COARSE else COARSE_SPREAD_FACTOR
+    error = factor * farthest + few_roundings(centre, unit)
+    return np.where(np.isfinite(error), error, np.inf)

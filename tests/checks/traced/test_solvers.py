@@ -1,0 +1,137 @@
+"""What stops at a tolerance: right rules are excused by as much as the solver is off, wrong ones are not."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from functions_of_jax import DEEP
+from jax import lax
+from jax.experimental.ode import odeint
+
+from harness import check_derivatives
+from reference.arithmetics.many_directions import constant
+from reference.traced.black_box import more_accurate
+from reference.traced.interpreter import Run
+from reference.traced.program import Traced
+
+rng = np.random.default_rng(1)
+X = rng.normal(size=3)
+WEIGHTS = 0.3 * rng.normal(size=(3, 3))
+SQUARE = rng.normal(size=(8, 8))
+DEFINITE = SQUARE @ SQUARE.T / 8 + np.eye(8)
+RIGHT_SIDE = rng.normal(size=8)
+
+
+def fixed_point(tolerance, factor=1.0):
+    """y = tanh(W y + x), and the implicit derivative by a series of as many terms as it needs."""
+
+    def step(x, y):
+        return jnp.tanh(WEIGHTS @ y + x)
+
+    def repeated(step, y):
+        far = lambda pair: jnp.max(jnp.abs(pair[0] - pair[1])) > tolerance  # noqa: E731
+        return lax.while_loop(far, lambda pair: (step(pair[0]), pair[0]), (y, y + 1.0))[0]
+
+    @jax.custom_vjp
+    def equilibrium(x):
+        return repeated(lambda y: step(x, y), jnp.zeros_like(x))
+
+    def forward(x):
+        return equilibrium(x), (x, equilibrium(x))
+
+    def backward(residuals, g):
+        x, y = residuals
+        u = repeated(lambda u: g + jax.vjp(lambda y: step(x, y), y)[1](u)[0], g)
+        return (factor * jax.vjp(lambda x: step(x, y), x)[1](u)[0],)
+
+    equilibrium.defvjp(forward, backward)
+    return equilibrium
+
+
+def descent(tolerance, rate):
+    """The minimum of y⁴/4 + y²/2 - x y, by steps against the gradient."""
+
+    @jax.custom_vjp
+    def minimum(x):
+        slope = lambda y: y**3 + y - x  # noqa: E731
+        start = jnp.zeros_like(x)
+        return lax.while_loop(lambda y: jnp.max(jnp.abs(slope(y))) > tolerance, lambda y: y - rate * slope(y), start)
+
+    minimum.defvjp(lambda x: (minimum(x), minimum(x)), lambda y, g: (g / (3.0 * y * y + 1.0),))
+    return minimum
+
+
+def cube_root(tolerance, factor=1.0):
+    def newton(f, y):
+        return lax.while_loop(lambda y: jnp.abs(f(y)) > tolerance, lambda y: y - f(y) / (3.0 * y * y), y)
+
+    return lambda x: lax.custom_root(lambda y: y**3 - x, 1.0, newton, lambda g, y: factor * y / g(1.0))
+
+
+def conjugate_gradients(b):
+    return jnp.sum(jax.scipy.sparse.linalg.cg(lambda x: DEFINITE @ x, b, tol=1e-4)[0] ** 2)
+
+
+def decay(y, rate):
+    return odeint(lambda y, t, rate: -rate * y, y, jnp.linspace(0.0, 1.0, 3), rate)[-1]
+
+
+RIGHT = {
+    "an equilibrium": (fixed_point(1e-6), X),
+    "conjugate gradients": (conjugate_gradients, RIGHT_SIDE),
+}
+if DEEP:
+    RIGHT |= {
+        "a descent": (descent(1e-8, 0.1), X),
+        "a slow descent": (descent(1e-8, 1e-3), X),
+        "odeint": (decay, X[:2], np.array([0.7, 2.0])),
+    }
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_right_rules_of_solvers_agree_and_the_tolerance_is_told(name):
+    report = check_derivatives(*RIGHT[name])
+    assert report.verdict == "agree", report
+    assert any("a solver stops at its tolerance" in note for note in report.notes)
+
+
+WRONG = {
+    "a root": (cube_root(1e-6, 1.001), 1.7),
+} | ({"an equilibrium": (fixed_point(1e-6, 1.001), X), "digits": (fixed_point(1e-10, 1.0 + 1e-7), X)} if DEEP else {})
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_rules_of_solvers_are_seen(name):
+    report = check_derivatives(*WRONG[name])
+    assert report.verdict == "disagree"
+    assert report.details["culprits"][0]["off"] == pytest.approx(1e-3 if name != "digits" else 1e-7, rel=0.1)
+
+
+def test_a_tolerance_that_hides_the_digits_is_said_to():
+    report = check_derivatives(cube_root(1e-3), 1.7)
+    assert report.verdict == "inconclusive"
+    assert any("a solver in f stops at a tolerance" in reason for reason in report.reasons)
+
+
+def halved_until_small(x):
+    return lax.while_loop(lambda s: jnp.abs(s[0]) > 1e-2, lambda s: (0.5 * s[0], s[1] + 1.0), (x, 0.0))
+
+
+def test_of_a_batch_of_loops_each_ends_by_itself():
+    x = np.array([0.25, 5.0, 2.0**-9])
+    f = lambda x: jax.vmap(halved_until_small)(x)  # noqa: E731
+    halved, steps = Run()(Traced(f, x).program, constant(x))
+    expected = jax.vmap(halved_until_small)(x)
+    np.testing.assert_array_equal(halved.value, expected[0])
+    np.testing.assert_array_equal(steps.value, expected[1])
+
+
+def test_a_more_accurate_solver_goes_on_and_a_step_is_no_tolerance():
+    with jax.enable_x64(True):
+        coarse, root = cube_root(1e-3), 1.7 ** (1.0 / 3.0)
+        found = [np.asarray(coarse(1.7))]
+        finer = more_accurate(Traced(coarse, 1.7).program, [1.7], found)
+        assert abs(finer(1.7)[0] - root) < 1e-9 < abs(found[0] - root)
+        euler = lambda x: lax.while_loop(lambda s: s[1] < 900, lambda s: (s[0] - 9e-4 * s[0], s[1] + 1), (x, 0))[0]  # noqa: E731
+        found = [np.asarray(euler(1.7))]
+        np.testing.assert_array_equal(more_accurate(Traced(euler, 1.7).program, [1.7], found)(1.7), found)
