@@ -6,6 +6,7 @@ import tempfile
 from functools import cache
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 
@@ -16,6 +17,15 @@ from harness.isolation import Outcome, Worker
 
 DATA = (".mat", ".npz", ".npy", ".csv", ".txt")
 MOST_DATA = 30_000_000  # bytes of a data file that is copied for a submission that reads it
+
+
+_WORKERS: WeakSet[Worker] = WeakSet()
+
+
+def interrupt_all() -> None:
+    """End the processes of all submissions: who waits for an answer is told that they died."""
+    for worker in list(_WORKERS):
+        worker.interrupt()
 
 
 class Failed(Exception):
@@ -42,6 +52,7 @@ class Process:
         prepare = (("os:chdir", (str(folder),)),) if whole else ()
         self.changes: list[Changes] = []  # of arguments, by all calls since it was emptied
         self.worker = Worker(folder / submission.main, timeout=timeout, prepare=prepare)
+        _WORKERS.add(self.worker)
 
     def call(self, name: str, *arguments: Any) -> Any:
         """What a function answers.

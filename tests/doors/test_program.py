@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 import warnings
 from pathlib import Path
 
@@ -22,6 +23,9 @@ from harness import Network, Problem
 from harness.cli import app, main
 from harness.sources.conduct import Settings
 from harness.strategies import activations, networks, problems, thetas
+from tests.grading.submissions import COURSE
+
+DEEP = os.environ.get("HARNESS_PROFILE") == "deep"
 
 # Arguments without which a command asks for some.
 NEEDED = {"ex4": ["--weights", "x.mat"], "replay": ["x.json"], "diagnose": ["x.py"], "grade": ["x"]}
@@ -109,6 +113,59 @@ def test_sigterm_ends_it_with_143_and_no_half_of_a_file(tmp_path):
     assert process.returncode == 143
     assert b"Traceback" not in err
     assert list(tmp_path.iterdir()) == []
+
+
+# Of each command something that takes a while; {out} is an empty folder
+LONG = {
+    "run": "--networks 100000 --out {out}/run",
+    "check": "--networks 1000000",
+    "train": "--max-iter 100000 --out {out}/train --checkpoint {out}/state",
+    "study": "--networks 100000",
+    "sweep": "--networks 1000000 --out {out}/rows.sqlite",
+    "lesson": "--fresh --out {out}/lesson",
+    "grade": ". --timeout 100 --csv {out}/grades.csv",
+    "diagnose": "endless.py:nn_cost_function",
+    "audit": "--page {out}/page.md",
+}
+
+
+@pytest.mark.skipif(not DEEP, reason="HARNESS_PROFILE=deep interrupts every command while it runs")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("seconds", [0.0, 5.0], ids=["at the start", "later"])
+@pytest.mark.parametrize("command", LONG)
+def test_a_signal_ends_every_command_and_what_it_started(command, seconds, number, code, tmp_path):
+    (tmp_path / "endless.py").write_text(COURSE.replace("    m = ", "    while True: pass\n    m = ", 1))
+    assert "while True" in (tmp_path / "endless.py").read_text()
+    (tmp_path / "out").mkdir()
+    arguments = [sys.executable, "-m", "harness", command, *LONG[command].format(out="out").split()]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2]), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(arguments, cwd=tmp_path, env=environment, **streams) as process:
+        try:
+            _wait_for_handlers(process.pid)
+            time.sleep(seconds)
+            started = _children(process.pid)
+            process.send_signal(number)
+            _, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert (process.returncode, "Traceback" in err) == (code, False), err[-2000:]
+    assert not [child for child in started if Path(f"/proc/{child}").exists()]
+    assert not list(tmp_path.rglob(".harness-part*"))
+
+
+def _wait_for_handlers(pid):
+    """Until the process has a handler of its own for SIGTERM."""
+    caught, deadline = 0, time.monotonic() + 60
+    while not caught >> (signal.SIGTERM - 1) & 1:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+        status = Path(f"/proc/{pid}/status").read_text()
+        caught = int(re.search(r"SigCgt:\s*(\w+)", status)[1], 16)
+
+
+def _children(pid):
+    return subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=False).stdout.split()
 
 
 def test_settings_are_the_callers_after_any_public_call(tmp_path, monkeypatch, registry):

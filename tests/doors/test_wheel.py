@@ -38,6 +38,7 @@ SLOW = {
 }
 COMMANDS = QUICK | (SLOW if DEEP else {})
 AGAINST_IT = {"PYTHONWARNINGS": "error", "LANG": "C", "LC_ALL": "C", "COLUMNS": "20", "PYTHONOPTIMIZE": "1"}
+ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}  # BLAS waits long for cores that others use
 
 SOURCE = """
 
@@ -77,7 +78,7 @@ def program(home, *arguments, **more):
     python, folder = home
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     kept = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "check": False, "timeout": 600} | more
-    return subprocess.run([python, "-P", *arguments], cwd=folder, env=environment | AGAINST_IT, **kept)
+    return subprocess.run([python, "-P", *arguments], cwd=folder, env=environment | AGAINST_IT | ONE_THREAD, **kept)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
