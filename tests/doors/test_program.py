@@ -161,7 +161,7 @@ def _wait_for_handlers(pid):
         assert time.monotonic() < deadline
         time.sleep(0.02)
         status = Path(f"/proc/{pid}/status").read_text()
-        caught = int(re.search(r"SigCgt:\s*(\w+)", status)[1], 16)
+        caught = int(re.findall(r"SigCgt:\s*(\w+)", status)[0], 16)
 
 
 def _children(pid):
