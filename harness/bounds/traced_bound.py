@@ -5,7 +5,7 @@ blind to errors that cancel, so that it grows beyond use through long recurrence
 runs that are rounded at random.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -87,10 +87,12 @@ def few_roundings(answer: np.ndarray, unit: float) -> np.ndarray:
     return 4.0 * unit * np.abs(answer) + np.finfo(float).tiny
 
 
-def spread(runs: Sequence[np.ndarray], unit: float) -> np.ndarray:
+def spread(runs: Iterable[np.ndarray], unit: float) -> np.ndarray:
     """An error bar from a computation and the same rounded at random: a multiple of the farthest of these."""
-    centre, *others = runs
-    farthest = np.max([np.abs(other - centre) for other in others], axis=0)
+    runs = iter(runs)
+    centre, farthest = next(runs), 0.0
+    for other in runs:
+        farthest = np.maximum(farthest, np.abs(other - centre))
     factor = SPREAD_FACTOR if unit < COARSE else COARSE_SPREAD_FACTOR
     error = factor * farthest + few_roundings(centre, unit)
     return np.where(np.isfinite(error), error, np.inf)

@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from harness.checks.networks.diagnosing.replaying import find_bugs
+from harness.checks.networks.diagnosing.replaying import is_explained
 from harness.grading.conventions import (
     Convention,
     NotAnAnswer,
     Parsed,
+    Role,
     all_conventions,
     arguments,
     parse,
@@ -18,8 +19,9 @@ from harness.grading.conventions import (
     roles_of,
 )
 from harness.grading.problems import Asked, course_problems, small_problems
-from harness.grading.reading import Function, Submission, worth
+from harness.grading.reading import Submission
 from harness.grading.running import Failed, Process
+from harness.grading.signatures import Function, worth
 from harness.wording import did_you_mean
 
 FUNCTIONS = 5  # of a file that are tried
@@ -31,7 +33,7 @@ class Way:
     """A function, what its parameters take, and the convention in which it answers best."""
 
     function: Function
-    roles: tuple[str, ...]
+    roles: tuple[Role, ...]
     convention: Convention
     parsed: Parsed
     right: tuple[bool, bool] = (False, False)
@@ -134,7 +136,7 @@ NOT_REPEATABLE = (
 )
 
 
-def _ask(process: Process, function: Function, roles: tuple[str, ...], convention: Convention, asked: Asked) -> Parsed:
+def _ask(process: Process, function: Function, roles: tuple[Role, ...], convention: Convention, asked: Asked) -> Parsed:
     value = process.call(function.name, *arguments(roles, convention, asked.problem, asked.theta))
     return _read(value, process.submission, function, convention, asked)
 
@@ -166,7 +168,7 @@ def find_ways(process: Process, named: str | None = None) -> Ways:
         usual = [convention for convention in all_conventions() if convention == _usual(convention)]
         usual.sort(key=lambda convention: (len(convention.described()), convention.column))  # each call may be slow
         for problems in course_problems():
-            there = _best_ways(process, candidates[:2], problems[0], usual)
+            there = _best_ways(process, candidates[:2], problems[0], usual, explain=bool(ways.failure))
             if there.right or (ways.failure and not there.failure):
                 there.problems, there.only_at = problems, problems[0].name.rpartition(",")[0]
                 return there
@@ -190,7 +192,7 @@ def _knows_own_sizes(submission: Submission) -> bool:
     return any(str(number) in text for _, text in submission.texts for number in OWN_SIZES)
 
 
-def _candidates(submission: Submission, named: str | None) -> list[tuple[Function, tuple[str, ...]]]:
+def _candidates(submission: Submission, named: str | None) -> list[tuple[Function, tuple[Role, ...]]]:
     functions = [function for function in submission.functions if named in (None, function.name)]
     ranked = sorted(functions, key=worth, reverse=True)
     found = [(function, roles) for function in ranked if (roles := roles_of(function))]
@@ -206,16 +208,19 @@ def _no_function(submission: Submission, named: str | None) -> str:
 
 def _best_ways(
     process: Process,
-    candidates: Sequence[tuple[Function, tuple[str, ...]]],
+    candidates: Sequence[tuple[Function, tuple[Role, ...]]],
     asked: Asked,
     conventions: Any,
+    explain: bool = True,
 ) -> Ways:
+    """The best way to ask about a problem; with `explain`, the bug zoo tells between ways that are wrong."""
     conventions, failures = list(conventions), []
     best: list[Way] = []
     for function, roles in candidates:
-        tried = list(_tried(process, function, roles, asked, conventions, failures))
+        tried = list(_tried(process, function, roles, asked, conventions, failures, explain))
         if tried:
-            if not any(way.explained or any(way.right) for way in tried):
+            known = any(way.explained or any(way.right) for way in tried)
+            if explain and not known and Ways(tried[0], tried[0]).repeats(process, asked, tried[0].parsed):
                 _explain_by_pairs(tried, asked)
             best.append(max(tried, key=lambda way: way.worth))
             if all(best[-1].right):
@@ -234,23 +239,33 @@ def _best_ways(
 
 
 def _explain_by_pairs(tried: Sequence[Way], asked: Asked) -> None:
-    """Find the usual way in which two bugs at once explain the answers, where no way is right and one bug too few."""
+    """Find the usual way in which two bugs at once explain the answers, where no way is right and one bug too few.
+
+    Of answers that are the same, in whatever way they came, or that hold no gradient to speak of, not all are tried.
+    """
+    seen: set[tuple[Any, ...]] = set()
     for way in tried:
-        usual = replace(way.convention, pick=None) == _usual(way.convention)
-        if usual and find_bugs([asked.replay(way.parsed)]).of_both:
+        gradient = way.parsed.gradient
+        if replace(way.convention, pick=None) != _usual(way.convention) or gradient is None or not gradient.any():
+            continue
+        answer = way.parsed.key
+        if answer not in seen and is_explained([asked.replay(way.parsed)], pairs=True):
             way.explained = True
             return
+        seen.add(answer)
 
 
 def _tried(
     process: Process,
     function: Function,
-    roles: tuple[str, ...],
+    roles: tuple[Role, ...],
     asked: Asked,
     conventions: Sequence[Convention],
     failures: list[Failed],
+    explain: bool,
 ) -> Iterator[Way]:
     """The ways in which a function answers, up to the first that is right."""
+    explained: dict[Any, bool] = {}
     for convention in conventions:
         try:
             value = process.call(function.name, *arguments(roles, convention, asked.problem, asked.theta))
@@ -268,8 +283,10 @@ def _tried(
                 continue
             way = Way(function, roles, picked, parsed, asked.judged(parsed), far=asked.distance(parsed))
             half = (parsed.cost is None or way.right[0]) and (parsed.gradient is None or way.right[1])
-            if not half and (convention == _usual(convention) or any(way.right)):
-                way.explained = bool(find_bugs([asked.replay(parsed)], pairs=False).of_both)
+            if explain and not half and (convention == _usual(convention) or any(way.right)):
+                if parsed.key not in explained:
+                    explained[parsed.key] = is_explained([asked.replay(parsed)])
+                way.explained = explained[parsed.key]
             way.explained |= half
             yield way
             if half or "problem" in roles:

@@ -8,11 +8,11 @@ and are right all the same.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from harness.grading.reading import Function
+from harness.grading.signatures import NO_LITERAL, Function
 from harness.sources.backprop_steps import Layout, Order
 from reference.problem import Problem
 
@@ -66,6 +66,11 @@ LABELS = ("labels from 1", "labels from 0", "one-hot targets")
 
 ORDERS: tuple[Order, ...] = ("F", "C")
 
+THETA_AS = {"list": "a list of matrices", "dictionary": "a dictionary of matrices", "column": "a column"}
+
+KEYS = (("Theta1", "Theta2"), ("theta1", "theta2"), ("T1", "T2"), ("W1", "W2"), ("w1", "w2"))
+"""By which a dictionary holds the two matrices."""
+
 
 @dataclass(frozen=True)
 class Convention:
@@ -78,7 +83,7 @@ class Convention:
     order : how the matrices lie in θ and in the gradient alike, "F" by columns or "C" by rows
     ones : whether X comes with its column of ones
     transposed : whether examples are columns of X, and of one-hot targets
-    theta : "flat", "column" (n, 1), or "list" of matrices
+    theta : "flat", "column" (n, 1), "list" of matrices, or "dictionary" with the usual names for keys
     pick : where an answer has more than a cost and a gradient, the cost's place and where the gradient starts and ends
     """
 
@@ -97,20 +102,29 @@ class Convention:
         said += ["θ and gradient by rows"] if self.order != own.order else []
         said += ["X with a column of ones"] if self.ones else []
         said += ["examples in columns"] if self.transposed else []
-        said += {"column": ["θ as a column"], "list": ["θ as a list of matrices"]}.get(self.theta, [])
+        said += [f"θ as {THETA_AS[self.theta]}"] if self.theta != own.theta else []
         said += ["more answered than a cost and a gradient"] if self.pick else []
         return said
 
 
 def all_conventions() -> Iterator[Convention]:
     """Every way, the usual ones first."""
-    for theta, transposed, ones in product(("flat", "list", "column"), (False, True), (False, True)):
+    for theta, transposed, ones in product(("flat", *THETA_AS), (False, True), (False, True)):
         for order, labels, column in product(ORDERS, LABELS, (False, True)):
-            if not (column and labels == "one-hot targets") and not (theta == "list" and order == "C"):
+            if not (column and labels == "one-hot targets") and not (theta in ("list", "dictionary") and order == "C"):
                 yield Convention(labels, column, order, ones, transposed, theta)
 
 
-def roles_of(function: Function) -> tuple[str, ...] | None:
+class Default(NamedTuple):
+    """The role of a parameter that is given the default that it has."""
+
+    value: Any
+
+
+Role = str | Default
+
+
+def roles_of(function: Function) -> tuple[Role, ...] | None:
     """What each parameter takes, by its name, and where names do not tell, in the course's order; None if neither does.
 
     Parameters with a default that no name tells anything of keep it.
@@ -123,8 +137,16 @@ def roles_of(function: Function) -> tuple[str, ...] | None:
     if function.takes_more and function.required <= 1:
         return COURSE
     known = [role if role not in known[:i] else None for i, role in enumerate(known)]  # of two, the first
-    given = known[: function.required] + [role for role in known[function.required :] if role is not None]
-    order = OF_FOUR if len(given) <= len(OF_FOUR) else COURSE
+    given: list[Role | None] = [*known[: function.required]]
+    optional = list(zip(known[function.required :], function.defaults))
+    while optional and optional[-1][0] is None:  # what comes after it is passed by place, and needs one before
+        optional.pop()
+    for role, default in optional:
+        if role is None and default is NO_LITERAL:
+            break
+        given.append(Default(default) if role is None else role)
+    passed = [role for role in given if not isinstance(role, Default)]
+    order = OF_FOUR if len(passed) <= len(OF_FOUR) else COURSE
     left = [role for role in order if role not in given and not _is_covered(role, given)]
     if given.count(None) > len(left):
         return None
@@ -141,11 +163,11 @@ def _role(name: str) -> str | None:
     return _ROLE.get(plain) or next((role for part, role in PARTS_OF_NAMES.items() if part in plain), None)
 
 
-def _is_covered(role: str, given: list[str | None]) -> bool:
+def _is_covered(role: str, given: "list[Role | None]") -> bool:
     return (role in ("n_in", "n_hidden", "K") and "sizes" in given) or (role == "theta" and "theta1" in given)
 
 
-def arguments(roles: tuple[str, ...], convention: Convention, problem: Problem, theta: np.ndarray) -> tuple[Any, ...]:
+def arguments(roles: tuple[Role, ...], convention: Convention, problem: Problem, theta: np.ndarray) -> tuple[Any, ...]:
     """What a function with these roles is called with."""
     if "problem" in roles:
         return problem, theta.copy()
@@ -156,7 +178,12 @@ def arguments(roles: tuple[str, ...], convention: Convention, problem: Problem, 
     X = np.column_stack([np.ones(len(X)), X]) if convention.ones else X
     n_in, n_hidden, K = network.sizes
     given = {
-        "theta": {"flat": flat, "column": flat[:, np.newaxis], "list": matrices}[convention.theta],
+        "theta": {
+            "flat": flat,
+            "column": flat[:, np.newaxis],
+            "list": matrices,
+            "dictionary": {key: matrix for keys in KEYS for key, matrix in zip(keys, matrices)},
+        }[convention.theta],
         "theta1": matrices[0],
         "theta2": matrices[1],
         "n_in": n_in,
@@ -167,7 +194,7 @@ def arguments(roles: tuple[str, ...], convention: Convention, problem: Problem, 
         "l2": problem.l2,
         "sizes": list(network.sizes),
     }
-    return tuple(given[role] for role in roles)
+    return tuple(role.value if isinstance(role, Default) else given[role] for role in roles)
 
 
 def _labels(convention: Convention, Y: np.ndarray) -> np.ndarray:
@@ -191,6 +218,11 @@ class Parsed:
     came: tuple[str, ...] = ()
     precision: str = "float64"
     order: Order = "F"
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """The same for the same answer, in whatever convention it was given."""
+        return self.cost, None if self.gradient is None else self.gradient.tobytes(), self.order, self.precision
 
 
 class NotAnAnswer(ValueError):
@@ -257,6 +289,7 @@ def _arrays(items: Sequence[Any]) -> list[np.ndarray]:
 def _is_gradient(item: Any, size: int, shapes: Sequence[tuple[int, int]]) -> bool:
     if isinstance(item, np.ndarray):
         return item.size == size == max(item.shape, default=0) and item.dtype.kind in "biuf"
+    item = list(item.values()) if isinstance(item, dict) else item
     return isinstance(item, (tuple, list)) and [np.shape(matrix) for matrix in _arrays(item)] == shapes
 
 
@@ -276,6 +309,8 @@ def _with_cost(cost: Any, gradient: np.ndarray | None, came: tuple[str, ...], pr
 
 def _gradient(value: Any, convention: Convention, problem: Problem) -> tuple[np.ndarray, tuple[str, ...], str]:
     network = problem.network
+    if isinstance(value, dict):
+        value = list(value.values())
     if isinstance(value, (list, tuple)):
         matrices = [item for item in value if isinstance(item, np.ndarray)]
         shapes = [matrix.shape for matrix in matrices]

@@ -13,10 +13,9 @@ from harness.checks.networks.diagnosing.replaying import Explanations, find_bugs
 from harness.checks.networks.random_problems import ANY, Like, random_problem
 from harness.grading.asking import NOT_REPEATABLE, Shown, Ways, find_ways, ways_of_source
 from harness.grading.conventions import Parsed
-from harness.grading.in_place import SPOILS, SPOILS_NOTHING
 from harness.grading.problems import Asked, drawn
 from harness.grading.reading import read_submission
-from harness.grading.running import Failed, Process
+from harness.grading.running import SPOILS, SPOILS_NOTHING, Failed, Process
 from harness.isolation import Worker
 from harness.progress import Progress, silent
 from harness.wording import did_you_mean

@@ -10,19 +10,20 @@ from typing import Any
 
 import numpy as np
 
-from harness.checks.networks.diagnosing.explaining import describe, nearest, seen, together
+from harness.checks.networks.diagnosing.explaining import GRADIENT_IS_RIGHT, describe, nearest, seen, together
 from harness.checks.networks.diagnosing.replaying import find_bugs
 from harness.grading.asking import NOT_REPEATABLE, Shown, Way, Ways, find_ways
 from harness.grading.conventions import Convention, Parsed
 from harness.grading.helpers import ABSENT, RIGHT, WRONG, Verdict, judge_helpers
-from harness.grading.in_place import SPOILS, SPOILS_NOTHING
 from harness.grading.problems import Asked, small_problems, tiny_problems
 from harness.grading.reading import Submission, find_submissions
 from harness.grading.rubric import Rubric
-from harness.grading.running import Failed, Process, interrupt_all
+from harness.grading.running import SPOILS, SPOILS_NOTHING, Failed, Process, interrupt_all
 from harness.progress import Progress, silent
 
 AGREE, DISAGREE, INCONCLUSIVE, ERROR = "agree", "disagree", "inconclusive", "error"
+
+ZERO_GRADIENT = ["the gradient is zero throughout: it is not filled in yet"]
 
 TIMEOUT = 10.0  # seconds for each call
 
@@ -268,9 +269,13 @@ class _Judge:
         """The bugs of the zoo that explain every answer, or else what can be seen in the first."""
         if not self.ways.repeats(self.process, *next(iter(self.parsed.items()))):
             return [NOT_REPEATABLE]
+        answers = list(self.parsed.values())
+        empty = not any(parsed.gradient is not None and parsed.gradient.any() for parsed in answers)
+        if empty and (constant := _constant_cost(answers)):
+            return [*constant, *ZERO_GRADIENT] if self.ways.of_gradient else constant
         replays = [asked.replay(parsed) for asked, parsed in self.parsed.items()]
         found = find_bugs(replays)
-        if self.ways.of_gradient is None:
+        if empty:
             found = replace(found, gradient_wrong=False)
         self.bugs = tuple(map(together, found.of_both or (*found.of_cost, *found.of_gradient)))
         first = next(iter(self.parsed))
@@ -284,6 +289,9 @@ class _Judge:
                 off = ~(np.abs(gradient - right) <= replays[0].answer.error)
                 said += [seen(first.problem, first.theta, gradient, right, off)]
             said += [nearest(found)]
+        if empty:
+            said = [clause for clause in said if clause != GRADIENT_IS_RIGHT]
+            said += ZERO_GRADIENT if self.ways.of_gradient else []
         return [clause for clause in said if clause]
 
     def _as_a_bug(self) -> list[str]:
@@ -313,6 +321,15 @@ class _Judge:
             if not (cost or parsed.cost is None) or not (gradient or parsed.gradient is None):
                 return Shown(asked, parsed, self.ways)
         return None
+
+
+def _constant_cost(answers: Sequence[Parsed]) -> list[str]:
+    """What is to be said of a cost that is the same whatever it is asked about, as in an exercise handed out empty."""
+    costs = {parsed.cost for parsed in answers}
+    cost = next(iter(costs))
+    if len(answers) == 1 or len(costs) > 1 or cost is None or not np.isfinite(cost):
+        return []
+    return [f"the cost is {cost:g} whatever θ, X and y are: it is not computed yet"]
 
 
 def _together(outcomes: Sequence[str]) -> str:

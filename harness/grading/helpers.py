@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from harness.grading.problems import small_problems
-from harness.grading.reading import Function, Submission
+from harness.grading.reading import Submission
 from harness.grading.running import Failed, Process
+from harness.grading.signatures import Function
 
 CLOSE = 1e-9  # of numbers below 1, which any formula gives to more digits than that
 

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.grading.signatures import Function, functions_in, worth
+
 MOST = 2_000_000  # characters of a file that is still read as homework
 
 HARMLESS = {"np", "numpy", "math", "float", "int", "len", "range", "list", "tuple", "dict", "str", "abs", "round"}
@@ -27,16 +29,6 @@ SUPPRESS = "with __import__('contextlib').suppress(Exception)"
 
 UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
 """What parsing raises of text that is not Python."""
-
-
-@dataclass(frozen=True)
-class Function:
-    """A function that a submission defines: its name and its positional parameters, of which some have defaults."""
-
-    name: str
-    parameters: tuple[str, ...]
-    required: int
-    takes_more: bool  # *args
 
 
 @dataclass(frozen=True)
@@ -139,14 +131,6 @@ class _File:
         return max((worth(function) for function in self.functions), default=-1)
 
 
-def worth(function: Function) -> int:
-    """How likely a function is the one that is asked for, from its name and the number of its parameters."""
-    name = function.name.lower().replace("_", "")
-    likely = [word for word in ("cost", "backprop", "grad", "nn", "loss", "network") if word in name]
-    unlikely = any(word in name for word in ("sigmoid", "numerical", "check", "test", "plot", "debug", "compute_num"))
-    return 3 * len(likely) + 2 * (len(function.parameters) >= 4) + 4 * (len(function.parameters) == 7) - 20 * unlikely
-
-
 def _read(path: Path) -> _File:
     if not path.is_file():  # to read a FIFO would wait for ever
         return _File(error=f"{path.name} is no file that can be read")
@@ -159,8 +143,10 @@ def _read(path: Path) -> _File:
         return _File(error=f"{path.name} is not valid Python: {error.msg} (line {error.lineno})")
     except (*UNREADABLE, OSError, KeyError, TypeError, AttributeError) as error:
         return _File(error=f"{path.name} cannot be read: {type(error).__name__}: {error}")
-    functions = [_function(node) for node in tree.body if isinstance(node, ast.FunctionDef)]
-    return _File(text, definitions_only(text, tree), functions, "", notes, cells)
+    functions = list(functions_in(tree))
+    stand_ins = "".join(f"{function.stand_in}\n" for function in functions if function.stand_in)
+    blanked = definitions_only(text, tree) + stand_ins
+    return _File(f"{text}\n{stand_ins}", blanked, functions, "", notes, cells)
 
 
 def _decoded(path: Path) -> str:
@@ -183,7 +169,7 @@ def _notebook(path: Path) -> tuple[str, list[tuple[int, int]], list[str]]:
             continue
         source = cell.get("source", cell.get("input", ""))
         code = source if isinstance(source, str) else "".join(source)
-        own = ["pass" if line.lstrip().startswith(("%", "!", "?")) else line for line in code.splitlines()]
+        own = ["pass" if _is_ipython(line.strip()) else line for line in code.splitlines()]
         try:
             ast.parse("\n".join(own))
         except UNREADABLE as error:
@@ -196,10 +182,9 @@ def _notebook(path: Path) -> tuple[str, list[tuple[int, int]], list[str]]:
     return "\n".join(lines), starts, notes
 
 
-def _function(node: ast.FunctionDef) -> Function:
-    arguments = [*node.args.posonlyargs, *node.args.args]
-    names = tuple(argument.arg for argument in arguments)
-    return Function(node.name, names, len(names) - len(node.args.defaults), node.args.vararg is not None)
+def _is_ipython(line: str) -> bool:
+    """Whether a line of a cell is for the notebook and not for Python: a magic, a shell's, or a question for help."""
+    return line.startswith(("%", "!", "?")) or (line.endswith("?") and "#" not in line)
 
 
 def definitions_only(text: str, tree: ast.Module) -> str:

@@ -1,8 +1,10 @@
-"""A submission loaded and called in a process of its own."""
+"""A submission loaded and called in a process of its own, and the arguments that it changes in place."""
 
 import io
 import shutil
 import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,13 +13,18 @@ from weakref import WeakSet
 import numpy as np
 
 from harness.digits.data import load_digits
-from harness.grading.in_place import Changes
 from harness.grading.reading import Submission
+from harness.grading.signatures import Function
 from harness.isolation import Outcome, Worker
+from harness.isolation.values import differ
+from harness.wording import counted
 
 DATA = (".mat", ".npz", ".npy", ".csv", ".txt")
 MOST_DATA = 30_000_000  # bytes of a data file that is copied for a submission that reads it
 
+
+SPOILS = ", and so answers something else when it is called again with the same arrays; work on a copy"
+SPOILS_NOTHING = ", which its caller may not expect; work on a copy"
 
 _WORKERS: WeakSet[Worker] = WeakSet()
 
@@ -79,8 +86,10 @@ class Process:
         place = outcome.place
         at = ""
         if place is not None:
-            own = self.submission.where(place.line) if place.file == self.submission.main else f"line {place.line}"
-            at = f" ({own} of {place.file if not self.submission.cells else self.submission.name}: {place.text})"
+            own = place.file == self.submission.main
+            where = self.submission.where(place.line) if own else f"line {place.line}"
+            file = self.submission.name if own and not self.submission.path.is_dir() else place.file
+            at = f" ({where} of {file}: {place.text})"
         what = {"answered": "", "raised": f"raised {outcome.what}"}.get(outcome.kind, outcome.what)
         return f"{doing}, it {what}{at}"
 
@@ -106,3 +115,45 @@ def _course_data() -> bytes:
     digits, file = load_digits(), io.BytesIO()
     savemat(file, {"X": digits.X, "y": (digits.classes[:, np.newaxis] + 1).astype(np.uint8)})
     return file.getvalue()
+
+
+@dataclass(frozen=True, eq=False)
+class Changes:
+    """A call that changed arguments in place.
+
+    Attributes
+    ----------
+    function : the name of the function that was called
+    given : the arguments, as they were
+    left : by their place, those that were changed, as the call left them
+    """
+
+    function: str
+    given: Sequence[Any]
+    left: Mapping[int, Any]
+
+    @property
+    def afterwards(self) -> list[Any]:
+        """The arguments as they are for who calls again with the same objects."""
+        return [self.left.get(place, argument) for place, argument in enumerate(self.given)]
+
+    def described(self, function: Function) -> str:
+        """Which argument, and by how much: "f changes theta in place (by up to 0.5, in 3 of 43 entries)"."""
+        names = [function.parameters[i] if i < len(function.parameters) else f"argument {i + 1}" for i in self.left]
+        told = [f"{name} in place ({_how_much(self.given[i], self.left[i])})" for name, i in zip(names, self.left)]
+        return f"{self.function} changes {' and '.join(told)}"
+
+
+def _how_much(before: Any, after: Any) -> str:
+    if not isinstance(before, np.ndarray):
+        pairs = list(zip(before, after))
+        changed = [(i, pair) for i, pair in enumerate(pairs, start=1) if differ(*pair)]
+        if len(before) != len(after) or not changed:
+            return f"from {counted(len(before), 'item')} to {len(after)}"
+        return "; ".join(f"number {i} of {len(before)}: {_how_much(*pair)}" for i, pair in changed)
+    after = np.asarray(after)
+    if before.shape != after.shape:
+        return f"from shape {before.shape} to {after.shape}"
+    changed = before != after
+    largest = np.abs(after[changed] - before[changed]).max() if changed.any() else 0.0
+    return f"by up to {largest:.3g}, in {int(changed.sum())} of {before.size:,} entries"

@@ -1,7 +1,7 @@
 """Parts 4 and 5: which checker misses what, from a study that the package carries with its date.
 
-``harness study --json`` wrote the file. Bugs are grouped by where the gradient is wrong, problems by kind, and nothing
-is averaged over kinds of problem.
+``harness study --json`` wrote the file, which is named by its date; a newer study takes no more than its file. Bugs are
+grouped by where the gradient is wrong, problems by kind, and nothing is averaged over kinds of problem.
 """
 
 import json

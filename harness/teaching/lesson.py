@@ -34,6 +34,7 @@ A_FEW = (
     "bias-column-not-dropped",
     "one-entry-1e-6-off",
     "wrong-sign",
+    "softmax-for-sigmoid",
 )
 
 

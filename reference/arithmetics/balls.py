@@ -19,10 +19,12 @@ from typing import Any
 
 import numpy as np
 from flint import arb, arb_mat, arb_series, ctx
-from scipy.special import erf
+from scipy import special
+from scipy.special import erf, erfc
 
 from reference.arithmetics.companion import NEGATIONS, clip
 from reference.arithmetics.composed import COMPOSED
+from reference.arithmetics.taylor.special import SERIES, Series, bessel, whole_order
 from reference.measured import NotApplicable
 from reference.namespaces import Namespace
 
@@ -83,6 +85,22 @@ def _logaddexp(x, y):
     return high + _log1p((low - high).exp())
 
 
+def _by_series(series: Series) -> Callable[[Any], Any]:
+    """A function by its first coefficients about a ball."""
+
+    def rule(x):
+        if isinstance(x, arb):
+            return series(x, 1)[0]
+        value, slope = series(value_of(x), 2)
+        return arb_series([value, slope * slope_of(x)])
+
+    return rule
+
+
+def _bessel(method: str) -> Callable[[Any, Any], Any]:
+    return lambda order, x: _by_series(bessel(method, whole_order(float(value_of(order).mid()))))(x)
+
+
 FALSE, TRUE, UNDECIDED = arb(0), arb(1), arb(0.5, 0.5)
 """A logic of three values. They are numbers, too, as a formula may multiply by them: [0, 1] holds both truths."""
 
@@ -129,9 +147,17 @@ def _where(condition, x, y):
     return arb_series([value_of(x).union(value_of(y)), slope_of(x).union(slope_of(y))])
 
 
+def _absolute(x):
+    return _where(_above(x, arb(0)), x, -x)
+
+
+_BY_SERIES = {f: _by_series(series) for f, series in SERIES.items()}
+
 _RULES_OF_ONE: dict[Any, Callable[[Any], Any]] = {
     **{f: _method(f.__name__) for f in (np.exp, np.log, np.sqrt, np.sin, np.cos)},
     erf: _method("erf"),
+    erfc: _method("erfc"),
+    special.ndtr: lambda x: (x * (-1 / arb(2).sqrt())).erfc() / 2,
     np.arctan: _method("atan"),
     np.tanh: _composed("tanh", lambda x: _divide(-2, (2 * x).exp() + 1)),  # a slope without cancellation on either side
     np.expm1: _composed("expm1", lambda x: x.exp()),
@@ -139,9 +165,12 @@ _RULES_OF_ONE: dict[Any, Callable[[Any], Any]] = {
     np.sinh: _composed("sinh", lambda x: (x.exp() - (-x).exp()) / 2),
     np.cosh: _composed("cosh", lambda x: (x.exp() + (-x).exp()) / 2),
     np.arcsinh: _composed("asinh", lambda x: (x + (x * x + 1).sqrt()).log()),
+    **_BY_SERIES,
+    special.i0e: lambda x: (-_absolute(x)).exp() * _BY_SERIES[special.i0](x),
+    special.i1e: lambda x: (-_absolute(x)).exp() * _BY_SERIES[special.i1](x),
     np.square: lambda x: x * x,
     np.reciprocal: lambda x: _divide(1, x),
-    np.absolute: lambda x: _where(_above(x, arb(0)), x, -x),
+    np.absolute: _absolute,
     np.sign: lambda x: 2 * _above(x, arb(0)) - 1,
     **dict.fromkeys(NEGATIONS, _not),
 }
@@ -149,6 +178,8 @@ _RULES_OF_ONE: dict[Any, Callable[[Any], Any]] = {
 _RULES_OF_TWO: dict[Any, Callable[[Any, Any], Any]] = {
     np.divide: _divide,
     np.power: _power,
+    special.jv: _bessel("bessel_j"),
+    special.iv: _bessel("bessel_i"),
     np.logaddexp: _logaddexp,
     np.greater: _above,
     np.greater_equal: _above,

@@ -28,6 +28,21 @@ def _ndtr(x):
     return 0.5 * (1.0 + special.erf(x * math.sqrt(0.5)))
 
 
+def _arctan2(y, x):
+    """By y/x on the right half of the plane, and by x/y above and below the left one."""
+    on_the_right, above = x > 0.0, y >= 0.0
+    left = np.where(above, 0.5 * math.pi, -0.5 * math.pi) - np.arctan(x / np.where(on_the_right, 1.0, y))
+    return np.where(on_the_right, np.arctan(y / np.where(on_the_right, x, 1.0)), left)
+
+
+def _x_log(x, y):
+    return np.where(x == 0.0, 0.0, x * np.log(np.where(x == 0.0, 1.0, y)))
+
+
+def _exprel(x):
+    return np.where(x == 0.0, 1.0, np.expm1(x) / np.where(x == 0.0, 1.0, x))
+
+
 COMPOSED: dict[Any, Callable[..., Any]] = {
     np.exp2: lambda x: np.exp(_LN2 * x),
     np.log2: lambda x: np.log(x) / _LN2,
@@ -48,6 +63,14 @@ COMPOSED: dict[Any, Callable[..., Any]] = {
     np.fmin: lambda x, y: np.minimum(x, y),
     np.float_power: lambda x, y: np.power(x, y),
     np.deg2rad: lambda x: x * (math.pi / 180.0),
+    np.arctan2: _arctan2,
+    special.expit: lambda x: 0.5 + 0.5 * np.tanh(0.5 * x),
+    special.log_expit: lambda x: -np.logaddexp(-x, 0.0),
+    special.logit: lambda x: np.log(x) - np.log1p(-x),
+    special.xlogy: lambda x, y: _x_log(x, y),
+    special.xlog1py: lambda x, y: _x_log(x, 1.0 + y),
+    special.entr: lambda x: -_x_log(x, x),
+    special.exprel: _exprel,
     special.log1p: lambda x: np.log1p(x),
     special.expm1: lambda x: np.expm1(x),
     special.erfc: lambda x: 1.0 - special.erf(x),

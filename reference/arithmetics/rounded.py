@@ -12,7 +12,7 @@ Source: Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., section
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from scipy.special import erf
+from scipy.special import erf, expit
 
 from reference.arithmetics.companion import COMPARISONS, CONNECTIVES, NEGATIONS, Companion
 from reference.arithmetics.roundoff import ELEMENTARY, FREE_ROUNDINGS, LOG1P_BELOW_ZERO, UNIT_ROUNDOFF
@@ -267,6 +267,7 @@ Rounded.rules = {
     np.arctan: _elementary(np.arctan, lambda x: 1.0 / (1.0 + np.square(_nearest_zero(x)))),
     np.sin: _elementary(np.sin, lambda x: np.minimum(np.abs(np.cos(x.value)) + x.error, 1.0)),
     np.cos: _elementary(np.cos, lambda x: np.minimum(np.abs(np.sin(x.value)) + x.error, 1.0)),
+    expit: _elementary(expit, lambda x: 0.25 / np.square(np.cosh(0.5 * _nearest_zero(x)))),
     erf: _elementary(erf, lambda x: 2.0 / np.sqrt(np.pi) * np.exp(-np.square(_nearest_zero(x)))),
     **{f: _comparison(f) for f in COMPARISONS},
     **{f: _connective(f) for f in CONNECTIVES},

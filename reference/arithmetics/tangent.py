@@ -6,6 +6,7 @@ With `Rounded` parts it bounds the rounding errors of automatic differentiation.
 from typing import Any
 
 import numpy as np
+from scipy import special
 from scipy.special import erf
 
 from reference.arithmetics.companion import ADDITIVE, COMPARISONS, CONNECTIVES, NEGATIONS, Companion
@@ -47,6 +48,32 @@ def _stepwise(ufunc):
     return lambda *operands: Tangent(ufunc(*(x.value for x in operands)), 0.0)
 
 
+def _bessel(function, sign):
+    """2 C_n' = C_{n-1} + sign·C_{n+1}."""
+
+    def slope(order, x):
+        return 0.5 * (function(order - 1, x) + sign * function(order + 1, x))
+
+    return lambda order, x: Tangent(function(order.value, x.value), slope(order.value, x.value) * x.slope)
+
+
+_ROOT_PI = np.sqrt(np.pi)
+
+_SPECIAL = {
+    special.erfi: lambda x, y: 2.0 / _ROOT_PI * np.exp(x * x),
+    special.erfcx: lambda x, y: 2.0 * x * y - 2.0 / _ROOT_PI,
+    special.dawsn: lambda x, y: 1.0 - 2.0 * x * y,
+    special.log_ndtr: lambda x, y: np.exp(-0.5 * x * x - y) / np.sqrt(2.0 * np.pi),
+    special.expi: lambda x, y: np.exp(x) / x,
+    special.j0: lambda x, y: -special.j1(x),
+    special.j1: lambda x, y: 0.5 * (special.j0(x) - special.jv(2, x)),
+    special.i0: lambda x, y: special.i1(x),
+    special.i0e: lambda x, y: special.i1e(x) - np.sign(x) * y,
+    special.i1e: lambda x, y: 0.5 * (special.i0e(x) + special.ive(2, x)) - np.sign(x) * y,
+    special.i1: lambda x, y: 0.5 * (special.i0(x) + special.iv(2, x)),
+}
+"""SciPy's functions: the derivative of each from x and y = function(x)."""
+
 Tangent.rules = {
     **ADDITIVE,
     np.absolute: lambda x: Tangent(np.abs(x.value), np.sign(x.value) * x.slope),
@@ -69,6 +96,9 @@ Tangent.rules = {
     np.sin: _chain(np.sin, lambda x, y: np.cos(x)),
     np.cos: _chain(np.cos, lambda x, y: -np.sin(x)),
     erf: _chain(erf, lambda x, y: 2.0 / np.sqrt(np.pi) * np.exp(-(x * x))),
+    **{f: _chain(f, derivative) for f, derivative in _SPECIAL.items()},
+    special.jv: _bessel(special.jv, -1.0),
+    special.iv: _bessel(special.iv, 1.0),
     **{f: _stepwise(f) for f in (np.sign, *COMPARISONS, *CONNECTIVES, *NEGATIONS)},
     np.where: lambda c, x, y: Tangent(np.where(c.value, x.value, y.value), np.where(c.value, x.slope, y.slope)),
 }

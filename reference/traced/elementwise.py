@@ -5,7 +5,6 @@ is slope · change, exact for steps of 2^-200 to the last bit, with the slope wr
 taken from JAX. Sources of the slopes: NIST Digital Library of Mathematical Functions, sections 4, 5, 7, 8, 10.
 """
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -15,8 +14,8 @@ from scipy import special
 from reference.arithmetics.increments import Increment
 from reference.arithmetics.many_directions import aligned, constant, directions, is_constant, linear
 
-LOG2 = math.log(2.0)
-TWO_OVER_SQRT_PI = 2.0 / math.sqrt(math.pi)
+LOG2 = float(np.log(2.0))
+TWO_OVER_SQRT_PI = float(2.0 / np.sqrt(np.pi))
 
 # -- functions of one number ------------------------------------------------------------------------------------------
 
@@ -192,10 +191,10 @@ def together(rule: Callable[..., Increment]) -> Callable[..., Increment]:
     """A rule for operands of one rank; where nothing changes, only its value counts."""
 
     def aligned_rule(run: Any, equation: Any, *operands: Increment) -> Increment:
-        if not directions(*operands):
-            return rule(run, equation, *operands)
-        rank = max(np.ndim(x.value) for x in operands)
-        return rule(run, equation, *[aligned(x, rank) for x in operands])
+        if directions(*operands):
+            rank = max(np.ndim(x.value) for x in operands)
+            operands = tuple(aligned(x, rank) for x in operands)
+        return rule(run, equation, *operands)
 
     return aligned_rule
 

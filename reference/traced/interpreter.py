@@ -108,7 +108,7 @@ class Run:
 
     def equation(self, equation: Equation, operands: Sequence[Increment]) -> Sequence[Increment]:
         """One equation's outputs, rounded where this run rounds."""
-        if equation.takes_keys and equation.name not in control_flow.RULES:
+        if "" in equation.kinds and equation.name not in control_flow.RULES:
             return [constant(x) for x in black_box.values_of(equation, [x.value for x in operands])]
         rule = RULES.get(equation.name)
         rounds = self.rounding is not None and equation.name not in EXACT

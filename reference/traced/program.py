@@ -56,15 +56,8 @@ class Equation:
 
     @cached_property
     def kinds(self) -> frozenset[str]:
-        """The kinds of all inputs and outputs."""
+        """The kinds of all inputs and outputs, "" among them where random keys are."""
         return frozenset(kind(dtype) for dtype in (*self.dtypes, *self.input_dtypes) if dtype is not None)
-
-    @cached_property
-    def takes_keys(self) -> bool:
-        """Whether an input is an array of random keys."""
-        return any(
-            dtype is not None and jax.numpy.issubdtype(dtype, jax.dtypes.extended) for dtype in self.input_dtypes
-        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -316,6 +309,30 @@ def line_of(equation: Equation) -> Place:
     if frame is None or Path(frame.file_name).is_relative_to(own):  # a function of JAX, called by the check itself
         return NOWHERE
     return Place(frame.function_name, frame.file_name, frame.start_line)
+
+
+def called_from(equation: Equation) -> Place:
+    """The function of JAX that a line of the user's own calls for an equation, and that line.
+
+    Nowhere where a library calls it, or where JAX has traced a function of its own before.
+    """
+    called, jax_itself = str(equation.raw.params.get("name", "")), str(Path(jax.__file__).parent)
+    for frame in getattr(equation.raw.source_info.traceback, "frames", ()):
+        path = Path(frame.file_name)
+        if frame.file_name.startswith(jax_itself):
+            called = called if path.name in PLUMBING else frame.function_name
+        elif path.is_relative_to(Path(__file__).parents[2] / "harness") or "site-packages" in path.parts:
+            return NOWHERE
+        else:
+            return Place(called, frame.file_name, frame.line_num)
+    return NOWHERE
+
+
+PLUMBING = {
+    "api.py", "pjit.py", "traceback_util.py", "array_methods.py", "core.py", "tree_util.py", "partial_eval.py",
+    "source_info_util.py",
+}  # fmt: skip
+"""Files of JAX that stand between the function that is called and the one who calls."""
 
 
 def settings(x64: bool) -> ExitStack:

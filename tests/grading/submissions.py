@@ -142,6 +142,27 @@ def nn(theta, sizes, X, Y, lam):
 """
 
 
+OF_A_CLASS = """\
+import numpy as np
+class NeuralNetwork:
+    def __init__(self, layers, reg_lambda=0.0):
+        self.layers, self.lam = layers, reg_lambda
+    @staticmethod
+    def g(z): return 1 / (1 + np.exp(-z))
+    def matrices(self, theta):
+        n, h, K = self.layers
+        return theta[:h*(n+1)].reshape(h, n+1), theta[h*(n+1):].reshape(K, h+1)
+    def cost_function(self, theta, X, y):
+        T1, T2 = self.matrices(theta); m = len(X); Y = np.eye(self.layers[2])[np.ravel(y) - 1]
+        A1 = np.c_[np.ones(m), X]; A2 = np.c_[np.ones(m), self.g(A1 @ T1.T)]; H = self.g(A2 @ T2.T)
+        J = -(Y*np.log(H) + (1-Y)*np.log(1-H)).sum()/m + self.lam/(2*m)*((T1[:,1:]**2).sum() + (T2[:,1:]**2).sum())
+        D3 = H - Y; D2 = D3 @ T2[:,1:] * A2[:,1:] * (1 - A2[:,1:])
+        G1, G2 = D2.T @ A1 / m, D3.T @ A2 / m
+        G1[:,1:] += self.lam/m*T1[:,1:]; G2[:,1:] += self.lam/m*T2[:,1:]
+        return J, np.concatenate([G1.ravel(), G2.ravel()])
+"""
+
+
 def course(*edits):
     """The course's function with parts of its text replaced; each has to be there."""
     text = COURSE
@@ -270,6 +291,20 @@ RIGHT = {  # in any convention: the text, and what is reported of it
     ),
 }
 
+RIGHT |= {  # called by name, as a method, or with a dictionary
+    "of_a_class.py": (OF_A_CLASS, ["θ and gradient by rows"]),
+    "by_name_alone.py": (course(("y, lambda_):", "y, *, lambda_=3.0):")), []),
+    "default_between.py": (course(("X, y, lambda_):", "X, y, verbose=False, lambda_=1.0):")), []),
+    "dictionaries.py": (
+        BY_MATRICES.replace("Theta1, Theta2, X", "Thetas, X")
+        .replace("    m, K", "    Theta1, Theta2 = Thetas['Theta1'], Thetas['Theta2']\n    m, K")
+        .replace("return J, ", "return J, {'Theta1': ")
+        .replace(", d3.T", ", 'Theta2': d3.T")
+        + "}\n",
+        ["θ as a dictionary of matrices", "gradient as matrices"],
+    ),
+}
+
 EPSILON = "a small number added inside the logarithms"
 RIGHT |= {  # what is answered beside, and what keeps a logarithm finite
     "single.py": (
@@ -385,6 +420,7 @@ WRONG = {  # the text, and the bug of the zoo that it is
     "notebook_wrong.ipynb": (notebook("import numpy as np", course(("d3 = h - Y", "d3 = Y - h"))), "wrong-sign"),
 }
 
+WRONG |= {"of_a_class_wrong.py": (OF_A_CLASS.replace(" * A2[:,1:] * (1 - A2[:,1:])", ""), "slope-missing")}
 SQUARES = "np.sum(Theta1[:, 1:] ** 2) + np.sum(Theta2[:, 1:] ** 2)"
 ONES_BESIDE_X, ONES_BESIDE_A = "np.column_stack([np.ones(m), X])", "np.column_stack([np.ones(m), sigmoid(z2)])"
 OUTPUT = "h = sigmoid(a2 @ Theta2.T)"

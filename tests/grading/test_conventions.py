@@ -1,11 +1,14 @@
 """How a submission may be called, and what may come back."""
 
+import ast
+
 import numpy as np
 import pytest
 
 from harness.grading.conventions import (
     COURSE,
     Convention,
+    Default,
     NotAnAnswer,
     all_conventions,
     arguments,
@@ -13,7 +16,7 @@ from harness.grading.conventions import (
     roles_of,
 )
 from harness.grading.problems import small_problems
-from harness.grading.reading import Function
+from harness.grading.signatures import Function, functions_in
 
 ASKED = small_problems()[0]
 GRADIENT = np.arange(43.0)
@@ -38,12 +41,40 @@ ROLES = {
 @pytest.mark.parametrize("names", ROLES)
 def test_parameters_are_known_by_their_names_and_else_by_their_order(names):
     parameters = tuple(names.split())
-    assert roles_of(Function("f", parameters, len(parameters), False)) == ROLES[names]
+    assert roles_of(Function("f", parameters, len(parameters))) == ROLES[names]
 
 
 def test_a_parameter_with_a_default_that_says_nothing_keeps_it():
-    function = Function("f", ("nn_params", "a", "b", "c", "X", "y", "lam", "verbose"), 6, False)
+    function = Function("f", ("nn_params", "a", "b", "c", "X", "y", "lam", "verbose"), 6, defaults=(1.0, False))
     assert roles_of(function) == COURSE
+
+
+@pytest.mark.parametrize(
+    ("default", "roles"),
+    [("'quiet'", ("theta", "X", "y", Default("quiet"), "l2")), ("quiet()", ("theta", "X", "y"))],
+)
+def test_a_default_between_is_given_as_it_is_if_it_is_known(default, roles):
+    (function,) = functions_in(ast.parse(f"def f(theta, X, y, mode={default}, lam=1.0): pass"))
+    assert roles_of(function) == roles
+    if default == "'quiet'":
+        assert arguments(roles, Convention(), ASKED.problem, ASKED.theta)[3:] == ("quiet", 1.5)
+
+
+CALLABLE = {  # a definition, and how it is called by position
+    "def f(a, *, lam=1): pass": ["def f_by_position(a, lam=1): return f(a, lam=lam)"],
+    "class N:\n def __init__(self, n, h=2): pass\n def cost(self, theta): pass\n def _own(self): pass": [
+        "def cost_of_N(theta, n, h=2): return N(n, h).cost(theta)"
+    ],
+    "class N:\n @staticmethod\n def cost(theta, X): pass": ["def cost_of_N(theta, X): return N.cost(theta, X)"],
+    "class N:\n @classmethod\n def cost(cls, theta): pass": ["def cost_of_N(theta): return N.cost(theta)"],
+    "class N:\n @property\n def cost(self): pass": [],
+    "def f(a, b=2): pass": [""],
+}
+
+
+@pytest.mark.parametrize("definition", CALLABLE)
+def test_methods_and_what_takes_names_alone_get_a_function_to_stand_in(definition):
+    assert [function.stand_in for function in functions_in(ast.parse(definition))] == CALLABLE[definition]
 
 
 def test_theta_and_gradient_are_unrolled_alike():

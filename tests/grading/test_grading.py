@@ -9,10 +9,9 @@ import pytest
 
 from harness.grading.asking import find_ways
 from harness.grading.grading import AGREE, DISAGREE, ERROR, INCONCLUSIVE, grade, grade_folder, judge
-from harness.grading.in_place import Changes
 from harness.grading.reading import Submission, read_submission
 from harness.grading.rubric import Rubric
-from harness.grading.running import Failed
+from harness.grading.running import Changes, Failed
 from harness.isolation.values import copies, differ
 from tests.grading import submissions
 from tests.grading.submissions import BROKEN, COURSE, PENALTY, RETURN, course
@@ -147,6 +146,23 @@ def test_a_wrong_helper_is_named_beside_a_right_gradient(tmp_path):
     grade = graded_here(tmp_path, "a.py", text)
     assert (grade.verdict, grade.sigmoid_gradient, grade.points) == (AGREE, "wrong", 95.0)
     assert grade.diagnosis == ("sigmoid_gradient answers 0.5 at z = 0, where it is 0.25",)
+
+
+ZERO = "the gradient is zero throughout: it is not filled in yet"
+NOT_DONE = {  # what is answered, and what is said first and last
+    "0, 0 * grad": ("the cost is 0 whatever θ, X and y are: it is not computed yet", ZERO),
+    "J, 0 * grad": ("the cost is right", ZERO),
+    "m * J": ("cost-not-over-m explains the cost (", "cost-not-over-m explains the cost ("),
+}
+
+
+@pytest.mark.parametrize("answer", NOT_DONE)
+def test_what_is_not_filled_in_yet_is_no_riddle(answer, tmp_path):
+    grade = graded_here(tmp_path, "a.py", course((RETURN, f"    return {answer}\n")))
+    assert grade.verdict == DISAGREE
+    first, last = NOT_DONE[answer]
+    assert grade.diagnosis[0].startswith(first)
+    assert grade.diagnosis[-1].startswith(last)
 
 
 BIASES_ZEROED = ("    grad = np", "    Theta1[:, 0] = 0\n    grad = np")

@@ -226,6 +226,9 @@ def test_every_combination_of_switches_shows_what_cannot_be_seen(opened, lesson)
             boxes.nth(number).set_checked(on == "1")
         hidden = opened.page.locator("#blind-bugs .hidden").all_inner_texts()
         assert sorted(hidden) == sorted(unseen)
+        seen = opened.page.locator("#seen-bugs li").all_text_contents()
+        assert set(seen) == set(BUGS) - set(unseen)
+        assert opened.text("seen-said").startswith(f"The {len(seen)} bugs")
 
 
 # Part 5

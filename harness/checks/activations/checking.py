@@ -20,17 +20,16 @@ from harness.checks.activations.figure import Curve
 from harness.checks.activations.grid import TINY, grid
 from harness.checks.activations.kinks import Kink, judge_seams, places_in_words
 from harness.checks.activations.precision.telling import precision_of
-from harness.checks.activations.proving.proof import Proof, prove, rounding_of_claim
+from harness.checks.activations.proving.proof import INSIDE, Proof, prove, rounding_of_claim
 from harness.checks.activations.record import find_activation
 from harness.checks.activations.seams import find_seams
 from harness.checks.activations.slopes import (
     ORACLES,
     SlopeFunction,
     ask_oracles,
-    in_float64,
-    real_answer,
     slope_function,
 )
+from harness.checks.activations.spelling.running import as_written, real_answer
 from harness.checks.activations.subject import CLAIMED, SIDES, ActivationSlope, GridPoints
 from harness.sources.conduct import settings_kept
 from harness.sources.table import SOURCES
@@ -78,12 +77,12 @@ def check_activation(activation: str | Activation, *, order: int = 1) -> Report:
     """
     if order not in (1, 2):
         raise ValueError(f"order must be 1 or 2, not {order!r}")
-    f = in_float64(find_activation(activation))
+    f = as_written(find_activation(activation))
     report = _check_slope(f)
     if f.surrogate:
         report = _as_surrogate(report)
     for what, claim in record.other_claims(f):
-        report = _joined(report, what, _check_slope(in_float64(claim)))
+        report = _joined(report, what, _check_slope(as_written(claim)))
     if order == 2:
         report = _with_curvature(report, f)
     return report
@@ -96,7 +95,7 @@ def _joined(report: Report, what: str, other: Report) -> Report:
         report,
         verdict=worse,
         outliers=(*report.outliers, *([what] if CLAIMED in other.outliers else [])),
-        findings=(*report.findings, *(replace(finding, source=f"{what}") for finding in other.findings)),
+        findings=(*report.findings, *(record.about_claim(what, finding) for finding in other.findings)),
         reasons=(*report.reasons, *(f"{what}: {reason}" for reason in other.reasons)),
         notes=(*report.notes, *([f"{what}: right"] if other.verdict == "agree" else [])),
         details=report.details | {what: other.to_dict()},
@@ -140,7 +139,16 @@ def _check_slope(f: Activation) -> Report:
         report = _check_at(f, (), started)
         if report.verdict == "disagree" or not (suspects := prove(f).suspects):
             return report
-        return _check_at(f, suspects, started)  # what lies between the points of the grid, or beyond
+        suspected = _check_at(f, suspects, started)  # what lies between the points of the grid, or beyond
+    # far out a slope may round by more than the proof allows, which leaves it undecided and accuses nobody
+    far_out = min(map(abs, suspects)) > INSIDE and suspected.verdict == "inconclusive"
+    return report if far_out and not _is_broken(f, suspects) else suspected
+
+
+def _is_broken(f: Activation, suspects: Sequence[float]) -> bool:
+    z = np.array(suspects)
+    with np.errstate(all="ignore"):
+        return not np.isfinite(f.slope(z.copy(), np.array(f(z.copy())))).all()
 
 
 def _check_at(f: Activation, suspects: Sequence[float], started: float) -> Report:
@@ -177,7 +185,10 @@ def _with_seams(points: GridPoints, suspects: Sequence[float]) -> tuple[GridPoin
     if record.not_elementwise("value", f, z, bound.value):
         return points, None
     slope_at, proof = slope_function(f, z), prove(f)
-    return _grid_points(f, find_seams(f, z, bound, slope_at, proof.places, suspects), suspects, proof), slope_at
+    seams = find_seams(f, z, bound, slope_at, proof.places, suspects)
+    if record.slope_at_minus_zero(points):
+        seams = sorted({*seams, 0.0})
+    return _grid_points(f, seams, suspects, proof), slope_at
 
 
 class _Asked(NamedTuple):
@@ -205,8 +216,10 @@ def _trust(bound: ActivationBound) -> float:
 def _claim(points: GridPoints, bound: ActivationBound, seams: Sequence[Kink]) -> Answer:
     # NaN is never the slope where there is one: a claim that is not finite gets no error bar
     error = np.where(np.isfinite(points.slope), bound.claimed * _trust(bound), 0.0)
-    error[[np.searchsorted(points.z, seam.z) for seam in seams]] = 0.0  # what rounding does is on the sides' answer
-    return Answer(CLAIMED, CLAIMED, 0.0, 0.0, points.slope, np.where(points.judged, error, np.inf))
+    at, slope = [np.searchsorted(points.z, seam.z) for seam in seams], points.slope.copy()
+    error[at] = 0.0  # what rounding does is on the sides' answer
+    slope[at] = [seam.claimed for seam in seams]
+    return Answer(CLAIMED, CLAIMED, 0.0, 0.0, slope, np.where(points.judged, error, np.inf))
 
 
 def _oracle(name: str, asked: _Asked, points: GridPoints, bound: ActivationBound) -> Answer:
@@ -309,6 +322,7 @@ def _tell(
     """What there is to say of the record beside the verdict on its slope."""
     f, z = points.f, points.z
     misconduct, notes = record.misconduct_and_notes(f, z)
+    misconduct += record.value_at_minus_zero(points, bound, [seam.z for seam in seams if seam.value_jumps])
     misconduct += asked.mixed or record.not_elementwise("slope", lambda z: f.slope(z, f(z)), z, bound.claimed)
     subject.misconduct = [*misconduct, *record.other_values(points, bound, asked.slopes)]
     kinks = [seam for seam in seams if seam.declared or seam.value_jumps or (seam.is_known and seam.jumps)]
@@ -324,7 +338,7 @@ def _tell(
     kinks = [*kinks, *poles]
     told = [str(kink) for kink in kinks[:KINKS_SHOWN]]
     told += [f"{len(kinks) - KINKS_SHOWN} more kinks"] if len(kinks) > KINKS_SHOWN else []
-    subject.notes = [*told, *broken, *notes, *bound.notes]
+    subject.notes = [*told, *record.slope_at_minus_zero(points), *broken, *notes, *bound.notes]
     subject.details = {"proof": points.proof and points.proof.to_dict()}
     subject.details |= {"kinks": [kink.to_dict() for kink in kinks], "not_finite": broken}
 

@@ -7,7 +7,7 @@ sources by hand agree at a kink only if the two match.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -126,7 +126,10 @@ class Kink:
 def judge_seams(
     points: GridPoints, bound: ActivationBound, slope_at: SlopeFunction | None, by_jax: MeasuredSlope | None
 ) -> list[Kink]:
-    """What is known, and what is claimed, at every seam at which the value is finite."""
+    """What is known, and what is claimed, at every seam at which the value is finite.
+
+    At zero it is claimed twice, for 0.0 and -0.0 are one number; what must not be claimed goes first.
+    """
     at = np.flatnonzero(points.at_seams & np.isfinite(points.a))
     z = points.z[at]
     if not z.size:
@@ -135,7 +138,7 @@ def judge_seams(
     known = is_known(left) & is_known(right)
     error = left[1] + right[1] + _rounding_nearby(points, bound)[at]
     steps = jumps_of_value(points, bound)
-    return [
+    seams = [
         Kink(
             float(place),
             *(float(slope[i]) if known[i] else math.nan for slope, _ in (left, right)),
@@ -147,6 +150,8 @@ def judge_seams(
         )
         for i, place in enumerate(z)
     ]
+    at_minus_zero = [replace(seam, claimed=points.at_minus_zero) if seam.z == 0.0 else seam for seam in seams]
+    return [other if seam.is_between and not other.is_between else seam for seam, other in zip(seams, at_minus_zero)]
 
 
 def _rounding_nearby(points: GridPoints, bound: ActivationBound) -> np.ndarray:

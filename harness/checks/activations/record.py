@@ -1,6 +1,8 @@
 """An activation's record as code: what would break a network, where it is not finite, what else it claims."""
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,6 +11,7 @@ from harness.bounds.activation_bound import FORMULA_ERRORS, ActivationBound
 from harness.checks.activations.grid import in_words, stretches
 from harness.checks.activations.subject import GridPoints
 from harness.importing import import_attribute
+from harness.verdict.report import Finding
 from reference.activations import Activation, get_activation
 from reference.arithmetics.companion import first_line
 from reference.arithmetics.tangent import Tangent
@@ -42,7 +45,7 @@ def find_activation(name: str | Activation) -> Activation:
 
 def misconduct_and_notes(f: Activation, z: np.ndarray) -> tuple[list[str], list[str]]:
     """What breaks a network, and what is only worth knowing."""
-    misconduct, notes = _changed_arguments(f, z), []
+    misconduct, notes = _changed_arguments(f, z), at_infinity(f)
     for shape in SHAPES:
         try:
             wrong = _wrong_shapes(f, np.resize([-1.5, -0.5, 0.25, 2.0], shape))
@@ -138,10 +141,77 @@ def not_finite(points: GridPoints, balls: MeasuredSlope | None) -> list[str]:
     return lines
 
 
+def slope_at_minus_zero(points: GridPoints) -> list[str]:
+    """Whether another slope is claimed at z = -0.0 than at 0.0, as only a convention at a kink may."""
+    usual = float(points.slope[np.searchsorted(points.z, 0.0)])
+    if points.at_minus_zero == usual:
+        return []
+    return [f"slope is {points.at_minus_zero:.6g} at z = -0.0, and {usual:.6g} at 0.0, which is the same number"]
+
+
+def value_at_minus_zero(points: GridPoints, bound: ActivationBound, jumps: Sequence[float]) -> list[str]:
+    """Whether the value at z = -0.0 is another than at 0.0, although it does not jump there."""
+    zero = np.searchsorted(points.z, 0.0)
+    a, usual = float(_or_nan(points.f, np.array([-0.0]))[0]), float(points.a[zero])
+    if not np.isfinite(usual) or abs(a - usual) <= 2.0 * bound.value[zero] or (0.0 in jumps and np.isfinite(a)):
+        return []
+    return [f"value is {a:.6g} at z = -0.0, and {usual:.6g} at 0.0, which is the same number"]
+
+
+FAR = np.array([1e10, 1e40, 1e70, 1e100, 1e130])
+"""|z| at which the exact value and slope are looked at, to see what they tend to."""
+
+SETTLED = 1e-9
+"""A number that changes less, or a power of z that does, has a limit; what is less than its square tends to 0."""
+
+
+def at_infinity(f: Activation) -> list[str]:
+    """What value and slope are at z = ±inf, where a network that overflows asks for them, and what they tend to.
+
+    No verdict follows, for silu, gelu and mish of PyTorch and JAX are NaN there, too. Without balls, nothing is known.
+    """
+    from reference.oracles import ball_arithmetic  # here, because flint takes a while to load
+
+    lines = []
+    for side in (-1.0, 1.0):
+        try:
+            exact, z = ball_arithmetic.slope(f, side * FAR), np.array([side * np.inf])
+            a = np.broadcast_to(f(z.copy()), z.shape)
+            there = float(a[0]), float(np.ravel(f.slope(z.copy(), a.copy()))[0])
+        except FORMULA_ERRORS:
+            continue
+        limits = [_limit(exact.value, exact.value_error), _limit(exact.slope, exact.error)]
+        said = [
+            f"{part} is {number:.6g} and tends to {limit:.6g}"
+            for part, number, limit in zip(("value", "slope"), there, limits)
+            if not (np.isnan(limit) or number == limit or abs(number - limit) <= SETTLED * abs(limit))
+        ]
+        lines += [f"at z = {z[0]:g}, {', '.join(said)}"] if said else []
+    return lines
+
+
+def _limit(numbers: np.ndarray, error: np.ndarray | float) -> float:
+    """What the numbers at `FAR` tend to: a limit, or infinity where they grow as a power of z; NaN where neither is."""
+    size, last = np.abs(numbers), float(numbers[-1])
+    if not np.all(np.isfinite(numbers) & (error <= SETTLED * np.maximum(size, SETTLED))):
+        return np.nan
+    if (size[2:] <= SETTLED**2).all():
+        return 0.0
+    if (np.abs(np.diff(numbers)[2:]) <= SETTLED * size[-1]).all():
+        return last
+    powers = np.diff(np.log(size)) / np.diff(np.log(FAR)) if size.all() else np.zeros(1)
+    grows = powers[-1] > SETTLED and np.ptp(powers[1:]) <= SETTLED and (np.sign(numbers) == np.sign(last)).all()
+    return float(np.copysign(np.inf, last)) if grows else np.nan
+
+
 # -- what a record claims beside its slope -----------------------------------------------------------------------------
 
 AT = (-2.5, -0.5, 0.75, 3.0)
 """The z at which derivatives with respect to a parameter are checked, each as a function of that parameter."""
+
+
+NEARBY = 4.0
+"""A parameter is looked at from a quarter of its usual value to four times that."""
 
 
 def other_claims(f: Activation) -> list[tuple[str, Activation]]:
@@ -157,6 +227,15 @@ def other_claims(f: Activation) -> list[tuple[str, Activation]]:
     return claims
 
 
+def about_claim(what: str, finding: Finding) -> Finding:
+    """A finding about such a claim, in the words of the record: a parameter is not called z."""
+    name = what.partition("d/d")[2].partition(" ")[0]
+    if not name:
+        return replace(finding, source=what)
+    blocks = tuple(block.replace(" z ", f" {name} ").replace("z = ", f"{name} = ") for block in finding.blocks)
+    return replace(finding, source=what, where=finding.where.replace("f'(", f"da/d{name}("), blocks=blocks)
+
+
 def _derivative_of(f: Activation, curvature: Callable[[Any, Any], Any]) -> Activation:
     return Activation(
         f"{f.name}'",
@@ -167,13 +246,30 @@ def _derivative_of(f: Activation, curvature: Callable[[Any, Any], Any]) -> Activ
 
 
 def _in_parameter(f: Activation, name: str, derivative: Callable[[Any, Any, Any], Any], z: float) -> Activation:
+    """f(z) as a function of a parameter, which stands still beyond `NEARBY` times its usual value, up or down."""
+    low, high = _range_of(f, name)
+
     def value(xp: Any, p: Any) -> Any:
-        return f.value(xp, z + 0.0 * p, **{name: p})
+        return f.value(xp, z + 0.0 * p, **{name: xp.where(p < low, low, xp.where(p > high, high, p))})
 
     def slope(p: Any, a: Any) -> Any:
-        return derivative(z + 0.0 * p, a, p)
+        inside = np.where(p < low, low, np.where(p > high, high, p))
+        return np.where((p < low) | (p > high), 0.0, derivative(z + 0.0 * p, a, inside))
 
-    return Activation(f"{f.name} as a function of {name}", value, slope)
+    return Activation(f"{f.name} as a function of {name}", value, slope, kinks=(low, high))
+
+
+def _range_of(f: Activation, name: str) -> tuple[float, float]:
+    """Where a parameter is looked at: what it may be elsewhere, such as zero where it divides, is not known."""
+    try:
+        usual = float(inspect.signature(f.value).parameters[name].default)
+    except (KeyError, TypeError, ValueError):
+        raise ValueError(
+            f"activation {f.name!r}: value must have a keyword {name!r} with a number by default, as in "
+            f"value=lambda xp, z, {name}=1.0: ..."
+        ) from None
+    low, high = sorted((usual / NEARBY, usual * NEARBY)) if usual else (-1.0, 1.0)
+    return low, high
 
 
 def curvatures(f: Activation, z: np.ndarray) -> np.ndarray | None:

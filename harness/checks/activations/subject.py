@@ -1,10 +1,12 @@
 """The slope of an activation on a grid of z as a subject to be judged."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from harness.bounds.activation_bound import FORMULA_ERRORS
 from harness.checks.activations.grid import BESIDE, BRIDGED, in_words, stretch_in_words, stretches
 from harness.checks.activations.likely_bugs import ClaimedSlope, likely_bugs
 from harness.checks.activations.proving.proof import Proof
@@ -30,6 +32,15 @@ class GridPoints:
     slope: np.ndarray
     seams: tuple[float, ...] = ()
     proof: Proof | None = None
+
+    @cached_property
+    def at_minus_zero(self) -> float:
+        """The slope claimed at z = -0.0; that at 0.0 where the record cannot take one z alone."""
+        z = np.array([-0.0])
+        try:
+            return float(np.ravel(self.f.slope(z.copy(), np.ravel(self.f(z.copy()))))[0])
+        except FORMULA_ERRORS:
+            return float(self.slope[np.searchsorted(self.z, 0.0)])
 
     @property
     def judged(self) -> np.ndarray:

@@ -19,7 +19,7 @@ from harness.checks.networks.asking import ask, ask_also, ask_suspects_again
 from harness.checks.networks.seams import beside_sides
 from harness.checks.networks.subject import NetworkGradient
 from harness.sources.by_name import Sources, as_source, default_sources, named_sources
-from harness.sources.table import SOURCES, Source
+from harness.sources.table import BY_HAND, SOURCES, Source
 from harness.verdict.comparison import Answer, Pair, compare_all
 from harness.verdict.consensus import Consensus, settled
 from harness.verdict.judging import judge
@@ -66,13 +66,23 @@ def check(problem: Problem, theta: np.ndarray, sources: Sources | None = None, e
     theta = problem.check_theta(theta)
     chosen = default_sources(problem) if sources is None else named_sources(sources)
     subject = NetworkGradient(problem, theta, rounding_bound(problem, theta), explained)
-    asked = ask(chosen.values(), problem, theta, subject.bound)
+    unasked = _differentiating(problem.network, chosen)
+    answers, left_out = ask([chosen[name] for name in chosen if name not in unasked], problem, theta, subject.bound)
+    asked = answers, unasked | left_out
     report = _judge(subject, *asked, chosen, started)
-    if sources is not None or report.verdict != "inconclusive":
+    if sources is not None or unasked or report.verdict != "inconclusive":
         return report
     balls = as_source("ball", SOURCES["ball"])
     asked = ask_also(balls, *asked, problem, theta, subject.bound)
     return _judge(subject, *asked, chosen | {"ball": balls}, started)
+
+
+def _differentiating(network: Network, chosen: Mapping[str, Source]) -> dict[str, str]:
+    """The sources that differentiate the cost, and why they are not asked where a slope is not meant to be f'."""
+    surrogates = dict.fromkeys(f.name for f in network.hidden if f.surrogate)
+    reason = f"the slope of {', '.join(surrogates)} is a surrogate, and no derivative"
+    derive = [name for name, source in chosen.items() if source.is_of_the_harness and source.family != BY_HAND]
+    return dict.fromkeys(derive, reason) if surrogates else {}
 
 
 def _judge(
@@ -84,9 +94,10 @@ def _judge(
 ) -> Report:
     problem, theta = subject.problem, subject.theta
     pairs = compare_all(answers, subject.blocks)
-    ends = _end_to_end(problem, theta, answers, subject.bound)
+    surrogate = any(f.surrogate for f in problem.network.hidden)
+    ends = [] if surrogate else _end_to_end(problem, theta, answers, subject.bound)
     families = {answer.name: answer.family for answer in answers}
-    beside = beside_sides(problem, theta, answers, pairs, subject.blocks)
+    beside = beside_sides(problem, theta, [] if surrogate else answers, pairs, subject.blocks)
     subject.at_kinks, subject.at_seams = beside.at_kinks, beside.at_seams
     judges, refuted = ([side.name for side in beside.answers], [pair.first for pair in beside.pairs if pair.disagrees])
     consensus = settled(families | {END_TO_END: "differences"}, [*pairs, *ends], judges, refuted)

@@ -67,8 +67,8 @@ def beside_sides(
         compare(answer if _has_conventions(answer) else replace(answer, error=midway.error), sides, blocks)
         for answer in tested
     ]
-    moved = gradient.error > 2.0 * midway.error
-    return BesideSides([sides], beside, np.isfinite(error) & moved, np.isfinite(error) & ~moved)
+    moved, told = gradient.error > 2.0 * midway.error, np.any([pair.decided for pair in beside], axis=0)
+    return BesideSides([sides], beside, np.isfinite(error) & moved, np.isfinite(error) & ~moved & told)
 
 
 def _is_confirmed(answer: Answer, pairs: Sequence[Pair]) -> np.ndarray:

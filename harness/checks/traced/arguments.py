@@ -37,6 +37,8 @@ class Arguments:
         ``params['dense']['kernel']``: an argument's name in f, and the way to the leaf.
     outputs : list of str
         The same for what f returns, known once it was called: the leaves that can have a derivative.
+    left_out : list of str
+        What else f returns, with its type.
     """
 
     def __init__(self, f: Callable[..., Any], args: Sequence[Any], argnums: int | Sequence[int] | None = None):
@@ -48,7 +50,7 @@ class Arguments:
         if any(isinstance(leaf, np.ma.MaskedArray) for leaf in self._all):
             raise TypeError("the arguments hold a masked array; fill in what is masked, or leave it out")
         if not found:
-            raise TypeError(_nothing_to_differentiate(self._all))
+            raise TypeError(_nothing_to_differentiate([leaf for path, leaf in paths if path[0].idx in chosen]))
         self.f, self._places = f, found
         self.names = [names[paths[i][0][0].idx] + jax.tree_util.keystr(paths[i][0][1:]) for i in found]
         self.leaves = [_array(self._all[i]) for i in found]
@@ -56,6 +58,7 @@ class Arguments:
         self._before = {i: leaf.copy() for i, leaf in self._others.items() if isinstance(leaf, np.ndarray)}
         self._paths = [names[path[0].idx] + jax.tree_util.keystr(path[1:]) for path, _ in paths]
         self.outputs: list[str] = []
+        self.left_out: list[str] = []
         if sum(leaf.size for leaf in self.leaves) == 0:
             raise NoNumber("the arguments hold no number to differentiate in: every floating array is empty")
 
@@ -69,11 +72,13 @@ class Arguments:
             raise TypeError(f"the function must return arrays, but it returned {answer!r}")
         kept = [(path, leaf) for path, leaf in paths if differentiable(leaf)]
         if not kept:
-            types = first_few([str(getattr(leaf, "dtype", type(leaf).__name__)) for _, leaf in paths], 3)
+            types = first_few([_type(leaf) for _, leaf in paths], 3)
             raise TypeError(f"the function returns no floating or complex array, but {types}: there is no derivative")
         if not any(np.size(leaf) for _, leaf in kept):
             raise NoNumber("the function returns no number: every floating array of its output is empty")
         self.outputs = ["output" + jax.tree_util.keystr(path) for path, _ in kept]
+        others = [(path, leaf) for path, leaf in paths if not differentiable(leaf)]
+        self.left_out = [f"output{jax.tree_util.keystr(path)} ({_type(leaf)})" for path, leaf in others]
         return [leaf for _, leaf in kept]
 
     def _answer(self, args: Sequence[Any]) -> Any:
@@ -83,11 +88,9 @@ class Arguments:
             except jax.errors.ConcretizationTypeError:  # perhaps over a number that no derivative is taken in
                 with jax.ensure_compile_time_eval():
                     return self.f(*args)
-        except NOT_TRACEABLE as reason:
-            raise TypeError(
-                f"f cannot be traced by JAX: {last_line_of(reason)} needs a number where there is none yet; branch by "
-                "jax.lax.cond or jnp.where, loop by jax.lax.scan, and use jnp in the place of np"
-            ) from reason
+        except tuple(NOT_TRACEABLE) as reason:
+            what = next(words for kind, words in NOT_TRACEABLE.items() if isinstance(reason, kind))
+            raise TypeError(f"f cannot be traced by JAX: {last_line_of(reason)} {what}") from reason
 
     def flat(self, gradient: Any) -> list[Any]:
         """A gradient in the differentiated arguments, as a list of arrays with the shapes of the leaves.
@@ -153,19 +156,34 @@ def _argument_names(f: Callable[..., Any], count: int) -> list[str]:
     return [*positional[:count], *(f"{star}[{i}]" for i in range(max(0, count - len(positional))))]
 
 
+def _type(leaf: Any) -> str:
+    return str(getattr(leaf, "dtype", type(leaf).__name__))
+
+
 def _nothing_to_differentiate(leaves: Sequence[Any]) -> str:
     if not leaves:
         return "there is nothing to differentiate in: the arguments hold no array at all"
-    types = first_few([str(getattr(leaf, "dtype", type(leaf).__name__)) for leaf in leaves], 3)
-    return f"there is nothing to differentiate in: the arguments are {types}; give floating or complex arrays"
+    no_trees = [type(leaf).__name__ for leaf in leaves if hasattr(leaf, "__dict__")]
+    instead = (
+        f"make {no_trees[0]} a tree of arrays by jax.tree_util.register_dataclass"
+        if no_trees
+        else "give floating or complex arrays"
+    )
+    types = first_few(list(map(_type, leaves)), 3)
+    return f"there is nothing to differentiate in: the arguments are {types}; {instead}"
 
 
-NOT_TRACEABLE = (
-    jax.errors.ConcretizationTypeError,
-    jax.errors.TracerArrayConversionError,
-    jax.errors.TracerIntegerConversionError,
-    jax.errors.NonConcreteBooleanIndexError,
-)
+NOT_TRACEABLE = {
+    jax.errors.TracerArrayConversionError: "hands a traced array to NumPy or another library; use jax.numpy there",
+    jax.errors.TracerIntegerConversionError: "takes a traced number for an index or a length; index by jnp.take, or "
+    "give the number as a Python int",
+    jax.errors.NonConcreteBooleanIndexError: "picks entries by a traced mask, so that their number is not known; use "
+    "jnp.where(mask, x, 0)",
+    jax.errors.TracerBoolConversionError: "branches on a traced number; use jax.lax.cond or jnp.where, and "
+    "jax.lax.while_loop or scan for loops",
+    jax.errors.ConcretizationTypeError: "needs the number itself, as float() and math do; keep it an array of jnp",
+}
+"""What breaks a trace, and what to use instead; the first kind that an error is of counts."""
 
 
 def last_line_of(reason: BaseException) -> str:

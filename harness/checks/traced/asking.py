@@ -11,6 +11,7 @@ from harness.bounds.tolerances import (
     ALL_COORDINATES,
     ALL_ENTRIES,
     DENSE_COMBINATIONS,
+    ENTRIES_MOVED,
     GRADIENT_ROUNDINGS,
     RANDOM_ENDS,
     SAMPLED_INPUTS,
@@ -18,9 +19,9 @@ from harness.bounds.tolerances import (
 from harness.bounds.traced_bound import floor_of, is_wide
 from harness.checks.directions import compare_ends, random_directions, slopes_along
 from harness.checks.traced.differencing import differences, values_by
-from harness.checks.traced.digits import absolute_scale, with_digits
-from harness.checks.traced.layout import Layout
-from harness.checks.traced.modes import Claim, Mode, alike
+from harness.checks.traced.digits import SMALLEST, absolute_scale, with_digits
+from harness.checks.traced.layout import Layout, UnitVectors
+from harness.checks.traced.modes import Claim, Mode, gradient_of
 from harness.checks.traced.subject import DIFFERENCES, INCREMENTS, JAX, MODES, REFERENCE, TracedDerivatives
 from harness.checks.traced.truth import Truth
 from harness.verdict.comparison import Answer, Block, Pair, compare, compare_all
@@ -29,14 +30,14 @@ from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.measured import NotApplicable
 from reference.traced.program import Equation, Traced, unit_roundoff
 
+FEWEST = 2
+"""Of millions of inputs, no fewer are looked at one by one, and no fewer random directions take in the others."""
+
 DIFFERENCED = 6
 """Inputs along which values are differenced, beside as many that look wrong."""
 
 ZERO_IS_COARSER = {"float64": 1.0, "float32": 1e2, "float16": 1e4, "bfloat16": 1e4}
 TINY = 1e-30
-
-SMALLEST = 1e-45
-"""Steps of 2^-200 leave something so small in the place of a zero."""
 
 
 class Check:
@@ -62,6 +63,7 @@ class Check:
     doubts : list of str
     values : three (outputs,) arrays
         What JAX computes, what the program says, and what rounding may have moved.
+    asked : list of Mode
     bars : dict
         For each name some of "derived" and "spread": what its error bars are.
     contradicted : bool
@@ -96,7 +98,6 @@ class Check:
         self.weights = np.diag(drawn[0]) if self.each else drawn
         self._shape = len(self.weights), self.inputs.size
         self.left_out: dict[str, str] = {}
-        self._asked: list[Mode] = []
         self.bars: dict[str, set[str]] = {}
         self.contradicted = False
         self.by_solvers = 0.0  # how far solvers in the program are from what they converge to, beside the largest
@@ -105,7 +106,7 @@ class Check:
     def ask(self, modes: Sequence[str], reference: Sequence[Any] | None = None) -> None:
         """Ask JAX's modes and the traced program, and compare the answers; a reference gradient is one more of them."""
         self.doubts, known = self._values()
-        asked = self._asked = [self._mode(name) for name in modes]
+        asked = self.asked = [self.mode(name) for name in modes]
         chosen = self._sample()
         if self.is_large and time.perf_counter() > self.deadline:
             chosen = chosen[:1]
@@ -131,21 +132,6 @@ class Check:
         oracles = {name: Claim(*self._per_output(claim)) for name, claim in self._oracles.items()}
         self.answers = with_digits(self.answers, self.pairs, oracles, self.inputs, subject.label)
 
-    def repeats(self) -> list[str]:
-        """What is another program each time that it is traced, by its values; nothing where all is well."""
-        again = Traced(lambda *x: self.function(*x), *self.leaves).program
-        first = next((m for m in self._asked if m.name == "reverse" and m.name not in self.left_out), None)
-        with np.errstate(all="ignore"):
-            if not alike(self.traced.program, again):
-                found = Truth(again, self.leaves, self.inputs, self.outputs, self.truth.trusted).value()
-                if not np.array_equal(self.truth.value(), found, equal_nan=True):
-                    return [
-                        "f answers differently each time that it is traced: randomness or state outside its arguments"
-                    ]
-            if first is not None and not first.answers_alike(self._mode("reverse"), self.weights):
-                return ["the derivative rule answers differently each time that it is traced"]
-        return []
-
     # -- what is asked ------------------------------------------------------------------------------------------------
 
     def _subject(self, chosen: np.ndarray) -> TracedDerivatives:
@@ -156,12 +142,15 @@ class Check:
         """The inputs that are looked at one by one."""
         if not self.is_large:
             return np.arange(self.inputs.size)
-        return np.sort(np.random.default_rng(self.seed).choice(self.inputs.size, SAMPLED_INPUTS, replace=False))
+        count = int(np.clip(ENTRIES_MOVED / self.inputs.size, FEWEST, SAMPLED_INPUTS))
+        return np.sort(np.random.default_rng(self.seed).choice(self.inputs.size, count, replace=False))
 
-    def _mode(self, name: str) -> Mode:
+    def mode(self, name: str) -> Mode:
         # a gradient's program writes some four times what the function's does
         chunk = max(1, self.truth.chunk // 4)
-        return Mode(name, self.function, self.leaves, self.inputs, self.outputs, self.truth.coarsest, chunk)
+        mode = Mode(name, self.function, self.leaves, self.inputs, self.outputs, self.truth.coarsest, chunk)
+        mode.progress = self.truth.progress
+        return mode
 
     def _claims(self, modes: Sequence[Mode], blocks: Sequence[Block]) -> dict[str, Claim]:
         """(combinations, inputs), whichever mode answers; of many inputs, forward mode answers in directions alone."""
@@ -170,15 +159,16 @@ class Check:
             if mode.name == "forward" and self.is_large:
                 continue
             try:
-                claims[mode.name] = self._claim(mode, np.eye(self.inputs.size), blocks)
+                claims[mode.name] = self._claim(mode, None, blocks)
             except NotApplicable as reason:
                 self.left_out[mode.name] = str(reason)
             self.by_solvers = max(self.by_solvers, mode.by_solvers)
         return claims
 
-    def _claim(self, mode: Mode, along: np.ndarray, blocks: Sequence[Block]) -> Claim:
+    def _claim(self, mode: Mode, along: np.ndarray | None, blocks: Sequence[Block]) -> Claim:
         """What forward mode says of the combinations along directions, and reverse mode of them along each input."""
-        asked = (self.weights, None) if mode.name == "reverse" else (along, self.weights)
+        vectors = self.weights if mode.name == "reverse" else np.eye(self.inputs.size) if along is None else along
+        asked = vectors, None if mode.name == "reverse" else self.weights
         return Claim(*self._with_bars(mode.name, lambda seed: mode.claim(*asked, seed), blocks, self.truth.coarsest))
 
     def _with_bars(
@@ -208,15 +198,15 @@ class Check:
     @np.errstate(all="ignore")
     def _truth(self, chosen: np.ndarray, claims: dict[str, Claim], blocks: Sequence[Block]) -> Claim:
         """The increments' answer; at a kink that of all conventions which comes closest to what JAX says."""
-        along, middle, apart, error = _unit_vectors(chosen, self.inputs.size), *np.zeros((3, *self._shape))
+        along, middle, apart, error = UnitVectors(chosen, self.inputs.size), *np.zeros((3, *self._shape))
 
         def ask(seed: int | None) -> Sequence[np.ndarray]:
             middle[:, chosen], apart[:, chosen], error[:, chosen] = self.truth.combined(along, self.weights, seed)
             return middle, apart, error.copy()
 
         error = self._with_bars(INCREMENTS, ask, blocks, UNIT_ROUNDOFF["float64"])[-1]
-        looked_at = np.isin(np.arange(self.inputs.size), chosen)
-        middle[:, ~looked_at], error[:, ~looked_at] = np.nan, np.inf
+        others = np.setdiff1d(np.arange(self.inputs.size), chosen)
+        middle[:, others], error[:, others] = np.nan, np.inf
         error = np.where(np.isfinite(middle) & np.isfinite(error), error, np.inf)
         slopes = np.abs(middle) + apart
         self._largest = float(slopes[np.isfinite(slopes)].max(initial=0.0))
@@ -235,11 +225,10 @@ class Check:
             finite |= (values == expected) & ~np.isnan(values)
         self.values = values, expected, error
         rows = np.eye(self.outputs.size) if self.each else self.weights
-        unit = self.truth.coarsest
-        self.absolute = absolute_scale(rows, expected, error, self.truth.point, unit, self.precision)
+        self.absolute = absolute_scale(rows, expected, error, self.truth.point, self.truth.coarsest, self.precision)
         doubts = [
-            f"{first_few(np.flatnonzero(bad).tolist(), 3, name=self.outputs.label)} {what}"
-            for bad, what in ((~finite, "is not finite at this point"), (finite & ~same, "has another value in JAX"))
+            f"{first_few(np.flatnonzero(bad).tolist(), 3, name=self.outputs.label)}: {what}"
+            for bad, what in ((~finite, "not finite at this point"), (finite & ~same, "another value in JAX"))
             if bad.any()
         ]
         return doubts, ((self.weights != 0.0) <= (finite & same)).all(axis=1)
@@ -299,7 +288,7 @@ class Check:
         wrong = np.unique(np.flatnonzero(np.logical_or.reduce([np.zeros(size * len(self.weights), bool), *odd])) % size)
         looked_at = np.unique(np.concatenate([wrong[:DIFFERENCED], chosen[:: max(1, len(chosen) // DIFFERENCED)]]))
         looked_at = looked_at.astype(int)
-        along = _unit_vectors(looked_at, size)
+        along = UnitVectors(looked_at, size)
         error = self.values[2] if self.precision == "float64" else np.zeros(0)  # else the interpreter's values are used
         rounding = float(error[np.isfinite(error)].max(initial=0.0))
         values = values_by(self.traced, self.truth)
@@ -333,8 +322,9 @@ class Check:
 
     def _end_to_end(self, modes: Sequence[Mode]) -> list[Pair]:
         """Each mode's derivative along random directions beside that of the program: for what was not sampled."""
-        along = random_directions(RANDOM_ENDS, self.inputs.size, self.seed + 2)
-        block = [Block("directions", np.arange(RANDOM_ENDS))]
+        count = int(np.clip(0.1 * ENTRIES_MOVED / self.inputs.size, FEWEST, RANDOM_ENDS))
+        along = random_directions(count, self.inputs.size, self.seed + 2)
+        block = [Block("directions", np.arange(count))]
         middle, apart, error = self._with_bars(
             INCREMENTS, lambda seed: self.truth.combined(along, self.weights, seed), block, UNIT_ROUNDOFF["float64"]
         )
@@ -360,15 +350,3 @@ class Check:
             off = np.abs(along @ gradient - self.truth.combined(along, self.weights, self.seed)[0][0])
             suspects = halves[int(np.argmax(np.where(np.isnan(off), np.inf, off)))]
         return int(suspects[0])
-
-
-def _unit_vectors(chosen: np.ndarray, size: int) -> np.ndarray:
-    vectors = np.zeros((len(chosen), size))
-    vectors[np.arange(len(chosen)), chosen] = 1.0
-    return vectors
-
-
-def gradient_of(function: Callable[..., Any], outputs: Layout, seed: int) -> Callable[..., list[Any]]:
-    """JAX's gradient of a random combination of the outputs."""
-    (cotangents,) = zip(*outputs.arrays(random_directions(1, outputs.size, seed + 1), conjugate=True))
-    return lambda *leaves: list(jax.vjp(function, *leaves)[1](list(cotangents)))

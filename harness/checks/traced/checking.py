@@ -13,15 +13,21 @@ import numpy as np
 
 from harness.checks.traced.arguments import Arguments
 from harness.checks.traced.asking import Check
-from harness.checks.traced.culprits import find_culprits, rules_alone
-from harness.checks.traced.modes import other_ways
-from harness.checks.traced.subject import MODES, consensus
+from harness.checks.traced.culprits import Met, find_culprits, rules_alone
+from harness.checks.traced.modes import alike, other_ways
+from harness.checks.traced.subject import MODES, REFERENCE, consensus
+from harness.checks.traced.truth import Truth
+from harness.progress import bar_after
 from harness.sources.conduct import settings_kept
 from harness.verdict.judging import judge
 from harness.verdict.report import Report
+from harness.wording import first_few
 from reference.printable import given
-from reference.traced.program import Equation, function_of, settings
+from reference.traced.program import Equation, Traced, function_of, settings
 from reference.whole_numbers import whole_number
+
+PATIENCE = 2.0
+"""Seconds after which a bar shows how far the check is."""
 
 SOLVERS_TOLD = 1e-10
 """What the tolerance of a solver moves is told from here on, beside the largest derivative."""
@@ -85,26 +91,29 @@ def check_derivatives(
     def trusted(equation: Equation) -> bool:
         return function_of(equation).name in trust
 
-    with settings(bool(jax.config.read("jax_enable_x64")) or arguments.needs_64_bits):
+    needs_64_bits = bool(jax.config.read("jax_enable_x64")) or arguments.needs_64_bits
+    with settings(needs_64_bits), bar_after(PATIENCE) as progress:
         check = Check(
             arguments.function, arguments.leaves, arguments.names, lambda: arguments.outputs, trusted, order, seed
         )
+        check.truth.progress = progress
         check.deadline = started + (np.inf if budget is None else budget)
         check.ask(modes, None if reference is None else arguments.flat(reference(*args)))
         subject = check.subject
-        subject.notes = _notes(check)
-        subject.doubts = check.doubts
+        met = Met(check)
+        subject.notes = _notes(check, arguments, met)
+        subject.doubts = [*check.doubts, *_nobody_checked(check, modes)]
         if check.by_solvers > SOLVERS_TOLD:
             subject.hint = "a solver in f stops at a tolerance that hides the digits; check it with a smaller one"
         changed = [f"f changes its argument {name} in place" for name in arguments.changed()]
-        subject.misconduct = [*changed, *check.repeats()]
+        subject.misconduct = [*changed, *_differing(check)]
         if order == 1 and not subject.misconduct:
             subject.misconduct, told = _ways_apart(check)
             subject.notes += told
         if any(pair.disagrees for pair in (*check.pairs, *check.ends)):
-            subject.name_culprits(find_culprits(check))
+            subject.name_culprits(find_culprits(check, met.equations))
         else:
-            subject.notes += rules_alone(check)
+            subject.notes += rules_alone(check, met.equations)
         _require_met(trust, check)
         verdict = consensus(check.answers, check.pairs, check.ends)
         return judge(subject, check.answers, check.pairs, check.ends, verdict, check.left_out, started)
@@ -128,6 +137,13 @@ def _require(f: Any, order: Any, modes: Any, trust: Any, reference: Any, seed: A
         raise ValueError(f"budget must be a number of seconds, zero or more, not {given(budget)}")
 
 
+def _nobody_checked(check: Check, modes: Sequence[str]) -> list[str]:
+    """A doubt where nothing of JAX's took part, so that nothing was checked."""
+    if any(answer.name in (*MODES, REFERENCE) for answer in check.answers) or check.ends:
+        return []
+    return [f"JAX has no derivative in {' or '.join(modes)} mode here, so there was nothing to check"]
+
+
 def _are_names(value: Any) -> bool:
     return isinstance(value, (tuple, list, set, frozenset)) and all(isinstance(name, str) for name in value)
 
@@ -136,6 +152,20 @@ def _require_met(trust: Sequence[str], check: Check) -> None:
     unmet = [name for name in trust if name not in check.truth.taken_as_they_are]
     if unmet:
         raise ValueError(f"trust names {', '.join(unmet)}, but the program calls no custom rule of that name")
+
+
+@np.errstate(all="ignore")
+def _differing(check: Check) -> list[str]:
+    """What is another program each time that it is traced, by its values; nothing where all is well."""
+    again = Traced(lambda *x: check.function(*x), *check.leaves).program
+    if not alike(check.traced.program, again):
+        found = Truth(again, check.leaves, check.inputs, check.outputs, check.truth.trusted).value()
+        if not np.array_equal(check.truth.value(), found, equal_nan=True):
+            return ["f answers differently each time that it is traced: randomness or state outside its arguments"]
+    reverse = [mode for mode in check.asked if mode.name == "reverse" and mode.name not in check.left_out]
+    if reverse and not reverse[0].answers_alike(check.mode("reverse"), check.weights):
+        return ["the derivative rule answers differently each time that it is traced"]
+    return []
 
 
 @np.errstate(all="ignore")
@@ -175,7 +205,7 @@ def _error_bars(check: Check) -> list[str]:
     return told
 
 
-def _notes(check: Check) -> list[str]:
+def _notes(check: Check, arguments: Arguments, met: Met) -> list[str]:
     """What else is worth knowing of the way to this answer."""
     truth, told = check.truth, _error_bars(check)
     if check.by_solvers > SOLVERS_TOLD:
@@ -183,12 +213,15 @@ def _notes(check: Check) -> list[str]:
             f"a solver stops at its tolerance: a finer one moves JAX's answers by up to {check.by_solvers:.1e} of the "
             "largest, and the error bars hold four times that"
         )
-    if truth.has_ties:
+    if truth.has_kink:
         told.append("a kink at this point: JAX's convention lies between the slopes on both sides where it agrees")
     if check.contradicted:
         told.append("increments contradict differences and JAX in some entries: differences count there")
-    if truth.stopped:
-        told.append("a stop_gradient is on the way: what is behind it counts as constant")
+    if met.constant:
+        places = first_few([f"{name} (line {line} of {file})" for name, file, line in met.constant], 6)
+        told.append(f"no derivative goes through {places}: what comes out counts as constant")
+    if arguments.left_out:
+        told.append(f"no derivative is taken of {first_few(arguments.left_out, 6)}")
     if truth.differenced:
         told.append(f"differenced as black boxes: {', '.join(sorted(truth.differenced))}")
     if truth.taken_as_they_are:

@@ -5,7 +5,7 @@ farthest is named with its file and line, and run by its primal once more: if no
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,9 @@ from reference.traced.program import (
     CUSTOM_RULES,
     NOWHERE,
     Equation,
+    Place,
     bind,
+    called_from,
     function_of,
     is_key,
     kind,
@@ -71,36 +73,56 @@ class Culprit:
         return f"{told}; by its primal instead, " + ("all agree" if self.explains else "something is still at odds")
 
 
-class _Recorder(Run):
-    """A run that keeps what every equation was given, and which of it depends on f's arguments."""
+NO_DERIVATIVE = {
+    "stop_gradient", "argmax", "argmin", "argsort", "round", "rint", "floor", "ceil", "trunc", "sign", "astype",
+}  # fmt: skip
+"""Functions whose results do not change with what they are given, or jump."""
 
-    def __init__(self, trusted: Callable[[Equation], bool]) -> None:
-        super().__init__(trusted=trusted)
-        self.met: dict[Equation, list[list[Increment]]] = {}
+
+class Met(Run):
+    """A run that keeps what every equation was given, and which of it depends on f's arguments.
+
+    Attributes
+    ----------
+    equations : dict
+        The operands of every equation, each time that it was met.
+    constant : list of Place
+        The lines of the user's own that take a derivative away, by functions of `NO_DERIVATIVE`.
+    """
+
+    def __init__(self, check: Check) -> None:
+        super().__init__(trusted=check.truth.trusted)
+        self.equations: dict[Equation, list[list[Increment]]] = {}
+        self.constant: list[Place] = []
+        self._within: list[Equation] = []
+        with np.errstate(all="ignore"):
+            check.truth.changes(random_directions(1, check.inputs.size, check.seed), self)
+        self.equations = {eq: values for eq, values in self.equations.items() if not self.trusted(eq)}
 
     def equation(self, equation: Equation, operands: Sequence[Any]) -> Sequence[Any]:
         if equation.name not in CALLS:
-            values = self.met.setdefault(equation, [])
+            values = self.equations.setdefault(equation, [])
             if len(values) == KEPT:
                 values.pop(1)
             values.append(list(operands))
-        return super().equation(equation, operands)
+        self._within.append(equation)
+        outputs = super().equation(equation, operands)
+        taken_away = equation.name not in CALLS and not all(map(is_constant, operands))
+        if taken_away and (equation.name in NO_DERIVATIVE or all(map(is_constant, outputs))):
+            places = (called_from(eq) for eq in reversed(self._within))
+            place = next((place for place in places if place != NOWHERE), NOWHERE)
+            if place.name in NO_DERIVATIVE and place not in self.constant:
+                self.constant.append(place)
+        self._within.pop()
+        return outputs
 
 
-def _met(check: Check) -> dict[Equation, list[list[Increment]]]:
-    recorder = _Recorder(check.truth.trusted)
-    with np.errstate(all="ignore"):
-        check.truth.changes(random_directions(1, check.inputs.size, check.seed), recorder)
-    return {eq: values for eq, values in recorder.met.items() if not check.truth.trusted(eq)}
-
-
-def find_culprits(check: Check) -> list[Culprit]:
+def find_culprits(check: Check, met: dict[Equation, list[list[Increment]]]) -> list[Culprit]:
     """The equations whose derivatives are off, the worst first: custom rules, or else JAX's own."""
-    met = _met(check)
     custom = [eq for eq in met if eq.name in CUSTOM_RULES]
     others = [eq for eq in met if eq.name not in CUSTOM_RULES]
-    found = _off(met, custom[:RULES_TRIED], check.deadline)
-    found = found or _off(met, _different(others)[:PRIMITIVES_TRIED], check.deadline)
+    found = _off(check, met, custom[:RULES_TRIED])
+    found = found or _off(check, met, _different(others)[:PRIMITIVES_TRIED])
     if found and found[0][1].name in CUSTOM_RULES:
         culprit, equation = found[0]
         found[0] = (
@@ -110,12 +132,10 @@ def find_culprits(check: Check) -> list[Culprit]:
     return [culprit for culprit, _ in found]
 
 
-def rules_alone(check: Check) -> list[str]:
+def rules_alone(check: Check, met: dict[Equation, list[list[Increment]]]) -> list[str]:
     """Custom rules of the user's own that are off although nothing shows of it in the whole, as notes."""
-    met = {eq: values for eq, values in _met(check).items() if eq.name in CUSTOM_RULES and not _is_jax(eq)}
-    return [
-        f"{culprit}; the whole does not show it" for culprit, _ in _off(met, list(met)[:RULES_TRIED], check.deadline)
-    ]
+    met = {eq: values for eq, values in met.items() if eq.name in CUSTOM_RULES and not _is_jax(eq)}
+    return [f"{culprit}; the whole does not show it" for culprit, _ in _off(check, met, list(met)[:RULES_TRIED])]
 
 
 def _is_jax(equation: Equation) -> bool:
@@ -129,13 +149,14 @@ def _different(equations: Sequence[Equation]) -> list[Equation]:
 
 
 def _off(
-    met: dict[Equation, list[list[Increment]]], equations: Sequence[Equation], deadline: float
+    check: Check, met: dict[Equation, list[list[Increment]]], equations: Sequence[Equation]
 ) -> list[tuple[Culprit, Equation]]:
     """The equations that are off, the farthest first; what is left at the deadline is not tried."""
     found = []
-    for equation in equations:
-        if time.perf_counter() > deadline:
+    for done, equation in enumerate(equations):
+        if time.perf_counter() > check.deadline:
             break
+        check.truth.progress("each rule alone", done, len(equations))
         tried = [alone for values in met[equation] if (alone := _alone(equation, values))]
         if tried:
             found.append((max(tried, key=lambda culprit: culprit.off), equation))

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from harness.checks.traced.layout import UnitVectors
 from harness.checks.traced.modes import Claim
 from harness.checks.traced.truth import Truth
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
@@ -29,7 +30,10 @@ def values_by(function: Callable[..., Any], truth: Truth) -> Callable[[np.ndarra
 
 @np.errstate(all="ignore")
 def differences(
-    value: Callable[[np.ndarray], np.ndarray], truth: Truth, directions: np.ndarray, rounding: float = 0.0
+    value: Callable[[np.ndarray], np.ndarray],
+    truth: Truth,
+    directions: np.ndarray | UnitVectors,
+    rounding: float = 0.0,
 ) -> Claim:
     """Slopes along directions, twice extrapolated, and estimates of their errors: (directions, outputs) each.
 
@@ -41,7 +45,8 @@ def differences(
     noise = max(rounding, NOISE_ROUNDINGS * unit * np.abs(here).max(initial=0.0))
     shape = (len(directions), truth.outputs.size)
     slopes, errors = np.full(shape, np.nan), np.full(shape, np.inf)
-    for k, direction in enumerate(directions):
+    for k in range(len(directions)):
+        direction = directions[k]
         for width in WIDTHS:
             h = width * truth.unit_along(direction)
             values = [value(truth.point + t * h * direction) for t in STENCIL]

@@ -16,6 +16,9 @@ from harness.checks.traced.modes import Claim
 from harness.verdict.comparison import Answer, Pair
 from harness.wording import first_few
 
+SMALLEST = 1e-45
+"""Steps of 2^-200 leave something so small in the place of a zero."""
+
 NO_DIGIT = 0.1
 """An answer that is off by more than this share of the truth has no correct digit."""
 
@@ -52,6 +55,8 @@ class Digits:
         self.error = np.take_along_axis(np.array(known), best, axis=0)[0]
         self.truth = np.take_along_axis(np.array([c.derivative for c in oracles]), best, axis=0)[0]
         self.units = units
+        sizes = np.abs(np.where(np.isfinite(self.truth), self.truth, 0.0))
+        smallest = np.maximum(smallest, SMALLEST * max(1.0, sizes.max(initial=0.0)))
         self.is_known = (self.error <= NO_DIGIT * np.abs(self.truth)) & (np.abs(self.truth) >= smallest)
 
     @np.errstate(all="ignore")

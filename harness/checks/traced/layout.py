@@ -58,3 +58,20 @@ class Layout:
                 part = real + (-1j if conjugate else 1j) * imaginary
             found.append(part.reshape(len(vectors), *shape).astype(dtype))
         return found
+
+
+class UnitVectors:
+    """Directions along some coordinates, as rows that are written out when they are asked for."""
+
+    def __init__(self, chosen: np.ndarray, size: int):
+        self.chosen, self.size = chosen, size
+
+    def __len__(self) -> int:
+        return len(self.chosen)
+
+    def __getitem__(self, rows: Any) -> np.ndarray:
+        """(size,) of an index, (rows, size) of a slice."""
+        chosen = self.chosen[rows]
+        vectors = np.zeros((*np.shape(chosen), self.size))
+        np.put_along_axis(vectors, np.asarray(chosen)[..., None], 1.0, axis=-1)
+        return vectors

@@ -9,7 +9,9 @@ import numpy as np
 
 from harness.bounds.tolerances import RANDOM_ROUNDINGS
 from harness.bounds.traced_bound import bound_of_values, few_roundings, spread
+from harness.checks.directions import random_directions
 from harness.checks.traced.layout import Layout
+from harness.progress import Progress, silent
 from reference.arithmetics.companion import first_line
 from reference.arithmetics.many_directions import constant
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
@@ -102,8 +104,8 @@ def _same(a: Any, b: Any) -> bool:
         return alike(a, b)
     if isinstance(a, Constant) and isinstance(b, Constant):
         return _same(a.value, b.value)
-    if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
-        return bool(np.array_equal(a, b, equal_nan=np.asarray(a).dtype.kind in "fc"))
+    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
+        return np.array_equal(a, b, equal_nan=a.dtype.kind in "fc")
     if isinstance(a, (tuple, list)) and isinstance(b, (tuple, list)):
         return len(a) == len(b) and all(map(_same, a, b))
     if is_key(a):
@@ -174,6 +176,7 @@ class Mode:
         self._one = _pull_back(function) if self._is_reverse else _push_forward(function)
         self._traced: dict[int, Traced] = {}
         self.by_solvers = 0.0
+        self.progress: Progress = silent
 
     def _arrays(self, vectors: np.ndarray) -> list[np.ndarray]:
         return self.given.arrays(vectors, conjugate=self._is_reverse)
@@ -222,7 +225,10 @@ class Mode:
         are given, are (combinations, count).
         """
         chunk = int(np.clip(self._chunk, 1, len(vectors)))
-        claims = [self._claim(vectors[i : i + chunk], seed) for i in range(0, len(vectors), chunk)]
+        claims = []
+        for i in range(0, len(vectors), chunk):
+            self.progress(f"{self.name} mode", i, len(vectors))
+            claims.append(self._claim(vectors[i : i + chunk], seed))
         if weights is not None:
             claims = [claim.combined(weights) for claim in claims]
         axis = 0 if weights is None else 1
@@ -233,13 +239,13 @@ class Mode:
         answer, program = self(vectors), self.traced(len(vectors)).program
         arguments = [lifted(x) for x in (*self.leaves, *self._arrays(vectors))]
         if seed is None:
-            bounds = bound_of_values(program, arguments, self.coarsest)
+            bounds = None if iterates(program) else bound_of_values(program, arguments, self.coarsest)
             if bounds is None:
                 return Claim(answer, np.full(answer.shape, np.inf))
             return Claim(answer, np.abs(self._vectors(bounds)) + few_roundings(answer, self.coarsest))
         rngs = [None, *np.random.default_rng(seed).spawn(RANDOM_ROUNDINGS)]
         constants = list(map(constant, arguments))
-        runs = [self._vectors([y.value for y in Run(rng, self.coarsest)(program, *constants)]) for rng in rngs]
+        runs = (self._vectors([y.value for y in Run(rng, self.coarsest)(program, *constants)]) for rng in rngs)
         return Claim(answer, spread(runs, self.coarsest) + self._solvers_error(answer, program, vectors))
 
     def _solvers_error(self, answer: np.ndarray, program: Program, vectors: np.ndarray) -> np.ndarray | float:
@@ -255,6 +261,12 @@ class Mode:
         moved = np.where(np.isfinite(moved), moved, 0.0)
         self.by_solvers = max(self.by_solvers, float(moved.max(initial=0.0) / np.abs(answer).max(initial=TINY)))
         return SOLVERS_FACTOR * moved
+
+
+def gradient_of(function: Callable[..., Any], outputs: Layout, seed: int) -> Callable[..., list[Any]]:
+    """JAX's gradient of a random combination of the outputs."""
+    (cotangents,) = zip(*outputs.arrays(random_directions(1, outputs.size, seed + 1), conjugate=True))
+    return lambda *leaves: list(jax.vjp(function, *leaves)[1](list(cotangents)))
 
 
 def other_ways(function: Callable[..., Any], leaves: Sequence[Any]) -> Iterator[tuple[str, Any]]:

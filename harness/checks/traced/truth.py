@@ -15,8 +15,9 @@ import numpy as np
 from harness.bounds.tolerances import MEANINGLESS, RANDOM_INCREMENTS, RANDOM_ROUNDINGS, SPREAD_FACTOR
 from harness.bounds.traced_bound import bound_of_changes, few_roundings, spread
 from harness.checks.directions import random_directions
-from harness.checks.traced.layout import Layout
+from harness.checks.traced.layout import Layout, UnitVectors
 from harness.checks.traced.modes import LARGEST_PASS, coarsest_unit, combined, footprint
+from harness.progress import Progress, silent
 from reference.arithmetics.increments import Increment
 from reference.arithmetics.many_directions import STEP, constant, is_constant
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
@@ -25,6 +26,19 @@ from reference.traced.program import Program, lifted
 
 NEARBY = (1e-4, 2e-4, 4e-4)
 """Where a side is looked at that cannot be told at the point itself, in units of the argument's size."""
+
+
+NOTHING_BENDS = 1e-6
+"""Slopes nearby that differ by less than this share of themselves have a limit."""
+
+COPIES = 8
+"""Arrays as large as the arguments that a pass holds for each direction."""
+
+BESIDE_STEP = 1e-40
+"""A step is so small beside the smallest number that it moves that 1/x changes by all its digits."""
+
+SMALLEST_MOVED = 1e-230
+"""Of smaller numbers, none can be moved by a step that much smaller."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +76,8 @@ class Truth:
     ----------
     unresolved : str
         What could not be told at the point itself; empty where everything could.
-    has_ties, stopped : bool
-        Whether comparisons of equal numbers decided something; whether a stop_gradient took a change away.
+    has_kink, stopped : bool
+        Whether both sides differ along some direction; whether a stop_gradient took a change away.
     differenced, taken_as_they_are : sets of str
         Primitives without a rule, differenced as black boxes; custom rules and samplers that were not checked.
     """
@@ -80,11 +94,13 @@ class Truth:
         self.may_jump = may_jump
         self.program, self.inputs, self.outputs, self.trusted = program, inputs, outputs, trusted
         self.point = inputs.vector(leaves)
-        self.unresolved, self.has_ties, self.stopped = "", False, False
+        self.unresolved, self.has_kink, self.stopped = "", False, False
+        self._has_tiny = bool(((self.point != 0.0) & (np.abs(self.point) < BESIDE_STEP)).any())
+        self.progress: Progress = silent
         self.differenced: set[str] = set()
         self.taken_as_they_are: set[str] = set()
         self.coarsest = coarsest_unit(program)
-        self.chunk = max(1, int(LARGEST_PASS // max(1, footprint(program))))
+        self.chunk = max(1, int(LARGEST_PASS // (footprint(program) + COPIES * inputs.size)))
 
     def run(self, **how: Any) -> Run:
         return Run(trusted=self.trusted, **how)
@@ -129,10 +145,19 @@ class Truth:
             np.zeros((count, *np.shape(y.value))) if is_constant(y) else np.broadcast_to(y.change, (count, *y.shape))
             for y in results
         ]
-        return self.outputs.vector(full, lead=1) / STEP
+        return self.outputs.vector(full, lead=1) / self._step(directions)
 
     def _steps(self, directions: np.ndarray) -> list[np.ndarray]:
-        return [c * STEP for c in self._wide(directions)]
+        return self._wide(directions * self._step(directions))
+
+    def _step(self, directions: np.ndarray) -> np.ndarray:
+        """How far to go along each direction, (directions, 1): a power of two; NaN where no step is small enough."""
+        if not self._has_tiny:
+            return np.full((1, 1), STEP)
+        moved = np.where((directions != 0.0) & (self.point != 0.0), np.abs(self.point), 1.0)
+        smallest = moved.min(axis=1, initial=1.0, keepdims=True)
+        shorter = np.exp2(np.floor(np.log2(np.minimum(1.0, smallest / BESIDE_STEP))))
+        return STEP * np.where(smallest < SMALLEST_MOVED, np.nan, shorter)
 
     @np.errstate(all="ignore")
     def sides(self, directions: np.ndarray, seed: int | None) -> Sides:
@@ -147,7 +172,9 @@ class Truth:
             self._note(run)
             if bounds is None:
                 return Sides(after, after, np.full(after.shape, np.inf))
-            error = self.outputs.vector(bounds, lead=1) / STEP + few_roundings(after, UNIT_ROUNDOFF["float64"])
+            error = self.outputs.vector(bounds, lead=1) / self._step(directions) + few_roundings(
+                after, UNIT_ROUNDOFF["float64"]
+            )
             return Sides(after, after, error)
         before, from_nearby, unknown = after, np.zeros_like(after), np.zeros(after.shape, bool)
         if run.ties or run.unresolved:
@@ -159,20 +186,23 @@ class Truth:
         others = [self.changes(directions, self.run(rounding=rng)) for rng in rngs]
         others = [np.where(unknown, after, other) for other in others]
         error = spread([after, *others], UNIT_ROUNDOFF["float64"]) + from_nearby
+        self.has_kink |= bool((np.abs(after - before) > error).any())
         self._note(run)
         return Sides(after, before, error)
 
     def _note(self, run: Run) -> None:
         self.unresolved = self.unresolved or run.unresolved
-        self.has_ties |= run.ties
         self.stopped |= bool(run.stopped)
         self.differenced |= run.differenced
         self.taken_as_they_are |= run.taken_as_they_are
 
-    def combined(self, directions: np.ndarray, weights: np.ndarray, seed: int | None = None) -> tuple[np.ndarray, ...]:
+    def combined(
+        self, directions: np.ndarray | UnitVectors, weights: np.ndarray, seed: int | None = None
+    ) -> tuple[np.ndarray, ...]:
         """Middle of both sides, half their distance, and error bars, of combinations: (combinations, directions)."""
         parts = []
         for i in range(0, len(directions), self.chunk):
+            self.progress("increments through the program", i, len(directions))
             sides = self.sides(directions[i : i + self.chunk], seed)
             size = np.abs(weights)
             parts.append((combined(weights, sides.middle), combined(size, sides.apart), combined(size, sides.error)))
@@ -235,10 +265,14 @@ class Truth:
         near, far = np.abs(rest)
         return (near > 1e-12 * np.abs(here)) & ~(far > 2.5 * near)
 
-    def _limit(self, points: Sequence[np.ndarray], directions: np.ndarray, rounding: Any) -> tuple[np.ndarray, ...]:
+    def _limit(
+        self, points: Sequence[np.ndarray] | np.ndarray, directions: np.ndarray, rounding: Any
+    ) -> tuple[np.ndarray, ...]:
         """The slopes at the point from those at distances 1, 2 and 4, by a parabola and by a line."""
         near, middle, far = (self.changes(directions, self.run(rounding=rounding), point) for point in points)
-        return (8.0 * near - 6.0 * middle + far) / 3.0, 2.0 * near - middle
+        bends = np.abs(near - middle)
+        has_none = (bends > 0.75 * np.abs(middle - far)) & (bends > NOTHING_BENDS * np.abs(near))  # log x, and worse
+        return np.where(has_none, np.nan, (8.0 * near - 6.0 * middle + far) / 3.0), 2.0 * near - middle
 
     def unit_along(self, direction: np.ndarray) -> float:
         """The size of what moves along a direction, over the direction's own."""

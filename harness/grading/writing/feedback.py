@@ -9,7 +9,7 @@ import numpy as np
 
 from harness.files import prepare_directory, write_whole
 from harness.grading.asking import Shown
-from harness.grading.conventions import arguments
+from harness.grading.conventions import Default, arguments
 from harness.grading.grading import AGREE, ERROR, INCONCLUSIVE, Grade
 from harness.grading.helpers import ABSENT
 from harness.sources import loop
@@ -113,11 +113,15 @@ def _script(grade: Grade, shown: Shown) -> list[str]:
         made.append(f"theta = {_literal(shown.asked.theta)}")
         call = f"{way.function.name}(problem, theta)"
     else:
-        names = way.roles
+        names = [
+            way.function.parameters[place] if isinstance(role, Default) else role
+            for place, role in enumerate(way.roles)
+        ]
         head = []
         made = [f"{name} = {_literal(value)}" for name, value in zip(names, given)]
         call = f"{way.function.name}({', '.join(names)})"
-    where = [f"from {module} import {way.function.name}  # your file, or the cells of your notebook"]
+    wanted = "*" if way.function.stand_in else way.function.name
+    where = [f"from {module} import {wanted}  # your file, or the cells of your notebook"]
     cost, gradient = shown.asked.right
     expected = shown.asked.problem.network.unpack(gradient)
     return [
@@ -125,6 +129,7 @@ def _script(grade: Grade, shown: Shown) -> list[str]:
         *head,
         *where,
         "",
+        *filter(None, [way.function.stand_in]),
         *made,
         f"print({call})",
         f"# expected: a cost of {cost:.12g}, and as gradients of Theta1 and Theta2",

@@ -13,6 +13,7 @@ import numpy as np
 
 from harness.checks.activations.checking import check_activation
 from harness.checks.activations.proving.proof import prove
+from harness.checks.activations.spelling.running import as_written
 from harness.progress import Progress, silent
 from harness.study.activations.bugs import BUGS, EACH, wrong_records
 from harness.study.activations.right import RIGHT
@@ -146,7 +147,7 @@ def run_activation_study(
         checkers=(HARNESS, *chosen),
         left_out=left_out,
         trials=tuple(trials),
-        proved=Rate(sum(prove(f).complete for f in right), len(right)),
+        proved=Rate(sum(prove(as_written(f)).complete for f in right), len(right)),
         seconds=time.perf_counter() - started,
     )
 

@@ -40,7 +40,9 @@ function matrix(host, caption, columns, rows) {
     const on = chosenIn("blind-switches"), key = blind.switches.map((_, i) => (on.includes(i) ? "1" : "0")).join("");
     const unseen = new Set(blind.unseen[key]);
     put("blind-said", unseen.size ? `${unseen.size} of ${names.length} bugs cannot be seen by any checker on this problem.` : `All ${names.length} bugs can be seen on this problem.`);
-    byId("blind-bugs").replaceChildren(...names.map((name) => element("li", unseen.has(name) ? { class: "hidden" } : {}, name)));
+    byId("blind-bugs").replaceChildren(...blind.unseen[key].map((name) => element("li", { class: "hidden" }, name)));
+    byId("seen-bugs").replaceChildren(...names.filter((name) => !unseen.has(name)).map((name) => element("li", {}, name)));
+    put("seen-said", `The ${names.length - unseen.size} bugs that can be seen`);
   }
   choices("blind-switches", "checkbox", blind.switches, [], switched);
   switched();

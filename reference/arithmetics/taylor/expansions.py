@@ -46,12 +46,14 @@ class Expansion(NamedTuple):
     rest : (low, high) -> a bound on |g⁽ᴷ⁾|/K! over [low, high], K = DEGREE + 1
     image : (low, high) -> ends that enclose g over [low, high] and all that NumPy answers there; NaN where g has a pole
     noise : c -> the largest error of a coefficient after g_0, beside one of `RELATIVE` units of roundoff of itself
+    call : units of roundoff in one call, where they are more than those
     """
 
     coefficients: Callable[[np.ndarray], np.ndarray]
     rest: Callable[[np.ndarray, np.ndarray], np.ndarray]
     image: Callable[[np.ndarray, np.ndarray], Ends]
     noise: Callable[[np.ndarray], np.ndarray | float] = lambda c: 0.0
+    call: float = 0.0
 
 
 RELATIVE = 64.0

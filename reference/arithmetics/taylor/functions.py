@@ -5,9 +5,11 @@ from collections.abc import Callable
 import numpy as np
 from scipy import special
 
+from reference.arithmetics.companion import NoRule
 from reference.arithmetics.taylor.expansions import DEGREE, EXPANSIONS, NEXT, RELATIVE, UNIT, Expansion, outward, power
 from reference.arithmetics.taylor.models import Taylor, met, multiply, spread, square, times
 from reference.arithmetics.taylor.sigmoids import SIGMOIDS, SOFTPLUS
+from reference.arithmetics.taylor.special import OF_BESSEL, SERIES, bessel_expansion, expansion, whole_order
 
 
 def _compose(g: Expansion, x: Taylor) -> Taylor:
@@ -27,7 +29,7 @@ def _compose(g: Expansion, x: Taylor) -> Taylor:
     total = sizes[0] + (sizes[1:] * powers[:-1]).sum(axis=0)
     steepest = sizes[1] + (np.arange(2.0, NEXT)[:, np.newaxis] * sizes[2:] * powers[:-2]).sum(axis=0)
     terms = NEXT * (min(len(step), NEXT) + 3.0) if len(step) > 1 else 0.0  # of Horner's rule
-    rounding = (RELATIVE + terms) * UNIT * total
+    rounding = (RELATIVE + terms + g.call) * UNIT * total
     rounding += g.noise(centre) * DEGREE * np.maximum(powers[0], powers[-2])
     cut_off = g.rest(np.fmin(x.low, centre), np.fmax(x.high, centre)) * powers[-1]
     return met(poly, rest + steepest * x.rest + rounding + cut_off, *g.image(x.low, x.high))
@@ -88,6 +90,38 @@ def _logaddexp2(x: Taylor, y: Taylor) -> Taylor:
     return _logaddexp(x * log_2, y * log_2) / log_2
 
 
+def of_order(method: str, derivatives: int = 0) -> Callable[[Taylor, Taylor], Taylor]:
+    """A Bessel function of (order, x), or a derivative in x."""
+
+    def rule(order: Taylor, x: Taylor) -> Taylor:
+        if order.number is None:
+            raise NoRule("Taylor arithmetic knows Bessel functions of one whole order")
+        return _compose(bessel_expansion(method, whole_order(order.number), derivatives), x)
+
+    return rule
+
+
+def special_function(function: np.ufunc, derivatives: int = 0) -> Callable[[Taylor], Taylor]:
+    """A function of `SERIES`, or one of its derivatives."""
+    if function in OF_BESSEL:
+        return lambda x: _compose(bessel_expansion(*OF_BESSEL[function], derivatives), x)
+    return lambda x: _compose(expansion(SERIES[function], derivatives), x)
+
+
+def _log_ndtr(x: Taylor) -> Taylor:
+    far = x < -1.0
+    tail = np.log(0.5 * special.erfcx(np.where(far, x, -1.0) * -np.sqrt(0.5))) - 0.5 * np.square(x)
+    return np.where(far, tail, np.log(0.5 * special.erfc(np.where(far, -1.0, x) * -np.sqrt(0.5))))
+
+
+def slope_of_log_ndtr(x: Taylor) -> Taylor:
+    """exp(-x²/2)/√2π over Φ(x), which both vanish below zero."""
+    far = x < -1.0
+    tail = np.sqrt(2.0 / np.pi) / special.erfcx(np.where(far, x, -1.0) * -np.sqrt(0.5))
+    near = np.where(far, -1.0, x)
+    return np.where(far, tail, np.exp(-0.5 * np.square(near)) * np.sqrt(0.5 / np.pi) / special.ndtr(near))
+
+
 FUNCTIONS = {
     np.divide: _divide,
     np.power: _power,
@@ -96,6 +130,12 @@ FUNCTIONS = {
     np.tan: lambda x: np.sin(x) / np.cos(x),
     np.arccos: lambda x: 0.5 * np.pi - np.arcsin(x),
     np.hypot: lambda x, y: np.sqrt(x * x + y * y),
+    **{f: special_function(f) for f in SERIES},
+    special.i0e: lambda x: np.exp(-np.absolute(x)) * special.i0(x),
+    special.i1e: lambda x: np.exp(-np.absolute(x)) * special.i1(x),
+    special.log_ndtr: _log_ndtr,
+    special.jv: of_order("bessel_j"),
+    special.iv: of_order("bessel_i"),
     np.logaddexp: _logaddexp,
     np.logaddexp2: _logaddexp2,
     special.log_expit: lambda x: -_compose(SOFTPLUS, -x),

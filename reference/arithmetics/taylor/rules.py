@@ -8,8 +8,9 @@ from scipy import special
 
 from reference.arithmetics.tangent import Tangent
 from reference.arithmetics.taylor.branches import BRANCHES
-from reference.arithmetics.taylor.functions import FUNCTIONS
+from reference.arithmetics.taylor.functions import FUNCTIONS, of_order, slope_of_log_ndtr, special_function
 from reference.arithmetics.taylor.models import Taylor, add, multiply, negative, square
+from reference.arithmetics.taylor.special import SERIES
 
 Taylor.rules = {
     np.positive: lambda x: x,
@@ -59,6 +60,16 @@ def _logaddexp2(x, y):
     return Derivative(pair.value / log_2, pair.slope / log_2)
 
 
+def _of_order(method):
+    value, slope = (of_order(method, derivatives) for derivatives in (0, 1))
+
+    def rule(order, x):
+        each = Taylor.lifted(order.value), Taylor.lifted(x.value)
+        return Derivative(value(*each), slope(*each) * x.slope)
+
+    return rule
+
+
 def _bell(x, scale):
     return scale * np.exp(-np.square(x))
 
@@ -83,6 +94,10 @@ Derivative.rules = {
     np.arcsin: _chain(np.arcsin, lambda x: 1.0 / np.sqrt((1.0 - x) * (1.0 + x))),
     np.arccos: _chain(np.arccos, lambda x: -1.0 / np.sqrt((1.0 - x) * (1.0 + x))),
     np.arctanh: _chain(np.arctanh, lambda x: 1.0 / ((1.0 - x) * (1.0 + x))),
+    **{f: _chain(f, special_function(f, derivatives=1)) for f in SERIES},
+    special.log_ndtr: _chain(special.log_ndtr, slope_of_log_ndtr),
+    special.jv: _of_order("bessel_j"),
+    special.iv: _of_order("bessel_i"),
     np.fabs: Tangent.rules[np.absolute],
     np.float_power: Tangent.rules[np.power],
     np.heaviside: lambda x, y: Derivative(np.heaviside(x.value, y.value), 0.0),

@@ -13,7 +13,7 @@ from reference.arithmetics.increments import Increment
 from reference.arithmetics.many_directions import constant, is_constant
 from reference.traced import branching, contracting, reducing
 from reference.traced.bounding import elementwise
-from reference.traced.bounding.elementwise import chosen, together
+from reference.traced.bounding.pairs import chosen, together
 from reference.traced.bounding.parts import Parts, Unbounded, gamma, may_differ, of_value, packed, parts
 from reference.traced.program import kind
 

@@ -9,11 +9,20 @@ import numpy as np
 from reference.arithmetics.increments import Increment
 from reference.arithmetics.many_directions import constant, is_constant
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
-from reference.traced import control_flow, moving
-from reference.traced.bounding import arrays, elementwise
+from reference.traced import moving
+from reference.traced.bounding import arrays, elementwise, pairs
 from reference.traced.bounding.parts import Unbounded, of_value, packed, parts
 from reference.traced.interpreter import RULES, Run, has_few_bits
-from reference.traced.program import Constant, Equation, Program, iterates, programs_in, unit_roundoff
+from reference.traced.program import (
+    CUSTOM_RULES,
+    Constant,
+    Equation,
+    Program,
+    iterates,
+    primal_of,
+    programs_in,
+    unit_roundoff,
+)
 
 SHORT = 20
 """A constant of no more significant bits stands for itself, like 0.5 and 3; 0.1 and √2 are good to a rounding."""
@@ -26,7 +35,7 @@ MOVES = {
 
 
 def _custom_call(run: "BoundedRun", equation: Equation, *operands: Increment) -> list[Increment]:
-    program = control_flow.primal_of(equation)
+    program = primal_of(equation)
     if run.trusted(equation) or iterates(program):
         raise Unbounded(f"{equation.name} is taken as a whole")
     return run(program, *operands)
@@ -47,8 +56,9 @@ def _decided(name: str, run: "BoundedRun", equation: Equation, *operands: Increm
 BOUNDS = {
     **{name: RULES[name] for name in MOVES},
     **elementwise.BOUNDS,
+    **pairs.BOUNDS,
     **arrays.BOUNDS,
-    **dict.fromkeys(control_flow.CUSTOM_RULES, _custom_call),
+    **dict.fromkeys(CUSTOM_RULES, _custom_call),
     **{name: (lambda *given, name=name: _decided(name, *given)) for name in ("scan", "while", "cond")},
 }
 """From a primitive to ``rule(run, equation, *operands)`` over increments as `parts` has them."""

@@ -287,7 +287,8 @@ def test_an_arithmetic_that_cannot_run_the_formula_is_left_out_and_not_accused(v
 
 @pytest.mark.parametrize(("steepness", "verdict"), [(1.0, "agree"), (1e4, "agree"), (1e6, "inconclusive")])
 def test_plain_differences_of_a_steep_formula_are_right_or_undecided(steepness, verdict):
-    f = formula(lambda xp, z: expit(steepness * z), lambda z, a: steepness * a * (1.0 - a))
+    each = np.vectorize(lambda x: float(expit(steepness * float(x))), otypes=[float])
+    f = formula(lambda xp, z: each(z), lambda z, a: steepness * a * (1.0 - a))
     assert check_activation(f).verdict == verdict
 
 

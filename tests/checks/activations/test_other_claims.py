@@ -48,6 +48,37 @@ def test_derivatives_in_a_parameter_are_judged(derivative, verdict):
     assert all(name.startswith("d/dbeta at z = ") for name in report.outliers)
 
 
+def _celu(xp, z, alpha=2.0):
+    return xp.where(z > 0.0, z, alpha * xp.expm1(xp.where(z > 0.0, 0.0, z) / alpha))
+
+
+def _celu_slope(z, a):
+    return np.where(z > 0.0, 1.0, np.exp(0.5 * np.minimum(z, 0.0)))
+
+
+def _d_alpha(z, a, alpha):
+    below = np.minimum(z, 0.0) / alpha
+    return np.expm1(below) - below * np.exp(below)
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "agree"), (1.001, "disagree")])
+def test_a_parameter_is_looked_at_near_its_usual_value(factor, verdict):
+    """celu divides by α, so that α = 0 says nothing of its record."""
+    derivative = {"alpha": lambda z, a, alpha: factor * _d_alpha(z, a, alpha)}
+    report = check_activation(Activation("celu", _celu, _celu_slope, parameters=derivative))
+    assert report.verdict == verdict, f"\n{report}"
+    for finding in report.findings:
+        assert finding.where.startswith("da/dalpha(")
+        assert all("alpha" in block for block in finding.blocks)
+        assert finding.source in {"d/dalpha at z = -2.5", "d/dalpha at z = -0.5"}  # above zero, α does nothing
+
+
+def test_a_parameter_without_a_usual_value_is_refused_with_what_to_write():
+    f = Activation("swish", lambda xp, z, **_: z, lambda z, a: np.ones_like(z), parameters={"beta": d_beta})
+    with pytest.raises(ValueError, match="keyword 'beta' with a number by default, as in value=lambda xp, z, beta=1"):
+        check_activation(f)
+
+
 def test_without_a_claim_the_second_derivative_is_reported():
     report = check_activation("tanh", order=2)
     values = dict(zip(report.details["order 2"]["z"], report.details["order 2"]["second derivative"]))

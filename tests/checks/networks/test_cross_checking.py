@@ -20,7 +20,7 @@ from reference.oracles import finite_difference
 RIGHT = ("loop", "vectorized", "jax", "finite-difference")
 
 
-def a_problem(hidden="tanh", l2=1.0, m=5, output="sigmoid", sizes=(3, 5, 3)):
+def a_problem(hidden: Any = "tanh", l2=1.0, m=5, output="sigmoid", sizes=(3, 5, 3)):
     rng = np.random.default_rng(0)
     X = rng.standard_normal((m, sizes[0]))
     y = rng.integers(sizes[-1], size=m) if sizes[-1] > 1 else rng.integers(2, size=(m, 1))
@@ -657,3 +657,29 @@ def test_a_difference_that_overflows_accuses_nobody():
     problem = Problem(Network([1, 1], [], "linear"), [[1.0], [0.0], [0.0]], [[0.5], [0.25], [1.0]], l2=1e308)
     report = cross_check(problem, np.array([8.0, -4.0]), ["loop", "finite-difference"])
     assert (report.verdict, report.outliers) == ("inconclusive", ())
+
+
+# Surrogates
+
+SPIKE = Activation(
+    "spike",
+    lambda xp, z: xp.where(z > 0.0, 1.0, 0.0 * z),
+    lambda z, a: 1.0 / np.square(1.0 + np.abs(z)),
+    surrogate=True,
+)
+
+
+def test_a_surrogate_is_not_held_against_the_derivative_of_its_network():
+    report = cross_check(a_problem(SPIKE), THETA)
+    assert (report.verdict, report.outliers) == ("inconclusive", ())
+    assert {row.name for row in report.sources} == {"loop", "vectorized"}
+    assert report.left_out["jax"] == "the slope of spike is a surrogate, and no derivative"
+
+
+@pytest.mark.parametrize(("source", "verdict"), [(vectorized, "agree"), (off_at(3, 1e-6), "disagree")])
+def test_one_of_ones_own_is_held_against_the_others_through_a_surrogate(source, verdict):
+    sources = {"mine": lambda problem, theta: source(problem, theta)} | {
+        name: SOURCES[name] for name in ("loop", "jax")
+    }
+    report = cross_check(a_problem(SPIKE), THETA, sources)
+    assert (report.verdict, "jax" in report.left_out) == (verdict, True)

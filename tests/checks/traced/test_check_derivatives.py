@@ -1,5 +1,7 @@
 """check_derivatives: right functions agree, wrong rules do not, and bad input is told in a sentence."""
 
+import tracemalloc
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -138,8 +140,8 @@ def test_misconduct_is_told(name):
 
 
 INCONCLUSIVE = {
-    "outside of the domain": (jnp.log, np.array([1.0, -1.0]), "is not finite at this point"),
-    "outside of the domain, where zero times NaN is NaN": (jnp.arcsin, np.array([0.5, 1.2]), "is not finite at this"),
+    "outside of the domain": (jnp.log, np.array([1.0, -1.0]), "not finite at this point"),
+    "outside of the domain, where zero times NaN is NaN": (jnp.arcsin, np.array([0.5, 1.2]), "not finite at this"),
     "phases that are free": (lambda a: jnp.linalg.eigh(a + a.conj().T)[1], A[:2, :2] + 1j, "cannot be decided"),
     "at a jump": (jnp.floor, np.array([1.0, 0.5]), "at one of its jumps"),
 }
@@ -200,3 +202,89 @@ def test_narrow_types_are_decided_where_sums_cancel_and_where_black_boxes_are(dt
         band, right = jnp.asarray(X[:4], dtype), jnp.asarray(A[:, :2], dtype)
         report = check_derivatives(jax.lax.linalg.tridiagonal_solve, band, band + 4.0, band, right)
         assert report.verdict == "agree"
+
+
+def converting(x):
+    return float(x[0]) * x
+
+
+def through_numpy(x):
+    return np.sin(x)
+
+
+def picking(x):
+    return x[x > 0]
+
+
+def indexing(x):
+    return [X[0], X[1]][x.astype(int)[0]] * x
+
+
+NOT_TRACEABLE = {
+    converting: "needs the number itself",
+    through_numpy: "use jax.numpy there",
+    picking: r"use jnp.where\(mask, x, 0\)",
+    indexing: "index by jnp.take",
+}
+
+
+@pytest.mark.parametrize("f", NOT_TRACEABLE)
+def test_each_way_to_break_a_trace_has_its_own_way_out(f):
+    line = f.__code__.co_firstlineno + 1
+    with pytest.raises(TypeError, match=f"line {line} of {f.__name__} .*{NOT_TRACEABLE[f]}"):
+        check_derivatives(f, X)
+
+
+def stopping(x):
+    bent = jax.nn.logsumexp(x) + jax.nn.softmax(x)  # which have a stop_gradient of their own
+    held = jax.lax.stop_gradient(x)
+    place = jnp.argmax(x)
+    return bent * held * jnp.round(x) + x[place] + jax.lax.stop_gradient(3.0), place
+
+
+def test_what_has_no_derivative_is_told_with_the_users_line_alone():
+    told = check_derivatives(stopping, X).notes
+    line = stopping.__code__.co_firstlineno
+    (note,) = [note for note in told if "no derivative goes through" in note]
+    places = [
+        f"{name} (line {line + k} of {__file__})" for name, k in (("stop_gradient", 2), ("argmax", 3), ("round", 4))
+    ]
+    assert note == f"no derivative goes through {', '.join(places)}: what comes out counts as constant"
+    assert "no derivative is taken of output[1] (int64)" in told
+    assert not any("no derivative goes" in note for note in check_derivatives(jax.nn.softmax, X).notes)
+
+
+def test_where_no_mode_of_jax_answers_nothing_is_agreed_upon():
+    loop = lambda x: jax.lax.while_loop(lambda y: jnp.sum(y) < 10.0, lambda y: 1.5 * y, x**2)  # noqa: E731
+    report = check_derivatives(loop, X, modes=["reverse"])
+    assert report.verdict == "inconclusive"
+    assert "JAX has no derivative in reverse mode here, so there was nothing to check" in report.reasons
+
+
+def test_arguments_below_the_step_are_moved_by_a_smaller_one():
+    tiny = np.array([1e-200])
+    assert check_derivatives(lambda x: jnp.log(x), tiny).verdict == "agree"
+    report = check_derivatives(jnp.hypot, tiny, tiny)  # JAX divides by a square that underflows
+    assert report.findings[0].expected == pytest.approx(np.sqrt(0.5)), report
+    assert not any("a kink" in note for note in report.notes)
+
+
+def test_slopes_that_have_no_limit_accuse_nobody():
+    report = check_derivatives(lambda x: jnp.where(x > 0.0, x * jnp.log(jnp.where(x > 0.0, x, 1.0)), 0.0), np.zeros(1))
+    assert report.verdict == "inconclusive", report
+
+
+def test_what_a_step_leaves_in_the_place_of_a_zero_is_no_lost_digit():
+    report = check_derivatives(lambda x: x * x, np.array([0.0, 1.0]))
+    assert report.verdict == "agree"
+    assert not any("not one correct digit" in note for note in report.notes)
+
+
+def test_memory_does_not_grow_with_the_number_of_parameters_times_that_of_directions():
+    weights = np.linspace(-1.0, 1.0, 100_000, dtype=np.float32)
+    tracemalloc.start()
+    report = check_derivatives(lambda w: jnp.sum(jnp.tanh(w) ** 2), weights)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert report.verdict == "agree"
+    assert peak < 300e6, peak  # a pass holds 160 MB

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from reference.traced import branching, contracting, control_flow, elementwise, linear_algebra, moving, reducing
+from reference.traced.bounding.running import BOUNDS
 
 GUIDE = Path(__file__).parents[3] / "docs" / "traced.md"
 MARK = "<!-- the table of primitives, made by tests/checks/traced/test_guide.py -->\n"
@@ -16,6 +17,7 @@ KINDS = {
     "exact: products and transforms": contracting.RULES,
     "by the perturbed equation": linear_algebra.RULES,
     "run what is inside": control_flow.RULES,
+    "of all these, with a derived bound on rounding": BOUNDS,
 }
 
 

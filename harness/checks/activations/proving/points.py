@@ -74,7 +74,9 @@ def _on_either_side(f: Activation, z: np.ndarray, claimed: np.ndarray) -> np.nda
     for kink in f.kinks:
         near = (np.abs(number_of(z) - number_of(np.array(kink))) <= AROUND) & (z != kink)
         if near.any():
-            _, slope, error = _slope_at(f)(f, floats_beside(np.full(2, kink), np.array([-2.0, 2.0]) * AROUND))
+            _, slope, error = _slope_at(f)(
+                f, np.array([floats_beside(np.array(kink), side * AROUND) for side in (-2.0, 2.0)])
+            )
             apart = np.abs(claimed - slope[:, np.newaxis]) + error[:, np.newaxis]
             either |= near & np.any(apart <= ALLOWED * np.maximum(1.0, np.abs(slope))[:, np.newaxis], axis=0)
     return either
@@ -127,9 +129,10 @@ def _beside_zero(f: Activation, low: np.ndarray, high: np.ndarray) -> Cells:
     scales = [_scales(*ends) for ends in stretches_of(low[beside], high[beside])]
     if not scales:
         return low, high
-    at_scale = tuple(np.concatenate(ends) for ends in zip(*scales))
+    at_scale = [np.concatenate(ends) for ends in zip(*scales)]
     proved = _proved_as_a_whole(f, *at_scale)
-    return tuple(np.concatenate([ends[~beside], part[~proved]]) for ends, part in zip((low, high), at_scale))
+    left_low, left_high = (part[~proved] for part in at_scale)
+    return np.concatenate([low[~beside], left_low]), np.concatenate([high[~beside], left_high])
 
 
 def _scales(low: float, high: float) -> Cells:

@@ -15,6 +15,7 @@ from harness.verdict.diagnosis import Part, join, not_finite, shape_of_error, si
 from reference.problem import Problem
 
 BY_SLOPES = "backprop without a bug computes just this from the slopes claimed by hand"
+GRADIENT_IS_RIGHT = "the gradient is right"
 TOLD = 3  # candidates that are described; more are named
 
 
@@ -57,7 +58,7 @@ def describe(found: Explanations, problem: Problem, theta: np.ndarray, cost_is_f
         said.append("the gradient is wrong, too")
     if not found.cost_wrong:
         said.append("the cost is right")
-    return said if found.gradient_wrong else [*said, "the gradient is right"]
+    return said if found.gradient_wrong else [*said, GRADIENT_IS_RIGHT]
 
 
 def named(groups: Sequence[Bugs], what: str, problem: Problem, theta: np.ndarray) -> str:

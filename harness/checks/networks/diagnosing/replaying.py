@@ -25,13 +25,8 @@ times the largest entry of the block. A wrong explanation is off by far more, an
 FORWARD = ("examples", "layout", "extended", "affine", "hidden", "activation")  # the steps of the forward pass
 BELOW = ("slope", "pull_back")  # the steps that the output layer's gradient has no part in
 JOINING = ("finish", "layout")  # the steps that see all layers at once
-SHARED = (
-    "prediction",
-    "output_delta",
-    "layer_gradient",
-    "slope",
-    "pull_back",
-)  # whose answers several sets of bugs use
+SHARED = ("extended", "prediction", "output_delta", "layer_gradient", "slope", "pull_back")
+"""Steps whose answers several sets of bugs use."""
 REMEMBERED = 2**28  # bytes of such answers, and as many of forward passes, that are kept at a time
 
 LARGEST = 2 * 10**7
@@ -78,50 +73,71 @@ def find_bugs(replays: "Sequence[Replay]", pairs: bool = True) -> Explanations:
     replays : one for each problem that it was asked about
     pairs : whether two bugs at once are tried where one alone explains too little, if the problems are not too large
     """
-    work = sum(replay.problem.m * replay.problem.network.size for replay in replays)
     with np.errstate(all="ignore"):  # a bug may overflow where right formulas do not
-        return _Search(replays).explanations(pairs and work <= LARGEST)
+        return _Search(replays, pairs).explanations()
+
+
+def is_explained(replays: "Sequence[Replay]", pairs: bool = False) -> bool:
+    """Whether `find_bugs` would name something that explains cost and gradient at once, which is found out faster."""
+    with np.errstate(all="ignore"):
+        return _Search(replays, pairs).explains_both()
 
 
 class _Search:
     """The bugs looked for on several problems: first on those where any shows, the small ones before the large."""
 
-    def __init__(self, replays: "Sequence[Replay]"):
+    def __init__(self, replays: "Sequence[Replay]", pairs: bool):
         self.replays = sorted(replays, key=lambda replay: (not replay.coordinates_left(NO_BUG), replay.coordinates))
         self.bugs = [bug for bug in BUGS.values() if bug.part != "program"]
+        work = sum(replay.problem.m * replay.problem.network.size for replay in replays)
+        self.with_pairs = pairs and work <= LARGEST
+        self.cost_wrong = not self.has_cost(NO_BUG)
+        self.unexplained = self.left(NO_BUG)
 
-    def explanations(self, with_pairs: bool) -> Explanations:
-        alone = [(bug,) for bug in self.bugs]
-        unexplained, cost_wrong = self.left(NO_BUG), not self.has_cost(NO_BUG)
-        costs = tuple(filter(self.explains_cost, alone)) if cost_wrong else ()
-        gradients = tuple(filter(self.explains_gradient, alone)) if unexplained else ()
+    def explains_both(self) -> bool:
+        costs = self.of_cost()
+        if self.cost_wrong and not costs:
+            return False
+        gradients = self.of_gradient()
+        return (bool(gradients) or not self.unexplained) and bool(self.of_both(costs, gradients))
+
+    def of_cost(self) -> tuple[Bugs, ...]:
+        """What explains the cost, where it is wrong: bugs by themselves, or else pairs."""
+        return self.sets(self.explains_cost, self.changes_cost) if self.cost_wrong else ()
+
+    def of_gradient(self) -> tuple[Bugs, ...]:
+        return self.sets(self.explains_gradient, self.changes_gradient) if self.unexplained else ()
+
+    def of_both(self, costs: tuple[Bugs, ...], gradients: tuple[Bugs, ...]) -> list[Bugs]:
+        joined = (tuple(dict.fromkeys((*first, *second))) for first, second in product(costs, gradients))
+        return [group for group in (*gradients, *costs, *joined) if self.has_cost(group) and not self.left(group)]
+
+    def explanations(self) -> Explanations:
+        costs, gradients, unexplained = self.of_cost(), self.of_gradient(), self.unexplained
         nearest, left = None, 0
         if unexplained and not gradients:
             left, nearest = min(((self.left((bug,)), bug) for bug in self.bugs), key=lambda pair: pair[0])
-        if with_pairs and cost_wrong and not costs:
-            costs = self.pairs(self.changes_cost, self.explains_cost)
-        if with_pairs and unexplained and not gradients:
-            gradients = self.pairs(self.changes_gradient, self.explains_gradient)
         of_cost = [group for group in costs if not self.changes_gradient(group)]
         of_gradient = [group for group in gradients if not self.changes_cost(group)]
-        joined = (tuple(dict.fromkeys((*first, *second))) for first, second in product(costs, gradients))
-        both = [g for g in (*gradients, *costs, *joined) if self.has_cost(g) and not self.left(g)]
         close = not gradients and left < unexplained
         return Explanations(
             coordinates=sum(replay.coordinates for replay in self.replays),
-            cost_wrong=cost_wrong,
+            cost_wrong=self.cost_wrong,
             gradient_wrong=unexplained > 0,
-            of_both=_without_repetitions(both),
+            of_both=_without_repetitions(self.of_both(costs, gradients)),
             of_cost=_without_repetitions(of_cost or costs),
             of_gradient=_without_repetitions(of_gradient or gradients),
             unexplained=unexplained,
             nearest=nearest if close else None,
             left=left if close else 0,
-            pairs_tried=with_pairs,
+            pairs_tried=self.with_pairs,
         )
 
-    def pairs(self, shows: Callable[[Bugs], bool], explains: Callable[[Bugs], bool]) -> tuple[Bugs, ...]:
-        """The pairs that explain it: of two that show by themselves, or else of one that does and another."""
+    def sets(self, explains: Callable[[Bugs], bool], shows: Callable[[Bugs], bool]) -> tuple[Bugs, ...]:
+        """The bugs that explain it alone; else pairs of two that show alone; else of one that does, and another."""
+        found = tuple(filter(explains, ((bug,) for bug in self.bugs)))
+        if found or not self.with_pairs:
+            return found
         shown = [bug for bug in self.bugs if shows((bug,))]
         hidden = [bug for bug in self.bugs if bug not in shown]
         found = tuple(filter(explains, _in_both_orders(combinations(shown, 2))))

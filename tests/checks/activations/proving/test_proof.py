@@ -226,7 +226,7 @@ def test_rounding_that_grows_without_bound_is_left_to_sampling():
 
 CANNOT = {
     "an if": (lambda xp, z: xp.maximum(z, 0.0) if z[0] > 0.0 else z, lambda z, a: a, "pick entries|if"),
-    "math": (lambda xp, z: np.vectorize(math.tanh)(z), lambda z, a: 1.0 - a * a, "makes no plain arrays"),
+    "math": (lambda xp, z: np.vectorize(math.tanh)(z), lambda z, a: 1.0 - a * a, "makes no plain arrays of float"),
     "float32": (lambda xp, z: xp.tanh(z), lambda z, a: (1.0 - a * a).astype(np.float32), "casts to float only"),
     "tells arrays apart": (
         lambda xp, z: xp.tanh(z) if isinstance(z, np.ndarray) else z,

@@ -1,0 +1,61 @@
+"""The losses of optax have the derivatives that JAX says; modules of Flax and Equinox are named by their paths."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from harness import check_derivatives
+
+rng = np.random.default_rng(0)
+Z, TARGETS = rng.normal(size=(3, 4)), rng.normal(size=(3, 4))
+CLASSES = np.array([0, 3, 1])
+ONE_HOT = np.eye(4)[CLASSES]
+SHARES = np.exp(Z) / np.exp(Z).sum(axis=1, keepdims=True)
+
+LOSSES = {
+    "squared_error": (Z, TARGETS),
+    "l2_loss": (Z, TARGETS),
+    "huber_loss": (Z, TARGETS),
+    "log_cosh": (Z, TARGETS),
+    "cosine_distance": (Z, TARGETS),
+    "sigmoid_binary_cross_entropy": (Z, ONE_HOT),
+    "softmax_cross_entropy": (Z, ONE_HOT),
+    "softmax_cross_entropy_with_integer_labels": (Z, CLASSES),
+    "poly_loss_cross_entropy": (Z, ONE_HOT),
+    "sigmoid_focal_loss": (Z, ONE_HOT),
+    "hinge_loss": (Z[0], 2.0 * ONE_HOT[0] - 1.0),
+    "kl_divergence": (np.log(SHARES), SHARES[::-1]),
+}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_the_losses_of_optax_agree(name):
+    optax = pytest.importorskip("optax", reason="optax is not installed")
+    loss, (predictions, targets) = getattr(optax.losses, name), LOSSES[name]
+    report = check_derivatives(lambda predictions: jnp.mean(loss(predictions, targets)), predictions)
+    assert report.verdict == "agree", report
+
+
+def test_a_module_of_equinox_is_named_by_its_paths():
+    equinox = pytest.importorskip("equinox", reason="equinox is not installed")
+    import jax
+
+    layer = equinox.nn.Linear(3, 2, key=jax.random.key(0))
+    report = check_derivatives(
+        lambda layer, x: jnp.sum(layer(x) ** 2), layer, np.ones(3), reference=lambda layer, x: (layer, x)
+    )
+    assert report.outliers == ("reference",)
+    assert set(report.findings[0].blocks) == {"layer.weight", "layer.bias", "x"}
+
+
+def test_parameters_of_flax_are_named_by_their_paths():
+    nn = pytest.importorskip("flax.linen", reason="flax is not installed")
+    import jax
+
+    dense = nn.Dense(2)
+    params = dense.init(jax.random.key(0), np.ones(3))
+    report = check_derivatives(
+        lambda params: jnp.sum(dense.apply(params, np.ones(3)) ** 2), params, reference=lambda params: params
+    )
+    assert report.outliers == ("reference",)
+    assert set(report.findings[0].blocks) <= {"params['params']['kernel']", "params['params']['bias']"}

@@ -1,0 +1,329 @@
+"""Bounds on rounding: no program is off by more, whatever its type; where arguments move, the results stay within."""
+
+import sys
+from functools import cache
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from reference.arithmetics.increments import Increment
+from reference.arithmetics.many_directions import STEP, constant, is_constant
+from reference.traced import interpreter
+from reference.traced.bounding import arrays, elementwise, pairs, running
+from reference.traced.bounding.parts import Unbounded, packed, parts
+from reference.traced.bounding.running import BOUNDS, BoundedRun, obstacle
+from reference.traced.interpreter import Run
+from reference.traced.program import Traced, kind, lifted, programs_in, settings
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "checks" / "traced"))
+from functions_of_jax import ALL, DEEP  # pyright: ignore[reportMissingImports]
+
+U = {np.float64: 2.0**-53, np.float32: 2.0**-24}
+
+rng = np.random.default_rng(3)
+W, X, Y = rng.normal(size=(5, 4)), rng.normal(size=(6, 4)), rng.normal(size=(6, 5))
+MODELS = {
+    "a layer norm": (lambda x: (x - x.mean(-1, keepdims=True)) / jnp.sqrt(x.var(-1, keepdims=True) + 1e-5), X),
+    "an attention": (lambda q, k: jax.nn.softmax(q @ k.T) @ k, X, X[::-1] + 0.1),
+    "a loss": (lambda w, x, y: -jnp.mean(jnp.sum(jax.nn.log_softmax(x @ w.T) * y, -1)), W, X, Y),
+    "an mlp": (lambda w, v, x: jnp.sum(jax.nn.gelu(jnp.tanh(x @ w.T) @ v.T)), W, Y, X),
+    "a mixture": (
+        lambda m, s, x: jax.nn.logsumexp(-0.5 * jnp.sum(((x[:, None] - m) / jnp.exp(s)) ** 2, -1)),
+        W, W * 0.1, X,
+    ),
+    "a recurrence": (lambda w, xs: jax.lax.scan(lambda h, x: (jnp.tanh(w[:4, :4] @ h + x), h), xs[0], xs), 0.4 * W, X),
+    "a solver of an ode": (
+        lambda p: jax.lax.fori_loop(0, 9, lambda _, y: y + 0.1 * jnp.sin(p * y) * y[::-1], p**2),
+        W[0],
+    ),
+    "swish and softplus": (lambda x: jax.nn.swish(x) * jax.nn.softplus(-x), X),
+    "distances": (lambda x: jnp.sqrt(jnp.sum((x[:, None] - x) ** 2, -1) + 1e-3), X),
+    "a maximum": (lambda x: jnp.max(x, 1) + jnp.min(x * x, 1) + jnp.sort(x, 1)[:, 2], X),
+    "powers": (lambda x: jnp.power(jnp.abs(x) + 0.1, 1.7) + x**3 / (1.0 + x**-2.0), X),
+    "angles": (lambda x: jnp.arctan2(x, x[::-1]) + jnp.arcsin(jnp.tanh(x)) + jnp.arccosh(1.5 + x * x), X),
+    "casts": (lambda x: (x.astype(jnp.bfloat16) * x.astype(jnp.bfloat16)).astype(x.dtype) * x, X),
+    "a clipped step": (lambda x: jnp.clip(x, -0.5, 0.5) + jnp.where(x > 0.1, x, jnp.floor(3.0 * x)), X),
+    "a remainder": (lambda x: jnp.mod(x, 0.7) * jnp.exp2(x) + jnp.expm1(-jnp.abs(x)), X),
+    "an embedding": (lambda w: jnp.sum(w[np.array([0, 2, 2, 1])] ** 2, 1), W),
+    "a difference": (lambda x, u: x.at[np.array([0])].add(-u) * x.at[np.array([1])].subtract(u)[::-1], X, X[:1]),
+    "a running sum": (lambda x: jnp.cumsum(x * x, 0) * jax.lax.stop_gradient(jnp.exp(x)), X),
+    "windows": (lambda x: jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, (2, 2), (1, 1), "SAME"), X),
+}  # fmt: skip
+CASES = {name: case for name, case in (ALL | MODELS).items() if name not in ("segment_sum",)}
+
+
+def arguments_of(name, dtype):
+    """The moving arguments of a case in one type, and the function of these."""
+    f, *args = CASES[name]
+    moving = [i for i, x in enumerate(args) if kind(jnp.asarray(x).dtype) == "f"]
+
+    def g(*changing):
+        full = [dict(zip(moving, changing)).get(i, x) for i, x in enumerate(args)]
+        return [y for y in jax.tree.leaves(f(*full)) if kind(y.dtype) == "f"]
+
+    return g, [np.asarray(args[i], np.float64).astype(dtype) for i in moving]
+
+
+def everything(g, xs):
+    """Values, and derivatives in both modes, along the same fixed directions."""
+    tangents = [jnp.cos(jnp.arange(x.size, dtype=x.dtype)).reshape(x.shape) for x in xs]
+    values, forward = jax.jvp(lambda *x: g(*x), tuple(xs), tuple(tangents))
+    pull_back = jax.vjp(lambda *x: g(*x), *xs)[1]
+    return [
+        *values,
+        *forward,
+        *pull_back([jnp.cos(jnp.arange(y.size, dtype=y.dtype)).reshape(y.shape) for y in values]),
+    ]
+
+
+def coarsest(program):
+    from harness.checks.traced.modes import coarsest_unit
+
+    return coarsest_unit(program)
+
+
+def bounded(traced, xs):
+    """The bounds of a program's results; None where there are none."""
+    if obstacle(traced.program):
+        return None
+    try:
+        run = BoundedRun(coarsest=coarsest(traced.program), constants_round=True)
+        return [parts(y, 0) for y in run(traced.program, *map(constant, map(lifted, xs)))]
+    except Unbounded:
+        return None
+
+
+@cache
+def compiled(name, dtype):
+    """A case's program, what JAX computes, and the exact results as nearly as NumPy has them."""
+    with settings(dtype is np.float64), np.errstate(all="ignore"):
+        g, xs = arguments_of(name, dtype)
+        if not xs:
+            return None
+        try:
+            traced = Traced(lambda *x: everything(g, x), *xs)
+        except (TypeError, ValueError):  # no reverse mode of a while loop; two types where there should be one
+            return None
+        if obstacle(traced.program):
+            return None
+        return traced, xs, [np.asarray(y, np.longdouble) for y in traced(*xs)]
+
+
+def longer(value):
+    value = np.asarray(value)
+    return value.astype(np.longdouble) if kind(value.dtype) == "f" else value
+
+
+class LongRun(Run):
+    """The interpreter in NumPy's longest type."""
+
+    def number(self, atom):
+        return constant(longer(atom.value))
+
+
+def truth(traced, xs, dtype, monkeypatch):
+    """In float64 for a program in float32, and by the longer type of this machine for one in float64."""
+    if dtype is np.float32:
+        return [y.value for y in Run()(traced.program, *map(constant, map(lifted, xs)))]
+    with monkeypatch.context() as patch:
+        patch.setattr(interpreter, "lifted", longer)
+        return [y.value for y in LongRun()(traced.program, *map(constant, map(longer, xs)))]
+
+
+NAMES = list(CASES) if DEEP else [*MODELS, *list(ALL)[::9]]
+HALVES = (NAMES, NAMES) if DEEP else (NAMES[::2], NAMES[1::2])
+HAS_LONG = np.finfo(np.longdouble).eps < 1e-18
+SCIPYS = ("erf", "gelu", "an mlp")  # which knows no longer type
+
+
+@pytest.mark.parametrize(
+    ("dtype", "names"), [(np.float32, HALVES[0]), (np.float64, HALVES[1])], ids=["float32", "float64"]
+)
+@np.errstate(all="ignore")
+def test_no_program_is_off_by_more_than_its_bound(dtype, names, monkeypatch):
+    if dtype is np.float64 and not HAS_LONG:
+        pytest.skip("this machine has no longer type than float64")
+    tried = 0
+    for name in names:
+        case = compiled(name, dtype)
+        if case is None or (dtype is np.float64 and name.startswith(SCIPYS)):
+            continue
+        traced, xs, answers = case
+        with settings(dtype is np.float64):
+            bounds = bounded(traced, xs)
+            if bounds is None:
+                continue
+            exact = truth(traced, xs, dtype, monkeypatch)
+        tried += 1
+        for own, answer, expected in zip(bounds, answers, exact, strict=True):
+            for computed in (answer, own.value):
+                off = np.abs(computed - np.asarray(expected, np.longdouble))
+                assert np.all((off <= own.error) | (computed == expected) | ~np.isfinite(own.error)), name
+    assert tried > 0.4 * len(names)
+
+
+# -- what operands' errors do -----------------------------------------------------------------------------------------
+
+OWN_ROUNDING = 1.0 + 1e-9
+"""Bounds are computed in floating point themselves, and so are the arguments at their very ends."""
+
+WIDE = 1e-4
+"""Errors of the arguments, beside each: large, so that second derivatives show."""
+
+
+IN_FLOAT64 = [name for name in CASES if not name.endswith(("float32", "float16", "bfloat16"))]
+
+
+@cache
+def moved(name):
+    """A program, its arguments with errors of their own, and what some exact arguments within these make of it."""
+    rng = np.random.default_rng(5)
+    with settings(True), np.errstate(all="ignore"):
+        g, xs = arguments_of(name, np.float64)
+        if not xs:
+            return None
+        try:
+            program = Traced(g, *xs).program
+        except (TypeError, ValueError):
+            return None
+        if obstacle(program):
+            return None
+        errors = [WIDE * np.abs(x) for x in xs]
+        changes = [rng.uniform(0.5, 1.5, (1, *x.shape)) * STEP for x in xs]
+        inner = [WIDE * np.abs(d) for d in changes]
+        given = [packed(x, e, d, i) for x, e, d, i in zip(xs, errors, changes, inner)]
+        results = []
+        for k in range(4):
+            draw = rng.uniform if k else (lambda low, high, shape: rng.choice([low, high], shape))
+            exact = [
+                Increment(x + e * draw(-1.0, 1.0, x.shape), d + i * draw(-1.0, 1.0, d.shape))
+                for x, e, d, i in zip(xs, errors, changes, inner)
+            ]
+            run = Run()
+            results.append(run(program, *exact))
+            if run.ties or run.unresolved:
+                return None
+        return program, given, results
+
+
+def stays_within(case):
+    """Whether all that the arguments' errors allow lies within the results' errors; None where these are not known."""
+    program, given, results = case
+    with settings(True), np.errstate(all="ignore"):
+        try:
+            found = [parts(y, 1) for y in BoundedRun(count=1)(program, *given)]
+        except Unbounded:
+            return None
+    for exact in results:
+        for own, y in zip(found, exact, strict=True):
+            change = np.zeros((1, *np.shape(y.value))) if is_constant(y) else y.change
+            if np.any(np.abs(y.value - own.value) > OWN_ROUNDING * own.error):
+                return False
+            if np.any(np.abs(change - own.change) > OWN_ROUNDING * own.change_error + 1e-12 * STEP):
+                return False
+    return True
+
+
+def test_what_arguments_allow_stays_within_the_results_errors():
+    verdicts = {name: stays_within(case) for name in IN_FLOAT64 if (case := moved(name)) is not None}
+    assert [name for name, within in verdicts.items() if within is False] == []
+    assert sum(within is True for within in verdicts.values()) > 60
+
+
+EXACT_ALWAYS = {
+    *("eq", "ne", "lt", "le", "gt", "ge", "lt_to", "le_to", "eq_to", "and", "or", "xor", "not", "is_finite", "iota"),
+    *("reduce_and", "reduce_or", "reduce_xor", "argmax", "argmin", "floor", "ceil", "round", "sign", "empty"),
+}
+"""Rules that answer truth values, whole numbers, or what is constant between jumps."""
+
+OTHER_NAMES = {"add_any", "scatter_add", "scatter_sub"}
+WITHOUT_CHANGES = {"reduce_prod", "cumprod", "reduce_window_max", "reduce_window_min", "cummax", "cummin"}
+"""Rules for values alone; `test_no_program_is_off_by_more_than_its_bound` meets them."""
+
+
+def forgetful(rule):
+    """A rule that hands on no error of its operands."""
+
+    def wrong(run, equation, *operands):
+        outputs = rule(run, equation, *operands)
+        single = isinstance(outputs, Increment)
+        forgotten = [forget(y, run.count) for y in ([outputs] if single else outputs)]
+        return forgotten[0] if single else forgotten
+
+    return wrong
+
+
+def forget(y, count):
+    if is_constant(y) or np.asarray(y.value).dtype.kind != "f":
+        return y
+    own = parts(y, count)
+    return packed(own.value, 1e-14 * np.abs(own.value), own.change, 1e-14 * np.abs(own.change))
+
+
+def names_in(program):
+    inner = [names_in(p) for eq in program.equations for p in programs_in(eq)]
+    return {eq.name for eq in program.equations}.union(*inner)
+
+
+def test_a_rule_that_forgets_an_error_is_noticed(monkeypatch):
+    own = {*elementwise.BOUNDS, *pairs.BOUNDS, *arrays.BOUNDS}  # the others are the interpreter's own
+    noticed, tried = set(), own - EXACT_ALWAYS - OTHER_NAMES - WITHOUT_CHANGES
+    for name in IN_FLOAT64:
+        case = moved(name)
+        if case is None or stays_within(case) is not True:
+            continue
+        for primitive in (names_in(case[0]) & tried) - noticed:
+            with monkeypatch.context() as patch:
+                patch.setitem(running.BOUNDS, primitive, forgetful(BOUNDS[primitive]))
+                if stays_within(case) is False:
+                    noticed.add(primitive)
+    assert tried - noticed == set()
+
+
+# -- how narrow they are ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["a layer norm", "a loss", "an mlp", "a mixture", "swish and softplus", "powers"])
+def test_bounds_of_ordinary_programs_leave_two_thirds_of_the_digits(name):
+    with settings(True), np.errstate(all="ignore"):
+        g, xs = arguments_of(name, np.float64)
+        bounds = bounded(Traced(lambda *x: everything(g, x), *xs), xs)
+    assert bounds is not None
+    assert all(np.max(own.error) < U[np.float64] ** (2 / 3) * np.max(np.abs(own.value)) for own in bounds)
+
+
+ODD = {
+    "isnan is decided": (lambda x: jnp.where(jnp.isnan(x), 0.0, jnp.exp(x) - 1.0), True),
+    "a comparison within rounding": (lambda x: jnp.where(jnp.exp(x) - 1.0 > jnp.expm1(x), x, 2.0 * x), False),
+    "a branch taken within rounding": (
+        lambda x: jax.lax.cond((jnp.exp(x) - 1.0 > jnp.expm1(x))[0], lambda t: t, lambda t: 2.0 * t, x),
+        None,
+    ),
+    "an order within rounding": (lambda x: jnp.argmax(jnp.stack([jnp.exp(x) - 1.0, jnp.expm1(x)])) * x, None),
+    "no rule": (jax.lax.lgamma, None),
+    "complex numbers": (lambda x: jnp.abs(x + 1j), None),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_what_rounding_may_decide_is_wide_or_has_no_bound(name):
+    f, is_narrow = ODD[name]
+    x = np.array([1e-3, 0.3])
+    with settings(True), np.errstate(all="ignore"):
+        traced = Traced(lambda x: [f(x)], x)
+        bounds = bounded(traced, [x])
+    assert (bounds is None) == (is_narrow is None)
+    if bounds is not None:
+        assert (np.max(bounds[0].error) < 1e-12) == is_narrow
+
+
+def test_errors_that_grow_beyond_use_in_a_loop_end_the_run():
+    chaos = lambda x: jax.lax.fori_loop(0, 60, lambda _, y: 3.99 * y * (1.0 - y), x)  # noqa: E731
+    x = np.array([0.3])
+    with settings(True):
+        program = Traced(chaos, x).program
+        with pytest.raises(Unbounded, match="beyond use"):
+            BoundedRun(widest=1e-11)(program, constant(x))
