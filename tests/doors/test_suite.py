@@ -38,7 +38,7 @@ def hinge(xp, z):
 
 right = Activation("right", value, lambda z, a: np.tanh(z) + z * (1.0 - np.tanh(z) ** 2))
 wrong = Activation("wrong", value, lambda z, a: np.tanh(z))
-numpy_only = Activation("numpy_only", lambda xp, z: expit(z), lambda z, a: a * (1.0 - a))
+numpy_only = Activation("numpy_only", lambda xp, z: expit(np.asarray(z, dtype=float)), lambda z, a: a * (1.0 - a))
 undeclared = Activation("undeclared", hinge, lambda z, a: np.where(z > 0.5, 1.0, 0.0))
 
 def right_source(problem, theta):
