@@ -97,7 +97,7 @@ class ActivationSlope(Subject):
         return tuple(stretch_in_words(*ends) for ends in stretches(self.points.z, at_odds, BRIDGED))
 
     def explain(self, wrong: Answer, right: Answer, at_odds: np.ndarray) -> str:
-        if right.name == SIDES:
+        if right.name == SIDES and np.isfinite(wrong.gradient[at_odds]).any():
             return AT_A_SEAM
         if wrong.name == CLAIMED:
             slope_at = self.slope_at or (lambda z: np.full(z.shape, np.nan))
