@@ -123,10 +123,24 @@ class Traced:
 
     @cached_property
     def _compiled(self) -> Callable[..., Any]:
-        return self._traced.lower().compile()
+        return self._traced.lower().compile(compiler_options=compiled_quickly())
 
     def __call__(self, *arguments: Any) -> Any:
         return self._compiled(*arguments)
+
+
+@cache
+def compiled_quickly() -> dict[str, Any]:
+    """Options with which XLA compiles in a third of the time, for programs that run a few times; none it does not know.
+
+    They choose how machine code is written, after XLA has simplified and fused the program.
+    """
+    options = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
+    try:
+        jax.jit(lambda: 0).lower().compile(compiler_options=options)
+    except jax.errors.JaxRuntimeError:
+        return {}
+    return options
 
 
 def read(closed: Any) -> Program:
