@@ -247,12 +247,13 @@ class Check:
 
         But for inputs that lie outside of the domain themselves, in which an output that is not finite has no
         derivative: JAX multiplies that by zero for all other outputs, and zero times NaN is NaN.
+        Where f itself is not finite, no claim that is not speaks against another.
         """
         largest = min(float(jax.numpy.finfo(dtype).max) for dtype in self.inputs.dtypes)
         broken = ~np.isfinite(claim.derivative)
-        outside = (broken & ~known[:, None]).any(axis=0)
-        fits = np.isfinite(truth.error) & (np.abs(truth.derivative) < largest) & ~outside
-        return Claim(claim.derivative, np.where(broken & fits, 0.0, claim.error))
+        beyond = broken & ~known[:, None]
+        fits = np.isfinite(truth.error) & (np.abs(truth.derivative) < largest) & ~beyond.any(axis=0)
+        return Claim(claim.derivative, np.select([beyond, broken & fits], [np.inf, 0.0], claim.error))
 
     def _answer(self, name: str, claim: Claim, blocks: Sequence[Block]) -> Answer:
         oracle = name in (INCREMENTS, DIFFERENCES)

@@ -30,7 +30,6 @@ from reference.traced.program import (
     kind,
     lifted,
     programs_in,
-    solves,
     unit_roundoff,
 )
 
@@ -78,6 +77,15 @@ def coarsest_unit(program: Program) -> float:
     units = [unit_roundoff(t) for t in own if t is not None and kind(t) in ("f", "c")]
     inner = [coarsest_unit(p) for eq in program.equations for p in programs_in(eq)]
     return max([UNIT_ROUNDOFF["float64"], *units, *inner])
+
+
+def solves(program: Program) -> bool:
+    """Whether in it a derivative rule stands for something that iterates."""
+    return any(
+        iterates(inner) if eq.name in CUSTOM_RULES else solves(inner)
+        for eq in program.equations
+        for inner in programs_in(eq)
+    ) or any(eq.name == "custom_linear_solve" and iterates(eq.params["jaxprs"].solve) for eq in program.equations)
 
 
 def alike(a: Program, b: Program) -> bool:
