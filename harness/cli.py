@@ -123,10 +123,12 @@ def _interrupt_again(ignored: Any) -> None:
 
 def _explained(error: Exception) -> int:
     """Say on stderr what went wrong, and answer the exit code; what is no mistake of the user's shows its traceback."""
-    gate = sys.modules.get("harness.training.gate")  # who has not imported it raises nothing of it
-    if gate is not None and isinstance(error, gate.GateClosed):
-        complain(str(error))
-        return EXIT_CODES[error.report.verdict]
+    if "harness.training.gate" in sys.modules:  # slow to import, and who has not raises nothing of it
+        from harness.training.gate import GateClosed
+
+        if isinstance(error, GateClosed):
+            complain(str(error))
+            return EXIT_CODES[error.report.verdict]
     theirs = (ValueError, TypeError, OSError, MemoryError)
     raised_by_a_source = bool(getattr(error, "__notes__", ()))
     if os.environ.get("HARNESS_TRACEBACK") or not (isinstance(error, theirs) or raised_by_a_source):

@@ -76,7 +76,7 @@ def require_place(path: str | Path) -> None:
     try:
         mode = stat.S_IFREG
         with suppress(FileNotFoundError):
-            mode = os.stat(path).st_mode
+            mode = Path(path).stat().st_mode
             if stat.S_ISREG(mode) and not os.access(path, os.W_OK):
                 raise PermissionError("it is read-only")
         if stat.S_ISREG(mode):

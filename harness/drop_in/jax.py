@@ -66,6 +66,9 @@ def check_grads(
     doubts = [words for report in reports for words in _inexact_rules_of_jax(report)]
     doubts += [reasons(report) for report in reports if report.verdict == "inconclusive"]
     doubts += [f"{name} is left out: {why}" for report in reports for name, why in report.left_out.items()]
+    doubts += [
+        note for report in reports for note in report.notes if "stop_gradient" in note
+    ]  # the original looks behind
     if doubts:
         return undecided(NAME, "; ".join(dict.fromkeys(doubts)), ask_original)
     return None

@@ -18,7 +18,7 @@ from harness.grading.helpers import ABSENT, RIGHT, WRONG, Verdict, judge_helpers
 from harness.grading.problems import Asked, small_problems, tiny_problems
 from harness.grading.reading import Submission, find_submissions
 from harness.grading.rubric import Rubric
-from harness.grading.running import SPOILS, SPOILS_NOTHING, Failed, Process
+from harness.grading.running import SPOILS, SPOILS_NOTHING, Failed, Process, interrupt_all
 from harness.progress import Progress, silent
 
 AGREE, DISAGREE, INCONCLUSIVE, ERROR = "agree", "disagree", "inconclusive", "error"
@@ -93,14 +93,20 @@ def grade_folder(
     for asked in (*small_problems(), *tiny_problems()):
         asked.bound("float64")  # computed once, before threads ask for it
     grades: dict[int, Grade] = {}
-    with ThreadPoolExecutor(os.cpu_count() or 1) as threads:
-        asked = {
-            threads.submit(grade, submission, rubric, function, timeout): number
-            for number, submission in enumerate(submissions)
-        }
+    threads = ThreadPoolExecutor(os.cpu_count() or 1)
+    asked = {
+        threads.submit(grade, submission, rubric, function, timeout): number
+        for number, submission in enumerate(submissions)
+    }
+    try:
         for done, future in enumerate(as_completed(asked), start=1):
             grades[asked[future]] = future.result()
             progress("grading", done, len(submissions))
+    finally:  # all are done, or this is Ctrl-C, which must not wait for a submission that never answers
+        threads.shutdown(wait=False, cancel_futures=True)
+        while not all(future.done() for future in asked):
+            interrupt_all()
+            time.sleep(0.05)
     return [grades[number] for number in range(len(submissions))]
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 
@@ -24,6 +25,14 @@ MOST_DATA = 30_000_000  # bytes of a data file that is copied for a submission t
 
 SPOILS = ", and so answers something else when it is called again with the same arrays; work on a copy"
 SPOILS_NOTHING = ", which its caller may not expect; work on a copy"
+
+_WORKERS: WeakSet[Worker] = WeakSet()
+
+
+def interrupt_all() -> None:
+    """End the processes of all submissions: who waits for an answer is told that they died."""
+    for worker in list(_WORKERS):
+        worker.interrupt()
 
 
 class Failed(Exception):
@@ -50,6 +59,7 @@ class Process:
         prepare = (("os:chdir", (str(folder),)),) if whole else ()
         self.changes: list[Changes] = []  # of arguments, by all calls since it was emptied
         self.worker = Worker(folder / submission.main, timeout=timeout, prepare=prepare)
+        _WORKERS.add(self.worker)
 
     def call(self, name: str, *arguments: Any) -> Any:
         """What a function answers.

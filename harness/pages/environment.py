@@ -44,13 +44,19 @@ def version_of(package: str) -> str:
         return ""
 
 
+def _threads() -> str:
+    """How many threads BLAS takes, as far as anybody has said: another number rounds sums of products differently."""
+    names = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
+    return next(filter(None, map(os.environ.get, names)), str(os.cpu_count() or 1))
+
+
 def _blas() -> str:
     import numpy as np
 
     with contextlib.suppress(Exception):  # the form of NumPy's answer is no promise
         shown: Any = np.show_config(mode="dicts")
         blas = shown["Build Dependencies"]["blas"]
-        return f"{blas['name']} {blas['version']}"
+        return f"{blas['name']} {blas['version']}, {_threads()} threads"
     with contextlib.redirect_stdout(io.StringIO()) as text:
         np.show_config()
     return "unknown" if not text.getvalue() else "see numpy.show_config()"

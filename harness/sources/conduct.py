@@ -104,7 +104,8 @@ class Settings:
                 yield setting, before
 
 
-P, T = ParamSpec("P"), TypeVar("T")
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 def settings_kept(check: Callable[P, T]) -> Callable[P, T]:

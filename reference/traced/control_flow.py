@@ -112,22 +112,29 @@ def _crossing(run: Any, here: Increment, there: Increment, crosses: np.ndarray) 
 def _linear_solve(run: Any, equation: Equation, *operands: Increment) -> list[Increment]:
     """x of A x = b: A dx = db - dA x, with A as the equation's own matvec has it.
 
-    A solver that iterates stops at a tolerance; the changes are those of the x that solves the equations.
+    What else the solver tells is constant. A solver that iterates stops at a tolerance; the changes are those of the x
+    that solves the equations.
     """
     programs = equation.params["jaxprs"]
     matvec, solve, b = parts_of_solve(equation.params["const_lengths"], operands)
     fixed = [constant(x.value) for x in solve]
-    x = run(programs.solve, *fixed, *[constant(y.value) for y in b])
+    found = run(programs.solve, *fixed, *[constant(y.value) for y in b])
     count = directions(*matvec, *b)
     if not count:
-        return x
+        return found
+    x, told = found[: len(b)], found[len(b) :]
     matrix = _matrix(run, programs.matvec, matvec, b) if iterates(programs.solve) else None
     values = [y.value for y in x] if matrix is None else [y[0] for y in _solved(matrix, [y.value[None] for y in b])]
     products = run(programs.matvec, *matvec, *map(constant, values))
     rights = [full_change(y, count) - full_change(product, count) for y, product in zip(b, products)]
-    if matrix is None:
-        return run(programs.solve, *fixed, *[Increment(y.value, change) for y, change in zip(b, rights)])
-    return [Increment(y.value, change) for y, change in zip(x, _solved(matrix, rights))]
+    if matrix is not None:
+        return [*(Increment(y.value, change) for y, change in zip(x, _solved(matrix, rights))), *told]
+    before, run.looks_through = run.looks_through, True
+    try:
+        solved = run(programs.solve, *fixed, *[Increment(y.value, change) for y, change in zip(b, rights)])
+    finally:
+        run.looks_through = before
+    return [*solved[: len(b)], *told]
 
 
 def _matrix(run: Any, matvec: Program, consts: Sequence[Increment], b: Sequence[Increment]) -> np.ndarray | None:

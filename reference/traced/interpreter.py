@@ -70,6 +70,8 @@ class Run:
         Custom rules that were trusted, and primitives whose derivative is a matter of definition.
     stopped : int
         How often stop_gradient took a change away.
+    looks_through : bool
+        Whether what runs now is never differentiated by JAX, so that a stop_gradient in it stops nothing.
     """
 
     def __init__(
@@ -82,7 +84,7 @@ class Run:
         self.ties, self.unresolved = False, ""
         self.differenced: set[str] = set()
         self.taken_as_they_are: set[str] = set()
-        self.stopped = 0
+        self.stopped, self.looks_through = 0, False
 
     def __call__(self, program: Program, *arguments: Increment) -> list[Increment]:
         """The program's results."""

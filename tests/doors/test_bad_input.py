@@ -58,6 +58,8 @@ NO_ACTIVATION = [
 NO_SIZES = ["", "a", "-5", "1.5", "25,", "25,-1", "25;3", "0,3", "9" * 5000]
 NO_SIZE = ["", "0", "-1", "many", "1XB", "1.2.3GB", "nan", "inf", "9" * 5000, "1 0"]
 
+NO_PLACE = [".", "no/where", "text.csv/below", "in a circle", "n" * 5000]
+
 OPTIONS = [
     *[(command, "--networks", NO_COUNT) for command in ("run", "check", "study", "sweep")],
     *[(command, "--seed", NO_SEED) for command in ("run", "check", "train", "study", "sweep")],
@@ -65,8 +67,11 @@ OPTIONS = [
     ("check", "--sources", NO_SOURCE),
     ("check", "--activation", NO_ACTIVATION),
     ("check --isolate", "--timeout", [*NO_NUMBER[:-1], "0"]),
-    ("check --sources loop", "--plot", ["."]),
-    ("check", "--case", ["."]),
+    ("check --sources loop", "--plot", NO_PLACE),
+    *[(command, "--case", NO_PLACE) for command in ("check", "bugs wrong-sign")],
+    *[(command, "--report", NO_PLACE) for command in ("run", "check", "train", "study", "sweep --summary x.sqlite")],
+    ("train", "--checkpoint", NO_PLACE),
+    ("train --resume", "--checkpoint", ["text.csv"]),
     ("train", "--max-iter", [*NO_SEED, "-5"]),
     ("train", "--l2", NO_NUMBER),
     ("train", "--hidden", NO_SIZES),
@@ -75,17 +80,17 @@ OPTIONS = [
     ("sweep --out rows.sqlite --networks 2", "--source", NO_SOURCE),
     ("sweep --out rows.sqlite --networks 2", "--sources", [name for name in NO_SOURCE if name]),
     ("sweep --out rows.sqlite --networks 2", "--activation", NO_ACTIVATION),
-    ("sweep --out rows.sqlite --networks 2", "--workers", NO_COUNT),
+    ("sweep --out rows.sqlite --networks 2", "--workers", [*NO_COUNT, "100000"]),
     ("sweep --out rows.sqlite --networks 2", "--timeout", [*NO_NUMBER[:-1], "0"]),
-    ("sweep --networks 2", "--out", [".", "/dev/null", "no/where.sqlite", "n" * 5000]),
+    ("sweep --networks 2", "--out", [*NO_PLACE, "/dev/null"]),
     ("sweep --out rows.sqlite --networks 2", "--scheduler", ["", "nowhere", "http://"]),
     ("audit", "--library", ["", "jaxx", "JAX", "tensorflow", "bad\nAGREE", "n" * 5000]),
     ("audit", "--only", ["", "no_such_function", "bad\nAGREE", "\x1b[31m", "n" * 5000]),
-    ("audit --only sinc", "--page", ["."]),
+    ("audit --only sinc", "--page", NO_PLACE),
     ("lesson", "--out", ["text.csv", "/dev/null", "text.csv/page"]),
-    ("study", "--figure", ["."]),
+    ("study", "--figure", NO_PLACE),
     ("grade", "", ["absent", "text.csv", "/dev/null", "a folder.csv", "n" * 5000, "bad\nAGREE: all"]),
-    *[("grade .", name, ["a folder.csv"]) for name in ("--csv", "--html")],
+    *[("grade .", name, ["a folder.csv", *NO_PLACE]) for name in ("--csv", "--html")],
     ("grade .", "--feedback", ["text.csv"]),
     ("grade .", "--timeout", [*NO_NUMBER[:-1], "0"]),
     ("grade .", "--reveal", ["yes"]),
@@ -197,6 +202,7 @@ def folder(tmp_path_factory):
         (folder / f"a folder{suffix}").mkdir()
         os.mkfifo(folder / f"a pipe{suffix}")
     (folder / "good.py").write_text(COURSE)
+    (folder / "in a circle").symlink_to("in a circle")
     return folder
 
 

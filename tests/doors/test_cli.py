@@ -253,16 +253,6 @@ def test_the_help_names_values_by_what_they_are(run, monkeypatch, command):
         assert not re.search(rf"<{kind}\b", out)
 
 
-def test_a_closed_pipe_ends_it_as_it_ends_any_program():
-    reading, writing = os.pipe()
-    os.close(reading)
-    with os.fdopen(writing, "w") as pipe:
-        ended = subprocess.run(
-            [sys.executable, "-m", "harness", "--help"], stdout=pipe, stderr=subprocess.PIPE, check=False
-        )
-    assert (ended.returncode, ended.stderr) == (-signal.SIGPIPE, b"")
-
-
 # Sources and activations of one's own
 
 

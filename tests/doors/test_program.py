@@ -1,10 +1,14 @@
 """The command as a program: encodings, full devices, signals, and settings that stay the caller's."""
 
+import inspect
 import json
 import os
+import random
+import re
 import signal
 import subprocess
 import sys
+import time
 import warnings
 from pathlib import Path
 
@@ -12,12 +16,19 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import find
+from typer.main import get_command
 
 import harness
 from harness import Network, Problem
+from harness.cli import app, main
 from harness.sources.conduct import Settings
 from harness.strategies import activations, networks, problems, thetas
+from tests.grading.submissions import COURSE
 
+DEEP = os.environ.get("HARNESS_PROFILE") == "deep"
+
+# Arguments without which a command asks for some.
+NEEDED = {"ex4": ["--weights", "x.mat"], "replay": ["x.json"], "diagnose": ["x.py"], "grade": ["x"]}
 QUICK = ["check", "--networks", "2", "--sources", "loop,finite-difference"]
 
 
@@ -40,26 +51,6 @@ def test_what_an_encoding_has_no_character_for_changes_neither_verdict_nor_code(
     assert any(delta in text.stdout for delta in (rb"\u03b4", "δ".encode()))
 
 
-@pytest.mark.parametrize(
-    ("python", "env"),
-    [
-        (["-O"], {}),
-        (["-OO"], {}),
-        ([], {"PYTHONWARNINGS": "error"}),
-        ([], {"LANG": "C", "LC_ALL": "C", "COLUMNS": "20"}),
-    ],
-    ids=["-O", "-OO", "warnings are errors", "C and 20 columns"],
-)
-def test_it_runs_from_an_empty_read_only_folder_however_python_is_started(python, env, tmp_path):
-    folder = tmp_path / "empty"
-    folder.mkdir()
-    folder.chmod(0o555)
-    for arguments, code in ((QUICK, 0), (["bugs"], 0)):
-        ended = program(*arguments, python=python, env=env, cwd=folder)
-        assert (ended.returncode, b"Traceback" in ended.stderr) == (code, False), ended.stderr
-    assert list(folder.iterdir()) == []
-
-
 def test_descriptions_stay_where_python_drops_docstrings(tmp_path):
     help_of = {flag: program("--help", python=[flag], cwd=tmp_path).stdout for flag in ("-O", "-OO")}
     assert help_of["-O"] == help_of["-OO"]
@@ -67,6 +58,28 @@ def test_descriptions_stay_where_python_drops_docstrings(tmp_path):
     bugs = json.loads(program("bugs", "--json", python=["-OO"], cwd=tmp_path).stdout)["bugs"]
     assert bugs == {name: bug.description for name, bug in harness.FAULTS.items()}
     assert all(bugs.values())
+
+
+def test_too_little_address_space_is_a_line_of_every_command(monkeypatch, capsys):
+    resource = pytest.importorskip("resource", reason="Windows has no limits")
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (2**28, 2**28))
+    for command in getattr(get_command(app), "commands"):  # noqa: B009
+        with pytest.raises(SystemExit) as ended:
+            main([command, *NEEDED.get(command, ())])
+        out, err = capsys.readouterr()
+        assert (ended.value.code, out, err.count("\n")) == (2, "", 1), (command, err)
+        assert re.match(r"harness: this needs [\d.]+ GiB of address space, .* \(ulimit -v\) is 0.2 GiB; raise it", err)
+
+
+# What libraries do that do not fit is to hang, or to end the process: nothing may have been imported by then.
+@pytest.mark.parametrize(("kilobytes", "command", "what_for"), [(200_000, "bugs", ""), (600_000, "check", " for JAX")])
+def test_what_does_not_fit_is_not_imported(kilobytes, command, what_for, tmp_path):
+    limited = f'ulimit -v {kilobytes}; exec "$0" -m harness {command}'
+    command = ["bash", "-c", limited, sys.executable]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=tmp_path, env=environment)
+    assert (ended.returncode, ended.stderr.count("\n")) == (2, 1), ended.stderr
+    assert f"GiB of address space{what_for}, and the limit" in ended.stderr
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux alone has a device that is always full")
@@ -102,6 +115,59 @@ def test_sigterm_ends_it_with_143_and_no_half_of_a_file(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+# Of each command something that takes a while; {out} is an empty folder
+LONG = {
+    "run": "--networks 100000 --out {out}/run",
+    "check": "--networks 1000000",
+    "train": "--max-iter 100000 --out {out}/train --checkpoint {out}/state",
+    "study": "--networks 100000",
+    "sweep": "--networks 1000000 --out {out}/rows.sqlite",
+    "lesson": "--fresh --out {out}/lesson",
+    "grade": ". --timeout 100 --csv {out}/grades.csv",
+    "diagnose": "endless.py:nn_cost_function",
+    "audit": "--page {out}/page.md",
+}
+
+
+@pytest.mark.skipif(not DEEP, reason="HARNESS_PROFILE=deep interrupts every command while it runs")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("seconds", [0.0, 5.0], ids=["at the start", "later"])
+@pytest.mark.parametrize("command", LONG)
+def test_a_signal_ends_every_command_and_what_it_started(command, seconds, number, code, tmp_path):
+    (tmp_path / "endless.py").write_text(COURSE.replace("    m = ", "    while True: pass\n    m = ", 1))
+    assert "while True" in (tmp_path / "endless.py").read_text()
+    (tmp_path / "out").mkdir()
+    arguments = [sys.executable, "-m", "harness", command, *LONG[command].format(out="out").split()]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2]), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(arguments, cwd=tmp_path, env=environment, **streams) as process:
+        try:
+            _wait_for_handlers(process.pid)
+            time.sleep(seconds)
+            started = _children(process.pid)
+            process.send_signal(number)
+            _, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert (process.returncode, "Traceback" in err) == (code, False), err[-2000:]
+    assert not [child for child in started if Path(f"/proc/{child}").exists()]
+    assert not list(tmp_path.rglob(".harness-part*"))
+
+
+def _wait_for_handlers(pid):
+    """Until the process has a handler of its own for SIGTERM."""
+    caught, deadline = 0, time.monotonic() + 60
+    while not caught >> (signal.SIGTERM - 1) & 1:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+        status = Path(f"/proc/{pid}/status").read_text()
+        caught = int(re.findall(r"SigCgt:\s*(\w+)", status)[0], 16)
+
+
+def _children(pid):
+    return subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=False).stdout.split()
+
+
 def test_settings_are_the_callers_after_any_public_call(tmp_path, monkeypatch, registry):
     monkeypatch.chdir(tmp_path)
     problem = Problem(Network((2, 3, 2), "relu"), np.ones((2, 2)), [0, 1], 1.0)
@@ -109,6 +175,7 @@ def test_settings_are_the_callers_after_any_public_call(tmp_path, monkeypatch, r
     identity = harness.Activation("mine", lambda xp, z: z, lambda z, a: np.ones_like(z))
     calls = {
         "cross_check": lambda: harness.cross_check(problem, theta, sources),
+        "check_activation": lambda: harness.check_activation("tanh"),
         "check_gradient": lambda: harness.check_gradient(lambda t: (t @ t, 2.0 * t), theta, lambda t: t @ t),
         "assert_gradients_agree": lambda: harness.assert_gradients_agree(problem, theta, sources),
         "check_networks": lambda: harness.check_networks(2, sources=["loop", "finite-difference"]),
@@ -127,6 +194,8 @@ def test_settings_are_the_callers_after_any_public_call(tmp_path, monkeypatch, r
         ],
         "to_dict": lambda: str(harness.cross_check(problem, theta, ["loop"]).to_dict()),
     }
+    functions = {name for name in harness.__all__ if inspect.isfunction(getattr(harness, name))}
+    assert functions <= set(calls)
     signals = (signal.SIGINT, signal.SIGTERM)
     handlers = [signal.getsignal(number) for number in signals]
     printing, backend = np.get_printoptions(), sys.modules.get("matplotlib.pyplot")
@@ -142,13 +211,59 @@ def test_settings_are_the_callers_after_any_public_call(tmp_path, monkeypatch, r
     assert [file.name for file in tmp_path.iterdir()] == ["case.json"]
 
 
-def test_the_same_seed_gives_the_same_bytes_whatever_the_threads(tmp_path):
-    def without_times(text):
-        document = json.loads(text)
-        return json.dumps(document | {"seconds": None})
+def changing(f):
+    """A function that leaves the settings of the process in disorder."""
 
+    def changes(*arguments):
+        np.seterr(over="raise")
+        np.random.seed(len(os.environ))  # noqa: NPY002
+        random.seed(1)
+        warnings.simplefilter("error")
+        os.environ["CHANGED"] = "yes"
+        os.chdir(os.sep)
+        return f(*arguments)
+
+    return changes
+
+
+def test_settings_are_the_callers_also_after_functions_that_change_them(tmp_path, monkeypatch, registry):
+    monkeypatch.chdir(tmp_path)
+    problem = Problem(Network((2, 3, 2)), np.ones((2, 2)), [0, 1], 1.0)
+    square = changing(lambda t: (t @ t, 2.0 * t))
+    activation = harness.Activation("changes", changing(lambda xp, z: z * z), lambda z, a: 2.0 * z)
+    calls = {
+        "fun": lambda: harness.check_gradient(square, np.ones(2)),
+        "f": lambda: harness.check_derivatives(changing(jnp.sin), np.ones(2)),
+        "slope": lambda: harness.check_activation(activation),
+        "mine": lambda: harness.cross_check(
+            problem, problem.network.init(0), {"mine": changing(harness.SOURCES["loop"]), "jax": "jax"}
+        ),
+    }
+    for name, call in calls.items():
+        with warnings.catch_warnings(), Settings() as settings:
+            report = call()
+        assert (name, report.verdict, settings.changed) == (name, "agree", [])
+    assert any("fun: changes NumPy's error settings" in note for note in calls["fun"]().notes)
+
+
+def test_the_same_seed_gives_the_same_bytes_whatever_the_threads(tmp_path):
     sources = "loop,vectorized,finite-difference,complex-step"
-    command = ["check", "--networks", "40", "--sources", sources, "--json"]
-    threads = [{"OPENBLAS_NUM_THREADS": str(n), "OMP_NUM_THREADS": str(n)} for n in (1, 2, 2)]
-    outputs = {without_times(program(*command, env=env, cwd=tmp_path).stdout) for env in threads}
-    assert len(outputs) == 1
+    with_threads = [{"OPENBLAS_NUM_THREADS": str(n), "OMP_NUM_THREADS": str(n)} for n in (1, 2)]
+    outputs = [
+        program("check", "--networks", "20", "--sources", sources, "--json", env=env, cwd=tmp_path).stdout
+        for env in with_threads
+    ]
+    one, two = ({**json.loads(output), "seconds": None} for output in outputs)
+    assert one == two
+
+
+def test_the_threads_of_a_blas_move_a_training_by_no_more_than_the_guide_says(tmp_path):
+    trained = []
+    for n in ("1", "2"):
+        env = {"OPENBLAS_NUM_THREADS": n, "OMP_NUM_THREADS": n}
+        ended = program("train", "--max-iter", "2", "--no-gate", "--out", n, "--json", env=env, cwd=tmp_path)
+        document = json.loads(ended.stdout)
+        trained.append((np.load(tmp_path / n / "theta.npz")["theta"], document["nit"], document["nfev"]))
+    (one, *counts), (two, *counts_of_two) = trained
+    assert counts == counts_of_two
+    assert np.abs(one - two).max() <= 1e-9 * np.abs(one).max()

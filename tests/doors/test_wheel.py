@@ -1,6 +1,7 @@
-"""The wheel, installed elsewhere: every command runs from an empty folder, without the clone."""
+"""The wheel, installed elsewhere: every command runs without the clone, also where everything is against it."""
 
 import os
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -12,32 +13,38 @@ from tests.grading.submissions import COURSE
 
 ROOT = Path(__file__).parents[2]
 DEEP = os.environ.get("HARNESS_PROFILE") == "deep"
-pytestmark = pytest.mark.skipif(not DEEP, reason="HARNESS_PROFILE=deep builds the wheel, and runs every command of it")
 
-COMMANDS = {
+# {out} is a folder that can be written to; the current one cannot
+QUICK = {
     "--help": 0,
-    "check --networks 2": 0,
-    "check --networks 2 --sources loop,vectorized,homework.py:source --isolate": 0,
-    "run --networks 2 --out run": 0,
-    "train --max-iter 1 --out trained": 0,
+    "check --networks 2 --sources loop,finite-difference,homework.py:source --isolate": 0,
+    "grade . --csv {out}/grades.csv": 0,
+    "sweep --networks 2 --sources loop,finite-difference --out {out}/rows.sqlite": 0,
+}
+SLOW = {
     "bugs": 0,
-    "bugs wrong-sign": 1,
     "replay failing-case.json": 2,  # there is none
+    "train --max-iter 1 --hidden 0 --no-gate --out {out}/trained": 0,
+    "check --networks 2 --report {out}/check.html": 0,
+    "run --networks 2 --out {out}/run": 0,
+    "train --max-iter 1 --out {out}/gated": 0,
+    "bugs wrong-sign --case {out}/case.json": 1,
     "study --quick --networks 2": 0,
-    "lesson --quick --out lesson": 0,
+    "lesson --quick --out {out}/lesson": 0,
     "diagnose homework.py:nn_cost_function --problems 3": 0,
-    "grade . --csv grades.csv": 0,
-    "sweep --networks 2 --out rows.sqlite": 0,
-    "replay rows.sqlite --seed 0": 0,
+    "sweep --networks 2 --out {out}/more.sqlite": 0,
     "audit --library jax --only sinc": 0,
     "ex4 --weights nowhere.mat": 2,
 }
+COMMANDS = QUICK | (SLOW if DEEP else {})
+AGAINST_IT = {"PYTHONWARNINGS": "error", "LANG": "C", "LC_ALL": "C", "COLUMNS": "20", "PYTHONOPTIMIZE": "1"}
+ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}  # BLAS waits long for cores that others use
 
 SOURCE = """
 
 def source(problem, theta):
     from harness import SOURCES
-    return SOURCES["jax"](problem, theta)
+    return SOURCES["vectorized"](problem, theta)
 """
 
 
@@ -62,33 +69,32 @@ def home(tmp_path_factory):
     (site / "dependencies.pth").write_text(sysconfig.get_paths()["purelib"])
     (folder / "work").mkdir()
     (folder / "work" / "homework.py").write_text(COURSE + SOURCE)
+    (folder / "work").chmod(0o555)
     return python, folder / "work"
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_runs_from_elsewhere(command, home):
+def program(home, *arguments, **more):
+    """A command of the wheel, in Python with ``-O`` where warnings are errors, in the C locale, 20 columns wide."""
     python, folder = home
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    ended = subprocess.run(
-        [python, "-P", "-m", "harness", *command.split()],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
+    kept = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "check": False, "timeout": 600} | more
+    return subprocess.run([python, "-P", *arguments], cwd=folder, env=environment | AGAINST_IT | ONE_THREAD, **kept)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_runs_from_elsewhere_with_everything_against_it(command, home, tmp_path):
+    ended = program(home, "-m", "harness", *command.format(out=tmp_path).split())
     assert (ended.returncode, "Traceback" in ended.stderr) == (COMMANDS[command], False), ended.stderr[-2000:]
+    assert [file.name for file in home[1].iterdir()] == ["homework.py"]
 
 
 def test_what_runs_is_the_wheel(home):
-    python, folder = home
-    where = subprocess.run(
-        [python, "-P", "-c", "import harness; print(harness.__file__)"],
-        cwd=folder,
-        env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert "elsewhere" in where.stdout
+    assert "elsewhere" in program(home, "-c", "import harness; print(harness.__file__)").stdout
+
+
+def test_a_closed_pipe_ends_it_as_it_ends_any_program(home):
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as pipe:
+        ended = program(home, "-m", "harness", "bugs", stdout=pipe)
+    assert (ended.returncode, ended.stderr) == (-signal.SIGPIPE, "")

@@ -24,6 +24,7 @@ RIGHT = {
     "linearised": (jnp.sin, (X,), 2, {"modes": ("lin",)}),
     "tree": (lambda p: p["w"] @ p["b"], ({"w": X, "b": X[0]},), 1, {}),
     "index": (lambda a, i: a[i], (X, 1), 1, {}),
+    "a stop_gradient that does not matter": (jax.nn.softmax, (X,), 2, {}),
     "no number at all": (lambda a: jnp.split(a, [0], axis=1)[0], (X,), 2, {}),
     "an empty argument": (lambda a: a * a, (X[:0],), 2, {}),
     "Python's numbers": (lambda a, b: a * jnp.exp(b), (0.3, 1.2), 2, {}),
@@ -124,8 +125,17 @@ def test_a_mode_that_jax_lacks_fails_as_in_the_original():
         check_grads(f, (X,), 1, ["fwd", "rev"])
 
 
+def test_a_stop_gradient_that_matters_is_told_and_fails_as_in_the_original():
+    with (
+        jax.enable_x64(True),
+        pytest.warns(InconclusiveGradient, match="stop_gradient"),
+        pytest.raises(AssertionError, match="Not equal"),
+    ):
+        check_grads(lambda x: x * lax.stop_gradient(x), (X,), 1)
+
+
 def test_outside_of_the_domain_the_original_is_asked():
-    with pytest.warns(InconclusiveGradient, match="is not finite at this point"):
+    with pytest.warns(InconclusiveGradient, match="not finite at this point"):
         check_grads(jnp.arcsin, (np.array([0.5, 1.2]),), 2)
 
 

@@ -46,6 +46,7 @@ RIGHT = {
     "complex": (lambda a: a * a.conj() + a.exp(), (tensor(3, dtype=torch.complex128),)),
     "real of complex": (lambda a: a.abs(), (tensor(3, dtype=torch.complex128),)),
     "float32": (torch.tanh, (tensor(4, dtype=torch.float32),)),
+    "empty": (torch.sin, (torch.zeros(0, 3, dtype=torch.float64, requires_grad=True),)),
     "a module": (torch.nn.Linear(3, 2).double(), (tensor(2, 3),)),
 }
 
@@ -77,6 +78,12 @@ def test_where_nothing_is_decided_the_original_is_asked():
         gradcheck(torch.relu, (at_the_kink,))
     with pytest.warns(InconclusiveGradient), pytest.raises(ValueError, match="expects at least one input"):
         gradcheck(torch.sin, (torch.zeros(2),))
+
+
+def test_what_pytorch_itself_is_a_little_off_by_is_left_to_the_original():
+    x = torch.tensor([0.6, 0.7, 1.3], dtype=torch.float64, requires_grad=True)
+    with pytest.warns(InconclusiveGradient, match="off by less than 1e-08 of itself"):
+        assert gradgradcheck(torch.digamma, (x,)) is True
 
 
 def test_inputs_are_left_as_they_were():

@@ -1,6 +1,7 @@
 """Submissions graded: right ones in any convention pass, wrong ones get their bug, broken ones a sentence."""
 
 import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -245,3 +246,16 @@ def test_whatever_goes_wrong_in_grading_is_that_submissions_alone(tmp_path, monk
     monkeypatch.setattr("harness.grading.grading.Process", failing)
     found = grade(written(tmp_path, "a.py", COURSE))
     assert (found.verdict, found.diagnosis) == (ERROR, ("grading it failed: RuntimeError: no more pipes",))
+
+
+def test_an_interruption_does_not_wait_for_a_submission_that_never_answers(tmp_path):
+    (tmp_path / "right.py").write_text(COURSE)
+    (tmp_path / "endless.py").write_text(COURSE.replace("    m = ", "    while True: pass\n    m = ", 1))
+
+    def interrupted(step, done, total):
+        raise KeyboardInterrupt
+
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        grade_folder(tmp_path, timeout=300.0, progress=interrupted)
+    assert time.monotonic() - started < 100.0

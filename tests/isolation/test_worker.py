@@ -271,6 +271,11 @@ def test_a_file_finds_what_lies_beside_it_and_modules_are_called_by_name(tmp_pat
         assert worker.call("hypot", 3.0, 4.0).value == 5.0
 
 
+def test_a_time_limit_may_be_as_long_as_anybody_likes():
+    with Worker("os", timeout=1e300) as worker:
+        assert worker.call("getpid").kind == "answered"
+
+
 def test_what_is_needed_first_is_done_first():
     with Worker("os", prepare=[("os:putenv", ("A", "B")), ("os:environ.update", ({"GREETING": "hello"},))]) as worker:
         assert worker.call("environ.get", "GREETING").value == "hello"

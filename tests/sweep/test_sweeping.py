@@ -68,6 +68,12 @@ def test_rows_are_those_of_their_seeds_whatever_the_number_of_workers(undisturbe
     assert {row[2] for row in table(undisturbed)} == {"agree", "inconclusive"}
 
 
+def test_the_largest_seed_has_a_row(tmp_path):
+    seeds = range(2**63 - 1, 2**63)
+    assert sweep(tmp_path / "rows.sqlite", LIGHT, seeds, this_machine(1)) == 1
+    assert [row[0] for row in table(tmp_path / "rows.sqlite")] == list(seeds)
+
+
 def test_a_complete_sweep_starts_no_process(undisturbed):
     calls = []
     assert sweep(undisturbed, LIGHT, range(300), this_machine(2), progress=lambda *call: calls.append(call)) == 0

@@ -75,8 +75,9 @@ def coarsest_unit(program: Program) -> float:
     """u of the coarsest floating type in a program."""
     own = [t for eq in program.equations for t in (*eq.dtypes, *eq.input_dtypes)] + list(program.dtypes)
     units = [unit_roundoff(t) for t in own if t is not None and kind(t) in ("f", "c")]
+    cut = [2.0 ** -(eq.params["mantissa_bits"] + 1) for eq in program.equations if eq.name == "reduce_precision"]
     inner = [coarsest_unit(p) for eq in program.equations for p in programs_in(eq)]
-    return max([UNIT_ROUNDOFF["float64"], *units, *inner])
+    return max([UNIT_ROUNDOFF["float64"], *units, *cut, *inner])
 
 
 def solves(program: Program) -> bool:

@@ -77,7 +77,7 @@ class Truth:
     unresolved : str
         What could not be told at the point itself; empty where everything could.
     has_kink, stopped : bool
-        Whether both sides differ along some direction; whether a stop_gradient took a change away.
+        Whether both sides differ along some direction; whether a stop_gradient took a change away that would be seen.
     differenced, taken_as_they_are : sets of str
         Primitives without a rule, differenced as black boxes; custom rules and samplers that were not checked.
     """
@@ -164,6 +164,7 @@ class Truth:
         """Both sides along each direction, with error bars: derived bounds, or with a seed randomly rounded runs."""
         run = self.run()
         after = self.changes(directions, run)
+        self.stopped |= bool(run.stopped) and self._stops(after, directions)
         if seed is None:
             bounds = None
             if not (run.ties or run.unresolved or run.differenced or run.taken_as_they_are):
@@ -190,9 +191,15 @@ class Truth:
         self._note(run)
         return Sides(after, before, error)
 
+    def _stops(self, after: np.ndarray, directions: np.ndarray) -> bool:
+        """Whether a stop_gradient makes a difference, as that of a softmax to its largest argument does not."""
+        run = self.run()
+        run.looks_through = True
+        apart = np.abs(self.changes(directions, run) - after)
+        return bool((apart > MEANINGLESS["float64"] * np.abs(after).max(axis=0)).any())
+
     def _note(self, run: Run) -> None:
         self.unresolved = self.unresolved or run.unresolved
-        self.stopped |= bool(run.stopped)
         self.differenced |= run.differenced
         self.taken_as_they_are |= run.taken_as_they_are
 

@@ -653,6 +653,12 @@ def test_a_single_source_that_the_cost_contradicts_is_named(off_by, where):
     assert "tie" not in str(report)
 
 
+def test_a_difference_that_overflows_accuses_nobody():
+    problem = Problem(Network([1, 1], [], "linear"), [[1.0], [0.0], [0.0]], [[0.5], [0.25], [1.0]], l2=1e308)
+    report = cross_check(problem, np.array([8.0, -4.0]), ["loop", "finite-difference"])
+    assert (report.verdict, report.outliers) == ("inconclusive", ())
+
+
 # Surrogates
 
 SPIKE = Activation(

@@ -204,6 +204,15 @@ STRUCTURE = {
 }
 
 
+def solved_and_told(a, b):
+    """The solution, and how many steps it took; JAX never differentiates what solves."""
+
+    def solve(matvec, b):
+        return lax.stop_gradient(jnp.linalg.solve(jax.jacobian(matvec)(b), b)), {"steps": jnp.array(1.0)}
+
+    return lax.custom_linear_solve(lambda x: a @ x, b, solve, solve, symmetric=True, has_aux=True)
+
+
 def matrix_sine(a):
     """By the eigenvectors, whose phases and lengths leave it as it is."""
     w, v = lax.linalg.eig(a, compute_left_eigenvectors=False, enable_eigvec_derivs=True)
@@ -221,8 +230,6 @@ LINEAR_ALGEBRA = {
     "inv, float32": (jnp.linalg.inv, definite(3).astype(np.float32)),
     "det": (jnp.linalg.det, normal(3, 3)),
     "det, singular": (jnp.linalg.det, np.array([[1.0, 2, 3], [2, 4, 6], [1, 0, 1]])),
-    "det, zero": (jnp.linalg.det, np.zeros((4, 4))),
-    "det, one singular of two": (jnp.linalg.det, np.stack([normal(4, 4) * np.arange(4.0), normal(4, 4)])),
     "slogdet": (jnp.linalg.slogdet, normal(3, 3)),
     "slogdet, complex128": (jnp.linalg.slogdet, complex_(3, 3)),
     "eigh": (lambda a: (jnp.linalg.eigh(a)[0], jnp.abs(jnp.linalg.eigh(a)[1])), definite(3)),
@@ -300,6 +307,7 @@ CONTROL = {
         definite(3),
         normal(3),
     ),
+    "custom_linear_solve, whose solve stops gradients and tells more": (solved_and_told, definite(3), normal(3)),
     "conjugate gradients": (lambda a, b: jax.scipy.sparse.linalg.cg(lambda x: a @ x, b)[0], definite(3), normal(3)),
 }
 

@@ -202,7 +202,8 @@ def test_a_formula_with_parameters_is_asked_for_them():
             "scaled", lambda xp, z, beta=2.0: np.piecewise(z, [z < 0], [0.0, lambda x: beta * x]), lambda z, a: z
         )
     )
-    np.testing.assert_array_equal(f.value(NUMPY, Tangent(Z, 1.0), beta=3.0).value, 3.0 * np.maximum(Z, 0.0))
+    answer = f.value(NUMPY, Tangent(Z, 1.0), beta=3.0)  # pyright: ignore[reportCallIssue]
+    np.testing.assert_array_equal(answer.value, 3.0 * np.maximum(Z, 0.0))
 
 
 def test_what_torch_answers_is_told_in_one_sentence():
