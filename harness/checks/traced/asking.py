@@ -246,8 +246,7 @@ class Check:
         """A claim that is not finite is none to be excused by its error bar, where the truth fits into its type.
 
         But for inputs that lie outside of the domain themselves, in which an output that is not finite has no
-        derivative: JAX multiplies that by zero for all other outputs, and zero times NaN is NaN.
-        Where f itself is not finite, no claim that is not speaks against another.
+        derivative: JAX multiplies that by zero for all others, and zero times NaN is NaN. Nor are these compared.
         """
         largest = min(float(jax.numpy.finfo(dtype).max) for dtype in self.inputs.dtypes)
         broken = ~np.isfinite(claim.derivative)
