@@ -1,8 +1,7 @@
 """Primitives that work entry by entry.
 
-Where an exact identity for increments exists it is used (`reference.arithmetics.increments`); for the others the change
-is slope · change, exact for steps of 2^-200 to the last bit, with the slope written so that nothing cancels. No rule is
-taken from JAX. Sources of the slopes: NIST Digital Library of Mathematical Functions, sections 4, 5, 7, 8, 10.
+Identities for increments are used where there are some (`reference.arithmetics.increments`), else slope · change, exact
+for steps of 2^-200, written so that nothing cancels. No slope is JAX's; see NIST DLMF, sections 4, 5, 7, 8, 10.
 """
 
 from collections.abc import Callable
@@ -308,10 +307,9 @@ def _constant_function(function: Callable[..., Any]) -> Callable[..., Increment]
 
 
 def _stop(run: Any, equation: Any, x: Increment) -> Increment:
-    if run.looks_through:
-        return x
-    run.stopped += not is_constant(x)
-    return constant(x.value)
+    stops = not (run.looks_through or is_constant(x))
+    run.stopped += stops
+    return constant(x.value) if stops else x
 
 
 def _unchanged(run: Any, equation: Any, *operands: Increment) -> Any:
