@@ -46,7 +46,7 @@ class Audited:
 
     def __str__(self) -> str:
         error, which = self.worst, DERIVATIVES[self.order]
-        where = f"z = {error.z:g}" if "matrix" not in self.function else f"entry {int(error.z)}"
+        where = f"z = {float(error.z)!r}" if "matrix" not in self.function else f"entry {int(error.z)}"
         return (
             f"{self.library}: {which} derivative of {self.function}: {error.harm} at {where}: {error.answered:.17g} "
             f"for {error.true:.17g}"

@@ -6,7 +6,8 @@ from harness.audit.measuring import ABSOLUTE
 HEAD = """# Audit of derivative rules
 
 Made by `harness audit --page docs/audit.md` on {date} with {versions}. Each derivative is compared with the true one,
-as balls of arbitrary precision enclose it, at ordinary arguments and at the edges of its domain, in float64.
+as balls of arbitrary precision enclose it, at ordinary arguments and at the edges of its domain, in float64;
+JAX's are compiled, and mapped over the arguments.
 *Not finite*: NaN or infinity where the true derivative is finite. *Wrong*: off by more than {absolute:g} times
 max(1, |derivative|). *No correct digit*, *half the digits lost*: within that, but of a derivative that float64 could
 hold with all its digits.
@@ -51,9 +52,15 @@ def _derivative(rule: Audited) -> str:
 
 def _finding(rule: Audited) -> str:
     error = rule.worst
-    where = f"{error.z:.6g}" if "matrix" not in rule.function else f"entry {int(error.z)}"
-    numbers = f"{where} | {error.answered:.6g} | {error.true:.6g}"
+    where = repr(float(error.z)) if "matrix" not in rule.function else f"entry {int(error.z)}"
+    numbers = " | ".join((where, *_apart(error.answered, error.true)))
     return f"| {rule.library} | {_derivative(rule)} | {error.harm} | {numbers} |\n"
+
+
+def _apart(answered: float, true: float) -> tuple[str, str]:
+    """Both numbers, with six digits or as many as it takes to tell them apart."""
+    told = [(f"{answered:.{digits}g}", f"{true:.{digits}g}") for digits in range(6, 18)]
+    return next((pair for pair in told if pair[0] != pair[1]), told[-1])
 
 
 def _errors(rule: Audited) -> str:

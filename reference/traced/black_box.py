@@ -25,6 +25,7 @@ from reference.traced.program import (
     Equation,
     Program,
     bind,
+    compiled_quickly,
     host,
     is_key,
     iterates,
@@ -52,7 +53,7 @@ def _program(equation: Equation, how: str, make: Callable[[], Callable[..., Any]
     """A compiled program of an equation, made once."""
     programs = _compiled.setdefault(equation, {})
     if how not in programs:
-        programs[how] = jax.jit(make())
+        programs[how] = jax.jit(make(), compiler_options=compiled_quickly())
     return programs[how]
 
 

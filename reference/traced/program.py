@@ -121,12 +121,28 @@ class Traced:
         """Shapes and types of what the function returns."""
         return jax.tree.leaves(self._traced.out_info)
 
+    @property
+    def has_effects(self) -> bool:
+        """Whether the function does something beside returning numbers, such as printing."""
+        return bool(self._traced.jaxpr.effects)
+
     @cached_property
     def _compiled(self) -> Callable[..., Any]:
-        return self._traced.lower().compile()
+        return self._traced.lower().compile(compiler_options=compiled_quickly())
 
     def __call__(self, *arguments: Any) -> Any:
         return self._compiled(*arguments)
+
+
+@cache
+def compiled_quickly() -> dict[str, Any]:
+    """XLA's options to write machine code in a third of the time, for what runs a few times; none if it lacks them."""
+    options = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
+    try:
+        jax.jit(lambda: 0).lower().compile(compiler_options=options)
+    except jax.errors.JaxRuntimeError:
+        return {}
+    return options
 
 
 def read(closed: Any) -> Program:
@@ -242,15 +258,6 @@ def programs_in(equation: Equation) -> list[Program]:
 def iterates(program: Program) -> bool:
     """Whether a loop with a condition occurs in it, however deep."""
     return any(eq.name == "while" or any(map(iterates, programs_in(eq))) for eq in program.equations)
-
-
-def solves(program: Program) -> bool:
-    """Whether in it a derivative rule stands for something that iterates."""
-    return any(
-        iterates(inner) if eq.name in CUSTOM_RULES else solves(inner)
-        for eq in program.equations
-        for inner in programs_in(eq)
-    ) or any(eq.name == "custom_linear_solve" and iterates(eq.params["jaxprs"].solve) for eq in program.equations)
 
 
 def primal_of(equation: Equation) -> Program:

@@ -2,14 +2,15 @@
 
 import json
 import textwrap
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from harness.audit import auditing
-from harness.audit.auditing import audit
+from harness.audit.auditing import Audited, audit
 from harness.audit.linear_algebra import FUNCTIONS, MATRICES, measure_all
-from harness.audit.measuring import measure
+from harness.audit.measuring import Error, measure
 from harness.audit.page import as_page
 from harness.audit.rules import RULES, Rule
 from harness.cli import main
@@ -42,6 +43,16 @@ def test_the_page_ranks_and_dates(found):
     assert table.index("first of hypot") < table.index("first of sinc")
     assert "first of arctan" not in table
     assert "| jax | first of arctan |" in page
+
+
+def test_numbers_that_differ_are_told_apart(found):
+    for line in as_page(found).split("## True errors")[0].splitlines():
+        if line.startswith("| jax"):
+            answered, true = line.split(" | ")[-2:]
+            assert answered != true.removesuffix(" |"), line
+    error = Error(1.0 + 1e-8, true=1 / 6, answered=0.1666666716337204, ulps=1e7, harm="wrong")
+    page = as_page(replace(found, rules=(Audited("torch", "sine", 1, (error,)),)))
+    assert "| 1.00000001 | 0.166666672 | 0.166666667 |" in page
 
 
 @pytest.fixture

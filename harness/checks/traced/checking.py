@@ -222,6 +222,8 @@ def _notes(check: Check, arguments: Arguments, met: Met) -> list[str]:
         told.append(f"no derivative goes through {places}: what comes out counts as constant")
     if arguments.left_out:
         told.append(f"no derivative is taken of {first_few(arguments.left_out, 6)}")
+    if check.traced.has_effects:
+        told.append("f prints or calls back: that happens each time that it runs in here, some dozens of times")
     if truth.differenced:
         told.append(f"differenced as black boxes: {', '.join(sorted(truth.differenced))}")
     if truth.taken_as_they_are:

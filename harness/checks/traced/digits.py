@@ -23,6 +23,7 @@ NO_DIGIT = 0.1
 """An answer that is off by more than this share of the truth has no correct digit."""
 
 
+@np.errstate(all="ignore")
 def absolute_scale(
     weights: np.ndarray, values: np.ndarray, error: np.ndarray, point: np.ndarray, unit: float, precision: str
 ) -> np.ndarray:

@@ -30,7 +30,6 @@ from reference.traced.program import (
     kind,
     lifted,
     programs_in,
-    solves,
     unit_roundoff,
 )
 
@@ -79,6 +78,15 @@ def coarsest_unit(program: Program) -> float:
     cut = [2.0 ** -(eq.params["mantissa_bits"] + 1) for eq in program.equations if eq.name == "reduce_precision"]
     inner = [coarsest_unit(p) for eq in program.equations for p in programs_in(eq)]
     return max([UNIT_ROUNDOFF["float64"], *units, *cut, *inner])
+
+
+def solves(program: Program) -> bool:
+    """Whether in it a derivative rule stands for something that iterates."""
+    return any(
+        iterates(inner) if eq.name in CUSTOM_RULES else solves(inner)
+        for eq in program.equations
+        for inner in programs_in(eq)
+    ) or any(eq.name == "custom_linear_solve" and iterates(eq.params["jaxprs"].solve) for eq in program.equations)
 
 
 def alike(a: Program, b: Program) -> bool:
@@ -279,8 +287,8 @@ def other_ways(function: Callable[..., Any], leaves: Sequence[Any]) -> Iterator[
     arrays = [jax.numpy.asarray(leaf) for leaf in leaves]
     yield "run eagerly", function(*arrays)
     try:
-        twice = [jax.numpy.stack([x, x]) for x in arrays]
-        yield "mapped by jax.vmap", [y[1] for y in jax.jit(jax.vmap(function))(*twice)]
+        mapped = Traced(lambda *leaves: jax.vmap(function)(*(jax.numpy.stack([x, x]) for x in leaves)), *arrays)
+        yield "mapped by jax.vmap", [np.asarray(y)[1] for y in mapped(*arrays)]
     except Exception as reason:  # noqa: BLE001  a primitive without a rule for batches, or one of the user's own
         yield "mapped by jax.vmap", first_line(reason)
 

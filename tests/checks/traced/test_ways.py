@@ -1,11 +1,15 @@
 """A function has one value, however JAX runs it: compiled, eagerly, mapped over a batch."""
 
+from contextlib import contextmanager
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from harness import check_derivatives
+from harness.checks.traced import checking
+from reference.traced.program import compiled_quickly
 
 X = np.array([0.7, -1.3, 0.2])
 
@@ -79,3 +83,34 @@ def test_rounding_is_no_other_value(name):
     report = check_derivatives(*SAME[name])
     assert report.verdict != "disagree"
     assert not any("where f is" in told for told in (*report.notes, *report.reasons))
+
+
+def test_of_what_is_printed_it_is_said_that_it_comes_again():
+    def printing(x):
+        jax.debug.callback(lambda _: None, x)
+        return jnp.sin(x)
+
+    assert any("prints or calls back" in note for note in check_derivatives(printing, X).notes)
+    assert not any("prints or calls back" in note for note in check_derivatives(jnp.sin, X).notes)
+
+
+@pytest.mark.parametrize("x", [[1e-5], [1e-3, 1e-8], [1.0], [0.0, 2.0, 1e-9]])
+def test_where_the_function_overflows_no_mode_accuses_the_other(x):
+    assert check_derivatives(lambda x: x * 1e300 * 1e10, np.array(x)).verdict == "inconclusive"
+
+
+def test_progress_is_told_of_each_source(monkeypatch):
+    told = []
+
+    @contextmanager
+    def recorded(seconds):
+        yield lambda step, done, total: told.append((step, done < total))
+
+    monkeypatch.setattr(checking, "bar_after", recorded)
+    check_derivatives(jnp.sin, X)
+    assert {step for step, _ in told} >= {"reverse mode", "forward mode", "increments through the program"}
+    assert all(is_ahead for _, is_ahead in told)
+
+
+def test_what_is_compiled_for_the_check_is_compiled_quickly():
+    assert compiled_quickly() or jax.default_backend() != "cpu"
