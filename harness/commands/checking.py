@@ -59,7 +59,7 @@ def check(
     json: Json = False,
 ) -> None:
     """Cross-check the gradient sources on random networks; an --activation is checked by itself first."""
-    from harness.checks.activations.in_networks import needs_plain_differences, usable_sources
+    from harness.checks.networks.activations import needs_plain_differences, usable_sources
     from harness.sources.by_name import may_need_jax
 
     if plot is not None and not activation:
@@ -104,7 +104,7 @@ def check(
 
 def _check_in_networks(activations: list[Any], **asked_for: Any) -> dict[str, Any]:
     """Random networks with these activations alone and then among others; where there are none, with all."""
-    from harness.checks.activations.in_networks import mixed_with_others
+    from harness.checks.networks.activations import mixed_with_others
     from harness.checks.networks.many_networks import check_networks
 
     steps = {"networks": activations, "mixed": mixed_with_others(activations)} if activations else {"networks": None}
@@ -145,7 +145,7 @@ def _tolerated(
 def _check_alone(names: list[str]) -> tuple[list[Any], list[Any]]:
     """The activations, registered if possible, and their own reports."""
     from harness.checks.activations.checking import check_activation, find_activation
-    from harness.checks.activations.in_networks import register_checked
+    from harness.checks.networks.activations import register_checked
 
     activations = [find_activation(name) for name in names]
     reports = [check_activation(f) for f in activations]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from harness.checks.activations.checking import check_activation, find_activation
-from harness.checks.activations.in_networks import needs_plain_differences, register_checked, usable_sources
+from harness.checks.networks.activations import needs_plain_differences, register_checked, usable_sources
 from harness.checks.networks.cross_checking import cross_check
 from harness.checks.networks.random_problems import random_problem
 from harness.sources.by_name import find_source

@@ -2,9 +2,9 @@
 
 import pytest
 
-from harness.checks.activations.in_networks import mixed_with_others, needs_plain_differences, usable_sources
 from harness.checks.activations.slopes import ORACLES
 from harness.checks.activations.subject import CLAIMED
+from harness.checks.networks.activations import mixed_with_others, needs_plain_differences, usable_sources
 from harness.sources.table import SOURCES
 
 

@@ -27,7 +27,8 @@ from activation_records import (
 from scipy.special import expit
 
 from harness import ACTIVATIONS, Activation
-from harness.checks.activations.checking import _consensus, check_activation, find_activation
+from harness.checks.activations.answers import _consensus
+from harness.checks.activations.checking import check_activation, find_activation
 from harness.checks.activations.grid import grid
 from harness.checks.activations.slopes import ORACLES
 from harness.checks.activations.subject import CLAIMED, SIDES
