@@ -1,12 +1,15 @@
 """Bugs planted in syntax trees: where they go, what of the checker meets them, and that nothing is left behind."""
 
 import ast
+import os
 import sys
 
 import pytest
 from sentinels import answers_side_by_side, doors, three_times_the_allowance
 
 from tests.checker.mutation import importers, planted, replace, replace_function, replace_value, sources
+
+DEEP = os.environ.get("HARNESS_PROFILE") == "deep"
 
 SOURCE = '''
 LIMIT = 1.0
@@ -82,7 +85,13 @@ COMPARISON = "harness.verdict.comparison"
     ("module", "change", "names", "noticed_by"),
     [
         (COMPARISON, replace("a.error + b.error", "a.error"), [COMPARISON], answers_side_by_side),
-        ("reference.arithmetics.roundoff", replace_value("ELEMENTARY", "80"), [CROSS_CHECK], three_times_the_allowance),
+        pytest.param(
+            "reference.arithmetics.roundoff",
+            replace_value("ELEMENTARY", "80"),
+            [CROSS_CHECK],
+            three_times_the_allowance,
+            marks=pytest.mark.skipif(not DEEP, reason="HARNESS_PROFILE=deep imports all arithmetics three times over"),
+        ),
         (
             "harness.assertions",
             replace_function("assert_gradients_agree", "return check(subject, theta, sources, reference)"),
