@@ -6,6 +6,7 @@ reverse and in forward mode (`harness.checks.traced.modes`) has to be the same w
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -24,6 +25,7 @@ from harness.verdict.report import Report
 from harness.wording import first_few
 from reference.arithmetics.companion import first_line
 from reference.printable import given
+from reference.traced.interpreter import COARSE
 from reference.traced.program import Equation, Traced, function_of, settings
 from reference.whole_numbers import whole_number
 
@@ -114,7 +116,13 @@ def check_derivatives(
         if any(pair.disagrees for pair in (*check.pairs, *check.ends)):
             subject.name_culprits(find_culprits(check, met.equations))
         else:
-            subject.notes += rules_alone(check, met.equations)
+            alone = rules_alone(check, met.equations)
+            if alone:  # whatever digits are lost, it may be the rule that loses them
+                check.answers = [replace(answer, note="") for answer in check.answers]
+            if check.truth.coarsest > COARSE:  # of the whole, hardly a digit is known
+                subject.doubts += alone
+            else:
+                subject.notes += alone
         _require_met(trust, check)
         verdict = consensus(check.answers, check.pairs, check.ends)
         return judge(subject, check.answers, check.pairs, check.ends, verdict, check.left_out, started)
