@@ -45,7 +45,7 @@ def check_grad(
     if direction not in ("all", "random"):
         raise ValueError(f"direction must be 'all' or 'random', not {direction!r}")
     given = {} if epsilon is None else {"epsilon": epsilon}
-    without_meaning(NAME, **given, **options)
+    without_meaning(NAME, **given, **options, direction=None if direction == "all" else direction)
 
     def ask_original() -> float:
         return float(original(func, grad, x0, *args, direction=direction, **given, **options))

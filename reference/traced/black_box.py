@@ -6,7 +6,6 @@ what it converges to is seen when it is made more accurate: `tightened`.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -35,6 +34,7 @@ from reference.traced.program import (
     settings,
     unit_roundoff,
 )
+from reference.traced.tolerances import tightened
 
 WIDTHS = (4e-3, 4e-5, 4e-7)
 """Steps tried, in units of the operand's size: the first for what is smooth, the others beside an edge."""
@@ -226,9 +226,6 @@ def _pushed(apply: Callable[..., Any], primals: list[Any], tangents: list[Any]) 
         return outputs, jax.vmap(lambda *t: list(transpose(t)))(*tangents)
 
 
-TIGHTER = 2.0**-10
-"""What a tolerance is multiplied by."""
-
 LARGEST_TOLERANCES = (1e-3, 1e-5)
 """A small number in a loop may be a step in the place of a tolerance; smaller ones alone are tried then."""
 
@@ -237,33 +234,6 @@ SOLVERS_SHARE = 1e-2
 
 LONGEST_LOOP = 20_000
 """Steps after which a loop ends whose tolerance is below what rounding lets it reach."""
-
-
-def tightened(program: Program, largest: float, in_solver: bool = False) -> Program:
-    """The program with every small number of its loops with a condition `TIGHTER`: solved more accurately."""
-
-    def atom(x: Any, is_within: bool) -> Any:
-        is_number = is_within and isinstance(x, Constant) and np.size(x.value) == 1 and x.value.dtype.kind == "f"
-        return Constant(x.value * TIGHTER) if is_number and 0.0 < abs(x.value.item()) <= largest else x
-
-    def within(equation: Equation, value: Any) -> Any:
-        if isinstance(value, Program):
-            return tightened(value, largest, in_solver or equation.name in ("while", "custom_linear_solve"))
-        if isinstance(value, tuple) and any(isinstance(x, Program) for x in value):
-            programs = [within(equation, x) for x in value]
-            return type(value)(*programs) if hasattr(value, "_fields") else tuple(programs)
-        return value
-
-    equations = [
-        replace(
-            eq,
-            inputs=tuple(atom(x, in_solver or eq.name == "while") for x in eq.inputs),
-            params={key: within(eq, value) for key, value in eq.params.items()},
-        )
-        for eq in program.equations
-    ]
-    constants = tuple((slot, atom(Constant(value), in_solver).value) for slot, value in program.constants)
-    return replace(program, equations=tuple(equations), constants=constants)
 
 
 def replayed(program: Program, inlined: Callable[[Equation], bool], *values: Any) -> list[Any]:

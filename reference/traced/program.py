@@ -312,28 +312,24 @@ def line_of(equation: Equation) -> Place:
         frame = source_info_util.user_frame(equation.raw.source_info.traceback)
     except (AttributeError, TypeError):
         return NOWHERE
-    own = Path(__file__).parents[2] / "harness"
-    if frame is None or Path(frame.file_name).is_relative_to(own):  # a function of JAX, called by the check itself
+    if frame is None or whose(frame) == "harness":  # a function of JAX, called by the check itself
         return NOWHERE
     return Place(frame.function_name, frame.file_name, frame.start_line)
 
 
-def called_from(equation: Equation) -> Place:
-    """The function of JAX that a line of the user's own calls for an equation; nowhere where a library calls it."""
-    called, jax_itself = str(equation.raw.params.get("name", "")), str(Path(jax.__file__).parent)
-    for frame in getattr(equation.raw.source_info.traceback, "frames", ()):
-        path = Path(frame.file_name)
-        if frame.file_name.startswith(jax_itself):
-            called = called if path.stem in PLUMBING else frame.function_name
-        elif path.is_relative_to(Path(__file__).parents[2] / "harness") or "site-packages" in path.parts:
-            return NOWHERE
-        else:
-            return Place(called, frame.file_name, frame.line_num)
-    return NOWHERE
+def frames_of(equation: Equation) -> Sequence[Any]:
+    """The calls that lead to an equation, the innermost first."""
+    return getattr(equation.raw.source_info.traceback, "frames", ())
 
 
-PLUMBING = {"api", "array_methods", "core", "partial_eval", "pjit", "source_info_util", "traceback_util", "tree_util"}
-"""Modules of JAX that stand between the function that is called and the one who calls."""
+def whose(frame: Any) -> str:
+    """Whose code a frame is of: "jax", "harness", of another "library", or the user's "own"."""
+    path = Path(frame.file_name)
+    if frame.file_name.startswith(str(Path(jax.__file__).parent)):
+        return "jax"
+    if path.is_relative_to(Path(__file__).parents[2] / "harness"):
+        return "harness"
+    return "library" if "site-packages" in path.parts else "own"
 
 
 def settings(x64: bool) -> ExitStack:

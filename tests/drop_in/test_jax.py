@@ -87,6 +87,11 @@ WRONG = {
     "a dropped cotangent": (rule(lambda x: (jnp.sin(x), x), lambda x, c: (jnp.cos(x),)), 1, ["rev"]),
     "the ninth digit of a jvp": (wrong_forward, 1, ["fwd", "rev"]),
     "the second derivative alone": (wrong_twice, 2, ["fwd"]),
+    "a second derivative that the rule stops": (
+        rule(lambda x: (jnp.sin(x), x), lambda x, c: (c * jnp.cos(lax.stop_gradient(x)),)),
+        2,
+        ["rev"],
+    ),
 }
 
 

@@ -86,3 +86,8 @@ def test_a_jacobian_is_checked_as_it_is_and_its_wrong_row_is_named(as_matrix):
     report = check_least_squares(residuals, X0, wrong)
     assert report.verdict == "disagree"
     assert report.findings[0].expected == pytest.approx(np.cos(2.0))  # of the third row alone
+
+
+def test_a_direction_that_has_no_meaning_is_logged(caplog):
+    assert check_grad(lambda x: float(x @ x), lambda x: 2.0 * x, np.ones(2), direction="random") < 1e-6
+    assert "direction='random' has no meaning here" in caplog.text

@@ -21,7 +21,7 @@ from harness.checks.directions import compare_ends, random_directions, slopes_al
 from harness.checks.traced.differencing import differences, values_by
 from harness.checks.traced.digits import SMALLEST, absolute_scale, with_digits
 from harness.checks.traced.layout import Layout, UnitVectors
-from harness.checks.traced.modes import Claim, Mode, gradient_of
+from harness.checks.traced.modes import Claim, Mode, gradient_of, without_stops_of_rules
 from harness.checks.traced.subject import DIFFERENCES, INCREMENTS, JAX, MODES, REFERENCE, TracedDerivatives
 from harness.checks.traced.truth import Truth
 from harness.verdict.comparison import Answer, Block, Pair, compare, compare_all
@@ -31,7 +31,7 @@ from reference.measured import NotApplicable
 from reference.traced.program import Equation, Traced, unit_roundoff
 
 FEWEST = 2
-"""Of millions of inputs, no fewer are looked at one by one, and no fewer random directions take in the others."""
+"""Of millions of inputs, no fewer are looked at one by one, and no fewer directions take in the others."""
 
 DIFFERENCED = 6
 """Inputs along which values are differenced, beside as many that look wrong."""
@@ -66,8 +66,7 @@ class Check:
     asked : list of Mode
     bars : dict
         For each name some of "derived" and "spread": what its error bars are.
-    contradicted : bool
-        Whether differences of values speak for JAX where increments speak against it.
+    contradicted : whether differences speak for JAX where increments speak against it
     deadline : float
         By `time.perf_counter`: when to look at no more than is needed.
     """
@@ -86,11 +85,13 @@ class Check:
         self.inputs = Layout(names, leaves)
         self.traced = Traced(function, *leaves)
         self.outputs = Layout(output_names(), self.traced.outputs)
+        program = self.traced.program
         if order == 2:
             self.function = gradient_of(function, self.outputs, seed)
             self.traced = Traced(self.function, *leaves)
             self.outputs = Layout([f"gradient[{name}]" for name in names], self.traced.outputs)
-        self.truth = Truth(self.traced.program, leaves, self.inputs, self.outputs, trusted, may_jump=order == 2)
+            program = without_stops_of_rules(self.traced.program, program, trusted)
+        self.truth = Truth(program, leaves, self.inputs, self.outputs, trusted, may_jump=order == 2)
         self.is_large = self.inputs.size > ALL_COORDINATES
         self.each = not self.is_large and self.inputs.size * self.outputs.size <= ALL_ENTRIES
         count = self.outputs.size if self.each else 1 if self.is_large else DENSE_COMBINATIONS
@@ -146,8 +147,7 @@ class Check:
         return np.sort(np.random.default_rng(self.seed).choice(self.inputs.size, count, replace=False))
 
     def mode(self, name: str) -> Mode:
-        # a gradient's program writes some four times what the function's does
-        chunk = max(1, self.truth.chunk // 4)
+        chunk = max(1, self.truth.chunk // 4)  # a gradient's program writes some four times what the function's does
         mode = Mode(name, self.function, self.leaves, self.inputs, self.outputs, self.truth.coarsest, chunk)
         mode.progress = self.truth.progress
         return mode

@@ -5,7 +5,8 @@ reverse and in forward mode (`harness.checks.traced.modes`) has to be the same w
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -14,7 +15,7 @@ import numpy as np
 from harness.checks.traced.arguments import Arguments
 from harness.checks.traced.asking import Check
 from harness.checks.traced.culprits import Met, find_culprits, rules_alone
-from harness.checks.traced.modes import alike, other_ways
+from harness.checks.traced.modes import alike
 from harness.checks.traced.subject import MODES, REFERENCE, consensus
 from harness.checks.traced.truth import Truth
 from harness.progress import bar_after
@@ -22,7 +23,9 @@ from harness.sources.conduct import settings_kept
 from harness.verdict.judging import judge
 from harness.verdict.report import Report
 from harness.wording import first_few
+from reference.arithmetics.companion import first_line
 from reference.printable import given
+from reference.traced.interpreter import COARSE
 from reference.traced.program import Equation, Traced, function_of, settings
 from reference.whole_numbers import whole_number
 
@@ -113,7 +116,13 @@ def check_derivatives(
         if any(pair.disagrees for pair in (*check.pairs, *check.ends)):
             subject.name_culprits(find_culprits(check, met.equations))
         else:
-            subject.notes += rules_alone(check, met.equations)
+            alone = rules_alone(check, met.equations)
+            if alone:  # whatever digits are lost, it may be the rule that loses them
+                check.answers = [replace(answer, note="") for answer in check.answers]
+            if check.truth.coarsest > COARSE:  # of the whole, hardly a digit is known
+                subject.doubts += alone
+            else:
+                subject.notes += alone
         _require_met(trust, check)
         verdict = consensus(check.answers, check.pairs, check.ends)
         return judge(subject, check.answers, check.pairs, check.ends, verdict, check.left_out, started)
@@ -173,7 +182,7 @@ def _ways_apart(check: Check) -> tuple[list[str], list[str]]:
     """Where f's values run eagerly or mapped are others than compiled: against the truth, and as notes."""
     compiled, truth, error = check.values
     wrong, notes = [], []
-    for way, found in other_ways(check.function, check.leaves):
+    for way, found in _other_ways(check.function, check.leaves):
         if isinstance(found, str):
             notes.append(f"f cannot be {way}, says JAX: {found}")
             continue
@@ -186,6 +195,21 @@ def _ways_apart(check: Check) -> tuple[list[str], list[str]]:
         said = f"{check.outputs.label(at)} is {values[at]:.6g} where f is {way}, and {compiled[at]:.6g} compiled"
         (wrong if contradicts.any() else notes).append(said)
     return wrong, notes
+
+
+def _other_ways(function: Callable[..., Any], leaves: Sequence[Any]) -> Iterator[tuple[str, Any]]:
+    """The function's values when it is not compiled as a whole: run eagerly, and mapped over a batch.
+
+    Where JAX cannot map it, its reason in the place of the values. Derivatives are compiled and mapped when a `Mode` is
+    asked for several at once.
+    """
+    arrays = [jax.numpy.asarray(leaf) for leaf in leaves]
+    yield "run eagerly", function(*arrays)
+    try:
+        mapped = Traced(lambda *leaves: jax.vmap(function)(*(jax.numpy.stack([x, x]) for x in leaves)), *arrays)
+        yield "mapped by jax.vmap", [np.asarray(y)[1] for y in mapped(*arrays)]
+    except Exception as reason:  # noqa: BLE001  a primitive without a rule for batches, or one of the user's own
+        yield "mapped by jax.vmap", first_line(reason)
 
 
 BARS = {

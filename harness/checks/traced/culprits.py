@@ -27,12 +27,13 @@ from reference.traced.program import (
     Equation,
     Place,
     bind,
-    called_from,
+    frames_of,
     function_of,
     is_key,
     kind,
     line_of,
     rule_of,
+    whose,
 )
 
 KEPT = 3
@@ -77,6 +78,23 @@ NO_DERIVATIVE = {
     "stop_gradient", "argmax", "argmin", "argsort", "round", "rint", "floor", "ceil", "trunc", "sign", "astype",
 }  # fmt: skip
 """Functions whose results do not change with what they are given, or jump."""
+
+
+PLUMBING = {"api", "array_methods", "core", "partial_eval", "pjit", "source_info_util", "traceback_util", "tree_util"}
+"""Modules of JAX that stand between the function that is called and the one who calls."""
+
+
+def called_from(equation: Equation) -> Place:
+    """The function of JAX that a line of the user's own calls for an equation; nowhere where a library calls it."""
+    called = str(equation.raw.params.get("name", ""))
+    for frame in frames_of(equation):
+        whose_it_is = whose(frame)
+        if whose_it_is == "own":
+            return Place(called, frame.file_name, frame.line_num)
+        if whose_it_is != "jax":
+            return NOWHERE
+        called = called if Path(frame.file_name).stem in PLUMBING else frame.function_name
+    return NOWHERE
 
 
 class Met(Run):

@@ -113,7 +113,8 @@ def with_digits(
     digits, told = Digits(counting, units, smallest), []
     for answer in answers:
         allowed = next((p.allowed for p in pairs if p.first == answer.name and p.second in oracles), None)
-        note = "" if answer.oracle or allowed is None else digits.note(answer, allowed, label)
+        is_wrong = any(pair.disagrees and answer.name in (pair.first, pair.second) for pair in pairs)  # by no rounding
+        note = "" if answer.oracle or is_wrong or allowed is None else digits.note(answer, allowed, label)
         if note:
             ulps = digits.ulps(answer)
             answer = replace(answer, note=note, ulps=(float(np.nanmedian(ulps)), float(np.nanmax(ulps))))

@@ -109,3 +109,14 @@ def test_what_is_ill_conditioned_stays_inconclusive():
     assert check_derivatives(logistic_map, at(0.3), modes=("forward",)).verdict == "inconclusive"
     small = lambda x: 1e-30 * logistic_map(x)  # noqa: E731
     assert check_derivatives(small, at(0.3), modes=("forward",)).verdict == "inconclusive"
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(2.0, "agree"), (2.2, "inconclusive"), (2.5, "disagree")])
+def test_in_bfloat16_a_wrong_rule_is_neither_agreed_upon_nor_taken_for_rounding(factor, verdict):
+    rng = np.random.default_rng(1)
+    matrix, x = (jnp.asarray(rng.normal(size=shape), jnp.bfloat16) for shape in ((4, 4), 4))
+    squares = jax.custom_vjp(lambda v: jnp.sum(v * v))
+    squares.defvjp(lambda v: (jnp.sum(v * v), v), lambda v, g: (factor * g * v,))
+    report = check_derivatives(lambda matrix, x: squares(matrix @ x), matrix, x)
+    assert report.verdict == verdict, report
+    assert not any("lost to rounding" in note for note in report.notes)

@@ -138,3 +138,45 @@ def test_a_more_accurate_solver_goes_on_and_a_step_is_no_tolerance():
         again = more_accurate(Traced(euler, 1.7).program, [1.7], found)
         assert again is not None
         np.testing.assert_array_equal(again(1.7), found)
+
+
+def root(of_derivative):
+    """y (y + 2ε) = a by steps, where ε = 1e-7 is part of the equation; a rule by y."""
+
+    @jax.custom_vjp
+    def solution(a):
+        step = lambda pair: (pair[1], 0.5 * (pair[1] + a / (pair[1] + 1e-7)))  # noqa: E731
+        return lax.while_loop(lambda pair: jnp.abs(pair[1] - pair[0]) > 1e-12, step, (a, a + 1.0))[1]
+
+    solution.defvjp(lambda a: (solution(a), solution(a)), lambda y, g: (g * of_derivative(y),))
+    return solution
+
+
+def ridge(share):
+    """(A + λ 1) y = b by steps, λ = 1e-4 and a rule that has some share of λ."""
+    matrix = np.array([[2.0, 0.5], [0.5, 1.0]])
+
+    @jax.custom_vjp
+    def solution(b):
+        step = lambda pair: (pair[1], pair[1] - 0.3 * (matrix @ pair[1] + 1e-4 * pair[1] - b))  # noqa: E731
+        far = lambda pair: jnp.max(jnp.abs(pair[1] - pair[0])) > 1e-13  # noqa: E731
+        return lax.while_loop(far, step, (0.0 * b, b))[1]
+
+    solution.defvjp(
+        lambda b: (solution(b), None), lambda _, g: (jnp.linalg.solve(matrix + share * 1e-4 * np.eye(2), g),)
+    )
+    return solution
+
+
+COMPUTED_WITH = {
+    "a rule that forgets ε": (root(lambda y: 0.5 / y), 2.7, "disagree"),
+    "a rule with ε": (root(lambda y: 0.5 / (y + 5e-8)), 2.7, "agree"),
+    "a rule that forgets λ": (ridge(0.0), X[:2], "disagree"),
+    "a rule with λ": (ridge(1.0), X[:2], "agree"),
+}
+
+
+@pytest.mark.parametrize("name", COMPUTED_WITH)
+def test_small_numbers_that_a_loop_computes_with_are_no_tolerances(name):
+    f, x, verdict = COMPUTED_WITH[name]
+    assert check_derivatives(f, x).verdict == verdict
