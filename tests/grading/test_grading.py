@@ -134,6 +134,21 @@ def test_single_precision_is_none_where_the_code_does_not_say_so(tmp_path):
     assert graded_here(tmp_path, "a.py", course(rounded)).cost == "wrong"
 
 
+BEYOND_FLOAT32 = {  # what single precision does not excuse, and what is wrong with it
+    "J, grad.astype(np.float32) * np.float32(1.0001)": "right wrong",
+    "J, grad.astype('f4') + np.float32(1e-4) * abs(grad).max()": "right wrong",
+    "np.float32(J * 1.0001), grad.astype(np.float32)": "wrong right",
+    "J * 1.0001, grad.astype(np.float32)": "wrong right",
+}
+
+
+@pytest.mark.parametrize("answer", BEYOND_FLOAT32)
+def test_single_precision_excuses_what_its_rounding_does_and_no_more(answer, tmp_path):
+    grade = graded_here(tmp_path, "a.py", course((RETURN, f"    return {answer}\n")))
+    assert (grade.verdict, f"{grade.cost} {grade.gradient}") == (DISAGREE, BEYOND_FLOAT32[answer])
+    assert list(grade.conventions) == ["single precision (float32)"]
+
+
 def test_what_no_bug_explains_is_said_to_be_so(tmp_path):
     grade = graded_here(tmp_path, "a.py", course(("d3 = h - Y", "d3 = h - np.cos(Y)")))
     assert grade.verdict == DISAGREE
