@@ -8,7 +8,7 @@ import numpy as np
 from harness.bounds.rounding_bound import Bound, rounding_bound
 from harness.checks.networks.diagnosing.replaying import NO_BUG, Replay
 from harness.digits.data import load_digits
-from harness.grading.conventions import Parsed
+from harness.grading.calling.answers import Parsed
 from harness.sources.backprop_steps import Backprop, Layout
 from harness.verdict.comparison import Answer
 from reference.arithmetics.rounded import Rounded, Rounded32

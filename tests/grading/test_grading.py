@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from harness.cli import main
 from harness.grading.asking import find_ways
 from harness.grading.grading import AGREE, DISAGREE, ERROR, INCONCLUSIVE, grade, grade_folder, judge
 from harness.grading.reading import Submission, read_submission
@@ -14,7 +15,7 @@ from harness.grading.rubric import Rubric
 from harness.grading.running import Changes, Failed
 from harness.isolation.values import copies, differ
 from tests.grading import submissions
-from tests.grading.submissions import BROKEN, COURSE, PENALTY, RETURN, course
+from tests.grading.submissions import BROKEN, COURSE, PENALTY, RETURN, apart, course
 
 DEEP = os.environ.get("HARNESS_PROFILE") == "deep"
 
@@ -110,6 +111,30 @@ def test_a_missing_gradient_is_inconclusive(tmp_path):
 def test_a_convention_that_equals_a_bug_is_said_to(tmp_path):
     grade = graded_here(tmp_path, "a.py", submissions.RIGHT["by_rows.py"][0])
     assert "asked in the course's own way, c-order-throughout explains the cost and 43 of 43" in grade.notes[0]
+
+
+@pytest.mark.parametrize("name", ["in_turn.py", "blocks.py", "from_0.py", "ones_in_x.py"])
+def test_what_explains_nothing_in_the_courses_own_way_is_not_told_of_what_is_right(name, tmp_path):
+    notes = graded_here(tmp_path, name, submissions.RIGHT[name][0]).notes
+    assert not any("no bug" in note or "no answer" in note for note in notes)
+
+
+NOT_UNDERSTOOD = {  # right in a layout that is not tried; and the same, wrong
+    "a.py": apart("b2 W2 W1 b1"),
+    "b.py": apart("b2 W2 W1 b1").replace(" * A * (1 - A)", ""),
+    "c.py": apart("b2 W2 W1 b1", answer="np.zeros(theta.size) + J"),
+}
+
+
+@pytest.mark.parametrize("name", NOT_UNDERSTOOD)
+def test_where_nothing_shows_what_is_meant_nothing_is_judged(name, tmp_path, capsys):
+    grade = graded_here(tmp_path, name, NOT_UNDERSTOOD[name])
+    assert (grade.verdict, grade.cost, grade.gradient, grade.bugs) == (ERROR, "absent", "absent", ())
+    assert grade.diagnosis[0].startswith("no convention that was tried explains the cost, so nothing was judged")
+    with pytest.raises(SystemExit) as ended:
+        main(["diagnose", str(tmp_path / name), "--problems", "5"])
+    assert ended.value.code == 3
+    assert "INCONCLUSIVE" in capsys.readouterr().out
 
 
 def test_the_rubric_decides_what_a_convention_is(tmp_path):
