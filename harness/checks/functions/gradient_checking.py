@@ -25,7 +25,7 @@ from harness.bounds.tolerances import (
     SINGLED_OUT,
 )
 from harness.checks.functions.differences import CALLS_A_LINE, Differences, Group
-from harness.checks.functions.measuring import Answers, Measuring, ask_again, ask_twice, holds_float32, steps_for
+from harness.checks.functions.measuring import Answers, Measuring, ask_again, ask_twice, steps_for
 from harness.checks.functions.probing import Budget, Probes
 from harness.checks.functions.step_search import size_of
 from harness.checks.functions.subject import FunctionGradient
@@ -154,7 +154,7 @@ class _Check:
         if kept := ask_again(users, answers, self.measuring.away()):
             misconduct = (*misconduct, kept)
         near = self.noise.near
-        precision = "float32" if holds_float32(gradient) else users.precision
+        precision = "float32" if self.measuring.is_float32(self.measuring.gradient, gradient) else users.precision
         told = {"misconduct": misconduct, "note": answers.note}
         self.yours = Answer(YOURS, YOURS, answers.cost, near, gradient, error, precision, **told)
         self.differences = Differences(self.probes, self.noise, self.yours, steps_for(self.probes.unit))
@@ -164,11 +164,12 @@ class _Check:
         others = [] if reference is None else [self._second_opinion(reference)]
         for other in others:
             self._single_out_rivals(other)
-        answers = [self._but_for_kinks(self.yours), self._differenced(), *map(self._but_for_kinks, others)]
-        scale = self._scale()
-        pairs = [self._with_groups(self._compared(answers[0], answers[1], scale), groups, scale)]
-        for other in answers[2:]:
-            pairs += [self._compared(each, other, self._claimed_scale(other, scale)) for each in answers[:2]]
+        differenced, scale = self._differenced(), self._scale()
+        answers = [self.yours, differenced, *others]
+        pairs = [self._with_groups(self._compared(self.yours, differenced, scale), groups, scale)]
+        for other in others:
+            rivals = ((self._but_for_kinks(self.yours), self._but_for_kinks(other)), (differenced, other))
+            pairs += [self._compared(*pair, self._claimed_scale(other, scale)) for pair in rivals]
         ends = self._ends(groups, pairs[0])
         subject = self._subject(groups, pairs[0])
         return judge(subject, answers, pairs, ends, _consensus(answers, pairs, ends), started=started)
@@ -219,7 +220,7 @@ class _Check:
         self.differences.one_by_one(np.random.default_rng(0).permutation(rivals)[:SINGLED_OUT])
 
     def _but_for_kinks(self, answer: Answer) -> Answer:
-        """The answer, which at a kink may be that of either side."""
+        """The answer beside another: at a kink, each may be that of either side."""
         error = answer.error.copy()
         for i, found in self.differences.found.items():
             if np.isfinite(found.slopes).all():
@@ -335,4 +336,6 @@ def _consensus(answers: Sequence[Answer], pairs: Sequence[Pair], ends: Sequence[
         return Consensus((DIFFERENCES,), (YOURS,), tie=False)
     if any(pair.cost_at_odds for pair in pairs):
         return Consensus((), (), tie=True)
+    if not any(REFERENCE in (pair.first, pair.second) and pair.disagrees for pair in pairs):  # as at a kink
+        return Consensus((DIFFERENCES, REFERENCE), (YOURS,), tie=False)
     return find_consensus({name: name for name in names} | {ALONG: DIFFERENCES}, [*pairs, *ends])

@@ -175,7 +175,7 @@ class Measuring:
         they scatter by, where that was measured.
         """
         unit = self.users.unit
-        if self.users.precision == "float64" and holds_float32(gradient):
+        if self.is_float32(source, gradient):
             unit = UNIT_ROUNDOFF["float32"]
         width = np.sqrt(unit) * np.abs(self.theta) * self.direction
         up, down = source(self.theta + width), source(self.theta - width)
@@ -186,6 +186,12 @@ class Measuring:
             is_hidden = rounded > MEANINGLESS["float64"] * np.abs(gradient)
             rounded = np.where(is_hidden, np.minimum(own, rounded), rounded)
         return rounded + CONDITION_GAIN * moved
+
+    def is_float32(self, source: Callable[[np.ndarray], np.ndarray], gradient: np.ndarray) -> bool:
+        """Whether a gradient in float64 holds numbers of float32, here and one step away: 1e8 may be one by chance."""
+        if self.users.precision != "float64" or not holds_float32(gradient):
+            return False
+        return holds_float32(np.concatenate([gradient, source(self.away())]))
 
     @np.errstate(all="ignore")
     def gradient_scatter(self, gradient: np.ndarray) -> np.ndarray:

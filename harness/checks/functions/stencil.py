@@ -128,7 +128,7 @@ def _two_sided(values: np.ndarray, up: Found, down: Found, h: float, noise: floa
     steepest = float(np.max(np.abs(np.diff(values)) / spans - 2.0 * noise / spans, initial=0.0))
     near, far = abs(S[1] - 4.0 * S[0]), abs(S[2] - 4.0 * S[1])
     if not (near > 16.0 * noise and far < 8.0 * near):  # else not smooth: far = 16 near
-        return Found(float(R1), _bound(error), noisy, steepest, NOISE if noisy > 0.5 * error else ROUGH)
+        return Found(float(R1), _bound(error), noisy, steepest, NOISE if noisy > 0.25 * error else ROUGH)
     jump, unsure = abs(up.derivative - down.derivative), up.error + down.error
     slopes = (down.derivative, up.derivative)
     if unsure <= CLEAR * jump:

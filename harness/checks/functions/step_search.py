@@ -191,8 +191,8 @@ class Search:
         """What objects to the claim at a step, if a narrower one says the same; else None."""
         narrow = self._narrowest(found, step)
         closer = self._look(narrow)
-        # bars that decide nothing may be too narrow by chance
-        factor = 1.0 if self._decides(closer) else 2.0
+        # bars that decide nothing may be too narrow by chance; that of a kink is its jump
+        factor = 1.0 if self._decides(closer) or np.isfinite(closer.slopes).all() else 2.0
         if not (_same(closer, found) and self.claim.is_objected_to(closer, factor)):
             return None
         if found.obstacle in (EDGE, KINK) and not self._converges(found, closer, step, narrow):

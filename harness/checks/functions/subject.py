@@ -49,6 +49,8 @@ class FunctionGradient(Subject):
         return {"parameters": self.layout.size, "differenced": self.examined}
 
     def why_undecided(self, coordinates: np.ndarray) -> str:
+        if not np.isfinite(self.yours.cost):
+            return "the cost at θ has no differences"
         looked = [self.found.get(i, Found(obstacle=NOISE)) for i in coordinates.tolist()]
         rounded = self.yours.error[coordinates]
         clauses = {KINK: self._of_kinks, EDGE: self._of_edges, NOISE: self._of_noise, JUMPS: self._of_jumps}
@@ -92,7 +94,12 @@ class FunctionGradient(Subject):
         return f"the cost bends, jumps or ends too close to θ ({_seen(found)}); try another θ, or smaller numbers"
 
     def explain(self, wrong: Answer, right: Answer, at_odds: np.ndarray) -> str:
-        return explain(self.layout, self.theta, wrong, right, at_odds, self.scatter)
+        said = explain(self.layout, self.theta, wrong, right, at_odds, self.scatter)
+        kinks = [i for i in np.flatnonzero(at_odds).tolist() if i in self.found and self.found[i].obstacle == KINK]
+        if not kinks:
+            return said
+        before, after = self.found[kinks[0]].slopes
+        return f"{said}; {self.label(kinks[0])} sits on a kink, between slopes of {before:.6g} and {after:.6g}"
 
 
 def _seen(found: Sequence[Found]) -> str:

@@ -553,3 +553,47 @@ def test_the_shape_of_the_error_is_named_where_it_fits_and_else_only_where_it_is
     assert finding.diagnosis.startswith(told)
     for word in ("δ", "layer", "float32", "targets"):
         assert word not in finding.diagnosis
+
+
+# Kinks, and numbers that float32 holds by chance
+
+
+def kinked(claim):
+    return lambda t: (np.sum(np.abs(t)), np.where(t == 0.0, claim, np.sign(t)))
+
+
+@pytest.mark.parametrize("claim", [1.001, 2.0, -1.5, -5.0, np.nan])
+def test_at_a_kink_a_claim_outside_of_both_slopes_is_wrong(claim):
+    report = check_gradient(kinked(claim), np.array([0.0, 1.0]))
+    assert (report.verdict, report.outliers) == ("disagree", ("fun",))
+    assert report.findings[0].diagnosis.endswith("theta[0] sits on a kink, between slopes of -1 and 1")
+
+
+@pytest.mark.parametrize("claim", [-1.0, 0.0, 0.4, 1.0])
+def test_at_a_kink_what_lies_between_the_slopes_is_a_convention(claim):
+    report = check_gradient(kinked(claim), np.array([0.0, 1.0]))
+    assert report.verdict == "inconclusive"
+    assert "θ sits on a kink (slope -1 below, 1 above)" in report.reasons[0]
+
+
+def test_at_a_kink_the_reference_and_a_claim_outside_of_the_slopes_are_no_tie():
+    def relu(t):
+        return np.sum(np.maximum(t, 0.0)), np.where(t == 0.0, -0.4, t > 0.0)
+
+    report = check_gradient(relu, np.array([0.0, 1.0]), reference=lambda t: jnp.sum(jnp.maximum(t, 0.0)))
+    assert (report.verdict, report.outliers) == ("disagree", ("fun",))
+
+
+def test_a_number_that_fits_float32_by_chance_is_not_one():
+    theta = np.array([1e-8])  # 1e8 is a number of float32, and 1e8 + 400 is one
+    right, wrong = (check_gradient(lambda t, off=off: (np.sum(np.log(t)), 1.0 / t + off), theta) for off in (0.0, 400))
+    assert (right.verdict, wrong.verdict) == ("agree", "disagree")
+    assert not any("float32" in note for note in right.notes)
+
+
+def test_a_cost_that_is_not_finite_is_the_reason():
+    for cost in (np.inf, np.nan):
+        report = check_gradient(lambda t, cost=cost: (cost, t), THETA)
+        assert report.verdict == "inconclusive"
+        assert "bends" not in str(report)
+        assert "the cost is not finite" in str(report)

@@ -100,6 +100,8 @@ class Proof:
         if self.reason:
             return f"for no z, all are left to sampling ({self.reason})"
         within = f"z in [{-INSIDE:g}, {INSIDE:g}]"
+        if self.left == ((-INSIDE, INSIDE),):
+            return "for no z, all are left to sampling"
         if not self.complete:
             left = first_few(self.left, SHOWN, "more places", name=_in_words)
             return f"for {within} but not for {left}, which is left to sampling"
