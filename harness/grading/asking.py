@@ -196,7 +196,8 @@ def _no_function(submission: Submission, named: str | None) -> str:
     defined = ", ".join(f"{f.name}({', '.join(f.parameters)})" for f in submission.functions[:8]) or "none"
     wanted = f"function {named}" if named else "function of θ, X and y, such as the course's nnCostFunction"
     close = did_you_mean(named, [function.name for function in submission.functions]) if named else ""
-    return f"there is no {wanted}; it defines {defined}{close}"
+    offer = "" if named else "; offer one of (nn_params, X, y, lambda) or of (W1, b1, W2, b2, X, y, lambda)"
+    return f"there is no {wanted}; it defines {defined}{close}{offer}"
 
 
 def _best_ways(

@@ -59,13 +59,12 @@ class Blocks:
         like = self.split(network, [np.empty(shape) for shape in network.shapes])
         if len(arrays) != len(like):
             return None
-        found = dict(zip(like, map(as_array, arrays)))
-        for name, array in found.items():
-            if array is None or (array.size if name[0] == "b" else array.shape) != (
-                like[name].size if name[0] == "b" else like[name].shape
-            ):
+        turned: dict[str, np.ndarray] = {}
+        for (name, wanted), given in zip(like.items(), arrays):
+            array, is_bias = as_array(given), name[0] == "b"
+            if array is None or array.size != wanted.size or not (is_bias or array.shape == wanted.shape):
                 return None
-        turned = {name: array.T if self.by_inputs and name[0] != "b" else array for name, array in found.items()}
+            turned[name] = array.T if self.by_inputs and not is_bias else array
         if self.arrangement == JOINED:
             return list(turned.values())
         numbers = range(1, len(network.shapes) + 1)
