@@ -7,24 +7,16 @@ from typing import Any
 import numpy as np
 
 from harness.checks.networks.diagnosing.replaying import is_explained
-from harness.grading.conventions import (
-    Convention,
-    NotAnAnswer,
-    Parsed,
-    Role,
-    all_conventions,
-    arguments,
-    parse,
-    picks,
-    roles_of,
-)
+from harness.grading.calling.answers import NotAnAnswer, Parsed, parse, picks
+from harness.grading.calling.conventions import THE_COURSES, Convention, Role, all_conventions, arguments, roles_of
+from harness.grading.calling.signatures import Function, worth
 from harness.grading.problems import Asked, course_problems, small_problems
 from harness.grading.reading import Submission
 from harness.grading.running import Failed, Process
-from harness.grading.signatures import Function, worth
 from harness.wording import did_you_mean
 
 FUNCTIONS = 5  # of a file that are tried
+NEAREST = 8  # unusual conventions in which a bug is looked for
 OWN_SIZES = {5000, 400, 401, 10025, 10285}  # numbers in the code of who wrote it for the course's data alone
 
 
@@ -42,7 +34,8 @@ class Way:
 
     @property
     def worth(self) -> tuple[bool, bool, int, bool, float]:
-        near = 0.0 if self.explained or any(self.right) else -self.far  # of those that explain it, the usual first
+        known = self.explained or any(self.right)  # of those, the usual first; an unusual one has to be
+        near = 0.0 if known else -self.far if self.convention.blocks == THE_COURSES else -np.inf
         return all(self.right), self.explained, sum(self.right), self.parsed.cost is not None, near
 
     def ask(self, process: Process, asked: Asked) -> Parsed:
@@ -203,7 +196,8 @@ def _no_function(submission: Submission, named: str | None) -> str:
     defined = ", ".join(f"{f.name}({', '.join(f.parameters)})" for f in submission.functions[:8]) or "none"
     wanted = f"function {named}" if named else "function of θ, X and y, such as the course's nnCostFunction"
     close = did_you_mean(named, [function.name for function in submission.functions]) if named else ""
-    return f"there is no {wanted}; it defines {defined}{close}"
+    offer = "" if named else "; offer one of (nn_params, X, y, lambda) or of (W1, b1, W2, b2, X, y, lambda)"
+    return f"there is no {wanted}; it defines {defined}{close}{offer}"
 
 
 def _best_ways(
@@ -220,6 +214,8 @@ def _best_ways(
         tried = list(_tried(process, function, roles, asked, conventions, failures, explain))
         if tried:
             known = any(way.explained or any(way.right) for way in tried)
+            if explain and not known:
+                known = _explain_the_nearest(tried, asked)
             if explain and not known and Ways(tried[0], tried[0]).repeats(process, asked, tried[0].parsed):
                 _explain_by_pairs(tried, asked)
             best.append(max(tried, key=lambda way: way.worth))
@@ -238,6 +234,24 @@ def _best_ways(
     return Ways(of_cost, of_gradient, why, failures=fatal or ([] if best else failures))
 
 
+def _is_explained(asked: Asked, parsed: Parsed, pairs: bool = False) -> bool:
+    """Whether the bug zoo explains what there is of cost and gradient."""
+    cost, gradient = asked.right
+    cost = cost if parsed.cost is None else parsed.cost
+    there = replace(parsed, cost=cost, gradient=gradient if parsed.gradient is None else parsed.gradient)
+    return is_explained([asked.replay(there)], pairs)
+
+
+def _explain_the_nearest(tried: Sequence[Way], asked: Asked) -> bool:
+    """Find a bug that explains the answer in an unusual convention, of those in which it is the least off."""
+    unusual = [way for way in tried if replace(way.convention, pick=None) != _usual(way.convention)]
+    for way in sorted(unusual, key=lambda way: way.far)[:NEAREST]:
+        way.explained = _is_explained(asked, way.parsed)
+        if way.explained:
+            return True
+    return False
+
+
 def _explain_by_pairs(tried: Sequence[Way], asked: Asked) -> None:
     """Find the usual way in which two bugs at once explain the answers, where no way is right and one bug too few.
 
@@ -249,7 +263,7 @@ def _explain_by_pairs(tried: Sequence[Way], asked: Asked) -> None:
         if replace(way.convention, pick=None) != _usual(way.convention) or gradient is None or not gradient.any():
             continue
         answer = way.parsed.key
-        if answer not in seen and is_explained([asked.replay(way.parsed)], pairs=True):
+        if answer not in seen and _is_explained(asked, way.parsed, pairs=True):
             way.explained = True
             return
         seen.add(answer)
@@ -267,6 +281,10 @@ def _tried(
     """The ways in which a function answers, up to the first that is right."""
     explained: dict[Any, bool] = {}
     for convention in conventions:
+        if not convention.fits(roles):
+            continue
+        if "theta" not in roles:
+            convention = replace(convention, theta="flat")  # which is nothing to tell of matrices as parameters
         try:
             value = process.call(function.name, *arguments(roles, convention, asked.problem, asked.theta))
         except Failed as failure:
@@ -274,7 +292,7 @@ def _tried(
             if failure.fatal or failure.missing_name:  # which no other convention brings
                 return
             continue
-        for pick in picks(value, asked.problem):
+        for pick in picks(value, convention, asked.problem):
             picked = replace(convention, pick=pick)
             try:
                 parsed = _read(value, process.submission, function, picked, asked)
@@ -285,7 +303,7 @@ def _tried(
             half = (parsed.cost is None or way.right[0]) and (parsed.gradient is None or way.right[1])
             if explain and not half and (convention == _usual(convention) or any(way.right)):
                 if parsed.key not in explained:
-                    explained[parsed.key] = is_explained([asked.replay(parsed)])
+                    explained[parsed.key] = _is_explained(asked, parsed)
                 way.explained = explained[parsed.key]
             way.explained |= half
             yield way

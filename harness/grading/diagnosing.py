@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from harness.checks.networks.diagnosing.explaining import describe, nearest, seen
+from harness.checks.networks.diagnosing.explaining import describe, nearest
 from harness.checks.networks.diagnosing.replaying import Explanations, find_bugs
 from harness.checks.networks.random_problems import ANY, Like, random_problem
 from harness.grading.asking import NOT_REPEATABLE, Shown, Ways, find_ways, ways_of_source
-from harness.grading.conventions import Parsed
+from harness.grading.calling.answers import Parsed
+from harness.grading.evidence import NOT_UNDERSTOOD, is_understood, regularisers, seen_in
 from harness.grading.problems import Asked, drawn
 from harness.grading.reading import read_submission
 from harness.grading.running import SPOILS, SPOILS_NOTHING, Failed, Process
@@ -112,17 +113,31 @@ def diagnose(
             drawing = _like_the_course(problems, seed, _checked(like, activations), ways)
         answers, failures, changes = _ask_all(process, ways, drawing, problems, progress)
         repeats = not answers or ways.repeats(process, *next(iter(answers.items())))
+        regularised = _is_regularised(process, ways)
     finally:
         process.close()
     found = find_bugs([asked.replay(parsed) for asked, parsed in answers.items()]) if answers else None
     diagnosis = _diagnosis(target, ways, answers, failures, found, time.perf_counter() - started)
     if not repeats:
         return replace(diagnosis, verdict="disagree", said=(NOT_REPEATABLE,), bugs=())
+    finite = all(parsed.cost is not None and np.isfinite(parsed.cost) for parsed in answers.values())
+    if found and finite and not is_understood(ways, found, regularised, answers):
+        return replace(diagnosis, verdict="inconclusive", said=(NOT_UNDERSTOOD,), bugs=())
     if True in changes:
         return replace(diagnosis, verdict="disagree", said=(*diagnosis.said, f"{changes[True]}{SPOILS}"))
     if changes:
         return replace(diagnosis, notes=(*diagnosis.notes, f"{changes[False]}{SPOILS_NOTHING}"))
     return diagnosis
+
+
+def _is_regularised(process: Process, ways: Ways) -> bool:
+    """Whether what λ adds to cost and gradient is right, whatever else is wrong."""
+    try:
+        with_l2, without = ways.problems[:2]
+        halves = regularisers(with_l2, without, ways.ask(process, with_l2), ways.ask(process, without))
+    except Failed:
+        return False
+    return bool(halves) and all(halves)
 
 
 def _function_of(target: str) -> str | None:
@@ -259,8 +274,5 @@ def _in_words(found: Explanations, answers: dict[Asked, Parsed]) -> list[str]:
     said = [] if finite else ["the cost is not finite, or missing"]
     said += describe(found, wrong.problem, wrong.theta, finite)
     if found.gradient_wrong and not found.of_gradient and not found.of_both:
-        if parsed.gradient is not None:
-            off = ~(np.abs(parsed.gradient - wrong.right[1]) <= wrong.replay(parsed).answer.error)
-            said.append(seen(wrong.problem, wrong.theta, parsed.gradient, wrong.right[1], off))
-        said.append(nearest(found))
+        said += [seen_in(wrong, parsed), nearest(found)]
     return [clause for clause in said if clause]

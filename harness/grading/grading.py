@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from harness.checks.networks.diagnosing.explaining import GRADIENT_IS_RIGHT, describe, nearest, seen, together
+from harness.checks.networks.diagnosing.explaining import GRADIENT_IS_RIGHT, describe, nearest, together
 from harness.checks.networks.diagnosing.replaying import find_bugs
 from harness.grading.asking import NOT_REPEATABLE, Shown, Way, Ways, find_ways
-from harness.grading.conventions import Convention, Parsed
+from harness.grading.calling.answers import Parsed
+from harness.grading.calling.conventions import Convention
+from harness.grading.evidence import NOT_UNDERSTOOD, is_understood, regularisers, seen_in
 from harness.grading.helpers import ABSENT, RIGHT, WRONG, Verdict, judge_helpers
 from harness.grading.problems import Asked, small_problems, tiny_problems
 from harness.grading.reading import Submission, find_submissions
@@ -158,28 +159,32 @@ class _Judge:
         if whole:
             self.notes.append("the whole file was run, since its functions need what it does beside them")
         self.bugs: tuple[str, ...] = ()
+        self.understood = True  # whether anything shows that it is asked in the way in which it is meant
         self.parsed: dict[Asked, Parsed] = {}
         self.failed: list[str] = []
         self.changed = ""  # which argument it changes in place, in words
 
     def grade(self) -> Grade:
         if self.ways.failure:
-            there = any(verdict.outcome == RIGHT for verdict in self.helpers.values())
-            return Grade(
-                self.submission,
-                ERROR,
-                sigmoid_gradient=self._slope,
-                other=_together(self._other),
-                points=self._points(0.0, 0.0, 0.0) if there else 0.0,
-                diagnosis=(self.ways.failure, *self._wrong_helpers),
-                notes=tuple(self.notes),
-                helpers=self.helpers,
-            )
+            return self._not_judged(self.ways.failure)
         for asked in self.ways.problems:
             self._ask(asked)
         if self.ways.only_at:
             self.notes.append(f"it was graded at {self.ways.only_at}, for it does not run, or is wrong, at other sizes")
         return self._judged()
+
+    def _not_judged(self, why: str) -> Grade:
+        there = any(verdict.outcome == RIGHT for verdict in self.helpers.values())
+        return Grade(
+            self.submission,
+            ERROR,
+            sigmoid_gradient=self._slope,
+            other=_together(self._other),
+            points=self._points(0.0, 0.0, 0.0) if there else 0.0,
+            diagnosis=(why, *self._wrong_helpers),
+            notes=tuple(self.notes),
+            helpers=self.helpers,
+        )
 
     def _ask(self, asked: Asked) -> None:
         self.process.changes.clear()
@@ -213,7 +218,9 @@ class _Judge:
             cost = gradient = WRONG
         said = [f"{convention}, which the rubric counts as a bug" for convention in refused]
         if WRONG in (cost, gradient, regularised) and not refused:
-            said += self._diagnosis()
+            said += self._diagnosis(regularised == RIGHT)
+            if not self.understood:
+                return self._not_judged(NOT_UNDERSTOOD)
         said += self.failed
         wrong = WRONG in (cost, gradient, regularised) or self.failed or "arguments" in self.helpers
         complete = RIGHT == cost == gradient == regularised
@@ -257,7 +264,7 @@ class _Judge:
         """Cost, gradient and regulariser: right, wrong or absent; and the share of the last that is right."""
         with_l2, without = self.ways.problems[:2]
         first, second = self.parsed.get(with_l2), self.parsed.get(without)
-        halves = [] if first is None or second is None else _regularisers(with_l2, without, first, second)
+        halves = [] if first is None or second is None else regularisers(with_l2, without, first, second)
         regularised = WRONG if not all(halves) else RIGHT if halves else ABSENT
         judged = {asked: asked.judged(parsed) for asked, parsed in self.parsed.items()}
         plain = [asked for asked in judged if not asked.problem.l2] if regularised == WRONG else list(judged)
@@ -265,7 +272,7 @@ class _Judge:
         gradient = _outcome([judged[asked][1] for asked in plain], self.ways.of_gradient is not None)
         return cost, gradient, regularised, float(np.mean(halves)) if halves else 0.0
 
-    def _diagnosis(self) -> list[str]:
+    def _diagnosis(self, regularised: bool) -> list[str]:
         """The bugs of the zoo that explain every answer, or else what can be seen in the first."""
         if not self.ways.repeats(self.process, *next(iter(self.parsed.items()))):
             return [NOT_REPEATABLE]
@@ -283,12 +290,9 @@ class _Judge:
         said = describe(found, first.problem, first.theta, finite)
         if not finite and self.ways.of_cost is not None:
             said.insert(0, "the cost is not finite")
+        self.understood = empty or not finite or is_understood(self.ways, found, regularised, self.parsed)
         if found.gradient_wrong and not found.of_gradient and not found.of_both:
-            gradient, (_, right) = self.parsed[first].gradient, first.right
-            if gradient is not None:
-                off = ~(np.abs(gradient - right) <= replays[0].answer.error)
-                said += [seen(first.problem, first.theta, gradient, right, off)]
-            said += [nearest(found)]
+            said += [seen_in(first, self.parsed[first]), nearest(found)]
         if empty:
             said = [clause for clause in said if clause != GRADIENT_IS_RIGHT]
             said += ZERO_GRADIENT if self.ways.of_gradient else []
@@ -299,15 +303,15 @@ class _Judge:
         way = self.ways.of_cost
         if way is None or not way.convention.described() or self.ways.only_at:
             return []
-        asked = small_problems()[0]
-        own = Way(
-            way.function, way.roles, Convention(column=way.convention.column, pick=way.convention.pick), way.parsed
-        )
+        asked, own = small_problems()[0], Convention(column=way.convention.column, pick=way.convention.pick)
+        if not own.fits(way.roles):
+            return []
         try:
-            parsed = own.ask(self.process, asked)
+            parsed = Way(way.function, way.roles, own, way.parsed).ask(self.process, asked)
         except Failed:
-            return ["asked in the course's own way, it gives no answer"]
-        said = describe(find_bugs([asked.replay(parsed)], pairs=False), asked.problem, asked.theta)
+            return []
+        found = find_bugs([asked.replay(parsed)], pairs=False)
+        said = describe(found, asked.problem, asked.theta) if found.of_both else []  # else it is just not meant so
         return [f"asked in the course's own way, {'; '.join(said)}"] if said else []
 
     def _smallest(self) -> Shown | None:
@@ -342,18 +346,3 @@ def _outcome(right: Sequence[bool], there: bool) -> str:
     if not there:
         return ABSENT
     return RIGHT if right and all(right) else WRONG
-
-
-def _regularisers(with_l2: Asked, without: Asked, first: Parsed, second: Parsed) -> list[bool]:
-    """Whether what λ adds is right, in the cost and in the gradient, whatever else is wrong."""
-    halves = []
-    shares: list[tuple[Any, Any]] = [(first.cost, second.cost), (first.gradient, second.gradient)]
-    errors = with_l2.replay(first).answer, without.replay(second).answer
-    bars = [sum(answer.cost_error for answer in errors), sum(answer.error for answer in errors)]
-    for (more, less), right, plain, bar in zip(shares, with_l2.right, without.right, bars):
-        if more is None or less is None:
-            continue
-        size = max(1.0, np.abs(more).max() / np.abs(right).max())  # of an answer that is too large, so is its rounding
-        with np.errstate(all="ignore"):
-            halves.append(bool((np.abs((more - less) - (right - plain)) <= size * bar).all()))
-    return halves

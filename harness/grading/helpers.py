@@ -5,10 +5,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from harness.grading.calling.signatures import Function
 from harness.grading.problems import small_problems
 from harness.grading.reading import Submission
 from harness.grading.running import Failed, Process
-from harness.grading.signatures import Function
 
 CLOSE = 1e-9  # of numbers below 1, which any formula gives to more digits than that
 
@@ -126,8 +126,18 @@ def _judge(process: Process, helper: Helper, functions: Iterable[Function]) -> V
     function = fits[-1]  # of two, the one that Python keeps
     if not function.required <= helper.arguments <= len(function.parameters):
         return Verdict(ABSENT, f"{function.name} takes other arguments, and was not tried")
+
+    def call(*arguments: Any) -> Any:
+        try:
+            return process.call(function.name, *arguments)
+        except Failed as failure:
+            if helper.arguments > 1 or not np.ndim(arguments[0]) or failure.fatal:
+                raise
+            z = np.asarray(arguments[0])  # it may take one number at a time, as with math.exp
+            return np.reshape([process.call(function.name, number) for number in z.ravel().tolist()], z.shape)
+
     try:
-        verdict = helper.judge(lambda *arguments: process.call(function.name, *arguments))
+        verdict = helper.judge(call)
     except Failed as failure:
         return Verdict(WRONG, f"{function.name}: {failure}")
     except (TypeError, ValueError) as error:  # whatever was answered

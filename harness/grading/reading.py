@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.grading.signatures import Function, functions_in, worth
+from harness.grading.calling.signatures import Function, functions_in, worth
 
 MOST = 2_000_000  # characters of a file that is still read as homework
 

@@ -13,8 +13,8 @@ from weakref import WeakSet
 import numpy as np
 
 from harness.digits.data import load_digits
+from harness.grading.calling.signatures import Function
 from harness.grading.reading import Submission
-from harness.grading.signatures import Function
 from harness.isolation import Outcome, Worker
 from harness.isolation.values import differ
 from harness.wording import counted

@@ -340,6 +340,98 @@ RIGHT |= {  # what is answered beside, and what keeps a logarithm finite
     ),
 }
 
+APART = """\
+import numpy as np
+def s(z): return 1 / (1 + np.exp(-z))
+def nn_cost(theta, n, h, K, X, y, lam):
+    UNROLL
+    m = len(X); Y = np.eye(K)[np.ravel(y)]
+    A = s(X @ W1.T + b1); P = s(A @ W2.T + b2)
+    J = -np.sum(Y*np.log(P) + (1-Y)*np.log(1-P))/m + lam/2/m*(np.sum(W1*W1) + np.sum(W2*W2))
+    D = (P - Y)/m; E = D @ W2 * A * (1 - A)
+    g1, c1, g2, c2 = E.T @ X + lam/m*W1, E.sum(0), D.T @ A + lam/m*W2, D.sum(0)
+    return J, ROLL
+"""
+
+TURN = "weights and biases apart (W1, b1, W2, b2)"
+BY_INPUTS = "weights as (inputs, outputs)"
+
+
+def apart(names="W1 b1 W2 b2", turned="", parameters="", answer="", order=""):
+    """Weights and biases unrolled in some order, `turned` as (inputs, outputs); or as other parameters and answers."""
+    shapes = {"W1": "(h, n)", "W2": "(K, h)", "b1": "(h,)", "b2": "(K,)"}
+    if turned:
+        shapes |= {"W1": "(n, h)", "W2": "(h, K)"}
+    gradients = {"W1": "g1", "W2": "g2", "b1": "c1", "b2": "c2"}
+    lines, start = [], ""
+    for name in names.split():
+        rolled = f"theta[{start or 0}:][:np.prod({shapes[name]})].reshape({shapes[name]}{order})"
+        lines.append(f"{name} = {rolled}{turned * name.startswith('W')}; ")
+        start += f"{' + ' * bool(start)}int(np.prod({shapes[name]}))"
+    gone = [f"({gradients[name]}{turned * name.startswith('W')}).ravel({order[2:]})" for name in names.split()]
+    unroll = "".join(lines) if not parameters else parameters.partition(": ")[2]
+    text = APART.replace("UNROLL", unroll or "pass").replace("ROLL", answer or f"np.concatenate([{', '.join(gone)}])")
+    return text.replace("theta, n, h, K, X, y, lam", parameters.partition(":")[0] or "theta, n, h, K, X, y, lam")
+
+
+FROM_0_BY_ROWS = ["labels from 0", "θ and gradient by rows"]
+FROM_W = "W1, b1, W2, b2, X, y, lam: K = len(b2)"
+OF_P = "W1, b1, W2, b2 = p['W1'], p['b1'], p['W2'], p['b2']; K = len(b2)"
+PURE = """\
+import math
+def sig(z): return 1 / (1 + math.exp(-z))
+def backprop(Theta1, Theta2, X, y, lam):
+    m, K, J = len(X), len(Theta2), 0.0
+    G1 = [[0.0] * len(r) for r in Theta1]; G2 = [[0.0] * len(r) for r in Theta2]
+    for x, label in zip(X, y):
+        a1 = [1.0] + x
+        a2 = [1.0] + [sig(sum(w * v for w, v in zip(r, a1))) for r in Theta1]
+        a3 = [sig(sum(w * v for w, v in zip(r, a2))) for r in Theta2]
+        t = [1.0 if k == label else 0.0 for k in range(K)]
+        J -= sum(u * math.log(p) + (1 - u) * math.log(1 - p) for u, p in zip(t, a3)) / m
+        d3 = [p - u for p, u in zip(a3, t)]
+        for k in range(K):
+            for j in range(len(a2)): G2[k][j] += d3[k] * a2[j] / m
+        for j in range(len(G1)):
+            d2 = sum(d3[k] * Theta2[k][j + 1] for k in range(K)) * a2[j + 1] * (1 - a2[j + 1])
+            for i in range(len(a1)): G1[j][i] += d2 * a1[i] / m
+    for T, G in ((Theta1, G1), (Theta2, G2)):
+        for r, g in zip(T, G):
+            for i in range(1, len(r)):
+                g[i] += lam / m * r[i]; J += lam / (2 * m) * r[i] ** 2
+    return J, (G1, G2)
+"""
+RIGHT |= {  # with weights and biases apart, and without NumPy
+    "in_turn.py": (apart(), [*FROM_0_BY_ROWS, TURN]),
+    "weights_first.py": (
+        apart("W1 W2 b1 b2"),
+        [*FROM_0_BY_ROWS, "weights and biases apart (W1, W2, b1, b2)"],
+    ),
+    "biases_first.py": (
+        apart("b1 W1 b2 W2"),
+        [*FROM_0_BY_ROWS, "weights and biases apart (b1, W1, b2, W2)"],
+    ),
+    "by_inputs.py": (apart(turned=".T"), ["labels from 0", TURN]),
+    "by_columns.py": (apart(order=", order='F'"), ["labels from 0", TURN]),
+    "blocks.py": (apart(parameters=FROM_W, answer="g1, c1, g2, c2"), ["labels from 0", TURN]),
+    "blocks_by_name.py": (
+        apart(parameters="p, X, y, lam: " + OF_P, answer="{'dW2': g2, 'db2': c2, 'dW1': g1, 'db1': c1}"),
+        ["labels from 0", "θ as a dictionary of matrices", TURN],
+    ),
+    "blocks_by_inputs.py": (
+        apart(parameters=FROM_W + "; W1, W2 = W1.T, W2.T", answer="[g1.T, c1, g2.T, c2]"),
+        ["labels from 0", TURN, BY_INPUTS],
+    ),
+    "biases_as_columns.py": (
+        apart(
+            parameters="p, X, Y, lam: " + OF_P + "; X, y, b1, b2 = X.T, Y.argmax(0), b1[:, 0], b2[:, 0]",
+            answer="{'W1': g1, 'b1': c1[:, None], 'W2': g2, 'b2': c2[:, None]}",
+        ),
+        ["one-hot targets", "examples in columns", "θ as a dictionary of matrices", TURN],
+    ),
+    "pure.py": (PURE, ["labels from 0", "plain lists for arrays", "gradient as matrices"]),
+}
+
 WRONG = {  # the text, and the bug of the zoo that it is
     "sign.py": (course(("d3 = h - Y", "d3 = Y - h")), "wrong-sign"),
     "no_slope.py": (course((" * sigmoid_gradient(z2)", "")), "slope-missing"),
@@ -421,6 +513,11 @@ WRONG = {  # the text, and the bug of the zoo that it is
 }
 
 WRONG |= {"of_a_class_wrong.py": (OF_A_CLASS.replace(" * A2[:,1:] * (1 - A2[:,1:])", ""), "slope-missing")}
+WRONG |= {
+    "apart_wrong.py": (apart().replace(" * A * (1 - A)", ""), "slope-missing"),
+    "apart_wrong_cost.py": (apart().replace("np.log(1-P))/m", "np.log(1-P))/m/2"), "cost"),
+    "pure_wrong.py": (PURE.replace(" * a2[j + 1] * (1 - a2[j + 1])", ""), "slope-missing"),
+}
 SQUARES = "np.sum(Theta1[:, 1:] ** 2) + np.sum(Theta2[:, 1:] ** 2)"
 ONES_BESIDE_X, ONES_BESIDE_A = "np.column_stack([np.ones(m), X])", "np.column_stack([np.ones(m), sigmoid(z2)])"
 OUTPUT = "h = sigmoid(a2 @ Theta2.T)"
@@ -442,7 +539,6 @@ WRONG |= {
         course(*ONES_LAST, ("@ Theta2)[:, 1:]", "@ Theta2)[:, :-1]")),
         "ones-last and bias-column-not-dropped",
     ),
-    "bias_last.py": (course(*ONES_LAST, ("[:, 1:]", "[:, :-1]")), "bias-last-throughout"),
     "sigmoid_of_ones.py": (
         course((ONES_BESIDE_A, "sigmoid(np.insert(z2, 0, 1, axis=1))")),
         "bias-unit-through-activation",
@@ -480,10 +576,6 @@ BROKEN = {  # the text, and what is said of it
     "syntax.py": ("def f(:\n    pass\n", "syntax.py is not valid Python: "),
     "python2.py": (COURSE + "\nprint 'done'\n", "(line 34)"),
     "empty.py": ("", "it defines none"),
-    "biases_apart.py": (
-        "def cost(W1, b1, W2, b2, X, y, lam):\n    return 0.0\n",
-        "it defines cost(W1, b1, W2, b2, X, y, lam)",
-    ),
     "no_function.py": ("x = 1\ndef sigmoid(z):\n    return z\n", "it defines sigmoid(z)"),
     "missing_helper.py": (course(("def sigmoid(z)", "def sigmoyd(z)")), "name 'sigmoid' is not defined"),
     "missing_module.py": (

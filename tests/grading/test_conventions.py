@@ -5,18 +5,17 @@ import ast
 import numpy as np
 import pytest
 
-from harness.grading.conventions import (
+from harness.grading.calling.answers import NotAnAnswer, parse
+from harness.grading.calling.conventions import (
     COURSE,
     Convention,
     Default,
-    NotAnAnswer,
     all_conventions,
     arguments,
-    parse,
     roles_of,
 )
+from harness.grading.calling.signatures import Function, functions_in
 from harness.grading.problems import small_problems
-from harness.grading.signatures import Function, functions_in
 
 ASKED = small_problems()[0]
 GRADIENT = np.arange(43.0)

@@ -30,6 +30,7 @@ def folder(tmp_path, monkeypatch):
         "two.py": WRONG["two_at_once.py"][0],
         "by_rows.py": RIGHT["by_rows.py"][0],
         "costless.py": course((RETURN, "    return J * float('nan'), grad\n")),
+        "in_float32.py": course((RETURN, "    return J, np.float32(1.0001) * grad.astype(np.float32)\n")),
         "my_sources.py": SOURCES,
     }
     for name, text in texts.items():
@@ -51,6 +52,7 @@ SAID = {  # the exit code is the verdict's
     "two.py": (1, "wrong-sign and lambda-not-over-m together explain "),
     "by_rows.py": (0, "convention: θ and gradient by rows"),
     "costless.py": (1, "the cost is not finite"),
+    "in_float32.py": (1, "the cost is right"),
     "my_sources.py:right": (0, "AGREE"),
     "my_sources.py:signs": (1, "wrong-sign explains "),
     "my_sources.py:changes": (1, "changes theta in place (by up to "),

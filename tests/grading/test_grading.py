@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from harness.cli import main
 from harness.grading.asking import find_ways
 from harness.grading.grading import AGREE, DISAGREE, ERROR, INCONCLUSIVE, grade, grade_folder, judge
 from harness.grading.reading import Submission, read_submission
@@ -14,7 +15,7 @@ from harness.grading.rubric import Rubric
 from harness.grading.running import Changes, Failed
 from harness.isolation.values import copies, differ
 from tests.grading import submissions
-from tests.grading.submissions import BROKEN, COURSE, PENALTY, RETURN, course
+from tests.grading.submissions import BROKEN, COURSE, PENALTY, RETURN, apart, course
 
 DEEP = os.environ.get("HARNESS_PROFILE") == "deep"
 
@@ -112,6 +113,30 @@ def test_a_convention_that_equals_a_bug_is_said_to(tmp_path):
     assert "asked in the course's own way, c-order-throughout explains the cost and 43 of 43" in grade.notes[0]
 
 
+@pytest.mark.parametrize("name", ["in_turn.py", "blocks.py", "from_0.py", "ones_in_x.py"])
+def test_what_explains_nothing_in_the_courses_own_way_is_not_told_of_what_is_right(name, tmp_path):
+    notes = graded_here(tmp_path, name, submissions.RIGHT[name][0]).notes
+    assert not any("no bug" in note or "no answer" in note for note in notes)
+
+
+NOT_UNDERSTOOD = {  # right in a layout that is not tried; and the same, wrong
+    "a.py": apart("b2 W2 W1 b1"),
+    "b.py": apart("b2 W2 W1 b1").replace(" * A * (1 - A)", ""),
+    "c.py": apart("b2 W2 W1 b1", answer="np.zeros(theta.size) + J"),
+}
+
+
+@pytest.mark.parametrize("name", NOT_UNDERSTOOD)
+def test_where_nothing_shows_what_is_meant_nothing_is_judged(name, tmp_path, capsys):
+    grade = graded_here(tmp_path, name, NOT_UNDERSTOOD[name])
+    assert (grade.verdict, grade.cost, grade.gradient, grade.bugs) == (ERROR, "absent", "absent", ())
+    assert grade.diagnosis[0].startswith("no convention that was tried explains the cost, so nothing was judged")
+    with pytest.raises(SystemExit) as ended:
+        main(["diagnose", str(tmp_path / name), "--problems", "5"])
+    assert ended.value.code == 3
+    assert "INCONCLUSIVE" in capsys.readouterr().out
+
+
 def test_the_rubric_decides_what_a_convention_is(tmp_path):
     rubric = Rubric(conventions={"labels from 0": "bug"})
     grade = graded_here(tmp_path, "a.py", submissions.RIGHT["from_0.py"][0], rubric)
@@ -132,6 +157,21 @@ def test_what_no_bug_explains_is_read_in_the_nearest_convention(tmp_path):
 def test_single_precision_is_none_where_the_code_does_not_say_so(tmp_path):
     rounded = ("    return J, grad", "    return J * (1 + 1e-7), grad")
     assert graded_here(tmp_path, "a.py", course(rounded)).cost == "wrong"
+
+
+BEYOND_FLOAT32 = {  # what single precision does not excuse, and what is wrong with it
+    "J, grad.astype(np.float32) * np.float32(1.0001)": "right wrong",
+    "J, grad.astype('f4') + np.float32(1e-4) * abs(grad).max()": "right wrong",
+    "np.float32(J * 1.0001), grad.astype(np.float32)": "wrong right",
+    "J * 1.0001, grad.astype(np.float32)": "wrong right",
+}
+
+
+@pytest.mark.parametrize("answer", BEYOND_FLOAT32)
+def test_single_precision_excuses_what_its_rounding_does_and_no_more(answer, tmp_path):
+    grade = graded_here(tmp_path, "a.py", course((RETURN, f"    return {answer}\n")))
+    assert (grade.verdict, f"{grade.cost} {grade.gradient}") == (DISAGREE, BEYOND_FLOAT32[answer])
+    assert list(grade.conventions) == ["single precision (float32)"]
 
 
 def test_what_no_bug_explains_is_said_to_be_so(tmp_path):

@@ -9,7 +9,7 @@ import numpy as np
 
 from harness.files import prepare_directory, write_whole
 from harness.grading.asking import Shown
-from harness.grading.conventions import Default, arguments
+from harness.grading.calling.conventions import Default, arguments
 from harness.grading.grading import AGREE, DISAGREE, ERROR, INCONCLUSIVE, Grade
 from harness.grading.helpers import ABSENT
 from harness.sources import loop
@@ -145,4 +145,6 @@ def _literal(value: Any) -> str:
         return f"np.array({value.tolist()})"
     if isinstance(value, list) and any(isinstance(item, np.ndarray) for item in value):
         return f"[{', '.join(map(_literal, value))}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key!r}: {_literal(item)}' for key, item in value.items())}}}"
     return repr(value)

@@ -15,6 +15,7 @@ from harness.verdict.diagnosis import Part, join, not_finite, shape_of_error, si
 from reference.problem import Problem
 
 BY_SLOPES = "backprop without a bug computes just this from the slopes claimed by hand"
+ALL_WRONG = "all layers are wrong, from the output on"
 GRADIENT_IS_RIGHT = "the gradient is right"
 TOLD = 3  # candidates that are described; more are named
 
@@ -152,5 +153,5 @@ def _where_it_starts(layers: Sequence[Part], nearest: Part) -> str:
         are = "are" if len(right) > 1 else "is"
         return f"{', '.join(right)} {are} right: what is wrong starts below"
     if len(layers) > 1 and all(layer.wrong.any() for layer in layers):
-        return "all layers are wrong, from the output on"
+        return ALL_WRONG
     return ""
