@@ -6,6 +6,7 @@ the derivative of what it converges to, and the call is differenced as a whole.
 
 from collections.abc import Callable, Sequence
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -59,19 +60,32 @@ def _scan(run: Any, equation: Equation, *operands: Increment) -> list[Increment]
     return [*carry, *(stacked(column, constant(np.zeros(shape))) for column, shape in zip(collected, shapes))]
 
 
+STEPS_FACTOR = 2
+"""A loop ends after so many times the steps that it took without random roundings, which may keep it from its end."""
+
+MANY = 10_000
+
+_STEPS: WeakKeyDictionary[Equation, int] = WeakKeyDictionary()
+
+
 def _while(run: Any, equation: Equation, *operands: Increment) -> list[Increment]:
     params = equation.params
     first, second = params["cond_nconsts"], params["cond_nconsts"] + params["body_nconsts"]
     conditions, consts, carry = operands[:first], operands[first:second], list(operands[second:])
+    most = STEPS_FACTOR * (_STEPS.get(equation, MANY) + 1)
+    steps = 0
     while True:
         (goes_on,) = run(params["cond_jaxpr"], *conditions, *carry)
         if not is_constant(goes_on):
             run.unresolved = "a loop ends just at this point"
         unfinished = np.asarray(goes_on.value)  # of each member, in a batch of loops
-        if not unfinished.any():
+        if not unfinished.any() or (run.rounding is not None and steps > most):
+            if run.rounding is None:
+                _STEPS[equation] = max(steps, _STEPS.get(equation, 0))
             return carry
         stepped = run(params["body_jaxpr"], *consts, *carry)
         carry = stepped if unfinished.all() else [_chosen(unfinished, x, y) for x, y in zip(carry, stepped)]
+        steps += 1
 
 
 def _chosen(unfinished: np.ndarray, here: Increment, stepped: Increment) -> Increment:

@@ -80,3 +80,13 @@ def test_a_trusted_rule_may_stop_what_it_likes():
     squared = lambda x: jnp.sum(f(x) ** 2)  # noqa: E731
     assert check_derivatives(squared, X, order=2).verdict == "disagree"
     assert check_derivatives(squared, X, order=2, trust=["<lambda>"]).verdict == "agree"
+
+
+def test_a_jitted_function_with_a_custom_vjp_has_no_forward_mode_and_is_checked_by_the_others():
+    @jax.custom_vjp
+    def cube(x):
+        return x**3
+
+    cube.defvjp(lambda x: (cube(x), x), lambda x, g: (3.0 * x**2 * g,))
+    report = check_derivatives(jax.jit(lambda x: jnp.sum(cube(x * jnp.sin(x)))), np.array([0.3, 1.2]), order=2)
+    assert report.verdict == "agree"

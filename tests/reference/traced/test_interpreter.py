@@ -257,3 +257,16 @@ def test_random_rounding_knows_what_only_looks_exact(name):
         values = [Run(rounding=np.random.default_rng(k))(program, constant(x))[0].value[0] for k in range(8)]
     assert all((value != np.asarray(f(x))[0]) == moves for value in values)
     assert max(abs(value - np.asarray(f(x))[0]) for value in values) <= 1e-15 * abs(np.asarray(f(x))[0])
+
+
+def test_random_roundings_do_not_keep_a_loop_from_its_end():
+    def to_one(x):
+        body = lambda s: (0.5 * s[0] + 0.5, s[0])  # noqa: E731
+        return jax.lax.while_loop(lambda s: jnp.any(s[0] != s[1]), body, (x, x + 1.0))[0]
+
+    start = np.linspace(2.0, 3.0, 200)
+    with settings(True):
+        program = Traced(to_one, start).program
+    assert (Run()(program, constant(start))[0].value == 1.0).all()
+    (rounded,) = Run(np.random.default_rng(0))(program, constant(start))  # whose entries never all repeat themselves
+    np.testing.assert_allclose(rounded.value, 1.0, rtol=1e-14)
