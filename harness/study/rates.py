@@ -1,7 +1,7 @@
 """Counts as rates, with confidence intervals."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,9 @@ class Counted:
     left_out: dict[str, str]
     seconds: float
 
+    schema: ClassVar[str] = ""
+    """The name and version of the document that `to_dict` makes."""
+
     @property
     def checkers(self) -> tuple[str, ...]:
         """In the order in which they were asked."""
@@ -64,6 +67,15 @@ class Counted:
     def count(self, **where: str) -> int:
         """How many trials have these values in the fields of that name."""
         return sum(all(getattr(trial, field) == value for field, value in where.items()) for trial in self.trials)
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-ready document."""
+        return {
+            "schema": self.schema,
+            "seconds": self.seconds,
+            "left_out": self.left_out,
+            "trials": [trial._asdict() for trial in self.trials],
+        }
 
 
 def percent(share: float) -> str:

@@ -64,6 +64,7 @@ STEPS_FACTOR = 2
 """A loop ends after so many times the steps that it took without random roundings, which may keep it from its end."""
 
 MANY = 10_000
+"""The same of a loop that never ran without them."""
 
 _STEPS: WeakKeyDictionary[Equation, int] = WeakKeyDictionary()
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from harness.bounds.tolerances import RANDOM_ROUNDINGS
+from harness.bounds.tolerances import RANDOM_ROUNDINGS, SOLVERS_FACTOR
 from harness.bounds.traced_bound import bound_of_values, few_roundings, spread
 from harness.checks.directions import random_directions
 from harness.checks.traced.layout import Layout
@@ -41,9 +41,6 @@ from reference.traced.program import (
 
 LARGEST_PASS = 2.0e7
 """Numbers that one pass may hold, 160 MB in float64; more directions than fit go in chunks."""
-
-SOLVERS_FACTOR = 4.0
-"""So many times what a finer tolerance moves is allowed: what is left below that is a thousandth of it or so."""
 
 TINY = float(np.finfo(float).tiny)
 

@@ -78,17 +78,10 @@ class Trial(NamedTuple):
 class OwnStudy(Counted):
     """What came out."""
 
+    schema = "harness.study.own/1"
+
     def spent(self, checker: str) -> float:
         return sum(trial.seconds for trial in self.trials if trial.checker == checker)
-
-    def to_dict(self) -> dict[str, Any]:
-        """A JSON-ready document."""
-        return {
-            "schema": "harness.study.own/1",
-            "seconds": self.seconds,
-            "left_out": self.left_out,
-            "trials": [trial._asdict() for trial in self.trials],
-        }
 
 
 def all_cases() -> Iterator[Case]:

@@ -69,6 +69,8 @@ class Trial(NamedTuple):
 class FunctionsStudy(Counted):
     """What came out."""
 
+    schema = "harness.study.functions/1"
+
     def asked(self, checker: str, kind: str) -> int:
         """How many cases of a kind a checker could be asked about."""
         return self.count(checker=checker, kind=kind) - self.count(checker=checker, kind=kind, outcome=NOT_APPLICABLE)
@@ -78,15 +80,6 @@ class FunctionsStudy(Counted):
         return float(
             np.median([t.seconds for t in self.trials if t.checker == checker and t.outcome != NOT_APPLICABLE])
         )
-
-    def to_dict(self) -> dict[str, Any]:
-        """A JSON-ready document."""
-        return {
-            "schema": "harness.study.functions/1",
-            "seconds": self.seconds,
-            "left_out": self.left_out,
-            "trials": [trial._asdict() for trial in self.trials],
-        }
 
 
 # -- the cases --------------------------------------------------------------------------------------------------------
