@@ -98,7 +98,7 @@ DENSE_COMBINATIONS = 2
 """Random combinations of the outputs: an error of one output shows in each; two, so that none is lost by chance."""
 
 SOLVERS_FACTOR = 4.0
-"""So many times what a finer tolerance moves is allowed: what a solver leaves below that is a thousandth of it or so."""
+"""So many times what a finer tolerance moves is allowed: what a solver leaves below it is a thousandth or so."""
 
 DERIVATIVE_ROUNDINGS = 16
 """What a derivative may be off by, in u times the largest of its block, beside what the randomly rounded runs show."""
