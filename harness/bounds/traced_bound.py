@@ -5,7 +5,7 @@ blind to errors that cancel, so that it grows beyond use through long recurrence
 runs that are rounded at random.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -87,12 +87,21 @@ def few_roundings(answer: np.ndarray, unit: float) -> np.ndarray:
     return 4.0 * unit * np.abs(answer) + np.finfo(float).tiny
 
 
-def spread(runs: Iterable[np.ndarray], unit: float) -> np.ndarray:
-    """An error bar from a computation and the same rounded at random: a multiple of the farthest of these."""
+def spread(
+    runs: Iterable[np.ndarray], unit: float, enough: Callable[[np.ndarray], bool] = lambda _: False
+) -> np.ndarray:
+    """An error bar from a computation and the same rounded at random: a multiple of the farthest of these.
+
+    More runs only widen it, so that no more are asked for once it is `enough`.
+    """
     runs = iter(runs)
-    centre, farthest = next(runs), 0.0
+    centre = next(runs)
+    farthest, error = np.zeros(centre.shape), np.full(centre.shape, np.inf)
+    factor = SPREAD_FACTOR if unit < COARSE else COARSE_SPREAD_FACTOR
     for other in runs:
         farthest = np.maximum(farthest, np.abs(other - centre))
-    factor = SPREAD_FACTOR if unit < COARSE else COARSE_SPREAD_FACTOR
-    error = factor * farthest + few_roundings(centre, unit)
-    return np.where(np.isfinite(error), error, np.inf)
+        error = factor * farthest + few_roundings(centre, unit)
+        error = np.where(np.isfinite(error), error, np.inf)
+        if enough(error):
+            break
+    return error

@@ -16,14 +16,16 @@ from harness.bounds.tolerances import (
     RANDOM_ENDS,
     SAMPLED_INPUTS,
 )
-from harness.bounds.traced_bound import floor_of, is_wide
+from harness.bounds.traced_bound import floor_of
 from harness.checks.directions import compare_ends, random_directions, slopes_along
-from harness.checks.traced.differencing import differences, values_by
-from harness.checks.traced.digits import SMALLEST, absolute_scale, with_digits
+from harness.checks.traced.differencing import differences, values_by, weigh
 from harness.checks.traced.layout import Layout, UnitVectors
-from harness.checks.traced.modes import Claim, Mode, gradient_of, without_stops_of_rules
+from harness.checks.traced.modes import Claim, Mode, combined
+from harness.checks.traced.precision.bars import Bar, Seen, bar_of_increments, bar_of_mode, narrowed
+from harness.checks.traced.precision.digits import SMALLEST, absolute_scale, with_digits
+from harness.checks.traced.second_order import gradient_of, without_stops_of_rules
 from harness.checks.traced.subject import DIFFERENCES, INCREMENTS, JAX, MODES, REFERENCE, TracedDerivatives
-from harness.checks.traced.truth import Truth
+from harness.checks.traced.truth import Sides, Truth
 from harness.verdict.comparison import Answer, Block, Pair, compare, compare_all
 from harness.wording import first_few
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
@@ -66,7 +68,8 @@ class Check:
     asked : list of Mode
     bars : dict
         For each name some of "derived" and "spread": what its error bars are.
-    contradicted : whether differences speak for JAX where increments speak against it
+    contradicted, has_kink : bool
+        Whether differences speak for JAX where increments speak against it; whether both sides of the point differ.
     deadline : float
         By `time.perf_counter`: when to look at no more than is needed.
     """
@@ -100,7 +103,7 @@ class Check:
         self._shape = len(self.weights), self.inputs.size
         self.left_out: dict[str, str] = {}
         self.bars: dict[str, set[str]] = {}
-        self.contradicted = False
+        self.contradicted = self.has_kink = False
         self.by_solvers = 0.0  # how far solvers in the program are from what they converge to, beside the largest
         self.deadline = np.inf
 
@@ -112,18 +115,21 @@ class Check:
         if self.is_large and time.perf_counter() > self.deadline:
             chosen = chosen[:1]
         subject = self._subject(chosen)
-        claims = self._claims(asked, subject.blocks)
+        claims = self._claims(asked)
         if reference is not None:
             claims[REFERENCE] = self._reference(reference)
-        truth = self._truth(chosen, claims, subject.blocks)
+        truth = self._truth(chosen, claims, subject.blocks, known)
+        self._excuse(asked, claims, truth, Seen(subject.blocks, self.truth.coarsest, self._at(known, chosen)))
         self.answers = self._answers(claims, truth, known, subject)
         self.ends = self._end_to_end(asked) if self.is_large else []
         if self.is_large and not known.all():
             self.ends = []
         if any(pair.disagrees for pair in self.ends) and claims:
-            chosen = np.union1d(chosen, self._locate(claims[min(claims)].derivative[0]))
+            chosen = np.union1d(
+                chosen, self.truth.farthest_from(claims[min(claims)].derivative[0], self.weights, self.seed)
+            )
             subject = self._subject(chosen)
-            truth = self._truth(chosen, claims, subject.blocks)
+            truth = self._truth(chosen, claims, subject.blocks, known)
             self.answers = self._answers(claims, truth, known, subject)
         self._add_differences(chosen, known, subject.blocks)
         if self.truth.unresolved and not np.isfinite(truth.error[:, chosen]).all():
@@ -152,37 +158,51 @@ class Check:
         mode.progress = self.truth.progress
         return mode
 
-    def _claims(self, modes: Sequence[Mode], blocks: Sequence[Block]) -> dict[str, Claim]:
+    def _claims(self, modes: Sequence[Mode], along: np.ndarray | None = None) -> dict[str, Claim]:
         """(combinations, inputs), whichever mode answers; of many inputs, forward mode answers in directions alone."""
         claims = {}
         for mode in modes:
-            if mode.name == "forward" and self.is_large:
+            if mode.name == "forward" and self.is_large and along is None:
                 continue
             try:
-                claims[mode.name] = self._claim(mode, None, blocks)
+                answer = mode.answers(*self._asked(mode, along))
+                claims[mode.name] = Claim(answer, np.full(answer.shape, np.inf))
             except NotApplicable as reason:
                 self.left_out[mode.name] = str(reason)
-            self.by_solvers = max(self.by_solvers, mode.by_solvers)
         return claims
 
-    def _claim(self, mode: Mode, along: np.ndarray | None, blocks: Sequence[Block]) -> Claim:
+    def _asked(self, mode: Mode, along: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray | None]:
         """What forward mode says of the combinations along directions, and reverse mode of them along each input."""
-        vectors = self.weights if mode.name == "reverse" else np.eye(self.inputs.size) if along is None else along
-        asked = vectors, None if mode.name == "reverse" else self.weights
-        return Claim(*self._with_bars(mode.name, lambda seed: mode.claim(*asked, seed), blocks, self.truth.coarsest))
+        if mode.name == "reverse":
+            return self.weights, None
+        return np.eye(self.inputs.size) if along is None else along, self.weights
 
-    def _with_bars(
-        self, name: str, ask: Callable[[int | None], Sequence[Any]], blocks: Sequence[Block], unit: float
-    ) -> list[Any]:
-        """What is asked, its error last: derived bounds, and where these are wide the spread of random roundings."""
-        *found, error = ask(None)
-        wide = is_wide(found[0].ravel(), error.ravel(), blocks, unit).reshape(error.shape)
-        if wide.any():
-            *found, spread = ask(self.seed)
-            error = np.where(wide, spread, error)
-        kinds = self.bars.setdefault(name, set())
-        kinds.update([word for word, some in (("derived", not wide.all()), ("spread", wide.any())) if some])
-        return [*found, error]
+    def _at(self, known: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+        return known[:, None] & np.isin(np.arange(self.inputs.size), chosen)
+
+    @np.errstate(all="ignore")
+    def _excuse(
+        self, modes: Sequence[Mode], claims: dict[str, Claim], truth: Claim, seen: Seen, along: np.ndarray | None = None
+    ) -> None:
+        """Error bars for what the modes claim; where a claim lies within the truth's own, these are its, too.
+
+        But not those of a truth that is hardly known, within which one mode may contradict another; and not where they
+        count for inputs that nobody looked at.
+        """
+        borrows = (along is not None or not self.is_large) and (len(claims) == 1 or not seen.is_wide(truth))
+        for mode in [mode for mode in modes if mode.name in claims]:
+            answer = claims[mode.name].derivative
+            try:
+                bar = bar_of_mode(mode, self._asked(mode, along), answer, truth, seen, borrows, self.seed)
+                claims[mode.name] = Claim(answer, self._noted(mode.name, bar))
+            except NotApplicable as reason:
+                self.left_out[mode.name] = str(reason)
+                del claims[mode.name]
+            self.by_solvers = max(self.by_solvers, mode.by_solvers)
+
+    def _noted(self, name: str, bar: Bar) -> np.ndarray:
+        self.bars.setdefault(name, set()).update(bar.kinds)
+        return bar.error
 
     def _reference(self, gradient: Sequence[Any]) -> Claim:
         """Somebody's gradient of the one output, good to some roundings of its largest entry."""
@@ -194,23 +214,29 @@ class Check:
         return Claim(self.weights[0, 0] * vector, np.full(vector.shape, abs(self.weights[0, 0]) * error))
 
     @np.errstate(all="ignore")
-    def _truth(self, chosen: np.ndarray, claims: dict[str, Claim], blocks: Sequence[Block]) -> Claim:
+    def _truth(self, chosen: np.ndarray, claims: dict[str, Claim], blocks: Sequence[Block], known: np.ndarray) -> Claim:
         """The increments' answer; at a kink that of all conventions which comes closest to what JAX says."""
-        along, middle, apart, error = UnitVectors(chosen, self.inputs.size), *np.zeros((3, *self._shape))
-
-        def ask(seed: int | None) -> Sequence[np.ndarray]:
-            middle[:, chosen], apart[:, chosen], error[:, chosen] = self.truth.combined(along, self.weights, seed)
-            return middle, apart, error.copy()
-
-        error = self._with_bars(INCREMENTS, ask, blocks, UNIT_ROUNDOFF["float64"])[-1]
-        others = np.setdiff1d(np.arange(self.inputs.size), chosen)
-        middle[:, others], error[:, others] = np.nan, np.inf
-        error = np.where(np.isfinite(middle) & np.isfinite(error), error, np.inf)
+        middle, apart, error = *np.full((2, *self._shape), np.nan), np.full(self._shape, np.inf)
+        claimed = [claim.derivative[:, chosen] for claim in claims.values()]
+        seen = Seen(narrowed(blocks, chosen, self.inputs.size), self.truth.coarsest, self._at(known, chosen)[:, chosen])
+        sides, error[:, chosen] = self._increments(UnitVectors(chosen, self.inputs.size), claimed, seen)
+        middle[:, chosen], apart[:, chosen] = sides.middle, sides.apart
+        error = np.where(np.isfinite(middle), error, np.inf)
         slopes = np.abs(middle) + apart
         self._largest = float(slopes[np.isfinite(slopes)].max(initial=0.0))
-        claimed = next((claim.derivative for claim in claims.values()), middle)
-        nearest = np.clip(np.where(np.isnan(claimed), middle, claimed), middle - apart, middle + apart)
+        nearest = next((claim.derivative for claim in claims.values()), middle)
+        nearest = np.clip(np.where(np.isnan(nearest), middle, nearest), middle - apart, middle + apart)
         return Claim(np.where(apart > 0.0, nearest, middle), error)
+
+    def _increments(
+        self, along: np.ndarray | UnitVectors, claimed: Sequence[np.ndarray], seen: Seen
+    ) -> tuple[Sides, np.ndarray]:
+        """Both sides along directions and their error, as well as is needed beside what is claimed of the middle."""
+        sides = self.truth.sides(along, self.weights, self.seed)
+        bar = bar_of_increments(self.truth, along, self.weights, sides, claimed, seen, self.seed)
+        error = self._noted(INCREMENTS, bar)
+        self.has_kink |= bool((2.0 * sides.apart > error).any())
+        return sides, np.where(np.isfinite(error), error, np.inf)
 
     def _values(self) -> tuple[list[str], np.ndarray]:
         """What speaks against a verdict in f's own values, and of which combinations of outputs something is known."""
@@ -276,10 +302,7 @@ class Check:
         return units.get(self.truth.coarsest, "bfloat16")
 
     def _add_differences(self, chosen: np.ndarray, known: np.ndarray, blocks: Sequence[Block]) -> None:
-        """A second opinion, on what looks wrong first: where increments alone contradict it and JAX, they do not count.
-
-        Differences never accuse alone.
-        """
+        """A second opinion, on what looks wrong first."""
         claims, increments = self.answers[:-1], self.answers[-1]
         size = self.inputs.size
         odd = [pair.at_odds for pair in compare_all(self.answers, blocks, self.ordinary) if pair.other(INCREMENTS)]
@@ -290,22 +313,16 @@ class Check:
         error = self.values[2] if self.precision == "float64" else np.zeros(0)  # else the interpreter's values are used
         rounding = float(error[np.isfinite(error)].max(initial=0.0))
         values = values_by(self.traced, self.truth)
-        found = differences(values, self.truth, along, rounding).combined(self.weights)
+        found = differences(values, self.truth, along, rounding)
         slopes, errors = np.full(self._shape, np.nan), np.full(self._shape, np.inf)
-        slopes[:, looked_at], errors[:, looked_at] = found.derivative, found.error
+        slopes[:, looked_at] = combined(self.weights, found.derivative)
+        errors[:, looked_at] = combined(np.abs(self.weights), found.error)
         errors[~known] = np.inf
         self._oracles[DIFFERENCES] = Claim(slopes, np.where(np.isnan(slopes), np.inf, errors))
         answer = self._answer(DIFFERENCES, self._oracles[DIFFERENCES], blocks)
-        contradiction = compare(increments, answer, blocks, self.ordinary).at_odds
-        for claim in claims:
-            by_increments, by_differences = (
-                compare(claim, other, blocks, self.ordinary).at_odds for other in (increments, answer)
-            )
-            excused = contradiction & by_increments & ~by_differences
-            self.contradicted |= bool(excused.any())
-            increments.error[excused] = np.inf
-            answer.error[by_differences & ~by_increments] = np.inf  # a kink or a jump within their reach
-        answer.error[contradiction & np.isfinite(increments.error)] = np.inf
+        self.contradicted |= weigh(
+            claims, increments, answer, lambda a, b: compare(a, b, blocks, self.ordinary).at_odds
+        )
         self.answers.append(answer)
 
     @property
@@ -322,29 +339,12 @@ class Check:
         """Each mode's derivative along random directions beside that of the program: for what was not sampled."""
         count = int(np.clip(0.1 * ENTRIES_MOVED / self.inputs.size, FEWEST, RANDOM_ENDS))
         along = random_directions(count, self.inputs.size, self.seed + 2)
-        block = [Block("directions", np.arange(count))]
-        middle, apart, error = self._with_bars(
-            INCREMENTS, lambda seed: self.truth.combined(along, self.weights, seed), block, UNIT_ROUNDOFF["float64"]
-        )
-        truth = self._answer(INCREMENTS, Claim(middle, error + apart), block)
+        seen = Seen([Block("directions", np.arange(count))], self.truth.coarsest, np.ones((1, count), bool))
         slopes = slopes_along(along, [answer for answer in self.answers if answer.name == "reverse"])
-        for mode in modes:
-            if mode.name == "forward":
-                try:
-                    slopes.append(self._answer(mode.name, self._claim(mode, along, block), block))
-                except NotApplicable as reason:
-                    self.left_out[mode.name] = str(reason)
-        return compare_ends(slopes, truth, self.ordinary)
-
-    def _locate(self, gradient: np.ndarray) -> int:
-        """An input to look at: of two halves the one along which JAX is further from the program, halved again."""
-        suspects = np.arange(self.inputs.size)
-        drawn = random_directions(1, self.inputs.size, self.seed + 3)[0]
-        while suspects.size > 1:
-            halves = np.array_split(suspects, 2)
-            along = np.zeros((2, self.inputs.size))
-            for direction, half in zip(along, halves):
-                direction[half] = drawn[half]
-            off = np.abs(along @ gradient - self.truth.combined(along, self.weights, self.seed)[0][0])
-            suspects = halves[int(np.argmax(np.where(np.isnan(off), np.inf, off)))]
-        return int(suspects[0])
+        claims = self._claims([mode for mode in modes if mode.name == "forward"], along)
+        claimed = [answer.gradient[None] for answer in slopes] + [claim.derivative for claim in claims.values()]
+        sides, error = self._increments(along, claimed, seen)
+        truth = Claim(sides.middle, error + sides.apart)
+        self._excuse(modes, claims, truth, seen, along)
+        slopes += [self._answer(name, claim, seen.blocks) for name, claim in claims.items()]
+        return compare_ends(slopes, self._answer(INCREMENTS, truth, seen.blocks), self.ordinary)

@@ -217,6 +217,7 @@ BARS = {
     frozenset({"spread"}): "spread of randomly rounded runs, an estimate",
     frozenset({"derived", "spread"}): "derived bounds on rounding errors where these are narrow enough, else the "
     "spread of randomly rounded runs",
+    frozenset({"lent"}): "they lie within those of the increments, and need none of their own",
 }
 """What error bars are, in words."""
 
@@ -237,7 +238,7 @@ def _notes(check: Check, arguments: Arguments, met: Met) -> list[str]:
             f"a solver stops at its tolerance: a finer one moves JAX's answers by up to {check.by_solvers:.1e} of the "
             "largest, and the error bars hold four times that"
         )
-    if truth.has_kink:
+    if check.has_kink:
         told.append("a kink at this point: JAX's convention lies between the slopes on both sides where it agrees")
     if check.contradicted:
         told.append("increments contradict differences and JAX in some entries: differences count there")

@@ -3,7 +3,7 @@
 In float64 the values are JAX's own, so that neither the interpreter's rules nor JAX's take part.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from harness.checks.traced.layout import UnitVectors
 from harness.checks.traced.modes import Claim
 from harness.checks.traced.truth import Truth
+from harness.verdict.comparison import Answer
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 
 STENCIL = (1.0, -1.0, 0.5, -0.5, 0.25, -0.25)
@@ -57,3 +58,21 @@ def differences(
             slopes[k] = np.where(better, (16.0 * first - second) / 15.0, slopes[k])
             errors[k] = np.where(better, error, errors[k])
     return Claim(slopes, errors)
+
+
+def weigh(
+    claims: Sequence[Answer], increments: Answer, differenced: Answer, at_odds: Callable[[Answer, Answer], np.ndarray]
+) -> bool:
+    """Strike out by infinite errors what does not count; whether increments alone contradict differences and JAX.
+
+    Those do not count there. Differences never accuse alone.
+    """
+    contradiction, found = at_odds(increments, differenced), False
+    for claim in claims:
+        by_increments, by_differences = at_odds(claim, increments), at_odds(claim, differenced)
+        excused = contradiction & by_increments & ~by_differences
+        found |= bool(excused.any())
+        increments.error[excused] = np.inf
+        differenced.error[by_differences & ~by_increments] = np.inf  # a kink or a jump within their reach
+    differenced.error[contradiction & np.isfinite(increments.error)] = np.inf
+    return found

@@ -2,17 +2,14 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
-from itertools import takewhile
-from pathlib import Path
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from harness.bounds.tolerances import RANDOM_ROUNDINGS, SOLVERS_FACTOR
-from harness.bounds.traced_bound import bound_of_values, few_roundings, spread
-from harness.checks.directions import random_directions
+from harness.bounds.tolerances import SOLVERS_FACTOR
+from harness.bounds.traced_bound import bound_of_values
 from harness.checks.traced.layout import Layout
 from harness.progress import Progress, silent
 from reference.arithmetics.companion import first_line
@@ -28,15 +25,12 @@ from reference.traced.program import (
     Equation,
     Program,
     Traced,
-    frames_of,
     is_key,
     iterates,
     kind,
     lifted,
     programs_in,
-    rule_of,
     unit_roundoff,
-    whose,
 )
 
 LARGEST_PASS = 2.0e7
@@ -131,12 +125,8 @@ class Claim(NamedTuple):
     derivative: np.ndarray
     error: np.ndarray
 
-    @np.errstate(all="ignore")
-    def combined(self, weights: np.ndarray) -> "Claim":
-        """The same of combinations of the outputs: (combinations, count) from (count, outputs)."""
-        return Claim(combined(weights, self.derivative), combined(np.abs(weights), self.error))
 
-
+@np.errstate(all="ignore")
 def combined(weights: np.ndarray, derivative: np.ndarray) -> np.ndarray:
     """(combinations, count) from (combinations, outputs) and (count, outputs); zero times infinity is zero."""
     if np.isfinite(derivative).all():
@@ -225,113 +215,82 @@ class Mode:
         found = [mode.by_numpy(vectors[:count]) for mode in (self, other)]
         return np.array_equal(*found, equal_nan=True)
 
-    def by_numpy(self, vectors: np.ndarray) -> np.ndarray:
+    def _numbers(self, vectors: np.ndarray) -> list[np.ndarray]:
+        return [lifted(x) for x in (*self.leaves, *self._arrays(vectors))]
+
+    def by_numpy(self, vectors: np.ndarray, run: Run | None = None) -> np.ndarray:
         """What the interpreter makes of this mode's program, (count, size)."""
-        arguments = [constant(lifted(x)) for x in (*self.leaves, *self._arrays(vectors))]
-        return self._vectors([y.value for y in Run()(self.traced(len(vectors)).program, *arguments)])
+        results = (run or Run())(self.traced(len(vectors)).program, *map(constant, self._numbers(vectors)))
+        return self._vectors([y.value for y in results])
 
-    def claim(self, vectors: np.ndarray, weights: np.ndarray | None = None, seed: int | None = None) -> Claim:
-        """JAX's answer and its error: what rounding can make of the same program at most, infinite where not known.
+    def _each(
+        self, ask: Callable[[np.ndarray], np.ndarray], vectors: np.ndarray, weights: np.ndarray | None
+    ) -> np.ndarray:
+        """What is asked for as many vectors as may go at once, all passes alike: (count, size).
 
-        With a seed, the spread of randomly rounded runs instead. Combinations of the outputs, where weights for them
-        are given, are (combinations, count).
+        Combinations of the outputs, where weights for them are given, are (combinations, count).
         """
-        chunk = int(np.clip(self._chunk, 1, len(vectors)))
-        claims = []
-        for i in range(0, len(vectors), chunk):
-            self.progress(f"{self.name} mode", i, len(vectors))
-            claims.append(self._claim(vectors[i : i + chunk], seed))
-        if weights is not None:
-            claims = [claim.combined(weights) for claim in claims]
-        axis = 0 if weights is None else 1
-        return Claim(*(np.concatenate(parts, axis) for parts in zip(*((c.derivative, c.error) for c in claims))))
+        passes = -(-len(vectors) // max(1, self._chunk))
+        size = -(-len(vectors) // passes)
+        padded = np.zeros((passes * size, vectors.shape[1]))
+        padded[: len(vectors)] = vectors
+        parts = []
+        for i in range(0, len(padded), size):
+            self.progress(f"{self.name} mode", i, len(padded))
+            part = ask(padded[i : i + size])
+            parts.append(part.T if weights is None else combined(weights, part))
+        found = np.concatenate(parts, axis=1)[:, : len(vectors)]
+        return found.T if weights is None else found
 
     @np.errstate(all="ignore")
-    def _claim(self, vectors: np.ndarray, seed: int | None) -> Claim:
-        answer, program = self(vectors), self.traced(len(vectors)).program
-        arguments = [lifted(x) for x in (*self.leaves, *self._arrays(vectors))]
-        if seed is None:
-            bounds = None if iterates(program) else bound_of_values(program, arguments, self.coarsest)
-            if bounds is None:
-                return Claim(answer, np.full(answer.shape, np.inf))
-            return Claim(answer, np.abs(self._vectors(bounds)) + few_roundings(answer, self.coarsest))
-        rngs = [None, *np.random.default_rng(seed).spawn(RANDOM_ROUNDINGS)]
-        constants = list(map(constant, arguments))
-        runs = (self._vectors([y.value for y in Run(rng, self.coarsest)(program, *constants)]) for rng in rngs)
-        with _lacking():  # XLA leaves out what nobody reads, and with it what JAX lacks
-            return Claim(answer, spread(runs, self.coarsest) + self._solvers_error(answer, program, vectors))
+    def answers(self, vectors: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+        """JAX's answers."""
+        return self._each(self, vectors, weights)
 
-    def _solvers_error(self, answer: np.ndarray, program: Program, vectors: np.ndarray) -> np.ndarray | float:
-        """Four times what an answer moves by when the solvers that it comes from go on below their tolerances."""
-        if not iterates(program) or not (self._is_reverse or solves(Traced(self._function, *self.leaves).program)):
-            return 0.0  # forward mode goes through a loop as the program does, step by step
-        arguments = [*self.leaves, *self._arrays(vectors)]
-        found = self.traced(len(vectors))(self.leaves, arguments[len(self.leaves) :])
-        finer = more_accurate(program, arguments, jax.tree.leaves(found))
+    @np.errstate(all="ignore")
+    def bound(self, vectors: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+        """What rounding can make of the same program at most; infinite where that is not known."""
+
+        def bound(part: np.ndarray) -> np.ndarray:
+            program = self.traced(len(part)).program
+            bounds = None if iterates(program) else bound_of_values(program, self._numbers(part), self.coarsest)
+            return (
+                np.full((len(part), self._answered.size), np.inf) if bounds is None else np.abs(self._vectors(bounds))
+            )
+
+        return self._each(bound, vectors, None if weights is None else np.abs(weights))
+
+    @np.errstate(all="ignore")
+    def rounded(self, rng: Any, vectors: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+        """What the interpreter makes of the same program, rounded at random unless there is no generator."""
+        run = Run(rng, self.coarsest)
+        with _lacking():  # XLA leaves out what nobody reads, and with it what JAX lacks
+            return self._each(lambda part: self.by_numpy(part, run), vectors, weights)
+
+    @np.errstate(all="ignore")
+    def solvers_error(self, vectors: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+        """Four times what answers move by when the solvers that they come from go on below their tolerances."""
+        with _lacking():
+            return self._each(self._solvers_error, vectors, None if weights is None else np.abs(weights))
+
+    @cached_property
+    def has_solver(self) -> bool:
+        """Whether a solver stops in its program at a tolerance; forward mode goes through f's own loops as f does."""
+        if not any(iterates(traced.program) for traced in self._traced.values()):
+            return False
+        return self._is_reverse or solves(Traced(self._function, *self.leaves).program)
+
+    def _solvers_error(self, vectors: np.ndarray) -> np.ndarray:
+        traced, given = self.traced(len(vectors)), self._arrays(vectors)
+        found = traced(self.leaves, given)
+        answer, arguments = self._vectors(found), [*self.leaves, *given]
+        finer = more_accurate(traced.program, arguments, jax.tree.leaves(found)) if self.has_solver else None
         if finer is None:
-            return 0.0
+            return np.zeros(answer.shape)
         moved = np.abs(self._vectors(finer(*arguments)) - answer)
         moved = np.where(np.isfinite(moved), moved, 0.0)
         self.by_solvers = max(self.by_solvers, float(moved.max(initial=0.0) / np.abs(answer).max(initial=TINY)))
         return SOLVERS_FACTOR * moved
-
-
-def gradient_of(function: Callable[..., Any], outputs: Layout, seed: int) -> Callable[..., list[Any]]:
-    """JAX's gradient of a random combination of the outputs."""
-    (cotangents,) = zip(*outputs.arrays(random_directions(1, outputs.size, seed + 1), conjugate=True))
-    return lambda *leaves: list(jax.vjp(function, *leaves)[1](list(cotangents)))
-
-
-def without_stops_of_rules(program: Program, primal: Program, trusted: Callable[[Equation], bool]) -> Program:
-    """The program of a gradient in which a stop_gradient of a derivative rule is the identity that it computes.
-
-    The derivative of f's derivative is f's second derivative, whatever a rule stops on the way. One that f itself has,
-    by the same way through the user's own lines, stays, and so does that of a rule that is trusted.
-    """
-    own = {_way_to(eq) for eq in _equations_in(primal) if eq.name == "stop_gradient"}
-    kept = {rule_of(eq)[:2] for eq in _equations_in(primal) if eq.name in CUSTOM_RULES and trusted(eq)}
-
-    def is_of_a_rule(equation: Equation) -> bool:
-        if equation.name != "stop_gradient" or _way_to(equation) in own:
-            return False
-        names = {(frame.function_name.rpartition(".")[2], frame.file_name) for frame in frames_of(equation)}
-        return any(map(_calls_a_rule, frames_of(equation))) and not names & kept
-
-    def looked_through(value: Any) -> Any:
-        if isinstance(value, tuple) and any(isinstance(part, Program) for part in value):
-            parts = [looked_through(part) for part in value]
-            return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
-        if not isinstance(value, Program):
-            return value
-        equations = [
-            replace(
-                eq,
-                name="copy" if is_of_a_rule(eq) else eq.name,
-                params={key: looked_through(param) for key, param in eq.params.items()},
-            )
-            for eq in value.equations
-        ]
-        return replace(value, equations=tuple(equations))
-
-    return looked_through(program)
-
-
-def _calls_a_rule(frame: Any) -> bool:
-    return whose(frame) == "jax" and Path(frame.file_name).stem == "custom_derivatives"
-
-
-def _way_to(equation: Equation) -> tuple[Any, ...]:
-    """The lines that lead to a stop_gradient from the function with a rule that it is within, or from f."""
-    inner = takewhile(lambda frame: not _calls_a_rule(frame), frames_of(equation))
-    called = (f for f in inner if whose(f) in ("own", "library") or f.function_name == "stop_gradient")
-    return tuple((f.file_name, f.function_name, f.line_num) for f in called)
-
-
-def _equations_in(program: Program) -> Iterator[Equation]:
-    for equation in program.equations:
-        yield equation
-        for inner in programs_in(equation):
-            yield from _equations_in(inner)
 
 
 def _pull_back(function: Callable[..., Any]) -> Callable[..., Any]:

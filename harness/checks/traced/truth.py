@@ -6,21 +6,20 @@ the conventions. Where a side cannot be told at the point itself, as behind ``wh
 increments at points nearby: all about this one where these agree, else along the direction on that side.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from harness.bounds.tolerances import MEANINGLESS, RANDOM_INCREMENTS, RANDOM_ROUNDINGS, SPREAD_FACTOR
-from harness.bounds.traced_bound import bound_of_changes, few_roundings, spread
+from harness.bounds.tolerances import MEANINGLESS, RANDOM_ROUNDINGS, SPREAD_FACTOR
+from harness.bounds.traced_bound import bound_of_changes, spread
 from harness.checks.directions import random_directions
 from harness.checks.traced.layout import Layout, UnitVectors
 from harness.checks.traced.modes import LARGEST_PASS, coarsest_unit, combined, footprint
 from harness.progress import Progress, silent
 from reference.arithmetics.increments import Increment
 from reference.arithmetics.many_directions import STEP, constant, is_constant
-from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.traced.interpreter import Run
 from reference.traced.program import Program, lifted
 
@@ -43,20 +42,26 @@ SMALLEST_MOVED = 1e-230
 
 @dataclass(frozen=True)
 class Sides:
-    """What changes along each direction, (directions, outputs): just after the point, just before it, error bars."""
+    """What combinations of the outputs change by along each direction, (combinations, directions).
+
+    Attributes
+    ----------
+    after, middle, apart : arrays
+        Just after the point; halfway to what it is just before it; half the distance of both.
+    error : array
+        Of what was told from points nearby; zero elsewhere.
+    is_smooth : bool
+        Whether nothing but increments through decided comparisons took part, so that there may be a derived bound.
+    nearby : dict
+        By the first direction of a pass, which of its changes were told from points nearby, and these.
+    """
 
     after: np.ndarray
-    before: np.ndarray
+    middle: np.ndarray
+    apart: np.ndarray
     error: np.ndarray
-
-    @property
-    def middle(self) -> np.ndarray:
-        return 0.5 * (self.after + self.before)
-
-    @property
-    def apart(self) -> np.ndarray:
-        """Half the distance of both sides."""
-        return 0.5 * np.abs(self.after - self.before)
+    is_smooth: bool
+    nearby: Mapping[int, tuple[np.ndarray, np.ndarray]]
 
 
 class Truth:
@@ -76,8 +81,8 @@ class Truth:
     ----------
     unresolved : str
         What could not be told at the point itself; empty where everything could.
-    has_kink, stopped : bool
-        Whether both sides differ along some direction; whether a stop_gradient took a change away that would be seen.
+    stopped : bool
+        Whether a stop_gradient took a change away that would be seen.
     differenced, taken_as_they_are : sets of str
         Primitives without a rule, differenced as black boxes; custom rules and samplers that were not checked.
     """
@@ -94,7 +99,7 @@ class Truth:
         self.may_jump = may_jump
         self.program, self.inputs, self.outputs, self.trusted = program, inputs, outputs, trusted
         self.point = inputs.vector(leaves)
-        self.unresolved, self.has_kink, self.stopped = "", False, False
+        self.unresolved, self.stopped = "", False
         self._has_tiny = bool(((self.point != 0.0) & (np.abs(self.point) < BESIDE_STEP)).any())
         self.progress: Progress = silent
         self.differenced: set[str] = set()
@@ -159,37 +164,59 @@ class Truth:
         shorter = np.exp2(np.floor(np.log2(np.minimum(1.0, smallest / BESIDE_STEP))))
         return STEP * np.where(smallest < SMALLEST_MOVED, np.nan, shorter)
 
+    def _passes(self, directions: np.ndarray | UnitVectors) -> Iterator[tuple[int, np.ndarray]]:
+        """As many directions as may go at once, with the number of the first."""
+        for i in range(0, len(directions), self.chunk):
+            self.progress("increments through the program", i, len(directions))
+            yield i, directions[i : i + self.chunk]
+
     @np.errstate(all="ignore")
-    def sides(self, directions: np.ndarray, seed: int | None) -> Sides:
-        """Both sides along each direction, with error bars: derived bounds, or with a seed randomly rounded runs."""
-        run = self.run()
-        after = self.changes(directions, run)
-        self.stopped |= bool(run.stopped) and self._stops(after, directions)
-        if seed is None:
-            bounds = None
-            if not (run.ties or run.unresolved or run.differenced or run.taken_as_they_are):
-                numbers = self.numbers(self.point)
-                bounds = bound_of_changes(self.program, numbers, self._steps(directions), self.trusted)
+    def sides(self, directions: np.ndarray | UnitVectors, weights: np.ndarray, seed: int) -> Sides:
+        """Both sides along each direction; whatever rounding does to increments is not in their error."""
+        parts, nearby, is_smooth, size = [], {}, True, np.abs(weights)
+        for i, along in self._passes(directions):
+            run = self.run()
+            before = after = self.changes(along, run)
+            error = np.zeros(after.shape)
+            self.stopped |= bool(run.stopped) and self._stops(after, along)
+            if run.ties or run.unresolved:
+                before = -self.changes(-along, run)
+                unknown = np.isnan(after) | np.isnan(before)
+                if unknown.any():
+                    after, before, error = self._from_nearby(after, before, unknown, along, seed)
+                    nearby[i] = unknown, after
             self._note(run)
-            if bounds is None:
-                return Sides(after, after, np.full(after.shape, np.inf))
-            error = self.outputs.vector(bounds, lead=1) / self._step(directions) + few_roundings(
-                after, UNIT_ROUNDOFF["float64"]
+            is_smooth &= not (run.ties or run.unresolved or run.differenced or run.taken_as_they_are)
+            parts.append(
+                (
+                    combined(weights, after),
+                    combined(weights, 0.5 * (after + before)),
+                    combined(size, 0.5 * np.abs(after - before)),
+                    combined(size, error),
+                )
             )
-            return Sides(after, after, error)
-        before, from_nearby, unknown = after, np.zeros_like(after), np.zeros(after.shape, bool)
-        if run.ties or run.unresolved:
-            before = -self.changes(-directions, run)
-            unknown = np.isnan(after) | np.isnan(before)
-            if unknown.any():
-                after, before, from_nearby = self._from_nearby(after, before, unknown, directions, seed)
-        rngs = np.random.default_rng(seed).spawn(RANDOM_INCREMENTS)
-        others = [self.changes(directions, self.run(rounding=rng)) for rng in rngs]
-        others = [np.where(unknown, after, other) for other in others]
-        error = spread([after, *others], UNIT_ROUNDOFF["float64"]) + from_nearby
-        self.has_kink |= bool((np.abs(after - before) > error).any())
-        self._note(run)
-        return Sides(after, before, error)
+        after, middle, apart, error = (np.concatenate(columns, axis=1) for columns in zip(*parts))
+        return Sides(after, middle, apart, error, is_smooth, nearby)
+
+    @np.errstate(all="ignore")
+    def bound(self, directions: np.ndarray | UnitVectors, weights: np.ndarray) -> np.ndarray:
+        """What rounding can make of smooth sides at most; infinite where that is not known."""
+        parts, numbers = [], self.numbers(self.point)
+        for _, along in self._passes(directions):
+            bounds = bound_of_changes(self.program, numbers, self._steps(along), self.trusted)
+            if bounds is None:
+                return np.full((len(weights), len(directions)), np.inf)
+            parts.append(combined(np.abs(weights), self.outputs.vector(bounds, lead=1) / self._step(along)))
+        return np.concatenate(parts, axis=1)
+
+    @np.errstate(all="ignore")
+    def rounded(self, rng: Any, directions: np.ndarray | UnitVectors, weights: np.ndarray, sides: Sides) -> np.ndarray:
+        """What changes just after the point in a run that rounds at random."""
+        parts = []
+        for i, along in self._passes(directions):
+            after = self.changes(along, self.run(rounding=rng))
+            parts.append(combined(weights, np.where(*sides.nearby[i], after) if i in sides.nearby else after))
+        return np.concatenate(parts, axis=1)
 
     def _stops(self, after: np.ndarray, directions: np.ndarray) -> bool:
         """Whether a stop_gradient makes a difference, as that of a softmax to its largest argument does not."""
@@ -203,17 +230,18 @@ class Truth:
         self.differenced |= run.differenced
         self.taken_as_they_are |= run.taken_as_they_are
 
-    def combined(
-        self, directions: np.ndarray | UnitVectors, weights: np.ndarray, seed: int | None = None
-    ) -> tuple[np.ndarray, ...]:
-        """Middle of both sides, half their distance, and error bars, of combinations: (combinations, directions)."""
-        parts = []
-        for i in range(0, len(directions), self.chunk):
-            self.progress("increments through the program", i, len(directions))
-            sides = self.sides(directions[i : i + self.chunk], seed)
-            size = np.abs(weights)
-            parts.append((combined(weights, sides.middle), combined(size, sides.apart), combined(size, sides.error)))
-        return tuple(np.concatenate(columns, axis=1) for columns in zip(*parts))
+    def farthest_from(self, gradient: np.ndarray, weights: np.ndarray, seed: int) -> int:
+        """An input to look at: of two halves the one along which a gradient is further off, halved again."""
+        suspects = np.arange(self.inputs.size)
+        drawn = random_directions(1, self.inputs.size, seed + 3)[0]
+        while suspects.size > 1:
+            halves = np.array_split(suspects, 2)
+            along = np.zeros((2, self.inputs.size))
+            for direction, half in zip(along, halves):
+                direction[half] = drawn[half]
+            off = np.abs(along @ gradient - self.sides(along, weights, seed).middle[0])
+            suspects = halves[int(np.argmax(np.where(np.isnan(off), np.inf, off)))]
+        return int(suspects[0])
 
     def _from_nearby(
         self, after: np.ndarray, before: np.ndarray, unknown: np.ndarray, directions: np.ndarray, seed: int

@@ -1,0 +1,128 @@
+"""How far rounding may have moved an answer: derived bounds where these are narrow, else runs rounded at random.
+
+An error bar is worked out only as far as the verdict needs it. Runs that round at random widen a bar and never narrow
+it: as soon as it covers what is seen, no more of them change anything. And what lies within the truth's own error bar
+needs none of its own.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from harness.bounds.tolerances import RANDOM_INCREMENTS, RANDOM_ROUNDINGS
+from harness.bounds.traced_bound import few_roundings, floor_of, is_wide, spread
+from harness.checks.traced.modes import Claim, Mode
+from harness.checks.traced.truth import Sides, Truth
+from harness.verdict.comparison import Block
+from reference.arithmetics.roundoff import UNIT_ROUNDOFF
+
+SOME_DIGITS = 1e-2
+"""Whatever is that near to the truth has not lost all of its digits."""
+
+Enough = Callable[[np.ndarray], bool]
+
+
+class Seen(NamedTuple):
+    """What derivatives are compared in.
+
+    Attributes
+    ----------
+    blocks : of all (combinations · inputs)
+    unit : u of the coarsest type in the program
+    at : (combinations, inputs) bool array
+        Where something is known of the function, and looked at.
+    """
+
+    blocks: Sequence[Block]
+    unit: float
+    at: np.ndarray
+
+    def covers(self, off: np.ndarray, error: np.ndarray, answer: np.ndarray) -> bool:
+        """Whether differences lie within an error and some roundings of an answer; NaN does not."""
+        floor = floor_of(answer.ravel(), self.blocks, self.unit).reshape(answer.shape)
+        return bool((np.isfinite(error) & (off <= error + floor))[self.at].all())
+
+    def has_digits(self, off: np.ndarray, answer: np.ndarray) -> bool:
+        """Whether differences leave each answer some of its digits."""
+        return bool((off <= SOME_DIGITS * np.abs(answer))[self.at].all())
+
+    def is_wide(self, claim: Claim) -> bool:
+        return bool(
+            is_wide(claim.derivative.ravel(), claim.error.ravel(), self.blocks, self.unit)[self.at.ravel()].any()
+        )
+
+
+class Bar(NamedTuple):
+    """An error bar, and what it is: some of "derived" and "spread", or "lent" by the truth."""
+
+    error: np.ndarray
+    kinds: set[str]
+
+
+def _bar(
+    found: np.ndarray,
+    bound: np.ndarray,
+    runs: Iterable[np.ndarray],
+    blocks: Sequence[Block],
+    unit: float,
+    enough: Enough,
+) -> Bar:
+    """The derived bound, and where this is wide the spread of the runs."""
+    error = bound + few_roundings(found, unit)
+    wide = is_wide(found.ravel(), error.ravel(), blocks, unit).reshape(error.shape)
+    if wide.any():
+        error = np.where(wide, spread(runs, unit, lambda spread: enough(np.where(wide, spread, error))), error)
+    return Bar(error, {kind for kind, some in (("derived", not wide.all()), ("spread", wide.any())) if some})
+
+
+@np.errstate(all="ignore")
+def bar_of_mode(
+    mode: Mode, asked: tuple[Any, Any], answer: np.ndarray, truth: Claim, seen: Seen, borrows: bool, seed: int
+) -> Bar:
+    """Of JAX's answer: what rounding in its own precision may have moved, and what its solvers leave.
+
+    The truth's own error where the answer lies within it, if it may be borrowed.
+    """
+    off = np.abs(answer - truth.derivative)
+    if borrows and not mode.has_solver and seen.covers(off, truth.error, answer):
+        return Bar(truth.error.copy(), {"lent"})
+    by_solvers = mode.solvers_error(*asked)
+    runs = (mode.rounded(rng, *asked) for rng in (None, *np.random.default_rng(seed).spawn(RANDOM_ROUNDINGS)))
+
+    def enough(error: np.ndarray) -> bool:
+        return seen.covers(off, truth.error + error + by_solvers, answer)
+
+    found = _bar(answer, mode.bound(*asked), runs, seen.blocks, mode.coarsest, enough)
+    return Bar(found.error + by_solvers, found.kinds)
+
+
+@np.errstate(all="ignore")
+def bar_of_increments(
+    truth: Truth, along: Any, weights: np.ndarray, sides: Sides, claimed: Sequence[np.ndarray], seen: Seen, seed: int
+) -> Bar:
+    """Of what the interpreter finds in float64, beside what is claimed of it; points nearby have their own error."""
+    off = [np.maximum(np.abs(answer - sides.middle) - sides.apart, 0.0) for answer in claimed]
+
+    def enough(error: np.ndarray) -> bool:
+        return bool(off) and all(
+            seen.covers(far, error, answer) and seen.has_digits(far, answer) for far, answer in zip(off, claimed)
+        )
+
+    bound = truth.bound(along, weights) if sides.is_smooth else np.full(sides.after.shape, np.inf)
+    rngs = np.random.default_rng(seed).spawn(RANDOM_INCREMENTS)
+    runs = chain([sides.after], (truth.rounded(rng, along, weights, sides) for rng in rngs))
+    found = _bar(sides.after, bound, runs, seen.blocks, UNIT_ROUNDOFF["float64"], enough)
+    return Bar(found.error + sides.error, found.kinds)
+
+
+def narrowed(blocks: Sequence[Block], chosen: np.ndarray, size: int) -> list[Block]:
+    """The blocks of (combinations · inputs) where of `size` inputs only the chosen ones, in order, are kept."""
+    found = []
+    for block in blocks:
+        row, column = np.divmod(block.indices, size)
+        place = np.minimum(np.searchsorted(chosen, column), len(chosen) - 1)
+        kept = chosen[place] == column
+        found.append(Block(block.name, (row * len(chosen) + place)[kept]))
+    return found
