@@ -201,6 +201,7 @@ class Check:
             self.by_solvers = max(self.by_solvers, mode.by_solvers)
 
     def _noted(self, name: str, bar: Bar) -> np.ndarray:
+        """The error of a bar, whose kind is told."""
         self.bars.setdefault(name, set()).update(bar.kinds)
         return bar.error
 

@@ -98,10 +98,14 @@ def alike(a: Program, b: Program) -> bool:
 
 def _same_equation(a: Equation, b: Equation) -> bool:
     carries = a.name in CUSTOM_RULES or a.name in CALLS  # any other function may answer as it likes
+
+    def is_rule(value: Any) -> bool:
+        return carries and (callable(value) or hasattr(value, "call_wrapped"))
+
     return (
         (a.name, a.outputs, a.shapes, a.dtypes) == (b.name, b.outputs, b.shapes, b.dtypes)
         and _same(a.inputs, b.inputs)
-        and all(_same(value, b.params.get(key)) or (carries and callable(value)) for key, value in a.params.items())
+        and all(_same(value, b.params.get(key)) or is_rule(value) for key, value in a.params.items())
     )
 
 
@@ -207,12 +211,14 @@ class Mode:
         with _lacking():
             return self._vectors(traced(self.leaves, self._arrays(vectors)))
 
+    def is_alike(self, other: "Mode") -> bool:
+        """Whether another trace of the same mode, and so of the function, is the same program."""
+        count = next(iter(self._traced))
+        return alike(self.traced(count).program, other.traced(count).program)
+
     def answers_alike(self, other: "Mode", vectors: np.ndarray) -> bool:
         """Whether another trace of the same mode computes the same."""
-        count = next(iter(self._traced))
-        if alike(self.traced(count).program, other.traced(count).program):
-            return True
-        found = [mode.by_numpy(vectors[:count]) for mode in (self, other)]
+        found = [mode.by_numpy(vectors[: next(iter(self._traced))]) for mode in (self, other)]
         return np.array_equal(*found, equal_nan=True)
 
     def _numbers(self, vectors: np.ndarray) -> list[np.ndarray]:
