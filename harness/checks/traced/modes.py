@@ -191,19 +191,29 @@ class Mode:
         return self._answered.vector(arrays, lead=1, conjugate=self._is_reverse)
 
     def traced(self, count: int) -> Traced:
-        """The program of this mode for so many vectors at once: mapped where JAX can, else one after another."""
+        """The program of this mode for so many vectors at once; several only where JAX can map it."""
         if count not in self._traced:
             example = self._arrays(np.ones((count, self.given.size)))
             try:
                 self._traced[count] = Traced(jax.vmap(self._one, in_axes=(None, 0)), self.leaves, example)
-            except Exception:  # noqa: BLE001  JAX lacks the mode, or a rule for many at once
+            except Exception:  # JAX lacks the mode, or a rule for many at once
+                if count > 1:
+                    raise
                 with _lacking():
-                    self._traced[count] = Traced(self._one_by_one, self.leaves, example)
+                    self._traced[count] = Traced(self._alone, self.leaves, example)
         return self._traced[count]
 
-    def _one_by_one(self, leaves: Sequence[Any], vectors: Sequence[Any]) -> list[Any]:
-        answers = [self._one(leaves, [x[i] for x in vectors]) for i in range(len(vectors[0]))]
-        return [jax.numpy.stack(column) for column in zip(*answers)]
+    def _alone(self, leaves: Sequence[Any], vectors: Sequence[Any]) -> list[Any]:
+        return [y[None] for y in self._one(leaves, [x[0] for x in vectors])]
+
+    def _at_once(self, count: int) -> int:
+        """How many of so many vectors go in one pass, all passes alike."""
+        size = -(-count // -(-count // max(1, self._chunk)))
+        try:
+            self.traced(size)
+        except Exception:  # noqa: BLE001  one after another then
+            return 1
+        return size
 
     def __call__(self, vectors: np.ndarray) -> np.ndarray:
         """JAX's answer for each vector, (count, size)."""
@@ -232,13 +242,12 @@ class Mode:
     def _each(
         self, ask: Callable[[np.ndarray], np.ndarray], vectors: np.ndarray, weights: np.ndarray | None
     ) -> np.ndarray:
-        """What is asked for as many vectors as may go at once, all passes alike: (count, size).
+        """What is asked for as many vectors as may go at once: (count, size).
 
         Combinations of the outputs, where weights for them are given, are (combinations, count).
         """
-        passes = -(-len(vectors) // max(1, self._chunk))
-        size = -(-len(vectors) // passes)
-        padded = np.zeros((passes * size, vectors.shape[1]))
+        size = self._at_once(len(vectors))
+        padded = np.zeros((-(-len(vectors) // size) * size, vectors.shape[1]))
         padded[: len(vectors)] = vectors
         parts = []
         for i in range(0, len(padded), size):
