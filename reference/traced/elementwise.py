@@ -201,10 +201,11 @@ def together(rule: Callable[..., Increment]) -> Callable[..., Increment]:
 def _sum(sign: float) -> Callable[..., Increment]:
     def rule(run: Any, equation: Any, x: Increment, y: Increment) -> Increment:
         value = x.value + y.value if sign > 0 else x.value - y.value
-        if is_constant(y):
-            count = directions(x)
-            return Increment(value, np.broadcast_to(x.change, (count, *np.shape(value))) if count else 0.0)
-        return Increment(value, x.change + sign * y.change)
+        count = directions(x, y)
+        if not count:
+            return constant(value)
+        change = x.change if is_constant(y) else x.change + sign * y.change
+        return Increment(value, np.broadcast_to(change, (count, *np.shape(value))))  # a single number may meet an array
 
     return together(rule)
 
@@ -249,15 +250,16 @@ def _remainder(run: Any, equation: Any, x: Increment, y: Increment) -> Increment
 
 def _extreme(larger: bool) -> Callable[..., Increment]:
     def rule(run: Any, equation: Any, x: Increment, y: Increment) -> Increment:
-        value = np.maximum(x.value, y.value) if larger else np.minimum(x.value, y.value)
-        count = directions(x, y)
-        if not count or np.asarray(value).dtype.kind not in "f":
+        fold = np.maximum if larger else np.minimum
+        value, count = fold(x.value, y.value), directions(x, y)
+        if not count or np.asarray(value).dtype.kind not in "fiu":
             return constant(value)
+        if np.asarray(value).dtype.kind != "f":  # an index, which changes by whole numbers
+            return Increment(value, fold(x.value + x.change, y.value + y.change).astype(value.dtype) - value)
         x_wins = x.value > y.value if larger else x.value < y.value
         equal = x.value == y.value
-        both = np.maximum(x.change, y.change) if larger else np.minimum(x.change, y.change)
         run.ties |= bool(np.any(equal & (np.asarray(x.change) != y.change)))
-        change = np.where(equal, both, np.where(x_wins, x.change, y.change))
+        change = np.where(equal, fold(x.change, y.change), np.where(x_wins, x.change, y.change))
         return Increment(value, np.broadcast_to(change, (count, *np.shape(value))))
 
     return together(rule)

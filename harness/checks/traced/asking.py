@@ -19,7 +19,7 @@ from harness.bounds.tolerances import (
 from harness.bounds.traced_bound import floor_of, is_wide
 from harness.checks.directions import compare_ends, random_directions, slopes_along
 from harness.checks.traced.differencing import differences, values_by
-from harness.checks.traced.digits import SMALLEST, absolute_scale, with_digits
+from harness.checks.traced.digits import absolute_scale, with_digits
 from harness.checks.traced.layout import Layout, UnitVectors
 from harness.checks.traced.modes import Claim, Mode, gradient_of, without_stops_of_rules
 from harness.checks.traced.subject import DIFFERENCES, INCREMENTS, JAX, MODES, REFERENCE, TracedDerivatives
@@ -37,7 +37,11 @@ DIFFERENCED = 6
 """Inputs along which values are differenced, beside as many that look wrong."""
 
 ZERO_IS_COARSER = {"float64": 1.0, "float32": 1e2, "float16": 1e4, "bfloat16": 1e4}
-TINY = 1e-30
+UNDERFLOW, NO_DERIVATIVE = (1e-240, 1e-45), (1e-220, 1e-30)
+"""In float64, and in narrower types: what underflow may leave or take, and what zero is compared with."""
+
+REMNANT, SHRINKS = 2.0**-60, 2.0**-30
+"""An answer so small beside the increments' may be right, for a step leaves terms of second order, which shrink with it."""
 
 
 class Check:
@@ -199,7 +203,8 @@ class Check:
         along, middle, apart, error = UnitVectors(chosen, self.inputs.size), *np.zeros((3, *self._shape))
 
         def ask(seed: int | None) -> Sequence[np.ndarray]:
-            middle[:, chosen], apart[:, chosen], error[:, chosen] = self.truth.combined(along, self.weights, seed)
+            found = self._increments(along, [claim.derivative[:, chosen] for claim in claims.values()], seed)
+            middle[:, chosen], apart[:, chosen], error[:, chosen] = found
             return middle, apart, error.copy()
 
         error = self._with_bars(INCREMENTS, ask, blocks, UNIT_ROUNDOFF["float64"])[-1]
@@ -211,6 +216,22 @@ class Check:
         claimed = next((claim.derivative for claim in claims.values()), middle)
         nearest = np.clip(np.where(np.isnan(claimed), middle, claimed), middle - apart, middle + apart)
         return Claim(np.where(apart > 0.0, nearest, middle), error)
+
+    def _increments(
+        self, along: np.ndarray | UnitVectors, claimed: Sequence[np.ndarray], seed: int | None
+    ) -> tuple[np.ndarray, ...]:
+        """As `Truth.combined`, but zero where an answer is next to nothing and shorter steps leave nothing, too."""
+        middle, apart, error = self.truth.combined(along, self.weights, seed)
+        vanish = [np.abs(answer) <= REMNANT * np.abs(middle) for answer in claimed]
+        doubtful = np.any([np.zeros(middle.shape, bool), *vanish], axis=0) & (middle != 0.0)
+        at = np.flatnonzero(doubtful.any(axis=0))
+        if at.size:
+            with self.truth.shorter_steps():
+                shorter = self.truth.combined(along[at], self.weights, seed)[0]
+            nothing = doubtful[:, at] & (np.abs(shorter) <= SHRINKS * np.abs(middle[:, at]))
+            middle[:, at] = np.select([nothing, doubtful[:, at]], [0.0, shorter], middle[:, at])
+            error[:, at] = np.where(nothing, np.finfo(float).tiny, error[:, at])
+        return middle, apart, error
 
     def _values(self) -> tuple[list[str], np.ndarray]:
         """What speaks against a verdict in f's own values, and of which combinations of outputs something is known."""
@@ -259,7 +280,7 @@ class Check:
         precision = "float64" if oracle else self.precision
         derivative, error = self._per_output(claim)
         unit = UNIT_ROUNDOFF["float64"] if oracle else self.truth.coarsest
-        error = error + np.where(error > 0.0, floor_of(derivative, blocks, unit) + SMALLEST, 0.0)
+        error = error + np.where(error > 0.0, floor_of(derivative, blocks, unit) + UNDERFLOW[self._is_narrow], 0.0)
         return Answer(
             name, JAX if name in MODES else name, 0.0, 0.0, derivative, error, precision=precision, oracle=oracle
         )
@@ -274,6 +295,10 @@ class Check:
         """The name of the coarsest type in the program."""
         units = {UNIT_ROUNDOFF["float64"]: "float64", UNIT_ROUNDOFF["float32"]: "float32", 2.0**-11: "float16"}
         return units.get(self.truth.coarsest, "bfloat16")
+
+    @property
+    def _is_narrow(self) -> bool:
+        return self.precision != "float64"
 
     def _add_differences(self, chosen: np.ndarray, known: np.ndarray, blocks: Sequence[Block]) -> None:
         """A second opinion, on what looks wrong first: where increments alone contradict it and JAX, they do not count.
@@ -314,7 +339,9 @@ class Check:
 
         Not beside 1, as costs are, for all derivatives may be tiny; in coarse types, zero is not hit that exactly.
         """
-        return max(ZERO_IS_COARSER[self.precision] * self._largest, TINY)
+        if self._is_narrow or not self._largest:
+            return max(ZERO_IS_COARSER[self.precision] * self._largest, NO_DERIVATIVE[self._is_narrow])
+        return self._largest
 
     # -- many inputs --------------------------------------------------------------------------------------------------
 
@@ -323,10 +350,6 @@ class Check:
         count = int(np.clip(0.1 * ENTRIES_MOVED / self.inputs.size, FEWEST, RANDOM_ENDS))
         along = random_directions(count, self.inputs.size, self.seed + 2)
         block = [Block("directions", np.arange(count))]
-        middle, apart, error = self._with_bars(
-            INCREMENTS, lambda seed: self.truth.combined(along, self.weights, seed), block, UNIT_ROUNDOFF["float64"]
-        )
-        truth = self._answer(INCREMENTS, Claim(middle, error + apart), block)
         slopes = slopes_along(along, [answer for answer in self.answers if answer.name == "reverse"])
         for mode in modes:
             if mode.name == "forward":
@@ -334,6 +357,10 @@ class Check:
                     slopes.append(self._answer(mode.name, self._claim(mode, along, block), block))
                 except NotApplicable as reason:
                     self.left_out[mode.name] = str(reason)
+        claimed = [answer.gradient[None] for answer in slopes]
+        ask = lambda seed: self._increments(along, claimed, seed)  # noqa: E731
+        middle, apart, error = self._with_bars(INCREMENTS, ask, block, UNIT_ROUNDOFF["float64"])
+        truth = self._answer(INCREMENTS, Claim(middle, error + apart), block)
         return compare_ends(slopes, truth, self.ordinary)
 
     def _locate(self, gradient: np.ndarray) -> int:

@@ -6,7 +6,8 @@ the conventions. Where a side cannot be told at the point itself, as behind ``wh
 increments at points nearby: all about this one where these agree, else along the direction on that side.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +31,9 @@ NEARBY = (1e-4, 2e-4, 4e-4)
 
 NOTHING_BENDS = 1e-6
 """Slopes nearby that differ by less than this share of themselves have a limit."""
+
+SHORTER = 2.0**-40
+"""Of a step, to see what of a change is of second order."""
 
 COPIES = 8
 """Arrays as large as the arguments that a pass holds for each direction."""
@@ -97,6 +101,7 @@ class Truth:
         self.unresolved, self.has_kink, self.stopped = "", False, False
         self._has_tiny = bool(((self.point != 0.0) & (np.abs(self.point) < BESIDE_STEP)).any())
         self.progress: Progress = silent
+        self._shorter = 1.0
         self.differenced: set[str] = set()
         self.taken_as_they_are: set[str] = set()
         self.coarsest = coarsest_unit(program)
@@ -153,11 +158,20 @@ class Truth:
     def _step(self, directions: np.ndarray) -> np.ndarray:
         """How far to go along each direction, (directions, 1): a power of two; NaN where no step is small enough."""
         if not self._has_tiny:
-            return np.full((1, 1), STEP)
+            return np.full((1, 1), self._shorter * STEP)
         moved = np.where((directions != 0.0) & (self.point != 0.0), np.abs(self.point), 1.0)
         smallest = moved.min(axis=1, initial=1.0, keepdims=True)
         shorter = np.exp2(np.floor(np.log2(np.minimum(1.0, smallest / BESIDE_STEP))))
-        return STEP * np.where(smallest < SMALLEST_MOVED, np.nan, shorter)
+        return self._shorter * STEP * np.where(smallest < SMALLEST_MOVED, np.nan, shorter)
+
+    @contextmanager
+    def shorter_steps(self) -> Iterator[None]:
+        """Steps that leave next to nothing of what is of second order, and all of a derivative."""
+        self._shorter = SHORTER
+        try:
+            yield
+        finally:
+            self._shorter = 1.0
 
     @np.errstate(all="ignore")
     def sides(self, directions: np.ndarray, seed: int | None) -> Sides:
@@ -251,7 +265,9 @@ class Truth:
         if not self.may_jump:
             here, values = self.value(), [[self.value(self.point + step) for step in way[:2]] for way in ways]
             for forth, back in (values[:2], values[2:]):
-                jumps = self._jumps([0.5 * (f + b) - here for f, b in zip(forth, back)], here)
+                bends = [0.5 * (f + b) - here for f, b in zip(forth, back)]
+                turns = [0.5 * (f - b) for f, b in zip(forth, back)]
+                jumps = self._jumps(bends, here) | self._jumps(turns, forth[0], grows=1.5)
                 limit, is_same = np.where(jumps, np.nan, limit), is_same & ~jumps
         return limit, error, is_same
 
@@ -267,10 +283,10 @@ class Truth:
             limit = np.where(jumps, np.nan, limit)
         return limit, np.abs(limit - cruder) + SPREAD_FACTOR * np.abs(rounded - limit)
 
-    def _jumps(self, rest: Sequence[np.ndarray], here: np.ndarray) -> np.ndarray:
-        """Whether what a slope does not explain of a change is more than its bending, which shrinks with t²."""
+    def _jumps(self, rest: Sequence[np.ndarray], here: np.ndarray, grows: float = 2.5) -> np.ndarray:
+        """Whether of what is left of a change at t and at 2t it is no bending, which shrinks with t², or no slope."""
         near, far = np.abs(rest)
-        return (near > 1e-12 * np.abs(here)) & ~(far > 2.5 * near)
+        return (near > 1e-12 * np.abs(here)) & ~(far > grows * near)
 
     def _limit(
         self, points: Sequence[np.ndarray] | np.ndarray, directions: np.ndarray, rounding: Any
