@@ -23,13 +23,12 @@ from harness.study.checkers import (
     harness_verdict,
     named_peers,
 )
-from harness.study.equivalence import Truth
 from harness.study.figure import detection_power
 from harness.study.problems import KINDS, draw
 from harness.study.rates import Rate, percent
 from harness.study.study import QUICK, Study, run_study
 from harness.study.table import as_table
-from harness.study.trials import CONTROLS, CORRECT, GROUPS, Trial, counts_of, group_of
+from harness.study.trials import CONTROLS, CORRECT, GROUPS, Trial, Truth, counts_of, group_of
 from reference.network import Network
 from reference.problem import Problem
 

@@ -2,9 +2,9 @@
 
 import re
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,16 +13,17 @@ from harness.checks.functions.explaining import explain
 from harness.checks.functions.gradient_checking import check_gradient
 from harness.checks.functions.parameters import Layout
 from harness.progress import Progress, silent
-from harness.study.checkers import ALARM, HARNESS, PASS, VERDICTS, named_peers
+from harness.study.cases import RIGHT, WRONG, Counted, quietly, said_by_peer, show_all
+from harness.study.checkers import HARNESS, VERDICTS, Checker, named_peers
 from harness.study.own.elementwise import FORMULAS
 from harness.study.own.mistakes import MISTAKES
 from harness.study.own.models import MODELS, Function, Model, Parameters
 from harness.study.own.shipped import SHIPPED
-from harness.study.rates import Counted
 from harness.verdict.comparison import Answer
 from harness.verdict.report import Report
 
-RIGHT, WRONG, SHIPPED_WRONG = "right", "wrong", "shipped wrong"
+SHIPPED_WRONG = "shipped wrong"
+
 EXACT = 1e-13
 """An error bar for the right gradient, as a share of its largest entry, where a diagnosis is held against it."""
 
@@ -137,23 +138,14 @@ def _differs(claimed: Parameters, right: Parameters) -> bool:
 def run_own(progress: Progress = silent, step: int = STEP, peers: tuple[str, ...] | None = None) -> OwnStudy:
     """Show this harness and its peers all functions that are right, and every `step`-th with a mistake planted."""
     started = time.perf_counter()
-    cases = _quietly(lambda: list(all_cases()))
+    with quietly():
+        cases = list(all_cases())
     planted = [case for case in cases if case.kind == WRONG]
     cases = [case for case in cases if case.kind != WRONG] + planted[::step]
     others, left_out = named_peers(peers)
-    trials: list[Trial] = []
-    for done, case in enumerate(cases):
-        progress("functions", done, len(cases))
-        trials.append(_quietly(lambda case=case: _by_harness(case)))
-        for name, checker in others.items():
-            trials.append(_quietly(lambda name=name, checker=checker, case=case: _by_peer(name, checker, case)))
-    return OwnStudy(tuple(trials), left_out, time.perf_counter() - started)
-
-
-def _quietly(do: Callable[[], Any]) -> Any:
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")
-        return do()
+    by_peers = {name: partial(_by_peer, name, checker) for name, checker in others.items()}
+    trials = show_all(cases, {HARNESS: _by_harness} | by_peers, progress)
+    return OwnStudy(trials, left_out, time.perf_counter() - started)
 
 
 def _title(case: Case) -> str:
@@ -208,19 +200,13 @@ def _told_of_the_exact(case: Case) -> str:
     return explain(layout, theta, yours, exact, wrong, np.zeros_like(right))
 
 
-def _by_peer(name: str, checker: Callable, case: Case) -> Trial:
+def _by_peer(name: str, checker: Checker, case: Case) -> Trial:
     layout = Layout(case.theta)
 
     def source(_: Any, flat: np.ndarray) -> tuple[float, np.ndarray]:
         cost, gradient = case.function(layout.rebuild(np.asarray(flat, dtype=float)))
         return float(cost), layout.flatten(gradient, "gradient")
 
-    before = time.perf_counter()
-    try:
-        outcome = checker(source, None, layout.flatten(case.theta, "theta"))
-    except (ValueError, ArithmeticError, RuntimeError) as error:
-        outcome = ALARM if case.kind != RIGHT else f"raised {type(error).__name__}"
-    return Trial(name, _title(case), case.kind, outcome, time.perf_counter() - before)
-
-
-__all__ = ["ALARM", "PASS", "OwnStudy", "all_cases", "run_own"]
+    problem: Any = None  # such a source looks at none
+    said = said_by_peer(lambda: checker(source, problem, layout.flatten(case.theta, "theta")), case.kind)
+    return Trial(name, _title(case), case.kind, *said)

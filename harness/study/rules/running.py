@@ -1,10 +1,9 @@
 """The run: every right function, and every wrong rule in it, shown to this harness and to its peers."""
 
 import time
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -13,8 +12,8 @@ import numpy as np
 
 from harness.checks.traced.checking import check_derivatives
 from harness.progress import Progress, silent
-from harness.study.checkers import ALARM, HARNESS, PASS, VERDICTS, named_peers
-from harness.study.rates import Counted
+from harness.study.cases import RIGHT, WRONG, Counted, quietly, said_by_peer, show_all
+from harness.study.checkers import ALARM, HARNESS, PASS, VERDICTS, Checker, named_peers
 from harness.study.rules.arrays import ARRAYS
 from harness.study.rules.mistakes import OF_THE_COTANGENT, UNREPEATABLE, wrong_rules
 from harness.study.rules.places import PLACES, fits
@@ -25,7 +24,6 @@ from harness.verdict.report import Report
 from reference.traced.program import settings
 
 RULES: Sequence[Rule] = (*POINTWISE, *ARRAYS)
-RIGHT, WRONG = "right", "wrong"
 NOT_APPLICABLE = "not applicable"
 NATIVE = "JAX check_grads"
 FLAT_PEERS = ("torch gradcheck", "autograd check_grads")
@@ -136,26 +134,14 @@ def _differs(found: np.ndarray, right: np.ndarray) -> bool:
 def run_functions(progress: Progress = silent, step: int = 1, peers: Sequence[str] | None = None) -> FunctionsStudy:
     """Show this harness and its peers every `step`-th case."""
     started = time.perf_counter()
-    with _quiet():
+    with quietly():
         cases = [*right_cases()[::step], *wrong_cases(step)]
-        flat, left_out = named_peers(FLAT_PEERS if peers is None else peers)
-        native = {NATIVE: _native} if peers is None else {}
-        trials: list[Trial] = []
-        for done, case in enumerate(cases):
-            progress("functions", done, len(cases))
-            trials.append(_by_harness(case))
-            for name, checker in native.items():
-                trials.append(_timed(name, case, checker))
-            for name, checker in flat.items():
-                trials.append(_timed(name, case, lambda case, checker=checker: _flat(case, checker)))
-    return FunctionsStudy(tuple(trials), left_out, time.perf_counter() - started)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")
-        yield
+    flat, left_out = named_peers(FLAT_PEERS if peers is None else peers)
+    others = {NATIVE: _native} if peers is None else {}
+    others |= {name: partial(_flat, checker) for name, checker in flat.items()}
+    by_peers = {name: partial(_by_peer, name, check) for name, check in others.items()}
+    trials = show_all(cases, {HARNESS: _by_harness} | by_peers, progress)
+    return FunctionsStudy(trials, left_out, time.perf_counter() - started)
 
 
 def _by_harness(case: Case) -> Trial:
@@ -177,14 +163,9 @@ def names_the_rule(report: Report, case: Case) -> str:
     return "yes" if (first["name"], first["where"]) == (case.rule.function.__name__, place) else "another"
 
 
-def _timed(name: str, case: Case, check: Callable[[Case], str]) -> Trial:
-    before = time.perf_counter()
-    try:
-        with settings(x64=True):
-            outcome = check(case)
-    except (ValueError, ArithmeticError, RuntimeError, TypeError) as error:
-        outcome = ALARM if case.kind == WRONG else f"raised {type(error).__name__}"
-    return Trial(name, case.name, case.kind, outcome, time.perf_counter() - before)
+def _by_peer(name: str, check: Callable[[Case], str], case: Case) -> Trial:
+    with settings(x64=True):
+        return Trial(name, case.name, case.kind, *said_by_peer(lambda: check(case), case.kind))
 
 
 def _native(case: Case) -> str:
@@ -197,7 +178,7 @@ def _native(case: Case) -> str:
     return PASS
 
 
-def _flat(case: Case, checker: Callable[..., str]) -> str:
+def _flat(checker: Checker, case: Case) -> str:
     """A peer that knows float64 alone, and functions of one vector with their gradients."""
     if any(np.asarray(leaf).dtype != np.float64 for leaf in jax.tree.leaves(case.arguments)):
         return NOT_APPLICABLE
@@ -209,7 +190,8 @@ def _flat(case: Case, checker: Callable[..., str]) -> str:
         cost, *parts = both(theta)
         return float(cost), np.concatenate(parts)
 
-    return checker(source, None, _vector(case))
+    problem: Any = None  # such a source looks at none
+    return checker(source, problem, _vector(case))
 
 
 def _vector(case: Case) -> np.ndarray:

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from harness import check_gradient
+from harness.study.cases import RIGHT, WRONG, quietly
 from harness.study.checkers import ALARM, HARNESS
 from harness.study.own import running
 from harness.study.own.elementwise import FORMULAS
 from harness.study.own.models import MODELS
-from harness.study.own.running import QUICK_STEP, RIGHT, SHIPPED_WRONG, STEP, WRONG, OwnStudy, Trial, run_own, worth_of
+from harness.study.own.running import QUICK_STEP, SHIPPED_WRONG, STEP, OwnStudy, Trial, run_own, worth_of
 from harness.study.own.shipped import SHIPPED
 from harness.study.own.table import as_text
 
@@ -21,7 +22,8 @@ def found():
 
 
 def test_there_are_enough_functions_and_mistakes():
-    cases = running._quietly(lambda: list(running.all_cases()))
+    with quietly():
+        cases = list(running.all_cases())
     assert len(FORMULAS) + len(MODELS) >= 60
     assert len(SHIPPED) == 30
     assert sum(case.kind == WRONG for case in cases) / STEP >= 200

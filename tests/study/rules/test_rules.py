@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from harness.study.cases import RIGHT, WRONG
 from harness.study.checkers import ALARM, HARNESS
 from harness.study.rules import running
 from harness.study.rules.mistakes import UNREPEATABLE, wrong_rules
 from harness.study.rules.places import PLACES, fits
 from harness.study.rules.plain import PLAIN
-from harness.study.rules.running import NATIVE, RIGHT, RULES, WRONG, FunctionsStudy, Trial, run_functions
+from harness.study.rules.running import NATIVE, RULES, FunctionsStudy, Trial, run_functions
 from harness.study.rules.table import as_text
 
 
