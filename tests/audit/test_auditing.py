@@ -13,7 +13,6 @@ from harness.audit.linear_algebra import FUNCTIONS, MATRICES, measure_all
 from harness.audit.measuring import Error, measure
 from harness.audit.page import as_page
 from harness.audit.rules import RULES, Rule
-from harness.cli import main
 
 SAMPLE = ("sinc", "hypot(·, ·)", "logaddexp(inf, ·)", "arctan")
 
@@ -117,16 +116,13 @@ def test_the_error_of_a_library_without_the_derivative_is_said():
     assert "scipy: second derivative of gammaln" in audit(("scipy",), ("gammaln",)).lacking
 
 
-def test_the_command(tmp_path, capsys):
+def test_the_command(tmp_path, run_command):
     page = tmp_path / "audit.md"
-    with pytest.raises(SystemExit) as ended:
-        main(["audit", "--library", "scipy", "--only", "i0", "--json", "--page", str(page)])
-    out, _ = capsys.readouterr()
-    assert ended.value.code == 0
+    code, out, _ = run_command("audit", "--library", "scipy", "--only", "i0", "--json", "--page", page)
+    assert code == 0
     assert json.loads(out)["rules"][0]["function"] == "i0"
     assert page.read_text().startswith("# Audit of derivative rules")
     for arguments in (["--library", "keras"], ["--only", "sinus"]):
-        with pytest.raises(SystemExit) as ended:
-            main(["audit", *arguments])
-        assert ended.value.code == 2
-        assert "to audit; there are" in capsys.readouterr().err
+        code, _, err = run_command("audit", *arguments)
+        assert code == 2
+        assert "to audit; there are" in err

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 
-from harness.cli import main
 from harness.sweep import workers
 from harness.sweep.rows import Row
 from harness.sweep.settings import Settings
@@ -308,13 +307,11 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_bad_usage_is_one_line_and_makes_no_file(name, tmp_path, monkeypatch, capsys):
+def test_bad_usage_is_one_line_and_makes_no_file(name, tmp_path, monkeypatch, run_command):
     arguments, message = REFUSED[name]
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("harness.sweep.workers.CONNECT", 0.5)
-    with pytest.raises(SystemExit) as ended:
-        main(["sweep", *arguments])
-    out, err = capsys.readouterr()
-    assert (ended.value.code, out, err.count("\n")) == (2, "", 1)
+    code, out, err = run_command("sweep", *arguments)
+    assert (code, out, err.count("\n")) == (2, "", 1)
     assert message in err
     assert not list(tmp_path.iterdir())

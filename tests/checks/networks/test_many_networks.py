@@ -187,24 +187,6 @@ def test_the_first_line_sums_up(buggy):
     )
 
 
-@pytest.mark.parametrize(
-    ("arguments", "sentence"),
-    [
-        ({"networks": 0}, "the number of networks must be 1 or more, not 0"),
-        ({"networks": -3}, "the number of networks must be 1 or more, not -3"),
-        ({"networks": 1.5}, "the number of networks must be an integer, 1 or more, not 1.5"),
-        ({"seed": "a"}, "a seed must be an integer, zero or more, or a tuple of such"),
-        ({"activations": ["rellu"]}, "unknown activation 'rellu'; registered are"),
-        ({"activations": []}, "no activations were given to draw from"),
-        ({"sources": ["lop"]}, "unknown source 'lop'; there are loop, vectorized"),
-        ({"sources": []}, "no sources were given"),
-    ],
-)
-def test_mistakes_give_one_clear_sentence(arguments, sentence):
-    with pytest.raises((ValueError, TypeError), match=sentence):
-        check_networks(**arguments)
-
-
 # Sources that take some networks only
 
 
