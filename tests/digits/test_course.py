@@ -23,13 +23,7 @@ def saved(path, **content):
 def test_the_courses_weights_give_every_published_digit(course_theta, digits):
     rows = compare_with_course(course_theta, digits)
     assert all(row.equal for row in rows), course.as_table(rows)
-    assert [row.published for row in rows] == [
-        *["0.287629"] * 3,
-        *["0.383770"] * 3,
-        *["0.576051"] * 3,
-        "97.52",
-        "0.25",
-    ]
+    assert [row.published for row in rows] == [*["0.287629"] * 3, *["0.383770"] * 3, *["0.576051"] * 3, "97.52", "0.25"]
     document = course.to_dict(rows)
     assert document["verdict"] == "agree"
     assert json.loads(json.dumps(document, allow_nan=False)) == document

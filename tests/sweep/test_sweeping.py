@@ -134,11 +134,7 @@ MISBEHAVIOUR = {
     "exits at once": ("os._exit(0)", "error", "the process that made the check ended its process with exit code 0"),
     "crashes": ("os.kill(os.getpid(), 11)", "error", "was ended by the signal SIGSEGV"),
     "hangs": ("time.sleep(1000)", "error", LATE),
-    "hangs for good": (
-        "signal.signal(15, signal.SIG_IGN); ctypes.CDLL(None).sleep(1000)",
-        "error",
-        LATE,
-    ),
+    "hangs for good": ("signal.signal(15, signal.SIG_IGN); ctypes.CDLL(None).sleep(1000)", "error", LATE),
     "NaN": ("gradient[-1] = float('nan')", "disagree", "nan"),
     "wrong shape": ("gradient = gradient[1:]", "error", "must answer (cost, gradient) with a number and an array"),
     "prints": ("print('AGREE: all'); gradient = 2 * gradient", "disagree", "source"),

@@ -512,14 +512,8 @@ SCALES = {
     "nanofarads": (circuit, {"C": 2e-9, "R": 1e3}),
     "near a pole": (lambda t: (np.sum(1.0 / t), -1.0 / t**2), np.array([1e-6])),
     "many periods away": (lambda t: (np.sum(np.sin(t)), np.cos(t)), np.array([1e6])),
-    "seconds since 1970": (
-        lambda t: (np.sum(np.sin(t / 86400.0)), np.cos(t / 86400.0) / 86400.0),
-        np.array([1.75e9]),
-    ),
-    "a step far away": (
-        lambda t: (np.sum(np.tanh(t - 1e5)), 1.0 - np.tanh(t - 1e5) ** 2),
-        np.array([1e5 + 0.3]),
-    ),
+    "seconds since 1970": (lambda t: (np.sum(np.sin(t / 86400.0)), np.cos(t / 86400.0) / 86400.0), np.array([1.75e9])),
+    "a step far away": (lambda t: (np.sum(np.tanh(t - 1e5)), 1.0 - np.tanh(t - 1e5) ** 2), np.array([1e5 + 0.3])),
 }
 
 

@@ -112,10 +112,7 @@ def test_what_leaves_too_many_undecided_is_said(made_up):
     made_up(outcome(verdict, reasons=(f"because of {i}",)) for i, verdict in enumerate(verdicts))
     summary = check_networks(3)
     assert summary.reasons == ("network 1: because of 1",)
-    assert str(summary).splitlines()[1:] == [
-        "  network 1: because of 1",
-        "  inconclusive, 2 of them: because of N",
-    ]
+    assert str(summary).splitlines()[1:] == ["  network 1: because of 1", "  inconclusive, 2 of them: because of N"]
     assert summary.to_dict()["reasons"] == ["network 1: because of 1"]
 
 

@@ -8,12 +8,7 @@ import pytest
 from harness.study.activations import study as module
 from harness.study.activations.bugs import BUGS, EACH, is_there, wrong_records
 from harness.study.activations.right import RIGHT
-from harness.study.activations.study import (
-    QUICK,
-    ActivationStudy,
-    ActivationTrial,
-    run_activation_study,
-)
+from harness.study.activations.study import QUICK, ActivationStudy, ActivationTrial, run_activation_study
 from harness.study.activations.table import LISTED, as_table
 from harness.study.activations.wrong import WRONG
 from harness.study.checkers import ALARM, HARNESS, INCONCLUSIVE, PASS, installed_peers
