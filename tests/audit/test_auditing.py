@@ -13,6 +13,7 @@ from harness.audit.linear_algebra import FUNCTIONS, MATRICES, measure_all
 from harness.audit.measuring import Error, measure
 from harness.audit.page import as_page
 from harness.audit.rules import RULES, Rule
+from harness.cli import main
 
 SAMPLE = ("sinc", "hypot(·, ·)", "logaddexp(inf, ·)", "arctan")
 
@@ -116,13 +117,16 @@ def test_the_error_of_a_library_without_the_derivative_is_said():
     assert "scipy: second derivative of gammaln" in audit(("scipy",), ("gammaln",)).lacking
 
 
-def test_the_command(tmp_path, run_command):
+def test_the_command(tmp_path, capsys):
     page = tmp_path / "audit.md"
-    code, out, _ = run_command("audit", "--library", "scipy", "--only", "i0", "--json", "--page", page)
-    assert code == 0
+    with pytest.raises(SystemExit) as ended:
+        main(["audit", "--library", "scipy", "--only", "i0", "--json", "--page", str(page)])
+    out, _ = capsys.readouterr()
+    assert ended.value.code == 0
     assert json.loads(out)["rules"][0]["function"] == "i0"
     assert page.read_text().startswith("# Audit of derivative rules")
     for arguments in (["--library", "keras"], ["--only", "sinus"]):
-        code, _, err = run_command("audit", *arguments)
-        assert code == 2
-        assert "to audit; there are" in err
+        with pytest.raises(SystemExit) as ended:
+            main(["audit", *arguments])
+        assert ended.value.code == 2
+        assert "to audit; there are" in capsys.readouterr().err

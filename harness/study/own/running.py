@@ -1,4 +1,4 @@
-"""The run: every function, right and with every mistake that applies, shown to every checker."""
+"""The run: every function, right and with every bug that applies, shown to every checker."""
 
 import re
 import time
@@ -15,8 +15,8 @@ from harness.checks.functions.parameters import Layout
 from harness.progress import Progress, silent
 from harness.study.cases import RIGHT, WRONG, Counted, quietly, said_by_peer, show_all
 from harness.study.checkers import HARNESS, VERDICTS, Checker, named_peers
+from harness.study.own.bugs import BUGS
 from harness.study.own.elementwise import FORMULAS
-from harness.study.own.mistakes import MISTAKES
 from harness.study.own.models import MODELS, Function, Model, Parameters
 from harness.study.own.shipped import SHIPPED
 from harness.verdict.comparison import Answer
@@ -37,7 +37,7 @@ NEXT = 1e-7
 """How far beside θ a claim is held against what is right at θ."""
 
 STEP, QUICK_STEP = 5, 80
-"""Of the functions with a mistake planted, every so many are shown."""
+"""Of the functions with a bug planted, every so many are shown."""
 
 SCALES = {"ordinary": 0.7, "awkward": 3.0}
 
@@ -47,7 +47,7 @@ class Case(NamedTuple):
 
     Attributes
     ----------
-    name, point, mistake : what it is; no mistake where it is right
+    name, point, bug : what it is; no bug where it is right
     kind : "right", "wrong" or "shipped wrong"
     function, theta : what is checked
     right : the right gradient at θ
@@ -56,7 +56,7 @@ class Case(NamedTuple):
 
     name: str
     point: str
-    mistake: str
+    bug: str
     kind: str
     function: Function
     theta: Parameters
@@ -65,7 +65,7 @@ class Case(NamedTuple):
 
 
 class Trial(NamedTuple):
-    """What one checker said of one case; of a mistake that this harness caught, what its diagnosis was worth."""
+    """What one checker said of one case; of a bug that this harness caught, what its diagnosis was worth."""
 
     checker: str
     case: str
@@ -86,14 +86,14 @@ class OwnStudy(Counted):
 
 
 def all_cases() -> Iterator[Case]:
-    """Right functions at ordinary and at awkward points, the same with mistakes, and what was shipped wrong."""
+    """Right functions at ordinary and at awkward points, the same with bugs, and what was shipped wrong."""
     for name, function, theta, point in _right_functions():
         right = function(theta)[1]
         yield Case(name, point, "", RIGHT, function, theta, right)
-        for mistake, (change, words) in MISTAKES.items():
+        for bug, (change, words) in BUGS.items():
             claimed = change(right, theta)
             if _differs(claimed, right):
-                yield Case(name, point, mistake, WRONG, _with(function, change), theta, right, words)
+                yield Case(name, point, bug, WRONG, _with(function, change), theta, right, words)
     for name, shipped in SHIPPED.items():
         theta = {"t": np.array(shipped.at, dtype=float)}
         right = {"t": shipped.right(theta["t"])}
@@ -136,7 +136,7 @@ def _differs(claimed: Parameters, right: Parameters) -> bool:
 
 
 def run_own(progress: Progress = silent, step: int = STEP, peers: tuple[str, ...] | None = None) -> OwnStudy:
-    """Show this harness and its peers all functions that are right, and every `step`-th with a mistake planted."""
+    """Show this harness and its peers all functions that are right, and every `step`-th with a bug planted."""
     started = time.perf_counter()
     with quietly():
         cases = list(all_cases())
@@ -149,7 +149,7 @@ def run_own(progress: Progress = silent, step: int = STEP, peers: tuple[str, ...
 
 
 def _title(case: Case) -> str:
-    return f"{case.name}, {case.point}" + (f": {case.mistake}" if case.mistake and case.kind == WRONG else "")
+    return f"{case.name}, {case.point}" + (f": {case.bug}" if case.bug and case.kind == WRONG else "")
 
 
 def _by_harness(case: Case) -> Trial:

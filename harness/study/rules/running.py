@@ -15,7 +15,7 @@ from harness.progress import Progress, silent
 from harness.study.cases import RIGHT, WRONG, Counted, quietly, said_by_peer, show_all
 from harness.study.checkers import ALARM, HARNESS, PASS, VERDICTS, Checker, named_peers
 from harness.study.rules.arrays import ARRAYS
-from harness.study.rules.mistakes import OF_THE_COTANGENT, UNREPEATABLE, wrong_rules
+from harness.study.rules.bugs import OF_THE_COTANGENT, UNREPEATABLE, wrong_rules
 from harness.study.rules.places import PLACES, fits
 from harness.study.rules.plain import PLAIN
 from harness.study.rules.pointwise import POINTWISE
@@ -44,7 +44,7 @@ class Case(NamedTuple):
     arguments: tuple[Any, ...]
     rule: Rule | None = None
     given: Callable[..., Any] | None = None
-    mistake: str = ""
+    bug: str = ""
 
     @property
     def modes(self) -> tuple[str, ...]:
@@ -92,12 +92,12 @@ def right_cases() -> list[Case]:
 
 def wrong_cases(step: int = 1) -> list[Case]:
     """Of the wrong rules every so many, alone or in a larger program in turn; without those that are right here."""
-    candidates = [(rule, mistake, wrong) for rule in RULES for mistake, wrong in wrong_rules(rule).items()]
+    candidates = [(rule, bug, wrong) for rule in RULES for bug, wrong in wrong_rules(rule).items()]
     found = []
-    for number, (rule, mistake, wrong) in list(enumerate(candidates))[::step]:
-        if mistake == UNREPEATABLE or _differs(_answer(rule, wrong), _answer(rule, rule.rule)):
-            place = "alone" if mistake in OF_THE_COTANGENT else _place_of(rule, number)
-            found.append(_placed(rule, wrong, place, WRONG, mistake))
+    for number, (rule, bug, wrong) in list(enumerate(candidates))[::step]:
+        if bug == UNREPEATABLE or _differs(_answer(rule, wrong), _answer(rule, rule.rule)):
+            place = "alone" if bug in OF_THE_COTANGENT else _place_of(rule, number)
+            found.append(_placed(rule, wrong, place, WRONG, bug))
     return found
 
 
@@ -106,9 +106,9 @@ def _place_of(rule: Rule, number: int) -> str:
     return possible[number % len(possible)]
 
 
-def _placed(rule: Rule, given: Callable[..., Any], place: str, kind: str, mistake: str) -> Case:
-    name = f"{rule.function.__name__}, {place}" + (f": {mistake}" if mistake else "")
-    return Case(name, kind, PLACES[place](rule.with_rule(given)), rule.arguments, rule, given, mistake)
+def _placed(rule: Rule, given: Callable[..., Any], place: str, kind: str, bug: str) -> Case:
+    name = f"{rule.function.__name__}, {place}" + (f": {bug}" if bug else "")
+    return Case(name, kind, PLACES[place](rule.with_rule(given)), rule.arguments, rule, given, bug)
 
 
 def _answer(rule: Rule, given: Callable[..., Any]) -> np.ndarray:
@@ -183,7 +183,7 @@ def _flat(checker: Checker, case: Case) -> str:
     if any(np.asarray(leaf).dtype != np.float64 for leaf in jax.tree.leaves(case.arguments)):
         return NOT_APPLICABLE
     both = _flat_gradient(case)
-    if case.mistake != UNREPEATABLE:  # a compiled program would be the same each time
+    if case.bug != UNREPEATABLE:  # a compiled program would be the same each time
         both = jax.jit(both)
 
     def source(_: Any, theta: np.ndarray) -> tuple[float, np.ndarray]:

@@ -1,4 +1,4 @@
-"""Functions as engineers write them: the right ones raise no alarm, every mistake is found, no diagnosis is false."""
+"""Functions as engineers write them: the right ones raise no alarm, every bug is found, no diagnosis is false."""
 
 from dataclasses import replace
 
@@ -21,7 +21,7 @@ def found():
     return run_own(step=QUICK_STEP, peers=())
 
 
-def test_there_are_enough_functions_and_mistakes():
+def test_there_are_enough_functions_and_bugs():
     with quietly():
         cases = list(running.all_cases())
     assert len(FORMULAS) + len(MODELS) >= 60
@@ -57,7 +57,7 @@ def test_a_miss_and_a_false_diagnosis_are_shown():
 
 
 def test_a_relation_that_the_exact_gradient_does_not_show_is_false():
-    case = next(case for case in running.all_cases() if case.mistake == "twice")
+    case = next(case for case in running.all_cases() if case.bug == "twice")
     report = check_gradient(case.function, case.theta)
     assert worth_of(report, case) == "right"
     lying = replace(report, findings=(replace(report.findings[0], diagnosis="t: right, but transposed"),))
