@@ -11,7 +11,15 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from reference.arithmetics.increments import Increment
-from reference.arithmetics.many_directions import STEP, constant, directions, full_change, is_constant, linear
+from reference.arithmetics.many_directions import (
+    STEP,
+    constant,
+    directions,
+    full_change,
+    is_constant,
+    linear,
+    unknown_where,
+)
 from reference.traced import black_box
 from reference.traced.moving import block_of, stacked
 from reference.traced.program import (
@@ -119,7 +127,7 @@ def _crossing(run: Any, here: Increment, there: Increment, crosses: np.ndarray) 
     if not meets.all():
         run.unresolved = "a branch changes at this point, and the value with it"
     count = len(crosses)
-    crossed = np.where(meets, full_change(there, count), np.nan)
+    crossed = unknown_where(~meets, full_change(there, count))
     mask = crosses.reshape(count, *[1] * np.ndim(here.value))
     return Increment(here.value, np.where(mask, crossed, full_change(here, count)))
 

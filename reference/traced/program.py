@@ -213,7 +213,7 @@ def host(array: Any) -> Any:
 
 def is_key(array: Any) -> bool:
     """Whether this is an array of random keys."""
-    dtype = getattr(array, "dtype", None)
+    dtype = None if isinstance(array, type) else getattr(array, "dtype", None)  # np.float32 has one, and is no array
     return dtype is not None and jax.numpy.issubdtype(dtype, jax.dtypes.extended)
 
 
