@@ -24,12 +24,11 @@ from reference.traced.program import (
     Equation,
     Program,
     bind,
-    compiled_quickly,
+    compiler_options,
     host,
     is_key,
     iterates,
     kind,
-    parts_of_solve,
     primal_of,
     settings,
     unit_roundoff,
@@ -53,7 +52,7 @@ def _program(equation: Equation, how: str, make: Callable[[], Callable[..., Any]
     """A compiled program of an equation, made once."""
     programs = _compiled.setdefault(equation, {})
     if how not in programs:
-        programs[how] = jax.jit(make(), compiler_options=compiled_quickly())
+        programs[how] = jax.jit(make(), compiler_options=compiler_options())
     return programs[how]
 
 
@@ -278,6 +277,12 @@ def _replayed(equation: Equation, inlined: Callable[[Equation], bool], operands:
     return bind(equation, operands)
 
 
+def parts_of_solve(lengths: Any, operands: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any], Sequence[Any]]:
+    """What the matvec and the solver of a custom_linear_solve close over, and the right-hand side."""
+    ends = np.cumsum([lengths.matvec, lengths.vecmat, lengths.solve, lengths.transpose_solve])
+    return operands[: ends[0]], operands[ends[1] : ends[2]], operands[ends[3] :]
+
+
 def _replayed_while(params: Any, inlined: Callable[[Equation], bool], operands: list[Any]) -> list[Any]:
     first, second = params["cond_nconsts"], params["cond_nconsts"] + params["body_nconsts"]
 
@@ -304,7 +309,9 @@ def aligned_to(unfinished: Any, array: Any) -> Any:
 def more_accurate(program: Program, values: Sequence[Any], found: Sequence[Any]) -> Callable[..., list[Any]] | None:
     """The program by JAX with its solvers `tightened`; None where that finds something else altogether."""
     for largest in LARGEST_TOLERANCES:
-        finer = jax.jit(partial(replayed, tightened(program, largest), lambda _: True))
+        finer = jax.jit(
+            partial(replayed, tightened(program, largest), lambda _: True), compiler_options=compiler_options()
+        )
         with np.errstate(all="ignore"):
             if all(map(_is_close, map(np.asarray, found), map(np.asarray, finer(*values)))):
                 return finer

@@ -29,7 +29,6 @@ from reference.traced.program import (
     Program,
     function_of,
     iterates,
-    parts_of_solve,
     primal_of,
 )
 
@@ -139,7 +138,7 @@ def _linear_solve(run: Any, equation: Equation, *operands: Increment) -> list[In
     that solves the equations.
     """
     programs = equation.params["jaxprs"]
-    matvec, solve, b = parts_of_solve(equation.params["const_lengths"], operands)
+    matvec, solve, b = black_box.parts_of_solve(equation.params["const_lengths"], operands)
     fixed = [constant(x.value) for x in solve]
     found = run(programs.solve, *fixed, *[constant(y.value) for y in b])
     count = directions(*matvec, *b)
