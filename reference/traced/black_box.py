@@ -30,6 +30,7 @@ from reference.traced.program import (
     iterates,
     kind,
     primal_of,
+    programs_in,
     settings,
     unit_roundoff,
 )
@@ -61,9 +62,20 @@ def values_of(equation: Equation, values: Sequence[Any]) -> list[Any]:
     apply = _program(equation, "values", lambda: lambda *operands: bind(equation, operands))
     with settings(True):  # even where the caller's JAX has 32 bits
         try:
-            return [_wide(host(x)) for x in apply(*values)]
+            return [_wide(host(x)) for x in apply(*_in_its_types(equation, values))]
         except (TypeError, ValueError, NotImplementedError):
             return [_wide(host(x)) for x in apply(*own_types(equation, values))]
+
+
+def reads_bits(program: Program) -> bool:
+    """Whether the bits of a number are looked at in it, which are others in another precision."""
+    own = any(eq.name == "bitcast_convert_type" and kind(eq.input_dtypes[0]) == "f" for eq in program.equations)
+    return own or any(reads_bits(inner) for eq in program.equations for inner in programs_in(eq))
+
+
+def _in_its_types(equation: Equation, values: Sequence[Any]) -> Sequence[Any]:
+    """Values as they are, unless the precision decides what is computed."""
+    return own_types(equation, values) if any(map(reads_bits, programs_in(equation))) else values
 
 
 def own_types(equation: Equation, values: Sequence[Any]) -> list[Any]:
@@ -181,7 +193,7 @@ def _at_each(
     apply = _program(equation, f"{how} {axes}", lambda: jax.vmap(one, in_axes=axes))
     try:
         with settings(True):
-            answers = [np.asarray(x) for x in apply(*flat)]
+            answers = [np.asarray(x) for x in apply(*_in_its_types(equation, flat))]
     except (TypeError, ValueError, NotImplementedError):
         at = [[x[k] if i in moving else x for i, x in enumerate(flat)] for k in range(int(np.prod(lead)))]
         one_by_one = [values_of(equation, values) for values in at]

@@ -12,7 +12,7 @@ import numpy as np
 from reference.arithmetics.increments import Increment
 from reference.arithmetics.many_directions import constant, directions, full_change, is_constant, linear, unknown_where
 from reference.traced.elementwise import together
-from reference.traced.program import kind
+from reference.traced.program import bind, kind, lifted
 
 
 def _comparison(ufunc: np.ufunc) -> Callable[..., Increment]:
@@ -73,6 +73,11 @@ def _convert(run: Any, equation: Any, x: Increment) -> Increment:
         return Increment(value.astype(equation.params["new_dtype"]), signs * x.change)
     with np.errstate(all="ignore"):
         return constant(value.astype(equation.params["new_dtype"]))
+
+
+def _bits(run: Any, equation: Any, x: Increment) -> Increment:
+    """A number's bits, in its own type; as numbers they jump everywhere, and JAX takes them for constant, too."""
+    return constant(lifted(bind(equation, [np.asarray(x.value).astype(equation.input_dtypes[0])])[0]))
 
 
 def _select(run: Any, equation: Any, which: Increment, *cases: Increment) -> Increment:
@@ -163,4 +168,5 @@ RULES: dict[str, Callable[..., Any]] = {
     "shift_left": _integers(np.left_shift),
     "select_n": _select,
     "convert_element_type": _convert,
+    "bitcast_convert_type": _bits,
 }

@@ -5,9 +5,11 @@ the derivative of what it converges to, and the call is differenced as a whole.
 """
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
+import jax
 import numpy as np
 
 from reference.arithmetics.increments import Increment
@@ -32,6 +34,8 @@ from reference.traced.program import (
     primal_of,
 )
 
+JAX = Path(jax.__file__).parent
+
 LARGEST_MATRIX = 1_500
 """Unknowns up to which a linear system whose solver stops at a tolerance is solved as a matrix."""
 
@@ -44,10 +48,24 @@ def _custom_call(run: Any, equation: Equation, *operands: Increment) -> list[Inc
     if run.trusted(equation):
         run.taken_as_they_are.add(function_of(equation).name)
         return black_box.by_its_rule(equation, *operands)
-    program = primal_of(equation)
-    if directions(*operands) and iterates(program):
+    program, place = primal_of(equation), function_of(equation)
+    if place.name == "_frexp" and Path(place.file).is_relative_to(JAX):
+        return _mantissa_and_exponent(run, equation, *operands)
+    if directions(*operands) and (iterates(program) or black_box.reads_bits(program)):
         return black_box.differenced(run, equation, *operands)
     return run(program, *operands)
+
+
+def _mantissa_and_exponent(run: Any, equation: Equation, x: Increment) -> list[Increment]:
+    """x = m 2ᵉ with m in [1/2, 1), which jumps at powers of two: JAX takes both from the bits, which are others here."""
+    m, e = np.frexp(x.value)
+    exponent = constant(e.astype(equation.dtypes[1]))
+    if is_constant(x):
+        return [constant(m), exponent]
+    at_jump = (m == 0.0) | ((np.abs(m) == 0.5) & (m * x.change < 0.0))
+    if np.any(at_jump):
+        run.unresolved = "the mantissa of a power of two jumps"
+    return [Increment(m, unknown_where(at_jump, np.ldexp(x.change, -e))), exponent]
 
 
 def _scan(run: Any, equation: Equation, *operands: Increment) -> list[Increment]:
