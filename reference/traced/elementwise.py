@@ -248,27 +248,6 @@ def _remainder(run: Any, equation: Any, x: Increment, y: Increment) -> Increment
     return Increment(value, np.where(at_jump, np.nan, moved))
 
 
-def _extreme(larger: bool) -> Callable[..., Increment]:
-    def rule(run: Any, equation: Any, x: Increment, y: Increment) -> Increment:
-        fold = np.maximum if larger else np.minimum
-        value, count = fold(x.value, y.value), directions(x, y)
-        if not count or np.asarray(value).dtype.kind not in "fiu":
-            return constant(value)
-        if np.asarray(value).dtype.kind != "f":  # an index, which changes by whole numbers
-            return Increment(value, fold(x.value + x.change, y.value + y.change).astype(value.dtype) - value)
-        x_wins = x.value > y.value if larger else x.value < y.value
-        equal = x.value == y.value
-        run.ties |= bool(np.any(equal & (np.asarray(x.change) != y.change)))
-        change = np.where(equal, fold(x.change, y.change), np.where(x_wins, x.change, y.change))
-        return Increment(value, np.broadcast_to(change, (count, *np.shape(value))))
-
-    return together(rule)
-
-
-def _clamp(run: Any, equation: Any, low: Increment, x: Increment, high: Increment) -> Increment:
-    return _extreme(larger=False)(run, equation, _extreme(larger=True)(run, equation, low, x), high)
-
-
 def _pow(run: Any, equation: Any, x: Increment, y: Increment) -> Increment:
     power = np.power(x.value, y.value)
     if is_constant(x) and is_constant(y):
@@ -339,9 +318,6 @@ RULES: dict[str, Callable[..., Any]] = {
     "mul": together(_multiply),
     "div": together(_divide),
     "rem": together(_remainder),
-    "max": _extreme(larger=True),
-    "min": _extreme(larger=False),
-    "clamp": together(_clamp),
     "pow": together(_pow),
     "atan2": together(_atan2),
     "complex": together(_complex),

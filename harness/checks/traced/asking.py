@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import jax
@@ -18,8 +19,8 @@ from harness.bounds.tolerances import (
 )
 from harness.bounds.traced_bound import floor_of, is_wide
 from harness.checks.directions import compare_ends, random_directions, slopes_along
-from harness.checks.traced.differencing import differences, values_by
-from harness.checks.traced.digits import absolute_scale, with_digits
+from harness.checks.traced.differencing import differences, increments, values_by
+from harness.checks.traced.digits import UNDERFLOW, absolute_scale, ordinary_size, scale_about, with_digits
 from harness.checks.traced.layout import Layout, UnitVectors
 from harness.checks.traced.modes import Claim, Mode, gradient_of, without_stops_of_rules
 from harness.checks.traced.subject import DIFFERENCES, INCREMENTS, JAX, MODES, REFERENCE, TracedDerivatives
@@ -35,13 +36,6 @@ FEWEST = 2
 
 DIFFERENCED = 6
 """Inputs along which values are differenced, beside as many that look wrong."""
-
-ZERO_IS_COARSER = {"float64": 1.0, "float32": 1e2, "float16": 1e4, "bfloat16": 1e4}
-UNDERFLOW, NO_DERIVATIVE = (1e-240, 1e-45), (1e-220, 1e-30)
-"""In float64, and in narrower types: what underflow may leave or take, and what zero is compared with."""
-
-REMNANT, SHRINKS = 2.0**-60, 2.0**-30
-"""An answer so small beside the increments' may be right, for a step leaves terms of second order, which shrink with it."""
 
 
 class Check:
@@ -134,6 +128,9 @@ class Check:
             self.doubts.append(self.truth.unresolved)
         self.subject = subject
         self.pairs = compare_all(self.answers, subject.blocks, self.ordinary, self.absolute)
+        if not self.is_large and not all(pair.decided[pair.applies].all() for pair in self.pairs):
+            self.absolute = np.maximum(self.absolute, scale_about(self.truth, self.rows, self.precision, self.seed))
+            self.pairs = compare_all(self.answers, subject.blocks, self.ordinary, self.absolute)
         oracles = {name: Claim(*self._per_output(claim)) for name, claim in self._oracles.items()}
         self.answers = with_digits(self.answers, self.pairs, oracles, self.inputs, subject.label)
 
@@ -201,9 +198,10 @@ class Check:
     def _truth(self, chosen: np.ndarray, claims: dict[str, Claim], blocks: Sequence[Block]) -> Claim:
         """The increments' answer; at a kink that of all conventions which comes closest to what JAX says."""
         along, middle, apart, error = UnitVectors(chosen, self.inputs.size), *np.zeros((3, *self._shape))
+        claimed = [claim.derivative[:, chosen] for claim in claims.values()]
 
         def ask(seed: int | None) -> Sequence[np.ndarray]:
-            found = self._increments(along, [claim.derivative[:, chosen] for claim in claims.values()], seed)
+            found = increments(self.truth, along, self.weights, claimed, seed)
             middle[:, chosen], apart[:, chosen], error[:, chosen] = found
             return middle, apart, error.copy()
 
@@ -213,25 +211,9 @@ class Check:
         error = np.where(np.isfinite(middle) & np.isfinite(error), error, np.inf)
         slopes = np.abs(middle) + apart
         self._largest = float(slopes[np.isfinite(slopes)].max(initial=0.0))
-        claimed = next((claim.derivative for claim in claims.values()), middle)
-        nearest = np.clip(np.where(np.isnan(claimed), middle, claimed), middle - apart, middle + apart)
+        first = next((claim.derivative for claim in claims.values()), middle)
+        nearest = np.clip(np.where(np.isnan(first), middle, first), middle - apart, middle + apart)
         return Claim(np.where(apart > 0.0, nearest, middle), error)
-
-    def _increments(
-        self, along: np.ndarray | UnitVectors, claimed: Sequence[np.ndarray], seed: int | None
-    ) -> tuple[np.ndarray, ...]:
-        """As `Truth.combined`, but zero where an answer is next to nothing and shorter steps leave nothing, too."""
-        middle, apart, error = self.truth.combined(along, self.weights, seed)
-        vanish = [np.abs(answer) <= REMNANT * np.abs(middle) for answer in claimed]
-        doubtful = np.any([np.zeros(middle.shape, bool), *vanish], axis=0) & (middle != 0.0)
-        at = np.flatnonzero(doubtful.any(axis=0))
-        if at.size:
-            with self.truth.shorter_steps():
-                shorter = self.truth.combined(along[at], self.weights, seed)[0]
-            nothing = doubtful[:, at] & (np.abs(shorter) <= SHRINKS * np.abs(middle[:, at]))
-            middle[:, at] = np.select([nothing, doubtful[:, at]], [0.0, shorter], middle[:, at])
-            error[:, at] = np.where(nothing, np.finfo(float).tiny, error[:, at])
-        return middle, apart, error
 
     def _values(self) -> tuple[list[str], np.ndarray]:
         """What speaks against a verdict in f's own values, and of which combinations of outputs something is known."""
@@ -243,8 +225,10 @@ class Check:
         if not np.isfinite(self.truth.point).all():  # what is infinite with its argument may have a slope all the same
             finite |= (values == expected) & ~np.isnan(values)
         self.values = values, expected, error
-        rows = np.eye(self.outputs.size) if self.each else self.weights
-        self.absolute = absolute_scale(rows, expected, error, self.truth.point, self.truth.coarsest, self.precision)
+        self.rows = np.eye(self.outputs.size) if self.each else self.weights
+        self.absolute = absolute_scale(
+            self.rows, expected, error, self.truth.point, self.truth.coarsest, self.precision
+        )
         doubts = [
             f"{first_few(np.flatnonzero(bad).tolist(), 3, name=self.outputs.label)}: {what}"
             for bad, what in ((~finite, "not finite at this point"), (finite & ~same, "another value in JAX"))
@@ -280,7 +264,7 @@ class Check:
         precision = "float64" if oracle else self.precision
         derivative, error = self._per_output(claim)
         unit = UNIT_ROUNDOFF["float64"] if oracle else self.truth.coarsest
-        error = error + np.where(error > 0.0, floor_of(derivative, blocks, unit) + UNDERFLOW[self._is_narrow], 0.0)
+        error = error + np.where(error > 0.0, floor_of(derivative, blocks, unit) + UNDERFLOW[precision], 0.0)
         return Answer(
             name, JAX if name in MODES else name, 0.0, 0.0, derivative, error, precision=precision, oracle=oracle
         )
@@ -295,10 +279,6 @@ class Check:
         """The name of the coarsest type in the program."""
         units = {UNIT_ROUNDOFF["float64"]: "float64", UNIT_ROUNDOFF["float32"]: "float32", 2.0**-11: "float16"}
         return units.get(self.truth.coarsest, "bfloat16")
-
-    @property
-    def _is_narrow(self) -> bool:
-        return self.precision != "float64"
 
     def _add_differences(self, chosen: np.ndarray, known: np.ndarray, blocks: Sequence[Block]) -> None:
         """A second opinion, on what looks wrong first: where increments alone contradict it and JAX, they do not count.
@@ -335,13 +315,7 @@ class Check:
 
     @property
     def ordinary(self) -> float:
-        """A size of the derivative that is not small: blocks that vanish beside it are compared absolutely.
-
-        Not beside 1, as costs are, for all derivatives may be tiny; in coarse types, zero is not hit that exactly.
-        """
-        if self._is_narrow or not self._largest:
-            return max(ZERO_IS_COARSER[self.precision] * self._largest, NO_DERIVATIVE[self._is_narrow])
-        return self._largest
+        return ordinary_size(self._largest, self.precision)
 
     # -- many inputs --------------------------------------------------------------------------------------------------
 
@@ -357,8 +331,7 @@ class Check:
                     slopes.append(self._answer(mode.name, self._claim(mode, along, block), block))
                 except NotApplicable as reason:
                     self.left_out[mode.name] = str(reason)
-        claimed = [answer.gradient[None] for answer in slopes]
-        ask = lambda seed: self._increments(along, claimed, seed)  # noqa: E731
+        ask = partial(increments, self.truth, along, self.weights, [answer.gradient[None] for answer in slopes])
         middle, apart, error = self._with_bars(INCREMENTS, ask, block, UNIT_ROUNDOFF["float64"])
         truth = self._answer(INCREMENTS, Claim(middle, error + apart), block)
         return compare_ends(slopes, truth, self.ordinary)

@@ -6,8 +6,7 @@ the conventions. Where a side cannot be told at the point itself, as behind ``wh
 increments at points nearby: all about this one where these agree, else along the direction on that side.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,8 +31,11 @@ NEARBY = (1e-4, 2e-4, 4e-4)
 NOTHING_BENDS = 1e-6
 """Slopes nearby that differ by less than this share of themselves have a limit."""
 
-SHORTER = 2.0**-40
-"""Of a step, to see what of a change is of second order."""
+PIVOTS = (2.0**-100, -(2.0**-110))
+"""What counts in the place of a pivot that is zero."""
+
+NO_MATTER = 1e-9
+"""Slopes that differ by less than this share of themselves do not depend on that."""
 
 COPIES = 8
 """Arrays as large as the arguments that a pass holds for each direction."""
@@ -78,6 +80,8 @@ class Truth:
 
     Attributes
     ----------
+    shortened : float
+        Steps are this share of what they are elsewhere.
     unresolved : str
         What could not be told at the point itself; empty where everything could.
     has_kink, stopped : bool
@@ -101,7 +105,7 @@ class Truth:
         self.unresolved, self.has_kink, self.stopped = "", False, False
         self._has_tiny = bool(((self.point != 0.0) & (np.abs(self.point) < BESIDE_STEP)).any())
         self.progress: Progress = silent
-        self._shorter = 1.0
+        self.shortened = 1.0
         self.differenced: set[str] = set()
         self.taken_as_they_are: set[str] = set()
         self.coarsest = coarsest_unit(program)
@@ -158,20 +162,11 @@ class Truth:
     def _step(self, directions: np.ndarray) -> np.ndarray:
         """How far to go along each direction, (directions, 1): a power of two; NaN where no step is small enough."""
         if not self._has_tiny:
-            return np.full((1, 1), self._shorter * STEP)
+            return np.full((1, 1), self.shortened * STEP)
         moved = np.where((directions != 0.0) & (self.point != 0.0), np.abs(self.point), 1.0)
         smallest = moved.min(axis=1, initial=1.0, keepdims=True)
         shorter = np.exp2(np.floor(np.log2(np.minimum(1.0, smallest / BESIDE_STEP))))
-        return self._shorter * STEP * np.where(smallest < SMALLEST_MOVED, np.nan, shorter)
-
-    @contextmanager
-    def shorter_steps(self) -> Iterator[None]:
-        """Steps that leave next to nothing of what is of second order, and all of a derivative."""
-        self._shorter = SHORTER
-        try:
-            yield
-        finally:
-            self._shorter = 1.0
+        return self.shortened * STEP * np.where(smallest < SMALLEST_MOVED, np.nan, shorter)
 
     @np.errstate(all="ignore")
     def sides(self, directions: np.ndarray, seed: int | None) -> Sides:
@@ -196,7 +191,7 @@ class Truth:
             before = -self.changes(-directions, run)
             unknown = np.isnan(after) | np.isnan(before)
             if unknown.any():
-                after, before, from_nearby = self._from_nearby(after, before, unknown, directions, seed)
+                after, before, from_nearby = self._told_otherwise(after, before, unknown, directions, seed)
         rngs = np.random.default_rng(seed).spawn(RANDOM_INCREMENTS)
         others = [self.changes(directions, self.run(rounding=rng)) for rng in rngs]
         others = [np.where(unknown, after, other) for other in others]
@@ -228,6 +223,27 @@ class Truth:
             size = np.abs(weights)
             parts.append((combined(weights, sides.middle), combined(size, sides.apart), combined(size, sides.error)))
         return tuple(np.concatenate(columns, axis=1) for columns in zip(*parts))
+
+    def _told_otherwise(
+        self, after: np.ndarray, before: np.ndarray, unknown: np.ndarray, directions: np.ndarray, seed: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Both sides where they cannot be told at the point itself, and their errors: by small pivots, or nearby."""
+        slopes, error = self._by_small_pivots(directions, seed)
+        told = unknown & np.isfinite(error)
+        after, before = np.where(told, slopes, after), np.where(told, slopes, before)
+        errors, unknown = np.where(told, error, 0.0), unknown & ~told
+        if unknown.any():
+            after, before, from_nearby = self._from_nearby(after, before, unknown, directions, seed)
+            errors = errors + from_nearby
+        return after, before, errors
+
+    def _by_small_pivots(self, directions: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """Slopes through the factors of singular matrices, and their errors: infinite where the pivots matter."""
+        slopes, other = (self.changes(directions, self.run(pivot=pivot)) for pivot in PIVOTS)
+        rounded = self.changes(directions, self.run(pivot=PIVOTS[0], rounding=np.random.default_rng(seed)))
+        depends = np.abs(slopes - other) > NO_MATTER * np.abs(slopes) + np.sqrt(PIVOTS[0])
+        error = np.abs(slopes - other) + SPREAD_FACTOR * np.abs(rounded - slopes)
+        return slopes, np.where(depends | np.isnan(error), np.inf, error)
 
     def _from_nearby(
         self, after: np.ndarray, before: np.ndarray, unknown: np.ndarray, directions: np.ndarray, seed: int
@@ -263,13 +279,23 @@ class Truth:
         largest = np.abs(limits).max(axis=(0, 1))
         is_same = error <= MEANINGLESS["float64"] * largest
         if not self.may_jump:
-            here, values = self.value(), [[self.value(self.point + step) for step in way[:2]] for way in ways]
-            for forth, back in (values[:2], values[2:]):
-                bends = [0.5 * (f + b) - here for f, b in zip(forth, back)]
-                turns = [0.5 * (f - b) for f, b in zip(forth, back)]
-                jumps = self._jumps(bends, here) | self._jumps(turns, forth[0], grows=1.5)
-                limit, is_same = np.where(jumps, np.nan, limit), is_same & ~jumps
+            jumps = self._jumps_about(ways)
+            limit, is_same = np.where(jumps, np.nan, limit), is_same & ~jumps
         return limit, error, is_same
+
+    def _jumps_about(self, ways: Sequence[np.ndarray]) -> np.ndarray:
+        """Whether the values change by less, nearer to the point, than those of a function with a slope there do.
+
+        Of its changes on both sides the mean shrinks with t², and half the difference with t: that of a step does not.
+        """
+        here, jumps = self.value(), np.zeros(self.outputs.size, bool)
+        for forth, back in (ways[:2], ways[2:]):
+            ahead, behind = ([self.value(self.point + step) for step in way[:2]] for way in (forth, back))
+            rounded = self.value(self.point + forth[0], np.random.default_rng(0))
+            noise = SPREAD_FACTOR * np.abs(rounded - ahead[0])
+            jumps |= self._jumps([0.5 * (f + b) - here for f, b in zip(ahead, behind)], here, noise)
+            jumps |= self._jumps([0.5 * (f - b) for f, b in zip(ahead, behind)], here, noise, grows=1.5)
+        return jumps
 
     def _along(self, direction: np.ndarray, side: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """The limit of the slopes along a direction at points on one side of it; NaN where the function jumps."""
@@ -283,10 +309,12 @@ class Truth:
             limit = np.where(jumps, np.nan, limit)
         return limit, np.abs(limit - cruder) + SPREAD_FACTOR * np.abs(rounded - limit)
 
-    def _jumps(self, rest: Sequence[np.ndarray], here: np.ndarray, grows: float = 2.5) -> np.ndarray:
-        """Whether of what is left of a change at t and at 2t it is no bending, which shrinks with t², or no slope."""
+    def _jumps(
+        self, rest: Sequence[np.ndarray], here: np.ndarray, noise: np.ndarray | float = 0.0, grows: float = 2.5
+    ) -> np.ndarray:
+        """Whether what a slope does not explain of a change is more than its bending, which shrinks with t²."""
         near, far = np.abs(rest)
-        return (near > 1e-12 * np.abs(here)) & ~(far > grows * near)
+        return (near > 1e-12 * np.abs(here) + noise) & ~(far > grows * near)
 
     def _limit(
         self, points: Sequence[np.ndarray] | np.ndarray, directions: np.ndarray, rounding: Any
