@@ -238,11 +238,13 @@ class Truth:
         return after, before, errors
 
     def _by_small_pivots(self, directions: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        """Slopes through the factors of singular matrices, and their errors: infinite where the pivots matter."""
+        """Slopes through the factors of singular matrices, and their errors: infinite where pivots or sides matter."""
         slopes, other = (self.changes(directions, self.run(pivot=pivot)) for pivot in PIVOTS)
+        before = -self.changes(-directions, self.run(pivot=PIVOTS[0]))
         rounded = self.changes(directions, self.run(pivot=PIVOTS[0], rounding=np.random.default_rng(seed)))
-        depends = np.abs(slopes - other) > NO_MATTER * np.abs(slopes) + np.sqrt(PIVOTS[0])
-        error = np.abs(slopes - other) + SPREAD_FACTOR * np.abs(rounded - slopes)
+        apart = np.maximum(np.abs(slopes - other), np.abs(slopes - before))
+        depends = apart > NO_MATTER * np.abs(slopes) + np.sqrt(PIVOTS[0])
+        error = apart + SPREAD_FACTOR * np.abs(rounded - slopes)
         return slopes, np.where(depends | np.isnan(error), np.inf, error)
 
     def _from_nearby(
