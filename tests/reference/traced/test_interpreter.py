@@ -12,7 +12,7 @@ from reference.arithmetics.increments import Increment
 from reference.arithmetics.many_directions import STEP, constant, is_constant
 from reference.traced import interpreter
 from reference.traced.interpreter import RULES, Run
-from reference.traced.program import Traced, compiled_quickly, kind, lifted, programs_in, settings
+from reference.traced.program import Traced, compiler_options, kind, lifted, programs_in, settings
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "checks" / "traced"))
 from functions_of_jax import ALL  # pyright: ignore[reportMissingImports]
@@ -115,7 +115,7 @@ def prepared(names):
 
     program = Traced(g, *primals).program
     arguments = [Increment(lifted(x), lifted(t)[None] * STEP) for x, t in zip(primals, tangents)]
-    expected = jax.jit(lambda *x: jax.jvp(g, x, tuple(tangents)), compiler_options=compiled_quickly())(*primals)
+    expected = jax.jit(lambda *x: jax.jvp(g, x, tuple(tangents)), compiler_options=compiler_options())(*primals)
     return program, arguments, expected
 
 
