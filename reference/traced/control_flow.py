@@ -21,7 +21,6 @@ from reference.traced.program import (
     Program,
     function_of,
     iterates,
-    parts_of_solve,
     primal_of,
 )
 
@@ -36,7 +35,7 @@ def _call(run: Any, equation: Equation, *operands: Increment) -> list[Increment]
 def _custom_call(run: Any, equation: Equation, *operands: Increment) -> list[Increment]:
     if run.trusted(equation):
         run.taken_as_they_are.add(function_of(equation).name)
-        return black_box.by_its_rule(equation, *operands)
+        return black_box.by_its_rule(run, equation, *operands)
     program = primal_of(equation)
     if directions(*operands) and iterates(program):
         return black_box.differenced(run, equation, *operands)
@@ -131,7 +130,7 @@ def _linear_solve(run: Any, equation: Equation, *operands: Increment) -> list[In
     that solves the equations.
     """
     programs = equation.params["jaxprs"]
-    matvec, solve, b = parts_of_solve(equation.params["const_lengths"], operands)
+    matvec, solve, b = black_box.parts_of_solve(equation.params["const_lengths"], operands)
     fixed = [constant(x.value) for x in solve]
     found = run(programs.solve, *fixed, *[constant(y.value) for y in b])
     count = directions(*matvec, *b)
@@ -176,7 +175,7 @@ def _solved(matrix: np.ndarray, rights: Sequence[np.ndarray]) -> list[np.ndarray
 def _as_jax_has_it(run: Any, equation: Equation, *operands: Increment) -> list[Increment]:
     """Samples that are accepted or refused have an implicit derivative, which their values along a path do not show."""
     run.taken_as_they_are.add(equation.name)
-    return black_box.by_its_rule(equation, *operands)
+    return black_box.by_its_rule(run, equation, *operands)
 
 
 def _reduce(run: Any, equation: Equation, *operands: Increment) -> list[Increment]:
