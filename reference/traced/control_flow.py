@@ -57,7 +57,7 @@ def _custom_call(run: Any, equation: Equation, *operands: Increment) -> list[Inc
 
 
 def _mantissa_and_exponent(run: Any, equation: Equation, x: Increment) -> list[Increment]:
-    """x = m 2ᵉ with m in [1/2, 1), which jumps at powers of two: JAX takes both from the bits, which are others here."""
+    """x = m 2ᵉ with m in [1/2, 1), which jumps at powers of two: JAX takes both from bits, which are others here."""
     m, e = np.frexp(x.value)
     exponent = constant(e.astype(equation.dtypes[1]))
     if is_constant(x):

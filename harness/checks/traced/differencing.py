@@ -42,7 +42,7 @@ def differences(
     here = value(truth.point)
     # what JAX computes for the interpreter as a black box may be in the program's own precision
     unit = truth.coarsest if truth.differenced else UNIT_ROUNDOFF["float64"]
-    noise = max(rounding, NOISE_ROUNDINGS * unit * np.abs(here).max(initial=0.0))
+    noise = max(rounding, NOISE_ROUNDINGS * unit * np.abs(here[np.isfinite(here)]).max(initial=0.0))
     shape = (len(directions), truth.outputs.size)
     slopes, errors = np.full(shape, np.nan), np.full(shape, np.inf)
     for k in range(len(directions)):
