@@ -140,7 +140,8 @@ OPTIONS = {
     "xla_cpu_scheduler_type": "CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED",
 }
 """XLA's options: machine code in a third of the time, for what runs a few times, and one operation after another.
-Side by side, batched factorisations can wait for threads that wait for them (jaxlib 0.10 on two cores)."""
+
+Batched factorisations side by side wait for threads that wait for them, forever (jaxlib 0.10 on two cores)."""
 
 
 @cache

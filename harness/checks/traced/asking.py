@@ -19,7 +19,7 @@ from harness.bounds.tolerances import (
 )
 from harness.bounds.traced_bound import floor_of, is_wide
 from harness.checks.directions import compare_ends, farthest_off, random_directions, slopes_along
-from harness.checks.traced.differencing import differences, values_by
+from harness.checks.traced.differencing import differences, has_slope, values_by
 from harness.checks.traced.digits import SMALLEST, ZERO_IS_COARSER, absolute_scale, scale_about, with_digits
 from harness.checks.traced.layout import Layout, UnitVectors
 from harness.checks.traced.modes import Claim, Mode, gradient_of, without_stops_of_rules
@@ -228,7 +228,7 @@ class Check:
         with np.errstate(all="ignore"):
             expected, error = self.truth.value(), self.truth.value_spread(self.seed)
             error = error + floor_of(expected, self.outputs.blocks, self.truth.coarsest)
-            finite, same = self.truth.has_slope(values, expected), ~(np.abs(values - expected) > error)
+            finite, same = has_slope(self.truth, values, expected), ~(np.abs(values - expected) > error)
         self.values = values, expected, error
         self.rows = np.eye(self.outputs.size) if self.each else self.weights
         self.absolute = absolute_scale(self.rows, expected, error, self.truth, self.precision)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from harness.checks.directions import random_directions
 from harness.checks.traced.layout import UnitVectors
 from harness.checks.traced.modes import Claim
 from harness.checks.traced.truth import Truth
@@ -57,3 +58,13 @@ def differences(
             slopes[k] = np.where(better, (16.0 * first - second) / 15.0, slopes[k])
             errors[k] = np.where(better, error, errors[k])
     return Claim(slopes, errors)
+
+
+@np.errstate(all="ignore")
+def has_slope(truth: Truth, values: np.ndarray, expected: np.ndarray) -> np.ndarray:
+    """Which outputs are finite, or may have a slope all the same: constant infinities, and where an argument is."""
+    finite, same = np.isfinite(values), values == expected  # NaN is not
+    if finite.all() or not np.isfinite(truth.point).all():
+        return finite | same
+    moved = truth.changes(random_directions(2, truth.inputs.size, 0), truth.run())
+    return finite | (same & np.all(moved == 0.0, axis=0))

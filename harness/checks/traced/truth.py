@@ -148,15 +148,6 @@ class Truth:
             runs.append(self.value(rounding=rng))
         return spread(runs, self.coarsest)
 
-    @np.errstate(all="ignore")
-    def has_slope(self, values: np.ndarray, expected: np.ndarray) -> np.ndarray:
-        """Which outputs are finite, or may have a slope all the same: constant infinities, and where an argument is."""
-        finite, same = np.isfinite(values), values == expected  # NaN is not
-        if finite.all() or not np.isfinite(self.point).all():
-            return finite | same
-        moved = self.changes(random_directions(2, self.inputs.size, 0), self.run())
-        return finite | (same & np.all(moved == 0.0, axis=0))
-
     def changes(self, directions: np.ndarray, run: Run, point: np.ndarray | None = None) -> np.ndarray:
         """What each direction changes of the outputs, over the step: (directions, outputs)."""
         at = self.point if point is None else point
@@ -307,11 +298,23 @@ class Truth:
         largest = np.abs(limits).max(axis=(0, 1))
         is_same = error <= MEANINGLESS["float64"] * largest
         if not self.may_jump:
-            here, values = self.value(), [[self.value(self.point + step) for step in way[:2]] for way in ways]
-            for forth, back in (values[:2], values[2:]):
-                jumps = self._jumps([0.5 * (f + b) - here for f, b in zip(forth, back)], here)
-                limit, is_same = np.where(jumps, np.nan, limit), is_same & ~jumps
+            jumps = self._jumps_about(ways)
+            limit, is_same = np.where(jumps, np.nan, limit), is_same & ~jumps
         return limit, error, is_same
+
+    def _jumps_about(self, ways: Sequence[np.ndarray]) -> np.ndarray:
+        """Whether the values change by less, nearer to the point, than those of a function with a slope there do.
+
+        Of its changes on both sides the mean shrinks with t², and half the difference with t: that of a step does not.
+        """
+        here, jumps = self.value(), np.zeros(self.outputs.size, bool)
+        for forth, back in (ways[:2], ways[2:]):
+            ahead, behind = ([self.value(self.point + step) for step in way[:2]] for way in (forth, back))
+            rounded = self.value(self.point + forth[0], np.random.default_rng(0))
+            noise = SPREAD_FACTOR * np.abs(rounded - ahead[0])
+            jumps |= self._jumps([0.5 * (f + b) - here for f, b in zip(ahead, behind)], here, noise)
+            jumps |= self._jumps([0.5 * (f - b) for f, b in zip(ahead, behind)], here, noise, grows=1.5)
+        return jumps
 
     def _along(self, direction: np.ndarray, side: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """The limit of the slopes along a direction at points on one side of it; NaN where the function jumps."""
@@ -325,10 +328,12 @@ class Truth:
             limit = np.where(jumps, np.nan, limit)
         return limit, np.abs(limit - cruder) + SPREAD_FACTOR * np.abs(rounded - limit)
 
-    def _jumps(self, rest: Sequence[np.ndarray], here: np.ndarray) -> np.ndarray:
+    def _jumps(
+        self, rest: Sequence[np.ndarray], here: np.ndarray, noise: np.ndarray | float = 0.0, grows: float = 2.5
+    ) -> np.ndarray:
         """Whether what a slope does not explain of a change is more than its bending, which shrinks with t²."""
         near, far = np.abs(rest)
-        return (near > 1e-12 * np.abs(here)) & ~(far > 2.5 * near)
+        return (near > 1e-12 * np.abs(here) + noise) & ~(far > grows * near)
 
     def _limit(
         self, points: Sequence[np.ndarray] | np.ndarray, directions: np.ndarray, rounding: Any
