@@ -43,8 +43,6 @@ from reference.traced.program import (
 LARGEST_PASS = 2.0e7
 """Numbers that one pass may hold, 160 MB in float64; more directions than fit go in chunks."""
 
-TINY = float(np.finfo(float).tiny)
-
 LACKING = (
     "forward-mode", "Forward-mode", "Reverse-mode differentiation does not", "not implemented", "not supported",
     "is not differentiable", "does not support", "Differentiation rule", "cannot be differentiated", "Pure callbacks",
@@ -122,10 +120,8 @@ def _same(a: Any, b: Any) -> bool:
         return np.array_equal(a, b, equal_nan=a.dtype.kind in "fc")
     if isinstance(a, (tuple, list)) and isinstance(b, (tuple, list)):
         return len(a) == len(b) and all(map(_same, a, b))
-    if isinstance(a, type):
+    if isinstance(a, type) or is_key(a):
         return a is b
-    if is_key(a):
-        return False
     return type(a) is type(b) and not callable(a) and bool(a == b)
 
 
@@ -275,7 +271,9 @@ class Mode:
             return 0.0
         moved = np.abs(self._vectors(finer(*arguments)) - answer)
         moved = np.where(np.isfinite(moved), moved, 0.0)
-        self.by_solvers = max(self.by_solvers, float(moved.max(initial=0.0) / np.abs(answer).max(initial=TINY)))
+        self.by_solvers = max(
+            self.by_solvers, float(moved.max(initial=0.0) / np.abs(answer).max(initial=np.finfo(float).tiny))
+        )
         return SOLVERS_FACTOR * moved
 
 
