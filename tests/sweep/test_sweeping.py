@@ -142,6 +142,7 @@ MISBEHAVIOUR = {
 }
 
 
+AS_FILES = ("NaN", "exits")  # asked as a file of the current folder, which is not the one that the processes work in
 SOME = ("raises", "exits at once", "crashes", "hangs for good", "NaN")  # one of each kind; the rest in depth
 
 
@@ -150,9 +151,9 @@ def test_a_source_that_misbehaves_has_a_row_that_says_so_and_the_sweep_goes_on(n
     what, verdict, reason = MISBEHAVIOUR[name]
     (tmp_path / f"mine_{name.replace(' ', '_')}.py").write_text(textwrap.dedent(MISBEHAVING).format(what=what))
     monkeypatch.syspath_prepend(tmp_path)
-    settings = Settings(
-        sources=("vectorized", "finite-difference", f"mine_{name.replace(' ', '_')}:source"), extremes=False
-    )
+    monkeypatch.chdir(tmp_path)
+    spelled = f"mine_{name.replace(' ', '_')}{'.py' if name in AS_FILES else ''}:source"
+    settings = Settings(sources=("vectorized", "finite-difference", spelled), extremes=False)
     seeds = range(6)
     sweep(tmp_path / "rows.sqlite", settings, seeds, this_machine(2), limit=2.0)
     rows = [Row(*row) for row in table(tmp_path / "rows.sqlite")]
@@ -296,6 +297,7 @@ REFUSED = {
     "unknown source": (["--out", "x", "--sources", "lop"], "unknown source 'lop'"),
     "unknown activation": (["--out", "x", "--activation", "relux"], "relux"),
     "activations of functions": (["--out", "x", "--functions", "5", "--activation", "relu"], "for networks alone"),
+    "no address": (["--out", "x", "--scheduler", "nonsense"], "'nonsense' is no address of a Dask scheduler"),
     "no scheduler": (["--out", "x", "--scheduler", "tcp://127.0.0.1:9"], "no Dask scheduler answers"),
     "huge seed": (["--out", "x", "--seed", str(2**63)], "seeds must be at most"),
     "no such summary": (["--summary", "x"], "there is no file x"),

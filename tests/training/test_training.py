@@ -1,5 +1,6 @@
 """Training behind the gate, and predictions."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import pytest
 
 from harness.digits.data import Digits
 from harness.digits.fitting import Plan, accuracy, fit
-from harness.sources.table import SOURCES
+from harness.sources.table import SOURCES, SourceFailed
 from harness.training.fmincg import fmincg
 from harness.training.gate import GateClosed
 from harness.training.training import GATE_AFTER, predict, train
@@ -175,6 +176,28 @@ def interrupting(at_call):
         return vectorized(problem, theta)
 
     return source
+
+
+def exits(problem, theta):
+    sys.exit(0)  # the exit code would say that all is well
+
+
+def fails(problem, theta):
+    raise KeyError("W")
+
+
+@pytest.mark.parametrize(
+    ("source", "error", "message"),
+    [
+        (exits, SourceFailed, r"source 'exits' called sys.exit\(0\) instead of answering \(test_training.py"),
+        (fails, KeyError, r"raised by source 'fails' \(test_training.py, line \d+, in fails"),
+    ],
+)
+@pytest.mark.parametrize("gate", [True, False])
+def test_what_a_source_raises_is_told_as_its_own(source, error, message, gate):
+    with pytest.raises(error) as raised:
+        train(PROBLEM, THETA, 2, source=source, gate=gate)
+    assert re.search(message, "; ".join([str(raised.value), *getattr(raised.value, "__notes__", [])]))
 
 
 def test_an_interruption_keeps_the_best_theta_so_far():
