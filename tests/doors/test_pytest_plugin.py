@@ -281,7 +281,7 @@ def test_a_report_as_html_opens_on_what_is_wrong(project, run_pytest, pytester):
     assert "theta[3]" in text
 
 
-# Manners
+# What a project keeps of its own
 
 
 def test_nothing_is_said_where_nothing_is_checked(project, run_pytest):

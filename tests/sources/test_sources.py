@@ -1,4 +1,4 @@
-"""The sources by name: the course's own numbers, manners, families, and the choice of sources."""
+"""The sources by name: the course's own numbers, conduct, families, and the choice of sources."""
 
 import subprocess
 import sys
@@ -67,7 +67,7 @@ def test_the_courses_weights_are_found_by_folder_and_by_file(request, monkeypatc
     assert request.getfixturevalue("course_weights") == tmp_path / "ex4weights.mat"
 
 
-# Manners
+# Conduct
 
 
 @each_source
