@@ -92,12 +92,6 @@ def test_networks_without_a_hidden_layer_or_a_second_example(name):
     np.testing.assert_allclose(gradient, [1.25, 2 * 1.25 + 3.0, -1.25 + 1.5], rtol=1e-14)
 
 
-def test_importing_the_sources_is_light():
-    code = "import sys, harness.sources.table; print(*(m for m in ('jax', 'flint', 'matplotlib') if m in sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == []
-
-
 # Names
 
 
