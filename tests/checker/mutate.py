@@ -33,7 +33,7 @@ ELSEWHERE = {
     "harness": ["doors/test_package.py"],
     "harness.__main__": ["doors/test_cli.py"],
     "harness.commands.*": ["doors/test_cli.py"],
-    "harness.files": ["digits/test_main_job.py", "checks/networks/test_cases.py"],
+    "harness.files": ["ground/test_files.py", "checks/networks/test_cases.py"],
     "harness.importing": ["doors/test_examples.py", "doors/test_cli.py"],
     "harness.strategies": ["checks/networks/test_strategies.py"],
     "harness.reports.*": ["pages/test_report_pages.py"],
