@@ -203,7 +203,7 @@ def test_whoever_imports_jax_says_so():
         (print, TypeError, "sources must be names, or a mapping from name to source, not builtin_function_or_method"),
     ],
 )
-def test_mistakes_give_one_clear_sentence(names, error, sentence):
+def test_what_is_no_source_gets_one_clear_sentence(names, error, sentence):
     with pytest.raises(error, match=sentence):
         named_sources(names)
 
