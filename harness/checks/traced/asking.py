@@ -19,7 +19,7 @@ from harness.bounds.tolerances import (
 from harness.bounds.traced_bound import floor_of, is_wide
 from harness.checks.directions import compare_ends, random_directions, slopes_along
 from harness.checks.traced.differencing import differences, values_by
-from harness.checks.traced.digits import SMALLEST, absolute_scale, with_digits
+from harness.checks.traced.digits import SMALLEST, ZERO_IS_COARSER, absolute_scale, scale_about, with_digits
 from harness.checks.traced.layout import Layout, UnitVectors
 from harness.checks.traced.modes import Claim, Mode, gradient_of, without_stops_of_rules
 from harness.checks.traced.subject import DIFFERENCES, INCREMENTS, JAX, MODES, REFERENCE, TracedDerivatives
@@ -36,7 +36,6 @@ FEWEST = 2
 DIFFERENCED = 6
 """Inputs along which values are differenced, beside as many that look wrong."""
 
-ZERO_IS_COARSER = {"float64": 1.0, "float32": 1e2, "float16": 1e4, "bfloat16": 1e4}
 TINY = 1e-30
 
 
@@ -130,6 +129,9 @@ class Check:
             self.doubts.append(self.truth.unresolved)
         self.subject = subject
         self.pairs = compare_all(self.answers, subject.blocks, self.ordinary, self.absolute)
+        if not self.is_large and not all(pair.decided[pair.applies].all() for pair in self.pairs):
+            self.absolute = np.maximum(self.absolute, scale_about(self.truth, self.rows, self.precision, self.seed))
+            self.pairs = compare_all(self.answers, subject.blocks, self.ordinary, self.absolute)
         oracles = {name: Claim(*self._per_output(claim)) for name, claim in self._oracles.items()}
         self.answers = with_digits(self.answers, self.pairs, oracles, self.inputs, subject.label)
 
@@ -222,8 +224,10 @@ class Check:
         if not np.isfinite(self.truth.point).all():  # what is infinite with its argument may have a slope all the same
             finite |= (values == expected) & ~np.isnan(values)
         self.values = values, expected, error
-        rows = np.eye(self.outputs.size) if self.each else self.weights
-        self.absolute = absolute_scale(rows, expected, error, self.truth.point, self.truth.coarsest, self.precision)
+        self.rows = np.eye(self.outputs.size) if self.each else self.weights
+        self.absolute = absolute_scale(
+            self.rows, expected, error, self.truth.point, self.truth.coarsest, self.precision
+        )
         doubts = [
             f"{first_few(np.flatnonzero(bad).tolist(), 3, name=self.outputs.label)}: {what}"
             for bad, what in ((~finite, "not finite at this point"), (finite & ~same, "another value in JAX"))

@@ -420,6 +420,28 @@ def test_where_rounding_might_do_much_balls_show_that_it_did_not(seed):
     assert "ball" in {row.name for row in report.sources}
 
 
+SWISH_BY_EXP = Activation(
+    "swish by exp", lambda xp, z: z / (1.0 + xp.exp(-z)), lambda z, a: a + (1.0 - a) / (1.0 + np.exp(-z))
+)  # exp overflows from z = -710 on, where its bound and JAX's derivative do, though not value and slope
+
+
+@pytest.mark.parametrize("seed", [(0, 1), (0, 5)])
+def test_sums_along_directions_are_rounded_even_of_a_gradient_that_is_exact(seed):
+    problem, theta = random_problem(seed, [SWISH_BY_EXP])
+    with np.errstate(all="ignore"):
+        report = cross_check(problem, theta, ["vectorized", "ball"])
+    assert report.verdict == "agree"
+
+
+def test_balls_are_not_asked_where_nobody_can_be_agreed_with():
+    problem, theta = random_problem((0, 1), [SWISH_BY_EXP])
+    with np.errstate(all="ignore"):
+        report = cross_check(problem, theta)
+    assert report.verdict == "inconclusive"
+    assert any("what jax answers is not finite" in reason for reason in report.reasons)
+    assert "ball" not in {row.name for row in report.sources}
+
+
 def test_numbers_too_large_for_any_bound_are_inconclusive():
     problem = Problem(PROBLEM.network, 1e200 * PROBLEM.X, PROBLEM.Y, 1.0)
     with np.errstate(all="ignore"):  # the sources themselves overflow
