@@ -1,4 +1,4 @@
-"""The command line: exit codes, what goes where, and no traceback for the mistakes of users."""
+"""The command line: exit codes, what goes where, and no traceback for bad usage."""
 
 import json
 import re
@@ -464,7 +464,7 @@ def test_ctrl_c_that_python_ignores_is_asked_for_again():
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_mistakes_end_with_2_and_one_sentence(run, tmp_path, arguments, part):
+def test_bad_usage_ends_with_2_and_one_sentence(run, tmp_path, arguments, part):
     (tmp_path / "my_activations.py").write_text(ACTIVATIONS)
     (tmp_path / "broken.py").write_text("1 / 0")
     (tmp_path / "leaving.py").write_text("import sys; sys.exit(5)")
