@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import jax
@@ -18,8 +19,8 @@ from harness.bounds.tolerances import (
 )
 from harness.bounds.traced_bound import floor_of, is_wide
 from harness.checks.directions import compare_ends, random_directions, slopes_along
-from harness.checks.traced.differencing import differences, values_by
-from harness.checks.traced.digits import SMALLEST, ZERO_IS_COARSER, absolute_scale, scale_about, with_digits
+from harness.checks.traced.differencing import differences, increments, values_by
+from harness.checks.traced.digits import UNDERFLOW, absolute_scale, ordinary_size, scale_about, with_digits
 from harness.checks.traced.layout import Layout, UnitVectors
 from harness.checks.traced.modes import Claim, Mode, gradient_of, without_stops_of_rules
 from harness.checks.traced.subject import DIFFERENCES, INCREMENTS, JAX, MODES, REFERENCE, TracedDerivatives
@@ -35,8 +36,6 @@ FEWEST = 2
 
 DIFFERENCED = 6
 """Inputs along which values are differenced, beside as many that look wrong."""
-
-TINY = 1e-30
 
 
 class Check:
@@ -199,9 +198,11 @@ class Check:
     def _truth(self, chosen: np.ndarray, claims: dict[str, Claim], blocks: Sequence[Block]) -> Claim:
         """The increments' answer; at a kink that of all conventions which comes closest to what JAX says."""
         along, middle, apart, error = UnitVectors(chosen, self.inputs.size), *np.zeros((3, *self._shape))
+        claimed = [claim.derivative[:, chosen] for claim in claims.values()]
 
         def ask(seed: int | None) -> Sequence[np.ndarray]:
-            middle[:, chosen], apart[:, chosen], error[:, chosen] = self.truth.combined(along, self.weights, seed)
+            found = increments(self.truth, along, self.weights, claimed, seed)
+            middle[:, chosen], apart[:, chosen], error[:, chosen] = found
             return middle, apart, error.copy()
 
         error = self._with_bars(INCREMENTS, ask, blocks, UNIT_ROUNDOFF["float64"])[-1]
@@ -210,8 +211,8 @@ class Check:
         error = np.where(np.isfinite(middle) & np.isfinite(error), error, np.inf)
         slopes = np.abs(middle) + apart
         self._largest = float(slopes[np.isfinite(slopes)].max(initial=0.0))
-        claimed = next((claim.derivative for claim in claims.values()), middle)
-        nearest = np.clip(np.where(np.isnan(claimed), middle, claimed), middle - apart, middle + apart)
+        first = next((claim.derivative for claim in claims.values()), middle)
+        nearest = np.clip(np.where(np.isnan(first), middle, first), middle - apart, middle + apart)
         return Claim(np.where(apart > 0.0, nearest, middle), error)
 
     def _values(self) -> tuple[list[str], np.ndarray]:
@@ -263,7 +264,7 @@ class Check:
         precision = "float64" if oracle else self.precision
         derivative, error = self._per_output(claim)
         unit = UNIT_ROUNDOFF["float64"] if oracle else self.truth.coarsest
-        error = error + np.where(error > 0.0, floor_of(derivative, blocks, unit) + SMALLEST, 0.0)
+        error = error + np.where(error > 0.0, floor_of(derivative, blocks, unit) + UNDERFLOW[precision], 0.0)
         return Answer(
             name, JAX if name in MODES else name, 0.0, 0.0, derivative, error, precision=precision, oracle=oracle
         )
@@ -314,11 +315,7 @@ class Check:
 
     @property
     def ordinary(self) -> float:
-        """A size of the derivative that is not small: blocks that vanish beside it are compared absolutely.
-
-        Not beside 1, as costs are, for all derivatives may be tiny; in coarse types, zero is not hit that exactly.
-        """
-        return max(ZERO_IS_COARSER[self.precision] * self._largest, TINY)
+        return ordinary_size(self._largest, self.precision)
 
     # -- many inputs --------------------------------------------------------------------------------------------------
 
@@ -327,10 +324,6 @@ class Check:
         count = int(np.clip(0.1 * ENTRIES_MOVED / self.inputs.size, FEWEST, RANDOM_ENDS))
         along = random_directions(count, self.inputs.size, self.seed + 2)
         block = [Block("directions", np.arange(count))]
-        middle, apart, error = self._with_bars(
-            INCREMENTS, lambda seed: self.truth.combined(along, self.weights, seed), block, UNIT_ROUNDOFF["float64"]
-        )
-        truth = self._answer(INCREMENTS, Claim(middle, error + apart), block)
         slopes = slopes_along(along, [answer for answer in self.answers if answer.name == "reverse"])
         for mode in modes:
             if mode.name == "forward":
@@ -338,6 +331,9 @@ class Check:
                     slopes.append(self._answer(mode.name, self._claim(mode, along, block), block))
                 except NotApplicable as reason:
                     self.left_out[mode.name] = str(reason)
+        ask = partial(increments, self.truth, along, self.weights, [answer.gradient[None] for answer in slopes])
+        middle, apart, error = self._with_bars(INCREMENTS, ask, block, UNIT_ROUNDOFF["float64"])
+        truth = self._answer(INCREMENTS, Claim(middle, error + apart), block)
         return compare_ends(slopes, truth, self.ordinary)
 
     def _locate(self, gradient: np.ndarray) -> int:
