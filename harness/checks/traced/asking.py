@@ -22,14 +22,14 @@ from harness.checks.directions import compare_ends, random_directions, slopes_al
 from harness.checks.traced.differencing import differences, increments, values_by
 from harness.checks.traced.digits import UNDERFLOW, absolute_scale, ordinary_size, scale_about, with_digits
 from harness.checks.traced.layout import Layout, UnitVectors
-from harness.checks.traced.modes import Claim, Mode, gradient_of, without_stops_of_rules
+from harness.checks.traced.modes import Claim, Mode, equations_in, gradient_of, without_stops_of_rules
 from harness.checks.traced.subject import DIFFERENCES, INCREMENTS, JAX, MODES, REFERENCE, TracedDerivatives
 from harness.checks.traced.truth import Truth
 from harness.verdict.comparison import Answer, Block, Pair, compare, compare_all
 from harness.wording import first_few
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.measured import NotApplicable
-from reference.traced.program import Equation, Traced, unit_roundoff
+from reference.traced.program import CUSTOM_RULES, Equation, Traced, function_of, unit_roundoff
 
 FEWEST = 2
 """Of millions of inputs, no fewer are looked at one by one, and no fewer directions take in the others."""
@@ -84,12 +84,14 @@ class Check:
         self.traced = Traced(function, *leaves)
         self.outputs = Layout(output_names(), self.traced.outputs)
         program = self.traced.program
+        taken = {function_of(eq).name for eq in equations_in(program) if eq.name in CUSTOM_RULES and trusted(eq)}
         if order == 2:
             self.function = gradient_of(function, self.outputs, seed)
             self.traced = Traced(self.function, *leaves)
             self.outputs = Layout([f"gradient[{name}]" for name in names], self.traced.outputs)
             program = without_stops_of_rules(self.traced.program, program, trusted)
         self.truth = Truth(program, leaves, self.inputs, self.outputs, trusted, may_jump=order == 2)
+        self.truth.taken_as_they_are |= taken  # a gradient has them in it, called or not
         self.is_large = self.inputs.size > ALL_COORDINATES
         self.each = not self.is_large and self.inputs.size * self.outputs.size <= ALL_ENTRIES
         count = self.outputs.size if self.each else 1 if self.is_large else DENSE_COMBINATIONS
@@ -115,9 +117,7 @@ class Check:
             claims[REFERENCE] = self._reference(reference)
         truth = self._truth(chosen, claims, subject.blocks)
         self.answers = self._answers(claims, truth, known, subject)
-        self.ends = self._end_to_end(asked) if self.is_large else []
-        if self.is_large and not known.all():
-            self.ends = []
+        self.ends = [pair for pair in self._end_to_end(asked) if known.all()] if self.is_large else []
         if any(pair.disagrees for pair in self.ends) and claims:
             chosen = np.union1d(chosen, self._locate(claims[min(claims)].derivative[0]))
             subject = self._subject(chosen)
@@ -294,8 +294,7 @@ class Check:
         along = UnitVectors(looked_at, size)
         error = self.values[2] if self.precision == "float64" else np.zeros(0)  # else the interpreter's values are used
         rounding = float(error[np.isfinite(error)].max(initial=0.0))
-        values = values_by(self.traced, self.truth)
-        found = differences(values, self.truth, along, rounding).combined(self.weights)
+        found = differences(values_by(self.traced, self.truth), self.truth, along, rounding).combined(self.weights)
         slopes, errors = np.full(self._shape, np.nan), np.full(self._shape, np.inf)
         slopes[:, looked_at], errors[:, looked_at] = found.derivative, found.error
         errors[~known] = np.inf
