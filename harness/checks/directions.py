@@ -1,11 +1,12 @@
 """Random directions in θ, along which a whole computation is checked end to end."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from harness.verdict.comparison import Answer, Block, Pair, compare
+from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 
 
 def random_directions(count: int, size: int, seed: int) -> np.ndarray:
@@ -19,12 +20,33 @@ def random_directions(count: int, size: int, seed: int) -> np.ndarray:
 
 @np.errstate(all="ignore")  # an infinite error times a direction's zero
 def slopes_along(directions: np.ndarray, answers: Sequence[Answer]) -> list[Answer]:
-    """What the answers say of the slopes g·v along directions v, which are good to Σ |v_i| error_i."""
-    sizes = np.abs(directions)
-    return [replace(answer, gradient=directions @ answer.gradient, error=sizes @ answer.error) for answer in answers]
+    """What the answers say of the slopes g·v along directions v: good to Σ |v_i| (error_i + n u |g_i|), by the sum."""
+    sizes, rounding = np.abs(directions), directions.shape[1] * UNIT_ROUNDOFF["float64"]
+    return [
+        replace(
+            answer,
+            gradient=directions @ answer.gradient,
+            error=sizes @ (answer.error + rounding * np.abs(answer.gradient)),
+        )
+        for answer in answers
+    ]
 
 
 def compare_ends(slopes: Sequence[Answer], ends: Answer, ordinary: float = 1.0) -> list[Pair]:
     """Each of several answers for the slopes along directions beside what the cost itself shows of them."""
     block = [Block("directions", np.arange(ends.gradient.size))]
     return [compare(answer, ends, block, ordinary) for answer in slopes]
+
+
+def farthest_off(size: int, off: Callable[[np.ndarray], np.ndarray], seed: int) -> int:
+    """A coordinate to look at: of two halves the one along which ``off(directions)`` is larger, halved again."""
+    suspects = np.arange(size)
+    drawn = random_directions(1, size, seed)[0]
+    while suspects.size > 1:
+        halves = np.array_split(suspects, 2)
+        along = np.zeros((2, size))
+        for direction, half in zip(along, halves):
+            direction[half] = drawn[half]
+        found = off(along)
+        suspects = halves[int(np.argmax(np.where(np.isnan(found), np.inf, found)))]
+    return int(suspects[0])

@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from harness.checks.directions import random_directions
 from harness.checks.traced.layout import UnitVectors
-from harness.checks.traced.modes import Claim
-from harness.checks.traced.truth import Truth
+from harness.checks.traced.modes import Claim, equations_in
+from harness.checks.traced.truth import NO_MATTER, Sides, Truth
 from harness.verdict.comparison import Answer
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
+from reference.traced.linear_algebra import PHASED
 
 STENCIL = (1.0, -1.0, 0.5, -0.5, 0.25, -0.25)
 WIDTHS = (1.6e-2, 1e-3, 5e-5)
@@ -43,7 +45,7 @@ def differences(
     here = value(truth.point)
     # what JAX computes for the interpreter as a black box may be in the program's own precision
     unit = truth.coarsest if truth.differenced else UNIT_ROUNDOFF["float64"]
-    noise = max(rounding, NOISE_ROUNDINGS * unit * np.abs(here).max(initial=0.0))
+    noise = max(rounding, NOISE_ROUNDINGS * unit * np.abs(here[np.isfinite(here)]).max(initial=0.0))
     shape = (len(directions), truth.outputs.size)
     slopes, errors = np.full(shape, np.nan), np.full(shape, np.inf)
     for k in range(len(directions)):
@@ -76,3 +78,59 @@ def weigh(
         differenced.error[by_differences & ~by_increments] = np.inf  # a kink or a jump within their reach
     differenced.error[contradiction & np.isfinite(increments.error)] = np.inf
     return found
+
+
+SHORTER, SHRINKS = 2.0**-40, 2.0**-30
+"""Of a step, to see what of a change is of second order: that shrinks with the step."""
+
+REMNANT = 2.0**-60
+"""An answer so small beside that of increments may be right all the same, where these are of second order alone."""
+
+
+SEEN_TURNS = 64
+"""Random turns that show all phases that are free; of more, some would stay undecided."""
+
+
+@np.errstate(all="ignore")
+def free_phases(truth: Truth, seed: int) -> np.ndarray:
+    """What turning the phases of complex singular or eigenvectors moves of the outputs: (phases, outputs), a basis.
+
+    They are nobody's to choose, and derivatives that depend on them are not told.
+    """
+    if not any(eq.name in PHASED and "c" in eq.kinds for eq in equations_in(truth.program)):
+        return np.zeros((0, truth.outputs.size))
+    along = random_directions(SEEN_TURNS, truth.inputs.size, seed + 6)
+    here = truth.changes(along, truth.run())
+    turned = truth.changes(along, truth.run(phases=np.random.default_rng(seed))) - here
+    _, sizes, ways = np.linalg.svd(np.where(np.isfinite(turned), turned, 0.0), full_matrices=False)
+    return ways[sizes > NO_MATTER * np.abs(here[np.isfinite(here)]).max(initial=0.0)]
+
+
+def vanishing(
+    truth: Truth,
+    directions: np.ndarray | UnitVectors,
+    weights: np.ndarray,
+    claims: Sequence[np.ndarray],
+    sides: Sides,
+    seed: int,
+) -> np.ndarray:
+    """Where a claim is next to nothing, and what increments find is of second order: shorter steps leave nothing."""
+    remnants = [np.abs(claim) <= REMNANT * np.abs(sides.middle) for claim in claims]
+    doubtful = np.any([np.zeros(sides.middle.shape, bool), *remnants], axis=0) & (sides.middle != 0.0)
+    at = np.flatnonzero(doubtful.any(axis=0))
+    if at.size:
+        truth.shortened = SHORTER
+        shorter = truth.sides(directions[at], weights, seed).middle
+        truth.shortened = 1.0
+        doubtful[:, at] &= np.abs(shorter) <= SHRINKS * np.abs(sides.middle[:, at])
+    return doubtful
+
+
+@np.errstate(all="ignore")
+def has_slope(truth: Truth, values: np.ndarray, expected: np.ndarray) -> np.ndarray:
+    """Which outputs are finite, or may have a slope all the same: constant infinities, and where an argument is."""
+    finite, same = np.isfinite(values), values == expected  # NaN is not
+    if finite.all() or not np.isfinite(truth.point).all():
+        return finite | same
+    moved = truth.changes(random_directions(2, truth.inputs.size, 0), truth.run())
+    return finite | (same & np.all(moved == 0.0, axis=0))

@@ -17,6 +17,7 @@ from reference.arithmetics.many_directions import constant
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.measured import NotApplicable
 from reference.traced.black_box import more_accurate
+from reference.traced.contracting import product_units
 from reference.traced.interpreter import Run
 from reference.traced.program import (
     CALLS,
@@ -35,8 +36,6 @@ from reference.traced.program import (
 
 LARGEST_PASS = 2.0e7
 """Numbers that one pass may hold, 160 MB in float64; more directions than fit go in chunks."""
-
-TINY = float(np.finfo(float).tiny)
 
 LACKING = (
     "forward-mode", "Forward-mode", "Reverse-mode differentiation does not", "not implemented", "not supported",
@@ -74,7 +73,8 @@ def coarsest_unit(program: Program) -> float:
     units = [unit_roundoff(t) for t in own if t is not None and kind(t) in ("f", "c")]
     cut = [2.0 ** -(eq.params["mantissa_bits"] + 1) for eq in program.equations if eq.name == "reduce_precision"]
     inner = [coarsest_unit(p) for eq in program.equations for p in programs_in(eq)]
-    return max([UNIT_ROUNDOFF["float64"], *units, *cut, *inner])
+    products = [unit for eq in program.equations for unit in product_units(eq)]
+    return max([UNIT_ROUNDOFF["float64"], *units, *cut, *products, *inner])
 
 
 def solves(program: Program) -> bool:
@@ -118,8 +118,8 @@ def _same(a: Any, b: Any) -> bool:
         return np.array_equal(a, b, equal_nan=a.dtype.kind in "fc")
     if isinstance(a, (tuple, list)) and isinstance(b, (tuple, list)):
         return len(a) == len(b) and all(map(_same, a, b))
-    if is_key(a):
-        return False
+    if isinstance(a, type) or is_key(a):
+        return a is b
     return type(a) is type(b) and not callable(a) and bool(a == b)
 
 
@@ -304,8 +304,18 @@ class Mode:
             return np.zeros(answer.shape)
         moved = np.abs(self._vectors(finer(*arguments)) - answer)
         moved = np.where(np.isfinite(moved), moved, 0.0)
-        self.by_solvers = max(self.by_solvers, float(moved.max(initial=0.0) / np.abs(answer).max(initial=TINY)))
+        self.by_solvers = max(
+            self.by_solvers, float(moved.max(initial=0.0) / np.abs(answer).max(initial=np.finfo(float).tiny))
+        )
         return SOLVERS_FACTOR * moved
+
+
+def equations_in(program: Program) -> Iterator[Equation]:
+    """All equations of a program, however deep."""
+    for equation in program.equations:
+        yield equation
+        for inner in programs_in(equation):
+            yield from equations_in(inner)
 
 
 def _pull_back(function: Callable[..., Any]) -> Callable[..., Any]:

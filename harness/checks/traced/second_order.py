@@ -1,6 +1,6 @@
 """The function whose derivative is a second one: JAX's gradient, and its program without what rules stop on the way."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path
@@ -10,7 +10,8 @@ import jax
 
 from harness.checks.directions import random_directions
 from harness.checks.traced.layout import Layout
-from reference.traced.program import CUSTOM_RULES, Equation, Program, frames_of, programs_in, rule_of, whose
+from harness.checks.traced.modes import equations_in
+from reference.traced.program import CUSTOM_RULES, Equation, Program, frames_of, rule_of, whose
 
 
 def gradient_of(function: Callable[..., Any], outputs: Layout, seed: int) -> Callable[..., list[Any]]:
@@ -25,8 +26,8 @@ def without_stops_of_rules(program: Program, primal: Program, trusted: Callable[
     The derivative of f's derivative is f's second derivative, whatever a rule stops on the way. One that f itself has,
     by the same way through the user's own lines, stays, and so does that of a rule that is trusted.
     """
-    own = {_way_to(eq) for eq in _equations_in(primal) if eq.name == "stop_gradient"}
-    kept = {rule_of(eq)[:2] for eq in _equations_in(primal) if eq.name in CUSTOM_RULES and trusted(eq)}
+    own = {_way_to(eq) for eq in equations_in(primal) if eq.name == "stop_gradient"}
+    kept = {rule_of(eq)[:2] for eq in equations_in(primal) if eq.name in CUSTOM_RULES and trusted(eq)}
 
     def is_of_a_rule(equation: Equation) -> bool:
         if equation.name != "stop_gradient" or _way_to(equation) in own:
@@ -62,10 +63,3 @@ def _way_to(equation: Equation) -> tuple[Any, ...]:
     inner = takewhile(lambda frame: not _calls_a_rule(frame), frames_of(equation))
     called = (f for f in inner if whose(f) in ("own", "library") or f.function_name == "stop_gradient")
     return tuple((f.file_name, f.function_name, f.line_num) for f in called)
-
-
-def _equations_in(program: Program) -> Iterator[Equation]:
-    for equation in program.equations:
-        yield equation
-        for inner in programs_in(equation):
-            yield from _equations_in(inner)

@@ -30,6 +30,12 @@ NEARBY = (1e-4, 2e-4, 4e-4)
 NOTHING_BENDS = 1e-6
 """Slopes nearby that differ by less than this share of themselves have a limit."""
 
+PIVOTS = (2.0**-100, -(2.0**-110))
+"""What counts in the place of a pivot that is zero."""
+
+NO_MATTER = 1e-9
+"""Slopes that differ by less than this share of themselves do not depend on that."""
+
 COPIES = 8
 """Arrays as large as the arguments that a pass holds for each direction."""
 
@@ -44,16 +50,9 @@ SMALLEST_MOVED = 1e-230
 class Sides:
     """What combinations of the outputs change by along each direction, (combinations, directions).
 
-    Attributes
-    ----------
-    after, middle, apart : arrays
-        Just after the point; halfway to what it is just before it; half the distance of both.
-    error : array
-        Of what was told from points nearby; zero elsewhere.
-    is_smooth : bool
-        Whether nothing but increments through decided comparisons took part, so that there may be a derived bound.
-    nearby : dict
-        By the first direction of a pass, which of its changes were told from points nearby, and these.
+    Just after the point, halfway to what it is just before it, and half the distance of both. The error is that of what
+    was told from points nearby, which `nearby` has by the first direction of a pass: where, and what. There may be a
+    derived bound where nothing but increments through decided comparisons took part.
     """
 
     after: np.ndarray
@@ -79,10 +78,14 @@ class Truth:
 
     Attributes
     ----------
+    shortened : float
+        Steps are this share of what they are elsewhere.
     unresolved : str
         What could not be told at the point itself; empty where everything could.
     stopped : bool
         Whether a stop_gradient took a change away that would be seen.
+    turns_phases : bool
+        Whether runs that round at random turn the free phases of complex vectors, so that what depends on them shows.
     differenced, taken_as_they_are : sets of str
         Primitives without a rule, differenced as black boxes; custom rules and samplers that were not checked.
     """
@@ -101,14 +104,17 @@ class Truth:
         self.point = inputs.vector(leaves)
         self.unresolved, self.stopped = "", False
         self._has_tiny = bool(((self.point != 0.0) & (np.abs(self.point) < BESIDE_STEP)).any())
+        self.turns_phases = True
         self.progress: Progress = silent
+        self.shortened = 1.0
         self.differenced: set[str] = set()
         self.taken_as_they_are: set[str] = set()
         self.coarsest = coarsest_unit(program)
         self.chunk = max(1, int(LARGEST_PASS // (footprint(program) + COPIES * inputs.size)))
 
     def run(self, **how: Any) -> Run:
-        return Run(trusted=self.trusted, **how)
+        phases = how.get("rounding") if self.turns_phases else None
+        return Run(**{"trusted": self.trusted, "phases": phases} | how)
 
     def numbers(self, point: np.ndarray) -> list[np.ndarray]:
         """The arguments at a point, in the precision of the interpreter."""
@@ -158,11 +164,11 @@ class Truth:
     def _step(self, directions: np.ndarray) -> np.ndarray:
         """How far to go along each direction, (directions, 1): a power of two; NaN where no step is small enough."""
         if not self._has_tiny:
-            return np.full((1, 1), STEP)
+            return np.full((1, 1), self.shortened * STEP)
         moved = np.where((directions != 0.0) & (self.point != 0.0), np.abs(self.point), 1.0)
         smallest = moved.min(axis=1, initial=1.0, keepdims=True)
         shorter = np.exp2(np.floor(np.log2(np.minimum(1.0, smallest / BESIDE_STEP))))
-        return STEP * np.where(smallest < SMALLEST_MOVED, np.nan, shorter)
+        return self.shortened * STEP * np.where(smallest < SMALLEST_MOVED, np.nan, shorter)
 
     def _passes(self, directions: np.ndarray | UnitVectors) -> Iterator[tuple[int, np.ndarray]]:
         """As many directions as may go at once, with the number of the first."""
@@ -183,7 +189,7 @@ class Truth:
                 before = -self.changes(-along, run)
                 unknown = np.isnan(after) | np.isnan(before)
                 if unknown.any():
-                    after, before, error = self._from_nearby(after, before, unknown, along, seed)
+                    after, before, error = self._told_otherwise(after, before, unknown, along, seed)
                     nearby[i] = unknown, after
             self._note(run)
             is_smooth &= not (run.ties or run.unresolved or run.differenced or run.taken_as_they_are)
@@ -230,18 +236,28 @@ class Truth:
         self.differenced |= run.differenced
         self.taken_as_they_are |= run.taken_as_they_are
 
-    def farthest_from(self, gradient: np.ndarray, weights: np.ndarray, seed: int) -> int:
-        """An input to look at: of two halves the one along which a gradient is further off, halved again."""
-        suspects = np.arange(self.inputs.size)
-        drawn = random_directions(1, self.inputs.size, seed + 3)[0]
-        while suspects.size > 1:
-            halves = np.array_split(suspects, 2)
-            along = np.zeros((2, self.inputs.size))
-            for direction, half in zip(along, halves):
-                direction[half] = drawn[half]
-            off = np.abs(along @ gradient - self.sides(along, weights, seed).middle[0])
-            suspects = halves[int(np.argmax(np.where(np.isnan(off), np.inf, off)))]
-        return int(suspects[0])
+    def _told_otherwise(
+        self, after: np.ndarray, before: np.ndarray, unknown: np.ndarray, directions: np.ndarray, seed: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Both sides where they cannot be told at the point itself, and their errors: by small pivots, or nearby."""
+        slopes, error = self._by_small_pivots(directions, seed)
+        told = unknown & np.isfinite(error)
+        after, before = np.where(told, slopes, after), np.where(told, slopes, before)
+        errors, unknown = np.where(told, error, 0.0), unknown & ~told
+        if unknown.any():
+            after, before, from_nearby = self._from_nearby(after, before, unknown, directions, seed)
+            errors = errors + from_nearby
+        return after, before, errors
+
+    def _by_small_pivots(self, directions: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """Slopes through the factors of singular matrices, and their errors: infinite where pivots or sides matter."""
+        slopes, other = (self.changes(directions, self.run(pivot=pivot)) for pivot in PIVOTS)
+        before = -self.changes(-directions, self.run(pivot=PIVOTS[0]))
+        rounded = self.changes(directions, self.run(pivot=PIVOTS[0], rounding=np.random.default_rng(seed)))
+        apart = np.maximum(np.abs(slopes - other), np.abs(slopes - before))
+        depends = apart > NO_MATTER * np.abs(slopes) + np.sqrt(PIVOTS[0])
+        error = apart + SPREAD_FACTOR * np.abs(rounded - slopes)
+        return slopes, np.where(depends | np.isnan(error), np.inf, error)
 
     def _from_nearby(
         self, after: np.ndarray, before: np.ndarray, unknown: np.ndarray, directions: np.ndarray, seed: int
@@ -277,11 +293,23 @@ class Truth:
         largest = np.abs(limits).max(axis=(0, 1))
         is_same = error <= MEANINGLESS["float64"] * largest
         if not self.may_jump:
-            here, values = self.value(), [[self.value(self.point + step) for step in way[:2]] for way in ways]
-            for forth, back in (values[:2], values[2:]):
-                jumps = self._jumps([0.5 * (f + b) - here for f, b in zip(forth, back)], here)
-                limit, is_same = np.where(jumps, np.nan, limit), is_same & ~jumps
+            jumps = self._jumps_about(ways)
+            limit, is_same = np.where(jumps, np.nan, limit), is_same & ~jumps
         return limit, error, is_same
+
+    def _jumps_about(self, ways: Sequence[np.ndarray]) -> np.ndarray:
+        """Whether the values change by less, nearer to the point, than those of a function with a slope there do.
+
+        Of its changes on both sides the mean shrinks with t², and half the difference with t: that of a step does not.
+        """
+        here, jumps = self.value(), np.zeros(self.outputs.size, bool)
+        for forth, back in (ways[:2], ways[2:]):
+            ahead, behind = ([self.value(self.point + step) for step in way[:2]] for way in (forth, back))
+            rounded = self.value(self.point + forth[0], np.random.default_rng(0))
+            noise = SPREAD_FACTOR * np.abs(rounded - ahead[0])
+            jumps |= self._jumps([0.5 * (f + b) - here for f, b in zip(ahead, behind)], here, noise)
+            jumps |= self._jumps([0.5 * (f - b) for f, b in zip(ahead, behind)], here, noise, grows=1.5)
+        return jumps
 
     def _along(self, direction: np.ndarray, side: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """The limit of the slopes along a direction at points on one side of it; NaN where the function jumps."""
@@ -295,10 +323,12 @@ class Truth:
             limit = np.where(jumps, np.nan, limit)
         return limit, np.abs(limit - cruder) + SPREAD_FACTOR * np.abs(rounded - limit)
 
-    def _jumps(self, rest: Sequence[np.ndarray], here: np.ndarray) -> np.ndarray:
+    def _jumps(
+        self, rest: Sequence[np.ndarray], here: np.ndarray, noise: np.ndarray | float = 0.0, grows: float = 2.5
+    ) -> np.ndarray:
         """Whether what a slope does not explain of a change is more than its bending, which shrinks with t²."""
         near, far = np.abs(rest)
-        return (near > 1e-12 * np.abs(here)) & ~(far > 2.5 * near)
+        return (near > 1e-12 * np.abs(here) + noise) & ~(far > grows * near)
 
     def _limit(
         self, points: Sequence[np.ndarray] | np.ndarray, directions: np.ndarray, rounding: Any
