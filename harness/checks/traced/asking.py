@@ -116,22 +116,18 @@ class Check:
         self.doubts, known = self._values()
         asked = self.asked = [self.mode(name) for name in modes]
         chosen = self._sample()
-        subject = self._subject(chosen)
         claims = self._claims(asked)
         if reference is not None:
             claims[REFERENCE] = self._reference(reference)
-        truth = self._truth(chosen, claims, subject.blocks, known)
-        self._excuse(asked, claims, truth, Seen(subject.blocks, self.truth.coarsest, self._at(known, chosen)))
-        self.answers = self._answers(claims, truth, known, subject)
+        subject = self._look_at(chosen, asked, claims, known)
         self.ends = [pair for pair in self._end_to_end(asked) if known.all()] if self.is_large else []
         if any(pair.disagrees for pair in self.ends) and claims:
             off = partial(self._off, claims[min(claims)].derivative[0])
             chosen = np.union1d(chosen, farthest_off(self.inputs.size, off, self.seed + 3))
-            subject = self._subject(chosen)
-            truth = self._truth(chosen, claims, subject.blocks, known)
-            self.answers = self._answers(claims, truth, known, subject)
+            subject = self._look_at(chosen, [], claims, known)
+        is_told = np.isfinite(self._oracles[INCREMENTS].error).all()
         self._add_differences(chosen, known, subject.blocks)
-        if self.truth.unresolved and not np.isfinite(truth.error[:, chosen]).all():
+        if self.truth.unresolved and not is_told:
             self.doubts.append(self.truth.unresolved)
         self.subject = subject
         self.pairs = compare_all(self.answers, subject.blocks, self.ordinary, self.absolute)
@@ -139,13 +135,27 @@ class Check:
             self.absolute = np.maximum(self.absolute, scale_about(self.truth, self.rows, self.precision, self.seed))
             self.pairs = compare_all(self.answers, subject.blocks, self.ordinary, self.absolute)
         oracles = {name: Claim(*self._per_output(claim)) for name, claim in self._oracles.items()}
-        self.answers = with_digits(self.answers, self.pairs, oracles, self.inputs, subject.label)
+        self.answers = with_digits(self.answers, self.pairs, oracles, subject.inputs, subject.label)
 
     # -- what is asked ------------------------------------------------------------------------------------------------
 
-    def _subject(self, chosen: np.ndarray) -> TracedDerivatives:
-        looked_at = np.isin(np.arange(self.inputs.size), chosen)
-        return TracedDerivatives(self.inputs, self.outputs, self.weights, self.each, self.truth.point, looked_at)
+    def _look_at(
+        self, chosen: np.ndarray, modes: Sequence[Mode], claims: dict[str, Claim], known: np.ndarray
+    ) -> TracedDerivatives:
+        """The answers in some inputs; of many, no others are compared one by one from here on."""
+        at = np.isin(np.arange(self.inputs.size), chosen)
+        subject = TracedDerivatives(self.inputs, self.outputs, self.weights, self.each, self.truth.point, at)
+        truth = self._truth(chosen, claims, subject.blocks, known)
+        self._excuse(modes, claims, truth, Seen(subject.blocks, self.truth.coarsest, known[:, None] & at))
+        self.answers = self._answers(claims, truth, known, subject)
+        if not self.is_large:
+            return subject
+        self._reverse = [answer for answer in self.answers if answer.name == "reverse"]
+        self.answers = [replace(x, gradient=x.gradient[chosen], error=x.error[chosen]) for x in self.answers]
+        self._oracles = {name: Claim(*(x[:, chosen] for x in claim)) for name, claim in self._oracles.items()}
+        self.absolute = self._scales[chosen]
+        inputs, point, at = self.inputs.narrowed(chosen), self.truth.point[chosen], np.ones(len(chosen), bool)
+        return TracedDerivatives(inputs, self.outputs, self.weights, self.each, point, at)
 
     def _leave_phases_out(self) -> None:
         """Compare combinations of the outputs that the free phases of complex vectors do not change."""
@@ -186,9 +196,6 @@ class Check:
             return self.weights, None
         return np.eye(self.inputs.size) if along is None else along, self.weights
 
-    def _at(self, known: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-        return known[:, None] & np.isin(np.arange(self.inputs.size), chosen)
-
     @np.errstate(all="ignore")
     def _excuse(
         self, modes: Sequence[Mode], claims: dict[str, Claim], truth: Claim, seen: Seen, along: np.ndarray | None = None
@@ -228,7 +235,9 @@ class Check:
         """The increments' answer; at a kink that of all conventions which comes closest to what JAX says."""
         middle, apart, error = *np.full((2, *self._shape), np.nan), np.full(self._shape, np.inf)
         claimed = [claim.derivative[:, chosen] for claim in claims.values()]
-        seen = Seen(narrowed(blocks, chosen, self.inputs.size), self.truth.coarsest, self._at(known, chosen)[:, chosen])
+        seen = Seen(
+            narrowed(blocks, chosen, self.inputs.size), self.truth.coarsest, known[:, None] & np.ones(len(chosen), bool)
+        )
         sides, error[:, chosen] = self._increments(UnitVectors(chosen, self.inputs.size), claimed, seen)
         middle[:, chosen], apart[:, chosen] = sides.middle, sides.apart
         error = np.where(np.isfinite(middle), error, np.inf)
@@ -259,7 +268,7 @@ class Check:
             finite, same = has_slope(self.truth, values, expected), ~(np.abs(values - expected) > error)
         self.values = values, expected, error
         self.rows = np.eye(self.outputs.size) if self.each else self.weights
-        self.absolute = absolute_scale(self.rows, expected, error, self.truth, self.precision)
+        self.absolute = self._scales = absolute_scale(self.rows, expected, error, self.truth, self.precision)
         doubts = [
             f"{first_few(np.flatnonzero(bad).tolist(), 3, name=self.outputs.label)}: {what}"
             for bad, what in ((~finite, "not finite at this point"), (finite & ~same, "another value in JAX"))
@@ -313,16 +322,15 @@ class Check:
     def _add_differences(self, chosen: np.ndarray, known: np.ndarray, blocks: Sequence[Block]) -> None:
         """A second opinion, on what looks wrong first."""
         claims, increments = self.answers[:-1], self.answers[-1]
-        size = self.inputs.size
+        size = len(chosen)
         odd = [pair.at_odds for pair in compare_all(self.answers, blocks, self.ordinary) if pair.other(INCREMENTS)]
         wrong = np.unique(np.flatnonzero(np.logical_or.reduce([np.zeros(size * len(self.weights), bool), *odd])) % size)
-        looked_at = np.unique(np.concatenate([wrong[:DIFFERENCED], chosen[:: max(1, len(chosen) // DIFFERENCED)]]))
-        looked_at = looked_at.astype(int)
-        along = UnitVectors(looked_at, size)
+        looked_at = np.union1d(wrong[:DIFFERENCED], np.arange(0, size, max(1, size // DIFFERENCED))).astype(int)
+        along = UnitVectors(chosen[looked_at], self.inputs.size)
         error = self.values[2] if self.precision == "float64" else np.zeros(0)  # else the interpreter's values are used
         rounding = float(error[np.isfinite(error)].max(initial=0.0))
         found = differences(values_by(self.traced, self.truth), self.truth, along, rounding)
-        slopes, errors = np.full(self._shape, np.nan), np.full(self._shape, np.inf)
+        slopes, errors = np.full((len(known), size), np.nan), np.full((len(known), size), np.inf)
         slopes[:, looked_at] = combined(self.weights, found.derivative)
         errors[:, looked_at] = combined(np.abs(self.weights), found.error)
         errors[~known] = np.inf
@@ -344,7 +352,7 @@ class Check:
         count = int(np.clip(0.1 * ENTRIES_MOVED / self.inputs.size, FEWEST, RANDOM_ENDS))
         along = random_directions(count, self.inputs.size, self.seed + 2)
         seen = Seen([Block("directions", np.arange(count))], self.truth.coarsest, np.ones((1, count), bool))
-        slopes = slopes_along(along, [answer for answer in self.answers if answer.name == "reverse"])
+        slopes = slopes_along(along, self._reverse)
         claims = self._claims([mode for mode in modes if mode.name == "forward"], along)
         claimed = [answer.gradient[None] for answer in slopes] + [claim.derivative for claim in claims.values()]
         sides, error = self._increments(along, claimed, seen)

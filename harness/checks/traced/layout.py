@@ -6,6 +6,7 @@ Re(w·f) in the real and in the imaginary part of z. For a real function of z th
 """
 
 from collections.abc import Sequence
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -24,8 +25,21 @@ class Layout:
         self.is_complex = [kind(dtype) == "c" for dtype in self.dtypes]
         sizes = [int(np.prod(shape)) * (2 if double else 1) for shape, double in zip(self.shapes, self.is_complex)]
         self.ends = np.cumsum(sizes)
-        self.size = int(self.ends[-1])
+        self.size = self.whole_size = int(self.ends[-1])
         self.blocks = [Block(name, np.arange(end - n, end)) for name, end, n in zip(self.names, self.ends, sizes)]
+
+    def narrowed(self, chosen: np.ndarray) -> "Layout":
+        """Of some entries alone, in their order: arrays are flat, and those without an entry are left out."""
+        which = np.searchsorted(self.ends, chosen, side="right")
+        kept = np.unique(which)
+        found = copy(self)
+        found.names, found.dtypes, found.is_complex = (
+            [column[k] for k in kept] for column in (self.names, self.dtypes, self.is_complex)
+        )
+        found.blocks = [Block(self.names[k], np.flatnonzero(which == k)) for k in kept]
+        found.shapes = [block.indices.shape for block in found.blocks]
+        found.size, found.label = len(chosen), lambda i: self.label(int(chosen[i]))
+        return found
 
     def label(self, i: int) -> str:
         """``params['kernel'][3, 4]``, and the part of a complex entry."""

@@ -63,7 +63,7 @@ class TracedDerivatives(Subject):
         return f"d {self.outputs.label(k)} / d {name}" if self.each and self.outputs.size > 1 else name
 
     def describe(self) -> dict[str, Any]:
-        return {"inputs": self.inputs.size, "outputs": self.outputs.size}
+        return {"inputs": self.inputs.whole_size, "outputs": self.outputs.size}
 
     def to_decide(self) -> np.ndarray:
         return np.flatnonzero(self.chosen)

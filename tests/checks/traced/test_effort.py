@@ -1,0 +1,191 @@
+"""No more work than the verdict needs, and no more memory than a few arrays as large as the arguments."""
+
+import os
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from harness import check_derivatives
+from harness.bounds.traced_bound import spread
+from harness.checks.traced.layout import Layout
+from harness.checks.traced.modes import Mode
+
+DEEP = os.environ.get("HARNESS_PROFILE") == "deep"
+rng = np.random.default_rng(0)
+W, X = rng.normal(size=(4, 3)), rng.normal(size=(6, 4))
+
+
+def network(w):
+    return jnp.mean(jnp.tanh(X @ w) ** 2)
+
+
+def recurrent(w):
+    return jnp.sum(jax.lax.scan(lambda h, x: (jnp.tanh(h + x @ w), None), jnp.zeros(3), jnp.tile(X, (5, 1)))[0])
+
+
+def with_rule(share):
+    @jax.custom_vjp
+    def f(w):
+        return 1.0 * w
+
+    f.defvjp(lambda w: (1.0 * w, None), lambda _, g: (share * g,))
+    return f
+
+
+RIGHT = {"a network": network, "a recurrence": recurrent, "a rule": lambda w: network(with_rule(1.0)(w))}
+
+
+@pytest.fixture
+def bars_of_modes(monkeypatch):
+    """The modes whose own error bars were worked out."""
+    asked = []
+
+    def recorded(name, method):
+        def ask(mode, *given):
+            asked.append((mode.name, name))
+            return method(mode, *given)
+
+        return ask
+
+    for name in ("bound", "rounded"):
+        monkeypatch.setattr(Mode, name, recorded(name, getattr(Mode, name)))
+    return asked
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_an_answer_within_the_error_bar_of_the_increments_needs_none_of_its_own(name, bars_of_modes):
+    report = check_derivatives(RIGHT[name], W)
+    assert report.verdict == "agree"
+    assert not bars_of_modes
+    assert any("they lie within those of the increments" in note for note in report.notes)
+
+
+def test_what_lies_outside_is_accused_by_its_own_error_bar(bars_of_modes):
+    report = check_derivatives(lambda w: network(with_rule(1.0 + 1e-9)(w)), W)
+    assert report.verdict == "disagree"
+    assert ("reverse", "bound") in bars_of_modes
+    assert not any("they lie within" in note for note in report.notes)
+
+
+def test_random_roundings_end_once_they_cover_what_is_seen():
+    counted = []
+
+    def runs():
+        for k in range(7):
+            counted.append(k)
+            yield np.array([1.0 + 1e-3 * k])
+
+    assert spread(runs(), 1e-16, lambda error: error[0] > 0.03)[0] == pytest.approx(16 * 2e-3)
+    assert counted == [0, 1, 2]
+    assert spread(runs(), 1e-16)[0] == pytest.approx(16 * 6e-3)
+
+
+def test_a_function_is_traced_a_few_times_whatever_the_number_of_inputs_and_modes_that_are_lacking():
+    calls = []
+
+    def f(w):
+        calls.append(0)
+        return network(with_rule(1.0)(w))
+
+    assert check_derivatives(f, W).left_out.keys() == {"forward"}
+    assert len(calls) <= 8  # one of them for each of the 12 inputs would be more
+
+
+def test_equal_rules_need_no_values_to_be_seen_as_equal(monkeypatch):
+    monkeypatch.setattr(Mode, "answers_alike", lambda *_: pytest.fail("the traces are the same"))
+    assert check_derivatives(lambda w: network(with_rule(1.0)(w)), W).verdict == "agree"
+
+
+def test_all_passes_are_alike(monkeypatch):
+    sizes = set()
+    traced = Mode.traced
+    monkeypatch.setattr(Mode, "traced", lambda mode, count: sizes.add((mode.name, count)) or traced(mode, count))
+    monkeypatch.setattr("harness.checks.traced.truth.LARGEST_PASS", 7_000.0)
+    assert check_derivatives(network, W).verdict == "agree"
+    assert [count < 12 for name, count in sizes if name == "forward"] == [True]
+
+
+def test_a_layout_of_some_entries_keeps_their_names():
+    layout = Layout(["a", "b", "c"], [np.zeros((2, 3)), np.zeros(4), np.zeros(2, complex)])
+    some = layout.narrowed(np.array([1, 4, 11, 13]))
+    assert [some.label(i) for i in range(4)] == [layout.label(i) for i in (1, 4, 11, 13)]
+    assert [(block.name, block.indices.tolist()) for block in some.blocks] == [("a", [0, 1]), ("c", [2, 3])]
+    assert (some.size, some.whole_size) == (4, 14)
+
+
+# -- many parameters --------------------------------------------------------------------------------------------------
+
+
+def transformer(width, layers):
+    """A model of blocks as usual, its parameters, and the same with one entry of one gradient off by a thousandth."""
+    x, heads, d = rng.normal(size=(8, width)), 4, width // 4
+
+    def normed(x, scale):
+        return (x - x.mean(-1, keepdims=True)) * jax.lax.rsqrt(x.var(-1, keepdims=True) + 1e-5) * scale
+
+    def block(x, p):
+        q, k, v = jnp.split(normed(x, p["g1"]) @ p["qkv"], 3, axis=-1)
+        q, k, v = (y.reshape(-1, heads, d).transpose(1, 0, 2) for y in (q, k, v))
+        mixed = jax.nn.softmax(q @ k.transpose(0, 2, 1) / d**0.5) @ v
+        x = x + mixed.transpose(1, 0, 2).reshape(x.shape) @ p["o"]
+        return x + jax.nn.gelu(normed(x, p["g2"]) @ p["w1"]) @ p["w2"]
+
+    def model(blocks):
+        y = x
+        for p in blocks:
+            y = block(y, p)
+        return jnp.mean(y**2)
+
+    shapes = {"qkv": (width, 3 * width), "o": (width, width), "w1": (width, 4 * width), "w2": (4 * width, width)}
+    matrices = [{name: rng.normal(size=shape) / width**0.5 for name, shape in shapes.items()} for _ in range(layers)]
+    return model, [{"g1": np.ones(width), "g2": np.ones(width), **p} for p in matrices]
+
+
+@jax.custom_vjp
+def one_entry_off(w):
+    return 1.0 * w
+
+
+one_entry_off.defvjp(lambda w: (1.0 * w, None), lambda _, g: (g.at[7, 11].multiply(1.001),))
+
+
+@pytest.mark.parametrize(("width", "layers"), [(44, 2)] if DEEP else [(16, 1)])
+def test_a_single_wrong_entry_of_a_transformer_is_found_by_halving(width, layers):
+    model, blocks = transformer(width, layers)
+    assert sum(w.size for w in jax.tree.leaves(blocks)) > (45_000 if DEEP else 3_000)
+    assert check_derivatives(model, blocks).verdict == "agree"
+
+    def wrong(blocks):
+        return model([*blocks[:-1], {**blocks[-1], "w1": one_entry_off(blocks[-1]["w1"])}])
+
+    report = check_derivatives(wrong, blocks)
+    assert report.verdict == "disagree"
+    assert [finding.where for finding in report.findings] == [f"blocks[{layers - 1}]['w1'][7, 11]"]
+    assert "one_entry_off" in report.findings[0].diagnosis
+
+
+MEMORY = """
+import resource, sys
+import jax.numpy as jnp, numpy as np
+from harness import check_derivatives
+size = int(sys.argv[1])
+table, rows = np.linspace(-1.0, 1.0, size, dtype=np.float32).reshape(-1, 50), np.arange(0, size // 50, size // 640)
+def loss(table):
+    return jnp.mean(jnp.tanh(table[rows]) ** 2)
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+check_derivatives(lambda x: jnp.sum(x * x), np.ones(3, np.float32))
+before = peak()
+assert check_derivatives(loss, table).verdict == "agree"
+print((peak() - before) / 1024)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="peak memory is counted in kilobytes on Linux alone")
+@pytest.mark.parametrize("size", [5_000_000] if DEEP else [500_000])
+def test_memory_beside_the_arguments_is_a_few_arrays_of_their_size(size):
+    run = subprocess.run([sys.executable, "-c", MEMORY, str(size)], capture_output=True, text=True, check=True)
+    assert float(run.stdout) < min(1000, 250 + 160 * size / 1e6), run.stdout  # a pass, and twenty arrays in float64
