@@ -104,7 +104,7 @@ def _in_numbers(f: Activation) -> Activation:
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
         try:
-            truths = getattr(f.slope(np.zeros(2), np.zeros(2)), "dtype", None) == bool
+            truths = str(getattr(f.slope(np.zeros(2), np.zeros(2)), "dtype", "")) == "bool"
         except FORMULA_ERRORS:
             return f
     return replace(f, slope=lambda z, a: np.where(f.slope(z, a), np.ones_like(z), 0.0)) if truths else f
