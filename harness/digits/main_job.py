@@ -30,7 +30,7 @@ from harness.digits.data import Digits, load_digits, stratified_split
 from harness.digits.fitting import Fit, Plan, Published, fit
 from harness.digits.theta_files import mat, npz
 from harness.drawing import png
-from harness.files import held_alone, prepare_directory, write_whole
+from harness.files import folder_to_fill, held_alone, write_whole
 from harness.progress import Progress, silent
 from harness.training.checkpoint import Checkpoint
 from harness.training.gate import GateClosed
@@ -199,13 +199,7 @@ def train_once(
         digits = digits or load_digits()
         plan = Plan("training", (digits.X.shape[1], *hidden, 10), l2, max_iter)
         trained = fit(
-            plan,
-            *_split(digits, seed),
-            seed=seed,
-            source=source,
-            gate=gate,
-            progress=progress,
-            checkpoint=checkpoint,
+            plan, *_split(digits, seed), seed=seed, source=source, gate=gate, progress=progress, checkpoint=checkpoint
         )
         return trained, () if directory is None else _write(directory, trained, figures.reading(trained))
 
@@ -216,8 +210,7 @@ def _folder_for(out: str | Path | None) -> Iterator[Path | None]:
     if out is None:
         yield None
         return
-    directory = prepare_directory(out)
-    with held_alone(directory):
+    with folder_to_fill(out) as directory, held_alone(directory):
         yield directory
 
 

@@ -121,6 +121,20 @@ def test_the_first_example_prints_what_the_first_page_shows():
     assert masked(f"AssertionError: {raised.value}\n") == masked(shown)
 
 
+def test_the_rule_of_the_first_page_is_named_as_it_says(tmp_path):
+    example, shown, *_ = after("## If you write rules")
+    (tmp_path / "my_loss.py").write_text(example)
+    with pytest.raises(AssertionError) as raised:
+        exec(compile(example, str(tmp_path / "my_loss.py"), "exec"), {})
+    said = [few_digits(line.replace(f"{tmp_path}/", "")) for line in str(raised.value).splitlines()]
+    assert [line for line in few_digits(shown).splitlines() if line not in said] == []
+
+
+def few_digits(text: str) -> str:
+    """Of the numbers in float32 what every machine computes alike."""
+    return re.sub(r"(\d\.\d{4})\d+", r"\1...", re.sub(r"[\d.]+e\+06 times the bound [\d.]+e-07", "...", text))
+
+
 def test_the_bug_prints_what_the_first_page_shows(capsys):
     shown = next(block for block in after("## If you teach") if block.startswith("$ harness bugs"))
     command, _, output = shown.partition("\n")

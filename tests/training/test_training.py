@@ -1,7 +1,7 @@
 """Training behind the gate, and predictions."""
 
+import re
 import signal
-import subprocess
 import sys
 
 import numpy as np
@@ -9,7 +9,7 @@ import pytest
 
 from harness.digits.data import Digits
 from harness.digits.fitting import Plan, accuracy, fit
-from harness.sources.table import SOURCES
+from harness.sources.table import SOURCES, SourceFailed
 from harness.training.fmincg import fmincg
 from harness.training.gate import GateClosed
 from harness.training.training import GATE_AFTER, predict, train
@@ -44,10 +44,7 @@ def test_it_minimises_with_fmincg_from_theta_on():
     assert not result.interrupted
 
 
-@pytest.mark.parametrize(
-    ("max_iter", "checks"),
-    [(0, 1), (1, 2), (GATE_AFTER, 2), (GATE_AFTER + 1, 3), (12, 3)],
-)
+@pytest.mark.parametrize(("max_iter", "checks"), [(0, 1), (1, 2), (GATE_AFTER, 2), (GATE_AFTER + 1, 3), (12, 3)])
 def test_the_gate_checks_at_the_start_on_the_way_and_at_the_end(max_iter, checks):
     result = train(PROBLEM, THETA, max_iter)
     assert len(result.reports) == checks
@@ -59,8 +56,7 @@ def test_the_gate_checks_at_the_start_on_the_way_and_at_the_end(max_iter, checks
 
 
 @pytest.mark.parametrize(
-    ("hidden", "output"),
-    [(("sigmoid",), "sigmoid"), (("tanh", "relu"), "softmax"), ((), "linear")],
+    ("hidden", "output"), [(("sigmoid",), "sigmoid"), (("tanh", "relu"), "softmax"), ((), "linear")]
 )
 def test_the_gate_changes_no_bit(hidden, output):
     problem, theta = example(hidden, output)
@@ -179,6 +175,28 @@ def interrupting(at_call):
         return vectorized(problem, theta)
 
     return source
+
+
+def exits(problem, theta):
+    sys.exit(0)  # the exit code would say that all is well
+
+
+def fails(problem, theta):
+    raise KeyError("W")
+
+
+@pytest.mark.parametrize(
+    ("source", "error", "message"),
+    [
+        (exits, SourceFailed, r"source 'exits' called sys.exit\(0\) instead of answering \(test_training.py"),
+        (fails, KeyError, r"raised by source 'fails' \(test_training.py, line \d+, in fails"),
+    ],
+)
+@pytest.mark.parametrize("gate", [True, False])
+def test_what_a_source_raises_is_told_as_its_own(source, error, message, gate):
+    with pytest.raises(error) as raised:
+        train(PROBLEM, THETA, 2, source=source, gate=gate)
+    assert re.search(message, "; ".join([str(raised.value), *getattr(raised.value, "__notes__", [])]))
 
 
 def test_an_interruption_keeps_the_best_theta_so_far():
@@ -308,10 +326,3 @@ def test_fit_goes_through_the_gate(digits, monkeypatch):
     monkeypatch.setitem(SOURCES, "vectorized", wrong_where(lambda problem, theta, cost: True))
     with pytest.raises(GateClosed):
         fit(Plan("small", (10, 10), l2=1.0, max_iter=2), digits)
-
-
-def test_importing_it_is_light():
-    heavy = "{'jax', 'matplotlib', 'hypothesis', 'pandas'}"
-    code = f"import sys, harness.training.training; print({heavy} & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "set()"

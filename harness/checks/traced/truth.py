@@ -16,12 +16,13 @@ from harness.bounds.tolerances import MEANINGLESS, RANDOM_INCREMENTS, RANDOM_ROU
 from harness.bounds.traced_bound import bound_of_changes, few_roundings, spread
 from harness.checks.directions import random_directions
 from harness.checks.traced.layout import Layout, UnitVectors
-from harness.checks.traced.modes import LARGEST_PASS, coarsest_unit, combined, footprint
+from harness.checks.traced.modes import LARGEST_PASS, coarsest_unit, combined, equations_in, footprint
 from harness.progress import Progress, silent
 from reference.arithmetics.increments import Increment
 from reference.arithmetics.many_directions import STEP, constant, is_constant
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.traced.interpreter import Run
+from reference.traced.linear_algebra import PHASED
 from reference.traced.program import Program, lifted
 
 NEARBY = (1e-4, 2e-4, 4e-4)
@@ -30,6 +31,15 @@ NEARBY = (1e-4, 2e-4, 4e-4)
 
 NOTHING_BENDS = 1e-6
 """Slopes nearby that differ by less than this share of themselves have a limit."""
+
+PIVOTS = (2.0**-100, -(2.0**-110))
+"""What counts in the place of a pivot that is zero."""
+
+NO_MATTER = 1e-9
+"""Slopes that differ by less than this share of themselves do not depend on that."""
+
+SEEN_TURNS = 64
+"""Random turns that show all phases that are free; of more, some would stay undecided."""
 
 COPIES = 8
 """Arrays as large as the arguments that a pass holds for each direction."""
@@ -74,10 +84,14 @@ class Truth:
 
     Attributes
     ----------
+    shortened : float
+        Steps are this share of what they are elsewhere.
     unresolved : str
         What could not be told at the point itself; empty where everything could.
     has_kink, stopped : bool
         Whether both sides differ along some direction; whether a stop_gradient took a change away that would be seen.
+    turns_phases : bool
+        Whether runs that round at random turn the free phases of complex vectors, so that what depends on them shows.
     differenced, taken_as_they_are : sets of str
         Primitives without a rule, differenced as black boxes; custom rules and samplers that were not checked.
     """
@@ -96,14 +110,17 @@ class Truth:
         self.point = inputs.vector(leaves)
         self.unresolved, self.has_kink, self.stopped = "", False, False
         self._has_tiny = bool(((self.point != 0.0) & (np.abs(self.point) < BESIDE_STEP)).any())
+        self.turns_phases = True
         self.progress: Progress = silent
+        self.shortened = 1.0
         self.differenced: set[str] = set()
         self.taken_as_they_are: set[str] = set()
         self.coarsest = coarsest_unit(program)
         self.chunk = max(1, int(LARGEST_PASS // (footprint(program) + COPIES * inputs.size)))
 
     def run(self, **how: Any) -> Run:
-        return Run(trusted=self.trusted, **how)
+        phases = how.get("rounding") if self.turns_phases else None
+        return Run(**{"trusted": self.trusted, "phases": phases} | how)
 
     def numbers(self, point: np.ndarray) -> list[np.ndarray]:
         """The arguments at a point, in the precision of the interpreter."""
@@ -153,11 +170,11 @@ class Truth:
     def _step(self, directions: np.ndarray) -> np.ndarray:
         """How far to go along each direction, (directions, 1): a power of two; NaN where no step is small enough."""
         if not self._has_tiny:
-            return np.full((1, 1), STEP)
+            return np.full((1, 1), self.shortened * STEP)
         moved = np.where((directions != 0.0) & (self.point != 0.0), np.abs(self.point), 1.0)
         smallest = moved.min(axis=1, initial=1.0, keepdims=True)
         shorter = np.exp2(np.floor(np.log2(np.minimum(1.0, smallest / BESIDE_STEP))))
-        return STEP * np.where(smallest < SMALLEST_MOVED, np.nan, shorter)
+        return self.shortened * STEP * np.where(smallest < SMALLEST_MOVED, np.nan, shorter)
 
     @np.errstate(all="ignore")
     def sides(self, directions: np.ndarray, seed: int | None) -> Sides:
@@ -182,7 +199,7 @@ class Truth:
             before = -self.changes(-directions, run)
             unknown = np.isnan(after) | np.isnan(before)
             if unknown.any():
-                after, before, from_nearby = self._from_nearby(after, before, unknown, directions, seed)
+                after, before, from_nearby = self._told_otherwise(after, before, unknown, directions, seed)
         rngs = np.random.default_rng(seed).spawn(RANDOM_INCREMENTS)
         others = [self.changes(directions, self.run(rounding=rng)) for rng in rngs]
         others = [np.where(unknown, after, other) for other in others]
@@ -190,6 +207,20 @@ class Truth:
         self.has_kink |= bool((np.abs(after - before) > error).any())
         self._note(run)
         return Sides(after, before, error)
+
+    @np.errstate(all="ignore")
+    def free_phases(self, seed: int) -> np.ndarray:
+        """What turning the phases of complex singular or eigenvectors moves of the outputs: (phases, outputs), a basis.
+
+        They are nobody's to choose, and derivatives that depend on them are not told.
+        """
+        if not any(eq.name in PHASED and "c" in eq.kinds for eq in equations_in(self.program)):
+            return np.zeros((0, self.outputs.size))
+        along = random_directions(SEEN_TURNS, self.inputs.size, seed + 6)
+        here = self.changes(along, self.run())
+        turned = self.changes(along, self.run(phases=np.random.default_rng(seed))) - here
+        _, sizes, ways = np.linalg.svd(np.where(np.isfinite(turned), turned, 0.0), full_matrices=False)
+        return ways[sizes > NO_MATTER * np.abs(here[np.isfinite(here)]).max(initial=0.0)]
 
     def _stops(self, after: np.ndarray, directions: np.ndarray) -> bool:
         """Whether a stop_gradient makes a difference, as that of a softmax to its largest argument does not."""
@@ -214,6 +245,29 @@ class Truth:
             size = np.abs(weights)
             parts.append((combined(weights, sides.middle), combined(size, sides.apart), combined(size, sides.error)))
         return tuple(np.concatenate(columns, axis=1) for columns in zip(*parts))
+
+    def _told_otherwise(
+        self, after: np.ndarray, before: np.ndarray, unknown: np.ndarray, directions: np.ndarray, seed: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Both sides where they cannot be told at the point itself, and their errors: by small pivots, or nearby."""
+        slopes, error = self._by_small_pivots(directions, seed)
+        told = unknown & np.isfinite(error)
+        after, before = np.where(told, slopes, after), np.where(told, slopes, before)
+        errors, unknown = np.where(told, error, 0.0), unknown & ~told
+        if unknown.any():
+            after, before, from_nearby = self._from_nearby(after, before, unknown, directions, seed)
+            errors = errors + from_nearby
+        return after, before, errors
+
+    def _by_small_pivots(self, directions: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """Slopes through the factors of singular matrices, and their errors: infinite where pivots or sides matter."""
+        slopes, other = (self.changes(directions, self.run(pivot=pivot)) for pivot in PIVOTS)
+        before = -self.changes(-directions, self.run(pivot=PIVOTS[0]))
+        rounded = self.changes(directions, self.run(pivot=PIVOTS[0], rounding=np.random.default_rng(seed)))
+        apart = np.maximum(np.abs(slopes - other), np.abs(slopes - before))
+        depends = apart > NO_MATTER * np.abs(slopes) + np.sqrt(PIVOTS[0])
+        error = apart + SPREAD_FACTOR * np.abs(rounded - slopes)
+        return slopes, np.where(depends | np.isnan(error), np.inf, error)
 
     def _from_nearby(
         self, after: np.ndarray, before: np.ndarray, unknown: np.ndarray, directions: np.ndarray, seed: int
@@ -249,11 +303,23 @@ class Truth:
         largest = np.abs(limits).max(axis=(0, 1))
         is_same = error <= MEANINGLESS["float64"] * largest
         if not self.may_jump:
-            here, values = self.value(), [[self.value(self.point + step) for step in way[:2]] for way in ways]
-            for forth, back in (values[:2], values[2:]):
-                jumps = self._jumps([0.5 * (f + b) - here for f, b in zip(forth, back)], here)
-                limit, is_same = np.where(jumps, np.nan, limit), is_same & ~jumps
+            jumps = self._jumps_about(ways)
+            limit, is_same = np.where(jumps, np.nan, limit), is_same & ~jumps
         return limit, error, is_same
+
+    def _jumps_about(self, ways: Sequence[np.ndarray]) -> np.ndarray:
+        """Whether the values change by less, nearer to the point, than those of a function with a slope there do.
+
+        Of its changes on both sides the mean shrinks with t², and half the difference with t: that of a step does not.
+        """
+        here, jumps = self.value(), np.zeros(self.outputs.size, bool)
+        for forth, back in (ways[:2], ways[2:]):
+            ahead, behind = ([self.value(self.point + step) for step in way[:2]] for way in (forth, back))
+            rounded = self.value(self.point + forth[0], np.random.default_rng(0))
+            noise = SPREAD_FACTOR * np.abs(rounded - ahead[0])
+            jumps |= self._jumps([0.5 * (f + b) - here for f, b in zip(ahead, behind)], here, noise)
+            jumps |= self._jumps([0.5 * (f - b) for f, b in zip(ahead, behind)], here, noise, grows=1.5)
+        return jumps
 
     def _along(self, direction: np.ndarray, side: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """The limit of the slopes along a direction at points on one side of it; NaN where the function jumps."""
@@ -267,10 +333,12 @@ class Truth:
             limit = np.where(jumps, np.nan, limit)
         return limit, np.abs(limit - cruder) + SPREAD_FACTOR * np.abs(rounded - limit)
 
-    def _jumps(self, rest: Sequence[np.ndarray], here: np.ndarray) -> np.ndarray:
+    def _jumps(
+        self, rest: Sequence[np.ndarray], here: np.ndarray, noise: np.ndarray | float = 0.0, grows: float = 2.5
+    ) -> np.ndarray:
         """Whether what a slope does not explain of a change is more than its bending, which shrinks with t²."""
         near, far = np.abs(rest)
-        return (near > 1e-12 * np.abs(here)) & ~(far > 2.5 * near)
+        return (near > 1e-12 * np.abs(here) + noise) & ~(far > grows * near)
 
     def _limit(
         self, points: Sequence[np.ndarray] | np.ndarray, directions: np.ndarray, rounding: Any

@@ -187,10 +187,7 @@ MISCONDUCT = {
         ),
         "cannot take an array of shape (3, 4)",
     ),
-    "adds up": (
-        formula(lambda xp, z: xp.cumsum(z), lambda z, a: np.ones_like(z)),
-        "value is not elementwise: at z = ",
-    ),
+    "adds up": (formula(lambda xp, z: xp.cumsum(z), lambda z, a: np.ones_like(z)), "value is not elementwise: at z = "),
     "transposes": (
         tanh_to(lambda z, a: (1.0 - a * a).T if np.ndim(z) == 2 and len(z) == z[0].size else 1.0 - a * a),
         "slope is not elementwise: at z = -766.413 it is another in a matrix of 28 by 28",

@@ -197,13 +197,13 @@ def test_any_source_may_be_the_wrong_one(wrong):
     assert (report.verdict, report.outliers) == ("disagree", (wrong,))
 
 
-def test_a_mistake_of_both_hands_does_not_outvote_the_others():
+def test_a_bug_of_both_hands_does_not_outvote_the_others():
     wrong = changed(WRONG_ANSWERS["a tenth of a percent"])
     report = cross_check(PROBLEM, THETA, beside_right_ones(wrong, "loop") | {"vectorized": wrong, "loop": wrong})
     assert (report.verdict, report.outliers) == ("disagree", ("loop", "vectorized"))
 
 
-def test_a_mistake_that_everybody_shares_is_caught_end_to_end():
+def test_a_bug_that_everybody_shares_is_caught_end_to_end():
     """The differences per pre-activation take ∂z/∂W = a for granted; an error there is everybody's error."""
 
     def too_large(cost, gradient):
@@ -242,7 +242,7 @@ def test_directions_miss_neither_opposite_errors_nor_a_layer():
         assert (v < 0.0).any()
 
 
-# Disagree: the cost, and manners
+# Disagree: the cost, and misconduct
 
 
 @pytest.mark.parametrize("by", [1e-12, -0.1])
@@ -482,43 +482,22 @@ def test_an_answer_of_the_wrong_form_is_refused_by_the_sources_name(answer, erro
 
 
 @pytest.mark.parametrize(
-    ("theta", "sources", "error", "sentence"),
+    ("theta", "error", "sentence"),
     [
-        (THETA[:-1], None, ValueError, r"\(38,\).*\(37,\)"),
-        (THETA.reshape(2, 19), None, ValueError, r"flat vector of 38 parameters.*\(2, 19\)"),
-        (np.where(np.arange(38) == 3, np.nan, THETA), None, ValueError, r"theta\[3\] is nan"),
-        ("θ", None, TypeError, "theta must be an array of real numbers"),
-        (THETA, ["loop", "jaxx"], ValueError, "unknown source 'jaxx'; there are loop, vectorized, jax"),
-        (THETA, "jaxx", ValueError, "unknown source 'jaxx'"),
-        (THETA, [], ValueError, "no sources were given"),
-        (THETA, {}, ValueError, "no sources were given"),
-        (THETA, {"mine": 3}, TypeError, "source 'mine' must be callable"),
+        (THETA[:-1], ValueError, r"\(38,\).*\(37,\)"),
+        (THETA.reshape(2, 19), ValueError, r"flat vector of 38 parameters.*\(2, 19\)"),
+        (np.where(np.arange(38) == 3, np.nan, THETA), ValueError, r"theta\[3\] is nan"),
+        ("θ", TypeError, "theta must be an array of real numbers"),
     ],
 )
-def test_bad_input_gets_one_clear_sentence(theta, sources, error, sentence):
+def test_a_theta_that_does_not_fit_gets_one_clear_sentence(theta, error, sentence):
     with pytest.raises(error, match=sentence):
-        cross_check(PROBLEM, theta, sources)
+        cross_check(PROBLEM, theta)
 
 
 def test_a_function_is_no_problem():
     with pytest.raises(TypeError, match="takes a Problem, not NoneType; check_gradient takes functions"):
         cross_check(None, THETA)  # pyright: ignore[reportArgumentType]
-
-
-def test_a_cost_may_be_an_array_of_one_number():
-    def mine(problem, theta):
-        cost, gradient = loop(problem, theta)
-        return np.array([[cost]]), gradient
-
-    assert cross_check(PROBLEM, THETA, {"mine": mine, "jax": SOURCES["jax"]}).verdict == "agree"
-
-
-def test_what_a_source_raises_is_handed_on():
-    def failing(problem, theta):
-        raise ZeroDivisionError("mine")
-
-    with pytest.raises(ZeroDivisionError, match="mine"):
-        cross_check(PROBLEM, THETA, {"mine": failing, "loop": loop})
 
 
 def test_a_source_that_is_eight_ulps_off_is_told_so():
@@ -551,17 +530,6 @@ def test_float32_is_judged_at_its_own_precision(name):
     assert report.verdict == "agree"
     pair = next(pair for pair in report.pairs if {pair.first, pair.second} == {name, "ball"})
     assert 1e-12 < pair.difference < 1e-5  # it is float32, and no worse
-
-
-def test_an_error_that_float32_cannot_make_is_caught_in_float32():
-    problem, theta = random_problem((0, 3), extremes=False)
-
-    def wrong(problem, theta):
-        cost, gradient = SOURCES["vectorized"](problem, theta.astype(np.float32))
-        return cost, gradient * np.float32(1.01)
-
-    report = cross_check(problem, theta, {"mine": wrong, "loop": SOURCES["loop"], "jax": SOURCES["jax"]})
-    assert report.outliers == ("mine",)
 
 
 def test_an_oracle_without_rounding_meets_an_infinite_bound_without_a_warning():

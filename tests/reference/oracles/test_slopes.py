@@ -4,9 +4,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from one_unit import trial
 from scipy.special import expit
 
-from harness import ACTIVATIONS, Activation
+from harness import ACTIVATIONS
 from reference.arithmetics.companion import NoRule
 from reference.measured import NotApplicable
 from reference.oracles import ball_arithmetic, complex_step, finite_difference, jax_gradient
@@ -22,11 +23,6 @@ each_oracle = pytest.mark.parametrize("oracle", ORACLES.values(), ids=list(ORACL
 each_activation = pytest.mark.parametrize("f", ACTIVATIONS.values(), ids=list(ACTIVATIONS))
 
 Z = np.array([-30.0, -3.0, -0.7, -1e-3, 1e-3, 0.4, 2.0, 30.0])
-
-
-def trial(value):
-    """An activation that claims no kinks; its slope is not asked for."""
-    return Activation("trial", value, lambda z, a: np.full_like(z, np.nan))
 
 
 # Right where they answer
@@ -162,12 +158,6 @@ def test_plain_differences_know_that_z_plus_h_is_rounded():
 def test_a_larger_noise_widens_plain_differences():
     quiet, loud = (finite_difference.plain_slope(ACTIVATIONS["sin"], Z, np.full(Z.shape, n)).error for n in (0.0, 1e-9))
     assert (loud - quiet > 1e-9).all()
-
-
-def test_the_complex_step_answers_wherever_the_formula_is_analytic():
-    measured = complex_step.slope(trial(lambda xp, z: xp.abs(z)), np.array([-2.0, 0.0, 2.0]))
-    np.testing.assert_array_equal(measured.slope, [-1.0, np.nan, 1.0])
-    np.testing.assert_array_equal(np.isinf(measured.error), [False, True, False])
 
 
 def test_enclosures_are_sharp_where_slopes_are_tiny():
