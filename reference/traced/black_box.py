@@ -234,7 +234,10 @@ def _pushed(apply: Callable[..., Any], primals: list[Any], tangents: list[Any]) 
         outputs, pull_back = jax.vjp(apply, *primals)
         zero = [np.zeros(np.shape(y), y.dtype) for y in outputs]
         transpose = jax.linear_transpose(lambda *w: pull_back(list(w)), *zero)
-        return outputs, jax.vmap(lambda *t: list(transpose(t)))(*tangents)
+        try:
+            return outputs, jax.vmap(lambda *t: list(transpose(t)))(*tangents)
+        except (NotImplementedError, AssertionError, TypeError, ValueError):  # a rule that is not linear has no transpose
+            return outputs, [np.full((len(tangents[0]), *np.shape(y)), np.nan) for y in outputs]
 
 
 LARGEST_TOLERANCES = (1e-3, 1e-5)

@@ -46,8 +46,12 @@ def _call(run: Any, equation: Equation, *operands: Increment) -> list[Increment]
 
 def _custom_call(run: Any, equation: Equation, *operands: Increment) -> list[Increment]:
     if run.trusted(equation):
-        run.taken_as_they_are.add(function_of(equation).name)
-        return black_box.by_its_rule(equation, *operands)
+        name = function_of(equation).name
+        run.taken_as_they_are.add(name)
+        outputs = black_box.by_its_rule(equation, *operands)
+        if any(not is_constant(y) and np.isnan(y.change).any() for y in outputs):
+            run.unresolved = f"{name}, which is taken as it is, has no linear rule: what goes through it cannot be told"
+        return outputs
     program, place = primal_of(equation), function_of(equation)
     if place.name == "_frexp" and Path(place.file).is_relative_to(JAX):
         return _mantissa_and_exponent(run, equation, *operands)

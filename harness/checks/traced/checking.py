@@ -14,7 +14,7 @@ import numpy as np
 
 from harness.checks.traced.arguments import Arguments
 from harness.checks.traced.asking import Check
-from harness.checks.traced.culprits import Met, find_culprits, rules_alone
+from harness.checks.traced.culprits import Met, beside_the_numbers, find_culprits, rules_alone
 from harness.checks.traced.modes import alike
 from harness.checks.traced.subject import MODES, REFERENCE, consensus
 from harness.checks.traced.truth import Truth
@@ -115,6 +115,10 @@ def check_derivatives(
             subject.notes += told
         if any(pair.disagrees for pair in (*check.pairs, *check.ends)):
             subject.name_culprits(find_culprits(check, met.equations))
+        elif order == 1 and met.has_rules and (hidden := beside_the_numbers(check)):
+            culprits = find_culprits(check, met.equations)
+            subject.name_culprits(culprits)
+            subject.misconduct += [f"{what}; by {culprits[0].rule}" if culprits else what for what in hidden]
         else:
             alone = rules_alone(check, met.equations)
             if alone:  # whatever digits are lost, it may be the rule that loses them

@@ -16,6 +16,7 @@ import numpy as np
 from harness.checks.directions import random_directions
 from harness.checks.traced.asking import Check
 from harness.checks.traced.subject import INCREMENTS, MODES
+from harness.checks.traced.truth import Truth
 from reference.arithmetics.increments import Increment
 from reference.arithmetics.many_directions import is_constant
 from reference.traced.black_box import replayed
@@ -26,6 +27,7 @@ from reference.traced.program import (
     NOWHERE,
     Equation,
     Place,
+    Traced,
     bind,
     frames_of,
     function_of,
@@ -66,9 +68,14 @@ class Culprit:
     shape: str
     explains: bool | None = None
 
+    @property
+    def rule(self) -> str:
+        return f"the rule of {self.name}, {self.where}"
+
     def __str__(self) -> str:
         shape = f": {self.shape}" if self.shape else ""
-        told = f"the rule of {self.name}, {self.where}, checked alone is off by {self.off:.1e}{shape}"
+        off = f" is off by {self.off:.1e}" if self.off or not self.shape else ""
+        told = f"{self.rule}, checked alone{off}{shape}"
         if self.explains is None:
             return told
         return f"{told}; by its primal instead, " + ("all agree" if self.explains else "something is still at odds")
@@ -117,6 +124,11 @@ class Met(Run):
             check.truth.changes(random_directions(1, check.inputs.size, check.seed), self)
         self.equations = {eq: values for eq, values in self.equations.items() if not self.trusted(eq)}
 
+    @property
+    def has_rules(self) -> bool:
+        """Whether a custom rule that is not JAX's was met, and is not trusted."""
+        return any(eq.name in CUSTOM_RULES and not _is_jax(eq) for eq in self.equations)
+
     def equation(self, equation: Equation, operands: Sequence[Any]) -> Sequence[Any]:
         if equation.name not in CALLS:
             values = self.equations.setdefault(equation, [])
@@ -148,6 +160,35 @@ def find_culprits(check: Check, met: dict[Equation, list[list[Increment]]]) -> l
             equation,
         )
     return [culprit for culprit, _ in found]
+
+
+OPPOSITE_OF = {"reverse": "cotangents", "forward": "tangents"}
+
+
+@np.errstate(all="ignore")
+def beside_the_numbers(check: Check) -> list[str]:
+    """What is wrong with JAX's modes, although they answer the derivatives where they were asked for them."""
+    told = [
+        f"{mode} mode is not linear: of opposite {OPPOSITE_OF[mode]} it does not answer the opposite"
+        for mode in check.not_linear
+    ]
+    f, (_, expected, error) = check.function, check.values
+    ways = {"reverse": lambda *x: jax.vjp(f, *x)[0], "forward": lambda *x: jax.jvp(f, x, x)[0]}
+    for mode in (mode.name for mode in check.asked if mode.name not in check.left_out):
+        try:
+            program = Traced(ways[mode], *check.leaves).program
+        except Exception:  # noqa: BLE001  what cannot be traced does not answer a derivative either
+            continue
+        truth = Truth(program, check.leaves, check.inputs, check.outputs)
+        values = truth.value()
+        if not (np.abs(values - expected) > 2.0 * error).any():
+            continue
+        off = np.abs(values - expected) - 2.0 * (error + truth.value_spread(check.seed))
+        i = int(np.argmax(off))
+        if off[i] > 0.0:
+            name = check.outputs.label(i)
+            told.append(f"{name} is {values[i]:.6g} while {mode} mode goes on, and {expected[i]:.6g} otherwise")
+    return told
 
 
 def rules_alone(check: Check, met: dict[Equation, list[list[Increment]]]) -> list[str]:
@@ -215,7 +256,8 @@ def _alone(equation: Equation, met: Sequence[Increment]) -> Culprit | None:
 def _culprit(equation: Equation, check: Check) -> Culprit | None:
     against = [pair for pair in (*check.pairs, *check.ends) if pair.disagrees]
     if not against:
-        return None
+        hidden = beside_the_numbers(check) if equation.name in CUSTOM_RULES and not _is_jax(equation) else []
+        return _named(equation, 0.0, hidden[0]) if hidden else None
     pair = against[0]
     wrong = next(answer for answer in check.answers if answer.name in (pair.first, pair.second))
     right = next(answer for answer in check.answers if answer.name == INCREMENTS)
@@ -223,7 +265,10 @@ def _culprit(equation: Equation, check: Check) -> Culprit | None:
         sizes = np.abs(np.concatenate([right.gradient, wrong.gradient]))
         size = sizes[np.isfinite(sizes)].max(initial=np.finfo(float).tiny)
         off = float(np.max(pair.difference[pair.at_odds]) / size)
-    shape = check.subject.explain(wrong, right, pair.at_odds) if pair in check.pairs else ""
+    return _named(equation, off, check.subject.explain(wrong, right, pair.at_odds) if pair in check.pairs else "")
+
+
+def _named(equation: Equation, off: float, shape: str) -> Culprit:
     custom = equation.name in CUSTOM_RULES
     name = function_of(equation).name if custom else equation.name
     place = rule_of(equation) if custom else line_of(equation)

@@ -59,6 +59,23 @@ def differences(
     return Claim(slopes, errors)
 
 
+def some_differences(
+    function: Callable[..., Any], truth: Truth, chosen: np.ndarray, rounding: np.ndarray, weights: np.ndarray
+) -> Claim:
+    """The same of combinations of the outputs along some inputs, (combinations, inputs): unknown along all others.
+
+    `rounding` is what JAX's values may be off by.
+    """
+    by_jax = truth.coarsest <= UNIT_ROUNDOFF["float64"]
+    off = float(rounding[np.isfinite(rounding)].max(initial=0.0)) if by_jax else 0.0
+    along = UnitVectors(chosen, truth.inputs.size)
+    found = differences(values_by(function, truth), truth, along, off).combined(weights)
+    slopes, errors = np.full((2, len(weights), truth.inputs.size), np.inf)
+    slopes[:] = np.nan
+    slopes[:, chosen], errors[:, chosen] = found.derivative, np.where(np.isnan(found.derivative), np.inf, found.error)
+    return Claim(slopes, errors)
+
+
 SHORTER, SHRINKS = 2.0**-40, 2.0**-30
 """Of a step, to see what of a change is of second order: that shrinks with the step."""
 

@@ -17,6 +17,7 @@ from harness.checks.traced.modes import Claim, combined
 from harness.checks.traced.truth import Truth
 from harness.verdict.comparison import Answer, Pair
 from harness.wording import first_few
+from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 
 SMALLEST = 1e-45
 """Steps of 2^-200 leave something so small in the place of a zero."""
@@ -65,6 +66,12 @@ def scale_about(truth: Truth, rows: np.ndarray, precision: str, seed: int) -> np
     about = np.sqrt(np.square(slopes).mean(axis=-1) / truth.inputs.size).min(axis=0)
     about = np.where(np.isfinite(about), about, 0.0)
     return np.repeat(NEGLIGIBLE * ZERO_IS_COARSER[precision] * about, truth.inputs.size)
+
+
+def precision_of(unit: float) -> str:
+    """The name of a type by its u."""
+    units = {UNIT_ROUNDOFF["float64"]: "float64", UNIT_ROUNDOFF["float32"]: "float32", 2.0**-11: "float16"}
+    return units.get(unit, "bfloat16")
 
 
 def ordinary_size(largest: float, precision: str) -> float:
