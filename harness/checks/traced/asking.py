@@ -12,41 +12,32 @@ from harness.bounds.tolerances import (
     ALL_COORDINATES,
     ALL_ENTRIES,
     DENSE_COMBINATIONS,
-    DERIVATIVE_ROUNDINGS,
     ENTRIES_MOVED,
     GRADIENT_ROUNDINGS,
     RANDOM_ENDS,
     SAMPLED_INPUTS,
 )
 from harness.bounds.traced_bound import floor_of, is_wide
-from harness.checks.directions import compare_ends, locate, random_directions, slopes_along
-from harness.checks.traced.differencing import increments, some_differences
-from harness.checks.traced.digits import (
-    UNDERFLOW,
-    absolute_scale,
-    ordinary_size,
-    precision_of,
-    scale_about,
-    with_digits,
-)
+from harness.checks.directions import compare_ends, farthest_off, random_directions, slopes_along
+from harness.checks.traced.differencing import has_slope, increments, is_linear, some_differences
+from harness.checks.traced.digits import UNDERFLOW, absolute_scale, ordinary_size, scale_about, with_digits
 from harness.checks.traced.layout import Layout, UnitVectors
-from harness.checks.traced.modes import Claim, Mode, gradient_of, without_stops_of_rules
+from harness.checks.traced.modes import Claim, Mode, equations_in, gradient_of, without_stops_of_rules
 from harness.checks.traced.subject import DIFFERENCES, INCREMENTS, JAX, MODES, REFERENCE, TracedDerivatives
 from harness.checks.traced.truth import Truth
 from harness.verdict.comparison import Answer, Block, Pair, compare, compare_all
 from harness.wording import first_few
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.measured import NotApplicable
-from reference.traced.program import Equation, Traced, unit_roundoff
+from reference.traced.program import CUSTOM_RULES, Equation, Traced, function_of, unit_roundoff
 
 FEWEST = 2
 """Of millions of inputs, no fewer are looked at one by one, and no fewer directions take in the others."""
 
+PRECISIONS = {UNIT_ROUNDOFF["float64"]: "float64", UNIT_ROUNDOFF["float32"]: "float32", 2.0**-11: "float16"}
+
 DIFFERENCED = 6
 """Inputs along which values are differenced, beside as many that look wrong."""
-
-OPPOSITE = 4.0
-"""How many times as large: cotangents that are cut off somewhere, or whose sign counts, give themselves away."""
 
 
 class Check:
@@ -97,18 +88,21 @@ class Check:
         self.traced = Traced(function, *leaves)
         self.outputs = Layout(output_names(), self.traced.outputs)
         program = self.traced.program
+        taken = {function_of(eq).name for eq in equations_in(program) if eq.name in CUSTOM_RULES and trusted(eq)}
         if order == 2:
             self.function = gradient_of(function, self.outputs, seed)
             self.traced = Traced(self.function, *leaves)
             self.outputs = Layout([f"gradient[{name}]" for name in names], self.traced.outputs)
             program = without_stops_of_rules(self.traced.program, program, trusted)
         self.truth = Truth(program, leaves, self.inputs, self.outputs, trusted, may_jump=order == 2)
-        self.precision = precision_of(self.truth.coarsest)
+        self.truth.taken_as_they_are |= taken  # a gradient has them in it, called or not
+        self.precision = PRECISIONS.get(self.truth.coarsest, "bfloat16")
         self.is_large = self.inputs.size > ALL_COORDINATES
         self.each = not self.is_large and self.inputs.size * self.outputs.size <= ALL_ENTRIES
         count = self.outputs.size if self.each else 1 if self.is_large else DENSE_COMBINATIONS
         drawn = random_directions(count, self.outputs.size, seed)
         self.weights = np.diag(drawn[0]) if self.each else drawn
+        self._leave_phases_out()
         self._shape = len(self.weights), self.inputs.size
         self.left_out: dict[str, str] = {}
         self.bars: dict[str, set[str]] = {}
@@ -122,19 +116,16 @@ class Check:
         self.doubts, known = self._values()
         asked = self.asked = [self.mode(name) for name in modes]
         chosen = self._sample()
-        if self.is_large and time.perf_counter() > self.deadline:
-            chosen = chosen[:1]
         subject = self._subject(chosen)
         claims = self._claims(asked, subject.blocks)
         if reference is not None:
             claims[REFERENCE] = self._reference(reference)
         truth = self._truth(chosen, claims, subject.blocks)
         self.answers = self._answers(claims, truth, known, subject)
-        self.ends = self._end_to_end(asked) if self.is_large else []
-        if self.is_large and not known.all():
-            self.ends = []
+        self.ends = [pair for pair in self._end_to_end(asked) if known.all()] if self.is_large else []
         if any(pair.disagrees for pair in self.ends) and claims:
-            chosen = np.union1d(chosen, locate(claims[min(claims)].derivative[0], self._slopes, self.seed + 3))
+            off = partial(self._off, claims[min(claims)].derivative[0])
+            chosen = np.union1d(chosen, farthest_off(self.inputs.size, off, self.seed + 3))
             subject = self._subject(chosen)
             truth = self._truth(chosen, claims, subject.blocks)
             self.answers = self._answers(claims, truth, known, subject)
@@ -157,11 +148,18 @@ class Check:
         looked_at = np.isin(np.arange(self.inputs.size), chosen)
         return TracedDerivatives(self.inputs, self.outputs, self.weights, self.each, self.truth.point, looked_at)
 
+    def _leave_phases_out(self) -> None:
+        """Compare combinations of the outputs that the free phases of complex vectors do not change."""
+        free = self.truth.free_phases(self.seed)
+        if len(free):
+            self.weights, self.each, self.truth.turns_phases = self.weights - self.weights @ free.T @ free, False, False
+
     def _sample(self) -> np.ndarray:
         """The inputs that are looked at one by one."""
         if not self.is_large:
             return np.arange(self.inputs.size)
-        count = int(np.clip(ENTRIES_MOVED / self.inputs.size, FEWEST, SAMPLED_INPUTS))
+        late = time.perf_counter() > self.deadline
+        count = 1 if late else int(np.clip(ENTRIES_MOVED / self.inputs.size, FEWEST, SAMPLED_INPUTS))
         return np.sort(np.random.default_rng(self.seed).choice(self.inputs.size, count, replace=False))
 
     def mode(self, name: str) -> Mode:
@@ -187,7 +185,8 @@ class Check:
         """What forward mode says of the combinations along directions, and reverse mode of them along each input."""
         vectors = self.weights if mode.name == "reverse" else np.eye(self.inputs.size) if along is None else along
         weights, axis = (None, 0) if mode.name == "reverse" else (self.weights, 1)
-        opposite = -OPPOSITE * np.abs(random_directions(0 if self.is_large else 1, len(vectors), self.seed + 6))
+        # of all together the opposite, and more of it: what counts signs or cuts off gives itself away
+        opposite = -4.0 * np.abs(random_directions(0 if self.is_large else 1, len(vectors), self.seed + 6))
 
         def ask(seed: int | None) -> Sequence[np.ndarray]:
             claim = mode.claim(np.concatenate([vectors, opposite @ vectors]), weights, seed)
@@ -195,11 +194,8 @@ class Check:
             return derivative, back, its_error, error
 
         found = self._with_bars(mode.name, ask, blocks, self.truth.coarsest)
-        each, back, its_error, error = (np.moveaxis(x, axis, 0) for x in found)
-        with np.errstate(all="ignore"):  # what is not finite tells nothing
-            allowed = np.abs(opposite) @ (error + DERIVATIVE_ROUNDINGS * self.truth.coarsest * np.abs(each)) + its_error
-            if np.any(np.abs(back - opposite @ each) > 2.0 * allowed):
-                self.not_linear.append(mode.name)
+        if not is_linear(opposite, *(np.moveaxis(x, axis, 0) for x in found), self.truth.coarsest):
+            self.not_linear.append(mode.name)
         return Claim(found[0], found[-1])
 
     def _with_bars(
@@ -251,14 +247,10 @@ class Check:
         with np.errstate(all="ignore"):
             expected, error = self.truth.value(), self.truth.value_spread(self.seed)
             error = error + floor_of(expected, self.outputs.blocks, self.truth.coarsest)
-            finite, same = np.isfinite(values), ~(np.abs(values - expected) > error)
-        if not np.isfinite(self.truth.point).all():  # what is infinite with its argument may have a slope all the same
-            finite |= (values == expected) & ~np.isnan(values)
+            finite, same = has_slope(self.truth, values, expected), ~(np.abs(values - expected) > error)
         self.values = values, expected, error
         self.rows = np.eye(self.outputs.size) if self.each else self.weights
-        self.absolute = absolute_scale(
-            self.rows, expected, error, self.truth.point, self.truth.coarsest, self.precision
-        )
+        self.absolute = absolute_scale(self.rows, expected, error, self.truth, self.precision)
         doubts = [
             f"{first_few(np.flatnonzero(bad).tolist(), 3, name=self.outputs.label)}: {what}"
             for bad, what in ((~finite, "not finite at this point"), (finite & ~same, "another value in JAX"))
@@ -353,5 +345,6 @@ class Check:
         truth = self._answer(INCREMENTS, Claim(middle, error + apart), block)
         return compare_ends(slopes, truth, self.ordinary)
 
-    def _slopes(self, along: np.ndarray) -> np.ndarray:
-        return self.truth.combined(along, self.weights, self.seed)[0][0]
+    def _off(self, gradient: np.ndarray, along: np.ndarray) -> np.ndarray:
+        """How far a gradient's slopes along directions are from those of the program."""
+        return np.abs(along @ gradient - self.truth.combined(along, self.weights, self.seed)[0][0])

@@ -17,7 +17,6 @@ from harness.checks.traced.modes import Claim, combined
 from harness.checks.traced.truth import Truth
 from harness.verdict.comparison import Answer, Pair
 from harness.wording import first_few
-from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 
 SMALLEST = 1e-45
 """Steps of 2^-200 leave something so small in the place of a zero."""
@@ -40,14 +39,15 @@ NO_DIGIT = 0.1
 
 @np.errstate(all="ignore")
 def absolute_scale(
-    weights: np.ndarray, values: np.ndarray, error: np.ndarray, point: np.ndarray, unit: float, precision: str
+    weights: np.ndarray, values: np.ndarray, error: np.ndarray, truth: Truth, precision: str
 ) -> np.ndarray:
     """What errors of derivatives may be small against whatever the derivative: (combinations · inputs,).
 
     The size of the terms that make up the function, which its rounding error shows even where they cancel, over the
     size of the argument; the verdict counts `ABSOLUTE` of it as nothing.
     """
-    terms = np.abs(values) + error / (SPREAD_FACTOR * unit)
+    point = truth.point
+    terms = np.abs(values) + error / (SPREAD_FACTOR * truth.coarsest)
     slopes = np.abs(weights) @ np.where(np.isfinite(terms), terms, 0.0)
     sizes = np.where(np.isfinite(point), np.maximum(1.0, np.abs(point)), np.inf)
     return (ABSOLUTE[precision] / MEANINGLESS[precision] * slopes[:, None] / sizes).ravel()
@@ -66,12 +66,6 @@ def scale_about(truth: Truth, rows: np.ndarray, precision: str, seed: int) -> np
     about = np.sqrt(np.square(slopes).mean(axis=-1) / truth.inputs.size).min(axis=0)
     about = np.where(np.isfinite(about), about, 0.0)
     return np.repeat(NEGLIGIBLE * ZERO_IS_COARSER[precision] * about, truth.inputs.size)
-
-
-def precision_of(unit: float) -> str:
-    """The name of a type by its u."""
-    units = {UNIT_ROUNDOFF["float64"]: "float64", UNIT_ROUNDOFF["float32"]: "float32", 2.0**-11: "float16"}
-    return units.get(unit, "bfloat16")
 
 
 def ordinary_size(largest: float, precision: str) -> float:
