@@ -15,6 +15,7 @@ import numpy as np
 
 from harness.checks.directions import random_directions
 from harness.checks.traced.asking import Check
+from harness.checks.traced.modes import equations_in
 from harness.checks.traced.subject import INCREMENTS, MODES
 from harness.checks.traced.truth import Truth
 from reference.arithmetics.increments import Increment
@@ -34,12 +35,15 @@ from reference.traced.program import (
     is_key,
     kind,
     line_of,
+    primal_of,
     rule_of,
     whose,
 )
 
 KEPT = 3
 """An equation in a loop is met many times; the first of its values and the last ones are tried."""
+
+JAX = Path(jax.__file__).parent
 
 RULES_TRIED, PRIMITIVES_TRIED = 24, 60
 
@@ -197,8 +201,14 @@ def rules_alone(check: Check, met: dict[Equation, list[list[Increment]]]) -> lis
     return [f"{culprit}; the whole does not show it" for culprit, _ in _off(check, met, list(met)[:RULES_TRIED])]
 
 
+def find_second_order_culprits(first: Check) -> list[Culprit]:
+    """The custom rules of a function whose own second derivatives are off: a gradient's program has them inlined."""
+    met = Met(first).equations
+    return [culprit for culprit, _ in _off(first, met, [eq for eq in met if eq.name in CUSTOM_RULES][:RULES_TRIED], 2)]
+
+
 def _is_jax(equation: Equation) -> bool:
-    return str(Path(jax.__file__).parent) in rule_of(equation).file + function_of(equation).file
+    return str(JAX) in rule_of(equation).file + function_of(equation).file
 
 
 def _different(equations: Sequence[Equation]) -> list[Equation]:
@@ -208,7 +218,7 @@ def _different(equations: Sequence[Equation]) -> list[Equation]:
 
 
 def _off(
-    check: Check, met: dict[Equation, list[list[Increment]]], equations: Sequence[Equation]
+    check: Check, met: dict[Equation, list[list[Increment]]], equations: Sequence[Equation], order: int = 1
 ) -> list[tuple[Culprit, Equation]]:
     """The equations that are off, the farthest first; what is left at the deadline is not tried."""
     found = []
@@ -216,13 +226,22 @@ def _off(
         if time.perf_counter() > check.deadline:
             break
         check.truth.progress("each rule alone", done, len(equations))
-        tried = [alone for values in met[equation] if (alone := _alone(equation, values))]
+        tried = [alone for values in met[equation] if (alone := _alone(equation, values, order))]
         if tried:
             found.append((max(tried, key=lambda culprit: culprit.off), equation))
-    return sorted(found, key=lambda pair: -pair[0].off)
+    return sorted(found, key=lambda pair: (sum(_calls(pair[1], other) for _, other in found), -pair[0].off))
 
 
-def _alone(equation: Equation, met: Sequence[Increment]) -> Culprit | None:
+def _calls(outer: Equation, inner: Equation) -> bool:
+    """Whether a function with a rule calls another: a wrong rule within makes the one around it wrong."""
+    if outer is inner or outer.name not in CUSTOM_RULES or inner.name not in CUSTOM_RULES:
+        return False
+    return any(
+        eq.name in CUSTOM_RULES and function_of(eq) == function_of(inner) for eq in equations_in(primal_of(outer))
+    )
+
+
+def _alone(equation: Equation, met: Sequence[Increment], order: int = 1) -> Culprit | None:
     """The check of one equation, at values that it met; None where it is right, or cannot be told.
 
     It is differentiated in what depends on f's arguments: no rule needs to be right for what is constant. What is given
@@ -244,7 +263,8 @@ def _alone(equation: Equation, met: Sequence[Increment]) -> Culprit | None:
 
     names = [f"its argument {i - closed_over}" for i in moving]
     try:
-        check = Check(apply, [given[i] for i in moving], names, lambda: [f"its output {i}" for i in kept])
+        outputs = [f"its output {i}" for i in kept]
+        check = Check(apply, [given[i] for i in moving], names, lambda: outputs, order=order)
         check.ask(("reverse",))
         if "reverse" in check.left_out:
             check.ask(("forward",))
@@ -273,6 +293,8 @@ def _named(equation: Equation, off: float, shape: str) -> Culprit:
     name = function_of(equation).name if custom else equation.name
     place = rule_of(equation) if custom else line_of(equation)
     where = str(place) if place != NOWHERE else "of JAX"
+    if custom and str(JAX) in place.file and line_of(equation) != NOWHERE:  # as that of custom_root and custom_gradient
+        where += f", called by {line_of(equation)}"
     return Culprit(name or equation.name, where, off if np.isfinite(off) else np.inf, shape)
 
 
@@ -281,7 +303,7 @@ def _explains(check: Check, equation: Equation) -> bool | None:
     place = function_of(equation)
 
     def without(*leaves: Any) -> list[Any]:
-        return replayed(check.truth.program, lambda eq: function_of(eq) == place, *leaves)
+        return replayed(check.truth.program, lambda eq: function_of(eq) == place or _calls(eq, equation), *leaves)
 
     try:
         again = Check(without, check.leaves, check.inputs.names, lambda: check.outputs.names, seed=check.seed)
