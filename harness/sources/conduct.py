@@ -1,4 +1,4 @@
-"""What code of somebody else's leaves behind: settings of the whole process, put back; exceptions, told whose they are."""
+"""What other people's code leaves behind: settings of the process, put back; exceptions, told whose they are."""
 
 import os
 import random
