@@ -47,7 +47,7 @@ def _call(run: Any, equation: Equation, *operands: Increment) -> list[Increment]
 def _custom_call(run: Any, equation: Equation, *operands: Increment) -> list[Increment]:
     if run.trusted(equation):
         run.taken_as_they_are.add(function_of(equation).name)
-        return black_box.by_its_rule(equation, *operands)
+        return black_box.by_its_rule(run, equation, *operands)
     program, place = primal_of(equation), function_of(equation)
     if place.name == "_frexp" and Path(place.file).is_relative_to(JAX):
         return _mantissa_and_exponent(run, equation, *operands)
@@ -57,7 +57,7 @@ def _custom_call(run: Any, equation: Equation, *operands: Increment) -> list[Inc
 
 
 def _mantissa_and_exponent(run: Any, equation: Equation, x: Increment) -> list[Increment]:
-    """x = m 2ᵉ with m in [1/2, 1), which jumps at powers of two: JAX takes both from the bits, which are others here."""
+    """x = m 2ᵉ with m in [1/2, 1), which jumps at powers of two: JAX takes both from bits, which are others here."""
     m, e = np.frexp(x.value)
     exponent = constant(e.astype(equation.dtypes[1]))
     if is_constant(x):
@@ -201,7 +201,7 @@ def _solved(matrix: np.ndarray, rights: Sequence[np.ndarray]) -> list[np.ndarray
 def _as_jax_has_it(run: Any, equation: Equation, *operands: Increment) -> list[Increment]:
     """Samples that are accepted or refused have an implicit derivative, which their values along a path do not show."""
     run.taken_as_they_are.add(equation.name)
-    return black_box.by_its_rule(equation, *operands)
+    return black_box.by_its_rule(run, equation, *operands)
 
 
 def _reduce(run: Any, equation: Equation, *operands: Increment) -> list[Increment]:

@@ -2,8 +2,6 @@
 
 import re
 import signal
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -327,10 +325,3 @@ def test_fit_goes_through_the_gate(digits, monkeypatch):
     monkeypatch.setitem(SOURCES, "vectorized", wrong_where(lambda problem, theta, cost: True))
     with pytest.raises(GateClosed):
         fit(Plan("small", (10, 10), l2=1.0, max_iter=2), digits)
-
-
-def test_importing_it_is_light():
-    heavy = "{'jax', 'matplotlib', 'hypothesis', 'pandas'}"
-    code = f"import sys, harness.training.training; print({heavy} & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "set()"

@@ -3,11 +3,12 @@
 In float64 the values are JAX's own, so that neither the interpreter's rules nor JAX's take part.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from harness.checks.directions import random_directions
 from harness.checks.traced.layout import UnitVectors
 from harness.checks.traced.modes import Claim
 from harness.checks.traced.truth import Truth
@@ -42,7 +43,7 @@ def differences(
     here = value(truth.point)
     # what JAX computes for the interpreter as a black box may be in the program's own precision
     unit = truth.coarsest if truth.differenced else UNIT_ROUNDOFF["float64"]
-    noise = max(rounding, NOISE_ROUNDINGS * unit * np.abs(here).max(initial=0.0))
+    noise = max(rounding, NOISE_ROUNDINGS * unit * np.abs(here[np.isfinite(here)]).max(initial=0.0))
     shape = (len(directions), truth.outputs.size)
     slopes, errors = np.full(shape, np.nan), np.full(shape, np.inf)
     for k in range(len(directions)):
@@ -57,3 +58,42 @@ def differences(
             slopes[k] = np.where(better, (16.0 * first - second) / 15.0, slopes[k])
             errors[k] = np.where(better, error, errors[k])
     return Claim(slopes, errors)
+
+
+SHORTER, SHRINKS = 2.0**-40, 2.0**-30
+"""Of a step, to see what of a change is of second order: that shrinks with the step."""
+
+REMNANT = 2.0**-60
+"""An answer so small beside that of increments may be right all the same, where these are of second order alone."""
+
+
+def increments(
+    truth: Truth,
+    directions: np.ndarray | UnitVectors,
+    weights: np.ndarray,
+    claims: Sequence[np.ndarray],
+    seed: int | None = None,
+) -> tuple[np.ndarray, ...]:
+    """As `Truth.combined`, but zero where a claim is next to nothing, and shorter steps leave nothing, too."""
+    middle, apart, error = truth.combined(directions, weights, seed)
+    vanish = [np.abs(claim) <= REMNANT * np.abs(middle) for claim in claims]
+    doubtful = np.any([np.zeros(middle.shape, bool), *vanish], axis=0) & (middle != 0.0)
+    at = np.flatnonzero(doubtful.any(axis=0))
+    if at.size:
+        truth.shortened = SHORTER
+        shorter = truth.combined(directions[at], weights, seed)[0]
+        truth.shortened = 1.0
+        nothing = doubtful[:, at] & (np.abs(shorter) <= SHRINKS * np.abs(middle[:, at]))
+        middle[:, at] = np.where(nothing, 0.0, middle[:, at])
+        error[:, at] = np.where(nothing, np.finfo(float).tiny, error[:, at])
+    return middle, apart, error
+
+
+@np.errstate(all="ignore")
+def has_slope(truth: Truth, values: np.ndarray, expected: np.ndarray) -> np.ndarray:
+    """Which outputs are finite, or may have a slope all the same: constant infinities, and where an argument is."""
+    finite, same = np.isfinite(values), values == expected  # NaN is not
+    if finite.all() or not np.isfinite(truth.point).all():
+        return finite | same
+    moved = truth.changes(random_directions(2, truth.inputs.size, 0), truth.run())
+    return finite | (same & np.all(moved == 0.0, axis=0))

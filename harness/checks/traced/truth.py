@@ -16,12 +16,13 @@ from harness.bounds.tolerances import MEANINGLESS, RANDOM_INCREMENTS, RANDOM_ROU
 from harness.bounds.traced_bound import bound_of_changes, few_roundings, spread
 from harness.checks.directions import random_directions
 from harness.checks.traced.layout import Layout, UnitVectors
-from harness.checks.traced.modes import LARGEST_PASS, coarsest_unit, combined, footprint
+from harness.checks.traced.modes import LARGEST_PASS, coarsest_unit, combined, equations_in, footprint
 from harness.progress import Progress, silent
 from reference.arithmetics.increments import Increment
 from reference.arithmetics.many_directions import STEP, constant, is_constant
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.traced.interpreter import Run
+from reference.traced.linear_algebra import PHASED
 from reference.traced.program import Program, lifted
 
 NEARBY = (1e-4, 2e-4, 4e-4)
@@ -36,6 +37,9 @@ PIVOTS = (2.0**-100, -(2.0**-110))
 
 NO_MATTER = 1e-9
 """Slopes that differ by less than this share of themselves do not depend on that."""
+
+SEEN_TURNS = 64
+"""Random turns that show all phases that are free; of more, some would stay undecided."""
 
 COPIES = 8
 """Arrays as large as the arguments that a pass holds for each direction."""
@@ -80,10 +84,14 @@ class Truth:
 
     Attributes
     ----------
+    shortened : float
+        Steps are this share of what they are elsewhere.
     unresolved : str
         What could not be told at the point itself; empty where everything could.
     has_kink, stopped : bool
         Whether both sides differ along some direction; whether a stop_gradient took a change away that would be seen.
+    turns_phases : bool
+        Whether runs that round at random turn the free phases of complex vectors, so that what depends on them shows.
     differenced, taken_as_they_are : sets of str
         Primitives without a rule, differenced as black boxes; custom rules and samplers that were not checked.
     """
@@ -102,14 +110,17 @@ class Truth:
         self.point = inputs.vector(leaves)
         self.unresolved, self.has_kink, self.stopped = "", False, False
         self._has_tiny = bool(((self.point != 0.0) & (np.abs(self.point) < BESIDE_STEP)).any())
+        self.turns_phases = True
         self.progress: Progress = silent
+        self.shortened = 1.0
         self.differenced: set[str] = set()
         self.taken_as_they_are: set[str] = set()
         self.coarsest = coarsest_unit(program)
         self.chunk = max(1, int(LARGEST_PASS // (footprint(program) + COPIES * inputs.size)))
 
     def run(self, **how: Any) -> Run:
-        return Run(trusted=self.trusted, **how)
+        phases = how.get("rounding") if self.turns_phases else None
+        return Run(**{"trusted": self.trusted, "phases": phases} | how)
 
     def numbers(self, point: np.ndarray) -> list[np.ndarray]:
         """The arguments at a point, in the precision of the interpreter."""
@@ -159,11 +170,11 @@ class Truth:
     def _step(self, directions: np.ndarray) -> np.ndarray:
         """How far to go along each direction, (directions, 1): a power of two; NaN where no step is small enough."""
         if not self._has_tiny:
-            return np.full((1, 1), STEP)
+            return np.full((1, 1), self.shortened * STEP)
         moved = np.where((directions != 0.0) & (self.point != 0.0), np.abs(self.point), 1.0)
         smallest = moved.min(axis=1, initial=1.0, keepdims=True)
         shorter = np.exp2(np.floor(np.log2(np.minimum(1.0, smallest / BESIDE_STEP))))
-        return STEP * np.where(smallest < SMALLEST_MOVED, np.nan, shorter)
+        return self.shortened * STEP * np.where(smallest < SMALLEST_MOVED, np.nan, shorter)
 
     @np.errstate(all="ignore")
     def sides(self, directions: np.ndarray, seed: int | None) -> Sides:
@@ -196,6 +207,20 @@ class Truth:
         self.has_kink |= bool((np.abs(after - before) > error).any())
         self._note(run)
         return Sides(after, before, error)
+
+    @np.errstate(all="ignore")
+    def free_phases(self, seed: int) -> np.ndarray:
+        """What turning the phases of complex singular or eigenvectors moves of the outputs: (phases, outputs), a basis.
+
+        They are nobody's to choose, and derivatives that depend on them are not told.
+        """
+        if not any(eq.name in PHASED and "c" in eq.kinds for eq in equations_in(self.program)):
+            return np.zeros((0, self.outputs.size))
+        along = random_directions(SEEN_TURNS, self.inputs.size, seed + 6)
+        here = self.changes(along, self.run())
+        turned = self.changes(along, self.run(phases=np.random.default_rng(seed))) - here
+        _, sizes, ways = np.linalg.svd(np.where(np.isfinite(turned), turned, 0.0), full_matrices=False)
+        return ways[sizes > NO_MATTER * np.abs(here[np.isfinite(here)]).max(initial=0.0)]
 
     def _stops(self, after: np.ndarray, directions: np.ndarray) -> bool:
         """Whether a stop_gradient makes a difference, as that of a softmax to its largest argument does not."""
@@ -235,11 +260,13 @@ class Truth:
         return after, before, errors
 
     def _by_small_pivots(self, directions: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        """Slopes through the factors of singular matrices, and their errors: infinite where the pivots matter."""
+        """Slopes through the factors of singular matrices, and their errors: infinite where pivots or sides matter."""
         slopes, other = (self.changes(directions, self.run(pivot=pivot)) for pivot in PIVOTS)
+        before = -self.changes(-directions, self.run(pivot=PIVOTS[0]))
         rounded = self.changes(directions, self.run(pivot=PIVOTS[0], rounding=np.random.default_rng(seed)))
-        depends = np.abs(slopes - other) > NO_MATTER * np.abs(slopes) + np.sqrt(PIVOTS[0])
-        error = np.abs(slopes - other) + SPREAD_FACTOR * np.abs(rounded - slopes)
+        apart = np.maximum(np.abs(slopes - other), np.abs(slopes - before))
+        depends = apart > NO_MATTER * np.abs(slopes) + np.sqrt(PIVOTS[0])
+        error = apart + SPREAD_FACTOR * np.abs(rounded - slopes)
         return slopes, np.where(depends | np.isnan(error), np.inf, error)
 
     def _from_nearby(

@@ -12,7 +12,7 @@ from reference.arithmetics.increments import Increment
 from reference.arithmetics.many_directions import STEP, constant, is_constant
 from reference.traced import interpreter
 from reference.traced.interpreter import RULES, Run
-from reference.traced.program import Traced, compiled_quickly, kind, lifted, programs_in, settings
+from reference.traced.program import Traced, compiler_options, kind, lifted, programs_in, settings
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "checks" / "traced"))
 from functions_of_jax import ALL  # pyright: ignore[reportMissingImports]
@@ -115,7 +115,7 @@ def prepared(names):
 
     program = Traced(g, *primals).program
     arguments = [Increment(lifted(x), lifted(t)[None] * STEP) for x, t in zip(primals, tangents)]
-    expected = jax.jit(lambda *x: jax.jvp(g, x, tuple(tangents)), compiler_options=compiled_quickly())(*primals)
+    expected = jax.jit(lambda *x: jax.jvp(g, x, tuple(tangents)), compiler_options=compiler_options())(*primals)
     return program, arguments, expected
 
 
@@ -196,7 +196,7 @@ VALUES = {
         np.array([-7, 3, 8]),
     ),
     "folds": (
-        lambda n: [f(n > 0, (1,)) for f in (jax.lax.reduce_and, jax.lax.reduce_or, jax.lax.reduce_xor)],
+        lambda n: [f(x, (1,)) for f in (jax.lax.reduce_and, jax.lax.reduce_or, jax.lax.reduce_xor) for x in (n > 0, n)],
         np.array([[-7, 3, 8], [1, 2, 3], [-1, -1, 4]]),
     ),
     "argmax": (lambda x: jnp.argmax(x, axis=1) + jnp.argmin(x), np.array([[1.0, 3.0, 2.0], [0.0, -1.0, 5.0]])),
