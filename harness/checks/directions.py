@@ -1,6 +1,6 @@
 """Random directions in θ, along which a whole computation is checked end to end."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -28,3 +28,20 @@ def compare_ends(slopes: Sequence[Answer], ends: Answer, ordinary: float = 1.0) 
     """Each of several answers for the slopes along directions beside what the cost itself shows of them."""
     block = [Block("directions", np.arange(ends.gradient.size))]
     return [compare(answer, ends, block, ordinary) for answer in slopes]
+
+
+def halving(gradient: np.ndarray, slopes: Callable[[np.ndarray], np.ndarray], seed: int) -> int:
+    """An entry in which a gradient is not that of a function with such slopes along directions, (count, n) to (count,).
+
+    Of two halves the one along which they are further apart, halved again.
+    """
+    suspects = np.arange(gradient.size)
+    drawn = random_directions(1, gradient.size, seed)[0]
+    while suspects.size > 1:
+        halves = np.array_split(suspects, 2)
+        along = np.zeros((2, gradient.size))
+        for direction, half in zip(along, halves):
+            direction[half] = drawn[half]
+        off = np.abs(along @ gradient - slopes(along))
+        suspects = halves[int(np.argmax(np.where(np.isnan(off), np.inf, off)))]
+    return int(suspects[0])

@@ -116,7 +116,7 @@ def _crossing(run: Any, here: Increment, there: Increment, crosses: np.ndarray) 
         return here
     meets = np.asarray(here.value) == there.value
     if not meets.all():
-        run.unresolved = "a branch changes at this point, and the value with it"
+        run.unresolved = "a branch changes at this point, where the value jumps or slopes have no limit"
     count = len(crosses)
     crossed = np.where(meets, full_change(there, count), np.nan)
     mask = crosses.reshape(count, *[1] * np.ndim(here.value))

@@ -139,7 +139,7 @@ class Traced:
 def devices_of(arguments: Any) -> list[Any]:
     """The devices on which JAX computes with these arguments: theirs, or the one that it takes by default."""
     leaves = (leaf for leaf in jax.tree.leaves(arguments) if getattr(leaf, "committed", False))
-    default = jax.config.jax_default_device
+    default = jax.config.jax_default_device  # pyright: ignore[reportAttributeAccessIssue]  JAX adds it by name
     default = default if isinstance(default, jax.Device) else jax.devices(default)[0]
     return sorted({device for leaf in leaves for device in leaf.devices()}, key=lambda d: d.id) or [default]
 

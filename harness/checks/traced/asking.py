@@ -11,15 +11,19 @@ from harness.bounds.tolerances import (
     ALL_COORDINATES,
     ALL_ENTRIES,
     DENSE_COMBINATIONS,
+    DIFFERENCED,
     ENTRIES_MOVED,
+    FEWEST,
     GRADIENT_ROUNDINGS,
+    MEANINGLESS,
+    NARROW,
     RANDOM_ENDS,
     SAMPLED_INPUTS,
 )
-from harness.bounds.traced_bound import floor_of, is_wide
-from harness.checks.directions import compare_ends, random_directions, slopes_along
+from harness.bounds.traced_bound import SMALLEST, floor_of, is_wide, of_nothing_known
+from harness.checks.directions import compare_ends, halving, random_directions, slopes_along
 from harness.checks.traced.differencing import differences, values_by
-from harness.checks.traced.digits import SMALLEST, absolute_scale, with_digits
+from harness.checks.traced.digits import absolute_scale, with_digits
 from harness.checks.traced.layout import Layout, UnitVectors
 from harness.checks.traced.modes import Claim, Mode, equations_in, gradient_of, without_stops_of_rules
 from harness.checks.traced.subject import DIFFERENCES, INCREMENTS, JAX, MODES, REFERENCE, TracedDerivatives
@@ -29,12 +33,6 @@ from harness.wording import first_few
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.measured import NotApplicable
 from reference.traced.program import CUSTOM_RULES, Equation, Traced, function_of, unit_roundoff
-
-FEWEST = 2
-"""Of millions of inputs, no fewer are looked at one by one, and no fewer directions take in the others."""
-
-DIFFERENCED = 6
-"""Inputs along which values are differenced, beside as many that look wrong."""
 
 ZERO_IS_COARSER = {"float64": 1.0, "float32": 1e2, "float16": 1e4, "bfloat16": 1e4}
 TINY = 1e-30
@@ -102,6 +100,7 @@ class Check:
         self._shape = len(self.weights), self.inputs.size
         self.left_out: dict[str, str] = {}
         self.bars: dict[str, set[str]] = {}
+        self._proven: dict[str, np.ndarray] = {}  # bounds, whether they are narrow enough to count or not
         self.contradicted = False
         self.by_solvers = 0.0  # how far solvers in the program are from what they converge to, beside the largest
         self.deadline = np.inf
@@ -110,18 +109,18 @@ class Check:
         """Ask JAX's modes and the traced program, and compare the answers; a reference gradient is one more of them."""
         self.doubts, known = self._values()
         asked = self.asked = [self.mode(name) for name in modes]
-        chosen = self._sample()
-        if self.is_large and time.perf_counter() > self.deadline:
-            chosen = chosen[:1]
+        chosen = self._sample()[: 1 if self.is_large and time.perf_counter() > self.deadline else None]
         subject = self._subject(chosen)
         claims = self._claims(asked, subject.blocks)
         if reference is not None:
             claims[REFERENCE] = self._reference(reference)
         truth = self._truth(chosen, claims, subject.blocks)
+        claims = {name: self._where_all_cancels(name, claim, truth, subject) for name, claim in claims.items()}
         self.answers = self._answers(claims, truth, known, subject)
         self.ends = [pair for pair in self._end_to_end(asked) if known.all()] if self.is_large else []
         if any(pair.disagrees for pair in self.ends) and claims:
-            chosen = np.union1d(chosen, self._locate(claims[min(claims)].derivative[0]))
+            by_program = lambda along: self.truth.combined(along, self.weights, self.seed)[0][0]  # noqa: E731
+            chosen = np.union1d(chosen, halving(claims[min(claims)].derivative[0], by_program, self.seed + 3))
             subject = self._subject(chosen)
             truth = self._truth(chosen, claims, subject.blocks)
             self.answers = self._answers(claims, truth, known, subject)
@@ -176,6 +175,7 @@ class Check:
     ) -> list[Any]:
         """What is asked, its error last: derived bounds, and where these are wide the spread of random roundings."""
         *found, error = ask(None)
+        self._proven[name] = error
         wide = is_wide(found[0].ravel(), error.ravel(), blocks, unit).reshape(error.shape)
         if wide.any():
             *found, spread = ask(self.seed)
@@ -211,6 +211,14 @@ class Check:
         claimed = next((claim.derivative for claim in claims.values()), middle)
         nearest = np.clip(np.where(np.isnan(claimed), middle, claimed), middle - apart, middle + apart)
         return Claim(np.where(apart > 0.0, nearest, middle), error)
+
+    def _where_all_cancels(self, name: str, claim: Claim, truth: Claim, subject: TracedDerivatives) -> Claim:
+        """The claim with proven bounds on what is nothing but roundings; a narrow one decides that it is nothing."""
+        vague = of_nothing_known(truth, self._proven.get(name, np.zeros(self._shape)), subject.blocks)
+        _, told = self._per_output(Claim(vague, vague))
+        narrow = np.where(told <= self.truth.coarsest**NARROW, 2.0 * told / MEANINGLESS[self.precision], 0.0)
+        self.absolute = np.maximum(self.absolute, narrow)
+        return Claim(claim.derivative, np.maximum(claim.error, vague))
 
     def _values(self) -> tuple[list[str], np.ndarray]:
         """What speaks against a verdict in f's own values, and of which combinations of outputs something is known."""
@@ -334,16 +342,3 @@ class Check:
                 except NotApplicable as reason:
                     self.left_out[mode.name] = str(reason)
         return compare_ends(slopes, truth, self.ordinary)
-
-    def _locate(self, gradient: np.ndarray) -> int:
-        """An input to look at: of two halves the one along which JAX is further from the program, halved again."""
-        suspects = np.arange(self.inputs.size)
-        drawn = random_directions(1, self.inputs.size, self.seed + 3)[0]
-        while suspects.size > 1:
-            halves = np.array_split(suspects, 2)
-            along = np.zeros((2, self.inputs.size))
-            for direction, half in zip(along, halves):
-                direction[half] = drawn[half]
-            off = np.abs(along @ gradient - self.truth.combined(along, self.weights, self.seed)[0][0])
-            suspects = halves[int(np.argmax(np.where(np.isnan(off), np.inf, off)))]
-        return int(suspects[0])

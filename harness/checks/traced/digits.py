@@ -11,13 +11,11 @@ import jax
 import numpy as np
 
 from harness.bounds.tolerances import ABSOLUTE, MEANINGLESS, SPREAD_FACTOR
+from harness.bounds.traced_bound import SMALLEST
 from harness.checks.traced.layout import Layout
 from harness.checks.traced.modes import Claim
 from harness.verdict.comparison import Answer, Pair
 from harness.wording import first_few
-
-SMALLEST = 1e-45
-"""Steps of 2^-200 leave something so small in the place of a zero."""
 
 NO_DIGIT = 0.1
 """An answer that is off by more than this share of the truth has no correct digit."""

@@ -279,3 +279,24 @@ def test_memory_does_not_grow_with_the_number_of_parameters_times_that_of_direct
     tracemalloc.stop()
     assert report.verdict == "agree"
     assert peak < 300e6, peak  # a pass holds 160 MB
+
+
+CANCELS = {
+    "ones": np.ones(3),
+    "tenths": np.full(7, 0.1),
+    "float32": np.full(6, 5.0, np.float32),
+}
+
+
+@pytest.mark.parametrize("name", CANCELS)
+def test_roundings_that_xla_does_twice_are_no_derivative(name):
+    """Of equal numbers the variance and its gradient vanish: XLA computes the mean twice, once with a fused product."""
+    report = check_derivatives(jnp.var, CANCELS[name])
+    assert report.verdict == "agree"
+    assert report.smallest_visible[1] < (1e-5 if name == "float32" else 1e-14)
+
+
+def test_what_is_no_rounding_is_wrong_where_all_cancels():
+    wrong = jax.custom_jvp(lambda x: jnp.var(x))
+    wrong.defjvp(lambda p, t: (jnp.var(*p), jax.jvp(jnp.var, p, t)[1] + 1e-11 * jnp.sum(t[0])))
+    assert check_derivatives(wrong, np.ones(3)).verdict == "disagree"

@@ -282,6 +282,8 @@ FEW_BITS = {
     "an absorbed summand": (lambda x: x + 4.0, np.array([1e20]), True),
     "a root": (jnp.sqrt, np.array([np.nextafter(1e20, np.inf)]), True),
     "tanh at 0": (jnp.tanh, np.array([0.0]), False),
+    "a quotient": (lambda x: x / 3.0, np.array([6.0]), True),
+    "a quotient by a power of two": (lambda x: x / 4.0, np.array([6.0]), False),
     "a whole sum": (lambda x: x + 4.0, np.array([3.0]), False),
     "a whole root": (jnp.sqrt, np.array([9.0]), False),
     "log at 1": (jnp.log, np.array([1.0]), False),
