@@ -30,12 +30,14 @@ def is_wide(derivative: np.ndarray, error: np.ndarray, blocks: Sequence[Any], un
     return ~(error <= unit**NARROW * scale)
 
 
-def of_nothing_known(truth: Any, proven: np.ndarray, blocks: Sequence[Any]) -> np.ndarray:
+def of_nothing_known(truth: Any, proven: np.ndarray | None, blocks: Sequence[Any]) -> np.ndarray | float:
     """The proven bound in those blocks of whose truth, a claim, not one digit is known; zero elsewhere.
 
     Where all is cancelled to nothing, no other number says how large an error is small, and roundings at random know
     less than XLA does: it may compute a number twice, each time with other roundings, which then do not cancel.
     """
+    if proven is None:
+        return 0.0
     vague = np.zeros(proven.shape)
     for block in blocks:
         at = np.unravel_index(block.indices, proven.shape)

@@ -6,7 +6,6 @@ what it converges to is seen when it is made more accurate: `tightened`.
 """
 
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -17,6 +16,7 @@ import numpy as np
 from reference.arithmetics.increments import Increment
 from reference.arithmetics.many_directions import STEP, constant, directions, full_change, is_constant
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
+from reference.switches import compiler_options, precisely
 from reference.traced.program import (
     CALLS,
     CUSTOM_RULES,
@@ -25,14 +25,14 @@ from reference.traced.program import (
     Equation,
     Program,
     bind,
-    compiled_quickly,
     function_of,
     host,
     is_key,
     iterates,
     kind,
+    parts_of_solve,
     primal_of,
-    settings,
+    programs_in,
     unit_roundoff,
 )
 from reference.traced.tolerances import tightened
@@ -54,25 +54,29 @@ def _program(equation: Equation, how: str, make: Callable[[], Callable[..., Any]
     """A compiled program of an equation, made once."""
     programs = _compiled.setdefault(equation, {})
     if how not in programs:
-        programs[how] = jax.jit(make(), compiler_options=compiled_quickly())
+        programs[how] = jax.jit(make(), compiler_options=compiler_options())
     return programs[how]
 
 
 def values_of(equation: Equation, values: Sequence[Any]) -> list[Any]:
     """What JAX computes, in float64 where the primitive takes that, else in the program's own precision."""
     apply = _program(equation, "values", lambda: lambda *operands: bind(equation, operands))
-    with _precisely():
+    with precisely():
         try:
-            return [_wide(host(x)) for x in apply(*values)]
+            return [_wide(host(x)) for x in apply(*_in_its_types(equation, values))]
         except (TypeError, ValueError, NotImplementedError):
             return [_wide(host(x)) for x in apply(*own_types(equation, values))]
 
 
-def _precisely() -> ExitStack:
-    """In float64 even where the caller's JAX has 32 bits, and on the CPU, for no accelerator keeps all of them."""
-    stack = settings(True)
-    stack.enter_context(jax.default_device(jax.devices("cpu")[0]))
-    return stack
+def reads_bits(program: Program) -> bool:
+    """Whether the bits of a number are looked at in it, which are others in another precision."""
+    own = any(eq.name == "bitcast_convert_type" and kind(eq.input_dtypes[0]) == "f" for eq in program.equations)
+    return own or any(reads_bits(inner) for eq in program.equations for inner in programs_in(eq))
+
+
+def _in_its_types(equation: Equation, values: Sequence[Any]) -> Sequence[Any]:
+    """Values as they are, unless the precision decides what is computed."""
+    return own_types(equation, values) if any(map(reads_bits, programs_in(equation))) else values
 
 
 def own_types(equation: Equation, values: Sequence[Any]) -> list[Any]:
@@ -189,8 +193,8 @@ def _at_each(
     how, one = ("finer stencil", finely) if finely else ("stencil", lambda *operands: bind(equation, operands))
     apply = _program(equation, f"{how} {axes}", lambda: jax.vmap(one, in_axes=axes))
     try:
-        with _precisely():
-            answers = [np.asarray(x) for x in apply(*flat)]
+        with precisely():
+            answers = [np.asarray(x) for x in apply(*_in_its_types(equation, flat))]
     except (TypeError, ValueError, NotImplementedError):
         at = [[x[k] if i in moving else x for i, x in enumerate(flat)] for k in range(int(np.prod(lead)))]
         one_by_one = [values_of(equation, values) for values in at]
@@ -246,12 +250,6 @@ def _pushed(apply: Callable[..., Any], primals: list[Any], tangents: list[Any]) 
             return outputs, jax.vmap(lambda *t: list(transpose(t)))(*tangents)
         except Exception:  # noqa: BLE001  each primitive that is not linear refuses in its own way
             return outputs, None
-
-
-def parts_of_solve(lengths: Any, operands: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any], Sequence[Any]]:
-    """What the matvec and the solver of a custom_linear_solve close over, and the right-hand side."""
-    ends = np.cumsum([lengths.matvec, lengths.vecmat, lengths.solve, lengths.transpose_solve])
-    return operands[: ends[0]], operands[ends[1] : ends[2]], operands[ends[3] :]
 
 
 LARGEST_TOLERANCES = (1e-3, 1e-5)
@@ -332,10 +330,11 @@ def aligned_to(unfinished: Any, array: Any) -> Any:
 def more_accurate(program: Program, values: Sequence[Any], found: Sequence[Any]) -> Callable[..., list[Any]] | None:
     """The program by JAX with its solvers `tightened`; None where that finds something else altogether."""
     for largest in LARGEST_TOLERANCES:
-        finer = jax.jit(partial(replayed, tightened(program, largest), lambda _: True))
+        finer = partial(replayed, tightened(program, largest), lambda _: True)
         with np.errstate(all="ignore"):
-            if all(map(_is_close, map(np.asarray, found), map(np.asarray, finer(*values)))):
-                return finer
+            again = jax.jit(finer, compiler_options=compiler_options())(*values)
+        if all(map(_is_close, map(np.asarray, found), map(np.asarray, again))):
+            return finer  # not compiled, for within what is compiled JAX takes no options
     return None
 
 

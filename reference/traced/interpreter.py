@@ -57,6 +57,9 @@ class Run:
         Round as the program's own types do, but with no larger a unit roundoff than this; by default as float64 does.
     trusted : predicate of equations
         Custom rules that are taken as they are.
+    pivot : float
+        What counts in the place of a pivot that is zero, beside the matrix: some functions of the factors are smooth
+        where these are not, such as a determinant, and then any small number will do.
 
     Attributes
     ----------
@@ -79,8 +82,9 @@ class Run:
         rounding: np.random.Generator | None = None,
         coarsest: float = UNIT_ROUNDOFF["float64"],
         trusted: Callable[[Equation], bool] = lambda _: False,
+        pivot: float = 0.0,
     ):
-        self.rounding, self.coarsest, self.trusted = rounding, coarsest, trusted
+        self.rounding, self.coarsest, self.trusted, self.pivot = rounding, coarsest, trusted, pivot
         self.ties, self.unresolved = False, ""
         self.differenced: set[str] = set()
         self.taken_as_they_are: set[str] = set()

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import jax
@@ -15,15 +16,13 @@ from harness.bounds.tolerances import (
     ENTRIES_MOVED,
     FEWEST,
     GRADIENT_ROUNDINGS,
-    MEANINGLESS,
-    NARROW,
     RANDOM_ENDS,
     SAMPLED_INPUTS,
 )
-from harness.bounds.traced_bound import SMALLEST, floor_of, is_wide, of_nothing_known
+from harness.bounds.traced_bound import floor_of, is_wide, of_nothing_known
 from harness.checks.directions import compare_ends, halving, random_directions, slopes_along
-from harness.checks.traced.differencing import differences, values_by
-from harness.checks.traced.digits import absolute_scale, with_digits
+from harness.checks.traced.differencing import differences, increments, values_by
+from harness.checks.traced.digits import UNDERFLOW, absolute_scale, ordinary_size, scale_about, with_digits
 from harness.checks.traced.layout import Layout, UnitVectors
 from harness.checks.traced.modes import Claim, Mode, equations_in, gradient_of, without_stops_of_rules
 from harness.checks.traced.subject import DIFFERENCES, INCREMENTS, JAX, MODES, REFERENCE, TracedDerivatives
@@ -33,9 +32,6 @@ from harness.wording import first_few
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.measured import NotApplicable
 from reference.traced.program import CUSTOM_RULES, Equation, Traced, function_of, unit_roundoff
-
-ZERO_IS_COARSER = {"float64": 1.0, "float32": 1e2, "float16": 1e4, "bfloat16": 1e4}
-TINY = 1e-30
 
 
 class Check:
@@ -115,7 +111,9 @@ class Check:
         if reference is not None:
             claims[REFERENCE] = self._reference(reference)
         truth = self._truth(chosen, claims, subject.blocks)
-        claims = {name: self._where_all_cancels(name, claim, truth, subject) for name, claim in claims.items()}
+        for name, claim in claims.items():
+            vague = of_nothing_known(truth, self._proven.get(name), subject.blocks)
+            claims[name] = Claim(claim.derivative, np.maximum(claim.error, vague))
         self.answers = self._answers(claims, truth, known, subject)
         self.ends = [pair for pair in self._end_to_end(asked) if known.all()] if self.is_large else []
         if any(pair.disagrees for pair in self.ends) and claims:
@@ -129,6 +127,9 @@ class Check:
             self.doubts.append(self.truth.unresolved)
         self.subject = subject
         self.pairs = compare_all(self.answers, subject.blocks, self.ordinary, self.absolute)
+        if not self.is_large and not all(pair.decided[pair.applies].all() for pair in self.pairs):
+            self.absolute = np.maximum(self.absolute, scale_about(self.truth, self.rows, self.precision, self.seed))
+            self.pairs = compare_all(self.answers, subject.blocks, self.ordinary, self.absolute)
         oracles = {name: Claim(*self._per_output(claim)) for name, claim in self._oracles.items()}
         self.answers = with_digits(self.answers, self.pairs, oracles, self.inputs, subject.label)
 
@@ -197,9 +198,11 @@ class Check:
     def _truth(self, chosen: np.ndarray, claims: dict[str, Claim], blocks: Sequence[Block]) -> Claim:
         """The increments' answer; at a kink that of all conventions which comes closest to what JAX says."""
         along, middle, apart, error = UnitVectors(chosen, self.inputs.size), *np.zeros((3, *self._shape))
+        claimed = [claim.derivative[:, chosen] for claim in claims.values()]
 
         def ask(seed: int | None) -> Sequence[np.ndarray]:
-            middle[:, chosen], apart[:, chosen], error[:, chosen] = self.truth.combined(along, self.weights, seed)
+            found = increments(self.truth, along, self.weights, claimed, seed)
+            middle[:, chosen], apart[:, chosen], error[:, chosen] = found
             return middle, apart, error.copy()
 
         error = self._with_bars(INCREMENTS, ask, blocks, UNIT_ROUNDOFF["float64"])[-1]
@@ -208,17 +211,9 @@ class Check:
         error = np.where(np.isfinite(middle) & np.isfinite(error), error, np.inf)
         slopes = np.abs(middle) + apart
         self._largest = float(slopes[np.isfinite(slopes)].max(initial=0.0))
-        claimed = next((claim.derivative for claim in claims.values()), middle)
-        nearest = np.clip(np.where(np.isnan(claimed), middle, claimed), middle - apart, middle + apart)
+        first = next((claim.derivative for claim in claims.values()), middle)
+        nearest = np.clip(np.where(np.isnan(first), middle, first), middle - apart, middle + apart)
         return Claim(np.where(apart > 0.0, nearest, middle), error)
-
-    def _where_all_cancels(self, name: str, claim: Claim, truth: Claim, subject: TracedDerivatives) -> Claim:
-        """The claim with proven bounds on what is nothing but roundings; a narrow one decides that it is nothing."""
-        vague = of_nothing_known(truth, self._proven.get(name, np.zeros(self._shape)), subject.blocks)
-        _, told = self._per_output(Claim(vague, vague))
-        narrow = np.where(told <= self.truth.coarsest**NARROW, 2.0 * told / MEANINGLESS[self.precision], 0.0)
-        self.absolute = np.maximum(self.absolute, narrow)
-        return Claim(claim.derivative, np.maximum(claim.error, vague))
 
     def _values(self) -> tuple[list[str], np.ndarray]:
         """What speaks against a verdict in f's own values, and of which combinations of outputs something is known."""
@@ -230,8 +225,10 @@ class Check:
         if not np.isfinite(self.truth.point).all():  # what is infinite with its argument may have a slope all the same
             finite |= (values == expected) & ~np.isnan(values)
         self.values = values, expected, error
-        rows = np.eye(self.outputs.size) if self.each else self.weights
-        self.absolute = absolute_scale(rows, expected, error, self.truth.point, self.truth.coarsest, self.precision)
+        self.rows = np.eye(self.outputs.size) if self.each else self.weights
+        self.absolute = absolute_scale(
+            self.rows, expected, error, self.truth.point, self.truth.coarsest, self.precision
+        )
         doubts = [
             f"{first_few(np.flatnonzero(bad).tolist(), 3, name=self.outputs.label)}: {what}"
             for bad, what in ((~finite, "not finite at this point"), (finite & ~same, "another value in JAX"))
@@ -267,7 +264,7 @@ class Check:
         precision = "float64" if oracle else self.precision
         derivative, error = self._per_output(claim)
         unit = UNIT_ROUNDOFF["float64"] if oracle else self.truth.coarsest
-        error = error + np.where(error > 0.0, floor_of(derivative, blocks, unit) + SMALLEST, 0.0)
+        error = error + np.where(error > 0.0, floor_of(derivative, blocks, unit) + UNDERFLOW[precision], 0.0)
         return Answer(
             name, JAX if name in MODES else name, 0.0, 0.0, derivative, error, precision=precision, oracle=oracle
         )
@@ -317,11 +314,7 @@ class Check:
 
     @property
     def ordinary(self) -> float:
-        """A size of the derivative that is not small: blocks that vanish beside it are compared absolutely.
-
-        Not beside 1, as costs are, for all derivatives may be tiny; in coarse types, zero is not hit that exactly.
-        """
-        return max(ZERO_IS_COARSER[self.precision] * self._largest, TINY)
+        return ordinary_size(self._largest, self.precision)
 
     # -- many inputs --------------------------------------------------------------------------------------------------
 
@@ -330,10 +323,6 @@ class Check:
         count = int(np.clip(0.1 * ENTRIES_MOVED / self.inputs.size, FEWEST, RANDOM_ENDS))
         along = random_directions(count, self.inputs.size, self.seed + 2)
         block = [Block("directions", np.arange(count))]
-        middle, apart, error = self._with_bars(
-            INCREMENTS, lambda seed: self.truth.combined(along, self.weights, seed), block, UNIT_ROUNDOFF["float64"]
-        )
-        truth = self._answer(INCREMENTS, Claim(middle, error + apart), block)
         slopes = slopes_along(along, [answer for answer in self.answers if answer.name == "reverse"])
         for mode in modes:
             if mode.name == "forward":
@@ -341,4 +330,7 @@ class Check:
                     slopes.append(self._answer(mode.name, self._claim(mode, along, block), block))
                 except NotApplicable as reason:
                     self.left_out[mode.name] = str(reason)
+        ask = partial(increments, self.truth, along, self.weights, [answer.gradient[None] for answer in slopes])
+        middle, apart, error = self._with_bars(INCREMENTS, ask, block, UNIT_ROUNDOFF["float64"])
+        truth = self._answer(INCREMENTS, Claim(middle, error + apart), block)
         return compare_ends(slopes, truth, self.ordinary)

@@ -31,6 +31,12 @@ NEARBY = (1e-4, 2e-4, 4e-4)
 NOTHING_BENDS = 1e-6
 """Slopes nearby that differ by less than this share of themselves have a limit."""
 
+PIVOTS = (2.0**-100, -(2.0**-110))
+"""What counts in the place of a pivot that is zero."""
+
+NO_MATTER = 1e-9
+"""Slopes that differ by less than this share of themselves do not depend on that."""
+
 COPIES = 8
 """Arrays as large as the arguments that a pass holds for each direction."""
 
@@ -74,6 +80,8 @@ class Truth:
 
     Attributes
     ----------
+    shortened : float
+        Steps are this share of what they are elsewhere.
     unresolved : str
         What could not be told at the point itself; empty where everything could.
     has_kink, stopped : bool
@@ -97,6 +105,7 @@ class Truth:
         self.unresolved, self.has_kink, self.stopped = "", False, False
         self._has_tiny = bool(((self.point != 0.0) & (np.abs(self.point) < BESIDE_STEP)).any())
         self.progress: Progress = silent
+        self.shortened = 1.0
         self.differenced: set[str] = set()
         self.taken_as_they_are: set[str] = set()
         self.coarsest = coarsest_unit(program)
@@ -153,11 +162,11 @@ class Truth:
     def _step(self, directions: np.ndarray) -> np.ndarray:
         """How far to go along each direction, (directions, 1): a power of two; NaN where no step is small enough."""
         if not self._has_tiny:
-            return np.full((1, 1), STEP)
+            return np.full((1, 1), self.shortened * STEP)
         moved = np.where((directions != 0.0) & (self.point != 0.0), np.abs(self.point), 1.0)
         smallest = moved.min(axis=1, initial=1.0, keepdims=True)
         shorter = np.exp2(np.floor(np.log2(np.minimum(1.0, smallest / BESIDE_STEP))))
-        return STEP * np.where(smallest < SMALLEST_MOVED, np.nan, shorter)
+        return self.shortened * STEP * np.where(smallest < SMALLEST_MOVED, np.nan, shorter)
 
     @np.errstate(all="ignore")
     def sides(self, directions: np.ndarray, seed: int | None) -> Sides:
@@ -182,7 +191,7 @@ class Truth:
             before = -self.changes(-directions, run)
             unknown = np.isnan(after) | np.isnan(before)
             if unknown.any():
-                after, before, from_nearby = self._from_nearby(after, before, unknown, directions, seed)
+                after, before, from_nearby = self._told_otherwise(after, before, unknown, directions, seed)
         rngs = np.random.default_rng(seed).spawn(RANDOM_INCREMENTS)
         others = [self.changes(directions, self.run(rounding=rng)) for rng in rngs]
         others = [np.where(unknown, after, other) for other in others]
@@ -214,6 +223,29 @@ class Truth:
             size = np.abs(weights)
             parts.append((combined(weights, sides.middle), combined(size, sides.apart), combined(size, sides.error)))
         return tuple(np.concatenate(columns, axis=1) for columns in zip(*parts))
+
+    def _told_otherwise(
+        self, after: np.ndarray, before: np.ndarray, unknown: np.ndarray, directions: np.ndarray, seed: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Both sides where they cannot be told at the point itself, and their errors: by small pivots, or nearby."""
+        slopes, error = self._by_small_pivots(directions, seed)
+        told = unknown & np.isfinite(error)
+        after, before = np.where(told, slopes, after), np.where(told, slopes, before)
+        errors, unknown = np.where(told, error, 0.0), unknown & ~told
+        if unknown.any():
+            after, before, from_nearby = self._from_nearby(after, before, unknown, directions, seed)
+            errors = errors + from_nearby
+        return after, before, errors
+
+    def _by_small_pivots(self, directions: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """Slopes through the factors of singular matrices, and their errors: infinite where pivots or sides matter."""
+        slopes, other = (self.changes(directions, self.run(pivot=pivot)) for pivot in PIVOTS)
+        before = -self.changes(-directions, self.run(pivot=PIVOTS[0]))
+        rounded = self.changes(directions, self.run(pivot=PIVOTS[0], rounding=np.random.default_rng(seed)))
+        apart = np.maximum(np.abs(slopes - other), np.abs(slopes - before))
+        depends = apart > NO_MATTER * np.abs(slopes) + np.sqrt(PIVOTS[0])
+        error = apart + SPREAD_FACTOR * np.abs(rounded - slopes)
+        return slopes, np.where(depends | np.isnan(error), np.inf, error)
 
     def _from_nearby(
         self, after: np.ndarray, before: np.ndarray, unknown: np.ndarray, directions: np.ndarray, seed: int
@@ -274,14 +306,13 @@ class Truth:
         limit, cruder = (x[0] for x in self._limit(points, direction, None))
         rounded = self._limit(points, direction, np.random.default_rng(seed))[0][0]
         if not self.may_jump:
-            here = self.value()
-            jumps = self._jumps([self.value(x) - here - t * limit for x, t in zip(points[:2], unit)], here)
+            here, values = self.value(), [self.value(x) for x in points[:2]]
+            noise = SPREAD_FACTOR * np.abs(self.value(points[0], np.random.default_rng(seed)) - values[0])
+            jumps = self._jumps([y - here - t * limit for y, t in zip(values, unit)], here, noise)
             limit = np.where(jumps, np.nan, limit)
         return limit, np.abs(limit - cruder) + SPREAD_FACTOR * np.abs(rounded - limit)
 
-    def _jumps(
-        self, rest: Sequence[np.ndarray], here: np.ndarray, noise: np.ndarray | float = 0.0, grows: float = 2.5
-    ) -> np.ndarray:
+    def _jumps(self, rest: Sequence[np.ndarray], here: np.ndarray, noise: np.ndarray, grows: float = 2.5) -> np.ndarray:
         """Whether what a slope does not explain of a change is more than its bending, which shrinks with t²."""
         near, far = np.abs(rest)
         return (near > 1e-12 * np.abs(here) + noise) & ~(far > grows * near)

@@ -10,9 +10,10 @@ import pytest
 
 from reference.arithmetics.increments import Increment
 from reference.arithmetics.many_directions import STEP, constant, is_constant
+from reference.switches import compiler_options, settings
 from reference.traced import interpreter
 from reference.traced.interpreter import RULES, Run
-from reference.traced.program import Traced, compiled_quickly, kind, lifted, programs_in, settings
+from reference.traced.program import Traced, kind, lifted, programs_in
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "checks" / "traced"))
 from functions_of_jax import ALL  # pyright: ignore[reportMissingImports]
@@ -68,7 +69,7 @@ CASES = {name: ALL[name] for name in TRIED} | OWN
 CONSTANT = {
     *("eq", "ne", "lt", "le", "gt", "ge", "lt_to", "le_to", "eq_to", "and", "or", "xor", "not", "shift_left"),
     *("iota", "empty", "argmax", "argmin", "is_finite", "floor", "ceil", "round", "sign", "stop_gradient"),
-    *("reduce_and", "reduce_or", "reduce_xor", "random_gamma"),
+    *("reduce_and", "reduce_or", "reduce_xor", "random_gamma", "bitcast_convert_type"),
 }
 """Rules whose results do not change, or that hand on what JAX says."""
 
@@ -115,7 +116,7 @@ def prepared(names):
 
     program = Traced(g, *primals).program
     arguments = [Increment(lifted(x), lifted(t)[None] * STEP) for x, t in zip(primals, tangents)]
-    expected = jax.jit(lambda *x: jax.jvp(g, x, tuple(tangents)), compiler_options=compiled_quickly())(*primals)
+    expected = jax.jit(lambda *x: jax.jvp(g, x, tuple(tangents)), compiler_options=compiler_options())(*primals)
     return program, arguments, expected
 
 
@@ -207,6 +208,7 @@ VALUES = {
     ),
     "signs": (lambda x: (jnp.sign(x), jnp.isfinite(x)), np.array([-1.5, 0.0, -0.0, np.inf, np.nan])),
     "made from nothing": (lambda n: n + jax.lax.broadcasted_iota(int, (2, 3), 1), np.array([[1, 2, 3]])),
+    "from bits": (lambda n: jax.lax.bitcast_convert_type(n, jnp.float64), np.array([1, -5, 1 << 62])),
     "handed on": (lambda x: jax.lax.stop_gradient(x), np.array([1.5])),
 }
 
