@@ -128,7 +128,7 @@ def test_a_damaged_file_is_refused(problem, spoil, tmp_path):
     theta, path = problem.network.init(1), tmp_path / "state"
     train(problem, theta, 3, gate=False, checkpoint=Checkpoint(path))
     spoil(path)
-    with pytest.raises(ValueError, match="damaged, or no checkpoint of harness train; choose another file$"):
+    with pytest.raises(ValueError, match=r"damaged, or no checkpoint of harness train; choose another file$"):
         train(problem, theta, 6, gate=False, checkpoint=Checkpoint(path))
 
 

@@ -13,16 +13,18 @@ from harness.bounds.tolerances import (
     ALL_COORDINATES,
     ALL_ENTRIES,
     DENSE_COMBINATIONS,
+    DIFFERENCED,
     ENTRIES_MOVED,
+    FEWEST,
     GRADIENT_ROUNDINGS,
     RANDOM_ENDS,
     SAMPLED_INPUTS,
 )
 from harness.bounds.traced_bound import floor_of
 from harness.checks.directions import compare_ends, farthest_off, random_directions, slopes_along
-from harness.checks.traced.differencing import differences, free_phases, has_slope, values_by, vanishing, weigh
+from harness.checks.traced.differencing import free_phases, has_slope, is_linear, some_differences, vanishing, weigh
 from harness.checks.traced.layout import Layout, UnitVectors
-from harness.checks.traced.modes import Claim, Mode, combined, equations_in
+from harness.checks.traced.modes import Claim, Mode, equations_in
 from harness.checks.traced.precision.bars import Bar, Seen, bar_of_increments, bar_of_mode, narrowed
 from harness.checks.traced.precision.digits import UNDERFLOW, absolute_scale, ordinary_size, scale_about, with_digits
 from harness.checks.traced.second_order import gradient_of, without_stops_of_rules
@@ -34,13 +36,7 @@ from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.measured import NotApplicable
 from reference.traced.program import CUSTOM_RULES, Equation, Traced, function_of, unit_roundoff
 
-FEWEST = 2
-"""Of millions of inputs, no fewer are looked at one by one, and no fewer directions take in the others."""
-
 PRECISIONS = {UNIT_ROUNDOFF["float64"]: "float64", UNIT_ROUNDOFF["float32"]: "float32", 2.0**-11: "float16"}
-
-DIFFERENCED = 6
-"""Inputs along which values are differenced, beside as many that look wrong."""
 
 
 class Check:
@@ -67,6 +63,8 @@ class Check:
     values : three (outputs,) arrays
         What JAX computes, what the program says, and what rounding may have moved.
     asked : list of Mode
+    not_linear : list of str
+        Modes that answer something else than the opposite of all together.
     bars : dict
         For each name some of "derived" and "spread": what its error bars are.
     contradicted, has_kink : bool
@@ -98,6 +96,7 @@ class Check:
             program = without_stops_of_rules(self.traced.program, program, trusted)
         self.truth = Truth(program, leaves, self.inputs, self.outputs, trusted, may_jump=order == 2)
         self.truth.taken_as_they_are |= taken  # a gradient has them in it, called or not
+        self.precision = PRECISIONS.get(self.truth.coarsest, "bfloat16")
         self.is_large = self.inputs.size > ALL_COORDINATES
         self.each = not self.is_large and self.inputs.size * self.outputs.size <= ALL_ENTRIES
         count = self.outputs.size if self.each else 1 if self.is_large else DENSE_COMBINATIONS
@@ -107,7 +106,9 @@ class Check:
         self._shape = len(self.weights), self.inputs.size
         self.left_out: dict[str, str] = {}
         self.bars: dict[str, set[str]] = {}
+        self._together: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         self.contradicted = self.has_kink = False
+        self.not_linear: list[str] = []
         self.by_solvers = 0.0  # how far solvers in the program are from what they converge to, beside the largest
         self.deadline = np.inf
 
@@ -136,6 +137,8 @@ class Check:
             self.pairs = compare_all(self.answers, subject.blocks, self.ordinary, self.absolute)
         oracles = {name: Claim(*self._per_output(claim)) for name, claim in self._oracles.items()}
         self.answers = with_digits(self.answers, self.pairs, oracles, subject.inputs, subject.label)
+        if self.truth.taken_as_they_are or self.by_solvers:  # no derivative on purpose, or good to a tolerance
+            self.not_linear = []
 
     # -- what is asked ------------------------------------------------------------------------------------------------
 
@@ -184,7 +187,13 @@ class Check:
             if mode.name == "forward" and self.is_large and along is None:
                 continue
             try:
-                answer = mode.answers(*self._asked(mode, along))
+                vectors, weights = self._asked(mode, along)
+                # of all together the opposite, and more of it: what counts signs or cuts off gives itself away
+                opposite = -4.0 * np.abs(random_directions(0 if self.is_large else 1, len(vectors), self.seed + 6))
+                axis = 0 if weights is None else 1
+                found = mode.answers(np.concatenate([vectors, opposite @ vectors]), weights)
+                answer, together = np.split(found, [len(vectors)], axis)
+                self._together[mode.name] = opposite, np.moveaxis(together, axis, 0)
                 claims[mode.name] = Claim(answer, np.full(answer.shape, np.inf))
             except NotApplicable as reason:
                 self.left_out[mode.name] = str(reason)
@@ -211,10 +220,20 @@ class Check:
             try:
                 bar = bar_of_mode(mode, self._asked(mode, along), answer, truth, seen, borrows, self.seed)
                 claims[mode.name] = Claim(answer, self._noted(mode.name, bar))
+                self._note_linear(mode.name, claims[mode.name], seen.blocks)
             except NotApplicable as reason:
                 self.left_out[mode.name] = str(reason)
                 del claims[mode.name]
             self.by_solvers = max(self.by_solvers, mode.by_solvers)
+
+    def _note_linear(self, name: str, claim: Claim, blocks: Sequence[Block]) -> None:
+        """Whether a mode's answer for several vectors is that for each of them."""
+        opposite, together = self._together[name]
+        floor = floor_of(claim.derivative.ravel(), blocks, self.truth.coarsest).reshape(claim.derivative.shape)
+        axis = 0 if name == "reverse" else 1
+        each, error = (np.moveaxis(x, axis, 0) for x in (claim.derivative, claim.error + floor))
+        if not is_linear(opposite, each, together, np.abs(opposite) @ error, error, self.truth.coarsest):
+            self.not_linear.append(name)
 
     def _noted(self, name: str, bar: Bar) -> np.ndarray:
         """The error of a bar, whose kind is told."""
@@ -254,7 +273,7 @@ class Check:
         sides = self.truth.sides(along, self.weights, self.seed)
         nothing = vanishing(self.truth, along, self.weights, claimed, sides, self.seed)
         sides = replace(sides, middle=np.where(nothing, 0.0, sides.middle))
-        bar = bar_of_increments(self.truth, along, self.weights, sides, claimed, seen, self.seed)
+        bar = bar_of_increments(self.truth, along, self.weights, sides, seen, self.seed)
         error = np.where(nothing, np.finfo(float).tiny, self._noted(INCREMENTS, bar))
         self.has_kink |= bool((2.0 * sides.apart > error).any())
         return sides, np.where(np.isfinite(error), error, np.inf)
@@ -314,11 +333,6 @@ class Check:
         weights = np.diag(self.weights)[:, None] if self.each else np.ones((1, 1))
         return (claim.derivative / weights).ravel(), (claim.error / np.abs(weights)).ravel()
 
-    @property
-    def precision(self) -> str:
-        """The name of the coarsest type in the program."""
-        return PRECISIONS.get(self.truth.coarsest, "bfloat16")
-
     def _add_differences(self, chosen: np.ndarray, known: np.ndarray, blocks: Sequence[Block]) -> None:
         """A second opinion, on what looks wrong first."""
         claims, increments = self.answers[:-1], self.answers[-1]
@@ -326,15 +340,11 @@ class Check:
         odd = [pair.at_odds for pair in compare_all(self.answers, blocks, self.ordinary) if pair.other(INCREMENTS)]
         wrong = np.unique(np.flatnonzero(np.logical_or.reduce([np.zeros(size * len(self.weights), bool), *odd])) % size)
         looked_at = np.union1d(wrong[:DIFFERENCED], np.arange(0, size, max(1, size // DIFFERENCED))).astype(int)
-        along = UnitVectors(chosen[looked_at], self.inputs.size)
-        error = self.values[2] if self.precision == "float64" else np.zeros(0)  # else the interpreter's values are used
-        rounding = float(error[np.isfinite(error)].max(initial=0.0))
-        found = differences(values_by(self.traced, self.truth), self.truth, along, rounding)
+        found = some_differences(self.traced, self.truth, chosen[looked_at], self.values[2], self.weights)
         slopes, errors = np.full((len(known), size), np.nan), np.full((len(known), size), np.inf)
-        slopes[:, looked_at] = combined(self.weights, found.derivative)
-        errors[:, looked_at] = combined(np.abs(self.weights), found.error)
+        slopes[:, looked_at], errors[:, looked_at] = found
         errors[~known] = np.inf
-        self._oracles[DIFFERENCES] = Claim(slopes, np.where(np.isnan(slopes), np.inf, errors))
+        self._oracles[DIFFERENCES] = Claim(slopes, errors)
         answer = self._answer(DIFFERENCES, self._oracles[DIFFERENCES], blocks)
         self.contradicted |= weigh(
             claims, increments, answer, lambda a, b: compare(a, b, blocks, self.ordinary).at_odds

@@ -16,6 +16,7 @@ from reference.arithmetics.companion import first_line
 from reference.arithmetics.many_directions import constant
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.measured import NotApplicable
+from reference.switches import compiler_options
 from reference.traced.black_box import more_accurate
 from reference.traced.contracting import product_units
 from reference.traced.interpreter import Run
@@ -302,7 +303,7 @@ class Mode:
         finer = more_accurate(traced.program, arguments, jax.tree.leaves(found)) if self.has_solver else None
         if finer is None:
             return np.zeros(answer.shape)
-        moved = np.abs(self._vectors(finer(*arguments)) - answer)
+        moved = np.abs(self._vectors(jax.jit(finer, compiler_options=compiler_options())(*arguments)) - answer)
         moved = np.where(np.isfinite(moved), moved, 0.0)
         self.by_solvers = max(
             self.by_solvers, float(moved.max(initial=0.0) / np.abs(answer).max(initial=np.finfo(float).tiny))

@@ -92,7 +92,7 @@ def test_a_function_is_traced_a_few_times_whatever_the_number_of_inputs_and_mode
         return network(with_rule(1.0)(w))
 
     assert check_derivatives(f, W).left_out.keys() == {"forward"}
-    assert len(calls) <= 8  # one of them for each of the 12 inputs would be more
+    assert len(calls) <= 10  # one of them for each of the 12 inputs would be more
 
 
 def test_equal_rules_need_no_values_to_be_seen_as_equal(monkeypatch):

@@ -12,14 +12,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from harness.bounds.tolerances import RANDOM_INCREMENTS, RANDOM_ROUNDINGS
-from harness.bounds.traced_bound import few_roundings, floor_of, is_wide, spread
+from harness.bounds.traced_bound import few_roundings, floor_of, is_wide, of_nothing_known, spread
 from harness.checks.traced.modes import Claim, Mode
 from harness.checks.traced.truth import Sides, Truth
 from harness.verdict.comparison import Block
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
-
-SOME_DIGITS = 1e-2
-"""Whatever is that near to the truth has not lost all of its digits."""
 
 Enough = Callable[[np.ndarray], bool]
 
@@ -43,10 +40,6 @@ class Seen(NamedTuple):
         """Whether differences lie within an error and some roundings of an answer; NaN does not."""
         floor = floor_of(answer.ravel(), self.blocks, self.unit).reshape(answer.shape)
         return bool((np.isfinite(error) & (off <= error + floor))[self.at].all())
-
-    def has_digits(self, off: np.ndarray, answer: np.ndarray) -> bool:
-        """Whether differences leave each answer some of its digits."""
-        return bool((off <= SOME_DIGITS * np.abs(answer))[self.at].all())
 
     def is_wide(self, claim: Claim) -> bool:
         return bool(
@@ -91,29 +84,23 @@ def bar_of_mode(
     by_solvers = mode.solvers_error(*asked)
     runs = (mode.rounded(rng, *asked) for rng in (None, *np.random.default_rng(seed).spawn(RANDOM_ROUNDINGS)))
 
-    def enough(error: np.ndarray) -> bool:
-        return seen.covers(off, truth.error + error + by_solvers, answer)
+    bound = mode.bound(*asked)
+    vague = of_nothing_known(truth, bound, seen.blocks)
 
-    found = _bar(answer, mode.bound(*asked), runs, seen.blocks, mode.coarsest, enough)
-    return Bar(found.error + by_solvers, found.kinds)
+    def enough(error: np.ndarray) -> bool:
+        return seen.covers(off, truth.error + np.maximum(error + by_solvers, vague), answer)
+
+    found = _bar(answer, bound, runs, seen.blocks, mode.coarsest, enough)
+    return Bar(np.maximum(found.error + by_solvers, vague), found.kinds)
 
 
 @np.errstate(all="ignore")
-def bar_of_increments(
-    truth: Truth, along: Any, weights: np.ndarray, sides: Sides, claimed: Sequence[np.ndarray], seen: Seen, seed: int
-) -> Bar:
-    """Of what the interpreter finds in float64, beside what is claimed of it; points nearby have their own error."""
-    off = [np.maximum(np.abs(answer - sides.middle) - sides.apart, 0.0) for answer in claimed]
-
-    def enough(error: np.ndarray) -> bool:
-        return bool(off) and all(
-            seen.covers(far, error, answer) and seen.has_digits(far, answer) for far, answer in zip(off, claimed)
-        )
-
+def bar_of_increments(truth: Truth, along: Any, weights: np.ndarray, sides: Sides, seen: Seen, seed: int) -> Bar:
+    """Of what the interpreter finds in float64; points nearby have their own error."""
     bound = truth.bound(along, weights) if sides.is_smooth else np.full(sides.after.shape, np.inf)
     rngs = np.random.default_rng(seed).spawn(RANDOM_INCREMENTS)
     runs = chain([sides.after], (truth.rounded(rng, along, weights, sides) for rng in rngs))
-    found = _bar(sides.after, bound, runs, seen.blocks, UNIT_ROUNDOFF["float64"], enough)
+    found = _bar(sides.after, bound, runs, seen.blocks, UNIT_ROUNDOFF["float64"], lambda _: False)
     return Bar(found.error + sides.error, found.kinds)
 
 
