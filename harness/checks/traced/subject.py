@@ -98,7 +98,9 @@ class TracedDerivatives(Subject):
         first[np.argmax(rows)] = 1.0
         shapes = []
         for w in (np.where(rows, self.cotangents, 0.0), first):
-            parts = [self._part(b, w @ given, w @ expected, odd[rows].any(axis=0)) for b in self.inputs.blocks]
+            parts = [
+                self._part(b, w @ given, w @ expected, np.asarray(odd[rows].any(axis=0))) for b in self.inputs.blocks
+            ]
             shapes.append(diagnose(parts))
         of_all, of_one = shapes
         scaled = "off by" in of_all and of_all != of_one  # by how much depends on the output
