@@ -2,6 +2,7 @@
 
 import re
 import signal
+import sys
 
 import numpy as np
 import pytest
