@@ -92,7 +92,7 @@ REFUSED = {
     "right": "'right' names no function; give FILE.py",
     "math:sqrt": "is no function of a Python file",
     "numpy:dot": "is no function of a Python file",
-    "json:loads": "loads(s, cls, object_hook, parse_float, parse_int, parse_constant, object_pairs_hook) does not look like",
+    "json:loads": "loads(s, cls, object_hook, parse_float, parse_int, parse_constant, object_pairs_hook) does not",
     "folder.py": "folder.py is a folder; give one of its files",
     "right.py --output softmax": "the course's signature is for sigmoid units",
     "right.py --output sofmax": "did you mean 'softmax'?",
