@@ -38,18 +38,15 @@ def compare_ends(slopes: Sequence[Answer], ends: Answer, ordinary: float = 1.0) 
     return [compare(answer, ends, block, ordinary) for answer in slopes]
 
 
-def halving(gradient: np.ndarray, slopes: Callable[[np.ndarray], np.ndarray], seed: int) -> int:
-    """An entry in which a gradient is not that of a function with such slopes along directions, (count, n) to (count,).
-
-    Of two halves the one along which they are further apart, halved again.
-    """
-    suspects = np.arange(gradient.size)
-    drawn = random_directions(1, gradient.size, seed)[0]
+def farthest_off(size: int, off: Callable[[np.ndarray], np.ndarray], seed: int) -> int:
+    """A coordinate to look at: of two halves the one along which ``off(directions)`` is larger, halved again."""
+    suspects = np.arange(size)
+    drawn = random_directions(1, size, seed)[0]
     while suspects.size > 1:
         halves = np.array_split(suspects, 2)
-        along = np.zeros((2, gradient.size))
+        along = np.zeros((2, size))
         for direction, half in zip(along, halves):
             direction[half] = drawn[half]
-        off = np.abs(along @ gradient - slopes(along))
-        suspects = halves[int(np.argmax(np.where(np.isnan(off), np.inf, off)))]
+        found = off(along)
+        suspects = halves[int(np.argmax(np.where(np.isnan(found), np.inf, found)))]
     return int(suspects[0])

@@ -60,6 +60,8 @@ class Run:
     pivot : float
         What counts in the place of a pivot that is zero, beside the matrix: some functions of the factors are smooth
         where these are not, such as a determinant, and then any small number will do.
+    phases : Generator, optional
+        Turns the free phases of complex vectors at random.
 
     Attributes
     ----------
@@ -83,8 +85,10 @@ class Run:
         coarsest: float = UNIT_ROUNDOFF["float64"],
         trusted: Callable[[Equation], bool] = lambda _: False,
         pivot: float = 0.0,
+        phases: np.random.Generator | None = None,
     ):
-        self.rounding, self.coarsest, self.trusted, self.pivot = rounding, coarsest, trusted, pivot
+        self.rounding, self.coarsest, self.trusted = rounding, coarsest, trusted
+        self.pivot, self.phases = pivot, phases
         self.ties, self.unresolved = False, ""
         self.differenced: set[str] = set()
         self.taken_as_they_are: set[str] = set()

@@ -41,7 +41,7 @@ def test_nothing_is_said_of_a_right_gradient():
     assert diagnose([_part(E, E)]) == ""
 
 
-def test_a_factor_that_two_mistakes_leave_names_both():
+def test_a_factor_that_two_bugs_leave_names_both():
     told = diagnose([_part(2.0 * E, E)], m=2)
     assert told == (
         "theta: 2 times the right value, as if the sum over the examples were not divided by m or divided by m - 1"

@@ -20,8 +20,8 @@ from harness.bounds.tolerances import (
     SAMPLED_INPUTS,
 )
 from harness.bounds.traced_bound import floor_of, is_wide, of_nothing_known
-from harness.checks.directions import compare_ends, halving, random_directions, slopes_along
-from harness.checks.traced.differencing import differences, increments, values_by
+from harness.checks.directions import compare_ends, farthest_off, random_directions, slopes_along
+from harness.checks.traced.differencing import differences, has_slope, increments, values_by
 from harness.checks.traced.digits import UNDERFLOW, absolute_scale, ordinary_size, scale_about, with_digits
 from harness.checks.traced.layout import Layout, UnitVectors
 from harness.checks.traced.modes import Claim, Mode, equations_in, gradient_of, without_stops_of_rules
@@ -32,6 +32,8 @@ from harness.wording import first_few
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.measured import NotApplicable
 from reference.traced.program import CUSTOM_RULES, Equation, Traced, function_of, unit_roundoff
+
+PRECISIONS = {UNIT_ROUNDOFF["float64"]: "float64", UNIT_ROUNDOFF["float32"]: "float32", 2.0**-11: "float16"}
 
 
 class Check:
@@ -93,6 +95,7 @@ class Check:
         count = self.outputs.size if self.each else 1 if self.is_large else DENSE_COMBINATIONS
         drawn = random_directions(count, self.outputs.size, seed)
         self.weights = np.diag(drawn[0]) if self.each else drawn
+        self._leave_phases_out()
         self._shape = len(self.weights), self.inputs.size
         self.left_out: dict[str, str] = {}
         self.bars: dict[str, set[str]] = {}
@@ -105,7 +108,7 @@ class Check:
         """Ask JAX's modes and the traced program, and compare the answers; a reference gradient is one more of them."""
         self.doubts, known = self._values()
         asked = self.asked = [self.mode(name) for name in modes]
-        chosen = self._sample()[: 1 if self.is_large and time.perf_counter() > self.deadline else None]
+        chosen = self._sample()
         subject = self._subject(chosen)
         claims = self._claims(asked, subject.blocks)
         if reference is not None:
@@ -117,8 +120,8 @@ class Check:
         self.answers = self._answers(claims, truth, known, subject)
         self.ends = [pair for pair in self._end_to_end(asked) if known.all()] if self.is_large else []
         if any(pair.disagrees for pair in self.ends) and claims:
-            by_program = lambda along: self.truth.combined(along, self.weights, self.seed)[0][0]  # noqa: E731
-            chosen = np.union1d(chosen, halving(claims[min(claims)].derivative[0], by_program, self.seed + 3))
+            off = partial(self._off, claims[min(claims)].derivative[0])
+            chosen = np.union1d(chosen, farthest_off(self.inputs.size, off, self.seed + 3))
             subject = self._subject(chosen)
             truth = self._truth(chosen, claims, subject.blocks)
             self.answers = self._answers(claims, truth, known, subject)
@@ -139,11 +142,18 @@ class Check:
         looked_at = np.isin(np.arange(self.inputs.size), chosen)
         return TracedDerivatives(self.inputs, self.outputs, self.weights, self.each, self.truth.point, looked_at)
 
+    def _leave_phases_out(self) -> None:
+        """Compare combinations of the outputs that the free phases of complex vectors do not change."""
+        free = self.truth.free_phases(self.seed)
+        if len(free):
+            self.weights, self.each, self.truth.turns_phases = self.weights - self.weights @ free.T @ free, False, False
+
     def _sample(self) -> np.ndarray:
         """The inputs that are looked at one by one."""
         if not self.is_large:
             return np.arange(self.inputs.size)
-        count = int(np.clip(ENTRIES_MOVED / self.inputs.size, FEWEST, SAMPLED_INPUTS))
+        late = time.perf_counter() > self.deadline
+        count = 1 if late else int(np.clip(ENTRIES_MOVED / self.inputs.size, FEWEST, SAMPLED_INPUTS))
         return np.sort(np.random.default_rng(self.seed).choice(self.inputs.size, count, replace=False))
 
     def mode(self, name: str) -> Mode:
@@ -221,14 +231,10 @@ class Check:
         with np.errstate(all="ignore"):
             expected, error = self.truth.value(), self.truth.value_spread(self.seed)
             error = error + floor_of(expected, self.outputs.blocks, self.truth.coarsest)
-            finite, same = np.isfinite(values), ~(np.abs(values - expected) > error)
-        if not np.isfinite(self.truth.point).all():  # what is infinite with its argument may have a slope all the same
-            finite |= (values == expected) & ~np.isnan(values)
+            finite, same = has_slope(self.truth, values, expected), ~(np.abs(values - expected) > error)
         self.values = values, expected, error
         self.rows = np.eye(self.outputs.size) if self.each else self.weights
-        self.absolute = absolute_scale(
-            self.rows, expected, error, self.truth.point, self.truth.coarsest, self.precision
-        )
+        self.absolute = absolute_scale(self.rows, expected, error, self.truth, self.precision)
         doubts = [
             f"{first_few(np.flatnonzero(bad).tolist(), 3, name=self.outputs.label)}: {what}"
             for bad, what in ((~finite, "not finite at this point"), (finite & ~same, "another value in JAX"))
@@ -277,8 +283,7 @@ class Check:
     @property
     def precision(self) -> str:
         """The name of the coarsest type in the program."""
-        units = {UNIT_ROUNDOFF["float64"]: "float64", UNIT_ROUNDOFF["float32"]: "float32", 2.0**-11: "float16"}
-        return units.get(self.truth.coarsest, "bfloat16")
+        return PRECISIONS.get(self.truth.coarsest, "bfloat16")
 
     def _add_differences(self, chosen: np.ndarray, known: np.ndarray, blocks: Sequence[Block]) -> None:
         """A second opinion, on what looks wrong first: where increments alone contradict it and JAX, they do not count.
@@ -334,3 +339,7 @@ class Check:
         middle, apart, error = self._with_bars(INCREMENTS, ask, block, UNIT_ROUNDOFF["float64"])
         truth = self._answer(INCREMENTS, Claim(middle, error + apart), block)
         return compare_ends(slopes, truth, self.ordinary)
+
+    def _off(self, gradient: np.ndarray, along: np.ndarray) -> np.ndarray:
+        """How far a gradient's slopes along directions are from those of the program."""
+        return np.abs(along @ gradient - self.truth.combined(along, self.weights, self.seed)[0][0])

@@ -278,6 +278,8 @@ def _notes(check: Check, arguments: Arguments, met: Met) -> list[str]:
         told.append(f"differenced as black boxes: {', '.join(sorted(truth.differenced))}")
     if truth.taken_as_they_are:
         told.append(f"taken as they are, and not checked: {', '.join(sorted(truth.taken_as_they_are))}")
+    if not truth.turns_phases:
+        told.append("compared are combinations of the outputs that free phases of complex vectors do not change")
     if any(np.iscomplexobj(leaf) for leaf in check.leaves):
         told.append("complex arguments: of JAX's gradient g, Re g and -Im g are the slopes in real and imaginary part")
     return told

@@ -125,7 +125,7 @@ class Met(Run):
             values.append(list(operands))
         self._within.append(equation)
         outputs = super().equation(equation, operands)
-        taken_away = equation.name not in CALLS and not all(map(is_constant, operands))
+        taken_away = not (self.looks_through or equation.name in CALLS or all(map(is_constant, operands)))
         if taken_away and (equation.name in NO_DERIVATIVE or all(map(is_constant, outputs))):
             places = (called_from(eq) for eq in reversed(self._within))
             place = next((place for place in places if place.name in NO_DERIVATIVE), NOWHERE)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from harness.checks.directions import random_directions
 from harness.checks.traced.layout import UnitVectors
 from harness.checks.traced.modes import Claim
 from harness.checks.traced.truth import Truth
@@ -42,7 +43,7 @@ def differences(
     here = value(truth.point)
     # what JAX computes for the interpreter as a black box may be in the program's own precision
     unit = truth.coarsest if truth.differenced else UNIT_ROUNDOFF["float64"]
-    noise = max(rounding, NOISE_ROUNDINGS * unit * np.abs(here).max(initial=0.0))
+    noise = max(rounding, NOISE_ROUNDINGS * unit * np.abs(here[np.isfinite(here)]).max(initial=0.0))
     shape = (len(directions), truth.outputs.size)
     slopes, errors = np.full(shape, np.nan), np.full(shape, np.inf)
     for k in range(len(directions)):
@@ -86,3 +87,13 @@ def increments(
         middle[:, at] = np.where(nothing, 0.0, middle[:, at])
         error[:, at] = np.where(nothing, np.finfo(float).tiny, error[:, at])
     return middle, apart, error
+
+
+@np.errstate(all="ignore")
+def has_slope(truth: Truth, values: np.ndarray, expected: np.ndarray) -> np.ndarray:
+    """Which outputs are finite, or may have a slope all the same: constant infinities, and where an argument is."""
+    finite, same = np.isfinite(values), values == expected  # NaN is not
+    if finite.all() or not np.isfinite(truth.point).all():
+        return finite | same
+    moved = truth.changes(random_directions(2, truth.inputs.size, 0), truth.run())
+    return finite | (same & np.all(moved == 0.0, axis=0))

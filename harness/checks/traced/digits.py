@@ -37,14 +37,15 @@ NO_DIGIT = 0.1
 
 @np.errstate(all="ignore")
 def absolute_scale(
-    weights: np.ndarray, values: np.ndarray, error: np.ndarray, point: np.ndarray, unit: float, precision: str
+    weights: np.ndarray, values: np.ndarray, error: np.ndarray, truth: Truth, precision: str
 ) -> np.ndarray:
     """What errors of derivatives may be small against whatever the derivative: (combinations · inputs,).
 
     The size of the terms that make up the function, which its rounding error shows even where they cancel, over the
     size of the argument; the verdict counts `ABSOLUTE` of it as nothing.
     """
-    terms = np.abs(values) + error / (SPREAD_FACTOR * unit)
+    point = truth.point
+    terms = np.abs(values) + error / (SPREAD_FACTOR * truth.coarsest)
     slopes = np.abs(weights) @ np.where(np.isfinite(terms), terms, 0.0)
     sizes = np.where(np.isfinite(point), np.maximum(1.0, np.abs(point)), np.inf)
     return (ABSOLUTE[precision] / MEANINGLESS[precision] * slopes[:, None] / sizes).ravel()

@@ -121,10 +121,8 @@ def _same(a: Any, b: Any) -> bool:
         return np.array_equal(a, b, equal_nan=a.dtype.kind in "fc")
     if isinstance(a, (tuple, list)) and isinstance(b, (tuple, list)):
         return len(a) == len(b) and all(map(_same, a, b))
-    if isinstance(a, type):
+    if isinstance(a, type) or is_key(a):
         return a is b
-    if is_key(a):
-        return False
     return type(a) is type(b) and not callable(a) and bool(a == b)
 
 

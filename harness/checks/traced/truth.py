@@ -16,17 +16,17 @@ from harness.bounds.tolerances import MEANINGLESS, RANDOM_INCREMENTS, RANDOM_ROU
 from harness.bounds.traced_bound import bound_of_changes, few_roundings, spread
 from harness.checks.directions import random_directions
 from harness.checks.traced.layout import Layout, UnitVectors
-from harness.checks.traced.modes import LARGEST_PASS, coarsest_unit, combined, footprint
+from harness.checks.traced.modes import LARGEST_PASS, coarsest_unit, combined, equations_in, footprint
 from harness.progress import Progress, silent
 from reference.arithmetics.increments import Increment
 from reference.arithmetics.many_directions import STEP, constant, is_constant
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.traced.interpreter import Run
+from reference.traced.linear_algebra import PHASED
 from reference.traced.program import Program, lifted
 
 NEARBY = (1e-4, 2e-4, 4e-4)
 """Where a side is looked at that cannot be told at the point itself, in units of the argument's size."""
-
 
 NOTHING_BENDS = 1e-6
 """Slopes nearby that differ by less than this share of themselves have a limit."""
@@ -36,6 +36,9 @@ PIVOTS = (2.0**-100, -(2.0**-110))
 
 NO_MATTER = 1e-9
 """Slopes that differ by less than this share of themselves do not depend on that."""
+
+SEEN_TURNS = 64
+"""Random turns that show all phases that are free; of more, some would stay undecided."""
 
 COPIES = 8
 """Arrays as large as the arguments that a pass holds for each direction."""
@@ -86,6 +89,8 @@ class Truth:
         What could not be told at the point itself; empty where everything could.
     has_kink, stopped : bool
         Whether both sides differ along some direction; whether a stop_gradient took a change away that would be seen.
+    turns_phases : bool
+        Whether runs that round at random turn the free phases of complex vectors, so that what depends on them shows.
     differenced, taken_as_they_are : sets of str
         Primitives without a rule, differenced as black boxes; custom rules and samplers that were not checked.
     """
@@ -104,6 +109,7 @@ class Truth:
         self.point = inputs.vector(leaves)
         self.unresolved, self.has_kink, self.stopped = "", False, False
         self._has_tiny = bool(((self.point != 0.0) & (np.abs(self.point) < BESIDE_STEP)).any())
+        self.turns_phases = True
         self.progress: Progress = silent
         self.shortened = 1.0
         self.differenced: set[str] = set()
@@ -112,7 +118,8 @@ class Truth:
         self.chunk = max(1, int(LARGEST_PASS // (footprint(program) + COPIES * inputs.size)))
 
     def run(self, **how: Any) -> Run:
-        return Run(trusted=self.trusted, **how)
+        phases = how.get("rounding") if self.turns_phases else None
+        return Run(**{"trusted": self.trusted, "phases": phases} | how)
 
     def numbers(self, point: np.ndarray) -> list[np.ndarray]:
         """The arguments at a point, in the precision of the interpreter."""
@@ -200,6 +207,20 @@ class Truth:
         self._note(run)
         return Sides(after, before, error)
 
+    @np.errstate(all="ignore")
+    def free_phases(self, seed: int) -> np.ndarray:
+        """What turning the phases of complex singular or eigenvectors moves of the outputs: (phases, outputs), a basis.
+
+        They are nobody's to choose, and derivatives that depend on them are not told.
+        """
+        if not any(eq.name in PHASED and "c" in eq.kinds for eq in equations_in(self.program)):
+            return np.zeros((0, self.outputs.size))
+        along = random_directions(SEEN_TURNS, self.inputs.size, seed + 6)
+        here = self.changes(along, self.run())
+        turned = self.changes(along, self.run(phases=np.random.default_rng(seed))) - here
+        _, sizes, ways = np.linalg.svd(np.where(np.isfinite(turned), turned, 0.0), full_matrices=False)
+        return ways[sizes > NO_MATTER * np.abs(here[np.isfinite(here)]).max(initial=0.0)]
+
     def _stops(self, after: np.ndarray, directions: np.ndarray) -> bool:
         """Whether a stop_gradient makes a difference, as that of a softmax to its largest argument does not."""
         run = self.run()
@@ -273,10 +294,8 @@ class Truth:
         ways = [w * size for d in random_directions(2, self.inputs.size, seed + 4) for w in (d, -d)]
         found = [self._limit(self.point + way, directions, None) for way in ways]
         limits = np.array([limit for limit, _ in found])
-        (limit, cruder), rounded = (
-            found[0],
-            self._limit(self.point + ways[0], directions, np.random.default_rng(seed))[0],
-        )
+        limit, cruder = found[0]
+        rounded = self._limit(self.point + ways[0], directions, np.random.default_rng(seed))[0]
         error = np.ptp(limits, axis=0) + np.abs(limit - cruder) + SPREAD_FACTOR * np.abs(rounded - limit)
         largest = np.abs(limits).max(axis=(0, 1))
         is_same = error <= MEANINGLESS["float64"] * largest
@@ -293,8 +312,7 @@ class Truth:
         here, jumps = self.value(), np.zeros(self.outputs.size, bool)
         for forth, back in (ways[:2], ways[2:]):
             ahead, behind = ([self.value(self.point + step) for step in way[:2]] for way in (forth, back))
-            rounded = self.value(self.point + forth[0], np.random.default_rng(0))
-            noise = SPREAD_FACTOR * np.abs(rounded - ahead[0])
+            noise = SPREAD_FACTOR * np.abs(self.value(self.point + forth[0], np.random.default_rng(0)) - ahead[0])
             jumps |= self._jumps([0.5 * (f + b) - here for f, b in zip(ahead, behind)], here, noise)
             jumps |= self._jumps([0.5 * (f - b) for f, b in zip(ahead, behind)], here, noise, grows=1.5)
         return jumps
