@@ -329,7 +329,8 @@ class Truth:
         rounded = self._limit(points, direction, np.random.default_rng(seed))[0][0]
         if not self.may_jump:
             here = self.value()
-            jumps = self._jumps([self.value(x) - here - t * limit for x, t in zip(points[:2], unit)], here)
+            rest = [self.value(x) - here - t * limit for x, t in zip(points[:2], unit)]
+            jumps = self._jumps(rest, np.abs(here) + np.abs(unit[0] * limit))
             limit = np.where(jumps, np.nan, limit)
         return limit, np.abs(limit - cruder) + SPREAD_FACTOR * np.abs(rounded - limit)
 
