@@ -12,12 +12,14 @@ from harness.bounds.tolerances import (
     ALL_COORDINATES,
     ALL_ENTRIES,
     DENSE_COMBINATIONS,
+    DIFFERENCED,
     ENTRIES_MOVED,
+    FEWEST,
     GRADIENT_ROUNDINGS,
     RANDOM_ENDS,
     SAMPLED_INPUTS,
 )
-from harness.bounds.traced_bound import floor_of, is_wide
+from harness.bounds.traced_bound import floor_of, is_wide, of_nothing_known
 from harness.checks.directions import compare_ends, farthest_off, random_directions, slopes_along
 from harness.checks.traced.differencing import has_slope, increments, is_linear, some_differences
 from harness.checks.traced.digits import UNDERFLOW, absolute_scale, ordinary_size, scale_about, with_digits
@@ -31,13 +33,7 @@ from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.measured import NotApplicable
 from reference.traced.program import CUSTOM_RULES, Equation, Traced, function_of, unit_roundoff
 
-FEWEST = 2
-"""Of millions of inputs, no fewer are looked at one by one, and no fewer directions take in the others."""
-
 PRECISIONS = {UNIT_ROUNDOFF["float64"]: "float64", UNIT_ROUNDOFF["float32"]: "float32", 2.0**-11: "float16"}
-
-DIFFERENCED = 6
-"""Inputs along which values are differenced, beside as many that look wrong."""
 
 
 class Check:
@@ -106,6 +102,7 @@ class Check:
         self._shape = len(self.weights), self.inputs.size
         self.left_out: dict[str, str] = {}
         self.bars: dict[str, set[str]] = {}
+        self._proven: dict[str, np.ndarray] = {}  # bounds, whether they are narrow enough to count or not
         self.contradicted = False
         self.not_linear: list[str] = []
         self.by_solvers = 0.0  # how far solvers in the program are from what they converge to, beside the largest
@@ -121,6 +118,9 @@ class Check:
         if reference is not None:
             claims[REFERENCE] = self._reference(reference)
         truth = self._truth(chosen, claims, subject.blocks)
+        for name, claim in claims.items():
+            vague = of_nothing_known(truth, self._proven.get(name), subject.blocks)
+            claims[name] = Claim(claim.derivative, np.maximum(claim.error, vague))
         self.answers = self._answers(claims, truth, known, subject)
         self.ends = [pair for pair in self._end_to_end(asked) if known.all()] if self.is_large else []
         if any(pair.disagrees for pair in self.ends) and claims:
@@ -204,6 +204,7 @@ class Check:
     ) -> list[Any]:
         """What is asked, its error last: derived bounds, and where these are wide the spread of random roundings."""
         *found, error = ask(None)
+        self._proven[name] = error
         wide = is_wide(found[0].ravel(), error.ravel(), blocks, unit).reshape(error.shape)
         if wide.any():
             *found, spread = ask(self.seed)

@@ -31,9 +31,10 @@ from harness.verdict.report import Report
 from harness.wording import first_few
 from reference.arithmetics.companion import first_line
 from reference.printable import given
+from reference.switches import settings
 from reference.traced.contracting import product_units
 from reference.traced.interpreter import COARSE
-from reference.traced.program import Equation, Traced, function_of, settings
+from reference.traced.program import Equation, Traced, function_of
 from reference.whole_numbers import whole_number
 
 PATIENCE = 2.0

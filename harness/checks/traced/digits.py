@@ -11,15 +11,13 @@ import jax
 import numpy as np
 
 from harness.bounds.tolerances import ABSOLUTE, MEANINGLESS, NEGLIGIBLE, SPREAD_FACTOR
+from harness.bounds.traced_bound import SMALLEST
 from harness.checks.directions import random_directions
 from harness.checks.traced.layout import Layout
 from harness.checks.traced.modes import Claim, combined
 from harness.checks.traced.truth import Truth
 from harness.verdict.comparison import Answer, Pair
 from harness.wording import first_few
-
-SMALLEST = 1e-45
-"""Steps of 2^-200 leave something so small in the place of a zero."""
 
 ZERO_IS_COARSER = {"float64": 1.0, "float32": 1e2, "float16": 1e4, "bfloat16": 1e4}
 """In coarse types zero is not hit that exactly."""

@@ -328,15 +328,13 @@ class Truth:
         limit, cruder = (x[0] for x in self._limit(points, direction, None))
         rounded = self._limit(points, direction, np.random.default_rng(seed))[0][0]
         if not self.may_jump:
-            here = self.value()
-            rest = [self.value(x) - here - t * limit for x, t in zip(points[:2], unit)]
-            jumps = self._jumps(rest, np.abs(here) + np.abs(unit[0] * limit))
+            here, values = self.value(), [self.value(x) for x in points[:2]]
+            noise = SPREAD_FACTOR * np.abs(self.value(points[0], np.random.default_rng(seed)) - values[0])
+            jumps = self._jumps([y - here - t * limit for y, t in zip(values, unit)], here, noise)
             limit = np.where(jumps, np.nan, limit)
         return limit, np.abs(limit - cruder) + SPREAD_FACTOR * np.abs(rounded - limit)
 
-    def _jumps(
-        self, rest: Sequence[np.ndarray], here: np.ndarray, noise: np.ndarray | float = 0.0, grows: float = 2.5
-    ) -> np.ndarray:
+    def _jumps(self, rest: Sequence[np.ndarray], here: np.ndarray, noise: np.ndarray, grows: float = 2.5) -> np.ndarray:
         """Whether what a slope does not explain of a change is more than its bending, which shrinks with t²."""
         near, far = np.abs(rest)
         return (near > 1e-12 * np.abs(here) + noise) & ~(far > grows * near)

@@ -11,7 +11,7 @@ import pytest
 
 from harness import check_derivatives
 from harness.checks.traced import checking
-from reference.traced.program import compiler_options
+from reference.switches import compiler_options
 
 X = np.array([0.7, -1.3, 0.2])
 
