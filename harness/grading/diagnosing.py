@@ -222,6 +222,8 @@ def _ask_all(
     """The answers, why others failed, and what was changed in place, by whether that spoils the next answer."""
     answers, failures, changes = {}, [], {}
     for number, asked in enumerate(drawing, start=1):
+        if not asked.is_bounded:
+            continue
         try:
             process.changes.clear()
             answers[asked] = ways.ask(process, asked)
@@ -231,6 +233,8 @@ def _ask_all(
         except Failed as failure:
             failures.append(failure)
         progress("diagnosing", number, problems)
+    if not answers and not failures:
+        raise ValueError(f"of {problems:,} problems, none has a cost that fits into float64; choose a smaller --l2")
     return answers, failures, changes
 
 

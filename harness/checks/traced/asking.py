@@ -188,7 +188,7 @@ class Check:
                 continue
             try:
                 vectors, weights = self._asked(mode, along)
-                # of all together the opposite, and more of it: what counts signs or cuts off gives itself away
+                # the opposite of all, and more of it: what minds signs or cuts off gives itself away
                 opposite = -4.0 * np.abs(random_directions(0 if self.is_large else 1, len(vectors), self.seed + 6))
                 axis = 0 if weights is None else 1
                 found = mode.answers(np.concatenate([vectors, opposite @ vectors]), weights)
@@ -232,7 +232,7 @@ class Check:
         floor = floor_of(claim.derivative.ravel(), blocks, self.truth.coarsest).reshape(claim.derivative.shape)
         axis = 0 if name == "reverse" else 1
         each, error = (np.moveaxis(x, axis, 0) for x in (claim.derivative, claim.error + floor))
-        if not is_linear(opposite, each, together, np.abs(opposite) @ error, error, self.truth.coarsest):
+        if not is_linear(self.truth.coarsest, opposite, each, together, np.abs(opposite) @ error, error):
             self.not_linear.append(name)
 
     def _noted(self, name: str, bar: Bar) -> np.ndarray:
