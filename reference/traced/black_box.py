@@ -201,7 +201,7 @@ def _at_each(
             answers = [np.asarray(x) for x in apply(*_in_its_types(equation, flat))]
     except (TypeError, ValueError, NotImplementedError):
         at = [[x[k] if i in moving else x for i, x in enumerate(flat)] for k in range(int(np.prod(lead)))]
-        with _precisely():
+        with precisely():
             one_by_one = [finely(*values) if finely else values_of(equation, values) for values in at]
         answers = [np.stack([np.asarray(x) for x in column]) for column in zip(*one_by_one)]
     return [_wide(x).reshape(*lead, *x.shape[1:]) for x in answers]
