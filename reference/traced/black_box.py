@@ -321,9 +321,7 @@ def aligned_to(unfinished: Any, array: Any) -> Any:
 def more_accurate(program: Program, values: Sequence[Any], found: Sequence[Any]) -> Callable[..., list[Any]] | None:
     """The program by JAX with its solvers `tightened`; None where that finds something else altogether."""
     for largest in LARGEST_TOLERANCES:
-        finer = jax.jit(
-            partial(replayed, tightened(program, largest), lambda _: True), compiler_options=compiler_options()
-        )
+        finer = jax.jit(partial(replayed, tightened(program, largest), lambda _: True))
         with np.errstate(all="ignore"):
             if all(map(_is_close, map(np.asarray, found), map(np.asarray, finer(*values)))):
                 return finer

@@ -1,4 +1,4 @@
-"""Where a derivative is hard to tell: equal numbers, singular matrices, free phases, infinities, numbers by their bits."""
+"""Where a derivative is hard to tell: equal numbers, singular matrices, free phases, infinities, numbers by bits."""
 
 from functools import partial
 
@@ -48,6 +48,10 @@ RIGHT = {
     "many, masked by infinity": (masked, rng.normal(size=300)),
     "mantissas": (lambda x: jnp.frexp(x)[0], np.float32([3.1, -0.7, 5e-3])),
     "mantissas in bfloat16": (lambda x: jnp.frexp(x)[0], jnp.asarray([3.1, -0.7, 5e-3], "bfloat16")),
+    "truth values compared": (
+        lambda x: jnp.interp(x, np.float32([0, 1, 2.5, 4]), np.float32([0.3, -1, 2, 0.5]), period=4.0),
+        np.float32([0.3, 1.7, 3.1]),
+    ),
     "powers of two shifted": (lambda x: jnp.ldexp(x, 2), np.float32([1.0, 2.0, -4.0])),
 }
 
@@ -110,7 +114,7 @@ def inverse_root(x):
     return y
 
 
-@pytest.mark.parametrize("power, verdict", [(3, "agree"), (2, "disagree")])
+@pytest.mark.parametrize(("power", "verdict"), [(3, "agree"), (2, "disagree")])
 def test_a_function_by_bits_is_differenced_in_its_own_type(power, verdict):
     f = jax.custom_jvp(inverse_root)
     f.defjvp(lambda x, dx: (inverse_root(*x), -0.5 * inverse_root(*x) ** power * dx[0]))

@@ -68,7 +68,7 @@ CASES = {name: ALL[name] for name in TRIED} | OWN
 CONSTANT = {
     *("eq", "ne", "lt", "le", "gt", "ge", "lt_to", "le_to", "eq_to", "and", "or", "xor", "not", "shift_left"),
     *("iota", "empty", "argmax", "argmin", "is_finite", "floor", "ceil", "round", "sign", "stop_gradient"),
-    *("reduce_and", "reduce_or", "reduce_xor", "random_gamma"),
+    *("reduce_and", "reduce_or", "reduce_xor", "random_gamma", "bitcast_convert_type"),
 }
 """Rules whose results do not change, or that hand on what JAX says."""
 
@@ -205,6 +205,7 @@ VALUES = {
         lambda x: (jnp.round(x), jax.lax.round(x, jax.lax.RoundingMethod.AWAY_FROM_ZERO), jnp.floor(x), jnp.ceil(x)),
         np.array([-1.5, 0.5, 2.5, -0.5, 1.5]),
     ),
+    "bits": (lambda x: jax.lax.bitcast_convert_type(x, np.int64), np.array([1.5, -0.1])),
     "signs": (lambda x: (jnp.sign(x), jnp.isfinite(x)), np.array([-1.5, 0.0, -0.0, np.inf, np.nan])),
     "made from nothing": (lambda n: n + jax.lax.broadcasted_iota(int, (2, 3), 1), np.array([[1, 2, 3]])),
     "handed on": (lambda x: jax.lax.stop_gradient(x), np.array([1.5])),
