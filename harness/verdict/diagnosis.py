@@ -192,7 +192,9 @@ def _moved(value: np.ndarray, expected: np.ndarray, part: Part) -> str:
 def _seven_digits(part: Part, m: int | None) -> str:
     off, size = np.abs(part.value - part.expected).max(), np.abs(part.expected).max()
     if 2 * part.wrong.sum() > part.wrong.size > 2 and 1e-10 * size < off < 1e-6 * size:
-        return f"right to {off / size:.0e} of the largest entry: it passes through float32, or is a finite difference"
+        return (
+            f"right to {off / size:.0e} of the largest entry: as many digits as float32 keeps, or a finite difference"
+        )
     return ""
 
 

@@ -19,17 +19,17 @@ from harness.bounds.tolerances import (
 )
 from harness.bounds.traced_bound import floor_of, is_wide
 from harness.checks.directions import compare_ends, farthest_off, random_directions, slopes_along
-from harness.checks.traced.differencing import differences, has_slope, values_by
-from harness.checks.traced.digits import SMALLEST, ZERO_IS_COARSER, absolute_scale, scale_about, with_digits
+from harness.checks.traced.differencing import differences, has_slope, increments, values_by
+from harness.checks.traced.digits import UNDERFLOW, absolute_scale, ordinary_size, scale_about, with_digits
 from harness.checks.traced.layout import Layout, UnitVectors
-from harness.checks.traced.modes import Claim, Mode, gradient_of, without_stops_of_rules
+from harness.checks.traced.modes import Claim, Mode, equations_in, gradient_of, without_stops_of_rules
 from harness.checks.traced.subject import DIFFERENCES, INCREMENTS, JAX, MODES, REFERENCE, TracedDerivatives
 from harness.checks.traced.truth import Truth
 from harness.verdict.comparison import Answer, Block, Pair, compare, compare_all
 from harness.wording import first_few
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.measured import NotApplicable
-from reference.traced.program import Equation, Traced, unit_roundoff
+from reference.traced.program import CUSTOM_RULES, Equation, Traced, function_of, unit_roundoff
 
 FEWEST = 2
 """Of millions of inputs, no fewer are looked at one by one, and no fewer directions take in the others."""
@@ -38,8 +38,6 @@ PRECISIONS = {UNIT_ROUNDOFF["float64"]: "float64", UNIT_ROUNDOFF["float32"]: "fl
 
 DIFFERENCED = 6
 """Inputs along which values are differenced, beside as many that look wrong."""
-
-TINY = 1e-30
 
 
 class Check:
@@ -88,12 +86,14 @@ class Check:
         self.traced = Traced(function, *leaves)
         self.outputs = Layout(output_names(), self.traced.outputs)
         program = self.traced.program
+        taken = {function_of(eq).name for eq in equations_in(program) if eq.name in CUSTOM_RULES and trusted(eq)}
         if order == 2:
             self.function = gradient_of(function, self.outputs, seed)
             self.traced = Traced(self.function, *leaves)
             self.outputs = Layout([f"gradient[{name}]" for name in names], self.traced.outputs)
             program = without_stops_of_rules(self.traced.program, program, trusted)
         self.truth = Truth(program, leaves, self.inputs, self.outputs, trusted, may_jump=order == 2)
+        self.truth.taken_as_they_are |= taken  # a gradient has them in it, called or not
         self.is_large = self.inputs.size > ALL_COORDINATES
         self.each = not self.is_large and self.inputs.size * self.outputs.size <= ALL_ENTRIES
         count = self.outputs.size if self.each else 1 if self.is_large else DENSE_COMBINATIONS
@@ -118,7 +118,7 @@ class Check:
             claims[REFERENCE] = self._reference(reference)
         truth = self._truth(chosen, claims, subject.blocks)
         self.answers = self._answers(claims, truth, known, subject)
-        self.ends = self._end_to_end(asked) if self.is_large and known.all() else []
+        self.ends = [pair for pair in self._end_to_end(asked) if known.all()] if self.is_large else []
         if any(pair.disagrees for pair in self.ends) and claims:
             off = partial(self._off, claims[min(claims)].derivative[0])
             chosen = np.union1d(chosen, farthest_off(self.inputs.size, off, self.seed + 3))
@@ -207,9 +207,11 @@ class Check:
     def _truth(self, chosen: np.ndarray, claims: dict[str, Claim], blocks: Sequence[Block]) -> Claim:
         """The increments' answer; at a kink that of all conventions which comes closest to what JAX says."""
         along, middle, apart, error = UnitVectors(chosen, self.inputs.size), *np.zeros((3, *self._shape))
+        claimed = [claim.derivative[:, chosen] for claim in claims.values()]
 
         def ask(seed: int | None) -> Sequence[np.ndarray]:
-            middle[:, chosen], apart[:, chosen], error[:, chosen] = self.truth.combined(along, self.weights, seed)
+            found = increments(self.truth, along, self.weights, claimed, seed)
+            middle[:, chosen], apart[:, chosen], error[:, chosen] = found
             return middle, apart, error.copy()
 
         error = self._with_bars(INCREMENTS, ask, blocks, UNIT_ROUNDOFF["float64"])[-1]
@@ -218,8 +220,8 @@ class Check:
         error = np.where(np.isfinite(middle) & np.isfinite(error), error, np.inf)
         slopes = np.abs(middle) + apart
         self._largest = float(slopes[np.isfinite(slopes)].max(initial=0.0))
-        claimed = next((claim.derivative for claim in claims.values()), middle)
-        nearest = np.clip(np.where(np.isnan(claimed), middle, claimed), middle - apart, middle + apart)
+        first = next((claim.derivative for claim in claims.values()), middle)
+        nearest = np.clip(np.where(np.isnan(first), middle, first), middle - apart, middle + apart)
         return Claim(np.where(apart > 0.0, nearest, middle), error)
 
     def _values(self) -> tuple[list[str], np.ndarray]:
@@ -267,7 +269,7 @@ class Check:
         precision = "float64" if oracle else self.precision
         derivative, error = self._per_output(claim)
         unit = UNIT_ROUNDOFF["float64"] if oracle else self.truth.coarsest
-        error = error + np.where(error > 0.0, floor_of(derivative, blocks, unit) + SMALLEST, 0.0)
+        error = error + np.where(error > 0.0, floor_of(derivative, blocks, unit) + UNDERFLOW[precision], 0.0)
         return Answer(
             name, JAX if name in MODES else name, 0.0, 0.0, derivative, error, precision=precision, oracle=oracle
         )
@@ -296,8 +298,7 @@ class Check:
         along = UnitVectors(looked_at, size)
         error = self.values[2] if self.precision == "float64" else np.zeros(0)  # else the interpreter's values are used
         rounding = float(error[np.isfinite(error)].max(initial=0.0))
-        values = values_by(self.traced, self.truth)
-        found = differences(values, self.truth, along, rounding).combined(self.weights)
+        found = differences(values_by(self.traced, self.truth), self.truth, along, rounding).combined(self.weights)
         slopes, errors = np.full(self._shape, np.nan), np.full(self._shape, np.inf)
         slopes[:, looked_at], errors[:, looked_at] = found.derivative, found.error
         errors[~known] = np.inf
@@ -317,11 +318,7 @@ class Check:
 
     @property
     def ordinary(self) -> float:
-        """A size of the derivative that is not small: blocks that vanish beside it are compared absolutely.
-
-        Not beside 1, as costs are, for all derivatives may be tiny; in coarse types, zero is not hit that exactly.
-        """
-        return max(ZERO_IS_COARSER[self.precision] * self._largest, TINY)
+        return ordinary_size(self._largest, self.precision)
 
     # -- many inputs --------------------------------------------------------------------------------------------------
 
@@ -330,10 +327,6 @@ class Check:
         count = int(np.clip(0.1 * ENTRIES_MOVED / self.inputs.size, FEWEST, RANDOM_ENDS))
         along = random_directions(count, self.inputs.size, self.seed + 2)
         block = [Block("directions", np.arange(count))]
-        middle, apart, error = self._with_bars(
-            INCREMENTS, lambda seed: self.truth.combined(along, self.weights, seed), block, UNIT_ROUNDOFF["float64"]
-        )
-        truth = self._answer(INCREMENTS, Claim(middle, error + apart), block)
         slopes = slopes_along(along, [answer for answer in self.answers if answer.name == "reverse"])
         for mode in modes:
             if mode.name == "forward":
@@ -341,6 +334,9 @@ class Check:
                     slopes.append(self._answer(mode.name, self._claim(mode, along, block), block))
                 except NotApplicable as reason:
                     self.left_out[mode.name] = str(reason)
+        ask = partial(increments, self.truth, along, self.weights, [answer.gradient[None] for answer in slopes])
+        middle, apart, error = self._with_bars(INCREMENTS, ask, block, UNIT_ROUNDOFF["float64"])
+        truth = self._answer(INCREMENTS, Claim(middle, error + apart), block)
         return compare_ends(slopes, truth, self.ordinary)
 
     def _off(self, gradient: np.ndarray, along: np.ndarray) -> np.ndarray:

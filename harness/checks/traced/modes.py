@@ -20,6 +20,7 @@ from reference.arithmetics.many_directions import constant
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.measured import NotApplicable
 from reference.traced.black_box import more_accurate
+from reference.traced.contracting import product_units
 from reference.traced.interpreter import Run
 from reference.traced.program import (
     CALLS,
@@ -78,7 +79,8 @@ def coarsest_unit(program: Program) -> float:
     units = [unit_roundoff(t) for t in own if t is not None and kind(t) in ("f", "c")]
     cut = [2.0 ** -(eq.params["mantissa_bits"] + 1) for eq in program.equations if eq.name == "reduce_precision"]
     inner = [coarsest_unit(p) for eq in program.equations for p in programs_in(eq)]
-    return max([UNIT_ROUNDOFF["float64"], *units, *cut, *inner])
+    products = [unit for eq in program.equations for unit in product_units(eq)]
+    return max([UNIT_ROUNDOFF["float64"], *units, *cut, *products, *inner])
 
 
 def solves(program: Program) -> bool:
@@ -218,10 +220,9 @@ class Mode:
     def answers_alike(self, other: "Mode", vectors: np.ndarray) -> bool:
         """Whether another trace of the same mode computes the same."""
         count = next(iter(self._traced))
-        if alike(self.traced(count).program, other.traced(count).program):
-            return True
-        found = [mode.by_numpy(vectors[:count]) for mode in (self, other)]
-        return np.array_equal(*found, equal_nan=True)
+        found = (mode.by_numpy(vectors[:count]) for mode in (self, other))
+        is_same = alike(self.traced(count).program, other.traced(count).program)
+        return is_same or np.array_equal(*found, equal_nan=True)
 
     def by_numpy(self, vectors: np.ndarray) -> np.ndarray:
         """What the interpreter makes of this mode's program, (count, size)."""

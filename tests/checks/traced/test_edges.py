@@ -1,4 +1,4 @@
-"""Where a derivative is hard to tell: equal numbers, singular matrices, free phases, infinities, numbers by bits."""
+"""Where derivatives are hard to tell: ties, singular matrices, free phases, infinities, numbers by their bits."""
 
 from functools import partial
 
