@@ -76,8 +76,8 @@ def reads_bits(program: Program) -> bool:
 
 
 def _in_its_types(equation: Equation, values: Sequence[Any]) -> Sequence[Any]:
-    """Values as they are, unless the precision decides what is computed."""
-    return own_types(equation, values) if any(map(reads_bits, programs_in(equation))) else values
+    """Values in float64, or as a program within the equation takes them, which keeps its own types."""
+    return own_types(equation, values) if _precision(equation) > UNIT_ROUNDOFF["float64"] else values
 
 
 def _precisely() -> ExitStack:
