@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch.autograd import forward_ad
 from torch.autograd import gradcheck as original
+from torch.autograd import gradgradcheck as original_of_second
 from torch.autograd.gradcheck import GradcheckError
 
 from harness.checks.functions.gradient_checking import check_gradient
@@ -114,7 +115,11 @@ def gradgradcheck(
         cotangents = tuple(weights.requires_grad_() for weights in _random_like(outputs))
     else:
         cotangents = tuple(grad_outputs) if isinstance(grad_outputs, (tuple, list)) else (grad_outputs,)
-    options = {name: value for name, value in options.items() if name != "gen_non_contig_grad_outputs"}
+    if options.get("check_fwd_over_rev") or not options.get("check_rev_over_rev", True):
+        ask_original = partial(original_of_second, func, inputs, grad_outputs, raise_exception=raise_exception)
+        return undecided(NAME, "forward over reverse mode is not checked here", partial(ask_original, **options))
+    nothing_here = ("gen_non_contig_grad_outputs", "check_fwd_over_rev", "check_rev_over_rev")
+    options = {name: value for name, value in options.items() if name not in nothing_here}
 
     def gradients(*all_inputs: Any) -> tuple[Any, ...]:
         given = all_inputs[: len(inputs)]
