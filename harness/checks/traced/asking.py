@@ -21,21 +21,19 @@ from harness.bounds.tolerances import (
 )
 from harness.bounds.traced_bound import floor_of, is_wide, of_nothing_known
 from harness.checks.directions import compare_ends, farthest_off, random_directions, slopes_along
-<<<<<<< HEAD
 from harness.checks.traced.differencing import has_slope, increments, is_linear, some_differences
-=======
-from harness.checks.traced.differencing import differences, has_slope, increments, values_by
->>>>>>> audit7
 from harness.checks.traced.digits import UNDERFLOW, absolute_scale, ordinary_size, scale_about, with_digits
 from harness.checks.traced.layout import Layout, UnitVectors
 from harness.checks.traced.modes import Claim, Mode, equations_in, gradient_of, without_stops_of_rules
-from harness.checks.traced.subject import DIFFERENCES, INCREMENTS, JAX, MODES, REFERENCE, TracedDerivatives
+from harness.checks.traced.subject import DIFFERENCES, INCREMENTS, JAX, MODES, REFERENCE, TracedDerivatives, outside
 from harness.checks.traced.truth import Truth
 from harness.verdict.comparison import Answer, Block, Pair, compare, compare_all
 from harness.wording import first_few
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.measured import NotApplicable
 from reference.traced.program import CUSTOM_RULES, Equation, Traced, function_of, unit_roundoff
+
+NOT_FINITE = "not finite at this point"
 
 PRECISIONS = {UNIT_ROUNDOFF["float64"]: "float64", UNIT_ROUNDOFF["float32"]: "float32", 2.0**-11: "float16"}
 
@@ -259,7 +257,7 @@ class Check:
         self.absolute = absolute_scale(self.rows, expected, error, self.truth, self.precision)
         doubts = [
             f"{first_few(np.flatnonzero(bad).tolist(), 3, name=self.outputs.label)}: {what}"
-            for bad, what in ((~finite, "not finite at this point"), (finite & ~same, "another value in JAX"))
+            for bad, what in ((~finite, NOT_FINITE), (finite & ~same, "another value in JAX"))
             if bad.any()
         ]
         return doubts, ((self.weights != 0.0) <= (finite & same)).all(axis=1)
@@ -273,6 +271,8 @@ class Check:
         judged = {name: self._not_finite(claim, truth, known) for name, claim in claims.items()}
         answers = [self._answer(name, claim, subject.blocks) for name, claim in judged.items()]
         self._oracles = {INCREMENTS: truth}
+        nowhere = ~known & ((self.weights != 0.0) & np.isnan(self.values[0]) & np.isnan(self.values[1])).any(axis=1)
+        self.outside = outside([claim.derivative for claim in claims.values()], nowhere)
         return [*answers, self._answer(INCREMENTS, truth, subject.blocks)]
 
     def _not_finite(self, claim: Claim, truth: Claim, known: np.ndarray) -> Claim:

@@ -13,7 +13,7 @@ import jax
 import numpy as np
 
 from harness.checks.traced.arguments import Arguments
-from harness.checks.traced.asking import Check
+from harness.checks.traced.asking import NOT_FINITE, Check
 from harness.checks.traced.culprits import (
     Met,
     beside_the_numbers,
@@ -91,7 +91,8 @@ def check_derivatives(
     Returns
     -------
     Report
-        The sources "reverse" and "forward" are JAX's. "inconclusive" where the function jumps or is not finite.
+        The sources "reverse" and "forward" are JAX's. "inconclusive" where the function jumps or is not finite; where
+        outputs are rightly NaN, ``details["where_defined"]`` is the verdict on the others.
 
     Raises
     ------
@@ -148,7 +149,12 @@ def check_derivatives(
                 subject.notes += alone
         _require_met(trust, check)
         verdict = consensus(check.answers, check.pairs, check.ends)
-        report = judge(subject, check.answers, check.pairs, check.ends, verdict, check.left_out, started)
+        compared = check.answers, check.pairs, check.ends, verdict, check.left_out, started
+        report = judge(subject, *compared)
+        if report.verdict == "inconclusive" and check.outside.any() and not check.is_large:
+            subject.chosen = subject.chosen & ~check.outside
+            subject.doubts = [doubt for doubt in subject.doubts if not doubt.endswith(NOT_FINITE)]
+            report = replace(report, details=report.details | {"where_defined": judge(subject, *compared).verdict})
         return replace(report, decided_share=0.0) if _nobody_checked(check, modes) else report
 
 
