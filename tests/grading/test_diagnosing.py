@@ -84,7 +84,7 @@ def test_the_document_holds_the_bugs(folder, diagnose):
 REFUSED = {
     "rihgt.py": "there is no file rihgt.py; did you mean 'right.py'?",
     "right.py:nn_cost_funktion": "did you mean 'nn_cost_function'?",
-    "right.py:sigmoid": "there is no function sigmoid",
+    "right.py:sigmoid": "sigmoid(z) does not look like a function of θ, X and y",
     "harness.sources.loop:cost_and_gradiend": "did you mean 'cost_and_gradient'?",
     "no.module:f": "cannot import 'no.module'",
     "right.py --output softmax": "the course's signature is for sigmoid units",

@@ -77,12 +77,29 @@ def test_leaves_are_named_by_their_paths():
     assert report.findings[0].where == "params['dense']['bias'][1]"
 
 
+class Foreign:
+    """As a tensor, which need not be installed."""
+
+    dtype = "torch.float32"
+
+
+Foreign.__module__ = "torch"
+
 BAD = {
     "nothing to differentiate": (lambda n: n, (3,), TypeError, "give floating or complex arrays"),
     "an empty tree": (lambda x: 1.0, ({},), TypeError, "the arguments hold no array at all"),
     "empty output": (lambda x: x[:0], (X,), TypeError, "the function returns no number"),
     "integer output": (lambda x: jnp.argmax(x), (X,), TypeError, "there is no derivative"),
+    "PyTorch's": (lambda x: x, (Foreign(),), TypeError, "x is PyTorch's; for its functions use"),
+    "a type that JAX lacks": (
+        lambda x: x["w"],
+        ({"w": X.astype(np.longdouble)},),
+        TypeError,
+        r"x\['w'\] is .*, which JAX does not have; give float64",
+    ),
 }
+if np.longdouble is np.float64:
+    del BAD["a type that JAX lacks"]
 
 
 def test_values_of_a_black_box_in_bfloat16_accuse_nobody(monkeypatch):
@@ -131,6 +148,12 @@ def test_misconduct_is_told(name):
     report = check_derivatives(f, *args)
     assert report.verdict == "disagree"
     assert any(words in reason for reason in report.reasons)
+
+
+def test_beside_what_changes_each_time_there_is_no_right_value():
+    report = check_derivatives(stateful, X)
+    assert report.findings
+    assert not any(finding.diagnosis for finding in report.findings), report
 
 
 INCONCLUSIVE = {

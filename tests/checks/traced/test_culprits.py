@@ -178,3 +178,55 @@ def test_a_rule_may_be_trusted_twice_however_it_computes_its_primal(make, again)
     assert any("not checked: rounded" in note for note in report.notes)
     with pytest.raises(ValueError, match="calls no custom rule of that name"):
         check_derivatives(lambda x: jnp.sum(rounded(x) * x**2), X, order=2, trust=["round"])
+
+
+def inner(x):
+    return jnp.sin(x)
+
+
+inner = jax.custom_vjp(inner)
+inner.defvjp(lambda x: (inner(x), x), lambda x, g: (1.001 * g * jnp.cos(x),))
+
+
+@jax.custom_vjp
+def around(x):
+    return inner(x) ** 2
+
+
+def around_bwd(x, g):
+    y, pull_back = jax.vjp(inner, x)
+    return pull_back(2.0 * y * g)
+
+
+around.defvjp(lambda x: (around(x), x), around_bwd)
+
+
+def test_of_a_wrong_rule_within_another_the_inner_is_named():
+    report = check_derivatives(around, X)
+    assert [culprit["name"] for culprit in report.details["culprits"]] == ["inner", "around"]
+    assert report.details["culprits"][0]["explains"]
+
+
+@jax.custom_jvp
+def cube(x):
+    return x**3
+
+
+cube.defjvp(lambda x, t: (x[0] ** 3, 3.0 * jax.lax.stop_gradient(x[0] ** 2) * t[0]))
+
+
+def test_a_rule_that_is_wrong_in_the_second_derivative_alone_is_named():
+    report = check_derivatives(lambda x: jnp.sum(cube(x) * x), X, order=2)
+    assert report.verdict == "disagree"
+    assert [culprit["name"] for culprit in report.details["culprits"]] == ["cube"]
+
+
+@jax.custom_gradient
+def written_down(x):
+    return jnp.sum(x**3), lambda g: 2.0 * g * x**2
+
+
+def test_a_rule_that_jax_makes_is_named_with_the_line_that_calls_it():
+    where = check_derivatives(lambda x: written_down(x), X).details["culprits"][0]["where"]
+    assert "custom_derivatives.py" in where
+    assert "test_culprits.py" in where
