@@ -115,7 +115,7 @@ class Check:
         self.doubts, known = self._values()
         asked = self.asked = [self.mode(name) for name in modes]
         chosen = self._sample()
-        subject = self._subject(chosen)
+        self.subject = subject = self._subject(chosen)
         claims = self._claims(asked, subject.blocks)
         if reference is not None:
             claims[REFERENCE] = self._reference(reference)
@@ -128,13 +128,12 @@ class Check:
         if any(pair.disagrees for pair in self.ends) and claims:
             off = partial(self._off, claims[min(claims)].derivative[0])
             chosen = np.union1d(chosen, farthest_off(self.inputs.size, off, self.seed + 3))
-            subject = self._subject(chosen)
+            self.subject = subject = self._subject(chosen)
             truth = self._truth(chosen, claims, subject.blocks)
             self.answers = self._answers(claims, truth, known, subject)
         self._add_differences(chosen, known, subject.blocks)
         if self.truth.unresolved and not np.isfinite(truth.error[:, chosen]).all():
             self.doubts.append(self.truth.unresolved)
-        self.subject = subject
         self.pairs = compare_all(self.answers, subject.blocks, self.ordinary, self.absolute)
         if not self.is_large and not all(pair.decided[pair.applies].all() for pair in self.pairs):
             self.absolute = np.maximum(self.absolute, scale_about(self.truth, self.rows, self.precision, self.seed))

@@ -117,7 +117,7 @@ def check_derivatives(
         subject = check.subject
         met = Met(check)
         subject.notes = _notes(check, arguments, met)
-        subject.details = {"devices": list(map(str, check.traced.devices)), "product_bits": _bits_of_products(check)}
+        subject.details = {"devices": list(map(_name, check.traced.devices)), "product_bits": _bits_of_products(check)}
         subject.doubts = [*check.doubts, *_nobody_checked(check, modes)]
         if check.by_solvers > SOLVERS_TOLD:
             subject.hint = "a solver in f stops at a tolerance that hides the digits; check it with a smaller one"
@@ -270,12 +270,16 @@ def _bits_of_products(check: Check) -> int | None:
     return round(-np.log2(coarsest)) if coarsest else None
 
 
+def _name(device: Any) -> str:
+    return f"{device.platform}:{device.id}"
+
+
 def _of_devices(check: Check) -> list[str]:
     """Where JAX has computed, if not on the CPU alone, and what the device makes of matrix products."""
     devices, bits, told = check.traced.devices, _bits_of_products(check), []
     if len(devices) > 1 or devices[0] != jax.devices("cpu")[0]:
         kinds = ", ".join(dict.fromkeys(device.device_kind for device in devices))
-        told.append(f"JAX computed on {first_few(devices, 4)} ({kinds}), the increments on the CPU")
+        told.append(f"JAX computed on {first_few(devices, 4, name=_name)} ({kinds}), the increments on the CPU")
     if bits:
         told.append(f"matrix products use {bits} bits of each number: the error bars allow for that")
     return told
