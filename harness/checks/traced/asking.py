@@ -21,11 +21,7 @@ from harness.bounds.tolerances import (
 )
 from harness.bounds.traced_bound import floor_of, is_wide, of_nothing_known
 from harness.checks.directions import compare_ends, farthest_off, random_directions, slopes_along
-<<<<<<< HEAD
 from harness.checks.traced.differencing import has_slope, increments, is_linear, some_differences
-=======
-from harness.checks.traced.differencing import differences, has_slope, increments, values_by
->>>>>>> audit7
 from harness.checks.traced.digits import UNDERFLOW, absolute_scale, ordinary_size, scale_about, with_digits
 from harness.checks.traced.layout import Layout, UnitVectors
 from harness.checks.traced.modes import Claim, Mode, equations_in, gradient_of, without_stops_of_rules
