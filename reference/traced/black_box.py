@@ -191,10 +191,9 @@ def _at_each(
     """The outputs at each point of the stencil, the axes `lead` before their own."""
     flat = [x.reshape(-1, *x.shape[len(lead) :]) if i in moving else x for i, x in enumerate(moved)]
     axes = tuple(0 if i in moving else None for i in range(len(flat)))
-    # what is compiled with options may not be called by what is compiled
-    how, one = (
-        ("finer stencil", inspect.unwrap(finely)) if finely else ("stencil", lambda *operands: bind(equation, operands))
-    )
+    how, one = "stencil", lambda *operands: bind(equation, operands)
+    if finely:  # as it is, for what is compiled with options cannot be called by what is compiled
+        how, one = "finer stencil", inspect.unwrap(finely)
     apply = _program(equation, f"{how} {axes}", lambda: jax.vmap(one, in_axes=axes))
     try:
         with precisely():

@@ -140,8 +140,6 @@ class Check:
             self.pairs = compare_all(self.answers, subject.blocks, self.ordinary, self.absolute)
         oracles = {name: Claim(*self._per_output(claim)) for name, claim in self._oracles.items()}
         self.answers = with_digits(self.answers, self.pairs, oracles, self.inputs, subject.label)
-        if self.truth.taken_as_they_are or self.by_solvers:  # no derivative on purpose, or good to a tolerance
-            self.not_linear = []
 
     # -- what is asked ------------------------------------------------------------------------------------------------
 
