@@ -8,7 +8,7 @@ from importlib.machinery import PathFinder
 from importlib.util import module_from_spec, spec_from_file_location
 from operator import attrgetter
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, TracebackType
 from typing import Any
 
 from harness.wording import did_you_mean
@@ -40,13 +40,37 @@ def import_attribute(name: str) -> Any:
         raise ValueError(f"module {module_name!r} has no attribute {attribute!r}{close}") from None
 
 
+def _is_ours(file: str) -> bool:
+    """Whether a line of code is this project's."""
+    return file.startswith((str(Path(__file__).parent), str(Path(import_module("reference").__path__[0]))))
+
+
 def raised_at(error: BaseException) -> str:
     """The innermost line of somebody's own code in a traceback, as " (mine.py, line 3, in f: ...)"; or nothing."""
-    ours = [str(Path(__file__).parent), str(Path(import_module("reference").__path__[0]))]
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        if "site-packages" not in frame.filename and not frame.filename.startswith((*ours, "<")):
+        file = frame.filename
+        if not ("site-packages" in file or file.startswith("<") or _is_ours(file)):
             return f" ({Path(frame.filename).name}, line {frame.lineno}, in {frame.name}: {frame.line})"
     return ""
+
+
+class ShownFromOutside:
+    """A ``with`` whose exceptions show the lines of others' code alone, unless it is `whole`."""
+
+    def __init__(self, whole: bool = False):
+        self.whole = whole
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, at: TracebackType | None) -> None:
+        if error is None or self.whole:
+            return
+        others = None
+        for frame, line in reversed(list(traceback.walk_tb(at))):
+            if not _is_ours(frame.f_code.co_filename):
+                others = TracebackType(others, frame, frame.f_lasti, line)
+        error.__traceback__ = others
 
 
 def is_file(target: str | Path) -> bool:

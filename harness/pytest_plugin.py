@@ -35,6 +35,7 @@ from zlib import crc32
 
 import pytest
 
+from harness.importing import ShownFromOutside
 from harness.inconclusive import InconclusiveGradient
 from harness.wording import counted
 
@@ -215,7 +216,8 @@ def cross_check(pytestconfig: pytest.Config) -> Callable[..., Any]:
 
     def assert_agree(subject: Any, theta: Any, sources: Any = None, reference: Any = None, **options: Any) -> Any:
         __tracebackhide__ = True
-        report = check(subject, theta, sources, reference, **options)
+        with ShownFromOutside(pytestconfig.option.fulltrace):
+            report = check(subject, theta, sources, reference, **options)
         _record(pytestconfig, report)
         if report.verdict == "disagree":
             call = {"subject": subject, "theta": theta, "sources": sources, "reference": reference, **options}
@@ -224,6 +226,7 @@ def cross_check(pytestconfig: pytest.Config) -> Callable[..., Any]:
             pytest.skip(absent)
         return _decided(report, on_inconclusive)
 
+    assert_agree.__qualname__ = "cross_check"  # as errors call it
     return assert_agree
 
 
@@ -236,7 +239,8 @@ def check_derivatives(pytestconfig: pytest.Config) -> Callable[..., Any]:
         __tracebackhide__ = True
         from harness.checks.traced.checking import check_derivatives  # which imports JAX
 
-        report = check_derivatives(f, *args, **options)
+        with ShownFromOutside(pytestconfig.option.fulltrace):
+            report = check_derivatives(f, *args, **options)
         _record(pytestconfig, report)
         if report.verdict == "disagree":
             call = {"subject": f, "theta": args, "sources": None, "reference": None, "check": "check_derivatives"}

@@ -86,12 +86,14 @@ def shadow_pass(
         Z = As[-1] @ weights[-1].T + biases[-1]
         squares = sum(np.square(W).sum() for W in weights)
         l2 = lift(problem.l2)  # so that λ/m is rounded, too
-        cost = network.output.loss(NUMPY, Z, lift(problem.Y)).sum() / m + l2 / (2 * m) * squares
+        cost = network.output.loss(NUMPY, Z, lift(problem.Y)).sum() / m
+        cost = cost + _in_any_order(l2 / (2 * m) * squares, l2 * squares)
 
         delta = network.output.predict(NUMPY, Z) - lift(problem.Y)
         parts = []
         for layer in reversed(range(len(weights))):
-            of_weights = delta.T @ As[layer] / m + l2 / m * weights[layer]
+            of_weights = delta.T @ As[layer] / m
+            of_weights = of_weights + _in_any_order(l2 / m * weights[layer], l2 * weights[layer])
             of_biases = delta.sum(axis=0) / m
             parts.append((of_biases, of_weights))
             if layer:
@@ -101,6 +103,11 @@ def shadow_pass(
             for of in ("value", "error")
         )
     return arithmetic(cost.value, _finite_or_inf(cost.error)), arithmetic(values, _finite_or_inf(errors))
+
+
+def _in_any_order(x: Rounded, undivided: Rounded) -> Rounded:
+    """A number of which nothing is known where it overflows for whoever divides last."""
+    return type(x)(x.value, np.where(np.isfinite(undivided.value), x.error, np.inf))
 
 
 def activate(f: Activation, Z: Rounded, sampled: dict[str, str]) -> tuple[Rounded, Rounded]:

@@ -108,3 +108,9 @@ SAMPLED_INPUTS = 64
 
 RANDOM_ENDS = 8
 """Random directions that take in the inputs of a traced function that are not looked at one by one."""
+
+FEWEST = 2
+"""Of millions of inputs, no fewer are looked at one by one, and no fewer directions take in the others."""
+
+DIFFERENCED = 6
+"""Inputs along which a traced function's values are differenced, beside as many that look wrong."""

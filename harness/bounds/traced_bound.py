@@ -19,12 +19,31 @@ from reference.traced.bounding.running import BoundedRun, obstacle
 from reference.traced.interpreter import COARSE
 from reference.traced.program import Program
 
+SMALLEST = 1e-45
+"""Steps of 2^-200 leave something so small in the place of a zero."""
+
 
 def is_wide(derivative: np.ndarray, error: np.ndarray, blocks: Sequence[Any], unit: float) -> np.ndarray:
     """Where a bound leaves less than two thirds of the digits, beside the largest of its block."""
     size = np.where(np.isfinite(derivative), np.abs(derivative), 0.0)
     scale = np.maximum(_largest(size, blocks), NEGLIGIBLE * size.max(initial=0.0))
     return ~(error <= unit**NARROW * scale)
+
+
+def of_nothing_known(truth: Any, proven: np.ndarray | None, blocks: Sequence[Any]) -> np.ndarray | float:
+    """The proven bound in those blocks of whose truth, a claim, not one digit is known; zero elsewhere.
+
+    Where all is cancelled to nothing, no other number says how large an error is small, and roundings at random know
+    less than XLA does: it may compute a number twice, each time with other roundings, which then do not cancel.
+    """
+    if proven is None:
+        return 0.0
+    vague = np.zeros(proven.shape)
+    for block in blocks:
+        at = np.unravel_index(block.indices, proven.shape)
+        if np.all(np.abs(truth.derivative[at]) <= np.maximum(truth.error[at], SMALLEST)):
+            vague[at] = np.where(np.isfinite(proven[at]), proven[at], 0.0)
+    return vague
 
 
 def floor_of(derivative: np.ndarray, blocks: Sequence[Any], unit: float) -> np.ndarray:

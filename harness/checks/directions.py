@@ -20,13 +20,16 @@ def random_directions(count: int, size: int, seed: int) -> np.ndarray:
 
 @np.errstate(all="ignore")  # an infinite error times a direction's zero
 def slopes_along(directions: np.ndarray, answers: Sequence[Answer]) -> list[Answer]:
-    """What the answers say of the slopes g·v along directions v: good to Σ |v_i| (error_i + n u |g_i|), by the sum."""
+    """What the answers say of the slopes g·v along directions v: good to Σ |v_i| (error_i + n u |g_i|), by the sum.
+
+    Of a g_i that is not finite there is no rounding, which would excuse it.
+    """
     sizes, rounding = np.abs(directions), directions.shape[1] * UNIT_ROUNDOFF["float64"]
     return [
         replace(
             answer,
             gradient=directions @ answer.gradient,
-            error=sizes @ (answer.error + rounding * np.abs(answer.gradient)),
+            error=sizes @ (answer.error + rounding * np.abs(np.where(np.isfinite(g := answer.gradient), g, 0.0))),
         )
         for answer in answers
     ]

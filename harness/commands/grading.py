@@ -48,10 +48,12 @@ def grade(
     """Grade a class of submissions: each one's cost and gradient, and which bug explains what is wrong."""
     from harness.files import folder_to_fill, write_whole
     from harness.grading.grading import grade_folder
+    from harness.grading.reading import not_graded
     from harness.grading.rubric import Rubric, read_rubric
     from harness.grading.writing.feedback import write_feedback
     from harness.grading.writing.page import as_page
     from harness.grading.writing.table import as_csv, as_text, row
+    from harness.wording import first_few
 
     if reveal and feedback is None:
         raise ValueError("--reveal adds to the pages of --feedback; give that a folder")
@@ -66,6 +68,8 @@ def grade(
         write_whole(csv, as_csv(grades).encode())
     if html is not None:
         write_whole(html, as_page(grades, {"folder": folder.name, "points": chosen.total}).encode())
+    if left := not_graded(folder):
+        complain(f"Not graded, for there is no .py or .ipynb file in it: {first_few(left, 10)}.")
     document = {"schema": "harness.grades/1", "grades": [row(one) | {"notes": list(one.notes)} for one in grades]}
     show(document, as_text(grades), json)
 

@@ -83,9 +83,8 @@ class Ways:
         cost = parsed[self.of_cost.function.name] if self.of_cost else Parsed()
         gradient = parsed[self.of_gradient.function.name] if self.of_gradient else Parsed()
         came = (*cost.came, *gradient.came)
-        return Parsed(
-            cost.cost, gradient.gradient, came, gradient.precision, (gradient if self.of_gradient else cost).order
-        )
+        precision = min(cost.precision, gradient.precision)  # "float32", if one of them is
+        return Parsed(cost.cost, gradient.gradient, came, precision, (gradient if self.of_gradient else cost).order)
 
     def change(self, process: Process, asked: Asked) -> tuple[str, bool]:
         """Which arguments are changed in place when it is asked; empty for none. And whether that spoils an answer.
@@ -138,7 +137,7 @@ def _read(value: Any, submission: Submission, function: Function, convention: Co
     try:
         parsed = parse(value, convention, asked.problem)
     except NotAnAnswer as error:
-        raise Failed(f"{function.name} {error}") from None
+        raise Failed(f"{function.called} {error}") from None
     return asked.as_meant(parsed, submission.in_single_precision)
 
 
@@ -186,18 +185,21 @@ def _knows_own_sizes(submission: Submission) -> bool:
 
 
 def _candidates(submission: Submission, named: str | None) -> list[tuple[Function, tuple[Role, ...]]]:
-    functions = [function for function in submission.functions if named in (None, function.name)]
+    functions = [function for function in submission.functions if named in (None, function.name, function.called)]
     ranked = sorted(functions, key=worth, reverse=True)
     found = [(function, roles) for function in ranked if (roles := roles_of(function))]
     return [pair for pair in found if named or worth(pair[0]) >= 0][:FUNCTIONS]
 
 
 def _no_function(submission: Submission, named: str | None) -> str:
-    defined = ", ".join(f"{f.name}({', '.join(f.parameters)})" for f in submission.functions[:8]) or "none"
-    wanted = f"function {named}" if named else "function of θ, X and y, such as the course's nnCostFunction"
-    close = did_you_mean(named, [function.name for function in submission.functions]) if named else ""
-    offer = "" if named else "; offer one of (nn_params, X, y, lambda) or of (W1, b1, W2, b2, X, y, lambda)"
-    return f"there is no {wanted}; it defines {defined}{close}{offer}"
+    offer = "; offer one of (nn_params, X, y, lambda) or of (W1, b1, W2, b2, X, y, lambda)"
+    if here := [function for function in submission.functions if named in (function.name, function.called)]:
+        return f"{here[0]} does not look like a function of θ, X and y{offer}"
+    defined = ", ".join(map(str, submission.functions[:8])) or "none"
+    if named:
+        close = did_you_mean(named, [function.called for function in submission.functions])
+        return f"there is no function {named}; it defines {defined}{close}"
+    return f"there is no function of θ, X and y, such as the course's nnCostFunction; it defines {defined}{offer}"
 
 
 def _best_ways(

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from harness.checks.networks.diagnosing.explaining import describe, nearest
+from harness.checks.networks.diagnosing.explaining import nearest
 from harness.checks.networks.diagnosing.replaying import Explanations, find_bugs
 from harness.checks.networks.random_problems import ANY, Like, random_problem
 from harness.grading.asking import NOT_REPEATABLE, Shown, Ways, find_ways, ways_of_source
 from harness.grading.calling.answers import Parsed
-from harness.grading.evidence import NOT_UNDERSTOOD, is_understood, regularisers, seen_in
+from harness.grading.evidence import NOT_UNDERSTOOD, in_words, is_understood, regularisers, seen_in
 from harness.grading.problems import Asked, drawn
 from harness.grading.reading import read_submission
 from harness.grading.running import SPOILS, SPOILS_NOTHING, Failed, Process
@@ -122,7 +122,7 @@ def diagnose(
         return replace(diagnosis, verdict="disagree", said=(NOT_REPEATABLE,), bugs=())
     finite = all(parsed.cost is not None and np.isfinite(parsed.cost) for parsed in answers.values())
     if found and finite and not is_understood(ways, found, regularised, answers):
-        return replace(diagnosis, verdict="inconclusive", said=(NOT_UNDERSTOOD,), bugs=())
+        return replace(diagnosis, verdict="inconclusive", said=(NOT_UNDERSTOOD,), bugs=(), coordinates=0)
     if True in changes:
         return replace(diagnosis, verdict="disagree", said=(*diagnosis.said, f"{changes[True]}{SPOILS}"))
     if changes:
@@ -148,11 +148,13 @@ def _process(target: str) -> Process:
     name = target.rpartition(":")[0] if ":" in target else target
     path = Path(name)
     if path.suffix not in (".py", ".ipynb"):
+        if ":" not in target or not name:
+            raise ValueError(f"{target!r} names no function; give FILE.py, FILE.py:function or module:function")
         return _module(target)
+    if path.is_dir():
+        raise IsADirectoryError(f"{name} is a folder; give one of its files, as FILE.py or FILE.py:function")
     if not path.is_file():
-        near = (
-            [file.name for file in path.parent.glob("*") if file.suffix == path.suffix] if path.parent.is_dir() else []
-        )
+        near = [file.name for file in path.parent.glob(f"*{path.suffix}") if file.is_file()]
         raise FileNotFoundError(f"there is no file {name}{did_you_mean(path.name, near)}")
     submission = read_submission(path)
     assert submission is not None
@@ -163,6 +165,7 @@ def _process(target: str) -> Process:
 
 def _module(target: str) -> Process:
     """A function of a module that can be imported: its file is read for the signature, and the module itself asked."""
+    import inspect
     from importlib.util import find_spec
 
     from harness.importing import import_attribute
@@ -170,9 +173,10 @@ def _module(target: str) -> Process:
     function = import_attribute(target)
     module = getattr(function, "__module__", None)
     spec = find_spec(module) if module else None
-    if spec is None or not spec.origin or not spec.origin.endswith(".py"):
+    origin = (spec and spec.origin) or ""
+    if not origin.endswith(".py") or not inspect.isfunction(inspect.unwrap(function)):
         raise ValueError(f"{target} is no function of a Python file; give FILE.py:function or module:function")
-    submission = read_submission(Path(spec.origin))
+    submission = read_submission(Path(origin))
     assert submission is not None
     process = Process(submission, timeout=60.0)
     process.worker = Worker(target.rpartition(":")[0], timeout=60.0)
@@ -218,6 +222,8 @@ def _ask_all(
     """The answers, why others failed, and what was changed in place, by whether that spoils the next answer."""
     answers, failures, changes = {}, [], {}
     for number, asked in enumerate(drawing, start=1):
+        if not asked.is_bounded:
+            continue
         try:
             process.changes.clear()
             answers[asked] = ways.ask(process, asked)
@@ -227,6 +233,8 @@ def _ask_all(
         except Failed as failure:
             failures.append(failure)
         progress("diagnosing", number, problems)
+    if not answers and not failures:
+        raise ValueError(f"of {problems:,} problems, none has a cost that fits into float64; choose a smaller --l2")
     return answers, failures, changes
 
 
@@ -272,7 +280,7 @@ def _in_words(found: Explanations, answers: dict[Asked, Parsed]) -> list[str]:
     parsed = answers[wrong]
     finite = all(parsed.cost is not None and np.isfinite(parsed.cost) for parsed in answers.values())
     said = [] if finite else ["the cost is not finite, or missing"]
-    said += describe(found, wrong.problem, wrong.theta, finite)
+    said += in_words(found, wrong, answers, finite)
     if found.gradient_wrong and not found.of_gradient and not found.of_both:
         said += [seen_in(wrong, parsed), nearest(found)]
     return [clause for clause in said if clause]

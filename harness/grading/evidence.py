@@ -1,15 +1,17 @@
 """What shows that a wrong answer was asked for in the way in which it is meant, so that it can be called wrong."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from itertools import product
 from typing import Any
 
 import numpy as np
 
-from harness.checks.networks.diagnosing.explaining import ALL_WRONG, seen
+from harness.checks.networks.diagnosing.explaining import ALL_WRONG, COST_UNEXPLAINED, describe, seen
 from harness.checks.networks.diagnosing.replaying import Explanations
 from harness.grading.asking import Ways
 from harness.grading.calling.answers import Parsed
 from harness.grading.problems import Asked
+from harness.sources.backprop_steps import Backprop
 
 NOT_UNDERSTOOD = (
     "no convention that was tried explains the cost, so nothing was judged; offer a function of "
@@ -28,9 +30,17 @@ def is_understood(ways: Ways, found: Explanations, regularised: bool, answers: M
         return True
     if any(way is not None and "problem" in way.roles for way in (ways.of_cost, ways.of_gradient)):
         return True
-    if any(np.logical_or(*asked.judged(parsed)) for asked, parsed in answers.items()):
+    if any(np.logical_or(*asked.judged(parsed)) for asked, parsed in answers.items()) or seen_in_cost(answers):
         return True
     return any(seen_in(asked, parsed) not in ("", ALL_WRONG) for asked, parsed in answers.items())
+
+
+def in_words(found: Explanations, asked: Asked, answers: Mapping[Asked, Parsed], finite: bool) -> list[str]:
+    """What is explained, clause by clause, and what can be seen in a cost that is not."""
+    said = describe(found, asked.problem, asked.theta, finite)
+    if COST_UNEXPLAINED in said and (seen_there := seen_in_cost(answers)):
+        said[said.index(COST_UNEXPLAINED)] = f"the cost is wrong: {seen_there}"
+    return said
 
 
 def seen_in(asked: Asked, parsed: Parsed) -> str:
@@ -39,6 +49,44 @@ def seen_in(asked: Asked, parsed: Parsed) -> str:
         return ""
     off = ~(np.abs(parsed.gradient - asked.right[1]) <= asked.replay(parsed).answer.error)
     return seen(asked.problem, asked.theta, parsed.gradient, asked.right[1], off)
+
+
+def seen_in_cost(answers: Mapping[Asked, Parsed]) -> str:
+    """What is wrong with a cost that no bug of the zoo explains, in a clause that holds for every answer; or nothing.
+
+    The cost of sigmoid units is a mean over the examples and what λ adds; each may be another than it should be.
+    """
+    if any(asked.problem.network.output.name != "sigmoid" or parsed.cost is None for asked, parsed in answers.items()):
+        return ""
+    for (mean, means), (added, shares) in product(_MEANS.items(), _SHARES.items()):
+        if all(_is_cost(asked, parsed, means, shares) for asked, parsed in answers.items()):
+            return " and ".join(filter(None, (mean, added)))
+    return ""
+
+
+_MEANS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {  # of -y log h and -(1 - y) log(1 - h)
+    "": lambda ones, zeros: ones + zeros,
+    "the last example adds nothing to it": lambda ones, zeros: (ones + zeros)[:-1],
+    "the first example adds nothing to it": lambda ones, zeros: (ones + zeros)[1:],
+    "the term (1 - y) log(1 - h) has the wrong sign": lambda ones, zeros: ones - zeros,
+    "the term y log h has the wrong sign": lambda ones, zeros: zeros - ones,
+}
+_SHARES: dict[str, Callable[[int], float]] = {  # of what λ adds, for so many examples
+    "": lambda m: 1.0,
+    "what λ adds to it is m² times too large, as λ / 2 * m makes of λ / (2 * m)": lambda m: float(m**2),
+    "what λ adds to it is divided by m twice": lambda m: 1.0 / m,
+}
+
+
+def _is_cost(asked: Asked, parsed: Parsed, means: Callable[..., np.ndarray], share: Callable[[int], float]) -> bool:
+    problem = asked.problem
+    Y, Z = problem.Y, Backprop().forward(problem, asked.theta).Zs[-1]
+    ones, zeros = Y * np.logaddexp(0.0, -Z), (1.0 - Y) * np.logaddexp(0.0, Z)
+    added = asked.right[0] - float((ones + zeros).sum()) / problem.m
+    cost = float(means(ones, zeros).sum()) / problem.m + share(problem.m) * added
+    allowed, _ = asked.allowed(parsed.precision)
+    given = np.nan if parsed.cost is None else parsed.cost
+    return abs(given - cost) <= allowed * max(1.0, share(problem.m), abs(cost / asked.right[0]))
 
 
 def regularisers(with_l2: Asked, without: Asked, first: Parsed, second: Parsed) -> list[bool]:

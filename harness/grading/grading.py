@@ -14,7 +14,7 @@ from harness.checks.networks.diagnosing.replaying import find_bugs
 from harness.grading.asking import NOT_REPEATABLE, Shown, Way, Ways, find_ways
 from harness.grading.calling.answers import Parsed
 from harness.grading.calling.conventions import Convention
-from harness.grading.evidence import NOT_UNDERSTOOD, is_understood, regularisers, seen_in
+from harness.grading.evidence import NOT_UNDERSTOOD, in_words, is_understood, regularisers, seen_in
 from harness.grading.helpers import ABSENT, RIGHT, WRONG, Verdict, judge_helpers
 from harness.grading.problems import Asked, small_problems, tiny_problems
 from harness.grading.reading import Submission, find_submissions
@@ -287,7 +287,7 @@ class _Judge:
         self.bugs = tuple(map(together, found.of_both or (*found.of_cost, *found.of_gradient)))
         first = next(iter(self.parsed))
         finite = all(parsed.cost is not None and np.isfinite(parsed.cost) for parsed in self.parsed.values())
-        said = describe(found, first.problem, first.theta, finite)
+        said = in_words(found, first, self.parsed, finite)
         if not finite and self.ways.of_cost is not None:
             said.insert(0, "the cost is not finite")
         self.understood = empty or not finite or is_understood(self.ways, found, regularised, self.parsed)

@@ -77,7 +77,13 @@ class Asked:
         """The cost and the gradient that they should be."""
         from harness.sources.vectorized import cost_and_gradient
 
-        return cost_and_gradient(self.problem, self.theta)
+        with np.errstate(all="ignore"):
+            return cost_and_gradient(self.problem, self.theta)
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether the cost of right code is finite, in whatever order it multiplies."""
+        return bool(np.isfinite([self.right[0], self.allowed("float64")[0]]).all())
 
     def as_meant(self, parsed: Parsed, single: bool) -> Parsed:
         """The answer without what a right one may add to it: a small number in the logarithms, or single precision.

@@ -14,12 +14,11 @@ import numpy as np
 
 from harness.digits.data import load_digits
 from harness.grading.calling.signatures import Function
-from harness.grading.reading import Submission
+from harness.grading.reading import DATA, Submission
 from harness.isolation import Outcome, Worker
 from harness.isolation.values import differ
 from harness.wording import counted
 
-DATA = (".mat", ".npz", ".npy", ".csv", ".txt")
 MOST_DATA = 30_000_000  # bytes of a data file that is copied for a submission that reads it
 
 
@@ -82,7 +81,8 @@ class Process:
         )
 
     def _sentence(self, name: str, outcome: Outcome, loading: bool) -> str:
-        doing = "running the file" if loading else f"calling {name}"
+        called = next((function.called for function in self.submission.functions if function.name == name), name)
+        doing = "running the file" if loading else f"calling {called}"
         place = outcome.place
         at = ""
         if place is not None:
@@ -141,7 +141,7 @@ class Changes:
         """Which argument, and by how much: "f changes theta in place (by up to 0.5, in 3 of 43 entries)"."""
         names = [function.parameters[i] if i < len(function.parameters) else f"argument {i + 1}" for i in self.left]
         told = [f"{name} in place ({_how_much(self.given[i], self.left[i])})" for name, i in zip(names, self.left)]
-        return f"{self.function} changes {' and '.join(told)}"
+        return f"{function.called} changes {' and '.join(told)}"
 
 
 def _how_much(before: Any, after: Any) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from harness.importing import import_attribute
@@ -43,6 +44,8 @@ def find_source(name: str) -> Source:
     """
     known = SOURCES | FLOAT32_SOURCES
     if not isinstance(name, str) or (name not in known and ":" not in name):
+        if isinstance(name, str) and Path(name).suffix == ".py":
+            raise ValueError(f"{given(name)} names a file; say which of its functions, as in {name}:backprop")
         close = did_you_mean(name, known)
         raise ValueError(f"unknown source {given(name)}; there are {SPELLINGS}{close}")
     if not name.startswith(BUG):

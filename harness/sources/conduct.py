@@ -1,4 +1,4 @@
-"""What other people's code leaves behind: settings of the process, put back; exceptions, told whose they are."""
+"""What code of somebody else's leaves behind, settings of the whole process, put back; and whose an exception is."""
 
 import os
 import random

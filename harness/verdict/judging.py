@@ -147,7 +147,7 @@ class _Evidence:
         return [
             *self._not_decided(),
             *self._not_finite(),
-            *([] if any(pair.cost_decided for pair in self.independent) else [self._why_no_cost()]),
+            *self._costs_not_decided(),
             *(["no end-to-end direction could be decided"] if ends and not any(p.decided.any() for p in ends) else []),
         ]
 
@@ -176,8 +176,10 @@ class _Evidence:
                 doubts.append(f"what {answer.name} answers is not finite: {self.subject.places(broken)}")
         return doubts
 
-    def _why_no_cost(self) -> str:
-        broken = [answer.name for answer in self.tested if not np.isfinite(answer.cost)]
-        if broken:
-            return f"the cost is not finite, says {', '.join(broken)}"
-        return "the costs cannot be compared: their rounding errors are too large"
+    def _costs_not_decided(self) -> list[str]:
+        """Every cost has to be finite, and two of different families be comparable."""
+        if broken := [answer.name for answer in self.tested if not np.isfinite(answer.cost)]:
+            return [f"the cost is not finite, says {', '.join(broken)}"]
+        if any(pair.cost_decided for pair in self.independent):
+            return []
+        return ["the costs cannot be compared: their rounding errors are too large"]

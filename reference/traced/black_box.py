@@ -5,8 +5,8 @@ run that rounds at random moves what was found here by its estimated error, too.
 what it converges to is seen when it is made more accurate: `tightened`.
 """
 
+import inspect
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -17,6 +17,7 @@ import numpy as np
 from reference.arithmetics.increments import Increment
 from reference.arithmetics.many_directions import STEP, constant, directions, full_change, is_constant
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
+from reference.switches import compiler_options, precisely
 from reference.traced.program import (
     CALLS,
     CUSTOM_RULES,
@@ -25,15 +26,14 @@ from reference.traced.program import (
     Equation,
     Program,
     bind,
-    compiler_options,
     function_of,
     host,
     is_key,
     iterates,
     kind,
+    parts_of_solve,
     primal_of,
     programs_in,
-    settings,
     unit_roundoff,
 )
 from reference.traced.tolerances import tightened
@@ -62,7 +62,7 @@ def _program(equation: Equation, how: str, make: Callable[[], Callable[..., Any]
 def values_of(equation: Equation, values: Sequence[Any]) -> list[Any]:
     """What JAX computes, in float64 where the primitive takes that, else in the program's own precision."""
     apply = _program(equation, "values", lambda: lambda *operands: bind(equation, operands))
-    with _precisely():
+    with precisely():
         try:
             return [_wide(host(x)) for x in apply(*_in_its_types(equation, values))]
         except (TypeError, ValueError, NotImplementedError):
@@ -78,13 +78,6 @@ def reads_bits(program: Program) -> bool:
 def _in_its_types(equation: Equation, values: Sequence[Any]) -> Sequence[Any]:
     """Values as they are, unless the precision decides what is computed."""
     return own_types(equation, values) if any(map(reads_bits, programs_in(equation))) else values
-
-
-def _precisely() -> ExitStack:
-    """In float64 even where the caller's JAX has 32 bits, and on the CPU, for no accelerator keeps all of them."""
-    stack = settings(True)
-    stack.enter_context(jax.default_device(jax.devices("cpu")[0]))
-    return stack
 
 
 def own_types(equation: Equation, values: Sequence[Any]) -> list[Any]:
@@ -198,14 +191,18 @@ def _at_each(
     """The outputs at each point of the stencil, the axes `lead` before their own."""
     flat = [x.reshape(-1, *x.shape[len(lead) :]) if i in moving else x for i, x in enumerate(moved)]
     axes = tuple(0 if i in moving else None for i in range(len(flat)))
-    how, one = ("finer stencil", finely) if finely else ("stencil", lambda *operands: bind(equation, operands))
+    # what is compiled with options may not be called by what is compiled
+    how, one = (
+        ("finer stencil", inspect.unwrap(finely)) if finely else ("stencil", lambda *operands: bind(equation, operands))
+    )
     apply = _program(equation, f"{how} {axes}", lambda: jax.vmap(one, in_axes=axes))
     try:
-        with _precisely():
+        with precisely():
             answers = [np.asarray(x) for x in apply(*_in_its_types(equation, flat))]
     except (TypeError, ValueError, NotImplementedError):
         at = [[x[k] if i in moving else x for i, x in enumerate(flat)] for k in range(int(np.prod(lead)))]
-        one_by_one = [values_of(equation, values) for values in at]
+        with _precisely():
+            one_by_one = [finely(*values) if finely else values_of(equation, values) for values in at]
         answers = [np.stack([np.asarray(x) for x in column]) for column in zip(*one_by_one)]
     return [_wide(x).reshape(*lead, *x.shape[1:]) for x in answers]
 
@@ -312,12 +309,6 @@ def _replayed(equation: Equation, inlined: Callable[[Equation], bool], operands:
     return bind(equation, operands)
 
 
-def parts_of_solve(lengths: Any, operands: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any], Sequence[Any]]:
-    """What the matvec and the solver of a custom_linear_solve close over, and the right-hand side."""
-    ends = np.cumsum([lengths.matvec, lengths.vecmat, lengths.solve, lengths.transpose_solve])
-    return operands[: ends[0]], operands[ends[1] : ends[2]], operands[ends[3] :]
-
-
 def _replayed_while(params: Any, inlined: Callable[[Equation], bool], operands: list[Any]) -> list[Any]:
     first, second = params["cond_nconsts"], params["cond_nconsts"] + params["body_nconsts"]
 
@@ -344,12 +335,11 @@ def aligned_to(unfinished: Any, array: Any) -> Any:
 def more_accurate(program: Program, values: Sequence[Any], found: Sequence[Any]) -> Callable[..., list[Any]] | None:
     """The program by JAX with its solvers `tightened`; None where that finds something else altogether."""
     for largest in LARGEST_TOLERANCES:
-        finer = jax.jit(
-            partial(replayed, tightened(program, largest), lambda _: True), compiler_options=compiler_options()
-        )
+        finer = partial(replayed, tightened(program, largest), lambda _: True)
         with np.errstate(all="ignore"):
-            if all(map(_is_close, map(np.asarray, found), map(np.asarray, finer(*values)))):
-                return finer
+            again = jax.jit(finer, compiler_options=compiler_options())(*values)
+        if all(map(_is_close, map(np.asarray, found), map(np.asarray, again))):
+            return finer  # not compiled, for within what is compiled JAX takes no options
     return None
 
 

@@ -103,7 +103,7 @@ def _select(run: Any, equation: Any, which: Increment, *cases: Increment) -> Inc
             change = np.where(flips_here, case.value != value, change) if value.dtype == bool else change
             continue
         if np.any(flips_here & ~same):
-            run.unresolved = "a branch changes at this point, and the value with it"
+            run.unresolved = "a branch changes at this point, where the value jumps or slopes have no limit"
         change = np.where(flips_here, unknown_where(~same, changes[i]), change)
     return Increment(value, change)
 

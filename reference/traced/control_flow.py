@@ -31,6 +31,7 @@ from reference.traced.program import (
     Program,
     function_of,
     iterates,
+    parts_of_solve,
     primal_of,
 )
 
@@ -142,7 +143,7 @@ def _crossing(run: Any, here: Increment, there: Increment, crosses: np.ndarray) 
         return here
     meets = np.asarray(here.value) == there.value
     if not meets.all():
-        run.unresolved = "a branch changes at this point, and the value with it"
+        run.unresolved = "a branch changes at this point, where the value jumps or slopes have no limit"
     count = len(crosses)
     crossed = unknown_where(~meets, full_change(there, count))
     mask = crosses.reshape(count, *[1] * np.ndim(here.value))
@@ -156,7 +157,7 @@ def _linear_solve(run: Any, equation: Equation, *operands: Increment) -> list[In
     that solves the equations.
     """
     programs = equation.params["jaxprs"]
-    matvec, solve, b = black_box.parts_of_solve(equation.params["const_lengths"], operands)
+    matvec, solve, b = parts_of_solve(equation.params["const_lengths"], operands)
     fixed = [constant(x.value) for x in solve]
     found = run(programs.solve, *fixed, *[constant(y.value) for y in b])
     count = directions(*matvec, *b)

@@ -248,7 +248,7 @@ ALGEBRAIC_AT = dict.fromkeys(
 """The one finite argument at which a function has a number of few bits (Lindemann, Math. Ann. 20, 1882, of most)."""
 
 
-MAY_LOOK_EXACT = {*ALGEBRAIC_AT, "add", "sub", "add_any", "sqrt"}
+MAY_LOOK_EXACT = {*ALGEBRAIC_AT, "add", "sub", "add_any", "sqrt", "div"}
 
 
 def _surely_inexact(name: str, operands: Sequence[Any]) -> Any:
@@ -263,6 +263,8 @@ def _surely_inexact(name: str, operands: Sequence[Any]) -> Any:
         share = total - a
         lost = (a - (total - share)) + (b - share)  # exactly (Knuth, The Art of Computer Programming 2, 4.2.2)
         return np.isfinite(lost) & (lost != 0.0)
+    if name == "div":  # XLA may multiply by a reciprocal, so that 3/3 is no more than nearly 1
+        return (np.abs(np.frexp(operands[1])[0]) != 0.5) & np.isfinite(operands[1])
     if name == "sqrt":
         return np.square(np.sqrt(operands[0])) != operands[0]
     return False

@@ -5,7 +5,6 @@ a custom rule) stand among its parameters, under JAX's own names.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -15,6 +14,8 @@ import jax
 import jax.extend as jex
 import numpy as np
 from jax._src import source_info_util  # where the user's frames are, in every release so far
+
+from reference.switches import compiler_options, devices_of
 
 UNUSED = -1
 
@@ -134,35 +135,6 @@ class Traced:
 
     def __call__(self, *arguments: Any) -> Any:
         return self._compiled(*arguments)
-
-
-def devices_of(arguments: Any) -> list[Any]:
-    """The devices on which JAX computes with these arguments: theirs, or the one that it takes by default."""
-    leaves = (leaf for leaf in jax.tree.leaves(arguments) if getattr(leaf, "committed", False))
-    default = jax.config.jax_default_device
-    default = default if isinstance(default, jax.Device) else jax.devices(default)[0]
-    return sorted({device for leaf in leaves for device in leaf.devices()}, key=lambda d: d.id) or [default]
-
-
-OPTIONS = {
-    "xla_backend_optimization_level": 0,
-    "xla_cpu_use_fusion_emitters": False,
-    "xla_cpu_scheduler_type": "CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED",
-}
-"""XLA's options: machine code in a third of the time, for what runs a few times, and one operation after another.
-
-Batched factorisations side by side wait for threads that wait for them, forever (jaxlib 0.10 on two cores)."""
-
-
-@cache
-def compiler_options() -> dict[str, Any]:
-    """Those of `OPTIONS` that this XLA has."""
-    kept = {}
-    for name, value in OPTIONS.items():
-        with suppress(jax.errors.JaxRuntimeError):
-            jax.jit(lambda: 0).lower().compile(compiler_options={name: value})
-            kept[name] = value
-    return kept
 
 
 def read(closed: Any, platform: str = "cpu") -> Program:
@@ -286,6 +258,12 @@ def primal_of(equation: Equation) -> Program:
     return next(equation.params[key] for key in PRIMALS if key in equation.params)
 
 
+def parts_of_solve(lengths: Any, operands: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any], Sequence[Any]]:
+    """What the matvec and the solver of a custom_linear_solve close over, and the right-hand side."""
+    ends = np.cumsum([lengths.matvec, lengths.vecmat, lengths.solve, lengths.transpose_solve])
+    return operands[: ends[0]], operands[ends[1] : ends[2]], operands[ends[3] :]
+
+
 class Place(NamedTuple):
     """A function, and where it is written."""
 
@@ -345,16 +323,3 @@ def whose(frame: Any) -> str:
     if path.is_relative_to(Path(__file__).parents[2] / "harness"):
         return "harness"
     return "library" if "site-packages" in path.parts else "own"
-
-
-def settings(x64: bool) -> ExitStack:
-    """JAX's switches that could alter a result, fixed for a while; where arrays live is left as it is."""
-    stack = ExitStack()
-    for setting in (
-        jax.enable_x64(x64),
-        jax.numpy_rank_promotion("allow"),
-        jax.debug_nans(False),
-        jax.debug_infs(False),
-    ):
-        stack.enter_context(setting)
-    return stack

@@ -282,3 +282,13 @@ def test_hyperbolic_functions_are_within_what_the_bound_assumes(library, name):
     with precision(1200):
         off = np.array(in_u(library(call, z), call(BALLS, exact(z))))
     assert 0.1 < np.max(off / (ELEMENTARY + np.abs(z))) <= 1.0
+
+
+@pytest.mark.parametrize("l2", [1e305, 1e307, 1e308])
+def test_where_the_regulariser_overflows_for_who_divides_last_nobody_is_called_wrong(l2):
+    network = Network((8, 8, 5, 3), ["tanh", "sigmoid"], "linear")
+    X, theta = np.ones((9, 8)), 8.0 * network.init(seed=0, epsilon=1.0)
+    with np.errstate(all="ignore"):
+        report = cross_check(Problem(network, X, np.zeros((9, 3)), l2), theta, ["loop", "vectorized", "jax"])
+    assert report.verdict == "inconclusive"
+    assert not report.outliers

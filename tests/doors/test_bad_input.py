@@ -41,6 +41,7 @@ NO_SOURCE = [
     "math:pi",
     "math:nowhere",
     "no.py:f",
+    "no.py",
 ]
 NO_SOURCE += ["LOOP", "loop jax", "\x1b[31mred", "bad\nAGREE: all", "n" * 5000, "../x:f", "os:path", "λ"]
 NO_ACTIVATION = [

@@ -171,6 +171,35 @@ def test_a_failure_that_does_not_repeat_is_not_called_the_smallest(project, run_
     result.stdout.no_fnmatch_line("The smallest network*")
 
 
+FAILING = """
+    import numpy as np
+
+    def helper(theta):
+        return theta @ np.ones(5)
+
+    def test_raises(cross_check):
+        cross_check(lambda theta: helper(theta), np.ones(3))
+
+    def test_shape(cross_check):
+        cross_check(lambda theta: (theta @ theta, 2 * theta[:, None]), np.ones(3))
+
+    def test_source(random_problem, cross_check):
+        cross_check(*random_problem, {"mine": lambda problem, theta: (0.0, helper(theta)), "jax": "jax"})
+"""
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_an_error_is_shown_where_it_was_raised_and_not_by_the_lines_of_the_harness(project, run_pytest, whole):
+    project(FAILING)
+    result = run_pytest("--gradient-networks", 1, *["--full-trace"] * whole)
+    result.assert_outcomes(failed=3)
+    lines = [line for line in result.outlines if re.match(r"\S+\.py:\d+: ", line)]
+    assert any("/harness/" in line for line in lines) == whole
+    assert [line for line in lines if "in helper" in line or "ValueError" in line]
+    result.stdout.fnmatch_lines([">*cross_check(lambda theta: (theta @ theta*", "E*the gradient must have the shape*"])
+    result.stdout.fnmatch_lines([">*return theta @ np.ones(5)", "E*raised by source 'mine'*"])
+
+
 def test_functions_of_ones_own(project, run_pytest):
     project(OWN_FUNCTIONS)
     result = run_pytest()

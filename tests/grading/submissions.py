@@ -179,6 +179,28 @@ def notebook(*cells):
     return json.dumps({"cells": [heading, *code], "nbformat": 4, "nbformat_minor": 5, "metadata": {}})
 
 
+THAT_HOLDS = """\
+import numpy as np
+class Net:
+    def __init__(self, sizes, reg=0.0):
+        self.reg = reg
+        self.Theta1, self.Theta2 = (np.zeros((b, a + 1)) for a, b in zip(sizes, sizes[1:]))
+    def forward(self, X):
+        self.A1 = np.c_[np.ones(len(X)), X]
+        self.A2 = np.c_[np.ones(len(X)), 1 / (1 + np.exp(-self.A1 @ self.Theta1.T))]
+        return 1 / (1 + np.exp(-self.A2 @ self.Theta2.T))
+    def cost(self, X, Y):
+        h, W1, W2 = self.forward(X), self.Theta1[:, 1:], self.Theta2[:, 1:]
+        J = -np.sum(Y * np.log(h) + (1 - Y) * np.log(1 - h)) / len(X)
+        return J + self.reg / (2 * len(X)) * (np.sum(W1**2) + np.sum(W2**2))
+    def backward(self, X, Y):
+        d3 = self.forward(X) - Y
+        d2 = (d3 @ self.Theta2 * self.A2 * (1 - self.A2))[:, 1:]
+        R1, R2 = np.array(self.Theta1), np.array(self.Theta2)
+        R1[:, 0] = R2[:, 0] = 0
+        return (d2.T @ self.A1 + self.reg * R1) / len(X), (d3.T @ self.A2 + self.reg * R2) / len(X)
+"""
+
 BY_ROWS = ('order="F"', 'order="C"')
 FROM_0 = ("np.ravel(y) - 1", "np.ravel(y)")
 RETURN = "    return J, grad\n"
@@ -285,6 +307,10 @@ RIGHT = {  # in any convention: the text, and what is reported of it
 RIGHT |= {  # called by name, as a method, or with a dictionary
     "of_a_class.py": (OF_A_CLASS, ["θ and gradient by rows"]),
     "by_name_alone.py": (course(("y, lambda_):", "y, *, lambda_=3.0):")), []),
+    "class_that_holds.py": (
+        THAT_HOLDS,
+        ["one-hot targets", "gradient as matrices", "cost and gradient in two functions"],
+    ),
     "default_between.py": (course(("X, y, lambda_):", "X, y, verbose=False, lambda_=1.0):")), []),
     "dictionaries.py": (
         BY_MATRICES.replace("Theta1, Theta2, X", "Thetas, X")

@@ -59,13 +59,32 @@ CALLABLE = {  # a definition, and how it is called by position
     "class N:\n @staticmethod\n def cost(theta, X): pass": ["def cost_of_N(theta, X): return N.cost(theta, X)"],
     "class N:\n @classmethod\n def cost(cls, theta): pass": ["def cost_of_N(theta): return N.cost(theta)"],
     "class N:\n @property\n def cost(self): pass": [],
+    "class N:\n def __init__(self, n): self.T1, self.T2 = 1, 2\n def cost(self, X): pass": [
+        "def cost_of_N(X, n, T1, T2): made = N(n); made.T1 = T1; made.T2 = T2; return made.cost(X)"
+    ],
+    "class N:\n def __init__(self): self.params = {}\n def cost(self, X, y=None): pass": [
+        "def cost_of_N(X, params, y=None): made = N(); made.params = params; return made.cost(X, y)"
+    ],
+    "class N:\n def __init__(self, W1, W2): self.W1, self.W2 = W1, W2\n def cost(self, X): pass": [
+        "def cost_of_N(X, W1, W2): return N(W1, W2).cost(X)"
+    ],
     "def f(a, b=2): pass": [""],
+    "f = lambda a, b=2: a": [""],
+    "def f(a, b): pass\ng = jax.jit(jax.grad(f))": ["", ""],
+    "g = wrapped(f)": [],
 }
 
 
 @pytest.mark.parametrize("definition", CALLABLE)
 def test_methods_and_what_takes_names_alone_get_a_function_to_stand_in(definition):
     assert [function.stand_in for function in functions_in(ast.parse(definition))] == CALLABLE[definition]
+
+
+def test_a_derivative_takes_what_its_function_takes_and_a_method_is_called_as_its_author_does():
+    (_, derivative) = functions_in(ast.parse("def f(a, b=2): pass\ng = grad(f)"))
+    assert str(derivative) == "g(a, b)"
+    (method,) = functions_in(ast.parse("class N:\n def cost(self, theta): pass"))
+    assert (str(method), method.name) == ("N.cost(theta)", "cost_of_N")
 
 
 def test_theta_and_gradient_are_unrolled_alike():

@@ -35,6 +35,7 @@ def folder(tmp_path, monkeypatch):
     }
     for name, text in texts.items():
         (tmp_path / name).write_text(text)
+    (tmp_path / "folder.py").mkdir()
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -84,9 +85,15 @@ def test_the_document_holds_the_bugs(folder, diagnose):
 REFUSED = {
     "rihgt.py": "there is no file rihgt.py; did you mean 'right.py'?",
     "right.py:nn_cost_funktion": "did you mean 'nn_cost_function'?",
-    "right.py:sigmoid": "there is no function sigmoid",
+    "right.py:sigmoid": "sigmoid(z) does not look like a function of θ, X and y",
     "harness.sources.loop:cost_and_gradiend": "did you mean 'cost_and_gradient'?",
     "no.module:f": "cannot import 'no.module'",
+    "right.py --l2 1e308": "of 25 problems, none has a cost that fits into float64; choose a smaller --l2",
+    "right": "'right' names no function; give FILE.py",
+    "math:sqrt": "is no function of a Python file",
+    "numpy:dot": "is no function of a Python file",
+    "json:loads": "loads(s, cls, object_hook, parse_float, parse_int, parse_constant, object_pairs_hook) does not",
+    "folder.py": "folder.py is a folder; give one of its files",
     "right.py --output softmax": "the course's signature is for sigmoid units",
     "right.py --output sofmax": "did you mean 'softmax'?",
     "right.py --sizes 3,4": "--sizes takes three, not 2",

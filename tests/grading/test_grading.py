@@ -14,7 +14,7 @@ from harness.grading.rubric import Rubric
 from harness.grading.running import Changes, Failed
 from harness.isolation.values import copies, differ
 from tests.grading import submissions
-from tests.grading.submissions import BROKEN, COURSE, PENALTY, RETURN, apart, course
+from tests.grading.submissions import BROKEN, COURSE, LOOP, PENALTY, RETURN, apart, course
 
 DEEP = os.environ.get("HARNESS_PROFILE") == "deep"
 
@@ -93,6 +93,72 @@ PARTS = {  # what is right, of cost, gradient and regularisation
 def test_each_part_is_judged_by_itself(name, tmp_path):
     grade = graded_here(tmp_path, name, submissions.WRONG[name][0])
     assert f"{grade.cost} {grade.gradient} {grade.regularised}" == PARTS[name]
+
+
+SEEN_IN_COSTS = {  # of costs that no bug of the zoo explains
+    "the last example adds nothing to it": (LOOP, "range(m)", "range(m - 1)"),
+    "the first example adds nothing to it": (LOOP, "range(m)", "range(1, m)"),
+    "the term (1 - y) log(1 - h) has the wrong sign": (COURSE, "np.log(h) + (1", "np.log(h) - (1"),
+    "what λ adds to it is m² times too large, as": (COURSE, "/ (2 * m) *", "/ 2 * m *"),
+    "what λ adds to it is divided by m twice": (COURSE, "/ (2 * m) *", "/ (2 * m * m) *"),
+    "the last example adds nothing to it and what λ adds to it is m² times": (
+        LOOP,
+        "range(m)",
+        "range(m - 1)",
+        "/(2*m)*",
+        "/2*m*",
+    ),
+}
+
+
+@pytest.mark.parametrize("said", SEEN_IN_COSTS)
+def test_what_is_wrong_with_a_cost_is_seen_where_no_bug_of_the_zoo_explains_it(said, tmp_path):
+    text, *changes = SEEN_IN_COSTS[said]
+    for old, new in zip(changes[::2], changes[1::2]):
+        text = text.replace(old, new)
+    grade = graded_here(tmp_path, "a.py", text)
+    assert grade.verdict == DISAGREE
+    assert grade.diagnosis[0].startswith(f"the cost is wrong: {said}")
+
+
+def test_differences_for_a_gradient_are_told_as_such_and_no_bug_is_near_them(tmp_path):
+    differences = """
+def by_differences(p, n, h, K, X, y, lam):
+    J = lambda p: nn_cost_function(p, n, h, K, X, y, lam)[0]
+    return J(p), np.array([(J(p + e) - J(p - e)) / 2e-4 for e in 1e-4 * np.eye(len(p))])
+"""
+    process = Here(written(tmp_path, "a.py", COURSE + differences))
+    ways = find_ways(process, "by_differences")  # pyright: ignore[reportArgumentType]
+    ways.problems = ways.problems[:4]  # without the course's own 10,285 parameters
+    grade = judge(process, ways, Rubric())  # pyright: ignore[reportArgumentType]
+    assert (grade.verdict, grade.cost, grade.gradient) == (DISAGREE, "right", "wrong")
+    assert "or is a finite difference" in grade.diagnosis[1]
+    assert grade.diagnosis[2].endswith("no bug of the zoo, alone or with another, explains it")
+
+
+JAX_COST = """
+import jax
+import jax.numpy as jnp
+def cost(params, X, y, lam):
+    T1, T2 = params
+    m = X.shape[0]
+    A = jnp.c_[jnp.ones(m), jax.nn.sigmoid(jnp.c_[jnp.ones(m), X] @ T1.T)]
+    Y, Z = jax.nn.one_hot(y - 1, T2.shape[0]), A @ T2.T
+    J = -jnp.sum(Y * jax.nn.log_sigmoid(Z) + (1 - Y) * jax.nn.log_sigmoid(-Z)) / m
+    return J + lam / (2 * m) * (jnp.sum(T1[:, 1:]**2) + jnp.sum(T2[:, 1:]**2))
+"""
+
+
+def test_what_jax_differentiates_in_its_own_precision_is_right(tmp_path):
+    found = grade(written(tmp_path, "a.py", JAX_COST + "gradient = jax.jit(jax.grad(cost))\n"), timeout=60.0)
+    assert (found.verdict, found.cost, found.gradient) == (AGREE, "right", "right"), found.diagnosis
+    assert "single precision (float32)" in found.conventions
+
+
+def test_a_cost_alone_in_single_precision_is_right(tmp_path):
+    single = course(("    return J, grad", "    return (J * np.ones(1)).astype('f4')[0]"))
+    found = graded_here(tmp_path, "a.py", single.replace("'f4'", "np.dtype('f' + '4')"))
+    assert (found.verdict, found.cost, found.gradient) == (INCONCLUSIVE, "right", "absent")
 
 
 def test_half_of_the_regularisation_is_worth_half(tmp_path):

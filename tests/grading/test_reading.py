@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.grading.reading import definitions_only, find_submissions, read_submission
+from harness.grading.reading import definitions_only, find_submissions, not_graded, read_submission
 
 
 def write(folder: Path, **texts: str) -> None:
@@ -30,6 +30,18 @@ def test_of_a_folder_the_file_with_the_cost_function_is_asked_and_the_others_lie
     assert {name for name, _ in submission.texts} == {"sigmoid.py", "main.py", "nn.py"}
 
 
+def test_what_lies_beside_a_file_and_is_imported_goes_with_it_and_is_no_submission(tmp_path):
+    write(tmp_path, a_dot_py="from tools import *\ndef cost(theta, X, y, lam): pass", tools_dot_py="import more")
+    write(tmp_path, more_dot_py="def sigmoid(z): pass", b_dot_py="import a\ndef cost(theta, X, y, lam): pass")
+    found = {submission.name: sorted(name for name, _ in submission.texts) for submission in find_submissions(tmp_path)}
+    assert found == {"a.py": ["a.py", "more.py", "tools.py"], "b.py": ["a.py", "b.py", "more.py", "tools.py"]}
+
+
+def test_what_is_no_submission_and_no_data_is_told(tmp_path):
+    write(tmp_path, a_dot_py="", ex_dot_m="", data_dot_csv="", notes__e_dot_m="", _hidden_dot_m="")
+    assert not_graded(tmp_path) == ["ex.m", "notes"]
+
+
 @pytest.mark.parametrize(("made", "message"), [(False, "is not a folder"), (True, "there is no submission in")])
 def test_a_folder_without_submissions_is_refused(tmp_path, made, message):
     folder = tmp_path / "class"
@@ -45,6 +57,10 @@ KEPT = {
     "EPSILON = 0.12": True,
     "W = np.zeros((3, 3))": True,
     "g = lambda z: open(z)": True,
+    "gradient = jax.jit(jax.grad(cost))": True,
+    "jax.config.update('jax_enable_x64', True)": True,
+    "config.update('jax_enable_x64', True)": True,
+    "gradient = fitted(cost)": False,
     "def f():\n    return open('x')": True,
     "try:\n    import cv2\nexcept ImportError:\n    cv2 = None": True,
     "data = loadmat('x.mat')": False,

@@ -55,7 +55,7 @@ def test_the_console_shows_no_control_characters():
     grade = Grade(Submission("a\x1b[31m.py", grades), "error", diagnosis=("bell \a",))  # pyright: ignore[reportArgumentType]
     assert "\x1b" not in as_text([grade])
     assert "\a" not in as_text([grade])
-    assert as_text([grade]).endswith("1 submissions: 1 error")
+    assert as_text([grade]).endswith("1 submission: 1 error")
 
 
 def test_the_page_is_one_file_with_everything_escaped_and_a_picture_of_what_is_wrong(grades):

@@ -317,6 +317,13 @@ def test_the_few_that_are_undecided_are_named_beside_the_verdict():
     assert verdict_on(answer("a"), answer("b")).notes == ()
 
 
+def test_a_cost_that_is_not_finite_is_not_agreed_upon_by_those_who_have_one_that_is():
+    """As where λ times the weights overflows for those who divide by m last, and their bound is infinite."""
+    answers = answer("a"), answer("b"), answer("c", cost=np.inf, cost_error=np.inf)
+    report = verdict_on(*answers)
+    assert (report.verdict, report.reasons) == ("inconclusive", ("the cost is not finite, says c",))
+
+
 def test_a_cost_that_is_not_finite_is_called_so():
     a, b = (answer(name, cost=np.nan, cost_error=np.inf) for name in "ab")
     assert verdict_on(a, b).reasons == ("the cost is not finite, says a, b",)

@@ -9,7 +9,7 @@ import numpy as np
 from harness.bounds.rounding_bound import Bound, rounding_bound
 from harness.checks.networks.subject import NOT_REPEATABLE
 from harness.sources.conduct import Settings, blamed
-from harness.sources.table import Source
+from harness.sources.table import Source, SourceFailed
 from harness.verdict.comparison import Answer
 from harness.verdict.consensus import Consensus
 from harness.wording import first_few, what_it_is
@@ -33,7 +33,8 @@ def ask(
             if source.failed is None:
                 raise
             source.failed(error)
-            left_out[source.name] = f"it failed: {first_line(error)}"
+            kind = "" if isinstance(error, SourceFailed) else f"{type(error).__name__}: "  # which says more itself
+            left_out[source.name] = f"it failed: {kind}{first_line(error)}"
     return _with_true_errors(answers), left_out
 
 

@@ -95,7 +95,11 @@ class Summary:
         ]
         lines += [f"  {reason}" for reason in self.reasons]
         lines += [f"  inconclusive, {count:,} of them: {kind}" for kind, count in self.doubts.items()]
-        lines += [f"  {name} could not take {count:,} of them" for name, count in self.left_out.items()]
+        lines += [
+            f"  {name} could not take {count:,} of them"
+            for name, count in self.left_out.items()
+            if name in self.sources
+        ]
         told = {}
         for number, report, *_ in self.failures:
             drawn = f"network {number}, random_problem(({self.seed}, {number}){self.drawn})"

@@ -12,14 +12,20 @@ from harness.bounds.tolerances import (
     ALL_COORDINATES,
     ALL_ENTRIES,
     DENSE_COMBINATIONS,
+    DIFFERENCED,
     ENTRIES_MOVED,
+    FEWEST,
     GRADIENT_ROUNDINGS,
     RANDOM_ENDS,
     SAMPLED_INPUTS,
 )
-from harness.bounds.traced_bound import floor_of, is_wide
+from harness.bounds.traced_bound import floor_of, is_wide, of_nothing_known
 from harness.checks.directions import compare_ends, farthest_off, random_directions, slopes_along
+<<<<<<< HEAD
+from harness.checks.traced.differencing import has_slope, increments, is_linear, some_differences
+=======
 from harness.checks.traced.differencing import differences, has_slope, increments, values_by
+>>>>>>> audit7
 from harness.checks.traced.digits import UNDERFLOW, absolute_scale, ordinary_size, scale_about, with_digits
 from harness.checks.traced.layout import Layout, UnitVectors
 from harness.checks.traced.modes import Claim, Mode, equations_in, gradient_of, without_stops_of_rules
@@ -31,13 +37,7 @@ from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.measured import NotApplicable
 from reference.traced.program import CUSTOM_RULES, Equation, Traced, function_of, unit_roundoff
 
-FEWEST = 2
-"""Of millions of inputs, no fewer are looked at one by one, and no fewer directions take in the others."""
-
 PRECISIONS = {UNIT_ROUNDOFF["float64"]: "float64", UNIT_ROUNDOFF["float32"]: "float32", 2.0**-11: "float16"}
-
-DIFFERENCED = 6
-"""Inputs along which values are differenced, beside as many that look wrong."""
 
 
 class Check:
@@ -64,6 +64,8 @@ class Check:
     values : three (outputs,) arrays
         What JAX computes, what the program says, and what rounding may have moved.
     asked : list of Mode
+    not_linear : list of str
+        Modes that answer something else than the opposite of all together.
     bars : dict
         For each name some of "derived" and "spread": what its error bars are.
     contradicted : whether differences speak for JAX where increments speak against it
@@ -94,6 +96,7 @@ class Check:
             program = without_stops_of_rules(self.traced.program, program, trusted)
         self.truth = Truth(program, leaves, self.inputs, self.outputs, trusted, may_jump=order == 2)
         self.truth.taken_as_they_are |= taken  # a gradient has them in it, called or not
+        self.precision = PRECISIONS.get(self.truth.coarsest, "bfloat16")
         self.is_large = self.inputs.size > ALL_COORDINATES
         self.each = not self.is_large and self.inputs.size * self.outputs.size <= ALL_ENTRIES
         count = self.outputs.size if self.each else 1 if self.is_large else DENSE_COMBINATIONS
@@ -103,7 +106,9 @@ class Check:
         self._shape = len(self.weights), self.inputs.size
         self.left_out: dict[str, str] = {}
         self.bars: dict[str, set[str]] = {}
+        self._proven: dict[str, np.ndarray] = {}  # bounds, whether they are narrow enough to count or not
         self.contradicted = False
+        self.not_linear: list[str] = []
         self.by_solvers = 0.0  # how far solvers in the program are from what they converge to, beside the largest
         self.deadline = np.inf
 
@@ -117,6 +122,9 @@ class Check:
         if reference is not None:
             claims[REFERENCE] = self._reference(reference)
         truth = self._truth(chosen, claims, subject.blocks)
+        for name, claim in claims.items():
+            vague = of_nothing_known(truth, self._proven.get(name), subject.blocks)
+            claims[name] = Claim(claim.derivative, np.maximum(claim.error, vague))
         self.answers = self._answers(claims, truth, known, subject)
         self.ends = [pair for pair in self._end_to_end(asked) if known.all()] if self.is_large else []
         if any(pair.disagrees for pair in self.ends) and claims:
@@ -135,6 +143,8 @@ class Check:
             self.pairs = compare_all(self.answers, subject.blocks, self.ordinary, self.absolute)
         oracles = {name: Claim(*self._per_output(claim)) for name, claim in self._oracles.items()}
         self.answers = with_digits(self.answers, self.pairs, oracles, self.inputs, subject.label)
+        if self.truth.taken_as_they_are or self.by_solvers:  # no derivative on purpose, or good to a tolerance
+            self.not_linear = []
 
     # -- what is asked ------------------------------------------------------------------------------------------------
 
@@ -178,14 +188,27 @@ class Check:
     def _claim(self, mode: Mode, along: np.ndarray | None, blocks: Sequence[Block]) -> Claim:
         """What forward mode says of the combinations along directions, and reverse mode of them along each input."""
         vectors = self.weights if mode.name == "reverse" else np.eye(self.inputs.size) if along is None else along
-        asked = vectors, None if mode.name == "reverse" else self.weights
-        return Claim(*self._with_bars(mode.name, lambda seed: mode.claim(*asked, seed), blocks, self.truth.coarsest))
+        weights, axis = (None, 0) if mode.name == "reverse" else (self.weights, 1)
+        # the opposite of all, and more of it: what minds signs or cuts off gives itself away
+        opposite = -4.0 * np.abs(random_directions(0 if self.is_large else 1, len(vectors), self.seed + 6))
+
+        def ask(seed: int | None) -> Sequence[np.ndarray]:
+            claim = mode.claim(np.concatenate([vectors, opposite @ vectors]), weights, seed)
+            (derivative, back), (error, its_error) = (np.split(x, [len(vectors)], axis) for x in claim)
+            return derivative, back, its_error, error
+
+        found = self._with_bars(mode.name, ask, blocks, self.truth.coarsest)
+        each, back, its_error, error = (np.moveaxis(x, axis, 0) for x in found)
+        if not is_linear(self.truth.coarsest, opposite, each, back, its_error, error):
+            self.not_linear.append(mode.name)
+        return Claim(found[0], found[-1])
 
     def _with_bars(
         self, name: str, ask: Callable[[int | None], Sequence[Any]], blocks: Sequence[Block], unit: float
     ) -> list[Any]:
         """What is asked, its error last: derived bounds, and where these are wide the spread of random roundings."""
         *found, error = ask(None)
+        self._proven[name] = error
         wide = is_wide(found[0].ravel(), error.ravel(), blocks, unit).reshape(error.shape)
         if wide.any():
             *found, spread = ask(self.seed)
@@ -279,11 +302,6 @@ class Check:
         weights = np.diag(self.weights)[:, None] if self.each else np.ones((1, 1))
         return (claim.derivative / weights).ravel(), (claim.error / np.abs(weights)).ravel()
 
-    @property
-    def precision(self) -> str:
-        """The name of the coarsest type in the program."""
-        return PRECISIONS.get(self.truth.coarsest, "bfloat16")
-
     def _add_differences(self, chosen: np.ndarray, known: np.ndarray, blocks: Sequence[Block]) -> None:
         """A second opinion, on what looks wrong first: where increments alone contradict it and JAX, they do not count.
 
@@ -294,15 +312,9 @@ class Check:
         odd = [pair.at_odds for pair in compare_all(self.answers, blocks, self.ordinary) if pair.other(INCREMENTS)]
         wrong = np.unique(np.flatnonzero(np.logical_or.reduce([np.zeros(size * len(self.weights), bool), *odd])) % size)
         looked_at = np.unique(np.concatenate([wrong[:DIFFERENCED], chosen[:: max(1, len(chosen) // DIFFERENCED)]]))
-        looked_at = looked_at.astype(int)
-        along = UnitVectors(looked_at, size)
-        error = self.values[2] if self.precision == "float64" else np.zeros(0)  # else the interpreter's values are used
-        rounding = float(error[np.isfinite(error)].max(initial=0.0))
-        found = differences(values_by(self.traced, self.truth), self.truth, along, rounding).combined(self.weights)
-        slopes, errors = np.full(self._shape, np.nan), np.full(self._shape, np.inf)
-        slopes[:, looked_at], errors[:, looked_at] = found.derivative, found.error
-        errors[~known] = np.inf
-        self._oracles[DIFFERENCES] = Claim(slopes, np.where(np.isnan(slopes), np.inf, errors))
+        found = some_differences(self.traced, self.truth, looked_at.astype(int), self.values[2], self.weights)
+        found.error[~known] = np.inf
+        self._oracles[DIFFERENCES] = found
         answer = self._answer(DIFFERENCES, self._oracles[DIFFERENCES], blocks)
         contradiction = compare(increments, answer, blocks, self.ordinary).at_odds
         for claim in claims:

@@ -14,7 +14,13 @@ import numpy as np
 
 from harness.checks.traced.arguments import Arguments
 from harness.checks.traced.asking import Check
-from harness.checks.traced.culprits import Met, find_culprits, rules_alone
+from harness.checks.traced.culprits import (
+    Met,
+    beside_the_numbers,
+    find_culprits,
+    find_second_order_culprits,
+    rules_alone,
+)
 from harness.checks.traced.modes import alike, equations_in
 from harness.checks.traced.subject import INCREMENTS, MODES, REFERENCE, consensus
 from harness.checks.traced.truth import Truth
@@ -25,9 +31,10 @@ from harness.verdict.report import Report
 from harness.wording import first_few
 from reference.arithmetics.companion import first_line
 from reference.printable import given
+from reference.switches import settings
 from reference.traced.contracting import product_units
 from reference.traced.interpreter import COARSE
-from reference.traced.program import Equation, Traced, function_of, settings
+from reference.traced.program import Equation, Traced, function_of
 from reference.whole_numbers import whole_number
 
 PATIENCE = 2.0
@@ -35,6 +42,9 @@ PATIENCE = 2.0
 
 SOLVERS_TOLD = 1e-10
 """What the tolerance of a solver moves is told from here on, beside the largest derivative."""
+
+
+NOT_REPEATABLE = "f answers differently each time that it is traced: randomness or state outside its arguments"
 
 
 @settings_kept
@@ -110,13 +120,24 @@ def check_derivatives(
         subject.doubts = [*check.doubts, *_nobody_checked(check, modes)]
         if check.by_solvers > SOLVERS_TOLD:
             subject.hint = "a solver in f stops at a tolerance that hides the digits; check it with a smaller one"
+        differing = _differing(check)
+        subject.is_repeatable = NOT_REPEATABLE not in differing
         changed = [f"f changes its argument {name} in place" for name in arguments.changed()]
-        subject.misconduct = [*changed, *_differing(check)]
+        subject.misconduct = [*changed, *differing]
         if order == 1 and not subject.misconduct:
             subject.misconduct, told = _ways_apart(check)
             subject.notes += told
         if any(pair.disagrees for pair in (*check.pairs, *check.ends)):
-            subject.name_culprits(find_culprits(check, met.equations))
+            culprits = find_culprits(check, met.equations)
+            if order == 2 and not culprits:
+                first = Check(arguments.function, arguments.leaves, arguments.names, lambda: arguments.outputs, trusted)
+                first.deadline = check.deadline
+                culprits = find_second_order_culprits(first)
+            subject.name_culprits(culprits)
+        elif order == 1 and met.has_rules and (hidden := beside_the_numbers(check)):
+            culprits = find_culprits(check, met.equations)
+            subject.name_culprits(culprits)
+            subject.misconduct += [f"{what}; by {culprits[0].rule}" if culprits else what for what in hidden]
         else:
             alone = rules_alone(check, met.equations)
             if alone:  # whatever digits are lost, it may be the rule that loses them
@@ -173,7 +194,7 @@ def _differing(check: Check) -> list[str]:
     if not alike(check.traced.program, again):
         found = Truth(again, check.leaves, check.inputs, check.outputs, check.truth.trusted).value()
         if not np.array_equal(check.truth.value(), found, equal_nan=True):
-            return ["f answers differently each time that it is traced: randomness or state outside its arguments"]
+            return [NOT_REPEATABLE]
     reverse = [mode for mode in check.asked if mode.name == "reverse" and mode.name not in check.left_out]
     if reverse and not reverse[0].answers_alike(check.mode("reverse"), check.weights):
         return ["the derivative rule answers differently each time that it is traced"]

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from harness.bounds.tolerances import DERIVATIVE_ROUNDINGS
 from harness.checks.directions import random_directions
 from harness.checks.traced.layout import UnitVectors
 from harness.checks.traced.modes import Claim
@@ -60,6 +61,26 @@ def differences(
     return Claim(slopes, errors)
 
 
+def some_differences(
+    function: Callable[..., Any], truth: Truth, chosen: np.ndarray, rounding: np.ndarray, weights: np.ndarray
+) -> Claim:
+    """The same of combinations of the outputs along some inputs, (combinations, inputs): unknown along all others.
+
+    `rounding` is what JAX's values may be off by.
+    """
+    by_jax = truth.coarsest <= UNIT_ROUNDOFF["float64"]
+    off = float(rounding[np.isfinite(rounding)].max(initial=0.0)) if by_jax else 0.0
+    along = UnitVectors(chosen, truth.inputs.size)
+    found = differences(values_by(function, truth), truth, along, off).combined(weights)
+    slopes, errors = np.full((2, len(weights), truth.inputs.size), np.inf)
+    slopes[:] = np.nan
+    slopes[:, chosen], errors[:, chosen] = found.derivative, np.where(np.isnan(found.derivative), np.inf, found.error)
+    return Claim(slopes, errors)
+
+
+SMALL = 2.0**-500
+"""Arguments of any size are small at this share of it."""
+
 SHORTER, SHRINKS = 2.0**-40, 2.0**-30
 """Of a step, to see what of a change is of second order: that shrinks with the step."""
 
@@ -91,9 +112,22 @@ def increments(
 
 @np.errstate(all="ignore")
 def has_slope(truth: Truth, values: np.ndarray, expected: np.ndarray) -> np.ndarray:
-    """Which outputs are finite, or may have a slope all the same: constant infinities, and where an argument is."""
+    """Which outputs are finite, or may have a slope all the same: constant infinities, and where an argument is.
+
+    What overflows is finite for small arguments, and has lost its slope with its digits.
+    """
     finite, same = np.isfinite(values), values == expected  # NaN is not
     if finite.all() or not np.isfinite(truth.point).all():
         return finite | same
     moved = truth.changes(random_directions(2, truth.inputs.size, 0), truth.run())
-    return finite | (same & np.all(moved == 0.0, axis=0))
+    overflows = np.isfinite(truth.value(SMALL * truth.point))
+    return finite | (same & np.all(moved == 0.0, axis=0) & ~overflows)
+
+
+@np.errstate(all="ignore")
+def is_linear(
+    unit: float, shares: np.ndarray, each: np.ndarray, together: np.ndarray, its_error: np.ndarray, error: np.ndarray
+) -> bool:
+    """Whether the answer for several vectors together is that for each, by shares; true where it cannot be told."""
+    allowed = np.abs(shares) @ (error + DERIVATIVE_ROUNDINGS * unit * np.abs(each)) + its_error
+    return not np.any(np.abs(together - shares @ each) > 2.0 * allowed)

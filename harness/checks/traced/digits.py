@@ -11,15 +11,13 @@ import jax
 import numpy as np
 
 from harness.bounds.tolerances import ABSOLUTE, MEANINGLESS, NEGLIGIBLE, SPREAD_FACTOR
+from harness.bounds.traced_bound import SMALLEST
 from harness.checks.directions import random_directions
 from harness.checks.traced.layout import Layout
 from harness.checks.traced.modes import Claim, combined
 from harness.checks.traced.truth import Truth
 from harness.verdict.comparison import Answer, Pair
 from harness.wording import first_few
-
-SMALLEST = 1e-45
-"""Steps of 2^-200 leave something so small in the place of a zero."""
 
 ZERO_IS_COARSER = {"float64": 1.0, "float32": 1e2, "float16": 1e4, "bfloat16": 1e4}
 """In coarse types zero is not hit that exactly."""
@@ -152,9 +150,12 @@ def with_digits(
     smallest = np.tile(np.repeat([float(t.tiny) for t in types], sizes), rows)
     digits, told = Digits(counting, units, smallest), []
     for answer in answers:
-        allowed = next((p.allowed for p in pairs if p.first == answer.name and p.second in oracles), None)
+        beside = [p for p in pairs if p.first == answer.name and p.second in oracles]
         is_wrong = any(pair.disagrees and answer.name in (pair.first, pair.second) for pair in pairs)  # by no rounding
-        note = "" if answer.oracle or is_wrong or allowed is None else digits.note(answer, allowed, label)
+        note = ""
+        if beside and not (answer.oracle or is_wrong):  # at a kink, or beside a jump, there is no truth to be off from
+            decided = np.any([p.decided for p in beside], axis=0)
+            note = digits.note(answer, np.where(decided, beside[0].allowed, -np.inf), label)
         if note:
             ulps = digits.ulps(answer)
             answer = replace(answer, note=note, ulps=(float(np.nanmedian(ulps)), float(np.nanmax(ulps))))

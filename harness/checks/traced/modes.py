@@ -19,6 +19,7 @@ from reference.arithmetics.companion import first_line
 from reference.arithmetics.many_directions import constant
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.measured import NotApplicable
+from reference.switches import compiler_options
 from reference.traced.black_box import more_accurate
 from reference.traced.contracting import product_units
 from reference.traced.interpreter import Run
@@ -221,8 +222,7 @@ class Mode:
         """Whether another trace of the same mode computes the same."""
         count = next(iter(self._traced))
         found = (mode.by_numpy(vectors[:count]) for mode in (self, other))
-        is_same = alike(self.traced(count).program, other.traced(count).program)
-        return is_same or np.array_equal(*found, equal_nan=True)
+        return alike(self.traced(count).program, other.traced(count).program) or np.array_equal(*found, equal_nan=True)
 
     def by_numpy(self, vectors: np.ndarray) -> np.ndarray:
         """What the interpreter makes of this mode's program, (count, size)."""
@@ -240,9 +240,8 @@ class Mode:
         for i in range(0, len(vectors), chunk):
             self.progress(f"{self.name} mode", i, len(vectors))
             claims.append(self._claim(vectors[i : i + chunk], seed))
-        if weights is not None:
-            claims = [claim.combined(weights) for claim in claims]
-        axis = 0 if weights is None else 1
+        claims = claims if weights is None else [claim.combined(weights) for claim in claims]
+        axis = int(weights is not None)
         return Claim(*(np.concatenate(parts, axis) for parts in zip(*((c.derivative, c.error) for c in claims))))
 
     @np.errstate(all="ignore")
@@ -255,8 +254,8 @@ class Mode:
                 return Claim(answer, np.full(answer.shape, np.inf))
             return Claim(answer, np.abs(self._vectors(bounds)) + few_roundings(answer, self.coarsest))
         rngs = [None, *np.random.default_rng(seed).spawn(RANDOM_ROUNDINGS)]
-        constants = list(map(constant, arguments))
-        runs = (self._vectors([y.value for y in Run(rng, self.coarsest)(program, *constants)]) for rng in rngs)
+        given = list(map(constant, arguments))
+        runs = (self._vectors([y.value for y in Run(rng, self.coarsest)(program, *given)]) for rng in rngs)
         with _lacking():  # XLA leaves out what nobody reads, and with it what JAX lacks
             return Claim(answer, spread(runs, self.coarsest) + self._solvers_error(answer, program, vectors))
 
@@ -264,12 +263,11 @@ class Mode:
         """Four times what an answer moves by when the solvers that it comes from go on below their tolerances."""
         if not iterates(program) or not (self._is_reverse or solves(Traced(self._function, *self.leaves).program)):
             return 0.0  # forward mode goes through a loop as the program does, step by step
-        arguments = [*self.leaves, *self._arrays(vectors)]
-        found = self.traced(len(vectors))(self.leaves, arguments[len(self.leaves) :])
-        finer = more_accurate(program, arguments, jax.tree.leaves(found))
+        arguments = [*self.leaves, *(arrays := self._arrays(vectors))]
+        finer = more_accurate(program, arguments, jax.tree.leaves(self.traced(len(vectors))(self.leaves, arrays)))
         if finer is None:
             return 0.0
-        moved = np.abs(self._vectors(finer(*arguments)) - answer)
+        moved = np.abs(self._vectors(jax.jit(finer, compiler_options=compiler_options())(*arguments)) - answer)
         moved = np.where(np.isfinite(moved), moved, 0.0)
         self.by_solvers = max(
             self.by_solvers, float(moved.max(initial=0.0) / np.abs(answer).max(initial=np.finfo(float).tiny))

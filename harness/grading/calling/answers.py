@@ -60,7 +60,7 @@ def _parsed(value: Any, convention: Convention, problem: Problem) -> Parsed:
     if isinstance(value, (tuple, list)) and len(value) == 2 and value[1] is None:
         value = value[0]  # a gradient that is not there yet
     if _is_cost(value):
-        return _with_cost(value, None, (), "float64")
+        return _with_cost(value, None, (), _precision(value))
     if isinstance(value, (tuple, list)) and len(value) >= 2 and _is_cost(value[0]):
         rest = value[1] if len(value) == 2 else list(value[1:])
         return _with_cost(value[0], *_gradient(rest, convention, problem))

@@ -14,6 +14,7 @@ from harness.grading.grading import AGREE, Grade
 from harness.grading.writing.table import COLUMNS, row
 from harness.pages.document import table
 from harness.reports.parts import listing, page, section, wide
+from harness.wording import counted, first_few
 
 CELL = 14  # pixels
 DECADES = 16  # shown, from rounding to as large as the gradient itself
@@ -23,14 +24,17 @@ def as_page(grades: Sequence[Grade], made: Mapping[str, object]) -> str:
     """The page; everything that a submission says is escaped."""
     counts = Counter(grade.verdict for grade in grades)
     told = ", ".join(f"{number} {verdict}" for verdict, number in counts.items())
-    shown = [name for name in COLUMNS if name not in ("diagnosis", "conventions")]
-    rows = [(*(row(grade)[name] for name in shown), ", ".join(grade.bugs)) for grade in grades]
+    shown = [name for name in COLUMNS if name not in ("submission", "verdict", "diagnosis", "conventions")]
+    heads = ["submission", "verdict", "bugs", *(name.replace("_", " ") for name in shown)]
+    rows = [
+        (grade.name, grade.verdict, first_few(grade.bugs, 2), *(row(grade)[name] for name in shown)) for grade in grades
+    ]
     marks = {number: grade.verdict for number, grade in enumerate(grades)}
     sections = [
-        section("All submissions", wide(table([*shown, "bugs"], rows, "Click a column's name to sort by it.", marks))),
+        section("All submissions", wide(table(heads, rows, "Click a column's name to sort by it.", marks))),
         *(_one(grade) for grade in grades if grade.verdict != AGREE),
     ]
-    return page("harness grade", "", told, sections, made, heading=f"{len(grades)} submissions graded")
+    return page("harness grade", "", told, sections, made, heading=f"{counted(len(grades), 'submission')} graded")
 
 
 def _one(grade: Grade) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from harness.grading.grading import Grade
+from harness.wording import counted
 
 COLUMNS = (
     "submission",
@@ -67,7 +68,7 @@ def as_text(grades: Sequence[Grade]) -> str:
         lines += [f"    note: {_printable(note)}" for note in grade.notes]
     counts = Counter(grade.verdict for grade in grades)
     told = ", ".join(f"{number} {verdict}" for verdict, number in counts.items())
-    return "\n".join([*lines, f"{len(grades)} submissions: {told}"])
+    return "\n".join([*lines, f"{counted(len(grades), 'submission')}: {told}"])
 
 
 def _printable(text: str) -> str:

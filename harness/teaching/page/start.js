@@ -9,7 +9,7 @@
     teaser: `of ${seen.length} bugs that were trained with here, ${near.length} come within two points of the digits that correct code reads, or beyond.`,
     checked: String(data.bugs[0].check.examples),
     trainings: `${examples.toLocaleString("en")} digits, ${heldOut.toLocaleString("en")} held out, 400-25-10, λ = ${l2}, ${searches} line searches, the same initial θ, and no gate`,
-    study: `The numbers are from a study of ${data.detection.date} with ${Object.values(data.detection.places).flat().length} bugs on ${Object.entries(data.detection.problems).map(([kind, count]) => `${count} ${kind}`).join(", ")} problems, seed ${data.detection.seed}.`,
+    study: `The numbers are from a study of ${data.detection.date} with ${Object.values(data.detection.places).flat().length} bugs on ${Object.entries(data.detection.problems).map(([kind, count]) => `${count} problems “${kind}”`).join(", ")}, seed ${data.detection.seed}.`,
     "blind-problem": data.blind.problem,
     "left-out": Object.keys(data.left_out).length ? `Not asked, since not installed: ${Object.keys(data.left_out).join(", ")}.` : "",
   };

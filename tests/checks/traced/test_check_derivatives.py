@@ -77,12 +77,29 @@ def test_leaves_are_named_by_their_paths():
     assert report.findings[0].where == "params['dense']['bias'][1]"
 
 
+class Foreign:
+    """As a tensor, which need not be installed."""
+
+    dtype = "torch.float32"
+
+
+Foreign.__module__ = "torch"
+
 BAD = {
     "nothing to differentiate": (lambda n: n, (3,), TypeError, "give floating or complex arrays"),
     "an empty tree": (lambda x: 1.0, ({},), TypeError, "the arguments hold no array at all"),
     "empty output": (lambda x: x[:0], (X,), TypeError, "the function returns no number"),
     "integer output": (lambda x: jnp.argmax(x), (X,), TypeError, "there is no derivative"),
+    "PyTorch's": (lambda x: x, (Foreign(),), TypeError, "x is PyTorch's; for its functions use"),
+    "a type that JAX lacks": (
+        lambda x: x["w"],
+        ({"w": X.astype(np.longdouble)},),
+        TypeError,
+        r"x\['w'\] is .*, which JAX does not have; give float64",
+    ),
 }
+if np.longdouble is np.float64:
+    del BAD["a type that JAX lacks"]
 
 
 def test_values_of_a_black_box_in_bfloat16_accuse_nobody(monkeypatch):
@@ -133,18 +150,25 @@ def test_misconduct_is_told(name):
     assert any(words in reason for reason in report.reasons)
 
 
+def test_beside_what_changes_each_time_there_is_no_right_value():
+    report = check_derivatives(stateful, X)
+    assert report.findings
+    assert not any(finding.diagnosis for finding in report.findings), report
+
+
 INCONCLUSIVE = {
     "outside of the domain": (jnp.log, np.array([1.0, -1.0]), "not finite at this point"),
     "outside of the domain, where zero times NaN is NaN": (jnp.arcsin, np.array([0.5, 1.2]), "not finite at this"),
     "at a jump": (jnp.floor, np.array([1.0, 0.5]), "at one of its jumps"),
-    "at a step between two constants": (lambda x: jnp.where(x >= 0.0, 1.0, 0.0), np.zeros(2), "the value with it"),
+    "where squares overflow": (jnp.linalg.norm, np.array([3e200, 4e200]), "not finite at this point"),
+    "at a step between two constants": (lambda x: jnp.where(x >= 0.0, 1.0, 0.0), np.zeros(2), "where the value jumps"),
     "at a step that is odd": (jnp.sign, np.zeros(2), "at one of its jumps"),
     "where a count changes": (lambda x: jnp.sum(x >= 0.0) + 0.0 * x, np.zeros(2), "turns at this point"),
     "where an index changes": (lambda x: jnp.asarray(X)[(x >= 0.0).astype(int)], np.zeros(2), "an index changes"),
     "where a choice of branches changes": (
         lambda x: jax.lax.switch((x[0] >= 0.0).astype(int), [lambda x: x, lambda x: x + 1.0], x),
         np.zeros(2),
-        "the value with it",
+        "where the value jumps",
     ),
 }
 
@@ -312,3 +336,24 @@ def test_memory_does_not_grow_with_the_number_of_parameters_times_that_of_direct
     tracemalloc.stop()
     assert report.verdict == "agree"
     assert peak < 300e6, peak  # a pass holds 160 MB
+
+
+CANCELS = {
+    "ones": np.ones(3),
+    "tenths": np.full(7, 0.1),
+    "float32": np.full(6, 5.0, np.float32),
+}
+
+
+@pytest.mark.parametrize("name", CANCELS)
+def test_roundings_that_xla_does_twice_are_no_derivative(name):
+    """Of equal numbers the variance and its gradient vanish: XLA computes the mean twice, once with a fused product."""
+    report = check_derivatives(jnp.var, CANCELS[name])
+    assert report.verdict == "agree"
+    assert report.smallest_visible[1] < (1e-5 if name == "float32" else 1e-14)
+
+
+def test_what_is_no_rounding_is_wrong_where_all_cancels():
+    wrong = jax.custom_jvp(lambda x: jnp.var(x))
+    wrong.defjvp(lambda p, t: (jnp.var(*p), jax.jvp(jnp.var, p, t)[1] + 1e-11 * jnp.sum(t[0])))
+    assert check_derivatives(wrong, np.ones(3)).verdict == "disagree"

@@ -6,7 +6,8 @@ import pytest
 
 from harness.checks.traced.layout import Layout
 from harness.checks.traced.truth import Truth
-from reference.traced.program import Traced, settings
+from reference.switches import settings
+from reference.traced.program import Traced
 
 
 def truth_of(f, x, **how):

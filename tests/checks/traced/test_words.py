@@ -28,6 +28,18 @@ WORDS = {
         rule(lambda x: jnp.where(x > 0.5, x**2, x), lambda x, g: g * jnp.where(x > 0.5, x, 1.0)),
         "0.5 times the right value; only where x > 0.2: one branch alone",
     ),
+    "a single entry": (
+        rule(lambda x: jnp.sum(x**3), lambda x, g: g * (3.0 * x**2).at[1].add(0.25)),
+        "a single entry is off by 0.25, 1.04931 times the right value",
+    ),
+    "one input of several outputs": (
+        rule(lambda x: x[0] * A[0], lambda x, g: jnp.zeros(6).at[0].set(0.9 * (g @ A[0]))),
+        "x[0]: 0.9 times the right value",
+    ),
+    "of one output, by numbers that are its own": (
+        rule(lambda x: jnp.sum(jnp.sin(x)), lambda x, g: g * (jnp.cos(x) + 3.0 * x)),
+        "off by 3 times θ",
+    ),
     "float32": (narrow("float32"), "right to the digits of float32: a dtype is lost"),
     "bfloat16": (narrow("bfloat16"), "right to the digits of bfloat16: a dtype is lost"),
 }

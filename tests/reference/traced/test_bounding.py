@@ -11,12 +11,13 @@ import pytest
 
 from reference.arithmetics.increments import Increment
 from reference.arithmetics.many_directions import STEP, constant, is_constant
+from reference.switches import settings
 from reference.traced import interpreter
 from reference.traced.bounding import arrays, elementwise, pairs, running
 from reference.traced.bounding.parts import Unbounded, of_value, packed, parts
 from reference.traced.bounding.running import BOUNDS, BoundedRun, obstacle
 from reference.traced.interpreter import Run
-from reference.traced.program import Traced, kind, lifted, programs_in, settings
+from reference.traced.program import Traced, kind, lifted, programs_in
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "checks" / "traced"))
 from functions_of_jax import ALL, DEEP  # pyright: ignore[reportMissingImports]

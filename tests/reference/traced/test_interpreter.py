@@ -10,9 +10,10 @@ import pytest
 
 from reference.arithmetics.increments import Increment
 from reference.arithmetics.many_directions import STEP, constant, is_constant
+from reference.switches import compiler_options, settings
 from reference.traced import interpreter
 from reference.traced.interpreter import RULES, Run
-from reference.traced.program import Traced, compiler_options, kind, lifted, programs_in, settings
+from reference.traced.program import Traced, kind, lifted, programs_in
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "checks" / "traced"))
 from functions_of_jax import ALL  # pyright: ignore[reportMissingImports]
@@ -68,7 +69,7 @@ CASES = {name: ALL[name] for name in TRIED} | OWN
 CONSTANT = {
     *("eq", "ne", "lt", "le", "gt", "ge", "lt_to", "le_to", "eq_to", "and", "or", "xor", "not", "shift_left"),
     *("iota", "empty", "argmax", "argmin", "is_finite", "floor", "ceil", "round", "sign", "stop_gradient"),
-    *("reduce_and", "reduce_or", "reduce_xor", "random_gamma"),
+    *("reduce_and", "reduce_or", "reduce_xor", "random_gamma", "bitcast_convert_type"),
 }
 """Rules whose results do not change, or that hand on what JAX says."""
 
@@ -207,6 +208,7 @@ VALUES = {
     ),
     "signs": (lambda x: (jnp.sign(x), jnp.isfinite(x)), np.array([-1.5, 0.0, -0.0, np.inf, np.nan])),
     "made from nothing": (lambda n: n + jax.lax.broadcasted_iota(int, (2, 3), 1), np.array([[1, 2, 3]])),
+    "from bits": (lambda n: jax.lax.bitcast_convert_type(n, jnp.float64), np.array([1, -5, 1 << 62])),
     "handed on": (lambda x: jax.lax.stop_gradient(x), np.array([1.5])),
 }
 
@@ -282,6 +284,8 @@ FEW_BITS = {
     "an absorbed summand": (lambda x: x + 4.0, np.array([1e20]), True),
     "a root": (jnp.sqrt, np.array([np.nextafter(1e20, np.inf)]), True),
     "tanh at 0": (jnp.tanh, np.array([0.0]), False),
+    "a quotient": (lambda x: x / 3.0, np.array([6.0]), True),
+    "a quotient by a power of two": (lambda x: x / 4.0, np.array([6.0]), False),
     "a whole sum": (lambda x: x + 4.0, np.array([3.0]), False),
     "a whole root": (jnp.sqrt, np.array([9.0]), False),
     "log at 1": (jnp.log, np.array([1.0]), False),

@@ -16,6 +16,7 @@ from reference.problem import Problem
 
 BY_SLOPES = "backprop without a bug computes just this from the slopes claimed by hand"
 ALL_WRONG = "all layers are wrong, from the output on"
+COST_UNEXPLAINED = "no bug of the zoo explains the cost"
 GRADIENT_IS_RIGHT = "the gradient is right"
 TOLD = 3  # candidates that are described; more are named
 
@@ -52,7 +53,7 @@ def describe(found: Explanations, problem: Problem, theta: np.ndarray, cost_is_f
     if found.of_cost:
         said.append(named(found.of_cost, "the cost", problem, theta))
     elif found.cost_wrong and cost_is_finite:
-        said.append("no bug of the zoo explains the cost")
+        said.append(COST_UNEXPLAINED)
     if found.of_gradient:
         said.append(named(found.of_gradient, f"{whole} of the gradient", problem, theta))
     elif found.cost_wrong and found.gradient_wrong:

@@ -119,7 +119,7 @@ class _Search:
             left, nearest = min(((self.left((bug,)), bug) for bug in self.bugs), key=lambda pair: pair[0])
         of_cost = [group for group in costs if not self.changes_gradient(group)]
         of_gradient = [group for group in gradients if not self.changes_cost(group)]
-        close = not gradients and left < unexplained
+        close = not gradients and left <= unexplained / 2  # what explains less is as good as none
         return Explanations(
             coordinates=sum(replay.coordinates for replay in self.replays),
             cost_wrong=self.cost_wrong,

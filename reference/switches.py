@@ -1,0 +1,56 @@
+"""JAX's own switches: what could alter a result, where it computes, and how programs are compiled."""
+
+from contextlib import ExitStack, suppress
+from functools import cache
+from typing import Any
+
+import jax
+
+
+def settings(x64: bool) -> ExitStack:
+    """JAX's switches that could alter a result, fixed for a while; where arrays live is left as it is."""
+    stack = ExitStack()
+    for setting in (
+        jax.enable_x64(x64),
+        jax.numpy_rank_promotion("allow"),
+        jax.debug_nans(False),
+        jax.debug_infs(False),
+    ):
+        stack.enter_context(setting)
+    return stack
+
+
+def precisely() -> ExitStack:
+    """In float64 even where the caller's JAX has 32 bits, and on the CPU, for no accelerator keeps all of them."""
+    stack = settings(True)
+    stack.enter_context(jax.default_device(jax.devices("cpu")[0]))
+    return stack
+
+
+def devices_of(arguments: Any) -> list[Any]:
+    """The devices on which JAX computes with these arguments: theirs, or the one that it takes by default."""
+    leaves = (leaf for leaf in jax.tree.leaves(arguments) if getattr(leaf, "committed", False))
+    default = jax.config.jax_default_device  # pyright: ignore[reportAttributeAccessIssue]  JAX adds it by name
+    default = default if isinstance(default, jax.Device) else jax.devices(default)[0]
+    return sorted({device for leaf in leaves for device in leaf.devices()}, key=lambda d: d.id) or [default]
+
+
+OPTIONS = {
+    "xla_backend_optimization_level": 0,
+    "xla_cpu_use_fusion_emitters": False,
+    "xla_cpu_scheduler_type": "CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED",
+}
+"""XLA's options: machine code in a third of the time, for what runs a few times, and one operation after another.
+
+Batched factorisations side by side wait for threads that wait for them, forever (jaxlib 0.10 on two cores)."""
+
+
+@cache
+def compiler_options() -> dict[str, Any]:
+    """Those of `OPTIONS` that this XLA has."""
+    kept = {}
+    for name, value in OPTIONS.items():
+        with suppress(jax.errors.JaxRuntimeError):
+            jax.jit(lambda: 0).lower().compile(compiler_options={name: value})
+            kept[name] = value
+    return kept
