@@ -161,6 +161,14 @@ def test_a_cost_alone_in_single_precision_is_right(tmp_path):
     assert (found.verdict, found.cost, found.gradient) == (INCONCLUSIVE, "right", "absent")
 
 
+def test_what_answers_nothing_is_told_so_in_the_convention_in_which_it_runs(tmp_path):
+    grade = graded_here(
+        tmp_path, "a.py", course(("np.eye(num_labels)[np.ravel(y) - 1]", "0 * y[:, :1] + y"), (RETURN, ""))
+    )
+    assert (grade.verdict, grade.cost) == (ERROR, "absent")
+    assert grade.diagnosis[0].startswith("nn_cost_function answers nothing (None)")
+
+
 def test_half_of_the_regularisation_is_worth_half(tmp_path):
     whole = graded_here(tmp_path, "a.py", COURSE)
     half = graded_here(tmp_path, "b.py", course((PENALTY, "")))
