@@ -5,6 +5,7 @@ run that rounds at random moves what was found here by its estimated error, too.
 what it converges to is seen when it is made more accurate: `tightened`.
 """
 
+import inspect
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -190,14 +191,18 @@ def _at_each(
     """The outputs at each point of the stencil, the axes `lead` before their own."""
     flat = [x.reshape(-1, *x.shape[len(lead) :]) if i in moving else x for i, x in enumerate(moved)]
     axes = tuple(0 if i in moving else None for i in range(len(flat)))
-    how, one = ("finer stencil", finely) if finely else ("stencil", lambda *operands: bind(equation, operands))
+    # what is compiled with options may not be called by what is compiled
+    how, one = (
+        ("finer stencil", inspect.unwrap(finely)) if finely else ("stencil", lambda *operands: bind(equation, operands))
+    )
     apply = _program(equation, f"{how} {axes}", lambda: jax.vmap(one, in_axes=axes))
     try:
         with precisely():
             answers = [np.asarray(x) for x in apply(*_in_its_types(equation, flat))]
     except (TypeError, ValueError, NotImplementedError):
         at = [[x[k] if i in moving else x for i, x in enumerate(flat)] for k in range(int(np.prod(lead)))]
-        one_by_one = [values_of(equation, values) for values in at]
+        with _precisely():
+            one_by_one = [finely(*values) if finely else values_of(equation, values) for values in at]
         answers = [np.stack([np.asarray(x) for x in column]) for column in zip(*one_by_one)]
     return [_wide(x).reshape(*lead, *x.shape[1:]) for x in answers]
 

@@ -78,6 +78,9 @@ def some_differences(
     return Claim(slopes, errors)
 
 
+SMALL = 2.0**-500
+"""Arguments of any size are small at this share of it."""
+
 SHORTER, SHRINKS = 2.0**-40, 2.0**-30
 """Of a step, to see what of a change is of second order: that shrinks with the step."""
 
@@ -109,17 +112,21 @@ def increments(
 
 @np.errstate(all="ignore")
 def has_slope(truth: Truth, values: np.ndarray, expected: np.ndarray) -> np.ndarray:
-    """Which outputs are finite, or may have a slope all the same: constant infinities, and where an argument is."""
+    """Which outputs are finite, or may have a slope all the same: constant infinities, and where an argument is.
+
+    What overflows is finite for small arguments, and has lost its slope with its digits.
+    """
     finite, same = np.isfinite(values), values == expected  # NaN is not
     if finite.all() or not np.isfinite(truth.point).all():
         return finite | same
     moved = truth.changes(random_directions(2, truth.inputs.size, 0), truth.run())
-    return finite | (same & np.all(moved == 0.0, axis=0))
+    overflows = np.isfinite(truth.value(SMALL * truth.point))
+    return finite | (same & np.all(moved == 0.0, axis=0) & ~overflows)
 
 
 @np.errstate(all="ignore")
 def is_linear(
-    shares: np.ndarray, each: np.ndarray, together: np.ndarray, its_error: np.ndarray, error: np.ndarray, unit: float
+    unit: float, shares: np.ndarray, each: np.ndarray, together: np.ndarray, its_error: np.ndarray, error: np.ndarray
 ) -> bool:
     """Whether the answer for several vectors together is that for each, by shares; true where it cannot be told."""
     allowed = np.abs(shares) @ (error + DERIVATIVE_ROUNDINGS * unit * np.abs(each)) + its_error

@@ -89,18 +89,18 @@ class TracedDerivatives(Subject):
 
     def _shape(self, given: np.ndarray, expected: np.ndarray, odd: np.ndarray, rows: np.ndarray) -> str:
         """The kind of error, in numbers that hold for each output that is wrong and not for a combination of them."""
-        columns = np.flatnonzero(odd[rows].any(axis=0))
+        columns = np.flatnonzero(np.asarray(odd[rows].any(axis=0)))
         if len(columns) == 1 and rows.sum() > 1:
             here, nothing = odd[:, columns[0]], np.zeros(len(given))
             entries = (x[here] for x in (given[:, columns[0]], expected[:, columns[0]], nothing, nothing, here))
             return diagnose([Part(self.inputs.label(columns[0]), *entries)])
         first = np.zeros(len(rows))
         first[np.argmax(rows)] = 1.0
-        shapes = []
-        for w in (np.where(rows, self.cotangents, 0.0), first):
-            parts = [self._part(b, w @ given, w @ expected, odd[rows].any(axis=0)) for b in self.inputs.blocks]
-            shapes.append(diagnose(parts))
-        of_all, of_one = shapes
+        wrong = np.asarray(odd[rows].any(axis=0))
+        of_all, of_one = (
+            diagnose([self._part(b, w @ given, w @ expected, wrong) for b in self.inputs.blocks])
+            for w in (np.where(rows, self.cotangents, 0.0), first)
+        )
         scaled = "off by" in of_all and of_all != of_one  # by how much depends on the output
         return of_one if rows.sum() == 1 else "" if scaled else of_all
 

@@ -28,7 +28,6 @@ from reference.traced.program import Program, lifted
 NEARBY = (1e-4, 2e-4, 4e-4)
 """Where a side is looked at that cannot be told at the point itself, in units of the argument's size."""
 
-
 NOTHING_BENDS = 1e-6
 """Slopes nearby that differ by less than this share of themselves have a limit."""
 
@@ -295,10 +294,8 @@ class Truth:
         ways = [w * size for d in random_directions(2, self.inputs.size, seed + 4) for w in (d, -d)]
         found = [self._limit(self.point + way, directions, None) for way in ways]
         limits = np.array([limit for limit, _ in found])
-        (limit, cruder), rounded = (
-            found[0],
-            self._limit(self.point + ways[0], directions, np.random.default_rng(seed))[0],
-        )
+        limit, cruder = found[0]
+        rounded = self._limit(self.point + ways[0], directions, np.random.default_rng(seed))[0]
         error = np.ptp(limits, axis=0) + np.abs(limit - cruder) + SPREAD_FACTOR * np.abs(rounded - limit)
         largest = np.abs(limits).max(axis=(0, 1))
         is_same = error <= MEANINGLESS["float64"] * largest
@@ -315,8 +312,7 @@ class Truth:
         here, jumps = self.value(), np.zeros(self.outputs.size, bool)
         for forth, back in (ways[:2], ways[2:]):
             ahead, behind = ([self.value(self.point + step) for step in way[:2]] for way in (forth, back))
-            rounded = self.value(self.point + forth[0], np.random.default_rng(0))
-            noise = SPREAD_FACTOR * np.abs(rounded - ahead[0])
+            noise = SPREAD_FACTOR * np.abs(self.value(self.point + forth[0], np.random.default_rng(0)) - ahead[0])
             jumps |= self._jumps([0.5 * (f + b) - here for f, b in zip(ahead, behind)], here, noise)
             jumps |= self._jumps([0.5 * (f - b) for f, b in zip(ahead, behind)], here, noise, grows=1.5)
         return jumps

@@ -160,6 +160,7 @@ INCONCLUSIVE = {
     "outside of the domain": (jnp.log, np.array([1.0, -1.0]), "not finite at this point"),
     "outside of the domain, where zero times NaN is NaN": (jnp.arcsin, np.array([0.5, 1.2]), "not finite at this"),
     "at a jump": (jnp.floor, np.array([1.0, 0.5]), "at one of its jumps"),
+    "where squares overflow": (jnp.linalg.norm, np.array([3e200, 4e200]), "not finite at this point"),
     "at a step between two constants": (lambda x: jnp.where(x >= 0.0, 1.0, 0.0), np.zeros(2), "where the value jumps"),
     "at a step that is odd": (jnp.sign, np.zeros(2), "at one of its jumps"),
     "where a count changes": (lambda x: jnp.sum(x >= 0.0) + 0.0 * x, np.zeros(2), "turns at this point"),

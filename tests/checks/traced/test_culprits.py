@@ -142,12 +142,13 @@ clipped.defvjp(lambda x: (x, None), lambda _, g: (jnp.clip(g, -1.0, 1.0),))
 
 
 def test_of_a_trusted_rule_that_is_not_linear_nothing_beyond_it_is_told():
-    report = check_derivatives(lambda x: jnp.sum(jnp.sin(x)) + 9.0 * clipped(x[0] ** 2), X, trust=["clipped"])
+    x = np.array([0.7, 1.2])
+    report = check_derivatives(lambda x: jnp.sum(jnp.sin(x)) + 9.0 * clipped(x[0] ** 2), x, trust=["clipped"])
     assert report.verdict == "inconclusive"
     assert any("the rule of clipped is not linear in its cotangent" in reason for reason in report.reasons)
-    assert report.decided_share == 1.0 - 1.0 / len(X)
+    assert report.decided_share == 0.5
     wrong_beside = lambda x: wrong(x[1:]).sum() + 9.0 * clipped(x[0] ** 2)  # noqa: E731
-    assert check_derivatives(wrong_beside, X, trust=["clipped"]).verdict == "disagree"
+    assert check_derivatives(wrong_beside, x, trust=["clipped"]).verdict == "disagree"
 
 
 def _by_jvp(again):

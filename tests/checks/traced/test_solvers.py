@@ -134,8 +134,9 @@ def test_a_more_accurate_solver_goes_on_and_a_step_is_no_tolerance():
         assert finer is not None
         assert abs(finer(1.7)[0] - root) < 1e-9 < abs(found[0] - root)
         euler = lambda x: lax.while_loop(lambda s: s[1] < 900, lambda s: (s[0] - 9e-4 * s[0], s[1] + 1), (x, 0))[0]  # noqa: E731
-        found = [np.asarray(euler(1.7))]
-        again = more_accurate(Traced(euler, 1.7).program, [1.7], found)
+        traced = Traced(euler, 1.7)
+        found = [np.asarray(traced(1.7))]
+        again = more_accurate(traced.program, [1.7], found)
         assert again is not None
         np.testing.assert_array_equal(again(1.7), found)
 
