@@ -5,7 +5,7 @@ oracle, whose steps stand with the oracle in `reference`. What one module alone 
 `harness.checks.functions.step_search`; what is left is here.
 """
 
-MEANINGLESS = {"float64": 1e-6, "float32": 1e-2, "float16": 0.1, "bfloat16": 0.3}
+MEANINGLESS = {"float64": 1e-6, "float32": 1e-2, "float16": 0.05, "bfloat16": 0.1}
 """A bound wider than this share of the coordinate, or of the largest in its block, decides nothing: inconclusive. In
 float32, sums over thousands of examples are good to three or four digits; bfloat16 has hardly more than two to begin
 with, so a sign or a factor of two is seen and little else."""
@@ -85,6 +85,15 @@ SPREAD_FACTOR = 16.0
 
 COARSE_SPREAD_FACTOR = 4.0
 """The same in float16 and bfloat16, whose functions are computed in float32 and rounded once."""
+
+MEANT = {"float32": 1e-4, "float16": 4e-3, "bfloat16": 2.4e-2}
+"""Of a rule in a coarse type, run in float64: what its formula may be off by, beside the largest of its block. Six units
+of a half float for its constants and for series that end where a rounding begins; in float32 the slope of a polynomial
+that is good to a rounding may be off by a thousand."""
+
+MEANT_FACTOR = 2.0
+"""So many times what another rounding of a rule's constants moves is allowed beside that: of three runs the farthest,
+which may not have the worst of all signs."""
 
 ABSOLUTE = {"float64": 1e-5, "float32": 1e-3, "float16": 0.0, "bfloat16": 0.0}
 """Errors of derivatives below this share of the function's own terms, over its argument, count as nothing beside them,

@@ -57,14 +57,21 @@ def _program(equation: Equation, how: str, make: Callable[[], Callable[..., Any]
     return programs[how]
 
 
-def values_of(equation: Equation, values: Sequence[Any]) -> list[Any]:
-    """What JAX computes, in float64 where the primitive takes that, else in the program's own precision."""
+def values_of(equation: Equation, values: Sequence[Any], run: Any = None) -> list[Any]:
+    """What JAX computes, in float64 where the primitive takes that, else in the program's own precision.
+
+    The run is told where it was the latter.
+    """
     apply = _program(equation, "values", lambda: lambda *operands: bind(equation, operands))
     with settings(True):  # even where the caller's JAX has 32 bits
         try:
-            return [_wide(host(x)) for x in apply(*values)]
+            found = list(map(host, apply(*values)))
         except (TypeError, ValueError, NotImplementedError):
-            return [_wide(host(x)) for x in apply(*own_types(equation, values))]
+            found = list(map(host, apply(*own_types(equation, values))))
+    units = [_precision(equation), *(unit_roundoff(x.dtype) for x in found if kind(x.dtype) in ("f", "c"))]
+    if run is not None and max(units) > UNIT_ROUNDOFF["float64"]:
+        run.in_own_precision.add(equation.name)
+    return list(map(_wide, found))
 
 
 def own_types(equation: Equation, values: Sequence[Any]) -> list[Any]:
@@ -91,7 +98,7 @@ def differenced(run: Any, equation: Equation, *operands: Increment) -> list[Incr
     What iterates up to a tolerance has slopes up to that tolerance: what a finer one moves of them counts as an error.
     """
     values = [x.value for x in operands]
-    centre = values_of(equation, values)
+    centre = values_of(equation, values, run)
     count = directions(*operands)
     moving = [i for i, x in enumerate(operands) if not is_constant(x) and np.asarray(x.value).dtype.kind in "fc"]
     if not count or not moving or not any(np.asarray(y).dtype.kind in "fc" for y in centre if not is_key(y)):

@@ -23,7 +23,7 @@ from reference.traced import (
     moving,
     reducing,
 )
-from reference.traced.program import UNUSED, Constant, Equation, Program, kind, lifted, unit_roundoff
+from reference.traced.program import UNUSED, Constant, Equation, Program, kind, unit_roundoff
 
 Rule = Callable[..., Any]
 
@@ -68,6 +68,8 @@ class Run:
         Primitives without a rule, whose changes were found by differences.
     taken_as_they_are : set of str
         Custom rules that were trusted, and primitives whose derivative is a matter of definition.
+    in_own_precision : set of str
+        Primitives whose values JAX computed, and not in float64.
     stopped : int
         How often stop_gradient took a change away.
     looks_through : bool
@@ -84,13 +86,14 @@ class Run:
         self.ties, self.unresolved = False, ""
         self.differenced: set[str] = set()
         self.taken_as_they_are: set[str] = set()
+        self.in_own_precision: set[str] = set()
         self.stopped, self.looks_through = 0, False
 
     def __call__(self, program: Program, *arguments: Increment) -> list[Increment]:
         """The program's results."""
         slots: list[Any] = [None] * program.size
         for slot, value in program.constants:
-            slots[slot] = constant(lifted(value))
+            slots[slot] = self.number(Constant(value))
         for slot, argument in zip(program.arguments, arguments, strict=True):
             slots[slot] = argument
 
@@ -111,7 +114,7 @@ class Run:
     def equation(self, equation: Equation, operands: Sequence[Increment]) -> Sequence[Increment]:
         """One equation's outputs, rounded where this run rounds."""
         if "" in equation.kinds and equation.name not in control_flow.RULES:
-            return [constant(x) for x in black_box.values_of(equation, [x.value for x in operands])]
+            return [constant(x) for x in black_box.values_of(equation, [x.value for x in operands], self)]
         rule = RULES.get(equation.name)
         rounds = self.rounding is not None and equation.name not in EXACT
         if rounds and equation.name in SUMS:  # what is added up is rounded on the way, and not at the end alone

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -19,9 +20,10 @@ from harness.bounds.tolerances import (
 from harness.bounds.traced_bound import floor_of, is_wide
 from harness.checks.directions import compare_ends, random_directions, slopes_along
 from harness.checks.traced.differencing import differences, values_by
-from harness.checks.traced.digits import SMALLEST, absolute_scale, with_digits
 from harness.checks.traced.layout import Layout, UnitVectors
 from harness.checks.traced.modes import Claim, Mode, gradient_of, without_stops_of_rules
+from harness.checks.traced.precision.digits import SMALLEST, absolute_scale, with_digits
+from harness.checks.traced.precision.meaning import meaning, meant, with_meaning
 from harness.checks.traced.subject import DIFFERENCES, INCREMENTS, JAX, MODES, REFERENCE, TracedDerivatives
 from harness.checks.traced.truth import Truth
 from harness.verdict.comparison import Answer, Block, Pair, compare, compare_all
@@ -101,6 +103,8 @@ class Check:
         self.left_out: dict[str, str] = {}
         self.bars: dict[str, set[str]] = {}
         self.contradicted = False
+        self.meanings: dict[str, Any] = {}
+        self.ends_by_meaning: dict[str, np.ndarray] = {}
         self.by_solvers = 0.0  # how far solvers in the program are from what they converge to, beside the largest
         self.deadline = np.inf
 
@@ -121,7 +125,7 @@ class Check:
         if self.is_large and not known.all():
             self.ends = []
         if any(pair.disagrees for pair in self.ends) and claims:
-            chosen = np.union1d(chosen, self._locate(claims[min(claims)].derivative[0]))
+            chosen = np.union1d(chosen, self._locate(self._suspect(claims)))
             subject = self._subject(chosen)
             truth = self._truth(chosen, claims, subject.blocks)
             self.answers = self._answers(claims, truth, known, subject)
@@ -131,7 +135,10 @@ class Check:
         self.subject = subject
         self.pairs = compare_all(self.answers, subject.blocks, self.ordinary, self.absolute)
         oracles = {name: Claim(*self._per_output(claim)) for name, claim in self._oracles.items()}
-        self.answers = with_digits(self.answers, self.pairs, oracles, self.inputs, subject.label)
+        own = [*self._own, *(answer for answer in self.answers if answer.oracle)]
+        pairs = compare_all(own, subject.blocks, self.ordinary, self.absolute)
+        told = with_digits(own, pairs, oracles, self.inputs, subject.label)
+        self.answers = [replace(judged, note=x.note, ulps=x.ulps) for judged, x in zip(self.answers, told)]
 
     # -- what is asked ------------------------------------------------------------------------------------------------
 
@@ -160,6 +167,7 @@ class Check:
                 continue
             try:
                 claims[mode.name] = self._claim(mode, None, blocks)
+                self.meanings[mode.name] = self._meaning(mode, None)
             except NotApplicable as reason:
                 self.left_out[mode.name] = str(reason)
             self.by_solvers = max(self.by_solvers, mode.by_solvers)
@@ -167,9 +175,19 @@ class Check:
 
     def _claim(self, mode: Mode, along: np.ndarray | None, blocks: Sequence[Block]) -> Claim:
         """What forward mode says of the combinations along directions, and reverse mode of them along each input."""
-        vectors = self.weights if mode.name == "reverse" else np.eye(self.inputs.size) if along is None else along
-        asked = vectors, None if mode.name == "reverse" else self.weights
+        asked = self._asked(mode, along)
         return Claim(*self._with_bars(mode.name, lambda seed: mode.claim(*asked, seed), blocks, self.truth.coarsest))
+
+    def _asked(self, mode: Mode, along: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
+        if mode.name == "reverse":
+            return self.weights, None
+        return np.eye(self.inputs.size) if along is None else along, self.weights
+
+    def _meaning(self, mode: Mode, along: np.ndarray | None) -> Any:
+        """In a coarse type what the mode means, or why that is not known."""
+        if self.truth.coarsest <= UNIT_ROUNDOFF["float64"]:
+            return None
+        return meaning(mode, *self._asked(mode, along), self.truth.program, self.seed)
 
     def _with_bars(
         self, name: str, ask: Callable[[int | None], Sequence[Any]], blocks: Sequence[Block], unit: float
@@ -207,6 +225,7 @@ class Check:
         middle[:, others], error[:, others] = np.nan, np.inf
         error = np.where(np.isfinite(middle) & np.isfinite(error), error, np.inf)
         slopes = np.abs(middle) + apart
+        self._sides = Claim(middle, apart)
         self._largest = float(slopes[np.isfinite(slopes)].max(initial=0.0))
         claimed = next((claim.derivative for claim in claims.values()), middle)
         nearest = np.clip(np.where(np.isnan(claimed), middle, claimed), middle - apart, middle + apart)
@@ -238,9 +257,31 @@ class Check:
     ) -> list[Answer]:
         truth.error[~known] = np.inf
         judged = {name: self._not_finite(claim, truth, known) for name, claim in claims.items()}
-        answers = [self._answer(name, claim, subject.blocks) for name, claim in judged.items()]
+        self._own = [self._answer(name, claim, subject.blocks) for name, claim in judged.items()]
         self._oracles = {INCREMENTS: truth}
-        return [*answers, self._answer(INCREMENTS, truth, subject.blocks)]
+        increments = self._answer(INCREMENTS, truth, subject.blocks)
+        answers = []
+        for answer, claim in zip(self._own, claims.values()):
+            runs = self._known_meaning(answer.name)
+            if runs is not None:
+                told = Claim(*self._per_output(meant(runs, claim.error, self.truth.coarsest)))
+                sides = Claim(*self._per_output(self._sides))
+                subject.own[answer.name] = answer
+                answer, subject.by_meaning[answer.name] = with_meaning(answer, told, increments, sides, subject.blocks)
+            answers.append(answer)
+        return [*answers, increments]
+
+    def _known_meaning(self, name: str) -> np.ndarray | None:
+        return None if self.no_meaning(name) else self.meanings.get(name)
+
+    def no_meaning(self, name: str) -> str:
+        """Why it is not known what a mode means: the truth may come from JAX's own numbers as well."""
+        if self.truth.coarsest <= UNIT_ROUNDOFF["float64"]:
+            return ""
+        by_jax = self.truth.in_own_precision | self.truth.taken_as_they_are
+        if by_jax:
+            return f"JAX alone computes {', '.join(sorted(by_jax))}"
+        return self.meanings[name] if isinstance(self.meanings.get(name), str) else ""
 
     def _not_finite(self, claim: Claim, truth: Claim, known: np.ndarray) -> Claim:
         """A claim that is not finite is none to be excused by its error bar, where the truth fits into its type.
@@ -327,14 +368,37 @@ class Check:
             INCREMENTS, lambda seed: self.truth.combined(along, self.weights, seed), block, UNIT_ROUNDOFF["float64"]
         )
         truth = self._answer(INCREMENTS, Claim(middle, error + apart), block)
-        slopes = slopes_along(along, [answer for answer in self.answers if answer.name == "reverse"])
+        slopes, sides = [], Claim(*self._per_output(Claim(middle, apart)))
         for mode in modes:
-            if mode.name == "forward":
-                try:
-                    slopes.append(self._answer(mode.name, self._claim(mode, along, block), block))
-                except NotApplicable as reason:
-                    self.left_out[mode.name] = str(reason)
+            if mode.name in self.left_out:
+                continue
+            try:
+                slope, runs = self._slope(mode, along, block)
+            except NotApplicable as reason:
+                self.left_out[mode.name] = str(reason)
+                continue
+            if runs is not None:
+                told = meant(runs[:, 0], slope.error, self.truth.coarsest)
+                slope, self.ends_by_meaning[mode.name] = with_meaning(slope, told, truth, sides, block)
+            slopes.append(slope)
         return compare_ends(slopes, truth, self.ordinary)
+
+    def _slope(self, mode: Mode, along: np.ndarray, block: Sequence[Block]) -> tuple[Answer, np.ndarray | None]:
+        """A mode's own derivative along directions, and what it means."""
+        if mode.name == "reverse":
+            (slope,) = slopes_along(along, [answer for answer in self._own if answer.name == mode.name])
+            runs = self._known_meaning(mode.name)
+            return slope, None if runs is None else runs @ along.T
+        slope = self._answer(mode.name, self._claim(mode, along, block), block)
+        self.meanings[mode.name] = self._meaning(mode, along)
+        return slope, self._known_meaning(mode.name)
+
+    def _suspect(self, claims: dict[str, Claim]) -> np.ndarray:
+        """The gradient that an error is to be located in: what a mode means, where that alone is wrong."""
+        name = max(claims)
+        odd = np.any([pair.at_odds for pair in self.ends if pair.other(name)], axis=0)
+        by_meaning = np.any(self.ends_by_meaning.get(name, False) & odd)
+        return self.meanings[name][0, 0] if by_meaning else claims[name].derivative[0]
 
     def _locate(self, gradient: np.ndarray) -> int:
         """An input to look at: of two halves the one along which JAX is further from the program, halved again."""

@@ -6,7 +6,7 @@ farthest is named with its file and line, and run by its primal once more: if no
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,8 @@ class Culprit:
         What kind of error it is, in words; may be empty.
     explains : bool or None
         Whether nothing is at odds any more with the primal in the place of the rule; None where that was not tried.
+    in_float64 : bool
+        Whether the rule's program was run in float64 to see it.
     """
 
     name: str
@@ -65,10 +67,12 @@ class Culprit:
     off: float
     shape: str
     explains: bool | None = None
+    in_float64: bool = False
 
     def __str__(self) -> str:
         shape = f": {self.shape}" if self.shape else ""
-        told = f"the rule of {self.name}, {self.where}, checked alone is off by {self.off:.1e}{shape}"
+        how = "checked alone, in float64," if self.in_float64 else "checked alone"
+        told = f"the rule of {self.name}, {self.where}, {how} is off by {self.off:.1e}{shape}"
         if self.explains is None:
             return told
         return f"{told}; by its primal instead, " + ("all agree" if self.explains else "something is still at odds")
@@ -144,7 +148,7 @@ def find_culprits(check: Check, met: dict[Equation, list[list[Increment]]]) -> l
     if found and found[0][1].name in CUSTOM_RULES:
         culprit, equation = found[0]
         found[0] = (
-            Culprit(culprit.name, culprit.where, culprit.off, culprit.shape, _explains(check, equation)),
+            replace(culprit, explains=_explains(check, equation)),
             equation,
         )
     return [culprit for culprit, _ in found]
@@ -223,12 +227,14 @@ def _culprit(equation: Equation, check: Check) -> Culprit | None:
         sizes = np.abs(np.concatenate([right.gradient, wrong.gradient]))
         size = sizes[np.isfinite(sizes)].max(initial=np.finfo(float).tiny)
         off = float(np.max(pair.difference[pair.at_odds]) / size)
+    by_meaning = check.subject.by_meaning if pair in check.pairs else check.ends_by_meaning
+    in_float64 = bool((by_meaning.pop(wrong.name, np.zeros(1, bool)) & pair.at_odds).any())
     shape = check.subject.explain(wrong, right, pair.at_odds) if pair in check.pairs else ""
     custom = equation.name in CUSTOM_RULES
     name = function_of(equation).name if custom else equation.name
     place = rule_of(equation) if custom else line_of(equation)
     where = str(place) if place != NOWHERE else "of JAX"
-    return Culprit(name or equation.name, where, off if np.isfinite(off) else np.inf, shape)
+    return Culprit(name or equation.name, where, off if np.isfinite(off) else np.inf, shape, in_float64=in_float64)
 
 
 def _explains(check: Check, equation: Equation) -> bool | None:

@@ -50,13 +50,17 @@ class Layout:
 
     def arrays(self, vectors: np.ndarray, conjugate: bool = False) -> list[np.ndarray]:
         """The arrays of each of several vectors, (count, size), in the program's own precision."""
+        return [x.astype(dtype) for x, dtype in zip(self.wide_arrays(vectors, conjugate), self.dtypes)]
+
+    def wide_arrays(self, vectors: np.ndarray, conjugate: bool = False) -> list[np.ndarray]:
+        """The same in float64, and in complex128."""
         found = []
-        for block, shape, double, dtype in zip(self.blocks, self.shapes, self.is_complex, self.dtypes):
+        for block, shape, double in zip(self.blocks, self.shapes, self.is_complex):
             part = vectors[:, block.indices]
             if double:
                 real, imaginary = np.split(part, 2, axis=1)
                 part = real + (-1j if conjugate else 1j) * imaginary
-            found.append(part.reshape(len(vectors), *shape).astype(dtype))
+            found.append(part.reshape(len(vectors), *shape))
         return found
 
 

@@ -225,10 +225,18 @@ class Mode:
         found = [mode.by_numpy(vectors[:count]) for mode in (self, other)]
         return np.array_equal(*found, equal_nan=True)
 
-    def by_numpy(self, vectors: np.ndarray) -> np.ndarray:
+    def by_numpy(self, vectors: np.ndarray, run: Run | None = None) -> np.ndarray:
         """What the interpreter makes of this mode's program, (count, size)."""
-        arguments = [constant(lifted(x)) for x in (*self.leaves, *self._arrays(vectors))]
-        return self._vectors([y.value for y in Run()(self.traced(len(vectors)).program, *arguments)])
+        exact = self.given.wide_arrays(vectors, conjugate=self._is_reverse)
+        arguments = [constant(lifted(x)) for x in (*self.leaves, *exact)]
+        return self._vectors([y.value for y in (run or Run())(self.traced(len(vectors)).program, *arguments)])
+
+    def chunks(self, vectors: np.ndarray) -> Iterator[np.ndarray]:
+        """As many vectors as may go at once, after each other."""
+        chunk = int(np.clip(self._chunk, 1, len(vectors)))
+        for i in range(0, len(vectors), chunk):
+            self.progress(f"{self.name} mode", i, len(vectors))
+            yield vectors[i : i + chunk]
 
     def claim(self, vectors: np.ndarray, weights: np.ndarray | None = None, seed: int | None = None) -> Claim:
         """JAX's answer and its error: what rounding can make of the same program at most, infinite where not known.
@@ -236,11 +244,7 @@ class Mode:
         With a seed, the spread of randomly rounded runs instead. Combinations of the outputs, where weights for them
         are given, are (combinations, count).
         """
-        chunk = int(np.clip(self._chunk, 1, len(vectors)))
-        claims = []
-        for i in range(0, len(vectors), chunk):
-            self.progress(f"{self.name} mode", i, len(vectors))
-            claims.append(self._claim(vectors[i : i + chunk], seed))
+        claims = [self._claim(chunk, seed) for chunk in self.chunks(vectors)]
         if weights is not None:
             claims = [claim.combined(weights) for claim in claims]
         axis = 0 if weights is None else 1
@@ -261,10 +265,16 @@ class Mode:
         with _lacking():  # XLA leaves out what nobody reads, and with it what JAX lacks
             return Claim(answer, spread(runs, self.coarsest) + self._solvers_error(answer, program, vectors))
 
+    def has_solver(self, program: Program) -> bool:
+        """Whether its program holds one that stops at a tolerance, where the function's own may go on to another."""
+        if not iterates(program):
+            return False  # and forward mode goes through a loop as the function does, step by step
+        return self._is_reverse or solves(Traced(self._function, *self.leaves).program)
+
     def _solvers_error(self, answer: np.ndarray, program: Program, vectors: np.ndarray) -> np.ndarray | float:
         """Four times what an answer moves by when the solvers that it comes from go on below their tolerances."""
-        if not iterates(program) or not (self._is_reverse or solves(Traced(self._function, *self.leaves).program)):
-            return 0.0  # forward mode goes through a loop as the program does, step by step
+        if not self.has_solver(program):
+            return 0.0
         arguments = [*self.leaves, *self._arrays(vectors)]
         found = self.traced(len(vectors))(self.leaves, arguments[len(self.leaves) :])
         finer = more_accurate(program, arguments, jax.tree.leaves(found))

@@ -78,8 +78,9 @@ class Truth:
         What could not be told at the point itself; empty where everything could.
     has_kink, stopped : bool
         Whether both sides differ along some direction; whether a stop_gradient took a change away that would be seen.
-    differenced, taken_as_they_are : sets of str
-        Primitives without a rule, differenced as black boxes; custom rules and samplers that were not checked.
+    differenced, taken_as_they_are, in_own_precision : sets of str
+        Primitives without a rule, differenced as black boxes; custom rules and samplers that were not checked; what JAX
+        computed for these in less than float64.
     """
 
     def __init__(
@@ -99,6 +100,7 @@ class Truth:
         self.progress: Progress = silent
         self.differenced: set[str] = set()
         self.taken_as_they_are: set[str] = set()
+        self.in_own_precision: set[str] = set()
         self.coarsest = coarsest_unit(program)
         self.chunk = max(1, int(LARGEST_PASS // (footprint(program) + COPIES * inputs.size)))
 
@@ -107,17 +109,7 @@ class Truth:
 
     def numbers(self, point: np.ndarray) -> list[np.ndarray]:
         """The arguments at a point, in the precision of the interpreter."""
-        return [lifted(x[0]) for x in self._wide(point[None])]
-
-    def _wide(self, vectors: np.ndarray) -> list[np.ndarray]:
-        found = []
-        for block, shape, double in zip(self.inputs.blocks, self.inputs.shapes, self.inputs.is_complex):
-            part = vectors[:, block.indices]
-            if double:
-                real, imaginary = np.split(part, 2, axis=1)
-                part = real + 1j * imaginary
-            found.append(part.reshape(len(vectors), *shape))
-        return found
+        return [lifted(x[0]) for x in self.inputs.wide_arrays(point[None])]
 
     def value(self, point: np.ndarray | None = None, rounding: Any = None) -> np.ndarray:
         """The outputs, (outputs,)."""
@@ -148,7 +140,7 @@ class Truth:
         return self.outputs.vector(full, lead=1) / self._step(directions)
 
     def _steps(self, directions: np.ndarray) -> list[np.ndarray]:
-        return self._wide(directions * self._step(directions))
+        return self.inputs.wide_arrays(directions * self._step(directions))
 
     def _step(self, directions: np.ndarray) -> np.ndarray:
         """How far to go along each direction, (directions, 1): a power of two; NaN where no step is small enough."""
@@ -202,6 +194,7 @@ class Truth:
         self.unresolved = self.unresolved or run.unresolved
         self.differenced |= run.differenced
         self.taken_as_they_are |= run.taken_as_they_are
+        self.in_own_precision |= run.in_own_precision
 
     def combined(
         self, directions: np.ndarray | UnitVectors, weights: np.ndarray, seed: int | None = None
