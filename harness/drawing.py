@@ -38,8 +38,11 @@ def dress(ax: "Axes", title: str = "", xlabel: str = "", ylabel: str = "") -> No
     ax.spines[:].set_visible(False)
 
 
-def label_ends(ax: "Axes", apart: float = 0.085) -> None:
-    """Each line's label at its right end, in its colour, outside of the axes; `apart` is a share of their height.
+APART = 0.085  # of the axes' height: between two labels
+
+
+def label_ends(ax: "Axes") -> None:
+    """Each line's label at its right end, in its colour, outside of the axes.
 
     Called when lines, scale and limits are set: labels that would lie on each other are moved apart.
     """
@@ -49,7 +52,7 @@ def label_ends(ax: "Axes", apart: float = 0.085) -> None:
     ends.sort(key=lambda end: end[0])
     heights: list[float] = []
     for height, _ in ends:
-        heights.append(max(height, heights[-1] + apart) if heights else height)
+        heights.append(max(height, heights[-1] + APART) if heights else height)
     over = max(0.0, heights[-1] - 1.0) if heights else 0.0
     for height, (_, line) in zip(heights, ends):
         ax.annotate(

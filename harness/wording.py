@@ -19,10 +19,14 @@ def counted(number: int, what: str) -> str:
     return f"{number:,} {what}{'s' * (number != 1)}"
 
 
-def shortened(text: str, longest: int = 200) -> str:
+LONGEST_WORD = 200
+
+
+def shortened(text: str) -> str:
     """The text, with words of more than so many characters, such as a file's name, cut in the middle."""
-    half = longest // 2
-    return " ".join(word if len(word) <= longest else f"{word[:half]}...{word[-half:]}" for word in text.split(" "))
+    half = LONGEST_WORD // 2
+    words = text.split(" ")
+    return " ".join(word if len(word) <= LONGEST_WORD else f"{word[:half]}...{word[-half:]}" for word in words)
 
 
 def what_it_is(answer: object) -> str:

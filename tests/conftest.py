@@ -66,6 +66,20 @@ def registry():
     ACTIVATIONS.update(before)
 
 
+@pytest.fixture
+def run_command(capsys):
+    """``run_command(*arguments)`` -> (exit code, stdout, stderr) of the command line."""
+    from harness.cli import main
+
+    def call(*arguments):
+        with pytest.raises(SystemExit) as ended:
+            main([str(argument) for argument in arguments])
+        out, err = capsys.readouterr()
+        return ended.value.code or 0, out, err
+
+    return call
+
+
 @pytest.fixture(scope="session")
 def digits():
     from harness import load_digits

@@ -5,16 +5,18 @@ import importlib.metadata
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.util import find_spec
 from typing import Any
 
 from harness.audit import linear_algebra
-from harness.audit.measuring import HARMS, Error, measure, worst
+from harness.audit.measuring import HARMS, Error, measure
 from harness.audit.rules import RULES, Rule
 from harness.progress import Progress, silent
+from harness.wording import did_you_mean, first_few
 
 SCHEMA = "harness.audit/1"
-LIBRARIES = ("jax", "torch", "scipy")
+LIBRARIES = ("jax", "optax", "torch", "scipy")
 REGIONS = ("near 0", "ordinary", "far out")
 DERIVATIVES = {1: "first", 2: "second"}
 
@@ -36,20 +38,49 @@ class Audited:
     order: int
     errors: Sequence[Error]
 
-    @property
-    def worst(self) -> Error:
-        return worst(self.errors)
+    def findings(self) -> list[Error]:
+        """An error for each kind of harm done, at the most ordinary argument; far from 1 if it does more harm there."""
+        told: list[Error] = []
+        for is_met in (True, False):
+            for harm in HARMS[:-1]:
+                errors = [error for error in self.errors if error.harm == harm and error.is_met == is_met]
+                known = [HARMS.index(error.harm) for error in told]
+                digits = [rank for rank in known if rank >= HARMS.index("no correct digit")]
+                if errors and all(HARMS.index(harm) < rank for rank in (digits if is_met else known)):
+                    told.append(min(errors, key=lambda error: (error.far, error.z < 0.0)))
+        return told
 
     def ulps(self, region: str) -> float | None:
         """The largest true error in a region, in ulps; None where it was not looked at."""
         return max((error.ulps for error in self.errors if error.region == region), default=None)
 
+
+@dataclass(frozen=True)
+class Finding:
+    """An error of a derivative."""
+
+    rule: Audited
+    error: Error
+
+    @property
+    def where(self) -> str:
+        """The argument, or the number of the matrix's entry."""
+        if "matrix" in self.rule.function:
+            return f"entry {int(self.error.z)}"
+        return repr(float(self.error.z))
+
+    @property
+    def rank(self) -> tuple[Any, ...]:
+        """How much harm: first what programs meet; the kind; first derivatives; arguments near 1; how much is lost."""
+        error = self.error
+        off = abs(error.answered - error.true) / max(abs(error.true), 1.0)
+        return not error.is_met, HARMS.index(error.harm), self.rule.order, error.far, -off
+
     def __str__(self) -> str:
-        error, which = self.worst, DERIVATIVES[self.order]
-        where = f"z = {float(error.z)!r}" if "matrix" not in self.function else f"entry {int(error.z)}"
+        rule, error = self.rule, self.error
         return (
-            f"{self.library}: {which} derivative of {self.function}: {error.harm} at {where}: {error.answered:.17g} "
-            f"for {error.true:.17g}"
+            f"{rule.library}: {DERIVATIVES[rule.order]} derivative of {rule.function}: {error.harm} at {self.where}: "
+            f"{error.answered:.17g} for {error.true:.17g}"
         )
 
 
@@ -63,7 +94,6 @@ class Audit:
     versions : dict
         Of the libraries that were there.
     rules : sequence of Audited
-        Most harmful first.
     lacking : sequence of str
         Derivatives that a library does not have.
     absent : sequence of str
@@ -76,9 +106,11 @@ class Audit:
     lacking: Sequence[str]
     absent: Sequence[str]
 
-    def findings(self) -> list[Audited]:
-        """The derivatives that are not right everywhere."""
-        return [rule for rule in self.rules if rule.worst.harm != "right"]
+    @cached_property
+    def findings(self) -> list[Finding]:
+        """What is not right, most harmful first."""
+        found = [Finding(rule, error) for rule in self.rules for error in rule.findings()]
+        return sorted(found, key=lambda finding: finding.rank)
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready document; what is not finite is a string."""
@@ -86,15 +118,17 @@ class Audit:
             "schema": SCHEMA,
             "date": self.date,
             "versions": self.versions,
-            "rules": [_to_dict(rule) for rule in self.rules],
+            "findings": [_finding(finding) for finding in self.findings],
+            "rules": [_rule(rule) for rule in self.rules],
             "lacking": list(self.lacking),
             "absent": list(self.absent),
         }
 
     def __str__(self) -> str:
-        found, versions = self.findings(), ", ".join(f"{name} {version}" for name, version in self.versions.items())
-        lines = [f"{len(self.rules)} derivatives of {versions}; {len(found)} are not right everywhere, worst first:"]
-        lines += [f"  {rule}" for rule in found]
+        versions = ", ".join(f"{name} {version}" for name, version in self.versions.items())
+        wrong = sum(bool(rule.findings()) for rule in self.rules)
+        lines = [f"{len(self.rules)} derivatives of {versions}; {wrong} are not right everywhere, most harmful first:"]
+        lines += [f"  {finding}" for finding in self.findings]
         lines += [f"  not there: {name}" for name in self.lacking]
         return "\n".join([*lines, *(f"  {name} is not installed" for name in self.absent)])
 
@@ -104,7 +138,7 @@ def audit(libraries: Sequence[str] = LIBRARIES, only: Sequence[str] = (), progre
 
     Parameters
     ----------
-    libraries : some of "jax", "torch" and "scipy"
+    libraries : some of "jax", "optax", "torch" and "scipy"
         Those that are not installed are named in the result.
     only : names of functions
         By default all, and matrix functions with them.
@@ -131,12 +165,12 @@ def audit(libraries: Sequence[str] = LIBRARIES, only: Sequence[str] = (), progre
     if not only:
         for library in here:
             if library in linear_algebra.LIBRARIES:
-                rules += [Audited(library, name, 1, errors) for name, errors in linear_algebra.measure_all(library)]
+                rules += [Audited(library, *measured) for measured in linear_algebra.measure_all(library)]
     progress("audit", len(tasks), len(tasks))
     return Audit(
         datetime.date.today().isoformat(),
         {library: importlib.metadata.version(library) for library in here},
-        sorted(rules, key=_harm),
+        rules,
         lacking,
         [library for library in libraries if library not in here],
     )
@@ -149,31 +183,23 @@ def _measure(rule: Rule, library: str, order: int, rules: list[Audited], lacking
         lacking.append(f"{library}: {DERIVATIVES[order]} derivative of {rule.name}")
 
 
-def _harm(rule: Audited) -> tuple[int, int, float]:
-    """Not finite, wrong, digits lost; first derivatives, second ones; sizes that are met before those that are not."""
-    error = rule.worst
-    if error.harm == "wrong":
-        return HARMS.index(error.harm), rule.order, -abs(error.answered - error.true) / max(1.0, abs(error.true))
-    size = abs(math.log10(max(abs(error.true), 1e-300)))
-    return HARMS.index(error.harm), rule.order, size if error.harm != "right" else -error.ulps
-
-
 def _require(what: str, given: Sequence[str], known: Sequence[str]) -> None:
     for name in given:
         if name not in known:
-            raise ValueError(f"there is no {what} {name!r} to audit; there are {', '.join(known)}")
+            raise ValueError(
+                f"there is no {what} {name!r} to audit; there are {first_few(known, 50)}{did_you_mean(name, known)}"
+            )
 
 
-def _to_dict(rule: Audited) -> dict[str, Any]:
-    error = rule.worst
-    return {
-        "library": rule.library,
-        "function": rule.function,
-        "order": rule.order,
-        "harm": error.harm,
-        "worst": {name: _finite(getattr(error, name)) for name in ("z", "true", "answered", "ulps")},
-        "ulps": {region: _finite(rule.ulps(region)) for region in REGIONS},
-    }
+def _finding(finding: Finding) -> dict[str, Any]:
+    rule, error = finding.rule, finding.error
+    numbers = {name: _finite(getattr(error, name)) for name in ("z", "true", "answered", "ulps")}
+    return {"library": rule.library, "function": rule.function, "order": rule.order, "harm": error.harm, **numbers}
+
+
+def _rule(rule: Audited) -> dict[str, Any]:
+    ulps = {region: _finite(rule.ulps(region)) for region in REGIONS}
+    return {"library": rule.library, "function": rule.function, "order": rule.order, "ulps": ulps}
 
 
 def _finite(value: float | None) -> float | str | None:

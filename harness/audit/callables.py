@@ -1,7 +1,7 @@
 """The libraries' functions that need more than one argument, or an option, as functions of one number."""
 
 # pyright: reportMissingImports=false
-# PyTorch is not installed everywhere.
+# PyTorch and optax are not installed everywhere.
 
 from typing import Any
 
@@ -68,6 +68,95 @@ def torch_xlogx(x: Any) -> Any:
     import torch
 
     return torch.xlogy(x, x)
+
+
+def optax_bce_with_logits(x: Any) -> Any:
+    import optax
+
+    return optax.losses.sigmoid_binary_cross_entropy(x, 1.0)
+
+
+def optax_cross_entropy(x: Any) -> Any:
+    import jax.numpy as jnp
+    import optax
+
+    return optax.losses.softmax_cross_entropy(jnp.stack([x, 0.0 * x]), jnp.array([1.0, 0.0]))
+
+
+def optax_focal(x: Any) -> Any:
+    import optax
+
+    return optax.losses.sigmoid_focal_loss(x, 1.0)
+
+
+def optax_log_cosh(x: Any) -> Any:
+    import optax
+
+    return optax.losses.log_cosh(x)
+
+
+def optax_huber(x: Any) -> Any:
+    import optax
+
+    return optax.losses.huber_loss(x)
+
+
+def optax_kl_divergence(x: Any) -> Any:
+    import jax.numpy as jnp
+    import optax
+
+    return optax.losses.kl_divergence(jnp.stack([0.0 * x]), jnp.stack([x]))
+
+
+def optax_cosine(x: Any) -> Any:
+    import jax.numpy as jnp
+    import optax
+
+    return optax.losses.cosine_similarity(jnp.stack([x, 1.0 + 0.0 * x]), jnp.array([1.0, 1.0]))
+
+
+def torch_cross_entropy(x: Any) -> Any:
+    import torch
+
+    logits = torch.stack([x, torch.zeros_like(x)], -1)
+    return torch.nn.functional.cross_entropy(logits, torch.zeros(len(x), dtype=torch.long), reduction="none")
+
+
+def torch_huber(x: Any) -> Any:
+    import torch
+
+    return torch.nn.functional.huber_loss(x, torch.zeros_like(x), reduction="none")
+
+
+def torch_kl_divergence(x: Any) -> Any:
+    import torch
+
+    return torch.nn.functional.kl_div(torch.zeros_like(x), x, reduction="none")
+
+
+def torch_cosine(x: Any) -> Any:
+    import torch
+
+    ones = torch.ones_like(x)
+    return torch.nn.functional.cosine_similarity(torch.stack([x, ones], -1), torch.stack([ones, ones], -1))
+
+
+def torch_soft_margin(x: Any) -> Any:
+    import torch
+
+    return torch.nn.functional.soft_margin_loss(x, torch.ones_like(x), reduction="none")
+
+
+def torch_poisson(x: Any) -> Any:
+    import torch
+
+    return torch.nn.functional.poisson_nll_loss(x, torch.ones_like(x), reduction="none")
+
+
+def torch_gaussian(x: Any) -> Any:
+    import torch
+
+    return torch.nn.functional.gaussian_nll_loss(torch.ones_like(x), torch.zeros_like(x), x, reduction="none")
 
 
 def torch_bce_with_logits(x: Any) -> Any:

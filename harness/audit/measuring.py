@@ -1,7 +1,7 @@
 """The true error of a library's derivatives, in ulps, and how much harm it does."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,10 @@ HARMS = ("not finite", "wrong", "no correct digit", "half the digits lost", "rig
 """Worst first: NaN or infinity where the derivative is finite; beyond the absolute bound; the rest within it."""
 
 
+MET = 10.0
+"""Powers of ten from 1 within which an argument is one that programs meet."""
+
+
 @dataclass(frozen=True)
 class Error:
     """What a library answers at one argument.
@@ -34,6 +38,8 @@ class Error:
         |answered - true| in units in the last place of the true derivative.
     harm : str
         One of `HARMS`.
+    far : float
+        How many powers of ten the argument is away from 1.
     """
 
     z: float
@@ -41,6 +47,12 @@ class Error:
     answered: float
     ulps: float
     harm: str
+    far: float
+
+    @property
+    def is_met(self) -> bool:
+        """Whether such an argument is one that programs meet."""
+        return self.far <= MET
 
     @property
     def region(self) -> str:
@@ -61,14 +73,19 @@ def measure(rule: Rule, library: str, order: int) -> list[Error]:
     truths = [true_derivative(rule.truth, z, order, rule.explicit) for z in rule.where]
     known = [(z, t) for z, t in zip(rule.where, truths) if t.is_finite() and abs(t) < float(np.finfo(float).max)]
     answers = derivatives(library, rule.libraries[library], order, np.array([z for z, _ in known]))
-    return [judged(z, t, float(answer)) for (z, t), answer in zip(known, answers)]
+    return [judged(z, t, float(answer), decades(z)) for (z, t), answer in zip(known, answers)]
 
 
-def judged(z: float, true: arb, answered: float) -> Error:
+def decades(z: float) -> float:
+    """How many powers of ten a number is away from 1; 0 for 0."""
+    return abs(math.log10(abs(z))) if z else 0.0
+
+
+def judged(z: float, true: arb, answered: float, far: float) -> Error:
     """What an answer is worth beside the truth."""
     rounded = float(true)
     if not math.isfinite(answered):
-        return Error(z, rounded, answered, math.inf, "not finite")
+        return Error(z, rounded, answered, math.inf, "not finite", far)
     off = abs(float(arb(answered) - true))
     harm = "right"
     if off > ABSOLUTE * max(1.0, abs(rounded)):
@@ -78,15 +95,19 @@ def judged(z: float, true: arb, answered: float) -> Error:
     elif abs(rounded) >= np.finfo(float).tiny and off > DIGITS * abs(rounded):
         harm = "half the digits lost"
     with np.errstate(over="ignore"):  # beside a derivative of nearly zero
-        return Error(z, rounded, answered, float(off / np.spacing(abs(rounded))), harm)
+        return Error(z, rounded, answered, float(off / np.spacing(abs(rounded))), harm, far)
 
 
 def derivatives(library: str, path: str, order: int, z: np.ndarray) -> np.ndarray:
     """What a library answers, in float64, at each argument."""
-    module, _, name = path.partition(":") if ":" in path else path.rpartition(".")
-    function = import_attribute(f"{module}:{name}")
     with np.errstate(all="ignore"):
-        return _ASK[library](function, order, z)
+        return _ASK[library](function_of(path), order, z)
+
+
+def function_of(path: str) -> Callable[[Any], Any]:
+    """What a path such as jax.nn.silu or a.module:name stands for."""
+    module, _, name = path.partition(":") if ":" in path else path.rpartition(".")
+    return import_attribute(f"{module}:{name}")
 
 
 def _jax(function: Callable[[Any], Any], order: int, z: np.ndarray) -> np.ndarray:
@@ -120,9 +141,4 @@ def _scipy(function: Callable[[Any], Any], order: int, z: np.ndarray) -> np.ndar
     return np.asarray(function(z))
 
 
-_ASK = {"jax": _jax, "torch": _torch, "scipy": _scipy}
-
-
-def worst(errors: Sequence[Error]) -> Error:
-    """The most harmful; of equals, the one with the largest derivative that is lost."""
-    return min(errors, key=lambda error: (HARMS.index(error.harm), -error.ulps if error.harm == "right" else 0.0))
+_ASK = {"jax": _jax, "optax": _jax, "torch": _torch, "scipy": _scipy}

@@ -1,24 +1,34 @@
 """An audit as a page of Markdown."""
 
-from harness.audit.auditing import DERIVATIVES, REGIONS, Audit, Audited
-from harness.audit.measuring import ABSOLUTE
+from harness.audit.auditing import DERIVATIVES, REGIONS, Audit, Audited, Finding
+from harness.audit.measuring import ABSOLUTE, MET
 
 HEAD = """# Audit of derivative rules
 
-Made by `harness audit --page docs/audit.md` on {date} with {versions}. Each derivative is compared with the true one,
-as balls of arbitrary precision enclose it, at ordinary arguments and at the edges of its domain, in float64;
-JAX's are compiled, and mapped over the arguments.
+Made by `harness audit --page docs/audit.md` on {date} with
+{versions}.
+
+Each derivative is compared with the true one, as balls of arbitrary precision enclose it, at ordinary arguments and at
+the edges of its domain, in float64; JAX's are compiled, and mapped over the arguments.
 *Not finite*: NaN or infinity where the true derivative is finite. *Wrong*: off by more than {absolute:g} times
 max(1, |derivative|). *No correct digit*, *half the digits lost*: within that, but of a derivative that float64 could
-hold with all its digits.
+hold with all its digits. For each kind the argument nearest to 1 is told, in size. Functions of matrices are weighted
+sums of what they return, and differentiated by each entry.
 
 What is listed first does most harm. Many of these are known limits of a formula, and no more than a reminder.
+"""
 
-## Not right everywhere
+TABLE = """
+## {title}
 
 | library | derivative | harm | argument | answered | true |
 |---|---|---|---|---|---|
 """
+
+TITLES = {
+    True: f"At 0, and from 1e-{MET:g} to 1e{MET:g} in size",
+    False: "Further out",
+}
 
 REST = """
 ## True errors in ulps, the largest of each region
@@ -34,7 +44,9 @@ def as_page(audit: Audit) -> str:
     """The findings, most harmful first, and the errors of all rules."""
     versions = ", ".join(f"{name} {version}" for name, version in audit.versions.items())
     lines = [HEAD.format(date=audit.date, versions=versions, absolute=ABSOLUTE)]
-    lines += [_finding(rule) for rule in audit.findings()]
+    for is_met, title in TITLES.items():
+        lines += [TABLE.format(title=title)]
+        lines += [_finding(finding) for finding in audit.findings if finding.error.is_met == is_met]
     elementwise = sorted((rule for rule in audit.rules if "matrix" not in rule.function), key=_name)
     lines += [REST, *(_errors(rule) for rule in elementwise)]
     if audit.lacking:
@@ -50,10 +62,9 @@ def _derivative(rule: Audited) -> str:
     return f"{DERIVATIVES[rule.order]} of {rule.function}".replace("|", "\\|")
 
 
-def _finding(rule: Audited) -> str:
-    error = rule.worst
-    where = repr(float(error.z)) if "matrix" not in rule.function else f"entry {int(error.z)}"
-    numbers = " | ".join((where, *_apart(error.answered, error.true)))
+def _finding(finding: Finding) -> str:
+    rule, error = finding.rule, finding.error
+    numbers = " | ".join((finding.where, *_apart(error.answered, error.true)))
     return f"| {rule.library} | {_derivative(rule)} | {error.harm} | {numbers} |\n"
 
 

@@ -9,6 +9,8 @@ from flint import arb
 from harness.audit import truths
 from harness.audit.truths import Series
 
+OWN = "harness.audit.callables:"
+
 TINY, SMALL, LARGE, HUGE = 2.2250738585072014e-308, 1e-8, 50.0, 1e10  # XLA takes what is smaller for zero
 
 LINE = (-1e300, -HUGE, -1e4, -745.0, -LARGE, -20.0, -3.0, -1.0, -0.3, -SMALL, -1e-200, -TINY)
@@ -49,7 +51,7 @@ class Rule:
 
 
 def _rule(name: str, truth: Callable[..., Any], where: Sequence[float], jax: str = "", torch: str = "", **more: Any):
-    paths = {"jax": jax, "torch": torch, "scipy": more.pop("scipy", "")}
+    paths = {"jax": jax, "optax": more.pop("optax", ""), "torch": torch, "scipy": more.pop("scipy", "")}
     return Rule(name, truth, where, {library: path for library, path in paths.items() if path}, **more)
 
 
@@ -86,7 +88,7 @@ RULES = (
     _rule("rsqrt", lambda x: x.rsqrt(), POSITIVE, "jax.lax.rsqrt", "torch.rsqrt"),
     _rule("cbrt", truths.signed_root, (*POSITIVE, *(-z for z in POSITIVE)), "jax.numpy.cbrt"),
     _rule("reciprocal", lambda x: 1 / x, POSITIVE, "jax.numpy.reciprocal", "torch.reciprocal"),
-    _rule("x to the power of 2.5", lambda x: _power(x, 2.5), POSITIVE, "harness.audit.callables:jax_power"),
+    _rule("x to the power of 2.5", lambda x: _power(x, 2.5), POSITIVE, OWN + "jax_power"),
     _rule("sinc", truths.sinc, ANGLES, "jax.numpy.sinc", "torch.sinc", explicit=True),
     _rule("erf", lambda x: x.erf(), EVERYWHERE, "jax.scipy.special.erf", "torch.erf"),
     _rule("erfc", lambda x: x.erfc(), EVERYWHERE, "jax.scipy.special.erfc", "torch.erfc"),
@@ -103,15 +105,15 @@ RULES = (
     ),
     _rule(
         "digamma", truths.digamma, POSITIVE, "jax.scipy.special.digamma", "torch.digamma",
-        scipy="harness.audit.callables:trigamma", explicit=True,
+        scipy=OWN + "trigamma", explicit=True,
     ),
     _rule("i0", truths.i_bessel(0), MODERATE, "jax.scipy.special.i0", "torch.special.i0", scipy="scipy.special.i1",
           explicit=True),
     _rule("i1", truths.i_bessel(1), MODERATE, "jax.scipy.special.i1", "torch.special.i1",
-          scipy="harness.audit.callables:i1_slope", explicit=True),
+          scipy=OWN + "i1_slope", explicit=True),
     _rule("i0e", truths.i_bessel_scaled(0), AROUND_ZERO, "jax.scipy.special.i0e", "torch.special.i0e", explicit=True),
     _rule("i1e", truths.i_bessel_scaled(1), AROUND_ZERO, "jax.scipy.special.i1e", "torch.special.i1e", explicit=True),
-    _rule("j1", truths.j_bessel(1), MODERATE, scipy="harness.audit.callables:j1_slope", explicit=True),
+    _rule("j1", truths.j_bessel(1), MODERATE, scipy=OWN + "j1_slope", explicit=True),
     _rule("sigmoid", truths.sigmoid, EVERYWHERE, "jax.nn.sigmoid", "torch.sigmoid"),
     _rule(
         "log_sigmoid", lambda x: -truths.softplus(-x), EVERYWHERE, "jax.nn.log_sigmoid",
@@ -126,25 +128,39 @@ RULES = (
         lambda x: truths.elu(x, arb("1.6732632423543772848170429916717"), arb("1.0507009873554804934193349852946")),
         NOT_ZERO, "jax.nn.selu", "torch.nn.functional.selu", orders=(1,),
     ),
-    _rule("gelu", lambda x: x * truths.ndtr(x), EVERYWHERE, "harness.audit.callables:jax_gelu",
+    _rule("gelu", lambda x: x * truths.ndtr(x), EVERYWHERE, OWN + "jax_gelu",
           "torch.nn.functional.gelu"),
-    _rule("gelu by tanh", truths.gelu_tanh, EVERYWHERE, "jax.nn.gelu", "harness.audit.callables:torch_gelu_tanh"),
+    _rule("gelu by tanh", truths.gelu_tanh, EVERYWHERE, "jax.nn.gelu", OWN + "torch_gelu_tanh"),
     _rule("squareplus", lambda x: (x + (x * x + 4).sqrt()) / 2, EVERYWHERE, "jax.nn.squareplus"),
     _rule("hard_sigmoid", truths.hard_sigmoid, EVERYWHERE, "jax.nn.hard_sigmoid", "torch.nn.functional.hardsigmoid",
           orders=(1,)),
     _rule("soft_sign", lambda x: x / (1 + x) if x[0] >= 0 else x / (1 - x), EVERYWHERE, "jax.nn.soft_sign",
           "torch.nn.functional.softsign", orders=(1,)),
     _rule("logaddexp(·, 1)", lambda x: truths.softplus(x - 1) + 1, EVERYWHERE,
-          "harness.audit.callables:jax_logaddexp", "harness.audit.callables:torch_logaddexp"),
+          OWN + "jax_logaddexp", OWN + "torch_logaddexp"),
     _rule("hypot(·, ·)", lambda x: arb(2).sqrt() * x, tuple(z for z in POSITIVE if z < 1e308),
-          "harness.audit.callables:jax_hypot", "harness.audit.callables:torch_hypot"),
-    _rule("xlogy(·, ·)", lambda x: x * x.log(), POSITIVE, "harness.audit.callables:jax_xlogx",
-          "harness.audit.callables:torch_xlogx"),
+          OWN + "jax_hypot", OWN + "torch_hypot", orders=(1,)),
+    _rule("xlogy(·, ·)", lambda x: x * x.log(), POSITIVE, OWN + "jax_xlogx",
+          OWN + "torch_xlogx"),
     _rule("logaddexp(inf, ·)", lambda x: 0 * x, (-LARGE, 0.0, 1.0, LARGE),
-          "harness.audit.callables:jax_logaddexp_of_inf", "harness.audit.callables:torch_logaddexp_of_inf",
+          OWN + "jax_logaddexp_of_inf", OWN + "torch_logaddexp_of_inf",
           orders=(1,)),
     _rule("cross entropy of a logit, target 1", lambda x: truths.softplus(-x), EVERYWHERE,
-          torch="harness.audit.callables:torch_bce_with_logits"),
-    _rule("cross entropy of a probability, target 1", lambda x: -x.log(), UNIT,
-          torch="harness.audit.callables:torch_bce"),
+          optax=OWN + "optax_bce_with_logits", torch=OWN + "torch_bce_with_logits"),
+    _rule("cross entropy of the logits (·, 0), class 0", lambda x: truths.softplus(-x), EVERYWHERE,
+          optax=OWN + "optax_cross_entropy", torch=OWN + "torch_cross_entropy"),
+    _rule("cross entropy of a probability, target 1", lambda x: -x.log(), UNIT, torch=OWN + "torch_bce"),
+    _rule("focal loss, target 1", lambda x: truths.sigmoid(-x) * truths.sigmoid(-x) * truths.softplus(-x), EVERYWHERE,
+          optax=OWN + "optax_focal"),
+    _rule("soft margin loss, target 1", lambda x: truths.softplus(-x), EVERYWHERE, torch=OWN + "torch_soft_margin"),
+    _rule("log cosh loss", truths.log_cosh, EVERYWHERE, optax=OWN + "optax_log_cosh"),
+    _rule("Huber loss", truths.huber, EVERYWHERE, optax=OWN + "optax_huber", torch=OWN + "torch_huber", orders=(1,)),
+    _rule("KL divergence from 1 of its target", lambda x: x * x.log(), POSITIVE,
+          optax=OWN + "optax_kl_divergence", torch=OWN + "torch_kl_divergence"),
+    _rule("cosine similarity of (·, 1) and (1, 1)", lambda x: (x + 1) / (2 * (x * x + 1)).sqrt(), EVERYWHERE,
+          optax=OWN + "optax_cosine", torch=OWN + "torch_cosine"),
+    _rule("Poisson NLL of a log rate, 1 event", lambda x: x.exp() - x, (*LINE, 0.0, SMALL, 1.0, 50.0, 700.0),
+          torch=OWN + "torch_poisson"),
+    _rule("Gaussian NLL of the variance, off by 1", lambda x: (x.log() + 1 / x) / 2, POSITIVE,
+          torch=OWN + "torch_gaussian"),
 )  # fmt: skip

@@ -25,14 +25,20 @@ def true_derivative(truth: Callable[..., Any], z: float, order: int, explicit: b
         while bits <= MOST_BITS:
             ctx.prec, ctx.cap = bits, 4
             found = truth(arb(z), order) if explicit else _coefficient(truth(_at(z)), order)
-            if found.is_exact() or found.rel_accuracy_bits() >= BITS:
+            found = settled(found)
+            if not found.is_nan():
                 return found
-            if found.abs_upper() < arb(2) ** -1200:
-                return arb(0)
             bits *= 2
         return arb.nan()
     finally:
         ctx.prec, ctx.cap = before
+
+
+def settled(found: arb) -> arb:
+    """A number that is known to 80 bits; zero where it is far smaller than any float64, NaN where less is known."""
+    if found.is_exact() or found.rel_accuracy_bits() >= BITS:
+        return found
+    return arb(0) if found.abs_upper() < arb(2) ** -1200 else arb.nan()
 
 
 def _at(z: float) -> Series:
@@ -85,6 +91,16 @@ def hard_sigmoid(x: Series) -> Series:
 
 def gelu_tanh(x: Series) -> Series:
     return x * (1 + tanh((2 / arb.pi()).sqrt() * (x + arb("0.044715") * x * x * x))) / 2
+
+
+def log_cosh(x: Series) -> Series:
+    size = x if x[0] > 0 else -x
+    return size + (1 + (-2 * size).exp()).log() - arb(2).log()
+
+
+def huber(x: Series) -> Series:
+    size = x if x[0] > 0 else -x
+    return x * x / 2 if size[0] < 1 else size - arb(1) / 2
 
 
 def odd_log(x: Series) -> Series:

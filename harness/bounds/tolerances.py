@@ -87,9 +87,9 @@ COARSE_SPREAD_FACTOR = 4.0
 """The same in float16 and bfloat16, whose functions are computed in float32 and rounded once."""
 
 MEANT = {"float32": 1e-4, "float16": 4e-3, "bfloat16": 2.4e-2}
-"""Of a rule in a coarse type, run in float64: what its formula may be off by, beside the largest of its block. Six units
-of a half float for its constants and for series that end where a rounding begins; in float32 the slope of a polynomial
-that is good to a rounding may be off by a thousand."""
+"""What the formula of a rule in a coarse type, run in float64, may be off by, beside the largest of its block: some six
+roundings of half a float, for constants and for series that end where a rounding begins; in float32 a thousand, for
+the slope of a polynomial that is itself good to a rounding."""
 
 MEANT_FACTOR = 2.0
 """So many times what another rounding of a rule's constants moves is allowed beside that: of three runs the farthest,

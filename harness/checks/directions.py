@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from harness.verdict.comparison import Answer, Block, Pair, compare
+from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 
 
 def random_directions(count: int, size: int, seed: int) -> np.ndarray:
@@ -19,9 +20,16 @@ def random_directions(count: int, size: int, seed: int) -> np.ndarray:
 
 @np.errstate(all="ignore")  # an infinite error times a direction's zero
 def slopes_along(directions: np.ndarray, answers: Sequence[Answer]) -> list[Answer]:
-    """What the answers say of the slopes g·v along directions v, which are good to Σ |v_i| error_i."""
-    sizes = np.abs(directions)
-    return [replace(answer, gradient=directions @ answer.gradient, error=sizes @ answer.error) for answer in answers]
+    """What the answers say of the slopes g·v along directions v: good to Σ |v_i| (error_i + n u |g_i|), by the sum."""
+    sizes, rounding = np.abs(directions), directions.shape[1] * UNIT_ROUNDOFF["float64"]
+    return [
+        replace(
+            answer,
+            gradient=directions @ answer.gradient,
+            error=sizes @ (answer.error + rounding * np.abs(answer.gradient)),
+        )
+        for answer in answers
+    ]
 
 
 def compare_ends(slopes: Sequence[Answer], ends: Answer, ordinary: float = 1.0) -> list[Pair]:

@@ -8,7 +8,7 @@ import typer
 from harness.commands.common import progress_bar, show, start_jax
 from harness.commands.options import Json, file_to_write, option
 
-WHICH = "Only these of jax, torch and scipy. Can be repeated."
+WHICH = "Only these of jax, optax, torch and scipy. Can be repeated."
 ONLY = "Only these functions, such as sinc. Can be repeated."
 
 
@@ -18,7 +18,7 @@ def audit(
     page: Annotated[Path | None, file_to_write("Where to write the result as a page of Markdown.")] = None,
     json: Json = False,
 ) -> None:
-    """True errors of the derivative rules that the installed JAX, PyTorch and SciPy ship, worst first."""
+    """True errors of the derivative rules that the installed JAX, optax, PyTorch and SciPy ship, worst first."""
     from harness.audit.auditing import LIBRARIES
     from harness.audit.auditing import audit as measure
     from harness.audit.page import as_page

@@ -57,7 +57,7 @@ def _mosaic(
     return figure, image
 
 
-def digit_grid(X: np.ndarray, title: str = "Handwritten digits, 20 × 20 pixels each") -> "Figure":
+def digit_grid(X: np.ndarray) -> "Figure":
     """Images of digits, ten in a row.
 
     Parameters
@@ -69,7 +69,9 @@ def digit_grid(X: np.ndarray, title: str = "Handwritten digits, 20 × 20 pixels 
     ValueError
         The rows are not square images.
     """
-    return _mosaic(title, X, columns=10, facecolor=FAINT, cmap="gray_r", vmin=0.0, vmax=1.0)[0]
+    return _mosaic(
+        "Handwritten digits, 20 × 20 pixels each", X, columns=10, facecolor=FAINT, cmap="gray_r", vmin=0.0, vmax=1.0
+    )[0]
 
 
 def learning_curves(curves: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray]]) -> "Figure":

@@ -199,13 +199,7 @@ def train_once(
         digits = digits or load_digits()
         plan = Plan("training", (digits.X.shape[1], *hidden, 10), l2, max_iter)
         trained = fit(
-            plan,
-            *_split(digits, seed),
-            seed=seed,
-            source=source,
-            gate=gate,
-            progress=progress,
-            checkpoint=checkpoint,
+            plan, *_split(digits, seed), seed=seed, source=source, gate=gate, progress=progress, checkpoint=checkpoint
         )
         return trained, () if directory is None else _write(directory, trained, figures.reading(trained))
 

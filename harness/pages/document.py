@@ -23,7 +23,7 @@ def embedded(data: Any) -> str:
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 
-def document(title: str, body: str, *, scripts: Iterable[str] = (), data: Any = None, language: str = "en") -> str:
+def document(title: str, body: str, *, scripts: Iterable[str] = (), data: Any = None) -> str:
     """The whole page.
 
     Parameters
@@ -38,7 +38,7 @@ def document(title: str, body: str, *, scripts: Iterable[str] = (), data: Any = 
     return "\n".join(
         [
             "<!doctype html>",
-            f'<html lang="{language}">',
+            '<html lang="en">',
             '<head><meta charset="utf-8">',
             f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',

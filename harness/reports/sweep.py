@@ -11,11 +11,7 @@ def sweep_page(summary: SweepSummary) -> str:
     headline, *rest = str(summary).splitlines()
     closest = [line.strip() for line in rest if line.strip().startswith(("largest", f"{summary.pace:.0f} rows"))]
     sections = [
-        section(
-            "Rows",
-            wide(table(("verdict", "rows"), summary.counts.items(), "Verdicts")),
-            listing(closest),
-        ),
+        section("Rows", wide(table(("verdict", "rows"), summary.counts.items(), "Verdicts")), listing(closest)),
         section(
             "Named", wide(table(("sources", "rows"), summary.outliers.items(), "The odd ones out, alone or together"))
         )

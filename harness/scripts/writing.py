@@ -137,11 +137,7 @@ def save(path: Path, theta: Any, seed: int, arrays: Mapping[str, np.ndarray]) ->
 
 
 def how_to_repeat(
-    path: Path,
-    rerun: str,
-    seed: int,
-    call: Mapping[str, Any],
-    modules: Iterable[ModuleType] = (),
+    path: Path, rerun: str, seed: int, call: Mapping[str, Any], modules: Iterable[ModuleType] = ()
 ) -> str:
     """Save a failing check, and say how it is seen again; the failure stands, whatever goes wrong here.
 

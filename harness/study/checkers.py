@@ -51,8 +51,7 @@ class Peer(NamedTuple):
     bound: float | None = None
 
     def checker(self) -> Checker:
-        """The peer as a study asks it, random numbers from the start; an ImportError without its library."""
-        import_module(self.library)
+        """The peer as a study asks it, random numbers from the start."""
         rng = np.random.default_rng(0)
 
         def check(source: GradientSource, problem: Problem, theta: np.ndarray) -> str:
@@ -239,7 +238,7 @@ OUR_RULE = "four sources, judged against derived error bounds"
 INSTALL = "pip install 'autodiff-cross-check[peers]'"
 
 
-def named_peers(names: Iterable[str] | None = None) -> tuple[dict[str, Checker], dict[str, str]]:
+def installed_peers(names: Iterable[str] | None = None) -> tuple[dict[str, Peer], dict[str, str]]:
     """The peers of these names (all, unless said), and for those that are not installed, what to do about it.
 
     Raises
@@ -247,12 +246,19 @@ def named_peers(names: Iterable[str] | None = None) -> tuple[dict[str, Checker],
     ValueError
         For a name that is not in `PEERS`.
     """
-    checkers, left_out = {}, {}
+    peers, left_out = {}, {}
     for name in PEERS if names is None else names:
         if name not in PEERS:
             raise ValueError(f"there is no peer named {name!r}; there are {', '.join(PEERS)}")
         try:
-            checkers[name] = PEERS[name].checker()
+            import_module(PEERS[name].library)
+            peers[name] = PEERS[name]
         except ImportError as error:
             left_out[name] = f"not run, since it cannot be imported ({error}); install it with {INSTALL}"
-    return checkers, left_out
+    return peers, left_out
+
+
+def named_peers(names: Iterable[str] | None = None) -> tuple[dict[str, Checker], dict[str, str]]:
+    """The same as they are asked of a problem."""
+    peers, left_out = installed_peers(names)
+    return {name: peer.checker() for name, peer in peers.items()}, left_out

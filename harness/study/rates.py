@@ -1,7 +1,7 @@
 """Counts as rates, with confidence intervals."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -46,36 +46,6 @@ class Rate:
 
     def __str__(self) -> str:
         return percent(self.share) if self.total else "-"
-
-
-@dataclass(frozen=True)
-class Counted:
-    """What studies of single cases have in common: trials, each with its checker, kind and outcome."""
-
-    trials: tuple[Any, ...]
-    left_out: dict[str, str]
-    seconds: float
-
-    schema: ClassVar[str] = ""
-    """The name and version of the document that `to_dict` makes."""
-
-    @property
-    def checkers(self) -> tuple[str, ...]:
-        """In the order in which they were asked."""
-        return tuple(dict.fromkeys(trial.checker for trial in self.trials))
-
-    def count(self, **where: str) -> int:
-        """How many trials have these values in the fields of that name."""
-        return sum(all(getattr(trial, field) == value for field, value in where.items()) for trial in self.trials)
-
-    def to_dict(self) -> dict[str, Any]:
-        """A JSON-ready document."""
-        return {
-            "schema": self.schema,
-            "seconds": self.seconds,
-            "left_out": self.left_out,
-            "trials": [trial._asdict() for trial in self.trials],
-        }
 
 
 def percent(share: float) -> str:

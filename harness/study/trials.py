@@ -1,23 +1,30 @@
 """Every bug and the correct code, on problems of every kind, shown to every checker.
 
-A trial is one checker on one subject (a bug, or correct code) and one problem. A bug that `equivalence` finds absent on
-a problem is no trial. The correct code is the pipeline that the bugs are made from, so that only the bug differs.
+A trial is one checker on one subject (a bug, or correct code) and one problem. The correct code is the pipeline that
+the bugs are made from, so that only the bug differs.
+
+Is a bug there at all? That is decided by certified enclosures, not by opinion. A bug in a slope changes nothing in a
+network without a hidden layer, and one in the regulariser nothing at λ = 0: a checker that passes such an answer is
+right, and it is no trial.
 """
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from harness.bounds.rounding_bound import rounding_bound
 from harness.progress import Progress
 from harness.sources.backprop_steps import Backprop
 from harness.sources.bug_zoo import Bug
 from harness.sources.table import BY_HAND, Source
 from harness.study.checkers import HARNESS, Checker, harness_verdict
-from harness.study.equivalence import Truth
 from harness.study.problems import KINDS, draw
+from reference.measured import GradientSource
+from reference.oracles import ball_arithmetic
+from reference.problem import Problem
 
 CORRECT = Bug(
     "correct",
@@ -68,6 +75,34 @@ class Trial(NamedTuple):
     def has(self, where: Mapping[str, str]) -> bool:
         """Whether the fields of these names have these values."""
         return all(getattr(self, field) == value for field, value in where.items())
+
+
+class Truth:
+    """The exact cost and gradient of a problem at θ, enclosed, and what rounding allows around them."""
+
+    def __init__(self, problem: Problem, theta: np.ndarray):
+        self.problem, self.theta = problem, theta
+        self.exact = ball_arithmetic.measure(problem, theta)
+        self.bound = rounding_bound(problem, theta)
+
+    def excludes(self, source: GradientSource) -> bool:
+        """Whether the source's answer is certainly wrong, or the source changes its argument θ.
+
+        Wrong is a cost or a coordinate that lies farther from the ball that contains the exact value than rounding
+        could have moved a correct computation.
+        At a kink the enclosure is as wide as the jump, and no answer within it is certainly wrong.
+        """
+        given = self.theta.copy()
+        cost, gradient = source(self.problem, given)
+        return bool(
+            not np.array_equal(given, self.theta)
+            or _beyond(cost, self.exact.cost, self.bound.cost)
+            or np.any(_beyond(gradient, self.exact.gradient, self.bound.gradient + self.exact.error))
+        )
+
+
+def _beyond(answer: Any, exact: Any, allowed: Any) -> Any:
+    return np.isfinite(allowed) & ~(np.abs(answer - exact) <= allowed)  # NaN is beyond
 
 
 def run_trials(

@@ -72,11 +72,6 @@ def make_rows(sweep: str, settings: Settings, seeds: Sequence[int], limit: float
     """The rows of some seeds for a sweep of that name, made in a process of their own.
 
     A row that takes longer than `limit` seconds, or whose process dies, says so.
-
-    Raises
-    ------
-    ValueError
-        When this process has other code or libraries than the one that the settings come from.
     """
     return _crews[sweep].make_rows(settings, seeds, limit)
 

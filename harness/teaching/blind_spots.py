@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from harness.sources.bug_zoo import BUGS
-from harness.study.equivalence import Truth
+from harness.study.trials import Truth
 from reference.network import Network
 from reference.problem import Problem
 

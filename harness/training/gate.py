@@ -76,7 +76,7 @@ def with_defaults(source: str | GradientSource, problem: Problem) -> tuple[str, 
     Raises
     ------
     ValueError, TypeError
-        For a name that is not in `SOURCES`, or what cannot be called.
+        For a name that stands for no source, or what cannot be called.
     """
     if isinstance(source, str):
         return source, default_sources(problem) | named_sources(source)

@@ -184,10 +184,7 @@ def compare(
 
 
 def compare_all(
-    answers: Sequence[Answer],
-    blocks: Sequence[Block],
-    ordinary: float = 1.0,
-    absolute: np.ndarray | float = 0.0,
+    answers: Sequence[Answer], blocks: Sequence[Block], ordinary: float = 1.0, absolute: np.ndarray | float = 0.0
 ) -> list[Pair]:
     """Every pair of answers, compared."""
     return [compare(a, b, blocks, ordinary, absolute=absolute) for a, b in combinations(answers, 2)]

@@ -56,7 +56,8 @@ class HeatMap:
         shown = sorted(self.matrices, key=lambda name: -_worst(self.matrices[name]))[:MATRICES]
         shown = [name for name in self.matrices if name in shown]
         heights = [_inches(self.matrices[name]) for name in shown]
-        figure = new_figure(self._title(report), 1.3 + sum(heights) + 0.55 * len(shown))
+        title = f"{report.verdict}: {self.source} beside {self.against}"
+        figure = new_figure(title, 1.3 + sum(heights) + 0.55 * len(shown))
         axes = figure.subplots(len(shown), 1, squeeze=False, height_ratios=[height + 0.3 for height in heights])[:, 0]
         top = min(HIGHEST, max(LEAST_TOP, np.log10(max(1.0, _worst(self.ratio)))))
         look = ScalarMappable(TwoSlopeNorm(0.0, LOWEST, top), _colours())
@@ -102,9 +103,6 @@ class HeatMap:
         dress(ax, f"{name}, {' × '.join(map(str, matrix.shape))}: {beyond:,} of {matrix.size:,} beyond the bound")
         ax.set_yticks([0, matrix.shape[0] - 1] if matrix.shape[0] > 1 else [])
         ax.set_xticks([0, matrix.shape[1] - 1] if matrix.shape[1] > 1 else [])
-
-    def _title(self, report: Report) -> str:
-        return f"{report.verdict}: {self.source} beside {self.against}"
 
 
 def heat_map(subject: Subject, pairs: Sequence[Pair], findings: Sequence[Finding]) -> HeatMap | None:

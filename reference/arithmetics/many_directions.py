@@ -41,6 +41,11 @@ def full_change(x: Increment, count: int) -> np.ndarray:
     return np.zeros((count, *value.shape), bool if value.dtype == bool else value.dtype)
 
 
+def unknown_where(unknown: Any, change: Any) -> Any:
+    """A change with NaN, in both parts of a complex number, where it cannot be told."""
+    return np.where(unknown, complex(np.nan, np.nan) if np.iscomplexobj(change) else np.nan, change)
+
+
 def linear(f: Callable[..., Any], *operands: Increment) -> Increment:
     """A linear map of the operands together, ``f(lead, *arrays)``, whose arrays have `lead` axes before their own."""
     value = f(0, *[np.asarray(x.value) for x in operands])

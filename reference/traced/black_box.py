@@ -24,13 +24,13 @@ from reference.traced.program import (
     Equation,
     Program,
     bind,
-    compiled_quickly,
+    compiler_options,
     host,
     is_key,
     iterates,
     kind,
-    parts_of_solve,
     primal_of,
+    programs_in,
     settings,
     unit_roundoff,
 )
@@ -53,7 +53,7 @@ def _program(equation: Equation, how: str, make: Callable[[], Callable[..., Any]
     """A compiled program of an equation, made once."""
     programs = _compiled.setdefault(equation, {})
     if how not in programs:
-        programs[how] = jax.jit(make(), compiler_options=compiled_quickly())
+        programs[how] = jax.jit(make(), compiler_options=compiler_options())
     return programs[how]
 
 
@@ -65,13 +65,24 @@ def values_of(equation: Equation, values: Sequence[Any], run: Any = None) -> lis
     apply = _program(equation, "values", lambda: lambda *operands: bind(equation, operands))
     with settings(True):  # even where the caller's JAX has 32 bits
         try:
-            found = list(map(host, apply(*values)))
+            found = list(map(host, apply(*_in_its_types(equation, values))))
         except (TypeError, ValueError, NotImplementedError):
             found = list(map(host, apply(*own_types(equation, values))))
     units = [_precision(equation), *(unit_roundoff(x.dtype) for x in found if kind(x.dtype) in ("f", "c"))]
     if run is not None and max(units) > UNIT_ROUNDOFF["float64"]:
         run.in_own_precision.add(equation.name)
     return list(map(_wide, found))
+
+
+def reads_bits(program: Program) -> bool:
+    """Whether the bits of a number are looked at in it, which are others in another precision."""
+    own = any(eq.name == "bitcast_convert_type" and kind(eq.input_dtypes[0]) == "f" for eq in program.equations)
+    return own or any(reads_bits(inner) for eq in program.equations for inner in programs_in(eq))
+
+
+def _in_its_types(equation: Equation, values: Sequence[Any]) -> Sequence[Any]:
+    """Values as they are, unless the precision decides what is computed."""
+    return own_types(equation, values) if any(map(reads_bits, programs_in(equation))) else values
 
 
 def own_types(equation: Equation, values: Sequence[Any]) -> list[Any]:
@@ -189,7 +200,7 @@ def _at_each(
     apply = _program(equation, f"{how} {axes}", lambda: jax.vmap(one, in_axes=axes))
     try:
         with settings(True):
-            answers = [np.asarray(x) for x in apply(*flat)]
+            answers = [np.asarray(x) for x in apply(*_in_its_types(equation, flat))]
     except (TypeError, ValueError, NotImplementedError):
         at = [[x[k] if i in moving else x for i, x in enumerate(flat)] for k in range(int(np.prod(lead)))]
         one_by_one = [values_of(equation, values) for values in at]
@@ -285,6 +296,12 @@ def _replayed(equation: Equation, inlined: Callable[[Equation], bool], operands:
     return bind(equation, operands)
 
 
+def parts_of_solve(lengths: Any, operands: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any], Sequence[Any]]:
+    """What the matvec and the solver of a custom_linear_solve close over, and the right-hand side."""
+    ends = np.cumsum([lengths.matvec, lengths.vecmat, lengths.solve, lengths.transpose_solve])
+    return operands[: ends[0]], operands[ends[1] : ends[2]], operands[ends[3] :]
+
+
 def _replayed_while(params: Any, inlined: Callable[[Equation], bool], operands: list[Any]) -> list[Any]:
     first, second = params["cond_nconsts"], params["cond_nconsts"] + params["body_nconsts"]
 
@@ -311,7 +328,9 @@ def aligned_to(unfinished: Any, array: Any) -> Any:
 def more_accurate(program: Program, values: Sequence[Any], found: Sequence[Any]) -> Callable[..., list[Any]] | None:
     """The program by JAX with its solvers `tightened`; None where that finds something else altogether."""
     for largest in LARGEST_TOLERANCES:
-        finer = jax.jit(partial(replayed, tightened(program, largest), lambda _: True))
+        finer = jax.jit(
+            partial(replayed, tightened(program, largest), lambda _: True), compiler_options=compiler_options()
+        )
         with np.errstate(all="ignore"):
             if all(map(_is_close, map(np.asarray, found), map(np.asarray, finer(*values)))):
                 return finer

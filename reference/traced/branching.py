@@ -1,4 +1,4 @@
-"""Primitives that compare, combine truth values, choose between cases, and change the type.
+"""Primitives that compare, take extremes, combine truth values, choose between cases, and change the type.
 
 Where numbers are equal, their changes decide what the comparison is after the step. A branch that changes at the point
 itself is a kink where both cases have the same value there; where they have not, `Run.unresolved` says so.
@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from reference.arithmetics.increments import Increment
-from reference.arithmetics.many_directions import constant, directions, full_change, is_constant, linear
+from reference.arithmetics.many_directions import constant, directions, full_change, is_constant, linear, unknown_where
 from reference.traced.elementwise import together
-from reference.traced.program import kind
+from reference.traced.program import bind, kind, lifted
 
 
 def _comparison(ufunc: np.ufunc) -> Callable[..., Increment]:
@@ -75,6 +75,11 @@ def _convert(run: Any, equation: Any, x: Increment) -> Increment:
         return constant(value.astype(equation.params["new_dtype"]))
 
 
+def _bits(run: Any, equation: Any, x: Increment) -> Increment:
+    """A number's bits, in its own type; as numbers they jump everywhere, and JAX takes them for constant, too."""
+    return constant(lifted(bind(equation, [np.asarray(x.value).astype(equation.input_dtypes[0])])[0]))
+
+
 def _select(run: Any, equation: Any, which: Increment, *cases: Increment) -> Increment:
     index = np.asarray(which.value)
     value = (
@@ -100,8 +105,50 @@ def _select(run: Any, equation: Any, which: Increment, *cases: Increment) -> Inc
             continue
         if np.any(flips_here & ~same):
             run.unresolved = "a branch changes at this point, and the value with it"
-        change = np.where(flips_here, np.where(same, changes[i], np.nan), change)
+        change = np.where(flips_here, unknown_where(~same, changes[i]), change)
     return Increment(value, change)
+
+
+def exceeds(x: Increment, y: Increment) -> Any:
+    """Where x is larger than y just after the step; complex numbers by their real parts first, as in JAX."""
+    pairs = [(x.value, y.value), (x.change, y.change)]
+    parts = (
+        [pairs] if np.isrealobj(x.value) else [[(part(a), part(b)) for a, b in pairs] for part in (np.real, np.imag)]
+    )
+    larger, equal = False, True
+    for a, b in (pair for part in parts for pair in part):
+        larger, equal = larger | (equal & (a > b)), equal & (a == b)
+    return larger
+
+
+def extreme(run: Any, x: Increment, y: Increment, larger: bool) -> Increment:
+    """The larger or smaller of two numbers, and the change of the one that is so just after the step."""
+    value = np.maximum(x.value, y.value) if larger else np.minimum(x.value, y.value)
+    if is_constant(x) and is_constant(y):
+        return constant(value)
+    x_wins = exceeds(x, y) if larger else exceeds(y, x)
+    run.ties |= bool(np.any((np.real(x.value) == np.real(y.value)) & (np.asarray(x.change) != y.change)))
+    change = np.where(x_wins, x.change, y.change)
+    if np.iscomplexobj(value):
+        jumps = np.where(x_wins, x.value, y.value) != value
+        if np.any(jumps):
+            run.unresolved = "the larger of two complex numbers of equal real parts jumps"
+            change = unknown_where(jumps, change)
+    return Increment(value, change)
+
+
+def _extreme(larger: bool) -> Callable[..., Increment]:
+    def rule(run: Any, equation: Any, x: Increment, y: Increment) -> Increment:
+        found, count = extreme(run, x, y, larger), directions(x, y)
+        if not count or np.asarray(found.value).dtype.kind not in "fc":
+            return constant(found.value)
+        return Increment(found.value, np.broadcast_to(found.change, (count, *np.shape(found.value))))
+
+    return together(rule)
+
+
+def _clamp(run: Any, equation: Any, low: Increment, x: Increment, high: Increment) -> Increment:
+    return _extreme(larger=False)(run, equation, _extreme(larger=True)(run, equation, low, x), high)
 
 
 COMPARISONS = {
@@ -111,6 +158,9 @@ COMPARISONS = {
 
 RULES: dict[str, Callable[..., Any]] = {
     **{name: _comparison(ufunc) for name, ufunc in COMPARISONS.items()},
+    "max": _extreme(larger=True),
+    "min": _extreme(larger=False),
+    "clamp": together(_clamp),
     "and": _connective(np.bitwise_and),
     "or": _connective(np.bitwise_or),
     "xor": _connective(np.bitwise_xor),
@@ -118,4 +168,5 @@ RULES: dict[str, Callable[..., Any]] = {
     "shift_left": _integers(np.left_shift),
     "select_n": _select,
     "convert_element_type": _convert,
+    "bitcast_convert_type": _bits,
 }

@@ -5,13 +5,23 @@ the derivative of what it converges to, and the call is differenced as a whole.
 """
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
+import jax
 import numpy as np
 
 from reference.arithmetics.increments import Increment
-from reference.arithmetics.many_directions import STEP, constant, directions, full_change, is_constant, linear
+from reference.arithmetics.many_directions import (
+    STEP,
+    constant,
+    directions,
+    full_change,
+    is_constant,
+    linear,
+    unknown_where,
+)
 from reference.traced import black_box
 from reference.traced.moving import block_of, stacked
 from reference.traced.program import (
@@ -21,9 +31,10 @@ from reference.traced.program import (
     Program,
     function_of,
     iterates,
-    parts_of_solve,
     primal_of,
 )
+
+JAX = Path(jax.__file__).parent
 
 LARGEST_MATRIX = 1_500
 """Unknowns up to which a linear system whose solver stops at a tolerance is solved as a matrix."""
@@ -37,10 +48,24 @@ def _custom_call(run: Any, equation: Equation, *operands: Increment) -> list[Inc
     if run.trusted(equation):
         run.taken_as_they_are.add(function_of(equation).name)
         return black_box.by_its_rule(equation, *operands)
-    program = primal_of(equation)
-    if directions(*operands) and iterates(program):
+    program, place = primal_of(equation), function_of(equation)
+    if place.name == "_frexp" and Path(place.file).is_relative_to(JAX):
+        return _mantissa_and_exponent(run, equation, *operands)
+    if directions(*operands) and (iterates(program) or black_box.reads_bits(program)):
         return black_box.differenced(run, equation, *operands)
     return run(program, *operands)
+
+
+def _mantissa_and_exponent(run: Any, equation: Equation, x: Increment) -> list[Increment]:
+    """x = m 2ᵉ with m in [1/2, 1), which jumps at powers of two: JAX takes both from bits, which are others here."""
+    m, e = np.frexp(x.value)
+    exponent = constant(e.astype(equation.dtypes[1]))
+    if is_constant(x):
+        return [constant(m), exponent]
+    at_jump = (m == 0.0) | ((np.abs(m) == 0.5) & (m * x.change < 0.0))
+    if np.any(at_jump):
+        run.unresolved = "the mantissa of a power of two jumps"
+    return [Increment(m, unknown_where(at_jump, np.ldexp(x.change, -e))), exponent]
 
 
 def _scan(run: Any, equation: Equation, *operands: Increment) -> list[Increment]:
@@ -119,7 +144,7 @@ def _crossing(run: Any, here: Increment, there: Increment, crosses: np.ndarray) 
     if not meets.all():
         run.unresolved = "a branch changes at this point, and the value with it"
     count = len(crosses)
-    crossed = np.where(meets, full_change(there, count), np.nan)
+    crossed = unknown_where(~meets, full_change(there, count))
     mask = crosses.reshape(count, *[1] * np.ndim(here.value))
     return Increment(here.value, np.where(mask, crossed, full_change(here, count)))
 
@@ -131,7 +156,7 @@ def _linear_solve(run: Any, equation: Equation, *operands: Increment) -> list[In
     that solves the equations.
     """
     programs = equation.params["jaxprs"]
-    matvec, solve, b = parts_of_solve(equation.params["const_lengths"], operands)
+    matvec, solve, b = black_box.parts_of_solve(equation.params["const_lengths"], operands)
     fixed = [constant(x.value) for x in solve]
     found = run(programs.solve, *fixed, *[constant(y.value) for y in b])
     count = directions(*matvec, *b)

@@ -247,26 +247,6 @@ def _remainder(run: Any, equation: Any, x: Increment, y: Increment) -> Increment
     return Increment(value, np.where(at_jump, np.nan, moved))
 
 
-def _extreme(larger: bool) -> Callable[..., Increment]:
-    def rule(run: Any, equation: Any, x: Increment, y: Increment) -> Increment:
-        value = np.maximum(x.value, y.value) if larger else np.minimum(x.value, y.value)
-        count = directions(x, y)
-        if not count or np.asarray(value).dtype.kind not in "f":
-            return constant(value)
-        x_wins = x.value > y.value if larger else x.value < y.value
-        equal = x.value == y.value
-        both = np.maximum(x.change, y.change) if larger else np.minimum(x.change, y.change)
-        run.ties |= bool(np.any(equal & (np.asarray(x.change) != y.change)))
-        change = np.where(equal, both, np.where(x_wins, x.change, y.change))
-        return Increment(value, np.broadcast_to(change, (count, *np.shape(value))))
-
-    return together(rule)
-
-
-def _clamp(run: Any, equation: Any, low: Increment, x: Increment, high: Increment) -> Increment:
-    return _extreme(larger=False)(run, equation, _extreme(larger=True)(run, equation, low, x), high)
-
-
 def _pow(run: Any, equation: Any, x: Increment, y: Increment) -> Increment:
     power = np.power(x.value, y.value)
     if is_constant(x) and is_constant(y):
@@ -337,9 +317,6 @@ RULES: dict[str, Callable[..., Any]] = {
     "mul": together(_multiply),
     "div": together(_divide),
     "rem": together(_remainder),
-    "max": _extreme(larger=True),
-    "min": _extreme(larger=False),
-    "clamp": together(_clamp),
     "pow": together(_pow),
     "atan2": together(_atan2),
     "complex": together(_complex),

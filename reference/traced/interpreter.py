@@ -23,7 +23,7 @@ from reference.traced import (
     moving,
     reducing,
 )
-from reference.traced.program import UNUSED, Constant, Equation, Program, kind, unit_roundoff
+from reference.traced.program import UNUSED, Constant, Equation, Program, kind, lifted, unit_roundoff
 
 Rule = Callable[..., Any]
 
@@ -57,6 +57,9 @@ class Run:
         Round as the program's own types do, but with no larger a unit roundoff than this; by default as float64 does.
     trusted : predicate of equations
         Custom rules that are taken as they are.
+    pivot : float
+        What counts in the place of a pivot that is zero, beside the matrix: some functions of the factors are smooth
+        where these are not, such as a determinant, and then any small number will do.
 
     Attributes
     ----------
@@ -81,8 +84,9 @@ class Run:
         rounding: np.random.Generator | None = None,
         coarsest: float = UNIT_ROUNDOFF["float64"],
         trusted: Callable[[Equation], bool] = lambda _: False,
+        pivot: float = 0.0,
     ):
-        self.rounding, self.coarsest, self.trusted = rounding, coarsest, trusted
+        self.rounding, self.coarsest, self.trusted, self.pivot = rounding, coarsest, trusted, pivot
         self.ties, self.unresolved = False, ""
         self.differenced: set[str] = set()
         self.taken_as_they_are: set[str] = set()
@@ -93,7 +97,7 @@ class Run:
         """The program's results."""
         slots: list[Any] = [None] * program.size
         for slot, value in program.constants:
-            slots[slot] = self.number(Constant(value))
+            slots[slot] = self.closed_over(value)
         for slot, argument in zip(program.arguments, arguments, strict=True):
             slots[slot] = argument
 
@@ -110,6 +114,10 @@ class Run:
     def number(self, atom: Constant) -> Increment:
         """A number that stands in the program."""
         return constant(atom.wide)
+
+    def closed_over(self, value: Any) -> Increment:
+        """An array that the program closes over."""
+        return constant(lifted(value))
 
     def equation(self, equation: Equation, operands: Sequence[Increment]) -> Sequence[Increment]:
         """One equation's outputs, rounded where this run rounds."""

@@ -5,7 +5,7 @@ a custom rule) stand among its parameters, under JAX's own names.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -128,21 +128,31 @@ class Traced:
 
     @cached_property
     def _compiled(self) -> Callable[..., Any]:
-        return self._traced.lower().compile(compiler_options=compiled_quickly())
+        return self._traced.lower().compile(compiler_options=compiler_options())
 
     def __call__(self, *arguments: Any) -> Any:
         return self._compiled(*arguments)
 
 
+OPTIONS = {
+    "xla_backend_optimization_level": 0,
+    "xla_cpu_use_fusion_emitters": False,
+    "xla_cpu_scheduler_type": "CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED",
+}
+"""XLA's options: machine code in a third of the time, for what runs a few times, and one operation after another.
+
+Batched factorisations side by side wait for threads that wait for them, forever (jaxlib 0.10 on two cores)."""
+
+
 @cache
-def compiled_quickly() -> dict[str, Any]:
-    """XLA's options to write machine code in a third of the time, for what runs a few times; none if it lacks them."""
-    options = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
-    try:
-        jax.jit(lambda: 0).lower().compile(compiler_options=options)
-    except jax.errors.JaxRuntimeError:
-        return {}
-    return options
+def compiler_options() -> dict[str, Any]:
+    """Those of `OPTIONS` that this XLA has."""
+    kept = {}
+    for name, value in OPTIONS.items():
+        with suppress(jax.errors.JaxRuntimeError):
+            jax.jit(lambda: 0).lower().compile(compiler_options={name: value})
+            kept[name] = value
+    return kept
 
 
 def read(closed: Any) -> Program:
@@ -213,7 +223,7 @@ def host(array: Any) -> Any:
 
 def is_key(array: Any) -> bool:
     """Whether this is an array of random keys."""
-    dtype = getattr(array, "dtype", None)
+    dtype = None if isinstance(array, type) else getattr(array, "dtype", None)  # np.float32 has one, and is no array
     return dtype is not None and jax.numpy.issubdtype(dtype, jax.dtypes.extended)
 
 
@@ -263,12 +273,6 @@ def iterates(program: Program) -> bool:
 def primal_of(equation: Equation) -> Program:
     """The program that a call runs."""
     return next(equation.params[key] for key in PRIMALS if key in equation.params)
-
-
-def parts_of_solve(lengths: Any, operands: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any], Sequence[Any]]:
-    """What the matvec and the solver of a custom_linear_solve close over, and the right-hand side."""
-    ends = np.cumsum([lengths.matvec, lengths.vecmat, lengths.solve, lengths.transpose_solve])
-    return operands[: ends[0]], operands[ends[1] : ends[2]], operands[ends[3] :]
 
 
 class Place(NamedTuple):

@@ -6,8 +6,11 @@ from typing import Any
 import numpy as np
 
 from reference.arithmetics.increments import Increment
-from reference.arithmetics.many_directions import constant, directions, full_change, is_constant, linear
+from reference.arithmetics.many_directions import constant, directions, full_change, is_constant, linear, unknown_where
+from reference.traced.branching import extreme
 from reference.traced.moving import scatter_targets
+
+Fold = Callable[[Increment, Increment], Increment]
 
 
 def _axes(equation: Any, lead: int) -> tuple[int, ...]:
@@ -24,8 +27,10 @@ def _reduce_extreme(larger: bool) -> Callable[..., Increment]:
     def rule(run: Any, equation: Any, x: Increment) -> Increment:
         axes, value = _axes(equation, 0), np.asarray(x.value)
         folded = fold(value, axis=axes, keepdims=True)
-        if is_constant(x) or value.dtype.kind != "f":
+        if is_constant(x) or value.dtype.kind not in "fc":
             return constant(folded.squeeze(axes))
+        if value.dtype.kind == "c":
+            return _folded(x, equation.params["axes"], _larger(run, larger))
         first = value == folded
         run.ties |= bool((first.sum(axis=axes) > 1).any())
         change = fold(np.where(first, x.change, nothing), axis=_axes(equation, 1))
@@ -47,11 +52,14 @@ def _reduce_truth(ufunc: np.ufunc) -> Callable[..., Increment]:
     return rule
 
 
-def _reduce_prod(run: Any, equation: Any, x: Increment) -> Increment:
-    axes = equation.params["axes"]
+def _folded(x: Increment, axes: Any, fold: Fold) -> Increment:
     for axis in sorted(axes, reverse=True):
-        x = _last(_running(x, axis, _times), axis)
+        x = _last(_running(x, axis, fold), axis)
     return x
+
+
+def _reduce_prod(run: Any, equation: Any, x: Increment) -> Increment:
+    return _folded(x, equation.params["axes"], _times)
 
 
 def _last(x: Increment, axis: int) -> Increment:
@@ -64,7 +72,7 @@ def _times(run_so_far: Increment, x: Increment) -> Increment:
     return Increment(run_so_far.value * x.value, run_so_far.value * x.change + run_so_far.change * x.value)
 
 
-def _running(x: Increment, axis: int, fold: Callable[[Increment, Increment], Increment]) -> Increment:
+def _running(x: Increment, axis: int, fold: Fold) -> Increment:
     """A fold along an axis, every step kept."""
     values, count = np.moveaxis(np.asarray(x.value), axis, 0), directions(x)
     changes = np.moveaxis(full_change(x, count), 1 + axis, 0) if count else [0.0] * len(values)
@@ -78,7 +86,7 @@ def _running(x: Increment, axis: int, fold: Callable[[Increment, Increment], Inc
     return Increment(value, np.stack([step.change for step in steps], 1 + axis) if count else 0.0)
 
 
-def _cumulative(fold: Callable[[Any], Callable[[Increment, Increment], Increment]]) -> Callable[..., Increment]:
+def _cumulative(fold: Callable[[Any], Fold]) -> Callable[..., Increment]:
     def rule(run: Any, equation: Any, x: Increment) -> Increment:
         axis, reverse = equation.params["axis"], equation.params["reverse"]
 
@@ -101,16 +109,8 @@ def _cumsum(run: Any, equation: Any, x: Increment) -> Increment:
     return linear(sums, x)
 
 
-def _larger(run: Any, sign: float) -> Callable[[Increment, Increment], Increment]:
-    def fold(x: Increment, y: Increment) -> Increment:
-        extreme = np.maximum if sign > 0 else np.minimum
-        value, equal = extreme(x.value, y.value), x.value == y.value
-        run.ties |= bool(np.any(equal & (np.asarray(x.change) != y.change)))
-        chosen = np.where(sign * x.value > sign * y.value, x.change, y.change)
-        change = np.where(equal, extreme(x.change, y.change), chosen)
-        return Increment(value, change if np.ndim(x.change) or np.ndim(y.change) else 0.0)
-
-    return fold
+def _larger(run: Any, larger: bool) -> Fold:
+    return lambda x, y: extreme(run, x, y, larger)
 
 
 def _log_sum(x: Increment, y: Increment) -> Increment:
@@ -134,18 +134,17 @@ def _arg_extreme(larger: bool) -> Callable[..., Increment]:
 def _sort(run: Any, equation: Any, *operands: Increment) -> list[Increment]:
     """Sorted by the first operands; of equal keys, the changes decide, as they do after the step."""
     axis, keys = equation.params["dimension"], operands[: equation.params["num_keys"]]
-    order = _order([np.asarray(key.value) for key in keys], axis)
+    order = _order([(key.value,) for key in keys], axis)
     count = directions(*operands)
     values = [np.take_along_axis(np.asarray(x.value), order, axis) for x in operands]
     if not count:
         return list(map(constant, values))
     orders = np.broadcast_to(order, (count, *order.shape))
     changing = [key for key in keys if not is_constant(key)]
-    tied = np.all([np.diff(np.take_along_axis(np.asarray(k.value), order, axis), axis=axis) == 0 for k in keys], axis=0)
-    if changing and tied.any():
+    in_order = [np.real(np.take_along_axis(np.asarray(key.value), order, axis)) for key in keys]
+    if changing and np.all([np.diff(key, axis=axis) == 0 for key in in_order], axis=0).any():
         run.ties = True
-        pairs = [part for key in keys for part in (np.broadcast_to(key.value, orders.shape), full_change(key, count))]
-        orders = _order(pairs, 1 + axis)
+        orders = _order([(np.broadcast_to(k.value, orders.shape), full_change(k, count)) for k in keys], 1 + axis)
     sorted_operands = []
     for x, value in zip(operands, values):
         if is_constant(x) and np.array_equal(orders[0], order) and (orders == order).all():
@@ -155,14 +154,19 @@ def _sort(run: Any, equation: Any, *operands: Increment) -> list[Increment]:
         own = np.take_along_axis(np.broadcast_to(x.value, orders.shape), orders, 1 + axis)
         if np.any(own != value) and np.asarray(value).dtype.kind in "fc":
             run.unresolved = "an order of equal numbers decides what is computed"
-            change = np.where(own != value, np.nan, change)
+            change = unknown_where(own != value, change)
         sorted_operands.append(Increment(value, change if np.asarray(value).dtype.kind in "fc" else 0.0))
     return sorted_operands
 
 
-def _order(keys: list[np.ndarray], axis: int) -> np.ndarray:
-    """The stable order by several keys, the first one first; complex numbers by real part, NaN last."""
-    parts = [part for key in keys for part in ((np.real(key), np.imag(key)) if np.iscomplexobj(key) else (key,))]
+def _order(keys: list[tuple[Any, ...]], axis: int) -> np.ndarray:
+    """The stable order by several keys, the first one first, each a value and perhaps a change that decides after it.
+
+    Complex numbers go by their real parts, and where these stay equal by their imaginary ones; NaN comes last.
+    """
+    parts: list[Any] = []
+    for key in keys:
+        parts += [part(x) for part in (np.real, np.imag) for x in key] if np.iscomplexobj(key[0]) else key
     return np.lexsort(parts[::-1], axis=axis)
 
 
@@ -205,7 +209,7 @@ def _scatter_sub(run: Any, equation: Any, x: Increment, indices: Increment, upda
     return _scatter_add(run, equation, x, indices, linear(lambda lead, update: -update, updates))
 
 
-def _scatter_fold(fold: Callable[[Any], Callable[[Increment, Increment], Increment]]) -> Callable[..., Increment]:
+def _scatter_fold(fold: Callable[[Any], Fold]) -> Callable[..., Increment]:
     """A scatter that multiplies or takes extremes, one update after another."""
 
     def rule(run: Any, equation: Any, x: Increment, indices: Increment, updates: Increment) -> Increment:
@@ -237,8 +241,8 @@ RULES: dict[str, Callable[..., Any]] = {
     "argmin": _arg_extreme(larger=False),
     "cumsum": _cumsum,
     "cumprod": _cumulative(lambda run: _times),
-    "cummax": _cumulative(lambda run: _larger(run, 1.0)),
-    "cummin": _cumulative(lambda run: _larger(run, -1.0)),
+    "cummax": _cumulative(lambda run: _larger(run, larger=True)),
+    "cummin": _cumulative(lambda run: _larger(run, larger=False)),
     "cumlogsumexp": _cumulative(lambda run: _log_sum),
     "sort": _sort,
     "top_k": _top_k,
@@ -248,8 +252,8 @@ RULES: dict[str, Callable[..., Any]] = {
     "scatter_sub": _scatter_sub,
     "scatter-mul": _scatter_fold(lambda run: _times),
     "scatter_mul": _scatter_fold(lambda run: _times),
-    "scatter-max": _scatter_fold(lambda run: _larger(run, 1.0)),
-    "scatter_max": _scatter_fold(lambda run: _larger(run, 1.0)),
-    "scatter-min": _scatter_fold(lambda run: _larger(run, -1.0)),
-    "scatter_min": _scatter_fold(lambda run: _larger(run, -1.0)),
+    "scatter-max": _scatter_fold(lambda run: _larger(run, larger=True)),
+    "scatter_max": _scatter_fold(lambda run: _larger(run, larger=True)),
+    "scatter-min": _scatter_fold(lambda run: _larger(run, larger=False)),
+    "scatter_min": _scatter_fold(lambda run: _larger(run, larger=False)),
 }

@@ -4,16 +4,19 @@ import json
 import textwrap
 from dataclasses import replace
 
+import jax
 import numpy as np
 import pytest
 
-from harness.audit import auditing
-from harness.audit.auditing import Audited, audit
-from harness.audit.linear_algebra import FUNCTIONS, MATRICES, measure_all
-from harness.audit.measuring import Error, measure
+from harness.audit import auditing, linear_algebra, measuring
+from harness.audit.auditing import Audit, Audited, audit
+from harness.audit.linear_algebra import FUNCTIONS, MATRICES, WEIGHTS, B, measure_all, true_derivatives
+from harness.audit.measuring import _ASK, Error, decades, measure
 from harness.audit.page import as_page
 from harness.audit.rules import RULES, Rule
+from harness.audit.truths import true_derivative
 from harness.cli import main
+from reference.traced.program import Traced
 
 SAMPLE = ("sinc", "hypot(·, ·)", "logaddexp(inf, ·)", "arctan")
 
@@ -23,25 +26,40 @@ def found():
     return audit(("jax",), SAMPLE)
 
 
-def at(found, function, order, z):
-    (rule,) = (rule for rule in found.rules if (rule.function, rule.order) == (function, order))
-    return next(error for error in rule.errors if error.z == z)
+KNOWN = [
+    ("jax", "sinc", 1, 1e-8, "wrong"),
+    ("jax", "log_ndtr", 1, -1e10, "wrong"),
+    ("jax", "squareplus", 1, -1e10, "no correct digit"),
+    ("jax", "logaddexp(inf, ·)", 1, 1.0, "wrong"),
+    ("jax", "hypot(·, ·)", 1, 1e-200, "not finite"),
+    ("jax", "i1", 2, 1e-8, "wrong"),
+    ("jax", "sigmoid", 1, 50.0, "no correct digit"),
+    ("jax", "elu", 1, -50.0, "no correct digit"),
+    ("jax", "tanh", 1, -50.0, "no correct digit"),
+    ("jax", "expm1", 1, -50.0, "no correct digit"),
+    ("torch", "hard_sigmoid", 1, 1.0, "wrong"),
+    ("jax", "arctan", 1, -1e10, "right"),
+]
 
 
-def test_what_is_known_of_jax_is_found(found):
-    assert at(found, "sinc", 1, 1e-8).harm == "wrong"
-    assert at(found, "hypot(·, ·)", 1, 1e-200).harm == "not finite"
-    assert at(found, "logaddexp(inf, ·)", 1, 1.0).harm == "wrong"
-    assert {rule.worst.harm for rule in found.rules if rule.function == "arctan" and rule.order == 1} == {"right"}
+@pytest.mark.parametrize(("library", "function", "order", "z", "harm"), KNOWN)
+def test_what_is_known_is_found(library, function, order, z, harm):
+    pytest.importorskip(library, reason=f"{library} is not installed")
+    (rule,) = (rule for rule in RULES if rule.name == function)
+    assert z in rule.where
+    (error,) = measure(replace(rule, where=(z,)), library, order)
+    assert error.harm == harm
 
 
 def test_the_page_ranks_and_dates(found):
     page = as_page(found)
     assert found.date in page
     assert found.versions["jax"] in page
-    table = page[page.index("## Not right") : page.index("## True errors")]
-    assert table.index("first of hypot") < table.index("first of sinc")
-    assert "first of arctan" not in table
+    met, far = page[page.index("## At 0") : page.index("## True errors")].split("## Further out")
+    assert met.index("first of logaddexp(inf, ·)") < met.index("first of sinc") < met.index("second of sinc")
+    assert "| jax | first of sinc | wrong | 1e-08 |" in met
+    assert "| jax | first of hypot(·, ·) | not finite | 1e-200 | -inf | 1.41421 |" in far
+    assert "first of arctan" not in met + far
     assert "| jax | first of arctan |" in page
 
 
@@ -50,9 +68,27 @@ def test_numbers_that_differ_are_told_apart(found):
         if line.startswith("| jax"):
             answered, true = line.split(" | ")[-2:]
             assert answered != true.removesuffix(" |"), line
-    error = Error(1.0 + 1e-8, true=1 / 6, answered=0.1666666716337204, ulps=1e7, harm="wrong")
+    error = Error(1.0 + 1e-8, true=1 / 6, answered=0.1666666716337204, ulps=1e7, harm="wrong", far=0.0)
     page = as_page(replace(found, rules=(Audited("torch", "sine", 1, (error,)),)))
     assert "| 1.00000001 | 0.166666672 | 0.166666667 |" in page
+
+
+@pytest.mark.parametrize("library", ["jax", "optax", "torch"])
+def test_functions_are_those_whose_derivatives_are_known(library):
+    """At an ordinary argument all are right, but for one that is wrong everywhere."""
+    pytest.importorskip(library, reason=f"{library} is not installed")
+    rules = [rule for rule in RULES if library in rule.libraries and rule.name != "logaddexp(inf, ·)"]
+    at = [min(rule.where, key=lambda z: abs(z - 0.5)) for rule in rules]
+    functions = [measuring.function_of(rule.libraries[library]) for rule in rules]
+    with jax.enable_x64(True):
+        if library == "torch":
+            found = [_ASK[library](f, 1, np.array([z]))[0] for f, z in zip(functions, at)]
+        else:
+            found = Traced(lambda zs: [jax.grad(f)(z) for f, z in zip(functions, zs)], np.array(at))(np.array(at))
+    expected = [float(true_derivative(rule.truth, z, 1, rule.explicit)) for rule, z in zip(rules, at)]
+    np.testing.assert_allclose(
+        np.array(found), expected, rtol=1e-7, atol=1e-12, err_msg=str([rule.name for rule in rules])
+    )
 
 
 @pytest.fixture
@@ -84,30 +120,100 @@ def planted(tmp_path, monkeypatch):
 
 def test_planted_rules_are_found_and_ranked(planted):
     found = audit(("jax",), [rule.name for rule in planted])
-    assert [(rule.function, rule.worst.harm) for rule in found.rules[:2]] == [("edge", "not finite"), ("off", "wrong")]
+    told = [(finding.rule.function, finding.error.harm, finding.error.z) for finding in found.findings]
+    assert told[:2] == [("edge", "not finite", 0.0), ("off", "wrong", 0.0)]
     by_name = {rule.function: rule for rule in found.rules}
-    assert by_name["edge"].worst.z == 0.0
     assert by_name["right"].ulps("ordinary") in (0.0, pytest.approx(1.0, abs=1.0))
-    assert by_name["slightly"].worst.harm == "right"
+    assert not by_name["slightly"].findings()
     assert (by_name["slightly"].ulps("ordinary") or 0.0) > 1e5
+
+
+def error(z, harm):
+    return Error(z, true=1.0, answered=0.0, ulps=0.0, harm=harm, far=decades(z))
+
+
+TOLD = {
+    "nearest to 1": ([(1e-200, "wrong"), (-1e-8, "wrong"), (1e-8, "wrong")], [(1e-8, "wrong")]),
+    "each kind": ([(0.5, "wrong"), (1e-8, "not finite")], [(1e-8, "not finite"), (0.5, "wrong")]),
+    "digits once": ([(20.0, "half the digits lost"), (50.0, "no correct digit")], [(50.0, "no correct digit")]),
+    "digits, and an error": ([(5.0, "no correct digit"), (2.0, "wrong")], [(2.0, "wrong"), (5.0, "no correct digit")]),
+    "worse further out": ([(5.0, "no correct digit"), (1e300, "wrong")], [(5.0, "no correct digit"), (1e300, "wrong")]),
+    "the same further out": ([(50.0, "wrong"), (1e300, "wrong"), (1e200, "no correct digit")], [(50.0, "wrong")]),
+    "nothing": ([(1.0, "right"), (1e300, "right")], []),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TOLD)
+def test_what_is_told_of_a_derivative(name):
+    errors, told = TOLD[name]
+    found = Audited("jax", "sine", 1, [error(*each) for each in errors]).findings()
+    assert [(e.z, e.harm) for e in found] == told
+
+
+def test_what_programs_meet_comes_first_then_the_kind_of_harm_and_first_derivatives():
+    order = [
+        (2.0, "not finite", 1), (1e-8, "not finite", 1), (2.0, "not finite", 2), (2.0, "wrong", 1),
+        (2.0, "no correct digit", 1), (1e-11, "not finite", 1), (1e-200, "wrong", 2),
+    ]  # fmt: skip
+    rules = [Audited("jax", "sine", n, [error(z, harm)]) for z, harm, n in order]
+    found = Audit("2026-01-01", {"jax": "1"}, rules[::-1], (), ()).findings
+    assert [(f.error.z, f.error.harm, f.rule.order) for f in found] == order
+
+
+def by_numpy(name, A):
+    weights, b = np.array(WEIGHTS), np.array(B)
+    lower = lambda: np.linalg.cholesky((A + A.T) / 2)  # noqa: E731
+    return {
+        "det": lambda: np.linalg.det(A),
+        "log |det|": lambda: np.linalg.slogdet(A)[1],
+        "inv": lambda: np.sum(weights * np.linalg.inv(A)),
+        "solve": lambda: weights[0] @ np.linalg.solve(A, b),
+        "norm": lambda: np.linalg.norm(A),
+        "cholesky": lambda: np.sum(weights * lower()),
+        "eigvalsh": lambda: b @ np.linalg.eigvalsh((A + A.T) / 2),
+        "svdvals": lambda: b @ np.linalg.svd(A, compute_uv=False),
+        "qr": lambda: np.sum(weights * np.linalg.qr(A)[1] ** 2),
+    }[name]()
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_true_derivatives_of_matrices_are_those_of_numpys_values(name):
+    A, h = np.array(MATRICES["symmetric"]), 1e-3
+    for order, tolerance in ((1, 1e-5), (2, 1e-4)):
+        found = true_derivatives(FUNCTIONS[name], A.tolist(), order)
+        assert found is not None
+        for true, step in zip(found, np.eye(9).reshape(9, 3, 3)):
+            below, here, above = (by_numpy(name, A + t * step) for t in (-h, 0.0, h))
+            difference = (above - below) / (2 * h) if order == 1 else (above - 2 * here + below) / h**2
+            assert float(true) == pytest.approx(difference, rel=tolerance, abs=tolerance)
+
+
+def test_true_derivatives_that_do_not_exist_are_not_told():
+    assert true_derivatives(FUNCTIONS["inv"], MATRICES["of rank 2"], 1) is None
+    assert true_derivatives(FUNCTIONS["cholesky"], MATRICES["of rank 1"], 1) is None
+    assert true_derivatives(FUNCTIONS["eigvalsh"], MATRICES["diagonal, two equal"], 1) is None
 
 
 def test_matrices(monkeypatch):
     """SciPy stands for a library that answers the truth, but for what is planted."""
-    from harness.audit import linear_algebra
 
-    def by_differences(name, A):
-        assert name in FUNCTIONS
-        gradient = np.linalg.inv(A).T
-        gradient[2, 1] *= 1.0 + 1e-6
-        return gradient
+    def planted(name, A, order):
+        inverse = np.linalg.inv(A).T
+        answer = inverse if order == 1 else -(inverse**2)
+        answer[2, 1] *= 1.0 + 1e-6
+        return answer.ravel()
 
-    monkeypatch.setitem(linear_algebra._ASK, "scipy", by_differences)
+    monkeypatch.setitem(linear_algebra._ASK, "scipy", planted)
     monkeypatch.setattr(linear_algebra, "FUNCTIONS", {"log |det|": FUNCTIONS["log |det|"]})
-    found = dict(measure_all("scipy"))
-    assert set(found) < {f"log |det|, matrix {kind}" for kind in MATRICES}  # those that are not singular
-    wrong = [error.z for error in found["log |det|, matrix ordinary"] if error.harm != "right"]
-    assert wrong == [7]
+    monkeypatch.setattr(
+        linear_algebra, "MATRICES", {"ordinary": MATRICES["ordinary"], "of rank 2": MATRICES["of rank 2"]}
+    )
+    found = list(measure_all("scipy"))
+    assert [(name, order) for name, order, _ in found] == [
+        ("log |det|, matrix ordinary", 1),
+        ("log |det|, matrix ordinary", 2),
+    ]
+    assert [[error.z for error in errors if error.harm != "right"] for _, _, errors in found] == [[7], [7]]
 
 
 def test_the_error_of_a_library_without_the_derivative_is_said():

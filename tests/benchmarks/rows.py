@@ -76,10 +76,7 @@ def gradients() -> Iterator[Row]:
 def loops() -> Iterator[Row]:
     problem, theta = _digits(Network((400, 25, 10)))
     seconds = medians(
-        {
-            "ours": lambda: SOURCES["loop"](problem, theta),
-            "textbook NumPy": lambda: peers.textbook_loop(problem, theta),
-        }
+        {"ours": lambda: SOURCES["loop"](problem, theta), "textbook NumPy": lambda: peers.textbook_loop(problem, theta)}
     )
     ratio = seconds["ours"] / seconds["textbook NumPy"]
     yield Row("loop, 400-25-10, m = 5000", "textbook NumPy, per example", seconds, ratio, 1.0)

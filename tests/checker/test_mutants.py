@@ -98,11 +98,7 @@ CHANGES: dict[str, list[Row]] = {
             replace("self.cost_at_odds or bool(self.at_odds.any())", "bool(self.at_odds.any())"),
             costs_and_misconduct,
         ),
-        (
-            "all coordinates must differ",
-            replace("self.at_odds.any()", "self.at_odds.all()"),
-            three_times_the_allowance,
-        ),
+        ("all coordinates must differ", replace("self.at_odds.any()", "self.at_odds.all()"), three_times_the_allowance),
     ],
     "harness.verdict.consensus": [
         (
@@ -129,18 +125,10 @@ CHANGES: dict[str, list[Row]] = {
         ("doubt passes", replace('"inconclusive" if doubts else "agree"', '"agree"'), not_enough_evidence),
         ("misconduct passes", replace("findings or misconduct", "findings"), costs_and_misconduct),
         ("undecided coordinates pass", replace("CONCLUSIVE_SHARE", "0.0", within="_Evidence"), on_a_kink),
-        (
-            "relatives decide",
-            replace("families[pair.first] != families[pair.second]", "True"),
-            not_enough_evidence,
-        ),
+        ("relatives decide", replace("families[pair.first] != families[pair.second]", "True"), not_enough_evidence),
     ],
     "harness.verdict.findings": [
-        (
-            "values swapped",
-            replace("float(source.gradient[worst])", "float(against.gradient[worst])"),
-            the_odd_one_out,
-        ),
+        ("values swapped", replace("float(source.gradient[worst])", "float(against.gradient[worst])"), the_odd_one_out),
         ("wrong place", replace("subject.label(worst)", "subject.label(worst + 1)"), the_odd_one_out),
     ],
     "harness.checks.networks.asking": [
@@ -159,11 +147,7 @@ CHANGES: dict[str, list[Row]] = {
             replace("measured.roundings * own.cost", "measured.roundings * 10 * own.cost"),
             three_times_the_allowance,
         ),
-        (
-            "an oracle's own error forgotten",
-            replace("measured.error", "np.zeros(theta.shape)"),
-            on_a_kink,
-        ),
+        ("an oracle's own error forgotten", replace("measured.error", "np.zeros(theta.shape)"), on_a_kink),
         ("changed θ not noticed", replace("np.array_equal(given, theta)", "True"), costs_and_misconduct),
         ("θ handed out without a copy", replace("given = theta.copy()", "given = theta"), costs_and_misconduct),
         (
@@ -179,7 +163,7 @@ CHANGES: dict[str, list[Row]] = {
             "no end-to-end directions",
             replace("[] if surrogate else _end_to_end(problem, theta, answers, subject.bound)", "[]"),
             everybodys_bug,
-        ),
+        )
     ],
     "harness.checks.networks.subject": [
         ("λ = 0 not mentioned", replace("self.problem.l2 == 0.0", "False"), not_enough_evidence),
@@ -226,10 +210,10 @@ CHANGES: dict[str, list[Row]] = {
             "no bound taken for none needed",
             replace("np.where(np.isnan(error), np.inf, error)", "np.asarray(0.0 * error)"),
             far_out,
-        ),
+        )
     ],
     "reference.oracles.black_box": [
-        ("noise 10 times too large", replace_value("NOISE_GAIN", "60.0"), function_off_by_three_allowances),
+        ("noise 10 times too large", replace_value("NOISE_GAIN", "60.0"), function_off_by_three_allowances)
     ],
     "harness.checks.functions.stencil": [
         ("truncation not estimated", replace("abs(R1 - R2) + noisy", "noisy"), function_values),
@@ -237,11 +221,7 @@ CHANGES: dict[str, list[Row]] = {
         ("kinks not looked for", replace("near > 16.0 * noise and far < 8.0 * near", "False"), function_values),
     ],
     "harness.checks.functions.measuring": [
-        (
-            "float32 not recognised",
-            replace("_fits_float32(coarse) and np.ptp(coarse) > 0.0", "False"),
-            function_values,
-        ),
+        ("float32 not recognised", replace("_fits_float32(coarse) and np.ptp(coarse) > 0.0", "False"), function_values),
         (
             "atol and rtol swapped, cost",
             replace(
@@ -250,11 +230,7 @@ CHANGES: dict[str, list[Row]] = {
             ),
             function_misconduct,
         ),
-        (
-            "atol taken for rtol, gradient",
-            replace("tolerated * largest(a)", "tolerated"),
-            function_misconduct,
-        ),
+        ("atol taken for rtol, gradient", replace("tolerated * largest(a)", "tolerated"), function_misconduct),
         (
             "changed theta not noticed",
             replace('["changes its argument theta in place"] if changed else []', "[]"),
@@ -291,14 +267,10 @@ CHANGES: dict[str, list[Row]] = {
             "what is at odds in a group is not looked at alone",
             replace("self.one_by_one(np.sort(suspects))", "self.one_by_one(suspects[:0])"),
             function_of_many,
-        ),
+        )
     ],
     "harness.assertions": [
-        (
-            "assert dropped",
-            replace('raise AssertionError(f"gradients do not agree\\n{report}")', "pass"),
-            doors,
-        ),
+        ("assert dropped", replace('raise AssertionError(f"gradients do not agree\\n{report}")', "pass"), doors),
         (
             "assert on disagreement only",
             replace('report.verdict != "agree"', 'report.verdict == "disagree"', within="assert_gradients_agree"),
@@ -317,9 +289,7 @@ CHANGES: dict[str, list[Row]] = {
         (
             "bad networks are outvoted",
             replace(
-                'self.counts["disagree"]',
-                'self.counts["disagree"] > self.counts["agree"]',
-                within="_Tally.summary",
+                'self.counts["disagree"]', 'self.counts["disagree"] > self.counts["agree"]', within="_Tally.summary"
             ),
             many_networks,
         ),

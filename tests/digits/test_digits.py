@@ -165,13 +165,6 @@ def csv(*rows):
     return "\n".join(rows).encode()
 
 
-def data_tag_changed(content, old, new):
-    """Change the type code in front of X's numbers."""
-    at = content.index(X.tobytes(order="F")) - 8
-    assert content[at] == old
-    return content[:at] + bytes([new]) + content[at + 1 :]
-
-
 COURSE_LABELS = np.where(Y == 0, 10, Y)
 CSV_ROWS = [",".join(map(str, [*x, y])) for x, y in zip(X, Y, strict=True)]
 NESTED = {"b": np.array(["c", 1.5], dtype=object), "d": []}
@@ -235,26 +228,15 @@ def with_entry(value):
 
 BAD = [
     ("empty.mat", b"", r"empty.mat is damaged or malformed \(.+\); expected X"),
-    ("text.mat", b"this is no data file" * 9, "it is no .mat file"),
-    ("truncated.mat", mat(X=X, y=COURSE_LABELS)[:-40], r"truncated.mat is damaged or malformed \(.+\); expected X"),
     ("matlab.mat", b"MATLAB 7.3 MAT-file".ljust(512) + HDF5, r"it is an HDF5 file \(as MATLAB's -v7.3 writes\)"),
     ("octave.mat", HDF5 + bytes(100), r"it is an HDF5 file .*; expected .*saved by MATLAB's save -v7"),
-    ("type 8.mat", data_tag_changed(mat(X=X, y=COURSE_LABELS), 9, 8), "X holds an element of unknown type 8"),
     ("weights.mat", mat(Theta1=X, Theta2=X), "it holds Theta1, Theta2 but not X and y"),
     ("no y.mat", mat(X=X), "it holds X but not y"),
     ("nothing.mat", mat(), "it holds no variables but not X and y"),
-    (
-        "sparse.mat",
-        mat(X=sparse.csc_array(X), y=COURSE_LABELS),
-        "X is a sparse matrix, not a full matrix of real numbers",
-    ),
-    ("text X.mat", mat(X=["abc", "def"], y=[1, 2]), "X is text, not a full matrix"),
-    ("cells.mat", mat(X=np.array([[1], ["a"]], dtype=object), y=[1, 2]), "X is a cell array"),
     ("cube.mat", mat(X=np.zeros((4, 2, 2)), y=COURSE_LABELS), r"X has shape \(4, 2, 2\), not \(m, n\)"),
     ("zero.mat", mat(X=X, y=Y), r"y\[0\] is 0, not a label 1..10\); expected .*\(10 is digit 0\)"),
     ("eleven.mat", mat(X=X, y=[1, 10, 11, 2]), r"y\[2\] is 11, not a label 1..10"),
     ("empty.npz", b"", "it is not a zip archive, as every .npz file is"),
-    ("text.npz", b"this is no data file", "it is not a zip archive"),
     ("pickle.npz", pickle.dumps({"X": X, "y": Y}), "it is not a zip archive"),
     ("array.npz", npz(X=X)[:4] + bytes(60), "File is not a zip file"),
     ("truncated.npz", npz(X=X, y=Y)[:-30], "File is not a zip file"),
@@ -265,12 +247,10 @@ BAD = [
     ("lower case.npz", npz(x=X, y=Y), "it holds x, y but not X"),
     ("complex.npz", npz(X=X + 1j, y=Y), "X holds values of type complex128, not real numbers"),
     ("vector.npz", npz(X=Y, y=Y), r"X has shape \(4,\), not \(m, n\) with at least one row and one column"),
-    ("no rows.npz", npz(X=X[:0], y=Y[:0]), r"X has shape \(0, 3\)"),
     ("no columns.npz", npz(X=X[:, :0], y=Y), r"X has shape \(4, 0\)"),
     ("nan.npz", npz(X=with_entry(np.nan), y=Y), r"X\[2, 1\] is nan\); expected numeric arrays"),
     ("inf.npz", npz(X=with_entry(-np.inf), y=Y), r"X\[2, 1\] is -inf"),
     ("short y.npz", npz(X=X, y=Y[:3]), r"y has shape \(3,\), not one label for each of the 4 rows of X"),
-    ("square y.npz", npz(X=X, y=Y.reshape(2, 2)), r"y has shape \(2, 2\)"),
     ("one-hot.npz", npz(X=X, y=np.eye(10)[Y]), r"y has shape \(4, 10\)"),
     ("words.npz", npz(X=X, y=["a", "b", "c", "d"]), "y holds values of type <U1"),
     ("ten.npz", npz(X=X, y=COURSE_LABELS), r"y\[0\] is 10, not a label 0..9\); expected .*numpy.savez"),

@@ -10,7 +10,6 @@ import pytest
 
 from harness import Activation
 from harness.checks.activations.checking import check_activation, find_activation
-from harness.cli import main
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 
@@ -54,14 +53,13 @@ def test_an_example_ends_as_it_says(name, examples):
 
 
 @each_example
-def test_its_commands_run_as_written(name, examples, tmp_path, monkeypatch, capsys):
+def test_its_commands_run_as_written(name, examples, tmp_path, monkeypatch, run_command):
     monkeypatch.chdir(tmp_path)
     (line,) = [arguments for program, arguments in commands(name) if program == "harness"]
-    with pytest.raises(SystemExit) as ended:
-        main([*line.split(), *QUICK])
-    document = json.loads(capsys.readouterr().out)
+    code, out, _ = run_command(*line.split(), *QUICK)
+    document = json.loads(out)
     assert document["verdict"] == EXPECTED[name]
-    assert ended.value.code == {"agree": 0, "disagree": 1}[EXPECTED[name]]
+    assert code == {"agree": 0, "disagree": 1}[EXPECTED[name]]
     assert [report["subject"]["activation"] for report in document["activations"]] == [name]
     assert set(document["mixed"]["sources"]) <= {"loop", "finite-difference", "ball"}
     made = {path.name for path in tmp_path.iterdir()}
@@ -77,11 +75,9 @@ def test_its_suite_runs_as_written(name, examples, run_pytest):
         result.assert_outcomes(passed=5, deselected=result.parseoutcomes()["deselected"])
 
 
-def test_the_wrong_one_is_told_what_is_missing(examples, tmp_path, monkeypatch, capsys):
+def test_the_wrong_one_is_told_what_is_missing(examples, tmp_path, monkeypatch, run_command):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(SystemExit):
-        main(["check", "--activation", "wrong_swish:wrong_swish", "--plot", "swish.png", *QUICK[:4]])
-    out, err = capsys.readouterr()
+    _, out, err = run_command("check", "--activation", "wrong_swish:wrong_swish", "--plot", "swish.png", *QUICK[:4])
     assert out.startswith("DISAGREE: the odd one out is slope ")
     assert "the term z·g'(z) of the product rule is missing" in out
     assert out.index("activation wrong_swish") < out.index("wrong_swish alone: 5 networks, 3 sources")
@@ -90,32 +86,28 @@ def test_the_wrong_one_is_told_what_is_missing(examples, tmp_path, monkeypatch, 
     assert matplotlib.image.imread("swish.png").shape[2] == 4
 
 
-def test_a_picture_is_of_an_activation(tmp_path, monkeypatch, capsys):
+def test_a_picture_is_of_an_activation(tmp_path, monkeypatch, run_command):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(SystemExit) as ended:
-        main(["check", "--plot", "nothing.png", *QUICK])
-    assert ended.value.code == 2
-    assert "--plot draws an activation; name one with --activation" in capsys.readouterr().err
+    code, _, err = run_command("check", "--plot", "nothing.png", *QUICK)
+    assert code == 2
+    assert "--plot draws an activation; name one with --activation" in err
 
 
-def test_without_an_activation_the_document_says_that_none_was_checked(capsys):
-    with pytest.raises(SystemExit):
-        main(["check", *QUICK])
-    document = json.loads(capsys.readouterr().out)
+def test_without_an_activation_the_document_says_that_none_was_checked(run_command):
+    document = json.loads(run_command("check", *QUICK)[1])
     assert document["activations"] == []
     assert "mixed" not in document
 
 
-def test_a_formula_without_jax_is_checked_in_networks_without_jax(tmp_path, monkeypatch, registry, capsys):
+def test_a_formula_without_jax_is_checked_in_networks_without_jax(tmp_path, monkeypatch, registry, run_command):
     (tmp_path / "scipy_only.py").write_text(
         "from scipy.special import expit\nfrom harness import Activation\n"
         "f = Activation('scipy_only', lambda xp, z: expit(z), lambda z, a: a * (1.0 - a))\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(SystemExit) as ended:
-        main(["check", "--activation", "scipy_only:f", "--networks", "4", "--seed", "6", "--json"])
-    document = json.loads(capsys.readouterr().out)
-    assert (ended.value.code, document["verdict"]) == (0, "agree")  # with extreme θ, it is inconclusive
+    code, out, _ = run_command("check", "--activation", "scipy_only:f", "--networks", 4, "--seed", 6, "--json")
+    document = json.loads(out)
+    assert (code, document["verdict"]) == (0, "agree")  # with extreme θ, it is inconclusive
     assert set(document["activations"][0]["left_out"]) == {"jax", "complex-step"}
     assert not {"jax", "jax-forward"} & set(document["sources"])

@@ -165,8 +165,7 @@ def test_a_source_that_never_applies_is_no_agreement_and_no_failure(run):
 
 
 @pytest.mark.parametrize(
-    ("name", "printed"),
-    [("prints", "look at me\n"), ("prints_below", "look at me\nand me\n"), ("warns", "careful")],
+    ("name", "printed"), [("prints", "look at me\n"), ("prints_below", "look at me\nand me\n"), ("warns", "careful")]
 )
 def test_what_a_source_prints_goes_to_stderr(name, printed, tmp_path):
     (tmp_path / "mine.py").write_text("print('imported')\n" + SOURCES)

@@ -5,24 +5,16 @@ import json
 import numpy as np
 import pytest
 
-from harness.cli import main
 from harness.teaching import cache, lesson, notebook
 
 QUICK = ["--networks", "3", "--seed", "11", "--sources", "loop,finite-difference"]
 
 
 @pytest.fixture
-def run(capsys, monkeypatch, tmp_path):
-    """``run(*arguments)`` -> (exit code, stdout, stderr), in an empty folder."""
+def run(run_command, monkeypatch, tmp_path):
+    """`run_command`, in an empty folder."""
     monkeypatch.chdir(tmp_path)
-
-    def call(*arguments):
-        with pytest.raises(SystemExit) as exit_:
-            main([str(argument) for argument in arguments])
-        out, err = capsys.readouterr()
-        return exit_.value.code or 0, out, err
-
-    return call
+    return run_command
 
 
 @pytest.fixture
@@ -98,14 +90,3 @@ def test_a_training_s_report_shows_its_curves(run, tmp_path):
     assert "9-3-10" in page
     assert "<dd>digits.npz</dd>" in page
     assert page.count("<img") > 3
-
-
-def test_a_report_that_cannot_be_written_is_2(run, tmp_path):
-    code, _, err = run("check", *QUICK, "--report", tmp_path / "none" / "report.html")
-    assert code == 2
-    assert "cannot write" in err
-
-
-def test_help_of_the_commands_names_the_option(run):
-    for command in ("run", "check", "train", "study"):
-        assert "--report" in run(command, "--help")[1]

@@ -203,14 +203,8 @@ RIGHT = {  # in any convention: the text, and what is reported of it
     "three.py": (course((RETURN, "    return J, Theta1_grad, Theta2_grad\n")), ["gradient as matrices"]),
     "dictionary.py": (course((RETURN, "    return {'J': J, 'grad': grad}\n")), []),
     "gradient_first.py": (course((RETURN, "    return grad, J\n")), ["gradient before cost"]),
-    "column_gradient.py": (
-        course((RETURN, "    return J, grad.reshape(-1, 1)\n")),
-        ["gradient as an array of 2 axes"],
-    ),
-    "cost_in_array.py": (
-        course((RETURN, "    return np.array([[J]]), grad\n")),
-        ["cost as an array of shape (1, 1)"],
-    ),
+    "column_gradient.py": (course((RETURN, "    return J, grad.reshape(-1, 1)\n")), ["gradient as an array of 2 axes"]),
+    "cost_in_array.py": (course((RETURN, "    return np.array([[J]]), grad\n")), ["cost as an array of shape (1, 1)"]),
     "theta_column.py": (
         course(("nn_params[:split]", "nn_params[:split, 0]"), ("nn_params[split:]", "nn_params[split:, 0]")),
         ["θ as a column"],
@@ -276,10 +270,7 @@ RIGHT = {  # in any convention: the text, and what is reported of it
         [],
     ),
     "own_examples.py": (course(("m = X.shape[0]", "m = 5000")), []),
-    "matrix_class.py": (
-        course(("    m = X", "    X = np.asarray(np.matrix(X))\n    m = X")),
-        [],
-    ),
+    "matrix_class.py": (course(("    m = X", "    X = np.asarray(np.matrix(X))\n    m = X")), []),
     "where.py": (
         course(
             (
@@ -403,14 +394,8 @@ def backprop(Theta1, Theta2, X, y, lam):
 """
 RIGHT |= {  # with weights and biases apart, and without NumPy
     "in_turn.py": (apart(), [*FROM_0_BY_ROWS, TURN]),
-    "weights_first.py": (
-        apart("W1 W2 b1 b2"),
-        [*FROM_0_BY_ROWS, "weights and biases apart (W1, W2, b1, b2)"],
-    ),
-    "biases_first.py": (
-        apart("b1 W1 b2 W2"),
-        [*FROM_0_BY_ROWS, "weights and biases apart (b1, W1, b2, W2)"],
-    ),
+    "weights_first.py": (apart("W1 W2 b1 b2"), [*FROM_0_BY_ROWS, "weights and biases apart (W1, W2, b1, b2)"]),
+    "biases_first.py": (apart("b1 W1 b2 W2"), [*FROM_0_BY_ROWS, "weights and biases apart (b1, W1, b2, W2)"]),
     "by_inputs.py": (apart(turned=".T"), ["labels from 0", TURN]),
     "by_columns.py": (apart(order=", order='F'"), ["labels from 0", TURN]),
     "blocks.py": (apart(parameters=FROM_W, answer="g1, c1, g2, c2"), ["labels from 0", TURN]),

@@ -6,14 +6,7 @@ import numpy as np
 import pytest
 
 from harness.grading.calling.answers import NotAnAnswer, parse
-from harness.grading.calling.conventions import (
-    COURSE,
-    Convention,
-    Default,
-    all_conventions,
-    arguments,
-    roles_of,
-)
+from harness.grading.calling.conventions import COURSE, Convention, Default, all_conventions, arguments, roles_of
 from harness.grading.calling.signatures import Function, functions_in
 from harness.grading.problems import small_problems
 
@@ -49,8 +42,7 @@ def test_a_parameter_with_a_default_that_says_nothing_keeps_it():
 
 
 @pytest.mark.parametrize(
-    ("default", "roles"),
-    [("'quiet'", ("theta", "X", "y", Default("quiet"), "l2")), ("quiet()", ("theta", "X", "y"))],
+    ("default", "roles"), [("'quiet'", ("theta", "X", "y", Default("quiet"), "l2")), ("quiet()", ("theta", "X", "y"))]
 )
 def test_a_default_between_is_given_as_it_is_if_it_is_known(default, roles):
     (function,) = functions_in(ast.parse(f"def f(theta, X, y, mode={default}, lam=1.0): pass"))

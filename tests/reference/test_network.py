@@ -169,17 +169,11 @@ REFUSED = [
     (lambda: anything(()), ValueError, r"two layer sizes or more \(inputs and outputs\), but \(\) was given"),
     (lambda: anything((5,)), ValueError, r"two layer sizes or more .*, but \(5,\) was given"),
     (lambda: anything((3, 0, 1)), ValueError, "a layer size must be 1 or more, not 0"),
-    (lambda: anything((3, -2)), ValueError, "a layer size must be 1 or more, not -2"),
-    (lambda: anything((3, 2.0)), TypeError, "a layer size must be an integer, 1 or more, not 2.0"),
-    (lambda: anything((3, "2")), TypeError, "a layer size must be an integer, 1 or more, not '2'"),
-    (lambda: anything((3, None)), TypeError, "a layer size must be an integer, 1 or more, not None"),
     (lambda: anything(5), TypeError, r"sizes must be a sequence of integers such as \(400, 25, 10\), not 5"),
     (lambda: anything("35"), TypeError, "sizes must be a sequence of integers .*, not '35'"),
     (lambda: anything((3, 5, 1), "rellu"), ValueError, "unknown activation 'rellu'; registered are identity"),
     (lambda: anything((3, 1), "rellu"), ValueError, "unknown activation 'rellu'"),
-    (lambda: anything((3, 5, 1), ["rellu"]), ValueError, "unknown activation 'rellu'"),
     (lambda: anything((3, 5, 1), None), ValueError, "unknown activation None; registered are identity"),
-    (lambda: anything((3, 5, 1), [abs]), ValueError, "unknown activation <built-in function abs>"),
     (
         lambda: anything((3, 5, 1), ["relu", "tanh"]),
         ValueError,
@@ -188,7 +182,6 @@ REFUSED = [
     (lambda: anything((3, 1), ["relu"]), ValueError, "have 0 hidden layers, but 1 hidden activation was given"),
     (lambda: anything((3, 4, 4, 1), ()), ValueError, "have 2 hidden layers, but 0 hidden activations were given"),
     (lambda: anything((3, 1), output="relu"), ValueError, "unknown output 'relu'; there are sigmoid, softmax, linear"),
-    (lambda: anything((3, 1), output=None), ValueError, "unknown output None"),
     (
         lambda: NETWORK.pack(SQUARE),
         ValueError,
@@ -198,7 +191,6 @@ REFUSED = [
     (lambda: NETWORK.unpack(np.zeros(37)), ValueError, r"\(3, 5, 3\) need θ of shape \(38,\), but \(37,\) was given"),
     (lambda: NETWORK.unpack(np.zeros((38, 1))), ValueError, r"need θ of shape \(38,\), but \(38, 1\) was given"),
     (lambda: NETWORK.label(38), IndexError, "θ has coordinates 0 to 37, but 38 was asked for"),
-    (lambda: NETWORK.label(-1), IndexError, "θ has coordinates 0 to 37, but -1 was asked for"),
 ]
 
 

@@ -77,8 +77,7 @@ def test_by_the_definition_of_the_derivative(hand, output, name):
 @each_hand
 @pytest.mark.parametrize("z", [1e3, -1e3, 40.0, -40.0, 0.0])
 @pytest.mark.parametrize(
-    ("output", "prediction"),
-    [("sigmoid", expit), ("softmax", lambda z: softmax(z, axis=1)), ("linear", lambda z: z)],
+    ("output", "prediction"), [("sigmoid", expit), ("softmax", lambda z: softmax(z, axis=1)), ("linear", lambda z: z)]
 )
 def test_delta_of_the_output_is_prediction_minus_target_however_far_out(hand, z, output, prediction):
     problem = Problem(Network((1, 2), output=output), [[1.0]], [[1.0, 0.0]])

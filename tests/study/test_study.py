@@ -13,23 +13,13 @@ from harness.checks.networks.random_problems import random_problem
 from harness.drawing import png
 from harness.sources.backprop_steps import Backprop
 from harness.study import sharpness
-from harness.study.checkers import (
-    ALARM,
-    HARNESS,
-    INCONCLUSIVE,
-    INSTALL,
-    PASS,
-    PEERS,
-    harness_verdict,
-    named_peers,
-)
-from harness.study.equivalence import Truth
+from harness.study.checkers import ALARM, HARNESS, INCONCLUSIVE, INSTALL, PASS, PEERS, harness_verdict, named_peers
 from harness.study.figure import detection_power
 from harness.study.problems import KINDS, draw
 from harness.study.rates import Rate, percent
 from harness.study.study import QUICK, Study, run_study
 from harness.study.table import as_table
-from harness.study.trials import CONTROLS, CORRECT, GROUPS, Trial, counts_of, group_of
+from harness.study.trials import CONTROLS, CORRECT, GROUPS, Trial, Truth, counts_of, group_of
 from reference.network import Network
 from reference.problem import Problem
 
@@ -268,12 +258,7 @@ def steps():
 @pytest.fixture(scope="module")
 def study(steps) -> Study:
     return run_study(
-        problems=1,
-        networks=5,
-        bugs=BUGS,
-        peers=RULES,
-        with_sharpness=False,
-        progress=lambda *step: steps.append(step),
+        problems=1, networks=5, bugs=BUGS, peers=RULES, with_sharpness=False, progress=lambda *step: steps.append(step)
     )
 
 

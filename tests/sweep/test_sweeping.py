@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 
-from harness.cli import main
 from harness.sweep import workers
 from harness.sweep.rows import Row
 from harness.sweep.settings import Settings
@@ -135,11 +134,7 @@ MISBEHAVIOUR = {
     "exits at once": ("os._exit(0)", "error", "the process that made the check ended its process with exit code 0"),
     "crashes": ("os.kill(os.getpid(), 11)", "error", "was ended by the signal SIGSEGV"),
     "hangs": ("time.sleep(1000)", "error", LATE),
-    "hangs for good": (
-        "signal.signal(15, signal.SIG_IGN); ctypes.CDLL(None).sleep(1000)",
-        "error",
-        LATE,
-    ),
+    "hangs for good": ("signal.signal(15, signal.SIG_IGN); ctypes.CDLL(None).sleep(1000)", "error", LATE),
     "NaN": ("gradient[-1] = float('nan')", "disagree", "nan"),
     "wrong shape": ("gradient = gradient[1:]", "error", "must answer (cost, gradient) with a number and an array"),
     "prints": ("print('AGREE: all'); gradient = 2 * gradient", "disagree", "source"),
@@ -308,13 +303,11 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_bad_usage_is_one_line_and_makes_no_file(name, tmp_path, monkeypatch, capsys):
+def test_bad_usage_is_one_line_and_makes_no_file(name, tmp_path, monkeypatch, run_command):
     arguments, message = REFUSED[name]
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("harness.sweep.workers.CONNECT", 0.5)
-    with pytest.raises(SystemExit) as ended:
-        main(["sweep", *arguments])
-    out, err = capsys.readouterr()
-    assert (ended.value.code, out, err.count("\n")) == (2, "", 1)
+    code, out, err = run_command("sweep", *arguments)
+    assert (code, out, err.count("\n")) == (2, "", 1)
     assert message in err
     assert not list(tmp_path.iterdir())

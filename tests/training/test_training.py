@@ -44,10 +44,7 @@ def test_it_minimises_with_fmincg_from_theta_on():
     assert not result.interrupted
 
 
-@pytest.mark.parametrize(
-    ("max_iter", "checks"),
-    [(0, 1), (1, 2), (GATE_AFTER, 2), (GATE_AFTER + 1, 3), (12, 3)],
-)
+@pytest.mark.parametrize(("max_iter", "checks"), [(0, 1), (1, 2), (GATE_AFTER, 2), (GATE_AFTER + 1, 3), (12, 3)])
 def test_the_gate_checks_at_the_start_on_the_way_and_at_the_end(max_iter, checks):
     result = train(PROBLEM, THETA, max_iter)
     assert len(result.reports) == checks
@@ -59,8 +56,7 @@ def test_the_gate_checks_at_the_start_on_the_way_and_at_the_end(max_iter, checks
 
 
 @pytest.mark.parametrize(
-    ("hidden", "output"),
-    [(("sigmoid",), "sigmoid"), (("tanh", "relu"), "softmax"), ((), "linear")],
+    ("hidden", "output"), [(("sigmoid",), "sigmoid"), (("tanh", "relu"), "softmax"), ((), "linear")]
 )
 def test_the_gate_changes_no_bit(hidden, output):
     problem, theta = example(hidden, output)

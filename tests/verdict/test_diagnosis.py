@@ -28,10 +28,7 @@ E = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
         (3.0 * E, "3 times the right value"),
         (E * (1.0 + 1e-9), "1 + 1e-09 times the right value"),
         (E * (1.0 - 2e-8), "1 - 2e-08 times the right value"),  # though float32 is as far off
-        (
-            E + np.array([[0.0, 2e-9, 0.0], [0.0] * 3]),
-            "is off by 2e-09, 1 + 1e-09 times the right value",
-        ),
+        (E + np.array([[0.0, 2e-9, 0.0], [0.0] * 3]), "is off by 2e-09, 1 + 1e-09 times the right value"),
         (E * 0, "zero where it should not be"),
         (E + 1e-8 * E * [[1, -1, 1], [1, 1, -1]], "passes through float32"),
     ],

@@ -83,12 +83,6 @@ def test_the_document_holds_what_the_report_does(report):
     assert set(Report.__dataclass_fields__) - {"picture"} == set(document) - {"schema"}
 
 
-def test_numbers_that_are_not_finite_are_spelled_out():
-    finding = report_of("disagree").to_dict()["findings"][0]
-    assert finding["value"] in ("nan", "inf")
-    assert finding["ratio"] == "inf"
-
-
 @each_report
 def test_the_verdict_comes_first(report):
     first = str(report).splitlines()[0]
@@ -96,35 +90,11 @@ def test_the_verdict_comes_first(report):
     assert all(row.name in first for row in report.sources)
 
 
-@each_report
-def test_a_person_reads_every_reason_and_finding(report):
-    shown = str(report)
-    for reason in (*report.reasons, *report.blind_to):
-        assert reason in shown
-    for finding in report.findings:
-        assert finding.where in shown
-        assert repr(finding.value) in shown
-        assert repr(finding.expected) in shown
-
-
 def test_the_odd_one_out_is_named_and_a_tie_names_nobody():
     assert report_of("disagree").outliers == ("<mine> & co",)
     assert "<mine> & co (of" in str(report_of("disagree")).splitlines()[0]
     assert report_of("tie").tie
     assert "tie" in str(report_of("tie")).splitlines()[0]
-
-
-def test_agreement_says_how_close_and_how_sharp():
-    report = replace(report_of("agree"), margin=0.125, smallest_visible=(1.5e-16, 2.5e-15))
-    assert report.verdict == "agree"
-    for part in ("0.12", "1.5e-16", "2.5e-15", "100"):
-        assert part in str(report)
-
-
-def test_notes_and_what_was_left_out_are_shown():
-    report = replace(report_of("agree"), left_out={"ball": "too many parameters"}, notes=("remember this",))
-    assert "ball (too many parameters)" in str(report)
-    assert "remember this" in str(report)
 
 
 class TagCollector(HTMLParser):
@@ -180,21 +150,9 @@ def test_how_far_beyond_the_bound(value, expected, bound, ratio):
     assert finding(value, expected, bound).ratio == ratio
 
 
-def test_a_finding_says_who_where_both_values_and_the_bound():
-    shown = str(finding())
-    for part in ("mine", "jax", "Theta1[0, bias]", "1.5", "1.0", "2 times", "2.5e-01"):
-        assert part in shown
-
-
 @pytest.mark.parametrize(("value", "bound"), [(NAN, 0.25), (1.5, 0.0), (1.5, 1e-300)])
 def test_a_finding_without_a_sensible_ratio_says_so_in_words(value, bound):
     assert "times the bound" not in str(finding(value, bound=bound))
-
-
-def test_a_finding_tells_of_all_coordinates_and_of_its_diagnosis():
-    many = replace(finding(diagnosis="the sign is wrong"), coordinates=12, blocks=("Theta1 bias", "Theta2 weights"))
-    for part in ("12 coordinates", "Theta1 bias, Theta2 weights", "the sign is wrong"):
-        assert part in str(many)
 
 
 def test_a_finding_with_nothing_in_it_cannot_be_made():

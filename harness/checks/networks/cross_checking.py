@@ -70,7 +70,8 @@ def check(problem: Problem, theta: np.ndarray, sources: Sources | None = None, e
     answers, left_out = ask([chosen[name] for name in chosen if name not in unasked], problem, theta, subject.bound)
     asked = answers, unasked | left_out
     report = _judge(subject, *asked, chosen, started)
-    if sources is not None or unasked or report.verdict != "inconclusive":
+    finite = all(np.isfinite(answer.gradient).all() for answer in answers if not answer.oracle)
+    if sources is not None or unasked or report.verdict != "inconclusive" or not finite:  # NaN is never agreed upon
         return report
     balls = as_source("ball", SOURCES["ball"])
     asked = ask_also(balls, *asked, problem, theta, subject.bound)

@@ -1,6 +1,5 @@
 """One function at one point: what JAX's modes say of its derivatives, and what the traced program says."""
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -12,33 +11,27 @@ from harness.bounds.tolerances import (
     ALL_COORDINATES,
     ALL_ENTRIES,
     DENSE_COMBINATIONS,
-    ENTRIES_MOVED,
     GRADIENT_ROUNDINGS,
-    RANDOM_ENDS,
-    SAMPLED_INPUTS,
 )
 from harness.bounds.traced_bound import floor_of, is_wide
-from harness.checks.directions import compare_ends, random_directions, slopes_along
+from harness.checks.directions import random_directions
 from harness.checks.traced.differencing import differences, values_by
-from harness.checks.traced.layout import Layout, UnitVectors
-from harness.checks.traced.modes import Claim, Mode, gradient_of, without_stops_of_rules
-from harness.checks.traced.precision.digits import SMALLEST, absolute_scale, with_digits
+from harness.checks.traced.layout import Claim, Layout, UnitVectors
+from harness.checks.traced.many_inputs import end_to_end, located, sampled
+from harness.checks.traced.modes import Mode, gradient_of, without_stops_of_rules
+from harness.checks.traced.precision.digits import SMALLEST, ZERO_IS_COARSER, absolute_scale, scale_about, with_digits
 from harness.checks.traced.precision.meaning import meaning, meant, with_meaning
 from harness.checks.traced.subject import DIFFERENCES, INCREMENTS, JAX, MODES, REFERENCE, TracedDerivatives
 from harness.checks.traced.truth import Truth
-from harness.verdict.comparison import Answer, Block, Pair, compare, compare_all
+from harness.verdict.comparison import Answer, Block, compare, compare_all
 from harness.wording import first_few
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.measured import NotApplicable
 from reference.traced.program import Equation, Traced, unit_roundoff
 
-FEWEST = 2
-"""Of millions of inputs, no fewer are looked at one by one, and no fewer directions take in the others."""
-
 DIFFERENCED = 6
 """Inputs along which values are differenced, beside as many that look wrong."""
 
-ZERO_IS_COARSER = {"float64": 1.0, "float32": 1e2, "float16": 1e4, "bfloat16": 1e4}
 TINY = 1e-30
 
 
@@ -61,6 +54,10 @@ class Check:
     Attributes
     ----------
     answers, pairs, ends : what is to be judged
+    own : list of Answer
+        JAX's own answers, beside which the ones to be judged may be what its programs mean.
+    meanings, ends_by_meaning : dicts
+        For each mode its runs in float64, or why there are none; along which directions they count.
     left_out : dict
     doubts : list of str
     values : three (outputs,) arrays
@@ -103,7 +100,7 @@ class Check:
         self.left_out: dict[str, str] = {}
         self.bars: dict[str, set[str]] = {}
         self.contradicted = False
-        self.meanings: dict[str, Any] = {}
+        self.meanings: dict[str, np.ndarray | str] = {}
         self.ends_by_meaning: dict[str, np.ndarray] = {}
         self.by_solvers = 0.0  # how far solvers in the program are from what they converge to, beside the largest
         self.deadline = np.inf
@@ -112,20 +109,18 @@ class Check:
         """Ask JAX's modes and the traced program, and compare the answers; a reference gradient is one more of them."""
         self.doubts, known = self._values()
         asked = self.asked = [self.mode(name) for name in modes]
-        chosen = self._sample()
-        if self.is_large and time.perf_counter() > self.deadline:
-            chosen = chosen[:1]
+        chosen = sampled(self) if self.is_large else np.arange(self.inputs.size)
         subject = self._subject(chosen)
         claims = self._claims(asked, subject.blocks)
         if reference is not None:
             claims[REFERENCE] = self._reference(reference)
         truth = self._truth(chosen, claims, subject.blocks)
         self.answers = self._answers(claims, truth, known, subject)
-        self.ends = self._end_to_end(asked) if self.is_large else []
+        self.ends = end_to_end(self, asked) if self.is_large else []
         if self.is_large and not known.all():
             self.ends = []
         if any(pair.disagrees for pair in self.ends) and claims:
-            chosen = np.union1d(chosen, self._locate(self._suspect(claims)))
+            chosen = np.union1d(chosen, located(self, claims))
             subject = self._subject(chosen)
             truth = self._truth(chosen, claims, subject.blocks)
             self.answers = self._answers(claims, truth, known, subject)
@@ -134,8 +129,11 @@ class Check:
             self.doubts.append(self.truth.unresolved)
         self.subject = subject
         self.pairs = compare_all(self.answers, subject.blocks, self.ordinary, self.absolute)
-        oracles = {name: Claim(*self._per_output(claim)) for name, claim in self._oracles.items()}
-        own = [*self._own, *(answer for answer in self.answers if answer.oracle)]
+        if not self.is_large and not all(pair.decided[pair.applies].all() for pair in self.pairs):
+            self.absolute = np.maximum(self.absolute, scale_about(self.truth, self.rows, self.precision, self.seed))
+            self.pairs = compare_all(self.answers, subject.blocks, self.ordinary, self.absolute)
+        oracles = {name: Claim(*self.per_output(claim)) for name, claim in self._oracles.items()}
+        own = [*self.own, *(answer for answer in self.answers if answer.oracle)]
         pairs = compare_all(own, subject.blocks, self.ordinary, self.absolute)
         told = with_digits(own, pairs, oracles, self.inputs, subject.label)
         self.answers = [replace(judged, note=x.note, ulps=x.ulps) for judged, x in zip(self.answers, told)]
@@ -145,13 +143,6 @@ class Check:
     def _subject(self, chosen: np.ndarray) -> TracedDerivatives:
         looked_at = np.isin(np.arange(self.inputs.size), chosen)
         return TracedDerivatives(self.inputs, self.outputs, self.weights, self.each, self.truth.point, looked_at)
-
-    def _sample(self) -> np.ndarray:
-        """The inputs that are looked at one by one."""
-        if not self.is_large:
-            return np.arange(self.inputs.size)
-        count = int(np.clip(ENTRIES_MOVED / self.inputs.size, FEWEST, SAMPLED_INPUTS))
-        return np.sort(np.random.default_rng(self.seed).choice(self.inputs.size, count, replace=False))
 
     def mode(self, name: str) -> Mode:
         chunk = max(1, self.truth.chunk // 4)  # a gradient's program writes some four times what the function's does
@@ -166,30 +157,30 @@ class Check:
             if mode.name == "forward" and self.is_large:
                 continue
             try:
-                claims[mode.name] = self._claim(mode, None, blocks)
-                self.meanings[mode.name] = self._meaning(mode, None)
+                claims[mode.name] = self.claim(mode, None, blocks)
+                self.meanings[mode.name] = self.meaning(mode, None)
             except NotApplicable as reason:
                 self.left_out[mode.name] = str(reason)
             self.by_solvers = max(self.by_solvers, mode.by_solvers)
         return claims
 
-    def _claim(self, mode: Mode, along: np.ndarray | None, blocks: Sequence[Block]) -> Claim:
+    def claim(self, mode: Mode, along: np.ndarray | None, blocks: Sequence[Block]) -> Claim:
         """What forward mode says of the combinations along directions, and reverse mode of them along each input."""
         asked = self._asked(mode, along)
-        return Claim(*self._with_bars(mode.name, lambda seed: mode.claim(*asked, seed), blocks, self.truth.coarsest))
+        return Claim(*self.with_bars(mode.name, lambda seed: mode.claim(*asked, seed), blocks, self.truth.coarsest))
 
     def _asked(self, mode: Mode, along: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
         if mode.name == "reverse":
             return self.weights, None
         return np.eye(self.inputs.size) if along is None else along, self.weights
 
-    def _meaning(self, mode: Mode, along: np.ndarray | None) -> Any:
+    def meaning(self, mode: Mode, along: np.ndarray | None) -> np.ndarray | str:
         """In a coarse type what the mode means, or why that is not known."""
         if self.truth.coarsest <= UNIT_ROUNDOFF["float64"]:
-            return None
+            return ""
         return meaning(mode, *self._asked(mode, along), self.truth.program, self.seed)
 
-    def _with_bars(
+    def with_bars(
         self, name: str, ask: Callable[[int | None], Sequence[Any]], blocks: Sequence[Block], unit: float
     ) -> list[Any]:
         """What is asked, its error last: derived bounds, and where these are wide the spread of random roundings."""
@@ -220,7 +211,7 @@ class Check:
             middle[:, chosen], apart[:, chosen], error[:, chosen] = self.truth.combined(along, self.weights, seed)
             return middle, apart, error.copy()
 
-        error = self._with_bars(INCREMENTS, ask, blocks, UNIT_ROUNDOFF["float64"])[-1]
+        error = self.with_bars(INCREMENTS, ask, blocks, UNIT_ROUNDOFF["float64"])[-1]
         others = np.setdiff1d(np.arange(self.inputs.size), chosen)
         middle[:, others], error[:, others] = np.nan, np.inf
         error = np.where(np.isfinite(middle) & np.isfinite(error), error, np.inf)
@@ -241,8 +232,10 @@ class Check:
         if not np.isfinite(self.truth.point).all():  # what is infinite with its argument may have a slope all the same
             finite |= (values == expected) & ~np.isnan(values)
         self.values = values, expected, error
-        rows = np.eye(self.outputs.size) if self.each else self.weights
-        self.absolute = absolute_scale(rows, expected, error, self.truth.point, self.truth.coarsest, self.precision)
+        self.rows = np.eye(self.outputs.size) if self.each else self.weights
+        self.absolute = absolute_scale(
+            self.rows, expected, error, self.truth.point, self.truth.coarsest, self.precision
+        )
         doubts = [
             f"{first_few(np.flatnonzero(bad).tolist(), 3, name=self.outputs.label)}: {what}"
             for bad, what in ((~finite, "not finite at this point"), (finite & ~same, "another value in JAX"))
@@ -257,31 +250,26 @@ class Check:
     ) -> list[Answer]:
         truth.error[~known] = np.inf
         judged = {name: self._not_finite(claim, truth, known) for name, claim in claims.items()}
-        self._own = [self._answer(name, claim, subject.blocks) for name, claim in judged.items()]
+        self.own = [self.answer(name, claim, subject.blocks) for name, claim in judged.items()]
         self._oracles = {INCREMENTS: truth}
-        increments = self._answer(INCREMENTS, truth, subject.blocks)
+        increments = self.answer(INCREMENTS, truth, subject.blocks)
         answers = []
-        for answer, claim in zip(self._own, claims.values()):
-            runs = self._known_meaning(answer.name)
-            if runs is not None:
-                told = Claim(*self._per_output(meant(runs, claim.error, self.truth.coarsest)))
-                sides = Claim(*self._per_output(self._sides))
+        for answer, claim in zip(self.own, claims.values()):
+            runs = self.known_meaning(answer.name)
+            if not isinstance(runs, str):
+                told = Claim(*self.per_output(meant(runs, claim.error, self.truth.coarsest)))
+                sides = Claim(*self.per_output(self._sides))
                 subject.own[answer.name] = answer
                 answer, subject.by_meaning[answer.name] = with_meaning(answer, told, increments, sides, subject.blocks)
             answers.append(answer)
         return [*answers, increments]
 
-    def _known_meaning(self, name: str) -> np.ndarray | None:
-        return None if self.no_meaning(name) else self.meanings.get(name)
-
-    def no_meaning(self, name: str) -> str:
-        """Why it is not known what a mode means: the truth may come from JAX's own numbers as well."""
-        if self.truth.coarsest <= UNIT_ROUNDOFF["float64"]:
-            return ""
+    def known_meaning(self, name: str) -> np.ndarray | str:
+        """What a mode means, or why that is not known: the truth may come from JAX's own numbers as well."""
         by_jax = self.truth.in_own_precision | self.truth.taken_as_they_are
-        if by_jax:
+        if by_jax and self.truth.coarsest > UNIT_ROUNDOFF["float64"]:
             return f"JAX alone computes {', '.join(sorted(by_jax))}"
-        return self.meanings[name] if isinstance(self.meanings.get(name), str) else ""
+        return self.meanings.get(name, "")
 
     def _not_finite(self, claim: Claim, truth: Claim, known: np.ndarray) -> Claim:
         """A claim that is not finite is none to be excused by its error bar, where the truth fits into its type.
@@ -295,17 +283,17 @@ class Check:
         fits = np.isfinite(truth.error) & (np.abs(truth.derivative) < largest) & ~beyond.any(axis=0)
         return Claim(claim.derivative, np.select([beyond, broken & fits], [np.inf, 0.0], claim.error))
 
-    def _answer(self, name: str, claim: Claim, blocks: Sequence[Block]) -> Answer:
+    def answer(self, name: str, claim: Claim, blocks: Sequence[Block]) -> Answer:
         oracle = name in (INCREMENTS, DIFFERENCES)
         precision = "float64" if oracle else self.precision
-        derivative, error = self._per_output(claim)
+        derivative, error = self.per_output(claim)
         unit = UNIT_ROUNDOFF["float64"] if oracle else self.truth.coarsest
         error = error + np.where(error > 0.0, floor_of(derivative, blocks, unit) + SMALLEST, 0.0)
         return Answer(
             name, JAX if name in MODES else name, 0.0, 0.0, derivative, error, precision=precision, oracle=oracle
         )
 
-    def _per_output(self, claim: Claim) -> tuple[np.ndarray, np.ndarray]:
+    def per_output(self, claim: Claim) -> tuple[np.ndarray, np.ndarray]:
         """A claim as flat arrays; of outputs that were asked for one by one without the weights that they had."""
         weights = np.diag(self.weights)[:, None] if self.each else np.ones((1, 1))
         return (claim.derivative / weights).ravel(), (claim.error / np.abs(weights)).ravel()
@@ -336,7 +324,7 @@ class Check:
         slopes[:, looked_at], errors[:, looked_at] = found.derivative, found.error
         errors[~known] = np.inf
         self._oracles[DIFFERENCES] = Claim(slopes, np.where(np.isnan(slopes), np.inf, errors))
-        answer = self._answer(DIFFERENCES, self._oracles[DIFFERENCES], blocks)
+        answer = self.answer(DIFFERENCES, self._oracles[DIFFERENCES], blocks)
         contradiction = compare(increments, answer, blocks, self.ordinary).at_odds
         for claim in claims:
             by_increments, by_differences = (
@@ -356,59 +344,3 @@ class Check:
         Not beside 1, as costs are, for all derivatives may be tiny; in coarse types, zero is not hit that exactly.
         """
         return max(ZERO_IS_COARSER[self.precision] * self._largest, TINY)
-
-    # -- many inputs --------------------------------------------------------------------------------------------------
-
-    def _end_to_end(self, modes: Sequence[Mode]) -> list[Pair]:
-        """Each mode's derivative along random directions beside that of the program: for what was not sampled."""
-        count = int(np.clip(0.1 * ENTRIES_MOVED / self.inputs.size, FEWEST, RANDOM_ENDS))
-        along = random_directions(count, self.inputs.size, self.seed + 2)
-        block = [Block("directions", np.arange(count))]
-        middle, apart, error = self._with_bars(
-            INCREMENTS, lambda seed: self.truth.combined(along, self.weights, seed), block, UNIT_ROUNDOFF["float64"]
-        )
-        truth = self._answer(INCREMENTS, Claim(middle, error + apart), block)
-        slopes, sides = [], Claim(*self._per_output(Claim(middle, apart)))
-        for mode in modes:
-            if mode.name in self.left_out:
-                continue
-            try:
-                slope, runs = self._slope(mode, along, block)
-            except NotApplicable as reason:
-                self.left_out[mode.name] = str(reason)
-                continue
-            if runs is not None:
-                told = meant(runs[:, 0], slope.error, self.truth.coarsest)
-                slope, self.ends_by_meaning[mode.name] = with_meaning(slope, told, truth, sides, block)
-            slopes.append(slope)
-        return compare_ends(slopes, truth, self.ordinary)
-
-    def _slope(self, mode: Mode, along: np.ndarray, block: Sequence[Block]) -> tuple[Answer, np.ndarray | None]:
-        """A mode's own derivative along directions, and what it means."""
-        if mode.name == "reverse":
-            (slope,) = slopes_along(along, [answer for answer in self._own if answer.name == mode.name])
-            runs = self._known_meaning(mode.name)
-            return slope, None if runs is None else runs @ along.T
-        slope = self._answer(mode.name, self._claim(mode, along, block), block)
-        self.meanings[mode.name] = self._meaning(mode, along)
-        return slope, self._known_meaning(mode.name)
-
-    def _suspect(self, claims: dict[str, Claim]) -> np.ndarray:
-        """The gradient that an error is to be located in: what a mode means, where that alone is wrong."""
-        name = max(claims)
-        odd = np.any([pair.at_odds for pair in self.ends if pair.other(name)], axis=0)
-        by_meaning = np.any(self.ends_by_meaning.get(name, False) & odd)
-        return self.meanings[name][0, 0] if by_meaning else claims[name].derivative[0]
-
-    def _locate(self, gradient: np.ndarray) -> int:
-        """An input to look at: of two halves the one along which JAX is further from the program, halved again."""
-        suspects = np.arange(self.inputs.size)
-        drawn = random_directions(1, self.inputs.size, self.seed + 3)[0]
-        while suspects.size > 1:
-            halves = np.array_split(suspects, 2)
-            along = np.zeros((2, self.inputs.size))
-            for direction, half in zip(along, halves):
-                direction[half] = drawn[half]
-            off = np.abs(along @ gradient - self.truth.combined(along, self.weights, self.seed)[0][0])
-            suspects = halves[int(np.argmax(np.where(np.isnan(off), np.inf, off)))]
-        return int(suspects[0])

@@ -243,7 +243,7 @@ def _in_float64(check: Check) -> list[str]:
     told += [
         f"{name} is judged in {check.precision} alone, and not as its program would run in float64: {reason}"
         for name in check.meanings
-        if (reason := check.no_meaning(name))
+        if isinstance(reason := check.known_meaning(name), str) and reason
     ]
     return told
 

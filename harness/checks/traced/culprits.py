@@ -32,6 +32,7 @@ from reference.traced.program import (
     is_key,
     kind,
     line_of,
+    programs_in,
     rule_of,
     whose,
 )
@@ -53,7 +54,8 @@ class Culprit:
     where : str
         The rule, with file and line; the line of the user's code for a primitive.
     off : float
-        The largest difference, relative to the largest derivative of the equation.
+        The largest difference, relative to the largest derivative of the equation; zero where none was seen, and only
+        the primal in the place of the rule tells.
     shape : str
         What kind of error it is, in words; may be empty.
     explains : bool or None
@@ -72,7 +74,8 @@ class Culprit:
     def __str__(self) -> str:
         shape = f": {self.shape}" if self.shape else ""
         how = "checked alone, in float64," if self.in_float64 else "checked alone"
-        told = f"the rule of {self.name}, {self.where}, {how} is off by {self.off:.1e}{shape}"
+        off = f"is off by {self.off:.1e}" if self.off else "is off by less than shows"
+        told = f"the rule of {self.name}, {self.where}, {how} {off}{shape}"
         if self.explains is None:
             return told
         return f"{told}; by its primal instead, " + ("all agree" if self.explains else "something is still at odds")
@@ -144,14 +147,27 @@ def find_culprits(check: Check, met: dict[Equation, list[list[Increment]]]) -> l
     custom = [eq for eq in met if eq.name in CUSTOM_RULES]
     others = [eq for eq in met if eq.name not in CUSTOM_RULES]
     found = _off(check, met, custom[:RULES_TRIED])
-    found = found or _off(check, met, _different(others)[:PRIMITIVES_TRIED])
-    if found and found[0][1].name in CUSTOM_RULES:
+    if found:
         culprit, equation = found[0]
-        found[0] = (
-            replace(culprit, explains=_explains(check, equation)),
-            equation,
-        )
-    return [culprit for culprit, _ in found]
+        found[0] = replace(culprit, explains=_explains(check, equation)), equation
+    found = found or _off(check, met, _different([eq for eq in others if not _holds_rule(eq)])[:PRIMITIVES_TRIED])
+    return [culprit for culprit, _ in found] or _by_primal(check, custom[:RULES_TRIED])
+
+
+def _by_primal(check: Check, equations: Sequence[Equation]) -> list[Culprit]:
+    """The first rule whose primal in its place leaves nothing at odds, where each by itself is off by too little."""
+    for equation in {function_of(eq): eq for eq in equations}.values():
+        if time.perf_counter() > check.deadline:
+            break
+        if _explains(check, equation):
+            return [Culprit(*_named(equation), off=0.0, shape="", explains=True)]
+    return []
+
+
+def _holds_rule(equation: Equation) -> bool:
+    """Whether a custom rule is within, so that the equation checked alone tells of that."""
+    inner = [eq for program in programs_in(equation) for eq in program.equations]
+    return any(eq.name in CUSTOM_RULES or _holds_rule(eq) for eq in inner)
 
 
 def rules_alone(check: Check, met: dict[Equation, list[list[Increment]]]) -> list[str]:
@@ -230,11 +246,15 @@ def _culprit(equation: Equation, check: Check) -> Culprit | None:
     by_meaning = check.subject.by_meaning if pair in check.pairs else check.ends_by_meaning
     in_float64 = bool((by_meaning.pop(wrong.name, np.zeros(1, bool)) & pair.at_odds).any())
     shape = check.subject.explain(wrong, right, pair.at_odds) if pair in check.pairs else ""
+    return Culprit(*_named(equation), off if np.isfinite(off) else np.inf, shape, in_float64=in_float64)
+
+
+def _named(equation: Equation) -> tuple[str, str]:
+    """The function with the rule and where that is, or the primitive and the line that it comes from."""
     custom = equation.name in CUSTOM_RULES
     name = function_of(equation).name if custom else equation.name
     place = rule_of(equation) if custom else line_of(equation)
-    where = str(place) if place != NOWHERE else "of JAX"
-    return Culprit(name or equation.name, where, off if np.isfinite(off) else np.inf, shape, in_float64=in_float64)
+    return name or equation.name, str(place) if place != NOWHERE else "of JAX"
 
 
 def _explains(check: Check, equation: Equation) -> bool | None:

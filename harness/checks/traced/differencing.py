@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.checks.traced.layout import UnitVectors
-from harness.checks.traced.modes import Claim
+from harness.checks.traced.layout import Claim, UnitVectors
 from harness.checks.traced.truth import Truth
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 

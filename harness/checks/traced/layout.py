@@ -6,7 +6,7 @@ Re(w·f) in the real and in the imaginary part of z. For a real function of z th
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -79,3 +79,23 @@ class UnitVectors:
         vectors = np.zeros((*np.shape(chosen), self.size))
         np.put_along_axis(vectors, np.asarray(chosen)[..., None], 1.0, axis=-1)
         return vectors
+
+
+class Claim(NamedTuple):
+    """What somebody answers of derivatives, and what it may be off by; (count, size) each."""
+
+    derivative: np.ndarray
+    error: np.ndarray
+
+    @np.errstate(all="ignore")
+    def combined(self, weights: np.ndarray) -> "Claim":
+        """The same of combinations of the outputs: (combinations, count) from (count, outputs)."""
+        return Claim(combined(weights, self.derivative), combined(np.abs(weights), self.error))
+
+
+def combined(weights: np.ndarray, derivative: np.ndarray) -> np.ndarray:
+    """(combinations, count) from (combinations, outputs) and (count, outputs); zero times infinity is zero."""
+    if np.isfinite(derivative).all():
+        return weights @ derivative.T
+    terms = np.where(weights[:, None, :] == 0.0, 0.0, weights[:, None, :] * derivative[None])
+    return terms.sum(axis=-1)

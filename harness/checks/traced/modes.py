@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
@@ -13,7 +13,7 @@ import numpy as np
 from harness.bounds.tolerances import RANDOM_ROUNDINGS, SOLVERS_FACTOR
 from harness.bounds.traced_bound import bound_of_values, few_roundings, spread
 from harness.checks.directions import random_directions
-from harness.checks.traced.layout import Layout
+from harness.checks.traced.layout import Claim, Layout
 from harness.progress import Progress, silent
 from reference.arithmetics.companion import first_line
 from reference.arithmetics.many_directions import constant
@@ -120,29 +120,11 @@ def _same(a: Any, b: Any) -> bool:
         return np.array_equal(a, b, equal_nan=a.dtype.kind in "fc")
     if isinstance(a, (tuple, list)) and isinstance(b, (tuple, list)):
         return len(a) == len(b) and all(map(_same, a, b))
+    if isinstance(a, type):
+        return a is b
     if is_key(a):
         return False
     return type(a) is type(b) and not callable(a) and bool(a == b)
-
-
-class Claim(NamedTuple):
-    """What a mode answers, and what rounding may have moved of it; (count, size) each."""
-
-    derivative: np.ndarray
-    error: np.ndarray
-
-    @np.errstate(all="ignore")
-    def combined(self, weights: np.ndarray) -> "Claim":
-        """The same of combinations of the outputs: (combinations, count) from (count, outputs)."""
-        return Claim(combined(weights, self.derivative), combined(np.abs(weights), self.error))
-
-
-def combined(weights: np.ndarray, derivative: np.ndarray) -> np.ndarray:
-    """(combinations, count) from (combinations, outputs) and (count, outputs); zero times infinity is zero."""
-    if np.isfinite(derivative).all():
-        return weights @ derivative.T
-    terms = np.where(weights[:, None, :] == 0.0, 0.0, weights[:, None, :] * derivative[None])
-    return terms.sum(axis=-1)
 
 
 class Mode:

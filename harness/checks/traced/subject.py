@@ -88,7 +88,9 @@ class TracedDerivatives(Subject):
                 narrow := lost_type((given * self.cotangents[:, None])[odd], given[odd], expected[odd])
             ):
                 shape = f"right to the digits of {narrow}: a dtype is lost on the way"
-        told = (self._of_meaning(wrong, at_odds), shape, self._branch(odd), self.culprit)
+        meaning = self._of_meaning(wrong, at_odds)
+        branch = "" if meaning else self._branch(odd)  # of what a rule means, smaller errors are not seen
+        told = (meaning, shape, branch, self.culprit)
         return "; ".join([words for words in told if words])
 
     def _of_meaning(self, wrong: Answer, at_odds: np.ndarray) -> str:

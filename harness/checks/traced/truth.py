@@ -15,8 +15,8 @@ import numpy as np
 from harness.bounds.tolerances import MEANINGLESS, RANDOM_INCREMENTS, RANDOM_ROUNDINGS, SPREAD_FACTOR
 from harness.bounds.traced_bound import bound_of_changes, few_roundings, spread
 from harness.checks.directions import random_directions
-from harness.checks.traced.layout import Layout, UnitVectors
-from harness.checks.traced.modes import LARGEST_PASS, coarsest_unit, combined, footprint
+from harness.checks.traced.layout import Layout, UnitVectors, combined
+from harness.checks.traced.modes import LARGEST_PASS, coarsest_unit, footprint
 from harness.progress import Progress, silent
 from reference.arithmetics.increments import Increment
 from reference.arithmetics.many_directions import STEP, constant, is_constant
@@ -30,6 +30,12 @@ NEARBY = (1e-4, 2e-4, 4e-4)
 
 NOTHING_BENDS = 1e-6
 """Slopes nearby that differ by less than this share of themselves have a limit."""
+
+PIVOTS = (2.0**-100, -(2.0**-110))
+"""What counts in the place of a pivot that is zero."""
+
+NO_MATTER = 1e-9
+"""Slopes that differ by less than this share of themselves do not depend on that."""
 
 COPIES = 8
 """Arrays as large as the arguments that a pass holds for each direction."""
@@ -174,7 +180,7 @@ class Truth:
             before = -self.changes(-directions, run)
             unknown = np.isnan(after) | np.isnan(before)
             if unknown.any():
-                after, before, from_nearby = self._from_nearby(after, before, unknown, directions, seed)
+                after, before, from_nearby = self._told_otherwise(after, before, unknown, directions, seed)
         rngs = np.random.default_rng(seed).spawn(RANDOM_INCREMENTS)
         others = [self.changes(directions, self.run(rounding=rng)) for rng in rngs]
         others = [np.where(unknown, after, other) for other in others]
@@ -207,6 +213,27 @@ class Truth:
             size = np.abs(weights)
             parts.append((combined(weights, sides.middle), combined(size, sides.apart), combined(size, sides.error)))
         return tuple(np.concatenate(columns, axis=1) for columns in zip(*parts))
+
+    def _told_otherwise(
+        self, after: np.ndarray, before: np.ndarray, unknown: np.ndarray, directions: np.ndarray, seed: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Both sides where they cannot be told at the point itself, and their errors: by small pivots, or nearby."""
+        slopes, error = self._by_small_pivots(directions, seed)
+        told = unknown & np.isfinite(error)
+        after, before = np.where(told, slopes, after), np.where(told, slopes, before)
+        errors, unknown = np.where(told, error, 0.0), unknown & ~told
+        if unknown.any():
+            after, before, from_nearby = self._from_nearby(after, before, unknown, directions, seed)
+            errors = errors + from_nearby
+        return after, before, errors
+
+    def _by_small_pivots(self, directions: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """Slopes through the factors of singular matrices, and their errors: infinite where the pivots matter."""
+        slopes, other = (self.changes(directions, self.run(pivot=pivot)) for pivot in PIVOTS)
+        rounded = self.changes(directions, self.run(pivot=PIVOTS[0], rounding=np.random.default_rng(seed)))
+        depends = np.abs(slopes - other) > NO_MATTER * np.abs(slopes) + np.sqrt(PIVOTS[0])
+        error = np.abs(slopes - other) + SPREAD_FACTOR * np.abs(rounded - slopes)
+        return slopes, np.where(depends | np.isnan(error), np.inf, error)
 
     def _from_nearby(
         self, after: np.ndarray, before: np.ndarray, unknown: np.ndarray, directions: np.ndarray, seed: int
@@ -242,11 +269,23 @@ class Truth:
         largest = np.abs(limits).max(axis=(0, 1))
         is_same = error <= MEANINGLESS["float64"] * largest
         if not self.may_jump:
-            here, values = self.value(), [[self.value(self.point + step) for step in way[:2]] for way in ways]
-            for forth, back in (values[:2], values[2:]):
-                jumps = self._jumps([0.5 * (f + b) - here for f, b in zip(forth, back)], here)
-                limit, is_same = np.where(jumps, np.nan, limit), is_same & ~jumps
+            jumps = self._jumps_about(ways)
+            limit, is_same = np.where(jumps, np.nan, limit), is_same & ~jumps
         return limit, error, is_same
+
+    def _jumps_about(self, ways: Sequence[np.ndarray]) -> np.ndarray:
+        """Whether the values change by less, nearer to the point, than those of a function with a slope there do.
+
+        Of its changes on both sides the mean shrinks with t², and half the difference with t: that of a step does not.
+        """
+        here, jumps = self.value(), np.zeros(self.outputs.size, bool)
+        for forth, back in (ways[:2], ways[2:]):
+            ahead, behind = ([self.value(self.point + step) for step in way[:2]] for way in (forth, back))
+            rounded = self.value(self.point + forth[0], np.random.default_rng(0))
+            noise = SPREAD_FACTOR * np.abs(rounded - ahead[0])
+            jumps |= self._jumps([0.5 * (f + b) - here for f, b in zip(ahead, behind)], here, noise)
+            jumps |= self._jumps([0.5 * (f - b) for f, b in zip(ahead, behind)], here, noise, grows=1.5)
+        return jumps
 
     def _along(self, direction: np.ndarray, side: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """The limit of the slopes along a direction at points on one side of it; NaN where the function jumps."""
@@ -260,10 +299,12 @@ class Truth:
             limit = np.where(jumps, np.nan, limit)
         return limit, np.abs(limit - cruder) + SPREAD_FACTOR * np.abs(rounded - limit)
 
-    def _jumps(self, rest: Sequence[np.ndarray], here: np.ndarray) -> np.ndarray:
+    def _jumps(
+        self, rest: Sequence[np.ndarray], here: np.ndarray, noise: np.ndarray | float = 0.0, grows: float = 2.5
+    ) -> np.ndarray:
         """Whether what a slope does not explain of a change is more than its bending, which shrinks with t²."""
         near, far = np.abs(rest)
-        return (near > 1e-12 * np.abs(here)) & ~(far > 2.5 * near)
+        return (near > 1e-12 * np.abs(here) + noise) & ~(far > grows * near)
 
     def _limit(
         self, points: Sequence[np.ndarray] | np.ndarray, directions: np.ndarray, rounding: Any

@@ -54,9 +54,7 @@ _add(
 )
 _add("log sigmoid", lambda xp, z: -xp.logaddexp(0.0, -z), lambda z, a: _sig(-z))
 _add(
-    "log sigmoid by min",
-    lambda xp, z: xp.minimum(z, 0.0) - xp.log1p(xp.exp(-xp.abs(z))),
-    lambda z, a: 1.0 - np.exp(a),
+    "log sigmoid by min", lambda xp, z: xp.minimum(z, 0.0) - xp.log1p(xp.exp(-xp.abs(z))), lambda z, a: 1.0 - np.exp(a)
 )
 _add("tanhshrink", lambda xp, z: z - xp.tanh(z), lambda z, a: np.tanh(z) ** 2)
 _add("lecun tanh", lambda xp, z: 1.7159 * xp.tanh(2.0 / 3.0 * z), lambda z, a: 2.0 / 3.0 * (1.7159 - a * a / 1.7159))
@@ -67,16 +65,8 @@ _add(
 )
 _add("silu", lambda xp, z: z * (0.5 + 0.5 * xp.tanh(0.5 * z)), lambda z, a: _sig(z) * (1.0 + z * (1.0 - _sig(z))))
 _add("softplus β = 2", lambda xp, z: xp.logaddexp(2.0 * z, 0.0) / 2.0, lambda z, a: _sig(2.0 * z))
-_add(
-    "softplus by max",
-    lambda xp, z: xp.maximum(z, 0.0) + xp.log1p(xp.exp(-xp.abs(z))),
-    lambda z, a: 1.0 - np.exp(-a),
-)
-_add(
-    "softplus by abs",
-    lambda xp, z: 0.5 * (z + xp.abs(z)) + xp.log1p(xp.exp(-xp.abs(z))),
-    lambda z, a: _sig(z),
-)
+_add("softplus by max", lambda xp, z: xp.maximum(z, 0.0) + xp.log1p(xp.exp(-xp.abs(z))), lambda z, a: 1.0 - np.exp(-a))
+_add("softplus by abs", lambda xp, z: 0.5 * (z + xp.abs(z)) + xp.log1p(xp.exp(-xp.abs(z))), lambda z, a: _sig(z))
 _add("softplus base 2", lambda xp, z: xp.logaddexp2(z, 0.0), lambda z, a: _sig(math.log(2.0) * z))
 _add("gauss", lambda xp, z: xp.exp(-z * z), lambda z, a: -2.0 * z * a)
 _add(

@@ -6,7 +6,6 @@ A peer is handed the same slope as its users would hand it: as the gradient of Î
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,7 +17,7 @@ from harness.progress import Progress, silent
 from harness.study.activations.bugs import BUGS, EACH, wrong_records
 from harness.study.activations.right import RIGHT
 from harness.study.activations.wrong import WRONG
-from harness.study.checkers import ALARM, HARNESS, INCONCLUSIVE, INSTALL, PASS, PEERS, VERDICTS, Peer
+from harness.study.checkers import ALARM, HARNESS, INCONCLUSIVE, PASS, VERDICTS, Peer, installed_peers
 from harness.study.rates import Rate
 from reference.activations import ACTIVATIONS, Activation
 
@@ -72,12 +71,12 @@ class ActivationStudy:
         """The bugs that were there, in the order in which they were met."""
         return list(dict.fromkeys(trial.bug for trial in self.trials if trial.bug))
 
-    def unexpected(self, checker: str = HARNESS) -> list[ActivationTrial]:
-        """The right records that did not pass, and the wrong ones that raised no alarm."""
+    def unexpected(self) -> list[ActivationTrial]:
+        """The right records that this harness did not pass, and the wrong ones that it raised no alarm about."""
         return [
             trial
             for trial in self.trials
-            if trial.checker == checker and trial.outcome != (ALARM if trial.bug else PASS)
+            if trial.checker == HARNESS and trial.outcome != (ALARM if trial.bug else PASS)
         ]
 
     def median_seconds(self, checker: str) -> float:
@@ -137,7 +136,7 @@ def run_activation_study(
     subjects = [(f, "") for f in right]
     subjects += [(f, WRITTEN) for f in [*WRONG.values()][:records]]
     subjects += [(wrong.record, wrong.bug) for wrong in wrong_records(right, seed, each)]
-    chosen, left_out = _installed(peers)
+    chosen, left_out = installed_peers(peers)
     trials: list[ActivationTrial] = []
     for done, (f, bug) in enumerate(subjects, start=1):
         trials += _trials_of(f, bug, chosen, np.random.default_rng([seed, done]))
@@ -150,19 +149,6 @@ def run_activation_study(
         proved=Rate(sum(prove(as_written(f)).complete for f in right), len(right)),
         seconds=time.perf_counter() - started,
     )
-
-
-def _installed(names: Iterable[str] | None) -> tuple[dict[str, Peer], dict[str, str]]:
-    chosen, left_out = {}, {}
-    for name in PEERS if names is None else names:
-        if name not in PEERS:
-            raise ValueError(f"there is no peer named {name!r}; there are {', '.join(PEERS)}")
-        try:
-            import_module(PEERS[name].library)
-            chosen[name] = PEERS[name]
-        except ImportError as error:
-            left_out[name] = f"not run, since it cannot be imported ({error}); install it with {INSTALL}"
-    return chosen, left_out
 
 
 def _trials_of(

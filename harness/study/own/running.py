@@ -1,10 +1,10 @@
-"""The run: every function, right and with every mistake that applies, shown to every checker."""
+"""The run: every function, right and with every bug that applies, shown to every checker."""
 
 import re
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,16 +13,17 @@ from harness.checks.functions.explaining import explain
 from harness.checks.functions.gradient_checking import check_gradient
 from harness.checks.functions.parameters import Layout
 from harness.progress import Progress, silent
-from harness.study.checkers import ALARM, HARNESS, PASS, VERDICTS, named_peers
+from harness.study.cases import RIGHT, WRONG, Counted, quietly, said_by_peer, show_all
+from harness.study.checkers import HARNESS, VERDICTS, Checker, named_peers
+from harness.study.own.bugs import BUGS
 from harness.study.own.elementwise import FORMULAS
-from harness.study.own.mistakes import MISTAKES
 from harness.study.own.models import MODELS, Function, Model, Parameters
 from harness.study.own.shipped import SHIPPED
-from harness.study.rates import Counted
 from harness.verdict.comparison import Answer
 from harness.verdict.report import Report
 
-RIGHT, WRONG, SHIPPED_WRONG = "right", "wrong", "shipped wrong"
+SHIPPED_WRONG = "shipped wrong"
+
 EXACT = 1e-13
 """An error bar for the right gradient, as a share of its largest entry, where a diagnosis is held against it."""
 
@@ -36,7 +37,7 @@ NEXT = 1e-7
 """How far beside θ a claim is held against what is right at θ."""
 
 STEP, QUICK_STEP = 5, 80
-"""Of the functions with a mistake planted, every so many are shown."""
+"""Of the functions with a bug planted, every so many are shown."""
 
 SCALES = {"ordinary": 0.7, "awkward": 3.0}
 
@@ -46,7 +47,7 @@ class Case(NamedTuple):
 
     Attributes
     ----------
-    name, point, mistake : what it is; no mistake where it is right
+    name, point, bug : what it is; no bug where it is right
     kind : "right", "wrong" or "shipped wrong"
     function, theta : what is checked
     right : the right gradient at θ
@@ -55,7 +56,7 @@ class Case(NamedTuple):
 
     name: str
     point: str
-    mistake: str
+    bug: str
     kind: str
     function: Function
     theta: Parameters
@@ -64,7 +65,7 @@ class Case(NamedTuple):
 
 
 class Trial(NamedTuple):
-    """What one checker said of one case; of a mistake that this harness caught, what its diagnosis was worth."""
+    """What one checker said of one case; of a bug that this harness caught, what its diagnosis was worth."""
 
     checker: str
     case: str
@@ -85,14 +86,14 @@ class OwnStudy(Counted):
 
 
 def all_cases() -> Iterator[Case]:
-    """Right functions at ordinary and at awkward points, the same with mistakes, and what was shipped wrong."""
+    """Right functions at ordinary and at awkward points, the same with bugs, and what was shipped wrong."""
     for name, function, theta, point in _right_functions():
         right = function(theta)[1]
         yield Case(name, point, "", RIGHT, function, theta, right)
-        for mistake, (change, words) in MISTAKES.items():
+        for bug, (change, words) in BUGS.items():
             claimed = change(right, theta)
             if _differs(claimed, right):
-                yield Case(name, point, mistake, WRONG, _with(function, change), theta, right, words)
+                yield Case(name, point, bug, WRONG, _with(function, change), theta, right, words)
     for name, shipped in SHIPPED.items():
         theta = {"t": np.array(shipped.at, dtype=float)}
         right = {"t": shipped.right(theta["t"])}
@@ -135,29 +136,20 @@ def _differs(claimed: Parameters, right: Parameters) -> bool:
 
 
 def run_own(progress: Progress = silent, step: int = STEP, peers: tuple[str, ...] | None = None) -> OwnStudy:
-    """Show this harness and its peers all functions that are right, and every `step`-th with a mistake planted."""
+    """Show this harness and its peers all functions that are right, and every `step`-th with a bug planted."""
     started = time.perf_counter()
-    cases = _quietly(lambda: list(all_cases()))
+    with quietly():
+        cases = list(all_cases())
     planted = [case for case in cases if case.kind == WRONG]
     cases = [case for case in cases if case.kind != WRONG] + planted[::step]
     others, left_out = named_peers(peers)
-    trials: list[Trial] = []
-    for done, case in enumerate(cases):
-        progress("functions", done, len(cases))
-        trials.append(_quietly(lambda case=case: _by_harness(case)))
-        for name, checker in others.items():
-            trials.append(_quietly(lambda name=name, checker=checker, case=case: _by_peer(name, checker, case)))
-    return OwnStudy(tuple(trials), left_out, time.perf_counter() - started)
-
-
-def _quietly(do: Callable[[], Any]) -> Any:
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")
-        return do()
+    by_peers = {name: partial(_by_peer, name, checker) for name, checker in others.items()}
+    trials = show_all(cases, {HARNESS: _by_harness} | by_peers, progress)
+    return OwnStudy(trials, left_out, time.perf_counter() - started)
 
 
 def _title(case: Case) -> str:
-    return f"{case.name}, {case.point}" + (f": {case.mistake}" if case.mistake and case.kind == WRONG else "")
+    return f"{case.name}, {case.point}" + (f": {case.bug}" if case.bug and case.kind == WRONG else "")
 
 
 def _by_harness(case: Case) -> Trial:
@@ -208,19 +200,13 @@ def _told_of_the_exact(case: Case) -> str:
     return explain(layout, theta, yours, exact, wrong, np.zeros_like(right))
 
 
-def _by_peer(name: str, checker: Callable, case: Case) -> Trial:
+def _by_peer(name: str, checker: Checker, case: Case) -> Trial:
     layout = Layout(case.theta)
 
     def source(_: Any, flat: np.ndarray) -> tuple[float, np.ndarray]:
         cost, gradient = case.function(layout.rebuild(np.asarray(flat, dtype=float)))
         return float(cost), layout.flatten(gradient, "gradient")
 
-    before = time.perf_counter()
-    try:
-        outcome = checker(source, None, layout.flatten(case.theta, "theta"))
-    except (ValueError, ArithmeticError, RuntimeError) as error:
-        outcome = ALARM if case.kind != RIGHT else f"raised {type(error).__name__}"
-    return Trial(name, _title(case), case.kind, outcome, time.perf_counter() - before)
-
-
-__all__ = ["ALARM", "PASS", "OwnStudy", "all_cases", "run_own"]
+    problem: Any = None  # such a source looks at none
+    said = said_by_peer(lambda: checker(source, problem, layout.flatten(case.theta, "theta")), case.kind)
+    return Trial(name, _title(case), case.kind, *said)

@@ -1,7 +1,8 @@
 """The study of functions as text."""
 
+from harness.study.cases import RIGHT, WRONG
 from harness.study.checkers import ALARM, HARNESS, INCONCLUSIVE
-from harness.study.own.running import RIGHT, SHIPPED_WRONG, WRONG, OwnStudy
+from harness.study.own.running import SHIPPED_WRONG, OwnStudy
 
 
 def as_text(study: OwnStudy) -> str:

@@ -15,7 +15,7 @@ NONE: Mapping[str, Callable[..., Any]] = MappingProxyType({})
 
 
 class Rule(NamedTuple):
-    """A function, its right rule, where it is checked, and wrong rules by the name of their mistake.
+    """A function, its right rule, where it is checked, and wrong rules by the name of their bug.
 
     `kind` is "vjp" or "jvp".
     """
@@ -42,5 +42,5 @@ class Rule(NamedTuple):
 
 
 def named(*rules: Callable[..., Any]) -> dict[str, Callable[..., Any]]:
-    """Wrong rules by the name of their mistake."""
+    """Wrong rules by the name of their bug."""
     return {rule.__name__.replace("_", " "): rule for rule in rules}

@@ -1,10 +1,9 @@
 """The run: every right function, and every wrong rule in it, shown to this harness and to its peers."""
 
 import time
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -13,10 +12,10 @@ import numpy as np
 
 from harness.checks.traced.checking import check_derivatives
 from harness.progress import Progress, silent
-from harness.study.checkers import ALARM, HARNESS, PASS, VERDICTS, named_peers
-from harness.study.rates import Counted
+from harness.study.cases import RIGHT, WRONG, Counted, quietly, said_by_peer, show_all
+from harness.study.checkers import ALARM, HARNESS, PASS, VERDICTS, Checker, named_peers
 from harness.study.rules.arrays import ARRAYS
-from harness.study.rules.mistakes import OF_THE_COTANGENT, UNREPEATABLE, wrong_rules
+from harness.study.rules.bugs import OF_THE_COTANGENT, UNREPEATABLE, wrong_rules
 from harness.study.rules.places import PLACES, fits
 from harness.study.rules.plain import PLAIN
 from harness.study.rules.pointwise import POINTWISE
@@ -25,7 +24,6 @@ from harness.verdict.report import Report
 from reference.traced.program import settings
 
 RULES: Sequence[Rule] = (*POINTWISE, *ARRAYS)
-RIGHT, WRONG = "right", "wrong"
 NOT_APPLICABLE = "not applicable"
 NATIVE = "JAX check_grads"
 FLAT_PEERS = ("torch gradcheck", "autograd check_grads")
@@ -46,7 +44,7 @@ class Case(NamedTuple):
     arguments: tuple[Any, ...]
     rule: Rule | None = None
     given: Callable[..., Any] | None = None
-    mistake: str = ""
+    bug: str = ""
 
     @property
     def modes(self) -> tuple[str, ...]:
@@ -94,12 +92,12 @@ def right_cases() -> list[Case]:
 
 def wrong_cases(step: int = 1) -> list[Case]:
     """Of the wrong rules every so many, alone or in a larger program in turn; without those that are right here."""
-    candidates = [(rule, mistake, wrong) for rule in RULES for mistake, wrong in wrong_rules(rule).items()]
+    candidates = [(rule, bug, wrong) for rule in RULES for bug, wrong in wrong_rules(rule).items()]
     found = []
-    for number, (rule, mistake, wrong) in list(enumerate(candidates))[::step]:
-        if mistake == UNREPEATABLE or _differs(_answer(rule, wrong), _answer(rule, rule.rule)):
-            place = "alone" if mistake in OF_THE_COTANGENT else _place_of(rule, number)
-            found.append(_placed(rule, wrong, place, WRONG, mistake))
+    for number, (rule, bug, wrong) in list(enumerate(candidates))[::step]:
+        if bug == UNREPEATABLE or _differs(_answer(rule, wrong), _answer(rule, rule.rule)):
+            place = "alone" if bug in OF_THE_COTANGENT else _place_of(rule, number)
+            found.append(_placed(rule, wrong, place, WRONG, bug))
     return found
 
 
@@ -108,9 +106,9 @@ def _place_of(rule: Rule, number: int) -> str:
     return possible[number % len(possible)]
 
 
-def _placed(rule: Rule, given: Callable[..., Any], place: str, kind: str, mistake: str) -> Case:
-    name = f"{rule.function.__name__}, {place}" + (f": {mistake}" if mistake else "")
-    return Case(name, kind, PLACES[place](rule.with_rule(given)), rule.arguments, rule, given, mistake)
+def _placed(rule: Rule, given: Callable[..., Any], place: str, kind: str, bug: str) -> Case:
+    name = f"{rule.function.__name__}, {place}" + (f": {bug}" if bug else "")
+    return Case(name, kind, PLACES[place](rule.with_rule(given)), rule.arguments, rule, given, bug)
 
 
 def _answer(rule: Rule, given: Callable[..., Any]) -> np.ndarray:
@@ -136,26 +134,14 @@ def _differs(found: np.ndarray, right: np.ndarray) -> bool:
 def run_functions(progress: Progress = silent, step: int = 1, peers: Sequence[str] | None = None) -> FunctionsStudy:
     """Show this harness and its peers every `step`-th case."""
     started = time.perf_counter()
-    with _quiet():
+    with quietly():
         cases = [*right_cases()[::step], *wrong_cases(step)]
-        flat, left_out = named_peers(FLAT_PEERS if peers is None else peers)
-        native = {NATIVE: _native} if peers is None else {}
-        trials: list[Trial] = []
-        for done, case in enumerate(cases):
-            progress("functions", done, len(cases))
-            trials.append(_by_harness(case))
-            for name, checker in native.items():
-                trials.append(_timed(name, case, checker))
-            for name, checker in flat.items():
-                trials.append(_timed(name, case, lambda case, checker=checker: _flat(case, checker)))
-    return FunctionsStudy(tuple(trials), left_out, time.perf_counter() - started)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")
-        yield
+    flat, left_out = named_peers(FLAT_PEERS if peers is None else peers)
+    others = {NATIVE: _native} if peers is None else {}
+    others |= {name: partial(_flat, checker) for name, checker in flat.items()}
+    by_peers = {name: partial(_by_peer, name, check) for name, check in others.items()}
+    trials = show_all(cases, {HARNESS: _by_harness} | by_peers, progress)
+    return FunctionsStudy(trials, left_out, time.perf_counter() - started)
 
 
 def _by_harness(case: Case) -> Trial:
@@ -177,14 +163,9 @@ def names_the_rule(report: Report, case: Case) -> str:
     return "yes" if (first["name"], first["where"]) == (case.rule.function.__name__, place) else "another"
 
 
-def _timed(name: str, case: Case, check: Callable[[Case], str]) -> Trial:
-    before = time.perf_counter()
-    try:
-        with settings(x64=True):
-            outcome = check(case)
-    except (ValueError, ArithmeticError, RuntimeError, TypeError) as error:
-        outcome = ALARM if case.kind == WRONG else f"raised {type(error).__name__}"
-    return Trial(name, case.name, case.kind, outcome, time.perf_counter() - before)
+def _by_peer(name: str, check: Callable[[Case], str], case: Case) -> Trial:
+    with settings(x64=True):
+        return Trial(name, case.name, case.kind, *said_by_peer(lambda: check(case), case.kind))
 
 
 def _native(case: Case) -> str:
@@ -197,19 +178,20 @@ def _native(case: Case) -> str:
     return PASS
 
 
-def _flat(case: Case, checker: Callable[..., str]) -> str:
+def _flat(checker: Checker, case: Case) -> str:
     """A peer that knows float64 alone, and functions of one vector with their gradients."""
     if any(np.asarray(leaf).dtype != np.float64 for leaf in jax.tree.leaves(case.arguments)):
         return NOT_APPLICABLE
     both = _flat_gradient(case)
-    if case.mistake != UNREPEATABLE:  # a compiled program would be the same each time
+    if case.bug != UNREPEATABLE:  # a compiled program would be the same each time
         both = jax.jit(both)
 
     def source(_: Any, theta: np.ndarray) -> tuple[float, np.ndarray]:
         cost, *parts = both(theta)
         return float(cost), np.concatenate(parts)
 
-    return checker(source, None, _vector(case))
+    problem: Any = None  # such a source looks at none
+    return checker(source, problem, _vector(case))
 
 
 def _vector(case: Case) -> np.ndarray:

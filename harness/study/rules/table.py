@@ -2,8 +2,9 @@
 
 import math
 
+from harness.study.cases import RIGHT, WRONG
 from harness.study.checkers import ALARM, HARNESS, INCONCLUSIVE
-from harness.study.rules.running import RIGHT, WRONG, FunctionsStudy, Trial
+from harness.study.rules.running import FunctionsStudy, Trial
 
 
 def as_text(study: FunctionsStudy) -> str:

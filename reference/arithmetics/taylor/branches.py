@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from reference.arithmetics.companion import CONNECTIVES, NEGATIONS
-from reference.arithmetics.taylor.expansions import UNIT
+from reference.arithmetics.taylor.expansions import UNIT, furthest_from_zero, nearest_zero
 from reference.arithmetics.taylor.models import RELAXED, Taylor, met, negative, padded
 
 _SWITCHES: ContextVar[list[np.ndarray] | None] = ContextVar("switches", default=None)
@@ -96,8 +96,7 @@ def _where(condition: Taylor, x: Taylor, y: Taylor) -> Taylor:
 
 def _absolute(x: Taylor) -> Taylor:
     model = _where(_less(x, Taylor.lift(0.0)), negative(x), x)
-    nearest = np.where((x.low <= 0.0) & (x.high >= 0.0), 0.0, np.minimum(np.abs(x.low), np.abs(x.high)))
-    furthest = np.maximum(np.abs(x.low), np.abs(x.high))
+    nearest, furthest = nearest_zero(x.low, x.high), furthest_from_zero(x.low, x.high)
     return Taylor(model.poly, model.rest, np.fmax(model.low, nearest), np.fmin(model.high, furthest))
 
 
@@ -147,7 +146,6 @@ BRANCHES = {
     np.logical_xor: _exclusive,
     np.where: _where,
     np.absolute: _absolute,
-    np.fabs: _absolute,
     np.maximum: _maximum,
     np.minimum: _minimum,
     np.sign: _sign,

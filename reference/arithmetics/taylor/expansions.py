@@ -86,7 +86,8 @@ def decreasing(function):
     return lambda low, high: outward(function(high), function(low))
 
 
-def _furthest(low, high):
+def furthest_from_zero(low, high):
+    """The largest |x| in [low, high]."""
     return np.maximum(np.abs(low), np.abs(high))
 
 
@@ -124,11 +125,11 @@ def _hyperbolic(even, odd):
 
 
 def _cosh_rest(low, high):
-    return np.cosh(_furthest(low, high)) / math.factorial(NEXT) * WIDENED
+    return np.cosh(furthest_from_zero(low, high)) / math.factorial(NEXT) * WIDENED
 
 
 def _cosh_image(low, high):
-    return outward(np.cosh(nearest_zero(low, high)), np.cosh(_furthest(low, high)))
+    return outward(np.cosh(nearest_zero(low, high)), np.cosh(furthest_from_zero(low, high)))
 
 
 # powers and logarithms
@@ -231,7 +232,7 @@ def _root_derivative(square):
 
 def _arcsin_rest(low, high):
     """Either root is a binomial series with its pole at a distance of at least 1 - |x|."""
-    gap = (1.0 - _furthest(low, high)) / WIDENED
+    gap = (1.0 - furthest_from_zero(low, high)) / WIDENED
     return np.where(gap > 0.0, gap**-0.5 * gap ** -float(DEGREE) / NEXT * WIDENED, np.inf)
 
 
@@ -241,7 +242,7 @@ def _arctanh_derivative(c):
 
 
 def _arctanh_rest(low, high):
-    gap = (1.0 - _furthest(low, high)) / WIDENED
+    gap = (1.0 - furthest_from_zero(low, high)) / WIDENED
     return np.where(gap > 0.0, gap ** -float(NEXT) / NEXT * WIDENED, np.inf)
 
 

@@ -85,11 +85,6 @@ def _logaddexp(x: Taylor, y: Taylor) -> Taylor:
     return met(model.poly, model.rest, np.fmax(low, model.low), np.fmin(high, model.high))
 
 
-def _logaddexp2(x: Taylor, y: Taylor) -> Taylor:
-    log_2 = float(np.log(2.0))
-    return _logaddexp(x * log_2, y * log_2) / log_2
-
-
 def of_order(method: str, derivatives: int = 0) -> Callable[[Taylor, Taylor], Taylor]:
     """A Bessel function of (order, x), or a derivative in x."""
 
@@ -125,11 +120,8 @@ def slope_of_log_ndtr(x: Taylor) -> Taylor:
 FUNCTIONS = {
     np.divide: _divide,
     np.power: _power,
-    np.float_power: _power,
     **{f: _elementary(g) for f, g in (EXPANSIONS | SIGMOIDS).items()},
-    np.tan: lambda x: np.sin(x) / np.cos(x),
     np.arccos: lambda x: 0.5 * np.pi - np.arcsin(x),
-    np.hypot: lambda x, y: np.sqrt(x * x + y * y),
     **{f: special_function(f) for f in SERIES},
     special.i0e: lambda x: np.exp(-np.absolute(x)) * special.i0(x),
     special.i1e: lambda x: np.exp(-np.absolute(x)) * special.i1(x),
@@ -137,7 +129,6 @@ FUNCTIONS = {
     special.jv: of_order("bessel_j"),
     special.iv: of_order("bessel_i"),
     np.logaddexp: _logaddexp,
-    np.logaddexp2: _logaddexp2,
     special.log_expit: lambda x: -_compose(SOFTPLUS, -x),
     special.ndtr: lambda x: 0.5 * special.erfc(x * -np.sqrt(0.5)),
 }

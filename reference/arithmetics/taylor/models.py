@@ -20,7 +20,7 @@ from typing import Any, Self
 import numpy as np
 
 from reference.arithmetics.companion import Companion, NoRule
-from reference.arithmetics.taylor.expansions import NEXT, TINY, UNIT, outward
+from reference.arithmetics.taylor.expansions import NEXT, TINY, UNIT, furthest_from_zero, nearest_zero, outward
 
 RELAXED = 1.0 + 2.0**-40
 """A bound that took fewer than a thousand roundings is one again after this."""
@@ -226,7 +226,6 @@ def square(x: Taylor) -> Taylor:
     size_x = size(x)
     poly, cut = times(x.poly, x.poly)
     rest = cut + 2.0 * size_x * x.rest + _rounding(len(x.poly)) * size_x * size_x
-    furthest = np.maximum(np.abs(x.low), np.abs(x.high))
-    nearest = np.where((x.low <= 0.0) & (x.high >= 0.0), 0.0, np.minimum(np.abs(x.low), np.abs(x.high)))
+    nearest, furthest = nearest_zero(x.low, x.high), furthest_from_zero(x.low, x.high)
     low, high = outward(nearest * nearest, furthest * furthest)
     return met(poly, rest, np.maximum(low, 0.0), high)

@@ -18,7 +18,6 @@ from reference.traced.program import (
     Constant,
     Equation,
     Program,
-    is_key,
     iterates,
     primal_of,
     programs_in,
@@ -127,8 +126,7 @@ class BoundedRun(Run):
 
     def number(self, atom: Constant) -> Increment:
         value = atom.wide
-        is_scalar = not is_key(value) and np.ndim(value) == 0 and np.asarray(value).dtype.kind == "f"
-        if not self.constants_round or not is_scalar or _is_short(float(value)):
+        if not self.constants_round or np.ndim(value) or np.asarray(value).dtype.kind != "f" or _is_short(float(value)):
             return constant(value)
         return of_value(value, self.unit(np.asarray(atom.value).dtype) * np.abs(value), self.count)
 

@@ -187,10 +187,7 @@ MISCONDUCT = {
         ),
         "cannot take an array of shape (3, 4)",
     ),
-    "adds up": (
-        formula(lambda xp, z: xp.cumsum(z), lambda z, a: np.ones_like(z)),
-        "value is not elementwise: at z = ",
-    ),
+    "adds up": (formula(lambda xp, z: xp.cumsum(z), lambda z, a: np.ones_like(z)), "value is not elementwise: at z = "),
     "sorts": (formula(lambda xp, z: xp.sort(z), lambda z, a: np.ones_like(z)), "value is not elementwise: at z = "),
     "needs neighbours": (
         formula(lambda xp, z: z + z[100], lambda z, a: np.ones_like(z)),

@@ -363,11 +363,7 @@ def test_an_oracle_that_does_not_keep_the_shape_is_left_out(monkeypatch):
         (formula(lambda xp, z: z[:3], lambda z, a: z), ValueError, "it answered float64 of shape (3,)"),
         (formula(lambda xp, z: xp.sum(z), lambda z, a: z), ValueError, "it answered float64 of shape ()"),
         (formula(lambda xp, z: 3.0, lambda z, a: z), ValueError, "the value of activation 'mine' must keep the shape"),
-        (
-            formula(lambda xp, z: 3.0, lambda z, a: 0.0),
-            ValueError,
-            "it answered a float; compute each entry",
-        ),
+        (formula(lambda xp, z: 3.0, lambda z, a: 0.0), ValueError, "it answered a float; compute each entry"),
         (formula(lambda xp, z: list(z), lambda z, a: z), ValueError, "it answered a list"),
         (formula(lambda xp, z: None, lambda z, a: z), ValueError, "it answered a NoneType"),
         (formula(lambda xp, z: z > 0.0, lambda z, a: z), ValueError, "it answered bool of shape"),

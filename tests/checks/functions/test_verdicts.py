@@ -87,17 +87,6 @@ def test_a_value_that_is_wrong_at_one_point_alone_is_no_error_bar(value):
     assert ("only its value at this very θ is wrong" in report.findings[0].diagnosis) == np.isfinite(value)
 
 
-KINK = {0.0: "inconclusive", -1.0: "inconclusive", 0.4: "inconclusive", 5.0: "disagree", np.nan: "disagree"}
-
-
-@pytest.mark.parametrize(("value", "verdict"), KINK.items())
-def test_at_a_kink_what_lies_between_its_slopes_is_a_convention_and_anything_else_is_wrong(value, verdict):
-    report = check_gradient(lambda t: (np.sum(np.abs(t)), np.where(t == 0, value, np.sign(t))), np.array([0.0, 1.0]))
-    assert report.verdict == verdict
-    if verdict == "inconclusive":
-        assert "sits on a kink (slope -1 below, 1 above)" in report.reasons[0]
-
-
 @pytest.mark.parametrize(("power", "verdict"), [(2.5, "disagree"), (0.5, "inconclusive")])
 def test_nan_at_the_edge_of_a_domain_is_wrong_where_the_slope_from_inside_is_finite(power, verdict):
     fun = lambda t: (np.sum(t**power), np.where(t == 0, np.nan, power * np.abs(t) ** (power - 1)))  # noqa: E731
@@ -365,17 +354,16 @@ def test_thousands_of_parameters_take_a_few_thousand_calls_and_each_is_seen():
     report = check_gradient(fun, theta)
     assert (report.verdict, report.decided_share) == ("agree", 1.0)
     assert len(calls) < 5_000
-    for i in (3_999,):
 
-        def wrong(t, i=i):
-            gradient = np.cos(t)
-            gradient[i] += 1e-6
-            return np.sum(np.sin(t)), gradient
+    def wrong(t):
+        gradient = np.cos(t)
+        gradient[-1] += 1e-6
+        return np.sum(np.sin(t)), gradient
 
-        fun, calls = counted(wrong)
-        report = check_gradient(fun, theta)
-        assert (report.verdict, [finding.where for finding in report.findings]) == ("disagree", [f"theta[{i}]"])
-        assert len(calls) < 6_000
+    fun, calls = counted(wrong)
+    report = check_gradient(fun, theta)
+    assert (report.verdict, [finding.where for finding in report.findings]) == ("disagree", ["theta[3999]"])
+    assert len(calls) < 6_000
 
 
 def test_of_many_that_are_wrong_a_sample_is_looked_at_and_each_block_described():
@@ -597,3 +585,4 @@ def test_a_cost_that_is_not_finite_is_the_reason():
         assert report.verdict == "inconclusive"
         assert "bends" not in str(report)
         assert "the cost is not finite" in str(report)
+        assert report.decided_share == 0.0

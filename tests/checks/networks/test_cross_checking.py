@@ -242,7 +242,7 @@ def test_directions_miss_neither_opposite_errors_nor_a_layer():
         assert (v < 0.0).any()
 
 
-# Disagree: the cost, and manners
+# Disagree: the cost, and misconduct
 
 
 @pytest.mark.parametrize("by", [1e-12, -0.1])
@@ -420,6 +420,28 @@ def test_where_rounding_might_do_much_balls_show_that_it_did_not(seed):
     assert "ball" in {row.name for row in report.sources}
 
 
+SWISH_BY_EXP = Activation(
+    "swish by exp", lambda xp, z: z / (1.0 + xp.exp(-z)), lambda z, a: a + (1.0 - a) / (1.0 + np.exp(-z))
+)  # exp overflows from z = -710 on, where its bound and JAX's derivative do, though not value and slope
+
+
+@pytest.mark.parametrize("seed", [(0, 1), (0, 5)])
+def test_sums_along_directions_are_rounded_even_of_a_gradient_that_is_exact(seed):
+    problem, theta = random_problem(seed, [SWISH_BY_EXP])
+    with np.errstate(all="ignore"):
+        report = cross_check(problem, theta, ["vectorized", "ball"])
+    assert report.verdict == "agree"
+
+
+def test_balls_are_not_asked_where_nobody_can_be_agreed_with():
+    problem, theta = random_problem((0, 1), [SWISH_BY_EXP])
+    with np.errstate(all="ignore"):
+        report = cross_check(problem, theta)
+    assert report.verdict == "inconclusive"
+    assert any("what jax answers is not finite" in reason for reason in report.reasons)
+    assert "ball" not in {row.name for row in report.sources}
+
+
 def test_numbers_too_large_for_any_bound_are_inconclusive():
     problem = Problem(PROBLEM.network, 1e200 * PROBLEM.X, PROBLEM.Y, 1.0)
     with np.errstate(all="ignore"):  # the sources themselves overflow
@@ -460,43 +482,22 @@ def test_an_answer_of_the_wrong_form_is_refused_by_the_sources_name(answer, erro
 
 
 @pytest.mark.parametrize(
-    ("theta", "sources", "error", "sentence"),
+    ("theta", "error", "sentence"),
     [
-        (THETA[:-1], None, ValueError, r"\(38,\).*\(37,\)"),
-        (THETA.reshape(2, 19), None, ValueError, r"flat vector of 38 parameters.*\(2, 19\)"),
-        (np.where(np.arange(38) == 3, np.nan, THETA), None, ValueError, r"theta\[3\] is nan"),
-        ("θ", None, TypeError, "theta must be an array of real numbers"),
-        (THETA, ["loop", "jaxx"], ValueError, "unknown source 'jaxx'; there are loop, vectorized, jax"),
-        (THETA, "jaxx", ValueError, "unknown source 'jaxx'"),
-        (THETA, [], ValueError, "no sources were given"),
-        (THETA, {}, ValueError, "no sources were given"),
-        (THETA, {"mine": 3}, TypeError, "source 'mine' must be callable"),
+        (THETA[:-1], ValueError, r"\(38,\).*\(37,\)"),
+        (THETA.reshape(2, 19), ValueError, r"flat vector of 38 parameters.*\(2, 19\)"),
+        (np.where(np.arange(38) == 3, np.nan, THETA), ValueError, r"theta\[3\] is nan"),
+        ("θ", TypeError, "theta must be an array of real numbers"),
     ],
 )
-def test_bad_input_gets_one_clear_sentence(theta, sources, error, sentence):
+def test_a_theta_that_does_not_fit_gets_one_clear_sentence(theta, error, sentence):
     with pytest.raises(error, match=sentence):
-        cross_check(PROBLEM, theta, sources)
+        cross_check(PROBLEM, theta)
 
 
 def test_a_function_is_no_problem():
     with pytest.raises(TypeError, match="takes a Problem, not NoneType; check_gradient takes functions"):
         cross_check(None, THETA)  # pyright: ignore[reportArgumentType]
-
-
-def test_a_cost_may_be_an_array_of_one_number():
-    def mine(problem, theta):
-        cost, gradient = loop(problem, theta)
-        return np.array([[cost]]), gradient
-
-    assert cross_check(PROBLEM, THETA, {"mine": mine, "jax": SOURCES["jax"]}).verdict == "agree"
-
-
-def test_what_a_source_raises_is_handed_on():
-    def failing(problem, theta):
-        raise ZeroDivisionError("mine")
-
-    with pytest.raises(ZeroDivisionError, match="mine"):
-        cross_check(PROBLEM, THETA, {"mine": failing, "loop": loop})
 
 
 def test_a_source_that_is_eight_ulps_off_is_told_so():
@@ -529,17 +530,6 @@ def test_float32_is_judged_at_its_own_precision(name):
     assert report.verdict == "agree"
     pair = next(pair for pair in report.pairs if {pair.first, pair.second} == {name, "ball"})
     assert 1e-12 < pair.difference < 1e-5  # it is float32, and no worse
-
-
-def test_an_error_that_float32_cannot_make_is_caught_in_float32():
-    problem, theta = random_problem((0, 3), extremes=False)
-
-    def wrong(problem, theta):
-        cost, gradient = SOURCES["vectorized"](problem, theta.astype(np.float32))
-        return cost, gradient * np.float32(1.01)
-
-    report = cross_check(problem, theta, {"mine": wrong, "loop": SOURCES["loop"], "jax": SOURCES["jax"]})
-    assert report.outliers == ("mine",)
 
 
 def test_an_oracle_without_rounding_meets_an_infinite_bound_without_a_warning():

@@ -136,11 +136,7 @@ STRUCTURE = {
         normal(4, 2, 5),
         normal(4, 2, 3),
     ),
-    "dot_general": (
-        lambda a, b: lax.dot_general(a, b, (((2,), (1,)), ((0,), (0,)))),
-        normal(2, 3, 4),
-        normal(2, 4, 2),
-    ),
+    "dot_general": (lambda a, b: lax.dot_general(a, b, (((2,), (1,)), ((0,), (0,)))), normal(2, 3, 4), normal(2, 4, 2)),
     "matmul, bfloat16": (jnp.matmul, cast(normal(3, 4), "bfloat16"), cast(normal(4, 2), "bfloat16")),
     "matmul, complex64": (jnp.matmul, complex_(3, 4).astype(np.complex64), complex_(4, 2).astype(np.complex64)),
     "concatenate": (lambda a, b: lax.concatenate([a, b], 1), normal(2, 3), normal(2, 1)),
@@ -162,12 +158,7 @@ STRUCTURE = {
     "reduce_window, sum": (lambda a: lax.reduce_window(a, 0.0, lax.add, (2, 2), (1, 2), "SAME"), normal(4, 3)),
     "reduce_window, max": (lambda a: lax.reduce_window(a, -np.inf, lax.max, (2, 2), (1, 2), "SAME"), normal(4, 3)),
     "cumulative": (
-        lambda a: (
-            lax.cumsum(a, 0, reverse=True),
-            lax.cumprod(a, 0),
-            lax.cummax(a, 0),
-            lax.cumlogsumexp(a, 0),
-        ),
+        lambda a: (lax.cumsum(a, 0, reverse=True), lax.cumprod(a, 0), lax.cummax(a, 0), lax.cumlogsumexp(a, 0)),
         normal(4, 2),
     ),
     "cumprod, complex128": (jnp.cumprod, complex_(3)),

@@ -1,5 +1,7 @@
 """A function has one value, however JAX runs it: compiled, eagerly, mapped over a batch."""
 
+import subprocess
+import sys
 from contextlib import contextmanager
 
 import jax
@@ -9,7 +11,7 @@ import pytest
 
 from harness import check_derivatives
 from harness.checks.traced import checking
-from reference.traced.program import compiled_quickly
+from reference.traced.program import compiler_options
 
 X = np.array([0.7, -1.3, 0.2])
 
@@ -113,4 +115,23 @@ def test_progress_is_told_of_each_source(monkeypatch):
 
 
 def test_what_is_compiled_for_the_check_is_compiled_quickly():
-    assert compiled_quickly() or jax.default_backend() != "cpu"
+    assert compiler_options() or jax.default_backend() != "cpu"
+
+
+SIDE_BY_SIDE = """
+import jax, numpy as np
+from reference.traced.program import Traced
+
+def solves(a, b):
+    return sum(jax.lax.linalg.triangular_solve(a + 0.01 * k, b * (1.0 + k), left_side=True) for k in range(12))
+
+a = np.triu(np.ones((320, 8, 8))).astype(np.complex64)
+b = np.ones((320, 8, 10), np.complex64)
+traced = Traced(solves, a, b)
+for _ in range(30):
+    traced(a, b).block_until_ready()
+"""
+
+
+def test_batched_solves_side_by_side_do_not_wait_for_each_other_forever():
+    subprocess.run([sys.executable, "-c", SIDE_BY_SIDE], check=True, timeout=100)

@@ -359,8 +359,7 @@ def test_clip_takes_limits_as_numpy_does(clip):
 
 
 @pytest.mark.parametrize(
-    ("x", "error", "jump"),
-    [(1.0, 0.5, 0.0), (-1.0, 0.5, 0.0), (0.3, 0.5, 2.0), (0.0, 0.0, 2.0), (1.0, np.nan, 2.0)],
+    ("x", "error", "jump"), [(1.0, 0.5, 0.0), (-1.0, 0.5, 0.0), (0.3, 0.5, 2.0), (0.0, 0.0, 2.0), (1.0, np.nan, 2.0)]
 )
 def test_a_sign_is_off_by_two_where_it_may_be_the_other(x, error, jump):
     sign: Any = np.sign(Rounded(x, error))

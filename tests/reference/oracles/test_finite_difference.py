@@ -15,10 +15,7 @@ LOGISTIC = Activation("logistic", lambda xp, z: np.ldexp(expit(z), 0), lambda z,
 UNDECLARED_RELU = Activation("a relu that hides its kink", ACTIVATIONS["relu"].value, ACTIVATIONS["relu"].slope)
 RELUS = {"declared": "relu", "undeclared": UNDECLARED_RELU}
 
-METHODS = {
-    "per pre-activation": finite_difference.per_pre_activation,
-    "per weight": finite_difference.per_weight,
-}
+METHODS = {"per pre-activation": finite_difference.per_pre_activation, "per weight": finite_difference.per_weight}
 each_method = pytest.mark.parametrize("method", METHODS.values(), ids=list(METHODS))
 
 

@@ -1,4 +1,4 @@
-"""Functions as engineers write them: the right ones raise no alarm, every mistake is found, no diagnosis is false."""
+"""Functions as engineers write them: the right ones raise no alarm, every bug is found, no diagnosis is false."""
 
 from dataclasses import replace
 
@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from harness import check_gradient
+from harness.study.cases import RIGHT, WRONG, quietly
 from harness.study.checkers import ALARM, HARNESS
 from harness.study.own import running
 from harness.study.own.elementwise import FORMULAS
 from harness.study.own.models import MODELS
-from harness.study.own.running import QUICK_STEP, RIGHT, SHIPPED_WRONG, STEP, WRONG, OwnStudy, Trial, run_own, worth_of
+from harness.study.own.running import QUICK_STEP, SHIPPED_WRONG, STEP, OwnStudy, Trial, run_own, worth_of
 from harness.study.own.shipped import SHIPPED
 from harness.study.own.table import as_text
 
@@ -20,8 +21,9 @@ def found():
     return run_own(step=QUICK_STEP, peers=())
 
 
-def test_there_are_enough_functions_and_mistakes():
-    cases = running._quietly(lambda: list(running.all_cases()))
+def test_there_are_enough_functions_and_bugs():
+    with quietly():
+        cases = list(running.all_cases())
     assert len(FORMULAS) + len(MODELS) >= 60
     assert len(SHIPPED) == 30
     assert sum(case.kind == WRONG for case in cases) / STEP >= 200
@@ -55,7 +57,7 @@ def test_a_miss_and_a_false_diagnosis_are_shown():
 
 
 def test_a_relation_that_the_exact_gradient_does_not_show_is_false():
-    case = next(case for case in running.all_cases() if case.mistake == "twice")
+    case = next(case for case in running.all_cases() if case.bug == "twice")
     report = check_gradient(case.function, case.theta)
     assert worth_of(report, case) == "right"
     lying = replace(report, findings=(replace(report.findings[0], diagnosis="t: right, but transposed"),))

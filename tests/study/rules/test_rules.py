@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from harness.study.cases import RIGHT, WRONG
 from harness.study.checkers import ALARM, HARNESS
 from harness.study.rules import running
-from harness.study.rules.mistakes import UNREPEATABLE, wrong_rules
+from harness.study.rules.bugs import UNREPEATABLE, wrong_rules
 from harness.study.rules.places import PLACES, fits
 from harness.study.rules.plain import PLAIN
-from harness.study.rules.running import NATIVE, RIGHT, RULES, WRONG, FunctionsStudy, Trial, run_functions
+from harness.study.rules.running import NATIVE, RULES, FunctionsStudy, Trial, run_functions
 from harness.study.rules.table import as_text
 
 
@@ -21,7 +22,7 @@ def found():
     return run_functions(step=150, peers=())
 
 
-def test_there_are_enough_functions_and_mistakes():
+def test_there_are_enough_functions_and_bugs():
     assert len(PLAIN) + len(RULES) >= 60
     assert len(running.right_cases()) == len(PLAIN) + 2 * len(RULES)
     assert sum(len(wrong_rules(rule)) for rule in RULES) >= 350
@@ -64,7 +65,7 @@ def test_a_right_rule_answers_what_jax_does_of_the_function_itself(rule):
     np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-13)
 
 
-def test_a_mistake_that_changes_nothing_here_is_left_out():
+def test_a_bug_that_changes_nothing_here_is_left_out():
     huber = next(rule for rule in RULES if rule.function.__name__ == "huber")
     flat = huber._replace(arguments=(np.full(6, 0.1),))
     right = running._answer(flat, flat.rule)

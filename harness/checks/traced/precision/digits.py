@@ -10,14 +10,21 @@ from dataclasses import replace
 import jax
 import numpy as np
 
-from harness.bounds.tolerances import ABSOLUTE, MEANINGLESS, SPREAD_FACTOR
-from harness.checks.traced.layout import Layout
-from harness.checks.traced.modes import Claim
+from harness.bounds.tolerances import ABSOLUTE, MEANINGLESS, NEGLIGIBLE, SPREAD_FACTOR
+from harness.checks.directions import random_directions
+from harness.checks.traced.layout import Claim, Layout, combined
+from harness.checks.traced.truth import Truth
 from harness.verdict.comparison import Answer, Pair
 from harness.wording import first_few
 
 SMALLEST = 1e-45
 """Steps of 2^-200 leave something so small in the place of a zero."""
+
+ZERO_IS_COARSER = {"float64": 1.0, "float32": 1e2, "float16": 1e4, "bfloat16": 1e4}
+"""In coarse types zero is not hit that exactly."""
+
+ABOUT = 8
+"""Random directions whose slopes show how large derivatives are."""
 
 NO_DIGIT = 0.1
 """An answer that is off by more than this share of the truth has no correct digit."""
@@ -36,6 +43,21 @@ def absolute_scale(
     slopes = np.abs(weights) @ np.where(np.isfinite(terms), terms, 0.0)
     sizes = np.where(np.isfinite(point), np.maximum(1.0, np.abs(point)), np.inf)
     return (ABSOLUTE[precision] / MEANINGLESS[precision] * slopes[:, None] / sizes).ravel()
+
+
+@np.errstate(all="ignore")
+def scale_about(truth: Truth, rows: np.ndarray, precision: str, seed: int) -> np.ndarray:
+    """The same where all terms are zero or cancel, as those of a determinant at a singular matrix: (rows · inputs,).
+
+    By the root mean square of the derivatives at points as far away as the arguments are large, which random directions
+    show. Of these points the one with the smallest counts, for functions that grow.
+    """
+    along = random_directions(ABOUT, truth.inputs.size, seed + 5)
+    reach = np.where(truth.point == 0.0, 1.0, np.abs(truth.point)) * along[:2]
+    slopes = [combined(rows, truth.changes(along, truth.run(), truth.point + way)) for way in (*reach, *-reach)]
+    about = np.sqrt(np.square(slopes).mean(axis=-1) / truth.inputs.size).min(axis=0)
+    about = np.where(np.isfinite(about), about, 0.0)
+    return np.repeat(NEGLIGIBLE * ZERO_IS_COARSER[precision] * about, truth.inputs.size)
 
 
 class Digits:

@@ -14,14 +14,16 @@ import numpy as np
 
 from harness.bounds.tolerances import MEANT, MEANT_FACTOR, SPREAD_FACTOR
 from harness.bounds.traced_bound import largest_in_block
-from harness.checks.traced.modes import Claim, Mode, combined
+from harness.checks.traced.layout import Claim, combined
+from harness.checks.traced.modes import Mode
 from harness.verdict.comparison import Answer, Block
 from reference.arithmetics.increments import Increment
 from reference.arithmetics.many_directions import constant
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
+from reference.traced.black_box import reads_bits
 from reference.traced.branching import COMPARISONS
 from reference.traced.interpreter import Run, has_few_bits
-from reference.traced.program import Constant, Equation, Program, kind, unit_roundoff
+from reference.traced.program import Constant, Equation, Program, is_key, kind, unit_roundoff
 from reference.traced.tolerances import numbers_in
 
 SIDES = (0, 1, -1)
@@ -59,6 +61,9 @@ class Meant(Run):
         noise = self._drawn.setdefault(x, float(self._noise(())))
         return constant(np.float64(x * (1.0 + unit * noise)))
 
+    def closed_over(self, value: Any) -> Increment:
+        return super().closed_over(value) if is_key(value) or np.ndim(value) else self.number(Constant(value))
+
     def equation(self, equation: Equation, operands: Sequence[Increment]) -> Sequence[Increment]:
         """One equation's outputs; comparisons see numbers that a rounding may swap as this run's side has them."""
         if equation.name in COMPARISONS and equation.kinds <= {"f", "b"} and "f" in equation.kinds:
@@ -86,6 +91,8 @@ def meaning(
         program = mode.traced(len(chunk)).program
         if mode.has_solver(program):
             return "a solver in it stops at a tolerance"
+        if reads_bits(program):
+            return "the bits of a number are looked at"
         runs = [Run(), *(Meant(rng, side, shared) for rng, side in zip(rngs, SIDES))]
         parts.append([mode.by_numpy(chunk, run) for run in runs])
         by_jax = runs[0].in_own_precision | runs[0].taken_as_they_are
@@ -100,11 +107,11 @@ def meant(runs: np.ndarray, error: np.ndarray, unit: float) -> Claim:
     """What is meant, and how far from it another rounding of constants and of comparisons leads.
 
     `error` is that of the answer in the program's own types, of unit roundoff u: of what rounding does there, float64
-    does some 2⁻⁵³/u.
+    does some 2⁻⁵³/u, and no more than a few times what is seen of it.
     """
     farthest = np.abs(runs[1:] - runs[0]).max(axis=0)
-    rounding = SPREAD_FACTOR * UNIT_ROUNDOFF["float64"] / unit * np.where(np.isfinite(error), error, 0.0)
-    bar = MEANT_FACTOR * farthest + rounding
+    rounding = np.minimum(UNIT_ROUNDOFF["float64"] / unit * error, farthest)
+    bar = MEANT_FACTOR * farthest + SPREAD_FACTOR * rounding
     return Claim(runs[0], np.where(np.isfinite(runs[0]) & np.isfinite(bar), bar, np.inf))
 
 

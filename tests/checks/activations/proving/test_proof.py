@@ -50,11 +50,7 @@ RIGHT = {
         lambda z, a: np.where(np.abs(z) < 3.0, 1.0 / 6.0, 0.0),
         (-3.0, 3.0),
     ),
-    "kinks seen by the value": (
-        lambda xp, z: xp.clip(z, -1.0, 1.0),
-        lambda z, a: (np.abs(a) < 1.0) * 1.0,
-        (-1.0, 1.0),
-    ),
+    "kinks seen by the value": (lambda xp, z: xp.clip(z, -1.0, 1.0), lambda z, a: (np.abs(a) < 1.0) * 1.0, (-1.0, 1.0)),
     "fast": (lambda xp, z: xp.sin(30.0 * z), lambda z, a: 30.0 * np.cos(30.0 * z)),
     "steep at zero": (
         lambda xp, z: z * xp.log(xp.abs(z) + 1e-12),
@@ -89,10 +85,7 @@ RIGHT = {
         lambda xp, z: xp.where(xp.abs(z) < 1.0, xp.exp(-1.0 / xp.where(xp.abs(z) < 1.0, 1.0 - z * z, 1.0)), 0.0),
         lambda z, a: np.where(np.abs(z) < 1.0, -2.0 * z / np.where(np.abs(z) < 1.0, 1.0 - z * z, 1.0) ** 2 * a, 0.0),
     ),
-    "expm1 far below zero": (
-        lambda xp, z: -xp.expm1(-xp.exp(z)),
-        lambda z, a: np.exp(z - np.exp(z)),
-    ),
+    "expm1 far below zero": (lambda xp, z: -xp.expm1(-xp.exp(z)), lambda z, a: np.exp(z - np.exp(z))),
     "NumPy's select": (
         lambda xp, z: xp.where(z < 0.0, -z, z),
         lambda z, a: np.select([z < 0.0, z > 0.0], [-1.0, 1.0], 0.0),

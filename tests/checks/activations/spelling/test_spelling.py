@@ -94,11 +94,7 @@ WRITTEN = {
     "out=": (lambda xp, z: np.maximum(z, 0.0, out=z.copy()), lambda z, a: (z > 0.0) * 1.0, (0.0,)),
     "a slope by masks": (lambda xp, z: xp.maximum(z, 0.0), lambda z, a: _step(z), (0.0,)),
     "Bessel": (lambda xp, z: special.j0(z), lambda z, a: -special.j1(z), ()),
-    "Bessel of an order": (
-        lambda xp, z: special.jv(2, z),
-        lambda z, a: 0.5 * (special.j1(z) - special.jv(3, z)),
-        (),
-    ),
+    "Bessel of an order": (lambda xp, z: special.jv(2, z), lambda z, a: 0.5 * (special.j1(z) - special.jv(3, z)), ()),
     "log_ndtr": (
         lambda xp, z: special.log_ndtr(z),
         lambda z, a: np.exp(-0.5 * z * z - a) / math.sqrt(2.0 * math.pi),

@@ -1,7 +1,7 @@
-"""Mistakes that any rule can have: each makes a wrong rule of a right one.
+"""Bugs that any rule can have: each makes a wrong rule of a right one.
 
-A mistake in what a rule answers changes each cotangent, or the one output tangent, and stays linear in it, so that JAX
-can transpose a forward rule; a mistake in what a rule is given is for backward rules alone.
+A bug in what a rule answers changes each cotangent, or the one output tangent, and stays linear in it, so that JAX
+can transpose a forward rule; a bug in what a rule is given is for backward rules alone.
 """
 
 import random
@@ -109,7 +109,7 @@ OF_THE_COTANGENT = ("the cotangent dropped", "the cotangent's sign dropped")
 
 
 def wrong_rules(rule: Rule) -> dict[str, Callable[..., Any]]:
-    """Every wrong rule that can be made of a right one, by the name of its mistake; some may be right here."""
+    """Every wrong rule that can be made of a right one, by the name of its bug; some may be right here."""
     found = dict(rule.wrong)
     for name, change in ANSWERS.items():
         found[name] = _in_answer(rule, change)
@@ -119,7 +119,7 @@ def wrong_rules(rule: Rule) -> dict[str, Callable[..., Any]]:
             of_inputs["an argument forgotten"] = _last_argument_forgotten
             if len({x.shape for x in rule.arguments}) == 1:
                 of_inputs["arguments swapped"] = _arguments_swapped
-        found |= {name: mistake(rule.rule, rule) for name, mistake in of_inputs.items()}
+        found |= {name: bug(rule.rule, rule) for name, bug in of_inputs.items()}
     for name, wrong in found.items():
         if name not in rule.wrong:
             wrong.__name__ = name.replace(" ", "_").replace("'", "")

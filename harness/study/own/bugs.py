@@ -1,4 +1,4 @@
-"""Named mistakes that make a wrong gradient from a right one, and what should be said of each."""
+"""Named bugs that make a wrong gradient from a right one, and what should be said of each."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -8,10 +8,10 @@ import numpy as np
 from harness.study.own.models import Parameters
 
 Change = Callable[[Parameters, Parameters], Parameters]
-"""``change(gradient, theta) -> gradient``; it may answer the one it was given, where the mistake does not apply."""
+"""``change(gradient, theta) -> gradient``; it may answer the one it was given, where the bug does not apply."""
 
 
-class Mistake(NamedTuple):
+class Bug(NamedTuple):
     """A change of a right gradient, and the words that name it: any of these."""
 
     change: Change
@@ -80,23 +80,23 @@ def _forgotten(gradient: Parameters, theta: Parameters) -> Parameters:
     return gradient | {name: np.zeros_like(gradient[name])}
 
 
-MISTAKES: dict[str, Mistake] = {
-    "the sign": Mistake(_everywhere(lambda g: -g), ("sign is wrong",)),
-    "twice": Mistake(_everywhere(lambda g: 2.0 * g), ("2 times",)),
-    "a mean for a sum": Mistake(_mean_for_sum, ("0.0833333 times",)),
-    "a factor off by a thousandth": Mistake(_in_largest(lambda g: 1.001 * g), ("1.001 times",)),
-    "one entry off by 1%": Mistake(_in_largest(_one_entry(lambda x: 1.01 * x)), ("1.01 times",)),
-    "one entry's sign": Mistake(_in_largest(_one_entry(lambda x: -x)), ("sign is wrong",)),
-    "one entry zero": Mistake(_in_largest(_one_entry(lambda x: 0.0)), ("zero where it should not be",)),
-    "a block forgotten": Mistake(_forgotten, ("zero where it should not be",)),
-    "transposed": Mistake(_in_largest(_transposed), ("transposed", "unrolled in another order")),
-    "reversed": Mistake(_in_largest(lambda g: np.flip(g)), ("reverse order",)),
-    "shifted": Mistake(_in_largest(lambda g: np.roll(g, 1, axis=0) if g.ndim else g), ("shifted",)),
-    "blocks swapped": Mistake(_swapped, ("swapped",)),
-    "a penalty too many": Mistake(_penalised, ("times θ", "alone of", "off by 0.")),
-    "a row forgotten": Mistake(_in_largest(_first_row(0.0)), ("zero where it should not be",)),
-    "a row twice": Mistake(_in_largest(_first_row(2.0)), ("factor of its own", "2 times")),
-    "an offset": Mistake(_in_largest(lambda g: g + 0.01), ("off by the same 0.01", "off by 0.01")),
-    "sizes alone": Mistake(_in_largest(np.abs), ("sign is lost", "sign is wrong")),
-    "NaN": Mistake(_in_largest(_one_entry(lambda x: np.nan)), ("not finite",)),
+BUGS: dict[str, Bug] = {
+    "the sign": Bug(_everywhere(lambda g: -g), ("sign is wrong",)),
+    "twice": Bug(_everywhere(lambda g: 2.0 * g), ("2 times",)),
+    "a mean for a sum": Bug(_mean_for_sum, ("0.0833333 times",)),
+    "a factor off by a thousandth": Bug(_in_largest(lambda g: 1.001 * g), ("1.001 times",)),
+    "one entry off by 1%": Bug(_in_largest(_one_entry(lambda x: 1.01 * x)), ("1.01 times",)),
+    "one entry's sign": Bug(_in_largest(_one_entry(lambda x: -x)), ("sign is wrong",)),
+    "one entry zero": Bug(_in_largest(_one_entry(lambda x: 0.0)), ("zero where it should not be",)),
+    "a block forgotten": Bug(_forgotten, ("zero where it should not be",)),
+    "transposed": Bug(_in_largest(_transposed), ("transposed", "unrolled in another order")),
+    "reversed": Bug(_in_largest(lambda g: np.flip(g)), ("reverse order",)),
+    "shifted": Bug(_in_largest(lambda g: np.roll(g, 1, axis=0) if g.ndim else g), ("shifted",)),
+    "blocks swapped": Bug(_swapped, ("swapped",)),
+    "a penalty too many": Bug(_penalised, ("times θ", "alone of", "off by 0.")),
+    "a row forgotten": Bug(_in_largest(_first_row(0.0)), ("zero where it should not be",)),
+    "a row twice": Bug(_in_largest(_first_row(2.0)), ("factor of its own", "2 times")),
+    "an offset": Bug(_in_largest(lambda g: g + 0.01), ("off by the same 0.01", "off by 0.01")),
+    "sizes alone": Bug(_in_largest(np.abs), ("sign is lost", "sign is wrong")),
+    "NaN": Bug(_in_largest(_one_entry(lambda x: np.nan)), ("not finite",)),
 }

@@ -1,0 +1,90 @@
+"""Of more inputs than can be looked at one by one: random directions, and where these show an error, an input of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from harness.bounds.tolerances import ENTRIES_MOVED, RANDOM_ENDS, SAMPLED_INPUTS
+from harness.checks.directions import compare_ends, random_directions, slopes_along
+from harness.checks.traced.layout import Claim
+from harness.checks.traced.modes import Mode
+from harness.checks.traced.precision.meaning import meant, with_meaning
+from harness.checks.traced.subject import INCREMENTS
+from harness.verdict.comparison import Answer, Block, Pair
+from reference.arithmetics.roundoff import UNIT_ROUNDOFF
+from reference.measured import NotApplicable
+
+if TYPE_CHECKING:
+    from harness.checks.traced.asking import Check
+
+FEWEST = 2
+"""Of millions of inputs, no fewer are looked at one by one, and no fewer directions take in the others."""
+
+
+def sampled(check: Check) -> np.ndarray:
+    """The inputs that are looked at one by one."""
+    count = int(np.clip(ENTRIES_MOVED / check.inputs.size, FEWEST, SAMPLED_INPUTS))
+    chosen = np.sort(np.random.default_rng(check.seed).choice(check.inputs.size, count, replace=False))
+    return chosen[:1] if time.perf_counter() > check.deadline else chosen
+
+
+def end_to_end(check: Check, modes: Sequence[Mode]) -> list[Pair]:
+    """Each mode's derivative along random directions beside that of the program: for what was not sampled."""
+    count = int(np.clip(0.1 * ENTRIES_MOVED / check.inputs.size, FEWEST, RANDOM_ENDS))
+    along = random_directions(count, check.inputs.size, check.seed + 2)
+    block = [Block("directions", np.arange(count))]
+    middle, apart, error = check.with_bars(
+        INCREMENTS, lambda seed: check.truth.combined(along, check.weights, seed), block, UNIT_ROUNDOFF["float64"]
+    )
+    truth = check.answer(INCREMENTS, Claim(middle, error + apart), block)
+    slopes, sides = [], Claim(*check.per_output(Claim(middle, apart)))
+    for mode in modes:
+        if mode.name in check.left_out:
+            continue
+        try:
+            slope, runs = _slope(check, mode, along, block)
+        except NotApplicable as reason:
+            check.left_out[mode.name] = str(reason)
+            continue
+        if not isinstance(runs, str):
+            told = meant(runs[:, 0], slope.error, check.truth.coarsest)
+            slope, check.ends_by_meaning[mode.name] = with_meaning(slope, told, truth, sides, block)
+        slopes.append(slope)
+    return compare_ends(slopes, truth, check.ordinary)
+
+
+def _slope(check: Check, mode: Mode, along: np.ndarray, block: Sequence[Block]) -> tuple[Answer, np.ndarray | str]:
+    """A mode's own derivative along directions, and what it means."""
+    if mode.name == "reverse":
+        (slope,) = slopes_along(along, [answer for answer in check.own if answer.name == mode.name])
+        runs = check.known_meaning(mode.name)
+        return slope, runs if isinstance(runs, str) else runs @ along.T
+    slope = check.answer(mode.name, check.claim(mode, along, block), block)
+    check.meanings[mode.name] = check.meaning(mode, along)
+    return slope, check.known_meaning(mode.name)
+
+
+def located(check: Check, claims: dict[str, Claim]) -> int:
+    """An input to look at: of two halves the one along which JAX is further from the program, halved again."""
+    gradient, suspects = _suspect(check, claims), np.arange(check.inputs.size)
+    drawn = random_directions(1, check.inputs.size, check.seed + 3)[0]
+    while suspects.size > 1:
+        halves = np.array_split(suspects, 2)
+        along = np.zeros((2, check.inputs.size))
+        for direction, half in zip(along, halves):
+            direction[half] = drawn[half]
+        off = np.abs(along @ gradient - check.truth.combined(along, check.weights, check.seed)[0][0])
+        suspects = halves[int(np.argmax(np.where(np.isnan(off), np.inf, off)))]
+    return int(suspects[0])
+
+
+def _suspect(check: Check, claims: dict[str, Claim]) -> np.ndarray:
+    """The gradient that an error is to be located in: what a mode means, where that alone is wrong."""
+    name = max(claims)
+    odd = np.any([pair.at_odds for pair in check.ends if pair.other(name)], axis=0)
+    runs, by_meaning = check.known_meaning(name), check.ends_by_meaning.get(name, np.zeros(odd.shape, bool))
+    return claims[name].derivative[0] if isinstance(runs, str) or not (by_meaning & odd).any() else runs[0, 0]
