@@ -1,7 +1,8 @@
 """Primitives that compare, take extremes, combine truth values, choose between cases, and change the type.
 
-Where numbers are equal, their changes decide what the comparison is after the step. A branch that changes at the point
-itself is a kink where both cases have the same value there; where they have not, `Run.unresolved` says so.
+Where numbers are equal, their changes decide what the comparison is after the step, and `Run.ties` says that on the
+other side of the point it may be another. A branch that changes at the point itself is a kink where both cases have the
+same value there; where they have not, `Run.unresolved` says so.
 """
 
 from collections.abc import Callable
@@ -25,18 +26,15 @@ def _comparison(ufunc: np.ufunc) -> Callable[..., Increment]:
         equal = np.asarray(x.value == y.value)
         if not equal.any():
             return constant(value)
-        flips = equal & (ufunc(x.change, y.change) != value)
-        return _truth(run, value, flips)
+        run.ties |= bool(np.any(equal & (np.asarray(x.change) != y.change)))
+        return _truth(value, equal & (ufunc(x.change, y.change) != value))
 
     return together(rule)
 
 
-def _truth(run: Any, value: Any, flips: Any) -> Increment:
+def _truth(value: Any, flips: Any) -> Increment:
     """Truth values with what flips; a constant where nothing does."""
-    if not np.any(flips):
-        return constant(value)
-    run.ties = True
-    return Increment(value, flips)
+    return Increment(value, flips) if np.any(flips) else constant(value)
 
 
 def _connective(ufunc: np.ufunc) -> Callable[..., Increment]:
@@ -45,7 +43,7 @@ def _connective(ufunc: np.ufunc) -> Callable[..., Increment]:
         if all(map(is_constant, operands)):
             return constant(value)
         after = ufunc(*[x.value if is_constant(x) else np.asarray(x.value) ^ x.change for x in operands])
-        return _truth(run, value, after != value)
+        return _truth(value, after != value)
 
     return together(rule)
 
@@ -68,11 +66,12 @@ def _convert(run: Any, equation: Any, x: Increment) -> Increment:
         if not is_constant(x):
             run.unresolved = "a truth value that turns at this point is used as a number"
         return Increment(value.astype(float), 0.0 if is_constant(x) else np.where(x.change, np.nan, 0.0))
-    if value.dtype == bool and not is_constant(x):
-        signs = np.where(value, -1, 1).astype(np.int8)
-        return Increment(value.astype(equation.params["new_dtype"]), signs * x.change)
+    dtype = equation.params["new_dtype"]
     with np.errstate(all="ignore"):
-        return constant(value.astype(equation.params["new_dtype"]))
+        if value.dtype.kind not in "biu" or is_constant(x):
+            return constant(value.astype(dtype))
+        after = (value ^ x.change if value.dtype == bool else value + x.change).astype(dtype)
+        return Increment(value.astype(dtype), after ^ value.astype(bool) if new == "b" else after - value.astype(dtype))
 
 
 def _bits(run: Any, equation: Any, x: Increment) -> Increment:
@@ -139,6 +138,10 @@ def extreme(run: Any, x: Increment, y: Increment, larger: bool) -> Increment:
 
 def _extreme(larger: bool) -> Callable[..., Increment]:
     def rule(run: Any, equation: Any, x: Increment, y: Increment) -> Increment:
+        if np.asarray(x.value).dtype.kind in "iu" and directions(x, y):  # an index, which changes by whole numbers
+            fold = np.maximum if larger else np.minimum
+            value = fold(x.value, y.value)
+            return Increment(value, (fold(x.value + x.change, y.value + y.change) - value).astype(value.dtype))
         found, count = extreme(run, x, y, larger), directions(x, y)
         if not count or np.asarray(found.value).dtype.kind not in "fc":
             return constant(found.value)

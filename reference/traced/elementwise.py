@@ -201,10 +201,11 @@ def together(rule: Callable[..., Increment]) -> Callable[..., Increment]:
 def _sum(sign: float) -> Callable[..., Increment]:
     def rule(run: Any, equation: Any, x: Increment, y: Increment) -> Increment:
         value = x.value + y.value if sign > 0 else x.value - y.value
-        if is_constant(y):
-            count = directions(x)
-            return Increment(value, np.broadcast_to(x.change, (count, *np.shape(value))) if count else 0.0)
-        return Increment(value, x.change + sign * y.change)
+        count = directions(x, y)
+        if not count:
+            return constant(value)
+        change = x.change if is_constant(y) else x.change + sign * y.change
+        return Increment(value, np.broadcast_to(change, (count, *np.shape(value))))  # a single number may meet an array
 
     return together(rule)
 

@@ -228,14 +228,30 @@ def stacked(parts: list[Increment], empty: Increment) -> Increment:
     return Increment(values, np.stack([full_change(part, count) for part in parts], axis=1) if count else 0.0)
 
 
+def by_fixed_indices(rule: Callable[..., Increment], first: int) -> Callable[..., Increment]:
+    """A rule whose operands from the first on are indices: where one turns at this point, no change can be told."""
+
+    def fixed(run: Any, equation: Any, *operands: Increment) -> Increment:
+        found = rule(run, equation, *operands)
+        turning = [x for x in operands[first:] if np.asarray(x.value).dtype.kind in "iu" and not is_constant(x)]
+        if not turning or np.asarray(found.value).dtype.kind not in "fc":
+            return found
+        run.unresolved = "an index changes at this point"
+        turns = np.any([np.any(x.change, axis=tuple(range(1, np.ndim(x.change)))) for x in turning], axis=0)
+        change = full_change(found, directions(*turning))
+        return Increment(found.value, np.where(turns.reshape(-1, *[1] * np.ndim(found.value)), np.nan, change))
+
+    return fixed
+
+
 RULES: dict[str, Callable[..., Any]] = {
     **{name: _moving(move) for name, move in MOVES.items()},
     "broadcast_in_dim": _broadcast_rule,
     "split": _split,
     "iota": _iota,
     "empty": _empty,
-    "dynamic_slice": _dynamic_slice,
-    "dynamic_update_slice": _dynamic_update_slice,
-    "gather": _gather,
-    "scatter": _scatter,
+    "dynamic_slice": by_fixed_indices(_dynamic_slice, 1),
+    "dynamic_update_slice": by_fixed_indices(_dynamic_update_slice, 2),
+    "gather": by_fixed_indices(_gather, 1),
+    "scatter": by_fixed_indices(_scatter, 1),
 }

@@ -15,11 +15,11 @@ from harness.bounds.tolerances import (
 )
 from harness.bounds.traced_bound import floor_of, is_wide
 from harness.checks.directions import random_directions
-from harness.checks.traced.differencing import differences, values_by
+from harness.checks.traced.differencing import differences, increments, values_by
 from harness.checks.traced.layout import Claim, Layout, UnitVectors
 from harness.checks.traced.many_inputs import end_to_end, located, sampled
 from harness.checks.traced.modes import Mode, gradient_of, without_stops_of_rules
-from harness.checks.traced.precision.digits import SMALLEST, ZERO_IS_COARSER, absolute_scale, scale_about, with_digits
+from harness.checks.traced.precision.digits import UNDERFLOW, absolute_scale, ordinary_size, scale_about, with_digits
 from harness.checks.traced.precision.meaning import meaning, meant, with_meaning
 from harness.checks.traced.subject import DIFFERENCES, INCREMENTS, JAX, MODES, REFERENCE, TracedDerivatives
 from harness.checks.traced.truth import Truth
@@ -31,8 +31,6 @@ from reference.traced.program import Equation, Traced, unit_roundoff
 
 DIFFERENCED = 6
 """Inputs along which values are differenced, beside as many that look wrong."""
-
-TINY = 1e-30
 
 
 class Check:
@@ -206,9 +204,11 @@ class Check:
     def _truth(self, chosen: np.ndarray, claims: dict[str, Claim], blocks: Sequence[Block]) -> Claim:
         """The increments' answer; at a kink that of all conventions which comes closest to what JAX says."""
         along, middle, apart, error = UnitVectors(chosen, self.inputs.size), *np.zeros((3, *self._shape))
+        claimed = [claim.derivative[:, chosen] for claim in claims.values()]
 
         def ask(seed: int | None) -> Sequence[np.ndarray]:
-            middle[:, chosen], apart[:, chosen], error[:, chosen] = self.truth.combined(along, self.weights, seed)
+            found = increments(self.truth, along, self.weights, claimed, seed)
+            middle[:, chosen], apart[:, chosen], error[:, chosen] = found
             return middle, apart, error.copy()
 
         error = self.with_bars(INCREMENTS, ask, blocks, UNIT_ROUNDOFF["float64"])[-1]
@@ -218,8 +218,8 @@ class Check:
         slopes = np.abs(middle) + apart
         self._sides = Claim(middle, apart)
         self._largest = float(slopes[np.isfinite(slopes)].max(initial=0.0))
-        claimed = next((claim.derivative for claim in claims.values()), middle)
-        nearest = np.clip(np.where(np.isnan(claimed), middle, claimed), middle - apart, middle + apart)
+        first = next((claim.derivative for claim in claims.values()), middle)
+        nearest = np.clip(np.where(np.isnan(first), middle, first), middle - apart, middle + apart)
         return Claim(np.where(apart > 0.0, nearest, middle), error)
 
     def _values(self) -> tuple[list[str], np.ndarray]:
@@ -288,7 +288,7 @@ class Check:
         precision = "float64" if oracle else self.precision
         derivative, error = self.per_output(claim)
         unit = UNIT_ROUNDOFF["float64"] if oracle else self.truth.coarsest
-        error = error + np.where(error > 0.0, floor_of(derivative, blocks, unit) + SMALLEST, 0.0)
+        error = error + np.where(error > 0.0, floor_of(derivative, blocks, unit) + UNDERFLOW[precision], 0.0)
         return Answer(
             name, JAX if name in MODES else name, 0.0, 0.0, derivative, error, precision=precision, oracle=oracle
         )
@@ -339,8 +339,4 @@ class Check:
 
     @property
     def ordinary(self) -> float:
-        """A size of the derivative that is not small: blocks that vanish beside it are compared absolutely.
-
-        Not beside 1, as costs are, for all derivatives may be tiny; in coarse types, zero is not hit that exactly.
-        """
-        return max(ZERO_IS_COARSER[self.precision] * self._largest, TINY)
+        return ordinary_size(self._largest, self.precision)

@@ -3,7 +3,7 @@
 In float64 the values are JAX's own, so that neither the interpreter's rules nor JAX's take part.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -56,3 +56,32 @@ def differences(
             slopes[k] = np.where(better, (16.0 * first - second) / 15.0, slopes[k])
             errors[k] = np.where(better, error, errors[k])
     return Claim(slopes, errors)
+
+
+SHORTER, SHRINKS = 2.0**-40, 2.0**-30
+"""Of a step, to see what of a change is of second order: that shrinks with the step."""
+
+REMNANT = 2.0**-60
+"""An answer so small beside that of increments may be right all the same, where these are of second order alone."""
+
+
+def increments(
+    truth: Truth,
+    directions: np.ndarray | UnitVectors,
+    weights: np.ndarray,
+    claims: Sequence[np.ndarray],
+    seed: int | None = None,
+) -> tuple[np.ndarray, ...]:
+    """As `Truth.combined`, but zero where a claim is next to nothing, and shorter steps leave nothing, too."""
+    middle, apart, error = truth.combined(directions, weights, seed)
+    vanish = [np.abs(claim) <= REMNANT * np.abs(middle) for claim in claims]
+    doubtful = np.any([np.zeros(middle.shape, bool), *vanish], axis=0) & (middle != 0.0)
+    at = np.flatnonzero(doubtful.any(axis=0))
+    if at.size:
+        truth.shortened = SHORTER
+        shorter = truth.combined(directions[at], weights, seed)[0]
+        truth.shortened = 1.0
+        nothing = doubtful[:, at] & (np.abs(shorter) <= SHRINKS * np.abs(middle[:, at]))
+        middle[:, at] = np.where(nothing, 0.0, middle[:, at])
+        error[:, at] = np.where(nothing, np.finfo(float).tiny, error[:, at])
+    return middle, apart, error

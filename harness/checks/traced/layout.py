@@ -74,7 +74,7 @@ class UnitVectors:
         return len(self.chosen)
 
     def __getitem__(self, rows: Any) -> np.ndarray:
-        """(size,) of an index, (rows, size) of a slice."""
+        """(size,) of an index, (rows, size) of a slice or of several."""
         chosen = self.chosen[rows]
         vectors = np.zeros((*np.shape(chosen), self.size))
         np.put_along_axis(vectors, np.asarray(chosen)[..., None], 1.0, axis=-1)

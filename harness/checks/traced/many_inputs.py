@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from harness.bounds.tolerances import ENTRIES_MOVED, RANDOM_ENDS, SAMPLED_INPUTS
 from harness.checks.directions import compare_ends, random_directions, slopes_along
+from harness.checks.traced.differencing import increments
 from harness.checks.traced.layout import Claim
 from harness.checks.traced.modes import Mode
 from harness.checks.traced.precision.meaning import meant, with_meaning
@@ -37,23 +39,24 @@ def end_to_end(check: Check, modes: Sequence[Mode]) -> list[Pair]:
     count = int(np.clip(0.1 * ENTRIES_MOVED / check.inputs.size, FEWEST, RANDOM_ENDS))
     along = random_directions(count, check.inputs.size, check.seed + 2)
     block = [Block("directions", np.arange(count))]
-    middle, apart, error = check.with_bars(
-        INCREMENTS, lambda seed: check.truth.combined(along, check.weights, seed), block, UNIT_ROUNDOFF["float64"]
-    )
-    truth = check.answer(INCREMENTS, Claim(middle, error + apart), block)
-    slopes, sides = [], Claim(*check.per_output(Claim(middle, apart)))
+    slopes, meanings = [], {}
     for mode in modes:
         if mode.name in check.left_out:
             continue
         try:
-            slope, runs = _slope(check, mode, along, block)
+            slope, meanings[mode.name] = _slope(check, mode, along, block)
         except NotApplicable as reason:
             check.left_out[mode.name] = str(reason)
             continue
+        slopes.append(slope)
+    ask = partial(increments, check.truth, along, check.weights, [slope.gradient[None] for slope in slopes])
+    middle, apart, error = check.with_bars(INCREMENTS, ask, block, UNIT_ROUNDOFF["float64"])
+    truth, sides = check.answer(INCREMENTS, Claim(middle, error + apart), block), Claim(middle[0], apart[0])
+    for i, slope in enumerate(slopes):
+        runs = meanings[slope.name]
         if not isinstance(runs, str):
             told = meant(runs[:, 0], slope.error, check.truth.coarsest)
-            slope, check.ends_by_meaning[mode.name] = with_meaning(slope, told, truth, sides, block)
-        slopes.append(slope)
+            slopes[i], check.ends_by_meaning[slope.name] = with_meaning(slope, told, truth, sides, block)
     return compare_ends(slopes, truth, check.ordinary)
 
 

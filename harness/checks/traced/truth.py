@@ -80,6 +80,8 @@ class Truth:
 
     Attributes
     ----------
+    shortened : float
+        Steps are this share of what they are elsewhere.
     unresolved : str
         What could not be told at the point itself; empty where everything could.
     has_kink, stopped : bool
@@ -104,6 +106,7 @@ class Truth:
         self.unresolved, self.has_kink, self.stopped = "", False, False
         self._has_tiny = bool(((self.point != 0.0) & (np.abs(self.point) < BESIDE_STEP)).any())
         self.progress: Progress = silent
+        self.shortened = 1.0
         self.differenced: set[str] = set()
         self.taken_as_they_are: set[str] = set()
         self.in_own_precision: set[str] = set()
@@ -151,11 +154,11 @@ class Truth:
     def _step(self, directions: np.ndarray) -> np.ndarray:
         """How far to go along each direction, (directions, 1): a power of two; NaN where no step is small enough."""
         if not self._has_tiny:
-            return np.full((1, 1), STEP)
+            return np.full((1, 1), self.shortened * STEP)
         moved = np.where((directions != 0.0) & (self.point != 0.0), np.abs(self.point), 1.0)
         smallest = moved.min(axis=1, initial=1.0, keepdims=True)
         shorter = np.exp2(np.floor(np.log2(np.minimum(1.0, smallest / BESIDE_STEP))))
-        return STEP * np.where(smallest < SMALLEST_MOVED, np.nan, shorter)
+        return self.shortened * STEP * np.where(smallest < SMALLEST_MOVED, np.nan, shorter)
 
     @np.errstate(all="ignore")
     def sides(self, directions: np.ndarray, seed: int | None) -> Sides:
@@ -228,11 +231,13 @@ class Truth:
         return after, before, errors
 
     def _by_small_pivots(self, directions: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        """Slopes through the factors of singular matrices, and their errors: infinite where the pivots matter."""
+        """Slopes through the factors of singular matrices, and their errors: infinite where pivots or sides matter."""
         slopes, other = (self.changes(directions, self.run(pivot=pivot)) for pivot in PIVOTS)
+        before = -self.changes(-directions, self.run(pivot=PIVOTS[0]))
         rounded = self.changes(directions, self.run(pivot=PIVOTS[0], rounding=np.random.default_rng(seed)))
-        depends = np.abs(slopes - other) > NO_MATTER * np.abs(slopes) + np.sqrt(PIVOTS[0])
-        error = np.abs(slopes - other) + SPREAD_FACTOR * np.abs(rounded - slopes)
+        apart = np.maximum(np.abs(slopes - other), np.abs(slopes - before))
+        depends = apart > NO_MATTER * np.abs(slopes) + np.sqrt(PIVOTS[0])
+        error = apart + SPREAD_FACTOR * np.abs(rounded - slopes)
         return slopes, np.where(depends | np.isnan(error), np.inf, error)
 
     def _from_nearby(

@@ -35,6 +35,9 @@ RIGHT = {
         lambda x: jax.lax.reduce(x, jnp.asarray(0, x.dtype), jax.lax.add, (0, 1)),
         jnp.asarray(A, jnp.bfloat16),
     ),
+    "a kink that is seen from one side": (lambda x: jnp.where(x >= 0.0, 2.0 * x, x), np.zeros(2)),
+    "a kink by an index": (lambda x: x * jnp.asarray(X)[(x >= 0.0).astype(int)], np.zeros(2)),
+    "a row added to one entry": (lambda x: jax.lax.add(np.ones((1, 3)), x), np.ones((1, 1))),
     "axes read in another order": (lambda x: jax.lax.reshape(x, (2, 8), (1, 0)) * jnp.arange(8.0), A),
     "integers and None beside": (lambda x, n, nothing: x[n] ** 2, X, 2, None),
 }
@@ -135,6 +138,15 @@ INCONCLUSIVE = {
     "outside of the domain, where zero times NaN is NaN": (jnp.arcsin, np.array([0.5, 1.2]), "not finite at this"),
     "phases that are free": (lambda a: jnp.linalg.eigh(a + a.conj().T)[1], A[:2, :2] + 1j, "cannot be decided"),
     "at a jump": (jnp.floor, np.array([1.0, 0.5]), "at one of its jumps"),
+    "at a step between two constants": (lambda x: jnp.where(x >= 0.0, 1.0, 0.0), np.zeros(2), "the value with it"),
+    "at a step that is odd": (jnp.sign, np.zeros(2), "at one of its jumps"),
+    "where a count changes": (lambda x: jnp.sum(x >= 0.0) + 0.0 * x, np.zeros(2), "turns at this point"),
+    "where an index changes": (lambda x: jnp.asarray(X)[(x >= 0.0).astype(int)], np.zeros(2), "an index changes"),
+    "where a choice of branches changes": (
+        lambda x: jax.lax.switch((x[0] >= 0.0).astype(int), [lambda x: x, lambda x: x + 1.0], x),
+        np.zeros(2),
+        "the value with it",
+    ),
 }
 
 
@@ -258,6 +270,28 @@ def test_arguments_below_the_step_are_moved_by_a_smaller_one():
     report = check_derivatives(jnp.hypot, tiny, tiny)  # JAX divides by a square that underflows
     assert report.findings[0].expected == pytest.approx(np.sqrt(0.5)), report
     assert not any("a kink" in note for note in report.notes)
+
+
+OF_ANY_SIZE = [1e-220, 1e-100, 1e-46, 1e-44, 1e100]
+
+
+@pytest.mark.parametrize("size", OF_ANY_SIZE)
+def test_an_error_is_seen_whatever_the_size_of_the_derivative(size):
+    for off, verdict in ((0.0, "agree"), (1e-9, "disagree")):
+        f = rule(lambda x: size * jnp.sin(x), lambda x, g, off=off: g * size * jnp.cos(x) * (1.0 + off))
+        assert check_derivatives(f, X).verdict == verdict
+
+
+@pytest.mark.parametrize("size", OF_ANY_SIZE)
+@pytest.mark.parametrize("count", [2, 1500])
+def test_zero_is_zero_whatever_a_step_leaves_of_second_order(size, count):
+    report = check_derivatives(lambda x: size * jnp.sum(x * x), np.zeros(count))
+    assert report.verdict == "agree", report
+
+
+def test_what_is_too_small_for_any_step_is_inconclusive():
+    f = rule(lambda x: 1e-240 * jnp.sin(x), lambda x, g: g * 2e-240 * jnp.cos(x))
+    assert check_derivatives(f, X).verdict == "inconclusive"
 
 
 def test_slopes_that_have_no_limit_accuse_nobody():

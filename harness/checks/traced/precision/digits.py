@@ -23,6 +23,12 @@ SMALLEST = 1e-45
 ZERO_IS_COARSER = {"float64": 1.0, "float32": 1e2, "float16": 1e4, "bfloat16": 1e4}
 """In coarse types zero is not hit that exactly."""
 
+UNDERFLOW = {"float64": 1e-240, "float32": SMALLEST, "float16": SMALLEST, "bfloat16": SMALLEST}
+"""What underflow may leave or take of a zero."""
+
+NOTHING = {"float64": 1e-220, "float32": 1e-30, "float16": 1e-30, "bfloat16": 1e-30}
+"""What zero is compared with."""
+
 ABOUT = 8
 """Random directions whose slopes show how large derivatives are."""
 
@@ -58,6 +64,16 @@ def scale_about(truth: Truth, rows: np.ndarray, precision: str, seed: int) -> np
     about = np.sqrt(np.square(slopes).mean(axis=-1) / truth.inputs.size).min(axis=0)
     about = np.where(np.isfinite(about), about, 0.0)
     return np.repeat(NEGLIGIBLE * ZERO_IS_COARSER[precision] * about, truth.inputs.size)
+
+
+def ordinary_size(largest: float, precision: str) -> float:
+    """A size of the derivative that is not small: blocks that vanish beside it are compared absolutely.
+
+    Not beside 1, as costs are, for all derivatives may be tiny.
+    """
+    if precision == "float64":
+        return largest or NOTHING[precision]
+    return max(ZERO_IS_COARSER[precision] * largest, NOTHING[precision])
 
 
 class Digits:
