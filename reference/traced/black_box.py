@@ -45,6 +45,9 @@ NOISE_ROUNDINGS = 16.0
 STENCIL = np.array([1.0, -1.0, 0.5, -0.5, 0.25, -0.25])
 
 
+REFUSALS = (TypeError, ValueError, NotImplementedError, jax.errors.JaxRuntimeError)
+"""What JAX raises where a primitive, or a callback, does not take float64."""
+
 _compiled: WeakKeyDictionary[Equation, dict[str, Callable[..., Any]]] = WeakKeyDictionary()
 _finer: WeakKeyDictionary[Equation, Callable[..., list[Any]] | None] = WeakKeyDictionary()
 
@@ -66,7 +69,7 @@ def values_of(equation: Equation, values: Sequence[Any], run: Any = None) -> lis
     with settings(True):  # even where the caller's JAX has 32 bits
         try:
             found = list(map(host, apply(*_in_its_types(equation, values))))
-        except (TypeError, ValueError, NotImplementedError):
+        except REFUSALS:
             found = list(map(host, apply(*own_types(equation, values))))
     units = [_precision(equation), *(unit_roundoff(x.dtype) for x in found if kind(x.dtype) in ("f", "c"))]
     if run is not None and max(units) > UNIT_ROUNDOFF["float64"]:
@@ -201,7 +204,7 @@ def _at_each(
     try:
         with settings(True):
             answers = [np.asarray(x) for x in apply(*_in_its_types(equation, flat))]
-    except (TypeError, ValueError, NotImplementedError):
+    except REFUSALS:
         at = [[x[k] if i in moving else x for i, x in enumerate(flat)] for k in range(int(np.prod(lead)))]
         one_by_one = [values_of(equation, values) for values in at]
         answers = [np.stack([np.asarray(x) for x in column]) for column in zip(*one_by_one)]
