@@ -7,8 +7,9 @@ oracle, whose steps stand with the oracle in `reference`. What one module alone 
 
 MEANINGLESS = {"float64": 1e-6, "float32": 1e-2, "float16": 0.05, "bfloat16": 0.1}
 """A bound wider than this share of the coordinate, or of the largest in its block, decides nothing: inconclusive. In
-float32, sums over thousands of examples are good to three or four digits; bfloat16 has hardly more than two to begin
-with, so a sign or a factor of two is seen and little else."""
+float32, sums over thousands of examples are good to three or four digits. In half a float answers are hardly ever as
+good as that by themselves; there a traced program is run in float64 as well (`MEANT`), and what cannot be run so stays
+open."""
 
 CONFIRMED = 1e-2
 """An oracle that knows a number to this share of what is meaningless, and an answer as near to it, leave nothing in

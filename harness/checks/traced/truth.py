@@ -8,6 +8,7 @@ increments at points nearby: all about this one where these agree, else along th
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from harness.progress import Progress, silent
 from reference.arithmetics.increments import Increment
 from reference.arithmetics.many_directions import STEP, constant, is_constant
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
-from reference.traced.interpreter import Run
+from reference.traced.interpreter import Run, Turned
 from reference.traced.program import Program, lifted
 
 NEARBY = (1e-4, 2e-4, 4e-4)
@@ -168,7 +169,7 @@ class Truth:
         self.stopped |= bool(run.stopped) and self._stops(after, directions)
         if seed is None:
             bounds = None
-            if not (run.ties or run.unresolved or run.differenced or run.taken_as_they_are):
+            if not (self.turns or run.ties or run.unresolved or run.differenced or run.taken_as_they_are):
                 numbers = self.numbers(self.point)
                 bounds = bound_of_changes(self.program, numbers, self._steps(directions), self.trusted)
             self._note(run)
@@ -184,13 +185,25 @@ class Truth:
             unknown = np.isnan(after) | np.isnan(before)
             if unknown.any():
                 after, before, from_nearby = self._told_otherwise(after, before, unknown, directions, seed)
+        first = after
+        if self.turns:
+            turned = [self.changes(directions, Turned(side, trusted=self.trusted)) for side in (1, -1)]
+            after, before = (fold.reduce([after, before, *turned]) for fold in (np.fmax, np.fmin))
         rngs = np.random.default_rng(seed).spawn(RANDOM_INCREMENTS)
         others = [self.changes(directions, self.run(rounding=rng)) for rng in rngs]
-        others = [np.where(unknown, after, other) for other in others]
-        error = spread([after, *others], UNIT_ROUNDOFF["float64"]) + from_nearby
+        others = [np.where(unknown, first, other) for other in others]
+        error = spread([first, *others], UNIT_ROUNDOFF["float64"]) + from_nearby
         self.has_kink |= bool((np.abs(after - before) > error).any())
         self._note(run)
         return Sides(after, before, error)
+
+    @cached_property
+    def turns(self) -> bool:
+        """Whether rounding in a coarse type may decide a comparison otherwise: a kink within its reach."""
+        run = Turned(1, trusted=self.trusted)
+        if self.coarsest > UNIT_ROUNDOFF["float64"]:
+            run(self.program, *map(constant, self.numbers(self.point)))
+        return run.turned
 
     def _stops(self, after: np.ndarray, directions: np.ndarray) -> bool:
         """Whether a stop_gradient makes a difference, as that of a softmax to its largest argument does not."""

@@ -144,6 +144,14 @@ RIGHT = {
         ruled(huber, lambda x, g: (g * jnp.where(jnp.abs(x) < 1 / jnp.asarray(10.0, x.dtype), 10.0 * x, jnp.sign(x)),)),
         np.array([-0.3, 0.05, 0.2]),
     ),
+    "a tie by rounding alone": (
+        ruled(lambda x: jnp.maximum(x, 1.0 / jnp.asarray(10.0, x.dtype)), lambda x, g: (g * (x > 0.1),)),
+        np.array([0.1, 0.3, -1.0]),
+    ),
+    "a tie that its rule has by rounding": (
+        ruled(lambda x: jnp.maximum(x, 0.1), lambda x, g: (g * (x > 1.0 / jnp.asarray(10.0, x.dtype)),)),
+        np.array([0.1, 0.3, -1.0]),
+    ),
     "attention recomputed": (ruled(attention, recomputed), LAYERS[0][:2], LAYERS[1][:3], LAYERS[2][:3]),
     "in float32 inside": (lambda x: gelu()(x.astype("float32")).astype(x.dtype), X),
     "a scaled loss": (lambda x, w: 1024.0 * network(gelu())(x, w), X, LAYERS[:2]),

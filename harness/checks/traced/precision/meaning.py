@@ -22,9 +22,8 @@ from reference.arithmetics.increments import Increment
 from reference.arithmetics.many_directions import constant
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.traced.black_box import reads_bits
-from reference.traced.branching import COMPARISONS
-from reference.traced.interpreter import Run, has_few_bits
-from reference.traced.program import Constant, Equation, Program, is_key, kind, unit_roundoff
+from reference.traced.interpreter import Run, Turned, has_few_bits
+from reference.traced.program import Constant, Program, is_key, kind, unit_roundoff
 from reference.traced.tolerances import numbers_in
 
 SIDES = (0, 1, -1)
@@ -34,7 +33,7 @@ SHORT = 4
 """Numbers of no more significant bits, and whole ones, are those that are meant: 0.5, 3, 1024."""
 
 
-class Meant(Run):
+class Meant(Turned):
     """A run in float64 of what a rule's author may have meant: another rounding of each constant of the rule's own.
 
     Parameters
@@ -47,8 +46,8 @@ class Meant(Run):
     """
 
     def __init__(self, rng: np.random.Generator, side: int, shared: frozenset[float]):
-        super().__init__(rounding=rng)
-        self._side, self._shared = side, shared
+        super().__init__(side, rounding=rng)
+        self._shared = shared
         self._drawn: dict[float, float] = {}
 
     def number(self, atom: Constant) -> Increment:
@@ -64,17 +63,6 @@ class Meant(Run):
 
     def closed_over(self, value: Any) -> Increment:
         return super().closed_over(value) if is_key(value) or np.ndim(value) else self.number(Constant(value))
-
-    def equation(self, equation: Equation, operands: Sequence[Increment]) -> Sequence[Increment]:
-        """One equation's outputs; comparisons see numbers that a rounding may swap as this run's side has them."""
-        if equation.name in COMPARISONS and equation.kinds <= {"f", "b"} and "f" in equation.kinds:
-            first, second = (np.asarray(x.value) for x in operands)
-            unit = max(map(unit_roundoff, equation.input_dtypes))
-            near = (first != second) & (np.abs(first - second) <= unit * np.maximum(np.abs(first), np.abs(second)))
-            if near.any():
-                decided = second * (1.0 + self._side * unit * np.sign(second))
-                operands = [constant(np.where(near, decided, first)), operands[1]]
-        return super().equation(equation, operands)
 
 
 @np.errstate(all="ignore")
