@@ -8,7 +8,8 @@ import threading
 import traceback
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from importlib import metadata
+from typing import Annotated, Any
 
 import typer
 
@@ -53,6 +54,22 @@ def _where_libraries_fit(command: Callable[..., None]) -> Callable[..., None]:
         command(**arguments)
 
     return checked
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(metadata.version("autodiff-cross-check"))
+        raise typer.Exit
+
+
+VERSION = typer.Option("--version", help="Print the version, and nothing else.", callback=_version, is_eager=True)
+
+
+@app.callback()
+def _of_the_program(
+    version: Annotated[bool, VERSION] = False,
+) -> None:
+    pass
 
 
 for command in (run, check, train, ex4, bugs, replay, study, lesson, diagnose, grade, sweep, audit):

@@ -157,6 +157,24 @@ def prepare_directory(path: str | Path) -> Path:
 
 
 @contextmanager
+def folder_to_fill(path: str | Path) -> Iterator[Path]:
+    """The folder, made if need be; what was made for nothing, since nothing was written to it, is gone afterwards.
+
+    Raises
+    ------
+    OSError
+        When it cannot be made, or no file can be written to it.
+    """
+    made = [folder for folder in (Path(path), *Path(path).parents) if not folder.exists()]
+    try:
+        yield prepare_directory(path)
+    finally:
+        with suppress(OSError):  # there is something in it, or it is gone already
+            for folder in made:
+                folder.rmdir()
+
+
+@contextmanager
 def held_alone(path: str | Path) -> Iterator[None]:
     """A file or folder that no other command writes to meanwhile; a file is made, empty, if it is missing.
 

@@ -63,12 +63,13 @@ def file_of_module(name: str) -> str:
 def import_file_or_module(target: str | Path) -> ModuleType:
     """The module of a name, or the one that a file holds, whatever the file is called.
 
-    What the file imports is looked for beside it last, so that a file called random.py is in nobody's way. What it
-    raises is handed on.
+    A relative file is looked for in the current folder and then, as a module is, along `sys.path`: a process of its own
+    works in another folder. What the file imports is looked for beside it last, so that a file called random.py is in
+    nobody's way. What it raises is handed on.
     """
     if not is_file(target):
         return import_module(str(target))
-    path = Path(target).resolve()
+    path = _found(Path(target))
     taken = path.stem in sys.modules or path.stem in sys.stdlib_module_names
     name = f"file_{path.stem}" if taken else path.stem
     spec = spec_from_file_location(name, path)
@@ -84,6 +85,12 @@ def import_file_or_module(target: str | Path) -> ModuleType:
         del sys.modules[name]
         raise
     return module
+
+
+def _found(file: Path) -> Path:
+    """Where a file is, or would be."""
+    places = (folder / file for folder in (Path(), *map(Path, sys.path)))
+    return next((place for place in places if place.is_file()), file).resolve()
 
 
 def import_file_as(name: str, path: str | Path) -> ModuleType:

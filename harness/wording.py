@@ -14,6 +14,13 @@ def first_few(items: Sequence[Any], shown: int, more: str = "more", name: Callab
     return ", ".join(map(name, items[:shown])) + (f" and {rest} {more}" if rest > 0 else "")
 
 
+def told_apart(x: float, y: float) -> tuple[str, str]:
+    """Two numbers with six digits, or with as many as tell them from each other."""
+    return next(
+        (a, b) for digits in (6, 9, 12, 17) if (a := f"{x:.{digits}g}") != (b := f"{y:.{digits}g}") or digits == 17
+    )
+
+
 def counted(number: int, what: str) -> str:
     """A number of things: "1 network", "2,000 networks"."""
     return f"{number:,} {what}{'s' * (number != 1)}"

@@ -1,6 +1,6 @@
 """Random directions in θ, along which a whole computation is checked end to end."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -36,3 +36,17 @@ def compare_ends(slopes: Sequence[Answer], ends: Answer, ordinary: float = 1.0) 
     """Each of several answers for the slopes along directions beside what the cost itself shows of them."""
     block = [Block("directions", np.arange(ends.gradient.size))]
     return [compare(answer, ends, block, ordinary) for answer in slopes]
+
+
+def farthest_off(size: int, off: Callable[[np.ndarray], np.ndarray], seed: int) -> int:
+    """A coordinate to look at: of two halves the one along which ``off(directions)`` is larger, halved again."""
+    suspects = np.arange(size)
+    drawn = random_directions(1, size, seed)[0]
+    while suspects.size > 1:
+        halves = np.array_split(suspects, 2)
+        along = np.zeros((2, size))
+        for direction, half in zip(along, halves):
+            direction[half] = drawn[half]
+        found = off(along)
+        suspects = halves[int(np.argmax(np.where(np.isnan(found), np.inf, found)))]
+    return int(suspects[0])

@@ -1,5 +1,6 @@
 """harness grade and diagnose."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -45,7 +46,7 @@ def grade(
     json: Json = False,
 ) -> None:
     """Grade a class of submissions: each one's cost and gradient, and which bug explains what is wrong."""
-    from harness.files import prepare_directory, write_whole
+    from harness.files import folder_to_fill, write_whole
     from harness.grading.grading import grade_folder
     from harness.grading.rubric import Rubric, read_rubric
     from harness.grading.writing.feedback import write_feedback
@@ -55,17 +56,16 @@ def grade(
     if reveal and feedback is None:
         raise ValueError("--reveal adds to the pages of --feedback; give that a folder")
     chosen = Rubric() if rubric is None else read_rubric(rubric)
-    if feedback is not None:
-        prepare_directory(feedback)  # before the work is done
-    with progress_bar() as progress:
-        grades = grade_folder(folder, chosen, function, seconds("--timeout", timeout), progress)
+    with nullcontext() if feedback is None else folder_to_fill(feedback):  # before the work is done
+        with progress_bar() as progress:
+            grades = grade_folder(folder, chosen, function, seconds("--timeout", timeout), progress)
+        if feedback is not None:
+            write_feedback(grades, feedback, reveal)
+            complain(f"The pages are in {feedback}.")
     if csv is not None:
         write_whole(csv, as_csv(grades).encode())
     if html is not None:
         write_whole(html, as_page(grades, {"folder": folder.name, "points": chosen.total}).encode())
-    if feedback is not None:
-        write_feedback(grades, feedback, reveal)
-        complain(f"The pages are in {feedback}.")
     document = {"schema": "harness.grades/1", "grades": [row(one) | {"notes": list(one.notes)} for one in grades]}
     show(document, as_text(grades), json)
 

@@ -10,7 +10,7 @@ from harness.commands.common import complain, progress_bar, show, start_jax
 from harness.commands.options import Json
 
 QUICK = "A few bugs, trained for less long: half a minute instead of some."
-NOTEBOOK = "An executed Jupyter notebook as well (pip install 'autodiff-cross-check[notebook]')."
+NOTEBOOK = "An executed Jupyter notebook as well (pip install 'autodiff-cross-check\\[notebook]')."
 FRESH = "Compute everything anew, and keep nothing for the next time."
 
 

@@ -1,7 +1,6 @@
 """What a result was made with, so that somebody else can make it again."""
 
 import contextlib
-import io
 import os
 import platform
 import shlex
@@ -57,6 +56,4 @@ def _blas() -> str:
         shown: Any = np.show_config(mode="dicts")
         blas = shown["Build Dependencies"]["blas"]
         return f"{blas['name']} {blas['version']}, {_threads()} threads"
-    with contextlib.redirect_stdout(io.StringIO()) as text:
-        np.show_config()
-    return "unknown" if not text.getvalue() else "see numpy.show_config()"
+    return "see numpy.show_config()"

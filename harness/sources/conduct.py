@@ -1,15 +1,18 @@
-"""What code of somebody else's leaves behind: settings of the whole process, noticed and put back."""
+"""What other people's code leaves behind: settings of the process, put back; exceptions, told whose they are."""
 
 import os
 import random
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import wraps
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 import numpy as np
+
+from harness.importing import raised_at
+from harness.sources.table import Source, SourceFailed
 
 
 class _Setting(NamedTuple):
@@ -102,6 +105,30 @@ class Settings:
             # JAX may have been imported meanwhile
             if setting.get() != before and (before or setting.what != "JAX's settings"):
                 yield setting, before
+
+
+@contextmanager
+def blamed(source: Source) -> Iterator[None]:
+    """A ``with`` around a source's call: what it raises is handed on with a note whose it is, and where.
+
+    Raises
+    ------
+    SourceFailed
+        For what would end the program, such as ``sys.exit()``: an exit code of 0 would say that the sources agree.
+    """
+    try:
+        yield
+    except SystemExit as ended:
+        what = f"source {source.name!r} called sys.exit({ended.code!r}) instead of answering{raised_at(ended)}"
+        raise SourceFailed(what) from ended
+    except (KeyboardInterrupt, SourceFailed):
+        raise
+    except Exception as error:
+        error.add_note(f"raised by source {source.name!r}{raised_at(error)}")
+        raise
+    except BaseException as error:  # which only the end of a program should pass on
+        what = f"source {source.name!r} raised {type(error).__name__}: {error}{raised_at(error)}"
+        raise SourceFailed(what) from error
 
 
 P = ParamSpec("P")

@@ -24,7 +24,7 @@ class Source:
     ----------
     name : str
     family : str
-        Sources that share an author or a mechanism share its mistakes, so that a family has one vote.
+        Sources that share an author or a mechanism share its bugs, so that a family has one vote.
     function : callable, or str
         ``function(problem, theta) -> (cost, gradient)``, or where to import it from: "module:attribute". A
         `reference.measured.Oracle` tells its own error, too.

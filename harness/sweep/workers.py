@@ -110,12 +110,19 @@ def dask_cluster(address: str) -> Iterator[Pool]:
     ------
     OSError
         When there is no scheduler, or it has no workers.
+    ValueError
+        When the address is none.
     """
     from distributed import Client
+    from distributed.comm.addressing import get_address_host_port
 
     try:
+        get_address_host_port(address)  # a Client that refuses it would wait for its own end, and tell so
+    except ValueError as error:
+        raise ValueError(f"{address!r} is no address of a Dask scheduler ({error}); expected tcp://host:8786") from None
+    try:
         client = Client(address, timeout=CONNECT, set_as_default=False)
-    except (OSError, TimeoutError, ValueError) as error:
+    except (OSError, TimeoutError) as error:
         raise OSError(f"no Dask scheduler answers at {address} ({error}); start one with `dask scheduler`") from None
 
     def check() -> None:

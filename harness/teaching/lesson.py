@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from harness.files import prepare_directory, write_whole
+from harness.files import folder_to_fill, write_whole
 from harness.pages.document import document, text_of
 from harness.pages.environment import environment
 from harness.progress import Progress, silent
@@ -135,7 +135,7 @@ def make_lesson(
     OSError
         The folder cannot be written to; nothing has been computed then.
     """
-    folder = prepare_directory(out)
-    data = lesson_data(size, progress, cache)
-    write_whole(folder / NAME, lesson_page(data).encode())
-    return folder / NAME
+    with folder_to_fill(out) as folder:
+        data = lesson_data(size, progress, cache)
+        write_whole(folder / NAME, lesson_page(data).encode())
+        return folder / NAME

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from harness.files import prepare_directory, write_whole
+from harness.files import folder_to_fill, write_whole
 from harness.pages.document import text_of
 from harness.progress import Progress, silent
 from harness.teaching.lesson import OWN
@@ -68,13 +68,14 @@ def make_notebook(out: str | Path, progress: Progress = silent) -> Path:
     import nbformat  # pyright: ignore[reportMissingImports]
     from nbclient import NotebookClient  # pyright: ignore[reportMissingImports]
 
-    folder, made = prepare_directory(out), notebook()
+    made = notebook()
     count = len(made.cells)
 
     def started(cell: Any, cell_index: int) -> None:
         progress("notebook", cell_index, count)
 
-    NotebookClient(made, timeout=SECONDS, kernel_name="python3", on_cell_start=started).execute()
-    progress("notebook", count, count)
-    write_whole(folder / NAME, nbformat.writes(made).encode())
-    return folder / NAME
+    with folder_to_fill(out) as folder:
+        NotebookClient(made, timeout=SECONDS, kernel_name="python3", on_cell_start=started).execute()
+        progress("notebook", count, count)
+        write_whole(folder / NAME, nbformat.writes(made).encode())
+        return folder / NAME

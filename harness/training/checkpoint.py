@@ -58,8 +58,10 @@ class Checkpoint:
             with np.load(io.BytesIO(content), allow_pickle=False) as saved:
                 was, trace = json.loads(str(saved["stamp"])), saved["trace"]
                 state = {name: saved[name] for name in STATE}
-        except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            raise ValueError(f"{self.path} is damaged, or no checkpoint of harness train ({error})") from None
+        except (ValueError, KeyError, EOFError, zipfile.BadZipFile):  # NumPy would advise to unpickle what is no array
+            raise ValueError(
+                f"{self.path} is damaged, or no checkpoint of harness train; choose another file"
+            ) from None
         if apart := differences(stamp, was):
             raise ValueError(f"{self.path} is of another training ({'; '.join(apart)}); choose another file")
         self.trace[:] = [tuple(row) for row in trace.tolist()]

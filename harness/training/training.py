@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import OptimizeResult
 
+from harness.sources.conduct import blamed
 from harness.training.checkpoint import Checkpoint, stamp_of
 from harness.training.fmincg import fmincg
 from harness.training.gate import check_gate, with_defaults
@@ -140,7 +141,8 @@ class _Training:
         self.reports: list[Report] = []
 
     def gradient(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
-        return self.sources[self.name](self.problem, theta)
+        with blamed(self.sources[self.name]):
+            return self.sources[self.name](self.problem, theta)
 
     def pass_gate(self, when: str) -> None:
         if self.gate:

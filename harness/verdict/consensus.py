@@ -17,7 +17,7 @@ class Consensus(NamedTuple):
 def find_consensus(families: dict[str, str], pairs: Sequence[Pair]) -> Consensus:
     """The largest group without a disagreement in it, counted in families; two such groups are a tie, and named as one.
 
-    Sources of one family share their author's mistakes, so that their agreement is one vote, not two; and a family that
+    Sources of one family share their author's bugs, so that their agreement is one vote, not two; and a family that
     has a member at odds with a group has no vote for it. Of loop and vectorized (one family), jax and differences, all
     at odds with loop alone, {vectorized, jax, differences} has two votes: that of vectorized is lost, because loop, its
     author's other work, objects.

@@ -86,7 +86,7 @@ def single_entry(whole: Part) -> str:
     if whole.wrong.sum() != 1:
         return ""
     value, expected = whole.value[whole.wrong][0], whole.expected[whole.wrong][0]
-    factor = f", {_times(value / expected)} the right value" if expected else ""
+    factor = f", {times(value / expected)} the right value" if expected else ""
     return f"a single entry is off by {value - expected:.3g}{factor}; no other was found wrong"
 
 
@@ -149,10 +149,11 @@ def _named_factor(c: float, m: int | None) -> str:
         known = [(float(m), "not divided by m"), (1.0 / m, "divided by m twice"), (m / (m - 1.0), "divided by m - 1")]
     fitting = [words for factor, words in known if abs(c - factor) <= CLOSE * abs(factor)]
     as_if = f", as if the sum over the examples were {' or '.join(fitting)}" if fitting else ""
-    return f"{_times(c)} the right value{as_if}"
+    return f"{times(c)} the right value{as_if}"
 
 
-def _times(c: float) -> str:
+def times(c: float) -> str:
+    """A factor in words, with enough digits to tell it from 1."""
     return f"{c:.6g} times" if abs(c - 1.0) > 1e-4 else f"1 {'+' if c > 1.0 else '-'} {abs(c - 1.0):.3g} times"
 
 
@@ -192,7 +193,9 @@ def _moved(value: np.ndarray, expected: np.ndarray, part: Part) -> str:
 def _seven_digits(part: Part, m: int | None) -> str:
     off, size = np.abs(part.value - part.expected).max(), np.abs(part.expected).max()
     if 2 * part.wrong.sum() > part.wrong.size > 2 and 1e-10 * size < off < 1e-6 * size:
-        return f"right to {off / size:.0e} of the largest entry: it passes through float32, or is a finite difference"
+        return (
+            f"right to {off / size:.0e} of the largest entry: as many digits as float32 keeps, or a finite difference"
+        )
     return ""
 
 

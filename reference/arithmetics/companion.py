@@ -131,7 +131,9 @@ class Companion(NDArrayOperatorsMixin):
     def __array__(self, *_: Any, **__: Any) -> np.ndarray:
         # or NumPy makes an array of objects, which by the arithmetic of both become arrays within arrays without end
         name = type(self).__name__
-        raise NoRule(f"{name} arithmetic makes no plain arrays of float: leave dtype=float and functions of math out")
+        raise NoRule(
+            f"{name} arithmetic makes no plain arrays of float, as dtype=float, math and much of SciPy ask for"
+        )
 
     def __getattr__(self, name: str) -> Any:
         raise NoAttribute(f"{type(self).__name__} arithmetic has no {name}")

@@ -6,6 +6,7 @@ what it converges to is seen when it is made more accurate: `tightened`.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -25,6 +26,7 @@ from reference.traced.program import (
     Program,
     bind,
     compiler_options,
+    function_of,
     host,
     is_key,
     iterates,
@@ -66,7 +68,7 @@ def values_of(equation: Equation, values: Sequence[Any], run: Any = None) -> lis
     The run is told where it was the latter.
     """
     apply = _program(equation, "values", lambda: lambda *operands: bind(equation, operands))
-    with settings(True):  # even where the caller's JAX has 32 bits
+    with _precisely():
         try:
             found = list(map(host, apply(*_in_its_types(equation, values))))
         except REFUSALS:
@@ -86,6 +88,13 @@ def reads_bits(program: Program) -> bool:
 def _in_its_types(equation: Equation, values: Sequence[Any]) -> Sequence[Any]:
     """Values as they are, unless the precision decides what is computed."""
     return own_types(equation, values) if any(map(reads_bits, programs_in(equation))) else values
+
+
+def _precisely() -> ExitStack:
+    """In float64 even where the caller's JAX has 32 bits, and on the CPU, for no accelerator keeps all of them."""
+    stack = settings(True)
+    stack.enter_context(jax.default_device(jax.devices("cpu")[0]))
+    return stack
 
 
 def own_types(equation: Equation, values: Sequence[Any]) -> list[Any]:
@@ -202,7 +211,7 @@ def _at_each(
     how, one = ("finer stencil", finely) if finely else ("stencil", lambda *operands: bind(equation, operands))
     apply = _program(equation, f"{how} {axes}", lambda: jax.vmap(one, in_axes=axes))
     try:
-        with settings(True):
+        with _precisely():
             answers = [np.asarray(x) for x in apply(*_in_its_types(equation, flat))]
     except REFUSALS:
         at = [[x[k] if i in moving else x for i, x in enumerate(flat)] for k in range(int(np.prod(lead)))]
@@ -211,8 +220,11 @@ def _at_each(
     return [_wide(x).reshape(*lead, *x.shape[1:]) for x in answers]
 
 
-def by_its_rule(equation: Equation, *operands: Increment) -> list[Increment]:
-    """Values and changes as JAX's own rule has them, for a rule that is to be taken as it is."""
+def by_its_rule(run: Any, equation: Equation, *operands: Increment) -> list[Increment]:
+    """Values and changes as JAX's own rule has them, for a rule that is to be taken as it is.
+
+    A rule that is not linear in its cotangent, as one that clips it, is the transpose of nothing: its changes are NaN.
+    """
     values = [x if is_key(x) else np.asarray(x) for x in own_types(equation, [x.value for x in operands])]
     count = directions(*operands)
     moving = [i for i, x in enumerate(operands) if not is_constant(x) and np.asarray(x.value).dtype.kind in "fc"]
@@ -228,6 +240,14 @@ def by_its_rule(equation: Equation, *operands: Increment) -> list[Increment]:
     primals = [values[i] for i in moving]
     tangents = [(full_change(operands[i], count) / STEP).astype(values[i].dtype) for i in moving]
     outputs, changes = _pushed(apply, primals, tangents)
+    if changes is None:
+        run.unresolved = (
+            f"the rule of {function_of(equation).name} is not linear in its cotangent, so nothing that goes"
+        )
+        run.unresolved += " through it can be told; check what comes before it and after it apart"
+        moves = np.array([any(np.any(t[k]) for t in tangents) for k in range(count)])
+        nothing = np.where(moves, np.nan, 0.0)
+        changes = [np.broadcast_to(nothing.reshape(count, *(1,) * np.ndim(y)), (count, *np.shape(y))) for y in outputs]
     return [
         Increment(_wide(host(y)), np.asarray(c).astype(_wide(host(y)).dtype) * STEP)
         if kind(y.dtype) in ("f", "c")
@@ -236,15 +256,18 @@ def by_its_rule(equation: Equation, *operands: Increment) -> list[Increment]:
     ]
 
 
-def _pushed(apply: Callable[..., Any], primals: list[Any], tangents: list[Any]) -> tuple[list[Any], list[Any]]:
+def _pushed(apply: Callable[..., Any], primals: list[Any], tangents: list[Any]) -> tuple[list[Any], list[Any] | None]:
     try:
         outputs = apply(*primals)
         return outputs, jax.vmap(lambda *t: jax.jvp(apply, tuple(primals), t)[1])(*tangents)
     except TypeError:  # a custom_vjp, which has no forward mode: its transpose by reverse mode over reverse mode
         outputs, pull_back = jax.vjp(apply, *primals)
         zero = [np.zeros(np.shape(y), y.dtype) for y in outputs]
-        transpose = jax.linear_transpose(lambda *w: pull_back(list(w)), *zero)
-        return outputs, jax.vmap(lambda *t: list(transpose(t)))(*tangents)
+        try:
+            transpose = jax.linear_transpose(lambda *w: pull_back(list(w)), *zero)
+            return outputs, jax.vmap(lambda *t: list(transpose(t)))(*tangents)
+        except Exception:  # noqa: BLE001  each primitive that is not linear refuses in its own way
+            return outputs, None
 
 
 LARGEST_TOLERANCES = (1e-3, 1e-5)

@@ -2,14 +2,17 @@
 
 import string
 from collections.abc import Callable
+from functools import cache
 from itertools import product
 from typing import Any
 
+import jax
 import numpy as np
 
 from reference.arithmetics.increments import Increment
 from reference.arithmetics.many_directions import bilinear, constant, is_constant, linear
 from reference.traced.moving import MOVES
+from reference.traced.program import kind, unit_roundoff
 
 LEAD, LETTERS = "Z", string.ascii_lowercase + string.ascii_uppercase.replace("Z", "")
 
@@ -160,3 +163,54 @@ RULES: dict[str, Callable[..., Any]] = {
     "reduce_window_min": _window_extreme(larger=False),
     "fft": _fft,
 }
+
+
+# -- how coarsely products are computed -------------------------------------------------------------------------------
+
+PRODUCTS = ("dot_general", "conv_general_dilated")
+"""Primitives that accelerators compute from rounded operands, unless their `precision` forbids it."""
+
+TYPES = {"F8": 2.0**-4, "BF16": 2.0**-8, "F16": 2.0**-11, "TF32": 2.0**-11, "F32": 2.0**-24, "F64": 2.0**-53}
+"""u of the types in the names of JAX's algorithms for products."""
+
+PARTS = {"X3": 2, "X6": 3, "X9": 3}
+"""How many numbers of the type stand for an operand, in the algorithms that add up so many products."""
+
+OF_FLOAT32 = {
+    "tpu": {"DEFAULT": TYPES["BF16"], "HIGH": TYPES["BF16"] ** 2},
+    "gpu": {"DEFAULT": TYPES["TF32"], "HIGH": TYPES["TF32"]},
+}
+"""u of what a product rounds operands in float32 to, by platform and precision."""
+
+
+def product_units(equation: Any) -> tuple[float, float]:
+    """u of the types that a product rounds its operands to and adds up in; zero where that is their own."""
+    if equation.name not in PRODUCTS:
+        return 0.0, 0.0
+    return units_of(equation.params.get("precision"), equation.input_dtypes[0], equation.platform)
+
+
+@cache
+def units_of(precision: Any, dtype: Any, platform: str) -> tuple[float, float]:
+    """The same, from a product's `precision`, its operands' type, and the platform.
+
+    See jax.lax.Precision and jax.lax.DotAlgorithmPreset. Where a platform does better than it has to, as CPUs mostly
+    do, this is more than what is lost.
+    """
+    own = unit_roundoff(dtype) if kind(dtype) in ("f", "c") else 1.0
+    if isinstance(precision, jax.lax.DotAlgorithm):
+        operands = max(map(unit_roundoff, (precision.lhs_precision_type, precision.rhs_precision_type)))
+        count, sums = precision.lhs_component_count, unit_roundoff(precision.accumulation_type)
+    elif isinstance(precision, jax.lax.DotAlgorithmPreset) and precision.name != "DEFAULT":
+        names = [part for part in precision.name.split("_") if part in TYPES]
+        operands, sums = TYPES[names[0]], TYPES[names[-1]]
+        count = PARTS.get(precision.name.rpartition("_")[2], 1)
+    else:
+        pair = precision if isinstance(precision, tuple) else (precision, precision)
+        known = OF_FLOAT32.get("gpu" if platform in ("cuda", "rocm") else platform, {})
+        operands = (
+            max(known.get(getattr(each, "name", "DEFAULT"), 0.0) for each in pair) if own == TYPES["F32"] else 0.0
+        )
+        count, sums = 1, 0.0
+    units = (operands**count, sums)
+    return units[0] * (units[0] > own), units[1] * (units[1] > own)

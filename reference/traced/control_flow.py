@@ -47,7 +47,7 @@ def _call(run: Any, equation: Equation, *operands: Increment) -> list[Increment]
 def _custom_call(run: Any, equation: Equation, *operands: Increment) -> list[Increment]:
     if run.trusted(equation):
         run.taken_as_they_are.add(function_of(equation).name)
-        return black_box.by_its_rule(equation, *operands)
+        return black_box.by_its_rule(run, equation, *operands)
     program, place = primal_of(equation), function_of(equation)
     if place.name == "_frexp" and Path(place.file).is_relative_to(JAX):
         return _mantissa_and_exponent(run, equation, *operands)
@@ -201,7 +201,7 @@ def _solved(matrix: np.ndarray, rights: Sequence[np.ndarray]) -> list[np.ndarray
 def _as_jax_has_it(run: Any, equation: Equation, *operands: Increment) -> list[Increment]:
     """Samples that are accepted or refused have an implicit derivative, which their values along a path do not show."""
     run.taken_as_they_are.add(equation.name)
-    return black_box.by_its_rule(equation, *operands)
+    return black_box.by_its_rule(run, equation, *operands)
 
 
 def _reduce(run: Any, equation: Equation, *operands: Increment) -> list[Increment]:

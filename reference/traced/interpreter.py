@@ -60,6 +60,8 @@ class Run:
     pivot : float
         What counts in the place of a pivot that is zero, beside the matrix: some functions of the factors are smooth
         where these are not, such as a determinant, and then any small number will do.
+    phases : Generator, optional
+        Turns the free phases of complex vectors at random.
 
     Attributes
     ----------
@@ -85,8 +87,10 @@ class Run:
         coarsest: float = UNIT_ROUNDOFF["float64"],
         trusted: Callable[[Equation], bool] = lambda _: False,
         pivot: float = 0.0,
+        phases: np.random.Generator | None = None,
     ):
-        self.rounding, self.coarsest, self.trusted, self.pivot = rounding, coarsest, trusted, pivot
+        self.rounding, self.coarsest, self.trusted = rounding, coarsest, trusted
+        self.pivot, self.phases = pivot, phases
         self.ties, self.unresolved = False, ""
         self.differenced: set[str] = set()
         self.taken_as_they_are: set[str] = set()
@@ -127,7 +131,10 @@ class Run:
         rounds = self.rounding is not None and equation.name not in EXACT
         if rounds and equation.name in SUMS:  # what is added up is rounded on the way, and not at the end alone
             normwise = equation.name in NORMWISE
-            operands = [self._rounded(x, t, 2.0, normwise) for x, t in zip(operands, equation.input_dtypes)]
+            least = contracting.product_units(equation)[0]
+            operands = [
+                self._rounded(x, t, 2.0, normwise, least=least) for x, t in zip(operands, equation.input_dtypes)
+            ]
         outputs = rule(self, equation, *operands) if rule else black_box.differenced(self, equation, *operands)
         if isinstance(outputs, Increment):
             outputs = [outputs]
@@ -136,7 +143,10 @@ class Run:
         size = ROUNDINGS.get(equation.name, 1.0)
         normwise = equation.name in NORMWISE
         inexact = _surely_inexact(equation.name, [x.value for x in operands])
-        rounded = [self._rounded(x, dtype, size, normwise, inexact) for x, dtype in zip(outputs, equation.dtypes)]
+        least = contracting.product_units(equation)[1]
+        rounded = [
+            self._rounded(x, dtype, size, normwise, inexact, least) for x, dtype in zip(outputs, equation.dtypes)
+        ]
         return self._partly_summed(equation, operands, rounded) if equation.name in PARTIAL_SUMS and rule else rounded
 
     def _partly_summed(
@@ -145,18 +155,19 @@ class Run:
         """Sums whose partial sums were rounded: what these may be is bounded by the sum of the sizes."""
         quiet = Run()
         sizes = RULES[equation.name](quiet, equation, *[constant(_size(x.value)) for x in operands])
-        unit = min(unit_roundoff(equation.dtypes[0]), self.coarsest) if kind(equation.dtypes[0]) in ("f", "c") else 0.0
+        unit = unit_roundoff(equation.dtypes[0]) if kind(equation.dtypes[0]) in ("f", "c") else 0.0
+        unit = min(max(unit, contracting.product_units(equation)[1]), self.coarsest)
         moved = unit * np.abs(sizes.value) * self._noise(np.shape(sizes.value))
         if not np.any(np.abs(sizes.value) > np.abs(outputs[0].value)):
             return outputs  # nothing cancels
         return [Increment(outputs[0].value + moved, outputs[0].change)]
 
     def _rounded(
-        self, x: Increment, dtype: Any, size: float, normwise: bool = False, inexact: Any = False
+        self, x: Increment, dtype: Any, size: float, normwise: bool = False, inexact: Any = False, least: float = 0.0
     ) -> Increment:
         if kind(dtype) not in ("f", "c"):
             return x
-        unit = min(unit_roundoff(dtype), self.coarsest)
+        unit = min(max(unit_roundoff(dtype), least), self.coarsest)
         if unit > COARSE:  # computed in float32, and rounded once
             size = 1.0
         elif unit > UNIT_ROUNDOFF["float64"]:

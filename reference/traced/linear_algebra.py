@@ -2,10 +2,9 @@
 
 dA is what a step changes of A. A = L Lᴴ gives L⁻¹ dA L⁻ᴴ = L⁻¹ dL + (L⁻¹ dL)ᴴ, of which the lower half is L⁻¹ dL; the
 others follow in the same way from A = P L U, A V = V Λ and A = U S Vᴴ. Equal eigenvalues are kinks of what their
-vectors span. Complex vectors have free phases: what depends on them has no derivative to speak of, and shows as such,
-since runs that round at random turn them at random. Cholesky and the symmetric eigenvalue problem have a derivative
-along symmetric dA only; for other dA, which leave the symmetric matrices, the formulas are used as they stand, as JAX
-does.
+vectors span. Complex vectors have free phases, which a run may turn at random: what moves with them has no derivative.
+Cholesky and the symmetric eigenvalue problem have a derivative along symmetric dA only; for other dA, which leave the
+symmetric matrices, the formulas are used as they stand, as JAX does.
 
 Source: Giles, Collected matrix derivative results for forward and reverse mode AD, 2008.
 """
@@ -16,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from reference.arithmetics.increments import Increment
-from reference.arithmetics.many_directions import constant, is_constant
+from reference.arithmetics.many_directions import STEP, constant, is_constant
 from reference.traced import black_box
 from reference.traced.program import Equation, bind, host
 
@@ -176,14 +175,15 @@ def _in_phase(vectors: Any, own: Any) -> Any:
 
 
 def _turned(run: Any, rotation: Any) -> Any:
-    """A random turn of the phases of complex vectors, in a run that rounds at random: i times (..., 1, vectors) angles.
+    """A turn of the phases of complex vectors where the run asks for it: i times (..., 1, vectors) random angles.
 
     None is larger than the rotations of the vectors into each other.
     """
-    if run.rounding is None or not np.iscomplexobj(rotation):
+    if run.phases is None or not np.iscomplexobj(rotation):
         return 0.0
     largest = np.abs(rotation).max(axis=(-2, -1), keepdims=True, initial=0.0)
-    return 1j * largest * run.rounding.uniform(-1.0, 1.0, (*rotation.shape[:-2], 1, rotation.shape[-1]))
+    largest = np.where(largest == 0.0, STEP, largest)  # a single vector has nothing to rotate into
+    return 1j * largest * run.phases.uniform(-1.0, 1.0, (*rotation.shape[:-2], 1, rotation.shape[-1]))
 
 
 def _eigh(run: Any, equation: Any, a: Increment) -> Any:
@@ -271,6 +271,9 @@ def _qr(run: Any, equation: Any, a: Increment) -> Any:
     d_q = q @ rotation + scaled - q @ inner
     return [Increment(q, d_q), Increment(r, (inner - rotation) @ r)]
 
+
+PHASED = ("eigh", "eig", "svd")
+"""Primitives whose complex vectors have free phases."""
 
 RULES: dict[str, Callable[..., Any]] = {
     "cholesky": _cholesky,

@@ -41,8 +41,8 @@ class Equation:
         JAX's parameters, with a `Program` in the place of each jaxpr.
     shapes, dtypes : tuples
         Of the outputs.
-    raw : object
-        JAX's own equation, for `bind`.
+    raw, platform
+        JAX's own equation, for `bind`, and its name of the kind of device that runs it.
     """
 
     name: str
@@ -53,6 +53,7 @@ class Equation:
     dtypes: tuple[Any, ...]
     input_dtypes: tuple[Any, ...]
     raw: Any
+    platform: str = "cpu"
 
     @cached_property
     def kinds(self) -> frozenset[str]:
@@ -111,10 +112,11 @@ class Traced:
 
     def __init__(self, f: Callable[..., Any], *arguments: Any):
         self._traced = jax.jit(f).trace(*arguments)
+        self.devices = devices_of(arguments)
 
     @cached_property
     def program(self) -> Program:
-        return read(self._traced.jaxpr)
+        return read(self._traced.jaxpr, self.devices[0].platform)
 
     @property
     def outputs(self) -> list[Any]:
@@ -132,6 +134,14 @@ class Traced:
 
     def __call__(self, *arguments: Any) -> Any:
         return self._compiled(*arguments)
+
+
+def devices_of(arguments: Any) -> list[Any]:
+    """The devices on which JAX computes with these arguments: theirs, or the one that it takes by default."""
+    leaves = (leaf for leaf in jax.tree.leaves(arguments) if getattr(leaf, "committed", False))
+    default = jax.config.jax_default_device
+    default = default if isinstance(default, jax.Device) else jax.devices(default)[0]
+    return sorted({device for leaf in leaves for device in leaf.devices()}, key=lambda d: d.id) or [default]
 
 
 OPTIONS = {
@@ -155,7 +165,7 @@ def compiler_options() -> dict[str, Any]:
     return kept
 
 
-def read(closed: Any) -> Program:
+def read(closed: Any, platform: str = "cpu") -> Program:
     """A `Program` from JAX's jaxpr, with its constants where it has some."""
     jaxpr, constants = (closed.jaxpr, closed.consts) if hasattr(closed, "consts") else (closed, ())
     slots: dict[Any, int] = {}
@@ -168,7 +178,7 @@ def read(closed: Any) -> Program:
 
     arguments = tuple(slot(variable) for variable in jaxpr.invars)
     holders = [slot(variable) for variable in jaxpr.constvars]
-    equations = tuple(_equation(eqn, live, slot, atom) for eqn, live in _needed(jaxpr))
+    equations = tuple(_equation(eqn, live, slot, atom, platform) for eqn, live in _needed(jaxpr))
     results = tuple(atom(variable) for variable in jaxpr.outvars)
     dtypes = tuple(_dtype(variable) for variable in jaxpr.outvars)
     values = tuple(zip(holders, map(host, constants)))
@@ -187,25 +197,28 @@ def _needed(jaxpr: Any) -> list[tuple[Any, list[bool]]]:
     return needed[::-1]
 
 
-def _equation(eqn: Any, live: Sequence[bool], slot: Callable[[Any], int], atom: Callable[[Any], Any]) -> Equation:
+def _equation(
+    eqn: Any, live: Sequence[bool], slot: Callable[..., int], atom: Callable[..., Any], platform: str
+) -> Equation:
     return Equation(
         eqn.primitive.name,
         tuple(map(atom, eqn.invars)),
         tuple(slot(v) if is_live else UNUSED for v, is_live in zip(eqn.outvars, live)),
-        {key: _readable(value) for key, value in eqn.params.items()},
+        {key: _readable(value, platform) for key, value in eqn.params.items()},
         tuple(tuple(getattr(v.aval, "shape", ())) for v in eqn.outvars),
         tuple(_dtype(v) for v in eqn.outvars),
         tuple(_dtype(v) for v in eqn.invars),
         eqn,
+        platform,
     )
 
 
-def _readable(value: Any) -> Any:
+def _readable(value: Any, platform: str) -> Any:
     """A parameter with programs in the place of jaxprs."""
     if isinstance(value, (jex.core.ClosedJaxpr, jex.core.Jaxpr)):
-        return read(value)
+        return read(value, platform)
     if isinstance(value, tuple) and any(isinstance(v, (jex.core.ClosedJaxpr, jex.core.Jaxpr)) for v in value):
-        programs = [_readable(v) for v in value]
+        programs = [_readable(v, platform) for v in value]
         return type(value)(*programs) if hasattr(value, "_fields") else tuple(programs)
     return value
 
@@ -216,9 +229,7 @@ def _dtype(variable: Any) -> Any:
 
 def host(array: Any) -> Any:
     """A NumPy array from JAX's, unless NumPy has no such type (random keys)."""
-    if is_key(array):
-        return array
-    return np.asarray(array)
+    return array if is_key(array) else np.asarray(array)
 
 
 def is_key(array: Any) -> bool:

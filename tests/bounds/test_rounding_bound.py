@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flint import arb
+from one_unit import one_unit
 from problem_features import ALL_FEATURES, features
 from scipy.special import expit
 
@@ -125,16 +126,14 @@ def test_ordinary_networks_are_bounded_to_many_digits():
 
 @pytest.mark.parametrize(("name", "kink"), [("relu", 0.0), ("leaky_relu", 0.0), ("selu", 0.0), ("hard_tanh", 1.0)])
 def test_at_a_kink_the_bound_is_the_jump(name, kink):
-    problem = Problem(Network((1, 1, 1), name, "linear"), [[1.0]], [[3.0]])
-    at, beside = (rounding_bound(problem, np.array([0.0, z, 0.0, 1.0])).gradient[0] for z in (kink, kink + 1e-9))
+    at, beside = (rounding_bound(*one_unit(name, z, target=3.0)).gradient[0] for z in (kink, kink + 1e-9))
     assert at > 0.5
     assert beside < 1e-14
 
 
 def test_differences_are_off_by_no_more_than_the_jump_at_a_kink():
-    problem = Problem(Network((1, 1, 1), "relu", "linear"), [[1.0]], [[3.0]])
-    answer = finite_difference.gradient(problem, np.array([0.0, 0.0, 0.0, 1.0]))
-    assert ratios(problem, np.array([0.0, 0.0, 0.0, 1.0]), answer).max() <= 1.0
+    problem, theta = one_unit("relu", 0.0, target=3.0)
+    assert ratios(problem, theta, finite_difference.gradient(problem, theta)).max() <= 1.0
 
 
 def unruled(x):
@@ -205,8 +204,7 @@ def test_a_jump_in_a_sampled_slope_is_counted():
         lambda z, a: np.where(z <= 0.0, 0.0, a * (1.0 - a)),
         kinks=(0,),
     )
-    problem = Problem(Network((1, 1, 1), f, "linear"), [[1.0]], [[3.0]])
-    at, beside = (rounding_bound(problem, np.array([0.0, z, 0.0, 1.0])).gradient[0] for z in (0.0, 1e-3))
+    at, beside = (rounding_bound(*one_unit(f, z, target=3.0)).gradient[0] for z in (0.0, 1e-3))
     assert at > 0.5
     assert beside < 1e-7
 

@@ -33,7 +33,7 @@ ELSEWHERE = {
     "harness": ["doors/test_package.py"],
     "harness.__main__": ["doors/test_cli.py"],
     "harness.commands.*": ["doors/test_cli.py"],
-    "harness.files": ["digits/test_main_job.py", "checks/networks/test_cases.py"],
+    "harness.files": ["ground/test_files.py", "checks/networks/test_cases.py"],
     "harness.importing": ["doors/test_examples.py", "doors/test_cli.py"],
     "harness.strategies": ["checks/networks/test_strategies.py"],
     "harness.reports.*": ["pages/test_report_pages.py"],
@@ -48,9 +48,6 @@ ELSEWHERE = {
 }
 """Tests of a module, or of all modules of a room, that are not in its mirror in tests/."""
 
-EQUIVALENT: dict[tuple[str, str, str], str] = {}
-"""Mutants that change nothing, as (module, function, change), each with the reason: they are left out of the score."""
-
 
 class Mutant(NamedTuple):
     """A module with one of its mutations, named by its number in the order of the source."""
@@ -64,11 +61,6 @@ class Mutant(NamedTuple):
     @property
     def mutation(self) -> Mutation:
         return mutations_of(self.module)[self.number]
-
-    @property
-    def reason(self) -> str:
-        """Why it changes nothing, if that is known."""
-        return EQUIVALENT.get((self.module, self.mutation.function, self.mutation.words()), "")
 
 
 @cache
@@ -171,20 +163,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if given.mutant:
         named = (name.partition(":") for name in given.mutant)
         chosen = [Mutant(module, int(number)) for module, _, number in named]
-    tried = [mutant for mutant in chosen if not mutant.reason]
-    for mutant in chosen:
-        if mutant.reason:
-            print(f"{described(mutant)}  equivalent: {mutant.reason}")
     survivors = []
-    for mutant, caught_by in judged(tried, given.workers):
+    for mutant, caught_by in judged(chosen, given.workers):
         survivors += [] if caught_by else [mutant]
         print(f"{described(mutant)}  {f'caught by {caught_by}' if caught_by else 'SURVIVED'}", flush=True)
     if given.list and survivors:
         print("\nto be looked at:", *(f"  --mutant {mutant}  {described(mutant)}" for mutant in survivors), sep="\n")
-    print(
-        f"\ncaught {len(tried) - len(survivors)} of {len(tried)} mutants; {len(survivors)} survived,"
-        f" {len(chosen) - len(tried)} more are known to change nothing"
-    )
+    print(f"\ncaught {len(chosen) - len(survivors)} of {len(chosen)} mutants; {len(survivors)} survived")
 
 
 def described(mutant: Mutant) -> str:

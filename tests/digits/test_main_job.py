@@ -3,9 +3,6 @@
 import errno
 import io
 import json
-import os
-import tempfile
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +13,6 @@ from harness.digits.data import Digits, stratified_split
 from harness.digits.fitting import accuracy
 from harness.digits.main_job import PLANS, run, train_once
 from harness.digits.theta_files import mat, npz
-from harness.files import prepare_directory, write_whole
 from harness.sources.table import SOURCES
 from harness.training.gate import GateClosed
 from harness.training.training import predict
@@ -334,48 +330,8 @@ def test_a_directory_that_cannot_be_written_to_is_found_at_once(tmp_path, monkey
             run(out)
 
 
-def test_a_directory_without_permission_is_refused(tmp_path, monkeypatch):
-    def refuse(**_):
-        raise PermissionError(errno.EACCES, "Permission denied")
-
-    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)  # root, who may run this, could write anywhere
-    with pytest.raises(PermissionError, match=r"cannot write to the folder .* \(Permission denied\)"):
-        prepare_directory(tmp_path)
-
-
-def test_the_directory_is_tried_and_left_empty(tmp_path):
-    assert prepare_directory(str(tmp_path / "a" / "b")) == tmp_path / "a" / "b"
-    assert names_in(tmp_path / "a" / "b") == []
-
-
 def fail(*_):
     raise OSError(errno.ENOSPC, "No space left on device")
-
-
-def interrupt(*_):
-    raise KeyboardInterrupt
-
-
-@pytest.mark.parametrize(("error", "how"), [(OSError, fail), (KeyboardInterrupt, interrupt)])
-@pytest.mark.parametrize("at", ["fsync", "rename"])
-@pytest.mark.parametrize("before", [None, b"the old one"])
-def test_a_failure_midway_leaves_no_half_of_a_file(error, how, at, before, tmp_path, monkeypatch):
-    path = tmp_path / "file"
-    if before:
-        path.write_bytes(before)
-    monkeypatch.setattr(*{"fsync": (os, "fsync"), "rename": (Path, "replace")}[at], how)
-    with pytest.raises(error):
-        write_whole(path, b"the new one")
-    assert [entry.read_bytes() for entry in tmp_path.iterdir()] == ([before] if before else [])
-
-
-def test_a_file_is_replaced_and_readable_as_others_are(tmp_path):
-    (tmp_path / "other").write_bytes(b"")
-    for content in (b"first", b"second"):
-        write_whole(tmp_path / "file", content)
-        assert (tmp_path / "file").read_bytes() == content
-    assert names_in(tmp_path) == ["file", "other"]
-    assert (tmp_path / "file").stat().st_mode == (tmp_path / "other").stat().st_mode
 
 
 def test_the_figures_show_the_digits_held_out(small_digits, tmp_path, monkeypatch):

@@ -75,6 +75,7 @@ OPTIONS = [
     ("train", "--max-iter", [*NO_SEED, "-5"]),
     ("train", "--l2", NO_NUMBER),
     ("train", "--hidden", NO_SIZES),
+    ("train --out made/below", "--hidden", ["1000000000"]),  # no folder is left behind that nothing was written to
     ("train", "--source", NO_SOURCE),
     *[(command, "--max-size", NO_SIZE) for command in ("run", "train", "ex4 --weights x.mat", "replay x.json")],
     ("sweep --out rows.sqlite --networks 2", "--source", NO_SOURCE),
@@ -92,6 +93,7 @@ OPTIONS = [
     ("grade", "", ["absent", "text.csv", "/dev/null", "a folder.csv", "n" * 5000, "bad\nAGREE: all"]),
     *[("grade .", name, ["a folder.csv", *NO_PLACE]) for name in ("--csv", "--html")],
     ("grade .", "--feedback", ["text.csv"]),
+    ("grade --feedback made/below", "", ["absent"]),
     ("grade .", "--timeout", [*NO_NUMBER[:-1], "0"]),
     ("grade .", "--reveal", ["yes"]),
     (

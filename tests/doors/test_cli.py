@@ -1,7 +1,6 @@
-"""The command line: exit codes, what goes where, and no traceback for the mistakes of users."""
+"""The command line: exit codes, what goes where, and no traceback for bad usage."""
 
 import json
-import os
 import re
 import shlex
 import signal
@@ -12,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from programs import run as in_a_shell
+from programs import run_python, start_python
 from scipy.io import savemat
 
 from harness import FAULTS, SOURCES, Network, Problem, cross_check, random_problem
@@ -49,11 +50,6 @@ def run(run_command, monkeypatch, tmp_path, registry):
     for name in set(sys.modules) - modules:
         if getattr(sys.modules[name], "__file__", None) and str(tmp_path) in str(sys.modules[name].__file__):
             del sys.modules[name]
-
-
-def in_a_shell(*arguments, **environment):
-    command = [sys.executable, "-m", "harness", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | environment)
 
 
 # The exit code is the verdict
@@ -116,8 +112,7 @@ def test_ctrl_c_in_a_shell_is_130_without_a_traceback():
         "print('ready', file=sys.stderr, flush=True)\n"
         "harness.cli.main(['check', '--networks', '1000000', '--sources', 'loop'])\n"
     )
-    command = [sys.executable, "-c", program]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with start_python("-c", program) as process:
         try:
             assert process.stderr is not None
             assert process.stderr.readline() == "ready\n"
@@ -169,19 +164,18 @@ def test_the_seed_decides(run):
 
 
 def test_in_a_shell_output_is_plain_and_errors_are_apart():
-    ended = in_a_shell("bugs", "--json", FORCE_COLOR="1")
-    assert (ended.returncode, ended.stderr) == (AGREE, "")
-    assert set(json.loads(ended.stdout)["bugs"]) == set(FAULTS)
-    ended = in_a_shell("ex4", "--weights", "nowhere.mat", "--json")
-    assert (ended.returncode, ended.stdout) == (BAD_INPUT, "")
-    assert ended.stderr.count("\n") == 1
-    assert "nowhere.mat is not a file" in ended.stderr
+    code, out, err = in_a_shell("bugs", "--json", env={"FORCE_COLOR": "1"})
+    assert (code, err) == (AGREE, "")
+    assert set(json.loads(out)["bugs"]) == set(FAULTS)
+    code, out, err = in_a_shell("ex4", "--weights", "nowhere.mat", "--json")
+    assert (code, out, err.count("\n")) == (BAD_INPUT, "", 1)
+    assert "nowhere.mat is not a file" in err
 
 
 def test_no_color_is_honoured():
     for arguments in (["--help"], ["check", "--networks", "none"]):
-        ended = in_a_shell(*arguments, NO_COLOR="1", FORCE_COLOR="1")
-        assert not COLOUR.search(ended.stdout + ended.stderr)
+        _, out, err = in_a_shell(*arguments, env={"NO_COLOR": "1", "FORCE_COLOR": "1"})
+        assert not COLOUR.search(out + err)
 
 
 # Help
@@ -320,14 +314,10 @@ def test_what_is_printed_after_a_failure_runs_as_printed(run, tmp_path):
     _, _, err = run("check", *QUICK, "--activation", "my_activations:wrong")
     script = err.partition("The same in Python:\n\n")[2].partition("\n\n")[0]
     (command,) = (line.partition("Replay it with: ")[2] for line in err.splitlines() if "Replay it with: " in line)
-    python = [sys.executable, "-c", script]
-    again = [sys.executable, "-m", *shlex.split(command)]
-    for arguments, code in ((python, 0), (again, DISAGREE)):
-        root = str(Path(__file__).parents[2])
-        environment = os.environ | {"PYTHONPATH": root}
-        ended = subprocess.run(arguments, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-        assert ended.returncode == code, ended.stderr
-        assert ended.stdout.startswith("DISAGREE: ")
+    for arguments, code in ((["-c", script], 0), (["-m", *shlex.split(command)], DISAGREE)):
+        ended, out, err = run_python(*arguments, cwd=tmp_path)
+        assert ended == code, err
+        assert out.startswith("DISAGREE: ")
 
 
 def test_too_many_of_one_family_are_told_why_they_decide_nothing(run):
@@ -474,7 +464,7 @@ def test_ctrl_c_that_python_ignores_is_asked_for_again():
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_mistakes_end_with_2_and_one_sentence(run, tmp_path, arguments, part):
+def test_bad_usage_ends_with_2_and_one_sentence(run, tmp_path, arguments, part):
     (tmp_path / "my_activations.py").write_text(ACTIVATIONS)
     (tmp_path / "broken.py").write_text("1 / 0")
     (tmp_path / "leaving.py").write_text("import sys; sys.exit(5)")

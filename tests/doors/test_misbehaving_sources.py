@@ -2,10 +2,10 @@
 
 import json
 import os
-import subprocess
 import sys
 
 import pytest
+from programs import run as in_a_shell
 
 from harness.cli import main
 
@@ -169,21 +169,12 @@ def test_a_source_that_never_applies_is_no_agreement_and_no_failure(run):
 )
 def test_what_a_source_prints_goes_to_stderr(name, printed, tmp_path):
     (tmp_path / "mine.py").write_text("print('imported')\n" + SOURCES)
-    command = [sys.executable, "-m", "harness", "check", "--networks", "2", "--json"]
     named = f"loop,finite-difference,mine:{name}"
-    root = os.pathsep.join(filter(None, sys.path))
-    ended = subprocess.run(
-        [*command, "--sources", named],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-        env=os.environ | {"PYTHONPATH": root},
-    )
-    assert ended.returncode == AGREE, ended.stderr
-    assert json.loads(ended.stdout)["verdict"] == "agree"
-    assert printed in ended.stderr
-    assert ended.stderr.startswith("imported\n")
+    code, out, err = in_a_shell("check", "--networks", 2, "--json", "--sources", named, cwd=tmp_path)
+    assert code == AGREE, err
+    assert json.loads(out)["verdict"] == "agree"
+    assert printed in err
+    assert err.startswith("imported\n")
 
 
 def test_settings_that_a_source_changes_are_put_back_and_told(run, tmp_path):
@@ -265,8 +256,6 @@ def test_an_activation_of_ones_own_is_known_in_the_other_process(written, run, t
     assert (code, document["failed"]) == (AGREE, {}), err
 
 
-def test_a_time_limit_needs_a_process_of_its_own(capsys):
-    with pytest.raises(SystemExit) as ended:
-        main(["check", "--timeout", "3"])
-    assert ended.value.code == BAD_INPUT
-    assert "--timeout goes with --isolate" in capsys.readouterr().err
+def test_a_time_limit_needs_a_process_of_its_own(run_command):
+    code, _, err = run_command("check", "--timeout", 3)
+    assert (code, "--timeout goes with --isolate" in err) == (BAD_INPUT, True)

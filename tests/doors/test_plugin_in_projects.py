@@ -1,14 +1,12 @@
 """The plugin in other people's projects: where a failure is, how it is seen again, and options of their own."""
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 from textwrap import dedent
 
 import numpy as np
 import pytest
+from programs import run_python
 
 # what the projects import has to be there before, because pytest forgets what a run in this process has imported
 import reference.oracles.jax_padded
@@ -18,8 +16,6 @@ from harness.scripts import writing
 
 IMPORTED = (reference.oracles.jax_padded, assertions, cases, shrinking, writing)
 
-ROOT = Path(__file__).parents[2]
-DISAGREE = 1
 
 GRADIENTS = """
 import numpy as np
@@ -104,18 +100,6 @@ def failures(request, pytester, run_pytest_apart):
     return result, f"{tests}/test_mine.py".removeprefix("./")
 
 
-def run(*command, cwd="/"):
-    """A command, as somebody types it in another folder."""
-    return subprocess.run(
-        [sys.executable, *command],
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
 def test_a_failure_shows_its_line_and_a_script_that_runs_as_printed_from_any_folder(failures, pytester, tmp_path):
     result, test_file = failures
     output = result.stdout.str()
@@ -132,10 +116,10 @@ def test_a_failure_shows_its_line_and_a_script_that_runs_as_printed_from_any_fol
     assert {Path(script).read_text().strip() for script in scripts} == {text.strip() for text in printed}
     everything = tmp_path / "all.py"
     everything.write_text("\n".join(dict.fromkeys(printed)))
-    shown = run(everything, cwd=tmp_path)
-    assert shown.returncode == 0, shown.stderr
-    assert shown.stdout.count("DISAGREE: the odd one out is fun") == 3
-    assert len(re.findall(r"fun: (W\[\d\]|W\[\d, \d\]|layers\[0\]\['W'\]\[\d\]) = ", shown.stdout)) == 3
+    code, shown, err = run_python(everything, cwd=tmp_path)
+    assert code == 0, err
+    assert shown.count("DISAGREE: the odd one out is fun") == 3
+    assert len(re.findall(r"fun: (W\[\d\]|W\[\d, \d\]|layers\[0\]\['W'\]\[\d\]) = ", shown)) == 3
 
     # a function inside of a test has no script, but is saved
     result.stdout.fnmatch_lines(["*(no script: test_local.<locals>.<lambda> is not defined at the top of a module)"])

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import find
+from programs import environment, start, start_python
 from typer.main import get_command
 
 import harness
@@ -32,12 +33,11 @@ NEEDED = {"ex4": ["--weights", "x.mat"], "replay": ["x.json"], "diagnose": ["x.p
 QUICK = ["check", "--networks", "2", "--sources", "loop,finite-difference"]
 
 
-def program(*arguments, python=(), **more):
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])} | more.pop("env", {})
+def program(*arguments, python=(), env=None, **more):
+    """One whose output is bytes."""
     command = [sys.executable, *python, "-m", "harness", *arguments]
-    return subprocess.run(
-        command, capture_output="stdout" not in more, check=False, timeout=120, env=environment, **more
-    )
+    streams = {"capture_output": "stdout" not in more, "env": environment(**env or {})}
+    return subprocess.run(command, check=False, timeout=120, **streams, **more)
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
@@ -76,8 +76,7 @@ def test_too_little_address_space_is_a_line_of_every_command(monkeypatch, capsys
 def test_what_does_not_fit_is_not_imported(kilobytes, command, what_for, tmp_path):
     limited = f'ulimit -v {kilobytes}; exec "$0" -m harness {command}'
     command = ["bash", "-c", limited, sys.executable]
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=tmp_path, env=environment)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=tmp_path, env=environment())
     assert (ended.returncode, ended.stderr.count("\n")) == (2, 1), ended.stderr
     assert f"GiB of address space{what_for}, and the limit" in ended.stderr
 
@@ -103,15 +102,13 @@ def test_sigterm_ends_it_with_143_and_no_half_of_a_file(tmp_path):
         "sys.argv = ['harness', 'check', '--sources', 'loop']\n"
         "harness.cli.main()\n"
     )
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
-    command = [sys.executable, "-c", started]
-    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, env=environment) as process:
+    with start_python("-c", started, cwd=tmp_path) as process:
         assert process.stderr is not None
-        assert process.stderr.readline() == b"ready\n"
+        assert process.stderr.readline() == "ready\n"
         process.send_signal(signal.SIGTERM)
         _, err = process.communicate(timeout=60)
     assert process.returncode == 143
-    assert b"Traceback" not in err
+    assert "Traceback" not in err
     assert list(tmp_path.iterdir()) == []
 
 
@@ -137,10 +134,8 @@ def test_a_signal_ends_every_command_and_what_it_started(command, seconds, numbe
     (tmp_path / "endless.py").write_text(COURSE.replace("    m = ", "    while True: pass\n    m = ", 1))
     assert "while True" in (tmp_path / "endless.py").read_text()
     (tmp_path / "out").mkdir()
-    arguments = [sys.executable, "-m", "harness", command, *LONG[command].format(out="out").split()]
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2]), "XDG_CACHE_HOME": str(tmp_path / "cache")}
-    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    with subprocess.Popen(arguments, cwd=tmp_path, env=environment, **streams) as process:
+    arguments, cache = LONG[command].format(out="out").split(), {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+    with start(command, *arguments, cwd=tmp_path, env=cache) as process:
         try:
             _wait_for_handlers(process.pid)
             time.sleep(seconds)

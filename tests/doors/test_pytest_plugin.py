@@ -4,12 +4,11 @@ import json
 import os
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 from textwrap import dedent
 
 import pytest
+from programs import ROOT, run_python
 
 # what the projects import has to be there before, because pytest forgets what a run in this process has imported
 import reference.oracles.jax_padded
@@ -133,17 +132,10 @@ def test_the_replay_command_finds_sources_of_a_folder(run_pytest, pytester):
         setting, *arguments = shlex.split(command)
         name, _, folder = setting.partition("=")
         assert name == "PYTHONPATH"
-        search_path = os.pathsep.join([folder, str(Path(__file__).parents[2])])
-        ended = subprocess.run(
-            [sys.executable, "-m", *arguments],
-            env=os.environ | {name: search_path},
-            cwd=pytester.path,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert ended.returncode == FAILED, ended.stderr
-        assert f"the odd one out is test_{Path(folder).name}:mine" in ended.stdout
+        env = {name: os.pathsep.join([folder, str(ROOT)])}
+        code, out, err = run_python("-m", *arguments, env=env, cwd=pytester.path)
+        assert code == FAILED, err
+        assert f"the odd one out is test_{Path(folder).name}:mine" in out
 
 
 def test_every_test_has_a_case_of_its_own(project, run_pytest, pytester):
@@ -281,7 +273,7 @@ def test_a_report_as_html_opens_on_what_is_wrong(project, run_pytest, pytester):
     assert "theta[3]" in text
 
 
-# Manners
+# What a project keeps of its own
 
 
 def test_nothing_is_said_where_nothing_is_checked(project, run_pytest):
@@ -486,6 +478,6 @@ def test_the_arguments_that_fail_have_a_script_that_runs(project, run_pytest, py
         ["*from harness import check_derivatives*", "*print(check_derivatives(*.loss, *theta))*"]
     )
     (script,) = (pytester.path / ".gradient-cases").glob("*.py")
-    again = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
-    assert again.stdout.startswith("DISAGREE")
-    assert "the rule of length" in again.stdout
+    _, again, err = run_python(script)
+    assert again.startswith("DISAGREE"), err
+    assert "the rule of length" in again

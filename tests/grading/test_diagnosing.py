@@ -1,10 +1,10 @@
 """One function asked on many problems, from the command line and from Python."""
 
+import functools
 import json
 
 import pytest
 
-from harness.cli import main
 from tests.grading.submissions import COURSE, RETURN, RIGHT, WRONG, course
 
 SOURCES = """\
@@ -39,10 +39,9 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def run(capsys, *arguments):
-    with pytest.raises(SystemExit) as ended:
-        main(["diagnose", *arguments])
-    return ended.value.code, capsys.readouterr()
+@pytest.fixture
+def diagnose(run_command):
+    return functools.partial(run_command, "diagnose")
 
 
 SAID = {  # the exit code is the verdict's
@@ -62,21 +61,21 @@ SAID = {  # the exit code is the verdict's
 
 
 @pytest.mark.parametrize("target", SAID)
-def test_a_function_is_diagnosed(target, folder, capsys):
-    code, printed = run(capsys, target, "--problems", "6")
-    assert (code, SAID[target][1] in printed.out) == (SAID[target][0], True), printed
+def test_a_function_is_diagnosed(target, folder, diagnose):
+    code, out, err = diagnose(target, "--problems", "6")
+    assert (code, SAID[target][1] in out) == (SAID[target][0], True), (out, err)
 
 
-def test_where_hardly_anything_is_answered_nothing_is_agreed(folder, capsys):
-    code, printed = run(capsys, "my_sources.py:choosy", "--problems", "4")
+def test_where_hardly_anything_is_answered_nothing_is_agreed(folder, diagnose):
+    code, out, _ = diagnose("my_sources.py:choosy", "--problems", "4")
     assert code == 3
-    assert "INCONCLUSIVE: my_sources.py:choosy, asked on 0 of 4 problems" in printed.out
-    assert "it says of 4 problems that they are not for it" in printed.out
+    assert "INCONCLUSIVE: my_sources.py:choosy, asked on 0 of 4 problems" in out
+    assert "it says of 4 problems that they are not for it" in out
 
 
-def test_the_document_holds_the_bugs(folder, capsys):
-    code, printed = run(capsys, "two.py", "--problems", "3", "--json", "--sizes", "3,4,2", "--l2", "2")
-    document = json.loads(printed.out)
+def test_the_document_holds_the_bugs(folder, diagnose):
+    code, out, _ = diagnose("two.py", "--problems", "3", "--json", "--sizes", "3,4,2", "--l2", "2")
+    document = json.loads(out)
     assert code == 1
     assert document["bugs"] == [["wrong-sign", "lambda-not-over-m"]]
     assert document["coordinates"] == 3 * (4 * 4 + 2 * 5)
@@ -97,16 +96,16 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("arguments", REFUSED)
-def test_what_cannot_be_asked_is_refused_in_a_line(arguments, folder, capsys):
-    code, printed = run(capsys, *arguments.split())
+def test_what_cannot_be_asked_is_refused_in_a_line(arguments, folder, diagnose):
+    code, _, err = diagnose(*arguments.split())
     assert code == 2
-    assert REFUSED[arguments] in printed.err
-    assert "Traceback" not in printed.err
+    assert REFUSED[arguments] in err
+    assert "Traceback" not in err
 
 
-def test_a_report_is_one_page_with_every_problem_and_what_was_found(folder, capsys):
+def test_a_report_is_one_page_with_every_problem_and_what_was_found(folder, diagnose):
     (folder / "<b>.py").write_text(WRONG["no_slope.py"][0])
-    code, _ = run(capsys, "<b>.py", "--problems", "4", "--report", "page.html")
+    code, *_ = diagnose("<b>.py", "--problems", "4", "--report", "page.html")
     page = (folder / "page.html").read_text()
     assert code == 1
     assert "slope-missing explains " in page
@@ -114,14 +113,12 @@ def test_a_report_is_one_page_with_every_problem_and_what_was_found(folder, caps
     assert "<b>.py" not in page
     assert page.count('<tr class="disagree">') == 4
     assert '<svg role="img" aria-label="Theta1:' in page
-    assert run(capsys, "right.py", "--problems", "2", "--report", "page.html")[0] == 0
+    assert diagnose("right.py", "--problems", "2", "--report", "page.html")[0] == 0
     assert '<tr class="disagree">' not in (folder / "page.html").read_text()
 
 
-def test_check_draws_problems_like_the_homework(capsys):
+def test_check_draws_problems_like_the_homework(run_command):
     like = "check --networks 3 --sizes 6,4,3 --output softmax --l2 0 --ordinary"
-    with pytest.raises(SystemExit) as ended:
-        main([*like.split(), "--sources", "loop,finite-difference", "--json"])
-    document = json.loads(capsys.readouterr().out)
-    assert ended.value.code == 0
-    assert document["networks"] == 3  # though λ = 0 hides bugs on each of them
+    code, out, _ = run_command(*like.split(), "--sources", "loop,finite-difference", "--json")
+    assert code == 0
+    assert json.loads(out)["networks"] == 3  # though λ = 0 hides bugs on each of them

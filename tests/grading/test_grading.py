@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.cli import main
 from harness.grading.asking import find_ways
 from harness.grading.grading import AGREE, DISAGREE, ERROR, INCONCLUSIVE, grade, grade_folder, judge
 from harness.grading.reading import Submission, read_submission
@@ -127,14 +126,12 @@ NOT_UNDERSTOOD = {  # right in a layout that is not tried; and the same, wrong
 
 
 @pytest.mark.parametrize("name", NOT_UNDERSTOOD)
-def test_where_nothing_shows_what_is_meant_nothing_is_judged(name, tmp_path, capsys):
+def test_where_nothing_shows_what_is_meant_nothing_is_judged(name, tmp_path, run_command):
     grade = graded_here(tmp_path, name, NOT_UNDERSTOOD[name])
     assert (grade.verdict, grade.cost, grade.gradient, grade.bugs) == (ERROR, "absent", "absent", ())
     assert grade.diagnosis[0].startswith("no convention that was tried explains the cost, so nothing was judged")
-    with pytest.raises(SystemExit) as ended:
-        main(["diagnose", str(tmp_path / name), "--problems", "5"])
-    assert ended.value.code == 3
-    assert "INCONCLUSIVE" in capsys.readouterr().out
+    code, out, _ = run_command("diagnose", tmp_path / name, "--problems", "5")
+    assert (code, "INCONCLUSIVE" in out) == (3, True)
 
 
 def test_the_rubric_decides_what_a_convention_is(tmp_path):

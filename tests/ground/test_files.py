@@ -1,15 +1,17 @@
 """Files: what is written to, replaced and refused; nothing is left lying about."""
 
+import errno
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from harness.files import read_at_most, write_whole
+from harness.files import prepare_directory, read_at_most, write_whole
 
 posix = pytest.mark.skipif(os.name != "posix", reason="devices, FIFOs and links are POSIX's")
 
@@ -142,3 +144,47 @@ def test_a_file_that_tells_no_size_is_read_up_to_the_limit(tmp_path):
     if Path("/dev/zero").exists():
         with pytest.raises(ValueError, match=r"/dev/zero takes 3.1 MB, more than 3.0 MB"):
             read_at_most(Path("/dev/zero"), 3_000_000)
+
+
+def test_a_directory_without_permission_is_refused(tmp_path, monkeypatch):
+    def refuse(**_):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)  # root, who may run this, could write anywhere
+    with pytest.raises(PermissionError, match=r"cannot write to the folder .* \(Permission denied\)"):
+        prepare_directory(tmp_path)
+
+
+def test_the_directory_is_tried_and_left_empty(tmp_path):
+    assert prepare_directory(str(tmp_path / "a" / "b")) == tmp_path / "a" / "b"
+    assert list((tmp_path / "a" / "b").iterdir()) == []
+
+
+def fail(*_):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def interrupt(*_):
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(("error", "how"), [(OSError, fail), (KeyboardInterrupt, interrupt)])
+@pytest.mark.parametrize("at", ["fsync", "rename"])
+@pytest.mark.parametrize("before", [None, b"the old one"])
+def test_a_failure_midway_leaves_no_half_of_a_file(error, how, at, before, tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    if before:
+        path.write_bytes(before)
+    monkeypatch.setattr(*{"fsync": (os, "fsync"), "rename": (Path, "replace")}[at], how)
+    with pytest.raises(error):
+        write_whole(path, b"the new one")
+    assert [entry.read_bytes() for entry in tmp_path.iterdir()] == ([before] if before else [])
+
+
+def test_a_file_is_replaced_and_readable_as_others_are(tmp_path):
+    (tmp_path / "other").write_bytes(b"")
+    for content in (b"first", b"second"):
+        write_whole(tmp_path / "file", content)
+        assert (tmp_path / "file").read_bytes() == content
+    assert {file.name for file in tmp_path.iterdir()} == {"file", "other"}
+    assert (tmp_path / "file").stat().st_mode == (tmp_path / "other").stat().st_mode

@@ -143,7 +143,7 @@ def test_float32_is_computed_in_float32_all_the_way(monkeypatch):
     assert seen == {np.dtype(np.float32)}
 
 
-# Manners
+# Conduct
 
 
 @each_hand

@@ -1,31 +1,21 @@
 """A sweep over a real Dask cluster, started here: a scheduler and two worker processes on loopback."""
 
-import os
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
+from programs import environment
+from stored import LIGHT, table
 
 from harness.sweep import workers
-from harness.sweep.rows import Row
-from harness.sweep.settings import Settings
-from harness.sweep.store import open_to_read
 from harness.sweep.sweeping import sweep
 from harness.sweep.workers import dask_cluster, this_machine
 
 pytest.importorskip("distributed", reason="Dask is not installed: pip install 'autodiff-cross-check[distributed]'")
 
-HERE = Path(__file__).resolve().parents[2]
-LIGHT = Settings(sources=("vectorized", "finite-difference"))
 SEEDS = range(400)
-
-
-def table(path):
-    with open_to_read(path) as store:
-        return [Row(*row)[:6] for row in store.ask("SELECT * FROM rows ORDER BY seed")]
 
 
 class Cluster:
@@ -52,7 +42,7 @@ class Cluster:
                 [sys.executable, "-m", "distributed.cli.dask_" + command[0], *map(str, command[1:]), "--no-dashboard"],
                 stdout=log,
                 stderr=log,
-                env=os.environ | {"PYTHONPATH": str(HERE), "PYTHONWARNINGS": "ignore"},
+                env=environment(PYTHONWARNINGS="ignore"),
                 cwd=self.folder,
             )
 

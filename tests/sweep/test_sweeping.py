@@ -13,43 +13,18 @@ import time
 from pathlib import Path
 
 import pytest
+from programs import environment, run, start
+from stored import LIGHT, table
 
 from harness.sweep import workers
 from harness.sweep.rows import Row
 from harness.sweep.settings import Settings
-from harness.sweep.store import open_to_read, open_to_write
+from harness.sweep.store import open_to_write
 from harness.sweep.sweeping import CHUNK, QUEUED, sweep
 from harness.sweep.workers import Pool, this_machine
 
-HERE = Path(__file__).resolve().parents[2]
-LIGHT = Settings(sources=("vectorized", "finite-difference"))  # without JAX, whose start takes longer than all the rest
-
 PROFILE = os.environ.get("HARNESS_PROFILE", "default")
 LIGHTLY = ("--sources", ",".join(LIGHT.sources), "--workers", 2)
-
-
-def harness(*arguments, **options):
-    command = [sys.executable, "-m", "harness", *map(str, arguments)]
-    return subprocess.Popen(
-        command,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=os.environ | {"PYTHONPATH": str(HERE)},
-        **options,
-    )
-
-
-def run(*arguments, **options):
-    process = harness(*arguments, **options)
-    out, err = process.communicate(timeout=120)
-    return process.returncode, out, err
-
-
-def table(path):
-    """All rows, times aside."""
-    with open_to_read(path) as store:
-        return [Row(*row)[:6] for row in store.ask("SELECT * FROM rows ORDER BY seed")]
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +60,7 @@ def test_a_sweep_that_is_killed_over_and_over_ends_with_the_same_table(undisturb
     command = ("sweep", "--networks", 300, *LIGHTLY, "--out", path)
     kills = 0
     for _ in range(10 if PROFILE == "deep" else 4):
-        with harness(*command) as process:
+        with start(*command) as process:
             try:
                 process.wait(timeout=rng.uniform(0.3, 1.5))
             except subprocess.TimeoutExpired:
@@ -142,6 +117,7 @@ MISBEHAVIOUR = {
 }
 
 
+AS_FILES = ("NaN", "exits")  # asked as a file of the current folder, which is not the one that the processes work in
 SOME = ("raises", "exits at once", "crashes", "hangs for good", "NaN")  # one of each kind; the rest in depth
 
 
@@ -150,9 +126,9 @@ def test_a_source_that_misbehaves_has_a_row_that_says_so_and_the_sweep_goes_on(n
     what, verdict, reason = MISBEHAVIOUR[name]
     (tmp_path / f"mine_{name.replace(' ', '_')}.py").write_text(textwrap.dedent(MISBEHAVING).format(what=what))
     monkeypatch.syspath_prepend(tmp_path)
-    settings = Settings(
-        sources=("vectorized", "finite-difference", f"mine_{name.replace(' ', '_')}:source"), extremes=False
-    )
+    monkeypatch.chdir(tmp_path)
+    spelled = f"mine_{name.replace(' ', '_')}{'.py' if name in AS_FILES else ''}:source"
+    settings = Settings(sources=("vectorized", "finite-difference", spelled), extremes=False)
     seeds = range(6)
     sweep(tmp_path / "rows.sqlite", settings, seeds, this_machine(2), limit=2.0)
     rows = [Row(*row) for row in table(tmp_path / "rows.sqlite")]
@@ -241,7 +217,7 @@ def test_a_full_disk_ends_it_with_a_sentence_and_what_was_stored_stays_readable(
     path = tmp_path / "rows.sqlite"
     command = ("sweep", "--networks", 3000, *LIGHTLY, "--out", path)
     limited = ["bash", "-c", 'ulimit -f 200; exec "$@"', "bash", sys.executable, "-m", "harness", *map(str, command)]
-    ended = subprocess.run(limited, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(HERE)})
+    ended = subprocess.run(limited, capture_output=True, text=True, env=environment())
     code, err = ended.returncode, ended.stderr
     assert code == 2
     assert err.startswith(f"harness: cannot use {path} (")
@@ -256,7 +232,7 @@ def test_a_full_disk_ends_it_with_a_sentence_and_what_was_stored_stays_readable(
 @pytest.mark.parametrize(("signal_", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interruption_ends_the_workers_and_says_how_to_go_on(signal_, code, tmp_path):
     path = tmp_path / "rows.sqlite"
-    process = harness(
+    process = start(
         "sweep", "--networks", 100_000, "--sources", "vectorized,finite-difference", "--workers", 2, "--out", path
     )
     deadline = time.monotonic() + 60
@@ -296,6 +272,7 @@ REFUSED = {
     "unknown source": (["--out", "x", "--sources", "lop"], "unknown source 'lop'"),
     "unknown activation": (["--out", "x", "--activation", "relux"], "relux"),
     "activations of functions": (["--out", "x", "--functions", "5", "--activation", "relu"], "for networks alone"),
+    "no address": (["--out", "x", "--scheduler", "nonsense"], "'nonsense' is no address of a Dask scheduler"),
     "no scheduler": (["--out", "x", "--scheduler", "tcp://127.0.0.1:9"], "no Dask scheduler answers"),
     "huge seed": (["--out", "x", "--seed", str(2**63)], "seeds must be at most"),
     "no such summary": (["--summary", "x"], "there is no file x"),

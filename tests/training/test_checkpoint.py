@@ -1,21 +1,16 @@
 """A training that is broken off anywhere and goes on from its checkpoint is, to the last bit, one that was not."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
+from programs import run, start
 from scipy.optimize import rosen, rosen_der
 
 from harness import SOURCES, Network, Problem, fmincg, train
 from harness.training.checkpoint import Checkpoint
-
-HERE = Path(__file__).resolve().parents[2]
 
 
 def rosenbrock(x):
@@ -133,42 +128,25 @@ def test_a_damaged_file_is_refused(problem, spoil, tmp_path):
     theta, path = problem.network.init(1), tmp_path / "state"
     train(problem, theta, 3, gate=False, checkpoint=Checkpoint(path))
     spoil(path)
-    with pytest.raises(ValueError, match="damaged, or no checkpoint"):
+    with pytest.raises(ValueError, match=r"damaged, or no checkpoint of harness train; choose another file$"):
         train(problem, theta, 6, gate=False, checkpoint=Checkpoint(path))
-
-
-def start(*arguments, cwd):
-    return subprocess.Popen(
-        [sys.executable, "-m", "harness", "train", *arguments],
-        cwd=cwd,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=os.environ | {"PYTHONPATH": str(HERE)},
-    )
-
-
-def run(*arguments, cwd):
-    process = start(*arguments, cwd=cwd)
-    out, err = process.communicate(timeout=120)
-    return process.returncode, out, err
 
 
 def test_a_killed_command_goes_on_to_the_same_files(tmp_path):
     """Curves and accuracies, too: they are kept with the state."""
     few = ("--hidden", "4", "--max-iter", "12", "--no-gate", "--json")
-    code, whole, err = run(*few, "--out", "whole", cwd=tmp_path)
+    code, whole, err = run("train", *few, "--out", "whole", cwd=tmp_path)
     assert code == 0, err
     options = (*few, "--out", "killed", "--checkpoint", "state")
-    with start(*options, cwd=tmp_path) as process:
+    with start("train", *options, cwd=tmp_path) as process:
         deadline = time.monotonic() + 60
         while not (tmp_path / "state").exists() and time.monotonic() < deadline:
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
-    code, _, err = run(*options, cwd=tmp_path)
+    code, _, err = run("train", *options, cwd=tmp_path)
     assert (code, err.count("\n")) == (2, 1)
     assert "already; go on from it with --resume" in err
-    code, resumed, err = run(*options, "--resume", cwd=tmp_path)
+    code, resumed, err = run("train", *options, "--resume", cwd=tmp_path)
     assert code == 0, err
     results = [json.loads(text) | {"files": 0} for text in (whole, resumed)]
     assert results[0] == results[1]
@@ -183,6 +161,6 @@ def test_a_folder_or_checkpoint_that_another_command_writes_to_is_refused(tmp_pa
     (tmp_path / "out").mkdir()
     with held_alone(tmp_path / "out"), held_alone(tmp_path / ".state.lock"):
         for options in (("--out", "out"), ("--checkpoint", "state")):
-            code, out, err = run("--max-iter", "1", "--no-gate", *options, cwd=tmp_path)
+            code, out, err = run("train", "--max-iter", "1", "--no-gate", *options, cwd=tmp_path)
             assert (code, out) == (2, "")
             assert "another command is writing to" in err

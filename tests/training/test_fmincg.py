@@ -343,7 +343,7 @@ def test_start_must_be_finite(value):
         fmincg(lambda x: value, [1.0, 2.0])
 
 
-# Callers' mistakes
+# Misconduct of callers
 
 
 @pytest.mark.parametrize(

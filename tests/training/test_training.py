@@ -1,7 +1,7 @@
 """Training behind the gate, and predictions."""
 
+import re
 import signal
-import subprocess
 import sys
 
 import numpy as np
@@ -9,7 +9,7 @@ import pytest
 
 from harness.digits.data import Digits
 from harness.digits.fitting import Plan, accuracy, fit
-from harness.sources.table import SOURCES
+from harness.sources.table import SOURCES, SourceFailed
 from harness.training.fmincg import fmincg
 from harness.training.gate import GateClosed
 from harness.training.training import GATE_AFTER, predict, train
@@ -177,6 +177,28 @@ def interrupting(at_call):
     return source
 
 
+def exits(problem, theta):
+    sys.exit(0)  # the exit code would say that all is well
+
+
+def fails(problem, theta):
+    raise KeyError("W")
+
+
+@pytest.mark.parametrize(
+    ("source", "error", "message"),
+    [
+        (exits, SourceFailed, r"source 'exits' called sys.exit\(0\) instead of answering \(test_training.py"),
+        (fails, KeyError, r"raised by source 'fails' \(test_training.py, line \d+, in fails"),
+    ],
+)
+@pytest.mark.parametrize("gate", [True, False])
+def test_what_a_source_raises_is_told_as_its_own(source, error, message, gate):
+    with pytest.raises(error) as raised:
+        train(PROBLEM, THETA, 2, source=source, gate=gate)
+    assert re.search(message, "; ".join([str(raised.value), *getattr(raised.value, "__notes__", [])]))
+
+
 def test_an_interruption_keeps_the_best_theta_so_far():
     result = train(PROBLEM, THETA, source=interrupting(at_call=20), gate=False)
     assert result.interrupted
@@ -304,10 +326,3 @@ def test_fit_goes_through_the_gate(digits, monkeypatch):
     monkeypatch.setitem(SOURCES, "vectorized", wrong_where(lambda problem, theta, cost: True))
     with pytest.raises(GateClosed):
         fit(Plan("small", (10, 10), l2=1.0, max_iter=2), digits)
-
-
-def test_importing_it_is_light():
-    heavy = "{'jax', 'matplotlib', 'hypothesis', 'pandas'}"
-    code = f"import sys, harness.training.training; print({heavy} & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "set()"

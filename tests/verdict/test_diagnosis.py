@@ -30,7 +30,7 @@ E = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
         (E * (1.0 - 2e-8), "1 - 2e-08 times the right value"),  # though float32 is as far off
         (E + np.array([[0.0, 2e-9, 0.0], [0.0] * 3]), "is off by 2e-09, 1 + 1e-09 times the right value"),
         (E * 0, "zero where it should not be"),
-        (E + 1e-8 * E * [[1, -1, 1], [1, 1, -1]], "passes through float32"),
+        (E + 1e-8 * E * [[1, -1, 1], [1, 1, -1]], "as many digits as float32 keeps"),
     ],
 )
 def test_relations_on_one_array(value, told):
@@ -41,7 +41,7 @@ def test_nothing_is_said_of_a_right_gradient():
     assert diagnose([_part(E, E)]) == ""
 
 
-def test_a_factor_that_two_mistakes_leave_names_both():
+def test_a_factor_that_two_bugs_leave_names_both():
     told = diagnose([_part(2.0 * E, E)], m=2)
     assert told == (
         "theta: 2 times the right value, as if the sum over the examples were not divided by m or divided by m - 1"
@@ -74,5 +74,5 @@ def test_only_the_block_that_is_wrong_is_named():
 def test_float32_is_recognised_in_any_unit(unit):
     signs = np.array([[1, -1, 1], [1, 1, -1]])
     told = {share: diagnose([_part(unit * E * (1.0 + share * signs), unit * E)]) for share in (1e-11, 1e-8, 1e-5)}
-    assert "passes through float32" in told[1e-8]
+    assert "as many digits as float32 keeps" in told[1e-8]
     assert told[1e-11] == told[1e-5] == ""

@@ -1,6 +1,6 @@
 """What the claim, its oracles and the sides of its seams answer at each z, compared with each other."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -27,10 +27,15 @@ def _trust(bound: ActivationBound) -> float:
     return SAMPLED if bound.notes else 1.0
 
 
-def claimed_answer(points: GridPoints, bound: ActivationBound, seams: Sequence[Kink]) -> Answer:
+def claimed_answer(
+    points: GridPoints, bound: ActivationBound, seams: Sequence[Kink], slopes: Mapping[str, MeasuredSlope]
+) -> Answer:
     """What the record claims at each z, with what rounding can do to it."""
     # NaN is never the slope where there is one: a claim that is not finite gets no error bar
     error = np.where(np.isfinite(points.slope), bound.claimed * _trust(bound), 0.0)
+    ulp = np.spacing(np.abs(points.slope))  # where that is all, even a number is right, as the 1.0 of a branch
+    near = [np.abs(answer.slope - points.slope) <= ulp for answer in slopes.values()]
+    error = np.where(np.any([np.zeros(ulp.shape, bool), *near], axis=0), np.maximum(error, ulp), error)
     at, slope = [np.searchsorted(points.z, seam.z) for seam in seams], points.slope.copy()
     error[at] = 0.0  # what rounding does is on the sides' answer
     slope[at] = [seam.claimed for seam in seams]

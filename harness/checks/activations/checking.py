@@ -18,9 +18,9 @@ from harness.checks.activations import record
 from harness.checks.activations.answers import Compared, beside_sides, claimed_answer, compare_answers, oracle_answer
 from harness.checks.activations.figure import Curve
 from harness.checks.activations.grid import grid
-from harness.checks.activations.kinks import Kink, judge_seams, places_in_words
+from harness.checks.activations.kinks import Kink, judge_seams, jumps_of_value, places_in_words
 from harness.checks.activations.precision.telling import precision_of
-from harness.checks.activations.proving.proof import INSIDE, Proof, prove, rounding_of_claim
+from harness.checks.activations.proving.proof import INSIDE, prove, rounding_of_claim
 from harness.checks.activations.record import find_activation
 from harness.checks.activations.seams import find_seams
 from harness.checks.activations.slopes import (
@@ -149,7 +149,7 @@ def _check_at(f: Activation, suspects: Sequence[float], started: float) -> Repor
     bound = bound._replace(claimed=rounding_of_claim(f, points.z, bound.claimed))
     asked = _ask(points, bound)
     seams = judge_seams(points, bound, slope_at, asked.slopes.get("jax")) if asked.slopes else []
-    answers = [claimed_answer(points, bound, seams)]
+    answers = [claimed_answer(points, bound, seams, asked.slopes)]
     for name, slopes in asked.slopes.items():
         answers.append(oracle_answer(name, slopes, asked.notes.get(name, ""), points, bound))
     compared = beside_sides(points, compare_answers(points, answers), seams)
@@ -163,13 +163,11 @@ def _check_at(f: Activation, suspects: Sequence[float], started: float) -> Repor
     return judge(subject, compared.answers, compared.pairs, (), compared.consensus, asked.left_out, started)
 
 
-def _grid_points(
-    f: Activation, seams: Sequence[float] = (), suspects: Sequence[float] = (), proof: Proof | None = None
-) -> GridPoints:
+def _grid_points(f: Activation, seams: Sequence[float] = (), suspects: Sequence[float] = ()) -> GridPoints:
     """Value and claimed slope on the grid, or one sentence that says what is wrong with them."""
     z = grid(f, seams, suspects)
     a = real_answer(f, "value", lambda: f(z.copy()), z)
-    return GridPoints(f, z, a, real_answer(f, "slope", lambda: f.slope(z.copy(), a.copy()), z), tuple(seams), proof)
+    return GridPoints(f, z, a, real_answer(f, "slope", lambda: f.slope(z.copy(), a.copy()), z), tuple(seams))
 
 
 def _with_seams(points: GridPoints, suspects: Sequence[float]) -> tuple[GridPoints, SlopeFunction | None]:
@@ -179,10 +177,11 @@ def _with_seams(points: GridPoints, suspects: Sequence[float]) -> tuple[GridPoin
     if record.not_elementwise("value", f, z, bound.value):
         return points, None
     slope_at, proof = slope_function(f, z), prove(f)
-    seams = find_seams(f, z, bound, slope_at, proof.places, suspects)
+    steps = jumps_of_value(f, z, bound)
+    seams = find_seams(f, z, bound, slope_at, [*proof.places, *steps], suspects)
     if record.slope_at_minus_zero(points):
         seams = sorted({*seams, 0.0})
-    return _grid_points(f, seams, suspects, proof), slope_at
+    return replace(_grid_points(f, seams, suspects), proof=proof, steps=tuple(steps)), slope_at
 
 
 class _Asked(NamedTuple):
@@ -217,16 +216,19 @@ def _tell(
     subject.misconduct = [*misconduct, *record.other_values(points, bound, asked.slopes)]
     kinks = [seam for seam in seams if seam.declared or seam.value_jumps or (seam.is_known and seam.jumps)]
     kinks = sorted(kinks, key=lambda kink: not kink.declared)
+    if f.surrogate:  # whose slope is no derivative anywhere
+        kinks = [kink for kink in kinks if kink.declared]
     undeclared = [kink for kink in kinks if not kink.declared]
     subject.doubts = [
         f"{what} where the record declares no kink: {places_in_words(places)}"
         for what, steps in (("the slope jumps", False), ("the value itself jumps", True))
         if (places := [kink.z for kink in undeclared if kink.value_jumps == steps])
     ]
-    broken = record.not_finite(points, asked.slopes.get("ball"))
+    broken = record.not_finite(points, asked.slopes)
     poles = [seam for seam in seams if seam.is_pole and seam not in kinks]
     kinks = [*kinks, *poles]
-    told = [str(kink) for kink in kinks[:KINKS_SHOWN]]
+    shown = sorted(kinks, key=lambda kink: (not kink.declared, abs(kink.z)))[:KINKS_SHOWN]
+    told = [str(kink) for kink in kinks if kink in shown]
     told += [f"{len(kinks) - KINKS_SHOWN} more kinks"] if len(kinks) > KINKS_SHOWN else []
     subject.notes = [*told, *record.slope_at_minus_zero(points), *broken, *notes, *bound.notes]
     subject.details = {"proof": points.proof and points.proof.to_dict()}

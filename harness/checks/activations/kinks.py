@@ -18,6 +18,7 @@ from harness.checks.activations.seams import JUMP, find_jumps
 from harness.checks.activations.slopes import SlopeFunction, is_known, sides_of_slope
 from harness.checks.activations.subject import GridPoints
 from harness.wording import first_few
+from reference.activations import Activation
 from reference.measured import MeasuredSlope
 
 SHOWN = 6  # places named in a sentence
@@ -42,7 +43,7 @@ class Kink:
     declared : bool
         Whether the record names this kink.
     error : float
-        How far off the slopes of both sides may be, and the claim by rounding.
+        How far off the slopes of both sides may be, and formula and claim by rounding.
     value_jumps : bool
         Whether the value itself jumps there.
     """
@@ -110,12 +111,13 @@ class Kink:
             undeclared = "" if self.declared else "undeclared "
             return f"{undeclared}kink at {at}: the slope goes from {self.left:.6g} to {self.right:.6g}"
         but = ", though one is declared" if self.declared else ""
-        return f"no kink at {at}{but}: the slope is {self.left:.6g} on both sides"
+        apart = f" to within {abs(self.right - self.left):.1g}" if self.left != self.right else ""
+        return f"no kink at {at}{but}: the slope is {self.left:.6g} on both sides{apart}"
 
     def _convention(self) -> str:
         if not self.declared and self.jumps:
             return f"; declare it with kinks=({self.z:g}, ...)"
-        claimed = f"; {self.claimed:.6g} is claimed there"
+        claimed = f"; {self.claimed + 0.0:.6g} is claimed there"  # no negative zero
         if math.isnan(self.jax):
             return claimed
         if self.follows_jax:
@@ -137,11 +139,12 @@ def judge_seams(
     left, right = sides_of_slope(points.f, z, slope_at)
     known = is_known(left) & is_known(right)
     error = left[1] + right[1] + _rounding_nearby(points, bound)[at]
-    steps = jumps_of_value(points, bound)
+    left, right = (np.where(np.abs(slope) <= off, 0.0, slope) for slope, off in (left, right))
+    steps = [*points.steps, *jumps_of_value(points.f, points.z, bound)]
     seams = [
         Kink(
             float(place),
-            *(float(slope[i]) if known[i] else math.nan for slope, _ in (left, right)),
+            *(float(slope[i]) if known[i] else math.nan for slope in (left, right)),
             claimed=float(points.slope[at[i]]),
             jax=float(by_jax.slope[at[i]]) if by_jax else math.nan,
             declared=is_near(place, points.f.kinks),
@@ -155,17 +158,23 @@ def judge_seams(
 
 
 def _rounding_nearby(points: GridPoints, bound: ActivationBound) -> np.ndarray:
-    """What rounding can do to the claim at each z, or a little beside it: on a seam the bound spans both pieces."""
+    """What rounding can do to the claim at each z, or a little beside it, and to the formula's slopes on both sides.
+
+    On a seam itself the bounds span both pieces.
+    """
     last = points.z.size - 1
     beside = [np.minimum(np.searchsorted(points.z, points.z + step), last) for step in (-BESIDE, BESIDE)]
-    return np.min([bound.claimed, *(bound.claimed[i] for i in beside)], axis=0)
+    claimed = np.min([bound.claimed, *(bound.claimed[i] for i in beside)], axis=0)
+    sides = np.max([bound.formula[i] for i in beside], axis=0)
+    return claimed + np.where(np.isfinite(sides), sides, 0.0)
 
 
-def jumps_of_value(points: GridPoints, bound: ActivationBound) -> list[float]:
+def jumps_of_value(f: Activation, z: np.ndarray, bound: ActivationBound) -> list[float]:
     """The places at which the value itself jumps."""
-    return find_jumps(lambda z: np.asarray(points.f(z.copy()), dtype=float), points.z, bound.value)
+    return find_jumps(lambda z: np.asarray(f(z.copy()), dtype=float), z, bound.value)
 
 
 def places_in_words(places: Sequence[float]) -> str:
-    """Some z, the first few of them."""
-    return "z = " + first_few(places, SHOWN, "more places", name=lambda place: f"{place:.6g}")
+    """Some z; of many, those nearest to zero."""
+    shown = places if len(places) <= SHOWN else sorted(places, key=abs)
+    return "z = " + first_few(shown, SHOWN, "more places", name=lambda place: f"{place:.6g}")

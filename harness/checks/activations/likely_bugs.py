@@ -101,8 +101,14 @@ def likely_bugs(claim: ClaimedSlope) -> tuple[str, ...]:
         return ()
     if not claim.claimed.any():
         return ("zero is claimed where the slope is not zero: a branch or a term is missing",)
+    # of a number, chain and product rule say nothing: with z and a at hand, many a formula makes a number
+    varies = np.ptp(claim.true) > CLOSE * np.abs(claim.claimed - claim.true).max()
+    number = varies and not np.ptp(claim.claimed)
     with np.errstate(all="ignore"):
-        return tuple(words for hypothesis in HYPOTHESES for words in hypothesis(claim))[:SHOWN]
+        bugs = tuple(words for hypothesis in ((_another,) if number else HYPOTHESES) for words in hypothesis(claim))
+    if number and not bugs:
+        return (f"the number {_named(float(claim.claimed[0]))} is claimed where the slope is not constant",)
+    return bugs[:SHOWN]
 
 
 # -- hypotheses, the simplest first ------------------------------------------------------------------------------------
@@ -117,13 +123,15 @@ def _factor(claim: ClaimedSlope) -> Iterator[str]:
     c = claim.multiple(claim.claimed, claim.true)
     if c is not None and abs(c + 1.0) > CLOSE:
         claimed = f"what is claimed is {_beside_one(c)} times the slope"
-        yield claimed if abs(c - 1.0) <= ALMOST else f"the factor {_named(1.0 / c)} is missing: {claimed}"
+        plain = abs(c - 1.0) <= ALMOST or _is_written(c, 1.0 / c)
+        yield claimed if plain else f"the factor {_named(1.0 / c)} is missing: {claimed}"
 
 
 def _arguments(claim: ClaimedSlope) -> Iterator[str]:
     """z and a = f(z) mixed up, in the formula or where it is evaluated."""
     z, a, slope = claim.z, claim.a, claim.f.slope
-    if claim.explains(claim.slope_at(a)) or claim.explains(slope(z, z), claim.true):
+    at_kinks = np.isin(a, claim.f.kinks).all()  # where a slope is a convention
+    if (claim.explains(claim.slope_at(a)) and not at_kinks) or claim.explains(slope(z, z), claim.true):
         yield "σ'(a) for σ'(z): the derivative is evaluated at a = f(z), not at the pre-activation z"
     elif claim.explains(slope(a, a), claim.true):
         yield "z for a: the formula is written in terms of a = f(z), but is given the pre-activation z"
@@ -176,8 +184,10 @@ def _product_rule(claim: ClaimedSlope) -> Iterator[str]:
     if claim.explains(second):
         yield "the term g(z) of the product rule is missing, for f(z) = z·g(z)"
     c = claim.multiple(claimed_second, second)
-    if c is not None and abs(c - 1.0) > CLOSE:
-        yield f"the term z·g'(z) of the product rule lacks the factor {_named(1.0 / c)}, for f(z) = z·g(z)"
+    if c is not None and abs(c - 1.0) > CLOSE and not _proportional(second, g):  # else the two terms are one
+        lacks = f"lacks the factor {_named(1.0 / c)}"
+        lacks = f"has the factor {_named(c)} too much" if _is_written(c, 1.0 / c) else lacks
+        yield f"the term z·g'(z) of the product rule {lacks}, for f(z) = z·g(z)"
     for name, h in _functions(claim):
         c = claim.multiple(second, claimed_second * h)
         if c is not None:
@@ -253,6 +263,11 @@ def _named(c: float) -> str:
         if abs(abs(c) - constant) <= CLOSE * constant:
             return name if c > 0 else f"-{name}"
     return f"{c:.6g}"
+
+
+def _is_written(x: float, y: float) -> bool:
+    """Whether it is x, of a number and its inverse y, that somebody may have written: y is no constant, and goes on."""
+    return _named(y) == f"{y:.6g}" != f"{y:.5g}" and f"{x:.6g}" == f"{x:.4g}"
 
 
 def _beside_one(c: float) -> str:

@@ -1,6 +1,9 @@
 """An activation's record as code: what would break a network, where it is not finite, what else it claims."""
 
+import contextlib
 import inspect
+import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -12,6 +15,7 @@ from harness.checks.activations.grid import in_words, stretches
 from harness.checks.activations.subject import GridPoints
 from harness.importing import import_attribute
 from harness.verdict.report import Finding
+from harness.wording import told_apart
 from reference.activations import Activation, get_activation
 from reference.arithmetics.companion import first_line
 from reference.arithmetics.tangent import Tangent
@@ -23,6 +27,8 @@ SHAPES = ((3, 4), (0,), ())
 ONE_FOR_ALL = "one slope for all z, which broadcasts"
 
 ELEMENTWISE = "each entry must depend on the same entry of z alone"
+
+NOT_REPEATABLE = "answers differently when called twice with the same z: it must depend on z alone"
 
 SAMPLED = 24  # points at which an array is compared with its entries, one by one
 
@@ -86,20 +92,30 @@ def _wrong_shapes(f: Activation, z: np.ndarray) -> list[str]:
 
 
 def not_elementwise(part: str, function: Callable[[np.ndarray], Any], z: np.ndarray, error: np.ndarray) -> list[str]:
-    """Whether entries depend on their neighbours: those of the whole array are not those of its reverse, or alone."""
-    picked = np.linspace(0, len(z) - 1, SAMPLED).astype(int)
-    whole = np.broadcast_to(function(z.copy()), z.shape)[picked]
+    """Whether entries depend on their neighbours: those of the whole array are not those of its reverse, or alone.
+
+    Or on its shape: a square matrix is one that a transposition does not change.
+    """
+    picked, side = np.linspace(0, len(z) - 1, SAMPLED).astype(int), math.isqrt(len(z))
+    square = z[: side * side].reshape(side, side)
+
+    def differs(others: np.ndarray, i: np.ndarray) -> np.ndarray:
+        return i[np.isfinite(whole[i]) & ~(np.abs(whole[i] - others) <= 2.0 * error[i])]
+
+    whole, again = (np.broadcast_to(function(z.copy()), z.shape) for _ in range(2))
+    if not np.array_equal(whole, again, equal_nan=True):
+        return [f"{part} {NOT_REPEATABLE}"]
     try:
-        reverse = np.broadcast_to(function(z[::-1].copy()), z.shape)[::-1][picked]
+        reverse = np.broadcast_to(function(z[::-1].copy()), z.shape)[::-1]
         alone = np.array([np.ravel(function(z[i : i + 1].copy()))[0] for i in picked])
     except FORMULA_ERRORS as reason:
         return [f"{part} is not elementwise: it cannot take one entry of z alone ({first_line(reason)}); {ELEMENTWISE}"]
-    apart = np.maximum(np.abs(whole - alone), np.abs(whole - reverse))
-    wrong = picked[np.isfinite(whole) & ~(apart <= 2.0 * error[picked])]
-    return [
-        f"{part} is not elementwise: at z = {z[i]:.6g} it depends on the rest of the array; {ELEMENTWISE}"
-        for i in wrong[:1]
-    ]
+    wrong, how = {*differs(reverse[picked], picked), *differs(alone, picked)}, "it depends on the rest of the array"
+    if not wrong:
+        with contextlib.suppress(*FORMULA_ERRORS):  # what a formula does to the shape is told elsewhere
+            matrix = np.broadcast_to(function(square.copy()), square.shape).ravel()
+            wrong, how = {*differs(matrix, np.arange(square.size))}, f"it is another in a matrix of {side} by {side}"
+    return [f"{part} is not elementwise: at z = {z[i]:.6g} {how}; {ELEMENTWISE}" for i in sorted(wrong)[:1]]
 
 
 def _or_nan(function: Callable[[np.ndarray], Any], z: np.ndarray) -> np.ndarray:
@@ -125,18 +141,21 @@ def other_values(points: GridPoints, bound: ActivationBound, answers: dict[str, 
     return lines
 
 
-def not_finite(points: GridPoints, balls: MeasuredSlope | None) -> list[str]:
-    """Where the value or the claimed slope is not finite, and whether it could be."""
-    lines = []
-    exact = {"value": balls.value, "slope": balls.slope} if balls else {}
-    for part, computed in (("value", points.a), ("slope", points.slope)):
+def not_finite(points: GridPoints, slopes: dict[str, MeasuredSlope]) -> list[str]:
+    """Where the value or the slope, as claimed or by JAX, is not finite, and whether it could be."""
+    lines, balls, by_jax = [], slopes.get("ball"), "JAX's slope of the formula"
+    exact = {"value": balls.value, "slope": balls.slope, by_jax: balls.slope} if balls else {}
+    parts = {"value": points.a, "slope": points.slope}
+    if "jax" in slopes:
+        parts[by_jax] = np.where(points.judged & ~points.at_seams, slopes["jax"].slope, 0.0)
+    for part, computed in parts.items():
         broken = ~np.isfinite(computed)
         if broken.any():
             line = f"{part} is not finite for {in_words(stretches(points.z, broken))}"
             avoidable = broken & np.isfinite(exact.get(part, computed))
             if avoidable.any():
                 i = np.flatnonzero(avoidable)[0]
-                line += f", though it could be: {exact[part][i]:.6g} at z = {points.z[i]:.6g}"
+                line += f", though it could be: {exact[part][i] + 0.0:.6g} at z = {points.z[i]:.6g}"
             lines.append(line)
     return lines
 
@@ -146,7 +165,8 @@ def slope_at_minus_zero(points: GridPoints) -> list[str]:
     usual = float(points.slope[np.searchsorted(points.z, 0.0)])
     if points.at_minus_zero == usual:
         return []
-    return [f"slope is {points.at_minus_zero:.6g} at z = -0.0, and {usual:.6g} at 0.0, which is the same number"]
+    here, there = told_apart(points.at_minus_zero, usual)
+    return [f"slope is {here} at z = -0.0, and {there} at 0.0, which is the same number"]
 
 
 def value_at_minus_zero(points: GridPoints, bound: ActivationBound, jumps: Sequence[float]) -> list[str]:
@@ -155,7 +175,8 @@ def value_at_minus_zero(points: GridPoints, bound: ActivationBound, jumps: Seque
     a, usual = float(_or_nan(points.f, np.array([-0.0]))[0]), float(points.a[zero])
     if not np.isfinite(usual) or abs(a - usual) <= 2.0 * bound.value[zero] or (0.0 in jumps and np.isfinite(a)):
         return []
-    return [f"value is {a:.6g} at z = -0.0, and {usual:.6g} at 0.0, which is the same number"]
+    here, there = told_apart(a, usual)
+    return [f"value is {here} at z = -0.0, and {there} at 0.0, which is the same number"]
 
 
 FAR = np.array([1e10, 1e40, 1e70, 1e100, 1e130])
@@ -229,11 +250,13 @@ def other_claims(f: Activation) -> list[tuple[str, Activation]]:
 
 def about_claim(what: str, finding: Finding) -> Finding:
     """A finding about such a claim, in the words of the record: a parameter is not called z."""
-    name = what.partition("d/d")[2].partition(" ")[0]
-    if not name:
-        return replace(finding, source=what)
+    where, said, name = finding.where, finding.diagnosis, what.partition("d/d")[2].partition(" ")[0]
+    if not name:  # the curvature: its slope is f'', and its value f'
+        said = said.replace("f'(", "f''(").replace("f(", "f'(").replace("times the slope", "times the curvature")
+        return replace(finding, source=what, where=where.replace("f'(", "f''("), diagnosis=said)
     blocks = tuple(block.replace(" z ", f" {name} ").replace("z = ", f"{name} = ") for block in finding.blocks)
-    return replace(finding, source=what, where=finding.where.replace("f'(", f"da/d{name}("), blocks=blocks)
+    said = re.sub(r"\bz\b", name, said.replace("pre-activation", "parameter").replace("slope", "derivative"))
+    return replace(finding, source=what, where=where.replace("f'(", f"da/d{name}("), blocks=blocks, diagnosis=said)
 
 
 def _derivative_of(f: Activation, curvature: Callable[[Any, Any], Any]) -> Activation:

@@ -41,7 +41,7 @@ def find_seams(
     """
 
     def claimed(z: np.ndarray) -> np.ndarray:
-        return np.broadcast_to(f.slope(z.copy(), np.array(f(z.copy()))), z.shape)
+        return np.broadcast_to(np.asarray(f.slope(z.copy(), np.array(f(z.copy()))), dtype=float), z.shape)
 
     found = [*switches(lambda Z: f.value(NUMPY, Z), z), *switches(lambda Z: f.slope(Z, _value(f, Z)), z)]
     found += find_jumps(claimed, z, bound.claimed)

@@ -24,7 +24,10 @@ STRETCHES = (6.0, 30.0)  # |z| up to which slopes are of one size: what decides 
 
 @dataclass(frozen=True, eq=False)
 class GridPoints:
-    """The record's own answers at each z of a sorted grid, (n,) arrays, and the seams, where its pieces meet."""
+    """The record's own answers at each z of a sorted grid, (n,) arrays, and the seams, where its pieces meet.
+
+    Among those are the `steps`, where the value itself jumps.
+    """
 
     f: Activation
     z: np.ndarray
@@ -32,6 +35,7 @@ class GridPoints:
     slope: np.ndarray
     seams: tuple[float, ...] = ()
     proof: Proof | None = None
+    steps: tuple[float, ...] = ()
 
     @cached_property
     def at_minus_zero(self) -> float:

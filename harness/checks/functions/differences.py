@@ -13,7 +13,7 @@ from harness.bounds.tolerances import FINER_LOOKS, LONGEST, MEANINGLESS, SINGLED
 from harness.checks.directions import random_directions
 from harness.checks.functions.measuring import noise_along
 from harness.checks.functions.probing import Probes
-from harness.checks.functions.stencil import Found, Noise
+from harness.checks.functions.stencil import KINK, Found, Noise
 from harness.checks.functions.step_search import Claim, Search
 from harness.verdict.comparison import Answer
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
@@ -154,6 +154,42 @@ class Differences:
             found = search.look_closer() or found
         unit = float(np.max(self.units[indices])) if len(indices) == 1 else 1.0
         return Group(indices, moves / unit, claim.derivative / unit, claim.error / unit, found.times(1.0 / unit))
+
+    @np.errstate(all="ignore")
+    def is_differentiable(self) -> bool:
+        """Whether the derivative along a direction in all of θ is what the partial derivatives make of it.
+
+        A median of ties has partial derivatives, which are zero, and yet moves with all of them. For every coordinate
+        differenced one by one.
+        """
+        every = np.arange(self.layout.size)
+        (group,) = self.in_groups([every]) or [None]
+        if group is None or len(self.found) < every.size:
+            return True
+        if group.found.obstacle == KINK:
+            return False
+        partial, errors = (
+            np.array([getattr(self.found[i], what) for i in range(every.size)]) for what in ("derivative", "error")
+        )
+        apart = abs(group.found.derivative - group.direction @ partial)
+        return not apart > group.found.error + np.abs(group.direction) @ errors
+
+    def open_between(self, chosen: np.ndarray, low: np.ndarray, high: np.ndarray) -> bool:
+        """Take for kinks the coordinates whose claim and difference are both within what is claimed beside θ, or none.
+
+        A claim that is wrong beside θ as it is at θ is wrong.
+        """
+        opened = False
+        for i in chosen.tolist():
+            found, error = self.found[i], self.yours.error[i] + self.found[i].error
+            between = (
+                low[i] - error <= slope <= high[i] + error for slope in (self.yours.gradient[i], found.derivative)
+            )
+            if found.obstacle != KINK and all(between):
+                middle, half = float(0.5 * (low[i] + high[i])), float(0.5 * (high[i] - low[i]))
+                self.found[i] = Found(middle, half, steepest=found.steepest, obstacle=KINK)
+                opened = True
+        return opened
 
     def _may_be_quieter(self, found: Found) -> bool:
         """Whether noise is in the way that rounding of the cost does not explain."""

@@ -13,6 +13,7 @@ import numpy as np
 
 from harness.checks.functions.parameters import Layout
 from harness.verdict.comparison import Answer
+from harness.verdict.diagnosis import times
 from harness.wording import first_few
 
 SHARP = 1e-3
@@ -22,6 +23,9 @@ SHARP_ENOUGH = 0.05
 """The same for a relation without one."""
 
 SHOWN = 3
+
+APPROXIMATE = 1e-5
+"""Errors below this share of the derivatives may come of a cost or gradient that is computed to a tolerance."""
 
 Words = tuple[str, str] | None
 """What holds, and how that is to be read if nothing else holds; None where it does not."""
@@ -112,13 +116,13 @@ def _clause(part: Part, layout: Layout, indices: np.ndarray, scatter: np.ndarray
         return f"{part.name}: {relation}"
     off = np.abs(part.off[part.wrong])
     far = f", by up to {off.max():.3g}" if np.isfinite(off).all() else ""
-    lost = 4.0 * jumps + part.error >= np.abs(part.off)
-    why = ""
-    if lost[part.wrong].all():
+    why, share = _at_this_point(alone, part), off.max() / np.abs(part.right[part.wrong]).max()
+    if not why and (4.0 * jumps + part.error >= np.abs(part.off))[part.wrong].all():
         why = "; it scatters as much when θ moves by a rounding, as where digits are lost to cancellation"
-    point = _at_this_point(alone, part)
+    if not why and share <= APPROXIMATE:
+        why = f", {share:.1g} of the largest: the tolerance of a solver or an approximation may leave as much"
     count = f"all {seen}" if wrong == seen else f"{wrong} of {seen}"
-    return f"{part.name}: {count} examined coordinates are wrong{_where(part)}{far}{point or why}"
+    return f"{part.name}: {count} examined coordinates are wrong{_where(part)}{far}{why}"
 
 
 def _at_this_point(alone: np.ndarray, part: Part) -> str:
@@ -134,10 +138,8 @@ def _single(part: Part) -> str:
     error = float(part.error[part.wrong][0])
     if abs(claimed + right) <= 2.0 * error and error <= SHARP_ENOUGH * abs(right):
         return "the sign is wrong"
-    times = (
-        f", {_times(claimed / right)} the right value" if error <= SHARP_ENOUGH * abs(claimed - right) and right else ""
-    )
-    return f"off by {claimed - right:.3g}{times}"
+    is_known = error <= SHARP_ENOUGH * abs(claimed - right) and right
+    return f"off by {claimed - right:.3g}" + (f", {times(claimed / right)} the right value" if is_known else "")
 
 
 def _where(part: Part) -> str:
@@ -170,17 +172,16 @@ def _relation(part: Part) -> str:
     told = [words for relation in _RELATIONS if (words := relation(part))]
     if len(told) > 1:
         return " or, which is the same here, ".join(fact for fact, _ in told)
-    return "".join(told[0]) if told else _factor_of_each(part)
+    if not told:
+        return _factor_of_each(part)
+    fact, reading = told[0]
+    return fact + (reading if part.right[part.examined].any() else ", where the cost does not change at all")
 
 
 def _zero(part: Part) -> str:
     if part.claimed[part.wrong].any() or not part.right[part.wrong].any():
         return ""
-    some = (
-        ""
-        if not part.claimed[part.examined].any()
-        else f" in {int(part.wrong.sum())} of {part.examined.sum()} examined"
-    )
+    some = f" in {int(part.wrong.sum())} of {part.examined.sum()} examined" if part.claimed[part.examined].any() else ""
     return f"zero where it should not be{some}"
 
 
@@ -204,7 +205,7 @@ def _factor(part: Part) -> Words:
     c = 1.0 + more
     if not np.isfinite(c) or c == 0.0 or not part.fits(part.claimed - more * part.right, 1.0 + abs(c), SHARP):
         return None
-    return f"{_times(c)} the right value", _named(c, part)
+    return f"{times(c)} the right value", _named(c, part)
 
 
 def _named(c: float, part: Part) -> str:
@@ -218,10 +219,6 @@ def _named(c: float, part: Part) -> str:
     if part.claimed.size == round(whole):
         return f", and {round(whole)} is how many there are: as {what} makes it"
     return ""
-
-
-def _times(c: float) -> str:
-    return f"{c:.6g} times" if abs(c - 1.0) > 1e-4 else f"1 {'+' if c > 1.0 else '-'} {abs(c - 1.0):.3g} times"
 
 
 def _multiple_of_theta(part: Part) -> Words:
@@ -267,7 +264,8 @@ def _moved(part: Part) -> Words:
     """The right numbers in other places: the claim, moved back, is right wherever it was examined."""
     if part.claimed.size < 2 or np.ptp(part.claimed) == 0.0:
         return None
-    if told := next((words for words, moved in _moves(part.claimed) if part.fits(moved)), ""):
+    moves = _moves(part.claimed) if np.count_nonzero(part.claimed) > 2 else ()  # some shift fits one number or two
+    if told := next((words for words, moved in moves if part.fits(moved)), ""):
         return f"right, but {told}", ""
     if part.examined.all() and part.claimed.size > 2:
         order = np.argsort(part.right, axis=None)

@@ -25,11 +25,11 @@ from harness.bounds.tolerances import (
     SINGLED_OUT,
 )
 from harness.checks.functions.differences import CALLS_A_LINE, Differences, Group
-from harness.checks.functions.measuring import Answers, Measuring, ask_again, ask_twice, steps_for
+from harness.checks.functions.measuring import KEPT, Answers, Measuring, ask_again, ask_twice, holds_float32, steps_for
 from harness.checks.functions.probing import Budget, Probes
 from harness.checks.functions.step_search import size_of
 from harness.checks.functions.subject import FunctionGradient
-from harness.checks.functions.users_function import UsersFunction, gradient_function
+from harness.checks.functions.users_function import UsersFunction, gradient_function, with_arguments
 from harness.progress import Progress, bar_after
 from harness.sources.conduct import Settings
 from harness.verdict.comparison import Answer, Block, Pair, compare
@@ -101,7 +101,7 @@ def check_gradient(
     """
     started = time.perf_counter()
     allowance, args = Budget(budget), args if isinstance(args, tuple) else (args,)
-    cost_of_reference = _with_arguments(reference, args)
+    cost_of_reference = with_arguments(reference, args)
     users = UsersFunction(fun, theta, gradient_function(gradient, jac), args, has_aux)
     with Settings() as settings:
         answers = ask_twice(users)
@@ -111,12 +111,6 @@ def check_gradient(
             return _not_repeatable(users, answers, started)
         with bar_after(PATIENCE) as progress:
             return _Check(users, answers, allowance, progress).report(cost_of_reference, started)
-
-
-def _with_arguments(reference: Callable[..., Any] | None, args: tuple[Any, ...]) -> Callable[[Any], Any] | None:
-    if reference is not None and not callable(reference):
-        raise TypeError(f"reference must be callable as reference(theta) -> cost, not {type(reference).__name__}")
-    return reference and (lambda given: reference(given, *args))
 
 
 def _not_repeatable(users: UsersFunction, answers: Answers, started: float) -> Report:
@@ -164,13 +158,19 @@ class _Check:
         others = [] if reference is None else [self._second_opinion(reference)]
         for other in others:
             self._single_out_rivals(other)
-        differenced, scale = self._differenced(), self._scale()
-        answers = [self.yours, differenced, *others]
+        scale, differenced = self._scale(), self._differenced()
+        if self._sits_on_ties(compare(self.yours, differenced, self.layout.blocks)):
+            differenced = self._differenced()  # now as kinks
         pairs = [self._with_groups(self._compared(self.yours, differenced, scale), groups, scale)]
         for other in others:
             rivals = ((self._but_for_kinks(self.yours), self._but_for_kinks(other)), (differenced, other))
             pairs += [self._compared(*pair, self._claimed_scale(other, scale)) for pair in rivals]
         ends = self._ends(groups, pairs[0])
+        if not any(pair.disagrees for pair in (*pairs, *ends)) and self.measuring.keeps_its_gradient(
+            self.yours.gradient
+        ):
+            self.yours = replace(self.yours, misconduct=(*self.yours.misconduct, KEPT))
+        answers = [self.yours, differenced, *others]
         subject = self._subject(groups, pairs[0])
         return judge(subject, answers, pairs, ends, _consensus(answers, pairs, ends), started=started)
 
@@ -226,6 +226,12 @@ class _Check:
             if np.isfinite(found.slopes).all():
                 error[i] += 0.5 * abs(found.slopes[1] - found.slopes[0])
         return replace(answer, error=error)
+
+    def _sits_on_ties(self, pair: Pair) -> bool:
+        """Whether something at odds is a convention, since the cost has partial derivatives there, and no gradient."""
+        if not pair.at_odds.any() or self.differences.is_differentiable():
+            return False
+        return self.differences.open_between(np.flatnonzero(pair.at_odds), *self.measuring.range_nearby())
 
     # -- what it says --------------------------------------------------------------------------------------------------
 
@@ -297,7 +303,8 @@ class _Check:
             left = np.flatnonzero(~covered)
             where = first_few(left.tolist(), 3, name=self.layout.label)
             notes.append(f"left unexamined when the budget of {self.probes.budget} was spent: {where}")
-        if self.yours.precision != self.users.precision:
+        coarse = self.yours.precision == "float32" and self.layout.unit_roundoff <= UNIT_ROUNDOFF["float64"]
+        if coarse and holds_float32(self.yours.gradient):
             notes.append(
                 "the gradient holds float32 numbers, so that errors below a few of their roundings do not show"
             )
@@ -309,8 +316,8 @@ class _Check:
             kinds = ", ".join(f"{kind} {count} times" for kind, count in self.probes.raised.items())
             notes.append(f"beside θ, fun raised {kinds}: those points lie beyond the edge of its domain")
         lost = (self.scatter > LOST_DIGITS * np.abs(self.yours.gradient)) & (self.scatter > 8.0 * self.yours.error)
-        lost &= pair.decided & ~pair.at_odds
-        if lost.any():
+        lost &= pair.decided & ~pair.at_odds & (self.yours.gradient != 0.0)
+        if lost.any() and not self.yours.misconduct:
             where = first_few(np.flatnonzero(lost).tolist(), 3, name=self.layout.label)
             notes.append(f"the gradient loses digits in {where}: it scatters when θ moves by a rounding")
         return FunctionGradient(
@@ -321,6 +328,7 @@ class _Check:
             self.yours,
             self.scatter,
             notes,
+            np.where(pair.applies & pair.decided & ~pair.at_odds, pair.allowed, np.nan),
         )
 
 

@@ -16,6 +16,7 @@ from harness.checks.functions.parameters import largest
 from harness.checks.functions.probing import Probes, leaves_domain
 from harness.checks.functions.stencil import Line, Noise, scatter_of
 from harness.checks.functions.users_function import UsersFunction
+from harness.wording import told_apart
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.oracles.black_box import NOISE_ROUNDINGS
 
@@ -33,8 +34,14 @@ FINER = (2.0**-20, 2.0**-40)
 FEW_ROUNDINGS = 64.0
 """How far θ moves, in u, where the scatter of a gradient is looked for."""
 
+BESIDE = 16
+"""Directions in which a gradient is looked at beside a θ that only its own value speaks against."""
+
 CONDITION_GAIN = 16.0
 """Rounding moves every entry of θ, and entries of what comes of it; one random direction shows their sum."""
+
+
+KEPT = "answers the same gradient at another theta, where the cost has another slope: it must keep nothing of a call"
 
 
 class Answers(NamedTuple):
@@ -71,6 +78,8 @@ def ask_again(users: UsersFunction, first: Answers, elsewhere: np.ndarray) -> st
         if not leaves_domain(error):
             raise
         return ""
+    if users.is_apart and not _near(users, first.gradient, users.gradient(users.theta)):
+        return "answers a gradient that depends on the call of fun before it: let it compute all from its own theta"
     cost, gradient, _ = users.answer(users.theta)
     if _same(users, first.cost, first.gradient, cost, gradient):
         return ""
@@ -102,9 +111,10 @@ def _how_it_changes(users: UsersFunction, first: tuple, second: tuple) -> str:
         return (
             f"{said}: its cost changes by {second[0] - first[0]:.3g} with every call, so something is kept between them"
         )
+    costs = ", ".join(told_apart(first[0], second[0]))
     return (
-        f"{said} (costs {first[0]:.6g}, {second[0]:.6g}): draw random numbers, such as those of dropout, from one seed "
-        "in every call, and keep nothing between calls"
+        f"{said} (costs {costs}): draw random numbers, such as those of dropout, from one seed in every call, and keep "
+        "nothing between calls"
     )
 
 
@@ -201,6 +211,26 @@ class Measuring:
         )
         up, down = self.gradient(self.theta + width), self.gradient(self.theta - width)
         return np.nan_to_num(np.abs(up - 2.0 * gradient + down), nan=0.0, posinf=0.0)
+
+    @np.errstate(all="ignore")
+    def keeps_its_gradient(self, gradient: np.ndarray) -> bool:
+        """Whether the gradient is the same to the last bit at another θ, where the slope of the cost is another."""
+        elsewhere, width = self.away(), 0.25 * (self.away() - self.theta)
+        if not gradient.any() or not np.array_equal(self.gradient(elsewhere), gradient):
+            return False
+        costs = np.array([self.probes.cost(elsewhere + k * width) for k in range(-2, 3)])
+        wide, narrow = (costs[4] - costs[0]) / 4.0, (costs[3] - costs[1]) / 2.0
+        bend = np.abs(np.diff(costs, n=2)).max()  # a quarter of what is looked for, unless there is a kink
+        noise = scatter_of(self._costs_near(elsewhere, self.probes.unit)) + self.users.unit * largest(costs)
+        allowed = max(2.0 * bend, CONDITION_GAIN * abs(wide - narrow)) + CONDITION_GAIN * noise
+        return bool(abs(narrow - width @ gradient) > allowed)
+
+    def range_nearby(self) -> tuple[np.ndarray, np.ndarray]:
+        """The least and the largest that is claimed of each derivative beside θ, in some directions."""
+        width = np.sqrt(self.users.unit) * np.maximum(np.abs(self.theta), 1.0)
+        directions = random_directions(BESIDE, self.layout.size, seed=1)
+        claimed = np.array([self.gradient(self.theta + width * direction) for direction in directions])
+        return claimed.min(axis=0), claimed.max(axis=0)
 
     def gradient(self, flat: np.ndarray) -> np.ndarray:
         """The gradient elsewhere, or NaN beyond the edge of the domain."""

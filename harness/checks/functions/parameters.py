@@ -223,7 +223,8 @@ class Layout:
 
     def notes(self) -> list[str]:
         """What is worth knowing of the tree: what is held as it is, and what stands in it twice."""
-        notes = []
+        devices = torch_state.devices_of([leaf.value for leaf in self._leaves])
+        notes = [devices] if devices else []
         numbers = [leaf for leaf in self._leaves if leaf.held and _holds_numbers(leaf.value)]
         if numbers:
             why = [f"{leaf.name} ({leaf.held})" for leaf in numbers]

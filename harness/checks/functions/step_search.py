@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from harness.bounds.tolerances import WIDER_STEPS
-from harness.checks.functions.stencil import EDGE, JUMPS, KINK, Found, Line, Noise, look, scatter_of
+from harness.checks.functions.stencil import EDGE, JUMPS, KINK, NOISE, ROUGH, Found, Line, Noise, look, scatter_of
 from reference.oracles.black_box import NOISE_GAIN
 
 SUPPORT = 0.1
@@ -86,7 +86,7 @@ class Search:
     def __init__(self, claim: Claim, line: Line, noise: Noise, steps: Sequence[float]):
         self.claim, self.line, self.noise, self.steps = claim, line, noise, steps
         self.best, self.support, self.step = Found(), Support(), steps[0]
-        self.steepest, self.climbs_by_jumps, self.is_staircase = 0.0, False, False
+        self.steepest, self.climbs_by_jumps, self.is_staircase, self.met_an_edge = 0.0, False, False, False
 
     def settle(self, start: int = 0) -> Found:
         """The difference at the step that decides; where none does, the best there is."""
@@ -143,12 +143,14 @@ class Search:
 
     def _told(self) -> Found:
         told = self.best._replace(steepest=self.steepest)
+        if self.met_an_edge and told.obstacle in (NOISE, ROUGH):  # wider steps would see over it
+            return told._replace(obstacle=EDGE)
         return told._replace(obstacle=JUMPS) if self.climbs_by_jumps else told
 
     def _keep(self, found: Found, step: float) -> None:
         self.support = min(self.support, Support(self.claim.off(found) + found.error, step))
         if found.obstacle == EDGE:
-            found = Found(obstacle=EDGE)  # one side alone decides nothing
+            found, self.met_an_edge = Found(obstacle=EDGE), True  # one side alone decides nothing
         objected = self.claim.is_objected_to(found)
         if found.error < self.best.error and not objected:
             self.best, self.step = found, step

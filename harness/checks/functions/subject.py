@@ -1,6 +1,7 @@
 """The gradient of anybody's own function as a subject to be judged."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,8 @@ class FunctionGradient(Subject):
     yours : the answer at θ, of whose cost and roundings the report says that they hide something where they do
     scatter : (n,) array
         How far the claimed gradient jumps when θ moves by a rounding.
+    grouped : (n,) array
+        For coordinates that were examined in a group alone, and are right, how far off they may be; NaN for others.
     """
 
     def __init__(
@@ -38,9 +41,11 @@ class FunctionGradient(Subject):
         yours: Answer,
         scatter: np.ndarray,
         notes: Sequence[str] = (),
+        grouped: np.ndarray | float = np.nan,
     ):
         self.layout, self.theta, self.blocks = layout, theta, layout.blocks
         self.found, self.examined, self.yours, self.scatter, self.notes = found, examined, yours, scatter, notes
+        self.grouped = grouped
 
     def label(self, i: int) -> str:
         return self.layout.label(i)
@@ -50,7 +55,7 @@ class FunctionGradient(Subject):
 
     def why_undecided(self, coordinates: np.ndarray) -> str:
         if not np.isfinite(self.yours.cost):
-            return "the cost at θ has no differences"
+            return f"the cost at θ is {self.yours.cost:g}, of which there are no differences"
         looked = [self.found.get(i, Found(obstacle=NOISE)) for i in coordinates.tolist()]
         rounded = self.yours.error[coordinates]
         clauses = {KINK: self._of_kinks, EDGE: self._of_edges, NOISE: self._of_noise, JUMPS: self._of_jumps}
@@ -71,7 +76,10 @@ class FunctionGradient(Subject):
 
     @staticmethod
     def _of_edges(found: Sequence[Found]) -> str:
-        return "θ is at the edge of the domain: beside it the cost is not finite, or fun raises; try a θ farther inside"
+        beyond = "beside it the cost is not finite, or fun raises"
+        if any(np.isfinite(each.error) for each in found):
+            return f"θ is close to the edge of the domain, and {beyond} ({_seen(found)}); try a θ farther inside"
+        return f"θ is at the edge of the domain: {beyond}; try a θ farther inside"
 
     def _of_noise(self, found: Sequence[Found]) -> str:
         least = max(each.error for each in found)
@@ -94,6 +102,9 @@ class FunctionGradient(Subject):
         return f"the cost bends, jumps or ends too close to θ ({_seen(found)}); try another θ, or smaller numbers"
 
     def explain(self, wrong: Answer, right: Answer, at_odds: np.ndarray) -> str:
+        seen = np.isnan(right.gradient) & np.isfinite(self.grouped)
+        as_claimed, error = np.where(seen, wrong.gradient, right.gradient), np.where(seen, self.grouped, right.error)
+        right = replace(right, gradient=as_claimed, error=error)
         said = explain(self.layout, self.theta, wrong, right, at_odds, self.scatter)
         kinks = [i for i in np.flatnonzero(at_odds).tolist() if i in self.found and self.found[i].obstacle == KINK]
         if not kinks:

@@ -36,6 +36,13 @@ def gradient_function(gradient: Any, jac: Any) -> Callable[..., Any] | None:
     return gradient if jac is None or jac is True else jac
 
 
+def with_arguments(reference: Callable[..., Any] | None, args: tuple[Any, ...]) -> Callable[[Any], Any] | None:
+    """The reference as a function of θ alone."""
+    if reference is not None and not callable(reference):
+        raise TypeError(f"reference must be callable as reference(theta) -> cost, not {type(reference).__name__}")
+    return reference and (lambda given: reference(given, *args))
+
+
 def jax_in_float64() -> Any:
     """A context in which JAX, where it was imported, computes in float64."""
     jax = sys.modules.get("jax")
@@ -86,6 +93,11 @@ class UsersFunction:
             i = int(np.flatnonzero(~np.isfinite(self.theta))[0])
             raise ValueError(f"theta must be finite, but {self.layout.label(i)} is {self.theta[i]}")
         self.unit = self.layout.unit_roundoff
+
+    @property
+    def is_apart(self) -> bool:
+        """Whether the gradient is a function of its own."""
+        return self._apart is not None
 
     @property
     def precision(self) -> str:

@@ -8,9 +8,8 @@ import numpy as np
 
 from harness.bounds.rounding_bound import Bound, rounding_bound
 from harness.checks.networks.subject import NOT_REPEATABLE
-from harness.importing import raised_at
-from harness.sources.conduct import Settings
-from harness.sources.table import Source, SourceFailed
+from harness.sources.conduct import Settings, blamed
+from harness.sources.table import Source
 from harness.verdict.comparison import Answer
 from harness.verdict.consensus import Consensus
 from harness.wording import first_few, what_it_is
@@ -93,22 +92,10 @@ def _measure_and_watch(source: Source, problem: Problem, theta: np.ndarray) -> t
 
 
 def _measure(source: Source, problem: Problem, theta: np.ndarray) -> Measured:
-    try:
-        with np.errstate(all="ignore"):  # what is not finite is judged, so NumPy need not warn of it
-            if source.measure is not None:
-                return source.measure(problem, theta)
-            answered = source(problem, theta)
-    except SystemExit as ended:  # an exit code of 0 would say that the sources agree
-        what = f"source {source.name!r} called sys.exit({ended.code!r}) instead of answering{raised_at(ended)}"
-        raise SourceFailed(what) from ended
-    except (KeyboardInterrupt, SourceFailed):
-        raise
-    except Exception as error:
-        error.add_note(f"raised by source {source.name!r}{raised_at(error)}")
-        raise
-    except BaseException as error:  # which only the end of a program should pass on
-        what = f"source {source.name!r} raised {type(error).__name__}: {error}{raised_at(error)}"
-        raise SourceFailed(what) from error
+    with blamed(source), np.errstate(all="ignore"):  # what is not finite is judged, so NumPy need not warn of it
+        if source.measure is not None:
+            return source.measure(problem, theta)
+        answered = source(problem, theta)
     if not isinstance(answered, tuple) or len(answered) != 2:
         raise TypeError(f"source {source.name!r} must answer a tuple (cost, gradient), not {what_it_is(answered)}")
     return Measured(*answered, np.zeros(theta.shape), roundings=1.0)

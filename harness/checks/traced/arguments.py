@@ -46,6 +46,9 @@ class Arguments:
         paths, self._tree = jax.tree_util.tree_flatten_with_path(tuple(args))
         self._all = [leaf for _, leaf in paths]
         names = _argument_names(f, len(args))
+        self._paths = [names[path[0].idx] + jax.tree_util.keystr(path[1:]) for path, _ in paths]
+        for path, leaf in zip(self._paths, self._all):
+            _refuse_foreign(path, leaf)
         found = [i for i, (path, leaf) in enumerate(paths) if path[0].idx in chosen and differentiable(leaf)]
         if any(isinstance(leaf, np.ma.MaskedArray) for leaf in self._all):
             raise TypeError("the arguments hold a masked array; fill in what is masked, or leave it out")
@@ -56,7 +59,6 @@ class Arguments:
         self.leaves = [_array(self._all[i]) for i in found]
         self._others = {i: leaf for i, leaf in enumerate(self._all) if i not in found}
         self._before = {i: leaf.copy() for i, leaf in self._others.items() if isinstance(leaf, np.ndarray)}
-        self._paths = [names[path[0].idx] + jax.tree_util.keystr(path[1:]) for path, _ in paths]
         self.outputs: list[str] = []
         self.left_out: list[str] = []
         if sum(leaf.size for leaf in self.leaves) == 0:
@@ -131,6 +133,14 @@ def _chosen(args: Sequence[Any], argnums: int | Sequence[int] | None) -> set[int
                 f"argnums must name some of the {len(args)} arguments, counted from 0, not {given(argnums)}"
             )
     return {int(number) % len(args) for number in numbers}
+
+
+def _refuse_foreign(name: str, leaf: Any) -> None:
+    """Refuse, with what to use instead, arrays that JAX does not take."""
+    if type(leaf).__module__.partition(".")[0] == "torch":
+        raise TypeError(f"{name} is PyTorch's; for its functions use harness.drop_in.torch.gradcheck or check_gradient")
+    if getattr(leaf, "dtype", None) in (np.longdouble, np.clongdouble) and np.longdouble is not np.float64:
+        raise TypeError(f"{name} is {leaf.dtype}, which JAX does not have; give float64 or complex128")
 
 
 def differentiable(leaf: Any) -> bool:

@@ -15,10 +15,10 @@ from harness.bounds.tolerances import (
 )
 from harness.bounds.traced_bound import floor_of, is_wide
 from harness.checks.directions import random_directions
-from harness.checks.traced.differencing import differences, increments, values_by
+from harness.checks.traced.differencing import has_slope, increments, is_linear, some_differences
 from harness.checks.traced.layout import Claim, Layout, UnitVectors
 from harness.checks.traced.many_inputs import end_to_end, located, sampled
-from harness.checks.traced.modes import Mode, gradient_of, without_stops_of_rules
+from harness.checks.traced.modes import Mode, equations_in, gradient_of, without_stops_of_rules
 from harness.checks.traced.precision.digits import UNDERFLOW, absolute_scale, ordinary_size, scale_about, with_digits
 from harness.checks.traced.precision.meaning import meaning, meant, with_meaning
 from harness.checks.traced.subject import DIFFERENCES, INCREMENTS, JAX, MODES, REFERENCE, TracedDerivatives
@@ -27,7 +27,9 @@ from harness.verdict.comparison import Answer, Block, compare, compare_all
 from harness.wording import first_few
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.measured import NotApplicable
-from reference.traced.program import Equation, Traced, unit_roundoff
+from reference.traced.program import CUSTOM_RULES, Equation, Traced, function_of, unit_roundoff
+
+PRECISIONS = {UNIT_ROUNDOFF["float64"]: "float64", UNIT_ROUNDOFF["float32"]: "float32", 2.0**-11: "float16"}
 
 DIFFERENCED = 6
 """Inputs along which values are differenced, beside as many that look wrong."""
@@ -61,6 +63,8 @@ class Check:
     values : three (outputs,) arrays
         What JAX computes, what the program says, and what rounding may have moved.
     asked : list of Mode
+    not_linear : list of str
+        Modes that answer something else than the opposite of all together.
     bars : dict
         For each name some of "derived" and "spread": what its error bars are.
     contradicted : whether differences speak for JAX where increments speak against it
@@ -83,23 +87,28 @@ class Check:
         self.traced = Traced(function, *leaves)
         self.outputs = Layout(output_names(), self.traced.outputs)
         program = self.traced.program
+        taken = {function_of(eq).name for eq in equations_in(program) if eq.name in CUSTOM_RULES and trusted(eq)}
         if order == 2:
             self.function = gradient_of(function, self.outputs, seed)
             self.traced = Traced(self.function, *leaves)
             self.outputs = Layout([f"gradient[{name}]" for name in names], self.traced.outputs)
             program = without_stops_of_rules(self.traced.program, program, trusted)
         self.truth = Truth(program, leaves, self.inputs, self.outputs, trusted, may_jump=order == 2)
+        self.truth.taken_as_they_are |= taken  # a gradient has them in it, called or not
+        self.precision = PRECISIONS.get(self.truth.coarsest, "bfloat16")
         self.is_large = self.inputs.size > ALL_COORDINATES
         self.each = not self.is_large and self.inputs.size * self.outputs.size <= ALL_ENTRIES
         count = self.outputs.size if self.each else 1 if self.is_large else DENSE_COMBINATIONS
         drawn = random_directions(count, self.outputs.size, seed)
         self.weights = np.diag(drawn[0]) if self.each else drawn
+        self._leave_phases_out()
         self._shape = len(self.weights), self.inputs.size
         self.left_out: dict[str, str] = {}
         self.bars: dict[str, set[str]] = {}
         self.contradicted = False
         self.meanings: dict[str, np.ndarray | str] = {}
         self.ends_by_meaning: dict[str, np.ndarray] = {}
+        self.not_linear: list[str] = []
         self.by_solvers = 0.0  # how far solvers in the program are from what they converge to, beside the largest
         self.deadline = np.inf
 
@@ -114,9 +123,7 @@ class Check:
             claims[REFERENCE] = self._reference(reference)
         truth = self._truth(chosen, claims, subject.blocks)
         self.answers = self._answers(claims, truth, known, subject)
-        self.ends = end_to_end(self, asked) if self.is_large else []
-        if self.is_large and not known.all():
-            self.ends = []
+        self.ends = [pair for pair in end_to_end(self, asked) if known.all()] if self.is_large else []
         if any(pair.disagrees for pair in self.ends) and claims:
             chosen = np.union1d(chosen, located(self, claims))
             subject = self._subject(chosen)
@@ -135,12 +142,20 @@ class Check:
         pairs = compare_all(own, subject.blocks, self.ordinary, self.absolute)
         told = with_digits(own, pairs, oracles, self.inputs, subject.label)
         self.answers = [replace(judged, note=x.note, ulps=x.ulps) for judged, x in zip(self.answers, told)]
+        if self.truth.taken_as_they_are or self.by_solvers:  # no derivative on purpose, or good to a tolerance
+            self.not_linear = []
 
     # -- what is asked ------------------------------------------------------------------------------------------------
 
     def _subject(self, chosen: np.ndarray) -> TracedDerivatives:
         looked_at = np.isin(np.arange(self.inputs.size), chosen)
         return TracedDerivatives(self.inputs, self.outputs, self.weights, self.each, self.truth.point, looked_at)
+
+    def _leave_phases_out(self) -> None:
+        """Compare combinations of the outputs that the free phases of complex vectors do not change."""
+        free = self.truth.free_phases(self.seed)
+        if len(free):
+            self.weights, self.each, self.truth.turns_phases = self.weights - self.weights @ free.T @ free, False, False
 
     def mode(self, name: str) -> Mode:
         chunk = max(1, self.truth.chunk // 4)  # a gradient's program writes some four times what the function's does
@@ -164,19 +179,34 @@ class Check:
 
     def claim(self, mode: Mode, along: np.ndarray | None, blocks: Sequence[Block]) -> Claim:
         """What forward mode says of the combinations along directions, and reverse mode of them along each input."""
-        asked = self._asked(mode, along)
-        return Claim(*self.with_bars(mode.name, lambda seed: mode.claim(*asked, seed), blocks, self.truth.coarsest))
+        vectors, opposite, weights = self._asked(mode, along)
+        axis = 0 if weights is None else 1
 
-    def _asked(self, mode: Mode, along: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
-        if mode.name == "reverse":
-            return self.weights, None
-        return np.eye(self.inputs.size) if along is None else along, self.weights
+        def ask(seed: int | None) -> Sequence[np.ndarray]:
+            claim = mode.claim(np.concatenate([vectors, opposite @ vectors]), weights, seed)
+            (derivative, back), (error, its_error) = (np.split(x, [len(vectors)], axis) for x in claim)
+            return derivative, back, its_error, error
+
+        found = self.with_bars(mode.name, ask, blocks, self.truth.coarsest)
+        if not is_linear(opposite, *(np.moveaxis(x, axis, 0) for x in found), self.truth.coarsest):
+            self.not_linear.append(mode.name)
+        return Claim(found[0], found[-1])
+
+    def _asked(self, mode: Mode, along: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """The vectors that a mode is asked for, a combination of them all, and the weights of what it answers."""
+        is_reverse = mode.name == "reverse"
+        vectors = self.weights if is_reverse else np.eye(self.inputs.size) if along is None else along
+        # of all together the opposite, and more of it: what counts signs or cuts off gives itself away
+        opposite = -4.0 * np.abs(random_directions(0 if self.is_large else 1, len(vectors), self.seed + 6))
+        return vectors, opposite, None if is_reverse else self.weights
 
     def meaning(self, mode: Mode, along: np.ndarray | None) -> np.ndarray | str:
         """In a coarse type what the mode means, or why that is not known."""
         if self.truth.coarsest <= UNIT_ROUNDOFF["float64"]:
             return ""
-        return meaning(mode, *self._asked(mode, along), self.truth.program, self.seed)
+        vectors, opposite, weights = self._asked(mode, along)
+        runs = meaning(mode, np.concatenate([vectors, opposite @ vectors]), weights, self.truth.program, self.seed)
+        return runs if isinstance(runs, str) else np.split(runs, [len(vectors)], 1 if weights is None else 2)[0]
 
     def with_bars(
         self, name: str, ask: Callable[[int | None], Sequence[Any]], blocks: Sequence[Block], unit: float
@@ -228,14 +258,10 @@ class Check:
         with np.errstate(all="ignore"):
             expected, error = self.truth.value(), self.truth.value_spread(self.seed)
             error = error + floor_of(expected, self.outputs.blocks, self.truth.coarsest)
-            finite, same = np.isfinite(values), ~(np.abs(values - expected) > error)
-        if not np.isfinite(self.truth.point).all():  # what is infinite with its argument may have a slope all the same
-            finite |= (values == expected) & ~np.isnan(values)
+            finite, same = has_slope(self.truth, values, expected), ~(np.abs(values - expected) > error)
         self.values = values, expected, error
         self.rows = np.eye(self.outputs.size) if self.each else self.weights
-        self.absolute = absolute_scale(
-            self.rows, expected, error, self.truth.point, self.truth.coarsest, self.precision
-        )
+        self.absolute = absolute_scale(self.rows, expected, error, self.truth, self.precision)
         doubts = [
             f"{first_few(np.flatnonzero(bad).tolist(), 3, name=self.outputs.label)}: {what}"
             for bad, what in ((~finite, "not finite at this point"), (finite & ~same, "another value in JAX"))
@@ -298,12 +324,6 @@ class Check:
         weights = np.diag(self.weights)[:, None] if self.each else np.ones((1, 1))
         return (claim.derivative / weights).ravel(), (claim.error / np.abs(weights)).ravel()
 
-    @property
-    def precision(self) -> str:
-        """The name of the coarsest type in the program."""
-        units = {UNIT_ROUNDOFF["float64"]: "float64", UNIT_ROUNDOFF["float32"]: "float32", 2.0**-11: "float16"}
-        return units.get(self.truth.coarsest, "bfloat16")
-
     def _add_differences(self, chosen: np.ndarray, known: np.ndarray, blocks: Sequence[Block]) -> None:
         """A second opinion, on what looks wrong first: where increments alone contradict it and JAX, they do not count.
 
@@ -314,16 +334,9 @@ class Check:
         odd = [pair.at_odds for pair in compare_all(self.answers, blocks, self.ordinary) if pair.other(INCREMENTS)]
         wrong = np.unique(np.flatnonzero(np.logical_or.reduce([np.zeros(size * len(self.weights), bool), *odd])) % size)
         looked_at = np.unique(np.concatenate([wrong[:DIFFERENCED], chosen[:: max(1, len(chosen) // DIFFERENCED)]]))
-        looked_at = looked_at.astype(int)
-        along = UnitVectors(looked_at, size)
-        error = self.values[2] if self.precision == "float64" else np.zeros(0)  # else the interpreter's values are used
-        rounding = float(error[np.isfinite(error)].max(initial=0.0))
-        values = values_by(self.traced, self.truth)
-        found = differences(values, self.truth, along, rounding).combined(self.weights)
-        slopes, errors = np.full(self._shape, np.nan), np.full(self._shape, np.inf)
-        slopes[:, looked_at], errors[:, looked_at] = found.derivative, found.error
-        errors[~known] = np.inf
-        self._oracles[DIFFERENCES] = Claim(slopes, np.where(np.isnan(slopes), np.inf, errors))
+        found = some_differences(self.traced, self.truth, looked_at.astype(int), self.values[2], self.weights)
+        found.error[~known] = np.inf
+        self._oracles[DIFFERENCES] = found
         answer = self.answer(DIFFERENCES, self._oracles[DIFFERENCES], blocks)
         contradiction = compare(increments, answer, blocks, self.ordinary).at_odds
         for claim in claims:

@@ -15,9 +15,15 @@ import numpy as np
 from harness.bounds.tolerances import MEANT
 from harness.checks.traced.arguments import Arguments
 from harness.checks.traced.asking import Check
-from harness.checks.traced.culprits import Met, find_culprits, rules_alone
-from harness.checks.traced.modes import alike
-from harness.checks.traced.subject import MODES, REFERENCE, consensus
+from harness.checks.traced.culprits import (
+    Met,
+    beside_the_numbers,
+    find_culprits,
+    find_second_order_culprits,
+    rules_alone,
+)
+from harness.checks.traced.modes import alike, equations_in
+from harness.checks.traced.subject import INCREMENTS, MODES, REFERENCE, consensus
 from harness.checks.traced.truth import Truth
 from harness.progress import bar_after
 from harness.sources.conduct import settings_kept
@@ -26,6 +32,7 @@ from harness.verdict.report import Report
 from harness.wording import first_few
 from reference.arithmetics.companion import first_line
 from reference.printable import given
+from reference.traced.contracting import product_units
 from reference.traced.interpreter import COARSE
 from reference.traced.program import Equation, Traced, function_of, settings
 from reference.whole_numbers import whole_number
@@ -35,6 +42,9 @@ PATIENCE = 2.0
 
 SOLVERS_TOLD = 1e-10
 """What the tolerance of a solver moves is told from here on, beside the largest derivative."""
+
+
+NOT_REPEATABLE = "f answers differently each time that it is traced: randomness or state outside its arguments"
 
 
 @settings_kept
@@ -106,16 +116,28 @@ def check_derivatives(
         subject = check.subject
         met = Met(check)
         subject.notes = _notes(check, arguments, met)
+        subject.details = {"devices": list(map(str, check.traced.devices)), "product_bits": _bits_of_products(check)}
         subject.doubts = [*check.doubts, *_nobody_checked(check, modes)]
         if check.by_solvers > SOLVERS_TOLD:
             subject.hint = "a solver in f stops at a tolerance that hides the digits; check it with a smaller one"
+        differing = _differing(check)
+        subject.is_repeatable = NOT_REPEATABLE not in differing
         changed = [f"f changes its argument {name} in place" for name in arguments.changed()]
-        subject.misconduct = [*changed, *_differing(check)]
+        subject.misconduct = [*changed, *differing]
         if order == 1 and not subject.misconduct:
             subject.misconduct, told = _ways_apart(check)
             subject.notes += told
         if any(pair.disagrees for pair in (*check.pairs, *check.ends)):
-            subject.name_culprits(find_culprits(check, met.equations))
+            culprits = find_culprits(check, met.equations)
+            if order == 2 and not culprits:
+                first = Check(arguments.function, arguments.leaves, arguments.names, lambda: arguments.outputs, trusted)
+                first.deadline = check.deadline
+                culprits = find_second_order_culprits(first)
+            subject.name_culprits(culprits)
+        elif order == 1 and met.has_rules and (hidden := beside_the_numbers(check)):
+            culprits = find_culprits(check, met.equations)
+            subject.name_culprits(culprits)
+            subject.misconduct += [f"{what}; by {culprits[0].rule}" if culprits else what for what in hidden]
         else:
             alone = rules_alone(check, met.equations)
             if alone:  # whatever digits are lost, it may be the rule that loses them
@@ -126,7 +148,8 @@ def check_derivatives(
                 subject.notes += alone
         _require_met(trust, check)
         verdict = consensus(check.answers, check.pairs, check.ends)
-        return judge(subject, check.answers, check.pairs, check.ends, verdict, check.left_out, started)
+        report = judge(subject, check.answers, check.pairs, check.ends, verdict, check.left_out, started)
+        return replace(report, decided_share=0.0) if _nobody_checked(check, modes) else report
 
 
 def _require(f: Any, order: Any, modes: Any, trust: Any, reference: Any, seed: Any, budget: Any) -> None:
@@ -171,7 +194,7 @@ def _differing(check: Check) -> list[str]:
     if not alike(check.traced.program, again):
         found = Truth(again, check.leaves, check.inputs, check.outputs, check.truth.trusted).value()
         if not np.array_equal(check.truth.value(), found, equal_nan=True):
-            return ["f answers differently each time that it is traced: randomness or state outside its arguments"]
+            return [NOT_REPEATABLE]
     reverse = [mode for mode in check.asked if mode.name == "reverse" and mode.name not in check.left_out]
     if reverse and not reverse[0].answers_alike(check.mode("reverse"), check.weights):
         return ["the derivative rule answers differently each time that it is traced"]
@@ -223,10 +246,32 @@ BARS = {
 
 
 def _error_bars(check: Check) -> list[str]:
-    told = []
+    bits, told = _bits_of_products(check), []
+    coarsest = f"{bits} bits" if bits else check.precision
     for kinds, words in BARS.items():
-        names = [name for name, own in check.bars.items() if own == kinds]
-        told += [f"error bars of {', '.join(names)}, in {check.precision}: {words}"] if names else []
+        of_jax = [name for name, own in check.bars.items() if own == kinds and name != INCREMENTS]
+        of_program = [INCREMENTS] if check.bars.get(INCREMENTS) == kinds else []
+        sources = {}
+        for precision, names in ((coarsest, of_jax), ("float64", of_program)):
+            sources[precision] = [*sources.get(precision, ()), *names]
+        told += [f"error bars of {', '.join(names)}, in {of}: {words}" for of, names in sources.items() if names]
+    return told
+
+
+def _bits_of_products(check: Check) -> int | None:
+    """How many bits of its operands the coarsest matrix product uses; None where it uses all that they have."""
+    coarsest = max((unit for eq in equations_in(check.truth.program) for unit in product_units(eq)), default=0.0)
+    return round(-np.log2(coarsest)) if coarsest else None
+
+
+def _of_devices(check: Check) -> list[str]:
+    """Where JAX has computed, if not on the CPU alone, and what the device makes of matrix products."""
+    devices, bits, told = check.traced.devices, _bits_of_products(check), []
+    if len(devices) > 1 or devices[0] != jax.devices("cpu")[0]:
+        kinds = ", ".join(dict.fromkeys(device.device_kind for device in devices))
+        told.append(f"JAX computed on {first_few(devices, 4)} ({kinds}), the increments on the CPU")
+    if bits:
+        told.append(f"matrix products use {bits} bits of each number: the error bars allow for that")
     return told
 
 
@@ -250,7 +295,7 @@ def _in_float64(check: Check) -> list[str]:
 
 def _notes(check: Check, arguments: Arguments, met: Met) -> list[str]:
     """What else is worth knowing of the way to this answer."""
-    truth, told = check.truth, [*_error_bars(check), *_in_float64(check)]
+    truth, told = check.truth, [*_error_bars(check), *_in_float64(check), *_of_devices(check)]
     if check.by_solvers > SOLVERS_TOLD:
         told.append(
             f"a solver stops at its tolerance: a finer one moves JAX's answers by up to {check.by_solvers:.1e} of the "
@@ -266,11 +311,13 @@ def _notes(check: Check, arguments: Arguments, met: Met) -> list[str]:
     if arguments.left_out:
         told.append(f"no derivative is taken of {first_few(arguments.left_out, 6)}")
     if check.traced.has_effects:
-        told.append("f prints or calls back: that happens each time that it runs in here, some dozens of times")
+        told.append("f prints or calls back: that happens each time that f runs in here, which is often")
     if truth.differenced:
         told.append(f"differenced as black boxes: {', '.join(sorted(truth.differenced))}")
     if truth.taken_as_they_are:
         told.append(f"taken as they are, and not checked: {', '.join(sorted(truth.taken_as_they_are))}")
+    if not truth.turns_phases:
+        told.append("compared are combinations of the outputs that free phases of complex vectors do not change")
     if any(np.iscomplexobj(leaf) for leaf in check.leaves):
         told.append("complex arguments: of JAX's gradient g, Re g and -Im g are the slopes in real and imaginary part")
     return told

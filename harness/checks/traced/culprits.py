@@ -15,7 +15,9 @@ import numpy as np
 
 from harness.checks.directions import random_directions
 from harness.checks.traced.asking import Check
+from harness.checks.traced.modes import equations_in
 from harness.checks.traced.subject import INCREMENTS, MODES
+from harness.checks.traced.truth import Truth
 from reference.arithmetics.increments import Increment
 from reference.arithmetics.many_directions import is_constant
 from reference.traced.black_box import replayed
@@ -26,12 +28,14 @@ from reference.traced.program import (
     NOWHERE,
     Equation,
     Place,
+    Traced,
     bind,
     frames_of,
     function_of,
     is_key,
     kind,
     line_of,
+    primal_of,
     programs_in,
     rule_of,
     whose,
@@ -39,6 +43,8 @@ from reference.traced.program import (
 
 KEPT = 3
 """An equation in a loop is met many times; the first of its values and the last ones are tried."""
+
+JAX = Path(jax.__file__).parent
 
 RULES_TRIED, PRIMITIVES_TRIED = 24, 60
 
@@ -71,11 +77,15 @@ class Culprit:
     explains: bool | None = None
     in_float64: bool = False
 
+    @property
+    def rule(self) -> str:
+        return f"the rule of {self.name}, {self.where}"
+
     def __str__(self) -> str:
         shape = f": {self.shape}" if self.shape else ""
         how = "checked alone, in float64," if self.in_float64 else "checked alone"
-        off = f"is off by {self.off:.1e}" if self.off else "is off by less than shows"
-        told = f"the rule of {self.name}, {self.where}, {how} {off}{shape}"
+        off = f" is off by {self.off:.1e}" if self.off else "" if self.shape else " is off by less than shows"
+        told = f"{self.rule}, {how}{off}{shape}"
         if self.explains is None:
             return told
         return f"{told}; by its primal instead, " + ("all agree" if self.explains else "something is still at odds")
@@ -124,6 +134,11 @@ class Met(Run):
             check.truth.changes(random_directions(1, check.inputs.size, check.seed), self)
         self.equations = {eq: values for eq, values in self.equations.items() if not self.trusted(eq)}
 
+    @property
+    def has_rules(self) -> bool:
+        """Whether a custom rule that is not JAX's was met, and is not trusted."""
+        return any(eq.name in CUSTOM_RULES and not _is_jax(eq) for eq in self.equations)
+
     def equation(self, equation: Equation, operands: Sequence[Any]) -> Sequence[Any]:
         if equation.name not in CALLS:
             values = self.equations.setdefault(equation, [])
@@ -132,7 +147,7 @@ class Met(Run):
             values.append(list(operands))
         self._within.append(equation)
         outputs = super().equation(equation, operands)
-        taken_away = equation.name not in CALLS and not all(map(is_constant, operands))
+        taken_away = not (self.looks_through or equation.name in CALLS or all(map(is_constant, operands)))
         if taken_away and (equation.name in NO_DERIVATIVE or all(map(is_constant, outputs))):
             places = (called_from(eq) for eq in reversed(self._within))
             place = next((place for place in places if place.name in NO_DERIVATIVE), NOWHERE)
@@ -160,7 +175,7 @@ def _by_primal(check: Check, equations: Sequence[Equation]) -> list[Culprit]:
         if time.perf_counter() > check.deadline:
             break
         if _explains(check, equation):
-            return [Culprit(*_named(equation), off=0.0, shape="", explains=True)]
+            return [replace(_named(equation, 0.0, ""), explains=True)]
     return []
 
 
@@ -170,14 +185,49 @@ def _holds_rule(equation: Equation) -> bool:
     return any(eq.name in CUSTOM_RULES or _holds_rule(eq) for eq in inner)
 
 
+OPPOSITE_OF = {"reverse": "cotangents", "forward": "tangents"}
+
+
+@np.errstate(all="ignore")
+def beside_the_numbers(check: Check) -> list[str]:
+    """What is wrong with JAX's modes, although they answer the derivatives where they were asked for them."""
+    told = [
+        f"{mode} mode is not linear: of opposite {OPPOSITE_OF[mode]} it does not answer the opposite"
+        for mode in check.not_linear
+    ]
+    f, (_, expected, error) = check.function, check.values
+    ways = {"reverse": lambda *x: jax.vjp(f, *x)[0], "forward": lambda *x: jax.jvp(f, x, x)[0]}
+    for mode in (mode.name for mode in check.asked if mode.name not in check.left_out):
+        try:
+            program = Traced(ways[mode], *check.leaves).program
+        except Exception:  # noqa: BLE001  what cannot be traced does not answer a derivative either
+            continue
+        truth = Truth(program, check.leaves, check.inputs, check.outputs)
+        values = truth.value()
+        if not (np.abs(values - expected) > 2.0 * error).any():
+            continue
+        off = np.abs(values - expected) - 2.0 * (error + truth.value_spread(check.seed))
+        i = int(np.argmax(off))
+        if off[i] > 0.0:
+            name = check.outputs.label(i)
+            told.append(f"{name} is {values[i]:.6g} while {mode} mode goes on, and {expected[i]:.6g} otherwise")
+    return told
+
+
 def rules_alone(check: Check, met: dict[Equation, list[list[Increment]]]) -> list[str]:
     """Custom rules of the user's own that are off although nothing shows of it in the whole, as notes."""
     met = {eq: values for eq, values in met.items() if eq.name in CUSTOM_RULES and not _is_jax(eq)}
     return [f"{culprit}; the whole does not show it" for culprit, _ in _off(check, met, list(met)[:RULES_TRIED])]
 
 
+def find_second_order_culprits(first: Check) -> list[Culprit]:
+    """The custom rules of a function whose own second derivatives are off: a gradient's program has them inlined."""
+    met = Met(first).equations
+    return [culprit for culprit, _ in _off(first, met, [eq for eq in met if eq.name in CUSTOM_RULES][:RULES_TRIED], 2)]
+
+
 def _is_jax(equation: Equation) -> bool:
-    return str(Path(jax.__file__).parent) in rule_of(equation).file + function_of(equation).file
+    return str(JAX) in rule_of(equation).file + function_of(equation).file
 
 
 def _different(equations: Sequence[Equation]) -> list[Equation]:
@@ -187,7 +237,7 @@ def _different(equations: Sequence[Equation]) -> list[Equation]:
 
 
 def _off(
-    check: Check, met: dict[Equation, list[list[Increment]]], equations: Sequence[Equation]
+    check: Check, met: dict[Equation, list[list[Increment]]], equations: Sequence[Equation], order: int = 1
 ) -> list[tuple[Culprit, Equation]]:
     """The equations that are off, the farthest first; what is left at the deadline is not tried."""
     found = []
@@ -195,13 +245,22 @@ def _off(
         if time.perf_counter() > check.deadline:
             break
         check.truth.progress("each rule alone", done, len(equations))
-        tried = [alone for values in met[equation] if (alone := _alone(equation, values))]
+        tried = [alone for values in met[equation] if (alone := _alone(equation, values, order))]
         if tried:
             found.append((max(tried, key=lambda culprit: culprit.off), equation))
-    return sorted(found, key=lambda pair: -pair[0].off)
+    return sorted(found, key=lambda pair: (sum(_calls(pair[1], other) for _, other in found), -pair[0].off))
 
 
-def _alone(equation: Equation, met: Sequence[Increment]) -> Culprit | None:
+def _calls(outer: Equation, inner: Equation) -> bool:
+    """Whether a function with a rule calls another: a wrong rule within makes the one around it wrong."""
+    if outer is inner or outer.name not in CUSTOM_RULES or inner.name not in CUSTOM_RULES:
+        return False
+    return any(
+        eq.name in CUSTOM_RULES and function_of(eq) == function_of(inner) for eq in equations_in(primal_of(outer))
+    )
+
+
+def _alone(equation: Equation, met: Sequence[Increment], order: int = 1) -> Culprit | None:
     """The check of one equation, at values that it met; None where it is right, or cannot be told.
 
     It is differentiated in what depends on f's arguments: no rule needs to be right for what is constant. What is given
@@ -223,7 +282,8 @@ def _alone(equation: Equation, met: Sequence[Increment]) -> Culprit | None:
 
     names = [f"its argument {i - closed_over}" for i in moving]
     try:
-        check = Check(apply, [given[i] for i in moving], names, lambda: [f"its output {i}" for i in kept])
+        outputs = [f"its output {i}" for i in kept]
+        check = Check(apply, [given[i] for i in moving], names, lambda: outputs, order=order)
         check.ask(("reverse",))
         if "reverse" in check.left_out:
             check.ask(("forward",))
@@ -235,7 +295,8 @@ def _alone(equation: Equation, met: Sequence[Increment]) -> Culprit | None:
 def _culprit(equation: Equation, check: Check) -> Culprit | None:
     against = [pair for pair in (*check.pairs, *check.ends) if pair.disagrees]
     if not against:
-        return None
+        hidden = beside_the_numbers(check) if equation.name in CUSTOM_RULES and not _is_jax(equation) else []
+        return _named(equation, 0.0, hidden[0]) if hidden else None
     pair = against[0]
     wrong = next(answer for answer in check.answers if answer.name in (pair.first, pair.second))
     right = next(answer for answer in check.answers if answer.name == INCREMENTS)
@@ -246,15 +307,17 @@ def _culprit(equation: Equation, check: Check) -> Culprit | None:
     by_meaning = check.subject.by_meaning if pair in check.pairs else check.ends_by_meaning
     in_float64 = bool((by_meaning.pop(wrong.name, np.zeros(1, bool)) & pair.at_odds).any())
     shape = check.subject.explain(wrong, right, pair.at_odds) if pair in check.pairs else ""
-    return Culprit(*_named(equation), off if np.isfinite(off) else np.inf, shape, in_float64=in_float64)
+    return replace(_named(equation, off, shape), in_float64=in_float64)
 
 
-def _named(equation: Equation) -> tuple[str, str]:
-    """The function with the rule and where that is, or the primitive and the line that it comes from."""
+def _named(equation: Equation, off: float, shape: str) -> Culprit:
     custom = equation.name in CUSTOM_RULES
     name = function_of(equation).name if custom else equation.name
     place = rule_of(equation) if custom else line_of(equation)
-    return name or equation.name, str(place) if place != NOWHERE else "of JAX"
+    where = str(place) if place != NOWHERE else "of JAX"
+    if custom and str(JAX) in place.file and line_of(equation) != NOWHERE:  # as that of custom_root and custom_gradient
+        where += f", called by {line_of(equation)}"
+    return Culprit(name or equation.name, where, off if np.isfinite(off) else np.inf, shape)
 
 
 def _explains(check: Check, equation: Equation) -> bool | None:
@@ -262,7 +325,7 @@ def _explains(check: Check, equation: Equation) -> bool | None:
     place = function_of(equation)
 
     def without(*leaves: Any) -> list[Any]:
-        return replayed(check.truth.program, lambda eq: function_of(eq) == place, *leaves)
+        return replayed(check.truth.program, lambda eq: function_of(eq) == place or _calls(eq, equation), *leaves)
 
     try:
         again = Check(without, check.leaves, check.inputs.names, lambda: check.outputs.names, seed=check.seed)

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from harness.bounds.tolerances import DERIVATIVE_ROUNDINGS
+from harness.checks.directions import random_directions
 from harness.checks.traced.layout import Claim, UnitVectors
 from harness.checks.traced.truth import Truth
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
@@ -41,7 +43,7 @@ def differences(
     here = value(truth.point)
     # what JAX computes for the interpreter as a black box may be in the program's own precision
     unit = truth.coarsest if truth.differenced else UNIT_ROUNDOFF["float64"]
-    noise = max(rounding, NOISE_ROUNDINGS * unit * np.abs(here).max(initial=0.0))
+    noise = max(rounding, NOISE_ROUNDINGS * unit * np.abs(here[np.isfinite(here)]).max(initial=0.0))
     shape = (len(directions), truth.outputs.size)
     slopes, errors = np.full(shape, np.nan), np.full(shape, np.inf)
     for k in range(len(directions)):
@@ -55,6 +57,23 @@ def differences(
             better = np.nan_to_num(error, nan=np.inf) < errors[k]
             slopes[k] = np.where(better, (16.0 * first - second) / 15.0, slopes[k])
             errors[k] = np.where(better, error, errors[k])
+    return Claim(slopes, errors)
+
+
+def some_differences(
+    function: Callable[..., Any], truth: Truth, chosen: np.ndarray, rounding: np.ndarray, weights: np.ndarray
+) -> Claim:
+    """The same of combinations of the outputs along some inputs, (combinations, inputs): unknown along all others.
+
+    `rounding` is what JAX's values may be off by.
+    """
+    by_jax = truth.coarsest <= UNIT_ROUNDOFF["float64"]
+    off = float(rounding[np.isfinite(rounding)].max(initial=0.0)) if by_jax else 0.0
+    along = UnitVectors(chosen, truth.inputs.size)
+    found = differences(values_by(function, truth), truth, along, off).combined(weights)
+    slopes, errors = np.full((2, len(weights), truth.inputs.size), np.inf)
+    slopes[:] = np.nan
+    slopes[:, chosen], errors[:, chosen] = found.derivative, np.where(np.isnan(found.derivative), np.inf, found.error)
     return Claim(slopes, errors)
 
 
@@ -85,3 +104,22 @@ def increments(
         middle[:, at] = np.where(nothing, 0.0, middle[:, at])
         error[:, at] = np.where(nothing, np.finfo(float).tiny, error[:, at])
     return middle, apart, error
+
+
+@np.errstate(all="ignore")
+def has_slope(truth: Truth, values: np.ndarray, expected: np.ndarray) -> np.ndarray:
+    """Which outputs are finite, or may have a slope all the same: constant infinities, and where an argument is."""
+    finite, same = np.isfinite(values), values == expected  # NaN is not
+    if finite.all() or not np.isfinite(truth.point).all():
+        return finite | same
+    moved = truth.changes(random_directions(2, truth.inputs.size, 0), truth.run())
+    return finite | (same & np.all(moved == 0.0, axis=0))
+
+
+@np.errstate(all="ignore")
+def is_linear(
+    shares: np.ndarray, each: np.ndarray, together: np.ndarray, its_error: np.ndarray, error: np.ndarray, unit: float
+) -> bool:
+    """Whether the answer for several vectors together is that for each, by shares; true where it cannot be told."""
+    allowed = np.abs(shares) @ (error + DERIVATIVE_ROUNDINGS * unit * np.abs(each)) + its_error
+    return not np.any(np.abs(together - shares @ each) > 2.0 * allowed)

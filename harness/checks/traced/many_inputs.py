@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness.bounds.tolerances import ENTRIES_MOVED, RANDOM_ENDS, SAMPLED_INPUTS
-from harness.checks.directions import compare_ends, random_directions, slopes_along
+from harness.checks.directions import compare_ends, farthest_off, random_directions, slopes_along
 from harness.checks.traced.differencing import increments
 from harness.checks.traced.layout import Claim
 from harness.checks.traced.modes import Mode
@@ -72,17 +72,13 @@ def _slope(check: Check, mode: Mode, along: np.ndarray, block: Sequence[Block]) 
 
 
 def located(check: Check, claims: dict[str, Claim]) -> int:
-    """An input to look at: of two halves the one along which JAX is further from the program, halved again."""
-    gradient, suspects = _suspect(check, claims), np.arange(check.inputs.size)
-    drawn = random_directions(1, check.inputs.size, check.seed + 3)[0]
-    while suspects.size > 1:
-        halves = np.array_split(suspects, 2)
-        along = np.zeros((2, check.inputs.size))
-        for direction, half in zip(along, halves):
-            direction[half] = drawn[half]
-        off = np.abs(along @ gradient - check.truth.combined(along, check.weights, check.seed)[0][0])
-        suspects = halves[int(np.argmax(np.where(np.isnan(off), np.inf, off)))]
-    return int(suspects[0])
+    """An input along which JAX is far from the program."""
+    gradient = _suspect(check, claims)
+
+    def off(along: np.ndarray) -> np.ndarray:
+        return np.abs(along @ gradient - check.truth.combined(along, check.weights, check.seed)[0][0])
+
+    return farthest_off(check.inputs.size, off, check.seed + 3)
 
 
 def _suspect(check: Check, claims: dict[str, Claim]) -> np.ndarray:

@@ -20,6 +20,7 @@ from reference.arithmetics.many_directions import constant
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.measured import NotApplicable
 from reference.traced.black_box import more_accurate
+from reference.traced.contracting import product_units
 from reference.traced.interpreter import Run
 from reference.traced.program import (
     CALLS,
@@ -41,8 +42,6 @@ from reference.traced.program import (
 
 LARGEST_PASS = 2.0e7
 """Numbers that one pass may hold, 160 MB in float64; more directions than fit go in chunks."""
-
-TINY = float(np.finfo(float).tiny)
 
 LACKING = (
     "forward-mode", "Forward-mode", "Reverse-mode differentiation does not", "not implemented", "not supported",
@@ -80,7 +79,8 @@ def coarsest_unit(program: Program) -> float:
     units = [unit_roundoff(t) for t in own if t is not None and kind(t) in ("f", "c")]
     cut = [2.0 ** -(eq.params["mantissa_bits"] + 1) for eq in program.equations if eq.name == "reduce_precision"]
     inner = [coarsest_unit(p) for eq in program.equations for p in programs_in(eq)]
-    return max([UNIT_ROUNDOFF["float64"], *units, *cut, *inner])
+    products = [unit for eq in program.equations for unit in product_units(eq)]
+    return max([UNIT_ROUNDOFF["float64"], *units, *cut, *products, *inner])
 
 
 def solves(program: Program) -> bool:
@@ -120,10 +120,8 @@ def _same(a: Any, b: Any) -> bool:
         return np.array_equal(a, b, equal_nan=a.dtype.kind in "fc")
     if isinstance(a, (tuple, list)) and isinstance(b, (tuple, list)):
         return len(a) == len(b) and all(map(_same, a, b))
-    if isinstance(a, type):
+    if isinstance(a, type) or is_key(a):
         return a is b
-    if is_key(a):
-        return False
     return type(a) is type(b) and not callable(a) and bool(a == b)
 
 
@@ -202,10 +200,9 @@ class Mode:
     def answers_alike(self, other: "Mode", vectors: np.ndarray) -> bool:
         """Whether another trace of the same mode computes the same."""
         count = next(iter(self._traced))
-        if alike(self.traced(count).program, other.traced(count).program):
-            return True
-        found = [mode.by_numpy(vectors[:count]) for mode in (self, other)]
-        return np.array_equal(*found, equal_nan=True)
+        found = (mode.by_numpy(vectors[:count]) for mode in (self, other))
+        is_same = alike(self.traced(count).program, other.traced(count).program)
+        return is_same or np.array_equal(*found, equal_nan=True)
 
     def by_numpy(self, vectors: np.ndarray, run: Run | None = None) -> np.ndarray:
         """What the interpreter makes of this mode's program, (count, size)."""
@@ -264,7 +261,9 @@ class Mode:
             return 0.0
         moved = np.abs(self._vectors(finer(*arguments)) - answer)
         moved = np.where(np.isfinite(moved), moved, 0.0)
-        self.by_solvers = max(self.by_solvers, float(moved.max(initial=0.0) / np.abs(answer).max(initial=TINY)))
+        self.by_solvers = max(
+            self.by_solvers, float(moved.max(initial=0.0) / np.abs(answer).max(initial=np.finfo(float).tiny))
+        )
         return SOLVERS_FACTOR * moved
 
 
@@ -280,8 +279,8 @@ def without_stops_of_rules(program: Program, primal: Program, trusted: Callable[
     The derivative of f's derivative is f's second derivative, whatever a rule stops on the way. One that f itself has,
     by the same way through the user's own lines, stays, and so does that of a rule that is trusted.
     """
-    own = {_way_to(eq) for eq in _equations_in(primal) if eq.name == "stop_gradient"}
-    kept = {rule_of(eq)[:2] for eq in _equations_in(primal) if eq.name in CUSTOM_RULES and trusted(eq)}
+    own = {_way_to(eq) for eq in equations_in(primal) if eq.name == "stop_gradient"}
+    kept = {rule_of(eq)[:2] for eq in equations_in(primal) if eq.name in CUSTOM_RULES and trusted(eq)}
 
     def is_of_a_rule(equation: Equation) -> bool:
         if equation.name != "stop_gradient" or _way_to(equation) in own:
@@ -319,11 +318,12 @@ def _way_to(equation: Equation) -> tuple[Any, ...]:
     return tuple((f.file_name, f.function_name, f.line_num) for f in called)
 
 
-def _equations_in(program: Program) -> Iterator[Equation]:
+def equations_in(program: Program) -> Iterator[Equation]:
+    """All equations of a program, however deep."""
     for equation in program.equations:
         yield equation
         for inner in programs_in(equation):
-            yield from _equations_in(inner)
+            yield from equations_in(inner)
 
 
 def _pull_back(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -30,7 +30,8 @@ class TracedDerivatives(Subject):
         The inputs whose derivatives were looked at one by one.
     """
 
-    hint = "errors are as large as the derivative, or the function jumps or leaves its domain here; try another point"
+    hint = "error bars are wide beside the derivative, or the function jumps or leaves its domain; try another point"
+    is_repeatable = True
 
     def __init__(
         self, inputs: Layout, outputs: Layout, weights: np.ndarray, each: bool, point: np.ndarray, chosen: np.ndarray
@@ -71,19 +72,17 @@ class TracedDerivatives(Subject):
         return np.flatnonzero(self.chosen)
 
     def explain(self, wrong: Answer, right: Answer, at_odds: np.ndarray) -> str:
+        if not self.is_repeatable:  # then there is no right value
+            return ""
         given, expected, odd = (
             x.reshape(self.combinations, self.inputs.size) for x in (wrong.gradient, right.gradient, at_odds)
         )
         rows = np.asarray(np.any(odd, axis=1))
         if not self.each:
             rows[np.argmax(rows) + 1 :] = False
-        w = np.where(rows, self.cotangents, 0.0)
         with np.errstate(all="ignore"):
-            parts = [
-                self._part(b, w @ given, w @ expected, np.asarray(np.any(odd, axis=0))) for b in self.inputs.blocks
-            ]
             cotangent = self._of_cotangents(given, expected) if self.each and wrong.family != REFERENCE else ""
-            shape = cotangent or diagnose(parts)
+            shape = cotangent or self._shape(given, expected, odd, rows)
             if not cotangent and (
                 narrow := lost_type((given * self.cotangents[:, None])[odd], given[odd], expected[odd])
             ):
@@ -106,13 +105,33 @@ class TracedDerivatives(Subject):
             f"JAX's own answers, such as {example}"
         )
 
+    def _shape(self, given: np.ndarray, expected: np.ndarray, odd: np.ndarray, rows: np.ndarray) -> str:
+        """The kind of error, in numbers that hold for each output that is wrong and not for a combination of them."""
+        columns = np.flatnonzero(odd[rows].any(axis=0))
+        if len(columns) == 1 and rows.sum() > 1:
+            here, nothing = odd[:, columns[0]], np.zeros(len(given))
+            entries = (x[here] for x in (given[:, columns[0]], expected[:, columns[0]], nothing, nothing, here))
+            return diagnose([Part(self.inputs.label(columns[0]), *entries)])
+        first = np.zeros(len(rows))
+        first[np.argmax(rows)] = 1.0
+        shapes = []
+        for w in (np.where(rows, self.cotangents, 0.0), first):
+            parts = [self._part(b, w @ given, w @ expected, odd[rows].any(axis=0)) for b in self.inputs.blocks]
+            shapes.append(diagnose(parts))
+        of_all, of_one = shapes
+        scaled = "off by" in of_all and of_all != of_one  # by how much depends on the output
+        return of_one if rows.sum() == 1 else "" if scaled else of_all
+
     def _of_cotangents(self, given: np.ndarray, expected: np.ndarray) -> str:
         """What a rule has done with its cotangent, where each output was asked for by itself."""
         w, off = self.cotangents[:, None], np.abs(given - expected).max()
-        answered, is_same = given * w, lambda a, b: np.abs(a - b).max() <= CLOSE * off
+        answered, is_same = given * w, lambda a, b, size=off: np.abs(a - b).max() <= CLOSE * size
         if not np.isfinite(off) or not answered.any():
             return ""
-        if is_same(answered, expected) if len(given) == 1 else is_same(answered, answered[:1]):
+        alike = is_same(
+            answered, answered[:1], min(off, np.abs(answered).max())
+        )  # off may be far more than is answered
+        if is_same(answered, expected) if len(given) == 1 else alike:
             return "the cotangent is dropped: the answer is the same whatever comes in"
         if is_same(given, expected * w):
             return "the cotangent comes in twice"
@@ -140,7 +159,7 @@ class TracedDerivatives(Subject):
     def name_culprits(self, culprits: Sequence[Any]) -> None:
         """The equations whose own rule is wrong, worst first: the first is part of every explanation."""
         self.culprit = str(culprits[0]) if culprits else ""
-        self.details = {"culprits": [vars(culprit) for culprit in culprits]}
+        self.details = self.details | {"culprits": [vars(culprit) for culprit in culprits]}
 
     def _part(self, block: Block, given: np.ndarray, expected: np.ndarray, odd: np.ndarray) -> Part:
         at, shape = block.indices, self.inputs.shapes[[b.name for b in self.inputs.blocks].index(block.name)]

@@ -17,12 +17,13 @@ from harness.bounds.tolerances import MEANINGLESS, RANDOM_INCREMENTS, RANDOM_ROU
 from harness.bounds.traced_bound import bound_of_changes, few_roundings, spread
 from harness.checks.directions import random_directions
 from harness.checks.traced.layout import Layout, UnitVectors, combined
-from harness.checks.traced.modes import LARGEST_PASS, coarsest_unit, footprint
+from harness.checks.traced.modes import LARGEST_PASS, coarsest_unit, equations_in, footprint
 from harness.progress import Progress, silent
 from reference.arithmetics.increments import Increment
 from reference.arithmetics.many_directions import STEP, constant, is_constant
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.traced.interpreter import Run, Turned
+from reference.traced.linear_algebra import PHASED
 from reference.traced.program import Program, lifted
 
 NEARBY = (1e-4, 2e-4, 4e-4)
@@ -37,6 +38,9 @@ PIVOTS = (2.0**-100, -(2.0**-110))
 
 NO_MATTER = 1e-9
 """Slopes that differ by less than this share of themselves do not depend on that."""
+
+SEEN_TURNS = 64
+"""Random turns that show all phases that are free; of more, some would stay undecided."""
 
 COPIES = 8
 """Arrays as large as the arguments that a pass holds for each direction."""
@@ -87,6 +91,8 @@ class Truth:
         What could not be told at the point itself; empty where everything could.
     has_kink, stopped : bool
         Whether both sides differ along some direction; whether a stop_gradient took a change away that would be seen.
+    turns_phases : bool
+        Whether runs that round at random turn the free phases of complex vectors, so that what depends on them shows.
     differenced, taken_as_they_are, in_own_precision : sets of str
         Primitives without a rule, differenced as black boxes; custom rules and samplers that were not checked; what JAX
         computed for these in less than float64.
@@ -106,6 +112,7 @@ class Truth:
         self.point = inputs.vector(leaves)
         self.unresolved, self.has_kink, self.stopped = "", False, False
         self._has_tiny = bool(((self.point != 0.0) & (np.abs(self.point) < BESIDE_STEP)).any())
+        self.turns_phases = True
         self.progress: Progress = silent
         self.shortened = 1.0
         self.differenced: set[str] = set()
@@ -115,7 +122,8 @@ class Truth:
         self.chunk = max(1, int(LARGEST_PASS // (footprint(program) + COPIES * inputs.size)))
 
     def run(self, **how: Any) -> Run:
-        return Run(trusted=self.trusted, **how)
+        phases = how.get("rounding") if self.turns_phases else None
+        return Run(**{"trusted": self.trusted, "phases": phases} | how)
 
     def numbers(self, point: np.ndarray) -> list[np.ndarray]:
         """The arguments at a point, in the precision of the interpreter."""
@@ -204,6 +212,20 @@ class Truth:
         if self.coarsest > UNIT_ROUNDOFF["float64"]:
             run(self.program, *map(constant, self.numbers(self.point)))
         return run.turned
+
+    @np.errstate(all="ignore")
+    def free_phases(self, seed: int) -> np.ndarray:
+        """What turning the phases of complex singular or eigenvectors moves of the outputs: (phases, outputs), a basis.
+
+        They are nobody's to choose, and derivatives that depend on them are not told.
+        """
+        if not any(eq.name in PHASED and "c" in eq.kinds for eq in equations_in(self.program)):
+            return np.zeros((0, self.outputs.size))
+        along = random_directions(SEEN_TURNS, self.inputs.size, seed + 6)
+        here = self.changes(along, self.run())
+        turned = self.changes(along, self.run(phases=np.random.default_rng(seed))) - here
+        _, sizes, ways = np.linalg.svd(np.where(np.isfinite(turned), turned, 0.0), full_matrices=False)
+        return ways[sizes > NO_MATTER * np.abs(here[np.isfinite(here)]).max(initial=0.0)]
 
     def _stops(self, after: np.ndarray, directions: np.ndarray) -> bool:
         """Whether a stop_gradient makes a difference, as that of a softmax to its largest argument does not."""

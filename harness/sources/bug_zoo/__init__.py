@@ -1,7 +1,7 @@
-"""The bug zoo: mistakes that people make in backpropagation, each a gradient source.
+"""The bug zoo: bugs that people write in backpropagation, each a gradient source.
 
 `Backprop` computes the right gradient in small steps; a bug replaces the step that it is named like, and nothing else.
-Where the mistake would be in the cost as well, the cost is wrong in the same way, as it would be in the field.
+Where the bug would be in the cost as well, the cost is wrong in the same way, as it would be in the field.
 """
 
 # A family's bugs are registered when its module is imported.

@@ -61,7 +61,9 @@ def _products(rule: Callable[..., Increment]) -> Callable[..., Increment]:
 
         p, q = parts(x, run.count), parts(y, run.count)
         terms = contracting.terms(equation, np.shape(x.value), np.shape(y.value))
-        factor, own = gamma(terms, run.unit(equation.dtypes[0])), gamma(terms, run.own_unit)
+        rounded, summed = (min(unit, run.coarsest) for unit in contracting.product_units(equation))
+        factor = gamma(terms, max(run.unit(equation.dtypes[0]), summed)) + 2.1 * rounded  # of both operands
+        own = gamma(terms, run.own_unit)
         p_size, q_size = np.abs(p.value) + p.error, np.abs(q.value) + q.error
         sizes = f(np.abs(p.value), p.error[None], q_size, q.error[None])
         error = sizes.change[0] + factor * sizes.value

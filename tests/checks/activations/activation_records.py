@@ -188,6 +188,14 @@ MISCONDUCT = {
         "cannot take an array of shape (3, 4)",
     ),
     "adds up": (formula(lambda xp, z: xp.cumsum(z), lambda z, a: np.ones_like(z)), "value is not elementwise: at z = "),
+    "transposes": (
+        tanh_to(lambda z, a: (1.0 - a * a).T if np.ndim(z) == 2 and len(z) == z[0].size else 1.0 - a * a),
+        "slope is not elementwise: at z = -766.413 it is another in a matrix of 28 by 28",
+    ),
+    "random": (
+        tanh_to(lambda z, a: (1.0 - a * a) * (1.0 + 1e-9 * np.random.default_rng().standard_normal(np.shape(z)))),
+        "slope answers differently when called twice with the same z",
+    ),
     "sorts": (formula(lambda xp, z: xp.sort(z), lambda z, a: np.ones_like(z)), "value is not elementwise: at z = "),
     "needs neighbours": (
         formula(lambda xp, z: z + z[100], lambda z, a: np.ones_like(z)),

@@ -96,6 +96,18 @@ def test_the_least_error_that_rounding_cannot_make_is_found():
     assert check_activation(tanh_to(lambda z, a: (1.0 - a) * (1.0 + a))).verdict == "agree"
 
 
+def test_the_number_of_a_branch_is_right_where_it_is_off_by_an_ulp():
+    f = of("softplus", lambda z, a: np.where(z > 36.8, 1.0, sigma(z)))  # 1 - 1e-16 at 36.8
+    assert check_activation(f).verdict == "agree"
+    assert check_activation(of("softplus", lambda z, a: np.where(z > 35.0, 1.0, sigma(z)))).verdict == "disagree"
+
+
+@pytest.mark.parametrize(("least", "verdict"), [(0.0, "agree"), (1.0, "disagree")])
+def test_a_slope_may_be_a_truth_value(least, verdict):
+    f = of("relu", lambda z, a: z > least, kinks=(0.0,))
+    assert check_activation(f).verdict == verdict
+
+
 def test_a_wrong_stretch_between_points_that_are_right():
     f = tanh_to(lambda z, a: np.where((z > 1.0) * (z < 2.0), 0.5, 1.0 - a * a))
     report = check_activation(f)

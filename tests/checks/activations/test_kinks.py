@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from activation_records import beside_claim, checked, curve, formula, relu_with, stairs, tanh_to
+from activation_records import beside_claim, checked, curve, formula, relu_with, sigma, stairs, tanh_to
 
 from harness.checks.activations.checking import check_activation
 from harness.checks.activations.kinks import Kink
@@ -225,6 +225,46 @@ def test_where_the_value_jumps_the_slope_is_a_convention_that_the_record_has_to_
     assert report.verdict == verdict
     assert any(note.startswith("the value itself jumps at z = 0.25, where there is no slope") for note in report.notes)
     assert declared or report.reasons == ("the value itself jumps where the record declares no kink: z = 0.25",)
+
+
+STEPS = {
+    "saw": (lambda xp, z: z - xp.floor(z), lambda z, a: np.ones_like(z)),
+    "stairs": (lambda xp, z: xp.floor(z), lambda z, a: np.zeros_like(z)),
+}
+
+
+@pytest.mark.parametrize(("value", "slope"), STEPS.values(), ids=list(STEPS))
+def test_the_value_of_a_formula_without_a_comparison_jumps_too(value, slope):
+    report = check_activation(formula(value, slope))
+    assert report.verdict == "inconclusive"
+    (reason,) = report.reasons
+    assert reason.startswith("the value itself jumps where the record declares no kink: z = 0, -1, 1, ")
+    assert sum(note.startswith("the value itself jumps at z = 0, where there is no") for note in report.notes) == 1
+    surrogate = check_activation(formula(value, lambda z, a: np.full_like(z, 2.0), surrogate=True))
+    assert (surrogate.verdict, surrogate.reasons) == ("agree", ())
+    assert not any("jumps" in note for note in surrogate.notes)
+
+
+def test_a_jump_of_the_slope_below_the_rounding_of_the_formula_is_no_kink():
+    cubic = np.array([0.3, -0.7, 0.1])  # c t³ + ..., whose slope at its end 1 is a rounding, not zero
+    end = float(np.polyval(np.polyder(np.append(cubic, 0.0)), 1.0))
+    f = formula(
+        lambda xp, z: xp.where(z < 1.0, ((0.3 * z - 0.7) * z + (0.1 - end)) * z, -0.3 - end),
+        lambda z, a: np.where(z < 1.0, (0.9 * z - 1.4) * z + (0.1 - end), 0.0),
+    )
+    assert 0.0 < abs((0.9 - 1.4) + (0.1 - end)) < 1e-15
+    report = check_activation(f)
+    assert (report.verdict, [kink["z"] for kink in kinks_of(report)]) == ("agree", [])
+
+
+def test_a_slope_that_all_but_jumps_is_told_with_its_jump():
+    f = formula(
+        lambda xp, z: xp.where(z > 20.0, z, xp.log1p(xp.exp(xp.where(z > 20.0, 20.0, z)))),
+        lambda z, a: np.where(z > 20.0, 1.0, sigma(z)),
+        kinks=(20.0,),
+    )
+    (note,) = [note for note in check_activation(f).notes if "no kink at z = 20" in note]
+    assert "the slope is 1 on both sides to within 2e-09;" in note
 
 
 def test_no_jumps_are_seen_in_what_is_smooth_and_steep():

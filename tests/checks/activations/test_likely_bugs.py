@@ -43,6 +43,22 @@ ALL_THAT_IS_SAID = {
         tanh_to(lambda z, a: np.where(z > 20.0, 1e-3, 1.0 - a * a)),
         ("the term 0.001 is too much",),
     ),
+    "a number in place of a curve": (
+        tanh_to(lambda z, a: np.where((z > 1.0) * (z < 2.0), 0.5, 1.0 - a * a)),
+        ("the number 1/2 is claimed where the slope is not constant",),
+    ),
+    "a clip without its upper end": (
+        formula(lambda xp, z: xp.clip(z, 0.0, 6.0), lambda z, a: (z > 0.0) * 1.0, kinks=(0.0, 6.0)),
+        ("this is the slope of identity", "the term 1 is too much"),
+    ),
+    "a number far out": (
+        tanh_to(lambda z, a: np.where(z > 1e5, 1e-3, 1.0 - a * a)),
+        (),
+    ),
+    "a factor of a few digits": (
+        tanh_to(lambda z, a: 1.04 * (1.0 - a * a)),
+        ("what is claimed is 1.04 times the slope",),
+    ),
     "zero by zero": (
         formula(lambda xp, z: z * xp.tanh(z), lambda z, a: a / z + z * (1.0 - np.square(a / z))),
         ("overflow on the way to a finite slope, zero by zero, or the root or logarithm of a negative number",),

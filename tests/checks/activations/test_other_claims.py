@@ -39,6 +39,19 @@ def test_a_claimed_second_derivative_is_judged(curvature, verdict):
     assert [finding.source for finding in report.findings] == list(report.outliers)
 
 
+def test_a_wrong_curvature_is_told_as_one():
+    report = check_activation(of("tanh", lambda z, a: 1.0 - a * a, curvature=lambda z, a: -2.1 * a * (1.0 - a * a)))
+    (finding,) = report.findings
+    assert finding.where.startswith("f''(")
+    assert finding.diagnosis == "likely: what is claimed is 1.05 times the curvature"
+
+
+def test_what_is_wrong_in_a_parameter_is_told_by_its_name():
+    report = check_activation(swish(parameters={"beta": lambda z, a, beta: beta * d_beta(z, a, beta)}))
+    assert len(report.findings) == 4
+    assert {finding.diagnosis for finding in report.findings} == {"likely: the factor beta is too much"}
+
+
 @pytest.mark.parametrize(
     ("derivative", "verdict"), [(d_beta, "agree"), (lambda z, a, beta: 1.1 * d_beta(z, a, beta), "disagree")]
 )

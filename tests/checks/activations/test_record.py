@@ -49,6 +49,22 @@ def test_what_breaks_nothing_is_noted(f, note):
     assert any(said.startswith(note) for said in others) if note else others == []
 
 
+def test_where_jax_makes_nan_of_a_right_formula_is_said():
+    f = formula(lambda xp, z: z / (1.0 + xp.exp(-z)), lambda z, a: a + (1.0 - a) / (1.0 + np.exp(-z)))
+    report = check_activation(f)
+    (line,) = report.details["not_finite"]
+    assert report.verdict == "agree"
+    assert line.startswith("JAX's slope of the formula is not finite for -1000 <= z <= -7")
+    assert line.endswith("though it could be: 0 at z = -1000")
+
+
+def test_what_differs_at_minus_zero_is_told_with_the_digits_that_differ():
+    f = formula(lambda xp, z: xp.tanh(z), lambda z, a: 1.0 - a * a + 1e-9 * np.signbit(z))
+    assert "slope is 1.000000001 at z = -0.0, and 1 at 0.0, which is the same number" in " ".join(
+        check_activation(f).notes
+    ).replace("1.00000000 ", "1 ")
+
+
 def test_where_nothing_is_finite_is_said_with_what_it_could_be():
     report = check_activation(LOG1P_EXP)
     (line,) = report.details["not_finite"]

@@ -438,7 +438,7 @@ def test_a_function_that_changes_theta_is_named_and_the_caller_keeps_theta():
     np.testing.assert_array_equal(theta, theta_of())
 
 
-def test_a_buffer_that_is_used_again_is_no_mistake():
+def test_a_buffer_that_is_used_again_is_no_misconduct():
     buffer = np.empty(6)
 
     def frugal(theta):

@@ -191,11 +191,47 @@ def test_the_slopes_beside_a_kink_are_a_measure_of_errors_elsewhere():
 
 
 @pytest.mark.parametrize(
-    "fun", [lambda t: (t[0] ** 2 - t[1] ** 2, np.array([2, -2]) * t), lambda t: (t @ t**3, 4 * t**3)]
+    "fun",
+    [
+        lambda t: (t[0] ** 2 - t[1] ** 2, np.array([2, -2]) * t),
+        lambda t: (t @ t**3, 4 * t**3),
+        lambda t: (np.sum(t**3), 3 * t**2),
+    ],
 )
 def test_at_a_stationary_point_no_digits_are_lost(fun):
     report = check_gradient(fun, np.zeros(2))
     assert (report.verdict, report.notes) == ("agree", ())
+
+
+def median(t, slope=1.0):
+    order = np.argsort(t, kind="stable")
+    gradient = np.zeros_like(t)
+    gradient[order[len(t) // 2]] = slope
+    return t[order[len(t) // 2]] + 0.1 * t @ t, gradient + 0.2 * t
+
+
+def median_wrong_at_ties(t):
+    cost, gradient = median(t)
+    return cost, gradient + 4.0 * (t == 1.0)
+
+
+@pytest.mark.parametrize(
+    ("fun", "theta", "verdict"),
+    [
+        (median, [0.4, -1.0, 2.0, 0.1, 3.0], "agree"),
+        (median, [1.0, 1.0, 1.0, 2.0, 0.0], "inconclusive"),
+        (median_wrong_at_ties, [1.0, 1.0, 1.0, 2.0, 0.0], "disagree"),
+        (lambda t: (median(t)[0], median(t)[1] + [0, 0, 0, 0.1, 0]), [1.0, 1.0, 1.0, 2.0, 0.0], "disagree"),
+        (lambda t: median(t, 1.1), [0.4, -1.0, 2.0, 0.1, 3.0], "disagree"),
+        (lambda t: (t @ t, 2.0 * t + (t == 1.0)), [1.0, 0.5], "disagree"),
+    ],
+)
+def test_where_partial_derivatives_make_no_gradient_its_values_beside_are_conventions(fun, theta, verdict):
+    """Each of three ties can go up or down alone without moving the median, and yet a subgradient is no bug."""
+    report = check_gradient(fun, np.array(theta))
+    assert report.verdict == verdict, f"\n{report}"
+    if verdict == "inconclusive":
+        assert "(theta[1]): θ sits on a kink, where no derivative is the right one" in report.reasons[0]
 
 
 # Beyond the edge of the domain
@@ -217,6 +253,12 @@ def test_what_is_raised_beside_theta_is_the_edge_of_the_domain(error):
     assert any("beside θ, fun raised" in note for note in report.notes)
     wrong = check_gradient(lambda t: (logarithms(t, error)[0], 1.001 / t), theta)
     assert wrong.verdict == "disagree"
+
+
+def test_an_edge_too_close_for_anything_but_noise_is_told_as_an_edge():
+    (reason,) = check_gradient(lambda t: (np.sum(t * np.log(t)), np.log(t) + 1.0), np.array([1e-12, 0.5])).reasons
+    assert "(theta[0]): θ is close to the edge of the domain" in reason
+    assert "try a θ farther inside" in reason
 
 
 @pytest.mark.parametrize("error", [TypeError, NameError, KeyError, AttributeError, NotImplementedError, RecursionError])
@@ -281,6 +323,53 @@ def stale():
     return fun
 
 
+class Kept:
+    """Cost and gradient apart, of which one leaves something for the other, or for the next call."""
+
+    def __init__(self):
+        self.cosine = self.at_first = None
+
+    def cost(self, t):
+        self.cosine = np.cos(t)
+        return np.sum(np.sin(t))
+
+    def of_last_cost(self, t):
+        return self.cosine
+
+    def of_first_call(self, t):
+        self.at_first = np.cos(t) if self.at_first is None else self.at_first
+        return self.at_first
+
+
+def test_a_gradient_of_what_the_cost_was_last_called_with_is_misconduct():
+    report = check_gradient((kept := Kept()).cost, THETA, gradient=kept.of_last_cost)
+    assert (report.verdict, report.outliers, report.notes) == ("disagree", ("fun",), ())
+    (reason,) = report.reasons
+    assert reason.startswith("fun answers a gradient that depends on the call of fun before it")
+
+
+def test_a_gradient_kept_from_the_first_call_is_misconduct():
+    report = check_gradient((kept := Kept()).cost, THETA, gradient=kept.of_first_call)
+    assert (report.verdict, report.outliers) == ("disagree", ("fun",))
+    assert report.reasons[0].startswith("fun answers the same gradient at another theta")
+
+
+CONSTANT = {
+    "linear": (lambda t: (np.sum(t), np.ones(3)), THETA),
+    "absolute values": (lambda t: (np.sum(np.abs(t)), np.sign(t)), THETA),
+    "a kink one step away": (lambda t: (np.sum(np.abs(t - THETA - 2.0**-9)), np.sign(t - THETA - 2.0**-9)), THETA),
+    "a jump one step away": (lambda t: (np.sum(t) + (t[0] > 0.3 + 2.0**-11), np.ones(3)), THETA),
+    "in steps of rounding": (lambda t: (np.float32(np.sum(t)), np.ones(3)), THETA),
+}
+
+
+@pytest.mark.parametrize(("fun", "theta"), CONSTANT.values(), ids=list(CONSTANT))
+def test_a_gradient_may_be_the_same_elsewhere_where_the_slope_is(fun, theta):
+    report = check_gradient(fun, theta)
+    assert report.verdict in ("agree", "inconclusive")
+    assert not any("another theta" in reason for reason in report.reasons)
+
+
 CHANGING = {
     "random": (dropout()[0], "random numbers, such as those of dropout"),
     "accumulating": (accumulating(), "grows with every call, as .grad does"),
@@ -301,6 +390,13 @@ def test_what_is_not_repeatable_is_known_after_three_calls():
     fun, calls = dropout()
     assert check_gradient(fun, THETA).verdict == "disagree"
     assert calls == [3]
+
+
+def test_costs_that_differ_are_told_with_the_digits_that_differ():
+    rng = np.random.default_rng(0)
+    (reason,) = check_gradient(lambda t: (t @ t + 1e-8 * rng.random(), 2.0 * t), THETA).reasons
+    first, second = reason.partition("(costs ")[2].partition(")")[0].split(", ")
+    assert first != second
 
 
 def test_what_is_not_repeatable_is_told_that_and_nothing_else():
@@ -577,6 +673,42 @@ def test_a_number_that_fits_float32_by_chance_is_not_one():
     right, wrong = (check_gradient(lambda t, off=off: (np.sum(np.log(t)), 1.0 / t + off), theta) for off in (0.0, 400))
     assert (right.verdict, wrong.verdict) == ("agree", "disagree")
     assert not any("float32" in note for note in right.notes)
+
+
+def test_float32_numbers_of_a_float64_function_are_noted():
+    report = check_gradient(lambda t: (np.sum(np.sin(t)), np.cos(t).astype(np.float32)), THETA)
+    assert report.verdict == "agree"
+    assert any(note.startswith("the gradient holds float32 numbers") for note in report.notes)
+
+
+def test_one_number_in_the_place_of_another_is_no_shift():
+    report = check_gradient(lambda t: (np.max(t), 1.0 * (t == np.sort(t)[-2])), np.array([3.0, 4.0, 1.0]))
+    assert report.findings[0].diagnosis == "theta: the right numbers in other places"
+
+
+def test_an_error_of_a_tolerance_s_size_is_told_with_its_share():
+    report = check_gradient(lambda t: (np.sum(np.sin(t)), np.cos(t) + 1e-9 * np.array([1.0, 2.0, -1.0])), THETA)
+    assert report.verdict == "disagree"
+    assert "by up to 2e-09, 2e-09 of the largest: the tolerance of a solver" in report.findings[0].diagnosis
+
+
+def test_a_gradient_where_the_cost_is_flat_is_told_so():
+    report = check_gradient(lambda t: (float(np.sum(np.round(t) ** 2)), 2.0 * t), THETA)
+    assert report.findings[0].diagnosis == "theta: off by 2 times θ, where the cost does not change at all"
+
+
+def test_what_groups_show_to_be_right_counts_as_examined():
+    table = np.random.default_rng(0).normal(size=(300, 10))
+
+    def fun(t):
+        total, gradient = t[[3, 3, 7]].sum(axis=0), np.zeros_like(t)
+        gradient[[3, 3, 7]] += 2.0 * total  # once for what is there twice
+        return total @ total, gradient
+
+    (finding,) = check_gradient(fun, table).findings
+    assert finding.diagnosis.startswith(
+        "theta: 10 of 3000 examined coordinates are wrong, all of them in theta[3, :], by up to "
+    )
 
 
 def test_a_cost_that_is_not_finite_is_the_reason():

@@ -197,13 +197,13 @@ def test_any_source_may_be_the_wrong_one(wrong):
     assert (report.verdict, report.outliers) == ("disagree", (wrong,))
 
 
-def test_a_mistake_of_both_hands_does_not_outvote_the_others():
+def test_a_bug_of_both_hands_does_not_outvote_the_others():
     wrong = changed(WRONG_ANSWERS["a tenth of a percent"])
     report = cross_check(PROBLEM, THETA, beside_right_ones(wrong, "loop") | {"vectorized": wrong, "loop": wrong})
     assert (report.verdict, report.outliers) == ("disagree", ("loop", "vectorized"))
 
 
-def test_a_mistake_that_everybody_shares_is_caught_end_to_end():
+def test_a_bug_that_everybody_shares_is_caught_end_to_end():
     """The differences per pre-activation take ∂z/∂W = a for granted; an error there is everybody's error."""
 
     def too_large(cost, gradient):

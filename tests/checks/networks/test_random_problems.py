@@ -101,6 +101,6 @@ def test_newly_registered_activations_take_part(registry):
         ({"outputs": []}, "no outputs were given to draw from; there are sigmoid, softmax, linear"),
     ],
 )
-def test_mistakes_give_one_clear_sentence(keywords, sentence):
+def test_what_cannot_be_drawn_gets_one_clear_sentence(keywords, sentence):
     with pytest.raises(ValueError, match=sentence):
         random_problem(0, **keywords)

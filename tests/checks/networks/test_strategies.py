@@ -115,6 +115,6 @@ def test_activations_are_those_that_are_registered_or_given():
         ),
     ],
 )
-def test_mistakes_give_one_clear_sentence(make, sentence):
+def test_what_cannot_be_drawn_from_gets_one_clear_sentence(make, sentence):
     with pytest.raises((ValueError, TypeError), match=sentence):
         make()

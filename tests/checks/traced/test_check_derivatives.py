@@ -77,12 +77,29 @@ def test_leaves_are_named_by_their_paths():
     assert report.findings[0].where == "params['dense']['bias'][1]"
 
 
+class Foreign:
+    """As a tensor, which need not be installed."""
+
+    dtype = "torch.float32"
+
+
+Foreign.__module__ = "torch"
+
 BAD = {
     "nothing to differentiate": (lambda n: n, (3,), TypeError, "give floating or complex arrays"),
     "an empty tree": (lambda x: 1.0, ({},), TypeError, "the arguments hold no array at all"),
     "empty output": (lambda x: x[:0], (X,), TypeError, "the function returns no number"),
     "integer output": (lambda x: jnp.argmax(x), (X,), TypeError, "there is no derivative"),
+    "PyTorch's": (lambda x: x, (Foreign(),), TypeError, "x is PyTorch's; for its functions use"),
+    "a type that JAX lacks": (
+        lambda x: x["w"],
+        ({"w": X.astype(np.longdouble)},),
+        TypeError,
+        r"x\['w'\] is .*, which JAX does not have; give float64",
+    ),
 }
+if np.longdouble is np.float64:
+    del BAD["a type that JAX lacks"]
 
 
 def test_values_of_a_black_box_in_bfloat16_accuse_nobody(monkeypatch):
@@ -133,10 +150,15 @@ def test_misconduct_is_told(name):
     assert any(words in reason for reason in report.reasons)
 
 
+def test_beside_what_changes_each_time_there_is_no_right_value():
+    report = check_derivatives(stateful, X)
+    assert report.findings
+    assert not any(finding.diagnosis for finding in report.findings), report
+
+
 INCONCLUSIVE = {
     "outside of the domain": (jnp.log, np.array([1.0, -1.0]), "not finite at this point"),
     "outside of the domain, where zero times NaN is NaN": (jnp.arcsin, np.array([0.5, 1.2]), "not finite at this"),
-    "phases that are free": (lambda a: jnp.linalg.eigh(a + a.conj().T)[1], A[:2, :2] + 1j, "cannot be decided"),
     "at a jump": (jnp.floor, np.array([1.0, 0.5]), "at one of its jumps"),
     "at a step between two constants": (lambda x: jnp.where(x >= 0.0, 1.0, 0.0), np.zeros(2), "the value with it"),
     "at a step that is odd": (jnp.sign, np.zeros(2), "at one of its jumps"),

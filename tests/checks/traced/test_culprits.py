@@ -131,3 +131,101 @@ def test_a_trusted_rule_is_taken_as_it_is_and_the_rest_is_checked():
 def test_a_name_that_is_not_met_is_not_trusted_silently():
     with pytest.raises(ValueError, match="calls no custom rule of that name"):
         check_derivatives(jnp.sin, X, trust=["my_rond"])
+
+
+@jax.custom_vjp
+def clipped(x):
+    return x
+
+
+clipped.defvjp(lambda x: (x, None), lambda _, g: (jnp.clip(g, -1.0, 1.0),))
+
+
+def test_of_a_trusted_rule_that_is_not_linear_nothing_beyond_it_is_told():
+    report = check_derivatives(lambda x: jnp.sum(jnp.sin(x)) + 9.0 * clipped(x[0] ** 2), X, trust=["clipped"])
+    assert report.verdict == "inconclusive"
+    assert any("the rule of clipped is not linear in its cotangent" in reason for reason in report.reasons)
+    assert report.decided_share == 1.0 - 1.0 / len(X)
+    wrong_beside = lambda x: wrong(x[1:]).sum() + 9.0 * clipped(x[0] ** 2)  # noqa: E731
+    assert check_derivatives(wrong_beside, X, trust=["clipped"]).verdict == "disagree"
+
+
+def _by_jvp(again):
+    @jax.custom_jvp
+    def rounded(x):
+        return jnp.round(x)
+
+    rounded.defjvp(lambda p, t: ((rounded if again else jnp.round)(p[0]), t[0]))
+    return rounded
+
+
+def _by_vjp(again):
+    @jax.custom_vjp
+    def rounded(x):
+        return jnp.round(x)
+
+    rounded.defvjp(lambda x: ((rounded if again else jnp.round)(x), None), lambda _, g: (g,))
+    return rounded
+
+
+@pytest.mark.parametrize("make", [_by_jvp, _by_vjp])
+@pytest.mark.parametrize("again", [False, True], ids=["by its formula", "by itself"])
+def test_a_rule_may_be_trusted_twice_however_it_computes_its_primal(make, again):
+    rounded = make(again)
+    report = check_derivatives(lambda x: jnp.sum(rounded(x) * x**2), X, order=2, trust=["rounded"])
+    assert report.verdict == "agree"
+    assert any("not checked: rounded" in note for note in report.notes)
+    with pytest.raises(ValueError, match="calls no custom rule of that name"):
+        check_derivatives(lambda x: jnp.sum(rounded(x) * x**2), X, order=2, trust=["round"])
+
+
+def inner(x):
+    return jnp.sin(x)
+
+
+inner = jax.custom_vjp(inner)
+inner.defvjp(lambda x: (inner(x), x), lambda x, g: (1.001 * g * jnp.cos(x),))
+
+
+@jax.custom_vjp
+def around(x):
+    return inner(x) ** 2
+
+
+def around_bwd(x, g):
+    y, pull_back = jax.vjp(inner, x)
+    return pull_back(2.0 * y * g)
+
+
+around.defvjp(lambda x: (around(x), x), around_bwd)
+
+
+def test_of_a_wrong_rule_within_another_the_inner_is_named():
+    report = check_derivatives(around, X)
+    assert [culprit["name"] for culprit in report.details["culprits"]] == ["inner", "around"]
+    assert report.details["culprits"][0]["explains"]
+
+
+@jax.custom_jvp
+def cube(x):
+    return x**3
+
+
+cube.defjvp(lambda x, t: (x[0] ** 3, 3.0 * jax.lax.stop_gradient(x[0] ** 2) * t[0]))
+
+
+def test_a_rule_that_is_wrong_in_the_second_derivative_alone_is_named():
+    report = check_derivatives(lambda x: jnp.sum(cube(x) * x), X, order=2)
+    assert report.verdict == "disagree"
+    assert [culprit["name"] for culprit in report.details["culprits"]] == ["cube"]
+
+
+@jax.custom_gradient
+def written_down(x):
+    return jnp.sum(x**3), lambda g: 2.0 * g * x**2
+
+
+def test_a_rule_that_jax_makes_is_named_with_the_line_that_calls_it():
+    where = check_derivatives(lambda x: written_down(x), X).details["culprits"][0]["where"]
+    assert "custom_derivatives.py" in where
+    assert "test_culprits.py" in where

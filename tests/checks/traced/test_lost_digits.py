@@ -120,3 +120,9 @@ def test_in_bfloat16_a_wrong_rule_is_neither_agreed_upon_nor_taken_for_rounding(
     report = check_derivatives(lambda matrix, x: squares(matrix @ x), matrix, x)
     assert report.verdict == verdict, report
     assert not any("lost to rounding" in note for note in report.notes)
+
+
+def test_no_digits_are_lost_where_there_is_no_derivative():
+    report = check_derivatives(lambda a: jnp.linalg.svd(a, compute_uv=False)[1], np.outer([1.0, 2.0], [1.0, -1.0]))
+    assert report.verdict == "inconclusive"
+    assert not any("not one correct digit" in note for note in report.notes), report

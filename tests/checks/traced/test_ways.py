@@ -135,3 +135,74 @@ for _ in range(30):
 
 def test_batched_solves_side_by_side_do_not_wait_for_each_other_forever():
     subprocess.run([sys.executable, "-c", SIDE_BY_SIDE], check=True, timeout=100)
+
+
+@jax.custom_vjp
+def for_positive_cotangents(x):
+    return jnp.sum(jnp.sin(x))
+
+
+for_positive_cotangents.defvjp(
+    lambda x: (for_positive_cotangents(x), x), lambda x, g: (jnp.maximum(g, 0.0) * jnp.cos(x),)
+)
+
+
+@jax.custom_vjp
+def cut_off(x):
+    return 0.3 * x
+
+
+cut_off.defvjp(lambda x: (0.3 * x, None), lambda _, g: (0.3 * jnp.clip(g, -1.0, 1.0),))
+
+
+@jax.custom_jvp
+def for_positive_tangents(x):
+    return x**2
+
+
+for_positive_tangents.defjvp(lambda x, t: (x[0] ** 2, 2.0 * x[0] * jnp.abs(t[0])))
+
+
+@jax.custom_vjp
+def other_when_pulled_back(x):
+    return jnp.sin(x)
+
+
+other_when_pulled_back.defvjp(lambda x: (jnp.sin(x) + 1e-9, x), lambda x, g: (g * jnp.cos(x),))
+
+
+@jax.custom_jvp
+def other_when_pushed_forward(x):
+    return jnp.sin(x)
+
+
+other_when_pushed_forward.defjvp(lambda x, t: (jnp.sin(x[0]) + 1.0, jnp.cos(x[0]) * t[0]))
+
+HIDDEN = {
+    "one sign of the cotangent": (for_positive_cotangents, "reverse mode is not linear"),
+    "small cotangents": (lambda x: jnp.sum(cut_off(0.9 * x)), "reverse mode is not linear"),
+    "one sign of the tangent": (for_positive_tangents, "forward mode is not linear"),
+    "a value of its own in fwd": (other_when_pulled_back, "while reverse mode goes on"),
+    "a value of its own in a jvp": (lambda x: 2.0 * other_when_pushed_forward(x), "while forward mode goes on"),
+}
+
+
+@pytest.mark.parametrize("name", HIDDEN)
+def test_a_rule_that_is_right_for_what_it_was_asked_alone_is_wrong(name):
+    f, words = HIDDEN[name]
+    report = check_derivatives(f, X)
+    assert report.verdict == "disagree"
+    assert any(words in reason and "test_ways.py" in reason for reason in report.reasons), report
+
+
+@jax.custom_vjp
+def otherwise_rounded(x):
+    return jnp.log(1.0 + jnp.exp(x))
+
+
+otherwise_rounded.defvjp(lambda x: (jnp.logaddexp(x, 0.0), x), lambda x, g: (g * jax.nn.sigmoid(x),))
+
+
+@pytest.mark.parametrize("x", [X, -30.0 + X, 1e3 * X], ids=["at hand", "in the tail", "far away"])
+def test_another_formula_for_the_same_value_is_none(x):
+    assert not any("goes on" in reason for reason in check_derivatives(otherwise_rounded, x).reasons)

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from flint import arb, arb_series
 from golden_numbers import DEBUG_COSTS, DEBUG_GRADIENTS, DEBUG_THETA, LAMBDAS, debug_problem
+from one_unit import one_unit, trial
 
-from harness import ACTIVATIONS, Activation, Network, Problem, cross_check, random_problem
+from harness import ACTIVATIONS, Network, Problem, cross_check, random_problem
 from harness.sources import vectorized
 from reference.arithmetics.balls import BALLS, array_of, exact, precision, slopes, values, variables
 from reference.measured import NotApplicable
@@ -17,16 +18,6 @@ from reference.oracles import ball_arithmetic
 from reference.oracles.ball_arithmetic import BITS, Enclosure, distance, enclose, forward, reverse
 
 both_ways = pytest.mark.parametrize("way", [forward, reverse])
-
-
-def trial(value):
-    """An activation that claims no kinks; its slope is not asked for."""
-    return Activation("trial", value, lambda z, a: np.full_like(z, np.nan))
-
-
-def one_unit(f, z, target=0.0):
-    """A linear output behind one unit whose pre-activation is z, and whose bias is θ_0."""
-    return Problem(Network((1, 1, 1), f, "linear"), [[1.0]], [[target]]), np.array([0.0, z, 0.0, 1.0])
 
 
 def assert_overlap(one: Enclosure, other: Enclosure):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from flint import arb, arb_series
 from golden_numbers import DEBUG_COSTS, DEBUG_GRADIENTS, DEBUG_THETA, LAMBDAS, debug_problem
+from one_unit import one_unit, trial
 
 from harness import ACTIVATIONS, Activation, Network, Problem, random_problem
 from harness.bounds.rounding_bound import rounding_bound
@@ -15,16 +16,6 @@ from reference.oracles.complex_step import COMPLEX, STEP, Analytic
 
 U = 2.0**-53
 SMOOTH = [name for name, f in ACTIVATIONS.items() if not f.kinks]
-
-
-def trial(value):
-    """An activation that claims no kinks; its slope is not asked for."""
-    return Activation("trial", value, lambda z, a: np.full_like(z, np.nan))
-
-
-def one_unit(f, z):
-    """A linear output behind one unit whose pre-activation is z, and whose bias is θ_0: dJ/dθ_0 = f(z) f'(z)."""
-    return Problem(Network((1, 1, 1), f, "linear"), [[1.0]], [[0.0]]), np.array([0.0, z, 0.0, 1.0])
 
 
 # Right where it answers
@@ -65,8 +56,9 @@ def test_coordinates_are_taken_some_at_a_time(monkeypatch):
 
 def test_underflow_is_far_away():
     """Far out, tanh' = 4 exp(-2z), and a linear output at zero with target -1 hands it on."""
-    problem = Problem(Network((1, 1, 1), "tanh", "linear"), [[1.0]], [[-1.0]])
-    gradient = complex_step.measure(problem, np.array([0.0, 310.0, -1.0, 1.0])).gradient
+    problem, theta = one_unit("tanh", 310.0, target=-1.0)
+    theta[2] = -1.0
+    gradient = complex_step.measure(problem, theta).gradient
     np.testing.assert_allclose(gradient[:2], 4.0 * np.exp(-620.0), rtol=1e-12)  # 2e-269
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from one_unit import one_unit
 from scipy.special import expit, spherical_jn
 
 from harness import ACTIVATIONS, Activation, Network, Problem, cross_check, random_problem
@@ -119,9 +120,8 @@ def at_kink(distance, relu):
 
     J = (a - 3)²/2 with a = relu(z), so that dJ/dz is -3 just above the kink, and 0 below and on it.
     """
-    problem = Problem(Network((1, 1, 1), relu, "linear"), [[1.0]], [[3.0]])
     z = distance * REACH
-    return problem, np.array([0.0, z, 0.0, 1.0]), (z - 3.0 if z > 0.0 else 0.0)
+    return *one_unit(relu, z, target=3.0), (z - 3.0 if z > 0.0 else 0.0)
 
 
 @near_kinks
@@ -157,9 +157,8 @@ def test_a_kink_further_back_counts_too():
 
 def test_on_a_kink_even_a_change_that_rounding_swallows_crosses_it():
     problem = Problem(Network((1, 1, 1, 1), ["identity", "hard_tanh"], "linear"), [[1.0]], [[3.0]])
-    theta = np.array(
-        [0.5, 0.5, 1.0 - 2.0**-10, 2.0**-10, 0.0, 1.0]
-    )  # z = 1, and behind it hard_tanh at 1, barely moved
+    # z = 1, and behind it hard_tanh at 1, barely moved
+    theta = np.array([0.5, 0.5, 1.0 - 2.0**-10, 2.0**-10, 0.0, 1.0])
     assert np.isinf(finite_difference.per_pre_activation(problem, theta).error[:2]).all()
 
 

@@ -4,9 +4,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from one_unit import trial
 from scipy.special import expit
 
-from harness import ACTIVATIONS, Activation
+from harness import ACTIVATIONS
 from reference.arithmetics.companion import NoRule
 from reference.measured import NotApplicable
 from reference.oracles import ball_arithmetic, complex_step, finite_difference, jax_gradient
@@ -22,11 +23,6 @@ each_oracle = pytest.mark.parametrize("oracle", ORACLES.values(), ids=list(ORACL
 each_activation = pytest.mark.parametrize("f", ACTIVATIONS.values(), ids=list(ACTIVATIONS))
 
 Z = np.array([-30.0, -3.0, -0.7, -1e-3, 1e-3, 0.4, 2.0, 30.0])
-
-
-def trial(value):
-    """An activation that claims no kinks; its slope is not asked for."""
-    return Activation("trial", value, lambda z, a: np.full_like(z, np.nan))
 
 
 # Right where they answer

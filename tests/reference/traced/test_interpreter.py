@@ -196,7 +196,7 @@ VALUES = {
         np.array([-7, 3, 8]),
     ),
     "folds": (
-        lambda n: [f(n > 0, (1,)) for f in (jax.lax.reduce_and, jax.lax.reduce_or, jax.lax.reduce_xor)],
+        lambda n: [f(x, (1,)) for f in (jax.lax.reduce_and, jax.lax.reduce_or, jax.lax.reduce_xor) for x in (n > 0, n)],
         np.array([[-7, 3, 8], [1, 2, 3], [-1, -1, 4]]),
     ),
     "argmax": (lambda x: jnp.argmax(x, axis=1) + jnp.argmin(x), np.array([[1.0, 3.0, 2.0], [0.0, -1.0, 5.0]])),

@@ -141,7 +141,8 @@ def _truths(f: Activation, z: np.ndarray) -> list[tuple[np.ndarray, np.ndarray] 
 
 def in_words(formats: dict[str, Any]) -> list[str]:
     """What `in_formats` found, a sentence for each format."""
-    return [f"{name}: {'; '.join(_clauses(fares))}" for name, fares in formats.items()]
+    clauses = {name: _clauses(fares) for name, fares in formats.items()}
+    return [f"{name}: {'; '.join(said)}" for name, said in clauses.items() if said]
 
 
 def _clauses(fares: dict[str, Any]) -> list[str]:

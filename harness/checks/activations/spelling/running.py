@@ -14,6 +14,8 @@ from reference.activations import ACTIVATIONS, Activation
 from reference.arithmetics.companion import Companion, first_line
 from reference.measured import NotApplicable
 
+PLAIN = "it asks for plain arrays of float, as dtype=float, math and much of SciPy do"
+
 INSTEAD = {
     "__array__() was called on traced": "np. and scipy functions cannot take what JAX traces: write xp.tanh(z) for "
     "np.tanh(z), and for functions of scipy.special a formula over xp",
@@ -24,6 +26,8 @@ INSTEAD = {
     "can be converted to Python scalars": "functions of math take one number: write xp.exp(z) for math.exp(z)",
     "Array boolean indices must be concrete": "a mask has no fixed size for JAX: write xp.where(condition, new, a)",
     "must be Tensor": "what is not of xp cannot take these numbers: write xp.exp(z) for torch.exp(z)",
+    "setting an array element with a sequence": PLAIN,
+    "not supported between instances of 'flint": PLAIN,
     "not accepted as an argument": "what is not of xp cannot take these numbers: write xp.exp(z) for torch.exp(z)",
 }
 """What a formula that an arithmetic refuses should say instead, by words of the refusal."""
@@ -95,10 +99,21 @@ def real_answer(f: Activation, part: str, compute: Callable[[], Any], z: np.ndar
     )
 
 
+def _in_numbers(f: Activation) -> Activation:
+    """The record with numbers for a slope of truth values, such as z > 0, of which NumPy takes no differences."""
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        try:
+            truths = str(getattr(f.slope(np.zeros(2), np.zeros(2)), "dtype", "")) == "bool"
+        except FORMULA_ERRORS:
+            return f
+    return replace(f, slope=lambda z, a: np.where(f.slope(z, a), np.ones_like(z), 0.0)) if truths else f
+
+
 @lru_cache(maxsize=64)
 def as_written(f: Activation) -> Activation:
     """The record with formulas that run in NumPy's float64 and in every arithmetic, however they are written."""
-    f = in_float64(f)
+    f = _in_numbers(in_float64(f))
     if ACTIVATIONS.get(f.name) is f:
         return f
 

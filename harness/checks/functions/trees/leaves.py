@@ -107,8 +107,9 @@ def _of_dtype(values: np.ndarray, given: Any) -> str:
 
 
 def unit_roundoff(array: Any) -> float:
-    """u of the precision in which an array or number is kept."""
-    return 2.0**-8 if _is_bfloat16(array) else float(np.finfo(to_numpy(array).dtype).eps) / 2.0
+    """u of the precision in which an array or number is kept, or of that in which its products are computed."""
+    own = 2.0**-8 if _is_bfloat16(array) else float(np.finfo(to_numpy(array).dtype).eps) / 2.0
+    return max(own, torch_state.product_unit(array)) if torch_state.is_tensor(array) else own
 
 
 def _is_bfloat16(array: Any) -> bool:

@@ -39,6 +39,24 @@ def accessor(name: str) -> str:
     return "".join(f"[{part}]" if part.isdecimal() else f".{part}" for part in name.split("."))
 
 
+def product_unit(tensor: Any) -> float:
+    """u of what a matrix product or convolution rounds a tensor to, where PyTorch lets a GPU do that; else 0."""
+    torch = sys.modules["torch"]
+    if tensor.device.type != "cuda" or tensor.dtype != torch.float32:
+        return 0.0
+    return 2.0**-11 if torch.backends.cuda.matmul.allow_tf32 or torch.backends.cudnn.allow_tf32 else 0.0
+
+
+def devices_of(leaves: Sequence[Any]) -> str:
+    """Where tensors live, as a note; empty where all are on the CPU."""
+    tensors = [leaf for leaf in leaves if is_tensor(leaf)]
+    devices = dict.fromkeys(str(tensor.device) for tensor in tensors if tensor.device.type != "cpu")
+    if not devices:
+        return ""
+    products = ", whose products of matrices may be in TF32" if any(map(product_unit, tensors)) else ""
+    return f"PyTorch computed on {', '.join(devices)}{products}"
+
+
 def tensor_like(model: Any, values: np.ndarray) -> Any:
     """A tensor of the values, like the one given in type, device and `requires_grad`; a parameter is set itself."""
     torch = sys.modules["torch"]

@@ -38,14 +38,15 @@ NO_DIGIT = 0.1
 
 @np.errstate(all="ignore")
 def absolute_scale(
-    weights: np.ndarray, values: np.ndarray, error: np.ndarray, point: np.ndarray, unit: float, precision: str
+    weights: np.ndarray, values: np.ndarray, error: np.ndarray, truth: Truth, precision: str
 ) -> np.ndarray:
     """What errors of derivatives may be small against whatever the derivative: (combinations · inputs,).
 
     The size of the terms that make up the function, which its rounding error shows even where they cancel, over the
     size of the argument; the verdict counts `ABSOLUTE` of it as nothing.
     """
-    terms = np.abs(values) + error / (SPREAD_FACTOR * unit)
+    point = truth.point
+    terms = np.abs(values) + error / (SPREAD_FACTOR * truth.coarsest)
     slopes = np.abs(weights) @ np.where(np.isfinite(terms), terms, 0.0)
     sizes = np.where(np.isfinite(point), np.maximum(1.0, np.abs(point)), np.inf)
     return (ABSOLUTE[precision] / MEANINGLESS[precision] * slopes[:, None] / sizes).ravel()
@@ -150,9 +151,12 @@ def with_digits(
     smallest = np.tile(np.repeat([float(t.tiny) for t in types], sizes), rows)
     digits, told = Digits(counting, units, smallest), []
     for answer in answers:
-        allowed = next((p.allowed for p in pairs if p.first == answer.name and p.second in oracles), None)
+        beside = [p for p in pairs if p.first == answer.name and p.second in oracles]
         is_wrong = any(pair.disagrees and answer.name in (pair.first, pair.second) for pair in pairs)  # by no rounding
-        note = "" if answer.oracle or is_wrong or allowed is None else digits.note(answer, allowed, label)
+        note = ""
+        if beside and not (answer.oracle or is_wrong):  # at a kink, or beside a jump, there is no truth to be off from
+            decided = np.any([p.decided for p in beside], axis=0)
+            note = digits.note(answer, np.where(decided, beside[0].allowed, -np.inf), label)
         if note:
             ulps = digits.ulps(answer)
             answer = replace(answer, note=note, ulps=(float(np.nanmedian(ulps)), float(np.nanmax(ulps))))

@@ -1,10 +1,12 @@
 """PyTorch as people write it: modules, parameters, losses with a graph, backward calls; all of it left as it was."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from harness import check_gradient
-from harness.checks.functions.trees.torch_state import accessor
+from harness.checks.functions.trees.torch_state import accessor, devices_of, product_unit
 
 torch = pytest.importorskip("torch", reason="PyTorch is installed for the benchmarks only")
 nn, F = torch.nn, torch.nn.functional
@@ -239,3 +241,41 @@ def test_a_reference_of_jax_takes_no_module(net):
 )
 def test_names_are_written_as_in_python(name, written):
     assert accessor(name) == written
+
+
+def elsewhere(dtype, kind="cuda"):
+    return SimpleNamespace(device=torch.device(kind, 0), dtype=dtype)
+
+
+@pytest.fixture
+def tf32():
+    """PyTorch's two switches, put back afterwards."""
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = matmul.allow_tf32, cudnn.allow_tf32
+    yield matmul, cudnn
+    matmul.allow_tf32, cudnn.allow_tf32 = before
+
+
+@pytest.mark.parametrize("allowed", [(True, False), (False, True), (False, False)])
+def test_what_a_gpu_rounds_to_is_what_pytorch_allows_it(tf32, allowed):
+    for switch, value in zip(tf32, allowed):
+        switch.allow_tf32 = value
+    assert product_unit(elsewhere(torch.float32)) == (2.0**-11 if any(allowed) else 0.0)
+    assert product_unit(elsewhere(torch.float64)) == 0.0
+    assert product_unit(torch.zeros(2, dtype=torch.float32)) == 0.0
+
+
+def test_tensors_that_are_not_on_the_cpu_are_told():
+    assert devices_of([torch.zeros(2), np.zeros(2)]) == ""
+    assert devices_of([torch.zeros(2), torch.zeros(2, device="meta")]) == "PyTorch computed on meta"
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="PyTorch finds no GPU on this machine")
+def test_tensors_stay_on_the_gpu():
+    def cost(w):
+        assert w.is_cuda
+        return torch.tanh(X.to(w.device) @ w).sum()
+
+    report = check_gradient(cost, torch.ones(3, 2, dtype=torch.float64, device="cuda", requires_grad=True))
+    assert report.verdict == "agree"
+    assert any(note.startswith("PyTorch computed on cuda") for note in report.notes)

@@ -1,0 +1,118 @@
+"""Where derivatives are hard to tell: ties, singular matrices, free phases, infinities, numbers by their bits."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from functions_of_jax import sampled
+from jax import lax
+
+from harness import check_derivatives
+
+rng = np.random.default_rng(2)
+Z = np.array([1.0 + 2j, 1.5 - 1j, 1.25 + 5j, 9j])
+TIED = np.array([1.0 + 2j, 1.0 + 5j, 1j, 0.5])
+M = rng.normal(size=(4, 3)) + 1j * rng.normal(size=(4, 3))
+U, S, V = np.linalg.svd(rng.normal(size=(4, 4)))
+svd = partial(jnp.linalg.svd, full_matrices=False)
+
+
+def of_rank(k, dtype=np.float64):
+    return ((U * np.where(np.arange(4) < k, S, 0.0)) @ V).astype(dtype)
+
+
+def masked(x):
+    return jnp.where(jnp.arange(x.size) % 2 == 0, x * x, -jnp.inf)
+
+
+RIGHT = {
+    "the largest complex number": (lambda z: lax.reduce_max(z, (0,)), Z),
+    "the smallest of equal ones": (lambda z: lax.reduce_min(z, (0,)), np.array([1 + 2j, 1 + 2j, 3j + 2])),
+    "complex maxima so far": (lambda z: lax.cummax(z), Z),
+    "complex maxima of two": (lambda z: lax.max(z, z[::-1]), Z),
+    "complex numbers sorted": (lambda z: lax.sort(z), Z),
+    "det of zeros": (jnp.linalg.det, np.zeros((4, 4))),
+    "det of rank 3": (jnp.linalg.det, np.diag([1.0, 2.0, 3.0, 0.0])),
+    "det of rank 2": (jnp.linalg.det, np.diag([1.0, 2.0, 0.0, 0.0])),
+    "det of rank 2, rounded": (jnp.linalg.det, of_rank(2)),
+    "det of rank 1, float32": (jnp.linalg.det, of_rank(1, np.float32)),
+    "det, all of it cancels": (jnp.linalg.det, np.float32([[36, -42, 18], [-42, 49, -21], [18, -21, 9]])),
+    "det in a sum": (lambda a: jnp.log(1.0 + jnp.linalg.det(a)) + a[0, 0], np.diag([1.0, 2.0, 3.0, 0.0])),
+    "a type among the parameters": (partial(lax.mul, out_dtype=np.float32), np.float32(1.3), np.float32(0.7)),
+    "complex singular vectors": (svd, M),
+    "wide, complex64": (svd, M.T.astype(np.complex64)),
+    "complex eigenvectors": (lambda a: jnp.linalg.eigh(a + a.conj().T), M[:3]),
+    "what is masked by infinity": (masked, rng.normal(size=5)),
+    "many, masked by infinity": (masked, rng.normal(size=300)),
+    "mantissas": (lambda x: jnp.frexp(x)[0], np.float32([3.1, -0.7, 5e-3])),
+    "mantissas in bfloat16": (lambda x: jnp.frexp(x)[0], jnp.asarray([3.1, -0.7, 5e-3], "bfloat16")),
+    "powers of two shifted": (lambda x: jnp.ldexp(x, 2), np.float32([1.0, 2.0, -4.0])),
+}
+
+
+@pytest.mark.parametrize("name", sampled(RIGHT))
+def test_what_is_right_agrees(name):
+    report = check_derivatives(*RIGHT[name])
+    assert report.verdict == "agree", report
+
+
+@pytest.mark.parametrize("f", [lambda z: lax.reduce_max(z, (0,)), lambda z: lax.sort(z)])
+def test_a_jump_of_the_imaginary_part_is_not_agreed_upon(f):
+    report = check_derivatives(f, TIED)
+    assert report.verdict == "inconclusive"
+    assert "(imaginary part) / d z[0] (real part)" in str(report)
+
+
+def with_rule(change):
+    """The singular value decomposition, whose tangents are changed."""
+
+    def rule(primals, tangents):
+        values, changes = jax.jvp(svd, primals, tangents)
+        return tuple(values), tuple(change(*values, *changes))
+
+    f = jax.custom_jvp(lambda a: tuple(svd(a)))
+    f.defjvp(rule)
+    return f
+
+
+def turned(u, s, v, du, ds, dv):
+    angles = jnp.arange(s.size) * 1j
+    return du + u * angles, ds, dv - angles[:, None] * v
+
+
+WRONG = {
+    "a factor": with_rule(lambda u, s, v, du, ds, dv: (1.001 * du, ds, dv)),
+    "one phase without the other": with_rule(lambda *x: (turned(*x)[0], *x[4:])),
+    "a rotation": with_rule(lambda u, s, v, du, ds, dv: (du, ds, dv + 1e-6 * jnp.roll(v, 1, 0))),
+    "a value": with_rule(lambda u, s, v, du, ds, dv: (du, 1.0001 * ds, dv)),
+}
+
+
+@pytest.mark.parametrize("name", sampled(WRONG))
+def test_what_no_phase_explains_is_seen(name):
+    report = check_derivatives(WRONG[name], M, modes=("forward",))
+    assert report.verdict == "disagree", report
+
+
+def test_phases_are_free():
+    report = check_derivatives(with_rule(turned), M, modes=("forward",))
+    assert report.verdict == "agree", report
+    assert any("free phases" in note for note in report.notes)
+
+
+def inverse_root(x):
+    """1/√x by its bits and Newton's steps (Lomont, Fast inverse square root, 2003)."""
+    y = lax.bitcast_convert_type(0x5F3759DF - (lax.bitcast_convert_type(x, jnp.int32) >> 1), jnp.float32)
+    for _ in range(3):
+        y = y * (1.5 - 0.5 * x * y * y)
+    return y
+
+
+@pytest.mark.parametrize(("power", "verdict"), [(3, "agree"), (2, "disagree")])
+def test_a_function_by_bits_is_differenced_in_its_own_type(power, verdict):
+    f = jax.custom_jvp(inverse_root)
+    f.defjvp(lambda x, dx: (inverse_root(*x), -0.5 * inverse_root(*x) ** power * dx[0]))
+    report = check_derivatives(f, np.float32([2.3, 0.7]))
+    assert report.verdict == verdict, report

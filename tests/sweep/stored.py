@@ -1,0 +1,13 @@
+"""A quick sweep, and what its file holds."""
+
+from harness.sweep.rows import Row
+from harness.sweep.settings import Settings
+from harness.sweep.store import open_to_read
+
+LIGHT = Settings(sources=("vectorized", "finite-difference"))  # without JAX, whose start takes longer than all the rest
+
+
+def table(path):
+    """All rows, times aside."""
+    with open_to_read(path) as store:
+        return [Row(*row)[:6] for row in store.ask("SELECT * FROM rows ORDER BY seed")]
