@@ -234,7 +234,9 @@ class Turned(Run):
 
     def _decided(self, operands: Sequence[Increment], unit: float) -> Sequence[Increment]:
         first, second = (np.asarray(x.value) for x in operands)
-        near = (first != second) & (np.abs(first - second) <= unit * np.maximum(np.abs(first), np.abs(second)))
+        with np.errstate(invalid="ignore"):  # of infinities
+            apart = np.abs(first - second)
+        near = (apart > 0.0) & (apart <= unit * np.maximum(np.abs(first), np.abs(second))) & np.isfinite(apart)
         if not near.any():
             return operands
         self.turned = True

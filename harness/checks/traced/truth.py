@@ -208,10 +208,8 @@ class Truth:
     @cached_property
     def turns(self) -> bool:
         """Whether rounding in a coarse type may decide a comparison otherwise: a kink within its reach."""
-        run = Turned(1, trusted=self.trusted)
-        if self.coarsest > UNIT_ROUNDOFF["float64"]:
-            run(self.program, *map(constant, self.numbers(self.point)))
-        return run.turned
+        run, is_coarse = Turned(1, trusted=self.trusted), self.coarsest > UNIT_ROUNDOFF["float64"]
+        return bool(is_coarse and run(self.program, *map(constant, self.numbers(self.point))) and run.turned)
 
     @np.errstate(all="ignore")
     def free_phases(self, seed: int) -> np.ndarray:

@@ -240,7 +240,7 @@ def test_constants_of_many_digits_may_be_rounded_otherwise(number, moves):
     assert meant_value(lambda x: x * number, 1.0, shared=frozenset([rounded])) == rounded
 
 
-@pytest.mark.parametrize("second", [1.0, 1.0 + 2.0**-9, 1.0 - 2.0**-9, 1.02])
+@pytest.mark.parametrize("second", [1.0, 1.0 + 2.0**-9, 1.0 - 2.0**-9, 1.02, np.inf, -np.inf])
 @pytest.mark.parametrize("side", SIDES)
 def test_comparisons_that_a_rounding_may_turn_are_turned(second, side):
     """2^-8 is u in bfloat16; what is equal stays so."""
