@@ -118,3 +118,6 @@ SAMPLED_INPUTS = 64
 
 RANDOM_ENDS = 8
 """Random directions that take in the inputs of a traced function that are not looked at one by one."""
+
+DIFFERENCED = 6
+"""Inputs along which values are differenced, beside as many that look wrong."""

@@ -11,6 +11,7 @@ from harness.bounds.tolerances import (
     ALL_COORDINATES,
     ALL_ENTRIES,
     DENSE_COMBINATIONS,
+    DIFFERENCED,
     GRADIENT_ROUNDINGS,
 )
 from harness.bounds.traced_bound import floor_of, is_wide
@@ -30,9 +31,6 @@ from reference.measured import NotApplicable
 from reference.traced.program import CUSTOM_RULES, Equation, Traced, function_of, unit_roundoff
 
 PRECISIONS = {UNIT_ROUNDOFF["float64"]: "float64", UNIT_ROUNDOFF["float32"]: "float32", 2.0**-11: "float16"}
-
-DIFFERENCED = 6
-"""Inputs along which values are differenced, beside as many that look wrong."""
 
 
 class Check:
@@ -277,13 +275,12 @@ class Check:
         judged = {name: self._not_finite(claim, truth, known) for name, claim in claims.items()}
         self.own = [self.answer(name, claim, subject.blocks) for name, claim in judged.items()]
         self._oracles = {INCREMENTS: truth}
-        increments = self.answer(INCREMENTS, truth, subject.blocks)
-        answers = []
+        increments, answers = self.answer(INCREMENTS, truth, subject.blocks), []
+        sides = Claim(*self.per_output(self._sides))
         for answer, claim in zip(self.own, claims.values()):
             runs = self.known_meaning(answer.name)
             if not isinstance(runs, str):
                 told = Claim(*self.per_output(meant(runs, claim.error, self.truth.coarsest)))
-                sides = Claim(*self.per_output(self._sides))
                 subject.own[answer.name] = answer
                 answer, subject.by_meaning[answer.name] = with_meaning(answer, told, increments, sides, subject.blocks)
             answers.append(answer)

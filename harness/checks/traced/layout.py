@@ -6,6 +6,7 @@ Re(w·f) in the real and in the imaginary part of z. For a real function of z th
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -99,3 +100,21 @@ def combined(weights: np.ndarray, derivative: np.ndarray) -> np.ndarray:
         return weights @ derivative.T
     terms = np.where(weights[:, None, :] == 0.0, 0.0, weights[:, None, :] * derivative[None])
     return terms.sum(axis=-1)
+
+
+@dataclass(frozen=True)
+class Sides:
+    """What changes along each direction, (directions, outputs): just after the point, just before it, error bars."""
+
+    after: np.ndarray
+    before: np.ndarray
+    error: np.ndarray
+
+    @property
+    def middle(self) -> np.ndarray:
+        return 0.5 * (self.after + self.before)
+
+    @property
+    def apart(self) -> np.ndarray:
+        """Half the distance of both sides."""
+        return 0.5 * np.abs(self.after - self.before)

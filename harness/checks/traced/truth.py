@@ -7,7 +7,6 @@ increments at points nearby: all about this one where these agree, else along th
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -16,7 +15,7 @@ import numpy as np
 from harness.bounds.tolerances import MEANINGLESS, RANDOM_INCREMENTS, RANDOM_ROUNDINGS, SPREAD_FACTOR
 from harness.bounds.traced_bound import bound_of_changes, few_roundings, spread
 from harness.checks.directions import random_directions
-from harness.checks.traced.layout import Layout, UnitVectors, combined
+from harness.checks.traced.layout import Layout, Sides, UnitVectors, combined
 from harness.checks.traced.modes import LARGEST_PASS, coarsest_unit, equations_in, footprint
 from harness.progress import Progress, silent
 from reference.arithmetics.increments import Increment
@@ -50,24 +49,6 @@ BESIDE_STEP = 1e-40
 
 SMALLEST_MOVED = 1e-230
 """Of smaller numbers, none can be moved by a step that much smaller."""
-
-
-@dataclass(frozen=True)
-class Sides:
-    """What changes along each direction, (directions, outputs): just after the point, just before it, error bars."""
-
-    after: np.ndarray
-    before: np.ndarray
-    error: np.ndarray
-
-    @property
-    def middle(self) -> np.ndarray:
-        return 0.5 * (self.after + self.before)
-
-    @property
-    def apart(self) -> np.ndarray:
-        """Half the distance of both sides."""
-        return 0.5 * np.abs(self.after - self.before)
 
 
 class Truth:
