@@ -42,12 +42,10 @@ class Check:
     Parameters
     ----------
     function : from leaves to a list of arrays
-    leaves : list of arrays
-    names : of the leaves
+    leaves, names : arrays, and what they are called
     output_names : called once the function was traced
     trusted : predicate of equations
-    order : 1 or 2
-    seed : int
+    order, seed : int
 
     Attributes
     ----------
@@ -185,7 +183,8 @@ class Check:
             return derivative, back, its_error, error
 
         found = self.with_bars(mode.name, ask, blocks, self.truth.coarsest)
-        if not is_linear(opposite, *(np.moveaxis(x, axis, 0) for x in found), self.truth.coarsest):
+        each, back, its_error, error = (np.moveaxis(x, axis, 0) for x in found)
+        if not is_linear(opposite, each, back, its_error, error, self.truth.coarsest):
             self.not_linear.append(mode.name)
         return Claim(found[0], found[-1])
 
