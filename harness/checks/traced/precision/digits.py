@@ -23,7 +23,7 @@ SMALLEST = 1e-45
 ZERO_IS_COARSER = {"float64": 1.0, "float32": 1e2, "float16": 1e4, "bfloat16": 1e4}
 """In coarse types zero is not hit that exactly."""
 
-UNDERFLOW = {"float64": 1e-240, "float32": SMALLEST, "float16": SMALLEST, "bfloat16": SMALLEST}
+UNDERFLOW = {"float64": 1e-240, "float32": SMALLEST, "float16": 2.0**-24, "bfloat16": SMALLEST}
 """What underflow may leave or take of a zero."""
 
 NOTHING = {"float64": 1e-220, "float32": 1e-30, "float16": 1e-30, "bfloat16": 1e-30}

@@ -16,7 +16,7 @@ from harness.bounds.tolerances import MEANT, MEANT_FACTOR, SPREAD_FACTOR
 from harness.bounds.traced_bound import largest_in_block
 from harness.checks.traced.layout import Claim, combined
 from harness.checks.traced.modes import Mode
-from harness.checks.traced.precision.digits import UNDERFLOW
+from harness.checks.traced.precision.digits import SMALLEST
 from harness.verdict.comparison import Answer, Block
 from reference.arithmetics.increments import Increment
 from reference.arithmetics.many_directions import constant
@@ -112,7 +112,7 @@ def with_meaning(
 
     `sides` has the middle of both sides of a kink and how far they are from it: what is meant may lie between them.
     """
-    floor = MEANT[answer.precision] * largest_in_block(claim.derivative, blocks) + UNDERFLOW[answer.precision]
+    floor = MEANT[answer.precision] * largest_in_block(claim.derivative, blocks) + SMALLEST
     error = claim.error + floor
     wrong = ~(np.abs(answer.gradient - truth.gradient) <= answer.error + truth.error)
     taken = ~(wrong & np.isfinite(answer.error)) & np.isfinite(answer.gradient) & (error < answer.error)
