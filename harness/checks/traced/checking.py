@@ -12,6 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from harness.bounds.tolerances import MEANT
 from harness.checks.traced.arguments import Arguments
 from harness.checks.traced.asking import NOT_FINITE, Check
 from harness.checks.traced.culprits import (
@@ -285,9 +286,27 @@ def _of_devices(check: Check) -> list[str]:
     return told
 
 
+def _in_float64(check: Check) -> list[str]:
+    """In a coarse type: for which modes the program run in float64 counts, and where it cannot be run so, why."""
+    counts = {name: mask for name, mask in (check.subject.by_meaning | check.ends_by_meaning).items() if mask.any()}
+    told = []
+    if counts:
+        told.append(
+            f"where JAX's own answers in {check.precision} tell less, the programs of {' and '.join(counts)} count as "
+            f"they run in float64: a right rule may be off there by {MEANT[check.precision]:.1e} of the largest of its "
+            "block, and by what another rounding of its constants moves"
+        )
+    told += [
+        f"{name} is judged in {check.precision} alone, and not as its program would run in float64: {reason}"
+        for name in check.meanings
+        if isinstance(reason := check.known_meaning(name), str) and reason
+    ]
+    return told
+
+
 def _notes(check: Check, arguments: Arguments, met: Met) -> list[str]:
     """What else is worth knowing of the way to this answer."""
-    truth, told = check.truth, [*_error_bars(check), *_of_devices(check)]
+    truth, told = check.truth, [*_error_bars(check), *_in_float64(check), *_of_devices(check)]
     if check.by_solvers > SOLVERS_TOLD:
         told.append(
             f"a solver stops at its tolerance: a finer one moves JAX's answers by up to {check.by_solvers:.1e} of the "

@@ -10,8 +10,7 @@ import numpy as np
 
 from harness.bounds.tolerances import DERIVATIVE_ROUNDINGS
 from harness.checks.directions import random_directions
-from harness.checks.traced.layout import UnitVectors
-from harness.checks.traced.modes import Claim
+from harness.checks.traced.layout import Claim, UnitVectors
 from harness.checks.traced.truth import Truth
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 

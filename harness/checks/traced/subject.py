@@ -40,6 +40,8 @@ class TracedDerivatives(Subject):
         self.combinations = len(weights)
         self.cotangents = np.diag(weights) if each else np.ones(len(weights))
         self.culprit = ""
+        self.own: dict[str, Answer] = {}
+        self.by_meaning: dict[str, np.ndarray] = {}
         self.chosen = np.tile(chosen, len(weights))
         self.blocks = [
             Block(self._block_name(b.name, rows), (rows[:, None] * inputs.size + b.indices).ravel())
@@ -85,7 +87,23 @@ class TracedDerivatives(Subject):
                 narrow := lost_type((given * self.cotangents[:, None])[odd], given[odd], expected[odd])
             ):
                 shape = f"right to the digits of {narrow}: a dtype is lost on the way"
-        return "; ".join([words for words in (shape, self._branch(odd), self.culprit) if words])
+        meaning = self._of_meaning(wrong, at_odds)
+        branch = "" if meaning else self._branch(odd)  # of what a rule means, smaller errors are not seen
+        told = (meaning, shape, branch, self.culprit)
+        return "; ".join([words for words in told if words])
+
+    def _of_meaning(self, wrong: Answer, at_odds: np.ndarray) -> str:
+        """What was compared where it was not JAX's own numbers."""
+        by_meaning = self.by_meaning.get(wrong.name)
+        if by_meaning is None or not (by_meaning & at_odds).any():
+            return ""
+        places = np.flatnonzero(by_meaning & at_odds)
+        which = "" if len(places) == at_odds.sum() else f" in {len(places)} of these coordinates"
+        example = f"{self.own[wrong.name].gradient[places[0]]:.4g} for {self.label(places[0])}"
+        return (
+            f"what is at odds{which} is its program run in float64, for rounding in {wrong.precision} may explain "
+            f"JAX's own answers, such as {example}"
+        )
 
     def _shape(self, given: np.ndarray, expected: np.ndarray, odd: np.ndarray, rows: np.ndarray) -> str:
         """The kind of error, in numbers that hold for each output that is wrong and not for a combination of them."""
