@@ -66,6 +66,8 @@ def gradcheck(
     inputs = tuple(inputs) if isinstance(inputs, (tuple, list)) else (inputs,)
     handed_on = {"check_forward_ad": check_forward_ad, "check_backward_ad": check_backward_ad, "nondet_tol": nondet_tol}
     ask_original = partial(original, func, inputs, raise_exception=raise_exception, **handed_on, **options)
+    if not (check_forward_ad or check_backward_ad) or any(map(_overlaps_itself, inputs)):
+        return ask_original()  # which refuses
     if inputs and all(isinstance(x, torch.Tensor) and not x.numel() for x in inputs):
         return ask_original()  # there is no derivative that could be undecided
     try:
@@ -87,6 +89,12 @@ def gradcheck(
     if doubts := [reasons(report) for report in reports if report.verdict == "inconclusive"]:
         return undecided(NAME, "; ".join(doubts), ask_original)
     return True
+
+
+def _overlaps_itself(x: Any) -> bool:
+    """Whether several entries of a tensor that requires a gradient are one number, so that none moves alone."""
+    of_interest = isinstance(x, torch.Tensor) and x.requires_grad and x.layout == torch.strided
+    return of_interest and any(not step and length > 1 for step, length in zip(x.stride(), x.shape))
 
 
 def _slightly_off(finding: Finding) -> bool:

@@ -76,8 +76,8 @@ def reads_bits(program: Program) -> bool:
 
 
 def _in_its_types(equation: Equation, values: Sequence[Any]) -> Sequence[Any]:
-    """Values as they are, unless the precision decides what is computed."""
-    return own_types(equation, values) if any(map(reads_bits, programs_in(equation))) else values
+    """Values in float64, or as a program within the equation takes them, which keeps its own types."""
+    return own_types(equation, values) if _precision(equation) > UNIT_ROUNDOFF["float64"] else values
 
 
 def own_types(equation: Equation, values: Sequence[Any]) -> list[Any]:
@@ -191,17 +191,16 @@ def _at_each(
     """The outputs at each point of the stencil, the axes `lead` before their own."""
     flat = [x.reshape(-1, *x.shape[len(lead) :]) if i in moving else x for i, x in enumerate(moved)]
     axes = tuple(0 if i in moving else None for i in range(len(flat)))
-    # what is compiled with options may not be called by what is compiled
-    how, one = (
-        ("finer stencil", inspect.unwrap(finely)) if finely else ("stencil", lambda *operands: bind(equation, operands))
-    )
+    how, one = "stencil", lambda *operands: bind(equation, operands)
+    if finely:  # as it is, for what is compiled with options cannot be called by what is compiled
+        how, one = "finer stencil", inspect.unwrap(finely)
     apply = _program(equation, f"{how} {axes}", lambda: jax.vmap(one, in_axes=axes))
     try:
         with precisely():
             answers = [np.asarray(x) for x in apply(*_in_its_types(equation, flat))]
     except (TypeError, ValueError, NotImplementedError):
         at = [[x[k] if i in moving else x for i, x in enumerate(flat)] for k in range(int(np.prod(lead)))]
-        with _precisely():
+        with precisely():
             one_by_one = [finely(*values) if finely else values_of(equation, values) for values in at]
         answers = [np.stack([np.asarray(x) for x in column]) for column in zip(*one_by_one)]
     return [_wide(x).reshape(*lead, *x.shape[1:]) for x in answers]

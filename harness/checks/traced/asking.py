@@ -21,21 +21,19 @@ from harness.bounds.tolerances import (
 )
 from harness.bounds.traced_bound import floor_of, is_wide, of_nothing_known
 from harness.checks.directions import compare_ends, farthest_off, random_directions, slopes_along
-<<<<<<< HEAD
 from harness.checks.traced.differencing import has_slope, increments, is_linear, some_differences
-=======
-from harness.checks.traced.differencing import differences, has_slope, increments, values_by
->>>>>>> audit7
 from harness.checks.traced.digits import UNDERFLOW, absolute_scale, ordinary_size, scale_about, with_digits
 from harness.checks.traced.layout import Layout, UnitVectors
 from harness.checks.traced.modes import Claim, Mode, equations_in, gradient_of, without_stops_of_rules
-from harness.checks.traced.subject import DIFFERENCES, INCREMENTS, JAX, MODES, REFERENCE, TracedDerivatives
+from harness.checks.traced.subject import DIFFERENCES, INCREMENTS, JAX, MODES, REFERENCE, TracedDerivatives, outside
 from harness.checks.traced.truth import Truth
 from harness.verdict.comparison import Answer, Block, Pair, compare, compare_all
 from harness.wording import first_few
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.measured import NotApplicable
 from reference.traced.program import CUSTOM_RULES, Equation, Traced, function_of, unit_roundoff
+
+NOT_FINITE = "not finite at this point"
 
 PRECISIONS = {UNIT_ROUNDOFF["float64"]: "float64", UNIT_ROUNDOFF["float32"]: "float32", 2.0**-11: "float16"}
 
@@ -117,7 +115,7 @@ class Check:
         self.doubts, known = self._values()
         asked = self.asked = [self.mode(name) for name in modes]
         chosen = self._sample()
-        subject = self._subject(chosen)
+        self.subject = subject = self._subject(chosen)
         claims = self._claims(asked, subject.blocks)
         if reference is not None:
             claims[REFERENCE] = self._reference(reference)
@@ -130,21 +128,18 @@ class Check:
         if any(pair.disagrees for pair in self.ends) and claims:
             off = partial(self._off, claims[min(claims)].derivative[0])
             chosen = np.union1d(chosen, farthest_off(self.inputs.size, off, self.seed + 3))
-            subject = self._subject(chosen)
+            self.subject = subject = self._subject(chosen)
             truth = self._truth(chosen, claims, subject.blocks)
             self.answers = self._answers(claims, truth, known, subject)
         self._add_differences(chosen, known, subject.blocks)
         if self.truth.unresolved and not np.isfinite(truth.error[:, chosen]).all():
             self.doubts.append(self.truth.unresolved)
-        self.subject = subject
         self.pairs = compare_all(self.answers, subject.blocks, self.ordinary, self.absolute)
         if not self.is_large and not all(pair.decided[pair.applies].all() for pair in self.pairs):
             self.absolute = np.maximum(self.absolute, scale_about(self.truth, self.rows, self.precision, self.seed))
             self.pairs = compare_all(self.answers, subject.blocks, self.ordinary, self.absolute)
         oracles = {name: Claim(*self._per_output(claim)) for name, claim in self._oracles.items()}
         self.answers = with_digits(self.answers, self.pairs, oracles, self.inputs, subject.label)
-        if self.truth.taken_as_they_are or self.by_solvers:  # no derivative on purpose, or good to a tolerance
-            self.not_linear = []
 
     # -- what is asked ------------------------------------------------------------------------------------------------
 
@@ -259,7 +254,7 @@ class Check:
         self.absolute = absolute_scale(self.rows, expected, error, self.truth, self.precision)
         doubts = [
             f"{first_few(np.flatnonzero(bad).tolist(), 3, name=self.outputs.label)}: {what}"
-            for bad, what in ((~finite, "not finite at this point"), (finite & ~same, "another value in JAX"))
+            for bad, what in ((~finite, NOT_FINITE), (finite & ~same, "another value in JAX"))
             if bad.any()
         ]
         return doubts, ((self.weights != 0.0) <= (finite & same)).all(axis=1)
@@ -273,6 +268,8 @@ class Check:
         judged = {name: self._not_finite(claim, truth, known) for name, claim in claims.items()}
         answers = [self._answer(name, claim, subject.blocks) for name, claim in judged.items()]
         self._oracles = {INCREMENTS: truth}
+        nowhere = ~known & ((self.weights != 0.0) & np.isnan(self.values[0]) & np.isnan(self.values[1])).any(axis=1)
+        self.outside = outside([claim.derivative for claim in claims.values()], nowhere)
         return [*answers, self._answer(INCREMENTS, truth, subject.blocks)]
 
     def _not_finite(self, claim: Claim, truth: Claim, known: np.ndarray) -> Claim:

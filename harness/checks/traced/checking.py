@@ -13,7 +13,7 @@ import jax
 import numpy as np
 
 from harness.checks.traced.arguments import Arguments
-from harness.checks.traced.asking import Check
+from harness.checks.traced.asking import NOT_FINITE, Check
 from harness.checks.traced.culprits import (
     Met,
     beside_the_numbers,
@@ -91,7 +91,8 @@ def check_derivatives(
     Returns
     -------
     Report
-        The sources "reverse" and "forward" are JAX's. "inconclusive" where the function jumps or is not finite.
+        The sources "reverse" and "forward" are JAX's. "inconclusive" where the function jumps or is not finite; where
+        outputs are rightly NaN, ``details["where_defined"]`` is the verdict on the others.
 
     Raises
     ------
@@ -116,7 +117,7 @@ def check_derivatives(
         subject = check.subject
         met = Met(check)
         subject.notes = _notes(check, arguments, met)
-        subject.details = {"devices": list(map(str, check.traced.devices)), "product_bits": _bits_of_products(check)}
+        subject.details = {"devices": list(map(_name, check.traced.devices)), "product_bits": _bits_of_products(check)}
         subject.doubts = [*check.doubts, *_nobody_checked(check, modes)]
         if check.by_solvers > SOLVERS_TOLD:
             subject.hint = "a solver in f stops at a tolerance that hides the digits; check it with a smaller one"
@@ -148,7 +149,12 @@ def check_derivatives(
                 subject.notes += alone
         _require_met(trust, check)
         verdict = consensus(check.answers, check.pairs, check.ends)
-        report = judge(subject, check.answers, check.pairs, check.ends, verdict, check.left_out, started)
+        compared = check.answers, check.pairs, check.ends, verdict, check.left_out, started
+        report = judge(subject, *compared)
+        if report.verdict == "inconclusive" and check.outside.any() and not check.is_large:
+            subject.chosen = subject.chosen & ~check.outside
+            subject.doubts = [doubt for doubt in subject.doubts if not doubt.endswith(NOT_FINITE)]
+            report = replace(report, details=report.details | {"where_defined": judge(subject, *compared).verdict})
         return replace(report, decided_share=0.0) if _nobody_checked(check, modes) else report
 
 
@@ -264,12 +270,16 @@ def _bits_of_products(check: Check) -> int | None:
     return round(-np.log2(coarsest)) if coarsest else None
 
 
+def _name(device: Any) -> str:
+    return f"{device.platform}:{device.id}"
+
+
 def _of_devices(check: Check) -> list[str]:
     """Where JAX has computed, if not on the CPU alone, and what the device makes of matrix products."""
     devices, bits, told = check.traced.devices, _bits_of_products(check), []
     if len(devices) > 1 or devices[0] != jax.devices("cpu")[0]:
         kinds = ", ".join(dict.fromkeys(device.device_kind for device in devices))
-        told.append(f"JAX computed on {first_few(devices, 4)} ({kinds}), the increments on the CPU")
+        told.append(f"JAX computed on {first_few(devices, 4, name=_name)} ({kinds}), the increments on the CPU")
     if bits:
         told.append(f"matrix products use {bits} bits of each number: the error bars allow for that")
     return told

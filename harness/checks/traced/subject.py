@@ -150,6 +150,19 @@ class TracedDerivatives(Subject):
         return Part(block.name, *(array.reshape(shape) for array in arrays))
 
 
+def outside(derivatives: Sequence[np.ndarray], nowhere: np.ndarray) -> np.ndarray:
+    """Derivatives of combinations that are NaN, and in inputs that make zero times NaN of others: a mask.
+
+    None where somebody has numbers for the derivatives of what is none.
+    """
+    mask = np.repeat(nowhere[:, None], derivatives[0].shape[1], axis=1) if derivatives else nowhere[:, None]
+    for broken in (~np.isfinite(derivative) for derivative in derivatives):
+        if not broken[nowhere].any(axis=1).all():
+            return np.zeros(mask.size, bool)
+        mask = mask | (broken[nowhere].any(axis=0) & broken[~nowhere].any(axis=0))
+    return mask.ravel()
+
+
 def lost_type(answered: np.ndarray, given: np.ndarray, expected: np.ndarray) -> str:
     """The narrow type whose numbers all answers are, and the nearest ones to what is expected; or nothing."""
     for name, bits in (("bfloat16", 8), ("float16", 11), ("float32", 24)):
