@@ -1,8 +1,7 @@
 """One function at one point: what JAX's modes say of its derivatives, and what the traced program says."""
 
-import time
 from collections.abc import Callable, Sequence
-from functools import partial
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -13,25 +12,27 @@ from harness.bounds.tolerances import (
     ALL_ENTRIES,
     DENSE_COMBINATIONS,
     DIFFERENCED,
-    ENTRIES_MOVED,
-    FEWEST,
     GRADIENT_ROUNDINGS,
-    RANDOM_ENDS,
-    SAMPLED_INPUTS,
 )
 from harness.bounds.traced_bound import floor_of, is_wide, of_nothing_known
-from harness.checks.directions import compare_ends, farthest_off, random_directions, slopes_along
-from harness.checks.traced.differencing import NOT_FINITE, has_slope, increments, is_linear, some_differences
-from harness.checks.traced.digits import PRECISIONS, UNDERFLOW, absolute_scale, ordinary_size, scale_about, with_digits
-from harness.checks.traced.layout import Layout, UnitVectors
-from harness.checks.traced.modes import Claim, Mode, equations_in, gradient_of, without_stops_of_rules
-from harness.checks.traced.subject import DIFFERENCES, INCREMENTS, JAX, MODES, REFERENCE, TracedDerivatives
+from harness.checks.directions import random_directions
+from harness.checks.traced.differencing import has_slope, increments, is_linear, some_differences
+from harness.checks.traced.layout import Claim, Layout, UnitVectors
+from harness.checks.traced.many_inputs import end_to_end, located, sampled
+from harness.checks.traced.modes import Mode, equations_in, gradient_of, without_stops_of_rules
+from harness.checks.traced.precision.digits import UNDERFLOW, absolute_scale, ordinary_size, scale_about, with_digits
+from harness.checks.traced.precision.meaning import meaning, meant, with_meaning
+from harness.checks.traced.subject import DIFFERENCES, INCREMENTS, JAX, MODES, REFERENCE, TracedDerivatives, outside
 from harness.checks.traced.truth import Truth
-from harness.verdict.comparison import Answer, Block, Pair, compare, compare_all
+from harness.verdict.comparison import Answer, Block, compare, compare_all
 from harness.wording import first_few
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.measured import NotApplicable
 from reference.traced.program import CUSTOM_RULES, Equation, Traced, function_of, unit_roundoff
+
+NOT_FINITE = "not finite at this point"
+
+PRECISIONS = {UNIT_ROUNDOFF["float64"]: "float64", UNIT_ROUNDOFF["float32"]: "float32", 2.0**-11: "float16"}
 
 
 class Check:
@@ -43,16 +44,18 @@ class Check:
     Parameters
     ----------
     function : from leaves to a list of arrays
-    leaves : list of arrays
-    names : of the leaves
+    leaves, names : arrays, and what they are called
     output_names : called once the function was traced
     trusted : predicate of equations
-    order : 1 or 2
-    seed : int
+    order, seed : int
 
     Attributes
     ----------
     answers, pairs, ends : what is to be judged
+    own : list of Answer
+        JAX's own answers, beside which the ones to be judged may be what its programs mean.
+    meanings, ends_by_meaning : dicts
+        For each mode its runs in float64, or why there are none; along which directions they count.
     left_out : dict
     doubts : list of str
     values : three (outputs,) arrays
@@ -101,8 +104,9 @@ class Check:
         self.left_out: dict[str, str] = {}
         self.bars: dict[str, set[str]] = {}
         self._proven: dict[str, np.ndarray] = {}  # bounds, whether they are narrow enough to count or not
-        self.contradicted = False
-        self.not_linear: list[str] = []
+        self.contradicted, self.not_linear = False, list[str]()
+        self.meanings: dict[str, np.ndarray | str] = {}
+        self.ends_by_meaning: dict[str, np.ndarray] = {}
         self.by_solvers = 0.0  # how far solvers in the program are from what they converge to, beside the largest
         self.deadline = np.inf
 
@@ -110,8 +114,8 @@ class Check:
         """Ask JAX's modes and the traced program, and compare the answers; a reference gradient is one more of them."""
         self.doubts, known = self._values()
         asked = self.asked = [self.mode(name) for name in modes]
-        chosen = self._sample()
-        subject = self._subject(chosen)
+        chosen = sampled(self) if self.is_large else np.arange(self.inputs.size)
+        self.subject = subject = self._subject(chosen)
         claims = self._claims(asked, subject.blocks)
         if reference is not None:
             claims[REFERENCE] = self._reference(reference)
@@ -120,23 +124,24 @@ class Check:
             vague = of_nothing_known(truth, self._proven.get(name), subject.blocks)
             claims[name] = Claim(claim.derivative, np.maximum(claim.error, vague))
         self.answers = self._answers(claims, truth, known, subject)
-        self.ends = [pair for pair in self._end_to_end(asked) if known.all()] if self.is_large else []
+        self.ends = [pair for pair in end_to_end(self, asked) if known.all()] if self.is_large else []
         if any(pair.disagrees for pair in self.ends) and claims:
-            off = partial(self._off, claims[min(claims)].derivative[0])
-            chosen = np.union1d(chosen, farthest_off(self.inputs.size, off, self.seed + 3))
-            subject = self._subject(chosen)
+            chosen = np.union1d(chosen, located(self, claims))
+            self.subject = subject = self._subject(chosen)
             truth = self._truth(chosen, claims, subject.blocks)
             self.answers = self._answers(claims, truth, known, subject)
         self._add_differences(chosen, known, subject.blocks)
         if self.truth.unresolved and not np.isfinite(truth.error[:, chosen]).all():
             self.doubts.append(self.truth.unresolved)
-        self.subject = subject
         self.pairs = compare_all(self.answers, subject.blocks, self.ordinary, self.absolute)
         if not self.is_large and not all(pair.decided[pair.applies].all() for pair in self.pairs):
             self.absolute = np.maximum(self.absolute, scale_about(self.truth, self.rows, self.precision, self.seed))
             self.pairs = compare_all(self.answers, subject.blocks, self.ordinary, self.absolute)
-        oracles = {name: Claim(*self._per_output(claim)) for name, claim in self._oracles.items()}
-        self.answers = with_digits(self.answers, self.pairs, oracles, self.inputs, subject.label)
+        oracles = {name: Claim(*self.per_output(claim)) for name, claim in self._oracles.items()}
+        own = [*self.own, *(answer for answer in self.answers if answer.oracle)]
+        pairs = compare_all(own, subject.blocks, self.ordinary, self.absolute)
+        told = with_digits(own, pairs, oracles, self.inputs, subject.label)
+        self.answers = [replace(judged, note=x.note, ulps=x.ulps) for judged, x in zip(self.answers, told)]
         if self.truth.taken_as_they_are or self.by_solvers:  # no derivative on purpose, or good to a tolerance
             self.not_linear = []
 
@@ -152,14 +157,6 @@ class Check:
         if len(free):
             self.weights, self.each, self.truth.turns_phases = self.weights - self.weights @ free.T @ free, False, False
 
-    def _sample(self) -> np.ndarray:
-        """The inputs that are looked at one by one."""
-        if not self.is_large:
-            return np.arange(self.inputs.size)
-        late = time.perf_counter() > self.deadline
-        count = 1 if late else int(np.clip(ENTRIES_MOVED / self.inputs.size, FEWEST, SAMPLED_INPUTS))
-        return np.sort(np.random.default_rng(self.seed).choice(self.inputs.size, count, replace=False))
-
     def mode(self, name: str) -> Mode:
         chunk = max(1, self.truth.chunk // 4)  # a gradient's program writes some four times what the function's does
         mode = Mode(name, self.function, self.leaves, self.inputs, self.outputs, self.truth.coarsest, chunk)
@@ -173,31 +170,46 @@ class Check:
             if mode.name == "forward" and self.is_large:
                 continue
             try:
-                claims[mode.name] = self._claim(mode, None, blocks)
+                claims[mode.name] = self.claim(mode, None, blocks)
+                self.meanings[mode.name] = self.meaning(mode, None)
             except NotApplicable as reason:
                 self.left_out[mode.name] = str(reason)
             self.by_solvers = max(self.by_solvers, mode.by_solvers)
         return claims
 
-    def _claim(self, mode: Mode, along: np.ndarray | None, blocks: Sequence[Block]) -> Claim:
+    def claim(self, mode: Mode, along: np.ndarray | None, blocks: Sequence[Block]) -> Claim:
         """What forward mode says of the combinations along directions, and reverse mode of them along each input."""
-        vectors = self.weights if mode.name == "reverse" else np.eye(self.inputs.size) if along is None else along
-        weights, axis = (None, 0) if mode.name == "reverse" else (self.weights, 1)
-        # the opposite of all, and more of it: what minds signs or cuts off gives itself away
-        opposite = -4.0 * np.abs(random_directions(0 if self.is_large else 1, len(vectors), self.seed + 6))
+        vectors, opposite, weights = self._asked(mode, along)
+        axis = 0 if weights is None else 1
 
         def ask(seed: int | None) -> Sequence[np.ndarray]:
             claim = mode.claim(np.concatenate([vectors, opposite @ vectors]), weights, seed)
             (derivative, back), (error, its_error) = (np.split(x, [len(vectors)], axis) for x in claim)
             return derivative, back, its_error, error
 
-        found = self._with_bars(mode.name, ask, blocks, self.truth.coarsest)
+        found = self.with_bars(mode.name, ask, blocks, self.truth.coarsest)
         each, back, its_error, error = (np.moveaxis(x, axis, 0) for x in found)
         if not is_linear(self.truth.coarsest, opposite, each, back, its_error, error):
             self.not_linear.append(mode.name)
         return Claim(found[0], found[-1])
 
-    def _with_bars(
+    def _asked(self, mode: Mode, along: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """The vectors that a mode is asked for, a combination of them all, and the weights of what it answers."""
+        is_reverse = mode.name == "reverse"
+        vectors = self.weights if is_reverse else np.eye(self.inputs.size) if along is None else along
+        # of all together the opposite, and more of it: what counts signs or cuts off gives itself away
+        opposite = -4.0 * np.abs(random_directions(0 if self.is_large else 1, len(vectors), self.seed + 6))
+        return vectors, opposite, None if is_reverse else self.weights
+
+    def meaning(self, mode: Mode, along: np.ndarray | None) -> np.ndarray | str:
+        """In a coarse type what the mode means, or why that is not known."""
+        if self.truth.coarsest <= UNIT_ROUNDOFF["float64"]:
+            return ""
+        vectors, opposite, weights = self._asked(mode, along)
+        runs = meaning(mode, np.concatenate([vectors, opposite @ vectors]), weights, self.truth.program, self.seed)
+        return runs if isinstance(runs, str) else np.split(runs, [len(vectors)], 1 if weights is None else 2)[0]
+
+    def with_bars(
         self, name: str, ask: Callable[[int | None], Sequence[Any]], blocks: Sequence[Block], unit: float
     ) -> list[Any]:
         """What is asked, its error last: derived bounds, and where these are wide the spread of random roundings."""
@@ -231,13 +243,13 @@ class Check:
             middle[:, chosen], apart[:, chosen], error[:, chosen] = found
             return middle, apart, error.copy()
 
-        error = self._with_bars(INCREMENTS, ask, blocks, UNIT_ROUNDOFF["float64"])[-1]
+        error = self.with_bars(INCREMENTS, ask, blocks, UNIT_ROUNDOFF["float64"])[-1]
         others = np.setdiff1d(np.arange(self.inputs.size), chosen)
         middle[:, others], error[:, others] = np.nan, np.inf
         error = np.where(np.isfinite(middle) & np.isfinite(error), error, np.inf)
         slopes = np.abs(middle) + apart
-        largest = float(slopes[np.isfinite(slopes)].max(initial=0.0))
-        self.ordinary = ordinary_size(largest, self.precision)
+        self._sides = Claim(middle, apart)
+        self._largest = float(slopes[np.isfinite(slopes)].max(initial=0.0))
         first = next((claim.derivative for claim in claims.values()), middle)
         nearest = np.clip(np.where(np.isnan(first), middle, first), middle - apart, middle + apart)
         return Claim(np.where(apart > 0.0, nearest, middle), error)
@@ -266,11 +278,27 @@ class Check:
     ) -> list[Answer]:
         truth.error[~known] = np.inf
         judged = {name: self._not_finite(claim, truth, known) for name, claim in claims.items()}
-        answers = [self._answer(name, claim, subject.blocks) for name, claim in judged.items()]
+        self.own = [self.answer(name, claim, subject.blocks) for name, claim in judged.items()]
         self._oracles = {INCREMENTS: truth}
-        nowhere = ~known & ((self.weights != 0.0) & np.isnan(self.values[:2]).all(axis=0)).any(axis=1)
-        self.outside = subject.outside([claim.derivative for claim in claims.values()], nowhere)
-        return [*answers, self._answer(INCREMENTS, truth, subject.blocks)]
+        nowhere = ~known & ((self.weights != 0.0) & np.isnan(self.values[0]) & np.isnan(self.values[1])).any(axis=1)
+        self.outside = outside([claim.derivative for claim in claims.values()], nowhere)
+        increments, answers = self.answer(INCREMENTS, truth, subject.blocks), []
+        sides = Claim(*self.per_output(self._sides))
+        for answer, claim in zip(self.own, claims.values()):
+            runs = self.known_meaning(answer.name)
+            if not isinstance(runs, str):
+                told = Claim(*self.per_output(meant(runs, claim.error, self.truth.coarsest)))
+                subject.own[answer.name] = answer
+                answer, subject.by_meaning[answer.name] = with_meaning(answer, told, increments, sides, subject.blocks)
+            answers.append(answer)
+        return [*answers, increments]
+
+    def known_meaning(self, name: str) -> np.ndarray | str:
+        """What a mode means, or why that is not known: the truth may come from JAX's own numbers as well."""
+        by_jax = self.truth.in_own_precision | self.truth.taken_as_they_are
+        if by_jax and self.truth.coarsest > UNIT_ROUNDOFF["float64"]:
+            return f"JAX alone computes {', '.join(sorted(by_jax))}"
+        return self.meanings.get(name, "")
 
     def _not_finite(self, claim: Claim, truth: Claim, known: np.ndarray) -> Claim:
         """A claim that is not finite is none to be excused by its error bar, where the truth fits into its type.
@@ -284,17 +312,17 @@ class Check:
         fits = np.isfinite(truth.error) & (np.abs(truth.derivative) < largest) & ~beyond.any(axis=0)
         return Claim(claim.derivative, np.select([beyond, broken & fits], [np.inf, 0.0], claim.error))
 
-    def _answer(self, name: str, claim: Claim, blocks: Sequence[Block]) -> Answer:
+    def answer(self, name: str, claim: Claim, blocks: Sequence[Block]) -> Answer:
         oracle = name in (INCREMENTS, DIFFERENCES)
         precision = "float64" if oracle else self.precision
-        derivative, error = self._per_output(claim)
+        derivative, error = self.per_output(claim)
         unit = UNIT_ROUNDOFF["float64"] if oracle else self.truth.coarsest
         error = error + np.where(error > 0.0, floor_of(derivative, blocks, unit) + UNDERFLOW[precision], 0.0)
         return Answer(
             name, JAX if name in MODES else name, 0.0, 0.0, derivative, error, precision=precision, oracle=oracle
         )
 
-    def _per_output(self, claim: Claim) -> tuple[np.ndarray, np.ndarray]:
+    def per_output(self, claim: Claim) -> tuple[np.ndarray, np.ndarray]:
         """A claim as flat arrays; of outputs that were asked for one by one without the weights that they had."""
         weights = np.diag(self.weights)[:, None] if self.each else np.ones((1, 1))
         return (claim.derivative / weights).ravel(), (claim.error / np.abs(weights)).ravel()
@@ -312,7 +340,7 @@ class Check:
         found = some_differences(self.traced, self.truth, looked_at.astype(int), self.values[2], self.weights)
         found.error[~known] = np.inf
         self._oracles[DIFFERENCES] = found
-        answer = self._answer(DIFFERENCES, self._oracles[DIFFERENCES], blocks)
+        answer = self.answer(DIFFERENCES, self._oracles[DIFFERENCES], blocks)
         contradiction = compare(increments, answer, blocks, self.ordinary).at_odds
         for claim in claims:
             by_increments, by_differences = (
@@ -325,25 +353,6 @@ class Check:
         answer.error[contradiction & np.isfinite(increments.error)] = np.inf
         self.answers.append(answer)
 
-    # -- many inputs --------------------------------------------------------------------------------------------------
-
-    def _end_to_end(self, modes: Sequence[Mode]) -> list[Pair]:
-        """Each mode's derivative along random directions beside that of the program: for what was not sampled."""
-        count = int(np.clip(0.1 * ENTRIES_MOVED / self.inputs.size, FEWEST, RANDOM_ENDS))
-        along = random_directions(count, self.inputs.size, self.seed + 2)
-        block = [Block("directions", np.arange(count))]
-        slopes = slopes_along(along, [answer for answer in self.answers if answer.name == "reverse"])
-        for mode in modes:
-            if mode.name == "forward":
-                try:
-                    slopes.append(self._answer(mode.name, self._claim(mode, along, block), block))
-                except NotApplicable as reason:
-                    self.left_out[mode.name] = str(reason)
-        ask = partial(increments, self.truth, along, self.weights, [answer.gradient[None] for answer in slopes])
-        middle, apart, error = self._with_bars(INCREMENTS, ask, block, UNIT_ROUNDOFF["float64"])
-        truth = self._answer(INCREMENTS, Claim(middle, error + apart), block)
-        return compare_ends(slopes, truth, self.ordinary)
-
-    def _off(self, gradient: np.ndarray, along: np.ndarray) -> np.ndarray:
-        """How far a gradient's slopes along directions are from those of the program."""
-        return np.abs(along @ gradient - self.truth.combined(along, self.weights, self.seed)[0][0])
+    @property
+    def ordinary(self) -> float:
+        return ordinary_size(self._largest, self.precision)

@@ -10,12 +10,9 @@ import numpy as np
 
 from harness.bounds.tolerances import DERIVATIVE_ROUNDINGS
 from harness.checks.directions import random_directions
-from harness.checks.traced.layout import UnitVectors
-from harness.checks.traced.modes import Claim
+from harness.checks.traced.layout import Claim, UnitVectors
 from harness.checks.traced.truth import Truth
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
-
-NOT_FINITE = "not finite at this point"
 
 STENCIL = (1.0, -1.0, 0.5, -0.5, 0.25, -0.25)
 WIDTHS = (1.6e-2, 1e-3, 5e-5)

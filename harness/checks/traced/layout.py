@@ -6,7 +6,8 @@ Re(w·f) in the real and in the imaginary part of z. For a real function of z th
 """
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -50,13 +51,17 @@ class Layout:
 
     def arrays(self, vectors: np.ndarray, conjugate: bool = False) -> list[np.ndarray]:
         """The arrays of each of several vectors, (count, size), in the program's own precision."""
+        return [x.astype(dtype) for x, dtype in zip(self.wide_arrays(vectors, conjugate), self.dtypes)]
+
+    def wide_arrays(self, vectors: np.ndarray, conjugate: bool = False) -> list[np.ndarray]:
+        """The same in float64, and in complex128."""
         found = []
-        for block, shape, double, dtype in zip(self.blocks, self.shapes, self.is_complex, self.dtypes):
+        for block, shape, double in zip(self.blocks, self.shapes, self.is_complex):
             part = vectors[:, block.indices]
             if double:
                 real, imaginary = np.split(part, 2, axis=1)
                 part = real + (-1j if conjugate else 1j) * imaginary
-            found.append(part.reshape(len(vectors), *shape).astype(dtype))
+            found.append(part.reshape(len(vectors), *shape))
         return found
 
 
@@ -75,3 +80,41 @@ class UnitVectors:
         vectors = np.zeros((*np.shape(chosen), self.size))
         np.put_along_axis(vectors, np.asarray(chosen)[..., None], 1.0, axis=-1)
         return vectors
+
+
+class Claim(NamedTuple):
+    """What somebody answers of derivatives, and what it may be off by; (count, size) each."""
+
+    derivative: np.ndarray
+    error: np.ndarray
+
+    @np.errstate(all="ignore")
+    def combined(self, weights: np.ndarray) -> "Claim":
+        """The same of combinations of the outputs: (combinations, count) from (count, outputs)."""
+        return Claim(combined(weights, self.derivative), combined(np.abs(weights), self.error))
+
+
+def combined(weights: np.ndarray, derivative: np.ndarray) -> np.ndarray:
+    """(combinations, count) from (combinations, outputs) and (count, outputs); zero times infinity is zero."""
+    if np.isfinite(derivative).all():
+        return weights @ derivative.T
+    terms = np.where(weights[:, None, :] == 0.0, 0.0, weights[:, None, :] * derivative[None])
+    return terms.sum(axis=-1)
+
+
+@dataclass(frozen=True)
+class Sides:
+    """What changes along each direction, (directions, outputs): just after the point, just before it, error bars."""
+
+    after: np.ndarray
+    before: np.ndarray
+    error: np.ndarray
+
+    @property
+    def middle(self) -> np.ndarray:
+        return 0.5 * (self.after + self.before)
+
+    @property
+    def apart(self) -> np.ndarray:
+        """Half the distance of both sides."""
+        return 0.5 * np.abs(self.after - self.before)

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
@@ -13,7 +13,7 @@ import numpy as np
 from harness.bounds.tolerances import RANDOM_ROUNDINGS, SOLVERS_FACTOR
 from harness.bounds.traced_bound import bound_of_values, few_roundings, spread
 from harness.checks.directions import random_directions
-from harness.checks.traced.layout import Layout
+from harness.checks.traced.layout import Claim, Layout
 from harness.progress import Progress, silent
 from reference.arithmetics.companion import first_line
 from reference.arithmetics.many_directions import constant
@@ -126,26 +126,6 @@ def _same(a: Any, b: Any) -> bool:
     return type(a) is type(b) and not callable(a) and bool(a == b)
 
 
-class Claim(NamedTuple):
-    """What a mode answers, and what rounding may have moved of it; (count, size) each."""
-
-    derivative: np.ndarray
-    error: np.ndarray
-
-    @np.errstate(all="ignore")
-    def combined(self, weights: np.ndarray) -> "Claim":
-        """The same of combinations of the outputs: (combinations, count) from (count, outputs)."""
-        return Claim(combined(weights, self.derivative), combined(np.abs(weights), self.error))
-
-
-def combined(weights: np.ndarray, derivative: np.ndarray) -> np.ndarray:
-    """(combinations, count) from (combinations, outputs) and (count, outputs); zero times infinity is zero."""
-    if np.isfinite(derivative).all():
-        return weights @ derivative.T
-    terms = np.where(weights[:, None, :] == 0.0, 0.0, weights[:, None, :] * derivative[None])
-    return terms.sum(axis=-1)
-
-
 class Mode:
     """JAX's derivatives in one mode: from vectors (cotangents or tangents) to products with the Jacobian.
 
@@ -224,10 +204,18 @@ class Mode:
         found = (mode.by_numpy(vectors[:count]) for mode in (self, other))
         return alike(self.traced(count).program, other.traced(count).program) or np.array_equal(*found, equal_nan=True)
 
-    def by_numpy(self, vectors: np.ndarray) -> np.ndarray:
+    def by_numpy(self, vectors: np.ndarray, run: Run | None = None) -> np.ndarray:
         """What the interpreter makes of this mode's program, (count, size)."""
-        arguments = [constant(lifted(x)) for x in (*self.leaves, *self._arrays(vectors))]
-        return self._vectors([y.value for y in Run()(self.traced(len(vectors)).program, *arguments)])
+        exact = self.given.wide_arrays(vectors, conjugate=self._is_reverse)
+        arguments = [constant(lifted(x)) for x in (*self.leaves, *exact)]
+        return self._vectors([y.value for y in (run or Run())(self.traced(len(vectors)).program, *arguments)])
+
+    def chunks(self, vectors: np.ndarray) -> Iterator[np.ndarray]:
+        """As many vectors as may go at once, after each other."""
+        chunk = int(np.clip(self._chunk, 1, len(vectors)))
+        for i in range(0, len(vectors), chunk):
+            self.progress(f"{self.name} mode", i, len(vectors))
+            yield vectors[i : i + chunk]
 
     def claim(self, vectors: np.ndarray, weights: np.ndarray | None = None, seed: int | None = None) -> Claim:
         """JAX's answer and its error: what rounding can make of the same program at most, infinite where not known.
@@ -235,13 +223,10 @@ class Mode:
         With a seed, the spread of randomly rounded runs instead. Combinations of the outputs, where weights for them
         are given, are (combinations, count).
         """
-        chunk = int(np.clip(self._chunk, 1, len(vectors)))
-        claims = []
-        for i in range(0, len(vectors), chunk):
-            self.progress(f"{self.name} mode", i, len(vectors))
-            claims.append(self._claim(vectors[i : i + chunk], seed))
-        claims = claims if weights is None else [claim.combined(weights) for claim in claims]
-        axis = int(weights is not None)
+        claims = [self._claim(chunk, seed) for chunk in self.chunks(vectors)]
+        if weights is not None:
+            claims = [claim.combined(weights) for claim in claims]
+        axis = 0 if weights is None else 1
         return Claim(*(np.concatenate(parts, axis) for parts in zip(*((c.derivative, c.error) for c in claims))))
 
     @np.errstate(all="ignore")
@@ -259,10 +244,16 @@ class Mode:
         with _lacking():  # XLA leaves out what nobody reads, and with it what JAX lacks
             return Claim(answer, spread(runs, self.coarsest) + self._solvers_error(answer, program, vectors))
 
+    def has_solver(self, program: Program) -> bool:
+        """Whether its program holds one that stops at a tolerance, where the function's own may go on to another."""
+        if not iterates(program):
+            return False  # and forward mode goes through a loop as the function does, step by step
+        return self._is_reverse or solves(Traced(self._function, *self.leaves).program)
+
     def _solvers_error(self, answer: np.ndarray, program: Program, vectors: np.ndarray) -> np.ndarray | float:
         """Four times what an answer moves by when the solvers that it comes from go on below their tolerances."""
-        if not iterates(program) or not (self._is_reverse or solves(Traced(self._function, *self.leaves).program)):
-            return 0.0  # forward mode goes through a loop as the program does, step by step
+        if not self.has_solver(program):
+            return 0.0
         arguments = [*self.leaves, *(arrays := self._arrays(vectors))]
         finer = more_accurate(program, arguments, jax.tree.leaves(self.traced(len(vectors))(self.leaves, arrays)))
         if finer is None:

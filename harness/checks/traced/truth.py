@@ -7,7 +7,7 @@ increments at points nearby: all about this one where these agree, else along th
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,13 +15,13 @@ import numpy as np
 from harness.bounds.tolerances import MEANINGLESS, RANDOM_INCREMENTS, RANDOM_ROUNDINGS, SPREAD_FACTOR
 from harness.bounds.traced_bound import bound_of_changes, few_roundings, spread
 from harness.checks.directions import random_directions
-from harness.checks.traced.layout import Layout, UnitVectors
-from harness.checks.traced.modes import LARGEST_PASS, coarsest_unit, combined, equations_in, footprint
+from harness.checks.traced.layout import Layout, Sides, UnitVectors, combined
+from harness.checks.traced.modes import LARGEST_PASS, coarsest_unit, equations_in, footprint
 from harness.progress import Progress, silent
 from reference.arithmetics.increments import Increment
 from reference.arithmetics.many_directions import STEP, constant, is_constant
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
-from reference.traced.interpreter import Run
+from reference.traced.interpreter import Run, Turned
 from reference.traced.linear_algebra import PHASED
 from reference.traced.program import Program, lifted
 
@@ -50,24 +50,6 @@ SMALLEST_MOVED = 1e-230
 """Of smaller numbers, none can be moved by a step that much smaller."""
 
 
-@dataclass(frozen=True)
-class Sides:
-    """What changes along each direction, (directions, outputs): just after the point, just before it, error bars."""
-
-    after: np.ndarray
-    before: np.ndarray
-    error: np.ndarray
-
-    @property
-    def middle(self) -> np.ndarray:
-        return 0.5 * (self.after + self.before)
-
-    @property
-    def apart(self) -> np.ndarray:
-        """Half the distance of both sides."""
-        return 0.5 * np.abs(self.after - self.before)
-
-
 class Truth:
     """A traced program at a point.
 
@@ -91,8 +73,9 @@ class Truth:
         Whether both sides differ along some direction; whether a stop_gradient took a change away that would be seen.
     turns_phases : bool
         Whether runs that round at random turn the free phases of complex vectors, so that what depends on them shows.
-    differenced, taken_as_they_are : sets of str
-        Primitives without a rule, differenced as black boxes; custom rules and samplers that were not checked.
+    differenced, taken_as_they_are, in_own_precision : sets of str
+        Primitives without a rule, differenced as black boxes; custom rules and samplers that were not checked; what JAX
+        computed for these in less than float64.
     """
 
     def __init__(
@@ -114,6 +97,7 @@ class Truth:
         self.shortened = 1.0
         self.differenced: set[str] = set()
         self.taken_as_they_are: set[str] = set()
+        self.in_own_precision: set[str] = set()
         self.coarsest = coarsest_unit(program)
         self.chunk = max(1, int(LARGEST_PASS // (footprint(program) + COPIES * inputs.size)))
 
@@ -123,17 +107,7 @@ class Truth:
 
     def numbers(self, point: np.ndarray) -> list[np.ndarray]:
         """The arguments at a point, in the precision of the interpreter."""
-        return [lifted(x[0]) for x in self._wide(point[None])]
-
-    def _wide(self, vectors: np.ndarray) -> list[np.ndarray]:
-        found = []
-        for block, shape, double in zip(self.inputs.blocks, self.inputs.shapes, self.inputs.is_complex):
-            part = vectors[:, block.indices]
-            if double:
-                real, imaginary = np.split(part, 2, axis=1)
-                part = real + 1j * imaginary
-            found.append(part.reshape(len(vectors), *shape))
-        return found
+        return [lifted(x[0]) for x in self.inputs.wide_arrays(point[None])]
 
     def value(self, point: np.ndarray | None = None, rounding: Any = None) -> np.ndarray:
         """The outputs, (outputs,)."""
@@ -164,7 +138,7 @@ class Truth:
         return self.outputs.vector(full, lead=1) / self._step(directions)
 
     def _steps(self, directions: np.ndarray) -> list[np.ndarray]:
-        return self._wide(directions * self._step(directions))
+        return self.inputs.wide_arrays(directions * self._step(directions))
 
     def _step(self, directions: np.ndarray) -> np.ndarray:
         """How far to go along each direction, (directions, 1): a power of two; NaN where no step is small enough."""
@@ -183,7 +157,7 @@ class Truth:
         self.stopped |= bool(run.stopped) and self._stops(after, directions)
         if seed is None:
             bounds = None
-            if not (run.ties or run.unresolved or run.differenced or run.taken_as_they_are):
+            if not (self.turns or run.ties or run.unresolved or run.differenced or run.taken_as_they_are):
                 numbers = self.numbers(self.point)
                 bounds = bound_of_changes(self.program, numbers, self._steps(directions), self.trusted)
             self._note(run)
@@ -199,13 +173,23 @@ class Truth:
             unknown = np.isnan(after) | np.isnan(before)
             if unknown.any():
                 after, before, from_nearby = self._told_otherwise(after, before, unknown, directions, seed)
+        first = after
+        if self.turns:
+            turned = [self.changes(directions, Turned(side, trusted=self.trusted)) for side in (1, -1)]
+            after, before = (fold.reduce([after, before, *turned]) for fold in (np.fmax, np.fmin))
         rngs = np.random.default_rng(seed).spawn(RANDOM_INCREMENTS)
         others = [self.changes(directions, self.run(rounding=rng)) for rng in rngs]
-        others = [np.where(unknown, after, other) for other in others]
-        error = spread([after, *others], UNIT_ROUNDOFF["float64"]) + from_nearby
+        others = [np.where(unknown, first, other) for other in others]
+        error = spread([first, *others], UNIT_ROUNDOFF["float64"]) + from_nearby
         self.has_kink |= bool((np.abs(after - before) > error).any())
         self._note(run)
         return Sides(after, before, error)
+
+    @cached_property
+    def turns(self) -> bool:
+        """Whether rounding in a coarse type may decide a comparison otherwise: a kink within its reach."""
+        run, is_coarse = Turned(1, trusted=self.trusted), self.coarsest > UNIT_ROUNDOFF["float64"]
+        return bool(is_coarse and run(self.program, *map(constant, self.numbers(self.point))) and run.turned)
 
     @np.errstate(all="ignore")
     def free_phases(self, seed: int) -> np.ndarray:
@@ -232,6 +216,7 @@ class Truth:
         self.unresolved = self.unresolved or run.unresolved
         self.differenced |= run.differenced
         self.taken_as_they_are |= run.taken_as_they_are
+        self.in_own_precision |= run.in_own_precision
 
     def combined(
         self, directions: np.ndarray | UnitVectors, weights: np.ndarray, seed: int | None = None

@@ -13,17 +13,15 @@ import numpy as np
 from harness.bounds.tolerances import ABSOLUTE, MEANINGLESS, NEGLIGIBLE, SPREAD_FACTOR
 from harness.bounds.traced_bound import SMALLEST
 from harness.checks.directions import random_directions
-from harness.checks.traced.layout import Layout
-from harness.checks.traced.modes import Claim, combined
+from harness.checks.traced.layout import Claim, Layout, combined
 from harness.checks.traced.truth import Truth
 from harness.verdict.comparison import Answer, Pair
 from harness.wording import first_few
-from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 
 ZERO_IS_COARSER = {"float64": 1.0, "float32": 1e2, "float16": 1e4, "bfloat16": 1e4}
 """In coarse types zero is not hit that exactly."""
 
-UNDERFLOW = {"float64": 1e-240, "float32": SMALLEST, "float16": SMALLEST, "bfloat16": SMALLEST}
+UNDERFLOW = {"float64": 1e-240, "float32": SMALLEST, "float16": 2.0**-24, "bfloat16": SMALLEST}
 """What underflow may leave or take of a zero."""
 
 NOTHING = {"float64": 1e-220, "float32": 1e-30, "float16": 1e-30, "bfloat16": 1e-30}
@@ -31,9 +29,6 @@ NOTHING = {"float64": 1e-220, "float32": 1e-30, "float16": 1e-30, "bfloat16": 1e
 
 ABOUT = 8
 """Random directions whose slopes show how large derivatives are."""
-
-PRECISIONS = {UNIT_ROUNDOFF["float64"]: "float64", UNIT_ROUNDOFF["float32"]: "float32", 2.0**-11: "float16"}
-"""The names of unit roundoffs."""
 
 NO_DIGIT = 0.1
 """An answer that is off by more than this share of the truth has no correct digit."""
