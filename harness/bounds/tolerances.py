@@ -5,10 +5,11 @@ oracle, whose steps stand with the oracle in `reference`. What one module alone 
 `harness.checks.functions.step_search`; what is left is here.
 """
 
-MEANINGLESS = {"float64": 1e-6, "float32": 1e-2, "float16": 0.1, "bfloat16": 0.3}
+MEANINGLESS = {"float64": 1e-6, "float32": 1e-2, "float16": 0.05, "bfloat16": 0.1}
 """A bound wider than this share of the coordinate, or of the largest in its block, decides nothing: inconclusive. In
-float32, sums over thousands of examples are good to three or four digits; bfloat16 has hardly more than two to begin
-with, so a sign or a factor of two is seen and little else."""
+float32, sums over thousands of examples are good to three or four digits. In half a float answers are hardly ever as
+good as that by themselves; there a traced program is run in float64 as well (`MEANT`), and what cannot be run so stays
+open."""
 
 CONFIRMED = 1e-2
 """An oracle that knows a number to this share of what is meaningless, and an answer as near to it, leave nothing in
@@ -86,6 +87,15 @@ SPREAD_FACTOR = 16.0
 COARSE_SPREAD_FACTOR = 4.0
 """The same in float16 and bfloat16, whose functions are computed in float32 and rounded once."""
 
+MEANT = {"float32": 1e-4, "float16": 4e-3, "bfloat16": 2.4e-2}
+"""What the formula of a rule in a coarse type, run in float64, may be off by, beside the largest of its block: some six
+roundings of half a float, for constants and for series that end where a rounding begins; in float32 a thousand, for
+the slope of a polynomial that is itself good to a rounding."""
+
+MEANT_FACTOR = 2.0
+"""So many times what another rounding of a rule's constants moves is allowed beside that: of three runs the farthest,
+which may not have the worst of all signs."""
+
 ABSOLUTE = {"float64": 1e-5, "float32": 1e-3, "float16": 0.0, "bfloat16": 0.0}
 """Errors of derivatives below this share of the function's own terms, over its argument, count as nothing beside them,
 if its program cannot do better: digits lost within are told, and are no verdict. In half of a float there are no digits
@@ -108,9 +118,6 @@ SAMPLED_INPUTS = 64
 
 RANDOM_ENDS = 8
 """Random directions that take in the inputs of a traced function that are not looked at one by one."""
-
-FEWEST = 2
-"""Of millions of inputs, no fewer are looked at one by one, and no fewer directions take in the others."""
 
 DIFFERENCED = 6
 """Inputs along which a traced function's values are differenced, beside as many that look wrong."""

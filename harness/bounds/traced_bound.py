@@ -26,7 +26,7 @@ SMALLEST = 1e-45
 def is_wide(derivative: np.ndarray, error: np.ndarray, blocks: Sequence[Any], unit: float) -> np.ndarray:
     """Where a bound leaves less than two thirds of the digits, beside the largest of its block."""
     size = np.where(np.isfinite(derivative), np.abs(derivative), 0.0)
-    scale = np.maximum(_largest(size, blocks), NEGLIGIBLE * size.max(initial=0.0))
+    scale = np.maximum(largest_in_block(size, blocks), NEGLIGIBLE * size.max(initial=0.0))
     return ~(error <= unit**NARROW * scale)
 
 
@@ -48,10 +48,11 @@ def of_nothing_known(truth: Any, proven: np.ndarray | None, blocks: Sequence[Any
 
 def floor_of(derivative: np.ndarray, blocks: Sequence[Any], unit: float) -> np.ndarray:
     """What a derivative may be off by beside the largest of its block: zero is not always hit exactly."""
-    return DERIVATIVE_ROUNDINGS * unit * _largest(derivative, blocks)
+    return DERIVATIVE_ROUNDINGS * unit * largest_in_block(derivative, blocks)
 
 
-def _largest(derivative: np.ndarray, blocks: Sequence[Any]) -> np.ndarray:
+def largest_in_block(derivative: np.ndarray, blocks: Sequence[Any]) -> np.ndarray:
+    """For each entry the size of the largest finite one in its block."""
     largest = np.zeros(derivative.shape)
     for block in blocks:
         part = np.abs(derivative[block.indices])

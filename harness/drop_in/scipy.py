@@ -25,35 +25,47 @@ def check_grad(
     *args: Any,
     epsilon: float | None = None,
     direction: str = "all",
-    **options: Any,
-) -> float:
-    """The distance of a gradient from the derivative of its function, as far as it can be measured.
+    rng: Any = None,
+    seed: Any = None,
+) -> np.float64:
+    """The distance of a gradient, or of a Jacobian, from the derivative of its function, as far as it can be measured.
 
     Parameters
     ----------
     func, grad, x0, *args
-        As the original takes them.
-    epsilon, direction, options
+        As the original takes them; func answers one number, or several with a Jacobian for grad.
+    epsilon, direction, rng, seed
         Without meaning, but handed on where the original has to decide.
 
     Returns
     -------
     float
-        The largest difference in any coordinate; where the gradient is wrong, at least the original's answer. Of a
-        right gradient it is what steps and rounding leave, mostly far below the original's.
+        The largest difference in any coordinate (of random combinations of several values); where the gradient is
+        wrong, at least the original's answer. Of a right gradient it is what steps and rounding leave, mostly far below
+        the original's.
     """
     if direction not in ("all", "random"):
         raise ValueError(f"direction must be 'all' or 'random', not {direction!r}")
-    given = {} if epsilon is None else {"epsilon": epsilon}
-    without_meaning(NAME, **given, **options, direction=None if direction == "all" else direction)
+    x0 = np.asarray(x0, dtype=np.float64)
+    if x0.ndim > 1:
+        raise ValueError(f"x0 must have at most one dimension, not {x0.ndim}")
+    one_value = np.size(func(x0, *args)) == 1
+    if direction == "random" and not one_value:
+        raise ValueError("direction='random' goes with a func of one value")
+    given = {name: value for name, value in {"epsilon": epsilon, "rng": rng, "seed": seed}.items() if value is not None}
+    without_meaning(NAME, **given, direction=None if direction == "all" else direction)
 
-    def ask_original() -> float:
-        return float(original(func, grad, x0, *args, direction=direction, **given, **options))
+    def ask_original() -> np.float64:
+        return np.float64(original(func, grad, x0, *args, direction=direction, **given))
 
-    report = check_gradient(func, np.asarray(x0, dtype=np.float64), gradient=grad, args=args)
+    report = (
+        check_gradient(func, x0, gradient=grad, args=args)
+        if one_value
+        else check_least_squares(func, np.atleast_1d(x0), grad, args)
+    )
     if report.verdict == "inconclusive":
         return undecided(NAME, reasons(report), ask_original)
-    largest = max((pair.difference for pair in report.pairs), default=0.0)
+    largest = np.float64(max((pair.difference for pair in report.pairs), default=0.0))
     return largest if report.verdict == "agree" else max(largest, ask_original())
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch.autograd import forward_ad
 from torch.autograd import gradcheck as original
+from torch.autograd import gradgradcheck as original_of_second
 from torch.autograd.gradcheck import GradcheckError
 
 from harness.checks.functions.gradient_checking import check_gradient
@@ -66,6 +67,8 @@ def gradcheck(
     inputs = tuple(inputs) if isinstance(inputs, (tuple, list)) else (inputs,)
     handed_on = {"check_forward_ad": check_forward_ad, "check_backward_ad": check_backward_ad, "nondet_tol": nondet_tol}
     ask_original = partial(original, func, inputs, raise_exception=raise_exception, **handed_on, **options)
+    if not (check_forward_ad or check_backward_ad) or any(map(_overlaps_itself, inputs)):
+        return ask_original()  # which refuses
     if inputs and all(isinstance(x, torch.Tensor) and not x.numel() for x in inputs):
         return ask_original()  # there is no derivative that could be undecided
     try:
@@ -89,6 +92,12 @@ def gradcheck(
     return True
 
 
+def _overlaps_itself(x: Any) -> bool:
+    """Whether several entries of a tensor that requires a gradient are one number, so that none moves alone."""
+    of_interest = isinstance(x, torch.Tensor) and x.requires_grad and x.layout == torch.strided
+    return of_interest and any(not step and length > 1 for step, length in zip(x.stride(), x.shape))
+
+
 def _slightly_off(finding: Finding) -> bool:
     return abs(finding.value - finding.expected) <= APPROXIMATE * abs(finding.expected)
 
@@ -106,7 +115,11 @@ def gradgradcheck(
         cotangents = tuple(weights.requires_grad_() for weights in _random_like(outputs))
     else:
         cotangents = tuple(grad_outputs) if isinstance(grad_outputs, (tuple, list)) else (grad_outputs,)
-    options = {name: value for name, value in options.items() if name != "gen_non_contig_grad_outputs"}
+    if options.get("check_fwd_over_rev") or not options.get("check_rev_over_rev", True):
+        ask_original = partial(original_of_second, func, inputs, grad_outputs, raise_exception=raise_exception)
+        return undecided(NAME, "forward over reverse mode is not checked here", partial(ask_original, **options))
+    nothing_here = ("gen_non_contig_grad_outputs", "check_fwd_over_rev", "check_rev_over_rev")
+    options = {name: value for name, value in options.items() if name not in nothing_here}
 
     def gradients(*all_inputs: Any) -> tuple[Any, ...]:
         given = all_inputs[: len(inputs)]

@@ -137,7 +137,7 @@ def _read(value: Any, submission: Submission, function: Function, convention: Co
     try:
         parsed = parse(value, convention, asked.problem)
     except NotAnAnswer as error:
-        raise Failed(f"{function.called} {error}") from None
+        raise Failed(f"{function.called} {error}", answered=True) from None
     return asked.as_meant(parsed, submission.in_single_precision)
 
 
@@ -232,7 +232,8 @@ def _best_ways(
     of_cost = max((way for way in best if way.parsed.cost is not None), key=lambda way: way.worth, default=None)
     of_gradient = max((way for way in best if way.parsed.cost is None), key=lambda way: way.worth, default=None)
     fatal = [failure for failure in failures if failure.fatal]
-    why = "" if best else str((fatal or failures)[0])
+    nearest = fatal or [failure for failure in failures if failure.answered] or failures
+    why = "" if best else str(nearest[0])
     return Ways(of_cost, of_gradient, why, failures=fatal or ([] if best else failures))
 
 

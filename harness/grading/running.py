@@ -37,8 +37,16 @@ def interrupt_all() -> None:
 class Failed(Exception):
     """Why a call gave no answer, as a sentence about the submission."""
 
-    def __init__(self, why: str, fatal: bool = False, missing_name: bool = False, does_not_apply: bool = False):
+    def __init__(
+        self,
+        why: str,
+        fatal: bool = False,
+        missing_name: bool = False,
+        does_not_apply: bool = False,
+        answered: bool = False,
+    ):
         super().__init__(why)
+        self.answered = answered  # something that is no cost and no gradient
         self.does_not_apply = does_not_apply  # it says so itself
         self.fatal = fatal  # whether it is no use to try again
         self.missing_name = missing_name

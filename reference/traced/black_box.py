@@ -47,6 +47,9 @@ NOISE_ROUNDINGS = 16.0
 STENCIL = np.array([1.0, -1.0, 0.5, -0.5, 0.25, -0.25])
 
 
+REFUSALS = (TypeError, ValueError, NotImplementedError, jax.errors.JaxRuntimeError)
+"""What JAX raises where a primitive, or a callback, does not take float64."""
+
 _compiled: WeakKeyDictionary[Equation, dict[str, Callable[..., Any]]] = WeakKeyDictionary()
 _finer: WeakKeyDictionary[Equation, Callable[..., list[Any]] | None] = WeakKeyDictionary()
 
@@ -59,14 +62,21 @@ def _program(equation: Equation, how: str, make: Callable[[], Callable[..., Any]
     return programs[how]
 
 
-def values_of(equation: Equation, values: Sequence[Any]) -> list[Any]:
-    """What JAX computes, in float64 where the primitive takes that, else in the program's own precision."""
+def values_of(equation: Equation, values: Sequence[Any], run: Any = None) -> list[Any]:
+    """What JAX computes, in float64 where the primitive takes that, else in the program's own precision.
+
+    The run is told where it was the latter.
+    """
     apply = _program(equation, "values", lambda: lambda *operands: bind(equation, operands))
     with precisely():
         try:
-            return [_wide(host(x)) for x in apply(*_in_its_types(equation, values))]
-        except (TypeError, ValueError, NotImplementedError):
-            return [_wide(host(x)) for x in apply(*own_types(equation, values))]
+            found = list(map(host, apply(*_in_its_types(equation, values))))
+        except REFUSALS:
+            found = list(map(host, apply(*own_types(equation, values))))
+    units = [_precision(equation), *(unit_roundoff(x.dtype) for x in found if kind(x.dtype) in ("f", "c"))]
+    if run is not None and max(units) > UNIT_ROUNDOFF["float64"]:
+        run.in_own_precision.add(equation.name)
+    return list(map(_wide, found))
 
 
 def reads_bits(program: Program) -> bool:
@@ -76,8 +86,8 @@ def reads_bits(program: Program) -> bool:
 
 
 def _in_its_types(equation: Equation, values: Sequence[Any]) -> Sequence[Any]:
-    """Values as they are, unless the precision decides what is computed."""
-    return own_types(equation, values) if any(map(reads_bits, programs_in(equation))) else values
+    """Values in float64, or as a program within the equation takes them, which keeps its own types."""
+    return own_types(equation, values) if _precision(equation) > UNIT_ROUNDOFF["float64"] else values
 
 
 def own_types(equation: Equation, values: Sequence[Any]) -> list[Any]:
@@ -104,7 +114,7 @@ def differenced(run: Any, equation: Equation, *operands: Increment) -> list[Incr
     What iterates up to a tolerance has slopes up to that tolerance: what a finer one moves of them counts as an error.
     """
     values = [x.value for x in operands]
-    centre = values_of(equation, values)
+    centre = values_of(equation, values, run)
     count = directions(*operands)
     moving = [i for i, x in enumerate(operands) if not is_constant(x) and np.asarray(x.value).dtype.kind in "fc"]
     if not count or not moving or not any(np.asarray(y).dtype.kind in "fc" for y in centre if not is_key(y)):
@@ -191,15 +201,14 @@ def _at_each(
     """The outputs at each point of the stencil, the axes `lead` before their own."""
     flat = [x.reshape(-1, *x.shape[len(lead) :]) if i in moving else x for i, x in enumerate(moved)]
     axes = tuple(0 if i in moving else None for i in range(len(flat)))
-    # what is compiled with options may not be called by what is compiled
-    how, one = (
-        ("finer stencil", inspect.unwrap(finely)) if finely else ("stencil", lambda *operands: bind(equation, operands))
-    )
+    how, one = "stencil", lambda *operands: bind(equation, operands)
+    if finely:  # as it is, for what is compiled with options cannot be called by what is compiled
+        how, one = "finer stencil", inspect.unwrap(finely)
     apply = _program(equation, f"{how} {axes}", lambda: jax.vmap(one, in_axes=axes))
     try:
         with precisely():
             answers = [np.asarray(x) for x in apply(*_in_its_types(equation, flat))]
-    except (TypeError, ValueError, NotImplementedError):
+    except REFUSALS:
         at = [[x[k] if i in moving else x for i, x in enumerate(flat)] for k in range(int(np.prod(lead)))]
         with precisely():
             one_by_one = [finely(*values) if finely else values_of(equation, values) for values in at]

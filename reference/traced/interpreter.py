@@ -73,6 +73,8 @@ class Run:
         Primitives without a rule, whose changes were found by differences.
     taken_as_they_are : set of str
         Custom rules that were trusted, and primitives whose derivative is a matter of definition.
+    in_own_precision : set of str
+        Primitives whose values JAX computed, and not in float64.
     stopped : int
         How often stop_gradient took a change away.
     looks_through : bool
@@ -92,13 +94,14 @@ class Run:
         self.ties, self.unresolved = False, ""
         self.differenced: set[str] = set()
         self.taken_as_they_are: set[str] = set()
+        self.in_own_precision: set[str] = set()
         self.stopped, self.looks_through = 0, False
 
     def __call__(self, program: Program, *arguments: Increment) -> list[Increment]:
         """The program's results."""
         slots: list[Any] = [None] * program.size
         for slot, value in program.constants:
-            slots[slot] = constant(lifted(value))
+            slots[slot] = self.closed_over(value)
         for slot, argument in zip(program.arguments, arguments, strict=True):
             slots[slot] = argument
 
@@ -116,10 +119,14 @@ class Run:
         """A number that stands in the program."""
         return constant(atom.wide)
 
+    def closed_over(self, value: Any) -> Increment:
+        """An array that the program closes over."""
+        return constant(lifted(value))
+
     def equation(self, equation: Equation, operands: Sequence[Increment]) -> Sequence[Increment]:
         """One equation's outputs, rounded where this run rounds."""
         if "" in equation.kinds and equation.name not in control_flow.RULES:
-            return [constant(x) for x in black_box.values_of(equation, [x.value for x in operands])]
+            return [constant(x) for x in black_box.values_of(equation, [x.value for x in operands], self)]
         rule = RULES.get(equation.name)
         rounds = self.rounding is not None and equation.name not in EXACT
         if rounds and equation.name in SUMS:  # what is added up is rounded on the way, and not at the end alone
@@ -200,6 +207,48 @@ class Run:
         drawn = self.rounding.random(shape)
         return drawn - (drawn < 0.5)
 
+
+class Turned(Run):
+    """A run that decides comparisons of two numbers that a rounding in their type keeps apart in another way.
+
+    Parameters
+    ----------
+    side : 0, 1 or -1
+        What such numbers count as: equal, the first above the second, below it. Those that are equal stay so.
+
+    Attributes
+    ----------
+    turned : bool
+        Whether there were any.
+    """
+
+    def __init__(self, side: int, **how: Any):
+        super().__init__(**how)
+        self._side, self.turned = side, False
+
+    def equation(self, equation: Equation, operands: Sequence[Increment]) -> Sequence[Increment]:
+        """One equation's outputs."""
+        if equation.name in TURNING and equation.kinds <= {"f", "b"} and "f" in equation.kinds:
+            operands = self._decided(operands, max(map(unit_roundoff, equation.input_dtypes)))
+        return super().equation(equation, operands)
+
+    def _decided(self, operands: Sequence[Increment], unit: float) -> Sequence[Increment]:
+        first, second = (np.asarray(x.value) for x in operands)
+        with np.errstate(invalid="ignore"):  # of infinities
+            apart = np.abs(first - second)
+        near = (apart > 0.0) & (apart <= unit * np.maximum(np.abs(first), np.abs(second))) & np.isfinite(apart)
+        if not near.any():
+            return operands
+        self.turned = True
+        which, side = (0, self._side) if first.shape == near.shape else (1, -self._side)
+        own, other = (first, second) if which == 0 else (second, first)
+        value = np.where(near, other * (1.0 + side * unit * np.sign(other)), own)
+        moved = Increment(value, operands[which].change)
+        return [moved, operands[1]] if which == 0 else [operands[0], moved]
+
+
+TURNING = {*branching.COMPARISONS, "max", "min"}
+"""Primitives that choose by comparing two numbers."""
 
 SERIES = (
     "lgamma", "digamma", "polygamma", "zeta", "igamma", "igammac", "igamma_grad_a", "random_gamma_grad",

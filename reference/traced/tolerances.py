@@ -12,7 +12,17 @@ from typing import Any
 import numpy as np
 
 from reference.traced.branching import COMPARISONS
-from reference.traced.program import CALLS, CUSTOM_RULES, UNUSED, Constant, Equation, Program, primal_of, programs_in
+from reference.traced.program import (
+    CALLS,
+    CUSTOM_RULES,
+    UNUSED,
+    Constant,
+    Equation,
+    Program,
+    kind,
+    primal_of,
+    programs_in,
+)
 
 TIGHTER = 2.0**-10
 """What a tolerance is multiplied by."""
@@ -31,12 +41,12 @@ def tightened(program: Program, largest: float) -> Program:
     """
     uses: Uses = defaultdict(int)
     _uses(program, [COMPUTES] * len(program.results), False, uses)
-    small = [key for key, number in _numbers(program) if 0.0 < abs(number) <= largest]
+    small = [key for key, number in numbers_in(program) if 0.0 < abs(number) <= largest]
     chosen = {key for key in small if uses[key] == GOES_ON} or {key for key in small if uses[key] & CHOOSES}
     return _scaled(program, chosen)
 
 
-def _numbers(program: Program) -> Iterator[tuple[Any, float]]:
+def numbers_in(program: Program) -> Iterator[tuple[Any, float]]:
     """All floating numbers in a program, however deep, and what they are known by."""
     for slot, value in program.constants:
         if _is_number(value):
@@ -44,11 +54,11 @@ def _numbers(program: Program) -> Iterator[tuple[Any, float]]:
     for equation in program.equations:
         yield from ((x, float(x.value.item())) for x in equation.inputs if _is_number(getattr(x, "value", None)))
         for inner in programs_in(equation):
-            yield from _numbers(inner)
+            yield from numbers_in(inner)
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, np.ndarray) and value.size == 1 and value.dtype.kind == "f"
+    return isinstance(value, np.ndarray) and value.size == 1 and kind(value.dtype) == "f"
 
 
 def _uses(program: Program, of_results: Sequence[int], in_loop: bool, uses: Uses) -> list[int]:
@@ -114,10 +124,14 @@ def _scaled(program: Program, chosen: set[Any]) -> Program:
     equations = [
         replace(
             eq,
-            inputs=tuple(Constant(x.value * TIGHTER) if x in chosen else x for x in eq.inputs),
+            inputs=tuple(Constant(_tighter(x.value)) if x in chosen else x for x in eq.inputs),
             params={key: within(value) for key, value in eq.params.items()},
         )
         for eq in program.equations
     ]
-    constants = tuple((s, v * TIGHTER if (program.raw, s) in chosen else v) for s, v in program.constants)
+    constants = tuple((s, _tighter(v) if (program.raw, s) in chosen else v) for s, v in program.constants)
     return replace(program, equations=tuple(equations), constants=constants)
+
+
+def _tighter(value: np.ndarray) -> np.ndarray:
+    return (value * TIGHTER).astype(value.dtype)

@@ -139,9 +139,36 @@ def test_a_stop_gradient_that_matters_is_told_and_fails_as_in_the_original():
         check_grads(lambda x: x * lax.stop_gradient(x), (X,), 1)
 
 
-def test_outside_of_the_domain_the_original_is_asked():
-    with pytest.warns(InconclusiveGradient, match="not finite at this point"):
-        check_grads(jnp.arcsin, (np.array([0.5, 1.2]),), 2)
+OUTSIDE = np.array([0.5, 1.2, -0.3])
+
+
+@pytest.mark.parametrize(("f", "order"), [(jnp.arcsin, 2), (jnp.arccos, 2), (jnp.sqrt, 1)])
+def test_what_is_nan_outside_of_the_domain_passes_as_in_the_original(f, order, recwarn):
+    check_grads(f, (OUTSIDE,), order)
+    assert not [w for w in recwarn if issubclass(w.category, InconclusiveGradient)]
+
+
+def arcsine(slope):
+    f = jax.custom_jvp(jnp.arcsin)
+    f.defjvp(lambda x, dx: (jnp.arcsin(*x), dx[0] * slope(*x)))
+    return f
+
+
+@pytest.mark.parametrize("order", [1, 2])
+def test_what_is_wrong_beside_it_does_not(order):
+    f = arcsine(lambda x: (1.0 + 1e-5) / jnp.sqrt(1.0 - x * x))
+    with jax.enable_x64(True), pytest.raises(AssertionError, match=r"^DISAGREE"):
+        check_grads(f, (OUTSIDE,), order)
+
+
+def test_a_number_for_the_derivative_of_what_is_none_is_left_to_the_original():
+    f = arcsine(lambda x: jnp.where(jnp.abs(x) < 1.0, 1.0 / jnp.sqrt(1.0 - x * x), 0.0))
+    with (
+        jax.enable_x64(True),
+        pytest.warns(InconclusiveGradient, match="not finite at this point"),
+        pytest.raises(AssertionError, match="Not equal"),
+    ):
+        check_grads(f, (OUTSIDE,), 1)
 
 
 def test_arguments_without_meaning_are_logged_once(caplog):

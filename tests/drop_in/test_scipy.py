@@ -32,6 +32,27 @@ def test_a_wrong_gradient_is_as_far_away_as_it_is(factor):
     assert check_grad(rosen, lambda x: factor * rosen_der(x), X0) >= 0.9 * error
 
 
+@pytest.mark.parametrize(("factor", "off"), [(2.0, 0.0), (2.02, 0.02), (3.0, 1.0)])
+def test_a_jacobian_is_taken_as_the_original_takes_it(factor, off):
+    far = check_grad(lambda x, a: a * x**2, lambda x, a: np.diag(a * factor * x), X0, 1.5)
+    assert isinstance(far, np.float64)
+    assert far < 1e-9 if off == 0.0 else far >= off
+
+
+REFUSED = {
+    "an argument that there is not": (rosen, rosen_der, X0, {"step": 1e-3}, TypeError),
+    "a matrix of numbers": (rosen, rosen_der, [X0], {}, ValueError),
+    "one direction of several values": (lambda x: x**2, np.diag, X0, {"direction": "random"}, ValueError),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_the_original_refuses_is_refused(name):
+    func, grad, x0, options, error = REFUSED[name]
+    with pytest.raises(error):
+        check_grad(func, grad, x0, **options)
+
+
 def test_at_a_kink_the_original_is_asked():
     with pytest.warns(InconclusiveGradient, match=r"^scipy.optimize.check_grad has decided"):
         far = check_grad(lambda x: float(np.abs(x).sum()), np.sign, [0.0, 1.0], epsilon=1e-3)

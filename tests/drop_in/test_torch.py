@@ -3,6 +3,8 @@
 # Not installed everywhere, so that its names cannot be resolved.
 # pyright: reportMissingImports=false, reportAttributeAccessIssue=false
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -93,3 +95,65 @@ def test_inputs_are_left_as_they_were():
     assert x.requires_grad
     assert x.grad is None
     assert torch.equal(x, before)
+
+
+REFUSED = {
+    "neither mode": (gradcheck, tensor(3), {"check_backward_ad": False}, AssertionError),
+    "one number for many": (gradcheck, tensor(1).detach().expand(3).requires_grad_(), {}, RuntimeError),
+    "undefined gradients in forward mode": (
+        gradgradcheck, tensor(3), {"check_rev_over_rev": False, "check_fwd_over_rev": True}, AssertionError,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_the_original_refuses_is_refused(name):
+    check, x, options, error = REFUSED[name]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", InconclusiveGradient)
+        with pytest.raises(error):
+            check(torch.sin, (x,), **options)
+
+
+def test_forward_over_reverse_is_left_to_the_original():
+    class Cube(torch.autograd.Function):
+        """a³, whose backward has a wrong forward mode."""
+
+        @staticmethod
+        def forward(a):
+            return a**3
+
+        @staticmethod
+        def setup_context(ctx, inputs, output):
+            ctx.save_for_backward(*inputs)
+            ctx.save_for_forward(*inputs)
+
+        @staticmethod
+        def backward(ctx, g):
+            return g * Slope.apply(*ctx.saved_tensors)
+
+        @staticmethod
+        def jvp(ctx, t):
+            return t * Slope.apply(*ctx.saved_tensors)
+
+    class Slope(torch.autograd.Function):
+        @staticmethod
+        def forward(a):
+            return 3.0 * a**2
+
+        @staticmethod
+        def setup_context(ctx, inputs, output):
+            ctx.save_for_backward(*inputs)
+            ctx.save_for_forward(*inputs)
+
+        @staticmethod
+        def backward(ctx, g):
+            return g * 6.0 * ctx.saved_tensors[0]
+
+        @staticmethod
+        def jvp(ctx, t):
+            return t * 6.5 * ctx.saved_tensors[0]
+
+    assert gradgradcheck(Cube.apply, (tensor(3),))
+    with pytest.warns(InconclusiveGradient, match="forward over reverse"), pytest.raises(GradcheckError):
+        gradgradcheck(Cube.apply, (tensor(3),), check_fwd_over_rev=True)

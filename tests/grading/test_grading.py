@@ -132,7 +132,7 @@ def by_differences(p, n, h, K, X, y, lam):
     ways.problems = ways.problems[:4]  # without the course's own 10,285 parameters
     grade = judge(process, ways, Rubric())  # pyright: ignore[reportArgumentType]
     assert (grade.verdict, grade.cost, grade.gradient) == (DISAGREE, "right", "wrong")
-    assert "or is a finite difference" in grade.diagnosis[1]
+    assert "or a finite difference" in grade.diagnosis[1]
     assert grade.diagnosis[2].endswith("no bug of the zoo, alone or with another, explains it")
 
 
@@ -159,6 +159,14 @@ def test_a_cost_alone_in_single_precision_is_right(tmp_path):
     single = course(("    return J, grad", "    return (J * np.ones(1)).astype('f4')[0]"))
     found = graded_here(tmp_path, "a.py", single.replace("'f4'", "np.dtype('f' + '4')"))
     assert (found.verdict, found.cost, found.gradient) == (INCONCLUSIVE, "right", "absent")
+
+
+def test_what_answers_nothing_is_told_so_in_the_convention_in_which_it_runs(tmp_path):
+    grade = graded_here(
+        tmp_path, "a.py", course(("np.eye(num_labels)[np.ravel(y) - 1]", "0 * y[:, :1] + y"), (RETURN, ""))
+    )
+    assert (grade.verdict, grade.cost) == (ERROR, "absent")
+    assert grade.diagnosis[0].startswith("nn_cost_function answers nothing (None)")
 
 
 def test_half_of_the_regularisation_is_worth_half(tmp_path):

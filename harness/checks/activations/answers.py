@@ -34,8 +34,9 @@ def claimed_answer(
     # NaN is never the slope where there is one: a claim that is not finite gets no error bar
     error = np.where(np.isfinite(points.slope), bound.claimed * _trust(bound), 0.0)
     ulp = np.spacing(np.abs(points.slope))  # where that is all, even a number is right, as the 1.0 of a branch
-    near = [np.abs(answer.slope - points.slope) <= ulp for answer in slopes.values()]
-    error = np.where(np.any([np.zeros(ulp.shape, bool), *near], axis=0), np.maximum(error, ulp), error)
+    for answer in slopes.values():
+        off = np.abs(answer.slope - points.slope)
+        error = np.where((off > error) & (off <= ulp), ulp, error)
     at, slope = [np.searchsorted(points.z, seam.z) for seam in seams], points.slope.copy()
     error[at] = 0.0  # what rounding does is on the sides' answer
     slope[at] = [seam.claimed for seam in seams]

@@ -163,9 +163,9 @@ class Differences:
         differenced one by one.
         """
         every = np.arange(self.layout.size)
-        (group,) = self.in_groups([every]) or [None]
-        if group is None or len(self.found) < every.size:
+        if every.size < 2 or len(self.found) < every.size or not (groups := self.in_groups([every])):
             return True
+        (group,) = groups
         if group.found.obstacle == KINK:
             return False
         partial, errors = (
@@ -175,18 +175,18 @@ class Differences:
         return not apart > group.found.error + np.abs(group.direction) @ errors
 
     def open_between(self, chosen: np.ndarray, low: np.ndarray, high: np.ndarray) -> bool:
-        """Take for kinks the coordinates whose claim and difference are both within what is claimed beside θ, or none.
+        """Take for kinks the coordinates whose claim is between those beside θ, and their difference, too, or none.
 
-        A claim that is wrong beside θ as it is at θ is wrong.
+        Units of a network that sit on kinks together may all have the slope of one side, which no step in one
+        coordinate shows. A claim that is wrong beside θ as it is at θ is wrong.
         """
         opened = False
         for i in chosen.tolist():
-            found, error = self.found[i], self.yours.error[i] + self.found[i].error
-            between = (
-                low[i] - error <= slope <= high[i] + error for slope in (self.yours.gradient[i], found.derivative)
-            )
-            if found.obstacle != KINK and all(between):
+            found, claimed, error = self.found[i], self.yours.gradient[i], self.yours.error[i] + self.found[i].noise
+            known = (claimed,) if found.obstacle == KINK else (claimed, found.derivative)
+            if all(low[i] - error <= slope <= high[i] + error for slope in known):
                 middle, half = float(0.5 * (low[i] + high[i])), float(0.5 * (high[i] - low[i]))
+                half = max(half, float(abs(middle - claimed)))
                 self.found[i] = Found(middle, half, steepest=found.steepest, obstacle=KINK)
                 opened = True
         return opened

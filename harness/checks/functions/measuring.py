@@ -37,6 +37,9 @@ FEW_ROUNDINGS = 64.0
 BESIDE = 16
 """Directions in which a gradient is looked at beside a θ that only its own value speaks against."""
 
+RIGHT_BESIDE = 1e-4
+"""How near such a gradient has to come to the slope of the cost, as a share of it."""
+
 CONDITION_GAIN = 16.0
 """Rounding moves every entry of θ, and entries of what comes of it; one random direction shows their sum."""
 
@@ -225,12 +228,26 @@ class Measuring:
         allowed = max(2.0 * bend, CONDITION_GAIN * abs(wide - narrow)) + CONDITION_GAIN * noise
         return bool(abs(narrow - width @ gradient) > allowed)
 
+    @np.errstate(all="ignore")
     def range_nearby(self) -> tuple[np.ndarray, np.ndarray]:
-        """The least and the largest that is claimed of each derivative beside θ, in some directions."""
+        """The least and the largest that may be claimed of each derivative: what is claimed beside θ, in any direction.
+
+        Three times that range where several kinks meet, at each of which a unit may have the slope of either side: of
+        all combinations, no direction shows that in which all are off. Nothing, which is from inf to -inf, where such a
+        claim is not the slope of the cost there.
+        """
         width = np.sqrt(self.users.unit) * np.maximum(np.abs(self.theta), 1.0)
-        directions = random_directions(BESIDE, self.layout.size, seed=1)
-        claimed = np.array([self.gradient(self.theta + width * direction) for direction in directions])
-        return claimed.min(axis=0), claimed.max(axis=0)
+        moves = width * random_directions(BESIDE, self.layout.size, seed=1)
+        claimed = np.array([self.gradient(self.theta + move) for move in moves])
+        changes = [self.probes.cost(self.theta + 1.5 * m) - self.probes.cost(self.theta + 0.5 * m) for m in moves]
+        off = np.abs(changes - np.sum(moves * claimed, axis=1))
+        allowed = RIGHT_BESIDE * np.abs(moves * claimed).sum(axis=1) + CONDITION_GAIN * self.probes.unit * self.ordinary
+        if not (off <= allowed).all():
+            return np.full(self.layout.size, np.inf), np.full(self.layout.size, -np.inf)
+        low, high = claimed.min(axis=0), claimed.max(axis=0)
+        gaps = np.diff(np.sort(claimed, axis=0), axis=0) > RIGHT_BESIDE * (high - low)
+        room = np.where(gaps.sum(axis=0) > 1, high - low, 0.0)
+        return low - room, high + room
 
     def gradient(self, flat: np.ndarray) -> np.ndarray:
         """The gradient elsewhere, or NaN beyond the edge of the domain."""

@@ -1,9 +1,7 @@
 """One function at one point: what JAX's modes say of its derivatives, and what the traced program says."""
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import jax
@@ -14,27 +12,28 @@ from harness.bounds.tolerances import (
     ALL_ENTRIES,
     DENSE_COMBINATIONS,
     DIFFERENCED,
-    ENTRIES_MOVED,
-    FEWEST,
     GRADIENT_ROUNDINGS,
-    RANDOM_ENDS,
-    SAMPLED_INPUTS,
 )
 from harness.bounds.traced_bound import floor_of
-from harness.checks.directions import compare_ends, farthest_off, random_directions, slopes_along
+from harness.checks.directions import random_directions
 from harness.checks.traced.differencing import free_phases, has_slope, is_linear, some_differences, vanishing, weigh
-from harness.checks.traced.layout import Layout, UnitVectors
-from harness.checks.traced.modes import Claim, Mode, equations_in
+from harness.checks.traced.layout import Claim, Layout, Sides, UnitVectors
+from harness.checks.traced.many_inputs import end_to_end, located, sampled
+from harness.checks.traced.modes import Mode, equations_in
 from harness.checks.traced.precision.bars import Bar, Seen, bar_of_increments, bar_of_mode, narrowed
 from harness.checks.traced.precision.digits import UNDERFLOW, absolute_scale, ordinary_size, scale_about, with_digits
+from harness.checks.traced.precision.meaning import meaning, meant, with_meaning
 from harness.checks.traced.second_order import gradient_of, without_stops_of_rules
-from harness.checks.traced.subject import DIFFERENCES, INCREMENTS, JAX, MODES, REFERENCE, TracedDerivatives
-from harness.checks.traced.truth import Sides, Truth
-from harness.verdict.comparison import Answer, Block, Pair, compare, compare_all
+from harness.checks.traced.subject import DIFFERENCES, INCREMENTS, JAX, MODES, REFERENCE, TracedDerivatives, outside
+from harness.checks.traced.truth import Truth
+from harness.verdict.comparison import Answer, Block, compare, compare_all
 from harness.wording import first_few
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.measured import NotApplicable
+from reference.traced.interpreter import COARSE
 from reference.traced.program import CUSTOM_RULES, Equation, Traced, function_of, unit_roundoff
+
+NOT_FINITE = "not finite at this point"
 
 PRECISIONS = {UNIT_ROUNDOFF["float64"]: "float64", UNIT_ROUNDOFF["float32"]: "float32", 2.0**-11: "float16"}
 
@@ -48,16 +47,18 @@ class Check:
     Parameters
     ----------
     function : from leaves to a list of arrays
-    leaves : list of arrays
-    names : of the leaves
+    leaves, names : arrays, and what they are called
     output_names : called once the function was traced
     trusted : predicate of equations
-    order : 1 or 2
-    seed : int
+    order, seed : int
 
     Attributes
     ----------
     answers, pairs, ends : what is to be judged
+    own : list of Answer
+        JAX's own answers, beside which the ones to be judged may be what its programs mean.
+    meanings, ends_by_meaning : dicts
+        For each mode its runs in float64, or why there are none; along which directions they count.
     left_out : dict
     doubts : list of str
     values : three (outputs,) arrays
@@ -69,6 +70,8 @@ class Check:
         For each name some of "derived" and "spread": what its error bars are.
     contradicted, has_kink : bool
         Whether differences speak for JAX where increments speak against it; whether both sides of the point differ.
+    reverse : list of Answer
+        Of many inputs, reverse mode's own answer in all of them.
     deadline : float
         By `time.perf_counter`: when to look at no more than is needed.
     """
@@ -108,7 +111,9 @@ class Check:
         self.bars: dict[str, set[str]] = {}
         self._together: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         self.contradicted = self.has_kink = False
-        self.not_linear: list[str] = []
+        self.not_linear, self.reverse = list[str](), list[Answer]()
+        self.meanings: dict[str, np.ndarray | str] = {}
+        self.ends_by_meaning: dict[str, np.ndarray] = {}
         self.by_solvers = 0.0  # how far solvers in the program are from what they converge to, beside the largest
         self.deadline = np.inf
 
@@ -116,15 +121,14 @@ class Check:
         """Ask JAX's modes and the traced program, and compare the answers; a reference gradient is one more of them."""
         self.doubts, known = self._values()
         asked = self.asked = [self.mode(name) for name in modes]
-        chosen = self._sample()
-        claims = self._claims(asked)
+        chosen = sampled(self) if self.is_large else np.arange(self.inputs.size)
+        claims = self.claims(asked)
         if reference is not None:
             claims[REFERENCE] = self._reference(reference)
         subject = self._look_at(chosen, asked, claims, known)
-        self.ends = [pair for pair in self._end_to_end(asked) if known.all()] if self.is_large else []
+        self.ends = [pair for pair in end_to_end(self, asked) if known.all()] if self.is_large else []
         if any(pair.disagrees for pair in self.ends) and claims:
-            off = partial(self._off, claims[min(claims)].derivative[0])
-            chosen = np.union1d(chosen, farthest_off(self.inputs.size, off, self.seed + 3))
+            chosen = np.union1d(chosen, located(self, claims))
             subject = self._look_at(chosen, [], claims, known)
         is_told = np.isfinite(self._oracles[INCREMENTS].error).all()
         self._add_differences(chosen, known, subject.blocks)
@@ -135,8 +139,11 @@ class Check:
         if not self.is_large and not all(pair.decided[pair.applies].all() for pair in self.pairs):
             self.absolute = np.maximum(self.absolute, scale_about(self.truth, self.rows, self.precision, self.seed))
             self.pairs = compare_all(self.answers, subject.blocks, self.ordinary, self.absolute)
-        oracles = {name: Claim(*self._per_output(claim)) for name, claim in self._oracles.items()}
-        self.answers = with_digits(self.answers, self.pairs, oracles, subject.inputs, subject.label)
+        oracles = {name: Claim(*self.per_output(claim)) for name, claim in self._oracles.items()}
+        own = [*self.own, *(answer for answer in self.answers if answer.oracle)]
+        pairs = compare_all(own, subject.blocks, self.ordinary, self.absolute)
+        told = with_digits(own, pairs, oracles, subject.inputs, subject.label)
+        self.answers = [replace(judged, note=x.note, ulps=x.ulps) for judged, x in zip(self.answers, told)]
         if self.truth.taken_as_they_are or self.by_solvers:  # no derivative on purpose, or good to a tolerance
             self.not_linear = []
 
@@ -148,17 +155,26 @@ class Check:
         """The answers in some inputs; of many, no others are compared one by one from here on."""
         at = np.isin(np.arange(self.inputs.size), chosen)
         subject = TracedDerivatives(self.inputs, self.outputs, self.weights, self.each, self.truth.point, at)
-        truth = self._truth(chosen, claims, subject.blocks, known)
-        self._excuse(modes, claims, truth, Seen(subject.blocks, self.truth.coarsest, known[:, None] & at))
-        self.answers = self._answers(claims, truth, known, subject)
-        if not self.is_large:
-            return subject
-        self._reverse = [answer for answer in self.answers if answer.name == "reverse"]
-        self.answers = [replace(x, gradient=x.gradient[chosen], error=x.error[chosen]) for x in self.answers]
+        truth, sides = self._truth(chosen, claims, subject.blocks, known)
+        self.excuse(modes, claims, truth, Seen(subject.blocks, self.truth.coarsest, known[:, None] & at))
+        self.answers = self._answers(claims, truth, sides, known, subject)
+        return self._narrowed(subject, chosen) if self.is_large else subject
+
+    def _narrowed(self, whole: TracedDerivatives, chosen: np.ndarray) -> TracedDerivatives:
+        """Of many inputs the chosen ones alone, in all that is compared."""
+
+        def some(answer: Answer) -> Answer:
+            return replace(answer, gradient=answer.gradient[chosen], error=answer.error[chosen])
+
+        self.reverse = [answer for answer in self.own if answer.name == "reverse"]
+        self.own, self.answers = list(map(some, self.own)), list(map(some, self.answers))
         self._oracles = {name: Claim(*(x[:, chosen] for x in claim)) for name, claim in self._oracles.items()}
         self.absolute = self._scales[chosen]
         inputs, point, at = self.inputs.narrowed(chosen), self.truth.point[chosen], np.ones(len(chosen), bool)
-        return TracedDerivatives(inputs, self.outputs, self.weights, self.each, point, at)
+        subject = TracedDerivatives(inputs, self.outputs, self.weights, self.each, point, at)
+        subject.own = {answer.name: answer for answer in self.own if answer.name in whole.own}
+        subject.by_meaning = {name: taken[chosen] for name, taken in whole.by_meaning.items()}
+        return subject
 
     def _leave_phases_out(self) -> None:
         """Compare combinations of the outputs that the free phases of complex vectors do not change."""
@@ -166,21 +182,13 @@ class Check:
         if len(free):
             self.weights, self.each, self.truth.turns_phases = self.weights - self.weights @ free.T @ free, False, False
 
-    def _sample(self) -> np.ndarray:
-        """The inputs that are looked at one by one."""
-        if not self.is_large:
-            return np.arange(self.inputs.size)
-        late = time.perf_counter() > self.deadline
-        count = 1 if late else int(np.clip(ENTRIES_MOVED / self.inputs.size, FEWEST, SAMPLED_INPUTS))
-        return np.sort(np.random.default_rng(self.seed).choice(self.inputs.size, count, replace=False))
-
     def mode(self, name: str) -> Mode:
         chunk = max(1, self.truth.chunk // 4)  # a gradient's program writes some four times what the function's does
         mode = Mode(name, self.function, self.leaves, self.inputs, self.outputs, self.truth.coarsest, chunk)
         mode.progress = self.truth.progress
         return mode
 
-    def _claims(self, modes: Sequence[Mode], along: np.ndarray | None = None) -> dict[str, Claim]:
+    def claims(self, modes: Sequence[Mode], along: np.ndarray | None = None) -> dict[str, Claim]:
         """(combinations, inputs), whichever mode answers; of many inputs, forward mode answers in directions alone."""
         claims = {}
         for mode in modes:
@@ -206,21 +214,25 @@ class Check:
         return np.eye(self.inputs.size) if along is None else along, self.weights
 
     @np.errstate(all="ignore")
-    def _excuse(
+    def excuse(
         self, modes: Sequence[Mode], claims: dict[str, Claim], truth: Claim, seen: Seen, along: np.ndarray | None = None
     ) -> None:
         """Error bars for what the modes claim; where a claim lies within the truth's own, these are its, too.
 
-        But not those of a truth that is hardly known, within which one mode may contradict another; and not where they
-        count for inputs that nobody looked at.
+        But not those of a truth that is hardly known, within which one mode may contradict another; not where they
+        count for inputs that nobody looked at; and not in half a float, where what a mode means tells more than that.
         """
-        borrows = (along is not None or not self.is_large) and (len(claims) == 1 or not seen.is_wide(truth))
+        borrows = self.truth.coarsest < COARSE and (along is not None or not self.is_large)
+        borrows = borrows and (len(claims) == 1 or not seen.is_wide(truth))
         for mode in [mode for mode in modes if mode.name in claims]:
             answer = claims[mode.name].derivative
             try:
                 bar = bar_of_mode(mode, self._asked(mode, along), answer, truth, seen, borrows, self.seed)
                 claims[mode.name] = Claim(answer, self._noted(mode.name, bar))
                 self._note_linear(mode.name, claims[mode.name], seen.blocks)
+                if "lent" not in bar.kinds and self.truth.coarsest > UNIT_ROUNDOFF["float64"]:
+                    asked = self._asked(mode, along)
+                    self.meanings[mode.name] = meaning(mode, *asked, self.truth.program, self.seed)
             except NotApplicable as reason:
                 self.left_out[mode.name] = str(reason)
                 del claims[mode.name]
@@ -250,23 +262,28 @@ class Check:
         return Claim(self.weights[0, 0] * vector, np.full(vector.shape, abs(self.weights[0, 0]) * error))
 
     @np.errstate(all="ignore")
-    def _truth(self, chosen: np.ndarray, claims: dict[str, Claim], blocks: Sequence[Block], known: np.ndarray) -> Claim:
-        """The increments' answer; at a kink that of all conventions which comes closest to what JAX says."""
+    def _truth(
+        self, chosen: np.ndarray, claims: dict[str, Claim], blocks: Sequence[Block], known: np.ndarray
+    ) -> tuple[Claim, Claim]:
+        """The increments' answer, at a kink that of all conventions which comes closest to what JAX says; both sides.
+
+        These as their middle, and how far they are from it.
+        """
         middle, apart, error = *np.full((2, *self._shape), np.nan), np.full(self._shape, np.inf)
         claimed = [claim.derivative[:, chosen] for claim in claims.values()]
         seen = Seen(
             narrowed(blocks, chosen, self.inputs.size), self.truth.coarsest, known[:, None] & np.ones(len(chosen), bool)
         )
-        sides, error[:, chosen] = self._increments(UnitVectors(chosen, self.inputs.size), claimed, seen)
+        sides, error[:, chosen] = self.increments(UnitVectors(chosen, self.inputs.size), claimed, seen)
         middle[:, chosen], apart[:, chosen] = sides.middle, sides.apart
         error = np.where(np.isfinite(middle), error, np.inf)
         slopes = np.abs(middle) + apart
         self._largest = float(slopes[np.isfinite(slopes)].max(initial=0.0))
         first = next((claim.derivative for claim in claims.values()), middle)
         nearest = np.clip(np.where(np.isnan(first), middle, first), middle - apart, middle + apart)
-        return Claim(np.where(apart > 0.0, nearest, middle), error)
+        return Claim(np.where(apart > 0.0, nearest, middle), error), Claim(middle, apart)
 
-    def _increments(
+    def increments(
         self, along: np.ndarray | UnitVectors, claimed: Sequence[np.ndarray], seen: Seen
     ) -> tuple[Sides, np.ndarray]:
         """Both sides along directions and their error, as well as is needed beside what is claimed of the middle."""
@@ -290,7 +307,7 @@ class Check:
         self.absolute = self._scales = absolute_scale(self.rows, expected, error, self.truth, self.precision)
         doubts = [
             f"{first_few(np.flatnonzero(bad).tolist(), 3, name=self.outputs.label)}: {what}"
-            for bad, what in ((~finite, "not finite at this point"), (finite & ~same, "another value in JAX"))
+            for bad, what in ((~finite, NOT_FINITE), (finite & ~same, "another value in JAX"))
             if bad.any()
         ]
         return doubts, ((self.weights != 0.0) <= (finite & same)).all(axis=1)
@@ -298,13 +315,31 @@ class Check:
     # -- what is answered ---------------------------------------------------------------------------------------------
 
     def _answers(
-        self, claims: dict[str, Claim], truth: Claim, known: np.ndarray, subject: TracedDerivatives
+        self, claims: dict[str, Claim], truth: Claim, between: Claim, known: np.ndarray, subject: TracedDerivatives
     ) -> list[Answer]:
         truth.error[~known] = np.inf
         judged = {name: self._not_finite(claim, truth, known) for name, claim in claims.items()}
-        answers = [self._answer(name, claim, subject.blocks) for name, claim in judged.items()]
+        self.own = [self.answer(name, claim, subject.blocks) for name, claim in judged.items()]
         self._oracles = {INCREMENTS: truth}
-        return [*answers, self._answer(INCREMENTS, truth, subject.blocks)]
+        nowhere = ~known & ((self.weights != 0.0) & np.isnan(self.values[0]) & np.isnan(self.values[1])).any(axis=1)
+        self.outside = outside([claim.derivative for claim in claims.values()], nowhere)
+        increments, answers = self.answer(INCREMENTS, truth, subject.blocks), []
+        sides = Claim(*self.per_output(between))
+        for answer, claim in zip(self.own, claims.values()):
+            runs = self.known_meaning(answer.name)
+            if not isinstance(runs, str):
+                told = Claim(*self.per_output(meant(runs, claim.error, self.truth.coarsest)))
+                subject.own[answer.name] = answer
+                answer, subject.by_meaning[answer.name] = with_meaning(answer, told, increments, sides, subject.blocks)
+            answers.append(answer)
+        return [*answers, increments]
+
+    def known_meaning(self, name: str) -> np.ndarray | str:
+        """What a mode means, or why that is not known: the truth may come from JAX's own numbers as well."""
+        by_jax = self.truth.in_own_precision | self.truth.taken_as_they_are
+        if by_jax and self.truth.coarsest > UNIT_ROUNDOFF["float64"]:
+            return f"JAX alone computes {', '.join(sorted(by_jax))}"
+        return self.meanings.get(name, "")
 
     def _not_finite(self, claim: Claim, truth: Claim, known: np.ndarray) -> Claim:
         """A claim that is not finite is none to be excused by its error bar, where the truth fits into its type.
@@ -318,17 +353,17 @@ class Check:
         fits = np.isfinite(truth.error) & (np.abs(truth.derivative) < largest) & ~beyond.any(axis=0)
         return Claim(claim.derivative, np.select([beyond, broken & fits], [np.inf, 0.0], claim.error))
 
-    def _answer(self, name: str, claim: Claim, blocks: Sequence[Block]) -> Answer:
+    def answer(self, name: str, claim: Claim, blocks: Sequence[Block]) -> Answer:
         oracle = name in (INCREMENTS, DIFFERENCES)
         precision = "float64" if oracle else self.precision
-        derivative, error = self._per_output(claim)
+        derivative, error = self.per_output(claim)
         unit = UNIT_ROUNDOFF["float64"] if oracle else self.truth.coarsest
         error = error + np.where(error > 0.0, floor_of(derivative, blocks, unit) + UNDERFLOW[precision], 0.0)
         return Answer(
             name, JAX if name in MODES else name, 0.0, 0.0, derivative, error, precision=precision, oracle=oracle
         )
 
-    def _per_output(self, claim: Claim) -> tuple[np.ndarray, np.ndarray]:
+    def per_output(self, claim: Claim) -> tuple[np.ndarray, np.ndarray]:
         """A claim as flat arrays; of outputs that were asked for one by one without the weights that they had."""
         weights = np.diag(self.weights)[:, None] if self.each else np.ones((1, 1))
         return (claim.derivative / weights).ravel(), (claim.error / np.abs(weights)).ravel()
@@ -345,7 +380,7 @@ class Check:
         slopes[:, looked_at], errors[:, looked_at] = found
         errors[~known] = np.inf
         self._oracles[DIFFERENCES] = Claim(slopes, errors)
-        answer = self._answer(DIFFERENCES, self._oracles[DIFFERENCES], blocks)
+        answer = self.answer(DIFFERENCES, self._oracles[DIFFERENCES], blocks)
         self.contradicted |= weigh(
             claims, increments, answer, lambda a, b: compare(a, b, blocks, self.ordinary).at_odds
         )
@@ -354,23 +389,3 @@ class Check:
     @property
     def ordinary(self) -> float:
         return ordinary_size(self._largest, self.precision)
-
-    # -- many inputs --------------------------------------------------------------------------------------------------
-
-    def _end_to_end(self, modes: Sequence[Mode]) -> list[Pair]:
-        """Each mode's derivative along random directions beside that of the program: for what was not sampled."""
-        count = int(np.clip(0.1 * ENTRIES_MOVED / self.inputs.size, FEWEST, RANDOM_ENDS))
-        along = random_directions(count, self.inputs.size, self.seed + 2)
-        seen = Seen([Block("directions", np.arange(count))], self.truth.coarsest, np.ones((1, count), bool))
-        slopes = slopes_along(along, self._reverse)
-        claims = self._claims([mode for mode in modes if mode.name == "forward"], along)
-        claimed = [answer.gradient[None] for answer in slopes] + [claim.derivative for claim in claims.values()]
-        sides, error = self._increments(along, claimed, seen)
-        truth = Claim(sides.middle, error + sides.apart)
-        self._excuse(modes, claims, truth, seen, along)
-        slopes += [self._answer(name, claim, seen.blocks) for name, claim in claims.items()]
-        return compare_ends(slopes, self._answer(INCREMENTS, truth, seen.blocks), self.ordinary)
-
-    def _off(self, gradient: np.ndarray, along: np.ndarray) -> np.ndarray:
-        """How far a gradient's slopes along directions are from those of the program."""
-        return np.abs(along @ gradient - self.truth.sides(along, self.weights, self.seed).middle[0])

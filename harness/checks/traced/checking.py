@@ -12,8 +12,9 @@ from typing import Any
 import jax
 import numpy as np
 
+from harness.bounds.tolerances import MEANT
 from harness.checks.traced.arguments import Arguments
-from harness.checks.traced.asking import Check
+from harness.checks.traced.asking import NOT_FINITE, Check
 from harness.checks.traced.culprits import (
     Met,
     beside_the_numbers,
@@ -91,7 +92,8 @@ def check_derivatives(
     Returns
     -------
     Report
-        The sources "reverse" and "forward" are JAX's. "inconclusive" where the function jumps or is not finite.
+        The sources "reverse" and "forward" are JAX's. "inconclusive" where the function jumps or is not finite; where
+        outputs are rightly NaN, ``details["where_defined"]`` is the verdict on the others.
 
     Raises
     ------
@@ -116,7 +118,7 @@ def check_derivatives(
         subject = check.subject
         met = Met(check)
         subject.notes = _notes(check, arguments, met)
-        subject.details = {"devices": list(map(str, check.traced.devices)), "product_bits": _bits_of_products(check)}
+        subject.details = {"devices": list(map(_name, check.traced.devices)), "product_bits": _bits_of_products(check)}
         subject.doubts = [*check.doubts, *_nobody_checked(check, modes)]
         if check.by_solvers > SOLVERS_TOLD:
             subject.hint = "a solver in f stops at a tolerance that hides the digits; check it with a smaller one"
@@ -148,7 +150,12 @@ def check_derivatives(
                 subject.notes += alone
         _require_met(trust, check)
         verdict = consensus(check.answers, check.pairs, check.ends)
-        report = judge(subject, check.answers, check.pairs, check.ends, verdict, check.left_out, started)
+        compared = check.answers, check.pairs, check.ends, verdict, check.left_out, started
+        report = judge(subject, *compared)
+        if report.verdict == "inconclusive" and check.outside.any() and not check.is_large:
+            subject.chosen = subject.chosen & ~check.outside
+            subject.doubts = [doubt for doubt in subject.doubts if not doubt.endswith(NOT_FINITE)]
+            report = replace(report, details=report.details | {"where_defined": judge(subject, *compared).verdict})
         return replace(report, decided_share=0.0) if _nobody_checked(check, modes) else report
 
 
@@ -268,20 +275,42 @@ def _bits_of_products(check: Check) -> int | None:
     return round(-np.log2(coarsest)) if coarsest else None
 
 
+def _name(device: Any) -> str:
+    return f"{device.platform}:{device.id}"
+
+
 def _of_devices(check: Check) -> list[str]:
     """Where JAX has computed, if not on the CPU alone, and what the device makes of matrix products."""
     devices, bits, told = check.traced.devices, _bits_of_products(check), []
     if len(devices) > 1 or devices[0] != jax.devices("cpu")[0]:
         kinds = ", ".join(dict.fromkeys(device.device_kind for device in devices))
-        told.append(f"JAX computed on {first_few(devices, 4)} ({kinds}), the increments on the CPU")
+        told.append(f"JAX computed on {first_few(devices, 4, name=_name)} ({kinds}), the increments on the CPU")
     if bits:
         told.append(f"matrix products use {bits} bits of each number: the error bars allow for that")
     return told
 
 
+def _in_float64(check: Check) -> list[str]:
+    """In a coarse type: for which modes the program run in float64 counts, and where it cannot be run so, why."""
+    counts = {name: mask for name, mask in (check.subject.by_meaning | check.ends_by_meaning).items() if mask.any()}
+    told = []
+    if counts:
+        told.append(
+            f"where JAX's own answers in {check.precision} tell less, the programs of {' and '.join(counts)} count as "
+            f"they run in float64: a right rule may be off there by {MEANT[check.precision]:.1e} of the largest of its "
+            "block, and by what another rounding of its constants moves"
+        )
+    told += [
+        f"{name} is judged in {check.precision} alone, and not as its program would run in float64: {reason}"
+        for name in check.meanings
+        if isinstance(reason := check.known_meaning(name), str) and reason
+    ]
+    return told
+
+
 def _notes(check: Check, arguments: Arguments, met: Met) -> list[str]:
     """What else is worth knowing of the way to this answer."""
-    truth, told = check.truth, [*_error_bars(check), *_of_devices(check)]
+    truth, told = check.truth, [*_error_bars(check), *_in_float64(check), *_of_devices(check)]
     if check.by_solvers > SOLVERS_TOLD:
         told.append(
             f"a solver stops at its tolerance: a finer one moves JAX's answers by up to {check.by_solvers:.1e} of the "

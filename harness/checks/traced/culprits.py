@@ -6,7 +6,7 @@ farthest is named with its file and line, and run by its primal once more: if no
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ from reference.traced.program import (
     kind,
     line_of,
     primal_of,
+    programs_in,
     rule_of,
     whose,
 )
@@ -59,11 +60,14 @@ class Culprit:
     where : str
         The rule, with file and line; the line of the user's code for a primitive.
     off : float
-        The largest difference, relative to the largest derivative of the equation.
+        The largest difference, relative to the largest derivative of the equation; zero where none was seen, and only
+        the primal in the place of the rule tells.
     shape : str
         What kind of error it is, in words; may be empty.
     explains : bool or None
         Whether nothing is at odds any more with the primal in the place of the rule; None where that was not tried.
+    in_float64 : bool
+        Whether the rule's program was run in float64 to see it.
     """
 
     name: str
@@ -71,6 +75,7 @@ class Culprit:
     off: float
     shape: str
     explains: bool | None = None
+    in_float64: bool = False
 
     @property
     def rule(self) -> str:
@@ -78,8 +83,9 @@ class Culprit:
 
     def __str__(self) -> str:
         shape = f": {self.shape}" if self.shape else ""
-        off = f" is off by {self.off:.1e}" if self.off or not self.shape else ""
-        told = f"{self.rule}, checked alone{off}{shape}"
+        how = "checked alone, in float64," if self.in_float64 else "checked alone"
+        off = f" is off by {self.off:.1e}" if self.off else "" if self.shape else " is off by less than shows"
+        told = f"{self.rule}, {how}{off}{shape}"
         if self.explains is None:
             return told
         return f"{told}; by its primal instead, " + ("all agree" if self.explains else "something is still at odds")
@@ -156,14 +162,27 @@ def find_culprits(check: Check, met: dict[Equation, list[list[Increment]]]) -> l
     custom = [eq for eq in met if eq.name in CUSTOM_RULES]
     others = [eq for eq in met if eq.name not in CUSTOM_RULES]
     found = _off(check, met, custom[:RULES_TRIED])
-    found = found or _off(check, met, _different(others)[:PRIMITIVES_TRIED])
-    if found and found[0][1].name in CUSTOM_RULES:
+    if found:
         culprit, equation = found[0]
-        found[0] = (
-            Culprit(culprit.name, culprit.where, culprit.off, culprit.shape, _explains(check, equation)),
-            equation,
-        )
-    return [culprit for culprit, _ in found]
+        found[0] = replace(culprit, explains=_explains(check, equation)), equation
+    found = found or _off(check, met, _different([eq for eq in others if not _holds_rule(eq)])[:PRIMITIVES_TRIED])
+    return [culprit for culprit, _ in found] or _by_primal(check, custom[:RULES_TRIED])
+
+
+def _by_primal(check: Check, equations: Sequence[Equation]) -> list[Culprit]:
+    """The first rule whose primal in its place leaves nothing at odds, where each by itself is off by too little."""
+    for equation in {function_of(eq): eq for eq in equations}.values():
+        if time.perf_counter() > check.deadline:
+            break
+        if _explains(check, equation):
+            return [replace(_named(equation, 0.0, ""), explains=True)]
+    return []
+
+
+def _holds_rule(equation: Equation) -> bool:
+    """Whether a custom rule is within, so that the equation checked alone tells of that."""
+    inner = [eq for program in programs_in(equation) for eq in program.equations]
+    return any(eq.name in CUSTOM_RULES or _holds_rule(eq) for eq in inner)
 
 
 OPPOSITE_OF = {"reverse": "cotangents", "forward": "tangents"}
@@ -175,6 +194,7 @@ def beside_the_numbers(check: Check) -> list[str]:
     told = [
         f"{mode} mode is not linear: of opposite {OPPOSITE_OF[mode]} it does not answer the opposite"
         for mode in check.not_linear
+        if not (check.truth.taken_as_they_are or check.by_solvers)  # no derivative on purpose, or good to a tolerance
     ]
     f, (_, expected, error) = check.function, check.values
     ways = {"reverse": lambda *x: jax.vjp(f, *x)[0], "forward": lambda *x: jax.jvp(f, x, x)[0]}
@@ -285,7 +305,10 @@ def _culprit(equation: Equation, check: Check) -> Culprit | None:
         sizes = np.abs(np.concatenate([right.gradient, wrong.gradient]))
         size = sizes[np.isfinite(sizes)].max(initial=np.finfo(float).tiny)
         off = float(np.max(pair.difference[pair.at_odds]) / size)
-    return _named(equation, off, check.subject.explain(wrong, right, pair.at_odds) if pair in check.pairs else "")
+    by_meaning = check.subject.by_meaning if pair in check.pairs else check.ends_by_meaning
+    in_float64 = bool((by_meaning.pop(wrong.name, np.zeros(1, bool)) & pair.at_odds).any())
+    shape = check.subject.explain(wrong, right, pair.at_odds) if pair in check.pairs else ""
+    return replace(_named(equation, off, shape), in_float64=in_float64)
 
 
 def _named(equation: Equation, off: float, shape: str) -> Culprit:

@@ -10,9 +10,9 @@ import numpy as np
 
 from harness.bounds.tolerances import DERIVATIVE_ROUNDINGS
 from harness.checks.directions import random_directions
-from harness.checks.traced.layout import UnitVectors
-from harness.checks.traced.modes import Claim, combined, equations_in
-from harness.checks.traced.truth import NO_MATTER, Sides, Truth
+from harness.checks.traced.layout import Claim, Sides, UnitVectors, combined
+from harness.checks.traced.modes import equations_in
+from harness.checks.traced.truth import NO_MATTER, Truth
 from harness.verdict.comparison import Answer
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.traced.linear_algebra import PHASED

@@ -5,9 +5,10 @@ that Re(g·t) is the change of Re(w·f) along t. The coordinates of g are theref
 Re(w·f) in the real and in the imaginary part of z. For a real function of z that is ∂/∂x and ∂/∂y of g = ∂/∂x - i ∂/∂y.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,7 +26,7 @@ class Layout:
         self.is_complex = [kind(dtype) == "c" for dtype in self.dtypes]
         sizes = [int(np.prod(shape)) * (2 if double else 1) for shape, double in zip(self.shapes, self.is_complex)]
         self.ends = np.cumsum(sizes)
-        self.size = self.whole_size = int(self.ends[-1])
+        self.size = int(self.ends[-1])
         self.blocks = [Block(name, np.arange(end - n, end)) for name, end, n in zip(self.names, self.ends, sizes)]
 
     def narrowed(self, chosen: np.ndarray) -> "Layout":
@@ -64,13 +65,17 @@ class Layout:
 
     def arrays(self, vectors: np.ndarray, conjugate: bool = False) -> list[np.ndarray]:
         """The arrays of each of several vectors, (count, size), in the program's own precision."""
+        return [x.astype(dtype) for x, dtype in zip(self.wide_arrays(vectors, conjugate), self.dtypes)]
+
+    def wide_arrays(self, vectors: np.ndarray, conjugate: bool = False) -> list[np.ndarray]:
+        """The same in float64, and in complex128."""
         found = []
-        for block, shape, double, dtype in zip(self.blocks, self.shapes, self.is_complex, self.dtypes):
+        for block, shape, double in zip(self.blocks, self.shapes, self.is_complex):
             part = vectors[:, block.indices]
             if double:
                 real, imaginary = np.split(part, 2, axis=1)
                 part = real + (-1j if conjugate else 1j) * imaginary
-            found.append(part.reshape(len(vectors), *shape).astype(dtype))
+            found.append(part.reshape(len(vectors), *shape))
         return found
 
 
@@ -89,3 +94,36 @@ class UnitVectors:
         vectors = np.zeros((*np.shape(chosen), self.size))
         np.put_along_axis(vectors, np.asarray(chosen)[..., None], 1.0, axis=-1)
         return vectors
+
+
+class Claim(NamedTuple):
+    """What somebody answers of derivatives, and what it may be off by; (count, size) each."""
+
+    derivative: np.ndarray
+    error: np.ndarray
+
+
+@np.errstate(all="ignore")
+def combined(weights: np.ndarray, derivative: np.ndarray) -> np.ndarray:
+    """(combinations, count) from (combinations, outputs) and (count, outputs); zero times infinity is zero."""
+    if np.isfinite(derivative).all():
+        return weights @ derivative.T
+    terms = np.where(weights[:, None, :] == 0.0, 0.0, weights[:, None, :] * derivative[None])
+    return terms.sum(axis=-1)
+
+
+@dataclass(frozen=True)
+class Sides:
+    """What combinations of the outputs change by along each direction, (combinations, directions).
+
+    Just after the point, halfway to what it is just before it, and half the distance of both. The error is that of what
+    was told from points nearby, which `nearby` has by the first direction of a pass: where, and what. There may be a
+    derived bound where nothing but increments through decided comparisons took part.
+    """
+
+    after: np.ndarray
+    middle: np.ndarray
+    apart: np.ndarray
+    error: np.ndarray
+    is_smooth: bool
+    nearby: Mapping[int, tuple[np.ndarray, np.ndarray]]

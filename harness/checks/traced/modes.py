@@ -3,14 +3,14 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
 
 from harness.bounds.tolerances import SOLVERS_FACTOR
 from harness.bounds.traced_bound import bound_of_values
-from harness.checks.traced.layout import Layout
+from harness.checks.traced.layout import Layout, combined
 from harness.progress import Progress, silent
 from reference.arithmetics.companion import first_line
 from reference.arithmetics.many_directions import constant
@@ -124,22 +124,6 @@ def _same(a: Any, b: Any) -> bool:
     return type(a) is type(b) and not callable(a) and bool(a == b)
 
 
-class Claim(NamedTuple):
-    """What a mode answers, and what rounding may have moved of it; (count, size) each."""
-
-    derivative: np.ndarray
-    error: np.ndarray
-
-
-@np.errstate(all="ignore")
-def combined(weights: np.ndarray, derivative: np.ndarray) -> np.ndarray:
-    """(combinations, count) from (combinations, outputs) and (count, outputs); zero times infinity is zero."""
-    if np.isfinite(derivative).all():
-        return weights @ derivative.T
-    terms = np.where(weights[:, None, :] == 0.0, 0.0, weights[:, None, :] * derivative[None])
-    return terms.sum(axis=-1)
-
-
 class Mode:
     """JAX's derivatives in one mode: from vectors (cotangents or tangents) to products with the Jacobian.
 
@@ -237,8 +221,10 @@ class Mode:
 
     def by_numpy(self, vectors: np.ndarray, run: Run | None = None) -> np.ndarray:
         """What the interpreter makes of this mode's program, (count, size)."""
-        results = (run or Run())(self.traced(len(vectors)).program, *map(constant, self._numbers(vectors)))
-        return self._vectors([y.value for y in results])
+        return self._by_numpy(self._numbers(vectors), len(vectors), run or Run())
+
+    def _by_numpy(self, numbers: Sequence[np.ndarray], count: int, run: Run) -> np.ndarray:
+        return self._vectors([y.value for y in run(self.traced(count).program, *map(constant, numbers))])
 
     def _each(
         self, ask: Callable[[np.ndarray], np.ndarray], vectors: np.ndarray, weights: np.ndarray | None
@@ -284,6 +270,22 @@ class Mode:
             return self._each(lambda part: self.by_numpy(part, run), vectors, weights)
 
     @np.errstate(all="ignore")
+    def meaning(self, run: Run, vectors: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+        """What a run makes of the same program and of vectors that are not rounded to the program's types."""
+
+        def meaning(part: np.ndarray) -> np.ndarray:
+            exact = self.given.wide_arrays(part, conjugate=self._is_reverse)
+            return self._by_numpy([lifted(x) for x in (*self.leaves, *exact)], len(part), run)
+
+        with _lacking():
+            return self._each(meaning, vectors, weights)
+
+    @property
+    def programs(self) -> list[Program]:
+        """Those that answered so far."""
+        return [traced.program for traced in self._traced.values()]
+
+    @np.errstate(all="ignore")
     def solvers_error(self, vectors: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
         """Four times what answers move by when the solvers that they come from go on below their tolerances."""
         with _lacking():
@@ -292,7 +294,7 @@ class Mode:
     @cached_property
     def has_solver(self) -> bool:
         """Whether a solver stops in its program at a tolerance; forward mode goes through f's own loops as f does."""
-        if not any(iterates(traced.program) for traced in self._traced.values()):
+        if not any(map(iterates, self.programs)):
             return False
         return self._is_reverse or solves(Traced(self._function, *self.leaves).program)
 

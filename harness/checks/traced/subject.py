@@ -40,6 +40,8 @@ class TracedDerivatives(Subject):
         self.combinations = len(weights)
         self.cotangents = np.diag(weights) if each else np.ones(len(weights))
         self.culprit = ""
+        self.own: dict[str, Answer] = {}
+        self.by_meaning: dict[str, np.ndarray] = {}
         self.chosen = np.tile(chosen, len(weights))
         self.blocks = [
             Block(self._block_name(b.name, rows), (rows[:, None] * inputs.size + b.indices).ravel())
@@ -85,7 +87,23 @@ class TracedDerivatives(Subject):
                 narrow := lost_type((given * self.cotangents[:, None])[odd], given[odd], expected[odd])
             ):
                 shape = f"right to the digits of {narrow}: a dtype is lost on the way"
-        return "; ".join([words for words in (shape, self._branch(odd), self.culprit) if words])
+        meaning = self._of_meaning(wrong, at_odds)
+        branch = "" if meaning else self._branch(odd)  # of what a rule means, smaller errors are not seen
+        told = (meaning, shape, branch, self.culprit)
+        return "; ".join([words for words in told if words])
+
+    def _of_meaning(self, wrong: Answer, at_odds: np.ndarray) -> str:
+        """What was compared where it was not JAX's own numbers."""
+        by_meaning = self.by_meaning.get(wrong.name)
+        if by_meaning is None or not (by_meaning & at_odds).any():
+            return ""
+        places = np.flatnonzero(by_meaning & at_odds)
+        which = "" if len(places) == at_odds.sum() else f" in {len(places)} of these coordinates"
+        example = f"{self.own[wrong.name].gradient[places[0]]:.4g} for {self.label(places[0])}"
+        return (
+            f"what is at odds{which} is its program run in float64, for rounding in {wrong.precision} may explain "
+            f"JAX's own answers, such as {example}"
+        )
 
     def _shape(self, given: np.ndarray, expected: np.ndarray, odd: np.ndarray, rows: np.ndarray) -> str:
         """The kind of error, in numbers that hold for each output that is wrong and not for a combination of them."""
@@ -148,6 +166,19 @@ class TracedDerivatives(Subject):
         shape = shape if int(np.prod(shape)) == len(at) else (len(at),)
         arrays = (given[at], expected[at], self.point[at], np.zeros(len(at)), odd[at])
         return Part(block.name, *(array.reshape(shape) for array in arrays))
+
+
+def outside(derivatives: Sequence[np.ndarray], nowhere: np.ndarray) -> np.ndarray:
+    """Derivatives of combinations that are NaN, and in inputs that make zero times NaN of others: a mask.
+
+    None where somebody has numbers for the derivatives of what is none.
+    """
+    mask = np.repeat(nowhere[:, None], derivatives[0].shape[1], axis=1) if derivatives else nowhere[:, None]
+    for broken in (~np.isfinite(derivative) for derivative in derivatives):
+        if not broken[nowhere].any(axis=1).all():
+            return np.zeros(mask.size, bool)
+        mask = mask | (broken[nowhere].any(axis=0) & broken[~nowhere].any(axis=0))
+    return mask.ravel()
 
 
 def lost_type(answered: np.ndarray, given: np.ndarray, expected: np.ndarray) -> str:

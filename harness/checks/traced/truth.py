@@ -6,8 +6,8 @@ the conventions. Where a side cannot be told at the point itself, as behind ``wh
 increments at points nearby: all about this one where these agree, else along the direction on that side.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,12 +15,13 @@ import numpy as np
 from harness.bounds.tolerances import MEANINGLESS, RANDOM_ROUNDINGS, SPREAD_FACTOR
 from harness.bounds.traced_bound import bound_of_changes, spread
 from harness.checks.directions import random_directions
-from harness.checks.traced.layout import Layout, UnitVectors
-from harness.checks.traced.modes import LARGEST_PASS, coarsest_unit, combined, footprint
+from harness.checks.traced.layout import Layout, Sides, UnitVectors, combined
+from harness.checks.traced.modes import LARGEST_PASS, coarsest_unit, footprint
 from harness.progress import Progress, silent
 from reference.arithmetics.increments import Increment
 from reference.arithmetics.many_directions import STEP, constant, is_constant
-from reference.traced.interpreter import Run
+from reference.arithmetics.roundoff import UNIT_ROUNDOFF
+from reference.traced.interpreter import Run, Turned
 from reference.traced.program import Program, lifted
 
 NEARBY = (1e-4, 2e-4, 4e-4)
@@ -43,23 +44,6 @@ BESIDE_STEP = 1e-40
 
 SMALLEST_MOVED = 1e-230
 """Of smaller numbers, none can be moved by a step that much smaller."""
-
-
-@dataclass(frozen=True)
-class Sides:
-    """What combinations of the outputs change by along each direction, (combinations, directions).
-
-    Just after the point, halfway to what it is just before it, and half the distance of both. The error is that of what
-    was told from points nearby, which `nearby` has by the first direction of a pass: where, and what. There may be a
-    derived bound where nothing but increments through decided comparisons took part.
-    """
-
-    after: np.ndarray
-    middle: np.ndarray
-    apart: np.ndarray
-    error: np.ndarray
-    is_smooth: bool
-    nearby: Mapping[int, tuple[np.ndarray, np.ndarray]]
 
 
 class Truth:
@@ -85,8 +69,9 @@ class Truth:
         Whether a stop_gradient took a change away that would be seen.
     turns_phases : bool
         Whether runs that round at random turn the free phases of complex vectors, so that what depends on them shows.
-    differenced, taken_as_they_are : sets of str
-        Primitives without a rule, differenced as black boxes; custom rules and samplers that were not checked.
+    differenced, taken_as_they_are, in_own_precision : sets of str
+        Primitives without a rule, differenced as black boxes; custom rules and samplers that were not checked; what JAX
+        computed for these in less than float64.
     """
 
     def __init__(
@@ -108,6 +93,7 @@ class Truth:
         self.shortened = 1.0
         self.differenced: set[str] = set()
         self.taken_as_they_are: set[str] = set()
+        self.in_own_precision: set[str] = set()
         self.coarsest = coarsest_unit(program)
         self.chunk = max(1, int(LARGEST_PASS // (footprint(program) + COPIES * inputs.size)))
 
@@ -117,17 +103,7 @@ class Truth:
 
     def numbers(self, point: np.ndarray) -> list[np.ndarray]:
         """The arguments at a point, in the precision of the interpreter."""
-        return [lifted(x[0]) for x in self._wide(point[None])]
-
-    def _wide(self, vectors: np.ndarray) -> list[np.ndarray]:
-        found = []
-        for block, shape, double in zip(self.inputs.blocks, self.inputs.shapes, self.inputs.is_complex):
-            part = vectors[:, block.indices]
-            if double:
-                real, imaginary = np.split(part, 2, axis=1)
-                part = real + 1j * imaginary
-            found.append(part.reshape(len(vectors), *shape))
-        return found
+        return [lifted(x[0]) for x in self.inputs.wide_arrays(point[None])]
 
     def value(self, point: np.ndarray | None = None, rounding: Any = None) -> np.ndarray:
         """The outputs, (outputs,)."""
@@ -158,7 +134,7 @@ class Truth:
         return self.outputs.vector(full, lead=1) / self._step(directions)
 
     def _steps(self, directions: np.ndarray) -> list[np.ndarray]:
-        return self._wide(directions * self._step(directions))
+        return self.inputs.wide_arrays(directions * self._step(directions))
 
     def _step(self, directions: np.ndarray) -> np.ndarray:
         """How far to go along each direction, (directions, 1): a power of two; NaN where no step is small enough."""
@@ -190,11 +166,12 @@ class Truth:
                 if unknown.any():
                     after, before, error = self._told_otherwise(after, before, unknown, along, seed)
                     nearby[i] = unknown, after
+            first, (before, after) = after, self._turned(before, after, along)
             self._note(run)
-            is_smooth &= not (run.ties or run.unresolved or run.differenced or run.taken_as_they_are)
+            is_smooth &= not (self.turns or run.ties or run.unresolved or run.differenced or run.taken_as_they_are)
             parts.append(
                 (
-                    combined(weights, after),
+                    combined(weights, first),
                     combined(weights, 0.5 * (after + before)),
                     combined(size, 0.5 * np.abs(after - before)),
                     combined(size, error),
@@ -202,6 +179,19 @@ class Truth:
             )
         after, middle, apart, error = (np.concatenate(columns, axis=1) for columns in zip(*parts))
         return Sides(after, middle, apart, error, is_smooth, nearby)
+
+    @cached_property
+    def turns(self) -> bool:
+        """Whether rounding in a coarse type may decide a comparison otherwise: a kink within its reach."""
+        run, is_coarse = Turned(1, trusted=self.trusted), self.coarsest > UNIT_ROUNDOFF["float64"]
+        return bool(is_coarse and run(self.program, *map(constant, self.numbers(self.point))) and run.turned)
+
+    def _turned(self, before: np.ndarray, after: np.ndarray, along: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The least and the most of both sides and of those where comparisons within a rounding go either way."""
+        if not self.turns:
+            return before, after
+        turned = [self.changes(along, Turned(side, trusted=self.trusted)) for side in (1, -1)]
+        return np.fmin.reduce([before, after, *turned]), np.fmax.reduce([before, after, *turned])
 
     @np.errstate(all="ignore")
     def bound(self, directions: np.ndarray | UnitVectors, weights: np.ndarray) -> np.ndarray:
@@ -234,6 +224,7 @@ class Truth:
         self.unresolved = self.unresolved or run.unresolved
         self.differenced |= run.differenced
         self.taken_as_they_are |= run.taken_as_they_are
+        self.in_own_precision |= run.in_own_precision
 
     def _told_otherwise(
         self, after: np.ndarray, before: np.ndarray, unknown: np.ndarray, directions: np.ndarray, seed: int

@@ -79,4 +79,6 @@ def may_differ(x: Parts, y: Parts) -> Any:
     Twice the errors: the numbers at hand are computed themselves.
     """
     errors = x.error + y.error
+    if np.asarray(x.value).dtype.kind not in "fc":
+        return np.asarray(errors > 0.0)
     return (errors > 0.0) & ~(np.abs(x.value - y.value) > 2.0 * errors)

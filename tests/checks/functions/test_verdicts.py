@@ -234,6 +234,25 @@ def test_where_partial_derivatives_make_no_gradient_its_values_beside_are_conven
         assert "(theta[1]): θ sits on a kink, where no derivative is the right one" in report.reasons[0]
 
 
+WHOLE = np.random.default_rng(3).integers(-2, 3, size=(12, 3)).astype(float)
+
+
+def relu_units(theta, slope=1.0):
+    """Half squared errors of ReLU units whose weights and inputs are whole numbers, so that many sit on kinks."""
+    W, v = theta
+    Z = WHOLE @ W.T
+    off = np.maximum(Z, 0.0) @ v - 1.0
+    return 0.5 * off @ off, (slope * (np.outer(off, v) * (Z > 0.0)).T @ WHOLE, np.maximum(Z, 0.0).T @ off)
+
+
+@pytest.mark.parametrize(("slope", "verdict"), [(1.0, "inconclusive"), (1.1, "disagree")])
+@pytest.mark.parametrize("seed", [9, 16, 17, 32])
+def test_units_on_kinks_together_may_all_have_the_slope_of_one_side(seed, slope, verdict):
+    rng = np.random.default_rng(seed)
+    theta = rng.integers(-2, 3, size=(4, 3)).astype(float), rng.integers(-2, 3, size=4).astype(float)
+    assert check_gradient(lambda t: relu_units(t, slope), theta).verdict == verdict
+
+
 # Beyond the edge of the domain
 
 

@@ -48,6 +48,10 @@ RIGHT = {
     "many, masked by infinity": (masked, rng.normal(size=300)),
     "mantissas": (lambda x: jnp.frexp(x)[0], np.float32([3.1, -0.7, 5e-3])),
     "mantissas in bfloat16": (lambda x: jnp.frexp(x)[0], jnp.asarray([3.1, -0.7, 5e-3], "bfloat16")),
+    "truth values compared": (
+        lambda x: jnp.interp(x, np.float32([0, 1, 2.5, 4]), np.float32([0.3, -1, 2, 0.5]), period=4.0),
+        np.float32([0.3, 1.7, 3.1]),
+    ),
     "powers of two shifted": (lambda x: jnp.ldexp(x, 2), np.float32([1.0, 2.0, -4.0])),
 }
 

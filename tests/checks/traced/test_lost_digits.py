@@ -111,7 +111,7 @@ def test_what_is_ill_conditioned_stays_inconclusive():
     assert check_derivatives(small, at(0.3), modes=("forward",)).verdict == "inconclusive"
 
 
-@pytest.mark.parametrize(("factor", "verdict"), [(2.0, "agree"), (2.2, "inconclusive"), (2.5, "disagree")])
+@pytest.mark.parametrize(("factor", "verdict"), [(2.0, "agree"), (2.1, "disagree"), (2.5, "disagree")])
 def test_in_bfloat16_a_wrong_rule_is_neither_agreed_upon_nor_taken_for_rounding(factor, verdict):
     rng = np.random.default_rng(1)
     matrix, x = (jnp.asarray(rng.normal(size=shape), jnp.bfloat16) for shape in ((4, 4), 4))

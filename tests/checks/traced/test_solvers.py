@@ -138,7 +138,7 @@ def test_a_more_accurate_solver_goes_on_and_a_step_is_no_tolerance():
         found = [np.asarray(traced(1.7))]
         again = more_accurate(traced.program, [1.7], found)
         assert again is not None
-        np.testing.assert_array_equal(again(1.7), found)
+        np.testing.assert_allclose(again(1.7), found, rtol=1e-14)
 
 
 def root(of_derivative):

@@ -206,6 +206,7 @@ VALUES = {
         lambda x: (jnp.round(x), jax.lax.round(x, jax.lax.RoundingMethod.AWAY_FROM_ZERO), jnp.floor(x), jnp.ceil(x)),
         np.array([-1.5, 0.5, 2.5, -0.5, 1.5]),
     ),
+    "bits": (lambda x: jax.lax.bitcast_convert_type(x, np.int64), np.array([1.5, -0.1])),
     "signs": (lambda x: (jnp.sign(x), jnp.isfinite(x)), np.array([-1.5, 0.0, -0.0, np.inf, np.nan])),
     "made from nothing": (lambda n: n + jax.lax.broadcasted_iota(int, (2, 3), 1), np.array([[1, 2, 3]])),
     "from bits": (lambda n: jax.lax.bitcast_convert_type(n, jnp.float64), np.array([1, -5, 1 << 62])),

@@ -13,8 +13,9 @@ import numpy as np
 
 from harness.bounds.tolerances import RANDOM_INCREMENTS, RANDOM_ROUNDINGS
 from harness.bounds.traced_bound import few_roundings, floor_of, is_wide, of_nothing_known, spread
-from harness.checks.traced.modes import Claim, Mode
-from harness.checks.traced.truth import Sides, Truth
+from harness.checks.traced.layout import Claim, Sides
+from harness.checks.traced.modes import Mode
+from harness.checks.traced.truth import Truth
 from harness.verdict.comparison import Block
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 
@@ -76,7 +77,8 @@ def bar_of_mode(
 ) -> Bar:
     """Of JAX's answer: what rounding in its own precision may have moved, and what its solvers leave.
 
-    The truth's own error where the answer lies within it, if it may be borrowed.
+    The truth's own error where the answer lies within it, if it may be borrowed. In coarse types the whole of what
+    random roundings show, for a share of it is what the mode's program may be off by in float64.
     """
     off = np.abs(answer - truth.derivative)
     if borrows and not mode.has_solver and seen.covers(off, truth.error, answer):
@@ -84,11 +86,11 @@ def bar_of_mode(
     by_solvers = mode.solvers_error(*asked)
     runs = (mode.rounded(rng, *asked) for rng in (None, *np.random.default_rng(seed).spawn(RANDOM_ROUNDINGS)))
 
-    bound = mode.bound(*asked)
+    bound, is_coarse = mode.bound(*asked), mode.coarsest > UNIT_ROUNDOFF["float64"]
     vague = of_nothing_known(truth, bound, seen.blocks)
 
     def enough(error: np.ndarray) -> bool:
-        return seen.covers(off, truth.error + np.maximum(error + by_solvers, vague), answer)
+        return not is_coarse and seen.covers(off, truth.error + np.maximum(error + by_solvers, vague), answer)
 
     found = _bar(answer, bound, runs, seen.blocks, mode.coarsest, enough)
     return Bar(np.maximum(found.error + by_solvers, vague), found.kinds)

@@ -13,8 +13,7 @@ import numpy as np
 from harness.bounds.tolerances import ABSOLUTE, MEANINGLESS, NEGLIGIBLE, SPREAD_FACTOR
 from harness.bounds.traced_bound import SMALLEST
 from harness.checks.directions import random_directions
-from harness.checks.traced.layout import Layout
-from harness.checks.traced.modes import Claim, combined
+from harness.checks.traced.layout import Claim, Layout, combined
 from harness.checks.traced.truth import Truth
 from harness.verdict.comparison import Answer, Pair
 from harness.wording import first_few
@@ -22,7 +21,7 @@ from harness.wording import first_few
 ZERO_IS_COARSER = {"float64": 1.0, "float32": 1e2, "float16": 1e4, "bfloat16": 1e4}
 """In coarse types zero is not hit that exactly."""
 
-UNDERFLOW = {"float64": 1e-240, "float32": SMALLEST, "float16": SMALLEST, "bfloat16": SMALLEST}
+UNDERFLOW = {"float64": 1e-240, "float32": SMALLEST, "float16": 2.0**-24, "bfloat16": SMALLEST}
 """What underflow may leave or take of a zero."""
 
 NOTHING = {"float64": 1e-220, "float32": 1e-30, "float16": 1e-30, "bfloat16": 1e-30}

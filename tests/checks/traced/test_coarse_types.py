@@ -1,0 +1,256 @@
+"""In float32 and less: what a rule means is judged, however wide the error bars of its own answers are."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from functions_of_jax import DEEP, sampled
+
+from harness import check_derivatives
+from harness.bounds.tolerances import MEANT
+from harness.checks.traced.precision.meaning import SIDES, Meant
+from reference.arithmetics.many_directions import constant
+from reference.traced.program import Traced
+
+RNG = np.random.default_rng(1)
+SQUARE, X = RNG.normal(size=(4, 4)), RNG.normal(size=4)
+LAYERS = [RNG.normal(size=(4, 4)) * 0.5 for _ in range(4)]
+
+
+def ruled(f, rule):
+    """f with rule(*arguments, g) for its backward pass."""
+    wrapped = jax.custom_vjp(f)
+    wrapped.defvjp(lambda *x: (f(*x), x), lambda x, g: rule(*x, g))
+    return wrapped
+
+
+def squares(factor):
+    return ruled(lambda v: jnp.sum(v * v), lambda v, g: (factor * g * v,))
+
+
+def by_tanh(x):
+    return 0.5 * x * (1.0 + jnp.tanh(0.7978845608 * (x + 0.044715 * x**3)))
+
+
+def gelu(first=1.0, half=0.5, c=3 * 0.044715):
+    """GELU by tanh with a rule of its own, whose constants are rounded for themselves."""
+
+    def rule(x, g):
+        t = jnp.tanh(0.7978845608 * (x + 0.044715 * x**3))
+        return (g * (first * half * (1.0 + t) + 0.5 * x * (1.0 - t * t) * 0.7978845608 * (1.0 + c * x * x)),)
+
+    return ruled(by_tanh, rule)
+
+
+def standardised(share=1.0):
+    """Layer norm with a rule of its own, by 1/n as a constant; `share` scales one of its three terms."""
+
+    def f(x):
+        return (x - x.mean()) * jax.lax.rsqrt(((x - x.mean()) ** 2).mean() + 1e-5)
+
+    def rule(x, g):
+        y, n = f(x), jnp.asarray(1.0 / x.size, x.dtype)
+        scale = jax.lax.rsqrt(((x - x.mean()) ** 2).mean() + 1e-5)
+        return (scale * (g - g.sum() * n - share * y * (g * y).sum() * n),)
+
+    return ruled(f, rule)
+
+
+def cross_entropy(share=1.0):
+    f = lambda z: jax.nn.logsumexp(z) - z[1]  # noqa: E731
+    return ruled(f, lambda z, g: (g * (share * jax.nn.softmax(z) - jnp.eye(z.size, dtype=z.dtype)[1]),))
+
+
+def network(activation, loss=lambda h: jnp.sum(h * h)):
+    def f(x, layers):
+        for w in layers:
+            x = activation(w @ x)
+        return loss(x)
+
+    return f
+
+
+def scan(activation):
+    return lambda w, x: jnp.sum(jax.lax.scan(lambda c, _: (activation(w @ c), None), x, None, length=20)[0])
+
+
+def cast(dtype, *trees):
+    return jax.tree.map(lambda x: jnp.asarray(x, dtype), trees)
+
+
+WRONG = {
+    "2.1 for 2": (lambda m, x: squares(2.1)(m @ x), SQUARE, X),
+    "2.1 for 2, beside other terms": (lambda m, x: squares(2.1)(m @ x) + jnp.sum(jnp.sin(m)), SQUARE, X),
+    "5% in one of two terms": (network(gelu(first=1.05)), X, LAYERS[:3]),
+    "a half is missing": (network(gelu(half=1.0)), X, LAYERS[:3]),
+    "a half is missing, in a softmax loss": (network(gelu(half=1.0), lambda h: cross_entropy()(h)), X, LAYERS[:2]),
+    "a constant of GELU": (gelu(c=0.0), 1.5 * X),
+    "5% in a softmax loss": (network(jnp.tanh, cross_entropy(1.05)), X, LAYERS[:2]),
+    "5% in a term of layer norm": (lambda x, w: jnp.sum(w * standardised(1.05)(x)), X, X**2),
+    "5% in a scan": (scan(ruled(jnp.tanh, lambda x, g: (g * (1.0 - 1.05 * jnp.tanh(x) ** 2),))), LAYERS[0], X),
+}
+
+
+@pytest.mark.parametrize("name", sampled(WRONG))
+def test_a_rule_that_is_off_by_a_few_percent_is_seen_in_bfloat16(name):
+    f, *arguments = WRONG[name]
+    assert check_derivatives(f, *cast("bfloat16", *arguments)).verdict == "disagree"
+
+
+def test_a_thousandth_is_seen_through_a_deep_network_in_float32():
+    report = check_derivatives(network(gelu(first=1.001)), *cast("float32", X, LAYERS))
+    assert report.verdict == "disagree"
+    assert report.details["culprits"][0]["name"] == "by_tanh"
+
+
+HALVES = ["bfloat16", "float16"]
+
+
+def huber(x):
+    return jnp.where(jnp.abs(x) <= 0.1, 5.0 * x * x, jnp.abs(x) - 0.05)
+
+
+def sine_over_x(x):
+    """sin x / x by its series near zero, whose rule goes on by it for longer."""
+    return jnp.where(jnp.abs(x) < 1e-2, 1.0 - x * x / 6.0, jnp.sin(x) / jnp.where(x == 0.0, 1.0, x))
+
+
+def by_series(x, g):
+    s = jnp.where(x == 0.0, 1.0, x)
+    return (g * jnp.where(jnp.abs(x) < 0.1, -x / 3.0 + x**3 / 30.0, (jnp.cos(x) - jnp.sin(x) / s) / s),)
+
+
+def attention(q, k, v):
+    return jax.nn.softmax(q @ k.T * 0.57735) @ v
+
+
+def recomputed(q, k, v, g):
+    p = jax.nn.softmax(q @ k.T * 0.57735)
+    d = g @ v.T
+    s = p * (d - jnp.sum(p * d, axis=-1, keepdims=True)) * 0.57735
+    return s @ k, s.T @ q, p.T @ g
+
+
+RIGHT = {
+    "constants of its own": (network(gelu()), X, LAYERS[:2]),
+    "where the terms cancel": (gelu(), np.array([-0.7518])),
+    "deep": (network(gelu()), X, LAYERS),
+    "in a scan": (scan(gelu()), LAYERS[0], X),
+    "1/n as a constant": (lambda x, w: jnp.sum(w * standardised()(x)), X, X**2),
+    "a derivative of zero": (lambda b, x, w: standardised()(b[0] + x) @ w + b[1], X[:2], X, X**2),
+    "a softmax loss": (network(jnp.tanh, cross_entropy()), X, LAYERS[:2]),
+    "a series where another ends": (ruled(sine_over_x, by_series), np.array([0.003, 0.05, 0.2, 1.5])),
+    "a threshold that is computed": (
+        ruled(huber, lambda x, g: (g * jnp.where(jnp.abs(x) < 1 / jnp.asarray(10.0, x.dtype), 10.0 * x, jnp.sign(x)),)),
+        np.array([-0.3, 0.05, 0.2]),
+    ),
+    "a tie by rounding alone": (
+        ruled(lambda x: jnp.maximum(x, 1.0 / jnp.asarray(10.0, x.dtype)), lambda x, g: (g * (x > 0.1),)),
+        np.array([0.1, 0.3, -1.0]),
+    ),
+    "a tie that its rule has by rounding": (
+        ruled(lambda x: jnp.maximum(x, 0.1), lambda x, g: (g * (x > 1.0 / jnp.asarray(10.0, x.dtype)),)),
+        np.array([0.1, 0.3, -1.0]),
+    ),
+    "attention recomputed": (ruled(attention, recomputed), LAYERS[0][:2], LAYERS[1][:3], LAYERS[2][:3]),
+    "in float32 inside": (lambda x: gelu()(x.astype("float32")).astype(x.dtype), X),
+    "zero by underflow": (jax.nn.softmax, np.array([30.0, 0.0, -30.0])),
+    "a scaled loss": (lambda x, w: 1024.0 * network(gelu())(x, w), X, LAYERS[:2]),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [(name, dtype) for i, name in enumerate(RIGHT) for j, dtype in enumerate(HALVES) if DEEP or (i + j) % 2],
+)
+def test_a_right_rule_agrees(name, dtype):
+    f, *arguments = RIGHT[name]
+    report = check_derivatives(f, *cast(dtype, *arguments))
+    assert report.verdict == "agree", report
+
+
+# -- what is said of it ------------------------------------------------------------------------------------------------
+
+
+def test_the_report_says_what_was_compared():
+    (m, x) = cast("bfloat16", SQUARE, X)
+    report = check_derivatives(lambda m, x: squares(2.1)(m @ x), m, x)
+    said, culprit = report.findings[0].diagnosis, report.details["culprits"][0]
+    assert "is its program run in float64, for rounding in bfloat16 may explain JAX's own answers" in said
+    assert culprit["in_float64"]
+    assert culprit["explains"]
+    assert report.findings[0].value / report.findings[0].expected == pytest.approx(2.1 / 2.0, rel=0.005)  # 2.09375
+    right = check_derivatives(lambda m, x: squares(2.0)(m @ x), m, x)
+    assert any(note.endswith("and by what another rounding of its constants moves") for note in right.notes)
+    assert not any("float64: a right rule" in note for note in check_derivatives(jnp.sin, X).notes)
+
+
+def test_a_rule_too_little_off_to_be_seen_alone_is_named_by_its_primal():
+    slightly = ruled(lambda x: jnp.sin(x) + 4.0 * x, lambda x, g: (g * (1.1 * jnp.cos(x) + 4.0),))
+    f = lambda x: slightly(x) - 4.0 * x  # noqa: E731
+    report = check_derivatives(f, *cast("bfloat16", X))
+    assert report.verdict == "disagree"
+    (culprit,) = report.details["culprits"]
+    assert culprit["explains"]
+    assert culprit["off"] == 0.0
+    assert "is off by less than shows; by its primal instead, all agree" in report.findings[0].diagnosis
+
+
+def test_where_jax_alone_computes_something_its_own_answers_count():
+    """And the report says why."""
+
+    def outside(x):
+        shape = jax.ShapeDtypeStruct(x.shape, x.dtype)
+        return jax.pure_callback(lambda x: np.sin(np.asarray(x)), shape, x, vmap_method="expand_dims")
+
+    called = ruled(outside, lambda x, g: (2.0 * g * jnp.cos(x),))
+    report = check_derivatives(called, *cast("float32", X))
+    assert report.verdict == "disagree"
+    assert "reverse is judged in float32 alone, and not as its program would run in float64" in " ".join(report.notes)
+    assert not any("float64: a right rule" in note for note in report.notes)
+
+
+@pytest.mark.parametrize("factor", [2.0, 2.2])
+def test_along_directions_of_many_inputs(factor):
+    m, x = cast("bfloat16", np.random.default_rng(0).normal(size=(40, 40)) * 0.2, np.linspace(-1.0, 1.0, 40))
+    report = check_derivatives(lambda m, x: squares(factor)(jnp.tanh(m @ x)), m, x)
+    assert report.verdict == ("agree" if factor == 2.0 else "disagree"), report
+
+
+def test_what_overflows_in_its_type_is_wrong_whatever_it_means():
+    overflowing = ruled(lambda x: jnp.sin(x), lambda x, g: (g * jnp.cos(x) * 1e4 * 1e4 / 1e8,))
+    assert check_derivatives(overflowing, *cast("float16", X)).verdict == "disagree"
+
+
+# -- the runs ----------------------------------------------------------------------------------------------------------
+
+
+def meant_value(f, x, side=0, shared=frozenset()):
+    x = jnp.asarray(x, "bfloat16")
+    run = Meant(np.random.default_rng(0), side, shared)
+    return run(Traced(f, x).program, constant(np.asarray(x, float)))[0].value
+
+
+@pytest.mark.parametrize(
+    ("number", "moves"), [(0.1, True), (0.7969, True), (1.0 / 3.0, True), (0.5, False), (0.75, False), (100.0, False)]
+)
+def test_constants_of_many_digits_may_be_rounded_otherwise(number, moves):
+    rounded = float(jnp.asarray(number, "bfloat16"))
+    off = meant_value(lambda x: x * number, 1.0) / rounded - 1.0
+    assert (2.0**-10 < abs(off) < 2.0**-7) if moves else off == 0.0
+    assert meant_value(lambda x: x * number, 1.0, shared=frozenset([rounded])) == rounded
+
+
+@pytest.mark.parametrize("second", [1.0, 1.0 + 2.0**-9, 1.0 - 2.0**-9, 1.02, np.inf, -np.inf])
+@pytest.mark.parametrize("side", SIDES)
+def test_comparisons_that_a_rounding_may_turn_are_turned(second, side):
+    """2^-8 is u in bfloat16; what is equal stays so."""
+    close = abs(second - 1.0) in (0.0, 2.0**-9)
+    run = Meant(np.random.default_rng(0), side, frozenset([second]))
+    less = Traced(lambda x, y: x < y, jnp.ones((), "bfloat16"), jnp.ones((), "bfloat16")).program
+    found = bool(run(less, constant(np.float64(1.0)), constant(np.float64(second)))[0].value)
+    assert found == (second > 1.0 if not close or second == 1.0 else side == -1)
+
+
+def test_what_a_formula_may_be_off_by_is_more_than_its_constants_round():
+    assert all(MEANT[dtype] > float(jnp.finfo(dtype).eps) for dtype in MEANT)
