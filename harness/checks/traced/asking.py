@@ -16,21 +16,20 @@ from harness.bounds.tolerances import (
 )
 from harness.bounds.traced_bound import floor_of
 from harness.checks.directions import random_directions
-from harness.checks.traced.differencing import free_phases, has_slope, is_linear, some_differences, vanishing, weigh
+from harness.checks.traced.differencing import free_phases, has_slope, some_differences, vanishing, weigh
 from harness.checks.traced.layout import Claim, Layout, Sides, UnitVectors
 from harness.checks.traced.many_inputs import end_to_end, located, sampled
-from harness.checks.traced.modes import Mode, equations_in
-from harness.checks.traced.precision.bars import Bar, Seen, bar_of_increments, bar_of_mode, narrowed
+from harness.checks.traced.modes.mode import Mode, gradient_of
+from harness.checks.traced.modes.programs import equations_in, without_stops_of_rules
+from harness.checks.traced.precision.bars import Bar, Seen, bar_of_increments, narrowed
+from harness.checks.traced.precision.claims import claims_of, excuse
 from harness.checks.traced.precision.digits import UNDERFLOW, absolute_scale, ordinary_size, scale_about, with_digits
-from harness.checks.traced.precision.meaning import meaning, meant, with_meaning
-from harness.checks.traced.second_order import gradient_of, without_stops_of_rules
+from harness.checks.traced.precision.meaning import meant, with_meaning
 from harness.checks.traced.subject import DIFFERENCES, INCREMENTS, JAX, MODES, REFERENCE, TracedDerivatives, outside
 from harness.checks.traced.truth import Truth
 from harness.verdict.comparison import Answer, Block, compare, compare_all
 from harness.wording import first_few
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
-from reference.measured import NotApplicable
-from reference.traced.interpreter import COARSE
 from reference.traced.program import CUSTOM_RULES, Equation, Traced, function_of, unit_roundoff
 
 NOT_FINITE = "not finite at this point"
@@ -109,7 +108,7 @@ class Check:
         self._shape = len(self.weights), self.inputs.size
         self.left_out: dict[str, str] = {}
         self.bars: dict[str, set[str]] = {}
-        self._together: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+        self.together: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         self.contradicted = self.has_kink = False
         self.not_linear, self.reverse = list[str](), list[Answer]()
         self.meanings: dict[str, np.ndarray | str] = {}
@@ -122,7 +121,7 @@ class Check:
         self.doubts, known = self._values()
         asked = self.asked = [self.mode(name) for name in modes]
         chosen = sampled(self) if self.is_large else np.arange(self.inputs.size)
-        claims = self.claims(asked)
+        claims = claims_of(self, asked)
         if reference is not None:
             claims[REFERENCE] = self._reference(reference)
         subject = self._look_at(chosen, asked, claims, known)
@@ -156,7 +155,7 @@ class Check:
         at = np.isin(np.arange(self.inputs.size), chosen)
         subject = TracedDerivatives(self.inputs, self.outputs, self.weights, self.each, self.truth.point, at)
         truth, sides = self._truth(chosen, claims, subject.blocks, known)
-        self.excuse(modes, claims, truth, Seen(subject.blocks, self.truth.coarsest, known[:, None] & at))
+        excuse(self, modes, claims, truth, Seen(subject.blocks, self.truth.coarsest, known[:, None] & at))
         self.answers = self._answers(claims, truth, sides, known, subject)
         return self._narrowed(subject, chosen) if self.is_large else subject
 
@@ -188,66 +187,7 @@ class Check:
         mode.progress = self.truth.progress
         return mode
 
-    def claims(self, modes: Sequence[Mode], along: np.ndarray | None = None) -> dict[str, Claim]:
-        """(combinations, inputs), whichever mode answers; of many inputs, forward mode answers in directions alone."""
-        claims = {}
-        for mode in modes:
-            if mode.name == "forward" and self.is_large and along is None:
-                continue
-            try:
-                vectors, weights = self._asked(mode, along)
-                # the opposite of all, and more of it: what minds signs or cuts off gives itself away
-                opposite = -4.0 * np.abs(random_directions(0 if self.is_large else 1, len(vectors), self.seed + 6))
-                axis = 0 if weights is None else 1
-                found = mode.answers(np.concatenate([vectors, opposite @ vectors]), weights)
-                answer, together = np.split(found, [len(vectors)], axis)
-                self._together[mode.name] = opposite, np.moveaxis(together, axis, 0)
-                claims[mode.name] = Claim(answer, np.full(answer.shape, np.inf))
-            except NotApplicable as reason:
-                self.left_out[mode.name] = str(reason)
-        return claims
-
-    def _asked(self, mode: Mode, along: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray | None]:
-        """What forward mode says of the combinations along directions, and reverse mode of them along each input."""
-        if mode.name == "reverse":
-            return self.weights, None
-        return np.eye(self.inputs.size) if along is None else along, self.weights
-
-    @np.errstate(all="ignore")
-    def excuse(
-        self, modes: Sequence[Mode], claims: dict[str, Claim], truth: Claim, seen: Seen, along: np.ndarray | None = None
-    ) -> None:
-        """Error bars for what the modes claim; where a claim lies within the truth's own, these are its, too.
-
-        But not those of a truth that is hardly known, within which one mode may contradict another; not where they
-        count for inputs that nobody looked at; and not in half a float, where what a mode means tells more than that.
-        """
-        borrows = self.truth.coarsest < COARSE and (along is not None or not self.is_large)
-        borrows = borrows and (len(claims) == 1 or not seen.is_wide(truth))
-        for mode in [mode for mode in modes if mode.name in claims]:
-            answer = claims[mode.name].derivative
-            try:
-                bar = bar_of_mode(mode, self._asked(mode, along), answer, truth, seen, borrows, self.seed)
-                claims[mode.name] = Claim(answer, self._noted(mode.name, bar))
-                self._note_linear(mode.name, claims[mode.name], seen.blocks)
-                if "lent" not in bar.kinds and self.truth.coarsest > UNIT_ROUNDOFF["float64"]:
-                    asked = self._asked(mode, along)
-                    self.meanings[mode.name] = meaning(mode, *asked, self.truth.program, self.seed)
-            except NotApplicable as reason:
-                self.left_out[mode.name] = str(reason)
-                del claims[mode.name]
-            self.by_solvers = max(self.by_solvers, mode.by_solvers)
-
-    def _note_linear(self, name: str, claim: Claim, blocks: Sequence[Block]) -> None:
-        """Whether a mode's answer for several vectors is that for each of them."""
-        opposite, together = self._together[name]
-        floor = floor_of(claim.derivative.ravel(), blocks, self.truth.coarsest).reshape(claim.derivative.shape)
-        axis = 0 if name == "reverse" else 1
-        each, error = (np.moveaxis(x, axis, 0) for x in (claim.derivative, claim.error + floor))
-        if not is_linear(self.truth.coarsest, opposite, each, together, np.abs(opposite) @ error, error):
-            self.not_linear.append(name)
-
-    def _noted(self, name: str, bar: Bar) -> np.ndarray:
+    def noted(self, name: str, bar: Bar) -> np.ndarray:
         """The error of a bar, whose kind is told."""
         self.bars.setdefault(name, set()).update(bar.kinds)
         return bar.error
@@ -291,7 +231,7 @@ class Check:
         nothing = vanishing(self.truth, along, self.weights, claimed, sides, self.seed)
         sides = replace(sides, middle=np.where(nothing, 0.0, sides.middle))
         bar = bar_of_increments(self.truth, along, self.weights, sides, seen, self.seed)
-        error = np.where(nothing, np.finfo(float).tiny, self._noted(INCREMENTS, bar))
+        error = np.where(nothing, np.finfo(float).tiny, self.noted(INCREMENTS, bar))
         self.has_kink |= bool((2.0 * sides.apart > error).any())
         return sides, np.where(np.isfinite(error), error, np.inf)
 

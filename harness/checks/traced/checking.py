@@ -22,7 +22,7 @@ from harness.checks.traced.culprits import (
     find_second_order_culprits,
     rules_alone,
 )
-from harness.checks.traced.modes import alike, equations_in
+from harness.checks.traced.modes.programs import alike, equations_in
 from harness.checks.traced.subject import INCREMENTS, MODES, REFERENCE, consensus
 from harness.checks.traced.truth import Truth
 from harness.progress import bar_after

@@ -15,7 +15,7 @@ import numpy as np
 
 from harness.checks.directions import random_directions
 from harness.checks.traced.asking import Check
-from harness.checks.traced.modes import equations_in
+from harness.checks.traced.modes.programs import equations_in
 from harness.checks.traced.subject import INCREMENTS, MODES
 from harness.checks.traced.truth import Truth
 from reference.arithmetics.increments import Increment

@@ -11,7 +11,7 @@ import numpy as np
 from harness.bounds.tolerances import DERIVATIVE_ROUNDINGS
 from harness.checks.directions import random_directions
 from harness.checks.traced.layout import Claim, Sides, UnitVectors, combined
-from harness.checks.traced.modes import equations_in
+from harness.checks.traced.modes.programs import equations_in
 from harness.checks.traced.truth import NO_MATTER, Truth
 from harness.verdict.comparison import Answer
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF

@@ -11,8 +11,9 @@ import numpy as np
 from harness.bounds.tolerances import ENTRIES_MOVED, RANDOM_ENDS, SAMPLED_INPUTS
 from harness.checks.directions import compare_ends, farthest_off, random_directions, slopes_along
 from harness.checks.traced.layout import Claim
-from harness.checks.traced.modes import Mode
+from harness.checks.traced.modes.mode import Mode
 from harness.checks.traced.precision.bars import Seen
+from harness.checks.traced.precision.claims import claims_of, excuse
 from harness.checks.traced.precision.meaning import meant, with_meaning
 from harness.checks.traced.subject import INCREMENTS
 from harness.verdict.comparison import Block, Pair
@@ -37,11 +38,11 @@ def end_to_end(check: Check, modes: Sequence[Mode]) -> list[Pair]:
     along = random_directions(count, check.inputs.size, check.seed + 2)
     seen = Seen([Block("directions", np.arange(count))], check.truth.coarsest, np.ones((1, count), bool))
     slopes = slopes_along(along, check.reverse)
-    claims = check.claims([mode for mode in modes if mode.name == "forward"], along)
+    claims = claims_of(check, [mode for mode in modes if mode.name == "forward"], along)
     claimed = [slope.gradient[None] for slope in slopes] + [claim.derivative for claim in claims.values()]
     sides, error = check.increments(along, claimed, seen)
     truth = Claim(sides.middle, error + sides.apart)
-    check.excuse(modes, claims, truth, seen, along)
+    excuse(check, modes, claims, truth, seen, along)
     slopes += [check.answer(name, claim, seen.blocks) for name, claim in claims.items()]
     increments, between = check.answer(INCREMENTS, truth, seen.blocks), Claim(sides.middle[0], sides.apart[0])
     for i, slope in enumerate(slopes):

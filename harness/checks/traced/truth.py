@@ -16,7 +16,7 @@ from harness.bounds.tolerances import MEANINGLESS, RANDOM_ROUNDINGS, SPREAD_FACT
 from harness.bounds.traced_bound import bound_of_changes, spread
 from harness.checks.directions import random_directions
 from harness.checks.traced.layout import Layout, Sides, UnitVectors, combined
-from harness.checks.traced.modes import LARGEST_PASS, coarsest_unit, footprint
+from harness.checks.traced.modes.programs import LARGEST_PASS, coarsest_unit, footprint
 from harness.progress import Progress, silent
 from reference.arithmetics.increments import Increment
 from reference.arithmetics.many_directions import STEP, constant, is_constant

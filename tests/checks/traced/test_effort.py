@@ -12,7 +12,7 @@ import pytest
 from harness import check_derivatives
 from harness.bounds.traced_bound import spread
 from harness.checks.traced.layout import Layout
-from harness.checks.traced.modes import Mode
+from harness.checks.traced.modes.mode import Mode
 
 DEEP = os.environ.get("HARNESS_PROFILE") == "deep"
 rng = np.random.default_rng(0)

@@ -14,7 +14,7 @@ import numpy as np
 from harness.bounds.tolerances import RANDOM_INCREMENTS, RANDOM_ROUNDINGS
 from harness.bounds.traced_bound import few_roundings, floor_of, is_wide, of_nothing_known, spread
 from harness.checks.traced.layout import Claim, Sides
-from harness.checks.traced.modes import Mode
+from harness.checks.traced.modes.mode import Mode
 from harness.checks.traced.truth import Truth
 from harness.verdict.comparison import Block
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF

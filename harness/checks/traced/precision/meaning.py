@@ -15,7 +15,7 @@ import numpy as np
 from harness.bounds.tolerances import MEANT, MEANT_FACTOR, SPREAD_FACTOR
 from harness.bounds.traced_bound import largest_in_block
 from harness.checks.traced.layout import Claim
-from harness.checks.traced.modes import Mode
+from harness.checks.traced.modes.mode import Mode
 from harness.checks.traced.precision.digits import SMALLEST
 from harness.verdict.comparison import Answer, Block
 from reference.arithmetics.increments import Increment

@@ -10,33 +10,17 @@ import numpy as np
 
 from harness.bounds.tolerances import SOLVERS_FACTOR
 from harness.bounds.traced_bound import bound_of_values
+from harness.checks.directions import random_directions
 from harness.checks.traced.layout import Layout, combined
+from harness.checks.traced.modes.programs import alike, solves
 from harness.progress import Progress, silent
 from reference.arithmetics.companion import first_line
 from reference.arithmetics.many_directions import constant
-from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.measured import NotApplicable
 from reference.switches import compiler_options
 from reference.traced.black_box import more_accurate
-from reference.traced.contracting import product_units
 from reference.traced.interpreter import Run
-from reference.traced.program import (
-    CALLS,
-    CUSTOM_RULES,
-    Constant,
-    Equation,
-    Program,
-    Traced,
-    is_key,
-    iterates,
-    kind,
-    lifted,
-    programs_in,
-    unit_roundoff,
-)
-
-LARGEST_PASS = 2.0e7
-"""Numbers that one pass may hold, 160 MB in float64; more directions than fit go in chunks."""
+from reference.traced.program import Program, Traced, iterates, lifted
 
 LACKING = (
     "forward-mode", "Forward-mode", "Reverse-mode differentiation does not", "not implemented", "not supported",
@@ -59,69 +43,6 @@ def _lacking() -> Iterator[None]:
         if lacks_mode(reason):
             raise NotApplicable(f"JAX says: {first_line(reason)}") from None
         raise
-
-
-def footprint(program: Program) -> int:
-    """How many numbers a program writes in all."""
-    own = sum(int(np.prod(shape)) for eq in program.equations for shape in eq.shapes)
-    inner = [(eq.params.get("length", 1), p) for eq in program.equations for p in programs_in(eq)]
-    return own + sum(times * footprint(p) for times, p in inner)
-
-
-def coarsest_unit(program: Program) -> float:
-    """u of the coarsest floating type in a program."""
-    own = [t for eq in program.equations for t in (*eq.dtypes, *eq.input_dtypes)] + list(program.dtypes)
-    units = [unit_roundoff(t) for t in own if t is not None and kind(t) in ("f", "c")]
-    cut = [2.0 ** -(eq.params["mantissa_bits"] + 1) for eq in program.equations if eq.name == "reduce_precision"]
-    inner = [coarsest_unit(p) for eq in program.equations for p in programs_in(eq)]
-    products = [unit for eq in program.equations for unit in product_units(eq)]
-    return max([UNIT_ROUNDOFF["float64"], *units, *cut, *products, *inner])
-
-
-def solves(program: Program) -> bool:
-    """Whether in it a derivative rule stands for something that iterates."""
-    return any(
-        iterates(inner) if eq.name in CUSTOM_RULES else solves(inner)
-        for eq in program.equations
-        for inner in programs_in(eq)
-    ) or any(eq.name == "custom_linear_solve" and iterates(eq.params["jaxprs"].solve) for eq in program.equations)
-
-
-def alike(a: Program, b: Program) -> bool:
-    """Whether two programs are surely the same, number for number, but for the rules that custom calls carry."""
-    return (
-        (a.size, a.arguments, len(a.equations)) == (b.size, b.arguments, len(b.equations))
-        and _same(a.results, b.results)
-        and _same(a.constants, b.constants)
-        and all(map(_same_equation, a.equations, b.equations))
-    )
-
-
-def _same_equation(a: Equation, b: Equation) -> bool:
-    carries = a.name in CUSTOM_RULES or a.name in CALLS  # any other function may answer as it likes
-
-    def is_rule(value: Any) -> bool:
-        return carries and (callable(value) or hasattr(value, "call_wrapped"))
-
-    return (
-        (a.name, a.outputs, a.shapes, a.dtypes) == (b.name, b.outputs, b.shapes, b.dtypes)
-        and _same(a.inputs, b.inputs)
-        and all(_same(value, b.params.get(key)) or is_rule(value) for key, value in a.params.items())
-    )
-
-
-def _same(a: Any, b: Any) -> bool:
-    if isinstance(a, Program) and isinstance(b, Program):
-        return alike(a, b)
-    if isinstance(a, Constant) and isinstance(b, Constant):
-        return _same(a.value, b.value)
-    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
-        return np.array_equal(a, b, equal_nan=a.dtype.kind in "fc")
-    if isinstance(a, (tuple, list)) and isinstance(b, (tuple, list)):
-        return len(a) == len(b) and all(map(_same, a, b))
-    if isinstance(a, type) or is_key(a):
-        return a is b
-    return type(a) is type(b) and not callable(a) and bool(a == b)
 
 
 class Mode:
@@ -313,14 +234,6 @@ class Mode:
         return SOLVERS_FACTOR * moved
 
 
-def equations_in(program: Program) -> Iterator[Equation]:
-    """All equations of a program, however deep."""
-    for equation in program.equations:
-        yield equation
-        for inner in programs_in(equation):
-            yield from equations_in(inner)
-
-
 def _pull_back(function: Callable[..., Any]) -> Callable[..., Any]:
     def one(leaves: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
         return list(jax.vjp(function, *leaves)[1](list(cotangents)))
@@ -333,3 +246,9 @@ def _push_forward(function: Callable[..., Any]) -> Callable[..., Any]:
         return list(jax.jvp(function, tuple(leaves), tuple(tangents))[1])
 
     return one
+
+
+def gradient_of(function: Callable[..., Any], outputs: Layout, seed: int) -> Callable[..., list[Any]]:
+    """JAX's gradient of a random combination of the outputs."""
+    (cotangents,) = zip(*outputs.arrays(random_directions(1, outputs.size, seed + 1), conjugate=True))
+    return lambda *leaves: list(jax.vjp(function, *leaves)[1](list(cotangents)))

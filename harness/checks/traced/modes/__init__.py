@@ -1,0 +1,1 @@
+"""What JAX says: its modes, and the programs that they are."""

@@ -1,0 +1,146 @@
+"""Traced programs: how much they write, their coarsest type, whether two are the same, and what rules stop in them."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import takewhile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from reference.arithmetics.roundoff import UNIT_ROUNDOFF
+from reference.traced.contracting import product_units
+from reference.traced.program import (
+    CALLS,
+    CUSTOM_RULES,
+    Constant,
+    Equation,
+    Program,
+    frames_of,
+    is_key,
+    iterates,
+    kind,
+    programs_in,
+    rule_of,
+    unit_roundoff,
+    whose,
+)
+
+LARGEST_PASS = 2.0e7
+"""Numbers that one pass may hold, 160 MB in float64; more directions than fit go in chunks."""
+
+
+def footprint(program: Program) -> int:
+    """How many numbers a program writes in all."""
+    own = sum(int(np.prod(shape)) for eq in program.equations for shape in eq.shapes)
+    inner = [(eq.params.get("length", 1), p) for eq in program.equations for p in programs_in(eq)]
+    return own + sum(times * footprint(p) for times, p in inner)
+
+
+def coarsest_unit(program: Program) -> float:
+    """u of the coarsest floating type in a program."""
+    own = [t for eq in program.equations for t in (*eq.dtypes, *eq.input_dtypes)] + list(program.dtypes)
+    units = [unit_roundoff(t) for t in own if t is not None and kind(t) in ("f", "c")]
+    cut = [2.0 ** -(eq.params["mantissa_bits"] + 1) for eq in program.equations if eq.name == "reduce_precision"]
+    inner = [coarsest_unit(p) for eq in program.equations for p in programs_in(eq)]
+    products = [unit for eq in program.equations for unit in product_units(eq)]
+    return max([UNIT_ROUNDOFF["float64"], *units, *cut, *products, *inner])
+
+
+def solves(program: Program) -> bool:
+    """Whether in it a derivative rule stands for something that iterates."""
+    return any(
+        iterates(inner) if eq.name in CUSTOM_RULES else solves(inner)
+        for eq in program.equations
+        for inner in programs_in(eq)
+    ) or any(eq.name == "custom_linear_solve" and iterates(eq.params["jaxprs"].solve) for eq in program.equations)
+
+
+def alike(a: Program, b: Program) -> bool:
+    """Whether two programs are surely the same, number for number, but for the rules that custom calls carry."""
+    return (
+        (a.size, a.arguments, len(a.equations)) == (b.size, b.arguments, len(b.equations))
+        and _same(a.results, b.results)
+        and _same(a.constants, b.constants)
+        and all(map(_same_equation, a.equations, b.equations))
+    )
+
+
+def _same_equation(a: Equation, b: Equation) -> bool:
+    carries = a.name in CUSTOM_RULES or a.name in CALLS  # any other function may answer as it likes
+
+    def is_rule(value: Any) -> bool:
+        return carries and (callable(value) or hasattr(value, "call_wrapped"))
+
+    return (
+        (a.name, a.outputs, a.shapes, a.dtypes) == (b.name, b.outputs, b.shapes, b.dtypes)
+        and _same(a.inputs, b.inputs)
+        and all(_same(value, b.params.get(key)) or is_rule(value) for key, value in a.params.items())
+    )
+
+
+def _same(a: Any, b: Any) -> bool:
+    if isinstance(a, Program) and isinstance(b, Program):
+        return alike(a, b)
+    if isinstance(a, Constant) and isinstance(b, Constant):
+        return _same(a.value, b.value)
+    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
+        return np.array_equal(a, b, equal_nan=a.dtype.kind in "fc")
+    if isinstance(a, (tuple, list)) and isinstance(b, (tuple, list)):
+        return len(a) == len(b) and all(map(_same, a, b))
+    if isinstance(a, type) or is_key(a):
+        return a is b
+    return type(a) is type(b) and not callable(a) and bool(a == b)
+
+
+def equations_in(program: Program) -> Iterator[Equation]:
+    """All equations of a program, however deep."""
+    for equation in program.equations:
+        yield equation
+        for inner in programs_in(equation):
+            yield from equations_in(inner)
+
+
+def without_stops_of_rules(program: Program, primal: Program, trusted: Callable[[Equation], bool]) -> Program:
+    """The program of a gradient in which a stop_gradient of a derivative rule is the identity that it computes.
+
+    The derivative of f's derivative is f's second derivative, whatever a rule stops on the way. One that f itself has,
+    by the same way through the user's own lines, stays, and so does that of a rule that is trusted.
+    """
+    own = {_way_to(eq) for eq in equations_in(primal) if eq.name == "stop_gradient"}
+    kept = {rule_of(eq)[:2] for eq in equations_in(primal) if eq.name in CUSTOM_RULES and trusted(eq)}
+
+    def is_of_a_rule(equation: Equation) -> bool:
+        if equation.name != "stop_gradient" or _way_to(equation) in own:
+            return False
+        names = {(frame.function_name.rpartition(".")[2], frame.file_name) for frame in frames_of(equation)}
+        return any(map(_calls_a_rule, frames_of(equation))) and not names & kept
+
+    def looked_through(value: Any) -> Any:
+        if isinstance(value, tuple) and any(isinstance(part, Program) for part in value):
+            parts = [looked_through(part) for part in value]
+            return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
+        if not isinstance(value, Program):
+            return value
+        equations = [
+            replace(
+                eq,
+                name="copy" if is_of_a_rule(eq) else eq.name,
+                params={key: looked_through(param) for key, param in eq.params.items()},
+            )
+            for eq in value.equations
+        ]
+        return replace(value, equations=tuple(equations))
+
+    return looked_through(program)
+
+
+def _calls_a_rule(frame: Any) -> bool:
+    return whose(frame) == "jax" and Path(frame.file_name).stem == "custom_derivatives"
+
+
+def _way_to(equation: Equation) -> tuple[Any, ...]:
+    """The lines that lead to a stop_gradient from the function with a rule that it is within, or from f."""
+    inner = takewhile(lambda frame: not _calls_a_rule(frame), frames_of(equation))
+    called = (f for f in inner if whose(f) in ("own", "library") or f.function_name == "stop_gradient")
+    return tuple((f.file_name, f.function_name, f.line_num) for f in called)

@@ -1,0 +1,91 @@
+"""What JAX's modes claim, and what excuses it: error bars, and in coarse types what their programs mean in float64."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from harness.bounds.traced_bound import floor_of
+from harness.checks.directions import random_directions
+from harness.checks.traced.differencing import is_linear
+from harness.checks.traced.layout import Claim
+from harness.checks.traced.modes.mode import Mode
+from harness.checks.traced.precision.bars import Seen, bar_of_mode
+from harness.checks.traced.precision.meaning import meaning
+from harness.verdict.comparison import Block
+from reference.arithmetics.roundoff import UNIT_ROUNDOFF
+from reference.measured import NotApplicable
+from reference.traced.interpreter import COARSE
+
+if TYPE_CHECKING:
+    from harness.checks.traced.asking import Check
+
+
+def claims_of(check: Check, modes: Sequence[Mode], along: np.ndarray | None = None) -> dict[str, Claim]:
+    """(combinations, inputs), whichever mode answers; of many inputs, forward mode answers in directions alone."""
+    claims = {}
+    for mode in modes:
+        if mode.name == "forward" and check.is_large and along is None:
+            continue
+        try:
+            vectors, weights = _asked(check, mode, along)
+            # the opposite of all, and more of it: what minds signs or cuts off gives itself away
+            opposite = -4.0 * np.abs(random_directions(0 if check.is_large else 1, len(vectors), check.seed + 6))
+            axis = 0 if weights is None else 1
+            found = mode.answers(np.concatenate([vectors, opposite @ vectors]), weights)
+            answer, together = np.split(found, [len(vectors)], axis)
+            check.together[mode.name] = opposite, np.moveaxis(together, axis, 0)
+            claims[mode.name] = Claim(answer, np.full(answer.shape, np.inf))
+        except NotApplicable as reason:
+            check.left_out[mode.name] = str(reason)
+    return claims
+
+
+def _asked(check: Check, mode: Mode, along: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray | None]:
+    """What forward mode says of the combinations along directions, and reverse mode of them along each input."""
+    if mode.name == "reverse":
+        return check.weights, None
+    return np.eye(check.inputs.size) if along is None else along, check.weights
+
+
+@np.errstate(all="ignore")
+def excuse(
+    check: Check,
+    modes: Sequence[Mode],
+    claims: dict[str, Claim],
+    truth: Claim,
+    seen: Seen,
+    along: np.ndarray | None = None,
+) -> None:
+    """Error bars for what the modes claim; where a claim lies within the truth's own, these are its, too.
+
+    But not those of a truth that is hardly known, within which one mode may contradict another; not where they
+    count for inputs that nobody looked at; and not in half a float, where what a mode means tells more than that.
+    """
+    borrows = check.truth.coarsest < COARSE and (along is not None or not check.is_large)
+    borrows = borrows and (len(claims) == 1 or not seen.is_wide(truth))
+    for mode in [mode for mode in modes if mode.name in claims]:
+        answer = claims[mode.name].derivative
+        try:
+            asked = _asked(check, mode, along)
+            bar = bar_of_mode(mode, asked, answer, truth, seen, borrows, check.seed)
+            claims[mode.name] = Claim(answer, check.noted(mode.name, bar))
+            _note_linear(check, mode.name, claims[mode.name], seen.blocks)
+            if "lent" not in bar.kinds and check.truth.coarsest > UNIT_ROUNDOFF["float64"]:
+                check.meanings[mode.name] = meaning(mode, *asked, check.truth.program, check.seed)
+        except NotApplicable as reason:
+            check.left_out[mode.name] = str(reason)
+            del claims[mode.name]
+        check.by_solvers = max(check.by_solvers, mode.by_solvers)
+
+
+def _note_linear(check: Check, name: str, claim: Claim, blocks: Sequence[Block]) -> None:
+    """Whether a mode's answer for several vectors is that for each of them."""
+    opposite, together = check.together[name]
+    floor = floor_of(claim.derivative.ravel(), blocks, check.truth.coarsest).reshape(claim.derivative.shape)
+    axis = 0 if name == "reverse" else 1
+    each, error = (np.moveaxis(x, axis, 0) for x in (claim.derivative, claim.error + floor))
+    if not is_linear(check.truth.coarsest, opposite, each, together, np.abs(opposite) @ error, error):
+        check.not_linear.append(name)
