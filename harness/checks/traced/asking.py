@@ -21,7 +21,7 @@ from harness.bounds.tolerances import (
 )
 from harness.bounds.traced_bound import floor_of, is_wide, of_nothing_known
 from harness.checks.directions import compare_ends, farthest_off, random_directions, slopes_along
-from harness.checks.traced.differencing import has_slope, increments, is_linear, some_differences
+from harness.checks.traced.differencing import OPPOSITE, has_slope, increments, is_linear, some_differences
 from harness.checks.traced.digits import UNDERFLOW, absolute_scale, ordinary_size, scale_about, with_digits
 from harness.checks.traced.layout import Layout, UnitVectors
 from harness.checks.traced.modes import Claim, Mode, equations_in, gradient_of, without_stops_of_rules
@@ -62,8 +62,7 @@ class Check:
     values : three (outputs,) arrays
         What JAX computes, what the program says, and what rounding may have moved.
     asked : list of Mode
-    not_linear : list of str
-        Modes that answer something else than the opposite of all together.
+    not_linear : list of str, those of which that do not answer the opposite of all together
     bars : dict
         For each name some of "derived" and "spread": what its error bars are.
     contradicted : whether differences speak for JAX where increments speak against it
@@ -184,8 +183,7 @@ class Check:
         """What forward mode says of the combinations along directions, and reverse mode of them along each input."""
         vectors = self.weights if mode.name == "reverse" else np.eye(self.inputs.size) if along is None else along
         weights, axis = (None, 0) if mode.name == "reverse" else (self.weights, 1)
-        # the opposite of all, and more of it: what minds signs or cuts off gives itself away
-        opposite = -4.0 * np.abs(random_directions(0 if self.is_large else 1, len(vectors), self.seed + 6))
+        opposite = -OPPOSITE * np.abs(random_directions(0 if self.is_large else 1, len(vectors), self.seed + 6))
 
         def ask(seed: int | None) -> Sequence[np.ndarray]:
             claim = mode.claim(np.concatenate([vectors, opposite @ vectors]), weights, seed)
@@ -193,8 +191,7 @@ class Check:
             return derivative, back, its_error, error
 
         found = self._with_bars(mode.name, ask, blocks, self.truth.coarsest)
-        each, back, its_error, error = (np.moveaxis(x, axis, 0) for x in found)
-        if not is_linear(self.truth.coarsest, opposite, each, back, its_error, error):
+        if not is_linear(self.truth.coarsest, opposite, [np.moveaxis(x, axis, 0) for x in found]):
             self.not_linear.append(mode.name)
         return Claim(found[0], found[-1])
 
