@@ -16,7 +16,7 @@ from harness.bounds.tolerances import (
 )
 from harness.bounds.traced_bound import floor_of, is_wide, of_nothing_known
 from harness.checks.directions import random_directions
-from harness.checks.traced.differencing import has_slope, increments, is_linear, some_differences
+from harness.checks.traced.differencing import OPPOSITE, has_slope, increments, is_linear, some_differences
 from harness.checks.traced.layout import Claim, Layout, UnitVectors
 from harness.checks.traced.many_inputs import end_to_end, located, sampled
 from harness.checks.traced.modes import Mode, equations_in, gradient_of, without_stops_of_rules
@@ -61,8 +61,7 @@ class Check:
     values : three (outputs,) arrays
         What JAX computes, what the program says, and what rounding may have moved.
     asked : list of Mode
-    not_linear : list of str
-        Modes that answer something else than the opposite of all together.
+    not_linear : list of str, those of which that do not answer the opposite of all together
     bars : dict
         For each name some of "derived" and "spread": what its error bars are.
     contradicted : whether differences speak for JAX where increments speak against it
@@ -188,8 +187,7 @@ class Check:
             return derivative, back, its_error, error
 
         found = self.with_bars(mode.name, ask, blocks, self.truth.coarsest)
-        each, back, its_error, error = (np.moveaxis(x, axis, 0) for x in found)
-        if not is_linear(self.truth.coarsest, opposite, each, back, its_error, error):
+        if not is_linear(self.truth.coarsest, opposite, [np.moveaxis(x, axis, 0) for x in found]):
             self.not_linear.append(mode.name)
         return Claim(found[0], found[-1])
 
@@ -197,8 +195,7 @@ class Check:
         """The vectors that a mode is asked for, a combination of them all, and the weights of what it answers."""
         is_reverse = mode.name == "reverse"
         vectors = self.weights if is_reverse else np.eye(self.inputs.size) if along is None else along
-        # of all together the opposite, and more of it: what counts signs or cuts off gives itself away
-        opposite = -4.0 * np.abs(random_directions(0 if self.is_large else 1, len(vectors), self.seed + 6))
+        opposite = -OPPOSITE * np.abs(random_directions(0 if self.is_large else 1, len(vectors), self.seed + 6))
         return vectors, opposite, None if is_reverse else self.weights
 
     def meaning(self, mode: Mode, along: np.ndarray | None) -> np.ndarray | str:
