@@ -246,7 +246,8 @@ class Check:
         error = np.where(np.isfinite(middle) & np.isfinite(error), error, np.inf)
         slopes = np.abs(middle) + apart
         self._sides = Claim(middle, apart)
-        self._largest = float(slopes[np.isfinite(slopes)].max(initial=0.0))
+        largest = float(slopes[np.isfinite(slopes)].max(initial=0.0))
+        self.ordinary = ordinary_size(largest, self.precision)
         first = next((claim.derivative for claim in claims.values()), middle)
         nearest = np.clip(np.where(np.isnan(first), middle, first), middle - apart, middle + apart)
         return Claim(np.where(apart > 0.0, nearest, middle), error)
@@ -349,7 +350,3 @@ class Check:
             answer.error[by_differences & ~by_increments] = np.inf  # a kink or a jump within their reach
         answer.error[contradiction & np.isfinite(increments.error)] = np.inf
         self.answers.append(answer)
-
-    @property
-    def ordinary(self) -> float:
-        return ordinary_size(self._largest, self.precision)
