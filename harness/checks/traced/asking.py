@@ -63,8 +63,7 @@ class Check:
     values : three (outputs,) arrays
         What JAX computes, what the program says, and what rounding may have moved.
     asked : list of Mode
-    not_linear : list of str
-        Modes that answer something else than the opposite of all together.
+    not_linear : list of str, those of which that do not answer the opposite of all together
     bars : dict
         For each name some of "derived" and "spread": what its error bars are.
     contradicted, has_kink : bool
@@ -218,7 +217,8 @@ class Check:
         middle[:, chosen], apart[:, chosen] = sides.middle, sides.apart
         error = np.where(np.isfinite(middle), error, np.inf)
         slopes = np.abs(middle) + apart
-        self._largest = float(slopes[np.isfinite(slopes)].max(initial=0.0))
+        largest = float(slopes[np.isfinite(slopes)].max(initial=0.0))
+        self.ordinary = ordinary_size(largest, self.precision)
         first = next((claim.derivative for claim in claims.values()), middle)
         nearest = np.clip(np.where(np.isnan(first), middle, first), middle - apart, middle + apart)
         return Claim(np.where(apart > 0.0, nearest, middle), error), Claim(middle, apart)
@@ -325,7 +325,3 @@ class Check:
             claims, increments, answer, lambda a, b: compare(a, b, blocks, self.ordinary).at_odds
         )
         self.answers.append(answer)
-
-    @property
-    def ordinary(self) -> float:
-        return ordinary_size(self._largest, self.precision)

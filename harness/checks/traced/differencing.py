@@ -95,6 +95,9 @@ def some_differences(
     return Claim(slopes, np.where(np.isnan(slopes), np.inf, errors))
 
 
+OPPOSITE = 4.0
+"""Of all vectors together so much of the opposite: a rule that minds signs or cuts off gives itself away."""
+
 SMALL = 2.0**-500
 """Arguments of any size are small at this share of it."""
 
@@ -159,9 +162,11 @@ def has_slope(truth: Truth, values: np.ndarray, expected: np.ndarray) -> np.ndar
 
 
 @np.errstate(all="ignore")
-def is_linear(
-    unit: float, shares: np.ndarray, each: np.ndarray, together: np.ndarray, its_error: np.ndarray, error: np.ndarray
-) -> bool:
-    """Whether the answer for several vectors together is that for each, by shares; true where it cannot be told."""
+def is_linear(unit: float, shares: np.ndarray, found: Sequence[np.ndarray]) -> bool:
+    """Whether the answer for several vectors together is that for each, by shares; true where it cannot be told.
+
+    `found` are the answers for each, that for all together, its error, and the errors of each.
+    """
+    each, together, its_error, error = found
     allowed = np.abs(shares) @ (error + DERIVATIVE_ROUNDINGS * unit * np.abs(each)) + its_error
     return not np.any(np.abs(together - shares @ each) > 2.0 * allowed)

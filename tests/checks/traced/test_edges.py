@@ -19,8 +19,12 @@ U, S, V = np.linalg.svd(rng.normal(size=(4, 4)))
 svd = partial(jnp.linalg.svd, full_matrices=False)
 
 
-def of_rank(k, dtype=np.float64):
-    return ((U * np.where(np.arange(4) < k, S, 0.0)) @ V).astype(dtype)
+def of_rank(k):
+    return (U * np.where(np.arange(4) < k, S, 0.0)) @ V
+
+
+def single(*numbers):
+    return np.array(numbers, np.float32)
 
 
 def masked(x):
@@ -37,8 +41,8 @@ RIGHT = {
     "det of rank 3": (jnp.linalg.det, np.diag([1.0, 2.0, 3.0, 0.0])),
     "det of rank 2": (jnp.linalg.det, np.diag([1.0, 2.0, 0.0, 0.0])),
     "det of rank 2, rounded": (jnp.linalg.det, of_rank(2)),
-    "det of rank 1, float32": (jnp.linalg.det, of_rank(1, np.float32)),
-    "det, all of it cancels": (jnp.linalg.det, np.float32([[36, -42, 18], [-42, 49, -21], [18, -21, 9]])),
+    "det of rank 1, float32": (jnp.linalg.det, of_rank(1).astype(np.float32)),
+    "det, all of it cancels": (jnp.linalg.det, single([36, -42, 18], [-42, 49, -21], [18, -21, 9])),
     "det in a sum": (lambda a: jnp.log(1.0 + jnp.linalg.det(a)) + a[0, 0], np.diag([1.0, 2.0, 3.0, 0.0])),
     "a type among the parameters": (partial(lax.mul, out_dtype=np.float32), np.float32(1.3), np.float32(0.7)),
     "complex singular vectors": (svd, M),
@@ -46,13 +50,13 @@ RIGHT = {
     "complex eigenvectors": (lambda a: jnp.linalg.eigh(a + a.conj().T), M[:3]),
     "what is masked by infinity": (masked, rng.normal(size=5)),
     "many, masked by infinity": (masked, rng.normal(size=300)),
-    "mantissas": (lambda x: jnp.frexp(x)[0], np.float32([3.1, -0.7, 5e-3])),
+    "mantissas": (lambda x: jnp.frexp(x)[0], single(3.1, -0.7, 5e-3)),
     "mantissas in bfloat16": (lambda x: jnp.frexp(x)[0], jnp.asarray([3.1, -0.7, 5e-3], "bfloat16")),
     "truth values compared": (
-        lambda x: jnp.interp(x, np.float32([0, 1, 2.5, 4]), np.float32([0.3, -1, 2, 0.5]), period=4.0),
-        np.float32([0.3, 1.7, 3.1]),
+        lambda x: jnp.interp(x, single(0, 1, 2.5, 4), single(0.3, -1, 2, 0.5), period=4.0),
+        single(0.3, 1.7, 3.1),
     ),
-    "powers of two shifted": (lambda x: jnp.ldexp(x, 2), np.float32([1.0, 2.0, -4.0])),
+    "powers of two shifted": (lambda x: jnp.ldexp(x, 2), single(1.0, 2.0, -4.0)),
 }
 
 
@@ -118,5 +122,5 @@ def inverse_root(x):
 def test_a_function_by_bits_is_differenced_in_its_own_type(power, verdict):
     f = jax.custom_jvp(inverse_root)
     f.defjvp(lambda x, dx: (inverse_root(*x), -0.5 * inverse_root(*x) ** power * dx[0]))
-    report = check_derivatives(f, np.float32([2.3, 0.7]))
+    report = check_derivatives(f, single(2.3, 0.7))
     assert report.verdict == verdict, report

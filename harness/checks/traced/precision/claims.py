@@ -9,7 +9,7 @@ import numpy as np
 
 from harness.bounds.traced_bound import floor_of
 from harness.checks.directions import random_directions
-from harness.checks.traced.differencing import is_linear
+from harness.checks.traced.differencing import OPPOSITE, is_linear
 from harness.checks.traced.layout import Claim
 from harness.checks.traced.modes.mode import Mode
 from harness.checks.traced.precision.bars import Seen, bar_of_mode
@@ -31,8 +31,7 @@ def claims_of(check: Check, modes: Sequence[Mode], along: np.ndarray | None = No
             continue
         try:
             vectors, weights = _asked(check, mode, along)
-            # the opposite of all, and more of it: what minds signs or cuts off gives itself away
-            opposite = -4.0 * np.abs(random_directions(0 if check.is_large else 1, len(vectors), check.seed + 6))
+            opposite = -OPPOSITE * np.abs(random_directions(0 if check.is_large else 1, len(vectors), check.seed + 6))
             axis = 0 if weights is None else 1
             found = mode.answers(np.concatenate([vectors, opposite @ vectors]), weights)
             answer, together = np.split(found, [len(vectors)], axis)
@@ -87,5 +86,5 @@ def _note_linear(check: Check, name: str, claim: Claim, blocks: Sequence[Block])
     floor = floor_of(claim.derivative.ravel(), blocks, check.truth.coarsest).reshape(claim.derivative.shape)
     axis = 0 if name == "reverse" else 1
     each, error = (np.moveaxis(x, axis, 0) for x in (claim.derivative, claim.error + floor))
-    if not is_linear(check.truth.coarsest, opposite, each, together, np.abs(opposite) @ error, error):
+    if not is_linear(check.truth.coarsest, opposite, [each, together, np.abs(opposite) @ error, error]):
         check.not_linear.append(name)
