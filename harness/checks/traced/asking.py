@@ -14,7 +14,7 @@ from harness.bounds.tolerances import (
     DIFFERENCED,
     GRADIENT_ROUNDINGS,
 )
-from harness.bounds.traced_bound import floor_of
+from harness.bounds.traced_bound import floor_of, largest_in_block
 from harness.checks.directions import random_directions
 from harness.checks.traced.differencing import free_phases, has_slope, some_differences, vanishing, weigh
 from harness.checks.traced.layout import Claim, Layout, Sides, UnitVectors
@@ -153,26 +153,44 @@ class Check:
         """The answers in some inputs; of many, no others are compared one by one from here on."""
         at = np.isin(np.arange(self.inputs.size), chosen)
         subject = TracedDerivatives(self.inputs, self.outputs, self.weights, self.each, self.truth.point, at)
-        truth, sides = self._truth(chosen, claims, subject.blocks, known)
+        truth, between = self._truth(chosen, claims, subject.blocks, known)
         excuse(self, modes, claims, truth, Seen(subject.blocks, self.truth.coarsest, known[:, None] & at))
-        self.answers = self._answers(claims, truth, sides, known, subject)
-        return self._narrowed(subject, chosen) if self.is_large else subject
+        self.own, increments = self._answers(claims, truth, known, subject.blocks)
+        told = {
+            name: self._told(runs, claim.error, subject.blocks, chosen)
+            for name, claim in claims.items()
+            if not isinstance(runs := self.known_meaning(name), str)
+        }
+        if self.is_large:
+            subject, increments = self._narrowed(chosen, increments)
+        self.answers = [*self.own, increments]
+        for i, answer in enumerate(self.own):
+            if answer.name in told:
+                found = with_meaning(answer, *told[answer.name], increments, Claim(*self.per_output(between)))
+                self.answers[i], subject.by_meaning[answer.name] = found
+                subject.own[answer.name] = answer
+        return subject
 
-    def _narrowed(self, whole: TracedDerivatives, chosen: np.ndarray) -> TracedDerivatives:
+    def _told(
+        self, runs: np.ndarray, error: np.ndarray, blocks: Sequence[Block], chosen: np.ndarray
+    ) -> tuple[Claim, np.ndarray]:
+        """What a mode means in some inputs, and the largest of its block in all."""
+        largest = largest_in_block(self.per_output(Claim(runs[0], error))[0], blocks).reshape(error.shape)
+        claim = meant(runs[..., chosen], error[:, chosen], self.truth.coarsest)
+        return Claim(*self.per_output(claim)), largest[:, chosen].ravel()
+
+    def _narrowed(self, chosen: np.ndarray, increments: Answer) -> tuple[TracedDerivatives, Answer]:
         """Of many inputs the chosen ones alone, in all that is compared."""
 
         def some(answer: Answer) -> Answer:
             return replace(answer, gradient=answer.gradient[chosen], error=answer.error[chosen])
 
         self.reverse = [answer for answer in self.own if answer.name == "reverse"]
-        self.own, self.answers = list(map(some, self.own)), list(map(some, self.answers))
+        self.own = list(map(some, self.own))
         self._oracles = {name: Claim(*(x[:, chosen] for x in claim)) for name, claim in self._oracles.items()}
         self.absolute = self._scales[chosen]
         inputs, point, at = self.inputs.narrowed(chosen), self.truth.point[chosen], np.ones(len(chosen), bool)
-        subject = TracedDerivatives(inputs, self.outputs, self.weights, self.each, point, at)
-        subject.own = {answer.name: answer for answer in self.own if answer.name in whole.own}
-        subject.by_meaning = {name: taken[chosen] for name, taken in whole.by_meaning.items()}
-        return subject
+        return TracedDerivatives(inputs, self.outputs, self.weights, self.each, point, at), some(increments)
 
     def _leave_phases_out(self) -> None:
         """Compare combinations of the outputs that the free phases of complex vectors do not change."""
@@ -206,22 +224,23 @@ class Check:
     ) -> tuple[Claim, Claim]:
         """The increments' answer, at a kink that of all conventions which comes closest to what JAX says; both sides.
 
-        These as their middle, and how far they are from it.
+        These in the chosen inputs, as their middle and how far they are from it.
         """
-        middle, apart, error = *np.full((2, *self._shape), np.nan), np.full(self._shape, np.inf)
         claimed = [claim.derivative[:, chosen] for claim in claims.values()]
         seen = Seen(
             narrowed(blocks, chosen, self.inputs.size), self.truth.coarsest, known[:, None] & np.ones(len(chosen), bool)
         )
-        sides, error[:, chosen] = self.increments(UnitVectors(chosen, self.inputs.size), claimed, seen)
-        middle[:, chosen], apart[:, chosen] = sides.middle, sides.apart
-        error = np.where(np.isfinite(middle), error, np.inf)
+        sides, error = self.increments(UnitVectors(chosen, self.inputs.size), claimed, seen)
+        middle, apart = sides.middle, sides.apart
         slopes = np.abs(middle) + apart
         largest = float(slopes[np.isfinite(slopes)].max(initial=0.0))
         self.ordinary = ordinary_size(largest, self.precision)
-        first = next((claim.derivative for claim in claims.values()), middle)
+        first = next(iter(claimed), middle)
         nearest = np.clip(np.where(np.isnan(first), middle, first), middle - apart, middle + apart)
-        return Claim(np.where(apart > 0.0, nearest, middle), error), Claim(middle, apart)
+        truth = Claim(np.full(self._shape, np.nan), np.full(self._shape, np.inf))
+        truth.derivative[:, chosen] = np.where(apart > 0.0, nearest, middle)
+        truth.error[:, chosen] = np.where(np.isfinite(middle), error, np.inf)
+        return truth, Claim(middle, apart)
 
     def increments(
         self, along: np.ndarray | UnitVectors, claimed: Sequence[np.ndarray], seen: Seen
@@ -255,24 +274,16 @@ class Check:
     # -- what is answered ---------------------------------------------------------------------------------------------
 
     def _answers(
-        self, claims: dict[str, Claim], truth: Claim, between: Claim, known: np.ndarray, subject: TracedDerivatives
-    ) -> list[Answer]:
+        self, claims: dict[str, Claim], truth: Claim, known: np.ndarray, blocks: Sequence[Block]
+    ) -> tuple[list[Answer], Answer]:
+        """JAX's own and the increments'."""
         truth.error[~known] = np.inf
         judged = {name: self._not_finite(claim, truth, known) for name, claim in claims.items()}
-        self.own = [self.answer(name, claim, subject.blocks) for name, claim in judged.items()]
         self._oracles = {INCREMENTS: truth}
         nowhere = ~known & ((self.weights != 0.0) & np.isnan(self.values[0]) & np.isnan(self.values[1])).any(axis=1)
         self.outside = outside([claim.derivative for claim in claims.values()], nowhere)
-        increments, answers = self.answer(INCREMENTS, truth, subject.blocks), []
-        sides = Claim(*self.per_output(between))
-        for answer, claim in zip(self.own, claims.values()):
-            runs = self.known_meaning(answer.name)
-            if not isinstance(runs, str):
-                told = Claim(*self.per_output(meant(runs, claim.error, self.truth.coarsest)))
-                subject.own[answer.name] = answer
-                answer, subject.by_meaning[answer.name] = with_meaning(answer, told, increments, sides, subject.blocks)
-            answers.append(answer)
-        return [*answers, increments]
+        own = [self.answer(name, claim, blocks) for name, claim in judged.items()]
+        return own, self.answer(INCREMENTS, truth, blocks)
 
     def known_meaning(self, name: str) -> np.ndarray | str:
         """What a mode means, or why that is not known: the truth may come from JAX's own numbers as well."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness.bounds.tolerances import ENTRIES_MOVED, RANDOM_ENDS, SAMPLED_INPUTS
+from harness.bounds.traced_bound import largest_in_block
 from harness.checks.directions import compare_ends, farthest_off, random_directions, slopes_along
 from harness.checks.traced.layout import Claim
 from harness.checks.traced.modes.mode import Mode
@@ -50,7 +51,8 @@ def end_to_end(check: Check, modes: Sequence[Mode]) -> list[Pair]:
         if not isinstance(runs, str):
             runs = runs @ along.T if slope.name == "reverse" else runs
             told = meant(runs[:, 0], slope.error, check.truth.coarsest)
-            found = with_meaning(slope, told, increments, between, seen.blocks)
+            largest = largest_in_block(told.derivative, seen.blocks)
+            found = with_meaning(slope, told, largest, increments, between)
             slopes[i], check.ends_by_meaning[slope.name] = found
     return compare_ends(slopes, increments, check.ordinary)
 

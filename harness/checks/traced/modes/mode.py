@@ -223,7 +223,7 @@ class Mode:
         traced, given = self.traced(len(vectors)), self._arrays(vectors)
         found = traced(self.leaves, given)
         answer, arguments = self._vectors(found), [*self.leaves, *given]
-        finer = more_accurate(traced.program, arguments, jax.tree.leaves(found)) if self.has_solver else None
+        finer = more_accurate(traced.program, arguments, jax.tree.leaves(found))
         if finer is None:
             return np.zeros(answer.shape)
         moved = np.abs(self._vectors(jax.jit(finer, compiler_options=compiler_options())(*arguments)) - answer)

@@ -83,7 +83,7 @@ def bar_of_mode(
     off = np.abs(answer - truth.derivative)
     if borrows and not mode.has_solver and seen.covers(off, truth.error, answer):
         return Bar(truth.error.copy(), {"lent"})
-    by_solvers = mode.solvers_error(*asked)
+    by_solvers = mode.solvers_error(*asked) if mode.has_solver else 0.0
     runs = (mode.rounded(rng, *asked) for rng in (None, *np.random.default_rng(seed).spawn(RANDOM_ROUNDINGS)))
 
     bound, is_coarse = mode.bound(*asked), mode.coarsest > UNIT_ROUNDOFF["float64"]
