@@ -152,7 +152,10 @@ def differentiable(leaf: Any) -> bool:
 
 
 def _array(leaf: Any) -> Any:
-    return np.asarray(leaf) if isinstance(leaf, (float, complex)) else leaf
+    if isinstance(leaf, (float, complex)):
+        return np.asarray(leaf)
+    # JAX remembers what it made of an array by its identity, which may have been in 32 bits
+    return leaf.view() if type(leaf) is np.ndarray else leaf
 
 
 def _argument_names(f: Callable[..., Any], count: int) -> list[str]:
