@@ -272,7 +272,7 @@ LARGEST_TOLERANCES = (1e-3, 1e-5)
 SOLVERS_SHARE = 1e-2
 """A tolerance moves a solution by less than this share of its largest entry; what moves it by more is none."""
 
-LONGEST_LOOP = 2_000
+LONGEST_LOOP = 50_000
 """Steps after which a loop ends whose tolerance is below what rounding lets it reach."""
 
 

@@ -138,7 +138,7 @@ def truth(traced, xs, dtype, monkeypatch):
 NAMES = list(CASES) if DEEP else [*MODELS, *list(ALL)[::9]]
 HALVES = (NAMES, NAMES) if DEEP else (NAMES[::2], NAMES[1::2])
 HAS_LONG = np.finfo(np.longdouble).eps < 1e-18
-SCIPYS = ("erf", "gelu", "an mlp")  # which knows no longer type
+SCIPYS = {"erf", "erfc", "erf_inv"}  # which knows no longer type
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_no_program_is_off_by_more_than_its_bound(dtype, names, monkeypatch):
     tried = 0
     for name in names:
         case = compiled(name, dtype)
-        if case is None or (dtype is np.float64 and name.startswith(SCIPYS)):
+        if case is None or (dtype is np.float64 and SCIPYS & names_in(case[0].program)):
             continue
         traced, xs, answers = case
         with settings(dtype is np.float64):
