@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from harness.bounds.tolerances import RANDOM_INCREMENTS, RANDOM_ROUNDINGS
-from harness.bounds.traced_bound import few_roundings, floor_of, is_wide, of_nothing_known, spread
+from harness.bounds.traced_bound import few_roundings, is_wide, of_nothing_known, spread
 from harness.checks.traced.layout import Claim, Sides
 from harness.checks.traced.modes.mode import Mode
 from harness.checks.traced.truth import Truth
@@ -37,10 +37,9 @@ class Seen(NamedTuple):
     unit: float
     at: np.ndarray
 
-    def covers(self, off: np.ndarray, error: np.ndarray, answer: np.ndarray) -> bool:
-        """Whether differences lie within an error and some roundings of an answer; NaN does not."""
-        floor = floor_of(answer.ravel(), self.blocks, self.unit).reshape(answer.shape)
-        return bool((np.isfinite(error) & (off <= error + floor))[self.at].all())
+    def covers(self, off: np.ndarray, error: np.ndarray) -> bool:
+        """Whether differences lie within an error, without the roundings that are allowed beside it; NaN does not."""
+        return bool((np.isfinite(error) & (off <= error))[self.at].all())
 
     def is_wide(self, claim: Claim) -> bool:
         return bool(
@@ -81,7 +80,7 @@ def bar_of_mode(
     random roundings show, for a share of it is what the mode's program may be off by in float64.
     """
     off = np.abs(answer - truth.derivative)
-    if borrows and not mode.has_solver and seen.covers(off, truth.error, answer):
+    if borrows and not mode.has_solver and seen.covers(off, truth.error):
         return Bar(truth.error.copy(), {"lent"})
     by_solvers = mode.solvers_error(*asked) if mode.has_solver else 0.0
     runs = (mode.rounded(rng, *asked) for rng in (None, *np.random.default_rng(seed).spawn(RANDOM_ROUNDINGS)))
@@ -90,7 +89,7 @@ def bar_of_mode(
     vague = of_nothing_known(truth, bound, seen.blocks)
 
     def enough(error: np.ndarray) -> bool:
-        return not is_coarse and seen.covers(off, truth.error + np.maximum(error + by_solvers, vague), answer)
+        return not is_coarse and seen.covers(off, truth.error + np.maximum(error + by_solvers, vague))
 
     found = _bar(answer, bound, runs, seen.blocks, mode.coarsest, enough)
     return Bar(np.maximum(found.error + by_solvers, vague), found.kinds)
