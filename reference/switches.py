@@ -1,23 +1,43 @@
 """JAX's own switches: what could alter a result, where it computes, and how programs are compiled."""
 
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from typing import Any
 
 import jax
+import numpy as np
+from jax._src import dtypes  # what JAX makes of an array, in every release so far
 
 
 def settings(x64: bool) -> ExitStack:
     """JAX's switches that could alter a result, fixed for a while; where arrays live is left as it is."""
     stack = ExitStack()
     for setting in (
-        jax.enable_x64(x64),
+        in_64_bits(x64),
         jax.numpy_rank_promotion("allow"),
         jax.debug_nans(False),
         jax.debug_infs(False),
     ):
         stack.enter_context(setting)
     return stack
+
+
+@contextmanager
+def in_64_bits(wanted: bool = True) -> Iterator[None]:
+    """JAX in 64 bits for a while, or in 32.
+
+    It remembers by identity what it made of a NumPy array, and hands that on whatever the switch is now: to a function
+    that closes over an index array, and ran in 32 bits before, or does so after. Here it makes its own of each anew.
+    """
+    remembering = dtypes.canonicalize_value
+    if wanted != bool(jax.config.read("jax_enable_x64")):
+        dtypes.canonicalize_value = lambda x: remembering(x.view() if type(x) is np.ndarray else x)
+    try:
+        with jax.enable_x64(wanted):
+            yield
+    finally:
+        dtypes.canonicalize_value = remembering
 
 
 def precisely() -> ExitStack:

@@ -18,6 +18,7 @@ from reference.measured import MeasuredSlope, NotApplicable
 from reference.namespaces import Namespace
 from reference.network import Network
 from reference.problem import Problem, regularised_cost
+from reference.switches import in_64_bits
 
 
 def _logsumexp(z: Any) -> Any:
@@ -31,7 +32,7 @@ def fixed_settings(x64: bool = True) -> ExitStack:
     """A context in which JAX computes in float64 on the CPU, whatever the caller has configured."""
     stack = ExitStack()
     for setting in (
-        jax.enable_x64(x64),
+        in_64_bits(x64),
         jax.default_device(jax.devices("cpu")[0]),
         jax.default_matmul_precision("highest"),
         jax.numpy_rank_promotion("allow"),

@@ -57,7 +57,7 @@ class Arguments:
         self.f, self._places = f, found
         self.names = [names[paths[i][0][0].idx] + jax.tree_util.keystr(paths[i][0][1:]) for i in found]
         self.leaves = [_array(self._all[i]) for i in found]
-        self._others = {i: _anew(leaf) for i, leaf in enumerate(self._all) if i not in found}
+        self._others = {i: leaf for i, leaf in enumerate(self._all) if i not in found}
         self._before = {i: leaf.copy() for i, leaf in self._others.items() if isinstance(leaf, np.ndarray)}
         self.outputs: list[str] = []
         self.left_out: list[str] = []
@@ -152,12 +152,7 @@ def differentiable(leaf: Any) -> bool:
 
 
 def _array(leaf: Any) -> Any:
-    return np.asarray(leaf) if isinstance(leaf, (float, complex)) else _anew(leaf)
-
-
-def _anew(leaf: Any) -> Any:
-    """An array that JAX has not seen: it remembers what it made of one by its identity, perhaps in 32 bits."""
-    return leaf.view() if type(leaf) is np.ndarray else leaf
+    return np.asarray(leaf) if isinstance(leaf, (float, complex)) else leaf
 
 
 def _argument_names(f: Callable[..., Any], count: int) -> list[str]:

@@ -7,6 +7,7 @@ reverse and in forward mode (`harness.checks.traced.modes`) has to be the same w
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import jax
@@ -109,9 +110,8 @@ def check_derivatives(
 
     needs_64_bits = bool(jax.config.read("jax_enable_x64")) or arguments.needs_64_bits
     with settings(needs_64_bits), bar_after(PATIENCE) as progress:
-        check = Check(
-            arguments.function, arguments.leaves, arguments.names, lambda: arguments.outputs, trusted, order, seed
-        )
+        what = arguments.function, arguments.leaves, arguments.names, lambda: arguments.outputs, trusted
+        check = Check(*what, order, seed)
         check.truth.progress = progress
         check.deadline = started + (np.inf if budget is None else budget)
         check.ask(modes, None if reference is None else arguments.flat(reference(*args)))
@@ -119,7 +119,8 @@ def check_derivatives(
         met = Met(check)
         subject.notes = _notes(check, arguments, met)
         subject.details = {"devices": list(map(_name, check.traced.devices)), "product_bits": _bits_of_products(check)}
-        subject.doubts = [*check.doubts, *_nobody_checked(check, modes)]
+        unchecked = _nobody_checked(check, modes)
+        subject.doubts = [*check.doubts, *unchecked]
         if check.by_solvers > SOLVERS_TOLD:
             subject.hint = "a solver in f stops at a tolerance that hides the digits; check it with a smaller one"
         differing = _differing(check)
@@ -129,34 +130,47 @@ def check_derivatives(
         if order == 1 and not subject.misconduct:
             subject.misconduct, told = _ways_apart(check)
             subject.notes += told
-        if any(pair.disagrees for pair in (*check.pairs, *check.ends)):
-            culprits = find_culprits(check, met.equations)
-            if order == 2 and not culprits:
-                first = Check(arguments.function, arguments.leaves, arguments.names, lambda: arguments.outputs, trusted)
-                first.deadline = check.deadline
-                culprits = find_second_order_culprits(first)
-            subject.name_culprits(culprits)
-        elif order == 1 and met.has_rules and (hidden := beside_the_numbers(check)):
-            culprits = find_culprits(check, met.equations)
-            subject.name_culprits(culprits)
-            subject.misconduct += [f"{what}; by {culprits[0].rule}" if culprits else what for what in hidden]
-        else:
-            alone = rules_alone(check, met.equations)
-            if alone:  # whatever digits are lost, it may be the rule that loses them
-                check.answers = [replace(answer, note="") for answer in check.answers]
-            if check.truth.coarsest > COARSE:  # of the whole, hardly a digit is known
-                subject.doubts += alone
-            else:
-                subject.notes += alone
+        _name_rules(check, met, order, partial(Check, *what))
         _require_met(trust, check)
-        verdict = consensus(check.answers, check.pairs, check.ends)
-        compared = check.answers, check.pairs, check.ends, verdict, check.left_out, started
-        report = judge(subject, *compared)
-        if report.verdict == "inconclusive" and check.outside.any() and not check.is_large:
-            subject.chosen = subject.chosen & ~check.outside
-            subject.doubts = [doubt for doubt in subject.doubts if not doubt.endswith(NOT_FINITE)]
-            report = replace(report, details=report.details | {"where_defined": judge(subject, *compared).verdict})
-        return replace(report, decided_share=0.0) if _nobody_checked(check, modes) else report
+        report = _judged(check, started)
+        return replace(report, decided_share=0.0) if unchecked else report
+
+
+def _name_rules(check: Check, met: Met, order: int, of_first_order: Callable[[], Check]) -> None:
+    """Whose rule it is, where something is wrong; and which rules are off alone, where nothing shows of it."""
+    subject = check.subject
+    if any(pair.disagrees for pair in (*check.pairs, *check.ends)):
+        culprits = find_culprits(check, met.equations)
+        if order == 2 and not culprits:
+            first = of_first_order()
+            first.deadline = check.deadline
+            culprits = find_second_order_culprits(first)
+        subject.name_culprits(culprits)
+    elif order == 1 and met.has_rules and (hidden := beside_the_numbers(check)):
+        culprits = find_culprits(check, met.equations)
+        subject.name_culprits(culprits)
+        by = f"; by {culprits[0].rule}" if culprits else ""
+        subject.misconduct = [*subject.misconduct, *(f"{what}{by}" for what in hidden)]
+    else:
+        alone = rules_alone(check, met.equations)
+        if alone:  # whatever digits are lost, it may be the rule that loses them
+            check.answers = [replace(answer, note="") for answer in check.answers]
+        if check.truth.coarsest > COARSE:  # of the whole, hardly a digit is known
+            subject.doubts = [*subject.doubts, *alone]
+        else:
+            subject.notes = [*subject.notes, *alone]
+
+
+def _judged(check: Check, started: float) -> Report:
+    """The verdict; where points lie outside of the domain, that on the rest beside it."""
+    subject, verdict = check.subject, consensus(check.answers, check.pairs, check.ends)
+    compared = check.answers, check.pairs, check.ends, verdict, check.left_out, started
+    report = judge(subject, *compared)
+    if report.verdict == "inconclusive" and check.outside.any() and not check.is_large:
+        subject.chosen = subject.chosen & ~check.outside
+        subject.doubts = [doubt for doubt in subject.doubts if not doubt.endswith(NOT_FINITE)]
+        report = replace(report, details=report.details | {"where_defined": judge(subject, *compared).verdict})
+    return report
 
 
 def _require(f: Any, order: Any, modes: Any, trust: Any, reference: Any, seed: Any, budget: Any) -> None:

@@ -488,6 +488,20 @@ def test_a_reference_is_one_more_voice(fun, reference, verdict, outliers):
     assert report.tie == (verdict == "disagree" and not outliers)
 
 
+def test_what_jax_made_of_an_array_in_32_bits_does_not_count_in_64():
+    rows, weights, theta = np.array([0, 2]), np.linspace(0.1, 1.0, 3), np.linspace(0.1, 0.9, 9).reshape(3, 3)
+
+    def cost(theta):
+        return jnp.sum(jnp.sin(jnp.take(theta, rows, axis=0, mode="clip")) @ weights)
+
+    def fun(theta):
+        return cost(theta), jax.grad(cost)(theta)
+
+    for _ in range(2):
+        assert fun(theta)[1].dtype == jax.jit(cost)(theta).dtype == np.float32
+        assert check_gradient(fun, theta, cost).verdict == "agree"
+
+
 def test_a_reference_takes_theta_as_it_is_laid_out():
     report = check_gradient(quartics, {"W": W, "b": B}, lambda p: jnp.sum(p["W"] ** 4) + p["b"] ** 4)
     assert report.verdict == "agree"

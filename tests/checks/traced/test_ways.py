@@ -118,6 +118,25 @@ def test_what_is_compiled_for_the_check_is_compiled_quickly():
     assert compiler_options() or jax.default_backend() != "cpu"
 
 
+ROWS, WEIGHTS = np.array([0, 2]), np.linspace(0.1, 1.0, 3)
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda a: jnp.sin(a[ROWS]),
+        lambda a: jnp.take(a, ROWS, axis=0, mode="clip"),
+        lambda a: jnp.sin(a) @ WEIGHTS,
+        jax.jit(lambda a: jnp.take(jnp.sin(a) * WEIGHTS, ROWS, axis=0, mode="clip")),
+    ],
+)
+def test_what_jax_made_of_an_array_in_32_bits_and_in_64_are_apart(f):
+    a = np.linspace(0.1, 0.9, 9).reshape(3, 3)
+    for _ in range(2):
+        assert f(a).dtype == jax.jit(f)(a).dtype == np.float32
+        assert check_derivatives(f, a).verdict == "agree"
+
+
 SIDE_BY_SIDE = """
 import jax, numpy as np
 from reference.traced.program import Traced
@@ -129,12 +148,16 @@ a = np.triu(np.ones((320, 8, 8))).astype(np.complex64)
 b = np.ones((320, 8, 10), np.complex64)
 traced = Traced(solves, a, b)
 for _ in range(30):
-    traced(a, b).block_until_ready()
+    found = traced(a, b).block_until_ready()
+print(found.shape)
 """
 
 
 def test_batched_solves_side_by_side_do_not_wait_for_each_other_forever():
-    subprocess.run([sys.executable, "-c", SIDE_BY_SIDE], check=True, timeout=100)
+    ended = subprocess.run(
+        [sys.executable, "-c", SIDE_BY_SIDE], capture_output=True, text=True, check=True, timeout=100
+    )
+    assert ended.stdout == "(320, 8, 10)\n"
 
 
 @jax.custom_vjp
