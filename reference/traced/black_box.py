@@ -2,12 +2,11 @@
 
 One such primitive is differenced alone, along each direction, so that it does not cost the exactness of the others. A
 run that rounds at random moves what was found here by its estimated error, too. How far something that iterates is from
-what it converges to is seen when it is made more accurate: `tightened`.
+what it converges to is seen when it is made more accurate (`reference.traced.solving`).
 """
 
 import inspect
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -19,10 +18,7 @@ from reference.arithmetics.many_directions import STEP, constant, directions, fu
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.switches import compiler_options, precisely
 from reference.traced.program import (
-    CALLS,
     CUSTOM_RULES,
-    PRIMALS,
-    Constant,
     Equation,
     Program,
     bind,
@@ -31,12 +27,11 @@ from reference.traced.program import (
     is_key,
     iterates,
     kind,
-    parts_of_solve,
     primal_of,
     programs_in,
     unit_roundoff,
 )
-from reference.traced.tolerances import tightened
+from reference.traced.solving.replaying import more_accurate
 
 WIDTHS = (4e-3, 4e-5, 4e-7)
 """Steps tried, in units of the operand's size: the first for what is smooth, the others beside an edge."""
@@ -264,94 +259,3 @@ def _pushed(apply: Callable[..., Any], primals: list[Any], tangents: list[Any]) 
             return outputs, jax.vmap(lambda *t: list(transpose(t)))(*tangents)
         except Exception:  # noqa: BLE001  each primitive that is not linear refuses in its own way
             return outputs, None
-
-
-LARGEST_TOLERANCES = (1e-3, 1e-5)
-"""A small number in a loop may be a step in the place of a tolerance; smaller ones alone are tried then."""
-
-SOLVERS_SHARE = 1e-2
-"""A tolerance moves a solution by less than this share of its largest entry; what moves it by more is none."""
-
-LONGEST_LOOP = 50_000
-"""Steps after which a loop ends whose tolerance is below what rounding lets it reach."""
-
-
-def replayed(program: Program, inlined: Callable[[Equation], bool], *values: Any) -> list[Any]:
-    """The program by JAX, which may trace it, with the primal in the place of some custom rules."""
-    slots: dict[int, Any] = dict(program.constants) | dict(zip(program.arguments, values))
-
-    def read(atom: Any) -> Any:
-        return atom.value if isinstance(atom, Constant) else slots[atom]
-
-    for equation in program.equations:
-        operands = [read(atom) for atom in equation.inputs]
-        slots |= dict(zip(equation.outputs, _replayed(equation, inlined, operands)))
-    return [read(atom) for atom in program.results]
-
-
-def _replayed(equation: Equation, inlined: Callable[[Equation], bool], operands: list[Any]) -> list[Any]:
-    params = equation.params
-    is_custom = equation.name in CUSTOM_RULES
-    primal = next((params[key] for key in PRIMALS if isinstance(params.get(key), Program)), None)
-    if primal is not None and (inlined(equation) if is_custom else equation.name in CALLS):
-        return replayed(primal, inlined, *operands)
-    if equation.name == "scan":
-        fixed, carried = params["num_consts"], params["num_consts"] + params["num_carry"]
-
-        def step(carry: Any, x: Any) -> tuple[Any, Any]:
-            outputs = replayed(params["jaxpr"], inlined, *operands[:fixed], *carry, *x)
-            return outputs[: carried - fixed], outputs[carried - fixed :]
-
-        carry, stacked = jax.lax.scan(
-            step, list(operands[fixed:carried]), list(operands[carried:]), params["length"], params["reverse"]
-        )
-        return [*carry, *stacked]
-    if equation.name == "cond":
-        which, *rest = operands
-        branches = [lambda *x, branch=branch: replayed(branch, inlined, *x) for branch in params["branches"]]
-        return jax.lax.switch(jax.numpy.asarray(which, int), branches, *rest)
-    if equation.name == "while":
-        return _replayed_while(params, inlined, operands)
-    if equation.name == "custom_linear_solve" and inlined(equation):
-        _, solve, b = parts_of_solve(params["const_lengths"], operands)
-        return replayed(params["jaxprs"].solve, inlined, *solve, *b)
-    return bind(equation, operands)
-
-
-def _replayed_while(params: Any, inlined: Callable[[Equation], bool], operands: list[Any]) -> list[Any]:
-    first, second = params["cond_nconsts"], params["cond_nconsts"] + params["body_nconsts"]
-
-    def goes_on(carry: Sequence[Any]) -> Any:
-        return replayed(params["cond_jaxpr"], inlined, *operands[:first], *carry)[0]
-
-    def step(state: tuple[Any, ...]) -> tuple[Any, ...]:
-        steps, *carry = state
-        stepped = replayed(params["body_jaxpr"], inlined, *operands[first:second], *carry)
-        unfinished = goes_on(carry)  # of each member, in a batch of loops
-        return steps + 1, *(jax.numpy.where(aligned_to(unfinished, y), y, x) for x, y in zip(carry, stepped))
-
-    def any_goes_on(state: tuple[Any, ...]) -> Any:
-        return (state[0] < LONGEST_LOOP) & jax.numpy.any(goes_on(state[1:]))
-
-    return list(jax.lax.while_loop(any_goes_on, step, (0, *map(jax.numpy.asarray, operands[second:])))[1:])
-
-
-def aligned_to(unfinished: Any, array: Any) -> Any:
-    """Truth values of the members of a batch, before the axes of what each holds."""
-    return unfinished.reshape(unfinished.shape + (1,) * (array.ndim - unfinished.ndim))
-
-
-def more_accurate(program: Program, values: Sequence[Any], found: Sequence[Any]) -> Callable[..., list[Any]] | None:
-    """The program by JAX with its solvers `tightened`; None where that finds something else altogether."""
-    for largest in LARGEST_TOLERANCES:
-        finer = partial(replayed, tightened(program, largest), lambda _: True)
-        with np.errstate(all="ignore"):
-            again = jax.jit(finer, compiler_options=compiler_options())(*values)
-        if all(map(_is_close, map(np.asarray, found), map(np.asarray, again))):
-            return finer  # not compiled, for within what is compiled JAX takes no options
-    return None
-
-
-def _is_close(x: np.ndarray, y: np.ndarray) -> bool:
-    largest = np.abs(x[np.isfinite(x)]).max(initial=0.0)
-    return bool((np.abs(x - y)[np.isfinite(x)] <= SOLVERS_SHARE * largest).all())

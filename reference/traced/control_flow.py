@@ -34,6 +34,7 @@ from reference.traced.program import (
     parts_of_solve,
     primal_of,
 )
+from reference.traced.solving.replaying import aligned_to
 
 JAX = Path(jax.__file__).parent
 
@@ -117,7 +118,7 @@ def _while(run: Any, equation: Equation, *operands: Increment) -> list[Increment
 
 def _chosen(unfinished: np.ndarray, here: Increment, stepped: Increment) -> Increment:
     """What a batch of loops carries, of which some have ended."""
-    return linear(lambda lead, x, y: np.where(black_box.aligned_to(unfinished, x[(0,) * lead]), y, x), here, stepped)
+    return linear(lambda lead, x, y: np.where(aligned_to(unfinished, x[(0,) * lead]), y, x), here, stepped)
 
 
 def _cond(run: Any, equation: Equation, which: Increment, *operands: Increment) -> list[Increment]:

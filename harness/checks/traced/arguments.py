@@ -1,4 +1,7 @@
-"""The arguments of somebody's function as a list of arrays with names, and the function of these arrays alone."""
+"""The arguments of somebody's function as a list of arrays with names, and the function of these arrays alone.
+
+What of a call cannot be meant is refused by name.
+"""
 
 import inspect
 import traceback
@@ -9,9 +12,11 @@ from typing import Any
 import jax
 import numpy as np
 
+from harness.checks.traced.subject import MODES
 from harness.wording import first_few
 from reference.printable import given
 from reference.traced.program import is_key, kind
+from reference.whole_numbers import whole_number
 
 
 class NoNumber(TypeError):
@@ -204,3 +209,25 @@ def last_line_of(reason: BaseException) -> str:
     if not own:
         return "it"
     return f"line {own[-1].lineno} of {own[-1].name} ({own[-1].filename})"
+
+
+def require(f: Any, order: Any, modes: Any, trust: Any, reference: Any, seed: Any, budget: Any) -> None:
+    """Refuse, by name, what is not as it should be; what arguments there are is looked at by `Arguments`."""
+    for what, function in {"f": f, "reference": reference}.items():
+        if not callable(function) and not (what == "reference" and function is None):
+            raise TypeError(f"{what} must be a function, not {given(function)}")
+    if whole_number("order", order, 1) > 2:
+        raise ValueError(f"order must be 1 or 2, not {given(order)}")
+    if not _are_names(modes) or not modes or not set(modes) <= set(MODES):
+        raise ValueError(f"modes must be some of {', '.join(MODES)}, as a tuple, not {given(modes)}")
+    if not _are_names(trust):
+        instead = f"; write [{trust!r}]" if isinstance(trust, str) else ""
+        raise ValueError(f"trust must be a list of names of functions, not {given(trust)}{instead}")
+    whole_number("seed", seed)
+    is_number = isinstance(budget, (int, float, np.integer, np.floating))
+    if budget is not None and not (is_number and (0 <= budget < 2**1023 or budget == np.inf)):
+        raise ValueError(f"budget must be a number of seconds, zero or more, not {given(budget)}")
+
+
+def _are_names(value: Any) -> bool:
+    return isinstance(value, (tuple, list, set, frozenset)) and all(isinstance(name, str) for name in value)

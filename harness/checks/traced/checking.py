@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 from harness.bounds.tolerances import MEANT
-from harness.checks.traced.arguments import Arguments
+from harness.checks.traced.arguments import Arguments, require
 from harness.checks.traced.asking import NOT_FINITE, Check
 from harness.checks.traced.culprits import (
     Met,
@@ -32,12 +32,10 @@ from harness.verdict.judging import judge
 from harness.verdict.report import Report
 from harness.wording import first_few
 from reference.arithmetics.companion import first_line
-from reference.printable import given
 from reference.switches import settings
 from reference.traced.contracting import product_units
 from reference.traced.interpreter import COARSE
 from reference.traced.program import Equation, Traced, function_of
-from reference.whole_numbers import whole_number
 
 PATIENCE = 2.0
 """Seconds after which a bar shows how far the check is."""
@@ -102,7 +100,7 @@ def check_derivatives(
         When there is nothing to differentiate, or f cannot be traced.
     """
     started = time.perf_counter()
-    _require(f, order, modes, trust, reference, seed, budget)
+    require(f, order, modes, trust, reference, seed, budget)
     arguments = Arguments(f, args, argnums)
 
     def trusted(equation: Equation) -> bool:
@@ -173,33 +171,11 @@ def _judged(check: Check, started: float) -> Report:
     return report
 
 
-def _require(f: Any, order: Any, modes: Any, trust: Any, reference: Any, seed: Any, budget: Any) -> None:
-    """Refuse, by name, what is not as it should be; what arguments there are is looked at by `Arguments`."""
-    for what, function in {"f": f, "reference": reference}.items():
-        if not callable(function) and not (what == "reference" and function is None):
-            raise TypeError(f"{what} must be a function, not {given(function)}")
-    if whole_number("order", order, 1) > 2:
-        raise ValueError(f"order must be 1 or 2, not {given(order)}")
-    if not _are_names(modes) or not modes or not set(modes) <= set(MODES):
-        raise ValueError(f"modes must be some of {', '.join(MODES)}, as a tuple, not {given(modes)}")
-    if not _are_names(trust):
-        instead = f"; write [{trust!r}]" if isinstance(trust, str) else ""
-        raise ValueError(f"trust must be a list of names of functions, not {given(trust)}{instead}")
-    whole_number("seed", seed)
-    is_number = isinstance(budget, (int, float, np.integer, np.floating))
-    if budget is not None and not (is_number and (0 <= budget < 2**1023 or budget == np.inf)):
-        raise ValueError(f"budget must be a number of seconds, zero or more, not {given(budget)}")
-
-
 def _nobody_checked(check: Check, modes: Sequence[str]) -> list[str]:
     """A doubt where nothing of JAX's took part, so that nothing was checked."""
     if any(answer.name in (*MODES, REFERENCE) for answer in check.answers) or check.ends:
         return []
     return [f"JAX has no derivative in {' or '.join(modes)} mode here, so there was nothing to check"]
-
-
-def _are_names(value: Any) -> bool:
-    return isinstance(value, (tuple, list, set, frozenset)) and all(isinstance(name, str) for name in value)
 
 
 def _require_met(trust: Sequence[str], check: Check) -> None:

@@ -20,7 +20,6 @@ from harness.checks.traced.subject import INCREMENTS, MODES
 from harness.checks.traced.truth import Truth
 from reference.arithmetics.increments import Increment
 from reference.arithmetics.many_directions import is_constant
-from reference.traced.black_box import replayed
 from reference.traced.interpreter import Run
 from reference.traced.program import (
     CALLS,
@@ -40,6 +39,7 @@ from reference.traced.program import (
     rule_of,
     whose,
 )
+from reference.traced.solving.replaying import replayed
 
 KEPT = 3
 """An equation in a loop is met many times; the first of its values and the last ones are tried."""

@@ -10,9 +10,9 @@ from jax.experimental.ode import odeint
 
 from harness import check_derivatives
 from reference.arithmetics.many_directions import constant
-from reference.traced.black_box import more_accurate
 from reference.traced.interpreter import Run
 from reference.traced.program import Traced
+from reference.traced.solving.replaying import more_accurate
 
 rng = np.random.default_rng(1)
 X = rng.normal(size=3)

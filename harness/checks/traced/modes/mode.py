@@ -18,9 +18,9 @@ from reference.arithmetics.companion import first_line
 from reference.arithmetics.many_directions import constant
 from reference.measured import NotApplicable
 from reference.switches import compiler_options
-from reference.traced.black_box import more_accurate
 from reference.traced.interpreter import Run
 from reference.traced.program import Program, Traced, iterates, lifted
+from reference.traced.solving.replaying import more_accurate
 
 LACKING = (
     "forward-mode", "Forward-mode", "Reverse-mode differentiation does not", "not implemented", "not supported",

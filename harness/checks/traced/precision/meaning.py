@@ -23,7 +23,7 @@ from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.traced.black_box import reads_bits
 from reference.traced.interpreter import Run, Turned, has_few_bits
 from reference.traced.program import Constant, Program, is_key, kind, unit_roundoff
-from reference.traced.tolerances import numbers_in
+from reference.traced.solving.tolerances import numbers_in
 
 SIDES = (0, 1, -1)
 """What nearly equal numbers count as in the runs that show what a rule may decide: equal, the first above, below."""
