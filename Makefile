@@ -68,6 +68,9 @@ bench: $(PEERS)  ## speed and detection beside other gradient checkers (installs
 study: $(PEERS)  ## detection power of this and other checkers over the bug zoo (half an hour)
 	@$(BIN)/harness study --figure docs/images/detection_power.png $(ARGS)
 
+.PHONY: with-peers
+with-peers: $(PEERS)  ## PyTorch and the other checkers, for the tests and studies that call them
+
 .PHONY: golden
 golden: $(READY)  ## renew the golden texts of reports, and show what changed
 	@HARNESS_RENEW_GOLDEN=1 $(BIN)/python -m pytest -q tests/verdict/test_golden_reports.py

@@ -8,7 +8,7 @@ import warnings
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'autodiff-cross-check[peers]'")
+torch = pytest.importorskip("torch", reason="PyTorch is not installed: make with-peers")
 
 from torch.autograd.gradcheck import GradcheckError  # noqa: E402
 

@@ -436,7 +436,7 @@ def test_the_bisection_finds_the_smallest_error(ordinary):
 def test_at_400_25_10_the_harness_sees_errors_below_1e_12_everywhere():
     problem, theta = sharpness.exercise_4()
     if not DEEP:
-        problem = Problem(problem.network, problem.X[::50], problem.Y[::50], problem.l2)
+        problem = Problem(problem.network, problem.X[::200], problem.Y[::200], problem.l2)
     *_, most_blurred = sharpness.coordinates(problem, theta)
     check = sharpness.harness_checker(problem, theta)
     assert check(sharpness.off_by(1e-12, most_blurred), problem, theta) == ALARM

@@ -213,7 +213,7 @@ def test_arrays_of_any_shape_and_precision(make, dtype):
 
 @pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "bfloat16"])
 def test_torch(dtype):
-    torch = pytest.importorskip("torch", reason="PyTorch is installed for the benchmarks only")
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: make with-peers")
     theta = torch.tensor(W, dtype=getattr(torch, dtype), requires_grad=True)
 
     def fun(t, factor=1.0):

@@ -68,7 +68,7 @@ def test_numbers_and_lists_become_the_nearest_thing_in_numpy(theta, rebuilt_type
 
 
 def test_torch_tensors_come_back_as_they_were():
-    torch = pytest.importorskip("torch", reason="PyTorch is installed for the benchmarks only")
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: make with-peers")
     for dtype in (torch.float64, torch.float32, torch.bfloat16):
         theta = torch.tensor(W, dtype=dtype, requires_grad=True)
         layout = Layout(theta)

@@ -203,7 +203,7 @@ def test_a_formula_with_parameters_is_asked_for_them():
 
 
 def test_what_torch_answers_is_told_in_one_sentence():
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: make with-peers")
     f = Activation("torch", lambda xp, z: torch.tanh(torch.as_tensor(z)), lambda z, a: 1.0 - a * a)
     with pytest.raises(ValueError, match=r"came back as a Tensor of torch: write xp.exp\(z\) for torch.exp\(z\)"):
         check_activation(f)

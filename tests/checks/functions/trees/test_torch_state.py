@@ -8,7 +8,7 @@ import pytest
 from harness import check_gradient
 from harness.checks.functions.trees.torch_state import accessor, devices_of, product_unit
 
-torch = pytest.importorskip("torch", reason="PyTorch is installed for the benchmarks only")
+torch = pytest.importorskip("torch", reason="PyTorch is not installed: make with-peers")
 nn, F = torch.nn, torch.nn.functional
 
 X = torch.tensor(np.random.default_rng(0).standard_normal((4, 3)))
