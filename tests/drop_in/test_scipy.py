@@ -136,15 +136,15 @@ def test_weights_are_other_numbers_than_those_of_a_small_seed():
 class Operator(LinearOperator):
     """A Jacobian by its products, of which one is off by a factor."""
 
-    def __init__(self, x, factor=1.0):
-        self.J, self.factor = jacobian(x), factor
+    def __init__(self, at, factor=1.0):
+        self.J, self.factor = jacobian(at), factor
         super().__init__(float, self.J.shape)
 
-    def _matvec(self, v):
-        return self.factor * (self.J @ v)
+    def _matvec(self, x):
+        return self.factor * (self.J @ x)
 
-    def _rmatvec(self, w):
-        return self.J.T @ w
+    def _rmatvec(self, x):
+        return self.J.T @ x
 
 
 def test_both_products_of_an_operator_are_checked():
