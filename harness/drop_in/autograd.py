@@ -1,7 +1,7 @@
 """`autograd.test_util.check_grads`, with steps that fit the function instead of one for all."""
 
 # Not installed everywhere, so that its names cannot be resolved.
-# pyright: reportMissingImports=false, reportAttributeAccessIssue=false
+# pyright: reportMissingImports=false, reportAttributeAccessIssue=false, reportArgumentType=false
 
 from collections.abc import Callable, Sequence
 from functools import partial
