@@ -32,24 +32,31 @@ class Weighted:
         closes over them sees it, and strides, views and parameters are what they are.
     outputs : callable
         Which of the function's outputs, by place, have a derivative to be checked.
+    masked : bool
+        Whether of sparse inputs nothing but the entries that they specify is asked about.
 
     Attributes
     ----------
-    theta : dict of real tensors by the name of the input, a complex one with its two parts along a last axis
+    theta : dict of real tensors by the name of the input
+        A complex one has its two parts along a last axis, a sparse one the entries that it specifies.
     """
 
-    def __init__(self, func: Callable[..., Any], inputs: Sequence[Any], outputs: Callable[[Any], list[int]]) -> None:
+    def __init__(
+        self, func: Callable[..., Any], inputs: Sequence[Any], outputs: Callable[[Any], list[int]], masked: bool = False
+    ) -> None:
         self.func, self.inputs = func, inputs
         first = {id(x): i for i, x in reversed(list(enumerate(inputs))) if _requires_grad(x)}
         if not first:
             raise ValueError("no input requires a gradient; set requires_grad=True on those to check")
         self.places = sorted(first.values())
-        if any(inputs[i].layout != torch.strided for i in self.places):
-            raise TypeError("sparse inputs cannot be checked here")
+        if not masked and any(_is_sparse(inputs[i]) for i in self.places):
+            raise TypeError(
+                "entries that a sparse input does not specify are not checked here, but with masked=True"
+            )
         names = _names(func, len(inputs))
-        shared = Counter(inputs[i].untyped_storage().data_ptr() for i in self.places)
-        self.alone = {i: shared[inputs[i].untyped_storage().data_ptr()] == 1 for i in self.places}
-        self.theta = {names[i]: _as_real(inputs[i]).clone() for i in self.places}
+        memory = {i: _numbers(inputs[i]).untyped_storage().data_ptr() for i in self.places}
+        self.alone = {i: Counter(memory.values())[memory[i]] == 1 for i in self.places}
+        self.theta = {names[i]: _as_real(_numbers(inputs[i])).clone() for i in self.places}
         found = every_output(func(*inputs))
         self.chosen = outputs(found)
         if not self.chosen:
@@ -67,10 +74,12 @@ class Weighted:
             cost = self._sum(given)
             leaves = [given[i] for i in self.places]
             found = torch.autograd.grad(cost, leaves, allow_unused=True) if cost.requires_grad else [None] * len(leaves)
-            return {name: None if g is None else _as_real(g) for name, g in zip(theta, found)}
+            return {name: None if g is None else _as_real(_like(x, g)) for name, x, g in zip(theta, leaves, found)}
 
     def pushed_forward(self, theta: dict[str, Any]) -> dict[str, Any]:
         """Its gradient by forward mode, one pass for each entry."""
+        if any(_is_sparse(self.inputs[i]) for i in self.places):
+            raise TypeError("forward mode is not checked here in sparse inputs")
         if sum(x.numel() for x in theta.values()) > FORWARD_ENTRIES:
             raise NotImplementedError(f"forward mode is checked for up to {FORWARD_ENTRIES} inputs")
         gradients = {name: torch.zeros_like(x) for name, x in theta.items()}
@@ -103,7 +112,7 @@ class Weighted:
     @contextmanager
     def _at(self, theta: dict[str, Any]) -> Iterator[list[Any]]:
         """The inputs at a θ."""
-        given, kept = list(self.inputs), {i: self.inputs[i].detach().clone() for i in self.places}
+        given, kept = list(self.inputs), {i: _numbers(self.inputs[i]).clone() for i in self.places}
         try:
             for i, values in zip(self.places, theta.values()):
                 new = self._moved(i, values)
@@ -111,17 +120,17 @@ class Weighted:
             yield given
         finally:
             for i, values in kept.items():
-                self.inputs[i].data.copy_(values)
+                _numbers(self.inputs[i]).copy_(values)
 
     def _moved(self, i: int, values: Any) -> Any:
         """An input with other values: itself, but for one in a wider type or in memory that it shares with another."""
         x = self.inputs[i]
         values = torch.view_as_complex(values.contiguous()) if x.is_complex() else values
         if values.dtype == x.dtype and self.alone[i]:
-            x.data.copy_(values)
+            _numbers(x).copy_(values)
             return x
-        if isinstance(x, torch.nn.Parameter) and values.dtype != x.dtype:
-            raise TypeError("a torch.nn.Parameter keeps its precision")
+        if _is_sparse(x) or (isinstance(x, torch.nn.Parameter) and values.dtype != x.dtype):
+            raise TypeError(f"a {type(x).__name__} is moved in place, and keeps its precision")
         x.data.fill_(torch.nan)  # a function that closes over it cannot do with another in its place
         fresh = torch.empty_strided(x.size(), x.stride(), dtype=values.dtype, device=x.device)
         return fresh.copy_(values).requires_grad_()
@@ -151,10 +160,36 @@ def _requires_grad(x: Any) -> bool:
     return isinstance(x, torch.Tensor) and x.requires_grad
 
 
+def _is_sparse(x: Any) -> bool:
+    return x.layout != torch.strided
+
+
+def _numbers(x: Any) -> Any:
+    """The memory in which a tensor's numbers are, without a graph."""
+    if not _is_sparse(x):
+        return x.data
+    if x.layout == torch.sparse_coo and not x.is_coalesced():
+        raise TypeError("a sparse input that specifies an entry twice cannot be checked here")
+    return x.detach()._values() if x.layout == torch.sparse_coo else x.detach().values()
+
+
+def _like(x: Any, gradient: Any) -> Any:
+    """A gradient, of whatever layout, at the numbers of x."""
+    dense = gradient if not _is_sparse(gradient) else gradient.to_dense()
+    if not _is_sparse(x):
+        return dense
+    order = x.detach().to(torch.complex128 if x.is_complex() else torch.float64).clone()
+    places = _numbers(order)
+    places.copy_(torch.arange(1, places.numel() + 1).view(places.shape))
+    order = order.to_dense()
+    order = (order.real if order.is_complex() else order).flatten()
+    where = torch.argsort(order)[-places.numel() :]  # all others are zero
+    return dense.flatten()[where].view(places.shape)
+
+
 def _as_real(x: Any) -> Any:
-    """A tensor without its graph, dense, as real numbers."""
+    """A tensor without its graph, as real numbers."""
     x = x.detach()
-    x = x if x.layout == torch.strided else x.to_dense()
     return torch.view_as_real(x.resolve_conj()) if x.is_complex() else x
 
 

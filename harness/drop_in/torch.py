@@ -75,7 +75,8 @@ def gradcheck(
     if not any(modes) or _is_refused_or_empty(inputs):
         return ask()
     without_meaning(NAME, **{name: value for name, value in options.items() if name in NUMBERS})
-    return _settled(NAME, lambda: Weighted(func, inputs, differentiable), modes, ask)
+    masked = bool(options.get("masked"))
+    return _settled(NAME, lambda: Weighted(func, inputs, differentiable, masked), modes, ask)
 
 
 def gradgradcheck(
@@ -103,7 +104,8 @@ def gradgradcheck(
         gradients = _gradients(func, inputs)
         there = [k for k, g in enumerate(gradients(*inputs, *cotangents)) if g is not None]
         # one that has lost its graph counts, too: its second derivative is nothing, and ought to be something
-        return Weighted(lambda *given: [gradients(*given)[k] for k in there], (*inputs, *cotangents), _all_of_them)
+        every_input, masked = (*inputs, *cotangents), every.arguments["masked"]
+        return Weighted(lambda *given: [gradients(*given)[k] for k in there], every_input, _all_of_them, masked)
 
     return _settled(NAME_OF_SECOND, weighted, modes, ask)
 

@@ -130,6 +130,41 @@ def test_tensors_come_in_the_memory_layout_that_they_have(given):
     assert gradcheck(by_rule(torch.sin, lambda x, g: g * x.cos()), (x,)) is True
 
 
+LAYOUTS = {
+    "coo": lambda x: x.to_sparse(),
+    "csr": lambda x: x.to_sparse_csr(),
+    "csc": lambda x: x.to_sparse_csc(),
+    "bsr": lambda x: x.to_sparse_bsr((1, 3)),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Sparse:UserWarning")
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_of_sparse_inputs_the_specified_entries_are_checked(layout, recwarn):
+    class Product(Function):
+        slope = 1.0
+
+        @staticmethod
+        def forward(ctx, s, b):
+            ctx.save_for_backward(s, b)
+            return s.to_dense() @ b
+
+        @staticmethod
+        def backward(ctx, g):
+            s, b = ctx.saved_tensors
+            return Product.slope * (g @ b.t()), s.to_dense().t() @ g
+
+    s = LAYOUTS[layout](torch.tensor([[1.0, 0.0, 2.0], [0.0, 3.0, 0.0]], dtype=torch.float64)).requires_grad_()
+    inputs = (s, tensor(3, 2))
+    assert gradcheck(lambda s, b: s.to_dense(masked_grad=True) @ b, inputs, masked=True) is True
+    assert not [w for w in recwarn if issubclass(w.category, InconclusiveGradient)]
+    Product.slope = torch.tensor([1.0, 1.0, 1.001], dtype=torch.float64)
+    with pytest.raises(GradcheckError, match=r"(?s)^DISAGREE.*fun: s\["):
+        gradcheck(Product.apply, inputs, masked=True)
+    with pytest.warns(InconclusiveGradient, match="a sparse input does not specify"):
+        gradcheck(lambda s: s.to_dense(masked_grad=False), (s,))
+
+
 def test_what_a_function_closes_over_moves_with_the_input(recwarn):
     model = torch.nn.Linear(3, 2).double()
     assert gradcheck(lambda *_: model(tensor(4, 3).detach()), tuple(model.parameters())) is True
