@@ -3,12 +3,13 @@
 import sys
 import traceback
 from contextlib import suppress
+from dis import opmap
 from importlib import import_module
 from importlib.machinery import PathFinder
 from importlib.util import module_from_spec, spec_from_file_location
 from operator import attrgetter
 from pathlib import Path
-from types import ModuleType, TracebackType
+from types import FrameType, ModuleType, TracebackType
 from typing import Any
 
 from harness.wording import did_you_mean
@@ -55,7 +56,10 @@ def raised_at(error: BaseException) -> str:
 
 
 class ShownFromOutside:
-    """A ``with`` whose exceptions show the lines of others' code alone, unless it is `whole`."""
+    """A ``with`` whose exceptions show the lines of others' code alone, unless it is `whole`.
+
+    What breaks in this project's own code keeps all of its lines: they are what a report of the fault needs.
+    """
 
     def __init__(self, whole: bool = False):
         self.whole = whole
@@ -64,13 +68,36 @@ class ShownFromOutside:
         pass
 
     def __exit__(self, kind: object, error: BaseException | None, at: TracebackType | None) -> None:
-        if error is None or self.whole:
+        if error is None or self.whole or _is_our_fault(error, at):
             return
         others = None
         for frame, line in reversed(list(traceback.walk_tb(at))):
             if not _is_ours(frame.f_code.co_filename):
                 others = TracebackType(others, frame, frame.f_lasti, line)
         error.__traceback__ = others
+
+
+def _is_our_fault(error: BaseException, at: TracebackType | None) -> bool:
+    """Whether this project broke down, rather than refuse something or hand on what somebody's code raised."""
+    places = []
+    while at is not None:
+        places.append((at.tb_frame, at.tb_lasti))
+        at = at.tb_next
+    while places and _package(places[-1][0]) in LIBRARIES:  # which were called by what stands before them
+        places.pop()
+    if not places or not _is_ours(places[-1][0].f_code.co_filename):
+        return False
+    innermost, instruction = places[-1]
+    refuses = innermost.f_code.co_code[instruction] == opmap["RAISE_VARARGS"] and not isinstance(error, AssertionError)
+    return not refuses
+
+
+def _package(frame: FrameType) -> str:
+    return frame.f_globals.get("__name__", "").partition(".")[0]
+
+
+LIBRARIES = {"flint", "jax", "jaxlib", "numpy", "scipy", "torch"} | sys.stdlib_module_names - {"__main__"}
+"""What this project's own code calls, as somebody's does."""
 
 
 def is_file(target: str | Path) -> bool:

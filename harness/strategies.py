@@ -26,7 +26,22 @@ from reference.network import Network
 from reference.outputs import OUTPUTS
 from reference.problem import Problem
 
-_BYTES = 3  # of which a grid point needs 21 bits
+_BYTES = 3  # two for what stands after the point, and one for the sign and what stands before it
+
+_AFTER_THE_POINT = np.array([int(f"{byte:08b}"[::-1], 2) for byte in range(256)]) / 256
+
+
+def _simplest_first(drawn: np.ndarray, whole: int) -> np.ndarray:
+    """Numbers in (-whole, whole), from three bytes each along the last axis, as even as these are.
+
+    Where bytes are small the numbers are those that people would try: 0, 1, -1, 2, -2, and then 0.5, 0.25, 0.75. What
+    is finest comes first, for Hypothesis would rather have the first bytes small, and shrinks them one by one.
+    """
+    finest, coarser, lead = np.moveaxis(drawn.astype(int), -1, 0)
+    lead = lead % (2 * whole)
+    is_positive = (lead == 0) | ((lead % 2 == 1) & (lead < 2 * whole - 1))
+    size = (lead + 1) // 2 % whole + _AFTER_THE_POINT[coarser] + _AFTER_THE_POINT[finest] / 256
+    return np.where(is_positive, size, -size)
 
 
 class _DrawnChooser:
@@ -42,11 +57,15 @@ class _DrawnChooser:
         return self._draw(st.sampled_from(options))
 
     def grid(self, shape: tuple[int, ...]) -> np.ndarray:
+        return (GRID * _simplest_first(self.drawn(shape), 1)).astype(int)
+
+    def drawn(self, shape: tuple[int, ...]) -> np.ndarray:
+        """Three bytes for each number."""
         # `st.integers` would favour numbers near zero; bytes are drawn evenly, and shrink to zeros all the same
         size = _BYTES * math.prod(shape)
-        digits = np.frombuffer(self._draw(st.binary(min_size=size, max_size=size)), dtype=np.uint8)
-        number = digits.reshape(*shape, _BYTES) @ 256 ** np.arange(_BYTES)[::-1] % (2 * GRID)
-        return np.where(number % 2, -(number + 1) // 2, number // 2)  # 0, -1, 1, -2, ... so that zero comes first
+        return np.frombuffer(self._draw(st.binary(min_size=size, max_size=size)), dtype=np.uint8).reshape(
+            *shape, _BYTES
+        )
 
 
 def activations(among: Sequence[str | Activation] | None = None) -> st.SearchStrategy[Activation]:
@@ -99,11 +118,12 @@ def arrays_like(draw: st.DrawFn, args: Any, domain: str | Sequence[str | None] =
     ----------
     args : any tree of arrays, such as the tuple of a function's arguments
     domain : str, or one for each entry of args
-        "real" : in [-3, 3]; shrinks to zeros
+        "real" : in [-3, 3]; shrinks to zeros, and then to small whole numbers
         "positive" : in [0.1, 10], evenly in the logarithm; shrinks to ones
         "probabilities" : positive, with the sum 1 along the last axis; a number alone is in [0.01, 0.99]
         "positive definite" : Hermitian matrices in the last two axes, with no eigenvalue below 1; shrinks to identities
-        "apart" : in [-3, 3], no two entries of an array equal, in size neither, and none of them 0
+        "apart" : in [-3, 3], no two entries of an array equal, in size neither, and none of them 0; shrinks to equal
+            steps
         "ties" : of -1, 0 and 1 alone, so that many are equal; shrinks to zeros
         None, for one of several : the entry stays as it is
 
@@ -146,23 +166,19 @@ def _leaf_like(chooser: _DrawnChooser, leaf: Any, domain: str) -> Any:
     return jnp.asarray(numbers, leaf.dtype)
 
 
-def _unit(chooser: _DrawnChooser, shape: tuple[int, ...], is_complex: bool) -> np.ndarray:
-    """In [-1, 1]; of complex numbers both parts."""
-    real = chooser.grid(shape) / GRID
-    return real + 1j * (chooser.grid(shape) / GRID) if is_complex else real
-
-
-def _real(chooser: _DrawnChooser, shape: tuple[int, ...], is_complex: bool) -> np.ndarray:
-    return 3.0 * _unit(chooser, shape, is_complex)
+def _real(chooser: _DrawnChooser, shape: tuple[int, ...], is_complex: bool, whole: int = 3) -> np.ndarray:
+    """In [-whole, whole]; of complex numbers both parts."""
+    real = _simplest_first(chooser.drawn(shape), whole)
+    return real + 1j * _real(chooser, shape, False, whole) if is_complex else real
 
 
 def _positive(chooser: _DrawnChooser, shape: tuple[int, ...], _: bool) -> np.ndarray:
-    return 10.0 ** _unit(chooser, shape, False)
+    return 10.0 ** _real(chooser, shape, False, 1)
 
 
 def _probabilities(chooser: _DrawnChooser, shape: tuple[int, ...], _: bool) -> np.ndarray:
     if not shape:
-        return 0.5 + 0.49 * _unit(chooser, shape, False)
+        return 0.5 + 0.49 * _real(chooser, shape, False, 1)
     weights = _positive(chooser, shape, False)
     return weights / weights.sum(axis=-1, keepdims=True)
 
@@ -170,21 +186,21 @@ def _probabilities(chooser: _DrawnChooser, shape: tuple[int, ...], _: bool) -> n
 def _positive_definite(chooser: _DrawnChooser, shape: tuple[int, ...], is_complex: bool) -> np.ndarray:
     if len(shape) < 2 or shape[-1] != shape[-2]:
         raise ValueError(f"a positive definite array has two last axes of one length, not the shape {shape}")
-    factor = _unit(chooser, shape, is_complex)
+    factor = _real(chooser, shape, is_complex, 1)
     return factor @ np.swapaxes(factor, -1, -2).conj() + np.eye(shape[-1])
 
 
 def _apart(chooser: _DrawnChooser, shape: tuple[int, ...], is_complex: bool) -> np.ndarray:
     size = math.prod(shape)
-    drawn = chooser.grid((size,)) / GRID
-    ranks = np.argsort(np.argsort(drawn, kind="stable"))
-    sizes = 3.0 * (ranks + 0.7 + 0.3 * np.abs(drawn)) / max(1, size)
+    drawn = _simplest_first(chooser.drawn((size,)), 1)
+    places = np.argsort(np.argsort(drawn, kind="stable"))
+    sizes = 3.0 * (places + 1.0 - 0.3 * np.abs(drawn)) / max(1, size)
     numbers = np.where(drawn < 0.0, -sizes, sizes).reshape(shape)
     return numbers + 1j * _apart(chooser, shape, False) if is_complex else numbers
 
 
 def _ties(chooser: _DrawnChooser, shape: tuple[int, ...], is_complex: bool) -> np.ndarray:
-    real = (np.asarray(chooser.grid(shape)) + 1) % 3 - 1.0
+    real = np.array([0.0, 1.0, -1.0])[chooser.drawn(shape)[..., -1] % 3]
     return real + 1j * _ties(chooser, shape, False) if is_complex else real
 
 

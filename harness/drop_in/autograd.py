@@ -1,7 +1,7 @@
 """`autograd.test_util.check_grads`, with steps that fit the function instead of one for all."""
 
 # Not installed everywhere, so that its names cannot be resolved.
-# pyright: reportMissingImports=false, reportAttributeAccessIssue=false
+# pyright: reportMissingImports=false, reportAttributeAccessIssue=false, reportArgumentType=false
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -14,7 +14,7 @@ from autograd.misc import flatten
 from autograd.test_util import check_grads as original
 
 from harness.checks.functions.gradient_checking import check_gradient
-from harness.drop_in.settling import reasons, undecided
+from harness.drop_in.settling import generator, reasons, undecided
 from harness.verdict.report import Report
 
 NAME = "autograd.test_util.check_grads"
@@ -48,7 +48,7 @@ def check_grads(
         if not flatten(chosen)[0].size:
             return ask_original()  # there is no derivative that could be undecided
         try:
-            reports = _reports(*_of_real_numbers(of_chosen, chosen), modes, order)
+            reports = _reports(*_of_real_arrays(of_chosen, chosen), modes, order)
         except (TypeError, ValueError, NotImplementedError) as reason:
             return undecided(NAME, f"{type(reason).__name__}: {reason}", ask_original)
         for report in reports:
@@ -61,25 +61,41 @@ def check_grads(
     return check
 
 
-def _of_real_numbers(f: Callable[[tuple], Any], chosen: tuple) -> tuple[Callable[[tuple], Any], tuple]:
-    """The function and its arguments with a real and an imaginary part for each complex array."""
-    complex_in = [np.iscomplexobj(x) for x in chosen]
+def _of_real_arrays(f: Callable[[tuple], Any], chosen: tuple) -> tuple[Callable[[tuple], Any], tuple]:
+    """The function and its arguments with an array for each number, of two parts where it is complex, in any tree."""
     complex_out = np.iscomplexobj(flatten(f(chosen))[0])
-    if not any(complex_in) and not complex_out:
-        return f, chosen
 
     def of_parts(parts: tuple) -> Any:
-        output = f(tuple(part[0] + 1j * part[1] if double else part for part, double in zip(parts, complex_in)))
+        output = f(_joined(parts, chosen))
         return anp.array([anp.real(output), anp.imag(output)]) if complex_out else output
 
-    return of_parts, tuple(np.array([x.real, x.imag]) if double else x for x, double in zip(chosen, complex_in))
+    return of_parts, _parted(chosen)
+
+
+def _parted(tree: Any) -> Any:
+    if isinstance(tree, dict):
+        return {key: _parted(value) for key, value in tree.items()}
+    if isinstance(tree, (list, tuple)):
+        return type(tree)(_parted(value) for value in tree)
+    return np.array([tree.real, tree.imag]) if np.iscomplexobj(tree) else np.asarray(tree)
+
+
+def _joined(parts: Any, like: Any) -> Any:
+    """What was parted, with other numbers, in autograd's boxes where they are."""
+    if isinstance(like, dict):
+        return {key: _joined(parts[key], value) for key, value in like.items()}
+    if isinstance(like, (list, tuple)):
+        return type(like)(_joined(parts[i], value) for i, value in enumerate(like))
+    parts = parts[0] + 1j * parts[1] if np.iscomplexobj(like) else parts
+    return type(like)(parts) if isinstance(parts, np.ndarray) and not isinstance(like, np.ndarray) else parts
 
 
 def _reports(f: Callable[[Any], Any], x: Any, modes: Sequence[str], order: int) -> list[Report]:
+    """Of f, and of its derivatives as functions of x and of what they are applied to."""
     output = f(x)
     flat_output, rebuild = flatten(output)
-    flat_x, _ = flatten(x)
-    rng = np.random.default_rng(0)
+    flat_x, rebuild_x = flatten(x)
+    rng = generator(f"order {order}")
     weights = rebuild(rng.normal(size=flat_output.size))
     space = vspace(output)
 
@@ -90,7 +106,7 @@ def _reports(f: Callable[[Any], Any], x: Any, modes: Sequence[str], order: int) 
     if "rev" in modes:
         reports.append(check_gradient(cost, x, gradient=lambda x: make_vjp(f, x)[0](weights)))
         if order > 1:
-            reports += _reports(lambda x: make_vjp(f, x)[0](weights), x, modes, order - 1)
+            reports += _reports(lambda both: make_vjp(f, both[0])[0](both[1]), (x, weights), modes, order - 1)
     if "fwd" in modes:
         if flat_x.size > FORWARD_ENTRIES:
             raise NotImplementedError(f"forward mode is checked for up to {FORWARD_ENTRIES} inputs")
@@ -104,6 +120,6 @@ def _reports(f: Callable[[Any], Any], x: Any, modes: Sequence[str], order: int) 
 
         reports.append(check_gradient(cost, x, gradient=pushed_forward))
         if order > 1:
-            tangent = flatten(x)[1](rng.normal(size=flat_x.size))
-            reports += _reports(lambda x: make_jvp(f, x)(tangent)[1], x, modes, order - 1)
+            tangent = rebuild_x(rng.normal(size=flat_x.size))
+            reports += _reports(lambda both: make_jvp(f, both[0])(both[1])[1], (x, tangent), modes, order - 1)
     return reports

@@ -2,15 +2,17 @@
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from scipy.optimize import HessianUpdateStrategy
 from scipy.optimize import check_grad as original
 from scipy.sparse import issparse
 from scipy.sparse.linalg import LinearOperator
 
 from harness.checks.functions.gradient_checking import check_gradient
-from harness.drop_in.settling import reasons, undecided, without_meaning
+from harness.drop_in.settling import generator, reasons, undecided, without_meaning
 from harness.verdict.report import Report
 
 NAME = "scipy.optimize.check_grad"
@@ -59,7 +61,7 @@ def check_grad(
         return np.float64(original(func, grad, x0, *args, direction=direction, **given))
 
     report = (
-        check_gradient(func, x0, gradient=grad, args=args)
+        check_gradient(func, x0, gradient=lambda x, *args: _row(grad(x, *args)), args=args)
         if one_value
         else check_least_squares(func, np.atleast_1d(x0), grad, args)
     )
@@ -75,12 +77,13 @@ def check_minimize(
     args: tuple = (),
     *,
     jac: Callable[..., Any] | bool,
-    hess: Callable[..., Any] | None = None,
+    hess: Callable[..., Any] | str | HessianUpdateStrategy | None = None,
     hessp: Callable[..., Any] | None = None,
 ) -> list[Report]:
     """Check what `scipy.optimize.minimize` is given: the gradient, and the Hessian or its products if there are any.
 
-    With a random direction v, the gradient of v·jac(x) has to be hess(x) v, and hessp(x, v).
+    With a random direction v, the gradient of v·jac(x) has to be hess(x) v, and hessp(x, v). A `hess` that is the name
+    of a difference or an update strategy is nobody's claim.
 
     Returns
     -------
@@ -88,7 +91,7 @@ def check_minimize(
         One of the gradient, one of `hess`, one of `hessp`, as far as they are given.
     """
     args = args if isinstance(args, tuple) else (args,)
-    x0 = np.asarray(x0, dtype=np.float64)
+    x0 = _vector(x0)
     gradient = _gradient_of_both(fun) if jac is True else jac
     if not callable(gradient):
         raise TypeError(f"jac must be callable as jac(x, *args), or True where fun answers both, not {jac!r}")
@@ -98,7 +101,7 @@ def check_minimize(
     def along(x: np.ndarray) -> float:
         return float(v @ np.asarray(gradient(x, *args)))
 
-    if hess is not None:
+    if callable(hess):
         reports.append(check_gradient(along, x0, gradient=lambda x: _dense(hess(x, *args)).T @ v))
     if hessp is not None:
         reports.append(check_gradient(along, x0, gradient=lambda x: hessp(x, v, *args)))
@@ -115,28 +118,55 @@ def check_least_squares(
     """Check the Jacobian that `scipy.optimize.least_squares` is given: dense, sparse or a linear operator.
 
     Of fun(x) with m values, w·fun(x) with random weights w has the gradient Jᵀw; one wrong entry of J shows in it.
-    Where it does, the report is of the first row of J that is wrong, if there are at most 50.
+    Where it does, the report is of the first row of J that is wrong, and names it, if there are at most 50. Of a linear
+    operator `rmatvec` is checked by that, and then `matvec` along a random direction.
     """
     args, more = args if isinstance(args, tuple) else (args,), dict(kwargs or {})
-    x0 = np.asarray(x0, dtype=np.float64)
+    x0 = _vector(x0)
     size = np.size(fun(x0, *args, **more))
+
+    def weighted(x: np.ndarray, w: np.ndarray) -> float:
+        return float(w @ np.ravel(fun(x, *args, **more)))
 
     def check(w: np.ndarray) -> Report:
         return check_gradient(
-            lambda x: float(w @ np.ravel(fun(x, *args, **more))),
-            x0,
-            gradient=lambda x: _transposed_times(jac(x, *args, **more), w),
+            weighted, x0, gradient=lambda x, w: _transposed_times(jac(x, *args, **more), w), args=(w,)
         )
 
-    whole = check(_direction(size))
-    if whole.verdict != "disagree" or size > EACH_ROW:
+    w, v = _direction(size), _direction(x0.size)
+    whole = check(w)
+    if whole.verdict == "disagree" and size <= EACH_ROW:
+        rows = ((i, check(row)) for i, row in enumerate(np.eye(size)))
+        named = (
+            replace(found, notes=(*found.notes, f"row {i} of J")) for i, found in rows if found.verdict == "disagree"
+        )
+        return next(named, whole)
+    if whole.verdict != "agree" or not isinstance(jac(x0, *args, **more), LinearOperator):
         return whole
-    rows = (check(row) for row in np.eye(size))
-    return next((report for report in rows if report.verdict == "disagree"), whole)
+    return check_gradient(
+        lambda step: weighted(x0 + step["matvec"][0] * v, w),
+        {"matvec": np.zeros(1)},
+        gradient=lambda step: {
+            "matvec": np.array([w @ np.ravel(jac(x0 + step["matvec"][0] * v, *args, **more).matvec(v))])
+        },
+    )
 
 
 def _direction(size: int) -> np.ndarray:
-    return np.random.default_rng(0).normal(size=size) / math.sqrt(size)
+    return generator("direction").normal(size=size) / math.sqrt(size)
+
+
+def _vector(x0: Any) -> np.ndarray:
+    """x0 as SciPy's functions take it."""
+    x0 = np.atleast_1d(np.asarray(x0, dtype=np.float64))
+    if x0.ndim > 1:
+        raise ValueError(f"x0 must have at most one dimension, not {x0.ndim}")
+    return x0
+
+
+def _row(gradient: Any) -> Any:
+    """A Jacobian of one row as the gradient that it is."""
+    return gradient[0] if isinstance(gradient, np.ndarray) and gradient.ndim == 2 and len(gradient) == 1 else gradient
 
 
 def _gradient_of_both(fun: Callable[..., Any]) -> Callable[..., Any]:
@@ -146,10 +176,10 @@ def _gradient_of_both(fun: Callable[..., Any]) -> Callable[..., Any]:
 def _dense(matrix: Any) -> np.ndarray:
     if isinstance(matrix, LinearOperator):
         return np.asarray(matrix @ np.eye(matrix.shape[1]))
-    return matrix.toarray() if issparse(matrix) else np.asarray(matrix)
+    return matrix.toarray() if issparse(matrix) else np.atleast_2d(matrix)
 
 
 def _transposed_times(jacobian: Any, w: np.ndarray) -> np.ndarray:
     if isinstance(jacobian, LinearOperator):
-        return jacobian.rmatvec(w)
+        return np.ravel(jacobian.rmatvec(w))
     return np.ravel((jacobian if issparse(jacobian) else np.atleast_2d(jacobian)).T @ w)

@@ -1,33 +1,35 @@
-"""`torch.autograd.gradcheck` and `gradgradcheck`, with steps that fit the function instead of one for all.
-
-Outputs are added up with random weights, so that one cost carries all of them: a wrong entry of the Jacobian is wrong
-in its gradient, but for weights that have probability zero.
-"""
+"""`torch.autograd.gradcheck` and `gradgradcheck`, with steps that fit the function instead of one for all."""
 
 # Not installed everywhere, so that its names cannot be resolved.
 # pyright: reportMissingImports=false, reportAttributeAccessIssue=false
 
+import inspect
+import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import torch
-from torch.autograd import forward_ad
 from torch.autograd import gradcheck as original
 from torch.autograd import gradgradcheck as original_of_second
 from torch.autograd.gradcheck import GradcheckError
 
 from harness.checks.functions.gradient_checking import check_gradient
 from harness.drop_in.settling import reasons, undecided, without_meaning
-from harness.verdict.report import Finding
+from harness.drop_in.tensors import Weighted, differentiable, every_output, random_like
+from harness.verdict.report import Finding, Report
 
-NAME = "torch.autograd.gradcheck"
+NAME, NAME_OF_SECOND = "torch.autograd.gradcheck", "torch.autograd.gradgradcheck"
 
 APPROXIMATE = 1e-8
 """PyTorch's own functions are approximations, and so are their derivatives: what these are off by is none of the
 caller's bugs, and values cannot tell whose it is."""
 
-FORWARD_ENTRIES = 300  # inputs up to which forward mode, which takes one pass for each, is checked
+NUMBERS = ("eps", "atol", "rtol", "fast_mode")
+"""What the originals take for their numerical Jacobians; all else that they take asks how autograd is used."""
+
+ANY_NUMBERS = {"eps": 1e-30, "atol": float("inf"), "fast_mode": True}
+"""With these the original has nothing to say of a derivative's numbers: steps of 1e-30 leave no domain."""
 
 
 def gradcheck(
@@ -51,7 +53,9 @@ def gradcheck(
     raise_exception, check_forward_ad, check_backward_ad
         As the original takes them.
     nondet_tol, options
-        Everything else that the original takes: without meaning here, and handed on where the original has to decide.
+        Everything else that the original takes. Steps and tolerances are without meaning here, and handed on where the
+        original has to decide; what asks for more than derivatives (`check_undefined_grad`, `check_grad_dtypes`,
+        `check_batched_grad`) is answered by the original.
 
     Returns
     -------
@@ -63,33 +67,110 @@ def gradcheck(
     GradcheckError
         When a derivative is wrong; the message is the report.
     """
-    without_meaning(NAME, **options)
-    inputs = tuple(inputs) if isinstance(inputs, (tuple, list)) else (inputs,)
-    handed_on = {"check_forward_ad": check_forward_ad, "check_backward_ad": check_backward_ad, "nondet_tol": nondet_tol}
-    ask_original = partial(original, func, inputs, raise_exception=raise_exception, **handed_on, **options)
-    if not (check_forward_ad or check_backward_ad) or any(map(_overlaps_itself, inputs)):
-        return ask_original()  # which refuses
-    if inputs and all(isinstance(x, torch.Tensor) and not x.numel() for x in inputs):
-        return ask_original()  # there is no derivative that could be undecided
+    inputs = _as_tuple(inputs)
+    options = {**options, "check_forward_ad": check_forward_ad, "check_backward_ad": check_backward_ad}
+    ask = partial(original, func, inputs, nondet_tol=nondet_tol, raise_exception=raise_exception, **options)
+    inspect.signature(original).bind(*ask.args, **ask.keywords)  # or TypeError, as the original raises it
+    modes = check_backward_ad, check_forward_ad
+    if not any(modes) or _is_refused_or_empty(inputs):
+        return ask()
+    without_meaning(NAME, **{name: value for name, value in options.items() if name in NUMBERS})
+    masked = bool(options.get("masked"))
+    return _settled(NAME, lambda: Weighted(func, inputs, differentiable, masked), modes, ask)
+
+
+def gradgradcheck(
+    func: Callable[..., Any], inputs: Any, grad_outputs: Any = None, *, raise_exception: bool = True, **options: Any
+) -> bool:
+    """Check second derivatives: those of autograd's gradients, in the inputs and in the cotangents.
+
+    Parameters, answer and errors are those of `gradcheck`; `grad_outputs` are the cotangents, random ones by default.
+    """
+    inputs = _as_tuple(inputs)
+    ask = partial(original_of_second, func, inputs, grad_outputs, raise_exception=raise_exception, **options)
+    every = inspect.signature(original_of_second).bind(*ask.args, **ask.keywords)
+    every.apply_defaults()
+    modes = every.arguments["check_rev_over_rev"], every.arguments["check_fwd_over_rev"]
+    refused = not any(modes) or (every.arguments["check_undefined_grad"] and not modes[0])
+    if refused or _is_refused_or_empty(inputs):
+        return ask()
+    without_meaning(NAME_OF_SECOND, **{name: value for name, value in options.items() if name in NUMBERS})
+
+    def weighted() -> Weighted:
+        outputs = every_output(func(*inputs))
+        outputs = [outputs[k] for k in differentiable(outputs)]
+        drawn = [v.to(y.dtype).requires_grad_() for v, y in zip(random_like(outputs, "cotangents"), outputs)]
+        cotangents = tuple(drawn) if grad_outputs is None else _as_tuple(grad_outputs)
+        gradients = _gradients(func, inputs)
+        there = [k for k, g in enumerate(gradients(*inputs, *cotangents)) if g is not None]
+        # one that has lost its graph counts, too: its second derivative is nothing, and ought to be something
+        every_input, masked = (*inputs, *cotangents), every.arguments["masked"]
+        return Weighted(lambda *given: [gradients(*given)[k] for k in there], every_input, _all_of_them, masked)
+
+    return _settled(NAME_OF_SECOND, weighted, modes, ask)
+
+
+def _gradients(func: Callable[..., Any], inputs: tuple) -> Callable[..., tuple]:
+    """func's gradients as a function of its inputs and the cotangents; None for an input that has no path."""
+    places = [i for i, x in enumerate(inputs) if isinstance(x, torch.Tensor) and x.requires_grad]
+
+    def gradients(*given: Any) -> tuple:
+        args, cotangents = list(given[: len(inputs)]), given[len(inputs) :]
+        for i in places:  # which forward mode has taken out of any graph
+            args[i] = args[i] if args[i].requires_grad else args[i].requires_grad_()
+        outputs = every_output(func(*args))
+        outputs = [outputs[k] for k in differentiable(outputs)]
+        chosen = [args[i] for i in places]
+        return torch.autograd.grad(outputs, chosen, cotangents, create_graph=True, allow_unused=True)
+
+    return gradients
+
+
+def _settled(name: str, weighted: Callable[[], Weighted], modes: tuple[bool, bool], ask: partial) -> bool:
+    """What the originals answer and raise, by our reports in reverse and in forward mode."""
     try:
-        checked = _Weighted(func, inputs)
-        reports = [check_gradient(checked.cost, checked.theta)] if check_backward_ad else []
-        if check_forward_ad:
-            reports.append(check_gradient(checked.value, checked.theta, gradient=checked.pushed_forward))
+        checked = weighted()
+        ways = [way for way, wanted in zip((checked.pulled_back, checked.pushed_forward), modes) if wanted]
+        reports = [check_gradient(checked.cost, checked.theta, gradient=way) for way in ways]
     except (TypeError, ValueError, NotImplementedError) as reason:
-        return undecided(NAME, f"{type(reason).__name__}: {reason}", ask_original)
+        return undecided(name, f"{type(reason).__name__}: {reason}", ask, 4)
     for report in reports:
-        if report.verdict == "disagree" and nondet_tol > 0.0 and not report.findings:
-            return undecided(NAME, reasons(report), ask_original)  # it is not repeatable, as was said
+        if report.verdict == "disagree" and ask.keywords.get("nondet_tol", 0.0) > 0.0 and not report.findings:
+            return undecided(name, reasons(report), ask, 4)  # it is not repeatable, as was said
         if report.findings and all(map(_slightly_off, report.findings)):
-            return undecided(NAME, f"a derivative is off by less than {APPROXIMATE:.0e} of itself", ask_original)
+            return undecided(name, f"a derivative is off by less than {APPROXIMATE:.0e} of itself", ask, 4)
         if report.verdict == "disagree":
-            if raise_exception:
-                raise GradcheckError(str(report))
-            return False
+            return _refused(report, ask)
     if doubts := [reasons(report) for report in reports if report.verdict == "inconclusive"]:
-        return undecided(NAME, "; ".join(doubts), ask_original)
-    return True
+        return undecided(name, "; ".join(doubts), ask, 4)
+    return _apart_from_numbers(ask)
+
+
+def _refused(report: Report, ask: partial) -> bool:
+    if ask.keywords["raise_exception"]:
+        raise GradcheckError(str(report))
+    return False
+
+
+def _apart_from_numbers(ask: partial) -> bool:
+    """What the original says of everything but the derivatives' numbers, which are right."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*is not a double precision", category=UserWarning)
+        return ask(**ANY_NUMBERS)
+
+
+def _as_tuple(given: Any) -> tuple:
+    return tuple(given) if isinstance(given, (tuple, list)) else (given,)
+
+
+def _all_of_them(outputs: Sequence[Any]) -> list[int]:
+    return list(range(len(outputs)))
+
+
+def _is_refused_or_empty(inputs: tuple) -> bool:
+    """Whether the original refuses these inputs, or there is no derivative that could be undecided."""
+    is_empty = bool(inputs) and all(isinstance(x, torch.Tensor) and not x.numel() for x in inputs)
+    return is_empty or any(map(_overlaps_itself, inputs))
 
 
 def _overlaps_itself(x: Any) -> bool:
@@ -100,103 +181,3 @@ def _overlaps_itself(x: Any) -> bool:
 
 def _slightly_off(finding: Finding) -> bool:
     return abs(finding.value - finding.expected) <= APPROXIMATE * abs(finding.expected)
-
-
-def gradgradcheck(
-    func: Callable[..., Any], inputs: Any, grad_outputs: Any = None, *, raise_exception: bool = True, **options: Any
-) -> bool:
-    """Check second derivatives: those of autograd's gradients, in the inputs and in the cotangents.
-
-    Parameters, answer and errors are those of `gradcheck`; `grad_outputs` are the cotangents, random ones by default.
-    """
-    inputs = tuple(inputs) if isinstance(inputs, (tuple, list)) else (inputs,)
-    outputs = [output.detach() for output in _differentiable(func(*inputs))]
-    if grad_outputs is None:
-        cotangents = tuple(weights.requires_grad_() for weights in _random_like(outputs))
-    else:
-        cotangents = tuple(grad_outputs) if isinstance(grad_outputs, (tuple, list)) else (grad_outputs,)
-    if options.get("check_fwd_over_rev") or not options.get("check_rev_over_rev", True):
-        ask_original = partial(original_of_second, func, inputs, grad_outputs, raise_exception=raise_exception)
-        return undecided(NAME, "forward over reverse mode is not checked here", partial(ask_original, **options))
-    nothing_here = ("gen_non_contig_grad_outputs", "check_fwd_over_rev", "check_rev_over_rev")
-    options = {name: value for name, value in options.items() if name not in nothing_here}
-
-    def gradients(*all_inputs: Any) -> tuple[Any, ...]:
-        given = all_inputs[: len(inputs)]
-        chosen = [x for x in given if isinstance(x, torch.Tensor) and x.requires_grad]
-        found = torch.autograd.grad(
-            _differentiable(func(*given)), chosen, all_inputs[len(inputs) :], create_graph=True, allow_unused=True
-        )
-        return tuple(torch.zeros_like(x) if g is None else g for x, g in zip(chosen, found))
-
-    return gradcheck(gradients, (*inputs, *cotangents), raise_exception=raise_exception, **options)
-
-
-class _Weighted:
-    """A function's outputs, added up with random weights: a real cost of real tensors.
-
-    Attributes
-    ----------
-    theta : list of tensors that require a gradient
-        The inputs that do; a complex one by its real and imaginary parts, along a last axis.
-    """
-
-    def __init__(self, func: Callable[..., Any], inputs: Sequence[Any]) -> None:
-        self.func, self.inputs = func, inputs
-        self.places = [i for i, x in enumerate(inputs) if isinstance(x, torch.Tensor) and x.requires_grad]
-        if not self.places:
-            raise ValueError("no input requires a gradient; set requires_grad=True on those to check")
-        chosen = [inputs[i].detach() for i in self.places]
-        if any(x.layout != torch.strided for x in chosen):
-            raise TypeError("sparse inputs cannot be checked here")
-        self.is_complex = [x.is_complex() for x in chosen]
-        reals = [torch.view_as_real(x) if x.is_complex() else x for x in chosen]
-        self.theta = [x.clone().requires_grad_() for x in reals]
-        outputs = _differentiable(func(*inputs))
-        if not outputs:
-            raise ValueError("no output depends on an input that requires a gradient")
-        self.weights = _random_like(outputs)
-
-    def cost(self, theta: Sequence[Any]) -> Any:
-        """Re Σ w·output, with autograd's graph."""
-        given = list(self.inputs)
-        for i, x, double in zip(self.places, theta, self.is_complex):
-            given[i] = torch.view_as_complex(x) if double else x
-        outputs = _differentiable(self.func(*given), like=self.weights)
-        return sum(
-            (w.conj() * y).real.sum() if w.is_complex() else (w * y).sum() for w, y in zip(self.weights, outputs)
-        )
-
-    def value(self, theta: Sequence[Any]) -> float:
-        """The same as a number."""
-        return float(self.cost([x.detach() for x in theta]))
-
-    def pushed_forward(self, theta: Sequence[Any]) -> list[Any]:
-        """The gradient of the cost by forward mode, one pass for each entry."""
-        if sum(x.numel() for x in theta) > FORWARD_ENTRIES:
-            raise NotImplementedError(f"forward mode is checked for up to {FORWARD_ENTRIES} inputs")
-        gradients = [torch.zeros_like(x) for x in theta]
-        for which, gradient in enumerate(gradients):
-            for entry in range(gradient.numel()):
-                tangent = torch.zeros_like(gradient)
-                tangent.view(-1)[entry] = 1.0
-                with forward_ad.dual_level():
-                    dual = [x.detach() for x in theta]
-                    dual[which] = forward_ad.make_dual(dual[which], tangent)
-                    slope = forward_ad.unpack_dual(self.cost(dual)).tangent
-                gradient.view(-1)[entry] = 0.0 if slope is None else slope
-        return gradients
-
-
-def _differentiable(outputs: Any, like: Sequence[Any] | None = None) -> list[Any]:
-    """The outputs that have a gradient; without a graph, as many as there are of `like`, of their types."""
-    every = [y for y in (outputs if isinstance(outputs, (tuple, list)) else (outputs,)) if isinstance(y, torch.Tensor)]
-    floating = [y for y in every if y.is_floating_point() or y.is_complex()]
-    if like is not None and len(floating) == len(like):
-        return floating
-    return [y for y in floating if y.requires_grad]
-
-
-def _random_like(outputs: Sequence[Any]) -> list[Any]:
-    generator = torch.Generator().manual_seed(0)
-    return [torch.randn(y.shape, generator=generator, dtype=y.dtype).to(y.device) for y in outputs]

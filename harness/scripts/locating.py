@@ -28,7 +28,9 @@ class Located(NamedTuple):
 
 
 def locate(thing: Any, also_in: Iterable[ModuleType] = ()) -> Located:
-    """The module in which a thing stands under a name, its own or one of those given.
+    """The module in which a thing stands under a name: its own, one of those given, or any that is not installed.
+
+    A rule of JAX, as any wrapper, says that it is from where the function within is from.
 
     Raises
     ------
@@ -36,11 +38,22 @@ def locate(thing: Any, also_in: Iterable[ModuleType] = ()) -> Located:
         When it has no name there: a lambda, a function inside of another, a bound method.
     """
     own = sys.modules.get(getattr(thing, "__module__", None) or "numpy")  # a ufunc does not say where it is from
-    for module in (own, *also_in):
+    for module in (own, *also_in, *_not_installed()):
         name = _name_in(module, thing) if module is not None else None
         if module is not None and name:
             return _written(module, name)
     raise NotWritable(f"{getattr(thing, '__qualname__', type(thing).__name__)} is not defined at the top of a module")
+
+
+def _not_installed() -> list[ModuleType]:
+    """The modules that were loaded from files of one's own."""
+    theirs = [module for name, module in list(sys.modules.items()) if name.partition(".")[0] not in NOT_SEARCHED]
+    return [
+        module for module in theirs if (file := getattr(module, "__file__", None)) and not _is_installed(Path(file))
+    ]
+
+
+NOT_SEARCHED = ("__main__", "harness", "reference")
 
 
 def _name_in(module: ModuleType, thing: Any) -> str | None:

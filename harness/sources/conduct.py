@@ -75,7 +75,7 @@ _SETTINGS = (
 )
 
 
-class Settings:
+class KeptSettings:
     """A ``with`` that puts back what was changed within, and tells it.
 
     Attributes
@@ -87,7 +87,7 @@ class Settings:
     def __init__(self):
         self.changed: list[str] = []
 
-    def __enter__(self) -> "Settings":
+    def __enter__(self) -> "KeptSettings":
         self._before = [setting.get() for setting in _SETTINGS]
         return self
 
@@ -140,7 +140,7 @@ def settings_kept(check: Callable[P, T]) -> Callable[P, T]:
 
     @wraps(check)
     def kept(*args: P.args, **kwargs: P.kwargs) -> T:
-        with Settings():
+        with KeptSettings():
             return check(*args, **kwargs)
 
     return kept

@@ -45,7 +45,13 @@ def test_numbers_are_inside_of_the_domain_and_all_else_stays(domain, data):
     assert all(inside(x) for x in moving(drawn))
 
 
-SIMPLEST = {"real": np.zeros(2), "positive": np.ones(2), "ties": np.zeros(2), "probabilities": np.full(2, 0.5)}
+SIMPLEST = {
+    "real": np.zeros(2),
+    "positive": np.ones(2),
+    "ties": np.zeros(2),
+    "probabilities": np.full(2, 0.5),
+    "apart": np.array([1.5, 3.0]),
+}
 
 
 @pytest.mark.parametrize("domain", SIMPLEST)
@@ -55,8 +61,22 @@ def test_it_shrinks_to_the_simplest(domain):
 
 def test_it_shrinks_to_the_smallest_that_fails():
     x = find(strategies.arrays_like(np.ones(3)), lambda x: x[1] > 1.0)
-    assert (x[0], x[2]) == (0.0, 0.0)
-    assert 1.0 < x[1] < 1.1
+    assert x.tolist() == [0.0, 1.5, 0.0]
+
+
+BIG, NEGATIVE, SMALL = (lambda x: x > 2.2), (lambda x: x < 0.0), (lambda x: 0.0 < abs(x) < 0.4)
+
+
+@pytest.mark.parametrize(("fails", "simplest"), [(bool, 1.0), (NEGATIVE, -1.0), (SMALL, 0.25), (BIG, 2.5)])
+def test_numbers_shrink_to_those_that_people_would_try(fails, simplest):
+    assert find(strategies.arrays_like(np.ones(1)), lambda x: fails(x[0])).item() == simplest
+
+
+@pytest.mark.parametrize("whole", [1, 3])
+def test_numbers_are_spread_evenly(whole):
+    numbers = strategies._simplest_first(np.random.default_rng(1).integers(256, size=(20_000, 3)), whole)
+    counts = np.histogram(numbers, 6, (-whole, whole))[0]
+    assert abs(counts - 20_000 / 6).max() < 250  # five standard deviations
 
 
 def test_ties_are_met_and_so_is_every_number():

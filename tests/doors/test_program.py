@@ -22,7 +22,7 @@ from typer.main import get_command
 import harness
 from harness import Network, Problem
 from harness.cli import app, main
-from harness.sources.conduct import Settings
+from harness.sources.conduct import KeptSettings
 from harness.strategies import activations, networks, problems, thetas
 from tests.grading.submissions import COURSE
 
@@ -197,7 +197,7 @@ def test_settings_are_the_callers_after_any_public_call(tmp_path, monkeypatch, r
     with warnings.catch_warnings():
         for name, call in calls.items():
             call()  # what it imports may set itself up
-            with Settings() as settings:
+            with KeptSettings() as settings:
                 call()
             assert (name, settings.changed) == (name, [])
     assert [signal.getsignal(number) for number in signals] == handlers
@@ -235,7 +235,7 @@ def test_settings_are_the_callers_also_after_functions_that_change_them(tmp_path
         ),
     }
     for name, call in calls.items():
-        with warnings.catch_warnings(), Settings() as settings:
+        with warnings.catch_warnings(), KeptSettings() as settings:
             report = call()
         assert (name, report.verdict, settings.changed) == (name, "agree", [])
     assert any("fun: changes NumPy's error settings" in note for note in calls["fun"]().notes)

@@ -200,6 +200,31 @@ def test_an_error_is_shown_where_it_was_raised_and_not_by_the_lines_of_the_harne
     result.stdout.fnmatch_lines([">*return theta @ np.ones(5)", "E*raised by source 'mine'*"])
 
 
+BROKEN_HARNESS = """
+    import numpy as np
+    from harness.checks.functions import gradient_checking, measuring
+
+    def fun(theta):
+        return theta @ theta, 2 * theta
+
+    def test_own_code(cross_check, monkeypatch):
+        monkeypatch.setattr(gradient_checking, "steps_for", None)
+        cross_check(fun, np.ones(3))
+
+    def test_library(cross_check, monkeypatch):
+        monkeypatch.setattr(measuring, "scatter_of", np.linalg.inv)
+        cross_check(fun, np.ones(3))
+"""
+
+
+@pytest.mark.parametrize(("test", "innermost"), [("own_code", "gradient_checking"), ("library", "measuring")])
+def test_a_fault_of_the_harness_is_shown_with_all_of_its_lines(project, run_pytest, test, innermost):
+    project(BROKEN_HARNESS)
+    result = run_pytest("-k", test)
+    result.assert_outcomes(failed=1, deselected=1)
+    result.stdout.fnmatch_lines(["*harness*gradient_checking.py:*: in check_gradient", f"*harness*{innermost}.py:*: *"])
+
+
 def test_functions_of_ones_own(project, run_pytest):
     project(OWN_FUNCTIONS)
     result = run_pytest()

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from scipy.optimize import rosen, rosen_der, rosen_hess, rosen_hess_prod
-from scipy.sparse.linalg import aslinearoperator
+from scipy.optimize import BFGS, rosen, rosen_der, rosen_hess, rosen_hess_prod
+from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
 from harness.drop_in import InconclusiveGradient
 from harness.drop_in.scipy import check_grad, check_least_squares, check_minimize
@@ -86,6 +86,22 @@ def test_a_wrong_hessian_is_found(as_matrix):
     assert product.verdict == "disagree"
 
 
+@pytest.mark.parametrize("hess", ["2-point", BFGS()])
+def test_a_hessian_that_nobody_claims_is_not_checked(hess):
+    assert [report.verdict for report in check_minimize(rosen, X0, jac=rosen_der, hess=hess)] == ["agree"]
+
+
+def test_x0_and_answers_have_the_shapes_that_scipy_lets_them_have():
+    (_, hessian) = check_minimize(lambda x: x[0] ** 3, 1.5, jac=lambda x: 3.0 * x**2, hess=lambda x: float(6.0 * x[0]))
+    assert hessian.verdict == "agree"
+    with pytest.raises(ValueError, match="x0 must have at most one dimension, not 2"):
+        check_minimize(rosen, [X0], jac=rosen_der)
+    row = check_grad(lambda x: x @ x, lambda x: 2.0 * x[None], X0)  # a Jacobian, as one of several values is
+    assert row < 1e-9
+    fit = check_least_squares(lambda x: np.array([x[0] ** 2, x[0]]), 2.0, lambda x: np.array([[2.0 * x[0]], [1.0]]))
+    assert fit.verdict == "agree"
+
+
 def residuals(x, a=1.0):
     return a * np.array([x[0] ** 2, x[1] * x[2], np.sin(x[2]), x[0] + x[1]])
 
@@ -107,6 +123,34 @@ def test_a_jacobian_is_checked_as_it_is_and_its_wrong_row_is_named(as_matrix):
     report = check_least_squares(residuals, X0, wrong)
     assert report.verdict == "disagree"
     assert report.findings[0].expected == pytest.approx(np.cos(2.0))  # of the third row alone
+    assert report.notes[-1] == "row 2 of J"
+
+
+def test_weights_are_other_numbers_than_those_of_a_small_seed():
+    x0 = np.random.default_rng(0).normal(size=3)
+    # off by x × w, of which nothing is seen where the weights w are x
+    report = check_least_squares(lambda x: x, x0, lambda x: np.eye(3) + np.cross(np.eye(3), x))
+    assert report.verdict == "disagree"
+
+
+class Operator(LinearOperator):
+    """A Jacobian by its products, of which one is off by a factor."""
+
+    def __init__(self, at, factor=1.0):
+        self.J, self.factor = jacobian(at), factor
+        super().__init__(float, self.J.shape)
+
+    def _matvec(self, x):
+        return self.factor * (self.J @ x)
+
+    def _rmatvec(self, x):
+        return self.J.T @ x
+
+
+def test_both_products_of_an_operator_are_checked():
+    assert check_least_squares(residuals, X0, Operator).verdict == "agree"
+    report = check_least_squares(residuals, X0, lambda x: Operator(x, factor=1.001))
+    assert (report.verdict, report.findings[0].where) == ("disagree", "matvec[0]")
 
 
 def test_a_direction_that_has_no_meaning_is_logged(caplog):

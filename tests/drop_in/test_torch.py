@@ -10,6 +10,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: make with-peers")
 
+from torch.autograd import Function  # noqa: E402
 from torch.autograd.gradcheck import GradcheckError  # noqa: E402
 
 from harness.drop_in import InconclusiveGradient  # noqa: E402
@@ -24,7 +25,7 @@ def tensor(*shape, dtype=torch.float64, seed=0):
     return torch.tensor(values, dtype=dtype, requires_grad=True)
 
 
-class Sine(torch.autograd.Function):
+class Sine(Function):
     """sin, whose backward is off by a factor."""
 
     factor = 1.0
@@ -50,7 +51,14 @@ RIGHT = {
     "float32": (torch.tanh, (tensor(4, dtype=torch.float32),)),
     "empty": (torch.sin, (torch.zeros(0, 3, dtype=torch.float64, requires_grad=True),)),
     "a module": (torch.nn.Linear(3, 2).double(), (tensor(2, 3),)),
-}
+    "one tensor twice": ((lambda x: (lambda a, b: a * b.sin(), (x, x)))(tensor(3))),
+    "two views of one tensor": ((lambda x: (lambda a, b: a @ b, (x, x.t())))(tensor(3, 3))),
+    "a gradient within": (lambda a: torch.autograd.grad((a**3).sum(), a, create_graph=True)[0], (tensor(3),)),
+    # the outputs' weights are other numbers than the input, to which such a sum would be blind
+    "numbers from the seed 0": (lambda a: a / a.norm(), (torch.randn(
+        6, generator=torch.Generator().manual_seed(0), dtype=torch.float64, requires_grad=True
+    ),)),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", RIGHT)
@@ -64,6 +72,210 @@ def test_right_derivatives_pass_without_a_word(name, recwarn):
 def test_forward_mode_is_checked_when_asked_for():
     assert gradcheck(lambda a: (a.sin(), a.exp()), (tensor(2, 3),), check_forward_ad=True) is True
     assert gradcheck(torch.sin, (tensor(2),), check_forward_ad=True, check_backward_ad=False) is True
+
+
+def test_forward_mode_leaves_out_what_has_no_derivative(recwarn):
+    class SineAndRounded(Function):
+        slope = 1.0
+
+        @staticmethod
+        def forward(a):
+            return a.sin(), a.round()
+
+        @staticmethod
+        def setup_context(ctx, inputs, output):
+            ctx.save_for_backward(*inputs)
+            ctx.save_for_forward(*inputs)
+            ctx.mark_non_differentiable(output[1])
+
+        @staticmethod
+        def backward(ctx, g, _):
+            return g * ctx.saved_tensors[0].cos()
+
+        @staticmethod
+        def jvp(ctx, t):
+            return SineAndRounded.slope * t * ctx.saved_tensors[0].cos(), None
+
+    assert gradcheck(SineAndRounded.apply, (tensor(3),), check_forward_ad=True)
+    SineAndRounded.slope = 1.001
+    with pytest.raises(GradcheckError, match=r"^DISAGREE"):
+        gradcheck(SineAndRounded.apply, (tensor(3),), check_forward_ad=True)
+    assert not [w for w in recwarn if issubclass(w.category, InconclusiveGradient)]
+
+
+def by_rule(forward, backward):
+    """A function with this backward(x, gradient)."""
+
+    class Ruled(Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return forward(x)
+
+        @staticmethod
+        def backward(ctx, *g):
+            return backward(*ctx.saved_tensors, *g)
+
+    return Ruled.apply
+
+
+@pytest.mark.parametrize("given", [lambda x: x.t(), lambda x: x[:, ::2]])
+def test_tensors_come_in_the_memory_layout_that_they_have(given):
+    def as_stored(x, g):
+        return g * torch.as_strided(x, (x.numel(),), (1,), x.storage_offset()).cos().view(x.shape)
+
+    x = given(tensor(2, 6).detach()).requires_grad_()
+    with pytest.raises(GradcheckError, match=r"^DISAGREE"):
+        gradcheck(by_rule(torch.sin, as_stored), (x,))
+    assert gradcheck(by_rule(torch.sin, lambda x, g: g * x.cos()), (x,)) is True
+
+
+LAYOUTS = {
+    "coo": lambda x: x.to_sparse(),
+    "csr": lambda x: x.to_sparse_csr(),
+    "csc": lambda x: x.to_sparse_csc(),
+    "bsr": lambda x: x.to_sparse_bsr((1, 3)),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Sparse:UserWarning")
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_of_sparse_inputs_the_specified_entries_are_checked(layout, recwarn):
+    class Product(Function):
+        slope = 1.0
+
+        @staticmethod
+        def forward(ctx, s, b):
+            ctx.save_for_backward(s, b)
+            return s.to_dense() @ b
+
+        @staticmethod
+        def backward(ctx, g):
+            s, b = ctx.saved_tensors
+            return Product.slope * (g @ b.t()), s.to_dense().t() @ g
+
+    s = LAYOUTS[layout](torch.tensor([[1.0, 0.0, 2.0], [0.0, 3.0, 0.0]], dtype=torch.float64)).requires_grad_()
+    inputs = (s, tensor(3, 2))
+    assert gradcheck(lambda s, b: s.to_dense(masked_grad=True) @ b, inputs, masked=True) is True
+    assert not [w for w in recwarn if issubclass(w.category, InconclusiveGradient)]
+    Product.slope = torch.tensor([1.0, 1.0, 1.001], dtype=torch.float64)
+    with pytest.raises(GradcheckError, match=r"(?s)^DISAGREE.*fun: s\["):
+        gradcheck(Product.apply, inputs, masked=True)
+    with pytest.warns(InconclusiveGradient, match="a sparse input does not specify"):
+        gradcheck(lambda s: s.to_dense(masked_grad=False), (s,))
+
+
+def test_what_a_function_closes_over_moves_with_the_input(recwarn):
+    model = torch.nn.Linear(3, 2).double()
+    assert gradcheck(lambda *_: model(tensor(4, 3).detach()), tuple(model.parameters())) is True
+    wide = torch.nn.Linear(3, 2)
+    assert gradcheck(lambda *_: wide(tensor(4, 3, dtype=torch.float32).detach()), tuple(wide.parameters())) is True
+    x = tensor(3, dtype=torch.float32)
+    assert gradcheck(lambda _: x.sin(), x) is True
+    assert not [w for w in recwarn if issubclass(w.category, InconclusiveGradient)]
+
+
+def test_a_report_names_the_inputs():
+    def scaled(weight, scale):
+        return weight * scale.detach()
+
+    with pytest.raises(GradcheckError, match=r"fun: scale\[1\] = 0"):
+        gradcheck(scaled, (tensor(2), tensor(2, seed=1)))
+    with pytest.raises(GradcheckError, match=r"fun: a\[\d\] = "):
+        gradcheck(Doubled.apply, (tensor(2),))
+
+
+class Doubled(Function):
+    """exp, with twice its derivative."""
+
+    @staticmethod
+    def forward(ctx, a):
+        ctx.save_for_backward(a.exp())
+        return a.exp()
+
+    @staticmethod
+    def backward(ctx, g):
+        return 2.0 * g * ctx.saved_tensors[0]
+
+
+def without_materialized_gradients(knows_of_none):
+    class Sum(Function):
+        @staticmethod
+        def forward(ctx, a):
+            ctx.set_materialize_grads(False)
+            return a.sum()
+
+        @staticmethod
+        def backward(ctx, g):
+            if g is None and not knows_of_none:
+                raise RuntimeError("no gradient")
+            return None if g is None else g.expand(3)
+
+    return Sum.apply
+
+
+@pytest.mark.filterwarnings("ignore:Backwards compatibility:UserWarning")
+def test_what_is_asked_beside_derivatives_is_answered_by_the_original(caplog):
+    assert gradcheck(without_materialized_gradients(True), tensor(3))
+    with pytest.raises(GradcheckError, match="undefined output grads"):
+        gradcheck(without_materialized_gradients(False), tensor(3))
+    assert gradcheck(without_materialized_gradients(False), tensor(3), check_undefined_grad=False)
+    unbatched = by_rule(torch.sin, lambda x, g: torch.tensor(g.tolist(), dtype=g.dtype) * x.cos())
+    assert gradcheck(unbatched, tensor(3))
+    with pytest.raises(RuntimeError, match="batched gradients"):
+        gradcheck(unbatched, tensor(3), check_batched_grad=True)
+    assert not caplog.records  # all of these have a meaning
+
+
+@pytest.mark.parametrize("check", [gradcheck, gradgradcheck])
+def test_an_argument_that_there_is_not_is_refused(check):
+    with pytest.raises(TypeError, match="epsilon"):
+        check(Doubled.apply, (tensor(2),), epsilon=1e-3)
+
+
+def test_a_second_derivative_that_is_lost_is_wrong():
+    def kept(x, g):
+        return g * (3.0 * x.detach() ** 2)
+
+    def once(x, g):
+        with torch.no_grad():
+            return g * 3.0 * x**2
+
+    for rule in (kept, torch.autograd.function.once_differentiable(once)):
+        with pytest.raises(GradcheckError, match=r"^DISAGREE"):
+            gradgradcheck(by_rule(lambda x: x**3, rule), (tensor(3),))
+
+
+def test_cotangents_are_other_numbers_than_weights():
+    """Of a second derivative that is wrong by g × w, nothing is seen where the cotangent g is the weight w."""
+
+    class Slope(Function):
+        @staticmethod
+        def forward(ctx, x, g):
+            ctx.save_for_backward(x, g)
+            return g * x.cos()
+
+        @staticmethod
+        def backward(ctx, w):
+            x, g = ctx.saved_tensors
+            return -w * g * x.sin() + torch.linalg.cross(g, w), w * x.cos()
+
+    with pytest.raises(GradcheckError, match=r"^DISAGREE"):
+        gradgradcheck(by_rule(torch.sin, Slope.apply), (tensor(3),))
+
+
+def test_inputs_are_put_back_where_the_function_raises():
+    x = tensor(3)
+    before = x.detach().clone()
+
+    def fails_elsewhere(a):
+        if not torch.equal(a.detach(), before):
+            raise KeyError("elsewhere")
+        return a.sin()
+
+    with pytest.raises(KeyError):
+        gradcheck(fails_elsewhere, (x,))
+    assert torch.equal(x.detach(), before)
 
 
 def test_a_wrong_backward_raises_the_report_or_answers_false(monkeypatch):
@@ -115,8 +327,8 @@ def test_what_the_original_refuses_is_refused(name):
             check(torch.sin, (x,), **options)
 
 
-def test_forward_over_reverse_is_left_to_the_original():
-    class Cube(torch.autograd.Function):
+def test_forward_over_reverse_mode_is_checked_when_asked_for():
+    class Cube(Function):
         """a³, whose backward has a wrong forward mode."""
 
         @staticmethod
@@ -136,7 +348,7 @@ def test_forward_over_reverse_is_left_to_the_original():
         def jvp(ctx, t):
             return t * Slope.apply(*ctx.saved_tensors)
 
-    class Slope(torch.autograd.Function):
+    class Slope(Function):
         @staticmethod
         def forward(a):
             return 3.0 * a**2
@@ -155,5 +367,6 @@ def test_forward_over_reverse_is_left_to_the_original():
             return t * 6.5 * ctx.saved_tensors[0]
 
     assert gradgradcheck(Cube.apply, (tensor(3),))
-    with pytest.warns(InconclusiveGradient, match="forward over reverse"), pytest.raises(GradcheckError):
+    assert gradgradcheck(torch.sin, (tensor(3),), check_fwd_over_rev=True)
+    with pytest.raises(GradcheckError, match=r"^DISAGREE"):
         gradgradcheck(Cube.apply, (tensor(3),), check_fwd_over_rev=True)

@@ -5,6 +5,7 @@ import dataclasses
 import sys
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -40,6 +41,7 @@ def fun(theta, *args):
 
 
 again = [lambda t: t][0]
+rule_of_tanh = jax.custom_jvp(jnp.tanh)  # says that it is from where tanh is from
 
 TREES = {
     "array": W,
@@ -117,3 +119,4 @@ def test_a_function_is_found_under_whatever_name_it_has():
     assert locate(again, [SELF]).expression == "test_writing.again"
     assert locate(np.cos) == ("import numpy", "numpy.cos")
     assert locate(Pair).expression == "test_writing.Pair"
+    assert locate(rule_of_tanh).expression == "test_writing.rule_of_tanh"

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 import pytest
 
-from harness.sources.conduct import Settings
+from harness.sources.conduct import KeptSettings
 
 
 def change_jax():
@@ -36,7 +36,7 @@ CHANGES = {
 def test_what_is_changed_is_told_and_put_back(what):
     change, state = CHANGES[what]
     before = state()
-    with Settings() as settings:
+    with KeptSettings() as settings:
         change()
         assert state() != before
     assert settings.changed == [what]
@@ -49,14 +49,14 @@ def test_an_exception_changes_nothing_of_that():
         raise ZeroDivisionError
 
     before = Path.cwd()
-    settings = Settings()
+    settings = KeptSettings()
     with pytest.raises(ZeroDivisionError), settings:
         moves_and_fails()
     assert (Path.cwd(), settings.changed) == (before, ["the current folder"])
 
 
 def test_who_changes_nothing_is_told_of_nothing():
-    with Settings() as settings, np.errstate(all="raise"), warnings.catch_warnings():
+    with KeptSettings() as settings, np.errstate(all="raise"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         np.random.default_rng(0).normal()
     assert settings.changed == []
@@ -68,7 +68,7 @@ def test_a_warning_is_shown_again_after_filters_were_put_back():
 
     with warnings.catch_warnings(record=True) as shown:
         warnings.simplefilter("default")
-        with Settings():
+        with KeptSettings():
             warnings.simplefilter("ignore")
             warn()
         warn()

@@ -31,7 +31,7 @@ from harness.checks.functions.step_search import size_of
 from harness.checks.functions.subject import FunctionGradient
 from harness.checks.functions.users_function import UsersFunction, gradient_function, with_arguments
 from harness.progress import Progress, bar_after
-from harness.sources.conduct import Settings
+from harness.sources.conduct import KeptSettings
 from harness.verdict.comparison import Answer, Block, Pair, compare
 from harness.verdict.consensus import Consensus, find_consensus
 from harness.verdict.judging import judge
@@ -103,7 +103,7 @@ def check_gradient(
     allowance, args = Budget(budget), args if isinstance(args, tuple) else (args,)
     cost_of_reference = with_arguments(reference, args)
     users = UsersFunction(fun, theta, gradient_function(gradient, jac), args, has_aux)
-    with Settings() as settings:
+    with KeptSettings() as settings:
         answers = ask_twice(users)
         if changed := settings.so_far():  # by fun alone, for nothing of the harness has been imported meanwhile
             answers = answers._replace(note=f"changes {first_few(changed, shown=3)}; put back after the check")

@@ -8,7 +8,7 @@ import numpy as np
 
 from harness.bounds.rounding_bound import Bound, rounding_bound
 from harness.checks.networks.subject import NOT_REPEATABLE
-from harness.sources.conduct import Settings, blamed
+from harness.sources.conduct import KeptSettings, blamed
 from harness.sources.table import Source, SourceFailed
 from harness.verdict.comparison import Answer
 from harness.verdict.consensus import Consensus
@@ -79,7 +79,7 @@ def _measure_and_watch(source: Source, problem: Problem, theta: np.ndarray) -> t
     if source.is_of_the_harness:
         return _measure(source, problem, theta), [], []
     before = problem.X.copy(), problem.Y.copy()
-    with Settings() as settings:
+    with KeptSettings() as settings:
         measured = _measure(source, problem, theta)
     misconduct = []
     for name, array, kept in zip("Xy", (problem.X, problem.Y), before):

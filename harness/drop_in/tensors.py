@@ -1,0 +1,208 @@
+"""A function of tensors as a real cost of real numbers: what `gradcheck` is asked about, as `check_gradient` asks it.
+
+Outputs are added up with random weights, so that one cost carries all of them: a wrong entry of the Jacobian is wrong
+in its gradient, but for weights that have probability zero.
+"""
+
+# Not installed everywhere, so that its names cannot be resolved.
+# pyright: reportMissingImports=false, reportAttributeAccessIssue=false
+
+import inspect
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch.autograd import forward_ad
+
+from harness.drop_in.settling import generator
+
+FORWARD_ENTRIES = 300  # inputs up to which forward mode, which takes one pass for each, is checked
+
+
+class Weighted:
+    """A function's outputs, added up with random weights.
+
+    Parameters
+    ----------
+    func : callable
+    inputs : sequence
+        Those that require a gradient are moved in place for a call, and put back after it, so that a function that
+        closes over them sees it, and strides, views and parameters are what they are.
+    outputs : callable
+        Which of the function's outputs, by place, have a derivative to be checked.
+    masked : bool
+        Whether of sparse inputs nothing but the entries that they specify is asked about.
+
+    Attributes
+    ----------
+    theta : dict of real tensors by the name of the input
+        A complex one has its two parts along a last axis, a sparse one the entries that it specifies.
+    """
+
+    def __init__(
+        self, func: Callable[..., Any], inputs: Sequence[Any], outputs: Callable[[Any], list[int]], masked: bool = False
+    ) -> None:
+        self.func, self.inputs = func, inputs
+        first = {id(x): i for i, x in reversed(list(enumerate(inputs))) if _requires_grad(x)}
+        if not first:
+            raise ValueError("no input requires a gradient; set requires_grad=True on those to check")
+        self.places = sorted(first.values())
+        if not masked and any(_is_sparse(inputs[i]) for i in self.places):
+            raise TypeError(
+                "entries that a sparse input does not specify are not checked here, but with masked=True"
+            )
+        names = _names(func, len(inputs))
+        memory = {i: _numbers(inputs[i]).untyped_storage().data_ptr() for i in self.places}
+        self.alone = {i: Counter(memory.values())[memory[i]] == 1 for i in self.places}
+        self.theta = {names[i]: _as_real(_numbers(inputs[i])).clone() for i in self.places}
+        found = every_output(func(*inputs))
+        self.chosen = outputs(found)
+        if not self.chosen:
+            raise ValueError("no output depends on an input that requires a gradient")
+        self.weights = random_like([found[k] for k in self.chosen], "weights")
+
+    def cost(self, theta: dict[str, Any]) -> float:
+        """Re Σ w·output."""
+        with self._at(theta) as given:
+            return float(self._sum(given).detach())
+
+    def pulled_back(self, theta: dict[str, Any]) -> dict[str, Any]:
+        """Its gradient by reverse mode; None where there is no path."""
+        with self._at(theta) as given:
+            cost = self._sum(given)
+            leaves = [given[i] for i in self.places]
+            found = torch.autograd.grad(cost, leaves, allow_unused=True) if cost.requires_grad else [None] * len(leaves)
+            return {name: None if g is None else _as_real(_like(x, g)) for name, x, g in zip(theta, leaves, found)}
+
+    def pushed_forward(self, theta: dict[str, Any]) -> dict[str, Any]:
+        """Its gradient by forward mode, one pass for each entry."""
+        if any(_is_sparse(self.inputs[i]) for i in self.places):
+            raise TypeError("forward mode is not checked here in sparse inputs")
+        if sum(x.numel() for x in theta.values()) > FORWARD_ENTRIES:
+            raise NotImplementedError(f"forward mode is checked for up to {FORWARD_ENTRIES} inputs")
+        gradients = {name: torch.zeros_like(x) for name, x in theta.items()}
+        with self._at(theta) as given:
+            for i, gradient in zip(self.places, gradients.values()):
+                for entry in range(gradient.numel()):
+                    unit = torch.zeros_like(gradient)
+                    unit.view(-1)[entry] = 1.0
+                    gradient.view(-1)[entry] = self._slope(given, i, unit)
+        return gradients
+
+    def _slope(self, given: Sequence[Any], which: int, unit: Any) -> Any:
+        """The derivative of the cost along one input's direction."""
+        tangent = torch.view_as_complex(unit) if given[which].is_complex() else unit
+        with forward_ad.dual_level():
+            dual = forward_ad.make_dual(given[which].detach(), tangent)
+            moved = {id(self.inputs[i]): given[i].detach() for i in self.places} | {id(self.inputs[which]): dual}
+            slope = forward_ad.unpack_dual(self._sum([moved.get(id(x), y) for x, y in zip(self.inputs, given)])).tangent
+        return 0.0 if slope is None else slope
+
+    def _sum(self, given: Sequence[Any]) -> Any:
+        outputs = every_output(self.func(*given))
+        if len(outputs) <= max(self.chosen):
+            raise TypeError("func answers fewer tensors beside these inputs")
+        chosen = (outputs[k] for k in self.chosen)
+        return sum(  # in double precision, whatever the outputs are
+            (w.conj() * y).real.sum() if w.is_complex() else (w * y).sum() for w, y in zip(self.weights, chosen)
+        )
+
+    @contextmanager
+    def _at(self, theta: dict[str, Any]) -> Iterator[list[Any]]:
+        """The inputs at a θ."""
+        given, kept = list(self.inputs), {i: _numbers(self.inputs[i]).clone() for i in self.places}
+        try:
+            for i, values in zip(self.places, theta.values()):
+                new = self._moved(i, values)
+                given = [new if x is self.inputs[i] else x for x in given]
+            yield given
+        finally:
+            for i, values in kept.items():
+                _numbers(self.inputs[i]).copy_(values)
+
+    def _moved(self, i: int, values: Any) -> Any:
+        """An input with other values: itself, but for one in a wider type or in memory that it shares with another."""
+        x = self.inputs[i]
+        values = torch.view_as_complex(values.contiguous()) if x.is_complex() else values
+        if values.dtype == x.dtype and self.alone[i]:
+            _numbers(x).copy_(values)
+            return x
+        if _is_sparse(x) or (isinstance(x, torch.nn.Parameter) and values.dtype != x.dtype):
+            raise TypeError(f"a {type(x).__name__} is moved in place, and keeps its precision")
+        x.data.fill_(torch.nan)  # a function that closes over it cannot do with another in its place
+        fresh = torch.empty_strided(x.size(), x.stride(), dtype=values.dtype, device=x.device)
+        return fresh.copy_(values).requires_grad_()
+
+
+def every_output(outputs: Any) -> list[Any]:
+    """The tensors among the outputs."""
+    return [y for y in (outputs if isinstance(outputs, (tuple, list)) else (outputs,)) if isinstance(y, torch.Tensor)]
+
+
+def differentiable(outputs: Sequence[Any]) -> list[int]:
+    """The places of outputs that have a graph."""
+    return [k for k, y in enumerate(outputs) if y.requires_grad]
+
+
+def random_like(tensors: Sequence[Any], purpose: str) -> list[Any]:
+    """Random numbers for each tensor, in double precision, other ones for each purpose."""
+    rng = generator(purpose)
+    drawn = []
+    for y in tensors:
+        real, imaginary = rng.normal(size=(2, *y.shape))
+        drawn.append(torch.as_tensor(real + 1j * imaginary if y.is_complex() else real).to(y.device))
+    return drawn
+
+
+def _requires_grad(x: Any) -> bool:
+    return isinstance(x, torch.Tensor) and x.requires_grad
+
+
+def _is_sparse(x: Any) -> bool:
+    return x.layout != torch.strided
+
+
+def _numbers(x: Any) -> Any:
+    """The memory in which a tensor's numbers are, without a graph."""
+    if not _is_sparse(x):
+        return x.data
+    if x.layout == torch.sparse_coo and not x.is_coalesced():
+        raise TypeError("a sparse input that specifies an entry twice cannot be checked here")
+    return x.detach()._values() if x.layout == torch.sparse_coo else x.detach().values()
+
+
+def _like(x: Any, gradient: Any) -> Any:
+    """A gradient, of whatever layout, at the numbers of x."""
+    dense = gradient if not _is_sparse(gradient) else gradient.to_dense()
+    if not _is_sparse(x):
+        return dense
+    order = x.detach().to(torch.complex128 if x.is_complex() else torch.float64).clone()
+    places = _numbers(order)
+    places.copy_(torch.arange(1, places.numel() + 1).view(places.shape))
+    order = order.to_dense()
+    order = (order.real if order.is_complex() else order).flatten()
+    where = torch.argsort(order)[-places.numel() :]  # all others are zero
+    return dense.flatten()[where].view(places.shape)
+
+
+def _as_real(x: Any) -> Any:
+    """A tensor without its graph, as real numbers."""
+    x = x.detach()
+    return torch.view_as_real(x.resolve_conj()) if x.is_complex() else x
+
+
+def _names(func: Any, count: int) -> list[str]:
+    """What a function calls its inputs; "input_0" and so on where that cannot be told."""
+    owner, skipped = getattr(func, "__self__", None), 0
+    if isinstance(owner, type) and issubclass(owner, torch.autograd.Function):
+        func, skipped = owner.forward, int(owner.setup_context is torch.autograd.Function.setup_context)  # its ctx
+    elif isinstance(func, torch.nn.Module):
+        func = func.forward
+    try:
+        parameters = list(inspect.signature(func).parameters.values())[skipped:]
+    except (TypeError, ValueError):
+        parameters = []
+    names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    return [names[i] if i < len(names) else f"input_{i}" for i in range(count)]
