@@ -15,6 +15,7 @@ import jax.extend as jex
 import numpy as np
 from jax._src import source_info_util  # where the user's frames are, in every release so far
 
+from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.switches import compiler_options, devices_of
 
 UNUSED = -1
@@ -232,10 +233,18 @@ def unit_roundoff(dtype: Any) -> float:
     return float(jax.numpy.finfo(dtype).eps) / 2.0
 
 
+@cache
+def underflow(dtype: Any) -> float:
+    """What a rounding may take of a number however small: XLA flushes to zero, but not in float16."""
+    limits = jax.numpy.finfo(dtype)
+    is_gradual = unit_roundoff(dtype) > UNIT_ROUNDOFF["float32"] and limits.tiny > 1e-30
+    return float(limits.smallest_subnormal if is_gradual else limits.tiny)
+
+
 def bind(equation: Equation, values: Sequence[Any]) -> list[Any]:
     """What JAX computes for an equation, from these values."""
     primitive = equation.raw.primitive
-    prepared = primitive.get_bind_params(equation.raw.params)
+    prepared = primitive.get_bind_params(equation.raw.params if programs_in(equation) else dict(equation.params))
     functions, params = prepared if isinstance(prepared, tuple) else ((), prepared)  # a pair before JAX 0.10
     with equation.raw.ctx.manager:
         answer = primitive.bind(*functions, *values, **params)
