@@ -75,7 +75,11 @@ class Constant:
         return lifted(self.value)
 
 
-@dataclass(frozen=True, eq=False)
+NOTHING = Constant(np.zeros(()))
+"""What stands for a result that nobody reads."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)  # JAX writes out the arguments of what it compiles
 class Program:
     """Equations over slots: arguments first, then what the equations write.
 
@@ -138,8 +142,8 @@ class Traced:
         return self._compiled(*arguments)
 
 
-def read(closed: Any, platform: str = "cpu") -> Program:
-    """A `Program` from JAX's jaxpr, with its constants where it has some."""
+def read(closed: Any, platform: str = "cpu", live: Sequence[bool] | None = None) -> Program:
+    """A `Program` from JAX's jaxpr, with its constants where it has some; of its results those that are read."""
     jaxpr, constants = (closed.jaxpr, closed.consts) if hasattr(closed, "consts") else (closed, ())
     slots: dict[Any, int] = {}
 
@@ -151,18 +155,20 @@ def read(closed: Any, platform: str = "cpu") -> Program:
 
     arguments = tuple(slot(variable) for variable in jaxpr.invars)
     holders = [slot(variable) for variable in jaxpr.constvars]
-    equations = tuple(_equation(eqn, live, slot, atom, platform) for eqn, live in _needed(jaxpr))
-    results = tuple(atom(variable) for variable in jaxpr.outvars)
+    read_out = [True] * len(jaxpr.outvars) if live is None else live
+    wanted = [variable for variable, is_read in zip(jaxpr.outvars, read_out) if is_read]
+    equations = tuple(_equation(eqn, live, slot, atom, platform) for eqn, live in _needed(jaxpr.eqns, wanted))
+    results = tuple(atom(v) if is_read else NOTHING for v, is_read in zip(jaxpr.outvars, read_out))
     dtypes = tuple(_dtype(variable) for variable in jaxpr.outvars)
     values = tuple(zip(holders, map(host, constants)))
     return Program(len(slots), arguments, values, equations, results, dtypes, closed)
 
 
-def _needed(jaxpr: Any) -> list[tuple[Any, list[bool]]]:
+def _needed(eqns: Sequence[Any], wanted: Sequence[Any]) -> list[tuple[Any, list[bool]]]:
     """The equations whose outputs are read by somebody, and which outputs are."""
-    read_by_somebody = {v for v in jaxpr.outvars if not isinstance(v, jex.core.Literal)}
+    read_by_somebody = {v for v in wanted if not isinstance(v, jex.core.Literal)}
     needed = []
-    for eqn in reversed(jaxpr.eqns):
+    for eqn in reversed(eqns):
         live = [v in read_by_somebody for v in eqn.outvars]
         if any(live):
             read_by_somebody.update(v for v in eqn.invars if not isinstance(v, jex.core.Literal))
@@ -173,11 +179,12 @@ def _needed(jaxpr: Any) -> list[tuple[Any, list[bool]]]:
 def _equation(
     eqn: Any, live: Sequence[bool], slot: Callable[..., int], atom: Callable[..., Any], platform: str
 ) -> Equation:
+    read_of_call = live if eqn.primitive.name in CALLS else None
     return Equation(
         eqn.primitive.name,
         tuple(map(atom, eqn.invars)),
         tuple(slot(v) if is_live else UNUSED for v, is_live in zip(eqn.outvars, live)),
-        {key: _readable(value, platform) for key, value in eqn.params.items()},
+        {key: _readable(value, platform, read_of_call) for key, value in eqn.params.items()},
         tuple(tuple(getattr(v.aval, "shape", ())) for v in eqn.outvars),
         tuple(_dtype(v) for v in eqn.outvars),
         tuple(_dtype(v) for v in eqn.invars),
@@ -186,10 +193,10 @@ def _equation(
     )
 
 
-def _readable(value: Any, platform: str) -> Any:
+def _readable(value: Any, platform: str, live: Sequence[bool] | None = None) -> Any:
     """A parameter with programs in the place of jaxprs."""
     if isinstance(value, (jex.core.ClosedJaxpr, jex.core.Jaxpr)):
-        return read(value, platform)
+        return read(value, platform, live)
     if isinstance(value, tuple) and any(isinstance(v, (jex.core.ClosedJaxpr, jex.core.Jaxpr)) for v in value):
         programs = [_readable(v, platform) for v in value]
         return type(value)(*programs) if hasattr(value, "_fields") else tuple(programs)
