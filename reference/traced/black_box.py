@@ -20,7 +20,6 @@ from reference.switches import compiler_options, precisely
 from reference.traced.program import (
     CUSTOM_RULES,
     Equation,
-    Program,
     bind,
     function_of,
     host,
@@ -32,6 +31,7 @@ from reference.traced.program import (
     unit_roundoff,
 )
 from reference.traced.solving.replaying import more_accurate
+from reference.traced.widening import Applied, widely, widened
 
 WIDTHS = (4e-3, 4e-5, 4e-7)
 """Steps tried, in units of the operand's size: the first for what is smooth, the others beside an edge."""
@@ -46,6 +46,7 @@ REFUSALS = (TypeError, ValueError, NotImplementedError, jax.errors.JaxRuntimeErr
 """What JAX raises where a primitive, or a callback, does not take float64."""
 
 _compiled: WeakKeyDictionary[Equation, dict[str, Callable[..., Any]]] = WeakKeyDictionary()
+_found: WeakKeyDictionary[Equation, tuple[list[Any], Any, Any]] = WeakKeyDictionary()
 _finer: WeakKeyDictionary[Equation, Callable[..., list[Any]] | None] = WeakKeyDictionary()
 
 
@@ -58,26 +59,25 @@ def _program(equation: Equation, how: str, make: Callable[[], Callable[..., Any]
 
 
 def values_of(equation: Equation, values: Sequence[Any], run: Any = None) -> list[Any]:
-    """What JAX computes, in float64 where the primitive takes that, else in the program's own precision.
+    """What JAX computes, in float64 where it can, else in the program's own precision.
 
     The run is told where it was the latter.
     """
-    apply = _program(equation, "values", lambda: lambda *operands: bind(equation, operands))
+    wide = widely(equation)
+    apply = _program(equation, "values", lambda: wide or (lambda *operands: bind(equation, operands)))
     with precisely():
         try:
             found = list(map(host, apply(*_in_its_types(equation, values))))
         except REFUSALS:
             found = list(map(host, apply(*own_types(equation, values))))
-    units = [_precision(equation), *(unit_roundoff(x.dtype) for x in found if kind(x.dtype) in ("f", "c"))]
+    units = [_precision(equation), *map(_unit, found)]
     if run is not None and max(units) > UNIT_ROUNDOFF["float64"]:
         run.in_own_precision.add(equation.name)
     return list(map(_wide, found))
 
 
-def reads_bits(program: Program) -> bool:
-    """Whether the bits of a number are looked at in it, which are others in another precision."""
-    own = any(eq.name == "bitcast_convert_type" and kind(eq.input_dtypes[0]) == "f" for eq in program.equations)
-    return own or any(reads_bits(inner) for eq in program.equations for inner in programs_in(eq))
+def _unit(array: Any) -> float:
+    return unit_roundoff(array.dtype) if kind(array.dtype) in ("f", "c") else 0.0
 
 
 def _in_its_types(equation: Equation, values: Sequence[Any]) -> Sequence[Any]:
@@ -96,8 +96,6 @@ def _wide(array: Any) -> Any:
     letter = kind(array.dtype)
     return array.astype({"f": np.float64, "c": np.complex128}[letter]) if letter in ("f", "c") else array
 
-
-Applied = Callable[..., list[Any]]
 
 SOLVERS_BAR = 0.25
 """Runs that round at random show 16 times what they are moved by: four times what a solver's tolerance moves."""
@@ -120,10 +118,15 @@ def differenced(run: Any, equation: Equation, *operands: Increment) -> list[Incr
     sizes = np.where(sizes > 0.0, sizes, 1.0)
     scale = max(1e-3, *(float(np.abs(values[i]).max(initial=0.0)) for i in moving))
     steps = scale * np.array(WIDTHS)[:, None] / sizes  # (widths, directions)
-    found = again = _richardson(equation, values, moving, slopes, steps, centre)
-    finely = _finely(equation, values, centre)
-    if finely:
-        again = _richardson(equation, values, moving, slopes, steps, centre, finely)
+    given = [*values, *slopes]
+    known = _found.get(equation)
+    if known is None or not all(map(np.array_equal, known[0], given)):  # what stands first is the same in many runs
+        found = again = _richardson(equation, values, moving, slopes, steps, centre)
+        finely = _finely(equation, values, centre)
+        if finely:
+            again = _richardson(equation, values, moving, slopes, steps, centre, finely)
+        known = _found[equation] = given, found, again
+    _, found, again = known
     outputs = []
     for value, slopes_found, slopes_again in zip(centre, found, again):
         if np.asarray(value).dtype.kind not in "fc":
@@ -141,7 +144,11 @@ def differenced(run: Any, equation: Equation, *operands: Increment) -> list[Incr
 def _finely(equation: Equation, values: Sequence[Any], found: Sequence[Any]) -> Applied | None:
     """A call that iterates, by more accurate solvers; None for what does not."""
     if equation.name in CUSTOM_RULES and iterates(primal_of(equation)) and equation not in _finer:
-        _finer[equation] = more_accurate(primal_of(equation), own_types(equation, values), found)
+        program, given = primal_of(equation), own_types(equation, values)
+        if widely(equation):
+            program, given = widened(program), list(values)
+        with precisely():
+            _finer[equation] = more_accurate(program, given, found)
     return _finer.get(equation)
 
 
@@ -168,15 +175,15 @@ def _richardson(
         ones = (1,) * np.ndim(values[i])
         distance = STENCIL.reshape(-1, 1, 1, *ones) * steps.reshape(1, *steps.shape, *ones)
         moved[i] = np.asarray(values[i]) + distance * slope
-    found, unit = [], _precision(equation)
-    for value, answer in zip(centre, _at_each(equation, moved, moving, lead, finely)):
+    found, own = [], _precision(equation)
+    for value, (answer, unit) in zip(centre, _at_each(equation, moved, moving, lead, finely)):
         if answer.dtype.kind not in "fc":
             found.append((answer, answer))
             continue
         step = steps.reshape(*steps.shape, *(1,) * (answer.ndim - 3))
         far, middle, near = ((answer[i] - answer[i + 1]) / (2.0 * STENCIL[i] * step) for i in (0, 2, 4))
         first, second = (4.0 * near - middle) / 3.0, (4.0 * middle - far) / 3.0
-        noise = NOISE_ROUNDINGS * unit * np.abs(np.asarray(value)).max(initial=0.0)
+        noise = NOISE_ROUNDINGS * max(own, unit) * np.abs(np.asarray(value)).max(initial=0.0)
         found.append(((16.0 * first - second) / 15.0, np.abs(first - second) + noise / (STENCIL[4] * step)))
     return found
 
@@ -184,7 +191,7 @@ def _richardson(
 def _precision(equation: Equation) -> float:
     """u of what computes the values: a program within a primitive keeps its own types, whatever the operands are."""
     own = UNIT_ROUNDOFF["float64"]
-    if not any(isinstance(value, Program) for value in equation.params.values()):
+    if widely(equation) or not programs_in(equation):
         return own
     dtypes = [t for t in (*equation.dtypes, *equation.input_dtypes) if t is not None and kind(t) in ("f", "c")]
     return max([own, *map(unit_roundoff, dtypes)])
@@ -192,11 +199,11 @@ def _precision(equation: Equation) -> float:
 
 def _at_each(
     equation: Equation, moved: list[Any], moving: Sequence[int], lead: tuple[int, ...], finely: Applied | None = None
-) -> list[Any]:
-    """The outputs at each point of the stencil, the axes `lead` before their own."""
+) -> list[tuple[Any, float]]:
+    """The outputs at each point of the stencil, the axes `lead` before their own, and u of their types."""
     flat = [x.reshape(-1, *x.shape[len(lead) :]) if i in moving else x for i, x in enumerate(moved)]
     axes = tuple(0 if i in moving else None for i in range(len(flat)))
-    how, one = "stencil", lambda *operands: bind(equation, operands)
+    how, one = "stencil", widely(equation) or (lambda *operands: bind(equation, operands))
     if finely:  # as it is, for what is compiled with options cannot be called by what is compiled
         how, one = "finer stencil", inspect.unwrap(finely)
     apply = _program(equation, f"{how} {axes}", lambda: jax.vmap(one, in_axes=axes))
@@ -208,7 +215,7 @@ def _at_each(
         with precisely():
             one_by_one = [finely(*values) if finely else values_of(equation, values) for values in at]
         answers = [np.stack([np.asarray(x) for x in column]) for column in zip(*one_by_one)]
-    return [_wide(x).reshape(*lead, *x.shape[1:]) for x in answers]
+    return [(_wide(x).reshape(*lead, *x.shape[1:]), _unit(x)) for x in answers]
 
 
 def by_its_rule(run: Any, equation: Equation, *operands: Increment) -> list[Increment]:

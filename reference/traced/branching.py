@@ -81,11 +81,9 @@ def _bits(run: Any, equation: Any, x: Increment) -> Increment:
 
 def _select(run: Any, equation: Any, which: Increment, *cases: Increment) -> Increment:
     index = np.asarray(which.value)
-    value = (
-        cases[0].value
-        if len(cases) == 1
-        else np.select([index == i for i in range(len(cases))], [np.asarray(case.value) for case in cases])
-    )
+    value = cases[0].value
+    for i, case in enumerate(cases[1:], 1):
+        value = np.where(index == i, case.value, value)
     count = directions(which, *cases)
     if not count:
         return constant(value)

@@ -8,6 +8,7 @@ how far rounding moves the end of a computation (Vignes, Mathematics and Compute
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import jax
 import numpy as np
 
 from reference.arithmetics.increments import Increment
@@ -23,7 +24,7 @@ from reference.traced import (
     moving,
     reducing,
 )
-from reference.traced.program import UNUSED, Constant, Equation, Program, kind, lifted, unit_roundoff
+from reference.traced.program import UNUSED, Constant, Equation, Program, kind, lifted, underflow, unit_roundoff
 
 Rule = Callable[..., Any]
 
@@ -173,6 +174,8 @@ class Run:
         elif unit > UNIT_ROUNDOFF["float64"]:
             size = min(size, ROUNDINGS_IN_FLOAT32)
         value = self._moved(x.value, unit, size, inexact)
+        if unit > UNIT_ROUNDOFF["float64"] and kind(dtype) == "f":
+            value = self._underflowed(value, dtype)
         if normwise and np.size(value):
             largest = np.abs(value).max()
             moved = size * unit * np.where(np.isfinite(largest), largest, 0.0) * self._noise(np.shape(value))
@@ -200,6 +203,11 @@ class Run:
         else:
             moved = array * (1.0 + size * unit * noise)
         return np.where(exact, array, moved)
+
+    def _underflowed(self, value: Any, dtype: Any) -> Any:
+        """Of what is below the normal numbers of a type, a rounding takes as much however small it is."""
+        below = (value != 0.0) & (np.abs(value) < jax.numpy.finfo(dtype).tiny)
+        return np.where(below, value + underflow(dtype) * self._noise(value.shape), value) if below.any() else value
 
     def _noise(self, shape: tuple[int, ...]) -> Any:
         """Entries of random sign and of a size in [0.5, 1]."""

@@ -15,6 +15,7 @@ import jax.extend as jex
 import numpy as np
 from jax._src import source_info_util  # where the user's frames are, in every release so far
 
+from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.switches import compiler_options, devices_of
 
 UNUSED = -1
@@ -74,7 +75,11 @@ class Constant:
         return lifted(self.value)
 
 
-@dataclass(frozen=True, eq=False)
+NOTHING = Constant(np.zeros(()))
+"""What stands for a result that nobody reads."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)  # JAX writes out the arguments of what it compiles
 class Program:
     """Equations over slots: arguments first, then what the equations write.
 
@@ -137,8 +142,8 @@ class Traced:
         return self._compiled(*arguments)
 
 
-def read(closed: Any, platform: str = "cpu") -> Program:
-    """A `Program` from JAX's jaxpr, with its constants where it has some."""
+def read(closed: Any, platform: str = "cpu", live: Sequence[bool] | None = None) -> Program:
+    """A `Program` from JAX's jaxpr, with its constants where it has some; of its results those that are read."""
     jaxpr, constants = (closed.jaxpr, closed.consts) if hasattr(closed, "consts") else (closed, ())
     slots: dict[Any, int] = {}
 
@@ -150,18 +155,20 @@ def read(closed: Any, platform: str = "cpu") -> Program:
 
     arguments = tuple(slot(variable) for variable in jaxpr.invars)
     holders = [slot(variable) for variable in jaxpr.constvars]
-    equations = tuple(_equation(eqn, live, slot, atom, platform) for eqn, live in _needed(jaxpr))
-    results = tuple(atom(variable) for variable in jaxpr.outvars)
+    read_out = [True] * len(jaxpr.outvars) if live is None else live
+    wanted = [variable for variable, is_read in zip(jaxpr.outvars, read_out) if is_read]
+    equations = tuple(_equation(eqn, live, slot, atom, platform) for eqn, live in _needed(jaxpr.eqns, wanted))
+    results = tuple(atom(v) if is_read else NOTHING for v, is_read in zip(jaxpr.outvars, read_out))
     dtypes = tuple(_dtype(variable) for variable in jaxpr.outvars)
     values = tuple(zip(holders, map(host, constants)))
     return Program(len(slots), arguments, values, equations, results, dtypes, closed)
 
 
-def _needed(jaxpr: Any) -> list[tuple[Any, list[bool]]]:
+def _needed(eqns: Sequence[Any], wanted: Sequence[Any]) -> list[tuple[Any, list[bool]]]:
     """The equations whose outputs are read by somebody, and which outputs are."""
-    read_by_somebody = {v for v in jaxpr.outvars if not isinstance(v, jex.core.Literal)}
+    read_by_somebody = {v for v in wanted if not isinstance(v, jex.core.Literal)}
     needed = []
-    for eqn in reversed(jaxpr.eqns):
+    for eqn in reversed(eqns):
         live = [v in read_by_somebody for v in eqn.outvars]
         if any(live):
             read_by_somebody.update(v for v in eqn.invars if not isinstance(v, jex.core.Literal))
@@ -172,11 +179,12 @@ def _needed(jaxpr: Any) -> list[tuple[Any, list[bool]]]:
 def _equation(
     eqn: Any, live: Sequence[bool], slot: Callable[..., int], atom: Callable[..., Any], platform: str
 ) -> Equation:
+    read_of_call = live if eqn.primitive.name in CALLS else None
     return Equation(
         eqn.primitive.name,
         tuple(map(atom, eqn.invars)),
         tuple(slot(v) if is_live else UNUSED for v, is_live in zip(eqn.outvars, live)),
-        {key: _readable(value, platform) for key, value in eqn.params.items()},
+        {key: _readable(value, platform, read_of_call) for key, value in eqn.params.items()},
         tuple(tuple(getattr(v.aval, "shape", ())) for v in eqn.outvars),
         tuple(_dtype(v) for v in eqn.outvars),
         tuple(_dtype(v) for v in eqn.invars),
@@ -185,10 +193,10 @@ def _equation(
     )
 
 
-def _readable(value: Any, platform: str) -> Any:
+def _readable(value: Any, platform: str, live: Sequence[bool] | None = None) -> Any:
     """A parameter with programs in the place of jaxprs."""
     if isinstance(value, (jex.core.ClosedJaxpr, jex.core.Jaxpr)):
-        return read(value, platform)
+        return read(value, platform, live)
     if isinstance(value, tuple) and any(isinstance(v, (jex.core.ClosedJaxpr, jex.core.Jaxpr)) for v in value):
         programs = [_readable(v, platform) for v in value]
         return type(value)(*programs) if hasattr(value, "_fields") else tuple(programs)
@@ -232,10 +240,18 @@ def unit_roundoff(dtype: Any) -> float:
     return float(jax.numpy.finfo(dtype).eps) / 2.0
 
 
+@cache
+def underflow(dtype: Any) -> float:
+    """What a rounding may take of a number however small: XLA flushes to zero, but not in float16."""
+    limits = jax.numpy.finfo(dtype)
+    is_gradual = unit_roundoff(dtype) > UNIT_ROUNDOFF["float32"] and limits.tiny > 1e-30
+    return float(limits.smallest_subnormal if is_gradual else limits.tiny)
+
+
 def bind(equation: Equation, values: Sequence[Any]) -> list[Any]:
     """What JAX computes for an equation, from these values."""
     primitive = equation.raw.primitive
-    prepared = primitive.get_bind_params(equation.raw.params)
+    prepared = primitive.get_bind_params(equation.raw.params if programs_in(equation) else dict(equation.params))
     functions, params = prepared if isinstance(prepared, tuple) else ((), prepared)  # a pair before JAX 0.10
     with equation.raw.ctx.manager:
         answer = primitive.bind(*functions, *values, **params)

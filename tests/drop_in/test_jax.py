@@ -148,6 +148,12 @@ def test_what_is_nan_outside_of_the_domain_passes_as_in_the_original(f, order, r
     assert not [w for w in recwarn if issubclass(w.category, InconclusiveGradient)]
 
 
+@pytest.mark.parametrize(("f", "x"), [(jax.nn.softplus, np.nan), (jax.nn.mish, -np.inf)])
+def test_so_does_what_is_nan_everywhere(f, x, recwarn):
+    check_grads(f, (x,), 1)
+    assert not [w for w in recwarn if issubclass(w.category, InconclusiveGradient)]
+
+
 def arcsine(slope):
     f = jax.custom_jvp(jnp.arcsin)
     f.defjvp(lambda x, dx: (jnp.arcsin(*x), dx[0] * slope(*x)))

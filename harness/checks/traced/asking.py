@@ -134,7 +134,7 @@ class Check:
             self.doubts.append(self.truth.unresolved)
         self.subject = subject
         self.pairs = compare_all(self.answers, subject.blocks, self.ordinary, self.absolute)
-        if not self.is_large and not all(pair.decided[pair.applies].all() for pair in self.pairs):
+        if not self.is_large and not all(map(self._is_decided, claims)):
             self.absolute = np.maximum(self.absolute, scale_about(self.truth, self.rows, self.precision, self.seed))
             self.pairs = compare_all(self.answers, subject.blocks, self.ordinary, self.absolute)
         oracles = {name: Claim(*self.per_output(claim)) for name, claim in self._oracles.items()}
@@ -203,6 +203,12 @@ class Check:
         mode = Mode(name, self.function, self.leaves, self.inputs, self.outputs, self.truth.coarsest, chunk)
         mode.progress = self.truth.progress
         return mode
+
+    def _is_decided(self, name: str) -> bool:
+        """Whether one or the other oracle decides each of an answer's coordinates of which any has something to say."""
+        beside = [pair for pair in self.pairs if pair.other(name) in (INCREMENTS, DIFFERENCES)]
+        applies, decided = (np.logical_or.reduce([getattr(p, what) for p in beside]) for what in ("applies", "decided"))
+        return bool(decided[applies].all())
 
     def noted(self, name: str, bar: Bar) -> np.ndarray:
         """The error of a bar, whose kind is told."""

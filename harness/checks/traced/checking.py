@@ -92,7 +92,7 @@ def check_derivatives(
     -------
     Report
         The sources "reverse" and "forward" are JAX's. "inconclusive" where the function jumps or is not finite; where
-        outputs are rightly NaN, ``details["where_defined"]`` is the verdict on the others.
+        outputs are rightly NaN, ``details["where_defined"]`` is the verdict on the others, or "nowhere".
 
     Raises
     ------
@@ -167,7 +167,8 @@ def _judged(check: Check, started: float) -> Report:
     if report.verdict == "inconclusive" and check.outside.any() and not check.is_large:
         subject.chosen = subject.chosen & ~check.outside
         subject.doubts = [doubt for doubt in subject.doubts if not doubt.endswith(NOT_FINITE)]
-        report = replace(report, details=report.details | {"where_defined": judge(subject, *compared).verdict})
+        verdict = judge(subject, *compared).verdict if subject.chosen.any() else "nowhere"
+        report = replace(report, details=report.details | {"where_defined": verdict})
     return report
 
 

@@ -21,6 +21,7 @@ from reference.traced.program import (
     iterates,
     primal_of,
     programs_in,
+    underflow,
     unit_roundoff,
 )
 
@@ -200,8 +201,7 @@ def _type(dtype: Any, coarsest: float) -> tuple[float, float, float, int]:
     bits = round(-np.log2(own))
     if limits is None or own <= UNIT_ROUNDOFF["float64"]:
         return own, float(np.finfo(float).tiny), np.inf, bits
-    lost = limits.smallest_subnormal if own > UNIT_ROUNDOFF["float32"] and limits.tiny > 1e-30 else limits.tiny
-    return own, float(lost), float(limits.max), bits
+    return own, underflow(dtype), float(limits.max), bits
 
 
 def _is_short(x: float) -> bool:

@@ -13,7 +13,7 @@ from reference.arithmetics.many_directions import STEP, constant, is_constant
 from reference.switches import compiler_options, settings
 from reference.traced import interpreter
 from reference.traced.interpreter import RULES, Run
-from reference.traced.program import Traced, kind, lifted, programs_in
+from reference.traced.program import Traced, iterates, kind, lifted, programs_in
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "checks" / "traced"))
 from functions_of_jax import ALL  # pyright: ignore[reportMissingImports]
@@ -314,3 +314,16 @@ def test_random_roundings_do_not_keep_a_loop_from_its_end():
     (exact,) = Run()(program, constant(start))
     (rounded,) = Run(np.random.default_rng(0))(program, constant(start))  # whose entries never all repeat themselves
     np.testing.assert_allclose(rounded.value, exact.value, rtol=1e-14)
+
+
+def test_of_a_call_only_what_is_read_is_run():
+    """A rule that is compiled computes its primal beside the tangent, and nobody reads that."""
+    both = jax.jit(lambda x: (jax.lax.while_loop(lambda y: y < 9.0, lambda y: 2.0 * y, x), jnp.sin(x)))
+    program = Traced(lambda x: both(x)[1] * 2.0, 1.3).program
+    assert not iterates(program)
+    (found,) = Run()(program, constant(np.float64(1.3)))
+    assert float(found.value) == 2.0 * np.sin(1.3)
+
+
+def test_a_program_is_not_written_out_whenever_jax_compiles_it():
+    assert len(repr(Traced(jnp.sin, np.ones(3)).program)) < 200

@@ -20,10 +20,10 @@ from harness.verdict.comparison import Answer
 from reference.arithmetics.increments import Increment
 from reference.arithmetics.many_directions import constant
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
-from reference.traced.black_box import reads_bits
 from reference.traced.interpreter import Run, Turned, has_few_bits
 from reference.traced.program import Constant, Program, is_key, kind, unit_roundoff
 from reference.traced.solving.tolerances import numbers_in
+from reference.traced.widening import reads_bits
 
 SIDES = (0, 1, -1)
 """What nearly equal numbers count as in the runs that show what a rule may decide: equal, the first above, below."""
