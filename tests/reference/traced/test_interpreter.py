@@ -11,7 +11,7 @@ import pytest
 from reference.arithmetics.increments import Increment
 from reference.arithmetics.many_directions import STEP, constant, is_constant
 from reference.switches import compiler_options, settings
-from reference.traced import interpreter
+from reference.traced import contracting, interpreter
 from reference.traced.interpreter import RULES, Run
 from reference.traced.program import Traced, kind, lifted, programs_in
 
@@ -314,3 +314,32 @@ def test_random_roundings_do_not_keep_a_loop_from_its_end():
     (exact,) = Run()(program, constant(start))
     (rounded,) = Run(np.random.default_rng(0))(program, constant(start))  # whose entries never all repeat themselves
     np.testing.assert_allclose(rounded.value, exact.value, rtol=1e-14)
+
+
+class Watched(np.ndarray):
+    """An array that keeps how many products of numbers each multiplication of matrices takes."""
+
+    products: list[int] = []
+
+    def __matmul__(self, other):
+        Watched.products.append(self.size * other.shape[-1])
+        return np.asarray(self) @ np.asarray(other)
+
+
+@pytest.mark.parametrize(
+    ("letters", "shapes"),
+    [
+        (("Zab", "bc", "Zac"), ((400, 30, 10), (10, 32))),
+        (("ab", "Zbc", "Zac"), ((30, 10), (400, 10, 32))),
+        (("Zgab", "gbc", "Zgac"), ((400, 2, 30, 10), (2, 10, 32))),
+        (("Zab", "b", "Za"), ((400, 30, 10), (10,))),
+        (("ab", "cb", "ca"), ((30, 0), (20, 0))),
+        (("a", "b", "ba"), ((3,), (2,))),
+    ],
+)
+def test_long_thin_matrices_are_multiplied_in_pieces_that_no_blas_shares_among_threads(letters, shapes):
+    a, b = (np.random.default_rng(i).normal(size=shape) for i, shape in enumerate(shapes))
+    Watched.products = []
+    found = contracting.products(*letters, a.view(Watched), b.view(Watched))
+    assert np.allclose(found, np.einsum("{},{}->{}".format(*letters), a, b), rtol=1e-13)
+    assert max(Watched.products) <= contracting.ONE_THREAD * (2 if "g" in letters[0] else 1)
