@@ -146,7 +146,7 @@ def read(closed: Any, platform: str = "cpu") -> Program:
         return slots.setdefault(variable, len(slots))
 
     def atom(variable: Any) -> Any:
-        return Constant(host(variable.val)) if isinstance(variable, jex.core.Literal) else slot(variable)
+        return Constant(_literal(variable)) if isinstance(variable, jex.core.Literal) else slot(variable)
 
     arguments = tuple(slot(variable) for variable in jaxpr.invars)
     holders = [slot(variable) for variable in jaxpr.constvars]
@@ -155,6 +155,11 @@ def read(closed: Any, platform: str = "cpu") -> Program:
     dtypes = tuple(_dtype(variable) for variable in jaxpr.outvars)
     values = tuple(zip(holders, map(host, constants)))
     return Program(len(slots), arguments, values, equations, results, dtypes, closed)
+
+
+def _literal(literal: Any) -> Any:
+    """A number in the text of a program: some releases keep Python's own there, which NumPy takes for float64."""
+    return literal.val if is_key(literal.val) else np.asarray(literal.val, literal.aval.dtype)
 
 
 def _needed(jaxpr: Any) -> list[tuple[Any, list[bool]]]:

@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +14,8 @@ from reference.arithmetics.many_directions import STEP, constant, is_constant
 from reference.switches import compiler_options, settings
 from reference.traced import contracting, interpreter
 from reference.traced.interpreter import RULES, Run
-from reference.traced.program import Traced, kind, lifted, programs_in
+from reference.traced.program import Constant, Traced, kind, lifted, programs_in
+from reference.traced.solving.replaying import replayed
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "checks" / "traced"))
 from functions_of_jax import ALL  # pyright: ignore[reportMissingImports]
@@ -319,7 +321,7 @@ def test_random_roundings_do_not_keep_a_loop_from_its_end():
 class Watched(np.ndarray):
     """An array that keeps how many products of numbers each multiplication of matrices takes."""
 
-    products: list[int] = []
+    products: ClassVar[list[int]] = []
 
     def __matmul__(self, other):
         Watched.products.append(self.size * other.shape[-1])
@@ -343,3 +345,12 @@ def test_long_thin_matrices_are_multiplied_in_pieces_that_no_blas_shares_among_t
     found = contracting.products(*letters, a.view(Watched), b.view(Watched))
     assert np.allclose(found, np.einsum("{},{}->{}".format(*letters), a, b), rtol=1e-13)
     assert max(Watched.products) <= contracting.ONE_THREAD * (2 if "g" in letters[0] else 1)
+
+
+def test_a_number_in_a_program_has_the_programs_type():
+    with settings(x64=False):
+        program = Traced(lambda x: jax.lax.max(2.5 * x, 0.25), jnp.float32(1.0)).program
+    numbers = [x.value for eq in program.equations for x in eq.inputs if isinstance(x, Constant)]
+    assert [x.dtype for x in numbers] == 2 * [np.dtype("float32")], numbers
+    with settings(x64=True):  # as solvers are run to finer tolerances
+        assert replayed(program, lambda _: True, np.float32(1.0))[0].dtype == np.float32
