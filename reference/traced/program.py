@@ -1,4 +1,4 @@
-"""What JAX traced, as plain data: this module and `reference.switches` alone touch JAX's internals.
+"""What JAX traced, as plain data: this module, `eagerly` and `reference.switches` alone touch JAX's internals.
 
 A `Program` is a list of `Equation`s over numbered slots. Programs within an equation (the body of a scan, the primal of
 a custom rule) stand among its parameters, under JAX's own names.

@@ -34,6 +34,7 @@ from harness.wording import first_few
 from reference.arithmetics.companion import first_line
 from reference.switches import settings
 from reference.traced.contracting import product_units
+from reference.traced.eagerly import eagerly, values_of
 from reference.traced.interpreter import COARSE
 from reference.traced.program import Equation, Traced, function_of
 
@@ -227,11 +228,12 @@ def _other_ways(function: Callable[..., Any], leaves: Sequence[Any]) -> Iterator
     Where JAX cannot map it, its reason in the place of the values. Derivatives are compiled and mapped when a `Mode` is
     asked for several at once.
     """
-    arrays = [jax.numpy.asarray(leaf) for leaf in leaves]
-    yield "run eagerly", function(*arrays)
+    arrays = [jax.device_put(leaf) for leaf in leaves]
+    yield "run eagerly", eagerly(function, *arrays)
     try:
-        mapped = Traced(lambda *leaves: jax.vmap(function)(*(jax.numpy.stack([x, x]) for x in leaves)), *arrays)
-        yield "mapped by jax.vmap", [np.asarray(y)[1] for y in mapped(*arrays)]
+        stacks = [np.stack([x, x]) for x in leaves]
+        mapped = Traced(jax.vmap(function), *stacks)
+        yield "mapped by jax.vmap", [np.asarray(y)[1] for y in values_of(mapped.program, *stacks)]
     except Exception as reason:  # noqa: BLE001  a primitive without a rule for batches, or one of the user's own
         yield "mapped by jax.vmap", first_line(reason)
 

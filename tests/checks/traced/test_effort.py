@@ -104,6 +104,21 @@ def test_a_function_is_traced_a_few_times_whatever_the_number_of_inputs_and_mode
     assert len(calls) <= 10  # one of them for each of the 12 inputs would be more
 
 
+def test_nothing_is_compiled_but_the_function_and_its_modes():
+    compiled, check = [], lambda w: jnp.sum(jax.nn.softmax(jnp.tanh(X @ w))[:, 1] * jnp.log1p(w[0] ** 2)[0])
+    check_derivatives(check, W)  # what is compiled once for a whole process
+
+    def listen(event, seconds, **_):
+        compiled.extend([event] if "backend_compile" in event else [])
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        assert check_derivatives(lambda w: check(w + 1e-3), W[:, :2]).verdict == "agree"
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+    assert len(compiled) == 3  # f, reverse and forward mode
+
+
 def test_equal_rules_need_no_values_to_be_seen_as_equal(monkeypatch):
     monkeypatch.setattr(Mode, "answers_alike", lambda *_: pytest.fail("the traces are the same"))
     assert check_derivatives(lambda w: network(with_rule(1.0)(w)), W).verdict == "agree"

@@ -12,7 +12,7 @@ import pytest
 from reference.arithmetics.increments import Increment
 from reference.arithmetics.many_directions import STEP, constant, is_constant
 from reference.switches import compiler_options, settings
-from reference.traced import contracting, interpreter
+from reference.traced import contracting, interpreter, moving
 from reference.traced.interpreter import RULES, Run
 from reference.traced.program import Constant, Traced, kind, lifted, programs_in
 from reference.traced.solving.replaying import replayed
@@ -354,3 +354,24 @@ def test_a_number_in_a_program_has_the_programs_type():
     assert [x.dtype for x in numbers] == 2 * [np.dtype("float32")], numbers
     with settings(x64=True):  # as solvers are run to finer tolerances
         assert replayed(program, lambda _: True, np.float32(1.0))[0].dtype == np.float32
+
+
+NUMBERED = [  # shape of the operand, indices, and how they are looked up
+    ((5,), (4, 1), ((), (0,), (0,)), (1,)),
+    ((5, 3), (4, 1), ((1,), (0,), (0,)), (1, 2)),
+    ((5, 3, 4), (2, 3, 2), ((0, 3), (1,), (2, 0)), (2, 1, 3)),
+    ((5, 3, 4), (3, 2, 1), ((2,), (0,), (0,), (1,), (0,)), (1, 1, 3)),
+    ((5,), (1,), ((0,), (), (0,)), (3,)),
+]
+
+
+@pytest.mark.parametrize("mode", ["clip", "fill", "promise_in_bounds"])
+@pytest.mark.parametrize(("shape", "indices", "how", "sizes"), NUMBERED)
+def test_what_is_gathered_is_found_without_a_compiler_as_jax_finds_it(shape, indices, how, sizes, mode):
+    numbers = jax.lax.GatherDimensionNumbers(*how)
+    params = {"dimension_numbers": numbers, "slice_sizes": sizes, "mode": jax.lax.GatherScatterMode.from_any(mode)}
+    low, high = (0, 1) if mode == "promise_in_bounds" else (-3, 7)
+    index = np.random.default_rng(0).integers(low, high, indices)
+    numbered = 1 + jnp.arange(np.prod(shape)).reshape(shape)
+    expected = jax.lax.gather(numbered, index, numbers, sizes, mode=mode, fill_value=0) - 1
+    assert np.array_equal(moving._gathered(shape, index, params), expected)
