@@ -129,6 +129,11 @@ class Traced:
         """Whether the function does something beside returning numbers, such as printing."""
         return bool(self._traced.jaxpr.effects)
 
+    def mapped(self, count: int) -> "Traced":
+        """The same program for so many of each argument at once."""
+        arguments = [jax.ShapeDtypeStruct((count, *x.shape), x.dtype) for x in self._traced.jaxpr.in_avals]
+        return Traced(jax.vmap(jex.core.jaxpr_as_fun(self._traced.jaxpr)), *arguments)
+
     @cached_property
     def _compiled(self) -> Callable[..., Any]:
         return self._traced.lower().compile(compiler_options=compiler_options())

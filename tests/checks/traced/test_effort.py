@@ -11,8 +11,11 @@ import pytest
 
 from harness import check_derivatives
 from harness.bounds.traced_bound import spread
+from harness.checks.traced.differencing import values_by
 from harness.checks.traced.layout import Layout
 from harness.checks.traced.modes.mode import Mode
+from harness.checks.traced.truth import Truth
+from reference.traced.program import Traced
 
 DEEP = os.environ.get("HARNESS_PROFILE") == "deep"
 rng = np.random.default_rng(0)
@@ -117,6 +120,29 @@ def test_nothing_is_compiled_but_the_function_and_its_modes():
     finally:
         jax.monitoring.unregister_event_duration_listener(listen)
     assert len(compiled) == 3  # f, reverse and forward mode
+
+
+@jax.custom_batching.custom_vmap
+def otherwise_mapped(w):
+    return jnp.sum(w**2)
+
+
+@otherwise_mapped.def_vmap
+def _(axis_size, in_batched, w):
+    return jnp.sum(w, axis=(1, 2)), True
+
+
+@pytest.mark.parametrize(("f", "runs"), [(recurrent, 1), (otherwise_mapped, 25)])
+def test_values_about_a_point_take_one_run_where_mapping_keeps_them(f, runs, monkeypatch):
+    one, counted = Truth.value, []
+    monkeypatch.setattr(Truth, "value", lambda *given: counted.append(0) or one(*given))
+    w = W.astype(np.float32)
+    traced = Traced(lambda w: [f(w)], w)
+    truth = Truth(traced.program, [w], Layout(["w"], [w]), Layout(["f"], traced.outputs))
+    points = truth.point + np.random.default_rng(0).normal(size=(24, w.size))
+    found = values_by(traced, truth)(points)
+    assert len(counted) == runs
+    assert found == pytest.approx(np.array([one(truth, point) for point in points]), rel=1e-12)
 
 
 def test_equal_rules_need_no_values_to_be_seen_as_equal(monkeypatch):
