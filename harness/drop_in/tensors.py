@@ -50,9 +50,7 @@ class Weighted:
             raise ValueError("no input requires a gradient; set requires_grad=True on those to check")
         self.places = sorted(first.values())
         if not masked and any(_is_sparse(inputs[i]) for i in self.places):
-            raise TypeError(
-                "entries that a sparse input does not specify are not checked here, but with masked=True"
-            )
+            raise TypeError("entries that a sparse input does not specify are not checked here, but with masked=True")
         names = _names(func, len(inputs))
         memory = {i: _numbers(inputs[i]).untyped_storage().data_ptr() for i in self.places}
         self.alone = {i: Counter(memory.values())[memory[i]] == 1 for i in self.places}

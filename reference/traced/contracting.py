@@ -1,5 +1,6 @@
 """Primitives that multiply and add up: dot products, convolutions, windows, Fourier transforms."""
 
+import math
 import string
 from collections.abc import Callable
 from functools import cache
@@ -16,6 +17,43 @@ from reference.traced.program import kind, unit_roundoff
 
 LEAD, LETTERS = "Z", string.ascii_lowercase + string.ascii_uppercase.replace("Z", "")
 
+ONE_THREAD, ONE_THREAD_OF_VECTOR = 2**18, 9216
+"""Products of numbers up to which a BLAS multiplies matrices, or a matrix and a vector, in one thread (OpenBLAS)."""
+
+FEWEST_ROWS = 16
+"""Fewer rows at once cost more than the threads do."""
+
+
+def products(x: str, y: str, out: str, a: Any, b: Any) -> Any:
+    """``np.einsum(f"{x},{y}->{out}", a, b)``, where no letter of one array alone is summed over.
+
+    Long and thin matrices, as they are where there are many directions, are multiplied in pieces: threads that wait for
+    each other take twenty times as long.
+    """
+    batch, summed = [c for c in x if c in y and c in out], [c for c in x if c in y and c not in out]
+    x_free, y_free = [c for c in x if c not in y], [c for c in y if c not in x]
+    if np.size(a) < np.size(b):  # rows, which are split, belong to the larger
+        return products(y, x, out, b, a)
+    sizes = dict(zip(x + y, (*a.shape, *b.shape)))
+
+    def arranged(array: Any, names: str, *groups: list[str]) -> Any:
+        axes = [names.index(c) for group in groups for c in group]
+        return np.transpose(array, axes).reshape([math.prod(sizes[c] for c in group) for group in groups])
+
+    found = _in_pieces(arranged(a, x, batch, x_free, summed), arranged(b, y, batch, summed, y_free))
+    order = [*batch, *x_free, *y_free]
+    return found.reshape([sizes[c] for c in order]).transpose([order.index(c) for c in out])
+
+
+def _in_pieces(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """The matrix products (..., m, k) by (..., k, n), of as many rows at once as one thread multiplies."""
+    size, width = b.shape[-2:]
+    rows = (ONE_THREAD if width > 1 else ONE_THREAD_OF_VECTOR) // max(1, size * width)
+    if a.shape[-2] <= rows or rows < FEWEST_ROWS:
+        return a @ b
+    pieces = [a[..., i : i + rows, :] @ b for i in range(0, a.shape[-2], rows)]
+    return np.concatenate(pieces, axis=-2)
+
 
 def _dot_general(run: Any, equation: Any, x: Increment, y: Increment) -> Increment:
     (x_sum, y_sum), (x_batch, y_batch) = equation.params["dimension_numbers"]
@@ -30,7 +68,7 @@ def _dot_general(run: Any, equation: Any, x: Increment, y: Increment) -> Increme
 
     def dot(x_lead: int, y_lead: int, a: Any, b: Any) -> Any:
         names = LEAD * x_lead + "".join(x_names), LEAD * y_lead + "".join(y_names)
-        return np.einsum(f"{names[0]},{names[1]}->{LEAD * max(x_lead, y_lead)}{out}", a, b, optimize=True)
+        return products(*names, LEAD * max(x_lead, y_lead) + out, np.asarray(a), np.asarray(b))
 
     return bilinear(dot, x, y)
 
@@ -94,11 +132,11 @@ def _slide(x_lead: int, y_lead: int, a: Any, b: Any, strides: Any) -> Any:
     space, kernel = a.shape[x_lead + 3 :], b.shape[y_lead + 3 :]
     sizes = [max((s - k) // step + 1, 0) for s, k, step in zip(space, kernel, strides)]
     names = "".join(LETTERS[20 : 20 + len(sizes)])
-    rule = f"{LEAD * x_lead}gnc{names},{LEAD * y_lead}goc->{LEAD * max(x_lead, y_lead)}ngo{names}"
+    letters = f"{LEAD * x_lead}gnc{names}", f"{LEAD * y_lead}goc", f"{LEAD * max(x_lead, y_lead)}ngo{names}"
     total: Any = 0.0
     for place in product(*map(range, kernel)):
         window = tuple(slice(at, at + step * size, step) for at, step, size in zip(place, strides, sizes))
-        total = total + np.einsum(rule, a[(..., *window)], b[(..., *place)], optimize=True)
+        total = total + products(*letters, a[(..., *window)], b[(..., *place)])
     front = total.shape[: total.ndim - len(sizes) - 2]
     return total.reshape(*front, -1, *sizes)
 

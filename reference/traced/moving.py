@@ -4,10 +4,9 @@ Each is a function ``f(lead, params, *arrays)`` of arrays that have `lead` axes 
 knows. Gathers and scatters are read as maps of indices, which JAX itself makes by moving the numbers 0, 1, 2, ...
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import jax
 import numpy as np
 from jax import lax
 
@@ -117,10 +116,6 @@ def _iota(run: Any, equation: Any) -> Increment:
 # -- by a map of indices ----------------------------------------------------------------------------------------------
 
 
-def _numbered(shape: tuple[int, ...]) -> np.ndarray:
-    return np.arange(1, 1 + int(np.prod(shape, dtype=int)), dtype=np.int32).reshape(shape)
-
-
 def taken(lead: int, x: Any, index: np.ndarray, fill: Any = 0) -> Any:
     """Entries of x by their numbers; the number -1 takes `fill`."""
     flat = x.reshape(*x.shape[:lead], -1)
@@ -166,16 +161,29 @@ def _gather(run: Any, equation: Any, x: Increment, indices: Increment) -> Increm
 
 def _gathered(shape: tuple[int, ...], indices: Any, params: Any) -> np.ndarray:
     """For each entry of a gather its number in the operand, -1 where it lies outside."""
-    with jax.ensure_compile_time_eval():
-        numbers = lax.gather(
-            _numbered(shape),
-            np.asarray(indices),
-            params["dimension_numbers"],
-            params["slice_sizes"],
-            mode=params["mode"],
-            fill_value=0,
-        )
-    return np.asarray(numbers).astype(np.int64) - 1
+    numbers, indices = params["dimension_numbers"], np.asarray(indices).astype(np.int64)
+    still = (*numbers.collapsed_slice_dims, *numbers.operand_batching_dims)
+    windows = dict(zip((d for d in range(len(shape)) if d not in still), numbers.offset_dims))
+    rank = indices.ndim - 1 + len(windows)
+    places = [axis for axis in range(rank) if axis not in numbers.offset_dims]  # of the axes that indices have
+
+    def along(axes: Sequence[int], array: np.ndarray) -> np.ndarray:
+        lengths = dict(zip(axes, array.shape))
+        return array.reshape([lengths.get(axis, 1) for axis in range(rank)])
+
+    number, inside = np.zeros((1,) * rank, np.int64), np.ones((1,) * rank, bool)
+    for d, (length, size) in enumerate(zip(shape, params["slice_sizes"])):
+        number = number * length
+        if d in numbers.start_index_map:
+            start = indices[..., numbers.start_index_map.index(d)]
+            first = np.clip(start, 0, length - size)
+            number, inside = number + along(places, first), inside & along(places, first == start)
+        if d in numbers.operand_batching_dims:
+            axis = numbers.start_indices_batching_dims[numbers.operand_batching_dims.index(d)]
+            number = number + along([places[axis]], np.arange(length))
+        if d in windows:
+            number = number + along([windows[d]], np.arange(size))
+    return np.where(inside, number, -1) if params["mode"] == lax.GatherScatterMode.FILL_OR_DROP else number
 
 
 def scatter_targets(shape: tuple[int, ...], indices: Any, updates: tuple[int, ...], params: Any) -> np.ndarray:

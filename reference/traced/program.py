@@ -1,4 +1,4 @@
-"""What JAX traced, as plain data: this module and `reference.switches` alone touch JAX's internals.
+"""What JAX traced, as plain data: this module, `eagerly` and `reference.switches` alone touch JAX's internals.
 
 A `Program` is a list of `Equation`s over numbered slots. Programs within an equation (the body of a scan, the primal of
 a custom rule) stand among its parameters, under JAX's own names.
@@ -134,6 +134,11 @@ class Traced:
         """Whether the function does something beside returning numbers, such as printing."""
         return bool(self._traced.jaxpr.effects)
 
+    def mapped(self, count: int) -> "Traced":
+        """The same program for so many of each argument at once."""
+        arguments = [jax.ShapeDtypeStruct((count, *x.shape), x.dtype) for x in self._traced.jaxpr.in_avals]
+        return Traced(jax.vmap(jex.core.jaxpr_as_fun(self._traced.jaxpr)), *arguments)
+
     @cached_property
     def _compiled(self) -> Callable[..., Any]:
         return self._traced.lower().compile(compiler_options=compiler_options())
@@ -151,7 +156,7 @@ def read(closed: Any, platform: str = "cpu", live: Sequence[bool] | None = None)
         return slots.setdefault(variable, len(slots))
 
     def atom(variable: Any) -> Any:
-        return Constant(host(variable.val)) if isinstance(variable, jex.core.Literal) else slot(variable)
+        return Constant(_literal(variable)) if isinstance(variable, jex.core.Literal) else slot(variable)
 
     arguments = tuple(slot(variable) for variable in jaxpr.invars)
     holders = [slot(variable) for variable in jaxpr.constvars]
@@ -162,6 +167,11 @@ def read(closed: Any, platform: str = "cpu", live: Sequence[bool] | None = None)
     dtypes = tuple(_dtype(variable) for variable in jaxpr.outvars)
     values = tuple(zip(holders, map(host, constants)))
     return Program(len(slots), arguments, values, equations, results, dtypes, closed)
+
+
+def _literal(literal: Any) -> Any:
+    """A number in the text of a program: some releases keep Python's own there, which NumPy takes for float64."""
+    return literal.val if is_key(literal.val) else np.asarray(literal.val, literal.aval.dtype)
 
 
 def _needed(eqns: Sequence[Any], wanted: Sequence[Any]) -> list[tuple[Any, list[bool]]]:

@@ -34,6 +34,7 @@ from harness.wording import first_few
 from reference.arithmetics.companion import first_line
 from reference.switches import settings
 from reference.traced.contracting import product_units
+from reference.traced.eagerly import eagerly, values_of
 from reference.traced.interpreter import COARSE
 from reference.traced.program import Equation, Traced, function_of
 
@@ -207,7 +208,7 @@ def _ways_apart(check: Check) -> tuple[list[str], list[str]]:
     """Where f's values run eagerly or mapped are others than compiled: against the truth, and as notes."""
     compiled, truth, error = check.values
     wrong, notes = [], []
-    for way, found in _other_ways(check.function, check.leaves):
+    for way, found in _other_ways(check):
         if isinstance(found, str):
             notes.append(f"f cannot be {way}, says JAX: {found}")
             continue
@@ -222,17 +223,16 @@ def _ways_apart(check: Check) -> tuple[list[str], list[str]]:
     return wrong, notes
 
 
-def _other_ways(function: Callable[..., Any], leaves: Sequence[Any]) -> Iterator[tuple[str, Any]]:
+def _other_ways(check: Check) -> Iterator[tuple[str, Any]]:
     """The function's values when it is not compiled as a whole: run eagerly, and mapped over a batch.
 
     Where JAX cannot map it, its reason in the place of the values. Derivatives are compiled and mapped when a `Mode` is
     asked for several at once.
     """
-    arrays = [jax.numpy.asarray(leaf) for leaf in leaves]
-    yield "run eagerly", function(*arrays)
+    yield "run eagerly", eagerly(check.function, *map(jax.device_put, check.leaves))
     try:
-        mapped = Traced(lambda *leaves: jax.vmap(function)(*(jax.numpy.stack([x, x]) for x in leaves)), *arrays)
-        yield "mapped by jax.vmap", [np.asarray(y)[1] for y in mapped(*arrays)]
+        stacks = [np.stack([x, x]) for x in check.leaves]
+        yield "mapped by jax.vmap", [y[1] for y in values_of(check.traced.mapped(2).program, *stacks)]
     except Exception as reason:  # noqa: BLE001  a primitive without a rule for batches, or one of the user's own
         yield "mapped by jax.vmap", first_line(reason)
 

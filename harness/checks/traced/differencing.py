@@ -3,8 +3,9 @@
 In float64 the values are JAX's own, so that neither the interpreter's rules nor JAX's take part.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from itertools import chain, islice
 
 import numpy as np
 
@@ -14,8 +15,10 @@ from harness.checks.traced.layout import Claim, Sides, UnitVectors, combined
 from harness.checks.traced.modes.programs import equations_in
 from harness.checks.traced.truth import NO_MATTER, Truth
 from harness.verdict.comparison import Answer
+from reference.arithmetics.many_directions import constant
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.traced.linear_algebra import PHASED
+from reference.traced.program import Traced, lifted
 
 STENCIL = (1.0, -1.0, 0.5, -0.5, 0.25, -0.25)
 WIDTHS = (1.6e-2, 1e-3, 5e-5)
@@ -25,16 +28,36 @@ NOISE_ROUNDINGS = 64.0
 """A value is taken to be good to so many u of the largest value."""
 
 
-def values_by(function: Callable[..., Any], truth: Truth) -> Callable[[np.ndarray], np.ndarray]:
-    """The function of a vector: JAX's own in float64, the interpreter's in less."""
+Values = Callable[[Iterable[np.ndarray]], np.ndarray]
+
+
+def values_by(function: Traced, truth: Truth) -> Values:
+    """The function at several points, (points, outputs): JAX's own in float64, the interpreter's in less."""
     if truth.coarsest > UNIT_ROUNDOFF["float64"]:
-        return truth.value
-    return lambda point: truth.outputs.vector(function(*(x[0] for x in truth.inputs.arrays(point[None]))))
+        return lambda points: _by_interpreter(function, truth, iter(points))
+
+    def by_jax(point: np.ndarray) -> np.ndarray:
+        return truth.outputs.vector(function(*(x[0] for x in truth.inputs.arrays(point[None]))))
+
+    return lambda points: np.array(list(map(by_jax, points)))
+
+
+def _by_interpreter(function: Traced, truth: Truth, points: Iterator[np.ndarray]) -> np.ndarray:
+    """All points in one run of the program that JAX makes of the function for so many, if that is possible."""
+    some = list(islice(points, truth.chunk + 1))
+    if len(some) <= truth.chunk:
+        with suppress(Exception):  # a primitive that cannot be mapped, or one of the user's own
+            program = function.mapped(len(some)).program
+            arrays = [constant(lifted(x)) for x in truth.inputs.wide_arrays(np.array(some))]
+            found = truth.outputs.vector([y.value for y in truth.run()(program, *arrays)], lead=1)
+            if np.allclose(found[0], truth.value(some[0]), rtol=NO_MATTER, atol=0.0, equal_nan=True):
+                return found
+    return np.array(list(map(truth.value, chain(some, points))))
 
 
 @np.errstate(all="ignore")
 def differences(
-    value: Callable[[np.ndarray], np.ndarray],
+    values: Values,
     truth: Truth,
     directions: np.ndarray | UnitVectors,
     rounding: float = 0.0,
@@ -43,24 +66,20 @@ def differences(
 
     `rounding` is what a value may be off by, where that is known to be more than a few u of the largest.
     """
-    here = value(truth.point)
+    (here,) = values([truth.point])
     # what JAX computes for the interpreter as a black box may be in the program's own precision
     unit = truth.coarsest if truth.differenced else UNIT_ROUNDOFF["float64"]
     noise = max(rounding, NOISE_ROUNDINGS * unit * np.abs(here[np.isfinite(here)]).max(initial=0.0))
-    shape = (len(directions), truth.outputs.size)
-    slopes, errors = np.full(shape, np.nan), np.full(shape, np.inf)
-    for k in range(len(directions)):
-        direction = directions[k]
-        for width in WIDTHS:
-            h = width * truth.unit_along(direction)
-            values = [value(truth.point + t * h * direction) for t in STENCIL]
-            far, middle, near = ((values[i] - values[i + 1]) / (2.0 * h * STENCIL[i]) for i in (0, 2, 4))
-            first, second = (4.0 * near - middle) / 3.0, (4.0 * middle - far) / 3.0
-            error = np.abs(first - second) + 8.0 * noise / h
-            better = np.nan_to_num(error, nan=np.inf) < errors[k]
-            slopes[k] = np.where(better, (16.0 * first - second) / 15.0, slopes[k])
-            errors[k] = np.where(better, error, errors[k])
-    return Claim(slopes, errors)
+    steps = np.array([[width * truth.unit_along(directions[k]) for width in WIDTHS] for k in range(len(directions))])
+    points = (truth.point + t * h * directions[k] for k, row in enumerate(steps) for h in row for t in STENCIL)
+    found = values(points).reshape(*steps.shape, len(STENCIL), -1)
+    h = steps[..., None]
+    far, middle, near = ((found[:, :, i] - found[:, :, i + 1]) / (2.0 * h * STENCIL[i]) for i in (0, 2, 4))
+    first, second = (4.0 * near - middle) / 3.0, (4.0 * middle - far) / 3.0
+    errors = np.nan_to_num(np.abs(first - second) + 8.0 * noise / h, nan=np.inf)
+    best = np.argmin(errors, axis=1)[:, None]
+    slopes, errors = (np.take_along_axis(x, best, axis=1)[:, 0] for x in ((16.0 * first - second) / 15.0, errors))
+    return Claim(np.where(np.isfinite(errors), slopes, np.nan), errors)
 
 
 def weigh(
@@ -82,7 +101,7 @@ def weigh(
 
 
 def some_differences(
-    function: Callable[..., Any], truth: Truth, chosen: np.ndarray, rounding: np.ndarray, weights: np.ndarray
+    function: Traced, truth: Truth, chosen: np.ndarray, rounding: np.ndarray, weights: np.ndarray
 ) -> Claim:
     """The same of combinations of the outputs along some inputs, (combinations, some).
 

@@ -11,8 +11,11 @@ import pytest
 
 from harness import check_derivatives
 from harness.bounds.traced_bound import spread
+from harness.checks.traced.differencing import values_by
 from harness.checks.traced.layout import Layout
 from harness.checks.traced.modes.mode import Mode
+from harness.checks.traced.truth import Truth
+from reference.traced.program import Traced
 
 DEEP = os.environ.get("HARNESS_PROFILE") == "deep"
 rng = np.random.default_rng(0)
@@ -102,6 +105,44 @@ def test_a_function_is_traced_a_few_times_whatever_the_number_of_inputs_and_mode
 
     assert check_derivatives(f, W).left_out.keys() == {"forward"}
     assert len(calls) <= 10  # one of them for each of the 12 inputs would be more
+
+
+def test_nothing_is_compiled_but_the_function_and_its_modes():
+    compiled, check = [], lambda w: jnp.sum(jax.nn.softmax(jnp.tanh(X @ w))[:, 1] * jnp.log1p(w[0] ** 2)[0])
+    check_derivatives(check, W)  # what is compiled once for a whole process
+
+    def listen(event, seconds, **_):
+        compiled.extend([event] if "backend_compile" in event else [])
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        assert check_derivatives(lambda w: check(w + 1e-3), W[:, :2]).verdict == "agree"
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+    assert len(compiled) == 3  # f, reverse and forward mode
+
+
+@jax.custom_batching.custom_vmap
+def otherwise_mapped(w):
+    return jnp.sum(w**2)
+
+
+@otherwise_mapped.def_vmap
+def _(axis_size, in_batched, w):
+    return jnp.sum(w, axis=(1, 2)), True
+
+
+@pytest.mark.parametrize(("f", "runs"), [(recurrent, 1), (otherwise_mapped, 25)])
+def test_values_about_a_point_take_one_run_where_mapping_keeps_them(f, runs, monkeypatch):
+    one, counted = Truth.value, []
+    monkeypatch.setattr(Truth, "value", lambda *given: counted.append(0) or one(*given))
+    w = W.astype(np.float32)
+    traced = Traced(lambda w: [f(w)], w)
+    truth = Truth(traced.program, [w], Layout(["w"], [w]), Layout(["f"], traced.outputs))
+    points = truth.point + np.random.default_rng(0).normal(size=(24, w.size))
+    found = values_by(traced, truth)(points)
+    assert len(counted) == runs
+    assert found == pytest.approx(np.array([one(truth, point) for point in points]), rel=1e-12)
 
 
 def test_equal_rules_need_no_values_to_be_seen_as_equal(monkeypatch):

@@ -5,9 +5,11 @@ import sys
 from contextlib import contextmanager
 
 import jax
+import jax.extend as jex
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.interpreters import ad, batching, mlir
 
 from harness import check_derivatives
 from harness.checks.traced import checking
@@ -39,6 +41,23 @@ def with_a_rule(x):
 with_a_rule.defvjp(lambda x: (jnp.sum(jnp.sin(x)), x), lambda x, g: (g * jnp.cos(x),))
 
 APART = {"run eagerly": by_tracing, "mapped by jax.vmap": with_a_rule}
+
+
+def with_two_meanings():
+    """A primitive of somebody's own that computes another value where it is not compiled."""
+    doubled = jex.core.Primitive("doubled")
+    doubled.def_impl(lambda x: np.multiply(3.0, x))
+    doubled.def_abstract_eval(lambda x: jax.core.ShapedArray(x.shape, x.dtype))
+    mlir.register_lowering(doubled, mlir.lower_fun(lambda x: 2.0 * x, multiple_results=False))
+    batching.primitive_batchers[doubled] = lambda args, axes: (doubled.bind(*args), axes[0])
+    ad.deflinear2(doubled, lambda g, _: [2.0 * g])
+    return lambda x: doubled.bind(jnp.sin(x))
+
+
+def test_a_primitive_of_somebodys_own_runs_eagerly_by_its_own_function():
+    report = check_derivatives(with_two_meanings(), X)
+    assert report.verdict == "disagree"
+    assert [reason for reason in report.reasons if "where f is run eagerly" in reason], report
 
 
 @pytest.mark.parametrize("way", APART)
@@ -73,10 +92,18 @@ def test_what_cannot_be_mapped_is_told():
     assert any("cannot be mapped" in note and "no batches here" in note for note in report.notes)
 
 
+def in_its_type(x):
+    y = x * jnp.exp(jnp.full((), 1.0))  # Python's number leaves the type to x
+    return y * float(jnp.finfo(y.dtype).bits)
+
+
 SAME = {
     "a sum in float32": (lambda x: jnp.sum(jnp.sin(x) * 1e3), np.linspace(-1, 1, 64).astype(np.float32)),
     "layers in bfloat16": (lambda x: jnp.sum(jnp.tanh(x @ x.T) ** 2), jnp.ones((5, 5), "bfloat16") * 0.3),
     "an infinity": (lambda x: jnp.log(x), np.array([0.0])),
+    "an overflow within": (jax.jit(lambda x: x / (x * x) * x), np.array([1e25, 2.0], np.float32)),
+    "random numbers": (lambda x: x * jax.random.normal(jax.random.key(0), x.shape), X),
+    "a weak type": (in_its_type, jnp.ones(3, "bfloat16")),
 }
 
 

@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -11,9 +12,10 @@ import pytest
 from reference.arithmetics.increments import Increment
 from reference.arithmetics.many_directions import STEP, constant, is_constant
 from reference.switches import compiler_options, settings
-from reference.traced import interpreter
+from reference.traced import contracting, interpreter, moving
 from reference.traced.interpreter import RULES, Run
-from reference.traced.program import Traced, iterates, kind, lifted, programs_in
+from reference.traced.program import Constant, Traced, iterates, kind, lifted, programs_in
+from reference.traced.solving.replaying import replayed
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "checks" / "traced"))
 from functions_of_jax import ALL  # pyright: ignore[reportMissingImports]
@@ -327,3 +329,62 @@ def test_of_a_call_only_what_is_read_is_run():
 
 def test_a_program_is_not_written_out_whenever_jax_compiles_it():
     assert len(repr(Traced(jnp.sin, np.ones(3)).program)) < 200
+
+
+class Watched(np.ndarray):
+    """An array that keeps how many products of numbers each multiplication of matrices takes."""
+
+    products: ClassVar[list[int]] = []
+
+    def __matmul__(self, other):
+        Watched.products.append(self.size * other.shape[-1])
+        return np.asarray(self) @ np.asarray(other)
+
+
+@pytest.mark.parametrize(
+    ("letters", "shapes"),
+    [
+        (("Zab", "bc", "Zac"), ((400, 30, 10), (10, 32))),
+        (("ab", "Zbc", "Zac"), ((30, 10), (400, 10, 32))),
+        (("Zgab", "gbc", "Zgac"), ((400, 2, 30, 10), (2, 10, 32))),
+        (("Zab", "b", "Za"), ((400, 30, 10), (10,))),
+        (("ab", "cb", "ca"), ((30, 0), (20, 0))),
+        (("a", "b", "ba"), ((3,), (2,))),
+    ],
+)
+def test_long_thin_matrices_are_multiplied_in_pieces_that_no_blas_shares_among_threads(letters, shapes):
+    a, b = (np.random.default_rng(i).normal(size=shape) for i, shape in enumerate(shapes))
+    Watched.products = []
+    found = contracting.products(*letters, a.view(Watched), b.view(Watched))
+    assert np.allclose(found, np.einsum("{},{}->{}".format(*letters), a, b), rtol=1e-13)
+    assert max(Watched.products) <= contracting.ONE_THREAD * (2 if "g" in letters[0] else 1)
+
+
+def test_a_number_in_a_program_has_the_programs_type():
+    with settings(x64=False):
+        program = Traced(lambda x: jax.lax.max(2.5 * x, 0.25), jnp.float32(1.0)).program
+    numbers = [x.value for eq in program.equations for x in eq.inputs if isinstance(x, Constant)]
+    assert [x.dtype for x in numbers] == 2 * [np.dtype("float32")], numbers
+    with settings(x64=True):  # as solvers are run to finer tolerances
+        assert replayed(program, lambda _: True, np.float32(1.0))[0].dtype == np.float32
+
+
+NUMBERED = [  # shape of the operand, indices, and how they are looked up
+    ((5,), (4, 1), ((), (0,), (0,)), (1,)),
+    ((5, 3), (4, 1), ((1,), (0,), (0,)), (1, 2)),
+    ((5, 3, 4), (2, 3, 2), ((0, 3), (1,), (2, 0)), (2, 1, 3)),
+    ((5, 3, 4), (3, 2, 1), ((2,), (0,), (0,), (1,), (0,)), (1, 1, 3)),
+    ((5,), (1,), ((0,), (), (0,)), (3,)),
+]
+
+
+@pytest.mark.parametrize("mode", ["clip", "fill", "promise_in_bounds"])
+@pytest.mark.parametrize(("shape", "indices", "how", "sizes"), NUMBERED)
+def test_what_is_gathered_is_found_without_a_compiler_as_jax_finds_it(shape, indices, how, sizes, mode):
+    numbers = jax.lax.GatherDimensionNumbers(*how)
+    params = {"dimension_numbers": numbers, "slice_sizes": sizes, "mode": jax.lax.GatherScatterMode.from_any(mode)}
+    low, high = (0, 1) if mode == "promise_in_bounds" else (-3, 7)
+    index = np.random.default_rng(0).integers(low, high, indices)
+    numbered = 1 + jnp.arange(np.prod(shape)).reshape(shape)
+    expected = jax.lax.gather(numbered, index, numbers, sizes, mode=mode, fill_value=0) - 1
+    assert np.array_equal(moving._gathered(shape, index, params), expected)
