@@ -55,21 +55,21 @@ def devices_of(arguments: Any) -> list[Any]:
     return sorted({device for leaf in leaves for device in leaf.devices()}, key=lambda d: d.id) or [default]
 
 
-OPTIONS = {
-    "xla_backend_optimization_level": 0,
-    "xla_cpu_use_fusion_emitters": False,
-    "xla_cpu_scheduler_type": "CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED",
-}
-"""XLA's options: machine code in a third of the time, for what runs a few times, and one operation after another.
+QUICKLY = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
+"""XLA's options: machine code in a third of the time, for what runs a few times.
 
-Batched factorisations side by side wait for threads that wait for them, forever (jaxlib 0.10 on two cores)."""
+It rounds otherwise than a caller's own: a number that two operations read may be computed twice, each time with other
+roundings (a mean, once in a difference and once in its derivative), which cancel elsewhere."""
+
+ONE_AFTER_ANOTHER = {"xla_cpu_scheduler_type": "CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED"}
+"""Batched factorisations side by side wait for threads that wait for them, forever (jaxlib 0.10 on two cores)."""
 
 
 @cache
-def compiler_options() -> dict[str, Any]:
-    """Those of `OPTIONS` that this XLA has."""
+def compiler_options(quickly: bool = True) -> dict[str, Any]:
+    """Those of the options that this XLA has."""
     kept = {}
-    for name, value in OPTIONS.items():
+    for name, value in (ONE_AFTER_ANOTHER | (QUICKLY if quickly else {})).items():
         with suppress(jax.errors.JaxRuntimeError):
             jax.jit(lambda: 0).lower().compile(compiler_options={name: value})
             kept[name] = value

@@ -30,19 +30,18 @@ def is_wide(derivative: np.ndarray, error: np.ndarray, blocks: Sequence[Any], un
     return ~(error <= unit**NARROW * scale)
 
 
-def of_nothing_known(truth: Any, proven: np.ndarray | None, blocks: Sequence[Any]) -> np.ndarray | float:
+def of_nothing_known(truth: Any, proven: np.ndarray, blocks: Sequence[Any], terms: np.ndarray | float) -> np.ndarray:
     """The proven bound in those blocks of whose truth, a claim, not one digit is known; zero elsewhere.
 
     Where all is cancelled to nothing, no other number says how large an error is small, and roundings at random know
-    less than XLA does: it may compute a number twice, each time with other roundings, which then do not cancel.
+    less than XLA does: it may compute a number twice, each time with other roundings, which then do not cancel. Where
+    nothing is proven, the roundings of the function's own terms stand for those of its derivative.
     """
-    if proven is None:
-        return 0.0
-    vague = np.zeros(proven.shape)
+    vague, bound = np.zeros(proven.shape), np.where(np.isfinite(proven), proven, terms)
     for block in blocks:
         at = np.unravel_index(block.indices, proven.shape)
         if np.all(np.abs(truth.derivative[at]) <= np.maximum(truth.error[at], SMALLEST)):
-            vague[at] = np.where(np.isfinite(proven[at]), proven[at], 0.0)
+            vague[at] = bound[at]
     return vague
 
 

@@ -118,6 +118,7 @@ class Traced:
 
     def __init__(self, f: Callable[..., Any], *arguments: Any):
         self._traced = jax.jit(f).trace(*arguments)
+        self._compiled: dict[bool, Callable[..., Any]] = {}
         self.devices = devices_of(arguments)
 
     @cached_property
@@ -139,12 +140,11 @@ class Traced:
         arguments = [jax.ShapeDtypeStruct((count, *x.shape), x.dtype) for x in self._traced.jaxpr.in_avals]
         return Traced(jax.vmap(jex.core.jaxpr_as_fun(self._traced.jaxpr)), *arguments)
 
-    @cached_property
-    def _compiled(self) -> Callable[..., Any]:
-        return self._traced.lower().compile(compiler_options=compiler_options())
-
-    def __call__(self, *arguments: Any) -> Any:
-        return self._compiled(*arguments)
+    def __call__(self, *arguments: Any, quickly: bool = True) -> Any:
+        """JAX's answer, by machine code that is written quickly, or by such as callers get."""
+        if quickly not in self._compiled:
+            self._compiled[quickly] = self._traced.lower().compile(compiler_options=compiler_options(quickly))
+        return self._compiled[quickly](*arguments)
 
 
 def read(closed: Any, platform: str = "cpu", live: Sequence[bool] | None = None) -> Program:

@@ -8,11 +8,13 @@ import jax
 import numpy as np
 
 from harness.bounds.tolerances import (
+    ABSOLUTE,
     ALL_COORDINATES,
     ALL_ENTRIES,
     DENSE_COMBINATIONS,
     DIFFERENCED,
     GRADIENT_ROUNDINGS,
+    MEANINGLESS,
 )
 from harness.bounds.traced_bound import floor_of, largest_in_block
 from harness.checks.directions import random_directions
@@ -23,7 +25,13 @@ from harness.checks.traced.modes.mode import Mode, gradient_of
 from harness.checks.traced.modes.programs import equations_in, without_stops_of_rules
 from harness.checks.traced.precision.bars import Bar, Seen, bar_of_increments, narrowed
 from harness.checks.traced.precision.claims import claims_of, excuse
-from harness.checks.traced.precision.digits import UNDERFLOW, absolute_scale, ordinary_size, scale_about, with_digits
+from harness.checks.traced.precision.digits import (
+    UNDERFLOW,
+    ordinary_size,
+    scale_about,
+    terms_over_arguments,
+    with_digits,
+)
 from harness.checks.traced.precision.meaning import meant, with_meaning
 from harness.checks.traced.subject import DIFFERENCES, INCREMENTS, JAX, MODES, REFERENCE, TracedDerivatives, outside
 from harness.checks.traced.truth import Truth
@@ -154,7 +162,8 @@ class Check:
         at = np.isin(np.arange(self.inputs.size), chosen)
         subject = TracedDerivatives(self.inputs, self.outputs, self.weights, self.each, self.truth.point, at)
         truth, between = self._truth(chosen, claims, subject.blocks, known)
-        excuse(self, modes, claims, truth, Seen(subject.blocks, self.truth.coarsest, known[:, None] & at))
+        terms = np.abs(self.weights.sum(axis=1, keepdims=True)) * self.terms if self.each else self.terms
+        excuse(self, modes, claims, truth, Seen(subject.blocks, self.truth.coarsest, known[:, None] & at, terms))
         self.own, increments = self._answers(claims, truth, known, subject.blocks)
         told = {
             name: self._told(runs, claim.error, subject.blocks, chosen)
@@ -260,16 +269,18 @@ class Check:
         self.has_kink |= bool((2.0 * sides.apart > error).any())
         return sides, np.where(np.isfinite(error), error, np.inf)
 
+    @np.errstate(all="ignore")
     def _values(self) -> tuple[list[str], np.ndarray]:
         """What speaks against a verdict in f's own values, and of which combinations of outputs something is known."""
         values = self.outputs.vector(self.traced(*self.leaves))
-        with np.errstate(all="ignore"):
-            expected, error = self.truth.value(), self.truth.value_spread(self.seed)
-            error = error + floor_of(expected, self.outputs.blocks, self.truth.coarsest)
-            finite, same = has_slope(self.truth, values, expected), ~(np.abs(values - expected) > error)
+        expected, error = self.truth.value(), self.truth.value_spread(self.seed)
+        error = error + floor_of(expected, self.outputs.blocks, self.truth.coarsest)
+        finite, same = has_slope(self.truth, values, expected), ~(np.abs(values - expected) > error)
         self.values = values, expected, error
         self.rows = np.eye(self.outputs.size) if self.each else self.weights
-        self.absolute = self._scales = absolute_scale(self.rows, expected, error, self.truth, self.precision)
+        self.terms = terms_over_arguments(self.rows, expected, error, self.truth)
+        share = ABSOLUTE[self.precision] / MEANINGLESS[self.precision]  # of them the verdict counts as nothing
+        self.absolute = self._scales = share * self.terms.ravel()
         doubts = [
             f"{first_few(np.flatnonzero(bad).tolist(), 3, name=self.outputs.label)}: {what}"
             for bad, what in ((~finite, NOT_FINITE), (finite & ~same, "another value in JAX"))

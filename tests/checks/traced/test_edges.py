@@ -11,6 +11,9 @@ from functions_of_jax import sampled
 from jax import lax
 
 from harness import check_derivatives
+from harness.bounds.traced_bound import of_nothing_known
+from harness.checks.traced.layout import Claim
+from harness.verdict.comparison import Block
 
 rng = np.random.default_rng(2)
 Z = np.array([1.0 + 2j, 1.5 - 1j, 1.25 + 5j, 9j])
@@ -127,3 +130,25 @@ def test_a_function_by_bits_is_differenced_in_its_own_type(power, verdict):
     f.defjvp(lambda x, dx: (inverse_root(*x), -0.5 * inverse_root(*x) ** power * dx[0]))
     report = check_derivatives(f, single(2.3, 0.7))
     assert report.verdict == verdict, report
+
+
+def test_noise_in_the_place_of_a_zero_is_no_error_where_no_bound_is_derived():
+    """A bias moves all scores of a segment, and no share of a segment: its derivative is zero."""
+
+    def shares(bias, scores, values):
+        ids = jnp.array([0, 0, 1])
+        scores = scores + bias
+        weights = jnp.exp(scores - jax.ops.segment_max(scores, ids, 2)[ids])
+        return (weights / jax.ops.segment_sum(weights, ids, 2)[ids]) @ values
+
+    rng = np.random.default_rng(6)
+    report = check_derivatives(shares, rng.normal(), rng.normal(size=3), rng.normal(size=3))
+    assert report.verdict == "agree", report
+
+
+def test_where_nothing_is_proven_of_a_derivative_that_vanishes_the_terms_roundings_count():
+    truth = Claim(np.array([[0.0, 2.0]]), np.array([[1e-20, 1e-16]]))
+    blocks = [Block("a", np.array([0])), Block("b", np.array([1]))]
+    found = of_nothing_known(truth, np.array([[np.inf, np.inf]]), blocks, np.array([[1e-15, 1e-15]]))
+    assert found.tolist() == [[1e-15, 0.0]]
+    assert of_nothing_known(truth, np.array([[1e-18, 1.0]]), blocks, 1e-15).tolist() == [[1e-18, 0.0]]

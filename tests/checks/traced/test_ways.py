@@ -145,6 +145,35 @@ def test_what_is_compiled_for_the_check_is_compiled_quickly():
     assert compiler_options() or jax.default_backend() != "cpu"
 
 
+CANCELLING = {
+    "a variance": (lambda x: jnp.var(x), 1e6, 1.0, np.float64),
+    "a spread in float32": (lambda x: jnp.std(x), 100.0, 1.0, np.float32),
+    "squares about the mean": (lambda x: jnp.mean((x - jnp.mean(x)) ** 2), 10.0, 0.1, np.float32),
+}
+
+
+@pytest.mark.parametrize("name", CANCELLING)
+def test_what_only_such_code_rounds_otherwise_is_no_error(name):
+    """A mean that is computed twice, each time with other roundings, is not that of a caller's program."""
+    f, offset, scale, dtype = CANCELLING[name]
+    for seed in range(4):
+        x = (offset + scale * np.random.default_rng(seed).normal(size=6)).astype(dtype)
+        assert check_derivatives(f, x).verdict == "agree"
+
+
+def test_the_numbers_told_are_those_that_callers_get():
+    @jax.custom_jvp
+    def slightly_off(x):
+        return jnp.var(x)
+
+    slightly_off.defjvp(lambda x, dx: (jnp.var(*x), (1 + 1e-4) * jax.jvp(jnp.var, x, dx)[1]))
+    x = 1e6 + np.random.default_rng(0).normal(size=6)
+    finding = next(f for f in check_derivatives(slightly_off, x).findings if f.source == "reverse")
+    entry = int(finding.where.removeprefix("x[").removesuffix("]"))
+    with jax.enable_x64(True):
+        assert finding.value == float(jax.jit(jax.grad(slightly_off))(x)[entry])
+
+
 ROWS, WEIGHTS = np.array([0, 2]), np.linspace(0.1, 1.0, 3)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import jax
@@ -121,11 +121,11 @@ class Mode:
             return 1
         return size
 
-    def __call__(self, vectors: np.ndarray) -> np.ndarray:
+    def __call__(self, vectors: np.ndarray, quickly: bool = True) -> np.ndarray:
         """JAX's answer for each vector, (count, size)."""
         traced = self.traced(len(vectors))
         with _lacking():
-            return self._vectors(traced(self.leaves, self._arrays(vectors)))
+            return self._vectors(traced(self.leaves, self._arrays(vectors), quickly=quickly))
 
     def is_alike(self, other: "Mode") -> bool:
         """Whether another trace of the same mode, and so of the function, is the same program."""
@@ -166,9 +166,9 @@ class Mode:
         return found.T if weights is None else found
 
     @np.errstate(all="ignore")
-    def answers(self, vectors: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
-        """JAX's answers."""
-        return self._each(self, vectors, weights)
+    def answers(self, vectors: np.ndarray, weights: np.ndarray | None = None, quickly: bool = True) -> np.ndarray:
+        """JAX's answers, by machine code that is written quickly, or by such as callers get."""
+        return self._each(partial(self, quickly=quickly), vectors, weights)
 
     @np.errstate(all="ignore")
     def bound(self, vectors: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from harness.bounds.tolerances import RANDOM_INCREMENTS, RANDOM_ROUNDINGS
+from harness.bounds.tolerances import DERIVATIVE_ROUNDINGS, RANDOM_INCREMENTS, RANDOM_ROUNDINGS
 from harness.bounds.traced_bound import few_roundings, is_wide, of_nothing_known, spread
 from harness.checks.traced.layout import Claim, Sides
 from harness.checks.traced.modes.mode import Mode
@@ -31,11 +31,14 @@ class Seen(NamedTuple):
     unit : u of the coarsest type in the program
     at : (combinations, inputs) bool array
         Where something is known of the function, and looked at.
+    terms : (combinations, inputs) array, or 0
+        The size of the function's terms over that of its arguments.
     """
 
     blocks: Sequence[Block]
     unit: float
     at: np.ndarray
+    terms: np.ndarray | float = 0.0
 
     def covers(self, off: np.ndarray, error: np.ndarray) -> bool:
         """Whether differences lie within an error, without the roundings that are allowed beside it; NaN does not."""
@@ -86,7 +89,7 @@ def bar_of_mode(
     runs = (mode.rounded(rng, *asked) for rng in (None, *np.random.default_rng(seed).spawn(RANDOM_ROUNDINGS)))
 
     bound, is_coarse = mode.bound(*asked), mode.coarsest > UNIT_ROUNDOFF["float64"]
-    vague = of_nothing_known(truth, bound, seen.blocks)
+    vague = of_nothing_known(truth, bound, seen.blocks, DERIVATIVE_ROUNDINGS * seen.unit * seen.terms)
 
     def enough(error: np.ndarray) -> bool:
         return not is_coarse and seen.covers(off, truth.error + np.maximum(error + by_solvers, vague))

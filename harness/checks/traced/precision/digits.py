@@ -10,7 +10,7 @@ from dataclasses import replace
 import jax
 import numpy as np
 
-from harness.bounds.tolerances import ABSOLUTE, MEANINGLESS, NEGLIGIBLE, SPREAD_FACTOR
+from harness.bounds.tolerances import NEGLIGIBLE, SPREAD_FACTOR
 from harness.bounds.traced_bound import SMALLEST
 from harness.checks.directions import random_directions
 from harness.checks.traced.layout import Claim, Layout, combined
@@ -35,19 +35,17 @@ NO_DIGIT = 0.1
 
 
 @np.errstate(all="ignore")
-def absolute_scale(
-    weights: np.ndarray, values: np.ndarray, error: np.ndarray, truth: Truth, precision: str
-) -> np.ndarray:
-    """What errors of derivatives may be small against whatever the derivative: (combinations · inputs,).
+def terms_over_arguments(weights: np.ndarray, values: np.ndarray, error: np.ndarray, truth: Truth) -> np.ndarray:
+    """What errors of derivatives may be small against whatever the derivative: (combinations, inputs).
 
     The size of the terms that make up the function, which its rounding error shows even where they cancel, over the
-    size of the argument; the verdict counts `ABSOLUTE` of it as nothing.
+    size of the argument.
     """
     point = truth.point
     terms = np.abs(values) + error / (SPREAD_FACTOR * truth.coarsest)
     slopes = np.abs(weights) @ np.where(np.isfinite(terms), terms, 0.0)
     sizes = np.where(np.isfinite(point), np.maximum(1.0, np.abs(point)), np.inf)
-    return (ABSOLUTE[precision] / MEANINGLESS[precision] * slopes[:, None] / sizes).ravel()
+    return slopes[:, None] / sizes
 
 
 @np.errstate(all="ignore")
