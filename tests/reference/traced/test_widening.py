@@ -64,7 +64,7 @@ def test_a_black_box_states_no_coarser_type_than_it_is_given():
     """JAX's own product with a sparse matrix names the type of its result."""
     from jax.experimental import sparse
 
-    m = sparse.BCOO.fromdense(np.array([[1.5, 0.0, 2.25], [0.0, -0.7, 0.0]], np.float32))
+    m = sparse.BCOO.fromdense(jnp.array([[1.5, 0.0, 2.25], [0.0, -0.7, 0.0]], "float32"))
     report = check_derivatives(lambda d, v: sparse.BCOO((d, m.indices), shape=m.shape) @ v, m.data, X.astype("f"))
     assert report.verdict == "agree", report
 
