@@ -9,6 +9,7 @@ from typing import Any
 
 import autograd.numpy as anp
 import numpy as np
+from autograd import builtins
 from autograd.core import make_jvp, make_vjp, vspace
 from autograd.misc import flatten
 from autograd.test_util import check_grads as original
@@ -71,6 +72,12 @@ def _of_real_arrays(f: Callable[[tuple], Any], chosen: tuple) -> tuple[Callable[
     return of_parts, _parted(chosen)
 
 
+def _is_of_real_arrays(tree: Any) -> bool:
+    if isinstance(tree, (dict, list, tuple)):
+        return all(map(_is_of_real_arrays, tree.values() if isinstance(tree, dict) else tree))
+    return isinstance(tree, np.ndarray) and not np.iscomplexobj(tree)
+
+
 def _parted(tree: Any) -> Any:
     if isinstance(tree, dict):
         return {key: _parted(value) for key, value in tree.items()}
@@ -80,11 +87,14 @@ def _parted(tree: Any) -> Any:
 
 
 def _joined(parts: Any, like: Any) -> Any:
-    """What was parted, with other numbers, in autograd's boxes where they are."""
-    if isinstance(like, dict):
+    """What was parted, with other numbers; lists and all are in autograd's boxes, as it has them, where numbers are."""
+    if _is_of_real_arrays(like):
+        return parts
+    if isinstance(like, dict):  # of which autograd has no forward mode
         return {key: _joined(parts[key], value) for key, value in like.items()}
     if isinstance(like, (list, tuple)):
-        return type(like)(_joined(parts[i], value) for i, value in enumerate(like))
+        joined = [_joined(parts[i], value) for i, value in enumerate(like)]
+        return builtins.list(joined) if isinstance(like, list) else builtins.tuple(joined)
     parts = parts[0] + 1j * parts[1] if np.iscomplexobj(like) else parts
     return type(like)(parts) if isinstance(parts, np.ndarray) and not isinstance(like, np.ndarray) else parts
 
