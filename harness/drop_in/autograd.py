@@ -9,17 +9,17 @@ from typing import Any
 
 import autograd.numpy as anp
 import numpy as np
+from autograd import builtins
 from autograd.core import make_jvp, make_vjp, vspace
 from autograd.misc import flatten
 from autograd.test_util import check_grads as original
 
 from harness.checks.functions.gradient_checking import check_gradient
+from harness.drop_in.directions import check_forward
 from harness.drop_in.settling import generator, reasons, undecided
 from harness.verdict.report import Report
 
 NAME = "autograd.test_util.check_grads"
-
-FORWARD_ENTRIES = 300  # inputs up to which forward mode, which takes one pass for each, is checked
 
 
 def check_grads(
@@ -72,6 +72,12 @@ def _of_real_arrays(f: Callable[[tuple], Any], chosen: tuple) -> tuple[Callable[
     return of_parts, _parted(chosen)
 
 
+def _is_of_real_arrays(tree: Any) -> bool:
+    if isinstance(tree, (dict, list, tuple)):
+        return all(map(_is_of_real_arrays, tree.values() if isinstance(tree, dict) else tree))
+    return isinstance(tree, np.ndarray) and not np.iscomplexobj(tree)
+
+
 def _parted(tree: Any) -> Any:
     if isinstance(tree, dict):
         return {key: _parted(value) for key, value in tree.items()}
@@ -81,11 +87,14 @@ def _parted(tree: Any) -> Any:
 
 
 def _joined(parts: Any, like: Any) -> Any:
-    """What was parted, with other numbers, in autograd's boxes where they are."""
-    if isinstance(like, dict):
+    """What was parted, with other numbers; lists and all are in autograd's boxes, as it has them, where numbers are."""
+    if _is_of_real_arrays(like):
+        return parts
+    if isinstance(like, dict):  # of which autograd has no forward mode
         return {key: _joined(parts[key], value) for key, value in like.items()}
     if isinstance(like, (list, tuple)):
-        return type(like)(_joined(parts[i], value) for i, value in enumerate(like))
+        joined = [_joined(parts[i], value) for i, value in enumerate(like)]
+        return builtins.list(joined) if isinstance(like, list) else builtins.tuple(joined)
     parts = parts[0] + 1j * parts[1] if np.iscomplexobj(like) else parts
     return type(like)(parts) if isinstance(parts, np.ndarray) and not isinstance(like, np.ndarray) else parts
 
@@ -108,18 +117,26 @@ def _reports(f: Callable[[Any], Any], x: Any, modes: Sequence[str], order: int) 
         if order > 1:
             reports += _reports(lambda both: make_vjp(f, both[0])[0](both[1]), (x, weights), modes, order - 1)
     if "fwd" in modes:
-        if flat_x.size > FORWARD_ENTRIES:
-            raise NotImplementedError(f"forward mode is checked for up to {FORWARD_ENTRIES} inputs")
-
-        def pushed_forward(x: Any) -> Any:
-            flat, rebuild_x = flatten(x)
-            jvp = make_jvp(f, x)
-            return rebuild_x(
-                np.array([space.inner_prod(weights, jvp(rebuild_x(e))[1]) for e in np.eye(flat.size)], dtype=float)
-            )
-
-        reports.append(check_gradient(cost, x, gradient=pushed_forward))
+        reports.append(_check_forward(cost, f, x, lambda jvp: space.inner_prod(weights, jvp)))
         if order > 1:
             tangent = rebuild_x(rng.normal(size=flat_x.size))
             reports += _reports(lambda both: make_jvp(f, both[0])(both[1])[1], (x, tangent), modes, order - 1)
     return reports
+
+
+def _check_forward(cost: Callable[[Any], float], f: Callable[[Any], Any], x: Any, weighted: Callable) -> Report:
+    flat, rebuild = flatten(x)
+    direction = generator("direction").normal(size=flat.size) * np.maximum(np.abs(flat), 1.0)
+
+    def slope(at: Any, tangent: np.ndarray) -> float:
+        return float(weighted(make_jvp(f, at)(rebuild(tangent))[1]))
+
+    def by_entry(at: Any) -> Any:
+        return rebuild(np.array([slope(at, unit) for unit in np.eye(flat.size)]))
+
+    return check_forward(
+        lambda step: cost(rebuild(flat + step * direction)),
+        lambda step: slope(rebuild(flat + step * direction), direction),
+        flat.size,
+        lambda: check_gradient(cost, x, gradient=by_entry),
+    )

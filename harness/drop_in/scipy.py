@@ -12,6 +12,7 @@ from scipy.sparse import issparse
 from scipy.sparse.linalg import LinearOperator
 
 from harness.checks.functions.gradient_checking import check_gradient
+from harness.drop_in.directions import check_along
 from harness.drop_in.settling import generator, reasons, undecided, without_meaning
 from harness.verdict.report import Report
 
@@ -143,12 +144,10 @@ def check_least_squares(
         return next(named, whole)
     if whole.verdict != "agree" or not isinstance(jac(x0, *args, **more), LinearOperator):
         return whole
-    return check_gradient(
-        lambda step: weighted(x0 + step["matvec"][0] * v, w),
-        {"matvec": np.zeros(1)},
-        gradient=lambda step: {
-            "matvec": np.array([w @ np.ravel(jac(x0 + step["matvec"][0] * v, *args, **more).matvec(v))])
-        },
+    return check_along(
+        "matvec",
+        lambda step: weighted(x0 + step * v, w),
+        lambda step: float(w @ np.ravel(jac(x0 + step * v, *args, **more).matvec(v))),
     )
 
 

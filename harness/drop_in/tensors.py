@@ -16,9 +16,10 @@ from typing import Any
 import torch
 from torch.autograd import forward_ad
 
+from harness.checks.functions.gradient_checking import check_gradient
+from harness.drop_in.directions import check_forward
 from harness.drop_in.settling import generator
-
-FORWARD_ENTRIES = 300  # inputs up to which forward mode, which takes one pass for each, is checked
+from harness.verdict.report import Report
 
 
 class Weighted:
@@ -66,37 +67,63 @@ class Weighted:
         with self._at(theta) as given:
             return float(self._sum(given).detach())
 
-    def pulled_back(self, theta: dict[str, Any]) -> dict[str, Any]:
-        """Its gradient by reverse mode; None where there is no path."""
+    def check_backward(self) -> Report:
+        """Its gradient by reverse mode."""
+        return check_gradient(self.cost, self.theta, gradient=self._pulled_back)
+
+    def _pulled_back(self, theta: dict[str, Any]) -> dict[str, Any]:
+        """None where there is no path."""
         with self._at(theta) as given:
             cost = self._sum(given)
             leaves = [given[i] for i in self.places]
             found = torch.autograd.grad(cost, leaves, allow_unused=True) if cost.requires_grad else [None] * len(leaves)
             return {name: None if g is None else _as_real(_like(x, g)) for name, x, g in zip(theta, leaves, found)}
 
-    def pushed_forward(self, theta: dict[str, Any]) -> dict[str, Any]:
-        """Its gradient by forward mode, one pass for each entry."""
+    def check_forward(self) -> Report:
+        """Its gradient by forward mode: along one direction, and if need be entry by entry."""
         if any(_is_sparse(self.inputs[i]) for i in self.places):
             raise TypeError("forward mode is not checked here in sparse inputs")
-        if sum(x.numel() for x in theta.values()) > FORWARD_ENTRIES:
-            raise NotImplementedError(f"forward mode is checked for up to {FORWARD_ENTRIES} inputs")
+        rng, every = generator("direction"), self.theta.values()
+        sizes = [x.abs().clamp(min=1.0).double().cpu() for x in every]
+        direction = [torch.as_tensor(rng.normal(size=x.shape)) * x for x in sizes]
+        coarsest = max((x.dtype for x in every), key=lambda dtype: torch.finfo(dtype).eps)
+
+        def moved(step: Any) -> dict[str, Any]:
+            moves = [(step * v).to(x.device) for x, v in zip(every, direction)]
+            wide = step.dtype != coarsest  # then all is
+            return {
+                name: x + (move if wide else move.to(x.dtype)) for (name, x), move in zip(self.theta.items(), moves)
+            }
+
+        def slope(step: Any) -> float:
+            theta = moved(step)
+            return self._slope(theta, {name: v.to(x) for (name, x), v in zip(theta.items(), direction)})
+
+        size, zero = sum(x.numel() for x in every), torch.zeros((), dtype=coarsest)
+        each = lambda: check_gradient(self.cost, self.theta, gradient=self._pushed_forward)  # noqa: E731
+        return check_forward(lambda step: self.cost(moved(step)), slope, size, each, zero)
+
+    def _pushed_forward(self, theta: dict[str, Any]) -> dict[str, Any]:
+        """Its gradient by forward mode, one pass for each entry."""
         gradients = {name: torch.zeros_like(x) for name, x in theta.items()}
-        with self._at(theta) as given:
-            for i, gradient in zip(self.places, gradients.values()):
-                for entry in range(gradient.numel()):
-                    unit = torch.zeros_like(gradient)
-                    unit.view(-1)[entry] = 1.0
-                    gradient.view(-1)[entry] = self._slope(given, i, unit)
+        for name, gradient in gradients.items():
+            for entry in range(gradient.numel()):
+                units = {each: torch.zeros_like(x) for each, x in theta.items()}
+                units[name].view(-1)[entry] = 1.0
+                gradient.view(-1)[entry] = self._slope(theta, units)
         return gradients
 
-    def _slope(self, given: Sequence[Any], which: int, unit: Any) -> Any:
-        """The derivative of the cost along one input's direction."""
-        tangent = torch.view_as_complex(unit) if given[which].is_complex() else unit
-        with forward_ad.dual_level():
-            dual = forward_ad.make_dual(given[which].detach(), tangent)
-            moved = {id(self.inputs[i]): given[i].detach() for i in self.places} | {id(self.inputs[which]): dual}
-            slope = forward_ad.unpack_dual(self._sum([moved.get(id(x), y) for x, y in zip(self.inputs, given)])).tangent
-        return 0.0 if slope is None else slope
+    def _slope(self, theta: dict[str, Any], tangents: dict[str, Any]) -> float:
+        """The derivative of the cost along a direction."""
+        with self._at(theta) as given, forward_ad.dual_level():
+            duals = {}
+            for i, tangent in zip(self.places, tangents.values()):
+                x = given[i].detach()
+                duals[id(self.inputs[i])] = forward_ad.make_dual(
+                    x, torch.view_as_complex(tangent) if x.is_complex() else tangent
+                )
+            slope = forward_ad.unpack_dual(self._sum([duals.get(id(x), y) for x, y in zip(self.inputs, given)])).tangent
+            return 0.0 if slope is None else float(slope.detach())
 
     def _sum(self, given: Sequence[Any]) -> Any:
         outputs = every_output(self.func(*given))

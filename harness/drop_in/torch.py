@@ -14,7 +14,6 @@ from torch.autograd import gradcheck as original
 from torch.autograd import gradgradcheck as original_of_second
 from torch.autograd.gradcheck import GradcheckError
 
-from harness.checks.functions.gradient_checking import check_gradient
 from harness.drop_in.settling import reasons, undecided, without_meaning
 from harness.drop_in.tensors import Weighted, differentiable, every_output, random_like
 from harness.verdict.report import Finding, Report
@@ -130,8 +129,7 @@ def _settled(name: str, weighted: Callable[[], Weighted], modes: tuple[bool, boo
     """What the originals answer and raise, by our reports in reverse and in forward mode."""
     try:
         checked = weighted()
-        ways = [way for way, wanted in zip((checked.pulled_back, checked.pushed_forward), modes) if wanted]
-        reports = [check_gradient(checked.cost, checked.theta, gradient=way) for way in ways]
+        reports = [check() for check, wanted in zip((checked.check_backward, checked.check_forward), modes) if wanted]
     except (TypeError, ValueError, NotImplementedError) as reason:
         return undecided(name, f"{type(reason).__name__}: {reason}", ask, 4)
     for report in reports:

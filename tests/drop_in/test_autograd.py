@@ -29,6 +29,7 @@ RIGHT = {
     "arrays of several shapes": (lambda p, x: anp.tanh(x @ p[0] + p[1]), 0, ((X.T, X[0, :2]), X)),
     "a number": (lambda x: anp.array([x, x * 2.0, x**2]), 0, (1.5,)),
     "a list of numbers": (anp.append, (0, 1), ([1.0, 2.0], 4.0)),
+    "lists of lists": (lambda a, b: anp.append(a, b, axis=0), (0, 1), ([[1.0, 2.0], [4.0, 5.0]], [[7.0, 8.0]])),
 }
 
 

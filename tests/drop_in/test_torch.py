@@ -74,6 +74,37 @@ def test_forward_mode_is_checked_when_asked_for():
     assert gradcheck(torch.sin, (tensor(2),), check_forward_ad=True, check_backward_ad=False) is True
 
 
+class TwiceForward(Function):
+    """sin, whose forward mode is off by a factor in the last entry."""
+
+    factor = 1.0
+
+    @staticmethod
+    def forward(a):
+        return a.sin()
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.save_for_forward(*inputs)
+
+    @staticmethod
+    def jvp(ctx, t):
+        factors = torch.ones_like(t)
+        factors[-1] = TwiceForward.factor
+        return factors * t * ctx.saved_tensors[0].cos()
+
+
+@pytest.mark.parametrize(("size", "where"), [(5, r"a\[4\] = "), (1000, "direction = ")])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_forward_mode_of_any_size_is_checked_along_a_direction(size, where, dtype, monkeypatch, recwarn):
+    forward = {"check_forward_ad": True, "check_backward_ad": False}
+    assert gradcheck(TwiceForward.apply, (tensor(size, dtype=dtype),), **forward)
+    assert not [w for w in recwarn if issubclass(w.category, InconclusiveGradient)]
+    monkeypatch.setattr(TwiceForward, "factor", 1.1)
+    with pytest.raises(GradcheckError, match=f"(?s)^DISAGREE.*fun: {where}"):
+        gradcheck(TwiceForward.apply, (tensor(size, dtype=dtype),), **forward)
+
+
 def test_forward_mode_leaves_out_what_has_no_derivative(recwarn):
     class SineAndRounded(Function):
         slope = 1.0
