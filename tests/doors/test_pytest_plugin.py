@@ -345,7 +345,8 @@ def test_a_project_that_does_not_use_it_imports_nothing_heavy(project, run_pytes
             heavy = {"jax", "numpy", "scipy", "matplotlib", "flint", "typer", "reference", "harness.checks"}
             assert not heavy & set(sys.modules)
     """)
-    run_pytest_apart("-p", "no:hypothesispytest").assert_outcomes(passed=1)
+    plugins_of_others = ("-p", "no:hypothesispytest", "-p", "no:jaxtyping")
+    run_pytest_apart(*plugins_of_others).assert_outcomes(passed=1)
 
 
 def test_checking_a_function_does_not_import_jax(project, run_pytest_apart):
