@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from harness.bounds.tolerances import DERIVATIVE_ROUNDINGS, RANDOM_INCREMENTS, RANDOM_ROUNDINGS
-from harness.bounds.traced_bound import few_roundings, is_wide, of_nothing_known, spread
+from harness.bounds.traced_bound import few_roundings, is_wide, largest_in_block, of_nothing_known, spread
 from harness.checks.traced.layout import Claim, Sides
 from harness.checks.traced.modes.mode import Mode
 from harness.checks.traced.truth import Truth
@@ -73,6 +73,12 @@ def _bar(
     return Bar(error, {kind for kind, some in (("derived", not wide.all()), ("spread", wide.any())) if some})
 
 
+def _of_solvers(mode: Mode, asked: tuple[Any, Any], blocks: Sequence[Block]) -> np.ndarray:
+    """What solvers leave of a block: where in it a finer tolerance moves less is chance."""
+    moved = mode.solvers_error(*asked)
+    return largest_in_block(moved.ravel(), blocks).reshape(moved.shape)
+
+
 @np.errstate(all="ignore")
 def bar_of_mode(
     mode: Mode, asked: tuple[Any, Any], answer: np.ndarray, truth: Claim, seen: Seen, borrows: bool, seed: int
@@ -85,7 +91,7 @@ def bar_of_mode(
     off = np.abs(answer - truth.derivative)
     if borrows and not mode.has_solver and seen.covers(off, truth.error):
         return Bar(truth.error.copy(), {"lent"})
-    by_solvers = mode.solvers_error(*asked) if mode.has_solver else 0.0
+    by_solvers = _of_solvers(mode, asked, seen.blocks) if mode.has_solver else 0.0
     runs = (mode.rounded(rng, *asked) for rng in (None, *np.random.default_rng(seed).spawn(RANDOM_ROUNDINGS)))
 
     bound, is_coarse = mode.bound(*asked), mode.coarsest > UNIT_ROUNDOFF["float64"]
