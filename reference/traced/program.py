@@ -15,7 +15,8 @@ import jax.extend as jex
 import numpy as np
 from jax._src import source_info_util  # where the user's frames are, in every release so far
 
-from reference.switches import compiler_options, devices_of
+from reference.switches import devices_of
+from reference.traced.compiling import options_for
 
 UNUSED = -1
 
@@ -136,7 +137,7 @@ class Traced:
 
     @cached_property
     def _compiled(self) -> Callable[..., Any]:
-        return self._traced.lower().compile(compiler_options=compiler_options())
+        return self._traced.lower().compile(compiler_options=options_for(self._traced.jaxpr))
 
     def __call__(self, *arguments: Any) -> Any:
         return self._compiled(*arguments)

@@ -15,6 +15,8 @@ from harness.checks.traced.differencing import values_by
 from harness.checks.traced.layout import Layout
 from harness.checks.traced.modes.mode import Mode
 from harness.checks.traced.truth import Truth
+from reference.switches import compiler_options
+from reference.traced.compiling import UNFUSED, options_for
 from reference.traced.program import Traced
 
 DEEP = os.environ.get("HARNESS_PROFILE") == "deep"
@@ -251,3 +253,15 @@ print((peak() - before) / 1024)
 def test_memory_beside_the_arguments_is_a_few_arrays_of_their_size(size):
     run = subprocess.run([sys.executable, "-c", MEMORY, str(size)], capture_output=True, text=True, check=True)
     assert float(run.stdout) < min(1000, 250 + 160 * size / 1e6), run.stdout  # a pass, and twenty arrays in float64
+
+
+def test_a_long_formula_is_compiled_without_fusing_it():
+    def steps(y):
+        for _ in range(40):  # each uses the one before four times
+            y = y + 0.1 * jnp.sin(y) * y[::-1] * (1.0 - y)
+        return [jnp.sum(y)]
+
+    short, long = (jax.make_jaxpr(f)(W[0]) for f in (lambda y: jnp.sum(jnp.sin(y) * y), steps))
+    assert options_for(short) == compiler_options()
+    assert options_for(long) == compiler_options() | UNFUSED
+    assert float(Traced(steps, W[0])(W[0])[0]) == pytest.approx(float(steps(W[0])[0]), rel=1e-5)

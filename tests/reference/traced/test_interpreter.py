@@ -52,6 +52,10 @@ OWN = {
     ),
     "integer_pow": (lambda x: x**3, np.array([1.1, 0.3])),
     "split": (lambda x: jnp.split(x, 2)[1] ** 2, np.array([1.0, 2.0, 3.0, 4.0])),
+    "unstack": (
+        lambda x: jax.vjp(lambda y: jnp.stack([y**2, y], axis=1), x)[1](jnp.sin(jnp.stack([x, x], 1)))[0],
+        np.array([0.3, 0.7]),
+    ),
     "stack": (lambda x: jnp.stack([x, x * x]), np.array([1.1, 0.3])),
     "expand_dims": (lambda x: jnp.expand_dims(x, 0) * x, np.array([1.1, 0.3])),
     "reduce_prod": (lambda x: jnp.prod(x, 1), np.array([[1.5, 2.0, -0.3], [0.5, 3.0, 0.4]])),
