@@ -125,7 +125,7 @@ def test_nothing_is_compiled_but_the_function_and_its_modes():
     compiled, check = [], lambda w: jnp.sum(jax.nn.softmax(jnp.tanh(X @ w))[:, 1] * jnp.log1p(w[0] ** 2)[0])
     check_derivatives(check, W)  # what is compiled once for a whole process
 
-    def listen(event, seconds, **_):
+    def listen(event: str, duration_secs: float, **_: object):
         compiled.extend([event] if "backend_compile" in event else [])
 
     jax.monitoring.register_event_duration_secs_listener(listen)

@@ -346,7 +346,7 @@ class Watched(np.ndarray):
 def test_long_thin_matrices_are_multiplied_in_pieces_that_no_blas_shares_among_threads(letters, shapes):
     a, b = (np.random.default_rng(i).normal(size=shape) for i, shape in enumerate(shapes))
     Watched.products = []
-    found = contracting.products(*letters, a.view(Watched), b.view(Watched))
+    found = contracting.products(*letters, a.view(Watched), b.view(Watched))  # pyright: ignore[reportCallIssue]
     assert np.allclose(found, np.einsum("{},{}->{}".format(*letters), a, b), rtol=1e-13)
     assert max(Watched.products) <= contracting.ONE_THREAD * (2 if "g" in letters[0] else 1)
 
