@@ -41,6 +41,8 @@ NOISE_ROUNDINGS = 16.0
 
 STENCIL = np.array([1.0, -1.0, 0.5, -0.5, 0.25, -0.25])
 
+FEWEST_POINTS = 8 * len(WIDTHS) * len(STENCIL)
+"""Eight directions."""
 
 REFUSALS = (TypeError, ValueError, NotImplementedError, jax.errors.JaxRuntimeError)
 """What JAX raises where a primitive, or a callback, does not take float64."""
@@ -201,7 +203,8 @@ def _at_each(
     equation: Equation, moved: list[Any], moving: Sequence[int], lead: tuple[int, ...], finely: Applied | None = None
 ) -> list[tuple[Any, float]]:
     """The outputs at each point of the stencil, the axes `lead` before their own, and u of their types."""
-    flat = [x.reshape(-1, *x.shape[len(lead) :]) if i in moving else x for i, x in enumerate(moved)]
+    count = int(np.prod(lead))
+    flat = [_some(x.reshape(count, *x.shape[len(lead) :])) if i in moving else x for i, x in enumerate(moved)]
     axes = tuple(0 if i in moving else None for i in range(len(flat)))
     how, one = "stencil", widely(equation) or (lambda *operands: bind(equation, operands))
     if finely:  # as it is, for what is compiled with options cannot be called by what is compiled
@@ -211,11 +214,17 @@ def _at_each(
         with precisely():
             answers = [np.asarray(x) for x in apply(*_in_its_types(equation, flat))]
     except REFUSALS:
-        at = [[x[k] if i in moving else x for i, x in enumerate(flat)] for k in range(int(np.prod(lead)))]
+        at = [[x[k] if i in moving else x for i, x in enumerate(flat)] for k in range(count)]
         with precisely():
             one_by_one = [finely(*values) if finely else values_of(equation, values) for values in at]
         answers = [np.stack([np.asarray(x) for x in column]) for column in zip(*one_by_one)]
-    return [(_wide(x).reshape(*lead, *x.shape[1:]), _unit(x)) for x in answers]
+    return [(_wide(x[:count]).reshape(*lead, *x.shape[1:]), _unit(x)) for x in answers]
+
+
+def _some(points: np.ndarray) -> np.ndarray:
+    """No fewer points than `FEWEST_POINTS`, for each number of them is another program to be compiled."""
+    missing = max(0, FEWEST_POINTS - len(points))
+    return np.concatenate([points, np.repeat(points[-1:], missing, axis=0)]) if missing else points
 
 
 def by_its_rule(run: Any, equation: Equation, *operands: Increment) -> list[Increment]:

@@ -30,19 +30,27 @@ def products(x: str, y: str, out: str, a: Any, b: Any) -> Any:
     Long and thin matrices, as they are where there are many directions, are multiplied in pieces: threads that wait for
     each other take twenty times as long.
     """
+    if a.size < b.size:  # rows, which are split, belong to the larger
+        return products(y, x, out, b, a)
+    (a_axes, a_shape), (b_axes, b_shape), shape, axes = _as_matrices(x, y, out, a.shape, b.shape)
+    found = _in_pieces(a.transpose(a_axes).reshape(a_shape), b.transpose(b_axes).reshape(b_shape))
+    return found.reshape(shape).transpose(axes)
+
+
+@cache
+def _as_matrices(x: str, y: str, out: str, a: tuple[int, ...], b: tuple[int, ...]) -> tuple[Any, ...]:
+    """How arrays become stacks of matrices, axes and shape of each; and the shape and axes of what their product is."""
+    sizes = dict(zip(x + y, (*a, *b)))
     batch, summed = [c for c in x if c in y and c in out], [c for c in x if c in y and c not in out]
     x_free, y_free = [c for c in x if c not in y], [c for c in y if c not in x]
-    if np.size(a) < np.size(b):  # rows, which are split, belong to the larger
-        return products(y, x, out, b, a)
-    sizes = dict(zip(x + y, (*a.shape, *b.shape)))
 
-    def arranged(array: Any, names: str, *groups: list[str]) -> Any:
-        axes = [names.index(c) for group in groups for c in group]
-        return np.transpose(array, axes).reshape([math.prod(sizes[c] for c in group) for group in groups])
+    def arranged(names: str, *groups: list[str]) -> tuple[list[int], list[int]]:
+        shape = [math.prod(sizes[c] for c in group) for group in groups]
+        return [names.index(c) for group in groups for c in group], shape
 
-    found = _in_pieces(arranged(a, x, batch, x_free, summed), arranged(b, y, batch, summed, y_free))
     order = [*batch, *x_free, *y_free]
-    return found.reshape([sizes[c] for c in order]).transpose([order.index(c) for c in out])
+    result = [sizes[c] for c in order], [order.index(c) for c in out]
+    return arranged(x, batch, x_free, summed), arranged(y, batch, summed, y_free), *result
 
 
 def _in_pieces(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -56,21 +64,26 @@ def _in_pieces(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _dot_general(run: Any, equation: Any, x: Increment, y: Increment) -> Increment:
-    (x_sum, y_sum), (x_batch, y_batch) = equation.params["dimension_numbers"]
-    letters = iter(LETTERS)
-    x_names = [next(letters) for _ in range(np.ndim(x.value))]
-    y_names = [next(letters) for _ in range(np.ndim(y.value))]
-    for i, j in zip((*x_sum, *x_batch), (*y_sum, *y_batch)):
-        y_names[j] = x_names[i]
-    x_free = [x_names[i] for i in range(len(x_names)) if i not in x_sum and i not in x_batch]
-    y_free = [y_names[j] for j in range(len(y_names)) if j not in y_sum and j not in y_batch]
-    out = "".join([*(x_names[i] for i in x_batch), *x_free, *y_free])
+    numbers = equation.params["dimension_numbers"]
+    x_names, y_names, out = _letters(numbers, np.ndim(x.value), np.ndim(y.value))
 
     def dot(x_lead: int, y_lead: int, a: Any, b: Any) -> Any:
-        names = LEAD * x_lead + "".join(x_names), LEAD * y_lead + "".join(y_names)
+        names = LEAD * x_lead + x_names, LEAD * y_lead + y_names
         return products(*names, LEAD * max(x_lead, y_lead) + out, np.asarray(a), np.asarray(b))
 
     return bilinear(dot, x, y)
+
+
+@cache
+def _letters(numbers: Any, x_rank: int, y_rank: int) -> tuple[str, str, str]:
+    """Letters for the axes of both operands of a dot_general, and of its result."""
+    (x_sum, y_sum), (x_batch, y_batch) = numbers
+    x_names, y_names = list(LETTERS[:x_rank]), list(LETTERS[x_rank : x_rank + y_rank])
+    for i, j in zip((*x_sum, *x_batch), (*y_sum, *y_batch)):
+        y_names[j] = x_names[i]
+    x_free = [x_names[i] for i in range(x_rank) if i not in x_sum and i not in x_batch]
+    y_free = [y_names[j] for j in range(y_rank) if j not in y_sum and j not in y_batch]
+    return "".join(x_names), "".join(y_names), "".join([*(x_names[i] for i in x_batch), *x_free, *y_free])
 
 
 def terms(equation: Any, x: tuple[int, ...], y: tuple[int, ...]) -> int:

@@ -6,6 +6,7 @@ how far rounding moves the end of a computation (Vignes, Mathematics and Compute
 """
 
 from collections.abc import Callable, Sequence
+from functools import cache, partial
 from typing import Any
 
 import jax
@@ -106,15 +107,12 @@ class Run:
         for slot, argument in zip(program.arguments, arguments, strict=True):
             slots[slot] = argument
 
-        def read(atom: Any) -> Increment:
-            return self.number(atom) if isinstance(atom, Constant) else slots[atom]
-
         for equation in program.equations:
-            outputs = self.equation(equation, [read(atom) for atom in equation.inputs])
-            for slot, output in zip(equation.outputs, outputs, strict=True):
+            operands = [slots[x] if type(x) is int else self.number(x) for x in equation.inputs]
+            for slot, output in zip(equation.outputs, self.equation(equation, operands), strict=True):
                 if slot != UNUSED:
                     slots[slot] = output
-        return [read(atom) for atom in program.results]
+        return [slots[x] if type(x) is int else self.number(x) for x in program.results]
 
     def number(self, atom: Constant) -> Increment:
         """A number that stands in the program."""
@@ -143,7 +141,7 @@ class Run:
             return outputs
         size = ROUNDINGS.get(equation.name, 1.0)
         normwise = equation.name in NORMWISE
-        inexact = _surely_inexact(equation.name, [x.value for x in operands])
+        inexact = partial(_surely_inexact, equation.name, [x.value for x in operands])
         least = contracting.product_units(equation)[1]
         rounded = [
             self._rounded(x, dtype, size, normwise, inexact, least) for x, dtype in zip(outputs, equation.dtypes)
@@ -158,13 +156,19 @@ class Run:
         sizes = RULES[equation.name](quiet, equation, *[constant(_size(x.value)) for x in operands])
         unit = unit_roundoff(equation.dtypes[0]) if kind(equation.dtypes[0]) in ("f", "c") else 0.0
         unit = min(max(unit, contracting.product_units(equation)[1]), self.coarsest)
-        moved = unit * np.abs(sizes.value) * self._noise(np.shape(sizes.value))
         if not np.any(np.abs(sizes.value) > np.abs(outputs[0].value)):
             return outputs  # nothing cancels
+        moved = unit * np.abs(sizes.value) * self._noise(np.shape(sizes.value))
         return [Increment(outputs[0].value + moved, outputs[0].change)]
 
     def _rounded(
-        self, x: Increment, dtype: Any, size: float, normwise: bool = False, inexact: Any = False, least: float = 0.0
+        self,
+        x: Increment,
+        dtype: Any,
+        size: float,
+        normwise: bool = False,
+        inexact: Callable[[], Any] | None = None,
+        least: float = 0.0,
     ) -> Increment:
         if kind(dtype) not in ("f", "c"):
             return x
@@ -182,7 +186,7 @@ class Run:
             value = np.where(np.asarray(value) == 0.0, value, value + moved)
         return Increment(value, x.change if is_constant(x) else self._moved(x.change, unit, size))
 
-    def _moved(self, array: Any, unit: float, size: float, inexact: Any = False) -> Any:
+    def _moved(self, array: Any, unit: float, size: float, inexact: Callable[[], Any] | None = None) -> Any:
         """An array rounded at random where it is not exact anyway; both parts of a complex number by its size."""
         array = np.asarray(array)
         if array.dtype.kind not in "fc":
@@ -191,18 +195,18 @@ class Run:
             scale = size * unit * np.abs(array)
             parts = scale * self._noise(array.shape) + 1j * (scale * self._noise(array.shape))
             return array + parts
-        bits = EXACT_BITS if unit <= UNIT_ROUNDOFF["float64"] else round(-np.log2(unit))
-        exact = has_few_bits(array, bits)
-        if inexact is not False:
-            exact &= ~inexact
-        if exact.all():
-            return array
+        exact = has_few_bits(array, _bits_that_are_exact(unit))
+        some_are = np.count_nonzero(exact)
+        if some_are:
+            exact = exact & ~inexact() if inexact else exact
+            if exact.all():
+                return array
         noise = self._noise(array.shape)
         if size * unit <= UNIT_ROUNDOFF["float64"]:  # 1 + u is 1: to the next number then, and 1 - u towards zero
             moved = np.nextafter(array, np.where(noise > 0.0, np.inf, 0.0))
         else:
             moved = array * (1.0 + size * unit * noise)
-        return np.where(exact, array, moved)
+        return np.where(exact, array, moved) if some_are else moved
 
     def _underflowed(self, value: Any, dtype: Any) -> Any:
         """Of what is below the normal numbers of a type, a rounding takes as much however small it is."""
@@ -311,7 +315,7 @@ MAY_LOOK_EXACT = {*ALGEBRAIC_AT, "add", "sub", "add_any", "sqrt", "div"}
 def _surely_inexact(name: str, operands: Sequence[Any]) -> Any:
     """Where a result is rounded however few bits it has: tanh(30) is not 1, and 1e20 + 4 is not 1e20."""
     if name not in MAY_LOOK_EXACT or any(np.asarray(x).dtype.kind != "f" for x in operands):
-        return False
+        return np.False_
     if name in ALGEBRAIC_AT:
         return np.isfinite(operands[0]) & (operands[0] != ALGEBRAIC_AT[name])
     if name in ("add", "sub", "add_any"):
@@ -324,13 +328,17 @@ def _surely_inexact(name: str, operands: Sequence[Any]) -> Any:
         return (np.abs(np.frexp(operands[1])[0]) != 0.5) & np.isfinite(operands[1])
     if name == "sqrt":
         return np.square(np.sqrt(operands[0])) != operands[0]
-    return False
+    return np.False_
+
+
+@cache
+def _bits_that_are_exact(unit: float) -> int:
+    return EXACT_BITS if unit <= UNIT_ROUNDOFF["float64"] else round(-np.log2(unit))
 
 
 def has_few_bits(array: Any, bits: int) -> Any:
-    """Which float64 numbers have no more significant bits than that (Veltkamp's splitting keeps so many), or none."""
-    shifted = array * (2.0 ** (53 - bits) + 1.0)
-    return np.asarray(shifted - (shifted - array) == array) | np.isinf(array)
+    """Which float64 numbers have no more significant bits than that, or none: the others of the 53 are zero."""
+    return np.asarray(array, np.float64).view(np.int64) & ((1 << (53 - bits)) - 1) == 0
 
 
 def _size(value: Any) -> Any:

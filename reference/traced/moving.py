@@ -106,6 +106,13 @@ def _split(run: Any, equation: Any, x: Increment) -> list[Increment]:
     return list(map(Increment, values, changes))
 
 
+def _unstack(run: Any, equation: Any, x: Increment) -> list[Increment]:
+    axis = equation.params["axis"]
+    values = np.moveaxis(x.value, axis, 0)
+    changes = [0.0] * len(values) if is_constant(x) else np.moveaxis(x.change, 1 + axis, 0)
+    return list(map(Increment, values, changes))
+
+
 def _iota(run: Any, equation: Any) -> Increment:
     shape, axis = equation.params["shape"], equation.params["dimension"]
     own = np.arange(shape[axis]).reshape([-1 if i == axis else 1 for i in range(len(shape))])
@@ -256,6 +263,7 @@ RULES: dict[str, Callable[..., Any]] = {
     **{name: _moving(move) for name, move in MOVES.items()},
     "broadcast_in_dim": _broadcast_rule,
     "split": _split,
+    "unstack": _unstack,
     "iota": _iota,
     "empty": _empty,
     "dynamic_slice": by_fixed_indices(_dynamic_slice, 1),

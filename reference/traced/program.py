@@ -16,7 +16,8 @@ import numpy as np
 from jax._src import source_info_util  # where the user's frames are, in every release so far
 
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
-from reference.switches import compiler_options, devices_of
+from reference.switches import devices_of
+from reference.traced.compiling import options_for
 
 UNUSED = -1
 
@@ -143,7 +144,9 @@ class Traced:
     def __call__(self, *arguments: Any, quickly: bool = True) -> Any:
         """JAX's answer, by machine code that is written quickly, or by such as callers get."""
         if quickly not in self._compiled:
-            self._compiled[quickly] = self._traced.lower().compile(compiler_options=compiler_options(quickly))
+            self._compiled[quickly] = self._traced.lower().compile(
+                compiler_options=options_for(self._traced.jaxpr, quickly)
+            )
         return self._compiled[quickly](*arguments)
 
 

@@ -43,14 +43,17 @@ def values_by(function: Traced, truth: Truth) -> Values:
 
 
 def _by_interpreter(function: Traced, truth: Truth, points: Iterator[np.ndarray]) -> np.ndarray:
-    """All points in one run of the program that JAX makes of the function for so many, if that is possible."""
+    """All points in one run of the program that JAX makes of the function for so many, if that is possible.
+
+    The first is `truth.point`, whose values tell whether it is.
+    """
     some = list(islice(points, truth.chunk + 1))
     if len(some) <= truth.chunk:
         with suppress(Exception):  # a primitive that cannot be mapped, or one of the user's own
             program = function.mapped(len(some)).program
             arrays = [constant(lifted(x)) for x in truth.inputs.wide_arrays(np.array(some))]
             found = truth.outputs.vector([y.value for y in truth.run()(program, *arrays)], lead=1)
-            if np.allclose(found[0], truth.value(some[0]), rtol=NO_MATTER, atol=0.0, equal_nan=True):
+            if np.allclose(found[0], truth.value(), rtol=NO_MATTER, atol=0.0, equal_nan=True):
                 return found
     return np.array(list(map(truth.value, chain(some, points))))
 
@@ -66,13 +69,14 @@ def differences(
 
     `rounding` is what a value may be off by, where that is known to be more than a few u of the largest.
     """
-    (here,) = values([truth.point])
+    units = np.array([truth.unit_along(directions[k]) for k in range(len(directions))])
+    steps = units[:, None] * np.array(WIDTHS)
+    points = (truth.point + t * h * directions[k] for k, row in enumerate(steps) for h in row for t in STENCIL)
+    here, *found = values(chain([truth.point], points))
     # what JAX computes for the interpreter as a black box may be in the program's own precision
     unit = truth.coarsest if truth.differenced else UNIT_ROUNDOFF["float64"]
     noise = max(rounding, NOISE_ROUNDINGS * unit * np.abs(here[np.isfinite(here)]).max(initial=0.0))
-    steps = np.array([[width * truth.unit_along(directions[k]) for width in WIDTHS] for k in range(len(directions))])
-    points = (truth.point + t * h * directions[k] for k, row in enumerate(steps) for h in row for t in STENCIL)
-    found = values(points).reshape(*steps.shape, len(STENCIL), -1)
+    found = np.reshape(found, (*steps.shape, len(STENCIL), truth.outputs.size))
     h = steps[..., None]
     far, middle, near = ((found[:, :, i] - found[:, :, i + 1]) / (2.0 * h * STENCIL[i]) for i in (0, 2, 4))
     first, second = (4.0 * near - middle) / 3.0, (4.0 * middle - far) / 3.0

@@ -107,6 +107,13 @@ class Truth:
 
     def value(self, point: np.ndarray | None = None, rounding: Any = None) -> np.ndarray:
         """The outputs, (outputs,)."""
+        return self._here if point is None and rounding is None else self._value(point, rounding)
+
+    @cached_property
+    def _here(self) -> np.ndarray:
+        return self._value()
+
+    def _value(self, point: np.ndarray | None = None, rounding: Any = None) -> np.ndarray:
         at = self.point if point is None else point
         run = self.run(rounding=rounding, coarsest=self.coarsest)
         return self.outputs.vector([y.value for y in run(self.program, *map(constant, self.numbers(at)))])

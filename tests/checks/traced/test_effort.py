@@ -15,6 +15,8 @@ from harness.checks.traced.differencing import values_by
 from harness.checks.traced.layout import Layout
 from harness.checks.traced.modes.mode import Mode
 from harness.checks.traced.truth import Truth
+from reference.switches import compiler_options
+from reference.traced.compiling import UNFUSED, options_for
 from reference.traced.program import Traced
 
 DEEP = os.environ.get("HARNESS_PROFILE") == "deep"
@@ -76,6 +78,18 @@ def test_what_a_rule_means_is_asked_for_where_its_own_answer_tells_less(dtype, n
     assert bool(asked) == bool(bars_of_modes) == needs
 
 
+def test_in_float32_the_first_random_rounding_that_covers_what_is_seen_is_the_last(bars_of_modes):
+    assert check_derivatives(network, W.astype(np.float32)).verdict == "agree"
+    assert bars_of_modes.count(("reverse", "rounded")) == 2  # without random roundings, and with
+
+
+def test_a_mode_is_traced_once_whatever_is_asked_of_it(monkeypatch):
+    traced = []
+    monkeypatch.setattr(Mode, "_vectors", lambda *given, old=Mode._vectors: traced.append(given[0]) or old(*given))
+    assert check_derivatives(network, W.astype(np.float32)).verdict == "agree"
+    assert {mode.name: len(mode.programs) for mode in traced} == {"reverse": 1, "forward": 1}
+
+
 def test_what_lies_outside_is_accused_by_its_own_error_bar(bars_of_modes):
     report = check_derivatives(lambda w: network(with_rule(1.0 + 1e-9)(w)), W)
     assert report.verdict == "disagree"
@@ -111,14 +125,14 @@ def test_nothing_is_compiled_but_the_function_and_its_modes():
     compiled, check = [], lambda w: jnp.sum(jax.nn.softmax(jnp.tanh(X @ w))[:, 1] * jnp.log1p(w[0] ** 2)[0])
     check_derivatives(check, W)  # what is compiled once for a whole process
 
-    def listen(event, seconds, **_):
+    def listen(event: str, duration_secs: float, **_: object):
         compiled.extend([event] if "backend_compile" in event else [])
 
     jax.monitoring.register_event_duration_secs_listener(listen)
     try:
         assert check_derivatives(lambda w: check(w + 1e-3), W[:, :2]).verdict == "agree"
     finally:
-        jax.monitoring.unregister_event_duration_listener(listen)
+        jax.monitoring.clear_event_listeners()
     assert len(compiled) == 3  # f, reverse and forward mode
 
 
@@ -132,14 +146,14 @@ def _(axis_size, in_batched, w):
     return jnp.sum(w, axis=(1, 2)), True
 
 
-@pytest.mark.parametrize(("f", "runs"), [(recurrent, 1), (otherwise_mapped, 25)])
+@pytest.mark.parametrize(("f", "runs"), [(recurrent, 1), (otherwise_mapped, 26)])
 def test_values_about_a_point_take_one_run_where_mapping_keeps_them(f, runs, monkeypatch):
     one, counted = Truth.value, []
     monkeypatch.setattr(Truth, "value", lambda *given: counted.append(0) or one(*given))
     w = W.astype(np.float32)
     traced = Traced(lambda w: [f(w)], w)
     truth = Truth(traced.program, [w], Layout(["w"], [w]), Layout(["f"], traced.outputs))
-    points = truth.point + np.random.default_rng(0).normal(size=(24, w.size))
+    points = truth.point + np.vstack([np.zeros(w.size), np.random.default_rng(0).normal(size=(24, w.size))])
     found = values_by(traced, truth)(points)
     assert len(counted) == runs
     assert found == pytest.approx(np.array([one(truth, point) for point in points]), rel=1e-12)
@@ -239,3 +253,15 @@ print((peak() - before) / 1024)
 def test_memory_beside_the_arguments_is_a_few_arrays_of_their_size(size):
     run = subprocess.run([sys.executable, "-c", MEMORY, str(size)], capture_output=True, text=True, check=True)
     assert float(run.stdout) < min(1000, 250 + 160 * size / 1e6), run.stdout  # a pass, and twenty arrays in float64
+
+
+def test_a_long_formula_is_compiled_without_fusing_it():
+    def steps(y):
+        for _ in range(40):  # each uses the one before four times
+            y = y + 0.1 * jnp.sin(y) * y[::-1] * (1.0 - y)
+        return [jnp.sum(y)]
+
+    short, long = (jax.make_jaxpr(f)(W[0]) for f in (lambda y: jnp.sum(jnp.sin(y) * y), steps))
+    assert options_for(short) == compiler_options()
+    assert options_for(long) == compiler_options() | UNFUSED
+    assert float(Traced(steps, W[0])(W[0])[0]) == pytest.approx(float(steps(W[0])[0]), rel=1e-5)

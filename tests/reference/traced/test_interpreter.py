@@ -52,6 +52,10 @@ OWN = {
     ),
     "integer_pow": (lambda x: x**3, np.array([1.1, 0.3])),
     "split": (lambda x: jnp.split(x, 2)[1] ** 2, np.array([1.0, 2.0, 3.0, 4.0])),
+    "unstack": (
+        lambda x: jax.vjp(lambda y: jnp.stack([y**2, y], axis=1), x)[1](jnp.sin(jnp.stack([x, x], 1)))[0],
+        np.array([0.3, 0.7]),
+    ),
     "stack": (lambda x: jnp.stack([x, x * x]), np.array([1.1, 0.3])),
     "expand_dims": (lambda x: jnp.expand_dims(x, 0) * x, np.array([1.1, 0.3])),
     "reduce_prod": (lambda x: jnp.prod(x, 1), np.array([[1.5, 2.0, -0.3], [0.5, 3.0, 0.4]])),
@@ -355,7 +359,7 @@ class Watched(np.ndarray):
 def test_long_thin_matrices_are_multiplied_in_pieces_that_no_blas_shares_among_threads(letters, shapes):
     a, b = (np.random.default_rng(i).normal(size=shape) for i, shape in enumerate(shapes))
     Watched.products = []
-    found = contracting.products(*letters, a.view(Watched), b.view(Watched))
+    found = contracting.products(*letters, a.view(Watched), b.view(Watched))  # pyright: ignore[reportCallIssue]
     assert np.allclose(found, np.einsum("{},{}->{}".format(*letters), a, b), rtol=1e-13)
     assert max(Watched.products) <= contracting.ONE_THREAD * (2 if "g" in letters[0] else 1)
 

@@ -113,8 +113,9 @@ class Mode:
         return [y[None] for y in self._one(leaves, [x[0] for x in vectors])]
 
     def _at_once(self, count: int) -> int:
-        """How many of so many vectors go in one pass, all passes alike."""
+        """How many of so many vectors go in one pass, all passes alike; as many as before, if that is hardly more."""
         size = -(-count // -(-count // max(1, self._chunk)))
+        size = min((known for known in self._traced if size <= known <= 2 * size), default=size)
         try:
             self.traced(size)
         except Exception:  # noqa: BLE001  one after another then

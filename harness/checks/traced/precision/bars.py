@@ -18,6 +18,7 @@ from harness.checks.traced.modes.mode import Mode
 from harness.checks.traced.truth import Truth
 from harness.verdict.comparison import Block
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
+from reference.traced.interpreter import COARSE
 
 Enough = Callable[[np.ndarray], bool]
 
@@ -85,8 +86,8 @@ def bar_of_mode(
 ) -> Bar:
     """Of JAX's answer: what rounding in its own precision may have moved, and what its solvers leave.
 
-    The truth's own error where the answer lies within it, if it may be borrowed. In coarse types the whole of what
-    random roundings show, for a share of it is what the mode's program may be off by in float64.
+    The truth's own error where the answer lies within it, if it may be borrowed. In half a float the whole of what
+    random roundings show: where that tells less than what the mode means in float64, this counts.
     """
     off = np.abs(answer - truth.derivative)
     if borrows and not mode.has_solver and seen.covers(off, truth.error):
@@ -94,11 +95,11 @@ def bar_of_mode(
     by_solvers = _of_solvers(mode, asked, seen.blocks) if mode.has_solver else 0.0
     runs = (mode.rounded(rng, *asked) for rng in (None, *np.random.default_rng(seed).spawn(RANDOM_ROUNDINGS)))
 
-    bound, is_coarse = mode.bound(*asked), mode.coarsest > UNIT_ROUNDOFF["float64"]
+    bound, is_half = mode.bound(*asked), mode.coarsest > COARSE
     vague = of_nothing_known(truth, bound, seen.blocks, DERIVATIVE_ROUNDINGS * seen.unit * seen.terms)
 
     def enough(error: np.ndarray) -> bool:
-        return not is_coarse and seen.covers(off, truth.error + np.maximum(error + by_solvers, vague))
+        return not is_half and seen.covers(off, truth.error + np.maximum(error + by_solvers, vague))
 
     found = _bar(answer, bound, runs, seen.blocks, mode.coarsest, enough)
     return Bar(np.maximum(found.error + by_solvers, vague), found.kinds)
