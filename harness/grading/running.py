@@ -60,9 +60,10 @@ class Process:
         self._folder = tempfile.TemporaryDirectory(prefix="harness-grade-", ignore_cleanup_errors=True)
         folder = Path(self._folder.name)
         for name, text in submission.whole if whole else submission.texts:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_text(text, encoding="utf-8")
         if whole:
-            _bring_data(submission.path, folder)
+            _bring_data(submission.home, folder)
         prepare = (("os:chdir", (str(folder),)),) if whole else ()
         self.changes: list[Changes] = []  # of arguments, by all calls since it was emptied
         self.worker = Worker(folder / submission.main, timeout=timeout, prepare=prepare)
@@ -106,9 +107,8 @@ class Process:
         self._folder.cleanup()
 
 
-def _bring_data(path: Path, folder: Path) -> None:
+def _bring_data(home: Path, folder: Path) -> None:
     """The data files beside a submission, and the course's, so that code that reads them runs."""
-    home = path if path.is_dir() else path.parent
     for file in home.iterdir():
         if file.suffix in DATA and file.is_file() and file.stat().st_size <= MOST_DATA:
             shutil.copy(file, folder / file.name)
