@@ -53,6 +53,7 @@ class Ways:
     failure : why there is none
     only_at : the sizes at which alone it runs, or is right; empty for any
     problems : what it is graded on: one, the same without a regulariser, and more
+    refused : where only a cost or only a gradient was answered, why other functions answered nothing
     """
 
     of_cost: Way | None = None
@@ -61,6 +62,7 @@ class Ways:
     only_at: str = ""
     problems: tuple[Asked, ...] = field(default_factory=small_problems)
     failures: list[Failed] = field(default_factory=list)
+    refused: tuple[str, ...] = ()
 
     @property
     def conventions(self) -> list[str]:
@@ -69,6 +71,7 @@ class Ways:
         for way in (self.of_cost, self.of_gradient):
             if way is not None:
                 said |= dict.fromkeys([*way.convention.described(), *way.parsed.came])
+                said |= {f"{name} as a constant of the file": None for name in way.function.constants}
         if self.of_cost is not self.of_gradient and self.of_cost and self.of_gradient:
             said["cost and gradient in two functions"] = None
         return list(said)
@@ -212,8 +215,9 @@ def _best_ways(
     """The best way to ask about a problem; with `explain`, the bug zoo tells between ways that are wrong."""
     conventions, failures = list(conventions), []
     best: list[Way] = []
+    ways: dict[Function, list[Way]] = {}
     for function, roles in candidates:
-        tried = list(_tried(process, function, roles, asked, conventions, failures, explain))
+        ways[function] = tried = list(_tried(process, function, roles, asked, conventions, failures, explain))
         if tried:
             known = any(way.explained or any(way.right) for way in tried)
             if explain and not known:
@@ -231,10 +235,34 @@ def _best_ways(
         return Ways(way, way, failures=[failure for failure in failures if failure.fatal])
     of_cost = max((way for way in best if way.parsed.cost is not None), key=lambda way: way.worth, default=None)
     of_gradient = max((way for way in best if way.parsed.cost is None), key=lambda way: way.worth, default=None)
+    if of_cost and of_gradient and of_cost.right[0] and not (of_gradient.explained or of_gradient.right[1]):
+        of_gradient = _as_read(of_cost.convention, ways[of_gradient.function]) or of_gradient
     fatal = [failure for failure in failures if failure.fatal]
     nearest = fatal or [failure for failure in failures if failure.answered] or failures
     why = "" if best else str(nearest[0])
-    return Ways(of_cost, of_gradient, why, failures=fatal or ([] if best else failures))
+    found = Ways(of_cost, of_gradient, why, failures=fatal or ([] if best else failures))
+    if (half := of_cost or of_gradient) and not (of_cost and of_gradient):
+        silent = [(function, roles) for function, roles in candidates if ways.get(function) == []]
+        found.refused = tuple(_refusals(process, silent, replace(half.convention, pick=None), asked))
+    return found
+
+
+def _refusals(
+    process: Process, silent: Sequence[tuple[Function, tuple[Role, ...]]], convention: Convention, asked: Asked
+) -> Iterator[str]:
+    """Why functions that answer in no convention do not in the one in which others do."""
+    for function, roles in silent:
+        if convention.fits(roles):
+            try:
+                _ask(process, function, roles, convention, asked)
+            except Failed as failure:
+                yield str(failure)
+
+
+def _as_read(convention: Convention, ways: Sequence[Way]) -> Way | None:
+    """The way in which θ and data are read as in a convention that is right, of who is wrong in every way."""
+    alike = [way for way in ways if replace(way.convention, pick=None) == replace(convention, pick=None)]
+    return min(alike, key=lambda way: way.far, default=None)
 
 
 def _is_explained(asked: Asked, parsed: Parsed, pairs: bool = False) -> bool:

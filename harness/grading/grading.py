@@ -140,7 +140,7 @@ def _graded(submission: Submission, rubric: Rubric, function: str | None, timeou
 
 def judge(process: Process, ways: Ways, rubric: Rubric, whole: bool = False) -> Grade:
     """The grade of a submission that is loaded, asked in the ways that were found."""
-    stuck = any(failure.fatal for failure in ways.failures)
+    stuck = any(failure.loading for failure in ways.failures)
     return _Judge(process, ways, {} if stuck else judge_helpers(process, process.submission), rubric, whole).grade()
 
 
@@ -220,6 +220,7 @@ class _Judge:
         if WRONG in (cost, gradient, regularised) and not refused:
             said += self._diagnosis(regularised == RIGHT)
             if not self.understood:
+                self.notes += [f"{self.changed}{SPOILS_NOTHING}"] if self.changed else []
                 return self._not_judged(NOT_UNDERSTOOD)
         said += self.failed
         wrong = WRONG in (cost, gradient, regularised) or self.failed or "arguments" in self.helpers
@@ -227,7 +228,7 @@ class _Judge:
         verdict = DISAGREE if wrong else AGREE if complete else INCONCLUSIVE
         if verdict == INCONCLUSIVE:
             missing = [name for name, part in (("cost", cost), ("gradient", gradient)) if part == ABSENT]
-            said.append(f"no {' and no '.join(missing)} was answered; what is there is right")
+            said += [f"no {' and no '.join(missing)} was answered; what is there is right", *self.ways.refused]
         if verdict == AGREE or refused:
             self.notes += self._as_a_bug()
         if self.changed and "arguments" not in self.helpers:

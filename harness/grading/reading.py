@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.grading.calling.constants import with_constants
 from harness.grading.calling.conventions import roles_of
 from harness.grading.calling.signatures import Function, functions_in, transformed, worth
 
@@ -155,13 +156,14 @@ def _innermost(folder: Path) -> Path:
 def _beside(home: Path, file: Path, read: Mapping[Path, "_File"]) -> Iterator[Path]:
     """The files that a file imports, of those that lie where it does and in packages there, and that are not read."""
     for level, name in read[file].imports:
-        start = file.parents[level - 1] if level else home
+        start = home if not level else next(iter(file.parents[level - 1 :]), None)
+        if start is None or not start.is_relative_to(home):  # more dots than folders
+            continue
         parts = [part for part in name.split(".") if part]
-        for depth in range(len(parts) + 1):
-            inner = start.joinpath(*parts[:depth])
-            for found in (inner.with_name(f"{inner.name}.py"), inner / "__init__.py"):
-                if found.is_relative_to(home) and found != home / "__init__.py" and found.is_file():
-                    yield from [found] if found not in read else []
+        inner = [start.joinpath(*parts[:depth]) for depth in range(len(parts) + 1)]
+        for found in (*(folder.with_suffix(".py") for folder in inner[1:]), *(f / "__init__.py" for f in inner)):
+            if found not in read and found != home / "__init__.py" and found.is_file():
+                yield found
 
 
 def _module_name(file: Path) -> str:
@@ -198,7 +200,7 @@ def _read(path: Path) -> _File:
         return _File(error=f"{path.name} is not valid Python: {error.msg}{at}")
     except (*UNREADABLE, OSError, KeyError, TypeError, AttributeError) as error:
         return _File(error=f"{path.name} cannot be read: {type(error).__name__}: {error}")
-    functions = list(functions_in(tree))
+    functions = with_constants(tree, list(functions_in(tree)))
     stand_ins = "".join(f"{function.stand_in}\n" for function in functions if function.stand_in)
     blanked = definitions_only(text, tree) + stand_ins
     return _File(f"{text}\n{stand_ins}", blanked, functions, "", notes, cells, set(_imported(tree)))

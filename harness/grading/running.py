@@ -44,11 +44,13 @@ class Failed(Exception):
         missing_name: bool = False,
         does_not_apply: bool = False,
         answered: bool = False,
+        loading: bool = False,
     ):
         super().__init__(why)
         self.answered = answered  # something that is no cost and no gradient
         self.does_not_apply = does_not_apply  # it says so itself
         self.fatal = fatal  # whether it is no use to try again
+        self.loading = loading  # the file, so that nothing in it can be called
         self.missing_name = missing_name
 
 
@@ -82,9 +84,11 @@ class Process:
             if outcome.changed:
                 self.changes.append(Changes(name, arguments, outcome.changed))
             return outcome.value
+        loading = loaded.kind != "answered"
         raise Failed(
-            self._sentence(name, outcome, loading=loaded.kind != "answered"),
-            fatal=outcome.kind in ("timed out", "died", "exited") or loaded.kind != "answered",
+            self._sentence(name, outcome, loading),
+            loading=loading,
+            fatal=outcome.kind in ("timed out", "died", "exited") or loading,
             missing_name=outcome.error in ("NameError", "UnboundLocalError"),
             does_not_apply=outcome.error == "NotApplicable",
         )

@@ -37,12 +37,17 @@ def test_what_lies_beside_a_file_and_is_imported_goes_with_it_and_is_no_submissi
     assert found == {"a.py": ["a.py", "more.py", "tools.py"], "b.py": ["a.py", "b.py", "more.py", "tools.py"]}
 
 
-def test_packages_that_are_imported_go_with_what_imports_them(tmp_path):
+def test_packages_that_are_imported_go_with_what_imports_them(tmp_path, monkeypatch):
     write(tmp_path, a__nn_dot_py="from tools.act import sigmoid\nimport tools.more\ndef cost(theta, X, y, lam): pass")
-    write(tmp_path, a__tools__act_dot_py="from .inner import exp\nfrom . import beside", a__tools__more_dot_py="")
+    write(
+        tmp_path,
+        a__tools__act_dot_py="from .inner import exp\nfrom . import beside\nfrom .... import x",
+        a__tools__more_dot_py="",
+    )
     write(tmp_path, a__tools__inner_dot_py="", a__tools__beside_dot_py="", a__tools__unused_dot_py="")
     (tmp_path / "a" / "tools" / "__init__.py").write_text("")
-    (submission,) = find_submissions(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    (submission,) = find_submissions(".")
     inner = ("__init__", "act", "beside", "inner", "more")
     assert sorted(name for name, _ in submission.texts) == ["nn.py", *(f"tools/{name}.py" for name in inner)]
     assert submission.main == "nn.py"
