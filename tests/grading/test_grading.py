@@ -181,6 +181,12 @@ def test_a_missing_gradient_is_inconclusive(tmp_path):
     assert grade.diagnosis == ("no gradient was answered; what is there is right",)
 
 
+def test_a_cost_in_words_is_none_and_what_is_there_is_judged(tmp_path):
+    grade = graded_here(tmp_path, "a.py", course((RETURN, "    return '%.4f' % J, grad\n")))
+    assert (grade.verdict, grade.cost, grade.gradient) == (INCONCLUSIVE, "absent", "right")
+    assert grade.conventions == ("more answered than a gradient, and no cost",)
+
+
 def test_a_convention_that_equals_a_bug_is_said_to(tmp_path):
     grade = graded_here(tmp_path, "a.py", submissions.RIGHT["by_rows.py"][0])
     assert "asked in the course's own way, c-order-throughout explains the cost and 43 of 43" in grade.notes[0]

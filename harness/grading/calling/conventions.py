@@ -117,7 +117,9 @@ class Convention:
         said += [f"θ as {THETA_AS[self.theta]}"] if self.theta != own.theta else []
         said += self.blocks.described()
         said += ["plain lists for arrays"] if self.plain else []
-        said += ["more answered than a cost and a gradient"] if self.pick else []
+        if self.pick:
+            cost = self.pick[0] is not None
+            said += [f"more answered than a {'cost and a gradient' if cost else 'gradient, and no cost'}"]
         return said
 
     def fits(self, roles: "tuple[Role, ...]") -> bool:
