@@ -1,6 +1,6 @@
 """What shows that a wrong answer was asked for in the way in which it is meant, so that it can be called wrong."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 from typing import Any
 
@@ -8,9 +8,9 @@ import numpy as np
 
 from harness.checks.networks.diagnosing.explaining import ALL_WRONG, COST_UNEXPLAINED, describe, seen
 from harness.checks.networks.diagnosing.replaying import Explanations
-from harness.grading.asking import Ways
 from harness.grading.calling.answers import Parsed
 from harness.grading.problems import Asked
+from harness.grading.ways import Ways
 from harness.sources.backprop_steps import Backprop
 
 NOT_UNDERSTOOD = (
@@ -90,6 +90,15 @@ def _is_cost(asked: Asked, parsed: Parsed, means: Callable[..., np.ndarray], sha
     allowed, _ = asked.allowed(parsed.precision)
     given = np.nan if parsed.cost is None else parsed.cost
     return abs(given - cost) <= allowed * max(1.0, share(problem.m), abs(cost / asked.right[0]))
+
+
+def constant_cost(answers: Sequence[Parsed]) -> list[str]:
+    """What is to be said of a cost that is the same whatever it is asked about, as in an exercise handed out empty."""
+    costs = {parsed.cost for parsed in answers}
+    cost = next(iter(costs))
+    if len(answers) == 1 or len(costs) > 1 or cost is None or not np.isfinite(cost):
+        return []
+    return [f"the cost is {cost:g} whatever θ, X and y are: it is not computed yet"]
 
 
 def regularisers(with_l2: Asked, without: Asked, first: Parsed, second: Parsed) -> list[bool]:

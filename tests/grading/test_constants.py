@@ -73,6 +73,30 @@ def test_a_cost_that_is_rounded_is_told_so(tmp_path):
     assert grade.diagnosis == ("the cost is wrong: it is rounded to 4 decimals", "the gradient is right")
 
 
+TAKES_NONE = APART.replace("LAMBDA = 1\n", "class Settings:\n    weight = 2.5\n").replace("LAMBDA", "Settings.weight")
+
+
+def test_a_lambda_in_the_code_is_that_of_the_problems(tmp_path, run_command):
+    grade = graded_here(tmp_path, "a.py", TAKES_NONE)
+    assert (grade.verdict, grade.points, grade.diagnosis) == (AGREE, 100.0, ())
+    assert "λ = 2.5 in the code, which takes no other" in grade.conventions
+    code, out, _ = run_command("diagnose", tmp_path / "a.py", "--problems", "3")
+    assert (code, "λ = 2.5 in the code" in out) == (0, True)
+
+
+def test_a_bug_beside_a_lambda_in_the_code_is_named_and_shown_with_it(tmp_path):
+    grade = graded_here(tmp_path, "a.py", TAKES_NONE.replace("* b * (1 - b)", "* 1"))
+    assert (grade.cost, grade.gradient, grade.regularised) == ("right", "wrong", "right")
+    assert grade.bugs == ("slope-missing",)
+    assert grade.smallest is not None
+    assert grade.smallest.asked.problem.l2 == 2.5
+
+
+def test_who_does_not_regularise_at_all_has_no_lambda_in_the_code(tmp_path):
+    text = APART.replace("LAMBDA = 1\n", "").replace("LAMBDA", "0")
+    assert graded_here(tmp_path, "a.py", text).regularised == "wrong"
+
+
 NOT_SET = {
     "the function has its own": "LAMBDA = 1\ndef cost(theta, X, y, lam): return LAMBDA",
     "a name of its own hides it": "LAMBDA = 1\ndef cost(theta, X, y):\n    LAMBDA = 2\n    return LAMBDA",
