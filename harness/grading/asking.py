@@ -1,144 +1,24 @@
-"""How a submission wants to be called, found out by trying, and what it answers then."""
+"""How a submission wants to be called, found out by trying."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
-import numpy as np
-
 from harness.checks.networks.diagnosing.replaying import is_explained
-from harness.grading.calling.answers import NotAnAnswer, Parsed, parse, picks
-from harness.grading.calling.conventions import THE_COURSES, Convention, Role, all_conventions, arguments, roles_of
+from harness.grading.calling.answers import Parsed, picks
+from harness.grading.calling.conventions import Convention, Role, all_conventions, arguments, roles_of
 from harness.grading.calling.signatures import Function, worth
+from harness.grading.fixed_l2 import at_fixed_l2, fixed_l2
 from harness.grading.problems import Asked, course_problems, small_problems
 from harness.grading.reading import Submission
 from harness.grading.running import Failed, Process
+from harness.grading.ways import Way, Ways, ask, read
 from harness.wording import did_you_mean
 
 FUNCTIONS = 5  # of a file that are tried
 NEAREST = 8  # unusual conventions in which a bug is looked for
 OWN_SIZES = {5000, 400, 401, 10025, 10285}  # numbers in the code of who wrote it for the course's data alone
-
-
-@dataclass(eq=False)
-class Way:
-    """A function, what its parameters take, and the convention in which it answers best."""
-
-    function: Function
-    roles: tuple[Role, ...]
-    convention: Convention
-    parsed: Parsed
-    right: tuple[bool, bool] = (False, False)
-    explained: bool = False
-    far: float = np.inf  # from the right answer
-
-    @property
-    def worth(self) -> tuple[bool, bool, int, bool, float]:
-        known = self.explained or any(self.right)  # of those, the usual first; an unusual one has to be
-        near = 0.0 if known else -self.far if self.convention.blocks == THE_COURSES else -np.inf
-        return all(self.right), self.explained, sum(self.right), self.parsed.cost is not None, near
-
-    def ask(self, process: Process, asked: Asked) -> Parsed:
-        """The answer to a problem; raises Failed."""
-        return _ask(process, self.function, self.roles, self.convention, asked)
-
-
-@dataclass
-class Ways:
-    """How a submission answers: one way for both, or one for the cost and one for the gradient.
-
-    Attributes
-    ----------
-    of_cost, of_gradient : Way or None
-    failure : why there is none
-    only_at : the sizes at which alone it runs, or is right; empty for any
-    problems : what it is graded on: one, the same without a regulariser, and more
-    """
-
-    of_cost: Way | None = None
-    of_gradient: Way | None = None
-    failure: str = ""
-    only_at: str = ""
-    problems: tuple[Asked, ...] = field(default_factory=small_problems)
-    failures: list[Failed] = field(default_factory=list)
-
-    @property
-    def conventions(self) -> list[str]:
-        """What of its convention is not the course's."""
-        said: dict[str, None] = {}
-        for way in (self.of_cost, self.of_gradient):
-            if way is not None:
-                said |= dict.fromkeys([*way.convention.described(), *way.parsed.came])
-        if self.of_cost is not self.of_gradient and self.of_cost and self.of_gradient:
-            said["cost and gradient in two functions"] = None
-        return list(said)
-
-    @property
-    def right(self) -> bool:
-        return bool(self.of_cost and self.of_gradient and self.of_cost.right[0] and self.of_gradient.right[1])
-
-    def ask(self, process: Process, asked: Asked) -> Parsed:
-        """Cost and gradient, whatever gives them; raises Failed."""
-        parsed = {way.function.name: way.ask(process, asked) for way in (self.of_cost, self.of_gradient) if way}
-        cost = parsed[self.of_cost.function.name] if self.of_cost else Parsed()
-        gradient = parsed[self.of_gradient.function.name] if self.of_gradient else Parsed()
-        came = (*cost.came, *gradient.came)
-        precision = min(cost.precision, gradient.precision)  # "float32", if one of them is
-        return Parsed(cost.cost, gradient.gradient, came, precision, (gradient if self.of_gradient else cost).order)
-
-    def change(self, process: Process, asked: Asked) -> tuple[str, bool]:
-        """Which arguments are changed in place when it is asked; empty for none. And whether that spoils an answer.
-
-        It does where a right answer is no longer right for who calls again with the same arrays as they were left.
-        """
-        for way in dict.fromkeys(way for way in (self.of_cost, self.of_gradient) if way):
-            process.changes.clear()
-            try:
-                first = way.ask(process, asked)
-                for changes in process.changes[:1]:
-                    said = changes.described(way.function)
-                    value = process.call(changes.function, *changes.afterwards)
-                    second = _read(value, process.submission, way.function, way.convention, asked)
-                    return said, any(a and not b for a, b in zip(asked.judged(first), asked.judged(second)))
-            except Failed:
-                continue
-        return "", False
-
-    def repeats(self, process: Process, asked: Asked, parsed: Parsed) -> bool:
-        """Whether it answers the same when it is asked again."""
-        try:
-            again = self.ask(process, asked)
-        except Failed:
-            return False
-        before, after = ([np.nan if part is None else part for part in (p.cost, p.gradient)] for p in (parsed, again))
-        return all(np.array_equal(a, b, equal_nan=True) for a, b in zip(before, after))
-
-
-@dataclass(frozen=True, eq=False)
-class Shown:
-    """An answer to be shown: the problem, what came back, and how the submission was called."""
-
-    asked: Asked
-    parsed: Parsed
-    ways: Ways
-
-
-NOT_REPEATABLE = (
-    "it answers differently when it is asked twice: look for random numbers, and for values kept from before"
-)
-
-
-def _ask(process: Process, function: Function, roles: tuple[Role, ...], convention: Convention, asked: Asked) -> Parsed:
-    value = process.call(function.name, *arguments(roles, convention, asked.problem, asked.theta))
-    return _read(value, process.submission, function, convention, asked)
-
-
-def _read(value: Any, submission: Submission, function: Function, convention: Convention, asked: Asked) -> Parsed:
-    try:
-        parsed = parse(value, convention, asked.problem)
-    except NotAnAnswer as error:
-        raise Failed(f"{function.called} {error}", answered=True) from None
-    return asked.as_meant(parsed, submission.in_single_precision)
 
 
 def find_ways(process: Process, named: str | None = None) -> Ways:
@@ -152,8 +32,12 @@ def find_ways(process: Process, named: str | None = None) -> Ways:
     candidates = _candidates(submission, named)
     if not candidates:
         return Ways(failure=_no_function(submission, named))
-    probe = small_problems()[0]
-    ways = _best_ways(process, candidates, probe, all_conventions())
+    l2 = _fixed_l2(process, candidates)
+    problems = at_fixed_l2(small_problems(), l2)
+    ways = _best_ways(process, candidates, problems[0], all_conventions())
+    if l2 is not None and not ways.failure:
+        ways.l2, ways.problems = l2, problems
+        return ways
     if ways.right or any(failure.fatal for failure in ways.failures):
         return ways
     if ways.failure or _knows_own_sizes(submission):
@@ -165,6 +49,22 @@ def find_ways(process: Process, named: str | None = None) -> Ways:
                 there.problems, there.only_at = problems, problems[0].name.rpartition(",")[0]
                 return there
     return ways
+
+
+def _fixed_l2(process: Process, candidates: Sequence[tuple[Function, tuple[Role, ...]]]) -> float | None:
+    """The λ in the code of a function that takes none, in whatever usual convention."""
+    for function, roles in candidates:
+        for convention in all_conventions() if not {"l2", "problem"} & set(roles) else ():
+            if convention.fits(roles) and not convention.blocks.described():
+                try:
+                    l2 = fixed_l2(partial(ask, process, function, roles, convention))
+                except Failed as failure:
+                    if failure.fatal or failure.missing_name:
+                        return None
+                else:
+                    if l2 is not None:
+                        return l2
+    return None
 
 
 def ways_of_source(submission: Submission, named: str | None) -> Ways | None:
@@ -212,8 +112,9 @@ def _best_ways(
     """The best way to ask about a problem; with `explain`, the bug zoo tells between ways that are wrong."""
     conventions, failures = list(conventions), []
     best: list[Way] = []
+    ways: dict[Function, list[Way]] = {}
     for function, roles in candidates:
-        tried = list(_tried(process, function, roles, asked, conventions, failures, explain))
+        ways[function] = tried = list(_tried(process, function, roles, asked, conventions, failures, explain))
         if tried:
             known = any(way.explained or any(way.right) for way in tried)
             if explain and not known:
@@ -231,10 +132,34 @@ def _best_ways(
         return Ways(way, way, failures=[failure for failure in failures if failure.fatal])
     of_cost = max((way for way in best if way.parsed.cost is not None), key=lambda way: way.worth, default=None)
     of_gradient = max((way for way in best if way.parsed.cost is None), key=lambda way: way.worth, default=None)
+    if of_cost and of_gradient and of_cost.right[0] and not (of_gradient.explained or of_gradient.right[1]):
+        of_gradient = _as_read(of_cost.convention, ways[of_gradient.function]) or of_gradient
     fatal = [failure for failure in failures if failure.fatal]
     nearest = fatal or [failure for failure in failures if failure.answered] or failures
     why = "" if best else str(nearest[0])
-    return Ways(of_cost, of_gradient, why, failures=fatal or ([] if best else failures))
+    found = Ways(of_cost, of_gradient, why, failures=fatal or ([] if best else failures))
+    if (half := of_cost or of_gradient) and not (of_cost and of_gradient):
+        silent = [(function, roles) for function, roles in candidates if ways.get(function) == []]
+        found.refused = tuple(_refusals(process, silent, replace(half.convention, pick=None), asked))
+    return found
+
+
+def _refusals(
+    process: Process, silent: Sequence[tuple[Function, tuple[Role, ...]]], convention: Convention, asked: Asked
+) -> Iterator[str]:
+    """Why functions that answer in no convention do not in the one in which others do."""
+    for function, roles in silent:
+        if convention.fits(roles):
+            try:
+                ask(process, function, roles, convention, asked)
+            except Failed as failure:
+                yield str(failure)
+
+
+def _as_read(convention: Convention, ways: Sequence[Way]) -> Way | None:
+    """The way in which θ and data are read as in a convention that is right, of who is wrong in every way."""
+    alike = [way for way in ways if replace(way.convention, pick=None) == replace(convention, pick=None)]
+    return min(alike, key=lambda way: way.far, default=None)
 
 
 def _is_explained(asked: Asked, parsed: Parsed, pairs: bool = False) -> bool:
@@ -298,7 +223,7 @@ def _tried(
         for pick in picks(value, convention, asked.problem):
             picked = replace(convention, pick=pick)
             try:
-                parsed = _read(value, process.submission, function, picked, asked)
+                parsed = read(value, process.submission, function, picked, asked)
             except Failed as failure:
                 failures.append(failure)
                 continue

@@ -11,12 +11,13 @@ import numpy as np
 from harness.checks.networks.diagnosing.explaining import nearest
 from harness.checks.networks.diagnosing.replaying import Explanations, find_bugs
 from harness.checks.networks.random_problems import ANY, Like, random_problem
-from harness.grading.asking import NOT_REPEATABLE, Shown, Ways, find_ways, ways_of_source
+from harness.grading.asking import find_ways, ways_of_source
 from harness.grading.calling.answers import Parsed
 from harness.grading.evidence import NOT_UNDERSTOOD, in_words, is_understood, regularisers, seen_in
 from harness.grading.problems import Asked, drawn
 from harness.grading.reading import read_submission
 from harness.grading.running import SPOILS, SPOILS_NOTHING, Failed, Process
+from harness.grading.ways import NOT_REPEATABLE, Shown, Ways
 from harness.isolation import Worker
 from harness.progress import Progress, silent
 from harness.wording import did_you_mean
@@ -206,7 +207,8 @@ def _like_the_course(problems: int, seed: int, like: Like, ways: Ways) -> Iterat
         n_in, n_hidden, K = rng.integers((1, 2, 2), (8, 8, 6)).tolist()
         sizes = like.sizes or (n_in, n_hidden, K)
         m = sizes[2] + int(rng.integers(0, 8))
-        l2 = float(rng.choice([0.0, 1.0, 0.5, 3.0])) if like.l2 is None else like.l2
+        drawn_l2 = float(rng.choice([0.0, 1.0, 0.5, 3.0]))
+        l2 = next(value for value in (ways.l2, like.l2, drawn_l2) if value is not None)
         yield drawn((sizes[0], sizes[1], sizes[2]), m, l2, (seed, index))
 
 

@@ -1,6 +1,6 @@
 """What shows that a wrong answer was asked for in the way in which it is meant, so that it can be called wrong."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 from typing import Any
 
@@ -8,9 +8,9 @@ import numpy as np
 
 from harness.checks.networks.diagnosing.explaining import ALL_WRONG, COST_UNEXPLAINED, describe, seen
 from harness.checks.networks.diagnosing.replaying import Explanations
-from harness.grading.asking import Ways
 from harness.grading.calling.answers import Parsed
 from harness.grading.problems import Asked
+from harness.grading.ways import Ways
 from harness.sources.backprop_steps import Backprop
 
 NOT_UNDERSTOOD = (
@@ -58,6 +58,9 @@ def seen_in_cost(answers: Mapping[Asked, Parsed]) -> str:
     """
     if any(asked.problem.network.output.name != "sigmoid" or parsed.cost is None for asked, parsed in answers.items()):
         return ""
+    for digits in range(1, 9):  # of a cost that is right otherwise
+        if all(parsed.cost == round(asked.right[0], digits) for asked, parsed in answers.items()):
+            return f"it is rounded to {digits} decimals"
     for (mean, means), (added, shares) in product(_MEANS.items(), _SHARES.items()):
         if all(_is_cost(asked, parsed, means, shares) for asked, parsed in answers.items()):
             return " and ".join(filter(None, (mean, added)))
@@ -87,6 +90,15 @@ def _is_cost(asked: Asked, parsed: Parsed, means: Callable[..., np.ndarray], sha
     allowed, _ = asked.allowed(parsed.precision)
     given = np.nan if parsed.cost is None else parsed.cost
     return abs(given - cost) <= allowed * max(1.0, share(problem.m), abs(cost / asked.right[0]))
+
+
+def constant_cost(answers: Sequence[Parsed]) -> list[str]:
+    """What is to be said of a cost that is the same whatever it is asked about, as in an exercise handed out empty."""
+    costs = {parsed.cost for parsed in answers}
+    cost = next(iter(costs))
+    if len(answers) == 1 or len(costs) > 1 or cost is None or not np.isfinite(cost):
+        return []
+    return [f"the cost is {cost:g} whatever θ, X and y are: it is not computed yet"]
 
 
 def regularisers(with_l2: Asked, without: Asked, first: Parsed, second: Parsed) -> list[bool]:

@@ -11,15 +11,17 @@ import numpy as np
 
 from harness.checks.networks.diagnosing.explaining import GRADIENT_IS_RIGHT, describe, nearest, together
 from harness.checks.networks.diagnosing.replaying import find_bugs
-from harness.grading.asking import NOT_REPEATABLE, Shown, Way, Ways, find_ways
+from harness.grading.asking import find_ways
 from harness.grading.calling.answers import Parsed
 from harness.grading.calling.conventions import Convention
-from harness.grading.evidence import NOT_UNDERSTOOD, in_words, is_understood, regularisers, seen_in
+from harness.grading.evidence import NOT_UNDERSTOOD, constant_cost, in_words, is_understood, regularisers, seen_in
+from harness.grading.fixed_l2 import at_fixed_l2
 from harness.grading.helpers import ABSENT, RIGHT, WRONG, Verdict, judge_helpers
 from harness.grading.problems import Asked, small_problems, tiny_problems
 from harness.grading.reading import Submission, find_submissions
 from harness.grading.rubric import Rubric
 from harness.grading.running import SPOILS, SPOILS_NOTHING, Failed, Process, interrupt_all
+from harness.grading.ways import NOT_REPEATABLE, Shown, Way, Ways
 from harness.progress import Progress, silent
 
 AGREE, DISAGREE, INCONCLUSIVE, ERROR = "agree", "disagree", "inconclusive", "error"
@@ -140,7 +142,7 @@ def _graded(submission: Submission, rubric: Rubric, function: str | None, timeou
 
 def judge(process: Process, ways: Ways, rubric: Rubric, whole: bool = False) -> Grade:
     """The grade of a submission that is loaded, asked in the ways that were found."""
-    stuck = any(failure.fatal for failure in ways.failures)
+    stuck = any(failure.loading for failure in ways.failures)
     return _Judge(process, ways, {} if stuck else judge_helpers(process, process.submission), rubric, whole).grade()
 
 
@@ -220,6 +222,7 @@ class _Judge:
         if WRONG in (cost, gradient, regularised) and not refused:
             said += self._diagnosis(regularised == RIGHT)
             if not self.understood:
+                self.notes += [f"{self.changed}{SPOILS_NOTHING}"] if self.changed else []
                 return self._not_judged(NOT_UNDERSTOOD)
         said += self.failed
         wrong = WRONG in (cost, gradient, regularised) or self.failed or "arguments" in self.helpers
@@ -227,7 +230,7 @@ class _Judge:
         verdict = DISAGREE if wrong else AGREE if complete else INCONCLUSIVE
         if verdict == INCONCLUSIVE:
             missing = [name for name, part in (("cost", cost), ("gradient", gradient)) if part == ABSENT]
-            said.append(f"no {' and no '.join(missing)} was answered; what is there is right")
+            said += [f"no {' and no '.join(missing)} was answered; what is there is right", *self.ways.refused]
         if verdict == AGREE or refused:
             self.notes += self._as_a_bug()
         if self.changed and "arguments" not in self.helpers:
@@ -278,7 +281,7 @@ class _Judge:
             return [NOT_REPEATABLE]
         answers = list(self.parsed.values())
         empty = not any(parsed.gradient is not None and parsed.gradient.any() for parsed in answers)
-        if empty and (constant := _constant_cost(answers)):
+        if empty and (constant := constant_cost(answers)):
             return [*constant, *ZERO_GRADIENT] if self.ways.of_gradient else constant
         replays = [asked.replay(parsed) for asked, parsed in self.parsed.items()]
         found = find_bugs(replays)
@@ -316,7 +319,7 @@ class _Judge:
 
     def _smallest(self) -> Shown | None:
         """The smallest network on which it is wrong."""
-        for asked in (*(() if self.ways.only_at else tiny_problems()), *self.parsed):
+        for asked in (*(() if self.ways.only_at else at_fixed_l2(tiny_problems(), self.ways.l2)), *self.parsed):
             try:
                 parsed = self.ways.ask(self.process, asked)
             except Failed:
@@ -325,15 +328,6 @@ class _Judge:
             if not (cost or parsed.cost is None) or not (gradient or parsed.gradient is None):
                 return Shown(asked, parsed, self.ways)
         return None
-
-
-def _constant_cost(answers: Sequence[Parsed]) -> list[str]:
-    """What is to be said of a cost that is the same whatever it is asked about, as in an exercise handed out empty."""
-    costs = {parsed.cost for parsed in answers}
-    cost = next(iter(costs))
-    if len(answers) == 1 or len(costs) > 1 or cost is None or not np.isfinite(cost):
-        return []
-    return [f"the cost is {cost:g} whatever θ, X and y are: it is not computed yet"]
 
 
 def _together(outcomes: Sequence[str]) -> str:

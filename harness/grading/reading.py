@@ -5,16 +5,20 @@ data, train, plot or ask for input, is blanked, so that lines keep their numbers
 """
 
 import ast
+import codecs
 import io
 import json
 import re
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.grading.calling.constants import with_constants
 from harness.grading.calling.conventions import roles_of
 from harness.grading.calling.signatures import Function, functions_in, transformed, worth
+
+CODE = (".py", ".ipynb")
 
 DATA = (".mat", ".npz", ".npy", ".csv", ".txt")
 
@@ -45,6 +49,7 @@ class Submission:
     ----------
     name : the file's or folder's name
     path : where it is
+    home : the folder that its files lie in
     main : the name of the file that is asked
     texts : every file's code by name, blanked
     whole : the same, all of it
@@ -56,6 +61,7 @@ class Submission:
 
     name: str
     path: Path
+    home: Path = Path()
     main: str = ""
     texts: tuple[tuple[str, str], ...] = ()
     whole: tuple[tuple[str, str], ...] = ()
@@ -88,7 +94,7 @@ def find_submissions(folder: str | Path) -> list[Submission]:
         raise FileNotFoundError(f"{folder} is not a folder; give one that holds submissions (.py or .ipynb files)")
     read = map(read_submission, _entries(folder))
     found = [submission for submission in read if submission is not None]
-    helpers = {Path(name).stem for submission in found for name, _ in submission.texts if name != submission.main}
+    helpers = {Path(name).stem for one in found for name, _ in one.texts if name != one.main and "/" not in name}
     found = [
         submission
         for submission in found
@@ -110,34 +116,54 @@ def _entries(folder: str | Path) -> list[Path]:
 
 def read_submission(path: Path) -> Submission | None:
     """The submission in a file or folder; None for what is none."""
-    if path.is_dir():
-        files = sorted(file for file in path.iterdir() if file.suffix in (".py", ".ipynb"))
-    else:
-        files = [path] if path.suffix in (".py", ".ipynb") else []
+    home = _innermost(path) if path.is_dir() else path.parent
+    files = [file for file in (sorted(home.iterdir()) if path.is_dir() else [path]) if file.suffix in CODE]
     if not files:
         return None
     read = {file: _read(file) for file in files}
     main = max(files, key=lambda file: (read[file].promise, file.suffix == ".py"))
     waiting = list(files)
-    while waiting:  # for what it imports that lies beside it, such as the utils.py of the course
-        for name in read[waiting.pop()].imports:
-            file = path.with_name(f"{name}.py")
-            if not path.is_dir() and file not in read and file.is_file():
-                read[file] = _read(file)
-                waiting.append(file)
-    files = list(read)
+    while waiting:  # for what it imports that lies beside it, such as the utils.py of the course, or in a package there
+        for file in _beside(home, waiting.pop(), read):
+            read[file] = _read(file)
+            waiting.append(file)
     chosen = read[main]
+    names = {file: str(file.relative_to(home).with_name(f"{_module_name(file)}.py")) for file in read}
     return Submission(
         name=path.name,
         path=path,
-        main=f"{_module_name(main)}.py",
-        texts=tuple((f"{_module_name(file)}.py", read[file].blanked) for file in files),
-        whole=tuple((f"{_module_name(file)}.py", read[file].text) for file in files),
+        home=home,
+        main=names[main],
+        texts=tuple((names[file], read[file].blanked) for file in read),
+        whole=tuple((names[file], read[file].text) for file in read),
         functions=tuple(chosen.functions),
         error=chosen.error,
         notes=tuple(chosen.notes),
         cells=tuple(chosen.cells),
     )
+
+
+def _innermost(folder: Path) -> Path:
+    """The folder itself, or where it holds no code and one folder alone, as archives unpack to, that folder."""
+    while not any(file.suffix in CODE for file in folder.iterdir()):
+        folders = [inner for inner in _entries(folder) if inner.is_dir() and not inner.is_symlink()]
+        if len(folders) != 1:
+            break
+        (folder,) = folders
+    return folder
+
+
+def _beside(home: Path, file: Path, read: Mapping[Path, "_File"]) -> Iterator[Path]:
+    """The files that a file imports, of those that lie where it does and in packages there, and that are not read."""
+    for level, name in read[file].imports:
+        start = home if not level else next(iter(file.parents[level - 1 :]), None)
+        if start is None or not start.is_relative_to(home):  # more dots than folders
+            continue
+        parts = [part for part in name.split(".") if part]
+        inner = [start.joinpath(*parts[:depth]) for depth in range(len(parts) + 1)]
+        for found in (*(folder.with_suffix(".py") for folder in inner[1:]), *(f / "__init__.py" for f in inner)):
+            if found not in read and found != home / "__init__.py" and found.is_file():
+                yield found
 
 
 def _module_name(file: Path) -> str:
@@ -153,7 +179,7 @@ class _File:
     error: str = ""
     notes: list[str] | tuple = ()
     cells: list[tuple[int, int]] | tuple = ()
-    imports: set[str] | tuple = ()
+    imports: set[tuple[int, str]] | tuple = ()
 
     @property
     def promise(self) -> int:
@@ -170,27 +196,30 @@ def _read(path: Path) -> _File:
         text, cells, notes = _notebook(path) if path.suffix == ".ipynb" else (_decoded(path), [], [])
         tree = ast.parse(text)
     except SyntaxError as error:
-        return _File(error=f"{path.name} is not valid Python: {error.msg} (line {error.lineno})")
+        at = f" (line {error.lineno})" if error.lineno else ""  # none, where it holds null bytes
+        return _File(error=f"{path.name} is not valid Python: {error.msg}{at}")
     except (*UNREADABLE, OSError, KeyError, TypeError, AttributeError) as error:
         return _File(error=f"{path.name} cannot be read: {type(error).__name__}: {error}")
-    functions = list(functions_in(tree))
+    functions = with_constants(tree, list(functions_in(tree)))
     stand_ins = "".join(f"{function.stand_in}\n" for function in functions if function.stand_in)
     blanked = definitions_only(text, tree) + stand_ins
     return _File(f"{text}\n{stand_ins}", blanked, functions, "", notes, cells, set(_imported(tree)))
 
 
-def _imported(tree: ast.Module) -> Iterator[str]:
-    """The modules that are imported, without the packages that they stand in."""
+def _imported(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """What may be a module that is imported, and how many dots stand before it."""
     for node in ast.walk(tree):
         match node:
             case ast.Import(names=names):
-                yield from (alias.name for alias in names)
-            case ast.ImportFrom(module=str(module)):
-                yield module
+                yield from ((0, alias.name) for alias in names)
+            case ast.ImportFrom(module=module, names=names, level=level):
+                yield from ((level, f"{module or ''}.{alias.name}") for alias in names)  # of a package, or of a module
 
 
 def _decoded(path: Path) -> str:
     content = path.read_bytes()
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):  # "Unicode", as some editors of Windows call it
+        return content.decode("utf-16")
     try:
         encoding, _ = tokenize.detect_encoding(io.BytesIO(content).readline)
         return content.decode(encoding).lstrip("\ufeff")

@@ -60,7 +60,7 @@ def read_rubric(path: str | Path) -> Rubric:
         When it is not there, is not TOML, or has something else in it than points and conventions.
     """
     path = Path(path)
-    if path.exists() and not path.is_file():
+    if not path.is_file():
         raise ValueError(f"{path} is no file; a rubric is a TOML file")
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))

@@ -44,11 +44,13 @@ class Failed(Exception):
         missing_name: bool = False,
         does_not_apply: bool = False,
         answered: bool = False,
+        loading: bool = False,
     ):
         super().__init__(why)
         self.answered = answered  # something that is no cost and no gradient
         self.does_not_apply = does_not_apply  # it says so itself
         self.fatal = fatal  # whether it is no use to try again
+        self.loading = loading  # the file, so that nothing in it can be called
         self.missing_name = missing_name
 
 
@@ -60,9 +62,10 @@ class Process:
         self._folder = tempfile.TemporaryDirectory(prefix="harness-grade-", ignore_cleanup_errors=True)
         folder = Path(self._folder.name)
         for name, text in submission.whole if whole else submission.texts:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_text(text, encoding="utf-8")
         if whole:
-            _bring_data(submission.path, folder)
+            _bring_data(submission.home, folder)
         prepare = (("os:chdir", (str(folder),)),) if whole else ()
         self.changes: list[Changes] = []  # of arguments, by all calls since it was emptied
         self.worker = Worker(folder / submission.main, timeout=timeout, prepare=prepare)
@@ -81,9 +84,11 @@ class Process:
             if outcome.changed:
                 self.changes.append(Changes(name, arguments, outcome.changed))
             return outcome.value
+        loading = loaded.kind != "answered"
         raise Failed(
-            self._sentence(name, outcome, loading=loaded.kind != "answered"),
-            fatal=outcome.kind in ("timed out", "died", "exited") or loaded.kind != "answered",
+            self._sentence(name, outcome, loading),
+            loading=loading,
+            fatal=outcome.kind in ("timed out", "died", "exited") or loading,
             missing_name=outcome.error in ("NameError", "UnboundLocalError"),
             does_not_apply=outcome.error == "NotApplicable",
         )
@@ -106,9 +111,8 @@ class Process:
         self._folder.cleanup()
 
 
-def _bring_data(path: Path, folder: Path) -> None:
+def _bring_data(home: Path, folder: Path) -> None:
     """The data files beside a submission, and the course's, so that code that reads them runs."""
-    home = path if path.is_dir() else path.parent
     for file in home.iterdir():
         if file.suffix in DATA and file.is_file() and file.stat().st_size <= MOST_DATA:
             shutil.copy(file, folder / file.name)

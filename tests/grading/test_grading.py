@@ -181,6 +181,12 @@ def test_a_missing_gradient_is_inconclusive(tmp_path):
     assert grade.diagnosis == ("no gradient was answered; what is there is right",)
 
 
+def test_a_cost_in_words_is_none_and_what_is_there_is_judged(tmp_path):
+    grade = graded_here(tmp_path, "a.py", course((RETURN, "    return '%.4f' % J, grad\n")))
+    assert (grade.verdict, grade.cost, grade.gradient) == (INCONCLUSIVE, "absent", "right")
+    assert grade.conventions == ("more answered than a gradient, and no cost",)
+
+
 def test_a_convention_that_equals_a_bug_is_said_to(tmp_path):
     grade = graded_here(tmp_path, "a.py", submissions.RIGHT["by_rows.py"][0])
     assert "asked in the course's own way, c-order-throughout explains the cost and 43 of 43" in grade.notes[0]
@@ -292,6 +298,7 @@ CHANGES = {  # in place: the edits, what is changed, whether the next answer wit
         100.0,
     ),
     "X of a wrong one": ([("    m = X", "    X += 1\n    m = X")], "X in place", False, 30.0),
+    "theta, of who is not understood": ([("    m = X", "    nn_params *= 1.01\n    m = X")], "nn_params", False, 10.0),
 }
 
 
@@ -302,7 +309,7 @@ def test_arguments_changed_in_place_are_told_and_counted_where_they_spoil_the_ne
     said = f"nn_cost_function changes {what}"
     assert any(sentence.startswith(said) for sentence in (grade.diagnosis if spoils else grade.notes))
     assert (grade.other, grade.points) == ("wrong" if spoils else "right", points)
-    assert grade.verdict == (AGREE if points == 100.0 else DISAGREE)
+    assert grade.verdict == {100.0: AGREE, 10.0: ERROR}.get(points, DISAGREE)
 
 
 def test_matrices_changed_in_place_are_told_one_by_one(tmp_path):
@@ -334,6 +341,11 @@ def a_class(tmp_path_factory):
 def test_a_broken_submission_gets_a_sentence_and_stops_no_other(name, a_class):
     assert a_class[name].verdict == ERROR
     assert BROKEN[name][1] in a_class[name].diagnosis[0]
+
+
+def test_helpers_are_judged_whatever_the_function_beside_them_does(a_class):
+    names = ("divides.py", "hangs.py", "exits.py", "crashes.py")
+    assert [(a_class[name].sigmoid_gradient, a_class[name].points) for name in names] == [("right", 10.0)] * 4
     assert a_class["course.py"].verdict == AGREE
 
 

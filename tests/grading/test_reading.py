@@ -12,7 +12,7 @@ from harness.grading.reading import definitions_only, find_submissions, not_grad
 def write(folder: Path, **texts: str) -> None:
     for name, text in texts.items():
         path = folder / name.replace("__", "/").replace("_dot_", ".")
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
 
 
@@ -35,6 +35,31 @@ def test_what_lies_beside_a_file_and_is_imported_goes_with_it_and_is_no_submissi
     write(tmp_path, more_dot_py="def sigmoid(z): pass", b_dot_py="import a\ndef cost(theta, X, y, lam): pass")
     found = {submission.name: sorted(name for name, _ in submission.texts) for submission in find_submissions(tmp_path)}
     assert found == {"a.py": ["a.py", "more.py", "tools.py"], "b.py": ["a.py", "b.py", "more.py", "tools.py"]}
+
+
+def test_packages_that_are_imported_go_with_what_imports_them(tmp_path, monkeypatch):
+    write(tmp_path, a__nn_dot_py="from tools.act import sigmoid\nimport tools.more\ndef cost(theta, X, y, lam): pass")
+    write(
+        tmp_path,
+        a__tools__act_dot_py="from .inner import exp\nfrom . import beside\nfrom .... import x",
+        a__tools__more_dot_py="",
+    )
+    write(tmp_path, a__tools__inner_dot_py="", a__tools__beside_dot_py="", a__tools__unused_dot_py="")
+    (tmp_path / "a" / "tools" / "__init__.py").write_text("")
+    monkeypatch.chdir(tmp_path)
+    (submission,) = find_submissions(".")
+    inner = ("__init__", "act", "beside", "inner", "more")
+    assert sorted(name for name, _ in submission.texts) == ["nn.py", *(f"tools/{name}.py" for name in inner)]
+    assert submission.main == "nn.py"
+
+
+def test_a_folder_in_a_folder_as_archives_unpack_to_is_a_submission(tmp_path):
+    write(tmp_path, smith__ex4__nn_dot_py="def cost(theta, X, y, lam): pass")
+    (tmp_path / "smith" / "__MACOSX").mkdir()
+    write(tmp_path, jones__a__x_dot_py="", jones__b__y_dot_py="")
+    (submission,) = find_submissions(tmp_path)
+    assert (submission.name, submission.main) == ("smith", "nn.py")
+    assert not_graded(tmp_path) == ["jones"]
 
 
 def test_what_is_no_submission_and_no_data_is_told(tmp_path):
@@ -96,6 +121,14 @@ def test_a_file_that_is_no_python_gets_a_sentence(tmp_path, content):
     submission = read_submission(path)
     assert submission is not None
     assert submission.error.startswith("a.py ") or submission.functions == ()
+    assert "None" not in submission.error
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_file_that_begins_with_a_mark_of_its_encoding_is_read(tmp_path, encoding):
+    (tmp_path / "a.py").write_text("def cost(thêta, X, y, lam): pass", encoding=encoding)
+    (submission,) = find_submissions(tmp_path)
+    assert submission.functions[0].parameters[0] == "thêta"
 
 
 NO_NOTEBOOK = ["", "[]", "{}", '{"cells": 3}', '{"cells": [1]}', '{"cells": [{"cell_type": "code", "source": 5}]}']

@@ -128,3 +128,8 @@ def test_a_rubric_that_says_something_else_is_refused(tmp_path, text, message):
     path.write_text(text)
     with pytest.raises(ValueError, match=message):
         read_rubric(path)
+
+
+def test_a_rubric_that_is_not_there_is_told_in_words(tmp_path):
+    with pytest.raises(ValueError, match=r"none.toml is no file; a rubric is a TOML file"):
+        read_rubric(tmp_path / "none.toml")

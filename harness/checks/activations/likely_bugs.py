@@ -107,7 +107,7 @@ def likely_bugs(claim: ClaimedSlope) -> tuple[str, ...]:
     with np.errstate(all="ignore"):
         bugs = tuple(words for hypothesis in ((_another,) if number else HYPOTHESES) for words in hypothesis(claim))
     if number and not bugs:
-        return (f"the number {_named(float(claim.claimed[0]))} is claimed where the slope is not constant",)
+        return (f"the number {_beside_one(float(claim.claimed[0]))} is claimed where the slope is not constant",)
     return bugs[:SHOWN]
 
 
@@ -271,6 +271,6 @@ def _is_written(x: float, y: float) -> bool:
 
 
 def _beside_one(c: float) -> str:
-    """A factor that is not 1, with as many digits as tell it from 1."""
+    """A number, with as many digits as tell it from 1."""
     name = _named(c)
-    return name if name != "1" else f"1 {'-' if c < 1.0 else '+'} {abs(c - 1.0):.3g}"
+    return name if c == 1.0 or name != "1" else f"1 {'-' if c < 1.0 else '+'} {abs(c - 1.0):.3g}"

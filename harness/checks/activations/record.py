@@ -189,7 +189,8 @@ SETTLED = 1e-9
 def at_infinity(f: Activation) -> list[str]:
     """What value and slope are at z = ±inf, where a network that overflows asks for them, and what they tend to.
 
-    No verdict follows, for silu, gelu and mish of PyTorch and JAX are NaN there, too. Without balls, nothing is known.
+    A value that is the same far out, such as 0 for 1/2 + arctan(z)/π, is right. No verdict follows, for silu, gelu and
+    mish of PyTorch and JAX are NaN there, too. Without balls, nothing is known.
     """
     from reference.oracles import ball_arithmetic  # here, because flint takes a while to load
 
@@ -197,15 +198,16 @@ def at_infinity(f: Activation) -> list[str]:
     for side in (-1.0, 1.0):
         try:
             exact, z = ball_arithmetic.slope(f, side * FAR), np.array([side * np.inf])
-            a = np.broadcast_to(f(z.copy()), z.shape)
+            a, before = np.broadcast_to(f(z.copy()), z.shape), float(np.ravel(f(side * FAR[-1:]))[0])
             there = float(a[0]), float(np.ravel(f.slope(z.copy(), a.copy()))[0])
         except FORMULA_ERRORS:
             continue
         limits = [_limit(exact.value, exact.value_error), _limit(exact.slope, exact.error)]
         said = [
-            f"{part} is {number:.6g} and tends to {limit:.6g}"
-            for part, number, limit in zip(("value", "slope"), there, limits)
-            if not (np.isnan(limit) or number == limit or abs(number - limit) <= SETTLED * abs(limit))
+            " and tends to ".join((f"{part} is {told[0]}", told[1]))
+            for part, number, limit, far in zip(("value", "slope"), there, limits, (before, np.nan))
+            if not (np.isnan(limit) or number in (limit, far) or abs(number - limit) <= SETTLED * abs(limit))
+            and (told := told_apart(number, limit))
         ]
         lines += [f"at z = {z[0]:g}, {', '.join(said)}"] if said else []
     return lines

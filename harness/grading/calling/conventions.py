@@ -117,7 +117,9 @@ class Convention:
         said += [f"θ as {THETA_AS[self.theta]}"] if self.theta != own.theta else []
         said += self.blocks.described()
         said += ["plain lists for arrays"] if self.plain else []
-        said += ["more answered than a cost and a gradient"] if self.pick else []
+        if self.pick:
+            cost = self.pick[0] is not None
+            said += [f"more answered than a {'cost and a gradient' if cost else 'gradient, and no cost'}"]
         return said
 
     def fits(self, roles: "tuple[Role, ...]") -> bool:
@@ -174,7 +176,7 @@ def roles_of(function: Function) -> tuple[Role, ...] | None:
     Parameters with a default that no name tells anything of keep it.
     """
     names = [name.lower().strip("_") for name in function.parameters]
-    known = [_role(name) for name in function.parameters]
+    known = [role_of(name) for name in function.parameters]
     if {"b1", "b2"} <= set(names):  # with weights and biases apart
         apart = {"theta1": "W1", "theta2": "W2"}
         known = [name if name in ("b1", "b2") else apart.get(role or "", role) for name, role in zip(names, known)]
@@ -202,7 +204,7 @@ def roles_of(function: Function) -> tuple[Role, ...] | None:
     return roles if has_theta and {"X", "y"} <= set(roles) else None
 
 
-def _role(name: str) -> str | None:
+def role_of(name: str) -> str | None:
     """What a parameter of that name takes, if the name tells."""
     plain = name.lower().replace("_", "")
     plain = plain.removeprefix("my") or plain

@@ -32,7 +32,7 @@ class Function:
 
     `defaults` are those, or `NO_LITERAL`; `stand_in` is the line that defines it, where the submission
     itself does not: it calls what takes its arguments by name, or a method of an object that it makes, which is what
-    `calls` names.
+    `calls` names. `constants` are those of the file that it sets before.
     """
 
     name: str
@@ -42,6 +42,7 @@ class Function:
     defaults: tuple[Any, ...] = ()
     stand_in: str = ""
     calls: str = ""
+    constants: tuple[str, ...] = ()
 
     @property
     def called(self) -> str:

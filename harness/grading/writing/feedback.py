@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from harness.files import prepare_directory, write_whole
-from harness.grading.asking import Shown
 from harness.grading.calling.conventions import Default, arguments
 from harness.grading.grading import AGREE, DISAGREE, ERROR, INCONCLUSIVE, Grade
 from harness.grading.helpers import ABSENT
+from harness.grading.ways import Shown
 from harness.sources import loop
 
 IN_WORDS = {

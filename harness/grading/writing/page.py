@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from harness.checks.networks.diagnosing.replaying import NO_BUG
-from harness.grading.asking import Shown
 from harness.grading.diagnosing import Diagnosis
 from harness.grading.grading import AGREE, Grade
+from harness.grading.ways import Shown
 from harness.grading.writing.table import COLUMNS, row
 from harness.pages.document import table
 from harness.reports.parts import listing, page, section, wide

@@ -27,6 +27,12 @@ ALL_THAT_IS_SAID = {
         tanh_to(lambda z, a: (1.0 - 2e-6) * (1.0 - a * a)),
         ("what is claimed is 0.999998 times the slope",),
     ),
+    "a number near 1": (
+        formula(
+            lambda xp, z: xp.logaddexp(0.0, z), lambda z, a: np.where(z > 20.0, 1.000001, 1.0 / (1.0 + np.exp(-z)))
+        ),
+        ("the number 1 + 1e-06 is claimed where the slope is not constant",),
+    ),
     "zero for cosh": (
         formula(_sinh, lambda z, a: np.zeros_like(z)),
         ("zero is claimed where the slope is not zero: a branch or a term is missing",),

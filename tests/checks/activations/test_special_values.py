@@ -95,6 +95,13 @@ def test_a_value_that_jumps_at_zero_may_do_so_between_both_zeros():
             ["at z = -inf, slope is 1 and tends to 0", "at z = inf, slope is 1 and tends to 0"],
         ),
         (np.vectorize(lambda xp, z: z), lambda z, a: np.ones_like(z), []),  # without balls nothing is known
+        (lambda xp, z: 0.5 + xp.arctan(z) / xp.pi, lambda z, a: 1.0 / (np.pi * (1.0 + z * z)), []),  # to a rounding
+        (lambda xp, z: xp.exp(xp.clip(z, -500.0, 0.0)), lambda z, a: np.where((z > -500.0) & (z < 0.0), a, 0.0), []),
+        (
+            lambda xp, z: 1.05070098 * z,
+            lambda z, a: np.full_like(z, 1.05070011),
+            [f"at z = {z}, slope is 1.05070011 and tends to 1.05070098" for z in ("-inf", "inf")],
+        ),
     ],
 )
 def test_what_is_missed_at_infinity_is_noted(value, slope, said):
