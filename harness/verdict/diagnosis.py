@@ -10,8 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from harness.wording import first_few
+
 CLOSE = 1e-6
 """A relation holds if what it leaves over is below this share of the difference; what is small beside that is noise."""
+
+PARTS_NAMED = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,14 +69,21 @@ def shape_of_error(candidates: Iterable[Part], m: int | None = None) -> tuple[st
 def diagnose(parts: Sequence[Part], m: int | None = None) -> str:
     """The likeliest kind of bug in parts of which nothing else is known, as a clause or two; empty where none is known.
 
-    Looked at are all parts together, and the last one that is wrong.
+    Looked at are all that are wrong together, by name unless these are all there are, and the last one of them.
     """
     wrong = [part for part in parts if part.wrong.any()]
     if broken := not_finite(wrong):
         return broken
-    whole = join("the gradient", parts)
+    if not wrong:
+        return ""
+    whole = join("the gradient" if len(wrong) == len(parts) else named(wrong), wrong)
     shape, _ = shape_of_error([whole, wrong[-1]] if len(wrong) > 1 else wrong, m)
     return shape or single_entry(whole)
+
+
+def named(parts: Sequence[Part]) -> str:
+    """The names of parts, the first few of many."""
+    return first_few([part.name for part in parts], PARTS_NAMED)
 
 
 def not_finite(parts: Iterable[Part]) -> str:

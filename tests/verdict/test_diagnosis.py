@@ -70,6 +70,14 @@ def test_only_the_block_that_is_wrong_is_named():
     assert told.startswith("b: 2 times")
 
 
+def test_the_gradient_is_meant_where_all_of_it_is_wrong():
+    wrong = [_part(2 * E, E, name="A"), _part(2 * E[0], E[0], name="b")]
+    right = _part(E, E, name="c")
+    assert diagnose(wrong).startswith("the gradient: 2 times")
+    assert diagnose([*wrong, right]).startswith("A, b: 2 times")
+    assert diagnose([right, *wrong, *(_part(2 * E, E, name=name) for name in "def")]).startswith("A, b, d and 2 more: ")
+
+
 @pytest.mark.parametrize("unit", [1e-9, 1e-3, 1e3, 1e9])
 def test_float32_is_recognised_in_any_unit(unit):
     signs = np.array([[1, -1, 1], [1, 1, -1]])
