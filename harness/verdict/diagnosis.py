@@ -81,8 +81,8 @@ def diagnose(parts: Sequence[Part], m: int | None = None) -> str:
     return shape or single_entry(whole)
 
 
-def named(parts: Sequence[Part]) -> str:
-    """The names of parts, the first few of many."""
+def named(parts: Sequence[Any]) -> str:
+    """The names of parts or blocks, the first few of many."""
     return first_few([part.name for part in parts], PARTS_NAMED)
 
 
@@ -175,6 +175,17 @@ def _constant(part: Part, m: int | None) -> str:
     return ""
 
 
+def _symmetrised(part: Part, m: int | None) -> str:
+    value, expected = part.value, part.expected
+    if value.ndim < 2 or value.shape[-1] != value.shape[-2]:
+        return ""
+    both = expected + np.swapaxes(expected, -1, -2)
+    for made, words in ((0.5 * both, "mean"), (both, "sum")):
+        if _all_small(value - made, value - expected):
+            return f"the {words} of the right one and its transpose"
+    return ""
+
+
 def _rearranged(part: Part, m: int | None) -> str:
     with_penalty = _moved(part.value, part.expected, part)
     return with_penalty or _moved(part.value - part.penalty, part.expected - part.penalty, part)
@@ -215,6 +226,7 @@ _HYPOTHESES: dict[Callable[[Part, int | None], str], bool] = {
     _factor: True,
     _multiple_of_theta: False,
     _seven_digits: False,
+    _symmetrised: False,
     _rearranged: False,
     _constant: False,
 }
