@@ -1,4 +1,4 @@
-"""What JAX traced, as plain data: this module, `eagerly` and `reference.switches` alone touch JAX's internals.
+"""What JAX traced, as plain data: this module, `rules`, `eagerly` and `reference.switches` alone touch JAX's internals.
 
 A `Program` is a list of `Equation`s over numbered slots. Programs within an equation (the body of a scan, the primal of
 a custom rule) stand among its parameters, under JAX's own names.
@@ -306,7 +306,7 @@ CUSTOM_RULES = {"custom_jvp_call": "jvp_jaxpr_fun", "custom_vjp_call": "bwd", "c
 """Calls with a derivative rule of somebody's own, and the parameter that holds the rule."""
 
 
-def _place(info: Any) -> Place:
+def place_of(info: Any) -> Place:
     """Where a function is written, from JAX's "name at file:line"."""
     name, _, where = str(getattr(info, "func_src_info", info) or "").partition(" at ")
     file, _, line = where.rpartition(":")
@@ -317,12 +317,12 @@ def function_of(equation: Equation) -> Place:
     """The function with a rule of its own that a call runs."""
     raw = equation.raw.params.get("call_jaxpr", equation.raw.params.get("fun_jaxpr"))
     info = getattr(getattr(raw, "jaxpr", raw), "debug_info", None)
-    return _place(info) if info is not None else NOWHERE
+    return place_of(info) if info is not None else NOWHERE
 
 
 def rule_of(equation: Equation) -> Place:
     """The derivative rule that a call carries."""
-    return _place(getattr(equation.raw.params.get(CUSTOM_RULES[equation.name]), "debug_info", None))
+    return place_of(getattr(equation.raw.params.get(CUSTOM_RULES[equation.name]), "debug_info", None))
 
 
 def line_of(equation: Equation) -> Place:

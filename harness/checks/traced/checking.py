@@ -16,13 +16,7 @@ import numpy as np
 from harness.bounds.tolerances import MEANT
 from harness.checks.traced.arguments import Arguments, require
 from harness.checks.traced.asking import NOT_FINITE, Check
-from harness.checks.traced.culprits import (
-    Met,
-    beside_the_numbers,
-    find_culprits,
-    find_second_order_culprits,
-    rules_alone,
-)
+from harness.checks.traced.culprits import Met, beside_the_numbers, find_culprits, rules_alone
 from harness.checks.traced.modes.programs import alike, equations_in
 from harness.checks.traced.subject import INCREMENTS, MODES, REFERENCE, consensus
 from harness.checks.traced.truth import Truth
@@ -46,6 +40,8 @@ SOLVERS_TOLD = 1e-10
 
 
 NOT_REPEATABLE = "f answers differently each time that it is traced: randomness or state outside its arguments"
+
+FIRST_ORDER_IS_NOT_CHECKED = "order=2 compares the derivatives of JAX's gradient, and not the gradient: order=1 does"
 
 
 @settings_kept
@@ -73,7 +69,7 @@ def check_derivatives(
         Where to check. Floating and complex leaves are differentiated in their own precision; Python's numbers are
         float64. Integers, truth values, random keys, `None` and whatever is no array are left alone.
     order : 1 or 2
-        2 checks the derivatives of JAX's gradient: forward over reverse, and reverse over reverse.
+        2 checks the derivatives of JAX's gradient, and not this itself: forward over reverse, and reverse over reverse.
     modes : some of "reverse" and "forward"
     argnums : int, or several, optional
         The arguments to differentiate; by default all.
@@ -116,7 +112,7 @@ def check_derivatives(
         check.ask(modes, None if reference is None else arguments.flat(reference(*args)))
         subject = check.subject
         met = Met(check)
-        subject.notes = _notes(check, arguments, met)
+        subject.notes = [*_notes(check, arguments, met), *([FIRST_ORDER_IS_NOT_CHECKED] if order == 2 else [])]
         subject.details = {"devices": list(map(_name, check.traced.devices)), "product_bits": _bits_of_products(check)}
         unchecked = _nobody_checked(check, modes)
         subject.doubts = [*check.doubts, *unchecked]
@@ -139,12 +135,7 @@ def _name_rules(check: Check, met: Met, order: int, of_first_order: Callable[[],
     """Whose rule it is, where something is wrong; and which rules are off alone, where nothing shows of it."""
     subject = check.subject
     if any(pair.disagrees for pair in (*check.pairs, *check.ends)):
-        culprits = find_culprits(check, met.equations)
-        if order == 2 and not culprits:
-            first = of_first_order()
-            first.deadline = check.deadline
-            culprits = find_second_order_culprits(first)
-        subject.name_culprits(culprits)
+        subject.name_culprits(find_culprits(check, met.equations, of_first_order if order == 2 else None))
     elif order == 1 and met.has_rules and (hidden := beside_the_numbers(check)):
         culprits = find_culprits(check, met.equations)
         subject.name_culprits(culprits)
