@@ -189,6 +189,17 @@ def test_digits_like_those_of_float32_are_told_as_such():
     assert report.findings[0].diagnosis.startswith("x: right to 3e-09 of the largest entry: as many digits as float32")
 
 
+def capped(x):
+    return jnp.where(x * x < 1.0, 1e3 * x * x, jnp.abs(x))
+
+
+@pytest.mark.parametrize(("f", "is_kink"), [(capped, False), (jnp.abs, True), (lambda x: jnp.abs(1e-9 * x), True)])
+def test_a_kink_is_told_where_the_slopes_on_both_sides_differ(f, is_kink):
+    report = check_derivatives(f, np.array([0.0, 0.4]))
+    assert report.verdict == "agree"
+    assert any("kink" in note for note in report.notes) == is_kink
+
+
 def test_error_bars_are_told_with_the_precision_that_they_are_in():
     derived = "derived bounds on rounding errors"
     within = "they lie within those of the increments, and need none of their own"
