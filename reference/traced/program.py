@@ -106,6 +106,12 @@ class Program:
     raw: Any
 
 
+LEAKED = (
+    "f uses a traced array that it kept from another call (a leaked tracer), so that its program is not one of its "
+    "arguments alone; return what is to be kept"
+)
+
+
 class Traced:
     """A function of trees of arrays, traced once: its program, what it returns, and, when called, JAX's own answer.
 
@@ -118,6 +124,8 @@ class Traced:
 
     def __init__(self, f: Callable[..., Any], *arguments: Any):
         self._traced = jax.jit(f).trace(*arguments)
+        if len(self._traced.jaxpr.in_avals) > len(jax.tree.leaves(arguments)):
+            raise TypeError(LEAKED)
         self.devices = devices_of(arguments)
 
     @cached_property

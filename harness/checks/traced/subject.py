@@ -39,7 +39,7 @@ class TracedDerivatives(Subject):
         self.inputs, self.outputs, self.point, self.each = inputs, outputs, point, each
         self.combinations = len(weights)
         self.cotangents = np.diag(weights) if each else np.ones(len(weights))
-        self.culprit = ""
+        self.culprit = self.type_name = ""
         self.own: dict[str, Answer] = {}
         self.by_meaning: dict[str, np.ndarray] = {}
         self.chosen = np.tile(chosen, len(weights))
@@ -102,8 +102,9 @@ class TracedDerivatives(Subject):
         places = np.flatnonzero(by_meaning & at_odds)
         which = "" if len(places) == at_odds.sum() else f" in {len(places)} of these coordinates"
         example = f"{self.own[wrong.name].gradient[places[0]]:.4g} for {self.label(places[0])}"
+        narrow = self.type_name or wrong.precision
         return (
-            f"what is at odds{which} is its program run in float64, for rounding in {wrong.precision} may explain "
+            f"what is at odds{which} is its program run in float64, for rounding in {narrow} may explain "
             f"JAX's own answers, such as {example}"
         )
 

@@ -210,6 +210,15 @@ def test_error_bars_are_told_with_the_precision_that_they_are_in():
         ]
 
 
+def test_the_type_that_is_told_is_the_one_that_f_has():
+    x = jnp.array([1.0, 2.0, 0.5], jnp.float8_e4m3fn)
+    for f in (lambda x: jnp.sum(x.astype(jnp.float32) ** 2), jax.jit(lambda x: jnp.sin(x.astype(jnp.float32)))):
+        notes = " ".join(check_derivatives(f, x).notes)
+        assert "float8_e4m3fn" in notes
+        assert "bfloat16" not in notes
+    assert "in float32:" in " ".join(check_derivatives(jnp.abs, Z.astype(np.complex64)).notes)
+
+
 def test_nothing_is_decided_where_nothing_could_be_checked():
     loop = lambda x: jax.lax.while_loop(lambda s: s[0] < 3, lambda s: (s[0] + 1, jnp.sin(s[1])), (0, x))[1]  # noqa: E731
     report = check_derivatives(loop, X, modes=("reverse",))
