@@ -4,7 +4,8 @@ import functools
 import inspect
 import sys
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -103,11 +104,21 @@ def _imported(function: Place) -> str:
     return function.name
 
 
+@cache
+def _context() -> Callable[[Any], AbstractContextManager[Any]]:
+    """What makes JAX forget for a while what it remembers of compiled functions, where this JAX can do so."""
+    make = getattr(jax, "make_user_context", None)
+    return make(None) if make else nullcontext
+
+
 @contextmanager
 def without_rules(of: Collection[Place]) -> Iterator[None]:
-    """The functions written in these places by their primals for a while, whoever calls them."""
-    kept = {kind: kind.__call__ for kind in (jax.custom_jvp, jax.custom_vjp)}
-    lines = {place[1:] for place in of}
+    """The functions written in these places by their primals for a while, whoever calls them.
+
+    What was traced before has the rules in it, and so have functions under `jax.jit` where JAX is too old to forget.
+    """
+    kept: dict[Any, Any] = {kind: kind.__call__ for kind in (jax.custom_jvp, jax.custom_vjp)}
+    lines = frozenset(place[1:] for place in of)
 
     def by_primal(call: Callable[..., Any]) -> Callable[..., Any]:
         def called(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -119,7 +130,8 @@ def without_rules(of: Collection[Place]) -> Iterator[None]:
     for kind, call in kept.items():
         kind.__call__ = by_primal(call)
     try:
-        yield
+        with _context()(lines):
+            yield
     finally:
         for kind, call in kept.items():
             kind.__call__ = call

@@ -21,13 +21,13 @@ class Entry(NamedTuple):
 
     name: str
     shape: tuple[int, ...]
-    index: tuple[int, ...]
+    at: tuple[int, ...]
     is_imaginary: int | None
 
     @property
     def is_on_diagonal(self) -> bool:
         """Of a square matrix, or of one in a stack of them: a transposition leaves it where it is."""
-        return len(self.shape) > 1 and self.shape[-1] == self.shape[-2] and self.index[-1] == self.index[-2]
+        return len(self.shape) > 1 and self.shape[-1] == self.shape[-2] and self.at[-1] == self.at[-2]
 
 
 class Layout:
@@ -68,7 +68,7 @@ class Layout:
         """``params['kernel'][3, 4]``, and the part of a complex entry."""
         entry = self.place(i)
         part = {None: "", 0: " (real part)", 1: " (imaginary part)"}[entry.is_imaginary]
-        return entry.name + (f"[{', '.join(map(str, entry.index))}]" if entry.index else "") + part
+        return entry.name + (f"[{', '.join(map(str, entry.at))}]" if entry.at else "") + part
 
     def conjugated(self) -> np.ndarray:
         """What a conjugation makes of each coordinate: -1 for imaginary parts, 1 for all others."""

@@ -207,6 +207,16 @@ def test_of_a_wrong_rule_within_another_the_inner_is_named():
     assert report.details["culprits"][0]["explains"]
 
 
+@pytest.mark.skipif(not hasattr(jax, "make_user_context"), reason="this JAX does not forget what it has compiled")
+def test_a_rule_that_calls_a_wrong_one_under_jit_is_innocent():
+    compiled = jax.jit(inner)
+    f = jax.custom_vjp(lambda x: compiled(x) ** 2)
+    f.defvjp(lambda x: jax.vjp(lambda x: compiled(x) ** 2, x), lambda pull_back, g: pull_back(g))
+    report = check_derivatives(lambda x: f(x), X)
+    assert [culprit["name"] for culprit in report.details["culprits"]] == ["inner"]
+    assert check_derivatives(compiled, X).verdict == "disagree"  # and JAX remembers its rule again
+
+
 def around_bwd_that_is_wrong(x, g):
     return (2.0 * around_bwd(x, g)[0],)
 
