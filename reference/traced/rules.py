@@ -4,8 +4,7 @@ import functools
 import inspect
 import sys
 from collections.abc import Callable, Collection, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from functools import cache
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -104,18 +103,15 @@ def _imported(function: Place) -> str:
     return function.name
 
 
-@cache
-def _context() -> Callable[[Any], AbstractContextManager[Any]]:
-    """What makes JAX forget for a while what it remembers of compiled functions, where this JAX can do so."""
-    make = getattr(jax, "make_user_context", None)
-    return make(None) if make else nullcontext
+ANEW = jax.make_user_context(None)
+"""Of each value of this, JAX remembers by itself what it has compiled."""
 
 
 @contextmanager
 def without_rules(of: Collection[Place]) -> Iterator[None]:
     """The functions written in these places by their primals for a while, whoever calls them.
 
-    What was traced before has the rules in it, and so have functions under `jax.jit` where JAX is too old to forget.
+    Functions are traced anew, those under `jax.jit` too; programs that were traced before keep the rules.
     """
     kept: dict[Any, Any] = {kind: kind.__call__ for kind in (jax.custom_jvp, jax.custom_vjp)}
     lines = frozenset(place[1:] for place in of)
@@ -130,7 +126,7 @@ def without_rules(of: Collection[Place]) -> Iterator[None]:
     for kind, call in kept.items():
         kind.__call__ = by_primal(call)
     try:
-        with _context()(lines):
+        with ANEW(lines):
             yield
     finally:
         for kind, call in kept.items():

@@ -207,7 +207,6 @@ def test_of_a_wrong_rule_within_another_the_inner_is_named():
     assert report.details["culprits"][0]["explains"]
 
 
-@pytest.mark.skipif(not hasattr(jax, "make_user_context"), reason="this JAX does not forget what it has compiled")
 def test_a_rule_that_calls_a_wrong_one_under_jit_is_innocent():
     compiled = jax.jit(inner)
     f = jax.custom_vjp(lambda x: compiled(x) ** 2)
