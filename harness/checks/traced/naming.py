@@ -59,8 +59,7 @@ class Culprit:
     @property
     def _off(self) -> str:
         if self.off:
-            by = f"by {self.off:.1e} of the largest" if np.isfinite(self.off) else "infinitely far"
-            return f" is off {by}"
+            return f" is off by {self.off:.1e} times the largest" if np.isfinite(self.off) else " is infinitely far off"
         return "" if self.shape else " shows no error"
 
 
