@@ -7,13 +7,11 @@ a custom rule) stand among its parameters, under JAX's own names.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import jax.extend as jex
 import numpy as np
-from jax._src import source_info_util  # where the user's frames are, in every release so far
 
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.switches import compiler_options, devices_of
@@ -331,29 +329,3 @@ def function_of(equation: Equation) -> Place:
 def rule_of(equation: Equation) -> Place:
     """The derivative rule that a call carries."""
     return place_of(getattr(equation.raw.params.get(CUSTOM_RULES[equation.name]), "debug_info", None))
-
-
-def line_of(equation: Equation) -> Place:
-    """The line of the user's code that an equation comes from."""
-    try:
-        frame = source_info_util.user_frame(equation.raw.source_info.traceback)
-    except (AttributeError, TypeError):
-        return NOWHERE
-    if frame is None or whose(frame) == "harness":  # a function of JAX, called by the check itself
-        return NOWHERE
-    return Place(frame.function_name, frame.file_name, frame.start_line)
-
-
-def frames_of(equation: Equation) -> Sequence[Any]:
-    """The calls that lead to an equation, the innermost first."""
-    return getattr(equation.raw.source_info.traceback, "frames", ())
-
-
-def whose(frame: Any) -> str:
-    """Whose code a frame is of: "jax", "harness", of another "library", or the user's "own"."""
-    path = Path(frame.file_name)
-    if frame.file_name.startswith(str(Path(jax.__file__).parent)):
-        return "jax"
-    if path.is_relative_to(Path(__file__).parents[2] / "harness"):
-        return "harness"
-    return "library" if "site-packages" in path.parts else "own"

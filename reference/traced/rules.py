@@ -1,14 +1,15 @@
-"""The derivative rules that programs carry: where somebody wrote them, and how to do without them for a while."""
+"""The derivative rules that programs carry: where somebody wrote and calls them, and how to do without them."""
 
 import functools
 import inspect
 import sys
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import jax
+from jax._src import source_info_util  # where the user's frames are, in every release so far
 
 from reference.traced.program import NOWHERE, Equation, Place, function_of, place_of, rule_of
 
@@ -101,6 +102,32 @@ def _imported(function: Place) -> str:
         if callable(found) and _place_of(found).file == function.file:
             return f"{module}.{name}"
     return function.name
+
+
+def line_of(equation: Equation) -> Place:
+    """The line of the user's code that an equation comes from."""
+    try:
+        frame = source_info_util.user_frame(equation.raw.source_info.traceback)
+    except (AttributeError, TypeError):
+        return NOWHERE
+    if frame is None or whose(frame) == "harness":  # a function of JAX, called by the check itself
+        return NOWHERE
+    return Place(frame.function_name, frame.file_name, frame.start_line)
+
+
+def frames_of(equation: Equation) -> Sequence[Any]:
+    """The calls that lead to an equation, the innermost first."""
+    return getattr(equation.raw.source_info.traceback, "frames", ())
+
+
+def whose(frame: Any) -> str:
+    """Whose code a frame is of: "jax", "harness", of another "library", or the user's "own"."""
+    path = Path(frame.file_name)
+    if frame.file_name.startswith(str(Path(jax.__file__).parent)):
+        return "jax"
+    if path.is_relative_to(Path(__file__).parents[2] / "harness"):
+        return "harness"
+    return "library" if "site-packages" in path.parts else "own"
 
 
 ANEW = jax.make_user_context(None)

@@ -30,15 +30,13 @@ from reference.traced.program import (
     Place,
     Traced,
     bind,
-    frames_of,
     function_of,
     is_key,
     kind,
     primal_of,
     programs_in,
-    whose,
 )
-from reference.traced.rules import is_rule_of_jax, without_rules
+from reference.traced.rules import frames_of, is_rule_of_jax, whose, without_rules
 from reference.traced.solving.replaying import replayed
 
 KEPT = 3

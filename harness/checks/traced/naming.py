@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reference.traced.program import CUSTOM_RULES, NOWHERE, Equation, line_of
-from reference.traced.rules import forward_of, is_jax, is_rule_of_jax, written
+from reference.traced.program import CUSTOM_RULES, NOWHERE, Equation
+from reference.traced.rules import forward_of, is_jax, is_rule_of_jax, line_of, written
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,6 @@ from reference.traced.program import (
     Constant,
     Equation,
     Program,
-    frames_of,
     is_key,
     iterates,
     kind,
@@ -25,8 +24,8 @@ from reference.traced.program import (
     programs_in,
     rule_of,
     unit_roundoff,
-    whose,
 )
+from reference.traced.rules import frames_of, whose
 
 LARGEST_PASS = 2.0e7
 """Numbers that one pass may hold, 160 MB in float64; more directions than fit go in chunks."""
