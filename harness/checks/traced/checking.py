@@ -191,8 +191,10 @@ def _differing(check: Check) -> list[str]:
         return []
     again = Traced(lambda *x: check.function(*x), *check.leaves).program
     if not alike(check.traced.program, again):
-        found = Truth(again, check.leaves, check.inputs, check.outputs, check.truth.trusted).value()
-        here, once_more = check.truth.value(), check.truth.value()
+        others = check.leaves, check.inputs, check.outputs, check.truth.trusted
+        here, once_more, found = (
+            Truth(program, *others).value() for program in (check.truth.program, check.truth.program, again)
+        )
         if not np.array_equal(here, found, equal_nan=True):
             return [NOT_REPEATABLE["traced" if np.array_equal(here, once_more, equal_nan=True) else "called"]]
     if reverse and not reverse[0].answers_alike(another, check.weights):
