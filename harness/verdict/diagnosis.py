@@ -10,8 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from harness.wording import first_few
+
 CLOSE = 1e-6
 """A relation holds if what it leaves over is below this share of the difference; what is small beside that is noise."""
+
+PARTS_NAMED = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,14 +69,21 @@ def shape_of_error(candidates: Iterable[Part], m: int | None = None) -> tuple[st
 def diagnose(parts: Sequence[Part], m: int | None = None) -> str:
     """The likeliest kind of bug in parts of which nothing else is known, as a clause or two; empty where none is known.
 
-    Looked at are all parts together, and the last one that is wrong.
+    Looked at are all that are wrong together, by name unless these are all there are, and the last one of them.
     """
     wrong = [part for part in parts if part.wrong.any()]
     if broken := not_finite(wrong):
         return broken
-    whole = join("the gradient", parts)
+    if not wrong:
+        return ""
+    whole = join("the gradient" if len(wrong) == len(parts) else named(wrong), wrong)
     shape, _ = shape_of_error([whole, wrong[-1]] if len(wrong) > 1 else wrong, m)
     return shape or single_entry(whole)
+
+
+def named(parts: Sequence[Any]) -> str:
+    """The names of parts or blocks, the first few of many."""
+    return first_few([part.name for part in parts], PARTS_NAMED)
 
 
 def not_finite(parts: Iterable[Part]) -> str:
@@ -164,6 +175,17 @@ def _constant(part: Part, m: int | None) -> str:
     return ""
 
 
+def _symmetrised(part: Part, m: int | None) -> str:
+    value, expected = part.value, part.expected
+    if value.ndim < 2 or value.shape[-1] != value.shape[-2]:
+        return ""
+    both = expected + np.swapaxes(expected, -1, -2)
+    for made, words in ((0.5 * both, "mean"), (both, "sum")):
+        if _all_small(value - made, value - expected):
+            return f"the {words} of the right one and its transpose"
+    return ""
+
+
 def _rearranged(part: Part, m: int | None) -> str:
     with_penalty = _moved(part.value, part.expected, part)
     return with_penalty or _moved(part.value - part.penalty, part.expected - part.penalty, part)
@@ -204,6 +226,7 @@ _HYPOTHESES: dict[Callable[[Part, int | None], str], bool] = {
     _factor: True,
     _multiple_of_theta: False,
     _seven_digits: False,
+    _symmetrised: False,
     _rearranged: False,
     _constant: False,
 }

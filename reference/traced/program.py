@@ -1,4 +1,4 @@
-"""What JAX traced, as plain data: this module, `eagerly` and `reference.switches` alone touch JAX's internals.
+"""What JAX traced, as plain data: this module, `rules`, `eagerly` and `reference.switches` alone touch JAX's internals.
 
 A `Program` is a list of `Equation`s over numbered slots. Programs within an equation (the body of a scan, the primal of
 a custom rule) stand among its parameters, under JAX's own names.
@@ -7,13 +7,11 @@ a custom rule) stand among its parameters, under JAX's own names.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import jax.extend as jex
 import numpy as np
-from jax._src import source_info_util  # where the user's frames are, in every release so far
 
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.switches import devices_of
@@ -107,6 +105,12 @@ class Program:
     raw: Any
 
 
+LEAKED = (
+    "f uses a traced array that it kept from another call (a leaked tracer), so that its program is not one of its "
+    "arguments alone; return what is to be kept"
+)
+
+
 class Traced:
     """A function of trees of arrays, traced once: its program, what it returns, and, when called, JAX's own answer.
 
@@ -120,6 +124,8 @@ class Traced:
     def __init__(self, f: Callable[..., Any], *arguments: Any):
         self._traced = jax.jit(f).trace(*arguments)
         self._compiled: dict[bool, Callable[..., Any]] = {}
+        if len(self._traced.jaxpr.in_avals) > len(jax.tree.leaves(arguments)):
+            raise TypeError(LEAKED)
         self.devices = devices_of(arguments)
 
     @cached_property
@@ -309,7 +315,7 @@ CUSTOM_RULES = {"custom_jvp_call": "jvp_jaxpr_fun", "custom_vjp_call": "bwd", "c
 """Calls with a derivative rule of somebody's own, and the parameter that holds the rule."""
 
 
-def _place(info: Any) -> Place:
+def place_of(info: Any) -> Place:
     """Where a function is written, from JAX's "name at file:line"."""
     name, _, where = str(getattr(info, "func_src_info", info) or "").partition(" at ")
     file, _, line = where.rpartition(":")
@@ -320,35 +326,9 @@ def function_of(equation: Equation) -> Place:
     """The function with a rule of its own that a call runs."""
     raw = equation.raw.params.get("call_jaxpr", equation.raw.params.get("fun_jaxpr"))
     info = getattr(getattr(raw, "jaxpr", raw), "debug_info", None)
-    return _place(info) if info is not None else NOWHERE
+    return place_of(info) if info is not None else NOWHERE
 
 
 def rule_of(equation: Equation) -> Place:
     """The derivative rule that a call carries."""
-    return _place(getattr(equation.raw.params.get(CUSTOM_RULES[equation.name]), "debug_info", None))
-
-
-def line_of(equation: Equation) -> Place:
-    """The line of the user's code that an equation comes from."""
-    try:
-        frame = source_info_util.user_frame(equation.raw.source_info.traceback)
-    except (AttributeError, TypeError):
-        return NOWHERE
-    if frame is None or whose(frame) == "harness":  # a function of JAX, called by the check itself
-        return NOWHERE
-    return Place(frame.function_name, frame.file_name, frame.start_line)
-
-
-def frames_of(equation: Equation) -> Sequence[Any]:
-    """The calls that lead to an equation, the innermost first."""
-    return getattr(equation.raw.source_info.traceback, "frames", ())
-
-
-def whose(frame: Any) -> str:
-    """Whose code a frame is of: "jax", "harness", of another "library", or the user's "own"."""
-    path = Path(frame.file_name)
-    if frame.file_name.startswith(str(Path(jax.__file__).parent)):
-        return "jax"
-    if path.is_relative_to(Path(__file__).parents[2] / "harness"):
-        return "harness"
-    return "library" if "site-packages" in path.parts else "own"
+    return place_of(getattr(equation.raw.params.get(CUSTOM_RULES[equation.name]), "debug_info", None))

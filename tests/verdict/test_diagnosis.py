@@ -65,9 +65,25 @@ def test_a_regulariser_of_the_wrong_strength_is_measured():
     assert "off by 3 times λ/m" in told
 
 
+def test_a_square_block_that_was_symmetrised():
+    square = np.array([[5.0, 2.0, 3.0], [-4.0, 6.0, 1.0], [0.5, 9.0, 7.0]])
+    for made, words in ((0.5 * (square + square.T), "mean"), (square + square.T, "sum")):
+        assert diagnose([_part(made, square)]) == f"theta: the {words} of the right one and its transpose"
+        assert words in diagnose([_part(np.stack([made, made]), np.stack([square, square]))])
+    assert diagnose([_part(np.tril(square), square)]).startswith("theta: zero where")
+
+
 def test_only_the_block_that_is_wrong_is_named():
     told = diagnose([_part(E, E, name="A"), _part(2 * E, E, name="b"), _part(E, E, name="c")])
     assert told.startswith("b: 2 times")
+
+
+def test_the_gradient_is_meant_where_all_of_it_is_wrong():
+    wrong = [_part(2 * E, E, name="A"), _part(2 * E[0], E[0], name="b")]
+    right = _part(E, E, name="c")
+    assert diagnose(wrong).startswith("the gradient: 2 times")
+    assert diagnose([*wrong, right]).startswith("A, b: 2 times")
+    assert diagnose([right, *wrong, *(_part(2 * E, E, name=name) for name in "def")]).startswith("A, b, d and 2 more: ")
 
 
 @pytest.mark.parametrize("unit", [1e-9, 1e-3, 1e3, 1e9])

@@ -132,17 +132,22 @@ def _chosen(args: Sequence[Any], argnums: int | Sequence[int] | None) -> set[int
     if argnums is None:
         return set(range(len(args)))
     numbers: list[Any] = list(argnums) if isinstance(argnums, (tuple, list, range)) else [argnums]
-    for number in numbers:
-        if not isinstance(number, (int, np.integer)) or not -len(args) <= number < len(args):
-            raise ValueError(
-                f"argnums must name some of the {len(args)} arguments, counted from 0, not {given(argnums)}"
-            )
+    are_numbers = (isinstance(n, (int, np.integer)) and not isinstance(n, bool) for n in numbers)
+    if not numbers or not all(are_numbers) or not all(-len(args) <= n < len(args) for n in numbers):
+        raise ValueError(f"argnums must name some of the {len(args)} arguments, counted from 0, not {given(argnums)}")
     return {int(number) % len(args) for number in numbers}
+
+
+TABLES = ("pandas", "polars", "cudf", "modin")
+"""Libraries whose series and tables know how to become arrays of NumPy."""
 
 
 def _refuse_foreign(name: str, leaf: Any) -> None:
     """Refuse, with what to use instead, arrays that JAX does not take."""
-    if type(leaf).__module__.partition(".")[0] == "torch":
+    library = type(leaf).__module__.partition(".")[0]
+    if library in TABLES and hasattr(leaf, "to_numpy"):
+        raise TypeError(f"{name} is a {type(leaf).__name__} of {library}; give NumPy arrays: {name}.to_numpy()")
+    if library == "torch":
         raise TypeError(f"{name} is PyTorch's; for its functions use harness.drop_in.torch.gradcheck or check_gradient")
     if getattr(leaf, "dtype", None) in (np.longdouble, np.clongdouble) and np.longdouble is not np.float64:
         raise TypeError(f"{name} is {leaf.dtype}, which JAX does not have; give float64 or complex128")
@@ -189,6 +194,8 @@ def _nothing_to_differentiate(leaves: Sequence[Any]) -> str:
 
 
 NOT_TRACEABLE = {
+    jax.errors.UnexpectedTracerError: "uses a traced array that was kept from another call (a leaked tracer); return "
+    "what is to be kept",
     jax.errors.TracerArrayConversionError: "hands a traced array to NumPy or another library; use jax.numpy there",
     jax.errors.TracerIntegerConversionError: "takes a traced number for an index or a length; index by jnp.take, or "
     "give the number as a Python int",
@@ -216,7 +223,7 @@ def require(f: Any, order: Any, modes: Any, trust: Any, reference: Any, seed: An
     for what, function in {"f": f, "reference": reference}.items():
         if not callable(function) and not (what == "reference" and function is None):
             raise TypeError(f"{what} must be a function, not {given(function)}")
-    if whole_number("order", order, 1) > 2:
+    if isinstance(order, (bool, np.bool_)) or whole_number("order", order, 1) > 2:
         raise ValueError(f"order must be 1 or 2, not {given(order)}")
     if not _are_names(modes) or not modes or not set(modes) <= set(MODES):
         raise ValueError(f"modes must be some of {', '.join(MODES)}, as a tuple, not {given(modes)}")

@@ -18,7 +18,7 @@ from harness.bounds.tolerances import (
 )
 from harness.bounds.traced_bound import floor_of, largest_in_block
 from harness.checks.directions import random_directions
-from harness.checks.traced.differencing import free_phases, has_slope, some_differences, vanishing, weigh
+from harness.checks.traced.differencing import free_phases, has_kink, has_slope, some_differences, vanishing, weigh
 from harness.checks.traced.layout import Claim, Layout, Sides, UnitVectors
 from harness.checks.traced.many_inputs import end_to_end, located, sampled
 from harness.checks.traced.modes.mode import Mode, gradient_of
@@ -64,8 +64,8 @@ class Check:
     answers, pairs, ends : what is to be judged
     own : list of Answer
         JAX's own answers, beside which the ones to be judged may be what its programs mean.
-    meanings, ends_by_meaning : dicts
-        For each mode its runs in float64, or why there are none; along which directions they count.
+    meanings, meant, ends_by_meaning : dicts
+        For each mode its runs in float64, or why there are none; what they answer; along which directions they count.
     left_out : dict
     doubts : list of str
     values : three (outputs,) arrays
@@ -148,7 +148,10 @@ class Check:
         oracles = {name: Claim(*self.per_output(claim)) for name, claim in self._oracles.items()}
         own = [*self.own, *(answer for answer in self.answers if answer.oracle)]
         pairs = compare_all(own, subject.blocks, self.ordinary, self.absolute)
-        told = with_digits(own, pairs, oracles, subject.inputs, subject.label)
+        wrong = {
+            name for pair in (*pairs, *self.pairs, *self.ends) if pair.disagrees for name in (pair.first, pair.second)
+        }
+        told = with_digits(own, pairs, oracles, subject.inputs, subject.label, self.meant, wrong)
         self.answers = [replace(judged, note=x.note, ulps=x.ulps) for judged, x in zip(self.answers, told)]
         if self.truth.taken_as_they_are or self.by_solvers:  # no derivative on purpose, or good to a tolerance
             self.not_linear = []
@@ -170,6 +173,7 @@ class Check:
             for name, claim in claims.items()
             if not isinstance(runs := self.known_meaning(name), str)
         }
+        self.meant = {name: claim.derivative for name, (claim, _) in told.items()}
         if self.is_large:
             subject, increments = self._narrowed(chosen, increments)
         self.answers = [*self.own, increments]
@@ -266,7 +270,7 @@ class Check:
         sides = replace(sides, middle=np.where(nothing, 0.0, sides.middle))
         bar = bar_of_increments(self.truth, along, self.weights, sides, seen, self.seed)
         error = np.where(nothing, np.finfo(float).tiny, self.noted(INCREMENTS, bar))
-        self.has_kink |= bool((2.0 * sides.apart > error).any())
+        self.has_kink = self.has_kink or has_kink(self.truth, along, self.weights, sides, error, self.seed)
         return sides, np.where(np.isfinite(error), error, np.inf)
 
     @np.errstate(all="ignore")

@@ -16,15 +16,9 @@ import numpy as np
 from harness.bounds.tolerances import MEANT
 from harness.checks.traced.arguments import Arguments, require
 from harness.checks.traced.asking import NOT_FINITE, Check
-from harness.checks.traced.culprits import (
-    Met,
-    beside_the_numbers,
-    find_culprits,
-    find_second_order_culprits,
-    rules_alone,
-)
-from harness.checks.traced.modes.programs import alike, equations_in
-from harness.checks.traced.subject import INCREMENTS, MODES, REFERENCE, consensus
+from harness.checks.traced.culprits import Met, beside_the_numbers, find_culprits, rules_alone
+from harness.checks.traced.modes.programs import alike, coarsest_type, equations_in, is_read
+from harness.checks.traced.subject import DIFFERENCES, INCREMENTS, MODES, REFERENCE, consensus
 from harness.checks.traced.truth import Truth
 from harness.progress import bar_after
 from harness.sources.conduct import settings_kept
@@ -45,7 +39,12 @@ SOLVERS_TOLD = 1e-10
 """What the tolerance of a solver moves is told from here on, beside the largest derivative."""
 
 
-NOT_REPEATABLE = "f answers differently each time that it is traced: randomness or state outside its arguments"
+NOT_REPEATABLE = {
+    how: f"f answers differently each time that it is {how}: randomness or state outside its arguments"
+    for how in ("traced", "called")
+}
+
+FIRST_ORDER_IS_NOT_CHECKED = "order=2 compares the derivatives of JAX's gradient, and not the gradient: order=1 does"
 
 
 @settings_kept
@@ -73,7 +72,7 @@ def check_derivatives(
         Where to check. Floating and complex leaves are differentiated in their own precision; Python's numbers are
         float64. Integers, truth values, random keys, `None` and whatever is no array are left alone.
     order : 1 or 2
-        2 checks the derivatives of JAX's gradient: forward over reverse, and reverse over reverse.
+        2 checks the derivatives of JAX's gradient, and not this itself: forward over reverse, and reverse over reverse.
     modes : some of "reverse" and "forward"
     argnums : int, or several, optional
         The arguments to differentiate; by default all.
@@ -116,14 +115,16 @@ def check_derivatives(
         check.ask(modes, None if reference is None else arguments.flat(reference(*args)))
         subject = check.subject
         met = Met(check)
+        subject.type_name = _type_of(check)
         subject.notes = _notes(check, arguments, met)
+        subject.notes += [FIRST_ORDER_IS_NOT_CHECKED] if order == 2 else _of_dependence(check)
         subject.details = {"devices": list(map(_name, check.traced.devices)), "product_bits": _bits_of_products(check)}
         unchecked = _nobody_checked(check, modes)
         subject.doubts = [*check.doubts, *unchecked]
         if check.by_solvers > SOLVERS_TOLD:
             subject.hint = "a solver in f stops at a tolerance that hides the digits; check it with a smaller one"
         differing = _differing(check)
-        subject.is_repeatable = NOT_REPEATABLE not in differing
+        subject.is_repeatable = not set(NOT_REPEATABLE.values()) & set(differing)
         changed = [f"f changes its argument {name} in place" for name in arguments.changed()]
         subject.misconduct = [*changed, *differing]
         if order == 1 and not subject.misconduct:
@@ -139,12 +140,7 @@ def _name_rules(check: Check, met: Met, order: int, of_first_order: Callable[[],
     """Whose rule it is, where something is wrong; and which rules are off alone, where nothing shows of it."""
     subject = check.subject
     if any(pair.disagrees for pair in (*check.pairs, *check.ends)):
-        culprits = find_culprits(check, met.equations)
-        if order == 2 and not culprits:
-            first = of_first_order()
-            first.deadline = check.deadline
-            culprits = find_second_order_culprits(first)
-        subject.name_culprits(culprits)
+        subject.name_culprits(find_culprits(check, met.equations, of_first_order if order == 2 else None))
     elif order == 1 and met.has_rules and (hidden := beside_the_numbers(check)):
         culprits = find_culprits(check, met.equations)
         subject.name_culprits(culprits)
@@ -188,16 +184,19 @@ def _require_met(trust: Sequence[str], check: Check) -> None:
 
 @np.errstate(all="ignore")
 def _differing(check: Check) -> list[str]:
-    """What is another program each time that it is traced, by its values; nothing where all is well."""
+    """What is another each time that it is traced, or run, by its values; nothing where all is well."""
     reverse = [mode for mode in check.asked if mode.name == "reverse" and mode.name not in check.left_out]
     another = check.mode("reverse")
     if reverse and reverse[0].is_alike(another):  # and so is the function within
         return []
     again = Traced(lambda *x: check.function(*x), *check.leaves).program
     if not alike(check.traced.program, again):
-        found = Truth(again, check.leaves, check.inputs, check.outputs, check.truth.trusted).value()
-        if not np.array_equal(check.truth.value(), found, equal_nan=True):
-            return [NOT_REPEATABLE]
+        others = check.leaves, check.inputs, check.outputs, check.truth.trusted
+        here, once_more, found = (
+            Truth(program, *others).value() for program in (check.truth.program, check.truth.program, again)
+        )
+        if not np.array_equal(here, found, equal_nan=True):
+            return [NOT_REPEATABLE["traced" if np.array_equal(here, once_more, equal_nan=True) else "called"]]
     if reverse and not reverse[0].answers_alike(another, check.weights):
         return ["the derivative rule answers differently each time that it is traced"]
     return []
@@ -249,7 +248,7 @@ BARS = {
 
 def _error_bars(check: Check) -> list[str]:
     bits, told = _bits_of_products(check), []
-    coarsest = f"{bits} bits" if bits else check.precision
+    coarsest = f"{bits} bits" if bits else _type_of(check)
     for kinds, words in BARS.items():
         of_jax = [name for name, own in check.bars.items() if own == kinds and name != INCREMENTS]
         of_program = [INCREMENTS] if check.bars.get(INCREMENTS) == kinds else []
@@ -287,15 +286,31 @@ def _in_float64(check: Check) -> list[str]:
     told = []
     if counts:
         told.append(
-            f"where JAX's own answers in {check.precision} tell less, the programs of {' and '.join(counts)} count as "
+            f"where JAX's own answers in {_type_of(check)} tell less, the programs of {' and '.join(counts)} count as "
             f"they run in float64: a right rule may be off there by {MEANT[check.precision]:.1e} of the largest of its "
             "block, and by what another rounding of its constants moves"
         )
     told += [
-        f"{name} is judged in {check.precision} alone, and not as its program would run in float64: {reason}"
+        f"{name} is judged in {_type_of(check)} alone, and not as its program would run in float64: {reason}"
         for name in check.meanings
         if isinstance(reason := check.known_meaning(name), str) and reason
     ]
+    return told
+
+
+def _type_of(check: Check) -> str:
+    """The name of the coarsest type that f computes in."""
+    return coarsest_type(check.truth.program) or check.precision
+
+
+def _of_dependence(check: Check) -> list[str]:
+    """What f does not depend on, as a loss that was detached does not."""
+    unused = [name for name, used in zip(check.inputs.names, is_read(check.truth.program)) if not used]
+    told = [f"f does not use {first_few(unused, 6)}"] if unused else []
+    known = [answer for answer in check.answers if answer.name != DIFFERENCES and np.isfinite(answer.error).all()]
+    slopes = [*(answer.gradient for answer in known), *(slope for pair in check.ends for slope in pair.gradients)]
+    if INCREMENTS in [answer.name for answer in known] and not any(map(np.any, slopes)):
+        told.append("every derivative is zero" + (" at this point" if len(unused) < len(check.inputs.names) else ""))
     return told
 
 

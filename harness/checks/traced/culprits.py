@@ -5,8 +5,8 @@ farthest is named with its file and line, and run by its primal once more: if no
 """
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy as np
 from harness.checks.directions import random_directions
 from harness.checks.traced.asking import Check
 from harness.checks.traced.modes.programs import equations_in
+from harness.checks.traced.naming import Culprit, named
 from harness.checks.traced.subject import INCREMENTS, MODES
 from harness.checks.traced.truth import Truth
 from reference.arithmetics.increments import Increment
@@ -29,66 +30,19 @@ from reference.traced.program import (
     Place,
     Traced,
     bind,
-    frames_of,
     function_of,
     is_key,
     kind,
-    line_of,
     primal_of,
     programs_in,
-    rule_of,
-    whose,
 )
+from reference.traced.rules import frames_of, is_rule_of_jax, whose, without_rules
 from reference.traced.solving.replaying import replayed
 
 KEPT = 3
 """An equation in a loop is met many times; the first of its values and the last ones are tried."""
 
-JAX = Path(jax.__file__).parent
-
 RULES_TRIED, PRIMITIVES_TRIED = 24, 60
-
-
-@dataclass(frozen=True)
-class Culprit:
-    """An equation whose own derivative is off.
-
-    Attributes
-    ----------
-    name : str
-        Of the function with the rule, or of the primitive.
-    where : str
-        The rule, with file and line; the line of the user's code for a primitive.
-    off : float
-        The largest difference, relative to the largest derivative of the equation; zero where none was seen, and only
-        the primal in the place of the rule tells.
-    shape : str
-        What kind of error it is, in words; may be empty.
-    explains : bool or None
-        Whether nothing is at odds any more with the primal in the place of the rule; None where that was not tried.
-    in_float64 : bool
-        Whether the rule's program was run in float64 to see it.
-    """
-
-    name: str
-    where: str
-    off: float
-    shape: str
-    explains: bool | None = None
-    in_float64: bool = False
-
-    @property
-    def rule(self) -> str:
-        return f"the rule of {self.name}, {self.where}"
-
-    def __str__(self) -> str:
-        shape = f": {self.shape}" if self.shape else ""
-        how = "checked alone, in float64," if self.in_float64 else "checked alone"
-        off = f" is off by {self.off:.1e}" if self.off else "" if self.shape else " is off by less than shows"
-        told = f"{self.rule}, {how}{off}{shape}"
-        if self.explains is None:
-            return told
-        return f"{told}; by its primal instead, " + ("all agree" if self.explains else "something is still at odds")
 
 
 NO_DERIVATIVE = {
@@ -137,7 +91,7 @@ class Met(Run):
     @property
     def has_rules(self) -> bool:
         """Whether a custom rule that is not JAX's was met, and is not trusted."""
-        return any(eq.name in CUSTOM_RULES and not _is_jax(eq) for eq in self.equations)
+        return any(eq.name in CUSTOM_RULES and not is_rule_of_jax(eq) for eq in self.equations)
 
     def equation(self, equation: Equation, operands: Sequence[Any]) -> Sequence[Any]:
         if equation.name not in CALLS:
@@ -157,16 +111,32 @@ class Met(Run):
         return outputs
 
 
-def find_culprits(check: Check, met: dict[Equation, list[list[Increment]]]) -> list[Culprit]:
-    """The equations whose derivatives are off, the worst first: custom rules, or else JAX's own."""
+def find_culprits(
+    check: Check, met: dict[Equation, list[list[Increment]]], of_first_order: Callable[[], Check] | None = None
+) -> list[Culprit]:
+    """The equations whose derivatives are off, the worst first: custom rules, or else JAX's own.
+
+    Of a check of second order, whose program has most rules inlined, `of_first_order` makes that of the function.
+    """
     custom = [eq for eq in met if eq.name in CUSTOM_RULES]
     others = [eq for eq in met if eq.name not in CUSTOM_RULES]
     found = _off(check, met, custom[:RULES_TRIED])
     if found:
         culprit, equation = found[0]
         found[0] = replace(culprit, explains=_explains(check, equation)), equation
+    elif of_first_order:
+        found = _of_second_order(of_first_order(), check.deadline)
     found = found or _off(check, met, _different([eq for eq in others if not _holds_rule(eq)])[:PRIMITIVES_TRIED])
     return [culprit for culprit, _ in found] or _by_primal(check, custom[:RULES_TRIED])
+
+
+def _of_second_order(first: Check, deadline: float) -> list[tuple[Culprit, Equation]]:
+    """The custom rules of a function whose own derivatives are off, and which of them are right at first order."""
+    first.deadline, met = deadline, Met(first).equations
+    custom = [eq for eq in met if eq.name in CUSTOM_RULES][:RULES_TRIED]
+    found = _off(first, met, custom, order=2)
+    wrong = {eq for _, eq in _off(first, met, [eq for _, eq in found])}
+    return [(culprit if eq in wrong else replace(culprit, order=2), eq) for culprit, eq in found]
 
 
 def _by_primal(check: Check, equations: Sequence[Equation]) -> list[Culprit]:
@@ -175,7 +145,7 @@ def _by_primal(check: Check, equations: Sequence[Equation]) -> list[Culprit]:
         if time.perf_counter() > check.deadline:
             break
         if _explains(check, equation):
-            return [replace(_named(equation, 0.0, ""), explains=True)]
+            return [replace(named(equation, 0.0, ""), explains=True)]
     return []
 
 
@@ -188,15 +158,23 @@ def _holds_rule(equation: Equation) -> bool:
 OPPOSITE_OF = {"reverse": "cotangents", "forward": "tangents"}
 
 
-@np.errstate(all="ignore")
 def beside_the_numbers(check: Check) -> list[str]:
     """What is wrong with JAX's modes, although they answer the derivatives where they were asked for them."""
-    told = [
+    return [*_not_linear(check), *_other_values(check)]
+
+
+def _not_linear(check: Check) -> list[str]:
+    return [
         f"{mode} mode is not linear: of opposite {OPPOSITE_OF[mode]} it does not answer the opposite"
         for mode in check.not_linear
         if not (check.truth.taken_as_they_are or check.by_solvers)  # no derivative on purpose, or good to a tolerance
     ]
-    f, (_, expected, error) = check.function, check.values
+
+
+@np.errstate(all="ignore")
+def _other_values(check: Check) -> list[str]:
+    """Where a mode hands on another value than the function's."""
+    told, f, (_, expected, error) = [], check.function, check.values
     ways = {"reverse": lambda *x: jax.vjp(f, *x)[0], "forward": lambda *x: jax.jvp(f, x, x)[0]}
     for mode in (mode.name for mode in check.asked if mode.name not in check.left_out):
         try:
@@ -217,18 +195,8 @@ def beside_the_numbers(check: Check) -> list[str]:
 
 def rules_alone(check: Check, met: dict[Equation, list[list[Increment]]]) -> list[str]:
     """Custom rules of the user's own that are off although nothing shows of it in the whole, as notes."""
-    met = {eq: values for eq, values in met.items() if eq.name in CUSTOM_RULES and not _is_jax(eq)}
+    met = {eq: values for eq, values in met.items() if eq.name in CUSTOM_RULES and not is_rule_of_jax(eq)}
     return [f"{culprit}; the whole does not show it" for culprit, _ in _off(check, met, list(met)[:RULES_TRIED])]
-
-
-def find_second_order_culprits(first: Check) -> list[Culprit]:
-    """The custom rules of a function whose own second derivatives are off: a gradient's program has them inlined."""
-    met = Met(first).equations
-    return [culprit for culprit, _ in _off(first, met, [eq for eq in met if eq.name in CUSTOM_RULES][:RULES_TRIED], 2)]
-
-
-def _is_jax(equation: Equation) -> bool:
-    return str(JAX) in rule_of(equation).file + function_of(equation).file
 
 
 def _different(equations: Sequence[Equation]) -> list[Equation]:
@@ -240,7 +208,10 @@ def _different(equations: Sequence[Equation]) -> list[Equation]:
 def _off(
     check: Check, met: dict[Equation, list[list[Increment]]], equations: Sequence[Equation], order: int = 1
 ) -> list[tuple[Culprit, Equation]]:
-    """The equations that are off, the farthest first; what is left at the deadline is not tried."""
+    """The equations that are off themselves, each once, the farthest first; what is left at the deadline is not tried.
+
+    Not those that are right as soon as what they call is.
+    """
     found = []
     for done, equation in enumerate(equations):
         if time.perf_counter() > check.deadline:
@@ -249,7 +220,25 @@ def _off(
         tried = [alone for values in met[equation] if (alone := _alone(equation, values, order))]
         if tried:
             found.append((max(tried, key=lambda culprit: culprit.off), equation))
+    found = [(culprit, eq) for culprit, eq in found if not _is_innocent(check, eq, [e for _, e in found], order)]
+    found = list({(c.name, c.where): (c, eq) for c, eq in sorted(found, key=lambda pair: pair[0].off)}.values())
     return sorted(found, key=lambda pair: (sum(_calls(pair[1], other) for _, other in found), -pair[0].off))
+
+
+def _is_innocent(check: Check, equation: Equation, wrong: Sequence[Equation], order: int) -> bool:
+    """Whether a custom rule is right as soon as those of the other functions that are off are not taken.
+
+    The function is traced anew, for what a rule calls stands in no program: it is run whenever JAX differentiates.
+    """
+    function = function_of(equation)
+    others = {function_of(eq) for eq in wrong if eq.name in CUSTOM_RULES} - {function}
+    if not others or equation.name not in CUSTOM_RULES or time.perf_counter() > check.deadline:
+        return False
+    with without_rules(others):
+        f, names = (lambda *leaves: check.function(*leaves)), (check.inputs.names, lambda: check.outputs.names)
+        met = Met(Check(f, check.leaves, *names, check.truth.trusted, seed=check.seed)).equations
+        same = [(eq, values) for eq, tried in met.items() if function_of(eq) == function for values in tried]
+        return bool(same) and not any(_alone(eq, values, order) for eq, values in same)
 
 
 def _calls(outer: Equation, inner: Equation) -> bool:
@@ -296,8 +285,11 @@ def _alone(equation: Equation, met: Sequence[Increment], order: int = 1) -> Culp
 def _culprit(equation: Equation, check: Check) -> Culprit | None:
     against = [pair for pair in (*check.pairs, *check.ends) if pair.disagrees]
     if not against:
-        hidden = beside_the_numbers(check) if equation.name in CUSTOM_RULES and not _is_jax(equation) else []
-        return _named(equation, 0.0, hidden[0]) if hidden else None
+        if equation.name not in CUSTOM_RULES or is_rule_of_jax(equation):
+            return None
+        not_linear, values = _not_linear(check), _other_values(check)
+        hidden = [*not_linear, *values]
+        return named(equation, 0.0, hidden[0], hands_on_the_value=not not_linear) if hidden else None
     pair = against[0]
     wrong = next(answer for answer in check.answers if answer.name in (pair.first, pair.second))
     right = next(answer for answer in check.answers if answer.name == INCREMENTS)
@@ -308,17 +300,7 @@ def _culprit(equation: Equation, check: Check) -> Culprit | None:
     by_meaning = check.subject.by_meaning if pair in check.pairs else check.ends_by_meaning
     in_float64 = bool((by_meaning.pop(wrong.name, np.zeros(1, bool)) & pair.at_odds).any())
     shape = check.subject.explain(wrong, right, pair.at_odds) if pair in check.pairs else ""
-    return replace(_named(equation, off, shape), in_float64=in_float64)
-
-
-def _named(equation: Equation, off: float, shape: str) -> Culprit:
-    custom = equation.name in CUSTOM_RULES
-    name = function_of(equation).name if custom else equation.name
-    place = rule_of(equation) if custom else line_of(equation)
-    where = str(place) if place != NOWHERE else "of JAX"
-    if custom and str(JAX) in place.file and line_of(equation) != NOWHERE:  # as that of custom_root and custom_gradient
-        where += f", called by {line_of(equation)}"
-    return Culprit(name or equation.name, where, off if np.isfinite(off) else np.inf, shape)
+    return replace(named(equation, off, shape), in_float64=in_float64)
 
 
 def _explains(check: Check, equation: Equation) -> bool | None:

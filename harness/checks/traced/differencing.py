@@ -171,6 +171,26 @@ def vanishing(
 
 
 @np.errstate(all="ignore")
+def has_kink(
+    truth: Truth,
+    directions: np.ndarray | UnitVectors,
+    weights: np.ndarray,
+    sides: Sides,
+    error: np.ndarray,
+    seed: int,
+) -> bool:
+    """Whether the slopes on both sides differ, by more than what shrinks with the step as second order does."""
+    apart = np.where(2.0 * sides.apart > error, sides.apart, 0.0)
+    at = np.flatnonzero(apart.any(axis=0))
+    if not at.size:
+        return False
+    truth.shortened = SHORTER
+    shorter = truth.sides(directions[at], weights, seed).apart
+    truth.shortened = 1.0
+    return bool((shorter > SHRINKS * apart[:, at])[apart[:, at] > 0.0].any())
+
+
+@np.errstate(all="ignore")
 def has_slope(truth: Truth, values: np.ndarray, expected: np.ndarray) -> np.ndarray:
     """Which outputs are finite, or may have a slope all the same: constant infinities, and where an argument is.
 

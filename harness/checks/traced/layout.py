@@ -16,6 +16,20 @@ from harness.verdict.comparison import Block
 from reference.traced.program import kind
 
 
+class Entry(NamedTuple):
+    """One coordinate: of an array with a name and a shape, where in it; of a complex entry 0 or 1, the part."""
+
+    name: str
+    shape: tuple[int, ...]
+    at: tuple[int, ...]
+    is_imaginary: int | None
+
+    @property
+    def is_on_diagonal(self) -> bool:
+        """Of a square matrix, or of one in a stack of them: a transposition leaves it where it is."""
+        return len(self.shape) > 1 and self.shape[-1] == self.shape[-2] and self.at[-1] == self.at[-2]
+
+
 class Layout:
     """Where the entries of several arrays lie in one vector of real numbers."""
 
@@ -39,19 +53,27 @@ class Layout:
         )
         found.blocks = [Block(self.names[k], np.flatnonzero(which == k)) for k in kept]
         found.shapes = [block.indices.shape for block in found.blocks]
-        found.size, found.label = len(chosen), lambda i: self.label(int(chosen[i]))
+        found.size, found.place = len(chosen), lambda i: self.place(int(chosen[i]))
         return found
+
+    def place(self, i: int) -> "Entry":
+        """Where a coordinate is from, whatever was narrowed since."""
+        which = int(np.searchsorted(self.ends, i, side="right"))
+        offset, shape = int(i - self.blocks[which].indices[0]), self.shapes[which]
+        is_imaginary, offset = divmod(offset, int(np.prod(shape))) if self.is_complex[which] else (None, offset)
+        index = tuple(map(int, np.unravel_index(offset, shape))) if shape else ()
+        return Entry(self.names[which], shape, index, is_imaginary)
 
     def label(self, i: int) -> str:
         """``params['kernel'][3, 4]``, and the part of a complex entry."""
-        which = int(np.searchsorted(self.ends, i, side="right"))
-        offset, shape = int(i - self.blocks[which].indices[0]), self.shapes[which]
-        part = ""
-        if self.is_complex[which]:
-            imaginary, offset = divmod(offset, int(np.prod(shape)))
-            part = " (imaginary part)" if imaginary else " (real part)"
-        index = ", ".join(map(str, np.unravel_index(offset, shape))) if shape else ""
-        return f"{self.names[which]}{f'[{index}]' if index else ''}{part}"
+        entry = self.place(i)
+        part = {None: "", 0: " (real part)", 1: " (imaginary part)"}[entry.is_imaginary]
+        return entry.name + (f"[{', '.join(map(str, entry.at))}]" if entry.at else "") + part
+
+    def conjugated(self) -> np.ndarray:
+        """What a conjugation makes of each coordinate: -1 for imaginary parts, 1 for all others."""
+        is_imaginary = (any(self.is_complex) and self.place(i).is_imaginary == 1 for i in range(self.size))
+        return np.where(list(is_imaginary), -1.0, 1.0)
 
     def vector(self, arrays: Sequence[Any], lead: int = 0, conjugate: bool = False) -> np.ndarray:
         """(lead, size) float64 from arrays, each with its lead axes; of gradients the conjugate has the coordinates."""

@@ -8,7 +8,7 @@ import numpy as np
 from harness.checks.traced.layout import Layout
 from harness.verdict.comparison import Answer, Block, Pair
 from harness.verdict.consensus import Consensus
-from harness.verdict.diagnosis import CLOSE, Part, diagnose
+from harness.verdict.diagnosis import CLOSE, Part, diagnose, named
 from harness.verdict.subject import Subject
 
 MODES = ("reverse", "forward")
@@ -39,7 +39,7 @@ class TracedDerivatives(Subject):
         self.inputs, self.outputs, self.point, self.each = inputs, outputs, point, each
         self.combinations = len(weights)
         self.cotangents = np.diag(weights) if each else np.ones(len(weights))
-        self.culprit = ""
+        self.culprit = self.type_name = ""
         self.own: dict[str, Answer] = {}
         self.by_meaning: dict[str, np.ndarray] = {}
         self.chosen = np.tile(chosen, len(weights))
@@ -81,14 +81,16 @@ class TracedDerivatives(Subject):
         if not self.each:
             rows[np.argmax(rows) + 1 :] = False
         with np.errstate(all="ignore"):
-            cotangent = self._of_cotangents(given, expected) if self.each and wrong.family != REFERENCE else ""
+            answers_each = self.each and wrong.family != REFERENCE
+            cotangent = self._conjugated(given, expected, odd, rows, answers_each)
+            cotangent = cotangent or (self._of_cotangents(given, expected) if answers_each else "")
             shape = cotangent or self._shape(given, expected, odd, rows)
             if not cotangent and (
                 narrow := lost_type((given * self.cotangents[:, None])[odd], given[odd], expected[odd])
             ):
                 shape = f"right to the digits of {narrow}: a dtype is lost on the way"
         meaning = self._of_meaning(wrong, at_odds)
-        branch = "" if meaning else self._branch(odd)  # of what a rule means, smaller errors are not seen
+        branch = "" if meaning else self._branch(expected, odd, shape)  # of what is meant, smaller errors are not seen
         told = (meaning, shape, branch, self.culprit)
         return "; ".join([words for words in told if words])
 
@@ -100,8 +102,9 @@ class TracedDerivatives(Subject):
         places = np.flatnonzero(by_meaning & at_odds)
         which = "" if len(places) == at_odds.sum() else f" in {len(places)} of these coordinates"
         example = f"{self.own[wrong.name].gradient[places[0]]:.4g} for {self.label(places[0])}"
+        narrow = self.type_name or wrong.precision
         return (
-            f"what is at odds{which} is its program run in float64, for rounding in {wrong.precision} may explain "
+            f"what is at odds{which} is its program run in float64, for rounding in {narrow} may explain "
             f"JAX's own answers, such as {example}"
         )
 
@@ -135,25 +138,52 @@ class TracedDerivatives(Subject):
             return "the cotangent is dropped: the answer is the same whatever comes in"
         if is_same(given, expected * w):
             return "the cotangent comes in twice"
-        if given.shape[0] == given.shape[1] and is_same(given, expected.T):
-            return "a transposition is missing: the Jacobian times the cotangent in the place of its transpose"
+        signs = self.inputs.conjugated()
+        if given.shape[0] == given.shape[1] and np.array_equal(signs, self.outputs.conjugated()):
+            if is_same(given, signs[:, None] * expected.T * signs):  # of complex numbers, the transpose of the Jacobian
+                return "a transposition is missing: the Jacobian times the cotangent in the place of its transpose"
+            if is_same(given, expected.T):
+                return "a transposition is missing, and a conjugation, or one of these is too many"
         return ""
 
-    def _branch(self, odd: np.ndarray) -> str:
-        """Whether all that is wrong lies on one side of a number, and all that is right on the other."""
+    def _conjugated(
+        self, given: np.ndarray, expected: np.ndarray, odd: np.ndarray, rows: np.ndarray, answers_each: bool
+    ) -> str:
+        """Whether conjugates explain the blocks that are wrong: of the answers, or of what comes in for each output."""
+        wrong = [block for block in self.inputs.blocks if odd[:, block.indices].any()]
+        columns = np.concatenate([block.indices for block in wrong])
+        signs, plain, every = self.inputs.conjugated()[columns], np.ones(len(columns)), np.ones(len(rows), bool)
+        ways = [(rows, np.ones(len(rows)), signs, "the conjugate of the right value")]
+        if answers_each:
+            of_outputs = self.outputs.conjugated()
+            ways += [(every, of_outputs, by, "right up to conjugates") for by in (plain, signs)]
+        for at, by_row, by_column, what in ways:
+            right, answered = (x[at][:, columns] for x in (expected, given))
+            turned, size = np.outer(by_row[at], by_column) * right, np.abs(answered - right).max()
+            is_the_sign = np.abs(turned + right).max() <= CLOSE * size
+            if np.abs(answered - turned).max() <= CLOSE * size and not is_the_sign:
+                return f"{named(wrong)}: {what}, so that a conjugation is missing or one too many"
+        return ""
+
+    def _branch(self, expected: np.ndarray, odd: np.ndarray, shape: str) -> str:
+        """Whether all that is wrong lies on one side of a number, and all that is right on the other.
+
+        Not where what is right could not have shown what is wrong elsewhere: the diagonals of square matrices, and
+        zeros beside a relation that is told in words, such as a factor.
+        """
         wrong, told = np.asarray(np.any(odd, axis=0)), []
-        for block in self.inputs.blocks:
+        for block, is_complex in zip(self.inputs.blocks, self.inputs.is_complex):
             looked_at = block.indices[self.chosen[block.indices]]
-            bad, good = (self.point[looked_at[which[looked_at]]] for which in (wrong, ~wrong))
-            if min(len(bad), len(good)) < 2 or len(looked_at) < 5:
+            right = looked_at[~wrong[looked_at]]
+            bad, good = self.point[looked_at[wrong[looked_at]]], self.point[right]
+            if is_complex or min(len(bad), len(good)) < 2 or len(looked_at) < 5:
                 continue
-            for sign, apart, edge in (
-                (">", bad.min() > good.max(), good.max()),
-                ("<", bad.max() < good.min(), good.min()),
-            ):
-                if apart:
-                    through_zero = min(bad.max(), good.max()) <= 0.0 <= max(bad.min(), good.min())
-                    told.append(f"only where {block.name} {sign} {0.0 if through_zero else edge:.3g}: one branch alone")
+            side = _side(bad, good)
+            shows_nothing = (shape and not expected[:, right].any()) or (
+                side and all(self.inputs.place(i).is_on_diagonal for i in right)
+            )
+            if side and not shows_nothing:
+                told.append(f"only where {block.name} {side}")
         return ", ".join(told)
 
     def name_culprits(self, culprits: Sequence[Any]) -> None:
@@ -166,6 +196,28 @@ class TracedDerivatives(Subject):
         shape = shape if int(np.prod(shape)) == len(at) else (len(at),)
         arrays = (given[at], expected[at], self.point[at], np.zeros(len(at)), odd[at])
         return Part(block.name, *(array.reshape(shape) for array in arrays))
+
+
+def _side(bad: np.ndarray, good: np.ndarray) -> str:
+    """The side of a number on which all the bad ones lie and none of the good, in words; empty where there is none."""
+    if bad.min() == bad.max() and not (good == bad[0]).any():
+        return f"is {bad[0]:.6g}"
+    for sign, is_apart, last, first in (
+        (">", bad.min() > good.max(), good.max(), bad.min()),
+        ("<", bad.max() < good.min(), good.min(), bad.max()),
+    ):
+        if is_apart:
+            if first == 0.0:
+                return f"{sign}= 0: one branch alone"
+            edge = 0.0 if first * last <= 0.0 else last
+            between = (text for digits in (3, 6, 9, 17) if _holds(sign, first, text := f"{edge:.{digits}g}", last))
+            return f"{sign} {next(between)}: one branch alone"
+    return ""
+
+
+def _holds(sign: str, bad: float, edge: str, good: float) -> bool:
+    """Whether the number as it is written parts the two."""
+    return bad > float(edge) >= good if sign == ">" else bad < float(edge) <= good
 
 
 def outside(derivatives: Sequence[np.ndarray], nowhere: np.ndarray) -> np.ndarray:

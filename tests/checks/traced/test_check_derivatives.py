@@ -1,5 +1,6 @@
 """check_derivatives: right functions agree, wrong rules do not, and bad input is told in a sentence."""
 
+import itertools
 import tracemalloc
 
 import jax
@@ -85,12 +86,35 @@ class Foreign:
 
 Foreign.__module__ = "torch"
 
+
+class Series:
+    """As a column of a table, which need not be installed."""
+
+    dtype = np.dtype(float)
+
+    def to_numpy(self):
+        return X
+
+
+Series.__module__ = "pandas.core.series"
+
+KEPT = []
+
+
+def leaking(x):
+    KEPT.append(jnp.sin(x))
+    return jnp.sum(x * KEPT[0])
+
+
 BAD = {
     "nothing to differentiate": (lambda n: n, (3,), TypeError, "give floating or complex arrays"),
     "an empty tree": (lambda x: 1.0, ({},), TypeError, "the arguments hold no array at all"),
     "empty output": (lambda x: x[:0], (X,), TypeError, "the function returns no number"),
     "integer output": (lambda x: jnp.argmax(x), (X,), TypeError, "there is no derivative"),
     "PyTorch's": (lambda x: x, (Foreign(),), TypeError, "x is PyTorch's; for its functions use"),
+    "a column": (lambda x: x, (Series(),), TypeError, r"x is a Series of pandas; give NumPy arrays: x.to_numpy\(\)"),
+    "a column in a tree": (lambda x: x["a"], ({"a": Series()},), TypeError, r"arrays: x\['a'\].to_numpy\(\)"),
+    "a traced array that was kept": (leaking, (X,), TypeError, "kept from another call"),
     "a type that JAX lacks": (
         lambda x: x["w"],
         ({"w": X.astype(np.longdouble)},),
@@ -117,6 +141,19 @@ def test_bad_input_is_told_in_a_sentence(name):
         check_derivatives(f, *args)
 
 
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ({"argnums": ()}, "not \\(\\)"),
+        ({"argnums": (True, 0)}, "not \\(True"),
+        ({"order": True}, "must be 1 or 2, not True"),
+    ],
+)
+def test_an_option_that_chooses_nothing_is_refused(option, words):
+    with pytest.raises(ValueError, match=words):
+        check_derivatives(lambda x, y: x * y, X, X, **option)
+
+
 def stateful(x):
     return x * np.random.default_rng().normal()
 
@@ -136,8 +173,16 @@ def test_what_breaks_the_trace_is_named_with_its_line():
         check_derivatives(branching, X)
 
 
+def counted(x):
+    shape = jax.ShapeDtypeStruct((), X.dtype)
+    return jnp.sum(x) * jax.pure_callback(lambda: np.asarray(float(next(COUNT))), shape)
+
+
+COUNT = itertools.count()
+
 MISCONDUCT = {
-    "a state of its own": (stateful, (X,), "answers differently each time"),
+    "a state of its own": (stateful, (X,), "answers differently each time that it is traced"),
+    "a state of a callback": (counted, (X,), "answers differently each time that it is called"),
     "an argument changed in place": (changing, (X, np.array([1, 2, 3, 4, 5])), "changes its argument n in place"),
 }
 
@@ -154,6 +199,33 @@ def test_beside_what_changes_each_time_there_is_no_right_value():
     report = check_derivatives(stateful, X)
     assert report.findings
     assert not any(finding.diagnosis for finding in report.findings), report
+
+
+BARE = np.array([1.0, 2.0])
+DEPENDENCE = {
+    "detached": (lambda x, y: jnp.sum(BARE**2), ["f does not use x, y", "every derivative is zero"]),
+    "a constant beside one that counts": (lambda x, y: jnp.sum(y), ["f does not use x"]),
+    "handed on to what ignores it": (lambda x, y: jax.jit(lambda a, b: jnp.sin(b))(x, y), ["f does not use x"]),
+    "used, and of no effect here": (
+        lambda x, y: jnp.sum(jnp.maximum(x - 9.0, 0.0) * y),
+        ["every derivative is zero at this point"],
+    ),
+    "all that there is": (lambda x, y: jnp.sum(x * y), []),
+}
+
+
+@pytest.mark.parametrize("name", DEPENDENCE)
+def test_what_a_function_does_not_depend_on_is_told(name):
+    f, told = DEPENDENCE[name]
+    report = check_derivatives(f, X, X + 0.5)
+    assert report.verdict == "agree"
+    assert [note for note in report.notes if "not use" in note or "zero" in note] == told
+
+
+def test_of_many_arguments_a_zero_is_told_where_all_are():
+    x = np.linspace(-1.0, 1.0, 1200)
+    for f, is_zero in ((lambda x: jnp.sum(0.0 * x), True), (lambda x: x[1077], False)):
+        assert ("every derivative is zero at this point" in check_derivatives(f, x).notes) == is_zero
 
 
 INCONCLUSIVE = {

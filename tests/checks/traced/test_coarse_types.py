@@ -194,7 +194,7 @@ def test_a_rule_too_little_off_to_be_seen_alone_is_named_by_its_primal():
     (culprit,) = report.details["culprits"]
     assert culprit["explains"]
     assert culprit["off"] == 0.0
-    assert "is off by less than shows; by its primal instead, all agree" in report.findings[0].diagnosis
+    assert "checked alone shows no error; by its primal instead, all agree" in report.findings[0].diagnosis
 
 
 def test_where_jax_alone_computes_something_its_own_answers_count():

@@ -126,3 +126,17 @@ def test_no_digits_are_lost_where_there_is_no_derivative():
     report = check_derivatives(lambda a: jnp.linalg.svd(a, compute_uv=False)[1], np.outer([1.0, 2.0], [1.0, -1.0]))
     assert report.verdict == "inconclusive"
     assert not any("not one correct digit" in note for note in report.notes), report
+
+
+@pytest.mark.parametrize(
+    ("factor", "verdict", "told"),
+    [(3.0, "agree", "lost to rounding"), (2.95, "agree", "by its formula, in float64 as well"), (2.9, "disagree", "")],
+)
+def test_what_a_formula_has_wrong_is_not_said_to_be_lost_to_rounding(factor, verdict, told):
+    curve = jax.custom_jvp(lambda x: x**3 - x)
+    curve.defjvp(lambda x, t: (curve(*x), (factor * x[0] ** 2 - 1.0) * t[0]))
+    report = check_derivatives(curve, jnp.array([0.6, 2.0] if factor < 3.0 else [0.578, 2.0], jnp.bfloat16))
+    assert report.verdict == verdict, report
+    notes = [note for note in report.notes if "not one correct digit" in note]
+    assert all(f", {told}: " in note for note in notes)
+    assert bool(notes) == bool(told)

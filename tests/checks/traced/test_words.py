@@ -53,6 +53,102 @@ def test_the_kind_of_error_is_told(name):
     assert report.findings[0].diagnosis.removeprefix("x: ").startswith(words), report.findings[0].diagnosis
 
 
+Z = np.array([0.4 - 1.1j, -0.7 + 0.3j, 1.5 + 0.8j])
+M = A[:3, :3] + 1j * A[3:, 3:]
+ABOUT_CONJUGATES = "so that a conjugation is missing or one too many"
+OF_COMPLEX = {
+    "of the answer": (
+        rule(lambda z: jnp.sum(jnp.real(M @ z) ** 2), lambda z, g: g * jnp.conj(2.0 * jnp.real(M @ z) @ M)),
+        f"z: the conjugate of the right value, {ABOUT_CONJUGATES}",
+    ),
+    "of what comes in": (
+        rule(lambda z: M @ z, lambda z, g: jnp.conj(g) @ M),
+        f"right up to conjugates, {ABOUT_CONJUGATES}",
+    ),
+    "of a symmetric Jacobian": (
+        rule(lambda z: (M + M.T) @ z, lambda z, g: jnp.conj(M + M.T) @ g),
+        f"right up to conjugates, {ABOUT_CONJUGATES}",
+    ),
+    "none, and a transposition": (
+        rule(lambda z: M @ z, lambda z, g: M @ g),
+        "a transposition is missing: the Jacobian",
+    ),
+    "one, and a transposition": (
+        rule(lambda z: M @ z, lambda z, g: jnp.conj(M) @ g),
+        "a transposition is missing, and a conjugation, or one of these is too many",
+    ),
+    "none, and the sign": (rule(jnp.sin, lambda z, g: -g * jnp.cos(z)), "z: the sign is wrong"),
+    "none, and the sign of what is imaginary": (
+        rule(lambda z: jnp.sum(jnp.imag(z) * jnp.arange(1.0, 4.0)), lambda z, g: 1j * g * jnp.arange(1.0, 4.0)),
+        "the sign is wrong",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OF_COMPLEX)
+def test_conjugates_are_told_from_signs_and_transpositions(name):
+    f, words = OF_COMPLEX[name]
+    report = check_derivatives(lambda z: f(z), Z)
+    assert report.verdict == "disagree"
+    assert words in report.findings[0].diagnosis, report.findings[0].diagnosis
+    assert ("conjugat" in words) == ("conjugat" in report.findings[0].diagnosis)
+
+
+def of_squares(change):
+    """Sum of the inverse's entries by weights, with a rule whose answer is changed."""
+    return rule(lambda a: jnp.sum(W * jnp.linalg.inv(a)), lambda a, g: g * change(_of_inverse(a)))
+
+
+def _of_inverse(a):
+    inverse = jnp.linalg.inv(a)
+    return -inverse.T @ W @ inverse.T
+
+
+W = np.random.default_rng(2).normal(size=(4, 4))
+DOMINANT = 5.0 * np.eye(4) + A[:4, :4]
+SYMMETRIES = {
+    "transposed": (lambda d: d.T, "right, but transposed"),
+    "symmetrised": (lambda d: 0.5 * (d + d.T), "the mean of the right one and its transpose"),
+    "with an error that is none of either": (lambda d: jnp.diag(jnp.diag(d)) + (d - jnp.diag(jnp.diag(d))) ** 2, ""),
+}
+
+
+@pytest.mark.parametrize("name", SYMMETRIES)
+def test_the_diagonal_of_a_square_block_is_no_branch(name):
+    change, words = SYMMETRIES[name]
+    told = check_derivatives(of_squares(change), DOMINANT).findings[0].diagnosis
+    assert words in told
+    assert "branch" not in told
+
+
+def doubled(f, slope):
+    return rule(f, lambda x, g: 2.0 * g * slope(x))
+
+
+def test_zeros_beside_a_factor_are_no_branch():
+    told = check_derivatives(doubled(lambda x: jnp.maximum(x, 0.0) ** 2, lambda x: 2.0 * jnp.maximum(x, 0.0)), X)
+    assert "x: 2 times the right value; the rule" in told.findings[0].diagnosis
+
+
+EDGES = {
+    "one number": ([0.0, 0.0, 0.0, 2.0, 3.0, 0.7], lambda x: x == 0.0, "only where x is 0;"),
+    "zero and less": ([0.0, -2.0, -1.0, 2.0, 3.0, 0.7], lambda x: x <= 0.0, "only where x <= 0: one branch alone"),
+    "zero and more": ([0.0, -2.0, -1.0, 2.0, 3.0, 0.7], lambda x: x >= 0.0, "only where x >= 0: one branch alone"),
+    "numbers nearby": (
+        [2.7101, 2.71, 2.7102, 2.7104, 2.7105],
+        lambda x: x < 2.7103,
+        "only where x < 2.7104: one branch",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", EDGES)
+def test_the_number_that_parts_two_branches_does_part_them(name):
+    x, is_wrong, words = EDGES[name]
+    f = rule(jnp.sin, lambda x, g: g * jnp.where(is_wrong(x), x + 0.3, jnp.cos(x)))
+    assert words in check_derivatives(f, np.array(x)).findings[0].diagnosis
+
+
 def normalised(x):
     return x / jnp.sqrt(jnp.sum(x * x))
 
@@ -93,6 +189,17 @@ def test_digits_like_those_of_float32_are_told_as_such():
     assert report.findings[0].diagnosis.startswith("x: right to 3e-09 of the largest entry: as many digits as float32")
 
 
+def capped(x):
+    return jnp.where(x * x < 1.0, 1e3 * x * x, jnp.abs(x))
+
+
+@pytest.mark.parametrize(("f", "is_kink"), [(capped, False), (jnp.abs, True), (lambda x: jnp.abs(1e-9 * x), True)])
+def test_a_kink_is_told_where_the_slopes_on_both_sides_differ(f, is_kink):
+    report = check_derivatives(f, np.array([0.0, 0.4]))
+    assert report.verdict == "agree"
+    assert any("kink" in note for note in report.notes) == is_kink
+
+
 def test_error_bars_are_told_with_the_precision_that_they_are_in():
     derived = "derived bounds on rounding errors"
     within = "they lie within those of the increments, and need none of their own"
@@ -101,6 +208,15 @@ def test_error_bars_are_told_with_the_precision_that_they_are_in():
             f"error bars of increments, in float64: {derived}",
             f"error bars of reverse, forward, in {dtype.__name__}: {told}",
         ]
+
+
+def test_the_type_that_is_told_is_the_one_that_f_has():
+    x = jnp.array([1.0, 2.0, 0.5], jnp.float8_e4m3fn)
+    for f in (lambda x: jnp.sum(x.astype(jnp.float32) ** 2), jax.jit(lambda x: jnp.sin(x.astype(jnp.float32)))):
+        notes = " ".join(check_derivatives(f, x).notes)
+        assert "float8_e4m3fn" in notes
+        assert "bfloat16" not in notes
+    assert "in float32:" in " ".join(check_derivatives(jnp.abs, Z.astype(np.complex64)).notes)
 
 
 def test_nothing_is_decided_where_nothing_could_be_checked():

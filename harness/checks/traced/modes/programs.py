@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from itertools import takewhile
+from itertools import chain, takewhile
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
@@ -16,15 +17,15 @@ from reference.traced.program import (
     Constant,
     Equation,
     Program,
-    frames_of,
     is_key,
     iterates,
     kind,
+    primal_of,
     programs_in,
     rule_of,
     unit_roundoff,
-    whose,
 )
+from reference.traced.rules import frames_of, whose
 
 LARGEST_PASS = 2.0e7
 """Numbers that one pass may hold, 160 MB in float64; more directions than fit go in chunks."""
@@ -37,14 +38,36 @@ def footprint(program: Program) -> int:
     return own + sum(times * footprint(p) for times, p in inner)
 
 
+def types_in(program: Program) -> set[Any]:
+    """The floating and complex types in a program, but for those within its calls."""
+    own = [t for eq in program.equations for t in (*eq.dtypes, *eq.input_dtypes)] + list(program.dtypes)
+    return {t for t in own if t is not None and kind(t) in ("f", "c")}
+
+
 def coarsest_unit(program: Program) -> float:
     """u of the coarsest floating type in a program."""
-    own = [t for eq in program.equations for t in (*eq.dtypes, *eq.input_dtypes)] + list(program.dtypes)
-    units = [unit_roundoff(t) for t in own if t is not None and kind(t) in ("f", "c")]
+    units = map(unit_roundoff, types_in(program))
     cut = [2.0 ** -(eq.params["mantissa_bits"] + 1) for eq in program.equations if eq.name == "reduce_precision"]
     inner = [coarsest_unit(p) for eq in program.equations for p in programs_in(eq)]
     products = [unit for eq in program.equations for unit in product_units(eq)]
     return max([UNIT_ROUNDOFF["float64"], *units, *cut, *products, *inner])
+
+
+def coarsest_type(program: Program) -> str:
+    """The name of the coarsest floating type in a program; empty where what is coarsest is no type, as in products."""
+    unit = coarsest_unit(program)
+    own = [str(jax.numpy.finfo(t).dtype) for t in types_in(program) if unit_roundoff(t) == unit]
+    inner = (coarsest_type(p) for eq in program.equations for p in programs_in(eq) if coarsest_unit(p) == unit)
+    return next(chain(sorted(own), filter(None, inner)), "")
+
+
+def is_read(program: Program) -> list[bool]:
+    """Of each argument whether anything that is computed of it, however deep in calls, is among the results."""
+    used = {slot for slot in program.results if isinstance(slot, int)}
+    for equation in program.equations:
+        inner = is_read(primal_of(equation)) if equation.name in CALLS else [True] * len(equation.inputs)
+        used |= {slot for slot, is_used in zip(equation.inputs, inner) if is_used and isinstance(slot, int)}
+    return [slot in used for slot in program.arguments]
 
 
 def solves(program: Program) -> bool:

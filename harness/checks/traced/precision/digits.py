@@ -4,7 +4,7 @@ The verdict is about errors beyond a bound on the absolute error. Inside of it a
 digits, as where numbers cancel or the tail of a function is rounded to zero: that is told, and is no verdict.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
 import jax
@@ -108,16 +108,24 @@ class Digits:
         off = np.abs(answer.gradient - self.truth) - self.error
         return self.is_known & np.isfinite(answer.gradient) & (off > NO_DIGIT * np.abs(self.truth))
 
-    def note(self, answer: Answer, allowed: np.ndarray, label: Callable[[int], str]) -> str:
-        """What was lost within what is allowed, the worst entry by its numbers; empty where nothing was."""
+    def note(self, answer: Answer, allowed: np.ndarray, meant: np.ndarray | None, label: Callable[[int], str]) -> str:
+        """What was lost within what is allowed, the worst entry by its numbers; empty where nothing was.
+
+        `meant` are the same derivatives in float64, if they are known: what is lost there as well is no rounding.
+        """
         with np.errstate(all="ignore"):
-            lost = np.flatnonzero(self.lost(answer) & (np.abs(answer.gradient - self.truth) <= allowed))
-        if not lost.size:
-            return ""
-        ulps = self.ulps(answer)
-        worst = lost[np.argmax(ulps[lost])]
+            lost = self.lost(answer) & (np.abs(answer.gradient - self.truth) <= allowed)
+        by_formula = lost & (False if meant is None else self.lost(replace(answer, gradient=meant)))
+        told = {"lost to rounding": lost & ~by_formula, "by its formula, in float64 as well": by_formula}
+        return "; ".join(self._worst(answer, mask, allowed, how, label) for how, mask in told.items() if mask.any())
+
+    def _worst(
+        self, answer: Answer, lost: np.ndarray, allowed: np.ndarray, how: str, label: Callable[[int], str]
+    ) -> str:
+        ulps, places = self.ulps(answer), np.flatnonzero(lost)
+        worst = places[np.argmax(ulps[places])]
         return (
-            f"not one correct digit in {first_few(lost.tolist(), 3, name=label)}, lost to rounding: {label(worst)} is "
+            f"not one correct digit in {first_few(places.tolist(), 3, name=label)}, {how}: {label(worst)} is "
             f"{answer.gradient[worst]:.3g} and not {self.truth[worst]:.3g}, {ulps[worst]:.2g} ulps off, inside of the "
             f"bound on its absolute error, {allowed[worst]:.2g}"
         )
@@ -129,6 +137,8 @@ def with_digits(
     oracles: Mapping[str, Claim],
     inputs: Layout,
     label: Callable[[int], str],
+    meant: Mapping[str, np.ndarray],
+    wrong: Collection[str],
 ) -> list[Answer]:
     """The answers, those that have lost digits with a note of it and with their true errors in ulps.
 
@@ -138,6 +148,8 @@ def with_digits(
     oracles : the claims of increments and of differences, without what their answers allow beside them
     inputs : the layout of what is differentiated in
     label : names a coordinate
+    meant : what answers are in float64, where that is known
+    wrong : names of answers that are so, by no rounding
     """
     bars = {answer.name: answer.error for answer in answers}
     counting = [Claim(c.derivative, np.where(np.isfinite(bars[name]), c.error, np.inf)) for name, c in oracles.items()]
@@ -148,11 +160,12 @@ def with_digits(
     digits, told = Digits(counting, units, smallest), []
     for answer in answers:
         beside = [p for p in pairs if p.first == answer.name and p.second in oracles]
-        is_wrong = any(pair.disagrees and answer.name in (pair.first, pair.second) for pair in pairs)  # by no rounding
         note = ""
-        if beside and not (answer.oracle or is_wrong):  # at a kink, or beside a jump, there is no truth to be off from
+        if beside and not (
+            answer.oracle or answer.name in wrong
+        ):  # at a kink, or beside a jump, there is no truth to be off from
             decided = np.any([p.decided for p in beside], axis=0)
-            note = digits.note(answer, np.where(decided, beside[0].allowed, -np.inf), label)
+            note = digits.note(answer, np.where(decided, beside[0].allowed, -np.inf), meant.get(answer.name), label)
         if note:
             ulps = digits.ulps(answer)
             answer = replace(answer, note=note, ulps=(float(np.nanmedian(ulps)), float(np.nanmax(ulps))))
