@@ -25,6 +25,7 @@ from harness.checks.traced.precision.bars import Bar, Seen, bar_of_increments, n
 from harness.checks.traced.precision.claims import claims_of, excuse
 from harness.checks.traced.precision.digits import UNDERFLOW, absolute_scale, ordinary_size, scale_about, with_digits
 from harness.checks.traced.precision.meaning import meant, with_meaning
+from harness.checks.traced.precision.vague import twice_would_pass
 from harness.checks.traced.subject import DIFFERENCES, INCREMENTS, JAX, MODES, REFERENCE, TracedDerivatives, outside
 from harness.checks.traced.truth import Truth
 from harness.verdict.comparison import Answer, Block, compare, compare_all
@@ -137,6 +138,7 @@ class Check:
         if not self.is_large and not all(map(self._is_decided, claims)):
             self.absolute = np.maximum(self.absolute, scale_about(self.truth, self.rows, self.precision, self.seed))
             self.pairs = compare_all(self.answers, subject.blocks, self.ordinary, self.absolute)
+        self.doubts += twice_would_pass(self, subject, chosen)
         oracles = {name: Claim(*self.per_output(claim)) for name, claim in self._oracles.items()}
         own = [*self.own, *(answer for answer in self.answers if answer.oracle)]
         pairs = compare_all(own, subject.blocks, self.ordinary, self.absolute)
