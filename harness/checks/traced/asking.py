@@ -16,7 +16,7 @@ from harness.bounds.tolerances import (
 )
 from harness.bounds.traced_bound import floor_of, largest_in_block
 from harness.checks.directions import random_directions
-from harness.checks.traced.differencing import free_phases, has_slope, some_differences, vanishing, weigh
+from harness.checks.traced.differencing import free_phases, has_slope, some_differences, weigh, without_limit
 from harness.checks.traced.layout import Claim, Layout, Sides, UnitVectors
 from harness.checks.traced.many_inputs import end_to_end, located, sampled
 from harness.checks.traced.modes.mode import Mode, gradient_of
@@ -34,6 +34,7 @@ from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.traced.program import CUSTOM_RULES, Equation, Traced, function_of, unit_roundoff
 
 NOT_FINITE = "not finite at this point"
+NO_LIMIT = "slopes grow without limit as steps shrink, as those of √x at 0: there is no derivative"
 
 PRECISIONS = {UNIT_ROUNDOFF["float64"]: "float64", UNIT_ROUNDOFF["float32"]: "float32", 2.0**-11: "float16"}
 
@@ -255,10 +256,12 @@ class Check:
     ) -> tuple[Sides, np.ndarray]:
         """Both sides along directions and their error, as well as is needed beside what is claimed of the middle."""
         sides = self.truth.sides(along, self.weights, self.seed)
-        nothing = vanishing(self.truth, along, self.weights, claimed, sides, self.seed)
+        nothing, steep = without_limit(self.truth, along, self.weights, claimed, sides, self.seed)
+        if steep.any():
+            self.truth.unresolved = NO_LIMIT
         sides = replace(sides, middle=np.where(nothing, 0.0, sides.middle))
         bar = bar_of_increments(self.truth, along, self.weights, sides, seen, self.seed)
-        error = np.where(nothing, np.finfo(float).tiny, self.noted(INCREMENTS, bar))
+        error = np.select([nothing, steep], [np.finfo(float).tiny, np.inf], self.noted(INCREMENTS, bar))
         self.has_kink |= bool((2.0 * sides.apart > error).any())
         return sides, np.where(np.isfinite(error), error, np.inf)
 

@@ -59,10 +59,9 @@ def twice_would_pass(check: Check, subject: TracedDerivatives, chosen: np.ndarra
             bars.append(float(allowed[block.indices][own].max()))
     if not names:
         return []
-    return [
-        f"twice the derivative would pass as well: in most of {first_few(sorted(names), 3)} error bars, of up to "
-        f"{max(bars):.1e}, are wider than the derivative itself"
-    ]
+    where = first_few(sorted(names), 3)
+    said = f"in most of {where} error bars, of up to {max(bars):.1e}, are wider than the derivative itself"
+    return [f"twice the derivative would pass as well: {said}"]
 
 
 def _beside(check: Check, chosen: np.ndarray) -> np.ndarray:
