@@ -12,7 +12,6 @@ from harness.bounds.tolerances import (
     ALL_ENTRIES,
     DENSE_COMBINATIONS,
     DIFFERENCED,
-    GRADIENT_ROUNDINGS,
 )
 from harness.bounds.traced_bound import floor_of, largest_in_block
 from harness.checks.directions import random_directions
@@ -22,16 +21,17 @@ from harness.checks.traced.many_inputs import end_to_end, located, sampled
 from harness.checks.traced.modes.mode import Mode, gradient_of
 from harness.checks.traced.modes.programs import equations_in, without_stops_of_rules
 from harness.checks.traced.precision.bars import Bar, Seen, bar_of_increments, narrowed
-from harness.checks.traced.precision.claims import claims_of, excuse
+from harness.checks.traced.precision.claims import claim_of_gradient, claims_of, excuse
 from harness.checks.traced.precision.digits import UNDERFLOW, absolute_scale, ordinary_size, scale_about, with_digits
 from harness.checks.traced.precision.meaning import meant, with_meaning
 from harness.checks.traced.precision.vague import twice_would_pass
 from harness.checks.traced.subject import DIFFERENCES, INCREMENTS, JAX, MODES, REFERENCE, TracedDerivatives, outside
+from harness.checks.traced.together import moved_together, with_slopes_about
 from harness.checks.traced.truth import Truth
 from harness.verdict.comparison import Answer, Block, compare, compare_all
 from harness.wording import first_few
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
-from reference.traced.program import CUSTOM_RULES, Equation, Traced, function_of, unit_roundoff
+from reference.traced.program import CUSTOM_RULES, Equation, Traced, function_of
 
 NOT_FINITE = "not finite at this point"
 NO_LIMIT = "slopes grow without limit as steps shrink, as those of √x at 0: there is no derivative"
@@ -70,6 +70,8 @@ class Check:
         For each name some of "derived" and "spread": what its error bars are.
     contradicted, has_kink : bool
         Whether differences speak for JAX where increments speak against it; whether both sides of the point differ.
+    kinks, directions : (combinations, inputs looked at) bool array, and list of str
+        Where those sides differ, and along which of these inputs together the modes are compared.
     reverse : list of Answer
         Of many inputs, reverse mode's own answer in all of them.
     deadline : float
@@ -111,7 +113,7 @@ class Check:
         self.bars: dict[str, set[str]] = {}
         self.together: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         self.contradicted = self.has_kink = False
-        self.not_linear, self.reverse = list[str](), list[Answer]()
+        self.not_linear, self.reverse, self.directions = list[str](), list[Answer](), list[str]()
         self.meanings: dict[str, np.ndarray | str] = {}
         self.ends_by_meaning: dict[str, np.ndarray] = {}
         self.by_solvers = 0.0  # how far solvers in the program are from what they converge to, beside the largest
@@ -123,18 +125,16 @@ class Check:
         asked = self.asked = [self.mode(name) for name in modes]
         chosen = sampled(self) if self.is_large else np.arange(self.inputs.size)
         claims = claims_of(self, asked)
-        if reference is not None:
-            claims[REFERENCE] = self._reference(reference)
+        claims |= {} if reference is None else {REFERENCE: claim_of_gradient(self, reference)}
         subject = self._look_at(chosen, asked, claims, known)
-        self.ends = [pair for pair in end_to_end(self, asked) if known.all()] if self.is_large else []
-        if any(pair.disagrees for pair in self.ends) and claims:
+        self.ends = end_to_end(self, asked, known) if self.is_large else moved_together(self, known)
+        if self.is_large and any(pair.disagrees for pair in self.ends) and claims:
             chosen = np.union1d(chosen, located(self, claims))
             subject = self._look_at(chosen, [], claims, known)
-        is_told = np.isfinite(self._oracles[INCREMENTS].error).all()
-        self._add_differences(chosen, known, subject.blocks)
-        if self.truth.unresolved and not is_told:
+        if self.truth.unresolved and not np.isfinite(self._oracles[INCREMENTS].error).all():
             self.doubts.append(self.truth.unresolved)
-        self.subject = subject
+        self._add_differences(chosen, known, subject.blocks)
+        self.subject, subject.directions = subject, self.directions
         self.pairs = compare_all(self.answers, subject.blocks, self.ordinary, self.absolute)
         if not self.is_large and not all(map(self._is_decided, claims)):
             self.absolute = np.maximum(self.absolute, scale_about(self.truth, self.rows, self.precision, self.seed))
@@ -218,15 +218,6 @@ class Check:
         self.bars.setdefault(name, set()).update(bar.kinds)
         return bar.error
 
-    def _reference(self, gradient: Sequence[Any]) -> Claim:
-        """Somebody's gradient of the one output, good to some roundings of its largest entry."""
-        if self.outputs.size != 1:
-            raise ValueError(f"a reference gradient goes with one real output, and f returns {self.outputs.size}")
-        vector = self.inputs.vector(gradient, conjugate=True)[None]
-        unit = max(unit_roundoff(np.asarray(leaf).dtype) for leaf in gradient)
-        error = GRADIENT_ROUNDINGS * max(unit, self.truth.coarsest) * np.abs(vector).max(initial=0.0)
-        return Claim(self.weights[0, 0] * vector, np.full(vector.shape, abs(self.weights[0, 0]) * error))
-
     @np.errstate(all="ignore")
     def _truth(
         self, chosen: np.ndarray, claims: dict[str, Claim], blocks: Sequence[Block], known: np.ndarray
@@ -240,7 +231,7 @@ class Check:
             narrowed(blocks, chosen, self.inputs.size), self.truth.coarsest, known[:, None] & np.ones(len(chosen), bool)
         )
         sides, error = self.increments(UnitVectors(chosen, self.inputs.size), claimed, seen)
-        middle, apart = sides.middle, sides.apart
+        middle, apart, self.kinks = sides.middle, sides.apart, 2.0 * sides.apart > error
         slopes = np.abs(middle) + apart
         largest = float(slopes[np.isfinite(slopes)].max(initial=0.0))
         self.ordinary = ordinary_size(largest, self.precision)
@@ -262,6 +253,8 @@ class Check:
         sides = replace(sides, middle=np.where(nothing, 0.0, sides.middle))
         bar = bar_of_increments(self.truth, along, self.weights, sides, seen, self.seed)
         error = np.select([nothing, steep], [np.finfo(float).tiny, np.inf], self.noted(INCREMENTS, bar))
+        if not sides.is_smooth:
+            sides = with_slopes_about(self, along, claimed, sides, error)
         self.has_kink |= bool((2.0 * sides.apart > error).any())
         return sides, np.where(np.isfinite(error), error, np.inf)
 
