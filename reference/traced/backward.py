@@ -37,8 +37,8 @@ def _of_transform(array: Any, params: Mapping[str, Any]) -> Any:
 def _of_elimination(array: Any, params: Mapping[str, Any]) -> Any:
     if not array.size or not np.isfinite(array).all():
         return np.abs(array)
-    order, lower, upper = scipy.linalg.lu(array, p_indices=True)
-    sizes = np.abs(lower) @ np.abs(upper)
+    found: Any = scipy.linalg.lu(array, p_indices=True)
+    order, sizes = found[0], np.abs(found[1]) @ np.abs(found[2])
     return np.take_along_axis(sizes, np.broadcast_to(order[..., None], sizes.shape), -2)
 
 

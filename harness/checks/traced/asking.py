@@ -15,7 +15,7 @@ from harness.bounds.tolerances import (
 )
 from harness.bounds.traced_bound import floor_of, largest_in_block
 from harness.checks.directions import random_directions
-from harness.checks.traced.differencing import free_phases, has_slope, some_differences, weigh, without_limit
+from harness.checks.traced.differencing import free_phases, has_slope, overflows, some_differences, weigh, without_limit
 from harness.checks.traced.layout import Claim, Layout, Sides, UnitVectors
 from harness.checks.traced.many_inputs import end_to_end, located, sampled
 from harness.checks.traced.modes.mode import Mode, gradient_of
@@ -300,12 +300,17 @@ class Check:
         """A claim that is not finite is none to be excused by its error bar, where the truth fits into its type.
 
         But for inputs that lie outside of the domain themselves, in which an output that is not finite has no
-        derivative: JAX multiplies that by zero for all others, and zero times NaN is NaN. Nor are these compared.
+        derivative: JAX multiplies that by zero for all others, and zero times NaN is NaN. Nor are these compared. What
+        merely overflows lies in its domain.
         """
         largest = min(float(jax.numpy.finfo(dtype).max) for dtype in self.inputs.dtypes)
         broken = ~np.isfinite(claim.derivative)
         beyond = broken & ~known[:, None]
-        fits = np.isfinite(truth.error) & (np.abs(truth.derivative) < largest) & ~beyond.any(axis=0)
+        outside = beyond
+        if beyond.any():
+            fine = np.isfinite(self.values[0]) | overflows(self.truth)
+            outside = beyond & ~((self.weights != 0.0) <= fine).all(axis=1)[:, None]
+        fits = np.isfinite(truth.error) & (np.abs(truth.derivative) < largest) & ~outside.any(axis=0)
         return Claim(claim.derivative, np.select([beyond, broken & fits], [np.inf, 0.0], claim.error))
 
     def answer(self, name: str, claim: Claim, blocks: Sequence[Block]) -> Answer:

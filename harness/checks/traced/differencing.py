@@ -120,6 +120,9 @@ OPPOSITE = 4.0
 SMALL = 2.0**-500
 """Arguments of any size are small at this share of it."""
 
+BEYOND_POLES = 1e-6
+"""Of an argument so much farther or nearer, a pole is finite."""
+
 SHORTER, SHRINKS = 2.0**-40, 2.0**-30
 """Of a step, to see what of a change is of second order: that shrinks with the step."""
 
@@ -195,6 +198,13 @@ def has_slope(truth: Truth, values: np.ndarray, expected: np.ndarray) -> np.ndar
     moved = truth.changes(random_directions(2, truth.inputs.size, 0), truth.run())
     overflows = np.isfinite(truth.value(SMALL * truth.point))
     return finite | (same & np.all(moved == 0.0, axis=0) & ~overflows)
+
+
+@np.errstate(all="ignore")
+def overflows(truth: Truth) -> np.ndarray:
+    """Which outputs are infinite for their size alone: all about as well, and for small arguments not."""
+    about = [truth.value(share * truth.point) for share in (1.0, 1.0 - BEYOND_POLES, 1.0 + BEYOND_POLES)]
+    return np.all(np.isinf(about), axis=0) & np.isfinite(truth.value(SMALL * truth.point))
 
 
 @np.errstate(all="ignore")

@@ -47,7 +47,7 @@ def moved_together(check: Check, known: np.ndarray) -> list[Pair]:
     rows, size = check.kinks.shape
     sets: dict[bytes, np.ndarray] = {}
     owners: dict[bytes, list[int]] = {}
-    for k in np.flatnonzero(known):
+    for k in np.flatnonzero(known).tolist():
         for members in _sets(check, check.kinks[k]):
             if len(sets) < MOST_TOGETHER or members.tobytes() in sets:
                 sets[members.tobytes()] = members
