@@ -202,7 +202,7 @@ def has_slope(truth: Truth, values: np.ndarray, expected: np.ndarray) -> np.ndar
 
 @np.errstate(all="ignore")
 def overflows(truth: Truth, values: np.ndarray) -> np.ndarray:
-    """Which of JAX's values are infinite for their size alone: in their type, or all about and for small arguments not."""
+    """Which of JAX's values are infinite for their size alone: in their type, or all about but for small arguments."""
     about = [truth.value(share * truth.point) for share in (1.0, 1.0 - BEYOND_POLES, 1.0 + BEYOND_POLES)]
     in_float64 = np.all(np.isinf(about), axis=0) & np.isfinite(truth.value(SMALL * truth.point))
     return np.isinf(values) & (np.isfinite(about[0]) | in_float64)
