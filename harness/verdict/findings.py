@@ -27,7 +27,7 @@ def find_all(
             pair = min(against, key=lambda pair: np.median(pair.allowed))  # the sharpest of those that object
             findings.append(_pin_down(subject, by_name[name], by_name[pair.other(name)], pair))
         elif at_ends:
-            findings.append(_pin_down_end(name, at_ends[0]))
+            findings.append(_pin_down_end(subject, name, at_ends[0]))
     return sorted(findings, key=lambda finding: -finding.ratio)
 
 
@@ -70,13 +70,14 @@ def _about_costs(cost: float, expected: float) -> str:
     return ""
 
 
-def _pin_down_end(name: str, pair: Pair) -> Finding:
+def _pin_down_end(subject: Subject, name: str, pair: Pair) -> Finding:
     worst = _worst(pair)
     answered = pair.costs if pair.cost_at_odds else [slopes[worst] for slopes in pair.gradients]
     value, expected = answered if pair.first == name else answered[::-1]
-    where = "cost" if pair.cost_at_odds else f"the derivative along direction {worst}"
+    where, diagnosis = ("cost", "") if pair.cost_at_odds else (subject.along(worst), subject.explain_along())
     bound = pair.cost_allowed if pair.cost_at_odds else float(pair.allowed[worst])
-    return Finding(name, pair.other(name), "end to end", where, float(value), float(expected), bound)
+    ends = where, float(value), float(expected), bound
+    return Finding(name, pair.other(name), "end to end", *ends, diagnosis=diagnosis)
 
 
 def _worst(pair: Pair) -> int:

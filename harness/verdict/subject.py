@@ -46,6 +46,14 @@ class Subject:
         """The name of coordinate i."""
         raise NotImplementedError
 
+    def along(self, direction: int) -> str:
+        """What is compared end to end, of a direction's number."""
+        return f"the derivative along direction {direction}"
+
+    def explain_along(self) -> str:
+        """What kind of bug makes a difference there, in words; empty where none is known."""
+        return ""
+
     def describe(self) -> dict[str, Any]:
         """What is checked, JSON-ready and in a few words."""
         raise NotImplementedError

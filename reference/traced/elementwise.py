@@ -57,7 +57,14 @@ def _change_of_tanh(x: Increment, y: Any) -> Any:
 
 
 def _change_of_acosh(x: Increment, _: Any) -> Any:
-    return x.change / (np.sqrt(x.value - 1.0) * np.sqrt(x.value + 1.0))
+    change = x.change / (np.sqrt(x.value - 1.0) * np.sqrt(x.value + 1.0))
+    return np.where(x.value == 1.0, 2.0 * np.arcsinh(np.sqrt(0.5 * x.change)), change)
+
+
+def _change_of_asin(x: Increment, _: Any) -> Any:
+    change = x.change / np.sqrt((1.0 - x.value) * (1.0 + x.value))
+    end = np.where((x.value == 1.0) | (x.value == -1.0), np.sign(np.real(x.value)), 0.0)
+    return np.where(end != 0.0, -end * 2.0 * np.arcsin(np.sqrt(-0.5 * end * x.change)), change)
 
 
 def _change_of_bessel_i1e(x: Increment, y: Any) -> Any:
@@ -89,8 +96,8 @@ SMOOTH: dict[str, tuple[Callable[[Any], Any], Callable[[Increment, Any], Any]]] 
     "sin": (np.sin, lambda x, _: 2.0 * np.cos(x.value + 0.5 * x.change) * np.sin(0.5 * x.change)),
     "cos": (np.cos, lambda x, _: -2.0 * np.sin(x.value + 0.5 * x.change) * np.sin(0.5 * x.change)),
     "tan": (np.tan, lambda x, _: np.sin(x.change) / (np.cos(x.value) * np.cos(x.after))),
-    "asin": (np.arcsin, _times(lambda x, _: 1.0 / np.sqrt((1.0 - x) * (1.0 + x)))),
-    "acos": (np.arccos, _times(lambda x, _: -1.0 / np.sqrt((1.0 - x) * (1.0 + x)))),
+    "asin": (np.arcsin, _change_of_asin),
+    "acos": (np.arccos, lambda x, y: -_change_of_asin(x, y)),
     "atan": (np.arctan, _times(lambda x, _: 1.0 / (1.0 + x * x))),
     "sinh": (np.sinh, _times(lambda x, _: np.cosh(x))),
     "cosh": (np.cosh, _times(lambda x, _: np.sinh(x))),
@@ -108,6 +115,9 @@ SMOOTH: dict[str, tuple[Callable[[Any], Any], Callable[[Increment, Any], Any]]] 
 }
 """From a primitive to the function and its change, given x and y = f(x)."""
 
+ENDS = {"sqrt": (0.0,), "asin": (1.0, -1.0), "acos": (1.0, -1.0), "acosh": (1.0,)}
+"""Where a domain ends with infinite slopes, so that what reaches there may have a kink."""
+
 TRANSCENDENTAL = {*SMOOTH, "pow", "atan2"} - {"sqrt", "square"}
 
 
@@ -123,7 +133,8 @@ def _smooth(function: Callable[[Any], Any], change: Callable[[Increment, Any], A
         y = function(x.value)
         if is_constant(x):
             return constant(y)
-        run.ties |= equation.name == "sqrt" and bool(np.any(y == 0.0))  # √x² = |x|
+        ends = ENDS.get(equation.name, ())
+        run.ties |= any(bool(np.any(x.value == end)) for end in ends)  # √x² = |x|, and so is arccos(1 - x²) over √2
         return Increment(y, change(x, y))
 
     return rule

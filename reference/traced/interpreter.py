@@ -16,6 +16,7 @@ from reference.arithmetics.increments import Increment
 from reference.arithmetics.many_directions import constant, is_constant
 from reference.arithmetics.roundoff import ELEMENTARY, UNIT_ROUNDOFF
 from reference.traced import (
+    backward,
     black_box,
     branching,
     contracting,
@@ -129,10 +130,10 @@ class Run:
         rule = RULES.get(equation.name)
         rounds = self.rounding is not None and equation.name not in EXACT
         if rounds and equation.name in SUMS:  # what is added up is rounded on the way, and not at the end alone
-            normwise = equation.name in NORMWISE
             least = contracting.product_units(equation)[0]
+            beside = self._beside(backward.OPERANDS, equation, operands)
             operands = [
-                self._rounded(x, t, 2.0, normwise, least=least) for x, t in zip(operands, equation.input_dtypes)
+                self._rounded(x, t, 2.0, b, least=least) for x, t, b in zip(operands, equation.input_dtypes, beside)
             ]
         outputs = rule(self, equation, *operands) if rule else black_box.differenced(self, equation, *operands)
         if isinstance(outputs, Increment):
@@ -140,13 +141,18 @@ class Run:
         if not rounds:
             return outputs
         size = ROUNDINGS.get(equation.name, 1.0)
-        normwise = equation.name in NORMWISE
+        beside = self._beside(backward.RESULTS, equation, outputs)
         inexact = partial(_surely_inexact, equation.name, [x.value for x in operands])
         least = contracting.product_units(equation)[1]
         rounded = [
-            self._rounded(x, dtype, size, normwise, inexact, least) for x, dtype in zip(outputs, equation.dtypes)
+            self._rounded(x, dtype, size, b, inexact, least) for x, dtype, b in zip(outputs, equation.dtypes, beside)
         ]
         return self._partly_summed(equation, operands, rounded) if equation.name in PARTIAL_SUMS and rule else rounded
+
+    def _beside(self, table: Any, equation: Equation, arrays: Sequence[Increment]) -> list[Any]:
+        return [
+            backward.beside_entries(table, equation.name, i, x.value, equation.params) for i, x in enumerate(arrays)
+        ]
 
     def _partly_summed(
         self, equation: Equation, operands: Sequence[Increment], outputs: list[Increment]
@@ -166,7 +172,7 @@ class Run:
         x: Increment,
         dtype: Any,
         size: float,
-        normwise: bool = False,
+        beside: Any = 0.0,
         inexact: Callable[[], Any] | None = None,
         least: float = 0.0,
     ) -> Increment:
@@ -180,10 +186,9 @@ class Run:
         value = self._moved(x.value, unit, size, inexact)
         if unit > UNIT_ROUNDOFF["float64"] and kind(dtype) == "f":
             value = self._underflowed(value, dtype)
-        if normwise and np.size(value):
-            largest = np.abs(value).max()
-            moved = size * unit * np.where(np.isfinite(largest), largest, 0.0) * self._noise(np.shape(value))
-            value = np.where(np.asarray(value) == 0.0, value, value + moved)
+        if np.any(beside):
+            moved = size * unit * beside * self._noise(np.shape(value))
+            value = np.where(np.isfinite(moved), value + moved, value)
         return Increment(value, x.change if is_constant(x) else self._moved(x.change, unit, size))
 
     def _moved(self, array: Any, unit: float, size: float, inexact: Callable[[], Any] | None = None) -> Any:
@@ -287,14 +292,11 @@ EXACT = {
 }  # fmt: skip
 """Primitives that round nothing."""
 
-NORMWISE = {*linear_algebra.RULES, "fft", "eig", "geqrf", "householder_product", "tridiagonal_solve"}
-"""Primitives whose errors are small beside the largest entry, and not beside each."""
-
 PARTIAL_SUMS = {"reduce_sum", "cumsum", "dot_general", "conv_general_dilated", "reduce_window_sum", "scatter-add"}
 """Sums of products and of entries, whose sizes are the same sums of sizes."""
 
 SUMS = {
-    *contracting.RULES, *linear_algebra.RULES, *SERIES, "eig", "tridiagonal_solve",
+    *contracting.RULES, *linear_algebra.RULES, *SERIES, *backward.OPERANDS, *backward.RESULTS,
     "reduce_sum", "cumsum", "scatter-add", "scatter_add", "scatter-sub", "scatter_sub",
     "reduce_window_sum", "select_and_scatter_add", "reduce_prod", "cumprod",
 }  # fmt: skip

@@ -8,39 +8,48 @@ import jax
 import numpy as np
 
 from harness.bounds.tolerances import (
-    ABSOLUTE,
     ALL_COORDINATES,
     ALL_ENTRIES,
     DENSE_COMBINATIONS,
     DIFFERENCED,
-    GRADIENT_ROUNDINGS,
-    MEANINGLESS,
 )
 from harness.bounds.traced_bound import floor_of, largest_in_block
 from harness.checks.directions import random_directions
-from harness.checks.traced.differencing import free_phases, has_kink, has_slope, some_differences, vanishing, weigh
+from harness.checks.traced.differencing import (
+    free_phases,
+    has_kink,
+    has_slope,
+    overflows,
+    some_differences,
+    weigh,
+    without_limit,
+)
 from harness.checks.traced.layout import Claim, Layout, Sides, UnitVectors
 from harness.checks.traced.many_inputs import end_to_end, located, sampled
 from harness.checks.traced.modes.mode import Mode, gradient_of
 from harness.checks.traced.modes.programs import equations_in, without_stops_of_rules
 from harness.checks.traced.precision.bars import Bar, Seen, bar_of_increments, narrowed
-from harness.checks.traced.precision.claims import claims_of, excuse
+from harness.checks.traced.precision.claims import claim_of_gradient, claims_of, excuse
 from harness.checks.traced.precision.digits import (
     UNDERFLOW,
+    absolute_scale,
     ordinary_size,
     scale_about,
     terms_over_arguments,
     with_digits,
 )
 from harness.checks.traced.precision.meaning import meant, with_meaning
+from harness.checks.traced.precision.vague import twice_would_pass
 from harness.checks.traced.subject import DIFFERENCES, INCREMENTS, JAX, MODES, REFERENCE, TracedDerivatives, outside
+from harness.checks.traced.together import moved_together, with_slopes_about
 from harness.checks.traced.truth import Truth
 from harness.verdict.comparison import Answer, Block, compare, compare_all
 from harness.wording import first_few
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
-from reference.traced.program import CUSTOM_RULES, Equation, Traced, function_of, unit_roundoff
+from reference.traced.program import CUSTOM_RULES, Equation, Traced, function_of
 
 NOT_FINITE = "not finite at this point"
+NO_LIMIT = "slopes grow without limit as steps shrink, as those of √x at 0: there is no derivative"
 
 PRECISIONS = {UNIT_ROUNDOFF["float64"]: "float64", UNIT_ROUNDOFF["float32"]: "float32", 2.0**-11: "float16"}
 
@@ -76,6 +85,8 @@ class Check:
         For each name some of "derived" and "spread": what its error bars are.
     contradicted, has_kink : bool
         Whether differences speak for JAX where increments speak against it; whether both sides of the point differ.
+    kinks, directions : (combinations, inputs looked at) bool array, and list of str
+        Where those sides differ, and along which of these inputs together the modes are compared.
     reverse : list of Answer
         Of many inputs, reverse mode's own answer in all of them.
     deadline : float
@@ -117,7 +128,7 @@ class Check:
         self.bars: dict[str, set[str]] = {}
         self.together: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         self.contradicted = self.has_kink = False
-        self.not_linear, self.reverse = list[str](), list[Answer]()
+        self.not_linear, self.reverse, self.directions = list[str](), list[Answer](), list[str]()
         self.meanings: dict[str, np.ndarray | str] = {}
         self.ends_by_meaning: dict[str, np.ndarray] = {}
         self.by_solvers = 0.0  # how far solvers in the program are from what they converge to, beside the largest
@@ -129,22 +140,21 @@ class Check:
         asked = self.asked = [self.mode(name) for name in modes]
         chosen = sampled(self) if self.is_large else np.arange(self.inputs.size)
         claims = claims_of(self, asked)
-        if reference is not None:
-            claims[REFERENCE] = self._reference(reference)
+        claims |= {} if reference is None else {REFERENCE: claim_of_gradient(self, reference)}
         subject = self._look_at(chosen, asked, claims, known)
-        self.ends = [pair for pair in end_to_end(self, asked) if known.all()] if self.is_large else []
-        if any(pair.disagrees for pair in self.ends) and claims:
+        self.ends = end_to_end(self, asked, known) if self.is_large else moved_together(self, known)
+        if self.is_large and any(pair.disagrees for pair in self.ends) and claims:
             chosen = np.union1d(chosen, located(self, claims))
             subject = self._look_at(chosen, [], claims, known)
-        is_told = np.isfinite(self._oracles[INCREMENTS].error).all()
-        self._add_differences(chosen, known, subject.blocks)
-        if self.truth.unresolved and not is_told:
+        if self.truth.unresolved and not np.isfinite(self._oracles[INCREMENTS].error).all():
             self.doubts.append(self.truth.unresolved)
-        self.subject = subject
+        self._add_differences(chosen, known, subject.blocks)
+        self.subject, subject.directions = subject, self.directions
         self.pairs = compare_all(self.answers, subject.blocks, self.ordinary, self.absolute)
         if not self.is_large and not all(map(self._is_decided, claims)):
             self.absolute = np.maximum(self.absolute, scale_about(self.truth, self.rows, self.precision, self.seed))
             self.pairs = compare_all(self.answers, subject.blocks, self.ordinary, self.absolute)
+        self.doubts += twice_would_pass(self, subject, chosen)
         oracles = {name: Claim(*self.per_output(claim)) for name, claim in self._oracles.items()}
         own = [*self.own, *(answer for answer in self.answers if answer.oracle)]
         pairs = compare_all(own, subject.blocks, self.ordinary, self.absolute)
@@ -228,15 +238,6 @@ class Check:
         self.bars.setdefault(name, set()).update(bar.kinds)
         return bar.error
 
-    def _reference(self, gradient: Sequence[Any]) -> Claim:
-        """Somebody's gradient of the one output, good to some roundings of its largest entry."""
-        if self.outputs.size != 1:
-            raise ValueError(f"a reference gradient goes with one real output, and f returns {self.outputs.size}")
-        vector = self.inputs.vector(gradient, conjugate=True)[None]
-        unit = max(unit_roundoff(np.asarray(leaf).dtype) for leaf in gradient)
-        error = GRADIENT_ROUNDINGS * max(unit, self.truth.coarsest) * np.abs(vector).max(initial=0.0)
-        return Claim(self.weights[0, 0] * vector, np.full(vector.shape, abs(self.weights[0, 0]) * error))
-
     @np.errstate(all="ignore")
     def _truth(
         self, chosen: np.ndarray, claims: dict[str, Claim], blocks: Sequence[Block], known: np.ndarray
@@ -250,7 +251,7 @@ class Check:
             narrowed(blocks, chosen, self.inputs.size), self.truth.coarsest, known[:, None] & np.ones(len(chosen), bool)
         )
         sides, error = self.increments(UnitVectors(chosen, self.inputs.size), claimed, seen)
-        middle, apart = sides.middle, sides.apart
+        middle, apart, self.kinks = sides.middle, sides.apart, 2.0 * sides.apart > error
         slopes = np.abs(middle) + apart
         largest = float(slopes[np.isfinite(slopes)].max(initial=0.0))
         self.ordinary = ordinary_size(largest, self.precision)
@@ -266,11 +267,15 @@ class Check:
     ) -> tuple[Sides, np.ndarray]:
         """Both sides along directions and their error, as well as is needed beside what is claimed of the middle."""
         sides = self.truth.sides(along, self.weights, self.seed)
-        nothing = vanishing(self.truth, along, self.weights, claimed, sides, self.seed)
+        nothing, steep = without_limit(self.truth, along, self.weights, claimed, sides, self.seed)
+        if steep.any():
+            self.truth.unresolved = NO_LIMIT
         sides = replace(sides, middle=np.where(nothing, 0.0, sides.middle))
         bar = bar_of_increments(self.truth, along, self.weights, sides, seen, self.seed)
-        error = np.where(nothing, np.finfo(float).tiny, self.noted(INCREMENTS, bar))
+        error = np.select([nothing, steep], [np.finfo(float).tiny, np.inf], self.noted(INCREMENTS, bar))
         self.has_kink = self.has_kink or has_kink(self.truth, along, self.weights, sides, error, self.seed)
+        if not sides.is_smooth:
+            sides = with_slopes_about(self, along, claimed, sides, error)
         return sides, np.where(np.isfinite(error), error, np.inf)
 
     @np.errstate(all="ignore")
@@ -283,8 +288,7 @@ class Check:
         self.values = values, expected, error
         self.rows = np.eye(self.outputs.size) if self.each else self.weights
         self.terms = terms_over_arguments(self.rows, expected, error, self.truth)
-        share = ABSOLUTE[self.precision] / MEANINGLESS[self.precision]  # of them the verdict counts as nothing
-        self.absolute = self._scales = share * self.terms.ravel()
+        self.absolute = self._scales = absolute_scale(self.rows, expected, error, self.truth, self.precision)
         doubts = [
             f"{first_few(np.flatnonzero(bad).tolist(), 3, name=self.outputs.label)}: {what}"
             for bad, what in ((~finite, NOT_FINITE), (finite & ~same, "another value in JAX"))
@@ -317,13 +321,19 @@ class Check:
         """A claim that is not finite is none to be excused by its error bar, where the truth fits into its type.
 
         But for inputs that lie outside of the domain themselves, in which an output that is not finite has no
-        derivative: JAX multiplies that by zero for all others, and zero times NaN is NaN. Nor are these compared.
+        derivative: JAX multiplies that by zero for all others, and zero times NaN is NaN. Nor are these compared. What
+        merely overflows lies in its domain.
         """
         largest = min(float(jax.numpy.finfo(dtype).max) for dtype in self.inputs.dtypes)
         broken = ~np.isfinite(claim.derivative)
         beyond = broken & ~known[:, None]
-        fits = np.isfinite(truth.error) & (np.abs(truth.derivative) < largest) & ~beyond.any(axis=0)
-        return Claim(claim.derivative, np.select([beyond, broken & fits], [np.inf, 0.0], claim.error))
+        outside = beyond
+        if beyond.any():
+            fine = np.isfinite(self.values[0]) | overflows(self.truth, self.values[0])
+            outside = beyond & ~((self.weights != 0.0) <= fine).all(axis=1)[:, None]
+        fits = np.isfinite(truth.error) & (np.abs(truth.derivative) < largest)
+        excused = beyond | (broken & outside.any(axis=0))
+        return Claim(claim.derivative, np.select([excused, broken & fits], [np.inf, 0.0], claim.error))
 
     def answer(self, name: str, claim: Claim, blocks: Sequence[Block]) -> Answer:
         oracle = name in (INCREMENTS, DIFFERENCES)

@@ -124,11 +124,18 @@ OPPOSITE = 4.0
 SMALL = 2.0**-500
 """Arguments of any size are small at this share of it."""
 
+BEYOND_POLES = 1e-6
+"""Of an argument so much farther or nearer, a pole is finite."""
+
 SHORTER, SHRINKS = 2.0**-40, 2.0**-30
 """Of a step, to see what of a change is of second order: that shrinks with the step."""
 
 REMNANT = 2.0**-60
 """An answer so small beside that of increments may be right all the same, where these are of second order alone."""
+
+
+STEEPER = 1e-2
+"""Slopes that grow by more than this share as steps shrink have no limit: those of x log x grow by a fifth."""
 
 
 SEEN_TURNS = 64
@@ -150,24 +157,37 @@ def free_phases(truth: Truth, seed: int) -> np.ndarray:
     return ways[sizes > NO_MATTER * np.abs(here[np.isfinite(here)]).max(initial=0.0)]
 
 
-def vanishing(
+@np.errstate(all="ignore")
+def without_limit(
     truth: Truth,
     directions: np.ndarray | UnitVectors,
     weights: np.ndarray,
     claims: Sequence[np.ndarray],
     sides: Sides,
     seed: int,
-) -> np.ndarray:
-    """Where a claim is next to nothing, and what increments find is of second order: shorter steps leave nothing."""
-    remnants = [np.abs(claim) <= REMNANT * np.abs(sides.middle) for claim in claims]
-    doubtful = np.any([np.zeros(sides.middle.shape, bool), *remnants], axis=0) & (sides.middle != 0.0)
-    at = np.flatnonzero(doubtful.any(axis=0))
+) -> tuple[np.ndarray, np.ndarray]:
+    """Where increments are no slopes, by shorter steps beside claims that contradict them: two masks.
+
+    The first: a claim is next to nothing, and shorter steps leave nothing, for what there is is of second order. The
+    second: shorter steps find steeper slopes, which have no limit, as those of √x at 0.
+    """
+    nothing = np.zeros(sides.middle.shape, bool)
+    steepest, finite = np.abs(sides.middle) + sides.apart, [np.where(np.isfinite(c), c, 0.0) for c in claims]
+    small = NO_MATTER * np.max([0.0, *(np.abs(c).max(initial=0.0) for c in finite)])
+    is_told, steep = np.isfinite(steepest) & (steepest != 0.0), nothing.copy()
+    for claim in claims:
+        nothing |= np.abs(claim) <= REMNANT * np.abs(sides.middle)
+        off = np.abs(claim - np.clip(claim, sides.middle - sides.apart, sides.middle + sides.apart))
+        steep |= ~(off <= STEEPER * steepest) & (steepest > small)
+    nothing, steep = nothing & is_told & (sides.middle != 0.0), steep & is_told
+    at = np.flatnonzero((nothing | steep).any(axis=0))
     if at.size:
         truth.shortened = SHORTER
-        shorter = truth.sides(directions[at], weights, seed).middle
+        shorter = truth.sides(directions[at], weights, seed)
         truth.shortened = 1.0
-        doubtful[:, at] &= np.abs(shorter) <= SHRINKS * np.abs(sides.middle[:, at])
-    return doubtful
+        nothing[:, at] &= np.abs(shorter.middle) <= SHRINKS * np.abs(sides.middle[:, at])
+        steep[:, at] &= np.abs(shorter.middle) + shorter.apart > (1.0 + STEEPER) * steepest[:, at]
+    return nothing, steep
 
 
 @np.errstate(all="ignore")
@@ -202,6 +222,14 @@ def has_slope(truth: Truth, values: np.ndarray, expected: np.ndarray) -> np.ndar
     moved = truth.changes(random_directions(2, truth.inputs.size, 0), truth.run())
     overflows = np.isfinite(truth.value(SMALL * truth.point))
     return finite | (same & np.all(moved == 0.0, axis=0) & ~overflows)
+
+
+@np.errstate(all="ignore")
+def overflows(truth: Truth, values: np.ndarray) -> np.ndarray:
+    """Which of JAX's values are infinite for their size alone: in their type, or all about but for small arguments."""
+    about = [truth.value(share * truth.point) for share in (1.0, 1.0 - BEYOND_POLES, 1.0 + BEYOND_POLES)]
+    in_float64 = np.all(np.isinf(about), axis=0) & np.isfinite(truth.value(SMALL * truth.point))
+    return np.isinf(values) & (np.isfinite(about[0]) | in_float64)
 
 
 @np.errstate(all="ignore")

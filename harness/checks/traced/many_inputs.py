@@ -33,8 +33,11 @@ def sampled(check: Check) -> np.ndarray:
     return chosen[:1] if time.perf_counter() > check.deadline else chosen
 
 
-def end_to_end(check: Check, modes: Sequence[Mode]) -> list[Pair]:
-    """Each mode's derivative along random directions beside that of the program: for what was not sampled."""
+def end_to_end(check: Check, modes: Sequence[Mode], known: np.ndarray) -> list[Pair]:
+    """Each mode's derivative along random directions beside that of the program: for what was not sampled.
+
+    Nothing where something of the function is not known.
+    """
     count = int(np.clip(0.1 * ENTRIES_MOVED / check.inputs.size, FEWEST, RANDOM_ENDS))
     along = random_directions(count, check.inputs.size, check.seed + 2)
     seen = Seen([Block("directions", np.arange(count))], check.truth.coarsest, np.ones((1, count), bool))
@@ -54,7 +57,7 @@ def end_to_end(check: Check, modes: Sequence[Mode]) -> list[Pair]:
             largest = largest_in_block(told.derivative, seen.blocks)
             found = with_meaning(slope, told, largest, increments, between)
             slopes[i], check.ends_by_meaning[slope.name] = found
-    return compare_ends(slopes, increments, check.ordinary)
+    return compare_ends(slopes, increments, check.ordinary) if known.all() else []
 
 
 def located(check: Check, claims: dict[str, Claim]) -> int:

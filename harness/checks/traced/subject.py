@@ -40,6 +40,7 @@ class TracedDerivatives(Subject):
         self.combinations = len(weights)
         self.cotangents = np.diag(weights) if each else np.ones(len(weights))
         self.culprit = self.type_name = ""
+        self.directions: list[str] = []
         self.own: dict[str, Answer] = {}
         self.by_meaning: dict[str, np.ndarray] = {}
         self.chosen = np.tile(chosen, len(weights))
@@ -64,6 +65,17 @@ class TracedDerivatives(Subject):
         k, i = divmod(int(i), self.inputs.size)
         name = self.inputs.label(i)
         return f"d {self.outputs.label(k)} / d {name}" if self.each and self.outputs.size > 1 else name
+
+    def along(self, direction: int) -> str:
+        if not self.directions:
+            return super().along(direction)
+        output = self.outputs.label(direction // (len(self.directions) // self.combinations))
+        of = f" of {output}" if self.each and self.outputs.size > 1 else ""
+        return f"the derivative{of} along {self.directions[direction]} together, where there is no kink,"
+
+    def explain_along(self) -> str:
+        alone = ["alone each of them is between the slopes on both sides"] if self.directions else []
+        return "; ".join([*alone, self.culprit]) if alone and self.culprit else "".join(alone)
 
     def describe(self) -> dict[str, Any]:
         return {"inputs": self.inputs.size, "outputs": self.outputs.size}

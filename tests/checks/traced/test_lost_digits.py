@@ -111,6 +111,25 @@ def test_what_is_ill_conditioned_stays_inconclusive():
     assert check_derivatives(small, at(0.3), modes=("forward",)).verdict == "inconclusive"
 
 
+def one(size, g):
+    """g(x), beside terms of some size that cancel, and whose roundings do not."""
+    return lambda x: jnp.sum(size * (jnp.sin(x) ** 2 + jnp.cos(x) ** 2) - size + g(x))
+
+
+@pytest.mark.parametrize(("size", "verdict"), [(1e10, "disagree"), (1e20, "inconclusive")])
+def test_where_twice_the_derivative_would_pass_nothing_is_agreed_upon(size, verdict):
+    twice = jax.custom_jvp(lambda x: 1.0 * x)
+    twice.defjvp(lambda x, dx: (twice(*x), 2.0 * dx[0]))
+    report = check_derivatives(one(size, twice), np.array([0.7, 1.3]))
+    assert report.verdict == verdict, report
+    assert (verdict == "disagree") is not any("twice the derivative would pass" in r for r in report.reasons)
+
+
+def test_tails_and_terms_that_cancel_within_their_digits_are_in_no_doubt():
+    assert check_derivatives(lambda x: jnp.tanh(x) - 1.0, at(40.0)).verdict == "agree"
+    assert check_derivatives(one(1e10, lambda x: x), np.array([0.7, 1.3])).verdict == "agree"
+
+
 @pytest.mark.parametrize(("factor", "verdict"), [(2.0, "agree"), (2.1, "disagree"), (2.5, "disagree")])
 def test_in_bfloat16_a_wrong_rule_is_neither_agreed_upon_nor_taken_for_rounding(factor, verdict):
     rng = np.random.default_rng(1)

@@ -128,6 +128,25 @@ def test_where_the_function_overflows_no_mode_accuses_the_other(x):
     assert check_derivatives(lambda x: x * 1e300 * 1e10, np.array(x)).verdict == "inconclusive"
 
 
+BESIDE = {
+    "an overflow": (lambda x: jnp.log(1.0 + jnp.exp(x)), 800.0, "disagree"),
+    "an overflow in float32": (jnp.exp, np.float32(100.0), "disagree"),
+    "zeros in float32": (lambda x: (x * 1e-30) / (x * 2e-30), np.float32(1e-20), "inconclusive"),
+    "a pole": (lambda x: 1.0 / x, 0.0, "inconclusive"),
+    "a pole of another": (jax.lax.lgamma, -1.0, "inconclusive"),
+    "an end of the domain": (jnp.arctanh, 1.0, "inconclusive"),
+    "no number": (jnp.log, -1.0, "inconclusive"),
+}
+
+
+@pytest.mark.parametrize("name", BESIDE)
+def test_nan_where_another_output_overflows_is_wrong_and_where_one_has_no_derivative_is_not(name):
+    f, x, verdict = BESIDE[name]
+    report = check_derivatives(f, np.array([0.5, x], np.asarray(x).dtype))
+    assert report.verdict == verdict, report
+    assert (report.outliers == ("reverse",)) is (verdict == "disagree")
+
+
 def test_progress_is_told_of_each_source(monkeypatch):
     told = []
 

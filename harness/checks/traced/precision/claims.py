@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from harness.bounds.tolerances import GRADIENT_ROUNDINGS
 from harness.bounds.traced_bound import floor_of
 from harness.checks.directions import random_directions
 from harness.checks.traced.differencing import OPPOSITE, is_linear
@@ -18,6 +19,7 @@ from harness.verdict.comparison import Block
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.measured import NotApplicable
 from reference.traced.interpreter import COARSE
+from reference.traced.program import unit_roundoff
 
 if TYPE_CHECKING:
     from harness.checks.traced.asking import Check
@@ -44,6 +46,16 @@ def claims_of(check: Check, modes: Sequence[Mode], along: np.ndarray | None = No
         except NotApplicable as reason:
             check.left_out[mode.name] = str(reason)
     return claims
+
+
+def claim_of_gradient(check: Check, gradient: Sequence[Any]) -> Claim:
+    """Somebody's gradient of the one output, good to some roundings of its largest entry."""
+    if check.outputs.size != 1:
+        raise ValueError(f"a reference gradient goes with one real output, and f returns {check.outputs.size}")
+    weight, vector = check.weights[0, 0], check.inputs.vector(gradient, conjugate=True)[None]
+    unit = max(unit_roundoff(np.asarray(leaf).dtype) for leaf in gradient)
+    error = GRADIENT_ROUNDINGS * max(unit, check.truth.coarsest) * np.abs(vector).max(initial=0.0)
+    return Claim(weight * vector, np.full(vector.shape, abs(weight) * error))
 
 
 def _asked(check: Check, mode: Mode, along: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray | None]:

@@ -10,7 +10,7 @@ from dataclasses import replace
 import jax
 import numpy as np
 
-from harness.bounds.tolerances import NEGLIGIBLE, SPREAD_FACTOR
+from harness.bounds.tolerances import ABSOLUTE, MEANINGLESS, NEGLIGIBLE, SPREAD_FACTOR
 from harness.bounds.traced_bound import SMALLEST
 from harness.checks.directions import random_directions
 from harness.checks.traced.layout import Claim, Layout, combined
@@ -46,6 +46,14 @@ def terms_over_arguments(weights: np.ndarray, values: np.ndarray, error: np.ndar
     slopes = np.abs(weights) @ np.where(np.isfinite(terms), terms, 0.0)
     sizes = np.where(np.isfinite(point), np.maximum(1.0, np.abs(point)), np.inf)
     return slopes[:, None] / sizes
+
+
+@np.errstate(all="ignore")
+def absolute_scale(
+    weights: np.ndarray, values: np.ndarray, error: np.ndarray, truth: Truth, precision: str
+) -> np.ndarray:
+    """The share of these terms that the verdict counts `ABSOLUTE` of as nothing: (combinations · inputs,)."""
+    return ABSOLUTE[precision] / MEANINGLESS[precision] * terms_over_arguments(weights, values, error, truth).ravel()
 
 
 @np.errstate(all="ignore")

@@ -1,0 +1,58 @@
+"""Slopes without a limit accuse nobody; where there is one, NaN and infinities beside it are wrong."""
+
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from functions_of_jax import sampled
+
+from harness import check_derivatives
+
+STEEP = {
+    "cbrt": (jnp.cbrt, 0.0),
+    "arccos": (jnp.arccos, 1.0),
+    "arcsin": (jnp.arcsin, -1.0),
+    "arccosh": (jnp.arccosh, 1.0),
+    "one side alone": (lambda x: jnp.where(x > 0, jnp.sqrt(x), 0.0), 0.0),
+    "a cusp": (lambda x: jnp.sqrt(jnp.abs(x)), 0.0),
+    "a power": (lambda x: x ** (1 / 3), 0.0),
+    "of a norm": (lambda x: jnp.sqrt(jnp.linalg.norm(x)), np.zeros(2)),
+    "by a logarithm": (lambda x: jnp.where(x > 0, x * jnp.log(jnp.where(x > 0, x, 1.0)), 0.0), 0.0),
+}
+
+
+@pytest.mark.parametrize("name", sampled(STEEP))
+def test_a_vertical_tangent_is_no_derivative(name):
+    report = check_derivatives(*STEEP[name])
+    assert report.verdict == "inconclusive", report
+    assert not re.search(r"e\+[234]\d", str(report)), report  # no step is told as a slope
+
+
+def test_why_there_is_no_slope_is_told():
+    assert any("grow without limit" in reason for reason in check_derivatives(jnp.cbrt, 0.0).reasons)
+
+
+LIMITS = {
+    "a root of a square": (lambda x: jnp.sqrt(x * x), 0.0),
+    "an arc over a square": (lambda x: jnp.arccos(1.0 - x * x), 0.0),
+    "an arc under a square": (lambda x: jnp.arccosh(1.0 + x * x), 0.0),
+    "a root of a cube": (lambda x: jnp.cbrt(x**3), 0.0),
+    "a cube of a root": (lambda x: jnp.sqrt(jnp.abs(x)) ** 3, 0.0),
+    "a square beside a logarithm": (lambda x: jnp.where(x == 0, 0.0, x * x * jnp.log(jnp.abs(x))), 0.0),
+}
+
+
+@pytest.mark.parametrize("name", sampled(LIMITS))
+def test_nan_beside_a_limit_is_wrong(name):
+    report = check_derivatives(*LIMITS[name])
+    assert report.verdict == "disagree", report
+    assert "nan" in str(report.findings[0])
+
+
+@pytest.mark.parametrize(("slope", "verdict"), [(0.0, "agree"), (-1.4, "agree"), (1.5, "disagree")])
+def test_what_an_arc_makes_of_a_square_has_a_kink(slope, verdict):
+    f = jax.custom_jvp(lambda x: jnp.arccos(1.0 - x * x))  # √2 |x| and less
+    f.defjvp(lambda x, dx: (f(*x), slope * dx[0]))
+    assert check_derivatives(f, 0.0).verdict == verdict

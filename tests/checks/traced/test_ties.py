@@ -1,0 +1,109 @@
+"""Inputs at kinks moved together: conventions that average the slopes all about agree, and others do not."""
+
+import jax
+import jax.numpy as jnp
+import jax.scipy.special as sp
+import numpy as np
+import pytest
+from jax import lax
+
+from harness import check_derivatives
+
+X = np.array([1.0, 1.0, 0.0, -2.0])
+EQUAL = np.array([1.0, 1.0, 1.0, 2.0, 0.0])
+Z = np.zeros(3)
+M = np.array([[1.0, 1.0, 0.5], [0.0, 2.0, 2.0], [3.0, 3.0, 3.0]])
+PIXELS = np.array([[1.0, 1.0, 0.0, 0.0], [1.0, 2.0, 0.0, -1.0], [3.0, 3.0, 3.0, 3.0], [0.0, 0.0, 3.0, 3.0]])
+
+
+def pooled(x):
+    return lax.reduce_window(x, -jnp.inf, lax.max, (2, 2), (2, 2), "VALID")
+
+
+def first_of_ties(x):
+    return x[jnp.argmax(x)]
+
+
+def centred(x):
+    """Kinks whose sum has none: what goes to all of them alike moves nothing."""
+    return jax.nn.log_softmax(jax.nn.relu(x))[0]
+
+
+CONVENTIONS = {
+    "max, by halves": (jnp.max, X),
+    "max, the first": (first_of_ties, X),
+    "max of rows": (lambda x: jnp.sum(jnp.max(x, axis=1)), M),
+    "min": (jnp.min, Z),
+    "max of two": (jnp.maximum, X, X[::-1].copy()),
+    "min of two, of one another": (lambda x, y: jnp.minimum(x, y).sum(), X, X),
+    "by where": (lambda x, y: jnp.where(x > y, x, y), X, X),
+    "clipped at a bound": (lambda x, low: jnp.clip(x, low, 2.0), X, np.ones(4)),
+    "relu": (jax.nn.relu, Z),
+    "relu of a product": (lambda w, x: jax.nn.relu(w @ x), M - M.T, np.ones(3)),
+    "leaky relu": (jax.nn.leaky_relu, Z),
+    "hinges of both signs": (lambda x: jax.nn.relu(x[0]) - jax.nn.relu(-x[1]), Z),
+    "two conventions": (lambda x: jax.nn.relu(x[0]) - jnp.maximum(x[1], 0.0), Z),
+    "relu6 and hard tanh": (lambda x: jax.nn.relu6(x) + jax.nn.hard_tanh(x + 1.0), Z),
+    "relu under a softmax": (centred, Z),
+    "abs": (jnp.abs, Z),
+    "distance of equals": (lambda x, y: jnp.abs(x - y).sum(), X, X),
+    "the largest size": (lambda x: jnp.linalg.norm(x, ord=jnp.inf), np.array([1.0, -1.0, 0.5])),
+    "sort": (jnp.sort, X),
+    "top_k": (lambda x: lax.top_k(x, 2)[0], X),
+    "median": (jnp.median, EQUAL),
+    "quantile": (lambda x: jnp.quantile(x, 0.4), X),
+    "range": (jnp.ptp, Z),
+    "max-pool": (pooled, PIXELS),
+    "max so far": (lax.cummax, X),
+    "segment_max": (lambda x: jax.ops.segment_max(x, jnp.array([0, 0, 1, 1]), 2), np.array([1.0, 1.0, 2.0, 0.0])),
+    "margin": (lambda x: jnp.sum(jax.nn.relu(1.0 + x[1:] - x[0])), np.array([1.0, 0.0, 0.0])),
+    "soft threshold": (lambda x: jnp.sign(x) * jax.nn.relu(jnp.abs(x) - 1.0), np.array([1.0, -1.0, 3.0])),
+    "beside what is smooth": (lambda x: sp.logsumexp(x) + jnp.max(x), X),
+}
+
+
+@pytest.mark.parametrize("name", CONVENTIONS)
+def test_a_convention_between_the_slopes_all_about_agrees(name):
+    report = check_derivatives(*CONVENTIONS[name], modes=("reverse",))
+    assert report.verdict == "agree", report
+
+
+def by_rule(f, backward):
+    ruled = jax.custom_vjp(f)
+    ruled.defvjp(lambda *x: (f(*x), x), lambda x, g: backward(g, *x))
+    return ruled
+
+
+def whole(x):
+    return by_rule(lambda x: jnp.max(x), lambda g, x: (g * (x == jnp.max(x)),))(x)
+
+
+TWICE = {
+    "whole to each": (whole, X),
+    "whole to each of a row": (lambda x: jax.vmap(whole)(x) + jax.nn.relu(x[1, 0]), M),
+    "whole to both": (by_rule(lambda x, y: jnp.maximum(x, y), lambda g, x, y: (g * (x >= y), g * (y >= x))), X, X),
+    "to all whose median it is": (by_rule(lambda x: jnp.median(x), lambda g, x: (g * (x == 1.0),)), EQUAL),
+    "to none": (by_rule(lambda x, y: jnp.maximum(x, y), lambda g, x, y: (g * (x > y), g * (y > x))), X, X),
+    "in float32": (whole, X.astype(np.float32)),
+}
+
+
+@pytest.mark.parametrize("name", TWICE)
+def test_what_no_average_of_the_slopes_all_about_adds_up_to_is_wrong(name):
+    report = check_derivatives(*TWICE[name])
+    assert (report.verdict, report.outliers) == ("disagree", ("reverse",)), report
+    (finding,) = report.findings
+    assert "together, where there is no kink" in finding.where
+    assert "alone each of them is between" in finding.diagnosis
+    assert "the rule of" in finding.diagnosis
+
+
+def test_bending_all_about_excuses_no_rule():
+    cubes = by_rule(lambda x: jnp.sum(x**3), lambda g, x: (g * (3.0 + 1e-9) * x**2,))
+    assert check_derivatives(lambda x: cubes(x) + jnp.max(x), X).verdict == "disagree"
+    assert check_derivatives(lambda x: jnp.sum(x**3) + jnp.max(x), X).verdict == "agree"
+
+
+def test_where_each_alone_moves_nothing_a_slope_beyond_those_all_about_is_wrong():
+    median = by_rule(lambda x: jnp.median(x), lambda g, x: (2.0 * g * (jnp.arange(5) == 1),))
+    assert check_derivatives(median, EQUAL).verdict == "disagree"
