@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-import jax
 import numpy as np
 
 from harness.bounds.tolerances import (
@@ -19,7 +18,6 @@ from harness.checks.traced.differencing import (
     free_phases,
     has_kink,
     has_slope,
-    overflows,
     some_differences,
     weigh,
     without_limit,
@@ -29,7 +27,7 @@ from harness.checks.traced.many_inputs import end_to_end, located, sampled
 from harness.checks.traced.modes.mode import Mode, gradient_of
 from harness.checks.traced.modes.programs import equations_in, without_stops_of_rules
 from harness.checks.traced.precision.bars import Bar, Seen, bar_of_increments, narrowed
-from harness.checks.traced.precision.claims import claim_of_gradient, claims_of, excuse
+from harness.checks.traced.precision.claims import claim_of_gradient, claims_of, excuse, unexcused
 from harness.checks.traced.precision.digits import (
     UNDERFLOW,
     absolute_scale,
@@ -303,7 +301,7 @@ class Check:
     ) -> tuple[list[Answer], Answer]:
         """JAX's own and the increments'."""
         truth.error[~known] = np.inf
-        judged = {name: self._not_finite(claim, truth, known) for name, claim in claims.items()}
+        judged = {name: unexcused(self, claim, truth, known) for name, claim in claims.items()}
         self._oracles = {INCREMENTS: truth}
         nowhere = ~known & ((self.weights != 0.0) & np.isnan(self.values[0]) & np.isnan(self.values[1])).any(axis=1)
         self.outside = outside([claim.derivative for claim in claims.values()], nowhere)
@@ -316,24 +314,6 @@ class Check:
         if by_jax and self.truth.coarsest > UNIT_ROUNDOFF["float64"]:
             return f"JAX alone computes {', '.join(sorted(by_jax))}"
         return self.meanings.get(name, "")
-
-    def _not_finite(self, claim: Claim, truth: Claim, known: np.ndarray) -> Claim:
-        """A claim that is not finite is none to be excused by its error bar, where the truth fits into its type.
-
-        But for inputs that lie outside of the domain themselves, in which an output that is not finite has no
-        derivative: JAX multiplies that by zero for all others, and zero times NaN is NaN. Nor are these compared. What
-        merely overflows lies in its domain.
-        """
-        largest = min(float(jax.numpy.finfo(dtype).max) for dtype in self.inputs.dtypes)
-        broken = ~np.isfinite(claim.derivative)
-        beyond = broken & ~known[:, None]
-        outside = beyond
-        if beyond.any():
-            fine = np.isfinite(self.values[0]) | overflows(self.truth, self.values[0])
-            outside = beyond & ~((self.weights != 0.0) <= fine).all(axis=1)[:, None]
-        fits = np.isfinite(truth.error) & (np.abs(truth.derivative) < largest)
-        excused = beyond | (broken & outside.any(axis=0))
-        return Claim(claim.derivative, np.select([excused, broken & fits], [np.inf, 0.0], claim.error))
 
     def answer(self, name: str, claim: Claim, blocks: Sequence[Block]) -> Answer:
         oracle = name in (INCREMENTS, DIFFERENCES)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import jax
 import numpy as np
 
 from harness.bounds.tolerances import GRADIENT_ROUNDINGS
 from harness.bounds.traced_bound import floor_of
 from harness.checks.directions import random_directions
-from harness.checks.traced.differencing import OPPOSITE, is_linear
+from harness.checks.traced.differencing import OPPOSITE, is_linear, overflows
 from harness.checks.traced.layout import Claim
 from harness.checks.traced.modes.mode import Mode
 from harness.checks.traced.precision.bars import Seen, bar_of_mode
@@ -103,6 +104,25 @@ def _may_be_the_compilers(answer: np.ndarray, truth: Claim, error: np.ndarray, s
     off = np.abs(answer - truth.derivative)
     largest = np.abs(truth.derivative)[seen.at & np.isfinite(truth.error)].max(initial=0.0)
     return not seen.covers(off, truth.error + error) and not (off > A_TENTH * largest)[seen.at].any()
+
+
+def unexcused(check: Check, claim: Claim, truth: Claim, known: np.ndarray) -> Claim:
+    """A claim that is not finite is none to be excused by its error bar, where the truth fits into its type.
+
+    But for inputs that lie outside of the domain themselves, in which an output that is not finite has no
+    derivative: JAX multiplies that by zero for all others, and zero times NaN is NaN. Nor are these compared. What
+    merely overflows lies in its domain.
+    """
+    largest = min(float(jax.numpy.finfo(dtype).max) for dtype in check.inputs.dtypes)
+    broken = ~np.isfinite(claim.derivative)
+    beyond = broken & ~known[:, None]
+    outside = beyond
+    if beyond.any():
+        fine = np.isfinite(check.values[0]) | overflows(check.truth, check.values[0])
+        outside = beyond & ~((check.weights != 0.0) <= fine).all(axis=1)[:, None]
+    fits = np.isfinite(truth.error) & (np.abs(truth.derivative) < largest)
+    excused = beyond | (broken & outside.any(axis=0))
+    return Claim(claim.derivative, np.select([excused, broken & fits], [np.inf, 0.0], claim.error))
 
 
 def _note_linear(check: Check, name: str, claim: Claim, blocks: Sequence[Block]) -> None:
