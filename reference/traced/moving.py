@@ -58,6 +58,10 @@ def _stack(lead: int, params: Any, *arrays: Any) -> Any:
     return np.stack(arrays, axis=lead + params["axis"])
 
 
+def _tile(lead: int, params: Any, x: Any) -> Any:
+    return np.tile(x, (1,) * lead + tuple(params["reps"]))
+
+
 def _pad(lead: int, params: Any, x: Any, padding: Any) -> Any:
     """Padding at both ends and between the entries; a negative width cuts off."""
     for axis, (low, high, interior) in enumerate(params["padding_config"], start=lead):
@@ -83,6 +87,7 @@ MOVES: dict[str, Callable[..., Any]] = {
     "slice": _slice,
     "concatenate": _concatenate,
     "stack": _stack,
+    "tile": _tile,
     "pad": _pad,
 }
 

@@ -77,8 +77,10 @@ class Check:
     doubts : list of str
     values : three (outputs,) arrays
         What JAX computes, what the program says, and what rounding may have moved.
-    asked : list of Mode
-    not_linear : list of str, those of which that do not answer the opposite of all together
+    asked, quickly : list of Mode, and bool
+        Whether their machine code is such as is written quickly, and not such as callers get.
+    not_linear, off_when_compiled : lists of str
+        Those of which that do not answer the opposite of all together; whose machine code is off, and not the program.
     bars : dict
         For each name some of "derived" and "spread": what its error bars are.
     contradicted, has_kink : bool
@@ -126,7 +128,8 @@ class Check:
         self.bars: dict[str, set[str]] = {}
         self.together: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         self.contradicted = self.has_kink = False
-        self.not_linear, self.reverse, self.directions = list[str](), list[Answer](), list[str]()
+        self.not_linear, self.off_when_compiled, self.directions = list[str](), list[str](), list[str]()
+        self.reverse: list[Answer] = []
         self.meanings: dict[str, np.ndarray | str] = {}
         self.ends_by_meaning: dict[str, np.ndarray] = {}
         self.by_solvers = 0.0  # how far solvers in the program are from what they converge to, beside the largest
@@ -137,10 +140,13 @@ class Check:
         self.doubts, known = self._values()
         asked = self.asked = [self.mode(name) for name in modes]
         chosen = sampled(self) if self.is_large else np.arange(self.inputs.size)
-        claims = claims_of(self, asked)
-        claims |= {} if reference is None else {REFERENCE: claim_of_gradient(self, reference)}
-        subject = self._look_at(chosen, asked, claims, known)
-        self.ends = end_to_end(self, asked, known) if self.is_large else moved_together(self, known)
+        for self.quickly in (True, False):  # of many inputs, most are seen along directions alone
+            claims = claims_of(self, asked)
+            claims |= {} if reference is None else {REFERENCE: claim_of_gradient(self, reference)}
+            subject = self._look_at(chosen, asked, claims, known)
+            self.ends = end_to_end(self, asked, known) if self.is_large else moved_together(self, known)
+            if not (self.is_large and any(pair.disagrees for pair in self.ends)):
+                break
         if self.is_large and any(pair.disagrees for pair in self.ends) and claims:
             chosen = np.union1d(chosen, located(self, claims))
             subject = self._look_at(chosen, [], claims, known)

@@ -333,6 +333,11 @@ def _notes(check: Check, arguments: Arguments, met: Met) -> list[str]:
         told.append(f"no derivative is taken of {first_few(arguments.left_out, 6)}")
     if check.traced.has_effects:
         told.append("f prints or calls back: that happens each time that f runs in here, which is often")
+    told += [
+        f"run by NumPy, the program of {name} has the right derivative: XLA's machine code may compute a number twice, "
+        "each time with other roundings"
+        for name in check.off_when_compiled
+    ]
     if truth.differenced:
         told.append(f"differenced as black boxes: {', '.join(sorted(truth.differenced))}")
     if truth.taken_as_they_are:

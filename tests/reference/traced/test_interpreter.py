@@ -57,6 +57,7 @@ OWN = {
         np.array([0.3, 0.7]),
     ),
     "stack": (lambda x: jnp.stack([x, x * x]), np.array([1.1, 0.3])),
+    "tile": (lambda x: jnp.tile(x, (2, 1, 2)) ** 2, np.array([[1.1, 0.3]])),
     "expand_dims": (lambda x: jnp.expand_dims(x, 0) * x, np.array([1.1, 0.3])),
     "reduce_prod": (lambda x: jnp.prod(x, 1), np.array([[1.5, 2.0, -0.3], [0.5, 3.0, 0.4]])),
     "custom_jvp": (jax.nn.silu, np.array([1.1, 0.3])),
