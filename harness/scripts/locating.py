@@ -4,6 +4,7 @@ import os
 import shlex
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from operator import attrgetter
 from pathlib import Path
 from types import ModuleType
@@ -58,11 +59,9 @@ NOT_SEARCHED = ("__main__", "harness", "reference")
 
 def _name_in(module: ModuleType, thing: Any) -> str | None:
     qualified = getattr(thing, "__qualname__", "")
-    try:
+    with suppress(Exception):  # what stands among the modules may raise whatever it likes, as torch.classes does
         if qualified and attrgetter(qualified)(module) is thing:
             return qualified
-    except AttributeError:
-        pass
     return next((name for name, value in vars(module).items() if value is thing), None)
 
 

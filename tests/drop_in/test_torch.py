@@ -1,7 +1,8 @@
 """gradcheck and gradgradcheck of PyTorch: tensors as they are, the original's errors."""
 
-# Not installed everywhere, so that its names cannot be resolved.
-# pyright: reportMissingImports=false, reportAttributeAccessIssue=false
+# Not installed everywhere, so that its names cannot be resolved; and where it is, its types take backward and jvp for
+# static methods of one signature.
+# pyright: reportMissingImports=false, reportAttributeAccessIssue=false, reportIncompatibleMethodOverride=false
 
 import warnings
 

@@ -3,6 +3,7 @@
 import collections
 import dataclasses
 import sys
+import types
 from typing import Any, NamedTuple
 
 import jax
@@ -103,6 +104,20 @@ def test_what_has_no_script_is_saved_all_the_same(tmp_path):
         np.testing.assert_array_equal(case["W"], W)
         assert case["seed"] == 3
     assert not path.with_suffix(".py").exists()
+
+
+def test_what_stands_among_the_modules_may_raise_whatever_it_likes(monkeypatch):
+    """As torch.classes does, where it is asked for an attribute that it lacks."""
+
+    class Raising(types.ModuleType):
+        __file__ = "somewhere.py"
+
+        def __getattr__(self, name):
+            raise RuntimeError(f"Tried to instantiate class {name!r}")
+
+    monkeypatch.setitem(sys.modules, "raising", Raising("raising"))
+    with pytest.raises(NotWritable, match="not defined at the top of a module"):
+        locate(lambda t: t)
 
 
 def test_a_case_that_cannot_be_saved_still_says_how_to_run_the_test(tmp_path, monkeypatch):
