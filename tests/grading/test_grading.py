@@ -332,7 +332,7 @@ def a_class(tmp_path_factory):
     for name in names:
         (folder / name).write_text(kinds[name][0], encoding="utf-8")
     progress = []
-    grades = grade_folder(folder, timeout=2.0 if DEEP else 1.0, progress=lambda *moved: progress.append(moved))
+    grades = grade_folder(folder, timeout=3.0, progress=lambda *moved: progress.append(moved))
     assert progress[-1] == ("grading", len(set(names)), len(set(names)))
     return {grade.name: grade for grade in grades}
 
