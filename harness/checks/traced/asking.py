@@ -79,7 +79,7 @@ class Check:
         What JAX computes, what the program says, and what rounding may have moved.
     asked, quickly : list of Mode, and bool
         Whether their machine code is such as is written quickly, and not such as callers get.
-    not_linear, off_when_compiled : lists of str
+    not_linear, off_when_compiled : list and set of str
         Those of which that do not answer the opposite of all together; whose machine code is off, and not the program.
     bars : dict
         For each name some of "derived" and "spread": what its error bars are.
@@ -128,8 +128,8 @@ class Check:
         self.bars: dict[str, set[str]] = {}
         self.together: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         self.contradicted = self.has_kink = False
-        self.not_linear, self.off_when_compiled, self.directions = list[str](), list[str](), list[str]()
-        self.reverse: list[Answer] = []
+        self.not_linear, self.reverse, self.directions = list[str](), list[Answer](), list[str]()
+        self.off_when_compiled: set[str] = set()
         self.meanings: dict[str, np.ndarray | str] = {}
         self.ends_by_meaning: dict[str, np.ndarray] = {}
         self.by_solvers = 0.0  # how far solvers in the program are from what they converge to, beside the largest

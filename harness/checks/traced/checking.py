@@ -336,7 +336,7 @@ def _notes(check: Check, arguments: Arguments, met: Met) -> list[str]:
     told += [
         f"run by NumPy, the program of {name} has the right derivative: XLA's machine code may compute a number twice, "
         "each time with other roundings"
-        for name in check.off_when_compiled
+        for name in sorted(check.off_when_compiled)
     ]
     if truth.differenced:
         told.append(f"differenced as black boxes: {', '.join(sorted(truth.differenced))}")

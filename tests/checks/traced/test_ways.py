@@ -194,6 +194,18 @@ def test_a_largest_number_that_only_such_code_takes_for_another_is_found(name):
         assert check_derivatives(LARGEST[name], x).verdict == "agree"
 
 
+def test_nor_is_a_rule_beside_such_a_number_called_not_linear():
+    @jax.custom_jvp
+    def doubled(x):
+        return 2.0 * x
+
+    doubled.defjvp(lambda x, dx: (2.0 * x[0], 2.0 * dx[0]))
+    for seed in range(1, 4):
+        x = np.random.default_rng(seed).normal(size=(4, 6))
+        report = check_derivatives(lambda x: doubled(jnp.max(0.3 * x + 1.0, axis=1)), x)
+        assert report.verdict == "agree", report
+
+
 def test_very_many_inputs_are_asked_for_again_by_other_code():
     x = np.random.default_rng(1).normal(size=(200, 6))
     assert check_derivatives(lambda x: jnp.sum(jnp.sin(jnp.max(0.3 * x + 1.0, axis=1))), x).verdict == "agree"

@@ -33,16 +33,22 @@ def claims_of(check: Check, modes: Sequence[Mode], along: np.ndarray | None = No
         if mode.name == "forward" and check.is_large and along is None:
             continue
         try:
-            vectors, weights = _asked(check, mode, along)
-            opposite = -OPPOSITE * np.abs(random_directions(0 if check.is_large else 1, len(vectors), check.seed + 6))
-            axis = 0 if weights is None else 1
-            found = mode.answers(np.concatenate([vectors, opposite @ vectors]), weights, check.quickly)
-            answer, together = np.split(found, [len(vectors)], axis)
-            check.together[mode.name] = opposite, np.moveaxis(together, axis, 0)
+            answer = _answer(check, mode, _asked(check, mode, along), check.quickly)
             claims[mode.name] = Claim(answer, np.full(answer.shape, np.inf))
         except NotApplicable as reason:
             check.left_out[mode.name] = str(reason)
     return claims
+
+
+def _answer(check: Check, mode: Mode, asked: tuple[np.ndarray, np.ndarray | None], quickly: bool) -> np.ndarray:
+    """What a mode answers for each vector; and what for the opposite of all together, which the check keeps."""
+    vectors, weights = asked
+    opposite = -OPPOSITE * np.abs(random_directions(0 if check.is_large else 1, len(vectors), check.seed + 6))
+    axis = 0 if weights is None else 1
+    found = mode.answers(np.concatenate([vectors, opposite @ vectors]), weights, quickly)
+    answer, together = np.split(found, [len(vectors)], axis)
+    check.together[mode.name] = opposite, np.moveaxis(together, axis, 0)
+    return answer
 
 
 def claim_of_gradient(check: Check, gradient: Sequence[Any]) -> Claim:
@@ -84,9 +90,9 @@ def excuse(
             asked = _asked(check, mode, along)
             bar = bar_of_mode(mode, asked, answer, truth, seen, borrows, check.seed)
             if _is_the_compilers(mode, asked, answer, truth, bar.error, seen):
-                answer = mode.answers(*asked, quickly=False)
+                answer = _answer(check, mode, asked, quickly=False)
                 if not seen.covers(np.abs(answer - truth.derivative), truth.error + bar.error):
-                    check.off_when_compiled.append(mode.name)
+                    check.off_when_compiled.add(mode.name)
             claims[mode.name] = Claim(answer, check.noted(mode.name, bar))
             _note_linear(check, mode.name, claims[mode.name], seen.blocks)
             if "lent" not in bar.kinds and check.truth.coarsest > UNIT_ROUNDOFF["float64"]:
