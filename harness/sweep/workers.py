@@ -20,6 +20,8 @@ CONNECT = 10.0  # seconds to wait for a Dask scheduler
 START = 120.0  # seconds that the first answer may take, on a busy machine: JAX is imported
 SURE = 2  # deaths of a process at the same row, from which on it was the row, and nobody from outside
 
+STOPPING = "the sweep is being stopped"
+
 # The processes are the parallelism: more threads would only be in their way, and could change the order of a sum.
 ONE_THREAD = {"XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"}
 
@@ -44,6 +46,8 @@ class _Crew:
         return [error_row(settings, seeds[0], f"the process that made the check {outcome.why}")]
 
     def _ask(self, settings: Settings, seeds: Sequence[int], limit: float) -> Outcome:
+        if self.dismissed:
+            raise InterruptedError(STOPPING)
         if not hasattr(self.mine, "worker"):
             self.mine.worker = Worker("harness.sweep.rows", prepare=[("os:environ.update", (ONE_THREAD,))])
             self.workers.append(self.mine.worker)
@@ -53,8 +57,9 @@ class _Crew:
     def _call(self, settings: Settings, seeds: Sequence[int], limit: float) -> Outcome:
         worker: Worker = self.mine.worker
         worker.load()
-        if self.dismissed:
-            raise InterruptedError("the sweep is being stopped")
+        if self.dismissed:  # while the process was being started, where `dismiss` did not find it
+            worker.close()
+            raise InterruptedError(STOPPING)
         worker.timeout = limit
         return worker.call("make_rows", settings, seeds)
 

@@ -16,6 +16,7 @@ import pytest
 from programs import environment, run, start
 from stored import LIGHT, table
 
+from harness.isolation.process import Process
 from harness.sweep import workers
 from harness.sweep.rows import Row
 from harness.sweep.settings import Settings
@@ -88,6 +89,22 @@ def test_a_worker_that_is_killed_loses_no_row(undisturbed, tmp_path):
     sweep(path, LIGHT, range(300), this_machine(2), progress=kill)
     assert killed
     assert table(path) == table(undisturbed)
+
+
+def test_a_process_that_is_being_started_when_the_sweep_ends_is_ended_too(monkeypatch):
+    crew, begun = workers._Crew(), []
+
+    class Starting(Process):
+        def __init__(self):
+            super().__init__()
+            begun.append(self._child)
+            crew.dismiss()  # which has nothing to interrupt as yet
+
+    monkeypatch.setattr("harness.isolation.worker.Process", Starting)
+    with pytest.raises(InterruptedError, match="the sweep is being stopped"):
+        crew.make_rows(LIGHT, [0], 60.0)
+    (child,) = begun  # and no other one was started
+    assert child.returncode is not None
 
 
 MISBEHAVING = """
