@@ -173,15 +173,15 @@ class Process:
         return Place(Path(file).name, line, found[2], _line_of(file, line))
 
     def kill(self) -> None:
-        """End the child and what it started, and nothing else."""
+        """End the child and what it started, and nothing else; any thread may ask for it."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._child.pid, signal.SIGKILL)
+        self._child.wait()
 
     def end(self) -> None:
         """End the child and what it started, and remove its folder."""
         self.ended = True
         self.kill()
-        self._child.wait()
         for file in (self._child.stdout, self._child.stderr, self._trace):
             file.close()  # pyright: ignore[reportOptionalMemberAccess]
         os.close(self._requests)

@@ -107,6 +107,14 @@ def test_a_process_that_is_being_started_when_the_sweep_ends_is_ended_too(monkey
     assert child.returncode is not None
 
 
+def test_a_process_that_waits_for_work_when_the_sweep_ends_has_ended_with_it():
+    crew = workers._Crew()
+    crew.make_rows(LIGHT, [0], 60.0)
+    child = crew.workers[0]._process._child.pid
+    crew.dismiss()
+    assert not Path(f"/proc/{child}").exists()
+
+
 MISBEHAVING = """
     import ctypes, os, signal, sys, time
     from harness import SOURCES
