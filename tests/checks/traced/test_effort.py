@@ -255,13 +255,53 @@ def test_memory_beside_the_arguments_is_a_few_arrays_of_their_size(size):
     assert float(run.stdout) < min(1000, 250 + 160 * size / 1e6), run.stdout  # a pass, and twenty arrays in float64
 
 
-def test_a_long_formula_is_compiled_without_fusing_it():
-    def steps(y):
-        for _ in range(40):  # each uses the one before four times
-            y = y + 0.1 * jnp.sin(y) * y[::-1] * (1.0 - y)
-        return [jnp.sum(y)]
+def _step(y):  # which uses y four times
+    return y + 0.1 * jnp.sin(y) * y[::-1] * (1.0 - y)
 
-    short, long = (jax.make_jaxpr(f)(W[0]) for f in (lambda y: jnp.sum(jnp.sin(y) * y), steps))
-    assert options_for(short) == compiler_options()
-    assert options_for(long) == compiler_options() | UNFUSED
-    assert float(Traced(steps, W[0])(W[0])[0]) == pytest.approx(float(steps(W[0])[0]), rel=1e-5)
+
+def _steps(y):
+    for _ in range(40):
+        y = _step(y)
+    return jnp.sum(y)
+
+
+def _steps_of_a_jitted(y):
+    step = jax.jit(_step)
+    for _ in range(40):
+        y = step(y)
+    return jnp.sum(y)
+
+
+_with_rule = jax.custom_jvp(_steps)
+_with_rule.defjvp(lambda primals, tangents: (_steps(*primals), jnp.sum(*tangents)))
+
+
+@pytest.mark.parametrize(
+    "long",
+    [
+        _steps,
+        jax.jit(_steps),
+        _steps_of_a_jitted,
+        jax.checkpoint(_steps),
+        _with_rule,
+        lambda y: jax.lax.scan(lambda c, x: (c + _steps(x), None), 0.0, jnp.stack([y, y]))[0],
+    ],
+    ids=["plain", "jit", "steps of jit", "checkpoint", "custom_jvp", "scan"],
+)
+def test_a_long_formula_is_compiled_without_fusing_it_wherever_it_stands(long):
+    assert options_for(jax.make_jaxpr(long)(W[0])) == compiler_options() | UNFUSED
+    with jax.disable_jit():
+        expected = float(long(W[0]))
+    assert float(Traced(long, W[0])(W[0])) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "short",
+    [
+        lambda y: jnp.sum(jnp.sin(y) * y),
+        jax.jit(lambda y: jnp.sum(_step(y))),
+        lambda y: jax.lax.fori_loop(0, 40, lambda _, y: _step(y), y),  # a step at a time
+    ],
+)
+def test_other_programs_are_compiled_as_a_whole(short):
+    assert options_for(jax.make_jaxpr(short)(W[0])) == compiler_options()
