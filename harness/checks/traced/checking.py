@@ -30,7 +30,7 @@ from reference.switches import settings
 from reference.traced.contracting import product_units
 from reference.traced.eagerly import eagerly, values_of
 from reference.traced.interpreter import COARSE
-from reference.traced.program import Equation, Traced, function_of
+from reference.traced.program import CUSTOM_RULES, Equation, Traced, function_of
 
 PATIENCE = 2.0
 """Seconds after which a bar shows how far the check is."""
@@ -186,18 +186,19 @@ def _require_met(trust: Sequence[str], check: Check) -> None:
 def _differing(check: Check) -> list[str]:
     """What is another each time that it is traced, or run, by its values; nothing where all is well."""
     reverse = [mode for mode in check.asked if mode.name == "reverse" and mode.name not in check.left_out]
-    another = check.mode("reverse")
-    if reverse and reverse[0].is_alike(another):  # and so is the function within
-        return []
     again = Traced(lambda *x: check.function(*x), *check.leaves).program
-    if not alike(check.traced.program, again):
+    is_alike = alike(check.traced.program, again)
+    if not is_alike:
         others = check.leaves, check.inputs, check.outputs, check.truth.trusted
         here, once_more, found = (
             Truth(program, *others).value() for program in (check.truth.program, check.truth.program, again)
         )
         if not np.array_equal(here, found, equal_nan=True):
             return [NOT_REPEATABLE["traced" if np.array_equal(here, once_more, equal_nan=True) else "called"]]
-    if reverse and not reverse[0].answers_alike(another, check.weights):
+    if is_alike and not any(eq.name in CUSTOM_RULES for eq in equations_in(again)):
+        return []  # what has no rules of its own has the derivative of its program
+    another = check.mode("reverse")
+    if any(not mode.is_alike(another) and not mode.answers_alike(another, check.weights) for mode in reverse):
         return ["the derivative rule answers differently each time that it is traced"]
     return []
 
