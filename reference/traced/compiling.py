@@ -44,7 +44,7 @@ def _written_out(jaxpr: Any, arguments: Sequence[float]) -> list[float]:
     for eqn in jaxpr.eqns:
         operands, within = list(map(size, eqn.invars)), list(_jaxprs_in(eqn))
         own = [1.0 + sum(operands)] * len(eqn.outvars)
-        most = max(most, *own)
+        most = max([most, *own])
         if eqn.primitive.name in (*APART, *NOT_FUSED) or (within and len(within[0].invars) != len(operands)):
             own = [1.0] * len(own)
             most = max([most, *map(written_out, within)])
