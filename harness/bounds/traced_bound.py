@@ -16,8 +16,8 @@ from reference.arithmetics.many_directions import constant
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.traced.bounding.parts import Unbounded, parts
 from reference.traced.bounding.running import BoundedRun, obstacle
-from reference.traced.interpreter import COARSE
 from reference.traced.program import Program
+from reference.traced.rounding import COARSE
 
 SMALLEST = 1e-45
 """Steps of 2^-200 leave something so small in the place of a zero."""

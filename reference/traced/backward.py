@@ -82,10 +82,3 @@ RESULTS: dict[str, Sequence[Size]] = {
     "tridiagonal_solve": (_columns,),
 }
 """What each result may be off by beside that, where not by a rounding of each entry."""
-
-
-def beside_entries(table: Mapping[str, Sequence[Size]], name: str, i: int, array: Any, params: Any) -> Any:
-    """What each entry of operand, or of result, i may be moved by, over a few u; zero where by its own rounding."""
-    if name not in table or i >= len(table[name]) or np.asarray(array).dtype.kind not in "fc":
-        return 0.0
-    return table[name][i](np.asarray(array), params)

@@ -216,7 +216,8 @@ def _sum(sign: float) -> Callable[..., Increment]:
         if not count:
             return constant(value)
         change = x.change if is_constant(y) else x.change + sign * y.change
-        return Increment(value, np.broadcast_to(change, (count, *np.shape(value))))  # a single number may meet an array
+        shape = (count, *np.shape(value))  # a single number may meet an array
+        return Increment(value, change if change.shape == shape else np.broadcast_to(change, shape))
 
     return together(rule)
 

@@ -64,17 +64,19 @@ def _tile(lead: int, params: Any, x: Any) -> Any:
 
 def _pad(lead: int, params: Any, x: Any, padding: Any) -> Any:
     """Padding at both ends and between the entries; a negative width cuts off."""
-    for axis, (low, high, interior) in enumerate(params["padding_config"], start=lead):
-        length = x.shape[axis]
-        spread = length + max(length - 1, 0) * interior
-        position = low + np.arange(length) * (interior + 1)
-        inside = (position >= 0) & (position < low + spread + high)
-        shape = (*x.shape[:axis], low + spread + high, *x.shape[axis + 1 :])
-        fill = padding.reshape(padding.shape + (1,) * (len(shape) - padding.ndim))
-        padded = np.array(np.broadcast_to(fill, shape))
-        padded[(slice(None),) * axis + (position[inside],)] = np.compress(inside, x, axis=axis)
-        x = padded
-    return x
+    lengths, kept, places = list(x.shape[:lead]), [slice(None)] * lead, [slice(None)] * lead
+    for length, (low, high, interior) in zip(x.shape[lead:], params["padding_config"]):
+        step = interior + 1
+        padded = low + max(length + (length - 1) * interior, 0) + high
+        first = max(0, -(low // step))  # the first entry that is not cut off, and the one after the last
+        end = max(first, min(length, -((low - padded) // step)))
+        lengths.append(padded)
+        kept.append(slice(first, end))
+        places.append(slice(low + first * step, low + end * step, step) if end > first else slice(0))
+    filled = np.empty(lengths, x.dtype)
+    filled[...] = padding.reshape(padding.shape + (1,) * (len(lengths) - padding.ndim))
+    filled[tuple(places)] = x[tuple(kept)]
+    return filled
 
 
 MOVES: dict[str, Callable[..., Any]] = {

@@ -260,6 +260,12 @@ def unit_roundoff(dtype: Any) -> float:
 
 
 @cache
+def smallest_normal(dtype: Any) -> float:
+    """The smallest number of a floating or complex type that has all its digits."""
+    return float(jax.numpy.finfo(dtype).tiny)
+
+
+@cache
 def underflow(dtype: Any) -> float:
     """What a rounding may take of a number however small: XLA flushes to zero, but not in float16."""
     limits = jax.numpy.finfo(dtype)

@@ -29,8 +29,8 @@ from reference.arithmetics.companion import first_line
 from reference.switches import settings
 from reference.traced.contracting import product_units
 from reference.traced.eagerly import eagerly, values_of
-from reference.traced.interpreter import COARSE
 from reference.traced.program import CUSTOM_RULES, Equation, Traced, function_of
+from reference.traced.rounding import COARSE
 
 PATIENCE = 2.0
 """Seconds after which a bar shows how far the check is."""

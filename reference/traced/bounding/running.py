@@ -12,7 +12,7 @@ from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.traced import moving
 from reference.traced.bounding import arrays, elementwise, pairs
 from reference.traced.bounding.parts import Unbounded, of_value, packed, parts
-from reference.traced.interpreter import RULES, Run, has_few_bits
+from reference.traced.interpreter import RULES, Run
 from reference.traced.program import (
     CUSTOM_RULES,
     Constant,
@@ -24,6 +24,7 @@ from reference.traced.program import (
     underflow,
     unit_roundoff,
 )
+from reference.traced.rounding import has_few_bits
 
 SHORT = 20
 """A constant of no more significant bits stands for itself, like 0.5 and 3; 0.1 and √2 are good to a rounding."""

@@ -18,7 +18,7 @@ from harness.checks.traced.modes.mode import Mode
 from harness.checks.traced.truth import Truth
 from harness.verdict.comparison import Block
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
-from reference.traced.interpreter import COARSE
+from reference.traced.rounding import COARSE
 
 Enough = Callable[[np.ndarray], bool]
 

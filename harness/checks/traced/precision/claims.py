@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -15,12 +16,12 @@ from harness.checks.traced.differencing import OPPOSITE, is_linear, overflows
 from harness.checks.traced.layout import Claim
 from harness.checks.traced.modes.mode import Mode
 from harness.checks.traced.precision.bars import Seen, bar_of_mode
-from harness.checks.traced.precision.meaning import meaning
+from harness.checks.traced.precision.meaning import meaning, meant
 from harness.verdict.comparison import Block
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.measured import NotApplicable
-from reference.traced.interpreter import COARSE
 from reference.traced.program import unit_roundoff
+from reference.traced.rounding import COARSE
 
 if TYPE_CHECKING:
     from harness.checks.traced.asking import Check
@@ -96,7 +97,9 @@ def excuse(
             claims[mode.name] = Claim(answer, check.noted(mode.name, bar))
             _note_linear(check, mode.name, claims[mode.name], seen.blocks)
             if "lent" not in bar.kinds and check.truth.coarsest > UNIT_ROUNDOFF["float64"]:
-                check.meanings[mode.name] = meaning(mode, *asked, check.truth.program, check.seed)
+                check.meanings[mode.name] = meaning(
+                    mode, *asked, check.truth.program, check.seed, partial(_is_covered, check, bar.error, truth, seen)
+                )
         except NotApplicable as reason:
             check.left_out[mode.name] = str(reason)
             del claims[mode.name]
@@ -113,6 +116,12 @@ def _is_the_compilers(
     if seen.covers(np.abs(answer - truth.derivative), truth.error + error):
         return False
     return seen.covers(np.abs(mode.rounded(None, *asked) - truth.derivative), truth.error + error)
+
+
+def _is_covered(check: Check, error: np.ndarray, truth: Claim, seen: Seen, runs: np.ndarray) -> bool:
+    """Whether what a mode means, beside an error of its own types, is the truth."""
+    claim = meant(runs, error, check.truth.coarsest)
+    return seen.covers(np.abs(claim.derivative - truth.derivative), truth.error + claim.error)
 
 
 def unexcused(check: Check, claim: Claim, truth: Claim, known: np.ndarray) -> Claim:

@@ -6,6 +6,7 @@ by what any rule may do in a coarse type: round its constants, approximate up to
 numbers that a rounding keeps apart the other way.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import reduce
 from typing import Any
@@ -20,8 +21,9 @@ from harness.verdict.comparison import Answer
 from reference.arithmetics.increments import Increment
 from reference.arithmetics.many_directions import constant
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
-from reference.traced.interpreter import Run, Turned, has_few_bits
+from reference.traced.interpreter import Run, Turned
 from reference.traced.program import Constant, Program, is_key, kind, unit_roundoff
+from reference.traced.rounding import has_few_bits
 from reference.traced.solving.tolerances import numbers_in
 from reference.traced.widening import reads_bits
 
@@ -66,11 +68,17 @@ class Meant(Turned):
 
 @np.errstate(all="ignore")
 def meaning(
-    mode: Mode, vectors: np.ndarray, weights: np.ndarray | None, function: Program, seed: int
+    mode: Mode,
+    vectors: np.ndarray,
+    weights: np.ndarray | None,
+    function: Program,
+    seed: int,
+    enough: Callable[[np.ndarray], bool],
 ) -> np.ndarray | str:
-    """The mode's program in float64, and what its author may have meant: (1 + `SIDES`, combinations, size).
+    """The mode's program in float64, and what its author may have meant: (1 + up to `SIDES`, combinations, size).
 
-    Or, in words, why it cannot be run so: JAX alone computes something in it, or a solver in it stops somewhere.
+    Or, in words, why it cannot be run so: JAX alone computes something in it, or a solver in it stops somewhere. More
+    runs only allow for more, so that no more are made once these are `enough`.
     """
     if mode.has_solver:
         return "a solver in it stops at a tolerance"
@@ -84,6 +92,8 @@ def meaning(
     found = np.array(np.broadcast_to(first, (1 + len(SIDES), *first.shape)))  # of millions of inputs, no second copy
     for i, rng in enumerate(np.random.default_rng(seed).spawn(len(SIDES))):
         found[1 + i] = mode.meaning(Meant(rng, SIDES[i], shared), vectors, weights)
+        if enough(found[: 2 + i]):
+            return found[: 2 + i]
     return found
 
 
