@@ -107,18 +107,24 @@ def few_roundings(answer: np.ndarray, unit: float) -> np.ndarray:
 
 
 def spread(
-    runs: Iterable[np.ndarray], unit: float, enough: Callable[[np.ndarray], bool] = lambda _: False
+    runs: Iterable[np.ndarray],
+    unit: float,
+    enough: Callable[[np.ndarray], bool] = lambda _: False,
+    not_finite: float = np.inf,
 ) -> np.ndarray:
     """An error bar from a computation and the same rounded at random: a multiple of the farthest of these.
 
-    More runs only widen it, so that no more are asked for once it is `enough`.
+    More runs only widen it, so that no more are asked for once it is `enough`. Runs that are not finite count as
+    `not_finite` apart: infinitely far where a truth is looked for; as NaN they do not count beside one that is finite,
+    for that a derivative is a rounding away from NaN excuses it no more than NaN itself.
     """
     runs = iter(runs)
     centre = next(runs)
-    farthest, error = np.zeros(centre.shape), np.full(centre.shape, np.inf)
+    farthest, error = np.full(centre.shape, np.nan), np.full(centre.shape, np.inf)
     factor = SPREAD_FACTOR if unit < COARSE else COARSE_SPREAD_FACTOR
     for other in runs:
-        farthest = np.maximum(farthest, np.abs(other - centre))
+        apart = np.abs(other - centre)
+        farthest = np.fmax(farthest, np.where(np.isfinite(apart), apart, not_finite))
         error = factor * farthest + few_roundings(centre, unit)
         error = np.where(np.isfinite(error), error, np.inf)
         if enough(error):

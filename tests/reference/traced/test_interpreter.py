@@ -293,6 +293,19 @@ def test_random_rounding_moves_what_is_not_exact_and_nothing_else():
     assert 0.0 < abs(rounded[1] - 0.1 * 3.0) <= 4.0 * 2.0**-53
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_random_rounding_goes_either_way_on_both_sides_of_zero(sign, dtype):
+    x = np.full(50, sign * 0.1, dtype)
+    with settings(True):
+        program = Traced(lambda x: x * 3.0, x).program
+        exact, rounded = (
+            Run(rng, coarsest=1.0)(program, constant(lifted(x)))[0].value for rng in (None, np.random.default_rng(0))
+        )
+    assert set(np.sign(rounded - exact)) == {1.0, -1.0}
+    assert np.abs(rounded / exact - 1.0).max() <= np.finfo(dtype).eps
+
+
 FEW_BITS = {
     "a tail": (jnp.tanh, np.array([30.0]), True),
     "an absorbed summand": (lambda x: x + 4.0, np.array([1e20]), True),

@@ -65,12 +65,14 @@ def _bar(
     blocks: Sequence[Block],
     unit: float,
     enough: Enough,
+    not_finite: float = np.inf,
 ) -> Bar:
     """The derived bound, and where this is wide the spread of the runs."""
     error = bound + few_roundings(found, unit)
     wide = is_wide(found.ravel(), error.ravel(), blocks, unit).reshape(error.shape)
     if wide.any():
-        error = np.where(wide, spread(runs, unit, lambda spread: enough(np.where(wide, spread, error))), error)
+        widened = spread(runs, unit, lambda spread: enough(np.where(wide, spread, error)), not_finite)
+        error = np.where(wide, widened, error)
     return Bar(error, {kind for kind, some in (("derived", not wide.all()), ("spread", wide.any())) if some})
 
 
@@ -101,7 +103,7 @@ def bar_of_mode(
     def enough(error: np.ndarray) -> bool:
         return not is_half and seen.covers(off, truth.error + np.maximum(error + by_solvers, vague))
 
-    found = _bar(answer, bound, runs, seen.blocks, mode.coarsest, enough)
+    found = _bar(answer, bound, runs, seen.blocks, mode.coarsest, enough, not_finite=np.nan)
     return Bar(np.maximum(found.error + by_solvers, vague), found.kinds)
 
 
