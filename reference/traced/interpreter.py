@@ -225,48 +225,6 @@ class Run:
         return drawn - (drawn < 0.5)
 
 
-class Turned(Run):
-    """A run that decides comparisons of two numbers that a rounding in their type keeps apart in another way.
-
-    Parameters
-    ----------
-    side : 0, 1 or -1
-        What such numbers count as: equal, the first above the second, below it. Those that are equal stay so.
-
-    Attributes
-    ----------
-    turned : bool
-        Whether there were any.
-    """
-
-    def __init__(self, side: int, **how: Any):
-        super().__init__(**how)
-        self._side, self.turned = side, False
-
-    def equation(self, equation: Equation, operands: Sequence[Increment]) -> Sequence[Increment]:
-        """One equation's outputs."""
-        if equation.name in TURNING and equation.kinds <= {"f", "b"} and "f" in equation.kinds:
-            operands = self._decided(operands, max(map(unit_roundoff, equation.input_dtypes)))
-        return super().equation(equation, operands)
-
-    def _decided(self, operands: Sequence[Increment], unit: float) -> Sequence[Increment]:
-        first, second = (np.asarray(x.value) for x in operands)
-        with np.errstate(invalid="ignore"):  # of infinities
-            apart = np.abs(first - second)
-        near = (apart > 0.0) & (apart <= unit * np.maximum(np.abs(first), np.abs(second))) & np.isfinite(apart)
-        if not near.any():
-            return operands
-        self.turned = True
-        which, side = (0, self._side) if first.shape == near.shape else (1, -self._side)
-        own, other = (first, second) if which == 0 else (second, first)
-        value = np.where(near, other * (1.0 + side * unit * np.sign(other)), own)
-        moved = Increment(value, operands[which].change)
-        return [moved, operands[1]] if which == 0 else [operands[0], moved]
-
-
-TURNING = {*branching.COMPARISONS, "max", "min"}
-"""Primitives that choose by comparing two numbers."""
-
 SERIES = (
     "lgamma", "digamma", "polygamma", "zeta", "igamma", "igammac", "igamma_grad_a", "random_gamma_grad",
     "regularized_incomplete_beta",
