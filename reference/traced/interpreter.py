@@ -22,7 +22,7 @@ from reference.traced import (
     moving,
     reducing,
 )
-from reference.traced.program import UNUSED, Constant, Equation, Program, lifted, unit_roundoff
+from reference.traced.program import UNUSED, Constant, Equation, Program, lifted
 from reference.traced.rounding import Noise, partly_summed, rounded, rounding_of, surely_inexact
 
 Rule = Callable[..., Any]
@@ -83,7 +83,7 @@ class Run:
         phases: np.random.Generator | None = None,
     ):
         self.rounding, self.coarsest, self.trusted = rounding, coarsest, trusted
-        self._noise = Noise(rounding) if rounding else None
+        self._noise = Noise(rounding)
         self.pivot, self.phases = pivot, phases
         self.ties, self.unresolved = False, ""
         self.differenced: set[str] = set()
@@ -119,7 +119,7 @@ class Run:
         if "" in equation.kinds and equation.name not in control_flow.RULES:
             return [constant(x) for x in black_box.values_of(equation, [x.value for x in operands], self)]
         rule = RULES.get(equation.name)
-        how = rounding_of(equation, self.coarsest) if self._noise else None
+        how = rounding_of(equation, self.coarsest) if self.rounding is not None else None
         if how and how.operands:  # what is added up is rounded on the way, and not at the end alone
             operands = [rounded(x, h, self._noise) for x, h in zip(operands, how.operands)]
         outputs = rule(self, equation, *operands) if rule else black_box.differenced(self, equation, *operands)
@@ -137,49 +137,6 @@ class Run:
             value = partly_summed(outputs[0].value, sizes, how.partial_sums, self._noise)
             outputs = [Increment(value, outputs[0].change)]
         return outputs
-
-
-class Turned(Run):
-    """A run that decides comparisons of two numbers that a rounding in their type keeps apart in another way.
-
-    Parameters
-    ----------
-    side : 0, 1 or -1
-        What such numbers count as: equal, the first above the second, below it. Those that are equal stay so.
-
-    Attributes
-    ----------
-    turned : bool
-        Whether there were any.
-    """
-
-    def __init__(self, side: int, **how: Any):
-        super().__init__(**how)
-        self._side, self.turned = side, False
-
-    def equation(self, equation: Equation, operands: Sequence[Increment]) -> Sequence[Increment]:
-        """One equation's outputs."""
-        if equation.name in TURNING and equation.kinds <= {"f", "b"} and "f" in equation.kinds:
-            operands = self._decided(operands, max(map(unit_roundoff, equation.input_dtypes)))
-        return super().equation(equation, operands)
-
-    def _decided(self, operands: Sequence[Increment], unit: float) -> Sequence[Increment]:
-        first, second = (np.asarray(x.value) for x in operands)
-        with np.errstate(invalid="ignore"):  # of infinities
-            apart = np.abs(first - second)
-        near = (apart > 0.0) & (apart <= unit * np.maximum(np.abs(first), np.abs(second))) & np.isfinite(apart)
-        if not near.any():
-            return operands
-        self.turned = True
-        which, side = (0, self._side) if first.shape == near.shape else (1, -self._side)
-        own, other = (first, second) if which == 0 else (second, first)
-        value = np.where(near, other * (1.0 + side * unit * np.sign(other)), own)
-        moved = Increment(value, operands[which].change)
-        return [moved, operands[1]] if which == 0 else [operands[0], moved]
-
-
-TURNING = {*branching.COMPARISONS, "max", "min"}
-"""Primitives that choose by comparing two numbers."""
 
 
 def _size(value: Any) -> Any:

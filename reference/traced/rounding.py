@@ -5,7 +5,7 @@ Simulation 35, 1993).
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache, partial
+from functools import cache
 from itertools import chain, repeat
 from math import prod
 from typing import Any, NamedTuple
@@ -123,7 +123,7 @@ def _rounding_of(equation: Equation, coarsest: float) -> Rounding | None:
     of_operands, of_results = contracting.product_units(equation)
 
     def of(dtypes: Sequence[Any], size: float, least: float, table: Mapping[str, Sequence[backward.Size]]) -> Any:
-        besides = [partial(beside, params=equation.params) for beside in table.get(name, ())]
+        besides = [lambda array, of=beside: of(array, equation.params) for beside in table.get(name, ())]
         units = [max(unit_roundoff(t), least) if kind(t) in ("f", "c") else 0.0 for t in dtypes]
         return [_of_array(t, min(u, coarsest), size, b) for t, u, b in zip(dtypes, units, chain(besides, repeat(None)))]
 
@@ -145,7 +145,7 @@ class Noise:
 
     AT_A_TIME = 1024
 
-    def __init__(self, rng: np.random.Generator):
+    def __init__(self, rng: np.random.Generator | None):
         self._rng, self._used, self._drawn = rng, self.AT_A_TIME, np.empty(0)
 
     def __call__(self, shape: tuple[int, ...]) -> np.ndarray:
@@ -158,6 +158,7 @@ class Noise:
         return self._drawn[first : self._used].reshape(shape)
 
     def _draw(self, size: int) -> np.ndarray:
+        assert self._rng is not None, "only a run that rounds draws noise"
         drawn = self._rng.random(size)
         return drawn - (drawn < 0.5)
 

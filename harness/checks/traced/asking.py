@@ -278,9 +278,28 @@ class Check:
         bar = bar_of_increments(self.truth, along, self.weights, sides, seen, self.seed)
         error = np.select([nothing, steep], [np.finfo(float).tiny, np.inf], self.noted(INCREMENTS, bar))
         self.has_kink = self.has_kink or has_kink(self.truth, along, self.weights, sides, error, self.seed)
+        sides = self._turned(along, claimed, sides, seen)
         if not sides.is_smooth:
             sides = with_slopes_about(self, along, claimed, sides, error)
         return sides, np.where(np.isfinite(error), error, np.inf)
+
+    def _turned(
+        self, along: np.ndarray | UnitVectors, claimed: Sequence[np.ndarray], sides: Sides, seen: Seen
+    ) -> Sides:
+        """The sides with those where rounding decides otherwise, unless all claims are some roundings from them."""
+        if not any(self.truth.otherwise):
+            return sides
+        odd = np.full(sides.middle.shape, not claimed)
+        for claim in claimed:
+            floor = floor_of(claim.ravel(), seen.blocks, self.truth.coarsest).reshape(claim.shape)
+            odd |= ~(np.abs(claim - sides.middle) <= sides.apart + floor)
+        at = np.flatnonzero(odd.any(axis=0))
+        if not at.size:
+            return sides
+        turned = self.truth.sides(along[at], self.weights, self.seed, turned=True)
+        middle, apart = sides.middle.copy(), sides.apart.copy()
+        middle[:, at], apart[:, at] = turned.middle, turned.apart
+        return replace(sides, middle=middle, apart=apart)
 
     @np.errstate(all="ignore")
     def _values(self) -> tuple[list[str], np.ndarray]:

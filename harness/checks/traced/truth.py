@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.bounds.tolerances import MEANINGLESS, RANDOM_ROUNDINGS, SPREAD_FACTOR
+from harness.bounds.tolerances import COARSE_SPREAD_FACTOR, MEANINGLESS, RANDOM_ROUNDINGS, SPREAD_FACTOR
 from harness.bounds.traced_bound import bound_of_changes, spread
 from harness.checks.directions import random_directions
 from harness.checks.traced.layout import Layout, Sides, UnitVectors, combined
@@ -21,8 +21,10 @@ from harness.progress import Progress, silent
 from reference.arithmetics.increments import Increment
 from reference.arithmetics.many_directions import STEP, constant, is_constant
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
-from reference.traced.interpreter import Run, Turned
+from reference.traced.deciding import Decision, Otherwise, Turned, Watched, otherwise
+from reference.traced.interpreter import Run
 from reference.traced.program import Program, lifted
+from reference.traced.rounding import COARSE
 
 NEARBY = (1e-4, 2e-4, 4e-4)
 """Where a side is looked at that cannot be told at the point itself, in units of the argument's size."""
@@ -67,6 +69,8 @@ class Truth:
         What could not be told at the point itself; empty where everything could.
     stopped : bool
         Whether a stop_gradient took a change away that would be seen.
+    otherwise : Otherwise
+        What rounding in a coarse type may decide otherwise, once `value_spread` was asked.
     turns_phases : bool
         Whether runs that round at random turn the free phases of complex vectors, so that what depends on them shows.
     differenced, taken_as_they_are, in_own_precision : sets of str
@@ -89,6 +93,7 @@ class Truth:
         self.unresolved, self.stopped = "", False
         self._has_tiny = bool(((self.point != 0.0) & (np.abs(self.point) < BESIDE_STEP)).any())
         self.turns_phases = True
+        self.otherwise = Otherwise([], [])
         self.progress: Progress = silent
         self.shortened = 1.0
         self.differenced: set[str] = set()
@@ -97,9 +102,9 @@ class Truth:
         self.coarsest = coarsest_unit(program)
         self.chunk = max(1, int(LARGEST_PASS // (footprint(program) + COPIES * inputs.size)))
 
-    def run(self, **how: Any) -> Run:
+    def run(self, watched: bool = False, **how: Any) -> Run:
         phases = how.get("rounding") if self.turns_phases else None
-        return Run(**{"trusted": self.trusted, "phases": phases} | how)
+        return (Watched if watched else Run)(**{"trusted": self.trusted, "phases": phases} | how)
 
     def numbers(self, point: np.ndarray) -> list[np.ndarray]:
         """The arguments at a point, in the precision of the interpreter."""
@@ -114,17 +119,26 @@ class Truth:
         return self._value()
 
     def _value(self, point: np.ndarray | None = None, rounding: Any = None) -> np.ndarray:
+        return self._by(self.run(rounding=rounding, coarsest=self.coarsest), point)
+
+    def _by(self, run: Run, point: np.ndarray | None = None) -> np.ndarray:
         at = self.point if point is None else point
-        run = self.run(rounding=rounding, coarsest=self.coarsest)
         return self.outputs.vector([y.value for y in run(self.program, *map(constant, self.numbers(at)))])
 
     def value_spread(self, seed: int) -> np.ndarray:
-        """What rounding in the program's own precision may move of the outputs."""
-        runs = [self.value()]
+        """What rounding in the program's own precision may move of the outputs; and what it may decide otherwise."""
+        is_coarse = self.coarsest > UNIT_ROUNDOFF["float64"]
+        how = {"watched": is_coarse, "coarsest": self.coarsest}
+        made = [self.run(**how)]
+        runs = [self._by(made[0]) if is_coarse else self.value()]
         for rng in np.random.default_rng(seed).spawn(2 * RANDOM_ROUNDINGS):
             if len(runs) > RANDOM_ROUNDINGS and not all(np.array_equal(run, runs[0], equal_nan=True) for run in runs):
                 break  # where nothing moves, roundings may have cancelled by chance
-            runs.append(self.value(rounding=rng))
+            made.append(self.run(rounding=rng, **how))
+            runs.append(self._by(made[-1]))
+        if is_coarse:
+            factor = SPREAD_FACTOR if self.coarsest < COARSE else COARSE_SPREAD_FACTOR
+            self.otherwise = otherwise([run.decisions for run in made if isinstance(run, Watched)], factor)
         return spread(runs, self.coarsest)
 
     def changes(self, directions: np.ndarray, run: Run, point: np.ndarray | None = None) -> np.ndarray:
@@ -159,8 +173,13 @@ class Truth:
             yield i, directions[i : i + self.chunk]
 
     @np.errstate(all="ignore")
-    def sides(self, directions: np.ndarray | UnitVectors, weights: np.ndarray, seed: int) -> Sides:
-        """Both sides along each direction; whatever rounding does to increments is not in their error."""
+    def sides(
+        self, directions: np.ndarray | UnitVectors, weights: np.ndarray, seed: int, turned: bool = False
+    ) -> Sides:
+        """Both sides along each direction; whatever rounding does to increments is not in their error.
+
+        Where asked for, the least and the most of these and of what is right where rounding decides otherwise.
+        """
         parts, nearby, is_smooth, size = [], {}, True, np.abs(weights)
         for i, along in self._passes(directions):
             run = self.run()
@@ -173,9 +192,11 @@ class Truth:
                 if unknown.any():
                     after, before, error = self._told_otherwise(after, before, unknown, along, seed)
                     nearby[i] = unknown, after
-            first, (before, after) = after, self._turned(before, after, along)
+            first = after
+            if turned:
+                before, after = self._turned(before, after, along)
             self._note(run)
-            is_smooth &= not (self.turns or run.ties or run.unresolved or run.differenced or run.taken_as_they_are)
+            is_smooth &= not (run.ties or run.unresolved or run.differenced or run.taken_as_they_are)
             parts.append(
                 (
                     combined(weights, first),
@@ -187,18 +208,16 @@ class Truth:
         after, middle, apart, error = (np.concatenate(columns, axis=1) for columns in zip(*parts))
         return Sides(after, middle, apart, error, is_smooth, nearby)
 
-    @cached_property
-    def turns(self) -> bool:
-        """Whether rounding in a coarse type may decide a comparison otherwise: a kink within its reach."""
-        run, is_coarse = Turned(1, trusted=self.trusted), self.coarsest > UNIT_ROUNDOFF["float64"]
-        return bool(is_coarse and run(self.program, *map(constant, self.numbers(self.point))) and run.turned)
-
     def _turned(self, before: np.ndarray, after: np.ndarray, along: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The least and the most of both sides and of those where comparisons within a rounding go either way."""
-        if not self.turns:
-            return before, after
-        turned = [self.changes(along, Turned(side, trusted=self.trusted)) for side in (1, -1)]
-        return np.fmin.reduce([before, after, *turned]), np.fmax.reduce([before, after, *turned])
+        """The least and the most of both sides and of those where rounding decides otherwise."""
+        ways, tied = self.otherwise
+
+        def turned(decisions: list[Decision], along: np.ndarray) -> np.ndarray:
+            return self.changes(along, Turned(decisions, trusted=self.trusted))
+
+        slopes = [before, after, *(turned(way, along) for way in ways)]
+        slopes += [turned(tied, along), -turned(tied, -along)] if tied else []
+        return np.fmin.reduce(slopes), np.fmax.reduce(slopes)
 
     @np.errstate(all="ignore")
     def bound(self, directions: np.ndarray | UnitVectors, weights: np.ndarray) -> np.ndarray:

@@ -170,6 +170,55 @@ def test_a_right_rule_agrees(name, dtype):
     assert report.verdict == "agree", report
 
 
+def logit_of_sigmoid(x):
+    return jax.scipy.special.logit(0.9 * jax.nn.sigmoid(x) + 0.05)
+
+
+BY_ROUNDING = {
+    "an absolute value": (lambda x: jnp.abs(logit_of_sigmoid(x)), np.array([-1e-3, 5e-4, 1e-4])),
+    "a running maximum": (lambda x: jax.lax.cummax(jax.nn.sigmoid(x) - 0.5), np.array([-6.6e-5, 7.6e-5, -1.9e-4])),
+    "a hinge": (lambda x: jnp.maximum(0.0, 1.0 - (1.0 + (x - jnp.mean(x)))), 0.05 * X),
+    "a bound": (lambda x: jnp.minimum((x + 1.0) * (x - 1.0) - x * x + 1.0 + x + 0.3, 0.3), 3e-4 * X),
+    "the least of some": (
+        lambda x: jnp.min(jnp.square(jax.nn.sigmoid(x) - 0.73) + jax.nn.sigmoid(x)), np.array([1.0, 1.0039, 1.0]),
+    ),
+    "in a rule": (
+        lambda x: ruled(jnp.abs, lambda y, g: (g * jnp.sign(y),))((1.0 + x) ** 3.0 - 1.0), 3e-4 * X,
+    ),
+}  # fmt: skip
+"""What cancels to less than what rounding moved of it decides."""
+
+
+@pytest.mark.parametrize("name", BY_ROUNDING)
+@pytest.mark.parametrize("dtype", [*HALVES, "float32"])
+def test_where_rounding_decides_either_branch_is_right(name, dtype):
+    f, x = BY_ROUNDING[name]
+    for seed in range(3 if DEEP else 1):
+        report = check_derivatives(f, *cast(dtype, x), seed=seed)
+        assert report.verdict != "disagree", report
+        assert report.verdict == "agree" or dtype != "float32", report
+
+
+@pytest.mark.parametrize("dtype", [*HALVES, "float32"])
+def test_what_is_on_neither_side_is_wrong_where_rounding_decides(dtype):
+    f = ruled(jnp.abs, lambda y, g: (2.0 * g * jnp.sign(y),))
+    (x,) = cast(dtype, np.array([-1e-3, 0.3]))
+    assert check_derivatives(lambda x: f(logit_of_sigmoid(x)), x).verdict == "disagree"
+
+
+def test_numbers_that_any_may_be_the_largest_of_add_up_to_what_they_do_together():
+    """In float32, where what lies between both sides has an error bar all the same."""
+    f = lambda x: jnp.max(x - jax.nn.logsumexp(x) + 1.0986123)  # noqa: E731
+    report = check_derivatives(f, jnp.array([1.0, 1.0 - 2.0**-24, 1.0], "float32"))
+    assert report.verdict == "agree", report
+
+
+@pytest.mark.parametrize("dtype", HALVES)
+@pytest.mark.parametrize("size", [15.0, 30.0, 80.0])
+def test_a_softmax_that_is_all_but_one_is_decided(dtype, size):
+    assert check_derivatives(jax.nn.softmax, *cast(dtype, np.array([size, 0.0, -size]))).verdict == "agree"
+
+
 # -- what is said of it ------------------------------------------------------------------------------------------------
 
 

@@ -80,11 +80,12 @@ def excuse(
 ) -> None:
     """Error bars for what the modes claim; where a claim lies within the truth's own, these are its, too.
 
-    But not those of a truth that is hardly known, within which one mode may contradict another; not where they
-    count for inputs that nobody looked at; and not in half a float, where what a mode means tells more than that.
+    But not those of a truth that is hardly known, within which one mode may contradict another; not at a kink, where
+    any answer between both sides is as good as the truth; not where they count for inputs that nobody looked at; and
+    not in half a float, where what a mode means tells more than that.
     """
     borrows = check.truth.coarsest < COARSE and (along is not None or not check.is_large)
-    borrows = borrows and (len(claims) == 1 or not seen.is_wide(truth))
+    borrows = borrows and (len(claims) == 1 or not seen.is_wide(truth)) and not check.kinks.any()
     for mode in [mode for mode in modes if mode.name in claims]:
         answer = claims[mode.name].derivative
         try:

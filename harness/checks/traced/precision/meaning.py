@@ -6,7 +6,7 @@ by what any rule may do in a coarse type: round its constants, approximate up to
 numbers that a rounding keeps apart the other way.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import reduce
 from typing import Any
@@ -21,8 +21,9 @@ from harness.verdict.comparison import Answer
 from reference.arithmetics.increments import Increment
 from reference.arithmetics.many_directions import constant
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
-from reference.traced.interpreter import Run, Turned
-from reference.traced.program import Constant, Program, is_key, kind, unit_roundoff
+from reference.traced.branching import COMPARISONS
+from reference.traced.interpreter import Run
+from reference.traced.program import Constant, Equation, Program, is_key, kind, unit_roundoff
 from reference.traced.rounding import has_few_bits
 from reference.traced.solving.tolerances import numbers_in
 from reference.traced.widening import reads_bits
@@ -34,21 +35,27 @@ SHORT = 4
 """Numbers of no more significant bits, and whole ones, are those that are meant: 0.5, 3, 1024."""
 
 
-class Meant(Turned):
+TURNING = {*COMPARISONS, "max", "min"}
+"""Primitives that choose by comparing two numbers."""
+
+
+class Meant(Run):
     """A run in float64 of what a rule's author may have meant: another rounding of each constant of the rule's own.
+
+    And comparisons of two numbers that a rounding in their type keeps apart are decided in another way.
 
     Parameters
     ----------
     rng : Generator
     side : 0, 1 or -1
-        One of `SIDES`.
+        One of `SIDES`: what such numbers count as. Those that are equal stay so.
     shared : set of float
         Constants that the function itself has, which its derivative has as they are.
     """
 
     def __init__(self, rng: np.random.Generator, side: int, shared: frozenset[float]):
-        super().__init__(side, rounding=rng)
-        self._shared = shared
+        super().__init__(rounding=rng)
+        self._side, self._shared = side, shared
         self._drawn: dict[float, float] = {}
 
     def number(self, atom: Constant) -> Increment:
@@ -61,6 +68,25 @@ class Meant(Turned):
             return number
         noise = self._drawn.setdefault(x, float(self._noise(())))
         return constant(np.float64(x * (1.0 + unit * noise)))
+
+    def equation(self, equation: Equation, operands: Sequence[Increment]) -> Sequence[Increment]:
+        """One equation's outputs."""
+        if equation.name in TURNING and equation.kinds <= {"f", "b"} and "f" in equation.kinds:
+            operands = self._decided(operands, max(map(unit_roundoff, equation.input_dtypes)))
+        return super().equation(equation, operands)
+
+    def _decided(self, operands: Sequence[Increment], unit: float) -> Sequence[Increment]:
+        first, second = (np.asarray(x.value) for x in operands)
+        with np.errstate(invalid="ignore"):  # of infinities
+            apart = np.abs(first - second)
+        near = (apart > 0.0) & (apart <= unit * np.maximum(np.abs(first), np.abs(second))) & np.isfinite(apart)
+        if not near.any():
+            return operands
+        which, side = (0, self._side) if first.shape == near.shape else (1, -self._side)
+        own, other = (first, second) if which == 0 else (second, first)
+        value = np.where(near, other * (1.0 + side * unit * np.sign(other)), own)
+        moved = Increment(value, operands[which].change)
+        return [moved, operands[1]] if which == 0 else [operands[0], moved]
 
     def closed_over(self, value: Any) -> Increment:
         return super().closed_over(value) if is_key(value) or np.ndim(value) else self.number(Constant(value))
