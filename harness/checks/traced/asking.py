@@ -292,7 +292,7 @@ class Check:
         odd = np.full(sides.middle.shape, not claimed)
         for claim in claimed:
             floor = floor_of(claim.ravel(), seen.blocks, self.truth.coarsest).reshape(claim.shape)
-            odd |= ~(np.abs(claim - sides.middle) <= sides.apart + floor)
+            odd |= (np.abs(claim - sides.middle) > sides.apart + floor) & np.isfinite(claim)
         at = np.flatnonzero(odd.any(axis=0))
         if not at.size:
             return sides
