@@ -136,7 +136,7 @@ def arrays_like(draw: st.DrawFn, args: Any, domain: str | Sequence[str | None] =
 
     if isinstance(domain, str):
         return draw(arrays_like([args], [domain]))[0]
-    if not isinstance(args, (tuple, list)) or len(args) != len(domain):
+    if not all(isinstance(given, (tuple, list)) for given in (args, domain)) or len(args) != len(domain):
         raise ValueError(f"domain must be one name, or one for each entry of args, not {domain!r}")
     for name in domain:
         if name is not None and name not in DOMAINS:

@@ -5,7 +5,7 @@ other places, a multiple of θ, a constant, zeros.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ class Part:
     theta : the parameters
     penalty : the regulariser's share of the gradient, λ/m · θ, zero on biases
     wrong : where value and expected are at odds
+    entries : how many derivatives are wrong, and how many are right; an entry of the arrays may stand for several
     """
 
     name: str
@@ -36,10 +37,11 @@ class Part:
     theta: np.ndarray
     penalty: np.ndarray
     wrong: np.ndarray
+    entries: tuple[int, int] = field(default=(0, 0), kw_only=True)
 
     @property
     def arrays(self) -> tuple[np.ndarray, ...]:
-        """All but the name, in order."""
+        """The arrays, in order."""
         return self.value, self.expected, self.theta, self.penalty, self.wrong
 
     def at(self, name: str, index: Any) -> "Part":
@@ -50,26 +52,33 @@ class Part:
 def join(name: str, parts: Sequence[Part]) -> Part:
     """Several parts as one flat one."""
     together = zip(*(part.arrays for part in parts))
-    return Part(name, *(np.concatenate([array.ravel() for array in arrays]) for arrays in together))
+    wrong, right = (sum(part.entries[i] for part in parts) for i in (0, 1))
+    return Part(
+        name, *(np.concatenate([array.ravel() for array in arrays]) for arrays in together), entries=(wrong, right)
+    )
 
 
-def shape_of_error(candidates: Iterable[Part], m: int | None = None) -> tuple[str, bool]:
+def shape_of_error(candidates: Iterable[Part], m: int | None = None, of: str = "") -> tuple[str, bool]:
     """The first relation that holds in one of the parts, the first part first, in words; empty where none does.
 
     And whether a bug in δ leaves it, which goes from layer to layer. `m` is the number of examples, for the factors
-    that bugs tend to have.
+    that bugs tend to have; `of` follows the part's name.
     """
     for part in candidates:
         for hypothesis, of_delta in _HYPOTHESES.items():
             if words := hypothesis(part, m):
-                return f"{part.name}: {words}", of_delta
+                wrong, right = part.entries
+                if right and hypothesis in _WHERE_WRONG:
+                    words = f"{words.removesuffix(_EVERYWHERE)}, in {wrong} of {wrong + right} entries"
+                return f"{part.name}{of}: {words}", of_delta
     return "", False
 
 
-def diagnose(parts: Sequence[Part], m: int | None = None) -> str:
+def diagnose(parts: Sequence[Part], m: int | None = None, of: str = "") -> str:
     """The likeliest kind of bug in parts of which nothing else is known, as a clause or two; empty where none is known.
 
-    Looked at are all that are wrong together, by name unless these are all there are, and the last one of them.
+    Looked at are all that are wrong together, by name unless these are all there are, and the last one of them. `of`
+    follows the name.
     """
     wrong = [part for part in parts if part.wrong.any()]
     if broken := not_finite(wrong):
@@ -77,7 +86,7 @@ def diagnose(parts: Sequence[Part], m: int | None = None) -> str:
     if not wrong:
         return ""
     whole = join("the gradient" if len(wrong) == len(parts) else named(wrong), wrong)
-    shape, _ = shape_of_error([whole, wrong[-1]] if len(wrong) > 1 else wrong, m)
+    shape, _ = shape_of_error([whole, wrong[-1]] if len(wrong) > 1 else wrong, m, of)
     return shape or single_entry(whole)
 
 
@@ -168,10 +177,13 @@ def times(c: float) -> str:
     return f"{c:.6g} times" if abs(c - 1.0) > 1e-4 else f"1 {'+' if c > 1.0 else '-'} {abs(c - 1.0):.3g} times"
 
 
+_EVERYWHERE = " everywhere"
+
+
 def _constant(part: Part, m: int | None) -> str:
     difference = (part.value - part.expected)[part.wrong]
     if difference.size > 2 and _all_small(difference - difference.mean(), difference):
-        return f"off by the same {difference.mean():.6g} everywhere"
+        return f"off by the same {difference.mean():.6g}{_EVERYWHERE}"
     return ""
 
 
@@ -215,9 +227,8 @@ def _moved(value: np.ndarray, expected: np.ndarray, part: Part) -> str:
 def _seven_digits(part: Part, m: int | None) -> str:
     off, size = np.abs(part.value - part.expected).max(), np.abs(part.expected).max()
     if 2 * part.wrong.sum() > part.wrong.size > 2 and 1e-10 * size < off < 1e-6 * size:
-        return (
-            f"right to {off / size:.0e} of the largest entry: as many digits as float32 keeps, or a finite difference"
-        )
+        kept = "as many digits as float32 keeps, or" if off > 1e-9 * size else "as many digits as are left of"
+        return f"right to {off / size:.0e} of the largest entry: {kept} a finite difference"
     return ""
 
 
@@ -232,3 +243,6 @@ _HYPOTHESES: dict[Callable[[Part, int | None], str], bool] = {
 }
 """In the order in which they are tried, and whether bugs in δ leave this relation: then layers nearer to the output
 are right."""
+
+_WHERE_WRONG = {_zeros, _factor, _multiple_of_theta, _constant}
+"""Those that are looked at where a part is wrong alone; what is right there is no part of them."""

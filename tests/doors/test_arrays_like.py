@@ -93,6 +93,7 @@ def test_each_argument_has_its_own_domain(args):
 
 BAD = {
     "no such domain": ((np.ones(2),), "negative", "domain must be one of real, positive"),
+    "names": ((np.ones(2),), 3, "one for each entry of args, not 3"),
     "as many domains as arguments": ((np.ones(2),), ("real", "real"), "one for each entry of args"),
     "no square matrix": ((np.ones(2),), "positive definite", "two last axes of one length"),
 }

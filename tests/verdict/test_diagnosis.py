@@ -92,3 +92,10 @@ def test_float32_is_recognised_in_any_unit(unit):
     told = {share: diagnose([_part(unit * E * (1.0 + share * signs), unit * E)]) for share in (1e-11, 1e-8, 1e-5)}
     assert "as many digits as float32 keeps" in told[1e-8]
     assert told[1e-11] == told[1e-5] == ""
+
+
+def test_more_digits_than_float32_keeps_are_not_said_to_be_float32s():
+    signs = np.array([[1, -1, 1], [1, 1, -1]])
+    told = diagnose([_part(E * (1.0 + 2e-10 * signs), E)])
+    assert "right to 2e-10 of the largest entry" in told
+    assert "float32" not in told

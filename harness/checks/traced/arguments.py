@@ -183,7 +183,7 @@ def _type(leaf: Any) -> str:
 def _nothing_to_differentiate(leaves: Sequence[Any]) -> str:
     if not leaves:
         return "there is nothing to differentiate in: the arguments hold no array at all"
-    no_trees = [type(leaf).__name__ for leaf in leaves if hasattr(leaf, "__dict__")]
+    no_trees = [type(leaf).__name__ for leaf in leaves if hasattr(leaf, "__dict__") and not hasattr(leaf, "dtype")]
     instead = (
         f"make {no_trees[0]} a tree of arrays by jax.tree_util.register_dataclass"
         if no_trees

@@ -51,7 +51,10 @@ NO_DERIVATIVE = {
 """Functions whose results do not change with what they are given, or jump."""
 
 
-PLUMBING = {"api", "array_methods", "core", "partial_eval", "pjit", "source_info_util", "traceback_util", "tree_util"}
+PLUMBING = {
+    "ad", "api", "array_methods", "batching", "core", "linear_util", "partial_eval", "pjit", "source_info_util",
+    "traceback_util", "tree", "tree_util",
+}  # fmt: skip
 """Modules of JAX that stand between the function that is called and the one who calls."""
 
 

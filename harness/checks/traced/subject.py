@@ -94,15 +94,16 @@ class TracedDerivatives(Subject):
             rows[np.argmax(rows) + 1 :] = False
         with np.errstate(all="ignore"):
             answers_each = self.each and wrong.family != REFERENCE
-            cotangent = self._conjugated(given, expected, odd, rows, answers_each)
-            cotangent = cotangent or (self._of_cotangents(given, expected) if answers_each else "")
-            shape = cotangent or self._shape(given, expected, odd, rows)
-            if not cotangent and (
-                narrow := lost_type((given * self.cotangents[:, None])[odd], given[odd], expected[odd])
-            ):
-                shape = f"right to the digits of {narrow}: a dtype is lost on the way"
-        meaning = self._of_meaning(wrong, at_odds)
-        branch = "" if meaning else self._branch(expected, odd, shape)  # of what is meant, smaller errors are not seen
+            known = self._conjugated(given, expected, odd, rows, answers_each)
+            known = known or (self._of_cotangents(given, expected) if answers_each else "")
+            if not known and (narrow := lost_type((given * self.cotangents[:, None])[odd], given[odd], expected[odd])):
+                known = f"right to the digits of {narrow}: a dtype is lost on the way"
+            shape = known or self._shape(given, expected, odd, rows)
+            meaning = self._of_meaning(wrong, at_odds)
+            # of what is meant, smaller errors are not seen
+            branch = "" if meaning else self._branch(expected, odd, shape)
+            if shape and not (known or meaning or branch):
+                shape = self._shape(given, expected, odd, rows, counted=True)
         told = (meaning, shape, branch, self.culprit)
         return "; ".join([words for words in told if words])
 
@@ -120,22 +121,44 @@ class TracedDerivatives(Subject):
             f"JAX's own answers, such as {example}"
         )
 
-    def _shape(self, given: np.ndarray, expected: np.ndarray, odd: np.ndarray, rows: np.ndarray) -> str:
-        """The kind of error, in numbers that hold for each output that is wrong and not for a combination of them."""
+    def _shape(
+        self, given: np.ndarray, expected: np.ndarray, odd: np.ndarray, rows: np.ndarray, counted: bool = False
+    ) -> str:
+        """The kind of error, in numbers that hold for each output that is wrong and not for a combination of them.
+
+        `counted` says in how many entries, where others are right.
+        """
+        of, among = self._of_output(rows)
+
+        def counts(places: Sequence[np.ndarray]) -> list[tuple[int, int]]:
+            tables = ([x[np.ix_(among, at)] for x in (given, expected, odd)] for at in places)
+            return [_wrong_and_right(*table) if counted else (0, 0) for table in tables]
+
         columns = np.flatnonzero(np.asarray(odd[rows].any(axis=0)))
         if len(columns) == 1 and rows.sum() > 1:
             here, nothing = odd[:, columns[0]], np.zeros(len(given))
             entries = (x[here] for x in (given[:, columns[0]], expected[:, columns[0]], nothing, nothing, here))
-            return diagnose([Part(self.inputs.label(columns[0]), *entries)])
+            count = counts([columns])[0]
+            return diagnose([Part(self.inputs.label(columns[0]), *entries, entries=count)], of=of)
         first = np.zeros(len(rows))
         first[np.argmax(rows)] = 1.0
         wrong = np.asarray(odd[rows].any(axis=0))
+        blocks = self.inputs.blocks
+        counted_in = counts([b.indices[self.chosen[b.indices]] for b in blocks])
         of_all, of_one = (
-            diagnose([self._part(b, w @ given, w @ expected, wrong) for b in self.inputs.blocks])
+            diagnose([self._part(b, w @ given, w @ expected, wrong, n) for b, n in zip(blocks, counted_in)], of=of)
             for w in (np.where(rows, self.cotangents, 0.0), first)
         )
         scaled = "off by" in of_all and of_all != of_one  # by how much depends on the output
         return of_one if rows.sum() == 1 else "" if scaled else of_all
+
+    def _of_output(self, rows: np.ndarray) -> tuple[str, np.ndarray]:
+        """The one of several outputs that all wrong combinations belong to, in words, and which these are."""
+        if not self.each:
+            return "", np.flatnonzero(rows)
+        blocks = [block for block in self.outputs.blocks if rows[block.indices].any()]
+        of = f" (of {blocks[0].name})" if len(blocks) == 1 < len(self.outputs.blocks) else ""
+        return of, np.concatenate([block.indices for block in blocks])
 
     def _of_cotangents(self, given: np.ndarray, expected: np.ndarray) -> str:
         """What a rule has done with its cotangent, where each output was asked for by itself."""
@@ -203,11 +226,24 @@ class TracedDerivatives(Subject):
         self.culprit = str(culprits[0]) if culprits else ""
         self.details = self.details | {"culprits": [vars(culprit) for culprit in culprits]}
 
-    def _part(self, block: Block, given: np.ndarray, expected: np.ndarray, odd: np.ndarray) -> Part:
+    def _part(
+        self, block: Block, given: np.ndarray, expected: np.ndarray, odd: np.ndarray, entries: tuple[int, int]
+    ) -> Part:
         at, shape = block.indices, self.inputs.shapes[[b.name for b in self.inputs.blocks].index(block.name)]
         shape = shape if int(np.prod(shape)) == len(at) else (len(at),)
         arrays = (given[at], expected[at], self.point[at], np.zeros(len(at)), odd[at])
-        return Part(block.name, *(array.reshape(shape) for array in arrays))
+        return Part(block.name, *(array.reshape(shape) for array in arrays), entries=entries)
+
+
+def _wrong_and_right(given: np.ndarray, expected: np.ndarray, odd: np.ndarray) -> tuple[int, int]:
+    """How many derivatives are wrong, and how many are nearer to the truth than if as much of them were off."""
+    off, size = np.abs(given - expected), np.abs(expected)
+    known = odd & (size > 0.0) & np.isfinite(off)
+    if not known.any():
+        return int(odd.sum()), 0
+    share = np.min(off[known] / size[known])
+    right = ~odd & (share * size >= CLOSE * off[known].max()) & (off < 0.5 * share * size)
+    return int(odd.sum()), int(right.sum())
 
 
 def _side(bad: np.ndarray, good: np.ndarray) -> str:

@@ -1,7 +1,7 @@
 """A program handed to JAX once more, with primals in the place of custom rules, or solvers that go on for longer."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import partial, reduce
 from typing import Any
 
 import jax
@@ -27,7 +27,8 @@ SOLVERS_SHARE = 1e-2
 """A tolerance moves a solution by less than this share of its largest entry; what moves it by more is none."""
 
 LONGEST_LOOP = 50_000
-"""Steps after which a loop ends whose tolerance is below what rounding lets it reach."""
+"""Steps after which a loop ends that nothing else ends. One whose tolerance is below what rounding lets it reach mostly
+comes back to where it was, and is left there: the place is kept at each power of two steps."""
 
 
 def replayed(program: Program, inlined: Callable[[Equation], bool], *values: Any) -> list[Any]:
@@ -79,15 +80,24 @@ def _replayed_while(params: Any, inlined: Callable[[Equation], bool], operands: 
         return replayed(params["cond_jaxpr"], inlined, *operands[:first], *carry)[0]
 
     def step(state: tuple[Any, ...]) -> tuple[Any, ...]:
-        steps, *carry = state
+        steps, unfinished, kept, carry = state
         stepped = replayed(params["body_jaxpr"], inlined, *operands[first:second], *carry)
-        unfinished = goes_on(carry)  # of each member, in a batch of loops
-        return steps + 1, *(jax.numpy.where(aligned_to(unfinished, y), y, x) for x, y in zip(carry, stepped))
+        carry = [jax.numpy.where(aligned_to(unfinished, y), y, x) for x, y in zip(carry, stepped)]
+        is_back = reduce(jax.numpy.logical_and, map(partial(_equal, unfinished.ndim), kept, carry))
+        kept = [jax.numpy.where(steps & (steps + 1) == 0, x, y) for x, y in zip(carry, kept)]
+        return steps + 1, unfinished & goes_on(carry) & ~is_back, kept, carry
 
     def any_goes_on(state: tuple[Any, ...]) -> Any:
-        return (state[0] < LONGEST_LOOP) & jax.numpy.any(goes_on(state[1:]))
+        return (state[0] < LONGEST_LOOP) & jax.numpy.any(state[1])
 
-    return list(jax.lax.while_loop(any_goes_on, step, (0, *map(jax.numpy.asarray, operands[second:])))[1:])
+    carry = list(map(jax.numpy.asarray, operands[second:]))
+    unfinished = jax.numpy.asarray(goes_on(carry))  # of each member, in a batch of loops
+    return jax.lax.while_loop(any_goes_on, step, (0, unfinished, carry, carry))[-1]
+
+
+def _equal(lead: int, x: Any, y: Any) -> Any:
+    """Whether all entries are the same, for each member of a batch."""
+    return jax.numpy.all(x == y, axis=tuple(range(lead, y.ndim)))
 
 
 def aligned_to(unfinished: Any, array: Any) -> Any:

@@ -108,6 +108,7 @@ def leaking(x):
 
 BAD = {
     "nothing to differentiate": (lambda n: n, (3,), TypeError, "give floating or complex arrays"),
+    "an array of integers": (lambda n: n, (jnp.arange(3),), TypeError, "int.*; give floating or complex arrays"),
     "an empty tree": (lambda x: 1.0, ({},), TypeError, "the arguments hold no array at all"),
     "empty output": (lambda x: x[:0], (X,), TypeError, "the function returns no number"),
     "integer output": (lambda x: jnp.argmax(x), (X,), TypeError, "there is no derivative"),
@@ -338,6 +339,25 @@ def stopping(x):
     held = jax.lax.stop_gradient(x)
     place = jnp.argmax(x)
     return bent * held * jnp.round(x) + x[place] + jax.lax.stop_gradient(3.0), place
+
+
+HELD_BY_WAY_OF_JAX = {
+    "a tree": ("stop_gradient", lambda x: jax.tree.map(jax.lax.stop_gradient, {"a": x})["a"] * x),
+    "vmap of it": ("round", lambda x: jax.vmap(jnp.round)(x) * x),
+    "vmap": ("round", lambda x: jax.vmap(lambda y: jnp.round(y) * y)(x)),
+    "grad": ("stop_gradient", lambda x: jax.grad(lambda y: jnp.sum(jax.lax.stop_gradient(y) * y**2))(x)),
+    "jvp": ("round", lambda x: jax.jvp(lambda y: jnp.round(y) * y**2, (x,), (x,))[1]),
+    "scan": ("round", lambda x: jax.lax.scan(lambda c, y: (c, jnp.round(y) * y), 0.0, x)[1]),
+    "jit": ("round", lambda x: jax.jit(lambda y: jnp.round(y) * y)(x)),
+    "checkpoint": ("round", lambda x: jax.checkpoint(lambda y: jnp.round(y) * y)(x)),
+}
+
+
+@pytest.mark.parametrize("way", HELD_BY_WAY_OF_JAX)
+def test_what_has_no_derivative_is_told_where_jax_calls_it_for_the_user(way):
+    name, f = HELD_BY_WAY_OF_JAX[way]
+    told = " ".join(check_derivatives(f, X).notes)
+    assert f"no derivative goes through {name} (line {f.__code__.co_firstlineno} of {__file__})" in told
 
 
 def test_what_has_no_derivative_is_told_with_the_users_line_alone():

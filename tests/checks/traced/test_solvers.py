@@ -12,6 +12,7 @@ from harness import check_derivatives
 from reference.arithmetics.many_directions import constant
 from reference.traced.interpreter import Run
 from reference.traced.program import Traced
+from reference.traced.solving import replaying
 from reference.traced.solving.replaying import more_accurate
 
 rng = np.random.default_rng(1)
@@ -139,6 +140,25 @@ def test_a_more_accurate_solver_goes_on_and_a_step_is_no_tolerance():
         again = more_accurate(traced.program, [1.7], found)
         assert again is not None
         np.testing.assert_allclose(again(1.7), found, rtol=1e-14)
+
+
+def halfway(x, y):
+    """By y → x - y for ever, unless y > 0.3: by steps of y → (x + y)/3, which come to x/2."""
+    far = lambda state: jnp.abs(state[0] - 0.5 * x) > 1e-12  # noqa: E731
+    step = lambda state: (jnp.where(state[1], (x + state[0]) / 3.0, x - state[0]), state[1])  # noqa: E731
+    return lax.while_loop(far, step, (y, y > 0.3))[0]
+
+
+@pytest.mark.parametrize(("f", "y"), [(halfway, 0.25), (jax.vmap(halfway, (None, 0)), np.array([0.25, 0.4, 0.5]))])
+def test_a_loop_that_comes_back_to_where_it_was_is_left_before_the_longest_ends(f, y, monkeypatch):
+    with jax.enable_x64(True):
+        program = Traced(f, 1.0, y).program
+        ended = []
+        for longest in (1_000, 1_001):  # where a loop that goes to and fro would be at two places
+            monkeypatch.setattr(replaying, "LONGEST_LOOP", longest)
+            ended.append(np.ravel(replaying.replayed(program, lambda _: True, 1.0, jnp.asarray(y))[0]))
+    assert ended[0][0] == ended[1][0]
+    np.testing.assert_allclose(ended[0][1:], 0.5, atol=1e-11)
 
 
 def root(of_derivative):

@@ -53,6 +53,24 @@ def test_the_kind_of_error_is_told(name):
     assert report.findings[0].diagnosis.removeprefix("x: ").startswith(words), report.findings[0].diagnosis
 
 
+def at_the_ends(x, g):
+    return (2.0 * g * x).at[jnp.array([0, -1])].mul(0.75)
+
+
+def test_a_relation_that_holds_in_some_entries_alone_is_not_said_of_all():
+    report = check_derivatives(rule(lambda x: x**2, at_the_ends), X)
+    assert report.findings[0].diagnosis.startswith("x: 0.75 times the right value, in 2 of 6 entries; the rule")
+    everywhere = check_derivatives(rule(lambda x: x**2, lambda x, g: 1.5 * g * x), np.append(X, 0.0))
+    assert everywhere.findings[0].diagnosis.startswith("x: 0.75 times the right value; the rule")
+
+
+def test_an_output_that_alone_is_wrong_is_named():
+    f = rule(lambda x: (jnp.sin(x), jnp.sum(x**2)), lambda x, g: g[0] * jnp.cos(x) - 2.0 * g[1] * x)
+    (finding,) = check_derivatives(f, X).findings
+    assert finding.diagnosis.startswith("x (of output[1]): the sign is wrong; the rule")
+    assert "its argument 0 (of its output 1): the sign is wrong" in finding.diagnosis
+
+
 Z = np.array([0.4 - 1.1j, -0.7 + 0.3j, 1.5 + 0.8j])
 M = A[:3, :3] + 1j * A[3:, 3:]
 ABOUT_CONJUGATES = "so that a conjugation is missing or one too many"
