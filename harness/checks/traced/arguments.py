@@ -165,6 +165,11 @@ def _array(leaf: Any) -> Any:
     return np.asarray(leaf) if isinstance(leaf, (float, complex)) else leaf
 
 
+def in_32_bits(args: Sequence[Any]) -> Sequence[Any]:
+    """Arguments as JAX makes them out of these where it has 32 bits."""
+    return jax.tree.map(lambda leaf: jax.numpy.asarray(leaf) if differentiable(leaf) else leaf, args)
+
+
 def _argument_names(f: Callable[..., Any], count: int) -> list[str]:
     """The names that f gives its arguments; "argument 0" where it has none."""
     try:

@@ -69,7 +69,7 @@ ELEMENTWISE = {
     **{f"{name}, complex64": (getattr(lax, name), complex_(3).astype(np.complex64)) for name in COMPLEX},
     "acosh": (lax.acosh, 1.0 + positive(3)),
     **{name: (getattr(lax, name), positive(3), positive(3)) for name in BINARY},
-    **{f"{name}, complex128": (getattr(lax, name), complex_(3), complex_(3)) for name in BINARY[:5]},
+    **{f"{name}, complex128": (getattr(lax, name), complex_(3), complex_(3)) for name in (*BINARY[:5], "atan2")},
     "clamp": (lax.clamp, -positive(3), normal(3), positive(3)),
     "hypot": (jnp.hypot, normal(3), normal(3)),
     "logaddexp": (jnp.logaddexp, normal(3), normal(3)),
