@@ -121,7 +121,7 @@ def check_derivatives(
                     f, *in_32_bits(args), order=order, modes=modes, argnums=argnums, reference=reference, trust=trust,
                     seed=seed, budget=budget,
                 )  # fmt: skip
-            return replace(report, notes=[*report.notes, f"{NOT_IN_64_BITS}: {first_line(reason)}"])
+            return replace(report, notes=(*report.notes, f"{NOT_IN_64_BITS}: {first_line(reason)}"))
         check.truth.progress = progress
         check.deadline = started + (np.inf if budget is None else budget)
         check.ask(modes, None if reference is None else arguments.flat(reference(*args)))

@@ -162,6 +162,7 @@ STRUCTURE = {
         normal(4, 2),
     ),
     "cumprod, complex128": (jnp.cumprod, complex_(3)),
+    "cumlogsumexp, complex128": (lambda a: lax.cumlogsumexp(a, 0), complex_(3)),
     "sort": (lambda a: lax.sort(a, dimension=0), normal(4, 2)),
     "sort by keys": (lambda k, v: lax.sort_key_val(k, v), normal(4), normal(4)),
     "sort with ties": (jnp.sort, np.array([1.0, 1.0, 2.0])),
