@@ -7,6 +7,7 @@ what it converges to is seen when it is made more accurate (`reference.traced.so
 
 import inspect
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -236,17 +237,11 @@ def by_its_rule(run: Any, equation: Equation, *operands: Increment) -> list[Incr
     count = directions(*operands)
     moving = [i for i, x in enumerate(operands) if not is_constant(x) and np.asarray(x.value).dtype.kind in "fc"]
     if not count or not moving:
-        return list(map(constant, map(_wide, map(host, bind(equation, values)))))
-
-    def apply(*changing: Any) -> list[Any]:
-        full = list(values)
-        for i, x in zip(moving, changing):
-            full[i] = x
-        return bind(equation, full)
-
-    primals = [values[i] for i in moving]
+        apply = _program(equation, "as it is", lambda: lambda *operands: bind(equation, operands))
+        return list(map(constant, map(_wide, map(host, apply(*values)))))
+    push = _program(equation, f"pushed {moving}", lambda: partial(_pushed, equation, moving))
     tangents = [(full_change(operands[i], count) / STEP).astype(values[i].dtype) for i in moving]
-    outputs, changes = _pushed(apply, primals, tangents)
+    outputs, changes = push(values, tangents)
     if changes is None:
         run.unresolved = (
             f"the rule of {function_of(equation).name} is not linear in its cotangent, so nothing that goes"
@@ -263,10 +258,20 @@ def by_its_rule(run: Any, equation: Equation, *operands: Increment) -> list[Incr
     ]
 
 
-def _pushed(apply: Callable[..., Any], primals: list[Any], tangents: list[Any]) -> tuple[list[Any], list[Any] | None]:
+def _pushed(
+    equation: Equation, moving: Sequence[int], values: Sequence[Any], tangents: Sequence[Any]
+) -> tuple[list[Any], list[Any] | None]:
+    """Outputs and what moves them along tangents of some operands; None in its place for what is not linear."""
+
+    def apply(*changing: Any) -> list[Any]:
+        full = list(values)
+        for i, x in zip(moving, changing):
+            full[i] = x
+        return bind(equation, full)
+
+    primals = [values[i] for i in moving]
     try:
-        outputs = apply(*primals)
-        return outputs, jax.vmap(lambda *t: jax.jvp(apply, tuple(primals), t)[1])(*tangents)
+        return apply(*primals), jax.vmap(lambda *t: jax.jvp(apply, tuple(primals), t)[1])(*tangents)
     except TypeError:  # a custom_vjp, which has no forward mode: its transpose by reverse mode over reverse mode
         outputs, pull_back = jax.vjp(apply, *primals)
         zero = [np.zeros(np.shape(y), y.dtype) for y in outputs]

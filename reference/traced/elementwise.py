@@ -278,10 +278,13 @@ def _pow(run: Any, equation: Any, x: Increment, y: Increment) -> Increment:
 
 
 def _atan2(run: Any, equation: Any, y: Increment, x: Increment) -> Increment:
-    value = np.arctan2(y.value, x.value)
+    if np.iscomplexobj(y.value):
+        size = np.sqrt(x.value * x.value + y.value * y.value)
+        value = -1j * np.log((x.value + 1j * y.value) / size)
+    else:
+        size, value = np.hypot(x.value, y.value), np.arctan2(y.value, x.value)
     if is_constant(x) and is_constant(y):
         return constant(value)
-    size = np.hypot(x.value, y.value)
     return Increment(value, (x.value / size * y.change - y.value / size * x.change) / size)
 
 

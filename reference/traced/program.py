@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.extend as jex
 import numpy as np
+from jax._src.lax import lax  # what makes a traced number weak, in every release so far
 
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.switches import devices_of
@@ -235,6 +236,11 @@ def is_key(array: Any) -> bool:
     """Whether this is an array of random keys."""
     dtype = None if isinstance(array, type) else getattr(array, "dtype", None)  # np.float32 has one, and is no array
     return dtype is not None and jax.numpy.issubdtype(dtype, jax.dtypes.extended)
+
+
+def weak(array: Any) -> Any:
+    """An array, or a traced one, that takes the type of those that it meets, as Python's own numbers do."""
+    return lax._convert_element_type(array, weak_type=True)
 
 
 def lifted(value: Any) -> Any:

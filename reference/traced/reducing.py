@@ -114,7 +114,12 @@ def _larger(run: Any, larger: bool) -> Fold:
 
 
 def _log_sum(x: Increment, y: Increment) -> Increment:
-    value = np.logaddexp(x.value, y.value)
+    if np.iscomplexobj(x.value):  # the logarithm's imaginary part is that of the sum itself
+        largest = np.maximum(np.real(x.value), np.real(y.value))
+        largest = np.where(np.isfinite(largest), largest, 0.0)
+        value = largest + np.log(np.exp(x.value - largest) + np.exp(y.value - largest))
+    else:
+        value = np.logaddexp(x.value, y.value)
     finite = np.where(np.isfinite(value), value, 0.0)
     return Increment(value, np.exp(x.value - finite) * x.change + np.exp(y.value - finite) * y.change)
 

@@ -27,6 +27,12 @@ RIGHT = {
     "a stop_gradient that does not matter": (jax.nn.softmax, (X,), 2, {}),
     "no number at all": (lambda a: jnp.split(a, [0], axis=1)[0], (X,), 2, {}),
     "an empty argument": (lambda a: a * a, (X[:0],), 2, {}),
+    "one of Python's numbers beside narrow arrays": (
+        lambda a, x: lax.scan(lambda c, w: (c * w * a, c), jnp.ones((), x.dtype), x)[0],
+        (0.3, np.array([1.0, 0.7], np.float32)),
+        2,
+        {},
+    ),
     "Python's numbers": (lambda a, b: a * jnp.exp(b), (0.3, 1.2), 2, {}),
 }
 
@@ -38,6 +44,15 @@ def test_right_derivatives_pass_without_a_word(name, x64, recwarn):
     with jax.enable_x64(x64):
         assert check_grads(f, args, order, **options) is None
         assert jax.config.read("jax_enable_x64") == x64
+    assert not [w for w in recwarn if issubclass(w.category, InconclusiveGradient)]
+
+
+@pytest.mark.parametrize("x64", [False, True])
+def test_where_jax_promotes_no_types_it_is_checked_as_well(x64, recwarn):
+    """As in JAX's own tests, whose arrays may meet Python's numbers and nothing else."""
+    x = X.astype(np.float32)
+    with jax.enable_x64(x64), jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
+        check_grads(lambda a, x: jnp.sin(a * x) + 1.0, (0.3, x), 2)
     assert not [w for w in recwarn if issubclass(w.category, InconclusiveGradient)]
 
 

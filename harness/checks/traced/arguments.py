@@ -15,7 +15,7 @@ import numpy as np
 from harness.checks.traced.subject import MODES
 from harness.wording import first_few
 from reference.printable import given
-from reference.traced.program import is_key, kind
+from reference.traced.program import is_key, kind, weak
 from reference.whole_numbers import whole_number
 
 
@@ -71,7 +71,8 @@ class Arguments:
 
     def function(self, *leaves: Any) -> list[Any]:
         """f's differentiable outputs, as a list of arrays, from the leaves."""
-        everything = dict(zip(self._places, leaves)) | self._others
+        given = (weak(x) if _is_number(self._all[i]) else x for i, x in zip(self._places, leaves))
+        everything = dict(zip(self._places, given)) | self._others
         args = jax.tree_util.tree_unflatten(self._tree, [everything[i] for i in range(len(self._all))])
         answer = self._answer(args)
         paths = jax.tree_util.tree_flatten_with_path(answer)[0]
@@ -155,7 +156,7 @@ def _refuse_foreign(name: str, leaf: Any) -> None:
 
 def differentiable(leaf: Any) -> bool:
     """Whether this is a floating or complex number or array of them."""
-    if isinstance(leaf, (float, complex)):
+    if _is_number(leaf):
         return True
     dtype = getattr(leaf, "dtype", None)
     return dtype is not None and not is_key(leaf) and kind(dtype) in ("f", "c")
@@ -163,6 +164,16 @@ def differentiable(leaf: Any) -> bool:
 
 def _array(leaf: Any) -> Any:
     return np.asarray(leaf) if isinstance(leaf, (float, complex)) else leaf
+
+
+def _is_number(leaf: Any) -> bool:
+    """Whether this is one of Python's own numbers, which JAX rounds to the type of the arrays that they meet."""
+    return isinstance(leaf, (float, complex)) and not isinstance(leaf, np.generic)
+
+
+def in_32_bits(args: Sequence[Any]) -> Sequence[Any]:
+    """Arguments as JAX makes them out of these where it has 32 bits."""
+    return jax.tree.map(lambda leaf: jax.numpy.asarray(leaf) if differentiable(leaf) else leaf, args)
 
 
 def _argument_names(f: Callable[..., Any], count: int) -> list[str]:

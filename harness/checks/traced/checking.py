@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 from harness.bounds.tolerances import MEANT
-from harness.checks.traced.arguments import Arguments, require
+from harness.checks.traced.arguments import Arguments, in_32_bits, require
 from harness.checks.traced.asking import NOT_FINITE, Check
 from harness.checks.traced.culprits import Met, beside_the_numbers, find_culprits, rules_alone
 from harness.checks.traced.modes.programs import alike, coarsest_type, equations_in, is_read
@@ -43,6 +43,8 @@ NOT_REPEATABLE = {
     how: f"f answers differently each time that it is {how}: randomness or state outside its arguments"
     for how in ("traced", "called")
 }
+
+NOT_IN_64_BITS = "checked in the 32 bits that JAX has here, for f does not run in 64"
 
 FIRST_ORDER_IS_NOT_CHECKED = "order=2 compares the derivatives of JAX's gradient, and not the gradient: order=1 does"
 
@@ -106,10 +108,20 @@ def check_derivatives(
     def trusted(equation: Equation) -> bool:
         return function_of(equation).name in trust
 
-    needs_64_bits = bool(jax.config.read("jax_enable_x64")) or arguments.needs_64_bits
-    with settings(needs_64_bits), bar_after(PATIENCE) as progress:
+    has_64_bits = bool(jax.config.read("jax_enable_x64"))
+    with settings(has_64_bits or arguments.needs_64_bits), bar_after(PATIENCE) as progress:
         what = arguments.function, arguments.leaves, arguments.names, lambda: arguments.outputs, trusted
-        check = Check(*what, order, seed)
+        try:
+            check = Check(*what, order, seed)
+        except TypeError as reason:  # perhaps of types that are mixed in 64 bits alone
+            if has_64_bits or not arguments.needs_64_bits:
+                raise
+            with settings(False):
+                report = check_derivatives(
+                    f, *in_32_bits(args), order=order, modes=modes, argnums=argnums, reference=reference, trust=trust,
+                    seed=seed, budget=budget,
+                )  # fmt: skip
+            return replace(report, notes=(*report.notes, f"{NOT_IN_64_BITS}: {first_line(reason)}"))
         check.truth.progress = progress
         check.deadline = started + (np.inf if budget is None else budget)
         check.ask(modes, None if reference is None else arguments.flat(reference(*args)))

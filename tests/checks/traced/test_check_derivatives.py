@@ -281,6 +281,21 @@ def test_the_callers_settings_stay():
     assert jax.config.read("jax_enable_x64") == before
 
 
+@pytest.mark.parametrize("args", [(X[:3], 0.3), (X[:3] + 1j, 0.3)])
+def test_what_runs_in_the_callers_32_bits_alone_is_checked_in_these(args):
+    """A loop has one type, here that of an array which was made in 32 bits."""
+    w = jnp.ones(3)
+    f = lambda x, s: jax.lax.scan(lambda c, a: (c * jnp.sin(a) * s, c), w, jnp.real(x))  # noqa: E731
+    with jax.enable_x64(False):
+        report = check_derivatives(f, *args)
+        assert report.verdict == "agree"
+        assert report.notes[-1].startswith("checked in the 32 bits that JAX has here, for f does not run in 64: scan")
+        with pytest.raises(TypeError, match="branches on a traced number"):
+            check_derivatives(lambda x: x if x > 0 else -x, 0.3)
+    with jax.enable_x64(True), pytest.raises(TypeError, match="must have equal types"):
+        check_derivatives(f, *args)
+
+
 def test_a_reference_gradient_is_judged_beside_jax():
     f = lambda p: jnp.sum(jnp.sin(p["a"]))  # noqa: E731
     right = check_derivatives(f, {"a": X}, reference=lambda p: {"a": np.cos(p["a"])})

@@ -16,8 +16,9 @@ from harness.checks.traced.layout import Layout
 from harness.checks.traced.modes.mode import Mode
 from harness.checks.traced.truth import Truth
 from reference.switches import compiler_options
+from reference.traced import black_box
 from reference.traced.compiling import UNFUSED, options_for
-from reference.traced.program import Traced
+from reference.traced.program import Traced, bind
 
 DEEP = os.environ.get("HARNESS_PROFILE") == "deep"
 rng = np.random.default_rng(0)
@@ -134,6 +135,15 @@ def test_nothing_is_compiled_but_the_function_and_its_modes():
     finally:
         jax.monitoring.clear_event_listeners()
     assert len(compiled) == 3  # f, reverse and forward mode
+
+
+def test_what_is_taken_as_it_is_is_compiled_once_for_values_and_once_for_changes(monkeypatch):
+    """A sampler's loops are another program each time that JAX runs them eagerly."""
+    traced = []
+    monkeypatch.setattr(black_box, "bind", lambda equation, values: traced.append(equation) or bind(equation, values))
+    assert check_derivatives(lambda a: jax.random.gamma(jax.random.key(0), a), np.array([0.7, 2.0])).verdict == "agree"
+    samplers = [equation for equation in traced if equation.name == "random_gamma"]
+    assert len(samplers) <= 3 * len(set(samplers))  # for changes twice: what comes out is asked for beside them
 
 
 @jax.custom_batching.custom_vmap
