@@ -27,7 +27,7 @@ from harness.checks.traced.many_inputs import end_to_end, located, sampled
 from harness.checks.traced.modes.mode import Mode, gradient_of
 from harness.checks.traced.modes.programs import equations_in, without_stops_of_rules
 from harness.checks.traced.precision.bars import Bar, Seen, bar_of_increments, narrowed
-from harness.checks.traced.precision.claims import claim_of_gradient, claims_of, excuse, unexcused
+from harness.checks.traced.precision.claims import as_convention, claim_of_gradient, claims_of, excuse, unexcused
 from harness.checks.traced.precision.digits import (
     UNDERFLOW,
     absolute_scale,
@@ -39,7 +39,7 @@ from harness.checks.traced.precision.digits import (
 from harness.checks.traced.precision.meaning import meant, with_meaning
 from harness.checks.traced.precision.vague import twice_would_pass
 from harness.checks.traced.subject import DIFFERENCES, INCREMENTS, JAX, MODES, REFERENCE, TracedDerivatives, outside
-from harness.checks.traced.together import moved_together, with_slopes_about
+from harness.checks.traced.together import moved_together, with_slopes_about, with_turned_sides
 from harness.checks.traced.truth import Truth
 from harness.verdict.comparison import Answer, Block, compare, compare_all
 from harness.wording import first_few
@@ -181,6 +181,8 @@ class Check:
         truth, between = self._truth(chosen, claims, subject.blocks, known)
         terms = np.abs(self.weights.sum(axis=1, keepdims=True)) * self.terms if self.each else self.terms
         excuse(self, modes, claims, truth, Seen(subject.blocks, self.truth.coarsest, known[:, None] & at, terms))
+        for name, claim in claims.items():
+            claims[name] = as_convention(claim, truth, between, chosen)
         self.own, increments = self._answers(claims, truth, known, subject.blocks)
         told = {
             name: self._told(runs, claim.error, subject.blocks, chosen)
@@ -278,28 +280,10 @@ class Check:
         bar = bar_of_increments(self.truth, along, self.weights, sides, seen, self.seed)
         error = np.select([nothing, steep], [np.finfo(float).tiny, np.inf], self.noted(INCREMENTS, bar))
         self.has_kink = self.has_kink or has_kink(self.truth, along, self.weights, sides, error, self.seed)
-        sides = self._turned(along, claimed, sides, seen)
+        sides = with_turned_sides(self, along, claimed, sides, seen)
         if not sides.is_smooth:
             sides = with_slopes_about(self, along, claimed, sides, error)
         return sides, np.where(np.isfinite(error), error, np.inf)
-
-    def _turned(
-        self, along: np.ndarray | UnitVectors, claimed: Sequence[np.ndarray], sides: Sides, seen: Seen
-    ) -> Sides:
-        """The sides with those where rounding decides otherwise, unless all claims are some roundings from them."""
-        if not any(self.truth.otherwise):
-            return sides
-        odd = np.full(sides.middle.shape, not claimed)
-        for claim in claimed:
-            floor = floor_of(claim.ravel(), seen.blocks, self.truth.coarsest).reshape(claim.shape)
-            odd |= (np.abs(claim - sides.middle) > sides.apart + floor) & np.isfinite(claim)
-        at = np.flatnonzero(odd.any(axis=0))
-        if not at.size:
-            return sides
-        turned = self.truth.sides(along[at], self.weights, self.seed, turned=True)
-        middle, apart = sides.middle.copy(), sides.apart.copy()
-        middle[:, at], apart[:, at] = turned.middle, turned.apart
-        return replace(sides, middle=middle, apart=apart)
 
     @np.errstate(all="ignore")
     def _values(self) -> tuple[list[str], np.ndarray]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from harness.bounds.traced_bound import floor_of
 from harness.checks.directions import random_directions
 from harness.checks.traced.layout import Claim, Sides, UnitVectors, combined
 from harness.checks.traced.precision.bars import Seen
@@ -129,4 +130,23 @@ def with_slopes_about(
     middle, apart = sides.middle.copy(), sides.apart.copy()
     middle[:, at] = np.where(wide, 0.5 * (least + most), middle[:, at])
     apart[:, at] = np.where(wide, 0.5 * (most - least), apart[:, at])
+    return replace(sides, middle=middle, apart=apart)
+
+
+def with_turned_sides(
+    check: Check, along: np.ndarray | UnitVectors, claimed: Sequence[np.ndarray], sides: Sides, seen: Seen
+) -> Sides:
+    """The sides with those where rounding decides otherwise, unless all claims are some roundings from them."""
+    if not any(check.truth.otherwise):
+        return sides
+    odd = np.full(sides.middle.shape, not claimed)
+    for claim in claimed:
+        floor = floor_of(claim.ravel(), seen.blocks, check.truth.coarsest).reshape(claim.shape)
+        odd |= (np.abs(claim - sides.middle) > sides.apart + floor) & np.isfinite(claim)
+    at = np.flatnonzero(odd.any(axis=0))
+    if not at.size:
+        return sides
+    turned = check.truth.sides(along[at], check.weights, check.seed, turned=True)
+    middle, apart = sides.middle.copy(), sides.apart.copy()
+    middle[:, at], apart[:, at] = turned.middle, turned.apart
     return replace(sides, middle=middle, apart=apart)

@@ -125,6 +125,20 @@ def _is_covered(check: Check, error: np.ndarray, truth: Claim, seen: Seen, runs:
     return seen.covers(np.abs(claim.derivative - truth.derivative), truth.error + claim.error)
 
 
+@np.errstate(invalid="ignore")  # of infinities
+def as_convention(claim: Claim, truth: Claim, sides: Claim, chosen: np.ndarray) -> Claim:
+    """A claim, whose distance from the truth is no error where it lies between both sides of a kink, too.
+
+    There the truth is the convention that comes closest to the first of the claims, and one is as good as another.
+    """
+    middle, apart = sides
+    found, off = claim.derivative[:, chosen], np.abs(claim.derivative - truth.derivative)[:, chosen]
+    lies = (apart > 0.0) & (np.abs(found - middle) <= apart + (claim.error + truth.error)[:, chosen])
+    error = claim.error.copy()
+    error[:, chosen] += np.where(lies, off, 0.0)
+    return Claim(claim.derivative, error)
+
+
 def unexcused(check: Check, claim: Claim, truth: Claim, known: np.ndarray) -> Claim:
     """A claim that is not finite is none to be excused by its error bar, where the truth fits into its type.
 
