@@ -67,8 +67,8 @@ class Truth:
         Steps are this share of what they are elsewhere.
     unresolved : str
         What could not be told at the point itself; empty where everything could.
-    stopped, has_ties : bool
-        Whether a stop_gradient took a change away that would be seen; whether equal numbers decided something.
+    stopped : bool
+        Whether a stop_gradient took a change away that would be seen.
     otherwise : Otherwise
         What rounding in a coarse type may decide otherwise, once `value_spread` was asked.
     turns_phases : bool
@@ -90,7 +90,7 @@ class Truth:
         self.may_jump = may_jump
         self.program, self.inputs, self.outputs, self.trusted = program, inputs, outputs, trusted
         self.point = inputs.vector(leaves)
-        self.unresolved, self.stopped, self.has_ties = "", False, False
+        self.unresolved, self.stopped = "", False
         self._has_tiny = bool(((self.point != 0.0) & (np.abs(self.point) < BESIDE_STEP)).any())
         self.turns_phases = True
         self.otherwise = Otherwise([], [])
@@ -196,7 +196,6 @@ class Truth:
             if turned:
                 before, after = self._turned(before, after, along)
             self._note(run)
-            self.has_ties |= run.ties
             is_smooth &= not (run.ties or run.unresolved or run.differenced or run.taken_as_they_are)
             parts.append(
                 (
@@ -233,24 +232,12 @@ class Truth:
 
     @np.errstate(all="ignore")
     def rounded(self, rng: Any, directions: np.ndarray | UnitVectors, weights: np.ndarray, sides: Sides) -> np.ndarray:
-        """What changes just after the point in a run that rounds at random.
-
-        Where numbers are equal, roundings would set them apart, and see one side alone: what is decided there is
-        decided as by the numbers that are not rounded.
-        """
+        """What changes just after the point in a run that rounds at random."""
         parts = []
         for i, along in self._passes(directions):
-            run = Turned(self._decisions, rounding=rng, trusted=self.trusted) if self.has_ties else None
-            after = self.changes(along, run or self.run(rounding=rng))
+            after = self.changes(along, self.run(rounding=rng))
             parts.append(combined(weights, np.where(*sides.nearby[i], after) if i in sides.nearby else after))
         return np.concatenate(parts, axis=1)
-
-    @cached_property
-    def _decisions(self) -> list[Decision]:
-        """What is decided at the point, by which numbers."""
-        run = Watched(trusted=self.trusted)
-        self._by(run)
-        return run.decisions
 
     def _stops(self, after: np.ndarray, directions: np.ndarray) -> bool:
         """Whether a stop_gradient makes a difference, as that of a softmax to its largest argument does not."""
