@@ -121,9 +121,10 @@ def _rounding_of(equation: Equation, coarsest: float) -> Rounding | None:
     if name in EXACT:
         return None
     of_operands, of_results = contracting.product_units(equation)
+    params = equation.params  # and not the equation itself, which could never be forgotten then
 
     def of(dtypes: Sequence[Any], size: float, least: float, table: Mapping[str, Sequence[backward.Size]]) -> Any:
-        besides = [lambda array, of=beside: of(array, equation.params) for beside in table.get(name, ())]
+        besides = [lambda array, of=beside: of(array, params) for beside in table.get(name, ())]
         units = [max(unit_roundoff(t), least) if kind(t) in ("f", "c") else 0.0 for t in dtypes]
         return [_of_array(t, min(u, coarsest), size, b) for t, u, b in zip(dtypes, units, chain(besides, repeat(None)))]
 

@@ -1,6 +1,8 @@
 """The interpreter: JAX's values, changes that are the derivatives, and no rule that could be off unnoticed."""
 
+import gc
 import sys
+import weakref
 from pathlib import Path
 from typing import ClassVar
 
@@ -15,6 +17,7 @@ from reference.switches import compiler_options, settings
 from reference.traced import contracting, interpreter, moving
 from reference.traced.interpreter import RULES, Run
 from reference.traced.program import Constant, Traced, iterates, kind, lifted, programs_in
+from reference.traced.rounding import rounding_of
 from reference.traced.solving.replaying import replayed
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "checks" / "traced"))
@@ -304,6 +307,18 @@ def test_random_rounding_goes_either_way_on_both_sides_of_zero(sign, dtype):
         )
     assert set(np.sign(rounded - exact)) == {1.0, -1.0}
     assert np.abs(rounded / exact - 1.0).max() <= np.finfo(dtype).eps
+
+
+def test_how_an_equation_rounds_is_forgotten_with_it():
+    with settings(True):
+        (equation,) = [
+            eq for eq in Traced(jax.lax.linalg.cholesky, np.eye(2)).program.equations if eq.name == "cholesky"
+        ]
+    assert rounding_of(equation, 1.0) is rounding_of(equation, 1.0)
+    forgotten = weakref.ref(equation)
+    del equation
+    gc.collect()
+    assert forgotten() is None
 
 
 FEW_BITS = {
