@@ -48,17 +48,12 @@ FEWEST_POINTS = 8 * len(WIDTHS) * len(STENCIL)
 REFUSALS = (TypeError, ValueError, NotImplementedError, jax.errors.JaxRuntimeError)
 """What JAX raises where a primitive, or a callback, does not take float64."""
 
-_compiled: WeakKeyDictionary[Equation, dict[str, Callable[..., Any]]] = WeakKeyDictionary()
 _found: WeakKeyDictionary[Equation, tuple[list[Any], Any, Any]] = WeakKeyDictionary()
-_finer: WeakKeyDictionary[Equation, Callable[..., list[Any]] | None] = WeakKeyDictionary()
 
 
 def _program(equation: Equation, how: str, make: Callable[[], Callable[..., Any]]) -> Callable[..., Any]:
     """A compiled program of an equation, made once."""
-    programs = _compiled.setdefault(equation, {})
-    if how not in programs:
-        programs[how] = jax.jit(make(), compiler_options=compiler_options())
-    return programs[how]
+    return equation.once(how, lambda: jax.jit(make(), compiler_options=compiler_options()))
 
 
 def values_of(equation: Equation, values: Sequence[Any], run: Any = None) -> list[Any]:
@@ -146,13 +141,13 @@ def differenced(run: Any, equation: Equation, *operands: Increment) -> list[Incr
 
 def _finely(equation: Equation, values: Sequence[Any], found: Sequence[Any]) -> Applied | None:
     """A call that iterates, by more accurate solvers; None for what does not."""
-    if equation.name in CUSTOM_RULES and iterates(primal_of(equation)) and equation not in _finer:
-        program, given = primal_of(equation), own_types(equation, values)
-        if widely(equation):
-            program, given = widened(program), list(values)
-        with precisely():
-            _finer[equation] = more_accurate(program, given, found)
-    return _finer.get(equation)
+    if equation.name not in CUSTOM_RULES or not iterates(primal_of(equation)):
+        return None
+    program, given = primal_of(equation), own_types(equation, values)
+    if widely(equation):
+        program, given = widened(program), list(values)
+    with precisely():
+        return equation.once("finer", lambda: more_accurate(program, given, found))
 
 
 def _best(found: tuple[Any, Any]) -> tuple[Any, Any]:

@@ -38,8 +38,12 @@ def values_of(program: Program, *arguments: Any) -> list[Any]:
 
 def eagerly(function: Callable[..., Any], *arrays: Any) -> Any:
     """What the function returns when nothing of it is traced or compiled as a whole."""
-    with core.set_current_trace(_Eager()):
-        return function(*arrays)
+    trace = _Eager()
+    try:
+        with core.set_current_trace(trace):
+            return function(*arrays)
+    finally:
+        trace.programs.clear()  # JAX's caches keep the trace of a custom rule, and with it this one, for good
 
 
 class _Eager(core.EvalTrace):
@@ -47,7 +51,7 @@ class _Eager(core.EvalTrace):
 
     def __init__(self) -> None:
         super().__init__()
-        self._programs: dict[Any, Program] = {}
+        self.programs: dict[Any, Program] = {}
 
     def process_primitive(self, primitive: Any, args: Sequence[Any], params: Any, /) -> Any:
         program = self._program(primitive, args, params)
@@ -72,7 +76,7 @@ class _Eager(core.EvalTrace):
         types = tuple(core.typeof(x) for x in args)
         try:
             key = primitive, types, tuple(params.items())
-            known = self._programs.get(key)
+            known = self.programs.get(key)
         except TypeError:  # of parameters that cannot be told apart
             key = known = None
         if known is None:
@@ -80,5 +84,5 @@ class _Eager(core.EvalTrace):
             if any(getattr(v.aval, "weak_type", False) for v in known.raw.jaxpr.outvars):  # NumPy has no such types
                 return None
             if key is not None:
-                self._programs[key] = known
+                self.programs[key] = known
         return known

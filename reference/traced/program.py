@@ -5,7 +5,7 @@ a custom rule) stand among its parameters, under JAX's own names.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Any, NamedTuple
 
@@ -56,6 +56,16 @@ class Equation:
     input_dtypes: tuple[Any, ...]
     raw: Any
     platform: str = "cpu"
+    _kept: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
+
+    def once(self, what: str, make: Callable[[], Any]) -> Any:
+        """What is made once for this equation, such as a compiled program of it, and goes when it goes.
+
+        It may refer to the equation, which a table by equations could not let go of then.
+        """
+        if what not in self._kept:
+            self._kept[what] = make()
+        return self._kept[what]
 
     @cached_property
     def kinds(self) -> frozenset[str]:

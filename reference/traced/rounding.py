@@ -9,7 +9,6 @@ from functools import cache
 from itertools import chain, repeat
 from math import prod
 from typing import Any, NamedTuple
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -105,15 +104,9 @@ class Rounding(NamedTuple):
     partial_sums: float
 
 
-_known: WeakKeyDictionary[Equation, dict[float, Rounding | None]] = WeakKeyDictionary()
-
-
 def rounding_of(equation: Equation, coarsest: float) -> Rounding | None:
     """How an equation rounds in its own types, with no larger a u than `coarsest`; None where it is exact."""
-    known = _known.setdefault(equation, {})
-    if coarsest not in known:
-        known[coarsest] = _rounding_of(equation, coarsest)
-    return known[coarsest]
+    return equation.once(f"rounding {coarsest}", lambda: _rounding_of(equation, coarsest))
 
 
 def _rounding_of(equation: Equation, coarsest: float) -> Rounding | None:
@@ -121,10 +114,9 @@ def _rounding_of(equation: Equation, coarsest: float) -> Rounding | None:
     if name in EXACT:
         return None
     of_operands, of_results = contracting.product_units(equation)
-    params = equation.params  # and not the equation itself, which could never be forgotten then
 
     def of(dtypes: Sequence[Any], size: float, least: float, table: Mapping[str, Sequence[backward.Size]]) -> Any:
-        besides = [lambda array, of=beside: of(array, params) for beside in table.get(name, ())]
+        besides = [lambda array, of=beside: of(array, equation.params) for beside in table.get(name, ())]
         units = [max(unit_roundoff(t), least) if kind(t) in ("f", "c") else 0.0 for t in dtypes]
         return [_of_array(t, min(u, coarsest), size, b) for t, u, b in zip(dtypes, units, chain(besides, repeat(None)))]
 

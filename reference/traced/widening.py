@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import jax
 import numpy as np
@@ -27,8 +26,6 @@ WIDE = {"f": np.dtype(np.float64), "c": np.dtype(np.complex128)}
 
 Applied = Callable[..., list[Any]]
 
-_wide: WeakKeyDictionary[Equation, Applied | None] = WeakKeyDictionary()
-
 
 def widely(equation: Equation) -> Applied | None:
     """What computes an equation in float64 from operands in float64; None where JAX does not.
@@ -36,11 +33,12 @@ def widely(equation: Equation) -> Applied | None:
     Of a custom rule the primal runs, whose own types would round every step of it. What looks at the bits of a number
     keeps its types.
     """
-    if equation not in _wide:
-        _wide[equation] = apply = _applied(equation)
-        if apply and not _is_taken(apply, equation):
-            _wide[equation] = None
-    return _wide[equation]
+    return equation.once("widely", lambda: _taken(equation))
+
+
+def _taken(equation: Equation) -> Applied | None:
+    apply = _applied(equation)
+    return apply if apply and _is_taken(apply, equation) else None
 
 
 def _applied(equation: Equation) -> Applied | None:

@@ -1,5 +1,6 @@
 """No more work than the verdict needs, and no more memory than a few arrays as large as the arguments."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.experimental.ode import odeint
 
 from harness import check_derivatives
 from harness.bounds.traced_bound import spread
@@ -18,7 +20,7 @@ from harness.checks.traced.truth import Truth
 from reference.switches import compiler_options
 from reference.traced import black_box
 from reference.traced.compiling import UNFUSED, options_for
-from reference.traced.program import Traced, bind
+from reference.traced.program import Equation, Traced, bind
 
 DEEP = os.environ.get("HARNESS_PROFILE") == "deep"
 rng = np.random.default_rng(0)
@@ -263,6 +265,28 @@ print((peak() - before) / 1024)
 def test_memory_beside_the_arguments_is_a_few_arrays_of_their_size(size):
     run = subprocess.run([sys.executable, "-c", MEMORY, str(size)], capture_output=True, text=True, check=True)
     assert float(run.stdout) < min(1000, 250 + 160 * size / 1e6), run.stdout  # a pass, and twenty arrays in float64
+
+
+def _decay(rates):
+    return odeint(lambda y, t, rates: -rates @ y, jnp.ones(2), jnp.linspace(0.0, 1.0, 3), rates)[-1]
+
+
+FORGOTTEN = {
+    "a factorisation": lambda x: jnp.linalg.slogdet(x @ x.T + jnp.eye(2))[1],
+    "a sampler": lambda x: jnp.sum(jax.random.gamma(jax.random.key(0), jnp.exp(x))),
+    "a solver": _decay,
+}
+
+
+@pytest.mark.parametrize("name", FORGOTTEN)
+def test_nothing_of_a_program_is_left_once_it_is_checked(name):
+    def alive():
+        gc.collect()
+        return sum(isinstance(thing, Equation) for thing in gc.get_objects())
+
+    before = alive()
+    check_derivatives(FORGOTTEN[name], np.array([[0.5, 0.2], [0.1, 0.7]]))
+    assert alive() == before
 
 
 def _step(y):  # which uses y four times
