@@ -309,6 +309,28 @@ def test_random_rounding_goes_either_way_on_both_sides_of_zero(sign, dtype):
     assert np.abs(rounded / exact - 1.0).max() <= np.finfo(dtype).eps
 
 
+@pytest.mark.parametrize("seed", range(40))
+def test_padding_puts_each_entry_where_it_belongs(seed):
+    """One axis at a time, entry by entry; widths may cut off all that there is."""
+    rng = np.random.default_rng(seed)
+    x, config = rng.normal(size=(2, *rng.integers(0, 6, 2))), []
+    expected = x
+    for axis, length in enumerate(x.shape[1:], start=1):
+        interior = int(rng.integers(0, 4))
+        spread = max(length + (length - 1) * interior, 0)
+        low = int(rng.integers(-spread, 5))
+        high = int(rng.integers(-(spread + low) if low < 0 else -spread, 5))
+        config.append((low, high, interior))
+        padded = np.full((*expected.shape[:axis], low + spread + high, *expected.shape[axis + 1 :]), 7.0)
+        for i in range(length):
+            place = low + i * (interior + 1)
+            if 0 <= place < padded.shape[axis]:
+                np.moveaxis(padded, axis, 0)[place] = np.moveaxis(expected, axis, 0)[i]
+        expected = padded
+    found = moving.MOVES["pad"](1, {"padding_config": config}, x, np.full(2, 7.0))
+    np.testing.assert_array_equal(found, expected)
+
+
 def test_how_an_equation_rounds_is_forgotten_with_it():
     with settings(True):
         (equation,) = [
