@@ -15,9 +15,8 @@ import numpy as np
 
 from reference.arithmetics.increments import Increment
 from reference.arithmetics.many_directions import constant
-from reference.traced.branching import COMPARISONS
 from reference.traced.interpreter import RULES, Run
-from reference.traced.program import Equation, kind
+from reference.traced.program import COMPARISONS, Equation, kind
 
 EXTREMES = {"max", "min"}
 

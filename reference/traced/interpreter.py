@@ -12,7 +12,7 @@ import numpy as np
 from reference.arithmetics.increments import Increment
 from reference.arithmetics.many_directions import constant
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
-from reference.traced import (
+from reference.traced.primitives import (
     black_box,
     branching,
     contracting,

@@ -26,6 +26,12 @@ PRIMALS = ("jaxpr", "call_jaxpr", "fun_jaxpr")
 CALLS = ("jit", "pjit", "closed_call", "core_call", "call", "remat", "remat2", "checkpoint", "core_closed_call")
 """Primitives that do nothing but run a program."""
 
+COMPARISONS = {
+    "eq": np.equal, "ne": np.not_equal, "lt": np.less, "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal,
+    "lt_to": np.less, "le_to": np.less_equal, "eq_to": np.equal,
+}  # fmt: skip
+"""Primitives that compare two numbers, and NumPy's names of them."""
+
 
 @dataclass(frozen=True, eq=False)
 class Equation:

@@ -15,8 +15,9 @@ import numpy as np
 from reference.arithmetics.increments import Increment
 from reference.arithmetics.many_directions import is_constant
 from reference.arithmetics.roundoff import ELEMENTARY, UNIT_ROUNDOFF
-from reference.traced import backward, branching, contracting, control_flow, elementwise, linear_algebra, moving
-from reference.traced.program import Equation, kind, smallest_normal, underflow, unit_roundoff
+from reference.traced import backward
+from reference.traced.primitives import contracting, control_flow, elementwise, linear_algebra, moving
+from reference.traced.program import COMPARISONS, Equation, kind, smallest_normal, underflow, unit_roundoff
 
 COARSE = 1e-4
 """u of float16 and bfloat16 is above this."""
@@ -38,7 +39,7 @@ ROUNDINGS_IN_FLOAT32 = 64.0
 """The same in float32, whose series are short."""
 
 EXACT = {
-    *moving.RULES, *control_flow.RULES, *branching.COMPARISONS,
+    *moving.RULES, *control_flow.RULES, *COMPARISONS,
     "neg", "abs", "max", "min", "clamp", "sign", "floor", "ceil", "round", "real", "imag", "conj", "complex",
     "select_n", "stop_gradient", "copy", "copy_p", "device_put", "optimization_barrier", "pvary", "name",
     "sharding_constraint", "rem",

@@ -17,7 +17,7 @@ from harness.checks.traced.truth import NO_MATTER, Truth
 from harness.verdict.comparison import Answer
 from reference.arithmetics.many_directions import constant
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
-from reference.traced.linear_algebra import PHASED
+from reference.traced.primitives.linear_algebra import PHASED
 from reference.traced.program import Traced, lifted
 
 STENCIL = (1.0, -1.0, 0.5, -0.5, 0.25, -0.25)

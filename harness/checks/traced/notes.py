@@ -12,7 +12,7 @@ from harness.checks.traced.culprits import Met
 from harness.checks.traced.modes.programs import coarsest_type, equations_in, is_read
 from harness.checks.traced.subject import DIFFERENCES, INCREMENTS
 from harness.wording import first_few
-from reference.traced.contracting import product_units
+from reference.traced.primitives.contracting import product_units
 
 SOLVERS_TOLD = 1e-10
 """What the tolerance of a solver moves is told from here on, beside the largest derivative."""

@@ -11,11 +11,11 @@ import numpy as np
 
 from reference.arithmetics.increments import Increment
 from reference.arithmetics.many_directions import constant, is_constant
-from reference.traced import branching, contracting, reducing
 from reference.traced.bounding import elementwise
 from reference.traced.bounding.pairs import chosen, together
 from reference.traced.bounding.parts import Parts, Unbounded, gamma, may_differ, of_value, packed, parts
-from reference.traced.program import kind
+from reference.traced.primitives import branching, contracting, reducing
+from reference.traced.program import COMPARISONS, kind
 
 # -- sums -------------------------------------------------------------------------------------------------------------
 
@@ -282,7 +282,7 @@ BOUNDS: dict[str, Callable[..., Any]] = {
         name: _in_order(reducing.RULES[name], lambda equation: equation.params["axes"][0])
         for name in ("argmax", "argmin")
     },
-    **{name: _comparison(ufunc) for name, ufunc in branching.COMPARISONS.items()},
+    **{name: _comparison(ufunc) for name, ufunc in COMPARISONS.items()},
     **{
         name: _connective(ufunc)
         for name, ufunc in (("and", np.bitwise_and), ("or", np.bitwise_or), ("xor", np.bitwise_xor), ("not", np.invert))

@@ -13,8 +13,8 @@ from reference.arithmetics.increments import Increment
 from reference.arithmetics.many_directions import is_constant
 from reference.arithmetics.roundoff import ELEMENTARY, LOG1P_BELOW_ZERO
 from reference.traced.bounding.parts import Parts, of_value, packed, parts
-from reference.traced.elementwise import LOG2, SMOOTH, TWO_OVER_SQRT_PI
-from reference.traced.elementwise import RULES as PLAIN
+from reference.traced.primitives.elementwise import LOG2, SMOOTH, TWO_OVER_SQRT_PI
+from reference.traced.primitives.elementwise import RULES as PLAIN
 
 CHANGE_ROUNDINGS = 64.0
 """Of a change, in u: the interpreter's slopes are some four elementary functions and as many products, none of which

@@ -9,7 +9,7 @@ from reference.arithmetics.increments import Increment
 from reference.arithmetics.roundoff import ELEMENTARY
 from reference.traced.bounding.elementwise import CHANGE_ROUNDINGS, times
 from reference.traced.bounding.parts import Parts, may_differ, of_value, packed, parts
-from reference.traced.elementwise import RULES as PLAIN
+from reference.traced.primitives.elementwise import RULES as PLAIN
 
 
 def together(rule: Callable[..., Increment]) -> Callable[..., Increment]:

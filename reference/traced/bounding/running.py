@@ -9,10 +9,10 @@ import numpy as np
 from reference.arithmetics.increments import Increment
 from reference.arithmetics.many_directions import constant, is_constant
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
-from reference.traced import moving
 from reference.traced.bounding import arrays, elementwise, pairs
 from reference.traced.bounding.parts import Unbounded, of_value, packed, parts
 from reference.traced.interpreter import RULES, Run
+from reference.traced.primitives import moving
 from reference.traced.program import (
     CUSTOM_RULES,
     Constant,

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from reference.traced.branching import COMPARISONS
 from reference.traced.program import (
     CALLS,
+    COMPARISONS,
     CUSTOM_RULES,
     UNUSED,
     Constant,

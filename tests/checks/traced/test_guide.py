@@ -3,8 +3,16 @@
 import os
 from pathlib import Path
 
-from reference.traced import branching, contracting, control_flow, elementwise, linear_algebra, moving, reducing
 from reference.traced.bounding.running import BOUNDS
+from reference.traced.primitives import (
+    branching,
+    contracting,
+    control_flow,
+    elementwise,
+    linear_algebra,
+    moving,
+    reducing,
+)
 
 GUIDE = Path(__file__).parents[3] / "docs" / "traced.md"
 MARK = "<!-- the table of primitives, made by tests/checks/traced/test_guide.py -->\n"

@@ -14,8 +14,9 @@ import pytest
 from reference.arithmetics.increments import Increment
 from reference.arithmetics.many_directions import STEP, constant, is_constant
 from reference.switches import compiler_options, settings
-from reference.traced import contracting, interpreter, moving
+from reference.traced import interpreter
 from reference.traced.interpreter import RULES, Run
+from reference.traced.primitives import contracting, moving
 from reference.traced.program import Constant, Traced, iterates, kind, lifted, programs_in
 from reference.traced.rounding import rounding_of
 from reference.traced.solving.replaying import replayed

@@ -9,8 +9,8 @@ from jax import lax
 from harness import check_derivatives
 from harness.checks.traced import asking
 from reference.arithmetics.many_directions import constant
-from reference.traced.black_box import values_of
 from reference.traced.interpreter import Run
+from reference.traced.primitives.black_box import values_of
 from reference.traced.program import Traced
 from reference.traced.widening import reads_bits, widely
 

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
-from reference.traced.contracting import product_units
+from reference.traced.primitives.contracting import product_units
 from reference.traced.program import (
     CALLS,
     CUSTOM_RULES,

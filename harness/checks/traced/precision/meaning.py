@@ -21,9 +21,8 @@ from harness.verdict.comparison import Answer
 from reference.arithmetics.increments import Increment
 from reference.arithmetics.many_directions import constant
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
-from reference.traced.branching import COMPARISONS
 from reference.traced.interpreter import Run
-from reference.traced.program import Constant, Equation, Program, is_key, kind, unit_roundoff
+from reference.traced.program import COMPARISONS, Constant, Equation, Program, is_key, kind, unit_roundoff
 from reference.traced.rounding import has_few_bits
 from reference.traced.solving.tolerances import numbers_in
 from reference.traced.widening import reads_bits

@@ -7,8 +7,8 @@ import numpy as np
 
 from reference.arithmetics.increments import Increment
 from reference.arithmetics.many_directions import constant, directions, full_change, is_constant, linear, unknown_where
-from reference.traced.branching import extreme
-from reference.traced.moving import scatter_targets
+from reference.traced.primitives.branching import extreme
+from reference.traced.primitives.moving import scatter_targets
 
 Fold = Callable[[Increment, Increment], Increment]
 

@@ -12,8 +12,8 @@ import numpy as np
 
 from reference.arithmetics.increments import Increment
 from reference.arithmetics.many_directions import constant, directions, full_change, is_constant, linear, unknown_where
-from reference.traced.elementwise import together
-from reference.traced.program import bind, kind, lifted
+from reference.traced.primitives.elementwise import together
+from reference.traced.program import COMPARISONS, bind, kind, lifted
 
 
 def _comparison(ufunc: np.ufunc) -> Callable[..., Increment]:
@@ -151,11 +151,6 @@ def _extreme(larger: bool) -> Callable[..., Increment]:
 def _clamp(run: Any, equation: Any, low: Increment, x: Increment, high: Increment) -> Increment:
     return _extreme(larger=False)(run, equation, _extreme(larger=True)(run, equation, low, x), high)
 
-
-COMPARISONS = {
-    "eq": np.equal, "ne": np.not_equal, "lt": np.less, "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal,
-    "lt_to": np.less, "le_to": np.less_equal, "eq_to": np.equal,
-}  # fmt: skip
 
 RULES: dict[str, Callable[..., Any]] = {
     **{name: _comparison(ufunc) for name, ufunc in COMPARISONS.items()},

@@ -22,8 +22,8 @@ from reference.arithmetics.many_directions import (
     linear,
     unknown_where,
 )
-from reference.traced import black_box
-from reference.traced.moving import block_of, stacked
+from reference.traced.primitives import black_box
+from reference.traced.primitives.moving import block_of, stacked
 from reference.traced.program import (
     CALLS,
     CUSTOM_RULES,

@@ -16,7 +16,7 @@ import numpy as np
 
 from reference.arithmetics.increments import Increment
 from reference.arithmetics.many_directions import STEP, constant, is_constant
-from reference.traced import black_box
+from reference.traced.primitives import black_box
 from reference.traced.program import Equation, bind, host
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from reference.arithmetics.increments import Increment
 from reference.arithmetics.many_directions import bilinear, constant, is_constant, linear
-from reference.traced.moving import MOVES
+from reference.traced.primitives.moving import MOVES
 from reference.traced.program import kind, unit_roundoff
 
 LEAD, LETTERS = "Z", string.ascii_lowercase + string.ascii_uppercase.replace("Z", "")
