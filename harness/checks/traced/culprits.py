@@ -7,6 +7,7 @@ farthest is named with its file and line, and run by its primal once more: if no
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from reference.traced.program import (
     NOWHERE,
     Equation,
     Place,
+    Program,
     Traced,
     bind,
     function_of,
@@ -106,7 +108,7 @@ class Met(Run):
         outputs = super().equation(equation, operands)
         taken_away = not (self.looks_through or equation.name in CALLS or all(map(is_constant, operands)))
         if taken_away and (equation.name in NO_DERIVATIVE or all(map(is_constant, outputs))):
-            places = (called_from(eq) for eq in reversed(self._within))
+            places = (eq.once("called from", partial(called_from, eq)) for eq in reversed(self._within))
             place = next((place for place in places if place.name in NO_DERIVATIVE), NOWHERE)
             if place != NOWHERE and place not in self.constant:
                 self.constant.append(place)
@@ -199,7 +201,18 @@ def _other_values(check: Check) -> list[str]:
 def rules_alone(check: Check, met: dict[Equation, list[list[Increment]]]) -> list[str]:
     """Custom rules of the user's own that are off although nothing shows of it in the whole, as notes."""
     met = {eq: values for eq, values in met.items() if eq.name in CUSTOM_RULES and not is_rule_of_jax(eq)}
+    met = {eq: values for eq, values in met.items() if not _is_all_of(check.truth.program, eq)}
     return [f"{culprit}; the whole does not show it" for culprit, _ in _off(check, met, list(met)[:RULES_TRIED])]
+
+
+def _is_all_of(program: Program, equation: Equation) -> bool:
+    """Whether a program does nothing but run this equation on its arguments: then the check of one is the other's."""
+    if len(program.equations) != 1 or program.constants:
+        return False
+    (only,) = program.equations
+    if only.inputs != program.arguments or only.outputs != program.results:
+        return False
+    return only is equation or (only.name in CALLS and _is_all_of(primal_of(only), equation))
 
 
 def _different(equations: Sequence[Equation]) -> list[Equation]:

@@ -13,6 +13,7 @@ from jax.experimental.ode import odeint
 
 from harness import check_derivatives
 from harness.bounds.traced_bound import spread
+from harness.checks.traced.asking import Check
 from harness.checks.traced.differencing import values_by
 from harness.checks.traced.layout import Layout
 from harness.checks.traced.modes.mode import Mode
@@ -146,6 +147,24 @@ def test_what_is_taken_as_it_is_is_compiled_once_for_values_and_once_for_changes
     assert check_derivatives(lambda a: jax.random.gamma(jax.random.key(0), a), np.array([0.7, 2.0])).verdict == "agree"
     samplers = [equation for equation in traced if equation.name == "random_gamma"]
     assert len(samplers) <= 3 * len(set(samplers))  # for changes twice: what comes out is asked for beside them
+
+
+@pytest.mark.parametrize(
+    ("f", "checks"),
+    [
+        (with_rule(1.0), 1),
+        (jax.jit(jax.jit(with_rule(1.0))), 1),
+        (lambda w: with_rule(1.0)(w) + 1.0, 2),
+        (lambda w: with_rule(1.0)(2.0 * w), 2),
+        (lambda w: (with_rule(1.0)(w), w), 2),
+    ],
+    ids=["alone", "within calls", "and after it", "and before it", "and beside it"],
+)
+def test_a_rule_that_is_all_of_the_function_is_checked_once(f, checks, monkeypatch):
+    one, asked = Check.ask, []
+    monkeypatch.setattr(Check, "ask", lambda check, *given: asked.append(check) or one(check, *given))
+    assert check_derivatives(f, W).verdict == "agree"
+    assert len(asked) == checks
 
 
 @jax.custom_batching.custom_vmap
