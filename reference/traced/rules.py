@@ -110,7 +110,7 @@ def line_of(equation: Equation) -> Place:
         frame = source_info_util.user_frame(equation.raw.source_info.traceback)
     except (AttributeError, TypeError):
         return NOWHERE
-    if frame is None or whose(frame) == "harness":  # a function of JAX, called by the check itself
+    if frame is None or whose(frame.file_name) == "harness":  # a function of JAX, called by the check itself
         return NOWHERE
     return Place(frame.function_name, frame.file_name, frame.start_line)
 
@@ -120,10 +120,10 @@ def frames_of(equation: Equation) -> Sequence[Any]:
     return getattr(equation.raw.source_info.traceback, "frames", ())
 
 
-def whose(frame: Any) -> str:
-    """Whose code a frame is of: "jax", "harness", of another "library", or the user's "own"."""
-    path = Path(frame.file_name)
-    if frame.file_name.startswith(str(Path(jax.__file__).parent)):
+def whose(file_name: str) -> str:
+    """Whose code a file holds: "jax", "harness", of another "library", or the user's "own"."""
+    path = Path(file_name)
+    if file_name.startswith(str(Path(jax.__file__).parent)):
         return "jax"
     if path.is_relative_to(Path(__file__).parents[2] / "harness"):
         return "harness"

@@ -6,16 +6,17 @@ What of a call cannot be meant is refused by name.
 import inspect
 import traceback
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
+from harness.checks.traced.outside import Outside
 from harness.checks.traced.subject import MODES
 from harness.wording import first_few
 from reference.printable import given
 from reference.traced.program import is_key, kind, weak
+from reference.traced.rules import whose
 from reference.whole_numbers import whole_number
 
 
@@ -44,6 +45,8 @@ class Arguments:
         The same for what f returns, known once it was called: the leaves that can have a derivative.
     left_out : list of str
         What else f returns, with its type.
+    outside : Outside
+        What f names that is none of its arguments, as it is before f runs.
     """
 
     def __init__(self, f: Callable[..., Any], args: Sequence[Any], argnums: int | Sequence[int] | None = None):
@@ -64,6 +67,7 @@ class Arguments:
         self.leaves = [_array(self._all[i]) for i in found]
         self._others = {i: leaf for i, leaf in enumerate(self._all) if i not in found}
         self._before = {i: leaf.copy() for i, leaf in self._others.items() if isinstance(leaf, np.ndarray)}
+        self.outside = Outside(f)
         self.outputs: list[str] = []
         self.left_out: list[str] = []
         if sum(leaf.size for leaf in self.leaves) == 0:
@@ -96,9 +100,10 @@ class Arguments:
             except jax.errors.ConcretizationTypeError:  # perhaps over a number that no derivative is taken in
                 with jax.ensure_compile_time_eval():
                     return self.f(*args)
-        except tuple(NOT_TRACEABLE) as reason:
-            what = next(words for kind, words in NOT_TRACEABLE.items() if isinstance(reason, kind))
-            raise TypeError(f"f cannot be traced by JAX: {last_line_of(reason)} {what}") from reason
+        except Exception as reason:
+            if what := _breaks_the_trace(reason):
+                raise TypeError(f"f cannot be traced by JAX: {last_line_of(reason)} {what}") from reason
+            raise
 
     def flat(self, gradient: Any) -> list[Any]:
         """A gradient in the differentiated arguments, as a list of arrays with the shapes of the leaves.
@@ -204,10 +209,12 @@ def _nothing_to_differentiate(leaves: Sequence[Any]) -> str:
     return f"there is nothing to differentiate in: the arguments are {types}; {instead}"
 
 
+ELSEWHERE = "hands a traced array to NumPy or another library; use jax.numpy there"
+NOT_STATIC = "needs a size, an axis or the like that is known when JAX traces; give a Python number, as by size="
 NOT_TRACEABLE = {
     jax.errors.UnexpectedTracerError: "uses a traced array that was kept from another call (a leaked tracer); return "
     "what is to be kept",
-    jax.errors.TracerArrayConversionError: "hands a traced array to NumPy or another library; use jax.numpy there",
+    jax.errors.TracerArrayConversionError: ELSEWHERE,
     jax.errors.TracerIntegerConversionError: "takes a traced number for an index or a length; index by jnp.take, or "
     "give the number as a Python int",
     jax.errors.NonConcreteBooleanIndexError: "picks entries by a traced mask, so that their number is not known; use "
@@ -218,12 +225,31 @@ NOT_TRACEABLE = {
 }
 """What breaks a trace, and what to use instead; the first kind that an error is of counts."""
 
+CONVERTED = "The problem arose with the `", "item() method", "tolist() method"
+"""What JAX says where a number itself was asked for, and not something that has to be known when it traces."""
+
+SAID_OF_TRACED = {
+    "Shapes must be": NOT_STATIC,
+    "not hashable": NOT_STATIC,
+    "Non-hashable static": NOT_STATIC,
+    "unhashable type": "makes a traced array a key of a dict or a member of a set, which must be known when JAX traces",
+    "Slice entries must be": "takes a slice between traced bounds; use jax.lax.dynamic_slice, or jnp.where with a mask",
+    "Tracer": ELSEWHERE,
+}
+"""The same, by what errors of other kinds say of the names of traced arrays."""
+
+
+def _breaks_the_trace(reason: Exception) -> str:
+    """What is wrong about a line that JAX cannot trace, and what to use instead; nothing where all else failed."""
+    words = next((words for kind, words in NOT_TRACEABLE.items() if isinstance(reason, kind)), "")
+    if words != NOT_TRACEABLE[jax.errors.ConcretizationTypeError]:
+        return words or next((words for said, words in SAID_OF_TRACED.items() if said in str(reason)), "")
+    return words if any(said in str(reason) for said in CONVERTED) else NOT_STATIC
+
 
 def last_line_of(reason: BaseException) -> str:
     """The last line of the user's own code in a traceback: "line 12 of name (file)"."""
-    frames = traceback.extract_tb(reason.__traceback__)
-    libraries = [Path(str(module.__file__)).parent for module in (jax, np)] + [Path(__file__).parent]
-    own = [frame for frame in frames if not any(Path(frame.filename).is_relative_to(folder) for folder in libraries)]
+    own = [frame for frame in traceback.extract_tb(reason.__traceback__) if whose(frame.filename) == "own"]
     if not own:
         return "it"
     return f"line {own[-1].lineno} of {own[-1].name} ({own[-1].filename})"

@@ -22,6 +22,7 @@ from harness.checks.traced.subject import MODES, REFERENCE, consensus
 from harness.checks.traced.truth import Truth
 from harness.progress import bar_after
 from harness.sources.conduct import settings_kept
+from harness.verdict.consensus import Consensus
 from harness.verdict.judging import judge
 from harness.verdict.report import Report
 from reference.arithmetics.companion import first_line
@@ -127,15 +128,16 @@ def check_derivatives(
         if check.by_solvers > SOLVERS_TOLD:
             subject.hint = "a solver in f stops at a tolerance that hides the digits; check it with a smaller one"
         differing = _differing(check)
-        subject.is_repeatable = not set(NOT_REPEATABLE.values()) & set(differing)
+        is_repeatable = not set(NOT_REPEATABLE.values()) & set(differing)
         changed = [f"f changes its argument {name} in place" for name in arguments.changed()]
         subject.misconduct = [*changed, *differing]
         if order == 1 and not subject.misconduct:
             subject.misconduct, told = _ways_apart(check)
             subject.notes += told
-        _name_rules(check, met, order, partial(Check, *what))
+        if is_repeatable:
+            _name_rules(check, met, order, partial(Check, *what))
         _require_met(trust, check)
-        report = _judged(check, started)
+        report = _judged(check, started, is_repeatable)
         return replace(report, decided_share=0.0) if unchecked else report
 
 
@@ -159,9 +161,13 @@ def _name_rules(check: Check, met: Met, order: int, of_first_order: Callable[[],
             subject.notes = [*subject.notes, *alone]
 
 
-def _judged(check: Check, started: float) -> Report:
-    """The verdict; where points lie outside of the domain, that on the rest beside it."""
+def _judged(check: Check, started: float, is_repeatable: bool) -> Report:
+    """The verdict; where points lie outside of the domain, that on the rest beside it.
+
+    Nobody is wrong about a function that is another each time.
+    """
     subject, verdict = check.subject, consensus(check.answers, check.pairs, check.ends)
+    verdict = verdict if is_repeatable else Consensus((), (), tie=False)
     compared = check.answers, check.pairs, check.ends, verdict, check.left_out, started
     report = judge(subject, *compared)
     if report.verdict == "inconclusive" and check.outside.any() and not check.is_large:

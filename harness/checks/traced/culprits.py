@@ -5,9 +5,8 @@ farthest is named with its file and line, and run by its primal once more: if no
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -54,23 +53,28 @@ NO_DERIVATIVE = {
 
 
 PLUMBING = {
-    "ad", "api", "array_methods", "batching", "core", "linear_util", "partial_eval", "pjit", "source_info_util",
-    "traceback_util", "tree", "tree_util",
+    "ad", "ad_checkpoint", "api", "array_methods", "batching", "core", "linear_util", "partial_eval", "pjit",
+    "source_info_util", "traceback_util", "tree", "tree_util",
 }  # fmt: skip
 """Modules of JAX that stand between the function that is called and the one who calls."""
 
 
-def called_from(equation: Equation) -> Place:
-    """The function of JAX that a line of the user's own calls for an equation; nowhere where a library calls it."""
-    called = str(equation.raw.params.get("name", ""))
-    for frame in frames_of(equation):
-        whose_it_is = whose(frame)
-        if whose_it_is == "own":
-            return Place(called, frame.file_name, frame.line_num)
-        if whose_it_is != "jax":
-            return NOWHERE
-        called = called if Path(frame.file_name).stem in PLUMBING else frame.function_name
-    return NOWHERE
+def called_from(equations: Sequence[Equation]) -> Iterator[Place]:
+    """The functions of JAX that lines of the user's own call, for an equation and those around it, the innermost first.
+
+    What JAX traces apart, as under `jax.checkpoint`, has no line of the user's: that is the line of what is around it.
+    """
+    called = ""
+    for equation in equations:
+        called = called or str(equation.raw.params.get("name", ""))
+        for frame in frames_of(equation):
+            whose_it_is = whose(frame.file_name)
+            if whose_it_is != "jax":
+                if whose_it_is == "own":
+                    yield Place(called, frame.file_name, frame.line_num)
+                called = ""
+                break
+            called = called if Path(frame.file_name).stem in PLUMBING else frame.function_name
 
 
 class Met(Run):
@@ -108,12 +112,15 @@ class Met(Run):
         outputs = super().equation(equation, operands)
         taken_away = not (self.looks_through or equation.name in CALLS or all(map(is_constant, operands)))
         if taken_away and (equation.name in NO_DERIVATIVE or all(map(is_constant, outputs))):
-            places = (eq.once("called from", partial(called_from, eq)) for eq in reversed(self._within))
-            place = next((place for place in places if place.name in NO_DERIVATIVE), NOWHERE)
+            place = equation.once("who takes it away", self._who_takes_it_away)
             if place != NOWHERE and place not in self.constant:
                 self.constant.append(place)
         self._within.pop()
         return outputs
+
+    def _who_takes_it_away(self) -> Place:
+        """The line of the user's own that calls a function without a derivative, for the equation that runs now."""
+        return next((place for place in called_from(self._within[::-1]) if place.name in NO_DERIVATIVE), NOWHERE)
 
 
 def find_culprits(

@@ -10,6 +10,7 @@ from harness.checks.traced.arguments import Arguments
 from harness.checks.traced.asking import Check
 from harness.checks.traced.culprits import Met
 from harness.checks.traced.modes.programs import coarsest_type, equations_in, is_read
+from harness.checks.traced.outside import Outside
 from harness.checks.traced.subject import DIFFERENCES, INCREMENTS
 from harness.wording import first_few
 from reference.traced.primitives.contracting import product_units
@@ -97,6 +98,15 @@ def _of_dependence(check: Check) -> list[str]:
     return told
 
 
+def _of_side_effects(outside: Outside) -> list[str]:
+    changed = outside.changed()
+    if not changed:
+        return []
+    kept = ", and what is kept there is a traced array, of no use afterwards" if outside.keeps_traced() else ""
+    when = "JAX runs such a line when it traces f, and not each time that f runs"
+    return [f"f changes {first_few(changed, 6)}, which no argument holds: {when}{kept}"]
+
+
 def notes_of(check: Check, arguments: Arguments, met: Met, order: int) -> list[str]:
     """All that is told of one check, in the order of a report."""
     truth, told = check.truth, [*_error_bars(check), *_in_float64(check), *_of_devices(check)]
@@ -114,6 +124,9 @@ def notes_of(check: Check, arguments: Arguments, met: Met, order: int) -> list[s
         told.append(f"no derivative goes through {places}: what comes out counts as constant")
     if arguments.left_out:
         told.append(f"no derivative is taken of {first_few(arguments.left_out, 6)}")
+    if given := np.flatnonzero(np.isnan(check.subject.point)).tolist():
+        told.append(f"{first_few(given, 3, name=check.inputs.label)}: NaN was given")
+    told += _of_side_effects(arguments.outside)
     if check.traced.has_effects:
         told.append("f prints or calls back: that happens each time that f runs in here, which is often")
     told += [

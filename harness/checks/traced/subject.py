@@ -31,7 +31,6 @@ class TracedDerivatives(Subject):
     """
 
     hint = "error bars are wide beside the derivative, or the function jumps or leaves its domain; try another point"
-    is_repeatable = True
 
     def __init__(
         self, inputs: Layout, outputs: Layout, weights: np.ndarray, each: bool, point: np.ndarray, chosen: np.ndarray
@@ -84,8 +83,6 @@ class TracedDerivatives(Subject):
         return np.flatnonzero(self.chosen)
 
     def explain(self, wrong: Answer, right: Answer, at_odds: np.ndarray) -> str:
-        if not self.is_repeatable:  # then there is no right value
-            return ""
         given, expected, odd = (
             x.reshape(self.combinations, self.inputs.size) for x in (wrong.gradient, right.gradient, at_odds)
         )

@@ -159,11 +159,11 @@ def without_stops_of_rules(program: Program, primal: Program, trusted: Callable[
 
 
 def _calls_a_rule(frame: Any) -> bool:
-    return whose(frame) == "jax" and Path(frame.file_name).stem == "custom_derivatives"
+    return whose(frame.file_name) == "jax" and Path(frame.file_name).stem == "custom_derivatives"
 
 
 def _way_to(equation: Equation) -> tuple[Any, ...]:
     """The lines that lead to a stop_gradient from the function with a rule that it is within, or from f."""
     inner = takewhile(lambda frame: not _calls_a_rule(frame), frames_of(equation))
-    called = (f for f in inner if whose(f) in ("own", "library") or f.function_name == "stop_gradient")
+    called = (f for f in inner if whose(f.file_name) in ("own", "library") or f.function_name == "stop_gradient")
     return tuple((f.file_name, f.function_name, f.line_num) for f in called)

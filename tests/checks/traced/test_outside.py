@@ -1,0 +1,127 @@
+"""A function that changes what none of its arguments holds is told so: JAX runs such a line when it traces."""
+
+import functools
+from collections import Counter
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from harness import check_derivatives
+
+X = np.array([0.5, 1.5])
+LOG, MEMO, BUFFER, CALLS = [], {}, np.zeros(2), Counter()
+total = 0
+
+
+def rebinding(x):
+    global total
+    total += 1
+    return x
+
+
+def counting(x):
+    CALLS["f"] += 1
+    return x
+
+
+def remembering(x):
+    MEMO["last"] = 3.0 * len(MEMO)
+    return 2.0 * x
+
+
+def filling(x):
+    BUFFER[:] += x.size
+    return x
+
+
+def logging(x):
+    LOG.append("called")
+    return x
+
+
+def by_another(x):
+    return 2.0 * logging(x)
+
+
+def keeping(x):
+    LOG.append(x)
+    return x
+
+
+class Layer:
+    def __init__(self):
+        self.calls, self.w = 0, jnp.ones(2)
+
+    def __call__(self, x):
+        self.calls += 1
+        return self.w * x
+
+    def apply(self, x):
+        self.last = x
+        return self.w * x
+
+
+layer = Layer()
+
+
+def through_an_object(x):
+    return layer(x)
+
+
+def closure():
+    seen = set()
+
+    def f(x):
+        seen.add(len(seen))
+        return x
+
+    return f
+
+
+CHANGING = {
+    "a global number": (rebinding, "total"),
+    "a dict": (counting, "CALLS"),
+    "a dict with another key": (remembering, "MEMO"),
+    "an array": (filling, "BUFFER"),
+    "a list": (logging, "LOG"),
+    "a list, by a function that it calls": (by_another, "LOG"),
+    "a closure": (closure(), "seen"),
+    "a closure, compiled": (jax.jit(closure()), "seen"),
+    "a closure, partly applied": (functools.partial(closure()), "seen"),
+    "its object": (Layer(), "self.calls"),
+    "its object, by a method": (Layer().apply, "self.last"),
+    "an object": (through_an_object, "layer.calls"),
+}
+
+
+@pytest.mark.parametrize("name", CHANGING)
+def test_what_a_function_changes_is_named(name):
+    f, what = CHANGING[name]
+    report = check_derivatives(f, X)
+    (told,) = [note for note in report.notes if note.startswith("f changes")]
+    assert told.startswith(f"f changes {what}, which no argument holds: JAX runs such a line when it traces f")
+    assert report.verdict == "agree"
+
+
+@pytest.mark.parametrize(("f", "keeps"), [(keeping, True), (Layer().apply, True), (logging, False)])
+def test_a_traced_array_that_is_kept_is_told(f, keeps):
+    (told,) = [note for note in check_derivatives(f, X).notes if note.startswith("f changes")]
+    assert ("what is kept there is a traced array" in told) is keeps
+
+
+def reading(x):
+    inner = [len(LOG), MEMO.get("none"), BUFFER.sum(), layer.w, total]
+    inner.append(x)
+    return jnp.sum(inner[-1]) * inner[2] + functools.reduce(jnp.add, [x, x])
+
+
+@pytest.mark.parametrize("f", [reading, jnp.sin, jax.custom_jvp(jnp.sin).fun])
+def test_who_only_reads_is_told_nothing(f):
+    assert not [note for note in check_derivatives(f, X).notes if note.startswith("f changes")]
+
+
+def test_an_argument_that_is_nan_is_named():
+    notes = check_derivatives(lambda x, y: x["a"] * y, {"a": np.array([1.0, np.nan])}, 2.0).notes
+    assert "x['a'][1]: NaN was given" in notes
