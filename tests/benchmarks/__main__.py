@@ -8,11 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from tests.benchmarks.rows import GROUPS, Row
+from tests.benchmarks.traced import traced
+
+ALL = (*GROUPS, traced)
 
 
 def main() -> None:
     """Run the groups of rows that are asked for, all by default."""
-    names = [group.__name__ for group in GROUPS]
+    names = [group.__name__ for group in ALL]
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument("groups", nargs="*", metavar="GROUP", help=f"any of {', '.join(names)}")
     parser.add_argument("--json", type=Path, help="write the figures to this file, too")
@@ -21,7 +24,7 @@ def main() -> None:
         parser.error(f"there is no group {', '.join(sorted(unknown))}")
     rows = []
     print("| work | compared with | ratio | target | met | milliseconds |\n|---|---|---|---|---|---|")
-    for group in GROUPS:
+    for group in ALL:
         if not arguments.groups or group.__name__ in arguments.groups:
             for row in group():
                 print(_line(row), flush=True)

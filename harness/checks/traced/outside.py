@@ -6,6 +6,7 @@ values, counts traces and collects traced arrays.
 
 import functools
 import inspect
+import sys
 from collections import deque
 from collections.abc import Callable, Iterator
 from types import CodeType, FunctionType, MethodType, ModuleType
@@ -13,6 +14,8 @@ from typing import Any
 
 import numpy as np
 from jax.core import Tracer
+
+from reference.traced.rules import whose
 
 CONTAINERS = list, set, deque, bytearray, dict
 
@@ -80,7 +83,9 @@ def _named(f: Any) -> Iterator[tuple[str, Any]]:
 
 def _attributes(name: str, thing: Any) -> Iterator[tuple[str, Any]]:
     """Those of an object of the user's own."""
-    if type(thing).__module__.partition(".")[0] not in ("builtins", "functools", "jax", "jaxlib", "numpy", "flax"):
+    module = type(thing).__module__
+    is_own = module.partition(".")[0] not in sys.stdlib_module_names or module == "__main__"
+    if is_own and whose(getattr(sys.modules.get(module), "__file__", None) or "") == "own":
         yield from ((f"{name}.{attribute}", value) for attribute, value in getattr(thing, "__dict__", {}).items())
 
 

@@ -1,6 +1,7 @@
 """A function that changes what none of its arguments holds is told so: JAX runs such a line when it traces."""
 
 import functools
+import logging
 from collections import Counter
 
 import jax
@@ -12,6 +13,7 @@ from harness import check_derivatives
 
 X = np.array([0.5, 1.5])
 LOG, MEMO, BUFFER, CALLS = [], {}, np.zeros(2), Counter()
+LOGGER = logging.getLogger("of a function")
 total = 0
 
 
@@ -36,13 +38,13 @@ def filling(x):
     return x
 
 
-def logging(x):
+def appending(x):
     LOG.append("called")
     return x
 
 
 def by_another(x):
-    return 2.0 * logging(x)
+    return 2.0 * appending(x)
 
 
 def keeping(x):
@@ -85,7 +87,7 @@ CHANGING = {
     "a dict": (counting, "CALLS"),
     "a dict with another key": (remembering, "MEMO"),
     "an array": (filling, "BUFFER"),
-    "a list": (logging, "LOG"),
+    "a list": (appending, "LOG"),
     "a list, by a function that it calls": (by_another, "LOG"),
     "a closure": (closure(), "seen"),
     "a closure, compiled": (jax.jit(closure()), "seen"),
@@ -105,10 +107,15 @@ def test_what_a_function_changes_is_named(name):
     assert report.verdict == "agree"
 
 
-@pytest.mark.parametrize(("f", "keeps"), [(keeping, True), (Layer().apply, True), (logging, False)])
+@pytest.mark.parametrize(("f", "keeps"), [(keeping, True), (Layer().apply, True), (appending, False)])
 def test_a_traced_array_that_is_kept_is_told(f, keeps):
     (told,) = [note for note in check_derivatives(f, X).notes if note.startswith("f changes")]
     assert ("what is kept there is a traced array" in told) is keeps
+
+
+def warning(x):
+    LOGGER.debug("which remembers that it says nothing of this level")
+    return x
 
 
 def reading(x):
@@ -117,7 +124,7 @@ def reading(x):
     return jnp.sum(inner[-1]) * inner[2] + functools.reduce(jnp.add, [x, x])
 
 
-@pytest.mark.parametrize("f", [reading, jnp.sin, jax.custom_jvp(jnp.sin).fun])
+@pytest.mark.parametrize("f", [reading, warning, jnp.sin, jax.custom_jvp(jnp.sin).fun])
 def test_who_only_reads_is_told_nothing(f):
     assert not [note for note in check_derivatives(f, X).notes if note.startswith("f changes")]
 
