@@ -47,7 +47,7 @@ def transformer(p: Any) -> Any:
 
 
 def weights(width: int) -> dict[str, np.ndarray]:
-    shapes = {name: (width, width) for name in "qkvo"} | {"up": (width, 4 * width), "down": (4 * width, width)}
+    shapes = dict.fromkeys("qkvo", (width, width)) | {"up": (width, 4 * width), "down": (4 * width, width)}
     return {name: array(*shape, scale=shape[0] ** -0.5) for name, shape in shapes.items()}
 
 
@@ -63,7 +63,7 @@ def recurrent(w: Any, u: Any) -> Any:
 
 
 def convolution(kernel: Any, w: Any) -> Any:
-    x = np.sin(np.arange(384.0)).reshape(2, 3, 8, 8)
+    x = jnp.sin(jnp.arange(384.0)).reshape(2, 3, 8, 8)
     h = jax.nn.relu(lax.conv_general_dilated(x, kernel, (1, 1), "SAME"))
     h = lax.reduce_window(h, -jnp.inf, lax.max, (1, 1, 2, 2), (1, 1, 2, 2), "VALID").reshape(2, -1)
     return -jnp.mean(jax.nn.log_softmax(h @ w)[:, 0])
