@@ -233,7 +233,7 @@ SAID_OF_TRACED = {
     "not hashable": NOT_STATIC,
     "Non-hashable static": NOT_STATIC,
     "unhashable type": "makes a traced array a key of a dict or a member of a set, which must be known when JAX traces",
-    "Slice entries must be": "takes a slice between traced bounds; use jax.lax.dynamic_slice, or jnp.where with a mask",
+    "slice(": "takes a slice between traced bounds; use jax.lax.dynamic_slice, or jnp.where with a mask",
     "Tracer": ELSEWHERE,
 }
 """The same, by what errors of other kinds say of the names of traced arrays."""

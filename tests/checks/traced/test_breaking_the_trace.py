@@ -42,7 +42,7 @@ BREAKING = {
     "a length": (lambda x: jnp.bincount(x.astype(int), x), STATIC),
     "an axis": (lambda x: jnp.sum(x, axis=x[0].astype(int)), STATIC),
     "an order": (lambda x: jnp.linalg.norm(x, ord=x[0]), STATIC),
-    "repetitions": (lambda x: jnp.tile(x, x[0].astype(int)), STATIC),
+    "repetitions": (lambda x: jnp.repeat(x, x.astype(int)), STATIC),
     "a slice": (lambda x: x[: x[0].astype(int)], "takes a slice between traced bounds; use jax.lax.dynamic_slice"),
     "an index": (lambda x: [x, 2.0 * x][x[0].astype(int)], "takes a traced number for an index"),
     "a key": (lambda x: {x: x}[x], "makes a traced array a key of a dict or a member of a set"),
