@@ -17,6 +17,7 @@ from harness.checks.traced.arguments import Arguments, in_32_bits, require
 from harness.checks.traced.asking import NOT_FINITE, Check
 from harness.checks.traced.culprits import Met, beside_the_numbers, find_culprits, rules_alone
 from harness.checks.traced.modes.programs import alike, equations_in
+from harness.checks.traced.not_finite import where_not_finite
 from harness.checks.traced.notes import SOLVERS_TOLD, details_of, notes_of, type_of
 from harness.checks.traced.subject import MODES, REFERENCE, consensus
 from harness.checks.traced.truth import Truth
@@ -145,7 +146,10 @@ def _name_rules(check: Check, met: Met, order: int, of_first_order: Callable[[],
     """Whose rule it is, where something is wrong; and which rules are off alone, where nothing shows of it."""
     subject = check.subject
     if any(pair.disagrees for pair in (*check.pairs, *check.ends)):
-        subject.name_culprits(find_culprits(check, met.equations, of_first_order if order == 2 else None))
+        culprits = find_culprits(check, met.equations, of_first_order if order == 2 else None)
+        subject.name_culprits(culprits)
+        if not culprits:
+            subject.not_finite = where_not_finite(check)
     elif order == 1 and met.has_rules and (hidden := beside_the_numbers(check)):
         culprits = find_culprits(check, met.equations)
         subject.name_culprits(culprits)

@@ -138,7 +138,10 @@ def find_culprits(
         found[0] = replace(culprit, explains=_explains(check, equation)), equation
     elif of_first_order:
         found = _of_second_order(of_first_order(), check.deadline)
-    found = found or _off(check, met, _different([eq for eq in others if not _holds_rule(eq)])[:PRIMITIVES_TRIED])
+    if not found:
+        found = _off(check, met, _different([eq for eq in others if not _holds_rule(eq)])[:PRIMITIVES_TRIED])
+        # NaN of a loop is that of an operation in it
+        found = [(culprit, eq) for culprit, eq in found if np.isfinite(culprit.off) or not programs_in(eq)]
     return [culprit for culprit, _ in found] or _by_primal(check, custom[:RULES_TRIED])
 
 

@@ -38,7 +38,7 @@ class TracedDerivatives(Subject):
         self.inputs, self.outputs, self.point, self.each = inputs, outputs, point, each
         self.combinations = len(weights)
         self.cotangents = np.diag(weights) if each else np.ones(len(weights))
-        self.culprit = self.type_name = ""
+        self.culprit = self.not_finite = self.type_name = ""
         self.directions: list[str] = []
         self.own: dict[str, Answer] = {}
         self.by_meaning: dict[str, np.ndarray] = {}
@@ -101,7 +101,8 @@ class TracedDerivatives(Subject):
             branch = "" if meaning else self._branch(expected, odd, shape)
             if shape and not (known or meaning or branch):
                 shape = self._shape(given, expected, odd, rows, counted=True)
-        told = (meaning, shape, branch, self.culprit)
+        begins = "" if np.isfinite(wrong.gradient[at_odds]).all() else self.not_finite
+        told = (meaning, shape, branch, self.culprit, begins)
         return "; ".join([words for words in told if words])
 
     def _of_meaning(self, wrong: Answer, at_odds: np.ndarray) -> str:

@@ -15,6 +15,7 @@ from harness.checks.traced.layout import Layout, combined
 from harness.checks.traced.modes.programs import alike, solves
 from harness.progress import Progress, silent
 from reference.arithmetics.companion import first_line
+from reference.arithmetics.increments import Increment
 from reference.arithmetics.many_directions import constant
 from reference.measured import NotApplicable
 from reference.switches import compiler_options
@@ -147,6 +148,11 @@ class Mode:
 
     def _by_numpy(self, numbers: Sequence[np.ndarray], count: int, run: Run) -> np.ndarray:
         return self._vectors([y.value for y in run(self.traced(count).program, *map(constant, numbers))])
+
+    def results_of_ones(self, run: Run) -> list[Increment]:
+        """What a run makes of a program that answered already, for vectors of ones."""
+        count, traced = next(iter(self._traced.items()))
+        return run(traced.program, *map(constant, self._numbers(np.ones((count, self.given.size)))))
 
     def _each(
         self, ask: Callable[[np.ndarray], np.ndarray], vectors: np.ndarray, weights: np.ndarray | None
