@@ -28,9 +28,11 @@ from reference.oracles import jax_gradient
 from reference.oracles.jax_gradient import JAX, fixed_settings, is_elementwise
 from reference.outputs import OUTPUTS
 from reference.problem import Problem
+from reference.switches import compiler_options
 
 WIDTH, HIDDEN_LAYERS, ROWS = 8, 4, 10
 KNOWN = 3  # networks with an activation that is not registered, after which there will be more of them
+IN_MANY_DIRECTIONS = {"xla_backend_optimization_level": 1}  # at level 0 forward mode would take twice as long
 SILENT = -1e300  # a bias: σ and softmax are exactly zero there
 
 
@@ -119,7 +121,10 @@ def _value_and_jacfwd(cost: Any) -> Any:
 @lru_cache(maxsize=8)
 def _program(differentiated: Any, activations: tuple[Activation, ...]) -> Any:
     cost_and_gradient = differentiated(_cost(activations))
-    return jax.jit(lambda padded: cost_and_gradient((padded.hidden, padded.last), padded))
+    options = compiler_options()
+    if differentiated is not jax.value_and_grad:
+        options = {name: IN_MANY_DIRECTIONS.get(name, value) for name, value in options.items()}
+    return jax.jit(lambda padded: cost_and_gradient((padded.hidden, padded.last), padded), compiler_options=options)
 
 
 def _run(differentiated: Any, plain: GradientSource, problem: Problem, theta: np.ndarray) -> tuple[float, np.ndarray]:
