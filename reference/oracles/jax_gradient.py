@@ -18,7 +18,7 @@ from reference.measured import MeasuredSlope, NotApplicable
 from reference.namespaces import Namespace
 from reference.network import Network
 from reference.problem import Problem, regularised_cost
-from reference.switches import in_64_bits
+from reference.switches import compiler_options, in_64_bits
 
 
 def _logsumexp(z: Any) -> Any:
@@ -117,7 +117,7 @@ def reverse_float32(problem: Problem, theta: np.ndarray) -> tuple[float, np.ndar
 
 @lru_cache(maxsize=8)
 def _slope_program(f: Activation) -> Any:
-    return jax.jit(partial(_value_and_slope, f))
+    return jax.jit(partial(_value_and_slope, f), compiler_options=compiler_options())
 
 
 def slope(f: Activation, z: np.ndarray) -> MeasuredSlope:

@@ -22,6 +22,7 @@ from reference.namespaces import NUMPY
 from reference.oracles import finite_difference
 from reference.oracles.ball_arithmetic import distance, enclose
 from reference.oracles.jax_gradient import JAX, fixed_settings
+from reference.switches import compiler_options
 
 U = UNIT_ROUNDOFF["float64"]
 
@@ -255,16 +256,23 @@ def by_numpy(call, z):
     return call(NUMPY, z)
 
 
-def by_xla(call, z):
+def by_xla(call, z, **options):
     with fixed_settings():
-        return np.asarray(jax.jit(lambda z: call(JAX, z))(jnp.asarray(z)))
+        return np.asarray(jax.jit(lambda z: call(JAX, z), **options)(jnp.asarray(z)))
+
+
+def by_xla_in_a_hurry(call, z):
+    return by_xla(call, z, compiler_options=compiler_options())
+
+
+LIBRARIES = (by_numpy, by_xla, by_xla_in_a_hurry)
 
 
 def in_u(computed, truth):
     return [float(abs((arb(float(found)) - ball) / ball)) / U for found, ball in zip(computed, truth)]
 
 
-@pytest.mark.parametrize("library", [by_numpy, by_xla])
+@pytest.mark.parametrize("library", LIBRARIES)
 @pytest.mark.parametrize(("call", "z"), CALLS.values(), ids=list(CALLS))
 def test_elementary_functions_are_within_what_the_bound_assumes(library, call, z):
     with precision(1200):
@@ -272,7 +280,7 @@ def test_elementary_functions_are_within_what_the_bound_assumes(library, call, z
     assert 0.4 < worst <= ELEMENTARY
 
 
-@pytest.mark.parametrize("library", [by_numpy, by_xla])
+@pytest.mark.parametrize("library", LIBRARIES)
 @pytest.mark.parametrize("name", ["sinh", "cosh"])
 def test_hyperbolic_functions_are_within_what_the_bound_assumes(library, name):
     def call(xp, z):
