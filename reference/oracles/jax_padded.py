@@ -25,14 +25,12 @@ import numpy as np
 from reference.activations import ACTIVATIONS, Activation
 from reference.measured import GradientSource
 from reference.oracles import jax_gradient
-from reference.oracles.jax_gradient import JAX, fixed_settings, is_elementwise
+from reference.oracles.jax_gradient import JAX, compiled, fixed_settings, is_elementwise
 from reference.outputs import OUTPUTS
 from reference.problem import Problem
-from reference.switches import compiler_options
 
 WIDTH, HIDDEN_LAYERS, ROWS = 8, 4, 10
 KNOWN = 3  # networks with an activation that is not registered, after which there will be more of them
-IN_MANY_DIRECTIONS = {"xla_backend_optimization_level": 1}  # at level 0 forward mode would take twice as long
 SILENT = -1e300  # a bias: σ and softmax are exactly zero there
 
 
@@ -121,10 +119,8 @@ def _value_and_jacfwd(cost: Any) -> Any:
 @lru_cache(maxsize=8)
 def _program(differentiated: Any, activations: tuple[Activation, ...]) -> Any:
     cost_and_gradient = differentiated(_cost(activations))
-    options = compiler_options()
-    if differentiated is not jax.value_and_grad:
-        options = {name: IN_MANY_DIRECTIONS.get(name, value) for name, value in options.items()}
-    return jax.jit(lambda padded: cost_and_gradient((padded.hidden, padded.last), padded), compiler_options=options)
+    in_many_directions = differentiated is not jax.value_and_grad
+    return compiled(lambda padded: cost_and_gradient((padded.hidden, padded.last), padded), in_many_directions)
 
 
 def _run(differentiated: Any, plain: GradientSource, problem: Problem, theta: np.ndarray) -> tuple[float, np.ndarray]:
