@@ -29,9 +29,15 @@ for name, examples in EXAMPLES.items():
 settings.load_profile(PROFILE)
 
 
-def pytest_collection_finish(session):
-    """Let the garbage collector pass over what is there by now, JAX and all tests: it stays until the end."""
-    gc.freeze()
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Let the garbage collector pass over what is made here, JAX and all tests: it stays until the end."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture(scope="session")
