@@ -7,11 +7,12 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
-from functools import wraps
+from functools import cache, wraps
 from importlib import metadata
 from typing import Annotated, Any
 
 import typer
+from typer.main import get_command
 
 from harness.commands.auditing import audit
 from harness.commands.checking import bugs, check, replay
@@ -76,6 +77,12 @@ for command in (run, check, train, ex4, bugs, replay, study, lesson, diagnose, g
     app.command(help=docstring(command))(_where_libraries_fit(command))
 
 
+@cache
+def _command() -> Any:
+    """The command line with all commands, which takes typer longer to make than most take to fail."""
+    return get_command(app)
+
+
 _terminated: list[int] = []  # the signals that asked this process to end
 
 
@@ -103,7 +110,7 @@ def main(arguments: list[str] | None = None) -> None:
 def _run(arguments: list[str] | None) -> int:
     """The exit code: 0, a command's own, 2 for bad usage and whatever fails, 130 for Ctrl-C."""
     try:
-        app(arguments)
+        _command()(arguments)
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else BAD_INPUT if ended.code else 0
     except Exception as error:  # noqa: BLE001  Python would exit with 1, which says that the sources disagree

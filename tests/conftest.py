@@ -4,6 +4,7 @@ HARNESS_PROFILE=deep tries many more random networks. HARNESS_EX4 names the cour
 where it is missing, the tests that need it skip, or fail when HARNESS_REQUIRE_EX4=1.
 """
 
+import gc
 import os
 from functools import cache
 from pathlib import Path
@@ -26,6 +27,17 @@ for name, examples in EXAMPLES.items():
         name, max_examples=examples, deadline=None, print_blob=True, derandomize=name == "default"
     )
 settings.load_profile(PROFILE)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Let the garbage collector pass over what is made here, JAX and all tests: it stays until the end."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture(scope="session")

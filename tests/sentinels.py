@@ -46,7 +46,7 @@ def off_at(i: int, by: float) -> Callable[..., Any]:
 
 
 def verdict(checker, sources, problem=COURSE[0], theta=COURSE[1]) -> str:
-    return checker.cross_checking.cross_check(problem, theta, sources).verdict
+    return checker.cross_checking.check(problem, theta, sources, explained=False).verdict
 
 
 def beside(source) -> dict[str, Any]:

@@ -66,7 +66,7 @@ def train(
 ) -> None:
     """Gate and training: a network of your own on four fifths of the digits, tested on the rest."""
     from harness.digits import main_job
-    from harness.sources.by_name import find_source
+    from harness.sources.by_name import find_source, may_need_jax
 
     if not 0.0 <= l2 < float("inf"):
         raise ValueError(f"--l2 takes a finite number, zero or more, not {l2:g}")
@@ -74,7 +74,8 @@ def train(
         find_source(source)  # what is wrong with it is said at once
     sizes, digits = _hidden_sizes(hidden), _digits(data, max_size)
     with _checkpoint(checkpoint, resume) as kept, progress_bar() as progress, output_on_stderr():
-        start_jax()
+        if gate or may_need_jax([source]):
+            start_jax()
         fit, files = main_job.train_once(
             sizes,
             l2=l2,

@@ -3,8 +3,10 @@
 import os
 import shlex
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from functools import cache
+from itertools import chain
 from operator import attrgetter
 from pathlib import Path
 from types import ModuleType
@@ -39,19 +41,19 @@ def locate(thing: Any, also_in: Iterable[ModuleType] = ()) -> Located:
         When it has no name there: a lambda, a function inside of another, a bound method.
     """
     own = sys.modules.get(getattr(thing, "__module__", None) or "numpy")  # a ufunc does not say where it is from
-    for module in (own, *also_in, *_not_installed()):
+    for module in chain((own, *also_in), _not_installed()):  # which are looked through only if need be
         name = _name_in(module, thing) if module is not None else None
         if module is not None and name:
             return _written(module, name)
     raise NotWritable(f"{getattr(thing, '__qualname__', type(thing).__name__)} is not defined at the top of a module")
 
 
-def _not_installed() -> list[ModuleType]:
+def _not_installed() -> Iterator[ModuleType]:
     """The modules that were loaded from files of one's own."""
-    theirs = [module for name, module in list(sys.modules.items()) if name.partition(".")[0] not in NOT_SEARCHED]
-    return [
-        module for module in theirs if (file := getattr(module, "__file__", None)) and not _is_installed(Path(file))
-    ]
+    for name, module in list(sys.modules.items()):
+        file = None if name.partition(".")[0] in NOT_SEARCHED else getattr(module, "__file__", None)
+        if file and not _is_installed(Path(file)):
+            yield module
 
 
 NOT_SEARCHED = ("__main__", "harness", "reference")
@@ -79,8 +81,13 @@ def _written(module: ModuleType, name: str) -> Located:
 
 def _is_installed(path: Path) -> bool:
     """Whether any Python of this environment finds it: in the standard library, or among the installed packages."""
-    roots = {Path(root).resolve() for root in (sys.prefix, sys.base_prefix)}
-    return any(root in path.resolve().parents for root in roots)
+    path = path.resolve()
+    return any(path.is_relative_to(root) for root in _roots(sys.prefix, sys.base_prefix))
+
+
+@cache
+def _roots(*folders: str) -> frozenset[Path]:
+    return frozenset(Path(folder).resolve() for folder in folders)
 
 
 def own_folders() -> list[str]:

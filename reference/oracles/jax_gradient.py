@@ -18,7 +18,7 @@ from reference.measured import MeasuredSlope, NotApplicable
 from reference.namespaces import Namespace
 from reference.network import Network
 from reference.problem import Problem, regularised_cost
-from reference.switches import in_64_bits
+from reference.switches import compiler_options, in_64_bits
 
 
 def _logsumexp(z: Any) -> Any:
@@ -44,6 +44,14 @@ def fixed_settings(x64: bool = True) -> ExitStack:
     return stack
 
 
+def compiled(function: Any, in_many_directions: bool = False) -> Any:
+    """`jax.jit`, compiled quickly, since few problems are asked of one program."""
+    options = compiler_options()
+    if in_many_directions:  # which at level 0 would take twice as long
+        options = options | {name: 1 for name in options if name == "xla_backend_optimization_level"}
+    return jax.jit(function, compiler_options=options)
+
+
 def _value_and_slope(f: Activation, z: Any) -> tuple[Any, Any]:
     a, pull_back = jax.vjp(lambda z: f.value(JAX, z), z)
     return a, pull_back(jnp.ones_like(a))[0]
@@ -63,7 +71,7 @@ def is_elementwise(f: Activation) -> bool:
 
 @lru_cache(maxsize=32)
 def _reverse_program(network: Network) -> Any:
-    return jax.jit(jax.value_and_grad(partial(regularised_cost, network, JAX)))
+    return compiled(jax.value_and_grad(partial(regularised_cost, network, JAX)))
 
 
 @lru_cache(maxsize=32)
@@ -80,7 +88,7 @@ def _forward_program(network: Network) -> Any:
         gradient = jax.lax.map(derivative, jnp.arange(theta.size), batch_size=min(at_once, theta.size))
         return cost(theta), gradient
 
-    return jax.jit(cost_and_gradient)
+    return compiled(cost_and_gradient, in_many_directions=True)
 
 
 def _run(program: Any, problem: Problem, theta: np.ndarray, dtype: Any = np.float64) -> tuple[float, np.ndarray]:
@@ -117,7 +125,7 @@ def reverse_float32(problem: Problem, theta: np.ndarray) -> tuple[float, np.ndar
 
 @lru_cache(maxsize=8)
 def _slope_program(f: Activation) -> Any:
-    return jax.jit(partial(_value_and_slope, f))
+    return compiled(partial(_value_and_slope, f))
 
 
 def slope(f: Activation, z: np.ndarray) -> MeasuredSlope:

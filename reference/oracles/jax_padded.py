@@ -25,7 +25,7 @@ import numpy as np
 from reference.activations import ACTIVATIONS, Activation
 from reference.measured import GradientSource
 from reference.oracles import jax_gradient
-from reference.oracles.jax_gradient import JAX, fixed_settings, is_elementwise
+from reference.oracles.jax_gradient import JAX, compiled, fixed_settings, is_elementwise
 from reference.outputs import OUTPUTS
 from reference.problem import Problem
 
@@ -119,7 +119,8 @@ def _value_and_jacfwd(cost: Any) -> Any:
 @lru_cache(maxsize=8)
 def _program(differentiated: Any, activations: tuple[Activation, ...]) -> Any:
     cost_and_gradient = differentiated(_cost(activations))
-    return jax.jit(lambda padded: cost_and_gradient((padded.hidden, padded.last), padded))
+    in_many_directions = differentiated is not jax.value_and_grad
+    return compiled(lambda padded: cost_and_gradient((padded.hidden, padded.last), padded), in_many_directions)
 
 
 def _run(differentiated: Any, plain: GradientSource, problem: Problem, theta: np.ndarray) -> tuple[float, np.ndarray]:

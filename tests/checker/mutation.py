@@ -144,8 +144,23 @@ class ChangedLoader(FileLoader, SourceLoader):
         return compile(ast.fix_missing_locations(tree), path, "exec", dont_inherit=True)
 
 
-def install(module: str, change: Change) -> Callable[[], None]:
-    """Change a module when it is imported from now on, and answer what ends that."""
+class RememberingLoader(FileLoader, SourceLoader):
+    """Loads a module from its file, which it compiles once in this process."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        return _compiled(self.get_filename(fullname))
+
+
+@cache
+def _compiled(path: str) -> CodeType:
+    return compile(Path(path).read_bytes(), path, "exec", dont_inherit=True)
+
+
+def install(module: str, change: Change, remembering: bool = False) -> Callable[[], None]:
+    """Change a module when it is imported from now on, and answer what ends that.
+
+    `remembering` is for a process that loads the other modules of the packages many times.
+    """
     assert module not in sys.modules, f"{module} is imported already"
 
     class Finder(FileFinder):
@@ -153,6 +168,8 @@ def install(module: str, change: Change) -> Callable[[], None]:
             spec = super().find_spec(fullname, target)
             if spec and spec.origin and fullname == module:
                 spec.loader = ChangedLoader(fullname, spec.origin, change)
+            elif spec and spec.origin and remembering and fullname.partition(".")[0] in PACKAGES:
+                spec.loader = RememberingLoader(fullname, spec.origin)
             return spec
 
     hook = Finder.path_hook(
@@ -182,7 +199,7 @@ def planted(names: Sequence[str], module: str = "", change: Change | None = None
     places = [name.rpartition(".") for name in afresh]
     parents = [(sys.modules[room], short) for room, _, short in places if room in sys.modules]
     kept = [(parent, short, vars(parent).get(short)) for parent, short in parents]
-    end = install(module, change) if change else None
+    end = install(module, change, remembering=True) if change else None
     try:
         yield SimpleNamespace(**{name.rpartition(".")[2]: importlib.import_module(name) for name in names})
     finally:

@@ -10,9 +10,9 @@ from harness.sources.table import BY_HAND, JAX, SOURCES, Source
 from harness.wording import docstring
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Bug:
-    """A named bug.
+    """A named bug, which equals itself alone.
 
     Attributes
     ----------

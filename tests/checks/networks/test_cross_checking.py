@@ -1,6 +1,7 @@
 """Gradient sources side by side on one problem: what agrees, what is caught, and what cannot be told."""
 
 import sys
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from harness import ACTIVATIONS, FAULTS, SOURCES, Activation, Network, Problem, cross_check, random_problem
 from harness.bounds.rounding_bound import rounding_bound
 from harness.bounds.tolerances import DIRECTIONS
-from harness.checks.networks.cross_checking import _directions
+from harness.checks.networks.cross_checking import _directions, check
 from harness.checks.networks.subject import blocks_of
 from harness.sources.by_name import default_sources
 from harness.sources.loop import cost_and_gradient as loop
@@ -18,6 +19,9 @@ from reference.measured import Measured, NotApplicable, Oracle
 from reference.oracles import finite_difference
 
 RIGHT = ("loop", "vectorized", "jax", "finite-difference")
+
+judged = partial(check, explained=False)
+"""`cross_check` without the bugs that explain an answer, which take longer than the verdict (test_explaining.py)."""
 
 
 def a_problem(hidden: Any = "tanh", l2=1.0, m=5, output="sigmoid", sizes=(3, 5, 3)):
@@ -120,7 +124,7 @@ def test_an_error_is_seen_beyond_the_sum_of_both_bounds_and_not_below(index):
         spacing = np.spacing(abs(loop(problem, theta)[1][i]))  # the planted error itself is rounded to this
         for factor, verdict in ((-1.0, "disagree"), (1.0, "disagree"), (0.25, "agree"), (-0.25, "agree")):
             by = factor * (2.05 * B[i] + 2.0 * spacing) if verdict == "disagree" else 2.0 * factor * B[i]
-            report = cross_check(problem, theta, {"mine": off_at(i, by), "loop": loop, "jax": SOURCES["jax"]})
+            report = judged(problem, theta, {"mine": off_at(i, by), "loop": loop, "jax": SOURCES["jax"]})
             assert report.verdict == verdict, (i, factor, report)
             if verdict == "disagree":
                 assert {finding.where for finding in report.findings} == {problem.network.label(i)}
@@ -132,7 +136,7 @@ def test_an_error_is_seen_beyond_the_sum_of_both_bounds_and_not_below(index):
 def test_an_error_in_the_cost_is_seen_beyond_the_sum_of_both_bounds_and_not_below(factor, verdict):
     by = factor * 2.0 * rounding_bound(PROBLEM, THETA).cost
     mine = changed(lambda cost, gradient: (cost + by, gradient))
-    assert cross_check(PROBLEM, THETA, {"mine": mine, "loop": loop, "jax": SOURCES["jax"]}).verdict == verdict
+    assert judged(PROBLEM, THETA, {"mine": mine, "loop": loop, "jax": SOURCES["jax"]}).verdict == verdict
 
 
 @pytest.mark.parametrize(("roundings", "error"), [(4.0, 0.0), (1.0, 3.0), (0.0, 4.0)])
@@ -145,7 +149,7 @@ def test_an_oracle_tells_its_own_error(roundings, error):
             cost, gradient = loop(problem, theta)
             return Measured(cost, gradient + bounds * B, error * B, roundings)
 
-        assert cross_check(PROBLEM, THETA, {"oracle": Oracle(measure), "loop": loop}).verdict == verdict
+        assert judged(PROBLEM, THETA, {"oracle": Oracle(measure), "loop": loop}).verdict == verdict
 
 
 @pytest.mark.parametrize("i", one_of_each_block(PROBLEM.network))
@@ -184,7 +188,7 @@ WRONG_ANSWERS = {
 
 @pytest.mark.parametrize("change", WRONG_ANSWERS.values(), ids=list(WRONG_ANSWERS))
 def test_a_wrong_answer_is_the_odd_one_out(change):
-    report = cross_check(PROBLEM, THETA, beside_right_ones(changed(change)))
+    report = judged(PROBLEM, THETA, beside_right_ones(changed(change)))
     assert (report.verdict, report.outliers) == ("disagree", ("mine",))
     assert [finding.source for finding in report.findings] == ["mine"]
 
@@ -193,13 +197,13 @@ def test_a_wrong_answer_is_the_odd_one_out(change):
 def test_any_source_may_be_the_wrong_one(wrong):
     sources: dict[str, Any] = {name: SOURCES[name] for name in RIGHT}
     sources[wrong] = changed(WRONG_ANSWERS["a tenth of a percent"], sources[wrong])
-    report = cross_check(PROBLEM, THETA, sources)
+    report = judged(PROBLEM, THETA, sources)
     assert (report.verdict, report.outliers) == ("disagree", (wrong,))
 
 
 def test_a_bug_of_both_hands_does_not_outvote_the_others():
     wrong = changed(WRONG_ANSWERS["a tenth of a percent"])
-    report = cross_check(PROBLEM, THETA, beside_right_ones(wrong, "loop") | {"vectorized": wrong, "loop": wrong})
+    report = judged(PROBLEM, THETA, beside_right_ones(wrong, "loop") | {"vectorized": wrong, "loop": wrong})
     assert (report.verdict, report.outliers) == ("disagree", ("loop", "vectorized"))
 
 
@@ -215,14 +219,14 @@ def test_a_bug_that_everybody_shares_is_caught_end_to_end():
         return answer._replace(gradient=too_large(0.0, answer.gradient)[1])
 
     shared = {name: changed(too_large, SOURCES[name]) for name in ("loop", "vectorized", "jax")}
-    report = cross_check(PROBLEM, THETA, shared | {"finite-difference": Oracle(measured)})
+    report = judged(PROBLEM, THETA, shared | {"finite-difference": Oracle(measured)})
     assert all(row.verdict == "agree" for row in report.pairs)
     assert report.verdict == "disagree"
     assert [finding.what for finding in report.findings] == ["end to end"]
 
 
 def test_end_to_end_directions_stand_in_for_a_second_source():
-    report = cross_check(PROBLEM, THETA, {"mine": changed(WRONG_ANSWERS["a part in 1e10"])})
+    report = judged(PROBLEM, THETA, {"mine": changed(WRONG_ANSWERS["a part in 1e10"])})
     assert report.verdict == "disagree"
     assert report.findings[0].what == "end to end"
 
@@ -306,13 +310,13 @@ def test_a_float32_gradient_is_judged_by_its_own_unit_roundoff(hidden, output):
 @pytest.mark.parametrize("factor", [1.0001, 0.999, -1.0])
 def test_an_error_in_float32_is_caught(factor):
     wrong = changed(lambda cost, gradient: (cost, np.float32(factor) * gradient), in_float32)
-    report = cross_check(PROBLEM, THETA, beside_right_ones(wrong))
+    report = judged(PROBLEM, THETA, beside_right_ones(wrong))
     assert (report.verdict, report.outliers) == ("disagree", ("mine",))
 
 
 def test_a_float32_source_does_not_make_the_others_less_sharp():
     sources = beside_right_ones(in_float32) | {"loop": off_at(4, 1e-12)}
-    assert cross_check(PROBLEM, THETA, sources).outliers == ("loop",)
+    assert judged(PROBLEM, THETA, sources).outliers == ("loop",)
 
 
 # What cannot be told here
@@ -507,7 +511,7 @@ def test_a_source_that_is_eight_ulps_off_is_told_so():
     def mine(problem, theta):
         return loop(problem, theta)[0], exact + 8.0 * np.spacing(np.abs(exact))
 
-    rows = {row.name: row.ulps for row in cross_check(problem, theta, {"mine": mine, "ball": SOURCES["ball"]}).sources}
+    rows = {row.name: row.ulps for row in judged(problem, theta, {"mine": mine, "ball": SOURCES["ball"]}).sources}
     assert rows["mine"] == (8.0, 8.0)
     assert rows["ball"] is None
 
@@ -584,7 +588,7 @@ def test_a_wrong_float32_source_that_no_bound_can_judge_does_not_pass():
             cost, gradient = vectorized(problem, theta)
             return cost, np.float32(1.3 * gradient)
 
-        report = cross_check(problem, theta, {"mine": mine} | {name: SOURCES[name] for name in RIGHT})
+        report = judged(problem, theta, {"mine": mine} | {name: SOURCES[name] for name in RIGHT})
         pairs = [pair for pair in report.pairs if "mine" in (pair.first, pair.second)]
         if report.verdict != "disagree" and vectorized(problem, theta)[1].any():
             assert report.verdict == "inconclusive"

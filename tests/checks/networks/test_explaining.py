@@ -7,6 +7,8 @@ from harness import FAULTS, SOURCES, Activation, Network, Problem, cross_check
 from harness.bounds.rounding_bound import rounding_bound
 from harness.checks.networks.cross_checking import check
 from harness.checks.networks.diagnosing.explaining import BY_SLOPES, explain_answer
+from harness.checks.networks.diagnosing.replaying import COST_ALONE, GRADIENT_ALONE
+from harness.sources.backprop_steps import Backprop
 from harness.sources.bug_zoo import pipeline_with
 from harness.verdict.comparison import Answer
 from reference.activations import ACTIVATIONS
@@ -59,6 +61,29 @@ def test_two_bugs_at_once_are_named_together(names):
     reverse = " and ".join(names.split(" and ")[::-1])
     assert names in said or reverse in said
     assert said.startswith("each of ") or " together explain " in said
+
+
+@pytest.mark.parametrize("step", sorted({bug.step for bug in FAULTS.values() if bug.step}))
+def test_the_steps_of_the_cost_alone_and_of_the_gradient_alone_are_those(step):
+    def taken(*arguments):
+        raise AssertionError
+
+    def takes_step(part, *arguments):
+        try:
+            part(*arguments)
+        except AssertionError:
+            return True
+        return False
+
+    pipeline = Backprop()
+    forward = pipeline.forward(PROBLEM, THETA)
+    layers = list(pipeline.backward(PROBLEM, forward))
+    setattr(pipeline, step, taken)
+    ahead = takes_step(pipeline.forward, PROBLEM, THETA)
+    of_cost = ahead or takes_step(pipeline.cost, PROBLEM, forward)
+    of_gradient = ahead or takes_step(lambda: list(pipeline.backward(PROBLEM, forward)))
+    of_gradient = of_gradient or takes_step(pipeline.gradient, PROBLEM, THETA, layers)
+    assert (of_cost, of_gradient) == (step not in GRADIENT_ALONE, step not in COST_ALONE)
 
 
 def test_cost_and_gradient_are_judged_apart():

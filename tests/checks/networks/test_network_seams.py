@@ -1,17 +1,22 @@
 """Units that sit exactly where the pieces of their activation meet: a wrong slope is named, a convention is not."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 
 from harness import ACTIVATIONS, SOURCES, Activation, Network, Problem, cross_check
 from harness.checks.activations.subject import AT_A_SEAM, SIDES
+from harness.checks.networks.cross_checking import check
 from harness.checks.networks.subject import AT_A_KINK, BY_PIECES, ROUNDED
 from harness.sources.loop import cost_and_gradient as loop
 from harness.verdict.judging import kind_of
 
 RIGHT = {name: SOURCES[name] for name in ("loop", "finite-difference")}
+
+judged = partial(check, explained=False)
+"""`cross_check` without the bugs that explain an answer, which take longer than the verdict (test_explaining.py)."""
 
 
 def _smelu(xp, z):
@@ -90,9 +95,9 @@ HOW = ("one example", "one unit", "a layer", "deeper in")
 @pytest.mark.parametrize(("f", "place", "wrong"), SMOOTH, ids=[f.name for f, *_ in SMOOTH])
 def test_where_smooth_pieces_meet_the_right_slope_agrees_and_another_is_named(f, place, wrong, how):
     problem, theta = at_seam(f, place, how)
-    assert (cross_check(problem, theta, RIGHT).verdict, f.kinks) == ("agree", ())
+    assert (judged(problem, theta, RIGHT).verdict, f.kinks) == ("agree", ())
     for slope in wrong:
-        report = cross_check(problem, theta, RIGHT | {"mine": with_slope(f, place, slope)})
+        report = judged(problem, theta, RIGHT | {"mine": with_slope(f, place, slope)})
         assert (report.verdict, report.outliers) == ("disagree", ("mine",)), slope
 
 
@@ -103,11 +108,11 @@ def test_at_a_kink_conventions_are_undecided_and_what_is_outside_of_both_sides_i
 ):
     problem, theta = at_seam(f, kink, how)
     for slope in conventions:
-        report = cross_check(problem, theta, RIGHT | {"mine": with_slope(f, kink, slope)})
+        report = judged(problem, theta, RIGHT | {"mine": with_slope(f, kink, slope)})
         assert (report.verdict, report.outliers) == ("inconclusive", ()), slope
         assert {kind_of(reason) for reason in report.reasons} == {AT_A_KINK}
     for slope in wrong:
-        report = cross_check(problem, theta, RIGHT | {"mine": with_slope(f, kink, slope)})
+        report = judged(problem, theta, RIGHT | {"mine": with_slope(f, kink, slope)})
         assert (report.verdict, report.outliers) == ("disagree", ("mine",)), slope
 
 
@@ -124,10 +129,10 @@ def test_a_record_that_is_wrong_at_a_seam_is_named_by_its_sources_and_the_place(
 def test_a_hole_that_is_filled_decides_all_but_the_directions():
     f = Activation("sinc", _sinc, lambda z, a: np.where(z == 0.0, 0.0, (np.cos(z) - a) / np.where(z == 0.0, 1.0, z)))
     problem, theta = at_seam(f, 0.0, "one unit")
-    report = cross_check(problem, theta, RIGHT)
+    report = judged(problem, theta, RIGHT)
     assert (report.reasons, report.decided_share) == (("no end-to-end direction could be decided",), 1.0)
     for slope in (1.0, np.nan):
-        assert cross_check(problem, theta, RIGHT | {"mine": with_slope(f, 0.0, slope)}).outliers == ("mine",)
+        assert judged(problem, theta, RIGHT | {"mine": with_slope(f, 0.0, slope)}).outliers == ("mine",)
 
 
 def test_automatic_differentiation_is_not_accused_of_the_rules_for_its_pieces():
@@ -144,13 +149,13 @@ def test_automatic_differentiation_is_not_accused_of_the_rules_for_its_pieces():
 def test_end_to_end_differences_are_sure_where_units_meet_seams(seed):
     """Without false alarm: increments cross 1.5 without rounding, and h beside the jump of f'' does not cancel."""
     f, place, _ = SMOOTH[4 + seed % 2]
-    assert cross_check(*at_seam(f, place, "a layer", seed), RIGHT).verdict == "agree"
+    assert judged(*at_seam(f, place, "a layer", seed), RIGHT).verdict == "agree"
 
 
 def test_where_a_formula_turns_within_the_error_of_z_its_ends_say_nothing():
     """sin(z) at 1e15: z is known to some tenths, and the slopes at both ends are no bound for those between."""
     problem, theta = at_seam(ACTIVATIONS["sin"], 1e15, "one unit")
-    report = cross_check(problem, theta, RIGHT | {"mine": with_slope(ACTIVATIONS["sin"], 1e15, 0.0)})
+    report = judged(problem, theta, RIGHT | {"mine": with_slope(ACTIVATIONS["sin"], 1e15, 0.0)})
     assert (report.verdict, report.outliers) == ("inconclusive", ())
     assert SIDES not in {row.name for row in report.sources}
     assert ROUNDED in {kind_of(reason) for reason in report.reasons}

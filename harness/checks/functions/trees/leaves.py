@@ -50,6 +50,8 @@ INSTEAD = {
 
 def to_numpy(array: Any, what: str = "parameters and gradients") -> np.ndarray:
     """A NumPy array of real numbers, in the precision that it has; a TypeError calls it `what`."""
+    if _is_plain(array):
+        return array
     if torch_state.is_tensor(array):
         array = _of_tensor(array, what)
     refusal = _refusal(array)
@@ -66,6 +68,11 @@ def to_numpy(array: Any, what: str = "parameters and gradients") -> np.ndarray:
     if values.dtype.kind != "f":
         raise TypeError(f"{what} must be real numbers, not {_of_dtype(values, array)}")
     return values
+
+
+def _is_plain(array: Any) -> bool:
+    """Whether it is NumPy's own array of floating point numbers, as most are: no more has to be asked of it."""
+    return type(array) is np.ndarray and array.dtype.kind == "f"
 
 
 def _of_tensor(tensor: Any, what: str) -> Any:
@@ -108,6 +115,8 @@ def _of_dtype(values: np.ndarray, given: Any) -> str:
 
 def unit_roundoff(array: Any) -> float:
     """u of the precision in which an array or number is kept, or of that in which its products are computed."""
+    if type(array) in (float, np.float64):
+        return 2.0**-53
     own = 2.0**-8 if _is_bfloat16(array) else float(np.finfo(to_numpy(array).dtype).eps) / 2.0
     return max(own, torch_state.product_unit(array)) if torch_state.is_tensor(array) else own
 
@@ -153,6 +162,8 @@ def _is_of_a_library(function: Any) -> bool:
 
 def like(model: Any, values: np.ndarray) -> Any:
     """`values` as the kind of array that `model` is, in its precision; a fresh one, but for a `torch.nn.Parameter`."""
+    if _is_plain(model):
+        return values.astype(model.dtype, order="F" if np.isfortran(model) else "C")
     kind = type(model).__module__.partition(".")[0]
     if (kind in ("jax", "jaxlib") or torch_state.is_tensor(model)) and any(
         t in str(model.dtype) for t in ("int", "bool")

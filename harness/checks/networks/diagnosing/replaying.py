@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations, permutations, product
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,7 +25,14 @@ times the largest entry of the block. A wrong explanation is off by far more, an
 FORWARD = ("examples", "layout", "extended", "affine", "hidden", "activation")  # the steps of the forward pass
 BELOW = ("slope", "pull_back")  # the steps that the output layer's gradient has no part in
 JOINING = ("finish", "layout")  # the steps that see all layers at once
-SHARED = ("extended", "prediction", "output_delta", "layer_gradient", "slope", "pull_back")
+COST_ALONE = ("losses", "data_cost", "cost_of", "penalty", "squares")  # the steps that the gradient has no part in
+GRADIENT_ALONE = (
+    "prediction", "output_delta", "layer_input", "layer_gradient", "layer_mean", "slope", "pull_back", "strength",
+    "decay", "finish",
+)  # fmt: skip
+"""The steps that the cost has no part in."""
+
+SHARED = ("extended", "prediction", "output_delta", "layer_gradient", "slope", "pull_back", "regularised")
 """Steps whose answers several sets of bugs use."""
 REMEMBERED = 2**28  # bytes of such answers, and as many of forward passes, that are kept at a time
 
@@ -33,6 +40,8 @@ LARGEST = 2 * 10**7
 """Examples times parameters up to which pairs are tried: 2,000 digits at 400-25-10, where it takes some seconds."""
 
 UNIT = float(np.finfo(np.float64).eps) / 2.0
+
+HALVES = (np.s_[:, :1], np.s_[:, 1:])  # of a layer: the biases, and the weights
 
 Bugs = tuple[Bug, ...]
 NO_BUG: Bugs = ()
@@ -194,42 +203,40 @@ class Replay:
         network = problem.network
         self.problem, self.answer, self.layout = problem, answer, layout
         self.theta = layout.unroll(network.unpack(theta))
-        self.given, self.error = network.unpack(answer.gradient), network.unpack(2.0 * answer.error)
+        self.layers = len(network.shapes)
         self.coordinates = int(np.isfinite(answer.error).sum())
         self.forwards: dict[Bugs, Forward] = {}
         self.costs: dict[Bugs, float] = {}
-        self.answers: dict[tuple, tuple] = {}
+        self.off: set[Bugs] = set()
         self.off_at_output: set[Bugs] = set()
         self.kept = max(16, REMEMBERED // (8 * problem.m * max(network.sizes[1:])))  # of one layer's activations
+        self.memory, right = _Memory(self.kept), Backprop(layout)
+        self.shared = {step: partial(self.memory.ask, (step,), getattr(right, step)) for step in SHARED}
         with np.errstate(all="ignore"):
             self.right = self.gradients(NO_BUG)
+            layers = zip(network.unpack(answer.gradient), network.unpack(2.0 * answer.error), self.right)
+            self.halves = [[_Half.of(where, *layer) for where in HALVES] for layer in layers]
 
     def pipeline(self, group: Bugs) -> Backprop:
         """Backprop with these bugs, which looks up what a step answered the same arguments before."""
-        pipeline = pipeline_with(*group, layout=self.layout)
-        for step in SHARED:
-            bugs = tuple(bug for bug in group if bug.step == step)
-            setattr(pipeline, step, partial(self._remembered, (step, *bugs), getattr(pipeline, step)))
+        pipeline, shared = pipeline_with(*group, layout=self.layout), self.shared
+        for step in {bug.step for bug in group}.intersection(SHARED):
+            key = (step, *[bug for bug in group if bug.step == step])
+            shared = shared | {step: partial(self.memory.ask, key, getattr(pipeline, step))}
+        vars(pipeline).update(shared)
         return pipeline
-
-    def _remembered(self, key: tuple, step: Callable[..., Any], *arguments: Any) -> Any:
-        key = (*key, *map(id, arguments))
-        if key not in self.answers:
-            if len(self.answers) >= self.kept:
-                self.answers.clear()
-            self.answers[key] = step(*arguments), arguments  # which are kept, so that no other gets their id
-        return self.answers[key][0]
 
     def forward(self, pipeline: Backprop, group: Bugs) -> Forward:
         """The forward pass; sets of bugs that differ only in what comes after share one."""
         key = tuple(bug for bug in group if bug.step in FORWARD)
         if key not in self.forwards:
-            if len(self.forwards) >= self.kept // (3 * len(self.given)):
+            if len(self.forwards) >= self.kept // (3 * self.layers):
                 self.forwards.clear()
             self.forwards[key] = pipeline.forward(self.problem, self.theta)
         return self.forwards[key]
 
     def cost(self, group: Bugs) -> float:
+        group = _without(GRADIENT_ALONE, group)
         if group not in self.costs:
             pipeline = self.pipeline(group)
             self.costs[group] = pipeline.cost(self.problem, self.forward(pipeline, group))
@@ -264,34 +271,79 @@ class Replay:
 
     def coordinates_left(self, group: Bugs) -> int:
         """In how many coordinates the gradient is not that of these bugs."""
-        return sum(int(off.sum()) for off, _ in self._compared(group))
+        return sum(int(half.is_off(gradient, allowed).sum()) for half, gradient, allowed in self._compared(group))
 
     def fits_gradient(self, group: Bugs) -> tuple[bool, bool]:
         """Whether the gradient is that of these bugs; and whether, with as much allowed, it is not that of none."""
-        tells = False
-        at_output = tuple(bug for bug in group if bug.step not in BELOW)
-        if at_output in self.off_at_output:
+        group, tells = _without(COST_ALONE, group), False
+        at_output = _without(BELOW, group)
+        if group in self.off or at_output in self.off_at_output:
             return False, False
-        for half, (off, told) in enumerate(self._compared(group)):  # the first layer that is off settles it
-            if off.any():
-                if half < 2 and not any(bug.step in JOINING for bug in group):
+        for number, (half, gradient, allowed) in enumerate(self._compared(group)):
+            if half.is_off(gradient, allowed).any():  # the first layer that is off settles it
+                self.off.add(group)
+                if number < len(HALVES) and not any(bug.step in JOINING for bug in group):
                     self.off_at_output.add(at_output)
                 return False, False
-            tells |= told
+            tells = tells or half.tells(allowed)
         return True, tells
 
-    def _compared(self, group: Bugs) -> Iterator[tuple[np.ndarray, bool]]:
-        """For biases and weights of every layer: where the answer is off, and whether it is not that of no bug."""
-        for layer, gradient in zip(reversed(range(len(self.given))), self._backwards(group)):
-            for half in (np.s_[:, :1], np.s_[:, 1:]):
-                given, right, error = (arrays[layer][half] for arrays in (self.given, self.right, self.error))
-                largest, ordinary = np.abs(gradient[half]).max(), np.abs(right).max()
-                grown = np.fmax(1.0, largest / ordinary) if ordinary else 1.0
-                allowed = error * grown + self._own_roundings(largest)
-                known = np.isfinite(error)
-                off = known & ~(np.abs(given - gradient[half]) <= allowed)  # NaN is off
-                yield off, bool((known & ~(np.abs(given - right) <= allowed)).any())
+    def _compared(self, group: Bugs) -> "Iterator[tuple[_Half, np.ndarray, np.ndarray]]":
+        """Biases and weights of every layer, the output's first; the gradient there, and how far it may be off."""
+        for halves, gradient in zip(reversed(self.halves), self._backwards(group)):
+            for half in halves:
+                part = gradient[half.where]
+                largest = float(np.abs(part).max())
+                grown = max(1.0, largest / half.ordinary) if half.ordinary else 1.0
+                yield half, part, half.error * grown + self._own_roundings(largest)
 
     def changes_gradient(self, group: Bugs) -> bool:
         gradients = zip(self.gradients(group), self.right)
         return not all(np.array_equal(gradient, right) for gradient, right in gradients)
+
+
+class _Memory:
+    """What steps answered; it is apart from who asks, for what refers to it must not keep that alive."""
+
+    def __init__(self, kept: int):
+        self.kept = kept
+        self.answers: dict[tuple, tuple] = {}
+
+    def ask(self, key: tuple, step: Callable[..., Any], *arguments: Any) -> Any:
+        key = (*key, *map(id, arguments))
+        found = self.answers.get(key)
+        if found is None:
+            if len(self.answers) >= self.kept:
+                self.answers.clear()
+            # the arguments are kept, so that no other gets their id
+            found = self.answers[key] = step(*arguments), arguments
+        return found[0]
+
+
+class _Half(NamedTuple):
+    """The biases or the weights of a layer: what was answered, and how it compares with backprop without a bug."""
+
+    where: tuple[slice, slice]
+    given: np.ndarray
+    error: np.ndarray
+    known: np.ndarray  # where an error can be told
+    ordinary: float  # the largest entry without a bug
+    from_right: np.ndarray
+
+    @classmethod
+    def of(cls, where: tuple[slice, slice], given: np.ndarray, error: np.ndarray, right: np.ndarray) -> "_Half":
+        given, error, right = given[where], error[where], right[where]
+        return cls(where, given, error, np.isfinite(error), float(np.abs(right).max()), np.abs(given - right))
+
+    def is_off(self, gradient: np.ndarray, allowed: np.ndarray) -> np.ndarray:
+        """Where the answer is another; NaN is."""
+        return self.known & ~(np.abs(self.given - gradient) <= allowed)
+
+    def tells(self, allowed: np.ndarray) -> bool:
+        """Whether the answer is not that of no bug."""
+        return bool((self.known & ~(self.from_right <= allowed)).any())
+
+
+def _without(steps: tuple[str, ...], group: Bugs) -> Bugs:
+    """The bugs that are in none of these steps."""
+    return tuple([bug for bug in group if bug.step not in steps])
