@@ -18,6 +18,7 @@ def settings(x64: bool) -> ExitStack:
         jax.numpy_rank_promotion("allow"),
         jax.debug_nans(False),
         jax.debug_infs(False),
+        jax.enable_checks(False),  # of JAX itself: some of its own functions fail them once they are compiled
     ):
         stack.enter_context(setting)
     return stack

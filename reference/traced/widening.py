@@ -24,6 +24,8 @@ from reference.traced.solving.replaying import replayed
 
 WIDE = {"f": np.dtype(np.float64), "c": np.dtype(np.complex128)}
 
+SHARDED = "shard_map"
+
 Applied = Callable[..., list[Any]]
 
 
@@ -45,9 +47,20 @@ def _applied(equation: Equation) -> Applied | None:
     if equation.name in CUSTOM_RULES:
         primal = primal_of(equation)
         return None if reads_bits(primal) else partial(replayed, widened(primal), lambda _: True)
+    if equation.name == SHARDED:
+        return None if any(map(reads_bits, programs_in(equation))) else partial(_sharded, equation)
     if programs_in(equation):
         return None
     return lambda *operands: bind(replace(equation, params=_widened_params(equation)), operands)
+
+
+def _sharded(equation: Equation, *operands: Any) -> list[Any]:
+    """The program within a shard_map, in float64 on the same shards."""
+    (program,), how = programs_in(equation), equation.params
+    axes = how.get("newly_manual_axes", how.get("manual_axes"))  # as JAX calls them now, and before
+    apply = partial(replayed, widened(program), lambda _: True)
+    kept = {key: how[key] for key in ("mesh", "in_specs", "check_vma")}
+    return jax.shard_map(apply, axis_names=axes, out_specs=list(how["out_specs"]), **kept)(*operands)
 
 
 def _is_taken(apply: Applied, equation: Equation) -> bool:

@@ -56,6 +56,15 @@ def test_where_jax_promotes_no_types_it_is_checked_as_well(x64, recwarn):
     assert not [w for w in recwarn if issubclass(w.category, InconclusiveGradient)]
 
 
+@pytest.mark.parametrize("x64", [False, True])
+def test_where_jax_checks_itself_it_is_checked_as_well(x64, recwarn):
+    """As in JAX's own tests; compiled, its custom_jvp with arguments that are not differentiated fail such checks."""
+    with jax.enable_x64(x64), jax.enable_checks(True):
+        check_grads(jax.scipy.special.log_ndtr, (np.linspace(-3.0, 3.0, 4),), 2)
+        assert jax.enable_checks.value
+    assert not [w for w in recwarn if issubclass(w.category, InconclusiveGradient)]
+
+
 def rule(forward, backward):
     """sin with a rule of its own."""
 
@@ -133,6 +142,15 @@ def test_where_nothing_is_decided_the_original_is_asked_with_the_callers_argumen
         pytest.raises(AssertionError, match=r"Not equal to tolerance rtol=.*, atol=1e-30"),
     ):
         check_grads(branches, (1.0,), 1, atol=1e-30, rtol=1e-30)
+
+
+def test_what_a_function_raises_when_it_is_traced_is_no_failed_check():
+    def picky(x):
+        assert not isinstance(x, jax.core.Tracer) or isinstance(x, jax.interpreters.ad.JVPTracer), "traced"
+        return jnp.sin(x)
+
+    with pytest.warns(InconclusiveGradient, match="cannot: AssertionError: traced"):
+        check_grads(picky, (1.0,), 1, ["fwd"])
 
 
 def test_a_mode_that_jax_lacks_fails_as_in_the_original():

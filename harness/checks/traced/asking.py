@@ -11,6 +11,7 @@ from harness.bounds.tolerances import (
     ALL_ENTRIES,
     DENSE_COMBINATIONS,
     DIFFERENCED,
+    SOLVERS_FACTOR,
 )
 from harness.bounds.traced_bound import floor_of, largest_in_block
 from harness.checks.directions import random_directions
@@ -159,7 +160,7 @@ class Check:
             self.absolute = np.maximum(self.absolute, scale_about(self.truth, self.rows, self.precision, self.seed))
             self.pairs = compare_all(self.answers, subject.blocks, self.ordinary, self.absolute)
         self.doubts += twice_would_pass(self, subject, chosen)
-        oracles = {name: Claim(*self.per_output(claim)) for name, claim in self._oracles.items()}
+        oracles = {name: self._known(claim) for name, claim in self._oracles.items()}
         own = [*self.own, *(answer for answer in self.answers if answer.oracle)]
         pairs = compare_all(own, subject.blocks, self.ordinary, self.absolute)
         wrong = {
@@ -338,6 +339,13 @@ class Check:
         """A claim as flat arrays; of outputs that were asked for one by one without the weights that they had."""
         weights = np.diag(self.weights)[:, None] if self.each else np.ones((1, 1))
         return (claim.derivative / weights).ravel(), (claim.error / np.abs(weights)).ravel()
+
+    @np.errstate(all="ignore")
+    def _known(self, claim: Claim) -> Claim:
+        """What an oracle knows of the truth, per output: of what solvers leave, no digit."""
+        derivative, error = self.per_output(claim)
+        sizes = np.abs([answer.gradient for answer in self.own])
+        return Claim(derivative, error + SOLVERS_FACTOR * self.by_solvers * sizes[np.isfinite(sizes)].max(initial=0.0))
 
     def _add_differences(self, chosen: np.ndarray, known: np.ndarray, blocks: Sequence[Block]) -> None:
         """A second opinion, on what looks wrong first."""

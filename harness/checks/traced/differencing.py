@@ -182,11 +182,15 @@ def without_limit(
     nothing, steep = nothing & is_told & (sides.middle != 0.0), steep & is_told
     at = np.flatnonzero((nothing | steep).any(axis=0))
     if at.size:
+        longer = np.abs(sides.middle[:, at]), steepest[:, at]
+        if truth.differenced:  # a black box takes steps of its own, and has other noise among other directions
+            again = truth.sides(directions[at], weights, seed)
+            longer = np.abs(again.middle), np.abs(again.middle) + again.apart
         truth.shortened = SHORTER
         shorter = truth.sides(directions[at], weights, seed)
         truth.shortened = 1.0
-        nothing[:, at] &= np.abs(shorter.middle) <= SHRINKS * np.abs(sides.middle[:, at])
-        steep[:, at] &= np.abs(shorter.middle) + shorter.apart > (1.0 + STEEPER) * steepest[:, at]
+        nothing[:, at] &= np.abs(shorter.middle) <= SHRINKS * longer[0]
+        steep[:, at] &= np.abs(shorter.middle) + shorter.apart > (1.0 + STEEPER) * longer[1]
     return nothing, steep
 
 

@@ -279,6 +279,17 @@ def test_where_jax_alone_computes_something_its_own_answers_count():
     assert not any("float64: a right rule" in note for note in report.notes)
 
 
+@pytest.mark.parametrize("factor", [2.0, 2.0 + 1e-3])
+def test_what_is_mapped_over_devices_means_what_its_program_does_in_float64(factor):
+    """Differences in float32 would not tell such a factor, and would leave right rules undecided."""
+    cubes = ruled(lambda x: x * x * x, lambda x, g: (1.5 * factor * g * x * x,))
+    mesh, along = jax.sharding.Mesh(np.array(jax.devices()[:1]), "i"), jax.sharding.PartitionSpec("i")
+    f = jax.shard_map(lambda x: jax.lax.psum(cubes(x), "i") * jnp.sin(x), mesh=mesh, in_specs=along, out_specs=along)
+    report = check_derivatives(f, *cast("float32", 3.0 * X))
+    assert report.verdict == ("agree" if factor == 2.0 else "disagree"), report
+    assert not any("JAX alone computes" in note for note in report.notes)
+
+
 @pytest.mark.parametrize("factor", [2.0, 2.2])
 def test_along_directions_of_many_inputs(factor):
     m, x = cast("bfloat16", np.random.default_rng(0).normal(size=(40, 40)) * 0.2, np.linspace(-1.0, 1.0, 40))

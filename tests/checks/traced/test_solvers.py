@@ -94,6 +94,7 @@ def test_right_rules_of_solvers_are_not_accused_and_the_tolerance_is_told(name):
     report = check_derivatives(*RIGHT[name])
     assert report.verdict in ("agree", "inconclusive"), report
     assert any("a solver stops at its tolerance" in note for note in report.notes)
+    assert not any("not one correct digit" in note for note in report.notes), report  # of what the tolerance leaves
 
 
 WRONG = {
