@@ -194,6 +194,24 @@ def test_a_largest_number_that_only_such_code_takes_for_another_is_found(name):
         assert check_derivatives(LARGEST[name], x).verdict == "agree"
 
 
+IN_COARSER_TYPES = {
+    "through float32": (jnp.sinh, lambda x: jnp.cosh(x).astype(jnp.float32).astype(x.dtype), np.float64),
+    "through bfloat16": (jnp.sinh, lambda x: jnp.cosh(x).astype(jnp.bfloat16).astype(x.dtype), np.float32),
+    "that overflows": (jax.nn.softplus, lambda x: jnp.exp(x) / (1.0 + jnp.exp(x)), np.float32),
+}
+
+
+@pytest.mark.parametrize("name", IN_COARSER_TYPES)
+def test_what_the_programs_own_types_do_is_not_laid_at_the_compilers_door(name):
+    """Run in float64 the program is right; run in its own types it is as wrong as XLA's code."""
+    f, slope, dtype = IN_COARSER_TYPES[name]
+    rule = jax.custom_jvp(f)
+    rule.defjvp(lambda x, dx: (f(*x), slope(*x) * dx[0]))
+    report = check_derivatives(rule, np.array([0.3, 100.0 if name == "that overflows" else 2.0], dtype))
+    assert report.verdict == "disagree"
+    assert not any("machine code" in note for note in report.notes)
+
+
 def test_nor_is_a_rule_beside_such_a_number_called_not_linear():
     @jax.custom_jvp
     def doubled(x):

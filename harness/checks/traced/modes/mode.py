@@ -18,6 +18,7 @@ from reference.arithmetics.companion import first_line
 from reference.arithmetics.many_directions import constant
 from reference.measured import NotApplicable
 from reference.switches import compiler_options
+from reference.traced.eagerly import InOwnTypes
 from reference.traced.interpreter import Run
 from reference.traced.program import Program, Traced, iterates, lifted
 from reference.traced.solving.replaying import more_accurate
@@ -189,6 +190,13 @@ class Mode:
         """What the interpreter makes of the same program, rounded at random unless there is no generator."""
         run = Run(rng, self.coarsest)
         with _lacking():  # XLA leaves out what nobody reads, and with it what JAX lacks
+            return self._each(lambda part: self.by_numpy(part, run), vectors, weights)
+
+    @np.errstate(all="ignore")
+    def in_own_types(self, vectors: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+        """What the interpreter makes of the same program, every result rounded to its own type."""
+        run = InOwnTypes()
+        with _lacking():
             return self._each(lambda part: self.by_numpy(part, run), vectors, weights)
 
     @np.errstate(all="ignore")

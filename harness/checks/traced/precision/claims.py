@@ -86,14 +86,19 @@ def excuse(
     """
     borrows = check.truth.coarsest < COARSE and (along is not None or not check.is_large)
     borrows = borrows and (len(claims) == 1 or not seen.is_wide(truth)) and not check.kinks.any()
+
+    def is_right(answer: np.ndarray, error: np.ndarray) -> bool:
+        return seen.covers(np.abs(answer - truth.derivative), truth.error + error)
+
     for mode in [mode for mode in modes if mode.name in claims]:
         answer = claims[mode.name].derivative
         try:
             asked = _asked(check, mode, along)
             bar = bar_of_mode(mode, asked, answer, truth, seen, borrows, check.seed)
-            if _is_the_compilers(mode, asked, answer, truth, bar.error, seen):
+            if not is_right(answer, bar.error) and is_right(mode.rounded(None, *asked), bar.error):
+                # What is compiled quickly computes some numbers twice, each time with other roundings.
                 answer = _answer(check, mode, asked, quickly=False)
-                if not seen.covers(np.abs(answer - truth.derivative), truth.error + bar.error):
+                if not is_right(answer, bar.error) and is_right(mode.in_own_types(*asked), bar.error):
                     check.off_when_compiled.add(mode.name)
             claims[mode.name] = Claim(answer, check.noted(mode.name, bar))
             _note_linear(check, mode.name, claims[mode.name], seen.blocks)
@@ -105,18 +110,6 @@ def excuse(
             check.left_out[mode.name] = str(reason)
             del claims[mode.name]
         check.by_solvers = max(check.by_solvers, mode.by_solvers)
-
-
-def _is_the_compilers(
-    mode: Mode, asked: tuple[Any, Any], answer: np.ndarray, truth: Claim, error: np.ndarray, seen: Seen
-) -> bool:
-    """Whether the machine code is off where the program that it comes from, run by NumPy, is not.
-
-    What is compiled quickly computes some numbers twice, each time with other roundings: then x is not max(x).
-    """
-    if seen.covers(np.abs(answer - truth.derivative), truth.error + error):
-        return False
-    return seen.covers(np.abs(mode.rounded(None, *asked) - truth.derivative), truth.error + error)
 
 
 def _is_covered(check: Check, error: np.ndarray, truth: Claim, seen: Seen, runs: np.ndarray) -> bool:
