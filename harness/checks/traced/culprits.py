@@ -38,7 +38,7 @@ from reference.traced.program import (
     primal_of,
     programs_in,
 )
-from reference.traced.rules import frames_of, is_rule_of_jax, whose, without_rules
+from reference.traced.rules import argument_names, frames_of, is_rule_of_jax, whose, without_rules
 from reference.traced.solving.replaying import replayed
 
 KEPT = 3
@@ -286,7 +286,8 @@ def _alone(equation: Equation, met: Sequence[Increment], order: int = 1) -> Culp
         outputs = bind(equation, operands)
         return [outputs[i] for i in kept]
 
-    names = [f"its argument {i - closed_over}" for i in moving]
+    called = argument_names(equation) if equation.name in CUSTOM_RULES else list(map(str, range(len(given))))
+    names = [f"its argument {called[i - closed_over]}" for i in moving]
     try:
         outputs = [f"its output {i}" for i in kept]
         check = Check(apply, [given[i] for i in moving], names, lambda: outputs, order=order)
