@@ -177,7 +177,8 @@ class Check:
     ) -> TracedDerivatives:
         """The answers in some inputs; of many, no others are compared one by one from here on."""
         at = np.isin(np.arange(self.inputs.size), chosen)
-        subject = TracedDerivatives(self.inputs, self.outputs, self.weights, self.each, self.truth.point, at)
+        whole = self.outputs, self.weights, self.each
+        subject = TracedDerivatives(self.inputs, *whole, self.truth.point, at, self.inputs.size)
         truth, between = self._truth(chosen, claims, subject.blocks, known)
         terms = np.abs(self.weights.sum(axis=1, keepdims=True)) * self.terms if self.each else self.terms
         excuse(self, modes, claims, truth, Seen(subject.blocks, self.truth.coarsest, known[:, None] & at, terms))
@@ -219,7 +220,8 @@ class Check:
         self._oracles = {name: Claim(*(x[:, chosen] for x in claim)) for name, claim in self._oracles.items()}
         self.absolute = self._scales[chosen]
         inputs, point, at = self.inputs.narrowed(chosen), self.truth.point[chosen], np.ones(len(chosen), bool)
-        return TracedDerivatives(inputs, self.outputs, self.weights, self.each, point, at), some(increments)
+        whole = self.outputs, self.weights, self.each
+        return TracedDerivatives(inputs, *whole, point, at, self.inputs.size), some(increments)
 
     def _leave_phases_out(self) -> None:
         """Compare combinations of the outputs that the free phases of complex vectors do not change."""

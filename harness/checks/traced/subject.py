@@ -28,15 +28,25 @@ class TracedDerivatives(Subject):
     point : (n,) array
     chosen : (n,) bool array
         The inputs whose derivatives were looked at one by one.
+    all_inputs : int
+        How many inputs there are, of which these may be some.
     """
 
     hint = "error bars are wide beside the derivative, or the function jumps or leaves its domain; try another point"
     is_repeatable = True
 
     def __init__(
-        self, inputs: Layout, outputs: Layout, weights: np.ndarray, each: bool, point: np.ndarray, chosen: np.ndarray
+        self,
+        inputs: Layout,
+        outputs: Layout,
+        weights: np.ndarray,
+        each: bool,
+        point: np.ndarray,
+        chosen: np.ndarray,
+        all_inputs: int,
     ):
         self.inputs, self.outputs, self.point, self.each = inputs, outputs, point, each
+        self.all_inputs = all_inputs
         self.combinations = len(weights)
         self.cotangents = np.diag(weights) if each else np.ones(len(weights))
         self.culprit = self.type_name = ""
@@ -78,7 +88,8 @@ class TracedDerivatives(Subject):
         return "; ".join([*alone, self.culprit]) if alone and self.culprit else "".join(alone)
 
     def describe(self) -> dict[str, Any]:
-        return {"inputs": self.inputs.size, "outputs": self.outputs.size}
+        some = {"looked at one by one": self.inputs.size} if self.inputs.size < self.all_inputs else {}
+        return {"inputs": self.all_inputs, **some, "outputs": self.outputs.size}
 
     def to_decide(self) -> np.ndarray:
         return np.flatnonzero(self.chosen)
@@ -86,8 +97,10 @@ class TracedDerivatives(Subject):
     def explain(self, wrong: Answer, right: Answer, at_odds: np.ndarray) -> str:
         if not self.is_repeatable:  # then there is no right value
             return ""
+        known_not_zero = np.abs(right.gradient) > right.error  # else there is nothing to tell a factor by
         given, expected, odd = (
-            x.reshape(self.combinations, self.inputs.size) for x in (wrong.gradient, right.gradient, at_odds)
+            x.reshape(self.combinations, self.inputs.size)
+            for x in (wrong.gradient, np.where(known_not_zero, right.gradient, 0.0), at_odds)
         )
         rows = np.asarray(np.any(odd, axis=1))
         if not self.each:

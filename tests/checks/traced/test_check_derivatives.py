@@ -261,7 +261,9 @@ def test_of_many_inputs_a_single_wrong_one_is_found():
     report = check_derivatives(wrong, x)
     assert report.verdict == "disagree"
     assert report.findings[0].where == f"x[{where}]"
-    assert check_derivatives(lambda x: jnp.sum(jnp.sin(x)), x).verdict == "agree"
+    right = check_derivatives(lambda x: jnp.sum(jnp.sin(x)), x)
+    assert right.verdict == "agree"
+    assert "inputs 1300, looked at one by one 64, outputs 1" in str(right)
 
 
 def test_precision_that_a_rule_loses_is_no_rounding_of_the_function():
