@@ -217,3 +217,10 @@ def test_a_rule_of_the_callers_own_that_is_a_little_off_is_not():
     nearly.defvjp(lambda x: (nearly(x), x), lambda x, g: ((1.0 + 1e-9) * g * jnp.cos(x),))
     with jax.enable_x64(True), pytest.raises(AssertionError, match="the rule of nearly"):
         check_grads(nearly, (X,), 1, modes=["rev"])
+
+
+@pytest.mark.parametrize("modes", [["reverse"], ["fwd", "reverse"], "backward"])
+def test_a_mode_that_there_is_none_of_does_not_pass_without_a_word(modes):
+    """The original checks nothing then, and passes."""
+    with pytest.warns(InconclusiveGradient, match="(names none of fwd|no mode is called 'reverse')"):
+        check_grads(jnp.sin, (0.3,), 1, modes)
