@@ -79,8 +79,9 @@ class Check:
         What JAX computes, what the program says, and what rounding may have moved.
     asked, quickly : list of Mode, and bool
         Whether their machine code is such as is written quickly, and not such as callers get.
-    not_linear, off_when_compiled : list and set of str
-        Those of which that do not answer the opposite of all together; whose machine code is off, and not the program.
+    not_linear, not_mapped, off_when_compiled : lists and set of str
+        Those of which that do not answer the opposite of all together; that answer otherwise where nothing maps them;
+        whose machine code is off, and not the program.
     bars : dict
         For each name some of "derived" and "spread": what its error bars are.
     contradicted, has_kink : bool
@@ -128,7 +129,8 @@ class Check:
         self.bars: dict[str, set[str]] = {}
         self.together: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         self.contradicted = self.has_kink = False
-        self.not_linear, self.reverse, self.directions = list[str](), list[Answer](), list[str]()
+        self.not_linear, self.not_mapped = list[str](), list[str]()
+        self.reverse, self.directions = list[Answer](), list[str]()
         self.off_when_compiled: set[str] = set()
         self.meanings: dict[str, np.ndarray | str] = {}
         self.ends_by_meaning: dict[str, np.ndarray] = {}
@@ -168,7 +170,7 @@ class Check:
         told = with_digits(own, pairs, oracles, subject.inputs, subject.label, self.meant, wrong)
         self.answers = [replace(judged, note=x.note, ulps=x.ulps) for judged, x in zip(self.answers, told)]
         if self.truth.taken_as_they_are or self.by_solvers:  # no derivative on purpose, or good to a tolerance
-            self.not_linear = []
+            self.not_linear, self.not_mapped = [], []
 
     # -- what is asked ------------------------------------------------------------------------------------------------
 

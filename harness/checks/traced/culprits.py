@@ -165,7 +165,7 @@ OPPOSITE_OF = {"reverse": "cotangents", "forward": "tangents"}
 
 def beside_the_numbers(check: Check) -> list[str]:
     """What is wrong with JAX's modes, although they answer the derivatives where they were asked for them."""
-    return [*_not_linear(check), *_other_values(check)]
+    return [*_not_linear(check), *_not_mapped(check), *_other_values(check)]
 
 
 def _not_linear(check: Check) -> list[str]:
@@ -174,6 +174,11 @@ def _not_linear(check: Check) -> list[str]:
         for mode in check.not_linear
         if not (check.truth.taken_as_they_are or check.by_solvers)  # no derivative on purpose, or good to a tolerance
     ]
+
+
+def _not_mapped(check: Check) -> list[str]:
+    modes = dict.fromkeys(check.not_mapped)
+    return [f"{mode} mode answers otherwise where it is not mapped by jax.vmap than where it is" for mode in modes]
 
 
 @np.errstate(all="ignore")
@@ -286,7 +291,8 @@ def _alone(equation: Equation, met: Sequence[Increment], order: int = 1) -> Culp
         outputs = bind(equation, operands)
         return [outputs[i] for i in kept]
 
-    called = argument_names(equation) if equation.name in CUSTOM_RULES else list(map(str, range(len(given))))
+    has_names = equation.name in CUSTOM_RULES and not is_rule_of_jax(equation)
+    called = argument_names(equation) if has_names else list(map(str, range(len(given))))
     names = [f"its argument {called[i - closed_over]}" for i in moving]
     try:
         outputs = [f"its output {i}" for i in kept]
@@ -304,9 +310,9 @@ def _culprit(equation: Equation, check: Check) -> Culprit | None:
     if not against:
         if equation.name not in CUSTOM_RULES or is_rule_of_jax(equation):
             return None
-        not_linear, values = _not_linear(check), _other_values(check)
-        hidden = [*not_linear, *values]
-        return named(equation, 0.0, hidden[0], hands_on_the_value=not not_linear) if hidden else None
+        answers, values = [*_not_linear(check), *_not_mapped(check)], _other_values(check)
+        hidden = [*answers, *values]
+        return named(equation, 0.0, hidden[0], hands_on_the_value=not answers) if hidden else None
     pair = against[0]
     wrong = next(answer for answer in check.answers if answer.name in (pair.first, pair.second))
     right = next(answer for answer in check.answers if answer.name == INCREMENTS)

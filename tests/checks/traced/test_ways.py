@@ -312,7 +312,26 @@ def other_when_pushed_forward(x):
 
 other_when_pushed_forward.defjvp(lambda x, t: (jnp.sin(x[0]) + 1.0, jnp.cos(x[0]) * t[0]))
 
+
+@jax.custom_batching.custom_vmap
+def slope_where_nothing_is_mapped(x, g):
+    return 1.001 * g * jnp.cos(x)
+
+
+@slope_where_nothing_is_mapped.def_vmap
+def _of_a_batch(size, are_mapped, x, g):
+    return g * jnp.cos(x), True
+
+
+@jax.custom_vjp
+def other_when_not_mapped(x):
+    return jnp.sin(x)
+
+
+other_when_not_mapped.defvjp(lambda x: (jnp.sin(x), x), lambda x, g: (slope_where_nothing_is_mapped(x, g),))
+
 HIDDEN = {
+    "a batch alone": (lambda x: 2.0 * other_when_not_mapped(x), "where it is not mapped by jax.vmap than where it is"),
     "one sign of the cotangent": (for_positive_cotangents, "reverse mode is not linear"),
     "small cotangents": (lambda x: jnp.sum(cut_off(0.9 * x)), "reverse mode is not linear"),
     "one sign of the tangent": (for_positive_tangents, "forward mode is not linear"),
@@ -327,6 +346,35 @@ def test_a_rule_that_is_right_for_what_it_was_asked_alone_is_wrong(name):
     report = check_derivatives(f, X)
     assert report.verdict == "disagree"
     assert any(words in reason and "test_ways.py" in reason for reason in report.reasons), report
+
+
+@jax.custom_jvp
+def squared_tangent(x):
+    return jnp.sum(x**2)
+
+
+squared_tangent.defjvp(lambda x, t: (squared_tangent(*x), jnp.sum(2.0 * x[0] * t[0] * t[0])))
+
+
+def test_a_rule_on_which_an_assertion_within_jax_fails_is_checked_in_the_other_mode():
+    report = check_derivatives(squared_tangent, X)
+    assert report.verdict == "disagree"
+    assert "an assertion within JAX fails" in report.left_out["reverse"]
+    assert report.details["culprits"][0]["name"] == "squared_tangent"
+
+
+def test_an_assertion_of_ones_own_stays_what_it_is():
+    @jax.custom_jvp
+    def f(x):
+        return x**2
+
+    @f.defjvp
+    def rule(x, t):
+        assert x[0].ndim == 2, "rows, please"
+        return f(*x), 2.0 * x[0] * t[0]
+
+    with pytest.raises(AssertionError, match="rows, please"):
+        check_derivatives(f, X)
 
 
 @jax.custom_vjp

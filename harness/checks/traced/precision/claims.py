@@ -15,12 +15,13 @@ from harness.checks.directions import random_directions
 from harness.checks.traced.differencing import OPPOSITE, is_linear, overflows
 from harness.checks.traced.layout import Claim
 from harness.checks.traced.modes.mode import Mode
+from harness.checks.traced.modes.programs import equations_in
 from harness.checks.traced.precision.bars import Seen, bar_of_mode
 from harness.checks.traced.precision.meaning import meaning, meant
 from harness.verdict.comparison import Block
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.measured import NotApplicable
-from reference.traced.program import unit_roundoff
+from reference.traced.program import CUSTOM_RULES, unit_roundoff
 from reference.traced.rounding import COARSE
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def excuse(
                 if not is_right(answer, bar.error) and is_right(mode.in_own_types(*asked), bar.error):
                     check.off_when_compiled.add(mode.name)
             claims[mode.name] = Claim(answer, check.noted(mode.name, bar))
-            _note_linear(check, mode.name, claims[mode.name], seen.blocks)
+            _note_linear(check, mode, asked, claims[mode.name], seen.blocks)
             if "lent" not in bar.kinds and check.truth.coarsest > UNIT_ROUNDOFF["float64"]:
                 check.meanings[mode.name] = meaning(
                     mode, *asked, check.truth.program, check.seed, partial(_is_covered, check, bar.error, truth, seen)
@@ -151,11 +152,20 @@ def unexcused(check: Check, claim: Claim, truth: Claim, known: np.ndarray) -> Cl
     return Claim(claim.derivative, np.select([excused, broken & fits], [np.inf, 0.0], claim.error))
 
 
-def _note_linear(check: Check, name: str, claim: Claim, blocks: Sequence[Block]) -> None:
-    """Whether a mode's answer for several vectors is that for each of them."""
+@np.errstate(invalid="ignore")  # of infinities
+def _note_linear(
+    check: Check, mode: Mode, asked: tuple[np.ndarray, np.ndarray | None], claim: Claim, blocks: Sequence[Block]
+) -> None:
+    """Whether a mode's answer for several vectors is that for each of them, and is so where nothing is mapped."""
+    (vectors, weights), name = asked, mode.name
     opposite, together = check.together[name]
     floor = floor_of(claim.derivative.ravel(), blocks, check.truth.coarsest).reshape(claim.derivative.shape)
     axis = 0 if name == "reverse" else 1
     each, error = (np.moveaxis(x, axis, 0) for x in (claim.derivative, claim.error + floor))
     if not is_linear(check.truth.coarsest, opposite, [each, together, np.abs(opposite) @ error, error]):
         check.not_linear.append(name)
+    if any(equation.name in CUSTOM_RULES for equation in equations_in(check.truth.program)):
+        unmapped = mode.unmapped((opposite @ vectors)[0], weights)
+        allowed = 2.0 * (np.abs(opposite) @ error + error)[0]
+        if unmapped is not None and np.any(np.abs(unmapped - together[0]) > allowed):
+            check.not_mapped.append(name)
