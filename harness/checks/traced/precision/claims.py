@@ -165,7 +165,8 @@ def _note_linear(
     if not is_linear(check.truth.coarsest, opposite, [each, together, np.abs(opposite) @ error, error]):
         check.not_linear.append(name)
     if any(equation.name in CUSTOM_RULES for equation in equations_in(check.truth.program)):
-        unmapped = mode.unmapped((opposite @ vectors)[0], weights)
-        allowed = 2.0 * (np.abs(opposite) @ error + error)[0]
-        if unmapped is not None and np.any(np.abs(unmapped - together[0]) > allowed):
+        shares = opposite[0] if len(opposite) else np.eye(1, len(vectors))[0]
+        mapped = together[0] if len(opposite) else each[0]
+        unmapped = mode.unmapped(shares @ vectors, weights)
+        if unmapped is not None and np.any(np.abs(unmapped - mapped) > 2.0 * (np.abs(shares) @ error + error[0])):
             check.not_mapped.append(name)
