@@ -128,6 +128,16 @@ def line_of(equation: Equation) -> Place:
     return Place(frame.function_name, frame.file_name, frame.start_line)
 
 
+def own_line_of(equation: Equation) -> Place:
+    """The innermost line of the user's own that leads to an equation, by way of whatever library."""
+    frame = next((frame for frame in frames_of(equation) if whose(frame) == "own"), None)
+    return NOWHERE if frame is None else Place(frame.function_name, frame.file_name, frame.line_num)
+
+
+def is_of_library(place: Place) -> bool:
+    return "site-packages" in Path(place.file).parts
+
+
 def frames_of(equation: Equation) -> Sequence[Any]:
     """The calls that lead to an equation, the innermost first."""
     return getattr(equation.raw.source_info.traceback, "frames", ())

@@ -62,7 +62,7 @@ PLUMBING = {
 
 def called_from(equation: Equation) -> Place:
     """The function of JAX that a line of the user's own calls for an equation; nowhere where a library calls it."""
-    called = str(equation.raw.params.get("name", ""))
+    called = str(equation.raw.params.get("name", equation.name))
     for frame in frames_of(equation):
         whose_it_is = whose(frame)
         if whose_it_is == "own":
@@ -106,7 +106,8 @@ class Met(Run):
             values.append(list(operands))
         self._within.append(equation)
         outputs = super().equation(equation, operands)
-        taken_away = not (self.looks_through or equation.name in CALLS or all(map(is_constant, operands)))
+        is_within = equation.name in CALLS and equation.params.get("name") not in NO_DERIVATIVE
+        taken_away = not (self.looks_through or is_within or all(map(is_constant, operands)))
         if taken_away and (equation.name in NO_DERIVATIVE or all(map(is_constant, outputs))):
             places = (eq.once("called from", partial(called_from, eq)) for eq in reversed(self._within))
             place = next((place for place in places if place.name in NO_DERIVATIVE), NOWHERE)

@@ -359,6 +359,10 @@ def stopping(x):
 
 
 HELD_BY_WAY_OF_JAX = {
+    "floor": ("floor", lambda x: jnp.floor(1.3 * x) * x),
+    "ceil": ("ceil", lambda x: jnp.ceil(1.3 * x) * x),
+    "sign": ("sign", lambda x: jnp.sign(x) * x),
+    "argsort": ("argsort", lambda x: jnp.argsort(x) * x),
     "a tree": ("stop_gradient", lambda x: jax.tree.map(jax.lax.stop_gradient, {"a": x})["a"] * x),
     "vmap of it": ("round", lambda x: jax.vmap(jnp.round)(x) * x),
     "vmap": ("round", lambda x: jax.vmap(lambda y: jnp.round(y) * y)(x)),
