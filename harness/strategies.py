@@ -193,7 +193,7 @@ def _positive_definite(chooser: _DrawnChooser, shape: tuple[int, ...], is_comple
 
 
 NEAREST_APART = 2.1
-"""The least that sizes which are `_apart` differ by, times how many there are; a type's numbers differ by 2 eps at 3."""
+"""The least that sizes which are `_apart` differ by, times how many they are; at 3 a type's numbers differ by 2 eps."""
 
 
 def _apart(chooser: _DrawnChooser, shape: tuple[int, ...], is_complex: bool) -> np.ndarray:

@@ -289,6 +289,14 @@ def cut_off(x):
 cut_off.defvjp(lambda x: (0.3 * x, None), lambda _, g: (0.3 * jnp.clip(g, -1.0, 1.0),))
 
 
+@jax.custom_vjp
+def cut_off_far_away(x):
+    return 0.3 * x
+
+
+cut_off_far_away.defvjp(lambda x: (0.3 * x, None), lambda _, g: (0.3 * jnp.clip(g, -100.0, 100.0),))
+
+
 @jax.custom_jvp
 def for_positive_tangents(x):
     return x**2
@@ -334,6 +342,7 @@ HIDDEN = {
     "a batch alone": (lambda x: 2.0 * other_when_not_mapped(x), "where it is not mapped by jax.vmap than where it is"),
     "one sign of the cotangent": (for_positive_cotangents, "reverse mode is not linear"),
     "small cotangents": (lambda x: jnp.sum(cut_off(0.9 * x)), "reverse mode is not linear"),
+    "cotangents up to a hundred": (lambda x: jnp.sum(cut_off_far_away(0.9 * x)), "reverse mode is not linear"),
     "one sign of the tangent": (for_positive_tangents, "forward mode is not linear"),
     "a value of its own in fwd": (other_when_pulled_back, "while reverse mode goes on"),
     "a value of its own in a jvp": (lambda x: 2.0 * other_when_pushed_forward(x), "while forward mode goes on"),
@@ -375,6 +384,22 @@ def test_an_assertion_of_ones_own_stays_what_it_is():
 
     with pytest.raises(AssertionError, match="rows, please"):
         check_derivatives(f, X)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, jnp.bfloat16, np.float32, np.float64])
+def test_derivatives_near_the_end_of_a_types_range_are_linear(dtype):
+    """What overflows for the opposite of all together, and for it alone, is no sign of anything."""
+    steep = 1e-4 * float(jnp.finfo(dtype).max)
+    report = check_derivatives(rule_of_steep, np.array([0.3, 0.7], dtype), np.array(steep, dtype), argnums=0)
+    assert report.verdict == "agree", report
+
+
+@jax.custom_vjp
+def rule_of_steep(x, steep):
+    return steep * x
+
+
+rule_of_steep.defvjp(lambda x, steep: (steep * x, steep), lambda steep, g: (g * steep, None))
 
 
 @jax.custom_vjp

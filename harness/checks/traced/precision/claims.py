@@ -12,7 +12,7 @@ import numpy as np
 from harness.bounds.tolerances import GRADIENT_ROUNDINGS
 from harness.bounds.traced_bound import floor_of
 from harness.checks.directions import random_directions
-from harness.checks.traced.differencing import OPPOSITE, is_linear, overflows
+from harness.checks.traced.differencing import OPPOSITE, OPPOSITE_OF_HALVES, is_linear, overflows
 from harness.checks.traced.layout import Claim
 from harness.checks.traced.modes.mode import Mode
 from harness.checks.traced.modes.programs import equations_in
@@ -45,7 +45,8 @@ def claims_of(check: Check, modes: Sequence[Mode], along: np.ndarray | None = No
 def _answer(check: Check, mode: Mode, asked: tuple[np.ndarray, np.ndarray | None], quickly: bool) -> np.ndarray:
     """What a mode answers for each vector; and what for the opposite of all together, which the check keeps."""
     vectors, weights = asked
-    opposite = -OPPOSITE * np.abs(random_directions(0 if check.is_large else 1, len(vectors), check.seed + 6))
+    times = OPPOSITE if check.truth.coarsest < COARSE else OPPOSITE_OF_HALVES
+    opposite = -times * np.abs(random_directions(0 if check.is_large else 1, len(vectors), check.seed + 6))
     axis = 0 if weights is None else 1
     found = mode.answers(np.concatenate([vectors, opposite @ vectors]), weights, quickly)
     answer, together = np.split(found, [len(vectors)], axis)
