@@ -130,7 +130,7 @@ def arrays_like(draw: st.DrawFn, args: Any, domain: str | Sequence[str | None] =
     Raises
     ------
     ValueError
-        When there is no such domain, or an array's shape does not go with it.
+        When there is no such domain, or an array's shape or type does not go with it.
     """
     import jax
 
@@ -159,6 +159,8 @@ def _leaf_like(chooser: _DrawnChooser, leaf: Any, domain: str) -> Any:
         return leaf
     is_complex = np.issubdtype(getattr(leaf, "dtype", type(leaf)), np.complexfloating)
     numbers = DOMAINS[domain](chooser, np.shape(leaf), bool(is_complex))
+    if domain == "apart" and numbers.size * 2.0 * float(jnp.finfo(jnp.result_type(leaf)).eps) > NEAREST_APART:
+        raise ValueError(f"{numbers.size} numbers of {jnp.result_type(leaf)} do not stay apart in [-3, 3]")
     if isinstance(leaf, (float, complex)) and not isinstance(leaf, np.generic):
         return type(leaf)(numbers)
     if isinstance(leaf, (np.ndarray, np.generic)):
@@ -188,6 +190,10 @@ def _positive_definite(chooser: _DrawnChooser, shape: tuple[int, ...], is_comple
         raise ValueError(f"a positive definite array has two last axes of one length, not the shape {shape}")
     factor = _real(chooser, shape, is_complex, 1)
     return factor @ np.swapaxes(factor, -1, -2).conj() + np.eye(shape[-1])
+
+
+NEAREST_APART = 2.1
+"""The least that sizes which are `_apart` differ by, times how many they are; at 3 a type's numbers differ by 2 eps."""
 
 
 def _apart(chooser: _DrawnChooser, shape: tuple[int, ...], is_complex: bool) -> np.ndarray:

@@ -16,7 +16,7 @@ from autograd.test_util import check_grads as original
 
 from harness.checks.functions.gradient_checking import check_gradient
 from harness.drop_in.directions import check_forward
-from harness.drop_in.settling import generator, reasons, undecided
+from harness.drop_in.settling import generator, noted, reasons, undecided
 from harness.verdict.report import Report
 
 NAME = "autograd.test_util.check_grads"
@@ -54,7 +54,8 @@ def check_grads(
         for report in reports:
             if report.verdict == "disagree":
                 raise AssertionError(str(report))
-        if doubts := [reasons(report) for report in reports if report.verdict == "inconclusive"]:
+        undecided_ones = [report for report in reports if report.verdict == "inconclusive"]
+        if doubts := [f"{reasons(report)} ({report.notes[-1]})" for report in undecided_ones]:
             return undecided(NAME, "; ".join(doubts), ask_original)
         return None
 
@@ -99,7 +100,7 @@ def _joined(parts: Any, like: Any) -> Any:
     return type(like)(parts) if isinstance(parts, np.ndarray) and not isinstance(like, np.ndarray) else parts
 
 
-def _reports(f: Callable[[Any], Any], x: Any, modes: Sequence[str], order: int) -> list[Report]:
+def _reports(f: Callable[[Any], Any], x: Any, modes: Sequence[str], order: int, what: str = "outputs") -> list[Report]:
     """Of f, and of its derivatives as functions of x and of what they are applied to."""
     output = f(x)
     flat_output, rebuild = flatten(output)
@@ -113,14 +114,22 @@ def _reports(f: Callable[[Any], Any], x: Any, modes: Sequence[str], order: int) 
 
     reports = []
     if "rev" in modes:
-        reports.append(check_gradient(cost, x, gradient=lambda x: make_vjp(f, x)[0](weights)))
+        report = check_gradient(cost, x, gradient=lambda x: make_vjp(f, x)[0](weights))
+        reports.append(noted(report, f"compared is reverse mode, on the {what} added up with random weights"))
         if order > 1:
-            reports += _reports(lambda both: make_vjp(f, both[0])[0](both[1]), (x, weights), modes, order - 1)
+            pulled_back = lambda both: make_vjp(f, both[0])[0](both[1])  # noqa: E731
+            reports += _reports(
+                pulled_back, (x, weights), modes, order - 1, f"reverse mode's derivatives of the {what}"
+            )
     if "fwd" in modes:
-        reports.append(_check_forward(cost, f, x, lambda jvp: space.inner_prod(weights, jvp)))
+        report = _check_forward(cost, f, x, lambda jvp: space.inner_prod(weights, jvp))
+        reports.append(noted(report, f"compared is forward mode, on the {what} added up with random weights"))
         if order > 1:
             tangent = rebuild_x(rng.normal(size=flat_x.size))
-            reports += _reports(lambda both: make_jvp(f, both[0])(both[1])[1], (x, tangent), modes, order - 1)
+            pushed_forward = lambda both: make_jvp(f, both[0])(both[1])[1]  # noqa: E731
+            reports += _reports(
+                pushed_forward, (x, tangent), modes, order - 1, f"forward mode's derivatives of the {what}"
+            )
     return reports
 
 

@@ -49,6 +49,11 @@ def check_grads(
     args = tuple(args)
     ask_original = partial(original, f, args, order, modes, atol, rtol, eps)
     chosen = tuple(dict.fromkeys(MODES[mode] for mode in MODES if mode in modes))
+    unknown = [] if isinstance(modes, str) and chosen else [name for name in _listed(modes) if name not in MODES]
+    if unknown and not chosen:
+        return undecided(
+            NAME, f"modes={modes!r} names none of {', '.join(MODES)}, so that nothing is checked", ask_original
+        )
     if not chosen or order < 1:
         ask_original()
         return None
@@ -62,7 +67,8 @@ def check_grads(
     for report in reports:
         if report.verdict == "disagree" and not _inexact_rules_of_jax(report):
             raise AssertionError(str(report))
-    doubts = [words for report in reports for words in _inexact_rules_of_jax(report)]
+    doubts = [f"no mode is called {name!r}" for name in unknown]
+    doubts += [words for report in reports for words in _inexact_rules_of_jax(report)]
     doubts += [reasons(report) for report in reports if report.verdict == "inconclusive" and not _is_right(report)]
     doubts += [f"{name} is left out: {why}" for report in reports for name, why in report.left_out.items()]
     doubts += [
@@ -71,6 +77,10 @@ def check_grads(
     if doubts:
         return undecided(NAME, "; ".join(dict.fromkeys(doubts)), ask_original)
     return None
+
+
+def _listed(modes: str | Sequence[str]) -> Sequence[str]:
+    return [modes] if isinstance(modes, str) else modes
 
 
 def _inexact_rules_of_jax(report: Report) -> list[str]:

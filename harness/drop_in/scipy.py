@@ -13,10 +13,12 @@ from scipy.sparse.linalg import LinearOperator
 
 from harness.checks.functions.gradient_checking import check_gradient
 from harness.drop_in.directions import check_along
-from harness.drop_in.settling import generator, reasons, undecided, without_meaning
+from harness.drop_in.settling import generator, noted, reasons, undecided, without_meaning
 from harness.verdict.report import Report
 
 NAME = "scipy.optimize.check_grad"
+
+OF_PRODUCT = ", beside differences of v·jac(x), with a random v"
 
 EACH_ROW = 50  # outputs up to which a wrong Jacobian's row is named
 
@@ -47,6 +49,8 @@ def check_grad(
         wrong, at least the original's answer. Of a right gradient it is what steps and rounding leave, mostly far below
         the original's.
     """
+    if not callable(grad):
+        raise TypeError(f"grad must be callable as grad(x, *args), not {grad!r}")
     if direction not in ("all", "random"):
         raise ValueError(f"direction must be 'all' or 'random', not {direction!r}")
     x0 = np.asarray(x0, dtype=np.float64)
@@ -103,9 +107,14 @@ def check_minimize(
         return float(v @ np.asarray(gradient(x, *args)))
 
     if callable(hess):
-        reports.append(check_gradient(along, x0, gradient=lambda x: _dense(hess(x, *args)).T @ v))
+
+        def by_hess(x: np.ndarray) -> np.ndarray:
+            return _of_shape("hess", _dense(hess(x, *args)), (x0.size, x0.size)).T @ v
+
+        reports.append(noted(check_gradient(along, x0, gradient=by_hess), f"compared is hess(x) v{OF_PRODUCT}"))
     if hessp is not None:
-        reports.append(check_gradient(along, x0, gradient=lambda x: hessp(x, v, *args)))
+        report = check_gradient(along, x0, gradient=lambda x: hessp(x, v, *args))
+        reports.append(noted(report, f"compared is hessp(x, v){OF_PRODUCT}"))
     return reports
 
 
@@ -134,8 +143,13 @@ def check_least_squares(
             weighted, x0, gradient=lambda x, w: _transposed_times(jac(x, *args, **more), w), args=(w,)
         )
 
+    if not callable(jac):
+        raise TypeError(f"jac must be callable as jac(x, *args, **kwargs), not {jac!r}")
+    _of_shape("jac", jac(x0, *args, **more), (size, x0.size))
     w, v = _direction(size), _direction(x0.size)
     whole = check(w)
+    if size > 1:
+        whole = noted(whole, "compared are the rows of J, added up with random weights")
     if whole.verdict == "disagree" and size <= EACH_ROW:
         rows = ((i, check(row)) for i, row in enumerate(np.eye(size)))
         named = (
@@ -144,11 +158,12 @@ def check_least_squares(
         return next(named, whole)
     if whole.verdict != "agree" or not isinstance(jac(x0, *args, **more), LinearOperator):
         return whole
-    return check_along(
+    report = check_along(
         "matvec",
         lambda step: weighted(x0 + step * v, w),
         lambda step: float(w @ np.ravel(jac(x0 + step * v, *args, **more).matvec(v))),
     )
+    return noted(report, "compared is matvec along a random direction, its entries added up with random weights")
 
 
 def _direction(size: int) -> np.ndarray:
@@ -170,6 +185,14 @@ def _row(gradient: Any) -> Any:
 
 def _gradient_of_both(fun: Callable[..., Any]) -> Callable[..., Any]:
     return lambda x, *args: fun(x, *args)[1]
+
+
+def _of_shape(name: str, matrix: Any, shape: tuple[int, int]) -> Any:
+    """A matrix, if it has the shape that is wanted."""
+    found = (matrix if isinstance(matrix, LinearOperator) or issparse(matrix) else np.atleast_2d(matrix)).shape
+    if found != shape:
+        raise ValueError(f"{name} must answer a matrix of shape {shape}, not {found}")
+    return matrix
 
 
 def _dense(matrix: Any) -> np.ndarray:

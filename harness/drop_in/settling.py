@@ -3,6 +3,7 @@
 import logging
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,11 @@ def undecided(original: str, reason: str, fall_back: Callable[[], Any], stacklev
     """Warn of what was not decided, and answer or raise what the original does."""
     warnings.warn(f"{original} has decided, since the harness cannot: {reason}", InconclusiveGradient, stacklevel)
     return fall_back()
+
+
+def noted(report: Report, note: str) -> Report:
+    """A report that says what was compared, where that is not what the caller gave."""
+    return replace(report, notes=(*report.notes, note))
 
 
 def reasons(report: Report) -> str:

@@ -18,7 +18,7 @@ from torch.autograd import forward_ad
 
 from harness.checks.functions.gradient_checking import check_gradient
 from harness.drop_in.directions import check_forward
-from harness.drop_in.settling import generator
+from harness.drop_in.settling import generator, noted
 from harness.verdict.report import Report
 
 
@@ -35,6 +35,8 @@ class Weighted:
         Which of the function's outputs, by place, have a derivative to be checked.
     masked : bool
         Whether of sparse inputs nothing but the entries that they specify is asked about.
+    what : str
+        What the function answers, for a report.
 
     Attributes
     ----------
@@ -43,7 +45,12 @@ class Weighted:
     """
 
     def __init__(
-        self, func: Callable[..., Any], inputs: Sequence[Any], outputs: Callable[[Any], list[int]], masked: bool = False
+        self,
+        func: Callable[..., Any],
+        inputs: Sequence[Any],
+        outputs: Callable[[Any], list[int]],
+        masked: bool = False,
+        what: str = "outputs",
     ) -> None:
         self.func, self.inputs = func, inputs
         first = {id(x): i for i, x in reversed(list(enumerate(inputs))) if _requires_grad(x)}
@@ -60,7 +67,12 @@ class Weighted:
         self.chosen = outputs(found)
         if not self.chosen:
             raise ValueError("no output depends on an input that requires a gradient")
-        self.weights = random_like([found[k] for k in self.chosen], "weights")
+        summed = [found[k] for k in self.chosen]
+        is_number = len(summed) == summed[0].numel() == 1 and not summed[0].is_complex()
+        self.weights = (
+            [torch.ones_like(summed[0], dtype=torch.float64)] if is_number else random_like(summed, "weights")
+        )
+        self.compared = "" if is_number else f", on the {what} added up with random weights"
 
     def cost(self, theta: dict[str, Any]) -> float:
         """Re Σ w·output."""
@@ -69,7 +81,8 @@ class Weighted:
 
     def check_backward(self) -> Report:
         """Its gradient by reverse mode."""
-        return check_gradient(self.cost, self.theta, gradient=self._pulled_back)
+        report = check_gradient(self.cost, self.theta, gradient=self._pulled_back)
+        return noted(report, f"compared is reverse mode{self.compared}")
 
     def _pulled_back(self, theta: dict[str, Any]) -> dict[str, Any]:
         """None where there is no path."""
@@ -101,7 +114,8 @@ class Weighted:
 
         size, zero = sum(x.numel() for x in every), torch.zeros((), dtype=coarsest)
         each = lambda: check_gradient(self.cost, self.theta, gradient=self._pushed_forward)  # noqa: E731
-        return check_forward(lambda step: self.cost(moved(step)), slope, size, each, zero)
+        report = check_forward(lambda step: self.cost(moved(step)), slope, size, each, zero)
+        return noted(report, f"compared is forward mode{self.compared}")
 
     def _pushed_forward(self, theta: dict[str, Any]) -> dict[str, Any]:
         """Its gradient by forward mode, one pass for each entry."""

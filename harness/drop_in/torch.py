@@ -104,7 +104,8 @@ def gradgradcheck(
         there = [k for k, g in enumerate(gradients(*inputs, *cotangents)) if g is not None]
         # one that has lost its graph counts, too: its second derivative is nothing, and ought to be something
         every_input, masked = (*inputs, *cotangents), every.arguments["masked"]
-        return Weighted(lambda *given: [gradients(*given)[k] for k in there], every_input, _all_of_them, masked)
+        chosen = lambda *given: [gradients(*given)[k] for k in there]  # noqa: E731
+        return Weighted(chosen, every_input, _all_of_them, masked, "gradients")
 
     return _settled(NAME_OF_SECOND, weighted, modes, ask)
 
@@ -139,7 +140,8 @@ def _settled(name: str, weighted: Callable[[], Weighted], modes: tuple[bool, boo
             return undecided(name, f"a derivative is off by less than {APPROXIMATE:.0e} of itself", ask, 4)
         if report.verdict == "disagree":
             return _refused(report, ask)
-    if doubts := [reasons(report) for report in reports if report.verdict == "inconclusive"]:
+    undecided_ones = [report for report in reports if report.verdict == "inconclusive"]
+    if doubts := [f"{reasons(report)} ({report.notes[-1]})" for report in undecided_ones]:
         return undecided(name, "; ".join(doubts), ask, 4)
     return _apart_from_numbers(ask)
 

@@ -1,5 +1,6 @@
 """What code of somebody else's leaves behind, settings of the whole process, put back; and whose an exception is."""
 
+import inspect
 import os
 import random
 import sys
@@ -136,10 +137,18 @@ T = TypeVar("T")
 
 
 def settings_kept(check: Callable[P, T]) -> Callable[P, T]:
-    """A check after which all settings are as they were before it, whatever the checked code and its imports change."""
+    """A check after which all settings are as they were before it, whatever the checked code and its imports change.
+
+    That it is called as it can be is looked at first: it is the caller's to know, and no fault of the check.
+    """
+    takes = inspect.signature(check)
 
     @wraps(check)
     def kept(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            takes.bind(*args, **kwargs)
+        except TypeError as reason:
+            raise TypeError(f"{check.__name__}() {reason}") from None
         with KeptSettings():
             return check(*args, **kwargs)
 

@@ -55,6 +55,19 @@ def forward_of(equation: Equation) -> Place:
     return place_of(getattr(equation.raw.params.get("fwd_jaxpr_thunk"), "debug_info", None))
 
 
+def argument_names(equation: Equation) -> list[str]:
+    """What the author calls the arguments of a function with a rule, leaf by leaf; their numbers where nobody knows."""
+    closed_over = equation.params.get("num_consts", 0)
+    count = len(equation.inputs) - closed_over
+    call = equation.raw.params.get("call_jaxpr")
+    for holder in (equation.raw.params.get("fwd_jaxpr_thunk"), getattr(call, "jaxpr", call)):
+        names = getattr(getattr(holder, "debug_info", None), "arg_names", None) or ()
+        names = [name for name in names[-count:] if name] if count else []
+        if len(names) == count:
+            return names
+    return [str(i) for i in range(count)]
+
+
 def _handed_to_jax(equation: Equation) -> list[Callable[..., Any]]:
     """The functions out of which JAX makes a rule, in their order."""
     level: list[Any] = [equation.raw.params.get(key) for key in ("jvp_jaxpr_fun", "fwd_jaxpr_thunk")]
@@ -113,6 +126,16 @@ def line_of(equation: Equation) -> Place:
     if frame is None or whose(frame.file_name) == "harness":  # a function of JAX, called by the check itself
         return NOWHERE
     return Place(frame.function_name, frame.file_name, frame.start_line)
+
+
+def own_line_of(equation: Equation) -> Place:
+    """The innermost line of the user's own that leads to an equation, by way of whatever library."""
+    frame = next((frame for frame in frames_of(equation) if whose(frame.file_name) == "own"), None)
+    return NOWHERE if frame is None else Place(frame.function_name, frame.file_name, frame.line_num)
+
+
+def is_of_library(place: Place) -> bool:
+    return "site-packages" in Path(place.file).parts
 
 
 def frames_of(equation: Equation) -> Sequence[Any]:

@@ -92,6 +92,7 @@ def test_each_argument_has_its_own_domain(args):
 
 
 BAD = {
+    "more than a coarse type keeps apart": ((jnp.zeros(300, jnp.bfloat16),), "apart", "300 numbers of bfloat16 do not"),
     "no such domain": ((np.ones(2),), "negative", "domain must be one of real, positive"),
     "names": ((np.ones(2),), 3, "one for each entry of args, not 3"),
     "as many domains as arguments": ((np.ones(2),), ("real", "real"), "one for each entry of args"),

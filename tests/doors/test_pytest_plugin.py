@@ -200,6 +200,32 @@ def test_an_error_is_shown_where_it_was_raised_and_not_by_the_lines_of_the_harne
     result.stdout.fnmatch_lines([">*return theta @ np.ones(5)", "E*raised by source 'mine'*"])
 
 
+MISTAKEN_CALLS = """
+    import jax.numpy as jnp
+    import numpy as np
+
+    def test_option(check_derivatives):
+        check_derivatives(jnp.sin, np.ones(2), tolerance=3)
+
+    def test_no_function(check_derivatives):
+        check_derivatives()
+
+    def test_numpy(check_derivatives):
+        check_derivatives(lambda x: np.sin(np.asarray(x)), np.ones(2))
+"""
+
+
+def test_a_call_that_cannot_be_is_shown_at_its_line_with_what_is_wrong_about_it(project, run_pytest):
+    project(MISTAKEN_CALLS)
+    result = run_pytest()
+    result.assert_outcomes(failed=3)
+    assert not [line for line in result.outlines if re.match(r"\S*/harness/\S+\.py:\d+: ", line)]
+    errors = "\n".join(line for line in result.outlines if line.startswith("E  "))
+    assert "check_derivatives() got an unexpected keyword argument 'tolerance'" in errors
+    assert "check_derivatives() missing 1 required positional argument: 'f'" in errors
+    assert "hands a traced array to NumPy or another library; use jax.numpy there" in errors
+
+
 BROKEN_HARNESS = """
     import numpy as np
     from harness.checks.functions import gradient_checking, measuring

@@ -7,6 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import lax
+from jax.core import Tracer
+from jax.interpreters.ad import JVPTracer
 
 from harness.drop_in import InconclusiveGradient
 from harness.drop_in.jax import check_grads
@@ -146,7 +148,7 @@ def test_where_nothing_is_decided_the_original_is_asked_with_the_callers_argumen
 
 def test_what_a_function_raises_when_it_is_traced_is_no_failed_check():
     def picky(x):
-        assert not isinstance(x, jax.core.Tracer) or isinstance(x, jax.interpreters.ad.JVPTracer), "traced"
+        assert not isinstance(x, Tracer) or isinstance(x, JVPTracer), "traced"
         return jnp.sin(x)
 
     with pytest.warns(InconclusiveGradient, match="cannot: AssertionError: traced"):
@@ -235,3 +237,10 @@ def test_a_rule_of_the_callers_own_that_is_a_little_off_is_not():
     nearly.defvjp(lambda x: (nearly(x), x), lambda x, g: ((1.0 + 1e-9) * g * jnp.cos(x),))
     with jax.enable_x64(True), pytest.raises(AssertionError, match="the rule of nearly"):
         check_grads(nearly, (X,), 1, modes=["rev"])
+
+
+@pytest.mark.parametrize("modes", [["reverse"], ["fwd", "reverse"], "backward"])
+def test_a_mode_that_there_is_none_of_does_not_pass_without_a_word(modes):
+    """The original checks nothing then, and passes."""
+    with pytest.warns(InconclusiveGradient, match="(names none of fwd|no mode is called 'reverse')"):
+        check_grads(jnp.sin, (0.3,), 1, modes)

@@ -156,3 +156,42 @@ def test_both_products_of_an_operator_are_checked():
 def test_a_direction_that_has_no_meaning_is_logged(caplog):
     assert check_grad(lambda x: float(x @ x), lambda x: 2.0 * x, np.ones(2), direction="random") < 1e-6
     assert "direction='random' has no meaning here" in caplog.text
+
+
+MISTAKEN = {
+    "a name for a Jacobian": (
+        lambda: check_least_squares(residuals, X0, "3-point"),  # pyright: ignore[reportArgumentType]
+        TypeError,
+        r"jac must be callable as jac\(x, \*args, \*\*kwargs\), not '3-point'",
+    ),
+    "a Jacobian that lies on its side": (
+        lambda: check_least_squares(lambda x: np.array([x @ x, x[0]]), X0, lambda x: np.stack([2 * x, np.eye(3)[0]]).T),
+        ValueError,
+        r"jac must answer a matrix of shape \(2, 3\), not \(3, 2\)",
+    ),
+    "a Hessian of something else": (
+        lambda: check_minimize(rosen, X0, jac=rosen_der, hess=lambda x: np.eye(2)),
+        ValueError,
+        r"hess must answer a matrix of shape \(3, 3\), not \(2, 2\)",
+    ),
+    "no gradient": (
+        lambda: check_grad(rosen, None, X0),  # pyright: ignore[reportArgumentType]
+        TypeError,
+        "grad must be callable",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKEN)
+def test_a_mistake_of_the_callers_is_told_in_a_sentence(name):
+    check, error, words = MISTAKEN[name]
+    with pytest.raises(error, match=words):
+        check()
+
+
+def test_a_report_says_what_was_compared_where_it_is_a_sum_or_a_product():
+    _, of_hess, of_hessp = check_minimize(rosen, X0, jac=rosen_der, hess=rosen_hess, hessp=rosen_hess_prod)
+    assert of_hess.notes[-1] == "compared is hess(x) v, beside differences of v·jac(x), with a random v"
+    assert of_hessp.notes[-1].startswith("compared is hessp(x, v)")
+    rows = check_least_squares(lambda x: x, X0, lambda x: np.eye(3))
+    assert rows.notes[-1] == "compared are the rows of J, added up with random weights"

@@ -135,6 +135,20 @@ def test_forward_mode_leaves_out_what_has_no_derivative(recwarn):
     assert not [w for w in recwarn if issubclass(w.category, InconclusiveGradient)]
 
 
+def test_the_report_says_which_mode_is_wrong_and_that_outputs_are_added_up(monkeypatch):
+    monkeypatch.setattr(TwiceForward, "factor", 1.1)
+    with pytest.raises(GradcheckError, match="compared is forward mode, on the outputs added up with random weights"):
+        gradcheck(TwiceForward.apply, (tensor(3),), check_forward_ad=True, check_backward_ad=False)
+    wrong = by_rule(torch.sin, lambda a, g: 2.0 * g * a.cos())
+    with pytest.raises(GradcheckError, match="compared is reverse mode, on the outputs added up with random weights"):
+        gradcheck(wrong, (tensor(3),))
+    zero = torch.zeros(1, dtype=torch.float64, requires_grad=True)
+    with pytest.raises(GradcheckError, match=r"= 2\.0, but finite-difference") as raised:  # one number is no sum
+        gradcheck(wrong, (zero,))
+    assert "compared is reverse mode" in str(raised.value)
+    assert "added up" not in str(raised.value)
+
+
 def by_rule(forward, backward):
     """A function with this backward(x, gradient)."""
 

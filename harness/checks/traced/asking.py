@@ -80,8 +80,9 @@ class Check:
         What JAX computes, what the program says, and what rounding may have moved.
     asked, quickly : list of Mode, and bool
         Whether their machine code is such as is written quickly, and not such as callers get.
-    not_linear, off_when_compiled : list and set of str
-        Those of which that do not answer the opposite of all together; whose machine code is off, and not the program.
+    not_linear, not_mapped, off_when_compiled : lists and set of str
+        Those of which that do not answer the opposite of all together; that answer otherwise where nothing maps them;
+        whose machine code is off, and not the program.
     bars : dict
         For each name some of "derived" and "spread": what its error bars are.
     contradicted, has_kink : bool
@@ -129,7 +130,8 @@ class Check:
         self.bars: dict[str, set[str]] = {}
         self.together: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         self.contradicted = self.has_kink = False
-        self.not_linear, self.reverse, self.directions = list[str](), list[Answer](), list[str]()
+        self.not_linear, self.not_mapped = list[str](), list[str]()
+        self.reverse, self.directions = list[Answer](), list[str]()
         self.off_when_compiled: set[str] = set()
         self.meanings: dict[str, np.ndarray | str] = {}
         self.ends_by_meaning: dict[str, np.ndarray] = {}
@@ -169,7 +171,7 @@ class Check:
         told = with_digits(own, pairs, oracles, subject.inputs, subject.label, self.meant, wrong)
         self.answers = [replace(judged, note=x.note, ulps=x.ulps) for judged, x in zip(self.answers, told)]
         if self.truth.taken_as_they_are or self.by_solvers:  # no derivative on purpose, or good to a tolerance
-            self.not_linear = []
+            self.not_linear, self.not_mapped = [], []
 
     # -- what is asked ------------------------------------------------------------------------------------------------
 
@@ -178,7 +180,8 @@ class Check:
     ) -> TracedDerivatives:
         """The answers in some inputs; of many, no others are compared one by one from here on."""
         at = np.isin(np.arange(self.inputs.size), chosen)
-        subject = TracedDerivatives(self.inputs, self.outputs, self.weights, self.each, self.truth.point, at)
+        whole = self.outputs, self.weights, self.each
+        subject = TracedDerivatives(self.inputs, *whole, self.truth.point, at, self.inputs.size)
         truth, between = self._truth(chosen, claims, subject.blocks, known)
         terms = np.abs(self.weights.sum(axis=1, keepdims=True)) * self.terms if self.each else self.terms
         excuse(self, modes, claims, truth, Seen(subject.blocks, self.truth.coarsest, known[:, None] & at, terms))
@@ -220,7 +223,8 @@ class Check:
         self._oracles = {name: Claim(*(x[:, chosen] for x in claim)) for name, claim in self._oracles.items()}
         self.absolute = self._scales[chosen]
         inputs, point, at = self.inputs.narrowed(chosen), self.truth.point[chosen], np.ones(len(chosen), bool)
-        return TracedDerivatives(inputs, self.outputs, self.weights, self.each, point, at), some(increments)
+        whole = self.outputs, self.weights, self.each
+        return TracedDerivatives(inputs, *whole, point, at, self.inputs.size), some(increments)
 
     def _leave_phases_out(self) -> None:
         """Compare combinations of the outputs that the free phases of complex vectors do not change."""

@@ -105,17 +105,20 @@ def check_derivatives(
     has_64_bits = bool(jax.config.read("jax_enable_x64"))
     with settings(has_64_bits or arguments.needs_64_bits), bar_after(PATIENCE) as progress:
         what = arguments.function, arguments.leaves, arguments.names, lambda: arguments.outputs, trusted
+        check, not_in_64_bits = None, ""
         try:
             check = Check(*what, order, seed)
         except TypeError as reason:  # perhaps of types that are mixed in 64 bits alone
             if has_64_bits or not arguments.needs_64_bits:
                 raise
+            not_in_64_bits = f"{NOT_IN_64_BITS}: {first_line(reason)}"
+        if check is None:  # what is raised now is no consequence of that
             with settings(False):
                 report = check_derivatives(
                     f, *in_32_bits(args), order=order, modes=modes, argnums=argnums, reference=reference, trust=trust,
                     seed=seed, budget=budget,
                 )  # fmt: skip
-            return replace(report, notes=(*report.notes, f"{NOT_IN_64_BITS}: {first_line(reason)}"))
+            return replace(report, notes=(*report.notes, not_in_64_bits))
         check.truth.progress = progress
         check.deadline = started + (np.inf if budget is None else budget)
         check.ask(modes, None if reference is None else arguments.flat(reference(*args)))

@@ -37,7 +37,7 @@ from reference.traced.program import (
     primal_of,
     programs_in,
 )
-from reference.traced.rules import frames_of, is_rule_of_jax, whose, without_rules
+from reference.traced.rules import argument_names, frames_of, is_rule_of_jax, whose, without_rules
 from reference.traced.solving.replaying import replayed
 
 KEPT = 3
@@ -66,7 +66,7 @@ def called_from(equations: Sequence[Equation]) -> Iterator[Place]:
     """
     called = ""
     for equation in equations:
-        called = called or str(equation.raw.params.get("name", ""))
+        called = called or str(equation.raw.params.get("name", equation.name))
         for frame in frames_of(equation):
             whose_it_is = whose(frame.file_name)
             if whose_it_is != "jax":
@@ -110,7 +110,8 @@ class Met(Run):
             values.append(list(operands))
         self._within.append(equation)
         outputs = super().equation(equation, operands)
-        taken_away = not (self.looks_through or equation.name in CALLS or all(map(is_constant, operands)))
+        is_within = equation.name in CALLS and equation.params.get("name") not in NO_DERIVATIVE
+        taken_away = not (self.looks_through or is_within or all(map(is_constant, operands)))
         if taken_away and (equation.name in NO_DERIVATIVE or all(map(is_constant, outputs))):
             place = equation.once("who takes it away", self._who_takes_it_away)
             if place != NOWHERE and place not in self.constant:
@@ -175,7 +176,7 @@ OPPOSITE_OF = {"reverse": "cotangents", "forward": "tangents"}
 
 def beside_the_numbers(check: Check) -> list[str]:
     """What is wrong with JAX's modes, although they answer the derivatives where they were asked for them."""
-    return [*_not_linear(check), *_other_values(check)]
+    return [*_not_linear(check), *_not_mapped(check), *_other_values(check)]
 
 
 def _not_linear(check: Check) -> list[str]:
@@ -184,6 +185,11 @@ def _not_linear(check: Check) -> list[str]:
         for mode in check.not_linear
         if not (check.truth.taken_as_they_are or check.by_solvers)  # no derivative on purpose, or good to a tolerance
     ]
+
+
+def _not_mapped(check: Check) -> list[str]:
+    modes = dict.fromkeys(check.not_mapped)
+    return [f"{mode} mode answers otherwise where it is not mapped by jax.vmap than where it is" for mode in modes]
 
 
 @np.errstate(all="ignore")
@@ -296,7 +302,9 @@ def _alone(equation: Equation, met: Sequence[Increment], order: int = 1) -> Culp
         outputs = bind(equation, operands)
         return [outputs[i] for i in kept]
 
-    names = [f"its argument {i - closed_over}" for i in moving]
+    has_names = equation.name in CUSTOM_RULES and not is_rule_of_jax(equation)
+    called = argument_names(equation) if has_names else list(map(str, range(len(given))))
+    names = [f"its argument {called[i - closed_over]}" for i in moving]
     try:
         outputs = [f"its output {i}" for i in kept]
         check = Check(apply, [given[i] for i in moving], names, lambda: outputs, order=order)
@@ -313,9 +321,9 @@ def _culprit(equation: Equation, check: Check) -> Culprit | None:
     if not against:
         if equation.name not in CUSTOM_RULES or is_rule_of_jax(equation):
             return None
-        not_linear, values = _not_linear(check), _other_values(check)
-        hidden = [*not_linear, *values]
-        return named(equation, 0.0, hidden[0], hands_on_the_value=not not_linear) if hidden else None
+        answers, values = [*_not_linear(check), *_not_mapped(check)], _other_values(check)
+        hidden = [*answers, *values]
+        return named(equation, 0.0, hidden[0], hands_on_the_value=not answers) if hidden else None
     pair = against[0]
     wrong = next(answer for answer in check.answers if answer.name in (pair.first, pair.second))
     right = next(answer for answer in check.answers if answer.name == INCREMENTS)

@@ -118,8 +118,11 @@ def some_differences(
     return Claim(slopes, np.where(np.isnan(slopes), np.inf, errors))
 
 
-OPPOSITE = 4.0
-"""Of all vectors together so much of the opposite: a rule that minds signs or cuts off gives itself away."""
+OPPOSITE, OPPOSITE_OF_HALVES = 2.0**20, 4.0
+"""Of all vectors together so much of the opposite: a rule that minds signs or cuts off gives itself away.
+
+In half a float, which has the range of no more, four times as much.
+"""
 
 SMALL = 2.0**-500
 """Arguments of any size are small at this share of it."""
@@ -240,8 +243,9 @@ def overflows(truth: Truth, values: np.ndarray) -> np.ndarray:
 def is_linear(unit: float, shares: np.ndarray, found: Sequence[np.ndarray]) -> bool:
     """Whether the answer for several vectors together is that for each, by shares; true where it cannot be told.
 
-    `found` are the answers for each, that for all together, its error, and the errors of each.
+    `found` are the answers for each, that for all together, its error, and the errors of each. What overflows tells
+    nothing.
     """
     each, together, its_error, error = found
     allowed = np.abs(shares) @ (error + DERIVATIVE_ROUNDINGS * unit * np.abs(each)) + its_error
-    return not np.any(np.abs(together - shares @ each) > 2.0 * allowed)
+    return not np.any(np.isfinite(together) & (np.abs(together - shares @ each) > 2.0 * allowed))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from reference.traced.program import CUSTOM_RULES, NOWHERE, Equation
-from reference.traced.rules import forward_of, is_jax, is_rule_of_jax, line_of, written
+from reference.traced.rules import forward_of, is_jax, is_of_library, is_rule_of_jax, line_of, own_line_of, written
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,8 @@ def named(equation: Equation, off: float, shape: str, hands_on_the_value: bool =
     if hands_on_the_value and places and forward != NOWHERE and not is_jax(forward):
         places = [forward]
     where = ", ".join(dict.fromkeys(map(str, places)))
+    if any(map(is_of_library, places)) and (own := own_line_of(equation)) != NOWHERE:
+        where = f"{where}, called by {own}"  # a library's wrapper, around a rule that may be the user's
     if is_rule_of_jax(equation):
         where = f"called by {line}" if line != NOWHERE else "of JAX"
     return Culprit(name or equation.name, where, off, shape, of_jax=is_rule_of_jax(equation))

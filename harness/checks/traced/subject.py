@@ -28,14 +28,24 @@ class TracedDerivatives(Subject):
     point : (n,) array
     chosen : (n,) bool array
         The inputs whose derivatives were looked at one by one.
+    all_inputs : int
+        How many inputs there are, of which these may be some.
     """
 
     hint = "error bars are wide beside the derivative, or the function jumps or leaves its domain; try another point"
 
     def __init__(
-        self, inputs: Layout, outputs: Layout, weights: np.ndarray, each: bool, point: np.ndarray, chosen: np.ndarray
+        self,
+        inputs: Layout,
+        outputs: Layout,
+        weights: np.ndarray,
+        each: bool,
+        point: np.ndarray,
+        chosen: np.ndarray,
+        all_inputs: int,
     ):
         self.inputs, self.outputs, self.point, self.each = inputs, outputs, point, each
+        self.all_inputs = all_inputs
         self.combinations = len(weights)
         self.cotangents = np.diag(weights) if each else np.ones(len(weights))
         self.culprit = self.not_finite = self.type_name = ""
@@ -77,14 +87,17 @@ class TracedDerivatives(Subject):
         return "; ".join([*alone, self.culprit]) if alone and self.culprit else "".join(alone)
 
     def describe(self) -> dict[str, Any]:
-        return {"inputs": self.inputs.size, "outputs": self.outputs.size}
+        some = {"looked at one by one": self.inputs.size} if self.inputs.size < self.all_inputs else {}
+        return {"inputs": self.all_inputs, **some, "outputs": self.outputs.size}
 
     def to_decide(self) -> np.ndarray:
         return np.flatnonzero(self.chosen)
 
     def explain(self, wrong: Answer, right: Answer, at_odds: np.ndarray) -> str:
+        known_not_zero = np.abs(right.gradient) > right.error  # else there is nothing to tell a factor by
         given, expected, odd = (
-            x.reshape(self.combinations, self.inputs.size) for x in (wrong.gradient, right.gradient, at_odds)
+            x.reshape(self.combinations, self.inputs.size)
+            for x in (wrong.gradient, np.where(known_not_zero, right.gradient, 0.0), at_odds)
         )
         rows = np.asarray(np.any(odd, axis=1))
         if not self.each:

@@ -251,7 +251,9 @@ def test_of_many_inputs_a_single_wrong_one_is_found():
     report = check_derivatives(wrong, x)
     assert report.verdict == "disagree"
     assert report.findings[0].where == f"x[{where}]"
-    assert check_derivatives(lambda x: jnp.sum(jnp.sin(x)), x).verdict == "agree"
+    right = check_derivatives(lambda x: jnp.sum(jnp.sin(x)), x)
+    assert right.verdict == "agree"
+    assert "inputs 1300, looked at one by one 64, outputs 1" in str(right)
 
 
 def test_precision_that_a_rule_loses_is_no_rounding_of_the_function():
@@ -347,6 +349,10 @@ def stopping(x):
 
 
 HELD_BY_WAY_OF_JAX = {
+    "floor": ("floor", lambda x: jnp.floor(1.3 * x) * x),
+    "ceil": ("ceil", lambda x: jnp.ceil(1.3 * x) * x),
+    "sign": ("sign", lambda x: jnp.sign(x) * x),
+    "argsort": ("argsort", lambda x: jnp.argsort(x) * x),
     "a tree": ("stop_gradient", lambda x: jax.tree.map(jax.lax.stop_gradient, {"a": x})["a"] * x),
     "vmap of it": ("round", lambda x: jax.vmap(jnp.round)(x) * x),
     "vmap": ("round", lambda x: jax.vmap(lambda y: jnp.round(y) * y)(x)),

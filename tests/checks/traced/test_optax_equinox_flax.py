@@ -59,3 +59,22 @@ def test_parameters_of_flax_are_named_by_their_paths():
     )
     assert report.outliers == ("reference",)
     assert set(report.findings[0].blocks) <= {"params['params']['kernel']", "params['params']['bias']"}
+
+
+def test_a_rule_that_equinox_wraps_is_told_with_the_line_that_calls_it():
+    equinox = pytest.importorskip("equinox", reason="equinox is not installed")
+
+    @equinox.filter_custom_vjp
+    def squares(x):
+        return jnp.sum(x**2)
+
+    squares.def_fwd(lambda perturbed, x: (squares(x), None))
+    squares.def_bwd(lambda residuals, g, perturbed, x: g * x)
+
+    def loss(x):
+        return squares(3.0 * x)
+
+    report = check_derivatives(loss, np.ones(3))
+    assert report.verdict == "disagree"
+    line = loss.__code__.co_firstlineno + 1
+    assert f"loss ({__file__}:{line})" in report.details["culprits"][0]["where"]

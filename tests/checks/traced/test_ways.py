@@ -194,6 +194,24 @@ def test_a_largest_number_that_only_such_code_takes_for_another_is_found(name):
         assert check_derivatives(LARGEST[name], x).verdict == "agree"
 
 
+IN_COARSER_TYPES = {
+    "through float32": (jnp.sinh, lambda x: jnp.cosh(x).astype(jnp.float32).astype(x.dtype), np.float64),
+    "through bfloat16": (jnp.sinh, lambda x: jnp.cosh(x).astype(jnp.bfloat16).astype(x.dtype), np.float32),
+    "that overflows": (jax.nn.softplus, lambda x: jnp.exp(x) / (1.0 + jnp.exp(x)), np.float32),
+}
+
+
+@pytest.mark.parametrize("name", IN_COARSER_TYPES)
+def test_what_the_programs_own_types_do_is_not_laid_at_the_compilers_door(name):
+    """Run in float64 the program is right; run in its own types it is as wrong as XLA's code."""
+    f, slope, dtype = IN_COARSER_TYPES[name]
+    rule = jax.custom_jvp(f)
+    rule.defjvp(lambda x, dx: (f(*x), slope(*x) * dx[0]))
+    report = check_derivatives(rule, np.array([0.3, 100.0 if name == "that overflows" else 2.0], dtype))
+    assert report.verdict == "disagree"
+    assert not any("machine code" in note for note in report.notes)
+
+
 def test_nor_is_a_rule_beside_such_a_number_called_not_linear():
     @jax.custom_jvp
     def doubled(x):
@@ -271,6 +289,14 @@ def cut_off(x):
 cut_off.defvjp(lambda x: (0.3 * x, None), lambda _, g: (0.3 * jnp.clip(g, -1.0, 1.0),))
 
 
+@jax.custom_vjp
+def cut_off_far_away(x):
+    return 0.3 * x
+
+
+cut_off_far_away.defvjp(lambda x: (0.3 * x, None), lambda _, g: (0.3 * jnp.clip(g, -100.0, 100.0),))
+
+
 @jax.custom_jvp
 def for_positive_tangents(x):
     return x**2
@@ -294,9 +320,29 @@ def other_when_pushed_forward(x):
 
 other_when_pushed_forward.defjvp(lambda x, t: (jnp.sin(x[0]) + 1.0, jnp.cos(x[0]) * t[0]))
 
+
+@jax.custom_batching.custom_vmap
+def slope_where_nothing_is_mapped(x, g):
+    return 1.001 * g * jnp.cos(x)
+
+
+@slope_where_nothing_is_mapped.def_vmap
+def _of_a_batch(size, are_mapped, x, g):
+    return g * jnp.cos(x), True
+
+
+@jax.custom_vjp
+def other_when_not_mapped(x):
+    return jnp.sin(x)
+
+
+other_when_not_mapped.defvjp(lambda x: (jnp.sin(x), x), lambda x, g: (slope_where_nothing_is_mapped(x, g),))
+
 HIDDEN = {
+    "a batch alone": (lambda x: 2.0 * other_when_not_mapped(x), "where it is not mapped by jax.vmap than where it is"),
     "one sign of the cotangent": (for_positive_cotangents, "reverse mode is not linear"),
     "small cotangents": (lambda x: jnp.sum(cut_off(0.9 * x)), "reverse mode is not linear"),
+    "cotangents up to a hundred": (lambda x: jnp.sum(cut_off_far_away(0.9 * x)), "reverse mode is not linear"),
     "one sign of the tangent": (for_positive_tangents, "forward mode is not linear"),
     "a value of its own in fwd": (other_when_pulled_back, "while reverse mode goes on"),
     "a value of its own in a jvp": (lambda x: 2.0 * other_when_pushed_forward(x), "while forward mode goes on"),
@@ -309,6 +355,51 @@ def test_a_rule_that_is_right_for_what_it_was_asked_alone_is_wrong(name):
     report = check_derivatives(f, X)
     assert report.verdict == "disagree"
     assert any(words in reason and "test_ways.py" in reason for reason in report.reasons), report
+
+
+@jax.custom_jvp
+def squared_tangent(x):
+    return jnp.sum(x**2)
+
+
+squared_tangent.defjvp(lambda x, t: (squared_tangent(*x), jnp.sum(2.0 * x[0] * t[0] * t[0])))
+
+
+def test_a_rule_on_which_an_assertion_within_jax_fails_is_checked_in_the_other_mode():
+    report = check_derivatives(squared_tangent, X)
+    assert report.verdict == "disagree"
+    assert "an assertion within JAX fails" in report.left_out["reverse"]
+    assert report.details["culprits"][0]["name"] == "squared_tangent"
+
+
+def test_an_assertion_of_ones_own_stays_what_it_is():
+    @jax.custom_jvp
+    def f(x):
+        return x**2
+
+    @f.defjvp
+    def rule(x, t):
+        assert x[0].ndim == 2, "rows, please"
+        return f(*x), 2.0 * x[0] * t[0]
+
+    with pytest.raises(AssertionError, match="rows, please"):
+        check_derivatives(f, X)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, jnp.bfloat16, np.float32, np.float64])
+def test_derivatives_near_the_end_of_a_types_range_are_linear(dtype):
+    """What overflows for the opposite of all together, and for it alone, is no sign of anything."""
+    steep = 1e-4 * float(jnp.finfo(dtype).max)
+    report = check_derivatives(rule_of_steep, np.array([0.3, 0.7], dtype), np.array(steep, dtype), argnums=0)
+    assert report.verdict == "agree", report
+
+
+@jax.custom_vjp
+def rule_of_steep(x, steep):
+    return steep * x
+
+
+rule_of_steep.defvjp(lambda x, steep: (steep * x, steep), lambda steep, g: (g * steep, None))
 
 
 @jax.custom_vjp

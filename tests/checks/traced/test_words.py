@@ -68,7 +68,41 @@ def test_an_output_that_alone_is_wrong_is_named():
     f = rule(lambda x: (jnp.sin(x), jnp.sum(x**2)), lambda x, g: g[0] * jnp.cos(x) - 2.0 * g[1] * x)
     (finding,) = check_derivatives(f, X).findings
     assert finding.diagnosis.startswith("x (of output[1]): the sign is wrong; the rule")
-    assert "its argument 0 (of its output 1): the sign is wrong" in finding.diagnosis
+    assert "its argument x (of its output 1): the sign is wrong" in finding.diagnosis
+
+
+def test_the_arguments_of_a_rule_are_called_what_its_author_calls_them():
+    """By number they would be those of its leaves, and the second of these is no second argument."""
+
+    def penalty(layer, scale):
+        return scale * (jnp.sum(layer["w"] ** 2) + jnp.sum(layer["b"] ** 2))
+
+    def backward(residuals, g):
+        layer, scale = residuals
+        return {"w": 2.2 * g * scale * layer["w"], "b": 2.0 * g * scale * layer["b"]}, g * penalty(layer, 1.0)
+
+    f = jax.custom_vjp(penalty)
+    f.defvjp(lambda layer, scale: (penalty(layer, scale), (layer, scale)), backward)
+    layer = {"w": X, "b": X[:2]}
+    assert "its argument layer['w']: 1.1 times" in check_derivatives(f, layer, 0.3).findings[0].diagnosis
+
+    g = jax.custom_jvp(penalty)
+    g.defjvp(lambda at, along: (penalty(*at), jax.jvp(penalty, at, (along[0], 1.1 * along[1]))[1]))
+    report = check_derivatives(jax.vmap(g), {"w": A, "b": A}, X)
+    assert "its argument scale: 1.1 times" in report.findings[0].diagnosis
+
+
+def test_no_factor_is_told_of_what_is_not_known_from_zero():
+    """Beside a border at which the slope is zero, increments are as small as their step."""
+
+    @jax.custom_jvp
+    def one_sided(x):
+        return jnp.where(x > 0.0, x * x, 0.0)
+
+    one_sided.defjvp(lambda x, dx: (one_sided(*x), dx[0] * jnp.where(x[0] > 0.0, 2.0 * x[0], x[0] == 0.0)))
+    report = check_derivatives(one_sided, np.array([0.0, 1.0, -1.0]))
+    assert report.verdict == "disagree"
+    assert report.findings[0].diagnosis.startswith("a single entry is off by 1; no other was found wrong; the rule")
 
 
 Z = np.array([0.4 - 1.1j, -0.7 + 0.3j, 1.5 + 0.8j])

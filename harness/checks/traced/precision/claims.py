@@ -12,15 +12,16 @@ import numpy as np
 from harness.bounds.tolerances import GRADIENT_ROUNDINGS
 from harness.bounds.traced_bound import floor_of
 from harness.checks.directions import random_directions
-from harness.checks.traced.differencing import OPPOSITE, is_linear, overflows
+from harness.checks.traced.differencing import OPPOSITE, OPPOSITE_OF_HALVES, is_linear, overflows
 from harness.checks.traced.layout import Claim
 from harness.checks.traced.modes.mode import Mode
+from harness.checks.traced.modes.programs import equations_in
 from harness.checks.traced.precision.bars import Seen, bar_of_mode
 from harness.checks.traced.precision.meaning import meaning, meant
 from harness.verdict.comparison import Block
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.measured import NotApplicable
-from reference.traced.program import unit_roundoff
+from reference.traced.program import CUSTOM_RULES, unit_roundoff
 from reference.traced.rounding import COARSE
 
 if TYPE_CHECKING:
@@ -44,7 +45,8 @@ def claims_of(check: Check, modes: Sequence[Mode], along: np.ndarray | None = No
 def _answer(check: Check, mode: Mode, asked: tuple[np.ndarray, np.ndarray | None], quickly: bool) -> np.ndarray:
     """What a mode answers for each vector; and what for the opposite of all together, which the check keeps."""
     vectors, weights = asked
-    opposite = -OPPOSITE * np.abs(random_directions(0 if check.is_large else 1, len(vectors), check.seed + 6))
+    times = OPPOSITE if check.truth.coarsest < COARSE else OPPOSITE_OF_HALVES
+    opposite = -times * np.abs(random_directions(0 if check.is_large else 1, len(vectors), check.seed + 6))
     axis = 0 if weights is None else 1
     found = mode.answers(np.concatenate([vectors, opposite @ vectors]), weights, quickly)
     answer, together = np.split(found, [len(vectors)], axis)
@@ -86,17 +88,22 @@ def excuse(
     """
     borrows = check.truth.coarsest < COARSE and (along is not None or not check.is_large)
     borrows = borrows and (len(claims) == 1 or not seen.is_wide(truth)) and not check.kinks.any()
+
+    def is_right(answer: np.ndarray, error: np.ndarray) -> bool:
+        return seen.covers(np.abs(answer - truth.derivative), truth.error + error)
+
     for mode in [mode for mode in modes if mode.name in claims]:
         answer = claims[mode.name].derivative
         try:
             asked = _asked(check, mode, along)
             bar = bar_of_mode(mode, asked, answer, truth, seen, borrows, check.seed)
-            if _is_the_compilers(mode, asked, answer, truth, bar.error, seen):
+            if not is_right(answer, bar.error) and is_right(mode.rounded(None, *asked), bar.error):
+                # What is compiled quickly computes some numbers twice, each time with other roundings.
                 answer = _answer(check, mode, asked, quickly=False)
-                if not seen.covers(np.abs(answer - truth.derivative), truth.error + bar.error):
+                if not is_right(answer, bar.error) and is_right(mode.in_own_types(*asked), bar.error):
                     check.off_when_compiled.add(mode.name)
             claims[mode.name] = Claim(answer, check.noted(mode.name, bar))
-            _note_linear(check, mode.name, claims[mode.name], seen.blocks)
+            _note_linear(check, mode, asked, claims[mode.name], seen.blocks)
             if "lent" not in bar.kinds and check.truth.coarsest > UNIT_ROUNDOFF["float64"]:
                 check.meanings[mode.name] = meaning(
                     mode, *asked, check.truth.program, check.seed, partial(_is_covered, check, bar.error, truth, seen)
@@ -105,18 +112,6 @@ def excuse(
             check.left_out[mode.name] = str(reason)
             del claims[mode.name]
         check.by_solvers = max(check.by_solvers, mode.by_solvers)
-
-
-def _is_the_compilers(
-    mode: Mode, asked: tuple[Any, Any], answer: np.ndarray, truth: Claim, error: np.ndarray, seen: Seen
-) -> bool:
-    """Whether the machine code is off where the program that it comes from, run by NumPy, is not.
-
-    What is compiled quickly computes some numbers twice, each time with other roundings: then x is not max(x).
-    """
-    if seen.covers(np.abs(answer - truth.derivative), truth.error + error):
-        return False
-    return seen.covers(np.abs(mode.rounded(None, *asked) - truth.derivative), truth.error + error)
 
 
 def _is_covered(check: Check, error: np.ndarray, truth: Claim, seen: Seen, runs: np.ndarray) -> bool:
@@ -158,11 +153,21 @@ def unexcused(check: Check, claim: Claim, truth: Claim, known: np.ndarray) -> Cl
     return Claim(claim.derivative, np.select([excused, broken & fits], [np.inf, 0.0], claim.error))
 
 
-def _note_linear(check: Check, name: str, claim: Claim, blocks: Sequence[Block]) -> None:
-    """Whether a mode's answer for several vectors is that for each of them."""
+@np.errstate(invalid="ignore")  # of infinities
+def _note_linear(
+    check: Check, mode: Mode, asked: tuple[np.ndarray, np.ndarray | None], claim: Claim, blocks: Sequence[Block]
+) -> None:
+    """Whether a mode's answer for several vectors is that for each of them, and is so where nothing is mapped."""
+    (vectors, weights), name = asked, mode.name
     opposite, together = check.together[name]
     floor = floor_of(claim.derivative.ravel(), blocks, check.truth.coarsest).reshape(claim.derivative.shape)
     axis = 0 if name == "reverse" else 1
     each, error = (np.moveaxis(x, axis, 0) for x in (claim.derivative, claim.error + floor))
     if not is_linear(check.truth.coarsest, opposite, [each, together, np.abs(opposite) @ error, error]):
         check.not_linear.append(name)
+    if any(equation.name in CUSTOM_RULES for equation in equations_in(check.truth.program)):
+        shares = opposite[0] if len(opposite) else np.eye(1, len(vectors))[0]
+        mapped = together[0] if len(opposite) else each[0]
+        unmapped = mode.unmapped(shares @ vectors, weights)
+        if unmapped is not None and np.any(np.abs(unmapped - mapped) > 2.0 * (np.abs(shares) @ error + error[0])):
+            check.not_mapped.append(name)
