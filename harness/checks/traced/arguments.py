@@ -100,7 +100,7 @@ class Arguments:
             except jax.errors.ConcretizationTypeError:  # perhaps over a number that no derivative is taken in
                 with jax.ensure_compile_time_eval():
                     return self.f(*args)
-        except Exception as reason:
+        except (TypeError, ValueError, LookupError, AttributeError) as reason:  # all of JAX's own are of these
             if what := _breaks_the_trace(reason):
                 raise TypeError(f"f cannot be traced by JAX: {last_line_of(reason)} {what}") from reason
             raise
