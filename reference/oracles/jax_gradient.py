@@ -45,7 +45,7 @@ def fixed_settings(x64: bool = True) -> ExitStack:
 
 
 def compiled(function: Any, in_many_directions: bool = False) -> Any:
-    """`jax.jit`, compiled quickly, since few problems are asked of one program."""
+    """`jax.jit`, compiled quickly: for programs that are waited for longer than they run."""
     options = compiler_options()
     if in_many_directions:  # which at level 0 would take twice as long
         options = options | {name: 1 for name in options if name == "xla_backend_optimization_level"}
@@ -71,7 +71,7 @@ def is_elementwise(f: Activation) -> bool:
 
 @lru_cache(maxsize=32)
 def _reverse_program(network: Network) -> Any:
-    return compiled(jax.value_and_grad(partial(regularised_cost, network, JAX)))
+    return jax.jit(jax.value_and_grad(partial(regularised_cost, network, JAX)))
 
 
 @lru_cache(maxsize=32)
@@ -88,7 +88,7 @@ def _forward_program(network: Network) -> Any:
         gradient = jax.lax.map(derivative, jnp.arange(theta.size), batch_size=min(at_once, theta.size))
         return cost(theta), gradient
 
-    return compiled(cost_and_gradient, in_many_directions=True)
+    return jax.jit(cost_and_gradient)
 
 
 def _run(program: Any, problem: Problem, theta: np.ndarray, dtype: Any = np.float64) -> tuple[float, np.ndarray]:
