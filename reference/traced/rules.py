@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import itertools
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -9,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-from jax._src import source_info_util  # where the user's frames are, in every release so far
 
 from reference.traced.program import NOWHERE, Equation, Place, function_of, place_of, rule_of
 
@@ -118,14 +118,11 @@ def _imported(function: Place) -> str:
 
 
 def line_of(equation: Equation) -> Place:
-    """The line of the user's code that an equation comes from."""
-    try:
-        frame = source_info_util.user_frame(equation.raw.source_info.traceback)
-    except (AttributeError, TypeError):
+    """The line of the user's code that an equation comes from; nowhere where JAX traced it apart, or the check did."""
+    frame = next((frame for frame in frames_of(equation) if whose(frame.file_name) != "jax"), None)
+    if frame is None or whose(frame.file_name) == "harness":
         return NOWHERE
-    if frame is None or whose(frame.file_name) == "harness":  # a function of JAX, called by the check itself
-        return NOWHERE
-    return Place(frame.function_name, frame.file_name, frame.start_line)
+    return Place(frame.function_name, frame.file_name, frame.line_num)
 
 
 def own_line_of(equation: Equation) -> Place:
@@ -139,8 +136,12 @@ def is_of_library(place: Place) -> bool:
 
 
 def frames_of(equation: Equation) -> Sequence[Any]:
-    """The calls that lead to an equation, the innermost first."""
-    return getattr(equation.raw.source_info.traceback, "frames", ())
+    """The calls that lead to an equation, the innermost first, as far as to where JAX traces.
+
+    Beyond that old releases of JAX keep the calls of whoever had a function traced first.
+    """
+    frames = getattr(equation.raw.source_info.traceback, "frames", ())
+    return list(itertools.takewhile(lambda frame: frame.function_name != "trace_to_jaxpr_dynamic", frames))
 
 
 def whose(file_name: str) -> str:

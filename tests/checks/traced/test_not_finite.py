@@ -87,3 +87,13 @@ def test_chosen_before_and_after_all_is_well():
         return jnp.where(x > 0.0, jnp.log(jnp.where(x > 0.0, x, 1.0)), 0.0)
 
     assert check_derivatives(guarded, np.array([-1.0, 2.0])).verdict == "agree"
+
+
+def length(x):
+    return jnp.linalg.norm(x, axis=0) + x[0]
+
+
+def test_the_line_is_not_that_of_whoever_had_a_function_of_jax_traced_first():
+    check_derivatives(lambda x: jnp.linalg.norm(x, axis=0), TWO)
+    told = check_derivatives(length, np.zeros(2)).findings[0].diagnosis
+    assert f"{__file__}:{length.__code__.co_firstlineno + 1})" in told
