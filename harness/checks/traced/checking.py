@@ -16,7 +16,7 @@ import numpy as np
 from harness.checks.traced.arguments import Arguments, in_32_bits, require
 from harness.checks.traced.asking import NOT_FINITE, Check
 from harness.checks.traced.culprits import Met, beside_the_numbers, find_culprits, rules_alone
-from harness.checks.traced.modes.programs import alike, equations_in
+from harness.checks.traced.modes.programs import alike, has_rules
 from harness.checks.traced.not_finite import where_not_finite
 from harness.checks.traced.notes import SOLVERS_TOLD, details_of, notes_of, type_of
 from harness.checks.traced.subject import MODES, REFERENCE, consensus
@@ -29,7 +29,7 @@ from harness.verdict.report import Report
 from reference.arithmetics.companion import first_line
 from reference.switches import settings
 from reference.traced.eagerly import eagerly, values_of
-from reference.traced.program import CUSTOM_RULES, Equation, Traced, function_of
+from reference.traced.program import Equation, Traced, function_of
 from reference.traced.rounding import COARSE
 
 PATIENCE = 2.0
@@ -211,7 +211,7 @@ def _differing(check: Check) -> list[str]:
         )
         if not np.array_equal(here, found, equal_nan=True):
             return [NOT_REPEATABLE["traced" if np.array_equal(here, once_more, equal_nan=True) else "called"]]
-    if is_alike and not any(eq.name in CUSTOM_RULES for eq in equations_in(again)):
+    if is_alike and not has_rules(again):
         return []  # what has no rules of its own has the derivative of its program
     another = check.mode("reverse")
     if any(not mode.is_alike(another) and not mode.answers_alike(another, check.weights) for mode in reverse):

@@ -25,7 +25,7 @@ from reference.traced.program import (
     rule_of,
     unit_roundoff,
 )
-from reference.traced.rules import frames_of, whose
+from reference.traced.rules import frames_of, is_rule_of_jax, whose
 
 LARGEST_PASS = 2.0e7
 """Numbers that one pass may hold, 160 MB in float64; more directions than fit go in chunks."""
@@ -122,6 +122,11 @@ def equations_in(program: Program) -> Iterator[Equation]:
         yield equation
         for inner in programs_in(equation):
             yield from equations_in(inner)
+
+
+def has_rules(program: Program) -> bool:
+    """Whether a derivative rule is in it that is none of JAX's own."""
+    return any(eq.name in CUSTOM_RULES and not is_rule_of_jax(eq) for eq in equations_in(program))
 
 
 def without_stops_of_rules(program: Program, primal: Program, trusted: Callable[[Equation], bool]) -> Program:

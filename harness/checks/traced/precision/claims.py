@@ -15,13 +15,13 @@ from harness.checks.directions import random_directions
 from harness.checks.traced.differencing import OPPOSITE, OPPOSITE_OF_HALVES, is_linear, overflows
 from harness.checks.traced.layout import Claim
 from harness.checks.traced.modes.mode import Mode
-from harness.checks.traced.modes.programs import equations_in
+from harness.checks.traced.modes.programs import has_rules
 from harness.checks.traced.precision.bars import Seen, bar_of_mode
 from harness.checks.traced.precision.meaning import meaning, meant
 from harness.verdict.comparison import Block
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.measured import NotApplicable
-from reference.traced.program import CUSTOM_RULES, unit_roundoff
+from reference.traced.program import unit_roundoff
 from reference.traced.rounding import COARSE
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ def _note_linear(
     each, error = (np.moveaxis(x, axis, 0) for x in (claim.derivative, claim.error + floor))
     if not is_linear(check.truth.coarsest, opposite, [each, together, np.abs(opposite) @ error, error]):
         check.not_linear.append(name)
-    if any(equation.name in CUSTOM_RULES for equation in equations_in(check.truth.program)):
+    if has_rules(check.truth.program):  # JAX's own are alike, mapped or not
         shares = opposite[0] if len(opposite) else np.eye(1, len(vectors))[0]
         mapped = together[0] if len(opposite) else each[0]
         unmapped = mode.unmapped(shares @ vectors, weights)
