@@ -67,7 +67,7 @@ class Arguments:
         self.leaves = [_array(self._all[i]) for i in found]
         self._others = {i: leaf for i, leaf in enumerate(self._all) if i not in found}
         self._before = {i: leaf.copy() for i, leaf in self._others.items() if isinstance(leaf, np.ndarray)}
-        self.outside = Outside(f)
+        self.outside = Outside(f, self._all)
         self.outputs: list[str] = []
         self.left_out: list[str] = []
         if sum(leaf.size for leaf in self.leaves) == 0:

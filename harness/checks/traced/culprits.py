@@ -141,8 +141,8 @@ def find_culprits(
         found = _of_second_order(of_first_order(), check.deadline)
     if not found:
         found = _off(check, met, _different([eq for eq in others if not _holds_rule(eq)])[:PRIMITIVES_TRIED])
-        # NaN of a loop is that of an operation in it
-        found = [(culprit, eq) for culprit, eq in found if np.isfinite(culprit.off) or not programs_in(eq)]
+        # of an infinite slope no rule is to blame, and of NaN in a loop an operation of the loop is
+        found = [(culprit, eq) for culprit, eq in found if np.isfinite(culprit.off)]
     return [culprit for culprit, _ in found] or _by_primal(check, custom[:RULES_TRIED])
 
 

@@ -8,7 +8,7 @@ import functools
 import inspect
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -30,11 +30,13 @@ class Outside:
     ----------
     f : callable
         Looked into are its own lines, and those of the functions of its module that it names.
+    arguments : sequence
+        What is handed to f, by whatever name its lines know it, too.
     """
 
-    def __init__(self, f: Callable[..., Any]):
-        self._f = f
-        self._before = _state(f)
+    def __init__(self, f: Callable[..., Any], arguments: Sequence[Any]):
+        self._f, self._arguments = f, arguments
+        self._before = self._state()
 
     def changed(self) -> list[str]:
         """The names of what is another than it was."""
@@ -42,19 +44,24 @@ class Outside:
 
     def keeps_traced(self) -> bool:
         """Whether a traced array was put there."""
-        put = (x for _, before, after in self._changes() for x in after if not any(x is y for y in before))
-        return any(isinstance(value, Tracer) for value in put)
+        return any(
+            isinstance(x, Tracer)
+            for _, before, after in self._changes()
+            for known in [set(map(id, before))]
+            for x in after
+            if id(x) not in known
+        )
+
+    def _state(self) -> dict[str, list[Any]]:
+        """By name, each variable and what it holds now."""
+        handed_over = set(map(id, self._arguments))
+        return {name: [value, *_inside(value)] for name, value in _named(self._f) if id(value) not in handed_over}
 
     def _changes(self) -> Iterator[tuple[str, list[Any], list[Any]]]:
-        for name, after in _state(self._f).items():
+        for name, after in self._state().items():
             before = self._before.get(name, [])
             if len(before) != len(after) or not all(map(_same, before, after)):
                 yield name, before, after
-
-
-def _state(f: Callable[..., Any]) -> dict[str, list[Any]]:
-    """By name, each variable and what it holds now."""
-    return {name: [value, *_inside(value)] for name, value in _named(f)}
 
 
 def _named(f: Any) -> Iterator[tuple[str, Any]]:

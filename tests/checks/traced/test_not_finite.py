@@ -35,12 +35,22 @@ def in_steps(x):
     return jax.lax.scan(lambda c, t: (c + jnp.where(t > 0.0, jnp.sqrt(t), t), None), 0.0, x)[0]
 
 
+def inverse_softplus(x):
+    return jnp.where(x > 20.0, x, jnp.log(jnp.exp(x) - 1.0))
+
+
+def half_of_roots(x):
+    return jnp.sum(x**0.5 * np.array([0.0, 1.0]))
+
+
 TWO = np.array([1.0, 2.0])
 BEGINNING = {
     "a logarithm": (entropy, (np.array([-1.0, 2.0]),), "log", True),
     "a quotient": (ratio, (TWO, np.array([0.0, 3.0])), "div", True),
     "under jit": (sinc, (np.array([0.0, 1.0]),), "integer_pow", True),
     "in a loop": (in_steps, (np.array([-1.0, 2.0]),), "sqrt", True),
+    "an overflow": (inverse_softplus, (np.array([800.0, 1.0]),), "exp", True),
+    "an infinite slope": (half_of_roots, (np.array([0.0, 4.0]),), "pow", False),
     "a distance of nothing": (distance, (TWO,), "div", False),
     "a spread of equals": (spread, (np.array([2.0, 2.0]),), "div", False),
 }
