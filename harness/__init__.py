@@ -11,17 +11,17 @@ if TYPE_CHECKING:
     from harness import strategies as strategies
     from harness.assertions import assert_derivatives_agree as assert_derivatives_agree
     from harness.assertions import assert_gradients_agree as assert_gradients_agree
-    from harness.checks.activations.checking import check_activation as check_activation
-    from harness.checks.functions.gradient_checking import check_gradient as check_gradient
-    from harness.checks.networks.cases import load_case as load_case
-    from harness.checks.networks.cases import save_case as save_case
-    from harness.checks.networks.cross_checking import cross_check as cross_check
+    from harness.checks.activations.activation_check import check_activation as check_activation
+    from harness.checks.functions.gradient_check import check_gradient as check_gradient
+    from harness.checks.networks.case_files import load_case as load_case
+    from harness.checks.networks.case_files import save_case as save_case
     from harness.checks.networks.many_networks import check_networks as check_networks
+    from harness.checks.networks.network_check import cross_check as cross_check
     from harness.checks.networks.random_problems import random_problem as random_problem
-    from harness.checks.traced.checking import check_derivatives as check_derivatives
+    from harness.checks.traced.derivative_check import check_derivatives as check_derivatives
     from harness.digits.data import load_digits as load_digits
     from harness.sources.bug_zoo import BUGS
-    from harness.sources.table import SOURCES as SOURCES
+    from harness.sources.source_table import SOURCES as SOURCES
     from harness.training.fmincg import fmincg as fmincg
     from harness.training.gate import GateClosed as GateClosed
     from harness.training.training import TrainingResult as TrainingResult
@@ -48,22 +48,22 @@ _HOMES = {
     "NotApplicable": "reference.measured",
     "Problem": "reference.problem",
     "Report": "harness.verdict.report",
-    "SOURCES": "harness.sources.table",
+    "SOURCES": "harness.sources.source_table",
     "TrainingResult": "harness.training.training",
     "assert_derivatives_agree": "harness.assertions",
     "assert_gradients_agree": "harness.assertions",
-    "check_activation": "harness.checks.activations.checking",
-    "check_derivatives": "harness.checks.traced.checking",
-    "check_gradient": "harness.checks.functions.gradient_checking",
+    "check_activation": "harness.checks.activations.activation_check",
+    "check_derivatives": "harness.checks.traced.derivative_check",
+    "check_gradient": "harness.checks.functions.gradient_check",
     "check_networks": "harness.checks.networks.many_networks",
-    "cross_check": "harness.checks.networks.cross_checking",
+    "cross_check": "harness.checks.networks.network_check",
     "fmincg": "harness.training.fmincg",
-    "load_case": "harness.checks.networks.cases",
+    "load_case": "harness.checks.networks.case_files",
     "load_digits": "harness.digits.data",
     "predict": "harness.training.training",
     "random_problem": "harness.checks.networks.random_problems",
     "register": "reference.activations",
-    "save_case": "harness.checks.networks.cases",
+    "save_case": "harness.checks.networks.case_files",
     "train": "harness.training.training",
 }
 

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from typing import Any, cast
 
-from harness.checks.functions.gradient_checking import check_gradient
-from harness.checks.networks.cross_checking import cross_check
-from harness.sources.by_name import Sources, named_sources
+from harness.checks.functions.gradient_check import check_gradient
+from harness.checks.networks.network_check import cross_check
+from harness.sources.source_names import Sources, named_sources
 from harness.verdict.report import Report
 from reference.problem import Problem
 
@@ -103,7 +103,7 @@ def assert_derivatives_agree(f: Callable[..., Any], *args: Any, **options: Any) 
         As `check_derivatives` does.
     """
     __tracebackhide__ = True  # pytest shows the caller's line
-    from harness.checks.traced.checking import check_derivatives  # which imports JAX
+    from harness.checks.traced.derivative_check import check_derivatives  # which imports JAX
 
     report = check_derivatives(f, *args, **options)
     if report.verdict != "agree":

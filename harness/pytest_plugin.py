@@ -35,8 +35,8 @@ from zlib import crc32
 
 import pytest
 
-from harness.importing import ShownFromOutside
 from harness.inconclusive import InconclusiveGradient
+from harness.named_objects import ShownFromOutside
 from harness.wording import counted
 
 CASES = Path(".gradient-cases")  # below the root directory: where failing problems are saved
@@ -115,8 +115,8 @@ def _check_values(config: pytest.Config) -> None:
         raise ValueError(f"gradient_inconclusive must be fail, warn or pass, not {on_inconclusive!r}")
     activations, sources = _suite_option(config, ACTIVATION), _suite_option(config, SOURCE)
     if activations or sources:  # or nothing is imported
-        from harness.checks.activations.checking import find_activation
-        from harness.sources.by_name import find_source
+        from harness.checks.activations.activation_check import find_activation
+        from harness.sources.source_names import find_source
 
         for find, names in ((find_activation, activations), (find_source, sources)):
             for name in names:
@@ -237,7 +237,7 @@ def check_derivatives(pytestconfig: pytest.Config) -> Callable[..., Any]:
 
     def assert_agree(f: Callable[..., Any], *args: Any, **options: Any) -> Any:
         __tracebackhide__ = True
-        from harness.checks.traced.checking import check_derivatives  # which imports JAX
+        from harness.checks.traced.derivative_check import check_derivatives  # which imports JAX
 
         with ShownFromOutside(pytestconfig.option.fulltrace):
             report = check_derivatives(f, *args, **options)
@@ -273,10 +273,10 @@ def _record(config: pytest.Config, report: Any) -> None:
 
 
 def _repeat_network(item: pytest.Item, report: Any, subject: Any, theta: Any, sources: Any, **_: Any) -> str:
-    from harness.checks.networks.reproducing import reproduce
+    from harness.checks.networks.reproduction import reproduce
     from harness.scripts.locating import search_path
-    from harness.sources.by_name import named_sources
-    from harness.sources.table import SOURCES
+    from harness.sources.source_names import named_sources
+    from harness.sources.source_table import SOURCES
 
     path = item.config.rootpath / CASES / f"{_file_name(item.nodeid)}.json"
     activations = _suite_option(item.config, ACTIVATION)

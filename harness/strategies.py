@@ -153,7 +153,7 @@ def _leaf_like(chooser: _DrawnChooser, leaf: Any, domain: str) -> Any:
     """A leaf in a domain, of the same kind: a Python number, a NumPy array or one of JAX."""
     import jax.numpy as jnp
 
-    from harness.checks.traced.arguments import differentiable
+    from harness.checks.traced.function_arguments import differentiable
 
     if not differentiable(leaf):
         return leaf

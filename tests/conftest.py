@@ -52,7 +52,7 @@ def assert_within_rounding():
 
     `roundings` is how many times the derived bound they may differ by together, beside `error`.
     """
-    from harness.bounds.rounding_bound import rounding_bound
+    from harness.bounds.network_bound import rounding_bound
 
     def check(problem, theta, one, other, roundings=2.0, error=0.0):
         bound = rounding_bound(problem, theta)

@@ -10,7 +10,7 @@ from flint import arb
 
 from harness.audit.rules import Rule
 from harness.audit.truths import true_derivative
-from harness.importing import import_attribute
+from harness.named_objects import import_attribute
 
 ABSOLUTE = 1e-9
 """A derivative is wrong if it is off by more than this times max(1, |derivative|), and else has lost digits at most."""

@@ -1,8 +1,8 @@
 """The numbers that were chosen and that a verdict depends on, each with its reason.
 
-A verdict compares a difference with a bound that is derived (`harness.bounds.rounding_bound`) or estimated by an
+A verdict compares a difference with a bound that is derived (`harness.bounds.network_bound`) or estimated by an
 oracle, whose steps stand with the oracle in `reference`. What one module alone chooses stands in that module, as in
-`harness.checks.functions.step_search`; what is left is here.
+`harness.checks.functions.step_sizes`; what is left is here.
 """
 
 MEANINGLESS = {"float64": 1e-6, "float32": 1e-2, "float16": 0.05, "bfloat16": 0.1}

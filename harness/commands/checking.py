@@ -26,7 +26,7 @@ from harness.commands.options import (
 from harness.commands.output import output_on_stderr
 from harness.commands.sweeping import replay_row
 from harness.files import MAX_SIZE, is_sqlite
-from harness.sources.table import SPELLINGS, Source
+from harness.sources.source_table import SPELLINGS, Source
 from harness.wording import counted, did_you_mean
 
 WORST_FIRST = ("disagree", "inconclusive", "agree")
@@ -59,8 +59,8 @@ def check(
     json: Json = False,
 ) -> None:
     """Cross-check the gradient sources on random networks; an --activation is checked by itself first."""
-    from harness.checks.networks.activations import needs_plain_differences, usable_sources
-    from harness.sources.by_name import may_need_jax
+    from harness.checks.networks.activation_networks import needs_plain_differences, usable_sources
+    from harness.sources.source_names import may_need_jax
 
     if plot is not None and not activation:
         raise ValueError("--plot draws an activation; name one with --activation")
@@ -104,7 +104,7 @@ def check(
 
 def _check_in_networks(activations: list[Any], **asked_for: Any) -> dict[str, Any]:
     """Random networks with these activations alone and then among others; where there are none, with all."""
-    from harness.checks.networks.activations import mixed_with_others
+    from harness.checks.networks.activation_networks import mixed_with_others
     from harness.checks.networks.many_networks import check_networks
 
     steps = {"networks": activations, "mixed": mixed_with_others(activations)} if activations else {"networks": None}
@@ -122,8 +122,8 @@ def _tolerated(
 
     With a time limit, these run in processes of their own, which know the activations.
     """
-    from harness.sources.by_name import BUG, named_sources
-    from harness.sources.isolated import isolated_source
+    from harness.sources.isolated_source import isolated_source
+    from harness.sources.source_names import BUG, named_sources
 
     failures: dict[str, list[str]] = {}
     if names is None:
@@ -144,8 +144,8 @@ def _tolerated(
 
 def _check_alone(names: list[str]) -> tuple[list[Any], list[Any]]:
     """The activations, registered if possible, and their own reports."""
-    from harness.checks.activations.checking import check_activation, find_activation
-    from harness.checks.networks.activations import register_checked
+    from harness.checks.activations.activation_check import check_activation, find_activation
+    from harness.checks.networks.activation_networks import register_checked
 
     activations = [find_activation(name) for name in names]
     reports = [check_activation(f) for f in activations]
@@ -182,7 +182,7 @@ def _show_all(
 
 def _reproduce(failed: Any, sources: Any, case: Path, activations: Sequence[str] = ()) -> None:
     """Say on stderr how to see a failing network again."""
-    from harness.checks.networks.reproducing import reproduce
+    from harness.checks.networks.reproduction import reproduce
 
     complain(f"\n{reproduce(failed.problem, failed.theta, failed.report, sources, case, activations)}")
 
@@ -229,9 +229,9 @@ def replay(
     """Check a saved case again, or a row of a sweep."""
     if is_sqlite(file):
         replay_row(file, seed, json, allow_import)
-    from harness.checks.activations.checking import find_activation
-    from harness.checks.networks.cases import load_case
-    from harness.checks.networks.cross_checking import cross_check
+    from harness.checks.activations.activation_check import find_activation
+    from harness.checks.networks.case_files import load_case
+    from harness.checks.networks.network_check import cross_check
     from reference.activations import register
 
     start_jax()

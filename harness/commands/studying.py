@@ -29,7 +29,7 @@ def study(
     json: Json = False,
 ) -> None:
     """Detection power of this and other gradient checkers over the bug zoo."""
-    from harness.drawing import png
+    from harness.figure_style import png
     from harness.files import write_whole
     from harness.study.figure import detection_power
     from harness.study.study import QUICK, run_study

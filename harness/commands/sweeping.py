@@ -16,7 +16,7 @@ from harness.commands.common import (
     start_jax,
 )
 from harness.commands.options import Json, ReportFile, Seed, file_to_write, option, seconds, write_page
-from harness.sources.table import SPELLINGS
+from harness.sources.source_table import SPELLINGS
 
 OUT = "The SQLite file of the rows; one that is there already is completed."
 ONLY_THESE = "Only these hidden activations: a registered name, or module:attribute. Can be repeated."
@@ -78,8 +78,8 @@ def sweep(
 
 def _check_names(settings: Any) -> None:
     """Names that stand for nothing are refused before any file is made."""
-    from harness.checks.activations.checking import find_activation
-    from harness.sources.by_name import may_need_jax, named_sources
+    from harness.checks.activations.activation_check import find_activation
+    from harness.sources.source_names import may_need_jax, named_sources
 
     if settings.activations or may_need_jax(settings.sources):
         start_jax()
@@ -106,7 +106,7 @@ def _summarise(file: Path, page: Path | None, json: bool) -> None:
 
 def replay_row(file: Path, seed: int | None, json: bool, allow_import: bool = False) -> None:
     """Make the check of one row again, show its report, and exit with its verdict's code."""
-    from harness.sources.by_name import BUG
+    from harness.sources.source_names import BUG
     from harness.sweep.rows import prepare
     from harness.sweep.settings import Settings
     from harness.sweep.store import open_to_read

@@ -11,7 +11,7 @@ from harness.commands.common import EXIT_CODES, INTERRUPTED, progress_bar, show,
 from harness.commands.options import Data, Json, MaxSize, Networks, ReportFile, Seed, file_to_write, option, write_page
 from harness.commands.output import output_on_stderr
 from harness.files import MAX_SIZE
-from harness.sources.table import SPELLINGS
+from harness.sources.source_table import SPELLINGS
 
 HIDDEN = "Units of the hidden layers, separated by commas; 0 for none."
 GATE = "Whether the gradient sources must agree, or nobody is asked."
@@ -66,7 +66,7 @@ def train(
 ) -> None:
     """Gate and training: a network of your own on four fifths of the digits, tested on the rest."""
     from harness.digits import main_job
-    from harness.sources.by_name import find_source, may_need_jax
+    from harness.sources.source_names import find_source, may_need_jax
 
     if not 0.0 <= l2 < float("inf"):
         raise ValueError(f"--l2 takes a finite number, zero or more, not {l2:g}")

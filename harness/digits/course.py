@@ -8,7 +8,7 @@ import numpy as np
 from harness.digits.data import Digits
 from harness.digits.mat_files import read_mat
 from harness.files import MAX_SIZE, read_at_most
-from harness.sources.table import SOURCES
+from harness.sources.source_table import SOURCES
 from harness.training.training import predict
 from reference.activations import ACTIVATIONS
 from reference.network import Network

@@ -1,6 +1,6 @@
 """Figures of digits, and of what a network makes of them.
 
-Each function returns a `Figure` of Matplotlib's object-oriented interface, which `harness.drawing.png` renders.
+Each function returns a `Figure` of Matplotlib's object-oriented interface, which `harness.figure_style.png` renders.
 """
 
 import math
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness.drawing import COLOURS, FAINT, INK, MEDIUM, SMALL, WIDTH, dress, label_ends, new_figure, png
+from harness.figure_style import COLOURS, FAINT, INK, MEDIUM, SMALL, WIDTH, dress, label_ends, new_figure, png
 from reference.namespaces import NUMPY
 
 if TYPE_CHECKING:

@@ -29,7 +29,7 @@ from harness.digits import figures
 from harness.digits.data import Digits, load_digits, stratified_split
 from harness.digits.fitting import Fit, Plan, Published, fit
 from harness.digits.theta_files import mat, npz
-from harness.drawing import png
+from harness.figure_style import png
 from harness.files import folder_to_fill, held_alone, write_whole
 from harness.progress import Progress, silent
 from harness.training.checkpoint import Checkpoint

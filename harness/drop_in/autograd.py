@@ -14,7 +14,7 @@ from autograd.core import make_jvp, make_vjp, vspace
 from autograd.misc import flatten
 from autograd.test_util import check_grads as original
 
-from harness.checks.functions.gradient_checking import check_gradient
+from harness.checks.functions.gradient_check import check_gradient
 from harness.drop_in.directions import check_forward
 from harness.drop_in.settling import generator, noted, reasons, undecided
 from harness.verdict.report import Report

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.checks.functions.gradient_checking import check_gradient
+from harness.checks.functions.gradient_check import check_gradient
 from harness.verdict.report import Report
 
 ZERO = np.array(0.0)

@@ -8,8 +8,8 @@ import jax
 import numpy as np
 from jax.test_util import check_grads as original
 
-from harness.checks.traced.arguments import NoNumber
-from harness.checks.traced.checking import check_derivatives
+from harness.checks.traced.derivative_check import check_derivatives
+from harness.checks.traced.function_arguments import NoNumber
 from harness.drop_in.settling import reasons, undecided, without_meaning
 from harness.verdict.report import Report
 

@@ -11,7 +11,7 @@ from scipy.optimize import check_grad as original
 from scipy.sparse import issparse
 from scipy.sparse.linalg import LinearOperator
 
-from harness.checks.functions.gradient_checking import check_gradient
+from harness.checks.functions.gradient_check import check_gradient
 from harness.drop_in.directions import check_along
 from harness.drop_in.settling import generator, noted, reasons, undecided, without_meaning
 from harness.verdict.report import Report

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch.autograd import forward_ad
 
-from harness.checks.functions.gradient_checking import check_gradient
+from harness.checks.functions.gradient_check import check_gradient
 from harness.drop_in.directions import check_forward
 from harness.drop_in.settling import generator, noted
 from harness.verdict.report import Report

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from harness.checks.networks.diagnosing.explaining import nearest
-from harness.checks.networks.diagnosing.replaying import Explanations, find_bugs
+from harness.checks.networks.bug_explanations import nearest
+from harness.checks.networks.bug_replay import Explanations, find_bugs
 from harness.checks.networks.random_problems import ANY, Like, random_problem
 from harness.grading.asking import find_ways, ways_of_source
 from harness.grading.calling.answers import Parsed
@@ -169,7 +169,7 @@ def _module(target: str) -> Process:
     import inspect
     from importlib.util import find_spec
 
-    from harness.importing import import_attribute
+    from harness.named_objects import import_attribute
 
     function = import_attribute(target)
     module = getattr(function, "__module__", None)

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from harness.checks.networks.diagnosing.explaining import ALL_WRONG, COST_UNEXPLAINED, describe, seen
-from harness.checks.networks.diagnosing.replaying import Explanations
+from harness.checks.networks.bug_explanations import ALL_WRONG, COST_UNEXPLAINED, describe, seen
+from harness.checks.networks.bug_replay import Explanations
 from harness.grading.calling.answers import Parsed
 from harness.grading.problems import Asked
 from harness.grading.ways import Ways

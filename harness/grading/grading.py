@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.checks.networks.diagnosing.explaining import GRADIENT_IS_RIGHT, describe, nearest, together
-from harness.checks.networks.diagnosing.replaying import find_bugs
+from harness.checks.networks.bug_explanations import GRADIENT_IS_RIGHT, describe, nearest, together
+from harness.checks.networks.bug_replay import find_bugs
 from harness.grading.asking import find_ways
 from harness.grading.calling.answers import Parsed
 from harness.grading.calling.conventions import Convention

@@ -5,8 +5,8 @@ from functools import cache, cached_property
 
 import numpy as np
 
-from harness.bounds.rounding_bound import Bound, rounding_bound
-from harness.checks.networks.diagnosing.replaying import NO_BUG, Replay
+from harness.bounds.network_bound import Bound, rounding_bound
+from harness.checks.networks.bug_replay import NO_BUG, Replay
 from harness.digits.data import load_digits
 from harness.grading.calling.answers import Parsed
 from harness.sources.backprop_steps import Backprop, Layout

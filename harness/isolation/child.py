@@ -14,8 +14,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from harness.importing import import_attribute, import_file_or_module
 from harness.isolation.values import copies, differ, encode
+from harness.named_objects import import_attribute, import_file_or_module
 
 MESSAGE = 2_000  # characters of an exception's message that are told
 

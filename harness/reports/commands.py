@@ -9,7 +9,7 @@ from harness.checks.networks.many_networks import Summary
 from harness.digits import figures
 from harness.digits.fitting import Fit
 from harness.digits.main_job import RunResult
-from harness.drawing import png
+from harness.figure_style import png
 from harness.pages.document import picture, table
 from harness.reports.parts import gallery, listing, of_report, page, preformatted, section, wide
 from harness.study.checkers import ALARM, INCONCLUSIVE

@@ -5,10 +5,10 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from harness.drawing import png
+from harness.figure_style import png
 from harness.pages.document import document, picture, table, text_of
 from harness.pages.environment import environment
-from harness.verdict.heat import HeatMap
+from harness.verdict.heat_map import HeatMap
 from harness.verdict.report import Report
 
 

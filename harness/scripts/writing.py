@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from harness.checks.functions import torch_state
 from harness.checks.functions.parameters import Layout
-from harness.checks.functions.trees import torch_state
-from harness.checks.functions.trees.branches import take_apart
-from harness.checks.functions.trees.leaves import to_numpy
+from harness.checks.functions.tree_branches import take_apart
+from harness.checks.functions.tree_leaves import to_numpy
 from harness.files import write_whole
 from harness.scripts.locating import Located, NotWritable, locate, own_folders
 
@@ -61,7 +61,7 @@ class Script:
                 "import numpy as np",
                 *self._imports,
                 f"from harness import {check}",
-                "from harness.importing import import_file_as",
+                "from harness.named_objects import import_file_as",
                 "",
                 f"sys.path[:0] = {own_folders()}",
                 *self._statements,

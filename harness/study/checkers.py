@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from harness.checks.networks.cross_checking import cross_check
+from harness.checks.networks.network_check import cross_check
 from reference.measured import GradientSource
 from reference.problem import Problem
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness.drawing import COLOURS, FAINT, INK, MEDIUM, SMALL, dress, new_figure
+from harness.figure_style import COLOURS, FAINT, INK, MEDIUM, SMALL, dress, new_figure
 from harness.study.checkers import ALARM, HARNESS
 from harness.study.study import Study
 from harness.study.trials import group_of

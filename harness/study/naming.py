@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from harness.bounds.rounding_bound import rounding_bound
-from harness.checks.networks.cross_checking import cross_check
-from harness.checks.networks.diagnosing.replaying import Explanations, Replay, find_bugs
-from harness.checks.networks.diagnosing.telling_apart import different, telling_problem
+from harness.bounds.network_bound import rounding_bound
+from harness.checks.networks.bug_replay import Explanations, Replay, find_bugs
+from harness.checks.networks.distinguishing_problems import different, telling_problem
+from harness.checks.networks.network_check import cross_check
 from harness.progress import Progress, silent
 from harness.sources.bug_zoo import BUGS, Bug, pipeline_with
-from harness.sources.table import SOURCES
+from harness.sources.source_table import SOURCES
 from harness.study.problems import Drawn, draw
 from harness.study.rates import Rate
 from harness.verdict.comparison import Answer

@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from harness.bounds.rounding_bound import rounding_bound
+from harness.bounds.network_bound import rounding_bound
 from harness.digits.course import COURSE
 from harness.digits.data import load_digits
 from harness.progress import Progress
-from harness.sources.table import SOURCES
+from harness.sources.source_table import SOURCES
 from harness.study.checkers import ALARM, HARNESS, PEERS, Checker, harness_verdict
 from reference.measured import GradientSource, Oracle
 from reference.oracles import finite_difference

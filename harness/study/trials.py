@@ -15,11 +15,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from harness.bounds.rounding_bound import rounding_bound
+from harness.bounds.network_bound import rounding_bound
 from harness.progress import Progress
 from harness.sources.backprop_steps import Backprop
 from harness.sources.bug_zoo import Bug
-from harness.sources.table import BY_HAND, Source
+from harness.sources.source_table import BY_HAND, Source
 from harness.study.checkers import HARNESS, Checker, harness_verdict
 from harness.study.problems import KINDS, draw
 from reference.measured import GradientSource

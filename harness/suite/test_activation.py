@@ -2,10 +2,10 @@
 
 import pytest
 
-from harness.checks.activations.slopes import ORACLES
-from harness.checks.activations.subject import CLAIMED
-from harness.checks.networks.activations import mixed_with_others, needs_plain_differences, usable_sources
-from harness.sources.table import SOURCES
+from harness.checks.activations.activation_subject import CLAIMED
+from harness.checks.activations.slope_oracles import ORACLES
+from harness.checks.networks.activation_networks import mixed_with_others, needs_plain_differences, usable_sources
+from harness.sources.source_table import SOURCES
 
 
 def test_the_record_is_right(report):

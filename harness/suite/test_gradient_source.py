@@ -5,7 +5,7 @@ import pytest
 
 from harness.checks.networks.many_networks import check_networks
 from harness.checks.networks.random_problems import random_problem
-from harness.sources.table import SOURCES
+from harness.sources.source_table import SOURCES
 from reference.measured import NotApplicable
 
 YOURS = "yours"

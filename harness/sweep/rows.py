@@ -76,8 +76,8 @@ def prepare(settings: Settings, seed: int) -> tuple[str, Callable[[], Report]]:
 
 
 def _network(settings: Settings, seed: int) -> tuple[str, Callable[[], Report]]:
-    from harness.checks.activations.checking import find_activation
-    from harness.checks.networks.cross_checking import cross_check
+    from harness.checks.activations.activation_check import find_activation
+    from harness.checks.networks.network_check import cross_check
     from harness.checks.networks.random_problems import random_problem
 
     activations = [find_activation(name) for name in settings.activations] or None
@@ -86,7 +86,7 @@ def _network(settings: Settings, seed: int) -> tuple[str, Callable[[], Report]]:
 
 
 def _function(_: Settings, seed: int) -> tuple[str, Callable[[], Report]]:
-    from harness.checks.functions.gradient_checking import check_gradient
+    from harness.checks.functions.gradient_check import check_gradient
     from harness.sweep.random_subjects import random_function
 
     fun, theta = random_function(seed)
@@ -94,7 +94,7 @@ def _function(_: Settings, seed: int) -> tuple[str, Callable[[], Report]]:
 
 
 def _activation(_: Settings, seed: int) -> tuple[str, Callable[[], Report]]:
-    from harness.checks.activations.checking import check_activation
+    from harness.checks.activations.activation_check import check_activation
     from harness.sweep.random_subjects import random_activation
 
     f = random_activation(seed)

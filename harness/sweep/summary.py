@@ -7,7 +7,7 @@ from typing import Any
 from harness.bounds.tolerances import INCONCLUSIVE_SHARE
 from harness.sweep.rows import ERROR, SEPARATOR
 from harness.sweep.store import Store
-from harness.verdict.judging import kind_of
+from harness.verdict.judgement import kind_of
 
 SCHEMA = "harness.sweep/1"
 SHOWN = 5  # rows of each kind

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.sources.table import SOURCES
+from harness.sources.source_table import SOURCES
 from reference.namespaces import NUMPY
 from reference.network import Network
 from reference.problem import Problem

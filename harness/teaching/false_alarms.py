@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from harness.checks.networks.cross_checking import cross_check
-from harness.sources.table import SOURCES
+from harness.checks.networks.network_check import cross_check
+from harness.sources.source_table import SOURCES
 from reference.namespaces import NUMPY
 from reference.network import Network
 from reference.problem import Problem

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from harness.importing import import_attribute
 from harness.isolation import Worker
+from harness.named_objects import import_attribute
 
 TIMEOUT = 600.0  # seconds for a call, on a busy machine
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.sources.table import SOURCES
+from harness.sources.source_table import SOURCES
 from harness.teaching.by_hand import MOVED, problem_and_theta
 from reference.arithmetics.increments import Increment
 from reference.namespaces import NUMPY

@@ -13,13 +13,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from harness.checks.networks.cross_checking import cross_check
+from harness.checks.networks.network_check import cross_check
 from harness.digits.course import COURSE
 from harness.digits.data import Digits, load_digits, stratified_split
 from harness.digits.fitting import Fit, Plan, fit
 from harness.progress import Progress, silent
 from harness.sources.bug_zoo import BUGS, Bug
-from harness.sources.by_name import default_sources
+from harness.sources.source_names import default_sources
 from harness.study.checkers import HARNESS, PEERS, VERDICTS
 from harness.study.trials import CORRECT
 from harness.training.training import predict

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from harness.checks.networks.cross_checking import cross_check
-from harness.sources.by_name import as_source, default_sources, named_sources
-from harness.sources.table import SOURCES, Source
+from harness.checks.networks.network_check import cross_check
+from harness.sources.source_names import as_source, default_sources, named_sources
+from harness.sources.source_table import SOURCES, Source
 from harness.verdict.report import Report
 from reference.measured import GradientSource
 from reference.problem import Problem

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import OptimizeResult
 
-from harness.sources.conduct import blamed
+from harness.sources.process_state import blamed
 from harness.training.checkpoint import Checkpoint, stamp_of
 from harness.training.fmincg import fmincg
 from harness.training.gate import check_gate, with_defaults

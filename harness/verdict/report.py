@@ -171,7 +171,7 @@ class Report:
 
     def plot(self) -> bytes:
         """The same as a PNG file."""
-        from harness.drawing import png
+        from harness.figure_style import png
 
         return png(self.figure())
 

@@ -5,7 +5,7 @@ UNIT_ROUNDOFF = {"float64": 2.0**-53, "float32": 2.0**-24}
 
 ELEMENTARY = 8
 """exp, tanh, log1p, ...: error of one call in units of u. NumPy documents up to 4 ulp = 8 u for its vectorized loops;
-XLA's were measured below that (tests/bounds/test_rounding_bound.py measures both against balls)."""
+XLA's were measured below that (tests/bounds/test_network_bound.py measures both against balls)."""
 
 LOG1P_BELOW_ZERO = 256
 """The same for log1p of a negative number: XLA's was measured up to 240 u off between -0.42 and -0.3."""

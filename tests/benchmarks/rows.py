@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from harness import SOURCES, Network, Problem, cross_check, fmincg, load_digits, random_problem
-from harness.sources.by_name import default_sources
+from harness.sources.source_names import default_sources
 from tests.benchmarks import peers
 from tests.benchmarks.timing import medians, slope
 

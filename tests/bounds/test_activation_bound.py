@@ -6,7 +6,7 @@ from scipy.special import log_ndtr
 
 from harness import ACTIVATIONS, Activation
 from harness.bounds.activation_bound import activation_bound
-from harness.checks.activations.grid import grid
+from harness.checks.activations.z_grid import grid
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)

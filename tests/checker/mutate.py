@@ -34,7 +34,7 @@ ELSEWHERE = {
     "harness.__main__": ["doors/test_cli.py"],
     "harness.commands.*": ["doors/test_cli.py"],
     "harness.files": ["ground/test_files.py", "checks/networks/test_cases.py"],
-    "harness.importing": ["doors/test_examples.py", "doors/test_cli.py"],
+    "harness.named_objects": ["doors/test_examples.py", "doors/test_cli.py"],
     "harness.strategies": ["checks/networks/test_strategies.py"],
     "harness.reports.*": ["pages/test_report_pages.py"],
     "harness.reports.checks": ["doors/test_pytest_plugin.py"],
@@ -154,7 +154,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--seed", type=int, default=0, help="which mutants are drawn (0)")
     parser.add_argument("--count", type=int, default=78, help="how many (78)")
-    parser.add_argument("--module", action="append", help="of this module only, such as harness.verdict.judging")
+    parser.add_argument("--module", action="append", help="of this module only, such as harness.verdict.judgement")
     parser.add_argument("--mutant", action="append", help="this mutant and none other, as --list names it")
     parser.add_argument("--list", action="store_true", help="list the survivors in the end, each with its name")
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes at a time (one for each core)")

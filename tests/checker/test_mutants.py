@@ -38,9 +38,9 @@ from tests.checker.mutation import Change, importers, planted, replace, replace_
 
 CHECKER = (
     "harness.assertions",
-    "harness.checks.functions.gradient_checking",
-    "harness.checks.functions.measuring",
-    "harness.checks.networks.cross_checking",
+    "harness.checks.functions.gradient_check",
+    "harness.checks.functions.cost_noise",
+    "harness.checks.networks.network_check",
     "harness.checks.networks.many_networks",
     "harness.training.gate",
     "harness.verdict.comparison",
@@ -113,7 +113,7 @@ CHANGES: dict[str, list[Row]] = {
         ),
         ("the first of a tie wins", replace("len(best) > 1", "len(best) > 9"), the_odd_one_out),
     ],
-    "harness.verdict.judging": [
+    "harness.verdict.judgement": [
         (
             "disagreement passes",
             replace(
@@ -131,7 +131,7 @@ CHANGES: dict[str, list[Row]] = {
         ("values swapped", replace("float(source.gradient[worst])", "float(against.gradient[worst])"), the_odd_one_out),
         ("wrong place", replace("subject.label(worst)", "subject.label(worst + 1)"), the_odd_one_out),
     ],
-    "harness.checks.networks.asking": [
+    "harness.checks.networks.source_answers": [
         (
             "rounding bound 10 times too wide",
             replace("measured.roundings * own.gradient", "measured.roundings * 10 * own.gradient"),
@@ -158,14 +158,14 @@ CHANGES: dict[str, list[Row]] = {
         ("float32 judged as float64", replace('precision == "float64"', "True"), in_float32),
         ("float64 judged as float32", replace('precision == "float64"', "False"), in_float32),
     ],
-    "harness.checks.networks.cross_checking": [
+    "harness.checks.networks.network_check": [
         (
             "no end-to-end directions",
             replace("[] if surrogate else _end_to_end(problem, theta, answers, subject.bound)", "[]"),
             everybodys_bug,
         )
     ],
-    "harness.checks.networks.subject": [
+    "harness.checks.networks.network_subject": [
         ("λ = 0 not mentioned", replace("self.problem.l2 == 0.0", "False"), not_enough_evidence),
         ("m = 1 not mentioned", replace("self.problem.m == 1", "False"), not_enough_evidence),
         ("θ = 0 not mentioned", replace("not weights.any()", "False"), not_enough_evidence),
@@ -205,7 +205,7 @@ CHANGES: dict[str, list[Row]] = {
             a_third_of_the_allowance,
         ),
     ],
-    "harness.bounds.rounding_bound": [
+    "harness.bounds.network_bound": [
         (
             "no bound taken for none needed",
             replace("np.where(np.isnan(error), np.inf, error)", "np.asarray(0.0 * error)"),
@@ -215,12 +215,12 @@ CHANGES: dict[str, list[Row]] = {
     "reference.oracles.black_box": [
         ("noise 10 times too large", replace_value("NOISE_GAIN", "60.0"), function_off_by_three_allowances)
     ],
-    "harness.checks.functions.stencil": [
+    "harness.checks.functions.line_stencil": [
         ("truncation not estimated", replace("abs(R1 - R2) + noisy", "noisy"), function_values),
         ("noise not measured", replace("3.0 * size", "0.0 * size"), function_values),
         ("kinks not looked for", replace("near > 16.0 * noise and far < 8.0 * near", "False"), function_values),
     ],
-    "harness.checks.functions.measuring": [
+    "harness.checks.functions.cost_noise": [
         ("float32 not recognised", replace("_fits_float32(coarse) and np.ptp(coarse) > 0.0", "False"), function_values),
         (
             "atol and rtol swapped, cost",
@@ -237,7 +237,7 @@ CHANGES: dict[str, list[Row]] = {
             function_misconduct,
         ),
     ],
-    "harness.checks.functions.step_search": [
+    "harness.checks.functions.step_sizes": [
         ("a wide stencil is believed", replace("closer = self._look(narrow)", "closer = found"), function_values),
         (
             "a stencil wider than θ is believed",
@@ -250,7 +250,7 @@ CHANGES: dict[str, list[Row]] = {
             function_values,
         ),
     ],
-    "harness.checks.functions.gradient_checking": [
+    "harness.checks.functions.gradient_check": [
         (
             "what was not looked at alone is not seen",
             replace("[group for group in groups if group.is_wrong]", "[]"),
@@ -262,7 +262,7 @@ CHANGES: dict[str, list[Row]] = {
             function_beside_a_constant,
         ),
     ],
-    "harness.checks.functions.differences": [
+    "harness.checks.functions.cost_differences": [
         (
             "what is at odds in a group is not looked at alone",
             replace("self.one_by_one(np.sort(suspects))", "self.one_by_one(suspects[:0])"),

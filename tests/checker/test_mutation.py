@@ -77,7 +77,7 @@ def test_a_change_that_no_longer_fits_the_code_says_so(change, words):
 # three mutants as the checker's own tests have them, each noticed by the sentinel that names it
 
 
-CROSS_CHECK = "harness.checks.networks.cross_checking"
+CROSS_CHECK = "harness.checks.networks.network_check"
 COMPARISON = "harness.verdict.comparison"
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from harness.digits import figures
-from harness.drawing import DPI, WIDTH, png
+from harness.figure_style import DPI, WIDTH, png
 
 RNG = np.random.default_rng(0)
 X = RNG.random((23, 16))
@@ -137,7 +137,7 @@ def test_what_is_not_square_cannot_be_drawn(draw):
 GLOBALS = """
 import sys
 import harness.digits.figures as figures
-from harness.drawing import png
+from harness.figure_style import png
 assert "matplotlib" not in sys.modules
 import matplotlib
 before = {name: value for name, value in dict.items(matplotlib.rcParams)}  # .items() itself would choose a backend

@@ -13,7 +13,7 @@ from harness.digits.data import Digits, stratified_split
 from harness.digits.fitting import accuracy
 from harness.digits.main_job import PLANS, run, train_once
 from harness.digits.theta_files import mat, npz
-from harness.sources.table import SOURCES
+from harness.sources.source_table import SOURCES
 from harness.training.gate import GateClosed
 from harness.training.training import predict
 from reference.network import Network

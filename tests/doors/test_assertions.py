@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from harness import Network, NotApplicable, Problem, assert_gradients_agree, random_problem
-from harness.sources.by_name import find_source
 from harness.sources.loop import cost_and_gradient as loop
+from harness.sources.source_names import find_source
 
 PROBLEM, THETA = random_problem(3, extremes=False)
 SOURCES = ["loop", "finite-difference"]

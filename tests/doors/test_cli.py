@@ -19,7 +19,7 @@ from harness import FAULTS, SOURCES, Network, Problem, cross_check, random_probl
 from harness.commands import checking
 from harness.commands.common import start_jax
 from harness.digits.course import COURSE
-from harness.sources.table import FLOAT32_SOURCES
+from harness.sources.source_table import FLOAT32_SOURCES
 from harness.training.gate import GateClosed
 
 AGREE, DISAGREE, BAD_INPUT, INCONCLUSIVE, INTERRUPTED = 0, 1, 2, 3, 130
@@ -292,7 +292,7 @@ def test_what_goes_wrong_after_the_verdict_leaves_it_alone(run, monkeypatch):
     def failing(*arguments):
         raise RuntimeError("no")
 
-    monkeypatch.setattr("harness.checks.networks.reproducing.shrink_disagreement", failing)
+    monkeypatch.setattr("harness.checks.networks.reproduction.shrink_disagreement", failing)
     code, out, err = run("bugs", "wrong-sign", "--case", "case.json")
     assert (code, "DISAGREE" in out) == (DISAGREE, True)
     assert "is not saved: RuntimeError: no" in err
@@ -533,8 +533,8 @@ def test_a_case_with_an_activation_of_ones_own_is_replayed_by_naming_it(run, tmp
         "act = Activation('own_tanh', lambda xp, z: xp.tanh(z), lambda z, a: 1.0 - a * a)\n"
     )
     monkeypatch.chdir(tmp_path)
-    from harness.checks.networks.cases import save_case
-    from harness.importing import import_attribute
+    from harness.checks.networks.case_files import save_case
+    from harness.named_objects import import_attribute
 
     network = Network((2, 3, 2), import_attribute("own:act"))
     without_jax = ["loop", "finite-difference"]  # which would compile anew for an activation that it has not seen

@@ -79,7 +79,7 @@ LIGHT = {
     "import harness, reference": (),
     "import harness\nharness.Network, harness.Problem, harness.Activation": (),
     "import harness.digits.data": (),
-    "import harness.sources.table": (),
+    "import harness.sources.source_table": (),
     "import harness.training.training": ("scipy", "flint"),
 }
 """Programs, and what of the heavy they may load."""

@@ -11,10 +11,10 @@ from programs import run_python
 # what the projects import has to be there before, because pytest forgets what a run in this process has imported
 import reference.oracles.jax_padded
 from harness import assertions
-from harness.checks.networks import cases, shrinking
+from harness.checks.networks import case_files, smallest_failure
 from harness.scripts import writing
 
-IMPORTED = (reference.oracles.jax_padded, assertions, cases, shrinking, writing)
+IMPORTED = (reference.oracles.jax_padded, assertions, case_files, smallest_failure, writing)
 
 
 GRADIENTS = """

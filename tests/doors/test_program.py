@@ -22,7 +22,7 @@ from typer.main import get_command
 import harness
 from harness import Network, Problem
 from harness.cli import app, main
-from harness.sources.conduct import KeptSettings
+from harness.sources.process_state import KeptSettings
 from harness.strategies import activations, networks, problems, thetas
 from tests.grading.submissions import COURSE
 

@@ -13,12 +13,12 @@ from programs import ROOT, run_python
 # what the projects import has to be there before, because pytest forgets what a run in this process has imported
 import reference.oracles.jax_padded
 from harness import assertions
-from harness.checks.networks import cases, shrinking
+from harness.checks.networks import case_files, smallest_failure
 from harness.cli import main
 from harness.scripts import writing
 from harness.sources import bug_zoo as faults
 
-IMPORTED = (reference.oracles.jax_padded, assertions, cases, faults, shrinking, writing)
+IMPORTED = (reference.oracles.jax_padded, assertions, case_files, faults, smallest_failure, writing)
 
 PASSED, FAILED, USAGE = 0, 1, 4
 

@@ -10,7 +10,7 @@ import reference.oracles.ball_arithmetic
 import reference.oracles.complex_step
 import reference.oracles.jax_padded
 from harness import SOURCES, assertions
-from harness.checks.networks import cases, shrinking
+from harness.checks.networks import case_files, smallest_failure
 from harness.sources import bug_zoo
 from harness.suite import conftest as suite
 
@@ -19,9 +19,9 @@ IMPORTED = (
     reference.oracles.complex_step,
     reference.oracles.ball_arithmetic,
     assertions,
-    cases,
+    case_files,
     bug_zoo,
-    shrinking,
+    smallest_failure,
 )
 
 MODULE = """

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from harness import SOURCES
-from harness.checks.networks.cross_checking import cross_check
+from harness.checks.networks.network_check import cross_check
 from harness.digits.course import COURSE
 from harness.sources.bug_zoo import BUGS
 from harness.teaching import false_alarms, step_sizes

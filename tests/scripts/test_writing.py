@@ -67,7 +67,7 @@ def test_theta_comes_back_from_its_script(theta, tmp_path, capsys, monkeypatch):
     assert said.endswith("Run the test again with: pytest it")
     checked = []
     monkeypatch.setattr("harness.check_gradient", lambda *arguments, **options: checked.append((arguments, options)))
-    monkeypatch.setattr("harness.importing.import_file_as", lambda name, file: sys.modules[name])
+    monkeypatch.setattr("harness.named_objects.import_file_as", lambda name, file: sys.modules[name])
     monkeypatch.setattr(sys, "path", list(sys.path))
     exec(compile(program, str(path), "exec"), {})
     (arguments, options) = checked[0]

@@ -7,12 +7,12 @@ import pytest
 
 from harness import FAULTS, SOURCES, Network, Problem, cross_check, random_problem
 from harness.checks.networks import many_networks
-from harness.checks.networks.cross_checking import check
 from harness.checks.networks.many_networks import plant
+from harness.checks.networks.network_check import check
 from harness.sources import vectorized
 from harness.sources.backprop_steps import Backprop
 from harness.sources.bug_zoo import Bug
-from harness.sources.table import BY_HAND, Source
+from harness.sources.source_table import BY_HAND, Source
 
 each_bug = pytest.mark.parametrize("bug", FAULTS.values(), ids=list(FAULTS))
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from scipy.special import expit, softmax
 
 from harness import ACTIVATIONS, Network, Problem, random_problem, strategies
-from harness.bounds.rounding_bound import rounding_bound
+from harness.bounds.network_bound import rounding_bound
 from harness.sources import loop, vectorized
 from reference.arithmetics.rounded import Rounded32
 from reference.oracles import jax_padded

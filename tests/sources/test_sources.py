@@ -18,9 +18,9 @@ from golden_numbers import (
 )
 
 from harness import FAULTS, SOURCES, GateClosed, Network, Problem, cross_check, random_problem, train
-from harness.sources.by_name import as_source, default_sources, find_source, named_sources
 from harness.sources.loop import cost_and_gradient
-from harness.sources.table import FLOAT32_SOURCES, Source
+from harness.sources.source_names import as_source, default_sources, find_source, named_sources
+from harness.sources.source_table import FLOAT32_SOURCES, Source
 
 SMALL_NETWORKS_ONLY = {"jax-forward", "complex-step", "ball"}
 """They take a pass for each of the 10,285 parameters, or some seconds."""
@@ -172,7 +172,7 @@ def test_a_source_says_where_it_is_and_what_it_does(source):
 
 def test_whoever_imports_jax_says_so():
     code = (
-        "import sys\nfrom harness.sources.table import SOURCES, FLOAT32_SOURCES\n"
+        "import sys\nfrom harness.sources.source_table import SOURCES, FLOAT32_SOURCES\n"
         "for name, source in (SOURCES | FLOAT32_SOURCES).items():\n"
         "    if not source.needs_jax: source.run\n"
         "print('jax' in sys.modules)"

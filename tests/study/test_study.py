@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from harness import FAULTS
-from harness.bounds.rounding_bound import Bound
+from harness.bounds.network_bound import Bound
 from harness.checks.networks.random_problems import random_problem
-from harness.drawing import png
+from harness.figure_style import png
 from harness.sources.backprop_steps import Backprop
 from harness.study import sharpness
 from harness.study.checkers import ALARM, HARNESS, INCONCLUSIVE, INSTALL, PASS, PEERS, harness_verdict, named_peers

@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 import pytest
 
-from harness.sources.table import SOURCES
+from harness.sources.source_table import SOURCES
 from harness.training.gate import GateClosed, check_gate, with_defaults
 from reference.network import Network
 from reference.problem import Problem

@@ -9,7 +9,7 @@ import pytest
 
 from harness.digits.data import Digits
 from harness.digits.fitting import Plan, accuracy, fit
-from harness.sources.table import SOURCES, SourceFailed
+from harness.sources.source_table import SOURCES, SourceFailed
 from harness.training.fmincg import fmincg
 from harness.training.gate import GateClosed
 from harness.training.training import GATE_AFTER, predict, train

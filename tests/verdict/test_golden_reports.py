@@ -33,7 +33,7 @@ from harness import (
     check_networks,
     cross_check,
 )
-from harness.checks.activations.checking import check_activation
+from harness.checks.activations.activation_check import check_activation
 from harness.checks.networks.many_networks import Summary
 from reference.activations import leaky_relu
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from harness.verdict.comparison import Answer, Block, compare_all
 from harness.verdict.consensus import find_consensus
-from harness.verdict.judging import judge
+from harness.verdict.judgement import judge
 from harness.verdict.subject import Subject
 
 # -- the whole of what a kind of check needs ---------------------------------------------------------------------------

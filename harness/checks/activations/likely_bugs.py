@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.verdict.diagnosis import CLOSE
+from harness.verdict.relations import CLOSE
 from reference.activations import ACTIVATIONS, Activation
 
 SHOWN = 3  # the likeliest

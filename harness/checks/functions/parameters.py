@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from harness.checks.functions.trees import torch_state
-from harness.checks.functions.trees.branches import Branch, take_apart
-from harness.checks.functions.trees.leaves import (
+from harness.checks.functions import torch_state
+from harness.checks.functions.tree_branches import Branch, take_apart
+from harness.checks.functions.tree_leaves import (
     holds_integers,
     like,
     like_in_float64,

@@ -11,13 +11,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from harness.bounds.tolerances import INCONCLUSIVE_SHARE
-from harness.checks.activations.subject import SIDES
-from harness.checks.networks.cross_checking import check, cross_check
+from harness.checks.activations.activation_subject import SIDES
+from harness.checks.networks.network_check import check, cross_check
 from harness.checks.networks.random_problems import ANY, Like, random_problem
 from harness.progress import Progress, silent
 from harness.sources.bug_zoo import Bug
-from harness.sources.by_name import Sources, named_sources
-from harness.verdict.judging import kind_of
+from harness.sources.source_names import Sources, named_sources
+from harness.verdict.judgement import kind_of
 from harness.verdict.report import Report
 from harness.wording import counted
 from reference.activations import Activation

@@ -13,12 +13,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from harness.checks.directions import random_directions
-from harness.checks.traced.asking import Check
-from harness.checks.traced.modes.programs import equations_in
-from harness.checks.traced.naming import Culprit, named
-from harness.checks.traced.subject import INCREMENTS, MODES
-from harness.checks.traced.truth import Truth
+from harness.checks.random_directions import random_directions
+from harness.checks.traced.culprit_names import Culprit, named
+from harness.checks.traced.derivative_case import Check
+from harness.checks.traced.derivative_subject import INCREMENTS, MODES
+from harness.checks.traced.traced_programs import equations_in
+from harness.checks.traced.true_slopes import Truth
 from reference.arithmetics.increments import Increment
 from reference.arithmetics.many_directions import is_constant
 from reference.traced.interpreter import Run

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from harness.bounds.program_bound import largest_in_block
 from harness.bounds.tolerances import ENTRIES_MOVED, RANDOM_ENDS, SAMPLED_INPUTS
-from harness.bounds.traced_bound import largest_in_block
-from harness.checks.directions import compare_ends, farthest_off, random_directions, slopes_along
-from harness.checks.traced.layout import Claim
-from harness.checks.traced.modes.mode import Mode
-from harness.checks.traced.precision.bars import Seen
-from harness.checks.traced.precision.claims import claims_of, excuse
-from harness.checks.traced.precision.meaning import meant, with_meaning
-from harness.checks.traced.subject import INCREMENTS
+from harness.checks.random_directions import compare_ends, farthest_off, random_directions, slopes_along
+from harness.checks.traced.derivative_subject import INCREMENTS
+from harness.checks.traced.error_bounds import Seen
+from harness.checks.traced.float64_evaluation import meant, with_meaning
+from harness.checks.traced.jax_modes import Mode
+from harness.checks.traced.real_coordinates import Claim
+from harness.checks.traced.reported_derivatives import claims_of, excuse
 from harness.verdict.comparison import Block, Pair
 
 if TYPE_CHECKING:
-    from harness.checks.traced.asking import Check
+    from harness.checks.traced.derivative_case import Check
 
 FEWEST = 2
 """Of millions of inputs, no fewer are looked at one by one, and no fewer directions take in the others."""

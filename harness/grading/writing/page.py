@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.checks.networks.diagnosing.replaying import NO_BUG
+from harness.checks.networks.bug_replay import NO_BUG
 from harness.grading.diagnosing import Diagnosis
 from harness.grading.grading import AGREE, Grade
 from harness.grading.ways import Shown

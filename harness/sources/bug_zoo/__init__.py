@@ -5,9 +5,9 @@ Where the bug would be in the cost as well, the cost is wrong in the same way, a
 """
 
 # A family's bugs are registered when its module is imported.
-from harness.sources.bug_zoo import costs, deltas, forward, layout, means, program, regulariser
+from harness.sources.bug_zoo import costs, deltas, forward, means, program, regulariser, theta_layout
 from harness.sources.bug_zoo.planting import BUGS, Bug, pipeline_with
 
-FAMILIES = (regulariser, means, costs, forward, deltas, layout, program)
+FAMILIES = (regulariser, means, costs, forward, deltas, theta_layout, program)
 
 __all__ = ["BUGS", "FAMILIES", "Bug", "pipeline_with"]

@@ -6,7 +6,7 @@ from functools import cached_property, partial
 from typing import Any
 
 from harness.sources.backprop_steps import BY_COLUMNS, Backprop, Layout
-from harness.sources.table import BY_HAND, JAX, SOURCES, Source
+from harness.sources.source_table import BY_HAND, JAX, SOURCES, Source
 from harness.wording import docstring
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from harness.checks.activations.proving.proof import ALLOWED
+from harness.checks.activations.proof import ALLOWED
 from reference.activations import Activation
 
 Slope = Callable[[np.ndarray, np.ndarray], np.ndarray]

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from harness.checks.activations.checking import check_activation
-from harness.checks.activations.proving.proof import prove
-from harness.checks.activations.spelling.running import as_written
+from harness.checks.activations.activation_check import check_activation
+from harness.checks.activations.formulas import as_written
+from harness.checks.activations.proof import prove
 from harness.progress import Progress, silent
 from harness.study.activations.bugs import BUGS, EACH, wrong_records
 from harness.study.activations.right import RIGHT

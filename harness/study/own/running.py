@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from harness.checks.functions.explaining import explain
-from harness.checks.functions.gradient_checking import check_gradient
+from harness.checks.functions.error_patterns import explain
+from harness.checks.functions.gradient_check import check_gradient
 from harness.checks.functions.parameters import Layout
 from harness.progress import Progress, silent
 from harness.study.cases import RIGHT, WRONG, Counted, quietly, said_by_peer, show_all

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from harness.checks.traced.checking import check_derivatives
+from harness.checks.traced.derivative_check import check_derivatives
 from harness.progress import Progress, silent
 from harness.study.cases import RIGHT, WRONG, Counted, quietly, said_by_peer, show_all
 from harness.study.checkers import ALARM, HARNESS, PASS, VERDICTS, Checker, named_peers

@@ -6,9 +6,9 @@ from functools import cache
 import numpy as np
 
 from harness import ACTIVATIONS, Activation, Report
-from harness.checks.activations.checking import check_activation
-from harness.checks.activations.figure import Curve
-from harness.checks.activations.subject import CLAIMED
+from harness.checks.activations.activation_check import check_activation
+from harness.checks.activations.activation_figure import Curve
+from harness.checks.activations.activation_subject import CLAIMED
 from harness.verdict.report import Finding, PairRow
 from reference.activations import elu, leaky_relu
 

@@ -3,9 +3,9 @@
 import numpy as np
 from activation_records import formula
 
-from harness.checks.activations.checking import check_activation
-from harness.checks.activations.grid import grid
-from harness.checks.activations.slopes import slope_function
+from harness.checks.activations.activation_check import check_activation
+from harness.checks.activations.slope_oracles import slope_function
+from harness.checks.activations.z_grid import grid
 
 LOG_COSH = formula(lambda xp, z: xp.log(xp.cosh(z)), lambda z, a: np.tanh(z))
 

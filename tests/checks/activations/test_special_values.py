@@ -7,9 +7,9 @@ import pytest
 from activation_records import formula
 
 from harness import ACTIVATIONS
-from harness.checks.activations.checking import check_activation
-from harness.checks.activations.record import at_infinity
-from harness.checks.activations.subject import CLAIMED, SIDES
+from harness.checks.activations.activation_check import check_activation
+from harness.checks.activations.activation_subject import CLAIMED, SIDES
+from harness.checks.activations.record_faults import at_infinity
 
 
 def at_minus_zero(f, slope, **changes):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from harness.checks.functions.parameters import Layout
-from harness.checks.functions.trees.leaves import to_numpy, unit_roundoff
+from harness.checks.functions.tree_leaves import to_numpy, unit_roundoff
 
 W = np.random.default_rng(0).standard_normal((2, 3))
 NESTED = {"W": W, "b": np.float32(0.5), 7: [1, 2]}

@@ -10,7 +10,7 @@ import pytest
 from scipy import linalg
 
 from harness import check_gradient, progress
-from harness.checks.functions.probing import Budget
+from harness.checks.functions.cost_probe import Budget
 
 THETA = np.array([0.3, -0.7, 1.1])
 

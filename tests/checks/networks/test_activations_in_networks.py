@@ -5,13 +5,13 @@ import math
 import numpy as np
 
 from harness import ACTIVATIONS, Activation, check_activation
-from harness.checks.networks.activations import (
+from harness.checks.networks.activation_networks import (
     mixed_with_others,
     needs_plain_differences,
     register_checked,
     usable_sources,
 )
-from harness.sources.table import SOURCES
+from harness.sources.source_table import SOURCES
 
 MATH = Activation("of math", lambda xp, z: np.vectorize(math.tanh, otypes=[float])(z), lambda z, a: 1.0 - a * a)
 TANH = ACTIVATIONS["tanh"]

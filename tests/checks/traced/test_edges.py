@@ -11,8 +11,8 @@ from functions_of_jax import sampled
 from jax import lax
 
 from harness import check_derivatives
-from harness.bounds.traced_bound import of_nothing_known
-from harness.checks.traced.layout import Claim
+from harness.bounds.program_bound import of_nothing_known
+from harness.checks.traced.real_coordinates import Claim
 from harness.verdict.comparison import Block
 
 rng = np.random.default_rng(2)

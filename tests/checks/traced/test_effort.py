@@ -12,12 +12,12 @@ import pytest
 from jax.experimental.ode import odeint
 
 from harness import check_derivatives
-from harness.bounds.traced_bound import spread
-from harness.checks.traced.asking import Check
-from harness.checks.traced.differencing import values_by
-from harness.checks.traced.layout import Layout
-from harness.checks.traced.modes.mode import Mode
-from harness.checks.traced.truth import Truth
+from harness.bounds.program_bound import spread
+from harness.checks.traced.derivative_case import Check
+from harness.checks.traced.jax_modes import Mode
+from harness.checks.traced.real_coordinates import Layout
+from harness.checks.traced.true_slopes import Truth
+from harness.checks.traced.value_differences import values_by
 from reference.switches import compiler_options
 from reference.traced.compiling import UNFUSED, options_for
 from reference.traced.primitives import black_box
@@ -199,7 +199,7 @@ def test_all_passes_are_alike(monkeypatch):
     sizes = set()
     traced = Mode.traced
     monkeypatch.setattr(Mode, "traced", lambda mode, count: sizes.add((mode.name, count)) or traced(mode, count))
-    monkeypatch.setattr("harness.checks.traced.truth.LARGEST_PASS", 7_000.0)
+    monkeypatch.setattr("harness.checks.traced.true_slopes.LARGEST_PASS", 7_000.0)
     assert check_derivatives(network, W).verdict == "agree"
     assert [count < 12 for name, count in sizes if name == "forward"] == [True]
 

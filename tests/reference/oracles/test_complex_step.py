@@ -7,7 +7,7 @@ from golden_numbers import DEBUG_COSTS, DEBUG_GRADIENTS, DEBUG_THETA, LAMBDAS, d
 from one_unit import one_unit, trial
 
 from harness import ACTIVATIONS, Activation, Network, Problem, random_problem
-from harness.bounds.rounding_bound import rounding_bound
+from harness.bounds.network_bound import rounding_bound
 from reference.arithmetics.balls import BALLS, array_of, precision, slopes, values
 from reference.measured import NotApplicable
 from reference.oracles import complex_step, finite_difference

@@ -9,7 +9,7 @@ import pytest
 
 from harness import ACTIVATIONS, Activation, Network, Problem, random_problem, register
 from harness import SOURCES as SOURCES_BY_NAME
-from harness.bounds.rounding_bound import rounding_bound
+from harness.bounds.network_bound import rounding_bound
 from harness.sources import vectorized
 from reference.arithmetics.rounded import Rounded32
 from reference.measured import NotApplicable

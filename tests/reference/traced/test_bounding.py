@@ -82,7 +82,7 @@ def everything(g, xs):
 
 
 def coarsest(program):
-    from harness.checks.traced.modes.programs import coarsest_unit
+    from harness.checks.traced.traced_programs import coarsest_unit
 
     return coarsest_unit(program)
 

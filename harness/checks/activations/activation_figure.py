@@ -1,0 +1,168 @@
+"""The picture of a checked activation: the claimed slope on the true one, their difference, and its size in ulps."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from harness.checks.activations.digit_notes import Precision
+from harness.checks.activations.z_grid import BRIDGED, stretches
+from harness.figure_style import COLOURS, FAINT, INK, MEDIUM, SMALL, dress, new_figure
+from harness.verdict.report import Report
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+WINDOWS = (6.0, 30.0, 1e3)  # half widths: the first in which most of what is wrong can be seen
+
+NEARLY_ALL = 0.95  # of what is shown: shading it would look like a background
+
+HEIGHT = 6.8  # inches
+
+LEAST = 0.1  # ulps shown; less, as of what is exact, is drawn there
+
+LEAST_TOP, HEADROOM = 10.0, 1.4  # ulps, and a power: the axis goes on above what it shows, for the legend
+
+ULPS_TO = 1e3  # |z|: ulps are shown for all of the grid, whatever the window
+
+SMALLEST = 1e-19  # differences shown, beside the largest slope: somewhat less than a rounding
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """What a check of an activation draws.
+
+    Attributes
+    ----------
+    z, claimed, true, allowed : (n,) arrays
+        At each z the claimed and the true slope, and what they may differ by.
+    wrong : (n,) bool array
+        Where the claim is wrong.
+    kinks : the declared kinks
+    seams : where the pieces of formula and slope meet, the declared kinks among them
+    digits : how many of them the slope has
+    """
+
+    z: np.ndarray
+    claimed: np.ndarray
+    true: np.ndarray
+    allowed: np.ndarray
+    wrong: np.ndarray
+    kinks: tuple[float, ...]
+    seams: tuple[float, ...] = ()
+    digits: Precision | None = None
+
+    def figure(self, report: Report) -> "Figure":
+        """Claimed and true slope over z, with the wrong stretches shaded; their difference; and the same in ulps.
+
+        The latter is for all z, whatever stretch the others show, with the tails shaded that have no correct digit.
+        """
+        figure = new_figure(self._title(report), HEIGHT)
+        above, below, digits = figure.subplots(3, 1, height_ratios=(2, 1, 1))
+        below.sharex(above)
+        low, high = self.window()
+        shown = (self.z >= low) & (self.z <= high)
+        dress(above, _likely(report))
+        above.title.set_wrap(True)
+        self._slopes(above, shown)
+        dress(below, "difference")
+        self._difference(below, shown)
+        dress(digits, "true error of the claimed slope in ulps, for all z", xlabel="pre-activation z")
+        self._in_ulps(digits)
+        for ax in (above, below, digits):
+            ax.grid(color=FAINT, linewidth=0.8)
+        for ax in (above, below):
+            for left, right in [] if self._is_wrong_throughout() else self.wrong_stretches():
+                if left < right:
+                    ax.axvspan(left, right, color=COLOURS[1], alpha=0.08, linewidth=0)
+                else:  # one point, as at a kink
+                    ax.axvline(left, color=COLOURS[1], alpha=0.5, linewidth=1.5)
+            ax.set_xlim(low, high)
+        return figure
+
+    def wrong_stretches(self) -> tuple[tuple[float, float], ...]:
+        """The stretches of z in which the claim is wrong."""
+        return stretches(self.z, self.wrong, BRIDGED)
+
+    def window(self) -> tuple[float, float]:
+        """The stretch of z that is shown: the first that takes in the declared kinks and some of what is wrong."""
+        wrong = self.wrong_stretches()
+        for half in WINDOWS:
+            sees_wrong = not wrong or any(low <= half and high >= -half for low, high in wrong)
+            if sees_wrong and all(abs(kink) <= half for kink in self.kinks):
+                return -half, half
+        return -WINDOWS[-1], WINDOWS[-1]
+
+    def _is_wrong_throughout(self) -> bool:
+        low, high = self.window()
+        covered = sum(max(0.0, min(right, high) - max(left, low)) for left, right in self.wrong_stretches())
+        return covered >= NEARLY_ALL * (high - low)
+
+    def _title(self, report: Report) -> str:
+        name, (low, high) = report.subject["activation"], self.window()
+        if self._is_wrong_throughout():
+            return f"{name}: the claimed slope is wrong throughout {low:g} <= z <= {high:g}"
+        if self.wrong.any():
+            return f"{name}: the claimed slope is wrong where shaded"
+        if report.outliers:
+            return f"{name}: at odds with the rest: {', '.join(report.outliers)}"
+        words = {"agree": "the claimed slope is right", "disagree": "would break a network"}
+        return f"{name}: {words.get(report.verdict, 'not decided')}"
+
+    def _slopes(self, ax: "Axes", shown: np.ndarray) -> None:
+        z = self.z[shown]
+        ax.plot(z, self.true[shown], color=COLOURS[0], linewidth=4.0, alpha=0.45, label="true slope")
+        ax.plot(z, self.claimed[shown], color=COLOURS[1], linewidth=1.2, label="claimed by hand")
+        ax.legend(fontsize=SMALL, frameon=False, labelcolor=INK)
+
+    def _difference(self, ax: "Axes", shown: np.ndarray) -> None:
+        z, allowed = self.z[shown], self.allowed[shown]
+        difference = np.abs(self.claimed - self.true)[shown]
+        positive = np.where(difference > 0.0, difference, np.nan)
+        allowed = np.where(np.isfinite(allowed), allowed, np.nan)
+        ax.plot(z, positive, ".", color=COLOURS[1], markersize=3.0, label="|claimed - true|")
+        ax.plot(z, allowed, color=INK, linewidth=0.8, label="what rounding allows")
+        sizes = np.concatenate([np.abs(self.true[shown]), difference])
+        largest = sizes.max(initial=0.0, where=np.isfinite(sizes)) or 1.0
+        ax.set_ylim(SMALLEST * largest, 10.0 * largest)
+        ax.set_yscale("log")
+        if (difference > 0.0).any() or (allowed > 0.0).any():
+            ax.legend(fontsize=SMALL, frameon=False, labelcolor=INK)
+        else:
+            _say(ax, "no difference" if np.isfinite(difference).any() else "nothing to compare with")
+
+    def _in_ulps(self, ax: "Axes") -> None:
+        if self.digits is None or np.isnan(self.digits.ulps).all():
+            _say(ax, "not known")
+            return
+        known = ~np.isnan(self.digits.ulps)
+        z, ulps = self.z[known], np.maximum(self.digits.ulps[known], LEAST)
+        ax.plot(z, ulps, ".", color=COLOURS[1], markersize=3.0, label="float64")
+        for (name, rows), colour in zip(self.digits.slopes.items(), COLOURS[2:]):
+            for side in (-1.0, 1.0) if rows else ():
+                ends = [side * min(end, ULPS_TO) for row in rows for end in (row["from"], row["to"])]
+                sizes = [max(row["largest"], LEAST) for row in rows for _ in range(2)]
+                label = f"{name}, largest by region" if side > 0.0 else None
+                ax.plot(ends, sizes, color=colour, linewidth=1.2, label=label)
+        for start in self.digits.lost:
+            ax.axvspan(start, np.copysign(ULPS_TO, start), color=COLOURS[0], alpha=0.15, linewidth=0)
+            side, place = "left" if start > 0.0 else "right", ax.get_xaxis_transform()
+            ax.text(start, 0.06, " no correct digit ", transform=place, ha=side, fontsize=SMALL, color=INK)
+        largest = max(float(np.max(line.get_ydata())) for line in ax.lines)
+        ax.set_xscale("symlog", linthresh=1.0)
+        ax.set_yscale("log")
+        ax.set_xlim(-ULPS_TO, ULPS_TO)
+        ax.set_ylim(0.5 * LEAST, max(largest, LEAST_TOP) ** HEADROOM)
+        ax.legend(fontsize=SMALL, frameon=False, labelcolor=INK, loc="upper center", ncols=3)
+
+
+def _say(ax: "Axes", words: str) -> None:
+    ax.set_yticks([])
+    ax.text(0.5, 0.5, words, transform=ax.transAxes, ha="center", va="center", fontsize=MEDIUM, color=INK)
+
+
+def _likely(report: Report) -> str:
+    """The likeliest bug, of those that the findings name."""
+    diagnoses = [finding.diagnosis for finding in report.findings if finding.diagnosis]
+    return diagnoses[0].partition("; or: ")[0] if diagnoses else "slope"

@@ -1,0 +1,196 @@
+"""Leaves of a tree of parameters: arrays and numbers of NumPy, JAX and PyTorch, as float64 and back.
+
+What is no array of real numbers is either held as it is, where it stands beside parameters (a step count, a mask, the
+name of an activation), or refused with what to give instead.
+"""
+
+import enum
+import functools
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from harness.checks.functions import torch_state
+
+INERT = (
+    type(None),
+    str,
+    bytes,
+    bool,
+    np.bool_,
+    enum.Enum,
+    type,
+    os.PathLike,
+    slice,
+    range,
+    np.dtype,
+    np.random.Generator,
+)
+"""What cannot hold parameters."""
+
+LIBRARIES = frozenset({"builtins", "functools", "numpy", "operator", "jax", "jaxlib", "torch"})
+"""Functions of these types hold no parameters either; what else can be called may be a layer of somebody's own."""
+
+INSTEAD = {
+    "pandas": ".to_numpy(), and build the table inside of fun",
+    "polars": ".to_numpy(), and build the table inside of fun",
+    "xarray": ".values",
+    "scipy": ".data of a sparse matrix, and build the matrix inside of fun",
+    "sparse": ".data of a sparse array, and build the array inside of fun",
+    "astropy": ".value, without the unit",
+    "pint": ".magnitude, without the unit",
+    "tensorflow": ".numpy()",
+    "cupy": ".get()",
+    "mlx": "np.asarray of it",
+}
+"""Arrays and tables of other libraries, and what to give in their place."""
+
+
+def to_numpy(array: Any, what: str = "parameters and gradients") -> np.ndarray:
+    """A NumPy array of real numbers, in the precision that it has; a TypeError calls it `what`."""
+    if _is_plain(array):
+        return array
+    if torch_state.is_tensor(array):
+        array = _of_tensor(array, what)
+    refusal = _refusal(array)
+    if refusal:
+        raise TypeError(f"{what} must be real numbers, not {refusal}")
+    try:
+        values = np.asarray(array)
+    except (ValueError, TypeError):  # a list of lists of unlike lengths, a JAX key
+        raise TypeError(f"{what} must be real numbers, not {type(array).__name__}") from None
+    if _is_bfloat16(values):
+        values = values.astype(np.float32)
+    if values.dtype.kind in "biu":
+        values = values.astype(np.float64)
+    if values.dtype.kind != "f":
+        raise TypeError(f"{what} must be real numbers, not {_of_dtype(values, array)}")
+    return values
+
+
+def _is_plain(array: Any) -> bool:
+    """Whether it is NumPy's own array of floating point numbers, as most are: no more has to be asked of it."""
+    return type(array) is np.ndarray and array.dtype.kind == "f"
+
+
+def _of_tensor(tensor: Any, what: str) -> Any:
+    from torch.nn.parameter import is_lazy  # pyright: ignore[reportMissingImports]  whoever has a tensor has it
+
+    if is_lazy(tensor):
+        raise TypeError(f"{what} has no shape yet; call the lazy module once before it is checked")
+    if str(tensor.layout) != "torch.strided":
+        raise TypeError(f"{what} must be dense, not {tensor.layout}; give .to_dense() of the tensor")
+    tensor = tensor.detach().cpu()
+    return tensor.float() if _is_bfloat16(tensor) else tensor  # which NumPy has no type for
+
+
+def _refusal(array: Any) -> str:
+    """Why this is no array of numbers though NumPy may make one of it, and what to give instead; or nothing."""
+    kind = type(array)
+    if isinstance(array, np.ma.MaskedArray):
+        return "a masked array; give .compressed() of it, or .filled(0.0) and the mask apart"
+    if isinstance(array, np.ndarray):
+        if kind not in (np.ndarray, np.memmap, np.matrix):
+            return f"{kind.__name__}; give np.asarray of it"
+        return "a structured array; give a dict of its fields" if array.dtype.names else ""
+    library = kind.__module__.partition(".")[0]
+    if library in INSTEAD:
+        return f"{kind.__name__} of {library}; give {INSTEAD[library]}"
+    return f"a {kind.__name__}; give a dict, list or tuple of arrays" if isinstance(array, (Mapping, set)) else ""
+
+
+def _of_dtype(values: np.ndarray, given: Any) -> str:
+    kind = values.dtype.kind
+    name = f"{values.dtype} ({type(given).__name__})"
+    if kind == "c":
+        return f"{name}; give real and imaginary parts as two arrays"
+    if kind == "O" and isinstance(given, (np.ndarray, list, tuple)):
+        return f"{name}; give numbers of one type, such as array.astype(float), or a tree of arrays"
+    if kind == "O":
+        return f"{type(given).__name__}; give arrays, or a dict, list, tuple, NamedTuple or dataclass of arrays"
+    return f"{name}; give numbers"
+
+
+def unit_roundoff(array: Any) -> float:
+    """u of the precision in which an array or number is kept, or of that in which its products are computed."""
+    if type(array) in (float, np.float64):
+        return 2.0**-53
+    own = 2.0**-8 if _is_bfloat16(array) else float(np.finfo(to_numpy(array).dtype).eps) / 2.0
+    return max(own, torch_state.product_unit(array)) if torch_state.is_tensor(array) else own
+
+
+def _is_bfloat16(array: Any) -> bool:
+    if isinstance(array, np.ndarray) and array.dtype.kind in "fiub":
+        return False  # spelling out a type takes longer than most of what is done here
+    return str(getattr(array, "dtype", "")).endswith("bfloat16")
+
+
+def holds_integers(leaf: Any) -> bool:
+    """Whether it holds integers, which may be numbers written without a point or counts."""
+    if isinstance(leaf, (list, tuple)):
+        leaf = np.asarray(leaf)
+    kind = getattr(getattr(leaf, "dtype", None), "kind", "")
+    return (isinstance(leaf, int) and not isinstance(leaf, bool)) or (
+        isinstance(leaf, (np.ndarray, np.generic)) and kind in "iu"
+    )
+
+
+def why_held(leaf: Any, some_require_grad: bool = False) -> str:
+    """Why a leaf beside parameters is held as it is; empty for one that holds real numbers, or integers of NumPy."""
+    if isinstance(leaf, INERT):
+        return f"is {leaf!r}" if isinstance(leaf, (str, bool, type(None))) else f"is of type {type(leaf).__name__}"
+    if torch_state.is_tensor(leaf) and leaf.is_floating_point():
+        frozen = not leaf.requires_grad and (some_require_grad or torch_state.is_parameter(leaf))
+        return "does not require a gradient" if frozen else ""
+    if some_require_grad and holds_integers(leaf):
+        return "holds integers"
+    dtype = str(getattr(leaf, "dtype", ""))
+    if "bool" in dtype or dtype.startswith("key<"):
+        return f"is of type {dtype}"
+    if "int" in dtype and not isinstance(leaf, (np.ndarray, np.generic)):  # JAX's and PyTorch's stay integers
+        return f"is of type {dtype}"
+    if isinstance(leaf, np.ufunc) or (callable(leaf) and _is_of_a_library(leaf)):
+        return "is a function"
+    return ""
+
+
+def _is_of_a_library(function: Any) -> bool:
+    return isinstance(function, functools.partial) or type(function).__module__.partition(".")[0] in LIBRARIES
+
+
+def like(model: Any, values: np.ndarray) -> Any:
+    """`values` as the kind of array that `model` is, in its precision; a fresh one, but for a `torch.nn.Parameter`."""
+    if _is_plain(model):
+        return values.astype(model.dtype, order="F" if np.isfortran(model) else "C")
+    kind = type(model).__module__.partition(".")[0]
+    if (kind in ("jax", "jaxlib") or torch_state.is_tensor(model)) and any(
+        t in str(model.dtype) for t in ("int", "bool")
+    ):
+        raise TypeError(f"theta must be floating point, for small steps are lost in {model.dtype}; convert it first")
+    if torch_state.is_tensor(model):
+        return torch_state.tensor_like(model, values)
+    if kind in ("jax", "jaxlib"):
+        import jax.numpy as jnp
+
+        return jnp.asarray(values, dtype=model.dtype)
+    dtype = to_numpy(model).dtype
+    if not np.ndim(model) and not isinstance(model, np.ndarray):
+        return dtype.type(values)
+    order = "F" if isinstance(model, np.ndarray) and np.isfortran(model) else "C"
+    made = values.astype(dtype, order=order)
+    return made.view(np.matrix) if isinstance(model, np.matrix) else made
+
+
+def like_in_float64(model: Any, values: np.ndarray) -> Any:
+    """`values` as the kind of array that `model` is, in float64."""
+    if torch_state.is_parameter(model):
+        raise TypeError("a torch.nn.Parameter keeps its precision")
+    if torch_state.is_tensor(model):
+        return torch_state.tensor_like(model.double(), values)
+    if type(model).__module__.partition(".")[0] in ("jax", "jaxlib"):
+        import jax.numpy as jnp
+
+        return jnp.asarray(values)
+    return values.copy() if np.ndim(model) or isinstance(model, np.ndarray) else np.float64(values)

@@ -1,0 +1,237 @@
+"""Cases on file: a problem, θ and sources, with everything needed to see the same verdict elsewhere.
+
+A case is JSON. Numbers are written with all their digits, so that they come back to the last bit. Sources are written
+by name: one of `SOURCES`, ``bug:NAME`` for one of the bug zoo, or ``module:function`` for anybody's own. To look up the
+last kind runs code, which whoever reads the case has to allow.
+"""
+
+import json
+import os
+import platform
+import shlex
+from collections.abc import Iterable
+from contextlib import suppress
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from harness.files import MAX_SIZE, read_at_most, too_large, write_whole
+from harness.named_objects import import_attribute
+from harness.sources.bug_zoo import BUGS
+from harness.sources.source_names import BUG, Sources, find_source, named_sources
+from harness.sources.source_table import FLOAT32_SOURCES, SOURCES, Source
+from harness.verdict.report import Report
+from reference.activations import ACTIVATIONS
+from reference.network import Network
+from reference.printable import given
+from reference.problem import Problem
+
+SCHEMA = "harness.case/1"
+
+_PER_ENTRY = 64  # bytes that an entry of a list takes in Python, at most
+
+NOT_A_CASE = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
+"""What reading a damaged file raises."""
+
+
+class Case(NamedTuple):
+    """What a file holds: the arguments of `cross_check`, and the verdict that was reached."""
+
+    problem: Problem
+    theta: np.ndarray
+    sources: dict[str, Source] | None
+    verdict: str | None
+    outliers: tuple[str, ...]
+
+
+def save_case(
+    path: str | Path,
+    problem: Problem,
+    theta: np.ndarray,
+    sources: Sources | None = None,
+    report: Report | None = None,
+) -> None:
+    """Write a case; `load_case` reads it, and ``harness replay FILE`` checks it again.
+
+    Raises
+    ------
+    ValueError
+        For a source that cannot be found again by name, such as a lambda.
+    """
+    if not isinstance(problem, Problem):
+        raise TypeError(f"problem must be a Problem, not {type(problem).__name__}")
+    network = problem.network
+    document = {
+        "schema": SCHEMA,
+        "network": {
+            "sizes": list(network.sizes),
+            "hidden": [f.name for f in network.hidden],
+            "output": network.output.name,
+        },
+        "l2": problem.l2,
+        "X": problem.X.tolist(),
+        "Y": problem.Y.tolist(),
+        "theta": problem.check_theta(theta).tolist(),
+        "sources": _all_spelled(sources),
+        "verdict": None if report is None else report.verdict,
+        "outliers": [] if report is None else list(report.outliers),
+        "made_with": {"python": platform.python_version()}
+        | {package: version(package) for package in ("numpy", "scipy", "jax")},
+    }
+    write_whole(path, json.dumps(document, indent=1).encode())
+
+
+def _all_spelled(sources: Sources | None) -> dict[str, str] | None:
+    return None if sources is None else {name: _spelled(source) for name, source in named_sources(sources).items()}
+
+
+def _spelled(source: Source) -> str:
+    """The name by which `find_source` finds a source again."""
+    function = source.function
+    if spelled := getattr(function, "spelled", ""):
+        return spelled
+    defined_as = f"{getattr(function, '__module__', None)}:{getattr(function, '__qualname__', '')}"
+    own = [name for name in (source.name, defined_as) if not name.startswith("__main__:")]
+    for name in (*SOURCES, *FLOAT32_SOURCES, *(BUG + bug for bug in BUGS), *own):
+        with suppress(ValueError, TypeError):
+            if find_source(name).function == function:
+                return name
+    raise ValueError(
+        f"source {source.name!r} cannot be written to a case: it must be a function of a module that can be imported"
+    )
+
+
+def load_case(path: str | Path, *, allow_import: bool = False, max_size: int = MAX_SIZE) -> Case:
+    """Read a case that `save_case` wrote.
+
+    Each source takes part under its own name and in its own family, whatever the file calls it.
+
+    Parameters
+    ----------
+    path : str or Path
+    allow_import : bool
+        Whether sources named as ``module:function`` are imported, which runs the module's code.
+    max_size : int
+        Bytes that the file, and what it holds, may take.
+
+    Raises
+    ------
+    OSError, ValueError
+        For a file that is missing or too large, is no case, names activations or sources that are not there, or names
+        modules to import without `allow_import`.
+    """
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"path must name a file, not {given(path)}")
+    path = Path(path)
+    document = _read(path, max_size)
+    _require_activations(path, document)
+    try:
+        problem = Problem(Network(**document["network"]), document["X"], document["Y"], document["l2"])
+        theta = problem.check_theta(document["theta"])
+    except NOT_A_CASE as error:
+        raise _no_case(path, error) from None
+    spelled: dict[str, str] = document["sources"] or {}
+    own = [name for name in spelled.values() if _is_imported(name)]
+    if own and not allow_import:
+        raise ValueError(
+            f"{path} names the source {own[0]!r}, and to look it up runs the code of that module; if you trust it, "
+            "allow it: harness replay --allow-import, or load_case(path, allow_import=True)"
+        )
+    try:
+        sources = named_sources(list(dict.fromkeys(spelled.values()))) if spelled else None
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"a source of {path} cannot be found: {error}") from None
+    named: list[str] = document.get("outliers", [])
+    outliers = dict.fromkeys(spelled.get(name, name) for name in named)
+    return Case(problem, theta, sources, document.get("verdict"), tuple(outliers))
+
+
+def _is_imported(name: str) -> bool:
+    return ":" in name and not name.startswith(BUG)
+
+
+def _read(path: Path, max_size: int) -> dict[str, Any]:
+    """The document, of which everything but the problem itself has been looked at."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is not a file; give a case that was saved as JSON")
+    try:
+        raw = read_at_most(path, max_size)
+        if (size := len(raw) + _PER_ENTRY * raw.count(b",")) > max_size:
+            raise ValueError(too_large("what it holds", size, max_size))
+        document = json.loads(raw)
+        if document["schema"] != SCHEMA:
+            raise ValueError(f"its schema is {document['schema']!r}")
+        sources, outliers = document["sources"], document.get("outliers", [])
+        if not (sources is None or (isinstance(sources, dict) and sources and _are_strings(sources.values()))):
+            raise ValueError(f"its sources must be null, or an object of names, not {json.dumps(sources)[:80]}")
+        if not (isinstance(outliers, list) and _are_strings(outliers)):
+            raise ValueError(f"its outliers must be a list of names, not {json.dumps(outliers)[:80]}")
+        if document.get("verdict") not in (None, "agree", "disagree", "inconclusive"):
+            raise ValueError(f"its verdict is {document['verdict']!r}")
+    except NOT_A_CASE as error:
+        raise _no_case(path, error) from None
+    return document
+
+
+def _are_strings(values: Iterable[Any]) -> bool:
+    return all(isinstance(value, str) for value in values)
+
+
+def _no_case(path: Path, error: Exception) -> ValueError:
+    what = f"it has no {error}" if isinstance(error, KeyError) else str(error)
+    return ValueError(f"{path} is not a case of schema {SCHEMA}: {what}")
+
+
+def _require_activations(path: Path, document: dict[str, Any]) -> None:
+    network = document.get("network")
+    hidden = network.get("hidden") if isinstance(network, dict) else None
+    for name in hidden if isinstance(hidden, list) else []:
+        if isinstance(name, str) and name not in ACTIVATIONS:
+            raise ValueError(
+                f"{path} uses the activation {name!r}, which is not registered; give it with harness replay "
+                "--activation module:attribute"
+            )
+
+
+def replay_command(
+    path: str | Path, problem: Problem, activations: Iterable[str] = (), sources: Sources | None = None
+) -> str:
+    """The command that checks a saved case again; activations of one's own are given as ``module:attribute``."""
+    options = [part for name in _used(problem, activations) for part in ("--activation", name)]
+    if any(map(_is_imported, (_all_spelled(sources) or {}).values())):
+        options.append("--allow-import")
+    return shlex.join(["harness", "replay", str(path), *options])
+
+
+def _used(problem: Problem, activations: Iterable[str]) -> list[str]:
+    """Of activations named as ``module:attribute``, those of the network."""
+    names = {f.name for f in problem.network.hidden}
+    return [name for name in activations if ":" in name and import_attribute(name).name in names]
+
+
+def as_script(
+    problem: Problem,
+    theta: np.ndarray,
+    sources: Sources | None = None,
+    activations: Iterable[str] = (),
+) -> str:
+    """A short Python program that shows the verdict on a small case; `activations` as for `replay_command`."""
+    network = problem.network
+    hidden = [f.name for f in network.hidden]
+    own = _used(problem, activations)
+    imported = "Network, Problem, cross_check" + (", register" if own else "")
+    lines = [
+        "import numpy as np",
+        f"from harness import {imported}",
+        *(f"import {name.partition(':')[0]}" for name in own),
+        *(f"register({name.replace(':', '.')})" for name in own),
+        f"network = Network({list(network.sizes)}, {hidden}, {network.output.name!r})",
+        f"X = np.array({problem.X.tolist()})",
+        f"Y = np.array({problem.Y.tolist()})",
+        f"theta = np.array({np.asarray(theta).tolist()})",
+        f"problem = Problem(network, X, Y, l2={problem.l2!r})",
+        f"print(cross_check(problem, theta{'' if sources is None else f', {_all_spelled(sources)}'}))",
+    ]
+    return "\n".join(lines)

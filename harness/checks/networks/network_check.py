@@ -1,0 +1,139 @@
+"""Run the gradient sources side by side on one problem, and judge.
+
+Costs are compared before gradients, for a gradient can be right for the wrong cost. Every coordinate of every pair is
+compared with what rounding (`harness.bounds.network_bound`) and truncation (the oracles' own error) allow. Random
+directions join the whole computation end to end, because the differences per pre-activation assume that z is affine in
+the weights.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from harness.bounds.network_bound import Bound, rounding_bound
+from harness.bounds.tolerances import DIRECTIONS
+from harness.checks.networks.network_junctions import beside_sides
+from harness.checks.networks.network_subject import NetworkGradient
+from harness.checks.networks.source_answers import ask, ask_also, ask_suspects_again
+from harness.checks.random_directions import compare_ends, random_directions, slopes_along
+from harness.sources.source_names import Sources, as_source, default_sources, named_sources
+from harness.sources.source_table import BY_HAND, SOURCES, Source
+from harness.verdict.comparison import Answer, Pair, compare_all
+from harness.verdict.consensus import Consensus, settled
+from harness.verdict.judgement import judge
+from harness.verdict.report import Report
+from reference.namespaces import NUMPY
+from reference.network import Network
+from reference.oracles import finite_difference
+from reference.problem import Problem
+
+END_TO_END = "end-to-end differences"
+
+
+def cross_check(problem: Problem, theta: np.ndarray, sources: Sources | None = None) -> Report:
+    """Compare gradient sources on a problem at θ.
+
+    Parameters
+    ----------
+    problem : Problem
+    theta : (n,) array
+    sources : names, or mapping from name to source, optional
+        Names are those of `SOURCES`, ``bug:NAME`` or ``module:function``; by default all that are affordable, and ball
+        arithmetic where these cannot decide. A source is called as ``source(problem, theta)`` with a copy of θ, and
+        answers (cost, gradient).
+
+    Returns
+    -------
+    Report
+        "agree" when no pair is at odds, nearly all coordinates of each source are decided by one of another family, all
+        is finite, and the end-to-end directions fit; "disagree" when any pair is at odds; "inconclusive" otherwise.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For θ or sources that do not fit. What a source raises is handed on.
+    """
+    return check(problem, theta, sources)
+
+
+def check(problem: Problem, theta: np.ndarray, sources: Sources | None = None, explained: bool = True) -> Report:
+    """`cross_check`, which need not look for the bugs that explain an answer: that takes longer than the verdict."""
+    started = time.perf_counter()
+    if not isinstance(problem, Problem):
+        raise TypeError(f"cross_check takes a Problem, not {type(problem).__name__}; check_gradient takes functions")
+    theta = problem.check_theta(theta)
+    chosen = default_sources(problem) if sources is None else named_sources(sources)
+    subject = NetworkGradient(problem, theta, rounding_bound(problem, theta), explained)
+    unasked = _differentiating(problem.network, chosen)
+    answers, left_out = ask([chosen[name] for name in chosen if name not in unasked], problem, theta, subject.bound)
+    asked = answers, unasked | left_out
+    report = _judge(subject, *asked, chosen, started)
+    finite = all(np.isfinite(answer.gradient).all() for answer in answers if not answer.oracle)
+    if sources is not None or unasked or report.verdict != "inconclusive" or not finite:  # NaN is never agreed upon
+        return report
+    balls = as_source("ball", SOURCES["ball"])
+    asked = ask_also(balls, *asked, problem, theta, subject.bound)
+    return _judge(subject, *asked, chosen | {"ball": balls}, started)
+
+
+def _differentiating(network: Network, chosen: Mapping[str, Source]) -> dict[str, str]:
+    """The sources that differentiate the cost, and why they are not asked where a slope is not meant to be f'."""
+    surrogates = dict.fromkeys(f.name for f in network.hidden if f.surrogate)
+    reason = f"the slope of {', '.join(surrogates)} is a surrogate, and no derivative"
+    derive = [name for name, source in chosen.items() if source.is_of_the_harness and source.family != BY_HAND]
+    return dict.fromkeys(derive, reason) if surrogates else {}
+
+
+def _judge(
+    subject: NetworkGradient,
+    answers: Sequence[Answer],
+    left_out: Mapping[str, str],
+    sources: Mapping[str, Source],
+    started: float,
+) -> Report:
+    problem, theta = subject.problem, subject.theta
+    pairs = compare_all(answers, subject.blocks)
+    surrogate = any(f.surrogate for f in problem.network.hidden)
+    ends = [] if surrogate else _end_to_end(problem, theta, answers, subject.bound)
+    families = {answer.name: answer.family for answer in answers}
+    beside = beside_sides(problem, theta, [] if surrogate else answers, pairs, subject.blocks)
+    subject.at_kinks, subject.at_seams = beside.at_kinks, beside.at_seams
+    judges, refuted = ([side.name for side in beside.answers], [pair.first for pair in beside.pairs if pair.disagrees])
+    consensus = settled(families | {END_TO_END: "differences"}, [*pairs, *ends], judges, refuted)
+    if len(answers) == 1 and consensus.tie:  # nobody stands beside it, and the cost itself says otherwise
+        consensus = Consensus((END_TO_END,), (answers[0].name,), tie=False)
+    answers = [*ask_suspects_again(answers, consensus, sources, problem, theta), *beside.answers]
+    return judge(subject, answers, [*pairs, *beside.pairs], ends, consensus, left_out, started)
+
+
+def _end_to_end(problem: Problem, theta: np.ndarray, answers: Sequence[Answer], bound: Bound) -> list[Pair]:
+    """Each source's g·v beside the difference of the cost along v, for every direction v.
+
+    Where rounding hides all of these differences, the cost is evaluated in ball arithmetic, if balls take part.
+    """
+    directions = _directions(problem.network)
+    slopes, errors = finite_difference.along(problem, theta, directions)
+    with np.errstate(all="ignore"):  # an infinite bound times a direction's zero
+        cost = float(problem.cost(NUMPY, theta))
+        errors = errors + finite_difference.ROUNDINGS * np.abs(directions) @ bound.gradient
+        errors = np.where(np.isfinite(slopes), errors, np.inf)  # a difference that overflows tells nothing
+    ends = Answer(END_TO_END, "differences", cost, bound.cost, slopes, errors)
+    along = slopes_along(directions, answers)
+    pairs = compare_ends(along, ends)
+    if any(pair.decided.any() for pair in pairs) or not any(answer.family == "balls" for answer in answers):
+        return pairs
+    from reference.oracles import ball_arithmetic  # here, because flint takes a while to load
+
+    slopes, errors = ball_arithmetic.along(problem, theta, directions)
+    return compare_ends(along, replace(ends, gradient=slopes, error=errors, oracle=True))
+
+
+def _directions(network: Network) -> np.ndarray:
+    """Random directions over all of θ, and one confined to each layer."""
+    layers = [numbers.ravel() for numbers in network.unpack(np.arange(network.size))]
+    directions = random_directions(DIRECTIONS + len(layers), network.size, seed=0)
+    for direction, layer in zip(directions[DIRECTIONS:], layers):
+        direction[np.delete(np.arange(network.size), layer)] = 0.0
+    return directions

@@ -1,0 +1,277 @@
+"""The arguments of somebody's function as a list of arrays with names, and the function of these arrays alone.
+
+What of a call cannot be meant is refused by name.
+"""
+
+import inspect
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from harness.checks.traced.derivative_subject import MODES
+from harness.checks.traced.side_effects import Outside
+from harness.wording import first_few
+from reference.printable import given
+from reference.traced.program import is_key, kind, weak
+from reference.traced.rules import whose
+from reference.whole_numbers import whole_number
+
+
+class NoNumber(TypeError):
+    """Every array that goes in, or every one that comes out, is empty: there is no derivative to be wrong."""
+
+
+class Arguments:
+    """What a function is differentiated in: the floating and complex leaves of its arguments, any trees of arrays.
+
+    Integers, truth values, random keys, `None` and whatever is no array are handed on as they are.
+
+    Parameters
+    ----------
+    f : callable
+    args : tuple of trees
+    argnums : int, sequence of int or None
+        The arguments that are differentiated; by default all.
+
+    Attributes
+    ----------
+    leaves : list of arrays
+    names : list of str
+        ``params['dense']['kernel']``: an argument's name in f, and the way to the leaf.
+    outputs : list of str
+        The same for what f returns, known once it was called: the leaves that can have a derivative.
+    left_out : list of str
+        What else f returns, with its type.
+    outside : Outside
+        What f names that is none of its arguments, as it is before f runs.
+    """
+
+    def __init__(self, f: Callable[..., Any], args: Sequence[Any], argnums: int | Sequence[int] | None = None):
+        chosen = _chosen(args, argnums)
+        paths, self._tree = jax.tree_util.tree_flatten_with_path(tuple(args))
+        self._all = [leaf for _, leaf in paths]
+        names = _argument_names(f, len(args))
+        self._paths = [names[path[0].idx] + jax.tree_util.keystr(path[1:]) for path, _ in paths]
+        for path, leaf in zip(self._paths, self._all):
+            _refuse_foreign(path, leaf)
+        found = [i for i, (path, leaf) in enumerate(paths) if path[0].idx in chosen and differentiable(leaf)]
+        if any(isinstance(leaf, np.ma.MaskedArray) for leaf in self._all):
+            raise TypeError("the arguments hold a masked array; fill in what is masked, or leave it out")
+        if not found:
+            raise TypeError(_nothing_to_differentiate([leaf for path, leaf in paths if path[0].idx in chosen]))
+        self.f, self._places = f, found
+        self.names = [names[paths[i][0][0].idx] + jax.tree_util.keystr(paths[i][0][1:]) for i in found]
+        self.leaves = [_array(self._all[i]) for i in found]
+        self._others = {i: leaf for i, leaf in enumerate(self._all) if i not in found}
+        self._before = {i: leaf.copy() for i, leaf in self._others.items() if isinstance(leaf, np.ndarray)}
+        self.outside = Outside(f, self._all)
+        self.outputs: list[str] = []
+        self.left_out: list[str] = []
+        if sum(leaf.size for leaf in self.leaves) == 0:
+            raise NoNumber("the arguments hold no number to differentiate in: every floating array is empty")
+
+    def function(self, *leaves: Any) -> list[Any]:
+        """f's differentiable outputs, as a list of arrays, from the leaves."""
+        given = (weak(x) if _is_number(self._all[i]) else x for i, x in zip(self._places, leaves))
+        everything = dict(zip(self._places, given)) | self._others
+        args = jax.tree_util.tree_unflatten(self._tree, [everything[i] for i in range(len(self._all))])
+        answer = self._answer(args)
+        paths = jax.tree_util.tree_flatten_with_path(answer)[0]
+        if not paths:
+            raise TypeError(f"the function must return arrays, but it returned {answer!r}")
+        kept = [(path, leaf) for path, leaf in paths if differentiable(leaf)]
+        if not kept:
+            types = first_few([_type(leaf) for _, leaf in paths], 3)
+            raise TypeError(f"the function returns no floating or complex array, but {types}: there is no derivative")
+        if not any(np.size(leaf) for _, leaf in kept):
+            raise NoNumber("the function returns no number: every floating array of its output is empty")
+        self.outputs = ["output" + jax.tree_util.keystr(path) for path, _ in kept]
+        others = [(path, leaf) for path, leaf in paths if not differentiable(leaf)]
+        self.left_out = [f"output{jax.tree_util.keystr(path)} ({_type(leaf)})" for path, leaf in others]
+        return [leaf for _, leaf in kept]
+
+    def _answer(self, args: Sequence[Any]) -> Any:
+        try:
+            try:
+                return self.f(*args)
+            except jax.errors.ConcretizationTypeError:  # perhaps over a number that no derivative is taken in
+                with jax.ensure_compile_time_eval():
+                    return self.f(*args)
+        except (TypeError, ValueError, LookupError, AttributeError) as reason:  # all of JAX's own are of these
+            if what := _breaks_the_trace(reason):
+                raise TypeError(f"f cannot be traced by JAX: {last_line_of(reason)} {what}") from reason
+            raise
+
+    def flat(self, gradient: Any) -> list[Any]:
+        """A gradient in the differentiated arguments, as a list of arrays with the shapes of the leaves.
+
+        Raises
+        ------
+        ValueError
+            It is laid out in another way.
+        """
+        leaves = [leaf for leaf in jax.tree.leaves(gradient) if differentiable(leaf)]
+        given, expected = ([np.shape(leaf) for leaf in each] for each in (leaves, self.leaves))
+        if given != expected:
+            raise ValueError(f"reference must answer arrays of shapes {expected}, as {self.names}, not {given}")
+        return leaves
+
+    def changed(self) -> list[str]:
+        """The arguments that f has changed in place."""
+        pairs = ((i, leaf, self._before[i]) for i, leaf in self._others.items() if i in self._before)
+        return [self._paths[i] for i, leaf, before in pairs if not np.array_equal(leaf, before)]
+
+    @property
+    def needs_64_bits(self) -> bool:
+        """Whether a leaf has 64 bits, which JAX would cut off by default; Python's own numbers count as such."""
+        return any(
+            np.finfo(leaf.dtype).bits == 64
+            for leaf in self.leaves
+            if kind(leaf.dtype) in "fc" and leaf.dtype.name in ("float64", "complex128")
+        )
+
+
+def _chosen(args: Sequence[Any], argnums: int | Sequence[int] | None) -> set[int]:
+    if argnums is None:
+        return set(range(len(args)))
+    numbers: list[Any] = list(argnums) if isinstance(argnums, (tuple, list, range)) else [argnums]
+    are_numbers = (isinstance(n, (int, np.integer)) and not isinstance(n, bool) for n in numbers)
+    if not numbers or not all(are_numbers) or not all(-len(args) <= n < len(args) for n in numbers):
+        raise ValueError(f"argnums must name some of the {len(args)} arguments, counted from 0, not {given(argnums)}")
+    return {int(number) % len(args) for number in numbers}
+
+
+TABLES = ("pandas", "polars", "cudf", "modin")
+"""Libraries whose series and tables know how to become arrays of NumPy."""
+
+
+def _refuse_foreign(name: str, leaf: Any) -> None:
+    """Refuse, with what to use instead, arrays that JAX does not take."""
+    library = type(leaf).__module__.partition(".")[0]
+    if library in TABLES and hasattr(leaf, "to_numpy"):
+        raise TypeError(f"{name} is a {type(leaf).__name__} of {library}; give NumPy arrays: {name}.to_numpy()")
+    if library == "torch":
+        raise TypeError(f"{name} is PyTorch's; for its functions use harness.drop_in.torch.gradcheck or check_gradient")
+    if getattr(leaf, "dtype", None) in (np.longdouble, np.clongdouble) and np.longdouble is not np.float64:
+        raise TypeError(f"{name} is {leaf.dtype}, which JAX does not have; give float64 or complex128")
+
+
+def differentiable(leaf: Any) -> bool:
+    """Whether this is a floating or complex number or array of them."""
+    if _is_number(leaf):
+        return True
+    dtype = getattr(leaf, "dtype", None)
+    return dtype is not None and not is_key(leaf) and kind(dtype) in ("f", "c")
+
+
+def _array(leaf: Any) -> Any:
+    return np.asarray(leaf) if isinstance(leaf, (float, complex)) else leaf
+
+
+def _is_number(leaf: Any) -> bool:
+    """Whether this is one of Python's own numbers, which JAX rounds to the type of the arrays that they meet."""
+    return isinstance(leaf, (float, complex)) and not isinstance(leaf, np.generic)
+
+
+def in_32_bits(args: Sequence[Any]) -> Sequence[Any]:
+    """Arguments as JAX makes them out of these where it has 32 bits."""
+    return jax.tree.map(lambda leaf: jax.numpy.asarray(leaf) if differentiable(leaf) else leaf, args)
+
+
+def _argument_names(f: Callable[..., Any], count: int) -> list[str]:
+    """The names that f gives its arguments; "argument 0" where it has none."""
+    try:
+        parameters = list(inspect.signature(f).parameters.values())
+    except (TypeError, ValueError):
+        parameters = []
+    positional = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    star = next((p.name for p in parameters if p.kind == p.VAR_POSITIONAL), "arg")
+    return [*positional[:count], *(f"{star}[{i}]" for i in range(max(0, count - len(positional))))]
+
+
+def _type(leaf: Any) -> str:
+    return str(getattr(leaf, "dtype", type(leaf).__name__))
+
+
+def _nothing_to_differentiate(leaves: Sequence[Any]) -> str:
+    if not leaves:
+        return "there is nothing to differentiate in: the arguments hold no array at all"
+    no_trees = [type(leaf).__name__ for leaf in leaves if hasattr(leaf, "__dict__") and not hasattr(leaf, "dtype")]
+    instead = (
+        f"make {no_trees[0]} a tree of arrays by jax.tree_util.register_dataclass"
+        if no_trees
+        else "give floating or complex arrays"
+    )
+    types = first_few(list(map(_type, leaves)), 3)
+    return f"there is nothing to differentiate in: the arguments are {types}; {instead}"
+
+
+ELSEWHERE = "hands a traced array to NumPy or another library; use jax.numpy there"
+NOT_STATIC = "needs a size, an axis or the like that is known when JAX traces; give a Python number, as by size="
+NOT_TRACEABLE = {
+    jax.errors.UnexpectedTracerError: "uses a traced array that was kept from another call (a leaked tracer); return "
+    "what is to be kept",
+    jax.errors.TracerArrayConversionError: ELSEWHERE,
+    jax.errors.TracerIntegerConversionError: "takes a traced number for an index or a length; index by jnp.take, or "
+    "give the number as a Python int",
+    jax.errors.NonConcreteBooleanIndexError: "picks entries by a traced mask, so that their number is not known; use "
+    "jnp.where(mask, x, 0)",
+    jax.errors.TracerBoolConversionError: "branches on a traced number; use jax.lax.cond or jnp.where, and "
+    "jax.lax.while_loop or scan for loops",
+    jax.errors.ConcretizationTypeError: "needs the number itself, as float() and math do; keep it an array of jnp",
+}
+"""What breaks a trace, and what to use instead; the first kind that an error is of counts."""
+
+CONVERTED = "The problem arose with the `", "item() method", "tolist() method"
+"""What JAX says where a number itself was asked for, and not something that has to be known when it traces."""
+
+SAID_OF_TRACED = {
+    "Shapes must be": NOT_STATIC,
+    "not hashable": NOT_STATIC,
+    "Non-hashable static": NOT_STATIC,
+    "unhashable type": "makes a traced array a key of a dict or a member of a set, which must be known when JAX traces",
+    "slice(": "takes a slice between traced bounds; use jax.lax.dynamic_slice, or jnp.where with a mask",
+    "Tracer": ELSEWHERE,
+}
+"""The same, by what errors of other kinds say of the names of traced arrays."""
+
+
+def _breaks_the_trace(reason: Exception) -> str:
+    """What is wrong about a line that JAX cannot trace, and what to use instead; nothing where all else failed."""
+    words = next((words for kind, words in NOT_TRACEABLE.items() if isinstance(reason, kind)), "")
+    if words != NOT_TRACEABLE[jax.errors.ConcretizationTypeError]:
+        return words or next((words for said, words in SAID_OF_TRACED.items() if said in str(reason)), "")
+    return words if any(said in str(reason) for said in CONVERTED) else NOT_STATIC
+
+
+def last_line_of(reason: BaseException) -> str:
+    """The last line of the user's own code in a traceback: "line 12 of name (file)"."""
+    own = [frame for frame in traceback.extract_tb(reason.__traceback__) if whose(frame.filename) == "own"]
+    if not own:
+        return "it"
+    return f"line {own[-1].lineno} of {own[-1].name} ({own[-1].filename})"
+
+
+def require(f: Any, order: Any, modes: Any, trust: Any, reference: Any, seed: Any, budget: Any) -> None:
+    """Refuse, by name, what is not as it should be; what arguments there are is looked at by `Arguments`."""
+    for what, function in {"f": f, "reference": reference}.items():
+        if not callable(function) and not (what == "reference" and function is None):
+            raise TypeError(f"{what} must be a function, not {given(function)}")
+    if isinstance(order, (bool, np.bool_)) or whole_number("order", order, 1) > 2:
+        raise ValueError(f"order must be 1 or 2, not {given(order)}")
+    if not _are_names(modes) or not modes or not set(modes) <= set(MODES):
+        raise ValueError(f"modes must be some of {', '.join(MODES)}, as a tuple, not {given(modes)}")
+    if not _are_names(trust):
+        instead = f"; write [{trust!r}]" if isinstance(trust, str) else ""
+        raise ValueError(f"trust must be a list of names of functions, not {given(trust)}{instead}")
+    whole_number("seed", seed)
+    is_number = isinstance(budget, (int, float, np.integer, np.floating))
+    if budget is not None and not (is_number and (0 <= budget < 2**1023 or budget == np.inf)):
+        raise ValueError(f"budget must be a number of seconds, zero or more, not {given(budget)}")
+
+
+def _are_names(value: Any) -> bool:
+    return isinstance(value, (tuple, list, set, frozenset)) and all(isinstance(name, str) for name in value)

@@ -1,1 +1,0 @@
-"""What JAX says: its modes, and the programs that they are."""

@@ -1,1 +1,0 @@
-"""In coarse types: whether a rule is the derivative, and how many digits it keeps, are two questions."""

@@ -1,0 +1,100 @@
+"""A gradient source of somebody's own in a process of its own: an endless loop or a crash is a failure like others."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness.isolation import Foreign, Outcome, Worker
+from harness.named_objects import import_attribute, is_file
+from harness.sources.source_table import Source, SourceFailed
+from reference.activations import Activation
+from reference.measured import NotApplicable
+from reference.network import Network
+from reference.problem import Problem
+
+ENDINGS = 3  # processes that a source may take down, or keep busy until time is up
+
+
+class Isolated:
+    """``module:function`` or ``file.py:function`` as ``source(problem, theta)``, called in another process.
+
+    What it prints goes to stderr. Its module is not imported here.
+
+    Parameters
+    ----------
+    name : str
+    timeout : float
+        Seconds for each call.
+    activations : mapping
+        Activations of one's own that networks may have, by their ``module:attribute``. The other process imports them.
+
+    Raises
+    ------
+    SourceFailed
+        When called, and no answer comes. After `ENDINGS` processes it is not asked any more.
+    """
+
+    def __init__(self, name: str, timeout: float, activations: Mapping[str, Activation]):
+        self.spelled = name
+        target, _, self._attribute = name.rpartition(":")
+        if not is_file(target) and str(Path.cwd()) not in sys.path:
+            sys.path.insert(0, str(Path.cwd()))  # modules of the current folder are found, too
+        prepare = [("harness.named_objects:import_attribute", (spelled,)) for spelled in activations]
+        self._worker = Worker(target, timeout=timeout, prepare=prepare)
+        self._own = [(f, _Spelled.of(f, spelled)) for spelled, f in activations.items()]
+        self._endings = 0
+        self._last = Outcome("answered")
+
+    def __call__(self, problem: Problem, theta: Any) -> Any:
+        if self._endings >= ENDINGS:
+            raise SourceFailed(f"source {self.spelled!r} is not asked any more: it {self._last.why}")
+        outcome = self._last = self._worker.call(self._attribute, self._sent(problem), theta)
+        sys.stderr.write(outcome.stdout + outcome.stderr)
+        if outcome.error == NotApplicable.__name__:
+            raise NotApplicable(outcome.what.removeprefix(f"{outcome.error}: "))
+        if outcome.kind != "answered":
+            self._endings += outcome.kind in ("died", "timed out") or (outcome.kind == "exited" and not outcome.error)
+            raise SourceFailed(f"source {self.spelled!r} {outcome.why}")
+        if 1 in outcome.changed and np.shape(outcome.changed[1]) == np.shape(theta):
+            theta[...] = outcome.changed[1]  # as it would be without a process between
+        parts = outcome.value if isinstance(outcome.value, tuple) else (outcome.value,)
+        if foreign := [type(part).__name__ for part in parts if isinstance(part, Foreign)]:
+            raise SourceFailed(f"source {self.spelled!r} must answer numbers, but answered a {foreign[0]}")
+        return outcome.value
+
+    def _sent(self, problem: Problem) -> Problem:
+        """The problem with activations of one's own as the other process can import them."""
+        network = problem.network
+        hidden = [next((spelled for own, spelled in self._own if own is f), f) for f in network.hidden]
+        sent = Network(network.sizes, hidden, network.output.name)
+        return Problem(sent, problem.X, problem.Y, problem.l2)
+
+
+class _Spelled(Activation):
+    """An activation that is pickled by how the command line spells it, whether or not it is registered here."""
+
+    spelled = ""
+
+    @classmethod
+    def of(cls, f: Activation, spelled: str) -> "_Spelled":
+        copy = cls(**{field.name: getattr(f, field.name) for field in fields(f)})
+        object.__setattr__(copy, "spelled", spelled)
+        return copy
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return imported_as, (self.spelled, self.name)
+
+
+def imported_as(spelled: str, name: str) -> Activation:
+    """The activation that ``module:attribute`` spells, under the name that it has in the first process."""
+    f = import_attribute(spelled)
+    return f if f.name == name else replace(f, name=name)
+
+
+def isolated_source(name: str, timeout: float, activations: Mapping[str, Activation]) -> Source:
+    """The source of that name, not imported; as `harness.sources.source_names.as_source`, it stands alone."""
+    return Source(name, name, Isolated(name, timeout, activations))

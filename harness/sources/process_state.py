@@ -1,0 +1,155 @@
+"""What code of somebody else's leaves behind, settings of the whole process, put back; and whose an exception is."""
+
+import inspect
+import os
+import random
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import wraps
+from typing import Any, NamedTuple, ParamSpec, TypeVar
+
+import numpy as np
+
+from harness.named_objects import raised_at
+from harness.sources.source_table import Source, SourceFailed
+
+
+class _Setting(NamedTuple):
+    what: str
+    get: Callable[[], Any]
+    put_back: Callable[[Any], object]
+
+
+def _numpy_random_state() -> tuple[Any, ...]:
+    kind, key, *rest = np.random.get_state()  # noqa: NPY002  it is the caller's
+    return kind, np.asarray(key).tobytes(), *rest
+
+
+def _put_back_numpy_random_state(state: tuple[Any, ...]) -> None:
+    kind, key, *rest = state
+    np.random.set_state((kind, np.frombuffer(key, np.uint32), *rest))  # noqa: NPY002  it is the caller's
+
+
+def _put_back_filters(filters: list[Any]) -> None:
+    warnings.simplefilter("default")  # which also lets Python know that its memory of warnings is out of date
+    warnings.filters[:] = filters  # pyright: ignore[reportIndexIssue]
+
+
+def _put_back_environment(environment: dict[str, str]) -> None:
+    os.environ.clear()
+    os.environ.update(environment)
+
+
+def _current_folder() -> str | None:
+    with suppress(OSError):  # it has been removed
+        return os.getcwd()  # noqa: PTH109  a string is compared faster
+    return None
+
+
+def _change_folder(folder: str | None) -> None:
+    if folder is not None:
+        os.chdir(folder)
+
+
+def _jax_settings() -> dict[str, Any]:
+    jax: Any = sys.modules.get("jax")
+    return dict(jax.config.values) if hasattr(jax, "config") else {}
+
+
+def _put_back_jax_settings(values: dict[str, Any]) -> None:
+    for name, value in _jax_settings().items():
+        if name in values and value != values[name]:
+            sys.modules["jax"].config.update(name, values[name])
+
+
+_SETTINGS = (
+    _Setting("NumPy's error settings (np.seterr)", np.geterr, lambda settings: np.seterr(**settings)),
+    _Setting("NumPy's random numbers (np.random.seed)", _numpy_random_state, _put_back_numpy_random_state),
+    _Setting("Python's random numbers (random.seed)", random.getstate, random.setstate),
+    _Setting("the filters of warnings", lambda: list(warnings.filters), _put_back_filters),
+    _Setting("the environment", lambda: dict(os.environ), _put_back_environment),
+    _Setting("the current folder", _current_folder, _change_folder),
+    _Setting("Python's recursion limit", sys.getrecursionlimit, sys.setrecursionlimit),
+    _Setting("JAX's settings", _jax_settings, _put_back_jax_settings),
+)
+
+
+class KeptSettings:
+    """A ``with`` that puts back what was changed within, and tells it.
+
+    Attributes
+    ----------
+    changed : list of str
+        What was put back, such as "the current folder".
+    """
+
+    def __init__(self):
+        self.changed: list[str] = []
+
+    def __enter__(self) -> "KeptSettings":
+        self._before = [setting.get() for setting in _SETTINGS]
+        return self
+
+    def so_far(self) -> list[str]:
+        """What has changed up to now; nothing is put back."""
+        return [setting.what for setting, _ in self._changes()]
+
+    def __exit__(self, *_: object) -> None:
+        for setting, before in self._changes():
+            setting.put_back(before)
+            self.changed.append(setting.what)
+
+    def _changes(self) -> Iterator[tuple[_Setting, Any]]:
+        for setting, before in zip(_SETTINGS, self._before):
+            # JAX may have been imported meanwhile
+            if setting.get() != before and (before or setting.what != "JAX's settings"):
+                yield setting, before
+
+
+@contextmanager
+def blamed(source: Source) -> Iterator[None]:
+    """A ``with`` around a source's call: what it raises is handed on with a note whose it is, and where.
+
+    Raises
+    ------
+    SourceFailed
+        For what would end the program, such as ``sys.exit()``: an exit code of 0 would say that the sources agree.
+    """
+    try:
+        yield
+    except SystemExit as ended:
+        what = f"source {source.name!r} called sys.exit({ended.code!r}) instead of answering{raised_at(ended)}"
+        raise SourceFailed(what) from ended
+    except (KeyboardInterrupt, SourceFailed):
+        raise
+    except Exception as error:
+        error.add_note(f"raised by source {source.name!r}{raised_at(error)}")
+        raise
+    except BaseException as error:  # which only the end of a program should pass on
+        what = f"source {source.name!r} raised {type(error).__name__}: {error}{raised_at(error)}"
+        raise SourceFailed(what) from error
+
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def settings_kept(check: Callable[P, T]) -> Callable[P, T]:
+    """A check after which all settings are as they were before it, whatever the checked code and its imports change.
+
+    That it is called as it can be is looked at first: it is the caller's to know, and no fault of the check.
+    """
+    takes = inspect.signature(check)
+
+    @wraps(check)
+    def kept(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            takes.bind(*args, **kwargs)
+        except TypeError as reason:
+            raise TypeError(f"{check.__name__}() {reason}") from None
+        with KeptSettings():
+            return check(*args, **kwargs)
+
+    return kept

@@ -1,0 +1,112 @@
+"""The picture of a checked activation."""
+
+from io import BytesIO
+
+import matplotlib.image
+import numpy as np
+import pytest
+from activation_records import MISCONDUCT, RIGHT, WRONG, checked, curve, formula, relu_with, tanh_to
+
+from harness import ACTIVATIONS
+from harness.checks.activations.activation_check import check_activation
+from harness.figure_style import DPI, WIDTH
+
+RELU, SILU, TANH = (ACTIVATIONS[name] for name in ("relu", "silu", "tanh"))
+
+
+@pytest.mark.parametrize("f", [SILU, RELU, WRONG["product rule"][0], WRONG["nothing"][0], RIGHT["a constant"]])
+def test_a_picture_renders(f):
+    image = matplotlib.image.imread(BytesIO(checked(f).plot()), format="png")
+    assert image.shape[1] == round(WIDTH * DPI)
+    assert image[:, :, :3].std() > 0.05
+
+
+def test_a_picture_shows_both_slopes_and_shades_what_is_wrong():
+    report = checked(WRONG["leak"][0])
+    figure = report.figure()
+    slopes, difference, _ = figure.axes
+    true, claimed = slopes.lines
+    for line, below, above in ((true, 0.1, 1.0), (claimed, 0.01, 1.0)):
+        x, y = (np.asarray(data) for data in line.get_data())
+        np.testing.assert_allclose(y[(x < 0.0) & np.isfinite(y)], below)
+        np.testing.assert_allclose(y[(x > 0.0) & np.isfinite(y)], above)
+    assert np.nanmax(np.asarray(difference.lines[0].get_ydata())) == pytest.approx(0.09)
+    (shade,) = slopes.patches
+    assert (shade.get_extents().x0, shade.get_extents().x1) == pytest.approx(
+        [slopes.transData.transform((z, 0.0))[0] for z in (-1000.0, 0.0)]
+    )
+    assert slopes.get_title().startswith("likely: the factor 10 is missing")
+    assert "; or: " not in slopes.get_title()
+
+
+def texts(ax):
+    return [text.get_text() for text in ax.texts]
+
+
+def test_a_picture_says_that_there_is_no_difference():
+    nothing = checked(RELU).figure().axes[1]
+    assert texts(nothing) == ["no difference"]
+    assert nothing.get_legend() is None
+    assert not nothing.get_yticks().size
+    rounding = checked(TANH).figure().axes[1]
+    assert texts(rounding) == []
+    assert rounding.get_legend() is not None
+    unknown = checked(MISCONDUCT["mixes entries"][0]).figure().axes[1]
+    assert texts(unknown) == ["nothing to compare with"]
+
+
+def test_a_picture_does_not_shade_all_that_it_shows():
+    slopes, difference, _ = checked(WRONG["product rule"][0]).figure().axes
+    assert [*slopes.patches, *difference.patches] == []
+
+
+def test_a_picture_shows_errors_in_ulps_over_all_z_and_where_tails_are_lost():
+    sigmoid = ACTIVATIONS["sigmoid"]
+    report = check_activation(formula(sigmoid.value, lambda z, a: a * (1.0 - a)))
+    digits = report.figure().axes[2]
+    assert digits.get_xlim() == (-1000.0, 1000.0)
+    dots, *lines = digits.lines
+    assert np.max(np.asarray(dots.get_ydata())) == max(row["largest"] for row in report.details["ulps"])
+    assert {line.get_label().partition(",")[0] for line in lines if line.get_label()[0] != "_"} == {
+        "float32",
+        "bfloat16",
+    }
+    assert [text.strip() for text in texts(digits)] == ["no correct digit"] * 2
+    starts = [float(line.split("z = ")[1].split(" ")[0]) for line in report.details["lost_tails"]]
+    shades = [patch.get_x() for patch in digits.patches]
+    assert shades == pytest.approx(starts, rel=1e-3)
+    assert not checked(SILU).figure().axes[2].patches
+    assert texts(checked(MISCONDUCT["mixes entries"][0]).figure().axes[2]) == ["not known"]
+
+
+JAX_IS_WRONG = formula(
+    lambda xp, z: xp.where(z > 0.0, z, xp.exp(z) - 1.0), lambda z, a: np.where(z > 0.0, 1.0, a + 1.0)
+)
+
+
+@pytest.mark.parametrize(
+    ("f", "title"),
+    [
+        (TANH, "tanh: the claimed slope is right"),
+        (WRONG["leak"][0], "mine: the claimed slope is wrong where shaded"),
+        (WRONG["product rule"][0], "my silu: the claimed slope is wrong throughout -6 <= z <= 6"),
+        (JAX_IS_WRONG, "mine: at odds with the rest: jax"),
+        (MISCONDUCT["writes to a"][0], "mine: would break a network"),
+        (relu_with(0.0), "my relu: not decided"),
+    ],
+)
+def test_the_title_says_what_was_found(f, title):
+    assert checked(f).figure().get_suptitle() == title
+
+
+@pytest.mark.parametrize(
+    ("f", "half"),
+    [
+        (TANH, 6.0),
+        (RIGHT["a kink far out"], 1e3),
+        (tanh_to(lambda z, a: np.where(z > 12.0, 1.0, 1.0 - a * a)), 30.0),
+        (WRONG["branches"][0], 6.0),
+    ],
+)
+def test_a_picture_shows_kinks_and_what_is_wrong(f, half):
+    assert curve(checked(f)).window() == (-half, half)

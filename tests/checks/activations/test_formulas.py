@@ -1,0 +1,209 @@
+"""Formulas as people first write them get the right verdict, and are proved where an arithmetic can run them."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import special
+
+from harness import Activation, check_activation
+from harness.checks.activations.array_proxies import DEEPEST, through_objects
+from harness.checks.activations.formulas import as_written
+from harness.checks.activations.proof import prove
+from reference.arithmetics.balls import exact, precision, slopes, value_of, variables
+from reference.arithmetics.companion import NoRule
+from reference.arithmetics.increments import Increment
+from reference.arithmetics.rounded import Rounded
+from reference.arithmetics.tangent import Tangent
+from reference.namespaces import NUMPY
+
+
+def _copied(xp, z):
+    a = z.copy()
+    a[z <= 0.0] *= 0.5
+    return a
+
+
+def _array(xp, z):
+    a = np.array(z)
+    a[a < 0.0] = np.expm1(a[a < 0.0])
+    return a
+
+
+def _empty(xp, z):
+    a, above = np.empty_like(z), z >= 0.0
+    a[above] = 1.0 / (1.0 + np.exp(-z[above]))
+    a[~above] = special.expit(z[~above])
+    return a
+
+
+def _in_place(xp, z):
+    z = z.copy()
+    z *= 2.0
+    z += 1.0
+    return np.tanh(z)
+
+
+def _put(xp, z):
+    a = z.copy()
+    np.putmask(a, a < 0.0, 0.0)
+    return a
+
+
+def _listed(xp, z):
+    return np.array([x if x > 0.0 else 0.1 * x for x in np.ravel(z)]).reshape(np.shape(z))
+
+
+def _branches(x):
+    if x > 1.0:
+        return x - 0.5
+    if x < -1.0:
+        return -x - 0.5
+    return 0.5 * x * x
+
+
+WRITTEN = {
+    "a mask of a copy": (_copied, lambda z, a: np.where(z > 0.0, 1.0, 0.5), (0.0,)),
+    "np.array and a mask": (_array, lambda z, a: np.where(z < 0.0, a + 1.0, 1.0), ()),
+    "an empty array and masks": (_empty, lambda z, a: a * (1.0 - a), ()),
+    "in place": (_in_place, lambda z, a: 2.0 * (1.0 - a * a), ()),
+    "putmask": (_put, lambda z, a: (z > 0.0) * 1.0, (0.0,)),
+    "a list": (_listed, lambda z, a: np.where(z > 0.0, 1.0, 0.1), (0.0,)),
+    "piecewise": (
+        lambda xp, z: np.piecewise(z, [z < -1.0, z > 1.0], [-1.0, 1.0, lambda x: x]),
+        lambda z, a: (np.abs(z) <= 1.0) * 1.0,
+        (-1.0, 1.0),
+    ),
+    "select": (
+        lambda xp, z: np.select([z < -1.0, z > 1.0], [-z - 0.5, z - 0.5], 0.5 * z * z),
+        lambda z, a: np.clip(z, -1.0, 1.0),
+        (),
+    ),
+    "np.vectorize": (lambda xp, z: np.vectorize(_branches)(z), lambda z, a: np.clip(z, -1.0, 1.0), ()),
+    "np.vectorize to float": (
+        lambda xp, z: 2.0 * np.vectorize(lambda x: max(x, 0.0) ** 2, otypes=[float])(z),
+        lambda z, a: 4.0 * np.maximum(z, 0.0),
+        (),
+    ),
+    "np.frompyfunc": (
+        lambda xp, z: np.frompyfunc(lambda x: x * abs(x), 1, 1)(z).astype(float),
+        lambda z, a: 2.0 * np.abs(z),
+        (),
+    ),
+    "the method clip": (lambda xp, z: z.clip(-1.0, 1.0), lambda z, a: (np.abs(z) <= 1.0) * 1.0, (-1.0, 1.0)),
+    "out=": (lambda xp, z: np.maximum(z, 0.0, out=z.copy()), lambda z, a: (z > 0.0) * 1.0, (0.0,)),
+    "a slope by masks": (lambda xp, z: xp.maximum(z, 0.0), lambda z, a: _step(z), (0.0,)),
+    "Bessel": (lambda xp, z: special.j0(z), lambda z, a: -special.j1(z), ()),
+    "Bessel of an order": (lambda xp, z: special.jv(2, z), lambda z, a: 0.5 * (special.j1(z) - special.jv(3, z)), ()),
+    "log_ndtr": (
+        lambda xp, z: special.log_ndtr(z),
+        lambda z, a: np.exp(-0.5 * z * z - a) / math.sqrt(2.0 * math.pi),
+        (),
+    ),
+    "dawsn": (lambda xp, z: special.dawsn(z), lambda z, a: 1.0 - 2.0 * z * a, ()),
+    "i0e": (lambda xp, z: special.i0e(z), lambda z, a: special.i1e(z) - np.sign(z) * a, (0.0,)),
+    "expit": (lambda xp, z: z * special.expit(z), lambda z, a: special.expit(z) + a * special.expit(-z), ()),
+}
+"""Right records; every one runs in ball arithmetic, and is proved for all z in [-30, 30]."""
+
+
+def _step(z):
+    a = np.zeros_like(z)
+    a[z > 0.0] = 1.0
+    return a
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_a_right_slope_is_proved_however_its_formula_is_written(name):
+    value, slope, kinks = WRITTEN[name]
+    proof = prove(as_written(Activation(name, value, slope, kinks=kinks)))
+    assert proof.complete, proof
+    assert not [z for z in proof.suspects if abs(z) <= 30.0]
+
+
+@pytest.mark.parametrize("name", ["np.array and a mask", "piecewise", "np.vectorize to float", "log_ndtr", "Bessel"])
+@pytest.mark.parametrize("wrong", [False, True])
+def test_the_verdict_is_right_however_a_formula_is_written(name, wrong):
+    value, slope, kinks = WRITTEN[name]
+    narrow = (lambda z, a: slope(z, a) + 1e-6 * ((z > 4.0) & (z < 4.001))) if wrong else slope
+    report = check_activation(Activation(name, value, narrow, kinks=kinks))
+    assert report.verdict == ("disagree" if wrong else "agree"), f"\n{report}"
+    assert "ball" in [row.name for row in report.sources]
+    assert set(report.outliers) == ({"slope"} if wrong else set())
+
+
+Z = np.array([-2.0, -0.5, 0.75, 3.0])
+
+
+@pytest.mark.parametrize(
+    "name", ["a mask of a copy", "an empty array and masks", "np.vectorize", "piecewise", "in place"]
+)
+def test_every_arithmetic_has_the_value_and_the_slope(name):
+    value, slope, _ = WRITTEN[name]
+    f = as_written(Activation(name, value, slope))
+    a, true = f(Z.copy()), slope(Z, f(Z.copy()))
+    tangent = f(Tangent(Z, 1.0))
+    np.testing.assert_allclose(tangent.value, a, rtol=1e-14)
+    np.testing.assert_allclose(np.broadcast_to(tangent.slope, Z.shape), true, rtol=1e-14, atol=1e-15)
+    np.testing.assert_allclose(f(Increment(Z, np.full(4, 1e-9))).change / 1e-9, true, atol=1e-8)
+    assert (np.abs(f(Rounded(Z, np.zeros(4))).error) <= 1e-14).all()
+    with precision(106):
+        balls = np.asarray(f(variables(exact(Z))))
+        assert [float(value_of(ball).mid()) for ball in balls] == pytest.approx(a.tolist(), rel=1e-15)
+        assert [float(ball.mid()) for ball in np.asarray(slopes(balls))] == pytest.approx(true.tolist(), rel=1e-14)
+
+
+def test_an_undecided_question_has_both_answers():
+    """Within its rounding error x may lie on either side: the bound reaches from one branch to the other."""
+    x = Rounded(np.array([1e-20, 1.0]), np.array([1e-10, 0.0]))
+    chosen = through_objects(lambda x: np.array([5.0 if entry > 0.0 else 2.0 for entry in x]), x)
+    assert chosen.value.tolist() == [5.0, 5.0]
+    assert chosen.error[0] >= 3.0
+    assert chosen.error[1] == 0.0
+
+
+def _asks(times):
+    def formula(x):
+        return np.array([sum(1.0 if entry > k else 0.0 for k in range(times)) for entry in x])
+
+    return formula
+
+
+def test_a_question_that_is_asked_twice_is_answered_once_and_too_many_are_refused():
+    x = Tangent(np.array([2.5, -1.0]), 1.0)
+    twice = through_objects(lambda x: np.where(x > 0.0, 1.0, 0.0) - np.where(x > 0.0, 1.0, 0.0), x)
+    assert np.abs(twice.value).max() == 0.0
+    assert through_objects(_asks(DEEPEST), x).value.tolist() == [3.0, 0.0]
+    with pytest.raises(NoRule, match="more than 6 comparisons"):
+        through_objects(_asks(DEEPEST + 1), x)
+
+
+@pytest.mark.parametrize(
+    ("formula", "reason"),
+    [
+        (lambda x: np.array([math.exp(entry) for entry in x]), "must be real number|float"),
+        (lambda x: np.concatenate([x, x]), "answers an array of shape"),
+        (lambda x: x.astype(np.float32), "cast to float only"),
+        (lambda x: np.array(["text"]), "answers a str"),
+    ],
+)
+def test_what_objects_cannot_run_is_refused(formula, reason):
+    with pytest.raises(TypeError, match=reason):
+        through_objects(formula, Tangent(Z, 1.0))
+
+
+def test_a_formula_with_parameters_is_asked_for_them():
+    f = as_written(
+        Activation(
+            "scaled", lambda xp, z, beta=2.0: np.piecewise(z, [z < 0], [0.0, lambda x: beta * x]), lambda z, a: z
+        )
+    )
+    answer = f.value(NUMPY, Tangent(Z, 1.0), beta=3.0)  # pyright: ignore[reportCallIssue]
+    np.testing.assert_array_equal(answer.value, 3.0 * np.maximum(Z, 0.0))
+
+
+def test_what_torch_answers_is_told_in_one_sentence():
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: make with-peers")
+    f = Activation("torch", lambda xp, z: torch.tanh(torch.as_tensor(z)), lambda z, a: 1.0 - a * a)
+    with pytest.raises(ValueError, match=r"came back as a Tensor of torch: write xp.exp\(z\) for torch.exp\(z\)"):
+        check_activation(f)
