@@ -1,9 +1,8 @@
-"""What a derivative rule means: JAX's program of a mode, run in float64 without the roundings of its types.
+"""A derivative rule in a coarse type, evaluated in float64: JAX's program of a mode without the roundings of its types.
 
-In float32 and less, rounding hides what a rule has wrong by less than its own noise. The program of a mode is one like
-any other, and run in float64 it answers the rule's formula to all digits. That formula may be off from the derivative
-by what any rule may do in a coarse type: round its constants, approximate up to a rounding, decide a comparison of
-numbers that a rounding keeps apart the other way.
+In float32 and less, rounding hides an error of a rule that is below its own noise. Evaluated in float64, the program of
+a mode computes the rule's formula to all digits. The formula may differ from the derivative by what every rule may do
+in a coarse type: round its constants, approximate up to a rounding, and turn a comparison of nearly equal numbers.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,10 +12,13 @@ from typing import Any
 
 import numpy as np
 
+from harness.bounds.program_bound import SMALLEST
 from harness.bounds.tolerances import MEANT, MEANT_FACTOR, SPREAD_FACTOR
-from harness.checks.traced.correct_digits import SMALLEST
 from harness.checks.traced.jax_modes import Mode
-from harness.checks.traced.real_coordinates import Claim
+from harness.checks.traced.real_coordinates import Estimate
+from harness.checks.traced.rounding_of_derivatives import Request
+from harness.facts.fact import Fact, note
+from harness.facts.kinds import Kind
 from harness.verdict.comparison import Answer
 from reference.arithmetics.increments import Increment
 from reference.arithmetics.many_directions import constant
@@ -27,38 +29,35 @@ from reference.traced.rounding import has_few_bits
 from reference.traced.solving.tolerances import numbers_in
 from reference.traced.widening import reads_bits
 
-SIDES = (0, 1, -1)
-"""What nearly equal numbers count as in the runs that show what a rule may decide: equal, the first above, below."""
+ORDERS = (0, 1, -1)
+"""How nearly equal numbers compare in the runs that turn comparisons: as equal, the first greater, the first less."""
 
 SHORT = 4
-"""Numbers of no more significant bits, and whole ones, are those that are meant: 0.5, 3, 1024."""
+"""Numbers of no more significant bits, and whole ones, are exact constants of a formula: 0.5, 3, 1024."""
 
-
-TURNING = {*COMPARISONS, "max", "min"}
+COMPARING = {*COMPARISONS, "max", "min"}
 """Primitives that choose by comparing two numbers."""
 
 
-class Meant(Run):
-    """A run in float64 of what a rule's author may have meant: another rounding of each constant of the rule's own.
-
-    And comparisons of two numbers that a rounding in their type keeps apart are decided in another way.
+class PerturbedRun(Run):
+    """A run in float64 with other roundings of the rule's own constants, and with nearly equal numbers reordered.
 
     Parameters
     ----------
     rng : Generator
-    side : 0, 1 or -1
-        One of `SIDES`: what such numbers count as. Those that are equal stay so.
+    order : 0, 1 or -1
+        One of `ORDERS`: how numbers compare that a rounding in their type keeps apart. Equal ones stay equal.
     shared : set of float
-        Constants that the function itself has, which its derivative has as they are.
+        Constants that the function itself has. Its derivative has them as they are.
     """
 
-    def __init__(self, rng: np.random.Generator, side: int, shared: frozenset[float]):
+    def __init__(self, rng: np.random.Generator, order: int, shared: frozenset[float]):
         super().__init__(rounding=rng)
-        self._side, self._shared = side, shared
+        self._order, self._shared = order, shared
         self._drawn: dict[float, float] = {}
 
     def number(self, atom: Constant) -> Increment:
-        """A constant, the same wherever it stands."""
+        """A constant in another rounding, the same wherever it stands."""
         number = super().number(atom)
         if np.ndim(number.value) or kind(atom.value.dtype) != "f":
             return number
@@ -68,87 +67,84 @@ class Meant(Run):
         noise = self._drawn.setdefault(x, float(self._noise(())))
         return constant(np.float64(x * (1.0 + unit * noise)))
 
+    def closed_over(self, value: Any) -> Increment:
+        """An array that the program closes over; a single number is a constant as those that stand in it."""
+        return super().closed_over(value) if is_key(value) or np.ndim(value) else self.number(Constant(value))
+
     def equation(self, equation: Equation, operands: Sequence[Increment]) -> Sequence[Increment]:
-        """One equation's outputs."""
-        if equation.name in TURNING and equation.kinds <= {"f", "b"} and "f" in equation.kinds:
-            operands = self._decided(operands, max(map(unit_roundoff, equation.input_dtypes)))
+        """One equation's outputs, nearly equal operands of a comparison reordered."""
+        if equation.name in COMPARING and equation.kinds <= {"f", "b"} and "f" in equation.kinds:
+            operands = self._reordered(operands, max(map(unit_roundoff, equation.input_dtypes)))
         return super().equation(equation, operands)
 
-    def _decided(self, operands: Sequence[Increment], unit: float) -> Sequence[Increment]:
+    def _reordered(self, operands: Sequence[Increment], unit: float) -> Sequence[Increment]:
         first, second = (np.asarray(x.value) for x in operands)
         with np.errstate(invalid="ignore"):  # of infinities
             apart = np.abs(first - second)
         near = (apart > 0.0) & (apart <= unit * np.maximum(np.abs(first), np.abs(second))) & np.isfinite(apart)
         if not near.any():
             return operands
-        which, side = (0, self._side) if first.shape == near.shape else (1, -self._side)
+        # the operand that has the shape of the result is moved to the other one, or one rounding beyond it
+        which, order = (0, self._order) if first.shape == near.shape else (1, -self._order)
         own, other = (first, second) if which == 0 else (second, first)
-        value = np.where(near, other * (1.0 + side * unit * np.sign(other)), own)
+        value = np.where(near, other * (1.0 + order * unit * np.sign(other)), own)
         moved = Increment(value, operands[which].change)
         return [moved, operands[1]] if which == 0 else [operands[0], moved]
 
-    def closed_over(self, value: Any) -> Increment:
-        return super().closed_over(value) if is_key(value) or np.ndim(value) else self.number(Constant(value))
-
 
 @np.errstate(all="ignore")
-def meaning(
-    mode: Mode,
-    vectors: np.ndarray,
-    weights: np.ndarray | None,
-    function: Program,
-    seed: int,
-    enough: Callable[[np.ndarray], bool],
-) -> np.ndarray | str:
-    """The mode's program in float64, and what its author may have meant: (1 + up to `SIDES`, combinations, size).
+def evaluate_in_float64(
+    mode: Mode, request: Request, function: Program, seed: int, is_enough: Callable[[np.ndarray], bool]
+) -> np.ndarray | Fact:
+    """The mode's program in float64, then perturbed runs of it: (1 + up to 3, combinations, size).
 
-    Or, in words, why it cannot be run so: JAX alone computes something in it, or a solver in it stops somewhere. More
-    runs only allow for more, so that no more are made once these are `enough`.
+    Or the fact that it cannot be run so: JAX alone computes something in it, or a solver in it stops at a tolerance.
+    More runs only allow for more, so no more are made once `is_enough` holds for those that there are.
     """
     if mode.has_solver:
-        return "a solver in it stops at a tolerance"
+        return note(Kind.OWN_PRECISION_ONLY, because="solver")
     if any(map(reads_bits, mode.programs)):
-        return "the bits of a number are looked at"
+        return note(Kind.OWN_PRECISION_ONLY, because="bits")
     exact = Run()
-    first = mode.meaning(exact, vectors, weights)
+    first = mode.in_float64(exact, *request)
     if by_jax := exact.in_own_precision | exact.taken_as_they_are:
-        return f"JAX alone computes {', '.join(sorted(by_jax))}"
+        return note(Kind.OWN_PRECISION_ONLY, *sorted(by_jax), because="jax-alone")
     shared = frozenset(number for _, number in numbers_in(function))
-    found = np.array(np.broadcast_to(first, (1 + len(SIDES), *first.shape)))  # of millions of inputs, no second copy
-    for i, rng in enumerate(np.random.default_rng(seed).spawn(len(SIDES))):
-        found[1 + i] = mode.meaning(Meant(rng, SIDES[i], shared), vectors, weights)
-        if enough(found[: 2 + i]):
+    found = np.array(np.broadcast_to(first, (1 + len(ORDERS), *first.shape)))  # for millions of inputs, one copy
+    for i, rng in enumerate(np.random.default_rng(seed).spawn(len(ORDERS))):
+        found[1 + i] = mode.in_float64(PerturbedRun(rng, ORDERS[i], shared), *request)
+        if is_enough(found[: 2 + i]):
             return found[: 2 + i]
     return found
 
 
 @np.errstate(all="ignore")
-def meant(runs: np.ndarray, error: np.ndarray, unit: float) -> Claim:
-    """What is meant, and how far from it another rounding of constants and of comparisons leads.
+def estimate_in_float64(runs: np.ndarray, error: np.ndarray, unit: float) -> Estimate:
+    """The first of the runs, and how far from it other roundings of constants and other comparisons lead.
 
-    `error` is that of the answer in the program's own types, of unit roundoff u: of what rounding does there, float64
-    does some 2⁻⁵³/u, and no more than a few times what is seen of it.
+    `error` bounds the derivative in the program's own types, of unit roundoff u. Rounding in float64 moves it by some
+    2⁻⁵³/u of that, and by no more than a few times the distance of the runs.
     """
     farthest = reduce(np.maximum, (np.abs(run - runs[0]) for run in runs[1:]))
     rounding = np.minimum(UNIT_ROUNDOFF["float64"] / unit * error, farthest)
-    bar = MEANT_FACTOR * farthest + SPREAD_FACTOR * rounding
-    return Claim(runs[0], np.where(np.isfinite(runs[0]) & np.isfinite(bar), bar, np.inf))
+    bound = MEANT_FACTOR * farthest + SPREAD_FACTOR * rounding
+    return Estimate(runs[0], np.where(np.isfinite(runs[0]) & np.isfinite(bound), bound, np.inf))
 
 
 @np.errstate(all="ignore")
-def with_meaning(
-    answer: Answer, claim: Claim, largest: np.ndarray, truth: Answer, sides: Claim
+def with_float64(
+    answer: Answer, estimate: Estimate, largest: np.ndarray, increments: Answer, sides: Estimate
 ) -> tuple[Answer, np.ndarray]:
-    """The answer with what it means, where JAX's own numbers do not contradict the truth and tell less; and where.
+    """The answer with its evaluation in float64 where that decides more, and where it does.
 
-    `largest` is that of the block of each entry; `sides` has the middle of both sides of a kink and how far they are
-    from it: what is meant may lie between them.
+    JAX's own numbers stay where they contradict the increments. `largest` is that of each entry's block. `sides` has
+    the mean of both sides of a kink and half their distance: an evaluation between them is as good as the increments.
     """
-    error = claim.error + MEANT[answer.precision] * largest + SMALLEST
-    wrong = ~(np.abs(answer.gradient - truth.gradient) <= answer.error + truth.error)
+    error = estimate.error + MEANT[answer.precision] * largest + SMALLEST
+    wrong = ~(np.abs(answer.gradient - increments.gradient) <= answer.error + increments.error)
     taken = ~(wrong & np.isfinite(answer.error)) & np.isfinite(answer.gradient) & (error < answer.error)
-    middle, apart = sides
-    between = np.clip(claim.derivative, middle - apart, middle + apart)
-    is_meant = claim.derivative + np.where(apart > 0.0, truth.gradient - between, 0.0)
-    gradient = np.where(taken, is_meant, answer.gradient)
+    mean, half_gap = sides
+    between = np.clip(estimate.derivative, mean - half_gap, mean + half_gap)
+    evaluated = estimate.derivative + np.where(half_gap > 0.0, increments.gradient - between, 0.0)
+    gradient = np.where(taken, evaluated, answer.gradient)
     return replace(answer, gradient=gradient, error=np.where(taken, error, answer.error)), taken

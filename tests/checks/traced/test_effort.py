@@ -13,10 +13,10 @@ from jax.experimental.ode import odeint
 
 from harness import check_derivatives
 from harness.bounds.program_bound import spread
-from harness.checks.traced.derivative_case import Check
+from harness.checks.traced import culprits, derivative_check
 from harness.checks.traced.jax_modes import Mode
 from harness.checks.traced.real_coordinates import Layout
-from harness.checks.traced.true_slopes import Truth
+from harness.checks.traced.true_slopes import ProgramAtPoint
 from harness.checks.traced.value_differences import values_by
 from reference.switches import compiler_options
 from reference.traced.compiling import UNFUSED, options_for
@@ -77,7 +77,7 @@ def test_an_answer_within_the_error_bar_of_the_increments_needs_none_of_its_own(
 def test_what_a_rule_means_is_asked_for_where_its_own_answer_tells_less(dtype, needs, bars_of_modes, monkeypatch):
     """In types coarser than float64, whose roundings are beyond the error bar of the increments."""
     asked = []
-    monkeypatch.setattr(Mode, "meaning", lambda mode, run, *given: asked.append(run) or mode.rounded(None, *given))
+    monkeypatch.setattr(Mode, "in_float64", lambda mode, run, *given: asked.append(run) or mode.rounded(None, *given))
     assert check_derivatives(lambda w: network(with_rule(1.0)(w)).astype(dtype), W.astype(dtype)).verdict == "agree"
     assert bool(asked) == bool(bars_of_modes) == needs
 
@@ -161,8 +161,9 @@ def test_what_is_taken_as_it_is_is_compiled_once_for_values_and_once_for_changes
     ids=["alone", "within calls", "and after it", "and before it", "and beside it"],
 )
 def test_a_rule_that_is_all_of_the_function_is_checked_once(f, checks, monkeypatch):
-    one, asked = Check.ask, []
-    monkeypatch.setattr(Check, "ask", lambda check, *given: asked.append(check) or one(check, *given))
+    one, asked = derivative_check.compare_derivatives, []
+    for module in (derivative_check, culprits):
+        monkeypatch.setattr(module, "compare_derivatives", lambda case, *given: asked.append(case) or one(case, *given))
     assert check_derivatives(f, W).verdict == "agree"
     assert len(asked) == checks
 
@@ -179,11 +180,12 @@ def _(axis_size, in_batched, w):
 
 @pytest.mark.parametrize(("f", "runs"), [(recurrent, 1), (otherwise_mapped, 26)])
 def test_values_about_a_point_take_one_run_where_mapping_keeps_them(f, runs, monkeypatch):
-    one, counted = Truth.value, []
-    monkeypatch.setattr(Truth, "value", lambda *given: counted.append(0) or one(*given))
+    one, counted = ProgramAtPoint.value, []
+    monkeypatch.setattr(ProgramAtPoint, "value", lambda *given: counted.append(0) or one(*given))
     w = W.astype(np.float32)
     traced = Traced(lambda w: [f(w)], w)
-    truth = Truth(traced.program, [w], Layout(["w"], [w]), Layout(["f"], traced.outputs))
+    inputs = Layout.of(["w"], [w])
+    truth = ProgramAtPoint(traced.program, inputs, Layout.of(["f"], traced.outputs), inputs.vector([w]))
     points = truth.point + np.vstack([np.zeros(w.size), np.random.default_rng(0).normal(size=(24, w.size))])
     found = values_by(traced, truth)(points)
     assert len(counted) == runs
@@ -191,7 +193,7 @@ def test_values_about_a_point_take_one_run_where_mapping_keeps_them(f, runs, mon
 
 
 def test_equal_rules_need_no_values_to_be_seen_as_equal(monkeypatch):
-    monkeypatch.setattr(Mode, "answers_alike", lambda *_: pytest.fail("the traces are the same"))
+    monkeypatch.setattr(Mode, "computes_the_same", lambda *_: pytest.fail("the traces are the same"))
     assert check_derivatives(lambda w: network(with_rule(1.0)(w)), W).verdict == "agree"
 
 
@@ -205,8 +207,8 @@ def test_all_passes_are_alike(monkeypatch):
 
 
 def test_a_layout_of_some_entries_keeps_their_names():
-    layout = Layout(["a", "b", "c"], [np.zeros((2, 3)), np.zeros(4), np.zeros(2, complex)])
-    some = layout.narrowed(np.array([1, 4, 11, 13]))
+    layout = Layout.of(["a", "b", "c"], [np.zeros((2, 3)), np.zeros(4), np.zeros(2, complex)])
+    some = layout.select(np.array([1, 4, 11, 13]))
     assert [some.label(i) for i in range(4)] == [layout.label(i) for i in (1, 4, 11, 13)]
     assert [(block.name, block.indices.tolist()) for block in some.blocks] == [("a", [0, 1]), ("c", [2, 3])]
     assert some.size == 4
