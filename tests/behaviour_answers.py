@@ -3,12 +3,15 @@
 import numbers
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from harness.facts import message_table
+from harness.facts.fact import Fact
 
 
 @contextmanager
@@ -46,10 +49,14 @@ def _of_report(report: Any) -> dict[str, Any]:
         "blind_to": len(report.blind_to),
         "left_out": sorted(report.left_out),
         "culprits": [{"rule": culprit["name"], "where": _by_file_name(culprit["where"])} for culprit in culprits],
-        "bugs": bugs_in(" ".join(finding.diagnosis for finding in report.findings)),
+        "bugs": bugs_in(_text(fact for finding in report.findings for fact in finding.diagnosis)),
         "details": dict(_numbers(report.details)),
     }
-    return record | ({"kinds": sorted(fact.kind for fact in report.facts)} if hasattr(report, "facts") else {})
+    return record | {"kinds": sorted(report.kinds)}
+
+
+def _text(facts: Iterable[Fact]) -> str:
+    return " ".join(map(message_table.say, facts))
 
 
 def _of_summary(summary: Any) -> dict[str, Any]:
@@ -79,7 +86,7 @@ def _numbers(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     """The numbers in a tree, by their paths, and verdicts; no times."""
     if isinstance(value, dict):
         for name, inner in value.items():
-            yield from () if name in ("seconds", "schema") else _numbers(inner, f"{path}.{name}")
+            yield from () if name in ("seconds", "schema", "facts", "data") else _numbers(inner, f"{path}.{name}")
     elif isinstance(value, (list, tuple)):
         for i, inner in enumerate(value):
             yield from _numbers(inner, f"{path}.{i}")
