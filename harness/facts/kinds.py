@@ -68,4 +68,6 @@ class Kind(StrEnum):
     NOT_READABLE = "not-readable"
 
     # -- sweeps and many networks: harness/facts/sweep_messages.py -----------------------------------------------------
+    CHECK_FAILED = "check-failed"
+    PROCESS_ENDED = "process-ended"
     SOURCE_NEVER_TOOK_PART = "source-never-took-part"
