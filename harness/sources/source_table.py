@@ -33,7 +33,7 @@ class Source:
     does : str
         How it computes its gradient, in a few words.
     failed : callable, optional
-        Called with what the source raises; the source is then left out of that check. Without it, the exception goes on.
+        Called with what the source raises, and the source is left out of that check. Without it, the exception goes on.
     """
 
     name: str
