@@ -345,7 +345,7 @@ def conclude(case: Case, point: Point, look: Look, ends: Ends) -> Comparison:
     ordinary, blocks = _ordinary(point, look.true), look.coordinates.blocks
     facts = [*point.facts, *_unresolved(look, ends)]
     answers, oracle, is_contradicted = _with_differences(case, point, look, ends, ordinary)
-    look = replace(look, oracles=look.oracles | {DIFFERENCES: oracle})
+    look = replace(look, oracles={**look.oracles, DIFFERENCES: oracle})
     scale = _scale(point, look.coordinates)
     pairs = compare_all(answers, blocks, ordinary, scale)
     if not case.is_large and not all(_is_decided(pairs, name) for name in look.reports):

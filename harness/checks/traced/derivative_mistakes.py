@@ -80,14 +80,14 @@ def _relation(coordinates: Coordinates, tables: Tables, *, is_counted: bool = Fa
         parts = ([x[np.ix_(among, at)] for x in (given, expected, odd)] for at in places)
         return [_wrong_and_right(*part) if is_counted else (0, 0) for part in parts]
 
-    columns = np.flatnonzero(odd[rows].any(axis=0))
+    columns = np.flatnonzero(np.any(odd[rows], axis=0))
     if len(columns) == 1 and rows.sum() > 1:  # one input of several outputs
         here, nothing = odd[:, columns[0]], np.zeros(len(given))
         entries = (x[here] for x in (given[:, columns[0]], expected[:, columns[0]], nothing, nothing, here))
         return diagnose([Part(inputs.label(columns[0]), *entries, entries=counts([columns])[0])], output=output)
     first = np.zeros(len(rows))
     first[np.argmax(rows)] = 1.0
-    wrong = odd[rows].any(axis=0)
+    wrong = np.asarray(odd[rows].any(axis=0))
     counted = counts([b.indices[coordinates.is_chosen[b.indices]] for b in inputs.blocks])
     of_all, of_one = (
         diagnose(

@@ -43,7 +43,7 @@ class TracedDerivatives(Subject):
 
     coordinates: Coordinates
     chosen: np.ndarray
-    facts: tuple[Fact, ...] = ()
+    facts: Sequence[Fact] = ()
     details: dict[str, Any] = field(default_factory=dict)
     directions: tuple[str, ...] = ()
     type_name: str = ""

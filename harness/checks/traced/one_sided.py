@@ -88,7 +88,8 @@ def one_sided_slopes(
         is_smooth &= not (run.ties or run.unresolved or run.differenced or run.taken_as_they_are)
         mean, half_gap = 0.5 * (right + left), 0.5 * np.abs(right - left)
         parts.append([combine(*pair) for pair in ((weights, first), (weights, mean), (size, half_gap), (size, error))])
-    return OneSided(*(np.concatenate(columns, axis=1) for columns in zip(*parts)), is_smooth, limits, obstacles)
+    first, mean, half_gap, error = (np.concatenate(columns, axis=1) for columns in zip(*parts))
+    return OneSided(first, mean, half_gap, error, is_smooth, limits, obstacles)
 
 
 @np.errstate(all="ignore")

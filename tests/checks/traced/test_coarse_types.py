@@ -8,7 +8,8 @@ from functions_of_jax import DEEP, sampled
 
 from harness import check_derivatives
 from harness.bounds.tolerances import MEANT
-from harness.checks.traced.float64_evaluation import ORDERS as SIDES, PerturbedRun as Meant
+from harness.checks.traced.float64_evaluation import ORDERS as SIDES
+from harness.checks.traced.float64_evaluation import PerturbedRun as Meant
 from reference.arithmetics.many_directions import constant
 from reference.traced.program import Traced
 

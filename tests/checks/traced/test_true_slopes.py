@@ -4,8 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from harness.checks.traced.real_coordinates import Layout
 from harness.checks.traced.one_sided import limits_around, one_sided_slopes
+from harness.checks.traced.real_coordinates import Layout
 from harness.checks.traced.true_slopes import ProgramAtPoint
 from reference.switches import settings
 from reference.traced.program import Traced
