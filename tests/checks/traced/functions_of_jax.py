@@ -315,3 +315,8 @@ def rule(value, backward):
 
     f.defvjp(lambda x: (value(x), x), lambda x, g: (backward(x, g),))
     return f
+
+
+def facts(report, kind):
+    """The facts of a kind in a report."""
+    return [fact for fact in report.every_fact() if fact.kind == kind]
