@@ -9,21 +9,21 @@ around. A rule that reports 1 for both is none of these.
 """
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from harness.bounds.program_bound import largest_in_block
 from harness.bounds.tolerances import ENTRIES_MOVED, RANDOM_ENDS, SAMPLED_INPUTS
 from harness.checks.random_directions import compare_ends, farthest_off, random_directions, slopes_along
-from harness.checks.traced.derivative_case import INCREMENTS, Case, Plan, Point
-from harness.checks.traced.float64_evaluation import estimate_in_float64, with_float64
+from harness.checks.traced.derivative_answers import Look, ordinary_derivative
+from harness.checks.traced.derivative_case import INCREMENTS, Case, Point
 from harness.checks.traced.kinks import Slopes, measure_slopes, slopes_around
+from harness.checks.traced.low_precision import Scope, estimate_in_float64, with_float64
 from harness.checks.traced.one_sided import one_sided_slopes
 from harness.checks.traced.real_coordinates import Estimate
 from harness.checks.traced.reported_derivatives import Reported, ask_modes, bound_modes, float64_runs
-from harness.checks.traced.rounding_of_derivatives import Scope
 from harness.facts.fact import Fact
 from harness.verdict.comparison import Answer, Block, Pair, compare
 from harness.wording import first_few
@@ -43,33 +43,24 @@ APART = 0.1
 
 @dataclass(frozen=True, eq=False)
 class Ends:
-    """Derivatives along directions, compared.
-
-    Attributes
-    ----------
-    pairs : tuple of Pair
-    names : tuple of str
-        The inputs that move together along each direction; empty for random directions.
-    reports : mapping of Reported
-        Of modes that were evaluated along the directions.
-    missing : mapping of Fact
-        Why a mode is missing.
-    in_float64 : mapping of masks
-        Along which directions a mode's evaluation in float64 is compared.
-    slopes : Slopes or None
-    """
+    """Derivatives along directions, compared."""
 
     pairs: tuple[Pair, ...] = ()
-    names: tuple[str, ...] = ()
-    reports: Mapping[str, Reported] = field(default_factory=dict)
-    missing: Mapping[str, Fact] = field(default_factory=dict)
-    in_float64: Mapping[str, np.ndarray] = field(default_factory=dict)
+    names: tuple[str, ...] = ()  # the inputs that move together along each direction; empty for random directions
+    reports: Mapping[str, Reported] = field(default_factory=dict)  # of modes evaluated along the directions
+    missing: Mapping[str, Fact] = field(default_factory=dict)  # why modes are missing
+    in_float64: Mapping[str, np.ndarray] = field(default_factory=dict)  # where a mode's evaluation is compared
     slopes: Slopes | None = None
 
     @property
     def disagree(self) -> bool:
         """Whether some mode is wrong along a direction."""
         return any(pair.disagrees for pair in self.pairs)
+
+
+def compare_along(point: Point, look: Look) -> Ends:
+    """What is compared along directions: of many inputs random ones, else inputs at kinks that move together."""
+    return _compare_random(point, look) if point.case.is_large else _compare_kinks(point, look)
 
 
 # -- many inputs ------------------------------------------------------------------------------------------------------
@@ -84,69 +75,62 @@ def sample_inputs(case: Case, deadline: float) -> np.ndarray:
     return chosen[:1] if time.perf_counter() > deadline else chosen
 
 
-def compare_random_directions(
-    case: Case,
-    point: Point,
-    plan: Plan,
-    reverse: tuple[Answer, Reported] | None,
-    ordinary: float,
-    *,
-    may_borrow: bool,
-) -> Ends:
+def _compare_random(point: Point, look: Look) -> Ends:
     """Each mode's derivative along random directions, compared with that of the program.
 
-    No pair where the function has an output of which nothing is known. `reverse` is reverse mode's answer in all
-    inputs, whose derivatives along the directions are sums.
+    Those of reverse mode are sums of its derivatives in all inputs. Nothing is compared where nothing is known of some
+    output.
     """
-    count = int(np.clip(0.1 * ENTRIES_MOVED / case.inputs.size, FEWEST, RANDOM_ENDS))
-    along = random_directions(count, case.inputs.size, case.seed + 2)
-    scope = Scope([Block("directions", np.arange(count))], point.program.coarsest, np.ones((1, count), bool))
-    answers = slopes_along(along, [reverse[0]]) if reverse else []
-    plan = Plan(tuple(mode for mode in plan.modes if mode.name == "forward"), plan.chosen, plan.quickly)
-    products, missing = ask_modes(case, point, plan, along)
+    inputs, seed, coarsest = point.case.inputs, point.case.seed, point.program.coarsest
+    count = int(np.clip(0.1 * ENTRIES_MOVED / inputs.size, FEWEST, RANDOM_ENDS))
+    along = random_directions(count, inputs.size, seed + 2)
+    scope = Scope([Block("directions", np.arange(count))], coarsest, np.ones((1, count), bool))
+    answers = slopes_along(along, [look.reverse[0]]) if look.reverse else []
+    plan = replace(look.plan, modes=tuple(mode for mode in look.plan.modes if mode.name == "forward"))
+    products, missing = ask_modes(point, plan, along)
     reported = [a.gradient[None] for a in answers] + [found.derivative for found in products.values()]
     slopes = measure_slopes(point, along, reported, scope)
     true = Estimate(slopes.sides.mean, slopes.error + slopes.sides.half_gap)
-    may_borrow = may_borrow and (len(products) == 1 or not scope.is_wide(true))
-    reports, missing_after = bound_modes(
-        case, point, plan, products, true, scope, may_borrow=may_borrow, along=along
-    )  # fmt: skip
+    may_borrow = (len(products) == 1 or not scope.is_wide(true)) and not look.true.kinks.any()
+    reports, missing_after = bound_modes(point, plan, products, true, scope, may_borrow=may_borrow, along=along)
     answers += [point.answer(name, found.estimate, scope.blocks) for name, found in reports.items()]
     increments = point.answer(INCREMENTS, true, scope.blocks)
     sides, in_float64 = Estimate(slopes.sides.mean[0], slopes.sides.half_gap[0]), {}
     for i, answer in enumerate(answers):
-        found = reverse[1] if reverse and answer.name == "reverse" else reports[answer.name]
-        runs = float64_runs(found, slopes.obstacles, point.program.coarsest)
+        found = look.reverse[1] if look.reverse and answer.name == "reverse" else reports[answer.name]
+        runs = float64_runs(found, slopes.obstacles, coarsest)
         if isinstance(runs, np.ndarray):
             runs = runs @ along.T if answer.name == "reverse" else runs
-            estimate = estimate_in_float64(runs[:, 0], answer.error, point.program.coarsest)
+            estimate = estimate_in_float64(runs[:, 0], answer.error, coarsest)
             largest = largest_in_block(estimate.derivative, scope.blocks)
             answers[i], in_float64[answer.name] = with_float64(answer, estimate, largest, increments, sides)
+    ordinary = ordinary_derivative(point, look.true)
     pairs = compare_ends(answers, increments, ordinary) if point.is_known.all() else []
     return Ends(tuple(pairs), (), reports, {**missing, **missing_after}, in_float64, slopes)
 
 
-def locate_error(case: Case, point: Point, gradient: np.ndarray) -> int:
+def locate_error(point: Point, gradient: np.ndarray) -> int:
     """An input in which a gradient, (inputs,), is far from the program's, by halving the inputs."""
 
     def off(along: np.ndarray) -> np.ndarray:
         mean = one_sided_slopes(point.program, along, point.combinations.weights).mean[0]
         return np.abs(along @ gradient - mean)
 
-    return farthest_off(case.inputs.size, off, case.seed + 3)
+    return farthest_off(point.case.inputs.size, off, point.case.seed + 3)
 
 
 # -- inputs at kinks, together ----------------------------------------------------------------------------------------
 
 
 @np.errstate(all="ignore")
-def compare_kinks_together(case: Case, point: Point, own: Sequence[Answer], kinks: np.ndarray, ordinary: float) -> Ends:
+def _compare_kinks(point: Point, look: Look) -> Ends:
     """The modes whose derivatives do not add up to the slope along inputs at kinks, each compared with that slope.
 
-    Looked at are sets of inputs along which the function has no kink. `kinks` is a (combinations, inputs) mask.
+    Looked at are sets of inputs along which the function has no kink.
     """
+    kinks, ordinary = look.true.kinks, ordinary_derivative(point, look.true)
     rows, size = kinks.shape
-    owners = _find_sets(case, point, kinks)
+    owners = _find_sets(point, kinks)
     if not owners:
         return Ends()
     along, judged = np.array([members for members, _ in owners], float), np.zeros((rows, len(owners)), bool)
@@ -158,7 +142,7 @@ def compare_kinks_together(case: Case, point: Point, own: Sequence[Answer], kink
     smooth = judged & ~(2.0 * sides.half_gap > error)
     true = point.answer(INCREMENTS, Estimate(sides.mean, np.where(smooth, error + sides.half_gap, np.inf)), blocks)
     pairs = []
-    for answer in own:
+    for answer in look.own:
         pair = compare(_sum_along(answer, along, rows, size), true, blocks, ordinary)
         off = np.where(pair.at_odds & np.isfinite(pair.difference), pair.difference, 0.0).reshape(smooth.shape)
         wrong = off > _spread_around(point, along, off, true.gradient.reshape(off.shape)) / APART
@@ -166,24 +150,25 @@ def compare_kinks_together(case: Case, point: Point, own: Sequence[Answer], kink
             error = np.where(wrong.ravel(), true.error, np.inf)
             against = Answer(INCREMENTS, INCREMENTS, 0.0, 0.0, true.gradient, error, oracle=True)
             pairs.append(compare(_sum_along(answer, along, rows, size), against, blocks, ordinary))
-    names = [first_few(np.flatnonzero(members).tolist(), 3, name=case.inputs.label) for members in along] * rows
+    names = [first_few(np.flatnonzero(members).tolist(), 3, name=point.case.inputs.label) for members in along] * rows
     return Ends(tuple(pairs), tuple(names), slopes=slopes)
 
 
-def _find_sets(case: Case, point: Point, kinks: np.ndarray) -> list[tuple[np.ndarray, list[int]]]:
+def _find_sets(point: Point, kinks: np.ndarray) -> list[tuple[np.ndarray, list[int]]]:
     """The sets of inputs that are moved together, as masks, and the combinations that each is for."""
     found: dict[bytes, tuple[np.ndarray, list[int]]] = {}
     for k in np.flatnonzero(point.is_known).tolist():
-        for members in _sets_at_kinks(case, point.program.point, kinks[k]):
+        for members in _sets_at_kinks(point, kinks[k]):
             if len(found) < MOST_TOGETHER or members.tobytes() in found:
                 found.setdefault(members.tobytes(), (members, []))[1].append(k)
     return list(found.values())
 
 
-def _sets_at_kinks(case: Case, point: np.ndarray, kinks: np.ndarray) -> Iterator[np.ndarray]:
+def _sets_at_kinks(point: Point, kinks: np.ndarray) -> Iterator[np.ndarray]:
     """All inputs at kinks of a combination, those of each array, and those that are equal; two or more of them."""
-    leaves = (np.isin(np.arange(kinks.size), block.indices) for block in case.inputs.blocks)
-    equal = (point == value for value in np.unique(point[kinks]))
+    leaves = (np.isin(np.arange(kinks.size), block.indices) for block in point.case.inputs.blocks)
+    at = point.program.point
+    equal = (at == value for value in np.unique(at[kinks]))
     for among in (np.ones(kinks.size, bool), *leaves, *equal):
         if (kinks & among).sum() > 1:
             yield kinks & among

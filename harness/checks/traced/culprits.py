@@ -10,13 +10,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import jax
 import numpy as np
 
 from harness.checks.traced.derivative_case import INCREMENTS, Case, trace_case
 from harness.checks.traced.derivative_comparison import Comparison, compare_derivatives
-from harness.checks.traced.derivative_mistakes import find_mistakes
+from harness.checks.traced.derivative_subject import find_mistakes
 from harness.checks.traced.equations_met import Operands, meet_equations
+from harness.checks.traced.function_values import broken_modes, changed_values
 from harness.checks.traced.jax_modes import MODES
 from harness.checks.traced.traced_programs import equations_in
 from harness.facts.fact import Fact, Severity
@@ -29,7 +29,6 @@ from reference.traced.program import (
     NOWHERE,
     Equation,
     Program,
-    Traced,
     bind,
     function_of,
     is_key,
@@ -56,38 +55,21 @@ RULES_TRIED, PRIMITIVES_TRIED = 24, 60
 
 @dataclass(frozen=True)
 class Culprit:
-    """An equation whose own derivative is wrong.
+    """An equation whose own derivative is wrong."""
 
-    Attributes
-    ----------
-    name : str
-        Of the function with the rule, or of the primitive.
-    where : str
-        The functions that make up the rule, with file and line; or the user's line that calls a primitive, or a rule
-        of JAX's.
-    off : float
-        The largest error, as a share of the equation's largest derivative; zero where none was seen, and only the
-        primal in the place of the rule shows it.
-    mistakes : tuple of Fact
-        Which mistake it is, where that is known.
-    explains : bool or None
-        Whether every derivative agrees with the primal in the place of the rule; None where that was not tried.
-    in_float64 : bool
-        Whether the error is that of the rule's evaluation in float64.
-    order : 1 or 2
-        2 where the rule is right at first order, and its own derivative is wrong.
-    of_jax : bool
-        Whether the rule comes with JAX.
-    """
-
-    name: str
+    name: str  # of the function with the rule, or of the primitive
+    # the functions that make up the rule, with file and line; or the user's line that calls a primitive, or a rule of
+    # JAX's
     where: str
+    # the largest error, as a share of the equation's largest derivative; zero where none was seen, and only the primal
+    # in the place of the rule shows it
     off: float
-    mistakes: tuple[Fact, ...] = ()
+    mistakes: tuple[Fact, ...] = ()  # which mistake it is, where that is known
+    # whether every derivative agrees with the primal in the place of the rule; None where that was not tried
     explains: bool | None = None
-    in_float64: bool = False
-    order: int = 1
-    of_jax: bool = False
+    in_float64: bool = False  # whether the error is that of the rule's evaluation in float64
+    order: int = 1  # 2 where the rule is right at first order, and its own derivative is wrong
+    of_jax: bool = False  # whether the rule comes with JAX
 
     def facts(self, kind: Kind = Kind.WRONG_RULE, severity: Severity = Severity.NOTE) -> tuple[Fact, ...]:
         """The rule as a fact, followed by its mistakes."""
@@ -285,50 +267,6 @@ def _convict(equation: Equation, comparison: Comparison) -> Culprit | None:
 
 def _as_notes(facts: Sequence[Fact]) -> list[Fact]:
     return [replace(fact, severity=Severity.NOTE) for fact in facts]
-
-
-# -- what the numbers do not show -------------------------------------------------------------------------------------
-
-
-def broken_modes(comparison: Comparison) -> list[Fact]:
-    """Modes that are not linear, or report something else without `jax.vmap`, although their derivatives agree.
-
-    It is not expected of a trusted rule, which need not be a derivative, nor of what a solver computes up to a
-    tolerance.
-    """
-    if comparison.obstacles.taken_as_they_are or comparison.case.trusted_rules or comparison.by_solvers:
-        return []
-    reports = comparison.reports
-    return [
-        *(Fact(Kind.NOT_LINEAR, Severity.WRONG, (), {"mode": r.name}) for r in reports if not r.is_linear),
-        *(Fact(Kind.CHANGED_BY_VMAP, Severity.WRONG, (), {"mode": r.name}) for r in reports if not r.is_same_batched),
-    ]
-
-
-@np.errstate(all="ignore")
-def changed_values(comparison: Comparison) -> list[Fact]:
-    """Outputs that have another value while a mode differentiates the function."""
-    case, point, found = comparison.case, comparison.point, []
-    ways = {
-        "reverse": lambda *x: jax.vjp(case.function, *x)[0],
-        "forward": lambda *x: jax.jvp(case.function, x, x)[0],
-    }
-    for mode in (mode.name for mode in comparison.look.plan.modes if mode.name not in comparison.missing):
-        try:
-            program = Traced(ways[mode], *case.leaves).program
-        except Exception:  # noqa: BLE001  what cannot be traced reports no derivative either
-            continue
-        program = replace(case.at_point(program), trusted=lambda _: False, may_jump=False)
-        off = np.abs(program.value() - point.expected) - 2.0 * point.error
-        if not (off > 0.0).any():
-            continue
-        off = off - 2.0 * program.values_with_error().error
-        i = int(np.argmax(off))
-        if off[i] > 0.0:
-            numbers = {"value": float(program.value()[i]), "otherwise": float(point.expected[i])}
-            data = {"how": f"differentiated in {mode} mode", **numbers}
-            found.append(Fact(Kind.ANOTHER_VALUE, Severity.WRONG, (case.outputs.label(i),), data))
-    return found
 
 
 # -- equations and the calls between them -----------------------------------------------------------------------------

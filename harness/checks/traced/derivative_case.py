@@ -16,10 +16,9 @@ from harness.bounds.tolerances import ALL_COORDINATES, ALL_ENTRIES, DENSE_COMBIN
 from harness.checks.random_directions import random_directions
 from harness.checks.traced.error_scales import UNDERFLOW, scale_of_terms, terms_over_arguments
 from harness.checks.traced.jax_modes import MODES, Mode
-from harness.checks.traced.one_sided import NO_MATTER
-from harness.checks.traced.real_coordinates import Estimate, Layout
+from harness.checks.traced.real_coordinates import Combinations, Estimate, Layout
 from harness.checks.traced.traced_programs import equations_in, without_stops_of_rules
-from harness.checks.traced.true_slopes import ProgramAtPoint
+from harness.checks.traced.true_slopes import NO_MATTER, ProgramAtPoint
 from harness.facts.fact import Fact, doubt
 from harness.facts.kinds import Kind
 from harness.progress import Progress, silent
@@ -46,35 +45,17 @@ PASSES_A_FUNCTION = 4
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """What was given, traced.
+    """What was given, traced."""
 
-    Attributes
-    ----------
-    function : callable
-        From leaves to a list of arrays; JAX's gradient of it for a check of second order.
-    leaves : sequence of arrays
-    inputs, outputs : Layout
-    traced : Traced
-        The function as JAX runs it.
-    program : Program
-        The same as increments run it: for a check of second order, without the stop_gradients of derivative rules.
-    trusted : predicate of equations
-        Custom rules that are taken as they are.
-    trusted_rules : set of str
-        The names of those that the function calls.
-    order : 1 or 2
-    seed : int
-    progress : callable
-    """
-
-    function: Callable[..., Any]
+    function: Callable[..., Any]  # from leaves to a list of arrays; JAX's gradient of it for a check of second order
     leaves: Sequence[Any]
     inputs: Layout
     outputs: Layout
-    traced: Traced
+    traced: Traced  # the function as JAX runs it
+    # the same as increments run it: for a check of second order, without the stop_gradients of derivative rules
     program: Program
-    trusted: Callable[[Equation], bool]
-    trusted_rules: frozenset[str]
+    trusted: Callable[[Equation], bool]  # custom rules that are taken as they are
+    trusted_rules: frozenset[str]  # the names of those that the function calls
     order: int
     seed: int
     progress: Progress
@@ -130,69 +111,22 @@ def gradient_of(function: Callable[..., Any], outputs: Layout, seed: int) -> Cal
 
 
 @dataclass(frozen=True, eq=False)
-class Combinations:
-    """The combinations of outputs w·f that are differentiated.
-
-    Attributes
-    ----------
-    outputs : Layout
-    weights : (combinations, outputs) array
-    each : bool
-        Whether each output is a combination by itself, so that its derivatives are reported without its weight.
-    """
-
-    outputs: Layout
-    weights: np.ndarray
-    each: bool
-
-    def __len__(self) -> int:
-        return len(self.weights)
-
-    @property
-    def rows(self) -> np.ndarray:
-        """The outputs that derivatives are reported of, as rows of weights."""
-        return np.eye(self.outputs.size) if self.each else self.weights
-
-    @property
-    def cotangents(self) -> np.ndarray:
-        """The weight that each combination's derivatives are reported without, (combinations,)."""
-        return np.diag(self.weights) if self.each else np.ones(len(self.weights))
-
-    def per_output(self, estimate: Estimate) -> Estimate:
-        """An estimate as flat arrays, without the weights of single outputs."""
-        weights = self.cotangents[:, None]
-        return Estimate((estimate.derivative / weights).ravel(), (estimate.error / np.abs(weights)).ravel())
-
-
-@dataclass(frozen=True, eq=False)
 class Point:
-    """What is measured once at the point.
+    """What is measured once at the point."""
 
-    Attributes
-    ----------
-    program : ProgramAtPoint
-    combinations : Combinations
-    computed, expected, error : (outputs,) arrays
-        The values by JAX, those by the interpreter, and what rounding may have moved.
-    redecided : Otherwise
-        The decisions that rounding may turn.
-    is_known : (combinations,) bool array
-        Whether all outputs of a combination are finite, and the same for JAX and the interpreter.
-    terms : (combinations, inputs) array
-        The size of the function's terms over that of its arguments.
-    facts : tuple of Fact
-        The doubts about the function's values.
-    """
-
+    case: Case
     program: ProgramAtPoint
     combinations: Combinations
+    # (outputs,) arrays: the values by JAX, those by the interpreter, and what rounding may have moved
     computed: np.ndarray
     expected: np.ndarray
     error: np.ndarray
-    redecided: Otherwise
+    redecided: Otherwise  # the decisions that rounding may turn
+    # (combinations,) bool array: whether all outputs of a combination are finite, and the same for JAX and the
+    # interpreter
     is_known: np.ndarray
-    terms: np.ndarray
-    facts: tuple[Fact, ...]
+    terms: np.ndarray  # (combinations, inputs) array: the size of the function's terms over that of its arguments
+    facts: tuple[Fact, ...]  # the doubts about the function's values
 
     @property
     def scale(self) -> np.ndarray:
@@ -218,20 +152,11 @@ class Point:
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """What to look at. A second look is the same with another plan.
-
-    Attributes
-    ----------
-    modes : tuple of Mode
-    chosen : array of int
-        The inputs whose derivatives are compared one by one.
-    quickly : bool
-        Whether machine code may be compiled quickly, or as callers get it.
-    """
+    """What to look at. A second look is the same with another plan."""
 
     modes: tuple[Mode, ...]
-    chosen: np.ndarray
-    quickly: bool = True
+    chosen: np.ndarray  # the inputs whose derivatives are compared one by one
+    quickly: bool = True  # whether machine code may be compiled quickly, or as callers get it
 
 
 @np.errstate(all="ignore")
@@ -249,14 +174,14 @@ def measure(case: Case) -> Point:
     ]
     is_known = ((combinations.weights != 0.0) <= (is_finite & is_same)).all(axis=1)
     terms = terms_over_arguments(combinations.rows, expected, error, program)
-    return Point(program, combinations, computed, expected, error, redecided, is_known, terms, tuple(facts))
+    return Point(case, program, combinations, computed, expected, error, redecided, is_known, terms, tuple(facts))
 
 
-def make_mode(case: Case, point: Point, name: str) -> Mode:
-    """JAX's derivatives of a case in a mode."""
-    chunk = max(1, point.program.chunk // PASSES_A_FUNCTION)
-    coarsest = point.program.coarsest
-    return Mode(name, case.function, case.leaves, case.inputs, case.outputs, coarsest, chunk, case.progress)
+def make_mode(point: Point, name: str) -> Mode:
+    """JAX's derivatives in a mode."""
+    case, chunk = point.case, max(1, point.program.chunk // PASSES_A_FUNCTION)
+    layouts = case.inputs, case.outputs
+    return Mode(name, case.function, case.leaves, *layouts, point.program.coarsest, chunk, case.progress)
 
 
 def _combinations(case: Case) -> Combinations:

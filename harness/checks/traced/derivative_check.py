@@ -18,14 +18,19 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from harness.checks.traced.culprits import broken_modes, changed_values, find_culprits, find_hidden_culprits
+from harness.checks.traced.culprits import find_culprits, find_hidden_culprits
 from harness.checks.traced.derivative_case import REFERENCE, Case, trace_case
 from harness.checks.traced.derivative_comparison import Comparison, compare_derivatives
-from harness.checks.traced.derivative_notes import SOLVERS_NOTED, details_of, note_everything, type_of
+from harness.checks.traced.derivative_notes import (
+    SOLVERS_NOTED,
+    details_of,
+    note_everything,
+    type_of,
+)
 from harness.checks.traced.derivative_subject import TracedDerivatives, find_outliers
 from harness.checks.traced.equations_met import Met, find_nan_origin, meet_equations
 from harness.checks.traced.function_arguments import Arguments, in_32_bits, require
-from harness.checks.traced.function_values import find_changes, find_other_values
+from harness.checks.traced.function_values import broken_modes, changed_values, find_changes, find_other_values
 from harness.checks.traced.jax_modes import MODES
 from harness.facts.fact import Fact, Severity, doubt, note, wrong
 from harness.facts.kinds import Kind

@@ -42,18 +42,10 @@ Operands = dict[Equation, list[list[Increment]]]
 
 @dataclass(frozen=True, eq=False)
 class Met:
-    """What a program met at a point.
+    """What a program met at a point."""
 
-    Attributes
-    ----------
-    operands : dict
-        The operands of each equation that no trusted rule stands for, each time that it was met.
-    constant : tuple of Place
-        The user's lines that end a derivative, by functions of `NO_DERIVATIVE`.
-    """
-
-    operands: Operands
-    constant: tuple[Place, ...]
+    operands: Operands  # the operands of each equation that no trusted rule stands for, each time that it was met
+    constant: tuple[Place, ...]  # the user's lines that end a derivative, by functions of `NO_DERIVATIVE`
 
     @property
     def has_rules(self) -> bool:

@@ -1,6 +1,11 @@
-"""A function has one value, however JAX runs it: traced again, compiled, eagerly, and batched by `jax.vmap`."""
+"""What is wrong with a function although its derivatives agree: values that change, and modes that are no linear maps.
+
+A function has one value, however JAX runs it: traced again, compiled, eagerly, batched by `jax.vmap`, and while a mode
+differentiates it.
+"""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -32,7 +37,7 @@ def find_changes(comparison: Comparison) -> list[Fact]:
             return [wrong(Kind.FUNCTION_NOT_REPEATABLE, when="called" if is_called else "traced")]
     if is_alike and not has_rules(again):
         return []  # the rules of JAX are those of the program
-    another = make_mode(case, point, "reverse")
+    another = make_mode(point, "reverse")
     modes = [
         mode for mode in comparison.look.plan.modes if mode.name == "reverse" and "reverse" not in comparison.missing
     ]
@@ -76,3 +81,44 @@ def _other_ways(comparison: Comparison) -> Iterator[tuple[str, Any]]:
         yield BATCHED, [y[1] for y in values_of(case.traced.mapped(2).program, *stacks)]
     except Exception as reason:  # noqa: BLE001  a primitive without a rule for batches, or one of the user's own
         yield BATCHED, first_line(reason)
+
+
+def broken_modes(comparison: Comparison) -> list[Fact]:
+    """Modes that are not linear, or report something else without `jax.vmap`, although their derivatives agree.
+
+    It is not expected of a trusted rule, which need not be a derivative, nor of what a solver computes up to a
+    tolerance.
+    """
+    if comparison.obstacles.taken_as_they_are or comparison.case.trusted_rules or comparison.by_solvers:
+        return []
+    reports = comparison.reports
+    return [
+        *(wrong(Kind.NOT_LINEAR, mode=r.name) for r in reports if not r.is_linear),
+        *(wrong(Kind.CHANGED_BY_VMAP, mode=r.name) for r in reports if not r.is_same_batched),
+    ]
+
+
+@np.errstate(all="ignore")
+def changed_values(comparison: Comparison) -> list[Fact]:
+    """Outputs that have another value while a mode differentiates the function."""
+    case, point, found = comparison.case, comparison.point, []
+    ways = {
+        "reverse": lambda *x: jax.vjp(case.function, *x)[0],
+        "forward": lambda *x: jax.jvp(case.function, x, x)[0],
+    }
+    for mode in (mode.name for mode in comparison.look.plan.modes if mode.name not in comparison.missing):
+        try:
+            program = Traced(ways[mode], *case.leaves).program
+        except Exception:  # noqa: BLE001  what cannot be traced reports no derivative either
+            continue
+        program = replace(case.at_point(program), trusted=lambda _: False, may_jump=False)
+        off = np.abs(program.value() - point.expected) - 2.0 * point.error
+        if not (off > 0.0).any():
+            continue
+        off = off - 2.0 * program.values_with_error().error
+        i = int(np.argmax(off))
+        if off[i] > 0.0:
+            numbers = {"value": float(program.value()[i]), "otherwise": float(point.expected[i])}
+            data = {"how": f"differentiated in {mode} mode", **numbers}
+            found.append(Fact(Kind.ANOTHER_VALUE, Severity.WRONG, (case.outputs.label(i),), data))
+    return found

@@ -14,10 +14,10 @@ import numpy as np
 from harness.bounds.program_bound import floor_of
 from harness.checks.random_directions import random_directions
 from harness.checks.traced.derivative_case import Point
-from harness.checks.traced.one_sided import NO_MATTER, OneSided, one_sided_slopes
+from harness.checks.traced.low_precision import Scope, bound_of_slopes
+from harness.checks.traced.one_sided import OneSided, one_sided_slopes
 from harness.checks.traced.real_coordinates import UnitVectors, combine
-from harness.checks.traced.rounding_of_derivatives import Scope, bound_of_slopes
-from harness.checks.traced.true_slopes import Obstacles, ProgramAtPoint
+from harness.checks.traced.true_slopes import NO_MATTER, Obstacles, ProgramAtPoint
 
 SHORTER, SHRINKS = 2.0**-40, 2.0**-30
 """The share of a step that tells first order from second, which shrinks with the step by at least the other share."""
@@ -37,25 +37,13 @@ NEXT_TO = 1e-12
 
 @dataclass(frozen=True, eq=False)
 class Slopes:
-    """The program's derivatives along directions.
-
-    Attributes
-    ----------
-    sides : OneSided
-    error : (combinations, directions) array
-        Infinite where nothing is known.
-    bound_kinds : set of str
-    has_kink : bool
-        Whether the left and the right derivative differ somewhere.
-    has_no_limit : bool
-        Whether slopes grow somewhere without limit as steps shrink.
-    """
+    """The program's derivatives along directions."""
 
     sides: OneSided
-    error: np.ndarray
+    error: np.ndarray  # (combinations, directions) array: infinite where nothing is known
     bound_kinds: frozenset[str]
-    has_kink: bool
-    has_no_limit: bool
+    has_kink: bool  # whether the left and the right derivative differ somewhere
+    has_no_limit: bool  # whether slopes grow somewhere without limit as steps shrink
 
     @property
     def obstacles(self) -> Obstacles:

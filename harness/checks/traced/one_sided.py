@@ -14,7 +14,7 @@ import numpy as np
 from harness.bounds.tolerances import MEANINGLESS, SPREAD_FACTOR
 from harness.checks.random_directions import random_directions
 from harness.checks.traced.real_coordinates import UnitVectors, combine
-from harness.checks.traced.true_slopes import Obstacles, ProgramAtPoint
+from harness.checks.traced.true_slopes import NO_MATTER, Obstacles, ProgramAtPoint
 from reference.traced.deciding import Decision, Otherwise, Turned
 
 NEARBY = (1e-4, 2e-4, 4e-4)
@@ -26,34 +26,20 @@ NOTHING_BENDS = 1e-6
 PIVOTS = (2.0**-100, -(2.0**-110))
 """Values in the place of a pivot that is zero. Smooth functions of the factors, such as det, do not depend on them."""
 
-NO_MATTER = 1e-9
-"""Slopes that differ by less than this share of themselves count as equal."""
-
 
 @dataclass(frozen=True, eq=False)
 class OneSided:
-    """Derivatives of combinations of the outputs on both sides, arrays of shape (combinations, directions).
+    """Derivatives of combinations of the outputs on both sides, arrays of shape (combinations, directions)."""
 
-    Attributes
-    ----------
-    right : array
-        The derivative just after the point.
-    mean, half_gap : arrays
-        The mean of the right and the left derivative, and half of their distance, which is zero where f is smooth.
-    error : array
-        Of slopes that are limits from points nearby; what rounding does to increments is not in it.
-    is_smooth : bool
-        Whether nothing but increments through decided comparisons took part, so that there may be a derived bound.
-    limits : mapping
-        By the first direction of a pass: where slopes are limits, and which.
-    obstacles : Obstacles
-    """
-
-    right: np.ndarray
+    right: np.ndarray  # the derivative just after the point
+    # the mean of the right and the left derivative, and half of their distance, which is zero where f is smooth
     mean: np.ndarray
     half_gap: np.ndarray
+    # of slopes that are limits from points nearby; what rounding does to increments is not in it
     error: np.ndarray
+    # whether nothing but increments through decided comparisons took part, so that there may be a derived bound
     is_smooth: bool
+    # by the first direction of a pass: where slopes are limits, and which
     limits: Mapping[int, tuple[np.ndarray, np.ndarray]]
     obstacles: Obstacles
 

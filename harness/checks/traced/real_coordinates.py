@@ -35,25 +35,15 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """Where the entries of several arrays are in one vector of real numbers.
-
-    Attributes
-    ----------
-    names, shapes, dtypes, is_complex : lists with an item for each array
-    blocks : list of Block
-        The coordinates of each array.
-    size : int
-        The number of coordinates.
-    whole, chosen : Layout and (size,) array, or None
-        For a selection of coordinates: the layout that they come from, and where they are in it.
-    """
+    """Where the entries of several arrays are in one vector of real numbers."""
 
     names: list[str]
     shapes: list[tuple[int, ...]]
     dtypes: list[Any]
     is_complex: list[bool]
-    blocks: list[Block]
-    size: int
+    blocks: list[Block]  # the coordinates of each array
+    size: int  # the number of coordinates
+    # for a selection of coordinates: the layout that they come from, and where they are in it, (size,)
     whole: "Layout | None" = None
     chosen: np.ndarray | None = None
 
@@ -160,3 +150,84 @@ def combine(weights: np.ndarray, derivative: np.ndarray) -> np.ndarray:
         return weights @ derivative.T
     terms = np.where(weights[:, None, :] == 0.0, 0.0, weights[:, None, :] * derivative[None])
     return terms.sum(axis=-1)
+
+
+@dataclass(frozen=True, eq=False)
+class Combinations:
+    """The combinations of outputs w·f that are differentiated."""
+
+    outputs: Layout
+    weights: np.ndarray  # (combinations, outputs) array
+    # whether each output is a combination by itself, so that its derivatives are reported without its weight
+    each: bool
+
+    def __len__(self) -> int:
+        return len(self.weights)
+
+    @property
+    def rows(self) -> np.ndarray:
+        """The outputs that derivatives are reported of, as rows of weights."""
+        return np.eye(self.outputs.size) if self.each else self.weights
+
+    @property
+    def cotangents(self) -> np.ndarray:
+        """The weight that each combination's derivatives are reported without, (combinations,)."""
+        return np.diag(self.weights) if self.each else np.ones(len(self.weights))
+
+    def per_output(self, estimate: Estimate) -> Estimate:
+        """An estimate as flat arrays, without the weights of single outputs."""
+        weights = self.cotangents[:, None]
+        return Estimate((estimate.derivative / weights).ravel(), (estimate.error / np.abs(weights)).ravel())
+
+
+@dataclass(frozen=True, eq=False)
+class Coordinates:
+    """The derivatives of combinations of outputs in all inputs: coordinate k·n + i is combination k, input i."""
+
+    inputs: Layout  # the n inputs; for a function of many inputs those that are looked at one by one
+    combinations: Combinations
+    point: np.ndarray  # (n,) array
+    is_chosen: np.ndarray  # (n,) bool array: the inputs whose derivatives are looked at one by one
+    all_inputs: int  # how many inputs the function has
+
+    @property
+    def looked_at(self) -> np.ndarray:
+        """Mask of the coordinates that are compared."""
+        return np.tile(self.is_chosen, len(self.combinations))
+
+    @cached_property
+    def blocks(self) -> list[Block]:
+        """The coordinates of each input array, for each output array by itself if outputs are."""
+        size = self.inputs.size
+        return [
+            Block(self._block_name(b.name, rows), (rows[:, None] * size + b.indices).ravel())
+            for rows in self._rows_of_outputs()
+            for b in self.inputs.blocks
+        ]
+
+    def _rows_of_outputs(self) -> list[np.ndarray]:
+        if not self.combinations.each:
+            return [np.arange(len(self.combinations))]
+        return [b.indices for b in self.combinations.outputs.blocks if b.indices.size]
+
+    def _block_name(self, name: str, rows: np.ndarray) -> str:
+        outputs = self.combinations.outputs.blocks
+        if not self.combinations.each or len(outputs) == 1:
+            return name
+        return f"{name} (of {next(b.name for b in outputs if rows[0] in b.indices)})"
+
+    @property
+    def has_several_outputs(self) -> bool:
+        """Whether a coordinate's name needs that of its output."""
+        return self.combinations.each and self.combinations.outputs.size > 1
+
+    def label(self, i: int) -> str:
+        """The name of a coordinate, such as ``d output[1] / d x[3]``."""
+        k, i = divmod(int(i), self.inputs.size)
+        name = self.inputs.label(i)
+        return f"d {self.combinations.outputs.label(k)} / d {name}" if self.has_several_outputs else name
+
+    def select(self, chosen: np.ndarray) -> "Coordinates":
+        """The coordinates of some inputs alone."""
+        kept = np.ones(len(chosen), bool)
+        return Coordinates(self.inputs.select(chosen), self.combinations, self.point[chosen], kept, self.all_inputs)

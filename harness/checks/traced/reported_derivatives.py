@@ -11,18 +11,24 @@ import numpy as np
 from harness.bounds.program_bound import floor_of
 from harness.bounds.tolerances import DERIVATIVE_ROUNDINGS, GRADIENT_ROUNDINGS
 from harness.checks.random_directions import random_directions
-from harness.checks.traced.derivative_case import REFERENCE, Case, Plan, Point, has_overflowed
-from harness.checks.traced.float64_evaluation import estimate_in_float64, evaluate_in_float64
+from harness.checks.traced.derivative_case import REFERENCE, Plan, Point, has_overflowed
 from harness.checks.traced.jax_modes import Mode, ModeMissing
+from harness.checks.traced.low_precision import (
+    BORROWED,
+    Request,
+    Scope,
+    bound_of_mode,
+    estimate_in_float64,
+    evaluate_in_float64,
+)
 from harness.checks.traced.real_coordinates import Estimate
-from harness.checks.traced.rounding_of_derivatives import BORROWED, Request, Scope, bound_of_mode
 from harness.checks.traced.traced_programs import has_rules
 from harness.checks.traced.true_slopes import Obstacles
 from harness.facts.fact import Fact, note
 from harness.facts.kinds import Kind
 from harness.verdict.comparison import Block
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
-from reference.traced.program import unit_roundoff
+from reference.traced.program import Program, unit_roundoff
 from reference.traced.rounding import COARSE
 
 OPPOSITE, OPPOSITE_OF_HALVES = 2.0**20, 4.0
@@ -31,86 +37,59 @@ cotangent is not linear there. Half of a float has too small a range for a large
 
 
 class Products(NamedTuple):
-    """A mode's products with the Jacobian for each vector, and for the opposite of all together.
+    """A mode's products with the Jacobian for each vector, and for the opposite of all together."""
 
-    Attributes
-    ----------
-    derivative : (combinations, inputs) array
-    shares : (0 or 1, vectors) array
-        Of which vectors the opposite is made up.
-    opposite : (0 or 1, size) array
-    """
-
-    derivative: np.ndarray
-    shares: np.ndarray
-    opposite: np.ndarray
+    derivative: np.ndarray  # (combinations, inputs) array
+    shares: np.ndarray  # (0 or 1, vectors) array: of which vectors the opposite is made up
+    opposite: np.ndarray  # (0 or 1, size) array
 
 
 @dataclass(frozen=True, eq=False)
 class Reported:
-    """What a mode, or a reference gradient, reports.
-
-    Attributes
-    ----------
-    name : str
-    estimate : Estimate
-        (combinations, inputs), or (combinations, directions).
-    bound_kinds : set of str
-        Kinds of the error bound.
-    runs : array, Fact or None
-        Its evaluations in float64, why there are none, or None where they are not needed.
-    by_solvers : float
-        How far a finer tolerance of its solvers moves it, as a share of the largest derivative.
-    is_linear : bool
-    is_same_batched : bool
-        Whether it reports the same without `jax.vmap`.
-    is_compiled_right : bool
-        False where its program is right and the machine code is not.
-    """
+    """What a mode, or a reference gradient, reports."""
 
     name: str
-    estimate: Estimate
-    bound_kinds: frozenset[str] = frozenset()
+    estimate: Estimate  # (combinations, inputs), or (combinations, directions)
+    bound_kinds: frozenset[str] = frozenset()  # kinds of the error bound
+    # array, Fact or None: its evaluations in float64, why there are none, or None where they are not needed
     runs: np.ndarray | Fact | None = None
-    by_solvers: float = 0.0
+    by_solvers: float = 0.0  # how far a finer tolerance of its solvers moves it, as a share of the largest derivative
     is_linear: bool = True
-    is_same_batched: bool = True
-    is_compiled_right: bool = True
+    is_same_batched: bool = True  # whether it reports the same without `jax.vmap`
+    is_compiled_right: bool = True  # false where its program is right and the machine code is not
 
 
-def request_for(case: Case, point: Point, mode: Mode, along: np.ndarray | None) -> Request:
+def request_for(point: Point, mode: Mode, along: np.ndarray | None) -> Request:
     """Reverse mode: the weights of the combinations. Forward mode: directions, by default along each input."""
     if mode.name == "reverse":
         return Request(point.combinations.weights, None)
-    return Request(np.eye(case.inputs.size) if along is None else along, point.combinations.weights)
+    return Request(np.eye(point.case.inputs.size) if along is None else along, point.combinations.weights)
 
 
-def ask_modes(
-    case: Case, point: Point, plan: Plan, along: np.ndarray | None = None
-) -> tuple[dict[str, Products], dict[str, Fact]]:
+def ask_modes(point: Point, plan: Plan, along: np.ndarray | None = None) -> tuple[dict[str, Products], dict[str, Fact]]:
     """The products of each mode, and why a mode is missing. For many inputs, forward mode needs directions."""
     found, missing = {}, {}
     for mode in plan.modes:
-        if mode.name == "forward" and case.is_large and along is None:
+        if mode.name == "forward" and point.case.is_large and along is None:
             continue
         try:
-            found[mode.name] = _products(case, point, mode, request_for(case, point, mode, along), plan.quickly)
+            found[mode.name] = _products(point, mode, request_for(point, mode, along), plan.quickly)
         except ModeMissing as reason:
             missing[mode.name] = reason.fact
     return found, missing
 
 
-def _products(case: Case, point: Point, mode: Mode, request: Request, quickly: bool) -> Products:
+def _products(point: Point, mode: Mode, request: Request, quickly: bool) -> Products:
     vectors, weights = request
     times = OPPOSITE if point.program.coarsest < COARSE else OPPOSITE_OF_HALVES
-    shares = -times * np.abs(random_directions(0 if case.is_large else 1, len(vectors), case.seed + 6))
+    shares = -times * np.abs(random_directions(0 if point.case.is_large else 1, len(vectors), point.case.seed + 6))
     axis = 0 if weights is None else 1
     found = mode.products(np.concatenate([vectors, shares @ vectors]), weights, quickly=quickly)
     derivative, opposite = np.split(found, [len(vectors)], axis)
     return Products(derivative, shares, np.moveaxis(opposite, axis, 0))
 
 
-def report_reference(case: Case, point: Point, gradient: Sequence[Any]) -> Reported:
+def report_reference(point: Point, gradient: Sequence[Any]) -> Reported:
     """A reference gradient of the one output, good to some roundings of its largest entry.
 
     Raises
@@ -118,9 +97,9 @@ def report_reference(case: Case, point: Point, gradient: Sequence[Any]) -> Repor
     ValueError
         When the function has several outputs.
     """
-    if case.outputs.size != 1:
-        raise ValueError(f"a reference gradient goes with one real output, and f returns {case.outputs.size}")
-    weight, vector = point.combinations.weights[0, 0], case.inputs.vector(gradient, conjugate=True)[None]
+    if point.case.outputs.size != 1:
+        raise ValueError(f"a reference gradient goes with one real output, and f returns {point.case.outputs.size}")
+    weight, vector = point.combinations.weights[0, 0], point.case.inputs.vector(gradient, conjugate=True)[None]
     unit = max(unit_roundoff(np.asarray(leaf).dtype) for leaf in gradient)
     error = GRADIENT_ROUNDINGS * max(unit, point.program.coarsest) * np.abs(vector).max(initial=0.0)
     return Reported(REFERENCE, Estimate(weight * vector, np.full(vector.shape, abs(weight) * error)))
@@ -128,7 +107,6 @@ def report_reference(case: Case, point: Point, gradient: Sequence[Any]) -> Repor
 
 @np.errstate(all="ignore")
 def bound_modes(
-    case: Case,
     point: Point,
     plan: Plan,
     products: Mapping[str, Products],
@@ -144,19 +122,18 @@ def bound_modes(
     evaluation in float64 decides more; for inputs that nobody looked at; and, by `may_borrow`, at a kink, where every
     convention is as good, or where the bound is so wide that modes may contradict each other within.
     """
-    borrows = may_borrow and point.program.coarsest < COARSE and (along is not None or not case.is_large)
+    borrows = may_borrow and point.program.coarsest < COARSE and (along is not None or not point.case.is_large)
     found, missing = {}, {}
     for mode in (mode for mode in plan.modes if mode.name in products):
-        request = request_for(case, point, mode, along)
+        request = request_for(point, mode, along)
         try:
-            found[mode.name] = _bound(case, point, mode, request, products[mode.name], true, scope, borrows)
+            found[mode.name] = _bound(point, mode, request, products[mode.name], true, scope, borrows)
         except ModeMissing as reason:
             missing[mode.name] = reason.fact
     return found, missing
 
 
 def _bound(
-    case: Case,
     point: Point,
     mode: Mode,
     request: Request,
@@ -166,7 +143,7 @@ def _bound(
     borrows: bool,
 ) -> Reported:
     """One mode's products with their error bound, and evaluated in float64 where the program is coarser."""
-    bound, by_solvers = bound_of_mode(mode, request, products.derivative, true, scope, case.seed, borrows=borrows)
+    bound, by_solvers = bound_of_mode(mode, request, products.derivative, true, scope, point.case.seed, borrows=borrows)
 
     def is_right(derivative: np.ndarray) -> bool:
         return scope.covers(true.error + bound.error, np.abs(derivative - true.derivative))
@@ -174,14 +151,14 @@ def _bound(
     is_compiled_right = True
     if not is_right(products.derivative) and is_right(mode.rounded(None, *request)):
         # code that is compiled quickly computes some numbers twice, each time with other roundings
-        products = _products(case, point, mode, request, quickly=False)
+        products = _products(point, mode, request, quickly=False)
         is_compiled_right = is_right(products.derivative) or not is_right(mode.in_own_types(*request))
     runs, unit = None, point.program.coarsest
     if BORROWED not in bound.kinds and unit > UNIT_ROUNDOFF["float64"]:
         is_enough = partial(_is_covered, bound.error, true, scope, unit)
-        runs = evaluate_in_float64(mode, request, point.program.program, case.seed, is_enough)
+        runs = evaluate_in_float64(mode, request, point.program.program, point.case.seed, is_enough)
     estimate = Estimate(products.derivative, bound.error)
-    is_linear, is_same_batched = _is_linear(case, mode, request, products, estimate, scope.blocks, unit)
+    is_linear, is_same_batched = _is_linear(mode, request, products, estimate, scope.blocks, unit, point.case.program)
     return Reported(
         mode.name, estimate, bound.kinds, runs, by_solvers, is_linear, is_same_batched, is_compiled_right
     )  # fmt: skip
@@ -195,13 +172,13 @@ def _is_covered(error: np.ndarray, true: Estimate, scope: Scope, unit: float, ru
 
 @np.errstate(all="ignore")
 def _is_linear(
-    case: Case,
     mode: Mode,
     request: Request,
     products: Products,
     estimate: Estimate,
     blocks: Sequence[Block],
     unit: float,
+    program: Program,
 ) -> tuple[bool, bool]:
     """Whether a mode is linear: its product for several vectors together is the sum of theirs, within rounding.
 
@@ -218,7 +195,7 @@ def _is_linear(
     off = np.abs(opposite - shares @ each)
     is_linear = not np.any(np.isfinite(opposite) & (off > 2.0 * allowed))
     is_same_batched = True
-    if has_rules(case.program):  # JAX's own rules are the same with jax.vmap and without
+    if has_rules(program):  # JAX's own rules are the same with jax.vmap and without
         share = shares[0] if len(shares) else np.eye(1, len(vectors))[0]
         batched = opposite[0] if len(shares) else each[0]
         single = mode.unbatched_product(share @ vectors, weights)
@@ -249,14 +226,14 @@ def allow_conventions(estimate: Estimate, true: Estimate, sides: Estimate, chose
     return Estimate(estimate.derivative, error)
 
 
-def judge_not_finite(case: Case, point: Point, estimate: Estimate, true: Estimate) -> Estimate:
+def judge_not_finite(point: Point, estimate: Estimate, true: Estimate) -> Estimate:
     """An estimate whose NaN and infinities have error 0 where the true derivative fits into its type: they are wrong.
 
     Where an output is not finite itself, they have an infinite error. JAX multiplies the slope of an input outside of
     the domain by zero for all other outputs, and zero times NaN is NaN: such inputs are not compared. An output that
     merely overflows is inside its domain.
     """
-    largest = min(float(jax.numpy.finfo(dtype).max) for dtype in case.inputs.dtypes)
+    largest = min(float(jax.numpy.finfo(dtype).max) for dtype in point.case.inputs.dtypes)
     broken = ~np.isfinite(estimate.derivative)
     beyond = broken & ~point.is_known[:, None]
     outside = beyond

@@ -3,18 +3,23 @@
 A run with increments computes how much every result changes by a finite step, exactly: f(x + h) - f(x) by an identity
 of each primitive, without subtracting nearly equal numbers. No derivative rule of JAX or of the user takes part.
 Directions are a leading batch axis, so that many go through the program in one pass.
+
+Finite differences are a second opinion, from values alone. In float64 the values are JAX's own, so that neither the
+interpreter's rules nor JAX's derivative rules take part.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain, islice
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from harness.bounds.program_bound import bound_of_changes, spread
 from harness.bounds.tolerances import COARSE_SPREAD_FACTOR, RANDOM_ROUNDINGS, SPREAD_FACTOR
-from harness.checks.traced.real_coordinates import Layout, UnitVectors, combine
+from harness.checks.traced.real_coordinates import Estimate, Layout, UnitVectors, combine
 from harness.checks.traced.traced_programs import LARGEST_PASS, coarsest_unit, footprint
 from harness.progress import Progress, silent
 from reference.arithmetics.increments import Increment
@@ -22,8 +27,11 @@ from reference.arithmetics.many_directions import STEP, constant, is_constant
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.traced.deciding import Otherwise, Watched, otherwise
 from reference.traced.interpreter import Run
-from reference.traced.program import Program, lifted
+from reference.traced.program import Program, Traced, lifted
 from reference.traced.rounding import COARSE
+
+NO_MATTER = 1e-9
+"""Slopes that differ by less than this share of themselves count as equal."""
 
 COPIES = 8
 """Arrays as large as the arguments that a pass holds for each direction."""
@@ -46,24 +54,12 @@ class Values(NamedTuple):
 
 
 class Obstacles(NamedTuple):
-    """What a run met that keeps its increments from being exact slopes of what JAX differentiates.
+    """What a run met that keeps its increments from being exact slopes of what JAX differentiates."""
 
-    Attributes
-    ----------
-    unresolved : str
-        Why some change has no slope at this point, such as a jump; empty where all have one.
-    differenced : set of str
-        Primitives without a rule, which were differenced as black boxes.
-    taken_as_they_are : set of str
-        Custom rules and samplers whose derivatives were not checked.
-    in_own_precision : set of str
-        Primitives that JAX computed in less than float64.
-    """
-
-    unresolved: str = ""
-    differenced: frozenset[str] = frozenset()
-    taken_as_they_are: frozenset[str] = frozenset()
-    in_own_precision: frozenset[str] = frozenset()
+    unresolved: str = ""  # why some change has no slope at this point, such as a jump; empty where all have one
+    differenced: frozenset[str] = frozenset()  # primitives without a rule, which were differenced as black boxes
+    taken_as_they_are: frozenset[str] = frozenset()  # custom rules and samplers whose derivatives were not checked
+    in_own_precision: frozenset[str] = frozenset()  # primitives that JAX computed in less than float64
 
     @staticmethod
     def of(run: Run) -> "Obstacles":
@@ -78,36 +74,20 @@ class Obstacles(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class ProgramAtPoint:
-    """A traced program at a point.
-
-    Attributes
-    ----------
-    program : Program
-    inputs, outputs : Layout
-    point : (inputs,) array
-    trusted : predicate of equations
-        Custom rules that are taken as they are.
-    may_jump : bool
-        Whether slopes beside a jump count: a gradient jumps at the kinks of its function.
-    seed : int
-    progress : callable
-    turns_phases : bool
-        Whether runs that round at random also turn the free phases of complex vectors, so that what depends on these
-        phases shows as noise.
-    step_share : float
-        Steps are this share of the usual ones.
-    """
+    """A traced program at a point."""
 
     program: Program
     inputs: Layout
     outputs: Layout
-    point: np.ndarray
-    trusted: Callable[[Any], bool] = lambda _: False
-    may_jump: bool = False
+    point: np.ndarray  # (inputs,) array
+    trusted: Callable[[Any], bool] = lambda _: False  # custom rules that are taken as they are
+    may_jump: bool = False  # whether slopes beside a jump count: a gradient jumps at the kinks of its function
     seed: int = 0
     progress: Progress = silent
+    # whether runs that round at random also turn the free phases of complex vectors, so that what depends on these
+    # phases shows as noise
     turns_phases: bool = True
-    step_share: float = 1.0
+    step_share: float = 1.0  # steps are this share of the usual ones
 
     @cached_property
     def coarsest(self) -> float:
@@ -214,3 +194,75 @@ class ProgramAtPoint:
         """The size of the arguments that move along a direction, over the direction's own size."""
         size = float(np.abs(self.point[direction != 0.0]).max(initial=0.0))
         return (max(size, 1e-2) if size else 1.0) / float(np.abs(direction).max())
+
+
+# -- finite differences of values -------------------------------------------------------------------------------------
+
+STENCIL = (1.0, -1.0, 0.5, -0.5, 0.25, -0.25)
+WIDTHS = (1.6e-2, 1e-3, 5e-5)
+"""Step sizes, in units of the argument. The one with the smallest estimate of its error is used."""
+
+NOISE_ROUNDINGS = 64.0
+"""A value is taken to be good to so many u of the largest value."""
+
+
+def values_by(function: Traced, program: ProgramAtPoint) -> Callable[[Iterable[np.ndarray]], np.ndarray]:
+    """The function at several points, (points, outputs): JAX's own values in float64, the interpreter's in less."""
+    if program.coarsest > UNIT_ROUNDOFF["float64"]:
+        return lambda points: _by_interpreter(function, program, iter(points))
+
+    def by_jax(point: np.ndarray) -> np.ndarray:
+        return program.outputs.vector(function(*(x[0] for x in program.inputs.arrays(point[None]))))
+
+    return lambda points: np.array(list(map(by_jax, points)))
+
+
+def _by_interpreter(function: Traced, program: ProgramAtPoint, points: Iterator[np.ndarray]) -> np.ndarray:
+    """All points in one run of the program that `jax.vmap` makes for so many, if that keeps the function's values.
+
+    The first point is `program.point`, whose values are known.
+    """
+    some = list(islice(points, program.chunk + 1))
+    if len(some) <= program.chunk:
+        with suppress(Exception):  # a primitive that cannot be mapped, or one of the user's own
+            mapped = function.mapped(len(some)).program
+            arrays = [constant(lifted(x)) for x in program.inputs.wide_arrays(np.array(some))]
+            found = program.outputs.vector([y.value for y in program.run()(mapped, *arrays)], lead=1)
+            if np.allclose(found[0], program.value(), rtol=NO_MATTER, atol=0.0, equal_nan=True):
+                return found
+    return np.array(list(map(program.value, chain(some, points))))
+
+
+@np.errstate(all="ignore")
+def differences(
+    function: Traced,
+    program: ProgramAtPoint,
+    chosen: np.ndarray,
+    weights: np.ndarray,
+    value_error: np.ndarray,
+    *,
+    has_black_box: bool,
+) -> Estimate:
+    """Central differences, twice extrapolated (Richardson), along some inputs: (combinations, chosen).
+
+    `value_error` is what JAX's values may be off by. A black box may compute in the program's own precision, so that
+    its values have that precision's noise.
+    """
+    directions = UnitVectors(chosen, program.inputs.size)
+    units = np.array([program.unit_along(directions[k]) for k in range(len(directions))])
+    steps = units[:, None] * np.array(WIDTHS)
+    points = (program.point + t * h * directions[k] for k, row in enumerate(steps) for h in row for t in STENCIL)
+    here, *found = values_by(function, program)(chain([program.point], points))
+    by_jax = program.coarsest <= UNIT_ROUNDOFF["float64"]
+    rounding = float(value_error[np.isfinite(value_error)].max(initial=0.0)) if by_jax else 0.0
+    unit = program.coarsest if has_black_box else UNIT_ROUNDOFF["float64"]
+    noise = max(rounding, NOISE_ROUNDINGS * unit * np.abs(here[np.isfinite(here)]).max(initial=0.0))
+    found = np.reshape(found, (*steps.shape, len(STENCIL), program.outputs.size))
+    h = steps[..., None]
+    far, middle, near = ((found[:, :, i] - found[:, :, i + 1]) / (2.0 * h * STENCIL[i]) for i in (0, 2, 4))
+    first, second = (4.0 * near - middle) / 3.0, (4.0 * middle - far) / 3.0
+    errors = np.nan_to_num(np.abs(first - second) + 8.0 * noise / h, nan=np.inf)
+    best = np.argmin(errors, axis=1)[:, None]
+    slopes, errors = (np.take_along_axis(x, best, axis=1)[:, 0] for x in ((16.0 * first - second) / 15.0, errors))
+    slopes, errors = combine(weights, np.where(np.isfinite(errors), slopes, np.nan)), combine(np.abs(weights), errors)
+    return Estimate(slopes, np.where(np.isnan(slopes), np.inf, errors))

@@ -17,8 +17,7 @@ from harness.bounds.program_bound import spread
 from harness.checks.traced import culprits, derivative_check
 from harness.checks.traced.jax_modes import Mode
 from harness.checks.traced.real_coordinates import Layout
-from harness.checks.traced.true_slopes import ProgramAtPoint
-from harness.checks.traced.value_differences import values_by
+from harness.checks.traced.true_slopes import ProgramAtPoint, values_by
 from harness.facts.kinds import Kind
 from reference.switches import compiler_options
 from reference.traced.compiling import UNFUSED, options_for

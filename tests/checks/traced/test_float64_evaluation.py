@@ -8,7 +8,7 @@ from functions_of_jax import DEEP, facts, sampled
 
 from harness import check_derivatives
 from harness.bounds.tolerances import MEANT
-from harness.checks.traced.float64_evaluation import ORDERS, PerturbedRun
+from harness.checks.traced.low_precision import ORDERS, PerturbedRun
 from harness.facts.kinds import Kind
 from reference.arithmetics.many_directions import constant
 from reference.traced.program import Traced
