@@ -13,6 +13,7 @@ from harness.facts import (
     homework_messages,
     network_messages,
     relation_messages,
+    rule_messages,
     sweep_messages,
     verdict_messages,
 )
@@ -27,6 +28,7 @@ TABLE: Mapping[Kind, Row] = (
     | function_messages.ROWS
     | activation_messages.ROWS
     | derivative_messages.ROWS
+    | rule_messages.ROWS
     | drop_in_messages.ROWS
     | homework_messages.ROWS
     | sweep_messages.ROWS

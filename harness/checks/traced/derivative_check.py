@@ -140,14 +140,24 @@ def check_derivatives(
             return report.with_facts(note(Kind.IN_32_BITS, message=failed))
         gradient = None if reference is None else arguments.flat(reference(*args))
         comparison = compare_derivatives(case, modes, gradient, deadline)
-        met = meet_equations(case)
-        facts = [*comparison.facts, *_nothing_checked(comparison), *note_everything(comparison, arguments, met)]
-        misconduct = find_misconduct(comparison, arguments)
-        facts += misconduct
-        is_repeatable = not any(fact.kind == Kind.FUNCTION_NOT_REPEATABLE for fact in misconduct)
-        blame = find_blame(comparison, met, deadline, trace) if is_repeatable else Blame()
+        report = report_on(comparison, arguments, trace, started, deadline)
         _require_met(trust, comparison)
-        return _judge(comparison, [*facts, *blame.facts], blame, started, is_repeatable=is_repeatable)
+        return report
+
+
+def report_on(
+    comparison: Comparison, arguments: Arguments, trace: Callable[..., Case], started: float, deadline: float
+) -> Report:
+    """The verdict on compared derivatives, with what f does beside them, and whose rule is wrong.
+
+    Nobody is to blame for a function that changes from call to call.
+    """
+    met = meet_equations(comparison.case)
+    facts = [*comparison.facts, *_nothing_checked(comparison), *note_everything(comparison, arguments, met)]
+    misconduct = find_misconduct(comparison, arguments)
+    is_repeatable = not any(fact.kind == Kind.FUNCTION_NOT_REPEATABLE for fact in misconduct)
+    blame = find_blame(comparison, met, deadline, trace) if is_repeatable else Blame()
+    return _judge(comparison, [*facts, *misconduct, *blame.facts], blame, started, is_repeatable=is_repeatable)
 
 
 def find_misconduct(comparison: Comparison, arguments: Arguments) -> list[Fact]:
@@ -192,10 +202,7 @@ def _nan_origin(comparison: Comparison) -> tuple[Fact, ...]:
 def _judge(
     comparison: Comparison, facts: Sequence[Fact], blame: Blame, started: float, *, is_repeatable: bool
 ) -> Report:
-    """The verdict; where points lie outside of the domain, that on the others beside it.
-
-    Nobody is wrong about a function that changes from call to call.
-    """
+    """The verdict; where points lie outside of the domain, that on the others beside it."""
     look, ends, pairs = comparison.look, comparison.ends, comparison.pairs
     coordinates, answers = look.coordinates, comparison.answers
     if blame.hides_digits:

@@ -28,7 +28,6 @@ TWO_DEVICES = """
     import jax, jax.numpy as jnp, numpy as np
     from jax.sharding import Mesh, NamedSharding, PartitionSpec
     from harness import check_derivatives
-from harness.facts.kinds import Kind
 
     first, second = jax.devices()
     where = set()

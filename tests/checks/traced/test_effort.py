@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from functions_of_jax import facts
+from functions_of_jax import facts, more
 from jax.experimental.ode import odeint
 
 from harness import check_derivatives
@@ -141,6 +141,7 @@ def test_nothing_is_compiled_but_the_function_and_its_modes():
     assert len(compiled) == 3  # f, reverse and forward mode
 
 
+@pytest.mark.more
 def test_what_is_taken_as_it_is_is_compiled_once_for_values_and_once_for_changes(monkeypatch):
     """A sampler's loops are another program each time that JAX runs them eagerly."""
     traced = []
@@ -251,6 +252,7 @@ def one_entry_off(w):
 one_entry_off.defvjp(lambda w: (1.0 * w, None), lambda _, g: (g.at[7, 11].multiply(1.001),))
 
 
+@pytest.mark.more
 @pytest.mark.parametrize(("width", "layers"), [(44, 2)] if DEEP else [(16, 1)])
 def test_a_single_wrong_entry_of_a_transformer_is_found_by_halving(width, layers):
     model, blocks = transformer(width, layers)
@@ -270,7 +272,6 @@ MEMORY = """
 import resource, sys
 import jax.numpy as jnp, numpy as np
 from harness import check_derivatives
-from harness.facts.kinds import Kind
 size = int(sys.argv[1])
 table, rows = np.linspace(-1.0, 1.0, size, dtype=np.float32).reshape(-1, 50), np.arange(0, size // 50, size // 640)
 def loss(table):
@@ -283,6 +284,7 @@ print((peak() - before) / 1024)
 """
 
 
+@pytest.mark.more
 @pytest.mark.skipif(sys.platform != "linux", reason="peak memory is counted in kilobytes on Linux alone")
 @pytest.mark.parametrize("size", [5_000_000] if DEEP else [500_000])
 def test_memory_beside_the_arguments_is_a_few_arrays_of_their_size(size):
@@ -301,7 +303,7 @@ FORGOTTEN = {
 }
 
 
-@pytest.mark.parametrize("name", FORGOTTEN)
+@pytest.mark.parametrize("name", ["a factorisation", *more("a sampler", "a solver")])
 def test_nothing_of_a_program_is_left_once_it_is_checked(name):
     def alive():
         gc.collect()

@@ -1,12 +1,159 @@
-"""In any units of a matrix and of its equations, what is right agrees and twice the derivative does not."""
+"""How large an error is small, in any units; and how many digits a derivative keeps, which is no verdict."""
 
 import jax
 import jax.numpy as jnp
+import jax.scipy.special as sp
 import numpy as np
 import pytest
-from functions_of_jax import sampled
+from functions_of_jax import facts, sampled
 
 from harness import check_derivatives
+from harness.facts.kinds import Kind
+
+
+def at(x):
+    return np.array([x])
+
+
+def ulps_of(report):
+    (row,) = (row for row in report.sources if row.name == "reverse")
+    assert row.ulps is not None
+    return row.ulps
+
+
+LOST = {
+    "the tail of the sigmoid": (jax.nn.sigmoid, at(40.0)),
+    "the tail of the sigmoid in float32": (jax.nn.sigmoid, np.array([20.0], np.float32)),
+    "the tail of tanh": (jnp.tanh, at(30.0)),
+    "the tail of elu": (jax.nn.elu, at(-50.0)),
+    "the tail beside an ordinary entry": (lambda x: jnp.sum(jax.nn.sigmoid(x)), np.array([40.0, 0.3])),
+}
+
+
+@pytest.mark.parametrize("name", sampled(LOST))
+def test_lost_digits_within_the_bound_are_a_note_and_no_verdict(name):
+    report = check_derivatives(*LOST[name])
+    assert report.verdict == "agree", report
+    (lost, *_) = facts(report, Kind.DIGITS_LOST)
+    assert abs(lost.data["reported"] - lost.data["true"]) > 0.1 * abs(lost.data["true"])
+    assert ulps_of(report)[1] > 1e5
+
+
+def test_the_true_error_is_told_in_ulps():
+    report = check_derivatives(jax.nn.sigmoid, at(40.0))
+    true = float(np.exp(-40.0))  # to the last digit but one
+    median, largest = ulps_of(report)
+    assert median == largest == pytest.approx(true / np.spacing(true), rel=1e-6)
+
+
+DECIDED = {
+    "cancellation near 0": (jnp.sinc, at(1e-8)),
+    "cancellation far out": (jax.nn.squareplus, at(-1e10)),
+    "infinity": (jax.nn.softplus, at(np.inf)),
+}
+
+
+@pytest.mark.parametrize("name", DECIDED)
+def test_what_rounding_alone_moves_is_no_doubt(name):
+    assert check_derivatives(*DECIDED[name]).verdict == "agree"
+
+
+BEYOND = {
+    "another size": (sp.log_ndtr, at(-1e10)),
+    "infinite where the truth is finite": (jnp.hypot, at(1e-200), at(1e-200)),
+    "e^x for 0 at an infinite argument": (jnp.logaddexp, at(np.inf), at(1.3)),
+}
+
+
+@pytest.mark.parametrize("name", BEYOND)
+def test_errors_beyond_the_bound_disagree(name):
+    assert check_derivatives(*BEYOND[name]).verdict == "disagree"
+
+
+def scaled(factor, slope):
+    @jax.custom_vjp
+    def f(x):
+        return factor * jnp.tanh(x)
+
+    f.defvjp(lambda x: (f(x), x), lambda x, g: (g * factor * slope(x),))
+    return f
+
+
+@pytest.mark.parametrize("factor", sampled([1e-30, 1.0, 1e20]))
+@pytest.mark.parametrize("x", [0.3, 5.0])
+def test_no_size_of_the_function_excuses_a_wrong_rule(factor, x):
+    wrong = scaled(factor, lambda x: (1.0 + 1e-9) * (1.0 - jnp.tanh(x)) * (1.0 + jnp.tanh(x)))
+    right = scaled(factor, lambda x: (1.0 - jnp.tanh(x)) * (1.0 + jnp.tanh(x)))
+    assert check_derivatives(wrong, at(x)).verdict == "disagree"
+    assert check_derivatives(right, at(x)).verdict == "agree"
+
+
+def test_a_better_rule_than_jaxs_own_agrees():
+    better = scaled(1.0, lambda x: 1.0 / jnp.cosh(x) ** 2)
+    report = check_derivatives(better, at(30.0))
+    assert report.verdict == "agree"
+    assert Kind.DIGITS_LOST not in report.kinds
+
+
+def test_a_zero_that_is_no_rounding_still_disagrees():
+    assert check_derivatives(scaled(1.0, lambda x: 0.0 * x), at(30.0)).verdict == "disagree"
+
+
+def test_what_is_ill_conditioned_stays_inconclusive():
+    logistic_map = lambda x: jax.lax.fori_loop(0, 60, lambda _, y: 3.99 * y * (1.0 - y), x)  # noqa: E731
+    assert check_derivatives(logistic_map, at(0.3), modes=("forward",)).verdict == "inconclusive"
+    small = lambda x: 1e-30 * logistic_map(x)  # noqa: E731
+    assert check_derivatives(small, at(0.3), modes=("forward",)).verdict == "inconclusive"
+
+
+def one(size, g):
+    """g(x), beside terms of some size that cancel, and whose roundings do not."""
+    return lambda x: jnp.sum(size * (jnp.sin(x) ** 2 + jnp.cos(x) ** 2) - size + g(x))
+
+
+@pytest.mark.parametrize(("size", "verdict"), [(1e10, "disagree"), (1e20, "inconclusive")])
+def test_where_twice_the_derivative_would_pass_nothing_is_agreed_upon(size, verdict):
+    twice = jax.custom_jvp(lambda x: 1.0 * x)
+    twice.defjvp(lambda x, dx: (twice(*x), 2.0 * dx[0]))
+    report = check_derivatives(one(size, twice), np.array([0.7, 1.3]))
+    assert report.verdict == verdict, report
+    assert (verdict == "disagree") is (Kind.TWICE_WOULD_PASS not in report.kinds)
+
+
+def test_tails_and_terms_that_cancel_within_their_digits_are_in_no_doubt():
+    assert check_derivatives(lambda x: jnp.tanh(x) - 1.0, at(40.0)).verdict == "agree"
+    assert check_derivatives(one(1e10, lambda x: x), np.array([0.7, 1.3])).verdict == "agree"
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(2.0, "agree"), (2.1, "disagree"), (2.5, "disagree")])
+def test_in_bfloat16_a_wrong_rule_is_neither_agreed_upon_nor_taken_for_rounding(factor, verdict):
+    rng = np.random.default_rng(1)
+    matrix, x = (jnp.asarray(rng.normal(size=shape), jnp.bfloat16) for shape in ((4, 4), 4))
+    squares = jax.custom_vjp(lambda v: jnp.sum(v * v))
+    squares.defvjp(lambda v: (jnp.sum(v * v), v), lambda v, g: (factor * g * v,))
+    report = check_derivatives(lambda matrix, x: squares(matrix @ x), matrix, x)
+    assert report.verdict == verdict, report
+    assert not any(fact.data["by"] == "rounding" for fact in facts(report, Kind.DIGITS_LOST))
+
+
+def test_no_digits_are_lost_where_there_is_no_derivative():
+    report = check_derivatives(lambda a: jnp.linalg.svd(a, compute_uv=False)[1], np.outer([1.0, 2.0], [1.0, -1.0]))
+    assert report.verdict == "inconclusive"
+    assert Kind.DIGITS_LOST not in report.kinds, report
+
+
+@pytest.mark.parametrize(
+    ("factor", "verdict", "by"), [(3.0, "agree", ["rounding"]), (2.95, "agree", ["formula"]), (2.9, "disagree", [])]
+)
+def test_what_a_formula_has_wrong_is_not_lost_to_rounding(factor, verdict, by):
+    curve = jax.custom_jvp(lambda x: x**3 - x)
+    curve.defjvp(lambda x, t: (curve(*x), (factor * x[0] ** 2 - 1.0) * t[0]))
+    report = check_derivatives(curve, jnp.array([0.6, 2.0] if factor < 3.0 else [0.578, 2.0], jnp.bfloat16))
+    assert report.verdict == verdict, report
+    assert list(dict.fromkeys(fact.data["by"] for fact in facts(report, Kind.DIGITS_LOST))) == by
+
+
+# -- any units ----------------------------------------------------------------------------------------------------------
 
 A = np.eye(3) + 0.1 * np.random.default_rng(0).normal(size=(3, 3))
 PENALTY = np.array([1e8, 1.0, 1.0])  # a boundary condition by a large factor, among equations of order one

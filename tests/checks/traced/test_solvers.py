@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from functions_of_jax import DEEP
+from functions_of_jax import DEEP, more
 from jax import lax
 from jax.experimental.ode import odeint
 
@@ -199,7 +199,7 @@ COMPUTED_WITH = {
 }
 
 
-@pytest.mark.parametrize("name", COMPUTED_WITH)
+@pytest.mark.parametrize("name", [*list(COMPUTED_WITH)[:2], *more(*list(COMPUTED_WITH)[2:])])
 def test_small_numbers_that_a_loop_computes_with_are_no_tolerances(name):
     f, x, verdict = COMPUTED_WITH[name]
     assert check_derivatives(f, x).verdict == verdict

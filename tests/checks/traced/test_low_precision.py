@@ -98,6 +98,7 @@ def test_a_rule_that_is_off_by_a_few_percent_is_seen_in_bfloat16(name):
     assert check_derivatives(f, *cast("bfloat16", *arguments)).verdict == "disagree"
 
 
+@pytest.mark.more
 def test_a_thousandth_is_seen_through_a_deep_network_in_float32():
     report = check_derivatives(network(gelu(first=1.001)), *cast("float32", X, LAYERS))
     assert report.verdict == "disagree"
@@ -264,6 +265,7 @@ def test_a_rule_too_little_off_to_be_seen_alone_is_named_by_its_primal():
     assert (culprit["explains"], culprit["off"]) == (True, 0.0)
 
 
+@pytest.mark.more
 def test_where_jax_alone_computes_something_its_own_answers_count():
     """And the report says why."""
 
