@@ -3,11 +3,11 @@
 A difference quotient loses digits because f(x + d) - f(x) is formed by subtracting two nearly equal numbers. Here the
 increment is never formed that way: every operation hands on how much its result changes, as
 
-    exp:     exp(x)·expm1(dx)            product: x·dy + dx·y + dx·dy
-    tanh:    t(1 - a²)/(1 + a·t), t = tanh dx        log1p:   log1p(dx/(1 + x))
+    exp: exp(x)·expm1(dx)        log1p: log1p(dx/(1 + x))        product: x·dy + dx·y + dx·dy
 
 so an increment carries the relative accuracy of its own arithmetic, however small d is. No derivative occurs: these are
-exact identities for finite d. Steps can be so small that truncation does not matter and kinks are rarely crossed.
+exact identities for finite d, and `reference.arithmetics.elementary` has those of one number. Steps can be so small
+that truncation does not matter and kinks are rarely crossed.
 
 Source: the idea is computational divided differencing, Reps and Rall, Higher-Order and Symbolic Computation 16, 2003.
 """
@@ -16,9 +16,11 @@ import operator
 from typing import Any
 
 import numpy as np
-from scipy.special import erf
 
 from reference.arithmetics.companion import ADDITIVE, COMPARISONS, CONNECTIVES, NEGATIONS, Companion
+from reference.arithmetics.composed import COMPOSED
+from reference.arithmetics.elementary import FUNCTIONS
+from reference.arithmetics.elementary_record import Elementary
 
 
 class Increment(Companion):
@@ -40,12 +42,10 @@ class Increment(Companion):
         return Increment(np.sum(self.value, axis=axis), total)
 
 
-def _rule(function, change):
-    """A rule from the function and its change, given x and y = function(x)."""
-
+def _elementary(f: Elementary):
     def rule(x):
-        y = function(x.value)
-        return Increment(y, change(x, y))
+        y = f.function(x.value)
+        return Increment(y, f.increment(x.value, x.change, y))
 
     return rule
 
@@ -85,29 +85,6 @@ def _power(x, y):
     return product if y.value >= 0 else 1.0 / product
 
 
-def _change_of_tanh(x, a):
-    t = np.tanh(x.change)
-    one_minus_square = 1.0 / np.square(np.cosh(x.value))  # 1 - a² would cancel where tanh saturates
-    return t * one_minus_square / (1.0 + a * t)
-
-
-def _hyperbolic(function, derivative):
-    def change(x, y):
-        # sinh: 2 sinh(d/2) cosh(x + d/2), without the rounding of that sum; cosh the same with sinh
-        half = 0.5 * x.change
-        return 2.0 * np.sinh(half) * (derivative(x.value) * np.cosh(half) + y * np.sinh(half))
-
-    return _rule(function, change)
-
-
-def _change_of_arcsinh(x, _):
-    # log(x + √(1 + x²)), on the side where that adds up: the function is odd
-    side = np.where(x.value < 0.0, -1.0, 1.0)
-    before, after, change = side * x.value, side * x.after, side * x.change
-    root, root_after = np.hypot(1.0, before), np.hypot(1.0, after)
-    return side * np.log1p(change * (1.0 + (before + after) / (root + root_after)) / (before + root))
-
-
 def _logaddexp(x, y):
     def growth(own, other):
         share = 1.0 / (1.0 + np.exp(other.value - own.value))  # of e^own in e^x + e^y
@@ -115,16 +92,6 @@ def _logaddexp(x, y):
 
     grown = growth(x, y) if _is_constant(y) else growth(x, y) + growth(y, x)
     return Increment(np.logaddexp(x.value, y.value), np.log1p(grown))
-
-
-# 8-point Gauss-Legendre on [0, 1]: exact to rounding for the increments of at most 1/8 that are used here
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(8)
-_NODES, _WEIGHTS = 0.5 * (_NODES + 1.0), 0.5 * _WEIGHTS
-
-
-def _change_of_erf(x, _):
-    bell = sum(w * np.exp(-np.square(x.value + t * x.change)) for t, w in zip(_NODES, _WEIGHTS))
-    return 2.0 / np.sqrt(np.pi) * bell * x.change
 
 
 def _truth_after(x):
@@ -166,22 +133,9 @@ Increment.rules = {
     np.reciprocal: lambda x: 1.0 / x,
     np.matmul: _product(operator.matmul),
     np.power: _power,
-    np.square: _rule(np.square, lambda x, _: x.change * (2.0 * x.value + x.change)),
-    np.sqrt: _rule(np.sqrt, lambda x, root: x.change / (np.sqrt(x.after) + root)),
-    np.exp: _rule(np.exp, lambda x, e: e * np.expm1(x.change)),
-    np.expm1: _rule(np.expm1, lambda x, _: np.exp(x.value) * np.expm1(x.change)),
-    np.log: _rule(np.log, lambda x, _: np.log1p(x.change / x.value)),
-    np.log1p: _rule(np.log1p, lambda x, _: np.log1p(x.change / (1.0 + x.value))),
     np.logaddexp: _logaddexp,
-    np.sinh: _hyperbolic(np.sinh, np.cosh),
-    np.cosh: _hyperbolic(np.cosh, np.sinh),
-    np.arcsinh: _rule(np.arcsinh, _change_of_arcsinh),
-    np.tanh: _rule(np.tanh, _change_of_tanh),
-    np.arctan: _rule(np.arctan, lambda x, _: np.arctan(x.change / (1.0 + x.value * x.after))),
-    np.sin: _rule(np.sin, lambda x, _: 2.0 * np.cos(x.value + 0.5 * x.change) * np.sin(0.5 * x.change)),
-    np.cos: _rule(np.cos, lambda x, _: -2.0 * np.sin(x.value + 0.5 * x.change) * np.sin(0.5 * x.change)),
-    erf: _rule(erf, _change_of_erf),
-    np.sign: _rule(np.sign, lambda x, before: np.sign(x.after) - before),
+    **{f.function: _elementary(f) for f in FUNCTIONS if f.increment and f.function not in COMPOSED},
+    np.sign: lambda x: Increment(np.sign(x.value), np.sign(x.after) - np.sign(x.value)),
     **{f: _comparison(f) for f in COMPARISONS},
     **{f: _logic(f) for f in (*CONNECTIVES, *NEGATIONS)},
     np.where: _where,

@@ -12,10 +12,11 @@ Source: Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., section
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from scipy.special import erf, expit
 
 from reference.arithmetics.companion import COMPARISONS, CONNECTIVES, NEGATIONS, Companion
-from reference.arithmetics.roundoff import ELEMENTARY, FREE_ROUNDINGS, LOG1P_BELOW_ZERO, UNIT_ROUNDOFF
+from reference.arithmetics.elementary import FUNCTIONS
+from reference.arithmetics.elementary_record import Elementary, Reach
+from reference.arithmetics.roundoff import ELEMENTARY, FREE_ROUNDINGS, UNIT_ROUNDOFF
 
 SHORT = 20  # bits
 
@@ -118,14 +119,8 @@ def _gamma(n: int, unit: float) -> float:
     return nu / (1.0 - nu)
 
 
-def _nearest_zero(x):
-    """The smallest |exact| that the error allows."""
-    return np.maximum(np.abs(x.value) - x.error, 0.0)
-
-
-def _furthest_from_zero(x):
-    """The largest |exact|, or a rounding less."""
-    return np.abs(x.value) + x.error
+def _reach(x):
+    return Reach(x.value, x.error)
 
 
 def _sum(value, x, y):
@@ -141,7 +136,7 @@ def _multiply(x, y):
 def _divide(x, y):
     value = x.value / y.value
     # twice, for XLA takes the product with the reciprocal of a constant
-    return value, (x.error + np.abs(value) * y.error) / _nearest_zero(y), 2.0 * np.abs(value)
+    return value, (x.error + np.abs(value) * y.error) / _reach(y).nearest, 2.0 * np.abs(value)
 
 
 def _matmul(x, y):
@@ -155,22 +150,12 @@ def _matmul(x, y):
     return x.value @ y.value, inherited, 1.01 * terms * (size_x @ size_y)  # 1.01: γ_n over nu, while nu < 1/101
 
 
-def _elementary(function, steepest, roundings=lambda x: ELEMENTARY):
-    """A rule from the function, a bound on |f'| over [value - error, value + error], and what one call rounds."""
-
+def _elementary(f: Elementary):
     def rule(x):
-        value = function(x.value)
-        return value, steepest(x) * x.error, roundings(x) * np.abs(value)
+        value = f.function(x.value)
+        return value, f.suprema.steepest(_reach(x)) * x.error, f.roundings_at(x.value) * np.abs(value)
 
     return rule
-
-
-def _roundings_of_log1p(x):
-    return np.where(x.value < 0.0, LOG1P_BELOW_ZERO, ELEMENTARY)
-
-
-def _roundings_of_sinh(x):
-    return ELEMENTARY + np.abs(x.value)  # XLA takes exp(x - log 2), which rounds x
 
 
 def _logaddexp(x, y):
@@ -181,7 +166,7 @@ def _logaddexp(x, y):
 
 def _power(x, y):
     value = np.power(x.value, y.value)
-    low, high = _nearest_zero(x), _furthest_from_zero(x)
+    low, high = _reach(x).nearest, _reach(x).furthest
 
     def largest(exponent):
         return np.maximum(np.power(low, exponent), np.power(high, exponent))
@@ -253,22 +238,8 @@ Rounded.rules = {
     np.reciprocal: lambda x: _divide(Rounded.lift(1.0), x),
     np.matmul: _matmul,
     np.power: _power,
-    np.square: lambda x: _multiply(x, x),
-    np.sqrt: _elementary(np.sqrt, lambda x: 0.5 / np.sqrt(_nearest_zero(x))),
-    np.exp: _elementary(np.exp, lambda x: np.exp(x.value + x.error)),
-    np.expm1: _elementary(np.expm1, lambda x: np.exp(x.value + x.error)),
-    np.log: _elementary(np.log, lambda x: 1.0 / _nearest_zero(x)),
-    np.log1p: _elementary(np.log1p, lambda x: 1.0 / np.maximum(1.0 + x.value - x.error, 0.0), _roundings_of_log1p),
     np.logaddexp: _logaddexp,
-    np.sinh: _elementary(np.sinh, lambda x: np.cosh(_furthest_from_zero(x)), _roundings_of_sinh),
-    np.cosh: _elementary(np.cosh, lambda x: np.sinh(_furthest_from_zero(x)), _roundings_of_sinh),
-    np.arcsinh: _elementary(np.arcsinh, lambda x: 1.0 / np.hypot(1.0, _nearest_zero(x))),
-    np.tanh: _elementary(np.tanh, lambda x: 1.0 / np.square(np.cosh(_nearest_zero(x)))),
-    np.arctan: _elementary(np.arctan, lambda x: 1.0 / (1.0 + np.square(_nearest_zero(x)))),
-    np.sin: _elementary(np.sin, lambda x: np.minimum(np.abs(np.cos(x.value)) + x.error, 1.0)),
-    np.cos: _elementary(np.cos, lambda x: np.minimum(np.abs(np.sin(x.value)) + x.error, 1.0)),
-    expit: _elementary(expit, lambda x: 0.25 / np.square(np.cosh(0.5 * _nearest_zero(x)))),
-    erf: _elementary(erf, lambda x: 2.0 / np.sqrt(np.pi) * np.exp(-np.square(_nearest_zero(x)))),
+    **{f.function: _elementary(f) for f in FUNCTIONS if f.suprema},
     **{f: _comparison(f) for f in COMPARISONS},
     **{f: _connective(f) for f in CONNECTIVES},
     **{f: _negation(f) for f in NEGATIONS},

@@ -20,6 +20,7 @@ from scipy.special import erf
 
 from reference.activations import Activation
 from reference.arithmetics.companion import refusal_of
+from reference.arithmetics.elementary import FUNCTIONS
 from reference.measured import Measured, MeasuredSlope, NotApplicable, Oracle, known
 from reference.namespaces import Namespace
 from reference.problem import Problem
@@ -136,9 +137,9 @@ def _of_real_parts(comparison: np.ufunc) -> Callable[[Any, Any], Any]:
 
 RULES: dict[Any, Callable[..., Any]] = {
     **{f: f for f in (np.positive, np.negative, np.add, np.subtract, np.multiply, np.divide, np.matmul)},
-    **{f: f for f in (np.reciprocal, np.square, np.exp, np.expm1)},
+    np.reciprocal: np.reciprocal,
+    **{f.function: f.function for f in FUNCTIONS if f.increment and not (f.ends or f.evaluator)},
     **{f: _on_the_real_line(f) for f in (np.power, np.sqrt, np.log)},
-    **{f: f for f in (np.sin, np.cos, np.tan, np.arctan, np.sinh, np.cosh, np.tanh, np.arcsinh)},
     **{f: _of_real_parts(f) for f in (np.less, np.less_equal, np.greater, np.greater_equal)},
     np.not_equal: _differ,
     np.equal: lambda x, y: ~_differ(x, y),

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from flint import arb
 from scipy import special
-from scipy.special import erf, expit
 
 from reference.arithmetics.companion import COMPARISONS, CONNECTIVES, NEGATIONS, NoRule
+from reference.arithmetics.composed import COMPOSED
+from reference.arithmetics.elementary import FUNCTIONS
 from reference.arithmetics.rounded import Rounded, Rounded32
 from reference.arithmetics.tangent import Tangent
 from reference.arithmetics.taylor.special import SERIES
@@ -34,21 +35,7 @@ UNARY = {
     np.negative: lambda x: -x,
     np.absolute: abs,
     np.reciprocal: lambda x: 1 / x,
-    np.square: lambda x: x * x,
-    np.sqrt: lambda x: x.sqrt(),
-    np.exp: lambda x: x.exp(),
-    np.expm1: lambda x: x.expm1(),
-    np.log: lambda x: x.log(),
-    np.log1p: lambda x: x.log1p(),
-    np.sinh: lambda x: x.sinh(),
-    np.cosh: lambda x: x.cosh(),
-    np.arcsinh: lambda x: x.asinh(),
-    np.tanh: lambda x: x.tanh(),
-    np.arctan: lambda x: x.atan(),
-    np.sin: lambda x: x.sin(),
-    np.cos: lambda x: x.cos(),
-    expit: lambda x: 1 / (1 + (-x).exp()),
-    erf: lambda x: x.erf(),
+    **{f.function: f.ball for f in FUNCTIONS if f.suprema},
 }
 BINARY = {
     np.add: lambda x, y: x + y,
@@ -118,7 +105,7 @@ def assert_covers(result, function, given):
             for truth in truths(function, row):
                 assert abs(truth - arb(float(value))) < bound or truth == arb(float(value)), (row, value, error, truth)
                 checked += 1
-    assert checked > len(result.value)  # most of them, each at several places
+    assert checked > np.isfinite(result.value).sum()  # most of them, each at several places
 
 
 # Every rule
@@ -133,13 +120,18 @@ def test_the_error_covers_the_truth(rule):
 @each_rule
 def test_the_error_is_not_much_wider_than_it_need_be(rule):
     given = operands(rule, values=np.array(ORDINARY), errors=(0.0, 1e-10, 1e-3))
+    has_ends = rule in (np.arcsin, np.arccos, np.arccosh, np.arctanh)
+    roundings = 300.0 if rule is np.arctanh else 100.0  # log1p of a negative number keeps fewer digits
     result = rule(*given)
     for row, value, error in zip(rows(*given), result.value, result.error, strict=True):
-        worst = max(float(abs(truth - arb(float(value)))) for truth in truths(TRUTH[rule], row))
+        known = list(truths(TRUTH[rule], row))
+        if not known or (has_ends and not np.isfinite(error)):  # outside of the domain, or infinitely steep
+            continue
+        worst = max(float(abs(truth - arb(float(value)))) for truth in known)
         if rule in LIPSCHITZ:  # with a slope of one in either operand, or in both together
             worst = max(worst, *(e for _, e in row))
         scale = max(abs(value), *(abs(x) for x, _ in row))
-        assert error <= 4.0 * worst + 100.0 * U * scale, (row, value, error, worst)
+        assert error <= 4.0 * worst + roundings * U * scale, (row, value, error, worst)
 
 
 @each_rule
@@ -155,13 +147,17 @@ def test_float32_is_covered_by_its_own_unit_roundoff(rule):
         if np.isfinite(value) and truth.is_finite() and np.isfinite(bound):
             assert abs(truth - arb(float(value))) <= arb(float(bound)) * arb(OWN_ROUNDING), (row, value, bound)
             checked += 1
-    assert checked > len(error) / 3
+    assert checked >= len(error) // 4
 
 
 def test_every_rule_is_tested():
     assert set(Rounded.rules) == set(TRUTH) | ARRANGED
     of_scipy = {*SERIES, special.i0e, special.i1e, special.jv, special.iv}  # see test_composed
-    assert set(Tangent.rules) - of_scipy == set(Rounded.rules) - {np.matmul, expit}
+    composed = {np.matmul, *COMPOSED}
+    assert (
+        set(Tangent.rules) - of_scipy
+        == set(Rounded.rules) - composed | {f.function for f in FUNCTIONS} - set(COMPOSED) - of_scipy
+    )
 
 
 # Sums and products, against exact fractions
