@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from reference.namespaces import NUMPY
-from reference.printable import given, printable
+from reference.user_input import given, printable
 
 
 @dataclass(frozen=True, eq=False)

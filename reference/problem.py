@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from reference.network import Network
-from reference.printable import given
+from reference.user_input import given
 
 
 def regularised_cost(network: Network, xp: Any, theta: Any, X: Any, Y: Any, l2: Any) -> Any:

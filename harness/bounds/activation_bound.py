@@ -12,10 +12,9 @@ import numpy as np
 from reference.activations import Activation
 from reference.arithmetics import companion
 from reference.arithmetics.companion import first_line, require_same
-from reference.arithmetics.magnitude import Magnitude
 from reference.arithmetics.rounded import Rounded, RoundedConstants
 from reference.arithmetics.roundoff import ELEMENTARY, FREE_ROUNDINGS
-from reference.arithmetics.tangent import Tangent
+from reference.arithmetics.tangent import Magnitude, Tangent
 from reference.measured import NotApplicable
 from reference.namespaces import NUMPY
 

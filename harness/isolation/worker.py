@@ -12,7 +12,7 @@ from harness.isolation.child import Setting
 from harness.isolation.outcome import Outcome
 from harness.isolation.process import Process
 from harness.named_objects import file_of_module, is_file
-from reference.whole_numbers import whole_number
+from reference.user_input import whole_number
 
 STARTING = 60.0  # seconds that starting Python and importing NumPy may take on a busy machine
 

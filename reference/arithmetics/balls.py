@@ -24,7 +24,7 @@ from scipy.special import erf, erfc
 
 from reference.arithmetics.companion import NEGATIONS, clip
 from reference.arithmetics.composed import COMPOSED
-from reference.arithmetics.taylor.special import SERIES, Series, bessel, whole_order
+from reference.arithmetics.taylor.special_functions import SERIES, Series, bessel, whole_order
 from reference.measured import NotApplicable
 from reference.namespaces import Namespace
 

@@ -21,8 +21,7 @@ from reference.activations import Activation
 from reference.arithmetics.balls import BALLS, Balls, array_of, exact, precision, slopes, value_of, values, variables
 from reference.arithmetics.companion import refusal_of
 from reference.measured import Measured, MeasuredSlope, Oracle, known
-from reference.network import Network
-from reference.outputs import Output
+from reference.network import Network, Output
 from reference.problem import Problem, regularised_cost
 
 BITS = 106

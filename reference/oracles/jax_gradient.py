@@ -14,11 +14,11 @@ import numpy as np
 
 from reference.activations import Activation
 from reference.arithmetics.companion import FORMULA_ERRORS, first_line
+from reference.jax_settings import compiler_options, in_64_bits
 from reference.measured import MeasuredSlope, NotApplicable
 from reference.namespaces import Namespace
 from reference.network import Network
 from reference.problem import Problem, regularised_cost
-from reference.switches import compiler_options, in_64_bits
 
 
 def _logsumexp(z: Any) -> Any:

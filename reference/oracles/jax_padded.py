@@ -24,9 +24,9 @@ import numpy as np
 
 from reference.activations import ACTIVATIONS, Activation
 from reference.measured import GradientSource
+from reference.network import OUTPUTS
 from reference.oracles import jax_gradient
 from reference.oracles.jax_gradient import JAX, compiled, fixed_settings, is_elementwise
-from reference.outputs import OUTPUTS
 from reference.problem import Problem
 
 WIDTH, HIDDEN_LAYERS, ROWS = 8, 4, 10

@@ -2,7 +2,7 @@
 
 import pytest
 
-from reference.printable import printable
+from reference.user_input import printable
 
 
 @pytest.mark.parametrize(

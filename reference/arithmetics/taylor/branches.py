@@ -12,7 +12,7 @@ import numpy as np
 
 from reference.arithmetics.companion import CONNECTIVES, NEGATIONS
 from reference.arithmetics.taylor.expansions import UNIT, furthest_from_zero, nearest_zero
-from reference.arithmetics.taylor.models import RELAXED, Taylor, met, negative, padded
+from reference.arithmetics.taylor.taylor_model import RELAXED, Taylor, met, negative, padded
 
 _SWITCHES: ContextVar[list[np.ndarray] | None] = ContextVar("switches", default=None)
 

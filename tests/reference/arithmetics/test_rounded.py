@@ -15,7 +15,7 @@ from reference.arithmetics.composed import COMPOSED
 from reference.arithmetics.elementary import FUNCTIONS
 from reference.arithmetics.rounded import Rounded, Rounded32
 from reference.arithmetics.tangent import Tangent
-from reference.arithmetics.taylor.special import SERIES
+from reference.arithmetics.taylor.special_functions import SERIES
 
 xp: Any = np  # NumPy's stubs do not know of the arrays that answer its protocols
 

@@ -13,8 +13,8 @@ from reference.arithmetics.balls import precision
 from reference.arithmetics.companion import NoRule
 from reference.arithmetics.taylor.branches import switches
 from reference.arithmetics.taylor.expansions import DEGREE
-from reference.arithmetics.taylor.models import Taylor, variable
-from reference.arithmetics.taylor.rules import Derivative, derivative_of
+from reference.arithmetics.taylor.taylor_functions import Derivative, derivative_of
+from reference.arithmetics.taylor.taylor_model import Taylor, variable
 
 xp: Any = np  # NumPy's stubs do not know of the arrays that answer its protocols
 

@@ -1,5 +1,6 @@
-"""Names that somebody else chose, as text that stays where it is printed."""
+"""What users give: names and numbers, checked, and written so that they stay on one line of a message."""
 
+import operator
 from typing import Any
 
 # Beside what Unicode calls control characters: line and paragraph separators, and what turns the direction of writing.
@@ -30,3 +31,22 @@ def given(value: Any, longest: int = 80) -> str:
 
 def _moves(c: str) -> bool:
     return ord(c) < 0x20 or 0x7F <= ord(c) < 0xA0 or 0xD800 <= ord(c) < 0xE000 or c in _TURNING
+
+
+def whole_number(what: str, value: Any, at_least: int = 0) -> int:
+    """`value` as an int, whatever integer type it has.
+
+    Raises
+    ------
+    TypeError
+        For what is no integer, 2.0 included.
+    ValueError
+        For less than `at_least`. Both messages name `what`, what was expected and what was given.
+    """
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{what} must be an integer, {at_least} or more, not {given(value)}") from None
+    if number < at_least:
+        raise ValueError(f"{what} must be {at_least} or more, not {given(number)}")
+    return number

@@ -1,15 +1,25 @@
-"""Elementary functions of Taylor models: expansions about the middle of each cell, composed with the model."""
+"""Functions of Taylor models, their derivatives, and all rules of Taylor arithmetic together.
 
+An elementary function is expanded about the middle of each cell and composed with the model of its argument.
+"""
+
+import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from scipy import special
 
 from reference.arithmetics.companion import NoRule
+from reference.arithmetics.composed import COMPOSED
+from reference.arithmetics.elementary import FUNCTIONS, LOG2
+from reference.arithmetics.elementary_record import Elementary
+from reference.arithmetics.tangent import Tangent
+from reference.arithmetics.taylor.branches import BRANCHES
 from reference.arithmetics.taylor.expansions import DEGREE, EXPANSIONS, NEXT, RELATIVE, UNIT, Expansion, outward, power
-from reference.arithmetics.taylor.models import Taylor, met, multiply, spread, square, times
 from reference.arithmetics.taylor.sigmoids import SIGMOIDS, SOFTPLUS
-from reference.arithmetics.taylor.special import OF_BESSEL, SERIES, bessel_expansion, expansion, whole_order
+from reference.arithmetics.taylor.special_functions import OF_BESSEL, SERIES, bessel_expansion, expansion, whole_order
+from reference.arithmetics.taylor.taylor_model import Taylor, add, met, multiply, negative, spread, square, times
 
 
 def _compose(g: Expansion, x: Taylor) -> Taylor:
@@ -117,7 +127,13 @@ def slope_of_log_ndtr(x: Taylor) -> Taylor:
     return np.where(far, tail, np.exp(-0.5 * np.square(near)) * np.sqrt(0.5 / np.pi) / special.ndtr(near))
 
 
-FUNCTIONS = {
+Taylor.rules = {
+    np.positive: lambda x: x,
+    np.negative: negative,
+    np.add: add,
+    np.subtract: lambda x, y: add(x, negative(y)),
+    np.multiply: multiply,
+    np.square: square,
     np.divide: _divide,
     np.power: _power,
     **{f: _elementary(g) for f, g in (EXPANSIONS | SIGMOIDS).items()},
@@ -131,5 +147,75 @@ FUNCTIONS = {
     np.logaddexp: _logaddexp,
     special.log_expit: lambda x: -_compose(SOFTPLUS, -x),
     special.ndtr: lambda x: 0.5 * special.erfc(x * -np.sqrt(0.5)),
+    **BRANCHES,
 }
-"""Rules by function."""
+
+
+class Derivative(Tangent):
+    """f and f' of `Taylor` parts, by rules that lose few digits: they enclose f' itself, however it is computed.
+
+    There are rules beyond those of `Tangent`, for more functions than other arithmetics have.
+    """
+
+    @classmethod
+    def apply(cls, function: Any, *operands: Any) -> Any:
+        result = super().apply(function, *operands)
+        return cls(result.value, result.companion)
+
+
+def derivative_of(f: Any, z: Taylor) -> tuple[Taylor, Taylor]:
+    """f(z) and f'(z) on the cells of z, for a formula f over arrays."""
+    result = f(Derivative(z, 1.0))
+    if not isinstance(result, Tangent):  # a constant
+        return Taylor.lifted(result), Taylor.lift(0.0)
+    return Taylor.lifted(result.value), Taylor.lifted(result.slope)
+
+
+def _chain(function, slope):
+    return lambda x: Derivative(function(x.value), slope(x.value) * x.slope)
+
+
+def _of_record(f: Elementary):
+    return _chain(f.function, lambda x: f.slope(x, f.function(x)))
+
+
+def _logaddexp_slope(x, y):
+    share, other = special.expit(x.value - y.value), special.expit(y.value - x.value)
+    return Derivative(np.logaddexp(x.value, y.value), share * x.slope + other * y.slope)
+
+
+def _logaddexp2_slope(x, y):
+    pair = _logaddexp_slope(*(Derivative(LOG2 * each.value, LOG2 * each.slope) for each in (x, y)))
+    return Derivative(pair.value / LOG2, pair.slope / LOG2)
+
+
+def _bessel_slope(method):
+    value, slope = (of_order(method, derivatives) for derivatives in (0, 1))
+
+    def rule(order, x):
+        each = Taylor.lifted(order.value), Taylor.lifted(x.value)
+        return Derivative(value(*each), slope(*each) * x.slope)
+
+    return rule
+
+
+Derivative.rules = {
+    **Tangent.rules,
+    # other arithmetics compose these of other functions, or subtract where the slope is next to nothing
+    **{f.function: _of_record(f) for f in FUNCTIONS if f.function in COMPOSED},
+    np.expm1: _chain(np.expm1, np.exp),
+    np.tanh: _chain(np.tanh, lambda x: 4.0 * special.expit(2.0 * x) * special.expit(-2.0 * x)),
+    special.expit: _chain(special.expit, lambda x: special.expit(x) * special.expit(-x)),
+    special.log_expit: _chain(special.log_expit, lambda x: special.expit(-x)),
+    special.ndtr: _chain(special.ndtr, lambda x: math.sqrt(0.5 / math.pi) * np.exp(-np.square(x * math.sqrt(0.5)))),
+    special.log_ndtr: _chain(special.log_ndtr, slope_of_log_ndtr),
+    np.log2: _chain(np.log2, lambda x: 1.0 / (LOG2 * x)),
+    np.log10: _chain(np.log10, lambda x: 1.0 / (math.log(10.0) * x)),
+    np.logaddexp: _logaddexp_slope,
+    np.logaddexp2: _logaddexp2_slope,
+    **{f: _chain(f, special_function(f, derivatives=1)) for f in SERIES if f is not special.log_ndtr},
+    special.jv: _bessel_slope("bessel_j"),
+    special.iv: _bessel_slope("bessel_i"),
+    np.heaviside: lambda x, y: Derivative(np.heaviside(x.value, y.value), 0.0),
+    np.isfinite: lambda x: Derivative(np.isfinite(x.value), 0.0),
+}
