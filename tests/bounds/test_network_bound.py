@@ -18,12 +18,12 @@ from reference.arithmetics.balls import BALLS, exact, precision
 from reference.arithmetics.companion import NoRule
 from reference.arithmetics.rounded import Rounded
 from reference.arithmetics.roundoff import ELEMENTARY, UNIT_ROUNDOFF
-from reference.jax_settings import compiler_options
+from reference.jax_settings import compiler_options, fixed_settings
 from reference.measured import Measured, NotApplicable, Oracle
 from reference.namespaces import NUMPY
 from reference.oracles import finite_difference
 from reference.oracles.ball_arithmetic import distance, enclose
-from reference.oracles.jax_gradient import JAX, fixed_settings
+from reference.oracles.jax_gradient import JAX
 
 U = UNIT_ROUNDOFF["float64"]
 

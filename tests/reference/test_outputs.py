@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 from scipy.special import expit, softmax, xlogy
 
+from reference.jax_settings import fixed_settings
 from reference.namespaces import NUMPY, Namespace
 from reference.network import OUTPUTS, get_output
-from reference.oracles.jax_gradient import JAX, fixed_settings
+from reference.oracles.jax_gradient import JAX
 
 RNG = np.random.default_rng(0)
 Z = RNG.uniform(-4.0, 4.0, (6, 3))
