@@ -1,4 +1,8 @@
-"""A fully connected network: its sizes, activations and output, and how its parameters lie in one flat θ."""
+"""A fully connected network: its sizes, activations and output layer, and the layout of its parameters in one flat θ.
+
+An output layer pairs a unit with the loss whose derivative in the pre-activation is *prediction - target* (the
+canonical link). The hand-written backprops start from that; the references see only `loss`.
+"""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
@@ -23,7 +27,7 @@ class Output:
     loss : callable
         ``loss(xp, z, Y)``: the loss of each example, (..., K) and targets (m, K) to (..., m).
     target_error : callable
-        ``target_error(Y)``: what is wrong with the targets, in words, or None.
+        ``target_error(Y)``: the end of an error message about the targets, or None where they are right.
     """
 
     name: str
@@ -126,7 +130,7 @@ class Network:
         object.__setattr__(self, "sizes", tuple(whole_number("a layer size", size, at_least=1) for size in sizes))
         depth = len(self.sizes) - 2
         if isinstance(hidden, (str, Activation, Set, Mapping)) or not isinstance(hidden, Iterable):
-            names = [get_activation(hidden)] * depth  # a wrong name is refused even where no layer uses it
+            names = [get_activation(hidden)] * depth  # a wrong name is an error even where no layer uses it
         else:
             names = list(hidden)
         if len(names) != depth:
@@ -187,9 +191,9 @@ class Network:
         return matrices
 
     def forward(self, matrices: Sequence[Any], X: Any, activate: Callable[[Activation, Any], Any]) -> tuple[list, list]:
-        """A_{l-1} and Z_l of every layer l, where ``activate(f, Z)`` answers the A of a hidden one.
+        """A_{l-1} and Z_l of every layer l, where ``activate(f, Z)`` returns the A of a hidden layer.
 
-        Over any arithmetic; leading axes of the Theta_l, for many θ at once, are leading axes of the answer.
+        Over any arithmetic; leading axes of the Theta_l, for many θ at once, are leading axes of the result.
         """
         As, Zs = [X], []
         for Theta, f in zip(matrices, (*self.hidden, None)):
@@ -218,7 +222,7 @@ class Network:
     def locate(self, i: int) -> tuple[int, int, int]:
         """Layer (from 0), row and column of coordinate i of θ; column 0 is the bias."""
         if not 0 <= i < self.size:
-            raise IndexError(f"θ has coordinates 0 to {self.size - 1}, but {i} was asked for")
+            raise IndexError(f"θ has coordinates 0 to {self.size - 1}, but {i} was given")
         for layer, (rows, columns) in enumerate(self.shapes):
             if i < rows * columns:
                 return layer, int(i % rows), int(i // rows)

@@ -3,28 +3,28 @@
 import operator
 from typing import Any
 
-# Beside what Unicode calls control characters: line and paragraph separators, and what turns the direction of writing.
+# beside Unicode's control characters: separators of lines and paragraphs, and marks that turn the direction of writing
 _TURNING = {"\u2028", "\u2029", *map(chr, (*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x061C, 0x200E, 0x200F))}
 
 
 def printable(text: str, keep: str = "") -> str:
     r"""`text` with control characters and lone surrogates written as escapes, such as \n and \x1b.
 
-    A newline in a name could begin a line that looks like a verdict, and an escape sequence could hide one. Those in
-    `keep` stay.
+    A newline in a name could begin a line that looks like a verdict, and an escape sequence could hide one. Characters
+    in `keep` stay.
     """
-    if text.isprintable():  # nearly always
+    if text.isprintable():
         return text
     return "".join(c if c in keep or not _moves(c) else c.encode("unicode_escape").decode() for c in text)
 
 
 def given(value: Any, longest: int = 80) -> str:
-    """What somebody gave, for an error's one line: its `repr`, or type and shape for an array."""
+    """A value that a user gave, in one line of an error message: its `repr`, or type and shape for an array."""
     if hasattr(value, "dtype") and hasattr(value, "shape") and value.shape != ():
         return f"an array of {value.dtype} of shape {value.shape}"
     try:
         text = " ".join(repr(value).split())
-    except Exception:  # noqa: BLE001  it is somebody else's, and an integer can be too long to be written
+    except Exception:  # noqa: BLE001  a user's class may raise anything, and a long integer has no decimal string
         text = f"a value of type {type(value).__name__}"
     return text if len(text) <= longest else f"{text[:longest]}..."
 
@@ -39,7 +39,7 @@ def whole_number(what: str, value: Any, at_least: int = 0) -> int:
     Raises
     ------
     TypeError
-        For what is no integer, 2.0 included.
+        For a value that is no integer, such as 2.0.
     ValueError
         For less than `at_least`. Both messages name `what`, what was expected and what was given.
     """

@@ -1,6 +1,9 @@
 """Arithmetic that carries a derivative beside a value, as automatic differentiation evaluates it.
 
-With `Rounded` parts it bounds the rounding errors of automatic differentiation.
+`Tangent` with `Rounded` parts bounds the rounding errors of automatic differentiation, operation by operation. With
+`Magnitude` slopes it bounds those of its sums. Reverse mode adds up one share of the derivative for each use of a
+variable, and rounds each sum; forward mode adds in another order. A rounding is at most u times the sum of the shares
+without their signs, the *magnitude*, and there are as many roundings as sums.
 """
 
 from typing import Any
@@ -40,13 +43,13 @@ def _logaddexp_tangent(x, y):
 def _power_tangent(x, y):
     power = np.power(x.value, y.value)
     slope = y.value * np.power(x.value, y.value - 1.0) * x.slope
-    if isinstance(y.slope, float) and y.slope == 0.0:  # a constant exponent, as it mostly is: x may be negative
+    if isinstance(y.slope, float) and y.slope == 0.0:  # with a constant exponent, x may be negative
         return Tangent(power, slope)
     return Tangent(power, slope + np.log(x.value) * power * y.slope)
 
 
 def _stepwise(ufunc):
-    # a Tangent too, so that `np.where` of it comes here, and not to the arithmetic of the values
+    # a Tangent, so that `np.where` with this condition uses the rule below and not the arithmetic of the values
     return lambda *operands: Tangent(ufunc(*(x.value for x in operands)), 0.0)
 
 
@@ -76,7 +79,7 @@ Tangent.rules = {
 
 
 class Magnitude(NDArrayOperatorsMixin):
-    """The size of a derivative's shares, added up without signs; and how many sums there were on the way."""
+    """The shares of a derivative added up without signs, and the number of sums on the way."""
 
     def __init__(self, size: Any, sums: int = 0):
         self.size, self.sums = size, sums
