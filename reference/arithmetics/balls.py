@@ -151,6 +151,15 @@ def _absolute(x):
     return _where(_above(x, arb(0)), x, -x)
 
 
+def _cube_root(x):
+    size = _absolute(x)
+    return _where(_above(x, arb(0)), _power(size, arb(1) / 3), -_power(size, arb(1) / 3))
+
+
+def _arccos(x):
+    return arb.pi() / 2 - _divide(x, ((1 - x) * (1 + x)).sqrt()).atan()
+
+
 _BY_SERIES = {f: _by_series(series) for f, series in SERIES.items()}
 
 _RULES_OF_ONE: dict[Any, Callable[[Any], Any]] = {
@@ -168,6 +177,12 @@ _RULES_OF_ONE: dict[Any, Callable[[Any], Any]] = {
     **_BY_SERIES,
     special.i0e: lambda x: (-_absolute(x)).exp() * _BY_SERIES[special.i0](x),
     special.i1e: lambda x: (-_absolute(x)).exp() * _BY_SERIES[special.i1](x),
+    # `COMPOSED` has these, with constants that are rounded to float64
+    np.exp2: lambda x: (x * arb(2).log()).exp(),
+    np.log2: lambda x: x.log() / arb(2).log(),
+    np.log10: lambda x: x.log() / arb(10).log(),
+    np.cbrt: _cube_root,
+    np.arccos: _arccos,
     np.square: lambda x: x * x,
     np.reciprocal: lambda x: _divide(1, x),
     np.absolute: _absolute,
