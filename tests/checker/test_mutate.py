@@ -156,5 +156,5 @@ def test_one_mutant_can_be_tried_again(monkeypatch, capsys):
 
 def test_tests_that_fail_without_a_mutant_judge_none(monkeypatch):
     monkeypatch.setattr(mutate, "first_failure", lambda tests, limit=None, mutant="": "test_it")
-    with pytest.raises(SystemExit, match=r"without a mutant, this fails: test_it, of .*test_outputs\.py"):
+    with pytest.raises(SystemExit, match=r"without a mutant, this fails: test_it, of .*test_problem\.py"):
         mutate.main(["--mutant", "reference.problem:3"])
