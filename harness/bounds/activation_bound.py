@@ -1,4 +1,4 @@
-"""Bounds on rounding in the value of one activation, in its claimed slope, and in its slope by automatic differentiation.
+"""Bounds on rounding in one activation: in its value, its claimed slope, and its slope by automatic differentiation.
 
 The formulas are evaluated in arithmetic that carries errors (`Rounded`), the derivative as automatic differentiation
 evaluates it (`Tangent` of `Rounded`). A formula that has no rule there is sampled, and a note says so.

@@ -1,10 +1,10 @@
 """The bound B on rounding in a correct cost and gradient, which stands behind every verdict.
 
 No tolerance is chosen by hand. A shadow pass evaluates the cost, the slopes and the products of backpropagation in an
-arithmetic that carries error bounds (`reference.arithmetics.rounded`). B covers every evaluation of these formulas whose
-elementary functions are as good as `reference.arithmetics.elementary` states: sums in any order, slopes by hand or by
-automatic differentiation. These two formulas have different errors, and B is the larger one. B does not cover a formula
-that was rewritten, such as log(1 + exp(z)) for a softplus that is stated stably.
+arithmetic that carries error bounds (`reference.arithmetics.rounded`). B covers every evaluation of these formulas
+whose elementary functions are as good as `reference.arithmetics.elementary` states: sums in any order, slopes by hand
+or by automatic differentiation. These two formulas have different errors, and B is the larger one. B does not cover a
+formula that was rewritten, such as log(1 + exp(z)) for a softplus that is stated stably.
 
 Where a pre-activation lies closer to a kink than its own error, its side is undecided and the error is the jump: the
 bound is wide exactly where the slope is unknowable. An infinite bound means that nothing is known.
@@ -118,7 +118,7 @@ def _nearby(f: Activation, Z: Rounded, A: Rounded) -> Rounded:
     """f(Z) with errors from its values beside Z, where a branch that is not taken there makes the error infinite.
 
     A removable singularity is such a place, as in ``where(z == 0, 1, sin(z)/z)``. At a pole or a jump the values beside
-    it stay apart, and so does the infinite error.
+    it stay apart, and the error stays infinite.
     """
     error = np.array(np.broadcast_to(A.error, np.shape(A.value)), dtype=float)
     at = np.isfinite(A.value) & np.isfinite(Z.error) & ~np.isfinite(error)

@@ -1,7 +1,7 @@
 """The chosen numbers that verdicts depend on, each with its reason.
 
-A verdict compares a difference with an error bound, which is derived (`harness.bounds.network_bound`) or estimated by an
-oracle. The steps of an oracle stand with it in `reference`, and a number that one module alone uses stands in that
+A verdict compares a difference with an error bound, which is derived (`harness.bounds.network_bound`) or estimated by
+an oracle. The steps of an oracle stand with it in `reference`, and a number that one module alone uses stands in that
 module, as in `harness.checks.functions.step_sizes`. All others are here.
 """
 
@@ -57,8 +57,8 @@ SINGLED_OUT = 300
 """Coordinates of wrong groups that are differenced one by one, for the diagnosis."""
 
 ENTRIES_MOVED = 1e8
-"""Entries moved in all groups together, for each point of a stencil: very many parameters have fewer groups, since every
-call moves all of them."""
+"""Entries moved in all groups together, for each point of a stencil: very many parameters have fewer groups, since
+every call moves all of them."""
 
 FINER_LOOKS = 12
 """Lines that agree and are differenced again with narrower steps, since wiggles may hide from the first."""
