@@ -24,17 +24,20 @@ from reference.arithmetics.taylor.taylor_model import Taylor, add, met, multiply
 
 def _compose(g: Expansion, x: Taylor) -> Taylor:
     """g(c + d) = Σ g_k·dᵏ about the polynomial's middle c, by Horner's rule; |d| <= D over the cell."""
+    # the argument is centre + step on the cell, and never further from the centre than `reach`
     centre = x.poly[0]
     step = x.poly.copy()
     step[0] = 0.0
     reach, moved = spread(x), np.abs(step).sum(axis=0)
     g_k = g.coefficients(centre)
+    # Horner's rule in the polynomial `step`; `rest` collects the terms that each product cuts off
     poly, rest = g_k[-1:], np.zeros(np.shape(x.low))
     for k in range(DEGREE - 1, -1, -1):
         poly, cut = times(poly, step) if len(step) > 1 else (poly * 0.0, 0.0)
         poly[0] += g_k[k]
         rest = rest * moved + cut
     powers = np.cumprod(np.broadcast_to(reach, (NEXT, *np.shape(reach))), axis=0)  # D¹, ..., D⁸
+    # the size of the sum, for its rounding, and the steepest slope, for the rest of x
     sizes = np.abs(g_k)
     total = sizes[0] + (sizes[1:] * powers[:-1]).sum(axis=0)
     steepest = sizes[1] + (np.arange(2.0, NEXT)[:, np.newaxis] * sizes[2:] * powers[:-2]).sum(axis=0)
@@ -58,7 +61,8 @@ def _divide(x: Taylor, y: Taylor) -> Taylor:
     return multiply(x, _reciprocal(y))
 
 
-HIGHEST = 64  # the largest whole exponent that is multiplied out
+HIGHEST = 64
+"""The largest whole exponent that is multiplied out."""
 
 
 def _power(x: Taylor, y: Taylor) -> Taylor:
@@ -81,7 +85,8 @@ def _whole_power(x: Taylor, n: int) -> Taylor:
     return square(half) if n % 2 == 0 else multiply(square(half), x)
 
 
-CANCELLED = 4.0 * UNIT  # of the larger number, which log(1 + exp(-|x - y|)) may cancel
+CANCELLED = 4.0 * UNIT
+"""The rounding of logaddexp over the larger number, which log(1 + exp(-|x - y|)) may cancel."""
 
 
 def _logaddexp(x: Taylor, y: Taylor) -> Taylor:
