@@ -13,6 +13,7 @@ class Kind(StrEnum):
     PLAIN = "plain"
 
     # -- every verdict: harness/facts/verdict_messages.py --------------------------------------------------------------
+    CHANGES_SETTINGS = "changes-settings"
     COST_DIFFERS = "cost-differs"
     DERIVATIVE_DIFFERS = "derivative-differs"
     DIRECTION_DIFFERS = "direction-differs"
@@ -22,9 +23,11 @@ class Kind(StrEnum):
     DERIVATIVE_NOT_FINITE = "derivative-not-finite"
     COSTS_UNDECIDED = "costs-undecided"
     FEW_UNDECIDED = "few-undecided"
+    MUTATES_ARGUMENT = "mutates-argument"
     NO_DIRECTION_DECIDED = "no-direction-decided"
     NOTHING_TO_COMPARE = "nothing-to-compare"
     NOTHING_TO_DECIDE = "nothing-to-decide"
+    NOT_REPEATABLE = "not-repeatable"
     ONE_FAMILY = "one-family"
     UNDECIDED = "undecided"
 
@@ -47,10 +50,33 @@ class Kind(StrEnum):
     ZERO = "zero"
 
     # -- networks, sources and the bug zoo: harness/facts/network_messages.py ------------------------------------------
-    NOT_REPEATABLE = "not-repeatable"
 
     # -- functions of one's own: harness/facts/function_messages.py ----------------------------------------------------
+    BLOCK_OF_ANOTHER = "block-of-another"
+    CACHED_GRADIENT = "cached-gradient"
+    COST_JUMPS = "cost-jumps"
+    DIGITS_LOST = "digits-lost"
+    DOMAIN_EDGE = "domain-edge"
+    FLAT_COST = "flat-cost"
+    FLOAT32_COST = "float32-cost"
+    FLOAT32_GRADIENT = "float32-gradient"
+    GRADIENT_ROUNDING = "gradient-rounding"
+    GROUPED = "grouped"
+    HELD_FIXED = "held-fixed"
     KINK_AT_THETA = "kink-at-theta"
+    MORE_BLOCKS = "more-blocks"
+    NO_DIFFERENCES = "no-differences"
+    NO_PATH = "no-path"
+    NOISY_COST = "noisy-cost"
+    ON_DEVICE = "on-device"
+    RAISED_NEARBY = "raised-nearby"
+    ROUGH_COST = "rough-cost"
+    SHARED_ARRAY = "shared-array"
+    SMALL_ERROR = "small-error"
+    STALE_GRADIENT = "stale-gradient"
+    UNEXAMINED = "unexamined"
+    WRONG_AT_POINT = "wrong-at-point"
+    WRONG_ENTRIES = "wrong-entries"
 
     # -- activations: harness/facts/activation_messages.py -------------------------------------------------------------
     JUNCTION = "junction"

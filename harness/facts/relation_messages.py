@@ -70,9 +70,12 @@ STRENGTHS = {
 
 
 def _regulariser(fact: Fact) -> str:
-    strength = fact.data["strength"]
+    off = f"{_place(fact)}: off by {fact.data['multiple']:.6g} times θ"
+    strength = fact.data.get("strength")
+    if strength is None:  # another relation fits as well, so none is taken for the cause
+        return f"{off}{_counted(fact)}."
     of = STRENGTHS.get(strength) or f"as if the regulariser were off by {fact.data['ratio']:.6g} times λ/m"
-    return f"{_place(fact)}: off by {fact.data['multiple']:.6g} times θ, {of}{_counted(fact)}."
+    return f"{off}, {of}{_counted(fact)}."
 
 
 def _rearranged(fact: Fact) -> str:

@@ -5,7 +5,9 @@ import math
 from harness.facts.fact import Fact
 from harness.facts.kinds import Kind
 from harness.facts.row import Row
-from harness.wording import counted, first_few
+from harness.wording import counted, first_few, told_apart
+
+IMPORTS = "import numpy as np\nfrom harness import check_gradient\n"
 
 BLOCKS_SHOWN = 4
 UNDERFLOW = 1e-290
@@ -57,7 +59,29 @@ def _few_undecided(fact: Fact) -> str:
     return f"{counted(fact.data['undecided'], 'coordinate')} could not be decided: {first_few(fact.where, 3)}."
 
 
+def _not_repeatable(fact: Fact) -> str:
+    """What changes from call to call, and what that suggests, where it was found out."""
+    name, data = fact.where[0] if fact.where else "The function", fact.data
+    changes = {
+        "gradient": "The cost is the same, and the gradient is not",
+        "gradient-grows": "The gradient grows with every call: set .grad to zero before each backward pass",
+        "cost-grows": f"The cost changes by {data.get('by', 0.0):.3g} with every call: keep nothing between calls",
+        "random": f"The costs are {' and '.join(told_apart(*data.get('costs', (0.0, 1.0))))}: "
+        "draw random numbers from the same seed in every call",
+    }
+    what = changes.get(data.get("change", ""), "Draw random numbers from a fixed seed, and keep nothing between calls")
+    return f"{name} returns something else when it is called again with the same θ. {what}."
+
+
 ROWS = {
+    Kind.CHANGES_SETTINGS: Row(
+        "{where} changes {settings}. This is put back after the check.",
+        meaning="A call changes a setting of the whole process, which other code relies on.",
+        cause="np.seterr, np.random.seed or os.chdir in the function.",
+        example=IMPORTS + "def fun(t):\n    np.random.seed(0)\n    return t @ t, 2 * t\n"
+        "report = check_gradient(fun, np.array([1.0, 2.0]))",
+        advice="Use a local generator or a context manager, such as np.random.default_rng and np.errstate.",
+    ),
     Kind.COST_DIFFERS: Row(
         _difference,
         meaning="Two sources compute different costs for the same θ, by more than their error bounds together.",
@@ -117,6 +141,22 @@ ROWS = {
         cause="Large terms cancel in the cost, or numbers are huge.",
         example="# A cost of 1e300 that is a difference of two such numbers.",
         advice="Scale the inputs, or check at another θ.",
+    ),
+    Kind.MUTATES_ARGUMENT: Row(
+        "{where} changes its argument {argument} in place.",
+        meaning="The caller's array holds other numbers after the call.",
+        cause="An in-place operation such as -= on the argument or on a view of it.",
+        example=IMPORTS + "def fun(t):\n    t *= 2\n    return 0.25 * t @ t, t.copy()\n"
+        "report = check_gradient(fun, np.array([1.0, 2.0]))",
+        advice="Copy the argument first, or write t = t * 2.",
+    ),
+    Kind.NOT_REPEATABLE: Row(
+        _not_repeatable,
+        meaning="The answer at one θ depends on when it is computed, so there is no derivative to check.",
+        cause="Dropout or another random number without a fixed seed, a counter, or gradients that accumulate.",
+        example=IMPORTS + "rng = np.random.default_rng(0)\n"
+        "report = check_gradient(lambda t: (t @ t + rng.random(), 2 * t), np.array([1.0, 2.0]))",
+        advice="Fix the seed in every call, and keep nothing from one call to the next.",
     ),
     Kind.FEW_UNDECIDED: Row(
         _few_undecided,
