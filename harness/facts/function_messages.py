@@ -16,6 +16,7 @@ def _undecided(fact: Fact) -> str:
 
 
 def _places(fact: Fact, count: int) -> str:
+    """The places that are named, and how many more there are."""
     rest = count - len(fact.where)
     return ", ".join(fact.where) + (f" and {rest:,} more" if rest > 0 else "")
 
@@ -63,8 +64,9 @@ def _noisy(fact: Fact) -> str:
 def _wrong_entries(fact: Fact) -> str:
     data = fact.data
     count = f"all {data['known']}" if data["wrong"] == data["known"] else f"{data['wrong']} of {data['known']}"
-    inside = f", all of them in {fact.where[1]}" if len(fact.where) > 1 else ""
-    return f"{fact.where[0]}: {count} examined entries are wrong by up to {data['largest']:.3g}{inside}."
+    name, *inside = fact.where
+    where = f", all of them in {inside[0]}" if inside else ""
+    return f"{name}: {count} examined entries are wrong by up to {data['largest']:.3g}{where}."
 
 
 def _raised(fact: Fact) -> str:
@@ -249,9 +251,8 @@ ROWS: dict[Kind, Row] = {
         "The gradient loses digits in {where}: it scatters when θ moves by a rounding.",
         meaning="Neighbouring numbers have gradients that differ far more than the formula does.",
         cause="Nearly equal numbers are subtracted.",
-        example=IMPORTS + "report = check_gradient(\n"
-        "    lambda t: (np.sinc(t).sum(), (np.pi * t * np.cos(np.pi * t) - np.sin(np.pi * t)) / (np.pi * t * t)),\n"
-        "    np.array([1e-6, 2e-6]),\n)",
+        example=IMPORTS + "slope = lambda t, h: (np.sin(t + h) - np.sin(t - h)) / (2 * h)\n"
+        "report = check_gradient(lambda t: (np.sin(t).sum(), slope(t, 1e-7)), np.array([0.3, -0.7, 1.1]))",
         advice="Rewrite the formula so that nothing cancels, or use a series where it does.",
     ),
     Kind.FLAT_COST: Row(

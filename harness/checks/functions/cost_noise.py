@@ -59,7 +59,7 @@ def measure_noise(probes: Probes) -> CostNear:
     sides = [_costs_near(probes, step_away(probes, sign), probes.unit) for sign in (1.0, -1.0)]
     # the smaller of both sides, because a penalty of 1e300 outside a domain says nothing about the cost
     ordinary = largest(np.array([probes.base, np.fmin(*np.abs([costs[0] for costs in sides]))]))
-    far = float(np.nan_to_num(np.fmin(*map(scatter_of, sides))))
+    far = float(np.nan_to_num(np.fmin(scatter_of(sides[0]), scatter_of(sides[1]))))
     return CostNear(probes, Noise(max(near, relative * abs(probes.base)), far, step, relative), ordinary)
 
 

@@ -13,7 +13,7 @@ from harness.facts.fact import Fact, note
 from harness.facts.kinds import Kind
 from harness.verdict import relations
 from harness.verdict.comparison import Answer
-from harness.verdict.relations import Part
+from harness.verdict.wrong_part import SHARP_ENOUGH, Part, join, named
 
 BLOCKS_SHOWN = 3
 
@@ -51,7 +51,7 @@ def explain(
     bad = [part for part in parts if part.wrong.any()]
     if mixed_up := _find_mixed_up(bad, parts):
         return (mixed_up,)
-    whole = relations.join("the gradient" if len(bad) == len(parts) else relations.named(bad), bad)
+    whole = join("the gradient" if len(bad) == len(parts) else named(bad), bad)
     if len(bad) > 1 and (together := find_relations(whole)):
         return together
     shown = [(part, block.indices) for part, block in zip(parts, layout.blocks) if part.wrong.any()][:BLOCKS_SHOWN]
@@ -98,7 +98,7 @@ def _explain_part(part: Part, layout: Layout, indices: np.ndarray, scatter: np.n
     wrong, known = int(part.wrong.sum()), int(part.known.sum())
     jumps, off = scatter[indices].reshape(part.wrong.shape), np.abs(part.difference)
     # a value that is wrong at one point alone jumps twice its error: to the right value beside θ, and back
-    is_alone = np.isfinite(off) & (np.abs(jumps - 2.0 * off) <= 1e-3 * off + 4.0 * part.error)
+    is_alone = np.isfinite(off) & (np.abs(jumps - 2.0 * off) <= 1e-3 * off + 4.0 * part.bound)
     at_theta = (note(Kind.WRONG_AT_POINT, part.name),) if is_alone[part.wrong].all() else ()
     if wrong == 1:
         label = layout.label(int(indices[np.flatnonzero(part.wrong.ravel())[0]]))
@@ -107,25 +107,27 @@ def _explain_part(part: Part, layout: Layout, indices: np.ndarray, scatter: np.n
         return found
     largest = float(off[part.wrong].max())
     entries = note(Kind.WRONG_ENTRIES, *_places(part), wrong=wrong, known=known, largest=largest)
-    share = largest / float(np.abs(part.expected[part.wrong]).max())
+    size = float(np.abs(part.expected[part.wrong]).max())
     if at_theta:
         return entries, *at_theta
-    if (4.0 * jumps + part.error >= off)[part.wrong].all():
+    if (4.0 * jumps + part.bound >= off)[part.wrong].all():
         return entries, note(Kind.DIGITS_LOST, part.name)
-    return (entries, note(Kind.SMALL_ERROR, part.name, share=share)) if share <= APPROXIMATE else (entries,)
+    if largest <= APPROXIMATE * size:
+        return entries, note(Kind.SMALL_ERROR, part.name, share=largest / size)
+    return (entries,)
 
 
 def _explain_entry(part: Part, label: str, known: int) -> Fact:
     """What is wrong with the only entry of a part that is."""
-    value, right, error = (float(x[part.wrong][0]) for x in (part.value, part.expected, part.error))  # type: ignore[index]
+    value, right, error = (float(x[part.wrong][0]) for x in (part.value, part.expected, part.bound))
     counts = {"wrong": 1, "right": known - 1}
     if not np.isfinite(value):
         return note(Kind.NOT_FINITE, label, **counts)
     if value == 0.0:
         return note(Kind.ZERO, label, **counts)
-    if abs(value + right) <= 2.0 * error and error <= relations.SHARP_ENOUGH * abs(right):
+    if abs(value + right) <= 2.0 * error and error <= SHARP_ENOUGH * abs(right):
         return note(Kind.SIGN, label, **counts)
-    has_factor = error <= relations.SHARP_ENOUGH * abs(value - right) and right != 0.0
+    has_factor = error <= SHARP_ENOUGH * abs(value - right) and right != 0.0
     return note(Kind.SINGLE_ENTRY, label, error=value - right, factor=value / right if has_factor else None, **counts)
 
 
@@ -153,10 +155,8 @@ def _find_mixed_up(bad: Sequence[Part], parts: Sequence[Part]) -> Fact | None:
 
 def _holds(part: Part, other: Part) -> bool:
     """Whether a part reports the derivatives of another one."""
-    if part.value.size != other.value.size or part.value.size < 2 or np.ptp(part.value) == 0.0:
-        return False
-    if part.error is None or other.error is None or not other.known.any():
+    if part.value.size != other.value.size or part.value.size < 2 or np.ptp(part.value) == 0.0 or not other.known.any():
         return False
     off = np.abs(part.value.reshape(other.value.shape) - other.expected)
-    could_fail = np.median((part.error / np.abs(part.difference))[part.wrong]) <= relations.SHARP_ENOUGH
-    return bool(could_fail and (off <= 2.0 * other.error)[other.known].all())
+    could_fail = np.median((part.bound / np.abs(part.difference))[part.wrong]) <= SHARP_ENOUGH
+    return bool(could_fail and (off <= 2.0 * other.bound)[other.known].all())

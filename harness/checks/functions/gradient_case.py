@@ -73,9 +73,9 @@ def measure(
     own_unit = unit_of_gradient(near, gradient, first.gradient, unit)
     error = bound_rounding(user, gradient, first.gradient, own_unit, scatter=scatter)
     facts = call_elsewhere(user, first, step_away(near.probes), unit)
-    rules = {"misconduct": (*first.facts, *facts), "notes": notes}
     numbers = first.cost, fine.noise.near, first.gradient, error
-    reported = Answer(FUN, FUN, *numbers, precision_of(own_unit), **rules)
+    misconduct = (*first.facts, *facts)
+    reported = Answer(FUN, FUN, *numbers, precision_of(own_unit), misconduct=misconduct, notes=notes)
     return GradientCase(user, gradient, near, fine, unit, reported, scatter)
 
 

@@ -75,7 +75,7 @@ def compare_with_reference(
     blocks, ordinary = case.layout.blocks, case.near.ordinary
     at_kinks = [_with_either_side(answer, found) for answer in (reported, reference)]
     beside = compare(differenced, reference, blocks, ordinary, scale)
-    return [compare(*at_kinks, blocks, ordinary, scale), beside]
+    return [compare(at_kinks[0], at_kinks[1], blocks, ordinary, scale), beside]
 
 
 def _with_either_side(answer: Answer, found: Mapping[int, Found]) -> Answer:

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from harness import check_gradient
-from harness.bounds.tolerances import ALL_COORDINATES, STEPS
+from harness.bounds.tolerances import ALL_COORDINATES
+from harness.checks.functions.step_sizes import STEPS
 
 U = 2.0**-53
 

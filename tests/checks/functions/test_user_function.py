@@ -6,7 +6,7 @@ import pytest
 from scipy.optimize import rosen, rosen_der
 
 from harness import check_gradient
-from harness.checks.functions.user_function import UsersFunction
+from harness.checks.functions.user_function import UserFunction
 
 THETA = np.array([0.5, -1.0, 2.0])
 X = np.array([[1.0, 2.0, 0.5], [0.3, -1.0, 1.0]])
@@ -89,7 +89,7 @@ def test_differences_of_a_cost_never_call_the_gradient_apart():
 
 def test_each_function_is_asked_for_its_own_part_alone():
     asked = []
-    users = UsersFunction(
+    users = UserFunction(
         lambda t: asked.append("cost") or cost(t), THETA, lambda t: asked.append("gradient") or np.cos(t)
     )
     users.cost(THETA)
