@@ -251,8 +251,8 @@ ROWS: dict[Kind, Row] = {
         "The gradient loses digits in {where}: it scatters when θ moves by a rounding.",
         meaning="Neighbouring numbers have gradients that differ far more than the formula does.",
         cause="Nearly equal numbers are subtracted.",
-        example=IMPORTS + "slope = lambda t, h: (np.sin(t + h) - np.sin(t - h)) / (2 * h)\n"
-        "report = check_gradient(lambda t: (np.sin(t).sum(), slope(t, 1e-7)), np.array([0.3, -0.7, 1.1]))",
+        example=IMPORTS + "zero = lambda t: (1e3 * t + 1) ** 2 - 1e6 * t * t - 2e3 * t - 1\n"
+        "report = check_gradient(lambda t: (np.sin(t).sum(), np.cos(t) + zero(t)), np.linspace(0.3, 1.1, 4))",
         advice="Rewrite the formula so that nothing cancels, or use a series where it does.",
     ),
     Kind.FLAT_COST: Row(

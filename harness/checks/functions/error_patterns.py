@@ -98,7 +98,8 @@ def _explain_part(part: Part, layout: Layout, indices: np.ndarray, scatter: np.n
     wrong, known = int(part.wrong.sum()), int(part.known.sum())
     jumps, off = scatter[indices].reshape(part.wrong.shape), np.abs(part.difference)
     # a value that is wrong at one point alone jumps twice its error: to the right value beside θ, and back
-    is_alone = np.isfinite(off) & (np.abs(jumps - 2.0 * off) <= 1e-3 * off + 4.0 * part.bound)
+    is_alone = (np.abs(jumps - 2.0 * off) <= 1e-3 * off + 4.0 * part.bound) & (part.bound <= SHARP_ENOUGH * off)
+    is_alone &= np.isfinite(off)
     at_theta = (note(Kind.WRONG_AT_POINT, part.name),) if is_alone[part.wrong].all() else ()
     if wrong == 1:
         label = layout.label(int(indices[np.flatnonzero(part.wrong.ravel())[0]]))
