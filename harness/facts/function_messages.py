@@ -181,7 +181,7 @@ ROWS: dict[Kind, Row] = {
         advice="Nothing, if float32 is meant. Else look where the precision is lost.",
     ),
     Kind.GROUPED: Row(
-        "{alone:,} coordinates were differenced one by one, the others in {groups:,} groups.",
+        "Differenced one by one: {alone:coordinate}. The others were differenced in {groups:group}.",
         meaning="Every coordinate was examined, many of them along a random direction together with others.",
         cause="There are more parameters than are differenced one by one.",
         example=IMPORTS + "report = check_gradient(lambda t: (np.sin(t).sum(), np.cos(t)), np.linspace(0, 1, 1500))",
@@ -203,7 +203,7 @@ ROWS: dict[Kind, Row] = {
         meaning="Nothing is known about these coordinates.",
         cause="The budget is small beside the number of parameters.",
         example=IMPORTS
-        + "report = check_gradient(lambda t: (np.sin(t).sum(), np.cos(t)), np.linspace(0, 1, 300), budget=60)",
+        + "report = check_gradient(lambda t: (np.sin(t).sum(), np.cos(t)), np.linspace(0, 1, 300), budget=10)",
         advice="Give a larger budget.",
     ),
     # -- θ -------------------------------------------------------------------------------------------------------------

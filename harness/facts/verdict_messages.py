@@ -9,6 +9,15 @@ from harness.wording import counted, first_few, told_apart
 
 IMPORTS = "import numpy as np\nfrom harness import check_gradient\n"
 
+NETWORK = """import numpy as np
+from harness import SOURCES, Network, Problem, cross_check
+network = Network((2, 3, 2))
+problem = Problem(network, np.array([[0.5, -0.25], [0.25, 0.75], [-1.0, 0.5]]), np.array([0, 1, 1]), l2=0.5)
+theta = network.init(0)
+others = {name: SOURCES[name] for name in ("loop", "finite-difference")}
+"""
+"""A network at θ, and two sources that are right."""
+
 BLOCKS_SHOWN = 4
 UNDERFLOW = 1e-290
 """A bound below this only allows for underflow, so a ratio to it says nothing."""
@@ -23,7 +32,7 @@ def _difference(fact: Fact) -> str:
     else:
         beyond = "rounding cannot explain this"
     if data["coordinates"] == 1:
-        return f"{differs} ({beyond})"
+        return f"{differs} ({beyond})."
     blocks = fact.where[1:]
     place = first_few(blocks, BLOCKS_SHOWN) if len(blocks) <= BLOCKS_SHOWN else _span(blocks)
     return f"{differs} ({beyond}). {data['coordinates']} coordinates differ, in {place}."
@@ -86,9 +95,9 @@ ROWS = {
         _difference,
         meaning="Two sources compute different costs for the same θ, by more than their error bounds together.",
         cause="A term of the cost is missing, counted twice, or divided by another number.",
-        example="from harness import FAULTS, cross_check, random_problem\n"
-        'bug = FAULTS["half-in-cost-dropped"] if "half-in-cost-dropped" in FAULTS else None\n'
-        "report = None",
+        example=NETWORK + "def mine(problem, theta):\n    cost, gradient = SOURCES['loop'](problem, theta)\n"
+        "    return 2 * cost, gradient\n"
+        "report = cross_check(problem, theta, others | {'mine': mine})",
         advice="Compare both costs term by term. Costs come first: the gradient of another cost is another gradient.",
     ),
     Kind.DERIVATIVE_DIFFERS: Row(
@@ -110,7 +119,7 @@ ROWS = {
         "The costs differ, so one of them is not the function that the gradient should belong to.",
         meaning="The cost is wrong, beside a gradient that may be right for it.",
         cause="Labels are mapped to other units, an array is broadcast, or a term is missing.",
-        example="# A cost that leaves the regulariser out, beside a gradient that includes it.",
+        example="# A cost that leaves the regulariser out, with a gradient that includes it.",
         advice="Mend the cost first, and check again.",
     ),
     Kind.COST_DIGITS_LOST: Row(
@@ -176,25 +185,21 @@ ROWS = {
         _nothing_to_compare,
         meaning="A verdict needs two independent answers.",
         cause="Only one source was named, or the others cannot run this problem.",
-        example="from harness import Network, Problem, cross_check\nimport numpy as np\n"
-        "network = Network([2, 2])\nproblem = Problem(network, np.ones((1, 2)), np.array([0]))\n"
-        'report = cross_check(problem, network.init(0), ["loop"])',
+        example=NETWORK + 'report = cross_check(problem, theta, ["loop"])',
         advice='Add another source, such as "finite-difference" or "jax".',
     ),
     Kind.NOTHING_TO_DECIDE: Row(
         "Nothing is left to decide. There is no derivative, or the value is not finite, everywhere.",
         meaning="No coordinate has a derivative that could be judged.",
         cause="The function is not finite at the point, or has a kink in every coordinate.",
-        example="# The absolute value, checked at 0 alone.",
+        example="# A function whose values are NaN everywhere.",
         advice="Check at another point.",
     ),
     Kind.ONE_FAMILY: Row(
         _one_family,
         meaning="Sources of one author or mechanism make the same mistakes, so that their agreement shows nothing.",
         cause="Only hand-written sources were named.",
-        example="from harness import Network, Problem, cross_check\nimport numpy as np\n"
-        "network = Network([2, 2])\nproblem = Problem(network, np.ones((1, 2)), np.array([0]))\n"
-        'report = cross_check(problem, network.init(0), ["loop", "vectorized"])',
+        example=NETWORK + 'report = cross_check(problem, theta, ["loop", "vectorized"])',
         advice='Add a source of another family, such as "finite-difference" or "jax".',
     ),
     Kind.UNDECIDED: Row(
