@@ -32,14 +32,6 @@ its θ at zero and a fifth at saturation, where kinked and dead units cannot be 
 
 # -- check_gradient: functions of which only the values are known ------------------------------------------------------
 
-STEPS = tuple(2.0 ** (-9 - 3 * k) for k in range(14))
-"""Steps for float64, in units of max(1, |θ_i|), tried in turn until one decides. The first balances h⁴ against u/h;
-other precisions scale all of them with u^(1/5). The narrow ones are for functions that bend, wiggle or have kinks at
-scales far below 1; noise ends the search long before the last on most. Powers of two, so that θ_i ± h is a number."""
-
-WIDER_STEPS = (8.0, 32.0)
-"""In units of the first step: tried where noise hides the derivative at the first, as beside a large constant."""
-
 ALL_COORDINATES = 1000
 """Up to this number of parameters, each is differenced by itself; more are differenced in groups."""
 

@@ -13,7 +13,7 @@ from harness.checks.activations.slope_oracles import ORACLES
 from harness.checks.activations.z_grid import TINY
 from harness.sources.source_table import SOURCES
 from harness.verdict.comparison import Answer, Pair, compare, compare_all
-from harness.verdict.consensus import Consensus, find_consensus
+from harness.verdict.consensus import Consensus, Policy, Vote, find_consensus
 from reference.measured import MeasuredSlope
 
 FAMILIES = {name: SOURCES[name].family for name in ORACLES}
@@ -107,12 +107,8 @@ def compare_answers(points: GridPoints, answers: list[Answer]) -> Compared:
 
 def _consensus(answers: Sequence[Answer], pairs: Sequence[Pair]) -> Consensus:
     """The odd ones out: those at odds with the certified balls, whoever else is; in a tie the claim, being checked."""
-    disagreeing = [pair for pair in pairs if pair.disagrees]
-    if refuted := {rival for pair in disagreeing if (rival := pair.other("ball"))}:
-        return _accuse(answers, refuted)
-    consensus = find_consensus({answer.name: answer.family for answer in answers}, pairs)
-    accused = {CLAIMED for pair in disagreeing if pair.other(CLAIMED)}
-    return _accuse(answers, accused) if consensus.tie and accused else consensus
+    policy = Policy(judges=("ball",), vote=Vote.UNLESS_REFUTED, blamed_in_tie=CLAIMED)
+    return find_consensus({answer.name: answer.family for answer in answers}, pairs, policy)
 
 
 def beside_sides(points: GridPoints, compared: Compared, seams: Sequence[Kink]) -> Compared:
