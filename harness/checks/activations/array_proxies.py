@@ -1,4 +1,4 @@
-"""Formulas over plain arrays (masks, assignment in place, `if`), run in an arithmetic whose numbers are no plain arrays.
+"""Formulas over plain arrays (masks, assignment in place, `if`), run in an arithmetic that has no plain arrays.
 
 An array of the arithmetic (`Taylor`, `Rounded`, `Balls`, ...) becomes the single entry of an array of objects. All of
 NumPy's indexing works on that: ``out[z > 0] = z[z > 0]``, np.piecewise, a list of ``x if x > 0 else -x``. Where a
@@ -153,7 +153,7 @@ def run_on_entries(formula: Callable[..., Any], *arrays: Any) -> Any:
     Raises
     ------
     NoRule
-        When a path has more than `DEEPEST` comparisons, or the result has another shape. The formula may raise anything.
+        When a path has more than `DEEPEST` comparisons, or the result has another shape.
     """
 
     def on_path(path: dict[Any, bool]) -> Any:

@@ -183,8 +183,8 @@ def _is_isolated_zero(signs: np.ndarray) -> np.ndarray:
 def find_jumps(function: Callable[[np.ndarray], np.ndarray], z: np.ndarray, noise: np.ndarray) -> list[float]:
     """The z at which a function jumps, between points of a sorted grid or on one.
 
-    Every grid interval is halved again and again, and the half with the greater change is kept. A smooth change vanishes
-    on the way, and a jump stays. A jump that is smaller than the smooth change across its interval may be missed.
+    Every grid interval is halved again and again, and the half with the greater change is kept. So a smooth change
+    vanishes, and a jump stays. A jump that is smaller than the smooth change across its interval may be missed.
 
     Parameters
     ----------

@@ -15,7 +15,7 @@ import numpy as np
 from harness.checks.activations.z_grid import OF_Z, Notation
 from harness.facts.fact import Fact, note
 from harness.facts.kinds import Kind
-from harness.verdict.relations import CLOSE
+from harness.verdict.relations import CLOSE, Part, find_constant, find_factor, find_sign, find_zero
 from reference.activations import ACTIVATIONS, Activation
 
 SHOWN = 3
@@ -77,6 +77,12 @@ class ClaimedSlope:
         arrays = {name: getattr(self, name)[chosen] for name in ("z", "a", "claimed", "true")}
         return replace(self, **arrays)
 
+    @property
+    def part(self) -> Part:
+        """The claim as one wrong part of a gradient, for the relations that all kinds of check share."""
+        nothing = np.zeros_like(self.z)
+        return Part(self.notation.claim, self.claimed, self.true, nothing, nothing, np.ones(self.z.shape, dtype=bool))
+
     def fact(self, kind: Kind, **data: Any) -> Fact:
         """A hypothesis that holds, as a fact about this claim."""
         return note(kind, self.notation.claim, **data)
@@ -111,8 +117,8 @@ def find_likely_bugs(claim: ClaimedSlope) -> tuple[Fact, ...]:
     claim = claim.at(ordinary if ordinary.sum() >= FEW else finite)
     if claim.z.size < FEW:
         return ()
-    if not claim.claimed.any():
-        return (claim.fact(Kind.ZERO),)
+    if zero := find_zero(claim.part):
+        return (zero,)
     # chain and product rule say nothing about a constant, because many a formula of z and a is one
     varies = np.ptp(claim.true) > CLOSE * np.abs(claim.claimed - claim.true).max()
     is_constant = varies and not np.ptp(claim.claimed)
@@ -126,17 +132,14 @@ def find_likely_bugs(claim: ClaimedSlope) -> tuple[Fact, ...]:
 # -- hypotheses, the simplest first ------------------------------------------------------------------------------------
 
 
-def _sign(claim: ClaimedSlope) -> Iterator[Fact]:
-    if claim.is_explained(-claim.true):
-        yield claim.fact(Kind.SIGN)
-
-
-def _factor(claim: ClaimedSlope) -> Iterator[Fact]:
-    c = claim.find_multiple(claim.claimed, claim.true)
-    if c is not None and abs(c + 1.0) > CLOSE:
+def _multiple(claim: ClaimedSlope) -> Iterator[Fact]:
+    fact = find_sign(claim.part) or find_factor(claim.part)
+    if fact and fact.kind == Kind.SIGN and claim.is_explained(-claim.true):
+        yield fact
+    elif fact and fact.kind == Kind.FACTOR and claim.is_explained((c := fact.data["factor"]) * claim.true):
         is_wrong_value = abs(c - 1.0) <= ALMOST or _is_written(c, 1.0 / c)
         missing = {} if is_wrong_value else {"missing": _name(1.0 / c)}
-        yield claim.fact(Kind.FACTOR, factor=c, named=_name_beside_one(c), **missing)
+        yield replace(fact, data={**fact.data, "named": _name_beside_one(c), **missing})
 
 
 def _arguments(claim: ClaimedSlope) -> Iterator[Fact]:
@@ -199,9 +202,7 @@ def _product_rule(claim: ClaimedSlope) -> Iterator[Fact]:
     c = claim.find_multiple(claimed_second, second)
     if c is not None and abs(c - 1.0) > CLOSE and not _is_proportional(second, g):  # else the two terms are one
         surplus = _is_written(c, 1.0 / c)
-        yield claim.fact(
-            Kind.PRODUCT_RULE, term=terms[1], factor=_name(c if surplus else 1.0 / c), missing=not surplus
-        )
+        yield claim.fact(Kind.PRODUCT_RULE, term=terms[1], factor=_name(c if surplus else 1.0 / c), missing=not surplus)
     for name, h in _functions(claim):
         c = claim.find_multiple(second, claimed_second * h)
         if c is not None:
@@ -210,9 +211,9 @@ def _product_rule(claim: ClaimedSlope) -> Iterator[Fact]:
 
 def _term(claim: ClaimedSlope) -> Iterator[Fact]:
     """A term is missing, or too much."""
-    c = claim.find_multiple(claim.claimed - claim.true, np.ones_like(claim.z))
-    if c is not None:
-        yield claim.fact(Kind.CONSTANT_ERROR, error=c)
+    fact = find_constant(claim.part)
+    if fact and claim.is_explained(fact.data["error"], claim.claimed - claim.true):
+        yield fact
     for name, h in _functions(claim):
         c = claim.find_multiple(claim.claimed - claim.true, h)
         if c is not None:
@@ -220,8 +221,7 @@ def _term(claim: ClaimedSlope) -> Iterator[Fact]:
 
 
 HYPOTHESES: tuple[Callable[[ClaimedSlope], Iterator[Fact]], ...] = (
-    _sign,
-    _factor,
+    _multiple,
     _arguments,
     _product_rule,
     _another,

@@ -115,9 +115,7 @@ def find_other_values(
     return faults
 
 
-def find_not_finite(
-    points: GridPoints, slopes: Mapping[str, MeasuredSlope], notation: Notation = OF_Z
-) -> list[Fact]:
+def find_not_finite(points: GridPoints, slopes: Mapping[str, MeasuredSlope], notation: Notation = OF_Z) -> list[Fact]:
     """Where the value, the slope or JAX's slope of the formula is not finite, and what it could be."""
     faults, balls = [], slopes.get("ball")
     exact = {"value": balls.value, "slope": balls.slope, "jax": balls.slope} if balls else {}

@@ -1,6 +1,6 @@
 """What the claim, its oracles and the one-sided derivatives say of the slope at each z, compared and judged."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -18,7 +18,7 @@ from harness.facts.fact import Fact, note
 from harness.facts.kinds import Kind
 from harness.sources.source_table import SOURCES
 from harness.verdict.comparison import Answer, Block, Pair, compare, compare_all
-from harness.verdict.consensus import Consensus, find_consensus
+from harness.verdict.consensus import Consensus, Policy, Vote, find_consensus
 from harness.verdict.subject import Subject
 from reference.measured import MeasuredSlope
 
@@ -200,25 +200,15 @@ def compare_slopes(
         return Compared(answers, pairs, consensus)
     sides = _answer_of_sides(points, junctions)
     beside = compare(claim, sides, blocks)  # the oracles say nothing at a junction
-    # one-sided derivatives have no vote: where they differ from the claim, it is wrong
-    if beside.disagrees and not consensus.tie:
-        consensus = _accuse([*answers, sides], {*consensus.outliers, CLAIMED})
-    elif not consensus.tie:
-        consensus = _accuse([*answers, sides], consensus.outliers)
+    if not consensus.tie:  # one-sided derivatives have no vote: where they differ from the claim, it is wrong
+        accused = {*consensus.outliers, *([CLAIMED] if beside.disagrees else [])}
+        names = [*(answer.name for answer in answers), sides.name]
+        members, outliers = (tuple(n for n in names if (n in accused) == is_out) for is_out in (False, True))
+        consensus = Consensus(members, outliers, tie=False)
     return Compared([*answers, sides], [*pairs, beside], consensus)
 
 
 def find_slope_consensus(answers: Sequence[Answer], pairs: Sequence[Pair]) -> Consensus:
-    """The certified balls accuse whoever differs from them. Without them, votes decide, and a tie accuses the claim."""
-    disagreeing = [pair for pair in pairs if pair.disagrees]
-    if refuted := {rival for pair in disagreeing if (rival := pair.other("ball"))}:
-        return _accuse(answers, refuted)
-    consensus = find_consensus({answer.name: answer.family for answer in answers}, pairs)
-    is_claim_at_odds = any(pair.other(CLAIMED) for pair in disagreeing)
-    return _accuse(answers, {CLAIMED}) if consensus.tie and is_claim_at_odds else consensus
-
-
-def _accuse(answers: Sequence[Answer], accused: Collection[str]) -> Consensus:
-    names = [answer.name for answer in answers]
-    members, outliers = (tuple(name for name in names if (name in accused) == is_out) for is_out in (False, True))
-    return Consensus(members, outliers, tie=False)
+    """Whoever differs from the balls, which are certified, is an outlier; else votes decide, and a tie blames the claim."""
+    policy = Policy(judges=("ball",), vote=Vote.UNLESS_REFUTED, blamed_in_tie=CLAIMED)
+    return find_consensus({answer.name: answer.family for answer in answers}, pairs, policy)

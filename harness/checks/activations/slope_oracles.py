@@ -151,7 +151,7 @@ def _some_floats_away(f: Activation, z: np.ndarray, side: float, slope_at: Slope
 
 
 def _one_sided_difference(f: Activation, z: np.ndarray, side: float) -> OneSided:
-    """(-5 f(z+h) + 8 f(z+2h) - 3 f(z+3h))/2h at two step sizes, for formulas that run nowhere else; it needs no f(z)."""
+    """(-5 f(z+h) + 8 f(z+2h) - 3 f(z+3h))/2h, which needs no f(z), at two step sizes: all that some formulas allow."""
     slopes = []
     for width in (DIFFERENCE_STEP, 0.1 * DIFFERENCE_STEP):
         h = (z + width * np.maximum(1.0, np.abs(z))) - z

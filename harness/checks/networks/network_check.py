@@ -21,7 +21,7 @@ from harness.checks.random_directions import compare_ends, random_directions, sl
 from harness.sources.source_names import Sources, as_source, default_sources, named_sources
 from harness.sources.source_table import BY_HAND, SOURCES, Source
 from harness.verdict.comparison import Answer, Pair, compare_all
-from harness.verdict.consensus import Consensus, settled
+from harness.verdict.consensus import Policy, find_consensus
 from harness.verdict.judgement import judge
 from harness.verdict.report import Report
 from reference.namespaces import NUMPY
@@ -100,10 +100,10 @@ def _judge(
     families = {answer.name: answer.family for answer in answers}
     beside = beside_sides(problem, theta, [] if surrogate else answers, pairs, subject.blocks)
     subject.at_kinks, subject.at_seams = beside.at_kinks, beside.at_seams
-    judges, refuted = ([side.name for side in beside.answers], [pair.first for pair in beside.pairs if pair.disagrees])
-    consensus = settled(families | {END_TO_END: "differences"}, [*pairs, *ends], judges, refuted)
-    if len(answers) == 1 and consensus.tie:  # nobody stands beside it, and the cost itself says otherwise
-        consensus = Consensus((END_TO_END,), (answers[0].name,), tie=False)
+    # where nobody stands beside an answer, the cost itself is the judge
+    judges = [*(side.name for side in beside.answers), *([END_TO_END] if len(answers) == 1 else [])]
+    families |= {END_TO_END: "differences"}
+    consensus = find_consensus(families, [*pairs, *ends, *beside.pairs], Policy(judges))
     answers = [*ask_suspects_again(answers, consensus, sources, problem, theta), *beside.answers]
     return judge(subject, answers, [*pairs, *beside.pairs], ends, consensus, left_out, started)
 
