@@ -94,7 +94,7 @@ def slope_in_ulps(points: GridPoints, balls: MeasuredSlope | None) -> np.ndarray
 
 
 def in_ulps(computed: np.ndarray, exact: np.ndarray, error: np.ndarray, dtype: Any = np.float64) -> np.ndarray:
-    """|computed - exact| in ulps of a dtype; NaN where either is no finite number, or `exact` is subnormal or not known.
+    """|computed - exact| in ulps of a dtype; NaN where one is not finite, or `exact` is subnormal or not known.
 
     `error` is how far off `exact` may be.
     """

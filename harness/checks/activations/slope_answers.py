@@ -209,6 +209,6 @@ def compare_slopes(
 
 
 def find_slope_consensus(answers: Sequence[Answer], pairs: Sequence[Pair]) -> Consensus:
-    """Whoever differs from the balls, which are certified, is an outlier; else votes decide, and a tie blames the claim."""
+    """Whoever differs from the certified balls is an outlier. Else votes decide, and a tie blames the claim."""
     policy = Policy(judges=("ball",), vote=Vote.UNLESS_REFUTED, blamed_in_tie=CLAIMED)
     return find_consensus({answer.name: answer.family for answer in answers}, pairs, policy)
