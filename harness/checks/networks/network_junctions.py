@@ -73,9 +73,7 @@ def compare_with_sides(
     between = iter(layers.midway)
     _, midway = shadow_pass(problem, theta, Rounded, lambda f, Z: next(between))
     error, facts = np.where(doubtful, gradient.error, np.inf), (note(Kind.UNITS_AT_JUNCTION, *layers.places),)
-    sides = Answer(
-        ONE_SIDED, ONE_SIDED, float(cost.value), np.inf, gradient.value, error, oracle=True, notes=facts
-    )
+    sides = Answer(ONE_SIDED, ONE_SIDED, float(cost.value), np.inf, gradient.value, error, oracle=True, notes=facts)
     # JAX differentiates each piece by its rules, and a float32 unit may lie on either side: these may be confirmed with
     # their own bounds, and are not accused; the others have to follow from slopes between both sides
     beside = [
