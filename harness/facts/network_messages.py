@@ -88,8 +88,8 @@ def _no_bug(fact: Fact) -> str:
     if not fact.where:
         return f"No bug of the zoo, {alone}, explains the gradient."
     return (
-        f"No bug of the zoo, {alone}, explains the whole gradient. The nearest, {fact.where[0]}, leaves {data['left']:,} "
-        f"of {data['coordinates']:,} coordinates unexplained; without a bug {data['unexplained']:,} are."
+        f"No bug of the zoo, {alone}, explains the whole gradient. The nearest, {fact.where[0]}, leaves "
+        f"{data['left']:,} of {data['coordinates']:,} coordinates unexplained; no bug leaves {data['unexplained']:,}."
     )
 
 
@@ -266,13 +266,6 @@ ROWS = {
         cause="A shape that does not fit, or a time limit.",
         example="# harness check --sources mine:gradient with a function that raises.",
         advice="Call the source on this problem yourself, and mend what it raises.",
-    ),
-    Kind.SOURCE_NEVER_TOOK_PART: Row(
-        "{where} could take none of the networks, so it was not checked.",
-        meaning="A source that never answers has not been compared.",
-        cause="It raises NotApplicable, or another exception, on all of them.",
-        example="# check_networks with a source that raises NotApplicable on every network.",
-        advice="Choose networks that the source takes, as with like=Like(sizes=...).",
     ),
     Kind.UNBOUNDED: Row(
         _undecided,

@@ -1,29 +1,180 @@
-"""What explains a network's wrong answer: bugs of the zoo, or else what can be seen in its error.
+"""What explains a network's wrong answer: bugs of the zoo, alone or in pairs, or else a relation of its error.
 
-A bug is named where the zoo, run again on the same problem, gives just this answer (`bug_replay`). Where no bug does,
-facts about the error remain: a factor, a permutation, the layer in which it starts.
+A bug explains an answer if its own answer on the same problem is the same up to rounding (`bug_replay`). Cost and
+gradient are judged apart, because one may be right beside the other. Where no bug explains the answer, facts about its
+error remain: a factor, a permutation, the layer in which it starts.
 """
 
-from collections.abc import Iterator, Sequence
-from itertools import combinations
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations, permutations, product
+from typing import Any
 
 import numpy as np
 
-from harness.checks.networks.bug_replay import Bugs, Explanations, Replay, find_bugs
-from harness.checks.networks.random_problems import random_problem
+from harness.checks.networks.bug_replay import NO_BUG, Bugs, Replay, drop_equivalent, find_distinction
 from harness.facts.fact import Fact, note
 from harness.facts.kinds import Kind
-from harness.sources.bug_zoo import pipeline_with
+from harness.sources.bug_zoo import BUGS, Bug
 from harness.verdict.comparison import Answer
 from harness.verdict.relations import Part, find_not_finite, find_relation, find_single_entry, join
 from reference.problem import Problem
 
-DIFFERENT = 1e-6
-"""A difference of this share of the largest entry is plain to see in any report."""
+LARGEST = 2 * 10**7
+"""Examples times parameters up to which pairs are tried: 2,000 digits at 400-25-10, where it takes some seconds."""
 
-TRIED = 30
-"""Random problems on which bugs that explain the same answer are compared."""
+
+@dataclass(frozen=True, eq=False)
+class Explanations:
+    """Sets of one or two bugs whose answers are the ones given, on all problems on which they were run.
+
+    Attributes
+    ----------
+    coordinates : int
+        How many coordinates could be compared.
+    cost_wrong, gradient_wrong : bool
+        Whether the answer is another than that of backprop without a bug.
+    of_both : tuple
+        What explains the cost and the gradient at once, right or wrong.
+    of_cost, of_gradient : tuple
+        What explains each by itself, where it is wrong; sets that leave the other right are preferred.
+    unexplained : int
+        The coordinates in which backprop without a bug differs.
+    nearest, left : Bug or None, int
+        Where nothing explains the gradient, the bug that leaves the fewest coordinates unexplained, and how many.
+    pairs_tried : bool
+        Whether two bugs at once were tried.
+    """
+
+    coordinates: int
+    cost_wrong: bool
+    gradient_wrong: bool
+    of_both: tuple[Bugs, ...] = ()
+    of_cost: tuple[Bugs, ...] = ()
+    of_gradient: tuple[Bugs, ...] = ()
+    unexplained: int = 0
+    nearest: Bug | None = None
+    left: int = 0
+    pairs_tried: bool = True
+
+
+def find_bugs(replays: Sequence[Replay], pairs: bool = True) -> Explanations:
+    """The bugs, alone or in a pair, that explain all that a source answered.
+
+    Parameters
+    ----------
+    replays : sequence of Replay
+        One for each problem that the source answered.
+    pairs : bool
+        Whether two bugs at once are tried where one alone explains too little, if the problems are not too large.
+    """
+    with np.errstate(all="ignore"):  # a bug may overflow where right formulas do not
+        return _Search(replays, pairs).explanations()
+
+
+def is_explained(replays: Sequence[Replay], pairs: bool = False) -> bool:
+    """Whether `find_bugs` would find something that explains cost and gradient at once, which takes less time."""
+    with np.errstate(all="ignore"):
+        return _Search(replays, pairs).explains_both()
+
+
+class _Search:
+    """A search for bugs on several problems: those where any error shows come first, and small ones before large."""
+
+    def __init__(self, replays: Sequence[Replay], pairs: bool):
+        self.replays = sorted(replays, key=lambda replay: (not replay.coordinates_left(NO_BUG), replay.coordinates))
+        self.bugs = [bug for bug in BUGS.values() if bug.part != "program"]
+        work = sum(replay.problem.m * replay.problem.network.size for replay in replays)
+        self.with_pairs = pairs and work <= LARGEST
+        self.cost_wrong = not self.has_cost(NO_BUG)
+        self.unexplained = self.left(NO_BUG)
+
+    def explains_both(self) -> bool:
+        costs = self.of_cost()
+        if self.cost_wrong and not costs:
+            return False
+        gradients = self.of_gradient()
+        return (bool(gradients) or not self.unexplained) and bool(self.of_both(costs, gradients))
+
+    def of_cost(self) -> tuple[Bugs, ...]:
+        """What explains the cost, where it is wrong."""
+        return self.sets(self.explains_cost, self.changes_cost) if self.cost_wrong else ()
+
+    def of_gradient(self) -> tuple[Bugs, ...]:
+        return self.sets(self.explains_gradient, self.changes_gradient) if self.unexplained else ()
+
+    def of_both(self, costs: tuple[Bugs, ...], gradients: tuple[Bugs, ...]) -> list[Bugs]:
+        joined = (tuple(dict.fromkeys((*first, *second))) for first, second in product(costs, gradients))
+        return [group for group in (*gradients, *costs, *joined) if self.has_cost(group) and not self.left(group)]
+
+    def explanations(self) -> Explanations:
+        costs, gradients, unexplained = self.of_cost(), self.of_gradient(), self.unexplained
+        nearest, left = None, 0
+        if unexplained and not gradients:
+            left, nearest = min(((self.left((bug,)), bug) for bug in self.bugs), key=lambda pair: pair[0])
+        of_cost = [group for group in costs if not self.changes_gradient(group)]
+        of_gradient = [group for group in gradients if not self.changes_cost(group)]
+        close = not gradients and left <= unexplained / 2  # a bug that explains less explains nothing
+        return Explanations(
+            coordinates=sum(replay.coordinates for replay in self.replays),
+            cost_wrong=self.cost_wrong,
+            gradient_wrong=unexplained > 0,
+            of_both=_without_repetitions(self.of_both(costs, gradients)),
+            of_cost=_without_repetitions(of_cost or costs),
+            of_gradient=_without_repetitions(of_gradient or gradients),
+            unexplained=unexplained,
+            nearest=nearest if close else None,
+            left=left if close else 0,
+            pairs_tried=self.with_pairs,
+        )
+
+    def sets(self, explains: Callable[[Bugs], bool], shows: Callable[[Bugs], bool]) -> tuple[Bugs, ...]:
+        """The bugs that explain it alone; else pairs in which both show alone; else pairs in which one does."""
+        found = tuple(filter(explains, ((bug,) for bug in self.bugs)))
+        if found or not self.with_pairs:
+            return found
+        shown = [bug for bug in self.bugs if shows((bug,))]
+        hidden = [bug for bug in self.bugs if bug not in shown]
+        found = tuple(filter(explains, _in_both_orders(combinations(shown, 2))))
+        return found or tuple(filter(explains, _in_both_orders(product(shown, hidden))))
+
+    def has_cost(self, group: Bugs) -> bool:
+        return all(replay.has_cost(group) for replay in self.replays)
+
+    def left(self, group: Bugs) -> int:
+        return sum(replay.coordinates_left(group) for replay in self.replays)
+
+    def explains_cost(self, group: Bugs) -> bool:
+        return self.has_cost(group) and any(replay.excludes_no_bug_in_cost(group) for replay in self.replays)
+
+    def explains_gradient(self, group: Bugs) -> bool:
+        is_needed = False
+        for replay in self.replays:
+            fits, excludes_no_bug = replay.fits_gradient(group)
+            if not fits:  # one problem is enough, and the others need not be run
+                return False
+            is_needed |= excludes_no_bug
+        return is_needed
+
+    def changes_cost(self, group: Bugs) -> bool:
+        return any(replay.cost(group) != replay.cost(NO_BUG) for replay in self.replays)
+
+    def changes_gradient(self, group: Bugs) -> bool:
+        return any(replay.changes_gradient(group) for replay in self.replays)
+
+
+def _without_repetitions(groups: Sequence[Bugs]) -> tuple[Bugs, ...]:
+    """The sets of bugs, each in one order only."""
+    return tuple({frozenset(group): group for group in groups}.values())
+
+
+def _in_both_orders(pairs: Iterable[Bugs]) -> Iterator[Bugs]:
+    """The pairs, in both orders where both bugs change one step."""
+    for pair in pairs:
+        yield from permutations(pair) if pair[0].step == pair[1].step else (pair,)
+
+
+# -- as facts ----------------------------------------------------------------------------------------------------------
 
 
 def explain_answer(
@@ -95,57 +246,6 @@ def describe_nearest_bug(found: Explanations) -> Fact:
     nearest = () if found.nearest is None else (found.nearest.name,)
     numbers = {"left": found.left, "coordinates": found.coordinates, "unexplained": found.unexplained}
     return note(Kind.NO_BUG_EXPLAINS, *nearest, pairs_tried=found.pairs_tried, **numbers)
-
-
-# -- bugs that explain the same answer ---------------------------------------------------------------------------------
-
-
-class Distinction(NamedTuple):
-    """A problem on which several sets of bugs answer differently, and how to get it.
-
-    `change` and `value` are "l2" and λ or "examples" and their number, of the problem at hand; or "random_problem" and
-    the arguments of `random_problem`.
-    """
-
-    change: str
-    value: Any
-    problem: Problem
-    theta: np.ndarray
-
-
-def find_distinction(problem: Problem, theta: np.ndarray, groups: Sequence[Bugs]) -> Distinction | None:
-    """The first problem tried on which all of several sets of bugs answer differently; None where there is none."""
-    return next((tried for tried in _other_problems(problem, theta) if _all_differ(tried, groups)), None)
-
-
-def drop_equivalent(problem: Problem, theta: np.ndarray, groups: Sequence[Bugs]) -> tuple[Bugs, ...]:
-    """The sets of bugs without those that answer like an earlier one on every problem tried."""
-    kept: list[Bugs] = []
-    for group in groups:
-        if all(find_distinction(problem, theta, [group, other]) for other in kept):
-            kept.append(group)
-    return tuple(kept)
-
-
-def _other_problems(problem: Problem, theta: np.ndarray) -> Iterator[Distinction]:
-    """Small changes of the problem at hand, then random problems."""
-    network, X, Y, m = problem.network, problem.X, problem.Y, problem.m
-    for l2 in (1.0, 3.0):
-        if problem.l2 != l2:
-            yield Distinction("l2", l2, Problem(network, X, Y, l2), theta)
-    if m > 2:
-        yield Distinction("examples", m - 1, Problem(network, X[:-1], Y[:-1], problem.l2 or 1.0), theta)
-    for index in range(TRIED):
-        yield Distinction("random_problem", (0, index), *random_problem((0, index), extremes=False))
-
-
-def _all_differ(tried: Distinction, groups: Sequence[Bugs]) -> bool:
-    with np.errstate(all="ignore"):
-        answers = [np.hstack(pipeline_with(*group)(tried.problem, tried.theta.copy())) for group in groups]
-        return all(
-            not np.abs(a - b).max() <= DIFFERENT * max(np.abs(a).max(), np.abs(b).max())
-            for a, b in combinations(answers, 2)
-        )
 
 
 # -- relations of the error --------------------------------------------------------------------------------------------

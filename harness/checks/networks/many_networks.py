@@ -3,42 +3,29 @@
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from itertools import chain, count
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from harness.bounds.tolerances import INCONCLUSIVE_SHARE
 from harness.checks.activations.slope_answers import ONE_SIDED
 from harness.checks.networks.network_check import check, cross_check
+from harness.checks.networks.network_summary import Checked, Summary
 from harness.checks.networks.random_problems import ANY, Like, random_problem
-from harness.facts import message_table
 from harness.facts.fact import Fact, doubt, kinds_of
 from harness.facts.kinds import Kind
 from harness.progress import Progress, silent
 from harness.sources.bug_zoo import Bug
 from harness.sources.source_names import Sources, named_sources
-from harness.verdict.report import Report, json_ready
-from harness.wording import counted
+from harness.verdict.report import Report
 from reference.activations import Activation
-from reference.problem import Problem
 from reference.whole_numbers import whole_number
 
 KEPT = 5
 """Failures that a summary keeps with their reports."""
 
 VERDICTS = ("agree", "disagree", "inconclusive")
-
-
-class Checked(NamedTuple):
-    """A network that was checked: its number, the report, and the problem with θ."""
-
-    number: int
-    report: Report
-    problem: Problem
-    theta: np.ndarray
 
 
 class Outcome(NamedTuple):
@@ -51,77 +38,6 @@ class Outcome(NamedTuple):
     margin: float
     reasons: tuple[Fact, ...]
     hides_bugs: bool
-
-
-@dataclass(frozen=True)
-class Summary:
-    """The outcome on many networks.
-
-    Attributes
-    ----------
-    verdict : str
-        "disagree" when any network disagrees, "inconclusive" when too many are, else "agree".
-    networks, seed : int
-        How many networks, and the seed that they come from.
-    sources : tuple of str
-        The sources that took part in any of them.
-    left_out : dict
-        How many networks a source could not take (`NotApplicable`), where there were any.
-    counts : dict
-        How many networks came out "agree", "disagree" and "inconclusive".
-    outliers : dict
-        How often each source was the odd one out.
-    reasons : tuple of Fact
-        Why the verdict is "inconclusive": sources that took part in no network, or the first network without a verdict.
-    failures : tuple of Checked
-        The first networks that disagree; ``random_problem((seed, index))`` makes them again.
-    margin : float
-        The largest difference between sources that agree, over its error bound.
-    seconds : float
-        How long all of it took.
-    doubts : dict
-        How many networks are inconclusive, by kind of fact; a network may have several kinds.
-    drawn : str
-        Further arguments of `random_problem`, as Python code.
-    """
-
-    verdict: str
-    networks: int
-    seed: int
-    sources: tuple[str, ...]
-    left_out: dict[str, int]
-    counts: dict[str, int]
-    outliers: dict[str, int]
-    reasons: tuple[Fact, ...]
-    failures: tuple[Checked, ...]
-    margin: float
-    seconds: float
-    doubts: dict[str, int]
-    drawn: str = ""
-
-    def to_dict(self) -> dict[str, Any]:
-        """A JSON-ready document."""
-        failures = [{"network": failure.number, "report": failure.report.to_dict()} for failure in self.failures]
-        fields = {name: value for name, value in vars(self).items() if name not in ("drawn", "failures")}
-        return json_ready(fields) | {"failures": failures}
-
-    def __str__(self) -> str:
-        counts = ", ".join(f"{number:,} {verdict}" for verdict, number in self.counts.items())
-        lines = [
-            f"{counted(self.networks, 'network')}, {counted(len(self.sources), 'source')}: {counts} (seed {self.seed})"
-        ]
-        lines += [f"  {message_table.say(reason)}" for reason in self.reasons]
-        lines += [f"  inconclusive, {number:,} of them: {kind}" for kind, number in self.doubts.items()]
-        refused = {name: number for name, number in self.left_out.items() if name in self.sources}
-        lines += [f"  {name} could not take {number:,} of them" for name, number in refused.items()]
-        known: dict[Any, int] = {}  # the first network with each diagnosis
-        for number, report, *_ in self.failures:
-            drawn = f"network {number}, random_problem(({self.seed}, {number}){self.drawn})"
-            diagnoses = [finding.diagnosis for finding in report.findings if finding.diagnosis]
-            alike = known.setdefault((report.outliers, frozenset(diagnoses)), number) if diagnoses else number
-            again = f": {', '.join(report.outliers)} again, as on network {alike}"
-            lines.append(f"{drawn}:\n{report}" if alike == number else f"{drawn}{again}")
-        return "\n".join(lines)
 
 
 def check_networks(

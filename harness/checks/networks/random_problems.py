@@ -168,7 +168,7 @@ def random_problem(
     return problem, theta
 
 
-# -- networks with an activation that was checked by itself -------------------------------------------------------------
+# -- networks with an activation that was checked by itself ------------------------------------------------------------
 
 
 def usable_sources(

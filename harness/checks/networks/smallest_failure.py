@@ -5,15 +5,15 @@ Each step of shrinking tries to leave something out (a hidden layer, a unit, an 
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from harness.checks.networks.case_files import as_script, replay_command, save_case
 from harness.checks.networks.network_check import check
-from harness.facts import message_table
-from harness.facts.fact import Fact, note
+from harness.checks.networks.network_summary import Reproduction
+from harness.facts.fact import note
 from harness.facts.kinds import Kind
 from harness.sources.source_names import Sources
 from harness.verdict.report import Report
@@ -23,35 +23,6 @@ from reference.problem import Problem
 Case = tuple[Problem, np.ndarray]
 
 MAX_TRIES = 2000
-
-
-@dataclass(frozen=True)
-class Reproduction:
-    """How to see a failure again.
-
-    Attributes
-    ----------
-    report : Report or None
-        On the smallest network that still fails; None where the failure does not repeat.
-    script : str
-        The same as a Python program.
-    saved_as, command : str
-        The case file, and the command that checks it again.
-    facts : tuple of Fact
-        Why any of these is missing.
-    """
-
-    report: Report | None = None
-    script: str = ""
-    saved_as: str = ""
-    command: str = ""
-    facts: tuple[Fact, ...] = ()
-
-    def __str__(self) -> str:
-        lines = [f"The smallest network that still fails:\n{self.report}\n"] if self.report else []
-        lines += [f"The same in Python:\n\n{self.script}\n"] if self.script else []
-        lines += [f"Saved as {self.saved_as}\nReplay it with: {self.command}"] if self.saved_as else []
-        return "\n".join([*lines, *map(message_table.say, self.facts)])
 
 
 def reproduce(

@@ -8,7 +8,7 @@ import numpy as np
 from harness import ACTIVATIONS, Activation, Report
 from harness.checks.activations.activation_check import check_activation
 from harness.checks.activations.activation_figure import Curve
-from harness.checks.activations.activation_subject import CLAIMED
+from harness.checks.activations.slope_answers import CLAIMED
 from harness.verdict.report import Finding, PairRow
 from reference.activations import elu, leaky_relu
 

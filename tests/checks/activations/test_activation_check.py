@@ -27,9 +27,9 @@ from activation_records import (
 from scipy.special import expit
 
 from harness import ACTIVATIONS, Activation
-from harness.checks.activations.activation_check import check_activation, find_activation
-from harness.checks.activations.activation_subject import CLAIMED, SIDES
-from harness.checks.activations.slope_answers import _consensus
+from harness.checks.activations.activation_check import check_activation
+from harness.checks.activations.formulas import find_activation
+from harness.checks.activations.slope_answers import CLAIMED, ONE_SIDED, _consensus
 from harness.checks.activations.slope_oracles import ORACLES
 from harness.checks.activations.z_grid import grid
 from harness.verdict.comparison import Answer, compare_all
@@ -44,7 +44,7 @@ def test_every_registered_activation_agrees_with_every_oracle(name):
     report = checked(ACTIVATIONS[name])
     kinks = ACTIVATIONS[name].kinks
     assert report.verdict == "agree", f"\n{report}"
-    sides = [SIDES] if report.picture.seams else []
+    sides = [ONE_SIDED] if report.picture.seams else []
     assert [row.name for row in report.sources] == [CLAIMED, *ORACLES, *sides]
     assert set(kinks) <= set(report.picture.seams)
     assert (report.left_out, report.reasons, report.findings, report.outliers) == ({}, (), (), ())
@@ -269,7 +269,7 @@ def test_a_claim_that_is_wrong_at_a_kink_is_named_beside_an_oracle_that_is_wrong
     report = check_activation(formula(lambda xp, z: xp.where(z > 0.0, 2.0 * z, xp.exp(z) - 1.0), slope, kinks=(0.0,)))
     assert report.outliers == (CLAIMED, "jax")
     assert curve(report).wrong_stretches() == ((0.0, 0.0),)
-    assert {(finding.source, finding.against == SIDES) for finding in report.findings} == {
+    assert {(finding.source, finding.against == ONE_SIDED) for finding in report.findings} == {
         (CLAIMED, True),
         ("jax", False),
     }
@@ -441,7 +441,7 @@ def test_the_document_has_the_kinks_and_the_oracles(given, verdict):
     document = check_activation(given).to_dict()
     assert (document["schema"], document["verdict"]) == (SCHEMA, verdict)
     assert document["details"]["kinks"][0]["left"] == (0.1 if verdict == "disagree" else 0.0)
-    assert {row["name"] for row in document["sources"]} == {CLAIMED, *ORACLES, SIDES}
+    assert {row["name"] for row in document["sources"]} == {CLAIMED, *ORACLES, ONE_SIDED}
     assert bool(document["findings"]) == (verdict == "disagree")
 
 

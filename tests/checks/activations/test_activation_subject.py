@@ -4,8 +4,8 @@ import numpy as np
 from activation_records import RIGHT
 
 from harness import ACTIVATIONS
-from harness.checks.activations.activation_subject import ActivationSlope, GridPoints
-from harness.checks.activations.z_grid import grid, sides
+from harness.checks.activations.slope_answers import ActivationSlope
+from harness.checks.activations.z_grid import GridPoints, grid, sides
 
 
 def subject_of(f):

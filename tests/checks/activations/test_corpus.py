@@ -8,7 +8,7 @@ import os
 import pytest
 from activation_records import checked
 
-from harness.checks.activations.activation_subject import CLAIMED
+from harness.checks.activations.slope_answers import CLAIMED
 from harness.study.activations.right import RIGHT
 from harness.study.activations.wrong import WRONG
 

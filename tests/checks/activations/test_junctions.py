@@ -6,9 +6,9 @@ from activation_records import formula, of
 
 from harness import ACTIVATIONS
 from harness.checks.activations.activation_check import check_activation
-from harness.checks.activations.activation_subject import CLAIMED, SIDES
 from harness.checks.activations.junctions import find_jumps, switches
-from harness.checks.activations.slope_oracles import is_known, sides_of_slope, slope_function
+from harness.checks.activations.slope_answers import CLAIMED, ONE_SIDED
+from harness.checks.activations.slope_oracles import is_known, one_sided_derivatives, slope_function
 from harness.checks.activations.z_grid import grid
 
 
@@ -60,7 +60,7 @@ def test_the_places_where_a_formula_goes_over_to_another_branch(compared, places
 def test_the_limits_of_the_slope_on_both_sides(value, place, left, right):
     f = formula(value, lambda z, a: z)
     with np.errstate(all="ignore"):
-        sides = sides_of_slope(f, np.array([place]), slope_function(f, grid(f)))
+        sides = one_sided_derivatives(f, np.array([place]), slope_function(f, grid(f)))
     assert [float(slope[0]) for slope, _ in sides] == pytest.approx([left, right], abs=1e-8)
     assert all(is_known(side).all() for side in sides)
 
@@ -90,7 +90,7 @@ def test_where_smooth_pieces_meet_the_slope_is_the_common_limit(value, slope, pl
         assert (report.verdict, {row.verdict for row in report.pairs}) == ("agree", {"agree"})
     else:
         (finding,) = report.findings
-        assert (report.outliers, finding.against, finding.blocks) == ((CLAIMED,), SIDES, (f"z = {place:g}",))
+        assert (report.outliers, finding.against, finding.blocks) == ((CLAIMED,), ONE_SIDED, (f"z = {place:g}",))
 
 
 def test_a_steep_function_does_not_jump_and_a_step_on_it_does():

@@ -5,11 +5,11 @@ import math
 import numpy as np
 import pytest
 from activation_records import beside_claim, checked, curve, formula, relu_with, sigma, stairs, tanh_to
+from harness.checks.activations.activation_subject import AT_A_SEAM
 
 from harness.checks.activations.activation_check import check_activation
-from harness.checks.activations.activation_subject import AT_A_SEAM, CLAIMED, SIDES
-from harness.checks.activations.junctions import find_jumps
-from harness.checks.activations.one_sided_slopes import Kink
+from harness.checks.activations.junctions import Junction, find_jumps
+from harness.checks.activations.slope_answers import CLAIMED, ONE_SIDED
 
 
 def kinks_of(report):
@@ -23,7 +23,7 @@ def test_at_a_kink_every_slope_between_both_sides_is_a_convention(at_zero):
     assert report.verdict == "agree"
     assert (kink["left"], kink["right"], kink["claimed"], kink["jax"]) == (0.0, 1.0, at_zero, 0.0)
     assert kink["follows_jax"] == (at_zero == 0.0)
-    (row,) = [row for row in report.pairs if SIDES in (row.first, row.second)]
+    (row,) = [row for row in report.pairs if ONE_SIDED in (row.first, row.second)]
     assert (row.first, row.verdict, row.coordinates_decided) == (CLAIMED, "agree", 1)
 
 
@@ -34,7 +34,7 @@ def test_a_slope_outside_of_both_sides_is_no_convention(at_zero, nearest):
     report = check_activation(relu_with(at_zero, kinks=(0.0,)))
     (finding,) = report.findings
     assert (report.verdict, report.outliers) == ("disagree", (CLAIMED,))
-    assert (finding.source, finding.against, finding.where, finding.blocks) == (CLAIMED, SIDES, "f'(0)", ("z = 0",))
+    assert (finding.source, finding.against, finding.where, finding.blocks) == (CLAIMED, ONE_SIDED, "f'(0)", ("z = 0",))
     assert (finding.value, finding.expected) == (pytest.approx(at_zero, nan_ok=True), nearest)
     assert (finding.diagnosis == AT_A_SEAM) == np.isfinite(at_zero)
     assert ("overflow on the way" in finding.diagnosis) == (not np.isfinite(at_zero))
@@ -50,9 +50,9 @@ def test_one_sided_differences_know_the_sides_where_values_are_all_there_is(at_z
     report = check_activation(
         formula(lambda xp, z: relu(z), lambda z, a: np.where(z == 0.0, at_zero, z > 0.0), kinks=(0.0,))
     )
-    assert {source.name for source in report.sources} == {CLAIMED, "finite-difference", SIDES}
+    assert {source.name for source in report.sources} == {CLAIMED, "finite-difference", ONE_SIDED}
     assert report.verdict == verdict
-    assert beside_claim(report)[SIDES].verdict == verdict
+    assert beside_claim(report)[ONE_SIDED].verdict == verdict
 
 
 def test_the_sides_of_a_kink_are_those_of_the_oracles_that_stand():
@@ -106,7 +106,7 @@ def test_what_is_claimed_at_a_kink_is_judged_whether_it_is_declared_or_not(place
     report = check_activation(bent_at(places, at_kinks, kinks=places if declared else ()))
     assert (report.verdict, report.outliers) == ("disagree", (CLAIMED,))
     (finding,) = report.findings
-    assert (finding.against, len(finding.blocks)) == (SIDES, len(places))
+    assert (finding.against, len(finding.blocks)) == (ONE_SIDED, len(places))
 
 
 def test_a_declared_kink_where_nothing_jumps_is_said():
@@ -129,7 +129,7 @@ def test_a_declared_kink_where_nothing_jumps_is_said():
 )
 def test_a_kink_with_sides_of_any_size(left, right, jumps, between):
     tried = (-np.inf, -2.0, -1.0, 0.0, 0.5, 1.0, 2.0, np.inf, np.nan)
-    kinks = [Kink(0.0, left, right, claimed, np.nan, declared=True) for claimed in tried]
+    kinks = [Junction(0.0, left, right, claimed, np.nan, declared=True) for claimed in tried]
     assert {kink.claimed for kink in kinks if kink.is_between} == between
     assert {kink.jumps for kink in kinks} == {jumps}
     for kink in kinks:
@@ -153,11 +153,11 @@ def test_a_kink_with_sides_of_any_size(left, right, jumps, between):
     ],
 )
 def test_a_kink_in_words(left, right, declared, words):
-    assert str(Kink(0.0, left, right, 0.0, 0.0, declared)).startswith(words)
+    assert str(Junction(0.0, left, right, 0.0, 0.0, declared)).startswith(words)
 
 
 def test_a_claim_that_differs_from_jax_at_a_kink_is_said():
-    assert "but JAX reports 0 for the formula" in str(Kink(0.0, 0.0, 1.0, 0.5, 0.0, declared=True))
+    assert "but JAX reports 0 for the formula" in str(Junction(0.0, 0.0, 1.0, 0.5, 0.0, declared=True))
 
 
 @pytest.mark.parametrize(

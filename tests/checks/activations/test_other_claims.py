@@ -9,7 +9,7 @@ from activation_records import formula, of, sigma
 from scipy.special import expit
 
 from harness import ACTIVATIONS, Activation, check_activation
-from harness.checks.activations.activation_subject import CLAIMED
+from harness.checks.activations.slope_answers import CLAIMED
 
 
 def swish(**keywords):

@@ -8,8 +8,8 @@ from activation_records import formula
 
 from harness import ACTIVATIONS
 from harness.checks.activations.activation_check import check_activation
-from harness.checks.activations.activation_subject import CLAIMED, SIDES
 from harness.checks.activations.record_faults import at_infinity
+from harness.checks.activations.slope_answers import CLAIMED, ONE_SIDED
 
 
 def at_minus_zero(f, slope, **changes):
@@ -40,7 +40,7 @@ def test_the_slope_at_minus_zero_is_judged_beside_both_sides(name, slope, verdic
     assert len(said) == (slope != ACTIVATIONS[name].slope(np.zeros(1), np.zeros(1))[0] or np.isnan(slope))
     if verdict == "disagree":
         (finding,) = report.findings
-        assert (finding.against, finding.where, finding.blocks) == (SIDES, "f'(0)", ("z = 0",))
+        assert (finding.against, finding.where, finding.blocks) == (ONE_SIDED, "f'(0)", ("z = 0",))
         assert finding.value == pytest.approx(slope, nan_ok=True)
 
 

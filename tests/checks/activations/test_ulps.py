@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from harness.checks.activations.ulps import by_region, in_ulps, ulps_in_words
 
 from harness import ACTIVATIONS, Activation
 from harness.checks.activations.activation_check import check_activation
-from harness.checks.activations.ulps import by_region, in_ulps, ulps_in_words
 
 
 @pytest.mark.parametrize(

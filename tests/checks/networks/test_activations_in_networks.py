@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from harness import ACTIVATIONS, Activation, check_activation
-from harness.checks.networks.activation_networks import (
+from harness.checks.networks.random_problems import (
     mixed_with_others,
     needs_plain_differences,
     register_checked,

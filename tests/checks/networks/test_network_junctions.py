@@ -5,9 +5,10 @@ from functools import partial
 
 import numpy as np
 import pytest
+from harness.checks.activations.activation_subject import AT_A_SEAM
 
 from harness import ACTIVATIONS, SOURCES, Activation, Network, Problem, cross_check
-from harness.checks.activations.activation_subject import AT_A_SEAM, SIDES
+from harness.checks.activations.slope_answers import ONE_SIDED
 from harness.checks.networks.network_check import check
 from harness.checks.networks.network_subject import AT_A_KINK, BY_PIECES, ROUNDED
 from harness.sources.loop import cost_and_gradient as loop
@@ -121,9 +122,9 @@ def test_a_record_that_is_wrong_at_a_seam_is_named_by_its_sources_and_the_place(
     f = replace(softplus, name="mine", slope=lambda z, a: np.where(z == 0.0, 0.0, softplus.slope(z, a)))
     report = cross_check(*at_seam(f, 0.0, "one unit"), ["loop", "vectorized", "finite-difference"])
     assert (report.verdict, report.outliers) == ("disagree", ("loop", "vectorized"))
-    assert {finding.against for finding in report.findings} == {SIDES}
+    assert {finding.against for finding in report.findings} == {ONE_SIDED}
     assert all(AT_A_SEAM in finding.diagnosis for finding in report.findings)
-    assert f"{SIDES}: where pieces meet: mine at z = 0" in report.notes
+    assert f"{ONE_SIDED}: where pieces meet: mine at z = 0" in report.notes
 
 
 def test_a_hole_that_is_filled_decides_all_but_the_directions():
@@ -157,5 +158,5 @@ def test_where_a_formula_turns_within_the_error_of_z_its_ends_say_nothing():
     problem, theta = at_seam(ACTIVATIONS["sin"], 1e15, "one unit")
     report = judged(problem, theta, RIGHT | {"mine": with_slope(ACTIVATIONS["sin"], 1e15, 0.0)})
     assert (report.verdict, report.outliers) == ("inconclusive", ())
-    assert SIDES not in {row.name for row in report.sources}
+    assert ONE_SIDED not in {row.name for row in report.sources}
     assert ROUNDED in {kind_of(reason) for reason in report.reasons}
