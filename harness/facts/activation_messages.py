@@ -10,7 +10,8 @@ from harness.facts.row import Row
 from harness.wording import first_few, told_apart
 
 EXAMPLE = (
-    "import numpy as np\nfrom harness import ACTIVATIONS, Activation, check_activation\ntanh = ACTIVATIONS['tanh']\n"
+    "import math\nimport numpy as np\nfrom harness import ACTIVATIONS, Activation, check_activation\n"
+    "tanh = ACTIVATIONS['tanh']\n"
 )
 TANH = EXAMPLE + "report = check_activation(Activation('mine', tanh.value, lambda z, a: {slope}))"
 FORMULA = EXAMPLE + "report = check_activation(Activation('mine', lambda xp, z: {value}, lambda z, a: {slope}))"
@@ -310,7 +311,7 @@ ROWS = {
         "{where} uses differences of plain values, because the formula cannot take increments ({reason}).",
         meaning="These differences cancel, so they know fewer digits than differences by increments.",
         cause="The formula calls functions that are not of xp.",
-        example=FORMULA.format(value="np.vectorize(abs)(z)", slope="np.sign(z)"),
+        example=FORMULA.format(value="np.vectorize(math.tanh, otypes=[float])(z)", slope="1.0 - a * a"),
         advice="Write the formula over xp, to have it checked more sharply.",
     ),
     Kind.PRODUCT_RULE: Row(
@@ -325,7 +326,7 @@ ROWS = {
         "Rounding in {where} was sampled and not bounded ({reason}).",
         meaning="The error bound is an estimate, so it is widened before anybody is accused by it.",
         cause="The formula calls a function that has no rounding rule.",
-        example=FORMULA.format(value="np.vectorize(abs)(z)", slope="np.sign(z)"),
+        example=FORMULA.format(value="np.vectorize(math.tanh, otypes=[float])(z)", slope="1.0 - a * a"),
         advice="Write the formula over xp, to have a derived bound.",
     ),
     Kind.SECOND_DERIVATIVE: Row(

@@ -279,7 +279,7 @@ ROWS = {
         meaning="A pre-activation lies exactly where two formula pieces meet, so differences see both pieces.",
         cause="Zero inputs, zero weights, or biases at a junction.",
         example=EXAMPLE + "problem = Problem(Network([2, 3, 2], 'elu'), problem.X, problem.Y, l2=1.0)\n"
-        "report = cross_check(problem, 0.0 * theta)",
+        "theta = problem.network.pack([np.zeros((3, 3)), np.ones((2, 4))])\nreport = cross_check(problem, theta)",
         advice="Check at another θ, if JAX's convention at the junction is not the question.",
     ),
     Kind.UNITS_AT_KINK: Row(
@@ -287,7 +287,7 @@ ROWS = {
         meaning="A pre-activation lies exactly at a kink, where any slope between both one-sided derivatives is right.",
         cause="ReLU units with zero inputs, zero weights or zero biases.",
         example=EXAMPLE + "problem = Problem(Network([2, 3, 2], 'relu'), problem.X, problem.Y, l2=1.0)\n"
-        "report = cross_check(problem, 0.0 * theta)",
+        "theta = problem.network.pack([np.zeros((3, 3)), np.ones((2, 4))])\nreport = cross_check(problem, theta)",
         advice="Check at another θ.",
     ),
     Kind.ZERO_WEIGHTS: Row(

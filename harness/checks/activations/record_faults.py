@@ -30,7 +30,7 @@ def find_faults(f: Activation, z: np.ndarray) -> list[Fact]:
         try:
             found = _wrong_shapes(f, np.resize([-1.5, -0.5, 0.25, 2.0], shape))
         except FORMULA_ERRORS as reason:
-            found = [wrong(Kind.SHAPE_REFUSED, shape=list(shape), reason=first_line(reason))]
+            found = [wrong(Kind.SHAPE_REFUSED, shape=str(shape), reason=first_line(reason))]
         broadcasts = all(fact.kind == Kind.ONE_SLOPE_FOR_ALL for fact in found)
         breaks = len(shape) == 2 and not broadcasts
         faults += found if breaks else [replace(fact, severity=Severity.NOTE) for fact in found]
@@ -58,9 +58,9 @@ def _wrong_shapes(f: Activation, z: np.ndarray) -> list[Fact]:
         if got == z.shape:
             continue
         if (part, got) == ("slope", ()):
-            faults.append(wrong(Kind.ONE_SLOPE_FOR_ALL, part, shape=list(z.shape)))
+            faults.append(wrong(Kind.ONE_SLOPE_FOR_ALL, part, shape=str(z.shape)))
         else:
-            faults.append(wrong(Kind.SHAPE_NOT_KEPT, part, shape=list(z.shape), returned=list(got)))
+            faults.append(wrong(Kind.SHAPE_NOT_KEPT, part, shape=str(z.shape), returned=str(got)))
     return faults
 
 

@@ -47,7 +47,7 @@ def _ask(source: Source, problem: Problem, theta: np.ndarray, bound: Bound) -> A
     measured, misconduct, notes = _measure_and_watch(source, problem, given)
     seconds = time.perf_counter() - started
     if np.ndim(measured.cost):
-        notes = (*notes, note(Kind.COST_IN_ARRAY, name, shape=list(np.shape(measured.cost))))
+        notes = (*notes, note(Kind.COST_IN_ARRAY, name, shape=str(np.shape(measured.cost))))
     if not np.array_equal(given, theta):
         misconduct = (*misconduct, wrong(Kind.ARGUMENT_CHANGED, name, argument="θ"))
     cost, gradient = _as_real_arrays(name, measured, theta)
