@@ -105,8 +105,10 @@ def _not_elementwise(fact: Fact) -> str:
 
 def _not_finite(fact: Fact) -> str:
     part = "JAX's slope of the formula" if fact.where[0] == "jax" else f"The {fact.where[0]}"
-    could_be = f" It could be finite: {fact.data['expected']:.6g} at z = {fact.data['z']:.6g}."
-    return f"{part} is not finite for {_stretches(fact)}.{could_be if 'expected' in fact.data else ''}"
+    broken = f"{part} is not finite for {_stretches(fact)}."
+    if "expected" not in fact.data:
+        return broken
+    return f"{broken} It could be finite: {fact.data['expected']:.6g} at z = {fact.data['z']:.6g}."
 
 
 def _minus_zero(fact: Fact) -> str:

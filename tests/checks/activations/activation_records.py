@@ -101,9 +101,7 @@ RIGHT = {
     "a root of less than zero, for the complex step": formula(
         lambda xp, z: (0.5 + 0.5 * xp.tanh(z / 2.0)) ** 2.5, lambda z, a: 2.5 * a * sigma(-z)
     ),
-    "no junction, and no array of none": formula(
-        lambda xp, z: np.vectorize(lambda x: x * x)(z), lambda z, a: 2.0 * z
-    ),
+    "no junction, and no array of none": formula(lambda xp, z: np.vectorize(lambda x: x * x)(z), lambda z, a: 2.0 * z),
 }
 
 
