@@ -42,7 +42,8 @@ def ask_sources(sources: Iterable[Source], problem: Problem, theta: np.ndarray, 
 
 
 def _ask(source: Source, problem: Problem, theta: np.ndarray, bound: Bound) -> Answer:
-    given, name = theta.copy(), source.name
+    name = source.name
+    given = theta.copy()
     started = time.perf_counter()
     measured, misconduct, notes = _measure_and_watch(source, problem, given)
     seconds = time.perf_counter() - started
