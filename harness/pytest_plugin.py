@@ -115,7 +115,7 @@ def _check_values(config: pytest.Config) -> None:
         raise ValueError(f"gradient_inconclusive must be fail, warn or pass, not {on_inconclusive!r}")
     activations, sources = _suite_option(config, ACTIVATION), _suite_option(config, SOURCE)
     if activations or sources:  # or nothing is imported
-        from harness.checks.activations.activation_check import find_activation
+        from harness.checks.activations.formulas import find_activation
         from harness.sources.source_names import find_source
 
         for find, names in ((find_activation, activations), (find_source, sources)):
@@ -273,7 +273,7 @@ def _record(config: pytest.Config, report: Any) -> None:
 
 
 def _repeat_network(item: pytest.Item, report: Any, subject: Any, theta: Any, sources: Any, **_: Any) -> str:
-    from harness.checks.networks.reproduction import reproduce
+    from harness.checks.networks.smallest_failure import reproduce
     from harness.scripts.locating import search_path
     from harness.sources.source_names import named_sources
     from harness.sources.source_table import SOURCES
@@ -283,7 +283,7 @@ def _repeat_network(item: pytest.Item, report: Any, subject: Any, theta: Any, so
     modules = [name.partition(":")[0] for name in activations]
     modules += [getattr(source.run, "__module__", "") for source in named_sources(sources or SOURCES).values()]
     prefix = search_path(modules, item.config.invocation_params.dir)
-    return reproduce(subject, theta, report, sources, path, activations, prefix)
+    return str(reproduce(subject, theta, report, sources, path, activations, prefix))
 
 
 def _repeat_function(item: pytest.Item, call: dict[str, Any]) -> str:

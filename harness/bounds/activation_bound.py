@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from harness.facts.fact import Fact, note
+from harness.facts.kinds import Kind
 from reference.activations import Activation
 from reference.arithmetics import companion
 from reference.arithmetics.companion import first_line, require_same
@@ -34,7 +36,7 @@ class ActivationBound(NamedTuple):
     value: np.ndarray
     claimed: np.ndarray
     formula: np.ndarray
-    notes: tuple[str, ...]
+    notes: tuple[Fact, ...]
 
 
 def activation_bound(f: Activation, z: np.ndarray, arithmetic: type[Rounded] = Rounded) -> ActivationBound:
@@ -52,8 +54,8 @@ def activation_bound(f: Activation, z: np.ndarray, arithmetic: type[Rounded] = R
         by_formula = evaluate("the formula's derivative", lambda: _derivative(f, Z, a), claimed, Z, sampled)
         by_hand = arithmetic(by_hand.value, by_hand.error + arithmetic.unit / RoundedConstants.unit * _constants(f, z))
         by_formula = arithmetic(by_formula.value, by_formula.error + arithmetic.unit * _sums(f, z))
-    notes = [f"rounding in {part} is sampled, not bounded ({reason})" for part, reason in sampled.items()]
-    return ActivationBound(*(_errors(result, z.shape) for result in (A, by_hand, by_formula)), notes=tuple(notes))
+    notes = tuple(note(Kind.SAMPLED_ROUNDING, part, reason=reason) for part, reason in sampled.items())
+    return ActivationBound(*(_errors(result, z.shape) for result in (A, by_hand, by_formula)), notes=notes)
 
 
 def _errors(result: Rounded, shape: tuple[int, ...]) -> np.ndarray:

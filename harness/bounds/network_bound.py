@@ -19,6 +19,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from harness.bounds.activation_bound import FORMULA_ERRORS, activation_bound, evaluate
+from harness.facts.fact import Fact, note
+from harness.facts.kinds import Kind
 from reference.activations import Activation
 from reference.arithmetics.companion import first_line
 from reference.arithmetics.rounded import Rounded
@@ -45,7 +47,7 @@ class Bound(NamedTuple):
 
     cost: float
     gradient: np.ndarray
-    notes: tuple[str, ...] = ()
+    notes: tuple[Fact, ...] = ()
 
 
 def rounding_bound(problem: Problem, theta: np.ndarray, arithmetic: type[Rounded] = Rounded) -> Bound:
@@ -57,8 +59,8 @@ def rounding_bound(problem: Problem, theta: np.ndarray, arithmetic: type[Rounded
     """
     sampled: dict[str, str] = {}
     cost, gradient = shadow_pass(problem, theta, arithmetic, lambda f, Z: activate(f, Z, sampled))
-    notes = [f"rounding in {name} is sampled, not bounded ({reason})" for name, reason in sampled.items()]
-    return Bound(cost.error, gradient.error, tuple(notes))
+    notes = tuple(note(Kind.SAMPLED_ROUNDING, name, reason=reason) for name, reason in sampled.items())
+    return Bound(cost.error, gradient.error, notes)
 
 
 def shadow_pass(

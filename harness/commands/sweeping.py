@@ -79,7 +79,7 @@ def sweep(
 
 def _check_names(settings: Any) -> None:
     """Names that stand for nothing are refused before any file is made."""
-    from harness.checks.activations.activation_check import find_activation
+    from harness.checks.activations.formulas import find_activation
     from harness.sources.source_names import may_need_jax, named_sources
 
     if settings.activations or may_need_jax(settings.sources):

@@ -52,7 +52,10 @@ def _length(fact: Fact) -> str:
 def _factor(fact: Fact) -> str:
     sums = [SUMS[name] for name in fact.data.get("sums", ())]
     why = f", as if the sum over the examples were {' or '.join(sums)}" if sums else _length(fact)
-    return f"{_place(fact)}: {times(fact.data['factor'])} the right value{why}{_before(fact)}{_counted(fact)}."
+    named = fact.data.get("named")
+    multiple = f"{named} times" if named else times(fact.data["factor"])
+    missing = f" The factor {fact.data['missing']} is missing." if "missing" in fact.data else ""
+    return f"{_place(fact)}: {multiple} the right value{why}{_before(fact)}{_counted(fact)}.{missing}"
 
 
 def _factor_by_slice(fact: Fact) -> str:

@@ -5,10 +5,11 @@ from functools import partial
 from itertools import chain
 from typing import Any
 
-from harness.checks.networks.many_networks import Summary
+from harness.checks.networks.network_summary import Summary
 from harness.digits import figures
 from harness.digits.fitting import Fit
 from harness.digits.main_job import RunResult
+from harness.facts import message_table
 from harness.figure_style import png
 from harness.pages.document import picture, table
 from harness.reports.parts import gallery, listing, of_report, page, preformatted, section, wide
@@ -51,7 +52,7 @@ def _networks(summary: Summary, title: str) -> str:
     closest = f"The largest difference between sources that agree is {summary.margin:.2g} of what is allowed."
     return section(
         title,
-        listing([*summary.reasons, closest]),
+        listing([*map(message_table.say, summary.reasons), closest]),
         wide(
             table(("verdict", "networks"), counts, "Verdicts"),
             table(("reason", "networks"), summary.doubts.items(), "Why networks are inconclusive")

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from harness.bounds.network_bound import rounding_bound
-from harness.checks.networks.bug_replay import Explanations, Replay, find_bugs
-from harness.checks.networks.distinguishing_problems import different, telling_problem
+from harness.checks.networks.bug_explanations import Explanations, find_bugs
+from harness.checks.networks.bug_replay import Replay, drop_equivalent, find_distinction
 from harness.checks.networks.network_check import cross_check
 from harness.progress import Progress, silent
 from harness.sources.bug_zoo import BUGS, Bug, pipeline_with
@@ -42,10 +42,10 @@ WRONG_COSTS = {
     "mean over m·K": "cost-mean-over-units",
     "one Θ only": "cost-regularises-last-layer-only",
     "halved": "cost-halved",
-    "a 1x1 array": "its cost is an array of shape (1, 1), not a number",
-    "NaN": "the cost is not finite",
+    "a 1x1 array": "cost-in-array",
+    "NaN": "cost-not-finite",
 }
-"""A wrong cost beside a right gradient: the bug of the zoo that it is, or what a report has to say."""
+"""A wrong cost beside a right gradient: the bug of the zoo that it is, or the kind of fact in its report."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ def _outcome(group: tuple[Bug, ...], problem: Any, theta: np.ndarray, rng: np.ra
     cost = cost + rng.uniform(-1.0, 1.0) * bound.cost
     answer = Answer("planted", "planted", cost, bound.cost, gradient, bound.gradient)
     found = find_bugs([Replay(problem, theta, answer)])
-    named = different(problem, theta, _named(found))
+    named = drop_equivalent(problem, theta, _named(found))
     if not named:
         return VAGUE
     if any(_the_same(problem, theta, group, other) for other in named):
@@ -149,7 +149,7 @@ def _named(found: Explanations) -> tuple[tuple[Bug, ...], ...]:
 
 
 def _the_same(problem: Any, theta: np.ndarray, group: tuple[Bug, ...], other: tuple[Bug, ...]) -> bool:
-    return set(group) == set(other) or telling_problem(problem, theta, [group, other]) is None
+    return set(group) == set(other) or find_distinction(problem, theta, [group, other]) is None
 
 
 def _is_told(what: str, seed: int, number: int) -> bool:

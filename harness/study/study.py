@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from harness.checks.networks.many_networks import Summary, check_networks
+from harness.checks.networks.many_networks import check_networks
+from harness.checks.networks.network_summary import Summary
 from harness.progress import Progress, silent
 from harness.sources.bug_zoo import BUGS
 from harness.study.checkers import ALARM, HARNESS, INCONCLUSIVE, OUR_RULE, PEERS, named_peers

@@ -21,6 +21,8 @@ MOST_ATTRIBUTES = 12
 RENDERERS = (
     "harness/facts/",
     "harness/verdict/report.py",
+    "harness/checks/activations/activation_figure.py",
+    "harness/checks/networks/network_summary.py",
     "harness/commands/",
     "harness/reports/",
 )

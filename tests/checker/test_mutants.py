@@ -288,14 +288,12 @@ CHANGES: dict[str, list[Row]] = {
     "harness.checks.networks.many_networks": [
         (
             "bad networks are outvoted",
-            replace(
-                'self.counts["disagree"]', 'self.counts["disagree"] > self.counts["agree"]', within="_Tally.summary"
-            ),
+            replace('verdicts["disagree"]', 'verdicts["disagree"] > verdicts["agree"]', within="summarise"),
             many_networks,
         ),
         (
             "inconclusive networks pass",
-            replace('verdict, reasons = "inconclusive", self.first_doubts', "pass"),
+            replace('verdicts["inconclusive"] > INCONCLUSIVE_SHARE * len(outcomes)', "False"),
             many_networks,
         ),
     ],

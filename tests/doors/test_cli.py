@@ -292,7 +292,7 @@ def test_what_goes_wrong_after_the_verdict_leaves_it_alone(run, monkeypatch):
     def failing(*arguments):
         raise RuntimeError("no")
 
-    monkeypatch.setattr("harness.checks.networks.reproduction.shrink_disagreement", failing)
+    monkeypatch.setattr("harness.checks.networks.smallest_failure.shrink_disagreement", failing)
     code, out, err = run("bugs", "wrong-sign", "--case", "case.json")
     assert (code, "DISAGREE" in out) == (DISAGREE, True)
     assert "is not saved: RuntimeError: no" in err

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from harness import Network, Problem, cross_check
-from harness.checks.activations.activation_check import check_activation, find_activation
+from harness.checks.activations.activation_check import check_activation
+from harness.checks.activations.formulas import find_activation
 from harness.checks.networks.many_networks import check_networks
 from harness.digits.data import Digits
 from harness.digits.fitting import Plan

@@ -19,7 +19,7 @@ def test_bugs_are_named_rightly():
 def test_a_bug_that_is_not_in_the_zoo_is_not_named_rightly(monkeypatch):
     """The measurement can fail: what is planted is taken out of the zoo that is played again."""
     planted = BUGS["slope-squared"]
-    monkeypatch.setattr("harness.checks.networks.bug_replay.BUGS", {"wrong-sign": BUGS["wrong-sign"]})
+    monkeypatch.setattr("harness.checks.networks.bug_explanations.BUGS", {"wrong-sign": BUGS["wrong-sign"]})
     drawn = naming._first_that_shows((planted,), 0, 0)
     assert drawn is not None
     assert naming._outcome((planted,), *drawn, naming.np.random.default_rng(0)) == VAGUE

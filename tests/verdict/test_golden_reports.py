@@ -33,7 +33,7 @@ from harness import (
     cross_check,
 )
 from harness.checks.activations.activation_check import check_activation
-from harness.checks.networks.many_networks import Summary
+from harness.checks.networks.network_summary import Summary
 from harness.facts.fact import Fact
 from reference.activations import leaky_relu
 

@@ -1,4 +1,4 @@
-"""The slope of one activation by every oracle, each with an error that it keeps."""
+"""The slope of one activation from its formula, at any z."""
 
 import numpy as np
 from activation_records import formula
@@ -20,7 +20,7 @@ def test_there_is_no_slope_where_the_value_has_overflowed():
     np.testing.assert_array_equal(np.isnan(slopes), [True, False, False, False, True])
 
 
-def test_a_constant_has_no_slope():
+def test_a_constant_has_the_slope_zero():
     constant = formula(lambda xp, z: np.full(np.shape(z), 2.0), lambda z, a: np.zeros_like(z))
     slope_at = slope_function(constant, np.linspace(-1.0, 1.0, 5))
     assert slope_at
