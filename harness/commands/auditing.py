@@ -19,9 +19,9 @@ def audit(
     json: Json = False,
 ) -> None:
     """True errors of the derivative rules that the installed JAX, optax, PyTorch and SciPy ship, worst first."""
-    from harness.audit.auditing import LIBRARIES
-    from harness.audit.auditing import audit as measure
-    from harness.audit.page import as_page
+    from harness.audit.audit_page import as_page
+    from harness.audit.rule_audit import LIBRARIES
+    from harness.audit.rule_audit import audit as measure
     from harness.files import write_whole
 
     start_jax()

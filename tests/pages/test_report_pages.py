@@ -16,7 +16,7 @@ from harness.digits.main_job import RunResult, run, train_once
 from harness.reports.commands import check_page, run_page, study_page, train_page
 from harness.sources.bug_zoo import BUGS
 from harness.study.checkers import ALARM, PASS
-from harness.study.study import Study
+from harness.study.zoo_study import Study
 from harness.study.trials import Trial
 
 NASTY = "<b>& co</b>"

@@ -9,8 +9,8 @@ import pytest
 from activation_records import checked
 
 from harness.checks.activations.activation_subject import CLAIMED
-from harness.study.activations.right import RIGHT
-from harness.study.activations.wrong import WRONG
+from harness.study.right_activations import RIGHT
+from harness.study.wrong_activations import WRONG
 
 STEP = 1 if os.environ.get("HARNESS_PROFILE") == "deep" else 3
 

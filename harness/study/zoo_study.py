@@ -1,0 +1,166 @@
+"""The study of the bug zoo: which checkers catch which bugs in the gradients of networks, and which call correct code wrong."""
+
+import time
+from collections.abc import Iterable
+from functools import partial
+from typing import Any
+
+from harness.checks.networks.many_networks import check_networks
+from harness.progress import Progress, silent
+from harness.sources.bug_zoo import BUGS, Bug
+from harness.study.checkers import ALARM, HARNESS, INCONCLUSIVE, OUR_RULE, PEERS, Checker, harness_verdict, named_peers
+from harness.study.smallest_errors import smallest_errors
+from harness.study.trials import Case, Rate, Response, Study, peer_response, rows_of, run_trials
+from harness.study.zoo_cases import CONTROLS, GROUPS, ORDINARY, counts_of, group_of, zoo_cases
+from harness.wording import did_you_mean
+
+QUICK = {"problems": 1, "networks": 200, "with_sharpness": False}
+SCHEMA = "harness.study/2"
+
+BLAMES = ("right", "wrong", "abstained")
+
+MISSED = {
+    "checker": "checker", "kind": "kind", "number": "number", "subject": "case", "group": "group",
+    "outcome": "outcome", "blame": "naming", "seconds": "seconds",
+}  # fmt: skip
+
+
+def run_study(
+    problems: int = 30,
+    networks: int = 10_000,
+    seed: int = 0,
+    bugs: Iterable[str] | None = None,
+    peers: Iterable[str] | None = None,
+    with_sharpness: bool = True,
+    progress: Progress = silent,
+) -> Study:
+    """Show bugs and correct code to every checker.
+
+    Parameters
+    ----------
+    problems : of each kind, for every bug
+    networks : correct random networks for this harness alone, as `harness check` draws them
+    bugs, peers : names from the bug zoo and from `PEERS`; by default all
+    with_sharpness : whether to search for the smallest error that is seen at 400-25-10
+    progress : called as ``progress(step, done, total)``
+
+    Raises
+    ------
+    ValueError
+        For fewer than one problem, a negative number of networks, or names that do not exist.
+    """
+    if problems < 1 or networks < 0:
+        raise ValueError(f"a study needs problems >= 1 and networks >= 0, not {problems} and {networks}")
+    started = time.perf_counter()
+    chosen = [_named_bug(name) for name in (BUGS if bugs is None else bugs)]
+    others, left_out = named_peers(peers)
+    checkers = {HARNESS: _harness_response} | {name: partial(_peer_response, peer) for name, peer in others.items()}
+    counts = counts_of(problems)
+    trials = []
+    for kind, count in counts.items():
+        trials += run_trials([*zoo_cases(chosen, kind, count, seed)], checkers, progress, kind)
+    summary = check_networks(networks, seed, progress=progress, step="correct networks") if networks else None
+    sharpness, too_slow = smallest_errors(others, progress) if with_sharpness else ([], {})
+    further = {
+        "problems": counts,
+        "bugs": {bug.name: {"group": group_of(bug), "description": bug.description} for bug in chosen},
+        "networks": summary and summary.to_dict(),
+        "sharpness": sharpness,
+        "sharpness_not_asked": too_slow,
+    }
+    return Study(SCHEMA, tuple(trials), left_out, time.perf_counter() - started, seed, further)
+
+
+def _named_bug(name: str) -> Bug:
+    if name not in BUGS:
+        raise ValueError(f"there is no bug named {name!r}; there are {', '.join(BUGS)}{did_you_mean(name, BUGS)}")
+    return BUGS[name]
+
+
+def _harness_response(case: Case) -> Response:
+    bug, problem, theta = case.subject
+    return Response(*harness_verdict(bug.sources, bug.replaces, problem, theta.copy()))
+
+
+def _peer_response(checker: Checker, case: Case) -> Response:
+    bug, problem, theta = case.subject
+    return peer_response(lambda: checker(bug.source, problem, theta.copy()), case)
+
+
+# -- counts ------------------------------------------------------------------------------------------------------------
+
+
+def absent_bugs(study: Study) -> dict[str, Rate]:
+    """For each kind of problem, how many bugs changed nothing, of those tried."""
+    tried = {kind: len(study.bugs) * count for kind, count in study.further["problems"].items()}
+    shown = partial(study.rate, ALARM, bugs=True, checker=study.checkers[0])
+    return {kind: Rate(count - shown(kind=kind).total, count) for kind, count in tried.items()}
+
+
+def inconclusive_on_ordinary_problems(study: Study) -> Rate:
+    """Correct code on ordinary problems that this harness leaves undecided."""
+    rates = (study.rate(INCONCLUSIVE, bugs=False, checker=HARNESS, kind=kind) for kind in ORDINARY)
+    return sum(rates, Rate(0, 0))
+
+
+def blamed(study: Study, blame: str) -> Rate:
+    """Alarms of the harness about bugs that name the "right" source, a "wrong" one, or have "abstained"."""
+    alarms = partial(study.rate, ALARM, bugs=True, checker=HARNESS)
+    return Rate(alarms(naming=blame).count, alarms().count)
+
+
+def zoo_document(study: Study) -> dict[str, Any]:
+    """A JSON-ready document with every count and its interval."""
+    further = study.further
+    return {
+        "schema": study.schema,
+        "seed": study.seed,
+        "problems": further["problems"],
+        "correct_problems": {kind: CONTROLS * count for kind, count in further["problems"].items()},
+        "groups": GROUPS,
+        "absent": {kind: rate.to_dict() for kind, rate in absent_bugs(study).items()},
+        "checkers": [_checker_row(study, checker) for checker in study.checkers],
+        "left_out": study.left_out,
+        "bugs": {name: _bug_row(study, name) for name in study.bugs},
+        "attribution": {blame: blamed(study, blame).to_dict() for blame in BLAMES},
+        "inconclusive_on_ordinary_problems": inconclusive_on_ordinary_problems(study).to_dict(),
+        "missed": rows_of(study.missed(), MISSED),
+        "networks": further["networks"],
+        "sharpness": further["sharpness"],
+        "sharpness_not_asked": further["sharpness_not_asked"],
+        "seconds": study.seconds,
+    }
+
+
+def _checker_row(study: Study, checker: str) -> dict[str, Any]:
+    kinds = study.further["problems"]
+    caught = partial(study.rate, ALARM, bugs=True, checker=checker)
+    by_kind = {
+        "caught": caught,
+        "told_apart": partial(study.told_apart, checker=checker),
+        "false_alarms": partial(study.rate, ALARM, bugs=False, checker=checker),
+        "inconclusive": partial(study.rate, INCONCLUSIVE, bugs=False, checker=checker),
+    }
+    row: dict[str, Any] = {
+        "name": checker,
+        "rule": PEERS[checker].rule if checker in PEERS else OUR_RULE,
+        "undecided": study.rate(INCONCLUSIVE, bugs=True, checker=checker).to_dict(),
+        "caught_by_group": {group: caught(group=group).to_dict() for group in GROUPS},
+        "milliseconds": {kind: 1e3 * study.median_seconds(checker=checker, kind=kind) for kind in kinds},
+    }
+    for name, rate in by_kind.items():
+        row[name] = rate().to_dict()
+        row[f"{name}_by_kind"] = {kind: rate(kind=kind).to_dict() for kind in kinds}
+    return row
+
+
+def _bug_row(study: Study, name: str) -> dict[str, Any]:
+    caught = partial(study.rate, ALARM, bugs=True, bug=name)
+    kinds = study.further["problems"]
+    return {
+        **study.further["bugs"][name],
+        "caught": {checker: caught(checker=checker).to_dict() for checker in study.checkers},
+        "caught_by_kind": {
+            checker: {kind: caught(checker=checker, kind=kind).counts() for kind in kinds} for checker in study.checkers
+        },
+    }
