@@ -1,7 +1,7 @@
 """An audit as a page of Markdown."""
 
-from harness.audit.rule_audit import DERIVATIVES, REGIONS, Audit, Audited, Finding
 from harness.audit.derivative_errors import ABSOLUTE, MET
+from harness.audit.rule_audit import DERIVATIVES, REGIONS, Audit, Audited, Finding
 
 HEAD = """# Audit of derivative rules
 
@@ -69,9 +69,9 @@ def _finding(finding: Finding) -> str:
 
 
 def _apart(answered: float, true: float) -> tuple[str, str]:
-    """Both numbers, with six digits or as many as it takes to tell them apart."""
-    told = [(f"{answered:.{digits}g}", f"{true:.{digits}g}") for digits in range(6, 18)]
-    return next((pair for pair in told if pair[0] != pair[1]), told[-1])
+    """Both numbers, with six digits or as many as it takes to distinguish them."""
+    pairs = [(f"{answered:.{digits}g}", f"{true:.{digits}g}") for digits in range(6, 18)]
+    return next((pair for pair in pairs if pair[0] != pair[1]), pairs[-1])
 
 
 def _errors(rule: Audited) -> str:

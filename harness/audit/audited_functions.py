@@ -1,20 +1,19 @@
-"""The rules that are audited: a function, what the libraries call it, and the arguments at which it is looked at."""
+"""The functions that are audited: each as a power series, what the libraries call it, and its arguments."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from flint import arb
 
-from harness.audit import true_derivatives
+from harness.audit import true_derivatives as true
 from harness.audit.true_derivatives import Series
 
-OWN = "harness.audit.callables:"
-
-TINY, SMALL, LARGE, HUGE = 2.2250738585072014e-308, 1e-8, 50.0, 1e10  # XLA takes what is smaller for zero
+TINY, SMALL, LARGE, HUGE = 2.2250738585072014e-308, 1e-8, 50.0, 1e10
+"""XLA flushes numbers below the first of these to zero."""
 
 LINE = (-1e300, -HUGE, -1e4, -745.0, -LARGE, -20.0, -3.0, -1.0, -0.3, -SMALL, -1e-200, -TINY)
-"""Negative arguments that every function of the whole line is asked at; the positive ones mirror them."""
+"""Negative arguments of every function of the whole line; the positive ones mirror them."""
 
 EVERYWHERE = (*LINE, 0.0, *(-z for z in reversed(LINE)))
 POSITIVE = (TINY, 1e-200, 1e-8, 0.1, 0.5, 1.0 - 1e-10, 1.0, 1.0 + 1e-10, 2.0, 50.0, 1e10, 1e200, 1e308)
@@ -27,140 +26,169 @@ ANGLES = (*(z for z in EVERYWHERE if abs(z) <= 1e4), 1.5707963267948966, 3.14159
 
 
 @dataclass(frozen=True)
-class Rule:
-    """A function of one number, and who has a derivative of it.
+class AuditedFunction:
+    """A function of one number, and the libraries that have a derivative of it.
 
     Attributes
     ----------
-    name : str
-    truth : callable
-        The function over power series; or, if `explicit`, derivatives(z, order).
-    where : floats
+    series : callable
+        The function over power series, z + t -> f(z + t).
+    points : floats
         The arguments.
-    libraries : dict
-        From a library to a path of its function, such as {"jax": "jax.nn.silu"}; or, for SciPy, of its derivative.
+    libraries : mapping
+        From a library to its function: a path such as "jax.nn.silu", or ``function(library, x)``. For SciPy it is the
+        derivative.
     orders : ints
+        The derivatives that are measured.
     """
 
     name: str
-    truth: Callable[..., Any]
-    where: Sequence[float]
-    libraries: dict[str, str] = field(default_factory=dict)
-    explicit: bool = False
-    orders: tuple[int, ...] = (1, 2)
+    series: Callable[[Series], Series]
+    points: Sequence[float]
+    libraries: Mapping[str, Any]
+    orders: tuple[int, ...]
 
 
-def _rule(name: str, truth: Callable[..., Any], where: Sequence[float], jax: str = "", torch: str = "", **more: Any):
-    paths = {"jax": jax, "optax": more.pop("optax", ""), "torch": torch, "scipy": more.pop("scipy", "")}
-    return Rule(name, truth, where, {library: path for library, path in paths.items() if path}, **more)
+def _audited(
+    name: str, series: Callable[[Series], Series], points: Sequence[float], *,
+    orders: tuple[int, ...] = (1, 2), **libraries: Any,
+) -> AuditedFunction:  # fmt: skip
+    return AuditedFunction(name, series, points, libraries, orders)
 
 
-def _power(x: Series, p: Any) -> Series:
-    return (arb(p) * x.log()).exp()
+def _row(*entries: Any) -> Any:
+    """Numbers as an array of JAX."""
+    import jax.numpy as jnp
+
+    return jnp.stack([jnp.asarray(entry) for entry in entries])
 
 
-RULES = (
-    _rule("sin", lambda x: x.sin(), ANGLES, "jax.numpy.sin", "torch.sin"),
-    _rule("cos", lambda x: x.cos(), ANGLES, "jax.numpy.cos", "torch.cos"),
-    _rule("tan", lambda x: x.tan(), ANGLES, "jax.numpy.tan", "torch.tan"),
-    _rule("arcsin", lambda x: x.asin(), SYMMETRIC, "jax.numpy.arcsin", "torch.asin"),
-    _rule("arccos", lambda x: x.acos(), SYMMETRIC, "jax.numpy.arccos", "torch.acos"),
-    _rule("arctan", lambda x: x.atan(), EVERYWHERE, "jax.numpy.arctan", "torch.atan"),
-    _rule("sinh", lambda x: (x.exp() - (-x).exp()) / 2, MODERATE, "jax.numpy.sinh", "torch.sinh"),
-    _rule("cosh", lambda x: (x.exp() + (-x).exp()) / 2, MODERATE, "jax.numpy.cosh", "torch.cosh"),
-    _rule("tanh", true_derivatives.tanh, EVERYWHERE, "jax.numpy.tanh", "torch.tanh"),
-    _rule("arcsinh", true_derivatives.odd_log, EVERYWHERE, "jax.numpy.arcsinh", "torch.asinh"),
-    _rule(
-        "arccosh", lambda x: (x + (x * x - 1).sqrt()).log(), (1 + 2**-52, 1 + SMALL, 1.5, 50.0, 1e10, 1e200),
-        "jax.numpy.arccosh", "torch.acosh",
-    ),
-    _rule("arctanh", lambda x: ((1 + x) / (1 - x)).log() / 2, SYMMETRIC, "jax.numpy.arctanh", "torch.atanh"),
-    _rule("exp", lambda x: x.exp(), (*LINE, 0.0, 1.0, 50.0, 700.0), "jax.numpy.exp", "torch.exp"),
-    _rule("exp2", lambda x: (x * arb(2).log()).exp(), (*LINE, 0.0, 1.0, 900.0), "jax.numpy.exp2", "torch.exp2"),
-    _rule("expm1", lambda x: x.exp() - 1, (*LINE, 0.0, SMALL, 1.0, 700.0), "jax.numpy.expm1", "torch.expm1"),
-    _rule("log", lambda x: x.log(), POSITIVE, "jax.numpy.log", "torch.log"),
-    _rule("log2", lambda x: x.log() / arb(2).log(), POSITIVE, "jax.numpy.log2", "torch.log2"),
-    _rule("log10", lambda x: x.log() / arb(10).log(), POSITIVE, "jax.numpy.log10", "torch.log10"),
-    _rule(
-        "log1p", lambda x: (1 + x).log(), (*(-z for z in UNIT), 0.0, *POSITIVE), "jax.numpy.log1p", "torch.log1p"
-    ),
-    _rule("sqrt", lambda x: x.sqrt(), POSITIVE, "jax.numpy.sqrt", "torch.sqrt"),
-    _rule("rsqrt", lambda x: x.rsqrt(), POSITIVE, "jax.lax.rsqrt", "torch.rsqrt"),
-    _rule("cbrt", true_derivatives.signed_root, (*POSITIVE, *(-z for z in POSITIVE)), "jax.numpy.cbrt"),
-    _rule("reciprocal", lambda x: 1 / x, POSITIVE, "jax.numpy.reciprocal", "torch.reciprocal"),
-    _rule("x to the power of 2.5", lambda x: _power(x, 2.5), POSITIVE, OWN + "jax_power"),
-    _rule("sinc", true_derivatives.sinc, ANGLES, "jax.numpy.sinc", "torch.sinc", explicit=True),
-    _rule("erf", lambda x: x.erf(), EVERYWHERE, "jax.scipy.special.erf", "torch.erf"),
-    _rule("erfc", lambda x: x.erfc(), EVERYWHERE, "jax.scipy.special.erfc", "torch.erfc"),
-    _rule("erfinv", true_derivatives.erfinv, SYMMETRIC, "jax.scipy.special.erfinv", "torch.erfinv", explicit=True),
-    _rule("ndtr", true_derivatives.ndtr, EVERYWHERE, "jax.scipy.special.ndtr", "torch.special.ndtr",
-          scipy="scipy.stats:norm.pdf"),
-    _rule(
-        "log_ndtr", true_derivatives.log_ndtr, EVERYWHERE, "jax.scipy.special.log_ndtr", "torch.special.log_ndtr", explicit=True
-    ),
-    _rule("ndtri", true_derivatives.ndtri, UNIT, "jax.scipy.special.ndtri", "torch.special.ndtri", explicit=True),
-    _rule(
-        "gammaln", true_derivatives.lgamma, POSITIVE, "jax.scipy.special.gammaln", "torch.lgamma",
-        scipy="scipy.special.digamma", explicit=True,
-    ),
-    _rule(
-        "digamma", true_derivatives.digamma, POSITIVE, "jax.scipy.special.digamma", "torch.digamma",
-        scipy=OWN + "trigamma", explicit=True,
-    ),
-    _rule("i0", true_derivatives.i_bessel(0), MODERATE, "jax.scipy.special.i0", "torch.special.i0", scipy="scipy.special.i1",
-          explicit=True),
-    _rule("i1", true_derivatives.i_bessel(1), MODERATE, "jax.scipy.special.i1", "torch.special.i1",
-          scipy=OWN + "i1_slope", explicit=True),
-    _rule("i0e", true_derivatives.i_bessel_scaled(0), AROUND_ZERO, "jax.scipy.special.i0e", "torch.special.i0e", explicit=True),
-    _rule("i1e", true_derivatives.i_bessel_scaled(1), AROUND_ZERO, "jax.scipy.special.i1e", "torch.special.i1e", explicit=True),
-    _rule("j1", true_derivatives.j_bessel(1), MODERATE, scipy=OWN + "j1_slope", explicit=True),
-    _rule("sigmoid", true_derivatives.sigmoid, EVERYWHERE, "jax.nn.sigmoid", "torch.sigmoid"),
-    _rule(
-        "log_sigmoid", lambda x: -true_derivatives.softplus(-x), EVERYWHERE, "jax.nn.log_sigmoid",
-        "torch.nn.functional.logsigmoid",
-    ),
-    _rule("softplus", true_derivatives.softplus, EVERYWHERE, "jax.nn.softplus", "torch.nn.functional.softplus"),
-    _rule("silu", lambda x: x * true_derivatives.sigmoid(x), EVERYWHERE, "jax.nn.silu", "torch.nn.functional.silu"),
-    _rule("mish", lambda x: x * true_derivatives.tanh(true_derivatives.softplus(x)), EVERYWHERE, "jax.nn.mish", "torch.nn.functional.mish"),
-    _rule("elu", true_derivatives.elu, EVERYWHERE, "jax.nn.elu", "torch.nn.functional.elu", orders=(1,)),
-    _rule(
-        "selu",
-        lambda x: true_derivatives.elu(x, arb("1.6732632423543772848170429916717"), arb("1.0507009873554804934193349852946")),
-        NOT_ZERO, "jax.nn.selu", "torch.nn.functional.selu", orders=(1,),
-    ),
-    _rule("gelu", lambda x: x * true_derivatives.ndtr(x), EVERYWHERE, OWN + "jax_gelu",
-          "torch.nn.functional.gelu"),
-    _rule("gelu by tanh", true_derivatives.gelu_tanh, EVERYWHERE, "jax.nn.gelu", OWN + "torch_gelu_tanh"),
-    _rule("squareplus", lambda x: (x + (x * x + 4).sqrt()) / 2, EVERYWHERE, "jax.nn.squareplus"),
-    _rule("hard_sigmoid", true_derivatives.hard_sigmoid, EVERYWHERE, "jax.nn.hard_sigmoid", "torch.nn.functional.hardsigmoid",
-          orders=(1,)),
-    _rule("soft_sign", lambda x: x / (1 + x) if x[0] >= 0 else x / (1 - x), EVERYWHERE, "jax.nn.soft_sign",
-          "torch.nn.functional.softsign", orders=(1,)),
-    _rule("logaddexp(·, 1)", lambda x: true_derivatives.softplus(x - 1) + 1, EVERYWHERE,
-          OWN + "jax_logaddexp", OWN + "torch_logaddexp"),
-    _rule("hypot(·, ·)", lambda x: arb(2).sqrt() * x, tuple(z for z in POSITIVE if z < 1e308),
-          OWN + "jax_hypot", OWN + "torch_hypot", orders=(1,)),
-    _rule("xlogy(·, ·)", lambda x: x * x.log(), POSITIVE, OWN + "jax_xlogx",
-          OWN + "torch_xlogx"),
-    _rule("logaddexp(inf, ·)", lambda x: 0 * x, (-LARGE, 0.0, 1.0, LARGE),
-          OWN + "jax_logaddexp_of_inf", OWN + "torch_logaddexp_of_inf",
-          orders=(1,)),
-    _rule("cross entropy of a logit, target 1", lambda x: true_derivatives.softplus(-x), EVERYWHERE,
-          optax=OWN + "optax_bce_with_logits", torch=OWN + "torch_bce_with_logits"),
-    _rule("cross entropy of the logits (·, 0), class 0", lambda x: true_derivatives.softplus(-x), EVERYWHERE,
-          optax=OWN + "optax_cross_entropy", torch=OWN + "torch_cross_entropy"),
-    _rule("cross entropy of a probability, target 1", lambda x: -x.log(), UNIT, torch=OWN + "torch_bce"),
-    _rule("focal loss, target 1", lambda x: true_derivatives.sigmoid(-x) * true_derivatives.sigmoid(-x) * true_derivatives.softplus(-x), EVERYWHERE,
-          optax=OWN + "optax_focal"),
-    _rule("soft margin loss, target 1", lambda x: true_derivatives.softplus(-x), EVERYWHERE, torch=OWN + "torch_soft_margin"),
-    _rule("log cosh loss", true_derivatives.log_cosh, EVERYWHERE, optax=OWN + "optax_log_cosh"),
-    _rule("Huber loss", true_derivatives.huber, EVERYWHERE, optax=OWN + "optax_huber", torch=OWN + "torch_huber", orders=(1,)),
-    _rule("KL divergence from 1 of its target", lambda x: x * x.log(), POSITIVE,
-          optax=OWN + "optax_kl_divergence", torch=OWN + "torch_kl_divergence"),
-    _rule("cosine similarity of (·, 1) and (1, 1)", lambda x: (x + 1) / (2 * (x * x + 1)).sqrt(), EVERYWHERE,
-          optax=OWN + "optax_cosine", torch=OWN + "torch_cosine"),
-    _rule("Poisson NLL of a log rate, 1 event", lambda x: x.exp() - x, (*LINE, 0.0, SMALL, 1.0, 50.0, 700.0),
-          torch=OWN + "torch_poisson"),
-    _rule("Gaussian NLL of the variance, off by 1", lambda x: (x.log() + 1 / x) / 2, POSITIVE,
-          torch=OWN + "torch_gaussian"),
+def _torch_loss(name: str, target: float = 1.0) -> Callable[[Any, Any], Any]:
+    """A loss of PyTorch as a function of its input, entry by entry."""
+    return lambda torch, x: getattr(torch.nn.functional, name)(x, torch.full_like(x, target), reduction="none")
+
+
+def _torch_cross_entropy(torch: Any, x: Any) -> Any:
+    logits = torch.stack([x, torch.zeros_like(x)], -1)
+    return torch.nn.functional.cross_entropy(logits, torch.zeros(len(x), dtype=torch.long), reduction="none")
+
+
+def _torch_cosine(torch: Any, x: Any) -> Any:
+    ones = torch.ones_like(x)
+    return torch.nn.functional.cosine_similarity(torch.stack([x, ones], -1), torch.stack([ones, ones], -1))
+
+
+def _torch_gaussian(torch: Any, x: Any) -> Any:
+    ones, zeros = torch.ones_like(x), torch.zeros_like(x)
+    return torch.nn.functional.gaussian_nll_loss(ones, zeros, x, reduction="none")
+
+
+def _gelu_tanh(x: Series) -> Series:
+    return x * (1 + true.tanh((2 / arb.pi()).sqrt() * (x + arb("0.044715") * x * x * x))) / 2
+
+
+AUDITED: tuple[AuditedFunction, ...] = (
+    _audited("sin", lambda x: x.sin(), ANGLES, jax="jax.numpy.sin", torch="torch.sin"),
+    _audited("cos", lambda x: x.cos(), ANGLES, jax="jax.numpy.cos", torch="torch.cos"),
+    _audited("tan", lambda x: x.tan(), ANGLES, jax="jax.numpy.tan", torch="torch.tan"),
+    _audited("arcsin", lambda x: x.asin(), SYMMETRIC, jax="jax.numpy.arcsin", torch="torch.asin"),
+    _audited("arccos", lambda x: x.acos(), SYMMETRIC, jax="jax.numpy.arccos", torch="torch.acos"),
+    _audited("arctan", lambda x: x.atan(), EVERYWHERE, jax="jax.numpy.arctan", torch="torch.atan"),
+    _audited("sinh", lambda x: (x.exp() - (-x).exp()) / 2, MODERATE, jax="jax.numpy.sinh", torch="torch.sinh"),
+    _audited("cosh", lambda x: (x.exp() + (-x).exp()) / 2, MODERATE, jax="jax.numpy.cosh", torch="torch.cosh"),
+    _audited("tanh", true.tanh, EVERYWHERE, jax="jax.numpy.tanh", torch="torch.tanh"),
+    _audited("arcsinh", true.asinh, EVERYWHERE, jax="jax.numpy.arcsinh", torch="torch.asinh"),
+    _audited("arccosh", lambda x: (x + (x * x - 1).sqrt()).log(), (1 + 2**-52, 1 + SMALL, 1.5, 50.0, 1e10, 1e200),
+        jax="jax.numpy.arccosh", torch="torch.acosh"),
+    _audited("arctanh", lambda x: ((1 + x) / (1 - x)).log() / 2, SYMMETRIC, jax="jax.numpy.arctanh",
+        torch="torch.atanh"),
+    _audited("exp", lambda x: x.exp(), (*LINE, 0.0, 1.0, 50.0, 700.0), jax="jax.numpy.exp", torch="torch.exp"),
+    _audited("exp2", lambda x: (x * arb(2).log()).exp(), (*LINE, 0.0, 1.0, 900.0), jax="jax.numpy.exp2",
+        torch="torch.exp2"),
+    _audited("expm1", lambda x: x.exp() - 1, (*LINE, 0.0, SMALL, 1.0, 700.0), jax="jax.numpy.expm1",
+        torch="torch.expm1"),
+    _audited("log", lambda x: x.log(), POSITIVE, jax="jax.numpy.log", torch="torch.log"),
+    _audited("log2", lambda x: x.log() / arb(2).log(), POSITIVE, jax="jax.numpy.log2", torch="torch.log2"),
+    _audited("log10", lambda x: x.log() / arb(10).log(), POSITIVE, jax="jax.numpy.log10", torch="torch.log10"),
+    _audited("log1p", lambda x: (1 + x).log(), (*(-z for z in UNIT), 0.0, *POSITIVE), jax="jax.numpy.log1p",
+        torch="torch.log1p"),
+    _audited("sqrt", lambda x: x.sqrt(), POSITIVE, jax="jax.numpy.sqrt", torch="torch.sqrt"),
+    _audited("rsqrt", lambda x: x.rsqrt(), POSITIVE, jax="jax.lax.rsqrt", torch="torch.rsqrt"),
+    _audited("cbrt", true.cbrt, (*POSITIVE, *(-z for z in POSITIVE)), jax="jax.numpy.cbrt"),
+    _audited("reciprocal", lambda x: 1 / x, POSITIVE, jax="jax.numpy.reciprocal", torch="torch.reciprocal"),
+    _audited("x to the power of 2.5", lambda x: (arb(2.5) * x.log()).exp(), POSITIVE, jax=lambda jax, x: x**2.5),
+    _audited("sinc", true.sinc, ANGLES, jax="jax.numpy.sinc", torch="torch.sinc"),
+    _audited("erf", lambda x: x.erf(), EVERYWHERE, jax="jax.scipy.special.erf", torch="torch.erf"),
+    _audited("erfc", lambda x: x.erfc(), EVERYWHERE, jax="jax.scipy.special.erfc", torch="torch.erfc"),
+    _audited("erfinv", true.erfinv, SYMMETRIC, jax="jax.scipy.special.erfinv", torch="torch.erfinv"),
+    _audited("ndtr", true.ndtr, EVERYWHERE, jax="jax.scipy.special.ndtr", torch="torch.special.ndtr",
+        scipy="scipy.stats:norm.pdf"),
+    _audited("log_ndtr", true.log_ndtr, EVERYWHERE, jax="jax.scipy.special.log_ndtr", torch="torch.special.log_ndtr"),
+    _audited("ndtri", true.ndtri, UNIT, jax="jax.scipy.special.ndtri", torch="torch.special.ndtri"),
+    _audited("gammaln", lambda x: x.lgamma(), POSITIVE, jax="jax.scipy.special.gammaln", torch="torch.lgamma",
+        scipy="scipy.special.digamma"),
+    _audited("digamma", lambda x: x.lgamma().derivative(), POSITIVE, jax="jax.scipy.special.digamma",
+        torch="torch.digamma", scipy=lambda scipy, x: scipy.special.polygamma(1, x)),
+    _audited("i0", true.bessel_of("bessel_i", 0), MODERATE, jax="jax.scipy.special.i0", torch="torch.special.i0",
+        scipy="scipy.special.i1"),
+    _audited("i1", true.bessel_of("bessel_i", 1), MODERATE, jax="jax.scipy.special.i1", torch="torch.special.i1",
+        scipy=lambda scipy, x: scipy.special.ivp(1, x)),
+    _audited("i0e", true.scaled_bessel(0), AROUND_ZERO, jax="jax.scipy.special.i0e", torch="torch.special.i0e"),
+    _audited("i1e", true.scaled_bessel(1), AROUND_ZERO, jax="jax.scipy.special.i1e", torch="torch.special.i1e"),
+    _audited("j1", true.bessel_of("bessel_j", 1), MODERATE, scipy=lambda scipy, x: scipy.special.jvp(1, x)),
+    _audited("sigmoid", true.sigmoid, EVERYWHERE, jax="jax.nn.sigmoid", torch="torch.sigmoid"),
+    _audited("log_sigmoid", lambda x: -true.softplus(-x), EVERYWHERE, jax="jax.nn.log_sigmoid",
+        torch="torch.nn.functional.logsigmoid"),
+    _audited("softplus", true.softplus, EVERYWHERE, jax="jax.nn.softplus", torch="torch.nn.functional.softplus"),
+    _audited("silu", lambda x: x * true.sigmoid(x), EVERYWHERE, jax="jax.nn.silu", torch="torch.nn.functional.silu"),
+    _audited("mish", lambda x: x * true.tanh(true.softplus(x)), EVERYWHERE, jax="jax.nn.mish",
+        torch="torch.nn.functional.mish"),
+    _audited("elu", true.elu, EVERYWHERE, jax="jax.nn.elu", torch="torch.nn.functional.elu", orders=(1,)),
+    _audited("selu",
+        lambda x: true.elu(x, arb("1.6732632423543772848170429916717"), arb("1.0507009873554804934193349852946")),
+        NOT_ZERO, jax="jax.nn.selu", torch="torch.nn.functional.selu", orders=(1,)),
+    _audited("gelu", lambda x: x * true.ndtr(x), EVERYWHERE, jax=lambda jax, x: jax.nn.gelu(x, approximate=False),
+        torch="torch.nn.functional.gelu"),
+    _audited("gelu by tanh", _gelu_tanh, EVERYWHERE, jax="jax.nn.gelu",
+        torch=lambda torch, x: torch.nn.functional.gelu(x, approximate="tanh")),
+    _audited("squareplus", lambda x: (x + (x * x + 4).sqrt()) / 2, EVERYWHERE, jax="jax.nn.squareplus"),
+    _audited("hard_sigmoid", lambda x: x / 6 + arb(1) / 2 if -3 < x[0] < 3 else 0 * x, EVERYWHERE,
+        jax="jax.nn.hard_sigmoid", torch="torch.nn.functional.hardsigmoid", orders=(1,)),
+    _audited("soft_sign", lambda x: x / (1 + (x if x[0] >= 0 else -x)), EVERYWHERE, jax="jax.nn.soft_sign",
+        torch="torch.nn.functional.softsign", orders=(1,)),
+    _audited("logaddexp(·, 1)", lambda x: true.softplus(x - 1) + 1, EVERYWHERE,
+        jax=lambda jax, x: jax.numpy.logaddexp(x, 1.0), torch=lambda torch, x: torch.logaddexp(x, torch.ones_like(x))),
+    _audited("hypot(·, ·)", lambda x: arb(2).sqrt() * x, tuple(z for z in POSITIVE if z < 1e308),
+        jax=lambda jax, x: jax.numpy.hypot(x, x), torch=lambda torch, x: torch.hypot(x, x), orders=(1,)),
+    _audited("xlogy(·, ·)", lambda x: x * x.log(), POSITIVE, jax=lambda jax, x: jax.scipy.special.xlogy(x, x),
+        torch=lambda torch, x: torch.xlogy(x, x)),
+    _audited("logaddexp(inf, ·)", lambda x: 0 * x, (-LARGE, 0.0, 1.0, LARGE),
+        jax=lambda jax, x: jax.numpy.logaddexp(jax.numpy.inf, x),
+        torch=lambda torch, x: torch.logaddexp(torch.full_like(x, torch.inf), x), orders=(1,)),
+    _audited("cross entropy of a logit, target 1", lambda x: true.softplus(-x), EVERYWHERE,
+        optax=lambda optax, x: optax.losses.sigmoid_binary_cross_entropy(x, 1.0),
+        torch=_torch_loss("binary_cross_entropy_with_logits")),
+    _audited("cross entropy of the logits (·, 0), class 0", lambda x: true.softplus(-x), EVERYWHERE,
+        optax=lambda optax, x: optax.losses.softmax_cross_entropy(_row(x, 0.0 * x), _row(1.0, 0.0)),
+        torch=_torch_cross_entropy),
+    _audited("cross entropy of a probability, target 1", lambda x: -x.log(), UNIT,
+        torch=_torch_loss("binary_cross_entropy")),
+    _audited("focal loss, target 1", lambda x: true.sigmoid(-x) * true.sigmoid(-x) * true.softplus(-x), EVERYWHERE,
+        optax=lambda optax, x: optax.losses.sigmoid_focal_loss(x, 1.0)),
+    _audited("soft margin loss, target 1", lambda x: true.softplus(-x), EVERYWHERE,
+        torch=_torch_loss("soft_margin_loss")),
+    _audited("log cosh loss", lambda x: true.size(x) + (1 + (-2 * true.size(x)).exp()).log() - arb(2).log(), EVERYWHERE,
+        optax="optax.losses.log_cosh"),
+    _audited("Huber loss", lambda x: x * x / 2 if true.size(x)[0] < 1 else true.size(x) - arb(1) / 2, EVERYWHERE,
+        optax="optax.losses.huber_loss", torch=_torch_loss("huber_loss", 0.0), orders=(1,)),
+    _audited("KL divergence from 1 of its target", lambda x: x * x.log(), POSITIVE,
+        optax=lambda optax, x: optax.losses.kl_divergence(_row(0.0 * x), _row(x)),
+        torch=lambda torch, x: torch.nn.functional.kl_div(torch.zeros_like(x), x, reduction="none")),
+    _audited("cosine similarity of (·, 1) and (1, 1)", lambda x: (x + 1) / (2 * (x * x + 1)).sqrt(), EVERYWHERE,
+        optax=lambda optax, x: optax.losses.cosine_similarity(_row(x, 1.0 + 0.0 * x), _row(1.0, 1.0)),
+        torch=_torch_cosine),
+    _audited("Poisson NLL of a log rate, 1 event", lambda x: x.exp() - x, (*LINE, 0.0, SMALL, 1.0, 50.0, 700.0),
+        torch=_torch_loss("poisson_nll_loss")),
+    _audited("Gaussian NLL of the variance, off by 1", lambda x: (x.log() + 1 / x) / 2, POSITIVE,
+        torch=_torch_gaussian),
 )  # fmt: skip

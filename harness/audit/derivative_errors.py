@@ -3,37 +3,39 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 from flint import arb
 
-from harness.audit.audited_functions import Rule
+from harness.audit.audited_functions import AuditedFunction
 from harness.audit.true_derivatives import true_derivative
 from harness.named_objects import import_attribute
 
 ABSOLUTE = 1e-9
-"""A derivative is wrong if it is off by more than this times max(1, |derivative|), and else has lost digits at most."""
+"""A derivative is wrong if it is off by more than this times max(1, |derivative|); else it has lost digits at most."""
 
 DIGITS = 1e-8
-"""The relative error from which on digits are called lost: half of them."""
+"""The relative error from which on half of the digits are lost."""
 
 HARMS = ("not finite", "wrong", "no correct digit", "half the digits lost", "right")
 """Worst first: NaN or infinity where the derivative is finite; beyond the absolute bound; the rest within it."""
 
-
 MET = 10.0
-"""Powers of ten from 1 within which an argument is one that programs meet."""
+"""Programs meet arguments within so many powers of ten from 1."""
+
+LARGEST, TINY = float(np.finfo(float).max), float(np.finfo(float).tiny)
 
 
 @dataclass(frozen=True)
 class Error:
-    """What a library answers at one argument.
+    """What a library returns at one argument.
 
     Attributes
     ----------
     z, true, answered : floats
-        `true` is rounded to float64.
+        The argument, the true derivative rounded to float64, and the library's.
     ulps : float
         |answered - true| in units in the last place of the true derivative.
     harm : str
@@ -51,29 +53,35 @@ class Error:
 
     @property
     def is_met(self) -> bool:
-        """Whether such an argument is one that programs meet."""
+        """Whether programs meet such an argument."""
         return self.far <= MET
 
     @property
     def region(self) -> str:
+        """Where the argument is: "near 0", "ordinary" or "far out"."""
         size = abs(self.z)
         if size < 1e-3:
             return "near 0"
         return "ordinary" if size <= 3.0 else "far out"
 
 
-def measure(rule: Rule, library: str, order: int) -> list[Error]:
-    """The errors of a library's derivative of an order, at all arguments where the true one is known and finite.
+def measure_errors(function: AuditedFunction, library: str, order: int) -> list[Error]:
+    """The errors of a library's derivative, at all arguments where the true one is known and finite.
 
     Raises
     ------
     NotImplementedError
         The library has no such derivative.
     """
-    truths = [true_derivative(rule.truth, z, order, rule.explicit) for z in rule.where]
-    known = [(z, t) for z, t in zip(rule.where, truths) if t.is_finite() and abs(t) < float(np.finfo(float).max)]
-    answers = derivatives(library, rule.libraries[library], order, np.array([z for z, _ in known]))
-    return [judged(z, t, float(answer), decades(z)) for (z, t), answer in zip(known, answers)]
+    exact = [(z, true_derivative(function.series, z, order)) for z in function.points]
+    known = [(z, true) for z, true in exact if is_float64(true)]
+    answers = library_derivatives(library, function.libraries[library], order, np.array([z for z, _ in known]))
+    return [error_of(z, true, float(answer), decades(z)) for (z, true), answer in zip(known, answers)]
+
+
+def is_float64(true: arb) -> bool:
+    """Whether a true derivative is known, and within the range of float64."""
+    return bool(true.is_finite() and abs(true) < LARGEST)
 
 
 def decades(z: float) -> float:
@@ -81,36 +89,40 @@ def decades(z: float) -> float:
     return abs(math.log10(abs(z))) if z else 0.0
 
 
-def judged(z: float, true: arb, answered: float, far: float) -> Error:
-    """What an answer is worth beside the truth."""
+def error_of(z: float, true: arb, answered: float, far: float) -> Error:
+    """An answer beside the true derivative."""
     rounded = float(true)
     if not math.isfinite(answered):
         return Error(z, rounded, answered, math.inf, "not finite", far)
-    off = abs(float(arb(answered) - true))
+    off, size = abs(float(arb(answered) - true)), abs(rounded)
     harm = "right"
-    if off > ABSOLUTE * max(1.0, abs(rounded)):
+    if off > ABSOLUTE * max(1.0, size):
         harm = "wrong"
-    elif abs(rounded) >= np.finfo(float).tiny and off >= 0.5 * abs(rounded):
-        harm = "no correct digit"
-    elif abs(rounded) >= np.finfo(float).tiny and off > DIGITS * abs(rounded):
-        harm = "half the digits lost"
+    elif size >= TINY and off > DIGITS * size:
+        harm = "no correct digit" if off >= 0.5 * size else "half the digits lost"
     with np.errstate(over="ignore"):  # beside a derivative of nearly zero
-        return Error(z, rounded, answered, float(off / np.spacing(abs(rounded))), harm, far)
+        return Error(z, rounded, answered, float(off / np.spacing(size)), harm, far)
 
 
-def derivatives(library: str, path: str, order: int, z: np.ndarray) -> np.ndarray:
-    """What a library answers, in float64, at each argument."""
+# -- the libraries' derivatives ----------------------------------------------------------------------------------------
+
+
+def library_derivatives(library: str, function: Any, order: int, z: np.ndarray) -> np.ndarray:
+    """What a library returns, in float64, at each argument."""
     with np.errstate(all="ignore"):
-        return _ASK[library](function_of(path), order, z)
+        return DIFFERENTIATE[library](find_function(library, function), order, z)
 
 
-def function_of(path: str) -> Callable[[Any], Any]:
-    """What a path such as jax.nn.silu or a.module:name stands for."""
-    module, _, name = path.partition(":") if ":" in path else path.rpartition(".")
+def find_function(library: str, function: Any) -> Callable[[Any], Any]:
+    """The function of one number that a record gives: by a path, or as ``function(library, x)``."""
+    if callable(function):
+        module = import_module(library)
+        return lambda x: function(module, x)
+    module, _, name = function.partition(":") if ":" in function else function.rpartition(".")
     return import_attribute(f"{module}:{name}")
 
 
-def _jax(function: Callable[[Any], Any], order: int, z: np.ndarray) -> np.ndarray:
+def _by_jax(function: Callable[[Any], Any], order: int, z: np.ndarray) -> np.ndarray:
     import jax
 
     derivative = function
@@ -120,14 +132,14 @@ def _jax(function: Callable[[Any], Any], order: int, z: np.ndarray) -> np.ndarra
         return np.asarray(jax.jit(jax.vmap(derivative))(z))
 
 
-def _torch(function: Callable[[Any], Any], order: int, z: np.ndarray) -> np.ndarray:
+def _by_torch(function: Callable[[Any], Any], order: int, z: np.ndarray) -> np.ndarray:
     import torch  # pyright: ignore[reportMissingImports]  it is there, or nobody asks
 
     x = torch.tensor(z, dtype=torch.float64, requires_grad=True)
     found = function(x)
     for left in reversed(range(order)):
         if not found.requires_grad:
-            return np.zeros_like(z)  # what autograd takes for constant has no gradient
+            return np.zeros_like(z)  # autograd gives a constant no gradient
         try:
             (found,) = torch.autograd.grad(found.sum(), x, create_graph=left > 0)
         except RuntimeError as reason:
@@ -135,10 +147,11 @@ def _torch(function: Callable[[Any], Any], order: int, z: np.ndarray) -> np.ndar
     return found.detach().numpy()
 
 
-def _scipy(function: Callable[[Any], Any], order: int, z: np.ndarray) -> np.ndarray:
+def _by_scipy(function: Callable[[Any], Any], order: int, z: np.ndarray) -> np.ndarray:
     if order > 1:
         raise NotImplementedError("SciPy ships first derivatives")
     return np.asarray(function(z))
 
 
-_ASK = {"jax": _jax, "optax": _jax, "torch": _torch, "scipy": _scipy}
+DIFFERENTIATE = {"jax": _by_jax, "optax": _by_jax, "torch": _by_torch, "scipy": _by_scipy}
+"""By library, (function, order, arguments) -> derivatives; SciPy's functions are derivatives already."""

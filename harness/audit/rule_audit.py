@@ -1,4 +1,4 @@
-"""All rules of the installed libraries, measured and ranked by the harm that they do."""
+"""The audit of derivative rules: all rules of the installed libraries, measured and ranked by the harm that they do."""
 
 import datetime
 import importlib.metadata
@@ -10,8 +10,8 @@ from importlib.util import find_spec
 from typing import Any
 
 from harness.audit import matrix_functions
-from harness.audit.derivative_errors import HARMS, Error, measure
-from harness.audit.audited_functions import RULES, Rule
+from harness.audit.audited_functions import AUDITED
+from harness.audit.derivative_errors import HARMS, Error, measure_errors
 from harness.progress import Progress, silent
 from harness.wording import did_you_mean, first_few
 
@@ -20,18 +20,13 @@ LIBRARIES = ("jax", "optax", "torch", "scipy")
 REGIONS = ("near 0", "ordinary", "far out")
 DERIVATIVES = {1: "first", 2: "second"}
 
+LOSSES = HARMS.index("no correct digit")
+"""The harms from this on are losses of digits, of which only the worst is a finding."""
+
 
 @dataclass(frozen=True)
 class Audited:
-    """A derivative of a library, measured.
-
-    Attributes
-    ----------
-    library, function : str
-    order : int
-    errors : sequence of Error
-        At all arguments; empty where the library has no such derivative.
-    """
+    """The errors of a library's derivative at all arguments."""
 
     library: str
     function: str
@@ -39,20 +34,26 @@ class Audited:
     errors: Sequence[Error]
 
     def findings(self) -> list[Error]:
-        """An error for each kind of harm done, at the most ordinary argument; far from 1 if it does more harm there."""
-        told: list[Error] = []
+        """For each kind of harm, the error nearest to 1; far from 1 only if it does more harm there."""
+        found: list[Error] = []
         for is_met in (True, False):
-            for harm in HARMS[:-1]:
+            for rank, harm in enumerate(HARMS[:-1]):
                 errors = [error for error in self.errors if error.harm == harm and error.is_met == is_met]
-                known = [HARMS.index(error.harm) for error in told]
-                digits = [rank for rank in known if rank >= HARMS.index("no correct digit")]
-                if errors and all(HARMS.index(harm) < rank for rank in (digits if is_met else known)):
-                    told.append(min(errors, key=lambda error: (error.far, error.z < 0.0)))
-        return told
+                known = [HARMS.index(error.harm) for error in found]
+                if is_met:
+                    known = [other for other in known if other >= LOSSES]
+                if errors and all(rank < other for other in known):
+                    found.append(min(errors, key=lambda error: (error.far, error.z < 0.0)))
+        return found
 
     def ulps(self, region: str) -> float | None:
-        """The largest true error in a region, in ulps; None where it was not looked at."""
+        """The largest true error in a region, in ulps; None where there is no argument."""
         return max((error.ulps for error in self.errors if error.region == region), default=None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-ready document; an infinity is a string."""
+        ulps = {region: _printable(self.ulps(region)) for region in REGIONS}
+        return {"library": self.library, "function": self.function, "order": self.order, "ulps": ulps}
 
 
 @dataclass(frozen=True)
@@ -65,9 +66,7 @@ class Finding:
     @property
     def where(self) -> str:
         """The argument, or the number of the matrix's entry."""
-        if "matrix" in self.rule.function:
-            return f"entry {int(self.error.z)}"
-        return repr(float(self.error.z))
+        return f"entry {int(self.error.z)}" if "matrix" in self.rule.function else repr(float(self.error.z))
 
     @property
     def rank(self) -> tuple[Any, ...]:
@@ -75,6 +74,12 @@ class Finding:
         error = self.error
         off = abs(error.answered - error.true) / max(abs(error.true), 1.0)
         return not error.is_met, HARMS.index(error.harm), self.rule.order, error.far, -off
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-ready document; what is not finite is a string."""
+        rule, error = self.rule, self.error
+        numbers = {name: _printable(getattr(error, name)) for name in ("z", "true", "answered", "ulps")}
+        return {"library": rule.library, "function": rule.function, "order": rule.order, "harm": error.harm, **numbers}
 
     def __str__(self) -> str:
         rule, error = self.rule, self.error
@@ -84,20 +89,19 @@ class Finding:
         )
 
 
+def _printable(value: float | None) -> float | str | None:
+    return value if value is None or math.isfinite(value) else str(value)
+
+
 @dataclass(frozen=True)
 class Audit:
-    """What was found.
+    """All that was measured.
 
     Attributes
     ----------
-    date : str
-    versions : dict
-        Of the libraries that were there.
-    rules : sequence of Audited
-    lacking : sequence of str
-        Derivatives that a library does not have.
-    absent : sequence of str
-        Libraries that are not installed.
+    versions : of the installed libraries
+    lacking : derivatives that a library does not have
+    absent : libraries that are not installed
     """
 
     date: str
@@ -113,13 +117,13 @@ class Audit:
         return sorted(found, key=lambda finding: finding.rank)
 
     def to_dict(self) -> dict[str, Any]:
-        """A JSON-ready document; what is not finite is a string."""
+        """A JSON-ready document."""
         return {
             "schema": SCHEMA,
             "date": self.date,
             "versions": self.versions,
-            "findings": [_finding(finding) for finding in self.findings],
-            "rules": [_rule(rule) for rule in self.rules],
+            "findings": [finding.to_dict() for finding in self.findings],
+            "rules": [rule.to_dict() for rule in self.rules],
             "lacking": list(self.lacking),
             "absent": list(self.absent),
         }
@@ -133,13 +137,13 @@ class Audit:
         return "\n".join([*lines, *(f"  {name} is not installed" for name in self.absent)])
 
 
-def audit(libraries: Sequence[str] = LIBRARIES, only: Sequence[str] = (), progress: Progress = silent) -> Audit:
+def audit_rules(libraries: Sequence[str] = LIBRARIES, only: Sequence[str] = (), progress: Progress = silent) -> Audit:
     """Measure the derivatives that libraries ship.
 
     Parameters
     ----------
     libraries : some of "jax", "optax", "torch" and "scipy"
-        Those that are not installed are named in the result.
+        The result names those that are not installed.
     only : names of functions
         By default all, and matrix functions with them.
 
@@ -149,58 +153,28 @@ def audit(libraries: Sequence[str] = LIBRARIES, only: Sequence[str] = (), progre
         For a library or function that is not audited.
     """
     _require("library", libraries, LIBRARIES)
-    _require("function", only, [rule.name for rule in RULES])
+    _require("function", only, [function.name for function in AUDITED])
     here = [library for library in libraries if find_spec(library) is not None]
-    tasks = [
-        (rule, library, order)
-        for library in here
-        for rule in RULES
-        for order in rule.orders
-        if library in rule.libraries and (not only or rule.name in only)
-    ]
+    chosen = [function for function in AUDITED if not only or function.name in only]
+    tasks = [(f, library, n) for library in here for f in chosen if library in f.libraries for n in f.orders]
     rules, lacking = [], []
-    for done, (rule, library, order) in enumerate(tasks):
+    for done, (function, library, order) in enumerate(tasks):
         progress("audit", done, len(tasks))
-        _measure(rule, library, order, rules, lacking)
-    if not only:
-        for library in here:
-            if library in matrix_functions.LIBRARIES:
-                rules += [Audited(library, *measured) for measured in matrix_functions.measure_all(library)]
+        try:
+            rules.append(Audited(library, function.name, order, measure_errors(function, library, order)))
+        except NotImplementedError:
+            lacking.append(f"{library}: {DERIVATIVES[order]} derivative of {function.name}")
+    for library in here if not only else ():
+        if library in matrix_functions.DIFFERENTIATE:
+            rules += [Audited(library, *measured) for measured in matrix_functions.measure_matrix_errors(library)]
     progress("audit", len(tasks), len(tasks))
-    return Audit(
-        datetime.date.today().isoformat(),
-        {library: importlib.metadata.version(library) for library in here},
-        rules,
-        lacking,
-        [library for library in libraries if library not in here],
-    )
-
-
-def _measure(rule: Rule, library: str, order: int, rules: list[Audited], lacking: list[str]) -> None:
-    try:
-        rules.append(Audited(library, rule.name, order, measure(rule, library, order)))
-    except NotImplementedError:
-        lacking.append(f"{library}: {DERIVATIVES[order]} derivative of {rule.name}")
+    versions = {library: importlib.metadata.version(library) for library in here}
+    absent = [library for library in libraries if library not in here]
+    return Audit(datetime.date.today().isoformat(), versions, rules, lacking, absent)
 
 
 def _require(what: str, given: Sequence[str], known: Sequence[str]) -> None:
     for name in given:
         if name not in known:
-            raise ValueError(
-                f"there is no {what} {name!r} to audit; there are {first_few(known, 50)}{did_you_mean(name, known)}"
-            )
-
-
-def _finding(finding: Finding) -> dict[str, Any]:
-    rule, error = finding.rule, finding.error
-    numbers = {name: _finite(getattr(error, name)) for name in ("z", "true", "answered", "ulps")}
-    return {"library": rule.library, "function": rule.function, "order": rule.order, "harm": error.harm, **numbers}
-
-
-def _rule(rule: Audited) -> dict[str, Any]:
-    ulps = {region: _finite(rule.ulps(region)) for region in REGIONS}
-    return {"library": rule.library, "function": rule.function, "order": rule.order, "ulps": ulps}
-
-
-def _finite(value: float | None) -> float | str | None:
-    return value if value is None or math.isfinite(value) else str(value)
+            close = did_you_mean(name, known)
+            raise ValueError(f"there is no {what} {name!r} to audit; there are {first_few(known, 50)}{close}")
