@@ -22,7 +22,7 @@ ifneq ($(shell test -x $(BIN)/python && cat $(READY) 2>/dev/null),$(MADE_FOR))
 .PHONY: $(READY)
 endif
 
-.PHONY: help run test test-deep test-jax-versions mutate lint format bench study docs lock clean
+.PHONY: help run test test-more test-deep test-jax-versions mutate lint format bench study docs lock clean
 
 help:  ## list the targets (the default)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-17s %s\n", $$1, $$2}' Makefile
@@ -30,8 +30,11 @@ help:  ## list the targets (the default)
 run: $(READY)  ## the main job: cross-check, gate, train, evaluate, report
 	@$(BIN)/harness run $(ARGS)
 
-test: $(READY)  ## the tests, in parallel
-	@$(PYTEST) $(ARGS)
+test: $(READY)  ## the tests that a contributor runs between two thoughts, in parallel
+	@$(PYTEST) -m "not more" $(ARGS)
+
+test-more: $(READY)  ## the other tests: browser, cluster, wheel, PyTorch, every function of JAX
+	@$(PYTEST) -m more $(ARGS)
 
 test-deep: $(READY)  ## the tests with many more random networks
 	@HARNESS_PROFILE=deep $(PYTEST) $(ARGS)

@@ -5,6 +5,7 @@ from typing import Any, cast
 
 from harness.checks.functions.gradient_check import check_gradient
 from harness.checks.networks.network_check import cross_check
+from harness.facts import message_table
 from harness.sources.source_names import Sources, named_sources
 from harness.verdict.report import Report
 from reference.problem import Problem
@@ -40,7 +41,9 @@ def took_no_part(report: Report, sources: Sources | None) -> str:
     The others may agree, and that says nothing of these.
     """
     own = [] if sources is None else [s.name for s in named_sources(sources).values() if not s.is_of_the_harness]
-    return "; ".join(f"{name} takes no part: {report.left_out[name]}" for name in own if name in report.left_out)
+    return "; ".join(
+        f"{name} takes no part: {message_table.say(report.left_out[name])}" for name in own if name in report.left_out
+    )
 
 
 def assert_gradients_agree(

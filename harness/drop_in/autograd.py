@@ -17,6 +17,7 @@ from autograd.test_util import check_grads as original
 from harness.checks.functions.gradient_check import check_gradient
 from harness.drop_in.directions import check_forward
 from harness.drop_in.settling import generator, noted, reasons, undecided
+from harness.facts import message_table
 from harness.verdict.report import Report
 
 NAME = "autograd.test_util.check_grads"
@@ -55,7 +56,7 @@ def check_grads(
             if report.verdict == "disagree":
                 raise AssertionError(str(report))
         undecided_ones = [report for report in reports if report.verdict == "inconclusive"]
-        if doubts := [f"{reasons(report)} ({report.notes[-1]})" for report in undecided_ones]:
+        if doubts := [f"{reasons(report)} ({message_table.say(report.notes[-1])})" for report in undecided_ones]:
             return undecided(NAME, "; ".join(doubts), ask_original)
         return None
 

@@ -11,6 +11,7 @@ from jax.test_util import check_grads as original
 from harness.checks.traced.derivative_check import check_derivatives
 from harness.checks.traced.function_arguments import NoNumber
 from harness.drop_in.settling import reasons, undecided, without_meaning
+from harness.facts import message_table
 from harness.verdict.report import Report
 
 NAME = "jax.test_util.check_grads"
@@ -72,7 +73,10 @@ def check_grads(
     doubts += [reasons(report) for report in reports if report.verdict == "inconclusive" and not _is_right(report)]
     doubts += [f"{name} is left out: {why}" for report in reports for name, why in report.left_out.items()]
     doubts += [
-        note for report in reports for note in report.notes if "stop_gradient" in note
+        message_table.say(note)
+        for report in reports
+        for note in report.notes
+        if "stop_gradient" in message_table.say(note)
     ]  # the original looks behind
     if doubts:
         return undecided(NAME, "; ".join(dict.fromkeys(doubts)), ask_original)

@@ -3,11 +3,12 @@
 import logging
 import warnings
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from harness.facts import message_table
+from harness.facts.fact import plain
 from harness.inconclusive import InconclusiveGradient
 from harness.verdict.report import Report
 
@@ -46,9 +47,9 @@ def undecided(original: str, reason: str, fall_back: Callable[[], Any], stacklev
 
 def noted(report: Report, note: str) -> Report:
     """A report that says what was compared, where that is not what the caller gave."""
-    return replace(report, notes=(*report.notes, note))
+    return report.with_facts(plain(note))
 
 
 def reasons(report: Report) -> str:
     """Why a report is inconclusive, in one line."""
-    return "; ".join(report.reasons) or "too few coordinates could be decided"
+    return "; ".join(map(message_table.say, report.reasons)) or "too few coordinates could be decided"

@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from harness.facts import message_table
 from harness.figure_style import png
 from harness.pages.document import document, picture, table, text_of
 from harness.pages.environment import environment
@@ -72,21 +73,25 @@ def preformatted(text: object) -> str:
 def of_report(report: Report, title: str = "") -> list[str]:
     """The sections of one check: what is wrong, the picture, the sources and pairs, what it could not see."""
     where = f"{title}: " if title else ""
-    beside = [f"{name}: {reason}" for name, reason in report.left_out.items()]
+    beside = [f"{name}: {message_table.say(reason)}" for name, reason in report.left_out.items()]
     return [
-        section(f"{where}what was found", listing(report.reasons), *map(_finding, report.findings), _margin(report)),
+        section(
+            f"{where}what was found",
+            listing(map(message_table.say, report.reasons)),
+            *map(_finding, report.findings),
+            _margin(report),
+        ),
         section(f"{where}in pictures", gallery(*_pictures(report))),
         section(f"{where}in numbers", wide(_sources(report), _pairs(report))),
-        section(f"{where}what could not show here", listing(report.blind_to)),
+        section(f"{where}what could not show here", listing(map(message_table.say, report.blind_to))),
         section(f"{where}left out", listing(beside)),
-        section(f"{where}notes", listing(report.notes)),
+        section(f"{where}notes", listing(map(message_table.say, report.notes))),
     ]
 
 
 def _finding(finding: Any) -> str:
-    first, _, rest = str(finding).partition("\n")
-    diagnosis = f"<p><strong>{html.escape(rest.strip())}</strong></p>" if rest else ""
-    return f'<p class="mono">{html.escape(first)}</p>{diagnosis}'
+    diagnosis = "".join(f"<p><strong>{html.escape(message_table.say(fact))}</strong></p>" for fact in finding.diagnosis)
+    return f'<p class="mono">{html.escape(message_table.say(finding.fact))}</p>{diagnosis}'
 
 
 def _margin(report: Report) -> str:
@@ -117,7 +122,7 @@ def _sources(report: Report) -> str:
     head = ("source", "family", "cost", "seconds", "odd one out", "ulps, median", "ulps, largest", "note")
     rows = [
         (row.name, row.family, (f"{row.cost:.12g}", row.cost), row.seconds, "yes" if row.outlier else "",
-         *(row.ulps or (None, None)), row.note)
+         *(row.ulps or (None, None)), "; ".join(map(message_table.say, row.notes)))
         for row in report.sources
     ]  # fmt: skip
     marks = {number: "ours" for number, row in enumerate(report.sources) if row.outlier}

@@ -5,6 +5,7 @@ import pytest
 from harness.checks.activations.activation_subject import CLAIMED
 from harness.checks.activations.slope_oracles import ORACLES
 from harness.checks.networks.activation_networks import mixed_with_others, needs_plain_differences, usable_sources
+from harness.facts import message_table
 from harness.sources.source_table import SOURCES
 
 
@@ -16,7 +17,7 @@ def test_the_record_is_right(report):
 @pytest.mark.parametrize("oracle", ORACLES)
 def test_the_slope_agrees_with(oracle, report):
     if oracle in report.left_out:
-        pytest.skip(f"the formula fails under {oracle}: {report.left_out[oracle]}")
+        pytest.skip(f"the formula fails under {oracle}: {message_table.say(report.left_out[oracle])}")
     row = next(row for row in report.pairs if (row.first, row.second) == (CLAIMED, oracle))
     if row.verdict == "disagree":
         pytest.fail(f"{row.coordinates_at_odds} values of z are at odds with {oracle}\n{report}", pytrace=False)

@@ -112,6 +112,6 @@ def _from_report(seed: int, shape: str, report: Report) -> Row:
         report.verdict,
         max(ratios, default=None),
         ",".join(report.outliers),
-        SEPARATOR.join([*report.reasons, *map(str, report.findings)]),
+        SEPARATOR.join([*(fact.kind for fact in report.reasons), *(finding.fact.kind for finding in report.findings)]),
         times=json.dumps({row.name: row.seconds for row in report.sources}),
     )

@@ -7,7 +7,6 @@ from typing import Any
 from harness.bounds.tolerances import INCONCLUSIVE_SHARE
 from harness.sweep.rows import ERROR, SEPARATOR
 from harness.sweep.store import Store
-from harness.verdict.judgement import kind_of
 
 SCHEMA = "harness.sweep/1"
 SHOWN = 5  # rows of each kind
@@ -91,7 +90,7 @@ def summarise(store: Store) -> SweepSummary:
         counts |= dict(store.ask("SELECT verdict, count(*) FROM rows GROUP BY verdict"))
         outliers = store.ask("SELECT outliers, count(*) FROM rows WHERE outliers != '' GROUP BY 1 ORDER BY 2 DESC")
         doubts = store.ask("SELECT reason FROM rows WHERE verdict = 'inconclusive'")
-        reasons = Counter(kind for (said,) in doubts for kind in set(map(kind_of, said.split(SEPARATOR))))
+        reasons = Counter(kind for (said,) in doubts for kind in set(said.split(SEPARATOR)))
         examples = [
             {"seed": seed, "verdict": verdict, "shape": shape, "reason": reason}
             for which in ("disagree", ERROR)

@@ -17,6 +17,7 @@ from harness.checks.networks.network_check import cross_check
 from harness.digits.course import COURSE
 from harness.digits.data import Digits, load_digits, stratified_split
 from harness.digits.fitting import Fit, Plan, fit
+from harness.facts import message_table
 from harness.progress import Progress, silent
 from harness.sources.bug_zoo import BUGS, Bug
 from harness.sources.source_names import default_sources
@@ -101,7 +102,7 @@ def checked(bug: Bug, size: Training) -> dict[str, Any]:
         "verdict": report.verdict,
         "named": list(report.outliers),
         "finding": _in_words(report),
-        "diagnosis": report.findings[0].diagnosis if report.findings else "",
+        "diagnosis": "; ".join(map(message_table.say, report.findings[0].diagnosis)) if report.findings else "",
         "examples": problem.m,
         "beyond": [int((matrix > 1.0).sum()) for matrix in matrices],
         "worst": _short(float(np.nanmax(picture.ratio))),
@@ -125,7 +126,7 @@ def _beside(bug: Bug, problem: Problem) -> Mapping[str, Any]:
 def _in_words(report: Report) -> str:
     if report.findings:
         return str(report.findings[0]).partition("\n")[0]
-    return "; ".join(report.reasons)
+    return "; ".join(map(message_table.say, report.reasons))
 
 
 def check_network() -> tuple[Problem, np.ndarray]:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import OptimizeResult
 
+from harness.facts import message_table
 from harness.sources.process_state import blamed
 from harness.training.checkpoint import Checkpoint, stamp_of
 from harness.training.fmincg import fmincg
@@ -148,7 +149,9 @@ class _Training:
         if self.gate:
             report = check_gate(self.problem, self.latest.x, self.sources, when=when)
             if self.name in report.left_out:  # the others agree, but nobody has looked at the gradient to train with
-                raise ValueError(f"source {self.name!r} cannot train {self.problem}: {report.left_out[self.name]}")
+                raise ValueError(
+                    f"source {self.name!r} cannot train {self.problem}: {message_table.say(report.left_out[self.name])}"
+                )
             self.reports.append(report)
 
     def result(self, message: str, interrupted: bool = False) -> TrainingResult:

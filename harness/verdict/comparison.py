@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from harness.bounds.tolerances import CONFIRMED, MEANINGLESS, NEGLIGIBLE
+from harness.facts.fact import Fact
 
 EXACT = 4.0 * float(np.finfo(np.float64).tiny)
 """An error that only underflow could make."""
@@ -33,11 +34,11 @@ class Answer:
         An oracle is there to judge the others: that it cannot decide a coordinate is no doubt about them.
     seconds : float or None
         What the answer took.
-    misconduct : tuple of str
-        What the source did wrong beside its answer, such as changing its argument.
+    misconduct : tuple of Fact
+        Rules that the source breaks beside its answer, such as changing its argument.
     ulps : (float, float) or None
         Median and largest true error, where the exact gradient is known.
-    note : str
+    notes : tuple of Fact
         What is worth knowing about the way to this answer.
     """
 
@@ -50,9 +51,9 @@ class Answer:
     precision: str = "float64"
     oracle: bool = False
     seconds: float | None = None
-    misconduct: tuple[str, ...] = ()
+    misconduct: tuple[Fact, ...] = ()
     ulps: tuple[float, float] | None = None
-    note: str = ""
+    notes: tuple[Fact, ...] = ()
 
     @property
     def applies(self) -> np.ndarray:

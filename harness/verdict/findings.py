@@ -1,15 +1,16 @@
-"""Disagreements pinned down: who against whom, where, both values, the bound, and what kind of bug it looks like."""
+"""Disagreements, located: which source against which, at which coordinate, by how much, and which mistake fits."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
+from harness.facts.fact import Fact, as_facts, note
+from harness.facts.kinds import Kind
 from harness.verdict.comparison import Answer, Pair
 from harness.verdict.consensus import Consensus
 from harness.verdict.report import Finding
 from harness.verdict.subject import Subject
 
-DIFFERENT_COSTS = "the costs differ, so one of them is not the function that the gradient should belong to"
 SAME_COST = 1e-6  # a relative difference below this is more likely rounding than another function
 
 
@@ -33,10 +34,7 @@ def find_all(
 
 def _pin_down(subject: Subject, source: Answer, against: Answer, pair: Pair) -> Finding:
     if pair.cost_at_odds:
-        said = (
-            _about_costs(float(source.cost), float(against.cost)),
-            subject.explain_cost(source, against, pair.at_odds),
-        )
+        causes = (*_why_costs_differ(source, against), *as_facts(subject.explain_cost(source, against, pair.at_odds)))
         return Finding(
             source.name,
             against.name,
@@ -45,7 +43,7 @@ def _pin_down(subject: Subject, source: Answer, against: Answer, pair: Pair) -> 
             value=float(source.cost),
             expected=float(against.cost),
             bound=source.cost_error + against.cost_error,
-            diagnosis="; ".join(filter(None, said)) or DIFFERENT_COSTS,
+            diagnosis=causes or (note(Kind.ANOTHER_FUNCTION),),
         )
     worst = _worst(pair)
     return Finding(
@@ -58,26 +56,26 @@ def _pin_down(subject: Subject, source: Answer, against: Answer, pair: Pair) -> 
         bound=float(pair.allowed[worst]),
         coordinates=int(pair.at_odds.sum()),
         blocks=subject.parts(pair.at_odds),
-        diagnosis=subject.explain(source, against, pair.at_odds),
+        diagnosis=as_facts(subject.explain(source, against, pair.at_odds)),
     )
 
 
-def _about_costs(cost: float, expected: float) -> str:
-    if not np.isfinite(cost):
-        return "the cost is not finite: look for an overflow, a division by zero or the logarithm of zero"
-    if abs(cost - expected) < SAME_COST * abs(expected):
-        return "the same cost with digits lost: look for cancellation, such as log(1 - σ(z)), or for lower precision"
-    return ""
+def _why_costs_differ(source: Answer, against: Answer) -> tuple[Fact, ...]:
+    if not np.isfinite(source.cost):
+        return (note(Kind.COST_NOT_FINITE, source.name),)
+    if abs(source.cost - against.cost) < SAME_COST * abs(against.cost):
+        return (note(Kind.COST_DIGITS_LOST),)
+    return ()
 
 
 def _pin_down_end(subject: Subject, name: str, pair: Pair) -> Finding:
     worst = _worst(pair)
     answered = pair.costs if pair.cost_at_odds else [slopes[worst] for slopes in pair.gradients]
     value, expected = answered if pair.first == name else answered[::-1]
-    where, diagnosis = ("cost", "") if pair.cost_at_odds else (subject.along(worst), subject.explain_along())
+    where, diagnosis = ("cost", ()) if pair.cost_at_odds else (subject.along(worst), subject.explain_along())
     bound = pair.cost_allowed if pair.cost_at_odds else float(pair.allowed[worst])
     ends = where, float(value), float(expected), bound
-    return Finding(name, pair.other(name), "end to end", *ends, diagnosis=diagnosis)
+    return Finding(name, pair.other(name), "end to end", *ends, diagnosis=as_facts(diagnosis))
 
 
 def _worst(pair: Pair) -> int:

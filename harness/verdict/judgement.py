@@ -1,13 +1,15 @@
 """From compared answers to a verdict: what is decided, what is wrong, and what is left in doubt."""
 
-import re
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 
 import numpy as np
 
 from harness.bounds.tolerances import CONCLUSIVE_SHARE
+from harness.facts.fact import Fact, Severity, as_facts, doubt, note
+from harness.facts.kinds import Kind
 from harness.verdict.comparison import Answer, Pair
 from harness.verdict.consensus import Consensus
 from harness.verdict.findings import find_all
@@ -15,9 +17,10 @@ from harness.verdict.heat_map import heat_map
 from harness.verdict.report import PairRow, Report, SourceRow
 from harness.verdict.subject import Subject
 
-UNDECIDED = "cannot be decided"
+NOBODY: Mapping[str, Fact] = MappingProxyType({})
 
-NOBODY: Mapping[str, str] = MappingProxyType({})
+PLACES_KEPT = 20
+"""A fact names so many undecided coordinates at most; it counts all of them."""
 
 
 def judge(
@@ -26,7 +29,7 @@ def judge(
     pairs: Sequence[Pair],
     ends: Sequence[Pair],
     consensus: Consensus,
-    left_out: Mapping[str, str] = NOBODY,
+    left_out: Mapping[str, Fact] = NOBODY,
     started: float | None = None,
 ) -> Report:
     """The report on compared answers.
@@ -42,40 +45,56 @@ def judge(
     """
     evidence = _Evidence(subject, answers, pairs)
     findings = find_all(subject, answers, pairs, ends, consensus)
-    misconduct = [*subject.misconduct, *(f"{answer.name} {what}" for answer in answers for what in answer.misconduct)]
-    doubts = [] if findings else [*subject.doubts, *evidence.doubts(ends, left_out)]
+    misconduct = [
+        replace(fact, data={"text": f"{answer.name} {fact.data['text']}"}) if fact.kind == Kind.PLAIN else fact
+        for answer in answers
+        for fact in as_facts(answer.misconduct, Severity.WRONG)
+    ]
+    own = [
+        *as_facts(getattr(subject, "misconduct", ()), Severity.WRONG),
+        *as_facts(getattr(subject, "doubts", ()), Severity.DOUBT),
+        *as_facts(getattr(subject, "notes", ())),
+    ]
+    noted = [
+        replace(fact, data={"text": f"{answer.name}: {fact.data['text']}"}) if fact.kind == Kind.PLAIN else fact
+        for answer in answers
+        for fact in as_facts(answer.notes)
+    ]
+    facts = [*subject.facts, *own, *misconduct, *noted]
+    is_wrong = bool(findings) or any(fact.severity == Severity.WRONG for fact in facts)
+    doubts = [] if findings else evidence.doubts(ends, left_out)
+    if findings:  # a difference outweighs whatever else is in doubt
+        facts = [fact for fact in facts if fact.severity != Severity.DOUBT]
+    is_doubtful = bool(doubts) or any(fact.severity == Severity.DOUBT for fact in facts)
+    if not doubts and len(evidence.undecided):
+        few = evidence.undecided
+        facts.append(note(Kind.FEW_UNDECIDED, *as_places(subject.places(few))[:PLACES_KEPT], undecided=len(few)))
     outliers = tuple(answer.name for answer in answers if answer.name in consensus.outliers or answer.misconduct)
     return Report(
-        verdict="disagree" if findings or misconduct else "inconclusive" if doubts else "agree",
+        verdict="disagree" if is_wrong else "inconclusive" if is_doubtful else "agree",
         subject=subject.describe(),
         sources=tuple(_source_row(answer, outliers) for answer in answers),
         pairs=tuple(map(_pair_row, pairs)),
         outliers=outliers,
         tie=consensus.tie,
         findings=tuple(findings),
-        reasons=(*misconduct, *doubts),
-        blind_to=tuple(subject.blind_to()),
-        left_out=dict(left_out),
+        facts=tuple(sorted([*facts, *doubts], key=lambda fact: list(Severity).index(fact.severity))),
+        blind_to=as_facts(subject.blind_to()),
+        left_out={name: as_facts(reason)[0] for name, reason in left_out.items()},
         decided_share=evidence.share,
         margin=max((_closest_call(pair) for pair in pairs if not pair.disagrees), default=0.0),
         smallest_visible=evidence.smallest_visible(),
         seconds=0.0 if started is None else time.perf_counter() - started,
-        notes=tuple(_notes(subject, answers, [] if doubts else evidence.undecided)),
         details=subject.details,
         picture=subject.picture or heat_map(subject, pairs, findings),
     )
 
 
-def kind_of(reason: str) -> str:
-    """A reason for an inconclusive verdict without the names and numbers that belong to one report alone."""
-    what, _, where_or_why = reason.partition(": ")
-    kind = where_or_why.partition(";")[0] if UNDECIDED in what else what
-    return re.sub(r"\d[\d.,e+-]*", "N", re.sub(r"\s*\([^()]*\)", "", kind))
-
-
 def _source_row(answer: Answer, outliers: Sequence[str]) -> SourceRow:
     outlier = answer.name in outliers
-    return SourceRow(answer.name, answer.family, float(answer.cost), answer.seconds, outlier, answer.ulps, answer.note)
+    return SourceRow(
+        answer.name, answer.family, float(answer.cost), answer.seconds, outlier, answer.ulps, as_facts(answer.notes)
+    )
 
 
 def _pair_row(pair: Pair) -> PairRow:
@@ -97,11 +116,8 @@ def _closest_call(pair: Pair) -> float:
     return float(pair.ratio[pair.decided].max(initial=0.0))
 
 
-def _notes(subject: Subject, answers: Sequence[Answer], undecided: Sequence[int] | np.ndarray) -> list[str]:
-    told = [*subject.notes, *(f"{answer.name}: {answer.note}" for answer in answers if answer.note)]
-    if len(undecided):
-        told.append(f"not decided: {subject.places(np.asarray(undecided))}")
-    return told
+def as_places(found) -> tuple[str, ...]:
+    return (found,) if isinstance(found, str) else tuple(found)
 
 
 class _Evidence:
@@ -136,25 +152,23 @@ class _Evidence:
         allowed = self.allowed[self.to_decide]
         return float(allowed.min(initial=np.inf)), float(allowed.max(initial=0.0))
 
-    def doubts(self, ends: Sequence[Pair], left_out: Mapping[str, str]) -> list[str]:
+    def doubts(self, ends: Sequence[Pair], left_out: Mapping[str, Fact]) -> list[Fact]:
         """Why the answers, although nothing was found wrong, are not shown to be right."""
         if not self.independent:
-            others = f"{', '.join(left_out)} could not answer" if left_out else "nobody else was asked"
-            names = ", ".join(self.decided)
-            if len(self.decided) <= 1:
-                return [f"there is nothing to compare {names or 'anything'} with, for {others}; add another source"]
-            return [f"{names} share one author or mechanism, and {others}; add a source of another family"]
+            kind = Kind.NOTHING_TO_COMPARE if len(self.decided) <= 1 else Kind.ONE_FAMILY
+            return [doubt(kind, *self.decided, left_out=list(left_out))]
+        no_direction = bool(ends) and not any(pair.decided.any() for pair in ends)
         return [
             *self._not_decided(),
             *self._not_finite(),
             *self._costs_not_decided(),
-            *(["no end-to-end direction could be decided"] if ends and not any(p.decided.any() for p in ends) else []),
+            *([doubt(Kind.NO_DIRECTION_DECIDED)] if no_direction else []),
         ]
 
-    def _not_decided(self) -> list[str]:
-        """One sentence for all sources of which the same coordinates cannot be decided."""
+    def _not_decided(self) -> list[Fact]:
+        """One fact for all sources of which the same coordinates cannot be decided."""
         if not len(self.to_decide):
-            return ["nothing is left to decide: there is no derivative, or the value is not finite, everywhere"]
+            return [doubt(Kind.NOTHING_TO_DECIDE)]
         sources: dict[bytes, list[str]] = {}
         for name, known in self.decided.items():
             if known[self.to_decide].mean() < CONCLUSIVE_SHARE:
@@ -162,24 +176,25 @@ class _Evidence:
         doubts = []
         for names in sources.values():
             left = self.to_decide[~self.decided[names[0]][self.to_decide]]
-            whose = "" if len(names) == len(self.decided) else f" of {', '.join(names)}"
-            share = f"{len(left)} of {len(self.to_decide)} coordinates{whose}"
-            doubts.append(f"{share} {UNDECIDED} ({self.subject.places(left)}): {self.subject.why_undecided(left)}")
+            counts = {"undecided": len(left), "total": len(self.to_decide)}
+            whose = {"sources": [] if len(names) == len(self.decided) else names}
+            why = as_facts(self.subject.why_undecided(left), Severity.DOUBT)[0]
+            places = as_places(self.subject.places(left))[:PLACES_KEPT]
+            doubts.append(replace(why, where=places, data={**counts, **whose, **why.data}))
         return doubts
 
-    def _not_finite(self) -> list[str]:
+    def _not_finite(self) -> list[Fact]:
         """What is not finite is never agreed upon, not even as one of the few coordinates that may stay undecided."""
         doubts = []
         for answer in self.tested:
             broken = self.to_decide[~np.isfinite(answer.gradient[self.to_decide])]
             if len(broken):
-                doubts.append(f"what {answer.name} answers is not finite: {self.subject.places(broken)}")
+                places = as_places(self.subject.places(broken))[:PLACES_KEPT]
+                doubts.append(doubt(Kind.DERIVATIVE_NOT_FINITE, *places, source=answer.name))
         return doubts
 
-    def _costs_not_decided(self) -> list[str]:
+    def _costs_not_decided(self) -> list[Fact]:
         """Every cost has to be finite, and two of different families be comparable."""
         if broken := [answer.name for answer in self.tested if not np.isfinite(answer.cost)]:
-            return [f"the cost is not finite, says {', '.join(broken)}"]
-        if any(pair.cost_decided for pair in self.independent):
-            return []
-        return ["the costs cannot be compared: their rounding errors are too large"]
+            return [doubt(Kind.COST_NOT_FINITE, *broken)]
+        return [] if any(pair.cost_decided for pair in self.independent) else [doubt(Kind.COSTS_UNDECIDED)]

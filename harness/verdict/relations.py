@@ -1,15 +1,17 @@
-"""What kind of bug would make this difference? A wrong gradient beside the right one: the shape of the error, in words.
+"""Which mistake is it? Relations between a wrong gradient and the right one, as facts.
 
-Each hypothesis is a relation between the two that a known bug leaves behind: a factor, a sign, the same numbers in
-other places, a multiple of θ, a constant, zeros.
+Known bugs leave simple relations behind: a factor, a sign, the same numbers in other places, a multiple of θ, a
+constant, zeros.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from harness.facts.fact import Fact, note
+from harness.facts.kinds import Kind
 from harness.wording import first_few
 
 CLOSE = 1e-6
@@ -58,36 +60,37 @@ def join(name: str, parts: Sequence[Part]) -> Part:
     )
 
 
-def shape_of_error(candidates: Iterable[Part], m: int | None = None, of: str = "") -> tuple[str, bool]:
-    """The first relation that holds in one of the parts, the first part first, in words; empty where none does.
+def find_relation(candidates: Iterable[Part], m: int | None = None, output: str = "") -> tuple[Fact | None, bool]:
+    """The first relation that holds in one of the parts, the first part first, and whether a bug in δ can leave it.
 
-    And whether a bug in δ leaves it, which goes from layer to layer. `m` is the number of examples, for the factors
-    that bugs tend to have; `of` follows the part's name.
+    An error in δ goes from layer to layer. `m` is the number of examples, for the factors that bugs tend to have;
+    `output` names the one of several outputs that the parts belong to.
     """
     for part in candidates:
-        for hypothesis, of_delta in _HYPOTHESES.items():
-            if words := hypothesis(part, m):
+        for relation, of_delta in _RELATIONS.items():
+            if fact := relation(part, m):
                 wrong, right = part.entries
-                if right and hypothesis in _WHERE_WRONG:
-                    words = f"{words.removesuffix(_EVERYWHERE)}, in {wrong} of {wrong + right} entries"
-                return f"{part.name}{of}: {words}", of_delta
-    return "", False
+                more: dict[str, Any] = {"output": output} if output else {}
+                if right and relation in _IN_WRONG_ENTRIES:
+                    more |= {"wrong": wrong, "right": right}
+                return replace(fact, data={**fact.data, **more}), of_delta
+    return None, False
 
 
-def diagnose(parts: Sequence[Part], m: int | None = None, of: str = "") -> str:
-    """The likeliest kind of bug in parts of which nothing else is known, as a clause or two; empty where none is known.
+def diagnose(parts: Sequence[Part], m: int | None = None, output: str = "") -> tuple[Fact, ...]:
+    """The likeliest mistakes in parts of which nothing else is known; empty where no relation holds.
 
-    Looked at are all that are wrong together, by name unless these are all there are, and the last one of them. `of`
-    follows the name.
+    First all wrong parts together are tried, then the last of them alone.
     """
     wrong = [part for part in parts if part.wrong.any()]
-    if broken := not_finite(wrong):
-        return broken
+    if broken := find_not_finite(wrong):
+        return (broken,)
     if not wrong:
-        return ""
+        return ()
     whole = join("the gradient" if len(wrong) == len(parts) else named(wrong), wrong)
-    shape, _ = shape_of_error([whole, wrong[-1]] if len(wrong) > 1 else wrong, m, of)
-    return shape or single_entry(whole)
+    relation, _ = find_relation([whole, wrong[-1]] if len(wrong) > 1 else wrong, m, output)
+    found = relation or find_single_entry(whole)
+    return (found,) if found else ()
 
 
 def named(parts: Sequence[Any]) -> str:
@@ -95,19 +98,18 @@ def named(parts: Sequence[Any]) -> str:
     return first_few([part.name for part in parts], PARTS_NAMED)
 
 
-def not_finite(parts: Iterable[Part]) -> str:
-    """Which parts are wrong by being NaN or infinite; empty for none."""
+def find_not_finite(parts: Iterable[Part]) -> Fact | None:
+    """Which parts are wrong by being NaN or infinite."""
     broken = [part.name for part in parts if not np.isfinite(part.value[part.wrong]).all()]
-    return f"not finite in {', '.join(broken)}" if broken else ""
+    return note(Kind.NOT_FINITE, *broken) if broken else None
 
 
-def single_entry(whole: Part) -> str:
-    """What is wrong where only one entry is; empty where more are."""
+def find_single_entry(whole: Part) -> Fact | None:
+    """What is wrong where only one entry is."""
     if whole.wrong.sum() != 1:
-        return ""
-    value, expected = whole.value[whole.wrong][0], whole.expected[whole.wrong][0]
-    factor = f", {times(value / expected)} the right value" if expected else ""
-    return f"a single entry is off by {value - expected:.3g}{factor}; no other was found wrong"
+        return None
+    value, expected = float(whole.value[whole.wrong][0]), float(whole.expected[whole.wrong][0])
+    return note(Kind.SINGLE_ENTRY, whole.name, error=value - expected, factor=value / expected if expected else None)
 
 
 def _all_small(rest: np.ndarray, beside: np.ndarray) -> bool:
@@ -124,125 +126,104 @@ def _fit(y: np.ndarray, x: np.ndarray) -> float | None:
     return c if _all_small(y - c * x, y) else None
 
 
-def _zeros(part: Part, m: int | None) -> str:
+def _zero(part: Part, m: int | None) -> Fact | None:
     value, expected = part.value[part.wrong], part.expected[part.wrong]
-    if not value.any() and expected.any():
-        return "zero where it should not be: this share of the gradient is never formed"
-    return ""
+    return note(Kind.ZERO, part.name) if not value.any() and expected.any() else None
 
 
-def _multiple_of_theta(part: Part, m: int | None) -> str:
+def _regulariser(part: Part, m: int | None) -> Fact | None:
+    """A multiple of θ; with the share of the penalty, by what the regulariser is off."""
     c = _fit((part.value - part.expected)[part.wrong], part.theta[part.wrong])
     if c is None or c == 0.0:
-        return ""
+        return None
     if not m:
-        return f"off by {c:.6g} times θ, as a regulariser is"
-    words = f"off by {c:.6g} times θ, as if the regulariser"
+        return note(Kind.REGULARISER, part.name, multiple=c, strength="penalty")
     shares = part.penalty[part.wrong] / part.theta[part.wrong]
     if not shares.any():
-        return f"{words} were applied where none belongs"
-    known = {
-        -1.0: "were missing",
-        1.0: "were applied twice",
-        m - 1.0: "were not divided by m",
-        -0.5: "kept a factor 1/2",
-    }
-    ratio = c / shares.max()
-    named = [what for factor, what in known.items() if abs(ratio - factor) <= CLOSE * max(1.0, abs(factor))]
-    return f"{words} {named[0] if named else f'were off by {ratio:.6g} times λ/m'}"
+        return note(Kind.REGULARISER, part.name, multiple=c, strength="none-belongs")
+    known = {"missing": -1.0, "twice": 1.0, "not-divided": m - 1.0, "half": -0.5}
+    ratio = float(c / shares.max())
+    fitting = [name for name, factor in known.items() if abs(ratio - factor) <= CLOSE * max(1.0, abs(factor))]
+    return note(Kind.REGULARISER, part.name, multiple=c, strength=fitting[0] if fitting else "off", ratio=ratio)
 
 
-def _factor(part: Part, m: int | None) -> str:
+def _factor(part: Part, m: int | None) -> Fact | None:
     # on the differences, for near a factor of 1 the values are proportional to a factor of anything
     for removed in (np.zeros_like(part.penalty), part.penalty):
         more = _fit((part.value - part.expected)[part.wrong], (part.expected - removed)[part.wrong])
-        if more is not None:
-            return _named_factor(1.0 + more, m) + (" before the regulariser is added" if removed.any() else "")
-    return ""
+        if more is None:
+            continue
+        c = 1.0 + more
+        if abs(c + 1.0) <= CLOSE:
+            return note(Kind.SIGN, part.name, before_regulariser=bool(removed.any()))
+        sums = {"not-divided": m, "divided-twice": 1.0 / m, "divided-by-one-less": m / (m - 1.0)} if m and m > 1 else {}
+        fitting = [name for name, factor in sums.items() if abs(c - factor) <= CLOSE * abs(factor)]
+        return note(Kind.FACTOR, part.name, factor=c, sums=fitting, before_regulariser=bool(removed.any()))
+    return None
 
 
-def _named_factor(c: float, m: int | None) -> str:
-    if abs(c + 1.0) <= CLOSE:
-        return "the sign is wrong"
-    known = []
-    if m and m > 1:
-        known = [(float(m), "not divided by m"), (1.0 / m, "divided by m twice"), (m / (m - 1.0), "divided by m - 1")]
-    fitting = [words for factor, words in known if abs(c - factor) <= CLOSE * abs(factor)]
-    as_if = f", as if the sum over the examples were {' or '.join(fitting)}" if fitting else ""
-    return f"{times(c)} the right value{as_if}"
-
-
-def times(c: float) -> str:
-    """A factor in words, with enough digits to tell it from 1."""
-    return f"{c:.6g} times" if abs(c - 1.0) > 1e-4 else f"1 {'+' if c > 1.0 else '-'} {abs(c - 1.0):.3g} times"
-
-
-_EVERYWHERE = " everywhere"
-
-
-def _constant(part: Part, m: int | None) -> str:
+def _constant(part: Part, m: int | None) -> Fact | None:
     difference = (part.value - part.expected)[part.wrong]
     if difference.size > 2 and _all_small(difference - difference.mean(), difference):
-        return f"off by the same {difference.mean():.6g}{_EVERYWHERE}"
-    return ""
+        return note(Kind.CONSTANT_ERROR, part.name, error=float(difference.mean()))
+    return None
 
 
-def _symmetrised(part: Part, m: int | None) -> str:
+def _symmetrised(part: Part, m: int | None) -> Fact | None:
     value, expected = part.value, part.expected
     if value.ndim < 2 or value.shape[-1] != value.shape[-2]:
-        return ""
+        return None
     both = expected + np.swapaxes(expected, -1, -2)
-    for made, words in ((0.5 * both, "mean"), (both, "sum")):
+    for made, combination in ((0.5 * both, "mean"), (both, "sum")):
         if _all_small(value - made, value - expected):
-            return f"the {words} of the right one and its transpose"
-    return ""
+            return note(Kind.SYMMETRISED, part.name, combination=combination)
+    return None
 
 
-def _rearranged(part: Part, m: int | None) -> str:
+def _rearranged(part: Part, m: int | None) -> Fact | None:
     with_penalty = _moved(part.value, part.expected, part)
     return with_penalty or _moved(part.value - part.penalty, part.expected - part.penalty, part)
 
 
-def _moved(value: np.ndarray, expected: np.ndarray, part: Part) -> str:
+def _moved(value: np.ndarray, expected: np.ndarray, part: Part) -> Fact | None:
     if not _all_small(np.sort(value, axis=None) - np.sort(expected, axis=None), value - expected):
-        return ""
+        return None
     if part.wrong.sum() == 2:
-        return "two entries are swapped"
+        return note(Kind.SWAPPED_ENTRIES, part.name)
     if value.ndim != 2:
-        return ""  # the layer tells more
+        return None  # the layer tells more
     rows, columns = value.shape
     moves: dict[str, np.ndarray] = {
         "transposed": expected.T,
-        "unrolled row by row instead of column by column": expected.ravel().reshape(columns, rows).T,
-        "with its columns in reverse order": expected[:, ::-1],
-        "with its columns shifted by one": np.roll(expected, 1, axis=1),
-        "with its rows shifted by one": np.roll(expected, 1, axis=0),
+        "row-by-row": expected.ravel().reshape(columns, rows).T,
+        "columns-reversed": expected[:, ::-1],
+        "columns-shifted": np.roll(expected, 1, axis=1),
+        "rows-shifted": np.roll(expected, 1, axis=0),
     }
-    for words, moved in moves.items():
+    for move, moved in moves.items():
         if moved.shape == value.shape and _all_small(value - moved, value - expected):
-            return f"right, but {words}"
-    return "the right numbers in other places"
+            return note(Kind.REARRANGED, part.name, move=move)
+    return note(Kind.OTHER_PLACES, part.name)
 
 
-def _seven_digits(part: Part, m: int | None) -> str:
+def _float32_digits(part: Part, m: int | None) -> Fact | None:
     off, size = np.abs(part.value - part.expected).max(), np.abs(part.expected).max()
     if 2 * part.wrong.sum() > part.wrong.size > 2 and 1e-10 * size < off < 1e-6 * size:
-        kept = "as many digits as float32 keeps, or" if off > 1e-9 * size else "as many digits as are left of"
-        return f"right to {off / size:.0e} of the largest entry: {kept} a finite difference"
-    return ""
+        return note(Kind.FLOAT32_DIGITS, part.name, relative_error=float(off / size))
+    return None
 
 
-_HYPOTHESES: dict[Callable[[Part, int | None], str], bool] = {
-    _zeros: True,
+_RELATIONS: dict[Callable[[Part, int | None], Fact | None], bool] = {
+    _zero: True,
     _factor: True,
-    _multiple_of_theta: False,
-    _seven_digits: False,
+    _regulariser: False,
+    _float32_digits: False,
     _symmetrised: False,
     _rearranged: False,
     _constant: False,
 }
-"""In the order in which they are tried, and whether bugs in δ leave this relation: then layers nearer to the output
-are right."""
+"""In the order in which they are tried, and whether an error in δ leaves this relation: then layers nearer to the
+output are right."""
 
-_WHERE_WRONG = {_zeros, _factor, _multiple_of_theta, _constant}
-"""Those that are looked at where a part is wrong alone; what is right there is no part of them."""
+_IN_WRONG_ENTRIES = {_zero, _factor, _regulariser, _constant}
+"""Relations that look at the wrong entries alone, so that others of the part may be right."""

@@ -1,19 +1,23 @@
-"""What a check found, for a person, a program and a notebook."""
+"""The report on a check: what was found, as values, and its ways out to a person, a program and a notebook."""
 
 import html
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from typing import Any
 
+from harness.facts import message_table
+from harness.facts.fact import Fact, Severity
+from harness.facts.kinds import Kind
+from harness.verdict.colours import COLOURS
 from reference.printable import printable
 
-SCHEMA = "harness.report/2"
+SCHEMA = "harness.report/3"
+"""Version 3: facts (kind, severity, where, data, text) in the place of sentences."""
 
-SAME = 1e-9  # relative: two sources that answer this much alike are wrong for one reason, and are told together
-
-COLOURS = {"agree": "#1a7f37", "disagree": "#cf222e", "inconclusive": "#9a6700"}
-"""The verdicts' colours on every page."""
+SAME = 1e-9
+"""Relative: sources whose answers differ by less are wrong for one reason, and share a line."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,7 @@ class SourceRow:
     seconds: float | None
     outlier: bool
     ulps: tuple[float, float] | None = None  # median and largest true error, where balls have enclosed the gradient
-    note: str = ""
+    notes: tuple[Fact, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ class PairRow:
 
 @dataclass(frozen=True)
 class Finding:
-    """A disagreement, pinned down: who, against whom, where, both values, the bound, and how far beyond it."""
+    """A disagreement, located: which source, against which, where, both values, the bound, and which mistake fits."""
 
     source: str
     against: str
@@ -55,7 +59,7 @@ class Finding:
     bound: float
     coordinates: int = 1
     blocks: tuple[str, ...] = ()
-    diagnosis: str = ""
+    diagnosis: tuple[Fact, ...] = ()
 
     def __post_init__(self):
         if self.coordinates < 1:
@@ -66,17 +70,14 @@ class Finding:
         difference = abs(self.value - self.expected)
         return difference / self.bound if self.bound > 0.0 and math.isfinite(difference) else math.inf
 
-    def __str__(self) -> str:
-        beyond = f"{self.ratio:.2g} times the bound {self.bound:.1e}"
-        if not math.isfinite(self.ratio) or self.bound < 1e-290:  # nothing but underflow was allowed for
-            beyond = "where no rounding can explain a difference"
-        line = f"{self.source}: {self.where} = {self.value!r}, but {self.against} has {self.expected!r} ({beyond})"
-        if self.coordinates > 1:
-            where = ", ".join(self.blocks)
-            if len(self.blocks) > 4:
-                where = f"{len(self.blocks)} blocks from {self.blocks[0]} to {self.blocks[-1]}"
-            line += f"; {self.coordinates} coordinates are at odds, in {where}"
-        return f"{line}\n    {self.diagnosis}" if self.diagnosis else line
+    @property
+    def fact(self) -> Fact:
+        """The disagreement as a fact."""
+        kinds = {"cost": Kind.COST_DIFFERS, "end to end": Kind.DIRECTION_DIFFERS}
+        numbers = {name: getattr(self, name) for name in ("value", "expected", "bound", "ratio", "coordinates")}
+        names = {"source": self.source, "against": self.against}
+        kind = kinds.get(self.what, Kind.DERIVATIVE_DIFFERS)
+        return Fact(kind, Severity.WRONG, (self.where, *self.blocks), names | numbers)
 
 
 @dataclass(frozen=True)
@@ -97,11 +98,11 @@ class Report:
         Whether the sources split into camps of equal support.
     findings : tuple of Finding
         The disagreements, worst first.
-    reasons : tuple of str
-        Why the verdict is not "agree", in words.
-    blind_to : tuple of str
+    facts : tuple of Fact
+        What was found beside them: broken rules, then doubts, then notes.
+    blind_to : tuple of Fact
         Kinds of bug that could not have shown here.
-    left_out : dict
+    left_out : dict from name to Fact
         Sources that could not take part, and why.
     decided_share : float
         The share of the coordinates in which every source could be judged.
@@ -111,8 +112,6 @@ class Report:
         The smallest error that would have been seen, at the most and at the least sensitive coordinate.
     seconds : float
         What the check took.
-    notes : tuple of str
-        What else is worth knowing, such as the few coordinates that could not be decided.
     details : dict
         What only this kind of subject has to tell.
     picture : object or None
@@ -126,16 +125,41 @@ class Report:
     outliers: tuple[str, ...]
     tie: bool
     findings: tuple[Finding, ...]
-    reasons: tuple[str, ...]
-    blind_to: tuple[str, ...]
-    left_out: dict[str, str]
+    facts: tuple[Fact, ...]
+    blind_to: tuple[Fact, ...]
+    left_out: dict[str, Fact]
     decided_share: float
     margin: float
     smallest_visible: tuple[float, float]
     seconds: float
-    notes: tuple[str, ...] = ()
     details: dict[str, Any] = field(default_factory=dict)
     picture: Any = field(default=None, compare=False, repr=False)
+
+    @property
+    def reasons(self) -> tuple[Fact, ...]:
+        """The facts that keep the verdict from being "agree"."""
+        return tuple(fact for fact in self.facts if fact.severity != Severity.NOTE)
+
+    @property
+    def notes(self) -> tuple[Fact, ...]:
+        """The facts that are worth knowing beside the verdict."""
+        return tuple(fact for fact in self.facts if fact.severity == Severity.NOTE)
+
+    def with_facts(self, *facts: Fact) -> "Report":
+        """The same report with more facts, which change no verdict."""
+        return replace(self, facts=(*self.facts, *facts))
+
+    def every_fact(self) -> Iterator[Fact]:
+        """All facts of the report: disagreements with what explains them, all others, and why sources were left out."""
+        for finding in self.findings:
+            yield finding.fact
+            yield from finding.diagnosis
+        yield from (*self.facts, *self.blind_to, *self.left_out.values())
+
+    @property
+    def kinds(self) -> frozenset[Kind]:
+        """The kinds of all facts."""
+        return frozenset(fact.kind for fact in self.every_fact())
 
     def to_dict(self) -> dict[str, Any]:
         """A document of dicts, lists, strings and numbers, as `json.dumps` takes it; what is not finite is a string."""
@@ -144,10 +168,10 @@ class Report:
         document["sources"] = [vars(row) for row in self.sources]
         document["pairs"] = [vars(row) for row in self.pairs]
         document["findings"] = [vars(finding) | {"ratio": finding.ratio} for finding in self.findings]
-        return _json_ready(document)
+        return json_ready(document)
 
     def __str__(self) -> str:
-        return printable("\n".join(_lines(self)), keep="\n")
+        return report_text(self)
 
     def _repr_html_(self) -> str:
         colour = COLOURS[self.verdict]
@@ -176,17 +200,41 @@ class Report:
         return png(self.figure())
 
 
-def _json_ready(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(key): _json_ready(content) for key, content in value.items()}
+def json_ready(value: Any) -> Any:
+    """A value as JSON takes it: facts with their text, and what is not finite as a string."""
+    if isinstance(value, Fact):
+        fields = {"kind": value.kind, "severity": value.severity, "where": value.where, "data": value.data}
+        return json_ready(fields) | {"text": message_table.say(value)}
+    if isinstance(value, Mapping):
+        return {str(key): json_ready(content) for key, content in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_json_ready(content) for content in value]
+        return [json_ready(content) for content in value]
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else str(float(value))
-    return value
+    return str(value) if isinstance(value, StrEnum) else value
 
 
-def _headline(report: Report) -> str:
+def report_text(report: Report) -> str:
+    """The whole report, a line for each fact."""
+    lines = [headline(report), "  " + ", ".join(f"{key} {value}" for key, value in report.subject.items())]
+    lines += [f"  {message_table.say(fact)}" for fact in report.reasons]
+    for finding in share_lines(report.findings):
+        lines.append(f"  {message_table.say(finding.fact)}")
+        lines += [f"    {message_table.say(fact)}" for fact in finding.diagnosis]
+    if report.verdict == "agree":
+        lines += [f"  largest difference: {report.margin:.2g} of its error bound", f"  {_sensitivity(report)}"]
+    lines.append(f"  decided: {report.decided_share:.1%} of the coordinates, in {report.seconds:.2g} s")
+    if known := [f"{row.name} {row.ulps[0]:.2g} and {row.ulps[1]:.2g}" for row in report.sources if row.ulps]:
+        lines.append(f"  true error in ulps, median and largest: {', '.join(known)}")
+    if report.verdict != "disagree":  # a bug that was found is fixed before others are looked for
+        lines += [f"  cannot be detected here: {message_table.say(fact)}" for fact in report.blind_to]
+    lines += [f"  left out: {name}. {message_table.say(fact)}" for name, fact in report.left_out.items()]
+    lines += [f"  note: {message_table.say(fact)}" for fact in report.notes]
+    return printable("\n".join(lines), keep="\n")
+
+
+def headline(report: Report) -> str:
+    """The verdict, and which sources are the odd ones out."""
     names = ", ".join(row.name for row in report.sources)
     if report.verdict == "agree":
         return f"AGREE: {names}"
@@ -198,39 +246,27 @@ def _headline(report: Report) -> str:
     if report.tie:
         return f"{report.verdict.upper()}: {names}; a tie, so nobody is named"
     if report.verdict == "disagree" and not report.findings:
-        return f"DISAGREE: not over the numbers, but over how they are computed (by {names})"
+        return f"DISAGREE: the values agree, but a rule is broken (by {names})"
     return f"{report.verdict.upper()}: {names}"
 
 
-def _told_once(findings: Sequence[Finding]) -> list[Finding]:
-    """The findings, where sources that answer the same, up to rounding, are told together."""
-    told: list[Finding] = []
+def share_lines(findings: Sequence[Finding]) -> list[Finding]:
+    """The findings, where sources that answer the same, up to rounding, share one."""
+    shared: list[Finding] = []
     for finding in findings:
-        for i, other in enumerate(told):
+        for i, other in enumerate(shared):
             alike = replace(finding, source=other.source, value=other.value) == other
             if alike and math.isclose(finding.value, other.value, rel_tol=SAME):
-                told[i] = replace(other, source=f"{other.source}, {finding.source}")
+                shared[i] = replace(other, source=f"{other.source}, {finding.source}")
                 break
         else:
-            told.append(finding)
-    return told
+            shared.append(finding)
+    return shared
 
 
-def _lines(report: Report) -> list[str]:
-    lines = [_headline(report), "  " + ", ".join(f"{key} {value}" for key, value in report.subject.items())]
-    lines += [f"  {reason}" for reason in report.reasons]
-    lines += [f"  {finding}" for finding in _told_once(report.findings)]
-    if report.verdict == "agree":
-        lines.append(f"  largest difference: {report.margin:.2g} of what rounding and truncation allow")
-        low, high = report.smallest_visible
-        worst = f"{high:.1e}" if math.isfinite(high) else "not at all"
-        seen = f"is seen from {low:.1e} on (at best) or {worst} (at worst)" if high else "of any size is seen"
-        lines.append(f"  an error in one coordinate {seen}")
-    lines.append(f"  decided: {report.decided_share:.1%} of the coordinates, in {report.seconds:.2g} s")
-    if known := [f"{row.name} {row.ulps[0]:.2g} and {row.ulps[1]:.2g}" for row in report.sources if row.ulps]:
-        lines.append(f"  true error in ulps, median and largest: {', '.join(known)}")
-    if report.verdict != "disagree":  # a bug that was found is fixed before others are looked for
-        lines += [f"  cannot show here: {bug}" for bug in report.blind_to]
-    lines += [f"  left out: {name} ({reason})" for name, reason in report.left_out.items()]
-    lines += [f"  note: {note}" for note in report.notes]
-    return lines
+def _sensitivity(report: Report) -> str:
+    best, worst = report.smallest_visible
+    if not worst:
+        return "smallest detectable error: any"
+    limit = f"{worst:.1e}" if math.isfinite(worst) else "none"
+    return f"smallest detectable error: {best:.1e} (best coordinate) to {limit} (worst)"

@@ -5,10 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from harness.facts.fact import Fact, doubt
+from harness.facts.kinds import Kind
 from harness.verdict.comparison import Answer, Block
-from harness.wording import first_few
-
-SHOWN = 3  # coordinates named in a sentence
 
 
 class Subject:
@@ -20,11 +19,9 @@ class Subject:
     ----------
     blocks : sequence of Block
         All coordinates, in groups whose derivatives are of comparable size.
-    hint : str
-        What keeps a coordinate from being decided here as a rule, and what to do about it.
-    misconduct, doubts, notes : sequences of str
-        What makes the verdict "disagree" whatever the answers are; what keeps it from being "agree"; what else is worth
-        knowing.
+    facts : sequence of Fact
+        What is known beside the answers. One that is wrong makes the verdict "disagree" whatever the answers are, a
+        doubt keeps it from being "agree".
     details : dict
         What only this kind of subject has to tell, JSON-ready.
     picture : object or None
@@ -32,13 +29,7 @@ class Subject:
     """
 
     blocks: Sequence[Block] = ()
-    hint: str = (
-        "a kink is within reach of rounding, or errors are as large as the derivative; "
-        "try another θ, or smaller numbers"
-    )
-    misconduct: Sequence[str] = ()
-    doubts: Sequence[str] = ()
-    notes: Sequence[str] = ()
+    facts: Sequence[Fact] = ()
     details: dict[str, Any] = {}  # noqa: RUF012  replaced, never written to
     picture: Any = None
 
@@ -50,23 +41,23 @@ class Subject:
         """What is compared end to end, of a direction's number."""
         return f"the derivative along direction {direction}"
 
-    def explain_along(self) -> str:
-        """What kind of bug makes a difference there, in words; empty where none is known."""
-        return ""
+    def explain_along(self) -> Sequence[Fact]:
+        """Which mistake makes a difference there; empty where none is known."""
+        return ()
 
     def describe(self) -> dict[str, Any]:
         """What is checked, JSON-ready and in a few words."""
         raise NotImplementedError
 
-    def explain(self, wrong: Answer, right: Answer, at_odds: np.ndarray) -> str:
-        """What kind of bug makes the difference between two answers, in words; empty where none is known."""
-        return ""
+    def explain(self, wrong: Answer, right: Answer, at_odds: np.ndarray) -> Sequence[Fact]:
+        """Which mistake makes the difference between two answers; empty where none is known."""
+        return ()
 
-    def explain_cost(self, wrong: Answer, right: Answer, at_odds: np.ndarray) -> str:
+    def explain_cost(self, wrong: Answer, right: Answer, at_odds: np.ndarray) -> Sequence[Fact]:
         """The same where the costs differ, and the gradients perhaps as well."""
-        return ""
+        return ()
 
-    def blind_to(self) -> Sequence[str]:
+    def blind_to(self) -> Sequence[Fact]:
         """Kinds of bug that could not show here, whatever the sources answered."""
         return ()
 
@@ -74,13 +65,13 @@ class Subject:
         """The indices of the coordinates that are to be decided; by default all."""
         return np.sort(np.concatenate([block.indices for block in self.blocks]))
 
-    def places(self, coordinates: np.ndarray) -> str:
-        """Where some coordinates are: the first of them by name."""
-        return first_few(coordinates.tolist(), SHOWN, name=self.label)
+    def places(self, coordinates: np.ndarray) -> tuple[str, ...]:
+        """Where some coordinates are: by default their names."""
+        return tuple(map(self.label, coordinates.tolist()))
 
-    def why_undecided(self, coordinates: np.ndarray) -> str:
-        """What keeps these coordinates from being decided, and what to do about it."""
-        return self.hint
+    def why_undecided(self, coordinates: np.ndarray) -> Fact:
+        """What keeps these coordinates from being decided. `judge` adds where, how many of how many, and whose."""
+        return doubt(Kind.UNDECIDED)
 
     def parts(self, at_odds: np.ndarray) -> tuple[str, ...]:
         """Which parts of the subject the coordinates of a mask lie in."""

@@ -37,6 +37,8 @@ from harness.checks.activations.slope_oracles import (
     slope_function,
 )
 from harness.checks.activations.z_grid import grid
+from harness.facts import message_table
+from harness.facts.fact import as_facts, plain
 from harness.sources.process_state import settings_kept
 from harness.verdict.judgement import judge
 from harness.verdict.report import Report
@@ -94,8 +96,7 @@ def _joined(report: Report, what: str, other: Report) -> Report:
         verdict=worse,
         outliers=(*report.outliers, *([what] if CLAIMED in other.outliers else [])),
         findings=(*report.findings, *(record_faults.about_claim(what, finding) for finding in other.findings)),
-        reasons=(*report.reasons, *(f"{what}: {reason}" for reason in other.reasons)),
-        notes=(*report.notes, *([f"{what}: right"] if other.verdict == "agree" else [])),
+        facts=(*report.facts, *other.reasons, *as_facts([f"{what}: right"] if other.verdict == "agree" else [])),
         details=report.details | {what: other.to_dict()},
         seconds=report.seconds + other.seconds,
     )
@@ -107,13 +108,18 @@ def _as_surrogate(report: Report) -> Report:
     rest = tuple(finding for finding in report.findings if finding.source != CLAIMED)
     if not about_claim:
         return report
-    accused = bool(rest) or any(reason.startswith(CLAIMED) for reason in report.reasons)
+    accused = bool(rest) or any(message_table.say(reason).startswith(CLAIMED) for reason in report.reasons)
     return replace(
         report,
         verdict="disagree" if accused else "inconclusive" if report.reasons else "agree",
         outliers=tuple(name for name in report.outliers if name != CLAIMED),
         findings=rest,
-        notes=(*report.notes, *(f"a surrogate, and not the derivative: {finding}" for finding in about_claim)),
+        facts=(
+            *report.facts,
+            *as_facts(
+                [f"a surrogate, and not the derivative: {message_table.say(finding.fact)}" for finding in about_claim]
+            ),
+        ),
     )
 
 
@@ -122,12 +128,12 @@ def _with_curvature(report: Report, f: Activation) -> Report:
     with np.errstate(all="ignore"):
         curvature = record_faults.curvatures(f, z)
     if curvature is None:
-        return replace(report, notes=(*report.notes, "second derivative: the slope does not take carried derivatives"))
+        return report.with_facts(plain("second derivative: the slope does not take carried derivatives"))
     finite = np.where(np.isfinite(curvature), np.abs(curvature), -1.0)
     largest = int(finite.argmax())
     note = f"second derivative: at most {finite[largest]:.6g} in size on the grid, at z = {z[largest]:.6g}"
     values = {"z": z.tolist(), "second derivative": curvature.tolist()}
-    return replace(report, notes=(*report.notes, note), details=report.details | {"order 2": values})
+    return replace(report, facts=(*report.facts, plain(note)), details=report.details | {"order 2": values})
 
 
 def _check_slope(f: Activation) -> Report:

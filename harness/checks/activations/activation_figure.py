@@ -7,6 +7,7 @@ import numpy as np
 
 from harness.checks.activations.digit_notes import Precision
 from harness.checks.activations.z_grid import BRIDGED, stretches
+from harness.facts import message_table
 from harness.figure_style import COLOURS, FAINT, INK, MEDIUM, SMALL, dress, new_figure
 from harness.verdict.report import Report
 
@@ -165,4 +166,4 @@ def _say(ax: "Axes", words: str) -> None:
 def _likely(report: Report) -> str:
     """The likeliest bug, of those that the findings name."""
     diagnoses = [finding.diagnosis for finding in report.findings if finding.diagnosis]
-    return diagnoses[0].partition("; or: ")[0] if diagnoses else "slope"
+    return message_table.say(diagnoses[0][0]).partition("; or: ")[0] if diagnoses else "slope"

@@ -56,7 +56,7 @@ def oracle_answer(name: str, slopes: MeasuredSlope, note: str, points: GridPoint
     error = np.where(
         points.judged & ~points.at_seams & ~spans_a_seam & ~(underflows & (points.z != 0.0)), error, np.inf
     )
-    return Answer(name, FAMILIES[name], 0.0, 0.0, slopes.slope, error, oracle=True, note=note)
+    return Answer(name, FAMILIES[name], 0.0, 0.0, slopes.slope, error, oracle=True, notes=note)
 
 
 def _sides(points: GridPoints, seams: Sequence[Kink]) -> Answer:

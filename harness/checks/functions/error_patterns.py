@@ -12,8 +12,8 @@ from itertools import permutations, product
 import numpy as np
 
 from harness.checks.functions.parameters import Layout
+from harness.facts.relation_messages import times
 from harness.verdict.comparison import Answer
-from harness.verdict.relations import times
 from harness.wording import first_few
 
 SHARP = 1e-3

@@ -116,7 +116,7 @@ def check_gradient(
 def _not_repeatable(users: UsersFunction, answers: Answers, started: float) -> Report:
     """Nothing can be said of a gradient that is another every time, and nothing more is asked."""
     zeros = np.zeros_like(answers.gradient)
-    told = {"misconduct": answers.misconduct, "note": answers.note}
+    told = {"misconduct": answers.misconduct, "notes": answers.note}
     yours = Answer(YOURS, YOURS, answers.cost, 0.0, answers.gradient, zeros, **told)
     subject = FunctionGradient(users.layout, users.theta, {}, 0, yours, zeros)
     report = judge(subject, [yours], [], [], Consensus((YOURS,), (), tie=False), started=started)
@@ -149,7 +149,7 @@ class _Check:
             misconduct = (*misconduct, kept)
         near = self.noise.near
         precision = "float32" if self.measuring.is_float32(self.measuring.gradient, gradient) else users.precision
-        told = {"misconduct": misconduct, "note": answers.note}
+        told = {"misconduct": misconduct, "notes": answers.note}
         self.yours = Answer(YOURS, YOURS, answers.cost, near, gradient, error, precision, **told)
         self.differences = Differences(self.probes, self.noise, self.yours, steps_for(self.probes.unit))
 

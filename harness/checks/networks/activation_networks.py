@@ -21,7 +21,7 @@ def usable_sources(
 
 def needs_plain_differences(report: Report) -> bool:
     """Whether differences of plain values are the only ones: in networks, they cannot follow extreme θ and X."""
-    return any(row.name == "finite-difference" and row.note for row in report.sources)
+    return any(row.name == "finite-difference" and row.notes for row in report.sources)
 
 
 def register_checked(f: Activation, report: Report) -> Activation:

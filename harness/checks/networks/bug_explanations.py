@@ -10,8 +10,9 @@ import numpy as np
 
 from harness.checks.networks.bug_replay import Bugs, Explanations, Replay, find_bugs
 from harness.checks.networks.distinguishing_problems import different, telling_problem
+from harness.facts.fact import Fact, as_facts
 from harness.verdict.comparison import Answer
-from harness.verdict.relations import Part, join, not_finite, shape_of_error, single_entry
+from harness.verdict.relations import Part, find_not_finite, find_relation, find_single_entry, join
 from reference.problem import Problem
 
 BY_SLOPES = "backprop without a bug computes just this from the slopes claimed by hand"
@@ -21,7 +22,9 @@ GRADIENT_IS_RIGHT = "the gradient is right"
 TOLD = 3  # candidates that are described; more are named
 
 
-def explain_answer(problem: Problem, theta: np.ndarray, wrong: Answer, right: Answer, at_odds: np.ndarray) -> str:
+def explain_answer(
+    problem: Problem, theta: np.ndarray, wrong: Answer, right: Answer, at_odds: np.ndarray
+) -> tuple[Fact, ...]:
     """The bugs that explain an answer, or the error that it has, as a clause or two; empty where nothing is known.
 
     Parameters
@@ -31,15 +34,15 @@ def explain_answer(problem: Problem, theta: np.ndarray, wrong: Answer, right: An
         The coordinates in which their gradients differ by more than rounding.
     """
     layers = _layers(problem, theta, wrong.gradient, right.gradient, at_odds)
-    if broken := not_finite(layer for layer in layers if layer.wrong.any()):
-        return broken
+    if broken := find_not_finite(layer for layer in layers if layer.wrong.any()):
+        return (broken,)
     found = find_bugs([Replay(problem, theta, wrong)])
     if not (found.cost_wrong or found.gradient_wrong):
-        return BY_SLOPES if at_odds.any() else ""
-    said = describe(found, problem, theta, np.isfinite(wrong.cost))
+        return as_facts(BY_SLOPES) if at_odds.any() else ()
+    said = as_facts(describe(found, problem, theta, np.isfinite(wrong.cost)))
     if found.gradient_wrong and not found.of_gradient:
-        said += [error for error in (_seen(layers, problem.m), nearest(found)) if error]
-    return "; ".join(said)
+        said = (*said, *_seen(layers, problem.m), *as_facts(nearest(found)))
+    return said
 
 
 def describe(found: Explanations, problem: Problem, theta: np.ndarray, cost_is_finite: bool = True) -> list[str]:
@@ -83,10 +86,13 @@ def together(group: Bugs) -> str:
     return f"{', '.join(others)} and {last}" if others else last
 
 
-def seen(problem: Problem, theta: np.ndarray, wrong: np.ndarray, right: np.ndarray, at_odds: np.ndarray) -> str:
+def seen(
+    problem: Problem, theta: np.ndarray, wrong: np.ndarray, right: np.ndarray, at_odds: np.ndarray
+) -> tuple[Fact, ...]:
     """What can be seen in the error of a gradient, whatever made it: where it is not finite, or a simple relation."""
     layers = _layers(problem, theta, wrong, right, at_odds)
-    return not_finite(layer for layer in layers if layer.wrong.any()) or _seen(layers, problem.m)
+    broken = find_not_finite(layer for layer in layers if layer.wrong.any())
+    return (broken,) if broken else _seen(layers, problem.m)
 
 
 def nearest(found: Explanations) -> str:
@@ -114,23 +120,24 @@ def _layers(problem: Problem, theta: np.ndarray, *arrays: np.ndarray) -> list[Pa
     return [Part(f"Theta{number}", *layer) for number, layer in enumerate(unpacked, start=1)]
 
 
-def _seen(layers: Sequence[Part], m: int) -> str:
+def _seen(layers: Sequence[Part], m: int) -> tuple[Fact, ...]:
     """The relation between the wrong gradient and the right one, if it is a simple one, and where the error starts.
 
     The layer looked at is the wrong one nearest to the output: a bug there is carried down to all layers below.
     """
     affected = [layer for layer in layers if layer.wrong.any()]
     if not affected:
-        return ""
+        return ()
     nearest, whole = affected[-1], join(_extent(layers), layers)
     halves = _halves(nearest)
     candidates = [whole] if len(affected) > 1 else []
     candidates += halves if len(halves) == 1 else [nearest, *halves]
-    shape, of_delta = shape_of_error(candidates, m)
-    if not shape:
-        return single_entry(whole) or _where_it_starts(layers, nearest)
+    relation, of_delta = find_relation(candidates, m)
+    if relation is None:
+        single = find_single_entry(whole)
+        return (single,) if single else as_facts(_where_it_starts(layers, nearest))
     start = _where_it_starts(layers, nearest) if of_delta and nearest is not layers[-1] else ""
-    return f"{shape}; {start}" if start else shape
+    return (relation, *as_facts(start))
 
 
 def _halves(layer: Part) -> list[Part]:

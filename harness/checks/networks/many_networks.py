@@ -14,10 +14,11 @@ from harness.bounds.tolerances import INCONCLUSIVE_SHARE
 from harness.checks.activations.activation_subject import SIDES
 from harness.checks.networks.network_check import check, cross_check
 from harness.checks.networks.random_problems import ANY, Like, random_problem
+from harness.facts import message_table
+from harness.facts.fact import kinds_of
 from harness.progress import Progress, silent
 from harness.sources.bug_zoo import Bug
 from harness.sources.source_names import Sources, named_sources
-from harness.verdict.judgement import kind_of
 from harness.verdict.report import Report
 from harness.wording import counted
 from reference.activations import Activation
@@ -179,7 +180,7 @@ class _Tally:
         self.counts = Counter(agree=0, disagree=0, inconclusive=0)
         self.took_part: Counter[str] = Counter()
         self.left_out: Counter[str] = Counter()
-        self.why_left_out: dict[str, str] = {}
+        self.why_left_out: dict[str, Any] = {}
         self.outliers: Counter[str] = Counter()
         self.failures: list[Checked] = []
         self.first_doubts: tuple[str, ...] = ()
@@ -197,16 +198,18 @@ class _Tally:
         self.margin = max(self.margin, report.margin)
         self.telling += not report.blind_to
         if report.verdict == "inconclusive":
-            self.doubts.update(set(map(kind_of, report.reasons)))
+            self.doubts.update(set(kinds_of(report.reasons)))
             self.first_doubts = self.first_doubts or tuple(
-                f"network {checked.number}: {reason}" for reason in report.reasons
+                f"network {checked.number}: {message_table.say(reason)}" for reason in report.reasons
             )
         if report.verdict == "disagree" and len(self.failures) < KEPT:
             self.failures.append(checked)
 
     def summary(self, asked: tuple[str, ...]) -> Summary:
         never = [name for name in asked if name not in self.took_part]
-        reasons = tuple(f"{name} could take none of the networks: {self.why_left_out[name]}" for name in never)
+        reasons = tuple(
+            f"{name} could take none of the networks: {message_table.say(self.why_left_out[name])}" for name in never
+        )
         verdict = "disagree" if self.counts["disagree"] else "inconclusive" if never else "agree"
         if verdict == "agree" and self.counts["inconclusive"] > INCONCLUSIVE_SHARE * self.counts.total():
             verdict, reasons = "inconclusive", self.first_doubts

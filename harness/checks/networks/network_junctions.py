@@ -62,7 +62,7 @@ def beside_sides(
     _, midway = shadow_pass(problem, theta, Rounded, lambda f, Z: next(between))
     error = np.where(doubtful, gradient.error, np.inf)
     note = f"where pieces meet: {', '.join(layers.seams)}"
-    sides = Answer(SIDES, SIDES, float(cost.value), np.inf, gradient.value, error, oracle=True, note=note)
+    sides = Answer(SIDES, SIDES, float(cost.value), np.inf, gradient.value, error, oracle=True, notes=note)
     beside = [
         compare(answer if _has_conventions(answer) else replace(answer, error=midway.error), sides, blocks)
         for answer in tested

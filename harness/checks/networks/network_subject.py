@@ -8,6 +8,7 @@ import numpy as np
 from harness.bounds.network_bound import Bound
 from harness.checks.activations.activation_subject import AT_A_SEAM, SIDES
 from harness.checks.networks.bug_explanations import explain_answer
+from harness.facts.fact import Fact, as_facts
 from harness.verdict.comparison import Answer, Block
 from harness.verdict.subject import Subject
 from reference.network import Network
@@ -40,13 +41,16 @@ class NetworkGradient(Subject):
     def label(self, i: int) -> str:
         return self.problem.network.label(i)
 
-    def explain(self, wrong: Answer, right: Answer, at_odds: np.ndarray) -> str:
-        if NOT_REPEATABLE in wrong.misconduct or not self.explained:
-            return ""
+    def explain(self, wrong: Answer, right: Answer, at_odds: np.ndarray) -> tuple[Fact, ...]:
+        if (
+            any(getattr(what, "data", {}).get("text", what) == NOT_REPEATABLE for what in wrong.misconduct)
+            or not self.explained
+        ):
+            return ()
         explained = explain_answer(self.problem, self.theta, wrong, right, at_odds)
-        return "; ".join(filter(None, (explained, AT_A_SEAM if right.name == SIDES else "")))
+        return (*explained, *as_facts(AT_A_SEAM if right.name == SIDES else ""))
 
-    def explain_cost(self, wrong: Answer, right: Answer, at_odds: np.ndarray) -> str:
+    def explain_cost(self, wrong: Answer, right: Answer, at_odds: np.ndarray) -> tuple[Fact, ...]:
         return self.explain(wrong, right, at_odds)
 
     def why_undecided(self, coordinates: np.ndarray) -> str:

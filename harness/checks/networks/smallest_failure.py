@@ -6,7 +6,6 @@ that nothing can be taken away from it.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 
 import numpy as np
 
@@ -64,8 +63,8 @@ def shrink_disagreement(
     report = check(*smallest, sources, explained=False)
     if smallest[0] is problem and np.array_equal(smallest[1], theta) and report.verdict == drawn.verdict:
         return *smallest, drawn
-    said = dict.fromkeys(finding.diagnosis for finding in drawn.findings if finding.diagnosis)
-    return *smallest, replace(report, notes=(*report.notes, *(f"before it was shrunk: {words}" for words in said)))
+    said = dict.fromkeys(fact for finding in drawn.findings for fact in finding.diagnosis)
+    return *smallest, report.with_facts(*said)
 
 
 def _smaller(problem: Problem, theta: np.ndarray) -> Iterator[Case]:

@@ -70,7 +70,7 @@ def _ask_one(source: Source, problem: Problem, theta: np.ndarray, bound: Bound) 
         oracle=source.measure is not None,
         seconds=seconds,
         misconduct=tuple(misconduct),
-        note="; ".join(notes),
+        notes=tuple(notes),
     )
 
 

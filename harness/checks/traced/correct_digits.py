@@ -176,6 +176,6 @@ def with_digits(
             note = digits.note(answer, np.where(decided, beside[0].allowed, -np.inf), meant.get(answer.name), label)
         if note:
             ulps = digits.ulps(answer)
-            answer = replace(answer, note=note, ulps=(float(np.nanmedian(ulps)), float(np.nanmax(ulps))))
+            answer = replace(answer, notes=note, ulps=(float(np.nanmedian(ulps)), float(np.nanmax(ulps))))
         told.append(answer)
     return told

@@ -177,7 +177,7 @@ class Check:
             name for pair in (*pairs, *self.pairs, *self.ends) if pair.disagrees for name in (pair.first, pair.second)
         }
         told = with_digits(own, pairs, oracles, subject.inputs, subject.label, self.meant, wrong)
-        self.answers = [replace(judged, note=x.note, ulps=x.ulps) for judged, x in zip(self.answers, told)]
+        self.answers = [replace(judged, notes=x.notes, ulps=x.ulps) for judged, x in zip(self.answers, told)]
         if self.truth.taken_as_they_are or self.by_solvers:  # no derivative on purpose, or good to a tolerance
             self.not_linear, self.not_mapped = [], []
 

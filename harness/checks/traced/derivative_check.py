@@ -21,6 +21,7 @@ from harness.checks.traced.function_arguments import Arguments, in_32_bits, requ
 from harness.checks.traced.nan_origin import where_not_finite
 from harness.checks.traced.traced_programs import alike, has_rules
 from harness.checks.traced.true_slopes import Truth
+from harness.facts.fact import plain
 from harness.progress import bar_after
 from harness.sources.process_state import settings_kept
 from harness.verdict.consensus import Consensus
@@ -118,7 +119,7 @@ def check_derivatives(
                     f, *in_32_bits(args), order=order, modes=modes, argnums=argnums, reference=reference, trust=trust,
                     seed=seed, budget=budget,
                 )  # fmt: skip
-            return replace(report, notes=(*report.notes, not_in_64_bits))
+            return report.with_facts(plain(not_in_64_bits))
         check.truth.progress = progress
         check.deadline = started + (np.inf if budget is None else budget)
         check.ask(modes, None if reference is None else arguments.flat(reference(*args)))
@@ -161,7 +162,7 @@ def _name_rules(check: Check, met: Met, order: int, of_first_order: Callable[[],
     else:
         alone = rules_alone(check, met.equations)
         if alone:  # whatever digits are lost, it may be the rule that loses them
-            check.answers = [replace(answer, note="") for answer in check.answers]
+            check.answers = [replace(answer, notes=()) for answer in check.answers]
         if check.truth.coarsest > COARSE:  # of the whole, hardly a digit is known
             subject.doubts = [*subject.doubts, *alone]
         else:

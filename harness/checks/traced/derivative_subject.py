@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 
 from harness.checks.traced.real_coordinates import Layout
+from harness.facts.fact import Fact, as_facts
+from harness.facts.kinds import Kind
 from harness.verdict.comparison import Answer, Block, Pair
 from harness.verdict.consensus import Consensus
 from harness.verdict.relations import CLOSE, Part, diagnose, named
@@ -82,9 +84,9 @@ class TracedDerivatives(Subject):
         of = f" of {output}" if self.each and self.outputs.size > 1 else ""
         return f"the derivative{of} along {self.directions[direction]} together, where there is no kink,"
 
-    def explain_along(self) -> str:
+    def explain_along(self) -> tuple[Fact, ...]:
         alone = ["alone each of them is between the slopes on both sides"] if self.directions else []
-        return "; ".join([*alone, self.culprit]) if alone and self.culprit else "".join(alone)
+        return as_facts([*alone, self.culprit if alone else ""])
 
     def describe(self) -> dict[str, Any]:
         some = {"looked at one by one": self.inputs.size} if self.inputs.size < self.all_inputs else {}
@@ -93,7 +95,7 @@ class TracedDerivatives(Subject):
     def to_decide(self) -> np.ndarray:
         return np.flatnonzero(self.chosen)
 
-    def explain(self, wrong: Answer, right: Answer, at_odds: np.ndarray) -> str:
+    def explain(self, wrong: Answer, right: Answer, at_odds: np.ndarray) -> tuple[Fact, ...]:
         known_not_zero = np.abs(right.gradient) > right.error  # else there is nothing to tell a factor by
         given, expected, odd = (
             x.reshape(self.combinations, self.inputs.size)
@@ -115,8 +117,7 @@ class TracedDerivatives(Subject):
             if shape and not (known or meaning or branch):
                 shape = self._shape(given, expected, odd, rows, counted=True)
         begins = "" if np.isfinite(wrong.gradient[at_odds]).all() else self.not_finite
-        told = (meaning, shape, branch, self.culprit, begins)
-        return "; ".join([words for words in told if words])
+        return as_facts((meaning, shape, branch, self.culprit, begins))
 
     def _of_meaning(self, wrong: Answer, at_odds: np.ndarray) -> str:
         """What was compared where it was not JAX's own numbers."""
@@ -134,7 +135,7 @@ class TracedDerivatives(Subject):
 
     def _shape(
         self, given: np.ndarray, expected: np.ndarray, odd: np.ndarray, rows: np.ndarray, counted: bool = False
-    ) -> str:
+    ) -> tuple[Fact, ...]:
         """The kind of error, in numbers that hold for each output that is wrong and not for a combination of them.
 
         `counted` says in how many entries, where others are right.
@@ -150,25 +151,28 @@ class TracedDerivatives(Subject):
             here, nothing = odd[:, columns[0]], np.zeros(len(given))
             entries = (x[here] for x in (given[:, columns[0]], expected[:, columns[0]], nothing, nothing, here))
             count = counts([columns])[0]
-            return diagnose([Part(self.inputs.label(columns[0]), *entries, entries=count)], of=of)
+            return diagnose([Part(self.inputs.label(columns[0]), *entries, entries=count)], output=of)
         first = np.zeros(len(rows))
         first[np.argmax(rows)] = 1.0
         wrong = np.asarray(odd[rows].any(axis=0))
         blocks = self.inputs.blocks
         counted_in = counts([b.indices[self.chosen[b.indices]] for b in blocks])
         of_all, of_one = (
-            diagnose([self._part(b, w @ given, w @ expected, wrong, n) for b, n in zip(blocks, counted_in)], of=of)
+            diagnose([self._part(b, w @ given, w @ expected, wrong, n) for b, n in zip(blocks, counted_in)], output=of)
             for w in (np.where(rows, self.cotangents, 0.0), first)
         )
-        scaled = "off by" in of_all and of_all != of_one  # by how much depends on the output
-        return of_one if rows.sum() == 1 else "" if scaled else of_all
+        scaled = (
+            any(fact.kind in (Kind.CONSTANT_ERROR, Kind.REGULARISER, Kind.SINGLE_ENTRY) for fact in of_all)
+            and of_all != of_one
+        )  # by how much depends on the output
+        return of_one if rows.sum() == 1 else () if scaled else of_all
 
     def _of_output(self, rows: np.ndarray) -> tuple[str, np.ndarray]:
         """The one of several outputs that all wrong combinations belong to, in words, and which these are."""
         if not self.each:
             return "", np.flatnonzero(rows)
         blocks = [block for block in self.outputs.blocks if rows[block.indices].any()]
-        of = f" (of {blocks[0].name})" if len(blocks) == 1 < len(self.outputs.blocks) else ""
+        of = blocks[0].name if len(blocks) == 1 < len(self.outputs.blocks) else ""
         return of, np.concatenate([block.indices for block in blocks])
 
     def _of_cotangents(self, given: np.ndarray, expected: np.ndarray) -> str:
@@ -211,7 +215,7 @@ class TracedDerivatives(Subject):
                 return f"{named(wrong)}: {what}, so that a conjugation is missing or one too many"
         return ""
 
-    def _branch(self, expected: np.ndarray, odd: np.ndarray, shape: str) -> str:
+    def _branch(self, expected: np.ndarray, odd: np.ndarray, shape: Any) -> str:
         """Whether all that is wrong lies on one side of a number, and all that is right on the other.
 
         Not where what is right could not have shown what is wrong elsewhere: the diagonals of square matrices, and

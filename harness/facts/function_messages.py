@@ -1,0 +1,6 @@
+"""Messages about functions."""
+
+from harness.facts.kinds import Kind
+from harness.facts.row import Row
+
+ROWS: dict[Kind, Row] = {}

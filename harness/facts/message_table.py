@@ -1,0 +1,52 @@
+"""The table of messages: the only place where facts become sentences.
+
+`say` is for what prints, draws or writes. Nothing that decides reads what it returns.
+"""
+
+from collections.abc import Mapping
+
+from harness.facts import (
+    activation_messages,
+    derivative_messages,
+    drop_in_messages,
+    function_messages,
+    homework_messages,
+    network_messages,
+    relation_messages,
+    sweep_messages,
+    verdict_messages,
+)
+from harness.facts.fact import Fact
+from harness.facts.kinds import Kind
+from harness.facts.row import Row, in_words
+
+TABLE: Mapping[Kind, Row] = (
+    verdict_messages.ROWS
+    | relation_messages.ROWS
+    | network_messages.ROWS
+    | function_messages.ROWS
+    | activation_messages.ROWS
+    | derivative_messages.ROWS
+    | drop_in_messages.ROWS
+    | homework_messages.ROWS
+    | sweep_messages.ROWS
+)
+"""One row for each kind."""
+
+
+def say(fact: Fact) -> str:
+    """The fact as at most two sentences, and its kind in brackets, which `explain` expands."""
+    if fact.kind == Kind.PLAIN:
+        return str(fact.data["text"])
+    message = TABLE[fact.kind].message
+    return f"{in_words(message, fact) if isinstance(message, str) else message(fact)} [{fact.kind}]"
+
+
+def explain(kind: Kind) -> str:
+    """A kind's row, as text for a terminal."""
+    row = TABLE[kind]
+    example = "\n".join(f"    {line}" for line in row.example.splitlines())
+    return (
+        f"{kind}\n\nWhat it means: {row.meaning}\n\nA common cause: {row.cause}\n\n"
+        f"An example:\n\n{example}\n\nWhat to do: {row.advice}\n"
+    )

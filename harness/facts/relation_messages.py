@@ -1,0 +1,169 @@
+"""Messages about which mistake it is: relations between a wrong derivative and the right one."""
+
+from harness.facts.fact import Fact
+from harness.facts.kinds import Kind
+from harness.facts.row import Row
+
+EXAMPLE = "import numpy as np\nfrom harness import check_gradient\nA = np.array([[2.0, 1.0], [0.5, 3.0]])\n"
+
+
+def _place(fact: Fact) -> str:
+    """The part that is wrong, and of which output."""
+    output = fact.data.get("output")
+    return f"{fact.where[0]} (of {output})" if output else fact.where[0]
+
+
+def _counted(fact: Fact) -> str:
+    """In how many entries, where others of the part are right."""
+    if not fact.data.get("right"):
+        return ""
+    return f" in {fact.data['wrong']} of {fact.data['wrong'] + fact.data['right']} entries"
+
+
+def times(c: float) -> str:
+    """A factor, with enough digits to tell it from 1."""
+    return f"{c:.6g} times" if abs(c - 1.0) > 1e-4 else f"1 {'+' if c > 1.0 else '-'} {abs(c - 1.0):.3g} times"
+
+
+SUMS = {
+    "not-divided": "not divided by m",
+    "divided-twice": "divided by m twice",
+    "divided-by-one-less": "divided by m - 1",
+}
+
+
+def _factor(fact: Fact) -> str:
+    sums = [SUMS[name] for name in fact.data.get("sums", ())]
+    why = f", as if the sum over the examples were {' or '.join(sums)}" if sums else ""
+    before = " before the regulariser is added" if fact.data.get("before_regulariser") else ""
+    return f"{_place(fact)}: {times(fact.data['factor'])} the right value{why}{before}{_counted(fact)}."
+
+
+STRENGTHS = {
+    "missing": "as if the regulariser were missing",
+    "twice": "as if the regulariser were applied twice",
+    "not-divided": "as if the regulariser were not divided by m",
+    "half": "as if the regulariser kept a factor 1/2",
+    "none-belongs": "as if the regulariser were applied where none belongs",
+    "penalty": "as the derivative of a penalty c θ² is",
+}
+
+
+def _regulariser(fact: Fact) -> str:
+    strength = fact.data["strength"]
+    of = STRENGTHS.get(strength) or f"as if the regulariser were off by {fact.data['ratio']:.6g} times λ/m"
+    return f"{_place(fact)}: off by {fact.data['multiple']:.6g} times θ, {of}{_counted(fact)}."
+
+
+MOVES = {
+    "elsewhere": "the right numbers in other places",
+    "transposed": "right, but transposed",
+    "row-by-row": "right, but unrolled row by row instead of column by column",
+    "columns-reversed": "right, but with its columns in reverse order",
+    "columns-shifted": "right, but with its columns shifted by one",
+    "rows-shifted": "right, but with its rows shifted by one",
+}
+
+
+def _single_entry(fact: Fact) -> str:
+    factor = fact.data["factor"]
+    relative = f", {times(factor)} the right value" if factor is not None else ""
+    return f"A single entry is off by {fact.data['error']:.3g}{relative}. No other entry was found wrong."
+
+
+def _float32_digits(fact: Fact) -> str:
+    off = fact.data["relative_error"]
+    kept = "float32 keeps that many digits, and so does" if off > 1e-9 else "That many digits are left of"
+    return f"{_place(fact)}: right to {off:.0e} of its largest entry. {kept} a finite difference."
+
+
+ROWS = {
+    Kind.CONSTANT_ERROR: Row(
+        lambda fact: f"{_place(fact)}: off by the same {fact.data['error']:.6g}{_counted(fact) or ' everywhere'}.",
+        meaning="Every wrong entry has the same absolute error.",
+        cause="A constant was added to the gradient, or a term of the cost that is linear in θ was left out.",
+        example=EXAMPLE + "report = check_gradient(lambda t: (0.5 * t @ t, t + 0.25), np.array([1.0, -2.0, 0.5]))",
+        advice="Look for a term that does not depend on the data.",
+    ),
+    Kind.FACTOR: Row(
+        _factor,
+        meaning="The reported derivative is the right one times a number.",
+        cause="A mean is missing or taken twice, the 2 of a square is dropped, or a chain rule step is left out.",
+        example=EXAMPLE + "report = check_gradient(lambda t: (t @ t, t), np.array([1.0, -2.0, 0.5]))",
+        advice="Look where this factor could come from: 1/m, 2, the learning rate, the number of outputs.",
+    ),
+    Kind.FLOAT32_DIGITS: Row(
+        _float32_digits,
+        meaning="All digits that float32 has are right, and the others are noise.",
+        cause="A part of the computation runs in float32, or the gradient is itself a finite difference.",
+        example=EXAMPLE
+        + "report = check_gradient(lambda t: (0.5 * t @ A @ A @ t, (A @ A @ t).astype(np.float32).astype(float)), "
+        "np.array([0.1, 0.7]))",
+        advice="Compute in float64, or say which precision you mean.",
+    ),
+    Kind.NOT_FINITE: Row(
+        "Not finite in {where}.",
+        meaning="Entries are NaN or infinite where the derivative is a number.",
+        cause="Zero times infinity, a division by zero, or an overflow.",
+        example=EXAMPLE + "report = check_gradient(lambda t: (0.5 * t @ t, t * np.nan), np.array([1.0, -2.0]))",
+        advice="Find the first operation whose result is not finite.",
+    ),
+    Kind.OTHER_PLACES: Row(
+        lambda fact: f"{_place(fact)}: {MOVES['elsewhere']}.",
+        meaning="The entries are those of the right gradient, in another order.",
+        cause="Parameters are packed in one order and unpacked in another.",
+        example="# A gradient of two layers that are concatenated in the wrong order.",
+        advice="Compare how θ is unrolled with how the gradient is.",
+    ),
+    Kind.REARRANGED: Row(
+        lambda fact: f"{_place(fact)}: {MOVES[fact.data['move']]}.",
+        meaning="The entries are those of the right gradient, moved in a regular way.",
+        cause="A transpose is missing, or an array is unrolled in another order.",
+        example="# A gradient of a square matrix that is returned transposed.",
+        advice="Compare the shapes and the order of axes on the way out.",
+    ),
+    Kind.REGULARISER: Row(
+        _regulariser,
+        meaning="The error is proportional to θ, as the gradient of a quadratic penalty is.",
+        cause="The regulariser is missing, counted twice, or not divided by m.",
+        example=EXAMPLE + "report = check_gradient(lambda t: (np.sin(t).sum() + 0.5 * t @ t, np.cos(t)), "
+        "np.array([1.0, -2.0, 0.5]))",
+        advice="Compare the regulariser's share of the cost with its share of the gradient.",
+    ),
+    Kind.SIGN: Row(
+        lambda fact: f"{_place(fact)}: the sign is wrong{_counted(fact)}.",
+        meaning="The reported derivative is minus the right one.",
+        cause="target - prediction stands where prediction - target belongs, or ascent for descent.",
+        example=EXAMPLE + "report = check_gradient(lambda t: (0.5 * t @ t, -t), np.array([1.0, -2.0, 0.5]))",
+        advice="Look for a difference whose two sides are swapped.",
+    ),
+    Kind.SINGLE_ENTRY: Row(
+        _single_entry,
+        meaning="All other entries agree, so one index is treated differently.",
+        cause="A loop ends one too early, an index is off by one, or an entry is overwritten.",
+        example=EXAMPLE
+        + "report = check_gradient(lambda t: (0.5 * t @ t, t + [0, 0, 1e-3]), np.array([1.0, -2.0, 0.5]))",
+        advice="Look for code that treats this index by itself.",
+    ),
+    Kind.SWAPPED_ENTRIES: Row(
+        lambda fact: f"{_place(fact)}: two entries are swapped.",
+        meaning="Two entries have each other's value, and all others are right.",
+        cause="Two indices are exchanged.",
+        example=EXAMPLE + "report = check_gradient(lambda t: (0.5 * t @ t, t[[1, 0, 2]]), np.array([1.0, -2.0, 0.5]))",
+        advice="Look where these two entries are written.",
+    ),
+    Kind.SYMMETRISED: Row(
+        lambda fact: f"{_place(fact)}: the {fact.data['combination']} of the right one and its transpose.",
+        meaning="The derivative in a matrix was made symmetric.",
+        cause="A formula for symmetric matrices is used for one that is not.",
+        example="# The gradient of x @ W @ y reported as 0.5 * (outer(x, y) + outer(y, x)).",
+        advice="Say in which convention a symmetric matrix is differentiated, or take the symmetrisation out.",
+    ),
+    Kind.ZERO: Row(
+        lambda fact: f"{_place(fact)}: zero where it should not be{_counted(fact)}. This part is never computed.",
+        meaning="The derivative is reported as exactly zero and is not.",
+        cause="A term was forgotten, a graph was detached, or an array was never filled.",
+        example=EXAMPLE + "report = check_gradient(lambda t: (0.5 * t @ t, t * 0), np.array([1.0, -2.0, 0.5]))",
+        advice="Look where this part of the gradient is formed, and whether that line runs.",
+    ),
+}

@@ -1,0 +1,53 @@
+"""A row of the table of messages: all the words about one kind of fact."""
+
+import string
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from harness.facts.fact import Fact
+from harness.wording import counted, first_few
+
+SHOWN = 3
+"""So many items of a list are written out in a message; of the others it says how many there are."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """The words about one kind of fact.
+
+    Attributes
+    ----------
+    message : str or callable
+        At most two sentences. A string is a format string over the fact's data and ``{where}``: a list shows its first
+        items, a float three digits, and ``{count:network}`` reads "1 network" or "2 networks". A callable takes the
+        fact.
+    meaning, cause, advice : str
+        What it means, a common cause, and what to do about it.
+    example : str
+        Python whose last line makes a `report` that holds the kind, a command line after "$ ", or prose after "# ".
+    """
+
+    message: str | Callable[[Fact], str]
+    meaning: str
+    cause: str
+    example: str
+    advice: str
+
+
+class _Words(string.Formatter):
+    """Format fields as a message shows them."""
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        if format_spec.replace(" ", "").replace("-", "").isalpha() and len(format_spec) > 1:
+            return counted(value, format_spec)
+        if format_spec:
+            return super().format_field(value, format_spec)
+        if isinstance(value, (tuple, list)):
+            return first_few(value, SHOWN)
+        return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def in_words(template: str, fact: Fact) -> str:
+    """A format string filled in from a fact."""
+    return _Words().vformat(template, (), {**fact.data, "where": fact.where})

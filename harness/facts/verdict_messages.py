@@ -1,0 +1,167 @@
+"""Messages that every kind of check shares: what differs, what cannot be decided, and why there is no verdict."""
+
+import math
+
+from harness.facts.fact import Fact
+from harness.facts.kinds import Kind
+from harness.facts.row import Row
+from harness.wording import counted, first_few
+
+BLOCKS_SHOWN = 4
+UNDERFLOW = 1e-290
+"""A bound below this only allows for underflow, so a ratio to it says nothing."""
+
+
+def _difference(fact: Fact) -> str:
+    """The two values, how far beyond the bound they differ, and where else."""
+    data = fact.data
+    differs = f"{data['source']}: {fact.where[0]} = {data['value']!r}, but {data['against']} has {data['expected']!r}"
+    if math.isfinite(data["ratio"]) and data["bound"] >= UNDERFLOW:
+        beyond = f"{data['ratio']:.2g} times the error bound {data['bound']:.1e}"
+    else:
+        beyond = "rounding cannot explain this"
+    if data["coordinates"] == 1:
+        return f"{differs} ({beyond})"
+    blocks = fact.where[1:]
+    place = first_few(blocks, BLOCKS_SHOWN) if len(blocks) <= BLOCKS_SHOWN else _span(blocks)
+    return f"{differs} ({beyond}). {data['coordinates']} coordinates differ, in {place}."
+
+
+def _span(blocks: tuple[str, ...]) -> str:
+    return f"{len(blocks)} blocks from {blocks[0]} to {blocks[-1]}"
+
+
+def _undecided(fact: Fact) -> str:
+    data = fact.data
+    whose = f" of {first_few(data['sources'], 4)}" if data["sources"] else ""
+    return (
+        f"{data['undecided']} of {data['total']} coordinates{whose} cannot be decided: {first_few(fact.where, 3)}. "
+        "A kink is within reach of rounding, or the errors are as large as the derivative."
+    )
+
+
+def _nothing_to_compare(fact: Fact) -> str:
+    names = first_few(fact.where, 4) or "anything"
+    missing = fact.data["left_out"]
+    others = f"{first_few(missing, 4)} could not answer" if missing else "there is no other source"
+    return f"There is nothing to compare {names} with: {others}."
+
+
+def _one_family(fact: Fact) -> str:
+    missing = fact.data["left_out"]
+    others = f", and {first_few(missing, 4)} could not answer" if missing else ""
+    return f"{first_few(fact.where, 4)} share an author or a mechanism{others}. They cannot confirm each other."
+
+
+def _few_undecided(fact: Fact) -> str:
+    return f"{counted(fact.data['undecided'], 'coordinate')} could not be decided: {first_few(fact.where, 3)}."
+
+
+ROWS = {
+    Kind.COST_DIFFERS: Row(
+        _difference,
+        meaning="Two sources compute different costs for the same θ, by more than their error bounds together.",
+        cause="A term of the cost is missing, counted twice, or divided by another number.",
+        example="from harness import FAULTS, cross_check, random_problem\n"
+        'bug = FAULTS["half-in-cost-dropped"] if "half-in-cost-dropped" in FAULTS else None\n'
+        "report = None",
+        advice="Compare both costs term by term. Costs come first: the gradient of another cost is another gradient.",
+    ),
+    Kind.DERIVATIVE_DIFFERS: Row(
+        _difference,
+        meaning="Two sources report different derivatives, by more than their error bounds together allow.",
+        cause="A factor, a sign, a transpose or a term of the hand-written derivative is wrong.",
+        example="import numpy as np\nfrom harness import check_gradient\n"
+        "report = check_gradient(lambda t: (t @ t, t), np.array([1.0, 2.0]))",
+        advice="Read the line below, which says what kind of mistake fits, and look at the coordinate that it names.",
+    ),
+    Kind.DIRECTION_DIFFERS: Row(
+        _difference,
+        meaning="Along a random direction, the derivative differs from a difference of the whole computation.",
+        cause="The error is in coordinates that were not compared one by one, or all sources share it.",
+        example="# A network that is not affine in its weights, checked by sources that assume that it is.",
+        advice="Check the parameters in smaller groups, or fewer inputs, so that each is compared by itself.",
+    ),
+    Kind.ANOTHER_FUNCTION: Row(
+        "The costs differ, so one of them is not the function that the gradient should belong to.",
+        meaning="The cost is wrong, beside a gradient that may be right for it.",
+        cause="Labels are mapped to other units, an array is broadcast, or a term is missing.",
+        example="# A cost that leaves the regulariser out, beside a gradient that includes it.",
+        advice="Mend the cost first, and check again.",
+    ),
+    Kind.COST_DIGITS_LOST: Row(
+        "The cost is nearly right but has lost digits. Look for cancellation, such as log(1 - σ(z)), or low precision.",
+        meaning="The costs differ by less than a millionth of their size and by more than rounding explains.",
+        cause="Two nearly equal numbers are subtracted, or a part is computed in float32.",
+        example="# A cross-entropy that computes log(1 - sigmoid(z)) where z is large.",
+        advice="Write the term so that nothing cancels: log1p, expm1, logaddexp, or a softplus of -z.",
+    ),
+    Kind.COST_NOT_FINITE: Row(
+        "The cost of {where} is not finite. Look for an overflow, a division by zero or the logarithm of zero.",
+        meaning="A cost that is NaN or infinite has no derivative to compare.",
+        cause="exp of a large number, log of a probability that has rounded to 0 or 1.",
+        example="import numpy as np\nfrom harness import check_gradient\n"
+        "report = check_gradient(lambda t: (float('nan'), t), np.ones(2))",
+        advice="Compute the logarithm of the probability directly (log-softmax, logaddexp), or check at another θ.",
+    ),
+    Kind.DERIVATIVE_NOT_FINITE: Row(
+        "{source} reports derivatives that are not finite: {where}.",
+        meaning="A derivative that is NaN or infinite is never agreed upon.",
+        cause="Zero times infinity in a branch that is not taken, or an overflow on the way.",
+        example="# The gradient of where(z > 0, z, exp(z) - 1) at z = 1000, in reverse mode.",
+        advice="Guard the argument of the branch that overflows, not only its result.",
+    ),
+    Kind.COSTS_UNDECIDED: Row(
+        "The costs cannot be compared: their error bounds are too wide.",
+        meaning="Rounding may move the costs by as much as they would have to differ to mean anything.",
+        cause="Large terms cancel in the cost, or numbers are huge.",
+        example="# A cost of 1e300 that is a difference of two such numbers.",
+        advice="Scale the inputs, or check at another θ.",
+    ),
+    Kind.FEW_UNDECIDED: Row(
+        _few_undecided,
+        meaning="The verdict rests on all other coordinates.",
+        cause="A unit sits on a kink, or a derivative is as small as its rounding error.",
+        example="# A ReLU network of many units, one of which is at 0.",
+        advice="Nothing, or check at another θ to have them decided, too.",
+    ),
+    Kind.NO_DIRECTION_DECIDED: Row(
+        "No end-to-end direction could be decided.",
+        meaning="The whole computation was never compared along a direction, since each of them meets a kink or noise.",
+        cause="Kinks lie close to θ in every direction.",
+        example="# A network of ReLUs whose inputs are zero.",
+        advice="Check at another θ.",
+    ),
+    Kind.NOTHING_TO_COMPARE: Row(
+        _nothing_to_compare,
+        meaning="A verdict needs two independent answers.",
+        cause="Only one source was named, or the others cannot run this problem.",
+        example="from harness import Network, Problem, cross_check\nimport numpy as np\n"
+        "network = Network([2, 2])\nproblem = Problem(network, np.ones((1, 2)), np.array([0]))\n"
+        'report = cross_check(problem, network.init(0), ["loop"])',
+        advice='Add another source, such as "finite-difference" or "jax".',
+    ),
+    Kind.NOTHING_TO_DECIDE: Row(
+        "Nothing is left to decide. There is no derivative, or the value is not finite, everywhere.",
+        meaning="No coordinate has a derivative that could be judged.",
+        cause="The function is not finite at the point, or has a kink in every coordinate.",
+        example="# The absolute value, checked at 0 alone.",
+        advice="Check at another point.",
+    ),
+    Kind.ONE_FAMILY: Row(
+        _one_family,
+        meaning="Sources of one author or mechanism make the same mistakes, so that their agreement shows nothing.",
+        cause="Only hand-written sources were named.",
+        example="from harness import Network, Problem, cross_check\nimport numpy as np\n"
+        "network = Network([2, 2])\nproblem = Problem(network, np.ones((1, 2)), np.array([0]))\n"
+        'report = cross_check(problem, network.init(0), ["loop", "vectorized"])',
+        advice='Add a source of another family, such as "finite-difference" or "jax".',
+    ),
+    Kind.UNDECIDED: Row(
+        _undecided,
+        meaning="The error bounds there are too wide to tell a right derivative from a wrong one.",
+        cause="A kink is within reach of rounding, or numbers are huge.",
+        example="# A network whose pre-activations are 1e12.",
+        advice="Check at another θ, or with smaller numbers.",
+    ),
+}

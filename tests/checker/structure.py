@@ -1,0 +1,97 @@
+"""What `make lint` holds of the structure: names, sizes, attributes, and who may put facts into words.
+
+Run as ``python -m tests.checker.structure``: one line for each breach, and exit code 1 where there is any.
+"""
+
+import ast
+import sys
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ("harness", "reference")
+
+LONGEST_MODULE = 350
+"""Lines: what is longer is two things."""
+
+MOST_ATTRIBUTES = 12
+"""What a class may keep; what keeps more is several values under one name."""
+
+RENDERERS = (
+    "harness/facts/",
+    "harness/verdict/report.py",
+    "harness/commands/",
+    "harness/reports/",
+)
+"""Where facts are put into words: what prints, draws or writes. Everything else decides, and reads kinds and numbers."""
+
+
+def breaches() -> Iterator[str]:
+    """All breaches, as ``path:line: what is wrong``."""
+    paths = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
+    yield from _shared_names(paths)
+    for path in paths:
+        source = path.read_text(encoding="utf-8")
+        name = path.relative_to(ROOT).as_posix()
+        if (lines := source.count("\n")) > LONGEST_MODULE:
+            yield f"{name}:1: {lines} lines, more than {LONGEST_MODULE}; split it into two nouns"
+        tree = ast.parse(source)
+        yield from _attributes(name, tree)
+        if not name.startswith(RENDERERS):
+            yield from _sentences(name, tree)
+
+
+def _shared_names(paths: list[Path]) -> Iterator[str]:
+    places = defaultdict(list)
+    for path in paths:
+        if path.stem not in ("__init__", "__main__", "conftest"):
+            places[path.stem].append(path.relative_to(ROOT).as_posix())
+    for found in places.values():
+        if len(found) > 1:
+            yield f"{found[0]}:1: its name stands in several places: {', '.join(found[1:])}"
+
+
+def _attributes(name: str, tree: ast.AST) -> Iterator[str]:
+    """Classes that keep too many attributes, and attributes that are first set outside of ``__init__``."""
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.ClassDef):
+            continue
+        declared = {item.target.id for item in node.body if isinstance(item, ast.AnnAssign) and _is_name(item.target)}
+        declared |= {target.id for item in node.body if isinstance(item, ast.Assign) for target in item.targets if _is_name(target)}
+        initial: set[str] = set()
+        later: dict[str, int] = {}
+        for method in (item for item in node.body if isinstance(item, (ast.FunctionDef, ast.AsyncFunctionDef))):
+            for attribute in _set_on_self(method):
+                if method.name in ("__init__", "__new__", "__enter__"):
+                    initial.add(attribute.attr)
+                else:
+                    later.setdefault(attribute.attr, attribute.lineno)
+        if len(initial | set(later)) > MOST_ATTRIBUTES:
+            yield f"{name}:{node.lineno}: {node.name} sets {len(initial | set(later))} attributes, more than {MOST_ATTRIBUTES}"
+        for attribute, line in later.items():
+            if attribute not in initial | declared:
+                yield f"{name}:{line}: {node.name}.{attribute} is set outside of __init__"
+
+
+def _is_name(node: ast.AST) -> bool:
+    return isinstance(node, ast.Name)
+
+
+def _set_on_self(method: ast.AST) -> Iterator[ast.Attribute]:
+    for node in ast.walk(method):
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and isinstance(node.value, ast.Name):
+            if node.value.id == "self":
+                yield node
+
+
+def _sentences(name: str, tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and node.attr == "say" and ast.unparse(node.value) == "message_table":
+            yield f"{name}:{node.lineno}: puts a fact into words, and is no renderer; read its kind and its data"
+
+
+if __name__ == "__main__":
+    found = list(breaches())
+    print("\n".join(found) or "the structure holds")
+    sys.exit(bool(found))
