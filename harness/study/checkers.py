@@ -207,7 +207,7 @@ PEERS = {
         "autograd.test_util",
         is_cheap=True,
     ),
-    # SciPy returns a norm and leaves the verdict to the caller. These are the ends of the range that careful callers use:
+    # SciPy returns a norm and leaves the verdict to the caller. These are the ends of what careful callers require:
     # SciPy's own tests require 1.5e-7 to 5e-7 of functions of one or two variables, and noise grows with √n;
     # scikit-learn's, of tens to hundreds of variables, require 1e-5 (t-SNE) to 1e-4 (NCA, Huber).
     "scipy check_grad < 1e-6": _peer_by_number(

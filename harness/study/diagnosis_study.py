@@ -6,7 +6,7 @@ the two sets; *right among several* where more sets fit; *vague* where nothing i
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from typing import Any, NamedTuple
 
@@ -16,6 +16,7 @@ from harness.bounds.network_bound import rounding_bound
 from harness.checks.networks.bug_replay import Bugs, Explanations, Replay, find_bugs
 from harness.checks.networks.distinguishing_problems import different, telling_problem
 from harness.checks.networks.network_check import cross_check
+from harness.facts.kinds import Kind
 from harness.progress import Progress, silent
 from harness.sources.bug_zoo import BUGS, pipeline_with
 from harness.sources.source_table import SOURCES
@@ -50,10 +51,14 @@ WRONG_COSTS = {
     "mean over m·K": "cost-mean-over-units",
     "one Θ only": "cost-regularises-last-layer-only",
     "halved": "cost-halved",
-    "a 1x1 array": "its cost is an array of shape (1, 1), not a number",
-    "NaN": "the cost is not finite",
 }
-"""A wrong cost beside a right gradient: the bug of the zoo that it is, or what the report says."""
+"""A wrong cost beside a right gradient, and the bug of the zoo that it is."""
+
+IMPROPER_COSTS: dict[str, Callable[[float], Any]] = {
+    "a 1x1 array": lambda cost: np.array([[cost]]),
+    "NaN": lambda cost: np.nan,
+}
+"""What is no finite number in the place of the cost; the zoo has no such bugs, and the report has a fact for each."""
 
 
 class Planted(NamedTuple):
@@ -86,7 +91,10 @@ def run_diagnosis_study(problems: int = 3, pairs: int = 150, seed: int = 0, prog
             if (planted := plant(group, seed, number))
         ]
         trials += run_trials(cases, {HARNESS: lambda case: Response(name_planted(case.subject))}, progress, kind)
-    costs = [Case(what, COSTS, [(seed, number) for number in range(problems)], what) for what in WRONG_COSTS]
+    costs = [
+        Case(what, COSTS, [(seed, number) for number in range(problems)], what)
+        for what in (*WRONG_COSTS, *IMPROPER_COSTS)
+    ]
     trials += run_trials(costs, {HARNESS: _cost_response}, progress, COSTS)
     return Study("harness.naming/1", tuple(trials), {}, time.perf_counter() - started, seed)
 
@@ -169,15 +177,16 @@ def _cost_response(case: Case) -> Response:
 
 def is_cost_named(what: str, seed: int, number: int) -> bool:
     """Whether a report names a wrong cost beside a right gradient."""
-    expected = WRONG_COSTS[what]
-    if expected in BUGS:
-        planted = plant((BUGS[expected],), seed, number)
+    if what in WRONG_COSTS:
+        planted = plant((BUGS[WRONG_COSTS[what]],), seed, number)
         return planted is not None and name_planted(planted) in (NAMED, AMONG)
     problem, theta = next(_problems(seed, number))
 
     def wrong(problem: Problem, theta: np.ndarray) -> tuple[Any, np.ndarray]:
         cost, gradient = SOURCES["vectorized"](problem, theta)
-        return np.nan if what == "NaN" else np.array([[cost]]), gradient
+        return IMPROPER_COSTS[what](cost), gradient
 
     report = cross_check(problem, theta, {"mine": wrong} | {name: SOURCES[name] for name in ("loop", "ball")})
-    return expected in str(report)
+    if what == "NaN":
+        return Kind.COST_NOT_FINITE in report.kinds
+    return bool(report.facts)  # right code gives none

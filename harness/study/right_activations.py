@@ -49,7 +49,8 @@ _add("cauchy", lambda xp, z: 1.0 / (1.0 + z * z), lambda z, a: -2.0 * z * a * a)
 # -- of exp and tanh ---------------------------------------------------------------------------------------------------
 _add("sigmoid", lambda xp, z: 0.5 * (xp.tanh(z / 2.0) + 1.0), lambda z, a: a - a**2)
 _add("sigmoid by branches",
-     lambda xp, z: xp.where(z >= 0.0, 1.0 / (1.0 + xp.exp(-xp.abs(z))), xp.exp(-xp.abs(z)) / (1.0 + xp.exp(-xp.abs(z)))),
+     lambda xp, z: xp.where(z >= 0.0, 1.0 / (1.0 + xp.exp(-xp.abs(z))),
+                            xp.exp(-xp.abs(z)) / (1.0 + xp.exp(-xp.abs(z)))),
      lambda z, a: a * (1.0 - a))
 _add("log sigmoid", lambda xp, z: -xp.logaddexp(0.0, -z), lambda z, a: _sig(-z))
 _add("log sigmoid by min", lambda xp, z: xp.minimum(z, 0.0) - xp.log1p(xp.exp(-xp.abs(z))),

@@ -85,7 +85,7 @@ def harness_checker(problem: Problem, theta: np.ndarray) -> Checker:
 
 
 def smallest_error(check: Checker, problem: Problem, theta: np.ndarray, i: int) -> float:
-    """The smallest error in coordinate i that raises an alarm, to a factor of `RESOLUTION`; infinite if 1 raises none."""
+    """The smallest error in coordinate i that raises an alarm, to a factor of `RESOLUTION`; infinite if 1 does not."""
 
     def sees(error: float) -> bool:
         return check(off_by(error, i), problem, theta.copy()) == ALARM

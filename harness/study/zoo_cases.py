@@ -173,7 +173,10 @@ def _beyond(answer: Any, exact: Any, allowed: Any) -> Any:
 
 
 def zoo_cases(bugs: Sequence[Bug], kind: str, problems: int, seed: int) -> Iterator[Case]:
-    """Bugs on the first problems of a kind, and correct code on `CONTROLS` times as many; subjects are (bug, *drawn)."""
+    """Bugs on the first problems of a kind, and correct code on `CONTROLS` times as many.
+
+    A subject is (bug, problem, θ).
+    """
     for number in range(CONTROLS * problems):
         problem, theta = draw(kind, seed, number)
         yield Case(CORRECT.name, kind, (CORRECT, problem, theta), number=number)

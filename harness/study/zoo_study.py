@@ -1,4 +1,4 @@
-"""The study of the bug zoo: which checkers catch which bugs in the gradients of networks, and which call correct code wrong."""
+"""The study of the bug zoo: which checkers catch bugs in gradients of networks, and which call correct code wrong."""
 
 import time
 from collections.abc import Iterable

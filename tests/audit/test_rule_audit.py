@@ -8,14 +8,19 @@ import jax
 import numpy as np
 import pytest
 
-from harness.audit import rule_audit
-from harness.audit import matrix_functions
-from harness.audit import derivative_errors
-from harness.audit.rule_audit import Audit, Audited, audit
-from harness.audit.matrix_functions import FUNCTIONS, MATRICES, WEIGHTS, B, measure_all, true_derivatives
-from harness.audit.derivative_errors import _ASK, Error, decades, measure
+from harness.audit import matrix_functions, rule_audit
 from harness.audit.audit_page import as_page
-from harness.audit.audited_functions import RULES, Rule
+from harness.audit.audited_functions import AUDITED, AuditedFunction
+from harness.audit.derivative_errors import DIFFERENTIATE, Error, decades, find_function, measure_errors
+from harness.audit.matrix_functions import (
+    FUNCTIONS,
+    MATRICES,
+    WEIGHTS,
+    B,
+    measure_matrix_errors,
+    true_matrix_derivatives,
+)
+from harness.audit.rule_audit import Audit, Audited, audit_rules
 from harness.audit.true_derivatives import true_derivative
 from harness.cli import main
 from reference.traced.program import Traced
@@ -25,7 +30,7 @@ SAMPLE = ("sinc", "hypot(·, ·)", "logaddexp(inf, ·)", "arctan")
 
 @pytest.fixture(scope="module")
 def found():
-    return audit(("jax",), SAMPLE)
+    return audit_rules(("jax",), SAMPLE)
 
 
 KNOWN = [
@@ -47,9 +52,9 @@ KNOWN = [
 @pytest.mark.parametrize(("library", "function", "order", "z", "harm"), KNOWN)
 def test_what_is_known_is_found(library, function, order, z, harm):
     pytest.importorskip(library, reason=f"{library} is not installed")
-    (rule,) = (rule for rule in RULES if rule.name == function)
-    assert z in rule.where
-    (error,) = measure(replace(rule, where=(z,)), library, order)
+    (rule,) = (rule for rule in AUDITED if rule.name == function)
+    assert z in rule.points
+    (error,) = measure_errors(replace(rule, points=(z,)), library, order)
     assert error.harm == harm
 
 
@@ -79,15 +84,15 @@ def test_numbers_that_differ_are_told_apart(found):
 def test_functions_are_those_whose_derivatives_are_known(library):
     """At an ordinary argument all are right, but for one that is wrong everywhere."""
     pytest.importorskip(library, reason=f"{library} is not installed")
-    rules = [rule for rule in RULES if library in rule.libraries and rule.name != "logaddexp(inf, ·)"]
-    at = [min(rule.where, key=lambda z: abs(z - 0.5)) for rule in rules]
-    functions = [derivative_errors.function_of(rule.libraries[library]) for rule in rules]
+    rules = [rule for rule in AUDITED if library in rule.libraries and rule.name != "logaddexp(inf, ·)"]
+    at = [min(rule.points, key=lambda z: abs(z - 0.5)) for rule in rules]
+    functions = [find_function(library, rule.libraries[library]) for rule in rules]
     with jax.enable_x64(True):
         if library == "torch":
-            found = [_ASK[library](f, 1, np.array([z]))[0] for f, z in zip(functions, at)]
+            found = [DIFFERENTIATE[library](f, 1, np.array([z]))[0] for f, z in zip(functions, at)]
         else:
             found = Traced(lambda zs: [jax.grad(f)(z) for f, z in zip(functions, zs)], np.array(at))(np.array(at))
-    expected = [float(true_derivative(rule.truth, z, 1, rule.explicit)) for rule, z in zip(rules, at)]
+    expected = [float(true_derivative(rule.series, z, 1)) for rule, z in zip(rules, at)]
     np.testing.assert_allclose(
         np.array(found), expected, rtol=1e-7, atol=1e-12, err_msg=str([rule.name for rule in rules])
     )
@@ -114,14 +119,14 @@ def planted(tmp_path, monkeypatch):
     (tmp_path / "planted_rules.py").write_text(textwrap.dedent(text))
     monkeypatch.syspath_prepend(tmp_path)
     names = ("right", "off", "slightly", "edge")
-    where = next(rule for rule in RULES if rule.name == "sin").where
-    rules = [Rule(name, lambda x: x.sin(), where, {"jax": f"planted_rules:{name}"}, orders=(1,)) for name in names]
-    monkeypatch.setattr(rule_audit, "RULES", rules)
+    where = next(rule for rule in AUDITED if rule.name == "sin").points
+    rules = [AuditedFunction(name, lambda x: x.sin(), where, {"jax": f"planted_rules:{name}"}, (1,)) for name in names]
+    monkeypatch.setattr(rule_audit, "AUDITED", rules)
     return rules
 
 
 def test_planted_rules_are_found_and_ranked(planted):
-    found = audit(("jax",), [rule.name for rule in planted])
+    found = audit_rules(("jax",), [rule.name for rule in planted])
     told = [(finding.rule.function, finding.error.harm, finding.error.z) for finding in found.findings]
     assert told[:2] == [("edge", "not finite", 0.0), ("off", "wrong", 0.0)]
     by_name = {rule.function: rule for rule in found.rules}
@@ -163,7 +168,7 @@ def test_what_programs_meet_comes_first_then_the_kind_of_harm_and_first_derivati
 
 
 def by_numpy(name, A):
-    weights, b = np.array(WEIGHTS), np.array(B)
+    weights, b = WEIGHTS, B
     lower = lambda: np.linalg.cholesky((A + A.T) / 2)  # noqa: E731
     return {
         "det": lambda: np.linalg.det(A),
@@ -182,7 +187,7 @@ def by_numpy(name, A):
 def test_true_derivatives_of_matrices_are_those_of_numpys_values(name):
     A, h = np.array(MATRICES["symmetric"]), 1e-3
     for order, tolerance in ((1, 1e-5), (2, 1e-4)):
-        found = true_derivatives(FUNCTIONS[name], A.tolist(), order)
+        found = true_matrix_derivatives(FUNCTIONS[name], A.tolist(), order)
         assert found is not None
         for true, step in zip(found, np.eye(9).reshape(9, 3, 3)):
             below, here, above = (by_numpy(name, A + t * step) for t in (-h, 0.0, h))
@@ -191,9 +196,9 @@ def test_true_derivatives_of_matrices_are_those_of_numpys_values(name):
 
 
 def test_true_derivatives_that_do_not_exist_are_not_told():
-    assert true_derivatives(FUNCTIONS["inv"], MATRICES["of rank 2"], 1) is None
-    assert true_derivatives(FUNCTIONS["cholesky"], MATRICES["of rank 1"], 1) is None
-    assert true_derivatives(FUNCTIONS["eigvalsh"], MATRICES["diagonal, two equal"], 1) is None
+    assert true_matrix_derivatives(FUNCTIONS["inv"], MATRICES["of rank 2"], 1) is None
+    assert true_matrix_derivatives(FUNCTIONS["cholesky"], MATRICES["of rank 1"], 1) is None
+    assert true_matrix_derivatives(FUNCTIONS["eigvalsh"], MATRICES["diagonal, two equal"], 1) is None
 
 
 def test_matrices(monkeypatch):
@@ -205,12 +210,12 @@ def test_matrices(monkeypatch):
         answer[2, 1] *= 1.0 + 1e-6
         return answer.ravel()
 
-    monkeypatch.setitem(matrix_functions._ASK, "scipy", planted)
+    monkeypatch.setitem(matrix_functions.DIFFERENTIATE, "scipy", planted)
     monkeypatch.setattr(matrix_functions, "FUNCTIONS", {"log |det|": FUNCTIONS["log |det|"]})
     monkeypatch.setattr(
         matrix_functions, "MATRICES", {"ordinary": MATRICES["ordinary"], "of rank 2": MATRICES["of rank 2"]}
     )
-    found = list(measure_all("scipy"))
+    found = list(measure_matrix_errors("scipy"))
     assert [(name, order) for name, order, _ in found] == [
         ("log |det|, matrix ordinary", 1),
         ("log |det|, matrix ordinary", 2),
@@ -219,10 +224,10 @@ def test_matrices(monkeypatch):
 
 
 def test_the_error_of_a_library_without_the_derivative_is_said():
-    rule = next(rule for rule in RULES if rule.name == "gammaln")
+    rule = next(rule for rule in AUDITED if rule.name == "gammaln")
     with pytest.raises(NotImplementedError):
-        measure(rule, "scipy", 2)
-    assert "scipy: second derivative of gammaln" in audit(("scipy",), ("gammaln",)).lacking
+        measure_errors(rule, "scipy", 2)
+    assert "scipy: second derivative of gammaln" in audit_rules(("scipy",), ("gammaln",)).lacking
 
 
 def test_the_command(tmp_path, capsys):
