@@ -1,10 +1,11 @@
 """Named bugs that make a wrong gradient from a right one, and the diagnosis that each deserves."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from harness.facts.fact import Fact
 from harness.study.model_costs import Parameters
 
 Change = Callable[[Parameters, Parameters], Parameters]
@@ -15,11 +16,32 @@ EXAMPLES = 12.0
 """How many the data of `model_costs` hold."""
 
 
+class Diagnosis(NamedTuple):
+    """A fact that names a bug: its kind, and what one field of its data must be, if any."""
+
+    kind: str
+    field: str = ""
+    value: Any = None
+
+    def fits(self, fact: Fact) -> bool:
+        """Whether a fact is this diagnosis; numbers need four digits in common."""
+        if fact.kind != self.kind or not self.field:
+            return fact.kind == self.kind
+        value = fact.data.get(self.field)
+        if isinstance(self.value, float):
+            return isinstance(value, float) and abs(value - self.value) <= 1e-4 * abs(self.value)
+        return value == self.value
+
+
 class GradientBug(NamedTuple):
-    """A change of a right gradient, and the words any of which names it."""
+    """A change of a right gradient, and the diagnoses any of which names it."""
 
     change: Change
-    words: tuple[str, ...]
+    named_by: tuple[Diagnosis, ...]
+
+
+def _factor(c: float) -> tuple[Diagnosis, ...]:
+    return Diagnosis("factor", "factor", c), Diagnosis("single-entry", "factor", c)
 
 
 def _largest(gradient: Parameters) -> str:
@@ -80,23 +102,29 @@ def _forgotten(gradient: Parameters, theta: Parameters) -> Parameters:
     return gradient | {name: np.zeros_like(gradient[name])}
 
 
+SIGN, ZERO = Diagnosis("sign"), Diagnosis("zero")
+MOVED = {move: Diagnosis("rearranged", "move", move) for move in ("transposed", "unrolled", "reversed", "shifted")}
+
 GRADIENT_BUGS: dict[str, GradientBug] = {
-    "the sign": GradientBug(_everywhere(lambda g: -g), ("sign is wrong",)),
-    "twice": GradientBug(_everywhere(lambda g: 2.0 * g), ("2 times",)),
-    "a mean for a sum": GradientBug(_everywhere(lambda g: g / EXAMPLES), ("0.0833333 times",)),
-    "a factor off by a thousandth": GradientBug(_in_largest(lambda g: 1.001 * g), ("1.001 times",)),
-    "one entry off by 1%": GradientBug(_in_largest(_one_entry(lambda x: 1.01 * x)), ("1.01 times",)),
-    "one entry's sign": GradientBug(_in_largest(_one_entry(lambda x: -x)), ("sign is wrong",)),
-    "one entry zero": GradientBug(_in_largest(_one_entry(lambda x: 0.0)), ("zero where it should not be",)),
-    "a block forgotten": GradientBug(_forgotten, ("zero where it should not be",)),
-    "transposed": GradientBug(_in_largest(_transposed), ("transposed", "unrolled in another order")),
-    "reversed": GradientBug(_in_largest(lambda g: np.flip(g)), ("reverse order",)),
-    "shifted": GradientBug(_in_largest(lambda g: np.roll(g, 1, axis=0) if g.ndim else g), ("shifted",)),
-    "blocks swapped": GradientBug(_swapped, ("swapped",)),
-    "a penalty too many": GradientBug(_penalised, ("times θ", "alone of", "off by 0.")),
-    "a row forgotten": GradientBug(_in_largest(_first_row(0.0)), ("zero where it should not be",)),
-    "a row twice": GradientBug(_in_largest(_first_row(2.0)), ("factor of its own", "2 times")),
-    "an offset": GradientBug(_in_largest(lambda g: g + 0.01), ("off by the same 0.01", "off by 0.01")),
-    "sizes alone": GradientBug(_in_largest(np.abs), ("sign is lost", "sign is wrong")),
-    "NaN": GradientBug(_in_largest(_one_entry(lambda x: np.nan)), ("not finite",)),
+    "the sign": GradientBug(_everywhere(lambda g: -g), (SIGN,)),
+    "twice": GradientBug(_everywhere(lambda g: 2.0 * g), _factor(2.0)),
+    "a mean for a sum": GradientBug(_everywhere(lambda g: g / EXAMPLES), _factor(1.0 / EXAMPLES)),
+    "a factor off by a thousandth": GradientBug(_in_largest(lambda g: 1.001 * g), _factor(1.001)),
+    "one entry off by 1%": GradientBug(_in_largest(_one_entry(lambda x: 1.01 * x)), _factor(1.01)),
+    "one entry's sign": GradientBug(_in_largest(_one_entry(lambda x: -x)), (SIGN,)),
+    "one entry zero": GradientBug(_in_largest(_one_entry(lambda x: 0.0)), (ZERO,)),
+    "a block forgotten": GradientBug(_forgotten, (ZERO,)),
+    "transposed": GradientBug(_in_largest(_transposed), (MOVED["transposed"], MOVED["unrolled"])),
+    "reversed": GradientBug(_in_largest(lambda g: np.flip(g)), (MOVED["reversed"],)),
+    "shifted": GradientBug(_in_largest(lambda g: np.roll(g, 1, axis=0) if g.ndim else g), (MOVED["shifted"],)),
+    "blocks swapped": GradientBug(_swapped, (Diagnosis("block-of-another", "swapped", True),)),
+    "a penalty too many": GradientBug(_penalised, (Diagnosis("regulariser"), Diagnosis("single-entry"))),
+    "a row forgotten": GradientBug(_in_largest(_first_row(0.0)), (ZERO,)),
+    "a row twice": GradientBug(_in_largest(_first_row(2.0)), (Diagnosis("factor-by-slice"), *_factor(2.0))),
+    "an offset": GradientBug(
+        _in_largest(lambda g: g + 0.01),
+        (Diagnosis("constant-error", "error", 0.01), Diagnosis("single-entry", "error", 0.01)),
+    ),
+    "sizes alone": GradientBug(_in_largest(np.abs), (Diagnosis("sign-lost"), SIGN)),
+    "NaN": GradientBug(_in_largest(_one_entry(lambda x: np.nan)), (Diagnosis("not-finite"),)),
 }

@@ -3,7 +3,6 @@
 Also derivatives that libraries have shipped wrong. All checkers get the function, its gradient and θ.
 """
 
-import re
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -14,9 +13,10 @@ import numpy as np
 from harness.checks.functions.error_patterns import explain
 from harness.checks.functions.gradient_check import check_gradient
 from harness.checks.functions.parameters import Layout
+from harness.facts.fact import Fact, as_facts
 from harness.progress import Progress, silent
 from harness.study.checkers import HARNESS, VERDICTS, Checker, named_peers
-from harness.study.gradient_bugs import GRADIENT_BUGS
+from harness.study.gradient_bugs import GRADIENT_BUGS, Diagnosis
 from harness.study.model_costs import MODELS, Function, Model, Parameters
 from harness.study.scalar_costs import FORMULAS, SHIPPED
 from harness.study.trials import RIGHT, WRONG, Case, Response, Study, peer_response, quiet_numerics, rows_of, run_trials
@@ -28,11 +28,11 @@ SHIPPED_WRONG = "shipped wrong"
 EXACT = 1e-13
 """The error bound of the right gradient, as a share of its largest entry, where a diagnosis is compared with it."""
 
-VAGUE = ("examined coordinates are wrong", "off by")
+VAGUE = frozenset({"wrong-entries", "single-entry", "constant-error", "regulariser", "plain"})
+"""Kinds of facts that tell where and how much, and may hold for many bugs."""
 
-AT_THIS_POINT = "; beside this θ"
-
-NUMBER = re.compile(r"-?\d+\.?\d*(?:e[-+]?\d+)?")
+AT_POINT = "wrong-at-point"
+"""The kind of fact by which a gradient is wrong at θ alone."""
 
 NEXT = 1e-7
 """The distance from θ at which a gradient is compared with the right one at θ."""
@@ -50,12 +50,12 @@ FIELDS = {
 
 
 class GradientAtPoint(NamedTuple):
-    """A function of θ with its gradient, the right gradient at θ, and words any of which is a right diagnosis."""
+    """A function of θ with its gradient, the right gradient at θ, and diagnoses any of which names its bug."""
 
     function: Function
     theta: Parameters
     right: Parameters
-    words: tuple[str, ...] = ()
+    named_by: tuple[Diagnosis, ...] = ()
 
 
 # -- cases -------------------------------------------------------------------------------------------------------------
@@ -66,9 +66,9 @@ def gradient_cases() -> Iterator[Case]:
     for title, function, theta in _right_functions():
         right = function(theta)[1]
         yield Case(title, RIGHT, GradientAtPoint(function, theta, right))
-        for bug, (change, words) in GRADIENT_BUGS.items():
+        for bug, (change, named_by) in GRADIENT_BUGS.items():
             if _differs(change(right, theta), right):
-                subject = GradientAtPoint(_with_bug(function, change), theta, right, words)
+                subject = GradientAtPoint(_with_bug(function, change), theta, right, named_by)
                 yield Case(f"{title}: {bug}", WRONG, subject, bug)
     for name, shipped in SHIPPED.items():
         theta = {"t": np.array(shipped.at, dtype=float)}
@@ -161,20 +161,26 @@ def rate_diagnosis(report: Report, subject: GradientAtPoint) -> str:
     A relation other than the planted one is compared with that of the exact gradient. If both are the same, it is
     another true description.
     """
-    said = report.findings[0].diagnosis if report.findings else ""
-    if any(word in said for word in subject.words):
+    facts = report.findings[0].diagnosis if report.findings else ()
+    if any(expected.fits(fact) for expected in subject.named_by for fact in facts):
         return "right"
-    said, *at_this_point = said.split(AT_THIS_POINT)
-    if at_this_point and not _is_right_beside(subject):
+    relations = [fact for fact in facts if fact.kind != AT_POINT]
+    if len(relations) < len(facts) and not _is_right_beside(subject):
         return "false"
-    if not said or any(word in said for word in VAGUE):
+    if not relations or any(fact.kind in VAGUE for fact in relations):
         return "vague"
-    return "right" if _rounded(said) == _rounded(_explain_exactly(subject)) else "false"
+    return "right" if list(map(_rounded, relations)) == list(map(_rounded, _explain_exactly(subject))) else "false"
 
 
-def _rounded(text: str) -> str:
-    """The sentence with its numbers to four digits."""
-    return NUMBER.sub(lambda number: f"{float(number[0]):.4g}", text)
+def _rounded(fact: Fact) -> tuple[str, tuple[str, ...], str]:
+    """The fact with its numbers to four digits."""
+
+    def rounded(value: Any) -> Any:
+        if isinstance(value, float):
+            return f"{value:.4g}"
+        return [rounded(each) for each in value] if isinstance(value, (list, tuple)) else value
+
+    return fact.kind, fact.where, str({name: rounded(value) for name, value in fact.data.items()})
 
 
 def _is_right_beside(subject: GradientAtPoint) -> bool:
@@ -184,7 +190,7 @@ def _is_right_beside(subject: GradientAtPoint) -> bool:
     return all(np.allclose(claimed[name], right, rtol=1e-3, atol=1e-3) for name, right in subject.right.items())
 
 
-def _explain_exactly(subject: GradientAtPoint) -> str:
+def _explain_exactly(subject: GradientAtPoint) -> tuple[Fact, ...]:
     """The diagnosis beside the exact gradient."""
     layout = Layout(subject.theta)
     theta, right = layout.flatten(subject.theta, "theta"), layout.flatten(subject.right, "gradient")
@@ -192,4 +198,4 @@ def _explain_exactly(subject: GradientAtPoint) -> str:
     error = np.full_like(right, EXACT * np.abs(right).max())
     wrong = ~(np.abs(claimed - right) <= 4.0 * error)
     yours, exact = (Answer(name, name, 0.0, 0.0, g, error) for name, g in (("fun", claimed), ("exact", right)))
-    return explain(layout, theta, yours, exact, wrong, np.zeros_like(right))
+    return as_facts(explain(layout, theta, yours, exact, wrong, np.zeros_like(right)))

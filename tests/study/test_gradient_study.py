@@ -1,10 +1,21 @@
 """Functions as engineers write them: the right ones raise no alarm, every bug is found, no diagnosis is false."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
+from harness import check_gradient
+from harness.facts.fact import note
 from harness.study.checkers import ALARM
-from harness.study.gradient_study import QUICK_STEP, SHIPPED_WRONG, STEP, gradient_cases, run_gradient_study
+from harness.study.gradient_study import (
+    QUICK_STEP,
+    SHIPPED_WRONG,
+    STEP,
+    gradient_cases,
+    rate_diagnosis,
+    run_gradient_study,
+)
 from harness.study.model_costs import MODELS
 from harness.study.scalar_costs import FORMULAS, SHIPPED
 from harness.study.trials import RIGHT, WRONG, quiet_numerics
@@ -49,3 +60,18 @@ def test_a_derivative_that_was_shipped_wrong_is_wrong_at_its_point(name):
     at = np.array(shipped.at)
     with np.errstate(all="ignore"):
         assert not np.array_equal(shipped.wrong(at), shipped.right(at))
+
+
+def test_a_relation_that_the_exact_gradient_does_not_show_is_false(cases):
+    subject = next(case.subject for case in cases if case.bug == "twice")
+    unnamed = subject._replace(named_by=())
+    twice, transposed = note("factor", "the gradient", factor=2.0), note("rearranged", "t", move="transposed")
+
+    def worth(subject, *diagnosis):
+        return rate_diagnosis(SimpleNamespace(findings=(SimpleNamespace(diagnosis=diagnosis),)), subject)
+
+    assert worth(subject, twice) == "right"
+    assert worth(subject, note("factor", "t", factor=1.99)) == worth(subject, transposed) == "false"
+    assert worth(unnamed, twice, note("wrong-at-point", "t")) == "false"
+    assert worth(unnamed, note("wrong-entries", "t", wrong=5)) == worth(unnamed) == "vague"
+    assert worth(unnamed, *check_gradient(subject.function, subject.theta).findings[0].diagnosis) == "right"
