@@ -44,8 +44,7 @@ def zoo() -> Questions:
 def activations() -> Questions:
     from harness import ACTIVATIONS, check_activation
     from harness.study.right_activations import RIGHT
-    from harness.study.slope_bugs import wrong_records
-    from harness.study.wrong_activations import WRONG
+    from harness.study.wrong_activations import WRONG, wrong_records
 
     for name in ACTIVATIONS:
         yield f"registered/{name}", partial(check_activation, name)

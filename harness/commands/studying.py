@@ -89,23 +89,25 @@ def _study_activations(quick: bool, seed: int, json: bool) -> None:
 
 
 def _study_own(quick: bool, json: bool) -> None:
-    from harness.study.gradient_study import QUICK_STEP, STEP, gradient_document, run_gradient_study
+    from harness.study.gradient_study import QUICK_STEP, STEP, run_gradient_study
     from harness.study.study_tables import gradient_table
+    from harness.study.trials import trial_document
 
     start_jax()
     with progress_bar() as progress:
         found = run_gradient_study(progress, step=QUICK_STEP if quick else STEP, peers=() if quick else None)
-    show(gradient_document(found), gradient_table(found), json)
+    show(trial_document(found, "diagnosis"), gradient_table(found), json)
 
 
 def _study_functions(quick: bool, json: bool) -> None:
-    from harness.study.rule_study import QUICK_STEP, rule_document, run_rule_study
+    from harness.study.rule_study import QUICK_STEP, run_rule_study
     from harness.study.study_tables import rule_table
+    from harness.study.trials import trial_document
 
     start_jax()
     with progress_bar() as progress:
         found = run_rule_study(progress, step=QUICK_STEP if quick else 1, peers=() if quick else None)
-    show(rule_document(found), rule_table(found), json)
+    show(trial_document(found, "named"), rule_table(found), json)
 
 
 SEEDED = {"--diagnosis": _study_diagnosis, "--activations": _study_activations}

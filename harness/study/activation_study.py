@@ -16,8 +16,8 @@ from harness.checks.activations.proof import prove
 from harness.progress import Progress, silent
 from harness.study.checkers import ALARM, HARNESS, INCONCLUSIVE, VERDICTS, Peer, installed_peers
 from harness.study.right_activations import RIGHT as RIGHT_RECORDS
-from harness.study.slope_bugs import EACH, SLOPE_BUGS, wrong_records
 from harness.study.trials import RIGHT, WRONG, Case, Rate, Response, Study, peer_response, rows_of, run_trials
+from harness.study.wrong_activations import EACH, SLOPE_BUGS, wrong_records
 from harness.study.wrong_activations import WRONG as WRONG_RECORDS
 from reference.activations import ACTIVATIONS, Activation
 

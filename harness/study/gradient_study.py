@@ -19,7 +19,7 @@ from harness.study.checkers import HARNESS, VERDICTS, Checker, named_peers
 from harness.study.gradient_bugs import GRADIENT_BUGS, Diagnosis
 from harness.study.model_costs import MODELS, Function, Model, Parameters
 from harness.study.scalar_costs import FORMULAS, SHIPPED
-from harness.study.trials import RIGHT, WRONG, Case, Response, Study, peer_response, quiet_numerics, rows_of, run_trials
+from harness.study.trials import RIGHT, WRONG, Case, Response, Study, peer_response, quiet_numerics, run_trials
 from harness.verdict.comparison import Answer
 from harness.verdict.report import Report
 
@@ -42,11 +42,6 @@ STEP, QUICK_STEP = 5, 80
 
 SCALES = {"ordinary": 0.7, "awkward": 3.0}
 """The width of the normal distribution of a model's parameters."""
-
-FIELDS = {
-    "checker": "checker", "case": "case", "kind": "kind", "outcome": "outcome", "seconds": "seconds",
-    "diagnosis": "naming",
-}  # fmt: skip
 
 
 class GradientAtPoint(NamedTuple):
@@ -126,12 +121,6 @@ def run_gradient_study(progress: Progress = silent, step: int = STEP, peers: tup
     checkers = {HARNESS: _harness_response} | {name: partial(_peer_response, peer) for name, peer in others.items()}
     trials = run_trials(cases, checkers, progress, "functions")
     return Study("harness.study.own/1", tuple(trials), left_out, time.perf_counter() - started)
-
-
-def gradient_document(study: Study) -> dict[str, Any]:
-    """A JSON-ready document with every trial."""
-    rows = rows_of(study.trials, FIELDS)
-    return {"schema": study.schema, "seconds": study.seconds, "left_out": study.left_out, "trials": rows}
 
 
 def _harness_response(case: Case) -> Response:

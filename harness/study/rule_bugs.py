@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from harness.study.rule_functions import Function, RuleFunction, Saved, named
+from harness.study.traced_functions import Function, RuleFunction, Saved, named
 
 Change = Callable[[Any, Any], Any]
 """``change(cotangent, argument)``; of a forward rule, ``change(tangent, output)``."""

@@ -12,10 +12,9 @@ import numpy as np
 from harness.checks.traced.derivative_check import check_derivatives
 from harness.progress import Progress, silent
 from harness.study.checkers import ALARM, HARNESS, NOT_APPLICABLE, PASS, VERDICTS, Checker, named_peers
-from harness.study.plain_functions import PLAIN
 from harness.study.rule_bugs import OF_THE_COTANGENT, PLACES, UNREPEATABLE, fits, wrong_rules
-from harness.study.rule_functions import RULE_FUNCTIONS, Function, RuleFunction
-from harness.study.trials import RIGHT, WRONG, Case, Response, Study, peer_response, quiet_numerics, rows_of, run_trials
+from harness.study.traced_functions import PLAIN, RULE_FUNCTIONS, Function, RuleFunction
+from harness.study.trials import RIGHT, WRONG, Case, Response, Study, peer_response, quiet_numerics, run_trials
 from harness.verdict.report import Report
 from reference.switches import settings
 
@@ -28,10 +27,6 @@ SHOWS = 1e-11
 """A wrong rule is wrong here if it moves an answer by this share of its largest entry."""
 
 QUICK_STEP = 45
-
-FIELDS = {
-    "checker": "checker", "case": "case", "kind": "kind", "outcome": "outcome", "seconds": "seconds", "named": "naming",
-}  # fmt: skip
 
 
 class TracedCall(NamedTuple):
@@ -109,12 +104,6 @@ def run_rule_study(progress: Progress = silent, step: int = 1, peers: Sequence[s
     checkers = {HARNESS: _harness_response} | {name: partial(_peer_response, check) for name, check in others.items()}
     trials = run_trials(cases, checkers, progress, "functions")
     return Study("harness.study.functions/1", tuple(trials), left_out, time.perf_counter() - started)
-
-
-def rule_document(study: Study) -> dict[str, Any]:
-    """A JSON-ready document with every trial."""
-    rows = rows_of(study.trials, FIELDS)
-    return {"schema": study.schema, "seconds": study.seconds, "left_out": study.left_out, "trials": rows}
 
 
 def _harness_response(case: Case) -> Response:

@@ -8,8 +8,8 @@ from harness.study.activation_study import WRITTEN
 from harness.study.checkers import ALARM, HARNESS, INCONCLUSIVE
 from harness.study.diagnosis_study import named_rightly, not_named, outcomes_of
 from harness.study.gradient_study import SHIPPED_WRONG
-from harness.study.slope_bugs import SLOPE_BUGS
 from harness.study.trials import WRONG, Rate, Study, Trial, percent
+from harness.study.wrong_activations import SLOPE_BUGS
 from harness.study.zoo_cases import CONTROLS, GROUPS
 from harness.study.zoo_study import absent_bugs, blamed, inconclusive_on_ordinary_problems
 

@@ -191,6 +191,13 @@ class Study:
         return float(np.median(seconds)) if seconds else float("nan")
 
 
+def trial_document(study: Study, naming: str) -> dict[str, Any]:
+    """A JSON-ready document with every trial; `naming` is its name for the field."""
+    fields = {name: name for name in ("checker", "case", "kind", "outcome", "seconds")} | {naming: "naming"}
+    rows = rows_of(study.trials, fields)
+    return {"schema": study.schema, "seconds": study.seconds, "left_out": study.left_out, "trials": rows}
+
+
 def rows_of(trials: Sequence[Trial], fields: Mapping[str, str]) -> list[dict[str, Any]]:
     """Trials for a JSON document, which may have names of its own for their fields: {"its name": "ours"}."""
     return [{name: getattr(trial, ours) for name, ours in fields.items()} for trial in trials]

@@ -5,8 +5,8 @@ import pytest
 
 from harness.study.activation_study import QUICK, RIGHT_RECORDS, WRONG_RECORDS, record_cases, run_activation_study
 from harness.study.checkers import ALARM, HARNESS, PASS, installed_peers
-from harness.study.slope_bugs import EACH, SLOPE_BUGS, is_there, wrong_records
 from harness.study.trials import Case, Rate
+from harness.study.wrong_activations import EACH, SLOPE_BUGS, is_there, wrong_records
 from reference.activations import ACTIVATIONS, Activation
 
 RECORDS = [*ACTIVATIONS.values(), *RIGHT_RECORDS.values()]

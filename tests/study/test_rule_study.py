@@ -8,9 +8,7 @@ import numpy as np
 import pytest
 
 from harness.study.checkers import ALARM, PASS
-from harness.study.plain_functions import PLAIN
 from harness.study.rule_bugs import PLACES, UNREPEATABLE, fits, wrong_rules
-from harness.study.rule_functions import RULE_FUNCTIONS
 from harness.study.rule_study import (
     answer_of,
     differs,
@@ -21,6 +19,7 @@ from harness.study.rule_study import (
     run_rule_study,
     vector_of,
 )
+from harness.study.traced_functions import PLAIN, RULE_FUNCTIONS
 from harness.study.trials import RIGHT, WRONG
 from reference.switches import settings
 

@@ -4,10 +4,22 @@ import pytest
 
 from harness.study.activation_study import WRITTEN, activation_document
 from harness.study.checkers import ALARM, HARNESS, INCONCLUSIVE, NOT_APPLICABLE, PASS
-from harness.study.gradient_study import SHIPPED_WRONG, gradient_document
-from harness.study.rule_study import NATIVE, rule_document
+from harness.study.gradient_study import SHIPPED_WRONG
+from harness.study.rule_study import NATIVE
 from harness.study.study_tables import LISTED, activation_table, gradient_table, rule_table, zoo_table
-from harness.study.trials import RIGHT, WRONG, Case, Rate, Response, Study, Trial, peer_response, percent, run_trials
+from harness.study.trials import (
+    RIGHT,
+    WRONG,
+    Case,
+    Rate,
+    Response,
+    Study,
+    Trial,
+    peer_response,
+    percent,
+    run_trials,
+    trial_document,
+)
 from harness.study.zoo_study import blamed
 
 
@@ -146,16 +158,16 @@ RULES = study_of(
 
 
 @pytest.mark.parametrize(
-    ("study", "table", "document", "naming", "rates", "listed"),
+    ("study", "table", "naming", "rates", "listed"),
     [
-        (GRADIENTS, gradient_table, gradient_document, "diagnosis", ("2 of 3", "1 of 1", "1 of 2"), "abd"),
-        (RULES, rule_table, rule_document, "named", ("2 of 3", "1 of 1", "0 of 0"), "abc"),
+        (GRADIENTS, gradient_table, "diagnosis", ("2 of 3", "1 of 1", "1 of 2"), "abd"),
+        (RULES, rule_table, "named", ("2 of 3", "1 of 1", "0 of 0"), "abc"),
     ],
 )
-def test_misses_false_alarms_and_false_names_are_listed(study, table, document, naming, rates, listed):
+def test_misses_false_alarms_and_false_names_are_listed(study, table, naming, rates, listed):
     lines = table(study).splitlines()
     assert all(rate in table(study) for rate in rates)
     assert [line[2] for line in lines if line.startswith("  ") and "absent" not in line] == list(listed)
-    rows = document(study)["trials"]
+    rows = trial_document(study, naming)["trials"]
     assert [(row["case"], row[naming]) for row in rows] == [(t.case, t.naming) for t in study.trials]
     assert list(rows[0]) == ["checker", "case", "kind", "outcome", "seconds", naming]

@@ -11,7 +11,7 @@ from harness.bounds.network_bound import Bound
 from harness.checks.networks.random_problems import random_problem
 from harness.figure_style import png
 from harness.sources.backprop_steps import Backprop
-from harness.study import smallest_errors
+from harness.study import zoo_study
 from harness.study.checkers import ALARM, HARNESS, PASS, PEERS
 from harness.study.detection_figure import detection_power
 from harness.study.study_tables import zoo_table
@@ -250,7 +250,7 @@ def ordinary():
     rng = np.random.default_rng(0)
     network = Network(SIZES)
     problem, theta = Problem(network, rng.uniform(0.0, 1.0, (6, 4)), rng.integers(0, 3, 6), 1.0), network.init(1, 0.5)
-    correct = smallest_errors.SOURCES["vectorized"](problem, theta)[1]
+    correct = zoo_study.SOURCES["vectorized"](problem, theta)[1]
 
     def seeing(size, where=slice(None)):
         return lambda source, *at: ALARM if np.abs(source(*at)[1] - correct)[where].max() >= size else PASS
@@ -261,28 +261,28 @@ def ordinary():
 def test_the_bisection_finds_the_smallest_error(ordinary):
     problem, theta, seeing = ordinary
     check = seeing(1e-9, slice(2, 3))
-    found = smallest_errors.smallest_error(check, problem, theta, 2)
-    assert 1e-9 * (1.0 - 1e-6) <= found <= smallest_errors.RESOLUTION * 1e-9 * (1.0 + 1e-6)
-    assert smallest_errors.smallest_error(check, problem, theta, 3) == np.inf
+    found = zoo_study.smallest_error(check, problem, theta, 2)
+    assert 1e-9 * (1.0 - 1e-6) <= found <= zoo_study.RESOLUTION * 1e-9 * (1.0 + 1e-6)
+    assert zoo_study.smallest_error(check, problem, theta, 3) == np.inf
 
 
 def test_at_400_25_10_the_harness_sees_errors_below_1e_12_everywhere():
-    problem, theta = smallest_errors.exercise_4()
+    problem, theta = zoo_study.exercise_4()
     if not DEEP:
         problem = Problem(problem.network, problem.X[::200], problem.Y[::200], problem.l2)
-    *_, most_blurred = smallest_errors.coordinates(problem, theta)
-    check = smallest_errors.harness_checker(problem, theta)
-    assert check(smallest_errors.off_by(1e-12, most_blurred), problem, theta) == ALARM
-    assert check(smallest_errors.off_by(0.0, most_blurred), problem, theta) == PASS
+    *_, most_blurred = zoo_study.coordinates(problem, theta)
+    check = zoo_study.harness_checker(problem, theta)
+    assert check(zoo_study.off_by(1e-12, most_blurred), problem, theta) == ALARM
+    assert check(zoo_study.off_by(0.0, most_blurred), problem, theta) == PASS
 
 
 def test_the_smallest_errors_of_all_who_can_run_at_this_size(monkeypatch, ordinary):
     problem, theta, seeing = ordinary
-    monkeypatch.setattr(smallest_errors, "exercise_4", lambda: (problem, theta))
-    monkeypatch.setattr(smallest_errors, "harness_checker", lambda *where: seeing(1e-9))
+    monkeypatch.setattr(zoo_study, "exercise_4", lambda: (problem, theta))
+    monkeypatch.setattr(zoo_study, "harness_checker", lambda *where: seeing(1e-9))
     cheap, slow = (next(name for name, peer in PEERS.items() if peer.is_cheap is wanted) for wanted in (True, False))
     steps = []
-    found, left_out = smallest_errors.smallest_errors(
+    found, left_out = zoo_study.smallest_errors(
         {cheap: seeing(1e-3), slow: seeing(1e-3)}, lambda *step: steps.append(step)
     )
     assert [row["checker"] for row in found] == [HARNESS] * 3 + [cheap] * 3
