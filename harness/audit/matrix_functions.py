@@ -12,7 +12,7 @@ from flint import acb_mat, arb, arb_series
 
 from harness.audit.derivative_errors import Error, decades, error_of, is_float64
 from harness.audit.true_derivatives import Series, derivative_of, working_precision
-from reference.arithmetics.balls import Balls, array_of, exact
+from reference.arithmetics.balls import array_of, exact
 
 BITS = 2000
 """Enough for matrices whose entries differ by 10²⁰⁰."""
@@ -31,35 +31,38 @@ MATRICES = {
 
 B = np.array([1.0, -2.0, 0.5])
 WEIGHTS = np.array([[0.7, -0.4, 1.3], [0.2, 0.9, -1.1], [-0.6, 0.1, 0.8]])
+Matrix = Any
+"""Three by three `Balls`, which are power series here."""
+
 ENTRIES = tuple(product(range(3), repeat=2))
 
 
 # -- textbook formulas, over 3x3 arrays of power series ----------------------------------------------------------------
 
 
-def _cofactors(A: Balls) -> Balls:
+def _cofactors(A: Matrix) -> Matrix:
     after, last = [1, 2, 0], [2, 0, 1]  # with cyclic indices, all cofactors have the right sign
     return A[after][:, after] * A[last][:, last] - A[after][:, last] * A[last][:, after]
 
 
-def _det(A: Balls) -> Series:
+def _det(A: Matrix) -> Series:
     return (A[0] * _cofactors(A)[0]).sum()
 
 
-def _log_det(A: Balls) -> Series:
+def _log_det(A: Matrix) -> Series:
     det = _det(A)
     return (det if det[0] > 0 else -det).log()
 
 
-def _inverse(A: Balls) -> Balls:
+def _inverse(A: Matrix) -> Matrix:
     return _cofactors(A).T * exact(1 / _det(A))  # flint raises where A is singular
 
 
-def _symmetric(A: Balls) -> Balls:
+def _symmetric(A: Matrix) -> Matrix:
     return (A + A.T) / 2.0
 
 
-def _cholesky(A: Balls) -> Balls:
+def _cholesky(A: Matrix) -> Matrix:
     L = array_of([arb_series([0])] * 9, (3, 3))
     for j in range(3):
         L[j, j] = (A[j, j] - (L[j] * L[j]).sum()).sqrt()
@@ -68,7 +71,7 @@ def _cholesky(A: Balls) -> Balls:
     return L
 
 
-def _eigenvalues(A: Balls) -> Balls:
+def _eigenvalues(A: Matrix) -> Matrix:
     """Of a symmetric matrix, smallest first, where all differ: two of Newton's steps on det(A - λ) give t and t²."""
     start = acb_mat([[x[0] for x in row] for row in A.tolist()]).eig()  # raises where it cannot tell two apart
     found = []
@@ -81,13 +84,13 @@ def _eigenvalues(A: Balls) -> Balls:
     return array_of(found, (3,))
 
 
-def _squares_of_r(A: Balls) -> Balls:
+def _squares_of_r(A: Matrix) -> Matrix:
     """The squares of R in A = QR, which have no sign: RᵀR = AᵀA."""
     R = _cholesky(A.T @ A).T
     return R * R
 
 
-FUNCTIONS: dict[str, Callable[[Balls], Series]] = {
+FUNCTIONS: dict[str, Callable[[Matrix], Series]] = {
     "det": _det,
     "log |det|": _log_det,
     "inv": lambda A: (WEIGHTS * _inverse(A)).sum(),
@@ -103,7 +106,7 @@ FUNCTIONS: dict[str, Callable[[Balls], Series]] = {
 SYMMETRIC = ("cholesky", "eigvalsh")
 
 
-def _library_functions(linalg: Any, weights: Any, b: Any) -> dict[str, Callable[[Any], Any]]:
+def library_functions(linalg: Any, weights: Any, b: Any) -> dict[str, Callable[[Any], Any]]:
     """The same by the linear algebra of JAX or PyTorch."""
     return {
         "det": linalg.det,
@@ -139,7 +142,7 @@ def measure_matrix_errors(library: str) -> Iterator[tuple[str, int, list[Error]]
 
 
 def true_matrix_derivatives(
-    function: Callable[[Balls], Series], entries: Sequence[Sequence[float]], order: int
+    function: Callable[[Matrix], Series], entries: Sequence[Sequence[float]], order: int
 ) -> list[arb] | None:
     """The first or second derivative by each entry; None where one is unknown or beyond float64."""
     try:
@@ -150,7 +153,7 @@ def true_matrix_derivatives(
     return found if all(map(is_float64, found)) else None
 
 
-def _moved(entries: Sequence[Sequence[float]], place: tuple[int, int]) -> Balls:
+def _moved(entries: Sequence[Sequence[float]], place: tuple[int, ...]) -> Matrix:
     """A + t at one entry."""
     return array_of((arb_series([arb(entries[i][j]), int((i, j) == place)]) for i, j in ENTRIES), (3, 3))
 
@@ -160,7 +163,7 @@ def _by_jax(name: str, A: np.ndarray, order: int) -> np.ndarray:
     import jax.numpy as jnp
 
     with jax.enable_x64(True):
-        function = _library_functions(jnp.linalg, jnp.asarray(WEIGHTS), jnp.asarray(B))[name]
+        function = library_functions(jnp.linalg, jnp.asarray(WEIGHTS), jnp.asarray(B))[name]
         if order == 1:
             return np.asarray(jax.grad(function)(jnp.asarray(A))).ravel()
         return np.asarray(jax.hessian(function)(jnp.asarray(A))).reshape(9, 9).diagonal()
@@ -169,7 +172,7 @@ def _by_jax(name: str, A: np.ndarray, order: int) -> np.ndarray:
 def _by_torch(name: str, A: np.ndarray, order: int) -> np.ndarray:
     import torch  # pyright: ignore[reportMissingImports]  it is there, or nobody asks
 
-    function = _library_functions(torch.linalg, torch.tensor(WEIGHTS), torch.tensor(B))[name]
+    function = library_functions(torch.linalg, torch.tensor(WEIGHTS), torch.tensor(B))[name]
     x = torch.tensor(A, requires_grad=True)
     try:
         if order == 1:

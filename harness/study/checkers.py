@@ -162,7 +162,7 @@ def _cs231n_worst(cost: Cost, gradient: Gradient, theta: np.ndarray, rng: np.ran
     return float(np.max(errors))
 
 
-def _peer_by_number(
+def peer_by_number(
     rule: str,
     number: Number,
     bound: float,
@@ -210,19 +210,19 @@ PEERS = {
     # SciPy returns a norm and leaves the verdict to the caller. These are the ends of what careful callers require:
     # SciPy's own tests require 1.5e-7 to 5e-7 of functions of one or two variables, and noise grows with √n;
     # scikit-learn's, of tens to hundreds of variables, require 1e-5 (t-SNE) to 1e-4 (NCA, Huber).
-    "scipy check_grad < 1e-6": _peer_by_number(
+    "scipy check_grad < 1e-6": peer_by_number(
         "every coordinate, forward differences, step 1.5e-8; norm of the difference below 1e-6", _scipy_norm, 1e-6
     ),
-    "scipy check_grad < 1e-4": _peer_by_number(
+    "scipy check_grad < 1e-4": peer_by_number(
         "the same norm below 1e-4, as scikit-learn's tests ask", _scipy_norm, 1e-4
     ),
-    "course, 1e-9": _peer_by_number(
+    "course, 1e-9": peer_by_number(
         "checkNNGradients of exercise 4: central differences, step 1e-4; ‖difference‖ / ‖sum‖ below 1e-9",
         _course_ratio,
         1e-9,
         of_nan=INCONCLUSIVE,
     ),
-    "cs231n, 10 entries": _peer_by_number(
+    "cs231n, 10 entries": peer_by_number(
         "grad_check_sparse: ten random entries, central differences, step 1e-5; a relative error above 1e-2 is an "
         "alarm, one above 1e-4 inconclusive (“uncomfortable”, in the notes' words)",
         _cs231n_worst,

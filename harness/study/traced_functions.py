@@ -149,7 +149,7 @@ _add("ratio", "jvp", lambda x, y: x / y,
      ratio_with_a_plus=lambda x, t: (x[0] / x[1], (t[0] + x[0] / x[1] * t[1]) / x[1]))
 _add("smooth_norm", "jvp", lambda x: _smooth_norm(x),
      lambda x, t: (_smooth_norm(*x), jnp.sum(x[0] * t[0]) / _smooth_norm(*x)), (_X,),
-     norm_without_epsilon=lambda x, t: (_smooth_norm(*x), jnp.sum(x[0] * t[0]) / _smooth_norm(*x, 0.0)))
+     norm_without_epsilon=lambda x, t: (_smooth_norm(*x), jnp.sum(x[0] * t[0]) / _smooth_norm(x[0], 0.0)))
 
 # fmt: on
 

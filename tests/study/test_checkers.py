@@ -13,9 +13,9 @@ from harness.study.checkers import (
     INSTALL,
     PASS,
     PEERS,
-    _peer_by_number,
     harness_verdict,
     named_peers,
+    peer_by_number,
 )
 from harness.study.zoo_cases import CORRECT
 from reference.network import Network
@@ -95,9 +95,9 @@ def test_peers_raise_a_false_alarm_at_a_kink_and_the_harness_does_not(peer):
 def test_a_peer_by_number_compares_it_with_its_bounds(number, outcome, of_doubt):
     none: Any = None
     for doubtful, expected in ((None, outcome), (0.1, of_doubt)):
-        peer = _peer_by_number("", lambda *_: number, 1.0, doubtful=doubtful)
+        peer = peer_by_number("", lambda *_: number, 1.0, doubtful=doubtful)
         assert peer.compare(none, none, none, none) == expected
-    assert np.isfinite(number) or _peer_by_number("", lambda *_: number, 1.0, of_nan=PASS).compare(*[none] * 4) == PASS
+    assert np.isfinite(number) or peer_by_number("", lambda *_: number, 1.0, of_nan=PASS).compare(*[none] * 4) == PASS
 
 
 @pytest.mark.parametrize("peer", ["autograd check_grads"], indirect=True)

@@ -1,6 +1,7 @@
 """Functions as engineers write them: the right ones raise no alarm, every bug is found, no diagnosis is false."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -65,13 +66,15 @@ def test_a_derivative_that_was_shipped_wrong_is_wrong_at_its_point(name):
 def test_a_relation_that_the_exact_gradient_does_not_show_is_false(cases):
     subject = next(case.subject for case in cases if case.bug == "twice")
     unnamed = subject._replace(named_by=())
-    twice, transposed = note("factor", "the gradient", factor=2.0), note("rearranged", "t", move="transposed")
+    fact: Any = note
+    twice, transposed = fact("factor", "the gradient", factor=2.0), fact("rearranged", "t", move="transposed")
 
     def worth(subject, *diagnosis):
-        return rate_diagnosis(SimpleNamespace(findings=(SimpleNamespace(diagnosis=diagnosis),)), subject)
+        report: Any = SimpleNamespace(findings=(SimpleNamespace(diagnosis=diagnosis),))
+        return rate_diagnosis(report, subject)
 
     assert worth(subject, twice) == "right"
-    assert worth(subject, note("factor", "t", factor=1.99)) == worth(subject, transposed) == "false"
-    assert worth(unnamed, twice, note("wrong-at-point", "t")) == "false"
-    assert worth(unnamed, note("wrong-entries", "t", wrong=5)) == worth(unnamed) == "vague"
+    assert worth(subject, fact("factor", "t", factor=1.99)) == worth(subject, transposed) == "false"
+    assert worth(unnamed, twice, fact("wrong-at-point", "t")) == "false"
+    assert worth(unnamed, fact("wrong-entries", "t", wrong=5)) == worth(unnamed) == "vague"
     assert worth(unnamed, *check_gradient(subject.function, subject.theta).findings[0].diagnosis) == "right"
