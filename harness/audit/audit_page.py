@@ -12,8 +12,8 @@ Each derivative is compared with the true one, as balls of arbitrary precision e
 the edges of its domain, in float64; JAX's are compiled, and mapped over the arguments.
 *Not finite*: NaN or infinity where the true derivative is finite. *Wrong*: off by more than {absolute:g} times
 max(1, |derivative|). *No correct digit*, *half the digits lost*: within that, but of a derivative that float64 could
-hold with all its digits. For each kind the argument nearest to 1 is told, in size. Functions of matrices are weighted
-sums of what they return, and differentiated by each entry.
+hold with all its digits. For each kind, the argument nearest to 1 in size is listed. Functions of matrices are
+weighted sums of what they return, differentiated by each entry.
 
 What is listed first does most harm. Many of these are known limits of a formula, and no more than a reminder.
 """
@@ -33,7 +33,7 @@ TITLES = {
 REST = """
 ## True errors in ulps, the largest of each region
 
-*Near 0* is |z| < 0.001, *ordinary* up to 3, *far out* beyond. A dash: not looked at, since the function ends before.
+*Near 0* is |z| < 0.001, *ordinary* up to 3, *far out* beyond. A dash: the function has no such argument.
 
 | library | derivative | near 0 | ordinary | far out |
 |---|---|---|---|---|

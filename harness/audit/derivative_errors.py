@@ -133,7 +133,7 @@ def _by_jax(function: Callable[[Any], Any], order: int, z: np.ndarray) -> np.nda
 
 
 def _by_torch(function: Callable[[Any], Any], order: int, z: np.ndarray) -> np.ndarray:
-    import torch  # pyright: ignore[reportMissingImports]  it is there, or nobody asks
+    import torch  # pyright: ignore[reportMissingImports]  only called where it is installed
 
     x = torch.tensor(z, dtype=torch.float64, requires_grad=True)
     found = function(x)

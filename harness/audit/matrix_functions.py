@@ -170,7 +170,7 @@ def _by_jax(name: str, A: np.ndarray, order: int) -> np.ndarray:
 
 
 def _by_torch(name: str, A: np.ndarray, order: int) -> np.ndarray:
-    import torch  # pyright: ignore[reportMissingImports]  it is there, or nobody asks
+    import torch  # pyright: ignore[reportMissingImports]  only called where it is installed
 
     function = library_functions(torch.linalg, torch.tensor(WEIGHTS), torch.tensor(B))[name]
     x = torch.tensor(A, requires_grad=True)

@@ -6,14 +6,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from harness.facts.fact import Fact
-from harness.study.model_costs import Parameters
+from harness.study.model_costs import EXAMPLES, Parameters
 
 Change = Callable[[Parameters, Parameters], Parameters]
 """``change(gradient, theta) -> gradient``; the same gradient where the bug does not apply."""
-
-
-EXAMPLES = 12.0
-"""How many the data of `model_costs` hold."""
 
 
 class Diagnosis(NamedTuple):

@@ -1,6 +1,6 @@
 """Costs of models with gradients by hand, as engineers write them: regression, networks, likelihoods, physics.
 
-Each is a function of a dict of arrays that answers the cost and a dict like it.
+Each takes a dict of arrays, and returns the cost and a dict of derivatives.
 """
 
 from collections.abc import Callable
@@ -15,18 +15,24 @@ Function = Callable[[Parameters], tuple[float, Parameters]]
 
 
 class Model(NamedTuple):
-    """A function, and the shapes of its parameters; those named in `positive` have to be."""
+    """A function, the shapes of its parameters, and the names of those that must be positive."""
 
     function: Function
     shapes: dict[str, tuple[int, ...]]
     positive: tuple[str, ...] = ()
 
 
+EXAMPLES = 12
+
 _rng = np.random.default_rng(2024)
-X, Z = _rng.standard_normal((12, 4)), _rng.standard_normal((12, 3))
-Y, LABELS, COUNTS = _rng.standard_normal(12), _rng.integers(0, 2, 12).astype(float), _rng.poisson(2.0, 12).astype(float)
-CLASSES = np.eye(3)[_rng.integers(0, 3, 12)]
-TIMES = np.linspace(0.1, 3.0, 12)
+X, Z = _rng.standard_normal((EXAMPLES, 4)), _rng.standard_normal((EXAMPLES, 3))
+Y, LABELS, COUNTS = (
+    _rng.standard_normal(EXAMPLES),
+    _rng.integers(0, 2, EXAMPLES).astype(float),
+    _rng.poisson(2.0, EXAMPLES).astype(float),
+)
+CLASSES = np.eye(3)[_rng.integers(0, 3, EXAMPLES)]
+TIMES = np.linspace(0.1, 3.0, EXAMPLES)
 SEQUENCE = _rng.standard_normal((5, 3))
 
 
@@ -139,7 +145,7 @@ def factorisation(p):
 def gaussian_process(p):
     apart = (TIMES[:, None] - TIMES) ** 2
     part = np.exp(-0.5 * apart * np.exp(-2.0 * p["log_length"])) * np.exp(2.0 * p["log_size"])
-    inverse = np.linalg.inv(part + 0.2 * np.eye(12))
+    inverse = np.linalg.inv(part + 0.2 * np.eye(EXAMPLES))
     a = inverse @ Y
     dK = inverse - np.outer(a, a)
     gradient = {
@@ -151,9 +157,9 @@ def gaussian_process(p):
 
 def gaussian(p):
     r = (Y - p["mean"]) * np.exp(-p["log_scale"])
-    return 0.5 * r @ r + 12.0 * p["log_scale"], {
+    return 0.5 * r @ r + EXAMPLES * p["log_scale"], {
         "mean": np.asarray(-r.sum() * np.exp(-p["log_scale"])),
-        "log_scale": np.asarray(12.0 - r @ r),
+        "log_scale": np.asarray(EXAMPLES - r @ r),
     }
 
 
@@ -161,16 +167,19 @@ def mixture(p):
     z = p["logits"] - 0.5 * (Y[:, None] - p["means"]) ** 2
     share = special.softmax(z, axis=1)
     prior = special.softmax(p["logits"])
-    cost = -special.logsumexp(z, axis=1).sum() + 12.0 * special.logsumexp(p["logits"])
-    gradient = {"logits": 12.0 * prior - share.sum(axis=0), "means": -(share * (Y[:, None] - p["means"])).sum(axis=0)}
+    cost = -special.logsumexp(z, axis=1).sum() + EXAMPLES * special.logsumexp(p["logits"])
+    gradient = {
+        "logits": EXAMPLES * prior - share.sum(axis=0),
+        "means": -(share * (Y[:, None] - p["means"])).sum(axis=0),
+    }
     return cost, gradient
 
 
 def dirichlet(p):
     shares = special.softmax(Z, axis=1)
     a = p["a"]
-    cost = 12.0 * (special.gammaln(a).sum() - special.gammaln(a.sum())) - ((a - 1.0) * np.log(shares)).sum()
-    return cost, {"a": 12.0 * (special.digamma(a) - special.digamma(a.sum())) - np.log(shares).sum(axis=0)}
+    cost = EXAMPLES * (special.gammaln(a).sum() - special.gammaln(a.sum())) - ((a - 1.0) * np.log(shares)).sum()
+    return cost, {"a": EXAMPLES * (special.digamma(a) - special.digamma(a.sum())) - np.log(shares).sum(axis=0)}
 
 
 def log_determinant(p):
@@ -258,7 +267,7 @@ def contrast(p):
 
 def portfolio(p):
     w = special.softmax(p["u"])
-    S = X.T @ X / 12.0
+    S = X.T @ X / EXAMPLES
     dw = S @ w - 0.3 * X.mean(axis=0)
     return 0.5 * w @ S @ w - 0.3 * X.mean(axis=0) @ w, {"u": w * (dw - w @ dw)}
 

@@ -80,6 +80,8 @@ def _add(name: str, kind: str, function: Function, rule: Function, arguments: An
     RULE_FUNCTIONS.append(RuleFunction(named(function, name), named(rule, f"{name}_rule"), arguments, bugs, kind))
 
 
+# Each section has a generator of its own, so that a new case changes no case of another section.
+
 # -- entry by entry, and sums ------------------------------------------------------------------------------------------
 
 _rng = np.random.default_rng(12)

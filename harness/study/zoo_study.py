@@ -196,17 +196,17 @@ def smallest_errors(peers: Mapping[str, Checker], progress: Progress) -> tuple[l
     left_out : the checkers that were not tried, and why
     """
     problem, theta = exercise_4()
-    asked = {HARNESS: harness_checker(problem, theta)}
-    asked |= {name: peer for name, peer in peers.items() if PEERS[name].is_cheap}
+    checkers = {HARNESS: harness_checker(problem, theta)}
+    checkers |= {name: peer for name, peer in peers.items() if PEERS[name].is_cheap}
     reason = f"too slow at this size: a check, or an alarm, evaluates the cost for each of {COURSE.size:,} parameters"
     found = []
-    for checker, check in asked.items():
+    for checker, check in checkers.items():
         for i in coordinates(problem, theta):
             error = smallest_error(check, problem, theta, i)
             row = {"checker": checker, "coordinate": COURSE.label(i), "error": error if math.isfinite(error) else None}
             found.append(row)
-            progress("smallest errors", len(found), COORDINATES * len(asked))
-    return found, {name: reason for name in peers if name not in asked}
+            progress("smallest errors", len(found), COORDINATES * len(checkers))
+    return found, {name: reason for name in peers if name not in checkers}
 
 
 def exercise_4() -> tuple[Problem, np.ndarray]:

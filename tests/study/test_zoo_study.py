@@ -11,12 +11,12 @@ from harness.bounds.network_bound import Bound
 from harness.checks.networks.random_problems import random_problem
 from harness.figure_style import png
 from harness.sources.backprop_steps import Backprop
-from harness.study import zoo_study
+from harness.study import zoo_cases, zoo_study
 from harness.study.checkers import ALARM, HARNESS, PASS, PEERS
 from harness.study.detection_figure import detection_power
 from harness.study.study_tables import zoo_table
 from harness.study.trials import Rate, Study
-from harness.study.zoo_cases import CONTROLS, GROUPS, KINDS, Enclosure, counts_of, draw, group_of
+from harness.study.zoo_cases import GROUPS, KINDS, Enclosure, counts_of, draw, group_of
 from harness.study.zoo_study import (
     QUICK,
     absent_bugs,
@@ -125,6 +125,7 @@ def test_at_a_kink_no_slope_within_the_jump_is_excluded(slope, excluded, bound):
 
 BUGS = ("slope-missing", "targets-shifted", "argument-mutated", "weights-transposed", "shared-by-both-hands")
 RULES = ("course, 1e-9", "cs231n, 10 entries")
+CONTROLS = 2
 
 
 @pytest.fixture(scope="module")
@@ -134,9 +135,11 @@ def steps():
 
 @pytest.fixture(scope="module")
 def study(steps) -> Study:
-    return run_study(
-        problems=1, networks=5, bugs=BUGS, peers=RULES, with_sharpness=False, progress=lambda *step: steps.append(step)
-    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(zoo_cases, "CONTROLS", CONTROLS)  # each random network is compiled
+        return run_study(
+            problems=1, networks=5, bugs=BUGS, peers=RULES, with_sharpness=False, progress=lambda *at: steps.append(at)
+        )
 
 
 def test_the_harness_catches_every_bug_and_names_its_source(study):
