@@ -269,6 +269,7 @@ def test_the_bisection_finds_the_smallest_error(ordinary):
     assert zoo_study.smallest_error(check, problem, theta, 3) == np.inf
 
 
+@pytest.mark.more
 def test_at_400_25_10_the_harness_sees_errors_below_1e_12_everywhere():
     problem, theta = zoo_study.exercise_4()
     if not DEEP:
