@@ -8,11 +8,15 @@ import pytest
 
 from harness import check_gradient
 from harness.facts.fact import note
+from harness.facts.kinds import Kind
 from harness.study.checkers import ALARM
+from harness.study.gradient_bugs import GRADIENT_BUGS
 from harness.study.gradient_study import (
+    AT_POINT,
     QUICK_STEP,
     SHIPPED_WRONG,
     STEP,
+    VAGUE,
     gradient_cases,
     rate_diagnosis,
     run_gradient_study,
@@ -37,6 +41,11 @@ def test_there_are_enough_functions_and_bugs(cases):
     assert len(FORMULAS) + len(MODELS) >= 60
     assert len(SHIPPED) == 30
     assert sum(case.kind == WRONG for case in cases) / STEP >= 200
+
+
+def test_diagnoses_are_kinds_of_facts():
+    named = {diagnosis.kind for bug in GRADIENT_BUGS.values() for diagnosis in bug.named_by}
+    assert named | VAGUE | {AT_POINT} <= set(Kind)
 
 
 def test_right_functions_raise_no_alarm(found):
