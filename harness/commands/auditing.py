@@ -19,14 +19,13 @@ def audit(
     json: Json = False,
 ) -> None:
     """True errors of the derivative rules that the installed JAX, optax, PyTorch and SciPy ship, worst first."""
-    from harness.audit.auditing import LIBRARIES
-    from harness.audit.auditing import audit as measure
-    from harness.audit.page import as_page
+    from harness.audit.audit_page import as_page
+    from harness.audit.rule_audit import LIBRARIES, audit_rules
     from harness.files import write_whole
 
     start_jax()
     with progress_bar() as progress:
-        found = measure(library or LIBRARIES, only or (), progress)
+        found = audit_rules(library or LIBRARIES, only or (), progress)
     if page is not None:
         write_whole(page, as_page(found).encode())
     show(found.to_dict(), found, json)

@@ -31,9 +31,9 @@ def study(
     """Detection power of this and other gradient checkers over the bug zoo."""
     from harness.figure_style import png
     from harness.files import write_whole
-    from harness.study.figure import detection_power
-    from harness.study.study import QUICK, run_study
-    from harness.study.table import as_table
+    from harness.study.detection_figure import detection_power
+    from harness.study.study_tables import zoo_table
+    from harness.study.zoo_study import QUICK, run_study, zoo_document
 
     asked = {"--diagnosis": diagnosis, "--activations": activations, "--own": own, "--functions": functions}
     given = {"--seed": seed, "--networks": networks, "--figure": figure, "--report": report}
@@ -52,7 +52,7 @@ def study(
         from harness.reports.commands import study_page
 
         write_page(report, study_page(found, size))
-    show(found.to_dict(), as_table(found), json)
+    show(zoo_document(found), zoo_table(found), json)
 
 
 def _study_of_its_own(chosen: list[str], quick: bool, given: dict[str, Any], json: bool) -> None:
@@ -69,42 +69,45 @@ def _study_of_its_own(chosen: list[str], quick: bool, given: dict[str, Any], jso
 
 
 def _study_diagnosis(quick: bool, seed: int, json: bool) -> None:
-    from harness.study.naming import QUICK, measure_naming
+    from harness.study.diagnosis_study import QUICK, diagnosis_document, run_diagnosis_study
+    from harness.study.study_tables import diagnosis_table
 
     start_jax()
     with progress_bar() as progress:
-        found = measure_naming(seed=seed, progress=progress, **(QUICK if quick else {}))
-    show(found.to_dict(), found, json)
+        found = run_diagnosis_study(seed=seed, progress=progress, **(QUICK if quick else {}))
+    show(diagnosis_document(found), diagnosis_table(found), json)
 
 
 def _study_activations(quick: bool, seed: int, json: bool) -> None:
-    from harness.study.activations.study import QUICK, run_activation_study
-    from harness.study.activations.table import as_table
+    from harness.study.activation_study import QUICK, activation_document, run_activation_study
+    from harness.study.study_tables import activation_table
 
     start_jax()
     with progress_bar() as progress:
         found = run_activation_study(**(QUICK if quick else {}), seed=seed, progress=progress)
-    show(found.to_dict(), as_table(found), json)
+    show(activation_document(found), activation_table(found), json)
 
 
 def _study_own(quick: bool, json: bool) -> None:
-    from harness.study.own.running import QUICK_STEP, STEP, run_own
-    from harness.study.own.table import as_text
+    from harness.study.gradient_study import QUICK_STEP, STEP, run_gradient_study
+    from harness.study.study_tables import gradient_table
+    from harness.study.trials import trial_document
 
     start_jax()
     with progress_bar() as progress:
-        found = run_own(progress, step=QUICK_STEP if quick else STEP, peers=() if quick else None)
-    show(found.to_dict(), as_text(found), json)
+        found = run_gradient_study(progress, step=QUICK_STEP if quick else STEP, peers=() if quick else None)
+    show(trial_document(found, "diagnosis"), gradient_table(found), json)
 
 
 def _study_functions(quick: bool, json: bool) -> None:
-    from harness.study.rules.running import QUICK_STEP, run_functions
-    from harness.study.rules.table import as_text
+    from harness.study.rule_study import QUICK_STEP, run_rule_study
+    from harness.study.study_tables import rule_table
+    from harness.study.trials import trial_document
 
     start_jax()
     with progress_bar() as progress:
-        found = run_functions(progress, step=QUICK_STEP if quick else 1, peers=() if quick else None)
-    show(found.to_dict(), as_text(found), json)
+        found = run_rule_study(progress, step=QUICK_STEP if quick else 1, peers=() if quick else None)
+    show(trial_document(found, "named"), rule_table(found), json)
 
 
 SEEDED = {"--diagnosis": _study_diagnosis, "--activations": _study_activations}

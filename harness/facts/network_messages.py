@@ -93,12 +93,6 @@ def _no_bug(fact: Fact) -> str:
     )
 
 
-def _not_repeatable(fact: Fact) -> str:
-    if not fact.where:
-        return "The failure does not repeat: on the same network, the sources now answer differently."
-    return f"{fact.where[0]} answers differently when called twice with the same {fact.data['argument']}."
-
-
 def _source_failed(fact: Fact) -> str:
     return f"{fact.where[0]} failed: {fact.data['error'] + ': ' if 'error' in fact.data else ''}{fact.data['reason']}"
 
@@ -207,13 +201,6 @@ ROWS = {
         cause="It raised NotApplicable, as a source for one hidden layer may.",
         example="# A source that raises NotApplicable('no hidden layer').",
         advice="Check on problems that the source takes.",
-    ),
-    Kind.NOT_REPEATABLE: Row(
-        _not_repeatable,
-        meaning="Two calls with the same argument give different results, so a single comparison says nothing.",
-        cause="Random numbers, or values kept from the call before.",
-        example=BUG.format(bug="non-deterministic"),
-        advice="Remove the state between calls; seed random numbers anew in each call.",
     ),
     Kind.NOT_SAVED: Row(
         "The case was not saved: {reason}",

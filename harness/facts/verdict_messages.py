@@ -70,7 +70,7 @@ def _few_undecided(fact: Fact) -> str:
 
 def _not_repeatable(fact: Fact) -> str:
     """What changes from call to call, and what that suggests, where it was found out."""
-    name, data = fact.where[0] if fact.where else "The function", fact.data
+    name, data = fact.where[0] if fact.where else "The failing check", fact.data
     changes = {
         "gradient": "The cost is the same, and the gradient is not",
         "gradient-grows": "The gradient grows with every call: set .grad to zero before each backward pass",
@@ -79,7 +79,7 @@ def _not_repeatable(fact: Fact) -> str:
         "draw random numbers from the same seed in every call",
     }
     what = changes.get(data.get("change", ""), "Draw random numbers from a fixed seed, and keep nothing between calls")
-    return f"{name} returns something else when it is called again with the same θ. {what}."
+    return f"{name} returns something else when it is called again with the same {data.get('argument', 'θ')}. {what}."
 
 
 ROWS = {

@@ -14,10 +14,9 @@ from harness.figure_style import png
 from harness.pages.document import picture, table
 from harness.reports.parts import gallery, listing, of_report, page, preformatted, section, wide
 from harness.study.checkers import ALARM, INCONCLUSIVE
-from harness.study.figure import detection_power
-from harness.study.rates import Rate
-from harness.study.study import Study
-from harness.study.table import as_table
+from harness.study.detection_figure import detection_power
+from harness.study.study_tables import zoo_table
+from harness.study.trials import Rate, Study
 from harness.verdict.report import Report
 
 ALTERNATIVES = {
@@ -132,7 +131,7 @@ def _reading(fit: Fit | None) -> list[str]:
 
 def study_page(study: Study, made: Mapping[str, Any]) -> str:
     """Detection power: who caught how much of what, and who called correct code wrong."""
-    missed = [f"{trial.subject} on {trial.kind} problem {trial.number}: {trial.outcome}" for trial in study.missed()]
+    missed = [f"{trial.case} on {trial.kind} problem {trial.number}: {trial.outcome}" for trial in study.missed()]
     alarms = partial(study.rate, ALARM, checker=study.checkers[0])
     caught, false = alarms(bugs=True), alarms(bugs=False)
     alternative = "Bugs caught and correct code called wrong, by checker; the tables have the numbers."
@@ -142,7 +141,7 @@ def study_page(study: Study, made: Mapping[str, Any]) -> str:
         section("By kind of problem", wide(power)),
         section("By bug", wide(_by_bug(study))),
         section("Missed by this harness", listing(missed or ["nothing"])),
-        section("In full", wide(preformatted(as_table(study)))),
+        section("In full", wide(preformatted(zoo_table(study)))),
     ]
     return page(
         "harness study",
@@ -170,16 +169,13 @@ def _checkers(study: Study) -> str:
         bugs, right = (partial(study.rate, bugs=of_bugs, checker=checker) for of_bugs in (True, False))
         apart = study.told_apart(checker=checker)
         rates = (bugs(ALARM), right(ALARM), apart, bugs(INCONCLUSIVE), right(INCONCLUSIVE))
-        rows.append((checker, *map(_rate, rates), study.milliseconds(checker=checker)))
+        rows.append((checker, *map(_rate, rates), 1e3 * study.median_seconds(checker=checker)))
     return table(head, rows, "All problems together", {0: "ours"})
 
 
 def _by_bug(study: Study) -> str:
     caught = partial(study.rate, ALARM, bugs=True)
-    rows = [
-        (bug.name, *(_rate(caught(checker=checker, subject=bug.name)) for checker in study.checkers))
-        for bug in study.bugs
-    ]
+    rows = [(bug, *(_rate(caught(checker=checker, bug=bug)) for checker in study.checkers)) for bug in study.bugs]
     return table(("bug", *study.checkers), rows, "Percent caught, of the problems on which the bug is there")
 
 

@@ -363,7 +363,7 @@ def test_the_size_of_a_study_is_what_is_asked_for(run, monkeypatch, arguments, s
         asked.append(rest)
         raise ValueError("enough")
 
-    monkeypatch.setattr("harness.study.study.run_study", study)
+    monkeypatch.setattr("harness.study.zoo_study.run_study", study)
     run("study", *arguments)
     assert asked == [size]
 
@@ -375,7 +375,7 @@ def test_the_study_of_activations_is_one_of_its_own(run, monkeypatch):
         asked.append((seed, rest))
         raise ValueError("enough")
 
-    monkeypatch.setattr("harness.study.activations.study.run_activation_study", study)
+    monkeypatch.setattr("harness.study.activation_study.run_activation_study", study)
     run("study", "--activations", "--quick", "--seed", 3)
     assert asked == [(3, {"records": 6, "each": 2})]
 
@@ -569,7 +569,7 @@ def test_only_sources_that_need_it_start_jax(run, monkeypatch, names, starts):
         (["train"], "harness.digits.main_job.train_once"),
         (["check"], "harness.checks.networks.many_networks.check_networks"),
         (["bugs", "wrong-sign"], "harness.checks.networks.many_networks.plant"),
-        (["study", "--quick"], "harness.study.study.run_study"),
+        (["study", "--quick"], "harness.study.zoo_study.run_study"),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )
