@@ -12,6 +12,6 @@ no meaning otherwise, since bounds are derived or measured; that they were given
 This room imports all kinds of check, and nobody imports it.
 """
 
-from harness.inconclusive import InconclusiveGradient
+from harness.exit_codes import InconclusiveGradient
 
 __all__ = ["InconclusiveGradient"]

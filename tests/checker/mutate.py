@@ -40,7 +40,7 @@ ELSEWHERE = {
     "harness.reports.checks": ["doors/test_pytest_plugin.py"],
     "harness.reports.sweep": ["sweep/test_sweeping.py"],
     "harness.suite.*": ["doors/test_suite.py"],
-    "harness.versions": ["sweep/test_sweeping.py", "training/test_checkpoint.py"],
+    "harness.provenance": ["sweep/test_sweeping.py", "training/test_checkpoint.py"],
     "harness.bounds.tolerances": ["checks/functions/test_gradient_checking.py", "verdict"],
     "reference.arithmetics.balls": ["reference/oracles/test_ball_arithmetic.py", "bounds"],
     "reference.arithmetics.roundoff": ["reference/arithmetics/test_rounded.py", "bounds"],

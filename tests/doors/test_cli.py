@@ -16,8 +16,8 @@ from programs import run_python, start_python
 from scipy.io import savemat
 
 from harness import FAULTS, SOURCES, Network, Problem, cross_check, random_problem
-from harness.commands import checking
-from harness.commands.common import start_jax
+from harness.commands import check_commands
+from harness.commands.process_start import start_jax
 from harness.digits.course import COURSE
 from harness.sources.source_table import FLOAT32_SOURCES
 from harness.training.gate import GateClosed
@@ -557,7 +557,7 @@ def test_a_case_with_an_activation_of_ones_own_is_replayed_by_naming_it(run, tmp
 )
 def test_only_sources_that_need_it_start_jax(run, monkeypatch, names, starts):
     started = []
-    monkeypatch.setattr(checking, "start_jax", lambda: started.append(True))
+    monkeypatch.setattr(check_commands, "start_jax", lambda: started.append(True))
     run("check", "--networks", 1, "--sources", names)
     assert bool(started) is starts
 

@@ -108,7 +108,7 @@ def run(capfd, monkeypatch, tmp_path):
         out, err = capfd.readouterr()
         return ended.value.code or 0, json.loads(out), err
 
-    monkeypatch.setattr("harness.commands.checking.start_jax", lambda: None)  # none of this needs it
+    monkeypatch.setattr("harness.commands.check_commands.start_jax", lambda: None)  # none of this needs it
     yield call
     for name in ("mine", "own"):
         sys.modules.pop(name, None)

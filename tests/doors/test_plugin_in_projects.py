@@ -12,9 +12,9 @@ from programs import run_python
 import reference.oracles.jax_padded
 from harness import assertions
 from harness.checks.networks import case_files, smallest_failure
-from harness.scripts import writing
+from harness.failures import check_script
 
-IMPORTED = (reference.oracles.jax_padded, assertions, case_files, smallest_failure, writing)
+IMPORTED = (reference.oracles.jax_padded, assertions, case_files, smallest_failure, check_script)
 
 
 GRADIENTS = """

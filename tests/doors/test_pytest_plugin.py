@@ -15,10 +15,10 @@ import reference.oracles.jax_padded
 from harness import assertions
 from harness.checks.networks import case_files, smallest_failure
 from harness.cli import main
-from harness.scripts import writing
+from harness.failures import check_script
 from harness.sources import bug_zoo as faults
 
-IMPORTED = (reference.oracles.jax_padded, assertions, case_files, faults, smallest_failure, writing)
+IMPORTED = (reference.oracles.jax_padded, assertions, case_files, faults, smallest_failure, check_script)
 
 PASSED, FAILED, USAGE = 0, 1, 4
 

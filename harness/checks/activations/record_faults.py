@@ -15,7 +15,7 @@ from harness.checks.activations.activation_subject import GridPoints
 from harness.checks.activations.z_grid import in_words, stretches
 from harness.named_objects import import_attribute
 from harness.verdict.report import Finding
-from harness.wording import told_apart
+from harness.wording import distinct_digits
 from reference.activations import Activation, get_activation
 from reference.arithmetics.companion import first_line
 from reference.arithmetics.tangent import Tangent
@@ -165,7 +165,7 @@ def slope_at_minus_zero(points: GridPoints) -> list[str]:
     usual = float(points.slope[np.searchsorted(points.z, 0.0)])
     if points.at_minus_zero == usual:
         return []
-    here, there = told_apart(points.at_minus_zero, usual)
+    here, there = distinct_digits(points.at_minus_zero, usual)
     return [f"slope is {here} at z = -0.0, and {there} at 0.0, which is the same number"]
 
 
@@ -175,7 +175,7 @@ def value_at_minus_zero(points: GridPoints, bound: ActivationBound, jumps: Seque
     a, usual = float(_or_nan(points.f, np.array([-0.0]))[0]), float(points.a[zero])
     if not np.isfinite(usual) or abs(a - usual) <= 2.0 * bound.value[zero] or (0.0 in jumps and np.isfinite(a)):
         return []
-    here, there = told_apart(a, usual)
+    here, there = distinct_digits(a, usual)
     return [f"value is {here} at z = -0.0, and {there} at 0.0, which is the same number"]
 
 
@@ -207,7 +207,7 @@ def at_infinity(f: Activation) -> list[str]:
             " and tends to ".join((f"{part} is {told[0]}", told[1]))
             for part, number, limit, far in zip(("value", "slope"), there, limits, (before, np.nan))
             if not (np.isnan(limit) or number in (limit, far) or abs(number - limit) <= SETTLED * abs(limit))
-            and (told := told_apart(number, limit))
+            and (told := distinct_digits(number, limit))
         ]
         lines += [f"at z = {z[0]:g}, {', '.join(said)}"] if said else []
     return lines

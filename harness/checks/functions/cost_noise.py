@@ -16,7 +16,7 @@ from harness.checks.functions.line_stencil import Line, Noise, scatter_of
 from harness.checks.functions.parameters import largest
 from harness.checks.functions.user_function import UsersFunction
 from harness.checks.random_directions import random_directions
-from harness.wording import told_apart
+from harness.wording import distinct_digits
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.oracles.black_box import NOISE_ROUNDINGS
 
@@ -114,7 +114,7 @@ def _how_it_changes(users: UsersFunction, first: tuple, second: tuple) -> str:
         return (
             f"{said}: its cost changes by {second[0] - first[0]:.3g} with every call, so something is kept between them"
         )
-    costs = ", ".join(told_apart(first[0], second[0]))
+    costs = ", ".join(distinct_digits(first[0], second[0]))
     return (
         f"{said} (costs {costs}): draw random numbers, such as those of dropout, from one seed in every call, and keep "
         "nothing between calls"

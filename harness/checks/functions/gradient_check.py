@@ -30,7 +30,7 @@ from harness.checks.functions.cost_probe import Budget, Probes
 from harness.checks.functions.function_subject import FunctionGradient
 from harness.checks.functions.step_sizes import size_of
 from harness.checks.functions.user_function import UsersFunction, gradient_function, with_arguments
-from harness.progress import Progress, bar_after
+from harness.progress import Progress, progress_bar
 from harness.sources.process_state import KeptSettings
 from harness.verdict.comparison import Answer, Block, Pair, compare
 from harness.verdict.consensus import Consensus, find_consensus
@@ -109,7 +109,7 @@ def check_gradient(
             answers = answers._replace(note=f"changes {first_few(changed, shown=3)}; put back after the check")
         if not answers.repeats:
             return _not_repeatable(users, answers, started)
-        with bar_after(PATIENCE) as progress:
+        with progress_bar(PATIENCE) as progress:
             return _Check(users, answers, allowance, progress).report(cost_of_reference, started)
 
 

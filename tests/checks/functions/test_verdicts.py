@@ -523,15 +523,15 @@ def test_a_budget_tells_what_is_left_of_it():
 
 
 def test_what_takes_long_shows_a_bar_on_a_terminal_and_nowhere_else(capsys, monkeypatch):
-    with progress.bar_after(0.0) as move:
+    with progress.progress_bar(0.0) as move:
         move("groups", 1, 3)
     assert capsys.readouterr() == ("", "")
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     monkeypatch.setenv("FORCE_COLOR", "1")
-    with progress.bar_after(3600.0) as move:
+    with progress.progress_bar(3600.0) as move:
         move("groups", 1, 3)
     assert capsys.readouterr() == ("", "")
-    with progress.bar_after(0.0) as move:
+    with progress.progress_bar(0.0) as move:
         move("groups", 1, 3)
         move("groups", 2, 3)
     out, err = capsys.readouterr()

@@ -1,4 +1,4 @@
-"""How the commands spell their options, and those that several have."""
+"""How commands spell their options, and the options that several commands share."""
 
 import re
 from pathlib import Path
@@ -8,14 +8,21 @@ import typer
 
 from reference.printable import given
 
+UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+
 
 def option(value: str, text: str, **rest: Any) -> Any:
-    """An option whose value the help calls `value`, as the SEED of ``--seed SEED``."""
+    """An option whose value the help calls `value`, such as SEED in ``--seed SEED``."""
     return typer.Option(metavar=value, help=text, **rest)
 
 
+def flag(name: str, text: str) -> Any:
+    """An option without a value."""
+    return typer.Option(name, help=text)
+
+
 def file_to_write(text: str) -> Any:
-    """An option that names a file, which is written; where that cannot be done, it is refused before any work is."""
+    """An option that names a file to write. A place that cannot be written to is refused before any work begins."""
     return option("FILE", text, dir_okay=False, callback=_require_place)
 
 
@@ -23,50 +30,64 @@ def _require_place(context: typer.Context, parameter: typer.CallbackParam, path:
     from harness.files import require_place
 
     source = context.get_parameter_source(parameter.name or "")
-    if path is not None and getattr(source, "name", "") == "COMMANDLINE":  # a default may not be needed at all
+    if path is not None and getattr(source, "name", "") == "COMMANDLINE":  # a default file may never be written
         require_place(path)
     return path
 
 
-def _bytes(text: str | int) -> int:
+def seconds(text: str) -> Any:
+    """An option that takes a time limit."""
+    return option("SECONDS", text, parser=_parse_seconds)
+
+
+def _parse_seconds(text: str | float) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0.0 < value < float("inf"):
+        raise typer.BadParameter(f"{given(text)} is not a time limit; expected seconds above zero, such as 10 or 0.5")
+    return value
+
+
+def _parse_size(text: str | int) -> int:
     """A number of bytes, such as 1000000, 500MB or 2GB."""
     if isinstance(text, int):  # the default
         return text
     parts = re.fullmatch(r"([0-9.]+) ?([a-zA-Z]*)", text)
     try:
-        size = float(parts[1]) * _UNITS[parts[2].upper()] if parts else 0.0
+        size = float(parts[1]) * UNITS[parts[2].upper()] if parts else 0.0
     except (ValueError, KeyError):
         size = 0.0
     if not 1.0 <= size < 2.0**62:
-        raise typer.BadParameter(f"{given(text)} is no size; expected a number of bytes, such as 1000000, 500MB or 2GB")
+        raise typer.BadParameter(f"{given(text)} is not a size; expected bytes, such as 1000000, 500MB or 2GB")
     return int(size)
 
 
-_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
-
 ReportFile = Annotated[Path | None, file_to_write("Where to save a report: one HTML page with tables and pictures.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, and nothing else there.")]
-Seed = Annotated[int, option("SEED", "The seed that decides every random choice.", min=0)]
+Json = Annotated[bool, flag("--json", "Print one JSON document on stdout, and nothing else there.")]
+Seed = Annotated[int, option("SEED", "The seed of every random choice.", min=0)]
 Networks = Annotated[int, option("N", "How many random networks to cross-check.", min=1)]
+OnlyActivations = Annotated[
+    list[str] | None,
+    option("NAME", "Only these hidden activations: a registered name, or module:attribute. Can be repeated."),
+]
 Sizes = Annotated[str | None, option("N,N,...", "Only networks of these layer sizes, such as 400,25,10.")]
 Output = Annotated[str | None, option("NAME", "Only this output layer: sigmoid, softmax or linear.")]
 L2 = Annotated[float | None, option("λ", "Only this λ.", min=0.0)]
-Data = Annotated[
-    Path | None, option("FILE", "Digits of your own (.mat, .npz or .csv) instead of those that come with it.")
-]
+Data = Annotated[Path | None, option("FILE", "Your own digits (.mat, .npz or .csv) instead of the course's.")]
 MaxSize = Annotated[
-    int,
-    option("SIZE", "The largest file, or array from one, that is read.", parser=_bytes, show_default="1GB"),
+    int, option("SIZE", "The largest file, or array in a file, to read.", parser=_parse_size, show_default="1GB")
 ]
 
 
 def problems_like(sizes: str | None, output: str | None, l2: float | None) -> Any:
-    """What --sizes, --output and --l2 say of the problems to be drawn.
+    """The random problems that --sizes, --output and --l2 ask for.
 
     Raises
     ------
     ValueError
-        For sizes that are no whole numbers, or an output layer that there is not.
+        When sizes are not whole numbers, or there is no such output layer.
     """
     from harness.checks.networks.random_problems import Like
     from harness.wording import did_you_mean
@@ -86,20 +107,9 @@ def problems_like(sizes: str | None, output: str | None, l2: float | None) -> An
     return Like(numbers, output, l2)
 
 
-def write_page(path: Path, page: str) -> None:
-    """Write an HTML page whole."""
+def write_text(path: Path | None, text: Any) -> None:
+    """Write a page or table whole, if a file is named. `text` is called for it, so that unwanted pages cost nothing."""
     from harness.files import write_whole
 
-    write_whole(path, page.encode())
-
-
-def seconds(name: str, value: float) -> float:
-    """A time limit, of the option of that name; refused is one that is none.
-
-    Raises
-    ------
-    ValueError
-    """
-    if not 0.0 < value < float("inf"):
-        raise ValueError(f"{name} takes a number of seconds above zero, not {value:g}")
-    return value
+    if path is not None:
+        write_whole(path, text().encode())

@@ -1,4 +1,4 @@
-"""harness check, bugs and replay."""
+"""harness check, bugs and replay: cross-checks of networks, and of the activations in them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -7,54 +7,59 @@ from typing import Annotated, Any
 
 import typer
 
-from harness.commands.common import BAD_INPUT, EXIT_CODES, complain, explained, progress_bar, show, start_jax
-from harness.commands.options import (
+from harness.commands.command_options import (
     L2,
     Json,
     MaxSize,
     Networks,
+    OnlyActivations,
     Output,
     ReportFile,
     Seed,
     Sizes,
     file_to_write,
+    flag,
     option,
     problems_like,
     seconds,
-    write_page,
+    write_text,
 )
-from harness.commands.output import output_on_stderr
-from harness.commands.sweeping import replay_row
+from harness.commands.command_output import complain, describe_error, output_on_stderr, show
+from harness.commands.process_start import start_jax
+from harness.commands.sweep_commands import replay_row
+from harness.exit_codes import BAD_INPUT, EXIT_CODES, worst_verdict
 from harness.files import MAX_SIZE, is_sqlite
+from harness.progress import progress_bar
 from harness.sources.source_table import SPELLINGS, Source
 from harness.wording import counted, did_you_mean
 
-WORST_FIRST = ("disagree", "inconclusive", "agree")
+TIME_LIMIT = 10.0
+"""Seconds for a call of an isolated source, unless --timeout gives another limit."""
 
-ONLY_THESE = "Only these hidden activations: a registered name, or module:attribute. Can be repeated."
+SOURCES = f"Gradient sources: {SPELLINGS}."
 ONE_BUG = "A bug to run; without it, all are listed."
-OF_YOURS = "An activation of your own that it uses, as module:attribute."
+OF_YOURS = "Your own activation that the case uses, as module:attribute."
 ALLOW = "Import the modules that the case names for its sources, which runs their code."
-ISOLATE = "Call sources of your own in a process of their own, which a crash or an endless loop cannot leave."
-TIMEOUT = "With --isolate: how long a call may take; 10 unless given."
+ISOLATE = "Call your own sources in another process, so that a crash or an endless loop cannot end this one."
+TIMEOUT = "With --isolate: the time limit for a call; 10 unless given."
 REPLAYED = "A case that harness check or harness bugs saved, or the file of harness sweep."
 ORDINARY = "Only X and θ of ordinary size: no saturated units, where log(1 - h) overflows, and no zeros or ties."
-PICTURE = "With --activation: a PNG of the first that is wrong, or the first."
+PICTURE = "With --activation: a PNG of the first wrong activation, or of the first one."
 
 
 def check(
     networks: Networks = 200,
     seed: Seed = 0,
-    activation: Annotated[list[str] | None, option("NAME", ONLY_THESE)] = None,
-    sources: Annotated[str | None, option("NAME,NAME,...", f"Gradient sources: {SPELLINGS}.")] = None,
+    activation: OnlyActivations = None,
+    sources: Annotated[str | None, option("NAME,NAME,...", SOURCES)] = None,
     sizes: Sizes = None,
     output: Output = None,
     l2: L2 = None,
-    ordinary: Annotated[bool, typer.Option("--ordinary", help=ORDINARY)] = False,
+    ordinary: Annotated[bool, flag("--ordinary", ORDINARY)] = False,
     case: Annotated[Path, file_to_write("Where a failing network is saved, shrunk.")] = Path("failing-case.json"),
     plot: Annotated[Path | None, file_to_write(PICTURE)] = None,
-    isolate: Annotated[bool, typer.Option("--isolate", help=ISOLATE)] = False,
-    timeout: Annotated[float | None, option("SECONDS", TIMEOUT)] = None,
+    isolate: Annotated[bool, flag("--isolate", ISOLATE)] = False,
+    timeout: Annotated[float | None, seconds(TIMEOUT)] = None,
     report: ReportFile = None,
     json: Json = False,
 ) -> None:
@@ -65,85 +70,38 @@ def check(
     if plot is not None and not activation:
         raise ValueError("--plot draws an activation; name one with --activation")
     if timeout is not None and not isolate:
-        raise ValueError("--timeout goes with --isolate: nobody can end a source in this process")
+        raise ValueError("--timeout goes with --isolate: a source in this process cannot be stopped")
     names = None if sources is None else [name.strip() for name in sources.split(",")]
     if activation or names is None or may_need_jax(names):
         start_jax()
     like = problems_like(sizes, output, l2)
     with output_on_stderr():
         activations, reports = _check_alone(activation or [])
-        limit = seconds("--timeout", 10.0 if timeout is None else timeout) if isolate else None
         own = {name: f for name, f in zip(activation or [], activations) if ":" in name}
-        asked, failures = _tolerated(names, limit, own)
-    _show_alone(reports, plot, json)
-    chosen = usable_sources(reports, asked)
+        named, errors = _tolerant_sources(names, (timeout or TIME_LIMIT) if isolate else None, own)
+    _show_activations(reports, plot, json)
+    chosen = usable_sources(reports, named)
     extremes = not ordinary and not any(map(needs_plain_differences, reports))
-    try:
-        asked_for = {"networks": networks, "seed": seed, "sources": chosen, "extremes": extremes, "like": like}
-        summaries = _check_in_networks(activations, **asked_for)
-    except Exception as error:
-        if all(found.verdict != "disagree" for found in reports):
-            raise
-        complain(f"Random networks cannot be checked: {type(error).__name__}: {error}")
-        summaries = {}  # one activation is wrong by itself, and that verdict stands
-    verdict = min((found.verdict for found in (*reports, *summaries.values())), key=WORST_FIRST.index)
-    failures = {name: list(raised) for name, raised in failures.items()}  # without those while a case is shrunk
+    summaries = _check_in_networks(
+        activations, reports, networks=networks, seed=seed, sources=chosen, extremes=extremes, like=like
+    )
+    failures = {name: list(raised) for name, raised in errors.items()}  # without those that shrinking adds below
+    verdict = worst_verdict(found.verdict for found in (*reports, *summaries.values()))
     verdict = "inconclusive" if failures and verdict == "agree" else verdict
-    _show_all(verdict, reports, summaries, json, failures)
+    _show_networks(verdict, reports, summaries, failures, json)
     if report is not None:
-        from harness.reports.commands import check_page
+        from harness.pages.command_pages import check_page
 
-        write_page(report, check_page(verdict, reports, summaries, {"seed": seed, "networks": networks}))
-    failed = [summary.failures[0] for summary in summaries.values() if summary.failures]
-    if failed:
-        _reproduce(failed[0], chosen, case, activation or [])
+        write_text(report, lambda: check_page(verdict, reports, summaries, {"seed": seed, "networks": networks}))
+    if failed := [summary.failures[0] for summary in summaries.values() if summary.failures]:
+        _save_smallest(failed[0], chosen, case, activation or [])
     for name, raised in failures.items():
         complain(f"harness: {name} failed on {counted(len(raised), 'network')}: {raised[0]}")
     raise typer.Exit(BAD_INPUT if failures and verdict != "disagree" else EXIT_CODES[verdict])
 
 
-def _check_in_networks(activations: list[Any], **asked_for: Any) -> dict[str, Any]:
-    """Random networks with these activations alone and then among others; where there are none, with all."""
-    from harness.checks.networks.activation_networks import mixed_with_others
-    from harness.checks.networks.many_networks import check_networks
-
-    steps = {"networks": activations, "mixed": mixed_with_others(activations)} if activations else {"networks": None}
-    with progress_bar() as progress, output_on_stderr():
-        return {
-            step: check_networks(activations=among, progress=progress, step=step, **asked_for)
-            for step, among in steps.items()
-        }
-
-
-def _tolerated(
-    names: list[str] | None, timeout: float | None, activations: Mapping[str, Any]
-) -> tuple[dict[str, Source] | None, dict[str, list[str]]]:
-    """The sources by those names, and a place for what those of somebody's own raise, whom that leaves out.
-
-    With a time limit, these run in processes of their own, which know the activations.
-    """
-    from harness.sources.isolated_source import isolated_source
-    from harness.sources.source_names import BUG, named_sources
-
-    failures: dict[str, list[str]] = {}
-    if names is None:
-        return None, failures
-    named: list[str | Source] = list(names)
-    if timeout is not None:
-        is_own = [":" in name and not name.startswith(BUG) for name in names]
-        named = [isolated_source(name, timeout, activations) if own else name for name, own in zip(names, is_own)]
-    chosen = named_sources(named)
-
-    def tolerated(source: Source) -> Source:
-        if source.is_of_the_harness:
-            return source
-        return replace(source, failed=lambda error: failures.setdefault(source.name, []).append(explained(error)))
-
-    return {name: tolerated(source) for name, source in chosen.items()}, failures
-
-
 def _check_alone(names: list[str]) -> tuple[list[Any], list[Any]]:
-    """The activations, registered if possible, and their own reports."""
+    """The activations, registered if possible, and the report on each alone."""
     from harness.checks.activations.activation_check import check_activation, find_activation
     from harness.checks.networks.activation_networks import register_checked
 
@@ -152,8 +110,57 @@ def _check_alone(names: list[str]) -> tuple[list[Any], list[Any]]:
     return [register_checked(f, report) for f, report in zip(activations, reports)], reports
 
 
-def _show_alone(reports: list[Any], plot: Path | None, json: bool) -> None:
-    """The reports on activations at once, unless one JSON document is asked for, and the picture."""
+def _tolerant_sources(
+    names: list[str] | None, time_limit: float | None, activations: Mapping[str, Any]
+) -> tuple[dict[str, Source] | None, dict[str, list[str]]]:
+    """The named sources, and the errors that the user's own ones raise later, by source.
+
+    Such an error leaves the source out of that network. With a time limit, the user's own sources run in processes of
+    their own, which know the activations.
+    """
+    from harness.sources.isolated_source import isolated_source
+    from harness.sources.source_names import BUG, named_sources
+
+    errors: dict[str, list[str]] = {}
+    if names is None:
+        return None, errors
+    named: list[str | Source] = list(names)
+    if time_limit is not None:
+        is_own = [":" in name and not name.startswith(BUG) for name in names]
+        named = [isolated_source(name, time_limit, activations) if own else name for name, own in zip(names, is_own)]
+
+    def tolerant(source: Source) -> Source:
+        if source.is_of_the_harness:
+            return source
+        return replace(source, failed=lambda error: errors.setdefault(source.name, []).append(describe_error(error)))
+
+    return {name: tolerant(source) for name, source in named_sources(named).items()}, errors
+
+
+def _check_in_networks(activations: list[Any], reports: list[Any], **how: Any) -> dict[str, Any]:
+    """Check random networks of these activations alone and then mixed with others; or of all, if none is given.
+
+    An error counts for nothing if an activation is wrong by itself, because that verdict stands.
+    """
+    from harness.checks.networks.activation_networks import mixed_with_others
+    from harness.checks.networks.many_networks import check_networks
+
+    steps = {"networks": activations, "mixed": mixed_with_others(activations)} if activations else {"networks": None}
+    try:
+        with progress_bar() as progress, output_on_stderr():
+            return {
+                step: check_networks(activations=among, progress=progress, step=step, **how)
+                for step, among in steps.items()
+            }
+    except Exception as error:
+        if all(report.verdict != "disagree" for report in reports):
+            raise
+        complain(f"Random networks cannot be checked: {type(error).__name__}: {error}")
+        return {}
+
+
+def _show_activations(reports: list[Any], plot: Path | None, json: bool) -> None:
+    """Print the reports on activations at once, unless one JSON document is asked for, and draw the picture."""
     from harness.files import write_whole
 
     if not json:
@@ -165,10 +172,10 @@ def _show_alone(reports: list[Any], plot: Path | None, json: bool) -> None:
         complain(f"The picture is {plot}.")
 
 
-def _show_all(
-    verdict: str, reports: list[Any], summaries: dict[str, Any], json: bool, failures: dict[str, list[str]]
+def _show_networks(
+    verdict: str, reports: list[Any], summaries: dict[str, Any], failures: dict[str, list[str]], json: bool
 ) -> None:
-    """The summaries as text, since the reports are out; or all as one document: the first summary's and more."""
+    """Print the summaries as text, or everything as one document: the first summary's fields, and more."""
     more = {step: summary.to_dict() for step, summary in summaries.items()}
     document = more.pop("networks", {})
     document |= {"verdict": verdict, "activations": [report.to_dict() for report in reports]} | more
@@ -180,8 +187,8 @@ def _show_all(
         show(document, text, json)
 
 
-def _reproduce(failed: Any, sources: Any, case: Path, activations: Sequence[str] = ()) -> None:
-    """Say on stderr how to see a failing network again."""
+def _save_smallest(failed: Any, sources: Any, case: Path, activations: Sequence[str] = ()) -> None:
+    """Shrink and save a failing network, and print on stderr how to check it again."""
     from harness.checks.networks.reproduction import reproduce
 
     complain(f"\n{reproduce(failed.problem, failed.theta, failed.report, sources, case, activations)}")
@@ -199,9 +206,7 @@ def bugs(
 
     if name is None:
         if case is not None:
-            raise ValueError(
-                "--case saves the network that shows a bug; name the bug, such as `harness bugs wrong-sign`"
-            )
+            raise ValueError("--case saves the network of a bug; name the bug, such as `harness bugs wrong-sign`")
         listing = {bug.name: bug.description for bug in BUGS.values()}
         width = max(map(len, listing))
         show({"bugs": listing}, "\n".join(f"{bug:{width}}  {what}" for bug, what in listing.items()), json)
@@ -214,16 +219,16 @@ def bugs(
     text = f"{name}: {bug.description}\n{failed.report}"
     show({"bug": name, "seed": seed, "network": failed.number, "report": failed.report.to_dict()}, text, json)
     if case is not None:
-        _reproduce(failed, bug.sources, case)
+        _save_smallest(failed, bug.sources, case)
     raise typer.Exit(EXIT_CODES[failed.report.verdict])
 
 
 def replay(
     file: Annotated[Path, typer.Argument(metavar="FILE", help=REPLAYED)],
     activation: Annotated[list[str] | None, option("NAME", OF_YOURS)] = None,
-    allow_import: Annotated[bool, typer.Option("--allow-import", help=ALLOW)] = False,
+    allow_import: Annotated[bool, flag("--allow-import", ALLOW)] = False,
     max_size: MaxSize = MAX_SIZE,
-    seed: Annotated[int | None, option("SEED", "Which row, where FILE is a sweep's.", min=0)] = None,
+    seed: Annotated[int | None, option("SEED", "Which row, if FILE is a sweep's.", min=0)] = None,
     json: Json = False,
 ) -> None:
     """Check a saved case again, or a row of a sweep."""
@@ -242,6 +247,6 @@ def replay(
         report = cross_check(saved.problem, saved.theta, saved.sources)
     show(report.to_dict(), report, json)
     if saved.verdict is not None and (report.verdict, report.outliers) != (saved.verdict, saved.outliers):
-        named = ", ".join(saved.outliers) or "nobody"
-        complain(f"When it was saved, the verdict was {saved.verdict!r}, and {named} was named.")
+        named = ", ".join(saved.outliers) or "no source"
+        complain(f"The case was saved with the verdict {saved.verdict!r}, with {named} named.")
     raise typer.Exit(EXIT_CODES[report.verdict])

@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from harness.pages.document import document, embedded, picture, table
-from harness.pages.environment import command_line, environment
+from harness.pages.html_page import document, embedded, picture, table
+from harness.provenance import command_line, environment
 
 NASTY = "</script><img src=x onerror=alert(1)>&\"'\u2028"
 

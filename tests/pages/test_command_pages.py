@@ -13,7 +13,7 @@ from harness.checks.networks.many_networks import check_networks
 from harness.digits.data import Digits
 from harness.digits.fitting import Plan
 from harness.digits.main_job import RunResult, run, train_once
-from harness.reports.commands import check_page, run_page, study_page, train_page
+from harness.pages.command_pages import check_page, run_page, study_page, train_page
 from harness.sources.bug_zoo import BUGS
 from harness.study.checkers import ALARM, PASS
 from harness.study.study import Study

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from harness.checks.functions.parameters import Layout
-from harness.scripts import writing
-from harness.scripts.locating import NotWritable, locate
-from harness.scripts.writing import Script, how_to_repeat
+from harness.failures import check_script
+from harness.failures.check_script import Script, how_to_repeat
+from harness.failures.object_locations import NotWritable, locate
 
 W = np.random.default_rng(0).standard_normal((2, 3))
 SELF = sys.modules[__name__]
@@ -124,7 +124,7 @@ def test_a_case_that_cannot_be_saved_still_says_how_to_run_the_test(tmp_path, mo
     def full(*_):
         raise OSError("no space left")
 
-    monkeypatch.setattr(writing, "write_whole", full)
+    monkeypatch.setattr(check_script, "write_whole", full)
     said = how_to_repeat(tmp_path / "case.npz", "pytest it", 3, {"fun": fun, "theta": W})
     assert said == "  (not saved: no space left)\nRun the test again with: pytest it"
 

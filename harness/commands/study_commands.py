@@ -1,0 +1,151 @@
+"""harness study and audit: how well this and other checkers detect bugs, and how exact libraries' rules are."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import typer
+
+from harness.commands.command_options import (
+    Json,
+    ReportFile,
+    Seed,
+    file_to_write,
+    flag,
+    option,
+    write_text,
+)
+from harness.commands.command_output import show
+from harness.commands.process_start import start_jax
+from harness.progress import Progress, progress_bar
+
+NETWORKS = "How many correct random networks; 10,000 unless given, or --quick."
+ACTIVATIONS = "Instead, right and wrong records of activations, shown to the same checkers."
+DIAGNOSIS = "Instead, how often the diagnosis names the right bug, for single bugs and for pairs."
+OWN = "Instead, functions as engineers write them, right and wrong, shown to check_gradient and its peers."
+FUNCTIONS = "Instead, functions that JAX traces, with rules right and wrong, shown to check_derivatives and its peers."
+WHICH = "Only these of jax, optax, torch and scipy. Can be repeated."
+ONLY = "Only these functions, such as sinc. Can be repeated."
+
+
+def study(
+    quick: Annotated[bool, typer.Option(help="One problem of each kind, and few random networks.")] = False,
+    seed: Seed = 0,
+    networks: Annotated[int | None, option("N", NETWORKS, min=1)] = None,
+    figure: Annotated[Path | None, file_to_write("Where to save the figure (PNG).")] = None,
+    diagnosis: Annotated[bool, flag("--diagnosis", DIAGNOSIS)] = False,
+    activations: Annotated[bool, flag("--activations", ACTIVATIONS)] = False,
+    own: Annotated[bool, flag("--own", OWN)] = False,
+    functions: Annotated[bool, flag("--functions", FUNCTIONS)] = False,
+    report: ReportFile = None,
+    json: Json = False,
+) -> None:
+    """Detection power of this and other gradient checkers over the bug zoo."""
+    from harness.figure_style import png
+    from harness.files import write_whole
+    from harness.study.figure import detection_power
+    from harness.study.study import QUICK, run_study
+    from harness.study.table import as_table
+
+    studies = {"--diagnosis": diagnosis, "--activations": activations, "--own": own, "--functions": functions}
+    given = {"--seed": seed, "--networks": networks, "--figure": figure, "--report": report}
+    if chosen := [name for name, is_chosen in studies.items() if is_chosen]:
+        _run_other_study(chosen, quick, {name: value for name, value in given.items() if value}, json)
+        return
+    size: dict[str, Any] = dict(QUICK) if quick else {}
+    if networks is not None:
+        size["networks"] = networks
+    start_jax()
+    with progress_bar() as progress:
+        found = run_study(seed=seed, progress=progress, **size)
+    if figure is not None:
+        write_whole(figure, png(detection_power(found)))
+    if report is not None:
+        from harness.pages.command_pages import study_page
+
+        write_text(report, lambda: study_page(found, size))
+    show(found.to_dict(), as_table(found), json)
+
+
+class OtherStudy(NamedTuple):
+    """A study beside the main one: how it is run, and how its result is printed."""
+
+    run: Callable[[bool, int, Progress], Any]
+    as_text: Callable[[Any], object]
+
+
+def _diagnosis_study() -> OtherStudy:
+    from harness.study.naming import QUICK, measure_naming
+
+    return OtherStudy(
+        lambda quick, seed, progress: measure_naming(seed=seed, progress=progress, **(QUICK if quick else {})), str
+    )
+
+
+def _activation_study() -> OtherStudy:
+    from harness.study.activations.study import QUICK, run_activation_study
+    from harness.study.activations.table import as_table
+
+    return OtherStudy(
+        lambda quick, seed, progress: run_activation_study(**(QUICK if quick else {}), seed=seed, progress=progress),
+        as_table,
+    )
+
+
+def _own_study() -> OtherStudy:
+    from harness.study.own.running import QUICK_STEP, STEP, run_own
+    from harness.study.own.table import as_text
+
+    return OtherStudy(
+        lambda quick, _, progress: run_own(progress, step=QUICK_STEP if quick else STEP, peers=() if quick else None),
+        as_text,
+    )
+
+
+def _function_study() -> OtherStudy:
+    from harness.study.rules.running import QUICK_STEP, run_functions
+    from harness.study.rules.table import as_text
+
+    return OtherStudy(
+        lambda quick, _, progress: run_functions(
+            progress, step=QUICK_STEP if quick else 1, peers=() if quick else None
+        ),
+        as_text,
+    )
+
+
+SEEDED = {"--diagnosis": _diagnosis_study, "--activations": _activation_study}
+OTHERS = SEEDED | {"--own": _own_study, "--functions": _function_study}
+
+
+def _run_other_study(chosen: list[str], quick: bool, given: dict[str, Any], json: bool) -> None:
+    """Run another study than the main one. A second study, and options that would change nothing, are refused."""
+    name, *more = chosen
+    takes = "--quick, --seed and --json" if name in SEEDED else "--quick and --json"
+    unused = [*more, *(option for option in given if option != "--seed" or name not in SEEDED)]
+    if unused:
+        raise ValueError(f"{name} is a study of its own: it takes {takes}, but not {', '.join(unused)}")
+    other = OTHERS[name]()
+    start_jax()
+    with progress_bar() as progress:
+        found = other.run(quick, given.get("--seed", 0), progress)
+    show(found.to_dict(), other.as_text(found), json)
+
+
+def audit(
+    library: Annotated[list[str] | None, option("NAME", WHICH)] = None,
+    only: Annotated[list[str] | None, option("NAME", ONLY)] = None,
+    page: Annotated[Path | None, file_to_write("Where to write the result as a page of Markdown.")] = None,
+    json: Json = False,
+) -> None:
+    """True errors of the derivative rules that the installed JAX, optax, PyTorch and SciPy ship, worst first."""
+    from harness.audit.auditing import LIBRARIES
+    from harness.audit.auditing import audit as measure
+    from harness.audit.page import as_page
+
+    start_jax()
+    with progress_bar() as progress:
+        found = measure(library or LIBRARIES, only or (), progress)
+    write_text(page, lambda: as_page(found))
+    show(found.to_dict(), found, json)
+    raise typer.Exit(0)
