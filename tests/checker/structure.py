@@ -19,10 +19,13 @@ MOST_ATTRIBUTES = 12
 """What a class may keep; what keeps more is several values under one name."""
 
 RENDERERS = (
-    "harness/facts/",
-    "harness/verdict/report.py",
+    "harness/assertions.py",
     "harness/commands/",
-    "harness/reports/",
+    "harness/facts/",
+    "harness/pages/",
+    "harness/pytest_plugin.py",
+    "harness/suite/",
+    "harness/verdict/report.py",
 )
 """Where facts are put into words: what prints, draws or writes. Everything else decides, and reads kinds and numbers."""
 

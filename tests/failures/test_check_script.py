@@ -1,4 +1,4 @@
-"""Scripts of a call: each kind of θ is written so that the same comes back, and what cannot be written is said."""
+"""Scripts of a call: every type of θ comes back as it was, and what cannot be written is refused with a reason."""
 
 import collections
 import dataclasses
@@ -42,7 +42,7 @@ def fun(theta, *args):
 
 
 again = [lambda t: t][0]
-rule_of_tanh = jax.custom_jvp(jnp.tanh)  # says that it is from where tanh is from
+rule_of_tanh = jax.custom_jvp(jnp.tanh)  # states the module of tanh
 
 TREES = {
     "array": W,
@@ -91,7 +91,7 @@ def test_theta_comes_back_from_its_script(theta, tmp_path, capsys, monkeypatch):
         ({"fun": fun, "theta": W, "gradient": lambda t: t}, "not defined at the top"),
     ],
 )
-def test_what_cannot_be_written_is_said(call, reason, tmp_path):
+def test_what_cannot_be_written_is_refused_with_its_name(call, reason, tmp_path):
     with pytest.raises(NotWritable, match=reason):
         Script(tmp_path / "case.npz").text(**call)
 
@@ -106,14 +106,12 @@ def test_what_has_no_script_is_saved_all_the_same(tmp_path):
     assert not path.with_suffix(".py").exists()
 
 
-def test_what_stands_among_the_modules_may_raise_whatever_it_likes(monkeypatch):
-    """As torch.classes does, where it is asked for an attribute that it lacks."""
-
+def test_objects_among_the_modules_may_raise_anything(monkeypatch):
     class Raising(types.ModuleType):
         __file__ = "somewhere.py"
 
         def __getattr__(self, name):
-            raise RuntimeError(f"Tried to instantiate class {name!r}")
+            raise RuntimeError(f"Tried to instantiate class {name!r}")  # as torch.classes does
 
     monkeypatch.setitem(sys.modules, "raising", Raising("raising"))
     with pytest.raises(NotWritable, match="not defined at the top of a module"):
@@ -130,8 +128,8 @@ def test_a_case_that_cannot_be_saved_still_says_how_to_run_the_test(tmp_path, mo
 
 
 def test_a_function_is_found_under_whatever_name_it_has():
-    assert locate(fun).expression == "test_writing.fun"
-    assert locate(again, [SELF]).expression == "test_writing.again"
+    assert locate(fun).expression == "test_check_script.fun"
+    assert locate(again, [SELF]).expression == "test_check_script.again"
     assert locate(np.cos) == ("import numpy", "numpy.cos")
-    assert locate(Pair).expression == "test_writing.Pair"
-    assert locate(rule_of_tanh).expression == "test_writing.rule_of_tanh"
+    assert locate(Pair).expression == "test_check_script.Pair"
+    assert locate(rule_of_tanh).expression == "test_check_script.rule_of_tanh"

@@ -13,6 +13,8 @@ from harness.teaching import false_alarms, step_sizes
 from harness.teaching.by_hand import problem_and_theta
 from harness.teaching.trained_bugs import SEED, Training, problem_on_digits
 
+pytestmark = pytest.mark.more  # in Chromium, on a lesson that is computed for it
+
 MANY_LINES = re.compile(r"\s+")
 
 SET = """([id, value]) => {
