@@ -19,6 +19,7 @@ from harness.commands.command_options import (
 from harness.commands.command_output import complain, show
 from harness.commands.process_start import require_address_space, start_jax
 from harness.exit_codes import BAD_INPUT, EXIT_CODES
+from harness.facts import message_table
 from harness.progress import progress_bar
 from harness.sources.source_table import SPELLINGS
 
@@ -52,9 +53,9 @@ def sweep(
     json: Json = False,
 ) -> None:
     """Very many random checks, each a row of a SQLite file. The same command continues after any interruption."""
+    from harness.sweep.resumable_sweep import sweep as make_rows
     from harness.sweep.settings import Settings
-    from harness.sweep.sweeping import sweep as make_rows
-    from harness.sweep.workers import dask_cluster, this_machine
+    from harness.sweep.worker_pools import dask_cluster, this_machine
 
     if summary is not None:
         _summarise(summary, report, json)
@@ -132,5 +133,6 @@ def replay_row(file: Path, seed: int | None, json: bool, allow_import: bool = Fa
     report = check()
     show(report.to_dict(), f"seed {seed}: {what}\n{report}", json)
     if (report.verdict, ",".join(report.outliers)) != (row.verdict, row.outliers):
-        complain(f"The file has the verdict {row.verdict!r}, with {row.outliers or 'no source'} named. {row.reason}")
+        reasons = " ".join(map(message_table.say, row.reasons))
+        complain(f"The file has the verdict {row.verdict!r}, with {row.outliers or 'no source'} named. {reasons}")
     raise typer.Exit(EXIT_CODES[report.verdict])

@@ -9,6 +9,7 @@ from harness.checks.networks.many_networks import Summary
 from harness.digits import figures
 from harness.digits.fitting import Fit
 from harness.digits.main_job import RunResult
+from harness.facts import message_table
 from harness.figure_style import png
 from harness.pages.html_page import picture, table
 from harness.pages.report_page import gallery, listing, page, preformatted, report_sections, section, wide
@@ -192,7 +193,10 @@ def _rate(rate: Rate) -> tuple[str, float | None]:
 
 def sweep_page(summary: SweepSummary) -> str:
     """What a file of rows holds so far: the counts, why rows are inconclusive, and the first rows that are wrong."""
-    examples = [(row["seed"], row["verdict"], row["shape"], row["reason"]) for row in summary.examples]
+    examples = [
+        (row["seed"], row["verdict"], row["shape"], " ".join(map(message_table.say, row["facts"])))
+        for row in summary.examples
+    ]
     headline, pace = str(summary).partition("\n")[0], f"{summary.pace:.0f} rows a second and core."
     closest = [] if summary.worst is None else [CLOSEST.format(summary.worst)]
     named = table(("sources", "rows"), summary.outliers.items(), "The odd ones out, alone or together")

@@ -26,16 +26,17 @@ BAD_INPUT = 2
 # The command line: (command, option, values)
 
 LONG, FORGED = "n" * 5000, "bad\nAGREE: all"
-NO_COUNT = ["", "9" * 5000, "1\n2", *"0 -1 1.5 nan many 1e3 0x10 -- 1;2 ½".split()]
-NO_SEED = ["", "9" * 5000, *"-1 1.5 nan many None".split()]
-NO_NUMBER = ["", *"-1 nan inf -inf many 1,5 1e999".split()]
+words = str.split
+NO_COUNT = ["", "9" * 5000, "1\n2", *words("0 -1 1.5 nan many 1e3 0x10 -- 1;2 ½")]
+NO_SEED = ["", "9" * 5000, *words("-1 1.5 nan many None")]
+NO_NUMBER = ["", *words("-1 nan inf -inf many 1,5 1e999")]
 NO_TIME = ["0", *NO_NUMBER[:-1]]
 NO_NAME = ["", LONG, FORGED]
-NO_SOURCE = [*NO_NAME, "loop jax", "\x1b[31mred", *", loop, jaxx bug: bug:none nowhere:f :f math: math:pi".split()]
-NO_SOURCE += "math:nowhere no.py:f no.py LOOP ../x:f os:path λ".split()
-NO_ACTIVATION = [*NO_NAME, *"rellu nowhere:f :f math:pi math:nowhere RELU no.py:f".split()]
-NO_SIZES = ["", "9" * 5000, *"a -5 1.5 25, 25,-1 25;3 0,3".split()]
-NO_SIZE = ["", "9" * 5000, "1 0", *"0 -1 many 1XB 1.2.3GB nan inf".split()]
+NO_SOURCE = [*NO_NAME, "loop jax", "\x1b[31mred", *words(", loop, jaxx bug: bug:none nowhere:f :f math: math:pi")]
+NO_SOURCE += words("math:nowhere no.py:f no.py LOOP ../x:f os:path λ")
+NO_ACTIVATION = [*NO_NAME, *words("rellu nowhere:f :f math:pi math:nowhere RELU no.py:f")]
+NO_SIZES = ["", "9" * 5000, *words("a -5 1.5 25, 25,-1 25;3 0,3")]
+NO_SIZE = ["", "9" * 5000, "1 0", *words("0 -1 many 1XB 1.2.3GB nan inf")]
 NO_PLACE = [".", "no/where", "text.csv/below", "in a circle", LONG]
 
 SWEEP = "sweep --out rows.sqlite --networks 2"

@@ -262,6 +262,7 @@ def test_training_without_the_gate_with_a_source_that_is_named(run, tmp_path):
 
 
 MAIN_STUDY, ACTIVATION_STUDY = "harness.study.study.run_study", "harness.study.activations.study.run_activation_study"
+QUICK_STUDY = {"problems": 1, "with_sharpness": False}
 
 
 @pytest.mark.parametrize(
@@ -270,7 +271,11 @@ MAIN_STUDY, ACTIVATION_STUDY = "harness.study.study.run_study", "harness.study.a
         ([], MAIN_STUDY, {"seed": 0}),
         (["--networks", 50], MAIN_STUDY, {"seed": 0, "networks": 50}),
         (["--quick"], MAIN_STUDY, {"seed": 0, "problems": 1, "networks": 200, "with_sharpness": False}),
-        (["--quick", "--networks", 50], MAIN_STUDY, {"seed": 0, "problems": 1, "networks": 50, "with_sharpness": False}),
+        (
+            ["--quick", "--networks", 50],
+            MAIN_STUDY,
+            {"seed": 0, "problems": 1, "networks": 50, "with_sharpness": False},
+        ),
         (["--activations", "--quick", "--seed", 3], ACTIVATION_STUDY, {"seed": 3, "records": 6, "each": 2}),
     ],
 )
@@ -304,25 +309,27 @@ def test_an_option_that_a_study_would_ignore_is_refused(run, options, parts):
 # Ctrl-C, and when JAX is started
 
 
+WORKING = "harness.cli.main(['check', '--networks', '1000000', '--sources', 'loop'])"
+IGNORING = """
+import time, atexit
+
+class Ignoring:
+    def __del__(self): signal.raise_signal(signal.SIGINT)
+
+def check(*_, **__):
+    Ignoring()
+    time.sleep(60)
+
+harness.checks.networks.many_networks.check_networks = check
+atexit.register(print, 'torn down')
+sys.argv = ['harness', 'check', '--sources', 'loop']
+harness.cli.main()
+"""
+"""Python ignores an interrupt in a destructor; and an interrupted library must not be torn down, which might crash."""
+
+
 @pytest.mark.more
-@pytest.mark.parametrize(
-    "program",
-    [
-        "harness.cli.main(['check', '--networks', '1000000', '--sources', 'loop'])\n",
-        # an interrupt in a destructor, which Python ignores; and what waits then is not torn down, which might crash
-        "import time, atexit\n"
-        "class Ignoring:\n"
-        "    def __del__(self): signal.raise_signal(signal.SIGINT)\n"
-        "def check(*_, **__):\n"
-        "    Ignoring()\n"
-        "    time.sleep(60)\n"
-        "harness.checks.networks.many_networks.check_networks = check\n"
-        "atexit.register(print, 'torn down')\n"
-        "sys.argv = ['harness', 'check', '--sources', 'loop']\n"
-        "harness.cli.main()\n",
-    ],
-    ids=["while it works", "where Python ignores it"],
-)
+@pytest.mark.parametrize("program", [WORKING, IGNORING], ids=["while it works", "where Python ignores it"])
 def test_ctrl_c_is_130_without_a_traceback(program):
     # a shell that runs the tests in the background ignores Ctrl-C, and the child would inherit that
     start = (
@@ -334,7 +341,7 @@ def test_ctrl_c_is_130_without_a_traceback(program):
         try:
             assert process.stderr is not None
             assert process.stderr.readline() == "ready\n"
-            if "Ignoring" not in program:
+            if program == WORKING:
                 time.sleep(0.5)
                 process.send_signal(signal.SIGINT)
             out, err = process.communicate(timeout=30)

@@ -132,7 +132,9 @@ def test_facts_and_the_names_of_sources_are_escaped():
 def test_a_run_shows_its_trainings_beside_what_is_published():
     page, result = page_of("run"), small_run()
     for name, fit in result.fits.items():
-        assert [shown for shown in (name, f"{fit.training_accuracy:.2%}", f"{fit.test_accuracy:.2%}") if shown not in page] == []
+        assert [
+            shown for shown in (name, f"{fit.training_accuracy:.2%}", f"{fit.test_accuracy:.2%}") if shown not in page
+        ] == []
     assert "The gate: in numbers" in page
     assert ("no gate" in page_of("train without a gate"), "no gate" in page_of("train")) == (True, False)
 
