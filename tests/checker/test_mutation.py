@@ -119,10 +119,10 @@ def test_what_does_not_import_the_changed_module_is_shared():
 
     with planted([CROSS_CHECK, "reference.network"], "harness.verdict.comparison", lambda tree: None) as checker:
         assert checker.network is reference.network
-        assert checker.cross_checking is sys.modules[CROSS_CHECK]
-        assert vars(sys.modules["harness.checks.networks"])["cross_checking"] is checker.cross_checking
-    assert sys.modules[CROSS_CHECK] is not checker.cross_checking
-    assert vars(sys.modules["harness.checks.networks"])["cross_checking"] is sys.modules[CROSS_CHECK]
+        assert checker.network_check is sys.modules[CROSS_CHECK]
+        assert vars(sys.modules["harness.checks.networks"])["network_check"] is checker.network_check
+    assert sys.modules[CROSS_CHECK] is not checker.network_check
+    assert vars(sys.modules["harness.checks.networks"])["network_check"] is sys.modules[CROSS_CHECK]
 
 
 def test_importers_are_followed_through_functions_and_packages():

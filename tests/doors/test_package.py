@@ -11,27 +11,6 @@ CONTRACT = str.split(
     "Network Problem SOURCES cross_check check_gradient assert_gradients_agree train GateClosed TrainingResult predict "
     "fmincg load_digits Activation register ACTIVATIONS FAULTS Report strategies load_case save_case"
 )
-    "Network",
-    "Problem",
-    "SOURCES",
-    "cross_check",
-    "check_gradient",
-    "assert_gradients_agree",
-    "train",
-    "GateClosed",
-    "TrainingResult",
-    "predict",
-    "fmincg",
-    "load_digits",
-    "Activation",
-    "register",
-    "ACTIVATIONS",
-    "FAULTS",
-    "Report",
-    "strategies",
-    "load_case",
-    "save_case",
-]
 
 HEAVY = ["jax", "jaxlib", "matplotlib", "hypothesis", "scipy", "pytest", "torch", "flint", "pandas", "mlxtend"]
 

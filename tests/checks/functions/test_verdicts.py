@@ -1,7 +1,6 @@
 """What hides an error, where a function may be asked, how often, and what is said of a wrong gradient."""
 
 import math
-import sys
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import linalg
 
-from harness import check_gradient, progress
+from harness import check_gradient
 from harness.checks.functions.cost_probe import Budget
 
 THETA = np.array([0.3, -0.7, 1.1])
@@ -520,23 +519,6 @@ def test_a_budget_tells_what_is_left_of_it():
     assert budget.is_spent
     assert not Budget(None).is_spent
     assert str(Budget(2.5)) == "2.5 s"
-
-
-def test_what_takes_long_shows_a_bar_on_a_terminal_and_nowhere_else(capsys, monkeypatch):
-    with progress.progress_bar(0.0) as move:
-        move("groups", 1, 3)
-    assert capsys.readouterr() == ("", "")
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    monkeypatch.setenv("FORCE_COLOR", "1")
-    with progress.progress_bar(3600.0) as move:
-        move("groups", 1, 3)
-    assert capsys.readouterr() == ("", "")
-    with progress.progress_bar(0.0) as move:
-        move("groups", 1, 3)
-        move("groups", 2, 3)
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert "groups" in err
 
 
 # What is said of a wrong gradient
