@@ -32,6 +32,7 @@ def code_blocks(text: str) -> list[str]:
     return [block for language, block in fenced if not language.startswith("{")]  # a directive, not code
 
 
+@pytest.mark.more
 @pytest.mark.parametrize("path", GUIDES, ids=lambda path: path.name)
 def test_the_examples_of_a_guide_run_as_written(path):
     text = re.sub(r"^```.*$", "", path.read_text(), flags=re.MULTILINE)  # a fence is no output

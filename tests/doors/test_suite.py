@@ -100,9 +100,7 @@ def count(names, prefix, *parts):
 def test_without_anything_to_check_it_says_what_to_give(run_suite):
     result, outcomes = run_suite()
     assert (result.ret, outcomes, set(result.parseoutcomes())) == (0, {}, {"skipped"})
-    result.stdout.fnmatch_lines(
-        ["SKIPPED *--activation my_module:my_own", "SKIPPED *--gradient-source my_module:my_own"]
-    )
+    result.stdout.fnmatch_lines(["SKIPPED *--activation my_module:*", "SKIPPED *--gradient-source my_module:*"])
 
 
 # Activations
@@ -138,9 +136,7 @@ def test_a_wrong_activation_fails_alone_under_each_oracle_and_in_networks(run_su
     assert (count(failed, RECORD), count(failed, ORACLES)) == (1, 4)
     assert count(failed, IN_NETWORKS, "alone")
     assert count(failed, IN_NETWORKS, "mixed with others")
-    result.stdout.fnmatch_lines(
-        ["DISAGREE: the odd one out is slope (of slope, jax, complex-step, *", "slope and jax *"]
-    )
+    result.stdout.fnmatch_lines(["DISAGREE: the odd one out is slope (of slope, jax, *", "slope and jax *"])
     result.stdout.fnmatch_lines(["DISAGREE: the odd ones out are loop, vectorized (of *", "*smallest network*"])
 
 
