@@ -7,23 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from harness.commands.command_options import (
-    L2,
-    Json,
-    MaxSize,
-    Networks,
-    OnlyActivations,
-    Output,
-    ReportFile,
-    Seed,
-    Sizes,
-    file_to_write,
-    flag,
-    option,
-    problems_like,
-    seconds,
-    write_text,
-)
+from harness.commands import command_options as options
 from harness.commands.command_output import complain, describe_error, output_on_stderr, show
 from harness.commands.process_start import start_jax
 from harness.commands.sweep_commands import replay_row
@@ -37,6 +21,7 @@ TIME_LIMIT = 10.0
 """Seconds for a call of an isolated source, unless --timeout gives another limit."""
 
 SOURCES = f"Gradient sources: {SPELLINGS}."
+CASE = "Where a failing network is saved, shrunk."
 ONE_BUG = "A bug to run; without it, all are listed."
 OF_YOURS = "Your own activation that the case uses, as module:attribute."
 ALLOW = "Import the modules that the case names for its sources, which runs their code."
@@ -48,20 +33,20 @@ PICTURE = "With --activation: a PNG of the first wrong activation, or of the fir
 
 
 def check(
-    networks: Networks = 200,
-    seed: Seed = 0,
-    activation: OnlyActivations = None,
-    sources: Annotated[str | None, option("NAME,NAME,...", SOURCES)] = None,
-    sizes: Sizes = None,
-    output: Output = None,
-    l2: L2 = None,
-    ordinary: Annotated[bool, flag("--ordinary", ORDINARY)] = False,
-    case: Annotated[Path, file_to_write("Where a failing network is saved, shrunk.")] = Path("failing-case.json"),
-    plot: Annotated[Path | None, file_to_write(PICTURE)] = None,
-    isolate: Annotated[bool, flag("--isolate", ISOLATE)] = False,
-    timeout: Annotated[float | None, seconds(TIMEOUT)] = None,
-    report: ReportFile = None,
-    json: Json = False,
+    networks: options.Networks = 200,
+    seed: options.Seed = 0,
+    activation: options.OnlyActivations = None,
+    sources: Annotated[str | None, options.value("NAME,NAME,...", SOURCES)] = None,
+    sizes: options.Sizes = None,
+    output: options.Output = None,
+    l2: options.L2 = None,
+    ordinary: Annotated[bool, options.flag("--ordinary", ORDINARY)] = False,
+    case: Annotated[Path, options.file_to_write(CASE)] = Path("failing-case.json"),
+    plot: Annotated[Path | None, options.file_to_write(PICTURE)] = None,
+    isolate: Annotated[bool, options.flag("--isolate", ISOLATE)] = False,
+    timeout: Annotated[float | None, options.seconds(TIMEOUT)] = None,
+    report: options.ReportFile = None,
+    json: options.Json = False,
 ) -> None:
     """Cross-check the gradient sources on random networks; an --activation is checked by itself first."""
     from harness.checks.networks.activation_networks import needs_plain_differences, usable_sources
@@ -74,7 +59,7 @@ def check(
     names = None if sources is None else [name.strip() for name in sources.split(",")]
     if activation or names is None or may_need_jax(names):
         start_jax()
-    like = problems_like(sizes, output, l2)
+    like = options.problems_like(sizes, output, l2)
     with output_on_stderr():
         activations, reports = _check_alone(activation or [])
         own = {name: f for name, f in zip(activation or [], activations) if ":" in name}
@@ -92,7 +77,8 @@ def check(
     if report is not None:
         from harness.pages.command_pages import check_page
 
-        write_text(report, lambda: check_page(verdict, reports, summaries, {"seed": seed, "networks": networks}))
+        made = {"seed": seed, "networks": networks}
+        options.write_text(report, check_page(verdict, reports, summaries, made))
     if failed := [summary.failures[0] for summary in summaries.values() if summary.failures]:
         _save_smallest(failed[0], chosen, case, activation or [])
     for name, raised in failures.items():
@@ -196,9 +182,9 @@ def _save_smallest(failed: Any, sources: Any, case: Path, activations: Sequence[
 
 def bugs(
     name: Annotated[str | None, typer.Argument(metavar="NAME", help=ONE_BUG)] = None,
-    seed: Seed = 0,
-    case: Annotated[Path | None, file_to_write("Where to save the network, shrunk.")] = None,
-    json: Json = False,
+    seed: options.Seed = 0,
+    case: Annotated[Path | None, options.file_to_write(CASE)] = None,
+    json: options.Json = False,
 ) -> None:
     """The bug zoo: list it, or plant one bug and see it caught."""
     from harness.checks.networks.many_networks import plant
@@ -225,11 +211,11 @@ def bugs(
 
 def replay(
     file: Annotated[Path, typer.Argument(metavar="FILE", help=REPLAYED)],
-    activation: Annotated[list[str] | None, option("NAME", OF_YOURS)] = None,
-    allow_import: Annotated[bool, flag("--allow-import", ALLOW)] = False,
-    max_size: MaxSize = MAX_SIZE,
-    seed: Annotated[int | None, option("SEED", "Which row, if FILE is a sweep's.", min=0)] = None,
-    json: Json = False,
+    activation: Annotated[list[str] | None, options.value("NAME", OF_YOURS)] = None,
+    allow_import: Annotated[bool, options.flag("--allow-import", ALLOW)] = False,
+    max_size: options.MaxSize = MAX_SIZE,
+    seed: Annotated[int | None, options.value("SEED", "Which row, if FILE is a sweep's.", min=0)] = None,
+    json: options.Json = False,
 ) -> None:
     """Check a saved case again, or a row of a sweep."""
     if is_sqlite(file):

@@ -7,21 +7,7 @@ from typing import Annotated
 
 import typer
 
-from harness.commands.command_options import (
-    L2,
-    Json,
-    OnlyActivations,
-    Output,
-    ReportFile,
-    Seed,
-    Sizes,
-    file_to_write,
-    flag,
-    option,
-    problems_like,
-    seconds,
-    write_text,
-)
+from harness.commands import command_options as options
 from harness.commands.command_output import complain, show
 from harness.commands.process_start import start_jax
 from harness.exit_codes import EXIT_CODES
@@ -44,14 +30,14 @@ FRESH = "Compute everything anew, and keep nothing for the next time."
 
 def grade(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help=FOLDER)],
-    csv: Annotated[Path | None, file_to_write(CSV)] = None,
-    html: Annotated[Path | None, file_to_write(HTML)] = None,
-    feedback: Annotated[Path | None, option("DIR", FEEDBACK, file_okay=False)] = None,
-    rubric: Annotated[Path | None, option("FILE", RUBRIC)] = None,
-    function: Annotated[str | None, option("NAME", FUNCTION)] = None,
-    timeout: Annotated[float, seconds(TIMEOUT)] = 10.0,
-    reveal: Annotated[bool, flag("--reveal", REVEAL)] = False,
-    json: Json = False,
+    csv: Annotated[Path | None, options.file_to_write(CSV)] = None,
+    html: Annotated[Path | None, options.file_to_write(HTML)] = None,
+    feedback: Annotated[Path | None, options.value("DIR", FEEDBACK, file_okay=False)] = None,
+    rubric: Annotated[Path | None, options.value("FILE", RUBRIC)] = None,
+    function: Annotated[str | None, options.value("NAME", FUNCTION)] = None,
+    timeout: Annotated[float, options.seconds(TIMEOUT)] = 10.0,
+    reveal: Annotated[bool, options.flag("--reveal", REVEAL)] = False,
+    json: options.Json = False,
 ) -> None:
     """Grade a class of submissions: each one's cost and gradient, and which bug explains what is wrong."""
     from harness.files import folder_to_fill
@@ -72,8 +58,10 @@ def grade(
         if feedback is not None:
             write_feedback(grades, feedback, reveal)
             complain(f"The pages are in {feedback}.")
-    write_text(csv, lambda: as_csv(grades))
-    write_text(html, lambda: as_page(grades, {"folder": folder.name, "points": chosen.total}))
+    if csv is not None:
+        options.write_text(csv, as_csv(grades))
+    if html is not None:
+        options.write_text(html, as_page(grades, {"folder": folder.name, "points": chosen.total}))
     if left := not_graded(folder):
         complain(f"Not graded, because there is no .py or .ipynb file: {first_few(left, 10)}.")
     document = {"schema": "harness.grades/1", "grades": [row(one) | {"notes": list(one.notes)} for one in grades]}
@@ -82,21 +70,21 @@ def grade(
 
 def diagnose(
     target: Annotated[str, typer.Argument(metavar="FILE.py[:FUNCTION]|MODULE:FUNCTION", help=TARGET)],
-    problems: Annotated[int, option("N", "How many problems to check it on.", min=1)] = 25,
-    seed: Seed = 0,
-    activation: OnlyActivations = None,
-    sizes: Sizes = None,
-    output: Output = None,
-    l2: L2 = None,
+    problems: Annotated[int, options.value("N", "How many problems to check it on.", min=1)] = 25,
+    seed: options.Seed = 0,
+    activation: options.OnlyActivations = None,
+    sizes: options.Sizes = None,
+    output: options.Output = None,
+    l2: options.L2 = None,
     ordinary: Annotated[bool, typer.Option("--ordinary/--any-size", help=ORDINARY)] = True,
-    report: ReportFile = None,
-    json: Json = False,
+    report: options.ReportFile = None,
+    json: options.Json = False,
 ) -> None:
     """Which known bug explains somebody's cost and gradient: one function, checked on many problems."""
     from harness.checks.activations.activation_check import find_activation
     from harness.grading.diagnosing import diagnose
 
-    like = problems_like(sizes, output, l2)
+    like = options.problems_like(sizes, output, l2)
     activations = [find_activation(name) for name in activation] if activation else None
     with progress_bar() as progress:
         found = diagnose(target, problems, seed, like, ordinary, activations, progress)
@@ -104,7 +92,7 @@ def diagnose(
     if report is not None:
         from harness.grading.writing.page import as_diagnosis_page
 
-        write_text(report, lambda: as_diagnosis_page(found, {"seed": seed, "problems": problems}))
+        options.write_text(report, as_diagnosis_page(found, {"seed": seed, "problems": problems}))
     raise typer.Exit(EXIT_CODES[found.verdict])
 
 
@@ -113,7 +101,7 @@ def lesson(
     quick: Annotated[bool, typer.Option(help=QUICK)] = False,
     notebook: Annotated[bool, typer.Option(help=NOTEBOOK)] = False,
     fresh: Annotated[bool, typer.Option(help=FRESH)] = False,
-    json: Json = False,
+    json: options.Json = False,
 ) -> None:
     """The teaching page: why gradients are checked, in one self-contained HTML file."""
     from harness.teaching.cache import cache_folder

@@ -11,9 +11,9 @@ from reference.printable import given
 UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
 
-def option(value: str, text: str, **rest: Any) -> Any:
-    """An option whose value the help calls `value`, such as SEED in ``--seed SEED``."""
-    return typer.Option(metavar=value, help=text, **rest)
+def value(name: str, text: str, **rest: Any) -> Any:
+    """An option with a value, which the help calls `name`, such as SEED in ``--seed SEED``."""
+    return typer.Option(metavar=name, help=text, **rest)
 
 
 def flag(name: str, text: str) -> Any:
@@ -23,7 +23,7 @@ def flag(name: str, text: str) -> Any:
 
 def file_to_write(text: str) -> Any:
     """An option that names a file to write. A place that cannot be written to is refused before any work begins."""
-    return option("FILE", text, dir_okay=False, callback=_require_place)
+    return value("FILE", text, dir_okay=False, callback=_require_place)
 
 
 def _require_place(context: typer.Context, parameter: typer.CallbackParam, path: Path | None) -> Path | None:
@@ -37,7 +37,7 @@ def _require_place(context: typer.Context, parameter: typer.CallbackParam, path:
 
 def seconds(text: str) -> Any:
     """An option that takes a time limit."""
-    return option("SECONDS", text, parser=_parse_seconds)
+    return value("SECONDS", text, parser=_parse_seconds)
 
 
 def _parse_seconds(text: str | float) -> float:
@@ -66,18 +66,18 @@ def _parse_size(text: str | int) -> int:
 
 ReportFile = Annotated[Path | None, file_to_write("Where to save a report: one HTML page with tables and pictures.")]
 Json = Annotated[bool, flag("--json", "Print one JSON document on stdout, and nothing else there.")]
-Seed = Annotated[int, option("SEED", "The seed of every random choice.", min=0)]
-Networks = Annotated[int, option("N", "How many random networks to cross-check.", min=1)]
+Seed = Annotated[int, value("SEED", "The seed of every random choice.", min=0)]
+Networks = Annotated[int, value("N", "How many random networks to cross-check.", min=1)]
 OnlyActivations = Annotated[
     list[str] | None,
-    option("NAME", "Only these hidden activations: a registered name, or module:attribute. Can be repeated."),
+    value("NAME", "Only these hidden activations: a registered name, or module:attribute. Can be repeated."),
 ]
-Sizes = Annotated[str | None, option("N,N,...", "Only networks of these layer sizes, such as 400,25,10.")]
-Output = Annotated[str | None, option("NAME", "Only this output layer: sigmoid, softmax or linear.")]
-L2 = Annotated[float | None, option("λ", "Only this λ.", min=0.0)]
-Data = Annotated[Path | None, option("FILE", "Your own digits (.mat, .npz or .csv) instead of the course's.")]
+Sizes = Annotated[str | None, value("N,N,...", "Only networks of these layer sizes, such as 400,25,10.")]
+Output = Annotated[str | None, value("NAME", "Only this output layer: sigmoid, softmax or linear.")]
+L2 = Annotated[float | None, value("λ", "Only this λ.", min=0.0)]
+Data = Annotated[Path | None, value("FILE", "Your own digits (.mat, .npz or .csv) instead of the course's.")]
 MaxSize = Annotated[
-    int, option("SIZE", "The largest file, or array in a file, to read.", parser=_parse_size, show_default="1GB")
+    int, value("SIZE", "The largest file, or array in a file, to read.", parser=_parse_size, show_default="1GB")
 ]
 
 
@@ -107,9 +107,8 @@ def problems_like(sizes: str | None, output: str | None, l2: float | None) -> An
     return Like(numbers, output, l2)
 
 
-def write_text(path: Path | None, text: Any) -> None:
-    """Write a page or table whole, if a file is named. `text` is called for it, so that unwanted pages cost nothing."""
+def write_text(path: Path, text: str) -> None:
+    """Write a page or table whole."""
     from harness.files import write_whole
 
-    if path is not None:
-        write_whole(path, text().encode())
+    write_whole(path, text.encode())

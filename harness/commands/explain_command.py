@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from harness.commands.command_options import Json, file_to_write, write_text
+from harness.commands import command_options as options
 from harness.commands.command_output import show
 from harness.facts import message_table
 from harness.facts.kinds import Kind
@@ -18,12 +18,12 @@ PAGE = "Write a page (Markdown) of all kinds."
 
 def explain(
     kind: Annotated[str | None, typer.Argument(metavar="KIND", help=KIND)] = None,
-    markdown: Annotated[Path | None, file_to_write(PAGE)] = None,
-    json: Json = False,
+    markdown: Annotated[Path | None, options.file_to_write(PAGE)] = None,
+    json: options.Json = False,
 ) -> None:
     """What a message means, a common cause, an example, and what to do: for the kind in the message's brackets."""
     if markdown is not None:
-        write_text(markdown, as_markdown)
+        options.write_text(markdown, as_markdown())
     if kind is not None:
         found = _find_kind(kind)
         show({"kind": found} | _columns(message_table.TABLE[found]), message_table.explain(found), json)

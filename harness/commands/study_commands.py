@@ -1,20 +1,11 @@
 """harness study and audit: how well this and other checkers detect bugs, and how exact libraries' rules are."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 import typer
 
-from harness.commands.command_options import (
-    Json,
-    ReportFile,
-    Seed,
-    file_to_write,
-    flag,
-    option,
-    write_text,
-)
+from harness.commands import command_options as options
 from harness.commands.command_output import show
 from harness.commands.process_start import start_jax
 from harness.progress import Progress, progress_bar
@@ -30,15 +21,15 @@ ONLY = "Only these functions, such as sinc. Can be repeated."
 
 def study(
     quick: Annotated[bool, typer.Option(help="One problem of each kind, and few random networks.")] = False,
-    seed: Seed = 0,
-    networks: Annotated[int | None, option("N", NETWORKS, min=1)] = None,
-    figure: Annotated[Path | None, file_to_write("Where to save the figure (PNG).")] = None,
-    diagnosis: Annotated[bool, flag("--diagnosis", DIAGNOSIS)] = False,
-    activations: Annotated[bool, flag("--activations", ACTIVATIONS)] = False,
-    own: Annotated[bool, flag("--own", OWN)] = False,
-    functions: Annotated[bool, flag("--functions", FUNCTIONS)] = False,
-    report: ReportFile = None,
-    json: Json = False,
+    seed: options.Seed = 0,
+    networks: Annotated[int | None, options.value("N", NETWORKS, min=1)] = None,
+    figure: Annotated[Path | None, options.file_to_write("Where to save the figure (PNG).")] = None,
+    diagnosis: Annotated[bool, options.flag("--diagnosis", DIAGNOSIS)] = False,
+    activations: Annotated[bool, options.flag("--activations", ACTIVATIONS)] = False,
+    own: Annotated[bool, options.flag("--own", OWN)] = False,
+    functions: Annotated[bool, options.flag("--functions", FUNCTIONS)] = False,
+    report: options.ReportFile = None,
+    json: options.Json = False,
 ) -> None:
     """Detection power of this and other gradient checkers over the bug zoo."""
     from harness.figure_style import png
@@ -63,80 +54,64 @@ def study(
     if report is not None:
         from harness.pages.command_pages import study_page
 
-        write_text(report, lambda: study_page(found, size))
+        options.write_text(report, study_page(found, size))
     show(found.to_dict(), as_table(found), json)
 
 
-class OtherStudy(NamedTuple):
-    """A study beside the main one: how it is run, and how its result is printed."""
-
-    run: Callable[[bool, int, Progress], Any]
-    as_text: Callable[[Any], object]
-
-
-def _diagnosis_study() -> OtherStudy:
+def _measure_diagnosis(quick: bool, seed: int, progress: Progress) -> tuple[Any, object]:
     from harness.study.naming import QUICK, measure_naming
 
-    return OtherStudy(
-        lambda quick, seed, progress: measure_naming(seed=seed, progress=progress, **(QUICK if quick else {})), str
-    )
+    found = measure_naming(seed=seed, progress=progress, **(QUICK if quick else {}))
+    return found, found
 
 
-def _activation_study() -> OtherStudy:
+def _measure_activations(quick: bool, seed: int, progress: Progress) -> tuple[Any, object]:
     from harness.study.activations.study import QUICK, run_activation_study
     from harness.study.activations.table import as_table
 
-    return OtherStudy(
-        lambda quick, seed, progress: run_activation_study(**(QUICK if quick else {}), seed=seed, progress=progress),
-        as_table,
-    )
+    found = run_activation_study(**(QUICK if quick else {}), seed=seed, progress=progress)
+    return found, as_table(found)
 
 
-def _own_study() -> OtherStudy:
+def _measure_own(quick: bool, _: int, progress: Progress) -> tuple[Any, object]:
     from harness.study.own.running import QUICK_STEP, STEP, run_own
     from harness.study.own.table import as_text
 
-    return OtherStudy(
-        lambda quick, _, progress: run_own(progress, step=QUICK_STEP if quick else STEP, peers=() if quick else None),
-        as_text,
-    )
+    found = run_own(progress, step=QUICK_STEP if quick else STEP, peers=() if quick else None)
+    return found, as_text(found)
 
 
-def _function_study() -> OtherStudy:
+def _measure_functions(quick: bool, _: int, progress: Progress) -> tuple[Any, object]:
     from harness.study.rules.running import QUICK_STEP, run_functions
     from harness.study.rules.table import as_text
 
-    return OtherStudy(
-        lambda quick, _, progress: run_functions(
-            progress, step=QUICK_STEP if quick else 1, peers=() if quick else None
-        ),
-        as_text,
-    )
+    found = run_functions(progress, step=QUICK_STEP if quick else 1, peers=() if quick else None)
+    return found, as_text(found)
 
 
-SEEDED = {"--diagnosis": _diagnosis_study, "--activations": _activation_study}
-OTHERS = SEEDED | {"--own": _own_study, "--functions": _function_study}
+SEEDED = {"--diagnosis": _measure_diagnosis, "--activations": _measure_activations}
+OTHERS = SEEDED | {"--own": _measure_own, "--functions": _measure_functions}
+"""The other studies by option: each returns its result, and the text of it."""
 
 
 def _run_other_study(chosen: list[str], quick: bool, given: dict[str, Any], json: bool) -> None:
     """Run another study than the main one. A second study, and options that would change nothing, are refused."""
     name, *more = chosen
     takes = "--quick, --seed and --json" if name in SEEDED else "--quick and --json"
-    unused = [*more, *(option for option in given if option != "--seed" or name not in SEEDED)]
+    unused = [*more, *(other for other in given if other != "--seed" or name not in SEEDED)]
     if unused:
         raise ValueError(f"{name} is a study of its own: it takes {takes}, but not {', '.join(unused)}")
-    other = OTHERS[name]()
     start_jax()
     with progress_bar() as progress:
-        found = other.run(quick, given.get("--seed", 0), progress)
-    show(found.to_dict(), other.as_text(found), json)
+        found, text = OTHERS[name](quick, given.get("--seed", 0), progress)
+    show(found.to_dict(), text, json)
 
 
 def audit(
-    library: Annotated[list[str] | None, option("NAME", WHICH)] = None,
-    only: Annotated[list[str] | None, option("NAME", ONLY)] = None,
-    page: Annotated[Path | None, file_to_write("Where to write the result as a page of Markdown.")] = None,
-    json: Json = False,
+    library: Annotated[list[str] | None, options.value("NAME", WHICH)] = None,
+    only: Annotated[list[str] | None, options.value("NAME", ONLY)] = None,
+    page: Annotated[Path | None, options.file_to_write("Where to write the result as a page of Markdown.")] = None,
+    json: options.Json = False,
 ) -> None:
     """True errors of the derivative rules that the installed JAX, optax, PyTorch and SciPy ship, worst first."""
     from harness.audit.auditing import LIBRARIES
@@ -146,6 +121,7 @@ def audit(
     start_jax()
     with progress_bar() as progress:
         found = measure(library or LIBRARIES, only or (), progress)
-    write_text(page, lambda: as_page(found))
+    if page is not None:
+        options.write_text(page, as_page(found))
     show(found.to_dict(), found, json)
     raise typer.Exit(0)

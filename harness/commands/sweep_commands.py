@@ -6,16 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from harness.commands.command_options import (
-    Json,
-    OnlyActivations,
-    ReportFile,
-    Seed,
-    file_to_write,
-    option,
-    seconds,
-    write_text,
-)
+from harness.commands import command_options as options
 from harness.commands.command_output import complain, show
 from harness.commands.process_start import require_address_space, start_jax
 from harness.exit_codes import BAD_INPUT, EXIT_CODES
@@ -27,30 +18,31 @@ OUT = "The SQLite file of the rows. A file that exists already is completed."
 YOURS = "Your own gradient source beside the default ones: FILE.py:NAME or module:NAME. Can be repeated."
 SOURCES = f"Gradient sources instead of the default ones: {SPELLINGS}."
 SCHEDULER = "A Dask scheduler, such as tcp://host:8786, instead of processes on this machine."
+SUMMARY = "Show what a file holds, even while it is being written."
 WORKERS = "Processes on this machine; by default one for each core."
 MOST_WORKERS = 1024  # more cores than today's machines have, and fewer processes than they can start
 DEFAULT = ("loop", "vectorized", "jax", "finite-difference")
 
-Count = Annotated[int | None, option("N", "How many random networks (the default: 10,000).", min=1)]
-Functions = Annotated[int | None, option("N", "Instead: how many random functions with right gradients.", min=1)]
-Activations = Annotated[int | None, option("N", "Instead: how many random activations with right slopes.", min=1)]
+Count = Annotated[int | None, options.value("N", "How many random networks (the default: 10,000).", min=1)]
+Functions = Annotated[int | None, options.value("N", "Instead: random functions with right gradients.", min=1)]
+Activations = Annotated[int | None, options.value("N", "Instead: random activations with right slopes.", min=1)]
 
 
 def sweep(
-    out: Annotated[Path | None, file_to_write(OUT)] = None,
+    out: Annotated[Path | None, options.file_to_write(OUT)] = None,
     networks: Count = None,
     functions: Functions = None,
     activations: Activations = None,
-    seed: Seed = 0,
-    activation: OnlyActivations = None,
-    source: Annotated[list[str] | None, option("FILE.py:NAME", YOURS)] = None,
-    sources: Annotated[str | None, option("NAME,NAME,...", SOURCES)] = None,
-    workers: Annotated[int | None, option("N", WORKERS, min=1, max=MOST_WORKERS)] = None,
-    scheduler: Annotated[str | None, option("ADDRESS", SCHEDULER)] = None,
-    timeout: Annotated[float, seconds("The time limit for a row.")] = 60.0,
-    summary: Annotated[Path | None, option("FILE", "Show what a file holds, even while it is being written.")] = None,
-    report: ReportFile = None,
-    json: Json = False,
+    seed: options.Seed = 0,
+    activation: options.OnlyActivations = None,
+    source: Annotated[list[str] | None, options.value("FILE.py:NAME", YOURS)] = None,
+    sources: Annotated[str | None, options.value("NAME,NAME,...", SOURCES)] = None,
+    workers: Annotated[int | None, options.value("N", WORKERS, min=1, max=MOST_WORKERS)] = None,
+    scheduler: Annotated[str | None, options.value("ADDRESS", SCHEDULER)] = None,
+    timeout: Annotated[float, options.seconds("The time limit for a row.")] = 60.0,
+    summary: Annotated[Path | None, options.value("FILE", SUMMARY)] = None,
+    report: options.ReportFile = None,
+    json: options.Json = False,
 ) -> None:
     """Very many random checks, each a row of a SQLite file. The same command continues after any interruption."""
     from harness.sweep.resumable_sweep import sweep as make_rows
@@ -103,7 +95,7 @@ def _summarise(file: Path, page: Path | None, json: bool) -> None:
     if page is not None:
         from harness.pages.command_pages import sweep_page
 
-        write_text(page, lambda: sweep_page(found))
+        options.write_text(page, sweep_page(found))
     show(found.to_dict(), found, json)
     raise typer.Exit(EXIT_CODES.get(found.verdict, BAD_INPUT))
 

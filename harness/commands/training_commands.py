@@ -7,18 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from harness.commands.command_options import (
-    Data,
-    Json,
-    MaxSize,
-    Networks,
-    ReportFile,
-    Seed,
-    file_to_write,
-    flag,
-    option,
-    write_text,
-)
+from harness.commands import command_options as options
 from harness.commands.command_output import output_on_stderr, show
 from harness.commands.process_start import start_jax
 from harness.exit_codes import EXIT_CODES, INTERRUPTED
@@ -38,13 +27,13 @@ COURSE_DIGITS = "the course's digits"
 
 
 def run(
-    networks: Networks = 200,
-    seed: Seed = 0,
-    out: Annotated[Path, option("DIR", "The folder for θ, figures and the report.")] = Path("out"),
-    data: Data = None,
-    max_size: MaxSize = MAX_SIZE,
-    report: ReportFile = None,
-    json: Json = False,
+    networks: options.Networks = 200,
+    seed: options.Seed = 0,
+    out: Annotated[Path, options.value("DIR", "The folder for θ, figures and the report.")] = Path("out"),
+    data: options.Data = None,
+    max_size: options.MaxSize = MAX_SIZE,
+    report: options.ReportFile = None,
+    json: options.Json = False,
 ) -> None:
     """The main job: cross-check random networks, gate, train on the digits, evaluate, report."""
     from harness.digits import main_job
@@ -58,24 +47,24 @@ def run(
         from harness.pages.command_pages import run_page
 
         made = {"seed": seed, "networks": networks, "data": data or COURSE_DIGITS}
-        write_text(report, lambda: run_page(result, made))
+        options.write_text(report, run_page(result, made))
     raise typer.Exit(INTERRUPTED if result.interrupted else EXIT_CODES[result.verdict])
 
 
 def train(
-    max_iter: Annotated[int, option("N", "Line searches of fmincg.", min=0)] = 50,
-    l2: Annotated[float, option("λ", "The strength of the regulariser.")] = 1.0,
-    hidden: Annotated[str, option("N,N,...", HIDDEN)] = "25",
-    source: Annotated[str, option("NAME", f"The gradient to train with: {SPELLINGS}.")] = "vectorized",
+    max_iter: Annotated[int, options.value("N", "Line searches of fmincg.", min=0)] = 50,
+    l2: Annotated[float, options.value("λ", "The strength of the regulariser.")] = 1.0,
+    hidden: Annotated[str, options.value("N,N,...", HIDDEN)] = "25",
+    source: Annotated[str, options.value("NAME", f"The gradient to train with: {SPELLINGS}.")] = "vectorized",
     gate: Annotated[bool, typer.Option(help=GATE)] = True,
-    seed: Seed = 0,
-    out: Annotated[Path | None, option("DIR", OUT)] = None,
-    checkpoint: Annotated[Path | None, file_to_write(CHECKPOINT)] = None,
-    resume: Annotated[bool, flag("--resume", RESUME)] = False,
-    data: Data = None,
-    max_size: MaxSize = MAX_SIZE,
-    report: ReportFile = None,
-    json: Json = False,
+    seed: options.Seed = 0,
+    out: Annotated[Path | None, options.value("DIR", OUT)] = None,
+    checkpoint: Annotated[Path | None, options.file_to_write(CHECKPOINT)] = None,
+    resume: Annotated[bool, options.flag("--resume", RESUME)] = False,
+    data: options.Data = None,
+    max_size: options.MaxSize = MAX_SIZE,
+    report: options.ReportFile = None,
+    json: options.Json = False,
 ) -> None:
     """Gate and training: your own network on four fifths of the digits, tested on the rest."""
     from harness.digits import main_job
@@ -108,7 +97,7 @@ def train(
         from harness.pages.command_pages import train_page
 
         made = {"seed": seed, "source": source, "data": data or COURSE_DIGITS}
-        write_text(report, lambda: train_page(fit, made))
+        options.write_text(report, train_page(fit, made))
     if fit.training.interrupted:
         raise typer.Exit(INTERRUPTED)
 
@@ -149,10 +138,10 @@ def _digits(data: Path | None, max_size: int) -> Any:
 
 
 def ex4(
-    weights: Annotated[Path, option("FILE", "The course's ex4weights.mat.")],
-    data: Data = None,
-    max_size: MaxSize = MAX_SIZE,
-    json: Json = False,
+    weights: Annotated[Path, options.value("FILE", "The course's ex4weights.mat.")],
+    data: options.Data = None,
+    max_size: options.MaxSize = MAX_SIZE,
+    json: options.Json = False,
 ) -> None:
     """The course's exercise 4: its numbers, measured beside the published ones."""
     from harness.digits import course
