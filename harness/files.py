@@ -113,9 +113,7 @@ def _descriptor_of_what_stays(path: str | Path) -> int | None:
 
 def _replace(path: Path, content: bytes) -> None:
     _remove_stale_parts(path.parent)
-    part = path.with_name(
-        f"{_PART}-{os.getpid()}-{secrets.token_hex(4)}"
-    )  # in the same folder, so that it can be renamed
+    part = path.with_name(f"{_PART}-{os.getpid()}-{secrets.token_hex(4)}")  # the same folder, to be renamed
     try:
         with part.open("xb") as file:
             file.write(content)
