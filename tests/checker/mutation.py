@@ -6,7 +6,7 @@ A bug is a `Change` of the module's syntax tree, so that line breaks, comments a
     replace("problem.l2 == 0.0", "False", within="_blind_to")   # where several functions have it
     replace_value("ELEMENTARY", "80")                           # a name that the module, or a class, gives a value
 
-Each raises AssertionError if the code has no such place, or several: then the bug must be adapted to the code. `planted`
+Each raises AssertionError if the code has no such place, or several: then adapt the bug to the code. `planted`
 loads the modules that the bug reaches within a process; `install` changes a whole process from its start.
 """
 

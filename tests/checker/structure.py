@@ -34,6 +34,7 @@ def breaches() -> Iterator[str]:
     """All breaches, as ``path:line: what is wrong``."""
     paths = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
     yield from _shared_names(paths)
+    yield from _shared_names(sorted((ROOT / "tests").rglob("*.py")))
     for path in paths:
         source = path.read_text(encoding="utf-8")
         name = path.relative_to(ROOT).as_posix()
