@@ -15,10 +15,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.io import savemat
 
 import harness
 from harness import Network, Problem
 from harness.cli import main
+from harness.digits.course import COURSE as EX4
 from tests.grading.submissions import COURSE
 
 BAD_INPUT = 2
@@ -34,7 +36,10 @@ NO_TIME = ["0", *NO_NUMBER[:-1]]
 NO_NAME = ["", LONG, FORGED]
 NO_SOURCE = [*NO_NAME, "loop jax", "\x1b[31mred", *words(", loop, jaxx bug: bug:none nowhere:f :f math: math:pi")]
 NO_SOURCE += words("math:nowhere no.py:f no.py LOOP ../x:f os:path λ")
-NO_ACTIVATION = [*NO_NAME, *words("rellu nowhere:f :f math:pi math:nowhere RELU no.py:f")]
+NO_ACTIVATION = [
+    *NO_NAME,
+    *words("rellu nowhere:f :f math:pi math:nowhere RELU no.py:f broken:f leaving:f unreadable:f"),
+]
 NO_SIZES = ["", "9" * 5000, *words("a -5 1.5 25, 25,-1 25;3 0,3")]
 NO_SIZE = ["", "9" * 5000, "1 0", *words("0 -1 many 1XB 1.2.3GB nan inf")]
 NO_PLACE = [".", "no/where", "text.csv/below", "in a circle", LONG]
@@ -84,6 +89,9 @@ OPTIONS = [
     ("diagnose good.py", "--output", [*NO_NAME, "relu", "Softmax", "linear"]),
     ("diagnose good.py", "--activation", NO_ACTIVATION),
     ("bugs", "", [*NO_NAME, "none", "wrong_sign"]),
+    ("bugs", "--case", ["case.json"]),  # of which bug?
+    ("ex4 --weights", "", ["others.mat"]),
+    ("ex4 --weights course.mat", "--data", ["nowhere.npz", "text.mat"]),
     ("explain", "", [*NO_NAME, "sgn", "plain"]),
     ("explain", "--markdown", NO_PLACE),
     ("", "", [LONG, "chek", "--bogus", "-x", "\n"]),
@@ -172,6 +180,10 @@ def folder(tmp_path_factory):
         (folder / f"a folder{suffix}").mkdir()
         os.mkfifo(folder / f"a pipe{suffix}")
     (folder / "good.py").write_text(COURSE)
+    for name, text in (("broken", "1 / 0"), ("leaving", "import sys; sys.exit(5)"), ("unreadable", "def f(:")):
+        (folder / f"{name}.py").write_text(text)
+    savemat(folder / "others.mat", {"X": EYE})
+    savemat(folder / "course.mat", dict(zip(["Theta1", "Theta2"], EX4.unpack(EX4.init(0)))))
     (folder / "in a circle").symlink_to("in a circle")
     return folder
 

@@ -41,10 +41,8 @@ right = Activation("right", value, lambda z, a: np.tanh(z) + z * (1.0 - np.tanh(
 wrong = Activation("wrong", value, lambda z, a: np.tanh(z))
 whole = Activation('whole', lambda xp, z: xp.cumsum(z), lambda z, a: np.ones_like(z))
 own_tanh = Activation('own_tanh', lambda xp, z: xp.tanh(z), lambda z, a: 1.0 - a * a)
-number = 3
 """,
     "homework.py": """
-import sys
 from harness import SOURCES
 
 calls = []
@@ -55,16 +53,11 @@ def right(problem, theta):
 def raising(problem, theta):
     raise RuntimeError("boo")
 
-def exits(problem, theta): sys.exit(0)
-
 def once(problem, theta):
     cost, gradient = right(problem, theta)
     calls.append(1)
     return cost, gradient * (2.0 if len(calls) == 1 else 1.0)
 """,
-    "broken.py": "1 / 0",
-    "leaving.py": "import sys; sys.exit(5)",
-    "unreadable.py": "def f(:",
 }
 
 
@@ -96,7 +89,6 @@ def run(run_command, monkeypatch, tmp_path, registry):
         (["check", *QUICK, "--activation", "my_activations:wrong"], DISAGREE, {"failures"}),
         (["check", *QUICK, "--activation", "my_activations:whole"], DISAGREE, {"activations"}),  # breaks networks
         (["check", *FOUR, "loop,homework:raising"], BAD_INPUT, {"failed"}),
-        (["check", *FOUR, "loop,finite-difference,homework:exits"], BAD_INPUT, {"failed"}),
         (["bugs"], AGREE, {"bugs"}),
         (["bugs", "bias-regularised"], DISAGREE, {"bug", "seed", "network", "report"}),
         (["explain", "sign"], AGREE, {"kind", "meaning", "cause", "example", "advice"}),
@@ -198,13 +190,6 @@ def test_the_help_lists_the_commands_and_the_exit_codes(run):
 
 
 # Sources and activations of one's own
-
-
-def test_a_source_that_exits_or_fails_is_named(run):
-    _, _, err = run("check", *FOUR, "loop,finite-difference,homework:exits")
-    assert "source 'homework:exits' called sys.exit(0) instead of answering (homework.py, line 13, in exits" in err
-    _, _, err = run("check", *FOUR, "loop,homework:raising")
-    assert "RuntimeError: boo; raised by source 'homework:raising' (homework.py, line 11, in raising" in err
 
 
 def test_a_failure_that_does_not_repeat_is_not_saved(run, tmp_path):
@@ -411,36 +396,7 @@ def test_jax_is_started_before_the_work_begins(run, monkeypatch, command, job):
     assert run(*command)[0] == INTERRUPTED
 
 
-# Bad usage and bad input: code 2, one sentence on stderr, nothing on stdout
-
-
-@pytest.mark.parametrize(
-    ("arguments", "part"),
-    [
-        (["check", "--networks"], "--networks"),
-        (["check", "--activation", "my_activations:f"], "no attribute 'f'"),
-        (["check", "--activation", "my_activations:number"], "int"),
-        (["check", "--activation", "broken:f"], "ZeroDivisionError"),
-        (["check", "--activation", "leaving:f"], "SystemExit: 5"),
-        (["check", "--activation", "unreadable:f"], "SyntaxError"),
-        (["bugs", "--case", "case.json"], "name the bug"),
-        (["explain", "sgn"], "did you mean 'sign'?"),
-        (["ex4"], "--weights"),
-        (["ex4", "--weights", "corrupt.mat"], "corrupt.mat"),
-        (["ex4", "--weights", "others.mat"], "Theta1"),
-        (["ex4", "--weights", "course.mat", "--data", "nowhere.npz"], "nowhere.npz"),
-        (["ex4", "--weights", "course.mat", "--data", "corrupt.mat"], "corrupt.mat"),
-    ],
-    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
-)
-def test_bad_usage_ends_with_2_and_one_sentence(run, tmp_path, arguments, part):
-    (tmp_path / "corrupt.mat").write_bytes(b"corrupt" * 99)
-    savemat(tmp_path / "others.mat", {"X": np.eye(3)})
-    savemat(tmp_path / "course.mat", dict(zip(["Theta1", "Theta2"], COURSE.unpack(COURSE.init(0)), strict=True)))
-    code, out, err = run(*arguments)
-    assert (code, out) == (BAD_INPUT, "")
-    assert part in err
-    assert "Traceback" not in err
+# What fails (tests/doors/test_bad_input.py has bad usage and bad input)
 
 
 @pytest.mark.parametrize(
