@@ -232,6 +232,7 @@ def test_a_case_with_an_activation_of_ones_own_is_replayed_by_naming_it(run):
 # Training and studies
 
 
+@pytest.mark.more
 def test_training_without_the_gate_with_a_source_that_is_named(run, tmp_path):
     y = np.arange(100) // 10
     np.savez("few.npz", X=np.random.default_rng(0).normal(0.0, 0.3, (100, 16)) + np.eye(16)[y], y=y)

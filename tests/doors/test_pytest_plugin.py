@@ -220,7 +220,7 @@ FAILING = """
 """
 
 
-@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize("whole", [False, pytest.param(True, marks=pytest.mark.more)])
 def test_an_error_is_shown_where_it_was_raised_and_not_by_the_lines_of_the_harness(project, run_pytest, whole):
     project(FAILING)
     result = run_pytest("--gradient-networks", 1, *["--full-trace"] * whole)

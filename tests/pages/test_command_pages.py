@@ -82,10 +82,12 @@ def page_of(name):
     return PAGES[name]()
 
 
-each_page = pytest.mark.parametrize("name", PAGES)
+OF_TRAININGS = ("run", "train", "train without a gate")
 
 
-@each_page
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.more) if name in OF_TRAININGS else name for name in PAGES]
+)
 def test_the_verdict_comes_first_html_from_elsewhere_is_text_and_nothing_is_asked_for(name):
     page = page_of(name)
     heading = re.search(r'<h1 class="(agree|disagree|inconclusive)" id="verdict">([^<]+)</h1>', page)
@@ -113,6 +115,7 @@ def test_a_check_that_fails_shows_each_finding_with_its_diagnosis():
                 assert html.escape(message_table.say(fact)) in page
 
 
+@pytest.mark.more
 def test_an_agreement_shows_its_margin_and_the_smallest_detectable_error():
     report = cross_check(small_run().fits["network"].problem, small_run().fits["network"].training.theta)
     page = check_page("agree", [report], {}, MADE)
@@ -129,6 +132,7 @@ def test_facts_and_the_names_of_sources_are_escaped():
     assert {"what cannot be detected here", "left out", "notes"} <= set(titles)
 
 
+@pytest.mark.more
 def test_a_run_shows_its_trainings_beside_what_is_published():
     page, result = page_of("run"), small_run()
     for name, fit in result.fits.items():
