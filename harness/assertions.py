@@ -1,11 +1,12 @@
 """The checks as assertions, for tests."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from harness.checks.functions.gradient_check import check_gradient
 from harness.checks.networks.network_check import cross_check
 from harness.facts import message_table
+from harness.facts.fact import Fact
 from harness.sources.source_names import Sources, named_sources
 from harness.verdict.report import Report
 from reference.problem import Problem
@@ -35,17 +36,17 @@ def check(
     return check_gradient(subject, theta, reference, **options)
 
 
-def took_no_part(report: Report, sources: Sources | Reference | None) -> str:
-    """The user's own sources that could not answer, and why; or nothing.
-
-    The agreement of the other sources says nothing about these.
-    """
+def own_sources_left_out(report: Report, sources: Sources | Reference | None) -> dict[str, Fact]:
+    """The user's own sources that could not answer, and why. The agreement of the others says nothing about them."""
     if sources is None or callable(sources):  # the reference of a function stands in this place, too
-        return ""
+        return {}
     own = [source.name for source in named_sources(sources).values() if not source.is_of_the_harness]
-    return "; ".join(
-        f"{name} takes no part: {message_table.say(report.left_out[name])}" for name in own if name in report.left_out
-    )
+    return {name: report.left_out[name] for name in own if name in report.left_out}
+
+
+def describe_absence(left_out: Mapping[str, Fact]) -> str:
+    """Why sources take no part, in words."""
+    return "; ".join(f"{name} takes no part: {message_table.say(fact)}" for name, fact in left_out.items())
 
 
 def assert_gradients_agree(
@@ -87,8 +88,8 @@ def assert_gradients_agree(
     report = check(subject, theta, sources, reference, **options)
     if report.verdict != "agree":
         raise AssertionError(f"gradients do not agree\n{report}")
-    if absent := took_no_part(report, sources):
-        raise AssertionError(f"not all gradients were checked: {absent}\n{report}")
+    if absent := own_sources_left_out(report, sources):
+        raise AssertionError(f"not all gradients were checked: {describe_absence(absent)}\n{report}")
     return report
 
 

@@ -165,7 +165,7 @@ def random_problem(request: pytest.FixtureRequest) -> Any:
 @pytest.fixture(scope="session")
 def cross_check(pytestconfig: pytest.Config) -> Callable[..., Any]:
     """``cross_check(subject, theta, ...)``, as `harness.assert_gradients_agree`; returns the report."""
-    from harness.assertions import check, took_no_part
+    from harness.assertions import check, describe_absence, own_sources_left_out
 
     on_inconclusive = _on_inconclusive(pytestconfig)
 
@@ -177,8 +177,8 @@ def cross_check(pytestconfig: pytest.Config) -> Callable[..., Any]:
         if report.verdict == "disagree":
             call = {"subject": subject, "theta": theta, "sources": sources, "reference": reference, **options}
             raise GradientsDisagree(report, call)
-        if absent := took_no_part(report, sources):
-            pytest.skip(absent)
+        if absent := own_sources_left_out(report, sources):
+            pytest.skip(describe_absence(absent))
         return _decided(report, on_inconclusive)
 
     assert_agree.__qualname__ = "cross_check"  # as errors call it

@@ -23,7 +23,6 @@ RENDERERS = (
     "harness/commands/",
     "harness/facts/",
     "harness/pages/",
-    "harness/pytest_plugin.py",
     "harness/suite/",
     "harness/verdict/report.py",
 )

@@ -14,7 +14,7 @@ import pytest
 from harness.checks.functions.parameters import Layout
 from harness.failures import check_script
 from harness.failures.check_script import Script, how_to_repeat
-from harness.failures.object_locations import NotWritable, locate
+from harness.failures.object_locations import NotWritable, locate, search_path
 
 W = np.random.default_rng(0).standard_normal((2, 3))
 SELF = sys.modules[__name__]
@@ -34,7 +34,7 @@ class Params:
 
 @dataclasses.dataclass
 class OfItsOwn:
-    W: Any = dataclasses.field(init=False)
+    W: Any = dataclasses.field(metadata={"static": False})
 
 
 def fun(theta, *args):
@@ -88,6 +88,8 @@ def test_theta_comes_back_from_its_script(theta, tmp_path, capsys, monkeypatch):
         ({"fun": fun, "theta": collections.OrderedDict(W=W)}, "theta is a OrderedDict"),
         ({"fun": fun, "theta": {"a": collections.deque([1.0]), "b": W}}, r"theta\['a'\] is of type deque"),
         ({"fun": fun, "theta": W, "args": (object(),)}, r"args\[0\] is of type object"),
+        ({"fun": fun, "theta": {"W": W, (1, 2): W}}, "theta is a dict"),
+        ({"fun": fun, "theta": OfItsOwn(W)}, "theta is a OfItsOwn"),
         ({"fun": fun, "theta": W, "gradient": lambda t: t}, "not defined at the top"),
     ],
 )
@@ -125,6 +127,18 @@ def test_a_case_that_cannot_be_saved_still_says_how_to_run_the_test(tmp_path, mo
     monkeypatch.setattr(check_script, "write_whole", full)
     said = how_to_repeat(tmp_path / "case.npz", "pytest it", 3, {"fun": fun, "theta": W})
     assert said == "  (not saved: no space left)\nRun the test again with: pytest it"
+
+
+def test_the_search_path_has_the_folders_of_modules_that_are_elsewhere(tmp_path, monkeypatch):
+    for name, file in {"here": "here.py", "pack": "a/pack/__init__.py", "pack.mine": "a/pack/mine.py"}.items():
+        module = types.ModuleType(name)
+        module.__file__ = str(tmp_path / file)
+        if file.endswith("__init__.py"):
+            module.__path__ = [str(tmp_path / "a" / "pack")]
+        monkeypatch.setitem(sys.modules, name, module)
+    assert search_path(["here", "harness.files", "absent"], tmp_path) == ""
+    for name in ("pack", "pack.mine"):
+        assert search_path([name, "here"], tmp_path) == f"PYTHONPATH={tmp_path / 'a'} "
 
 
 def test_a_function_is_found_under_whatever_name_it_has():
