@@ -58,6 +58,8 @@ def listed_mutants() -> Iterator[Mutant]:
 
 
 MUTANTS = list(listed_mutants())
+QUICK = [mutant for mutant in MUTANTS if mutant.module.startswith("harness.verdict.")]
+OTHERS = [pytest.param(mutant, marks=pytest.mark.more) for mutant in MUTANTS if mutant not in QUICK]
 
 
 @pytest.mark.parametrize("sentinel", sentinels.SENTINELS, ids=lambda sentinel: sentinel.__name__)
@@ -66,7 +68,7 @@ def test_no_sentinel_objects_to_the_checker_as_it_is(sentinel):
         sentinel(checker)
 
 
-@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.what)
+@pytest.mark.parametrize("mutant", [*QUICK, *OTHERS], ids=lambda mutant: mutant.what)
 def test_a_mutant_of_the_checker_is_noticed(mutant):
     with planted(CHECKER, mutant.module, mutant.change) as checker, pytest.raises(AssertionError):
         mutant.noticed_by(checker)

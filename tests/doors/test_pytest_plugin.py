@@ -27,9 +27,16 @@ SUITE = ("--pyargs", "harness.suite")
 ONE, TWO = (("--gradient-networks", number, "--gradient-seed", 5) for number in (1, 2))
 
 RIGHT = """
-    def test_mine(random_problem, cross_check):
+    import numpy as np
+    from harness import random_problem as made_again
+
+    def test_mine(random_problem, cross_check, request):
         report = cross_check(*random_problem, ["loop", "vectorized", "finite-difference"])
         assert report.verdict == "agree"
+        seed, index = map(int, request.node.name[10:-1].split("-"))
+        problem, theta = made_again((seed, index), extremes=False)
+        np.testing.assert_array_equal(random_problem[1], theta)
+        np.testing.assert_array_equal(random_problem[0].X, problem.X)
 """
 
 WRONG = """
@@ -275,21 +282,6 @@ def test_functions_of_ones_own_and_their_report_as_html(project, run_pytest, pyt
     assert text.count("<details") == 2
     assert text.index('<details open><summary><strong class="disagree">') < text.index('<strong class="agree">')
     assert "test_project.py::test_wrong" in text
-
-
-def test_random_problems_are_those_of_the_seed(project, run_pytest):
-    project("""
-        import numpy as np
-        from harness import random_problem as made_again
-
-        def test_mine(random_problem, request):
-            problem, theta = random_problem
-            seed, index = map(int, request.node.name[10:-1].split("-"))
-            again, theta_again = made_again((seed, index), extremes=False)
-            np.testing.assert_array_equal(theta, theta_again)
-            np.testing.assert_array_equal(problem.X, again.X)
-    """)
-    run_pytest("--gradient-networks", 3, "--gradient-seed", 8).assert_outcomes(passed=3)
 
 
 INI = "[pytest]\ngradient_inconclusive = {}\n"
