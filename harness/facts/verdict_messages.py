@@ -5,7 +5,7 @@ import math
 from harness.facts.fact import Fact
 from harness.facts.kinds import Kind
 from harness.facts.row import Row
-from harness.wording import counted, first_few, told_apart
+from harness.wording import counted, distinct_digits, first_few
 
 IMPORTS = "import numpy as np\nfrom harness import check_gradient\n"
 
@@ -75,7 +75,7 @@ def _not_repeatable(fact: Fact) -> str:
         "gradient": "The cost is the same, and the gradient is not",
         "gradient-grows": "The gradient grows with every call: set .grad to zero before each backward pass",
         "cost-grows": f"The cost changes by {data.get('by', 0.0):.3g} with every call: keep nothing between calls",
-        "random": f"The costs are {' and '.join(told_apart(*data.get('costs', (0.0, 1.0))))}: "
+        "random": f"The costs are {' and '.join(distinct_digits(*data.get('costs', (0.0, 1.0))))}: "
         "draw random numbers from the same seed in every call",
     }
     what = changes.get(data.get("change", ""), "Draw random numbers from a fixed seed, and keep nothing between calls")

@@ -121,6 +121,7 @@ def caught_by(project, words, limit=60.0) -> str:
     return first_failure([project / "test_toy.py"], limit, Mutant("toy", CHANGES.index(words)), root=project)
 
 
+@pytest.mark.more
 def test_a_bug_is_caught_where_a_test_looks_and_nothing_is_written(project):
     before = {path: path.read_bytes() for path in project.rglob("*")}
     assert caught_by(project, "not low <= x -> low <= x") == "test_toy.py::test_a_value_between"
@@ -129,6 +130,7 @@ def test_a_bug_is_caught_where_a_test_looks_and_nothing_is_written(project):
     assert {path: path.read_bytes() for path in project.rglob("*")} == before
 
 
+@pytest.mark.more
 def test_a_test_that_does_not_end_has_caught_the_mutant(project):
     (project / "test_toy.py").write_text("import time\ndef test_sleep(): time.sleep(60)\n")
     assert caught_by(project, CHANGES[0], limit=1.0) == "the time limit of 1 s"

@@ -1,21 +1,15 @@
-"""The table of messages: a row for each kind, in plain words; and every decision is the same without any words."""
+"""The table of messages: a row for each kind, in plain words."""
 
-import os
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from harness.facts import message_table
-from harness.facts.fact import Fact
+from harness.facts.fact import Fact, Severity, doubt, kinds_of, note, wrong
 from harness.facts.kinds import Kind
 from harness.facts.message_table import TABLE, explain, say
 from harness.facts.row import Row, in_words
-
-ROOT = Path(__file__).parents[2]
 
 LONGEST_SENTENCE = 30
 """Words. A message has 20 where it can, but places and numbers count as words here."""
@@ -88,19 +82,16 @@ def test_a_list_shows_its_first_items_and_a_number_three_digits():
     )
 
 
-WITHOUT_WORDS = ("tests/verdict", "tests/checks/functions", "tests/drop_in", "tests/grading", "tests/sweep")
+def test_facts_have_severities_and_compare_by_value():
+    facts = [wrong(Kind.SIGN, "a", x=1), doubt(Kind.SIGN, "a", x=1), note(Kind.ZERO), note(Kind.SIGN)]
+    assert [fact.severity for fact in facts] == [Severity.WRONG, Severity.DOUBT, Severity.NOTE, Severity.NOTE]
+    assert kinds_of(facts) == (Kind.SIGN, Kind.ZERO)
+    assert facts[0] == wrong(Kind.SIGN, "a", x=1) != facts[1]
 
 
-@pytest.mark.more
-def test_every_decision_is_the_same_without_words():
-    """With `say` as the kind alone, only tests of the table and of golden reports may fail."""
-    command = [sys.executable, "-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider", "-m", "not more", *WITHOUT_WORDS]
-    environment = os.environ | {"HARNESS_KINDS_ONLY": "1"}
-    ignored = ["--ignore", "tests/verdict/test_golden_reports.py"]
-    run = subprocess.run([*command, *ignored], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    assert run.returncode == 0, run.stdout[-5000:] + run.stderr[-2000:]
-
-
-def test_words_can_be_turned_off_for_a_run_of_the_tests():
-    is_off = os.environ.get("HARNESS_KINDS_ONLY") == "1"
-    assert (message_table.say(Fact(Kind.ZERO, where=("b",))) == Kind.ZERO) == is_off
+def test_explain_prints_the_whole_row(monkeypatch):
+    row = Row("{where}", meaning="It is m.", cause="It is c.", example="one\ntwo", advice="Do a.")
+    monkeypatch.setattr(message_table, "TABLE", {Kind.SIGN: row})
+    text = message_table.explain(Kind.SIGN)
+    assert text.startswith("sign\n")
+    assert [part for part in ("It is m.", "It is c.", "    one\n    two", "Do a.") if part not in text] == []

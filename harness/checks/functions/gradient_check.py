@@ -15,7 +15,12 @@ from typing import Any
 import numpy as np
 
 from harness.bounds.tolerances import ALL_COORDINATES, ENTRIES_MOVED, GROUPS, SINGLED_OUT
-from harness.checks.functions.cost_differences import POINTS_OF_LINE, Differenced, Differences, open_kinks
+from harness.checks.functions.cost_differences import (
+    POINTS_OF_LINE,
+    Differenced,
+    Differences,
+    open_kinks,
+)
 from harness.checks.functions.cost_probe import Budget
 from harness.checks.functions.function_subject import PLACES_SHOWN, FunctionGradient
 from harness.checks.functions.gradient_case import GradientCase, ask_reference, measure
@@ -32,7 +37,7 @@ from harness.checks.functions.repeated_calls import FUN, FirstAnswer, call_twice
 from harness.checks.functions.user_function import UserFunction, gradient_function, with_arguments
 from harness.facts.fact import Fact, Severity, note
 from harness.facts.kinds import Kind
-from harness.progress import bar_after
+from harness.progress import progress_bar
 from harness.sources.process_state import KeptSettings
 from harness.verdict.comparison import Answer, Pair, compare
 from harness.verdict.consensus import Consensus
@@ -111,7 +116,7 @@ def check_gradient(
         notes = (note(Kind.CHANGES_SETTINGS, FUN, settings=changed),) if changed else ()
         if not first.repeats:
             return _report_not_repeatable(user, first, notes, started)
-        with bar_after(PATIENCE) as progress:
+        with progress_bar(PATIENCE) as progress:
             case = measure(user, first, notes, allowance, progress)
             return _check(case, cost_of_reference, started)
 

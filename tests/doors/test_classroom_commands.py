@@ -7,8 +7,6 @@ import pytest
 
 from harness.teaching import cache, lesson, notebook
 
-QUICK = ["--networks", "3", "--seed", "11", "--sources", "loop,finite-difference"]
-
 
 @pytest.fixture
 def run(run_command, monkeypatch, tmp_path):
@@ -19,7 +17,7 @@ def run(run_command, monkeypatch, tmp_path):
 
 @pytest.fixture
 def asked(monkeypatch):
-    """What the lesson is asked for; nothing is computed."""
+    """The sizes and cache folders of lessons; nothing is computed."""
     calls = []
 
     def numbers(size, progress, folder):
@@ -31,22 +29,17 @@ def asked(monkeypatch):
     return calls
 
 
-def test_lesson_writes_one_page_and_says_where(run, asked, tmp_path):
-    code, out, err = run("lesson", "-o", tmp_path / "made" / "here")
-    assert code == 0
-    assert out.strip() == str(tmp_path / "made" / "here" / "lesson.html")
-    assert '{"n":1}' in (tmp_path / "made" / "here" / "lesson.html").read_text(encoding="utf-8")
+@pytest.mark.parametrize(
+    ("more", "size", "folder"),
+    [([], lesson.FULL, cache.cache_folder()), (["--quick", "--fresh"], lesson.QUICK, None)],
+)
+def test_lesson_writes_one_page_and_prints_its_place(run, asked, tmp_path, more, size, folder):
+    made = tmp_path / "made" / "here" / "lesson.html"
+    code, out, err = run("lesson", "-o", made.parent, *more, "--json")
+    assert (code, json.loads(out)) == (0, {"files": [str(made)]})
+    assert '{"n":1}' in made.read_text(encoding="utf-8")
     assert "trainings: 1 of 1" in err
-    assert asked == [(lesson.FULL, cache.cache_folder())]
-
-
-def test_a_quick_and_fresh_lesson_is_small_and_keeps_nothing(run, asked):
-    assert run("lesson", "--quick", "--fresh")[0] == 0
-    assert asked == [(lesson.QUICK, None)]
-
-
-def test_lesson_answers_json(run, asked):
-    assert json.loads(run("lesson", "--json")[1]) == {"files": ["out/lesson.html"]}
+    assert asked == [(size, folder)]
 
 
 def test_a_folder_that_cannot_be_made_is_found_before_anything_is_computed(run, asked, tmp_path):
@@ -66,22 +59,19 @@ def test_a_notebook_without_jupyter_says_what_to_install(run, asked, monkeypatch
     assert asked == []
 
 
-def test_a_check_s_report_is_written_beside_the_verdict(run, tmp_path):
-    code, _, _ = run("check", *QUICK, "--report", "report.html")
+@pytest.mark.parametrize(
+    ("sources", "code", "verdict"),
+    [("loop,finite-difference", 0, "agree"), ("bug:wrong-sign,loop,finite-difference", 1, "disagree")],
+)
+def test_a_check_s_report_is_written_beside_the_verdict(run, tmp_path, sources, code, verdict):
+    ended, _, _ = run("check", "--networks", 3, "--seed", 11, "--sources", sources, "--report", "report.html")
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert code == 0
-    assert '<h1 class="agree"' in page
-    assert "3 networks, 2 sources: 3 agree" in page
+    assert ended == code
+    assert f'<h1 class="{verdict}"' in page
     assert "<dt>seed</dt><dd>11</dd>" in page
 
 
-def test_a_check_that_fails_is_1_and_its_report_is_written(run, tmp_path):
-    sources = "bug:wrong-sign,vectorized,finite-difference"
-    code, _, _ = run("check", "--networks", 2, "--sources", sources, "--report", "report.html")
-    assert code == 1
-    assert '<h1 class="disagree"' in (tmp_path / "report.html").read_text(encoding="utf-8")
-
-
+@pytest.mark.more
 def test_a_training_s_report_shows_its_curves(run, tmp_path):
     rng = np.random.default_rng(0)
     np.savez("digits.npz", X=rng.random((40, 9)), y=np.repeat(np.arange(10), 4))

@@ -1,16 +1,17 @@
-"""The parts that every report's page has: verdict, lists, tables of a check, environment. All text is escaped."""
+"""The page of a report, and the parts it is made of: verdict, lists, tables, environment. All text is escaped."""
 
 import html
 import math
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
 
+from harness.exit_codes import WORST_FIRST
 from harness.facts import message_table
+from harness.facts.fact import Fact
 from harness.figure_style import png
-from harness.pages.document import document, picture, table, text_of
-from harness.pages.environment import environment
+from harness.pages.html_page import document, picture, table, text_of
+from harness.provenance import environment
 from harness.verdict.heat_map import HeatMap
-from harness.verdict.report import Report
+from harness.verdict.report import Finding, Report
 
 
 def page(
@@ -21,9 +22,10 @@ def page(
     Parameters
     ----------
     title : the command
-    verdict : "agree", "disagree" or "inconclusive", in whose colour the heading is: the verdict itself, unless given
+    verdict : "agree", "disagree" or "inconclusive"; it gives the heading its colour
     headline : one sentence
-    made : what the command was given, such as its seed; versions and machine come with it
+    made : the command's options, such as its seed; versions and machine are added
+    heading : the verdict, unless given
     """
     heading = heading or verdict
     rows = environment() | {name: str(value) for name, value in made.items()}
@@ -48,7 +50,7 @@ def section(title: str, *content: str) -> str:
 
 
 def wide(*content: str) -> str:
-    """What is as wide as the page; empty without content."""
+    """Content that is as wide as the page; empty without content."""
     inside = "".join(content)
     return f'<div class="wide">{inside}</div>' if inside else ""
 
@@ -65,31 +67,33 @@ def listing(sentences: Iterable[str]) -> str:
     return f"<ul>{items}</ul>" if items else ""
 
 
+def facts_listing(facts: Iterable[Fact]) -> str:
+    """Facts in words, as a list; empty without any."""
+    return listing(map(message_table.say, facts))
+
+
 def preformatted(text: object) -> str:
     """Text whose lines are laid out."""
     return f'<pre tabindex="0">{html.escape(str(text))}</pre>'
 
 
-def of_report(report: Report, title: str = "") -> list[str]:
-    """The sections of one check: what is wrong, the picture, the sources and pairs, what it could not see."""
+def report_sections(report: Report, title: str = "") -> list[str]:
+    """The sections of one check: what is wrong, the picture, sources and pairs, what it could not detect."""
     where = f"{title}: " if title else ""
-    beside = [f"{name}: {message_table.say(reason)}" for name, reason in report.left_out.items()]
+    left_out = [f"{name}: {message_table.say(reason)}" for name, reason in report.left_out.items()]
     return [
         section(
-            f"{where}what was found",
-            listing(map(message_table.say, report.reasons)),
-            *map(_finding, report.findings),
-            _margin(report),
+            f"{where}what was found", facts_listing(report.reasons), *map(_finding, report.findings), _margin(report)
         ),
         section(f"{where}in pictures", gallery(*_pictures(report))),
         section(f"{where}in numbers", wide(_sources(report), _pairs(report))),
-        section(f"{where}what could not show here", listing(map(message_table.say, report.blind_to))),
-        section(f"{where}left out", listing(beside)),
-        section(f"{where}notes", listing(map(message_table.say, report.notes))),
+        section(f"{where}what cannot be detected here", facts_listing(report.blind_to)),
+        section(f"{where}left out", listing(left_out)),
+        section(f"{where}notes", facts_listing(report.notes)),
     ]
 
 
-def _finding(finding: Any) -> str:
+def _finding(finding: Finding) -> str:
     diagnosis = "".join(f"<p><strong>{html.escape(message_table.say(fact))}</strong></p>" for fact in finding.diagnosis)
     return f'<p class="mono">{html.escape(message_table.say(finding.fact))}</p>{diagnosis}'
 
@@ -97,24 +101,24 @@ def _finding(finding: Any) -> str:
 def _margin(report: Report) -> str:
     if report.verdict != "agree":
         return ""
-    low, high = report.smallest_visible
-    seen = f"from {low:.1e} on at best, {high:.1e} at worst" if math.isfinite(high) else f"from {low:.1e} on at best"
+    best, worst = report.smallest_visible
+    limit = f" to {worst:.1e} (worst)" if math.isfinite(worst) else ""
     return (
-        f"<p>The largest difference is {report.margin:.2g} of what rounding and truncation allow. An error in one "
-        f"coordinate is seen {seen}. Decided: {report.decided_share:.1%} of the coordinates.</p>"
+        f"<p>The largest difference is {report.margin:.2g} of its error bound. Smallest detectable error: {best:.1e} "
+        f"(best coordinate){limit}. Decided: {report.decided_share:.1%} of the coordinates.</p>"
     )
 
 
 def _pictures(report: Report) -> list[str]:
     if report.picture is None:
         return []
-    shown = f"{report.verdict}: {', '.join(report.outliers) or 'nobody'} is named"
-    if not isinstance(report.picture, HeatMap):  # of an activation
-        return [picture(report.plot(), f"Claimed and true slope over z. {shown}.", "Where it is shaded, it is wrong.")]
+    shown = f"{report.verdict}: {', '.join(report.outliers) or 'no source'} is named"
+    if not isinstance(report.picture, HeatMap):  # the check is of an activation
+        return [picture(report.plot(), f"Reported and true slope over z. {shown}.", "Shaded: the slope is wrong.")]
     dots = png(report.picture.error_against_bound())
     return [
-        picture(report.plot(), f"Heat map of the check. {shown}.", "Blue is within the bound, orange beyond it."),
-        picture(dots, f"Every coordinate's difference over its bound. {shown}.", "Above the line is wrong."),
+        picture(report.plot(), f"Heat map of the check. {shown}.", "Blue is within the error bound, orange beyond it."),
+        picture(dots, f"Every coordinate's difference over its error bound. {shown}.", "Above the line is wrong."),
     ]
 
 
@@ -130,7 +134,7 @@ def _sources(report: Report) -> str:
 
 
 def _pairs(report: Report) -> str:
-    head = ("first", "second", "verdict", "largest ratio to the bound", "largest difference", "at odds", "decided")
+    head = ("first", "second", "verdict", "largest ratio to the bound", "largest difference", "differing", "decided")
     rows = [
         (
             pair.first, pair.second, pair.verdict, pair.ratio, pair.difference,
@@ -138,4 +142,15 @@ def _pairs(report: Report) -> str:
         )
         for pair in report.pairs
     ]  # fmt: skip
-    return table(head, rows, "Every two of them compared; ratio and difference over all coordinates") if rows else ""
+    return table(head, rows, "Every pair compared; ratio and difference over all coordinates") if rows else ""
+
+
+def checks_page(checks: Sequence[tuple[str, str, str]], headline: str, command: str) -> str:
+    """The page of a pytest run: the reports as (test, verdict, text), folded. Wrong ones come first, and are open."""
+    ordered = sorted(checks, key=lambda check: WORST_FIRST.index(check[1]))
+    folded = [
+        f"<details{' open' if verdict == 'disagree' else ''}><summary>"
+        f'<strong class="{verdict}">{verdict}</strong> {html.escape(test)}</summary>{preformatted(text)}</details>'
+        for test, verdict, text in ordered
+    ]
+    return page("pytest", ordered[0][1], headline, folded, {"command": command})

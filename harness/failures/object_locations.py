@@ -1,4 +1,4 @@
-"""Where a function or class is defined, and what a fresh Python has to do to have it."""
+"""Where a function or class is defined, and how another Python process imports it."""
 
 import os
 import shlex
@@ -14,16 +14,16 @@ from typing import Any, NamedTuple
 
 
 class NotWritable(ValueError):
-    """Something cannot be written in a script, such as a function inside of a function."""
+    """Something has no expression in a script, such as a function inside a function."""
 
 
 class Located(NamedTuple):
-    """A thing by name.
+    """An object by name.
 
     Attributes
     ----------
-    statement : makes its module available
-    expression : the thing itself, after that
+    statement : imports its module
+    expression : the object, after that statement
     """
 
     statement: str
@@ -31,17 +31,17 @@ class Located(NamedTuple):
 
 
 def locate(thing: Any, also_in: Iterable[ModuleType] = ()) -> Located:
-    """The module in which a thing stands under a name: its own, one of those given, or any that is not installed.
+    """Find an object by name: in its own module, in one of those given, or in any module that is not installed.
 
-    A rule of JAX, as any wrapper, says that it is from where the function within is from.
+    Its own module may not have it: a rule of JAX, like any wrapper, states the module of the function that it wraps.
 
     Raises
     ------
     NotWritable
-        When it has no name there: a lambda, a function inside of another, a bound method.
+        When it has no name in a module: a lambda, a function inside another, a bound method.
     """
-    own = sys.modules.get(getattr(thing, "__module__", None) or "numpy")  # a ufunc does not say where it is from
-    for module in chain((own, *also_in), _not_installed()):  # which are looked through only if need be
+    own = sys.modules.get(getattr(thing, "__module__", None) or "numpy")  # a ufunc does not state its module
+    for module in chain((own, *also_in), _not_installed()):
         name = _name_in(module, thing) if module is not None else None
         if module is not None and name:
             return _written(module, name)
@@ -49,7 +49,7 @@ def locate(thing: Any, also_in: Iterable[ModuleType] = ()) -> Located:
 
 
 def _not_installed() -> Iterator[ModuleType]:
-    """The modules that were loaded from files of one's own."""
+    """The loaded modules whose files belong to the user."""
     for name, module in list(sys.modules.items()):
         file = None if name.partition(".")[0] in NOT_SEARCHED else getattr(module, "__file__", None)
         if file and not _is_installed(Path(file)):
@@ -61,7 +61,7 @@ NOT_SEARCHED = ("__main__", "harness", "reference")
 
 def _name_in(module: ModuleType, thing: Any) -> str | None:
     qualified = getattr(thing, "__qualname__", "")
-    with suppress(Exception):  # what stands among the modules may raise whatever it likes, as torch.classes does
+    with suppress(Exception):  # objects among the modules may raise anything, as torch.classes does
         if qualified and attrgetter(qualified)(module) is thing:
             return qualified
     return next((name for name, value in vars(module).items() if value is thing), None)
@@ -80,7 +80,7 @@ def _written(module: ModuleType, name: str) -> Located:
 
 
 def _is_installed(path: Path) -> bool:
-    """Whether any Python of this environment finds it: in the standard library, or among the installed packages."""
+    """Whether every Python of this environment finds it: in the standard library, or as an installed package."""
     path = path.resolve()
     return any(path.is_relative_to(root) for root in _roots(sys.prefix, sys.base_prefix))
 
@@ -91,13 +91,13 @@ def _roots(*folders: str) -> frozenset[Path]:
 
 
 def own_folders() -> list[str]:
-    """The folders that modules are looked for in here, and not in every Python of this environment."""
+    """The folders on this process's path that are not on the path of every Python of this environment."""
     folders = dict.fromkeys(str(Path(entry or ".").resolve()) for entry in sys.path)
     return [folder for folder in folders if Path(folder).is_dir() and not _is_installed(Path(folder) / "module.py")]
 
 
 def search_path(modules: Iterable[str], current: Path) -> str:
-    """``PYTHONPATH=... `` before a command that needs modules from outside of the current folder, or nothing."""
+    """``PYTHONPATH=... `` for a command that needs modules from outside the current folder, or nothing."""
     folders = {}
     for name in modules:
         module = sys.modules.get(name)

@@ -1,4 +1,4 @@
-"""Scripts of a call: each kind of θ is written so that the same comes back, and what cannot be written is said."""
+"""Scripts of a call: every type of θ comes back as it was, and what cannot be written is refused with a reason."""
 
 import collections
 import dataclasses
@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from harness.checks.functions.parameters import Layout
-from harness.scripts import writing
-from harness.scripts.locating import NotWritable, locate
-from harness.scripts.writing import Script, how_to_repeat
+from harness.failures import check_script
+from harness.failures.check_script import Script, how_to_repeat
+from harness.failures.object_locations import NotWritable, locate, search_path
 
 W = np.random.default_rng(0).standard_normal((2, 3))
 SELF = sys.modules[__name__]
@@ -34,7 +34,7 @@ class Params:
 
 @dataclasses.dataclass
 class OfItsOwn:
-    W: Any = dataclasses.field(init=False)
+    W: Any = dataclasses.field(metadata={"static": False})
 
 
 def fun(theta, *args):
@@ -42,7 +42,7 @@ def fun(theta, *args):
 
 
 again = [lambda t: t][0]
-rule_of_tanh = jax.custom_jvp(jnp.tanh)  # says that it is from where tanh is from
+rule_of_tanh = jax.custom_jvp(jnp.tanh)  # states the module of tanh
 
 TREES = {
     "array": W,
@@ -88,10 +88,12 @@ def test_theta_comes_back_from_its_script(theta, tmp_path, capsys, monkeypatch):
         ({"fun": fun, "theta": collections.OrderedDict(W=W)}, "theta is a OrderedDict"),
         ({"fun": fun, "theta": {"a": collections.deque([1.0]), "b": W}}, r"theta\['a'\] is of type deque"),
         ({"fun": fun, "theta": W, "args": (object(),)}, r"args\[0\] is of type object"),
+        ({"fun": fun, "theta": {"W": W, (1, 2): W}}, "theta is a dict"),
+        ({"fun": fun, "theta": OfItsOwn(W)}, "theta is a OfItsOwn"),
         ({"fun": fun, "theta": W, "gradient": lambda t: t}, "not defined at the top"),
     ],
 )
-def test_what_cannot_be_written_is_said(call, reason, tmp_path):
+def test_what_cannot_be_written_is_refused_with_its_name(call, reason, tmp_path):
     with pytest.raises(NotWritable, match=reason):
         Script(tmp_path / "case.npz").text(**call)
 
@@ -106,14 +108,12 @@ def test_what_has_no_script_is_saved_all_the_same(tmp_path):
     assert not path.with_suffix(".py").exists()
 
 
-def test_what_stands_among_the_modules_may_raise_whatever_it_likes(monkeypatch):
-    """As torch.classes does, where it is asked for an attribute that it lacks."""
-
+def test_objects_among_the_modules_may_raise_anything(monkeypatch):
     class Raising(types.ModuleType):
         __file__ = "somewhere.py"
 
         def __getattr__(self, name):
-            raise RuntimeError(f"Tried to instantiate class {name!r}")
+            raise RuntimeError(f"Tried to instantiate class {name!r}")  # as torch.classes does
 
     monkeypatch.setitem(sys.modules, "raising", Raising("raising"))
     with pytest.raises(NotWritable, match="not defined at the top of a module"):
@@ -124,14 +124,26 @@ def test_a_case_that_cannot_be_saved_still_says_how_to_run_the_test(tmp_path, mo
     def full(*_):
         raise OSError("no space left")
 
-    monkeypatch.setattr(writing, "write_whole", full)
+    monkeypatch.setattr(check_script, "write_whole", full)
     said = how_to_repeat(tmp_path / "case.npz", "pytest it", 3, {"fun": fun, "theta": W})
     assert said == "  (not saved: no space left)\nRun the test again with: pytest it"
 
 
+def test_the_search_path_has_the_folders_of_modules_that_are_elsewhere(tmp_path, monkeypatch):
+    for name, file in {"here": "here.py", "pack": "a/pack/__init__.py", "pack.mine": "a/pack/mine.py"}.items():
+        module = types.ModuleType(name)
+        module.__file__ = str(tmp_path / file)
+        if file.endswith("__init__.py"):
+            module.__path__ = [str(tmp_path / "a" / "pack")]
+        monkeypatch.setitem(sys.modules, name, module)
+    assert search_path(["here", "harness.files", "absent"], tmp_path) == ""
+    for name in ("pack", "pack.mine"):
+        assert search_path([name, "here"], tmp_path) == f"PYTHONPATH={tmp_path / 'a'} "
+
+
 def test_a_function_is_found_under_whatever_name_it_has():
-    assert locate(fun).expression == "test_writing.fun"
-    assert locate(again, [SELF]).expression == "test_writing.again"
+    assert locate(fun).expression == "test_check_script.fun"
+    assert locate(again, [SELF]).expression == "test_check_script.again"
     assert locate(np.cos) == ("import numpy", "numpy.cos")
-    assert locate(Pair).expression == "test_writing.Pair"
-    assert locate(rule_of_tanh).expression == "test_writing.rule_of_tanh"
+    assert locate(Pair).expression == "test_check_script.Pair"
+    assert locate(rule_of_tanh).expression == "test_check_script.rule_of_tanh"

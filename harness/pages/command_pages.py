@@ -1,4 +1,4 @@
-"""The pages of `harness check`, `run`, `train` and `study`."""
+"""The pages of `harness check`, `run`, `train`, `study` and `sweep`: the verdict first, and how to repeat it last."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
@@ -11,25 +11,28 @@ from harness.digits.fitting import Fit
 from harness.digits.main_job import RunResult
 from harness.facts import message_table
 from harness.figure_style import png
-from harness.pages.document import picture, table
-from harness.reports.parts import gallery, listing, of_report, page, preformatted, section, wide
+from harness.pages.html_page import picture, table
+from harness.pages.report_page import gallery, listing, page, preformatted, report_sections, section, wide
 from harness.study.checkers import ALARM, INCONCLUSIVE
 from harness.study.detection_figure import detection_power
 from harness.study.study_tables import zoo_table
 from harness.study.trials import Rate, Study
+from harness.sweep.summary import SweepSummary
 from harness.verdict.report import Report
 
 ALTERNATIVES = {
     "hidden_units.png": "The weights of each hidden unit as an image.",
     "confusion.png": "How often each written digit is read as each.",
-    "mistakes.png": "The misread digits that the network is surest of.",
+    "mistakes.png": "The misread digits that the network was surest about.",
 }
+
+CLOSEST = "The largest difference between sources that agree is {:.2g} of its error bound."
 
 
 def check_page(
     verdict: str, reports: Sequence[Report], summaries: Mapping[str, Summary], made: Mapping[str, Any]
 ) -> str:
-    """Activations by themselves, and random networks: the counts, and every failure that was kept."""
+    """Activations by themselves, and random networks: the counts, and every failure that the summary keeps."""
     headline = "; ".join(str(summary).partition("\n")[0] for summary in summaries.values())
     return page(
         "harness check", verdict, headline or str(reports[0]).partition("\n")[0], _checked(reports, summaries), made
@@ -38,32 +41,33 @@ def check_page(
 
 def _checked(reports: Sequence[Report], summaries: Mapping[str, Summary]) -> Iterator[str]:
     for report in reports:
-        yield from of_report(report, str(report.subject.get("activation", "")))
+        yield from report_sections(report, str(report.subject.get("activation", "")))
     for step, summary in summaries.items():
         yield _networks(summary, "Random networks" if step == "networks" else f"Random networks, {step}")
         for failure in summary.failures:
-            yield from of_report(failure.report, f"network {failure.number}")
+            yield from report_sections(failure.report, f"network {failure.number}")
 
 
 def _networks(summary: Summary, title: str) -> str:
     rows = [(name, summary.outliers.get(name, 0), summary.left_out.get(name, 0)) for name in summary.sources]
     counts = [(verdict, count) for verdict, count in summary.counts.items()]
-    closest = f"The largest difference between sources that agree is {summary.margin:.2g} of what is allowed."
     return section(
         title,
-        listing([*map(message_table.say, summary.reasons), closest]),
+        listing([*map(message_table.say, summary.reasons), CLOSEST.format(summary.margin)]),
         wide(
             table(("verdict", "networks"), counts, "Verdicts"),
-            table(("reason", "networks"), summary.doubts.items(), "Why networks are inconclusive")
-            if summary.doubts
-            else "",
+            _reasons("networks", summary.doubts),
             table(("source", "odd one out", "could not take it"), rows, "The sources, in numbers of networks"),
         ),
     )
 
 
+def _reasons(what: str, counts: Mapping[str, int]) -> str:
+    return table(("reason", what), counts.items(), f"Why {what} are inconclusive") if counts else ""
+
+
 def run_page(result: RunResult, made: Mapping[str, Any]) -> str:
-    """The main job: random networks, the gate, the trainings beside what is published."""
+    """The main job: random networks, the gate, the trainings beside published accuracies."""
     published = [
         (what.trained, (f"{what.accuracy:.2%}", what.accuracy), ("" if got is None else f"{got:.2%}", got))
         for what, got in result.comparisons()
@@ -76,8 +80,8 @@ def run_page(result: RunResult, made: Mapping[str, Any]) -> str:
         section("Digits read", wide(_fits(result.fits), beside)),
         section("Training", gallery(_curves(curves), *_reading(result.fits.get("network")))),
         _networks(result.summary, "Random networks before it"),
-        *chain.from_iterable(of_report(report, title) for report, title in [*failures, *gate]),
-        section("Seconds", wide(table(("step", "seconds"), list(result.seconds.items()), "What took how long"))),
+        *chain.from_iterable(report_sections(report, title) for report, title in [*failures, *gate]),
+        section("Seconds", wide(table(("step", "seconds"), list(result.seconds.items()), "The time of each step"))),
     ]
     headline = str(result.summary).partition("\n")[0]
     if result.interrupted:
@@ -89,11 +93,11 @@ def train_page(fit: Fit, made: Mapping[str, Any]) -> str:
     """One training behind the gate."""
     report = fit.training.report
     curves = {"network": fit.curves} if fit.test else {}
-    nobody = section("The gate", listing(["There was none: nobody was asked."]))
+    without_gate = section("The gate", listing(["There was no gate: no sources were compared."]))
     sections = [
         section("Digits read", wide(_fits({"training": fit}))),
         section("Training", gallery(_curves(curves), *_reading(fit))),
-        *(of_report(report, "The gate") if report else [nobody]),
+        *(report_sections(report, "The gate") if report else [without_gate]),
     ]
     verdict = report.verdict if report else "inconclusive"
     return page("harness train", verdict, str(fit).replace("\n", " "), sections, made)
@@ -130,8 +134,8 @@ def _reading(fit: Fit | None) -> list[str]:
 
 
 def study_page(study: Study, made: Mapping[str, Any]) -> str:
-    """Detection power: who caught how much of what, and who called correct code wrong."""
-    missed = [f"{trial.case} on {trial.kind} problem {trial.number}: {trial.outcome}" for trial in study.missed()]
+    """Detection power: the share of bugs that each checker caught, and of correct code that it called wrong."""
+    missed = [f"{trial.subject} on {trial.kind} problem {trial.number}: {trial.outcome}" for trial in study.missed()]
     alarms = partial(study.rate, ALARM, checker=study.checkers[0])
     caught, false = alarms(bugs=True), alarms(bugs=False)
     alternative = "Bugs caught and correct code called wrong, by checker; the tables have the numbers."
@@ -181,3 +185,25 @@ def _by_bug(study: Study) -> str:
 
 def _rate(rate: Rate) -> tuple[str, float | None]:
     return (str(rate), rate.share) if rate.total else ("", None)
+
+
+def sweep_page(summary: SweepSummary) -> str:
+    """What a file of rows holds so far: the counts, why rows are inconclusive, and the first rows that are wrong."""
+    examples = [
+        (row["seed"], row["verdict"], row["shape"], " ".join(map(message_table.say, row["facts"])))
+        for row in summary.examples
+    ]
+    headline, pace = str(summary).partition("\n")[0], f"{summary.pace:.0f} rows a second and core."
+    closest = [] if summary.worst is None else [CLOSEST.format(summary.worst)]
+    named = table(("sources", "rows"), summary.outliers.items(), "The odd ones out, alone or together")
+    wrong = table(("seed", "verdict", "what", "why"), examples, "Rows to replay")
+    sections = [
+        section(
+            "Rows", wide(table(("verdict", "rows"), summary.counts.items(), "Verdicts")), listing([*closest, pace])
+        ),
+        section("Named", wide(named) if summary.outliers else ""),
+        section("Undecided", wide(_reasons("rows", summary.reasons))),
+        section("The first that are wrong", wide(wrong) if examples else ""),
+    ]
+    verdict = summary.verdict if summary.verdict != "error" else "disagree"
+    return page("harness sweep", verdict, headline, sections, summary.stamp, heading=summary.verdict)

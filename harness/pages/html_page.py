@@ -1,4 +1,4 @@
-"""One self-contained HTML document: text, style, script and data in a single file that asks nobody for anything."""
+"""One self-contained HTML page: text, style, script and data in a single file that requests no other."""
 
 import base64
 import html
@@ -9,16 +9,16 @@ from importlib import resources
 from typing import Any
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
-"""What the page allows itself: what stands in it, and no request to anywhere."""
+"""The content security policy: only what the page contains, and no request to anywhere."""
 
 
-def text_of(room: str, name: str) -> str:
-    """A text file that a room of the package carries."""
-    return (resources.files(room) / name).read_text(encoding="utf-8")
+def text_of(package: str, name: str) -> str:
+    """A text file of a package, such as a style sheet."""
+    return (resources.files(package) / name).read_text(encoding="utf-8")
 
 
 def embedded(data: Any) -> str:
-    """Data as JSON inside of a script element: nothing in it can end the element, and NaN is an error."""
+    """Data as JSON for a script element. Nothing in it can end the element; NaN is a ValueError."""
     text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
@@ -28,12 +28,12 @@ def document(title: str, body: str, *, scripts: Iterable[str] = (), data: Any = 
 
     Parameters
     ----------
-    title : plain text, escaped here
-    body : HTML, whose text from elsewhere the caller has escaped
-    scripts : the text of scripts, which run in this order at the end of the page
-    data : JSON-ready; a script finds it in the element with the id ``data``
+    title : plain text, which is escaped here
+    body : HTML; the caller escapes text from elsewhere
+    scripts : the texts of scripts, which run in this order at the end of the page
+    data : JSON-ready; scripts find it in the element with the id ``data``
     """
-    holds = [] if data is None else [f'<script type="application/json" id="data">{embedded(data)}</script>']
+    contents = [] if data is None else [f'<script type="application/json" id="data">{embedded(data)}</script>']
     runs = [f"<script>\n{script}</script>" for script in scripts]
     return "\n".join(
         [
@@ -46,7 +46,7 @@ def document(title: str, body: str, *, scripts: Iterable[str] = (), data: Any = 
             f"<title>{html.escape(title)}</title>",
             f"<style>\n{text_of('harness.pages', 'style.css')}</style></head>",
             f"<body>\n{body}",
-            *holds,
+            *contents,
             *runs,
             "</body></html>\n",
         ]
@@ -56,14 +56,14 @@ def document(title: str, body: str, *, scripts: Iterable[str] = (), data: Any = 
 def table(
     head: Sequence[str], rows: Iterable[Sequence[object]], caption: str, marks: Mapping[int, str] | None = None
 ) -> str:
-    """A sortable table. Numbers sort by their value and stand to the right; all cells are escaped here.
+    """A sortable table. Numbers sort by value and are aligned to the right. All cells are escaped here.
 
     Parameters
     ----------
     head : the columns' names
-    rows : cells, of which a pair (shown, value) is shown as the one and sorted by the other
+    rows : cells; a cell that is a pair (shown, value) shows the first and sorts by the second
     caption : what the table holds
-    marks : by the number of a row, a class of the style sheet for it
+    marks : classes of the style sheet for some rows, by the row's number
     """
     marks, rows = marks or {}, list(rows)
     numeric = [bool(rows) and _is_number(_value(rows[0][place])) for place in range(len(head))]
@@ -101,12 +101,12 @@ def _is_number(value: Any) -> bool:
 
 
 def _ordered(value: Any) -> str:
-    """The number as JavaScript reads it; what is no number comes last."""
+    """The number as JavaScript reads it; NaN comes last."""
     return str(float(value)) if math.isfinite(value) else "-Infinity" if value < 0 else "Infinity"
 
 
 def picture(png: bytes, alternative: str, caption: str) -> str:
-    """A PNG inside of the page, with the text that stands for it."""
+    """A PNG inside the page, with a text alternative."""
     source = f"data:image/png;base64,{base64.b64encode(png).decode()}"
     return (
         f'<figure class="picture"><img src="{source}" alt="{html.escape(alternative)}">'

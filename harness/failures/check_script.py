@@ -1,4 +1,4 @@
-"""A failing check of somebody's function as a script: θ in a file, the function where it is defined."""
+"""A failing check of a user's function as a script: θ comes from a file, the function from its module."""
 
 import dataclasses
 import io
@@ -14,19 +14,19 @@ from harness.checks.functions import torch_state
 from harness.checks.functions.parameters import Layout
 from harness.checks.functions.tree_branches import take_apart
 from harness.checks.functions.tree_leaves import to_numpy
+from harness.failures.object_locations import Located, NotWritable, locate, own_folders
 from harness.files import write_whole
-from harness.scripts.locating import Located, NotWritable, locate, own_folders
 
 PLAIN = (type(None), bool, int, float, str)
 
 
 class Script:
-    """Python that checks a function at a θ again.
+    """A Python script that repeats a check of a function.
 
     Parameters
     ----------
-    path : where its arrays are saved, a file that ends in .npz
-    modules : where to look for functions, beside the modules that they say they are from
+    path : the file for its arrays, which ends in .npz
+    modules : further modules to look for functions in, beside those that the functions state
     """
 
     def __init__(self, path: Path, modules: Iterable[ModuleType] = ()):
@@ -36,14 +36,14 @@ class Script:
         self._statements: dict[str, None] = {}
 
     def text(self, fun: Any, theta: Any, reference: Any = None, check: str = "check_gradient", **options: Any) -> str:
-        """The script that makes this call of `check_gradient`, or of `check_derivatives` with the arguments θ.
+        """The script that repeats this call of `check_gradient`, or of `check_derivatives` with the arguments θ.
 
-        `arrays` is then what it loads.
+        Afterwards, `arrays` holds the arrays that the script loads.
 
         Raises
         ------
         NotWritable
-            When a function has no name of its own, or θ or an argument is of a kind that has no short Python.
+            When a function has no name in a module, or θ or an argument has a type without a short expression.
         """
         arguments = [self._named(fun), "theta" if check == "check_gradient" else "*theta"]
         if reference is not None:
@@ -126,7 +126,7 @@ def _is_made_of_its_fields(node: Any) -> bool:
 
 
 def save(path: Path, theta: Any, seed: int, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write what a script loads to a file of NumPy, or else each array of θ by name; and the seed of the run."""
+    """Save the arrays of a script, or without a script those of θ by name, and the seed of the run."""
     if not arrays:
         layout = Layout(theta)
         arrays = {name: to_numpy(each) for name, each in zip(layout.shapes, layout.raw(theta, "theta"))}
@@ -139,15 +139,15 @@ def save(path: Path, theta: Any, seed: int, arrays: Mapping[str, np.ndarray]) ->
 def how_to_repeat(
     path: Path, rerun: str, seed: int, call: Mapping[str, Any], modules: Iterable[ModuleType] = ()
 ) -> str:
-    """Save a failing check, and say how it is seen again; the failure stands, whatever goes wrong here.
+    """Save a failing check, and return how to repeat it. An error here does not hide the failure.
 
     Parameters
     ----------
-    path : the file for θ, of which the folder is made if need be; the script stands beside it
+    path : the file for θ; its folder is made if need be, and the script lies beside it
     rerun : the command that runs the failing test again
-    seed : of the run
-    call : the arguments of `check_gradient` by name, and the name of the check if it is another
-    modules : where functions may be found by name, beside the modules that they say they are from
+    seed : the seed of the run
+    call : the arguments of `check_gradient` by name, and ``check`` if it is another check
+    modules : further modules to look for functions in, beside those that the functions state
     """
     script = Script(path, modules)
     try:
@@ -158,7 +158,7 @@ def how_to_repeat(
         save(script.path, call["theta"], seed, script.arrays if text else {})
         if text:
             write_whole(script.path.with_suffix(".py"), text.encode())
-    except Exception as error:  # noqa: BLE001  the verdict is out, and stands
+    except Exception as error:  # noqa: BLE001  the verdict stands, whatever happens here
         return f"  (not saved: {error})\nRun the test again with: {rerun}"
     saved = f"θ and the seed, {seed}, are saved as {script.path}"
     if not text:
