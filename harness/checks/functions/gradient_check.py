@@ -113,7 +113,7 @@ def check_gradient(
     with KeptSettings() as settings:
         first = call_twice(user)
         changed = settings.so_far()  # by fun alone, for nothing of the harness has been imported meanwhile
-        notes = (note(Kind.CHANGES_SETTINGS, FUN, settings=changed),) if changed else ()
+        notes = (note(Kind.SETTINGS_CHANGED, FUN, settings=changed),) if changed else ()
         if not first.repeats:
             return _report_not_repeatable(user, first, notes, started)
         with progress_bar(PATIENCE) as progress:
