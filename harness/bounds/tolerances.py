@@ -1,64 +1,64 @@
-"""The numbers that were chosen and that a verdict depends on, each with its reason.
+"""Tolerances that verdicts depend on, each with its reason.
 
-A verdict compares a difference with a bound that is derived (`harness.bounds.network_bound`) or estimated by an
-oracle, whose steps stand with the oracle in `reference`. What one module alone chooses stands in that module, as in
-`harness.checks.functions.step_sizes`; what is left is here.
+A verdict compares a difference with an error bound that is derived (`harness.bounds.network_bound`) or estimated by an
+oracle in `reference`. A number that one module alone needs stands in that module, such as the steps of differences in
+`harness.checks.functions.step_sizes`.
 """
 
 MEANINGLESS = {"float64": 1e-6, "float32": 1e-2, "float16": 0.05, "bfloat16": 0.1}
-"""A bound wider than this share of the coordinate, or of the largest in its block, decides nothing: inconclusive. In
-float32, sums over thousands of examples are good to three or four digits. In half a float answers are hardly ever as
-good as that by themselves; there a traced program is run in float64 as well (`MEANT`), and what cannot be run so stays
-open."""
+"""An error bound larger than this share of the derivative, or of the largest in its block, decides nothing. In float32,
+sums over thousands of examples are good to three or four digits. In float16 and bfloat16 answers are rarely that good,
+so a traced program is evaluated in float64 as well (`MEANT`)."""
 
 CONFIRMED = 1e-2
-"""An oracle that knows a number to this share of what is meaningless, and an answer as near to it, leave nothing in
-doubt there: in saturated networks rounding might do much, and mostly does not."""
+"""If an oracle's error bound is below this share of `MEANINGLESS`, and an answer is as close to the oracle, the answer
+is right whatever its own error bound. In saturated networks rounding errors may be large, and mostly are not."""
 
 NEGLIGIBLE = 1e-5
-"""A block whose derivatives are all below this (of the network's largest, or of 1, for predictions and targets differ
-by up to one) is compared absolutely: dead and saturated units have derivatives of exactly zero. For any other function,
-the size of its cost takes the place of 1."""
+"""A block whose derivatives are all below this share of the largest derivative is compared with that share of it: dead
+and saturated units have derivatives of exactly zero. In a network the largest is at least 1, since predictions and
+targets differ by up to 1; in any other function the size of its cost takes the place of 1."""
 
 CONCLUSIVE_SHARE = 0.98
-"""The share of coordinates that must be decided before a network may be called agreed. The rest sit at kinks."""
+"""The share of coordinates that must be decided for "agree". The rest sits at kinks."""
 
 DIRECTIONS = 3
-"""Random directions tried end to end, beside one for each layer. An error of fixed size escapes one direction with a
-probability below 1e-9, since the entries are continuous; more directions guard against an unlucky kink."""
+"""Random directions along which a network is checked as a whole, in addition to one for each layer. An error of fixed
+size escapes one direction with a probability below 1e-9, since its entries are continuous; more directions guard
+against an unlucky kink."""
 
 INCONCLUSIVE_SHARE = 0.2
-"""Of many random networks, the share that may be inconclusive while the whole is called agreed: the distribution puts a
-fifth of its θ at zero and a fifth at saturation, where kinked and dead units cannot be judged."""
+"""The share of many random networks that may be inconclusive while the whole agrees. A fifth of them has θ at zero and
+a fifth at saturation, where kinked and dead units cannot be judged."""
 
-# -- check_gradient, where nothing is known of the function but its values ---------------------------------------------
+# -- check_gradient, where only values of the function are known ---------------------------------------------
 
 ALL_COORDINATES = 1000
-"""Up to so many parameters, each is differenced by itself. More are taken together in groups."""
+"""Up to so many parameters are differenced one by one. More are differenced in groups."""
 
 GROUPS = 500
-"""Groups in which more parameters are differenced, each along a random direction of its own."""
+"""The number of groups, each with a random direction of its own."""
 
 GROUPED = 1e-3
-"""Of a coordinate that was differenced in a group alone, an error of this share of the largest derivative in its block
-has to be visible. What else may hide in it is told: the smallest error that would have been seen."""
+"""In a coordinate that was differenced only in a group, an error of this share of the largest derivative in its block
+has to show. The report says which smaller errors would show."""
 
 LONGEST = 10.0
-"""How far a group's direction may reach, in steps: more entries are moved by less each, since the cost bends more."""
+"""The largest length of a group's direction, in steps. More entries move by less each, since the cost bends more."""
 
 SINGLED_OUT = 300
-"""Where groups are wrong, so many coordinates of theirs are differenced one by one, for the diagnosis."""
+"""So many coordinates of wrong groups are differenced one by one, to find out which mistake it is."""
 
 ENTRIES_MOVED = 1e8
-"""Of very many parameters there are fewer groups, since every call moves all of them: so many in all, for each
-point of a stencil."""
+"""With very many parameters there are fewer groups, since every call copies all of θ: groups times parameters is at
+most this."""
 
 FINER_LOOKS = 12
-"""Of the lines that agree, so many are looked at again with narrower steps, where wiggles may hide from the first."""
+"""So many lines that agree are differenced again with narrower steps, which show wiggles that wide steps miss."""
 
 GRADIENT_ROUNDINGS = 64
-"""What a gradient may be off by, in u times the largest entry of its block, beside what rounding of θ makes of it: a
-few dozen roundings."""
+"""The error bound of a gradient, in u times the largest entry of its block: a few dozen roundings. What rounding of θ
+changes is added to it."""
 
 # -- check_derivatives, where the whole program is known ---------------------------------------------------------------
 
