@@ -1,7 +1,7 @@
 """When two answers differ: in each coordinate where their difference exceeds the sum of both error bounds.
 
-An answer is a cost and a gradient with error bounds. Where the bounds are large compared with the derivatives, nothing is
-decided.
+An answer is a cost and a gradient with error bounds. Where the bounds are large compared with the derivatives, nothing
+is decided.
 """
 
 from collections.abc import Sequence

@@ -3,8 +3,8 @@
 No error bound can be derived for formulas that nobody shows, so the bounds are measured: the noise of the cost
 (`harness.checks.functions.cost_noise`), and the truncation of a difference from differences at other widths. What looks
 wrong at one step is tried again with smaller ones (`harness.checks.functions.step_sizes`), so that neither a kink nor a
-strong curvature within one stencil raises a false alarm. An error has to be small compared with the largest derivative in its
-block, at θ or one step away, and never with the cost: nothing is decided that a large constant in the cost hides.
+strong curvature within one stencil raises a false alarm. An error has to be small compared with the largest derivative
+in its block, at θ or one step away, and never with the cost: nothing is decided that a large constant in it hides.
 """
 
 import time

@@ -299,7 +299,7 @@ class Search:
 
 
 def size_of(block: Sequence[Found]) -> float:
-    """The size of the derivatives of a block or, where they vanish, of those nearby: errors have to be small compared with it.
+    """The size with which errors in a block are compared: that of its derivatives, or of those nearby if these vanish.
 
     Where derivatives vanish, as at a minimum, the largest slope within the stencil takes their place.
     """
