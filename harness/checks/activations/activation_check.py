@@ -41,8 +41,7 @@ from harness.verdict.judgement import judge
 from harness.verdict.report import Report
 from reference.activations import Activation
 
-JUNCTIONS_SHOWN = 6
-"""Junctions that are reported one by one; the details have all."""
+JUNCTIONS_SHOWN = 6  # junctions that are reported one by one; the details have all
 
 
 @settings_kept

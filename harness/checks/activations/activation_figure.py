@@ -15,25 +15,17 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-WINDOWS = (6.0, 30.0, 1e3)
-"""Half widths. The first in which some of what is wrong lies is shown."""
-
-NEARLY_ALL = 0.95
-"""A wrong share of the window from which on shading would look like a background."""
+WINDOWS = (6.0, 30.0, 1e3)  # Half widths. The first in which some of what is wrong lies is shown.
+NEARLY_ALL = 0.95  # a wrong share of the window from which on shading would look like a background
 
 HEIGHT = 6.8  # inches
-
-LEAST = 0.1
-"""Errors in ulps below this, such as those of exact results, are drawn here."""
+LEAST = 0.1  # errors in ulps below this, such as those of exact results, are drawn here
 
 LEAST_TOP, HEADROOM = 10.0, 1.4
 """The least upper end of the axis in ulps, and the power of its end that leaves room for the legend."""
 
-ULPS_TO = 1e3
-"""|z| up to which ulps are shown, whatever the window."""
-
-SMALLEST = 1e-19
-"""The smallest difference shown, beside the largest slope: somewhat less than a rounding."""
+ULPS_TO = 1e3  # |z| up to which ulps are shown, whatever the window
+SMALLEST = 1e-19  # the smallest difference shown, beside the largest slope: somewhat less than a rounding
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,16 +34,11 @@ class Curve:
 
     Attributes
     ----------
-    z, claimed, true, allowed : (n,) arrays
-        At each z the claimed and the true slope, and the error bound of their difference.
-    wrong : (n,) bool array
-        Where the claim is wrong.
-    kinks : tuple of float
-        The declared kinks.
-    junctions : tuple of float
-        Where two formula pieces meet, the declared kinks among them.
-    precision : Precision or None
-        How many correct digits the slope has.
+    z, claimed, true, allowed : at each z the claimed and the true slope, and the error bound of their difference
+    wrong : where the claim is wrong
+    kinks : the declared kinks
+    junctions : where two formula pieces meet, the declared kinks among them
+    precision : how many correct digits the slope has
     """
 
     z: np.ndarray

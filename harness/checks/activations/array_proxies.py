@@ -14,8 +14,7 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from reference.arithmetics.companion import COMPARISONS, NoRule, clip
 
-DEEPEST = 6
-"""Comparisons on one path through a formula. Each of them may double the number of paths."""
+DEEPEST = 6  # Comparisons on one path through a formula. Each of them may double the number of paths.
 
 UFUNCS = frozenset(name for name in dir(np) if isinstance(getattr(np, name), np.ufunc))
 

@@ -18,20 +18,11 @@ from reference.arithmetics.companion import first_line
 from reference.arithmetics.rounded import Rounded32
 from reference.measured import MeasuredSlope
 
-NO_DIGIT = 0.5
-"""Relative: a slope that is off by half of itself has no correct digit."""
-
-REGIONS = (1.0, 6.0, 30.0, 100.0)
-"""|z| up to which errors in ulps are reported together."""
-
-KNOWN = 1e-10
-"""Relative: a number that balls know so well serves as the true one, in every format."""
-
-HALVINGS = 24
-"""Of a grid interval in which overflow begins: as many as float32 has bits."""
-
-EVERY = 3
-"""Of the grid's z one in three is enough for the errors of a format that has few digits."""
+NO_DIGIT = 0.5  # relative: a slope that is off by half of itself has no correct digit
+REGIONS = (1.0, 6.0, 30.0, 100.0)  # |z| up to which errors in ulps are reported together
+KNOWN = 1e-10  # relative: a number that balls know so well serves as the true one, in every format
+HALVINGS = 24  # of a grid interval in which overflow begins: as many as float32 has bits
+EVERY = 3  # of the grid's z one in three is enough for the errors of a format that has few digits
 
 
 class Precision(NamedTuple):
@@ -39,16 +30,11 @@ class Precision(NamedTuple):
 
     Attributes
     ----------
-    ulps : (n,) array
-        The true error of the claimed slope at each z of the grid in ulps of float64; NaN where it is not known.
-    slopes : dict
-        For other formats, by name, errors of the slope in regions of |z|, as `by_region` reports them.
-    lost : tuple of float
-        The z from which on, outwards, the slope has no correct digit.
-    facts : list of Fact
-        The same for a report.
-    details : dict
-        The same as a JSON-ready document.
+    ulps : the true error of the claimed slope at each z of the grid in ulps of float64; NaN where it is not known
+    slopes : for other formats, by name, errors of the slope in regions of |z|, as `by_region` reports them
+    lost : the z from which on, outwards, the slope has no correct digit
+    facts : the same for a report
+    details : the same as a JSON-ready document
     """
 
     ulps: np.ndarray

@@ -38,11 +38,8 @@ from reference.arithmetics.taylor.models import Taylor, variable
 from reference.arithmetics.taylor.rules import derivative_of
 from reference.namespaces import NUMPY
 
-INSIDE = 30.0
-"""|z| up to which the proof should leave no z out."""
-
-FAR = 1e6
-"""|z| up to which the proof continues where it succeeds."""
+INSIDE = 30.0  # |z| up to which the proof should leave no z out
+FAR = 1e6  # |z| up to which the proof continues where it succeeds
 
 STARTING, STARTING_FAR = 256, 16
 """Cells to begin with: most formulas curve on a scale of 1, and are proved on cells of a quarter at once."""
@@ -50,26 +47,13 @@ STARTING, STARTING_FAR = 256, 16
 WORK, WORK_FAR = 16_384, 4_096
 """Cells that are looked at before the rest is left to sampling: 0.01 ms each for a short formula."""
 
-PASSES = 20
-"""How often cells are split. In 8 parts each time there would be 1e18 of them."""
-
-NEGLIGIBLE = 1e-100
-"""|z| below which cells are not split any more."""
-
-HOPELESS = 2
-"""After so many splits in a row that gained too little, what remains is rounding."""
-
-GAINED = 0.5
-"""A split has gained enough if the error of a part is at most this share of its cell's."""
-
-SAMPLES = 5
-"""Of each stretch that is wrong, so many z are suspects; and so many stretches have some."""
-
-JUST_BESIDE = 1e-9
-"""Half-widths beside a cell, where rounding may still change a comparison on it."""
-
-DIGITS = 10
-"""Decimals to which a place is rounded where a comparison changes: most of them are round numbers."""
+PASSES = 20  # How often cells are split. In 8 parts each time there would be 1e18 of them.
+NEGLIGIBLE = 1e-100  # |z| below which cells are not split any more
+HOPELESS = 2  # after so many splits in a row that gained too little, what remains is rounding
+GAINED = 0.5  # a split has gained enough if the error of a part is at most this share of its cell's
+SAMPLES = 5  # of each stretch that is wrong, so many z are suspects; and so many stretches have some
+JUST_BESIDE = 1e-9  # half-widths beside a cell, where rounding may still change a comparison on it
+DIGITS = 10  # decimals to which a place is rounded where a comparison changes: most of them are round numbers
 
 CONSTANTS = 1e3
 """Widens a model for constants that were rounded before the model was made; `SETTLED` is added for the same reason."""
@@ -96,18 +80,12 @@ class Proof:
 
     Attributes
     ----------
-    left : tuple of (float, float)
-        The stretches of [-30, 30] that are not proved.
-    far : (float, float)
-        From where to where all z beyond [-30, 30] are proved, too; (-30, 30) if none are.
-    suspects : tuple of float
-        z at which the claim is further than `ALLOWED` from the derivative.
-    places : tuple of float
-        z at which comparisons in the formula or the claim were seen to change.
-    kinks : tuple of float
-        The declared kinks within [-30, 30], where nothing is proved.
-    reason : str
-        Why nothing could be proved, if so.
+    left : the stretches of [-30, 30] that are not proved
+    far : from where to where all z beyond [-30, 30] are proved, too; (-30, 30) if none are
+    suspects : z at which the claim is further than `ALLOWED` from the derivative
+    places : z at which comparisons in the formula or the claim were seen to change
+    kinks : the declared kinks within [-30, 30], where nothing is proved
+    reason : why nothing could be proved, if so
     """
 
     left: tuple[tuple[float, float], ...] = ((-INSIDE, INSIDE),)

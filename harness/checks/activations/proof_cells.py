@@ -19,36 +19,20 @@ from reference.arithmetics.taylor.rules import derivative_of
 from reference.namespaces import NUMPY
 from reference.oracles import ball_arithmetic
 
-AROUND = 8
-"""Floats on either side of a place where a comparison changes, which rounding may move."""
-
-FLOATS = 2 * AROUND + 1
-"""A cell of so many floats, or fewer, is not split."""
-
-PARTS = 8
-"""The most parts that one cell is split into."""
-
-TOGETHER = 256
-"""Cells that one pass should have: it costs hardly more for them than for one."""
-
-STEEP = 8.0
-"""A cell whose ends have a larger quotient reaches towards zero, and is split into parts of this quotient."""
+AROUND = 8  # floats on either side of a place where a comparison changes, which rounding may move
+FLOATS = 2 * AROUND + 1  # a cell of so many floats, or fewer, is not split
+PARTS = 8  # the most parts that one cell is split into
+TOGETHER = 256  # cells that one pass should have: it costs hardly more for them than for one
+STEEP = 8.0  # a cell whose ends have a larger quotient reaches towards zero, and is split into parts of this quotient
 
 ALLOWED = 1e-9
 """Largest error of a claimed slope, over the larger of 1 and the slope. Seven digits above a rounding, so that a right
 slope may round many times; and a tenth of what would show in float32."""
 
-ONE_BY_ONE = 256
-"""Floats of small cells that are decided one by one."""
-
-SAMPLED = 24
-"""Larger cells of which the middle is looked at."""
-
-BESIDE_ZERO = 1e-9
-"""|z| of cells that balls decide as a whole, because no slope changes by much on them."""
-
-QUOTIENT = 2.0**16
-"""Of the ends of such a cell: from `BESIDE_ZERO` to the smallest float there are 66 of them."""
+ONE_BY_ONE = 256  # floats of small cells that are decided one by one
+SAMPLED = 24  # larger cells of which the middle is looked at
+BESIDE_ZERO = 1e-9  # |z| of cells that balls decide as a whole, because no slope changes by much on them
+QUOTIENT = 2.0**16  # of the ends of such a cell: from `BESIDE_ZERO` to the smallest float there are 66 of them
 
 Cells = tuple[np.ndarray, np.ndarray]
 

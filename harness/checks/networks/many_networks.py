@@ -22,8 +22,7 @@ from harness.verdict.report import Report
 from reference.activations import Activation
 from reference.whole_numbers import whole_number
 
-KEPT = 5
-"""Failures that a summary keeps with their reports."""
+KEPT = 5  # failures that a summary keeps with their reports
 
 VERDICTS = ("agree", "disagree", "inconclusive")
 

@@ -26,8 +26,7 @@ from reference.problem import Problem
 
 MAX_HIDDEN_LAYERS, MAX_UNITS, MAX_EXAMPLES = 4, 8, 10
 
-GRID = 2**20
-"""Numbers are multiples of 1/GRID, so that they shrink to simple ones."""
+GRID = 2**20  # numbers are multiples of 1/GRID, so that they shrink to simple ones
 
 X_SCALES = {"ordinary": 2.0, "large": 1000.0}
 THETA_SCALES = {"ordinary": 1.0, "small": 0.12, "zero": 0.0, "large": 10.0, "saturating": 100.0}
