@@ -77,7 +77,7 @@ class Kind(StrEnum):
     # -- functions of one's own: harness/facts/function_messages.py ----------------------------------------------------
     KINK_AT_THETA = "kink-at-theta"
 
-    # -- activations: harness/facts/activation_messages.py -------------------------------------------------------------
+    # -- activations: harness/facts/activation_messages.py, slope_messages.py ------------------------------------------
     AT_INFINITY = "at-infinity"
     CHAIN_RULE = "chain-rule"
     CLAIM_AGREES = "claim-agrees"

@@ -13,6 +13,7 @@ from harness.facts import (
     homework_messages,
     network_messages,
     relation_messages,
+    slope_messages,
     sweep_messages,
     verdict_messages,
 )
@@ -26,6 +27,7 @@ TABLE: Mapping[Kind, Row] = (
     | network_messages.ROWS
     | function_messages.ROWS
     | activation_messages.ROWS
+    | slope_messages.ROWS
     | derivative_messages.ROWS
     | drop_in_messages.ROWS
     | homework_messages.ROWS

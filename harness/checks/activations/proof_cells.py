@@ -6,7 +6,7 @@ comparison a float lies. They also know that min(0, exp(z) - 1) is its second br
 float64 the difference rounds to zero.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
@@ -155,7 +155,7 @@ def _is_of_either_side(f: Activation, z: np.ndarray, claimed: np.ndarray) -> np.
     for kink in f.kinks:
         near = (np.abs(number_of(z) - number_of(np.array(kink))) <= AROUND) & (z != kink)
         if near.any():
-            _, slope, error = _slope_at(f)(
+            _, slope, error = _slopes(
                 f, np.array([floats_beside(np.array(kink), side * AROUND) for side in (-2.0, 2.0)])
             )
             apart = np.abs(claimed - slope[:, np.newaxis]) + error[:, np.newaxis]
@@ -165,12 +165,11 @@ def _is_of_either_side(f: Activation, z: np.ndarray, claimed: np.ndarray) -> np.
 
 def _true_slope(f: Activation, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """f'(z) and how far off it may be; at a junction, where enclosures are wide, the common limit of both sides."""
-    slope_at = _slope_at(f)
-    value, slope, error = slope_at(f, z)
+    value, slope, error = _slopes(f, z)
     junctions = np.flatnonzero(~(error <= ALLOWED))
     if not junctions.size:
         return slope, error
-    beside = [slope_at(f, side) for side in np.array([sides(x) for x in z[junctions]]).reshape(-1, 2).T]
+    beside = [_slopes(f, side) for side in np.array([sides(x) for x in z[junctions]]).reshape(-1, 2).T]
     (left_value, left, left_error), (right_value, right, right_error) = beside
     middle = np.where(np.isnan(value), f(z.copy()), value)[
         junctions
@@ -183,17 +182,12 @@ def _true_slope(f: Activation, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return slope, error
 
 
-def _slope_at(f: Activation) -> Callable[[Activation, np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """A function to value, slope and the slope's error: by balls, or by Taylor models if balls cannot run f."""
+def _slopes(f: Activation, z: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Value, slope and the slope's error at each z: by balls, or by Taylor models where balls cannot run f."""
     try:
-        ball_arithmetic.slope(f, np.ones(1))
+        true = ball_arithmetic.slope(f, z)
     except FORMULA_ERRORS:
-        return _by_taylor
-    return _by_ball_arithmetic
-
-
-def _by_ball_arithmetic(f: Activation, z: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    true = ball_arithmetic.slope(f, z)
+        return _by_taylor(f, z)
     return true.value, true.slope, true.error
 
 
