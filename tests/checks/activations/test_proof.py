@@ -249,11 +249,6 @@ def test_a_proof_names_what_is_proved_and_what_is_left_to_sampling():
     assert (left.kind, left.where) == (Kind.LEFT_TO_SAMPLING, ("1 <= z <= 2", "z = 0"))
 
 
-def test_a_record_is_proved_once():
-    f = ACTIVATIONS["tanh"]
-    assert prove(f) is prove(f)
-
-
 def test_places_where_a_claim_changes_its_branch_are_told():
     proof = prove(of("sin", lambda d, z, a: np.where(within(z, 11.25, 11.5), d, np.cos(z))))
     assert {11.25, 11.5} <= set(proof.places)
