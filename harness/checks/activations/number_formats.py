@@ -3,7 +3,7 @@
 True errors are counted in ulps (units in the last place) of each format, by region of z, beside what rounding allows.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -31,17 +31,15 @@ class Precision(NamedTuple):
     Attributes
     ----------
     ulps : the true error of the claimed slope at each z of the grid in ulps of float64; NaN where it is not known
-    slopes : for other formats, by name, errors of the slope in regions of |z|, as `by_region` reports them
-    lost : the z from which on, outwards, the slope has no correct digit
-    facts : the same for a report
-    details : the same as a JSON-ready document
+    lost : from where the slope has no correct digit, as facts
+    formats : errors and overflows in other formats, by name
+    facts : all of it for a report
     """
 
     ulps: np.ndarray
-    slopes: Mapping[str, Sequence[Mapping[str, Any]]]
-    lost: tuple[float, ...]
+    lost: list[Fact]
+    formats: dict[str, dict[str, Any]]
     facts: list[Fact]
-    details: dict[str, Any]
 
 
 def measure_precision(
@@ -52,9 +50,7 @@ def measure_precision(
     rows, lost = by_region(points.z, ulps), find_lost_tails(points, balls, bound.claimed)
     facts = [*lost, *([note(Kind.NUMBER_FORMAT, "float64", slope={"ulps": rows})] if rows else [])]
     facts += [_fact_of_format(name, found, notation) for name, found in formats.items()]
-    slopes = {name: found["slope"]["ulps"] for name, found in formats.items() if "slope" in found}
-    starts = tuple(fact.data["z"] for fact in lost)
-    return Precision(ulps, slopes, starts, facts, {"ulps": rows, "lost_tails": lost, **formats})
+    return Precision(ulps, lost, formats, facts)
 
 
 def _fact_of_format(name: str, found: Mapping[str, Any], notation: Notation) -> Fact:

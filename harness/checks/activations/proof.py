@@ -104,14 +104,14 @@ class Proof:
         """From where to where all z are proved, of a complete proof."""
         return f"{notation.stretch(*self.far)}{' except kinks' if self.kinks else ''}"
 
-    def to_fact(self, notation: Notation = OF_Z) -> Fact | None:
+    def to_facts(self, notation: Notation = OF_Z) -> list[Fact]:
         """What is left to sampling within [-30, 30], if anything is."""
         if self.complete:
-            return None
+            return []
         # a stretch of floats that are next to zero is zero
         stretches = ((0.0, 0.0) if max(map(abs, ends)) <= TINY else ends for ends in self.left)
         reason = {"reason": self.reason} if self.reason else {}
-        return note(Kind.LEFT_TO_SAMPLING, *(notation.stretch(*ends) for ends in stretches), **reason)
+        return [note(Kind.LEFT_TO_SAMPLING, *(notation.stretch(*ends) for ends in stretches), **reason)]
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready document."""
