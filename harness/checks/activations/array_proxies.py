@@ -77,11 +77,12 @@ class Entries(np.ndarray):
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *operands: Any, out: Any = None, **keywords: Any) -> Any:
         plain = [_plain(x) for x in operands]
         result: Any
+        # np.clip compares inside of C, where no proxy is asked; `clip` of the arithmetics uses minimum and maximum
         if ufunc.__name__ == "clip":
             result = clip(*(x.view(Entries) for x in plain))
         elif method != "__call__" or keywords or _is_from_pyfunc(ufunc):
             result = getattr(ufunc, method)(*plain, **keywords)
-        else:
+        else:  # NumPy has no loops over objects for logaddexp, SciPy's functions and others
             result = np.frompyfunc(lambda *entries: ufunc(*entries), ufunc.nin, ufunc.nout)(*plain)
         if ufunc in COMPARISONS:
             result = np.asarray(result, dtype=bool)  # asks each entry for its truth value
@@ -161,6 +162,7 @@ def run_on_entries(formula: Callable[..., Any], *arrays: Any) -> Any:
         except _OpenComparison as comparison:
             if len(path) == DEEPEST:
                 raise NoRule(f"it needs more than {DEEPEST} comparisons, one after the other") from None
+            # both paths are run to their ends, because an undecided entry needs both results
             either = (on_path({**path, comparison.key: truth}) for truth in (True, False))
             return np.where(comparison.condition, *either)
 

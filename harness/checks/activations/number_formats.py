@@ -172,6 +172,7 @@ def _float32(f: Activation, z: np.ndarray) -> dict[str, Any]:
     """True errors, and differences from float64 beside the rounding bound at u = 2**-24."""
     single = np.unique(z.astype(np.float32))
     double = single.astype(np.float64)
+    # float64 rounds, too, so float32 may differ from it by both bounds together
     bounds, own = activation_bound(f, double, Rounded32), activation_bound(f, double)
     computed, expected = _value_and_slope(f, single), _value_and_slope(f, double)
     found = _true_errors(f, double, computed, np.float32)
@@ -237,7 +238,7 @@ def _from_onset(z: np.ndarray, low: float, high: float, is_finite: Callable[[flo
     inner, outer = (np.searchsorted(z, low) - 1, low) if low > 0.0 else (np.searchsorted(z, high) + 1, high)
     if low <= 0.0 <= high or not 0 <= inner < z.size:
         return low, high
-    begin, end = float(z[inner]), outer
+    begin, end = float(z[inner]), outer  # finite at `begin`, overflown at `end`
     for _ in range(HALVINGS):
         middle = 0.5 * (begin + end)
         begin, end = (middle, end) if is_finite(middle) else (begin, middle)

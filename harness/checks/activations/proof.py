@@ -130,6 +130,7 @@ def prove(f: Activation) -> Proof:
 
 def _prove(f: Activation) -> Proof:
     inside = _refine(f, without_places(np.linspace(-INSIDE, INSIDE, STARTING + 1), f.kinks), WORK)
+    # further out formulas flatten, and a few cells on a logarithmic scale are enough
     edges = np.geomspace(INSIDE, FAR, STARTING_FAR + 1)
     beyond = _refine(f, _concatenate([without_places(ends, f.kinks) for ends in (-edges[::-1], edges)]), WORK_FAR)
     return Proof(
@@ -162,14 +163,16 @@ def _refine(f: Activation, start: Cells, work: int) -> _Refined:
         work -= low.size
         wrong.append((low[seen.wrong], high[seen.wrong]))
         places.update(seen.place[~np.isnan(seen.place)].tolist())
+        # a split that hardly lowers the error is stale, unless an enclosure failed, a branch is open, or zero is near
         gained = (seen.error < GAINED * before) | ~np.isfinite(seen.error) | seen.undecided | is_steep(low, high)
         stale = np.where(gained, 0, stale + 1)
         is_open = ~seen.proved & ~seen.wrong
+        # single floats and cells beside zero are left to balls, which need no width
         tiny = (count_floats(low, high) <= FLOATS) | (np.maximum(np.abs(low), np.abs(high)) <= NEGLIGIBLE)
         done = is_open & (tiny | (stale >= HOPELESS))
         given_up.append((low[done], high[done]))
         low, high, before, stale = _split(seen, low, high, stale, is_open & ~done)
-        if not low.size or work < low.size or wrong[-1][0].size:
+        if not low.size or work < low.size or wrong[-1][0].size:  # one wrong cell is enough for suspects
             break
     wrong_low, wrong_high = _concatenate(wrong)
     low, high, suspects = decide_with_balls(f, *_concatenate([*given_up, (low, high)]))
@@ -203,6 +206,7 @@ def _enclose(f: Activation, low: np.ndarray, high: np.ndarray) -> _Enclosed:
         value, derivative = derivative_of(partial(f.value, NUMPY), z)
         claim = Taylor.lifted(f.slope(z, value))
     _require_enclosed(f, z.value, value, claim)
+    # enclosing the difference keeps what claim and derivative have in common; two separate bounds would lose it
     difference = claim - derivative
     least, error = _smallest_and_largest(difference)
     smallest, largest = _smallest_and_largest(derivative)
@@ -224,6 +228,7 @@ def _smallest_and_largest(x: Taylor) -> tuple[np.ndarray, np.ndarray]:
 def _require_enclosed(f: Activation, z: np.ndarray, value: Taylor, claim: Taylor) -> None:
     """Raise `NoRule` where NumPy's result lies outside an enclosure: the formula branches on the kind of array."""
     a = f(z.copy())
+    # an enclosure that excludes the computed number encloses another function
     for computed, enclosure in ((a, value), (f.slope(z.copy(), np.array(a)), claim)):
         known = ~np.isnan(enclosure.low) & ~np.isnan(enclosure.high)
         if np.any(known & ~((enclosure.low <= computed) & (computed <= enclosure.high))):
@@ -234,7 +239,7 @@ def _places(found: list[np.ndarray], low: np.ndarray, high: np.ndarray) -> np.nd
     """The z of the first comparison that changes on each cell, as a round number where that is within rounding."""
     place = np.full(low.shape, np.nan)
     for t in found:
-        z = 0.5 * (low + high) + 0.5 * (high - low) * t
+        z = 0.5 * (low + high) + 0.5 * (high - low) * t  # t in [-1, 1] is the place on the cell
         round_z = np.round(z, DIGITS) + 0.0  # no negative zero
         z = np.where(np.abs(z - round_z) <= 1e-15 * (1.0 + np.abs(low) + np.abs(high)), round_z, z)
         within = np.abs(t) <= 1.0 + JUST_BESIDE

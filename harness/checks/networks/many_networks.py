@@ -89,6 +89,7 @@ def check_networks(
     outcomes: list[Outcome] = []
     failures: list[Checked] = []
     for index in count():
+        # with λ = 0 for all, every network hides bugs, and drawing more would not end
         if index >= networks and (like.l2 == 0.0 or not all(outcome.hides_bugs for outcome in outcomes)):
             break
         problem, theta = random_problem((seed, index), activations, **given)

@@ -119,7 +119,7 @@ def _draw_y(choose: Chooser, network: Network, m: int) -> np.ndarray:
     K = network.sizes[-1]
     if choose.element(["classes", "targets"]) == "classes":
         return np.array([choose.integer(0, K - 1) for _ in range(m)])
-    targets = (choose.grid((m, K)) / GRID + 1.0) / 2.0
+    targets = (choose.grid((m, K)) / GRID + 1.0) / 2.0  # in [0, 1]
     if network.output.name == "softmax":
         targets += 1.0 / GRID  # no row of zeros, which could not be normalised
         return targets / targets.sum(axis=1, keepdims=True)
