@@ -77,7 +77,7 @@ class Entries(np.ndarray):
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *operands: Any, out: Any = None, **keywords: Any) -> Any:
         plain = [_plain(x) for x in operands]
         result: Any
-        # np.clip compares inside of C, where no proxy is asked; `clip` of the arithmetics uses minimum and maximum
+        # NumPy's clip compares objects, which splits the path; the arithmetic's minimum and maximum do not
         if ufunc.__name__ == "clip":
             result = clip(*(x.view(Entries) for x in plain))
         elif method != "__call__" or keywords or _is_from_pyfunc(ufunc):
