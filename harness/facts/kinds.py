@@ -102,7 +102,7 @@ class Kind(StrEnum):
     WRONG_AT_POINT = "wrong-at-point"
     WRONG_ENTRIES = "wrong-entries"
 
-    # -- activations: harness/facts/activation_messages.py -------------------------------------------------------------
+    # -- activations: harness/facts/activation_messages.py, slope_messages.py ------------------------------------------
     AT_INFINITY = "at-infinity"
     CHAIN_RULE = "chain-rule"
     CLAIM_AGREES = "claim-agrees"

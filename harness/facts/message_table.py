@@ -13,6 +13,7 @@ from harness.facts import (
     homework_messages,
     network_messages,
     relation_messages,
+    slope_messages,
     sweep_messages,
     verdict_messages,
 )
@@ -25,7 +26,7 @@ ROOMS: Mapping[str, Mapping[Kind, Row]] = {
     "Which mistake it is": relation_messages.ROWS,
     "Networks, sources and the bug zoo": network_messages.ROWS,
     "Functions with their own gradient": function_messages.ROWS,
-    "Activations": activation_messages.ROWS,
+    "Activations": activation_messages.ROWS | slope_messages.ROWS,
     "Functions that JAX traces": derivative_messages.ROWS,
     "Drop-ins": drop_in_messages.ROWS,
     "Homework": homework_messages.ROWS,

@@ -17,7 +17,7 @@ from harness.checks.activations import record_faults
 from harness.checks.activations.activation_figure import Curve
 from harness.checks.activations.formulas import as_written, compute_part, find_activation
 from harness.checks.activations.junctions import Junction, find_junctions, find_value_jumps, measure_junctions
-from harness.checks.activations.number_formats import Precision, measure_precision
+from harness.checks.activations.number_formats import Precision, by_region, measure_precision
 from harness.checks.activations.other_claims import (
     add_claim,
     add_second_derivative,
@@ -41,8 +41,7 @@ from harness.verdict.judgement import judge
 from harness.verdict.report import Report
 from reference.activations import Activation
 
-JUNCTIONS_SHOWN = 6
-"""Junctions that are reported one by one; the details have all."""
+JUNCTIONS_SHOWN = 6  # junctions that are reported one by one; the details have all
 
 
 @settings_kept
@@ -104,12 +103,11 @@ def _is_finite_at(f: Activation, suspects: Sequence[float]) -> bool:
 def _check_at(f: Activation, suspects: Sequence[float], notation: Notation, started: float) -> Report:
     """Read the record on a grid, ask the oracles, compare at every z and at every junction, and judge."""
     reading = _read(f, suspects)
-    points = reading.points
+    points, slope_at, proof, _ = reading
     bound = activation_bound(f, points.z)
     bound = bound._replace(claimed=bound_rounding_of_claim(f, points.z, bound.claimed))
     oracles = _ask(reading, bound)
-    slope_at, by_jax = reading.slope_at, oracles.slopes.get("jax")
-    junctions = measure_junctions(points, bound, slope_at, by_jax) if oracles.slopes else []
+    junctions = measure_junctions(points, bound, slope_at, oracles.slopes.get("jax")) if oracles.slopes else []
     compared = compare_slopes(points, bound, oracles, junctions)
     precision = measure_precision(points, bound, oracles.slopes.get("ball"), notation)
     reported, undeclared = _choose_junctions(f, junctions)
@@ -119,14 +117,15 @@ def _check_at(f: Activation, suspects: Sequence[float], notation: Notation, star
         *_facts_of_junctions(reported, undeclared, notation),
         *broken,
         *bound.notes,
-        *reading.proof_facts(notation),
+        *(proof.to_facts(notation) if proof else ()),
         # while the slope is wrong its digits do not matter
         *([] if CLAIMED in compared.consensus.outliers else precision.facts),
     ]
-    details = {"proof": reading.proof and reading.proof.to_dict()} | precision.details
+    ulps = by_region(points.z, precision.ulps)
+    details = {"proof": proof and proof.to_dict(), "ulps": ulps, "lost_tails": precision.lost} | precision.formats
     details |= {"kinks": [junction.to_dict() for junction in reported], "not_finite": broken}
     picture = _draw(points, bound, compared, precision)
-    subject = ActivationSlope(points, slope_at, reading.proof, notation, facts, details, picture)
+    subject = ActivationSlope(points, slope_at, proof, notation, facts, details, picture)
     return judge(subject, compared.answers, compared.pairs, (), compared.consensus, oracles.left_out, started)
 
 
@@ -137,9 +136,6 @@ class _Reading(NamedTuple):
     slope_at: SlopeFunction | None = None
     proof: Proof | None = None
     dependence: Sequence[Fact] = ()
-
-    def proof_facts(self, notation: Notation) -> list[Fact]:
-        return [fact] if self.proof and (fact := self.proof.to_fact(notation)) else []
 
 
 def _read(f: Activation, suspects: Sequence[float]) -> _Reading:
@@ -182,12 +178,14 @@ def _find_faults(
     """What is wrong with the record beside its slope, or worth knowing."""
     points, f = reading.points, reading.points.f
     jumps = [junction.z for junction in junctions if junction.value_jumps]
-    of_slope = record_faults.find_dependence("slope", lambda z: f.slope(z, f(z)), points.z, bound.claimed)
+    dependence = reading.dependence or record_faults.find_dependence(
+        "slope", lambda z: f.slope(z, f(z)), points.z, bound.claimed
+    )
     return [
         *record_faults.find_faults(f, points.z),
         *record_faults.find_value_at_minus_zero(points, bound, jumps),
         *record_faults.find_slope_at_minus_zero(points),
-        *(reading.dependence or of_slope),
+        *dependence,
         *record_faults.find_other_values(points, bound, oracles.slopes, notation),
     ]
 

@@ -15,25 +15,17 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-WINDOWS = (6.0, 30.0, 1e3)
-"""Half widths. The first in which some of what is wrong lies is shown."""
-
-NEARLY_ALL = 0.95
-"""A wrong share of the window from which on shading would look like a background."""
+WINDOWS = (6.0, 30.0, 1e3)  # Half widths. The first in which some of what is wrong lies is shown.
+NEARLY_ALL = 0.95  # a wrong share of the window from which on shading would look like a background
 
 HEIGHT = 6.8  # inches
-
-LEAST = 0.1
-"""Errors in ulps below this, such as those of exact results, are drawn here."""
+LEAST = 0.1  # errors in ulps below this, such as those of exact results, are drawn here
 
 LEAST_TOP, HEADROOM = 10.0, 1.4
 """The least upper end of the axis in ulps, and the power of its end that leaves room for the legend."""
 
-ULPS_TO = 1e3
-"""|z| up to which ulps are shown, whatever the window."""
-
-SMALLEST = 1e-19
-"""The smallest difference shown, beside the largest slope: somewhat less than a rounding."""
+ULPS_TO = 1e3  # |z| up to which ulps are shown, whatever the window
+SMALLEST = 1e-19  # the smallest difference shown, beside the largest slope: somewhat less than a rounding
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,16 +34,11 @@ class Curve:
 
     Attributes
     ----------
-    z, claimed, true, allowed : (n,) arrays
-        At each z the claimed and the true slope, and the error bound of their difference.
-    wrong : (n,) bool array
-        Where the claim is wrong.
-    kinks : tuple of float
-        The declared kinks.
-    junctions : tuple of float
-        Where two formula pieces meet, the declared kinks among them.
-    precision : Precision or None
-        How many correct digits the slope has.
+    z, claimed, true, allowed : at each z the claimed and the true slope, and the error bound of their difference
+    wrong : where the claim is wrong
+    kinks : the declared kinks
+    junctions : where two formula pieces meet, the declared kinks among them
+    precision : how many correct digits the slope has
     """
 
     z: np.ndarray
@@ -149,13 +136,14 @@ class Curve:
         known = ~np.isnan(self.precision.ulps)
         z, ulps = self.z[known], np.maximum(self.precision.ulps[known], LEAST)
         ax.plot(z, ulps, ".", color=COLOURS[1], markersize=3.0, label="float64")
-        for (name, rows), colour in zip(self.precision.slopes.items(), COLOURS[2:]):
+        for (name, found), colour in zip(self.precision.formats.items(), COLOURS[2:]):
+            rows = found.get("slope", {}).get("ulps", ())
             for side in (-1.0, 1.0) if rows else ():
                 ends = [side * min(end, ULPS_TO) for row in rows for end in (row["from"], row["to"])]
                 sizes = [max(row["largest"], LEAST) for row in rows for _ in range(2)]
                 label = f"{name}, largest by region" if side > 0.0 else None
                 ax.plot(ends, sizes, color=colour, linewidth=1.2, label=label)
-        for start in self.precision.lost:
+        for start in (fact.data["z"] for fact in self.precision.lost):
             ax.axvspan(start, np.copysign(ULPS_TO, start), color=COLOURS[0], alpha=0.15, linewidth=0)
             side, place = "left" if start > 0.0 else "right", ax.get_xaxis_transform()
             ax.text(start, 0.06, " no correct digit ", transform=place, ha=side, fontsize=SMALL, color=INK)

@@ -14,8 +14,7 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from reference.arithmetics.companion import COMPARISONS, NoRule, clip
 
-DEEPEST = 6
-"""Comparisons on one path through a formula. Each of them may double the number of paths."""
+DEEPEST = 6  # Comparisons on one path through a formula. Each of them may double the number of paths.
 
 UFUNCS = frozenset(name for name in dir(np) if isinstance(getattr(np, name), np.ufunc))
 
@@ -78,11 +77,12 @@ class Entries(np.ndarray):
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *operands: Any, out: Any = None, **keywords: Any) -> Any:
         plain = [_plain(x) for x in operands]
         result: Any
+        # NumPy's clip compares objects, which splits the path; the arithmetic's minimum and maximum do not
         if ufunc.__name__ == "clip":
             result = clip(*(x.view(Entries) for x in plain))
         elif method != "__call__" or keywords or _is_from_pyfunc(ufunc):
             result = getattr(ufunc, method)(*plain, **keywords)
-        else:
+        else:  # NumPy has no loops over objects for logaddexp, SciPy's functions and others
             result = np.frompyfunc(lambda *entries: ufunc(*entries), ufunc.nin, ufunc.nout)(*plain)
         if ufunc in COMPARISONS:
             result = np.asarray(result, dtype=bool)  # asks each entry for its truth value
@@ -162,6 +162,7 @@ def run_on_entries(formula: Callable[..., Any], *arrays: Any) -> Any:
         except _OpenComparison as comparison:
             if len(path) == DEEPEST:
                 raise NoRule(f"it needs more than {DEEPEST} comparisons, one after the other") from None
+            # both paths are run to their ends, because an undecided entry needs both results
             either = (on_path({**path, comparison.key: truth}) for truth in (True, False))
             return np.where(comparison.condition, *either)
 

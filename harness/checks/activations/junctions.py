@@ -21,20 +21,14 @@ from reference.arithmetics.branch_log import Watched, watched
 from reference.measured import MeasuredSlope
 from reference.namespaces import NUMPY
 
-HALVINGS = 64
-"""Of a grid interval: down to neighbouring floats, except at zero."""
-
-AROUND = 4
-"""Floats on either side of a jump, over which a steep slope would change as much."""
-
-MOST = 200
-"""Junctions that are judged. A comparison of noise with noise may change its sign anywhere."""
+HALVINGS = 64  # of a grid interval: down to neighbouring floats, except at zero
+AROUND = 4  # floats on either side of a jump, over which a steep slope would change as much
+MOST = 200  # Junctions that are judged. A comparison of noise with noise may change its sign anywhere.
 
 JUMP = MEANINGLESS["float64"]
 """A slope or value that changes by less than this share between neighbouring floats has no jump there."""
 
-LIMIT_TOLERANCE = 2e-9
-"""One-sided derivatives are known to this share, beside rounding."""
+LIMIT_TOLERANCE = 2e-9  # one-sided derivatives are known to this share, beside rounding
 
 
 @dataclass(frozen=True)
@@ -44,18 +38,12 @@ class Junction:
     Attributes
     ----------
     z : float
-    left, right : float
-        The one-sided derivatives; NaN where they are not known well enough.
-    claimed : float
-        The slope that the record claims there.
-    jax : float
-        What JAX computes for the formula there; NaN where JAX cannot run it.
-    declared : bool
-        Whether the record declares a kink there.
-    error : float
-        How far off the one-sided derivatives and the claim may be.
-    value_jumps : bool
-        Whether the value itself jumps there.
+    left, right : the one-sided derivatives; NaN where they are not known well enough
+    claimed : the slope that the record claims there
+    jax : what JAX computes for the formula there; NaN where JAX cannot run it
+    declared : whether the record declares a kink there
+    error : how far off the one-sided derivatives and the claim may be
+    value_jumps : whether the value itself jumps there
     """
 
     z: float

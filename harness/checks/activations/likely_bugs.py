@@ -18,21 +18,15 @@ from harness.facts.kinds import Kind
 from harness.verdict.relations import CLOSE, Part, find_constant, find_factor, find_sign, find_zero
 from reference.activations import ACTIVATIONS, Activation
 
-SHOWN = 3
-"""So many of the likeliest bugs are reported."""
+SHOWN = 3  # so many of the likeliest bugs are reported
 
 CLOSE_AT_MOST = 1e-3
 """At half of the points, a hypothesis may miss the claim by this share of the claim's error. Two that do not miss it by
 more explain it equally well."""
 
-FEW = 4
-"""From fewer points nothing can be concluded."""
-
-ALMOST = 1e-2
-"""A factor this near to 1 was not forgotten, but has a wrong value."""
-
-ORDINARY = 30.0
-"""|z| up to which formulas neither overflow nor vanish."""
+FEW = 4  # from fewer points nothing can be concluded
+ALMOST = 1e-2  # a factor this near to 1 was not forgotten, but has a wrong value
+ORDINARY = 30.0  # |z| up to which formulas neither overflow nor vanish
 
 CONSTANTS = {
     "√2": math.sqrt(2.0),
@@ -56,12 +50,9 @@ class ClaimedSlope:
     Attributes
     ----------
     f : Activation
-    z, a, claimed, true : (n,) arrays
-        Pre-activation, value, claimed and true slope, where the claim is wrong.
-    slope_at : callable
-        The true slope at any z.
-    notation : Notation
-        The names of claim and variable.
+    z, a, claimed, true : pre-activation, value, claimed and true slope, where the claim is wrong
+    slope_at : the true slope at any z
+    notation : the names of claim and variable
     """
 
     f: Activation

@@ -3,7 +3,7 @@
 True errors are counted in ulps (units in the last place) of each format, by region of z, beside what rounding allows.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -18,20 +18,11 @@ from reference.arithmetics.companion import first_line
 from reference.arithmetics.rounded import Rounded32
 from reference.measured import MeasuredSlope
 
-NO_DIGIT = 0.5
-"""Relative: a slope that is off by half of itself has no correct digit."""
-
-REGIONS = (1.0, 6.0, 30.0, 100.0)
-"""|z| up to which errors in ulps are reported together."""
-
-KNOWN = 1e-10
-"""Relative: a number that balls know so well serves as the true one, in every format."""
-
-HALVINGS = 24
-"""Of a grid interval in which overflow begins: as many as float32 has bits."""
-
-EVERY = 3
-"""Of the grid's z one in three is enough for the errors of a format that has few digits."""
+NO_DIGIT = 0.5  # relative: a slope that is off by half of itself has no correct digit
+REGIONS = (1.0, 6.0, 30.0, 100.0)  # |z| up to which errors in ulps are reported together
+KNOWN = 1e-10  # relative: a number that balls know so well serves as the true one, in every format
+HALVINGS = 24  # of a grid interval in which overflow begins: as many as float32 has bits
+EVERY = 3  # of the grid's z one in three is enough for the errors of a format that has few digits
 
 
 class Precision(NamedTuple):
@@ -39,23 +30,16 @@ class Precision(NamedTuple):
 
     Attributes
     ----------
-    ulps : (n,) array
-        The true error of the claimed slope at each z of the grid in ulps of float64; NaN where it is not known.
-    slopes : dict
-        For other formats, by name, errors of the slope in regions of |z|, as `by_region` reports them.
-    lost : tuple of float
-        The z from which on, outwards, the slope has no correct digit.
-    facts : list of Fact
-        The same for a report.
-    details : dict
-        The same as a JSON-ready document.
+    ulps : the true error of the claimed slope at each z of the grid in ulps of float64; NaN where it is not known
+    lost : from where the slope has no correct digit, as facts
+    formats : errors and overflows in other formats, by name
+    facts : all of it for a report
     """
 
     ulps: np.ndarray
-    slopes: Mapping[str, Sequence[Mapping[str, Any]]]
-    lost: tuple[float, ...]
+    lost: list[Fact]
+    formats: dict[str, dict[str, Any]]
     facts: list[Fact]
-    details: dict[str, Any]
 
 
 def measure_precision(
@@ -66,9 +50,7 @@ def measure_precision(
     rows, lost = by_region(points.z, ulps), find_lost_tails(points, balls, bound.claimed)
     facts = [*lost, *([note(Kind.NUMBER_FORMAT, "float64", slope={"ulps": rows})] if rows else [])]
     facts += [_fact_of_format(name, found, notation) for name, found in formats.items()]
-    slopes = {name: found["slope"]["ulps"] for name, found in formats.items() if "slope" in found}
-    starts = tuple(fact.data["z"] for fact in lost)
-    return Precision(ulps, slopes, starts, facts, {"ulps": rows, "lost_tails": lost, **formats})
+    return Precision(ulps, lost, formats, facts)
 
 
 def _fact_of_format(name: str, found: Mapping[str, Any], notation: Notation) -> Fact:
@@ -190,6 +172,7 @@ def _float32(f: Activation, z: np.ndarray) -> dict[str, Any]:
     """True errors, and differences from float64 beside the rounding bound at u = 2**-24."""
     single = np.unique(z.astype(np.float32))
     double = single.astype(np.float64)
+    # float64 rounds, too, so float32 may differ from it by both bounds together
     bounds, own = activation_bound(f, double, Rounded32), activation_bound(f, double)
     computed, expected = _value_and_slope(f, single), _value_and_slope(f, double)
     found = _true_errors(f, double, computed, np.float32)
@@ -255,7 +238,7 @@ def _from_onset(z: np.ndarray, low: float, high: float, is_finite: Callable[[flo
     inner, outer = (np.searchsorted(z, low) - 1, low) if low > 0.0 else (np.searchsorted(z, high) + 1, high)
     if low <= 0.0 <= high or not 0 <= inner < z.size:
         return low, high
-    begin, end = float(z[inner]), outer
+    begin, end = float(z[inner]), outer  # finite at `begin`, overflown at `end`
     for _ in range(HALVINGS):
         middle = 0.5 * (begin + end)
         begin, end = (middle, end) if is_finite(middle) else (begin, middle)

@@ -23,11 +23,8 @@ from reference.namespaces import NUMPY
 
 WORST_FIRST = ("disagree", "inconclusive", "agree")
 
-AT = (-2.5, -0.5, 0.75, 3.0)
-"""The z at which derivatives in a parameter are checked."""
-
-NEARBY = 4.0
-"""A parameter is checked from a quarter of its usual value to four times that."""
+AT = (-2.5, -0.5, 0.75, 3.0)  # the z at which derivatives in a parameter are checked
+NEARBY = 4.0  # a parameter is checked from a quarter of its usual value to four times that
 
 
 class OtherClaim(NamedTuple):

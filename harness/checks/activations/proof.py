@@ -38,11 +38,8 @@ from reference.arithmetics.taylor.taylor_functions import derivative_of
 from reference.arithmetics.taylor.taylor_model import Taylor, variable
 from reference.namespaces import NUMPY
 
-INSIDE = 30.0
-"""|z| up to which the proof should leave no z out."""
-
-FAR = 1e6
-"""|z| up to which the proof continues where it succeeds."""
+INSIDE = 30.0  # |z| up to which the proof should leave no z out
+FAR = 1e6  # |z| up to which the proof continues where it succeeds
 
 STARTING, STARTING_FAR = 256, 16
 """Cells to begin with: most formulas curve on a scale of 1, and are proved on cells of a quarter at once."""
@@ -50,26 +47,13 @@ STARTING, STARTING_FAR = 256, 16
 WORK, WORK_FAR = 16_384, 4_096
 """Cells that are looked at before the rest is left to sampling: 0.01 ms each for a short formula."""
 
-PASSES = 20
-"""How often cells are split. In 8 parts each time there would be 1e18 of them."""
-
-NEGLIGIBLE = 1e-100
-"""|z| below which cells are not split any more."""
-
-HOPELESS = 2
-"""After so many splits in a row that gained too little, what remains is rounding."""
-
-GAINED = 0.5
-"""A split has gained enough if the error of a part is at most this share of its cell's."""
-
-SAMPLES = 5
-"""Of each stretch that is wrong, so many z are suspects; and so many stretches have some."""
-
-JUST_BESIDE = 1e-9
-"""Half-widths beside a cell, where rounding may still change a comparison on it."""
-
-DIGITS = 10
-"""Decimals to which a place is rounded where a comparison changes: most of them are round numbers."""
+PASSES = 20  # How often cells are split. In 8 parts each time there would be 1e18 of them.
+NEGLIGIBLE = 1e-100  # |z| below which cells are not split any more
+HOPELESS = 2  # after so many splits in a row that gained too little, what remains is rounding
+GAINED = 0.5  # a split has gained enough if the error of a part is at most this share of its cell's
+SAMPLES = 5  # of each stretch that is wrong, so many z are suspects; and so many stretches have some
+JUST_BESIDE = 1e-9  # half-widths beside a cell, where rounding may still change a comparison on it
+DIGITS = 10  # decimals to which a place is rounded where a comparison changes: most of them are round numbers
 
 CONSTANTS = 1e3
 """Widens a model for constants that were rounded before the model was made; `SETTLED` is added for the same reason."""
@@ -96,18 +80,12 @@ class Proof:
 
     Attributes
     ----------
-    left : tuple of (float, float)
-        The stretches of [-30, 30] that are not proved.
-    far : (float, float)
-        From where to where all z beyond [-30, 30] are proved, too; (-30, 30) if none are.
-    suspects : tuple of float
-        z at which the claim is further than `ALLOWED` from the derivative.
-    places : tuple of float
-        z at which comparisons in the formula or the claim were seen to change.
-    kinks : tuple of float
-        The declared kinks within [-30, 30], where nothing is proved.
-    reason : str
-        Why nothing could be proved, if so.
+    left : the stretches of [-30, 30] that are not proved
+    far : from where to where all z beyond [-30, 30] are proved, too; (-30, 30) if none are
+    suspects : z at which the claim is further than `ALLOWED` from the derivative
+    places : z at which comparisons in the formula or the claim were seen to change
+    kinks : the declared kinks within [-30, 30], where nothing is proved
+    reason : why nothing could be proved, if so
     """
 
     left: tuple[tuple[float, float], ...] = ((-INSIDE, INSIDE),)
@@ -126,14 +104,14 @@ class Proof:
         """From where to where all z are proved, of a complete proof."""
         return f"{notation.stretch(*self.far)}{' except kinks' if self.kinks else ''}"
 
-    def to_fact(self, notation: Notation = OF_Z) -> Fact | None:
+    def to_facts(self, notation: Notation = OF_Z) -> list[Fact]:
         """What is left to sampling within [-30, 30], if anything is."""
         if self.complete:
-            return None
+            return []
         # a stretch of floats that are next to zero is zero
         stretches = ((0.0, 0.0) if max(map(abs, ends)) <= TINY else ends for ends in self.left)
         reason = {"reason": self.reason} if self.reason else {}
-        return note(Kind.LEFT_TO_SAMPLING, *(notation.stretch(*ends) for ends in stretches), **reason)
+        return [note(Kind.LEFT_TO_SAMPLING, *(notation.stretch(*ends) for ends in stretches), **reason)]
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready document."""
@@ -152,6 +130,7 @@ def prove(f: Activation) -> Proof:
 
 def _prove(f: Activation) -> Proof:
     inside = _refine(f, without_places(np.linspace(-INSIDE, INSIDE, STARTING + 1), f.kinks), WORK)
+    # further out formulas flatten, and a few cells on a logarithmic scale are enough
     edges = np.geomspace(INSIDE, FAR, STARTING_FAR + 1)
     beyond = _refine(f, _concatenate([without_places(ends, f.kinks) for ends in (-edges[::-1], edges)]), WORK_FAR)
     return Proof(
@@ -184,14 +163,16 @@ def _refine(f: Activation, start: Cells, work: int) -> _Refined:
         work -= low.size
         wrong.append((low[seen.wrong], high[seen.wrong]))
         places.update(seen.place[~np.isnan(seen.place)].tolist())
+        # a split that hardly lowers the error is stale, unless an enclosure failed, a branch is open, or zero is near
         gained = (seen.error < GAINED * before) | ~np.isfinite(seen.error) | seen.undecided | is_steep(low, high)
         stale = np.where(gained, 0, stale + 1)
         is_open = ~seen.proved & ~seen.wrong
+        # single floats and cells beside zero are left to balls, which need no width
         tiny = (count_floats(low, high) <= FLOATS) | (np.maximum(np.abs(low), np.abs(high)) <= NEGLIGIBLE)
         done = is_open & (tiny | (stale >= HOPELESS))
         given_up.append((low[done], high[done]))
         low, high, before, stale = _split(seen, low, high, stale, is_open & ~done)
-        if not low.size or work < low.size or wrong[-1][0].size:
+        if not low.size or work < low.size or wrong[-1][0].size:  # one wrong cell is enough for suspects
             break
     wrong_low, wrong_high = _concatenate(wrong)
     low, high, suspects = decide_with_balls(f, *_concatenate([*given_up, (low, high)]))
@@ -225,6 +206,7 @@ def _enclose(f: Activation, low: np.ndarray, high: np.ndarray) -> _Enclosed:
         value, derivative = derivative_of(partial(f.value, NUMPY), z)
         claim = Taylor.lifted(f.slope(z, value))
     _require_enclosed(f, z.value, value, claim)
+    # enclosing the difference keeps what claim and derivative have in common; two separate bounds would lose it
     difference = claim - derivative
     least, error = _smallest_and_largest(difference)
     smallest, largest = _smallest_and_largest(derivative)
@@ -246,6 +228,7 @@ def _smallest_and_largest(x: Taylor) -> tuple[np.ndarray, np.ndarray]:
 def _require_enclosed(f: Activation, z: np.ndarray, value: Taylor, claim: Taylor) -> None:
     """Raise `NoRule` where NumPy's result lies outside an enclosure: the formula branches on the kind of array."""
     a = f(z.copy())
+    # an enclosure that excludes the computed number encloses another function
     for computed, enclosure in ((a, value), (f.slope(z.copy(), np.array(a)), claim)):
         known = ~np.isnan(enclosure.low) & ~np.isnan(enclosure.high)
         if np.any(known & ~((enclosure.low <= computed) & (computed <= enclosure.high))):
@@ -256,7 +239,7 @@ def _places(found: list[np.ndarray], low: np.ndarray, high: np.ndarray) -> np.nd
     """The z of the first comparison that changes on each cell, as a round number where that is within rounding."""
     place = np.full(low.shape, np.nan)
     for t in found:
-        z = 0.5 * (low + high) + 0.5 * (high - low) * t
+        z = 0.5 * (low + high) + 0.5 * (high - low) * t  # t in [-1, 1] is the place on the cell
         round_z = np.round(z, DIGITS) + 0.0  # no negative zero
         z = np.where(np.abs(z - round_z) <= 1e-15 * (1.0 + np.abs(low) + np.abs(high)), round_z, z)
         within = np.abs(t) <= 1.0 + JUST_BESIDE

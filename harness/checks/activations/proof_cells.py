@@ -6,7 +6,7 @@ comparison a float lies. They also know that min(0, exp(z) - 1) is its second br
 float64 the difference rounds to zero.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
@@ -19,36 +19,20 @@ from reference.arithmetics.taylor.taylor_model import Taylor, variable
 from reference.namespaces import NUMPY
 from reference.oracles import ball_arithmetic
 
-AROUND = 8
-"""Floats on either side of a place where a comparison changes, which rounding may move."""
-
-FLOATS = 2 * AROUND + 1
-"""A cell of so many floats, or fewer, is not split."""
-
-PARTS = 8
-"""The most parts that one cell is split into."""
-
-TOGETHER = 256
-"""Cells that one pass should have: it costs hardly more for them than for one."""
-
-STEEP = 8.0
-"""A cell whose ends have a larger quotient reaches towards zero, and is split into parts of this quotient."""
+AROUND = 8  # floats on either side of a place where a comparison changes, which rounding may move
+FLOATS = 2 * AROUND + 1  # a cell of so many floats, or fewer, is not split
+PARTS = 8  # the most parts that one cell is split into
+TOGETHER = 256  # cells that one pass should have: it costs hardly more for them than for one
+STEEP = 8.0  # a cell whose ends have a larger quotient reaches towards zero, and is split into parts of this quotient
 
 ALLOWED = 1e-9
 """Largest error of a claimed slope, over the larger of 1 and the slope. Seven digits above a rounding, so that a right
 slope may round many times; and a tenth of what would show in float32."""
 
-ONE_BY_ONE = 256
-"""Floats of small cells that are decided one by one."""
-
-SAMPLED = 24
-"""Larger cells of which the middle is looked at."""
-
-BESIDE_ZERO = 1e-9
-"""|z| of cells that balls decide as a whole, because no slope changes by much on them."""
-
-QUOTIENT = 2.0**16
-"""Of the ends of such a cell: from `BESIDE_ZERO` to the smallest float there are 66 of them."""
+ONE_BY_ONE = 256  # floats of small cells that are decided one by one
+SAMPLED = 24  # larger cells of which the middle is looked at
+BESIDE_ZERO = 1e-9  # |z| of cells that balls decide as a whole, because no slope changes by much on them
+QUOTIENT = 2.0**16  # of the ends of such a cell: from `BESIDE_ZERO` to the smallest float there are 66 of them
 
 Cells = tuple[np.ndarray, np.ndarray]
 
@@ -171,7 +155,7 @@ def _is_of_either_side(f: Activation, z: np.ndarray, claimed: np.ndarray) -> np.
     for kink in f.kinks:
         near = (np.abs(number_of(z) - number_of(np.array(kink))) <= AROUND) & (z != kink)
         if near.any():
-            _, slope, error = _slope_at(f)(
+            _, slope, error = _slopes(
                 f, np.array([floats_beside(np.array(kink), side * AROUND) for side in (-2.0, 2.0)])
             )
             apart = np.abs(claimed - slope[:, np.newaxis]) + error[:, np.newaxis]
@@ -181,12 +165,11 @@ def _is_of_either_side(f: Activation, z: np.ndarray, claimed: np.ndarray) -> np.
 
 def _true_slope(f: Activation, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """f'(z) and how far off it may be; at a junction, where enclosures are wide, the common limit of both sides."""
-    slope_at = _slope_at(f)
-    value, slope, error = slope_at(f, z)
+    value, slope, error = _slopes(f, z)
     junctions = np.flatnonzero(~(error <= ALLOWED))
     if not junctions.size:
         return slope, error
-    beside = [slope_at(f, side) for side in np.array([sides(x) for x in z[junctions]]).reshape(-1, 2).T]
+    beside = [_slopes(f, side) for side in np.array([sides(x) for x in z[junctions]]).reshape(-1, 2).T]
     (left_value, left, left_error), (right_value, right, right_error) = beside
     middle = np.where(np.isnan(value), f(z.copy()), value)[
         junctions
@@ -199,17 +182,12 @@ def _true_slope(f: Activation, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return slope, error
 
 
-def _slope_at(f: Activation) -> Callable[[Activation, np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """A function to value, slope and the slope's error: by balls, or by Taylor models if balls cannot run f."""
+def _slopes(f: Activation, z: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Value, slope and the slope's error at each z: by balls, or by Taylor models where balls cannot run f."""
     try:
-        ball_arithmetic.slope(f, np.ones(1))
+        true = ball_arithmetic.slope(f, z)
     except FORMULA_ERRORS:
-        return _by_taylor
-    return _by_ball_arithmetic
-
-
-def _by_ball_arithmetic(f: Activation, z: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    true = ball_arithmetic.slope(f, z)
+        return _by_taylor(f, z)
     return true.value, true.slope, true.error
 
 

@@ -19,8 +19,7 @@ from reference.measured import MeasuredSlope
 SHAPES = ((3, 4), (0,), ())
 """Shapes that value and slope should keep. Networks have matrices; the others are only noted."""
 
-SAMPLED = 24
-"""Points at which an array is compared with its entries, one by one."""
+SAMPLED = 24  # points at which an array is compared with its entries, one by one
 
 
 def find_faults(f: Activation, z: np.ndarray) -> list[Fact]:
@@ -153,11 +152,8 @@ def find_value_at_minus_zero(points: GridPoints, bound: ActivationBound, jumps: 
 
 # -- ±inf --------------------------------------------------------------------------------------------------------------
 
-FAR = np.array([1e10, 1e40, 1e70, 1e100, 1e130])
-"""|z| at which the exact value and slope show what they tend to."""
-
-SETTLED = 1e-9
-"""Relative: a number that changes less from one of `FAR` to the next has a limit, and so has an exponent."""
+FAR = np.array([1e10, 1e40, 1e70, 1e100, 1e130])  # |z| at which the exact value and slope show what they tend to
+SETTLED = 1e-9  # relative: a number that changes less from one of `FAR` to the next has a limit, and so has an exponent
 
 
 def values_at_infinity(f: Activation) -> list[Fact]:

@@ -29,8 +29,7 @@ FAMILIES = {name: SOURCES[name].family for name in ORACLES}
 SAMPLED = 1e3
 """A rounding error that was sampled, and not bounded, may be too small by much. It is widened by this factor."""
 
-STRETCHES = (6.0, 30.0)
-"""|z| up to which slopes are of one size: how sharp a bound is, is measured against that size."""
+STRETCHES = (6.0, 30.0)  # |z| up to which slopes are of one size: how sharp a bound is, is measured against that size
 
 
 # -- the subject that is judged ----------------------------------------------------------------------------------------
@@ -43,11 +42,9 @@ class ActivationSlope(Subject):
     Attributes
     ----------
     points : GridPoints
-    slope_at : callable or None
-        The slope from the formula at any z.
+    slope_at : the slope from the formula at any z
     proof : Proof or None
-    notation : Notation
-        The names to report in.
+    notation : the names to report in
     facts, details, picture
         As of any `Subject`.
     """

@@ -106,6 +106,7 @@ def one_sided_derivatives(f: Activation, z: np.ndarray, slope_at: SlopeFunction 
     jumps_nearby = is_known(near[0]) & is_known(near[1]) & ~_is_equal(*near)
     only_nearby = jumps_nearby & is_known(left) & is_known(right) & _is_equal(left, right)
     left, right = _choose(~only_nearby, left, near[0]), _choose(~only_nearby, right, near[1])
+    # where a method is vague, the next one counts if its error is smaller
     for others in (near, plain):
         left, right = (_choose(is_known(x) | ~(y[1] < x[1]), x, y) for x, y in zip((left, right), others))
     return left, right
@@ -135,6 +136,7 @@ def _limit_by_balls(f: Activation, z: np.ndarray, side: float) -> OneSided:
         (far, _), (middle, _), (near, radius) = (slopes_beside(f, z, side, exponent) for exponent in EXPONENTS)
     except FORMULA_ERRORS:
         return np.full(z.shape, np.nan), np.full(z.shape, np.inf)
+    # each distance is 2^60 times nearer than the one before, so a limit leaves steps of rounding size
     step, last_step = middle - far, near - middle
     # a power or a logarithm diverges: the last step is as large as the one before, and leads away from zero
     endless = (np.abs(last_step) >= 0.5 * np.abs(step)) & (np.abs(last_step) > 1.0) & (near * last_step > 0.0)

@@ -14,17 +14,10 @@ SPECIAL = (0.0, 1e-8, 1e-3, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 1e3)
 
 SEED = 0
 
-TINY = float(np.finfo(np.float64).tiny)
-"""The smallest normal float. XLA flushes what is smaller to zero."""
-
-BRIDGED = 2
-"""A wrong stretch may contain so many points of agreement in a row, such as those where two curves cross."""
-
-BESIDE = 1e-6
-"""Distance from a junction within which finite differences of plain values reach across it."""
-
-NEARBY = 1e-9
-"""Relative: places that are closer to each other are one place."""
+TINY = float(np.finfo(np.float64).tiny)  # The smallest normal float. XLA flushes what is smaller to zero.
+BRIDGED = 2  # a wrong stretch may contain so many points of agreement in a row, such as those where two curves cross
+BESIDE = 1e-6  # distance from a junction within which finite differences of plain values reach across it
+NEARBY = 1e-9  # relative: places that are closer to each other are one place
 
 
 class Notation(NamedTuple):
@@ -63,12 +56,9 @@ class GridPoints:
     Attributes
     ----------
     f : Activation
-    z, a, slope : (n,) arrays
-        Sorted pre-activations, values and claimed slopes.
-    junctions : tuple of float
-        Where two formula pieces meet, declared kinks among them.
-    jumps : tuple of float
-        Those of them where the value itself jumps.
+    z, a, slope : sorted pre-activations, values and claimed slopes
+    junctions : where two formula pieces meet, declared kinks among them
+    jumps : those of them where the value itself jumps
     """
 
     f: Activation

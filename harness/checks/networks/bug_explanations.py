@@ -30,20 +30,15 @@ class Explanations:
 
     Attributes
     ----------
-    coordinates : int
-        How many coordinates could be compared.
-    cost_wrong, gradient_wrong : bool
-        Whether the answer is another than that of backprop without a bug.
-    of_both : tuple
-        What explains the cost and the gradient at once, right or wrong.
+    coordinates : how many coordinates could be compared
+    cost_wrong, gradient_wrong : whether the answer is another than that of backprop without a bug
+    of_both : what explains the cost and the gradient at once, right or wrong
     of_cost, of_gradient : tuple
         What explains each by itself, where it is wrong; sets that leave the other right are preferred.
-    unexplained : int
-        The coordinates in which backprop without a bug differs.
+    unexplained : the coordinates in which backprop without a bug differs
     nearest, left : Bug or None, int
         Where nothing explains the gradient, the bug that leaves the fewest coordinates unexplained, and how many.
-    pairs_tried : bool
-        Whether two bugs at once were tried.
+    pairs_tried : whether two bugs at once were tried
     """
 
     coordinates: int

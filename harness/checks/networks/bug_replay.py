@@ -22,17 +22,10 @@ ROUNDINGS = 64
 """What a bug's own arithmetic may add to the bound of right formulas, with one more for each example, in units of u
 times the largest entry of the block. A wrong explanation is off by far more, and a right one by far less."""
 
-FORWARD = ("examples", "layout", "extended", "affine", "hidden", "activation")
-"""The steps of the forward pass."""
-
-BELOW = ("slope", "pull_back")
-"""The steps that the output layer's gradient does not depend on."""
-
-JOINING = ("finish", "layout")
-"""The steps that see all layers at once."""
-
-COST_ALONE = ("losses", "data_cost", "cost_of", "penalty", "squares")
-"""The steps that the gradient does not depend on."""
+FORWARD = ("examples", "layout", "extended", "affine", "hidden", "activation")  # the steps of the forward pass
+BELOW = ("slope", "pull_back")  # the steps that the output layer's gradient does not depend on
+JOINING = ("finish", "layout")  # the steps that see all layers at once
+COST_ALONE = ("losses", "data_cost", "cost_of", "penalty", "squares")  # the steps that the gradient does not depend on
 
 GRADIENT_ALONE = (
     "prediction", "output_delta", "layer_input", "layer_gradient", "layer_mean", "slope", "pull_back", "strength",
@@ -43,19 +36,13 @@ GRADIENT_ALONE = (
 SHARED = ("extended", "prediction", "output_delta", "layer_gradient", "slope", "pull_back", "regularised")
 """Steps whose results several sets of bugs use."""
 
-REMEMBERED = 2**28
-"""Bytes of such results that are kept at a time, and as many of forward passes."""
-
-DIFFERENT = 1e-6
-"""A difference of this share of the largest entry is plain to see in any report."""
-
-TRIED = 30
-"""Random problems on which bugs that explain the same answer are compared."""
+REMEMBERED = 2**28  # bytes of such results that are kept at a time, and as many of forward passes
+DIFFERENT = 1e-6  # a difference of this share of the largest entry is plain to see in any report
+TRIED = 30  # random problems on which bugs that explain the same answer are compared
 
 UNIT = float(np.finfo(np.float64).eps) / 2.0
 
-HALVES = (np.s_[:, :1], np.s_[:, 1:])
-"""The biases and the weights of a layer."""
+HALVES = (np.s_[:, :1], np.s_[:, 1:])  # the biases and the weights of a layer
 
 Bugs = tuple[Bug, ...]
 NO_BUG: Bugs = ()
@@ -183,10 +170,8 @@ class _Memory:
 
     Attributes
     ----------
-    kept, forwards_kept : int
-        How many results of steps, and how many forward passes, are kept at a time.
-    results, forwards, costs : dict
-        What steps returned, forward passes and costs.
+    kept, forwards_kept : how many results of steps, and how many forward passes, are kept at a time
+    results, forwards, costs : what steps returned, forward passes and costs
     off, off_at_output : set
         The sets of bugs whose gradient differs from the answer's, anywhere or in the output layer already.
     """

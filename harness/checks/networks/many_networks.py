@@ -22,8 +22,7 @@ from harness.verdict.report import Report
 from reference.activations import Activation
 from reference.user_input import whole_number
 
-KEPT = 5
-"""Failures that a summary keeps with their reports."""
+KEPT = 5  # failures that a summary keeps with their reports
 
 VERDICTS = ("agree", "disagree", "inconclusive")
 
@@ -90,6 +89,7 @@ def check_networks(
     outcomes: list[Outcome] = []
     failures: list[Checked] = []
     for index in count():
+        # with λ = 0 for all, every network hides bugs, and drawing more would not end
         if index >= networks and (like.l2 == 0.0 or not all(outcome.hides_bugs for outcome in outcomes)):
             break
         problem, theta = random_problem((seed, index), activations, **given)

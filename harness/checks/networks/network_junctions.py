@@ -22,14 +22,9 @@ from reference.activations import Activation
 from reference.arithmetics.rounded import Rounded
 from reference.problem import Problem
 
-WIDE = 1e-9
-"""An error of a slope, beside 1 or the slope, that leaves room for a bug."""
-
-MOST = 100
-"""Different z in one layer of which one-sided derivatives are computed: balls take a millisecond for each."""
-
-NOWHERE = np.zeros((), dtype=bool)
-"""No coordinate, as an array that broadcasts."""
+WIDE = 1e-9  # an error of a slope, beside 1 or the slope, that leaves room for a bug
+MOST = 100  # different z in one layer of which one-sided derivatives are computed: balls take a millisecond for each
+NOWHERE = np.zeros((), dtype=bool)  # no coordinate, as an array that broadcasts
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,8 +35,7 @@ class Sides:
     ----------
     answers : sequence of Answer
     pairs : sequence of Pair
-    at_kinks, at_junctions : bool arrays
-        The coordinates that a convention at a kink moves, and those that it does not.
+    at_kinks, at_junctions : the coordinates that a convention at a kink moves, and those that it does not
     """
 
     answers: Sequence[Answer] = ()
@@ -99,10 +93,8 @@ class _Layers:
 
     Attributes
     ----------
-    midway : list of pairs
-        The same without the jump from one side to the other.
-    places : list of str
-        The activations whose units are near a junction, each with its z, once each.
+    midway : the same without the jump from one side to the other
+    places : the activations whose units are near a junction, each with its z, once each
     """
 
     def __init__(self):

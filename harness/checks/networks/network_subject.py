@@ -27,12 +27,9 @@ class NetworkGradient(Subject):
     ----------
     problem : Problem
     theta : (n,) array
-    bound : Bound
-        What rounding can do to cost and gradient.
-    explained : bool
-        Whether bugs are looked for that explain a wrong answer.
-    sides : Sides
-        What the one-sided derivatives say where units sit at junctions.
+    bound : what rounding can do to cost and gradient
+    explained : whether bugs are looked for that explain a wrong answer
+    sides : what the one-sided derivatives say where units sit at junctions
     """
 
     problem: Problem

@@ -25,8 +25,7 @@ from reference.user_input import given
 
 MAX_HIDDEN_LAYERS, MAX_UNITS, MAX_EXAMPLES = 4, 8, 10
 
-GRID = 2**20
-"""Numbers are multiples of 1/GRID, so that they shrink to simple ones."""
+GRID = 2**20  # numbers are multiples of 1/GRID, so that they shrink to simple ones
 
 X_SCALES = {"ordinary": 2.0, "large": 1000.0}
 THETA_SCALES = {"ordinary": 1.0, "small": 0.12, "zero": 0.0, "large": 10.0, "saturating": 100.0}
@@ -119,7 +118,7 @@ def _draw_y(choose: Chooser, network: Network, m: int) -> np.ndarray:
     K = network.sizes[-1]
     if choose.element(["classes", "targets"]) == "classes":
         return np.array([choose.integer(0, K - 1) for _ in range(m)])
-    targets = (choose.grid((m, K)) / GRID + 1.0) / 2.0
+    targets = (choose.grid((m, K)) / GRID + 1.0) / 2.0  # in [0, 1]
     if network.output.name == "softmax":
         targets += 1.0 / GRID  # no row of zeros, which could not be normalised
         return targets / targets.sum(axis=1, keepdims=True)

@@ -53,6 +53,7 @@ def _ask(source: Source, problem: Problem, theta: np.ndarray, bound: Bound) -> A
         misconduct = (*misconduct, wrong(Kind.ARGUMENT_CHANGED, name, argument="θ"))
     cost, gradient = _as_real_arrays(name, measured, theta)
     precision = "float32" if np.float32 in (gradient.dtype, cost.dtype) else "float64"
+    # float32 rounds 2^29 times more, so its answer gets a bound of its own
     own = bound if precision == "float64" else rounding_bound(problem, theta, Rounded32)
     exact_but_stored = np.spacing(abs(float(cost)))  # an oracle that needs no float64 still rounds its result to it
     return Answer(
@@ -74,7 +75,7 @@ def _measure_and_watch(
     source: Source, problem: Problem, theta: np.ndarray
 ) -> tuple[Measured, tuple[Fact, ...], tuple[Fact, ...]]:
     """A source's answer, which of the problem's arrays it changed, and which settings; all of them are put back."""
-    if source.is_of_the_harness:
+    if source.is_of_the_harness:  # which is tested to have no side effects
         return _measure(source, problem, theta), (), ()
     before = problem.X.copy(), problem.Y.copy()
     with KeptSettings() as settings:
@@ -122,6 +123,7 @@ def with_true_errors(answers: Sequence[Answer]) -> list[Answer]:
     if exact is None:
         return list(answers)
     with np.errstate(all="ignore"):
+        # only where balls are sharper than an ulp do they count as the true gradient
         ulp = np.spacing(np.abs(exact.gradient))
         known = exact.error <= ulp
         if not known.any():

@@ -193,17 +193,6 @@ def test_one_sided_differences_know_the_sides_where_values_are_all_there_is(at_z
     assert report.verdict == beside_claim(report)[ONE_SIDED].verdict == verdict
 
 
-def test_the_sides_of_a_kink_are_those_of_the_oracles_that_stand():
-    f = formula(
-        lambda xp, z: xp.where(z > 0.0, 3.0 * z if xp.name == "jax" else z, 0.0),
-        lambda z, a: np.where(z > 0.0, 1.0, 0.0),
-        kinks=(0.0,),
-    )
-    report = check_activation(f)
-    (kink,) = kinks_of(report)
-    assert (report.outliers, kink["left"], kink["right"]) == (("jax",), 0.0, 1.0)
-
-
 def bent_at(places, at_kinks=None, **keywords):
     """Slope 1, and one half more after each place; at the places the slope before, or another."""
 
@@ -233,20 +222,6 @@ def test_what_is_claimed_at_a_kink_is_judged_whether_it_is_declared_or_not(place
     assert (report.verdict, report.outliers) == ("disagree", (CLAIMED,))
     (finding,) = report.findings
     assert (finding.against, len(finding.blocks)) == (ONE_SIDED, len(places))
-
-
-def test_of_several_wrong_kinks_the_worst_is_reported():
-    extra = {-1.0: 1.0, 0.25: 8.0, 2.0: -3.0}
-
-    def value(xp, z):
-        return sum((xp.where(z > kink, 0.5 * (z - kink), 0.0) for kink in extra), 0.0 * z)
-
-    def slope(z, a):
-        return sum(np.where(z > kink, 0.5, 0.0) + np.where(z == kink, more, 0.0) for kink, more in extra.items())
-
-    report = check_activation(formula(value, slope, kinks=tuple(extra)))
-    (finding,) = report.findings
-    assert (finding.where, finding.value, finding.expected) == ("f'(0.25)", 8.5, 1.0)
 
 
 def sinc(xp, z):
