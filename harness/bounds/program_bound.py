@@ -1,6 +1,6 @@
 """How far rounding can move what a traced program computes: a derived bound where there is one, else an estimate.
 
-The bound is a running one (`reference.traced.bounding`): proven for every evaluation of the program's operations, but
+The bound is a running one (`reference.traced.bounded_run`): proven for every evaluation of the program's operations, but
 blind to errors that cancel, so that it grows beyond use through long recurrences. The estimate is the spread of a few
 runs that are rounded at random.
 """
@@ -14,10 +14,9 @@ from harness.bounds.tolerances import COARSE_SPREAD_FACTOR, DERIVATIVE_ROUNDINGS
 from reference.arithmetics.increments import Increment
 from reference.arithmetics.many_directions import constant
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
-from reference.traced.bounding.parts import Unbounded, parts
-from reference.traced.bounding.running import BoundedRun, obstacle
-from reference.traced.program import Program
-from reference.traced.rounding import COARSE
+from reference.traced.bounded_run import BoundedRun, Unbounded, obstacle, parts
+from reference.traced.equations import Program
+from reference.traced.random_rounding import COARSE
 
 SMALLEST = 1e-45
 """Steps of 2^-200 leave something so small in the place of a zero."""

@@ -16,7 +16,7 @@ from harness.audit.page import as_page
 from harness.audit.rules import RULES, Rule
 from harness.audit.truths import true_derivative
 from harness.cli import main
-from reference.traced.program import Traced
+from reference.traced.traced_function import Traced
 
 SAMPLE = ("sinc", "hypot(·, ·)", "logaddexp(inf, ·)", "arctan")
 

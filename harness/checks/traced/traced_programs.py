@@ -10,10 +10,7 @@ import jax
 import numpy as np
 
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
-from reference.traced.primitives.contracting import product_units
-from reference.traced.program import (
-    CALLS,
-    CUSTOM_RULES,
+from reference.traced.equations import (
     Constant,
     Equation,
     Program,
@@ -21,11 +18,12 @@ from reference.traced.program import (
     iterates,
     kind,
     primal_of,
+    product_units,
     programs_in,
-    rule_of,
     unit_roundoff,
 )
-from reference.traced.rules import frames_of, is_rule_of_jax, whose
+from reference.traced.primitives.calls import CALLS, CUSTOM_RULES
+from reference.traced.rule_origins import frames_of, is_rule_of_jax, rule_of, whose
 
 LARGEST_PASS = 2.0e7
 """Numbers that one pass may hold, 160 MB in float64; more directions than fit go in chunks."""

@@ -8,16 +8,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from reference.traced.bounding import arrays, elementwise, pairs, running
+from reference.traced.bounding.running import BOUNDS
 
 from reference.arithmetics.increments import Increment
 from reference.arithmetics.many_directions import STEP, constant, is_constant
 from reference.switches import settings
 from reference.traced import interpreter
-from reference.traced.bounding import arrays, elementwise, pairs, running
-from reference.traced.bounding.parts import Unbounded, of_value, packed, parts
-from reference.traced.bounding.running import BOUNDS, BoundedRun, obstacle
+from reference.traced.bounded_run import BoundedRun, Unbounded, obstacle, of_value, packed, parts
+from reference.traced.equations import kind, lifted, programs_in
 from reference.traced.interpreter import Run
-from reference.traced.program import Traced, kind, lifted, programs_in
+from reference.traced.traced_function import Traced
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "checks" / "traced"))
 from functions_of_jax import ALL, DEEP  # pyright: ignore[reportMissingImports]

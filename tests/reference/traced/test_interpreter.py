@@ -15,11 +15,12 @@ from reference.arithmetics.increments import Increment
 from reference.arithmetics.many_directions import STEP, constant, is_constant
 from reference.switches import compiler_options, settings
 from reference.traced import interpreter
+from reference.traced.equations import Constant, iterates, kind, lifted, programs_in
 from reference.traced.interpreter import RULES, Run
 from reference.traced.primitives import contracting, moving
-from reference.traced.program import Constant, Traced, iterates, kind, lifted, programs_in
-from reference.traced.rounding import rounding_of
-from reference.traced.solving.replaying import replayed
+from reference.traced.program_replay import replayed
+from reference.traced.random_rounding import rounding_of
+from reference.traced.traced_function import Traced
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "checks" / "traced"))
 from functions_of_jax import ALL  # pyright: ignore[reportMissingImports]
