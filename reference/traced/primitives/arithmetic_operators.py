@@ -168,6 +168,7 @@ def _bound_of_remainder(run: Any, equation: Any, x: Parts, y: Parts) -> Incremen
     change = x.change - turns * y.change
     change_error = x.change_error + np.abs(turns) * y.change_error
     change_error = change_error + 2.0 * CHANGE_UNIT * (np.abs(x.change) + np.abs(turns * y.change))
+    change_error = np.where(np.isfinite(error) | (y.change == 0.0), change_error, np.inf)
     return run.rounded(equation, value, error, 0.0, change, change_error)
 
 

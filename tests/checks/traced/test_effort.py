@@ -19,8 +19,8 @@ from harness.checks.traced.real_coordinates import Layout
 from harness.checks.traced.true_slopes import Truth
 from harness.checks.traced.value_differences import values_by
 from reference.switches import compiler_options
-from reference.traced.equations import Equation, bind
 from reference.traced import primitive_differences
+from reference.traced.equations import Equation, bind
 from reference.traced.traced_function import UNFUSED, Traced, options_for
 
 DEEP = os.environ.get("HARNESS_PROFILE") == "deep"
