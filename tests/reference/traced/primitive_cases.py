@@ -142,3 +142,18 @@ ALIASES = {
     "custom_vjp_call_jaxpr": "custom_vjp_call", "add_any": "add",
 }  # fmt: skip
 """Other names of rules: what the supported releases of JAX write in one way or another."""
+
+VARIANTS = (
+    "complex, of an array and a number", "product with a zero", "reduce_window, sum", "cumulative", "sort by keys",
+    "cumprod, complex128", "cumlogsumexp, complex128", "conv, dilated", "conv, groups of features", "irfft", "fft",
+    "conv, groups of the batch", "take, clipped", "einsum", "entr", "logsumexp", "variance", "custom_root", "switch",
+    "cholesky, complex128", "lu, tall", "qr, complex128", "solve, batch", "eigvals", "triangular solve, every switch",
+    "svd, complex vectors in a product", "eig, a function of a matrix", "conjugate gradients",
+    *(f"{name}, complex128" for name in ("exp", "log", "sqrt", "tanh", "asinh", "mul", "div", "pow", "atan2")),
+)  # fmt: skip
+"""Cases of `functions_of_jax` that take other ways through the same rules."""
+
+
+def names_in(program):
+    """The primitives of a program, however deep."""
+    return {eq.name for eq in program.equations}.union(*(names_in(p) for eq in program.equations for p in eq.programs))

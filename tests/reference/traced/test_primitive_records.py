@@ -1,12 +1,14 @@
-"""Each primitive's record: its values, increments, bounds, random rounding and decisions, over its domain and its ends."""
+"""Each primitive's record: values, increments, bounds, random rounding and decisions, over its domain and its ends."""
 
+import sys
 from functools import cache
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from primitive_cases import ALIASES, CASES, ELEMENTWISE  # pyright: ignore[reportMissingImports]
+from primitive_cases import ALIASES, CASES, ELEMENTWISE, VARIANTS, names_in  # pyright: ignore[reportMissingImports]
 
 from reference.arithmetics.increments import Increment
 from reference.arithmetics.many_directions import STEP, constant, is_constant
@@ -19,21 +21,19 @@ from reference.traced.interpreter import Run
 from reference.traced.primitives import PRIMITIVES
 from reference.traced.traced_function import Traced
 
-U32 = 2.0**-24
+sys.path.insert(0, str(Path(__file__).parents[2] / "checks" / "traced"))
+from functions_of_jax import ALL  # pyright: ignore[reportMissingImports]
+
 BOUNDED = [name for name in CASES if PRIMITIVES[name].bound]
+EVERY = CASES | {name: ALL[name] for name in VARIANTS}
 WITHOUT_RULE = {"custom_vjp_call": lambda x: x * x}
 """What JAX differentiates in the place of functions that have no forward mode."""
 
 HAS_LONG = np.finfo(np.longdouble).eps < 1e-18
 
 
-def names_in(program):
-    inner = [names_in(p) for eq in program.equations for p in eq.programs]
-    return {eq.name for eq in program.equations}.union(*inner)
-
-
 def in_groups(prepare, names, count=3):
-    """What `prepare` finds for the cases of a group at once, by name: JAX compiles a few programs instead of hundreds."""
+    """What `prepare` finds, by name. It takes many cases at once, so that JAX compiles a few programs, not hundreds."""
     return {name: x for i in range(count) for name, x in zip(names[i::count], prepare(names[i::count]), strict=True)}
 
 
@@ -50,8 +50,8 @@ def jax_answers(dtype):
     """JAX's values of every case, and the derivatives along one direction, in float64 or float32."""
 
     def prepare(names):
-        functions = [WITHOUT_RULE.get(name, CASES[name][0]) for name in names]
-        arguments = [typed(CASES[name][1:], dtype) for name in names]
+        functions = [WITHOUT_RULE.get(name, EVERY[name][0]) for name in names]
+        arguments = [typed(EVERY[name][1:], dtype) for name in names]
 
         def everything(arguments):
             return [pushed(f, xs) for f, xs in zip(functions, arguments)]
@@ -60,7 +60,7 @@ def jax_answers(dtype):
         return jax.tree.map(np.asarray, found)
 
     with settings(dtype is np.float64):
-        return in_groups(prepare, list(CASES) if dtype is np.float64 else BOUNDED)
+        return in_groups(prepare, list(EVERY) if dtype is np.float64 else BOUNDED)
 
 
 def pushed(f, xs):
@@ -83,7 +83,7 @@ def direction(x):
 @cache
 def traced(name, dtype=np.float64):
     """The program of a case and its arguments, those that move with their steps."""
-    f, *xs = CASES[name]
+    f, *xs = EVERY[name]
     xs = typed(xs, dtype)
     with settings(dtype is np.float64):
         return Traced(lambda *x: jax.tree.leaves(f(*x)), *xs).program, xs
@@ -98,8 +98,8 @@ def increments(xs, lift=lifted):
 def off(found, expected):
     """The largest difference, beside the largest entry."""
     found, expected = np.asarray(found), np.asarray(expected)
-    both = np.isnan(found) & np.isnan(expected) | (found == expected)
-    return np.max(np.where(both, 0.0, np.abs(found - expected)) / max(np.abs(expected).max(initial=0.0), 1e-300), initial=0.0)
+    same = (np.isnan(found) & np.isnan(expected)) | (found == expected)
+    return np.where(same, 0.0, np.abs(found - expected)).max(initial=0.0) / (np.abs(expected).max(initial=0.0) or 1.0)
 
 
 # -- values and increments --------------------------------------------------------------------------------------------
@@ -112,7 +112,7 @@ def test_every_rule_has_a_case():
     assert {name for name, p in PRIMITIVES.items() if p.rule} - met - aliases - others == set()
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", EVERY)
 @np.errstate(all="ignore")
 def test_values_are_jaxs_and_increments_the_derivatives(name):
     program, xs = traced(name)
@@ -199,7 +199,8 @@ def test_what_the_errors_of_arguments_allow_stays_within_the_bound(name):
     try:
         found = [parts(y, 1) for y in BoundedRun(count=1)(program, *given)]
     except Unbounded:  # of increments, or of an order that these errors may change
-        found = [parts(y, 0) for y in BoundedRun()(program, *[Increment(x.value, 0.0 if is_constant(x) else x.change[:1]) for x in given])]
+        values = [x if is_constant(x) else Increment(x.value, x.change[:1]) for x in given]
+        found = [parts(y, 0) for y in BoundedRun()(program, *values)]
     rng = np.random.default_rng(5)
     reached = []
     for draw in (lambda x: 1.0, lambda x: -1.0, lambda x: rng.choice([-1.0, 1.0], x.shape), lambda x: np.sign(x)):
