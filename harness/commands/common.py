@@ -14,7 +14,7 @@ from typing import Any
 import typer
 
 from harness.wording import shortened
-from reference.printable import printable
+from reference.user_input import printable
 
 EXIT_CODES = {"agree": 0, "disagree": 1, "inconclusive": 3}
 BAD_INPUT, INTERRUPTED, TERMINATED = 2, 130, 143

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from reference.printable import given
+from reference.user_input import given
 
 
 def option(value: str, text: str, **rest: Any) -> Any:
@@ -70,7 +70,7 @@ def problems_like(sizes: str | None, output: str | None, l2: float | None) -> An
     """
     from harness.checks.networks.random_problems import Like
     from harness.wording import did_you_mean
-    from reference.outputs import OUTPUTS
+    from reference.network import OUTPUTS
 
     if output is not None and output not in OUTPUTS:
         there_are = ", ".join(OUTPUTS)

@@ -96,7 +96,7 @@ def _jax(cost: Cost, gradient: Gradient, theta: np.ndarray, _: Any) -> str:
     import jax.numpy as jnp
     from jax.test_util import check_grads
 
-    from reference.oracles.jax_gradient import fixed_settings
+    from reference.jax_settings import fixed_settings
 
     # outside jit, the functions of a custom rule are handed numbers, not tracers: NumPy code can be called at once
     function = jax.custom_vjp(lambda t: jnp.asarray(cost(np.asarray(t))))

@@ -47,10 +47,6 @@ def _sech_squared(x: Any) -> Any:
     return 4.0 * tail / np.square(1.0 + tail)
 
 
-def _slope_of_asinh(x: Any, y: Any) -> Any:
-    return 1.0 / (np.hypot(1.0, x) if np.isrealobj(x) else np.sqrt(1.0 + x * x))
-
-
 def _bell(x: Any) -> Any:
     return TWO_OVER_ROOT_PI * np.exp(-(x * x))
 
@@ -87,20 +83,14 @@ def _increment_of_tanh(x: Any, d: Any, y: Any) -> Any:
     return t * _sech_squared(x) / (1.0 + y * t)
 
 
-def _increment_of_tan(x: Any, d: Any, y: Any) -> Any:
-    return np.sin(d) / (np.cos(x) * np.cos(x + d))
+def _hyperbolic_increment(slope: Any) -> Any:
+    """sinh: 2 sinh(d/2) cosh(x + d/2), without the rounding of that sum; cosh: the same with sinh."""
 
+    def increment(x: Any, d: Any, y: Any) -> Any:
+        half = 0.5 * d
+        return 2.0 * np.sinh(half) * (slope(x) * np.cosh(half) + y * np.sinh(half))
 
-def _increment_of_sinh(x: Any, d: Any, y: Any) -> Any:
-    """2 sinh(d/2) cosh(x + d/2), without the rounding of that sum."""
-    half = 0.5 * d
-    return 2.0 * np.sinh(half) * (np.cosh(x) * np.cosh(half) + y * np.sinh(half))
-
-
-def _increment_of_cosh(x: Any, d: Any, y: Any) -> Any:
-    """2 sinh(d/2) sinh(x + d/2), without the rounding of that sum."""
-    half = 0.5 * d
-    return 2.0 * np.sinh(half) * (np.sinh(x) * np.cosh(half) + y * np.sinh(half))
+    return increment
 
 
 def _increment_of_asinh(x: Any, d: Any, y: Any) -> Any:
@@ -113,6 +103,7 @@ def _increment_of_asinh(x: Any, d: Any, y: Any) -> Any:
 
 def _increment_of_asin(x: Any, d: Any, y: Any) -> Any:
     """2 arctan((sin β - sin α)/(cos α + cos β)) is β - α; at an end, both cosines vanish with d."""
+    # 1 - (x + d) as (1 - x) - d: the sum x + d would round a tiny d away
     cosine, cosine_after = np.sqrt((1.0 - x) * (1.0 + x)), np.sqrt(((1.0 - x) - d) * ((1.0 + x) + d))
     total = cosine + cosine_after
     return 2.0 * np.arctan(np.where(d == 0.0, 0.0, d / np.where(d == 0.0, 1.0, total)))
@@ -163,6 +154,13 @@ _EXPONENTIAL = Suprema(lambda x: np.exp(x.most), lambda x, slope: slope)
 _INVERSE_SINE = Suprema(
     lambda x: 1.0 / np.sqrt((1.0 - x.furthest) * (1.0 + x.furthest)), lambda x, slope: x.furthest * slope**3
 )
+_INVERSE_COSH = Suprema(
+    lambda x: 1.0 / (np.sqrt(x.least - 1.0) * np.sqrt(x.least + 1.0)), lambda x, slope: x.least * slope**3
+)
+_INVERSE_TANH = Suprema(
+    lambda x: 1.0 / np.maximum((1.0 - x.furthest) * (1.0 + x.furthest), 0.0),
+    lambda x, slope: 2.0 * x.furthest * slope**2,
+)
 _ERROR_FUNCTION = Suprema(lambda x: _bell(x.nearest), lambda x, slope: 2.0 * x.furthest * slope)
 
 # -- roundings --------------------------------------------------------------------------------------------------------
@@ -192,101 +190,77 @@ def _roundings_of_erfc(x: Any) -> Any:
 SERIES_ROUNDINGS = 2.0**14
 """Series and reflections lose far more digits than one rounding."""
 
-# -- balls ------------------------------------------------------------------------------------------------------------
-
-
-def _ball_of_cbrt(x: Any) -> Any:
-    return x.root(3) if x > 0 else -(-x).root(3)
-
+# -- the records ------------------------------------------------------------------------------------------------------
 
 FUNCTIONS: tuple[Elementary, ...] = (
     Elementary(
-        np.exp, ball=lambda x: x.exp(), primitive="exp", algebraic_at=0.0,
-        slope=lambda x, y: y,
-        increment=lambda x, d, y: y * np.expm1(d),
-        suprema=_EXPONENTIAL,
+        np.exp, ball=lambda x: x.exp(), primitive="exp", algebraic_at=0.0, slope=lambda x, y: y,
+        increment=lambda x, d, y: y * np.expm1(d), suprema=_EXPONENTIAL,
     ),
     Elementary(
-        np.exp2, ball=lambda x: 2**x, primitive="exp2",
-        slope=lambda x, y: LOG2 * y,
+        np.exp2, ball=lambda x: 2**x, primitive="exp2", slope=lambda x, y: LOG2 * y,
         increment=lambda x, d, y: y * np.expm1(LOG2 * d),
         suprema=Suprema(lambda x: LOG2 * np.exp2(x.most), lambda x, slope: LOG2 * slope),
         roundings=_roundings_of_exp2,
     ),
     Elementary(
-        np.expm1, ball=lambda x: x.expm1(), primitive="expm1", algebraic_at=0.0,
-        slope=lambda x, y: np.exp(x),
-        tangent=lambda x, y: y + 1.0,
-        increment=lambda x, d, y: np.exp(x) * np.expm1(d),
-        suprema=_EXPONENTIAL,
+        np.expm1, ball=lambda x: x.expm1(), primitive="expm1", algebraic_at=0.0, slope=lambda x, y: np.exp(x),
+        tangent=lambda x, y: y + 1.0, increment=lambda x, d, y: np.exp(x) * np.expm1(d), suprema=_EXPONENTIAL,
     ),
     Elementary(
-        np.log, ball=lambda x: x.log(), primitive="log", algebraic_at=1.0,
-        slope=lambda x, y: 1.0 / x,
+        np.log, ball=lambda x: x.log(), primitive="log", algebraic_at=1.0, slope=lambda x, y: 1.0 / x,
         increment=lambda x, d, y: _log_of_one_plus(d / x),
         suprema=Suprema(lambda x: 1.0 / x.nearest, lambda x, slope: slope * slope),
     ),
     Elementary(
         np.log1p, ball=lambda x: x.log1p(), primitive="log1p", algebraic_at=0.0,
-        slope=lambda x, y: 1.0 / (1.0 + x),
-        increment=lambda x, d, y: _log_of_one_plus(d / (1.0 + x)),
+        slope=lambda x, y: 1.0 / (1.0 + x), increment=lambda x, d, y: _log_of_one_plus(d / (1.0 + x)),
         suprema=Suprema(lambda x: 1.0 / np.maximum(1.0 + x.value - x.error, 0.0), lambda x, slope: slope * slope),
         roundings=_roundings_of_log1p,
     ),
     Elementary(
-        np.sqrt, ball=lambda x: x.sqrt(), primitive="sqrt", ends=(0.0,),
-        slope=lambda x, y: 0.5 / y,
+        np.sqrt, ball=lambda x: x.sqrt(), primitive="sqrt", ends=(0.0,), slope=lambda x, y: 0.5 / y,
         increment=lambda x, d, y: d / (np.sqrt(x + d) + y),
         suprema=Suprema(lambda x: 0.5 / np.sqrt(x.nearest), power_suprema(0.5).bend),
     ),
     Elementary(
-        _rsqrt, ball=lambda x: x.rsqrt(), primitive="rsqrt",
-        slope=lambda x, y: -0.5 * y / x,
-        increment=_increment_of_rsqrt,
-        suprema=power_suprema(-0.5),
+        _rsqrt, ball=lambda x: x.rsqrt(), primitive="rsqrt", slope=lambda x, y: -0.5 * y / x,
+        increment=_increment_of_rsqrt, suprema=power_suprema(-0.5),
     ),
     Elementary(
-        np.cbrt, ball=_ball_of_cbrt, primitive="cbrt", evaluator=_cbrt,
-        slope=lambda x, y: 1.0 / (3.0 * np.square(y)),
-        increment=_increment_of_cbrt,
-        suprema=power_suprema(1.0 / 3.0),
-        roundings=_roundings_of_cbrt,
+        np.cbrt, ball=lambda x: x.root(3) if x > 0 else -(-x).root(3), primitive="cbrt", evaluator=_cbrt,
+        slope=lambda x, y: 1.0 / (3.0 * np.square(y)), increment=_increment_of_cbrt,
+        suprema=power_suprema(1.0 / 3.0), roundings=_roundings_of_cbrt,
     ),
     Elementary(
-        np.square, ball=lambda x: x * x, primitive="square", roundings=1.0,
-        slope=lambda x, y: 2.0 * x,
-        increment=lambda x, d, y: d * (2.0 * x + d),
-        suprema=power_suprema(2.0),
+        np.square, ball=lambda x: x * x, primitive="square", roundings=1.0, slope=lambda x, y: 2.0 * x,
+        increment=lambda x, d, y: d * (2.0 * x + d), suprema=power_suprema(2.0),
     ),
     Elementary(
-        np.sin, ball=lambda x: x.sin(), primitive="sin", algebraic_at=0.0,
-        slope=lambda x, y: np.cos(x),
+        np.sin, ball=lambda x: x.sin(), primitive="sin", algebraic_at=0.0, slope=lambda x, y: np.cos(x),
         increment=lambda x, d, y: 2.0 * np.cos(x + 0.5 * d) * np.sin(0.5 * d),
         suprema=Suprema(lambda x: np.minimum(np.abs(np.cos(x.value)) + x.error, 1.0), lambda x, _: 1.0),
     ),
     Elementary(
-        np.cos, ball=lambda x: x.cos(), primitive="cos", algebraic_at=0.0,
-        slope=lambda x, y: -np.sin(x),
+        np.cos, ball=lambda x: x.cos(), primitive="cos", algebraic_at=0.0, slope=lambda x, y: -np.sin(x),
         increment=lambda x, d, y: -2.0 * np.sin(x + 0.5 * d) * np.sin(0.5 * d),
         suprema=Suprema(lambda x: np.minimum(np.abs(np.sin(x.value)) + x.error, 1.0), lambda x, _: 1.0),
     ),
     Elementary(
         np.tan, ball=lambda x: x.tan(), primitive="tan", algebraic_at=0.0, roundings=2.0 * ELEMENTARY + 2.0,
         slope=lambda x, y: 1.0 / np.square(np.cos(x)),
-        increment=_increment_of_tan,
+        increment=lambda x, d, y: np.sin(d) / (np.cos(x) * np.cos(x + d)),
         suprema=Suprema(_steepest_of_tan, lambda x, slope: 2.0 * slope**1.5),
     ),
     Elementary(
         np.arcsin, ball=lambda x: x.asin(), primitive="asin", algebraic_at=0.0, ends=(1.0, -1.0),
-        slope=lambda x, y: 1.0 / np.sqrt((1.0 - x) * (1.0 + x)),
-        increment=_increment_of_asin,
+        slope=lambda x, y: 1.0 / np.sqrt((1.0 - x) * (1.0 + x)), increment=_increment_of_asin,
         suprema=_INVERSE_SINE,
     ),
     Elementary(
         np.arccos, ball=lambda x: x.acos(), primitive="acos", algebraic_at=1.0, ends=(1.0, -1.0),
         slope=lambda x, y: -1.0 / np.sqrt((1.0 - x) * (1.0 + x)),
-        increment=lambda x, d, y: -_increment_of_asin(x, d, y),
-        suprema=_INVERSE_SINE,
+        increment=lambda x, d, y: -_increment_of_asin(x, d, y), suprema=_INVERSE_SINE,
     ),
     Elementary(
         np.arctan, ball=lambda x: x.atan(), primitive="atan", algebraic_at=0.0,
@@ -296,46 +270,35 @@ FUNCTIONS: tuple[Elementary, ...] = (
     ),
     Elementary(
         np.sinh, ball=lambda x: x.sinh(), primitive="sinh", algebraic_at=0.0, roundings=_roundings_of_sinh,
-        slope=lambda x, y: np.cosh(x),
-        increment=_increment_of_sinh, is_costly=True,
+        slope=lambda x, y: np.cosh(x), increment=_hyperbolic_increment(np.cosh), is_costly=True,
         suprema=Suprema(lambda x: np.cosh(x.furthest), lambda x, slope: slope),
     ),
     Elementary(
         np.cosh, ball=lambda x: x.cosh(), primitive="cosh", algebraic_at=0.0, roundings=_roundings_of_sinh,
-        slope=lambda x, y: np.sinh(x),
-        increment=_increment_of_cosh, is_costly=True,
+        slope=lambda x, y: np.sinh(x), increment=_hyperbolic_increment(np.sinh), is_costly=True,
         suprema=Suprema(lambda x: np.sinh(x.furthest), lambda x, _: np.cosh(x.furthest)),
     ),
     Elementary(
         np.tanh, ball=lambda x: x.tanh(), primitive="tanh", algebraic_at=0.0,
-        slope=lambda x, y: _sech_squared(x),
-        tangent=lambda x, y: 1.0 - y * y,
+        slope=lambda x, y: _sech_squared(x), tangent=lambda x, y: 1.0 - y * y,
         increment=_increment_of_tanh, is_costly=True,
         suprema=Suprema(lambda x: _sech_squared(x.nearest), lambda x, slope: 2.0 * slope),
     ),
     Elementary(
         np.arcsinh, ball=lambda x: x.asinh(), primitive="asinh", algebraic_at=0.0,
-        slope=_slope_of_asinh,
-        tangent=lambda x, y: 1.0 / np.sqrt(1.0 + x * x),
-        increment=_increment_of_asinh, is_costly=True,
+        slope=lambda x, y: 1.0 / (np.hypot(1.0, x) if np.isrealobj(x) else np.sqrt(1.0 + x * x)),
+        tangent=lambda x, y: 1.0 / np.sqrt(1.0 + x * x), increment=_increment_of_asinh, is_costly=True,
         suprema=Suprema(lambda x: 1.0 / np.hypot(1.0, x.nearest), lambda x, slope: slope),
     ),
     Elementary(
         np.arccosh, ball=lambda x: x.acosh(), primitive="acosh", algebraic_at=1.0, ends=(1.0,),
-        slope=lambda x, y: 1.0 / (np.sqrt(x - 1.0) * np.sqrt(x + 1.0)),
-        increment=_increment_of_acosh,
-        suprema=Suprema(
-            lambda x: 1.0 / (np.sqrt(x.least - 1.0) * np.sqrt(x.least + 1.0)), lambda x, slope: x.least * slope**3
-        ),
+        slope=lambda x, y: 1.0 / (np.sqrt(x - 1.0) * np.sqrt(x + 1.0)), increment=_increment_of_acosh,
+        suprema=_INVERSE_COSH,
     ),
     Elementary(
         np.arctanh, ball=lambda x: x.atanh(), primitive="atanh", algebraic_at=0.0,
-        roundings=ELEMENTARY + LOG1P_BELOW_ZERO,
-        slope=lambda x, y: 1.0 / ((1.0 - x) * (1.0 + x)),
-        suprema=Suprema(
-            lambda x: 1.0 / np.maximum((1.0 - x.furthest) * (1.0 + x.furthest), 0.0),
-            lambda x, slope: 2.0 * x.furthest * slope**2,
-        ),
+        roundings=ELEMENTARY + LOG1P_BELOW_ZERO, slope=lambda x, y: 1.0 / ((1.0 - x) * (1.0 + x)),
+        suprema=_INVERSE_TANH,
     ),
     Elementary(
         special.expit, ball=lambda x: 1 / (1 + (-x).exp()), primitive="logistic", evaluator=_logistic, algebraic_at=0.0,
@@ -344,15 +307,12 @@ FUNCTIONS: tuple[Elementary, ...] = (
         roundings=2.0 * ELEMENTARY + 4.0,  # XLA takes 1/(1 + exp(-x))
     ),
     Elementary(
-        special.erf, ball=lambda x: x.erf(), primitive="erf", algebraic_at=0.0,
-        slope=lambda x, y: _bell(x),
-        increment=_increment_of_erf, is_costly=True,
-        suprema=_ERROR_FUNCTION,
+        special.erf, ball=lambda x: x.erf(), primitive="erf", algebraic_at=0.0, slope=lambda x, y: _bell(x),
+        increment=_increment_of_erf, is_costly=True, suprema=_ERROR_FUNCTION,
     ),
     Elementary(
         special.erfc, ball=lambda x: x.erfc(), primitive="erfc", algebraic_at=0.0, roundings=_roundings_of_erfc,
-        slope=lambda x, y: -_bell(x),
-        suprema=_ERROR_FUNCTION,
+        slope=lambda x, y: -_bell(x), suprema=_ERROR_FUNCTION,
     ),
     Elementary(
         special.erfinv, ball=lambda x: x.erfinv(), primitive="erf_inv", algebraic_at=0.0,
@@ -374,7 +334,7 @@ FUNCTIONS: tuple[Elementary, ...] = (
         special.i1e, ball=lambda x: (-abs(x)).exp() * x.bessel_i(1 + 0 * x), primitive="bessel_i1e", algebraic_at=0.0,
         slope=lambda x, y: special.i0e(x) - np.where(x == 0.0, 0.5, y / np.where(x == 0.0, 1.0, x)) - np.sign(x) * y,
     ),
-    # SciPy's, of which JAX has no primitive: `taylor.special` states them for balls
+    # SciPy's, of which JAX has no primitive: `taylor.special_functions` states them for balls
     Elementary(special.erfi, lambda x, y: TWO_OVER_ROOT_PI * np.exp(x * x)),
     Elementary(special.erfcx, lambda x, y: 2.0 * x * y - TWO_OVER_ROOT_PI),
     Elementary(special.dawsn, lambda x, y: 1.0 - 2.0 * x * y),

@@ -1,14 +1,18 @@
 """Arithmetic that carries a derivative beside a value, as automatic differentiation evaluates it.
 
-With `Rounded` parts it bounds the rounding errors of automatic differentiation.
+`Tangent` with `Rounded` parts bounds the rounding errors of automatic differentiation, operation by operation. With
+`Magnitude` slopes it bounds those of its sums. Reverse mode adds up one share of the derivative for each use of a
+variable, and rounds each sum; forward mode adds in another order. A rounding is at most u times the sum of the shares
+without their signs, the *magnitude*, and there are as many roundings as sums.
 """
 
 from typing import Any
 
 import numpy as np
+from numpy.lib.mixins import NDArrayOperatorsMixin
 from scipy import special
 
-from reference.arithmetics.companion import ADDITIVE, COMPARISONS, CONNECTIVES, NEGATIONS, Companion
+from reference.arithmetics.companion import ADDITIVE, COMPARISONS, CONNECTIVES, NEGATIONS, Companion, NoRule
 from reference.arithmetics.composed import COMPOSED
 from reference.arithmetics.elementary import FUNCTIONS
 
@@ -39,13 +43,13 @@ def _logaddexp_tangent(x, y):
 def _power_tangent(x, y):
     power = np.power(x.value, y.value)
     slope = y.value * np.power(x.value, y.value - 1.0) * x.slope
-    if isinstance(y.slope, float) and y.slope == 0.0:  # a constant exponent, as it mostly is: x may be negative
+    if isinstance(y.slope, float) and y.slope == 0.0:  # with a constant exponent, x may be negative
         return Tangent(power, slope)
     return Tangent(power, slope + np.log(x.value) * power * y.slope)
 
 
 def _stepwise(ufunc):
-    # a Tangent too, so that `np.where` of it comes here, and not to the arithmetic of the values
+    # a Tangent, so that `np.where` with this condition uses the rule below and not the arithmetic of the values
     return lambda *operands: Tangent(ufunc(*(x.value for x in operands)), 0.0)
 
 
@@ -71,4 +75,38 @@ Tangent.rules = {
     special.iv: _bessel(special.iv, 1.0),
     **{f: _stepwise(f) for f in (np.sign, *COMPARISONS, *CONNECTIVES, *NEGATIONS)},
     np.where: lambda c, x, y: Tangent(np.where(c.value, x.value, y.value), np.where(c.value, x.slope, y.slope)),
+}
+
+
+class Magnitude(NDArrayOperatorsMixin):
+    """The shares of a derivative added up without signs, and the number of sums on the way."""
+
+    def __init__(self, size: Any, sums: int = 0):
+        self.size, self.sums = size, sums
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *operands: Any, **keywords: Any) -> "Magnitude":
+        if method != "__call__" or keywords or ufunc not in _RULES:
+            raise NoRule(f"Magnitude arithmetic has no rule for {ufunc.__name__}")
+        return self._made_of(operands, _RULES[ufunc](*map(_size, operands)), ufunc in (np.add, np.subtract))
+
+    def __array_function__(self, function: Any, types: Any, operands: Any, keywords: Any) -> "Magnitude":
+        if function is not np.where or keywords:
+            raise NoRule(f"Magnitude arithmetic has no rule for {function.__name__}")
+        condition, *choices = operands
+        return self._made_of(choices, np.where(condition, *map(_size, choices)), is_sum=False)
+
+    @staticmethod
+    def _made_of(operands: Any, size: Any, is_sum: bool) -> "Magnitude":
+        return Magnitude(size, sum(x.sums for x in operands if isinstance(x, Magnitude)) + is_sum)
+
+
+def _size(x: Any) -> Any:
+    return x.size if isinstance(x, Magnitude) else np.abs(x)
+
+
+_RULES: dict[Any, Any] = {
+    **dict.fromkeys((np.negative, np.positive, np.absolute), lambda x: x),
+    **dict.fromkeys((np.add, np.subtract), np.add),
+    np.multiply: np.multiply,
+    np.divide: np.divide,
 }

@@ -18,8 +18,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from reference.arithmetics.increments import Increment
-from reference.arithmetics.many_directions import constant, is_constant
+from reference.arithmetics.increments import Increment, constant, is_constant
 from reference.arithmetics.roundoff import FREE_ROUNDINGS, UNIT_ROUNDOFF
 from reference.traced.equations import Constant, Equation, Program, underflow, unit_roundoff
 from reference.traced.interpreter import Run

@@ -11,8 +11,7 @@ import jax
 import numpy as np
 
 from reference import jax_internals
-from reference.arithmetics.increments import Increment
-from reference.arithmetics.many_directions import constant
+from reference.arithmetics.increments import Increment, constant
 from reference.traced.equations import Equation, Program, in_types, is_key, kind, lifted
 from reference.traced.interpreter import Run
 from reference.traced.primitives import primitive_named

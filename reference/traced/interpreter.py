@@ -12,8 +12,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from reference.arithmetics.increments import Increment
-from reference.arithmetics.many_directions import constant
+from reference.arithmetics.increments import Increment, constant
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.traced import primitive_differences
 from reference.traced.equations import UNUSED, Constant, Equation, Program, is_floating, lifted

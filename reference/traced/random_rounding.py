@@ -12,8 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from reference.arithmetics.increments import Increment
-from reference.arithmetics.many_directions import is_constant
+from reference.arithmetics.increments import Increment, is_constant
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.traced.equations import Equation, kind, product_units, smallest_normal, underflow, unit_roundoff
 from reference.traced.primitive import ErrorSize

@@ -15,7 +15,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from reference.switches import compiler_options
+from reference.jax_settings import compiler_options
 from reference.traced.equations import UNUSED, Constant, Equation, Program, kind, map_programs
 from reference.traced.program_replay import replayed_with_primals
 

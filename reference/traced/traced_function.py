@@ -8,7 +8,7 @@ import jax
 import jax.extend as jex
 
 from reference import jax_internals
-from reference.switches import QUICKLY, compiler_options, devices_of
+from reference.jax_settings import QUICKLY, compiler_options, devices_of
 from reference.traced.equations import UNREAD, UNUSED, Constant, Equation, Program, host
 from reference.traced.primitive import Compilation
 from reference.traced.primitives import primitive_named

@@ -41,9 +41,12 @@ ELSEWHERE = {
     "harness.reports.sweep": ["sweep/test_sweeping.py"],
     "harness.suite.*": ["doors/test_suite.py"],
     "harness.versions": ["sweep/test_sweeping.py", "training/test_checkpoint.py"],
-    "harness.bounds.tolerances": ["checks/functions/test_gradient_checking.py", "verdict"],
+    "harness.bounds.tolerances": ["checks/functions/test_gradient_check.py", "verdict"],
     "reference.arithmetics.balls": ["reference/oracles/test_ball_arithmetic.py", "bounds"],
+    "reference.arithmetics.elementary_record": ["reference/arithmetics/test_elementary.py"],
     "reference.arithmetics.roundoff": ["reference/arithmetics/test_rounded.py", "bounds"],
+    "reference.jax_settings": ["reference/oracles/test_jax_gradient.py"],
+    "reference.namespaces": ["reference/test_network.py"],
     "reference.oracles.jax_padded": ["reference/oracles/test_jax_gradient.py"],
 }
 """Tests of a module, or of all modules of a room, that are not in its mirror in tests/."""

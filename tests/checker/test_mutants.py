@@ -212,13 +212,13 @@ CHANGES: dict[str, list[Row]] = {
             far_out,
         )
     ],
-    "reference.oracles.black_box": [
+    "reference.arithmetics.central_differences": [
         ("noise 10 times too large", replace_value("NOISE_GAIN", "60.0"), function_off_by_three_allowances)
     ],
     "harness.checks.functions.line_stencil": [
-        ("truncation not estimated", replace("abs(R1 - R2) + noisy", "noisy"), function_values),
+        ("truncation not estimated", replace("central.truncation + noisy", "noisy"), function_values),
         ("noise not measured", replace("3.0 * size", "0.0 * size"), function_values),
-        ("kinks not looked for", replace("near > 16.0 * noise and far < 8.0 * near", "False"), function_values),
+        ("kinks not looked for", replace("central.has_kink", "False"), function_values),
     ],
     "harness.checks.functions.cost_noise": [
         ("float32 not recognised", replace("_fits_float32(coarse) and np.ptp(coarse) > 0.0", "False"), function_values),

@@ -52,7 +52,7 @@ def in_float64(f: Activation) -> Activation:
         return f
     if not any(type(answer).__module__.partition(".")[0] in ("jax", "jaxlib") for answer in answers):
         return f
-    from reference.oracles.jax_gradient import fixed_settings  # here, because JAX is slow to load
+    from reference.jax_settings import fixed_settings
 
     @wraps(f.value)  # its signature tells what the parameters are by default
     def value(xp, z, **parameters):

@@ -13,7 +13,7 @@ from harness.bounds.tolerances import MEANINGLESS, NEGLIGIBLE
 from harness.checks.activations.slope_oracles import SlopeFunction
 from harness.checks.activations.z_grid import distinct, floats_beside, is_near, shortest
 from reference.activations import Activation
-from reference.arithmetics.watched import Watched, watched
+from reference.arithmetics.branch_log import Watched, watched
 from reference.namespaces import NUMPY
 
 HALVINGS = 64  # of a grid interval: down to neighbouring floats, unless at zero

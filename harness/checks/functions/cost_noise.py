@@ -17,8 +17,8 @@ from harness.checks.functions.parameters import largest
 from harness.checks.functions.user_function import UsersFunction
 from harness.checks.random_directions import random_directions
 from harness.wording import told_apart
+from reference.arithmetics.central_differences import NOISE_ROUNDINGS
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
-from reference.oracles.black_box import NOISE_ROUNDINGS
 
 SAMPLES = 8
 

@@ -202,7 +202,7 @@ class _Check:
         import jax
         import jax.numpy as jnp
 
-        from reference.oracles.jax_gradient import fixed_settings
+        from reference.jax_settings import fixed_settings
 
         users = self.users
         with fixed_settings():

@@ -13,7 +13,7 @@ import numpy as np
 
 from harness.bounds.tolerances import WIDER_STEPS
 from harness.checks.functions.line_stencil import EDGE, JUMPS, KINK, NOISE, ROUGH, Found, Line, Noise, look, scatter_of
-from reference.oracles.black_box import NOISE_GAIN
+from reference.arithmetics.central_differences import NOISE_GAIN
 
 SUPPORT = 0.1
 """What speaks for a claim that a narrow step contradicts: a wide step that comes ten times closer to it."""

@@ -47,7 +47,7 @@ def jax_in_float64() -> Any:
     """A context in which JAX, where it was imported, computes in float64."""
     if "jax" not in sys.modules:
         return nullcontext()
-    from reference.switches import in_64_bits
+    from reference.jax_settings import in_64_bits
 
     return in_64_bits()
 

@@ -23,7 +23,7 @@ from harness.verdict.report import Report
 from harness.wording import counted
 from reference.activations import Activation
 from reference.problem import Problem
-from reference.whole_numbers import whole_number
+from reference.user_input import whole_number
 
 KEPT = 5  # failures that a summary keeps
 

@@ -13,10 +13,9 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from reference.activations import ACTIVATIONS, Activation, get_activation
-from reference.network import Network
-from reference.outputs import OUTPUTS
-from reference.printable import given
+from reference.network import OUTPUTS, Network
 from reference.problem import Problem
+from reference.user_input import given
 
 MAX_HIDDEN_LAYERS, MAX_UNITS, MAX_EXAMPLES = 4, 8, 10
 

@@ -15,10 +15,9 @@ from harness.checks.traced.derivative_subject import MODES
 from harness.checks.traced.side_effects import Outside
 from harness.wording import first_few
 from reference.jax_internals import weak
-from reference.printable import given
 from reference.traced.equations import is_key, kind
 from reference.traced.rule_origins import whose
-from reference.whole_numbers import whole_number
+from reference.user_input import given, whole_number
 
 
 class NoNumber(TypeError):

@@ -21,7 +21,7 @@ from harness.study.rules.plain import PLAIN
 from harness.study.rules.pointwise import POINTWISE
 from harness.study.rules.rule import Rule
 from harness.verdict.report import Report
-from reference.switches import settings
+from reference.jax_settings import settings
 
 RULES: Sequence[Rule] = (*POINTWISE, *ARRAYS)
 NOT_APPLICABLE = "not applicable"

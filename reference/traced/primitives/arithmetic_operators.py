@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from reference.arithmetics.increments import Increment
-from reference.arithmetics.many_directions import aligned, constant, directions, is_constant, linear
+from reference.arithmetics.increments import Increment, aligned, constant, directions, is_constant, linear
 from reference.arithmetics.roundoff import ELEMENTARY
 from reference.traced.bounded_run import (
     CHANGE_ROUNDINGS,

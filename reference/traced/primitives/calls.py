@@ -9,8 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from reference.arithmetics.increments import Increment
-from reference.arithmetics.many_directions import constant, directions, is_constant, unknown_where
+from reference.arithmetics.increments import Increment, constant, directions, is_constant, unknown_where
 from reference.traced.bounded_run import Unbounded
 from reference.traced.equations import Equation, bind, iterates, reads_bits
 from reference.traced.primitive import EXACT, Primitive

@@ -14,8 +14,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from reference.arithmetics.increments import Increment
-from reference.arithmetics.many_directions import bilinear, constant, linear
+from reference.arithmetics.increments import Increment, bilinear, constant, linear
 from reference.traced.bounded_run import CHANGE_UNIT, gamma, parts
 from reference.traced.equations import kind, product_units, unit_roundoff
 from reference.traced.primitive import Compilation, Primitive, Rounding, Rule

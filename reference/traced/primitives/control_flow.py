@@ -7,9 +7,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from reference.arithmetics.increments import Increment
-from reference.arithmetics.many_directions import (
+from reference.arithmetics.increments import (
     STEP,
+    Increment,
     constant,
     directions,
     full_change,

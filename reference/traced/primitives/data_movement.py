@@ -9,8 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from reference.arithmetics.increments import Increment
-from reference.arithmetics.many_directions import constant, directions, full_change, is_constant, linear, unknown_where
+from reference.arithmetics.increments import (
+    Increment,
+    constant,
+    directions,
+    full_change,
+    is_constant,
+    linear,
+    unknown_where,
+)
 from reference.traced.bounded_run import Unbounded, of_value, parts
 from reference.traced.equations import is_floating
 from reference.traced.interpreter import value_by

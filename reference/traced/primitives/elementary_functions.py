@@ -13,8 +13,7 @@ import numpy as np
 from reference.arithmetics import elementary
 from reference.arithmetics.elementary import SERIES_ROUNDINGS, power_suprema
 from reference.arithmetics.elementary_record import Elementary, Reach
-from reference.arithmetics.increments import Increment
-from reference.arithmetics.many_directions import constant, is_constant
+from reference.arithmetics.increments import Increment, constant, is_constant
 from reference.arithmetics.roundoff import ELEMENTARY, LOG1P_BELOW_ZERO
 from reference.traced.bounded_run import (
     CHANGE_ROUNDINGS,

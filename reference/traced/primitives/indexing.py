@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 from jax import lax
 
-from reference.arithmetics.increments import Increment
-from reference.arithmetics.many_directions import directions, full_change, is_constant, linear
+from reference.arithmetics.increments import Increment, directions, full_change, is_constant, linear
 from reference.traced.equations import is_floating
 from reference.traced.primitive import ADDED_UP, EXACT, ROUNDED_ONCE, Compilation, Primitive, Rounding, with_aliases
 from reference.traced.primitives.data_movement import exact_move

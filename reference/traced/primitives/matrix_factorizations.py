@@ -21,8 +21,7 @@ from typing import Any
 import numpy as np
 import scipy.linalg
 
-from reference.arithmetics.increments import Increment
-from reference.arithmetics.many_directions import STEP, constant, is_constant
+from reference.arithmetics.increments import STEP, Increment, constant, is_constant
 from reference.traced.equations import Equation, bind, host
 from reference.traced.primitive import Compilation, ErrorSize, Primitive, Rounding
 from reference.traced.primitive_differences import differenced, own_types, values_of

@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from reference.arithmetics.increments import Increment
-from reference.arithmetics.many_directions import constant, directions, full_change, is_constant, linear
+from reference.arithmetics.increments import Increment, constant, directions, full_change, is_constant, linear
 from reference.traced.bounded_run import CHANGE_UNIT, Parts, Unbounded, gamma, may_differ, of_value, packed, parts
 from reference.traced.equations import is_floating
 from reference.traced.interpreter import value_by

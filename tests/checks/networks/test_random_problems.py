@@ -8,7 +8,7 @@ from problem_features import ALL_FEATURES, features
 
 from harness import ACTIVATIONS, Activation, random_problem
 from harness.checks.networks.random_problems import GRID, L2_VALUES, MAX_EXAMPLES, MAX_HIDDEN_LAYERS
-from reference.outputs import OUTPUTS
+from reference.network import OUTPUTS
 
 DRAWS = 2000
 

@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 from primitive_cases import names_in  # pyright: ignore[reportMissingImports]
 
-from reference.arithmetics.increments import Increment
-from reference.arithmetics.many_directions import STEP, constant, is_constant
-from reference.switches import settings
+from reference.arithmetics.increments import STEP, Increment, constant, is_constant
+from reference.jax_settings import settings
 from reference.traced import interpreter
 from reference.traced.bounded_run import BoundedRun, Unbounded, obstacle, packed, parts
 from reference.traced.equations import kind, lifted

@@ -9,9 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from reference.arithmetics.increments import Increment
-from reference.arithmetics.many_directions import STEP, constant
-from reference.switches import settings
+from reference.arithmetics.increments import STEP, Increment, constant
+from reference.jax_settings import settings
 from reference.traced.equations import Constant, iterates, lifted
 from reference.traced.interpreter import Run
 from reference.traced.primitives import contractions, data_movement, indexing

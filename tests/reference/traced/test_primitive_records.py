@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 from primitive_cases import ALIASES, CASES, ELEMENTWISE, VARIANTS, names_in  # pyright: ignore[reportMissingImports]
 
-from reference.arithmetics.increments import Increment
-from reference.arithmetics.many_directions import STEP, constant, is_constant
-from reference.switches import compiler_options, settings
+from reference.arithmetics.increments import STEP, Increment, constant, is_constant
+from reference.jax_settings import compiler_options, settings
 from reference.traced import interpreter
 from reference.traced.bounded_run import BoundedRun, Unbounded, packed, parts
 from reference.traced.decisions import decided

@@ -8,7 +8,7 @@ from jax import lax
 
 from harness import check_derivatives
 from harness.checks.traced import derivative_case
-from reference.arithmetics.many_directions import constant
+from reference.arithmetics.increments import constant
 from reference.traced.equations import reads_bits
 from reference.traced.interpreter import Run
 from reference.traced.primitive_differences import values_of

@@ -1,7 +1,7 @@
-"""Special functions of SciPy: their coefficients by series in ball arithmetic, and bounds on what is cut off.
+"""Special functions of SciPy: their Taylor coefficients by series in ball arithmetic, and bounds on the rest.
 
-A `Series` gives the first n Taylor coefficients of a function about a ball, enclosed. About a number they are those of
-an expansion. About a whole cell the last of them bounds the rest, if no integral bounds it better.
+A `Series` encloses the first n Taylor coefficients of a function about a ball. About a number they are the coefficients
+of an expansion. About a whole cell the last of them bounds the rest, if no integral bounds it better.
 
 Sources: DLMF, 10.6.7 and 10.29.5, for the derivatives of Bessel functions, 10.9.2 and 10.32.3 for their bounds, and 7.7
 for the integrals of the error functions.
@@ -21,15 +21,16 @@ from reference.arithmetics.taylor.expansions import NEXT, ORDERS, UNIT, Expansio
 
 Series = Callable[[arb, int], list[arb]]
 
-BITS = 128  # of the coefficients, before they are rounded
+BITS = 128
+"""Of the coefficients, before they are rounded to float64."""
 
 ROUNDINGS = 1024.0
-"""Units of roundoff in one call: SciPy's routines promise 1e-13 of the largest value nearby, and mostly keep more."""
+"""Units of roundoff in one call: SciPy's routines promise 1e-13 of the largest value nearby, and mostly do better."""
 
 
 @contextmanager
 def _terms(count: int) -> Iterator[None]:
-    """Series of so many terms."""
+    """Compute with series of `count` terms."""
     before = ctx.prec, ctx.cap
     ctx.prec, ctx.cap = max(BITS, ctx.prec), count
     try:
@@ -39,7 +40,7 @@ def _terms(count: int) -> Iterator[None]:
 
 
 def _by_series(function: Callable[[Any], Any]) -> Series:
-    """A function that flint composes with series."""
+    """The coefficients of a function that flint evaluates over series."""
 
     def coefficients(x: arb, count: int) -> list[arb]:
         with _terms(count):
@@ -51,7 +52,7 @@ def _by_series(function: Callable[[Any], Any]) -> Series:
 
 @lru_cache(maxsize=64)
 def bessel(method: str, order: int) -> Series:
-    """J or I of whole order: the k-th derivative is 2⁻ᵏ times a sum of binomials over neighbouring orders."""
+    """J or I of whole order. The k-th derivative is 2⁻ᵏ Σ_i (±1)^i (k over i) C_{n-k+2i}."""
     sign = -1 if method == "bessel_j" else 1
 
     def coefficients(x: arb, count: int) -> list[arb]:
@@ -68,7 +69,7 @@ def bessel(method: str, order: int) -> Series:
 
 
 def whole_order(order: float) -> int:
-    """An order that `bessel` takes."""
+    """The order as an integer, or NotImplementedError for one that `bessel` does not take."""
     if order != round(order) or abs(order) > 100:
         raise NotImplementedError(f"Bessel functions are known for whole orders up to 100, not for {order!r}")
     return int(order)
@@ -80,7 +81,7 @@ OF_BESSEL: dict[Any, tuple[str, int]] = {
     special.i0: ("bessel_i", 0),
     special.i1: ("bessel_i", 1),
 }
-"""Those of one order, and their kind and order."""
+"""Bessel functions of a fixed order, with their kind and order."""
 
 SERIES: dict[Any, Series] = {
     special.erfi: _by_series(lambda x: x.erfi()),
@@ -107,7 +108,7 @@ LARGEST: dict[Any, Callable[[arb, arb, int], arb]] = {
     SERIES[special.erfcx]: _decreasing(SERIES[special.erfcx]),
     SERIES[special.dawsn]: _dawson,
 }
-"""By series, (low, high, k) -> a bound on the k-th coefficient about all numbers between two."""
+"""From a series to (low, high, k) -> a bound on the k-th coefficient about every number of [low, high]."""
 
 
 @lru_cache(maxsize=64)
@@ -126,7 +127,7 @@ def expansion(series: Series, derivatives: int = 0) -> Expansion:
         return last * np.array(bounds)
 
     def image(low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return np.full(low.shape, np.nan), np.full(low.shape, np.nan)  # what the polynomial says is enough
+        return np.full(low.shape, np.nan), np.full(low.shape, np.nan)  # unknown: the polynomial encloses well enough
 
     return Expansion(coefficients, rest, image, call=ROUNDINGS)
 
@@ -143,7 +144,7 @@ def _finite(low: np.ndarray, high: np.ndarray) -> Iterator[tuple[arb, arb] | Non
 
 @lru_cache(maxsize=64)
 def bessel_expansion(method: str, order: int, derivatives: int = 0) -> Expansion:
-    """J or I by SciPy's own values: no derivative of J exceeds 1, nor one of I the largest I of order 0."""
+    """J or I by SciPy's own values. No derivative of J exceeds 1, and none of I the largest I of order 0."""
     function, sign = (special.jv, -1.0) if method == "bessel_j" else (special.iv, 1.0)
 
     def size(x: np.ndarray) -> np.ndarray:

@@ -1,14 +1,14 @@
-"""Taylor models: what a formula does on whole cells of z, many cells at once.
+"""Taylor models: enclosures of a quantity on whole cells of z, many cells at once.
 
-A cell is [low, high], a stretch of z about c with half-width r. On it a `Taylor` encloses a quantity in two ways that
-hold together: by a polynomial in t = (z - c)/r, |t| <= 1, with a bound on the rest, and by two ends. Enclosed are the
-exact result of the formula *and* every result that NumPy may compute in float64: each rule adds what its own operation
-rounds. So the difference of two models with almost the same polynomial is known far better than either: a slope claimed
+A cell is [low, high], an interval about c with half-width r. On it a `Taylor` encloses a quantity in two ways, which
+both hold: by a polynomial in t = (z - c)/r, |t| <= 1, with a bound on the rest, and by two ends. It encloses the exact
+result of the formula *and* every result that NumPy may compute in float64, since each rule adds the rounding of its own
+operation. The difference of two models with almost the same polynomial is known far better than either: a slope claimed
 by hand minus the derivative of the formula is enclosed by numbers as small as rounding, for all z of a cell.
 
 A comparison that holds on a part of the cell only is undecided: it is [0, 1], and `where` then encloses both branches.
-`switches` notes where, so that the caller can split the cell there. NaN ends, with an infinite rest, know nothing: the
-result may be anything, NaN included. Overflow leaves an infinite end, since 1/(1 + exp(800)) is right all the same.
+`switches` lists where, so that the caller can split the cell there. NaN ends with an infinite rest mean that the result
+may be anything, NaN included. An overflow leaves an infinite end, since 1/(1 + exp(800)) is right all the same.
 
 Sources: Makino and Berz, Taylor models and other validated functional inclusion methods, Int. J. Pure Appl. Math. 4,
 2003; Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., chapter 3, for the rounding.
@@ -23,9 +23,10 @@ from reference.arithmetics.companion import Companion, NoRule
 from reference.arithmetics.taylor.expansions import NEXT, TINY, UNIT, furthest_from_zero, nearest_zero, outward
 
 RELAXED = 1.0 + 2.0**-40
-"""A bound that took fewer than a thousand roundings is one again after this."""
+"""Times this, a bound that was rounded fewer than a thousand times is a bound again."""
 
-LARGEST = 1e300  # a polynomial of this size may overflow when it is computed
+LARGEST = 1e300
+"""A polynomial of this size may overflow when it is evaluated."""
 
 
 class Taylor(Companion):
@@ -62,7 +63,7 @@ class Taylor(Companion):
 
     @property
     def number(self) -> float | None:
-        """The number that this is, if it is one."""
+        """The single number that this stands for, or None."""
         single = self.low.size == 1 and self.poly.shape == (1, 1) and self.low[0] == self.high[0]
         return float(self.low[0]) if single else None
 
@@ -101,7 +102,7 @@ class Taylor(Companion):
 
     @property
     def excluded(self) -> np.ndarray:
-        """Where it is zero, and so is what is computed."""
+        """Where both the exact and the computed quantity are zero."""
         return (self.low == 0.0) & (self.high == 0.0)
 
     def __repr__(self) -> str:
@@ -126,17 +127,19 @@ def size(x: Taylor) -> np.ndarray:
 
 
 def met(poly: Any, rest: Any, low: Any, high: Any) -> Taylor:
-    """What polynomial and ends say together: each takes over from the other what that knows better."""
+    """The model with these polynomial and ends, each narrowed by the other."""
     rest = rest * RELAXED + TINY
     known = np.abs(poly).sum(axis=0) + rest < LARGEST  # not so if NaN
     model = Taylor(poly, np.where(known, rest, np.inf), low, high)
     reach = np.where(known, spread(model), np.nan)
     slack = 2.0 * UNIT * np.abs(poly[0])
-    low = np.fmax(low, poly[0] - reach - slack)  # of NaN and a number, the number
+    # the polynomial narrows the ends; of NaN and a number, fmax and fmin take the number
+    low = np.fmax(low, poly[0] - reach - slack)
     high = np.fmin(high, poly[0] + reach + slack)
     unknown = np.isnan(low) | np.isnan(high)
     low, high = np.where(unknown, np.nan, low), np.where(unknown, np.nan, high)
-    wide = ~(model.rest <= 0.5 * (high - low))  # an enclosure by its ends alone is narrower
+    # the ends replace a polynomial whose rest is wider than the distance between them
+    wide = ~(model.rest <= 0.5 * (high - low))
     if wide.any():
         middle = 0.5 * low + 0.5 * high
         half = np.where(np.isfinite(middle), np.maximum(high - middle, middle - low) * RELAXED + TINY, np.inf)
@@ -150,7 +153,7 @@ def met(poly: Any, rest: Any, low: Any, high: Any) -> Taylor:
 
 
 def _rounding(terms: int) -> float:
-    """How far a coefficient that sums so many products may be off, and the formula's rounding, over the sizes."""
+    """The rounding of a coefficient that sums `terms` products, and of the formula, over the sizes."""
     return (terms + 3.0) * UNIT
 
 
@@ -159,7 +162,7 @@ def padded(p: np.ndarray, rows: int) -> np.ndarray:
 
 
 def add(x: Taylor, y: Taylor) -> Taylor:
-    if x.logical and y.logical:  # which NumPy adds by `or`
+    if x.logical and y.logical:  # NumPy adds truth values by `or`
         return x | y
     rows = max(len(x.poly), len(y.poly))
     poly = padded(x.poly, rows) + padded(y.poly, rows)
@@ -183,7 +186,7 @@ def negative(x: Taylor) -> Taylor:
 
 
 def times(p: np.ndarray, q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The product of two polynomials up to `DEGREE`, and the size of what is cut off."""
+    """The product of two polynomials up to `DEGREE`, and the size of the terms beyond."""
     p, q = (p, q) if len(p) >= len(q) else (q, p)
     width = np.broadcast_shapes(p.shape[1:], q.shape[1:])
     product = np.zeros((min(len(p) + len(q) - 1, NEXT), *width))

@@ -11,19 +11,16 @@ from scipy import special
 
 from reference.arithmetics.balls import precision
 from reference.arithmetics.companion import NoRule
+from reference.arithmetics.elementary import FUNCTIONS
 from reference.arithmetics.taylor.branches import switches
 from reference.arithmetics.taylor.expansions import DEGREE
-from reference.arithmetics.taylor.models import Taylor, variable
-from reference.arithmetics.taylor.rules import Derivative, derivative_of
+from reference.arithmetics.taylor.taylor_functions import Derivative, derivative_of
+from reference.arithmetics.taylor.taylor_model import Taylor, variable
 
 xp: Any = np  # NumPy's stubs do not know of the arrays that answer its protocols
 
 SEED = 20
 INNER = np.array([-1.0, -0.97, -0.5, -0.02, 0.3, 0.8, 1.0])  # t, across a cell
-
-
-def expit(x):
-    return 1 / (1 + (-x).exp())
 
 
 def softplus(x, y):
@@ -43,36 +40,24 @@ class Rule(NamedTuple):
     high: float
 
 
+RANGES = {  # by record: between which z to try a function
+    np.exp: (-40.0, 40.0), np.exp2: (-40.0, 40.0), np.expm1: (-40.0, 10.0), np.sinh: (-10.0, 10.0),
+    np.cosh: (-10.0, 10.0), np.log: (0.01, 50.0), np.log1p: (-0.99, 50.0), np.sqrt: (0.01, 50.0),
+    np.cbrt: (-5.0, 5.0), np.square: (-5.0, 5.0), np.sin: (-40.0, 40.0), np.cos: (-40.0, 40.0), np.tan: (-1.5, 1.5),
+    np.tanh: (-40.0, 40.0), np.arctan: (-20.0, 20.0), np.arcsinh: (-20.0, 20.0), np.arcsin: (-0.99, 0.99),
+    np.arccos: (-0.99, 0.99), np.arctanh: (-0.99, 0.99), special.expit: (-40.0, 40.0), special.erf: (-40.0, 40.0),
+    special.erfc: (-4.0, 4.0), special.i0e: (-30.0, 30.0), special.i1e: (0.2, 30.0),
+}  # fmt: skip
+
 UNARY = [
-    Rule(np.exp, lambda x: x.exp(), -40.0, 40.0),
-    Rule(np.exp2, lambda x: arb(2) ** x, -40.0, 40.0),
-    Rule(np.expm1, lambda x: x.expm1(), -40.0, 10.0),
-    Rule(np.sinh, lambda x: x.sinh(), -10.0, 10.0),
-    Rule(np.cosh, lambda x: x.cosh(), -10.0, 10.0),
-    Rule(np.log, lambda x: x.log(), 0.01, 50.0),
+    *(Rule(f.function, f.ball, *RANGES[f.function]) for f in FUNCTIONS if f.function in RANGES),
+    Rule(np.tanh, lambda x: x.tanh(), -2.0, 2.0),
+    Rule(special.erf, lambda x: x.erf(), -4.0, 4.0),
     Rule(np.log2, log(2), 0.01, 50.0),
     Rule(np.log10, log(10), 0.01, 50.0),
-    Rule(np.log1p, lambda x: x.log1p(), -0.99, 50.0),
-    Rule(np.sqrt, lambda x: x.sqrt(), 0.01, 50.0),
-    Rule(np.cbrt, lambda x: x.root(3) if x > 0 else -(-x).root(3), -5.0, 5.0),
     Rule(np.reciprocal, lambda x: 1 / x, -5.0, 5.0),
-    Rule(np.square, lambda x: x * x, -5.0, 5.0),
     Rule(np.negative, lambda x: -x, -5.0, 5.0),
-    Rule(np.sin, lambda x: x.sin(), -40.0, 40.0),
-    Rule(np.cos, lambda x: x.cos(), -40.0, 40.0),
-    Rule(np.tan, lambda x: x.tan(), -1.5, 1.5),
-    Rule(np.tanh, lambda x: x.tanh(), -40.0, 40.0),
-    Rule(np.tanh, lambda x: x.tanh(), -2.0, 2.0),
-    Rule(np.arctan, lambda x: x.atan(), -20.0, 20.0),
-    Rule(np.arcsinh, lambda x: x.asinh(), -20.0, 20.0),
-    Rule(np.arcsin, lambda x: x.asin(), -0.99, 0.99),
-    Rule(np.arccos, lambda x: x.acos(), -0.99, 0.99),
-    Rule(np.arctanh, lambda x: x.atanh(), -0.99, 0.99),
-    Rule(special.expit, expit, -40.0, 40.0),
     Rule(special.log_expit, lambda x: -softplus(-x, arb(0)), -40.0, 40.0),
-    Rule(special.erf, lambda x: x.erf(), -4.0, 4.0),
-    Rule(special.erf, lambda x: x.erf(), -40.0, 40.0),
-    Rule(special.erfc, lambda x: x.erfc(), -4.0, 4.0),
     Rule(special.ndtr, lambda x: (-x / arb(2).sqrt()).erfc() / 2, -8.0, 5.0),
     Rule(special.erfi, lambda x: x.erfi(), -3.0, 3.0),
     Rule(special.erfcx, lambda x: (x * x).exp() * x.erfc(), -3.0, 25.0),
@@ -83,8 +68,6 @@ UNARY = [
     Rule(special.j1, lambda x: x.bessel_j(1), -30.0, 30.0),
     Rule(special.i0, lambda x: x.bessel_i(0), -10.0, 10.0),
     Rule(special.i1, lambda x: x.bessel_i(1), -10.0, 10.0),
-    Rule(special.i0e, lambda x: (-abs(x)).exp() * x.bessel_i(0), -30.0, 30.0),
-    Rule(special.i1e, lambda x: (-abs(x)).exp() * x.bessel_i(1), 0.2, 30.0),
     Rule(np.absolute, abs, -5.0, 5.0),
     Rule(np.sign, lambda x: x.sgn(), -5.0, 5.0),
 ]

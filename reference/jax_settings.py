@@ -1,17 +1,20 @@
-"""JAX's own switches: what could alter a result, where it computes, and how programs are compiled."""
+"""JAX's settings: those that could alter a result, the device that computes, and how programs are compiled.
+
+The caller's own settings are neither read nor changed: these hold for the length of a context.
+"""
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from functools import cache
 from typing import Any
 
 import jax
-import numpy as np
-from jax._src import dtypes  # what JAX makes of an array, in every release so far
+
+from reference import jax_internals
 
 
 def settings(x64: bool) -> ExitStack:
-    """JAX's switches that could alter a result, fixed for a while; where arrays live is left as it is."""
+    """A context with the switches fixed that could alter a result; where arrays live is left as it is."""
     stack = ExitStack()
     for setting in (
         in_64_bits(x64),
@@ -24,28 +27,32 @@ def settings(x64: bool) -> ExitStack:
     return stack
 
 
+def precisely(x64: bool = True) -> ExitStack:
+    """The same in float64 even where the caller's JAX has 32 bits, and on the CPU: no accelerator keeps all of them."""
+    stack = settings(x64)
+    stack.enter_context(jax.default_device(jax.devices("cpu")[0]))
+    return stack
+
+
+def fixed_settings(x64: bool = True) -> ExitStack:
+    """The same with full matrix products and JAX's own promotion of types, for formulas that are this project's own."""
+    stack = precisely(x64)
+    stack.enter_context(jax.default_matmul_precision("highest"))
+    stack.enter_context(jax.numpy_dtype_promotion("standard"))
+    return stack
+
+
 @contextmanager
 def in_64_bits(wanted: bool = True) -> Iterator[None]:
     """JAX in 64 bits for a while, or in 32.
 
-    It remembers by identity what it made of a NumPy array, and hands that on whatever the switch is now: to a function
-    that closes over an index array, and ran in 32 bits before, or does so after. Here it makes its own of each anew.
+    JAX remembers by identity what it made of a NumPy array, and returns that whatever the switch is by now: to a
+    function that closes over an index array, and ran with the other number of bits before. So each array is converted
+    anew here.
     """
-    remembering = dtypes.canonicalize_value
-    if wanted != bool(jax.config.read("jax_enable_x64")):
-        dtypes.canonicalize_value = lambda x: remembering(x.view() if type(x) is np.ndarray else x)
-    try:
-        with jax.enable_x64(wanted):
-            yield
-    finally:
-        dtypes.canonicalize_value = remembering
-
-
-def precisely() -> ExitStack:
-    """In float64 even where the caller's JAX has 32 bits, and on the CPU, for no accelerator keeps all of them."""
-    stack = settings(True)
-    stack.enter_context(jax.default_device(jax.devices("cpu")[0]))
-    return stack
+    changes = wanted != bool(jax.config.read("jax_enable_x64"))
+    with jax_internals.without_remembered_arrays() if changes else nullcontext(), jax.enable_x64(wanted):
+        yield
 
 
 def devices_of(arguments: Any) -> list[Any]:
@@ -55,6 +62,8 @@ def devices_of(arguments: Any) -> list[Any]:
     default = default if isinstance(default, jax.Device) else jax.devices(default)[0]
     return sorted({device for leaf in leaves for device in leaf.devices()}, key=lambda d: d.id) or [default]
 
+
+# -- compilation ------------------------------------------------------------------------------------------------------
 
 QUICKLY = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
 """XLA's options: machine code in a third of the time, for what runs a few times.
@@ -75,3 +84,11 @@ def compiler_options(quickly: bool = True) -> dict[str, Any]:
             jax.jit(lambda: 0).lower().compile(compiler_options={name: value})
             kept[name] = value
     return kept
+
+
+def compiled(function: Any, *, in_many_directions: bool = False) -> Any:
+    """`jax.jit`, compiled quickly: for programs that are waited for longer than they run."""
+    options = compiler_options()
+    if in_many_directions:  # which at level 0 would take twice as long
+        options = options | {name: 1 for name in options if name == "xla_backend_optimization_level"}
+    return jax.jit(function, compiler_options=options)

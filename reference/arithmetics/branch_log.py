@@ -1,8 +1,8 @@
-"""Arrays that note where a formula may change its branch.
+"""Arrays that log where a formula may change its branch.
 
-NumPy's own arithmetic, float64 and nothing else, but every comparison on the way is put down as the difference of its
-two sides: where that changes its sign, a `where`, a mask, a maximum, a clip or an absolute value goes over to another
-piece. So the places at which the pieces of a formula meet are read off the formula, not searched for.
+The arithmetic is NumPy's own in float64. Every comparison is logged as the difference of its two sides: where that
+changes its sign, a `where`, a mask, a maximum, a clip or an absolute value takes another piece of the formula. So the
+junctions of the pieces are read off the formula, and no search can miss one.
 """
 
 from collections.abc import Callable
