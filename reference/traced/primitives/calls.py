@@ -95,7 +95,18 @@ def _widen_shard_map(equation: Equation) -> Applied | None:
     return sharded
 
 
-CALLS = ("jit", "pjit", "closed_call", "core_call", "call", "remat", "remat2", "checkpoint", "core_closed_call")
+CALLS = (
+    "jit",
+    "pjit",
+    "closed_call",
+    "core_call",
+    "call",
+    "remat",
+    "remat2",
+    "checkpoint",
+    "core_closed_call",
+    "composite",
+)
 """Primitives that do nothing but run a program, by all releases of JAX."""
 
 CUSTOM_RULES = {"custom_jvp_call": "jvp_jaxpr_fun", "custom_vjp_call": "bwd", "custom_vjp_call_jaxpr": "bwd"}

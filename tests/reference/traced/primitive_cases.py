@@ -39,6 +39,14 @@ def squared(x):
 squared.defvjp(lambda x: (x * x, x), lambda x, g: (2.0 * g * x,))
 
 
+@jax.custom_jvp
+def composed(x):
+    return lax.composite(lambda y: jnp.sin(y) * y, "test.composed")(x)
+
+
+composed.defjvp(lambda p, t: (composed(*p), (jnp.cos(p[0]) * p[0] + jnp.sin(p[0])) * t[0]))  # JAX has no rule for it
+
+
 def window(x, fold, start):
     return lax.reduce_window(x, start, fold, (2, 2), (1, 2), "SAME")
 
@@ -120,6 +128,7 @@ FOLDED = {
 PROGRAMS = {
     "jit": (jax.jit(lambda x: jnp.sin(x) * x), UNIT), "remat2": (jax.checkpoint(lambda x: jnp.sin(jnp.sin(x))), UNIT),
     "custom_jvp_call": (cubed, UNIT), "custom_vjp_call": (squared, UNIT),
+    "composite": (composed, UNIT),
     "scan": (lambda c, x: lax.scan(lambda c, x: (jnp.sin(c) * x, c), c, x, reverse=True), np.float64(0.3), UNIT[:4]),
     "while": (lambda x: lax.while_loop(lambda s: s[0] < 3, lambda s: (s[0] + 1, jnp.sin(s[1])), (0, x))[1], UNIT),
     "cond": (lambda x: lax.cond(x[0] > 0, jnp.sin, jnp.cos, x), UNIT),
