@@ -6,6 +6,9 @@ import numpy as np
 from jax import lax
 
 from reference.arithmetics import elementary
+from reference.arithmetics.increments import constant
+from reference.traced.equations import kind
+from reference.traced.interpreter import Run
 
 rng = np.random.default_rng(3)
 UNIT = rng.uniform(0.05, 0.95, 400)
@@ -166,3 +169,19 @@ VARIANTS = (
 def names_in(program):
     """The primitives of a program, however deep."""
     return {eq.name for eq in program.equations}.union(*(names_in(p) for eq in program.equations for p in eq.programs))
+
+
+HAS_LONG = np.finfo(np.longdouble).eps < 1e-18
+
+
+def longer(value):
+    """Real numbers in NumPy's longest type."""
+    value = np.asarray(value)
+    return value.astype(np.longdouble) if kind(value.dtype) == "f" else value
+
+
+class LongRun(Run):
+    """The interpreter in NumPy's longest type, beside `interpreter.lifted` as `longer`."""
+
+    def number(self, atom):
+        return constant(longer(atom.value))

@@ -8,12 +8,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from primitive_cases import names_in  # pyright: ignore[reportMissingImports]
+from primitive_cases import HAS_LONG, LongRun, longer, names_in  # pyright: ignore[reportMissingImports]
 
-from reference.arithmetics.increments import STEP, Increment, constant, is_constant
+from reference.arithmetics.increments import constant
 from reference.jax_settings import settings
 from reference.traced import interpreter
-from reference.traced.bounded_run import BoundedRun, Unbounded, obstacle, packed, parts
+from reference.traced.bounded_run import BoundedRun, Unbounded, obstacle, parts
 from reference.traced.equations import kind, lifted
 from reference.traced.interpreter import Run
 from reference.traced.traced_function import Traced
@@ -47,11 +47,6 @@ MODELS = {
     "casts": (lambda x: (x.astype(jnp.bfloat16) * x.astype(jnp.bfloat16)).astype(x.dtype) * x, X),
     "a clipped step": (lambda x: jnp.clip(x, -0.5, 0.5) + jnp.where(x > 0.1, x, jnp.floor(3.0 * x)), X),
     "a remainder": (lambda x: jnp.mod(x, 0.7) * jnp.exp2(x) + jnp.expm1(-jnp.abs(x)), X),
-    "an embedding": (lambda w: jnp.sum(w[np.array([0, 2, 2, 1])] ** 2, 1), W),
-    "a difference": (lambda x, u: x.at[np.array([0])].add(-u) * x.at[np.array([1])].subtract(u)[::-1], X, X[:1]),
-    "a running sum": (lambda x: jnp.cumsum(x * x, 0) * jax.lax.stop_gradient(jnp.exp(x)), X),
-    "a minimum": (lambda x: jnp.min(x, 1), X),
-    "windows": (lambda x: jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, (2, 2), (1, 1), "SAME"), X),
 }  # fmt: skip
 CASES = {name: case for name, case in (ALL | MODELS).items() if name not in ("segment_sum",)}
 
@@ -113,18 +108,6 @@ def compiled(name, dtype):
         return traced, xs, [np.asarray(y, np.longdouble) for y in traced(*xs)]
 
 
-def longer(value):
-    value = np.asarray(value)
-    return value.astype(np.longdouble) if kind(value.dtype) == "f" else value
-
-
-class LongRun(Run):
-    """The interpreter in NumPy's longest type."""
-
-    def number(self, atom):
-        return constant(longer(atom.value))
-
-
 def truth(traced, xs, dtype, monkeypatch):
     """In float64 for a program in float32, and by the longer type of this machine for one in float64."""
     if dtype is np.float32:
@@ -136,7 +119,6 @@ def truth(traced, xs, dtype, monkeypatch):
 
 NAMES = list(CASES) if DEEP else [*MODELS, *list(ALL)[::9]]
 HALVES = (NAMES, NAMES) if DEEP else (NAMES[::2], NAMES[1::2])
-HAS_LONG = np.finfo(np.longdouble).eps < 1e-18
 SCIPYS = {"erf", "erfc", "erf_inv"}  # which knows no longer type
 
 
@@ -164,71 +146,6 @@ def test_no_program_is_off_by_more_than_its_bound(dtype, names, monkeypatch):
                 off = np.abs(computed - np.asarray(expected, np.longdouble))
                 assert np.all((off <= own.error) | (computed == expected) | ~np.isfinite(own.error)), name
     assert tried > 0.4 * len(names)
-
-
-# -- what operands' errors do -----------------------------------------------------------------------------------------
-
-OWN_ROUNDING = 1.0 + 1e-9
-"""Bounds are computed in floating point themselves, and so are the arguments at their very ends."""
-
-WIDE = 1e-4
-"""Errors of the arguments, beside each: large, so that second derivatives show."""
-
-
-@cache
-def moved(name):
-    """A program, its arguments with errors of their own, and what some exact arguments within these make of it."""
-    rng = np.random.default_rng(5)
-    with settings(True), np.errstate(all="ignore"):
-        g, xs = arguments_of(name, np.float64)
-        if not xs:
-            return None
-        try:
-            program = Traced(g, *xs).program
-        except (TypeError, ValueError):
-            return None
-        if obstacle(program):
-            return None
-        errors = [WIDE * np.abs(x) for x in xs]
-        changes = [rng.uniform(0.5, 1.5, (1, *x.shape)) * STEP for x in xs]
-        inner = [WIDE * np.abs(d) for d in changes]
-        given = [packed(x, e, d, i) for x, e, d, i in zip(xs, errors, changes, inner)]
-        results = []
-        for k in range(4):
-            draw = rng.uniform if k else (lambda low, high, shape: rng.choice([low, high], shape))
-            exact = [
-                Increment(x + e * draw(-1.0, 1.0, x.shape), d + i * draw(-1.0, 1.0, d.shape))
-                for x, e, d, i in zip(xs, errors, changes, inner)
-            ]
-            run = Run()
-            results.append(run(program, *exact))
-            if run.ties or run.unresolved:
-                return None
-        return program, given, results
-
-
-def stays_within(case):
-    """Whether all that the arguments' errors allow lies within the results' errors; None where these are not known."""
-    program, given, results = case
-    with settings(True), np.errstate(all="ignore"):
-        try:
-            found = [parts(y, 1) for y in BoundedRun(count=1)(program, *given)]
-        except Unbounded:
-            return None
-    for exact in results:
-        for own, y in zip(found, exact, strict=True):
-            change = np.zeros((1, *np.shape(y.value))) if is_constant(y) else y.change
-            if np.any(np.abs(y.value - own.value) > OWN_ROUNDING * own.error):
-                return False
-            if np.any(np.abs(change - own.change) > OWN_ROUNDING * own.change_error + 1e-12 * STEP):
-                return False
-    return True
-
-
-def test_what_arguments_allow_stays_within_the_results_errors():
-    verdicts = {name: stays_within(case) for name in MODELS if (case := moved(name)) is not None}
-    assert [name for name, within in verdicts.items() if within is False] == []
-    assert sum(within is True for within in verdicts.values()) > 10
 
 
 # -- how narrow they are ----------------------------------------------------------------------------------------------

@@ -8,7 +8,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from primitive_cases import ALIASES, CASES, ELEMENTWISE, VARIANTS, names_in  # pyright: ignore[reportMissingImports]
+from primitive_cases import (
+    ALIASES,
+    CASES,
+    ELEMENTWISE,
+    HAS_LONG,
+    VARIANTS,
+    LongRun,
+    longer,
+    names_in,
+)  # pyright: ignore[reportMissingImports]
 
 from reference.arithmetics.increments import STEP, Increment, constant, is_constant
 from reference.jax_settings import compiler_options, settings
@@ -27,8 +36,6 @@ BOUNDED = [name for name in CASES if PRIMITIVES[name].bound]
 EVERY = CASES | {name: ALL[name] for name in VARIANTS}
 WITHOUT_RULE = {"custom_vjp_call": lambda x: x * x}
 """What JAX differentiates in the place of functions that have no forward mode."""
-
-HAS_LONG = np.finfo(np.longdouble).eps < 1e-18
 
 
 def in_groups(prepare, names, count=3):
@@ -218,18 +225,6 @@ def test_what_the_errors_of_arguments_allow_stays_within_the_bound(name):
                 change = 0.0 if is_constant(y) else y.change
                 assert np.all(np.abs(change - found[i].change) <= OWN_ROUNDING * found[i].change_error + 1e-12 * STEP)
     assert any(reached) or not reached
-
-
-class LongRun(Run):
-    """The interpreter in NumPy's longest type."""
-
-    def number(self, atom):
-        return constant(longer(atom.value))
-
-
-def longer(value):
-    value = np.asarray(value)
-    return value.astype(np.longdouble) if kind(value.dtype) == "f" else value
 
 
 SHORT_TYPES = {"erf", "erfc", "logistic", "convert_element_type", "reduce_prod", "cumprod"}
