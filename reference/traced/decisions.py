@@ -37,7 +37,7 @@ def decided(equation: Equation, numbers: Sequence[np.ndarray]) -> np.ndarray:
     """What an equation decides, entry by entry, as whole numbers or truth values."""
     choice = equation.primitive.choice
     if choice is None:
-        raise ValueError(f"{equation.name} decides nothing; ask `choice_of` first")
+        raise ValueError(f"{equation.name} decides nothing; call `choice_of` first")
     return choice.find(equation, numbers)
 
 
@@ -60,7 +60,7 @@ class Turned(Run):
     Parameters
     ----------
     decisions : sequence of Decision
-        In the order in which they are met.
+        In the order in which the program makes them.
     """
 
     def __init__(self, decisions: Sequence[Decision], **how: Any):

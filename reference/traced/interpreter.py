@@ -5,9 +5,7 @@ theirs.
 """
 
 import copy
-from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
@@ -18,32 +16,6 @@ from reference.traced import primitive_differences
 from reference.traced.equations import UNUSED, Constant, Equation, Program, is_floating, lifted
 from reference.traced.primitive import Rule
 from reference.traced.random_rounding import EquationRounding, Noise, round_partial_sums, rounded, rounding_of
-
-
-@dataclass(frozen=True)
-class Observations:
-    """What the rules of a run observed beside numbers.
-
-    Attributes
-    ----------
-    counts : Counter
-        "ties": equal numbers decided something, so that the slope on the other side may differ.
-        "stops": stop_gradient took a change away.
-    unresolved : list of str
-        Why some changes are unknown (NaN), such as a jump at this point.
-    differenced : set of str
-        Primitives without a rule, whose changes were found by differences.
-    taken_as_they_are : set of str
-        Custom rules that were trusted, and primitives whose derivative is a matter of definition.
-    in_own_precision : set of str
-        Primitives whose values JAX computed, and not in float64.
-    """
-
-    counts: Counter[str] = field(default_factory=Counter)
-    unresolved: list[str] = field(default_factory=list)
-    differenced: set[str] = field(default_factory=set)
-    taken_as_they_are: set[str] = field(default_factory=set)
-    in_own_precision: set[str] = field(default_factory=set)
 
 
 class Run:
@@ -78,7 +50,7 @@ class Run:
     ):
         self.rounding, self.coarsest, self.trusted = rounding, coarsest, trusted
         self.pivot, self.phases, self.looks_through = pivot, phases, looks_through
-        self.observed = Observations()
+        self.observed: dict[str, dict[str, None]] = {}
         self._noise = Noise(rounding)
 
     def altered(self, **attributes: Any) -> Self:
@@ -87,47 +59,48 @@ class Run:
         vars(other).update(attributes)
         return other
 
-    # -- what rules observed ------------------------------------------------------------------------------------------
+    # -- what rules observe beside numbers ----------------------------------------------------------------------------
+
+    def note(self, what: str, detail: str = "") -> None:
+        """Note an observation, such as "differenced" and the primitive; it is read by the properties below."""
+        details = self.observed.setdefault(what, {})
+        details.pop(detail, None)  # the last one stands last
+        details[detail] = None
 
     def note_ties(self, where: Any) -> None:
         """Note that equal numbers decided something, if they did anywhere."""
         if np.any(where):
-            self.observed.counts["ties"] += 1
-
-    def note_unresolved(self, reason: str) -> None:
-        """Note why changes are unknown."""
-        if self.unresolved != reason:
-            self.observed.unresolved.append(reason)
+            self.note("ties")
 
     @property
     def ties(self) -> bool:
-        """Whether a comparison of equal numbers decided something."""
-        return self.observed.counts["ties"] > 0
+        """Whether equal numbers decided something, so that the slope on the other side may differ."""
+        return "ties" in self.observed
 
     @property
-    def stopped(self) -> int:
-        """How often stop_gradient took a change away."""
-        return self.observed.counts["stops"]
+    def stopped(self) -> bool:
+        """Whether stop_gradient took a change away."""
+        return "stopped" in self.observed
 
     @property
     def unresolved(self) -> str:
-        """The last reason why changes are unknown; empty where all are known."""
-        return self.observed.unresolved[-1] if self.observed.unresolved else ""
+        """The last reason why some changes are unknown (NaN), such as a jump at this point; empty if there is none."""
+        return next(reversed(self.observed.get("unresolved", {"": None})))
 
     @property
     def differenced(self) -> set[str]:
-        """Primitives whose changes were found by differences."""
-        return self.observed.differenced
+        """Primitives without a rule, whose changes were found by differences."""
+        return set(self.observed.get("differenced", ()))
 
     @property
     def taken_as_they_are(self) -> set[str]:
-        """Custom rules and primitives whose derivative was taken from JAX."""
-        return self.observed.taken_as_they_are
+        """Custom rules that were trusted, and primitives whose derivative is a matter of definition."""
+        return set(self.observed.get("taken as they are", ()))
 
     @property
     def in_own_precision(self) -> set[str]:
         """Primitives whose values JAX computed, and not in float64."""
-        return self.observed.in_own_precision
+        return set(self.observed.get("in own precision", ()))
 
     # -- running ------------------------------------------------------------------------------------------------------
 

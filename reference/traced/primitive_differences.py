@@ -75,7 +75,7 @@ def values_of(equation: Equation, values: Sequence[Any], run: Any = None) -> lis
         except REFUSALS:
             found = list(map(host, apply(*own_types(equation, values))))
     if run is not None and max([_precision(equation), *map(_unit, found)]) > UNIT_ROUNDOFF["float64"]:
-        run.in_own_precision.add(equation.name)
+        run.note("in own precision", equation.name)
     return list(map(lifted, found))
 
 
@@ -124,7 +124,7 @@ def differenced(run: Any, equation: Equation, *operands: Increment) -> list[Incr
     count, moving = directions(*operands), _changing(operands)
     if not count or not moving or not any(is_floating(y) for y in centre if not is_key(y)):
         return list(map(constant, centre))
-    run.differenced.add(equation.name)
+    run.note("differenced", equation.name)
     slopes = [operands[i].change / STEP for i in moving]
     outputs = []
     for value, found in zip(centre, _found_slopes(equation, values, moving, slopes, centre)):
@@ -262,7 +262,7 @@ def by_its_rule(run: Any, equation: Equation, *operands: Increment) -> list[Incr
     tangents = [(full_change(operands[i], count) / STEP).astype(values[i].dtype) for i in moving]
     outputs, changes = push(values, tangents)
     if changes is None:
-        run.note_unresolved(_reason_not_linear(equation))
+        run.note("unresolved", _reason_not_linear(equation))
         moves = np.array([any(np.any(t[k]) for t in tangents) for k in range(count)])
         unknown = np.where(moves, np.nan, 0.0)
         changes = [np.broadcast_to(unknown.reshape(count, *(1,) * np.ndim(y)), (count, *np.shape(y))) for y in outputs]

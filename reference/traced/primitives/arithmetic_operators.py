@@ -151,7 +151,7 @@ def _remainder(run: Any, equation: Any, x: Increment, y: Increment) -> Increment
     moved = x.change - turns * y.change
     at_jump = (value == 0.0) & (x.value != 0.0) & (moved != 0.0)
     if np.any(at_jump):
-        run.note_unresolved("a remainder is at one of its jumps")
+        run.note("unresolved", "a remainder is at one of its jumps")
     return Increment(value, np.where(at_jump, np.nan, moved))
 
 

@@ -34,7 +34,7 @@ def _replay_call(equation: Equation, operands: list[Any], run: Any, inlined: Inl
 def _custom_call(run: Any, equation: Equation, *operands: Increment) -> list[Increment]:
     place, program = function_of(equation), equation.primal
     if run.trusted(equation):
-        run.taken_as_they_are.add(place.name)
+        run.note("taken as they are", place.name)
         return by_its_rule(run, equation, *operands)
     if place.name == "_frexp" and is_jax(place):
         return _mantissa_and_exponent(run, equation, *operands)
@@ -67,7 +67,7 @@ def _mantissa_and_exponent(run: Any, equation: Equation, x: Increment) -> list[I
         return [constant(m), exponent]
     at_jump = (m == 0.0) | ((np.abs(m) == 0.5) & (m * x.change < 0.0))
     if np.any(at_jump):
-        run.note_unresolved("the mantissa of a power of two jumps")
+        run.note("unresolved", "the mantissa of a power of two jumps")
     return [Increment(m, unknown_where(at_jump, np.ldexp(x.change, -e))), exponent]
 
 
@@ -76,7 +76,7 @@ def _mantissa_and_exponent(run: Any, equation: Equation, x: Increment) -> list[I
 
 def _as_jax_has_it(run: Any, equation: Equation, *operands: Increment) -> list[Increment]:
     """Samples that are accepted or refused have an implicit derivative, which their values along a path do not show."""
-    run.taken_as_they_are.add(equation.name)
+    run.note("taken as they are", equation.name)
     return by_its_rule(run, equation, *operands)
 
 

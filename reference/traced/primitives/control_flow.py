@@ -97,7 +97,7 @@ def _while(run: Any, equation: Equation, *operands: Increment) -> list[Increment
     while True:
         (goes_on,) = run(condition, *of_condition, *carry)
         if not is_constant(goes_on):
-            run.note_unresolved("a loop ends just at this point")
+            run.note("unresolved", "a loop ends just at this point")
         unfinished = np.asarray(goes_on.value)  # of each member, in a batch of loops
         if not unfinished.any() or (run.rounding is not None and steps > most):
             if run.rounding is None:
@@ -179,7 +179,7 @@ def _crossing(run: Any, here: Increment, there: Increment, crosses: np.ndarray) 
         return here
     meets = np.asarray(here.value) == there.value
     if not meets.all():
-        run.note_unresolved("a branch changes at this point, where the value jumps or slopes have no limit")
+        run.note("unresolved", "a branch changes at this point, where the value jumps or slopes have no limit")
     count = len(crosses)
     crossed = unknown_where(~meets, full_change(there, count))
     mask = crosses.reshape(count, *[1] * np.ndim(here.value))

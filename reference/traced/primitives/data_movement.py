@@ -154,7 +154,7 @@ def _unchanged(run: Any, equation: Any, *operands: Increment) -> Any:
 def _stop(run: Any, equation: Any, x: Increment) -> Increment:
     if run.looks_through or is_constant(x):
         return x
-    run.observed.counts["stops"] += 1
+    run.note("stopped")
     return constant(x.value)
 
 
@@ -220,7 +220,7 @@ def _reordered(run: Any, x: Increment, value: Any, order: Any, orders: Any, axis
     change = np.take_along_axis(full_change(x, len(orders)), orders, 1 + axis)
     own = np.take_along_axis(np.broadcast_to(x.value, orders.shape), orders, 1 + axis)
     if np.any(own != value):
-        run.note_unresolved("an order of equal numbers decides what is computed")
+        run.note("unresolved", "an order of equal numbers decides what is computed")
         change = unknown_where(own != value, change)
     return Increment(value, change)
 

@@ -191,7 +191,7 @@ def _steps(run: Any, x: Increment, value: Any, at_jump: Any) -> Increment:
     """A function that is constant between its jumps."""
     if is_constant(x) or not np.any(at_jump & (x.change != 0.0)):
         return constant(value)
-    run.note_unresolved("a function that jumps (sign, floor, round) is at one of its jumps")
+    run.note("unresolved", "a function that jumps (sign, floor, round) is at one of its jumps")
     return Increment(value, np.where(at_jump & (x.change != 0.0), np.nan, 0.0))
 
 

@@ -26,7 +26,7 @@ def _with_fixed_indices(rule: Callable[..., Increment], first: int) -> Callable[
         turning = [x for x in operands[first:] if np.asarray(x.value).dtype.kind in "iu" and not is_constant(x)]
         if not turning or not is_floating(found.value):
             return found
-        run.note_unresolved("an index changes at this point")
+        run.note("unresolved", "an index changes at this point")
         turns = np.any([np.any(x.change, axis=tuple(range(1, np.ndim(x.change)))) for x in turning], axis=0)
         change = full_change(found, directions(*turning))
         return Increment(found.value, np.where(turns.reshape(-1, *[1] * np.ndim(found.value)), np.nan, change))
@@ -134,8 +134,12 @@ def _scatter(run: Any, equation: Any, x: Increment, indices: Increment, updates:
     return _written(lambda flat, at, new: flat.__setitem__((..., at), new), equation, x, indices, updates)
 
 
+def _add_at(flat: Any, numbers: Any, updates: Any) -> None:
+    np.add.at(flat, (..., numbers), updates)  # pyright: ignore[reportArgumentType]
+
+
 def _scatter_add(run: Any, equation: Any, x: Increment, indices: Increment, updates: Increment) -> Increment:
-    return _written(lambda flat, at, new: np.add.at(flat, (..., at), new), equation, x, indices, updates)
+    return _written(_add_at, equation, x, indices, updates)
 
 
 def _scatter_sub(run: Any, equation: Any, x: Increment, indices: Increment, updates: Increment) -> Increment:

@@ -114,7 +114,7 @@ def _lu(run: Any, equation: Any, a: Increment) -> Any:
         moved = np.take_along_axis(a.change, np.broadcast_to(order[..., None], a.change.shape[1:])[None], -2)
         change = _change_of_lu(_with_pivots(packed, run.pivot), moved, rows, columns, small)
         if np.isnan(change).any():
-            run.note_unresolved("the factors of a singular matrix have no derivative")
+            run.note("unresolved", "the factors of a singular matrix have no derivative")
     return [Increment(packed, change), constant(pivots), constant(order)]
 
 
@@ -164,7 +164,7 @@ def _gaps(run: Any, values: Any, what: str) -> Any:
     gaps = values[..., None, :] - values[..., :, None]
     apart = ~np.eye(values.shape[-1], dtype=bool)
     if np.any((gaps == 0.0) & apart):
-        run.note_unresolved(f"equal {what} have no derivative of their vectors")
+        run.note("unresolved", f"equal {what} have no derivative of their vectors")
     with np.errstate(divide="ignore"):
         return np.where(apart, 1.0 / np.where(apart, gaps, 1.0), 0.0)
 
@@ -182,7 +182,7 @@ def _in_phase(vectors: Any, own: Any) -> Any:
 
 
 def _turned(run: Any, rotation: Any) -> Any:
-    """A turn of the phases of complex vectors where the run asks for it: i times (..., 1, vectors) random angles.
+    """A turn of the phases of complex vectors, in a run with random phases: i times (..., 1, vectors) random angles.
 
     None is larger than the rotations of the vectors into each other.
     """
