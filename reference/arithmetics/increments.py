@@ -25,7 +25,6 @@ import numpy as np
 from reference.arithmetics.companion import ADDITIVE, COMPARISONS, CONNECTIVES, NEGATIONS, Companion
 from reference.arithmetics.composed import COMPOSED
 from reference.arithmetics.elementary import FUNCTIONS
-from reference.arithmetics.elementary_record import Elementary
 
 
 class Increment(Companion):
@@ -47,10 +46,10 @@ class Increment(Companion):
         return Increment(np.sum(self.value, axis=axis), total)
 
 
-def _elementary(f: Elementary):
+def _elementary(function: Callable[[Any], Any], increment: Callable[[Any, Any, Any], Any]):
     def rule(x):
-        y = f.function(x.value)
-        return Increment(y, f.increment(x.value, x.change, y))
+        y = function(x.value)
+        return Increment(y, increment(x.value, x.change, y))
 
     return rule
 
@@ -140,7 +139,11 @@ Increment.rules = {
     np.matmul: _product(operator.matmul),
     np.power: _power,
     np.logaddexp: _logaddexp,
-    **{f.function: _elementary(f) for f in FUNCTIONS if f.increment and f.function not in COMPOSED},
+    **{
+        f.function: _elementary(f.function, f.increment)
+        for f in FUNCTIONS
+        if f.increment is not None and f.function not in COMPOSED
+    },
     np.sign: lambda x: Increment(np.sign(x.value), np.sign(x.after) - np.sign(x.value)),
     **{f: _comparison(f) for f in COMPARISONS},
     **{f: _logic(f) for f in (*CONNECTIVES, *NEGATIONS)},

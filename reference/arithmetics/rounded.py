@@ -9,6 +9,7 @@ So an activation's kink shows up by itself, as an error as large as the jump.
 Source: Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., sections 3.1 (γ_n) and 3.3 (running errors).
 """
 
+from collections.abc import Callable
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -145,10 +146,10 @@ def _matmul(x, y):
     return x.value @ y.value, inherited, 1.01 * terms * (size_x @ size_y)  # 1.01: γ_n over nu, while nu < 1/101
 
 
-def _elementary(f: Elementary):
+def _elementary(f: Elementary, steepest: Callable[[Reach], Any]):
     def rule(x):
         value = f.function(x.value)
-        return value, f.suprema.steepest(_reach(x)) * x.error, f.roundings_at(x.value) * np.abs(value)
+        return value, steepest(_reach(x)) * x.error, f.roundings_at(x.value) * np.abs(value)
 
     return rule
 
@@ -238,7 +239,7 @@ Rounded.rules = {
     np.matmul: _matmul,
     np.power: _power,
     np.logaddexp: _logaddexp,
-    **{f.function: _elementary(f) for f in FUNCTIONS if f.suprema},
+    **{f.function: _elementary(f, f.suprema.steepest) for f in FUNCTIONS if f.suprema is not None},
     **{f: _comparison(f) for f in COMPARISONS},
     **{f: _connective(f) for f in CONNECTIVES},
     **{f: _negation(f) for f in NEGATIONS},

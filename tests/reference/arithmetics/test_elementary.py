@@ -1,5 +1,7 @@
 """Every record of an elementary function against balls: value, slope, increment, suprema; also at ends of domains."""
 
+from typing import Any
+
 import flint
 import jax
 import jax.numpy as jnp
@@ -68,7 +70,7 @@ def cancelled(f, value, x):
     return arb(0) if f.suprema else 1 + abs(value) * (1 + abs(arb(x)))
 
 
-def assert_near(found, truth, roundings, beside=0.0):
+def assert_near(found, truth, roundings, beside: Any = 0.0):
     """Within so many roundings of the truth, and of what stands beside it."""
     off = abs(arb(float(found)) - truth)
     allowed = arb(float(roundings) * U) * abs(truth) + abs(beside) * arb(ROUNDINGS * U) + arb(1e-290)

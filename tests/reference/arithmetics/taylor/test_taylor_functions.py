@@ -50,7 +50,7 @@ RANGES = {  # by record: between which z to try a function
 }  # fmt: skip
 
 UNARY = [
-    *(Rule(f.function, f.ball, *RANGES[f.function]) for f in FUNCTIONS if f.function in RANGES),
+    *(Rule(f.function, f.ball, *RANGES[f.function]) for f in FUNCTIONS if f.ball and f.function in RANGES),
     Rule(np.tanh, lambda x: x.tanh(), -2.0, 2.0),
     Rule(special.erf, lambda x: x.erf(), -4.0, 4.0),
     Rule(np.log2, log(2), 0.01, 50.0),
