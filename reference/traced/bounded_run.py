@@ -227,9 +227,10 @@ class BoundedRun(Run):
         error = inherited + within * size
         if unit > within:
             error = error + unit * np.abs(value)
+        # an operation that rounds nothing states a size of 0.0, and loses nothing to underflow either
         is_exact = isinstance(size, float) and not np.any(error)
         error = np.zeros(np.shape(value)) if is_exact else error + underflow
-        if np.isfinite(largest):
+        if np.isfinite(largest):  # a result may overflow
             error = np.where(np.abs(value) + error <= largest, error, np.inf)
         if change is None or not self.count:
             return of_value(value, error, self.count)
@@ -250,6 +251,7 @@ def _limits(dtype: Any, coarsest: float) -> Limits:
     own, limits = unit_roundoff(dtype), jax.numpy.finfo(dtype)
     unit = min(own, coarsest)
     bits = round(-np.log2(unit))
+    # a type that is rounded finer than its own, as if it were wider, has the range of float64 too
     if own > coarsest or own <= UNIT_ROUNDOFF["float64"]:
         return Limits(unit, TINY, np.inf, bits)
     return Limits(unit, underflow(dtype), float(limits.max), bits)

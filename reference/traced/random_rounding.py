@@ -137,6 +137,7 @@ def rounded(x: Increment, how: ArrayRounding, noise: Noise, is_inexact: Callable
         return x
     value = _moved(x.value, how.unit, how.size, noise, is_inexact)
     if how.tiny:
+        # subnormal numbers may be flushed to zero, however exact they are
         below = (np.abs(value) < how.tiny) & (value != 0.0)
         if np.count_nonzero(below):
             value = np.where(below, value + how.lost * noise(value.shape), value)

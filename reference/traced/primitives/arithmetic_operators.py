@@ -60,6 +60,7 @@ def _sum_primitive(name: str, sign: float) -> Primitive:
     def bound(run: Any, equation: Any, x: Parts, y: Parts) -> Increment:
         value = x.value + sign * y.value
         inherited, size = x.error + y.error, np.abs(value)
+        # sums of whole numbers and halves round nothing, and what compares them must stay decided
         if not np.any(inherited) and run.is_exact_sum(equation, x.value, sign * y.value):
             size = 0.0
         if not run.count:
@@ -95,6 +96,7 @@ def _bound_of_product(run: Any, equation: Any, x: Parts, y: Parts) -> Increment:
         size = 0.0
     if not run.count:
         return run.rounded(equation, value, inherited, size)
+    # x dy + dx y: each factor of both terms has an error, and each term a rounding
     dx, dy = np.abs(x.change), np.abs(y.change)
     change = x.value * y.change + x.change * y.value
     error = (
@@ -127,6 +129,7 @@ def _bound_of_quotient(run: Any, equation: Any, x: Parts, y: Parts) -> Increment
     size = 2.0 * np.abs(value)  # XLA may take the product with a reciprocal
     if not run.count:
         return run.rounded(equation, value, inherited, size)
+    # (dx - q dy)/y: the numerator may cancel, so that the sizes of its terms count
     change = (x.change - value * y.change) / y.value
     terms = np.abs(x.change) + np.abs(value * y.change)
     error = (
@@ -160,6 +163,7 @@ def _bound_of_remainder(run: Any, equation: Any, x: Parts, y: Parts) -> Incremen
     value = np.fmod(x.value, y.value)
     turns = np.round((x.value - value) / y.value)
     error = x.error + np.abs(turns) * y.error
+    # how far x - n y is from the ends where n changes
     room = np.minimum(np.abs(value), np.abs(y.value) - np.abs(value))
     error = np.where((error > 0.0) & ~(room > 2.0 * (error + y.error)), np.inf, error)
     if not run.count:
@@ -182,9 +186,11 @@ def _pow(run: Any, equation: Any, x: Increment, y: Increment) -> Increment:
     if not is_constant(x):
         zero = x.value == 0.0
         safe = np.where(zero, 1.0, x.value)
+        # at zero the slope p x^(p-1) may be infinite or 0 · ∞: take the finite increment
         growth = np.where(zero, np.power(x.after, y.value) - power, y.value * np.power(safe, y.value - 1.0) * x.change)
         change = change + np.where(y.value == 0.0, 0.0, growth)
     if not is_constant(y):
+        # 0^p stays 0 for any p > 0, whatever log 0 is
         nothing = (x.value == 0.0) & (np.real(y.value) > 0.0)
         log = np.log(np.where(nothing, 1.0, x.value))
         change = change + np.where(nothing, 0.0, power * log * y.change)
@@ -202,6 +208,7 @@ def _bound_of_power(run: Any, equation: Any, x: Parts, y: Parts) -> Increment:
         ends = [np.power(base, e) for base in (low, high) for e in (exponent - error, exponent + error)]
         return np.max(ends, axis=0)
 
+    # x^p is monotone in x and in p: the largest value is at a corner
     power, lower = largest(p, p_error), largest(p - 1.0, p_error)
     size_p = np.abs(p) + p_error
     inherited = times(size_p * lower, x.error) + times(logs * power, p_error)
@@ -234,8 +241,10 @@ def _atan2(run: Any, equation: Any, y: Increment, x: Increment) -> Increment:
 
 def _bound_of_atan2(run: Any, equation: Any, y: Parts, x: Parts) -> Increment:
     value = np.arctan2(y.value, x.value)
+    # |∇ atan2| = 1/r, the largest where r is the smallest
     low = [np.maximum(np.abs(part.value) - part.error, 0.0) for part in (x, y)]
     near, errors = np.hypot(*low), x.error + y.error
+    # where y may change its sign at negative x, the angle may jump by 2π
     across_cut = is_undecided(y.value, y.error) & ~(x.value > x.error)
     inherited = np.where(across_cut, np.inf, times(1.0 / near, errors))
     size = ELEMENTARY * np.abs(value)

@@ -129,6 +129,7 @@ def _extreme_bound(*, larger: bool) -> Rule:
         wins = x.value > y.value if larger else x.value < y.value
         value = np.maximum(x.value, y.value) if larger else np.minimum(x.value, y.value)
         undecided = may_differ(x, y)
+        # |max(x, y) - max(x', y')| ≤ max(|x - x'|, |y - y'|)
         error = np.where(undecided, np.maximum(x.error, y.error), np.where(wins, x.error, y.error))
         if not run.count:
             return of_value(value, error, 0)
@@ -182,6 +183,7 @@ def _select(run: Any, equation: Any, which: Increment, *cases: Increment) -> Inc
     if is_constant(which):
         return Increment(value, change)
     after = index ^ which.change if index.dtype == bool else index + which.change
+    # directions along which another case is chosen after the step take its change
     for i, case in enumerate(cases):
         flips_here = (after == i) & (index != i)
         same = np.asarray(case.value) == value  # the branches meet, as at a kink

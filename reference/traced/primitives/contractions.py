@@ -154,6 +154,7 @@ def _slide(x_lead: int, y_lead: int, a: Any, b: Any, strides: Any) -> Any:
     names = LETTERS[FIRST_SPACE_LETTER : FIRST_SPACE_LETTER + len(sizes)]
     letters = f"{LEAD * x_lead}gnc{names}", f"{LEAD * y_lead}goc", f"{LEAD * max(x_lead, y_lead)}ngo{names}"
     total: Any = 0.0
+    # one product of matrices for each position in the kernel, of which there are few
     for place in product(*map(range, kernel)):
         window = tuple(slice(at, at + step * size, step) for at, step, size in zip(place, strides, sizes))
         total = total + products(*letters, a[(..., *window)], b[(..., *place)])
@@ -203,11 +204,13 @@ def _bound_of(rule: Rule, terms_of: Callable[..., int]) -> Rule:
         rounded, summed = (min(unit, run.coarsest) for unit in product_units(equation))
         factor = gamma(terms, max(run.unit(equation.dtypes[0]), summed)) + ROUNDED_OPERANDS * rounded
         own = gamma(terms, CHANGE_UNIT)
+        # one evaluation of f on sizes gives both the sum of the sizes and how the errors add up
         p_size, q_size = np.abs(p.value) + p.error, np.abs(q.value) + q.error
         sizes = f(np.abs(p.value), p.error[None], q_size, q.error[None])
         error = sizes.change[0] + factor * sizes.value
         if not run.count:
             return run.rounded(equation, rule(run, equation, constant(x.value), constant(y.value)).value, error, 0.0)
+        # the change x dy + dx y in the same way: errors of the changes, of the values, and roundings of each sum
         plain = f(x.value, p.change, y.value, q.change)
         change_error = f(
             p_size, p.change_error + own * np.abs(p.change), q_size, q.change_error + own * np.abs(q.change)

@@ -114,6 +114,7 @@ def _integer_pow(run: Any, equation: Any, x: Increment) -> Increment:
     if is_constant(x) or exponent == 0:
         return constant(value)
     change = exponent * _power(x.value, exponent - 1) * x.change
+    # at zero the slope vanishes and the step itself to that power is left
     if exponent < 0 or np.all(x.value != 0.0):
         return Increment(value, change)
     return Increment(value, np.where(x.value == 0.0, np.power(x.change, exponent), change))
@@ -178,6 +179,7 @@ def _sign(run: Any, equation: Any, x: Increment) -> Increment:
     value = x.value / np.where(size == 0.0, 1.0, size)
     if is_constant(x):
         return constant(value)
+    # z/|z| moves by what is across z alone
     radial = (np.conj(value) * x.change).real
     return Increment(value, (x.change - radial * value) / size)
 
@@ -214,6 +216,7 @@ def _step_primitive(name: str, rule: Rule) -> Primitive:
         def at(value: Any) -> Any:
             return rule(run, equation, constant(value)).value
 
+        # twice the error, since the value at hand is a computed one
         jumps = at(own.value - 2.0 * own.error) != at(own.value + 2.0 * own.error)
         return of_value(at(own.value), np.where(jumps, np.inf, 0.0), run.count)
 

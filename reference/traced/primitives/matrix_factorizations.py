@@ -70,6 +70,7 @@ def _cholesky(run: Any, equation: Any, a: Increment) -> Increment:
     factor = _nan_where_it_fails(np.linalg.cholesky, matrix)
     if is_constant(a):
         return constant(factor)
+    # L⁻¹ dA L⁻ᴴ, by two solves and no inverse
     inner = _adjoint(np.linalg.solve(factor, _adjoint(np.linalg.solve(factor, a.change))))
     return Increment(factor, factor @ _lower_half(inner))
 
@@ -94,7 +95,7 @@ def _triangular_solve(run: Any, equation: Any, a: Increment, b: Increment) -> In
     if is_constant(a) and is_constant(b):
         return constant(value)
     right = b.change
-    if not is_constant(a):
+    if not is_constant(a):  # A dx = db - dA x
         moved = oriented(_triangle(a.change, params, unit))
         right = right - (moved @ value if left else value @ moved)
     return Increment(value, solve(right))
@@ -123,6 +124,7 @@ def _pivoted(matrix: Any) -> tuple[Any, Any, Any]:
     rows, columns = matrix.shape
     packed, pivots, order = np.array(matrix), np.zeros(min(rows, columns), int), np.arange(rows)
     for k in range(min(rows, columns)):
+        # LAPACK compares complex pivots by |re| + |im|, and takes the first of equal ones
         size = np.abs(np.real(packed[k:, k])) + np.abs(np.imag(packed[k:, k]))
         pivots[k] = k + int(np.argmax(size))
         for array in (packed, order):
@@ -145,15 +147,18 @@ def _change_of_lu(packed: Any, moved: Any, rows: int, columns: int, small: int) 
     """dL below and dU on and above the diagonal, from P dA = dL U + L dU."""
     lower = np.tril(packed[..., :, :small], -1) + np.eye(rows, small)
     upper = np.triu(packed[..., :small, :])
+    # L⁻¹ dA U⁻¹ = L⁻¹ dL + dU U⁻¹ for the square part: the first is strictly lower, the second upper
     square = (lower[..., :small, :], upper[..., :, :small])
     inner = _solved_from_the_right(square[1], np.linalg.solve(square[0], moved[..., :small, :small]))
     d_lower, d_upper = square[0] @ np.tril(inner, -1), np.triu(inner) @ square[1]
     change = np.zeros_like(moved)
     change[..., :small, :small] = np.tril(d_lower, -1) + np.triu(d_upper)
     if columns > small:
+        # columns beside the square part: dA = dL U + L dU gives their dU
         rest = moved[..., :small, small:] - d_lower @ upper[..., :, small:]
         change[..., :small, small:] = np.linalg.solve(square[0], rest)
     if rows > small:
+        # rows below the square part: the same gives their dL
         rest = moved[..., small:, :small] - lower[..., small:, :] @ d_upper
         change[..., small:, :small] = _solved_from_the_right(square[1], rest)
     return change
@@ -176,6 +181,7 @@ def _own_values(equation: Equation, matrix: Any) -> list[Any]:
 
 def _in_phase(vectors: Any, own: Any) -> Any:
     """Factors of modulus one by which columns of a better precision become the program's own."""
+    # vectors of equal eigenvalues may be others altogether: those with little overlap stay as they are
     overlap = np.einsum("...ij,...ij->...j", np.conj(vectors), own)
     turned = np.abs(overlap) > 0.5
     return np.where(turned, overlap / np.where(turned, np.abs(overlap), 1.0), 1.0)
@@ -200,6 +206,7 @@ def _eigh(run: Any, equation: Any, a: Increment) -> Any:
     vectors = vectors * _in_phase(vectors, _own_values(equation, a.value)[0])[..., None, :]
     if is_constant(a):
         return [constant(vectors), constant(values)]
+    # first-order perturbation: the diagonal of Vᴴ dA V moves the values, the rest over the gaps turns the vectors
     inner = _adjoint(vectors) @ a.change @ vectors
     d_values = np.einsum("...ii->...i", inner).real
     rotation = _gaps(run, values, "eigenvalues") * inner
@@ -213,6 +220,7 @@ def _eig(run: Any, equation: Any, a: Increment) -> Any:
     matrix = np.asarray(a.value)
     found, vectors = np.linalg.eig(matrix)
     own = _own_values(equation, matrix)
+    # NumPy may list the values in another order than the program does
     order = np.argmin(np.abs(own[0][..., :, None] - found[..., None, :]), axis=-1)
     if not (np.sort(order, axis=-1) == np.arange(matrix.shape[-1])).all():
         return differenced(run, equation, a)
@@ -224,6 +232,7 @@ def _eig(run: Any, equation: Any, a: Increment) -> Any:
         vectors = vectors * _in_phase(vectors, own[1])[..., None, :]
         rotation = _gaps(run, values, "eigenvalues") * np.linalg.solve(vectors, a.change @ vectors)
         moved = vectors @ rotation
+        # vectors keep their length and phase: what moves along themselves is taken away
         along = np.einsum("...ij,...ij->...j", np.conj(vectors), moved)[..., None, :]
         outputs.append(Increment(vectors, moved + vectors * (_turned(run, rotation) - along)))
     return outputs
@@ -247,18 +256,20 @@ def _svd(run: Any, equation: Any, a: Increment) -> Any:
     if is_constant(a):
         return [constant(x) for x in (values, u, v)]
     inner = _adjoint(u) @ a.change @ _adjoint(v)
+    # A Aᴴ and Aᴴ A have the squares as eigenvalues, and U and V as their vectors
     squares = _gaps(run, np.square(values), "singular values")
     s, st = values[..., None, :], values[..., :, None]
     rotation = squares * (inner * s + st * _adjoint(inner))
     d_u, d_v = u @ rotation, squares * (st * inner + _adjoint(inner) * s)
     d_values = np.einsum("...ii->...i", inner)
     if np.iscomplexobj(matrix):
+        # the imaginary part of Uᴴ dA V's diagonal turns U against V
         phase, turned = 1j * d_values.imag[..., None, :] / s, _turned(run, rotation)
         d_u, d_v = d_u + u * (phase + turned), d_v + np.eye(d_v.shape[-1]) * turned
     d_vectors = _adjoint(v) @ d_v
-    if rows > columns:
+    if rows > columns:  # what leaves the space that U's columns span
         d_u = d_u + (a.change - u @ (_adjoint(u) @ a.change)) @ _adjoint(v) / s
-    if columns > rows:
+    if columns > rows:  # and that of V's
         beside = _adjoint(a.change) - _adjoint(v) @ (v @ _adjoint(a.change))
         d_vectors = d_vectors + beside @ u / s
     return [Increment(values, d_values.real), Increment(u, d_u), Increment(v, _adjoint(d_vectors))]
@@ -271,6 +282,7 @@ def _qr(run: Any, equation: Any, a: Increment) -> Any:
     if is_constant(a) or equation.params.get("pivoting") or wide:
         return differenced(run, equation, a)
     q, r = (np.asarray(array) for array in values_of(equation, [matrix])[:2])
+    # Qᴴ dA R⁻¹ = Qᴴ dQ + dR R⁻¹: the first is skew-Hermitian, the second upper triangular
     scaled = _solved_from_the_right(r, a.change)
     inner = _adjoint(q) @ scaled
     phases = 1j * np.einsum("...ii->...i", inner).imag[..., None] * np.eye(columns)  # R's diagonal is real

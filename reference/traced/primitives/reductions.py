@@ -52,6 +52,7 @@ def bound_of_sums(rule: Rule) -> Rule:
         terms = _most_terms(equation, operands)
         factor, own = gamma(terms, run.unit(equation.dtypes[0])), gamma(terms, CHANGE_UNIT)
 
+        # γ_n Σ|x| is the sum of γ_n |x|: handing it on with the errors needs one sum, not two
         def with_roundings(x: Increment) -> Increment:
             if np.asarray(x.value).dtype.kind != "f":
                 return x
@@ -75,6 +76,7 @@ def _bound_of_products(name: str, rule: Rule) -> Rule:
         def fold(array: Any) -> Any:
             return rule(run, equation, constant(array)).value
 
+        # Π(|x| + E) - Π|x|, and n - 1 roundings of what is at most the first
         size, largest = np.abs(fold(p.value)), fold(np.abs(p.value) + p.error)
         factor = gamma(terms, run.unit(equation.dtypes[0]))
         return run.rounded(equation, fold(p.value), (largest - size) + 2.0 * factor * largest, 0.0)
@@ -135,6 +137,7 @@ def _log_of_sum(x: Increment, y: Increment) -> Increment:
         value = largest + np.log(np.exp(x.value - largest) + np.exp(y.value - largest))
     else:
         value = np.logaddexp(x.value, y.value)
+    # the weights e^(x - log Σ) add up to one, and never overflow
     finite = np.where(np.isfinite(value), value, 0.0)
     return Increment(value, np.exp(x.value - finite) * x.change + np.exp(y.value - finite) * y.change)
 
@@ -209,6 +212,7 @@ def _reduce_extreme(name: str, *, larger: bool) -> Primitive:
             return constant(folded.squeeze(axes))
         if value.dtype.kind == "c":
             return _folded(x, equation.params["axes"], larger_of(run) if larger else smaller_of(run))
+        # of equal entries the one with the largest change is the largest just after the step
         first = value == folded
         run.note_ties(first.sum(axis=axes) > 1)
         change = fold(np.where(first, x.change, worst_value), axis=_axes(equation, 1))
@@ -223,6 +227,7 @@ def _reduce_extreme(name: str, *, larger: bool) -> Primitive:
         value, error, change, change_error = columns
         at = pick(value, axis=-1)[..., None]
         best = Parts(*(np.take_along_axis(a, np.broadcast_to(at, (*a.shape[:-1], 1)), -1) for a in columns))
+        # any entry within its error of the best one may be the exact one
         might_be_it = may_differ(Parts(value, error, 0.0, 0.0), best) | (np.arange(value.shape[-1]) == at)
         worst = np.max(np.where(might_be_it, error, 0.0), axis=-1)
         if not run.count:
@@ -234,6 +239,7 @@ def _reduce_extreme(name: str, *, larger: bool) -> Primitive:
         side = 1.0 if larger else -1.0
         x, axes = side * numbers, params["axes"]
         largest = x.max(axis=axes, keepdims=True)
+        # entries whose range overlaps that of the largest one
         near = (x + reach >= (x - reach).max(axis=axes, keepdims=True)) & (x != largest) & np.isfinite(reach)
         return side * np.where(near, largest, x) if near.any() else None
 
