@@ -4,13 +4,13 @@ The caller's own settings are neither read nor changed: these hold for the lengt
 """
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from functools import cache
 from typing import Any
 
 import jax
-import numpy as np
-from jax._src import dtypes  # how JAX converts an array, in every release so far
+
+from reference import jax_internals
 
 
 def settings(x64: bool) -> ExitStack:
@@ -50,14 +50,9 @@ def in_64_bits(wanted: bool = True) -> Iterator[None]:
     function that closes over an index array, and ran with the other number of bits before. So each array is converted
     anew here.
     """
-    convert = dtypes.canonicalize_value
-    if wanted != bool(jax.config.read("jax_enable_x64")):
-        dtypes.canonicalize_value = lambda x: convert(x.view() if type(x) is np.ndarray else x)
-    try:
-        with jax.enable_x64(wanted):
-            yield
-    finally:
-        dtypes.canonicalize_value = convert
+    changes = wanted != bool(jax.config.read("jax_enable_x64"))
+    with jax_internals.without_remembered_arrays() if changes else nullcontext(), jax.enable_x64(wanted):
+        yield
 
 
 def devices_of(arguments: Any) -> list[Any]:

@@ -24,7 +24,7 @@ from harness.audit.matrix_functions import (
 from harness.audit.rule_audit import Audit, Audited, audit_rules
 from harness.audit.true_derivatives import true_derivative
 from harness.cli import main
-from reference.traced.program import Traced
+from reference.traced.traced_function import Traced
 
 SAMPLE = ("sinc", "hypot(·, ·)", "logaddexp(inf, ·)", "arctan")
 

@@ -4,8 +4,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reference.traced.program import CUSTOM_RULES, NOWHERE, Equation
-from reference.traced.rules import forward_of, is_jax, is_of_library, is_rule_of_jax, line_of, own_line_of, written
+from reference.traced.equations import Equation
+from reference.traced.primitives.calls import CUSTOM_RULES
+from reference.traced.rule_origins import (
+    NOWHERE,
+    forward_of,
+    is_jax,
+    is_of_library,
+    is_rule_of_jax,
+    line_of,
+    own_line_of,
+    written,
+)
 
 
 @dataclass(frozen=True)

@@ -20,24 +20,21 @@ from harness.checks.traced.derivative_subject import INCREMENTS, MODES
 from harness.checks.traced.traced_programs import equations_in
 from harness.checks.traced.true_slopes import Truth
 from reference.arithmetics.increments import Increment, is_constant
+from reference.traced.equations import Equation, Program, bind, is_key, kind, primal_of, programs_in
 from reference.traced.interpreter import Run
-from reference.traced.program import (
-    CALLS,
-    CUSTOM_RULES,
+from reference.traced.primitives.calls import CALLS, CUSTOM_RULES
+from reference.traced.program_replay import replayed
+from reference.traced.rule_origins import (
     NOWHERE,
-    Equation,
     Place,
-    Program,
-    Traced,
-    bind,
+    argument_names,
+    frames_of,
     function_of,
-    is_key,
-    kind,
-    primal_of,
-    programs_in,
+    is_rule_of_jax,
+    whose,
+    without_rules,
 )
-from reference.traced.rules import argument_names, frames_of, is_rule_of_jax, whose, without_rules
-from reference.traced.solving.replaying import replayed
+from reference.traced.traced_function import Traced
 
 KEPT = 3
 """An equation in a loop is met many times; the first of its values and the last ones are tried."""

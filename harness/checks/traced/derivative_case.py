@@ -53,7 +53,10 @@ from harness.checks.traced.wide_bounds import twice_would_pass
 from harness.verdict.comparison import Answer, Block, compare, compare_all
 from harness.wording import first_few
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
-from reference.traced.program import CUSTOM_RULES, Equation, Traced, function_of
+from reference.traced.equations import Equation
+from reference.traced.primitives.calls import CUSTOM_RULES
+from reference.traced.rule_origins import function_of
+from reference.traced.traced_function import Traced
 
 NOT_FINITE = "not finite at this point"
 NO_LIMIT = "slopes grow without limit as steps shrink, as those of √x at 0: there is no derivative"

@@ -29,9 +29,11 @@ from harness.verdict.judgement import judge
 from harness.verdict.report import Report
 from reference.arithmetics.companion import first_line
 from reference.jax_settings import settings
-from reference.traced.eagerly import eagerly, values_of
-from reference.traced.program import Equation, Traced, function_of
-from reference.traced.rounding import COARSE
+from reference.traced.eager_run import eagerly, values_of
+from reference.traced.equations import Equation
+from reference.traced.random_rounding import COARSE
+from reference.traced.rule_origins import function_of
+from reference.traced.traced_function import Traced
 
 PATIENCE = 2.0
 """Seconds after which a bar shows how far the check is."""

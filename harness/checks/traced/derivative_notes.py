@@ -13,7 +13,7 @@ from harness.checks.traced.function_arguments import Arguments
 from harness.checks.traced.side_effects import Outside
 from harness.checks.traced.traced_programs import coarsest_type, equations_in, is_read
 from harness.wording import first_few
-from reference.traced.primitives.contracting import product_units
+from reference.traced.equations import product_units
 
 SOLVERS_TOLD = 1e-10
 """What the tolerance of a solver moves is told from here on, beside the largest derivative."""

@@ -18,7 +18,7 @@ from harness.checks.traced.real_coordinates import Claim, Sides
 from harness.checks.traced.true_slopes import Truth
 from harness.verdict.comparison import Block
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
-from reference.traced.rounding import COARSE
+from reference.traced.random_rounding import COARSE
 
 Enough = Callable[[np.ndarray], bool]
 

@@ -20,21 +20,16 @@ from harness.checks.traced.real_coordinates import Claim
 from harness.verdict.comparison import Answer
 from reference.arithmetics.increments import Increment, constant
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
+from reference.traced.equations import Constant, Equation, Program, is_key, kind, reads_bits, unit_roundoff
 from reference.traced.interpreter import Run
-from reference.traced.program import COMPARISONS, Constant, Equation, Program, is_key, kind, unit_roundoff
-from reference.traced.rounding import has_few_bits
-from reference.traced.solving.tolerances import numbers_in
-from reference.traced.widening import reads_bits
+from reference.traced.random_rounding import has_few_bits
+from reference.traced.solver_tolerances import numbers_in
 
 SIDES = (0, 1, -1)
 """What nearly equal numbers count as in the runs that show what a rule may decide: equal, the first above, below."""
 
 SHORT = 4
 """Numbers of no more significant bits, and whole ones, are those that are meant: 0.5, 3, 1024."""
-
-
-TURNING = {*COMPARISONS, "max", "min"}
-"""Primitives that choose by comparing two numbers."""
 
 
 class Meant(Run):
@@ -69,7 +64,8 @@ class Meant(Run):
 
     def equation(self, equation: Equation, operands: Sequence[Increment]) -> Sequence[Increment]:
         """One equation's outputs."""
-        if equation.name in TURNING and equation.kinds <= {"f", "b"} and "f" in equation.kinds:
+        choice = equation.primitive.choice
+        if choice and choice.compares_pair and equation.kinds <= {"f", "b"} and "f" in equation.kinds:
             operands = self._decided(operands, max(map(unit_roundoff, equation.input_dtypes)))
         return super().equation(equation, operands)
 

@@ -14,8 +14,9 @@ import numpy as np
 from harness.checks.traced.derivative_subject import MODES
 from harness.checks.traced.side_effects import Outside
 from harness.wording import first_few
-from reference.traced.program import is_key, kind, weak
-from reference.traced.rules import whose
+from reference.jax_internals import weak
+from reference.traced.equations import is_key, kind
+from reference.traced.rule_origins import whose
 from reference.user_input import given, whole_number
 
 

@@ -19,10 +19,11 @@ from reference.arithmetics.companion import first_line
 from reference.arithmetics.increments import Increment, constant
 from reference.jax_settings import compiler_options
 from reference.measured import NotApplicable
-from reference.traced.eagerly import InOwnTypes
+from reference.traced.eager_run import InOwnTypes
+from reference.traced.equations import Program, iterates, lifted
 from reference.traced.interpreter import Run
-from reference.traced.program import Program, Traced, iterates, lifted
-from reference.traced.solving.replaying import more_accurate
+from reference.traced.solver_tolerances import more_accurate
+from reference.traced.traced_function import Traced
 
 LACKING = (
     "forward-mode", "Forward-mode", "Reverse-mode differentiation does not", "not implemented", "not supported",

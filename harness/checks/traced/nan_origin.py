@@ -12,9 +12,9 @@ from harness.checks.traced.derivative_case import Check
 from harness.checks.traced.jax_modes import Mode
 from harness.checks.traced.traced_programs import equations_in
 from reference.arithmetics.increments import Increment
+from reference.traced.equations import Equation, is_key
 from reference.traced.interpreter import Run
-from reference.traced.program import NOWHERE, Equation, Place, is_key
-from reference.traced.rules import line_of
+from reference.traced.rule_origins import NOWHERE, Place, line_of
 
 CHOSEN = "; what jnp.where does not choose needs a finite slope as well: choose the argument first, and then the value"
 

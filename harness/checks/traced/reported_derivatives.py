@@ -21,8 +21,8 @@ from harness.checks.traced.value_differences import OPPOSITE, OPPOSITE_OF_HALVES
 from harness.verdict.comparison import Block
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.measured import NotApplicable
-from reference.traced.program import unit_roundoff
-from reference.traced.rounding import COARSE
+from reference.traced.equations import unit_roundoff
+from reference.traced.random_rounding import COARSE
 
 if TYPE_CHECKING:
     from harness.checks.traced.derivative_case import Check

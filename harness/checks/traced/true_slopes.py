@@ -20,10 +20,10 @@ from harness.checks.traced.traced_programs import LARGEST_PASS, coarsest_unit, f
 from harness.progress import Progress, silent
 from reference.arithmetics.increments import STEP, Increment, constant, is_constant
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
-from reference.traced.deciding import Decision, Otherwise, Turned, Watched, otherwise
+from reference.traced.decisions import Decision, Otherwise, Turned, Watched, otherwise
+from reference.traced.equations import Program, lifted
 from reference.traced.interpreter import Run
-from reference.traced.program import Program, lifted
-from reference.traced.rounding import COARSE
+from reference.traced.random_rounding import COARSE
 
 NEARBY = (1e-4, 2e-4, 4e-4)
 """Where a side is looked at that cannot be told at the point itself, in units of the argument's size."""

@@ -17,8 +17,8 @@ from harness.checks.traced.true_slopes import NO_MATTER, Truth
 from harness.verdict.comparison import Answer
 from reference.arithmetics.increments import constant
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
-from reference.traced.primitives.linear_algebra import PHASED
-from reference.traced.program import Traced, lifted
+from reference.traced.equations import lifted
+from reference.traced.traced_function import Traced
 
 STENCIL = (1.0, -1.0, 0.5, -0.5, 0.25, -0.25)
 WIDTHS = (1.6e-2, 1e-3, 5e-5)
@@ -151,7 +151,7 @@ def free_phases(truth: Truth, seed: int) -> np.ndarray:
 
     They are nobody's to choose, and derivatives that depend on them are not told.
     """
-    if not any(eq.name in PHASED and "c" in eq.kinds for eq in equations_in(truth.program)):
+    if not any(eq.primitive.has_free_phases and "c" in eq.kinds for eq in equations_in(truth.program)):
         return np.zeros((0, truth.outputs.size))
     along = random_directions(SEEN_TURNS, truth.inputs.size, seed + 6)
     here = truth.changes(along, truth.run())

@@ -2,6 +2,7 @@
 
 import itertools
 import tracemalloc
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +11,7 @@ import pytest
 from functions_of_jax import rule, sampled
 
 from harness import assert_derivatives_agree, check_derivatives
-from reference.traced.interpreter import RULES
+from reference.traced.primitives import PRIMITIVES
 
 rng = np.random.default_rng(0)
 X = rng.normal(size=5)
@@ -128,7 +129,7 @@ if np.longdouble is np.float64:
 
 
 def test_values_of_a_black_box_in_bfloat16_accuse_nobody(monkeypatch):
-    monkeypatch.delitem(RULES, "scatter-sub")
+    monkeypatch.setitem(PRIMITIVES, "scatter-sub", replace(PRIMITIVES["scatter-sub"], rule=None))
     x = jnp.asarray(X[:2], "bfloat16")
     report = check_derivatives(lambda x: x.at[np.array([1])].subtract(x[:1]), x)
     assert any("scatter-sub" in note for note in report.notes)

@@ -10,7 +10,7 @@ from harness import check_derivatives
 from harness.bounds.tolerances import MEANT
 from harness.checks.traced.float64_evaluation import SIDES, Meant
 from reference.arithmetics.increments import constant
-from reference.traced.program import Traced
+from reference.traced.traced_function import Traced
 
 RNG = np.random.default_rng(1)
 SQUARE, X = RNG.normal(size=(4, 4)), RNG.normal(size=4)

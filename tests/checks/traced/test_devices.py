@@ -14,7 +14,7 @@ from functions_of_jax import rule
 
 from harness import check_derivatives
 from reference.jax_settings import devices_of
-from reference.traced.primitives.contracting import units_of
+from reference.traced.primitives.contractions import units_of
 
 F16 = jax.lax.DotAlgorithmPreset.F16_F16_F16  # which CPUs have, too
 HALF, TF32 = 2.0**-8, 2.0**-11

@@ -7,7 +7,7 @@ import pytest
 from harness.checks.traced.real_coordinates import Layout
 from harness.checks.traced.true_slopes import Truth
 from reference.jax_settings import settings
-from reference.traced.program import Traced
+from reference.traced.traced_function import Traced
 
 
 def truth_of(f, x, **how):

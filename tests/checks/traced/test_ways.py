@@ -250,7 +250,7 @@ def test_what_jax_made_of_an_array_in_32_bits_and_in_64_are_apart(f):
 
 SIDE_BY_SIDE = """
 import jax, numpy as np
-from reference.traced.program import Traced
+from reference.traced.traced_function import Traced
 
 def solves(a, b):
     return sum(jax.lax.linalg.triangular_solve(a + 0.01 * k, b * (1.0 + k), left_side=True) for k in range(12))

@@ -9,7 +9,7 @@ import pytest
 from reference.arithmetics.increments import constant
 from reference.jax_settings import settings
 from reference.traced.interpreter import Run
-from reference.traced.program import Traced
+from reference.traced.traced_function import Traced
 
 A = np.eye(3) + 0.1 * np.random.default_rng(0).normal(size=(3, 3))
 ROWS = 2.0 ** np.array([[40], [0], [-30]])  # powers of two, so that nothing else is rounded otherwise

@@ -1,4 +1,8 @@
-"""Primitives that multiply and add up: dot products, convolutions, windows, Fourier transforms."""
+"""Primitives that multiply and add up: dot products, convolutions, and Fourier transforms.
+
+A map f that is linear in each of two operands inherits f(|x|, E_y) + f(E_x, |y| + E_y), and rounds γ_n of the sum of
+the products' sizes.
+"""
 
 import math
 import string
@@ -10,17 +14,29 @@ from typing import Any
 import jax
 import numpy as np
 
-from reference.arithmetics.increments import Increment, bilinear, constant, is_constant, linear
-from reference.traced.primitives.moving import MOVES
-from reference.traced.program import kind, unit_roundoff
+from reference.arithmetics.increments import Increment, bilinear, constant, linear
+from reference.traced.bounded_run import CHANGE_UNIT, gamma, parts
+from reference.traced.equations import kind, product_units, unit_roundoff
+from reference.traced.primitive import Compilation, Primitive, Rounding, Rule
+from reference.traced.primitives.data_movement import pad
+from reference.traced.primitives.matrix_factorizations import largest_along
 
 LEAD, LETTERS = "Z", string.ascii_lowercase + string.ascii_uppercase.replace("Z", "")
+"""The letter of the axis of directions in an einsum, and those of all others."""
 
 ONE_THREAD, ONE_THREAD_OF_VECTOR = 2**18, 9216
 """Products of numbers up to which a BLAS multiplies matrices, or a matrix and a vector, in one thread (OpenBLAS)."""
 
 FEWEST_ROWS = 16
 """Fewer rows at once cost more than the threads do."""
+
+ROUNDED_OPERANDS = 2.1
+"""Roundings of both operands, and the product of these."""
+
+FIRST_SPACE_LETTER = 20
+"""Letters of the axes of space in a convolution start here, after those of its other axes."""
+
+# -- products of matrices ---------------------------------------------------------------------------------------------
 
 
 def products(x: str, y: str, out: str, a: Any, b: Any) -> Any:
@@ -38,7 +54,7 @@ def products(x: str, y: str, out: str, a: Any, b: Any) -> Any:
 
 @cache
 def _as_matrices(x: str, y: str, out: str, a: tuple[int, ...], b: tuple[int, ...]) -> tuple[Any, ...]:
-    """How arrays become stacks of matrices, axes and shape of each; and the shape and axes of what their product is."""
+    """How arrays become stacks of matrices: axes and shape of each, and the shape and axes of their product."""
     sizes = dict(zip(x + y, (*a, *b)))
     batch, summed = [c for c in x if c in y and c in out], [c for c in x if c in y and c not in out]
     x_free, y_free = [c for c in x if c not in y], [c for c in y if c not in x]
@@ -85,14 +101,6 @@ def _letters(numbers: Any, x_rank: int, y_rank: int) -> tuple[str, str, str]:
     return "".join(x_names), "".join(y_names), "".join([*(x_names[i] for i in x_batch), *x_free, *y_free])
 
 
-def terms(equation: Any, x: tuple[int, ...], y: tuple[int, ...]) -> int:
-    """How many products of entries of arrays of these shapes an entry of the result adds up."""
-    numbers = equation.params["dimension_numbers"]
-    if equation.name == "dot_general":
-        return int(np.prod([x[i] for i in numbers[0][0]], dtype=int))
-    return int(np.prod(y, dtype=int)) // max(1, y[numbers.rhs_spec[0]])
-
-
 # -- convolution ------------------------------------------------------------------------------------------------------
 
 
@@ -102,7 +110,7 @@ def _arranged(lead: int, array: Any, spec: tuple[int, ...]) -> Any:
 
 def _dilated(lead: int, array: Any, dilation: Any, padding: Any) -> Any:
     config = [(0, 0, 0)] * 2 + [(low, high, step - 1) for (low, high), step in zip(padding, dilation)]
-    return MOVES["pad"](lead, {"padding_config": config}, array, np.zeros(array.shape[:lead], array.dtype))
+    return pad(lead, config, array, np.zeros(array.shape[:lead], array.dtype))
 
 
 def _conv(run: Any, equation: Any, x: Increment, y: Increment) -> Increment:
@@ -143,55 +151,15 @@ def _slide(x_lead: int, y_lead: int, a: Any, b: Any, strides: Any) -> Any:
     """(lead, n, o, ...): the kernel at each of its positions times the entries below it."""
     space, kernel = a.shape[x_lead + 3 :], b.shape[y_lead + 3 :]
     sizes = [max((s - k) // step + 1, 0) for s, k, step in zip(space, kernel, strides)]
-    names = "".join(LETTERS[20 : 20 + len(sizes)])
+    names = LETTERS[FIRST_SPACE_LETTER : FIRST_SPACE_LETTER + len(sizes)]
     letters = f"{LEAD * x_lead}gnc{names}", f"{LEAD * y_lead}goc", f"{LEAD * max(x_lead, y_lead)}ngo{names}"
     total: Any = 0.0
+    # one product of matrices for each position in the kernel, of which there are few
     for place in product(*map(range, kernel)):
         window = tuple(slice(at, at + step * size, step) for at, step, size in zip(place, strides, sizes))
         total = total + products(*letters, a[(..., *window)], b[(..., *place)])
     front = total.shape[: total.ndim - len(sizes) - 2]
     return total.reshape(*front, -1, *sizes)
-
-
-# -- windows ----------------------------------------------------------------------------------------------------------
-
-
-def _windows(lead: int, params: Any, array: Any, fill: float) -> Any:
-    """(window position, lead, ...): what each position of the window sees."""
-    dimensions, strides = params["window_dimensions"], params["window_strides"]
-    rank = len(dimensions)
-    base, spread = params.get("base_dilation") or (1,) * rank, params.get("window_dilation") or (1,) * rank
-    config = [(low, high, step - 1) for (low, high), step in zip(params["padding"], base)]
-    array = MOVES["pad"](lead, {"padding_config": config}, array, np.full(array.shape[:lead], fill, array.dtype))
-    extents = [(size - 1) * step + 1 for size, step in zip(dimensions, spread)]
-    counts = [max((s - e) // step + 1, 0) for s, e, step in zip(array.shape[lead:], extents, strides)]
-    seen = []
-    for place in product(*map(range, dimensions)):
-        starts = [at * step for at, step in zip(place, spread)]
-        index = [slice(at, at + step * count, step) for at, step, count in zip(starts, strides, counts)]
-        seen.append(array[(slice(None),) * lead + tuple(index)])
-    return np.stack(seen)
-
-
-def _window_sum(run: Any, equation: Any, x: Increment) -> Increment:
-    return linear(lambda lead, array: _windows(lead, equation.params, array, 0.0).sum(axis=0), x)
-
-
-def _window_extreme(larger: bool) -> Callable[..., Increment]:
-    fold, nothing = (np.max, -np.inf) if larger else (np.min, np.inf)
-
-    def rule(run: Any, equation: Any, x: Increment) -> Increment:
-        value = np.asarray(x.value, float)
-        seen = _windows(0, equation.params, value, nothing)
-        best = fold(seen, axis=0)
-        if is_constant(x):
-            return constant(best)
-        chosen = seen == best
-        run.ties |= bool((chosen.sum(axis=0) > 1).any())
-        changes = _windows(1, equation.params, x.change, 0.0)
-        return Increment(best, fold(np.where(chosen[:, None], changes, nothing), axis=0))
-
-    return rule
 
 
 # -- Fourier transforms -----------------------------------------------------------------------------------------------
@@ -205,26 +173,64 @@ def _fft(run: Any, equation: Any, x: Increment) -> Increment:
     return linear(lambda lead, array: transform(array, s=tuple(lengths), axes=axes), x)
 
 
-RULES: dict[str, Callable[..., Any]] = {
-    "dot_general": _dot_general,
-    "conv_general_dilated": _conv,
-    "reduce_window_sum": _window_sum,
-    "reduce_window_max": _window_extreme(larger=True),
-    "reduce_window_min": _window_extreme(larger=False),
-    "fft": _fft,
-}
+def _error_of_fft(array: Any, params: Any) -> Any:
+    """A transform rounds beside its largest entry (Higham, theorem 24.2)."""
+    return largest_along(*range(-len(params["fft_lengths"]), 0))(array, params)
 
 
-# -- how coarsely products are computed -------------------------------------------------------------------------------
+# -- bounds -----------------------------------------------------------------------------------------------------------
 
-PRODUCTS = ("dot_general", "conv_general_dilated")
-"""Primitives that accelerators compute from rounded operands, unless their `precision` forbids it."""
+
+def _terms_of_dot(equation: Any, x: tuple[int, ...], y: tuple[int, ...]) -> int:
+    """How many products of entries of arrays of these shapes an entry of the result adds up."""
+    (summed, _), _ = equation.params["dimension_numbers"]
+    return int(np.prod([x[i] for i in summed], dtype=int))
+
+
+def _terms_of_conv(equation: Any, x: tuple[int, ...], y: tuple[int, ...]) -> int:
+    """The same for a convolution: the entries of the kernel for one output feature."""
+    return int(np.prod(y, dtype=int)) // max(1, y[equation.params["dimension_numbers"].rhs_spec[0]])
+
+
+def _bound_of(rule: Rule, terms_of: Callable[..., int]) -> Rule:
+    """The bound of products added up, linear in each of both operands."""
+
+    def bound(run: Any, equation: Any, x: Increment, y: Increment) -> Increment:
+        def f(x_value: Any, x_change: Any, y_value: Any, y_change: Any) -> Any:
+            return rule(run, equation, Increment(x_value, x_change), Increment(y_value, y_change))
+
+        p, q = parts(x, run.count), parts(y, run.count)
+        terms = terms_of(equation, np.shape(x.value), np.shape(y.value))
+        rounded, summed = (min(unit, run.coarsest) for unit in product_units(equation))
+        factor = gamma(terms, max(run.unit(equation.dtypes[0]), summed)) + ROUNDED_OPERANDS * rounded
+        own = gamma(terms, CHANGE_UNIT)
+        # one evaluation of f on sizes gives both the sum of the sizes and how the errors add up
+        p_size, q_size = np.abs(p.value) + p.error, np.abs(q.value) + q.error
+        sizes = f(np.abs(p.value), p.error[None], q_size, q.error[None])
+        error = sizes.change[0] + factor * sizes.value
+        if not run.count:
+            return run.rounded(equation, rule(run, equation, constant(x.value), constant(y.value)).value, error, 0.0)
+        # the change x dy + dx y in the same way: errors of the changes, of the values, and roundings of each sum
+        plain = f(x.value, p.change, y.value, q.change)
+        change_error = f(
+            p_size, p.change_error + own * np.abs(p.change), q_size, q.change_error + own * np.abs(q.change)
+        ).change
+        if np.any(p.error) or np.any(q.error):
+            change_error = change_error + f(p.error, np.abs(p.change), q.error, np.abs(q.change)).change
+        return run.rounded(equation, plain.value, error, 0.0, plain.change, change_error)
+
+    return bound
+
+
+# -- how coarsely accelerators compute products -----------------------------------------------------------------------
 
 TYPES = {"F8": 2.0**-4, "BF16": 2.0**-8, "F16": 2.0**-11, "TF32": 2.0**-11, "F32": 2.0**-24, "F64": 2.0**-53}
 """u of the types in the names of JAX's algorithms for products."""
 
-PARTS = {"X3": 2, "X6": 3, "X9": 3}
-"""How many numbers of the type stand for an operand, in the algorithms that add up so many products."""
+
+NUMBERS_FOR_ONE = {"X3": 2, "X6": 3, "X9": 3}
+"""How many numbers of the type stand for an operand, in the algorithms that add up 3, 6 or 9 products."""
+
 
 OF_FLOAT32 = {
     "tpu": {"DEFAULT": TYPES["BF16"], "HIGH": TYPES["BF16"] ** 2},
@@ -233,19 +239,16 @@ OF_FLOAT32 = {
 """u of what a product rounds operands in float32 to, by platform and precision."""
 
 
-def product_units(equation: Any) -> tuple[float, float]:
-    """u of the types that a product rounds its operands to and adds up in; zero where that is their own."""
-    if equation.name not in PRODUCTS:
-        return 0.0, 0.0
+def _product_units(equation: Any) -> tuple[float, float]:
     return units_of(equation.params.get("precision"), equation.input_dtypes[0], equation.platform)
 
 
 @cache
 def units_of(precision: Any, dtype: Any, platform: str) -> tuple[float, float]:
-    """The same, from a product's `precision`, its operands' type, and the platform.
+    """u of the types that a product rounds its operands to and adds up in; zero where these are its own.
 
-    See jax.lax.Precision and jax.lax.DotAlgorithmPreset. Where a platform does better than it has to, as CPUs mostly
-    do, this is more than what is lost.
+    From its `precision`, the operands' type, and the platform: see jax.lax.Precision and jax.lax.DotAlgorithmPreset.
+    Where a platform does better than it has to, as CPUs mostly do, this is more than what is lost.
     """
     own = unit_roundoff(dtype) if kind(dtype) in ("f", "c") else 1.0
     if isinstance(precision, jax.lax.DotAlgorithm):
@@ -254,7 +257,7 @@ def units_of(precision: Any, dtype: Any, platform: str) -> tuple[float, float]:
     elif isinstance(precision, jax.lax.DotAlgorithmPreset) and precision.name != "DEFAULT":
         names = [part for part in precision.name.split("_") if part in TYPES]
         operands, sums = TYPES[names[0]], TYPES[names[-1]]
-        count = PARTS.get(precision.name.rpartition("_")[2], 1)
+        count = NUMBERS_FOR_ONE.get(precision.name.rpartition("_")[2], 1)
     else:
         pair = precision if isinstance(precision, tuple) else (precision, precision)
         known = OF_FLOAT32.get("gpu" if platform in ("cuda", "rocm") else platform, {})
@@ -264,3 +267,20 @@ def units_of(precision: Any, dtype: Any, platform: str) -> tuple[float, float]:
         count, sums = 1, 0.0
     units = (operands**count, sums)
     return units[0] * (units[0] > own), units[1] * (units[1] > own)
+
+
+PRODUCT = Rounding(sums=True, sizes_add_up=True)
+
+PRIMITIVES: tuple[Primitive, ...] = (
+    Primitive(
+        "dot_general", _dot_general, _bound_of(_dot_general, _terms_of_dot), PRODUCT,
+        compilation=Compilation.KEPT, product_units=_product_units,
+    ),
+    Primitive(
+        "conv_general_dilated", _conv, _bound_of(_conv, _terms_of_conv), PRODUCT,
+        compilation=Compilation.KEPT, product_units=_product_units,
+    ),
+    Primitive(
+        "fft", _fft, rounding=Rounding(sums=True, operand_errors=(_error_of_fft,), result_errors=(_error_of_fft,))
+    ),
+)  # fmt: skip

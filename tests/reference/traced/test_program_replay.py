@@ -9,10 +9,11 @@ from jax import lax
 from harness import check_derivatives
 from harness.checks.traced import derivative_case
 from reference.arithmetics.increments import constant
+from reference.traced.equations import reads_bits
 from reference.traced.interpreter import Run
-from reference.traced.primitives.black_box import values_of
-from reference.traced.program import Traced
-from reference.traced.widening import reads_bits, widely
+from reference.traced.primitive_differences import values_of
+from reference.traced.program_replay import widely
+from reference.traced.traced_function import Traced
 
 X = np.array([0.3, 1.7, 0.9])
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from reference.arithmetics.increments import STEP, Increment, constant
-from reference.traced.deciding import Turned, Watched, otherwise
+from reference.traced.decisions import Turned, Watched, otherwise
 from reference.traced.interpreter import Run
-from reference.traced.program import Traced
+from reference.traced.traced_function import Traced
 
 UNIT, FACTOR, RUNS = 2.0**-8, 4.0, 12
 
