@@ -11,7 +11,6 @@ from jax.test_util import check_grads as original
 from harness.checks.traced.derivative_check import check_derivatives
 from harness.checks.traced.function_arguments import NoNumber
 from harness.drop_in.fallback import Fallback, cannot_run, log_unused, refusal
-from harness.facts import message_table
 from harness.facts.fact import Fact, doubt
 from harness.facts.kinds import Kind
 from harness.verdict.report import Report
@@ -74,8 +73,13 @@ def check_grads(
         return fallback.ask_original(cannot_run(reason))
     doubts += [fact for report in reports for fact in report.left_out.values()]
     # the original differentiates through it, so it has to look
-    doubts += [note for report in reports for note in report.notes if "stop_gradient" in message_table.say(note)]
+    doubts += [note for report in reports for note in report.notes if _stops(note)]
     return fallback.settle(reports, doubts)
+
+
+def _stops(fact: Fact) -> bool:
+    """Whether a fact is about a stop_gradient of the function."""
+    return fact.kind == Kind.DERIVATIVE_ENDS and "stop_gradient" in fact.data["functions"]
 
 
 def _listed(modes: str | Sequence[str]) -> Sequence[str]:

@@ -1,6 +1,308 @@
-"""Messages about derivatives."""
+"""Messages about the derivatives of functions that JAX traces: what cannot be decided, and what is worth knowing."""
 
+from harness.facts.fact import Fact
 from harness.facts.kinds import Kind
 from harness.facts.row import Row
+from harness.facts.rule_messages import CHECK, X, with_rule
+from harness.wording import counted, first_few
 
-ROWS: dict[Kind, Row] = {}
+BOUNDS = {
+    (): "none",
+    ("borrowed",): "they are within the bounds of the increments and need none of their own",
+    ("derived",): "derived bounds on rounding errors",
+    ("spread",): "the spread of randomly rounded runs, an estimate",
+    ("derived", "spread"): "derived bounds where these are narrow, else the spread of randomly rounded runs",
+}
+
+
+def _digits_lost(fact: Fact) -> str:
+    data = fact.data
+    how = {"rounding": "lost to rounding", "formula": "by its formula, in float64 as well"}[data["by"]]
+    others = f" ({counted(data['places'], 'coordinate')})" if data["places"] > 1 else ""
+    return (
+        f"{data['source']} has no correct digit in {fact.where[0]}{others}, {how}: {data['reported']:.3g} where "
+        f"{data['true']:.3g} is right. The error of {data['ulps']:.2g} ulps is within its bound {data['bound']:.2g}."
+    )
+
+
+def _own_precision_only(fact: Fact) -> str:
+    because = {
+        "jax-alone": f"only JAX computes {first_few(fact.where, 3)}",
+        "solver": "a solver in it stops at a tolerance",
+        "bits": "it reads the bits of a number",
+    }[fact.data["because"]]
+    return f"{fact.data['source']} was compared in {fact.data['type']} and not evaluated in float64: {because}."
+
+
+def _side_effect(fact: Fact) -> str:
+    kept = " A traced array is stored there, which is of no use afterwards." if fact.data["keeps_traced"] else ""
+    return f"f modifies {first_few(fact.where, 6)}, which no argument holds: this happens when JAX traces f.{kept}"
+
+
+def _zero(fact: Fact) -> str:
+    return f"Every derivative is zero{' at this point' if fact.data['is_local'] else ''}."
+
+
+ROWS: dict[Kind, Row] = {
+    Kind.ASSERTION_IN_JAX: Row(
+        "An assertion within JAX fails in this mode.",
+        meaning="JAX cannot transpose the rule, so that the mode is left out.",
+        cause="A JVP rule that is not linear in its tangent, such as one that squares it.",
+        example=CHECK + "f = jax.custom_jvp(lambda x: jnp.sum(x**2))\n"
+        "f.defjvp(lambda x, t: (f(*x), jnp.sum(2.0 * x[0] * t[0] * t[0])))\n"
+        f"report = check_derivatives(f, {X})",
+        advice="Look at what the rule does with its tangent: it may only be multiplied.",
+    ),
+    Kind.BLACK_BOX: Row(
+        "Primitives without an exact rule were differenced as black boxes: {where}.",
+        meaning="Their changes are finite differences, which are less exact than increments.",
+        cause="A primitive of another library, a callback, or a special function.",
+        example=CHECK + "report = check_derivatives(lambda x: jax.lax.igamma(2.0, x), 1.3)",
+        advice="Nothing. Where the verdict is inconclusive, check what comes before and after such a primitive apart.",
+    ),
+    Kind.CALLBACK: Row(
+        "f prints or calls back into Python. This check calls f many times.",
+        meaning="The effect happens each time that f runs here.",
+        cause="jax.debug.print, jax.debug.callback or an ordered io_callback.",
+        example=CHECK + "def f(x):\n    jax.debug.callback(lambda _: None, x)\n    return jnp.sin(x)\n"
+        "report = check_derivatives(f, 0.3)",
+        advice="Leave the effect out while checking, if it does harm.",
+    ),
+    Kind.COMPLEX_CONVENTION: Row(
+        "Complex arguments: Re g and -Im g of JAX's gradient g are the slopes in the real and the imaginary part.",
+        meaning="JAX's gradient of a real function is the conjugate of the direction of steepest ascent.",
+        cause="An argument is complex.",
+        example=CHECK + "report = check_derivatives(lambda z: jnp.sum(jnp.abs(z) ** 2), np.array([1.0 + 2.0j]))",
+        advice="Conjugate the gradient before a step of gradient descent.",
+    ),
+    Kind.DERIVATIVE_ENDS: Row(
+        "No derivative goes through {where}: the result counts as constant.",
+        meaning="What comes before this line gets no gradient by this way.",
+        cause="stop_gradient, argmax, round, floor, sign or a cast to integers.",
+        example=CHECK + "report = check_derivatives(lambda x: jnp.round(x) * x, np.array([0.3, 1.2]))",
+        advice="Nothing, if that is meant.",
+    ),
+    Kind.DEVICES: Row(
+        lambda fact: (
+            f"JAX computed on {first_few(fact.where, 4)} ({', '.join(fact.data['device_kinds'])}), and the "
+            "increments on the CPU."
+        ),
+        meaning="The derivatives are those of the device, with its rounding.",
+        cause="Arguments live on an accelerator, or it is the default device.",
+        example="# Arguments that jax.device_put has moved to a GPU.",
+        advice="Nothing.",
+    ),
+    Kind.NO_CORRECT_DIGIT: Row(
+        _digits_lost,
+        meaning="The error is small beside the function's terms, so that it changes no verdict. No digit is right.",
+        cause="Nearly equal numbers are subtracted, or a tail is rounded to zero, as 1 - tanh(x)² is at x = 30.",
+        example=CHECK + "report = check_derivatives(jax.nn.sigmoid, np.array([40.0]))",
+        advice="Write the rule so that nothing cancels, if such digits matter.",
+    ),
+    Kind.ERROR_BOUNDS: Row(
+        lambda fact: (
+            f"Error bounds of {', '.join(fact.where)}, in {fact.data['precision']}: "
+            f"{BOUNDS[tuple(fact.data['bounds'])]}."
+        ),
+        meaning="How far rounding may have moved the derivatives of these sources.",
+        cause="Every check has error bounds.",
+        example=CHECK + "report = check_derivatives(jnp.sin, 0.3)",
+        advice="Nothing. An estimate may be too small once in many thousand checks; a derived bound never is.",
+    ),
+    Kind.FIRST_ORDER_UNCHECKED: Row(
+        "order=2 compares the derivatives of JAX's gradient, and not the gradient: order=1 does that.",
+        meaning="A gradient that is wrong may have right derivatives of its own.",
+        cause="The check was called with order=2.",
+        example=CHECK + "report = check_derivatives(jnp.sin, 0.3, order=2)",
+        advice="Check with order=1 as well.",
+    ),
+    Kind.FLOAT64_EVALUATION: Row(
+        "{where} was too imprecise in {type} to compare in places, so the rule was evaluated in float64 there. A right "
+        "rule may be off by {share:.1e} of the largest of its block, and by the rounding of its constants.",
+        meaning="The formula of the rule is compared, without the rounding of its type.",
+        cause="The function computes in float32 or less.",
+        example=CHECK
+        + "x = jnp.asarray([0.3, 1.2], 'bfloat16')\nreport = check_derivatives(lambda x: jnp.sin(x) * x, x)",
+        advice="Nothing.",
+    ),
+    Kind.FREE_PHASES: Row(
+        "Only combinations of the outputs were compared that the free phases of complex vectors do not change.",
+        meaning="Complex singular vectors and eigenvectors have a phase that nothing defines, and so no derivative.",
+        cause="The function returns such vectors.",
+        example="# The singular value decomposition of a complex matrix.",
+        advice="Nothing. Do not use derivatives that depend on the phases.",
+    ),
+    Kind.FUNCTION_NOT_REPEATABLE: Row(
+        "f changes each time that it is {when}: it uses randomness or state outside of its arguments.",
+        meaning="There is no one function to differentiate, so that nobody is called wrong.",
+        cause="NumPy's random numbers, a counter, a cache, or a callback with state.",
+        example=CHECK + "def f(x):\n    return x * np.random.default_rng().normal()\n"
+        "report = check_derivatives(f, np.ones(2))",
+        advice="Pass random keys and state as arguments.",
+    ),
+    Kind.INCREMENTS_CONTRADICTED: Row(
+        "The exact increments disagreed with both JAX and finite differences in some entries. Finite differences were "
+        "used there.",
+        meaning="The interpreter of this check goes wrong on something in the function.",
+        cause="A primitive whose exact rule does not fit, such as a black box with state beside it.",
+        example="# A solver that is given a matrix and its factorisation, and differentiates by the matrix alone.",
+        advice="Report it. The verdict does not depend on the increments there.",
+    ),
+    Kind.IN_32_BITS: Row(
+        "f was checked in 32 bits, as JAX is set, since it does not run in 64: {message}.",
+        meaning="A float64 or Python number was given, and f mixes it with arrays that were made in 32 bits.",
+        cause="A constant array of the module, made before 64 bits were switched on.",
+        example="# A scan whose carry starts as jnp.ones(3), made in 32 bits, and meets a float64 argument.",
+        advice="Make constants within f, or give float32 arguments.",
+    ),
+    Kind.KINK: Row(
+        "f is not differentiable here (a kink). JAX's value is accepted where it lies between the left and right "
+        "derivatives.",
+        meaning="The slopes on both sides of the point differ, and every value between is a convention.",
+        cause="relu, abs, max or where at equal numbers.",
+        example=CHECK + "report = check_derivatives(jnp.abs, np.zeros(2))",
+        advice="Nothing, or check at another point to have the derivative itself compared.",
+    ),
+    Kind.MACHINE_CODE: Row(
+        "The program of {where} mode has the right derivative when NumPy runs it. XLA's machine code does not.",
+        meaning="The compiler computes a number twice, each time with other roundings, and compares the two.",
+        cause="A rule that looks for the entry that equals the maximum, fused with what computes it.",
+        example="# The derivative of max(x / 3 + c) in float32 where entries are equal up to a rounding.",
+        advice="Look at whether your program compiles it in the same way.",
+    ),
+    Kind.MODE_MISSING: Row(
+        "JAX lacks this mode here: {message}",
+        meaning="The mode could not be checked. The others were.",
+        cause="A custom_vjp has no forward mode, and a while_loop no reverse mode.",
+        example=with_rule("g * jnp.cos(x)"),
+        advice="Nothing, if you do not use that mode.",
+    ),
+    Kind.NAN_GIVEN: Row(
+        "NaN was given for {where}.",
+        meaning="Whatever depends on this number is NaN, and has no derivative.",
+        cause="The point of the check is not finite.",
+        example=CHECK + "report = check_derivatives(lambda x: x * x, np.array([1.0, np.nan]))",
+        advice="Check at a finite point.",
+    ),
+    Kind.NOTHING_CHECKED: Row(
+        lambda fact: f"JAX has no derivative in {' or '.join(fact.where)} mode here, so nothing was checked.",
+        meaning="No source reported a derivative.",
+        cause="Reverse mode through a while_loop, or forward mode through a custom_vjp, was asked for alone.",
+        example=CHECK + "def f(x):\n    return jax.lax.while_loop(lambda y: y < 9.0, lambda y: 2.0 * y, x)\n"
+        'report = check_derivatives(f, 1.3, modes=["reverse"])',
+        advice="Check the other mode.",
+    ),
+    Kind.NOT_BATCHABLE: Row(
+        "f cannot be batched by jax.vmap: {message}",
+        meaning="The function works for one example at a time.",
+        cause="A custom_vmap rule that raises, or a primitive without a batching rule.",
+        example="# A custom_vmap whose rule for batches raises NotImplementedError.",
+        advice="Nothing, if you do not batch it.",
+    ),
+    Kind.NOT_DIFFERENTIATED: Row(
+        "No derivative is taken of {where}.",
+        meaning="These outputs are no floating or complex arrays.",
+        cause="The function also returns indices, counts or flags.",
+        example=CHECK + "report = check_derivatives(lambda x: (jnp.sum(x), jnp.argmax(x)), np.arange(3.0))",
+        advice="Nothing.",
+    ),
+    Kind.NO_SLOPE: Row(
+        "There is no derivative to compare: {reason}.",
+        meaning="The function jumps or has no slope at this point.",
+        cause="sign, floor or round at one of their jumps, equal eigenvalues, or a branch that changes here.",
+        example=CHECK + "report = check_derivatives(jnp.floor, np.array([1.0, 0.5]))",
+        advice="Check at another point.",
+    ),
+    Kind.OWN_PRECISION_ONLY: Row(
+        _own_precision_only,
+        meaning="Errors below the rounding of the type are not seen.",
+        cause="A callback, a sampler, a solver with a tolerance, or code that reads bits.",
+        example="# A pure_callback in float32.",
+        advice="Check in float64 to see smaller errors.",
+    ),
+    Kind.PRODUCT_BITS: Row(
+        "Matrix products use {bits} bits of each number, which the error bounds allow for.",
+        meaning="The device multiplies coarser numbers than the type of the arrays.",
+        cause="TF32 on a GPU, bfloat16 on a TPU, or a precision that was chosen for a product.",
+        example=CHECK + "report = check_derivatives(lambda x: jax.lax.dot(x, x, "
+        'precision=jax.lax.DotAlgorithmPreset.F16_F16_F16), np.ones((2, 2), "float32"))',
+        advice="jax.default_matmul_precision('highest') shows smaller errors.",
+    ),
+    Kind.SIDE_EFFECT: Row(
+        _side_effect,
+        meaning="JAX runs Python when it traces f, and not each time that f runs.",
+        cause="A counter, a cache or a list of results outside of f.",
+        example=CHECK
+        + "seen = []\ndef f(x):\n    seen.append(1)\n    return jnp.sin(x)\nreport = check_derivatives(f, 0.3)",
+        advice="Return what is to be kept.",
+    ),
+    Kind.SLOPE_WITHOUT_LIMIT: Row(
+        "There is no derivative: slopes grow without limit as steps shrink.",
+        meaning="The function has a vertical tangent or a cusp at this point, as √x has at 0.",
+        cause="A root, an arcsine or x log x at the end of its domain.",
+        example=CHECK + "report = check_derivatives(jnp.cbrt, 0.0)",
+        advice="Check at another point, or guard the argument there.",
+    ),
+    Kind.SOLVER_HIDES_DIGITS: Row(
+        lambda fact: (
+            f"{fact.data['undecided']} of {fact.data['total']} coordinates cannot be decided: "
+            f"{first_few(fact.where, 3)}. A solver in f stops at a tolerance that hides their digits."
+        ),
+        meaning="The solution's own error is as large as the error that is looked for.",
+        cause="A loose tolerance of an iterative solver.",
+        example="# A custom_root by Newton's method with a tolerance of 1e-3.",
+        advice="Check with a smaller tolerance.",
+    ),
+    Kind.SOLVER_TOLERANCE: Row(
+        "A solver stops at its tolerance: a finer one moves JAX's derivatives by up to {moved:.1e} of the largest. The "
+        "error bounds hold {factor:.0f} times that.",
+        meaning="Derivatives of a solution are as exact as the solution.",
+        cause="An iterative solver, such as conjugate gradients, Newton's method or an ODE solver.",
+        example="# jax.scipy.sparse.linalg.cg with tol=1e-4.",
+        advice="Nothing, or a smaller tolerance to see smaller errors.",
+    ),
+    Kind.TRUSTED_RULE: Row(
+        "Taken as they are, and not checked: {where}.",
+        meaning="These derivatives are a matter of definition.",
+        cause="A rule that was named by trust=, or a sampler whose derivative is a convention.",
+        example="# A straight-through rounding with trust=['straight_through'].",
+        advice="Nothing.",
+    ),
+    Kind.TWICE_WOULD_PASS: Row(
+        "The error bounds exceed the derivatives in most of {where} (up to {bound:.1e}): even a factor of 2 would go "
+        "unnoticed.",
+        meaning="The function amplifies its rounding errors so much that nothing about its derivative can be decided.",
+        cause="Huge terms that cancel, or an ill-conditioned recurrence.",
+        example=CHECK + "def f(x):\n    return jnp.sum(1e20 * (jnp.sin(x) ** 2 + jnp.cos(x) ** 2) - 1e20 + x)\n"
+        "report = check_derivatives(f, np.array([0.7, 1.3]))",
+        advice="Check at another point, in float64, or without the terms that cancel.",
+    ),
+    Kind.UNUSED_ARGUMENT: Row(
+        "f does not use {where}.",
+        meaning="The derivatives with respect to these arguments are zero by construction.",
+        cause="A loss that was detached from its parameters, or a typing error.",
+        example=CHECK + "report = check_derivatives(lambda x, y: y * y, 1.0, 2.0)",
+        advice="Look at whether that is meant.",
+    ),
+    Kind.VALUES_DIFFER: Row(
+        "JAX computes another value than the interpreter for {where}.",
+        meaning="The two do not run the same function, so that their derivatives cannot be compared.",
+        cause="A primitive that the interpreter reads differently, or a value that rounding decides.",
+        example="# A function of a number's bits in a type that the interpreter widens.",
+        advice="Check at another point. If it persists, report it.",
+    ),
+    Kind.VALUE_NOT_FINITE: Row(
+        "f is not finite at this point: {where}.",
+        meaning="There is no derivative where the value is infinite or NaN.",
+        cause="An argument outside of the domain, or an overflow.",
+        example=CHECK + "report = check_derivatives(jnp.log, np.array([1.0, -1.0]))",
+        advice="Check at another point.",
+    ),
+    Kind.ZERO_DERIVATIVE: Row(
+        _zero,
+        meaning="Nothing that f returns depends on its arguments here.",
+        cause="A detached loss, or a point where everything saturates.",
+        example=CHECK + "report = check_derivatives(lambda x: jnp.sum(0.0 * x), np.ones(2))",
+        advice="Check at another point, or look for stop_gradient.",
+    ),
+}

@@ -151,7 +151,7 @@ ROWS = {
         example="# A cost of 1e300 that is a difference of two such numbers.",
         advice="Scale the inputs, or check at another θ.",
     ),
-    Kind.MUTATES_ARGUMENT: Row(
+    Kind.ARGUMENT_CHANGED: Row(
         "{where} changes its argument {argument} in place.",
         meaning="The caller's array holds other numbers after the call.",
         cause="An in-place operation such as -= on the argument or on a view of it.",

@@ -233,7 +233,7 @@ def test_disagreement_outweighs_doubt():
 
 
 def test_misconduct_is_disagreement_even_where_the_numbers_are_right():
-    facts = wrong(Kind.MUTATES_ARGUMENT, "b"), wrong(Kind.NOT_REPEATABLE, "b")
+    facts = wrong(Kind.ARGUMENT_CHANGED, "b"), wrong(Kind.NOT_REPEATABLE, "b")
     report = verdict_on(answer("a"), replace(answer("b"), misconduct=facts))
     assert (report.verdict, report.outliers, report.findings) == ("disagree", ("b",), ())
     assert report.reasons == facts

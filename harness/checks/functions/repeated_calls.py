@@ -45,7 +45,7 @@ def call_twice(user: UserFunction) -> FirstAnswer:
         if leaves_domain(error):
             error.add_note("fun raised this at the theta to be checked; give one inside of its domain")
         raise
-    facts = [wrong(Kind.MUTATES_ARGUMENT, FUN, argument="theta")] if changed else []
+    facts = [wrong(Kind.ARGUMENT_CHANGED, FUN, argument="theta")] if changed else []
     repeats = _is_same(cost, gradient, *again[:2], user.unit)
     if not repeats:
         facts.append(_how_it_changes(user, (cost, gradient), again[:2]))

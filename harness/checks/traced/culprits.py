@@ -1,288 +1,209 @@
-"""Whose rule is it? Every custom rule, and then every primitive, checked alone at the values that it met.
+"""Whose rule is it? Every custom rule, and then every primitive, checked by itself at the values that it met.
 
-The check of an equation is the check of a function: the same increments, the same error bars. The rule that is off the
-farthest is named with its file and line, and run by its primal once more: if nothing is at odds then, it explains all.
+The check of an equation is the check of a function, with the same increments and error bounds. The rule with the
+largest error is named with its file and line. Then the function runs with the rule's primal in its place: if every
+derivative agrees then, the rule explains all.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-import jax
 import numpy as np
 
-from harness.checks.random_directions import random_directions
-from harness.checks.traced.culprit_names import Culprit, named
-from harness.checks.traced.derivative_case import Check
-from harness.checks.traced.derivative_subject import INCREMENTS, MODES
+from harness.checks.traced.derivative_case import INCREMENTS, Case, trace_case
+from harness.checks.traced.derivative_comparison import Comparison, compare_derivatives
+from harness.checks.traced.derivative_subject import find_mistakes
+from harness.checks.traced.equations_met import Operands, meet_equations
+from harness.checks.traced.function_values import broken_modes, changed_values
+from harness.checks.traced.jax_modes import MODES
 from harness.checks.traced.traced_programs import equations_in
-from harness.checks.traced.true_slopes import Truth
+from harness.facts.fact import Fact, Severity
+from harness.facts.kinds import Kind
 from reference.arithmetics.increments import Increment, is_constant
 from reference.traced.equations import Equation, Program, bind, is_key, kind, primal_of, programs_in
-from reference.traced.interpreter import Run
 from reference.traced.primitives.calls import CALLS, CUSTOM_RULES
 from reference.traced.program_replay import replayed
 from reference.traced.rule_origins import (
     NOWHERE,
-    Place,
     argument_names,
-    frames_of,
+    forward_of,
     function_of,
+    is_jax,
+    is_of_library,
     is_rule_of_jax,
-    whose,
+    line_of,
+    own_line_of,
     without_rules,
+    written,
 )
-from reference.traced.traced_function import Traced
-
-KEPT = 3
-"""An equation in a loop is met many times; the first of its values and the last ones are tried."""
 
 RULES_TRIED, PRIMITIVES_TRIED = 24, 60
+"""No more rules and primitives are checked by themselves."""
 
 
-NO_DERIVATIVE = {
-    "stop_gradient", "argmax", "argmin", "argsort", "round", "rint", "floor", "ceil", "trunc", "sign", "astype",
-}  # fmt: skip
-"""Functions whose results do not change with what they are given, or jump."""
+@dataclass(frozen=True)
+class Culprit:
+    """An equation whose own derivative is wrong."""
+
+    name: str  # of the function with the rule, or of the primitive
+    # the functions that make up the rule, with file and line; or the user's line that calls a primitive, or a rule of
+    # JAX's
+    where: str
+    # the largest error, as a share of the equation's largest derivative; zero where none was seen, and only the primal
+    # in the place of the rule shows it
+    off: float
+    mistakes: tuple[Fact, ...] = ()  # which mistake it is, where that is known
+    # whether every derivative agrees with the primal in the place of the rule; None where that was not tried
+    explains: bool | None = None
+    in_float64: bool = False  # whether the error is that of the rule's evaluation in float64
+    order: int = 1  # 2 where the rule is right at first order, and its own derivative is wrong
+    of_jax: bool = False  # whether the rule comes with JAX
+
+    def facts(self, kind: Kind = Kind.WRONG_RULE, severity: Severity = Severity.NOTE) -> tuple[Fact, ...]:
+        """The rule as a fact, followed by its mistakes."""
+        data = {name: value for name, value in vars(self).items() if name not in ("where", "mistakes")}
+        return (Fact(kind, severity, (self.where,), data), *self.mistakes)
 
 
-PLUMBING = {
-    "ad", "ad_checkpoint", "api", "array_methods", "batching", "core", "linear_util", "partial_eval", "pjit",
-    "source_info_util", "traceback_util", "tree", "tree_util",
-}  # fmt: skip
-"""Modules of JAX that stand between the function that is called and the one who calls."""
+def _name(equation: Equation, off: float, mistakes: Sequence[Fact] = (), *, hands_on_value: bool = False) -> Culprit:
+    """A culprit with the lines of its rule: of the forward half where the value that this hands on is wrong."""
+    off, line, mistakes = off if np.isfinite(off) else np.inf, line_of(equation), tuple(mistakes)
+    called = f"called by {line}" if line != NOWHERE else "of JAX"
+    if equation.name not in CUSTOM_RULES:
+        return Culprit(equation.name, str(line) if line != NOWHERE else "of JAX", off, mistakes)
+    name, places = written(equation)
+    if is_rule_of_jax(equation):
+        return Culprit(name or equation.name, called, off, mistakes, of_jax=True)
+    forward = forward_of(equation)
+    if hands_on_value and places and forward != NOWHERE and not is_jax(forward):
+        places = [forward]
+    where = ", ".join(dict.fromkeys(map(str, places)))
+    if any(map(is_of_library, places)) and (own := own_line_of(equation)) != NOWHERE:
+        where = f"{where}, called by {own}"  # a library's wrapper, around a rule that may be the user's
+    return Culprit(name or equation.name, where, off, mistakes)
 
 
-def called_from(equations: Sequence[Equation]) -> Iterator[Place]:
-    """The functions of JAX that lines of the user's own call, for an equation and those around it, the innermost first.
-
-    What JAX traces apart, as under `jax.checkpoint`, has no line of the user's: that is the line of what is around it.
-    """
-    called = ""
-    for equation in equations:
-        called = called or str(equation.raw.params.get("name", equation.name))
-        for frame in frames_of(equation):
-            whose_it_is = whose(frame.file_name)
-            if whose_it_is != "jax":
-                if whose_it_is == "own":
-                    yield Place(called, frame.file_name, frame.line_num)
-                called = ""
-                break
-            called = called if Path(frame.file_name).stem in PLUMBING else frame.function_name
-
-
-class Met(Run):
-    """A run that keeps what every equation was given, and which of it depends on f's arguments.
-
-    Attributes
-    ----------
-    equations : dict
-        The operands of every equation, each time that it was met.
-    constant : list of Place
-        The lines of the user's own that take a derivative away, by functions of `NO_DERIVATIVE`.
-    """
-
-    def __init__(self, check: Check) -> None:
-        super().__init__(trusted=check.truth.trusted)
-        self.equations: dict[Equation, list[list[Increment]]] = {}
-        self.constant: list[Place] = []
-        self._within: list[Equation] = []
-        with np.errstate(all="ignore"):
-            check.truth.changes(random_directions(1, check.inputs.size, check.seed), self)
-        self.equations = {eq: values for eq, values in self.equations.items() if not self.trusted(eq)}
-
-    @property
-    def has_rules(self) -> bool:
-        """Whether a custom rule that is not JAX's was met, and is not trusted."""
-        return any(eq.name in CUSTOM_RULES and not is_rule_of_jax(eq) for eq in self.equations)
-
-    def equation(self, equation: Equation, operands: Sequence[Any]) -> Sequence[Any]:
-        if equation.name not in CALLS:
-            values = self.equations.setdefault(equation, [])
-            if len(values) == KEPT:
-                values.pop(1)
-            values.append(list(operands))
-        self._within.append(equation)
-        outputs = super().equation(equation, operands)
-        is_within = equation.name in CALLS and equation.params.get("name") not in NO_DERIVATIVE
-        taken_away = not (self.looks_through or is_within or all(map(is_constant, operands)))
-        if taken_away and (equation.name in NO_DERIVATIVE or all(map(is_constant, outputs))):
-            place = equation.once("who takes it away", self._who_takes_it_away)
-            if place != NOWHERE and place not in self.constant:
-                self.constant.append(place)
-        self._within.pop()
-        return outputs
-
-    def _who_takes_it_away(self) -> Place:
-        """The line of the user's own that calls a function without a derivative, for the equation that runs now."""
-        return next((place for place in called_from(self._within[::-1]) if place.name in NO_DERIVATIVE), NOWHERE)
+# -- the search -------------------------------------------------------------------------------------------------------
 
 
 def find_culprits(
-    check: Check, met: dict[Equation, list[list[Increment]]], of_first_order: Callable[[], Check] | None = None
+    comparison: Comparison,
+    met: Operands,
+    deadline: float,
+    trace_first_order: Callable[[], Case] | None = None,
 ) -> list[Culprit]:
-    """The equations whose derivatives are off, the worst first: custom rules, or else JAX's own.
+    """The equations whose derivatives are wrong, the worst first: custom rules, or else JAX's own.
 
-    Of a check of second order, whose program has most rules inlined, `of_first_order` makes that of the function.
+    The program of a second-order check has most rules inlined. Then `trace_first_order` traces the function itself.
     """
-    custom = [eq for eq in met if eq.name in CUSTOM_RULES]
-    others = [eq for eq in met if eq.name not in CUSTOM_RULES]
-    found = _off(check, met, custom[:RULES_TRIED])
+    case, custom = comparison.case, [eq for eq in met if eq.name in CUSTOM_RULES][:RULES_TRIED]
+    found = _find_wrong(case, met, custom, deadline)
     if found:
         culprit, equation = found[0]
-        found[0] = replace(culprit, explains=_explains(check, equation)), equation
-    elif of_first_order:
-        found = _of_second_order(of_first_order(), check.deadline)
+        found[0] = replace(culprit, explains=_explains(comparison, equation)), equation
+    elif trace_first_order:
+        found = _of_second_order(trace_first_order(), deadline)
     if not found:
-        found = _off(check, met, _different([eq for eq in others if not _holds_rule(eq)])[:PRIMITIVES_TRIED])
-        # of an infinite slope no rule is to blame, and of NaN in a loop an operation of the loop is
+        others = [eq for eq in met if eq.name not in CUSTOM_RULES and not _holds_rule(eq)]
+        found = _find_wrong(case, met, _distinct(others)[:PRIMITIVES_TRIED], deadline)
+        # no rule is to blame for an infinite slope; for NaN in a loop, an operation of the loop is
         found = [(culprit, eq) for culprit, eq in found if np.isfinite(culprit.off)]
-    return [culprit for culprit, _ in found] or _by_primal(check, custom[:RULES_TRIED])
+    return [culprit for culprit, _ in found] or _by_primal(comparison, custom, deadline)
 
 
-def _of_second_order(first: Check, deadline: float) -> list[tuple[Culprit, Equation]]:
-    """The custom rules of a function whose own derivatives are off, and which of them are right at first order."""
-    first.deadline, met = deadline, Met(first).equations
+def find_hidden_culprits(case: Case, met: Operands, deadline: float) -> list[Culprit]:
+    """The user's own rules that are wrong although nothing in the whole shows it."""
+    own = {eq: values for eq, values in met.items() if eq.name in CUSTOM_RULES and not is_rule_of_jax(eq)}
+    own = {eq: values for eq, values in own.items() if not _is_all_of(case.program, eq)}
+    return [culprit for culprit, _ in _find_wrong(case, own, list(own)[:RULES_TRIED], deadline)]
+
+
+def _of_second_order(first: Case, deadline: float) -> list[tuple[Culprit, Equation]]:
+    """The rules of a function whose own derivatives are wrong, and which of them are right at first order."""
+    met = meet_equations(first).operands
     custom = [eq for eq in met if eq.name in CUSTOM_RULES][:RULES_TRIED]
-    found = _off(first, met, custom, order=2)
-    wrong = {eq for _, eq in _off(first, met, [eq for _, eq in found])}
+    found = _find_wrong(first, met, custom, deadline, order=2)
+    wrong = {eq for _, eq in _find_wrong(first, met, [eq for _, eq in found], deadline)}
     return [(culprit if eq in wrong else replace(culprit, order=2), eq) for culprit, eq in found]
 
 
-def _by_primal(check: Check, equations: Sequence[Equation]) -> list[Culprit]:
-    """The first rule whose primal in its place leaves nothing at odds, where each by itself is off by too little."""
-    for equation in {function_of(eq): eq for eq in equations}.values():
-        if time.perf_counter() > check.deadline:
-            break
-        if _explains(check, equation):
-            return [replace(named(equation, 0.0, ""), explains=True)]
-    return []
-
-
-def _holds_rule(equation: Equation) -> bool:
-    """Whether a custom rule is within, so that the equation checked alone tells of that."""
-    inner = [eq for program in programs_in(equation) for eq in program.equations]
-    return any(eq.name in CUSTOM_RULES or _holds_rule(eq) for eq in inner)
-
-
-OPPOSITE_OF = {"reverse": "cotangents", "forward": "tangents"}
-
-
-def beside_the_numbers(check: Check) -> list[str]:
-    """What is wrong with JAX's modes, although they answer the derivatives where they were asked for them."""
-    return [*_not_linear(check), *_not_mapped(check), *_other_values(check)]
-
-
-def _not_linear(check: Check) -> list[str]:
-    return [
-        f"{mode} mode is not linear: of opposite {OPPOSITE_OF[mode]} it does not answer the opposite"
-        for mode in check.not_linear
-        if not (check.truth.taken_as_they_are or check.by_solvers)  # no derivative on purpose, or good to a tolerance
-    ]
-
-
-def _not_mapped(check: Check) -> list[str]:
-    modes = dict.fromkeys(check.not_mapped)
-    return [f"{mode} mode answers otherwise where it is not mapped by jax.vmap than where it is" for mode in modes]
-
-
-@np.errstate(all="ignore")
-def _other_values(check: Check) -> list[str]:
-    """Where a mode hands on another value than the function's."""
-    told, f, (_, expected, error) = [], check.function, check.values
-    ways = {"reverse": lambda *x: jax.vjp(f, *x)[0], "forward": lambda *x: jax.jvp(f, x, x)[0]}
-    for mode in (mode.name for mode in check.asked if mode.name not in check.left_out):
-        try:
-            program = Traced(ways[mode], *check.leaves).program
-        except Exception:  # noqa: BLE001  what cannot be traced does not answer a derivative either
-            continue
-        truth = Truth(program, check.leaves, check.inputs, check.outputs)
-        values = truth.value()
-        if not (np.abs(values - expected) > 2.0 * error).any():
-            continue
-        off = np.abs(values - expected) - 2.0 * (error + truth.value_spread(check.seed))
-        i = int(np.argmax(off))
-        if off[i] > 0.0:
-            name = check.outputs.label(i)
-            told.append(f"{name} is {values[i]:.6g} while {mode} mode goes on, and {expected[i]:.6g} otherwise")
-    return told
-
-
-def rules_alone(check: Check, met: dict[Equation, list[list[Increment]]]) -> list[str]:
-    """Custom rules of the user's own that are off although nothing shows of it in the whole, as notes."""
-    met = {eq: values for eq, values in met.items() if eq.name in CUSTOM_RULES and not is_rule_of_jax(eq)}
-    met = {eq: values for eq, values in met.items() if not _is_all_of(check.truth.program, eq)}
-    return [f"{culprit}; the whole does not show it" for culprit, _ in _off(check, met, list(met)[:RULES_TRIED])]
-
-
-def _is_all_of(program: Program, equation: Equation) -> bool:
-    """Whether a program does nothing but run this equation on its arguments: then the check of one is the other's."""
-    if len(program.equations) != 1 or program.constants:
-        return False
-    (only,) = program.equations
-    if only.inputs != program.arguments or only.outputs != program.results:
-        return False
-    return only is equation or (only.name in CALLS and _is_all_of(primal_of(only), equation))
-
-
-def _different(equations: Sequence[Equation]) -> list[Equation]:
-    """One equation of each primitive, shapes and types."""
-    kinds = {(eq.name, eq.shapes, eq.dtypes, str(eq.raw.params)): eq for eq in reversed(equations)}
-    return list(kinds.values())[::-1]
-
-
-def _off(
-    check: Check, met: dict[Equation, list[list[Increment]]], equations: Sequence[Equation], order: int = 1
+def _find_wrong(
+    case: Case, met: Operands, equations: Sequence[Equation], deadline: float, order: int = 1
 ) -> list[tuple[Culprit, Equation]]:
-    """The equations that are off themselves, each once, the farthest first; what is left at the deadline is not tried.
+    """The equations that are wrong themselves, each once, the worst first; none is tried after the deadline.
 
-    Not those that are right as soon as what they call is.
+    An equation that is right as soon as what it calls is right is no culprit.
     """
     found = []
     for done, equation in enumerate(equations):
-        if time.perf_counter() > check.deadline:
+        if time.perf_counter() > deadline:
             break
-        check.truth.progress("each rule alone", done, len(equations))
-        tried = [alone for values in met[equation] if (alone := _alone(equation, values, order))]
+        case.progress("each rule alone", done, len(equations))
+        tried = [culprit for values in met[equation] if (culprit := _check_alone(equation, values, order))]
         if tried:
             found.append((max(tried, key=lambda culprit: culprit.off), equation))
-    found = [(culprit, eq) for culprit, eq in found if not _is_innocent(check, eq, [e for _, e in found], order)]
+    wrong = [eq for _, eq in found]
+    found = [(culprit, eq) for culprit, eq in found if not _is_innocent(case, eq, wrong, deadline, order)]
     found = list({(c.name, c.where): (c, eq) for c, eq in sorted(found, key=lambda pair: pair[0].off)}.values())
+    # a wrong rule within makes the one around it wrong: the inner one comes first
     return sorted(found, key=lambda pair: (sum(_calls(pair[1], other) for _, other in found), -pair[0].off))
 
 
-def _is_innocent(check: Check, equation: Equation, wrong: Sequence[Equation], order: int) -> bool:
-    """Whether a custom rule is right as soon as those of the other functions that are off are not taken.
+def _by_primal(comparison: Comparison, equations: Sequence[Equation], deadline: float) -> list[Culprit]:
+    """The first rule whose primal in its place makes everything agree, where no rule alone shows an error."""
+    for equation in {function_of(eq): eq for eq in equations}.values():
+        if time.perf_counter() > deadline:
+            break
+        if _explains(comparison, equation):
+            return [replace(_name(equation, 0.0), explains=True)]
+    return []
 
-    The function is traced anew, for what a rule calls stands in no program: it is run whenever JAX differentiates.
+
+def _explains(comparison: Comparison, equation: Equation) -> bool | None:
+    """Whether every derivative agrees when the function runs with the rule's primal; None where JAX cannot."""
+    case, place = comparison.case, function_of(equation)
+
+    def without(*leaves: Any) -> list[Any]:
+        return replayed(case.program, lambda eq: function_of(eq) == place or _calls(eq, equation), *leaves)
+
+    modes = [answer.name for answer in comparison.answers if answer.name in MODES] or ["reverse"]
+    try:
+        traced = trace_case(without, case.leaves, case.inputs.names, lambda: case.outputs.names, seed=case.seed)
+        again = compare_derivatives(traced, modes)
+    except Exception:  # noqa: BLE001  what JAX cannot differentiate without the rule stays unknown
+        return None
+    return None if again.missing else not again.disagreeing
+
+
+def _is_innocent(case: Case, equation: Equation, wrong: Sequence[Equation], deadline: float, order: int) -> bool:
+    """Whether a custom rule is right as soon as the wrong rules of other functions are not used.
+
+    The function is traced anew. A rule stands in no program: JAX runs it whenever it differentiates.
     """
     function = function_of(equation)
     others = {function_of(eq) for eq in wrong if eq.name in CUSTOM_RULES} - {function}
-    if not others or equation.name not in CUSTOM_RULES or time.perf_counter() > check.deadline:
+    if not others or equation.name not in CUSTOM_RULES or time.perf_counter() > deadline:
         return False
     with without_rules(others):
-        f, names = (lambda *leaves: check.function(*leaves)), (check.inputs.names, lambda: check.outputs.names)
-        met = Met(Check(f, check.leaves, *names, check.truth.trusted, seed=check.seed)).equations
+        names = case.inputs.names, lambda: case.outputs.names
+        traced = trace_case(
+            lambda *leaves: case.function(*leaves), case.leaves, *names, trusted=case.trusted, seed=case.seed
+        )  # fmt: skip
+        met = meet_equations(traced).operands
         same = [(eq, values) for eq, tried in met.items() if function_of(eq) == function for values in tried]
-        return bool(same) and not any(_alone(eq, values, order) for eq, values in same)
+        return bool(same) and not any(_check_alone(eq, values, order) for eq, values in same)
 
 
-def _calls(outer: Equation, inner: Equation) -> bool:
-    """Whether a function with a rule calls another: a wrong rule within makes the one around it wrong."""
-    if outer is inner or outer.name not in CUSTOM_RULES or inner.name not in CUSTOM_RULES:
-        return False
-    return any(
-        eq.name in CUSTOM_RULES and function_of(eq) == function_of(inner) for eq in equations_in(primal_of(outer))
-    )
+# -- one equation -----------------------------------------------------------------------------------------------------
 
 
-def _alone(equation: Equation, met: Sequence[Increment], order: int = 1) -> Culprit | None:
-    """The check of one equation, at values that it met; None where it is right, or cannot be told.
+def _check_alone(equation: Equation, met: Sequence[Increment], order: int = 1) -> Culprit | None:
+    """The check of one equation at values that it met; None where it is right, or nothing can be decided.
 
-    It is differentiated in what depends on f's arguments: no rule needs to be right for what is constant. What is given
-    twice moves together, such as a matrix to an equation and to its solver.
+    It is differentiated in what depends on f's arguments: no rule needs to be right for what is constant. An array that
+    is given twice moves together, such as a matrix that goes to an equation and to its solver.
     """
     values = [x.value for x in met]
     given = [x if is_key(x) else np.asarray(x).astype(t) for x, t in zip(values, equation.input_dtypes)]
@@ -303,46 +224,70 @@ def _alone(equation: Equation, met: Sequence[Increment], order: int = 1) -> Culp
     names = [f"its argument {called[i - closed_over]}" for i in moving]
     try:
         outputs = [f"its output {i}" for i in kept]
-        check = Check(apply, [given[i] for i in moving], names, lambda: outputs, order=order)
-        check.ask(("reverse",))
-        if "reverse" in check.left_out:
-            check.ask(("forward",))
-    except Exception:  # noqa: BLE001  an equation that cannot run alone tells nothing
+        case = trace_case(apply, [given[i] for i in moving], names, lambda: outputs, order=order)
+        comparison = compare_derivatives(case, ("reverse",))
+        if comparison.missing:
+            comparison = compare_derivatives(case, ("forward",))
+    except Exception:  # noqa: BLE001  an equation that cannot run alone shows nothing
         return None
-    return _culprit(equation, check)
+    return _convict(equation, comparison)
 
 
-def _culprit(equation: Equation, check: Check) -> Culprit | None:
-    against = [pair for pair in (*check.pairs, *check.ends) if pair.disagrees]
-    if not against:
+def _convict(equation: Equation, comparison: Comparison) -> Culprit | None:
+    """The culprit that the check of an equation shows; None where the equation is right."""
+    if not comparison.disagreeing:
         if equation.name not in CUSTOM_RULES or is_rule_of_jax(equation):
             return None
-        answers, values = [*_not_linear(check), *_not_mapped(check)], _other_values(check)
-        hidden = [*answers, *values]
-        return named(equation, 0.0, hidden[0], hands_on_the_value=not answers) if hidden else None
-    pair = against[0]
-    wrong = next(answer for answer in check.answers if answer.name in (pair.first, pair.second))
-    right = next(answer for answer in check.answers if answer.name == INCREMENTS)
+        broken, values = broken_modes(comparison), changed_values(comparison)
+        hidden = [*broken, *values][:1]
+        return _name(equation, 0.0, _as_notes(hidden), hands_on_value=not broken) if hidden else None
+    pair, look = comparison.disagreeing[0], comparison.look
+    wrong = next(answer for answer in comparison.answers if answer.name in (pair.first, pair.second))
+    right = next(answer for answer in comparison.answers if answer.name == INCREMENTS)
     with np.errstate(all="ignore"):
         sizes = np.abs(np.concatenate([right.gradient, wrong.gradient]))
         size = sizes[np.isfinite(sizes)].max(initial=np.finfo(float).tiny)
         off = float(np.max(pair.difference[pair.at_odds]) / size)
-    by_meaning = check.subject.by_meaning if pair in check.pairs else check.ends_by_meaning
-    in_float64 = bool((by_meaning.pop(wrong.name, np.zeros(1, bool)) & pair.at_odds).any())
-    shape = check.subject.explain(wrong, right, pair.at_odds) if pair in check.pairs else ""
-    return replace(named(equation, off, shape), in_float64=in_float64)
+    is_end = pair in comparison.ends.pairs
+    masks = comparison.ends.in_float64 if is_end else {name: mask for name, (mask, _) in look.in_float64.items()}
+    in_float64 = bool((masks.get(wrong.name, np.zeros(1, bool)) & pair.at_odds).any())
+    mistakes = () if is_end else find_mistakes(look.coordinates, wrong, right, pair.at_odds)
+    return replace(_name(equation, off, mistakes), in_float64=in_float64)
 
 
-def _explains(check: Check, equation: Equation) -> bool | None:
-    """Whether nothing is at odds any more when the function runs by its primal."""
-    place = function_of(equation)
+def _as_notes(facts: Sequence[Fact]) -> list[Fact]:
+    return [replace(fact, severity=Severity.NOTE) for fact in facts]
 
-    def without(*leaves: Any) -> list[Any]:
-        return replayed(check.truth.program, lambda eq: function_of(eq) == place or _calls(eq, equation), *leaves)
 
-    try:
-        again = Check(without, check.leaves, check.inputs.names, lambda: check.outputs.names, seed=check.seed)
-        again.ask([answer.name for answer in check.answers if answer.name in MODES] or ["reverse"])
-    except Exception:  # noqa: BLE001  what JAX cannot differentiate without the rule stays untold
-        return None
-    return None if again.left_out else not any(pair.disagrees for pair in (*again.pairs, *again.ends))
+# -- equations and the calls between them -----------------------------------------------------------------------------
+
+
+def _holds_rule(equation: Equation) -> bool:
+    """Whether a custom rule is within, so that checking the equation alone would check the rule."""
+    inner = [eq for program in programs_in(equation) for eq in program.equations]
+    return any(eq.name in CUSTOM_RULES or _holds_rule(eq) for eq in inner)
+
+
+def _is_all_of(program: Program, equation: Equation) -> bool:
+    """Whether a program does nothing but run this equation on its arguments: then the check of one is the other's."""
+    if len(program.equations) != 1 or program.constants:
+        return False
+    (only,) = program.equations
+    if only.inputs != program.arguments or only.outputs != program.results:
+        return False
+    return only is equation or (only.name in CALLS and _is_all_of(primal_of(only), equation))
+
+
+def _distinct(equations: Sequence[Equation]) -> list[Equation]:
+    """One equation of each primitive, shapes, types and parameters."""
+    kinds = {(eq.name, eq.shapes, eq.dtypes, str(eq.raw.params)): eq for eq in reversed(equations)}
+    return list(kinds.values())[::-1]
+
+
+def _calls(outer: Equation, inner: Equation) -> bool:
+    """Whether a function with a rule calls another one."""
+    if outer is inner or outer.name not in CUSTOM_RULES or inner.name not in CUSTOM_RULES:
+        return False
+    return any(
+        eq.name in CUSTOM_RULES and function_of(eq) == function_of(inner) for eq in equations_in(primal_of(outer))
+    )

@@ -1,27 +1,39 @@
 """Check the derivatives of any function that JAX traces: its rules, the user's and JAX's own, against its values.
 
-The program is run primitive by primitive with exact increments (`harness.checks.traced.true_slopes`). What JAX answers
-in reverse and in forward mode (`harness.checks.traced.jax_modes`) has to be the same within what rounding can move.
+The traced program is run primitive by primitive with exact increments, which use no derivative rule. JAX's derivatives
+in reverse and in forward mode have to be the same within what rounding can move. A check goes through frozen values:
+
+    trace_case           f at its arguments, traced
+    compare_derivatives  measure the point, ask the modes, find the true slopes, compare
+    find_culprits        check each rule by itself where something is wrong
+    judge                the verdict and its facts, as a report
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from harness.checks.traced.culprits import Met, beside_the_numbers, find_culprits, rules_alone
-from harness.checks.traced.derivative_case import NOT_FINITE, Check
-from harness.checks.traced.derivative_notes import SOLVERS_TOLD, details_of, notes_of, type_of
-from harness.checks.traced.derivative_subject import MODES, REFERENCE, consensus
+from harness.checks.traced.culprits import find_culprits, find_hidden_culprits
+from harness.checks.traced.derivative_case import REFERENCE, Case, trace_case
+from harness.checks.traced.derivative_comparison import Comparison, compare_derivatives
+from harness.checks.traced.derivative_notes import (
+    SOLVERS_NOTED,
+    details_of,
+    note_everything,
+    type_of,
+)
+from harness.checks.traced.derivative_subject import TracedDerivatives, find_outliers
+from harness.checks.traced.equations_met import Met, find_nan_origin, meet_equations
 from harness.checks.traced.function_arguments import Arguments, in_32_bits, require
-from harness.checks.traced.nan_origin import where_not_finite
-from harness.checks.traced.traced_programs import alike, has_rules
-from harness.checks.traced.true_slopes import Truth
-from harness.facts.fact import plain
+from harness.checks.traced.function_values import broken_modes, changed_values, find_changes, find_other_values
+from harness.checks.traced.jax_modes import MODES
+from harness.facts.fact import Fact, Severity, doubt, note, wrong
+from harness.facts.kinds import Kind
 from harness.progress import progress_bar
 from harness.sources.process_state import settings_kept
 from harness.verdict.consensus import Consensus
@@ -29,21 +41,22 @@ from harness.verdict.judgement import judge
 from harness.verdict.report import Report
 from reference.arithmetics.companion import first_line
 from reference.jax_settings import settings
-from reference.traced.eager_run import eagerly, values_of
 from reference.traced.equations import Equation
 from reference.traced.random_rounding import COARSE
 from reference.traced.rule_origins import function_of
-from reference.traced.traced_function import Traced
 
 PATIENCE = 2.0
 """Seconds after which a bar shows how far the check is."""
 
-NOT_REPEATABLE = {
-    how: f"f answers differently each time that it is {how}: randomness or state outside its arguments"
-    for how in ("traced", "called")
-}
 
-NOT_IN_64_BITS = "checked in the 32 bits that JAX has here, for f does not run in 64"
+class Blame(NamedTuple):
+    """Whose rule it is: facts for the verdict, facts for each explanation, where NaN begins, and data."""
+
+    facts: tuple[Fact, ...] = ()
+    culprits: tuple[Fact, ...] = ()
+    origins: tuple[Fact, ...] = ()
+    details: dict[str, Any] = {}  # noqa: RUF012  never written to
+    hides_digits: bool = False
 
 
 @settings_kept
@@ -58,7 +71,7 @@ def check_derivatives(
     seed: int = 0,
     budget: float | None = None,
 ) -> Report:
-    """Are the derivatives that JAX has of f the derivatives of f?
+    """Check JAX's derivatives of f, by its rules and those of the user, against f's own values.
 
     Compared are ∂(w·f)/∂x, for every output or for random combinations w of many, in reverse mode, in forward mode, and
     by exact increments through the traced program, in float64, whatever the precision of f.
@@ -68,24 +81,24 @@ def check_derivatives(
     f : callable
         A function that JAX can trace, of any trees of arrays; returns any tree of arrays.
     *args : trees of arrays
-        Where to check. Floating and complex leaves are differentiated in their own precision; Python's numbers are
-        float64. Integers, truth values, random keys, `None` and whatever is no array are left alone.
+        The point to check at. Floating and complex leaves are differentiated in their own precision; Python's numbers
+        are float64. Integers, truth values, random keys, `None` and whatever is no array are left alone.
     order : 1 or 2
-        2 checks the derivatives of JAX's gradient, and not this itself: forward over reverse, and reverse over reverse.
+        2 checks the derivatives of JAX's gradient, forward over reverse and reverse over reverse, and not the gradient.
     modes : some of "reverse" and "forward"
     argnums : int, or several, optional
         The arguments to differentiate; by default all.
     reference : callable, optional
-        ``reference(*args)``: the gradient of an f that returns one real number, in the arguments that are
-        differentiated (a tuple of trees where these are several); judged beside JAX's modes.
+        ``reference(*args)`` is the gradient of an f that returns one real number, with respect to the differentiated
+        arguments (a tuple of trees for several). It is judged beside JAX's modes.
     trust : names of functions
-        Custom rules that are no derivatives on purpose, such as a straight-through rounding: taken as they are, and all
-        the rest is checked against the program with that rule.
+        Custom rules that are no derivatives on purpose, such as a straight-through rounding. They are taken as they
+        are, and the rest is checked against the program with these rules.
     seed : int
-        Of the combinations, directions and random roundings.
+        Draws the combinations, directions and random roundings.
     budget : float, optional
-        Seconds after which, of more than a thousand inputs, no more are looked at one by one, and no more equations for
-        whose rule it is.
+        Seconds. After that, no more of more than a thousand inputs are looked at one by one, and no more rules are
+        tried to find the culprit.
 
     Returns
     -------
@@ -101,156 +114,135 @@ def check_derivatives(
     started = time.perf_counter()
     require(f, order, modes, trust, reference, seed, budget)
     arguments = Arguments(f, args, argnums)
+    deadline = started + (np.inf if budget is None else budget)
 
-    def trusted(equation: Equation) -> bool:
+    def is_trusted(equation: Equation) -> bool:
         return function_of(equation).name in trust
 
     has_64_bits = bool(jax.config.read("jax_enable_x64"))
     with settings(has_64_bits or arguments.needs_64_bits), progress_bar(PATIENCE) as progress:
-        what = arguments.function, arguments.leaves, arguments.names, lambda: arguments.outputs, trusted
-        check, not_in_64_bits = None, ""
+        trace = partial(
+            trace_case, arguments.function, arguments.leaves, arguments.names, lambda: arguments.outputs,
+            trusted=is_trusted, seed=seed, progress=progress,
+        )  # fmt: skip
+        case, failed = None, ""
         try:
-            check = Check(*what, order, seed)
-        except TypeError as reason:  # perhaps of types that are mixed in 64 bits alone
+            case = trace(order=order)
+        except TypeError as reason:  # perhaps because types are mixed in 64 bits alone
             if has_64_bits or not arguments.needs_64_bits:
                 raise
-            not_in_64_bits = f"{NOT_IN_64_BITS}: {first_line(reason)}"
-        if check is None:  # what is raised now is no consequence of that
+            failed = first_line(reason)
+        if case is None:  # an error that is raised now is no consequence of the first one
             with settings(False):
                 report = check_derivatives(
                     f, *in_32_bits(args), order=order, modes=modes, argnums=argnums, reference=reference, trust=trust,
                     seed=seed, budget=budget,
                 )  # fmt: skip
-            return report.with_facts(plain(not_in_64_bits))
-        check.truth.progress = progress
-        check.deadline = started + (np.inf if budget is None else budget)
-        check.ask(modes, None if reference is None else arguments.flat(reference(*args)))
-        subject = check.subject
-        met = Met(check)
-        subject.type_name = type_of(check)
-        subject.notes = notes_of(check, arguments, met, order)
-        subject.details = details_of(check)
-        unchecked = _nobody_checked(check, modes)
-        subject.doubts = [*check.doubts, *unchecked]
-        if check.by_solvers > SOLVERS_TOLD:
-            subject.hint = "a solver in f stops at a tolerance that hides the digits; check it with a smaller one"
-        differing = _differing(check)
-        is_repeatable = not set(NOT_REPEATABLE.values()) & set(differing)
-        changed = [f"f changes its argument {name} in place" for name in arguments.changed()]
-        subject.misconduct = [*changed, *differing]
-        if order == 1 and not subject.misconduct:
-            subject.misconduct, told = _ways_apart(check)
-            subject.notes += told
-        if is_repeatable:
-            _name_rules(check, met, order, partial(Check, *what))
-        _require_met(trust, check)
-        report = _judged(check, started, is_repeatable)
-        return replace(report, decided_share=0.0) if unchecked else report
+            return report.with_facts(note(Kind.IN_32_BITS, message=failed))
+        gradient = None if reference is None else arguments.flat(reference(*args))
+        comparison = compare_derivatives(case, modes, gradient, deadline)
+        report = report_on(comparison, arguments, trace, started, deadline)
+        _require_met(trust, comparison)
+        return report
 
 
-def _name_rules(check: Check, met: Met, order: int, of_first_order: Callable[[], Check]) -> None:
-    """Whose rule it is, where something is wrong; and which rules are off alone, where nothing shows of it."""
-    subject = check.subject
-    if any(pair.disagrees for pair in (*check.pairs, *check.ends)):
-        culprits = find_culprits(check, met.equations, of_first_order if order == 2 else None)
-        subject.name_culprits(culprits)
-        if not culprits:
-            subject.not_finite = where_not_finite(check)
-    elif order == 1 and met.has_rules and (hidden := beside_the_numbers(check)):
-        culprits = find_culprits(check, met.equations)
-        subject.name_culprits(culprits)
-        by = f"; by {culprits[0].rule}" if culprits else ""
-        subject.misconduct = [*subject.misconduct, *(f"{what}{by}" for what in hidden)]
-    else:
-        alone = rules_alone(check, met.equations)
-        if alone:  # whatever digits are lost, it may be the rule that loses them
-            check.answers = [replace(answer, notes=()) for answer in check.answers]
-        if check.truth.coarsest > COARSE:  # of the whole, hardly a digit is known
-            subject.doubts = [*subject.doubts, *alone]
-        else:
-            subject.notes = [*subject.notes, *alone]
+def report_on(
+    comparison: Comparison, arguments: Arguments, trace: Callable[..., Case], started: float, deadline: float
+) -> Report:
+    """The verdict on compared derivatives, with what f does beside them, and whose rule is wrong.
 
-
-def _judged(check: Check, started: float, is_repeatable: bool) -> Report:
-    """The verdict; where points lie outside of the domain, that on the rest beside it.
-
-    Nobody is wrong about a function that is another each time.
+    Nobody is to blame for a function that changes from call to call.
     """
-    subject, verdict = check.subject, consensus(check.answers, check.pairs, check.ends)
-    verdict = verdict if is_repeatable else Consensus((), (), tie=False)
-    compared = check.answers, check.pairs, check.ends, verdict, check.left_out, started
+    met = meet_equations(comparison.case)
+    facts = [*comparison.facts, *_nothing_checked(comparison), *note_everything(comparison, arguments, met)]
+    misconduct = find_misconduct(comparison, arguments)
+    is_repeatable = not any(fact.kind == Kind.FUNCTION_NOT_REPEATABLE for fact in misconduct)
+    blame = find_blame(comparison, met, deadline, trace) if is_repeatable else Blame()
+    return _judge(comparison, [*facts, *misconduct, *blame.facts], blame, started, is_repeatable=is_repeatable)
+
+
+def find_misconduct(comparison: Comparison, arguments: Arguments) -> list[Fact]:
+    """Arguments that f changes, values that change from call to call, and values that depend on how f is run."""
+    found = [wrong(Kind.ARGUMENT_CHANGED, "f", argument=name) for name in arguments.changed()] + find_changes(
+        comparison
+    )
+    return found if found or comparison.case.order == 2 else find_other_values(comparison)
+
+
+def find_blame(comparison: Comparison, met: Met, deadline: float, trace: Callable[..., Case]) -> Blame:
+    """Whose rule it is where something is wrong; else which rules are wrong although the whole does not show it."""
+    case = comparison.case
+    if comparison.disagreeing:
+        culprits = find_culprits(comparison, met.operands, deadline, trace if case.order == 2 else None)
+        return _blame(culprits, origins=() if culprits else _nan_origin(comparison))
+    hidden = broken_modes(comparison) + changed_values(comparison) if case.order == 1 and met.has_rules else []
+    if hidden:
+        culprits = find_culprits(comparison, met.operands, deadline)
+        by = {"rule": culprits[0].name, "place": culprits[0].where} if culprits else {}
+        found = [replace(fact, data={**fact.data, **by}) for fact in hidden]
+        return _blame(culprits)._replace(facts=tuple(found))
+    alone = find_hidden_culprits(case, met.operands, deadline)
+    # in half of a float hardly a digit of the whole is known
+    severity = Severity.DOUBT if comparison.point.program.coarsest > COARSE else Severity.NOTE
+    facts = tuple(fact for culprit in alone for fact in culprit.facts(Kind.HIDDEN_RULE, severity))
+    return Blame(facts, hides_digits=bool(alone))  # whatever digits are lost, it may be the rule that loses them
+
+
+def _blame(culprits: Sequence[Any], origins: tuple[Fact, ...] = ()) -> Blame:
+    """The first culprit is part of every explanation; all of them are data."""
+    first = culprits[0].facts() if culprits else ()
+    return Blame((), first, origins, {"culprits": [vars(culprit) for culprit in culprits]})
+
+
+def _nan_origin(comparison: Comparison) -> tuple[Fact, ...]:
+    """Where the NaN of a mode begins that disagrees."""
+    odd = {name for pair in comparison.pairs if pair.disagrees for name in (pair.first, pair.second)}
+    odd &= {answer.name for answer in comparison.answers if not np.isfinite(answer.gradient).all()}
+    modes = [mode for mode in comparison.look.plan.modes if mode.name in odd]
+    return find_nan_origin(comparison.case.program, modes)
+
+
+def _judge(
+    comparison: Comparison, facts: Sequence[Fact], blame: Blame, started: float, *, is_repeatable: bool
+) -> Report:
+    """The verdict; where points lie outside of the domain, that on the others beside it."""
+    look, ends, pairs = comparison.look, comparison.ends, comparison.pairs
+    coordinates, answers = look.coordinates, comparison.answers
+    if blame.hides_digits:
+        answers = [replace(answer, notes=()) for answer in answers]
+    subject = TracedDerivatives(
+        coordinates,
+        coordinates.looked_at,
+        tuple(facts),
+        details_of(comparison) | blame.details,
+        directions=ends.names,
+        type_name=type_of(comparison),
+        in_float64=look.in_float64,
+        culprits=blame.culprits,
+        origins=blame.origins,
+        has_solver=comparison.by_solvers > SOLVERS_NOTED,
+    )
+    consensus = find_outliers(answers, pairs, ends.pairs) if is_repeatable else Consensus((), (), tie=False)
+    compared = answers, pairs, ends.pairs, consensus, comparison.missing, started
     report = judge(subject, *compared)
-    if report.verdict == "inconclusive" and check.outside.any() and not check.is_large:
-        subject.chosen = subject.chosen & ~check.outside
-        subject.doubts = [doubt for doubt in subject.doubts if not doubt.endswith(NOT_FINITE)]
-        verdict = judge(subject, *compared).verdict if subject.chosen.any() else "nowhere"
+    is_outside = look.is_outside
+    if report.verdict == "inconclusive" and is_outside.any() and not comparison.case.is_large:
+        rest = tuple(fact for fact in facts if fact.kind != Kind.VALUE_NOT_FINITE)
+        inside = replace(subject, chosen=subject.chosen & ~is_outside, facts=rest)
+        verdict = judge(inside, *compared).verdict if inside.chosen.any() else "nowhere"
         report = replace(report, details=report.details | {"where_defined": verdict})
-    return report
+    return replace(report, decided_share=0.0) if _nothing_checked(comparison) else report
 
 
-def _nobody_checked(check: Check, modes: Sequence[str]) -> list[str]:
-    """A doubt where nothing of JAX's took part, so that nothing was checked."""
-    if any(answer.name in (*MODES, REFERENCE) for answer in check.answers) or check.ends:
+def _nothing_checked(comparison: Comparison) -> list[Fact]:
+    """A doubt where neither JAX nor a reference has reported a derivative, so that nothing was checked."""
+    if any(a.name in (*MODES, REFERENCE) for a in comparison.answers) or comparison.ends.pairs:
         return []
-    return [f"JAX has no derivative in {' or '.join(modes)} mode here, so there was nothing to check"]
+    return [doubt(Kind.NOTHING_CHECKED, *(mode.name for mode in comparison.look.plan.modes))]
 
 
-def _require_met(trust: Sequence[str], check: Check) -> None:
-    unmet = [name for name in trust if name not in check.truth.taken_as_they_are]
+def _require_met(trust: Sequence[str], comparison: Comparison) -> None:
+    known = comparison.obstacles.taken_as_they_are | comparison.case.trusted_rules
+    unmet = [name for name in trust if name not in known]
     if unmet:
         raise ValueError(f"trust names {', '.join(unmet)}, but the program calls no custom rule of that name")
-
-
-@np.errstate(all="ignore")
-def _differing(check: Check) -> list[str]:
-    """What is another each time that it is traced, or run, by its values; nothing where all is well."""
-    reverse = [mode for mode in check.asked if mode.name == "reverse" and mode.name not in check.left_out]
-    again = Traced(lambda *x: check.function(*x), *check.leaves).program
-    is_alike = alike(check.traced.program, again)
-    if not is_alike:
-        others = check.leaves, check.inputs, check.outputs, check.truth.trusted
-        here, once_more, found = (
-            Truth(program, *others).value() for program in (check.truth.program, check.truth.program, again)
-        )
-        if not np.array_equal(here, found, equal_nan=True):
-            return [NOT_REPEATABLE["traced" if np.array_equal(here, once_more, equal_nan=True) else "called"]]
-    if is_alike and not has_rules(again):
-        return []  # what has no rules of its own has the derivative of its program
-    another = check.mode("reverse")
-    if any(not mode.is_alike(another) and not mode.answers_alike(another, check.weights) for mode in reverse):
-        return ["the derivative rule answers differently each time that it is traced"]
-    return []
-
-
-@np.errstate(all="ignore")
-def _ways_apart(check: Check) -> tuple[list[str], list[str]]:
-    """Where f's values run eagerly or mapped are others than compiled: against the truth, and as notes."""
-    compiled, truth, error = check.values
-    wrong, notes = [], []
-    for way, found in _other_ways(check):
-        if isinstance(found, str):
-            notes.append(f"f cannot be {way}, says JAX: {found}")
-            continue
-        values = check.outputs.vector(found)
-        apart = ~((np.abs(values - compiled) <= 2.0 * error) | (values == compiled) | np.isnan(compiled))
-        if not apart.any():
-            continue
-        contradicts = apart & np.isfinite(truth) & np.isfinite(error) & ~(np.abs(values - truth) <= error)
-        at = int(np.argmax(contradicts if contradicts.any() else apart))
-        said = f"{check.outputs.label(at)} is {values[at]:.6g} where f is {way}, and {compiled[at]:.6g} compiled"
-        (wrong if contradicts.any() else notes).append(said)
-    return wrong, notes
-
-
-def _other_ways(check: Check) -> Iterator[tuple[str, Any]]:
-    """The function's values when it is not compiled as a whole: run eagerly, and mapped over a batch.
-
-    Where JAX cannot map it, its reason in the place of the values. Derivatives are compiled and mapped when a `Mode` is
-    asked for several at once.
-    """
-    yield "run eagerly", eagerly(check.function, *map(jax.device_put, check.leaves))
-    try:
-        stacks = [np.stack([x, x]) for x in check.leaves]
-        yield "mapped by jax.vmap", [y[1] for y in values_of(check.traced.mapped(2).program, *stacks)]
-    except Exception as reason:  # noqa: BLE001  a primitive without a rule for batches, or one of the user's own
-        yield "mapped by jax.vmap", first_line(reason)

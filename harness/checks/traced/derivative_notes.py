@@ -1,150 +1,118 @@
-"""What is worth knowing of the way to an answer: error bars, devices, what counted, what f does and does not use."""
+"""What is worth knowing beside a verdict: error bounds, devices, what was compared, what f does and does not use."""
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
-from harness.bounds.tolerances import MEANT
-from harness.checks.traced.culprits import Met
-from harness.checks.traced.derivative_case import Check
-from harness.checks.traced.derivative_subject import DIFFERENCES, INCREMENTS
+from harness.bounds.tolerances import MEANT, SOLVERS_FACTOR
+from harness.checks.traced.derivative_case import DIFFERENCES, INCREMENTS
+from harness.checks.traced.derivative_comparison import Comparison
+from harness.checks.traced.equations_met import Met
 from harness.checks.traced.function_arguments import Arguments
-from harness.checks.traced.side_effects import Outside
+from harness.checks.traced.reported_derivatives import float64_runs
 from harness.checks.traced.traced_programs import coarsest_type, equations_in, is_read
-from harness.wording import first_few
+from harness.facts.fact import Fact, note
+from harness.facts.kinds import Kind
 from reference.traced.equations import product_units
 
-SOLVERS_TOLD = 1e-10
-"""What the tolerance of a solver moves is told from here on, beside the largest derivative."""
-
-FIRST_ORDER_IS_NOT_CHECKED = "order=2 compares the derivatives of JAX's gradient, and not the gradient: order=1 does"
-
-BARS = {
-    frozenset({"derived"}): "derived bounds on rounding errors",
-    frozenset({"spread"}): "spread of randomly rounded runs, an estimate",
-    frozenset({"derived", "spread"}): "derived bounds on rounding errors where these are narrow enough, else the "
-    "spread of randomly rounded runs",
-    frozenset({"lent"}): "they lie within those of the increments, and need none of their own",
-}
-"""What error bars are, in words."""
+SOLVERS_NOTED = 1e-10
+"""What the tolerance of a solver moves is noted from here on, as a share of the largest derivative."""
 
 
-def _error_bars(check: Check) -> list[str]:
-    bits, told = _bits_of_products(check), []
-    coarsest = f"{bits} bits" if bits else type_of(check)
-    for kinds, words in BARS.items():
-        of_jax = [name for name, own in check.bars.items() if own == kinds and name != INCREMENTS]
-        of_program = [INCREMENTS] if check.bars.get(INCREMENTS) == kinds else []
-        sources = {}
-        for precision, names in ((coarsest, of_jax), ("float64", of_program)):
-            sources[precision] = [*sources.get(precision, ()), *names]
-        told += [f"error bars of {', '.join(names)}, in {of}: {words}" for of, names in sources.items() if names]
-    return told
-
-
-def _bits_of_products(check: Check) -> int | None:
-    """How many bits of its operands the coarsest matrix product uses; None where it uses all that they have."""
-    coarsest = max((unit for eq in equations_in(check.truth.program) for unit in product_units(eq)), default=0.0)
-    return round(-np.log2(coarsest)) if coarsest else None
-
-
-def _name(device: Any) -> str:
-    return f"{device.platform}:{device.id}"
-
-
-def _of_devices(check: Check) -> list[str]:
-    """Where JAX has computed, if not on the CPU alone, and what the device makes of matrix products."""
-    devices, bits, told = check.traced.devices, _bits_of_products(check), []
-    if len(devices) > 1 or devices[0] != jax.devices("cpu")[0]:
-        kinds = ", ".join(dict.fromkeys(device.device_kind for device in devices))
-        told.append(f"JAX computed on {first_few(devices, 4, name=_name)} ({kinds}), the increments on the CPU")
-    if bits:
-        told.append(f"matrix products use {bits} bits of each number: the error bars allow for that")
-    return told
-
-
-def _in_float64(check: Check) -> list[str]:
-    """In a coarse type: for which modes the program run in float64 counts, and where it cannot be run so, why."""
-    counts = {name: mask for name, mask in (check.subject.by_meaning | check.ends_by_meaning).items() if mask.any()}
-    told = []
-    if counts:
-        told.append(
-            f"where JAX's own answers in {type_of(check)} tell less, the programs of {' and '.join(counts)} count as "
-            f"they run in float64: a right rule may be off there by {MEANT[check.precision]:.1e} of the largest of its "
-            "block, and by what another rounding of its constants moves"
-        )
-    told += [
-        f"{name} is judged in {type_of(check)} alone, and not as its program would run in float64: {reason}"
-        for name in check.meanings
-        if isinstance(reason := check.known_meaning(name), str) and reason
+def note_everything(comparison: Comparison, arguments: Arguments, met: Met) -> list[Fact]:
+    """The notes on a check, in the order of a report."""
+    case, point, obstacles = comparison.case, comparison.point, comparison.obstacles
+    taken = obstacles.taken_as_they_are | case.trusted_rules
+    slopes = [found for found in (comparison.look.true.slopes, comparison.ends.slopes) if found]
+    machine_code = sorted({report.name for report in comparison.reports if not report.is_compiled_right})
+    places = [f"{name} (line {line} of {file})" for name, file, line in met.constant]
+    nan_given = np.flatnonzero(np.isnan(comparison.look.coordinates.point)).tolist()
+    solvers = {"moved": comparison.by_solvers, "factor": SOLVERS_FACTOR}
+    changed = arguments.side_effects.changes()
+    facts: list[tuple[Any, Fact]] = [
+        (comparison.by_solvers > SOLVERS_NOTED, note(Kind.SOLVER_TOLERANCE, **solvers)),
+        (any(found.has_kink for found in slopes), note(Kind.KINK)),
+        (comparison.is_contradicted, note(Kind.INCREMENTS_CONTRADICTED)),
+        (places, note(Kind.DERIVATIVE_ENDS, *places, functions=[place.name for place in met.constant])),
+        (arguments.left_out, note(Kind.NOT_DIFFERENTIATED, *arguments.left_out)),
+        (nan_given, note(Kind.NAN_GIVEN, *map(comparison.look.coordinates.inputs.label, nan_given))),
+        (changed, note(Kind.SIDE_EFFECT, *changed, keeps_traced=any(changed.values()))),
+        (case.traced.has_effects, note(Kind.CALLBACK)),
+        (machine_code, note(Kind.MACHINE_CODE, *machine_code)),
+        (obstacles.differenced, note(Kind.BLACK_BOX, *sorted(obstacles.differenced))),
+        (taken, note(Kind.TRUSTED_RULE, *sorted(taken))),
+        (not point.program.turns_phases, note(Kind.FREE_PHASES)),
+        (any(np.iscomplexobj(leaf) for leaf in case.leaves), note(Kind.COMPLEX_CONVENTION)),
+        (case.order == 2, note(Kind.FIRST_ORDER_UNCHECKED)),
     ]
-    return told
+    noted = [*_error_bounds(comparison), *_in_float64(comparison), *_devices(comparison)]
+    noted += [fact for holds, fact in facts if holds]
+    return noted if case.order == 2 else [*noted, *_dependence(comparison)]
 
 
-def type_of(check: Check) -> str:
+def type_of(comparison: Comparison) -> str:
     """The name of the coarsest type that f computes in."""
-    return coarsest_type(check.truth.program) or check.precision
+    return coarsest_type(comparison.case.program) or comparison.point.program.precision
 
 
-def _of_dependence(check: Check) -> list[str]:
-    """What f does not depend on, as a loss that was detached does not."""
-    unused = [name for name, used in zip(check.inputs.names, is_read(check.truth.program)) if not used]
-    told = [f"f does not use {first_few(unused, 6)}"] if unused else []
-    known = [answer for answer in check.answers if answer.name != DIFFERENCES and np.isfinite(answer.error).all()]
-    slopes = [*(answer.gradient for answer in known), *(slope for pair in check.ends for slope in pair.gradients)]
+def details_of(comparison: Comparison) -> dict[str, Any]:
+    """The devices that JAX computed on, and how many bits of its operands a matrix product uses (None: all)."""
+    devices = [f"{device.platform}:{device.id}" for device in comparison.case.traced.devices]
+    return {"devices": devices, "product_bits": _product_bits(comparison)}
+
+
+def _error_bounds(comparison: Comparison) -> Iterator[Fact]:
+    """One fact for all sources whose error bounds are alike."""
+    bits = _product_bits(comparison)
+    coarsest = f"{bits} bits" if bits else type_of(comparison)
+    sources: dict[tuple[str, ...], dict[str, None]] = {}
+    slopes = [found for found in (comparison.look.true.slopes, comparison.ends.slopes) if found]
+    found = {report.name: (coarsest, report.bound_kinds) for report in comparison.reports if report.bound_kinds}
+    found[INCREMENTS] = "float64", frozenset().union(*(s.bound_kinds for s in slopes))
+    for name, (precision, kinds) in found.items():
+        sources.setdefault((precision, *sorted(kinds)), {})[name] = None
+    for (precision, *kinds), names in sources.items():
+        yield note(Kind.ERROR_BOUNDS, *names, precision=precision, bounds=kinds)
+
+
+def _product_bits(comparison: Comparison) -> int | None:
+    units = [unit for eq in equations_in(comparison.case.program) for unit in product_units(eq)]
+    return round(-np.log2(max(units))) if any(units) else None
+
+
+def _in_float64(comparison: Comparison) -> Iterator[Fact]:
+    """For which modes the evaluation in float64 is compared; and where there is none, why."""
+    look, point, narrow = comparison.look, comparison.point, type_of(comparison)
+    masks = {name: mask for name, (mask, _) in look.in_float64.items()} | dict(comparison.ends.in_float64)
+    if compared := [name for name, mask in masks.items() if mask.any()]:
+        share = MEANT[point.program.precision]
+        yield note(Kind.FLOAT64_EVALUATION, *compared, type=narrow, share=share)
+    for report in comparison.reports:
+        reason = float64_runs(report, comparison.obstacles, point.program.coarsest)
+        if isinstance(reason, Fact):
+            data = {"source": report.name, "type": narrow, "because": reason.data["because"]}
+            yield note(Kind.OWN_PRECISION_ONLY, *reason.where, **data)
+
+
+def _devices(comparison: Comparison) -> Iterator[Fact]:
+    """Where JAX has computed, if not on the CPU alone, and how coarsely the device multiplies matrices."""
+    devices, details = comparison.case.traced.devices, details_of(comparison)
+    if len(devices) > 1 or devices[0] != jax.devices("cpu")[0]:
+        kinds = list(dict.fromkeys(device.device_kind for device in devices))
+        yield note(Kind.DEVICES, *details["devices"], device_kinds=kinds)
+    if details["product_bits"]:
+        yield note(Kind.PRODUCT_BITS, bits=details["product_bits"])
+
+
+def _dependence(comparison: Comparison) -> Iterator[Fact]:
+    """What f does not depend on, as a loss that was detached does not depend on its parameters."""
+    names: Sequence[str] = comparison.case.inputs.names
+    unused = [name for name, is_used in zip(names, is_read(comparison.case.program)) if not is_used]
+    if unused:
+        yield note(Kind.UNUSED_ARGUMENT, *unused)
+    known = [a for a in comparison.answers if a.name != DIFFERENCES and np.isfinite(a.error).all()]
+    slopes = [*(a.gradient for a in known), *(slope for pair in comparison.ends.pairs for slope in pair.gradients)]
     if INCREMENTS in [answer.name for answer in known] and not any(map(np.any, slopes)):
-        told.append("every derivative is zero" + (" at this point" if len(unused) < len(check.inputs.names) else ""))
-    return told
-
-
-def _of_side_effects(outside: Outside) -> list[str]:
-    changed = outside.changed()
-    if not changed:
-        return []
-    kept = ", and what is kept there is a traced array, of no use afterwards" if outside.keeps_traced() else ""
-    when = "JAX runs such a line when it traces f, and not each time that f runs"
-    return [f"f changes {first_few(changed, 6)}, which no argument holds: {when}{kept}"]
-
-
-def notes_of(check: Check, arguments: Arguments, met: Met, order: int) -> list[str]:
-    """All that is told of one check, in the order of a report."""
-    truth, told = check.truth, [*_error_bars(check), *_in_float64(check), *_of_devices(check)]
-    if check.by_solvers > SOLVERS_TOLD:
-        told.append(
-            f"a solver stops at its tolerance: a finer one moves JAX's answers by up to {check.by_solvers:.1e} of the "
-            "largest, and the error bars hold four times that"
-        )
-    if check.has_kink:
-        told.append("a kink at this point: JAX's convention lies between the slopes on both sides where it agrees")
-    if check.contradicted:
-        told.append("increments contradict differences and JAX in some entries: differences count there")
-    if met.constant:
-        places = first_few([f"{name} (line {line} of {file})" for name, file, line in met.constant], 6)
-        told.append(f"no derivative goes through {places}: what comes out counts as constant")
-    if arguments.left_out:
-        told.append(f"no derivative is taken of {first_few(arguments.left_out, 6)}")
-    if given := np.flatnonzero(np.isnan(check.subject.point)).tolist():
-        told.append(f"{first_few(given, 3, name=check.inputs.label)}: NaN was given")
-    told += _of_side_effects(arguments.outside)
-    if check.traced.has_effects:
-        told.append("f prints or calls back: that happens each time that f runs in here, which is often")
-    told += [
-        f"run by NumPy, the program of {name} has the right derivative: XLA's machine code may compute a number twice, "
-        "each time with other roundings"
-        for name in sorted(check.off_when_compiled)
-    ]
-    if truth.differenced:
-        told.append(f"differenced as black boxes: {', '.join(sorted(truth.differenced))}")
-    if truth.taken_as_they_are:
-        told.append(f"taken as they are, and not checked: {', '.join(sorted(truth.taken_as_they_are))}")
-    if not truth.turns_phases:
-        told.append("compared are combinations of the outputs that free phases of complex vectors do not change")
-    if any(np.iscomplexobj(leaf) for leaf in check.leaves):
-        told.append("complex arguments: of JAX's gradient g, Re g and -Im g are the slopes in real and imaginary part")
-    return told + ([FIRST_ORDER_IS_NOT_CHECKED] if order == 2 else _of_dependence(check))
-
-
-def details_of(check: Check) -> dict[str, Any]:
-    """The devices that JAX computed on, and how many bits their products have, as data."""
-    return {"devices": list(map(_name, check.traced.devices)), "product_bits": _bits_of_products(check)}
+        yield note(Kind.ZERO_DERIVATIVE, is_local=len(unused) < len(names))

@@ -1,257 +1,218 @@
-"""The derivatives of a traced function as a subject to be judged."""
+"""The derivatives of a traced function as a subject to be judged, who is wrong about them, and which mistake it is.
 
-from collections.abc import Sequence
-from typing import Any
+Beside the relations of `harness.verdict.relations`, a derivative rule has mistakes of its own: with its cotangent, with
+transposes and conjugates, with the branches of its function, and with a dtype that is lost on the way.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from harness.checks.traced.real_coordinates import Layout
-from harness.facts.fact import Fact, as_facts
+from harness.checks.traced.derivative_case import DIFFERENCES, INCREMENTS, REFERENCE
+from harness.checks.traced.jax_modes import MODES
+from harness.checks.traced.real_coordinates import Coordinates
+from harness.facts.fact import Fact, doubt, note
 from harness.facts.kinds import Kind
 from harness.verdict.comparison import Answer, Block, Pair
-from harness.verdict.consensus import Consensus, Policy, Vote, find_consensus
-from harness.verdict.relations import CLOSE, Part, diagnose, named
+from harness.verdict.consensus import Consensus
+from harness.verdict.relations import CLOSE, Part, diagnose
 from harness.verdict.subject import Subject
 
-MODES = ("reverse", "forward")
-INCREMENTS, DIFFERENCES, REFERENCE, JAX = "increments", "differences", "reference", "jax"
+NARROW_TYPES = {"bfloat16": 8, "float16": 11, "float32": 24}
+"""The significant bits of types that a derivative may be rounded to by mistake."""
+
+FEWEST_FOR_BRANCH = 5
+"""Fewer entries lie on both sides of a number by chance."""
 
 
+@dataclass(frozen=True, eq=False)
 class TracedDerivatives(Subject):
-    """Derivatives of several combinations of the outputs in all inputs: coordinate k·n + i is combination k, input i.
+    """The subject of a verdict."""
 
-    Parameters
-    ----------
-    inputs, outputs : Layout
-    weights : (combinations, outputs) array
-        That the outputs were asked for with.
-    each : bool
-        Whether each output is a combination by itself; its derivatives are then told without its weight.
-    point : (n,) array
-    chosen : (n,) bool array
-        The inputs whose derivatives were looked at one by one.
-    all_inputs : int
-        How many inputs there are, of which these may be some.
-    """
+    coordinates: Coordinates
+    chosen: np.ndarray  # mask of the coordinates to decide
+    facts: Sequence[Fact] = ()
+    details: dict[str, Any] = field(default_factory=dict)
+    # which inputs move together along each direction that is compared; empty for random directions
+    directions: tuple[str, ...] = ()
+    type_name: str = ""  # the coarsest type that the function computes in
+    # mapping of a mode's name to a mask and to its own answer: where its evaluation in float64 is compared, and what
+    # JAX reports itself
+    in_float64: Mapping[str, tuple[np.ndarray, Answer]] = field(default_factory=dict)
+    culprits: tuple[Fact, ...] = ()  # the rule that is wrong, and its mistakes
+    origins: tuple[Fact, ...] = ()  # where numbers that are not finite begin
+    has_solver: bool = False  # whether a solver's tolerance hides digits
 
-    hint = "error bars are wide beside the derivative, or the function jumps or leaves its domain; try another point"
-
-    def __init__(
-        self,
-        inputs: Layout,
-        outputs: Layout,
-        weights: np.ndarray,
-        each: bool,
-        point: np.ndarray,
-        chosen: np.ndarray,
-        all_inputs: int,
-    ):
-        self.inputs, self.outputs, self.point, self.each = inputs, outputs, point, each
-        self.all_inputs = all_inputs
-        self.combinations = len(weights)
-        self.cotangents = np.diag(weights) if each else np.ones(len(weights))
-        self.culprit = self.not_finite = self.type_name = ""
-        self.directions: list[str] = []
-        self.own: dict[str, Answer] = {}
-        self.by_meaning: dict[str, np.ndarray] = {}
-        self.chosen = np.tile(chosen, len(weights))
-        self.blocks = [
-            Block(self._block_name(b.name, rows), (rows[:, None] * inputs.size + b.indices).ravel())
-            for rows in self._rows()
-            for b in inputs.blocks
-        ]
-
-    def _rows(self) -> list[np.ndarray]:
-        """The combinations that belong to one output leaf."""
-        if not self.each:
-            return [np.arange(self.combinations)]
-        return [b.indices for b in self.outputs.blocks if b.indices.size]
-
-    def _block_name(self, name: str, rows: np.ndarray) -> str:
-        if not self.each or len(self.outputs.blocks) == 1:
-            return name
-        return f"{name} (of {next(b.name for b in self.outputs.blocks if rows[0] in b.indices)})"
+    @property
+    def blocks(self) -> Sequence[Block]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The coordinates of each array."""
+        return self.coordinates.blocks
 
     def label(self, i: int) -> str:
-        k, i = divmod(int(i), self.inputs.size)
-        name = self.inputs.label(i)
-        return f"d {self.outputs.label(k)} / d {name}" if self.each and self.outputs.size > 1 else name
+        """The name of a coordinate."""
+        return self.coordinates.label(i)
+
+    def describe(self) -> dict[str, Any]:
+        """How many inputs and outputs there are."""
+        size, total = self.coordinates.inputs.size, self.coordinates.all_inputs
+        some = {"looked at one by one": size} if size < total else {}
+        return {"inputs": total, **some, "outputs": self.coordinates.combinations.outputs.size}
+
+    def to_decide(self) -> np.ndarray:
+        """The coordinates that are looked at."""
+        return np.flatnonzero(self.chosen)
 
     def along(self, direction: int) -> str:
+        """The name of a direction: random, or several inputs at kinks that move together."""
         if not self.directions:
             return super().along(direction)
-        output = self.outputs.label(direction // (len(self.directions) // self.combinations))
-        of = f" of {output}" if self.each and self.outputs.size > 1 else ""
+        combinations = self.coordinates.combinations
+        of = ""
+        if self.coordinates.has_several_outputs:
+            of = f" of {combinations.outputs.label(direction // (len(self.directions) // len(combinations)))}"
         return f"the derivative{of} along {self.directions[direction]} together, where there is no kink,"
 
     def explain_along(self) -> tuple[Fact, ...]:
-        alone = ["alone each of them is between the slopes on both sides"] if self.directions else []
-        return as_facts([*alone, self.culprit if alone else ""])
-
-    def describe(self) -> dict[str, Any]:
-        some = {"looked at one by one": self.inputs.size} if self.inputs.size < self.all_inputs else {}
-        return {"inputs": self.all_inputs, **some, "outputs": self.outputs.size}
-
-    def to_decide(self) -> np.ndarray:
-        return np.flatnonzero(self.chosen)
+        """Each input alone lies between both sides of its kink, where that is so, and the culprit."""
+        return (note(Kind.ONLY_TOGETHER), *self.culprits) if self.directions else ()
 
     def explain(self, wrong: Answer, right: Answer, at_odds: np.ndarray) -> tuple[Fact, ...]:
-        known_not_zero = np.abs(right.gradient) > right.error  # else there is nothing to tell a factor by
-        given, expected, odd = (
-            x.reshape(self.combinations, self.inputs.size)
-            for x in (wrong.gradient, np.where(known_not_zero, right.gradient, 0.0), at_odds)
-        )
-        rows = np.asarray(np.any(odd, axis=1))
-        if not self.each:
-            rows[np.argmax(rows) + 1 :] = False
-        with np.errstate(all="ignore"):
-            answers_each = self.each and wrong.family != REFERENCE
-            known = self._conjugated(given, expected, odd, rows, answers_each)
-            known = known or (self._of_cotangents(given, expected) if answers_each else "")
-            if not known and (narrow := lost_type((given * self.cotangents[:, None])[odd], given[odd], expected[odd])):
-                known = f"right to the digits of {narrow}: a dtype is lost on the way"
-            shape = known or self._shape(given, expected, odd, rows)
-            meaning = self._of_meaning(wrong, at_odds)
-            # of what is meant, smaller errors are not seen
-            branch = "" if meaning else self._branch(expected, odd, shape)
-            if shape and not (known or meaning or branch):
-                shape = self._shape(given, expected, odd, rows, counted=True)
-        begins = "" if np.isfinite(wrong.gradient[at_odds]).all() else self.not_finite
-        return as_facts((meaning, shape, branch, self.culprit, begins))
+        """Which mistake it is, whose rule, and where NaN begins."""
+        compared = self._evaluated(wrong, at_odds)
+        mistakes = find_mistakes(self.coordinates, wrong, right, at_odds, in_float64=bool(compared))
+        origins = () if np.isfinite(wrong.gradient[at_odds]).all() else self.origins
+        return (*compared, *mistakes, *self.culprits, *origins)
 
-    def _of_meaning(self, wrong: Answer, at_odds: np.ndarray) -> str:
+    def _evaluated(self, wrong: Answer, at_odds: np.ndarray) -> tuple[Fact, ...]:
         """What was compared where it was not JAX's own numbers."""
-        by_meaning = self.by_meaning.get(wrong.name)
-        if by_meaning is None or not (by_meaning & at_odds).any():
-            return ""
-        places = np.flatnonzero(by_meaning & at_odds)
-        which = "" if len(places) == at_odds.sum() else f" in {len(places)} of these coordinates"
-        example = f"{self.own[wrong.name].gradient[places[0]]:.4g} for {self.label(places[0])}"
-        narrow = self.type_name or wrong.precision
-        return (
-            f"what is at odds{which} is its program run in float64, for rounding in {narrow} may explain "
-            f"JAX's own answers, such as {example}"
+        is_evaluated, own = self.in_float64.get(wrong.name, (np.zeros(at_odds.shape, bool), wrong))
+        places = np.flatnonzero(is_evaluated & at_odds)
+        if not len(places):
+            return ()
+        example, narrow = float(own.gradient[places[0]]), self.type_name or wrong.precision
+        counts = {"places": len(places), "of": int(at_odds.sum())}
+        return (note(Kind.COMPARED_IN_FLOAT64, self.label(places[0]), type=narrow, reported=example, **counts),)
+
+    def why_undecided(self, coordinates: np.ndarray) -> Fact:
+        """A solver's tolerance where there is one; else error bounds are wide, or the function has no slope."""
+        return doubt(Kind.SOLVER_HIDES_DIGITS) if self.has_solver else super().why_undecided(coordinates)
+
+
+def find_outliers(answers: Sequence[Answer], pairs: Sequence[Pair], ends: Sequence[Pair]) -> Consensus:
+    """Increments measure JAX. Where they object to nobody, its modes are compared with each other."""
+    names = tuple(answer.name for answer in answers)
+    disagreeing = [pair for pair in (*pairs, *ends) if pair.disagrees]
+    wrong = {pair.other(oracle) for pair in disagreeing for oracle in (INCREMENTS, DIFFERENCES)} & {*MODES, REFERENCE}
+    if wrong:
+        outliers = tuple(name for name in (*names, *MODES) if name in wrong)
+        return Consensus(tuple(name for name in names if name not in wrong), tuple(dict.fromkeys(outliers)), tie=False)
+    return Consensus((), (), tie=True) if disagreeing else Consensus(names, (), tie=False)
+
+
+# -- which mistake it is ----------------------------------------------------------------------------------------------
+
+
+class Tables(NamedTuple):
+    """Wrong and right derivatives, and where they are at odds, as (combinations, inputs) arrays."""
+
+    given: np.ndarray
+    expected: np.ndarray  # zero where it is not known from zero: nothing there has a factor
+    odd: np.ndarray
+    rows: np.ndarray  # (combinations,) mask of those that are wrong; of random ones the first alone
+
+
+def find_mistakes(
+    coordinates: Coordinates, wrong: Answer, right: Answer, at_odds: np.ndarray, *, in_float64: bool = False
+) -> tuple[Fact, ...]:
+    """The mistakes that explain a difference; empty where none is known.
+
+    A rule's evaluation in float64 shows no small errors, so that its right entries do not mark a branch.
+    """
+    each = coordinates.combinations.each
+    expected = np.where(np.abs(right.gradient) > right.error, right.gradient, 0.0)
+    size = coordinates.inputs.size
+    given, expected, odd = (x.reshape(-1, size) for x in (wrong.gradient, expected, at_odds))
+    rows = np.asarray(np.any(odd, axis=1))
+    if not each:
+        rows[np.argmax(rows) + 1 :] = False
+    tables = Tables(given, expected, odd, rows)
+    answers_each = each and wrong.family != REFERENCE  # a reference has no cotangent
+    with np.errstate(all="ignore"):
+        known = _conjugates(coordinates, tables, answers_each)
+        known = known or (_of_cotangents(coordinates, tables) if answers_each else ())
+        known = known or _lost_type(coordinates, tables)
+        relation = known or _relation(coordinates, tables)
+        branch = () if in_float64 else _branch(coordinates, tables, has_relation=bool(relation))
+        if relation and not (known or in_float64 or branch):
+            relation = _relation(coordinates, tables, is_counted=True)
+    return (*relation, *branch)
+
+
+def _relation(coordinates: Coordinates, tables: Tables, *, is_counted: bool = False) -> tuple[Fact, ...]:
+    """A relation that holds for each output that is wrong, and not for a combination of them alone.
+
+    With `is_counted` it says in how many entries it holds, where others are right.
+    """
+    given, expected, odd, rows = tables
+    inputs, cotangents = coordinates.inputs, coordinates.combinations.cotangents
+    output, among = _output_of(coordinates, rows)
+
+    def counts(places: Sequence[np.ndarray]) -> list[tuple[int, int]]:
+        parts = ([x[np.ix_(among, at)] for x in (given, expected, odd)] for at in places)
+        return [_wrong_and_right(*part) if is_counted else (0, 0) for part in parts]
+
+    columns = np.flatnonzero(np.any(odd[rows], axis=0))
+    if len(columns) == 1 and rows.sum() > 1:  # one input of several outputs
+        here, nothing = odd[:, columns[0]], np.zeros(len(given))
+        entries = (x[here] for x in (given[:, columns[0]], expected[:, columns[0]], nothing, nothing, here))
+        return diagnose([Part(inputs.label(columns[0]), *entries, entries=counts([columns])[0])], output=output)
+    first = np.zeros(len(rows))
+    first[np.argmax(rows)] = 1.0
+    wrong = np.asarray(odd[rows].any(axis=0))
+    counted = counts([b.indices[coordinates.is_chosen[b.indices]] for b in inputs.blocks])
+    of_all, of_one = (
+        diagnose(
+            [_part(coordinates, b, w @ given, w @ expected, wrong, n) for b, n in zip(inputs.blocks, counted)],
+            output=output,
         )
+        for w in (np.where(rows, cotangents, 0.0), first)
+    )
+    if rows.sum() == 1:
+        return of_one
+    # the numbers of these relations depend on the output, so that those of a combination are nobody's
+    is_scaled = any(fact.kind in (Kind.CONSTANT_ERROR, Kind.REGULARISER, Kind.SINGLE_ENTRY) for fact in of_all)
+    return () if is_scaled and of_all != of_one else of_all
 
-    def _shape(
-        self, given: np.ndarray, expected: np.ndarray, odd: np.ndarray, rows: np.ndarray, counted: bool = False
-    ) -> tuple[Fact, ...]:
-        """The kind of error, in numbers that hold for each output that is wrong and not for a combination of them.
 
-        `counted` says in how many entries, where others are right.
-        """
-        of, among = self._of_output(rows)
+def _part(
+    coordinates: Coordinates,
+    block: Block,
+    given: np.ndarray,
+    expected: np.ndarray,
+    odd: np.ndarray,
+    entries: tuple[int, int],
+) -> Part:
+    at, names = block.indices, [b.name for b in coordinates.inputs.blocks]
+    shape = coordinates.inputs.shapes[names.index(block.name)]
+    shape = shape if int(np.prod(shape)) == len(at) else (len(at),)
+    arrays = (given[at], expected[at], coordinates.point[at], np.zeros(len(at)), odd[at])
+    return Part(block.name, *(array.reshape(shape) for array in arrays), entries=entries)
 
-        def counts(places: Sequence[np.ndarray]) -> list[tuple[int, int]]:
-            tables = ([x[np.ix_(among, at)] for x in (given, expected, odd)] for at in places)
-            return [_wrong_and_right(*table) if counted else (0, 0) for table in tables]
 
-        columns = np.flatnonzero(np.asarray(odd[rows].any(axis=0)))
-        if len(columns) == 1 and rows.sum() > 1:
-            here, nothing = odd[:, columns[0]], np.zeros(len(given))
-            entries = (x[here] for x in (given[:, columns[0]], expected[:, columns[0]], nothing, nothing, here))
-            count = counts([columns])[0]
-            return diagnose([Part(self.inputs.label(columns[0]), *entries, entries=count)], output=of)
-        first = np.zeros(len(rows))
-        first[np.argmax(rows)] = 1.0
-        wrong = np.asarray(odd[rows].any(axis=0))
-        blocks = self.inputs.blocks
-        counted_in = counts([b.indices[self.chosen[b.indices]] for b in blocks])
-        of_all, of_one = (
-            diagnose([self._part(b, w @ given, w @ expected, wrong, n) for b, n in zip(blocks, counted_in)], output=of)
-            for w in (np.where(rows, self.cotangents, 0.0), first)
-        )
-        scaled = (
-            any(fact.kind in (Kind.CONSTANT_ERROR, Kind.REGULARISER, Kind.SINGLE_ENTRY) for fact in of_all)
-            and of_all != of_one
-        )  # by how much depends on the output
-        return of_one if rows.sum() == 1 else () if scaled else of_all
-
-    def _of_output(self, rows: np.ndarray) -> tuple[str, np.ndarray]:
-        """The one of several outputs that all wrong combinations belong to, in words, and which these are."""
-        if not self.each:
-            return "", np.flatnonzero(rows)
-        blocks = [block for block in self.outputs.blocks if rows[block.indices].any()]
-        of = blocks[0].name if len(blocks) == 1 < len(self.outputs.blocks) else ""
-        return of, np.concatenate([block.indices for block in blocks])
-
-    def _of_cotangents(self, given: np.ndarray, expected: np.ndarray) -> str:
-        """What a rule has done with its cotangent, where each output was asked for by itself."""
-        w, off = self.cotangents[:, None], np.abs(given - expected).max()
-        answered, is_same = given * w, lambda a, b, size=off: np.abs(a - b).max() <= CLOSE * size
-        if not np.isfinite(off) or not answered.any():
-            return ""
-        alike = is_same(
-            answered, answered[:1], min(off, np.abs(answered).max())
-        )  # off may be far more than is answered
-        if is_same(answered, expected) if len(given) == 1 else alike:
-            return "the cotangent is dropped: the answer is the same whatever comes in"
-        if is_same(given, expected * w):
-            return "the cotangent comes in twice"
-        signs = self.inputs.conjugated()
-        if given.shape[0] == given.shape[1] and np.array_equal(signs, self.outputs.conjugated()):
-            if is_same(given, signs[:, None] * expected.T * signs):  # of complex numbers, the transpose of the Jacobian
-                return "a transposition is missing: the Jacobian times the cotangent in the place of its transpose"
-            if is_same(given, expected.T):
-                return "a transposition is missing, and a conjugation, or one of these is too many"
-        return ""
-
-    def _conjugated(
-        self, given: np.ndarray, expected: np.ndarray, odd: np.ndarray, rows: np.ndarray, answers_each: bool
-    ) -> str:
-        """Whether conjugates explain the blocks that are wrong: of the answers, or of what comes in for each output."""
-        wrong = [block for block in self.inputs.blocks if odd[:, block.indices].any()]
-        columns = np.concatenate([block.indices for block in wrong])
-        signs, plain, every = self.inputs.conjugated()[columns], np.ones(len(columns)), np.ones(len(rows), bool)
-        ways = [(rows, np.ones(len(rows)), signs, "the conjugate of the right value")]
-        if answers_each:
-            of_outputs = self.outputs.conjugated()
-            ways += [(every, of_outputs, by, "right up to conjugates") for by in (plain, signs)]
-        for at, by_row, by_column, what in ways:
-            right, answered = (x[at][:, columns] for x in (expected, given))
-            turned, size = np.outer(by_row[at], by_column) * right, np.abs(answered - right).max()
-            is_the_sign = np.abs(turned + right).max() <= CLOSE * size
-            if np.abs(answered - turned).max() <= CLOSE * size and not is_the_sign:
-                return f"{named(wrong)}: {what}, so that a conjugation is missing or one too many"
-        return ""
-
-    def _branch(self, expected: np.ndarray, odd: np.ndarray, shape: Any) -> str:
-        """Whether all that is wrong lies on one side of a number, and all that is right on the other.
-
-        Not where what is right could not have shown what is wrong elsewhere: the diagonals of square matrices, and
-        zeros beside a relation that is told in words, such as a factor.
-        """
-        wrong, told = np.asarray(np.any(odd, axis=0)), []
-        for block, is_complex in zip(self.inputs.blocks, self.inputs.is_complex):
-            looked_at = block.indices[self.chosen[block.indices]]
-            right = looked_at[~wrong[looked_at]]
-            bad, good = self.point[looked_at[wrong[looked_at]]], self.point[right]
-            if is_complex or min(len(bad), len(good)) < 2 or len(looked_at) < 5:
-                continue
-            side = _side(bad, good)
-            shows_nothing = (shape and not expected[:, right].any()) or (
-                side and all(self.inputs.place(i).is_on_diagonal for i in right)
-            )
-            if side and not shows_nothing:
-                told.append(f"only where {block.name} {side}")
-        return ", ".join(told)
-
-    def name_culprits(self, culprits: Sequence[Any]) -> None:
-        """The equations whose own rule is wrong, worst first: the first is part of every explanation."""
-        self.culprit = str(culprits[0]) if culprits else ""
-        self.details = self.details | {"culprits": [vars(culprit) for culprit in culprits]}
-
-    def _part(
-        self, block: Block, given: np.ndarray, expected: np.ndarray, odd: np.ndarray, entries: tuple[int, int]
-    ) -> Part:
-        at, shape = block.indices, self.inputs.shapes[[b.name for b in self.inputs.blocks].index(block.name)]
-        shape = shape if int(np.prod(shape)) == len(at) else (len(at),)
-        arrays = (given[at], expected[at], self.point[at], np.zeros(len(at)), odd[at])
-        return Part(block.name, *(array.reshape(shape) for array in arrays), entries=entries)
+def _output_of(coordinates: Coordinates, rows: np.ndarray) -> tuple[str, np.ndarray]:
+    """The name of the one of several outputs that all wrong combinations belong to, and its combinations."""
+    if not coordinates.combinations.each:
+        return "", np.flatnonzero(rows)
+    outputs = coordinates.combinations.outputs.blocks
+    blocks = [block for block in outputs if rows[block.indices].any()]
+    name = blocks[0].name if len(blocks) == 1 < len(outputs) else ""
+    return name, np.concatenate([block.indices for block in blocks])
 
 
 def _wrong_and_right(given: np.ndarray, expected: np.ndarray, odd: np.ndarray) -> tuple[int, int]:
-    """How many derivatives are wrong, and how many are nearer to the truth than if as much of them were off."""
+    """How many derivatives are wrong, and how many are closer to the true ones than if they had the same error."""
     off, size = np.abs(given - expected), np.abs(expected)
     known = odd & (size > 0.0) & np.isfinite(off)
     if not known.any():
@@ -261,58 +222,105 @@ def _wrong_and_right(given: np.ndarray, expected: np.ndarray, odd: np.ndarray) -
     return int(odd.sum()), int(right.sum())
 
 
-def _side(bad: np.ndarray, good: np.ndarray) -> str:
-    """The side of a number on which all the bad ones lie and none of the good, in words; empty where there is none."""
+def _of_cotangents(coordinates: Coordinates, tables: Tables) -> tuple[Fact, ...]:
+    """What a rule has done with its cotangent, where each output was asked for by itself."""
+    given, expected = tables.given, tables.expected
+    w, off = coordinates.combinations.cotangents[:, None], np.abs(given - expected).max()
+    answered = given * w
+    if not np.isfinite(off) or not answered.any():
+        return ()
+
+    def is_same(a: np.ndarray, b: np.ndarray, size: float = off) -> bool:
+        return bool(np.abs(a - b).max() <= CLOSE * size)
+
+    # the difference may be far larger than what is answered, which would make all answers the same
+    is_alike = is_same(answered, answered[:1], min(off, np.abs(answered).max()))
+    if is_same(answered, expected) if len(given) == 1 else is_alike:
+        return (note(Kind.COTANGENT_DROPPED),)
+    if is_same(given, expected * w):
+        return (note(Kind.COTANGENT_TWICE),)
+    signs = coordinates.inputs.conjugation()
+    if given.shape[0] == given.shape[1] and np.array_equal(signs, coordinates.combinations.outputs.conjugation()):
+        if is_same(given, signs[:, None] * expected.T * signs):  # of complex numbers, the transposed Jacobian
+            return (note(Kind.TRANSPOSE_MISSING, conjugated=False),)
+        if is_same(given, expected.T):
+            return (note(Kind.TRANSPOSE_MISSING, conjugated=True),)
+    return ()
+
+
+def _conjugates(coordinates: Coordinates, tables: Tables, answers_each: bool) -> tuple[Fact, ...]:
+    """Whether conjugates explain the blocks that are wrong: of the answers, or of the cotangents of each output."""
+    given, expected, odd, rows = tables
+    wrong = [block for block in coordinates.inputs.blocks if odd[:, block.indices].any()]
+    columns = np.concatenate([block.indices for block in wrong])
+    signs, ones = coordinates.inputs.conjugation()[columns], np.ones(len(columns))
+    ways = [(rows, np.ones(len(rows)), signs, "answer")]
+    if answers_each:
+        every, of_outputs = np.ones(len(rows), bool), coordinates.combinations.outputs.conjugation()
+        ways += [(every, of_outputs, by, "cotangent") for by in (ones, signs)]
+    for at, by_row, by_column, of in ways:
+        right, answered = (x[at][:, columns] for x in (expected, given))
+        turned, size = np.outer(by_row[at], by_column) * right, np.abs(answered - right).max()
+        is_the_sign = np.abs(turned + right).max() <= CLOSE * size
+        if np.abs(answered - turned).max() <= CLOSE * size and not is_the_sign:
+            return (note(Kind.CONJUGATE, *(block.name for block in wrong), of=of),)
+    return ()
+
+
+def _lost_type(coordinates: Coordinates, tables: Tables) -> tuple[Fact, ...]:
+    """The narrow type that all answers have been rounded to, as the nearest numbers to what is expected."""
+    given, expected, odd, _ = tables
+    answered = (given * coordinates.combinations.cotangents[:, None])[odd]
+    for name, bits in NARROW_TYPES.items():
+        close = np.abs(given[odd] - expected[odd]) <= 2.0 ** (2 - bits) * np.abs(expected[odd])
+        if len(answered) > 2 and close.all() and _has_bits(answered, bits) and not _has_bits(answered, bits - 4):
+            return (note(Kind.LOST_DTYPE, type=name),)
+    return ()
+
+
+def _has_bits(numbers: np.ndarray, bits: int) -> bool:
+    """Whether the numbers have no more significant bits, but for a rounding or two in float64."""
+    scaled = np.frexp(numbers)[0] * 2.0**bits
+    return bool((np.abs(scaled - np.round(scaled)) <= 2.0 ** (bits - 50)).all())
+
+
+def _branch(coordinates: Coordinates, tables: Tables, *, has_relation: bool) -> tuple[Fact, ...]:
+    """Whether all that is wrong lies on one side of a number, and all that is right on the other.
+
+    Entries do not count as right that could not show the error: the diagonal of a square matrix, which no transpose
+    moves, and zeros beside a relation such as a factor.
+    """
+    inputs, wrong, found = coordinates.inputs, np.any(tables.odd, axis=0), []
+    for block, is_complex in zip(inputs.blocks, inputs.is_complex):
+        looked_at = block.indices[coordinates.is_chosen[block.indices]]
+        right = looked_at[~wrong[looked_at]]
+        bad, good = coordinates.point[looked_at[wrong[looked_at]]], coordinates.point[right]
+        if is_complex or min(len(bad), len(good)) < 2 or len(looked_at) < FEWEST_FOR_BRANCH:
+            continue
+        side = _side(bad, good)
+        if not side or (has_relation and not tables.expected[:, right].any()):
+            continue
+        if not all(inputs.place(i).is_on_diagonal for i in right):
+            found.append(note(Kind.ONE_BRANCH, block.name, sign=side[0], edge=side[1]))
+    return tuple(found)
+
+
+def _side(bad: np.ndarray, good: np.ndarray) -> tuple[str, str] | None:
+    """The side of a number where all bad numbers lie and no good one: a sign and the number, as it is written."""
     if bad.min() == bad.max() and not (good == bad[0]).any():
-        return f"is {bad[0]:.6g}"
+        return "=", f"{bad[0]:.6g}"
     for sign, is_apart, last, first in (
         (">", bad.min() > good.max(), good.max(), bad.min()),
         ("<", bad.max() < good.min(), good.min(), bad.max()),
     ):
         if is_apart:
             if first == 0.0:
-                return f"{sign}= 0: one branch alone"
+                return f"{sign}=", "0"
             edge = 0.0 if first * last <= 0.0 else last
-            between = (text for digits in (3, 6, 9, 17) if _holds(sign, first, text := f"{edge:.{digits}g}", last))
-            return f"{sign} {next(between)}: one branch alone"
-    return ""
+            texts = (f"{edge:.{digits}g}" for digits in (3, 6, 9, 17))  # as many digits as still part the two
+            return sign, next(text for text in texts if _parts(sign, first, float(text), last))
+    return None
 
 
-def _holds(sign: str, bad: float, edge: str, good: float) -> bool:
-    """Whether the number as it is written parts the two."""
-    return bad > float(edge) >= good if sign == ">" else bad < float(edge) <= good
-
-
-def outside(derivatives: Sequence[np.ndarray], nowhere: np.ndarray) -> np.ndarray:
-    """Derivatives of combinations that are NaN, and in inputs that make zero times NaN of others: a mask.
-
-    None where somebody has numbers for the derivatives of what is none.
-    """
-    mask = np.repeat(nowhere[:, None], derivatives[0].shape[1], axis=1) if derivatives else nowhere[:, None]
-    for broken in (~np.isfinite(derivative) for derivative in derivatives):
-        if not broken[nowhere].any(axis=1).all():
-            return np.zeros(mask.size, bool)
-        mask = mask | (broken[nowhere].any(axis=0) & broken[~nowhere].any(axis=0))
-    return mask.ravel()
-
-
-def lost_type(answered: np.ndarray, given: np.ndarray, expected: np.ndarray) -> str:
-    """The narrow type whose numbers all answers are, and the nearest ones to what is expected; or nothing."""
-    for name, bits in (("bfloat16", 8), ("float16", 11), ("float32", 24)):
-        close = np.abs(given - expected) <= 2.0 ** (2 - bits) * np.abs(expected)
-        if len(given) > 2 and close.all() and _fit(answered, bits).all() and not _fit(answered, bits - 4).all():
-            return name
-    return ""
-
-
-def _fit(numbers: np.ndarray, bits: int) -> np.ndarray:
-    """Which numbers have no more bits, but for a rounding or two in float64."""
-    scaled = np.frexp(numbers)[0] * 2.0**bits
-    return np.abs(scaled - np.round(scaled)) <= 2.0 ** (bits - 50)
-
-
-def consensus(answers: Sequence[Answer], pairs: Sequence[Pair], ends: Sequence[Pair]) -> Consensus:
-    """Increments are the measure of JAX; without an objection of theirs, its modes stand against each other."""
-    names = (*(answer.name for answer in answers), *MODES)  # a mode may be compared along directions alone
-    policy = Policy(judges=(INCREMENTS, DIFFERENCES), vote=Vote.NEVER)
-    return find_consensus({name: name for name in names}, [*pairs, *ends], policy)
+def _parts(sign: str, bad: float, edge: float, good: float) -> bool:
+    return bad > edge >= good if sign == ">" else bad < edge <= good

@@ -1,6 +1,6 @@
-"""The arguments of somebody's function as a list of arrays with names, and the function of these arrays alone.
+"""The arguments of a user's function as a list of arrays with names, and the function of these arrays alone.
 
-What of a call cannot be meant is refused by name.
+Arguments and options that make no sense are refused by name.
 """
 
 import inspect
@@ -11,8 +11,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from harness.checks.traced.derivative_subject import MODES
-from harness.checks.traced.side_effects import Outside
+from harness.checks.traced.jax_modes import MODES
+from harness.checks.traced.side_effects import CapturedState
 from harness.wording import first_few
 from reference.jax_internals import weak
 from reference.traced.equations import is_key, kind
@@ -21,13 +21,13 @@ from reference.user_input import given, whole_number
 
 
 class NoNumber(TypeError):
-    """Every array that goes in, or every one that comes out, is empty: there is no derivative to be wrong."""
+    """All arrays of the arguments, or all of the output, are empty: there is no derivative."""
 
 
 class Arguments:
-    """What a function is differentiated in: the floating and complex leaves of its arguments, any trees of arrays.
+    """The floating and complex leaves of a function's arguments, in which it is differentiated.
 
-    Integers, truth values, random keys, `None` and whatever is no array are handed on as they are.
+    Integers, truth values, random keys, `None` and whatever is no array are passed on as they are.
 
     Parameters
     ----------
@@ -40,13 +40,13 @@ class Arguments:
     ----------
     leaves : list of arrays
     names : list of str
-        ``params['dense']['kernel']``: an argument's name in f, and the way to the leaf.
+        Such as ``params['dense']['kernel']``: the argument's name in f, and the path of the leaf.
     outputs : list of str
-        The same for what f returns, known once it was called: the leaves that can have a derivative.
+        The same for the leaves of f's output that can have a derivative, filled in when f is called.
     left_out : list of str
-        What else f returns, with its type.
-    outside : Outside
-        What f names that is none of its arguments, as it is before f runs.
+        What else f returns, with its type, filled in when f is called.
+    side_effects : CapturedState
+        The variables that f captures, as they are before f runs.
     """
 
     def __init__(self, f: Callable[..., Any], args: Sequence[Any], argnums: int | Sequence[int] | None = None):
@@ -67,14 +67,14 @@ class Arguments:
         self.leaves = [_array(self._all[i]) for i in found]
         self._others = {i: leaf for i, leaf in enumerate(self._all) if i not in found}
         self._before = {i: leaf.copy() for i, leaf in self._others.items() if isinstance(leaf, np.ndarray)}
-        self.outside = Outside(f, self._all)
+        self.side_effects = CapturedState(f, self._all)
         self.outputs: list[str] = []
         self.left_out: list[str] = []
         if sum(leaf.size for leaf in self.leaves) == 0:
             raise NoNumber("the arguments hold no number to differentiate in: every floating array is empty")
 
     def function(self, *leaves: Any) -> list[Any]:
-        """f's differentiable outputs, as a list of arrays, from the leaves."""
+        """f's outputs that can have a derivative, as a list of arrays, from the leaves."""
         given = (weak(x) if _is_number(self._all[i]) else x for i, x in zip(self._places, leaves))
         everything = dict(zip(self._places, given)) | self._others
         args = jax.tree_util.tree_unflatten(self._tree, [everything[i] for i in range(len(self._all))])
@@ -88,30 +88,30 @@ class Arguments:
             raise TypeError(f"the function returns no floating or complex array, but {types}: there is no derivative")
         if not any(np.size(leaf) for _, leaf in kept):
             raise NoNumber("the function returns no number: every floating array of its output is empty")
-        self.outputs = ["output" + jax.tree_util.keystr(path) for path, _ in kept]
+        self.outputs[:] = ["output" + jax.tree_util.keystr(path) for path, _ in kept]
         others = [(path, leaf) for path, leaf in paths if not differentiable(leaf)]
-        self.left_out = [f"output{jax.tree_util.keystr(path)} ({_type(leaf)})" for path, leaf in others]
+        self.left_out[:] = [f"output{jax.tree_util.keystr(path)} ({_type(leaf)})" for path, leaf in others]
         return [leaf for _, leaf in kept]
 
     def _answer(self, args: Sequence[Any]) -> Any:
         try:
             try:
                 return self.f(*args)
-            except jax.errors.ConcretizationTypeError:  # perhaps over a number that no derivative is taken in
+            except jax.errors.ConcretizationTypeError:  # perhaps for a number that is not differentiated
                 with jax.ensure_compile_time_eval():
                     return self.f(*args)
-        except (TypeError, ValueError, LookupError, AttributeError) as reason:  # all of JAX's own are of these
+        except (TypeError, ValueError, LookupError, AttributeError) as reason:  # JAX raises these alone
             if what := _breaks_the_trace(reason):
                 raise TypeError(f"f cannot be traced by JAX: {last_line_of(reason)} {what}") from reason
             raise
 
     def flat(self, gradient: Any) -> list[Any]:
-        """A gradient in the differentiated arguments, as a list of arrays with the shapes of the leaves.
+        """A gradient with respect to the differentiated arguments, as a list of arrays with the shapes of the leaves.
 
         Raises
         ------
         ValueError
-            It is laid out in another way.
+            When its shapes are others.
         """
         leaves = [leaf for leaf in jax.tree.leaves(gradient) if differentiable(leaf)]
         given, expected = ([np.shape(leaf) for leaf in each] for each in (leaves, self.leaves))
@@ -145,11 +145,11 @@ def _chosen(args: Sequence[Any], argnums: int | Sequence[int] | None) -> set[int
 
 
 TABLES = ("pandas", "polars", "cudf", "modin")
-"""Libraries whose series and tables know how to become arrays of NumPy."""
+"""Libraries whose series and tables have `to_numpy`."""
 
 
 def _refuse_foreign(name: str, leaf: Any) -> None:
-    """Refuse, with what to use instead, arrays that JAX does not take."""
+    """Refuse arrays of other libraries, and say what to use instead."""
     library = type(leaf).__module__.partition(".")[0]
     if library in TABLES and hasattr(leaf, "to_numpy"):
         raise TypeError(f"{name} is a {type(leaf).__name__} of {library}; give NumPy arrays: {name}.to_numpy()")
@@ -177,7 +177,7 @@ def _is_number(leaf: Any) -> bool:
 
 
 def in_32_bits(args: Sequence[Any]) -> Sequence[Any]:
-    """Arguments as JAX makes them out of these where it has 32 bits."""
+    """The arguments as JAX converts them where it has 32 bits."""
     return jax.tree.map(lambda leaf: jax.numpy.asarray(leaf) if differentiable(leaf) else leaf, args)
 
 
@@ -223,10 +223,10 @@ NOT_TRACEABLE = {
     "jax.lax.while_loop or scan for loops",
     jax.errors.ConcretizationTypeError: "needs the number itself, as float() and math do; keep it an array of jnp",
 }
-"""What breaks a trace, and what to use instead; the first kind that an error is of counts."""
+"""What breaks a trace, and what to use instead. The first class that an error belongs to decides."""
 
 CONVERTED = "The problem arose with the `", "item() method", "tolist() method"
-"""What JAX says where a number itself was asked for, and not something that has to be known when it traces."""
+"""Parts of JAX's messages about code that needs a number itself, rather than a size or an axis."""
 
 SAID_OF_TRACED = {
     "Shapes must be": NOT_STATIC,
@@ -236,11 +236,11 @@ SAID_OF_TRACED = {
     "slice(": "takes a slice between traced bounds; use jax.lax.dynamic_slice, or jnp.where with a mask",
     "Tracer": ELSEWHERE,
 }
-"""The same, by what errors of other kinds say of the names of traced arrays."""
+"""The same for other errors, by parts of their messages that name traced arrays."""
 
 
 def _breaks_the_trace(reason: Exception) -> str:
-    """What is wrong about a line that JAX cannot trace, and what to use instead; nothing where all else failed."""
+    """What is wrong about a line that JAX cannot trace, and what to use instead; empty for an error of f's own."""
     words = next((words for kind, words in NOT_TRACEABLE.items() if isinstance(reason, kind)), "")
     if words != NOT_TRACEABLE[jax.errors.ConcretizationTypeError]:
         return words or next((words for said, words in SAID_OF_TRACED.items() if said in str(reason)), "")
@@ -256,7 +256,7 @@ def last_line_of(reason: BaseException) -> str:
 
 
 def require(f: Any, order: Any, modes: Any, trust: Any, reference: Any, seed: Any, budget: Any) -> None:
-    """Refuse, by name, what is not as it should be; what arguments there are is looked at by `Arguments`."""
+    """Refuse options that are not as they should be, by name; `Arguments` looks at the arguments."""
     for what, function in {"f": f, "reference": reference}.items():
         if not callable(function) and not (what == "reference" and function is None):
             raise TypeError(f"{what} must be a function, not {given(function)}")

@@ -1,152 +1,203 @@
-"""Where numbers are equal: averages of the gradients all about are conventions, and nothing else is.
+"""One-sided derivatives of a program: how its outputs change just after a point, and just before it.
 
-At a kink an answer may lie anywhere between the slopes on both sides. Of max(x, y) where x = y that is anything from 0
-to 1 for either; but along both together max has slope 1, there and all about, and so has every average of the gradients
-all about. An answer of 1 for both is none of these. And of the median of three equal numbers each alone moves nothing:
-but all about, one of them has slope 1, and so it may have there.
-
-Source: Clarke, Optimization and Nonsmooth Analysis, 1983, theorem 2.5.1.
+Where comparisons of equal numbers decide, the function has a kink, and both sides are computed. Where a side has no
+slope at the point itself, as behind ``where(x == 0, ...)``, it is the limit of the slopes at points nearby: in random
+places around this one if these agree, else along the direction on that side.
 """
 
-from __future__ import annotations
-
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from harness.bounds.program_bound import floor_of
+from harness.bounds.tolerances import MEANINGLESS, SPREAD_FACTOR
 from harness.checks.random_directions import random_directions
-from harness.checks.traced.derivative_subject import INCREMENTS
-from harness.checks.traced.error_bounds import Seen
-from harness.checks.traced.real_coordinates import Claim, Sides, UnitVectors, combined
-from harness.verdict.comparison import Answer, Block, Pair, compare
-from harness.wording import first_few
+from harness.checks.traced.real_coordinates import UnitVectors, combine
+from harness.checks.traced.true_slopes import NO_MATTER, Obstacles, ProgramAtPoint
+from reference.traced.decisions import Decision, Otherwise, Turned
 
-if TYPE_CHECKING:
-    from harness.checks.traced.derivative_case import Check
+NEARBY = (1e-4, 2e-4, 4e-4)
+"""Distances, in units of the argument's size, at which slopes are computed that have a limit at the point."""
 
-MOST_TOGETHER = 64
-"""Sets of inputs that are moved together at most."""
+NOTHING_BENDS = 1e-6
+"""Slopes nearby that differ by less than this share of themselves have a limit."""
 
-PLACES, BESIDE, NEXT_TO = 8, 1e-7, 1e-12
-"""Random places about the point, and the same on its other side; how far away, in units of the argument's size, where
-an answer is to be accused, and where it is to be excused of what even the function's bending might explain."""
+PIVOTS = (2.0**-100, -(2.0**-110))
+"""Values in the place of a pivot that is zero. Smooth functions of the factors, such as det, do not depend on them."""
 
-APART = 0.1
-"""Slopes all about differ by less than this share of what an answer is off by, or they excuse it."""
+
+@dataclass(frozen=True, eq=False)
+class OneSided:
+    """Derivatives of combinations of the outputs on both sides, arrays of shape (combinations, directions)."""
+
+    right: np.ndarray  # the derivative just after the point
+    # the mean of the right and the left derivative, and half of their distance, which is zero where f is smooth
+    mean: np.ndarray
+    half_gap: np.ndarray
+    # of slopes that are limits from points nearby; what rounding does to increments is not in it
+    error: np.ndarray
+    # whether nothing but increments through decided comparisons took part, so that there may be a derived bound
+    is_smooth: bool
+    # by the first direction of a pass: where slopes are limits, and which
+    limits: Mapping[int, tuple[np.ndarray, np.ndarray]]
+    obstacles: Obstacles
 
 
 @np.errstate(all="ignore")
-def moved_together(check: Check, known: np.ndarray) -> list[Pair]:
-    """The modes whose derivatives do not add up to the slope along inputs at kinks; each compared with that slope.
+def one_sided_slopes(
+    program: ProgramAtPoint,
+    directions: np.ndarray | UnitVectors,
+    weights: np.ndarray,
+    redecided: Otherwise | None = None,
+) -> OneSided:
+    """The derivatives on both sides along each direction.
 
-    Looked at are sets of inputs along which the function has no kink. `known` says of which combinations of outputs
-    something is known.
+    With `redecided`, the sides are the least and the greatest of these and of the slopes that the program has where
+    rounding turns its decisions.
     """
-    rows, size = check.kinks.shape
-    sets: dict[bytes, np.ndarray] = {}
-    owners: dict[bytes, list[int]] = {}
-    for k in np.flatnonzero(known).tolist():
-        for members in _sets(check, check.kinks[k]):
-            if len(sets) < MOST_TOGETHER or members.tobytes() in sets:
-                sets[members.tobytes()] = members
-                owners.setdefault(members.tobytes(), []).append(k)
-    if not sets:
-        return []
-    along, judged = np.array(list(sets.values()), float), np.zeros((rows, len(sets)), bool)
-    for d, own in enumerate(owners.values()):
-        judged[own, d] = True
-    blocks = [Block("together", k * len(sets) + np.arange(len(sets))) for k in range(rows)]
-    sides, error = check.increments(along, [], Seen(blocks, check.truth.coarsest, judged))
-    smooth = judged & ~(2.0 * sides.apart > error)
-    truth = check.answer(INCREMENTS, Claim(sides.middle, np.where(smooth, error + sides.apart, np.inf)), blocks)
-    found = []
-    for answer in check.own:
-        pair = compare(_summed(answer, along, rows, size), truth, blocks, check.ordinary)
-        off = np.where(pair.at_odds & np.isfinite(pair.difference), pair.difference, 0.0).reshape(smooth.shape)
-        wrong = off > _about(check, along, off, truth.gradient.reshape(off.shape)) / APART
-        if wrong.any():
-            error = np.where(wrong.ravel(), truth.error, np.inf)
-            against = Answer(INCREMENTS, INCREMENTS, 0.0, 0.0, truth.gradient, error, oracle=True)
-            found.append(compare(_summed(answer, along, rows, size), against, blocks, check.ordinary))
-    check.directions = [first_few(np.flatnonzero(x).tolist(), 3, name=check.inputs.label) for x in along] * rows
-    return found
-
-
-def _sets(check: Check, kinks: np.ndarray) -> Iterator[np.ndarray]:
-    """All inputs at kinks of a combination, those of each leaf, and those that are equal; two or more of them."""
-    point = check.truth.point
-    leaves = (np.isin(np.arange(kinks.size), block.indices) for block in check.inputs.blocks)
-    equal = (point == value for value in np.unique(point[kinks]))
-    for among in (np.ones(kinks.size, bool), *leaves, *equal):
-        if (kinks & among).sum() > 1:
-            yield kinks & among
-
-
-def _summed(answer: Answer, along: np.ndarray, rows: int, size: int) -> Answer:
-    """An answer's derivatives along the sets."""
-    gradient, error = answer.gradient.reshape(rows, size), answer.error.reshape(rows, size)
-    sums = (gradient @ along.T).ravel(), (error @ along.T).ravel()
-    return Answer(answer.name, answer.family, 0.0, 0.0, *sums, precision=answer.precision)
-
-
-def _about(check: Check, along: np.ndarray, off: np.ndarray, slopes: np.ndarray) -> np.ndarray:
-    """How far slopes all about are from those at the point, where an answer is off; infinite where that is unknown."""
-    farthest, at = np.zeros(off.shape), np.flatnonzero(off.any(axis=0))
-    weights = np.diag(check.weights)[:, None] if check.each else 1.0
-    for found in _slopes_about(check, along[at], BESIDE) if at.size else ():
-        apart = np.abs(found / weights - slopes[:, at])
-        farthest[:, at] = np.maximum(farthest[:, at], np.nan_to_num(apart, nan=np.inf))
-    return farthest
-
-
-def _slopes_about(check: Check, along: np.ndarray, distance: float) -> Iterator[np.ndarray]:
-    """(combinations, directions) at each of several points about the one that is checked."""
-    truth = check.truth
-    size = distance * np.where(truth.point == 0.0, 1.0, np.abs(truth.point))
-    places = size * random_directions(PLACES, check.inputs.size, check.seed + 7)
-    for place in (*places, *-places):
-        yield combined(check.weights, truth.changes(along, truth.run(), truth.point + place))
+    parts, limits, is_smooth, size, obstacles = [], {}, True, np.abs(weights), Obstacles()
+    for i, along in program.passes(directions):
+        run = program.run()
+        left = right = program.changes(along, run)
+        error = np.zeros(right.shape)
+        if run.ties or run.unresolved:
+            left = -program.changes(-along, run)
+            unknown = np.isnan(right) | np.isnan(left)
+            if unknown.any():
+                right, left, error = _limits(program, right, left, unknown, along)
+                limits[i] = unknown, right
+        first = right
+        if redecided is not None:
+            left, right = _redecided(program, redecided, left, right, along)
+        obstacles = obstacles.and_those(Obstacles.of(run))
+        is_smooth &= not (run.ties or run.unresolved or run.differenced or run.taken_as_they_are)
+        mean, half_gap = 0.5 * (right + left), 0.5 * np.abs(right - left)
+        parts.append([combine(*pair) for pair in ((weights, first), (weights, mean), (size, half_gap), (size, error))])
+    first, mean, half_gap, error = (np.concatenate(columns, axis=1) for columns in zip(*parts))
+    return OneSided(first, mean, half_gap, error, is_smooth, limits, obstacles)
 
 
 @np.errstate(all="ignore")
-def with_slopes_about(
-    check: Check, along: np.ndarray | UnitVectors, claimed: Sequence[np.ndarray], sides: Sides, error: np.ndarray
-) -> Sides:
-    """Both sides and the slopes all about, where these have a claim between them that is beyond the sides."""
-    low, high = sides.middle - sides.apart, sides.middle + sides.apart
-    off = [~(np.abs(x - np.clip(x, low, high)) <= 2.0 * error) & np.isfinite(x) for x in claimed]
-    odd = np.any([np.zeros(low.shape, bool), *off], axis=0) & np.isfinite(error)
-    at = np.flatnonzero(odd.any(axis=0))
-    if not at.size:
-        return sides
-    found = list(_slopes_about(check, along[at], NEXT_TO))
-    least, most = np.fmin(low[:, at], np.min(found, axis=0)), np.fmax(high[:, at], np.max(found, axis=0))
-    wide = odd[:, at] & (most - least > 2.0 * (sides.apart + error)[:, at])
-    for claim in claimed:
-        wide &= ~(np.abs(claim[:, at] - np.clip(claim[:, at], least, most)) > error[:, at])
-    middle, apart = sides.middle.copy(), sides.apart.copy()
-    middle[:, at] = np.where(wide, 0.5 * (least + most), middle[:, at])
-    apart[:, at] = np.where(wide, 0.5 * (most - least), apart[:, at])
-    return replace(sides, middle=middle, apart=apart)
+def rounded_slopes(
+    program: ProgramAtPoint, rng: Any, directions: np.ndarray | UnitVectors, weights: np.ndarray, sides: OneSided
+) -> np.ndarray:
+    """The derivatives just after the point by a run that rounds at random, (combinations, directions)."""
+    parts = []
+    for i, along in program.passes(directions):
+        right = program.changes(along, program.run(rounding=rng))
+        parts.append(combine(weights, np.where(*sides.limits[i], right) if i in sides.limits else right))
+    return np.concatenate(parts, axis=1)
 
 
-def with_turned_sides(
-    check: Check, along: np.ndarray | UnitVectors, claimed: Sequence[np.ndarray], sides: Sides, seen: Seen
-) -> Sides:
-    """The sides with those where rounding decides otherwise, unless all claims are some roundings from them."""
-    if not any(check.truth.otherwise):
-        return sides
-    odd = np.full(sides.middle.shape, not claimed)
-    for claim in claimed:
-        floor = floor_of(claim.ravel(), seen.blocks, check.truth.coarsest).reshape(claim.shape)
-        odd |= (np.abs(claim - sides.middle) > sides.apart + floor) & np.isfinite(claim)
-    at = np.flatnonzero(odd.any(axis=0))
-    if not at.size:
-        return sides
-    turned = check.truth.sides(along[at], check.weights, check.seed, turned=True)
-    middle, apart = sides.middle.copy(), sides.apart.copy()
-    middle[:, at], apart[:, at] = turned.middle, turned.apart
-    return replace(sides, middle=middle, apart=apart)
+def _redecided(
+    program: ProgramAtPoint, redecided: Otherwise, left: np.ndarray, right: np.ndarray, along: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The least and the greatest of both sides and of the slopes where rounding turns decisions."""
+
+    def turned(decisions: list[Decision], along: np.ndarray) -> np.ndarray:
+        return program.changes(along, Turned(decisions, trusted=program.trusted))
+
+    ways, tied = redecided
+    slopes = [left, right, *(turned(way, along) for way in ways)]
+    slopes += [turned(tied, along), -turned(tied, -along)] if tied else []
+    return np.fmin.reduce(slopes), np.fmax.reduce(slopes)
+
+
+def _limits(
+    program: ProgramAtPoint, right: np.ndarray, left: np.ndarray, unknown: np.ndarray, along: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Both sides with their unknown slopes filled in, and the errors of these: by small pivots, else from nearby."""
+    slopes, error = _by_small_pivots(program, along)
+    found = unknown & np.isfinite(error)
+    right, left = np.where(found, slopes, right), np.where(found, slopes, left)
+    errors, unknown = np.where(found, error, 0.0), unknown & ~found
+    if not unknown.any():
+        return right, left, errors
+    limit, error, is_same = limits_around(program, along)
+    right, left = np.where(unknown, limit, right), np.where(unknown, limit, left)
+    errors = errors + np.where(unknown, error, 0.0)
+    apart = unknown & ~is_same
+    for k in np.flatnonzero(apart.any(axis=1)):  # no limit holds in all places: each side may have its own
+        (after, error_after), (before, error_before) = (_limit_along(program, along[k : k + 1], s) for s in (1.0, -1.0))
+        found = apart[k] & ~np.isnan(after) & ~np.isnan(before)
+        right[k], left[k] = np.where(found, after, right[k]), np.where(found, before, left[k])
+        errors[k] = np.where(found, error_after + error_before, errors[k])
+    return right, left, errors
+
+
+def _by_small_pivots(program: ProgramAtPoint, along: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Slopes through the factors of singular matrices, and their errors: infinite where pivots or sides matter."""
+    slopes, other = (program.changes(along, program.run(pivot=pivot)) for pivot in PIVOTS)
+    left = -program.changes(-along, program.run(pivot=PIVOTS[0]))
+    rounded = program.changes(along, program.run(pivot=PIVOTS[0], rounding=np.random.default_rng(program.seed)))
+    apart = np.maximum(np.abs(slopes - other), np.abs(slopes - left))
+    depends = apart > NO_MATTER * np.abs(slopes) + np.sqrt(PIVOTS[0])
+    error = apart + SPREAD_FACTOR * np.abs(rounded - slopes)
+    return slopes, np.where(depends | np.isnan(error), np.inf, error)
+
+
+def limits_around(program: ProgramAtPoint, along: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Limits of slopes from points in random places around this one, their errors, and where all places agree.
+
+    A function that is smooth here may be computed by steps that are not. A determinant is computed by the factors of
+    the matrix, which is singular at all points along an axis from the zero matrix, and regular in random places.
+    """
+    size = np.where(program.point == 0.0, 1.0, np.abs(program.point)) * np.array(NEARBY)[:, None]
+    places = [w * size for d in random_directions(2, program.inputs.size, program.seed + 4) for w in (d, -d)]
+    found = [_extrapolate(program, program.point + place, along) for place in places]
+    limits = np.array([limit for limit, _ in found])
+    limit, cruder = found[0]
+    rounded = _extrapolate(program, program.point + places[0], along, np.random.default_rng(program.seed))[0]
+    error = np.ptp(limits, axis=0) + np.abs(limit - cruder) + SPREAD_FACTOR * np.abs(rounded - limit)
+    is_same = error <= MEANINGLESS["float64"] * np.abs(limits).max(axis=(0, 1))
+    if not program.may_jump:
+        jumps = _jumps_around(program, places)
+        limit, is_same = np.where(jumps, np.nan, limit), is_same & ~jumps
+    return limit, error, is_same
+
+
+def _jumps_around(program: ProgramAtPoint, places: Sequence[np.ndarray]) -> np.ndarray:
+    """Which outputs jump at the point, (outputs,), by their values at opposite points around it.
+
+    For a function with a slope, the mean of the changes on both sides shrinks with t², and half of their difference
+    with t. For a step, one of them does not shrink.
+    """
+    here, jumps = program.value(), np.zeros(program.outputs.size, bool)
+    for forth, back in (places[:2], places[2:]):
+        ahead, behind = ([program.value(program.point + step) for step in place[:2]] for place in (forth, back))
+        noise = SPREAD_FACTOR * np.abs(program.value(program.point + forth[0], np.random.default_rng(0)) - ahead[0])
+        jumps |= _is_jump([0.5 * (f + b) - here for f, b in zip(ahead, behind)], here, noise)
+        jumps |= _is_jump([0.5 * (f - b) for f, b in zip(ahead, behind)], here, noise, grows=1.5)
+    return jumps
+
+
+def _limit_along(program: ProgramAtPoint, direction: np.ndarray, side: float) -> tuple[np.ndarray, np.ndarray]:
+    """The limit of the slopes along a direction at points on one side of it; NaN where the function jumps."""
+    distances = side * program.unit_along(direction[0]) * np.array(NEARBY)
+    points = program.point + distances[:, None] * direction
+    limit, cruder = (x[0] for x in _extrapolate(program, points, direction))
+    rounded = _extrapolate(program, points, direction, np.random.default_rng(program.seed))[0][0]
+    if not program.may_jump:
+        here, values = program.value(), [program.value(x) for x in points[:2]]
+        rounded_value = program.value(points[0], np.random.default_rng(program.seed))
+        noise = SPREAD_FACTOR * np.abs(rounded_value - values[0])
+        jumps = _is_jump([y - here - t * limit for y, t in zip(values, distances)], here, noise)
+        limit = np.where(jumps, np.nan, limit)
+    return limit, np.abs(limit - cruder) + SPREAD_FACTOR * np.abs(rounded - limit)
+
+
+def _is_jump(rest: Sequence[np.ndarray], here: np.ndarray, noise: np.ndarray, grows: float = 2.5) -> np.ndarray:
+    """Whether what is left of a change beside its slope is more than bending, which shrinks with t²."""
+    near, far = np.abs(rest)
+    return (near > 1e-12 * np.abs(here) + noise) & ~(far > grows * near)
+
+
+def _extrapolate(
+    program: ProgramAtPoint, points: Sequence[np.ndarray] | np.ndarray, along: np.ndarray, rounding: Any = None
+) -> tuple[np.ndarray, ...]:
+    """The slopes at the point from those at distances 1, 2 and 4, by a parabola and by a line."""
+    near, middle, far = (program.changes(along, program.run(rounding=rounding), point) for point in points)
+    bends = np.abs(near - middle)
+    has_none = (bends > 0.75 * np.abs(middle - far)) & (bends > NOTHING_BENDS * np.abs(near))  # log x, and worse
+    return np.where(has_none, np.nan, (8.0 * near - 6.0 * middle + far) / 3.0), 2.0 * near - middle

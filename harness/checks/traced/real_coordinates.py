@@ -1,13 +1,13 @@
-"""Arrays as real coordinates: a complex entry counts twice, as its real part and as its imaginary part.
+"""Arrays as real coordinates: a complex entry has two, its real part and its imaginary part.
 
-JAX's convention is kept: of a function with values f, reverse mode answers g = Σ w·∂f/∂z with no conjugate anywhere, so
+JAX's convention is kept. For a function with values f, reverse mode returns g = Σ w·∂f/∂z without any conjugate, so
 that Re(g·t) is the change of Re(w·f) along t. The coordinates of g are therefore Re g and -Im g: the derivatives of
-Re(w·f) in the real and in the imaginary part of z. For a real function of z that is ∂/∂x and ∂/∂y of g = ∂/∂x - i ∂/∂y.
+Re(w·f) with respect to the real and the imaginary part of z. For a real function of z = x + iy, g = ∂f/∂x - i ∂f/∂y.
 """
 
-from collections.abc import Mapping, Sequence
-from copy import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +17,10 @@ from reference.traced.equations import kind
 
 
 class Entry(NamedTuple):
-    """One coordinate: of an array with a name and a shape, where in it; of a complex entry 0 or 1, the part."""
+    """Where a coordinate comes from: an array's name and shape, the index in it, and the part of a complex entry.
+
+    `is_imaginary` is None for a real array, else 0 for the real part and 1 for the imaginary part.
+    """
 
     name: str
     shape: tuple[int, ...]
@@ -26,57 +29,69 @@ class Entry(NamedTuple):
 
     @property
     def is_on_diagonal(self) -> bool:
-        """Of a square matrix, or of one in a stack of them: a transposition leaves it where it is."""
+        """Whether it is on the diagonal of a square matrix, or of a stack of them: a transpose does not move it."""
         return len(self.shape) > 1 and self.shape[-1] == self.shape[-2] and self.at[-1] == self.at[-2]
 
 
+@dataclass(frozen=True, eq=False)
 class Layout:
-    """Where the entries of several arrays lie in one vector of real numbers."""
+    """Where the entries of several arrays are in one vector of real numbers."""
 
-    def __init__(self, names: Sequence[str], arrays: Sequence[Any]):
-        self.names = list(names)
-        self.shapes = [tuple(np.shape(array)) for array in arrays]
-        self.dtypes = [array.dtype for array in arrays]
-        self.is_complex = [kind(dtype) == "c" for dtype in self.dtypes]
-        sizes = [int(np.prod(shape)) * (2 if double else 1) for shape, double in zip(self.shapes, self.is_complex)]
-        self.ends = np.cumsum(sizes)
-        self.size = int(self.ends[-1])
-        self.blocks = [Block(name, np.arange(end - n, end)) for name, end, n in zip(self.names, self.ends, sizes)]
+    names: list[str]
+    shapes: list[tuple[int, ...]]
+    dtypes: list[Any]
+    is_complex: list[bool]
+    blocks: list[Block]  # the coordinates of each array
+    size: int  # the number of coordinates
+    # for a selection of coordinates: the layout that they come from, and where they are in it, (size,)
+    whole: "Layout | None" = None
+    chosen: np.ndarray | None = None
 
-    def narrowed(self, chosen: np.ndarray) -> "Layout":
-        """Of some entries alone, in their order: arrays are flat, and those without an entry are left out."""
-        which = np.searchsorted(self.ends, chosen, side="right")
-        kept = np.unique(which)
-        found = copy(self)
-        found.names, found.dtypes, found.is_complex = (
-            [column[k] for k in kept] for column in (self.names, self.dtypes, self.is_complex)
-        )
-        found.blocks = [Block(self.names[k], np.flatnonzero(which == k)) for k in kept]
-        found.shapes = [block.indices.shape for block in found.blocks]
-        found.size, found.place = len(chosen), lambda i: self.place(int(chosen[i]))
-        return found
+    @staticmethod
+    def of(names: Sequence[str], arrays: Sequence[Any]) -> "Layout":
+        """The layout of arrays, or of whatever has a shape and a dtype."""
+        shapes, dtypes = [tuple(np.shape(array)) for array in arrays], [array.dtype for array in arrays]
+        is_complex = [kind(dtype) == "c" for dtype in dtypes]
+        sizes = [int(np.prod(shape)) * (2 if double else 1) for shape, double in zip(shapes, is_complex)]
+        blocks = [Block(name, np.arange(end - n, end)) for name, end, n in zip(names, np.cumsum(sizes), sizes)]
+        return Layout(list(names), shapes, dtypes, is_complex, blocks, sum(sizes))
 
-    def place(self, i: int) -> "Entry":
-        """Where a coordinate is from, whatever was narrowed since."""
-        which = int(np.searchsorted(self.ends, i, side="right"))
+    @cached_property
+    def _ends(self) -> np.ndarray:
+        return np.cumsum([len(block.indices) for block in self.blocks])
+
+    def select(self, chosen: np.ndarray) -> "Layout":
+        """The layout of some coordinates, in their order: flat arrays, without those that have no coordinate left."""
+        which = np.searchsorted(self._ends, chosen, side="right")
+        kept = np.unique(which).tolist()
+        names, dtypes, is_complex = ([of[k] for k in kept] for of in (self.names, self.dtypes, self.is_complex))
+        blocks = [Block(self.names[k], np.flatnonzero(which == k)) for k in kept]
+        shapes = [block.indices.shape for block in blocks]
+        return Layout(names, shapes, dtypes, is_complex, blocks, len(chosen), self, chosen)
+
+    def place(self, i: int) -> Entry:
+        """Where a coordinate comes from, also if it was selected."""
+        if self.whole is not None and self.chosen is not None:
+            return self.whole.place(int(self.chosen[i]))
+        which = int(np.searchsorted(self._ends, i, side="right"))
         offset, shape = int(i - self.blocks[which].indices[0]), self.shapes[which]
         is_imaginary, offset = divmod(offset, int(np.prod(shape))) if self.is_complex[which] else (None, offset)
         index = tuple(map(int, np.unravel_index(offset, shape))) if shape else ()
         return Entry(self.names[which], shape, index, is_imaginary)
 
     def label(self, i: int) -> str:
-        """``params['kernel'][3, 4]``, and the part of a complex entry."""
+        """A coordinate's name, such as ``params['kernel'][3, 4]``, with the part of a complex entry."""
         entry = self.place(i)
         part = {None: "", 0: " (real part)", 1: " (imaginary part)"}[entry.is_imaginary]
         return entry.name + (f"[{', '.join(map(str, entry.at))}]" if entry.at else "") + part
 
-    def conjugated(self) -> np.ndarray:
-        """What a conjugation makes of each coordinate: -1 for imaginary parts, 1 for all others."""
+    def conjugation(self) -> np.ndarray:
+        """The sign that a conjugation gives to each coordinate: -1 for imaginary parts, 1 for all others."""
         is_imaginary = (any(self.is_complex) and self.place(i).is_imaginary == 1 for i in range(self.size))
         return np.where(list(is_imaginary), -1.0, 1.0)
 
-    def vector(self, arrays: Sequence[Any], lead: int = 0, conjugate: bool = False) -> np.ndarray:
-        """(lead, size) float64 from arrays, each with its lead axes; of gradients the conjugate has the coordinates."""
+    def vector(self, arrays: Sequence[Any], lead: int = 0, *, conjugate: bool = False) -> np.ndarray:
+        """Arrays as (lead, size) float64, each with `lead` axes in front; gradients are conjugated."""
         parts = []
         for array, shape, double in zip(arrays, self.shapes, self.is_complex):
             array = np.asarray(array)
@@ -85,12 +100,12 @@ class Layout:
             parts += [np.real(array), (-1 if conjugate else 1) * np.imag(array)] if double else [array]
         return np.concatenate(parts, axis=-1)
 
-    def arrays(self, vectors: np.ndarray, conjugate: bool = False) -> list[np.ndarray]:
-        """The arrays of each of several vectors, (count, size), in the program's own precision."""
-        return [x.astype(dtype) for x, dtype in zip(self.wide_arrays(vectors, conjugate), self.dtypes)]
+    def arrays(self, vectors: np.ndarray, *, conjugate: bool = False) -> list[np.ndarray]:
+        """Vectors, (count, size), as arrays in the program's own precision."""
+        return [x.astype(t) for x, t in zip(self.wide_arrays(vectors, conjugate=conjugate), self.dtypes)]
 
-    def wide_arrays(self, vectors: np.ndarray, conjugate: bool = False) -> list[np.ndarray]:
-        """The same in float64, and in complex128."""
+    def wide_arrays(self, vectors: np.ndarray, *, conjugate: bool = False) -> list[np.ndarray]:
+        """Vectors, (count, size), as arrays in float64 and complex128."""
         found = []
         for block, shape, double in zip(self.blocks, self.shapes, self.is_complex):
             part = vectors[:, block.indices]
@@ -102,7 +117,7 @@ class Layout:
 
 
 class UnitVectors:
-    """Directions along some coordinates, as rows that are written out when they are asked for."""
+    """Unit vectors along some coordinates, as rows that are made when they are read: all at once may not fit."""
 
     def __init__(self, chosen: np.ndarray, size: int):
         self.chosen, self.size = chosen, size
@@ -111,41 +126,108 @@ class UnitVectors:
         return len(self.chosen)
 
     def __getitem__(self, rows: Any) -> np.ndarray:
-        """(size,) of an index, (rows, size) of a slice or of several."""
+        """(size,) for an index, (rows, size) for a slice or several indices."""
         chosen = self.chosen[rows]
         vectors = np.zeros((*np.shape(chosen), self.size))
         np.put_along_axis(vectors, np.asarray(chosen)[..., None], 1.0, axis=-1)
         return vectors
 
 
-class Claim(NamedTuple):
-    """What somebody answers of derivatives, and what it may be off by; (count, size) each."""
+class Estimate(NamedTuple):
+    """Derivatives and a bound on their errors, arrays of one shape. The error is infinite where nothing is known."""
 
     derivative: np.ndarray
     error: np.ndarray
 
 
 @np.errstate(all="ignore")
-def combined(weights: np.ndarray, derivative: np.ndarray) -> np.ndarray:
-    """(combinations, count) from (combinations, outputs) and (count, outputs); zero times infinity is zero."""
+def combine(weights: np.ndarray, derivative: np.ndarray) -> np.ndarray:
+    """Σ_o w[k, o] ∂f_o, (combinations, count), from (combinations, outputs) and (count, outputs).
+
+    Zero times infinity is zero here: an output without weight takes no part.
+    """
     if np.isfinite(derivative).all():
         return weights @ derivative.T
     terms = np.where(weights[:, None, :] == 0.0, 0.0, weights[:, None, :] * derivative[None])
     return terms.sum(axis=-1)
 
 
-@dataclass(frozen=True)
-class Sides:
-    """What combinations of the outputs change by along each direction, (combinations, directions).
+@dataclass(frozen=True, eq=False)
+class Combinations:
+    """The combinations of outputs w·f that are differentiated."""
 
-    Just after the point, halfway to what it is just before it, and half the distance of both. The error is that of what
-    was told from points nearby, which `nearby` has by the first direction of a pass: where, and what. There may be a
-    derived bound where nothing but increments through decided comparisons took part.
-    """
+    outputs: Layout
+    weights: np.ndarray  # (combinations, outputs) array
+    # whether each output is a combination by itself, so that its derivatives are reported without its weight
+    each: bool
 
-    after: np.ndarray
-    middle: np.ndarray
-    apart: np.ndarray
-    error: np.ndarray
-    is_smooth: bool
-    nearby: Mapping[int, tuple[np.ndarray, np.ndarray]]
+    def __len__(self) -> int:
+        return len(self.weights)
+
+    @property
+    def rows(self) -> np.ndarray:
+        """The outputs that derivatives are reported of, as rows of weights."""
+        return np.eye(self.outputs.size) if self.each else self.weights
+
+    @property
+    def cotangents(self) -> np.ndarray:
+        """The weight that each combination's derivatives are reported without, (combinations,)."""
+        return np.diag(self.weights) if self.each else np.ones(len(self.weights))
+
+    def per_output(self, estimate: Estimate) -> Estimate:
+        """An estimate as flat arrays, without the weights of single outputs."""
+        weights = self.cotangents[:, None]
+        return Estimate((estimate.derivative / weights).ravel(), (estimate.error / np.abs(weights)).ravel())
+
+
+@dataclass(frozen=True, eq=False)
+class Coordinates:
+    """The derivatives of combinations of outputs in all inputs: coordinate k·n + i is combination k, input i."""
+
+    inputs: Layout  # the n inputs; for a function of many inputs those that are looked at one by one
+    combinations: Combinations
+    point: np.ndarray  # (n,) array
+    is_chosen: np.ndarray  # (n,) bool array: the inputs whose derivatives are looked at one by one
+    all_inputs: int  # how many inputs the function has
+
+    @property
+    def looked_at(self) -> np.ndarray:
+        """Mask of the coordinates that are compared."""
+        return np.tile(self.is_chosen, len(self.combinations))
+
+    @cached_property
+    def blocks(self) -> list[Block]:
+        """The coordinates of each input array, for each output array by itself if outputs are."""
+        size = self.inputs.size
+        return [
+            Block(self._block_name(b.name, rows), (rows[:, None] * size + b.indices).ravel())
+            for rows in self._rows_of_outputs()
+            for b in self.inputs.blocks
+        ]
+
+    def _rows_of_outputs(self) -> list[np.ndarray]:
+        if not self.combinations.each:
+            return [np.arange(len(self.combinations))]
+        return [b.indices for b in self.combinations.outputs.blocks if b.indices.size]
+
+    def _block_name(self, name: str, rows: np.ndarray) -> str:
+        outputs = self.combinations.outputs.blocks
+        if not self.combinations.each or len(outputs) == 1:
+            return name
+        return f"{name} (of {next(b.name for b in outputs if rows[0] in b.indices)})"
+
+    @property
+    def has_several_outputs(self) -> bool:
+        """Whether a coordinate's name needs that of its output."""
+        return self.combinations.each and self.combinations.outputs.size > 1
+
+    def label(self, i: int) -> str:
+        """The name of a coordinate, such as ``d output[1] / d x[3]``."""
+        k, i = divmod(int(i), self.inputs.size)
+        name = self.inputs.label(i)
+        return f"d {self.combinations.outputs.label(k)} / d {name}" if self.has_several_outputs else name
+
+    def select(self, chosen: np.ndarray) -> "Coordinates":
+        """The coordinates of some inputs alone."""
+        kept = np.ones(len(chosen), bool)
+        return Coordinates(self.inputs.select(chosen), self.combinations, self.point[chosen], kept, self.all_inputs)

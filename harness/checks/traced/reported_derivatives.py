@@ -1,173 +1,245 @@
-"""What JAX's modes claim, and what excuses it: error bars, and in coarse types what their programs mean in float64."""
+"""What JAX's modes report, with an error bound for each number and, in coarse types, its evaluation in float64."""
 
-from __future__ import annotations
-
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
 from harness.bounds.program_bound import floor_of
-from harness.bounds.tolerances import GRADIENT_ROUNDINGS
+from harness.bounds.tolerances import DERIVATIVE_ROUNDINGS, GRADIENT_ROUNDINGS
 from harness.checks.random_directions import random_directions
-from harness.checks.traced.error_bounds import Seen, bar_of_mode
-from harness.checks.traced.float64_evaluation import meaning, meant
-from harness.checks.traced.jax_modes import Mode
-from harness.checks.traced.real_coordinates import Claim
+from harness.checks.traced.derivative_case import REFERENCE, Plan, Point, has_overflowed
+from harness.checks.traced.jax_modes import Mode, ModeMissing
+from harness.checks.traced.low_precision import (
+    BORROWED,
+    Request,
+    Scope,
+    bound_of_mode,
+    estimate_in_float64,
+    evaluate_in_float64,
+)
+from harness.checks.traced.real_coordinates import Estimate
 from harness.checks.traced.traced_programs import has_rules
-from harness.checks.traced.value_differences import OPPOSITE, OPPOSITE_OF_HALVES, is_linear, overflows
+from harness.checks.traced.true_slopes import Obstacles
+from harness.facts.fact import Fact, note
+from harness.facts.kinds import Kind
 from harness.verdict.comparison import Block
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
-from reference.measured import NotApplicable
-from reference.traced.equations import unit_roundoff
+from reference.traced.equations import Program, unit_roundoff
 from reference.traced.random_rounding import COARSE
 
-if TYPE_CHECKING:
-    from harness.checks.traced.derivative_case import Check
+OPPOSITE, OPPOSITE_OF_HALVES = 2.0**20, 4.0
+"""A mode is also evaluated for minus so many times the sum of all vectors. A rule that ignores signs or clips its
+cotangent is not linear there. Half of a float has too small a range for a large factor."""
 
 
-def claims_of(check: Check, modes: Sequence[Mode], along: np.ndarray | None = None) -> dict[str, Claim]:
-    """(combinations, inputs), whichever mode answers; of many inputs, forward mode answers in directions alone."""
-    claims = {}
-    for mode in modes:
-        if mode.name == "forward" and check.is_large and along is None:
+class Products(NamedTuple):
+    """A mode's products with the Jacobian for each vector, and for the opposite of all together."""
+
+    derivative: np.ndarray  # (combinations, inputs) array
+    shares: np.ndarray  # (0 or 1, vectors) array: of which vectors the opposite is made up
+    opposite: np.ndarray  # (0 or 1, size) array
+
+
+@dataclass(frozen=True, eq=False)
+class Reported:
+    """What a mode, or a reference gradient, reports."""
+
+    name: str
+    estimate: Estimate  # (combinations, inputs), or (combinations, directions)
+    bound_kinds: frozenset[str] = frozenset()  # kinds of the error bound
+    # array, Fact or None: its evaluations in float64, why there are none, or None where they are not needed
+    runs: np.ndarray | Fact | None = None
+    by_solvers: float = 0.0  # how far a finer tolerance of its solvers moves it, as a share of the largest derivative
+    is_linear: bool = True
+    is_same_batched: bool = True  # whether it reports the same without `jax.vmap`
+    is_compiled_right: bool = True  # false where its program is right and the machine code is not
+
+
+def request_for(point: Point, mode: Mode, along: np.ndarray | None) -> Request:
+    """Reverse mode: the weights of the combinations. Forward mode: directions, by default along each input."""
+    if mode.name == "reverse":
+        return Request(point.combinations.weights, None)
+    return Request(np.eye(point.case.inputs.size) if along is None else along, point.combinations.weights)
+
+
+def ask_modes(point: Point, plan: Plan, along: np.ndarray | None = None) -> tuple[dict[str, Products], dict[str, Fact]]:
+    """The products of each mode, and why a mode is missing. For many inputs, forward mode needs directions."""
+    found, missing = {}, {}
+    for mode in plan.modes:
+        if mode.name == "forward" and point.case.is_large and along is None:
             continue
         try:
-            answer = _answer(check, mode, _asked(check, mode, along), check.quickly)
-            claims[mode.name] = Claim(answer, np.full(answer.shape, np.inf))
-        except NotApplicable as reason:
-            check.left_out[mode.name] = str(reason)
-    return claims
+            found[mode.name] = _products(point, mode, request_for(point, mode, along), plan.quickly)
+        except ModeMissing as reason:
+            missing[mode.name] = reason.fact
+    return found, missing
 
 
-def _answer(check: Check, mode: Mode, asked: tuple[np.ndarray, np.ndarray | None], quickly: bool) -> np.ndarray:
-    """What a mode answers for each vector; and what for the opposite of all together, which the check keeps."""
-    vectors, weights = asked
-    times = OPPOSITE if check.truth.coarsest < COARSE else OPPOSITE_OF_HALVES
-    opposite = -times * np.abs(random_directions(0 if check.is_large else 1, len(vectors), check.seed + 6))
+def _products(point: Point, mode: Mode, request: Request, quickly: bool) -> Products:
+    vectors, weights = request
+    times = OPPOSITE if point.program.coarsest < COARSE else OPPOSITE_OF_HALVES
+    shares = -times * np.abs(random_directions(0 if point.case.is_large else 1, len(vectors), point.case.seed + 6))
     axis = 0 if weights is None else 1
-    found = mode.answers(np.concatenate([vectors, opposite @ vectors]), weights, quickly)
-    answer, together = np.split(found, [len(vectors)], axis)
-    check.together[mode.name] = opposite, np.moveaxis(together, axis, 0)
-    return answer
+    found = mode.products(np.concatenate([vectors, shares @ vectors]), weights, quickly=quickly)
+    derivative, opposite = np.split(found, [len(vectors)], axis)
+    return Products(derivative, shares, np.moveaxis(opposite, axis, 0))
 
 
-def claim_of_gradient(check: Check, gradient: Sequence[Any]) -> Claim:
-    """Somebody's gradient of the one output, good to some roundings of its largest entry."""
-    if check.outputs.size != 1:
-        raise ValueError(f"a reference gradient goes with one real output, and f returns {check.outputs.size}")
-    weight, vector = check.weights[0, 0], check.inputs.vector(gradient, conjugate=True)[None]
+def report_reference(point: Point, gradient: Sequence[Any]) -> Reported:
+    """A reference gradient of the one output, good to some roundings of its largest entry.
+
+    Raises
+    ------
+    ValueError
+        When the function has several outputs.
+    """
+    if point.case.outputs.size != 1:
+        raise ValueError(f"a reference gradient goes with one real output, and f returns {point.case.outputs.size}")
+    weight, vector = point.combinations.weights[0, 0], point.case.inputs.vector(gradient, conjugate=True)[None]
     unit = max(unit_roundoff(np.asarray(leaf).dtype) for leaf in gradient)
-    error = GRADIENT_ROUNDINGS * max(unit, check.truth.coarsest) * np.abs(vector).max(initial=0.0)
-    return Claim(weight * vector, np.full(vector.shape, abs(weight) * error))
-
-
-def _asked(check: Check, mode: Mode, along: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray | None]:
-    """What forward mode says of the combinations along directions, and reverse mode of them along each input."""
-    if mode.name == "reverse":
-        return check.weights, None
-    return np.eye(check.inputs.size) if along is None else along, check.weights
+    error = GRADIENT_ROUNDINGS * max(unit, point.program.coarsest) * np.abs(vector).max(initial=0.0)
+    return Reported(REFERENCE, Estimate(weight * vector, np.full(vector.shape, abs(weight) * error)))
 
 
 @np.errstate(all="ignore")
-def excuse(
-    check: Check,
-    modes: Sequence[Mode],
-    claims: dict[str, Claim],
-    truth: Claim,
-    seen: Seen,
+def bound_modes(
+    point: Point,
+    plan: Plan,
+    products: Mapping[str, Products],
+    true: Estimate,
+    scope: Scope,
+    *,
+    may_borrow: bool,
     along: np.ndarray | None = None,
-) -> None:
-    """Error bars for what the modes claim; where a claim lies within the truth's own, these are its, too.
+) -> tuple[dict[str, Reported], dict[str, Fact]]:
+    """Error bounds for the products of the modes, and why a mode is missing after all.
 
-    But not those of a truth that is hardly known, within which one mode may contradict another; not at a kink, where
-    any answer between both sides is as good as the truth; not where they count for inputs that nobody looked at; and
-    not in half a float, where what a mode means tells more than that.
+    A mode whose products lie within the error bound of the increments borrows it, except in half of a float, where the
+    evaluation in float64 decides more; for inputs that nobody looked at; and, by `may_borrow`, at a kink, where every
+    convention is as good, or where the bound is so wide that modes may contradict each other within.
     """
-    borrows = check.truth.coarsest < COARSE and (along is not None or not check.is_large)
-    borrows = borrows and (len(claims) == 1 or not seen.is_wide(truth)) and not check.kinks.any()
-
-    def is_right(answer: np.ndarray, error: np.ndarray) -> bool:
-        return seen.covers(np.abs(answer - truth.derivative), truth.error + error)
-
-    for mode in [mode for mode in modes if mode.name in claims]:
-        answer = claims[mode.name].derivative
+    borrows = may_borrow and point.program.coarsest < COARSE and (along is not None or not point.case.is_large)
+    found, missing = {}, {}
+    for mode in (mode for mode in plan.modes if mode.name in products):
+        request = request_for(point, mode, along)
         try:
-            asked = _asked(check, mode, along)
-            bar = bar_of_mode(mode, asked, answer, truth, seen, borrows, check.seed)
-            if not is_right(answer, bar.error) and is_right(mode.rounded(None, *asked), bar.error):
-                # What is compiled quickly computes some numbers twice, each time with other roundings.
-                answer = _answer(check, mode, asked, quickly=False)
-                if not is_right(answer, bar.error) and is_right(mode.in_own_types(*asked), bar.error):
-                    check.off_when_compiled.add(mode.name)
-            claims[mode.name] = Claim(answer, check.noted(mode.name, bar))
-            _note_linear(check, mode, asked, claims[mode.name], seen.blocks)
-            if "lent" not in bar.kinds and check.truth.coarsest > UNIT_ROUNDOFF["float64"]:
-                check.meanings[mode.name] = meaning(
-                    mode, *asked, check.truth.program, check.seed, partial(_is_covered, check, bar.error, truth, seen)
-                )
-        except NotApplicable as reason:
-            check.left_out[mode.name] = str(reason)
-            del claims[mode.name]
-        check.by_solvers = max(check.by_solvers, mode.by_solvers)
+            found[mode.name] = _bound(point, mode, request, products[mode.name], true, scope, borrows)
+        except ModeMissing as reason:
+            missing[mode.name] = reason.fact
+    return found, missing
 
 
-def _is_covered(check: Check, error: np.ndarray, truth: Claim, seen: Seen, runs: np.ndarray) -> bool:
-    """Whether what a mode means, beside an error of its own types, is the truth."""
-    claim = meant(runs, error, check.truth.coarsest)
-    return seen.covers(np.abs(claim.derivative - truth.derivative), truth.error + claim.error)
+def _bound(
+    point: Point,
+    mode: Mode,
+    request: Request,
+    products: Products,
+    true: Estimate,
+    scope: Scope,
+    borrows: bool,
+) -> Reported:
+    """One mode's products with their error bound, and evaluated in float64 where the program is coarser."""
+    bound, by_solvers = bound_of_mode(mode, request, products.derivative, true, scope, point.case.seed, borrows=borrows)
+
+    def is_right(derivative: np.ndarray) -> bool:
+        return scope.covers(true.error + bound.error, np.abs(derivative - true.derivative))
+
+    is_compiled_right = True
+    if not is_right(products.derivative) and is_right(mode.rounded(None, *request)):
+        # code that is compiled quickly computes some numbers twice, each time with other roundings
+        products = _products(point, mode, request, quickly=False)
+        is_compiled_right = is_right(products.derivative) or not is_right(mode.in_own_types(*request))
+    runs, unit = None, point.program.coarsest
+    if BORROWED not in bound.kinds and unit > UNIT_ROUNDOFF["float64"]:
+        is_enough = partial(_is_covered, bound.error, true, scope, unit)
+        runs = evaluate_in_float64(mode, request, point.program.program, point.case.seed, is_enough)
+    estimate = Estimate(products.derivative, bound.error)
+    is_linear, is_same_batched = _is_linear(mode, request, products, estimate, scope.blocks, unit, point.case.program)
+    return Reported(
+        mode.name, estimate, bound.kinds, runs, by_solvers, is_linear, is_same_batched, is_compiled_right
+    )  # fmt: skip
+
+
+def _is_covered(error: np.ndarray, true: Estimate, scope: Scope, unit: float, runs: np.ndarray) -> bool:
+    """Whether the evaluation in float64, beside its error, is the increments' answer."""
+    estimate = estimate_in_float64(runs, error, unit)
+    return scope.covers(true.error + estimate.error, np.abs(estimate.derivative - true.derivative))
+
+
+@np.errstate(all="ignore")
+def _is_linear(
+    mode: Mode,
+    request: Request,
+    products: Products,
+    estimate: Estimate,
+    blocks: Sequence[Block],
+    unit: float,
+    program: Program,
+) -> tuple[bool, bool]:
+    """Whether a mode is linear: its product for several vectors together is the sum of theirs, within rounding.
+
+    And whether it is so without `jax.vmap`, which is evaluated where a rule of the user's own may differ. What
+    overflows decides nothing.
+    """
+    (vectors, weights), (derivative, error) = request, estimate
+    floor = floor_of(derivative.ravel(), blocks, unit).reshape(derivative.shape)
+    axis = 0 if mode.name == "reverse" else 1
+    each, error = (np.moveaxis(x, axis, 0) for x in (derivative, error + floor))
+    shares, opposite = products.shares, products.opposite
+    size = np.abs(shares)
+    allowed = size @ (error + DERIVATIVE_ROUNDINGS * unit * np.abs(each)) + size @ error
+    off = np.abs(opposite - shares @ each)
+    is_linear = not np.any(np.isfinite(opposite) & (off > 2.0 * allowed))
+    is_same_batched = True
+    if has_rules(program):  # JAX's own rules are the same with jax.vmap and without
+        share = shares[0] if len(shares) else np.eye(1, len(vectors))[0]
+        batched = opposite[0] if len(shares) else each[0]
+        single = mode.unbatched_product(share @ vectors, weights)
+        allowed = 2.0 * (np.abs(share) @ error + error[0])
+        is_same_batched = single is None or not np.any(np.abs(single - batched) > allowed)
+    return is_linear, is_same_batched
+
+
+def float64_runs(reported: Reported, obstacles: Obstacles, unit: float) -> np.ndarray | Fact | None:
+    """The evaluations in float64, or why they cannot be compared: the increments may come from JAX's numbers, too."""
+    by_jax = obstacles.in_own_precision | obstacles.taken_as_they_are
+    if reported.runs is None or not by_jax or unit <= UNIT_ROUNDOFF["float64"]:
+        return reported.runs
+    return note(Kind.OWN_PRECISION_ONLY, *sorted(by_jax), because="jax-alone")
 
 
 @np.errstate(invalid="ignore")  # of infinities
-def as_convention(claim: Claim, truth: Claim, sides: Claim, chosen: np.ndarray) -> Claim:
-    """A claim, whose distance from the truth is no error where it lies between both sides of a kink, too.
+def allow_conventions(estimate: Estimate, true: Estimate, sides: Estimate, chosen: np.ndarray) -> Estimate:
+    """An estimate that may differ from the increments where both lie between the two sides of a kink.
 
-    There the truth is the convention that comes closest to the first of the claims, and one is as good as another.
+    There the increments follow the convention that is closest to the first report, and every other is as good.
     """
-    middle, apart = sides
-    found, off = claim.derivative[:, chosen], np.abs(claim.derivative - truth.derivative)[:, chosen]
-    lies = (apart > 0.0) & (np.abs(found - middle) <= apart + (claim.error + truth.error)[:, chosen])
-    error = claim.error.copy()
-    error[:, chosen] += np.where(lies, off, 0.0)
-    return Claim(claim.derivative, error)
+    mean, half_gap = sides
+    found, off = estimate.derivative[:, chosen], np.abs(estimate.derivative - true.derivative)[:, chosen]
+    is_between = (half_gap > 0.0) & (np.abs(found - mean) <= half_gap + (estimate.error + true.error)[:, chosen])
+    error = estimate.error.copy()
+    error[:, chosen] += np.where(is_between, off, 0.0)
+    return Estimate(estimate.derivative, error)
 
 
-def unexcused(check: Check, claim: Claim, truth: Claim, known: np.ndarray) -> Claim:
-    """A claim that is not finite is none to be excused by its error bar, where the truth fits into its type.
+def judge_not_finite(point: Point, estimate: Estimate, true: Estimate) -> Estimate:
+    """An estimate whose NaN and infinities have error 0 where the true derivative fits into its type: they are wrong.
 
-    But for inputs that lie outside of the domain themselves, in which an output that is not finite has no
-    derivative: JAX multiplies that by zero for all others, and zero times NaN is NaN. Nor are these compared. What
-    merely overflows lies in its domain.
+    Where an output is not finite itself, they have an infinite error. JAX multiplies the slope of an input outside of
+    the domain by zero for all other outputs, and zero times NaN is NaN: such inputs are not compared. An output that
+    merely overflows is inside its domain.
     """
-    largest = min(float(jax.numpy.finfo(dtype).max) for dtype in check.inputs.dtypes)
-    broken = ~np.isfinite(claim.derivative)
-    beyond = broken & ~known[:, None]
+    largest = min(float(jax.numpy.finfo(dtype).max) for dtype in point.case.inputs.dtypes)
+    broken = ~np.isfinite(estimate.derivative)
+    beyond = broken & ~point.is_known[:, None]
     outside = beyond
     if beyond.any():
-        fine = np.isfinite(check.values[0]) | overflows(check.truth, check.values[0])
-        outside = beyond & ~((check.weights != 0.0) <= fine).all(axis=1)[:, None]
-    fits = np.isfinite(truth.error) & (np.abs(truth.derivative) < largest)
-    excused = beyond | (broken & outside.any(axis=0))
-    return Claim(claim.derivative, np.select([excused, broken & fits], [np.inf, 0.0], claim.error))
-
-
-@np.errstate(invalid="ignore")  # of infinities
-def _note_linear(
-    check: Check, mode: Mode, asked: tuple[np.ndarray, np.ndarray | None], claim: Claim, blocks: Sequence[Block]
-) -> None:
-    """Whether a mode's answer for several vectors is that for each of them, and is so where nothing is mapped."""
-    (vectors, weights), name = asked, mode.name
-    opposite, together = check.together[name]
-    floor = floor_of(claim.derivative.ravel(), blocks, check.truth.coarsest).reshape(claim.derivative.shape)
-    axis = 0 if name == "reverse" else 1
-    each, error = (np.moveaxis(x, axis, 0) for x in (claim.derivative, claim.error + floor))
-    if not is_linear(check.truth.coarsest, opposite, [each, together, np.abs(opposite) @ error, error]):
-        check.not_linear.append(name)
-    if has_rules(check.truth.program):  # JAX's own are alike, mapped or not
-        shares = opposite[0] if len(opposite) else np.eye(1, len(vectors))[0]
-        mapped = together[0] if len(opposite) else each[0]
-        unmapped = mode.unmapped(shares @ vectors, weights)
-        if unmapped is not None and np.any(np.abs(unmapped - mapped) > 2.0 * (np.abs(shares) @ error + error[0])):
-            check.not_mapped.append(name)
+        is_fine = np.isfinite(point.computed) | has_overflowed(point.program, point.computed)
+        outside = beyond & ~((point.combinations.weights != 0.0) <= is_fine).all(axis=1)[:, None]
+    fits = np.isfinite(true.error) & (np.abs(true.derivative) < largest)
+    accepted = beyond | (broken & outside.any(axis=0))
+    return Estimate(estimate.derivative, np.select([accepted, broken & fits], [np.inf, 0.0], estimate.error))

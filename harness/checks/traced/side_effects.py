@@ -1,7 +1,7 @@
-"""What a function changes beside its arguments: the variables, containers and objects that its lines name.
+"""Side effects: variables, containers and objects that a function captures and changes.
 
-JAX runs Python when it traces, and not each time that the function runs: whoever counts calls there, or collects
-values, counts traces and collects traced arrays.
+JAX runs Python when it traces a function, and not each time that the function runs. Code that counts calls there, or
+collects values, counts traces and collects traced arrays.
 """
 
 import functools
@@ -23,49 +23,39 @@ LARGEST = 1_000_000
 """Longer containers and arrays are not looked into."""
 
 
-class Outside:
-    """The state that f's lines name and that none of its arguments holds, as it is before f runs.
+class CapturedState:
+    """The variables that f's code names and that are none of its arguments, as they are before f runs.
 
     Parameters
     ----------
     f : callable
-        Looked into are its own lines, and those of the functions of its module that it names.
+        Its own code, and that of the functions of its module that it names.
     arguments : sequence
-        What is handed to f, by whatever name its lines know it, too.
+        What is passed to f, which its code may know by another name.
     """
 
     def __init__(self, f: Callable[..., Any], arguments: Sequence[Any]):
         self._f, self._arguments = f, arguments
         self._before = self._state()
 
-    def changed(self) -> list[str]:
-        """The names of what is another than it was."""
-        return [name for name, *_ in self._changes()]
-
-    def keeps_traced(self) -> bool:
-        """Whether a traced array was put there."""
-        return any(
-            isinstance(x, Tracer)
-            for _, before, after in self._changes()
-            for known in [set(map(id, before))]
-            for x in after
-            if id(x) not in known
-        )
-
     def _state(self) -> dict[str, list[Any]]:
-        """By name, each variable and what it holds now."""
-        handed_over = set(map(id, self._arguments))
-        return {name: [value, *_inside(value)] for name, value in _named(self._f) if id(value) not in handed_over}
+        """Each variable by its name, with what it holds now."""
+        passed = set(map(id, self._arguments))
+        return {name: [value, *_contents(value)] for name, value in _captured(self._f) if id(value) not in passed}
 
-    def _changes(self) -> Iterator[tuple[str, list[Any], list[Any]]]:
+    def changes(self) -> dict[str, bool]:
+        """The names of the variables that have changed, and whether a traced array was put there."""
+        found = {}
         for name, after in self._state().items():
             before = self._before.get(name, [])
-            if len(before) != len(after) or not all(map(_same, before, after)):
-                yield name, before, after
+            if len(before) != len(after) or not all(map(_is_same, before, after)):
+                known = set(map(id, before))
+                found[name] = any(isinstance(x, Tracer) for x in after if id(x) not in known)
+        return found
 
 
-def _named(f: Any) -> Iterator[tuple[str, Any]]:
-    """The variables outside of f that its lines name, and the attributes of objects."""
+def _captured(f: Any) -> Iterator[tuple[str, Any]]:
+    """The variables and attributes of objects that the code of f names, and of functions that it calls."""
     seen, waiting = set(), [f]
     while waiting:
         f = waiting.pop()
@@ -89,7 +79,7 @@ def _named(f: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _attributes(name: str, thing: Any) -> Iterator[tuple[str, Any]]:
-    """Those of an object of the user's own."""
+    """The attributes of an object whose class is the user's own."""
     module = type(thing).__module__
     is_own = module.partition(".")[0] not in sys.stdlib_module_names or module == "__main__"
     if is_own and whose(getattr(sys.modules.get(module), "__file__", None) or "") == "own":
@@ -107,12 +97,12 @@ def _variables(f: FunctionType) -> Iterator[tuple[str, Any]]:
 
 
 def _names_in(code: CodeType) -> set[str]:
-    """All names in the lines of a function and of those within it."""
+    """All names in the code of a function and of those defined within it."""
     inner = (constant for constant in code.co_consts if isinstance(constant, CodeType))
     return set(code.co_names).union(*map(_names_in, inner))
 
 
-def _inside(value: Any) -> list[Any]:
+def _contents(value: Any) -> list[Any]:
     """What a container holds now, and the numbers of an array."""
     if isinstance(value, np.ndarray):
         return [value.tobytes()] if value.size <= LARGEST else []
@@ -121,5 +111,5 @@ def _inside(value: Any) -> list[Any]:
     return [*value, *value.values()] if isinstance(value, dict) else list(value)
 
 
-def _same(before: Any, after: Any) -> bool:
+def _is_same(before: Any, after: Any) -> bool:
     return before is after or (type(before) is type(after) is bytes and before == after)

@@ -1,4 +1,4 @@
-"""Traced programs: how much they write, their coarsest type, whether two are the same, and what rules stop in them."""
+"""Traced programs: their size, their coarsest type, whether two are the same, and the stop_gradients of rules."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -28,7 +28,7 @@ from reference.traced.primitives.calls import CALLS, CUSTOM_RULES
 from reference.traced.rule_origins import frames_of, is_rule_of_jax, rule_of, whose
 
 LARGEST_PASS = 2.0e7
-"""Numbers that one pass may hold, 160 MB in float64; more directions than fit go in chunks."""
+"""Numbers that one pass may hold, 160 MB in float64. More directions than fit go in several passes."""
 
 
 def footprint(program: Program) -> int:
@@ -39,7 +39,7 @@ def footprint(program: Program) -> int:
 
 
 def types_in(program: Program) -> set[Any]:
-    """The floating and complex types in a program, but for those within its calls."""
+    """The floating and complex types in a program, without those within its calls."""
     own = [t for eq in program.equations for t in (*eq.dtypes, *eq.input_dtypes)] + list(program.dtypes)
     return {t for t in own if t is not None and kind(t) in ("f", "c")}
 
@@ -62,7 +62,7 @@ def coarsest_type(program: Program) -> str:
 
 
 def is_read(program: Program) -> list[bool]:
-    """Of each argument whether anything that is computed of it, however deep in calls, is among the results."""
+    """Whether the results depend on each argument, however deep in calls."""
     used = {slot for slot in program.results if isinstance(slot, int)}
     for equation in program.equations:
         inner = is_read(primal_of(equation)) if equation.name in CALLS else [True] * len(equation.inputs)
@@ -71,7 +71,7 @@ def is_read(program: Program) -> list[bool]:
 
 
 def solves(program: Program) -> bool:
-    """Whether in it a derivative rule stands for something that iterates."""
+    """Whether a derivative rule of the program stands for something that iterates, as an implicit derivative does."""
     return any(
         iterates(inner) if eq.name in CUSTOM_RULES else solves(inner)
         for eq in program.equations
@@ -80,7 +80,7 @@ def solves(program: Program) -> bool:
 
 
 def alike(a: Program, b: Program) -> bool:
-    """Whether two programs are surely the same, number for number, but for the rules that custom calls carry."""
+    """Whether two programs compute the same for sure, number for number, except for the rules of custom calls."""
     return (
         (a.size, a.arguments, len(a.equations)) == (b.size, b.arguments, len(b.equations))
         and _same(a.results, b.results)
@@ -90,7 +90,7 @@ def alike(a: Program, b: Program) -> bool:
 
 
 def _same_equation(a: Equation, b: Equation) -> bool:
-    carries = a.name in CUSTOM_RULES or a.name in CALLS  # any other function may answer as it likes
+    carries = a.name in CUSTOM_RULES or a.name in CALLS  # a function among other parameters may compute anything
 
     def is_rule(value: Any) -> bool:
         return carries and (callable(value) or hasattr(value, "call_wrapped"))
@@ -125,15 +125,15 @@ def equations_in(program: Program) -> Iterator[Equation]:
 
 
 def has_rules(program: Program) -> bool:
-    """Whether a derivative rule is in it that is none of JAX's own."""
+    """Whether a derivative rule is in it that does not come with JAX."""
     return any(eq.name in CUSTOM_RULES and not is_rule_of_jax(eq) for eq in equations_in(program))
 
 
 def without_stops_of_rules(program: Program, primal: Program, trusted: Callable[[Equation], bool]) -> Program:
-    """The program of a gradient in which a stop_gradient of a derivative rule is the identity that it computes.
+    """The program of a gradient without the stop_gradients of derivative rules, which become the identity.
 
-    The derivative of f's derivative is f's second derivative, whatever a rule stops on the way. One that f itself has,
-    by the same way through the user's own lines, stays, and so does that of a rule that is trusted.
+    The derivative of f's derivative is f's second derivative, whatever a rule stops. A stop_gradient of f itself, which
+    the same lines of the user lead to, stays, and so does that of a trusted rule.
     """
     own = {_way_to(eq) for eq in equations_in(primal) if eq.name == "stop_gradient"}
     kept = {rule_of(eq)[:2] for eq in equations_in(primal) if eq.name in CUSTOM_RULES and trusted(eq)}
@@ -163,7 +163,7 @@ def _calls_a_rule(frame: Any) -> bool:
 
 
 def _way_to(equation: Equation) -> tuple[Any, ...]:
-    """The lines that lead to a stop_gradient from the function with a rule that it is within, or from f."""
+    """The lines that lead to a stop_gradient, from f or from the function whose rule it is in."""
     inner = takewhile(lambda frame: not _calls_a_rule(frame), frames_of(equation))
     called = (f for f in inner if whose(f.file_name) in ("own", "library") or f.function_name == "stop_gradient")
     return tuple((f.file_name, f.function_name, f.line_num) for f in called)

@@ -74,7 +74,7 @@ BROKEN_RULES = {
     "counting": (counting(), Kind.NOT_REPEATABLE, {"change": "cost-grows", "by": 0.5}),
     "stale": (stale(), Kind.STALE_GRADIENT, {"of": "last-call"}),
     "of the first call": (of_first_call(), Kind.CACHED_GRADIENT, {}),
-    "in place": (mutating, Kind.MUTATES_ARGUMENT, {"argument": "theta"}),
+    "in place": (mutating, Kind.ARGUMENT_CHANGED, {"argument": "theta"}),
 }
 
 

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import jax.scipy.linalg as sl
 import jax.scipy.special as sp
 import numpy as np
+import pytest
 from jax import lax
 
 rng = np.random.default_rng(0)
@@ -315,3 +316,13 @@ def rule(value, backward):
 
     f.defvjp(lambda x: (value(x), x), lambda x, g: (backward(x, g),))
     return f
+
+
+def facts(report, kind):
+    """The facts of a kind in a report."""
+    return [fact for fact in report.every_fact() if fact.kind == kind]
+
+
+def more(*names):
+    """Parameters that a contributor need not wait for."""
+    return [pytest.param(name, marks=pytest.mark.more) for name in names]

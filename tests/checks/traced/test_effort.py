@@ -9,18 +9,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from functions_of_jax import facts, more
 from jax.experimental.ode import odeint
 
 from harness import check_derivatives
 from harness.bounds.program_bound import spread
-from harness.checks.traced.derivative_case import Check
+from harness.checks.traced import culprits, derivative_check
 from harness.checks.traced.jax_modes import Mode
 from harness.checks.traced.real_coordinates import Layout
-from harness.checks.traced.true_slopes import Truth
-from harness.checks.traced.value_differences import values_by
+from harness.checks.traced.true_slopes import ProgramAtPoint, values_by
+from harness.facts.kinds import Kind
 from reference.jax_settings import compiler_options
-from reference.traced import primitive_differences
 from reference.traced.equations import Equation, bind
+from reference.traced.primitives import black_box
 from reference.traced.traced_function import UNFUSED, Traced, options_for
 
 DEEP = os.environ.get("HARNESS_PROFILE") == "deep"
@@ -70,14 +71,14 @@ def test_an_answer_within_the_error_bar_of_the_increments_needs_none_of_its_own(
     report = check_derivatives(RIGHT[name], W)
     assert report.verdict == "agree"
     assert not bars_of_modes
-    assert any("they lie within those of the increments" in note for note in report.notes)
+    assert "borrowed" in [kind for fact in facts(report, Kind.ERROR_BOUNDS) for kind in fact.data["bounds"]]
 
 
 @pytest.mark.parametrize(("dtype", "needs"), [("float64", False), ("float32", True), ("bfloat16", True)])
 def test_what_a_rule_means_is_asked_for_where_its_own_answer_tells_less(dtype, needs, bars_of_modes, monkeypatch):
     """In types coarser than float64, whose roundings are beyond the error bar of the increments."""
     asked = []
-    monkeypatch.setattr(Mode, "meaning", lambda mode, run, *given: asked.append(run) or mode.rounded(None, *given))
+    monkeypatch.setattr(Mode, "in_float64", lambda mode, run, *given: asked.append(run) or mode.rounded(None, *given))
     assert check_derivatives(lambda w: network(with_rule(1.0)(w)).astype(dtype), W.astype(dtype)).verdict == "agree"
     assert bool(asked) == bool(bars_of_modes) == needs
 
@@ -98,7 +99,7 @@ def test_what_lies_outside_is_accused_by_its_own_error_bar(bars_of_modes):
     report = check_derivatives(lambda w: network(with_rule(1.0 + 1e-9)(w)), W)
     assert report.verdict == "disagree"
     assert ("reverse", "bound") in bars_of_modes
-    assert not any("they lie within" in note for note in report.notes)
+    assert not any("borrowed" in fact.data["bounds"] for fact in facts(report, Kind.ERROR_BOUNDS))
 
 
 def test_random_roundings_end_once_they_cover_what_is_seen():
@@ -140,11 +141,11 @@ def test_nothing_is_compiled_but_the_function_and_its_modes():
     assert len(compiled) == 3  # f, reverse and forward mode
 
 
+@pytest.mark.more
 def test_what_is_taken_as_it_is_is_compiled_once_for_values_and_once_for_changes(monkeypatch):
     """A sampler's loops are another program each time that JAX runs them eagerly."""
     traced = []
-    note = lambda equation, values: traced.append(equation) or bind(equation, values)  # noqa: E731
-    monkeypatch.setattr(primitive_differences, "bind", note)
+    monkeypatch.setattr(black_box, "bind", lambda equation, values: traced.append(equation) or bind(equation, values))
     assert check_derivatives(lambda a: jax.random.gamma(jax.random.key(0), a), np.array([0.7, 2.0])).verdict == "agree"
     samplers = [equation for equation in traced if equation.name == "random_gamma"]
     assert len(samplers) <= 3 * len(set(samplers))  # for changes twice: what comes out is asked for beside them
@@ -162,8 +163,9 @@ def test_what_is_taken_as_it_is_is_compiled_once_for_values_and_once_for_changes
     ids=["alone", "within calls", "and after it", "and before it", "and beside it"],
 )
 def test_a_rule_that_is_all_of_the_function_is_checked_once(f, checks, monkeypatch):
-    one, asked = Check.ask, []
-    monkeypatch.setattr(Check, "ask", lambda check, *given: asked.append(check) or one(check, *given))
+    one, asked = derivative_check.compare_derivatives, []
+    for module in (derivative_check, culprits):
+        monkeypatch.setattr(module, "compare_derivatives", lambda case, *given: asked.append(case) or one(case, *given))
     assert check_derivatives(f, W).verdict == "agree"
     assert len(asked) == checks
 
@@ -180,11 +182,12 @@ def _(axis_size, in_batched, w):
 
 @pytest.mark.parametrize(("f", "runs"), [(recurrent, 1), (otherwise_mapped, 26)])
 def test_values_about_a_point_take_one_run_where_mapping_keeps_them(f, runs, monkeypatch):
-    one, counted = Truth.value, []
-    monkeypatch.setattr(Truth, "value", lambda *given: counted.append(0) or one(*given))
+    one, counted = ProgramAtPoint.value, []
+    monkeypatch.setattr(ProgramAtPoint, "value", lambda *given: counted.append(0) or one(*given))
     w = W.astype(np.float32)
     traced = Traced(lambda w: [f(w)], w)
-    truth = Truth(traced.program, [w], Layout(["w"], [w]), Layout(["f"], traced.outputs))
+    inputs = Layout.of(["w"], [w])
+    truth = ProgramAtPoint(traced.program, inputs, Layout.of(["f"], traced.outputs), inputs.vector([w]))
     points = truth.point + np.vstack([np.zeros(w.size), np.random.default_rng(0).normal(size=(24, w.size))])
     found = values_by(traced, truth)(points)
     assert len(counted) == runs
@@ -192,7 +195,7 @@ def test_values_about_a_point_take_one_run_where_mapping_keeps_them(f, runs, mon
 
 
 def test_equal_rules_need_no_values_to_be_seen_as_equal(monkeypatch):
-    monkeypatch.setattr(Mode, "answers_alike", lambda *_: pytest.fail("the traces are the same"))
+    monkeypatch.setattr(Mode, "computes_the_same", lambda *_: pytest.fail("the traces are the same"))
     assert check_derivatives(lambda w: network(with_rule(1.0)(w)), W).verdict == "agree"
 
 
@@ -206,8 +209,8 @@ def test_all_passes_are_alike(monkeypatch):
 
 
 def test_a_layout_of_some_entries_keeps_their_names():
-    layout = Layout(["a", "b", "c"], [np.zeros((2, 3)), np.zeros(4), np.zeros(2, complex)])
-    some = layout.narrowed(np.array([1, 4, 11, 13]))
+    layout = Layout.of(["a", "b", "c"], [np.zeros((2, 3)), np.zeros(4), np.zeros(2, complex)])
+    some = layout.select(np.array([1, 4, 11, 13]))
     assert [some.label(i) for i in range(4)] == [layout.label(i) for i in (1, 4, 11, 13)]
     assert [(block.name, block.indices.tolist()) for block in some.blocks] == [("a", [0, 1]), ("c", [2, 3])]
     assert some.size == 4
@@ -249,6 +252,7 @@ def one_entry_off(w):
 one_entry_off.defvjp(lambda w: (1.0 * w, None), lambda _, g: (g.at[7, 11].multiply(1.001),))
 
 
+@pytest.mark.more
 @pytest.mark.parametrize(("width", "layers"), [(44, 2)] if DEEP else [(16, 1)])
 def test_a_single_wrong_entry_of_a_transformer_is_found_by_halving(width, layers):
     model, blocks = transformer(width, layers)
@@ -261,7 +265,7 @@ def test_a_single_wrong_entry_of_a_transformer_is_found_by_halving(width, layers
     report = check_derivatives(wrong, blocks)
     assert report.verdict == "disagree"
     assert [finding.where for finding in report.findings] == [f"blocks[{layers - 1}]['w1'][7, 11]"]
-    assert "one_entry_off" in report.findings[0].diagnosis
+    assert facts(report, Kind.WRONG_RULE)[0].data["name"] == "one_entry_off"
 
 
 MEMORY = """
@@ -280,6 +284,7 @@ print((peak() - before) / 1024)
 """
 
 
+@pytest.mark.more
 @pytest.mark.skipif(sys.platform != "linux", reason="peak memory is counted in kilobytes on Linux alone")
 @pytest.mark.parametrize("size", [5_000_000] if DEEP else [500_000])
 def test_memory_beside_the_arguments_is_a_few_arrays_of_their_size(size):
@@ -298,7 +303,7 @@ FORGOTTEN = {
 }
 
 
-@pytest.mark.parametrize("name", FORGOTTEN)
+@pytest.mark.parametrize("name", ["a factorisation", *more("a sampler", "a solver")])
 def test_nothing_of_a_program_is_left_once_it_is_checked(name):
     def alive():
         gc.collect()

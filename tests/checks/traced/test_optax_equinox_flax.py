@@ -6,6 +6,8 @@ import pytest
 
 from harness import check_derivatives
 
+pytestmark = pytest.mark.more
+
 rng = np.random.default_rng(0)
 Z, TARGETS = rng.normal(size=(3, 4)), rng.normal(size=(3, 4))
 CLASSES = np.array([0, 3, 1])

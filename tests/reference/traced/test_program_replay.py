@@ -7,7 +7,7 @@ import pytest
 from jax import lax
 
 from harness import check_derivatives
-from harness.checks.traced import derivative_case
+from harness.checks.traced import derivative_comparison
 from reference.arithmetics.increments import constant
 from reference.traced.equations import reads_bits
 from reference.traced.interpreter import Run
@@ -83,5 +83,5 @@ def test_a_value_comes_from_a_compiled_loop(monkeypatch):
 
 def test_points_about_are_not_asked_where_one_oracle_decides(monkeypatch):
     """Of a series that stops early differences tell little, and increments all that is to be judged."""
-    monkeypatch.setattr(derivative_case, "scale_about", lambda *_: pytest.fail("costs as much as all the rest"))
+    monkeypatch.setattr(derivative_comparison, "scale_around", lambda *_: pytest.fail("costs as much as all the rest"))
     assert check_derivatives(ruled(by_series, jnp.exp), jnp.asarray(X, "bfloat16")).verdict == "agree"

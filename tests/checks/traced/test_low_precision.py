@@ -4,11 +4,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from functions_of_jax import DEEP, sampled
+from functions_of_jax import DEEP, facts, sampled
 
 from harness import check_derivatives
 from harness.bounds.tolerances import MEANT
-from harness.checks.traced.float64_evaluation import SIDES, Meant
+from harness.checks.traced.low_precision import ORDERS, PerturbedRun
+from harness.facts.kinds import Kind
 from reference.arithmetics.increments import constant
 from reference.traced.traced_function import Traced
 
@@ -97,6 +98,7 @@ def test_a_rule_that_is_off_by_a_few_percent_is_seen_in_bfloat16(name):
     assert check_derivatives(f, *cast("bfloat16", *arguments)).verdict == "disagree"
 
 
+@pytest.mark.more
 def test_a_thousandth_is_seen_through_a_deep_network_in_float32():
     report = check_derivatives(network(gelu(first=1.001)), *cast("float32", X, LAYERS))
     assert report.verdict == "disagree"
@@ -244,14 +246,14 @@ def test_a_softmax_that_is_all_but_one_is_decided(dtype, size):
 def test_the_report_says_what_was_compared():
     (m, x) = cast("bfloat16", SQUARE, X)
     report = check_derivatives(lambda m, x: squares(2.1)(m @ x), m, x)
-    said, culprit = report.findings[0].diagnosis, report.details["culprits"][0]
-    assert "is its program run in float64, for rounding in bfloat16 may explain JAX's own answers" in said
+    compared, culprit = report.findings[0].diagnosis[0], report.details["culprits"][0]
+    assert (compared.kind, compared.data["type"]) == (Kind.COMPARED_IN_FLOAT64, "bfloat16")
     assert culprit["in_float64"]
     assert culprit["explains"]
     assert report.findings[0].value / report.findings[0].expected == pytest.approx(2.1 / 2.0, rel=0.005)  # 2.09375
     right = check_derivatives(lambda m, x: squares(2.0)(m @ x), m, x)
-    assert any(note.endswith("and by what another rounding of its constants moves") for note in right.notes)
-    assert not any("float64: a right rule" in note for note in check_derivatives(jnp.sin, X).notes)
+    assert facts(right, Kind.FLOAT64_EVALUATION)[0].data["share"] == MEANT["bfloat16"]
+    assert Kind.FLOAT64_EVALUATION not in check_derivatives(jnp.sin, X).kinds
 
 
 def test_a_rule_too_little_off_to_be_seen_alone_is_named_by_its_primal():
@@ -260,11 +262,10 @@ def test_a_rule_too_little_off_to_be_seen_alone_is_named_by_its_primal():
     report = check_derivatives(f, *cast("bfloat16", X))
     assert report.verdict == "disagree"
     (culprit,) = report.details["culprits"]
-    assert culprit["explains"]
-    assert culprit["off"] == 0.0
-    assert "checked alone shows no error; by its primal instead, all agree" in report.findings[0].diagnosis
+    assert (culprit["explains"], culprit["off"]) == (True, 0.0)
 
 
+@pytest.mark.more
 def test_where_jax_alone_computes_something_its_own_answers_count():
     """And the report says why."""
 
@@ -275,8 +276,9 @@ def test_where_jax_alone_computes_something_its_own_answers_count():
     called = ruled(outside, lambda x, g: (2.0 * g * jnp.cos(x),))
     report = check_derivatives(called, *cast("float32", X))
     assert report.verdict == "disagree"
-    assert "reverse is judged in float32 alone, and not as its program would run in float64" in " ".join(report.notes)
-    assert not any("float64: a right rule" in note for note in report.notes)
+    (fact,) = facts(report, Kind.OWN_PRECISION_ONLY)
+    assert (fact.data["source"], fact.data["because"]) == ("reverse", "jax-alone")
+    assert Kind.FLOAT64_EVALUATION not in report.kinds
 
 
 @pytest.mark.parametrize("factor", [2.0, 2.0 + 1e-3])
@@ -287,7 +289,7 @@ def test_what_is_mapped_over_devices_means_what_its_program_does_in_float64(fact
     f = jax.shard_map(lambda x: jax.lax.psum(cubes(x), "i") * jnp.sin(x), mesh=mesh, in_specs=along, out_specs=along)
     report = check_derivatives(f, *cast("float32", 3.0 * X))
     assert report.verdict == ("agree" if factor == 2.0 else "disagree"), report
-    assert not any("JAX alone computes" in note for note in report.notes)
+    assert Kind.OWN_PRECISION_ONLY not in report.kinds
 
 
 @pytest.mark.parametrize("factor", [2.0, 2.2])
@@ -305,9 +307,9 @@ def test_what_overflows_in_its_type_is_wrong_whatever_it_means():
 # -- the runs ----------------------------------------------------------------------------------------------------------
 
 
-def meant_value(f, x, side=0, shared=frozenset()):
+def perturbed_value(f, x, side=0, shared=frozenset()):
     x = jnp.asarray(x, "bfloat16")
-    run = Meant(np.random.default_rng(0), side, shared)
+    run = PerturbedRun(np.random.default_rng(0), side, shared)
     return run(Traced(f, x).program, constant(np.asarray(x, float)))[0].value
 
 
@@ -316,17 +318,17 @@ def meant_value(f, x, side=0, shared=frozenset()):
 )
 def test_constants_of_many_digits_may_be_rounded_otherwise(number, moves):
     rounded = float(jnp.asarray(number, "bfloat16"))
-    off = meant_value(lambda x: x * number, 1.0) / rounded - 1.0
+    off = perturbed_value(lambda x: x * number, 1.0) / rounded - 1.0
     assert (2.0**-10 < abs(off) < 2.0**-7) if moves else off == 0.0
-    assert meant_value(lambda x: x * number, 1.0, shared=frozenset([rounded])) == rounded
+    assert perturbed_value(lambda x: x * number, 1.0, shared=frozenset([rounded])) == rounded
 
 
 @pytest.mark.parametrize("second", [1.0, 1.0 + 2.0**-9, 1.0 - 2.0**-9, 1.02, np.inf, -np.inf])
-@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("side", ORDERS)
 def test_comparisons_that_a_rounding_may_turn_are_turned(second, side):
     """2^-8 is u in bfloat16; what is equal stays so."""
     close = abs(second - 1.0) in (0.0, 2.0**-9)
-    run = Meant(np.random.default_rng(0), side, frozenset([second]))
+    run = PerturbedRun(np.random.default_rng(0), side, frozenset([second]))
     less = Traced(lambda x, y: x < y, jnp.ones((), "bfloat16"), jnp.ones((), "bfloat16")).program
     found = bool(run(less, constant(np.float64(1.0)), constant(np.float64(second)))[0].value)
     assert found == (second > 1.0 if not close or second == 1.0 else side == -1)

@@ -9,6 +9,7 @@ import pytest
 from functions_of_jax import sampled
 
 from harness import check_derivatives
+from harness.facts.kinds import Kind
 
 STEEP = {
     "cbrt": (jnp.cbrt, 0.0),
@@ -31,7 +32,7 @@ def test_a_vertical_tangent_is_no_derivative(name):
 
 
 def test_why_there_is_no_slope_is_told():
-    assert any("grow without limit" in reason for reason in check_derivatives(jnp.cbrt, 0.0).reasons)
+    assert Kind.SLOPE_WITHOUT_LIMIT in check_derivatives(jnp.cbrt, 0.0).kinds
 
 
 LIMITS = {
@@ -48,7 +49,7 @@ LIMITS = {
 def test_nan_beside_a_limit_is_wrong(name):
     report = check_derivatives(*LIMITS[name])
     assert report.verdict == "disagree", report
-    assert "nan" in str(report.findings[0])
+    assert np.isnan(report.findings[0].value)
 
 
 @pytest.mark.parametrize(("slope", "verdict"), [(0.0, "agree"), (-1.4, "agree"), (1.5, "disagree")])

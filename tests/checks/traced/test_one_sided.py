@@ -4,8 +4,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from harness.checks.traced.one_sided import limits_around, one_sided_slopes
 from harness.checks.traced.real_coordinates import Layout
-from harness.checks.traced.true_slopes import Truth
+from harness.checks.traced.true_slopes import ProgramAtPoint
 from reference.jax_settings import settings
 from reference.traced.traced_function import Traced
 
@@ -14,7 +15,8 @@ def truth_of(f, x, **how):
     with settings(True):
         traced = Traced(lambda x: [f(x)], x)
     (y,) = traced.outputs
-    return Truth(traced.program, [x], Layout(["x"], [x]), Layout(["output"], [np.zeros(y.shape)]), **how)
+    outputs = Layout.of(["output"], [np.zeros(y.shape)])
+    return ProgramAtPoint(traced.program, Layout.of(["x"], [x]), outputs, x.ravel(), **how)
 
 
 def at_zero(value, elsewhere):
@@ -52,7 +54,7 @@ ABOUT = {
 @pytest.mark.parametrize("name", ABOUT)
 def test_what_is_the_same_all_about_is_the_slope(name):
     f, x, expected = ABOUT[name]
-    limit, error, is_same = truth_of(f, x)._all_about(np.eye(x.size), seed=0)
+    limit, error, is_same = limits_around(truth_of(f, x), np.eye(x.size))
     off = np.abs(limit[:, 0] - expected)
     assert np.all(off <= error[:, 0] + 1e-12)
     assert error.max() < 1e-5
@@ -73,16 +75,16 @@ APART = {
 def test_what_is_not_the_same_all_about_is_told_by_sides_or_not_at_all(name):
     f, x, after, before = APART[name]
     truth = truth_of(f, x)
-    assert not truth._all_about(np.eye(x.size), seed=0)[2].any()  # is the same
-    sides = truth.sides(np.eye(x.size), np.ones((1, truth.outputs.size)), seed=0)
-    np.testing.assert_allclose(sides.after[0], after, atol=1e-6)
-    np.testing.assert_allclose(2.0 * sides.middle[0] - sides.after[0], before, atol=1e-6)
-    np.testing.assert_allclose(sides.apart[0], 0.5 * np.abs(np.subtract(after, before)), atol=1e-6)
+    assert not limits_around(truth, np.eye(x.size))[2].any()  # is the same
+    sides = one_sided_slopes(truth, np.eye(x.size), np.ones((1, truth.outputs.size)))
+    np.testing.assert_allclose(sides.right[0], after, atol=1e-6)
+    np.testing.assert_allclose(2.0 * sides.mean[0] - sides.right[0], before, atol=1e-6)
+    np.testing.assert_allclose(sides.half_gap[0], 0.5 * np.abs(np.subtract(after, before)), atol=1e-6)
 
 
 def test_slopes_beside_a_jump_count_where_that_is_asked_for():
     f, x = at_zero(2.0, lambda x: 3.0 * x), np.zeros(1)
-    limit, _, is_same = truth_of(f, x, may_jump=True)._all_about(np.eye(1), seed=0)
+    limit, _, is_same = limits_around(truth_of(f, x, may_jump=True), np.eye(1))
     assert is_same.all()
     assert limit[0, 0] == pytest.approx(3.0)
-    assert np.isnan(truth_of(f, x)._all_about(np.eye(1), seed=0)[0]).all()
+    assert np.isnan(limits_around(truth_of(f, x), np.eye(1))[0]).all()

@@ -1,4 +1,4 @@
-"""A line that JAX cannot trace is named, with what to use in its place."""
+"""Bad input is refused in a sentence; a line that JAX cannot trace is named, with what to use in its place."""
 
 import math
 
@@ -61,6 +61,64 @@ def test_what_breaks_the_trace_is_named_with_its_line_and_what_to_use(name):
     line = f"line {f.__code__.co_firstlineno} of <lambda> ({__file__})"
     assert str(told.value).startswith(f"f cannot be traced by JAX: {line} ")
     assert told.match(words)
+
+
+class Foreign:
+    """As a tensor, which need not be installed."""
+
+    dtype = "torch.float32"
+
+
+class Series:
+    """As a column of a table, which need not be installed."""
+
+    dtype = np.dtype(float)
+
+    def to_numpy(self):
+        return X
+
+
+Foreign.__module__, Series.__module__ = "torch", "pandas.core.series"
+KEPT = []
+
+
+def leaking(x):
+    KEPT.append(jnp.sin(x))
+    return jnp.sum(x * KEPT[0])
+
+
+BAD = {
+    "nothing to differentiate": (lambda n: n, (3,), "give floating or complex arrays"),
+    "an array of integers": (lambda n: n, (jnp.arange(3),), "int.*; give floating or complex arrays"),
+    "an empty tree": (lambda x: 1.0, ({},), "the arguments hold no array at all"),
+    "empty output": (lambda x: x[:0], (X,), "the function returns no number"),
+    "integer output": (lambda x: jnp.argmax(x), (X,), "there is no derivative"),
+    "PyTorch's": (lambda x: x, (Foreign(),), "x is PyTorch's; for its functions use"),
+    "a column": (lambda x: x, (Series(),), r"x is a Series of pandas; give NumPy arrays: x.to_numpy\(\)"),
+    "a column in a tree": (lambda x: x["a"], ({"a": Series()},), r"arrays: x\['a'\].to_numpy\(\)"),
+    "a traced array that was kept": (leaking, (X,), "kept from another call"),
+    "a type that JAX lacks": (
+        lambda x: x["w"], ({"w": X.astype(np.longdouble)},), r"x\['w'\] is .*, which JAX does not have; give float64",
+    ),
+}  # fmt: skip
+if np.longdouble is np.float64:
+    del BAD["a type that JAX lacks"]
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_is_refused_in_a_sentence(name):
+    f, args, words = BAD[name]
+    with pytest.raises(TypeError, match=words):
+        check_derivatives(f, *args)
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [({"argnums": ()}, "not \\(\\)"), ({"argnums": (True, 0)}, "not \\(True"), ({"order": True}, "1 or 2, not True")],
+)
+def test_an_option_that_chooses_nothing_is_refused(option, words):
+    with pytest.raises(ValueError, match=words):
+        check_derivatives(lambda x, y: x * y, X, X, **option)
 
 
 def test_other_errors_of_the_function_are_its_own():

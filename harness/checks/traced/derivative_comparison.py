@@ -1,0 +1,213 @@
+"""JAX's derivatives compared with the program's own: measure, look at inputs, look along directions, conclude."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from harness.bounds.tolerances import DIFFERENCED, MEANINGLESS, SOLVERS_FACTOR, SPREAD_FACTOR
+from harness.checks.traced.along_directions import Ends, compare_along, locate_error, sample_inputs
+from harness.checks.traced.derivative_answers import Look, look_again, look_at, ordinary_derivative
+from harness.checks.traced.derivative_case import DIFFERENCES, INCREMENTS, Case, Plan, Point, make_mode, measure
+from harness.checks.traced.error_scales import TERMS, scale_around, scale_of_terms, twice_would_pass, with_digits
+from harness.checks.traced.real_coordinates import Coordinates, Estimate
+from harness.checks.traced.reported_derivatives import Reported, float64_runs, report_reference
+from harness.checks.traced.true_slopes import Obstacles, differences
+from harness.facts.fact import Fact, doubt
+from harness.facts.kinds import Kind
+from harness.verdict.comparison import Answer, Pair, compare, compare_all
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """What the looks came to: the answers that are judged, compared, and doubts about the function here."""
+
+    point: Point
+    look: Look
+    ends: Ends
+    answers: tuple[Answer, ...]
+    pairs: tuple[Pair, ...]
+    facts: tuple[Fact, ...]
+    oracles: dict[str, Estimate]  # increments and differences, with no more than their own errors
+    is_contradicted: bool  # whether differences agree with JAX somewhere where increments do not
+
+    @property
+    def case(self) -> Case:
+        """What was given."""
+        return self.point.case
+
+    @property
+    def disagreeing(self) -> list[Pair]:
+        """The pairs of answers that disagree, in coordinates and along directions."""
+        return [pair for pair in (*self.pairs, *self.ends.pairs) if pair.disagrees]
+
+    @property
+    def reports(self) -> list[Reported]:
+        """The reports in all coordinates, and along directions."""
+        return [*self.look.reports.values(), *self.ends.reports.values()]
+
+    @property
+    def missing(self) -> dict[str, Fact]:
+        """Why modes are missing."""
+        return {**self.look.missing, **self.ends.missing}
+
+    @property
+    def obstacles(self) -> Obstacles:
+        """What kept increments from being exact slopes, in both."""
+        found = self.look.true.slopes.obstacles
+        return found.and_those(self.ends.slopes.obstacles) if self.ends.slopes else found
+
+    @property
+    def by_solvers(self) -> float:
+        """How far finer tolerances of solvers move the reports, as a share of the largest derivative."""
+        return max((report.by_solvers for report in self.reports), default=0.0)
+
+
+def compare_derivatives(
+    case: Case, modes: Sequence[str], gradient: Sequence[Any] | None = None, deadline: float = np.inf
+) -> Comparison:
+    """Compare the derivatives in some modes, and a reference gradient, with those of the program.
+
+    After the deadline, by `time.perf_counter`, no more of many inputs are looked at one by one.
+    """
+    point = measure(case)
+    plan = Plan(tuple(make_mode(point, name) for name in modes), sample_inputs(case, deadline))
+    reference = None if gradient is None else report_reference(point, gradient)
+    look = look_at(point, plan, reference)
+    ends = compare_along(point, look)
+    if case.is_large and ends.disagree:
+        # what is compiled quickly may compute some numbers twice: look again by code that callers get
+        look = look_at(point, replace(plan, quickly=False), reference)
+        ends = compare_along(point, look)
+    if case.is_large and ends.disagree and look.reports:
+        i = locate_error(point, _suspect(point, look, ends))
+        look = look_again(point, look, np.union1d(look.plan.chosen, i))
+    return conclude(point, look, ends)
+
+
+def _suspect(point: Point, look: Look, ends: Ends) -> np.ndarray:
+    """The gradient to locate an error in: a mode's own, or its evaluation in float64 where that alone is wrong."""
+    name = max(look.reports)
+    odd = np.any([pair.at_odds for pair in ends.pairs if pair.other(name)], axis=0)
+    runs = float64_runs(look.reports[name], look.true.slopes.obstacles, point.program.coarsest)
+    if isinstance(runs, np.ndarray) and (ends.in_float64.get(name, np.zeros(odd.shape, bool)) & odd).any():
+        return runs[0, 0]
+    return look.reports[name].estimate.derivative[0]
+
+
+def _scale(point: Point, coordinates: Coordinates) -> np.ndarray:
+    """What errors may be small beside, whatever the derivative, in the coordinates that are compared."""
+    chosen = coordinates.inputs.chosen  # of many inputs these alone, and there is one combination
+    return point.scale if chosen is None else point.scale[chosen]
+
+
+# -- the conclusion ---------------------------------------------------------------------------------------------------
+
+
+def conclude(point: Point, look: Look, ends: Ends) -> Comparison:
+    """All answers compared, with finite differences as a second opinion, and with notes of the digits they lose."""
+    ordinary, coordinates, is_large = ordinary_derivative(point, look.true), look.coordinates, point.case.is_large
+    answers, oracle, is_contradicted = _with_differences(point, look, ends, ordinary)
+    scale = _scale(point, coordinates)
+    pairs = compare_all(answers, coordinates.blocks, ordinary, scale)
+    if not is_large and not all(_is_decided(pairs, name) for name in look.reports):
+        scale = np.maximum(scale, scale_around(point.program, point.combinations.rows))
+        pairs = compare_all(answers, coordinates.blocks, ordinary, scale)
+    facts = [*point.facts, *_unresolved(look, ends)]
+    sizes = ordinary, scale, lambda: MEANINGLESS[point.program.precision] * _size_of_function(point, look)
+    facts += twice_would_pass(answers, answers[len(look.own)], coordinates.blocks, coordinates.looked_at, *sizes)
+    oracles = {INCREMENTS: look.oracle, DIFFERENCES: oracle}
+    found = Comparison(point, look, ends, tuple(answers), tuple(pairs), tuple(facts), oracles, is_contradicted)
+    return replace(found, answers=_with_digits(found, ordinary, scale))
+
+
+def _unresolved(look: Look, ends: Ends) -> list[Fact]:
+    """Why some derivative is unknown, where one is."""
+    slopes = [look.true.slopes, *([ends.slopes] if ends.slopes else [])]
+    if np.isfinite(look.oracle.error).all():
+        return []
+    if any(found.has_no_limit for found in slopes):
+        return [doubt(Kind.SLOPE_WITHOUT_LIMIT)]
+    reasons = [found.obstacles.unresolved for found in slopes if found.obstacles.unresolved]
+    return [doubt(Kind.NO_SLOPE, reason=reasons[0])] if reasons else []
+
+
+def _with_differences(point: Point, look: Look, ends: Ends, ordinary: float) -> tuple[list[Answer], Estimate, bool]:
+    """The answers with finite differences as one more, first of what looks wrong.
+
+    And the differences with their own errors, and whether they contradict the increments.
+    """
+    increments, blocks, chosen = look.answers[-1], look.coordinates.blocks, look.plan.chosen
+    size, combinations = len(chosen), point.combinations
+    pairs = compare_all(look.answers, blocks, ordinary)
+    odd = [pair.at_odds for pair in pairs if pair.other(INCREMENTS)]
+    wrong = np.unique(np.flatnonzero(np.any([np.zeros(size * len(combinations), bool), *odd], axis=0)) % size)
+    looked_at = np.union1d(wrong[:DIFFERENCED], np.arange(0, size, max(1, size // DIFFERENCED))).astype(int)
+    obstacles = look.true.slopes.obstacles.and_those(ends.slopes.obstacles if ends.slopes else Obstacles())
+    found = differences(
+        point.case.traced, point.program, chosen[looked_at], combinations.weights, point.error,
+        has_black_box=bool(obstacles.differenced),
+    )  # fmt: skip
+    oracle = Estimate(np.full((len(combinations), size), np.nan), np.full((len(combinations), size), np.inf))
+    oracle.derivative[:, looked_at], oracle.error[:, looked_at] = found
+    oracle.error[~point.is_known] = np.inf
+    differenced = point.answer(DIFFERENCES, oracle, blocks)
+    at_odds = lambda a, b: compare(a, b, blocks, ordinary).at_odds  # noqa: E731
+    increments, differenced, is_contradicted = _arbitrate(look.answers[:-1], increments, differenced, at_odds)
+    return [*look.answers[:-1], increments, differenced], oracle, is_contradicted
+
+
+def _arbitrate(
+    own: Sequence[Answer], increments: Answer, differenced: Answer, at_odds: Callable[[Answer, Answer], np.ndarray]
+) -> tuple[Answer, Answer, bool]:
+    """Increments and differences, with infinite errors where they do not count; and whether increments ever do not.
+
+    Increments do not count where they contradict both differences and JAX. Differences never accuse alone: a kink or a
+    jump may be within their reach.
+    """
+    contradiction, is_contradicted = at_odds(increments, differenced), False
+    for answer in own:
+        by_increments, by_differences = at_odds(answer, increments), at_odds(answer, differenced)
+        is_alone = contradiction & by_increments & ~by_differences
+        is_contradicted |= bool(is_alone.any())
+        increments = replace(increments, error=np.where(is_alone, np.inf, increments.error))
+        far = by_differences & ~by_increments
+        differenced = replace(differenced, error=np.where(far, np.inf, differenced.error))
+    outvoted = contradiction & np.isfinite(increments.error)
+    return increments, replace(differenced, error=np.where(outvoted, np.inf, differenced.error)), is_contradicted
+
+
+def _is_decided(pairs: Sequence[Pair], name: str) -> bool:
+    """Whether one of the oracles decides each of a report's coordinates in which any of them applies."""
+    beside = [pair for pair in pairs if pair.other(name) in (INCREMENTS, DIFFERENCES)]
+    applies, decided = (np.logical_or.reduce([getattr(p, what) for p in beside]) for what in ("applies", "decided"))
+    return bool(decided[applies].all())
+
+
+@np.errstate(all="ignore")
+def _size_of_function(point: Point, look: Look) -> np.ndarray:
+    """f's own size over its argument, with terms that cancel up to a fixed size, and derivatives around."""
+    rows = point.combinations.rows
+    terms = np.minimum(point.error, TERMS * SPREAD_FACTOR * point.program.coarsest)
+    scale = scale_of_terms(rows, point.expected, terms, point.program)
+    if point.case.is_large:
+        return scale[look.plan.chosen]
+    return np.maximum(scale, scale_around(point.program, rows))
+
+
+@np.errstate(all="ignore")
+def _with_digits(comparison: Comparison, ordinary: float, scale: np.ndarray) -> tuple[Answer, ...]:
+    """The answers with a note of the digits that JAX's own numbers have lost."""
+    look, combinations = comparison.look, comparison.point.combinations
+    own = [*look.own, *(answer for answer in comparison.answers if answer.oracle)]
+    pairs = compare_all(own, look.coordinates.blocks, ordinary, scale)
+    disagreeing = [*comparison.disagreeing, *(pair for pair in pairs if pair.disagrees)]
+    wrong = {name for pair in disagreeing for name in (pair.first, pair.second)}
+    sizes = np.abs([answer.gradient for answer in look.own])
+    # of what a solver leaves, no digit is known
+    by_solvers = SOLVERS_FACTOR * comparison.by_solvers * sizes[np.isfinite(sizes)].max(initial=0.0)
+    oracles = {name: combinations.per_output(estimate) for name, estimate in comparison.oracles.items()}
+    oracles = {name: Estimate(derivative, error + by_solvers) for name, (derivative, error) in oracles.items()}
+    noted = with_digits(own, pairs, oracles, look.coordinates, look.evaluated, wrong)
+    return tuple(replace(a, notes=b.notes, ulps=b.ulps) for a, b in zip(comparison.answers, noted))

@@ -1,0 +1,260 @@
+"""How large an error of a derivative is small, when a bound is too wide, and how many digits a derivative keeps.
+
+An error counts beside the largest derivative of its block. Where a program cannot do better, it counts beside the terms
+that make up the function: rounding these moves the derivative by as much. A program that amplifies its roundings seems
+to have terms without limit, so that its bounds would accept anything; `twice_would_pass` looks for that.
+
+The verdict is about errors beyond such a bound. Within it a report may have lost all of its digits, as where numbers
+cancel, or where the tail of a function is rounded to zero. A note says so; the verdict does not change.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import jax
+import numpy as np
+
+from harness.bounds.program_bound import SMALLEST
+from harness.bounds.tolerances import ABSOLUTE, MEANINGLESS, NEGLIGIBLE, SPREAD_FACTOR
+from harness.checks.random_directions import random_directions
+from harness.checks.traced.real_coordinates import Coordinates, Estimate, combine
+from harness.checks.traced.true_slopes import ProgramAtPoint
+from harness.facts.fact import Fact, doubt, note
+from harness.facts.kinds import Kind
+from harness.verdict.comparison import Answer, Block, Pair, compare
+
+ZERO_IS_COARSER = {"float64": 1.0, "float32": 1e2, "float16": 1e4, "bfloat16": 1e4}
+"""In coarse types, a derivative of zero is computed as something farther from zero, by this factor."""
+
+UNDERFLOW = {"float64": 1e-240, "float32": SMALLEST, "float16": 2.0**-24, "bfloat16": SMALLEST}
+"""The error that underflow may leave in the place of zero."""
+
+NOTHING = {"float64": 1e-220, "float32": 1e-30, "float16": 1e-30, "bfloat16": 1e-30}
+"""The size that is compared with where all derivatives are zero."""
+
+DIRECTIONS_AROUND = 8
+"""Random directions whose slopes show how large derivatives are."""
+
+TERMS = 1.0
+"""Terms that cancel count up to this size beside f's own. So the lost tail of tanh(x) - 1 is in no doubt."""
+
+MOST = 0.5
+"""The share of a block's nonzero derivatives that makes a bound too wide for the block."""
+
+
+@np.errstate(all="ignore")
+def terms_over_arguments(
+    weights: np.ndarray, values: np.ndarray, error: np.ndarray, program: ProgramAtPoint
+) -> np.ndarray:
+    """The size of the function's terms over the size of its arguments: (combinations, inputs).
+
+    Rounding errors of the values show the size of terms that cancel: error / (16 u) is about the largest of them.
+    """
+    terms = np.abs(values) + error / (SPREAD_FACTOR * program.coarsest)
+    slopes = np.abs(weights) @ np.where(np.isfinite(terms), terms, 0.0)
+    sizes = np.where(np.isfinite(program.point), np.maximum(1.0, np.abs(program.point)), np.inf)
+    return slopes[:, None] / sizes
+
+
+@np.errstate(all="ignore")
+def scale_of_terms(weights: np.ndarray, values: np.ndarray, error: np.ndarray, program: ProgramAtPoint) -> np.ndarray:
+    """The share of these terms beside which an error of `ABSOLUTE` is small: (combinations · inputs,)."""
+    share = ABSOLUTE[program.precision] / MEANINGLESS[program.precision]
+    return share * terms_over_arguments(weights, values, error, program).ravel()
+
+
+@np.errstate(all="ignore")
+def scale_around(program: ProgramAtPoint, rows: np.ndarray) -> np.ndarray:
+    """The same where all terms cancel, as those of a determinant at a singular matrix: (rows · inputs,).
+
+    The root mean square of derivatives at points as far away as the arguments are large, seen along random directions.
+    For functions that grow, the point with the smallest derivatives counts.
+    """
+    along = random_directions(DIRECTIONS_AROUND, program.inputs.size, program.seed + 5)
+    reach = np.where(program.point == 0.0, 1.0, np.abs(program.point)) * along[:2]
+    points = (program.point + way for way in (*reach, *-reach))
+    slopes = [combine(rows, program.changes(along, program.run(), point)) for point in points]
+    around = np.sqrt(np.square(slopes).mean(axis=-1) / program.inputs.size).min(axis=0)
+    around = np.where(np.isfinite(around), around, 0.0)
+    return np.repeat(NEGLIGIBLE * ZERO_IS_COARSER[program.precision] * around, program.inputs.size)
+
+
+def ordinary_size(largest: float, precision: str) -> float:
+    """A size of the derivative that is not small: blocks that vanish beside it are compared absolutely.
+
+    It is no fixed number such as 1, as it is for costs, since all derivatives may be tiny.
+    """
+    if precision == "float64":
+        return largest or NOTHING[precision]
+    return max(ZERO_IS_COARSER[precision] * largest, NOTHING[precision])
+
+
+@np.errstate(all="ignore")
+def twice_would_pass(
+    answers: Sequence[Answer],
+    increments: Answer,
+    blocks: Sequence[Block],
+    looked_at: np.ndarray,
+    ordinary: float,
+    scale: np.ndarray,
+    small: Callable[[], np.ndarray],
+) -> tuple[Fact, ...]:
+    """A doubt where twice the true derivative would agree as well in most of a block.
+
+    Parameters
+    ----------
+    answers : all answers, oracles included
+    increments : the one of them that is twice as large in the trial
+    looked_at : mask of the coordinates that are compared
+    ordinary, scale : sizes that the comparison uses
+    small : called where needed for an (n,) array
+        Below this size a derivative is small beside f itself. For a small one the doubt does not count, nor for one
+        that the largest of its block decides.
+    """
+    oracles, true = [answer for answer in answers if answer.oracle], increments.gradient
+    passes = np.zeros(true.size, bool)
+    judged = [answer for answer in answers if not answer.oracle]
+    for answer in judged:
+        twice = replace(answer, gradient=2.0 * true)
+        by_scale, by_itself = (
+            [compare(twice, oracle, blocks, ordinary, absolute=absolute) for oracle in oracles]
+            for absolute in (scale, 0.0)
+        )
+        decided, decided_by_itself = (np.any([p.decided for p in pairs], axis=0) for pairs in (by_scale, by_itself))
+        passes |= decided & ~decided_by_itself & ~np.any([pair.at_odds for pair in by_scale], axis=0)
+    passes &= np.isfinite(true) & (true != 0.0) & looked_at
+    if not passes.any():
+        return ()
+    passes &= np.abs(true) > small()
+    bounds = {}
+    for block in blocks:
+        own = passes[block.indices]
+        if own.sum() > MOST * np.count_nonzero((true[block.indices] != 0.0) & looked_at[block.indices]):
+            allowed = np.max([answer.error for answer in judged], axis=0)[block.indices]
+            bounds[block.name] = max(bounds.get(block.name, 0.0), float(allowed[own].max()))
+    return (doubt(Kind.TWICE_WOULD_PASS, *sorted(bounds), bound=max(bounds.values())),) if bounds else ()
+
+
+# -- correct digits ---------------------------------------------------------------------------------------------------
+
+NO_DIGIT = 0.1
+"""A report that is off by more than this share of the true derivative has no correct digit."""
+
+PLACES_KEPT = 20
+"""A note names so many coordinates at most; it counts all of them."""
+
+
+@dataclass(frozen=True, eq=False)
+class KnownDerivatives:
+    """The best that oracles know of each derivative, (n,) arrays."""
+
+    true: np.ndarray  # of the oracle with the smaller error
+    error: np.ndarray  # of the oracle with the smaller error
+    units: np.ndarray  # u of the type that each derivative is reported in
+    # bool array: whether the first digit is known, and the derivative is a normal number of its type
+    is_known: np.ndarray
+
+    @np.errstate(all="ignore")
+    def ulps(self, answer: Answer) -> np.ndarray:
+        """The true error of each entry in units in the last place, 2u·2^⌊log₂|f′|⌋; NaN where it is not known."""
+        place = 2.0 * self.units * np.exp2(np.floor(np.log2(np.abs(self.true))))
+        off = np.abs(answer.gradient - self.true)
+        return np.where(self.is_known, np.maximum(off - self.error, 0.0) / place, np.nan)
+
+    @np.errstate(all="ignore")
+    def is_lost(self, gradient: np.ndarray) -> np.ndarray:
+        """Where a gradient has no correct digit for all that is known."""
+        off = np.abs(gradient - self.true) - self.error
+        return self.is_known & np.isfinite(gradient) & (off > NO_DIGIT * np.abs(self.true))
+
+
+@np.errstate(all="ignore")
+def know_derivatives(oracles: Sequence[Estimate], units: np.ndarray, smallest: np.ndarray) -> KnownDerivatives:
+    """The best of several oracles, with infinite errors where they do not count.
+
+    `smallest` is the smallest normal number of the type that each derivative is reported in.
+    """
+    errors = np.array([np.where((o.derivative != 0.0) & np.isfinite(o.derivative), o.error, np.inf) for o in oracles])
+    best = np.argmin(errors, axis=0)[None]
+    error = np.take_along_axis(errors, best, axis=0)[0]
+    true = np.take_along_axis(np.array([o.derivative for o in oracles]), best, axis=0)[0]
+    sizes = np.abs(np.where(np.isfinite(true), true, 0.0))
+    smallest = np.maximum(smallest, SMALLEST * max(1.0, sizes.max(initial=0.0)))
+    return KnownDerivatives(true, error, units, (error <= NO_DIGIT * np.abs(true)) & (np.abs(true) >= smallest))
+
+
+def with_digits(
+    answers: Sequence[Answer],
+    pairs: Sequence[Pair],
+    oracles: Mapping[str, Estimate],
+    coordinates: Coordinates,
+    evaluated: Mapping[str, np.ndarray],
+    wrong: Collection[str],
+) -> list[Answer]:
+    """The answers; those that have lost digits with notes of it, and with their true errors in ulps.
+
+    Parameters
+    ----------
+    answers, pairs : what is reported, and compared
+    oracles : the increments and the differences with no more than their own errors
+    coordinates : what is differentiated
+    evaluated : the same derivatives in float64, where these are known
+    wrong : names of answers that are wrong, by no rounding
+    """
+    errors, inputs = {answer.name: answer.error for answer in answers}, coordinates.inputs
+    counting = [
+        Estimate(o.derivative, np.where(np.isfinite(errors[name]), o.error, np.inf)) for name, o in oracles.items()
+    ]
+    types, sizes = [jax.numpy.finfo(dtype) for dtype in inputs.dtypes], [len(block.indices) for block in inputs.blocks]
+    rows = answers[0].gradient.size // inputs.size
+    units, smallest = (
+        np.tile(np.repeat(numbers, sizes), rows)
+        for numbers in ([0.5 * float(t.eps) for t in types], [float(t.tiny) for t in types])
+    )
+    known = know_derivatives(counting, units, smallest)
+    return [
+        answer
+        if answer.oracle or answer.name in wrong
+        else _noted(answer, [p for p in pairs if p.first == answer.name and p.second in oracles], known, evaluated,
+                    coordinates)
+        for answer in answers
+    ]  # fmt: skip
+
+
+def _noted(
+    answer: Answer,
+    beside: Sequence[Pair],
+    known: KnownDerivatives,
+    evaluated: Mapping[str, np.ndarray],
+    coordinates: Coordinates,
+) -> Answer:
+    """An answer with notes of the digits that it has lost, by rounding or by its formula.
+
+    What is lost in float64 as well is no rounding. At a kink, or beside a jump, nothing is decided and nothing is lost.
+    """
+    if not beside:
+        return answer
+    allowed = np.where(np.any([p.decided for p in beside], axis=0), beside[0].allowed, -np.inf)
+    with np.errstate(all="ignore"):
+        lost = known.is_lost(answer.gradient) & (np.abs(answer.gradient - known.true) <= allowed)
+    in_float64 = evaluated.get(answer.name)
+    by_formula = lost & (False if in_float64 is None else known.is_lost(in_float64))
+    masks = {"rounding": lost & ~by_formula, "formula": by_formula}
+    notes = [_lost(answer, mask, by, allowed, known, coordinates) for by, mask in masks.items() if mask.any()]
+    if not notes:
+        return answer
+    ulps = known.ulps(answer)
+    return replace(answer, notes=tuple(notes), ulps=(float(np.nanmedian(ulps)), float(np.nanmax(ulps))))
+
+
+def _lost(
+    answer: Answer, lost: np.ndarray, by: str, allowed: np.ndarray, known: KnownDerivatives, coordinates: Coordinates
+) -> Fact:
+    """What was lost, with the numbers of the worst coordinate."""
+    ulps, places = known.ulps(answer), np.flatnonzero(lost)
+    worst = int(places[np.argmax(ulps[places])])
+    numbers = {"reported": answer.gradient, "true": known.true, "ulps": ulps, "bound": allowed}
+    return note(
+        Kind.NO_CORRECT_DIGIT, coordinates.label(worst), *map(coordinates.label, places[places != worst][:PLACES_KEPT]),
+        source=answer.name, by=by, places=len(places), **{name: float(x[worst]) for name, x in numbers.items()},
+    )  # fmt: skip

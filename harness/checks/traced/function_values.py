@@ -1,0 +1,124 @@
+"""What is wrong with a function although its derivatives agree: values that change, and modes that are no linear maps.
+
+A function has one value, however JAX runs it: traced again, compiled, eagerly, batched by `jax.vmap`, and while a mode
+differentiates it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import jax
+import numpy as np
+
+from harness.checks.traced.derivative_case import make_mode
+from harness.checks.traced.derivative_comparison import Comparison
+from harness.checks.traced.traced_programs import alike, has_rules
+from harness.facts.fact import Fact, Severity, note, wrong
+from harness.facts.kinds import Kind
+from reference.arithmetics.companion import first_line
+from reference.traced.eager_run import eagerly, values_of
+from reference.traced.traced_function import Traced
+
+EAGERLY, BATCHED = "run eagerly", "batched by jax.vmap"
+
+
+@np.errstate(all="ignore")
+def find_changes(comparison: Comparison) -> list[Fact]:
+    """Whether the function, or a derivative rule, changes each time that it is traced or called, by its values."""
+    case, point = comparison.case, comparison.point
+    again = Traced(lambda *x: case.function(*x), *case.leaves).program
+    is_alike = alike(case.traced.program, again)
+    if not is_alike:
+        # two runs of one program differ where it calls back into Python; two traces differ where Python made them
+        here, once_more, found = (case.at_point(program).value() for program in (case.program, case.program, again))
+        if not np.array_equal(here, found, equal_nan=True):
+            is_called = not np.array_equal(here, once_more, equal_nan=True)
+            return [wrong(Kind.FUNCTION_NOT_REPEATABLE, when="called" if is_called else "traced")]
+    if is_alike and not has_rules(again):
+        return []  # the rules of JAX are those of the program
+    another = make_mode(point, "reverse")
+    modes = [
+        mode for mode in comparison.look.plan.modes if mode.name == "reverse" and "reverse" not in comparison.missing
+    ]
+    weights = point.combinations.weights
+    if any(not m.is_same_program(another) and not m.computes_the_same(another, weights) for m in modes):
+        return [wrong(Kind.RULE_NOT_REPEATABLE)]
+    return []
+
+
+@np.errstate(all="ignore")
+def find_other_values(comparison: Comparison) -> list[Fact]:
+    """Outputs whose value depends on how the function is run: wrong where it contradicts the interpreter, too."""
+    case, point, facts = comparison.case, comparison.point, []
+    for how, found in _other_ways(comparison):
+        if isinstance(found, str):
+            facts.append(note(Kind.NOT_BATCHABLE, message=found))
+            continue
+        values, compiled = case.outputs.vector(found), point.computed
+        is_close = np.abs(values - compiled) <= 2.0 * point.error
+        apart = ~(is_close | (values == compiled) | np.isnan(compiled))
+        if not apart.any():
+            continue
+        is_known = np.isfinite(point.expected) & np.isfinite(point.error)
+        contradicts = apart & is_known & ~(np.abs(values - point.expected) <= point.error)
+        at = int(np.argmax(contradicts if contradicts.any() else apart))
+        numbers = {"value": float(values[at]), "otherwise": float(compiled[at])}
+        severity = Severity.WRONG if contradicts.any() else Severity.NOTE
+        facts.append(Fact(Kind.ANOTHER_VALUE, severity, (case.outputs.label(at),), {"how": how, **numbers}))
+    return facts
+
+
+def _other_ways(comparison: Comparison) -> Iterator[tuple[str, Any]]:
+    """The function's values when it is not compiled as a whole; or JAX's reason why it cannot be batched.
+
+    Derivatives are compiled and batched where a mode computes several at once.
+    """
+    case = comparison.case
+    yield EAGERLY, eagerly(case.function, *map(jax.device_put, case.leaves))
+    try:
+        stacks = [np.stack([x, x]) for x in case.leaves]
+        yield BATCHED, [y[1] for y in values_of(case.traced.mapped(2).program, *stacks)]
+    except Exception as reason:  # noqa: BLE001  a primitive without a rule for batches, or one of the user's own
+        yield BATCHED, first_line(reason)
+
+
+def broken_modes(comparison: Comparison) -> list[Fact]:
+    """Modes that are not linear, or report something else without `jax.vmap`, although their derivatives agree.
+
+    It is not expected of a trusted rule, which need not be a derivative, nor of what a solver computes up to a
+    tolerance.
+    """
+    if comparison.obstacles.taken_as_they_are or comparison.case.trusted_rules or comparison.by_solvers:
+        return []
+    reports = comparison.reports
+    return [
+        *(wrong(Kind.NOT_LINEAR, mode=r.name) for r in reports if not r.is_linear),
+        *(wrong(Kind.CHANGED_BY_VMAP, mode=r.name) for r in reports if not r.is_same_batched),
+    ]
+
+
+@np.errstate(all="ignore")
+def changed_values(comparison: Comparison) -> list[Fact]:
+    """Outputs that have another value while a mode differentiates the function."""
+    case, point, found = comparison.case, comparison.point, []
+    ways = {
+        "reverse": lambda *x: jax.vjp(case.function, *x)[0],
+        "forward": lambda *x: jax.jvp(case.function, x, x)[0],
+    }
+    for mode in (mode.name for mode in comparison.look.plan.modes if mode.name not in comparison.missing):
+        try:
+            program = Traced(ways[mode], *case.leaves).program
+        except Exception:  # noqa: BLE001  what cannot be traced reports no derivative either
+            continue
+        program = replace(case.at_point(program), trusted=lambda _: False, may_jump=False)
+        off = np.abs(program.value() - point.expected) - 2.0 * point.error
+        if not (off > 0.0).any():
+            continue
+        off = off - 2.0 * program.values_with_error().error
+        i = int(np.argmax(off))
+        if off[i] > 0.0:
+            numbers = {"value": float(program.value()[i]), "otherwise": float(point.expected[i])}
+            data = {"how": f"differentiated in {mode} mode", **numbers}
+            found.append(Fact(Kind.ANOTHER_VALUE, Severity.WRONG, (case.outputs.label(i),), data))
+    return found

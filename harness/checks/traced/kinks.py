@@ -1,0 +1,175 @@
+"""The program's own derivatives with their error bounds: at kinks both sides, and every convention between.
+
+Where numbers are equal, a value may have several derivatives by convention: averages of the gradients at points around,
+and nothing else. At a kink an answer may lie anywhere between the left and the right derivative.
+
+Source: Clarke, Optimization and Nonsmooth Analysis, 1983, theorem 2.5.1.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from harness.bounds.program_bound import floor_of
+from harness.checks.random_directions import random_directions
+from harness.checks.traced.derivative_case import Point
+from harness.checks.traced.low_precision import Scope, bound_of_slopes
+from harness.checks.traced.one_sided import OneSided, one_sided_slopes
+from harness.checks.traced.real_coordinates import UnitVectors, combine
+from harness.checks.traced.true_slopes import NO_MATTER, Obstacles, ProgramAtPoint
+
+SHORTER, SHRINKS = 2.0**-40, 2.0**-30
+"""The share of a step that tells first order from second, which shrinks with the step by at least the other share."""
+
+REMNANT = 2.0**-60
+"""A report so small beside the increments may be right, where the increments are of second order alone."""
+
+STEEPER = 1e-2
+"""Slopes that grow by more than this share as steps shrink have no limit. Those of x log x grow by a fifth."""
+
+PLACES = 8
+"""Random places around the point, and as many on its other side."""
+
+NEXT_TO = 1e-12
+"""The distance of these places, in units of the argument's size, where slopes around may explain a report."""
+
+
+@dataclass(frozen=True, eq=False)
+class Slopes:
+    """The program's derivatives along directions."""
+
+    sides: OneSided
+    error: np.ndarray  # (combinations, directions) array: infinite where nothing is known
+    bound_kinds: frozenset[str]
+    has_kink: bool  # whether the left and the right derivative differ somewhere
+    has_no_limit: bool  # whether slopes grow somewhere without limit as steps shrink
+
+    @property
+    def obstacles(self) -> Obstacles:
+        """What keeps increments from being exact slopes."""
+        return self.sides.obstacles
+
+
+@np.errstate(all="ignore")
+def measure_slopes(
+    point: Point, along: np.ndarray | UnitVectors, reported: Sequence[np.ndarray], scope: Scope
+) -> Slopes:
+    """The program's derivatives along directions, as precisely as is needed beside what is reported for them."""
+    program, weights = point.program, point.combinations.weights
+    sides = one_sided_slopes(program, along, weights)
+    is_zero, is_steep = _without_limit(program, along, weights, reported, sides)
+    sides = replace(sides, mean=np.where(is_zero, 0.0, sides.mean))
+    bound = bound_of_slopes(program, along, weights, sides, scope.blocks)
+    error = np.select([is_zero, is_steep], [np.finfo(float).tiny, np.inf], bound.error)
+    has_kink = _has_kink(program, along, weights, sides, error)
+    sides = _with_redecided(point, along, reported, sides, scope)
+    if not sides.is_smooth:
+        sides = _with_slopes_around(point, along, reported, sides, error)
+    error = np.where(np.isfinite(error), error, np.inf)
+    return Slopes(sides, error, bound.kinds, has_kink, bool(is_steep.any()))
+
+
+@np.errstate(all="ignore")
+def _without_limit(
+    program: ProgramAtPoint,
+    along: np.ndarray | UnitVectors,
+    weights: np.ndarray,
+    reported: Sequence[np.ndarray],
+    sides: OneSided,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Where increments are no slopes, by shorter steps beside reports that contradict them: two masks.
+
+    First: a report is next to nothing, and shorter steps leave nothing, since the change is of second order. Second:
+    shorter steps find steeper slopes, which have no limit, as those of √x at 0.
+    """
+    is_zero = np.zeros(sides.mean.shape, bool)
+    steepest, finite = np.abs(sides.mean) + sides.half_gap, [np.where(np.isfinite(x), x, 0.0) for x in reported]
+    small = NO_MATTER * np.max([0.0, *(np.abs(x).max(initial=0.0) for x in finite)])
+    is_slope, is_steep = np.isfinite(steepest) & (steepest != 0.0), is_zero.copy()
+    for found in reported:
+        is_zero |= np.abs(found) <= REMNANT * np.abs(sides.mean)
+        off = np.abs(found - np.clip(found, sides.mean - sides.half_gap, sides.mean + sides.half_gap))
+        is_steep |= ~(off <= STEEPER * steepest) & (steepest > small)
+    is_zero, is_steep = is_zero & is_slope & (sides.mean != 0.0), is_steep & is_slope
+    at = np.flatnonzero((is_zero | is_steep).any(axis=0))
+    if at.size:
+        longer = np.abs(sides.mean[:, at]), steepest[:, at]
+        if sides.obstacles.differenced:  # a black box has its own steps, and other noise among other directions
+            again = one_sided_slopes(program, along[at], weights)
+            longer = np.abs(again.mean), np.abs(again.mean) + again.half_gap
+        shorter = one_sided_slopes(replace(program, step_share=SHORTER), along[at], weights)
+        is_zero[:, at] &= np.abs(shorter.mean) <= SHRINKS * longer[0]
+        is_steep[:, at] &= np.abs(shorter.mean) + shorter.half_gap > (1.0 + STEEPER) * longer[1]
+    return is_zero, is_steep
+
+
+@np.errstate(all="ignore")
+def _has_kink(
+    program: ProgramAtPoint, along: np.ndarray | UnitVectors, weights: np.ndarray, sides: OneSided, error: np.ndarray
+) -> bool:
+    """Whether both sides differ by more than what shrinks with the step, as second order does."""
+    gap = np.where(2.0 * sides.half_gap > error, sides.half_gap, 0.0)
+    at = np.flatnonzero(gap.any(axis=0))
+    if not at.size:
+        return False
+    shorter = one_sided_slopes(replace(program, step_share=SHORTER), along[at], weights).half_gap
+    return bool((shorter > SHRINKS * gap[:, at])[gap[:, at] > 0.0].any())
+
+
+def slopes_around(point: Point, along: np.ndarray, distance: float) -> Iterator[np.ndarray]:
+    """(combinations, directions) at each of several random places around the point; the distance is relative."""
+    program = point.program
+    size = distance * np.where(program.point == 0.0, 1.0, np.abs(program.point))
+    places = size * random_directions(PLACES, program.inputs.size, program.seed + 7)
+    for place in (*places, *-places):
+        changes = program.changes(along, program.run(), program.point + place)
+        yield combine(point.combinations.weights, changes)
+
+
+@np.errstate(all="ignore")
+def _with_slopes_around(
+    point: Point,
+    along: np.ndarray | UnitVectors,
+    reported: Sequence[np.ndarray],
+    sides: OneSided,
+    error: np.ndarray,
+) -> OneSided:
+    """Sides that include the slopes around, where a report beyond the sides lies between these.
+
+    Of the median of three equal numbers each alone moves nothing. But around, one of them has slope 1.
+    """
+    low, high = sides.mean - sides.half_gap, sides.mean + sides.half_gap
+    off = [~(np.abs(x - np.clip(x, low, high)) <= 2.0 * error) & np.isfinite(x) for x in reported]
+    odd = np.any([np.zeros(low.shape, bool), *off], axis=0) & np.isfinite(error)
+    at = np.flatnonzero(odd.any(axis=0))
+    if not at.size:
+        return sides
+    found = list(slopes_around(point, along[at], NEXT_TO))
+    least, most = np.fmin(low[:, at], np.min(found, axis=0)), np.fmax(high[:, at], np.max(found, axis=0))
+    wide = odd[:, at] & (most - least > 2.0 * (sides.half_gap + error)[:, at])
+    for x in reported:
+        wide &= ~(np.abs(x[:, at] - np.clip(x[:, at], least, most)) > error[:, at])
+    mean, half_gap = sides.mean.copy(), sides.half_gap.copy()
+    mean[:, at] = np.where(wide, 0.5 * (least + most), mean[:, at])
+    half_gap[:, at] = np.where(wide, 0.5 * (most - least), half_gap[:, at])
+    return replace(sides, mean=mean, half_gap=half_gap)
+
+
+def _with_redecided(
+    point: Point, along: np.ndarray | UnitVectors, reported: Sequence[np.ndarray], sides: OneSided, scope: Scope
+) -> OneSided:
+    """Sides that include the slopes where rounding turns decisions, unless all reports are next to the sides."""
+    if not any(point.redecided):
+        return sides
+    odd = np.full(sides.mean.shape, not reported)
+    for found in reported:
+        floor = floor_of(found.ravel(), scope.blocks, point.program.coarsest).reshape(found.shape)
+        odd |= (np.abs(found - sides.mean) > sides.half_gap + floor) & np.isfinite(found)
+    at = np.flatnonzero(odd.any(axis=0))
+    if not at.size:
+        return sides
+    turned = one_sided_slopes(point.program, along[at], point.combinations.weights, point.redecided)
+    mean, half_gap = sides.mean.copy(), sides.half_gap.copy()
+    mean[:, at], half_gap[:, at] = turned.mean, turned.half_gap
+    return replace(sides, mean=mean, half_gap=half_gap)

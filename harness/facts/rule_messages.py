@@ -1,0 +1,188 @@
+"""Messages about derivative rules that are wrong: which mistake it is, and whose rule."""
+
+import math
+
+from harness.facts.fact import Fact
+from harness.facts.kinds import Kind
+from harness.facts.row import Row
+from harness.wording import first_few
+
+CHECK = "import jax\nimport jax.numpy as jnp\nimport numpy as np\nfrom harness import check_derivatives\n"
+RULE = CHECK + "f = jax.custom_vjp(lambda x: jnp.sin(x))\n"
+X = "np.array([0.7, -1.3, 0.2])"
+
+
+def with_rule(backward: str, x: str = X) -> str:
+    return RULE + f"f.defvjp(lambda x: (jnp.sin(x), x), lambda x, g: ({backward},))\nreport = check_derivatives(f, {x})"
+
+
+def _another_value(fact: Fact) -> str:
+    data = fact.data
+    compared = "compiled" if data["how"].startswith(("run", "batched")) else "otherwise"
+    numbers = f"{fact.where[0]} is {data['value']:.6g} when f is {data['how']}, and {data['otherwise']:.6g} {compared}"
+    return f"{numbers}.{_by(fact)}"
+
+
+def _by(fact: Fact) -> str:
+    """The rule that is to blame, where it is known."""
+    return f" The rule of {fact.data['rule']} does it: {fact.data['place']}." if "rule" in fact.data else ""
+
+
+def _compared_in_float64(fact: Fact) -> str:
+    data = fact.data
+    which = "" if data["places"] == data["of"] else f" in {data['places']} of these coordinates"
+    return (
+        f"The value compared{which} is the rule evaluated in float64, since {data['type']} rounding may explain JAX's "
+        f"own, such as {data['reported']:.4g} for {fact.where[0]}."
+    )
+
+
+def _conjugate(fact: Fact) -> str:
+    what = {"answer": "the conjugate of the right value", "cotangent": "right up to conjugates"}[fact.data["of"]]
+    return f"{first_few(fact.where, 3)}: {what}. A conjugation is missing, or there is one too many."
+
+
+def _one_branch(fact: Fact) -> str:
+    sign = {"=": "is", ">=": ">=", "<=": "<="}.get(fact.data["sign"], fact.data["sign"])
+    return f"Only entries with {fact.where[0]} {sign} {fact.data['edge']} are wrong, as if one branch were."
+
+
+def _wrong_rule(fact: Fact) -> str:
+    data = fact.data
+    how = "checked alone in float64" if data["in_float64"] else "checked alone"
+    off = f"off by {data['off']:.1e} of the largest" if math.isfinite(data["off"]) else "infinitely far off"
+    what = f"is {off}" if data["off"] else "shows no error"
+    if data["order"] == 2:
+        what = f"is right at first order, and its own derivative {what}"
+    explains = {None: "", True: " Without it, every derivative agrees.", False: " Without it, something still differs."}
+    return f"The rule of {data['name']}, {fact.where[0]}, {how}, {what}.{explains[data['explains']]}"
+
+
+ROWS: dict[Kind, Row] = {
+    Kind.ANOTHER_VALUE: Row(
+        _another_value,
+        meaning="The function's value depends on how JAX runs it: eagerly, compiled, batched or differentiated.",
+        cause="A rule for vmap or for differentiation computes something else, or Python branches on being traced.",
+        example=CHECK + "f = jax.custom_vjp(lambda x: jnp.sin(x))\n"
+        "f.defvjp(lambda x: (jnp.sin(x) + 1.0, x), lambda x, g: (g * jnp.cos(x),))\n"
+        f"report = check_derivatives(f, {X})",
+        advice="Make the forward half of the rule return what the function returns.",
+    ),
+    Kind.CHANGED_BY_VMAP: Row(
+        lambda fact: f"{fact.data['mode']} mode reports something else without jax.vmap than with it.{_by(fact)}",
+        meaning="The derivative of one example differs from that of the same example in a batch.",
+        cause="A function that the rule calls has its own rule for jax.vmap (custom_vmap), and one of them is wrong.",
+        example="# A custom_vjp whose backward pass calls a custom_vmap function with another formula for batches.",
+        advice="Compare the two formulas of the custom_vmap function.",
+    ),
+    Kind.COMPARED_IN_FLOAT64: Row(
+        _compared_in_float64,
+        meaning="In a coarse type, rounding may explain any number. The same rule in float64 shows its formula.",
+        cause="The rule's formula is wrong by more than rounding of its constants explains.",
+        example="# A rule for x**2 with 2.1 for 2, checked in bfloat16.",
+        advice="Compare the two numbers of the finding: they are the formula's, without the type's rounding.",
+    ),
+    Kind.CONJUGATE: Row(
+        _conjugate,
+        meaning="The right derivative and the reported one differ by complex conjugates alone.",
+        cause="Another convention for gradients of complex arguments than JAX's, in the rule or in a reference.",
+        example="# A custom_vjp of |z|² whose rule returns 2 g z, where JAX's convention asks for 2 g conj(z).",
+        advice="Follow JAX's convention: the VJP is the cotangent times the Jacobian, without any conjugate.",
+    ),
+    Kind.COTANGENT_DROPPED: Row(
+        "The rule ignores its cotangent: it returns the same whatever it is given.",
+        meaning="The backward pass returns the derivative itself, and not its product with the cotangent.",
+        cause="`return (jnp.cos(x),)` stands where `return (g * jnp.cos(x),)` belongs.",
+        example=with_rule("jnp.cos(x)"),
+        advice="Multiply by the cotangent.",
+    ),
+    Kind.COTANGENT_TWICE: Row(
+        "The rule multiplies by its cotangent twice.",
+        meaning="The result is right for a cotangent of 1 alone.",
+        cause="The cotangent is multiplied in a helper and again in the rule.",
+        example=with_rule("g * g * jnp.cos(x)"),
+        advice="Multiply by the cotangent once.",
+    ),
+    Kind.HIDDEN_RULE: Row(
+        lambda fact: f"{_wrong_rule(fact)} The whole function does not show it.",
+        meaning="A custom rule is wrong by itself, and another one cancels its error, or nothing depends on it here.",
+        cause="Two rules with opposite errors, or an argument of the rule that is constant in this function.",
+        example="# Two custom rules, one off by a factor 2 and one by 1/2, that are applied one after the other.",
+        advice="Correct the rule: other functions will show it.",
+    ),
+    Kind.LOST_DTYPE: Row(
+        "Right to the digits of {type}: a cast on the way loses the others.",
+        meaning="Every wrong entry is the right one, rounded to a narrower type.",
+        cause="A cast in the rule, a constant array of a narrow type, or a residual that is saved in it.",
+        example=with_rule('(g * jnp.cos(x)).astype("float32").astype(g.dtype)', "np.linspace(0.1, 1.0, 5)"),
+        advice="Look for astype and for arrays that are made with a dtype.",
+    ),
+    Kind.NAN_ORIGIN: Row(
+        lambda fact: (
+            f"NaN or infinity begins with {fact.data['operation']}, at {fact.where[0]}."
+            + (
+                " jnp.where needs a finite slope in the branch that it does not choose, too."
+                if fact.data["in_where"]
+                else ""
+            )
+        ),
+        meaning="This operation makes a number that is not finite out of finite ones.",
+        cause="The branch that jnp.where does not choose has an infinite slope, and zero times infinity is NaN.",
+        example=CHECK + "report = check_derivatives(lambda x: jnp.where(x > 0.0, x * jnp.log(x), 0.0), "
+        "np.array([-1.0, 2.0]))",
+        advice="Choose the argument first, as in log(where(x > 0, x, 1)), and then the value.",
+    ),
+    Kind.NOT_LINEAR: Row(
+        lambda fact: (
+            f"The {'VJP' if fact.data['mode'] == 'reverse' else 'JVP'} is not linear: {fact.data['mode']} mode "
+            f"of -v is not minus that of v, or a large v is cut off.{_by(fact)}"
+        ),
+        meaning="A derivative is a linear map. This one is right for some vectors only.",
+        cause="The rule takes an absolute value, a maximum or a clip of its cotangent or tangent.",
+        example=with_rule("jnp.maximum(g, 0.0) * jnp.cos(x)"),
+        advice="Clip gradients outside of the rule, or trust the rule by name if that is meant.",
+    ),
+    Kind.ONE_BRANCH: Row(
+        _one_branch,
+        meaning="A number parts all wrong entries from all right ones.",
+        cause="One branch of a piecewise function has a wrong derivative.",
+        example=CHECK + "f = jax.custom_vjp(lambda x: jnp.abs(x))\n"
+        "f.defvjp(lambda x: (jnp.abs(x), x), lambda x, g: (g,))\n"
+        "report = check_derivatives(f, np.array([0.7, -1.3, 0.2, -0.4, 1.9, -2.2]))",
+        advice="Look at the branch for these entries.",
+    ),
+    Kind.ONLY_TOGETHER: Row(
+        "Each of these inputs alone lies between its left and right derivatives. Together they are not consistent.",
+        meaning="No average of the gradients around the point has this sum.",
+        cause="A rule for max or median that gives the whole cotangent to every entry that is equal.",
+        example=CHECK + "f = jax.custom_vjp(lambda x: jnp.max(x))\n"
+        "f.defvjp(lambda x: (jnp.max(x), x), lambda x, g: (g * (x == jnp.max(x)),))\n"
+        "report = check_derivatives(f, np.array([1.0, 1.0, 0.0]))",
+        advice="Share the cotangent among equal entries, or give it to one of them.",
+    ),
+    Kind.RULE_NOT_REPEATABLE: Row(
+        "A derivative rule reports something else each time that it is traced.",
+        meaning="The derivative depends on state outside of the arguments.",
+        cause="NumPy's random numbers or a counter in a backward pass.",
+        example="# A custom_vjp whose backward pass draws from np.random.",
+        advice="Pass random keys and state as arguments, or save them as residuals.",
+    ),
+    Kind.TRANSPOSE_MISSING: Row(
+        lambda fact: (
+            "The rule returns J g instead of Jᵀ g: a transpose is missing"
+            + (", and a conjugation is missing or one too many." if fact.data["conjugated"] else ".")
+        ),
+        meaning="A VJP multiplies the cotangent by the transposed Jacobian.",
+        cause="`A @ g` stands where `A.T @ g` belongs.",
+        example=CHECK + "A = np.arange(9.0).reshape(3, 3)\nf = jax.custom_vjp(lambda x: A @ x)\n"
+        f"f.defvjp(lambda x: (A @ x, x), lambda x, g: (A @ g,))\nreport = check_derivatives(f, {X})",
+        advice="Transpose.",
+    ),
+    Kind.WRONG_RULE: Row(
+        _wrong_rule,
+        meaning="The derivative of this function or primitive is wrong by itself, at the values that it met.",
+        cause="A mistake in a custom_vjp or custom_jvp rule; the next line says which, where that is known.",
+        example=with_rule("2.0 * g * jnp.cos(x)"),
+        advice="Correct the rule at the line that is named.",
+    ),
+}

@@ -1,0 +1,168 @@
+"""A function has one value, however JAX runs it: compiled, eagerly, batched, differentiated."""
+
+import jax
+import jax.extend as jex
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from functions_of_jax import facts
+from jax.interpreters import ad, batching, mlir
+
+from harness import check_derivatives
+from harness.checks.traced.function_values import BATCHED, EAGERLY
+from harness.facts.kinds import Kind
+
+X = np.array([0.7, -1.3, 0.2])
+
+
+def by_tracing(x):
+    traced = isinstance(x, jax.core.Tracer)  # pyright: ignore[reportAttributeAccessIssue]
+    return jnp.sin(x) if traced else jnp.cos(x)
+
+
+@jax.custom_batching.custom_vmap
+def batched_otherwise(x):
+    return jnp.sum(jnp.sin(x))
+
+
+@batched_otherwise.def_vmap
+def _(axis_size, in_batched, x):
+    return jnp.sum(jnp.cos(x), axis=-1), True
+
+
+@jax.custom_vjp
+def with_a_rule(x):
+    return batched_otherwise(x)
+
+
+with_a_rule.defvjp(lambda x: (jnp.sum(jnp.sin(x)), x), lambda x, g: (g * jnp.cos(x),))
+
+
+def with_two_implementations():
+    """A primitive of somebody's own that computes another value where it is not compiled."""
+    doubled = jex.core.Primitive("doubled")
+    doubled.def_impl(lambda x: np.multiply(3.0, x))
+    doubled.def_abstract_eval(lambda x: x)
+    mlir.register_lowering(doubled, mlir.lower_fun(lambda x: 2.0 * x, multiple_results=False))
+    batching.primitive_batchers[doubled] = lambda args, axes: (doubled.bind(*args), axes[0])
+    ad.deflinear2(doubled, lambda g, _: [2.0 * g])
+    return lambda x: doubled.bind(jnp.sin(x))
+
+
+@pytest.mark.parametrize(
+    ("f", "how"), [(by_tracing, EAGERLY), (with_a_rule, BATCHED), (with_two_implementations(), EAGERLY)]
+)
+def test_another_value_in_another_way_contradicts_the_interpreter(f, how):
+    report = check_derivatives(f, X)
+    assert report.verdict == "disagree"
+    assert how in [fact.data["how"] for fact in report.reasons if fact.kind == Kind.ANOTHER_VALUE]
+    assert not report.findings
+
+
+def not_for_batches(x):
+    @jax.custom_batching.custom_vmap
+    def f(x):
+        return x * 2.0
+
+    @f.def_vmap
+    def _(axis_size, in_batched, x):
+        raise NotImplementedError("no batches here")
+
+    @jax.custom_vjp
+    def g(x):
+        return f(x)
+
+    g.defvjp(lambda x: (x * 2.0, None), lambda _, c: (2.0 * c,))
+    return g(x)
+
+
+def test_what_cannot_be_batched_is_noted():
+    report = check_derivatives(not_for_batches, X)
+    assert report.verdict == "agree"
+    assert "no batches here" in facts(report, Kind.NOT_BATCHABLE)[0].data["message"]
+
+
+def in_its_type(x):
+    y = x * jnp.exp(jnp.full((), 1.0))  # Python's number leaves the type to x
+    return y * float(jnp.finfo(y.dtype).bits)
+
+
+SAME = {
+    "a sum in float32": (lambda x: jnp.sum(jnp.sin(x) * 1e3), np.linspace(-1, 1, 64).astype(np.float32)),
+    "layers in bfloat16": (lambda x: jnp.sum(jnp.tanh(x @ x.T) ** 2), jnp.ones((5, 5), "bfloat16") * 0.3),
+    "an infinity": (lambda x: jnp.log(x), np.array([0.0])),
+    "an overflow within": (jax.jit(lambda x: x / (x * x) * x), np.array([1e25, 2.0], np.float32)),
+    "random numbers": (lambda x: x * jax.random.normal(jax.random.key(0), x.shape), X),
+    "a weak type": (in_its_type, jnp.ones(3, "bfloat16")),
+}
+
+
+@pytest.mark.parametrize("name", SAME)
+def test_rounding_is_no_other_value(name):
+    report = check_derivatives(*SAME[name])
+    assert report.verdict != "disagree"
+    assert Kind.ANOTHER_VALUE not in report.kinds
+
+
+ROWS, WEIGHTS = np.array([0, 2]), np.linspace(0.1, 1.0, 3)
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda a: jnp.sin(a[ROWS]),
+        lambda a: jnp.take(a, ROWS, axis=0, mode="clip"),
+        lambda a: jnp.sin(a) @ WEIGHTS,
+        jax.jit(lambda a: jnp.take(jnp.sin(a) * WEIGHTS, ROWS, axis=0, mode="clip")),
+    ],
+)
+def test_what_jax_made_of_an_array_in_32_bits_and_in_64_are_apart(f):
+    a = np.linspace(0.1, 0.9, 9).reshape(3, 3)
+    for _ in range(2):
+        assert f(a).dtype == jax.jit(f)(a).dtype == np.float32
+        assert check_derivatives(f, a).verdict == "agree"
+
+
+# -- the value while a mode differentiates ----------------------------------------------------------------------------
+
+
+@jax.custom_vjp
+def other_when_pulled_back(x):
+    return jnp.sin(x)
+
+
+other_when_pulled_back.defvjp(lambda x: (jnp.sin(x) + 1e-9, x), lambda x, g: (g * jnp.cos(x),))
+
+
+@jax.custom_jvp
+def other_when_pushed_forward(x):
+    return jnp.sin(x)
+
+
+other_when_pushed_forward.defjvp(lambda x, t: (jnp.sin(x[0]) + 1.0, jnp.cos(x[0]) * t[0]))
+
+
+@pytest.mark.parametrize(
+    ("f", "mode"), [(other_when_pulled_back, "reverse"), (lambda x: 2.0 * other_when_pushed_forward(x), "forward")]
+)
+def test_a_rule_that_hands_on_another_value_is_wrong(f, mode):
+    report = check_derivatives(f, X)
+    assert report.verdict == "disagree"
+    (fact, *_) = [fact for fact in report.reasons if mode in fact.data["how"]]
+    assert (fact.kind, __file__ in fact.data["place"]) == (Kind.ANOTHER_VALUE, True)
+
+
+@jax.custom_vjp
+def rounded_otherwise(x):
+    return jnp.log(1.0 + jnp.exp(x))
+
+
+rounded_otherwise.defvjp(lambda x: (jnp.logaddexp(x, 0.0), x), lambda x, g: (g * jax.nn.sigmoid(x),))
+
+
+@pytest.mark.parametrize("x", [X, -30.0 + X, 1e3 * X], ids=["at hand", "in the tail", "far away"])
+def test_another_formula_for_the_same_value_is_none(x):
+    assert not any(
+        "differentiated" in fact.data["how"]
+        for fact in facts(check_derivatives(rounded_otherwise, x), Kind.ANOTHER_VALUE)
+    )

@@ -1,0 +1,218 @@
+"""JAX's modes: what is compiled quickly, what overflows, and rules that are no linear maps."""
+
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from harness import check_derivatives
+from harness.facts.kinds import Kind
+from reference.jax_settings import compiler_options
+
+X = np.array([0.7, -1.3, 0.2])
+
+
+@pytest.mark.parametrize("x", [[1e-5], [1e-3, 1e-8], [0.0, 2.0, 1e-9]])
+def test_where_the_function_overflows_no_mode_accuses_the_other(x):
+    assert check_derivatives(lambda x: x * 1e300 * 1e10, np.array(x)).verdict == "inconclusive"
+
+
+BESIDE = {
+    "an overflow": (lambda x: jnp.log(1.0 + jnp.exp(x)), 800.0, "disagree"),
+    "an overflow in float32": (jnp.exp, np.float32(100.0), "disagree"),
+    "zeros in float32": (lambda x: (x * 1e-30) / (x * 2e-30), np.float32(1e-20), "inconclusive"),
+    "a pole": (lambda x: 1.0 / x, 0.0, "inconclusive"),
+    "a pole of another": (jax.lax.lgamma, -1.0, "inconclusive"),
+    "an end of the domain": (jnp.arctanh, 1.0, "inconclusive"),
+    "no number": (jnp.log, -1.0, "inconclusive"),
+}
+
+
+@pytest.mark.parametrize("name", BESIDE)
+def test_nan_where_another_output_overflows_is_wrong_and_where_one_has_no_derivative_is_not(name):
+    f, x, verdict = BESIDE[name]
+    report = check_derivatives(f, np.array([0.5, x], np.asarray(x).dtype))
+    assert report.verdict == verdict, report
+    assert (report.outliers == ("reverse",)) is (verdict == "disagree")
+
+
+# -- machine code -----------------------------------------------------------------------------------------------------
+
+
+def test_what_is_compiled_for_the_check_is_compiled_quickly():
+    assert compiler_options() or jax.default_backend() != "cpu"
+
+
+@jax.custom_jvp
+def doubled(x):
+    return 2.0 * x
+
+
+doubled.defjvp(lambda x, dx: (2.0 * x[0], 2.0 * dx[0]))
+
+
+def normal(seed, shape=(4, 6), offset=0.0, scale=1.0, dtype=np.float64):
+    return (offset + scale * np.random.default_rng(seed).normal(size=shape)).astype(dtype)
+
+
+COMPUTED_TWICE = {
+    "a variance": (lambda x: jnp.var(x), [normal(seed, 6, 1e6) for seed in range(3)]),
+    "a spread": (lambda x: jnp.std(x), [normal(seed, 6, 100.0, dtype=np.float32) for seed in range(3)]),
+    "squares about the mean": (
+        lambda x: jnp.mean((x - jnp.mean(x)) ** 2), [normal(seed, 6, 10.0, 0.1, np.float32) for seed in range(3)]
+    ),
+    "the largest of each row": (lambda x: jnp.max(0.3 * x + 1.0, axis=1), [normal(1), normal(2)]),
+    "the largest of two": (lambda x: jnp.maximum(1.0 + x * x, 1.0 + jnp.abs(x)), [normal(1), normal(2)]),
+    "a rule beside the largest": (lambda x: doubled(jnp.max(0.3 * x + 1.0, axis=1)), [normal(1), normal(2)]),
+    "the largest of very many": (lambda x: jnp.sum(jnp.sin(jnp.max(0.3 * x + 1.0, axis=1))), [normal(1, (200, 6))]),
+}  # fmt: skip
+"""Where code that is compiled quickly computes a number twice, each time with other roundings: no x is max(x) then."""
+
+
+@pytest.mark.parametrize("name", COMPUTED_TWICE)
+def test_what_quickly_compiled_code_alone_rounds_otherwise_is_no_error(name):
+    f, points = COMPUTED_TWICE[name]
+    for x in points:
+        report = check_derivatives(f, x)
+        assert report.verdict == "agree", report
+
+
+IN_COARSER_TYPES = {
+    "through float32": (jnp.sinh, lambda x: jnp.cosh(x).astype(jnp.float32).astype(x.dtype), np.float64, 2.0),
+    "through bfloat16": (jnp.sinh, lambda x: jnp.cosh(x).astype(jnp.bfloat16).astype(x.dtype), np.float32, 2.0),
+    "that overflows": (jax.nn.softplus, lambda x: jnp.exp(x) / (1.0 + jnp.exp(x)), np.float32, 100.0),
+}
+
+
+@pytest.mark.parametrize("name", IN_COARSER_TYPES)
+def test_what_the_programs_own_types_do_is_not_the_compilers_fault(name):
+    """Run in float64 the program is right; run in its own types it is as wrong as XLA's code."""
+    f, slope, dtype, x = IN_COARSER_TYPES[name]
+    ruled = jax.custom_jvp(f)
+    ruled.defjvp(lambda x, dx: (f(*x), slope(*x) * dx[0]))
+    report = check_derivatives(ruled, np.array([0.3, x], dtype))
+    assert report.verdict == "disagree"
+    assert Kind.MACHINE_CODE not in report.kinds
+
+
+SIDE_BY_SIDE = """
+import jax, numpy as np
+from reference.traced.program import Traced
+
+def solves(a, b):
+    return sum(jax.lax.linalg.triangular_solve(a + 0.01 * k, b * (1.0 + k), left_side=True) for k in range(12))
+
+a = np.triu(np.ones((320, 8, 8))).astype(np.complex64)
+b = np.ones((320, 8, 10), np.complex64)
+traced = Traced(solves, a, b)
+for _ in range(30):
+    found = traced(a, b).block_until_ready()
+print(found.shape)
+"""
+
+
+@pytest.mark.more
+def test_batched_solves_side_by_side_do_not_wait_for_each_other_forever():
+    ended = subprocess.run(
+        [sys.executable, "-c", SIDE_BY_SIDE], capture_output=True, text=True, check=True, timeout=100
+    )
+    assert ended.stdout == "(320, 8, 10)\n"
+
+
+# -- linear maps ------------------------------------------------------------------------------------------------------
+
+
+def pulled_back(value, backward):
+    f = jax.custom_vjp(value)
+    f.defvjp(lambda x: (value(x), x), lambda x, g: (backward(x, g),))
+    return f
+
+
+@jax.custom_jvp
+def for_positive_tangents(x):
+    return x**2
+
+
+for_positive_tangents.defjvp(lambda x, t: (x[0] ** 2, 2.0 * x[0] * jnp.abs(t[0])))
+
+
+@jax.custom_batching.custom_vmap
+def slope_of_one(x, g):
+    return 1.001 * g * jnp.cos(x)
+
+
+@slope_of_one.def_vmap
+def _of_a_batch(size, are_batched, x, g):
+    return g * jnp.cos(x), True
+
+
+for_positive_cotangents = pulled_back(lambda x: jnp.sum(jnp.sin(x)), lambda x, g: jnp.maximum(g, 0.0) * jnp.cos(x))
+cut_off = pulled_back(lambda x: 0.3 * x, lambda x, g: 0.3 * jnp.clip(g, -1.0, 1.0))
+cut_off_far_away = pulled_back(lambda x: 0.3 * x, lambda x, g: 0.3 * jnp.clip(g, -100.0, 100.0))
+right_in_a_batch = pulled_back(lambda x: jnp.sin(x), slope_of_one)
+
+HIDDEN = {
+    "a batch alone": (lambda x: 2.0 * right_in_a_batch(x), Kind.CHANGED_BY_VMAP, "reverse"),
+    "one sign of the cotangent": (for_positive_cotangents, Kind.NOT_LINEAR, "reverse"),
+    "small cotangents": (lambda x: jnp.sum(cut_off(0.9 * x)), Kind.NOT_LINEAR, "reverse"),
+    "cotangents up to a hundred": (lambda x: jnp.sum(cut_off_far_away(0.9 * x)), Kind.NOT_LINEAR, "reverse"),
+    "one sign of the tangent": (for_positive_tangents, Kind.NOT_LINEAR, "forward"),
+}
+
+
+@pytest.mark.parametrize("name", HIDDEN)
+def test_a_rule_that_is_right_for_some_vectors_alone_is_wrong(name):
+    f, kind, mode = HIDDEN[name]
+    report = check_derivatives(f, X)
+    assert report.verdict == "disagree"
+    assert [mode, True] in [
+        [fact.data["mode"], __file__ in fact.data["place"]] for fact in report.reasons if fact.kind == kind
+    ]
+
+
+@jax.custom_jvp
+def squared_tangent(x):
+    return jnp.sum(x**2)
+
+
+squared_tangent.defjvp(lambda x, t: (squared_tangent(*x), jnp.sum(2.0 * x[0] * t[0] * t[0])))
+
+
+def test_a_rule_on_which_an_assertion_within_jax_fails_is_checked_in_the_other_mode():
+    report = check_derivatives(squared_tangent, X)
+    assert report.verdict == "disagree"
+    assert report.left_out["reverse"].kind == Kind.ASSERTION_IN_JAX
+    assert report.details["culprits"][0]["name"] == "squared_tangent"
+
+
+def test_an_assertion_of_ones_own_stays_what_it_is():
+    @jax.custom_jvp
+    def f(x):
+        return x**2
+
+    @f.defjvp
+    def rule(x, t):
+        assert x[0].ndim == 2, "rows, please"
+        return f(*x), 2.0 * x[0] * t[0]
+
+    with pytest.raises(AssertionError, match="rows, please"):
+        check_derivatives(f, X)
+
+
+@jax.custom_vjp
+def steep(x, slope):
+    return slope * x
+
+
+steep.defvjp(lambda x, slope: (slope * x, slope), lambda slope, g: (g * slope, None))
+
+
+@pytest.mark.parametrize("dtype", [np.float16, jnp.bfloat16, np.float32, np.float64])
+def test_derivatives_near_the_end_of_a_types_range_are_linear(dtype):
+    """What overflows for the opposite of all together, and for it alone, is no sign of anything."""
+    slope = np.array(1e-4 * float(jnp.finfo(dtype).max), dtype)
+    report = check_derivatives(steep, np.array([0.3, 0.7], dtype), slope, argnums=0)
+    assert report.verdict == "agree", report
