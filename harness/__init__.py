@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from harness.checks.networks.network_check import cross_check as cross_check
     from harness.checks.networks.random_problems import random_problem as random_problem
     from harness.checks.traced.derivative_check import check_derivatives as check_derivatives
-    from harness.digits.data import load_digits as load_digits
+    from harness.digits.digits_data import load_digits as load_digits
     from harness.sources.bug_zoo import BUGS
     from harness.sources.source_table import SOURCES as SOURCES
     from harness.training.fmincg import fmincg as fmincg
@@ -59,7 +59,7 @@ _HOMES = {
     "cross_check": "harness.checks.networks.network_check",
     "fmincg": "harness.training.fmincg",
     "load_case": "harness.checks.networks.case_files",
-    "load_digits": "harness.digits.data",
+    "load_digits": "harness.digits.digits_data",
     "predict": "harness.training.training",
     "random_problem": "harness.checks.networks.random_problems",
     "register": "reference.activations",

@@ -25,9 +25,9 @@ from typing import Any
 import numpy as np
 
 from harness.checks.networks.many_networks import Summary, check_networks
-from harness.digits import figures
-from harness.digits.data import Digits, load_digits, stratified_split
-from harness.digits.fitting import Fit, Plan, Published, fit
+from harness.digits import digit_figures
+from harness.digits.digits_data import Digits, load_digits, stratified_split
+from harness.digits.digit_training import Fit, Plan, Published, fit
 from harness.digits.theta_files import mat, npz
 from harness.figure_style import png
 from harness.files import folder_to_fill, held_alone, write_whole
@@ -201,7 +201,7 @@ def train_once(
         trained = fit(
             plan, *_split(digits, seed), seed=seed, source=source, gate=gate, progress=progress, checkpoint=checkpoint
         )
-        return trained, () if directory is None else _write(directory, trained, figures.reading(trained))
+        return trained, () if directory is None else _write(directory, trained, digit_figures.reading(trained))
 
 
 @contextmanager
@@ -259,7 +259,7 @@ def _write(directory: Path, trained: Fit, pictures: Iterable[tuple[str, bytes]])
 
 def _pictures(result: RunResult, digits: Digits, seed: int) -> Iterator[tuple[str, bytes]]:
     sample = np.random.default_rng(seed).permutation(len(digits.X))[:100]
-    yield "digits.png", png(figures.digit_grid(digits.X[sample]))
+    yield "digits.png", png(digit_figures.digit_grid(digits.X[sample]))
     curves = {name: trained.curves for name, trained in result.fits.items() if trained.test}
-    yield "training.png", png(figures.learning_curves(curves))
-    yield from figures.reading(result.fits["network"])
+    yield "training.png", png(digit_figures.learning_curves(curves))
+    yield from digit_figures.reading(result.fits["network"])

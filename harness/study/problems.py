@@ -7,7 +7,7 @@ from itertools import count
 import numpy as np
 
 from harness.checks.networks.random_problems import THETA_SCALES, random_problem
-from harness.digits.data import load_digits
+from harness.digits.digits_data import load_digits
 from reference.network import Network
 from reference.problem import Problem
 

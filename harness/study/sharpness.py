@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from harness.bounds.network_bound import rounding_bound
-from harness.digits.course import COURSE
-from harness.digits.data import load_digits
+from harness.digits.course_numbers import COURSE
+from harness.digits.digits_data import load_digits
 from harness.progress import Progress
 from harness.sources.source_table import SOURCES
 from harness.study.checkers import ALARM, HARNESS, PEERS, Checker, harness_verdict

@@ -14,9 +14,11 @@ from harness.pages.environment import environment
 from harness.progress import Progress, silent
 from harness.sources.bug_zoo import BUGS
 from harness.study.checkers import HARNESS, OUR_RULE, PEERS, named_peers
-from harness.teaching import blind_spots, by_hand, detection, false_alarms, step_sizes, trained_bugs
-from harness.teaching.cache import recall, remember, remembered
-from harness.teaching.detection import WHERE
+from harness.teaching import blind_spots, false_alarms, step_sizes, trained_bugs
+from harness.teaching import worked_example
+from harness.teaching import detection_limits
+from harness.teaching.lesson_results import recall, remember, remembered
+from harness.teaching.detection_limits import WHERE
 from harness.teaching.in_parallel import in_parallel
 from harness.teaching.trained_bugs import Training
 
@@ -62,10 +64,10 @@ def lesson_data(
     """
     started = time.perf_counter()
     keep = partial(remembered, folder=cache)
-    data: dict[str, Any] = {"hand": by_hand.by_hand(), "steps": step_sizes.step_sizes()}
+    data: dict[str, Any] = {"hand": worked_example.by_hand(), "steps": step_sizes.step_sizes()}
     data["blind"] = blind_spots.blind_spots()
     data["alarms"] = keep("false alarms", None, false_alarms.false_alarms)
-    data["detection"] = detection.detection()
+    data["detection"] = detection_limits.detection()
     data["bugs"], data["digits"] = _bugs(size, progress, cache, processes)
     data["errors"] = keep("errors", size.training, partial(trained_bugs.relative_errors, size.training))
     data["rules"] = {name: peer.rule for name, peer in PEERS.items()} | {HARNESS: OUR_RULE}

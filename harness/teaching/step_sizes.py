@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from harness.sources.source_table import SOURCES
-from harness.teaching.by_hand import MOVED, problem_and_theta
+from harness.teaching.worked_example import MOVED, problem_and_theta
 from reference.arithmetics.increments import Increment
 from reference.namespaces import NUMPY
 from reference.oracles.complex_step import COMPLEX, Analytic

@@ -23,6 +23,9 @@ RENDERERS = (
     "harness/verdict/report.py",
     "harness/commands/",
     "harness/reports/",
+    "harness/grading/grade_",
+    "harness/grading/student_feedback.py",
+    "harness/teaching/",
 )
 """Where facts are put into words: what prints, draws or writes. Everything else decides, and reads kinds and numbers."""
 

@@ -9,8 +9,8 @@ import pytest
 from scipy.io import loadmat
 
 from harness.digits import main_job
-from harness.digits.data import Digits, stratified_split
-from harness.digits.fitting import accuracy
+from harness.digits.digits_data import Digits, stratified_split
+from harness.digits.digit_training import accuracy
 from harness.digits.main_job import PLANS, run, train_once
 from harness.digits.theta_files import mat, npz
 from harness.sources.source_table import SOURCES

@@ -18,7 +18,7 @@ from scipy.io import savemat
 from harness import FAULTS, SOURCES, Network, Problem, cross_check, random_problem
 from harness.commands import checking
 from harness.commands.common import start_jax
-from harness.digits.course import COURSE
+from harness.digits.course_numbers import COURSE
 from harness.sources.source_table import FLOAT32_SOURCES
 from harness.training.gate import GateClosed
 

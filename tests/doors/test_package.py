@@ -78,7 +78,7 @@ def test_an_unknown_name_is_an_attribute_error():
 LIGHT = {
     "import harness, reference": (),
     "import harness\nharness.Network, harness.Problem, harness.Activation": (),
-    "import harness.digits.data": (),
+    "import harness.digits.digits_data": (),
     "import harness.sources.source_table": (),
     "import harness.training.training": ("scipy", "flint"),
 }

@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from harness.teaching import cache, lesson, notebook
+from harness.teaching import lesson, notebook
+from harness.teaching import lesson_results
 
 QUICK = ["--networks", "3", "--seed", "11", "--sources", "loop,finite-difference"]
 
@@ -37,7 +38,7 @@ def test_lesson_writes_one_page_and_says_where(run, asked, tmp_path):
     assert out.strip() == str(tmp_path / "made" / "here" / "lesson.html")
     assert '{"n":1}' in (tmp_path / "made" / "here" / "lesson.html").read_text(encoding="utf-8")
     assert "trainings: 1 of 1" in err
-    assert asked == [(lesson.FULL, cache.cache_folder())]
+    assert asked == [(lesson.FULL, lesson_results.cache_folder())]
 
 
 def test_a_quick_and_fresh_lesson_is_small_and_keeps_nothing(run, asked):

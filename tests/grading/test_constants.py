@@ -3,10 +3,10 @@
 import ast
 
 import pytest
-
 from harness.grading.calling.constants import with_constants
 from harness.grading.calling.signatures import functions_in
 from harness.grading.grading import AGREE, DISAGREE, INCONCLUSIVE
+
 from tests.grading.submissions import course
 from tests.grading.test_grading import graded_here
 

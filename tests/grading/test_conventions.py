@@ -4,7 +4,6 @@ import ast
 
 import numpy as np
 import pytest
-
 from harness.grading.calling.answers import NotAnAnswer, parse
 from harness.grading.calling.conventions import COURSE, Convention, Default, all_conventions, arguments, roles_of
 from harness.grading.calling.signatures import Function, functions_in

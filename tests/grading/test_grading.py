@@ -7,11 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.grading.asking import find_ways
-from harness.grading.grading import AGREE, DISAGREE, ERROR, INCONCLUSIVE, grade, grade_folder, judge
-from harness.grading.reading import Submission, read_submission
+from harness.facts.fact import doubt
+from harness.facts.kinds import Kind
+from harness.grading.convention_search import find_interface
+from harness.grading.grade import AGREE, DISAGREE, ERROR, INCONCLUSIVE
 from harness.grading.rubric import Rubric
-from harness.grading.running import Changes, Failed
+from harness.grading.submission_files import Submission, read_submission
+from harness.grading.submission_grading import grade, grade_folder, judge
+from harness.grading.submission_process import CallFailed, ChangedArguments, Returned
 from harness.isolation.values import copies, differ
 from tests.grading import submissions
 from tests.grading.submissions import BROKEN, COURSE, LOOP, PENALTY, RETURN, apart, course
@@ -29,20 +32,19 @@ class Here:
     def __init__(self, submission: Submission):
         self.submission = submission
         self.names: dict = {}
-        self.changes: list = []
         exec(compile(dict(submission.texts)[submission.main], submission.main, "exec"), self.names)
 
     def call(self, name, *arguments):
         before = copies(arguments)
         try:
             with np.errstate(all="ignore"):
-                return self.names[name](*arguments)
+                value = self.names[name](*arguments)
         except Exception as error:  # noqa: BLE001  whatever a student's function raises
-            raise Failed(f"{type(error).__name__}: {error}", missing_name=isinstance(error, NameError)) from None
-        finally:
-            left = {i: now for i, now in enumerate(arguments) if differ(before[i], now)}
-            given = [now if kept is None else kept for kept, now in zip(before, arguments)]
-            self.changes += [Changes(name, given, left)] if left else []
+            fact = doubt(Kind.CALL_FAILED, function=name, event=f"raised {type(error).__name__}: {error}")
+            raise CallFailed(fact, error=type(error).__name__) from None
+        left = {i: now for i, now in enumerate(arguments) if differ(before[i], now)}
+        given = [now if kept is None else kept for kept, now in zip(before, arguments)]
+        return Returned(value, (ChangedArguments(name, given, left),) if left else ())
 
 
 def written(folder: Path, name: str, text: str) -> Submission:
@@ -54,7 +56,7 @@ def written(folder: Path, name: str, text: str) -> Submission:
 
 def graded_here(folder: Path, name: str, text: str, rubric: Rubric | None = None):
     process = Here(written(folder, name, text))
-    return judge(process, find_ways(process), rubric or Rubric())  # pyright: ignore[reportArgumentType]
+    return judge(process, find_interface(process), rubric or Rubric())  # pyright: ignore[reportArgumentType]
 
 
 @pytest.mark.parametrize("name", [name for name in submissions.RIGHT if name not in NEEDS_A_PROCESS])

@@ -5,7 +5,6 @@ import json
 from pathlib import Path
 
 import pytest
-
 from harness.grading.reading import definitions_only, find_submissions, not_graded, read_submission
 
 

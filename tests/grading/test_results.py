@@ -7,13 +7,13 @@ import sys
 
 import numpy as np
 import pytest
-
 from harness.grading.grading import Grade, grade_folder
 from harness.grading.reading import Submission
-from harness.grading.rubric import PARTS, Rubric, read_rubric
 from harness.grading.writing.feedback import as_markdown, write_feedback
 from harness.grading.writing.page import as_page
 from harness.grading.writing.table import COLUMNS, as_csv, as_text
+
+from harness.grading.rubric import PARTS, Rubric, read_rubric
 from tests.grading.submissions import COURSE, RIGHT, WRONG
 
 EVIL = "<script>alert(1)</script>"

@@ -7,10 +7,10 @@ import pytest
 
 from harness import SOURCES
 from harness.checks.networks.network_check import cross_check
-from harness.digits.course import COURSE
+from harness.digits.course_numbers import COURSE
 from harness.sources.bug_zoo import BUGS
 from harness.teaching import false_alarms, step_sizes
-from harness.teaching.by_hand import problem_and_theta
+from harness.teaching.worked_example import problem_and_theta
 from harness.teaching.trained_bugs import SEED, Training, problem_on_digits
 
 MANY_LINES = re.compile(r"\s+")

@@ -7,8 +7,8 @@ import sys
 import numpy as np
 import pytest
 
-from harness.digits.data import Digits
-from harness.digits.fitting import Plan, accuracy, fit
+from harness.digits.digits_data import Digits
+from harness.digits.digit_training import Plan, accuracy, fit
 from harness.sources.source_table import SOURCES, SourceFailed
 from harness.training.fmincg import fmincg
 from harness.training.gate import GateClosed

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 from scipy.io import savemat
 
-from harness.digits.data import Digits, load_data, load_digits, stratified_split
+from harness.digits.digits_data import Digits, load_data, load_digits, stratified_split
 
 ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = json.loads((ROOT / "tests" / "golden" / "ex4.json").read_text())["X"]
@@ -92,7 +92,7 @@ def test_packing_the_images_again_gives_the_same_bytes():
 
 @pytest.fixture
 def copy_of_module(tmp_path, monkeypatch):
-    """A copy of harness/digits/data.py imported from an otherwise empty tree, where a test can put what it likes."""
+    """A copy of harness/digits/digits_data.py imported from an otherwise empty tree, where a test can put what it likes."""
     (tmp_path / "harness" / "digits").mkdir(parents=True)
     source = shutil.copy(ROOT / "harness" / "digits" / "data.py", tmp_path / "harness" / "digits")
     spec = importlib.util.spec_from_file_location("digits_elsewhere", source)

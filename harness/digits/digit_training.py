@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from harness.digits.data import Digits
+from harness.digits.digits_data import Digits
 from harness.progress import Progress, silent
 from harness.training.checkpoint import Checkpoint
 from harness.training.training import TrainingResult, predict, train

@@ -8,7 +8,7 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from harness.digits import figures
+from harness.digits import digit_figures
 from harness.figure_style import DPI, WIDTH, png
 
 RNG = np.random.default_rng(0)
@@ -19,17 +19,17 @@ PROBABILITY = np.linspace(0.0, 1.0, 23)
 CURVE = (np.geomspace(7.0, 0.5, 11), np.linspace(0.1, 0.98, 11), np.linspace(0.1, 0.93, 11))
 
 FIGURES = {
-    "digit grid": lambda: figures.digit_grid(X),
-    "learning curves": lambda: figures.learning_curves({"network": CURVE, "baseline": CURVE}),
-    "learning curves of nothing learnt": lambda: figures.learning_curves(
+    "digit grid": lambda: digit_figures.digit_grid(X),
+    "learning curves": lambda: digit_figures.learning_curves({"network": CURVE, "baseline": CURVE}),
+    "learning curves of nothing learnt": lambda: digit_figures.learning_curves(
         {"network": tuple(np.array([[7.0], [0.1], [0.1]]))}
     ),
-    "hidden units": lambda: figures.hidden_units(RNG.normal(size=(7, 17))),
-    "one hidden unit, no weights": lambda: figures.hidden_units(np.zeros((1, 17))),
-    "confusion matrix": lambda: figures.confusion_matrix(TRUTH, READ),
-    "confusion matrix without confusion": lambda: figures.confusion_matrix(TRUTH, TRUTH),
-    "worst mistakes": lambda: figures.worst_mistakes(X, TRUTH, READ, PROBABILITY),
-    "worst of no mistakes": lambda: figures.worst_mistakes(X, TRUTH, TRUTH, PROBABILITY),
+    "hidden units": lambda: digit_figures.hidden_units(RNG.normal(size=(7, 17))),
+    "one hidden unit, no weights": lambda: digit_figures.hidden_units(np.zeros((1, 17))),
+    "confusion matrix": lambda: digit_figures.confusion_matrix(TRUTH, READ),
+    "confusion matrix without confusion": lambda: digit_figures.confusion_matrix(TRUTH, TRUTH),
+    "worst mistakes": lambda: digit_figures.worst_mistakes(X, TRUTH, READ, PROBABILITY),
+    "worst of no mistakes": lambda: digit_figures.worst_mistakes(X, TRUTH, TRUTH, PROBABILITY),
 }
 
 
@@ -47,18 +47,18 @@ def shown_in(ax):
 
 
 def test_images_are_unrolled_column_by_column():
-    assert figures.images(np.arange(8.0).reshape(2, 4)).tolist() == [[[0, 2], [1, 3]], [[4, 6], [5, 7]]]
+    assert digit_figures.images(np.arange(8.0).reshape(2, 4)).tolist() == [[[0, 2], [1, 3]], [[4, 6], [5, 7]]]
 
 
 def test_the_digit_grid_reads_row_by_row():
-    shown = shown_in(figures.digit_grid(np.array([[i, 0, 0, 0] for i in range(23)])).axes[0])
+    shown = shown_in(digit_figures.digit_grid(np.array([[i, 0, 0, 0] for i in range(23)])).axes[0])
     assert shown.shape == (3 * 3 + 1, 10 * 3 + 1)
     assert shown[1::3, 1::3].compressed().tolist() == list(range(23))
     assert np.ma.getmaskarray(shown)[0].all()
 
 
 def test_learning_curves_show_costs_and_percentages():
-    figure = figures.learning_curves({"network": CURVE, "baseline": CURVE})
+    figure = digit_figures.learning_curves({"network": CURVE, "baseline": CURVE})
     left, right = figure.axes
     assert np.array_equal([np.asarray(line.get_ydata()) for line in left.lines], [CURVE[0], CURVE[0]])
     assert np.allclose([np.asarray(line.get_ydata())[-1] for line in right.lines], [98, 93, 98, 93])
@@ -72,14 +72,14 @@ def test_learning_curves_show_costs_and_percentages():
 @pytest.mark.parametrize(("accuracy", "lowest", "said"), [(0.93, 80, "axis from 80%"), (0.5, 0, "correctly (%)")])
 def test_learning_curves_show_the_end_of_every_curve(accuracy, lowest, said):
     curve = (CURVE[0], CURVE[1], np.full(11, accuracy))
-    right = figures.learning_curves({"network": curve}).axes[1]
+    right = digit_figures.learning_curves({"network": curve}).axes[1]
     assert right.get_ylim() == (lowest, 100)
     assert right.get_title().endswith(said)
 
 
 def test_lines_are_labelled_at_their_ends_in_their_colours_and_apart():
     lower = (0.9 * CURVE[0], CURVE[1], CURVE[2])  # the same accuracies, so that the labels would lie on each other
-    figure = figures.learning_curves({"network": CURVE, "baseline": lower})
+    figure = digit_figures.learning_curves({"network": CURVE, "baseline": lower})
     assert figure.legends == []
     for ax, labels in zip(figure.axes, (2, 4)):
         assert {text.get_text() for text in ax.texts} == {line.get_label() for line in ax.lines}
@@ -94,25 +94,25 @@ def test_lines_are_labelled_at_their_ends_in_their_colours_and_apart():
 
 def test_hidden_units_leave_the_bias_out():
     Theta1 = np.column_stack([np.full(2, 100.0), [[1, 2, 3, 4], [5, 6, 7, 8]]])
-    ax = figures.hidden_units(Theta1).axes[0]
+    ax = digit_figures.hidden_units(Theta1).axes[0]
     assert shown_in(ax)[1:3, 1:3].tolist() == [[1, 3], [2, 4]]
     assert shown_in(ax).max() == 8
     assert ax.images[0].norm(np.zeros(1)) == 0.5  # white is zero
 
 
 def test_the_confusion_matrix_counts():
-    ax = figures.confusion_matrix(TRUTH, READ).axes[0]
+    ax = digit_figures.confusion_matrix(TRUTH, READ).axes[0]
     counts = {text.get_position()[::-1]: int(text.get_text()) for text in ax.texts}
     assert counts[3, 3] == 2
     assert counts[9, 0] == 1
     assert sum(counts.values()) == 23
     assert ax.get_xlabel().startswith("read as")
     assert ax.get_ylabel() == "written"
-    assert "18 of 23" in figures.confusion_matrix(TRUTH, READ).get_suptitle()
+    assert "18 of 23" in digit_figures.confusion_matrix(TRUTH, READ).get_suptitle()
 
 
 def test_the_confusion_matrix_says_what_its_shades_mean():
-    ax = figures.confusion_matrix(TRUTH, READ).axes[0]
+    ax = digit_figures.confusion_matrix(TRUTH, READ).axes[0]
     shades = np.asarray(ax.images[0].cmap(ax.images[0].norm(shown_in(ax))))
     assert np.allclose(shades[0, 0], shades[9, 9])  # the diagonal has one colour, whatever its counts
     assert not np.allclose(shades[0, 0], shades[0, 1])
@@ -120,7 +120,7 @@ def test_the_confusion_matrix_says_what_its_shades_mean():
 
 
 def test_mistakes_come_the_surest_first():
-    axes = figures.worst_mistakes(X, TRUTH, READ, PROBABILITY).axes
+    axes = digit_figures.worst_mistakes(X, TRUTH, READ, PROBABILITY).axes
     titles = [ax.get_title() for ax in axes if ax.get_title()]
     assert titles[0] == "2 read as 3 (100.0%)"
     assert [title[0] for title in titles] == ["2", "1", "0", "9", "8"]
@@ -128,7 +128,9 @@ def test_mistakes_come_the_surest_first():
     assert [ax.axison for ax in axes] == [True] * 5 + [False] * 15
 
 
-@pytest.mark.parametrize("draw", [figures.digit_grid, lambda X: figures.hidden_units(np.column_stack([X[:, 0], X]))])
+@pytest.mark.parametrize(
+    "draw", [digit_figures.digit_grid, lambda X: digit_figures.hidden_units(np.column_stack([X[:, 0], X]))]
+)
 def test_what_is_not_square_cannot_be_drawn(draw):
     with pytest.raises(ValueError, match="rows of 15 numbers are not square images"):
         draw(np.ones((3, 15)))
@@ -136,7 +138,7 @@ def test_what_is_not_square_cannot_be_drawn(draw):
 
 GLOBALS = """
 import sys
-import harness.digits.figures as figures
+import harness.digits.digit_figures as figures
 from harness.figure_style import png
 assert "matplotlib" not in sys.modules
 import matplotlib

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from harness.digits.data import Digits
+from harness.digits.digits_data import Digits
 from harness.digits.mat_files import read_mat
 from harness.files import MAX_SIZE, read_at_most
 from harness.sources.source_table import SOURCES

@@ -12,9 +12,9 @@ from harness.study.study import SCHEMA
 from harness.study.trials import CORRECT
 from harness.teaching import trained_bugs
 from harness.teaching.blind_spots import SWITCHES, blind_spots, problem_with, unseen
-from harness.teaching.by_hand import MOVED, by_hand, problem_and_theta
-from harness.teaching.cache import cache_folder, remembered
-from harness.teaching.detection import carried_study, detection
+from harness.teaching.worked_example import MOVED, by_hand, problem_and_theta
+from harness.teaching.lesson_results import cache_folder, remembered
+from harness.teaching.detection_limits import carried_study, detection
 from harness.teaching.false_alarms import ENOUGH, kink, naive, saturated
 from harness.teaching.in_parallel import in_parallel
 from harness.teaching.lesson import FULL, OWN, QUICK, own_function

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.image import AxesImage
 
-    from harness.digits.fitting import Fit
+    from harness.digits.digit_training import Fit
 
 BLUE_SHADE = "#D3E5F1"  # of what is read right
 IN_WORDS = {"baseline": "no hidden layer"}

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from harness.digits import course
-from harness.digits.course import COURSE, Comparison, compare_with_course, load_weights
+from harness.digits import course_numbers
+from harness.digits.course_numbers import COURSE, Comparison, compare_with_course, load_weights
 from harness.digits.theta_files import npz
 
 
@@ -22,12 +22,12 @@ def saved(path, **content):
 
 def test_the_courses_weights_give_every_published_digit(course_theta, digits):
     rows = compare_with_course(course_theta, digits)
-    assert all(row.equal for row in rows), course.as_table(rows)
+    assert all(row.equal for row in rows), course_numbers.as_table(rows)
     assert [row.published for row in rows] == [*["0.287629"] * 3, *["0.383770"] * 3, *["0.576051"] * 3, "97.52", "0.25"]
-    document = course.to_dict(rows)
+    document = course_numbers.to_dict(rows)
     assert document["verdict"] == "agree"
     assert json.loads(json.dumps(document, allow_nan=False)) == document
-    assert "DIFFERS" not in course.as_table(rows)
+    assert "DIFFERS" not in course_numbers.as_table(rows)
 
 
 def test_other_weights_do_not(course_theta, digits):
@@ -35,8 +35,8 @@ def test_other_weights_do_not(course_theta, digits):
     altered[np.argmax(np.abs(altered))] *= 1.01
     rows = compare_with_course(altered, digits)
     assert not any(row.equal for row in rows if row.what.startswith("cost"))
-    assert course.to_dict(rows)["verdict"] == "disagree"
-    assert course.as_table(rows).count("DIFFERS") >= 9
+    assert course_numbers.to_dict(rows)["verdict"] == "disagree"
+    assert course_numbers.as_table(rows).count("DIFFERS") >= 9
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_numbers_are_equal_when_every_published_digit_is(published, measured, eq
 
 def test_a_table_lines_up():
     rows = [Comparison("cost", "0.287629", 0.3), Comparison("a longer name", "97.52", 97.52)]
-    head, first, second = course.as_table(rows).splitlines()
+    head, first, second = course_numbers.as_table(rows).splitlines()
     assert head.index("published") + len("published") == first.index("0.287629") + 8 == second.index("97.52") + 5
     assert first.endswith("DIFFERS")
 

@@ -1,0 +1,206 @@
+"""How a submission is called: the function and convention that give its cost, and those that give its gradient."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from harness.facts.fact import Fact
+from harness.grading.call_conventions import THE_COURSES, Convention, arguments
+from harness.grading.exercises import Exercise, small_exercises
+from harness.grading.submission_answers import NotAnAnswer, ParsedAnswer, parse_answer
+from harness.grading.submission_files import Submission
+from harness.grading.submission_functions import Function, Role
+from harness.grading.submission_process import CallFailed, Returned, SubmissionProcess
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """A function, the roles of its parameters, and the convention in which it is called."""
+
+    function: Function
+    roles: tuple[Role, ...]
+    convention: Convention
+
+    @property
+    def is_source(self) -> bool:
+        """Whether it is a gradient source f(problem, theta), which has no convention to be found."""
+        return "problem" in self.roles
+
+    def answer(self, process: SubmissionProcess, exercise: Exercise) -> ParsedAnswer:
+        """Cost and gradient for an exercise.
+
+        Raises
+        ------
+        CallFailed
+        """
+        returned = self.returned(process, exercise)
+        return self.read(returned, process.submission, exercise)
+
+    def returned(self, process: SubmissionProcess, exercise: Exercise) -> Returned:
+        """What the function returns for an exercise."""
+        given = arguments(self.roles, self.convention, exercise.problem, exercise.theta)
+        return process.call(self.function.name, *given)
+
+    def read(self, returned: Returned, submission: Submission, exercise: Exercise) -> ParsedAnswer:
+        """Cost and gradient out of what was returned."""
+        try:
+            parsed = parse_answer(returned.value, self.convention, exercise.problem)
+        except NotAnAnswer as error:
+            fact = replace(error.fact, where=(self.function.author_name,))
+            raise CallFailed(fact, "answered") from None
+        parsed = replace(parsed, changes=returned.changes)
+        return exercise.without_allowances(parsed, names_float32=submission.names_float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Attempt:
+    """A call that was tried on an exercise, and how good its answer was.
+
+    Attributes
+    ----------
+    call : Call
+    answer : ParsedAnswer
+    right : (bool, bool)
+        Whether cost and gradient are right.
+    is_explained : bool
+        Whether the parts that are there are right, or a bug of the zoo gives just them.
+    distance : float
+        From the right answer. Of wrong answers, the nearest was likely read as it is meant.
+    """
+
+    call: Call
+    answer: ParsedAnswer
+    right: tuple[bool, bool] = (False, False)
+    is_explained: bool = False
+    distance: float = np.inf
+
+    @property
+    def rank(self) -> tuple[bool, bool, int, bool, float]:
+        """What is compared to find the best attempt; of equal ones, the first and most usual is taken."""
+        # among known answers the usual convention stands first; an unknown one must be near in the course's blocks
+        is_known = self.is_explained or any(self.right)
+        near = 0.0 if is_known else -self.distance if self.call.convention.blocks == THE_COURSES else -np.inf
+        return all(self.right), self.is_explained, sum(self.right), self.answer.cost is not None, near
+
+
+@dataclass(frozen=True, eq=False)
+class Interface:
+    """How a submission answers: one call for both parts, or one for the cost and one for the gradient.
+
+    Attributes
+    ----------
+    of_cost, of_gradient : Attempt or None
+    failure : Fact or None
+        Why there is neither.
+    failures : tuple of CallFailed
+        What failed on the way: what is fatal, or everything where there is neither.
+    exercises : tuple of Exercise
+        What it is judged on: one, the same without a regulariser, and more.
+    only_at : str
+        The sizes at which alone it runs, or is right; empty for any.
+    l2 : float or None
+        The λ in the code of one that takes none.
+    refused : tuple of Fact
+        Where only a cost or only a gradient was returned, why other functions returned nothing.
+    """
+
+    of_cost: Attempt | None = None
+    of_gradient: Attempt | None = None
+    failure: Fact | None = None
+    failures: tuple[CallFailed, ...] = ()
+    exercises: tuple[Exercise, ...] = field(default_factory=small_exercises)
+    only_at: str = ""
+    l2: float | None = None
+    refused: tuple[Fact, ...] = ()
+
+    @property
+    def attempts(self) -> tuple[Attempt, ...]:
+        """That of the cost and that of the gradient; one, if they are the same."""
+        return tuple(dict.fromkeys(attempt for attempt in (self.of_cost, self.of_gradient) if attempt))
+
+    @property
+    def is_source(self) -> bool:
+        return any(attempt.call.is_source for attempt in self.attempts)
+
+    @property
+    def conventions(self) -> list[str]:
+        """In what it differs from the course's own way."""
+        found: list[str] = []
+        for attempt in self.attempts:
+            found += [*attempt.call.convention.differences(), *attempt.answer.conventions]
+            found += [f"{name} as a constant of the file" for name in attempt.call.function.constants]
+        if len(self.attempts) == 2:
+            found.append("cost and gradient in two functions")
+        if self.l2 is not None:
+            found.append(f"λ = {self.l2:g} in the code, which takes no other")
+        return list(dict.fromkeys(found))
+
+    @property
+    def is_right(self) -> bool:
+        return bool(self.of_cost and self.of_gradient and self.of_cost.right[0] and self.of_gradient.right[1])
+
+    def answer(self, process: SubmissionProcess, exercise: Exercise) -> ParsedAnswer:
+        """Cost and gradient for an exercise, from the one or two functions that give them.
+
+        Raises
+        ------
+        CallFailed
+        """
+        answers = {attempt.call.function.name: attempt.call.answer(process, exercise) for attempt in self.attempts}
+        cost = answers[self.of_cost.call.function.name] if self.of_cost else ParsedAnswer()
+        gradient = answers[self.of_gradient.call.function.name] if self.of_gradient else ParsedAnswer()
+        return ParsedAnswer(
+            cost.cost,
+            gradient.gradient,
+            (*cost.conventions, *gradient.conventions),
+            min(cost.precision, gradient.precision),  # "float32", if one of them is
+            (gradient if self.of_gradient else cost).order,
+            tuple(change for answer in answers.values() for change in answer.changes),
+        )
+
+    def find_changes(self, process: SubmissionProcess, exercise: Exercise) -> Fact | None:
+        """The first call that changes arguments in place, as a fact: wrong where that spoils the next answer.
+
+        It does where a right answer is no longer right for a caller who calls again with the same arrays.
+        """
+        for attempt in self.attempts:
+            call = attempt.call
+            try:
+                first = call.answer(process, exercise)
+                for changes in first.changes[:1]:
+                    again = process.call(changes.function, *changes.afterwards)
+                    second = call.read(again, process.submission, exercise)
+                    pairs = zip(exercise.is_right(first), exercise.is_right(second))
+                    return changes.fact(call.function, spoils=any(a and not b for a, b in pairs))
+            except CallFailed:
+                continue
+        return None
+
+    def repeats(self, process: SubmissionProcess, exercise: Exercise, answer: ParsedAnswer) -> bool:
+        """Whether it gives the same answer when it is called again."""
+        try:
+            again = self.answer(process, exercise)
+        except CallFailed:
+            return False
+        return all(map(_is_same, (answer.cost, answer.gradient), (again.cost, again.gradient)))
+
+
+def _is_same(before: Any, after: Any) -> bool:
+    before, after = (np.nan if part is None else part for part in (before, after))
+    return np.array_equal(before, after, equal_nan=True)
+
+
+@dataclass(frozen=True, eq=False)
+class ShownAnswer:
+    """An answer to be shown: the exercise, what was returned, and how the submission was called."""
+
+    exercise: Exercise
+    answer: ParsedAnswer
+    interface: Interface
+
+
+def costs_are_finite(answers: Sequence[ParsedAnswer]) -> bool:
+    """Whether every cost is there and finite."""
+    return all(answer.cost is not None and np.isfinite(answer.cost) for answer in answers)
