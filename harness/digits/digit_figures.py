@@ -1,4 +1,4 @@
-"""Figures of digits, and of what a network makes of them.
+"""Figures of digits, of trainings, and of how a network reads digits.
 
 Each function returns a `Figure` of Matplotlib's object-oriented interface, which `harness.figure_style.png` renders.
 """
@@ -18,8 +18,14 @@ if TYPE_CHECKING:
 
     from harness.digits.digit_training import Fit
 
-BLUE_SHADE = "#D3E5F1"  # of what is read right
-IN_WORDS = {"baseline": "no hidden layer"}
+RIGHT_SHADE = "#D3E5F1"
+"""A pale blue: the diagonal of the confusion matrix."""
+
+LABELS = {"baseline": "no hidden layer"}
+"""By the name of a training: its label, where the name says too little."""
+
+SHOWN_MISTAKES = 20
+"""Four rows of five."""
 
 
 def are_square(X: np.ndarray) -> bool:
@@ -86,7 +92,7 @@ def learning_curves(curves: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarra
     figure = new_figure("Training, and reading digits never seen", 3.2)
     left, right = figure.subplots(1, 2)
     for (name, (cost, training, test)), colour in zip(curves.items(), COLOURS):
-        name = IN_WORDS.get(name, name)
+        name = LABELS.get(name, name)
         left.plot(cost, color=colour, label=name)
         right.plot(100 * training, color=colour, label=f"{name}, training")
         right.plot(100 * test, color=colour, linestyle=(0, (3, 1)), label=f"{name}, held out")
@@ -105,7 +111,7 @@ def learning_curves(curves: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarra
 
 
 def hidden_units(Theta1: np.ndarray) -> "Figure":
-    """What each hidden unit looks for: its weights as an image, without the bias.
+    """The weights of each hidden unit as an image, without the bias.
 
     Parameters
     ----------
@@ -144,7 +150,7 @@ def confusion_matrix(truth: np.ndarray, predicted: np.ndarray) -> "Figure":
     title = f"{right:,} of {len(truth):,} held-out digits read correctly ({right / len(truth):.1%})"
     figure = new_figure(title, WIDTH)
     ax = figure.add_subplot()
-    shades = colormaps["Oranges"].with_extremes(bad=BLUE_SHADE, under="white")
+    shades = colormaps["Oranges"].with_extremes(bad=RIGHT_SHADE, under="white")
     ax.imshow(wrong, cmap=shades, vmin=0.5, vmax=max(1, 1.6 * wrong.max()))  # pale enough for dark numbers
     for (row, column), count in np.ndenumerate(counts):
         if count:
@@ -161,7 +167,7 @@ def confusion_matrix(truth: np.ndarray, predicted: np.ndarray) -> "Figure":
 
 
 def worst_mistakes(X: np.ndarray, truth: np.ndarray, predicted: np.ndarray, probability: np.ndarray) -> "Figure":
-    """The misread digits that the network is surest of, with what was written, what was read, and how sure it is.
+    """The misread digits with the largest outputs, each with the digit written, the digit read, and the output.
 
     Parameters
     ----------
@@ -170,7 +176,7 @@ def worst_mistakes(X: np.ndarray, truth: np.ndarray, predicted: np.ndarray, prob
     probability : (m,) array, the output of the predicted digit's unit
     """
     wrong = np.flatnonzero(truth != predicted)
-    shown = wrong[np.argsort(-probability[wrong], kind="stable")][:20]
+    shown = wrong[np.argsort(-probability[wrong], kind="stable")][:SHOWN_MISTAKES]
     figure = new_figure(f"The surest of {len(wrong)} mistakes, and how sure the network was", 5.9)
     axes = figure.subplots(4, 5).ravel()
     for i, ax in zip(shown, axes):
@@ -187,8 +193,7 @@ def worst_mistakes(X: np.ndarray, truth: np.ndarray, predicted: np.ndarray, prob
 def reading(trained: "Fit") -> Iterator[tuple[str, bytes]]:
     """Names and contents of the PNG files that show how a network reads the digits that were held out.
 
-    There are none of a training that was interrupted or where the digits are no square images, and no picture of hidden
-    units where there are none.
+    An interrupted training has none, nor has one on digits that are no square images.
     """
     network, theta, test = trained.network, trained.training.theta, trained.test
     if trained.training.interrupted or test is None or not are_square(test.X):

@@ -1,4 +1,4 @@
-"""Plans of trainings on digits, and what becomes of one behind the gate: how well the network reads."""
+"""Trainings on digits: their plans, the accuracies that were published, and how well a trained network reads."""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -70,7 +70,7 @@ class Fit:
 
 
 class Published(NamedTuple):
-    """A published accuracy on the digits trained with, and the line search after which it is compared; -1, the last."""
+    """A published training accuracy, and the line search after which it is compared: -1 is the last."""
 
     name: str
     trained: str  # on what and for how long, in words
@@ -78,14 +78,14 @@ class Published(NamedTuple):
     after: int = -1
 
     def measured(self, fit: Fit | None) -> float | None:
-        """The same accuracy here; None if the training did not come so far."""
+        """The same accuracy here; None if the training ended earlier."""
         if fit is None or len(fit.curves.training_accuracy) <= self.after:
             return None
         return float(fit.curves.training_accuracy[self.after])
 
 
 class Plan(NamedTuple):
-    """A training to do: layer sizes, λ, line searches, on all digits or four fifths, and the numbers it answers to."""
+    """A training: layer sizes, λ, line searches, all digits or four fifths, and the published numbers to compare."""
 
     name: str
     sizes: tuple[int, ...]
@@ -106,12 +106,12 @@ def fit(
     progress: Progress = silent,
     checkpoint: Checkpoint | None = None,
 ) -> Fit:
-    """Train a network on digits behind the gate, from ``network.init(seed)`` on, and see how well it reads.
+    """Train a network on digits behind the gate, from ``network.init(seed)`` on, and measure how well it reads.
 
     Raises
     ------
     GateClosed, ValueError, TypeError
-        As `train`; a network without ten outputs, or whose inputs are not the pixels, does not fit the digits.
+        As by `train`. The network must have ten outputs, and as many inputs as an image has pixels.
     """
     network = Network(plan.sizes)
     problem = Problem(network, training.X, training.classes, plan.l2)

@@ -1,4 +1,4 @@
-"""The course's digits, a reader for somebody's own, and the split that keeps a fifth aside.
+"""The course's digits, a reader for other files of digits, and the split that holds a fifth of them out.
 
 The course's images are MNIST digits, resized from 28 x 28 to 20 x 20 pixels. They are kept as MNIST's bytes and resized
 on loading, which gives the course's ``ex4data1.mat`` to rounding error. Source: MNIST; see ``data/README.md``.
@@ -24,6 +24,7 @@ from harness.files import MAX_SIZE, read_at_most, too_large
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
+# by the hash, a damaged file or one of other digits is found before training
 _SHA256 = "d1c5d9caa3254344b45d9fbab03bafe9f46995abe62c48f1d6e093d1c2a3442d"
 _PLACES = [folder / "data" / "digits.bz2" for folder in Path(__file__).resolve().parents[1:3]]  # in a wheel; a clone
 
@@ -109,7 +110,7 @@ def _cubic(x: NDArray[np.floating]) -> FloatArray:
 
 
 def load_data(path: str | Path, max_size: int = MAX_SIZE) -> Digits:
-    """Read somebody's own digits; the suffix tells the format.
+    """Read digits from a file in one of three formats, by its suffix.
 
     ``.mat`` holds X (m, n) and y with labels 1..10, where 10 stands for digit 0, as in the course's ``ex4data1.mat``.
     ``.npz`` holds X (m, n) and y with digits 0..9. ``.csv`` holds an example a row, its last column the digit 0..9;
@@ -121,7 +122,7 @@ def load_data(path: str | Path, max_size: int = MAX_SIZE) -> Digits:
     FileNotFoundError, IsADirectoryError
         There is no file to read.
     ValueError
-        The suffix is none of the three, the file is damaged or too large, or its contents are not as above and finite.
+        The suffix is another, the file is damaged or too large, or its numbers are not as above and finite.
     """
     path = Path(path)
     if path.is_dir():
@@ -158,7 +159,7 @@ def _read_npz(raw: bytes, max_size: int) -> tuple[ArrayLike, ArrayLike]:
 
 
 def _check_header(name: str, array: IO[bytes], max_size: int) -> None:
-    """Refuse an array that would take too much memory, as its header tells, before anything is allocated."""
+    """Refuse an array whose header asks for too much memory, before anything is allocated."""
     read = {(1, 0): npy.read_array_header_1_0}.get(npy.read_magic(array), npy.read_array_header_2_0)
     shape, _, dtype = read(array)
     size = math.prod(shape) * max(dtype.itemsize, 8)

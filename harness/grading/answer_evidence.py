@@ -12,7 +12,7 @@ from harness.facts.kinds import Kind
 from harness.facts.relation_messages import ROWS as RELATIONS
 from harness.grading.exercises import Exercise
 from harness.grading.submission_answers import ParsedAnswer
-from harness.grading.submission_interface import Interface, costs_are_finite
+from harness.grading.submission_interface import GivenAnswers, Interface
 from harness.sources.backprop_steps import Backprop
 
 Answers = Mapping[Exercise, ParsedAnswer]
@@ -37,15 +37,17 @@ SHARES: Mapping[str, Callable[[int], float]] = {
 """Factors of the regulariser in the cost, for m examples, right and with a mistake."""
 
 
-def is_understood(interface: Interface, found: Explanations, answers: Answers, *, regularised: bool) -> bool:
+def is_understood(interface: Interface, found: Explanations, given: GivenAnswers, *, regularised: bool) -> bool:
     """Whether something in wrong answers is right or known; in a convention that is not meant, nothing would be.
 
     Any of these will do: a right cost, a right regulariser, a bug of the zoo that gives just this cost or gradient, a
-    layer that is right, or a simple relation of the whole gradient to the right one.
+    layer that is right, or a simple relation of the whole gradient to the right one. A cost that is not finite, and a
+    gradient source, are understood without.
     """
-    if regularised or not found.cost_wrong or found.of_cost or found.of_gradient or found.of_both:
+    answers = given.answers
+    if interface.is_source or not given.costs_are_finite:
         return True
-    if interface.is_source:
+    if regularised or not found.cost_wrong or found.of_cost or found.of_gradient or found.of_both:
         return True
     if any(any(exercise.is_right(answer)) for exercise, answer in answers.items()) or find_cost_pattern(answers):
         return True
@@ -62,17 +64,17 @@ def _shows_structure(exercise: Exercise, answer: ParsedAnswer) -> bool:
     return not off[-1] or any(fact.kind in RELATIONS for fact in find_relations(exercise, answer))
 
 
-def explain_answers(found: Explanations, exercise: Exercise, answers: Answers) -> tuple[Fact, ...]:
+def explain_answers(found: Explanations, exercise: Exercise, given: GivenAnswers) -> tuple[Fact, ...]:
     """What the bug zoo explains in wrong answers, and what can be seen in what it does not explain.
 
     Parameters
     ----------
     exercise : the one whose answer is looked at
     """
-    is_finite = costs_are_finite(list(answers.values()))
+    is_finite = given.costs_are_finite
     is_unexplained = found.cost_wrong and is_finite and not (found.of_both or found.of_cost)
-    pattern = find_cost_pattern(answers) if is_unexplained else None
-    problem, theta, answer = exercise.problem, exercise.theta, answers[exercise]
+    pattern = find_cost_pattern(given.answers) if is_unexplained else None
+    problem, theta, answer = exercise.problem, exercise.theta, given.answers[exercise]
     # where a pattern explains the cost, the description need not say that no bug does
     described = describe(found, problem, theta, is_finite and pattern is None)
     facts = (*([pattern] if pattern else []), *as_facts(described, Severity.WRONG))

@@ -38,13 +38,10 @@ class Blocks:
 
     Attributes
     ----------
-    arrangement : str
-        `JOINED` for the course's Theta1, Theta2 with the biases in their first columns, or one of `ARRANGEMENTS` with
-        weights and biases apart.
-    by_inputs : bool
-        Whether weights are (inputs, outputs) instead of (outputs, inputs).
-    biases : str
-        `VECTOR` (n,), `COLUMN` (n, 1) or `ROW` (1, n), where biases are apart.
+    arrangement : `JOINED` for the course's Theta1, Theta2 with the biases in their first columns, or one of
+        `ARRANGEMENTS` with weights and biases apart
+    by_inputs : whether weights are (inputs, outputs) instead of (outputs, inputs)
+    biases : `VECTOR` (n,), `COLUMN` (n, 1) or `ROW` (1, n), where biases are apart
     """
 
     arrangement: str = JOINED
@@ -122,24 +119,15 @@ class Convention:
 
     Attributes
     ----------
-    labels : str
-        One of `LABELS`.
-    column : bool
-        Whether labels are (m, 1) instead of (m,).
-    order : "F" or "C"
-        Whether matrices are unrolled by columns or by rows, in θ and gradient alike.
-    ones : bool
-        Whether X comes with its column of ones.
-    transposed : bool
-        Whether examples are columns of X, and of one-hot targets.
-    theta : str
-        "flat", "column" (n, 1), "list" of matrices, or "dictionary" under the usual keys.
-    blocks : Blocks
-        The arrays that θ consists of.
-    plain : bool
-        Whether arrays are given as lists of numbers.
-    pick : (int or None, int, int) or None
-        Where an answer holds more than one cost and one gradient: the cost's place, and the gradient's start and end.
+    labels : one of `LABELS`
+    column : whether labels are (m, 1) instead of (m,)
+    order : whether matrices are unrolled by columns, "F", or by rows, "C", in θ and gradient alike
+    ones : whether X comes with its column of ones
+    transposed : whether examples are columns of X, and of one-hot targets
+    theta : "flat", "column" (n, 1), "list" of matrices, or "dictionary" under the usual keys
+    blocks : the arrays that θ consists of
+    plain : whether arrays are given as lists of numbers
+    pick : where an answer holds more than one cost and one gradient, the cost's place, and the gradient's start and end
     """
 
     labels: str = "labels from 1"

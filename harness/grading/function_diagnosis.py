@@ -15,11 +15,11 @@ from harness.checks.networks.random_problems import ANY, Like, random_problem
 from harness.facts.fact import Fact, Severity, doubt, note, wrong
 from harness.facts.fact_error import FactError
 from harness.facts.kinds import Kind
-from harness.grading.answer_evidence import Answers, are_regularised, explain_answers, is_understood
+from harness.grading.answer_evidence import are_regularised, explain_answers, is_understood
 from harness.grading.convention_search import find_interface, source_interface
 from harness.grading.exercises import Exercise, draw_exercise
 from harness.grading.submission_files import read_submission
-from harness.grading.submission_interface import Interface, ShownAnswer, costs_are_finite
+from harness.grading.submission_interface import GivenAnswers, Interface, ShownAnswer, ask_all
 from harness.grading.submission_process import CallFailed, SubmissionProcess
 from harness.progress import Progress, silent
 from harness.verdict.report import json_ready
@@ -44,24 +44,15 @@ class Diagnosis:
 
     Attributes
     ----------
-    target : str
-        What was called.
-    verdict : str
-        "agree", "disagree" or "inconclusive".
-    problems, answered : int
-        How many problems were tried, and how many of these were answered.
-    coordinates : int
-        How many coordinates of the gradients were compared.
-    diagnosis : tuple of Fact
-        The bugs that explain the answers, or what can be seen in them.
-    bugs : tuple of tuples of str
-        The sets of bugs that explain everything, by name.
-    conventions : tuple of str
-        In what it differs from the course's own way.
-    notes : tuple of Fact
-        Why the rest was not answered, and what else is worth knowing.
-    answers : tuple of ShownAnswer
-        The answer to each problem, for a page; not in the document.
+    target : what was called
+    verdict : "agree", "disagree" or "inconclusive"
+    problems, answered : how many problems were tried, and how many of these were answered
+    coordinates : how many coordinates of the gradients were compared
+    diagnosis : the bugs that explain the answers, or what can be seen in them
+    bugs : the names of the sets of bugs that explain everything
+    conventions : in what it differs from the course's own way
+    notes : why the rest was not answered, and what else is worth knowing
+    answers : the answer to each problem, for a page; not in the document
     """
 
     target: str
@@ -119,38 +110,20 @@ def diagnose(
             if interface.failure:
                 raise FactError(interface.failure, f"{target} cannot be called. ")
             drawn = _course_like_exercises(problems, seed, _require_course_like(like, activations), interface)
-        asked = _ask_all(process, interface, drawn, problems, progress)
-        repeats = not asked.answers or interface.repeats(process, *next(iter(asked.answers.items())))
+        given = ask_all(process, interface, _reported(drawn, problems, progress))
+        repeats = not given.answers or interface.repeats(process, *next(iter(given.answers.items())))
         regularised = _is_regularised(process, interface)
     finally:
         process.close()
-    found = _find_explanations(asked.answers)
-    diagnosis = _diagnosis(target, interface, asked, found, time.perf_counter() - started)
+    replays = [exercise.replay(answer) for exercise, answer in given.answers.items()]
+    found = find_bugs(replays) if replays else None
+    diagnosis = _diagnosis(target, interface, given, found, time.perf_counter() - started)
     if not repeats:
         return replace(diagnosis, verdict="disagree", diagnosis=(wrong(Kind.UNSTABLE_ANSWER),), bugs=())
-    if found and not _is_clear(interface, found, asked.answers, regularised=regularised):
+    if found and not is_understood(interface, found, given, regularised=regularised):
         unknown = (doubt(Kind.CONVENTION_UNKNOWN),)
         return replace(diagnosis, verdict="inconclusive", diagnosis=unknown, bugs=(), coordinates=0)
     return diagnosis
-
-
-@dataclass(frozen=True, eq=False)
-class _Asked:
-    """The answers, why other problems were not answered, and an argument that was changed in place."""
-
-    answers: Answers
-    failures: tuple[CallFailed, ...]
-    change: Fact | None
-
-
-def _find_explanations(answers: Answers) -> Explanations | None:
-    return find_bugs([exercise.replay(answer) for exercise, answer in answers.items()]) if answers else None
-
-
-def _is_clear(interface: Interface, found: Explanations, answers: Answers, *, regularised: bool) -> bool:
-    """Whether the answers were read as they are meant; costs that are not finite need no reading."""
-    is_finite = costs_are_finite(list(answers.values()))
-    return not is_finite or is_understood(interface, found, answers, regularised=regularised)
 
 
 def _is_regularised(process: SubmissionProcess, interface: Interface) -> bool:
@@ -232,44 +205,34 @@ def _random_exercises(problems: int, seed: int, like: Like, activations: Any, *,
         yield Exercise(f"random_problem(({seed}, {index}))", problem, theta)
 
 
-def _ask_all(
-    process: SubmissionProcess, interface: Interface, drawn: Iterator[Exercise], problems: int, progress: Progress
-) -> _Asked:
-    answers, failures = {}, []
-    changes: list[Fact] = []
+def _reported(drawn: Iterator[Exercise], problems: int, progress: Progress) -> Iterator[Exercise]:
+    """The exercises whose cost fits into float64; once each is answered, progress is reported."""
+    is_any = False
     for number, exercise in enumerate(drawn, start=1):
-        if not exercise.is_bounded:
-            continue
-        try:
-            answers[exercise] = answer = interface.answer(process, exercise)
-        except CallFailed as failure:
-            failures.append(failure)
-        else:
-            if answer.changes and not any(change.severity == Severity.WRONG for change in changes):
-                changes += filter(None, [interface.find_changes(process, exercise)])
-        progress("diagnosing", number, problems)
-    if not answers and not failures:
+        if exercise.is_bounded:
+            is_any = True
+            yield exercise
+            progress("diagnosing", number, problems)
+    if not is_any:
         raise ValueError(f"of {problems:,} problems, none has a cost that fits into float64; choose a smaller --l2")
-    change = min(changes, key=lambda change: change.severity != Severity.WRONG, default=None)
-    return _Asked(answers, tuple(failures), change)
 
 
 def _diagnosis(
-    target: str, interface: Interface, asked: _Asked, found: Explanations | None, seconds: float
+    target: str, interface: Interface, given: GivenAnswers, found: Explanations | None, seconds: float
 ) -> Diagnosis:
-    answers, change = asked.answers, asked.change
-    raised = [failure.fact for failure in asked.failures if not failure.is_not_applicable]
-    total = len(answers) + len(asked.failures)
+    answers, change = given.answers, given.change
+    raised = [failure.fact for failure in given.failures.values() if not failure.is_not_applicable]
+    total = len(answers) + len(given.failures)
     is_wrong = bool(found and (found.cost_wrong or found.gradient_wrong))
     is_enough = len(answers) >= max(1.0, ENOUGH * total) and found is not None and found.coordinates > 0
     facts: tuple[Fact, ...] = ()
     if found and is_wrong:
-        facts = _explain(interface, found, answers)
+        facts = _explain(interface, found, given)
     elif not is_enough:
         facts = (doubt(Kind.FEW_ANSWERS, answered=len(answers), total=total),)
     verdict = "disagree" if is_wrong or (raised and is_enough) else "agree" if is_enough else "inconclusive"
-    notes = _notes(interface, raised, len(asked.failures) - len(raised))
-    if change and change.severity == Severity.WRONG:
+    notes = _notes(interface, raised, len(given.failures) - len(raised))
+    if change and given.is_spoilt:
         verdict, facts = "disagree", (*facts, change)
     elif change:
         notes = (*notes, change)
@@ -301,10 +264,10 @@ def _notes(interface: Interface, raised: Sequence[Fact], not_applicable: int) ->
     return tuple(notes)
 
 
-def _explain(interface: Interface, found: Explanations, answers: Answers) -> tuple[Fact, ...]:
-    exercise = next(exercise for exercise, answer in answers.items() if not all(exercise.is_right(answer)))
-    facts = explain_answers(found, exercise, answers)
-    if costs_are_finite(list(answers.values())):
+def _explain(interface: Interface, found: Explanations, given: GivenAnswers) -> tuple[Fact, ...]:
+    exercise = next(exercise for exercise, answer in given.answers.items() if not all(exercise.is_right(answer)))
+    facts = explain_answers(found, exercise, given)
+    if given.costs_are_finite:
         return facts
     if interface.of_cost is None:
         return (wrong(Kind.PART_MISSING, "cost"), *facts)

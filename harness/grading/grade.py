@@ -43,26 +43,14 @@ class Grade:
 
     Attributes
     ----------
-    submission : Submission
-    verdict : str
-        "agree", "disagree", "inconclusive" (a part is missing) or "error" (it could not be called).
-    parts : Parts
-    helpers : mapping from str to HelperVerdict
-        Each helper beside the cost function; and `ARGUMENTS`.
-    points : float
-    diagnosis : tuple of Fact
-        What is wrong or missing.
-    notes : tuple of Fact
-        What else is worth knowing.
-    bugs : tuple of str
-        The sets of bugs that explain all that is wrong.
-    conventions : tuple of str
-        In what it differs from the course's way, and is right all the same.
-    smallest : ShownAnswer or None
-        The smallest exercise on which it is wrong.
-    probe : ShownAnswer or None
-        The answer to the first exercise, for pictures.
-    seconds : float
+    verdict : "agree", "disagree", "inconclusive" (a part is missing) or "error" (it could not be called)
+    helpers : by name, each helper beside the cost function; and `ARGUMENTS`
+    diagnosis : what is wrong or missing
+    notes : what else is worth knowing
+    bugs : the sets of bugs that explain all that is wrong
+    conventions : in what it differs from the course's way, and is right all the same
+    smallest : the smallest exercise on which it is wrong, with its answer
+    probe : the answer to the first exercise, for pictures
     """
 
     submission: Submission

@@ -21,7 +21,7 @@ RIGHT, WRONG, ABSENT = "right", "wrong", "absent"
 
 
 class HelperVerdict(NamedTuple):
-    """ "right", "wrong" or "absent"; what is wrong; and in what it differs from the course's."""
+    """The outcome "right", "wrong" or "absent"; what is wrong; and in what it differs from the course's."""
 
     outcome: str = ABSENT
     fact: Fact | None = None

@@ -24,16 +24,11 @@ class ParsedAnswer:
 
     Attributes
     ----------
-    cost : float or None
-    gradient : (n,) array or None
-        As θ lies in `reference`.
-    conventions : tuple of str
-        In what the answer differs from the course's, such as "gradient before cost".
+    cost, gradient : a number and an (n,) array as θ lies in `reference`, or None
+    conventions : in what the answer differs from the course's, such as "gradient before cost"
     precision : "float64" or "float32"
-    order : "F" or "C"
-        How θ and gradient lay for the submission, by columns or by rows.
-    changes : tuple of ChangedArguments
-        The calls that changed their arguments in place on the way to this answer.
+    order : how θ and gradient lay for the submission, "F" by columns or "C" by rows
+    changes : the calls that changed their arguments in place on the way to this answer
     """
 
     cost: float | None = None

@@ -32,26 +32,14 @@ class Submission:
 
     Attributes
     ----------
-    name : str
-        The name of the file or folder.
-    path : Path
-        Where it is.
-    home : Path
-        The folder that its files lie in.
-    main : str
-        The name of the file whose functions are called.
-    texts : tuple of (name, code)
-        Every file's definitions.
-    whole : tuple of (name, code)
-        The same files, all of their code.
-    functions : tuple of Function
-        What the main file defines.
-    error : Fact or None
-        Why it cannot be read.
-    notes : tuple of Fact
-        What was left out of it.
-    cells : tuple of (int, int)
-        For a notebook, (first line, cell number) of each code cell.
+    name, path : of the file or folder
+    home : the folder that its files lie in
+    main : the name of the file whose functions are called
+    texts, whole : (name, code) of every file: its definitions alone, and all of it
+    functions : what the main file defines
+    error : why it cannot be read
+    notes : what was left out of it
+    cells : for a notebook, (first line, cell number) of each code cell
     """
 
     name: str

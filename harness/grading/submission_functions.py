@@ -93,21 +93,14 @@ class Function:
 
     Attributes
     ----------
-    name : str
-        The name under which it is called.
-    parameters : tuple of str
-        Positional parameters; those after the first `required` have `defaults`.
-    takes_more : bool
-        Whether it has ``*args``.
-    defaults : tuple
-        Values, or `NO_LITERAL`.
-    stand_in : str
-        A line of Python that defines it where the submission does not: a wrapper that passes parameters by name, makes
-        an object and calls its method, or sets constants first.
-    wraps : str
-        The function or method that a stand-in calls, such as "Net.loss".
-    constants : tuple of str
-        The file's constants that a stand-in sets.
+    name : the name under which it is called
+    parameters : positional parameters; those after the first `required` have `defaults`
+    takes_more : whether it has ``*args``
+    defaults : values, or `NO_LITERAL`
+    stand_in : a line of Python that defines it where the submission does not: a wrapper that passes parameters by name,
+        makes an object and calls its method, or sets constants first
+    wraps : the function or method that a stand-in calls, such as "Net.loss"
+    constants : the file's constants that a stand-in sets
     """
 
     name: str

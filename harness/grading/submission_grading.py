@@ -14,7 +14,7 @@ from harness.facts.kinds import Kind
 from harness.grading.answer_evidence import Answers, explain_answers, find_constant_cost, is_understood
 from harness.grading.call_conventions import Convention
 from harness.grading.convention_search import find_interface
-from harness.grading.exercises import Exercise, small_exercises, tiny_exercises, with_fixed_l2
+from harness.grading.exercises import small_exercises, tiny_exercises, with_fixed_l2
 from harness.grading.grade import (
     AGREE,
     ARGUMENTS,
@@ -32,7 +32,7 @@ from harness.grading.grade import (
 from harness.grading.helper_checks import ABSENT, RIGHT, WRONG, HelperVerdict, check_helpers
 from harness.grading.rubric import Rubric
 from harness.grading.submission_files import Submission, find_submissions
-from harness.grading.submission_interface import Interface, ShownAnswer, costs_are_finite
+from harness.grading.submission_interface import GivenAnswers, Interface, ShownAnswer, ask_all
 from harness.grading.submission_process import CallFailed, SubmissionProcess, interrupt_all
 from harness.progress import Progress, silent
 
@@ -112,28 +112,6 @@ def _grade_in_process(submission: Submission, rubric: Rubric, function: str | No
 
 
 @dataclass(frozen=True, eq=False)
-class _Asked:
-    """What a submission answered to all exercises.
-
-    Attributes
-    ----------
-    answers : mapping from Exercise to ParsedAnswer
-    failures : tuple of Fact
-        Why exercises were not answered.
-    change : Fact or None
-        The first argument that was changed in place: the one that spoils the next answer, if any does.
-    """
-
-    answers: Answers
-    failures: tuple[Fact, ...]
-    change: Fact | None
-
-    @property
-    def spoils(self) -> bool:
-        return self.change is not None and self.change.severity == Severity.WRONG
-
-
-@dataclass(frozen=True, eq=False)
 class _Explained:
     """What explains wrong answers: facts, sets of bugs, and whether the answers were read as they are meant."""
 
@@ -149,24 +127,25 @@ def judge(process: SubmissionProcess, interface: Interface, rubric: Rubric, *, w
     notes = (*process.submission.notes, *([note(Kind.WHOLE_FILE_RUN)] if whole else []))
     if interface.failure:
         return _not_judged(process.submission, interface.failure, helpers, rubric, notes)
-    asked = _ask_all(process, interface)
-    if not asked.answers:
-        return _not_judged(process.submission, asked.failures[0], helpers, rubric, notes)
-    if asked.spoils:
-        helpers = {**helpers, ARGUMENTS: HelperVerdict(WRONG, asked.change)}
-    harmless = () if asked.spoils or not asked.change else (asked.change,)
+    given = ask_all(process, interface, interface.exercises)
+    failures = [replace(failure.fact, severity=Severity.WRONG) for failure in given.failures.values()]
+    if not given.answers:
+        return _not_judged(process.submission, failures[0], helpers, rubric, notes)
+    if given.is_spoilt:
+        helpers = {**helpers, ARGUMENTS: HelperVerdict(WRONG, given.change)}
+    harmless = () if given.is_spoilt or not given.change else (given.change,)
     if interface.only_at:
         notes = (*notes, note(Kind.COURSE_SIZE_ONLY, interface.only_at))
     refused = rubric.refused(interface.conventions)
-    parts = judge_parts(interface, asked.answers)
+    parts = judge_parts(interface, given.answers)
     parts = parts._replace(cost=WRONG, gradient=WRONG) if refused else parts
     explained = _Explained()
     if WRONG in parts.outcomes and not refused:
-        explained = _explain(process, interface, asked.answers, regularised=parts.regularised == RIGHT)
+        explained = _explain(process, interface, given, regularised=parts.regularised == RIGHT)
         if not explained.is_understood:
             unknown = doubt(Kind.CONVENTION_UNKNOWN)
             return _not_judged(process.submission, unknown, helpers, rubric, (*notes, *harmless))
-    verdict = _verdict(parts, asked)
+    verdict = _verdict(parts, given)
     missing = _missing_parts(interface, parts) if verdict == INCONCLUSIVE else ()
     equal_bug = _find_equal_bug(process, interface) if verdict == AGREE or refused else ()
     return Grade(
@@ -178,15 +157,15 @@ def judge(process: SubmissionProcess, interface: Interface, rubric: Rubric, *, w
         diagnosis=(
             *(wrong(Kind.CONVENTION_REFUSED, convention) for convention in refused),
             *explained.facts,
-            *asked.failures,
+            *failures,
             *missing,
             *wrong_helpers(helpers),
         ),
         notes=(*notes, *equal_bug, *harmless),
         bugs=explained.bugs,
         conventions=(*interface.conventions, *(c for verdict in helpers.values() for c in verdict.conventions)),
-        smallest=_smallest_failure(process, interface, asked.answers) if verdict == DISAGREE and not refused else None,
-        probe=next((ShownAnswer(*pair, interface) for pair in asked.answers.items()), None),
+        smallest=_smallest_failure(process, interface, given.answers) if verdict == DISAGREE and not refused else None,
+        probe=next((ShownAnswer(*pair, interface) for pair in given.answers.items()), None),
     )
 
 
@@ -197,28 +176,8 @@ def _not_judged(submission: Submission, why: Fact, helpers: Helpers, rubric: Rub
     return Grade(submission, ERROR, Parts(), helpers, points, (why, *wrong_helpers(helpers)), notes)
 
 
-def _ask_all(process: SubmissionProcess, interface: Interface) -> _Asked:
-    answers, failures = {}, []
-    changes: list[Fact] = []
-    for exercise in interface.exercises:
-        try:
-            answers[exercise] = answer = interface.answer(process, exercise)
-        except CallFailed as failure:
-            failures.append(_wrong_on(exercise, failure.fact))
-            continue
-        if answer.changes and not any(change.severity == Severity.WRONG for change in changes):
-            changes += filter(None, [interface.find_changes(process, exercise)])
-    change = min(changes, key=lambda change: change.severity != Severity.WRONG, default=None)
-    return _Asked(answers, tuple(failures), change)
-
-
-def _wrong_on(exercise: Exercise, fact: Fact) -> Fact:
-    """A failed call as something wrong, with the exercise on which it failed."""
-    return replace(fact, severity=Severity.WRONG, data={**fact.data, "exercise": exercise.name})
-
-
-def _verdict(parts: Parts, asked: _Asked) -> str:
-    if WRONG in parts.outcomes or asked.failures or asked.spoils:
+def _verdict(parts: Parts, given: GivenAnswers) -> str:
+    if WRONG in parts.outcomes or given.failures or given.is_spoilt:
         return DISAGREE
     return AGREE if set(parts.outcomes) == {RIGHT} else INCONCLUSIVE
 
@@ -229,29 +188,28 @@ def _missing_parts(interface: Interface, parts: Parts) -> tuple[Fact, ...]:
     return (doubt(Kind.PART_MISSING, *missing), *interface.refused)
 
 
-def _explain(process: SubmissionProcess, interface: Interface, answers: Answers, *, regularised: bool) -> _Explained:
+def _explain(process: SubmissionProcess, interface: Interface, given: GivenAnswers, *, regularised: bool) -> _Explained:
     """The bugs of the zoo that explain every answer, or else what can be seen in the first."""
+    answers = given.answers
     first = next(iter(answers))
     if not interface.repeats(process, first, answers[first]):
         return _Explained((wrong(Kind.UNSTABLE_ANSWER),))
-    given = list(answers.values())
-    is_empty = all(answer.is_empty for answer in given)
+    is_empty = all(answer.is_empty for answer in answers.values())
     zero = (wrong(Kind.ZERO, "the gradient"),) if is_empty and interface.of_gradient else ()
-    if is_empty and (constant := find_constant_cost(given)):
+    if is_empty and (constant := find_constant_cost(list(answers.values()))):
         return _Explained((constant, *zero))
     found = find_bugs([exercise.replay(answer) for exercise, answer in answers.items()])
     found = replace(found, gradient_wrong=False) if is_empty else found
-    facts = explain_answers(found, first, answers)
+    facts = explain_answers(found, first, given)
     if is_empty and not found.of_both:
         facts = facts[:-1]  # which says of an empty gradient that it is right
-    is_finite = costs_are_finite(given)
-    if not is_finite and interface.of_cost is not None:
+    if not given.costs_are_finite and interface.of_cost is not None:
         function = interface.of_cost.call.function
         facts = (wrong(Kind.COST_NOT_FINITE, function.author_name), *facts)
     return _Explained(
         (*facts, *zero),
         tuple(map(together, found.of_both or (*found.of_cost, *found.of_gradient))),
-        is_empty or not is_finite or is_understood(interface, found, answers, regularised=regularised),
+        is_empty or is_understood(interface, found, given, regularised=regularised),
     )
 
 

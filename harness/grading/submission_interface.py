@@ -1,12 +1,12 @@
 """How a submission is called: the function and convention that give its cost, and those that give its gradient."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from harness.facts.fact import Fact
+from harness.facts.fact import Fact, Severity
 from harness.grading.call_conventions import THE_COURSES, Convention, arguments
 from harness.grading.exercises import Exercise, small_exercises
 from harness.grading.submission_answers import NotAnAnswer, ParsedAnswer, parse_answer
@@ -60,14 +60,9 @@ class Attempt:
 
     Attributes
     ----------
-    call : Call
-    answer : ParsedAnswer
-    right : (bool, bool)
-        Whether cost and gradient are right.
-    is_explained : bool
-        Whether the parts that are there are right, or a bug of the zoo gives just them.
-    distance : float
-        From the right answer. Of wrong answers, the nearest was likely read as it is meant.
+    right : whether the cost is right, and whether the gradient is
+    is_explained : whether the parts that are there are right, or a bug of the zoo gives just them
+    distance : from the right answer; of wrong answers, the nearest was likely read as it is meant
     """
 
     call: Call
@@ -91,19 +86,13 @@ class Interface:
 
     Attributes
     ----------
-    of_cost, of_gradient : Attempt or None
-    failure : Fact or None
-        Why there is neither.
-    failures : tuple of CallFailed
-        What failed on the way: what is fatal, or everything where there is neither.
-    exercises : tuple of Exercise
-        What it is judged on: one, the same without a regulariser, and more.
-    only_at : str
-        The sizes at which alone it runs, or is right; empty for any.
-    l2 : float or None
-        The λ in the code of one that takes none.
-    refused : tuple of Fact
-        Where only a cost or only a gradient was returned, why other functions returned nothing.
+    of_cost, of_gradient : the best attempts, or None
+    failure : why there is neither
+    failures : the calls that failed on the way: fatal ones, or all where there is neither
+    exercises : what it is judged on: one, the same without a regulariser, and more
+    only_at : the sizes at which alone it runs, or is right; empty for any
+    l2 : the λ in the code of one that takes none
+    refused : where only a cost or only a gradient was returned, why other functions returned nothing
     """
 
     of_cost: Attempt | None = None
@@ -201,6 +190,43 @@ class ShownAnswer:
     interface: Interface
 
 
-def costs_are_finite(answers: Sequence[ParsedAnswer]) -> bool:
-    """Whether every cost is there and finite."""
-    return all(answer.cost is not None and np.isfinite(answer.cost) for answer in answers)
+@dataclass(frozen=True, eq=False)
+class GivenAnswers:
+    """What a submission answered to several exercises.
+
+    Attributes
+    ----------
+    answers : by exercise
+    failures : why others were not answered, by exercise
+    change : the first argument that was changed in place; rather one whose change spoils the next answer
+    """
+
+    answers: Mapping[Exercise, ParsedAnswer]
+    failures: Mapping[Exercise, CallFailed]
+    change: Fact | None = None
+
+    @property
+    def is_spoilt(self) -> bool:
+        """Whether a change in place makes the next answer wrong."""
+        return self.change is not None and self.change.severity == Severity.WRONG
+
+    @property
+    def costs_are_finite(self) -> bool:
+        """Whether every cost is there and finite."""
+        return all(answer.cost is not None and np.isfinite(answer.cost) for answer in self.answers.values())
+
+
+def ask_all(process: SubmissionProcess, interface: Interface, exercises: Iterable[Exercise]) -> GivenAnswers:
+    """Call a submission on every exercise."""
+    answers, failures = {}, {}
+    change: Fact | None = None
+    for exercise in exercises:
+        try:
+            answers[exercise] = answer = interface.answer(process, exercise)
+        except CallFailed as failure:
+            failures[exercise] = failure.on(exercise.name)
+            continue
+        if answer.changes and not (change and change.severity == Severity.WRONG):
+            found = interface.find_changes(process, exercise)
+            change = found if found and found.severity == Severity.WRONG else change or found
+    return GivenAnswers(answers, failures, change)

@@ -4,7 +4,7 @@ import io
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -38,19 +38,20 @@ class CallFailed(Exception):
 
     Attributes
     ----------
-    fact : Fact
-        What happened, of kind CALL_FAILED, NOT_AN_ANSWER or GRADIENT_SHAPE.
-    outcome : str
-        That of the call (`harness.isolation.Outcome.kind`). "answered" where the value was no cost and no gradient.
-    error : str
-        The name of the exception's type, where one was raised.
-    is_loading : bool
-        Whether the file itself failed, so that nothing in it can be called.
+    fact : what happened: CALL_FAILED, NOT_AN_ANSWER or GRADIENT_SHAPE
+    outcome : as `harness.isolation.Outcome.kind`; "answered" where the value was no cost and no gradient
+    error : the name of the exception's type, where one was raised
+    is_loading : whether the file itself failed, so that nothing in it can be called
     """
 
     def __init__(self, fact: Fact, outcome: str = "raised", error: str = "", *, is_loading: bool = False):
         super().__init__(fact, outcome, error)
         self.fact, self.outcome, self.error, self.is_loading = fact, outcome, error, is_loading
+
+    def on(self, exercise: str) -> "CallFailed":
+        """The same failure, with the name of the exercise on which the call failed."""
+        fact = replace(self.fact, data={**self.fact.data, "exercise": exercise})
+        return CallFailed(fact, self.outcome, self.error, is_loading=self.is_loading)
 
     @property
     def is_fatal(self) -> bool:
@@ -74,12 +75,9 @@ class ChangedArguments:
 
     Attributes
     ----------
-    function : str
-        The name of the function that was called.
-    given : sequence
-        The arguments as they were.
-    left : mapping from int
-        By position, the arguments that were changed, as the call left them.
+    function : the name of the function that was called
+    given : the arguments as they were
+    left : by position, the arguments that were changed, as the call left them
     """
 
     function: str
@@ -127,12 +125,9 @@ class SubmissionProcess:
 
     Parameters
     ----------
-    timeout : float
-        Seconds for each call, and for running the file.
-    whole : bool
-        Whether all of the file is run, with the data beside it, or its definitions alone.
-    module : str
-        The module to call in the place of the submission's files, which are then read for signatures only.
+    timeout : seconds for each call, and for running the file
+    whole : whether all of the file is run, with the data beside it, or its definitions alone
+    module : what is called in the place of the submission's files, which are then read for signatures only
     """
 
     def __init__(self, submission: Submission, timeout: float, *, whole: bool = False, module: str = ""):

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import OptimizeResult
 
-from harness.facts import message_table
+from harness.facts.fact_error import FactError
 from harness.sources.process_state import blamed
 from harness.training.checkpoint import Checkpoint, stamp_of
 from harness.training.fmincg import fmincg
@@ -18,12 +18,14 @@ from reference.namespaces import NUMPY
 from reference.network import Network
 from reference.problem import Problem, real_array
 
-GATE_AFTER = 5  # line searches: few enough to waste little on a wrong gradient, enough to leave a special initial θ
+GATE_AFTER = 5
+"""Line searches before the second check: few enough to waste little on a wrong gradient, and enough to leave an initial
+θ at which it may be right by chance."""
 
 
 @dataclass(frozen=True, eq=False)
 class TrainingResult:
-    """What training came to.
+    """The outcome of a training.
 
     Attributes
     ----------
@@ -76,14 +78,14 @@ def train(
     source : str or callable
         The gradient to train with: a name as for `cross_check`, or ``source(problem, theta) -> (cost, gradient)``.
     gate : bool
-        Cross-check `source` and the default sources at the initial θ, after 5 line searches and at the end, for a
-        gradient may be right at a special θ and wrong elsewhere. The gate changes nothing: without it the same θ comes
-        out, to the last bit.
+        Cross-check `source` and the default sources at the initial θ, after 5 line searches and at the end: a gradient
+        may be right at a special θ and wrong elsewhere. The gate only looks: without it, the same θ comes out to the
+        last bit.
     callback : callable, optional
         Called after every line search, as by `fmincg`.
     checkpoint : Checkpoint, optional
-        Where the state of the training is kept. If its file is there, the training goes on from it, and comes to the
-        same θ and costs, to the last bit, as one that was never broken off.
+        Where the state of the training is kept. If its file exists, the training continues from it, to the same θ and
+        costs, to the last bit, as an uninterrupted one.
 
     Returns
     -------
@@ -95,10 +97,10 @@ def train(
     GateClosed
         The sources do not agree.
     ValueError, TypeError
-        For θ, `max_iter` or a source that does not fit the problem, or, without a gate, one that is not finite at θ.
+        θ, `max_iter` or the source does not fit the problem; or, without a gate, the source is not finite at θ.
     KeyboardInterrupt
-        Ctrl-C at the gate, before anything was trained. After that it ends the training, not the program: the best θ so
-        far is returned, which the gate has not seen.
+        Ctrl-C at the gate, before anything was trained. After that, Ctrl-C ends the training and not the program: the
+        best θ so far is returned, which the gate has not checked.
     """
     if not isinstance(problem, Problem):
         raise TypeError(f"problem must be a Problem, not {type(problem).__name__}")
@@ -124,7 +126,7 @@ def train(
             training.pass_gate(f"at the end, after {training.latest.nit} line searches")
     except KeyboardInterrupt:
         nit = training.latest.nit
-        message = f"Interrupted after {nit} line searches: θ is the best so far, and the gate has not seen it."
+        message = f"Interrupted after {nit} line searches: θ is the best so far, and the gate has not checked it."
         return training.result(message, interrupted=True)
     finally:
         if checkpoint is not None and training.latest.nit:
@@ -133,7 +135,7 @@ def train(
 
 
 class _Training:
-    """A training on its way: the latest that `fmincg` has come to, and what the gate has said so far."""
+    """A training in progress: the latest step of `fmincg`, and the gate's reports so far."""
 
     def __init__(self, problem: Problem, theta: np.ndarray, source: str | GradientSource, gate: bool) -> None:
         self.latest = OptimizeResult(x=problem.check_theta(theta).copy(), costs=np.empty(0), nit=0, nfev=0)
@@ -148,10 +150,8 @@ class _Training:
     def pass_gate(self, when: str) -> None:
         if self.gate:
             report = check_gate(self.problem, self.latest.x, self.sources, when=when)
-            if self.name in report.left_out:  # the others agree, but nobody has looked at the gradient to train with
-                raise ValueError(
-                    f"source {self.name!r} cannot train {self.problem}: {message_table.say(report.left_out[self.name])}"
-                )
+            if self.name in report.left_out:  # the others agree, but the gradient to train with was not compared
+                raise FactError(report.left_out[self.name], f"source {self.name!r} cannot train {self.problem}: ")
             self.reports.append(report)
 
     def result(self, message: str, interrupted: bool = False) -> TrainingResult:
@@ -164,7 +164,7 @@ class _Training:
 def predict(network: Network, theta: np.ndarray, X: np.ndarray) -> np.ndarray:
     """The class of each example: the output unit with the largest z, or, for one sigmoid unit, whether z > 0.
 
-    Sigmoid and softmax increase with z, so the largest z is the largest probability. Of equals, the first wins.
+    Sigmoid and softmax increase with z, so the largest z is the largest probability. Of equal ones, the first wins.
 
     Parameters
     ----------
@@ -179,7 +179,7 @@ def predict(network: Network, theta: np.ndarray, X: np.ndarray) -> np.ndarray:
     Raises
     ------
     ValueError, TypeError
-        For a single unit that is not a sigmoid, θ or X of the wrong shape or not finite, or outputs that overflow.
+        A single unit is not a sigmoid, θ or X has the wrong shape or is not finite, or outputs overflow.
     """
     if not isinstance(network, Network):
         raise TypeError(f"network must be a Network, not {type(network).__name__}")

@@ -5,8 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from harness.teaching import lesson, notebook
-from harness.teaching import lesson_results
+from harness.teaching import lesson, lesson_results
 
 QUICK = ["--networks", "3", "--seed", "11", "--sources", "loop,finite-difference"]
 
@@ -59,7 +58,7 @@ def test_a_folder_that_cannot_be_made_is_found_before_anything_is_computed(run, 
 
 
 def test_a_notebook_without_jupyter_says_what_to_install(run, asked, monkeypatch):
-    monkeypatch.setattr(notebook, "find_spec", lambda name: None if name == "nbclient" else name)
+    monkeypatch.setattr(lesson, "find_spec", lambda name: None if name == "nbclient" else name)
     code, _, err = run("lesson", "--notebook")
     assert code == 2
     assert "nbclient" in err
