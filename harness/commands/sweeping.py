@@ -16,6 +16,7 @@ from harness.commands.common import (
     start_jax,
 )
 from harness.commands.options import Json, ReportFile, Seed, file_to_write, option, seconds, write_page
+from harness.facts import message_table
 from harness.sources.source_table import SPELLINGS
 
 OUT = "The SQLite file of the rows; one that is there already is completed."
@@ -49,9 +50,9 @@ def sweep(
     json: Json = False,
 ) -> None:
     """Very many random checks, a row of a SQLite file each; the same command goes on after any interruption."""
+    from harness.sweep.resumable_sweep import sweep as make_rows
     from harness.sweep.settings import Settings
-    from harness.sweep.sweeping import sweep as make_rows
-    from harness.sweep.workers import dask_cluster, this_machine
+    from harness.sweep.worker_pools import dask_cluster, this_machine
 
     if summary is not None:
         _summarise(summary, report, json)
@@ -129,5 +130,6 @@ def replay_row(file: Path, seed: int | None, json: bool, allow_import: bool = Fa
     report = check()
     show(report.to_dict(), f"seed {seed}: {what}\n{report}", json)
     if (report.verdict, ",".join(report.outliers)) != (row.verdict, row.outliers):
-        complain(f"In the file, the verdict is {row.verdict!r}, and {row.outliers or 'nobody'} was named. {row.reason}")
+        reasons = " ".join(map(message_table.say, row.reasons))
+        complain(f"In the file, the verdict is {row.verdict!r}, and {row.outliers or 'nobody'} was named. {reasons}")
     raise typer.Exit(EXIT_CODES[report.verdict])

@@ -6,8 +6,9 @@
     from harness.drop_in.autograd import check_grads        # instead of: from autograd.test_util import check_grads
 
 Each answers and raises as the original does. Where the harness cannot decide, the original runs with the caller's
-arguments and its result counts; the warning `InconclusiveGradient` says what was not decided. Steps and tolerances have
-no meaning otherwise, since bounds are derived or measured; that they were given is logged once.
+arguments and its result stands; the warning `InconclusiveGradient` says what was not decided. Steps and tolerances are
+not used otherwise, since error bounds are derived or measured; that they were given is logged once. `fallback` holds
+the policy, one for all.
 
 This room imports all kinds of check, and nobody imports it.
 """

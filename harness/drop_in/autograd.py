@@ -1,4 +1,4 @@
-"""`autograd.test_util.check_grads`, with steps that fit the function instead of one for all."""
+"""`autograd.test_util.check_grads`, with steps that fit the function in place of a fixed one."""
 
 # Not installed everywhere, so that its names cannot be resolved.
 # pyright: reportMissingImports=false, reportAttributeAccessIssue=false, reportArgumentType=false
@@ -15,9 +15,8 @@ from autograd.misc import flatten
 from autograd.test_util import check_grads as original
 
 from harness.checks.functions.gradient_check import check_gradient
-from harness.drop_in.directions import check_forward
-from harness.drop_in.settling import generator, noted, reasons, undecided
-from harness.facts import message_table
+from harness.drop_in.fallback import Fallback, cannot_run, compared, generator, refusal
+from harness.drop_in.line_checks import check_forward
 from harness.verdict.report import Report
 
 NAME = "autograd.test_util.check_grads"
@@ -36,7 +35,7 @@ def check_grads(
     assert all(mode in ("fwd", "rev") for mode in modes), f"modes must be some of fwd and rev, not {modes}"
 
     def check(*args: Any, **kwargs: Any) -> None:
-        ask_original = partial(original(f, argnum, list(modes), order), *args, **kwargs)
+        fallback = Fallback(NAME, partial(original(f, argnum, list(modes), order), *args, **kwargs), _refuse)
         places = [argnum] if isinstance(argnum, int) else list(argnum)
 
         def of_chosen(chosen: tuple) -> Any:
@@ -47,20 +46,18 @@ def check_grads(
 
         chosen = tuple(args[place] for place in places)
         if not flatten(chosen)[0].size:
-            return ask_original()  # there is no derivative that could be undecided
+            return fallback.ask()  # there is no derivative that could be undecided
         try:
             reports = _reports(*_of_real_arrays(of_chosen, chosen), modes, order)
         except (TypeError, ValueError, NotImplementedError) as reason:
-            return undecided(NAME, f"{type(reason).__name__}: {reason}", ask_original)
-        for report in reports:
-            if report.verdict == "disagree":
-                raise AssertionError(str(report))
-        undecided_ones = [report for report in reports if report.verdict == "inconclusive"]
-        if doubts := [f"{reasons(report)} ({message_table.say(report.notes[-1])})" for report in undecided_ones]:
-            return undecided(NAME, "; ".join(doubts), ask_original)
-        return None
+            return fallback.ask_original(cannot_run(reason))
+        return fallback.settle(reports)
 
     return check
+
+
+def _refuse(report: Report) -> None:
+    raise refusal(AssertionError, report)
 
 
 def _of_real_arrays(f: Callable[[tuple], Any], chosen: tuple) -> tuple[Callable[[tuple], Any], tuple]:
@@ -116,7 +113,7 @@ def _reports(f: Callable[[Any], Any], x: Any, modes: Sequence[str], order: int, 
     reports = []
     if "rev" in modes:
         report = check_gradient(cost, x, gradient=lambda x: make_vjp(f, x)[0](weights))
-        reports.append(noted(report, f"compared is reverse mode, on the {what} added up with random weights"))
+        reports.append(report.with_facts(compared("reverse mode", what)))
         if order > 1:
             pulled_back = lambda both: make_vjp(f, both[0])[0](both[1])  # noqa: E731
             reports += _reports(
@@ -124,7 +121,7 @@ def _reports(f: Callable[[Any], Any], x: Any, modes: Sequence[str], order: int, 
             )
     if "fwd" in modes:
         report = _check_forward(cost, f, x, lambda jvp: space.inner_prod(weights, jvp))
-        reports.append(noted(report, f"compared is forward mode, on the {what} added up with random weights"))
+        reports.append(report.with_facts(compared("forward mode", what)))
         if order > 1:
             tangent = rebuild_x(rng.normal(size=flat_x.size))
             pushed_forward = lambda both: make_jvp(f, both[0])(both[1])[1]  # noqa: E731

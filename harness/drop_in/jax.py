@@ -1,4 +1,4 @@
-"""`jax.test_util.check_grads`, by exact increments instead of differences with a fixed step."""
+"""`jax.test_util.check_grads`, by exact increments in place of differences with a fixed step."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -10,8 +10,10 @@ from jax.test_util import check_grads as original
 
 from harness.checks.traced.derivative_check import check_derivatives
 from harness.checks.traced.function_arguments import NoNumber
-from harness.drop_in.settling import reasons, undecided, without_meaning
+from harness.drop_in.fallback import Fallback, cannot_run, log_unused, refusal
 from harness.facts import message_table
+from harness.facts.fact import Fact, doubt
+from harness.facts.kinds import Kind
 from harness.verdict.report import Report
 
 NAME = "jax.test_util.check_grads"
@@ -20,7 +22,7 @@ MODES = {"fwd": "forward", "rev": "reverse", "lin": "forward"}
 """The original's modes, and what they are called here; a linearisation is a forward derivative."""
 
 APPROXIMATE = 1e-6
-"""JAX's own functions are approximations, and so are their rules: what they are off by is none of the caller's bugs."""
+"""JAX's own functions are approximations, and so are their rules: an error below this is not the caller's."""
 
 
 def check_grads(
@@ -39,60 +41,57 @@ def check_grads(
     f, args, order, modes
         As the original takes them.
     atol, rtol, eps
-        Without meaning, but handed on where the original has to decide.
+        Not used here, but handed on where the original has to decide.
 
     Raises
     ------
     AssertionError
         When a derivative is wrong; the message is the report.
     """
-    without_meaning(NAME, atol=atol, rtol=rtol, eps=eps)
+    log_unused(NAME, atol=atol, rtol=rtol, eps=eps)
     args = tuple(args)
-    ask_original = partial(original, f, args, order, modes, atol, rtol, eps)
+    fallback = Fallback(
+        NAME,
+        ask=partial(original, f, args, order, modes, atol, rtol, eps),
+        refuse=_refuse,
+        forgive=_inexact_rules_of_jax,
+        is_right=_is_right,
+    )
     chosen = tuple(dict.fromkeys(MODES[mode] for mode in MODES if mode in modes))
     unknown = [] if isinstance(modes, str) and chosen else [name for name in _listed(modes) if name not in MODES]
+    doubts = [doubt(Kind.UNKNOWN_MODE, repr(name), modes=", ".join(MODES)) for name in unknown]
     if unknown and not chosen:
-        return undecided(
-            NAME, f"modes={modes!r} names none of {', '.join(MODES)}, so that nothing is checked", ask_original
-        )
+        return fallback.ask_original(doubts)
     if not chosen or order < 1:
-        ask_original()
+        fallback.ask()
         return None
     try:
         reports = _reports(f, args, order, chosen)
     except NoNumber:
-        ask_original()
+        fallback.ask()
         return None
     except Exception as reason:  # noqa: BLE001  what f raises when it is traced, which the original does not ask of it
-        return undecided(NAME, f"{type(reason).__name__}: {reason}", ask_original)
-    for report in reports:
-        if report.verdict == "disagree" and not _inexact_rules_of_jax(report):
-            raise AssertionError(str(report))
-    doubts = [f"no mode is called {name!r}" for name in unknown]
-    doubts += [words for report in reports for words in _inexact_rules_of_jax(report)]
-    doubts += [reasons(report) for report in reports if report.verdict == "inconclusive" and not _is_right(report)]
-    doubts += [f"{name} is left out: {why}" for report in reports for name, why in report.left_out.items()]
-    doubts += [
-        message_table.say(note)
-        for report in reports
-        for note in report.notes
-        if "stop_gradient" in message_table.say(note)
-    ]  # the original looks behind
-    if doubts:
-        return undecided(NAME, "; ".join(dict.fromkeys(doubts)), ask_original)
-    return None
+        return fallback.ask_original(cannot_run(reason))
+    doubts += [fact for report in reports for fact in report.left_out.values()]
+    # the original differentiates through it, so it has to look
+    doubts += [note for report in reports for note in report.notes if "stop_gradient" in message_table.say(note)]
+    return fallback.settle(reports, doubts)
 
 
 def _listed(modes: str | Sequence[str]) -> Sequence[str]:
     return [modes] if isinstance(modes, str) else modes
 
 
-def _inexact_rules_of_jax(report: Report) -> list[str]:
+def _refuse(report: Report) -> None:
+    raise refusal(AssertionError, report)
+
+
+def _inexact_rules_of_jax(report: Report) -> list[Fact]:
     """What explains a disagreement where it is JAX's own rules that are a little off; nothing in any other case."""
     culprits = report.details.get("culprits", [])
     if not all(culprit["of_jax"] and culprit["off"] < APPROXIMATE for culprit in culprits):
         return []
-    return [f"JAX's own rule of {culprit['name']} is off by {culprit['off']:.1e} here" for culprit in culprits]
+    return [doubt(Kind.INEXACT_LIBRARY_RULE, culprit["name"], off=culprit["off"]) for culprit in culprits]
 
 
 def _is_right(report: Report) -> bool:

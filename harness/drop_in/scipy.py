@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,13 +11,13 @@ from scipy.sparse import issparse
 from scipy.sparse.linalg import LinearOperator
 
 from harness.checks.functions.gradient_check import check_gradient
-from harness.drop_in.directions import check_along
-from harness.drop_in.settling import generator, noted, reasons, undecided, without_meaning
+from harness.drop_in.fallback import Fallback, compared, generator, log_unused
+from harness.drop_in.line_checks import check_along
+from harness.facts.fact import doubt, note
+from harness.facts.kinds import Kind
 from harness.verdict.report import Report
 
 NAME = "scipy.optimize.check_grad"
-
-OF_PRODUCT = ", beside differences of v·jac(x), with a random v"
 
 EACH_ROW = 50  # outputs up to which a wrong Jacobian's row is named
 
@@ -40,7 +39,7 @@ def check_grad(
     func, grad, x0, *args
         As the original takes them; func answers one number, or several with a Jacobian for grad.
     epsilon, direction, rng, seed
-        Without meaning, but handed on where the original has to decide.
+        Not used here, but handed on where the original has to decide.
 
     Returns
     -------
@@ -60,7 +59,7 @@ def check_grad(
     if direction == "random" and not one_value:
         raise ValueError("direction='random' goes with a func of one value")
     given = {name: value for name, value in {"epsilon": epsilon, "rng": rng, "seed": seed}.items() if value is not None}
-    without_meaning(NAME, **given, direction=None if direction == "all" else direction)
+    log_unused(NAME, **given, direction=None if direction == "all" else direction)
 
     def ask_original() -> np.float64:
         return np.float64(original(func, grad, x0, *args, direction=direction, **given))
@@ -71,7 +70,8 @@ def check_grad(
         else check_least_squares(func, np.atleast_1d(x0), grad, args)
     )
     if report.verdict == "inconclusive":
-        return undecided(NAME, reasons(report), ask_original)
+        fallback = Fallback(NAME, ask_original, refuse=lambda report: None)
+        return fallback.ask_original(report.reasons or [doubt(Kind.UNDECIDED_COORDINATES)])
     largest = np.float64(max((pair.difference for pair in report.pairs), default=0.0))
     return largest if report.verdict == "agree" else max(largest, ask_original())
 
@@ -111,10 +111,10 @@ def check_minimize(
         def by_hess(x: np.ndarray) -> np.ndarray:
             return _of_shape("hess", _dense(hess(x, *args)), (x0.size, x0.size)).T @ v
 
-        reports.append(noted(check_gradient(along, x0, gradient=by_hess), f"compared is hess(x) v{OF_PRODUCT}"))
+        reports.append(check_gradient(along, x0, gradient=by_hess).with_facts(compared("hess(x) v", beside="v·jac(x)")))
     if hessp is not None:
         report = check_gradient(along, x0, gradient=lambda x: hessp(x, v, *args))
-        reports.append(noted(report, f"compared is hessp(x, v){OF_PRODUCT}"))
+        reports.append(report.with_facts(compared("hessp(x, v)", beside="v·jac(x)")))
     return reports
 
 
@@ -149,12 +149,10 @@ def check_least_squares(
     w, v = _direction(size), _direction(x0.size)
     whole = check(w)
     if size > 1:
-        whole = noted(whole, "compared are the rows of J, added up with random weights")
+        whole = whole.with_facts(compared("reverse products of J", "rows of J"))
     if whole.verdict == "disagree" and size <= EACH_ROW:
         rows = ((i, check(row)) for i, row in enumerate(np.eye(size)))
-        named = (
-            replace(found, notes=(*found.notes, f"row {i} of J")) for i, found in rows if found.verdict == "disagree"
-        )
+        named = (found.with_facts(note(Kind.JACOBIAN_ROW, row=i)) for i, found in rows if found.verdict == "disagree")
         return next(named, whole)
     if whole.verdict != "agree" or not isinstance(jac(x0, *args, **more), LinearOperator):
         return whole
@@ -163,7 +161,7 @@ def check_least_squares(
         lambda step: weighted(x0 + step * v, w),
         lambda step: float(w @ np.ravel(jac(x0 + step * v, *args, **more).matvec(v))),
     )
-    return noted(report, "compared is matvec along a random direction, its entries added up with random weights")
+    return report.with_facts(compared("matvec along a random direction", "entries"))
 
 
 def _direction(size: int) -> np.ndarray:

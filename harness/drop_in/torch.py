@@ -1,4 +1,4 @@
-"""`torch.autograd.gradcheck` and `gradgradcheck`, with steps that fit the function instead of one for all."""
+"""`torch.autograd.gradcheck` and `gradgradcheck`, with steps that fit the function in place of a fixed one."""
 
 # Not installed everywhere, so that its names cannot be resolved.
 # pyright: reportMissingImports=false, reportAttributeAccessIssue=false
@@ -6,6 +6,7 @@
 import inspect
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -14,15 +15,17 @@ from torch.autograd import gradcheck as original
 from torch.autograd import gradgradcheck as original_of_second
 from torch.autograd.gradcheck import GradcheckError
 
-from harness.drop_in.settling import reasons, undecided, without_meaning
-from harness.drop_in.tensors import Weighted, differentiable, every_output, random_like
-from harness.verdict.report import Finding, Report
+from harness.drop_in.fallback import Fallback, cannot_run, log_unused, refusal
+from harness.drop_in.torch_costs import WeightedCost, differentiable, every_output, random_like
+from harness.facts.fact import Fact, doubt
+from harness.facts.kinds import Kind
+from harness.verdict.report import Report
 
 NAME, NAME_OF_SECOND = "torch.autograd.gradcheck", "torch.autograd.gradgradcheck"
 
 APPROXIMATE = 1e-8
-"""PyTorch's own functions are approximations, and so are their derivatives: what these are off by is none of the
-caller's bugs, and values cannot tell whose it is."""
+"""PyTorch's own functions are approximations, and so are their derivatives. Values cannot tell whether an error below
+this is the library's or the caller's."""
 
 NUMBERS = ("eps", "atol", "rtol", "fast_mode")
 """What the originals take for their numerical Jacobians; all else that they take asks how autograd is used."""
@@ -73,9 +76,9 @@ def gradcheck(
     modes = check_backward_ad, check_forward_ad
     if not any(modes) or _is_refused_or_empty(inputs):
         return ask()
-    without_meaning(NAME, **{name: value for name, value in options.items() if name in NUMBERS})
+    log_unused(NAME, **{name: value for name, value in options.items() if name in NUMBERS})
     masked = bool(options.get("masked"))
-    return _settled(NAME, lambda: Weighted(func, inputs, differentiable, masked), modes, ask)
+    return _settled(NAME, lambda: WeightedCost(func, inputs, differentiable, masked), modes, ask)
 
 
 def gradgradcheck(
@@ -93,9 +96,9 @@ def gradgradcheck(
     refused = not any(modes) or (every.arguments["check_undefined_grad"] and not modes[0])
     if refused or _is_refused_or_empty(inputs):
         return ask()
-    without_meaning(NAME_OF_SECOND, **{name: value for name, value in options.items() if name in NUMBERS})
+    log_unused(NAME_OF_SECOND, **{name: value for name, value in options.items() if name in NUMBERS})
 
-    def weighted() -> Weighted:
+    def weighted() -> WeightedCost:
         outputs = every_output(func(*inputs))
         outputs = [outputs[k] for k in differentiable(outputs)]
         drawn = [v.to(y.dtype).requires_grad_() for v, y in zip(random_like(outputs, "cotangents"), outputs)]
@@ -105,7 +108,7 @@ def gradgradcheck(
         # one that has lost its graph counts, too: its second derivative is nothing, and ought to be something
         every_input, masked = (*inputs, *cotangents), every.arguments["masked"]
         chosen = lambda *given: [gradients(*given)[k] for k in there]  # noqa: E731
-        return Weighted(chosen, every_input, _all_of_them, masked, "gradients")
+        return WeightedCost(chosen, every_input, _all_of_them, masked, "gradients")
 
     return _settled(NAME_OF_SECOND, weighted, modes, ask)
 
@@ -126,30 +129,30 @@ def _gradients(func: Callable[..., Any], inputs: tuple) -> Callable[..., tuple]:
     return gradients
 
 
-def _settled(name: str, weighted: Callable[[], Weighted], modes: tuple[bool, bool], ask: partial) -> bool:
+def _settled(name: str, weighted: Callable[[], WeightedCost], modes: tuple[bool, bool], ask: partial) -> bool:
     """What the originals answer and raise, by our reports in reverse and in forward mode."""
+    scatter_allowed = ask.keywords.get("nondet_tol", 0.0) > 0.0
+
+    def refuse(report: Report) -> bool:
+        if scatter_allowed and not report.findings:  # it is not repeatable, as the caller said
+            return fallback.ask_original(report.reasons)
+        if ask.keywords["raise_exception"]:
+            raise refusal(GradcheckError, report)
+        return False
+
+    fallback = Fallback(name, ask, refuse, forgive=_slight_errors, stacklevel=5)
     try:
-        checked = weighted()
-        reports = [check() for check, wanted in zip((checked.check_backward, checked.check_forward), modes) if wanted]
+        cost = weighted()
+        reports = [check() for check, wanted in zip((cost.check_backward, cost.check_forward), modes) if wanted]
     except (TypeError, ValueError, NotImplementedError) as reason:
-        return undecided(name, f"{type(reason).__name__}: {reason}", ask, 4)
-    for report in reports:
-        if report.verdict == "disagree" and ask.keywords.get("nondet_tol", 0.0) > 0.0 and not report.findings:
-            return undecided(name, reasons(report), ask, 4)  # it is not repeatable, as was said
-        if report.findings and all(map(_slightly_off, report.findings)):
-            return undecided(name, f"a derivative is off by less than {APPROXIMATE:.0e} of itself", ask, 4)
-        if report.verdict == "disagree":
-            return _refused(report, ask)
-    undecided_ones = [report for report in reports if report.verdict == "inconclusive"]
-    if doubts := [f"{reasons(report)} ({report.notes[-1]})" for report in undecided_ones]:
-        return undecided(name, "; ".join(doubts), ask, 4)
-    return _apart_from_numbers(ask)
+        return replace(fallback, stacklevel=4).ask_original(cannot_run(reason))
+    return fallback.settle(reports, right=lambda: _apart_from_numbers(ask))
 
 
-def _refused(report: Report, ask: partial) -> bool:
-    if ask.keywords["raise_exception"]:
-        raise GradcheckError(str(report))
-    return False
+def _slight_errors(report: Report) -> tuple[Fact, ...]:
+    """The fact that all errors are so small that they may be the library's; nothing where one is larger."""
+    slight = [abs(x.value - x.expected) <= APPROXIMATE * abs(x.expected) for x in report.findings]
+    return (doubt(Kind.NEARLY_RIGHT, limit=APPROXIMATE),) if slight and all(slight) else ()
 
 
 def _apart_from_numbers(ask: partial) -> bool:
@@ -177,7 +180,3 @@ def _overlaps_itself(x: Any) -> bool:
     """Whether several entries of a tensor that requires a gradient are one number, so that none moves alone."""
     of_interest = isinstance(x, torch.Tensor) and x.requires_grad and x.layout == torch.strided
     return of_interest and any(not step and length > 1 for step, length in zip(x.stride(), x.shape))
-
-
-def _slightly_off(finding: Finding) -> bool:
-    return abs(finding.value - finding.expected) <= APPROXIMATE * abs(finding.expected)

@@ -1,6 +1,74 @@
-"""Messages about drop_ins."""
+"""Messages about drop-ins: what was compared, and why the original checker decided."""
 
+from harness.facts.fact import Fact
 from harness.facts.kinds import Kind
 from harness.facts.row import Row
 
-ROWS: dict[Kind, Row] = {}
+
+def _compared(fact: Fact) -> str:
+    outputs = fact.data["outputs"]
+    summed = f", on the {outputs} added up with random weights" if outputs else ""
+    beside = f", with differences of {fact.data['beside']}, with a random v" if fact.data["beside"] else ""
+    return f"Compared: {fact.where[0]}{summed}{beside}."
+
+
+ROWS = {
+    Kind.CANNOT_RUN: Row(
+        "This check cannot run here: {error}: {message}.",
+        meaning="The function raised, or it takes or answers something that this check cannot handle.",
+        cause="The function cannot be traced, or an input has a layout that is not supported.",
+        example="# A function for `check_grads` that calls float() on its argument.",
+        advice="Nothing, if the original's tolerances are enough. Else write the function so that it can be traced.",
+    ),
+    Kind.COMPARED_DERIVATIVE: Row(
+        _compared,
+        meaning="The derivative of one number was compared, which stands for the whole Jacobian.",
+        cause="The function has several outputs, or a Hessian is checked by its products.",
+        example="# gradcheck of a function that answers a vector.",
+        advice="Read the coordinate as one of the input: a wrong entry of any output shows in it.",
+    ),
+    Kind.INEXACT_LIBRARY_RULE: Row(
+        "JAX's own rule of {where} is off by {off:.1e} here.",
+        meaning="The library approximates this derivative; the error is not the caller's.",
+        cause="A series or a fit of limited precision.",
+        example="# jax.scipy.special.log_ndtr below -20.",
+        advice="Nothing, if so many digits are enough.",
+    ),
+    Kind.JACOBIAN_ROW: Row(
+        "This is row {row} of the Jacobian.",
+        meaning="The report is about one output; this row of the Jacobian is wrong.",
+        cause="The derivative of one residual has a mistake.",
+        example="import numpy as np\nfrom harness.drop_in.scipy import check_least_squares\n"
+        "A = np.array([[1.0, 2.0], [3.0, 4.0]])\n"
+        "report = check_least_squares(lambda x: A @ x, np.ones(2), lambda x: A * [[1.0, 1.0], [1.0, 2.0]])",
+        advice="Look at how this row is computed.",
+    ),
+    Kind.NEARLY_RIGHT: Row(
+        "A derivative is off by less than {limit:.0e} of itself.",
+        meaning="Values cannot tell whether the caller or the library makes an error this small.",
+        cause="PyTorch's own functions are approximations, and so are their derivatives.",
+        example="# gradcheck of a rule that is off by a factor 1 + 5e-9.",
+        advice="Check with `harness.check_gradient`, which forgives nothing.",
+    ),
+    Kind.ORIGINAL_DECIDED: Row(
+        "{where} decided, because this check could not.",
+        meaning="The original checker ran with the caller's arguments, and its result stands.",
+        cause="The point is a kink, the function cannot be traced, or noise hides the derivative.",
+        example="# gradcheck of relu at 0.",
+        advice="Read the reasons that follow. Move the point off the kink, or accept the original's verdict.",
+    ),
+    Kind.UNDECIDED_COORDINATES: Row(
+        "Too few coordinates could be decided.",
+        meaning="Nothing was found wrong, and too little was shown to be right.",
+        cause="Kinks or noise at most coordinates.",
+        example="# gradcheck of a function of many relus at 0.",
+        advice="Check at another point.",
+    ),
+    Kind.UNKNOWN_MODE: Row(
+        "There is no mode {where}; the modes are {modes}.",
+        meaning="The mode was ignored, as the original ignores it.",
+        cause='A mode is spelled differently: the names are "fwd" and "rev".',
+        example='from harness.drop_in.jax import check_grads\n# check_grads(f, (x,), 1, modes="reverse")',
+        advice="Correct the name.",
+    ),
+}

@@ -41,6 +41,23 @@ class Fact:
         return Fact, (self.kind, self.severity, self.where, dict(self.data))  # a mapping proxy cannot be pickled
 
 
+def to_document(fact: Fact) -> dict[str, Any]:
+    """A fact as JSON takes it."""
+    return {"kind": str(fact.kind), "severity": str(fact.severity), "where": list(fact.where), "data": dict(fact.data)}
+
+
+def from_document(document: Mapping[str, Any]) -> Fact:
+    """The fact of `to_document`.
+
+    Raises
+    ------
+    ValueError
+        For a kind or a severity that there is not.
+    """
+    kind, severity = Kind(document["kind"]), Severity(document["severity"])
+    return Fact(kind, severity, tuple(document["where"]), document["data"])
+
+
 def wrong(kind: Kind, *where: str, **data: Any) -> Fact:
     """A fact that makes the verdict "disagree"."""
     return Fact(kind, Severity.WRONG, where, data)

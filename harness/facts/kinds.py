@@ -55,7 +55,14 @@ class Kind(StrEnum):
     KINK = "kink"
 
     # -- drop-ins: harness/facts/drop_in_messages.py -------------------------------------------------------------------
+    CANNOT_RUN = "cannot-run"
+    COMPARED_DERIVATIVE = "compared-derivative"
+    INEXACT_LIBRARY_RULE = "inexact-library-rule"
+    JACOBIAN_ROW = "jacobian-row"
+    NEARLY_RIGHT = "nearly-right"
     ORIGINAL_DECIDED = "original-decided"
+    UNDECIDED_COORDINATES = "undecided-coordinates"
+    UNKNOWN_MODE = "unknown-mode"
 
     # -- homework: harness/facts/homework_messages.py ------------------------------------------------------------------
     ARGUMENT_CHANGED = "argument-changed"
@@ -80,4 +87,6 @@ class Kind(StrEnum):
     WHOLE_FILE_RUN = "whole-file-run"
 
     # -- sweeps and many networks: harness/facts/sweep_messages.py -----------------------------------------------------
+    CHECK_FAILED = "check-failed"
+    PROCESS_ENDED = "process-ended"
     SOURCE_NEVER_TOOK_PART = "source-never-took-part"

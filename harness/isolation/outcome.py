@@ -1,4 +1,4 @@
-"""What became of a call in another process."""
+"""The outcome of a call in another process."""
 
 import signal
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a call came to.
+    """The outcome of a call.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class Outcome:
     changed : mapping of int
         The arguments, by their place, that the call changed in place, as it left them; lists and tuples of arrays, too.
     what : str
-        What else is to be said in a few words, such as "ZeroDivisionError: division by zero".
+        A few words on it, such as "ZeroDivisionError: division by zero".
     error : str
         The name of the exception's type, such as "ZeroDivisionError".
     place : Place or None
@@ -58,14 +58,14 @@ class Outcome:
 
     @property
     def why(self) -> str:
-        """What happened, in words that follow a name: "raised ZeroDivisionError: division by zero (...)"."""
+        """What happened, as words that follow a name: "raised ZeroDivisionError: division by zero (...)"."""
         where = f" ({self.place})" if self.place else ""
         words = {"answered": "answered", "raised": f"raised {self.what}"}
         return words.get(self.kind, self.what) + where
 
 
 def how_it_ended(code: int) -> Outcome:
-    """The outcome where a process ended with a code, as `subprocess` tells it, instead of answering."""
+    """The outcome where a process ended with a code, as `subprocess` has it, instead of answering."""
     if code >= 0:
         return Outcome("exited", what=f"ended its process with exit code {code} instead of answering")
     try:

@@ -13,23 +13,18 @@ import time
 from pathlib import Path
 from typing import Any
 
+from harness.isolation.limits import LONGEST_WAIT, PRINTED, TRACE_TIMEOUT
 from harness.isolation.outcome import Outcome, Place, how_it_ended
 from harness.isolation.values import PREFIX, decode, lengths
 
-PRINTED = 2**16  # bytes of stdout, and of stderr, that are kept
-
-DYING = 1.0  # seconds to write down which line it was
-
-LONGEST_WAIT = 3600.0  # seconds: the system's calls take no number of any size
-
 _PROGRAM = (
     "import json, sys; path, fds = json.loads(sys.argv.pop()); sys.path[:] = path; "
-    "from harness.isolation.child import main; main(*fds)"
+    "from harness.isolation.child_process import main; main(*fds)"
 )
 
 
 class Process:
-    """Python with `harness.isolation.child` in a session and an empty folder of its own.
+    """Python with `harness.isolation.child_process` in a session and an empty folder of its own.
 
     Attributes
     ----------
@@ -149,7 +144,7 @@ class Process:
     def _how_it_ended(self) -> Outcome:
         self.ended = True
         try:
-            return how_it_ended(self._child.wait(DYING))
+            return how_it_ended(self._child.wait(TRACE_TIMEOUT))
         except subprocess.TimeoutExpired:
             return Outcome("died", what="closed the pipe that its answer should have come through")
 
@@ -162,7 +157,7 @@ class Process:
         """The innermost line of a file that was running when the child crashed; or now, which crashes it."""
         with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
             self._child.send_signal(signal.SIGABRT)  # faulthandler writes a traceback, whatever Python is busy with
-            self._child.wait(DYING)
+            self._child.wait(TRACE_TIMEOUT)
         self._trace.seek(0)
         written = self._trace.read(2**16).decode(errors="replace")
         name = file.encode("ascii", "backslashreplace").decode()
@@ -197,24 +192,24 @@ def _missing(answer: bytearray) -> int:
 
 
 def _outcome(document: Any) -> Outcome:
-    """The outcome that the child tells of, none of whose words are trusted."""
+    """The outcome that the child reports, whose every field is checked."""
     match document:
         case {"kind": "answered", "value": value, "changed": list(changed)}:
             return Outcome("answered", value, changed=dict(map(_changed, changed)))
         case {"kind": "raised" | "exited" as kind, "what": str(what), "error": str(error), "place": place}:
             return Outcome(kind, what=what, error=error, place=_place(place))
-    raise ValueError("the answer cannot be read (it is no outcome)")
+    raise ValueError("the answer cannot be read (it is not an outcome)")
 
 
-def _changed(told: Any) -> tuple[int, Any]:
-    match told:
+def _changed(document: Any) -> tuple[int, Any]:
+    match document:
         case [int(place), now]:
             return place, now
-    raise ValueError("the answer cannot be read (it tells of no argument)")
+    raise ValueError("the answer cannot be read (it names no argument)")
 
 
-def _place(told: Any) -> Place | None:
-    match told:
+def _place(document: Any) -> Place | None:
+    match document:
         case str(file), int(line), str(function), str(text):
             return Place(file, line, function, text)
     return None

@@ -1,7 +1,7 @@
 """Plain values and NumPy arrays as bytes, and back without trusting whoever wrote them.
 
-A message is a header of JSON, which tells the structure, and the arrays' bytes one after the other, in the order in
-which the header names them. Nothing is unpickled, no name is looked up, and nothing is allocated that was not received.
+A message is a header of JSON, which describes the structure, and the arrays' bytes one after the other, in the order
+in which the header names them. Nothing is unpickled, no name is looked up, and only what was received is allocated.
 """
 
 import json
@@ -166,7 +166,7 @@ def _built_array(content: Any, chunks: _Chunks) -> np.ndarray:
 
 
 def copies(value: Any) -> Any:
-    """Arrays, and those in lists and tuples, copied; None for what is neither, which `differ` has no word on."""
+    """Arrays, and those in lists and tuples, copied; None for anything else, which `differ` does not compare."""
     match value:
         case np.ndarray():
             return value.copy()
@@ -176,7 +176,7 @@ def copies(value: Any) -> Any:
 
 
 def differ(kept: Any, value: Any) -> bool:
-    """Whether arrays are not what they were when `copies` were taken: in an entry, in shape or type, or not there."""
+    """Whether arrays have changed since `copies` were taken: in an entry, in shape, in type, or in number."""
     match kept:
         case np.ndarray():
             alike = isinstance(value, np.ndarray) and (kept.dtype, kept.shape) == (value.dtype, value.shape)

@@ -8,13 +8,12 @@ from numbers import Real
 from pathlib import Path
 from typing import Any
 
-from harness.isolation.child import Setting
+from harness.isolation.child_process import Setting
+from harness.isolation.limits import LEAST_MEMORY, MEMORY, START_TIMEOUT, TIMEOUT
 from harness.isolation.outcome import Outcome
 from harness.isolation.process import Process
 from harness.named_objects import file_of_module, is_file
 from reference.whole_numbers import whole_number
-
-STARTING = 60.0  # seconds that starting Python and importing NumPy may take on a busy machine
 
 
 class Worker:
@@ -31,7 +30,7 @@ class Worker:
     timeout : float
         Seconds for each call, and for running the file itself.
     memory : int
-        Bytes of address space. NumPy alone takes a tenth of the default; JAX and PyTorch fit, too.
+        Bytes of address space (`harness.isolation.limits`).
     prepare : sequence of (str, tuple)
         What to call there before the target is imported: functions as ``module:function``, with arguments that can be
         pickled.
@@ -39,7 +38,7 @@ class Worker:
     Raises
     ------
     ValueError, TypeError
-        For limits that are no numbers, or too small for Python itself.
+        For limits that are not numbers, or too small for Python itself.
     OSError
         Later, when no process can be started.
     """
@@ -48,8 +47,8 @@ class Worker:
         self,
         target: str | Path,
         *,
-        timeout: float = 10.0,
-        memory: int = 4 * 2**30,
+        timeout: float = TIMEOUT,
+        memory: int = MEMORY,
         prepare: Sequence[tuple[str, tuple]] = (),
     ):
         self._process: Process | None = None
@@ -59,7 +58,7 @@ class Worker:
         self.target = str(Path(target).resolve()) if is_file(target) else str(target)
         self.timeout: float = timeout
         self._file = self.target if is_file(target) else file_of_module(self.target)
-        self._setting = Setting(self.target, whole_number("memory", memory, at_least=2**28), tuple(prepare))
+        self._setting = Setting(self.target, whole_number("memory", memory, at_least=LEAST_MEMORY), tuple(prepare))
 
     def load(self) -> Outcome:
         """Import the target; the value is a list of the public functions and classes that it defines, in their order.
@@ -69,7 +68,7 @@ class Worker:
         if self._loaded is None or (self._process is None and self._loaded.kind == "answered"):
             self.close()
             self._process = Process()
-            started = self._ask(self._setting, STARTING)
+            started = self._ask(self._setting, START_TIMEOUT)
             if started.kind != "answered":
                 raise OSError(
                     f"cannot start a process of its own for {self.target}: it {started.why}\n{started.stderr}"

@@ -1,5 +1,6 @@
 """The page of `harness sweep`."""
 
+from harness.facts import message_table
 from harness.pages.document import table
 from harness.reports.parts import listing, page, section, wide
 from harness.sweep.summary import SweepSummary
@@ -7,7 +8,10 @@ from harness.sweep.summary import SweepSummary
 
 def sweep_page(summary: SweepSummary) -> str:
     """What a file of rows holds so far: the counts, why rows are undecided, and the first that are wrong."""
-    examples = [(row["seed"], row["verdict"], row["shape"], row["reason"]) for row in summary.examples]
+    examples = [
+        (row["seed"], row["verdict"], row["shape"], " ".join(map(message_table.say, row["facts"])))
+        for row in summary.examples
+    ]
     headline, *rest = str(summary).splitlines()
     closest = [line.strip() for line in rest if line.strip().startswith(("largest", f"{summary.pace:.0f} rows"))]
     sections = [

@@ -1,4 +1,4 @@
-"""A right backprop in small steps, so that a bug is one step replaced: what `harness.sources.bug_zoo` is made of."""
+"""A right backprop in small steps; each bug of `harness.sources.bug_zoo` replaces one of them."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -75,7 +75,7 @@ class Backprop:
         forward = self.forward(problem, theta)
         return self.cost(problem, forward), self.gradient(problem, theta, list(self.backward(problem, forward)))
 
-    # the way through, which no bug replaces
+    # -- the order of the steps, which no bug changes ------------------------------------------------------------------
 
     def forward(self, problem: Problem, theta: np.ndarray) -> Forward:
         """Z, A and inputs of every layer, up to the Z of the output layer."""
@@ -114,7 +114,7 @@ class Backprop:
         """The gradients of all layers, output first, as one vector like θ."""
         return self.finish(self.layout("gradient").unroll(backwards[::-1]), problem, theta)
 
-    # the steps
+    # -- the steps -----------------------------------------------------------------------------------------------------
 
     def examples(self, problem: Problem) -> tuple[np.ndarray, np.ndarray]:
         return problem.X, problem.Y

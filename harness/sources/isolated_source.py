@@ -1,4 +1,4 @@
-"""A gradient source of somebody's own in a process of its own: an endless loop or a crash is a failure like others."""
+"""A gradient source in a process of its own, so that an endless loop or a crash is a failure like others."""
 
 import sys
 from collections.abc import Mapping
@@ -16,7 +16,8 @@ from reference.measured import NotApplicable
 from reference.network import Network
 from reference.problem import Problem
 
-ENDINGS = 3  # processes that a source may take down, or keep busy until time is up
+ENDINGS = 3
+"""So many processes may a source take down, or keep busy until time is up; then it is not called any more."""
 
 
 class Isolated:
@@ -35,7 +36,7 @@ class Isolated:
     Raises
     ------
     SourceFailed
-        When called, and no answer comes. After `ENDINGS` processes it is not asked any more.
+        When called, and no answer comes. After `ENDINGS` processes it is not called any more.
     """
 
     def __init__(self, name: str, timeout: float, activations: Mapping[str, Activation]):
@@ -51,7 +52,7 @@ class Isolated:
 
     def __call__(self, problem: Problem, theta: Any) -> Any:
         if self._endings >= ENDINGS:
-            raise SourceFailed(f"source {self.spelled!r} is not asked any more: it {self._last.why}")
+            raise SourceFailed(f"source {self.spelled!r} is not called any more: it {self._last.why}")
         outcome = self._last = self._worker.call(self._attribute, self._sent(problem), theta)
         sys.stderr.write(outcome.stdout + outcome.stderr)
         if outcome.error == NotApplicable.__name__:
@@ -96,5 +97,5 @@ def imported_as(spelled: str, name: str) -> Activation:
 
 
 def isolated_source(name: str, timeout: float, activations: Mapping[str, Activation]) -> Source:
-    """The source of that name, not imported; as `harness.sources.source_names.as_source`, it stands alone."""
+    """The source of that name, which is not imported here; it has a family of its own."""
     return Source(name, name, Isolated(name, timeout, activations))

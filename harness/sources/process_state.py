@@ -1,4 +1,4 @@
-"""What code of somebody else's leaves behind, settings of the whole process, put back; and whose an exception is."""
+"""Settings of the whole process that foreign code changes, put back after it; and which source raised an exception."""
 
 import inspect
 import os
@@ -33,7 +33,7 @@ def _put_back_numpy_random_state(state: tuple[Any, ...]) -> None:
 
 
 def _put_back_filters(filters: list[Any]) -> None:
-    warnings.simplefilter("default")  # which also lets Python know that its memory of warnings is out of date
+    warnings.simplefilter("default")  # this also invalidates Python's memory of warnings that were shown
     warnings.filters[:] = filters  # pyright: ignore[reportIndexIssue]
 
 
@@ -77,7 +77,7 @@ _SETTINGS = (
 
 
 class KeptSettings:
-    """A ``with`` that puts back what was changed within, and tells it.
+    """A ``with`` that puts back what was changed within, and lists it.
 
     Attributes
     ----------
@@ -110,12 +110,12 @@ class KeptSettings:
 
 @contextmanager
 def blamed(source: Source) -> Iterator[None]:
-    """A ``with`` around a source's call: what it raises is handed on with a note whose it is, and where.
+    """A ``with`` around a source's call: an exception goes on with a note that names the source and the line.
 
     Raises
     ------
     SourceFailed
-        For what would end the program, such as ``sys.exit()``: an exit code of 0 would say that the sources agree.
+        In place of what would end the program, such as ``sys.exit()``, whose exit code 0 would mean that sources agree.
     """
     try:
         yield
@@ -127,7 +127,7 @@ def blamed(source: Source) -> Iterator[None]:
     except Exception as error:
         error.add_note(f"raised by source {source.name!r}{raised_at(error)}")
         raise
-    except BaseException as error:  # which only the end of a program should pass on
+    except BaseException as error:  # nothing but the end of the program may pass
         what = f"source {source.name!r} raised {type(error).__name__}: {error}{raised_at(error)}"
         raise SourceFailed(what) from error
 
@@ -139,7 +139,7 @@ T = TypeVar("T")
 def settings_kept(check: Callable[P, T]) -> Callable[P, T]:
     """A check after which all settings are as they were before it, whatever the checked code and its imports change.
 
-    That it is called as it can be is looked at first: it is the caller's to know, and no fault of the check.
+    The arguments are bound first, so that a wrong call is reported as the caller's and not as the check's.
     """
     takes = inspect.signature(check)
 

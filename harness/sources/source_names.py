@@ -1,4 +1,4 @@
-"""Gradient sources as people name them: by a name, by module:function, or a function of their own under any name."""
+"""Gradient sources by what people write: a name, module:function, or a function of their own under any name."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -12,16 +12,18 @@ from reference.measured import GradientSource
 from reference.printable import given, printable
 from reference.problem import Problem
 
-SMALL = 1000  # parameters: forward mode costs one tangent for each
+SMALL = 1000
+"""Parameters up to which JAX's forward mode, which costs one tangent for each, is a source by default."""
 
-BUG = "bug:"  # before the name of a bug of the zoo
+BUG = "bug:"
+"""The prefix of a bug's name."""
 
 Sources = Iterable[str | Source] | Mapping[str, GradientSource] | Mapping[str, str]
 """What checks take: names, sources of the harness, or a mapping from any name to a source or to its name."""
 
 
 def default_sources(problem: Problem) -> dict[str, Source]:
-    """What `cross_check` runs when nothing is said: everything that is affordable at the problem's size."""
+    """What `cross_check` runs by default: every source that is affordable at the problem's size."""
     names = ["loop", "vectorized", "jax", "finite-difference"]
     if problem.network.size <= SMALL:
         names.insert(3, "jax-forward")
@@ -62,7 +64,7 @@ def find_source(name: str) -> Source:
 def as_source(name: str, source: Any) -> Source:
     """A source, or the one of that name, under the name that somebody gives it.
 
-    A function that is none of the harness's stands alone: no name makes it one of a family.
+    A function that is not the harness's has a family of its own, whatever its name.
 
     Raises
     ------

@@ -27,13 +27,13 @@ class Source:
         Sources that share an author or a mechanism share its bugs, so that a family has one vote.
     function : callable, or str
         ``function(problem, theta) -> (cost, gradient)``, or where to import it from: "module:attribute". A
-        `reference.measured.Oracle` tells its own error, too.
+        `reference.measured.Oracle` reports its own error, too.
     needs_jax : bool
         Whether it imports JAX, or may.
     does : str
-        How it comes to its gradient, in a few words.
+        How it computes its gradient, in a few words.
     failed : callable, optional
-        Told what the source raises, which then is left out of that check. Without it, a check raises it on.
+        Called with what the source raises, and the source is left out of that check. Without it, the exception goes on.
     """
 
     name: str

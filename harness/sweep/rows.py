@@ -1,4 +1,4 @@
-"""One row of a sweep: a random check that its seed decides, and what came of it."""
+"""One row of a sweep: a random check that its seed decides, and its outcome."""
 
 import json
 import time
@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from harness.facts.fact import Fact, from_document, to_document, wrong
+from harness.facts.kinds import Kind
 from harness.sweep.settings import Settings
 from harness.verdict.report import Report
 
@@ -14,26 +16,23 @@ ERROR = "error"
 """The verdict of a row whose check could not be made: a source raised, hung, or took its process down."""
 
 
-SEPARATOR = " | "  # of reasons, which have semicolons in them
-
-
 class Row(NamedTuple):
-    """What one check came to. All but the last two is decided by the seed, the settings and the code.
+    """The outcome of one check. The seed, the settings and the code decide all but the last two columns.
 
     Attributes
     ----------
     seed : int
         What decides the check.
     shape : str
-        What was checked, in words.
+        What was checked.
     verdict : str
         "agree", "disagree", "inconclusive", or `ERROR`.
     worst : float or None
         The largest |difference| / bound between any two sources; None where nothing could be compared.
     outliers : str
         The sources named, separated by commas.
-    reason : str
-        Why the verdict is not "agree".
+    facts : str
+        Why the verdict is not "agree": a list of facts (JSON).
     seconds, times : float, str
         Of the whole check, and of each source (JSON).
     """
@@ -43,9 +42,14 @@ class Row(NamedTuple):
     verdict: str
     worst: float | None = None
     outliers: str = ""
-    reason: str = ""
+    facts: str = "[]"
     seconds: float = 0.0
     times: str = "{}"
+
+    @property
+    def reasons(self) -> list[Fact]:
+        """The facts, as values."""
+        return [from_document(document) for document in json.loads(self.facts)]
 
 
 def make_rows(settings: Settings, seeds: Sequence[int]) -> list[Row]:
@@ -60,14 +64,14 @@ def make_row(settings: Settings, seed: int) -> Row:
     try:
         row = _from_report(seed, shape, check())
     except Exception as error:  # noqa: BLE001  whatever a source raises: the sweep goes on
-        said = "; ".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())])
-        row = error_row(settings, seed, said)
+        lines = [f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())]
+        row = error_row(settings, seed, wrong(Kind.CHECK_FAILED, error=" ".join("; ".join(lines).split())))
     return row._replace(seconds=time.perf_counter() - started)
 
 
-def error_row(settings: Settings, seed: int, reason: str) -> Row:
+def error_row(settings: Settings, seed: int, reason: Fact) -> Row:
     """The row of a check that did not come to a verdict."""
-    return Row(seed, prepare(settings, seed)[0], ERROR, reason=" ".join(reason.split()))
+    return Row(seed, prepare(settings, seed)[0], ERROR, facts=_as_json([reason]))
 
 
 def prepare(settings: Settings, seed: int) -> tuple[str, Callable[[], Report]]:
@@ -112,6 +116,10 @@ def _from_report(seed: int, shape: str, report: Report) -> Row:
         report.verdict,
         max(ratios, default=None),
         ",".join(report.outliers),
-        SEPARATOR.join([*(fact.kind for fact in report.reasons), *(finding.fact.kind for finding in report.findings)]),
+        _as_json([*report.reasons, *(finding.fact for finding in report.findings)]),
         times=json.dumps({row.name: row.seconds for row in report.sources}),
     )
+
+
+def _as_json(facts: Sequence[Fact]) -> str:
+    return json.dumps([to_document(fact) for fact in facts], ensure_ascii=False)

@@ -19,7 +19,7 @@ BEGIN;
 CREATE TABLE stamp (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE rows (
     seed INTEGER PRIMARY KEY, shape TEXT NOT NULL, verdict TEXT NOT NULL, worst REAL, outliers TEXT NOT NULL,
-    reason TEXT NOT NULL, seconds REAL NOT NULL, times TEXT NOT NULL
+    facts TEXT NOT NULL, seconds REAL NOT NULL, times TEXT NOT NULL
 );
 CREATE INDEX rows_by_verdict ON rows (verdict);
 PRAGMA application_id = {APPLICATION_ID};

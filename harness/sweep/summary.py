@@ -1,15 +1,21 @@
-"""What a sweep has found so far."""
+"""The rows of a sweep, counted: verdicts, outliers, kinds of doubt, and the first rows that are wrong."""
 
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
 from harness.bounds.tolerances import INCONCLUSIVE_SHARE
-from harness.sweep.rows import ERROR, SEPARATOR
+from harness.facts import message_table
+from harness.facts.fact import kinds_of
+from harness.sweep.rows import ERROR, Row
 from harness.sweep.store import Store
+from harness.verdict.report import json_ready
 
-SCHEMA = "harness.sweep/1"
-SHOWN = 5  # rows of each kind
+SCHEMA = "harness.sweep/2"
+"""Version 2: facts in the place of reasons in words."""
+
+SHOWN = 5
+"""So many rows of each verdict are shown; the others are counted."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +33,9 @@ class SweepSummary:
     outliers : dict
         How often each source was named, alone or with others.
     reasons : dict
-        Why rows are inconclusive, in general words, and how many are so; a row may be for several reasons.
+        The kinds of facts for which rows are inconclusive, and how many rows each; a row may have several.
     examples : list of dicts
-        The first rows that disagree, or could not be checked, with their reasons.
+        The first rows that disagree, or could not be checked, with their facts.
     worst : float or None
         The largest |difference| / bound where all agree.
     seconds : float
@@ -64,18 +70,18 @@ class SweepSummary:
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready document."""
         worst = self.worst if self.worst is None or self.worst < float("inf") else "inf"
-        return {"schema": SCHEMA, "verdict": self.verdict} | vars(self) | {"worst": worst}
+        return json_ready({"schema": SCHEMA, "verdict": self.verdict} | vars(self) | {"worst": worst})
 
     def __str__(self) -> str:
         counts = ", ".join(f"{count:,} {verdict}" for verdict, count in self.counts.items())
         lines = [f"{self.verdict.upper()}: {self.rows:,} rows (seeds {self.first} to {self.last}): {counts}"]
         lines += [f"  {name} was named {count:,} times" for name, count in self.outliers.items()]
         lines += [f"  inconclusive, {count:,} times: {reason}" for reason, count in self.reasons.items()]
-        lines += [f"  seed {row['seed']}, {row['verdict']}: {row['shape']}: {row['reason']}" for row in self.examples]
+        for row in self.examples:
+            reasons = " ".join(map(message_table.say, row["facts"]))
+            lines.append(f"  seed {row['seed']}, {row['verdict']}: {row['shape']}: {reasons}")
         if self.worst is not None:
-            lines.append(
-                f"  largest difference where all agree: {self.worst:.2g} of what rounding and truncation allow"
-            )
+            lines.append(f"  largest difference where all agree: {self.worst:.2g} of its error bound")
         if self.rows:
             lines.append(f"  {self.pace:.0f} rows a second and core")
         return "\n".join(lines)
@@ -89,14 +95,13 @@ def summarise(store: Store) -> SweepSummary:
         counts: dict[str, int] = dict.fromkeys(("agree", "disagree", "inconclusive", ERROR), 0)
         counts |= dict(store.ask("SELECT verdict, count(*) FROM rows GROUP BY verdict"))
         outliers = store.ask("SELECT outliers, count(*) FROM rows WHERE outliers != '' GROUP BY 1 ORDER BY 2 DESC")
-        doubts = store.ask("SELECT reason FROM rows WHERE verdict = 'inconclusive'")
-        reasons = Counter(kind for (said,) in doubts for kind in set(said.split(SEPARATOR)))
+        doubts = store.ask("SELECT * FROM rows WHERE verdict = 'inconclusive'")
+        reasons = Counter(str(kind) for row in doubts for kind in kinds_of(Row(*row).reasons))
         examples = [
-            {"seed": seed, "verdict": verdict, "shape": shape, "reason": reason}
+            {"seed": row.seed, "verdict": row.verdict, "shape": row.shape, "facts": row.reasons}
             for which in ("disagree", ERROR)
-            for seed, verdict, shape, reason in store.ask(
-                "SELECT seed, verdict, shape, reason FROM rows WHERE verdict = ? ORDER BY seed LIMIT ?", which, SHOWN
-            )
+            for found in store.ask("SELECT * FROM rows WHERE verdict = ? ORDER BY seed LIMIT ?", which, SHOWN)
+            for row in [Row(*found)]
         ]
         ((worst,),) = store.ask("SELECT max(worst) FROM rows WHERE verdict = 'agree'")
         return SweepSummary(

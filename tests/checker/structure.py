@@ -27,7 +27,7 @@ RENDERERS = (
     "harness/grading/student_feedback.py",
     "harness/teaching/",
 )
-"""Where facts are put into words: what prints, draws or writes. Everything else decides, and reads kinds and numbers."""
+"""Modules that print, draw or write, and so put facts into words. All others decide by kinds and numbers."""
 
 
 def breaches() -> Iterator[str]:
@@ -60,8 +60,7 @@ def _attributes(name: str, tree: ast.AST) -> Iterator[str]:
     for node in ast.walk(tree):
         if not isinstance(node, ast.ClassDef):
             continue
-        declared = {item.target.id for item in node.body if isinstance(item, ast.AnnAssign) and _is_name(item.target)}
-        declared |= {target.id for item in node.body if isinstance(item, ast.Assign) for target in item.targets if _is_name(target)}
+        declared = {name.id for item in node.body for name in _targets(item)}
         initial: set[str] = set()
         later: dict[str, int] = {}
         for method in (item for item in node.body if isinstance(item, (ast.FunctionDef, ast.AsyncFunctionDef))):
@@ -70,22 +69,24 @@ def _attributes(name: str, tree: ast.AST) -> Iterator[str]:
                     initial.add(attribute.attr)
                 else:
                     later.setdefault(attribute.attr, attribute.lineno)
-        if len(initial | set(later)) > MOST_ATTRIBUTES:
-            yield f"{name}:{node.lineno}: {node.name} sets {len(initial | set(later))} attributes, more than {MOST_ATTRIBUTES}"
+        if (count := len(initial | set(later))) > MOST_ATTRIBUTES:
+            yield f"{name}:{node.lineno}: {node.name} sets {count} attributes, more than {MOST_ATTRIBUTES}"
         for attribute, line in later.items():
             if attribute not in initial | declared:
                 yield f"{name}:{line}: {node.name}.{attribute} is set outside of __init__"
 
 
-def _is_name(node: ast.AST) -> bool:
-    return isinstance(node, ast.Name)
+def _targets(statement: ast.stmt) -> list[ast.Name]:
+    """The names that an assignment in a class's body declares."""
+    targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
+    return [target for target in targets if isinstance(target, ast.Name)]
 
 
 def _set_on_self(method: ast.AST) -> Iterator[ast.Attribute]:
     for node in ast.walk(method):
-        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and isinstance(node.value, ast.Name):
-            if node.value.id == "self":
-                yield node
+        is_set = isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)
+        if is_set and isinstance(node.value, ast.Name) and node.value.id == "self":
+            yield node
 
 
 def _sentences(name: str, tree: ast.AST) -> Iterator[str]:
@@ -96,5 +97,4 @@ def _sentences(name: str, tree: ast.AST) -> Iterator[str]:
 
 if __name__ == "__main__":
     found = list(breaches())
-    print("\n".join(found) or "the structure holds")
-    sys.exit(bool(found))
+    sys.exit("\n".join(found) or 0)

@@ -2,10 +2,10 @@
 
 import pytest
 
-from harness.drop_in import settling
+from harness.drop_in import fallback
 
 
 @pytest.fixture(autouse=True)
-def nothing_told_yet(monkeypatch):
+def nothing_logged_yet(monkeypatch):
     """What is logged once is logged anew in each test."""
-    monkeypatch.setattr(settling, "_told", set())
+    monkeypatch.setattr(fallback, "_logged", set())

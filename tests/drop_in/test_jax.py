@@ -137,7 +137,7 @@ def test_where_nothing_is_decided_the_original_is_asked_with_the_callers_argumen
     def branches(x):
         return jnp.sin(x) if x > 0 else x
 
-    with pytest.warns(InconclusiveGradient, match=r"^jax.test_util.check_grads has decided.*cannot be traced"):
+    with pytest.warns(InconclusiveGradient, match="original-decided.*cannot-run"):
         check_grads(branches, (1.0,), 1)
     with (
         pytest.warns(InconclusiveGradient),
@@ -151,7 +151,7 @@ def test_what_a_function_raises_when_it_is_traced_is_no_failed_check():
         assert not isinstance(x, Tracer) or isinstance(x, JVPTracer), "traced"
         return jnp.sin(x)
 
-    with pytest.warns(InconclusiveGradient, match="cannot: AssertionError: traced"):
+    with pytest.warns(InconclusiveGradient, match="cannot-run"):
         check_grads(picky, (1.0,), 1, ["fwd"])
 
 
@@ -159,7 +159,7 @@ def test_a_mode_that_jax_lacks_fails_as_in_the_original():
     f = rule(lambda x: (jnp.sin(x), x), lambda x, c: (c * jnp.cos(x),))
     check_grads(f, (X,), 1, ["rev"])
     with (
-        pytest.warns(InconclusiveGradient, match="forward is left out"),
+        pytest.warns(InconclusiveGradient, match="original-decided"),
         pytest.raises(TypeError, match="forward-mode"),
     ):
         check_grads(f, (X,), 1, ["fwd", "rev"])
@@ -212,19 +212,17 @@ def test_a_number_for_the_derivative_of_what_is_none_is_left_to_the_original():
         check_grads(f, (OUTSIDE,), 1)
 
 
-def test_arguments_without_meaning_are_logged_once(caplog):
+def test_arguments_that_are_not_used_are_logged_once(caplog):
     with caplog.at_level(logging.WARNING):
         check_grads(jnp.sin, (0.3,), 1, atol=1e-2)
         check_grads(jnp.sin, (0.3,), 1, atol=1e-2)
-    assert [record.getMessage().partition(",")[0] for record in caplog.records] == [
-        "jax.test_util.check_grads: atol=0.01 has no meaning here"
-    ]
+    assert [record.args for record in caplog.records] == [("jax.test_util.check_grads", "atol", 1e-2)]
 
 
 def test_a_rule_of_jax_itself_that_is_a_little_off_is_left_to_the_original():
     with (
         jax.enable_x64(True),
-        pytest.warns(InconclusiveGradient, match=r"JAX's own rule of jax.scipy.special.log_ndtr is off by \d\.\de-09"),
+        pytest.warns(InconclusiveGradient, match="inexact-library-rule"),
     ):
         assert check_grads(jax.scipy.special.log_ndtr, (-20.0,), 1) is None
 
@@ -235,12 +233,13 @@ def test_a_rule_of_the_callers_own_that_is_a_little_off_is_not():
         return jnp.sin(x)
 
     nearly.defvjp(lambda x: (nearly(x), x), lambda x, g: ((1.0 + 1e-9) * g * jnp.cos(x),))
-    with jax.enable_x64(True), pytest.raises(AssertionError, match="the rule of nearly"):
+    with jax.enable_x64(True), pytest.raises(AssertionError) as raised:
         check_grads(nearly, (X,), 1, modes=["rev"])
+    assert [culprit["name"] for culprit in raised.value.report.details["culprits"]] == ["nearly"]
 
 
 @pytest.mark.parametrize("modes", [["reverse"], ["fwd", "reverse"], "backward"])
 def test_a_mode_that_there_is_none_of_does_not_pass_without_a_word(modes):
     """The original checks nothing then, and passes."""
-    with pytest.warns(InconclusiveGradient, match="(names none of fwd|no mode is called 'reverse')"):
+    with pytest.warns(InconclusiveGradient, match="unknown-mode"):
         check_grads(jnp.sin, (0.3,), 1, modes)

@@ -16,6 +16,7 @@ from torch.autograd.gradcheck import GradcheckError  # noqa: E402
 
 from harness.drop_in import InconclusiveGradient  # noqa: E402
 from harness.drop_in.torch import gradcheck, gradgradcheck  # noqa: E402
+from harness.facts.kinds import Kind  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
 
@@ -95,15 +96,16 @@ class TwiceForward(Function):
         return factors * t * ctx.saved_tensors[0].cos()
 
 
-@pytest.mark.parametrize(("size", "where"), [(5, r"a\[4\] = "), (1000, "direction = ")])
+@pytest.mark.parametrize(("size", "where"), [(5, "a[4]"), (1000, "direction")])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_forward_mode_of_any_size_is_checked_along_a_direction(size, where, dtype, monkeypatch, recwarn):
     forward = {"check_forward_ad": True, "check_backward_ad": False}
     assert gradcheck(TwiceForward.apply, (tensor(size, dtype=dtype),), **forward)
     assert not [w for w in recwarn if issubclass(w.category, InconclusiveGradient)]
     monkeypatch.setattr(TwiceForward, "factor", 1.1)
-    with pytest.raises(GradcheckError, match=f"(?s)^DISAGREE.*fun: {where}"):
+    with pytest.raises(GradcheckError) as raised:
         gradcheck(TwiceForward.apply, (tensor(size, dtype=dtype),), **forward)
+    assert raised.value.report.findings[0].where == where
 
 
 def test_forward_mode_leaves_out_what_has_no_derivative(recwarn):
@@ -137,16 +139,19 @@ def test_forward_mode_leaves_out_what_has_no_derivative(recwarn):
 
 def test_the_report_says_which_mode_is_wrong_and_that_outputs_are_added_up(monkeypatch):
     monkeypatch.setattr(TwiceForward, "factor", 1.1)
-    with pytest.raises(GradcheckError, match="compared is forward mode, on the outputs added up with random weights"):
-        gradcheck(TwiceForward.apply, (tensor(3),), check_forward_ad=True, check_backward_ad=False)
+
+    def compared(func, x, **modes):
+        with pytest.raises(GradcheckError) as raised:
+            gradcheck(func, (x,), **modes)
+        (fact,) = [fact for fact in raised.value.report.notes if fact.kind == Kind.COMPARED_DERIVATIVE]
+        return fact.where[0], fact.data["outputs"]
+
+    forward = compared(TwiceForward.apply, tensor(3), check_forward_ad=True, check_backward_ad=False)
+    assert forward == ("forward mode", "outputs")
     wrong = by_rule(torch.sin, lambda a, g: 2.0 * g * a.cos())
-    with pytest.raises(GradcheckError, match="compared is reverse mode, on the outputs added up with random weights"):
-        gradcheck(wrong, (tensor(3),))
+    assert compared(wrong, tensor(3)) == ("reverse mode", "outputs")
     zero = torch.zeros(1, dtype=torch.float64, requires_grad=True)
-    with pytest.raises(GradcheckError, match=r"= 2\.0, but finite-difference") as raised:  # one number is no sum
-        gradcheck(wrong, (zero,))
-    assert "compared is reverse mode" in str(raised.value)
-    assert "added up" not in str(raised.value)
+    assert compared(wrong, zero) == ("reverse mode", "")  # one number is no sum
 
 
 def by_rule(forward, backward):
@@ -205,9 +210,10 @@ def test_of_sparse_inputs_the_specified_entries_are_checked(layout, recwarn):
     assert gradcheck(lambda s, b: s.to_dense(masked_grad=True) @ b, inputs, masked=True) is True
     assert not [w for w in recwarn if issubclass(w.category, InconclusiveGradient)]
     Product.slope = torch.tensor([1.0, 1.0, 1.001], dtype=torch.float64)
-    with pytest.raises(GradcheckError, match=r"(?s)^DISAGREE.*fun: s\["):
+    with pytest.raises(GradcheckError) as raised:
         gradcheck(Product.apply, inputs, masked=True)
-    with pytest.warns(InconclusiveGradient, match="a sparse input does not specify"):
+    assert raised.value.report.findings[0].where.startswith("s[")
+    with pytest.warns(InconclusiveGradient, match="cannot-run"):
         gradcheck(lambda s: s.to_dense(masked_grad=False), (s,))
 
 
@@ -225,10 +231,13 @@ def test_a_report_names_the_inputs():
     def scaled(weight, scale):
         return weight * scale.detach()
 
-    with pytest.raises(GradcheckError, match=r"fun: scale\[1\] = 0"):
+    with pytest.raises(GradcheckError) as raised:
         gradcheck(scaled, (tensor(2), tensor(2, seed=1)))
-    with pytest.raises(GradcheckError, match=r"fun: a\[\d\] = "):
+    (finding,) = raised.value.report.findings
+    assert (finding.where, finding.value) == ("scale[1]", 0.0)
+    with pytest.raises(GradcheckError) as raised:
         gradcheck(Doubled.apply, (tensor(2),))
+    assert raised.value.report.findings[0].where in ("a[0]", "a[1]")
 
 
 class Doubled(Function):
@@ -342,7 +351,7 @@ def test_where_nothing_is_decided_the_original_is_asked():
 
 def test_what_pytorch_itself_is_a_little_off_by_is_left_to_the_original():
     x = torch.tensor([0.6, 0.7, 1.3], dtype=torch.float64, requires_grad=True)
-    with pytest.warns(InconclusiveGradient, match="off by less than 1e-08 of itself"):
+    with pytest.warns(InconclusiveGradient, match="nearly-right"):
         assert gradgradcheck(torch.digamma, (x,)) is True
 
 

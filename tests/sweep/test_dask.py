@@ -9,9 +9,9 @@ import pytest
 from programs import environment
 from stored import LIGHT, table
 
-from harness.sweep import workers
-from harness.sweep.sweeping import sweep
-from harness.sweep.workers import dask_cluster, this_machine
+from harness.sweep import worker_pools
+from harness.sweep.resumable_sweep import sweep
+from harness.sweep.worker_pools import dask_cluster, this_machine
 
 pytest.importorskip("distributed", reason="Dask is not installed: pip install 'autodiff-cross-check[distributed]'")
 
@@ -93,7 +93,7 @@ def test_when_the_scheduler_dies_a_sentence_says_so_and_the_sweep_goes_on_elsewh
     with pytest.raises(OSError, match=r"the Dask scheduler at tcp://.* is gone; once there is one, the same command"):
         sweep(path, LIGHT, SEEDS, dask_cluster(cluster.address), progress=kill)
     assert 0 < len(table(path)) < len(SEEDS)
-    monkeypatch.setattr(workers, "CONNECT", 0.5)
+    monkeypatch.setattr(worker_pools, "CONNECT", 0.5)
     with pytest.raises(OSError, match="no Dask scheduler answers at"):
         sweep(path, LIGHT, SEEDS, dask_cluster(cluster.address))
     sweep(path, LIGHT, SEEDS, this_machine(2))

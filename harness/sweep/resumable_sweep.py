@@ -10,7 +10,7 @@ from harness.progress import Progress, silent
 from harness.sweep.rows import Row, prepare
 from harness.sweep.settings import Settings
 from harness.sweep.store import LARGEST_SEED, Store, open_to_write
-from harness.sweep.workers import Pool, make_rows
+from harness.sweep.worker_pools import Pool, make_rows
 
 CHUNK = {"networks": 25, "functions": 10, "activations": 2}  # rows a task: some tenths of a second
 QUEUED = 2  # tasks for each worker, so that none waits for the next

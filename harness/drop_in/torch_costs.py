@@ -1,7 +1,7 @@
-"""A function of tensors as a real cost of real numbers: what `gradcheck` is asked about, as `check_gradient` asks it.
+"""A function of tensors as a real cost of real numbers, which `check_gradient` can check.
 
-Outputs are added up with random weights, so that one cost carries all of them: a wrong entry of the Jacobian is wrong
-in its gradient, but for weights that have probability zero.
+Outputs are added up with random weights, so that one cost carries all of them. A wrong entry of the Jacobian makes the
+gradient of that cost wrong, but for weights of probability zero.
 """
 
 # Not installed everywhere, so that its names cannot be resolved.
@@ -17,12 +17,12 @@ import torch
 from torch.autograd import forward_ad
 
 from harness.checks.functions.gradient_check import check_gradient
-from harness.drop_in.directions import check_forward
-from harness.drop_in.settling import generator, noted
+from harness.drop_in.fallback import compared, generator
+from harness.drop_in.line_checks import check_forward
 from harness.verdict.report import Report
 
 
-class Weighted:
+class WeightedCost:
     """A function's outputs, added up with random weights.
 
     Parameters
@@ -72,7 +72,7 @@ class Weighted:
         self.weights = (
             [torch.ones_like(summed[0], dtype=torch.float64)] if is_number else random_like(summed, "weights")
         )
-        self.compared = "" if is_number else f", on the {what} added up with random weights"
+        self.summed = "" if is_number else what
 
     def cost(self, theta: dict[str, Any]) -> float:
         """Re Σ w·output."""
@@ -82,7 +82,7 @@ class Weighted:
     def check_backward(self) -> Report:
         """Its gradient by reverse mode."""
         report = check_gradient(self.cost, self.theta, gradient=self._pulled_back)
-        return noted(report, f"compared is reverse mode{self.compared}")
+        return report.with_facts(compared("reverse mode", self.summed))
 
     def _pulled_back(self, theta: dict[str, Any]) -> dict[str, Any]:
         """None where there is no path."""
@@ -115,7 +115,7 @@ class Weighted:
         size, zero = sum(x.numel() for x in every), torch.zeros((), dtype=coarsest)
         each = lambda: check_gradient(self.cost, self.theta, gradient=self._pushed_forward)  # noqa: E731
         report = check_forward(lambda step: self.cost(moved(step)), slope, size, each, zero)
-        return noted(report, f"compared is forward mode{self.compared}")
+        return report.with_facts(compared("forward mode", self.summed))
 
     def _pushed_forward(self, theta: dict[str, Any]) -> dict[str, Any]:
         """Its gradient by forward mode, one pass for each entry."""

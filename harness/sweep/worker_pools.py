@@ -1,4 +1,4 @@
-"""Who makes the rows: threads of this machine or of a Dask cluster, each with a process of its own that may be killed.
+"""Pools that make the rows: threads of this machine or of a Dask cluster, each with a process that may be killed.
 
 Both are executors of `concurrent.futures`, and both run `make_rows`.
 """
@@ -12,6 +12,8 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+from harness.facts.fact import wrong
+from harness.facts.kinds import Kind
 from harness.isolation import Outcome, Worker
 from harness.sweep.rows import Row, error_row
 from harness.sweep.settings import Settings
@@ -43,7 +45,7 @@ class _Crew:
         deaths += outcome.kind in ("died", "exited")
         if 0 < deaths < SURE:
             return self.make_rows(settings, seeds, limit, deaths)
-        return [error_row(settings, seeds[0], f"the process that made the check {outcome.why}")]
+        return [error_row(settings, seeds[0], wrong(Kind.PROCESS_ENDED, why=outcome.why))]
 
     def _ask(self, settings: Settings, seeds: Sequence[int], limit: float) -> Outcome:
         if self.dismissed:

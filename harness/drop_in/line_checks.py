@@ -1,4 +1,4 @@
-"""Derivatives checked along one random direction: what forward mode, or a matrix by its products, tells in one pass."""
+"""Derivatives checked along one random direction: forward mode, or a matrix by its products, in one pass."""
 
 from collections.abc import Callable
 from typing import Any

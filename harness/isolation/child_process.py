@@ -14,16 +14,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
+from harness.isolation.limits import MESSAGE_LENGTH, limit_this_process
 from harness.isolation.values import copies, differ, encode
 from harness.named_objects import import_attribute, import_file_or_module
 
-MESSAGE = 2_000  # characters of an exception's message that are told
-
-FILES = 2**30  # bytes that a file may grow to
-
 
 class Setting(NamedTuple):
-    """What the first message says."""
+    """The first message: what to import, within which limits, after which calls."""
 
     target: str
     memory: int
@@ -38,7 +35,7 @@ def main(requests: int, answers: int, trace: int) -> None:
     received: queue.SimpleQueue[Any] = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(requests, received), daemon=True).start()
     setting = received.get()
-    _limit(setting.memory)
+    limit_this_process(setting.memory)
     _send(answers, encode({"kind": "answered", "value": None, "changed": []}))
     module: ModuleType | None = None
     own_process = os.getpid()
@@ -53,7 +50,7 @@ def main(requests: int, answers: int, trace: int) -> None:
             value = _defined_in(module) if name is None else attrgetter(name)(module)(*arguments)
             changed = [[i, argument] for i, argument in enumerate(arguments) if differ(before[i], argument)]
             message = encode({"kind": "answered", "value": value, "changed": changed})
-        except BaseException as error:  # noqa: BLE001  whatever it is, the parent is told
+        except BaseException as error:  # noqa: BLE001  whatever it is, the parent reports it
             message = encode(_failure(error, setting.target))
         if os.getpid() != own_process:  # the user's code has forked, and this is not the one that is to answer
             os._exit(0)
@@ -77,14 +74,6 @@ def _send(answers: int, message: bytes) -> None:
         rest = rest[os.write(answers, rest) :]
 
 
-def _limit(memory: int) -> None:
-    import resource
-
-    for which, limit in ((resource.RLIMIT_AS, memory), (resource.RLIMIT_FSIZE, FILES), (resource.RLIMIT_CORE, 0)):
-        with contextlib.suppress(ValueError, OSError):  # a lower limit is set already, or the system has none
-            resource.setrlimit(which, (limit, limit))
-
-
 def _defined_in(module: ModuleType) -> list[str]:
     """The public functions and classes that a module itself defines."""
     own = [name for name, value in vars(module).items() if getattr(value, "__module__", None) == module.__name__]
@@ -97,7 +86,7 @@ def _failure(error: BaseException, target: str) -> dict[str, Any]:
         what = f"called sys.exit({error.code!r}) instead of answering"
         return {"kind": "exited", "what": what, "error": "SystemExit", "place": place}
     try:
-        message = " ".join(str(error.msg if isinstance(error, SyntaxError) else error).split())[:MESSAGE]
+        message = " ".join(str(error.msg if isinstance(error, SyntaxError) else error).split())[:MESSAGE_LENGTH]
     except Exception:  # noqa: BLE001  it is somebody else's exception
         message = ""
     name = type(error).__name__
@@ -107,7 +96,7 @@ def _failure(error: BaseException, target: str) -> dict[str, Any]:
 def _place(error: BaseException, target: str) -> tuple[str, int, str, str] | None:
     """The last line of the user's file in a traceback, or of a file beside it."""
     if isinstance(error, SyntaxError) and error.filename and error.lineno:
-        return Path(error.filename).name, error.lineno, "", (error.text or "").strip()[:MESSAGE]
+        return Path(error.filename).name, error.lineno, "", (error.text or "").strip()[:MESSAGE_LENGTH]
     frames = traceback.extract_tb(error.__traceback__)
     module = sys.modules.get(target)
     file = Path(getattr(module, "__file__", None) or target)
@@ -116,4 +105,4 @@ def _place(error: BaseException, target: str) -> tuple[str, int, str, str] | Non
     if not near:
         return None
     last = near[-1]
-    return Path(last.filename).name, last.lineno or 0, last.name, (last.line or "")[:MESSAGE]
+    return Path(last.filename).name, last.lineno or 0, last.name, (last.line or "")[:MESSAGE_LENGTH]
