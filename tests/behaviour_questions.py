@@ -163,8 +163,7 @@ def golden_numbers() -> Questions:
 def homework() -> Questions:
     from harness.facts import message_table
     from harness.grading.submission_grading import grade
-    from tests.grading.submissions import BROKEN, RIGHT, WRONG
-    from tests.grading.test_grading import NEEDS_A_PROCESS, graded_here, written
+    from tests.grading.submissions import BROKEN, NEEDS_A_PROCESS, RIGHT, WRONG, graded_here, written
 
     def ask(name: str, text: str, here: bool) -> dict[str, Any]:
         with tempfile.TemporaryDirectory() as folder:

@@ -67,7 +67,7 @@ def _no_function(fact: Fact) -> str:
     if data["unlike"]:
         return f"{data['unlike']} does not look like a function of θ, X and y. {OFFER}"
     if data["named"]:
-        return f"There is no function {data['named']}. The file defines {defined}{data['similar']}."
+        return f"There is no function {data['named']}. The file defines {defined}{data['similar'] or '.'}"
     return f"The file defines no function of θ, X and y, such as nnCostFunction: it defines {defined}. {OFFER}"
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from harness.checks.networks.bug_explanations import together
 from harness.checks.networks.bug_replay import find_bugs
+from harness.checks.networks.distinguishing_problems import different
 from harness.facts.fact import Fact, Severity, doubt, note, wrong
 from harness.facts.kinds import Kind
 from harness.grading.answer_evidence import Answers, explain_answers, find_constant_cost, is_understood
@@ -228,7 +229,7 @@ def _find_equal_bug(process: SubmissionProcess, interface: Interface) -> tuple[F
     except CallFailed:
         return ()
     found = find_bugs([exercise.replay(answer)], pairs=False)
-    bugs = list(map(together, found.of_both))
+    bugs = list(map(together, different(exercise.problem, exercise.theta, found.of_both)))
     return (note(Kind.CONVENTION_IS_BUG, bugs=bugs),) if bugs else ()
 
 

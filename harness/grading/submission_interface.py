@@ -12,7 +12,7 @@ from harness.grading.exercises import Exercise, small_exercises
 from harness.grading.submission_answers import NotAnAnswer, ParsedAnswer, parse_answer
 from harness.grading.submission_files import Submission
 from harness.grading.submission_functions import Function, Role
-from harness.grading.submission_process import CallFailed, Returned, SubmissionProcess
+from harness.grading.submission_process import CallFailed, Returned, SubmissionProcess, as_spoiling
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,10 +159,11 @@ class Interface:
             try:
                 first = call.answer(process, exercise)
                 for changes in first.changes[:1]:
+                    harmless = changes.fact(call.function)  # before the arrays are changed once more
                     again = process.call(changes.function, *changes.afterwards)
                     second = call.read(again, process.submission, exercise)
                     pairs = zip(exercise.is_right(first), exercise.is_right(second))
-                    return changes.fact(call.function, spoils=any(a and not b for a, b in pairs))
+                    return as_spoiling(harmless) if any(a and not b for a, b in pairs) else harmless
             except CallFailed:
                 continue
         return None

@@ -13,7 +13,7 @@ from weakref import WeakSet
 import numpy as np
 
 from harness.digits.digits_data import load_digits
-from harness.facts.fact import Fact, Severity, doubt
+from harness.facts.fact import Fact, Severity, doubt, note
 from harness.facts.kinds import Kind
 from harness.grading.submission_files import DATA, Submission
 from harness.grading.submission_functions import Function
@@ -89,12 +89,16 @@ class ChangedArguments:
         """The arguments of a caller who calls again with the same objects."""
         return [self.left.get(place, argument) for place, argument in enumerate(self.given)]
 
-    def fact(self, function: Function, *, spoils: bool) -> Fact:
-        """Which arguments, and by how much; wrong where that `spoils` the next answer."""
+    def fact(self, function: Function) -> Fact:
+        """Which arguments changed, and by how much, as a note."""
         names = [function.parameters[i] if i < len(function.parameters) else f"argument {i + 1}" for i in self.left]
         changes = [_describe_change(self.given[i], now) for i, now in self.left.items()]
-        data = {"function": function.author_name, "changes": changes, "spoils": spoils}
-        return Fact(Kind.ARGUMENT_CHANGED, Severity.WRONG if spoils else Severity.NOTE, tuple(names), data)
+        return note(Kind.ARGUMENT_CHANGED, *names, function=function.author_name, changes=changes, spoils=False)
+
+
+def as_spoiling(change: Fact) -> Fact:
+    """The same change as something wrong: it makes the next answer wrong."""
+    return replace(change, severity=Severity.WRONG, data={**change.data, "spoils": True})
 
 
 def _describe_change(before: Any, after: Any) -> str:

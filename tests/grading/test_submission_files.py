@@ -5,7 +5,10 @@ import json
 from pathlib import Path
 
 import pytest
-from harness.grading.reading import definitions_only, find_submissions, not_graded, read_submission
+
+from harness.facts.kinds import Kind
+from harness.grading.submission_code import definitions_only
+from harness.grading.submission_files import find_submissions, not_graded, read_submission
 
 
 def write(folder: Path, **texts: str) -> None:
@@ -21,7 +24,7 @@ def test_files_notebooks_and_folders_are_submissions_and_nothing_else_is(tmp_pat
     assert [submission.name for submission in find_submissions(tmp_path)] == ["a.ipynb", "b.py", "c"]
 
 
-def test_of_a_folder_the_file_with_the_cost_function_is_asked_and_the_others_lie_beside_it(tmp_path):
+def test_the_main_file_of_a_folder_is_the_one_with_the_cost_function(tmp_path):
     write(tmp_path, smith__sigmoid_dot_py="def sigmoid(z): pass", smith__main_dot_py="from nn import *")
     write(tmp_path, smith__nn_dot_py="def nn_cost_function(a, b, c, d, X, y, l): pass")
     (submission,) = find_submissions(tmp_path)
@@ -29,14 +32,14 @@ def test_of_a_folder_the_file_with_the_cost_function_is_asked_and_the_others_lie
     assert {name for name, _ in submission.texts} == {"sigmoid.py", "main.py", "nn.py"}
 
 
-def test_what_lies_beside_a_file_and_is_imported_goes_with_it_and_is_no_submission(tmp_path):
+def test_a_module_that_is_imported_goes_with_its_file_and_is_no_submission(tmp_path):
     write(tmp_path, a_dot_py="from tools import *\ndef cost(theta, X, y, lam): pass", tools_dot_py="import more")
     write(tmp_path, more_dot_py="def sigmoid(z): pass", b_dot_py="import a\ndef cost(theta, X, y, lam): pass")
     found = {submission.name: sorted(name for name, _ in submission.texts) for submission in find_submissions(tmp_path)}
     assert found == {"a.py": ["a.py", "more.py", "tools.py"], "b.py": ["a.py", "b.py", "more.py", "tools.py"]}
 
 
-def test_packages_that_are_imported_go_with_what_imports_them(tmp_path, monkeypatch):
+def test_a_package_goes_with_the_file_that_imports_it(tmp_path, monkeypatch):
     write(tmp_path, a__nn_dot_py="from tools.act import sigmoid\nimport tools.more\ndef cost(theta, X, y, lam): pass")
     write(
         tmp_path,
@@ -61,7 +64,7 @@ def test_a_folder_in_a_folder_as_archives_unpack_to_is_a_submission(tmp_path):
     assert not_graded(tmp_path) == ["jones"]
 
 
-def test_what_is_no_submission_and_no_data_is_told(tmp_path):
+def test_entries_without_code_or_data_are_named(tmp_path):
     write(tmp_path, a_dot_py="", ex_dot_m="", data_dot_csv="", notes__e_dot_m="", _hidden_dot_m="")
     assert not_graded(tmp_path) == ["ex.m", "notes"]
 
@@ -98,7 +101,7 @@ KEPT = {
 
 
 @pytest.mark.parametrize("statement", KEPT)
-def test_what_defines_is_kept_and_what_does_more_is_blank(statement):
+def test_definitions_are_kept_and_everything_else_is_blank(statement):
     text = f"a = 1\n{statement}\nb = 2\n"
     blanked = definitions_only(text, ast.parse(text))
     assert len(blanked.splitlines()) == len(text.splitlines())  # so that lines keep their numbers
@@ -106,21 +109,38 @@ def test_what_defines_is_kept_and_what_does_more_is_blank(statement):
     compile(blanked, "blanked", "exec")
 
 
-def test_what_cannot_be_imported_or_computed_is_in_nobodys_way():
+def test_imports_and_assignments_that_fail_are_passed_over():
     text = "import not_there\nX = data['X']; y = 2\nfrom also_not import (\n    a,\n    b)\nz = 3\n"
     names: dict = {}
     exec(definitions_only(text, ast.parse(text)), names)
     assert names["z"] == 3
 
 
-@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"\x00", b"(" * 5000, b"# coding: nonsense\nx = 1", b"def"])
-def test_a_file_that_is_no_python_gets_a_sentence(tmp_path, content):
-    path = tmp_path / "a.py"
-    path.write_bytes(content)
-    submission = read_submission(path)
+NO_NOTEBOOK = ["", "[]", "{}", '{"cells": 3}', '{"cells": [1]}', '{"cells": [{"cell_type": "code", "source": 5}]}']
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        *[("a.py", content) for content in (b"\xff\xfe\x00", b"\x00", b"(" * 5000, b"def")],
+        *[("a.ipynb", text.encode()) for text in NO_NOTEBOOK],
+    ],
+)
+def test_a_file_that_cannot_be_read_says_why(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    submission = read_submission(tmp_path / name)
     assert submission is not None
-    assert submission.error.startswith("a.py ") or submission.functions == ()
-    assert "None" not in submission.error
+    assert submission.error is not None
+    assert (submission.error.kind, submission.error.where) == (Kind.NOT_READABLE, (name,))
+    assert submission.error.data["reason"]
+    assert "None" not in submission.error.data["reason"]
+
+
+def test_an_unknown_encoding_is_read_as_latin_1(tmp_path):
+    (tmp_path / "a.py").write_bytes(b"# coding: nonsense\nx = '\xe4'")
+    submission = read_submission(tmp_path / "a.py")
+    assert submission is not None
+    assert (submission.error, submission.functions) == (None, ())
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
@@ -130,28 +150,13 @@ def test_a_file_that_begins_with_a_mark_of_its_encoding_is_read(tmp_path, encodi
     assert submission.functions[0].parameters[0] == "thêta"
 
 
-NO_NOTEBOOK = ["", "[]", "{}", '{"cells": 3}', '{"cells": [1]}', '{"cells": [{"cell_type": "code", "source": 5}]}']
-
-
-@pytest.mark.parametrize("text", NO_NOTEBOOK)
-def test_a_file_that_is_no_notebook_gets_a_sentence(tmp_path, text):
-    path = tmp_path / "a.ipynb"
-    path.write_text(text)
-    submission = read_submission(path)
-    assert submission is not None
-    assert "a.ipynb cannot be read: " in submission.error
-
-
 def test_lines_of_a_notebook_are_counted_by_cell(tmp_path):
     cells = ["a = 1\nb = 2", "broken (", "def f():\n    return 1 / 0"]
     document = {"cells": [{"cell_type": "code", "source": cell} for cell in cells]}
     (tmp_path / "a.ipynb").write_text(json.dumps(document))
     submission = read_submission(tmp_path / "a.ipynb")
     assert submission is not None
-    assert [submission.where(line) for line in (1, 2, 3, 4)] == [
-        "cell 1, line 1",
-        "cell 1, line 2",
-        "cell 3, line 1",
-        "cell 3, line 2",
-    ]
-    assert "cell 2 is not valid Python and was left out" in submission.notes[0]
+    places = [submission.place(line) for line in (1, 2, 3, 4)]
+    assert places == ["cell 1, line 1", "cell 1, line 2", "cell 3, line 1", "cell 3, line 2"]
+    (note,) = submission.notes
+    assert (note.kind, note.data["cell"]) == (Kind.CELL_LEFT_OUT, 2)

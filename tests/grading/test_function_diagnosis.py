@@ -1,11 +1,15 @@
 """One function asked on many problems, from the command line and from Python."""
 
 import functools
+import html
 import json
 
 import pytest
 
-from tests.grading.submissions import COURSE, RETURN, RIGHT, WRONG, course
+from harness.facts import message_table
+from harness.facts.kinds import Kind
+from harness.grading.function_diagnosis import diagnose as diagnose_function
+from tests.grading.submissions import COURSE, RIGHT, WRONG, apart, kinds, returning
 
 SOURCES = """\
 import numpy as np
@@ -29,8 +33,9 @@ def folder(tmp_path, monkeypatch):
         "wrong.py": WRONG["no_slope.py"][0],
         "two.py": WRONG["two_at_once.py"][0],
         "by_rows.py": RIGHT["by_rows.py"][0],
-        "costless.py": course((RETURN, "    return J * float('nan'), grad\n")),
-        "in_float32.py": course((RETURN, "    return J, np.float32(1.0001) * grad.astype(np.float32)\n")),
+        "costless.py": returning("J * float('nan'), grad"),
+        "in_float32.py": returning("J, np.float32(1.0001) * grad.astype(np.float32)"),
+        "unknown.py": apart("b2 W2 W1 b1"),
         "my_sources.py": SOURCES,
     }
     for name, text in texts.items():
@@ -45,54 +50,59 @@ def diagnose(run_command):
     return functools.partial(run_command, "diagnose")
 
 
-SAID = {  # the exit code is the verdict's
-    "right.py": (0, "AGREE: right.py, asked on 6 of 6 problems"),
-    "wrong.py": (1, "slope-missing explains "),
-    "wrong.py:nn_cost_function": (1, "slope-missing explains "),
-    "two.py": (1, "wrong-sign and lambda-not-over-m together explain "),
-    "by_rows.py": (0, "convention: θ and gradient by rows"),
-    "costless.py": (1, "the cost is not finite"),
-    "in_float32.py": (1, "the cost is right"),
-    "my_sources.py:right": (0, "AGREE"),
-    "my_sources.py:signs": (1, "wrong-sign explains "),
-    "my_sources.py:changes": (1, "changes theta in place (by up to "),
-    "my_sources.py:noisy": (1, "it answers differently when it is asked twice"),
-    "harness.sources.loop:cost_and_gradient": (0, "AGREE"),
+FOUND = {  # the verdict; the bugs, and the kinds of what homework itself finds
+    "right.py": ("agree", (), []),
+    "wrong.py": ("disagree", (("slope-missing",),), []),
+    "wrong.py:nn_cost_function": ("disagree", (("slope-missing",),), []),
+    "two.py": ("disagree", (("wrong-sign", "lambda-not-over-m"),), []),
+    "by_rows.py": ("agree", (), []),
+    "costless.py": ("disagree", (), [Kind.COST_NOT_FINITE]),
+    "in_float32.py": ("disagree", (), []),
+    "my_sources.py:right": ("agree", (), []),
+    "my_sources.py:signs": ("disagree", (("wrong-sign",),), []),
+    "my_sources.py:changes": ("disagree", (), [Kind.ARGUMENT_CHANGED]),
+    "my_sources.py:noisy": ("disagree", (), [Kind.UNSTABLE_ANSWER]),
+    "my_sources.py:choosy": ("inconclusive", (), [Kind.FEW_ANSWERS]),
+    "unknown.py": ("inconclusive", (), [Kind.CONVENTION_UNKNOWN]),
+    "harness.sources.loop:cost_and_gradient": ("agree", (), []),
 }
 
 
-@pytest.mark.parametrize("target", SAID)
-def test_a_function_is_diagnosed(target, folder, diagnose):
-    code, out, err = diagnose(target, "--problems", "6")
-    assert (code, SAID[target][1] in out) == (SAID[target][0], True), (out, err)
+@pytest.mark.parametrize("target", FOUND)
+def test_a_function_is_diagnosed(target, folder):
+    found = diagnose_function(target, problems=4)
+    assert (found.verdict, found.bugs, kinds(found.diagnosis)) == FOUND[target]
+    answered = 0 if target.endswith("choosy") else 4
+    assert (found.problems, found.answered) == (4, answered)
+    assert [note.kind for note in found.notes] == ([] if answered else [Kind.NOT_APPLICABLE])
+    assert ("θ and gradient by rows" in found.conventions) == (target == "by_rows.py")
 
 
-def test_where_hardly_anything_is_answered_nothing_is_agreed(folder, diagnose):
-    code, out, _ = diagnose("my_sources.py:choosy", "--problems", "4")
-    assert code == 3
-    assert "INCONCLUSIVE: my_sources.py:choosy, asked on 0 of 4 problems" in out
-    assert "it says of 4 problems that they are not for it" in out
+@pytest.mark.parametrize(("target", "code"), [("right.py", 0), ("wrong.py", 1), ("my_sources.py:choosy", 3)])
+def test_the_exit_code_is_the_verdict_s(target, code, folder, diagnose):
+    assert diagnose(target, "--problems", "2")[0] == code
 
 
 def test_the_document_holds_the_bugs(folder, diagnose):
     code, out, _ = diagnose("two.py", "--problems", "3", "--json", "--sizes", "3,4,2", "--l2", "2")
     document = json.loads(out)
-    assert code == 1
+    assert (code, document["schema"]) == (1, "harness.diagnosis/2")
     assert document["bugs"] == [["wrong-sign", "lambda-not-over-m"]]
+    assert {"kind", "severity", "where", "data", "text"} == set(document["diagnosis"][0])
     assert document["coordinates"] == 3 * (4 * 4 + 2 * 5)
 
 
 REFUSED = {
     "rihgt.py": "there is no file rihgt.py; did you mean 'right.py'?",
-    "right.py:nn_cost_funktion": "did you mean 'nn_cost_function'?",
-    "right.py:sigmoid": "sigmoid(z) does not look like a function of θ, X and y",
+    "right.py:nn_cost_funktion": "right.py:nn_cost_funktion cannot be called. ",
+    "right.py:sigmoid": "right.py:sigmoid cannot be called. ",
     "harness.sources.loop:cost_and_gradiend": "did you mean 'cost_and_gradient'?",
     "no.module:f": "cannot import 'no.module'",
     "right.py --l2 1e308": "of 25 problems, none has a cost that fits into float64; choose a smaller --l2",
     "right": "'right' names no function; give FILE.py",
     "math:sqrt": "is no function of a Python file",
     "numpy:dot": "is no function of a Python file",
-    "json:loads": "loads(s, cls, object_hook, parse_float, parse_int, parse_constant, object_pairs_hook) does not",
+    "json:loads": "json:loads cannot be called. ",
     "folder.py": "folder.py is a folder; give one of its files",
     "right.py --output softmax": "the course's signature is for sigmoid units",
     "right.py --output sofmax": "did you mean 'softmax'?",
@@ -103,7 +113,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("arguments", REFUSED)
-def test_what_cannot_be_asked_is_refused_in_a_line(arguments, folder, diagnose):
+def test_what_cannot_be_called_is_refused_in_a_line(arguments, folder, diagnose):
     code, _, err = diagnose(*arguments.split())
     assert code == 2
     assert REFUSED[arguments] in err
@@ -115,7 +125,7 @@ def test_a_report_is_one_page_with_every_problem_and_what_was_found(folder, diag
     code, *_ = diagnose("<b>.py", "--problems", "4", "--report", "page.html")
     page = (folder / "page.html").read_text()
     assert code == 1
-    assert "slope-missing explains " in page
+    assert html.escape(message_table.say(diagnose_function("<b>.py", problems=4).diagnosis[0])) in page
     assert "&lt;b&gt;.py, asked on 4 of 4 problems" in page
     assert "<b>.py" not in page
     assert page.count('<tr class="disagree">') == 4
