@@ -8,7 +8,7 @@ from scipy.io import savemat
 
 from harness.digits import course_numbers
 from harness.digits.course_numbers import COURSE, Comparison, compare_with_course, load_weights
-from harness.digits.theta_files import npz
+from harness.digits.mat_files import npz_bytes
 
 
 def matrices(theta):
@@ -100,7 +100,7 @@ NO_WEIGHTS = {
         r"weights\.mat does not hold the course's Theta1 and Theta2: ",
     ),
     "npz": (
-        lambda path: path.write_bytes(npz(COURSE, COURSE.init(0))),
+        lambda path: path.write_bytes(npz_bytes(COURSE, COURSE.init(0))),
         ValueError,
         r"give a \.mat file: the course's, or",
     ),

@@ -100,7 +100,7 @@ def test_hidden_units_leave_the_bias_out():
     assert ax.images[0].norm(np.zeros(1)) == 0.5  # white is zero
 
 
-def test_the_confusion_matrix_counts():
+def test_the_confusion_matrix_counts_and_shades_mistakes():
     ax = digit_figures.confusion_matrix(TRUTH, READ).axes[0]
     counts = {text.get_position()[::-1]: int(text.get_text()) for text in ax.texts}
     assert counts[3, 3] == 2
@@ -109,10 +109,6 @@ def test_the_confusion_matrix_counts():
     assert ax.get_xlabel().startswith("read as")
     assert ax.get_ylabel() == "written"
     assert "18 of 23" in digit_figures.confusion_matrix(TRUTH, READ).get_suptitle()
-
-
-def test_the_confusion_matrix_says_what_its_shades_mean():
-    ax = digit_figures.confusion_matrix(TRUTH, READ).axes[0]
     shades = np.asarray(ax.images[0].cmap(ax.images[0].norm(shown_in(ax))))
     assert np.allclose(shades[0, 0], shades[9, 9])  # the diagonal has one colour, whatever its counts
     assert not np.allclose(shades[0, 0], shades[0, 1])

@@ -4,23 +4,25 @@ import pytest
 
 from harness.facts.fact import Fact, doubt, note, wrong
 from harness.facts.fact_error import FactError
-from harness.facts.homework_messages import HELPER_FAULTS, OFFER, ROWS
+from harness.facts.homework_messages import COURSE_SIGNATURE, HELPER_FAULTS, OFFER, ROWS
 from harness.facts.kinds import Kind
 from harness.facts.message_table import say
 
 NOTHING_FOUND = {"named": "", "unlike": "", "defined": ["f(x)"], "similar": ""}
 CALL = {"function": "cost", "event": "raised ValueError: no"}
 CHANGE = {"function": "cost", "changes": ["by up to 1, in 7 of 7 entries"]}
+CHANGED = "cost changes y in place (by up to 1, in 7 of 7 entries)."
+LOOK_FOR = "Look for random numbers, and for values kept from one call to the next."
+UNKNOWN = "No convention that was tried explains the cost, so nothing was judged."
 
 SAID: list[tuple[Fact, str]] = [
     (
         note(Kind.ARGUMENT_CHANGED, "y", **CHANGE, spoils=False),
-        "cost changes y in place (by up to 1, in 7 of 7 entries). Work on a copy: callers may need it.",
+        f"{CHANGED} Work on a copy: callers may need it.",
     ),
     (
         wrong(Kind.ARGUMENT_CHANGED, "y", **CHANGE, spoils=True),
-        "cost changes y in place (by up to 1, in 7 of 7 entries). "
-        "Work on a copy: the next call with the same arrays answers something else.",
+        f"{CHANGED} Work on a copy: the next call with the same arrays answers something else.",
     ),
     (doubt(Kind.CALL_FAILED, **CALL), "Calling cost, it raised ValueError: no."),
     (
@@ -42,8 +44,7 @@ SAID: list[tuple[Fact, str]] = [
     ),
     (
         doubt(Kind.CONVENTION_UNKNOWN),
-        "No convention that was tried explains the cost, so nothing was judged. Offer a function of (nn_params, "
-        "input_layer_size, hidden_layer_size, num_labels, X, y, lambda), as in the course.",
+        f"{UNKNOWN} Offer a function of {COURSE_SIGNATURE}, as in the course.",
     ),
     (wrong(Kind.COST_CONSTANT, cost=0.0), "The cost is 0 whatever θ, X and y are. It is not computed yet."),
     (wrong(Kind.COST_PATTERN, decimals=1), "The cost is wrong: it is rounded to 1 decimal."),
@@ -94,8 +95,7 @@ SAID: list[tuple[Fact, str]] = [
     (wrong(Kind.PART_MISSING, "cost"), "No cost was returned."),
     (
         wrong(Kind.UNSTABLE_ANSWER),
-        "Called twice with the same arguments, it answers differently. "
-        "Look for random numbers, and for values kept from one call to the next.",
+        f"Called twice with the same arguments, it answers differently. {LOOK_FOR}",
     ),
     (
         note(Kind.WHOLE_FILE_RUN),

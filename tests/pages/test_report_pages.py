@@ -10,8 +10,8 @@ import pytest
 from harness import Network, Problem, cross_check
 from harness.checks.activations.activation_check import check_activation, find_activation
 from harness.checks.networks.many_networks import check_networks
-from harness.digits.digits_data import Digits
 from harness.digits.digit_training import Plan
+from harness.digits.digits_data import Digits
 from harness.digits.main_job import RunResult, run, train_once
 from harness.reports.commands import check_page, run_page, study_page, train_page
 from harness.sources.bug_zoo import BUGS
