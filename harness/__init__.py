@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from harness.sources.source_table import SOURCES as SOURCES
     from harness.training.fmincg import fmincg as fmincg
     from harness.training.gate import GateClosed as GateClosed
-    from harness.training.training import TrainingResult as TrainingResult
-    from harness.training.training import predict as predict
-    from harness.training.training import train as train
+    from harness.training.gated_training import TrainingResult as TrainingResult
+    from harness.training.gated_training import predict as predict
+    from harness.training.gated_training import train as train
     from harness.verdict.report import Report as Report
     from reference.activations import ACTIVATIONS as ACTIVATIONS
     from reference.activations import Activation as Activation
@@ -49,7 +49,7 @@ _HOMES = {
     "Problem": "reference.problem",
     "Report": "harness.verdict.report",
     "SOURCES": "harness.sources.source_table",
-    "TrainingResult": "harness.training.training",
+    "TrainingResult": "harness.training.gated_training",
     "assert_derivatives_agree": "harness.assertions",
     "assert_gradients_agree": "harness.assertions",
     "check_activation": "harness.checks.activations.activation_check",
@@ -60,11 +60,11 @@ _HOMES = {
     "fmincg": "harness.training.fmincg",
     "load_case": "harness.checks.networks.case_files",
     "load_digits": "harness.digits.digits_data",
-    "predict": "harness.training.training",
+    "predict": "harness.training.gated_training",
     "random_problem": "harness.checks.networks.random_problems",
     "register": "reference.activations",
     "save_case": "harness.checks.networks.case_files",
-    "train": "harness.training.training",
+    "train": "harness.training.gated_training",
 }
 
 __all__ = [*_HOMES, "strategies"]  # pyright: ignore[reportUnsupportedDunderAll]

@@ -13,7 +13,7 @@ from harness.digits.digits_data import Digits
 from harness.digits.mat_files import read_mat
 from harness.files import MAX_SIZE, read_at_most
 from harness.sources.source_table import SOURCES
-from harness.training.training import predict
+from harness.training.gated_training import predict
 from reference.activations import ACTIVATIONS
 from reference.network import Network
 from reference.problem import Problem

@@ -8,7 +8,7 @@ import numpy as np
 from harness.digits.digits_data import Digits
 from harness.progress import Progress, silent
 from harness.training.checkpoint import Checkpoint
-from harness.training.training import TrainingResult, predict, train
+from harness.training.gated_training import TrainingResult, predict, train
 from reference.measured import GradientSource
 from reference.namespaces import NUMPY
 from reference.network import Network

@@ -176,7 +176,8 @@ def all_conventions() -> Iterator[Convention]:
     for theta, transposed, ones in product(("flat", *THETA_AS), BOTH, BOTH):
         for order, labels, column in _orders_and_labels(theta):
             yield Convention(labels, column, order, ones, transposed, theta)
-    for blocks, transposed in product(_other_blocks(), BOTH):
+    apart = (Blocks(*options) for options in product(ARRANGEMENTS[1:], BOTH, (VECTOR, COLUMN, ROW)))
+    for blocks, transposed in product((Blocks(by_inputs=True), *apart), BOTH):
         for theta in ("flat", "list", "dictionary"):
             # flat vectors of transposed weights are those of the other order, and axes of biases do not show in them
             if theta != "flat" or (blocks.biases == VECTOR and not blocks.by_inputs):
@@ -191,12 +192,6 @@ def _orders_and_labels(theta: str) -> Iterator[tuple[Order, str, bool]]:
     for order, labels, column in product(ORDERS, LABELS, BOTH):
         if not (column and labels == "one-hot targets") and not (theta in ("list", "dictionary") and order == "C"):
             yield order, labels, column
-
-
-def _other_blocks() -> Iterator[Blocks]:
-    yield Blocks(by_inputs=True)
-    for arrangement, by_inputs, biases in product(ARRANGEMENTS[1:], BOTH, (VECTOR, COLUMN, ROW)):
-        yield Blocks(arrangement, by_inputs, biases)
 
 
 def arguments(roles: Sequence[Role], convention: Convention, problem: Problem, theta: np.ndarray) -> tuple[Any, ...]:

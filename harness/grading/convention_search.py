@@ -58,7 +58,8 @@ def find_interface(process: SubmissionProcess, named: str | None = None) -> Inte
         return replace(found, l2=l2, exercises=exercises)
     if found.is_right or any(failure.is_fatal for failure in found.failures):
         return found
-    if found.failure or _has_course_numbers(submission):
+    has_course_numbers = any(str(number) in text for _, text in submission.texts for number in COURSE_NUMBERS)
+    if found.failure or has_course_numbers:
         return _at_course_sizes(process, candidates, found) or found
     return found
 
@@ -107,10 +108,6 @@ def _fixed_l2(process: SubmissionProcess, candidates: Sequence[Candidate]) -> fl
                 if l2 is not None:
                     return l2
     return None
-
-
-def _has_course_numbers(submission: Submission) -> bool:
-    return any(str(number) in text for _, text in submission.texts for number in COURSE_NUMBERS)
 
 
 def _at_course_sizes(

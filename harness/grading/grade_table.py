@@ -50,12 +50,9 @@ def grades_csv(grades: Sequence[Grade]) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
     for grade in grades:
-        writer.writerow(map(_without_formulas, columns_of(grade).values()))
+        row = columns_of(grade).values()
+        writer.writerow(f"'{cell}" if str(cell).startswith(FORMULA_STARTS) else cell for cell in row)
     return text.getvalue()
-
-
-def _without_formulas(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_STARTS) else value
 
 
 def grades_text(grades: Sequence[Grade]) -> str:

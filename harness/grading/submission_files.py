@@ -111,7 +111,9 @@ def read_submission(path: Path) -> Submission | None:
         for file in _imported_files(home, waiting.pop(), read):
             read[file] = _read_file(file)
             waiting.append(file)
-    names = {file: str(file.relative_to(home).with_name(f"{_module_name(file)}.py")) for file in read}
+    # a name that cannot be imported, such as that of a notebook with blanks, is replaced
+    stems = {file: file.stem if file.stem.isidentifier() else "submission" for file in read}
+    names = {file: str(file.relative_to(home).with_name(f"{stem}.py")) for file, stem in stems.items()}
     return Submission(
         name=path.name,
         path=path,
@@ -147,11 +149,6 @@ def _imported_files(home: Path, file: Path, read: Mapping[Path, "_File"]) -> Ite
         for found in (*(folder.with_suffix(".py") for folder in inner[1:]), *(f / "__init__.py" for f in inner)):
             if found not in read and found != home / "__init__.py" and found.is_file():
                 yield found
-
-
-def _module_name(file: Path) -> str:
-    """A name that can be imported; files that import each other by their names keep them."""
-    return file.stem if file.stem.isidentifier() else "submission"
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 
@@ -174,12 +173,10 @@ class Interface:
             again = self.answer(process, exercise)
         except CallFailed:
             return False
-        return all(map(_is_same, (answer.cost, answer.gradient), (again.cost, again.gradient)))
-
-
-def _is_same(before: Any, after: Any) -> bool:
-    before, after = (np.nan if part is None else part for part in (before, after))
-    return np.array_equal(before, after, equal_nan=True)
+        parts = [
+            [np.nan if part is None else part for part in (given.cost, given.gradient)] for given in (answer, again)
+        ]
+        return all(np.array_equal(before, after, equal_nan=True) for before, after in zip(*parts))
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,7 +23,7 @@ from harness.sources.bug_zoo import BUGS, Bug
 from harness.sources.source_names import default_sources
 from harness.study.checkers import HARNESS, PEERS, VERDICTS
 from harness.study.trials import CORRECT
-from harness.training.training import predict
+from harness.training.gated_training import predict
 from reference.network import Network
 from reference.problem import Problem
 

@@ -142,7 +142,8 @@ def search_line(objective: Objective, start: Point, direction: np.ndarray, step:
         if _is_too_long(start, bracket.trial):
             bracket, offset = _tighten(start, bracket)
         elif _is_too_short(start, bracket.trial):
-            bracket, offset = _extend(bracket)
+            offset = _extrapolate(bracket)
+            bracket = bracket._replace(anchor=bracket.trial, to_anchor=-offset)
         else:
             return bracket.trial
         bracket = bracket._replace(trial=_move(objective, bracket.trial, direction, offset))
@@ -180,14 +181,8 @@ def _tighten(start: Point, bracket: Bracket) -> tuple[Bracket, float]:
     return bracket._replace(limit=trial.step, to_anchor=to_anchor - offset), offset
 
 
-def _extend(bracket: Bracket) -> tuple[Bracket, float]:
-    """Make the trial the anchor, and extrapolate beyond it."""
-    offset = _extrapolate(bracket)
-    return bracket._replace(anchor=bracket.trial, to_anchor=-offset), offset
-
-
 def _extrapolate(bracket: Bracket) -> float:
-    """The offset of the cubic's minimum, kept within the limit or `EXTRAPOLATION`, and away from both ends."""
+    """The offset of the cubic's minimum beyond the trial, within the limit or `EXTRAPOLATION`, away from both ends."""
     step, limit = bracket.trial.step, bracket.limit
     is_bounded = limit < math.inf
     farthest = limit if is_bounded else step * EXTRAPOLATION

@@ -80,7 +80,7 @@ LIGHT = {
     "import harness\nharness.Network, harness.Problem, harness.Activation": (),
     "import harness.digits.digits_data": (),
     "import harness.sources.source_table": (),
-    "import harness.training.training": ("scipy", "flint"),
+    "import harness.training.gated_training": ("scipy", "flint"),
 }
 """Programs, and what of the heavy they may load."""
 

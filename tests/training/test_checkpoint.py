@@ -6,7 +6,8 @@ import time
 
 import numpy as np
 import pytest
-from programs import run, start
+from programs import run
+from programs import start as start_program
 from scipy.optimize import rosen, rosen_der
 
 from harness import Network, Problem, fmincg, train
@@ -97,13 +98,13 @@ def saved(problem, tmp_path):
 def test_a_file_of_another_training_is_refused_with_the_difference(problem, saved):
     path, theta = saved
     other = Problem(problem.network, problem.X, problem.Y, 0.2)
-    for arguments, difference in (
-        ((other, theta, 6), r"of another training \(l2: 0.1 there, 0.2 here\)"),
-        ((problem, theta + 1.0, 6), "initial theta"),
-        ((problem, theta, 6, "loop"), "source"),
+    for which, start, source, difference in (
+        (other, theta, "vectorized", r"of another training \(l2: 0.1 there, 0.2 here\)"),
+        (problem, theta + 1.0, "vectorized", "initial theta"),
+        (problem, theta, "loop", "source"),
     ):
         with pytest.raises(ValueError, match=difference):
-            train(*arguments, checkpoint=Checkpoint(path))
+            train(which, start, 6, source, checkpoint=Checkpoint(path))
 
 
 @pytest.mark.parametrize(
@@ -130,7 +131,7 @@ def test_a_killed_command_continues_to_the_same_files(tmp_path):
     code, whole, err = run("train", *few, "--out", "whole", cwd=tmp_path)
     assert code == 0, err
     options = (*few, "--out", "killed", "--checkpoint", "state")
-    with start("train", *options, cwd=tmp_path) as process:
+    with start_program("train", *options, cwd=tmp_path) as process:
         deadline = time.monotonic() + 60
         while not (tmp_path / "state").exists() and time.monotonic() < deadline:
             time.sleep(0.01)
