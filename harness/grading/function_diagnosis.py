@@ -15,12 +15,14 @@ from harness.checks.networks.random_problems import ANY, Like, random_problem
 from harness.facts.fact import Fact, Severity, doubt, note, wrong
 from harness.facts.fact_error import FactError
 from harness.facts.kinds import Kind
-from harness.grading.answer_evidence import are_regularised, explain_answers, is_understood
+from harness.grading.answer_evidence import explain_answers, is_understood
 from harness.grading.convention_search import find_interface, source_interface
 from harness.grading.exercises import Exercise, draw_exercise
+from harness.grading.grade import judge_parts
+from harness.grading.helper_checks import RIGHT
 from harness.grading.submission_files import read_submission
 from harness.grading.submission_interface import GivenAnswers, Interface, ShownAnswer, ask_all
-from harness.grading.submission_process import CallFailed, SubmissionProcess
+from harness.grading.submission_process import SubmissionProcess
 from harness.progress import Progress, silent
 from harness.verdict.report import json_ready
 from harness.wording import did_you_mean
@@ -112,7 +114,7 @@ def diagnose(
             drawn = _course_like_exercises(problems, seed, _require_course_like(like, activations), interface)
         given = ask_all(process, interface, _reported(drawn, problems, progress))
         repeats = not given.answers or interface.repeats(process, *next(iter(given.answers.items())))
-        regularised = _is_regularised(process, interface)
+        pair = ask_all(process, interface, interface.exercises[:2])  # one exercise, with and without λ
     finally:
         process.close()
     replays = [exercise.replay(answer) for exercise, answer in given.answers.items()]
@@ -120,21 +122,11 @@ def diagnose(
     diagnosis = _diagnosis(target, interface, given, found, time.perf_counter() - started)
     if not repeats:
         return replace(diagnosis, verdict="disagree", diagnosis=(wrong(Kind.UNSTABLE_ANSWER),), bugs=())
+    regularised = judge_parts(interface, pair.answers).regularised == RIGHT
     if found and not is_understood(interface, found, given, regularised=regularised):
         unknown = (doubt(Kind.CONVENTION_UNKNOWN),)
         return replace(diagnosis, verdict="inconclusive", diagnosis=unknown, bugs=(), coordinates=0)
     return diagnosis
-
-
-def _is_regularised(process: SubmissionProcess, interface: Interface) -> bool:
-    """Whether the regulariser's share of cost and gradient is right, whatever else is wrong."""
-    try:
-        with_l2, without = interface.exercises[:2]
-        answers = interface.answer(process, with_l2), interface.answer(process, without)
-        halves = are_regularised(with_l2, without, *answers)
-    except CallFailed:
-        return False
-    return bool(halves) and all(halves)
 
 
 def _start_process(target: str) -> SubmissionProcess:

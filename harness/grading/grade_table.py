@@ -51,7 +51,8 @@ def grades_csv(grades: Sequence[Grade]) -> str:
     writer.writerow(COLUMNS)
     for grade in grades:
         row = columns_of(grade).values()
-        writer.writerow(f"'{cell}" if str(cell).startswith(FORMULA_STARTS) else cell for cell in row)
+        is_formula = [isinstance(cell, str) and cell.startswith(FORMULA_STARTS) for cell in row]
+        writer.writerow(f"'{cell}" if formula else cell for cell, formula in zip(row, is_formula))
     return text.getvalue()
 
 

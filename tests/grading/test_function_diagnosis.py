@@ -9,7 +9,7 @@ import pytest
 from harness.facts import message_table
 from harness.facts.kinds import Kind
 from harness.grading.function_diagnosis import diagnose as diagnose_function
-from tests.grading.submissions import COURSE, RIGHT, WRONG, apart, kinds, returning
+from tests.grading.submissions import COURSE, RIGHT, WRONG, apart, at_start, kinds, returning
 
 SOURCES = """\
 import numpy as np
@@ -35,6 +35,7 @@ def folder(tmp_path, monkeypatch):
         "by_rows.py": RIGHT["by_rows.py"][0],
         "costless.py": returning("J * float('nan'), grad"),
         "in_float32.py": returning("J, np.float32(1.0001) * grad.astype(np.float32)"),
+        "raises.py": at_start("assert X.shape[0] % 2"),
         "unknown.py": apart("b2 W2 W1 b1"),
         "my_sources.py": SOURCES,
     }
@@ -63,8 +64,15 @@ FOUND = {  # the verdict; the bugs, and the kinds of what homework itself finds
     "my_sources.py:changes": ("disagree", (), [Kind.ARGUMENT_CHANGED]),
     "my_sources.py:noisy": ("disagree", (), [Kind.UNSTABLE_ANSWER]),
     "my_sources.py:choosy": ("inconclusive", (), [Kind.FEW_ANSWERS]),
+    "raises.py": ("disagree", (), []),
     "unknown.py": ("inconclusive", (), [Kind.CONVENTION_UNKNOWN]),
     "harness.sources.loop:cost_and_gradient": ("agree", (), []),
+}
+
+
+UNANSWERED = {  # how many of four problems are answered, and why others are not
+    "my_sources.py:choosy": (0, [Kind.NOT_APPLICABLE]),
+    "raises.py": (1, [Kind.CALL_FAILED]),
 }
 
 
@@ -72,9 +80,9 @@ FOUND = {  # the verdict; the bugs, and the kinds of what homework itself finds
 def test_a_function_is_diagnosed(target, folder):
     found = diagnose_function(target, problems=4)
     assert (found.verdict, found.bugs, kinds(found.diagnosis)) == FOUND[target]
-    answered = 0 if target.endswith("choosy") else 4
+    answered, notes = UNANSWERED.get(target, (4, []))
     assert (found.problems, found.answered) == (4, answered)
-    assert [note.kind for note in found.notes] == ([] if answered else [Kind.NOT_APPLICABLE])
+    assert [note.kind for note in found.notes] == notes
     assert ("θ and gradient by rows" in found.conventions) == (target == "by_rows.py")
 
 
