@@ -73,7 +73,7 @@ class Published(NamedTuple):
     """A published training accuracy, and the line search after which it is compared: -1 is the last."""
 
     name: str
-    trained: str  # on what and for how long, in words
+    trained: str  # such as "all digits after 50 line searches"
     accuracy: float
     after: int = -1
 

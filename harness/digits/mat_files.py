@@ -154,7 +154,7 @@ def _matrix(raw: memoryview, order: str) -> tuple[str, Variable]:
     _, flags, at = _element(raw, 0, order)
     (bits,) = struct.unpack_from(f"{order}I", flags)
     kind, shape = bits & 0xFF, ()
-    if kind != 17:  # an object of a class of its own tells no shape
+    if kind != 17:  # an object of a user's class has no shape here
         _, sizes, at = _element(raw, at, order)
         shape = struct.unpack_from(f"{order}{len(sizes) // 4}i", sizes)
     _, letters, at = _element(raw, at, order)

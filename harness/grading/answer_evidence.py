@@ -1,4 +1,4 @@
-"""What can be seen in a wrong answer, and whether it shows that the answer was read as it is meant."""
+"""Patterns in wrong answers, and whether they show that a submission was called in its own convention."""
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import product
@@ -38,11 +38,11 @@ SHARES: Mapping[str, Callable[[int], float]] = {
 
 
 def is_understood(interface: Interface, found: Explanations, given: GivenAnswers, *, regularised: bool) -> bool:
-    """Whether something in wrong answers is right or known; in a convention that is not meant, nothing would be.
+    """Whether something in wrong answers is right or known. In a wrong convention, nothing would be.
 
-    Any of these will do: a right cost, a right regulariser, a bug of the zoo that gives just this cost or gradient, a
-    layer that is right, or a simple relation of the whole gradient to the right one. A cost that is not finite, and a
-    gradient source, are understood without.
+    Any of these is enough: a right cost, a right regulariser, a bug of the zoo that gives just this cost or gradient, a
+    right layer, or a simple relation of the whole gradient to the right one. A cost that is not finite needs none, nor
+    does a gradient source, which has no convention.
     """
     answers = given.answers
     if interface.is_source or not given.costs_are_finite:
@@ -61,15 +61,16 @@ def _shows_structure(exercise: Exercise, answer: ParsedAnswer) -> bool:
     off = [Theta.any() for Theta in exercise.problem.network.unpack(_wrong_entries(exercise, answer))]
     if not any(off):
         return False
+    # an error in δ reaches all layers below, so a right output layer shows that the others were read rightly
     return not off[-1] or any(fact.kind in RELATIONS for fact in find_relations(exercise, answer))
 
 
 def explain_answers(found: Explanations, exercise: Exercise, given: GivenAnswers) -> tuple[Fact, ...]:
-    """What the bug zoo explains in wrong answers, and what can be seen in what it does not explain.
+    """The bugs of the zoo that explain wrong answers, and patterns in what they leave unexplained.
 
     Parameters
     ----------
-    exercise : the one whose answer is looked at
+    exercise : the one in whose answer patterns are looked for
     """
     is_finite = given.costs_are_finite
     is_unexplained = found.cost_wrong and is_finite and not (found.of_both or found.of_cost)
@@ -84,7 +85,7 @@ def explain_answers(found: Explanations, exercise: Exercise, given: GivenAnswers
 
 
 def find_relations(exercise: Exercise, answer: ParsedAnswer) -> tuple[Fact, ...]:
-    """What can be seen in the error of a gradient: entries that are not finite, a relation, where it starts."""
+    """Patterns in the error of a gradient: entries that are not finite, a relation, the layer where it starts."""
     if answer.gradient is None:
         return ()
     off = _wrong_entries(exercise, answer)
@@ -105,6 +106,7 @@ def find_cost_pattern(answers: Answers) -> Fact | None:
     pairs = list(answers.items())
     if any(exercise.problem.network.output.name != "sigmoid" or answer.cost is None for exercise, answer in pairs):
         return None
+    # equality, without a tolerance: rounding to d decimals gives the same float
     for decimals in range(1, MOST_DECIMALS + 1):
         if all(answer.cost == round(exercise.right[0], decimals) for exercise, answer in pairs):
             return wrong(Kind.COST_PATTERN, decimals=decimals)
@@ -121,6 +123,7 @@ def _has_cost(
     problem = exercise.problem
     Y, Z = problem.Y, Backprop().forward(problem, exercise.theta).Zs[-1]
     ones, zeros = Y * np.logaddexp(0.0, -Z), (1.0 - Y) * np.logaddexp(0.0, Z)
+    # -log h and -log(1 - h) of z, without the cancellation of the course's formulas
     regulariser = exercise.right[0] - float((ones + zeros).sum()) / problem.m
     cost = float(mean(ones, zeros).sum()) / problem.m + share(problem.m) * regulariser
     tolerance, _ = exercise.tolerances(answer.precision)
@@ -138,9 +141,9 @@ def find_constant_cost(answers: Sequence[ParsedAnswer]) -> Fact | None:
 
 
 def are_regularised(with_l2: Exercise, without: Exercise, first: ParsedAnswer, second: ParsedAnswer) -> list[bool]:
-    """Whether the regulariser's share of the cost and of the gradient is right, whatever else is wrong.
+    """Whether the regulariser's share of the cost, and that of the gradient, are right, beside any other error.
 
-    The share is what the answers to the same problem with and without λ differ by; parts that are missing are left out.
+    The share is the difference J(λ) - J(0), or g(λ) - g(0), on the same problem. Missing parts are left out.
     """
     answers = with_l2.replay(first).answer, without.replay(second).answer
     rows = [

@@ -1,7 +1,7 @@
 """The search for the way in which a submission wants to be called: every function, in every convention.
 
-A call is tried on one small exercise. A right answer ends the search. Among wrong ones, the bug zoo tells: an answer
-that is just that of a known bug was read as it is meant.
+A call is tried on one small exercise. A right answer ends the search. Among wrong ones, the bug zoo decides: where a
+known bug gives just this answer, the convention is the right one.
 """
 
 from collections.abc import Iterator, Sequence
@@ -93,7 +93,7 @@ def _no_function(submission: Submission, named: str | None) -> Fact:
 
 
 def _fixed_l2(process: SubmissionProcess, candidates: Sequence[Candidate]) -> float | None:
-    """The λ in the code of a function that takes none, in whatever usual convention."""
+    """The λ in the code of a function that takes none, in any usual convention."""
     for function, roles in candidates:
         for convention in () if {"l2", "problem"} & set(roles) else all_conventions():
             if not convention.fits(roles) or convention.blocks.differences():
@@ -145,7 +145,7 @@ def _best_interface(
     *,
     use_zoo: bool = True,
 ) -> Interface:
-    """The best interface for an exercise; with `use_zoo`, the bug zoo tells between attempts that are wrong."""
+    """The best interface for an exercise; with `use_zoo`, the bug zoo decides between wrong attempts."""
     tried: list[_Tried] = []
     for candidate in candidates:
         tried.append(_try_conventions(process, candidate, exercise, conventions, use_zoo=use_zoo))
@@ -230,7 +230,7 @@ def _try_conventions(
 
 
 def _explained_place(process: SubmissionProcess, attempts: Sequence[Attempt], exercise: Exercise) -> int | None:
-    """Which of some attempts, none of which is known, the bug zoo explains after all."""
+    """The index of the attempt that the bug zoo explains, where no right or explained one was found before."""
     # first one bug in the nearest of the unusual conventions
     unusual = [i for i, attempt in enumerate(attempts) if not _is_usual(attempt)]
     for i in sorted(unusual, key=lambda i: attempts[i].distance)[:NEAREST]:

@@ -73,13 +73,14 @@ class Exercise:
         bound = self.bound(precision)
         if precision == "float32":
             return bound.cost, bound.gradient
+        # an entry that is nearly zero by cancellation is as uncertain as the largest one
         cost, gradient = (OF_LARGEST * float(np.abs(right).max()) for right in self.right)
         largest = max(float(np.abs(bound.gradient).max()), gradient)
         return REWRITTEN * bound.cost + cost, REWRITTEN * bound.gradient + largest
 
     @property
     def is_bounded(self) -> bool:
-        """Whether the cost of right code is finite, in whatever order it multiplies."""
+        """Whether the cost of right code is finite, in any order of its multiplications."""
         return bool(np.isfinite([self.right[0], self.tolerances("float64")[0]]).all())
 
     def replay(self, answer: ParsedAnswer) -> Replay:
@@ -115,11 +116,12 @@ class Exercise:
 
         Parameters
         ----------
-        names_float32 : whether the code says that it computes in single precision
+        names_float32 : whether the code names single precision
         """
         cost_right, gradient_right = self.is_right(answer)
         if answer.cost is not None and not cost_right:
             tolerance, _ = self.tolerances(answer.precision)
+            # the gradient stays h - Y, so that ε shifts the cost alone
             for convention, added in self._epsilon_shifts:
                 if abs(answer.cost - added - self.right[0]) <= tolerance:
                     return replace(answer, cost=answer.cost - added, conventions=(*answer.conventions, convention))
@@ -140,6 +142,7 @@ class Exercise:
 
         found = []
         with np.errstate(all="ignore"):
+            # h and 1 - h by themselves: the difference would lose the digits of a small one
             h, rest = 1.0 / (1.0 + np.exp(-Z)), 1.0 / (1.0 + np.exp(Z))
             logs = -np.logaddexp(0.0, -Z), -np.logaddexp(0.0, Z)
             plain = cost(*logs)
@@ -219,7 +222,7 @@ def find_fixed_l2(answer_to: Callable[[Exercise], ParsedAnswer]) -> float | None
     """The λ in the code of a function that takes none; None if there is none above zero.
 
     The cost is linear in λ: J(λ) = J(0) + λ (J(1) - J(0)). So each cost gives one λ, and two exercises must give the
-    same, whatever λ they have themselves.
+    same. Their own λ does not matter.
     """
     found = []
     for exercise in (small_exercises()[0], small_exercises()[2]):

@@ -82,7 +82,7 @@ def _printable(text: str) -> str:
 
 def diagnosis_headline(found: Diagnosis) -> str:
     """What was called, and how often."""
-    return f"{found.target}, asked on {found.answered:,} of {found.problems:,} problems"
+    return f"{found.target}, called on {found.answered:,} of {found.problems:,} problems"
 
 
 def diagnosis_text(found: Diagnosis) -> str:

@@ -145,7 +145,7 @@ def _check(process: SubmissionProcess, helper: Helper, functions: Iterable[Funct
         verdict = helper.check(call)
     except CallFailed as failure:
         return HelperVerdict(WRONG, replace(failure.fact, severity=Severity.WRONG))
-    except (TypeError, ValueError) as error:  # whatever was returned
+    except (TypeError, ValueError) as error:  # raised by NumPy for what was returned
         verdict = _fault("not-comparable", reason=str(error))
     fact = verdict.fact and replace(verdict.fact, where=(function.author_name,))
     return verdict._replace(fact=fact)

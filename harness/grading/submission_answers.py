@@ -1,4 +1,4 @@
-"""Cost and gradient, read out of whatever a function returned."""
+"""Cost and gradient, read out of the value that a function returned."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -40,7 +40,7 @@ class ParsedAnswer:
 
     @property
     def key(self) -> tuple[Any, ...]:
-        """Equal for equal numbers, in whatever convention they came."""
+        """Equal for equal numbers, in any convention."""
         return self.cost, None if self.gradient is None else self.gradient.tobytes(), self.order, self.precision
 
     @property
@@ -110,9 +110,9 @@ def _picked(value: Any, pick: Pick) -> tuple[Any, ...]:
 
 
 def possible_picks(value: Any, convention: Convention, problem: Problem) -> list[Pick | None]:
-    """Which cost and which gradient may be meant, where an answer has more than one of each; else None alone.
+    """The possible pairs of cost and gradient, where an answer has more than one of each; else None alone.
 
-    Those that come last are first: a regularised cost is mostly returned after the plain one.
+    The last ones come first: a regularised cost is mostly returned after the plain one.
     """
     items = list(value.values()) if isinstance(value, dict) else value
     if not isinstance(items, (tuple, list)) or _joined(value, convention, problem) is not None:

@@ -2,7 +2,7 @@
 
 Nothing is run: all of it is read from the syntax tree. The course's function is
 ``f(nn_params, input_layer_size, hidden_layer_size, num_labels, X, y, lambda)``; ports rename and reorder its
-parameters. A *role* says what a parameter takes, such as "theta" or "l2".
+parameters. The *role* of a parameter is what it takes, such as "theta" or "l2".
 """
 
 import ast
@@ -130,7 +130,7 @@ def likelihood(function: Function) -> int:
 
 
 def roles_of(function: Function) -> tuple[Role, ...] | None:
-    """The role of each parameter, by name, or where names do not tell by the course's order; None if neither does."""
+    """The role of each parameter by its name, or else by the course's order; None where neither fits."""
     names = [name.lower().strip("_") for name in function.parameters]
     known = [role_of(name) for name in function.parameters]
     if {"b1", "b2"} <= set(names):  # w1 beside b1 holds no biases
@@ -154,7 +154,7 @@ def roles_of(function: Function) -> tuple[Role, ...] | None:
 
 
 def _with_defaults(function: Function, known: Sequence[str | None]) -> list[Role | None]:
-    """The roles of required parameters, then of optional ones up to the last whose name tells."""
+    """The roles of required parameters, then of optional ones up to the last with a known name."""
     given: list[Role | None] = [*known[: function.required]]
     optional = list(zip(known[function.required :], function.defaults))
     while optional and optional[-1][0] is None:
@@ -167,7 +167,7 @@ def _with_defaults(function: Function, known: Sequence[str | None]) -> list[Role
 
 
 def role_of(name: str) -> str | None:
-    """The role of a parameter of that name, if the name tells."""
+    """The role of a parameter of that name; None for an unknown name."""
     plain = name.lower().replace("_", "")
     plain = plain.removeprefix("my") or plain
     return _ROLE.get(plain) or next((role for part, role in PARTS_OF_NAMES.items() if part in plain), None)

@@ -92,7 +92,7 @@ def grade(
     rubric = Rubric() if rubric is None else rubric
     try:
         found = _grade_in_process(submission, rubric, function, timeout)
-    except Exception as error:  # noqa: BLE001  whatever a submission brings about, the others get their grades
+    except Exception as error:  # noqa: BLE001  an error in one submission must not end the class
         failed = doubt(Kind.GRADING_FAILED, reason=f"{type(error).__name__}: {error}")
         found = Grade(submission, ERROR, diagnosis=(failed,))
     return replace(found, seconds=time.perf_counter() - started)
@@ -114,7 +114,7 @@ def _grade_in_process(submission: Submission, rubric: Rubric, function: str | No
 
 @dataclass(frozen=True, eq=False)
 class _Explained:
-    """What explains wrong answers: facts, sets of bugs, and whether the answers were read as they are meant."""
+    """What explains wrong answers: facts, sets of bugs, and whether the convention is the right one."""
 
     facts: tuple[Fact, ...] = ()
     bugs: tuple[str, ...] = ()
@@ -203,7 +203,7 @@ def _explain(process: SubmissionProcess, interface: Interface, given: GivenAnswe
     found = replace(found, gradient_wrong=False) if is_empty else found
     facts = explain_answers(found, first, given)
     if is_empty and not found.of_both:
-        facts = facts[:-1]  # which says of an empty gradient that it is right
+        facts = facts[:-1]  # the last one is about the gradient, which is empty
     if not given.costs_are_finite and interface.of_cost is not None:
         function = interface.of_cost.call.function
         facts = (wrong(Kind.COST_NOT_FINITE, function.author_name), *facts)

@@ -61,7 +61,7 @@ class Attempt:
     ----------
     right : whether the cost is right, and whether the gradient is
     is_explained : whether the parts that are there are right, or a bug of the zoo gives just them
-    distance : from the right answer; of wrong answers, the nearest was likely read as it is meant
+    distance : from the right answer; of wrong answers, the nearest likely came in the right convention
     """
 
     call: Call

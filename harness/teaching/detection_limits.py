@@ -71,9 +71,9 @@ def problem_with(switched: tuple[bool, ...]) -> tuple[Problem, np.ndarray]:
 
 
 def unseen(switched: tuple[bool, ...]) -> list[str]:
-    """The bugs whose answer cannot be told from the right one."""
+    """The bugs whose answers lie within the enclosure of the right one."""
     problem, theta = problem_with(switched)
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"):  # a bug may overflow where right formulas do not
         truth = Truth(problem, theta)
         return [name for name, bug in BUGS.items() if not truth.excludes(bug.source)]
 

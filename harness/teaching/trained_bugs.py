@@ -49,7 +49,7 @@ class Training(NamedTuple):
 
 @cache
 def digits_for(size: Training) -> tuple[Digits, Digits]:
-    """The digits to learn and those held out, as many of each kind, of the same split whatever the size."""
+    """The digits to learn and those held out, as many of each kind, from one split for every size."""
     digits = load_digits()
     parts = stratified_split(digits.classes, seed=SEED)
     return tuple(

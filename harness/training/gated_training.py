@@ -186,7 +186,7 @@ def predict(network: Network, theta: np.ndarray, X: np.ndarray) -> np.ndarray:
     K = network.sizes[-1]
     if K == 1 and network.output.name != "sigmoid":
         raise ValueError(
-            f"one {network.output.name} output tells no classes apart; use two or more outputs, or one sigmoid"
+            f"one {network.output.name} output cannot separate classes; use two or more outputs, or one sigmoid"
         )
     X = real_array("X", X, (2,), f"(m, {network.sizes[0]})")
     problem = Problem(network, X, np.zeros(len(X)))  # checks X and θ; any targets will do

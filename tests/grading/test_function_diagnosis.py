@@ -1,4 +1,4 @@
-"""One function asked on many problems, from the command line and from Python."""
+"""One function called on many problems, from the command line and from Python."""
 
 import functools
 import html
@@ -134,7 +134,7 @@ def test_a_report_is_one_page_with_every_problem_and_what_was_found(folder, diag
     page = (folder / "page.html").read_text()
     assert code == 1
     assert html.escape(message_table.say(diagnose_function("<b>.py", problems=4).diagnosis[0])) in page
-    assert "&lt;b&gt;.py, asked on 4 of 4 problems" in page
+    assert "&lt;b&gt;.py, called on 4 of 4 problems" in page
     assert "<b>.py" not in page
     assert page.count('<tr class="disagree">') == 4
     assert '<svg role="img" aria-label="Theta1:' in page
