@@ -140,7 +140,7 @@ def golden_numbers() -> Questions:
     from golden_numbers import COURSE, DEBUG_THETA, LAMBDAS, debug_problem
 
     from harness import SOURCES, Problem, fmincg, load_digits
-    from harness.digits.course import load_weights
+    from harness.digits.course_numbers import load_weights
     from tests.training.test_fmincg import PROBLEMS
 
     def answer(source: Any, problem: Any, theta: np.ndarray) -> dict[str, Any]:
@@ -162,16 +162,16 @@ def golden_numbers() -> Questions:
 
 
 def homework() -> Questions:
-    from harness.grading.grading import grade
-    from tests.grading.submissions import BROKEN, RIGHT, WRONG
-    from tests.grading.test_grading import NEEDS_A_PROCESS, graded_here, written
+    from harness.facts import message_table
+    from harness.grading.submission_grading import grade
+    from tests.grading.submissions import BROKEN, NEEDS_A_PROCESS, RIGHT, WRONG, graded_here, written
 
     def ask(name: str, text: str, here: bool) -> dict[str, Any]:
         with tempfile.TemporaryDirectory() as folder:
             given = graded_here(Path(folder), name, text) if here else grade(written(Path(folder), name, text))
         parts = ("verdict", "cost", "gradient", "regularised", "sigmoid_gradient", "other", "points", "bugs")
         helpers = {helper: verdict.outcome for helper, verdict in given.helpers.items()}
-        bugs = bugs_in(" ".join(given.diagnosis))
+        bugs = bugs_in(" ".join(map(message_table.say, given.diagnosis)))
         return fields(given, *parts) | {
             "helpers": helpers,
             "bugs in words": bugs,

@@ -41,12 +41,12 @@ def grade(
 ) -> None:
     """Grade a class of submissions: each one's cost and gradient, and which bug explains what is wrong."""
     from harness.files import folder_to_fill
-    from harness.grading.grading import grade_folder
-    from harness.grading.reading import not_graded
+    from harness.grading.grade_pages import grades_page
+    from harness.grading.grade_table import grades_csv, grades_document, grades_text
     from harness.grading.rubric import Rubric, read_rubric
-    from harness.grading.writing.feedback import write_feedback
-    from harness.grading.writing.page import as_page
-    from harness.grading.writing.table import as_csv, as_text, row
+    from harness.grading.student_feedback import write_feedback
+    from harness.grading.submission_files import not_graded
+    from harness.grading.submission_grading import grade_folder
     from harness.wording import first_few
 
     if reveal and feedback is None:
@@ -56,16 +56,15 @@ def grade(
         with progress_bar() as progress:
             grades = grade_folder(folder, chosen, function, timeout, progress)
         if feedback is not None:
-            write_feedback(grades, feedback, reveal)
+            write_feedback(grades, feedback, reveal=reveal)
             complain(f"The pages are in {feedback}.")
     if csv is not None:
-        options.write_text(csv, as_csv(grades))
+        options.write_text(csv, grades_csv(grades))
     if html is not None:
-        options.write_text(html, as_page(grades, {"folder": folder.name, "points": chosen.total}))
+        options.write_text(html, grades_page(grades, {"folder": folder.name, "points": chosen.total}))
     if left := not_graded(folder):
         complain(f"Not graded, because there is no .py or .ipynb file: {first_few(left, 10)}.")
-    document = {"schema": "harness.grades/1", "grades": [row(one) | {"notes": list(one.notes)} for one in grades]}
-    show(document, as_text(grades), json)
+    show(grades_document(grades), grades_text(grades), json)
 
 
 def diagnose(
@@ -82,17 +81,18 @@ def diagnose(
 ) -> None:
     """Which known bug explains somebody's cost and gradient: one function, checked on many problems."""
     from harness.checks.activations.formulas import find_activation
-    from harness.grading.diagnosing import diagnose
+    from harness.grading.function_diagnosis import diagnose
+    from harness.grading.grade_table import diagnosis_text
 
     like = options.problems_like(sizes, output, l2)
     activations = [find_activation(name) for name in activation] if activation else None
     with progress_bar() as progress:
         found = diagnose(target, problems, seed, like, ordinary, activations, progress)
-    show(found.to_dict(), found, json)
+    show(found.to_dict(), diagnosis_text(found), json)
     if report is not None:
-        from harness.grading.writing.page import as_diagnosis_page
+        from harness.grading.grade_pages import diagnosis_page
 
-        options.write_text(report, as_diagnosis_page(found, {"seed": seed, "problems": problems}))
+        options.write_text(report, diagnosis_page(found, {"seed": seed, "problems": problems}))
     raise typer.Exit(EXIT_CODES[found.verdict])
 
 
@@ -104,10 +104,9 @@ def lesson(
     json: options.Json = False,
 ) -> None:
     """The teaching page: why gradients are checked, in one self-contained HTML file."""
-    from harness.teaching.cache import cache_folder
-    from harness.teaching.lesson import FULL, make_lesson
+    from harness.teaching.lesson import FULL, make_lesson, make_notebook, require_libraries
     from harness.teaching.lesson import QUICK as A_FEW
-    from harness.teaching.notebook import make_notebook, require_libraries
+    from harness.teaching.lesson_results import cache_folder
 
     if notebook:
         require_libraries()

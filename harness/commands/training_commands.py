@@ -132,7 +132,7 @@ def _hidden_sizes(text: str) -> list[int]:
 
 
 def _digits(data: Path | None, max_size: int) -> Any:
-    from harness.digits.data import load_data, load_digits
+    from harness.digits.digits_data import load_data, load_digits
 
     return load_digits() if data is None else load_data(data, max_size)
 
@@ -144,11 +144,11 @@ def ex4(
     json: options.Json = False,
 ) -> None:
     """The course's exercise 4: its numbers, measured beside the published ones."""
-    from harness.digits import course
+    from harness.digits import course_numbers
 
-    theta, digits = course.load_weights(weights, max_size), _digits(data, max_size)
+    theta, digits = course_numbers.load_weights(weights, max_size), _digits(data, max_size)
     start_jax()
-    rows = course.compare_with_course(theta, digits)
-    document = course.to_dict(rows)
-    show(document, course.as_table(rows), json)
+    rows = course_numbers.compare_with_course(theta, digits)
+    document = course_numbers.to_dict(rows)
+    show(document, course_numbers.as_table(rows), json)
     raise typer.Exit(EXIT_CODES[document["verdict"]])

@@ -195,7 +195,24 @@ class Kind(StrEnum):
     UNKNOWN_MODE = "unknown-mode"
 
     # -- homework: harness/facts/homework_messages.py ------------------------------------------------------------------
+    CALL_FAILED = "call-failed"
+    CELL_LEFT_OUT = "cell-left-out"
+    CONVENTION_IS_BUG = "convention-is-bug"
+    CONVENTION_REFUSED = "convention-refused"
+    CONVENTION_UNKNOWN = "convention-unknown"
+    COST_CONSTANT = "cost-constant"
+    COST_PATTERN = "cost-pattern"
+    COURSE_SIZE_ONLY = "course-size-only"
+    FEW_ANSWERS = "few-answers"
+    GRADIENT_SHAPE = "gradient-shape"
+    GRADING_FAILED = "grading-failed"
+    HELPER_WRONG = "helper-wrong"
+    NO_HOMEWORK_FUNCTION = "no-homework-function"
+    NOT_AN_ANSWER = "not-an-answer"
     NOT_READABLE = "not-readable"
+    PART_MISSING = "part-missing"
+    UNSTABLE_ANSWER = "unstable-answer"
+    WHOLE_FILE_RUN = "whole-file-run"
 
     # -- sweeps and many networks: harness/facts/sweep_messages.py -----------------------------------------------------
     CHECK_FAILED = "check-failed"

@@ -5,9 +5,10 @@ from functools import partial
 from itertools import chain
 from typing import Any
 
+from harness.checks.networks.many_networks import Summary
 from harness.checks.networks.network_summary import Summary
-from harness.digits import figures
-from harness.digits.fitting import Fit
+from harness.digits import digit_figures
+from harness.digits.digit_training import Fit
 from harness.digits.main_job import RunResult
 from harness.facts import message_table
 from harness.figure_style import png
@@ -124,13 +125,13 @@ def _curves(curves: Mapping[str, Any]) -> str:
         return ""
     ends = "; ".join(f"{name} ends at cost {fit.cost[-1]:.3g}" for name, fit in curves.items())
     alternative = f"Cost and digits read correctly by line search: {ends}."
-    return picture(png(figures.learning_curves(curves)), alternative, "Cost and accuracy by line search.")
+    return picture(png(digit_figures.learning_curves(curves)), alternative, "Cost and accuracy by line search.")
 
 
 def _reading(fit: Fit | None) -> list[str]:
     if fit is None:
         return []
-    return [picture(image, ALTERNATIVES[name], ALTERNATIVES[name]) for name, image in figures.reading(fit)]
+    return [picture(image, ALTERNATIVES[name], ALTERNATIVES[name]) for name, image in digit_figures.reading(fit)]
 
 
 def study_page(study: Study, made: Mapping[str, Any]) -> str:

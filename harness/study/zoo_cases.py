@@ -16,7 +16,7 @@ import numpy as np
 
 from harness.bounds.network_bound import rounding_bound
 from harness.checks.networks.random_problems import THETA_SCALES, random_problem
-from harness.digits.data import load_digits
+from harness.digits.digits_data import load_digits
 from harness.sources.backprop_steps import Backprop
 from harness.sources.bug_zoo import Bug
 from harness.sources.source_table import BY_HAND, Source

@@ -29,6 +29,9 @@ RENDERERS = (
     "harness/pages/",
     "harness/suite/",
     "harness/verdict/report.py",
+    "harness/grading/grade_",
+    "harness/grading/student_feedback.py",
+    "harness/teaching/",
 )
 """Modules that print, draw or write, and so put facts into words. All others decide by kinds and numbers."""
 

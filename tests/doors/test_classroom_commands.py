@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from harness.teaching import cache, lesson, notebook
+from harness.teaching import lesson
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_a_folder_that_cannot_be_made_is_found_before_anything_is_computed(run, 
 
 
 def test_a_notebook_without_jupyter_says_what_to_install(run, asked, monkeypatch):
-    monkeypatch.setattr(notebook, "find_spec", lambda name: None if name == "nbclient" else name)
+    monkeypatch.setattr(lesson, "find_spec", lambda name: None if name == "nbclient" else name)
     code, _, err = run("lesson", "--notebook")
     assert code == 2
     assert "nbclient" in err

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from harness.commands.common import start_jax
 from programs import run as run_in_shell
 from programs import run_python, start_python
 from scipy.io import savemat
@@ -17,7 +18,7 @@ from scipy.io import savemat
 from harness import FAULTS, SOURCES, Network, Problem, cross_check, random_problem, save_case
 from harness.commands import check_commands
 from harness.commands.process_start import start_jax
-from harness.digits.course import COURSE
+from harness.digits.course_numbers import COURSE
 from harness.exit_codes import EXIT_CODES
 from harness.named_objects import import_attribute
 from harness.sources.source_table import FLOAT32_SOURCES

@@ -46,9 +46,9 @@ def test_an_unknown_name_is_an_attribute_error():
 LIGHT = {
     "import harness, reference": (),
     "import harness\nharness.Network, harness.Problem, harness.Activation": (),
-    "import harness.digits.data": (),
+    "import harness.digits.digits_data": (),
     "import harness.sources.source_table": (),
-    "import harness.training.training": ("scipy", "flint"),
+    "import harness.training.gated_training": ("scipy", "flint"),
 }
 """Programs, and which heavy packages they may load."""
 

@@ -12,8 +12,8 @@ from harness import Network, Problem, cross_check
 from harness.checks.activations.activation_check import check_activation
 from harness.checks.activations.formulas import find_activation
 from harness.checks.networks.many_networks import check_networks
-from harness.digits.data import Digits
-from harness.digits.fitting import Plan
+from harness.digits.digit_training import Plan
+from harness.digits.digits_data import Digits
 from harness.digits.main_job import RunResult, run, train_once
 from harness.facts import message_table
 from harness.facts.fact import note
