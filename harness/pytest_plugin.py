@@ -109,7 +109,7 @@ def _check_values(config: pytest.Config) -> None:
         raise ValueError(f"gradient_inconclusive must be fail, warn or pass, not {on_inconclusive!r}")
     activations, sources = _suite_option(config, ACTIVATION), _suite_option(config, SOURCE)
     if activations or sources:  # otherwise nothing is imported
-        from harness.checks.activations.activation_check import find_activation
+        from harness.checks.activations.formulas import find_activation
         from harness.sources.source_names import find_source
 
         for find, names in ((find_activation, activations), (find_source, sources)):

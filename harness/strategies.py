@@ -22,8 +22,7 @@ from hypothesis import strategies as st
 
 from harness.checks.networks.random_problems import GRID, chosen_activations, draw_network, draw_problem, draw_theta
 from reference.activations import Activation
-from reference.network import Network
-from reference.outputs import OUTPUTS
+from reference.network import OUTPUTS, Network
 from reference.problem import Problem
 
 _BYTES = 3  # two for the digits after the point, and one for the sign and the digits before it

@@ -49,7 +49,7 @@ def check(
     json: options.Json = False,
 ) -> None:
     """Cross-check the gradient sources on random networks; an --activation is checked by itself first."""
-    from harness.checks.networks.activation_networks import needs_plain_differences, usable_sources
+    from harness.checks.networks.random_problems import needs_plain_differences, usable_sources
     from harness.sources.source_names import may_need_jax
 
     if plot is not None and not activation:
@@ -88,8 +88,9 @@ def check(
 
 def _check_alone(names: list[str]) -> tuple[list[Any], list[Any]]:
     """The activations, registered if possible, and the report on each alone."""
-    from harness.checks.activations.activation_check import check_activation, find_activation
-    from harness.checks.networks.activation_networks import register_checked
+    from harness.checks.activations.activation_check import check_activation
+    from harness.checks.activations.formulas import find_activation
+    from harness.checks.networks.random_problems import register_checked
 
     activations = [find_activation(name) for name in names]
     reports = [check_activation(f) for f in activations]
@@ -128,8 +129,8 @@ def _check_in_networks(activations: list[Any], reports: list[Any], **how: Any) -
 
     An error counts for nothing if an activation is wrong by itself, because that verdict stands.
     """
-    from harness.checks.networks.activation_networks import mixed_with_others
     from harness.checks.networks.many_networks import check_networks
+    from harness.checks.networks.random_problems import mixed_with_others
 
     steps = {"networks": activations, "mixed": mixed_with_others(activations)} if activations else {"networks": None}
     try:
@@ -175,7 +176,7 @@ def _show_networks(
 
 def _save_smallest(failed: Any, sources: Any, case: Path, activations: Sequence[str] = ()) -> None:
     """Shrink and save a failing network, and print on stderr how to check it again."""
-    from harness.checks.networks.reproduction import reproduce
+    from harness.checks.networks.smallest_failure import reproduce
 
     complain(f"\n{reproduce(failed.problem, failed.theta, failed.report, sources, case, activations)}")
 
@@ -220,7 +221,7 @@ def replay(
     """Check a saved case again, or a row of a sweep."""
     if is_sqlite(file):
         replay_row(file, seed, json, allow_import)
-    from harness.checks.activations.activation_check import find_activation
+    from harness.checks.activations.formulas import find_activation
     from harness.checks.networks.case_files import load_case
     from harness.checks.networks.network_check import cross_check
     from reference.activations import register

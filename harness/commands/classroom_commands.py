@@ -81,7 +81,7 @@ def diagnose(
     json: options.Json = False,
 ) -> None:
     """Which known bug explains somebody's cost and gradient: one function, checked on many problems."""
-    from harness.checks.activations.activation_check import find_activation
+    from harness.checks.activations.formulas import find_activation
     from harness.grading.diagnosing import diagnose
 
     like = options.problems_like(sizes, output, l2)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from reference.printable import given
+from reference.user_input import given
 
 UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
@@ -91,7 +91,7 @@ def problems_like(sizes: str | None, output: str | None, l2: float | None) -> An
     """
     from harness.checks.networks.random_problems import Like
     from harness.wording import did_you_mean
-    from reference.outputs import OUTPUTS
+    from reference.network import OUTPUTS
 
     if output is not None and output not in OUTPUTS:
         there_are = ", ".join(OUTPUTS)

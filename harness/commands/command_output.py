@@ -10,7 +10,7 @@ from typing import Any
 import typer
 
 from harness.wording import shortened
-from reference.printable import printable
+from reference.user_input import printable
 
 
 def show(document: dict[str, Any], text: object, as_json: bool) -> None:

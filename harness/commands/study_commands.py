@@ -34,9 +34,9 @@ def study(
     """Detection power of this and other gradient checkers over the bug zoo."""
     from harness.figure_style import png
     from harness.files import write_whole
-    from harness.study.figure import detection_power
-    from harness.study.study import QUICK, run_study
-    from harness.study.table import as_table
+    from harness.study.detection_figure import detection_power
+    from harness.study.study_tables import as_table
+    from harness.study.zoo_study import QUICK, run_study
 
     studies = {"--diagnosis": diagnosis, "--activations": activations, "--own": own, "--functions": functions}
     given = {"--seed": seed, "--networks": networks, "--figure": figure, "--report": report}
@@ -59,14 +59,14 @@ def study(
 
 
 def _measure_diagnosis(quick: bool, seed: int, progress: Progress) -> tuple[Any, object]:
-    from harness.study.naming import QUICK, measure_naming
+    from harness.study.diagnosis_study import QUICK, measure_naming
 
     found = measure_naming(seed=seed, progress=progress, **(QUICK if quick else {}))
     return found, found
 
 
 def _measure_activations(quick: bool, seed: int, progress: Progress) -> tuple[Any, object]:
-    from harness.study.activations.study import QUICK, run_activation_study
+    from harness.study.activation_study import QUICK, run_activation_study
     from harness.study.activations.table import as_table
 
     found = run_activation_study(**(QUICK if quick else {}), seed=seed, progress=progress)
@@ -74,7 +74,7 @@ def _measure_activations(quick: bool, seed: int, progress: Progress) -> tuple[An
 
 
 def _measure_own(quick: bool, _: int, progress: Progress) -> tuple[Any, object]:
-    from harness.study.own.running import QUICK_STEP, STEP, run_own
+    from harness.study.gradient_study import QUICK_STEP, STEP, run_own
     from harness.study.own.table import as_text
 
     found = run_own(progress, step=QUICK_STEP if quick else STEP, peers=() if quick else None)
@@ -82,7 +82,7 @@ def _measure_own(quick: bool, _: int, progress: Progress) -> tuple[Any, object]:
 
 
 def _measure_functions(quick: bool, _: int, progress: Progress) -> tuple[Any, object]:
-    from harness.study.rules.running import QUICK_STEP, run_functions
+    from harness.study.rule_study import QUICK_STEP, run_functions
     from harness.study.rules.table import as_text
 
     found = run_functions(progress, step=QUICK_STEP if quick else 1, peers=() if quick else None)
@@ -114,9 +114,9 @@ def audit(
     json: options.Json = False,
 ) -> None:
     """True errors of the derivative rules that the installed JAX, optax, PyTorch and SciPy ship, worst first."""
-    from harness.audit.auditing import LIBRARIES
-    from harness.audit.auditing import audit as measure
-    from harness.audit.page import as_page
+    from harness.audit.audit_page import as_page
+    from harness.audit.rule_audit import LIBRARIES
+    from harness.audit.rule_audit import audit as measure
 
     start_jax()
     with progress_bar() as progress:

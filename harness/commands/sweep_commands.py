@@ -73,7 +73,7 @@ def sweep(
 
 def _check_names(settings: Any) -> None:
     """Refuse names that stand for nothing before any file is made."""
-    from harness.checks.activations.activation_check import find_activation
+    from harness.checks.activations.formulas import find_activation
     from harness.sources.source_names import may_need_jax, named_sources
 
     if settings.activations or may_need_jax(settings.sources):

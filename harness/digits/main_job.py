@@ -24,7 +24,8 @@ from typing import Any
 
 import numpy as np
 
-from harness.checks.networks.many_networks import Summary, check_networks
+from harness.checks.networks.many_networks import check_networks
+from harness.checks.networks.network_summary import Summary
 from harness.digits import figures
 from harness.digits.data import Digits, load_digits, stratified_split
 from harness.digits.fitting import Fit, Plan, Published, fit

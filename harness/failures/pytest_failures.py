@@ -63,7 +63,7 @@ def _repeat_network(
     item: pytest.Item, activations: Sequence[str], report: Any, subject: Any, theta: Any, sources: Any, **_: Any
 ) -> str:
     """Shrink and save a network. The printed command finds the modules of sources and activations."""
-    from harness.checks.networks.reproduction import reproduce
+    from harness.checks.networks.smallest_failure import reproduce
     from harness.failures.object_locations import search_path
     from harness.sources.source_names import named_sources
     from harness.sources.source_table import SOURCES

@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from harness.checks.networks.bug_replay import is_explained
+from harness.checks.networks.bug_explanations import is_explained
 from harness.grading.calling.answers import Parsed, picks
 from harness.grading.calling.conventions import Convention, Role, all_conventions, arguments, roles_of
 from harness.grading.calling.signatures import Function, worth

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from harness.checks.networks.bug_explanations import nearest
-from harness.checks.networks.bug_replay import Explanations, find_bugs
+from harness.checks.networks.bug_explanations import Explanations, describe_nearest_bug, find_bugs
 from harness.checks.networks.random_problems import ANY, Like, random_problem
+from harness.facts import message_table
 from harness.grading.asking import find_ways, ways_of_source
 from harness.grading.calling.answers import Parsed
 from harness.grading.evidence import NOT_UNDERSTOOD, in_words, is_understood, regularisers, seen_in
@@ -284,5 +284,5 @@ def _in_words(found: Explanations, answers: dict[Asked, Parsed]) -> list[str]:
     said = [] if finite else ["the cost is not finite, or missing"]
     said += in_words(found, wrong, answers, finite)
     if found.gradient_wrong and not found.of_gradient and not found.of_both:
-        said += [seen_in(wrong, parsed), nearest(found)]
+        said += map(message_table.say, (*seen_in(wrong, parsed), describe_nearest_bug(found)))
     return [clause for clause in said if clause]

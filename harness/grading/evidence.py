@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from harness.checks.networks.bug_explanations import ALL_WRONG, COST_UNEXPLAINED, describe, seen
-from harness.checks.networks.bug_replay import Explanations
+from harness.checks.networks.bug_explanations import Explanations, describe_bugs, relate_gradients
+from harness.facts import message_table
+from harness.facts.fact import Fact
+from harness.facts.kinds import Kind
 from harness.grading.calling.answers import Parsed
 from harness.grading.problems import Asked
 from harness.grading.ways import Ways
@@ -32,23 +34,24 @@ def is_understood(ways: Ways, found: Explanations, regularised: bool, answers: M
         return True
     if any(np.logical_or(*asked.judged(parsed)) for asked, parsed in answers.items()) or seen_in_cost(answers):
         return True
-    return any(seen_in(asked, parsed) not in ("", ALL_WRONG) for asked, parsed in answers.items())
+    seen = [fact for asked, parsed in answers.items() for fact in seen_in(asked, parsed)]
+    return any(fact.kind != Kind.ALL_LAYERS_WRONG for fact in seen)
 
 
 def in_words(found: Explanations, asked: Asked, answers: Mapping[Asked, Parsed], finite: bool) -> list[str]:
     """What is explained, clause by clause, and what can be seen in a cost that is not."""
-    said = describe(found, asked.problem, asked.theta, finite)
-    if COST_UNEXPLAINED in said and (seen_there := seen_in_cost(answers)):
-        said[said.index(COST_UNEXPLAINED)] = f"the cost is wrong: {seen_there}"
-    return said
+    facts = describe_bugs(found, asked.problem, asked.theta, finite)
+    there = seen_in_cost(answers) if any(fact.kind == Kind.COST_UNEXPLAINED for fact in facts) else ""
+    instead = {Kind.COST_UNEXPLAINED: f"the cost is wrong: {there}"} if there else {}
+    return [instead.get(fact.kind) or message_table.say(fact) for fact in facts]
 
 
-def seen_in(asked: Asked, parsed: Parsed) -> str:
-    """What can be seen in the error of a gradient, in a clause; empty where there is none."""
+def seen_in(asked: Asked, parsed: Parsed) -> tuple[Fact, ...]:
+    """What can be seen in the error of a gradient; empty where there is none."""
     if parsed.gradient is None:
-        return ""
+        return ()
     off = ~(np.abs(parsed.gradient - asked.right[1]) <= asked.replay(parsed).answer.error)
-    return seen(asked.problem, asked.theta, parsed.gradient, asked.right[1], off)
+    return relate_gradients(asked.problem, asked.theta, parsed.gradient, asked.right[1], off)
 
 
 def seen_in_cost(answers: Mapping[Asked, Parsed]) -> str:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.checks.networks.bug_explanations import GRADIENT_IS_RIGHT, describe, nearest, together
-from harness.checks.networks.bug_replay import find_bugs
+from harness.checks.networks.bug_explanations import describe_bugs, describe_nearest_bug, find_bugs, join_names
+from harness.facts import message_table
+from harness.facts.kinds import Kind
 from harness.grading.asking import find_ways
 from harness.grading.calling.answers import Parsed
 from harness.grading.calling.conventions import Convention
@@ -287,7 +288,7 @@ class _Judge:
         found = find_bugs(replays)
         if empty:
             found = replace(found, gradient_wrong=False)
-        self.bugs = tuple(map(together, found.of_both or (*found.of_cost, *found.of_gradient)))
+        self.bugs = tuple(map(join_names, found.of_both or (*found.of_cost, *found.of_gradient)))
         first = next(iter(self.parsed))
         finite = all(parsed.cost is not None and np.isfinite(parsed.cost) for parsed in self.parsed.values())
         said = in_words(found, first, self.parsed, finite)
@@ -295,9 +296,9 @@ class _Judge:
             said.insert(0, "the cost is not finite")
         self.understood = empty or not finite or is_understood(self.ways, found, regularised, self.parsed)
         if found.gradient_wrong and not found.of_gradient and not found.of_both:
-            said += [seen_in(first, self.parsed[first]), nearest(found)]
+            said += map(message_table.say, (*seen_in(first, self.parsed[first]), describe_nearest_bug(found)))
         if empty:
-            said = [clause for clause in said if clause != GRADIENT_IS_RIGHT]
+            said = [clause for clause in said if not clause.endswith(f"[{Kind.GRADIENT_RIGHT}]")]
             said += ZERO_GRADIENT if self.ways.of_gradient else []
         return [clause for clause in said if clause]
 
@@ -314,7 +315,7 @@ class _Judge:
         except Failed:
             return []
         found = find_bugs([asked.replay(parsed)], pairs=False)
-        said = describe(found, asked.problem, asked.theta) if found.of_both else []  # else it is just not meant so
+        said = [message_table.say(fact) for fact in describe_bugs(found, asked.problem, asked.theta) if found.of_both]
         return [f"asked in the course's own way, {'; '.join(said)}"] if said else []
 
     def _smallest(self) -> Shown | None:

@@ -5,7 +5,7 @@ from functools import partial
 from itertools import chain
 from typing import Any
 
-from harness.checks.networks.many_networks import Summary
+from harness.checks.networks.network_summary import Summary
 from harness.digits import figures
 from harness.digits.fitting import Fit
 from harness.digits.main_job import RunResult
@@ -14,10 +14,9 @@ from harness.figure_style import png
 from harness.pages.html_page import picture, table
 from harness.pages.report_page import gallery, listing, page, preformatted, report_sections, section, wide
 from harness.study.checkers import ALARM, INCONCLUSIVE
-from harness.study.figure import detection_power
-from harness.study.rates import Rate
-from harness.study.study import Study
-from harness.study.table import as_table
+from harness.study.detection_figure import detection_power
+from harness.study.study_tables import zoo_table
+from harness.study.trials import Rate, Study
 from harness.sweep.summary import SweepSummary
 from harness.verdict.report import Report
 
@@ -54,7 +53,7 @@ def _networks(summary: Summary, title: str) -> str:
     counts = [(verdict, count) for verdict, count in summary.counts.items()]
     return section(
         title,
-        listing([*summary.reasons, CLOSEST.format(summary.margin)]),
+        listing([*map(message_table.say, summary.reasons), CLOSEST.format(summary.margin)]),
         wide(
             table(("verdict", "networks"), counts, "Verdicts"),
             _reasons("networks", summary.doubts),
@@ -146,7 +145,7 @@ def study_page(study: Study, made: Mapping[str, Any]) -> str:
         section("By kind of problem", wide(power)),
         section("By bug", wide(_by_bug(study))),
         section("Missed by this harness", listing(missed or ["nothing"])),
-        section("In full", wide(preformatted(as_table(study)))),
+        section("In full", wide(preformatted(zoo_table(study)))),
     ]
     return page(
         "harness study",
@@ -174,16 +173,13 @@ def _checkers(study: Study) -> str:
         bugs, right = (partial(study.rate, bugs=of_bugs, checker=checker) for of_bugs in (True, False))
         apart = study.told_apart(checker=checker)
         rates = (bugs(ALARM), right(ALARM), apart, bugs(INCONCLUSIVE), right(INCONCLUSIVE))
-        rows.append((checker, *map(_rate, rates), study.milliseconds(checker=checker)))
+        rows.append((checker, *map(_rate, rates), 1e3 * study.median_seconds(checker=checker)))
     return table(head, rows, "All problems together", {0: "ours"})
 
 
 def _by_bug(study: Study) -> str:
     caught = partial(study.rate, ALARM, bugs=True)
-    rows = [
-        (bug.name, *(_rate(caught(checker=checker, subject=bug.name)) for checker in study.checkers))
-        for bug in study.bugs
-    ]
+    rows = [(bug, *(_rate(caught(checker=checker, bug=bug)) for checker in study.checkers)) for bug in study.bugs]
     return table(("bug", *study.checkers), rows, "Percent caught, of the problems on which the bug is there")
 
 

@@ -7,10 +7,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.checks.activations.activation_check import check_activation, find_activation
-from harness.checks.networks.activation_networks import needs_plain_differences, register_checked, usable_sources
+from harness.checks.activations.activation_check import check_activation
+from harness.checks.activations.formulas import find_activation
 from harness.checks.networks.network_check import cross_check
-from harness.checks.networks.random_problems import random_problem
+from harness.checks.networks.random_problems import (
+    needs_plain_differences,
+    random_problem,
+    register_checked,
+    usable_sources,
+)
 from harness.sources.source_names import find_source
 from harness.sources.source_table import SOURCES
 from harness.verdict.report import Report

@@ -178,9 +178,11 @@ class _Evidence:
             left = self.to_decide[~self.decided[names[0]][self.to_decide]]
             counts = {"undecided": len(left), "total": len(self.to_decide)}
             whose = {"sources": [] if len(names) == len(self.decided) else names}
-            why = as_facts(self.subject.why_undecided(left), Severity.DOUBT)[0]
             places = as_places(self.subject.places(left))[:PLACES_KEPT]
-            doubts.append(replace(why, where=places, data={**counts, **whose, **why.data}))
+            doubts += [
+                replace(why, where=why.where or places, data={**counts, **whose, **why.data})
+                for why in as_facts(self.subject.why_undecided(left), Severity.DOUBT)
+            ]
         return doubts
 
     def _not_finite(self) -> list[Fact]:

@@ -11,7 +11,7 @@ from harness.facts import message_table
 from harness.facts.fact import Fact, Severity
 from harness.facts.kinds import Kind
 from harness.verdict.colours import COLOURS
-from reference.printable import printable
+from reference.user_input import printable
 
 SCHEMA = "harness.report/3"
 """Version 3: facts (kind, severity, where, data, text) in the place of sentences."""

@@ -49,7 +49,10 @@ ELSEWHERE = {
     "harness.wording": ["ground/test_wording.py"],
     "harness.bounds.tolerances": ["checks/functions/test_gradient_check.py", "verdict"],
     "reference.arithmetics.balls": ["reference/oracles/test_ball_arithmetic.py", "bounds"],
+    "reference.arithmetics.elementary_record": ["reference/arithmetics/test_elementary.py"],
     "reference.arithmetics.roundoff": ["reference/arithmetics/test_rounded.py", "bounds"],
+    "reference.jax_settings": ["reference/oracles/test_jax_gradient.py"],
+    "reference.namespaces": ["reference/test_network.py"],
     "reference.oracles.jax_padded": ["reference/oracles/test_jax_gradient.py"],
 }
 """Tests of a module, or of all modules in a room, outside its mirror in tests/."""

@@ -20,6 +20,10 @@ MOST_ATTRIBUTES = 12
 
 RENDERERS = (
     "harness/assertions.py",
+    "harness/facts/",
+    "harness/verdict/report.py",
+    "harness/checks/activations/activation_figure.py",
+    "harness/checks/networks/network_summary.py",
     "harness/commands/",
     "harness/facts/",
     "harness/pages/",

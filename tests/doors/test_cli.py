@@ -203,7 +203,7 @@ def test_an_error_after_the_verdict_leaves_it_alone(run, monkeypatch):
     def failing(*arguments):
         raise RuntimeError("no")
 
-    monkeypatch.setattr("harness.checks.networks.reproduction.shrink_disagreement", failing)
+    monkeypatch.setattr("harness.checks.networks.smallest_failure.shrink_disagreement", failing)
     code, out, err = run("bugs", "wrong-sign", "--case", "case.json")
     assert (code, "DISAGREE" in out) == (DISAGREE, True)
     assert "RuntimeError: no" in err
@@ -247,7 +247,10 @@ def test_training_without_the_gate_with_a_source_that_is_named(run, tmp_path):
     assert all(Path(file).is_file() for file in document["files"])
 
 
-MAIN_STUDY, ACTIVATION_STUDY = "harness.study.study.run_study", "harness.study.activations.study.run_activation_study"
+MAIN_STUDY, ACTIVATION_STUDY = (
+    "harness.study.zoo_study.run_study",
+    "harness.study.activation_study.run_activation_study",
+)
 QUICK_STUDY = {"problems": 1, "with_sharpness": False}
 
 

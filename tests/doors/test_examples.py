@@ -9,7 +9,8 @@ import matplotlib.image
 import pytest
 
 from harness import Activation
-from harness.checks.activations.activation_check import check_activation, find_activation
+from harness.checks.activations.activation_check import check_activation
+from harness.checks.activations.formulas import find_activation
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from harness import Network, Problem, cross_check
-from harness.checks.activations.activation_check import check_activation, find_activation
+from harness.checks.activations.activation_check import check_activation
+from harness.checks.activations.formulas import find_activation
 from harness.checks.networks.many_networks import check_networks
 from harness.digits.data import Digits
 from harness.digits.fitting import Plan
@@ -20,8 +21,7 @@ from harness.facts.kinds import Kind
 from harness.pages.command_pages import check_page, run_page, study_page, train_page
 from harness.sources.bug_zoo import BUGS
 from harness.study.checkers import ALARM, PASS
-from harness.study.study import Study
-from harness.study.trials import Trial
+from harness.study.trials import Study, Trial
 
 NASTY = "<b>& co</b>"
 MADE = {"seed": 0, "what": NASTY}
@@ -54,13 +54,13 @@ def small_study() -> Study:
     """One bug that the harness catches and its peer passes, and correct code that the peer calls wrong."""
     said = {"harness": (ALARM, PASS), "course, 1e-9": (PASS, ALARM)}
     trials = [
-        Trial(checker, "random", 0, subject, group, outcome, blame, 0.001)
+        Trial(checker, bug or "correct", "random", bug, outcome, 0.001, naming, "gradient" if bug else "")
         for checker, outcomes in said.items()
-        for subject, group, outcome, blame in zip(
-            ("wrong-sign", "correct"), ("gradient", ""), outcomes, ("right", "abstained")
-        )
+        for bug, outcome, naming in zip(("wrong-sign", ""), outcomes, ("right", "abstained"))
     ]
-    return Study(0, {"random": 1}, (BUGS["wrong-sign"],), tuple(said), {}, tuple(trials), None, [], {}, 1.0)
+    bugs = {"wrong-sign": {"group": "gradient", "description": ""}}
+    further = {"problems": {"random": 1}, "bugs": bugs, "networks": None, "sharpness": [], "sharpness_not_asked": {}}
+    return Study("harness.study/2", tuple(trials), {}, 1.0, further=further)
 
 
 PAGES = {

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from harness.bounds.tolerances import CONFIRMED, MEANINGLESS, NEGLIGIBLE
 from harness.verdict.comparison import Answer, Block, compare, compare_all
-from harness.verdict.consensus import Consensus, find_consensus
+from harness.verdict.consensus import MAJORITY, Consensus, Policy, Vote, find_consensus
 
 NAN, INF = np.nan, np.inf
 BOUND = 1e-12  # of each answer, so that twice as much is allowed
@@ -187,13 +187,13 @@ def test_every_two_answers_are_compared_once():
 # The odd one out
 
 
-def consensus(families, at_odds):
+def consensus(families, at_odds, policy=MAJORITY):
     """find_consensus on sources named by letters; `at_odds` lists pairs such as "ab"."""
     pairs = []
-    for two in combinations(families, 2):
+    for two in combinations(dict.fromkeys([*families, *policy.judges]), 2):
         apart = "".join(two) in at_odds or "".join(two[::-1]) in at_odds
         pairs.append(against(answer([0.0], name=two[0]), answer([float(apart)], name=two[1])))
-    return find_consensus(families, pairs)
+    return find_consensus(families, pairs, policy)
 
 
 ALONE = {name: name for name in "abcd"}  # every source is a family of its own
@@ -230,6 +230,27 @@ def test_the_largest_group_of_independent_answers_wins_and_a_tie_is_admitted(fam
         assert found == Consensus((), (), tie=True)
     else:
         assert found == Consensus(tuple(members), tuple(outliers), tie=False)
+
+
+@pytest.mark.parametrize(
+    ("policy", "at_odds", "expected"),
+    [
+        (Policy("x"), ["xa"], ("bcdx", "a", False)),  # whoever is at odds with a judge is wrong, whoever else is not
+        (Policy("x"), ["xa", "bc", "bd"], ("cdx", "ba", False)),  # and the others vote
+        (Policy("x"), ["xa", "bc"], ("x", "a", True)),
+        (Policy("xd"), ["xd", "xa"], ("bcdx", "a", False)),  # a judge refutes no other
+        (Policy("d", Vote.UNLESS_REFUTED), ["ad", "bc"], ("bcd", "a", False)),
+        (Policy("d", Vote.UNLESS_REFUTED), ["ab", "ac"], ("bcd", "a", False)),
+        (Policy("d", Vote.NEVER), ["ad", "bc"], ("bcd", "a", False)),
+        (Policy("d", Vote.NEVER), ["ab", "ac"], ("", "", True)),
+        (Policy("d", Vote.NEVER), [], ("abcd", "", False)),
+        (Policy(blamed_in_tie="a"), ["ab"], ("bcd", "a", False)),
+        (Policy(blamed_in_tie="a"), ["bc"], ("", "", True)),  # it is no part of the disagreement
+    ],
+)
+def test_a_policy_says_who_is_certain_who_votes_and_who_is_blamed_in_a_tie(policy, at_odds, expected):
+    members, outliers, tie = expected
+    assert consensus(ALONE, at_odds, policy) == Consensus(tuple(members), tuple(outliers), tie)
 
 
 @pytest.mark.parametrize("at_odds", [["ab", "ac", "ad"], ["ab"], ["ac", "ad", "bc", "bd"]])

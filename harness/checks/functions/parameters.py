@@ -17,6 +17,8 @@ from harness.checks.functions.tree_leaves import (
     unit_roundoff,
     why_held,
 )
+from harness.facts.fact import Fact, note
+from harness.facts.kinds import Kind
 from harness.verdict.comparison import Block
 from harness.wording import first_few
 
@@ -221,20 +223,18 @@ class Layout:
                 return f"{name}[{', '.join(map(str, index))}]" if index else name
         raise IndexError(f"θ has coordinates 0 to {self.size - 1}, but {i} was asked for")
 
-    def notes(self) -> list[str]:
-        """What is worth knowing of the tree: what is held as it is, and what stands in it twice."""
-        devices = torch_state.devices_of([leaf.value for leaf in self._leaves])
-        notes = [devices] if devices else []
+    def notes(self) -> list[Fact]:
+        """What is worth knowing of the tree: where it lives, what is held fixed, and what stands in it twice."""
+        facts = torch_state.devices_of([leaf.value for leaf in self._leaves])
         numbers = [leaf for leaf in self._leaves if leaf.held and _holds_numbers(leaf.value)]
         if numbers:
-            why = [f"{leaf.name} ({leaf.held})" for leaf in numbers]
-            notes.append(f"held as they are, and not checked: {first_few(why, NAMED)}")
+            facts.append(note(Kind.HELD_FIXED, *(f"{leaf.name} ({leaf.held})" for leaf in numbers)))
         seen: dict[int, str] = {}
         for name, value, _ in self._parameters:
             first = seen.setdefault(id(value), name) if np.ndim(value) else name
             if first != name:
-                notes.append(f"{first} and {name} are one array; each is varied, and checked, as if it stood alone")
-        return notes
+                facts.append(note(Kind.SHARED_ARRAY, first, name))
+        return facts
 
 
 def _name(parent: str, key: Any, accessor: str, is_root: bool) -> str:

@@ -11,6 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from harness.facts.fact import Fact, note
+from harness.facts.kinds import Kind
+
 
 def is_module(node: Any) -> bool:
     """Whether it is a torch.nn.Module."""
@@ -47,14 +50,12 @@ def product_unit(tensor: Any) -> float:
     return 2.0**-11 if torch.backends.cuda.matmul.allow_tf32 or torch.backends.cudnn.allow_tf32 else 0.0
 
 
-def devices_of(leaves: Sequence[Any]) -> str:
-    """Where tensors live, as a note; empty where all are on the CPU."""
+def devices_of(leaves: Sequence[Any]) -> list[Fact]:
+    """Where tensors live, if not all are on the CPU."""
     tensors = [leaf for leaf in leaves if is_tensor(leaf)]
-    devices = dict.fromkeys(str(tensor.device) for tensor in tensors if tensor.device.type != "cpu")
-    if not devices:
-        return ""
-    products = ", whose products of matrices may be in TF32" if any(map(product_unit, tensors)) else ""
-    return f"PyTorch computed on {', '.join(devices)}{products}"
+    devices = list(dict.fromkeys(str(tensor.device) for tensor in tensors if tensor.device.type != "cpu"))
+    has_tf32 = any(map(product_unit, tensors))
+    return [note(Kind.ON_DEVICE, devices=devices, has_tf32=has_tf32)] if devices else []
 
 
 def tensor_like(model: Any, values: np.ndarray) -> Any:

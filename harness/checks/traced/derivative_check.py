@@ -28,7 +28,7 @@ from harness.verdict.consensus import Consensus
 from harness.verdict.judgement import judge
 from harness.verdict.report import Report
 from reference.arithmetics.companion import first_line
-from reference.switches import settings
+from reference.jax_settings import settings
 from reference.traced.eagerly import eagerly, values_of
 from reference.traced.program import Equation, Traced, function_of
 from reference.traced.rounding import COARSE

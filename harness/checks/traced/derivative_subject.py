@@ -9,7 +9,7 @@ from harness.checks.traced.real_coordinates import Layout
 from harness.facts.fact import Fact, as_facts
 from harness.facts.kinds import Kind
 from harness.verdict.comparison import Answer, Block, Pair
-from harness.verdict.consensus import Consensus
+from harness.verdict.consensus import Consensus, Policy, Vote, find_consensus
 from harness.verdict.relations import CLOSE, Part, diagnose, named
 from harness.verdict.subject import Subject
 
@@ -313,10 +313,6 @@ def _fit(numbers: np.ndarray, bits: int) -> np.ndarray:
 
 def consensus(answers: Sequence[Answer], pairs: Sequence[Pair], ends: Sequence[Pair]) -> Consensus:
     """Increments are the measure of JAX; without an objection of theirs, its modes stand against each other."""
-    names = tuple(answer.name for answer in answers)
-    disagreeing = [pair for pair in (*pairs, *ends) if pair.disagrees]
-    wrong = {pair.other(oracle) for pair in disagreeing for oracle in (INCREMENTS, DIFFERENCES)} & {*MODES, REFERENCE}
-    if wrong:
-        outliers = tuple(name for name in (*names, *MODES) if name in wrong)
-        return Consensus(tuple(name for name in names if name not in wrong), tuple(dict.fromkeys(outliers)), tie=False)
-    return Consensus((), (), tie=True) if disagreeing else Consensus(names, (), tie=False)
+    names = (*(answer.name for answer in answers), *MODES)  # a mode may be compared along directions alone
+    policy = Policy(judges=(INCREMENTS, DIFFERENCES), vote=Vote.NEVER)
+    return find_consensus({name: name for name in names}, [*pairs, *ends], policy)

@@ -13,7 +13,7 @@ from jax.interpreters import ad, batching, mlir
 
 from harness import check_derivatives
 from harness.checks.traced import derivative_check
-from reference.switches import compiler_options
+from reference.jax_settings import compiler_options
 
 X = np.array([0.7, -1.3, 0.2])
 

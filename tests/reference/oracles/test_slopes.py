@@ -7,7 +7,7 @@ import pytest
 from one_unit import trial
 from scipy.special import expit
 
-from harness import ACTIVATIONS
+from harness import ACTIVATIONS, random_problem
 from reference.arithmetics.companion import NoRule
 from reference.measured import NotApplicable
 from reference.oracles import ball_arithmetic, complex_step, finite_difference, jax_gradient
@@ -85,6 +85,19 @@ def test_every_oracle_tells_what_rounding_does_to_its_answer(oracle):
     assert measured.roundings == ROUNDINGS[oracle]
     # balls round the middle of an enclosure; the others evaluate the formula in float64 alone
     np.testing.assert_array_equal(np.broadcast_to(measured.value_error, Z.shape) > 1e-40, oracle == "balls")
+
+
+def test_theta_is_left_as_it_was():
+    problem, theta = random_problem(3, ["tanh"])
+    before = theta.copy()
+    for measure in (
+        complex_step.measure, ball_arithmetic.measure, ball_arithmetic.forward,
+        finite_difference.per_pre_activation, finite_difference.per_weight,
+    ):  # fmt: skip
+        measure(problem, theta)
+    finite_difference.along(problem, theta, np.ones((1, theta.size)))
+    ball_arithmetic.along(problem, theta, np.ones((1, theta.size)))
+    np.testing.assert_array_equal(theta, before)
 
 
 # At kinks
