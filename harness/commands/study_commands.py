@@ -35,8 +35,8 @@ def study(
     from harness.figure_style import png
     from harness.files import write_whole
     from harness.study.detection_figure import detection_power
-    from harness.study.study_tables import as_table
-    from harness.study.zoo_study import QUICK, run_study
+    from harness.study.study_tables import zoo_table
+    from harness.study.zoo_study import QUICK, run_study, zoo_document
 
     studies = {"--diagnosis": diagnosis, "--activations": activations, "--own": own, "--functions": functions}
     given = {"--seed": seed, "--networks": networks, "--figure": figure, "--report": report}
@@ -55,43 +55,46 @@ def study(
         from harness.pages.command_pages import study_page
 
         options.write_text(report, study_page(found, size))
-    show(found.to_dict(), as_table(found), json)
+    show(zoo_document(found), zoo_table(found), json)
 
 
-def _measure_diagnosis(quick: bool, seed: int, progress: Progress) -> tuple[Any, object]:
-    from harness.study.diagnosis_study import QUICK, measure_naming
+def _measure_diagnosis(quick: bool, seed: int, progress: Progress) -> tuple[dict[str, Any], object]:
+    from harness.study.diagnosis_study import QUICK, diagnosis_document, run_diagnosis_study
+    from harness.study.study_tables import diagnosis_table
 
-    found = measure_naming(seed=seed, progress=progress, **(QUICK if quick else {}))
-    return found, found
+    found = run_diagnosis_study(seed=seed, progress=progress, **(QUICK if quick else {}))
+    return diagnosis_document(found), diagnosis_table(found)
 
 
-def _measure_activations(quick: bool, seed: int, progress: Progress) -> tuple[Any, object]:
-    from harness.study.activation_study import QUICK, run_activation_study
-    from harness.study.activations.table import as_table
+def _measure_activations(quick: bool, seed: int, progress: Progress) -> tuple[dict[str, Any], object]:
+    from harness.study.activation_study import QUICK, activation_document, run_activation_study
+    from harness.study.study_tables import activation_table
 
     found = run_activation_study(**(QUICK if quick else {}), seed=seed, progress=progress)
-    return found, as_table(found)
+    return activation_document(found), activation_table(found)
 
 
-def _measure_own(quick: bool, _: int, progress: Progress) -> tuple[Any, object]:
-    from harness.study.gradient_study import QUICK_STEP, STEP, run_own
-    from harness.study.own.table import as_text
+def _measure_own(quick: bool, _: int, progress: Progress) -> tuple[dict[str, Any], object]:
+    from harness.study.gradient_study import QUICK_STEP, STEP, run_gradient_study
+    from harness.study.study_tables import gradient_table
+    from harness.study.trials import trial_document
 
-    found = run_own(progress, step=QUICK_STEP if quick else STEP, peers=() if quick else None)
-    return found, as_text(found)
+    found = run_gradient_study(progress, step=QUICK_STEP if quick else STEP, peers=() if quick else None)
+    return trial_document(found, "diagnosis"), gradient_table(found)
 
 
-def _measure_functions(quick: bool, _: int, progress: Progress) -> tuple[Any, object]:
-    from harness.study.rule_study import QUICK_STEP, run_functions
-    from harness.study.rules.table import as_text
+def _measure_functions(quick: bool, _: int, progress: Progress) -> tuple[dict[str, Any], object]:
+    from harness.study.rule_study import QUICK_STEP, run_rule_study
+    from harness.study.study_tables import rule_table
+    from harness.study.trials import trial_document
 
-    found = run_functions(progress, step=QUICK_STEP if quick else 1, peers=() if quick else None)
-    return found, as_text(found)
+    found = run_rule_study(progress, step=QUICK_STEP if quick else 1, peers=() if quick else None)
+    return trial_document(found, "named"), rule_table(found)
 
 
 SEEDED = {"--diagnosis": _measure_diagnosis, "--activations": _measure_activations}
 OTHERS = SEEDED | {"--own": _measure_own, "--functions": _measure_functions}
-"""The other studies by option: each returns its result, and the text of it."""
+"""The other studies by option: each returns its result as a document and as text."""
 
 
 def _run_other_study(chosen: list[str], quick: bool, given: dict[str, Any], json: bool) -> None:
@@ -103,8 +106,8 @@ def _run_other_study(chosen: list[str], quick: bool, given: dict[str, Any], json
         raise ValueError(f"{name} is a study of its own: it takes {takes}, but not {', '.join(unused)}")
     start_jax()
     with progress_bar() as progress:
-        found, text = OTHERS[name](quick, given.get("--seed", 0), progress)
-    show(found.to_dict(), text, json)
+        document, text = OTHERS[name](quick, given.get("--seed", 0), progress)
+    show(document, text, json)
 
 
 def audit(
@@ -115,12 +118,11 @@ def audit(
 ) -> None:
     """True errors of the derivative rules that the installed JAX, optax, PyTorch and SciPy ship, worst first."""
     from harness.audit.audit_page import as_page
-    from harness.audit.rule_audit import LIBRARIES
-    from harness.audit.rule_audit import audit as measure
+    from harness.audit.rule_audit import LIBRARIES, audit_rules
 
     start_jax()
     with progress_bar() as progress:
-        found = measure(library or LIBRARIES, only or (), progress)
+        found = audit_rules(library or LIBRARIES, only or (), progress)
     if page is not None:
         options.write_text(page, as_page(found))
     show(found.to_dict(), found, json)

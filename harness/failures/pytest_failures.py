@@ -71,7 +71,7 @@ def _repeat_network(
     modules = [name.partition(":")[0] for name in activations]
     modules += [getattr(source.run, "__module__", "") for source in named_sources(sources or SOURCES).values()]
     prefix = search_path(modules, item.config.invocation_params.dir)
-    return reproduce(subject, theta, report, sources, _case_file(item, ".json"), activations, prefix)
+    return str(reproduce(subject, theta, report, sources, _case_file(item, ".json"), activations, prefix))
 
 
 def _repeat_function(item: pytest.Item, call: dict[str, Any]) -> str:

@@ -135,7 +135,7 @@ def _reading(fit: Fit | None) -> list[str]:
 
 def study_page(study: Study, made: Mapping[str, Any]) -> str:
     """Detection power: the share of bugs that each checker caught, and of correct code that it called wrong."""
-    missed = [f"{trial.subject} on {trial.kind} problem {trial.number}: {trial.outcome}" for trial in study.missed()]
+    missed = [f"{trial.case} on {trial.kind} problem {trial.number}: {trial.outcome}" for trial in study.missed()]
     alarms = partial(study.rate, ALARM, checker=study.checkers[0])
     caught, false = alarms(bugs=True), alarms(bugs=False)
     alternative = "Bugs caught and correct code called wrong, by checker; the tables have the numbers."
