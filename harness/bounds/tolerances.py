@@ -36,7 +36,7 @@ ALL_COORDINATES = 1000
 """Up to this number of parameters, each is differenced by itself; more are differenced in groups."""
 
 GROUPS = 500
-"""Groups in which more parameters are differenced, each along a random direction of its own."""
+"""The number of groups, each with a random direction of its own."""
 
 GROUPED = 1e-3
 """Where a coordinate was differenced in a group alone, an error of this share of the largest derivative in its block

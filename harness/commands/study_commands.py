@@ -58,7 +58,7 @@ def study(
     show(zoo_document(found), zoo_table(found), json)
 
 
-def _measure_diagnosis(quick: bool, seed: int, progress: Progress) -> tuple[dict[str, Any], object]:
+def _measure_diagnosis(quick: bool, seed: int, progress: Progress) -> tuple[dict[str, Any], str]:
     from harness.study.diagnosis_study import QUICK, diagnosis_document, run_diagnosis_study
     from harness.study.study_tables import diagnosis_table
 
@@ -66,7 +66,7 @@ def _measure_diagnosis(quick: bool, seed: int, progress: Progress) -> tuple[dict
     return diagnosis_document(found), diagnosis_table(found)
 
 
-def _measure_activations(quick: bool, seed: int, progress: Progress) -> tuple[dict[str, Any], object]:
+def _measure_activations(quick: bool, seed: int, progress: Progress) -> tuple[dict[str, Any], str]:
     from harness.study.activation_study import QUICK, activation_document, run_activation_study
     from harness.study.study_tables import activation_table
 
@@ -74,7 +74,7 @@ def _measure_activations(quick: bool, seed: int, progress: Progress) -> tuple[di
     return activation_document(found), activation_table(found)
 
 
-def _measure_own(quick: bool, _: int, progress: Progress) -> tuple[dict[str, Any], object]:
+def _measure_own(quick: bool, _: int, progress: Progress) -> tuple[dict[str, Any], str]:
     from harness.study.gradient_study import QUICK_STEP, STEP, run_gradient_study
     from harness.study.study_tables import gradient_table
     from harness.study.trials import trial_document
@@ -83,7 +83,7 @@ def _measure_own(quick: bool, _: int, progress: Progress) -> tuple[dict[str, Any
     return trial_document(found, "diagnosis"), gradient_table(found)
 
 
-def _measure_functions(quick: bool, _: int, progress: Progress) -> tuple[dict[str, Any], object]:
+def _measure_functions(quick: bool, _: int, progress: Progress) -> tuple[dict[str, Any], str]:
     from harness.study.rule_study import QUICK_STEP, run_rule_study
     from harness.study.study_tables import rule_table
     from harness.study.trials import trial_document
@@ -94,7 +94,7 @@ def _measure_functions(quick: bool, _: int, progress: Progress) -> tuple[dict[st
 
 SEEDED = {"--diagnosis": _measure_diagnosis, "--activations": _measure_activations}
 OTHERS = SEEDED | {"--own": _measure_own, "--functions": _measure_functions}
-"""The other studies by option: each returns its result as a document and as text."""
+"""The other studies by option: each returns its document, and its table as text."""
 
 
 def _run_other_study(chosen: list[str], quick: bool, given: dict[str, Any], json: bool) -> None:

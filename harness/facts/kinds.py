@@ -13,7 +13,7 @@ class Kind(StrEnum):
     PLAIN = "plain"
 
     # -- every verdict: harness/facts/verdict_messages.py --------------------------------------------------------------
-    CHANGES_SETTINGS = "changes-settings"
+    SETTINGS_CHANGED = "settings-changed"
     COST_DIFFERS = "cost-differs"
     DERIVATIVE_DIFFERS = "derivative-differs"
     DIRECTION_DIFFERS = "direction-differs"
@@ -66,7 +66,6 @@ class Kind(StrEnum):
     NOT_APPLICABLE = "not-applicable"
     NOT_SAVED = "not-saved"
     NOT_SHRUNK = "not-shrunk"
-    SETTINGS_CHANGED = "settings-changed"
     SHRUNK = "shrunk"
     SINGLE_EXAMPLE = "single-example"
     SLOPE_BY_HAND = "slope-by-hand"

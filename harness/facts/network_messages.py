@@ -216,13 +216,6 @@ ROWS = {
         example="# A source that raises when it is called the third time.",
         advice="Mend what it raises, and check again.",
     ),
-    Kind.SETTINGS_CHANGED: Row(
-        "{where} changes {settings}. The check restored them after each call.",
-        meaning="The source changes settings of the whole process, which other code depends on.",
-        cause="np.seterr, np.random.seed, os.chdir or warnings.simplefilter without a context.",
-        example="# A source that calls np.seterr(all='ignore').",
-        advice="Use a context, such as np.errstate.",
-    ),
     Kind.SHRUNK: Row(
         "The notes below describe the network before it was made smaller.",
         meaning="A small network shows less of what is wrong, so the diagnosis of the larger one is kept.",

@@ -83,7 +83,7 @@ def _not_repeatable(fact: Fact) -> str:
 
 
 ROWS = {
-    Kind.CHANGES_SETTINGS: Row(
+    Kind.SETTINGS_CHANGED: Row(
         "{where} changes {settings}. This is put back after the check.",
         meaning="A call changes a setting of the whole process, which other code relies on.",
         cause="np.seterr, np.random.seed or os.chdir in the function.",

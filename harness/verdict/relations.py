@@ -213,8 +213,8 @@ def find_rearranged_matrix(part: Part, m: int | None = None) -> Fact | None:
     found = find_rearranged(part)
     if not found and part.penalty.any():
         found = find_rearranged(replace(part, value=part.value - part.penalty, expected=part.expected - part.penalty))
-    is_told = found and (found.kind == Kind.SWAPPED_ENTRIES or part.value.ndim == 2)
-    return found if is_told else None  # of a vector of several layers, the layer tells more
+    is_clear = found and (found.kind == Kind.SWAPPED_ENTRIES or part.value.ndim == 2)
+    return found if is_clear else None  # of several layers in one vector, the layer by itself shows more
 
 
 def find_float32_digits(part: Part, m: int | None = None) -> Fact | None:

@@ -1,8 +1,8 @@
 """Derivatives that belong together, wrong and right, and what makes the rest that a relation leaves small.
 
 Without error bounds, small means at most `CLOSE` of the largest difference, in the wrong entries. With error bounds, it
-means within them, in every entry whose right value is known; and the bounds must be so small beside the difference that
-the relation could have failed.
+means within them, in every entry whose right value is known. Then the bounds must also be so small compared with the
+difference that the relation could have failed.
 """
 
 from collections.abc import Sequence

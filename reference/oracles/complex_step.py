@@ -140,6 +140,7 @@ def _of_real_parts(comparison: np.ufunc) -> Callable[[Any, Any], Any]:
 RULES: dict[Any, Callable[..., Any]] = {
     **{f: f for f in (np.positive, np.negative, np.add, np.subtract, np.multiply, np.divide, np.matmul)},
     np.reciprocal: np.reciprocal,
+    # NumPy's own are analytic all along the real line, and keep the digits of a tiny imaginary part
     **{f.function: f.function for f in FUNCTIONS if f.increment and not (f.ends or f.evaluator)},
     **{f: _on_the_real_line(f) for f in (np.power, np.sqrt, np.log)},
     **{f: _of_real_parts(f) for f in (np.less, np.less_equal, np.greater, np.greater_equal)},

@@ -87,7 +87,13 @@ def test_the_bound_is_finite_nearly_everywhere(network_count):
 
 
 @pytest.mark.parametrize("name", ["loop", "vectorized", "jax", "finite-difference"])
-@pytest.mark.parametrize(("hidden", "output"), [("sigmoid", "sigmoid"), ("gelu", "softmax"), ("relu", "linear")])
+@pytest.mark.parametrize(
+    ("hidden", "output"),
+    [
+        ("relu", "linear"),
+        *(pytest.param(*pair, marks=pytest.mark.more) for pair in (("sigmoid",) * 2, ("gelu", "softmax"))),
+    ],
+)
 def test_the_bound_holds_at_400_25_10(name, hidden, output, digits):
     problem = Problem(Network((400, 25, 10), hidden, output), digits.X[::25], digits.classes[::25], 1.0)
     theta = problem.network.init(0, epsilon=0.5)
@@ -252,7 +258,7 @@ def test_logaddexp_is_within_what_the_bound_assumes(library):
     assert 0.4 < max(off) <= ELEMENTARY
 
 
-@pytest.mark.parametrize("l2", [1e305, 1e307, 1e308])
+@pytest.mark.parametrize("l2", [1e305, 1e308])
 def test_where_the_regulariser_overflows_for_who_divides_last_nobody_is_called_wrong(l2):
     network = Network((8, 8, 5, 3), ["tanh", "sigmoid"], "linear")
     X, theta = np.ones((9, 8)), 8.0 * network.init(seed=0, epsilon=1.0)

@@ -1,84 +1,53 @@
-"""The table of messages: a row for each kind, in plain words."""
+"""The table of messages: every kind has one row, whose words are short and whose example shows the kind."""
 
 import re
 
-import numpy as np
 import pytest
 
 from harness.facts import message_table
-from harness.facts.fact import Fact, Severity, doubt, kinds_of, note, wrong
+from harness.facts.fact import Severity, doubt, kinds_of, note, wrong
 from harness.facts.kinds import Kind
-from harness.facts.message_table import TABLE, explain, say
 from harness.facts.row import Row, in_words
 
-LONGEST_SENTENCE = 30
-"""Words. A message has 20 where it can, but places and numbers count as words here."""
-
-PRIVATE = re.compile(
-    r"\b(told|tells|asked|claim(s|ed)?|excuses?|seams?|error bars?|at odds|truths?|misconduct|vague|treads?)\b"
-)
-"""Words that only this project uses in its own sense."""
-
-EXECUTED = {kind: row for kind, row in TABLE.items() if re.search(r"^report = ", row.example, re.MULTILINE)}
-each_row = pytest.mark.parametrize(("kind", "row"), TABLE.items(), ids=list(TABLE))
+KINDS = [kind for kind in Kind if kind is not Kind.PLAIN]
+RUNNABLE = [kind for kind, row in message_table.TABLE.items() if not row.example.startswith(("# ", "$ "))]
 
 
-def sentences(text: str) -> list[str]:
-    return [part for part in re.split(r"(?<=[.!?])\s+(?=\S)", text.strip()) if part]
+def test_every_kind_has_one_row():
+    rows = [kind for room in message_table.ROOMS.values() for kind in room]
+    assert sorted(rows) == sorted(KINDS)
 
 
-def test_every_kind_has_a_row():
-    assert set(Kind) - {Kind.PLAIN} == set(TABLE)
-
-
-def test_a_kind_is_named_for_its_value():
-    assert all(kind.value == kind.name.lower().replace("_", "-") for kind in Kind)
-
-
-@each_row
-def test_a_row_has_all_its_words_and_no_private_ones(kind: Kind, row: Row):
-    for words in (row.meaning, row.cause, row.advice):
-        assert words.endswith((".", "?"))
-        assert max(len(sentence.split()) for sentence in sentences(words)) <= LONGEST_SENTENCE
-    message = row.message if isinstance(row.message, str) else ""
-    for words in (row.meaning, row.cause, row.advice, row.example, message):
-        assert not PRIVATE.search(words), words
-    assert row.example.strip()
-    assert all(part in explain(kind) for part in (kind, row.meaning, row.cause, row.advice))
-
-
-@each_row
-def test_a_template_is_filled_in_from_data_alone(kind: Kind, row: Row):
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_row_says_everything_in_a_few_plain_sentences(kind):
+    row = message_table.TABLE[kind]
+    for text in (row.meaning, row.cause, row.advice):
+        assert re.fullmatch(r"[^\s].*[.!?)]", text), text
+        assert max(len(sentence.split()) for sentence in re.split(r"(?<=[.!?]) ", text)) <= 25, text
     if isinstance(row.message, str):
-        names = {name for name in re.findall(r"{(\w+)", row.message) if name != "where"}
-        text = in_words(row.message, Fact(kind, where=("a", "b"), data=dict.fromkeys(names, 2)))
-        assert "{" not in text
-        assert len(sentences(text)) <= 2
+        assert len(re.findall(r"[.!?](?= |$)", row.message)) <= 2, row.message
+    assert row.example.strip() == row.example != ""
+    assert re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", kind)
 
 
 @pytest.mark.more
-@pytest.mark.parametrize("kind", EXECUTED)
-def test_an_example_makes_a_report_that_holds_the_kind_and_reads_well(kind: Kind):
-    scope: dict = {}
-    with np.errstate(all="ignore"):
-        exec(EXECUTED[kind].example, scope)
+@pytest.mark.parametrize("kind", RUNNABLE)
+def test_the_example_of_a_row_produces_its_kind_and_the_message_ends_in_it(kind):
+    scope = {}
+    exec(message_table.TABLE[kind].example, scope)
     report = scope["report"]
+    if report is None:
+        pytest.skip("the example makes no report")
     facts = report.every_fact() if hasattr(report, "every_fact") else report.reasons
-    fact = next((fact for fact in facts if fact.kind == kind), None)
-    assert fact, f"\n{report}"
-    text = say(fact)
-    assert text.endswith(f" [{kind}]")
-    told = sentences(text.removesuffix(f" [{kind}]"))
-    assert len(told) <= 2, text
-    assert all(len(sentence.split()) <= LONGEST_SENTENCE for sentence in told), text
-    assert not PRIVATE.search(text)
-    assert not re.search(r"\bNone\b|[{}]|\(\)|  ", text), text
+    (fact, *_) = [fact for fact in facts if fact.kind == kind] or [None]
+    assert fact is not None, report
+    assert message_table.say(fact).endswith(f"[{kind}]")
 
 
-def test_a_list_shows_its_first_items_and_a_number_three_digits():
-    fact = Fact(Kind.KINK, where=("a", "b", "c", "d"), data={"x": 0.123456, "n": 2, "one": 1})
-    assert (
-        in_words("{where}: {x}, {n:network}, {one:network}", fact) == "a, b, c and 1 more: 0.123, 2 networks, 1 network"
+def test_a_template_shows_numbers_lists_and_counts():
+    fact = note(Kind.SIGN, "a", "b", "c", "d", x=1234.5678, networks=2, names=["p", "q"])
+    assert in_words("{where} {x} {networks:network} {names} {x:.1f}", fact) == (
+        "a, b, c and 1 more 1.23e+03 2 networks p, q 1234.6"
     )
 
 

@@ -284,7 +284,7 @@ def test_pairs_are_listed_with_verdicts_of_their_own():
 
 
 def test_what_is_handed_in_is_in_the_report():
-    by_hand, hidden, slow = note(Kind.CHANGES_SETTINGS, "a"), note(Kind.ZERO, "b"), note(Kind.NO_PATH, "c")
+    by_hand, hidden, slow = note(Kind.SETTINGS_CHANGED, "a"), note(Kind.ZERO, "b"), note(Kind.NO_PATH, "c")
     asked = replace(answer("a"), seconds=0.5, ulps=(0.5, 2.0), notes=(by_hand,))
     report = verdict_on(asked, answer("b"), blind_to=[hidden], left_out={"c": slow})
     assert report.subject == {"made": "up"}

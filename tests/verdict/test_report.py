@@ -153,7 +153,7 @@ def test_how_far_beyond_the_bound(value, expected, bound, ratio):
 
 
 def test_a_finding_with_nothing_in_it_cannot_be_made():
-    with pytest.raises(ValueError, match="a finding about mine needs a place where it is at odds with jax"):
+    with pytest.raises(ValueError, match="a finding about mine needs a place where it differs from jax"):
         Finding("mine", "jax", "gradient", "x", value=1.0, expected=2.0, bound=0.1, coordinates=0)
 
 

@@ -131,7 +131,7 @@ class Experience:
 
 
 class Differences:
-    """Differences of a cost, and the reported derivatives beside them.
+    """Differences of a cost, compared with the reported derivatives.
 
     Parameters
     ----------
@@ -204,7 +204,7 @@ class Differences:
         return wrong
 
     def largest_of_blocks(self) -> np.ndarray:
-        """The coordinate of each block with the largest reported derivative: errors have to be small beside it."""
+        """The coordinate with the largest reported derivative in each block: it is the measure of errors."""
         sizes = np.abs(np.nan_to_num(self.reported.gradient, posinf=0.0, neginf=0.0))
         blocks = [block.indices for block in self.layout.blocks if block.indices.size]
         return np.array([indices[np.argmax(sizes[indices])] for indices in blocks])

@@ -97,7 +97,7 @@ def _without_cause(fact: Fact) -> dict:
 def _explain_part(part: Part, layout: Layout, indices: np.ndarray, scatter: np.ndarray) -> tuple[Fact, ...]:
     wrong, known = int(part.wrong.sum()), int(part.known.sum())
     jumps, off = scatter[indices].reshape(part.wrong.shape), np.abs(part.difference)
-    # a value that is wrong at one point alone jumps twice its error: to the right value beside θ, and back
+    # a value that is wrong at one point alone jumps twice its error: to the right value next to θ, and back
     is_alone = (np.abs(jumps - 2.0 * off) <= 1e-3 * off + 4.0 * part.bound) & (part.bound <= SHARP_ENOUGH * off)
     is_alone &= np.isfinite(off)
     at_theta = (note(Kind.WRONG_AT_POINT, part.name),) if is_alone[part.wrong].all() else ()

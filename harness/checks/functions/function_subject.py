@@ -97,11 +97,11 @@ class FunctionGradient(Subject):
         if reason == KINK:
             data |= _slopes(found[coordinates[0]])
         if reason == NOISE:
-            data |= self._cost_beside_slopes()
+            data |= self._cost_and_slopes()
         return doubt(KINDS.get(reason, Kind.ROUGH_COST), *places, **data)
 
-    def _cost_beside_slopes(self) -> dict[str, Any]:
-        """The cost, whether it is large beside its derivatives, and whether these are known to be other than zero."""
+    def _cost_and_slopes(self) -> dict[str, Any]:
+        """The cost, whether it is large compared with its derivatives, and whether all of these may be zero."""
         slopes = list(self.found.values())
         steepest = max((each.least for each in slopes), default=0.0)
         is_large = abs(self.reported.cost) > max(1.0, LARGE * steepest)

@@ -3,8 +3,8 @@
 No error bound can be derived for formulas that nobody shows, so the bounds are measured: the noise of the cost
 (`harness.checks.functions.cost_noise`), and the truncation of a difference from differences at other widths. What looks
 wrong at one step is tried again with smaller ones (`harness.checks.functions.step_sizes`), so that neither a kink nor a
-strong curvature within one stencil raises a false alarm. An error has to be small beside the largest derivative in its
-block, at θ or one step away, and never beside the cost: nothing is decided that a large constant in the cost hides.
+strong curvature within one stencil raises a false alarm. An error has to be small compared with the largest derivative
+in its block, at θ or one step away, and never with the cost: nothing is decided that a large constant in it hides.
 """
 
 import time
@@ -103,8 +103,8 @@ def check_gradient(
     ------
     ValueError, TypeError
         When `theta` or what `fun` answers has no proper shape, or holds something else than real numbers. What `fun`
-        raises at θ is handed on; what it raises beside θ is taken for the edge of its domain, unless it is of the kind
-        that only bugs raise, such as TypeError.
+        raises at θ is handed on; what it raises near θ is taken for the edge of its domain, unless only a bug raises
+        that, as with TypeError.
     """
     started = time.perf_counter()
     allowance, args = Budget(budget), args if isinstance(args, tuple) else (args,)
@@ -113,7 +113,7 @@ def check_gradient(
     with KeptSettings() as settings:
         first = call_twice(user)
         changed = settings.so_far()  # by fun alone, for nothing of the harness has been imported meanwhile
-        notes = (note(Kind.CHANGES_SETTINGS, FUN, settings=changed),) if changed else ()
+        notes = (note(Kind.SETTINGS_CHANGED, FUN, settings=changed),) if changed else ()
         if not first.repeats:
             return _report_not_repeatable(user, first, notes, started)
         with progress_bar(PATIENCE) as progress:

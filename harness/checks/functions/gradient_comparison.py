@@ -1,4 +1,4 @@
-"""A reported gradient beside the differences of its cost and beside a reference, and who is wrong."""
+"""A reported gradient compared with differences of its cost and with a reference, and who is wrong."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -17,7 +17,7 @@ DIFFERENCES, DIRECTIONS = "finite-difference", "random directions"
 
 
 def differenced_answer(case: GradientCase, found: Mapping[int, Found]) -> Answer:
-    """The differences as an answer, with nothing to say of coordinates that were not differenced by themselves."""
+    """The differences as an answer, which leaves out coordinates that were not differenced by themselves."""
     derivatives, errors = np.full(case.layout.size, np.nan), np.full(case.layout.size, np.inf)
     for i, each in found.items():
         derivatives[i], errors[i] = each.derivative, each.error
@@ -39,7 +39,7 @@ def measure_scale(case: GradientCase, found: Mapping[int, Found]) -> np.ndarray:
 
 
 def compare_with_differences(case: GradientCase, differenced: Answer, seen: Differenced, scale: np.ndarray) -> Pair:
-    """The reported gradient beside differences of its own cost, one by one or else in groups."""
+    """The reported gradient compared with differences of its own cost, one by one or else in groups."""
     reported = case.reported
     pair = compare(reported, differenced, case.layout.blocks, case.near.ordinary, scale)
     # differences have their cost from the function itself
@@ -68,7 +68,7 @@ def _with_groups(pair: Pair, seen: Differenced, scale: np.ndarray, enough: float
 def compare_with_reference(
     case: GradientCase, differenced: Answer, reference: Answer, found: Mapping[int, Found], scale: np.ndarray
 ) -> list[Pair]:
-    """The reported gradient and the differences, each beside a reference."""
+    """The reported gradient and the differences, each compared with a reference."""
     reported = case.reported
     sizes = [case.layout.largest_in_block(answer.gradient) for answer in (reported, reference)]
     scale = np.maximum(scale, np.minimum(*sizes))

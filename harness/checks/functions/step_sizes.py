@@ -210,7 +210,7 @@ class Search:
         return seen
 
     def _decides(self, seen: Seen, found: Found, *, alone: bool = False) -> bool:
-        """Whether an error bound is small enough beside the derivatives of the block, or beside this one alone."""
+        """Whether an error bound is small compared with the derivatives of the block, or with this one alone."""
         size = abs(self.reported.derivative) if alone else max(self.reported.size, size_of([seen.found]))
         room = self.reported.meaningful * size - self.reported.error
         return found.error <= max(room, 0.1 * self.reported.error)
@@ -299,7 +299,7 @@ class Search:
 
 
 def size_of(block: Sequence[Found]) -> float:
-    """The size of the derivatives of a block or, where they vanish, of those nearby: errors have to be small beside it.
+    """The size with which errors in a block are compared: that of its derivatives, or of those nearby if these vanish.
 
     Where derivatives vanish, as at a minimum, the largest slope within the stencil takes their place.
     """

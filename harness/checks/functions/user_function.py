@@ -121,7 +121,7 @@ class UserFunction:
             self._units.append(unit)
 
     def notes(self) -> tuple[Fact, ...]:
-        """What is worth knowing of θ beside its gradient."""
+        """Facts about θ: what is held fixed, what stands in it twice, and what has no path from the cost."""
         unused = [note(Kind.NO_PATH, *self._without_path)] if self._without_path else []
         return (*self.layout.notes(), *unused)
 

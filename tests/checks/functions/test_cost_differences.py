@@ -159,7 +159,7 @@ def test_a_budget_tells_what_is_left_of_it():
 
 def test_what_takes_long_shows_a_bar_on_a_terminal_and_nowhere_else(capsys, monkeypatch):
     def shown(seconds):
-        with progress.bar_after(seconds) as move:
+        with progress.progress_bar(seconds) as move:
             move("groups", 1, 3)
             move("groups", 2, 3)
         return capsys.readouterr()

@@ -158,5 +158,5 @@ def test_settings_that_a_function_changes_are_noted_and_put_back():
 
     before = np.geterr()
     report = check_gradient(fun, THETA)
-    assert (report.verdict, kinds_of(report.notes)) == ("agree", (Kind.CHANGES_SETTINGS,))
+    assert (report.verdict, kinds_of(report.notes)) == ("agree", (Kind.SETTINGS_CHANGED,))
     assert np.geterr() == before

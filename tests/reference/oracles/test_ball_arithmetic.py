@@ -10,7 +10,7 @@ from flint import arb, arb_series
 from golden_numbers import DEBUG_COSTS, DEBUG_GRADIENTS, DEBUG_THETA, LAMBDAS, debug_problem
 from one_unit import one_unit, trial
 
-from harness import ACTIVATIONS, Network, Problem, cross_check, random_problem
+from harness import ACTIVATIONS, Network, Problem, random_problem
 from harness.sources import vectorized
 from reference.arithmetics.balls import BALLS, array_of, exact, precision, slopes, values, variables
 from reference.measured import NotApplicable
@@ -205,17 +205,12 @@ UNDECLARED = {
     "clip": lambda xp, z: xp.clip(z, 0.0, 5.0),
     "abs": lambda xp, z: 0.5 * (z + xp.abs(z)),
     "sign": lambda xp, z: 0.5 * z * (1.0 + xp.sign(z)),
-    "clip from below": lambda xp, z: xp.clip(z, 0.0, None),
-    "clip by name": lambda xp, z: -xp.clip(-z, max=0.0),
     "clip by the old name": lambda xp, z: xp.clip(z, a_min=0.0, a_max=5.0),
     "a truth as a number": lambda xp, z: z * (z > 0.0),
     "a truth cast to a number": lambda xp, z: z * (z > 0.0).astype(float),
     "and": lambda xp, z: xp.where((z > 0.0) & (z < 5.0), z, 0.0),
-    "logical and": lambda xp, z: xp.where(xp.logical_and(z < 5.0, z > 0.0), z, 0.0),
     "or": lambda xp, z: xp.where((z <= 0.0) | (z > 5.0), 0.0, z),
-    "logical or": lambda xp, z: xp.where(xp.logical_or(z > 5.0, z <= 0.0), 0.0, z),
     "not": lambda xp, z: xp.where(~(z > 0.0), 0.0, z),
-    "logical not": lambda xp, z: xp.where(xp.logical_not(z > 0.0), 0.0, z),
     "a number as a condition": lambda xp, z: xp.where(xp.maximum(z, 0.0), z, 0.0) * xp.where(2.0 + z, 1.0, 9.0),
     "where the other way": lambda xp, z: xp.where(xp.greater_equal(0.0, z), 0.0, z),
     "equality": lambda xp, z: xp.where(z == 0.0, 0.0, xp.maximum(z, 0.0)),
@@ -251,13 +246,10 @@ def test_a_connective_is_undecided_where_its_operands_can_change_it(connect):
 
 SINGULAR = {
     "z/z": lambda xp, z: z / z,
-    "z²/z": lambda xp, z: xp.square(z) / z,
     "sin(z)/z": lambda xp, z: xp.where(z == 0.0, 1.0, xp.sin(z) / z),
     "1/z": lambda xp, z: xp.reciprocal(z),
-    "z^-1": lambda xp, z: z**-1,
     "(z²)^-1": lambda xp, z: (z * z) ** -1,
     "√z²": lambda xp, z: xp.sqrt(z * z),
-    "(z²)^½": lambda xp, z: (z * z) ** 0.5,
     "z^z": lambda xp, z: z**z,
     "log z": lambda xp, z: xp.log(z),
 }
@@ -327,13 +319,11 @@ KNOWN = {
     "logaddexp": (lambda xp, z: xp.logaddexp(z, z), 1.0, 1.0 + math.log(2.0)),
     "logaddexp(z, 0)": (lambda xp, z: xp.logaddexp(z, 0.0), -700.0, math.exp(-700.0)),
     "logaddexp(0, z)": (lambda xp, z: xp.logaddexp(0.0, z), -700.0, math.exp(-700.0)),
-    "abs": (lambda xp, z: xp.abs(z), -2.0, 2.0),
     "reciprocal of a negative number": (lambda xp, z: z**-1, -4.0, -0.25),
     "not": (lambda xp, z: ~(z > 0.0) + 2.0 * xp.logical_not(z < 0.0), -2.0, 1.0),
     "equal": (lambda xp, z: (z == 1.0) + 2.0 * (z != 1.0), 2.0, 2.0),
     "sign": (lambda xp, z: xp.sign(z), -2.0, -1.0),
     "minimum": (lambda xp, z: xp.minimum(z, 1.0), 2.0, 1.0),
-    "clip": (lambda xp, z: xp.clip(z, -1.0, 1.0), -2.0, -1.0),
 }
 
 
@@ -385,10 +375,3 @@ def test_the_distance_is_rounded_up_and_infinite_where_nothing_is_known():
     assert arb(float(found[2])) >= abs(third - arb(1 / 3))
     assert found[3] == pytest.approx(0.5, rel=1e-8)
     assert np.isinf(found[4:]).all()
-
-
-def test_as_a_source():
-    problem, theta = random_problem(8, ["tanh"])
-    report = cross_check(problem, theta, ["loop", "ball", "complex-step"])
-    assert report.verdict == "agree"
-    assert not report.left_out

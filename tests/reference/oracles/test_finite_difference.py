@@ -195,6 +195,7 @@ def test_directions_are_not_sure_of_a_slope_at_a_kink(distance, relu):
     assert np.isinf(errors[0]) == (relu == "relu" and abs(distance) <= 1.0)
 
 
+@pytest.mark.more
 def test_plain_differences_raise_no_alarm_on_formulas_that_increments_cannot_pass():
     for index in range(24):
         report = cross_check(*random_problem((0, index), [LOGISTIC]), ["loop", "vectorized", "finite-difference"])
@@ -248,7 +249,9 @@ def waves(frequency):
     )
 
 
-@pytest.mark.parametrize(("frequency", "scale"), [(1.0, 1e4), (1e4, 1.0), (1e3, 1.0)])
+@pytest.mark.parametrize(
+    ("frequency", "scale"), [(1.0, 1e4), *(pytest.param(f, 1.0, marks=pytest.mark.more) for f in (1e3, 1e4))]
+)
 def test_where_stencils_are_wider_than_the_waves_nothing_is_known(frequency, scale):
     for seed in range(6):
         rng = np.random.default_rng(seed)
