@@ -92,7 +92,7 @@ def _cost_pattern(fact: Fact) -> str:
 
 
 ROWS: dict[Kind, Row] = {
-    Kind.ARGUMENT_CHANGED: Row(
+    Kind.CHANGES_ARGUMENTS: Row(
         _argument_changed,
         meaning="A call leaves one of the caller's arrays different from what it was.",
         cause="`Theta1[:, 0] = 0` or `y -= 1` on a view of an argument.",
@@ -198,7 +198,7 @@ ROWS: dict[Kind, Row] = {
         example="# def nn_cost_function(...): ...; print(J)",
         advice="End the function with `return J, grad`.",
     ),
-    Kind.NOT_APPLICABLE: Row(
+    Kind.PROBLEMS_SKIPPED: Row(
         "The source raised NotApplicable for {count:problem}.",
         meaning="The source declared that these problems are not for it, so they were left out.",
         cause="It is written for some sizes, outputs or activations only.",

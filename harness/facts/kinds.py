@@ -195,6 +195,8 @@ class Kind(StrEnum):
     UNKNOWN_MODE = "unknown-mode"
 
     # -- homework: harness/facts/homework_messages.py ------------------------------------------------------------------
+    CHANGES_ARGUMENTS = "changes-arguments"
+    PROBLEMS_SKIPPED = "problems-skipped"
     CALL_FAILED = "call-failed"
     CELL_LEFT_OUT = "cell-left-out"
     CONVENTION_IS_BUG = "convention-is-bug"

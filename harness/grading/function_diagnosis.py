@@ -250,7 +250,7 @@ def _notes(interface: Interface, raised: Sequence[Fact], not_applicable: int) ->
     if raised:
         notes.append(replace(raised[0], severity=Severity.NOTE, data={**raised[0].data, "times": len(raised)}))
     if not_applicable:
-        notes.append(note(Kind.NOT_APPLICABLE, count=not_applicable))
+        notes.append(note(Kind.PROBLEMS_SKIPPED, count=not_applicable))
     if interface.only_at:
         notes.append(note(Kind.COURSE_SIZE_ONLY, interface.only_at))
     return tuple(notes)

@@ -12,8 +12,8 @@ from harness.grading.function_diagnosis import Diagnosis
 from harness.grading.grade import AGREE, Grade
 from harness.grading.grade_table import OUTCOMES, columns_of, diagnosis_headline, verdict_counts
 from harness.grading.submission_interface import ShownAnswer
-from harness.pages.document import table
-from harness.reports.parts import listing, page, section, wide
+from harness.pages.html_page import table
+from harness.pages.report_page import listing, page, section, wide
 from harness.wording import counted, first_few
 
 CELL = 14

@@ -5,7 +5,6 @@ from functools import partial
 from itertools import chain
 from typing import Any
 
-from harness.checks.networks.many_networks import Summary
 from harness.checks.networks.network_summary import Summary
 from harness.digits import digit_figures
 from harness.digits.digit_training import Fit

@@ -16,7 +16,7 @@ from typing import Any
 from harness.files import prepare_directory, write_whole
 from harness.isolation import Worker
 from harness.named_objects import import_attribute
-from harness.versions import code_and_libraries
+from harness.provenance import code_and_libraries
 
 TIMEOUT = 600.0
 """Seconds for a call: a training takes some, and more on a busy machine."""

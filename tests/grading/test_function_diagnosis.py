@@ -61,7 +61,7 @@ FOUND = {  # the verdict; the bugs, and the kinds of what homework itself finds
     "in_float32.py": ("disagree", (), []),
     "my_sources.py:right": ("agree", (), []),
     "my_sources.py:signs": ("disagree", (("wrong-sign",),), []),
-    "my_sources.py:changes": ("disagree", (), [Kind.ARGUMENT_CHANGED]),
+    "my_sources.py:changes": ("disagree", (), [Kind.CHANGES_ARGUMENTS]),
     "my_sources.py:noisy": ("disagree", (), [Kind.UNSTABLE_ANSWER]),
     "my_sources.py:choosy": ("inconclusive", (), [Kind.FEW_ANSWERS]),
     "raises.py": ("disagree", (), []),
@@ -71,7 +71,7 @@ FOUND = {  # the verdict; the bugs, and the kinds of what homework itself finds
 
 
 UNANSWERED = {  # how many of four problems are answered, and why others are not
-    "my_sources.py:choosy": (0, [Kind.NOT_APPLICABLE]),
+    "my_sources.py:choosy": (0, [Kind.PROBLEMS_SKIPPED]),
     "raises.py": (1, [Kind.CALL_FAILED]),
 }
 

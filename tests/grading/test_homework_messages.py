@@ -17,11 +17,11 @@ UNKNOWN = "No convention that was tried explains the cost, so nothing was judged
 
 SAID: list[tuple[Fact, str]] = [
     (
-        note(Kind.ARGUMENT_CHANGED, "y", **CHANGE, spoils=False),
+        note(Kind.CHANGES_ARGUMENTS, "y", **CHANGE, spoils=False),
         f"{CHANGED} Work on a copy: callers may need it.",
     ),
     (
-        wrong(Kind.ARGUMENT_CHANGED, "y", **CHANGE, spoils=True),
+        wrong(Kind.CHANGES_ARGUMENTS, "y", **CHANGE, spoils=True),
         f"{CHANGED} Work on a copy: the next call with the same arrays answers something else.",
     ),
     (doubt(Kind.CALL_FAILED, **CALL), "Calling cost, it raised ValueError: no."),
@@ -89,7 +89,7 @@ SAID: list[tuple[Fact, str]] = [
         doubt(Kind.NOT_AN_ANSWER, "cost", answer="nothing (None)", more_expected=False),
         "cost returns nothing (None), which is no cost and no gradient.",
     ),
-    (note(Kind.NOT_APPLICABLE, count=1), "The source raised NotApplicable for 1 problem."),
+    (note(Kind.PROBLEMS_SKIPPED, count=1), "The source raised NotApplicable for 1 problem."),
     (doubt(Kind.NOT_READABLE, "a.py", reason="it is no file"), "a.py cannot be read: it is no file."),
     (doubt(Kind.PART_MISSING, "gradient"), "No gradient was returned. What was returned is right."),
     (wrong(Kind.PART_MISSING, "cost"), "No cost was returned."),

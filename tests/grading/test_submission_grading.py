@@ -88,7 +88,7 @@ UNKNOWN = (ERROR, f"{N} {N} {N}", 0.0, (Kind.CONVENTION_UNKNOWN,))
 WRONG_REGULARISER = (DISAGREE, f"{R} {R} {W}", 90.0, (Kind.COST_PATTERN,))
 WRONG_MEAN = (DISAGREE, f"{W} {W} {R}", 26.32, (Kind.COST_PATTERN,))
 MISSING = (Kind.PART_MISSING,)
-CHANGED = (Kind.ARGUMENT_CHANGED,)
+CHANGED = (Kind.CHANGES_ARGUMENTS,)
 
 CASES = {
     # each part is judged by itself
@@ -199,7 +199,7 @@ def test_what_is_wrong_with_a_cost_is_data(tmp_path):
 )
 def test_a_changed_argument_is_named_with_its_change(name, arguments, change, tmp_path):
     grade = graded_here(tmp_path, "a.py", CASES[name].text)
-    (fact,) = [fact for fact in (*grade.diagnosis, *grade.notes) if fact.kind == Kind.ARGUMENT_CHANGED]
+    (fact,) = [fact for fact in (*grade.diagnosis, *grade.notes) if fact.kind == Kind.CHANGES_ARGUMENTS]
     assert (fact.where, fact.data["changes"][0]) == (arguments, change)
     assert fact.data["spoils"] == (fact in grade.diagnosis) == (grade.other == "wrong")
 
