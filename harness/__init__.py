@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from harness.checks.networks.network_check import cross_check as cross_check
     from harness.checks.networks.random_problems import random_problem as random_problem
     from harness.checks.traced.derivative_check import check_derivatives as check_derivatives
-    from harness.digits.data import load_digits as load_digits
+    from harness.digits.digits_data import load_digits as load_digits
     from harness.sources.bug_zoo import BUGS
     from harness.sources.source_table import SOURCES as SOURCES
     from harness.training.fmincg import fmincg as fmincg
     from harness.training.gate import GateClosed as GateClosed
-    from harness.training.training import TrainingResult as TrainingResult
-    from harness.training.training import predict as predict
-    from harness.training.training import train as train
+    from harness.training.gated_training import TrainingResult as TrainingResult
+    from harness.training.gated_training import predict as predict
+    from harness.training.gated_training import train as train
     from harness.verdict.report import Report as Report
     from reference.activations import ACTIVATIONS as ACTIVATIONS
     from reference.activations import Activation as Activation
@@ -49,7 +49,7 @@ _HOMES = {
     "Problem": "reference.problem",
     "Report": "harness.verdict.report",
     "SOURCES": "harness.sources.source_table",
-    "TrainingResult": "harness.training.training",
+    "TrainingResult": "harness.training.gated_training",
     "assert_derivatives_agree": "harness.assertions",
     "assert_gradients_agree": "harness.assertions",
     "check_activation": "harness.checks.activations.activation_check",
@@ -59,12 +59,12 @@ _HOMES = {
     "cross_check": "harness.checks.networks.network_check",
     "fmincg": "harness.training.fmincg",
     "load_case": "harness.checks.networks.case_files",
-    "load_digits": "harness.digits.data",
-    "predict": "harness.training.training",
+    "load_digits": "harness.digits.digits_data",
+    "predict": "harness.training.gated_training",
     "random_problem": "harness.checks.networks.random_problems",
     "register": "reference.activations",
     "save_case": "harness.checks.networks.case_files",
-    "train": "harness.training.training",
+    "train": "harness.training.gated_training",
 }
 
 __all__ = [*_HOMES, "strategies"]  # pyright: ignore[reportUnsupportedDunderAll]

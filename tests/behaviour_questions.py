@@ -27,8 +27,7 @@ Questions = Iterator[tuple[str, Callable[[], Any]]]
 
 def zoo() -> Questions:
     from harness import FAULTS, SOURCES, cross_check
-    from harness.study.problems import KINDS, draw
-    from harness.study.trials import CORRECT
+    from harness.study.zoo_cases import CORRECT, KINDS, draw
 
     for kind, number in [*((kind, 0) for kind in KINDS), ("785 parameters", 1)]:
         problem, theta = draw(kind, 0, number)
@@ -44,9 +43,8 @@ def zoo() -> Questions:
 
 def activations() -> Questions:
     from harness import ACTIVATIONS, check_activation
-    from harness.study.activations.bugs import wrong_records
-    from harness.study.activations.right import RIGHT
-    from harness.study.activations.wrong import WRONG
+    from harness.study.right_activations import RIGHT
+    from harness.study.wrong_activations import WRONG, wrong_records
 
     for name in ACTIVATIONS:
         yield f"registered/{name}", partial(check_activation, name)
@@ -62,28 +60,31 @@ def activations() -> Questions:
 
 def own() -> Questions:
     from harness import check_gradient
-    from harness.study.cases import WRONG
-    from harness.study.own.running import all_cases
+    from harness.study.gradient_study import gradient_cases
+    from harness.study.trials import WRONG
 
     with quietly():
-        cases = list(all_cases())
+        cases = list(gradient_cases())
     for number, case in enumerate(cases):
         if case.kind != WRONG or number % 2:
-            key = f"{case.kind}/{case.name}, {case.point}: {case.bug}"
-            yield key, partial(check_gradient, case.function, case.theta)
+            key = f"{case.kind}/{case.name.removesuffix(f': {case.bug}')}: {case.bug}"
+            yield key, partial(check_gradient, case.subject.function, case.subject.theta)
 
 
 def rules() -> Questions:
     from harness import check_derivatives
-    from harness.study.rules.bugs import UNREPEATABLE
-    from harness.study.rules.running import right_cases, wrong_cases
+    from harness.study.rule_bugs import UNREPEATABLE
+    from harness.study.rule_study import right_cases, wrong_cases
 
     with quietly():
         right, wrong = right_cases()[::2], [case for case in wrong_cases(7) if case.bug != UNREPEATABLE]
     for case in (*right, *wrong):
-        yield f"{case.kind}/{case.name}", partial(check_derivatives, case.function, *case.arguments)
+        yield f"{case.kind}/{case.name}", partial(check_derivatives, case.subject.function, *case.subject.arguments)
     for case in (*right[::6], *wrong[::12]):
-        yield f"{case.kind}/{case.name}, order 2", partial(check_derivatives, case.function, *case.arguments, order=2)
+        yield (
+            f"{case.kind}/{case.name}, order 2",
+            partial(check_derivatives, case.subject.function, *case.subject.arguments, order=2),
+        )
 
 
 class _Watched:
@@ -139,7 +140,7 @@ def golden_numbers() -> Questions:
     from golden_numbers import COURSE, DEBUG_THETA, LAMBDAS, debug_problem
 
     from harness import SOURCES, Problem, fmincg, load_digits
-    from harness.digits.course import load_weights
+    from harness.digits.course_numbers import load_weights
     from tests.training.test_fmincg import PROBLEMS
 
     def answer(source: Any, problem: Any, theta: np.ndarray) -> dict[str, Any]:
@@ -161,16 +162,16 @@ def golden_numbers() -> Questions:
 
 
 def homework() -> Questions:
-    from harness.grading.grading import grade
-    from tests.grading.submissions import BROKEN, RIGHT, WRONG
-    from tests.grading.test_grading import NEEDS_A_PROCESS, graded_here, written
+    from harness.facts import message_table
+    from harness.grading.submission_grading import grade
+    from tests.grading.submissions import BROKEN, NEEDS_A_PROCESS, RIGHT, WRONG, graded_here, written
 
     def ask(name: str, text: str, here: bool) -> dict[str, Any]:
         with tempfile.TemporaryDirectory() as folder:
             given = graded_here(Path(folder), name, text) if here else grade(written(Path(folder), name, text))
         parts = ("verdict", "cost", "gradient", "regularised", "sigmoid_gradient", "other", "points", "bugs")
         helpers = {helper: verdict.outcome for helper, verdict in given.helpers.items()}
-        bugs = bugs_in(" ".join(given.diagnosis))
+        bugs = bugs_in(" ".join(map(message_table.say, given.diagnosis)))
         return fields(given, *parts) | {
             "helpers": helpers,
             "bugs in words": bugs,

@@ -1,8 +1,8 @@
-"""How far rounding can move what a traced program computes: a derived bound where there is one, else an estimate.
+"""How far rounding can move the results of a traced program: a derived bound where there is one, else an estimate.
 
-The bound is a running one (`reference.traced.bounding`): proven for every evaluation of the program's operations, but
-blind to errors that cancel, so that it grows beyond use through long recurrences. The estimate is the spread of a few
-runs that are rounded at random.
+The running bound (`reference.traced.bounded_run`) holds for every evaluation of the program's operations. It ignores
+that errors may cancel, so it grows beyond use through long recurrences. The estimate is the spread of a few runs that
+are rounded at random.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -11,16 +11,14 @@ from typing import Any
 import numpy as np
 
 from harness.bounds.tolerances import COARSE_SPREAD_FACTOR, DERIVATIVE_ROUNDINGS, NARROW, NEGLIGIBLE, SPREAD_FACTOR
-from reference.arithmetics.increments import Increment
-from reference.arithmetics.many_directions import constant
+from reference.arithmetics.increments import Increment, constant
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
-from reference.traced.bounding.parts import Unbounded, parts
-from reference.traced.bounding.running import BoundedRun, obstacle
-from reference.traced.program import Program
-from reference.traced.rounding import COARSE
+from reference.traced.bounded_run import BoundedRun, Unbounded, obstacle, parts
+from reference.traced.equations import Program
+from reference.traced.random_rounding import COARSE
 
 SMALLEST = 1e-45
-"""Steps of 2^-200 leave something so small in the place of a zero."""
+"""Derivatives up to this count as zero: steps of 2^-200 leave something so small."""
 
 
 def is_wide(derivative: np.ndarray, error: np.ndarray, blocks: Sequence[Any], unit: float) -> np.ndarray:
@@ -31,22 +29,22 @@ def is_wide(derivative: np.ndarray, error: np.ndarray, blocks: Sequence[Any], un
 
 
 def of_nothing_known(truth: Any, proven: np.ndarray, blocks: Sequence[Any], terms: np.ndarray | float) -> np.ndarray:
-    """The proven bound in those blocks of whose truth, a claim, not one digit is known; zero elsewhere.
+    """The proven bound in the blocks where not one digit of the true derivative is known; zero elsewhere.
 
-    Where all is cancelled to nothing, no other number says how large an error is small, and roundings at random know
-    less than XLA does: it may compute a number twice, each time with other roundings, which then do not cancel. Where
-    nothing is proven, the roundings of the function's own terms stand for those of its derivative.
+    Where everything cancels, no other number shows how large a small error is. Random rounding underestimates XLA
+    there, which may compute a number twice with different roundings, so that they do not cancel. Where nothing is
+    proven, the roundings of the function's own terms (`terms`) stand for those of its derivative.
     """
-    vague, bound = np.zeros(proven.shape), np.where(np.isfinite(proven), proven, terms)
+    unknown, bound = np.zeros(proven.shape), np.where(np.isfinite(proven), proven, terms)
     for block in blocks:
         at = np.unravel_index(block.indices, proven.shape)
         if np.all(np.abs(truth.derivative[at]) <= np.maximum(truth.error[at], SMALLEST)):
-            vague[at] = bound[at]
-    return vague
+            unknown[at] = bound[at]
+    return unknown
 
 
 def floor_of(derivative: np.ndarray, blocks: Sequence[Any], unit: float) -> np.ndarray:
-    """What a derivative may be off by beside the largest of its block: zero is not always hit exactly."""
+    """The smallest error bound of each entry, beside the largest of its block: a zero is seldom computed exactly."""
     return DERIVATIVE_ROUNDINGS * unit * largest_in_block(derivative, blocks)
 
 
@@ -60,9 +58,9 @@ def largest_in_block(derivative: np.ndarray, blocks: Sequence[Any]) -> np.ndarra
 
 
 def bound_of_values(program: Program, arguments: Sequence[Any], coarsest: float) -> list[Any] | None:
-    """A bound on |computed - exact| for each result, whoever computes; None where there is none, or it is of no use.
+    """A bound on |computed - exact| for each result, whoever computes it; None where there is none, or a useless one.
 
-    Constants of many digits are taken to be good to a rounding, for a derivative rule may round one of its own.
+    Constants of many digits count as good to a rounding, since a derivative rule may round a constant of its own.
     """
     if obstacle(program):
         return None
@@ -79,7 +77,8 @@ def bound_of_changes(
 ) -> list[Any] | None:
     """A bound on the error of each increment that the interpreter computes, (directions, ...) for each result.
 
-    Along directions whose comparisons are all decided, which is for the caller to see. None as above.
+    It holds along directions in which every comparison is decided, which the caller has to check. None as in
+    `bound_of_values`.
     """
     if obstacle(program):
         return None
@@ -102,7 +101,7 @@ def _finite_or_inf(error: Any) -> Any:
 
 
 def few_roundings(answer: np.ndarray, unit: float) -> np.ndarray:
-    """What combining answers, and weights that are divided by, may round."""
+    """The roundings of combining results with weights, and of dividing by these."""
     return 4.0 * unit * np.abs(answer) + np.finfo(float).tiny
 
 
@@ -112,11 +111,11 @@ def spread(
     enough: Callable[[np.ndarray], bool] = lambda _: False,
     not_finite: float = np.inf,
 ) -> np.ndarray:
-    """An error bar from a computation and the same rounded at random: a multiple of the farthest of these.
+    """An error bound from a computation (the first run) and the same rounded at random: a multiple of the farthest run.
 
-    More runs only widen it, so that no more are asked for once it is `enough`. Runs that are not finite count as
-    `not_finite` apart: infinitely far where a truth is looked for; as NaN they do not count beside one that is finite,
-    for that a derivative is a rounding away from NaN excuses it no more than NaN itself.
+    More runs only widen it, so the runs end once it is `enough`. A run that is not finite is `not_finite` apart:
+    infinitely far for a true derivative. With NaN such a run is ignored beside a finite one, since a derivative that is
+    a rounding away from NaN is no less wrong for that.
     """
     runs = iter(runs)
     centre = next(runs)

@@ -9,15 +9,15 @@ rest, and then all digits, because that is what published accuracies refer to. M
   and 97.6% to 98.5% after 100;
 - all digits, baseline, λ = 0.1: 95.2% to 95.6% after 150 (published: 95.08%); 100 give 94.2% to 94.9%.
 
-The same machine gives the same θ each time. Another BLAS, or another number of its threads, rounds differently,
-and 100 line searches make some tenths of a percent of that.
+The same machine gives the same θ each time. Another BLAS, or another number of its threads, rounds differently, which
+100 line searches amplify to some tenths of a percent.
 """
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -25,12 +25,12 @@ from typing import Any
 import numpy as np
 
 from harness.checks.networks.many_networks import Summary, check_networks
-from harness.digits import figures
-from harness.digits.data import Digits, load_digits, stratified_split
-from harness.digits.fitting import Fit, Plan, Published, fit
-from harness.digits.theta_files import mat, npz
+from harness.digits import digit_figures
+from harness.digits.digit_training import Fit, Plan, Published, fit
+from harness.digits.digits_data import Digits, load_digits, stratified_split
+from harness.digits.mat_files import mat_bytes, npz_bytes
 from harness.figure_style import png
-from harness.files import folder_to_fill, held_alone, write_whole
+from harness.files import exclusive_lock, folder_to_fill, write_whole
 from harness.progress import Progress, silent
 from harness.training.checkpoint import Checkpoint
 from harness.training.gate import GateClosed
@@ -54,15 +54,15 @@ PLANS = (
 )
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True, eq=False)
 class RunResult:
-    """What the main job has found, as far as it has come.
+    """The results of the main job, as far as it has come.
 
     Attributes
     ----------
     summary : of the random networks
     plans : the trainings that were to be done
-    fits : those that were, by the names of their plans
+    fits : those that were done, by the names of their plans
     closed : what closed the gate on a training and so ended the job, or None
     interrupted : whether Ctrl-C ended the job
     seconds : by step; the gate's are not among those of the trainings
@@ -71,15 +71,15 @@ class RunResult:
 
     summary: Summary
     plans: Sequence[Plan] = PLANS
-    fits: dict[str, Fit] = field(default_factory=dict)
+    fits: Mapping[str, Fit] = field(default_factory=dict)
     closed: GateClosed | None = None
     interrupted: bool = False
-    seconds: dict[str, float] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
     files: tuple[Path, ...] = ()
 
     @property
     def verdict(self) -> str:
-        """That of the random networks, then that of the gate; "inconclusive" after an interruption."""
+        """The verdict on the random networks, or else that of the gate; "inconclusive" after an interruption."""
         if self.summary.verdict != "agree":
             return self.summary.verdict
         if self.closed:
@@ -94,11 +94,11 @@ class RunResult:
         return self.fits["network"].training.report if "network" in self.fits else None
 
     def comparisons(self) -> list[tuple[Published, float | None]]:
-        """The published accuracies, each with the one measured here; None for what was not reached."""
+        """The published accuracies, each with the one measured here, or None where the training ended earlier."""
         return [(what, what.measured(self.fits.get(plan.name))) for plan in self.plans for what in plan.published]
 
     def measurements(self) -> dict[str, float | int | None]:
-        """The job's numbers by name; None for what was not reached."""
+        """The job's numbers by name; None where the job ended earlier."""
         network, baseline = self.fits.get("network"), self.fits.get("baseline")
         return {
             "training_accuracy": network and network.training_accuracy,
@@ -121,7 +121,7 @@ class RunResult:
             "trainings": {name: trained.to_dict() for name, trained in self.fits.items()},
             "gate": self.report and self.report.to_dict(),
             "cross_check": self.summary.to_dict(),
-            "seconds": self.seconds,
+            "seconds": dict(self.seconds),
             "files": [str(path) for path in self.files],
         }
 
@@ -148,7 +148,8 @@ def run(
 ) -> RunResult:
     """Do the main job.
 
-    Random networks that disagree, a gate that closes and Ctrl-C in a training end it; the result tells how far it came.
+    Random networks that disagree, a gate that closes and Ctrl-C in a training end the job early. The result shows how
+    far it came.
 
     Parameters
     ----------
@@ -161,7 +162,7 @@ def run(
     Raises
     ------
     OSError
-        `out` cannot be written to; nothing has been computed then.
+        `out` cannot be written to. That is found before anything is computed.
     ValueError
         `networks` is less than one, or the digits do not fit the plans.
     """
@@ -171,10 +172,8 @@ def run(
         summary = check_networks(networks, seed, progress=progress)
         result = RunResult(summary, plans, seconds={"cross-check": summary.seconds})
         if summary.verdict == "agree":
-            _train(result, digits, split, seed, progress)
-        if directory is not None:
-            _save(result, directory, digits, seed)
-        return result
+            result = _with_trainings(result, digits, split, seed, progress)
+        return result if directory is None else _saved(result, directory, digits, seed)
 
 
 def train_once(
@@ -190,7 +189,7 @@ def train_once(
     progress: Progress = silent,
     checkpoint: Checkpoint | None = None,
 ) -> tuple[Fit, tuple[Path, ...]]:
-    """Train one network on four fifths of the digits, behind the gate; θ and figures go to files, which are returned.
+    """Train one network on four fifths of the digits, behind the gate; answers the fit and the files written.
 
     Parameters and errors are those of `run` and `train`; `hidden` holds the sizes of the hidden layers. The figures
     show how the rest of the digits is read, where these are square images.
@@ -201,16 +200,16 @@ def train_once(
         trained = fit(
             plan, *_split(digits, seed), seed=seed, source=source, gate=gate, progress=progress, checkpoint=checkpoint
         )
-        return trained, () if directory is None else _write(directory, trained, figures.reading(trained))
+        return trained, () if directory is None else _write(directory, trained, digit_figures.reading(trained))
 
 
 @contextmanager
 def _folder_for(out: str | Path | None) -> Iterator[Path | None]:
-    """The folder for what is written, if anything is, to which no other command writes meanwhile."""
+    """The folder for the files, if any are written, locked against other commands."""
     if out is None:
         yield None
         return
-    with folder_to_fill(out) as directory, held_alone(directory):
+    with folder_to_fill(out) as directory, exclusive_lock(directory):
         yield directory
 
 
@@ -219,39 +218,49 @@ def _split(digits: Digits, seed: int) -> tuple[Digits, Digits]:
     return training, test
 
 
-def _train(result: RunResult, digits: Digits, split: tuple[Digits, Digits], seed: int, progress: Progress) -> None:
+def _with_trainings(
+    result: RunResult, digits: Digits, split: tuple[Digits, Digits], seed: int, progress: Progress
+) -> RunResult:
+    """The result with its trainings, up to the first that the gate or Ctrl-C ends."""
     started = time.perf_counter()
+    fits: dict[str, Fit] = {}
+    closed, interrupted = None, False
     try:
         for plan in result.plans:
             data = (digits, None) if plan.all_digits else split
-            result.fits[plan.name] = fit(plan, *data, seed=seed, progress=progress)
-            if result.fits[plan.name].training.interrupted:
-                result.interrupted = True
+            fits[plan.name] = fit(plan, *data, seed=seed, progress=progress)
+            if interrupted := fits[plan.name].training.interrupted:
                 break
     except GateClosed as error:
-        result.closed = error
-    except KeyboardInterrupt:  # at a gate, where nothing is trained yet; what was trained before is kept
-        result.interrupted = True
-    gate = sum(report.seconds for trained in result.fits.values() for report in trained.training.reports)
-    result.seconds |= {"gate": gate, "training": time.perf_counter() - started - gate}
+        closed = error
+    except KeyboardInterrupt:  # at a gate, where nothing is trained yet; earlier trainings are kept
+        interrupted = True
+    gate = sum(report.seconds for trained in fits.values() for report in trained.training.reports)
+    seconds = {**result.seconds, "gate": gate, "training": time.perf_counter() - started - gate}
+    return replace(result, fits=fits, closed=closed, interrupted=interrupted, seconds=seconds)
 
 
-def _save(result: RunResult, directory: Path, digits: Digits, seed: int) -> None:
+def _saved(result: RunResult, directory: Path, digits: Digits, seed: int) -> RunResult:
+    """The result with its files, which are written."""
     started = time.perf_counter()
+    files: tuple[Path, ...] = ()
     if "network" in result.fits:
         pictures = () if result.interrupted else _pictures(result, digits, seed)
-        result.files += _write(directory, result.fits["network"], pictures)
-    report = directory / "report.json"  # comes last, so that it names only what is there
-    result.files += (report,)
-    result.seconds["files"] = time.perf_counter() - started
+        files = _write(directory, result.fits["network"], pictures)
+    report = directory / "report.json"  # comes last, so that it names only files that are there
+    seconds = {**result.seconds, "files": time.perf_counter() - started}
+    result = replace(result, files=(*files, report), seconds=seconds)
     write_whole(report, (json.dumps(result.to_dict(), indent=1, ensure_ascii=False) + "\n").encode())
+    return result
 
 
 def _write(directory: Path, trained: Fit, pictures: Iterable[tuple[str, bytes]]) -> tuple[Path, ...]:
-    """θ, which is safe before the pictures are drawn, and the pictures."""
+    """Write θ first, before the pictures are drawn, and then each picture; answers the files."""
     network, theta = trained.network, trained.training.theta
     files = []
-    for name, content in chain([("theta.npz", npz(network, theta)), ("theta.mat", mat(network, theta))], pictures):
+    for name, content in chain(
+        [("theta.npz", npz_bytes(network, theta)), ("theta.mat", mat_bytes(network, theta))], pictures
+    ):
         files.append(directory / name)
         write_whole(files[-1], content)
     return tuple(files)
@@ -259,7 +268,7 @@ def _write(directory: Path, trained: Fit, pictures: Iterable[tuple[str, bytes]])
 
 def _pictures(result: RunResult, digits: Digits, seed: int) -> Iterator[tuple[str, bytes]]:
     sample = np.random.default_rng(seed).permutation(len(digits.X))[:100]
-    yield "digits.png", png(figures.digit_grid(digits.X[sample]))
+    yield "digits.png", png(digit_figures.digit_grid(digits.X[sample]))
     curves = {name: trained.curves for name, trained in result.fits.items() if trained.test}
-    yield "training.png", png(figures.learning_curves(curves))
-    yield from figures.reading(result.fits["network"])
+    yield "training.png", png(digit_figures.learning_curves(curves))
+    yield from digit_figures.reading(result.fits["network"])

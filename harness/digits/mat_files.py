@@ -1,10 +1,11 @@
-"""Matrices from MATLAB's and Octave's .mat files, versions 4 to 7, whoever wrote them.
+"""θ as .npz and .mat files, and matrices from .mat files, versions 4 to 7, that anybody wrote.
 
-SciPy's reader ends the interpreter on some files that are damaged on purpose, and allocates whatever they ask for. This
-one reads full real matrices alone, never more than it is told to, and raises ValueError for the rest. Format: The
-MathWorks, "MAT-File Format" (R2024a).
+SciPy's reader ends the interpreter on some files that are damaged on purpose, and allocates as much memory as they ask
+for. This reader takes full real matrices only, up to a given size, and raises ValueError for everything else. Format:
+The MathWorks, "MAT-File Format" (R2024a).
 """
 
+import io
 import math
 import struct
 import zlib
@@ -15,18 +16,47 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.files import too_large
+from reference.network import Network
 
-HEADER = 128  # bytes before the first element of version 5 and later
+WRITTEN_HEADER = b"MATLAB 5.0 MAT-file, written by autodiff-cross-check"
+"""In the place of the usual header, which holds the date: the same θ gives the same bytes."""
+
+HEADER_TEXT, HEADER = 116, 128
+"""Bytes of text in the header of version 5 and later, and of the whole header."""
+
 MOST_VARIABLES = 10_000
+"""More variables than that are no file of matrices, and would take long to list."""
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
 
+# codes of version 5 for elements, for how numbers are stored, and for classes of arrays
 _MATRIX, _COMPRESSED = 14, 15
 _STORED = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
 _STORED_IN_4 = {0: "f8", 1: "f4", 2: "i4", 3: "i2", 4: "u2", 5: "u1"}
 _NUMBERS = range(6, 16)  # the classes double, single, int8, ..., uint64
 _OTHERS = {1: "a cell array", 2: "a struct", 3: "an object", 4: "text", 5: "a sparse matrix", 17: "an object"}
 _IS_COMPLEX = 0x08
+
+
+def npz_bytes(network: Network, theta: np.ndarray) -> bytes:
+    """θ with the network's sizes, hidden activations and output, for `numpy.load`."""
+    file = io.BytesIO()
+    hidden = np.array([f.name for f in network.hidden], dtype=str)
+    np.savez(file, theta=theta, sizes=network.sizes, hidden=hidden, output=network.output.name)
+    return file.getvalue()
+
+
+def mat_bytes(network: Network, theta: np.ndarray) -> bytes:
+    """Theta1, Theta2, ... for Octave and MATLAB, as in the course's ``ex4weights.mat``.
+
+    Row k of the last Theta, counted from 1, stands for the course's label k (10 is the digit 0), as in
+    `Digits.classes`, so that the course's ``predict.m`` needs no change.
+    """
+    from scipy.io import savemat
+
+    file = io.BytesIO()
+    savemat(file, {f"Theta{layer}": Theta for layer, Theta in enumerate(network.unpack(theta), start=1)})
+    return WRITTEN_HEADER.ljust(HEADER_TEXT) + file.getvalue()[HEADER_TEXT:]
 
 
 class Variable(NamedTuple):
@@ -38,12 +68,12 @@ class Variable(NamedTuple):
     content: bytes | memoryview
 
     def array(self, name: str, at_most: int) -> NDArray:
-        """The values, as they are stored.
+        """The values, in the type in which they are stored.
 
         Raises
         ------
         ValueError
-            For no real numbers, more than `at_most` bytes of them as float64, or fewer than the shape needs.
+            They are no real numbers, take more than `at_most` bytes as float64, or are fewer than the shape needs.
         """
         if self.stored is None:
             raise ValueError(f"{name} is {self.kind}, not a full matrix of real numbers")
@@ -56,12 +86,12 @@ class Variable(NamedTuple):
 
 
 def read_mat(raw: bytes, at_most: int) -> dict[str, Variable]:
-    """The variables of a file by name.
+    """The variables of a file by name, of which compressed ones may take `at_most` bytes together.
 
     Raises
     ------
     ValueError
-        For what is no such file, or is damaged.
+        It is no .mat file, is damaged, or holds too much.
     """
     if HDF5 in raw[:520]:  # MATLAB writes the signature after a header of 512 bytes, Octave at once
         raise ValueError("it is an HDF5 file (as MATLAB's -v7.3 writes), and version 7 at most can be read")
@@ -94,7 +124,7 @@ def _version_5(raw: bytes, at_most: int) -> Iterator[tuple[str, Variable]]:
 
 
 def _inflated(content: memoryview, at_most: int) -> bytes:
-    """What a compressed element holds, which is one matrix."""
+    """The content of a compressed element, which is one matrix."""
     inflating = zlib.decompressobj()
     inflated = inflating.decompress(content, max(at_most, 1))
     if not inflating.eof:
@@ -107,7 +137,7 @@ def _inflated(content: memoryview, at_most: int) -> bytes:
 
 
 def _element(raw: memoryview, at: int, order: str) -> tuple[int, memoryview, int]:
-    """The type of the element at a place, what it holds, and where the next one begins."""
+    """The type of the element at an offset, its content, and the offset of the next one."""
     code, size = struct.unpack_from(f"{order}II", raw, at)
     if code > 0xFFFF:  # four bytes at most share the tag's eight
         code, size = code & 0xFFFF, code >> 16
@@ -124,7 +154,7 @@ def _matrix(raw: memoryview, order: str) -> tuple[str, Variable]:
     _, flags, at = _element(raw, 0, order)
     (bits,) = struct.unpack_from(f"{order}I", flags)
     kind, shape = bits & 0xFF, ()
-    if kind != 17:  # an object of a class of its own tells no shape
+    if kind != 17:  # an object of a user's class has no shape here
         _, sizes, at = _element(raw, at, order)
         shape = struct.unpack_from(f"{order}{len(sizes) // 4}i", sizes)
     _, letters, at = _element(raw, at, order)

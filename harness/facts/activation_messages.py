@@ -1,6 +1,300 @@
-"""Messages about activations."""
+"""Messages about activations: their records, junctions and digits."""
 
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from harness.facts.fact import Fact
 from harness.facts.kinds import Kind
 from harness.facts.row import Row
+from harness.wording import distinct_digits, first_few
 
-ROWS: dict[Kind, Row] = {}
+EXAMPLE = (
+    "import math\nimport numpy as np\nfrom harness import ACTIVATIONS, Activation, check_activation\n"
+    "tanh = ACTIVATIONS['tanh']\n"
+)
+TANH = EXAMPLE + "report = check_activation(Activation('mine', tanh.value, lambda z, a: {slope}))"
+FORMULA = EXAMPLE + "report = check_activation(Activation('mine', lambda xp, z: {value}, lambda z, a: {slope}))"
+
+FEW_ULPS = 10.0
+"""Where no error is larger, one number says all."""
+
+STRETCHES = 4
+"""So many stretches of z are written out in a message."""
+
+
+def _stretches(fact: Fact) -> str:
+    """The stretches of z behind the name of the part."""
+    return first_few(fact.where[1:], STRETCHES)
+
+
+def _junction(fact: Fact) -> str:
+    data, place = fact.data, fact.where[0]
+    if data["value_jumps"]:
+        return f"The value itself jumps at {place}, where no slope exists{_convention(fact)}."
+    if math.isnan(data["left"]) or math.isnan(data["right"]):
+        return f"The one-sided derivatives at the kink {place} are not known well enough{_convention(fact)}."
+    if math.isinf(data["left"]) and data["left"] == data["right"]:
+        return f"The slope is infinite at {place}{_convention(fact)}."
+    if data["jumps"]:
+        kind = "A kink" if data["declared"] else "An undeclared kink"
+        return f"{kind} at {place}: the slope goes from {data['left']:.6g} to {data['right']:.6g}{_convention(fact)}."
+    apart = f" to within {abs(data['right'] - data['left']):.1g}" if data["left"] != data["right"] else ""
+    return f"No kink at {place}: the slope is {data['left']:.6g} on both sides{apart}{_convention(fact)}."
+
+
+def _convention(fact: Fact) -> str:
+    """What is claimed at a junction, beside what JAX computes there."""
+    data, number = fact.data, fact.where[0].rpartition(" = ")[2]
+    if not data["declared"] and data["jumps"]:
+        return f". Declare it with kinks=({number}, ...)"
+    claimed = f". The record claims {data['claimed'] + 0.0:.6g} there"  # no negative zero
+    if math.isnan(data["jax"]):
+        return claimed
+    return f"{claimed}, as JAX does" if data["follows_jax"] else f"{claimed}, and JAX computes {data['jax']:.6g}"
+
+
+def _number_format(fact: Fact) -> str:
+    parts = {name: found for name, found in fact.data.items() if isinstance(found, Mapping)}
+    clauses = _beside_bound(parts) if "within" in next(iter(parts.values())) else []
+    clauses += [f"the {part} {words}" for part, found in parts.items() if (words := _errors(found["ulps"]))]
+    for part, found in parts.items():
+        if found.get("overflows"):
+            clauses.append(f"the {part} overflows for {first_few(found['overflows'], STRETCHES)}")
+    return f"{fact.where[0]}: {'; '.join(clauses) or 'nothing is known'}."
+
+
+def _beside_bound(parts: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    if all(part["within"] for part in parts.values()):
+        largest = max(part["largest"] for part in parts.values())
+        clauses = [f"value and slope are within the rounding bound ({largest:.2g} of it)"]
+    else:
+        beyond = {name: part["beyond"] for name, part in parts.items() if part["beyond"]}
+        clauses = [f"the {name} exceeds the rounding bound for {first_few(z, STRETCHES)}" for name, z in beyond.items()]
+    return clauses + [
+        f"the {name} comes out as {part['dtype']}" for name, part in parts.items() if part["dtype"] != "float32"
+    ]
+
+
+def _errors(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The largest errors by region of z, in ulps; empty where nothing is known."""
+    largest = max((row["largest"] for row in rows), default=-1.0)
+    if largest <= FEW_ULPS:
+        return "" if largest < 0.0 else "is exact" if largest == 0.0 else f"is off by up to {largest:.2g} ulps"
+    first, *others = [f"{row['largest']:.2g}" + (" ulps" if row is rows[0] else "") + _region(row) for row in rows]
+    return f"is off by up to {', '.join([first, *others])}"
+
+
+def _region(row: Mapping[str, Any]) -> str:
+    if math.isinf(float(row["to"])):
+        return f" beyond {row['from']:g}"
+    return f" for |z| <= {row['to']:g}" if row["from"] == 0.0 else f" to {row['to']:g}"
+
+
+def _not_elementwise(fact: Fact) -> str:
+    """How it shows that an entry depends on others."""
+    data, what = fact.data, f"The {fact.where[0]} is not elementwise"
+    if "how" not in data:
+        return f"{what}, so it has no slope to compare."
+    if data["how"] == "alone":
+        return f"{what}: it cannot take one entry of z alone ({data['reason']})."
+    side = f"an array and in a matrix of {data['side']} by {data['side']}"
+    where = side if data["how"] == "shape" else "this array and in another with the same entry"
+    return f"{what}: at z = {data['z']:.6g} it differs in {where}."
+
+
+def _not_finite(fact: Fact) -> str:
+    part = "JAX's slope of the formula" if fact.where[0] == "jax" else f"The {fact.where[0]}"
+    broken = f"{part} is not finite for {_stretches(fact)}."
+    if "expected" not in fact.data:
+        return broken
+    return f"{broken} It could be finite: {fact.data['expected']:.6g} at z = {fact.data['z']:.6g}."
+
+
+def _minus_zero(fact: Fact) -> str:
+    here, there = distinct_digits(fact.data["value"], fact.data["expected"])
+    return f"The {fact.where[0]} is {here} at z = -0.0 and {there} at 0.0, which is the same number."
+
+
+def _at_infinity(fact: Fact) -> str:
+    here, limit = distinct_digits(fact.data["value"], fact.data["expected"])
+    return f"At z = {fact.data['z']:g} the {fact.where[0]} is {here}, but it tends to {limit}."
+
+
+def _surrogate(fact: Fact) -> str:
+    data = fact.data
+    if "value" not in data:
+        return f"The slope of {first_few(fact.where, 3)} is a surrogate, so the cost has another derivative."
+    return f"The surrogate is no derivative: {fact.where[0]} = {data['value']:.6g}, and f has {data['expected']:.6g}."
+
+
+def _second_derivative(fact: Fact) -> str:
+    if not fact.where:
+        return "The second derivative is not known, because the slope cannot take tangents."
+    return f"The second derivative is at most {fact.data['largest']:.6g} in size on the grid, at {fact.where[0]}."
+
+
+ROWS = {
+    Kind.AT_INFINITY: Row(
+        _at_infinity,
+        meaning="A network that overflows evaluates the activation at ±inf, and gets another number than the limit.",
+        cause="inf · 0 or inf - inf in the formula, which is NaN.",
+        example="from harness import check_activation\nreport = check_activation('silu')",
+        advice="Nothing, unless overflow is expected: silu, gelu and mish of PyTorch and JAX do the same.",
+    ),
+    Kind.CLAIM_AGREES: Row(
+        "{where} agrees with the derivative.",
+        meaning="A claim beside the slope (a curvature, a derivative in a parameter) was checked and is right.",
+        cause="The record has `curvature` or `parameters`.",
+        example=EXAMPLE + "curvature = lambda z, a: -2.0 * a * (1.0 - a * a)\n"
+        "report = check_activation(Activation('mine', tanh.value, tanh.slope, curvature=curvature))",
+        advice="Nothing.",
+    ),
+    Kind.FORMULA_NOT_FINITE: Row(
+        _not_finite,
+        meaning="The value or the slope overflows, or divides zero by zero, at these z.",
+        cause="exp of a large number on the way to a result that would be finite.",
+        example=FORMULA.format(value="xp.log(1.0 + xp.exp(z))", slope="0.5 + 0.5 * np.tanh(0.5 * z)"),
+        advice="If it could be finite, write the formula stably, as with log1p, expm1 or logaddexp.",
+    ),
+    Kind.FORMULA_REFUSED: Row(
+        "The formula does not run in {where}: {reason}.",
+        meaning="This oracle or number format takes no part in the check; the others do.",
+        cause="The formula calls np. or math. functions, branches with `if`, or writes into its argument.",
+        example=FORMULA.format(value="np.tanh(z)", slope="1.0 - a * a"),
+        advice="Write the formula over xp, as xp.tanh(z), so that every oracle can run it.",
+    ),
+    Kind.JUNCTION: Row(
+        _junction,
+        meaning="Two formula pieces meet here. At a kink any slope between the one-sided derivatives is a convention.",
+        cause="where, maximum, abs, or a formula written in pieces.",
+        example="from harness import check_activation\nreport = check_activation('relu')",
+        advice="Declare kinks, and claim what JAX computes, if gradients by hand should match automatic ones.",
+    ),
+    Kind.LEFT_TO_SAMPLING: Row(
+        lambda fact: (
+            f"The slope is not proved for {first_few(fact.where, STRETCHES)}, where only samples were compared"
+            + (f" ({fact.data['reason']})." if "reason" in fact.data else ".")
+        ),
+        meaning="An error between the samples could go unnoticed there. Elsewhere in [-30, 30] the slope is proved.",
+        cause="Rounding near a removable singularity, or a function without a rule.",
+        example=FORMULA.format(value="xp.abs(z - 0.3)", slope="np.sign(z - 0.3)"),
+        advice="Nothing, or write the formula over xp and declare its kinks.",
+    ),
+    Kind.LOST_TAIL: Row(
+        "The slope has no correct digit from z = {z:.4g} outwards: {value:.2g} instead of {expected:.2g}.",
+        meaning="Rounding explains this error, so no verdict follows. A formula that does not cancel has none.",
+        cause="1 - a, where a has rounded to 1.",
+        example=EXAMPLE
+        + "report = check_activation(Activation('mine', ACTIVATIONS['sigmoid'].value, lambda z, a: a * (1.0 - a)))",
+        advice="Compute the small factor directly, such as σ(-z) for 1 - σ(z).",
+    ),
+    Kind.MINUS_ZERO: Row(
+        _minus_zero,
+        meaning="-0.0 and 0.0 are equal, so a function of z has one value there.",
+        cause="copysign, signbit or a division by z.",
+        example=TANH.format(slope="1.0 - a * a + 1e-9 * np.signbit(z)"),
+        advice="Add 0.0 to z first: -0.0 + 0.0 is 0.0.",
+    ),
+    Kind.MORE_JUNCTIONS: Row(
+        "{more} more junctions are in the report's details.",
+        meaning="Only the first few junctions are reported one by one.",
+        cause="A periodic or piecewise formula.",
+        example=FORMULA.format(value="z - xp.floor(z)", slope="np.ones_like(z)"),
+        advice="Read report.details['kinks'].",
+    ),
+    Kind.NAN_SWALLOWED: Row(
+        "NaN becomes {value:g}, so a network that has diverged would look sound.",
+        meaning="The activation maps NaN to a number.",
+        cause="where(z > 0, z, 0) takes its second branch for NaN.",
+        example=FORMULA.format(value="xp.where(z > 0.0, z, 0.0)", slope="(z > 0.0) * 1.0"),
+        advice="Use maximum(z, 0), which keeps NaN.",
+    ),
+    Kind.NOT_ELEMENTWISE: Row(
+        _not_elementwise,
+        meaning="An entry of the result depends on other entries, so the derivative is a Jacobian and no slope.",
+        cause="A mean, a sum, a sort, or a fixed index into z.",
+        example=FORMULA.format(value="z - xp.mean(z)", slope="np.ones_like(z)"),
+        advice="Compute each entry from the same entry of z alone.",
+    ),
+    Kind.NUMBER_FORMAT: Row(
+        _number_format,
+        meaning="The true errors of value and slope in this number format, in ulps (units in the last place).",
+        cause="Every record has some: a formula without cancellation is off by a few ulps.",
+        example="from harness import check_activation\nreport = check_activation('tanh')",
+        advice="If errors are large where it matters, rewrite the formula; if it overflows there, scale its argument.",
+    ),
+    Kind.ONE_SLOPE_FOR_ALL: Row(
+        "The {where} is one number for an array of shape {shape}, which broadcasts.",
+        meaning="The slope has another shape than z. Networks work, because one number broadcasts.",
+        cause="A constant slope was written as a number.",
+        example=FORMULA.format(value="2.0 * z", slope="2.0"),
+        advice="Write np.full_like(z, 2.0) for 2.0.",
+    ),
+    Kind.OTHER_VALUE: Row(
+        lambda fact: (
+            f"Under {fact.where[0]} the value is {fact.data['value']!r} instead of {fact.data['expected']!r} at "
+            f"z = {fact.data['z']:.6g}. It differs for {_stretches(fact)}."
+        ),
+        meaning="The formula computes another function for this kind of array, so this oracle checks another function.",
+        cause="The formula branches on the type of its argument, or on xp.name.",
+        example=FORMULA.format(value="xp.sin(z) if xp.name == 'jax' else xp.tanh(z)", slope="1.0 - a * a"),
+        advice="Write one formula over xp.",
+    ),
+    Kind.PLAIN_DIFFERENCES: Row(
+        "{where} uses differences of plain values, because the formula cannot take increments ({reason}).",
+        meaning="These differences cancel, so they know fewer digits than differences by increments.",
+        cause="The formula calls functions that are not of xp.",
+        example=FORMULA.format(value="np.vectorize(math.tanh, otypes=[float])(z)", slope="1.0 - a * a"),
+        advice="Write the formula over xp, to have it checked more sharply.",
+    ),
+    Kind.SAMPLED_ROUNDING: Row(
+        "Rounding in {where} was sampled and not bounded ({reason}).",
+        meaning="The error bound is an estimate, so it is widened before anybody is accused by it.",
+        cause="The formula calls a function that has no rounding rule.",
+        example=FORMULA.format(value="np.vectorize(math.tanh, otypes=[float])(z)", slope="1.0 - a * a"),
+        advice="Write the formula over xp, to have a derived bound.",
+    ),
+    Kind.SECOND_DERIVATIVE: Row(
+        _second_derivative,
+        meaning="f'' on the grid, computed from the claimed slope, as order=2 asks for.",
+        cause="The check was called with order=2.",
+        example="from harness import check_activation\nreport = check_activation('tanh', order=2)",
+        advice="Read report.details['order 2'].",
+    ),
+    Kind.SHAPE_NOT_KEPT: Row(
+        "The {where} has shape {returned} for z of shape {shape}. It must keep the shape of z.",
+        meaning="In a network such a result broadcasts in an unexpected way, or raises.",
+        cause="ravel, reshape, or a list comprehension over rows.",
+        example=FORMULA.format(value="xp.tanh(z).reshape(-1)", slope="(1.0 - a * a).reshape(-1)"),
+        advice="Return an array of z's shape.",
+    ),
+    Kind.SHAPE_REFUSED: Row(
+        "The record cannot take an array of shape {shape} ({reason}).",
+        meaning="Networks call activations with matrices; other shapes are only noted.",
+        cause="A loop over entries, or a fixed number of dimensions.",
+        example=FORMULA.format(value="xp.tanh(z)", slope="np.array([1.0 - x * x for x in a])"),
+        advice="Use functions of xp, which take every shape.",
+    ),
+    Kind.SURROGATE: Row(
+        _surrogate,
+        meaning="The slope is no derivative on purpose, so it is reported and not judged.",
+        cause="The record has surrogate=True.",
+        example=FORMULA.format(value="xp.where(z > 0.0, 1.0, 0.0 * z)", slope="1.0 / (1.0 + z * z), surrogate=True"),
+        advice="Nothing, if a surrogate is what you want.",
+    ),
+    Kind.UNDECLARED_JUMP: Row(
+        "The value itself jumps at {where}, where the record declares no kink.",
+        meaning="There is no slope at a jump, so a network with a unit there has no gradient.",
+        cause="floor, sign, or pieces that do not meet.",
+        example=FORMULA.format(value="xp.floor(z)", slope="np.zeros_like(z)"),
+        advice="Declare the places in kinks=(...), or mend the pieces; use surrogate=True for a slope of your own.",
+    ),
+    Kind.UNDECLARED_KINK: Row(
+        "The slope jumps at {where}, where the record declares no kink.",
+        meaning="Checks treat declared kinks as conventions. An undeclared one may be a mistake in a piece.",
+        cause="kinks=(...) is missing, or two pieces should meet smoothly and do not.",
+        example=FORMULA.format(value="xp.maximum(z, 0.0)", slope="(z > 0.0) * 1.0"),
+        advice="Declare it in kinks=(...), if it belongs there.",
+    ),
+}

@@ -44,14 +44,6 @@ def _zero(fact: Fact) -> str:
 
 
 ROWS: dict[Kind, Row] = {
-    Kind.ARGUMENT_CHANGED: Row(
-        "f modifies its argument {where} in place.",
-        meaning="A caller's array is another one after the call.",
-        cause="An operation with =, such as n += 1, on a NumPy array that is not differentiated.",
-        example=CHECK + "def f(x, n):\n    n += 1\n    return x * n\n"
-        "report = check_derivatives(f, np.ones(2), np.array([1, 2]))",
-        advice="Copy the array first, or write n = n + 1.",
-    ),
     Kind.ASSERTION_IN_JAX: Row(
         "An assertion within JAX fails in this mode.",
         meaning="JAX cannot transpose the rule, so that the mode is left out.",
@@ -100,7 +92,7 @@ ROWS: dict[Kind, Row] = {
         example="# Arguments that jax.device_put has moved to a GPU.",
         advice="Nothing.",
     ),
-    Kind.DIGITS_LOST: Row(
+    Kind.NO_CORRECT_DIGIT: Row(
         _digits_lost,
         meaning="The error is small beside the function's terms, so that it changes no verdict. No digit is right.",
         cause="Nearly equal numbers are subtracted, or a tail is rounded to zero, as 1 - tanh(x)² is at x = 30.",

@@ -1,6 +1,237 @@
-"""Messages about homeworks."""
+"""Messages about homework: submissions that are read, called, judged and graded."""
 
+from collections.abc import Mapping
+from typing import Any
+
+from harness.facts.fact import Fact, Severity
 from harness.facts.kinds import Kind
-from harness.facts.row import Row
+from harness.facts.row import Row, in_words
+from harness.wording import counted, first_few
 
-ROWS: dict[Kind, Row] = {}
+OFFER = "Offer a function of (nn_params, X, y, lambda) or of (W1, b1, W2, b2, X, y, lambda)."
+
+COURSE_SIGNATURE = "(nn_params, input_layer_size, hidden_layer_size, num_labels, X, y, lambda)"
+
+FUNCTIONS_SHOWN = 8
+
+HELPER_FAULTS: Mapping[str, str] = {
+    "value": "is wrong for {shape}, such as {z:g}",
+    "slope-shape": "returns shape {shape} for a matrix of shape {expected}",
+    "slope-value": "returns {value:.4g} at z = 0, where it should return 0.25",
+    "start-shape": "returns shape {shape} for 4 inputs and 3 outputs. It should return (3, 5), with a bias for each",
+    "start-repeats": "returns weights that are not all different, so hidden units stay alike",
+    "start-range": "returns weights that are not small numbers of both signs",
+    "prediction-shape": "returns shape {shape} for {expected} examples",
+    "prediction-value": "puts {wrong} of {total} examples into another class",
+    "not-comparable": "returns something that cannot be compared ({reason})",
+}
+"""By the fault of a helper: what it does, after its name."""
+
+MEANS: Mapping[str, str] = {
+    "last-example-missing": "the last example adds nothing to it",
+    "first-example-missing": "the first example adds nothing to it",
+    "second-term-sign": "the term (1 - y) log(1 - h) has the wrong sign",
+    "first-term-sign": "the term y log h has the wrong sign",
+}
+"""What may be wrong with the mean over the examples in a cost."""
+
+SHARES: Mapping[str, str] = {
+    "times-m-squared": "the regulariser is m² times too large, as with λ / 2 * m in place of λ / (2 * m)",
+    "divided-twice": "the regulariser is divided by m twice",
+}
+"""What may be wrong with the share of the regulariser in a cost."""
+
+
+def _call_failed(fact: Fact) -> str:
+    data = fact.data
+    action = f"Calling {data['function']}" if data["function"] else "Running the file"
+    where = f" ({fact.where[0]})" if fact.where else ""
+    exercise = f" on {data['exercise']}" if data.get("exercise") else ""
+    times = f" {data['times']} times" if data.get("times", 1) > 1 else ""
+    return f"{action}{exercise}, it {data['event']}{where}{times}."
+
+
+def _not_an_answer(fact: Fact) -> str:
+    ending = ", and something else before" if fact.data["more_expected"] else ", which is no cost and no gradient"
+    return f"{fact.where[0]} returns {fact.data['answer']}{ending}."
+
+
+def _gradient_shape(fact: Fact) -> str:
+    data = fact.data
+    return f"{fact.where[0]} returns a gradient of {data['answer']}. θ has {data['expected']} entries."
+
+
+def _no_function(fact: Fact) -> str:
+    data = fact.data
+    defined = first_few(data["defined"], FUNCTIONS_SHOWN) or "none"
+    if data["unlike"]:
+        return f"{data['unlike']} does not look like a function of θ, X and y. {OFFER}"
+    if data["named"]:
+        return f"There is no function {data['named']}. The file defines {defined}{data['similar'] or '.'}"
+    return f"The file defines no function of θ, X and y, such as nnCostFunction: it defines {defined}. {OFFER}"
+
+
+def _part_missing(fact: Fact) -> str:
+    rest = " What was returned is right." if fact.severity == Severity.DOUBT else ""
+    return f"No {' and no '.join(fact.where)} was returned.{rest}"
+
+
+def _argument_changed(fact: Fact) -> str:
+    data = fact.data
+    changed = " and ".join(f"{name} in place ({change})" for name, change in zip(fact.where, data["changes"]))
+    effect = "the next call with the same arrays answers something else" if data["spoils"] else "callers may need it"
+    return f"{data['function']} changes {changed}. Work on a copy: {effect}."
+
+
+def _cost_pattern(fact: Fact) -> str:
+    data: Mapping[str, Any] = fact.data
+    if data.get("decimals"):
+        return f"The cost is wrong: it is rounded to {counted(data['decimals'], 'decimal')}."
+    parts = [MEANS.get(data["mean"], ""), SHARES.get(data["share"], "")]
+    return f"The cost is wrong: {' and '.join(filter(None, parts))}."
+
+
+ROWS: dict[Kind, Row] = {
+    Kind.CHANGES_ARGUMENTS: Row(
+        _argument_changed,
+        meaning="A call leaves one of the caller's arrays different from what it was.",
+        cause="`Theta1[:, 0] = 0` or `y -= 1` on a view of an argument.",
+        example="# def cost(theta, X, y, lam): y -= 1; ...",
+        advice="Copy the array first (`y = y - 1`, `Theta1 = Theta1.copy()`). An optimiser calls the function again.",
+    ),
+    Kind.CALL_FAILED: Row(
+        _call_failed,
+        meaning="The submission's code raised an exception, ended its process or did not answer in time.",
+        cause="A name that is defined nowhere, shapes that do not fit, an endless loop, or too much memory.",
+        example="# def cost(theta, X, y, lam): return 1 / 0",
+        advice="Call the function on a small problem yourself and mend the line that is named.",
+    ),
+    Kind.CELL_LEFT_OUT: Row(
+        "Cell {cell} is not valid Python and was left out: {reason}.",
+        meaning="A code cell of the notebook could not be parsed, so the rest was graded without it.",
+        cause="The cell holds prose, half a statement, or Python 2.",
+        example="# A notebook with a code cell that holds `this is no code`.",
+        advice="Correct the cell or make it a text cell.",
+    ),
+    Kind.CONVENTION_IS_BUG: Row(
+        "Called in the course's own convention, these answers would be the bug {bugs}.",
+        meaning="The answers are right in another convention, and equal a known bug in the course's.",
+        cause="θ and gradient are unrolled by rows, or labels count from 0.",
+        example="# A gradient that is unrolled by rows, from a θ that is unrolled by rows.",
+        advice="Nothing, where the convention is accepted. A rubric may count it as a bug.",
+    ),
+    Kind.CONVENTION_REFUSED: Row(
+        "The rubric counts this convention as a bug: {where}.",
+        meaning="The answers are right in a convention that the rubric refuses.",
+        cause='The rubric has a line such as "labels from 0" = "bug".',
+        example='# A rubric with "labels from 0" = "bug", and a submission whose labels start at 0.',
+        advice="Follow the convention that the exercise asks for, or accept the other in the rubric.",
+    ),
+    Kind.CONVENTION_UNKNOWN: Row(
+        "No convention that was tried explains the cost, so nothing was judged. "
+        f"Offer a function of {COURSE_SIGNATURE}, as in the course.",
+        meaning="Nothing in the answers is right or known in any way of calling the function.",
+        cause="Parameters are laid out in an order that is not tried, or everything is wrong at once.",
+        example="# A θ that is unrolled as b2, W2, W1, b1.",
+        advice="Offer the course's signature, or judge this submission by hand.",
+    ),
+    Kind.COST_CONSTANT: Row(
+        "The cost is {cost:g} whatever θ, X and y are. It is not computed yet.",
+        meaning="The function returns the number that the exercise was handed out with.",
+        cause="The line `J = 0` of the exercise was never replaced.",
+        example="# def nn_cost_function(...): J = 0; ...; return J, grad",
+        advice="Compute the cost from the forward pass.",
+    ),
+    Kind.COST_PATTERN: Row(
+        _cost_pattern,
+        meaning="No bug of the zoo gives this cost, but a simple change of the right formula does.",
+        cause="A loop that ends one example early, a sign, or an operator that binds otherwise than it looks.",
+        example="# J += lam / 2 * m * np.sum(Theta1[:, 1:] ** 2)",
+        advice="Compare this term with the formula of the course.",
+    ),
+    Kind.COURSE_SIZE_ONLY: Row(
+        "The function was called at {where} only: at other sizes it does not run, or is wrong.",
+        meaning="The code works for the course's network and data, and for no other.",
+        cause="Sizes such as 25, 401 or 5000 stand in the code.",
+        example="# Theta1 = nn_params[:25 * 401].reshape(25, 401)",
+        advice="Take the sizes from the arguments.",
+    ),
+    Kind.FEW_ANSWERS: Row(
+        "Too few problems were answered with something that can be compared ({answered} of {total}).",
+        meaning="The verdict would rest on less than a fifth of the problems.",
+        cause="The function raises on most problems, or declares that they are not for it.",
+        example="# A source that raises NotApplicable for all problems but those of a thousand examples.",
+        advice="Draw problems that the function is written for (--sizes, --output, --activation).",
+    ),
+    Kind.GRADIENT_SHAPE: Row(
+        _gradient_shape,
+        meaning="The gradient must have one entry for each entry of θ.",
+        cause="A layer or the biases are missing in what is returned.",
+        example="# return J, grad[:-1]",
+        advice="Return the gradients of all matrices, unrolled as θ is.",
+    ),
+    Kind.GRADING_FAILED: Row(
+        "Grading this submission failed: {reason}.",
+        meaning="An error in the grader itself; the other submissions got their grades.",
+        cause="The machine ran out of processes or memory.",
+        example="# A machine that can start no more processes.",
+        advice="Grade this submission again, by itself. Report the error if it stays.",
+    ),
+    Kind.HELPER_WRONG: Row(
+        lambda fact: f"{fact.where[0]} {in_words(HELPER_FAULTS[fact.data['fault']], fact)}.",
+        meaning="A helper beside the cost function does not compute what its name says.",
+        cause="It is unfinished, or handles only one of numbers, vectors and matrices.",
+        example="# def sigmoid_gradient(z): return sigmoid(z)",
+        advice="Try the helper on a few numbers whose result you know.",
+    ),
+    Kind.NO_HOMEWORK_FUNCTION: Row(
+        _no_function,
+        meaning="Functions are found by the names of their parameters, and by their order.",
+        cause="The file is another exercise, or its function takes none of θ, X and y.",
+        example="# A file that defines sigmoid alone.",
+        advice="Name the parameters as in the course, or name the function with --function.",
+    ),
+    Kind.NOT_AN_ANSWER: Row(
+        _not_an_answer,
+        meaning="A cost is one real number, and a gradient is an array of real numbers.",
+        cause="The return statement is missing, or it returns text or an object.",
+        example="# def nn_cost_function(...): ...; print(J)",
+        advice="End the function with `return J, grad`.",
+    ),
+    Kind.PROBLEMS_SKIPPED: Row(
+        "The source raised NotApplicable for {count:problem}.",
+        meaning="The source declared that these problems are not for it, so they were left out.",
+        cause="It is written for some sizes, outputs or activations only.",
+        example="# raise NotApplicable('it has one hidden layer')",
+        advice="Draw problems that it is written for (--sizes, --output, --activation).",
+    ),
+    Kind.NOT_READABLE: Row(
+        "{where} cannot be read: {reason}.",
+        meaning="The file is not Python 3 or no notebook, so none of it was run.",
+        cause="A syntax error, Python 2, a damaged file, or a folder in the place of a file.",
+        example="# A file that holds `print 'done'`.",
+        advice="Run the file with Python 3 and mend the line that is named.",
+    ),
+    Kind.PART_MISSING: Row(
+        _part_missing,
+        meaning="Only a cost or only a gradient could be had from the submission.",
+        cause="The exercise is half done, or the other half is in a function that was not found.",
+        example="# def nn_cost_function(...): ...; return J",
+        advice="Return both, or offer a second function for the other.",
+    ),
+    Kind.UNSTABLE_ANSWER: Row(
+        "Called twice with the same arguments, it answers differently. "
+        "Look for random numbers, and for values kept from one call to the next.",
+        meaning="A cost and its gradient are functions of their arguments alone.",
+        cause="Random initial weights inside of the function, or a global variable that is changed.",
+        example="# return J + np.random.rand(), grad",
+        advice="Move random numbers and state out of the function.",
+    ),
+    Kind.WHOLE_FILE_RUN: Row(
+        "The whole file was run, since its functions need what it does beside them.",
+        meaning="By default only imports, functions and constants of a file are run.",
+        cause="A function reads data that the file loads when it is run.",
+        example="# DATA = loadmat('ex4data1.mat'), which the cost function reads.",
+        advice="Pass the data as an argument.",
+    ),
+}

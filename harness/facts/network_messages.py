@@ -1,6 +1,272 @@
-"""Messages about networks."""
+"""Messages about networks: gradient sources, bugs of the zoo that explain an answer, and what cannot be decided."""
 
+from collections.abc import Iterable
+
+from harness.facts.fact import Fact
 from harness.facts.kinds import Kind
 from harness.facts.row import Row
+from harness.wording import first_few
 
-ROWS: dict[Kind, Row] = {}
+EXAMPLE = (
+    "from harness import FAULTS, Network, Problem, cross_check\nimport numpy as np\nnetwork = Network([2, 3, 2])\n"
+    "problem = Problem(network, np.array([[0.5, -0.25], [0.25, 0.75]]), np.array([0, 1]), l2=1.0)\n"
+    "theta = network.init(0)\n"
+)
+BUG = EXAMPLE + "report = cross_check(problem, theta, FAULTS['{bug}'].sources)"
+
+PLACES = 3
+"""So many coordinates are written out in a message."""
+
+DESCRIBED = 3
+"""Of several candidates so many are described; more are only named."""
+
+CAUSES = {
+    Kind.UNITS_AT_KINK: "units sit at a kink, where slopes are a convention",
+    Kind.UNITS_AT_JUNCTION: "units sit where smooth pieces meet, and automatic differentiation has another slope there",
+    Kind.UNBOUNDED: "numbers are too large for any error bound",
+    Kind.UNDECIDED: "rounding may be as large as the derivative",
+}
+
+
+def _undecided(fact: Fact) -> str:
+    """How many coordinates cannot be decided, and why."""
+    data = fact.data
+    whose = f" of {first_few(data['sources'], PLACES)}" if data.get("sources") else ""
+    why = " and ".join(CAUSES[Kind(kind)] for kind in (fact.kind, *data["also"]))
+    places = first_few(fact.where, PLACES)
+    return f"{data['undecided']} of {data['total']} coordinates{whose} cannot be decided ({places}): {why}."
+
+
+def _units_at_junction(fact: Fact) -> str:
+    if "undecided" in fact.data:
+        return _undecided(fact)
+    return (
+        f"Units sit where formula pieces meet: {first_few(fact.where, PLACES)}. One-sided derivatives are used there."
+    )
+
+
+def _explained(fact: Fact) -> str:
+    """Cost, gradient, or both."""
+    everything = f"all {fact.data['coordinates']:,} coordinates"
+    if not fact.data["gradient"]:
+        return "the cost"
+    return f"the cost and {everything}" if fact.data["cost"] else everything
+
+
+def _bug(fact: Fact) -> str:
+    explain = "explains" if len(fact.where) == 1 else "together explain"
+    return f"{_joined(fact.where)} {explain} {_explained(fact)}: {fact.data['does'][0]}."
+
+
+def _joined(names: Iterable[str]) -> str:
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last
+
+
+def _bugs_alike(fact: Fact) -> str:
+    names = list(fact.where)
+    if len(names) <= DESCRIBED:
+        names = [f"{name} ({does})" for name, does in zip(names, fact.data["does"])]
+    return f"Each of {', '.join(names)} explains {_explained(fact)}. {_distinguished(fact)}"
+
+
+def _distinguished(fact: Fact) -> str:
+    if "distinguished_by" not in fact.data:
+        return "No problem that was tried distinguishes all of them."
+    ((change, value),) = fact.data["distinguished_by"].items()
+    problem = {
+        "l2": f"The same problem with λ = {value}",
+        "examples": f"The same problem with its first {value} examples",
+        "random_problem": f"random_problem({tuple(value) if change == 'random_problem' else value}, extremes=False)",
+    }
+    return f"{problem[change]} distinguishes them."
+
+
+def _no_bug(fact: Fact) -> str:
+    data = fact.data
+    alone = "alone or with another" if data["pairs_tried"] else "alone (the problem is too large to try pairs)"
+    if not fact.where:
+        return f"No bug of the zoo, {alone}, explains the gradient."
+    return (
+        f"No bug of the zoo, {alone}, explains the whole gradient. The nearest, {fact.where[0]}, leaves "
+        f"{data['left']:,} of {data['coordinates']:,} coordinates unexplained; no bug leaves {data['unexplained']:,}."
+    )
+
+
+def _source_failed(fact: Fact) -> str:
+    return f"{fact.where[0]} failed: {fact.data['error'] + ': ' if 'error' in fact.data else ''}{fact.data['reason']}"
+
+
+ROWS = {
+    Kind.ALL_LAYERS_WRONG: Row(
+        "All layers are wrong, from the output on.",
+        meaning="The error is in the output layer already, or in several places.",
+        cause="The error of the output layer, the mean over the examples or the cost itself is wrong.",
+        example="# A gradient of random numbers.",
+        advice="Check the output layer's gradient first.",
+    ),
+    Kind.BUG: Row(
+        _bug,
+        meaning="With this bug, backprop gives just this answer on this problem, up to rounding.",
+        cause="The code has this bug, or one with the same effect.",
+        example=BUG.format(bug="wrong-sign"),
+        advice="Look for it, mend it, and check again.",
+    ),
+    Kind.BUGS_ALIKE: Row(
+        _bugs_alike,
+        meaning="On this problem several bugs have the same effect, so it cannot say which is there.",
+        cause="The problem is small, or special, such as λ = 0.",
+        example=BUG.format(bug="mean-missing").replace("l2=1.0", "l2=0.0"),
+        advice="Check on the problem that the message names.",
+    ),
+    Kind.COST_IN_ARRAY: Row(
+        "The cost of {where} is an array of shape {shape} and not a number.",
+        meaning="The check takes its only entry. Optimisers may not.",
+        cause="A matrix product such as y.T @ log(h) keeps its dimensions.",
+        example=EXAMPLE + "right = FAULTS['wrong-sign'].sources['loop']\n"
+        "mine = lambda problem, theta: (np.array([[right(problem, theta)[0]]]), right(problem, theta)[1])\n"
+        "report = cross_check(problem, theta, {'mine': mine, 'jax': 'jax'})",
+        advice="Return float(cost), or use np.sum.",
+    ),
+    Kind.COST_RIGHT: Row(
+        "The cost is right.",
+        meaning="Only the gradient is wrong.",
+        cause="The bug is in backpropagation.",
+        example="# A gradient of random numbers beside the right cost.",
+        advice="Leave the cost as it is.",
+    ),
+    Kind.COST_UNEXPLAINED: Row(
+        "No bug of the zoo explains the cost.",
+        meaning="The cost is wrong in a way that the bug zoo does not know.",
+        cause="A mistake of its own, or several at once.",
+        example="# A cost to which 0.1 is added.",
+        advice="Compute the cost of one example by hand.",
+    ),
+    Kind.ERROR_STARTS_BELOW: Row(
+        "{where}: right, so the error starts below.",
+        meaning="Layers nearer to the output are right, so the error arises on the way down from them.",
+        cause="The slope of a hidden layer, or the step that carries the error down, is wrong.",
+        example="# A gradient whose first layer is random numbers.",
+        advice="Look at the step from the last right layer to the first wrong one.",
+    ),
+    Kind.GRADIENT_RIGHT: Row(
+        "The gradient is right.",
+        meaning="Only the cost is wrong.",
+        cause="The bug is in the cost, and the gradient was derived from the right one.",
+        example="# The right gradient beside a cost of NaN.",
+        advice="Leave the gradient as it is.",
+    ),
+    Kind.GRADIENT_WRONG_TOO: Row(
+        "The gradient is wrong, too.",
+        meaning="Cost and gradient are wrong, and no bug explains the gradient.",
+        cause="The bug precedes both, such as in the forward pass, or there are several.",
+        example="# A cost to which 0.1 is added, and a gradient of random numbers.",
+        advice="Mend the cost first.",
+    ),
+    Kind.INCONCLUSIVE_NETWORK: Row(
+        "Too many networks are inconclusive. The first is {where}, for these reasons:",
+        meaning="A summary agrees only if nearly all networks do.",
+        cause="Kinks, saturation, or an activation with a wide error bound.",
+        example="# check_networks on ReLU networks with zero weights alone.",
+        advice="Check with extremes=False, or other activations.",
+    ),
+    Kind.NO_BUG_EXPLAINS: Row(
+        _no_bug,
+        meaning="The bug zoo, alone or in pairs, has nothing that gives this gradient.",
+        cause="A mistake of its own, or more than two at once.",
+        example=EXAMPLE
+        + "def mine(problem, theta):\n    cost, gradient = FAULTS['wrong-sign'].sources['loop'](problem, theta)\n"
+        "    return cost, gradient + np.linspace(1.0, 2.0, gradient.size) ** 3\n\n"
+        "report = cross_check(problem, theta, {'mine': mine, 'jax': 'jax', 'finite-difference': 'finite-difference'})",
+        advice="Start with the layer nearest to the output that is wrong.",
+    ),
+    Kind.NO_REGULARISER: Row(
+        "Bugs in the regulariser, because λ = 0.",
+        meaning="Without a regulariser, a wrong one has no effect.",
+        cause="The problem has λ = 0.",
+        example=BUG.format(bug="wrong-sign").replace("l2=1.0", "l2=0.0"),
+        advice="Check again with λ > 0.",
+    ),
+    Kind.NOT_APPLICABLE: Row(
+        "{where} does not take this problem: {reason}",
+        meaning="The source said itself that the problem is not for it.",
+        cause="It raised NotApplicable, as a source for one hidden layer may.",
+        example="# A source that raises NotApplicable('no hidden layer').",
+        advice="Check on problems that the source takes.",
+    ),
+    Kind.NOT_SAVED: Row(
+        "The case was not saved: {reason}",
+        meaning="The verdict stands, but no file shows it.",
+        cause="A source that is a lambda, or a folder that cannot be written.",
+        example="# harness check with a source that is defined in __main__.",
+        advice="Define the source as a function of a module, or name another file.",
+    ),
+    Kind.NOT_SHRUNK: Row(
+        "The network could not be made smaller, and is not saved: {error}: {reason}",
+        meaning="The verdict stands, but the source raised while smaller networks were tried.",
+        cause="A source that fails on small networks in an unexpected way.",
+        example="# A source that raises when it is called the third time.",
+        advice="Mend what it raises, and check again.",
+    ),
+    Kind.SHRUNK: Row(
+        "The notes below describe the network before it was made smaller.",
+        meaning="A small network shows less of what is wrong, so the diagnosis of the larger one is kept.",
+        cause="A failing network was shrunk.",
+        example="$ harness bugs bias-regularised --case case.json",
+        advice="Read both diagnoses.",
+    ),
+    Kind.SINGLE_EXAMPLE: Row(
+        "A wrong or missing mean over the examples, because there is only one.",
+        meaning="With m = 1, a sum is a mean.",
+        cause="The problem has one example.",
+        example=EXAMPLE + "problem = Problem(network, problem.X[:1], problem.Y[:1], l2=1.0)\n"
+        "report = cross_check(problem, theta)",
+        advice="Check again with several examples.",
+    ),
+    Kind.SLOPE_BY_HAND: Row(
+        "Backprop without a bug computes just this from the activations' slopes by hand.",
+        meaning="The code is right, and a slope that it uses is not the derivative.",
+        cause="An activation's slope is wrong.",
+        example=EXAMPLE + "from harness import ACTIVATIONS, Activation\n"
+        "f = Activation('hasty', ACTIVATIONS['sigmoid'].value, lambda z, a: a)\n"
+        "problem = Problem(Network([2, 3, 2], f), problem.X, problem.Y, l2=1.0)\nreport = cross_check(problem, theta)",
+        advice="Check the activation by itself: check_activation.",
+    ),
+    Kind.SOURCE_FAILED: Row(
+        _source_failed,
+        meaning="The source raised an exception, and is left out.",
+        cause="A shape that does not fit, or a time limit.",
+        example="# harness check --sources mine:gradient with a function that raises.",
+        advice="Call the source on this problem yourself, and mend what it raises.",
+    ),
+    Kind.UNBOUNDED: Row(
+        _undecided,
+        meaning="The error bound is infinite, so no difference means anything.",
+        cause="Numbers near 1e200, whose products overflow.",
+        example="# A problem whose X and θ are multiplied by 1e200.",
+        advice="Check with smaller numbers.",
+    ),
+    Kind.UNITS_AT_JUNCTION: Row(
+        _units_at_junction,
+        meaning="A pre-activation lies exactly where two formula pieces meet, so differences see both pieces.",
+        cause="Zero inputs, zero weights, or biases at a junction.",
+        example=EXAMPLE + "problem = Problem(Network([2, 3, 2], 'elu'), problem.X, problem.Y, l2=1.0)\n"
+        "theta = problem.network.pack([np.zeros((3, 3)), np.ones((2, 4))])\nreport = cross_check(problem, theta)",
+        advice="Check at another θ, if JAX's convention at the junction is not the question.",
+    ),
+    Kind.UNITS_AT_KINK: Row(
+        _undecided,
+        meaning="A pre-activation lies exactly at a kink, where any slope between both one-sided derivatives is right.",
+        cause="ReLU units with zero inputs, zero weights or zero biases.",
+        example=EXAMPLE + "problem = Problem(Network([2, 3, 2], 'relu'), problem.X, problem.Y, l2=1.0)\n"
+        "theta = problem.network.pack([np.zeros((3, 3)), np.ones((2, 4))])\nreport = cross_check(problem, theta)",
+        advice="Check at another θ.",
+    ),
+    Kind.ZERO_WEIGHTS: Row(
+        "Bugs that weights carry (backward through layers, regulariser), because all weights are zero.",
+        meaning="A factor of zero hides whatever it is multiplied with.",
+        cause="θ is zero, apart from biases.",
+        example=EXAMPLE + "report = cross_check(problem, 0.0 * theta)",
+        advice="Check at a random θ.",
+    ),
+}

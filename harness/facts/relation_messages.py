@@ -3,14 +3,17 @@
 from harness.facts.fact import Fact
 from harness.facts.kinds import Kind
 from harness.facts.row import Row
+from harness.facts.verdict_messages import NETWORK
+from harness.wording import first_few
 
-EXAMPLE = "import numpy as np\nfrom harness import check_gradient\nA = np.array([[2.0, 1.0], [0.5, 3.0]])\n"
+EXAMPLE = "import numpy as np\nfrom harness import check_gradient\n"
 
 
 def _place(fact: Fact) -> str:
-    """The part that is wrong, and of which output."""
+    """The part that is wrong, and of which output; of a relation that fits as well as the one before, this, too."""
     output = fact.data.get("output")
-    return f"{fact.where[0]} (of {output})" if output else fact.where[0]
+    place = f"{fact.where[0]} (of {output})" if output else fact.where[0]
+    return f"Or, equally, {place}" if fact.data.get("alternative") else place
 
 
 def _counted(fact: Fact) -> str:
@@ -32,11 +35,32 @@ SUMS = {
 }
 
 
+def _before(fact: Fact) -> str:
+    return " before the regulariser is added" if fact.data.get("before_regulariser") else ""
+
+
+def _length(fact: Fact) -> str:
+    """Which mean or sum over the entries of an array makes the factor."""
+    length = fact.data.get("length")
+    if not length:
+        return ""
+    of = f"its axis {fact.data['axis']} has length" if "axis" in fact.data else "the number of entries is"
+    makes = "a sum instead of a mean" if fact.data["factor"] > 1.0 else "a mean taken twice or instead of a sum"
+    return f"; {of} {length}, so this may be {makes}"
+
+
 def _factor(fact: Fact) -> str:
     sums = [SUMS[name] for name in fact.data.get("sums", ())]
-    why = f", as if the sum over the examples were {' or '.join(sums)}" if sums else ""
-    before = " before the regulariser is added" if fact.data.get("before_regulariser") else ""
-    return f"{_place(fact)}: {times(fact.data['factor'])} the right value{why}{before}{_counted(fact)}."
+    why = f", as if the sum over the examples were {' or '.join(sums)}" if sums else _length(fact)
+    named = fact.data.get("named")
+    multiple = f"{named} times" if named else times(fact.data["factor"])
+    missing = f" The factor {fact.data['missing']} is missing." if "missing" in fact.data else ""
+    return f"{_place(fact)}: {multiple} the right value{why}{_before(fact)}{_counted(fact)}.{missing}"
+
+
+def _factor_by_slice(fact: Fact) -> str:
+    factors = first_few([f"{c:.6g}" for c in fact.data["factors"]], 4)
+    return f"{_place(fact)}: each slice along axis {fact.data['axis']} has its own factor ({factors} times)."
 
 
 STRENGTHS = {
@@ -50,25 +74,34 @@ STRENGTHS = {
 
 
 def _regulariser(fact: Fact) -> str:
-    strength = fact.data["strength"]
+    off = f"{_place(fact)}: off by {fact.data['multiple']:.6g} times θ"
+    strength = fact.data.get("strength")
+    if strength is None:  # another relation fits as well, so none is taken for the cause
+        return f"{off}{_counted(fact)}."
     of = STRENGTHS.get(strength) or f"as if the regulariser were off by {fact.data['ratio']:.6g} times λ/m"
-    return f"{_place(fact)}: off by {fact.data['multiple']:.6g} times θ, {of}{_counted(fact)}."
+    return f"{off}, {of}{_counted(fact)}."
 
 
-MOVES = {
-    "elsewhere": "the right numbers in other places",
-    "transposed": "right, but transposed",
-    "row-by-row": "right, but unrolled row by row instead of column by column",
-    "columns-reversed": "right, but with its columns in reverse order",
-    "columns-shifted": "right, but with its columns shifted by one",
-    "rows-shifted": "right, but with its rows shifted by one",
-}
+def _rearranged(fact: Fact) -> str:
+    """The move, in words; a matrix has one transposition and one other order of unrolling."""
+    move, axes = fact.data["move"], fact.data["axes"]
+    matrix = len(axes) == 2
+    along = f" along axis {', '.join(map(str, axes))}"
+    words = {
+        "transposed": "transposed" if matrix else f"its axes are in the order {tuple(axes)}",
+        "unrolled": "unrolled in another order"
+        + (", row by row instead of column by column" if matrix else f", as if its axes were {tuple(axes)}"),
+        "reversed": f"in reverse order{along}",
+        "shifted": f"shifted by {fact.data.get('by')}{along}",
+    }
+    return f"{_place(fact)}: right, but {words[move]}."
 
 
 def _single_entry(fact: Fact) -> str:
-    factor = fact.data["factor"]
+    factor, place = fact.data["factor"], fact.where[0]
+    which = f", {place}," if place.endswith("]") else ""
     relative = f", {times(factor)} the right value" if factor is not None else ""
-    return f"A single entry is off by {fact.data['error']:.3g}{relative}. No other entry was found wrong."
+    return f"A single entry{which} is off by {fact.data['error']:.3g}{relative}. No other entry was found wrong."
 
 
 def _float32_digits(fact: Fact) -> str:
@@ -78,6 +111,14 @@ def _float32_digits(fact: Fact) -> str:
 
 
 ROWS = {
+    Kind.CLIPPED: Row(
+        lambda fact: f"{_place(fact)}: clipped at {fact.data['limit']:.6g}.",
+        meaning="Entries beyond a limit are cut off at ± this limit, and all others are right.",
+        cause="Gradient clipping was left on, or is part of the function that is checked.",
+        example=EXAMPLE + "report = check_gradient(lambda t: (0.5 * t @ t, np.clip(t, -1, 1)), "
+        "np.array([0.5, -2.0, 3.0, 4.0]))",
+        advice="Check the gradient before it is clipped.",
+    ),
     Kind.CONSTANT_ERROR: Row(
         lambda fact: f"{_place(fact)}: off by the same {fact.data['error']:.6g}{_counted(fact) or ' everywhere'}.",
         meaning="Every wrong entry has the same absolute error.",
@@ -92,13 +133,21 @@ ROWS = {
         example=EXAMPLE + "report = check_gradient(lambda t: (t @ t, t), np.array([1.0, -2.0, 0.5]))",
         advice="Look where this factor could come from: 1/m, 2, the learning rate, the number of outputs.",
     ),
+    Kind.FACTOR_BY_SLICE: Row(
+        _factor_by_slice,
+        meaning="Each row, column or other slice of an array is the right derivative times a number of its own.",
+        cause="A weight, a length or a learning rate is applied along the wrong axis, or twice.",
+        example=EXAMPLE + "c = np.array([[1.0], [2.0], [3.0]])\n"
+        "report = check_gradient(lambda t: (0.5 * (t * t).sum(), c * t), np.arange(1.0, 7.0).reshape(3, 2))",
+        advice="Look for an array with these numbers that is broadcast.",
+    ),
     Kind.FLOAT32_DIGITS: Row(
         _float32_digits,
         meaning="All digits that float32 has are right, and the others are noise.",
         cause="A part of the computation runs in float32, or the gradient is itself a finite difference.",
-        example=EXAMPLE
-        + "report = check_gradient(lambda t: (0.5 * t @ A @ A @ t, (A @ A @ t).astype(np.float32).astype(float)), "
-        "np.array([0.1, 0.7]))",
+        example=NETWORK + "def mine(problem, theta):\n    cost, gradient = SOURCES['loop'](problem, theta)\n"
+        "    return cost, gradient.astype(np.float32).astype(float)\n"
+        "report = cross_check(problem, theta, others | {'mine': mine})",
         advice="Compute in float64, or say which precision you mean.",
     ),
     Kind.NOT_FINITE: Row(
@@ -109,17 +158,19 @@ ROWS = {
         advice="Find the first operation whose result is not finite.",
     ),
     Kind.OTHER_PLACES: Row(
-        lambda fact: f"{_place(fact)}: {MOVES['elsewhere']}.",
+        lambda fact: f"{_place(fact)}: the right numbers in other places.",
         meaning="The entries are those of the right gradient, in another order.",
         cause="Parameters are packed in one order and unpacked in another.",
-        example="# A gradient of two layers that are concatenated in the wrong order.",
+        example=EXAMPLE + "report = check_gradient(lambda t: (np.sin(t).sum(), np.cos(t)[[3, 0, 1, 4, 2]]), "
+        "np.linspace(0.1, 2, 5))",
         advice="Compare how θ is unrolled with how the gradient is.",
     ),
     Kind.REARRANGED: Row(
-        lambda fact: f"{_place(fact)}: {MOVES[fact.data['move']]}.",
+        _rearranged,
         meaning="The entries are those of the right gradient, moved in a regular way.",
         cause="A transpose is missing, or an array is unrolled in another order.",
-        example="# A gradient of a square matrix that is returned transposed.",
+        example=EXAMPLE + "report = check_gradient(lambda t: (np.sin(t).sum(), np.cos(t).T), "
+        "np.linspace(0.1, 2, 9).reshape(3, 3))",
         advice="Compare the shapes and the order of axes on the way out.",
     ),
     Kind.REGULARISER: Row(
@@ -131,11 +182,18 @@ ROWS = {
         advice="Compare the regulariser's share of the cost with its share of the gradient.",
     ),
     Kind.SIGN: Row(
-        lambda fact: f"{_place(fact)}: the sign is wrong{_counted(fact)}.",
+        lambda fact: f"{_place(fact)}: the sign is wrong{_before(fact)}{_counted(fact)}.",
         meaning="The reported derivative is minus the right one.",
         cause="target - prediction stands where prediction - target belongs, or ascent for descent.",
         example=EXAMPLE + "report = check_gradient(lambda t: (0.5 * t @ t, -t), np.array([1.0, -2.0, 0.5]))",
         advice="Look for a difference whose two sides are swapped.",
+    ),
+    Kind.SIGN_LOST: Row(
+        lambda fact: f"{_place(fact)}: the size is right, and the sign is lost.",
+        meaning="The reported derivative is the absolute value of the right one.",
+        cause="An absolute value, a square root of a square or a norm stands in the backward pass.",
+        example=EXAMPLE + "report = check_gradient(lambda t: (0.5 * t @ t, abs(t)), np.array([1.0, -2.0, -0.5]))",
+        advice="Look for abs, sqrt or norm in the code of the gradient.",
     ),
     Kind.SINGLE_ENTRY: Row(
         _single_entry,
@@ -144,6 +202,13 @@ ROWS = {
         example=EXAMPLE
         + "report = check_gradient(lambda t: (0.5 * t @ t, t + [0, 0, 1e-3]), np.array([1.0, -2.0, 0.5]))",
         advice="Look for code that treats this index by itself.",
+    ),
+    Kind.SQUARED: Row(
+        lambda fact: f"{_place(fact)}: the squares of the right values.",
+        meaning="Each reported derivative is the square of the right one.",
+        cause="A factor is applied to itself, as with g * g where g * 1 belongs.",
+        example=EXAMPLE + "report = check_gradient(lambda t: (0.5 * t @ t, t * t), np.array([0.5, -2.0, 3.0]))",
+        advice="Look for a product in which both sides are the same array.",
     ),
     Kind.SWAPPED_ENTRIES: Row(
         lambda fact: f"{_place(fact)}: two entries are swapped.",

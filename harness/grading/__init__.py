@@ -1,7 +1,7 @@
-"""A class of submissions graded, and one of them diagnosed: is it right, in whatever convention it has?
+"""A class of submissions graded, and one function diagnosed, in any convention of their arguments and answers.
 
-`reading` finds submissions and the functions in them, without running them; `calling` says how they may be called, and
-`asking` finds out by trying, in a process of its own; `grading` judges, with the bug zoo played again, on the problems
-of `problems`; `evidence` says whether a wrong answer was understood, and `helpers` judges what lies beside; `rubric`
-gives points. `diagnosing` asks one function on many problems.
+`submission_files` finds submissions and `submission_functions` the functions in them, without running them.
+`convention_search` finds out how they are called, in a `submission_process`. `submission_grading` judges the answers to
+`exercises` and replays the bug zoo on them; `answer_evidence` looks for patterns in wrong answers; `rubric` gives
+points. `function_diagnosis` calls one function on many problems.
 """

@@ -14,7 +14,7 @@ A helper that is not there is not counted: the points are then scaled up to the 
 """
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from numbers import Real
 from pathlib import Path
@@ -30,7 +30,7 @@ ACCEPT, BUG = "accept", "bug"
 
 @dataclass(frozen=True)
 class Rubric:
-    """Points for each part, and what is made of conventions."""
+    """Points for each part, and "accept" or "bug" for conventions by their names."""
 
     points: Mapping[str, float] = field(default_factory=lambda: dict(PARTS))
     conventions: Mapping[str, str] = field(default_factory=dict)
@@ -39,15 +39,15 @@ class Rubric:
     def total(self) -> float:
         return sum(self.points.values())
 
-    def given(self, parts: Mapping[str, float | None]) -> float:
-        """The points for shares of the parts, each from 0 to 1, or None for one that is not counted."""
-        counted = {name: share for name, share in parts.items() if share is not None}
+    def points_for(self, shares: Mapping[str, float | None]) -> float:
+        """total · Σ points · share / Σ points, over the parts whose share (0 to 1) is not None."""
+        counted = {name: share for name, share in shares.items() if share is not None}
         possible = sum(self.points[name] for name in counted)
         earned = sum(self.points[name] * share for name, share in counted.items())
         return round(self.total * earned / possible, 2) if possible else 0.0
 
-    def refused(self, conventions: list[str]) -> list[str]:
-        """Of some conventions, those that count as bugs."""
+    def refused(self, conventions: Iterable[str]) -> list[str]:
+        """The conventions that count as bugs."""
         return [convention for convention in conventions if self.conventions.get(convention, ACCEPT) == BUG]
 
 
@@ -57,7 +57,7 @@ def read_rubric(path: str | Path) -> Rubric:
     Raises
     ------
     OSError, ValueError
-        When it is not there, is not TOML, or has something else in it than points and conventions.
+        The file is missing, is not TOML, or holds something else than points and conventions.
     """
     path = Path(path)
     if not path.is_file():
@@ -73,14 +73,14 @@ def read_rubric(path: str | Path) -> Rubric:
     if not isinstance(points, dict) or not isinstance(conventions, dict):
         raise ValueError(f"{path} must have [points] and [conventions] as tables")
     for name, value in points.items():
-        _check_points(path, name, value)
+        _require_points(path, name, value)
     for name, value in conventions.items():
         if value not in (ACCEPT, BUG):
-            raise ValueError(f'{path} makes {value!r} of the convention {name!r}; it must be "accept" or "bug"')
+            raise ValueError(f'{path} gives {value!r} for the convention {name!r}; it must be "accept" or "bug"')
     return Rubric(PARTS | {name: float(value) for name, value in points.items()}, conventions)
 
 
-def _check_points(path: Path, name: str, value: Any) -> None:
+def _require_points(path: Path, name: str, value: Any) -> None:
     if name not in PARTS:
         raise ValueError(
             f"{path} gives points for {name!r}, but the parts are {', '.join(PARTS)}{did_you_mean(name, PARTS)}"

@@ -1,10 +1,10 @@
-"""Tests of an activation of your own: the record alone, and inside random networks with every gradient source."""
+"""Tests of your own activation: the record alone, and inside random networks with every gradient source."""
 
 import pytest
 
-from harness.checks.activations.activation_subject import CLAIMED
+from harness.checks.activations.slope_answers import CLAIMED
 from harness.checks.activations.slope_oracles import ORACLES
-from harness.checks.networks.activation_networks import mixed_with_others, needs_plain_differences, usable_sources
+from harness.checks.networks.random_problems import mixed_with_others, needs_plain_differences, usable_sources
 from harness.facts import message_table
 from harness.sources.source_table import SOURCES
 
@@ -20,7 +20,9 @@ def test_the_slope_agrees_with(oracle, report):
         pytest.skip(f"the formula fails under {oracle}: {message_table.say(report.left_out[oracle])}")
     row = next(row for row in report.pairs if (row.first, row.second) == (CLAIMED, oracle))
     if row.verdict == "disagree":
-        pytest.fail(f"{row.coordinates_at_odds} values of z are at odds with {oracle}\n{report}", pytrace=False)
+        pytest.fail(
+            f"the slope differs from {oracle} at {row.coordinates_at_odds} values of z\n{report}", pytrace=False
+        )
 
 
 @pytest.mark.parametrize("company", ["alone", "mixed with others"])

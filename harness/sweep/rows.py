@@ -80,7 +80,7 @@ def prepare(settings: Settings, seed: int) -> tuple[str, Callable[[], Report]]:
 
 
 def _network(settings: Settings, seed: int) -> tuple[str, Callable[[], Report]]:
-    from harness.checks.activations.activation_check import find_activation
+    from harness.checks.activations.formulas import find_activation
     from harness.checks.networks.network_check import cross_check
     from harness.checks.networks.random_problems import random_problem
 

@@ -1,4 +1,4 @@
 """The lesson: why gradients are checked, on one page that computes before the reader's eyes.
 
-Each module makes one part of the page, or its numbers; `lesson` puts them together.
+Each module makes the numbers of one or two parts of the page; `lesson` puts them together.
 """

@@ -1,29 +1,39 @@
-"""The lesson's numbers, gathered, and its page.
+"""The lesson: its numbers, gathered, its page, and the same as an executed Jupyter notebook.
 
-Everything is computed by this project when the page is made; only the study's tables come from a file.
+Everything is computed by this project when the page is made; only the study's tables come from a file. The notebook has
+the same seven parts, computed by the cells that one reads. With ipywidgets, the cells that have a slider on the page
+have one there; without, they draw once.
 """
 
+import re
 import time
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from harness.files import folder_to_fill, write_whole
-from harness.pages.document import document, text_of
-from harness.pages.environment import environment
+from harness.pages.html_page import document, text_of
 from harness.progress import Progress, silent
+from harness.provenance import environment
 from harness.sources.bug_zoo import BUGS
 from harness.study.checkers import HARNESS, OUR_RULE, PEERS, named_peers
-from harness.teaching import blind_spots, by_hand, detection, false_alarms, step_sizes, trained_bugs
-from harness.teaching.cache import recall, remember, remembered
-from harness.teaching.detection import WHERE
-from harness.teaching.in_parallel import in_parallel
+from harness.teaching import detection_limits, trained_bugs, worked_example
+from harness.teaching.lesson_results import compute_once, keep_result, map_in_processes, read_result
 from harness.teaching.trained_bugs import Training
 
-NAME = "lesson.html"
+PAGE, NOTEBOOK = "lesson.html", "lesson.ipynb"
+
+NOTEBOOK_TEXT = "page/notebook.md"
+"""The notebook's source, in Markdown: each fenced block is a code cell, and so is the text between two of them."""
+
+OWN_PLACE = "{{ own function }}"
+
+CELL_SECONDS = 300
+"""For one cell of the notebook, on a slow machine."""
 
 SCRIPTS = ("plot", "network", "controls", "by_hand", "step_sizes", "bugs", "detection", "false_alarms", "start")
-"""In the order in which they run; each has its part of the page, after what all share."""
+"""In the order in which they run: first what all parts share, then one for each part."""
 
 A_FEW = (
     "bias-gradient-missing",
@@ -39,7 +49,7 @@ A_FEW = (
 
 
 class Size(NamedTuple):
-    """How much is computed: the bugs of these names, or all, and how long each is trained."""
+    """How much is computed: the bugs of these names, or all; and how long each is trained."""
 
     bugs: tuple[str, ...] | None
     training: Training
@@ -58,16 +68,16 @@ def lesson_data(
     ----------
     progress : called as ``progress(step, done, total)``
     cache : the folder in which results are kept; None computes all anew and keeps nothing
-    processes : that bugs are studied in, by default as many as there are processors; 0 does it in this one
+    processes : as for `map_in_processes`
     """
     started = time.perf_counter()
-    keep = partial(remembered, folder=cache)
-    data: dict[str, Any] = {"hand": by_hand.by_hand(), "steps": step_sizes.step_sizes()}
-    data["blind"] = blind_spots.blind_spots()
-    data["alarms"] = keep("false alarms", None, false_alarms.false_alarms)
-    data["detection"] = detection.detection()
+    once = partial(compute_once, folder=cache)
+    data: dict[str, Any] = {"hand": worked_example.worked_example(), "steps": worked_example.step_sizes()}
+    data["blind"] = detection_limits.blind_spots()
+    data["alarms"] = once("false alarms", None, detection_limits.false_alarms)
+    data["detection"] = detection_limits.detection()
     data["bugs"], data["digits"] = _bugs(size, progress, cache, processes)
-    data["errors"] = keep("errors", size.training, partial(trained_bugs.relative_errors, size.training))
+    data["errors"] = once("errors", size.training, partial(trained_bugs.relative_errors, size.training))
     data["rules"] = {name: peer.rule for name, peer in PEERS.items()} | {HARNESS: OUR_RULE}
     data["all_bugs"] = list(BUGS)
     data["left_out"] = named_peers()[1]
@@ -80,18 +90,20 @@ def lesson_data(
 def _bugs(
     size: Size, progress: Progress, cache: Path | None, processes: int | None
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Every bug with its results, and the images of the digits that are misread with any of them."""
     left_out = named_peers()[1]
-    asked = [name for name in PEERS if name not in left_out]
+    peers = [name for name in PEERS if name not in left_out]
     subjects = trained_bugs.subjects(size.bugs)
-    studied = {name: recall(f"bug {name}", [size.training, asked], cache) for name in subjects}
-    missing = [name for name, row in studied.items() if row is None]
-    calls = [(name, size.training, asked) for name in missing]
-    for name, row in zip(missing, in_parallel(trained_bugs.__name__, "studied", calls, processes)):
-        progress("trainings", sum(map(bool, studied.values())), len(subjects))
-        studied[name] = remember(f"bug {name}", [size.training, asked], row, cache)
+    results = {name: read_result(f"bug {name}", [size.training, peers], cache) for name in subjects}
+    missing = [name for name, result in results.items() if result is None]
+    calls = [(name, size.training, peers) for name in missing]
+    for name, result in zip(missing, map_in_processes(trained_bugs.__name__, "bug_results", calls, processes)):
+        progress("trainings", sum(map(bool, results.values())), len(subjects))
+        results[name] = keep_result(f"bug {name}", [size.training, peers], result, cache)
     progress("trainings", len(subjects), len(subjects))
+    where = {name: detection_limits.WHERE.get(bug.part, "") for name, bug in subjects.items()}
     found: list[dict[str, Any]] = [
-        {"name": name, "description": bug.description, "where": WHERE.get(bug.part, "")} | (studied[name] or {})
+        {"name": name, "description": bug.description, "where": where[name]} | (results[name] or {})
         for name, bug in subjects.items()
     ]
     rows = sorted({row for bug in found for row, _ in bug["training"]["misread"]})
@@ -112,7 +124,7 @@ print(check_gradient(cost_and_gradient, np.linspace(-1, 1, 5)))"""
 
 
 def own_function() -> dict[str, str]:
-    """The reader's few lines, and what they print."""
+    """The code of part 7, and what it prints."""
     printed: list[str] = []
     exec(OWN, {"print": lambda report: printed.append(str(report))})
     return {"code": OWN, "output": "\n".join(printed)}
@@ -133,9 +145,64 @@ def make_lesson(
     Raises
     ------
     OSError
-        The folder cannot be written to; nothing has been computed then.
+        The folder cannot be written to. That is found before anything is computed.
     """
     with folder_to_fill(out) as folder:
         data = lesson_data(size, progress, cache)
-        write_whole(folder / NAME, lesson_page(data).encode())
-        return folder / NAME
+        write_whole(folder / PAGE, lesson_page(data).encode())
+        return folder / PAGE
+
+
+# -- the notebook ------------------------------------------------------------------------------------------------------
+
+
+def require_libraries() -> None:
+    """Raise a ValueError that names Jupyter's libraries that are missing, where any are."""
+    if missing := [name for name in ("nbformat", "nbclient", "ipykernel") if find_spec(name) is None]:
+        raise ValueError(
+            f"a notebook needs {', '.join(missing)}; install what is missing with pip install "
+            "'autodiff-cross-check[notebook]'"
+        )
+
+
+def lesson_notebook() -> Any:
+    """The notebook, not yet executed."""
+    from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook  # pyright: ignore[reportMissingImports]
+
+    cells = []
+    pieces = re.split(r"^```(?:python)?\n", text_of("harness.teaching", NOTEBOOK_TEXT), flags=re.MULTILINE)
+    for number, piece in enumerate(pieces):
+        if piece.strip():
+            new_cell = new_code_cell if number % 2 else new_markdown_cell
+            cells.append(new_cell(piece.strip().replace(OWN_PLACE, OWN), id=f"cell-{number}"))
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    return new_notebook(cells=cells, metadata={"kernelspec": kernel, "language_info": {"name": "python"}})
+
+
+def make_notebook(out: str | Path, progress: Progress = silent) -> Path:
+    """Execute the notebook and write it to a folder, which is made if need be; answers the file.
+
+    Raises
+    ------
+    ValueError
+        Jupyter's libraries are missing.
+    OSError
+        The folder cannot be written to. That is found before anything is computed.
+    nbclient.exceptions.CellExecutionError
+        A cell has failed.
+    """
+    require_libraries()
+    import nbformat  # pyright: ignore[reportMissingImports]
+    from nbclient import NotebookClient  # pyright: ignore[reportMissingImports]
+
+    made = lesson_notebook()
+    count = len(made.cells)
+
+    def started(cell: Any, cell_index: int) -> None:
+        progress("notebook", cell_index, count)
+
+    with folder_to_fill(out) as folder:
+        NotebookClient(made, timeout=CELL_SECONDS, kernel_name="python3", on_cell_start=started).execute()
+        progress("notebook", count, count)
+        write_whole(folder / NOTEBOOK, nbformat.writes(made).encode())
+        return folder / NOTEBOOK

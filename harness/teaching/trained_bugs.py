@@ -1,8 +1,8 @@
-"""Part 3: bugs that are trained with, and what a check says of each of them.
+"""Part 3 of the lesson: networks that are trained with a bug, and what a check finds in each.
 
 A training is a real one: on digits, some held out, 400-25-10, λ = 1, from the same θ, with the gradient of the bug and
-no gate. The heat map is the cross-check at that first θ. What other checkers say is asked on the course's own check
-network, where they are used: 3-5-3 on five examples, with sines for numbers.
+no gate. The heat map is the cross-check at that first θ. Other checkers are run where they are used: on the course's
+own check network, 3-5-3 on five examples, with sines for numbers.
 """
 
 import base64
@@ -14,28 +14,29 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from harness.checks.networks.network_check import cross_check
-from harness.digits.course import COURSE
-from harness.digits.data import Digits, load_digits, stratified_split
-from harness.digits.fitting import Fit, Plan, fit
+from harness.digits.course_numbers import COURSE
+from harness.digits.digit_training import Fit, Plan, fit
+from harness.digits.digits_data import Digits, load_digits, stratified_split
 from harness.facts import message_table
 from harness.progress import Progress, silent
 from harness.sources.bug_zoo import BUGS, Bug
 from harness.sources.source_names import default_sources
 from harness.study.checkers import HARNESS, PEERS, VERDICTS
 from harness.study.trials import CORRECT
-from harness.training.training import predict
-from harness.verdict.report import Report
+from harness.training.gated_training import predict
 from reference.network import Network
 from reference.problem import Problem
 
 L2, SEED = 1.0, 0
 
-CHECKED = 500  # digits of the cross-check: as telling as all, and a tenth of the time
+CHECKED = 500
+"""Digits of the cross-check: its bounds are as narrow as on all, in a tenth of the time."""
 
-MISREAD = 10  # digits shown of each training
+MISREAD = 10
+"""Misread digits that are shown for each training."""
 
 LOWEST, PER_DECADE, LEVELS = -4.0, 12, 254
-"""A ratio as a byte: 1 + 12 for each decade above 1e-4, which goes up to 1e17; 0 below; 255 without a bound."""
+"""A ratio as a byte: 1 + 12 log10(ratio / 1e-4), up to 254 at 1e17; 0 below 1e-4; 255 for NaN."""
 
 
 class Training(NamedTuple):
@@ -48,7 +49,7 @@ class Training(NamedTuple):
 
 @cache
 def digits_for(size: Training) -> tuple[Digits, Digits]:
-    """The digits to learn and those held out, as many of each kind, of the same split whatever the size."""
+    """The digits to learn and those held out, as many of each kind, from one split for every size."""
     digits = load_digits()
     parts = stratified_split(digits.classes, seed=SEED)
     return tuple(
@@ -57,17 +58,17 @@ def digits_for(size: Training) -> tuple[Digits, Digits]:
     )  # pyright: ignore[reportReturnType]
 
 
-def studied(name: str, size: Training, peers: Sequence[str]) -> dict[str, Any]:
-    """All that is to be told of a bug, or of correct code: its training, its check, and what each checker says."""
+def bug_results(name: str, size: Training, peers: Sequence[str]) -> dict[str, Any]:
+    """The page's numbers for a bug, or for correct code: its training, its check, and each checker's verdict."""
     bug = CORRECT if name == CORRECT.name else BUGS[name]
     return {
-        "training": trained(bug, size),
-        "check": checked(bug, size),
-        "checkers": said_by_checkers(bug, peers),
+        "training": training_results(bug, size),
+        "check": check_results(bug, size),
+        "checkers": checker_verdicts(bug, peers),
     }
 
 
-def trained(bug: Bug, size: Training, progress: Progress = silent) -> dict[str, Any]:
+def training_results(bug: Bug, size: Training, progress: Progress = silent) -> dict[str, Any]:
     """Curves, accuracies and misread digits of a training with a bug, or with correct code."""
     learnt, held_out = digits_for(size)
     plan = Plan(bug.name, COURSE.sizes, L2, size.line_searches)
@@ -84,24 +85,25 @@ def trained(bug: Bug, size: Training, progress: Progress = silent) -> dict[str, 
 
 
 def _misread(result: Fit, held_out: Digits) -> list[list[int]]:
-    """Rows of held-out digits that are read wrong, with what is read; spread over all of them."""
+    """Rows of held-out digits that are misread, with the digit that is read; spread over all of them."""
     read = (predict(result.network, result.training.theta, held_out.X) + 1) % 10
     wrong = np.flatnonzero(read != held_out.y)
     shown = wrong[np.unique(np.linspace(0, len(wrong) - 1, MISREAD).astype(int))] if len(wrong) else wrong
     return [[int(row), int(read[row])] for row in shown]
 
 
-def checked(bug: Bug, size: Training) -> dict[str, Any]:
-    """What the harness says at 400-25-10, with the ratio of every coordinate to its bound."""
+def check_results(bug: Bug, size: Training) -> dict[str, Any]:
+    """The cross-check at 400-25-10, with the ratio of every coordinate's difference to its bound."""
     problem = problem_on_digits(size)
     with np.errstate(all="ignore"):
         report = cross_check(problem, COURSE.init(SEED), _beside(bug, problem))
+    facts = [report.findings[0].fact] if report.findings else report.reasons
     picture = report.picture
     matrices = list(picture.matrices.values())
     return {
         "verdict": report.verdict,
         "named": list(report.outliers),
-        "finding": _in_words(report),
+        "finding": "; ".join(map(message_table.say, facts)),
         "diagnosis": "; ".join(map(message_table.say, report.findings[0].diagnosis)) if report.findings else "",
         "examples": problem.m,
         "beyond": [int((matrix > 1.0).sum()) for matrix in matrices],
@@ -111,7 +113,7 @@ def checked(bug: Bug, size: Training) -> dict[str, Any]:
 
 
 def problem_on_digits(size: Training) -> Problem:
-    """What is checked at 400-25-10: `CHECKED` of the digits to learn from, or all where there are fewer."""
+    """The problem of the check at 400-25-10: `CHECKED` digits of those to learn from, or all if there are fewer."""
     learnt, _ = digits_for(size)
     rows = slice(None, None, max(1, len(learnt.y) // CHECKED))
     return Problem(COURSE, learnt.X[rows], learnt.classes[rows], L2)
@@ -121,12 +123,6 @@ def _beside(bug: Bug, problem: Problem) -> Mapping[str, Any]:
     if bug is CORRECT:
         return {name: source for name, source in default_sources(problem).items() if name != "jax-forward"}
     return bug.sources
-
-
-def _in_words(report: Report) -> str:
-    if report.findings:
-        return str(report.findings[0]).partition("\n")[0]
-    return "; ".join(map(message_table.say, report.reasons))
 
 
 def check_network() -> tuple[Problem, np.ndarray]:
@@ -154,8 +150,8 @@ def relative_errors(size: Training) -> list[dict[str, Any]]:
     return found
 
 
-def said_by_checkers(bug: Bug, peers: Iterable[str]) -> list[dict[str, Any]]:
-    """Each checker's word on the check network, and the number that its rule looks at beside its limit."""
+def checker_verdicts(bug: Bug, peers: Iterable[str]) -> list[dict[str, Any]]:
+    """Each checker's verdict on the check network, and the number that its rule compares with its limit."""
     problem, theta = check_network()
     with np.errstate(all="ignore"):
         report = cross_check(problem, theta.copy(), _beside(bug, problem))
@@ -179,7 +175,7 @@ def subjects(names: tuple[str, ...] | None = None) -> dict[str, Bug]:
 
 
 def images_of(rows: list[int], size: Training) -> dict[str, dict[str, Any]]:
-    """The held-out digits of these rows: what was written, and 400 bytes of ink, column by column."""
+    """The held-out digits of these rows: the digit, and 400 bytes of ink in base 64, column by column."""
     _, held_out = digits_for(size)
     ink = np.clip(np.round(255.0 * held_out.X[rows]), 0, 255).astype(np.uint8)
     return {
@@ -189,7 +185,7 @@ def images_of(rows: list[int], size: Training) -> dict[str, dict[str, Any]]:
 
 
 def as_bytes(ratio: np.ndarray) -> str:
-    """Ratios on a logarithmic scale, one byte each, in base 64."""
+    """Ratios on a logarithmic scale, one byte each, in base 64 (see `LEVELS`)."""
     with np.errstate(divide="ignore", invalid="ignore"):
         level = 1.0 + np.floor(PER_DECADE * (np.log10(ratio) - LOWEST))
     level = np.where(np.isnan(ratio), 255.0, np.clip(level, 0.0, LEVELS))

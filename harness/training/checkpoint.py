@@ -1,4 +1,8 @@
-"""A training's checkpoint: a file with all that decides how it goes on, written whole every few line searches."""
+"""A training's checkpoint: a file with everything that decides how it continues, replaced every few line searches.
+
+A file that is damaged, or belongs to another training, is refused. A training is known by its stamp: the problem, θ at
+the start, the source of the gradient, and the code with its libraries.
+"""
 
 import hashlib
 import io
@@ -10,11 +14,15 @@ from typing import Any
 import numpy as np
 
 from harness.files import write_whole
+from harness.provenance import code_and_libraries, differences
 from harness.training.fmincg import STATE, State
-from harness.versions import code_and_libraries, differences
 from reference.problem import Problem
 
-EVERY = 5  # line searches: a second or two on the digits, and a hundredth of the time they take
+EVERY = 5
+"""Line searches between two writes: a second or two on the digits, of which writing takes a hundredth."""
+
+DIGEST = 16
+"""Hexadecimal digits of a hash: 64 bits, so that two trainings never share one by chance."""
 
 
 class Checkpoint:
@@ -24,12 +32,12 @@ class Checkpoint:
     ----------
     path : path
     every : int
-        How many line searches it takes to write it anew.
+        Line searches between two writes.
 
     Attributes
     ----------
     trace : list of tuples of float
-        What the caller notes down of each line search, kept with the state.
+        A row for each line search, kept with the state. The caller appends to it.
     """
 
     def __init__(self, path: str | Path, every: int = EVERY) -> None:
@@ -37,21 +45,27 @@ class Checkpoint:
         self.trace: list[tuple[float, ...]] = []
 
     def save(self, state: State, stamp: dict[str, str]) -> None:
-        """Replace the file; an OSError if that is impossible, and then the old one is still there."""
+        """Replace the file.
+
+        Raises
+        ------
+        OSError
+            It cannot be written. The old file is then still there.
+        """
         file = io.BytesIO()
         arrays: dict[str, Any] = {"stamp": json.dumps(stamp), "trace": np.array(self.trace, dtype=np.float64), **state}
         np.savez(file, **arrays)
         write_whole(self.path, file.getvalue())
 
     def load(self, stamp: dict[str, str]) -> State:
-        """The state that was saved, and its `trace`, if it was saved by the same training.
+        """The state that the same training saved; its `trace` is filled from the file.
 
         Raises
         ------
         ValueError
-            When the file is damaged, no checkpoint, or of another training.
+            The file is damaged, no checkpoint, or of another training.
         OSError
-            When it cannot be read.
+            It cannot be read.
         """
         content = self.path.read_bytes()
         try:
@@ -68,7 +82,7 @@ class Checkpoint:
 
 
 def stamp_of(problem: Problem, theta: np.ndarray, source: str) -> dict[str, str]:
-    """What decides a training: the problem, where it starts, the source of its gradient, and the code."""
+    """What decides a training, each as JSON: the problem, where it starts, the source of its gradient, and the code."""
     network = problem.network
     what: dict[str, Any] = {
         "sizes": list(network.sizes),
@@ -83,7 +97,8 @@ def stamp_of(problem: Problem, theta: np.ndarray, source: str) -> dict[str, str]
 
 
 def _digest(*arrays: np.ndarray) -> str:
+    """The start of the SHA-256 hash of the arrays' bytes."""
     digest = hashlib.sha256()
     for array in arrays:
         digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()[:16]
+    return digest.hexdigest()[:DIGEST]

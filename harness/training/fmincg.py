@@ -1,12 +1,15 @@
 """Minimisation by Polak-Ribière conjugate gradients with a Wolfe-Powell line search.
 
 Along the direction s, steepest descent at first, an iteration looks for a step t that satisfies the Wolfe-Powell
-conditions f(x + ts) ≤ f(x) + 0.01 t gᵀs and 0.5 gᵀs < g(x + ts)ᵀs ≤ -0.5 gᵀs. The next direction is s' = βs - g' with
-Polak and Ribière's β = g'ᵀ(g' - g) / gᵀg, or -g' if that leads uphill.
+conditions f(x + ts) ≤ f(x) + 0.01 t gᵀs and 0.5 gᵀs < g(x + ts)ᵀs ≤ -0.5 gᵀs (`line_search`). The next direction is
+
+    s' = βs - g'    with    β = g'ᵀ(g' - g) / gᵀg        (E. Polak and G. Ribière, 1969)
+
+or -g' if that leads uphill.
 
 The iterates are those of the ``fmincg`` of C. E. Rasmussen (2002), to the last bit if `fun` rounds alike, until a cost
-or gradient is not finite, or a line search fails: then this one goes on from the best point seen, along its gradient,
-and not from where the search set out, along the gradient of the failed trial.
+or gradient is not finite, or a line search fails. Then this one continues from the best point seen, along its gradient.
+That of 2002 continues from where the search set out, along the gradient of the failed trial.
 """
 
 import math
@@ -15,28 +18,32 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+from reference.whole_numbers import whole_number
 from scipy.optimize import OptimizeResult
 
-from harness.training.line_search import LineSearch
-from harness.training.objective import Objective, Point, dot
-from reference.whole_numbers import whole_number
+from harness.training.line_search import Objective, Point, dot, search_line
 
-MAX_GROWTH = 100.0  # of the first trial of a line search over the step found by the search before
+MAX_GROWTH = 100.0
+"""The first step of a line search is at most so many times that found by the search before."""
 
-# The square of anything smaller underflows, and with it the slopes that the method works with.
 LEAST_GRADIENT = math.sqrt(sys.float_info.min)
-# Times 1 + |cost|, the largest gradient that counts as zero for a cost that is good to one rounding. The cube root is
-# that of Gill, Murray & Wright, Practical Optimization (1981), section 8.2.3.
+"""The square of anything smaller underflows, and with it the slopes that the method works with."""
+
 FLAT = sys.float_info.epsilon ** (1 / 3)
+"""Times 1 + |cost|: the largest gradient that counts as zero for a cost that is good to one rounding. The cube root is
+that of P. E. Gill, W. Murray and M. H. Wright, Practical Optimization (1981), section 8.2.3."""
 
 CONVERGED, OUT_OF_ITERATIONS, STUCK, STOPPED = 0, 1, 2, 99  # 99 is SciPy's number for a callback's StopIteration
+
+MOST_FAILURES = 2
+"""Line searches in a row that may fail: after the first, the next one sets out along the steepest descent."""
 
 Callback = Callable[[OptimizeResult], object]
 
 State = Mapping[str, np.ndarray]
 """Where a descent stands, as arrays, so that it can be kept in a file."""
 
-OF_ALL_VARIABLES = ("x", "gradient", "direction", "best_x", "best_gradient")
+VECTORS = ("x", "gradient", "direction", "best_x", "best_gradient")
 STATE = ("x", "cost", "gradient", "slope", "direction", "step", "best_x", "best_cost", "best_gradient", "costs", "nit")
 STATE += ("nfev", "failures")
 
@@ -61,8 +68,8 @@ def fmincg(
     ----------
     fun : callable
         ``fun(x, *args)`` returns (cost, gradient): a real scalar, and an array of the shape of `x0`. It receives a
-        fresh float64 array each time, to keep or to overwrite. Where cost or gradient is NaN or infinite, the line
-        search has gone too far and halves the interval.
+        fresh float64 array each time, to keep or to overwrite. Where cost or gradient is NaN or infinite, the step
+        counts as too long, and the line search halves the bracket.
     x0 : array_like, shape (n,)
         Where to start; left as it is. The cost and gradient must be finite there.
     max_iter : int
@@ -75,8 +82,8 @@ def fmincg(
     gtol : float
         Stop once no component of the gradient is larger (another name: ``tol``); at 0, rounding or `max_iter` ends it.
     state : dict of arrays, optional
-        The ``state`` of a run that was broken off: this one goes on from there, and its iterates, costs and counts are
-        those of a run that was not, to the last bit. `max_iter` counts the line searches of both.
+        The ``state`` of an interrupted run. This run continues from there. Its iterates, costs and counts are those of
+        an uninterrupted run, to the last bit. `max_iter` counts the line searches of both.
     args, jac
         What ``scipy.optimize.minimize(fun, x0, jac=True, method=fmincg, options={"max_iter": 50})`` passes. If `jac`
         is callable, `fun` returns the cost alone. Bounds, constraints and Hessians are refused.
@@ -111,7 +118,7 @@ def fmincg(
 
 def _run(descent: "_Descent", max_iter: int, callback: Callback | None, gtol: float) -> int:
     while not descent.has_converged(max(gtol, LEAST_GRADIENT)):
-        if descent.failures == 2:
+        if descent.failures == MOST_FAILURES:
             flat = _steepness(descent.point) <= FLAT * (1 + abs(descent.point.cost))
             return CONVERGED if flat else STUCK
         if descent.nit == max_iter:
@@ -126,19 +133,22 @@ def _run(descent: "_Descent", max_iter: int, callback: Callback | None, gtol: fl
 
 
 class _Descent:
-    """The sequence of line searches: where it stands, and where it looks next."""
+    """The sequence of line searches: the current point, and the direction and first step of the next search."""
 
     def __init__(self, objective: Objective) -> None:
-        self.objective, self.point = objective, objective.best
-        self.costs = [self.point.cost]
+        self.objective = objective
+        self.costs = [objective.best.cost]
         self.nit = 0
         self.failures = 0  # line searches in a row that found no step
+        self.point = objective.best
+        self.direction = -self.point.gradient
+        self.step = 0.0
         self.restart()
 
     @classmethod
     def resumed(cls, fun: Callable[[np.ndarray], Any], x0: np.ndarray, state: State) -> "_Descent":
-        """The descent that a state was taken of."""
-        if set(state) != set(STATE) or any(np.shape(state[name]) != x0.shape for name in OF_ALL_VARIABLES):
+        """The descent whose `state` was kept."""
+        if set(state) != set(STATE) or any(np.shape(state[name]) != x0.shape for name in VECTORS):
             raise ValueError(f"state must be that of a run with {x0.size} variables: a dict of {', '.join(STATE)}")
         best = Point(state["best_x"], float(state["best_cost"]), state["best_gradient"])
         self = cls(Objective(fun, x0, best, int(state["nfev"])))
@@ -148,7 +158,7 @@ class _Descent:
         return self
 
     def state(self) -> State:
-        """All that decides how it goes on."""
+        """Everything that decides how the descent continues."""
         point, best = self.point, self.objective.best
         values = (
             *(point.x, point.cost, point.gradient, point.slope, self.direction, self.step),
@@ -159,7 +169,7 @@ class _Descent:
     def advance(self) -> None:
         """Run a line search."""
         self.nit += 1
-        found = LineSearch(self.objective, self.point, self.direction, self.step).run()
+        found = search_line(self.objective, self.point, self.direction, self.step)
         if found is None:
             self.restart()
         else:
@@ -167,6 +177,7 @@ class _Descent:
         self.failures = self.failures + 1 if found is None else 0
 
     def aim(self, direction: np.ndarray) -> None:
+        """Take a direction from the current point."""
         self.direction = direction
         self.point = self.point._replace(step=0.0, slope=dot(self.point.gradient, direction))
 
@@ -177,6 +188,7 @@ class _Descent:
         self.step = 1 / (1 - self.point.slope)
 
     def turn(self, found: Point) -> None:
+        """Move to the point that a search has found, and take the next conjugate direction."""
         before, self.point = self.point, found
         self.costs.append(found.cost)
         g, new = before.gradient, found.gradient
@@ -189,16 +201,19 @@ class _Descent:
         self.step = found.step * min(MAX_GROWTH, before.slope / (self.point.slope - sys.float_info.min))
 
     def has_converged(self, gtol: float) -> bool:
-        # A search may end where it is flat, higher than a trial that it passed: then that is where to go on.
+        """Whether no component of the gradient exceeds `gtol` at the best point."""
+        # A search may end where the cost is flat, above a trial that it passed. Then it continues from that trial.
         if _steepness(self.point) <= gtol and self.best() is not self.point:
             self.restart()
         return _steepness(self.point) <= gtol
 
     def best(self) -> Point:
-        # A stray trial must be better, not just as good: where a search ends, the gradient is smaller as a rule.
+        """The best point seen."""
+        # A rejected trial must be better, not just as good: where a search ends, the gradient is mostly smaller.
         return min(self.point, self.objective.best, key=lambda point: point.cost)
 
     def snapshot(self) -> OptimizeResult:
+        """What a callback gets."""
         best, nfev = self.best(), self.objective.nfev
         return OptimizeResult(
             x=best.x.copy(),
@@ -217,13 +232,14 @@ class _Descent:
             CONVERGED: f"Converged: {steepness}.",
             OUT_OF_ITERATIONS: f"Stopped after max_iter = {self.nit} line searches: {steepness}.",
             STUCK: f"Two line searches in a row failed, but {steepness}: either it is not the gradient of the cost, or "
-            "the cost is not smooth and finite around here.",
+            "the cost is not smooth and finite around this point.",
             STOPPED: f"Stopped by the callback after {self.nit} line searches: {steepness}.",
         }[status]
         return OptimizeResult(self.snapshot(), success=status == CONVERGED, status=status, message=message)
 
 
 def _steepness(point: Point) -> float:
+    """max |g_i|."""
     return float(np.max(np.abs(point.gradient), initial=0.0))
 
 

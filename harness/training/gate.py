@@ -1,4 +1,7 @@
-"""The gate before training: open only where the gradient sources agree."""
+"""The gate before training: open only where the gradient sources agree.
+
+The gate cross-checks the source to train with beside the default sources. Anything but agreement closes it.
+"""
 
 from collections.abc import Iterable, Mapping
 
@@ -11,7 +14,7 @@ from harness.verdict.report import Report
 from reference.measured import GradientSource
 from reference.problem import Problem
 
-ADVICE = {
+ADVICE = {  # by verdict; {who} is filled in
     "disagree": "fix the gradient of {who}, or train without the gate (gate=False, --no-gate) to see what a wrong "
     "gradient does",
     "inconclusive": "no gradient was found wrong, but none was shown to be right; fix what is named above, or train "
@@ -20,16 +23,16 @@ ADVICE = {
 
 
 class GateClosed(Exception):
-    """The gradient sources do not agree, so there is no training on them.
+    """The gradient sources do not agree, so nothing is trained with them.
 
     Attributes
     ----------
     report : Report
         The cross-check that closed the gate.
     theta : (n,) array
-        Where it was made, to check or to replay it.
+        The θ of that check.
     when : str
-        Where in the training that was, such as "at the start".
+        Where in the training it was made, such as "at the start".
     """
 
     def __init__(self, report: Report, theta: np.ndarray, when: str = "at this θ"):
@@ -71,12 +74,13 @@ def check_gate(
 def with_defaults(source: str | GradientSource, problem: Problem) -> tuple[str, dict[str, Source]]:
     """The source's name, and the default sources with it among them.
 
-    A source that is not in `SOURCES` goes by the name of its function, and so does not pass for one that is.
+    A source that is not in `SOURCES` takes the name of its function. If `SOURCES` has that name, it becomes
+    "the given ...", so that the one in `SOURCES` still checks it.
 
     Raises
     ------
     ValueError, TypeError
-        For a name that stands for no source, or what cannot be called.
+        No source has that name, or the object cannot be called.
     """
     if isinstance(source, str):
         return source, default_sources(problem) | named_sources(source)

@@ -1,98 +1,216 @@
-"""The line search of `harness.training.fmincg`: Wolfe-Powell conditions by interpolation and extrapolation."""
+"""The line search of `harness.training.fmincg`: strong Wolfe-Powell conditions by interpolation and extrapolation.
+
+Along a direction s from x, φ(t) = f(x + ts) with slope φ'(t) = g(x + ts)ᵀs. A step t is accepted where
+
+    φ(t) ≤ φ(0) + ρ t φ'(0)                (Armijo's condition: enough decrease)
+    σ φ'(0) < φ'(t) ≤ -σ φ'(0)             (the curvature condition: flat enough)
+
+with ρ = 0.01 and σ = 0.5. Source: C. E. Rasmussen's ``minimize`` (2002), after R. Fletcher, Practical Methods of
+Optimization (1987), section 2.6.
+"""
 
 import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from harness.training.objective import Objective, Point, dot
+ARMIJO = 0.01
+"""ρ: the share of the decrease promised by the slope at the start that a step must win."""
 
-ARMIJO = 0.01  # a step must win at least this fraction of the decrease that the slope at its start promises
-CURVATURE = 0.5  # and leave at most this fraction of that slope
-MARGIN = 0.1  # a new trial keeps this fraction of the interval away from either end
-EXTRAPOLATION = 3.0  # a step without an upper limit grows at most by this factor from trial to trial
-MAX_TRIALS = 20  # in one line search, after the first
+CURVATURE = 0.5
+"""σ: the share of the slope at the start that may be left."""
+
+MARGIN = 0.1
+"""A new trial stays away from both ends of the bracket by this share of it."""
+
+EXTRAPOLATION = 3.0
+"""Without an upper limit, a step grows at most by this factor from trial to trial."""
+
+MAX_TRIALS = 20
+"""In one line search, after the first."""
 
 
-class LineSearch:
-    """The search along a ray for a step that satisfies the Wolfe-Powell conditions.
+class Point(NamedTuple):
+    """Where the function was evaluated; along a direction, also the step from its start and the slope there."""
 
-    The anchor is the last point known to be too close, the limit the shortest step known to be too long. Offsets are
-    relative to the trial, and each trial is displaced from the one before: where the cost is quadratic, the leading
-    coefficient of the cubic fit is nothing but rounding, so the same iterates take the same operations.
+    x: np.ndarray
+    cost: float
+    gradient: np.ndarray
+    step: float = 0.0
+    slope: float = math.nan
+
+
+# Sums by NumPy, not BLAS: the order of its additions depends on the processor and the number of threads, and with it
+# the iterates. Underflow is harmless, and what overflows is too far for the line search: neither needs a warning.
+@np.errstate(all="ignore")
+def dot(a: np.ndarray, b: np.ndarray) -> float:
+    """aᵀb, with the same rounding on every machine."""
+    return float((a * b).sum())
+
+
+@np.errstate(all="ignore")
+def _is_finite(a: np.ndarray) -> bool:
+    return math.isfinite(a.sum())  # NaN and infinity survive a sum, which takes a third of the time of isfinite
+
+
+class Objective:
+    """The function to be minimised, checked and counted, with the best point seen.
+
+    Raises
+    ------
+    ValueError
+        The cost or the gradient is not finite at x0.
     """
 
-    def __init__(self, objective: Objective, start: Point, direction: np.ndarray, step: float) -> None:
-        self.objective, self.start, self.direction = objective, start, direction
-        self.anchor = self.trial = start
-        self.to_anchor = -step
-        self.limit = math.inf
-        self.move(step)
+    def __init__(
+        self, fun: Callable[[np.ndarray], Any], x0: np.ndarray, best: Point | None = None, nfev: int = 0
+    ) -> None:
+        self.fun = fun
+        self.nfev = nfev
+        self.best = self.evaluate(x0) if best is None else best
+        if not (math.isfinite(self.best.cost) and np.isfinite(self.best.gradient).all()):
+            raise ValueError(
+                f"fmincg must start from a finite cost and gradient, but at x0 the cost is {self.best.cost:g} and "
+                f"{np.count_nonzero(~np.isfinite(self.best.gradient))} of {x0.size} components of the gradient are "
+                "not finite; choose another x0"
+            )
 
-    def run(self) -> Point | None:
-        for _ in range(MAX_TRIALS):
-            if self.too_far():
-                self.tighten()
-            elif self.too_close():
-                self.extend()
-            else:
-                break
-        return None if self.too_far() or self.too_close() else self.trial
+    def __call__(self, x: np.ndarray) -> Point:
+        """Evaluate at x. Where anything is not finite, the cost is NaN."""
+        point = self.evaluate(x)
+        if not (math.isfinite(point.cost) and _is_finite(point.gradient)):
+            return point._replace(cost=math.nan)
+        if point.cost < self.best.cost:
+            self.best = point
+        return point
 
-    def too_far(self) -> bool:
-        """Armijo's condition fails or the cost rises steeply, as NaN is taken to do."""
-        enough = self.start.cost + self.trial.step * ARMIJO * self.start.slope
-        return not (self.trial.cost <= enough and self.trial.slope <= -CURVATURE * self.start.slope)
+    def evaluate(self, x: np.ndarray) -> Point:
+        """Cost and gradient at x, checked for their types and shapes."""
+        self.nfev += 1
+        returned = self.fun(x)
+        try:
+            cost, gradient = map(np.asarray, returned)
+        except (TypeError, ValueError):
+            raise TypeError(
+                f"fun must return (cost, gradient), not {type(returned).__name__}; for a function that returns the "
+                "cost alone, give jac as well"
+            ) from None
+        for what, part, shape in (("cost", cost, ()), ("gradient", gradient, x.shape)):
+            if part.dtype.kind not in "iuf":
+                raise TypeError(f"fun must return a {what} of real numbers, not of dtype {part.dtype}")
+            if part.shape != shape:
+                raise ValueError(f"fun must return a {what} of shape {shape} for this x0, not {part.shape}")
+        return Point(x, float(cost), np.array(gradient, dtype=np.float64))
 
-    def too_close(self) -> bool:
-        return self.trial.slope <= CURVATURE * self.start.slope
 
-    def tighten(self) -> None:
-        self.limit = self.trial.step
-        fit = _quadratic_minimum if self.trial.cost > self.start.cost else _cubic_minimum
-        offset = fit(self.anchor, self.trial, self.to_anchor)
-        if not math.isfinite(offset):
-            offset = self.to_anchor / 2
-        offset = max(min(offset, MARGIN * self.to_anchor), (1 - MARGIN) * self.to_anchor)
-        self.to_anchor -= offset
-        self.move(offset)
+class Bracket(NamedTuple):
+    """Where the search stands.
 
-    def extend(self) -> None:
-        offset = self.extrapolated()
-        self.anchor, self.to_anchor = self.trial, -offset
-        self.move(offset)
+    Attributes
+    ----------
+    trial : Point
+        The last point evaluated.
+    anchor : Point
+        The last point whose step is known to be too short; at first the start.
+    to_anchor : float
+        The anchor's step minus the trial's, below zero.
+    limit : float
+        The shortest step known to be too long.
+    """
 
-    def extrapolated(self) -> float:
-        step, bounded = self.trial.step, self.limit < math.inf
-        farthest = self.limit if bounded else step * EXTRAPOLATION
-        offset = _cubic_minimum(self.anchor, self.trial, self.to_anchor, beyond=True)
-        if not (offset >= 0 and offset + step <= farthest):
-            return (self.limit - step) / 2 if bounded else step * (EXTRAPOLATION - 1)
-        if offset < -self.to_anchor * MARGIN:
-            return -self.to_anchor * MARGIN
-        return max(offset, (self.limit - step) * (1 - MARGIN)) if bounded else offset
+    trial: Point
+    anchor: Point
+    to_anchor: float
+    limit: float = math.inf
 
-    def move(self, offset: float) -> None:
-        with np.errstate(all="ignore"):
-            x = self.trial.x + offset * self.direction
-        point = self.objective(x)
-        slope = dot(point.gradient, self.direction)
-        self.trial = point._replace(step=self.trial.step + offset, slope=slope)
+
+def search_line(objective: Objective, start: Point, direction: np.ndarray, step: float) -> Point | None:
+    """The first trial that satisfies both conditions; None where `MAX_TRIALS` more trials do not find one.
+
+    Parameters
+    ----------
+    start : Point
+        With its slope along the direction, which is negative.
+    step : float
+        The first trial's.
+    """
+    # Each trial is displaced from the one before: where the cost is quadratic, the leading coefficient of the cubic
+    # fit is nothing but rounding, so that the same iterates take the same operations.
+    bracket = Bracket(_move(objective, start, direction, step), start, -step)
+    for _ in range(MAX_TRIALS):
+        if _is_too_long(start, bracket.trial):
+            bracket, offset = _tighten(start, bracket)
+        elif _is_too_short(start, bracket.trial):
+            offset = _extrapolate(bracket)
+            bracket = bracket._replace(anchor=bracket.trial, to_anchor=-offset)
+        else:
+            return bracket.trial
+        bracket = bracket._replace(trial=_move(objective, bracket.trial, direction, offset))
+    trial = bracket.trial
+    return None if _is_too_long(start, trial) or _is_too_short(start, trial) else trial
+
+
+def _move(objective: Objective, point: Point, direction: np.ndarray, offset: float) -> Point:
+    """The point farther along the direction by an offset."""
+    with np.errstate(all="ignore"):
+        x = point.x + offset * direction
+    moved = objective(x)
+    return moved._replace(step=point.step + offset, slope=dot(moved.gradient, direction))
+
+
+def _is_too_long(start: Point, trial: Point) -> bool:
+    """Armijo's condition fails, or the cost rises steeply; NaN counts as both."""
+    enough = start.cost + trial.step * ARMIJO * start.slope
+    return not (trial.cost <= enough and trial.slope <= -CURVATURE * start.slope)
+
+
+def _is_too_short(start: Point, trial: Point) -> bool:
+    """The cost still falls steeply."""
+    return trial.slope <= CURVATURE * start.slope
+
+
+def _tighten(start: Point, bracket: Bracket) -> tuple[Bracket, float]:
+    """Make the trial the limit, and interpolate between it and the anchor: the offset of the next trial."""
+    trial, to_anchor = bracket.trial, bracket.to_anchor
+    fit = _quadratic_minimum if trial.cost > start.cost else _cubic_minimum
+    offset = fit(bracket.anchor, trial, to_anchor)
+    if not math.isfinite(offset):
+        offset = to_anchor / 2
+    offset = max(min(offset, MARGIN * to_anchor), (1 - MARGIN) * to_anchor)
+    return bracket._replace(limit=trial.step, to_anchor=to_anchor - offset), offset
+
+
+def _extrapolate(bracket: Bracket) -> float:
+    """The offset of the cubic's minimum beyond the trial, within the limit or `EXTRAPOLATION`, away from both ends."""
+    step, limit = bracket.trial.step, bracket.limit
+    is_bounded = limit < math.inf
+    farthest = limit if is_bounded else step * EXTRAPOLATION
+    offset = _cubic_minimum(bracket.anchor, bracket.trial, bracket.to_anchor, beyond=True)
+    if not (offset >= 0 and offset + step <= farthest):
+        return (limit - step) / 2 if is_bounded else step * (EXTRAPOLATION - 1)
+    if offset < -bracket.to_anchor * MARGIN:
+        return -bracket.to_anchor * MARGIN
+    return max(offset, (limit - step) * (1 - MARGIN)) if is_bounded else offset
 
 
 def _quadratic_minimum(anchor: Point, trial: Point, h: float) -> float:
-    """Where the parabola with both costs and the anchor's slope has its minimum; 0 is the trial, h the anchor."""
+    """The minimum of the parabola with both costs and the anchor's slope; 0 is the trial, h the anchor."""
     return h - _quotient(0.5 * anchor.slope * h * h, anchor.slope * h + trial.cost - anchor.cost)
 
 
 def _cubic_minimum(anchor: Point, trial: Point, h: float, *, beyond: bool = False) -> float:
-    """Where the cubic f + f'u + b(u/h)² + au³/3h² with both costs and slopes has its minimum; NaN if it has none."""
+    """The minimum of the cubic f + f'u + b(u/h)² + au³/3h² with both costs and slopes; NaN if it has none.
+
+    Here u is the offset from the trial, f and f' are the trial's cost and slope, and the anchor is at u = h.
+    """
     a = _quotient(6 * (trial.cost - anchor.cost), h) + 3 * (trial.slope + anchor.slope)
     b = 3 * (anchor.cost - trial.cost) - h * (anchor.slope + 2 * trial.slope)
     discriminant = b * b - a * trial.slope * h * h
     if not discriminant >= 0:  # the roots of the cubic's slope are complex
         return math.nan
     # Two forms of one root. On the way back the iterates of 2002 take the one that cancels when a is small and b > 0;
-    # the margins of the interval contain the damage.
+    # the margins of the bracket contain the damage.
     root = math.sqrt(discriminant)
     return _quotient(-trial.slope * h * h, b + root) if beyond else _quotient(root - b, a)
 

@@ -1,32 +1,90 @@
-"""Which of several answers is the odd one out: the largest group without a disagreement stands, counted in families."""
+"""Which of several answers is the odd one out, by a policy: who is certain, who votes, who is blamed in a tie."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
 from typing import NamedTuple
 
 from harness.verdict.comparison import Pair
 
 
 class Consensus(NamedTuple):
-    """The answers that hold together with the most independent support, and those at odds with them."""
+    """The answers with the most independent support, and those that contradict them."""
 
     members: tuple[str, ...]
     outliers: tuple[str, ...]
     tie: bool
 
 
-def find_consensus(families: dict[str, str], pairs: Sequence[Pair]) -> Consensus:
-    """The largest group without a disagreement in it, counted in families; two such groups are a tie, and named as one.
+class Vote(Enum):
+    """When the answers that no judge refutes vote on who is right."""
 
-    Sources of one family share their author's bugs, so that their agreement is one vote, not two; and a family that
-    has a member at odds with a group has no vote for it. Of loop and vectorized (one family), jax and differences, all
-    at odds with loop alone, {vectorized, jax, differences} has two votes: that of vectorized is lost, because loop, its
-    author's other work, objects.
+    ALWAYS = "always"
+    UNLESS_REFUTED = "only where no judge refutes anybody"
+    NEVER = "never: a disagreement without a judge is a tie"
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How a kind of check settles a disagreement.
+
+    Attributes
+    ----------
+    judges : sequence of str
+        Answers that are certain wherever they have a derivative. Whoever contradicts one is an outlier, and no vote
+        changes that. A judge need not be among the voters.
+    vote : Vote
+    blamed_in_tie : str
+        The outlier where a vote ends in a tie and this answer is part of a disagreement: that which is being checked.
+    """
+
+    judges: Sequence[str] = ()
+    vote: Vote = Vote.ALWAYS
+    blamed_in_tie: str = ""
+
+
+MAJORITY = Policy()
+"""Nobody is certain: the largest number of families decides, and a tie names nobody."""
+
+
+def find_consensus(families: Mapping[str, str], pairs: Sequence[Pair], policy: Policy = MAJORITY) -> Consensus:
+    """Who stands and who is the odd one out.
+
+    Parameters
+    ----------
+    families : dict
+        The family of each answer, in order. Answers of one family share their author's mistakes, and one vote.
+    pairs : sequence of Pair
+        Answers compared, with each other and with judges.
+    """
+    disagreeing = [pair for pair in pairs if pair.disagrees]
+    rivals = {pair.other(judge) for pair in disagreeing for judge in policy.judges} - {"", *policy.judges}
+    refuted = [name for name in families if name in rivals]
+    standing = {name: family for name, family in families.items() if name not in rivals}
+    compared = {name for pair in pairs for name in (pair.first, pair.second)}
+    silent = [judge for judge in policy.judges if judge in compared and judge not in families]
+    if refuted and policy.vote != Vote.ALWAYS:
+        return Consensus((*standing, *silent), tuple(refuted), tie=False)
+    among = [pair for pair in disagreeing if pair.first in standing and pair.second in standing]
+    if policy.vote == Vote.NEVER:
+        return Consensus((), (), tie=True) if among else Consensus((*standing, *silent), (), tie=False)
+    found = _majority(standing, among)
+    if found.tie and any(pair.other(policy.blamed_in_tie) for pair in among):
+        blamed = policy.blamed_in_tie
+        found = Consensus(tuple(name for name in standing if name != blamed), (blamed,), tie=False)
+    return Consensus((*found.members, *silent), (*found.outliers, *refuted), found.tie)
+
+
+def _majority(families: Mapping[str, str], disagreeing: Iterable[Pair]) -> Consensus:
+    """The largest group without a disagreement in it, counted in families; several such groups are a tie.
+
+    A family with a member that contradicts a group has no vote for it. Suppose that loop contradicts vectorized (of its
+    own family), jax and differences. Then {vectorized, jax, differences} has two votes, and none from vectorized.
     """
     rivals: dict[str, set[str]] = {name: set() for name in families}
-    for pair in pairs:
-        if pair.disagrees:
-            rivals[pair.first].add(pair.second)
-            rivals[pair.second].add(pair.first)
+    for pair in disagreeing:
+        rivals[pair.first].add(pair.second)
+        rivals[pair.second].add(pair.first)
 
     def votes(group: frozenset[str]) -> int:
         divided = {families[name] for name in families if rivals[name] & group}
@@ -38,16 +96,6 @@ def find_consensus(families: dict[str, str], pairs: Sequence[Pair]) -> Consensus
         return Consensus((), (), tie=True)
     members = tuple(name for name in families if name in best[0])
     return Consensus(members, tuple(name for name in families if name not in members), tie=False)
-
-
-def settled(
-    families: dict[str, str], pairs: Sequence[Pair], judges: Sequence[str], refuted: Sequence[str]
-) -> Consensus:
-    """The consensus of those whom no judge refutes; a judge is certain, so that votes count for nothing against one."""
-    standing = {name: family for name, family in families.items() if name not in refuted}
-    among = [pair for pair in pairs if pair.first in standing and pair.second in standing]
-    members, outliers, tie = find_consensus(standing, among)
-    return Consensus((*members, *judges), (*outliers, *refuted), tie)
 
 
 def _largest_groups(rivals: dict[str, set[str]]) -> set[frozenset[str]]:

@@ -1,84 +1,50 @@
-"""Which mistake is it? Relations between a wrong gradient and the right one, as facts.
+"""Which mistake is it? Relations between a wrong derivative and the right one, as facts.
 
 Known bugs leave simple relations behind: a factor, a sign, the same numbers in other places, a multiple of θ, a
-constant, zeros.
+constant, zeros. Each relation here is a function of a `Part` and returns a `Fact`, or None where it does not hold. A
+kind of check chooses the relations that make sense for its subject, and adds its own.
+
+A relation holds if the rest that it leaves is small (`Part.leaves_little`).
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import permutations, product
 from typing import Any
 
 import numpy as np
 
 from harness.facts.fact import Fact, note
 from harness.facts.kinds import Kind
-from harness.wording import first_few
+from harness.verdict.wrong_part import CLOSE, SHARP, Part, join, named
 
-CLOSE = 1e-6
-"""A relation holds if what it leaves over is below this share of the difference; what is small beside that is noise."""
+AXES_PERMUTED = 4
+"""Arrays of more dimensions have too many permutations of their axes to try."""
 
-PARTS_NAMED = 3
-
-
-@dataclass(frozen=True, eq=False)
-class Part:
-    """Coordinates that belong together; arrays of one shape.
-
-    Attributes
-    ----------
-    value, expected : what a source answered, and the right answer
-    theta : the parameters
-    penalty : the regulariser's share of the gradient, λ/m · θ, zero on biases
-    wrong : where value and expected are at odds
-    entries : how many derivatives are wrong, and how many are right; an entry of the arrays may stand for several
-    """
-
-    name: str
-    value: np.ndarray
-    expected: np.ndarray
-    theta: np.ndarray
-    penalty: np.ndarray
-    wrong: np.ndarray
-    entries: tuple[int, int] = field(default=(0, 0), kw_only=True)
-
-    @property
-    def arrays(self) -> tuple[np.ndarray, ...]:
-        """The arrays, in order."""
-        return self.value, self.expected, self.theta, self.penalty, self.wrong
-
-    def at(self, name: str, index: Any) -> "Part":
-        """A part of this part."""
-        return Part(name, *(array[index] for array in self.arrays))
+SHIFTS = (1, -1, 2, -2)
+"""Off-by-one and off-by-two errors of an index."""
 
 
-def join(name: str, parts: Sequence[Part]) -> Part:
-    """Several parts as one flat one."""
-    together = zip(*(part.arrays for part in parts))
-    wrong, right = (sum(part.entries[i] for part in parts) for i in (0, 1))
-    return Part(
-        name, *(np.concatenate([array.ravel() for array in arrays]) for arrays in together), entries=(wrong, right)
-    )
+Relation = Callable[[Part, int | None], Fact | None]
+"""``relation(part, m)`` with the number of examples m, or None where there are no examples to average over."""
 
 
 def find_relation(candidates: Iterable[Part], m: int | None = None, output: str = "") -> tuple[Fact | None, bool]:
-    """The first relation that holds in one of the parts, the first part first, and whether a bug in δ can leave it.
+    """The first relation that holds in one of the parts, and whether an error in δ can leave this relation.
 
-    An error in δ goes from layer to layer. `m` is the number of examples, for the factors that bugs tend to have;
-    `output` names the one of several outputs that the parts belong to.
+    An error in δ is carried down from layer to layer. The first part is tried first. `m` is the number of examples, for
+    the factors that bugs tend to have; `output` names the one of several outputs that the parts belong to.
     """
     for part in candidates:
-        for relation, of_delta in _RELATIONS.items():
+        for relation in RELATIONS:
             if fact := relation(part, m):
-                wrong, right = part.entries
-                more: dict[str, Any] = {"output": output} if output else {}
-                if right and relation in _IN_WRONG_ENTRIES:
-                    more |= {"wrong": wrong, "right": right}
-                return replace(fact, data={**fact.data, **more}), of_delta
+                of_output = {"output": output} if output else {}
+                return replace(fact, data={**fact.data, **of_output}), relation in LEFT_BY_DELTA
     return None, False
 
 
 def diagnose(parts: Sequence[Part], m: int | None = None, output: str = "") -> tuple[Fact, ...]:
-    """The likeliest mistakes in parts of which nothing else is known; empty where no relation holds.
+    """The likeliest mistake in parts of which nothing else is known; empty where no relation holds.
 
     First all wrong parts together are tried, then the last of them alone.
     """
@@ -93,11 +59,6 @@ def diagnose(parts: Sequence[Part], m: int | None = None, output: str = "") -> t
     return (found,) if found else ()
 
 
-def named(parts: Sequence[Any]) -> str:
-    """The names of parts or blocks, the first few of many."""
-    return first_few([part.name for part in parts], PARTS_NAMED)
-
-
 def find_not_finite(parts: Iterable[Part]) -> Fact | None:
     """Which parts are wrong by being NaN or infinite."""
     broken = [part.name for part in parts if not np.isfinite(part.value[part.wrong]).all()]
@@ -105,125 +66,218 @@ def find_not_finite(parts: Iterable[Part]) -> Fact | None:
 
 
 def find_single_entry(whole: Part) -> Fact | None:
-    """What is wrong where only one entry is."""
+    """The error, and the factor if there is one, where only one entry is wrong."""
     if whole.wrong.sum() != 1:
         return None
     value, expected = float(whole.value[whole.wrong][0]), float(whole.expected[whole.wrong][0])
     return note(Kind.SINGLE_ENTRY, whole.name, error=value - expected, factor=value / expected if expected else None)
 
 
-def _all_small(rest: np.ndarray, beside: np.ndarray) -> bool:
-    return bool(np.abs(rest).max(initial=0.0) <= CLOSE * np.abs(beside).max(initial=0.0))
+# -- relations ---------------------------------------------------------------------------------------------------------
 
 
-def _fit(y: np.ndarray, x: np.ndarray) -> float | None:
-    """c with y = c x, if there is one."""
-    size = np.abs(x).max(initial=0.0)
-    if x.size < 2 or size == 0.0:
+def find_zero(part: Part, m: int | None = None) -> Fact | None:
+    """Zero instead of the derivative."""
+    if part.value[part.wrong].any() or not part.expected[part.wrong].any():
         return None
-    unit = x / size  # numbers of 1e200 have no squares
-    c = float(np.vdot(unit, y) / np.vdot(unit, unit) / size)
-    return c if _all_small(y - c * x, y) else None
+    return note(Kind.ZERO, part.name, **part.counts)
 
 
-def _zero(part: Part, m: int | None) -> Fact | None:
-    value, expected = part.value[part.wrong], part.expected[part.wrong]
-    return note(Kind.ZERO, part.name) if not value.any() and expected.any() else None
-
-
-def _regulariser(part: Part, m: int | None) -> Fact | None:
-    """A multiple of θ; with the share of the penalty, by what the regulariser is off."""
-    c = _fit((part.value - part.expected)[part.wrong], part.theta[part.wrong])
-    if c is None or c == 0.0:
+def find_sign(part: Part, m: int | None = None) -> Fact | None:
+    """Minus the derivative; or minus what is left of it without the regulariser's share."""
+    if part.wrong.sum() < 2:
         return None
+    for removed in (np.zeros_like(part.penalty), part.penalty):
+        if part.leaves_little((part.value - removed) + (part.expected - removed)):
+            return note(Kind.SIGN, part.name, before_regulariser=bool(removed.any()), **_counts(part))
+    return None
+
+
+def find_factor(part: Part, m: int | None = None) -> Fact | None:
+    """A multiple of the derivative; or of what is left of it without the regulariser's share."""
+    if part.wrong.sum() < 2:
+        return None
+    for removed in (np.zeros_like(part.penalty), part.penalty):
+        # c - 1 is fitted to the difference: near c = 1, value and expected are proportional to within any tolerance
+        right = part.expected - removed
+        more = part.fit(part.difference, right)
+        c = 1.0 + more
+        if np.isfinite(c) and part.leaves_little(part.difference - more * right, gain=1.0 + abs(c), sharp=SHARP):
+            data = {"sums": _sums(c, m), "before_regulariser": bool(removed.any())} | _length(part, c)
+            return note(Kind.FACTOR, part.name, factor=c, **data, **_counts(part))
+    return None
+
+
+def _counts(part: Part) -> dict[str, int]:
+    """The counts for a relation that, with error bounds, holds in right entries as well."""
+    return part.counts if part.error is None else {}
+
+
+def _sums(c: float, m: int | None) -> list[str]:
+    """Which mistakes in a mean over m examples make the factor c."""
+    if not m or m < 2:
+        return []
+    factors = {"not-divided": m, "divided-twice": 1.0 / m, "divided-by-one-less": m / (m - 1.0)}
+    return [name for name, factor in factors.items() if abs(c - factor) <= CLOSE * abs(factor)]
+
+
+def _length(part: Part, c: float) -> dict[str, Any]:
+    """The length that is c or 1/c, of an axis or of all, where no number of examples is known."""
+    whole = c if abs(c) >= 1.5 else 1.0 / c if c else 0.0
+    length = round(whole) if np.isfinite(whole) else 0
+    if part.error is None or length < 3 or abs(whole - length) > CLOSE * length:
+        return {}
+    axes = [axis for axis, n in enumerate(part.value.shape) if n == length]
+    if part.value.ndim > 1 and axes:
+        return {"length": length, "axis": axes[0]}
+    return {"length": length} if part.value.size == length else {}
+
+
+def find_regulariser(part: Part, m: int | None = None) -> Fact | None:
+    """An error of c θ; with the share of the regulariser, by how much of it the derivative is off."""
+    c = part.fit(part.difference, part.theta) if part.wrong.sum() > 1 else np.nan
+    if not np.isfinite(c) or c == 0.0 or not part.leaves_little(part.difference - c * part.theta, sharp=SHARP):
+        return None
+    multiple = {"multiple": c} | _counts(part)
     if not m:
-        return note(Kind.REGULARISER, part.name, multiple=c, strength="penalty")
+        return note(Kind.REGULARISER, part.name, strength="penalty", **multiple)
     shares = part.penalty[part.wrong] / part.theta[part.wrong]
     if not shares.any():
-        return note(Kind.REGULARISER, part.name, multiple=c, strength="none-belongs")
-    known = {"missing": -1.0, "twice": 1.0, "not-divided": m - 1.0, "half": -0.5}
+        return note(Kind.REGULARISER, part.name, strength="none-belongs", **multiple)
+    strengths = {"missing": -1.0, "twice": 1.0, "not-divided": m - 1.0, "half": -0.5}
     ratio = float(c / shares.max())
-    fitting = [name for name, factor in known.items() if abs(ratio - factor) <= CLOSE * max(1.0, abs(factor))]
-    return note(Kind.REGULARISER, part.name, multiple=c, strength=fitting[0] if fitting else "off", ratio=ratio)
+    fitting = [name for name, known in strengths.items() if abs(ratio - known) <= CLOSE * max(1.0, abs(known))]
+    return note(Kind.REGULARISER, part.name, strength=fitting[0] if fitting else "off", ratio=ratio, **multiple)
 
 
-def _factor(part: Part, m: int | None) -> Fact | None:
-    # on the differences, for near a factor of 1 the values are proportional to a factor of anything
-    for removed in (np.zeros_like(part.penalty), part.penalty):
-        more = _fit((part.value - part.expected)[part.wrong], (part.expected - removed)[part.wrong])
-        if more is None:
-            continue
-        c = 1.0 + more
-        if abs(c + 1.0) <= CLOSE:
-            return note(Kind.SIGN, part.name, before_regulariser=bool(removed.any()))
-        sums = {"not-divided": m, "divided-twice": 1.0 / m, "divided-by-one-less": m / (m - 1.0)} if m and m > 1 else {}
-        fitting = [name for name, factor in sums.items() if abs(c - factor) <= CLOSE * abs(factor)]
-        return note(Kind.FACTOR, part.name, factor=c, sums=fitting, before_regulariser=bool(removed.any()))
-    return None
-
-
-def _constant(part: Part, m: int | None) -> Fact | None:
-    difference = (part.value - part.expected)[part.wrong]
-    if difference.size > 2 and _all_small(difference - difference.mean(), difference):
-        return note(Kind.CONSTANT_ERROR, part.name, error=float(difference.mean()))
-    return None
-
-
-def _symmetrised(part: Part, m: int | None) -> Fact | None:
-    value, expected = part.value, part.expected
-    if value.ndim < 2 or value.shape[-1] != value.shape[-2]:
+def find_constant(part: Part, m: int | None = None) -> Fact | None:
+    """The same absolute error in all entries."""
+    if part.wrong.sum() < 3:
         return None
-    both = expected + np.swapaxes(expected, -1, -2)
+    c = float(np.median(part.difference[part.compared]))
+    if not part.leaves_little(part.difference - c, sharp=SHARP):
+        return None
+    return note(Kind.CONSTANT_ERROR, part.name, error=c, **_counts(part))
+
+
+def find_symmetrised(part: Part, m: int | None = None) -> Fact | None:
+    """The mean or the sum of the derivative in a square matrix and its transpose."""
+    if part.value.ndim < 2 or part.value.shape[-1] != part.value.shape[-2]:
+        return None
+    both = part.expected + np.swapaxes(part.expected, -1, -2)
     for made, combination in ((0.5 * both, "mean"), (both, "sum")):
-        if _all_small(value - made, value - expected):
+        if part.leaves_little(part.value - made, gain=2.0, everywhere=True):
             return note(Kind.SYMMETRISED, part.name, combination=combination)
     return None
 
 
-def _rearranged(part: Part, m: int | None) -> Fact | None:
-    with_penalty = _moved(part.value, part.expected, part)
-    return with_penalty or _moved(part.value - part.penalty, part.expected - part.penalty, part)
-
-
-def _moved(value: np.ndarray, expected: np.ndarray, part: Part) -> Fact | None:
-    if not _all_small(np.sort(value, axis=None) - np.sort(expected, axis=None), value - expected):
+def find_rearranged(part: Part, m: int | None = None) -> Fact | None:
+    """The right numbers in other places, moved in a regular way, swapped, or else."""
+    if part.value.size < 2 or np.ptp(part.value) == 0.0:
         return None
-    if part.wrong.sum() == 2:
-        return note(Kind.SWAPPED_ENTRIES, part.name)
-    if value.ndim != 2:
-        return None  # the layer tells more
-    rows, columns = value.shape
-    moves: dict[str, np.ndarray] = {
-        "transposed": expected.T,
-        "row-by-row": expected.ravel().reshape(columns, rows).T,
-        "columns-reversed": expected[:, ::-1],
-        "columns-shifted": np.roll(expected, 1, axis=1),
-        "rows-shifted": np.roll(expected, 1, axis=0),
-    }
-    for move, moved in moves.items():
-        if moved.shape == value.shape and _all_small(value - moved, value - expected):
-            return note(Kind.REARRANGED, part.name, move=move)
-    return note(Kind.OTHER_PLACES, part.name)
+    sorted_back = np.empty(part.value.size)
+    sorted_back[np.argsort(part.expected, axis=None)] = np.sort(part.value, axis=None)
+    rest = sorted_back.reshape(part.value.shape) - part.expected
+    same_numbers = part.known.all() and part.leaves_little(rest, sharp=SHARP, everywhere=True)
+    if part.error is None and not same_numbers:
+        return None  # saves the moves below, which take much longer than sorting
+    # one number or two are moved by some shift or other
+    for data, back in _moves(part.value) if np.count_nonzero(part.value) > 2 else ():
+        if part.leaves_little(back - part.expected, everywhere=True):
+            return note(Kind.REARRANGED, part.name, **data)
+    if not same_numbers:
+        return None
+    return note(Kind.SWAPPED_ENTRIES if part.wrong.sum() == 2 else Kind.OTHER_PLACES, part.name)
 
 
-def _float32_digits(part: Part, m: int | None) -> Fact | None:
-    off, size = np.abs(part.value - part.expected).max(), np.abs(part.expected).max()
+def _moves(value: np.ndarray) -> Iterator[tuple[dict[str, Any], np.ndarray]]:
+    """The regular ways in which arrays are mixed up, and the array with each of them undone."""
+    shape, axes = value.shape, range(value.ndim)
+    if 1 < value.ndim <= AXES_PERMUTED:
+        for order in list(permutations(axes))[1:]:
+            if tuple(shape[axis] for axis in order) == shape:
+                yield {"move": "transposed", "axes": list(order)}, np.transpose(value, np.argsort(order))
+            else:
+                back = np.transpose(value.reshape([shape[axis] for axis in order]), np.argsort(order))
+                yield {"move": "unrolled", "axes": list(order)}, back
+    for is_flipped in product((False, True), repeat=min(value.ndim, AXES_PERMUTED)):
+        if chosen := [axis for axis, flipped in zip(axes, is_flipped) if flipped]:
+            yield {"move": "reversed", "axes": chosen}, np.flip(value, tuple(chosen))
+    for axis, step in product(axes, SHIFTS):
+        if shape[axis] > abs(step):
+            yield {"move": "shifted", "axes": [axis], "by": step}, np.roll(value, -step, axis)
+
+
+def find_rearranged_matrix(part: Part, m: int | None = None) -> Fact | None:
+    """The same in a matrix, with or without the regulariser's share; in several parts at once, only a swap."""
+    found = find_rearranged(part)
+    if not found and part.penalty.any():
+        found = find_rearranged(replace(part, value=part.value - part.penalty, expected=part.expected - part.penalty))
+    is_clear = found and (found.kind == Kind.SWAPPED_ENTRIES or part.value.ndim == 2)
+    return found if is_clear else None  # of several layers in one vector, the layer by itself shows more
+
+
+def find_float32_digits(part: Part, m: int | None = None) -> Fact | None:
+    """Errors as small as those of float32 in most entries."""
+    off, size = np.abs(part.difference).max(), np.abs(part.expected).max()
     if 2 * part.wrong.sum() > part.wrong.size > 2 and 1e-10 * size < off < 1e-6 * size:
         return note(Kind.FLOAT32_DIGITS, part.name, relative_error=float(off / size))
     return None
 
 
-_RELATIONS: dict[Callable[[Part, int | None], Fact | None], bool] = {
-    _zero: True,
-    _factor: True,
-    _regulariser: False,
-    _float32_digits: False,
-    _symmetrised: False,
-    _rearranged: False,
-    _constant: False,
-}
-"""In the order in which they are tried, and whether an error in δ leaves this relation: then layers nearer to the
-output are right."""
+def find_sign_lost(part: Part, m: int | None = None) -> Fact | None:
+    """The absolute value of the derivative."""
+    absolute = np.where(part.expected < 0.0, -part.value, part.value)
+    is_lost = part.leaves_little(absolute - part.expected) and (part.value[part.wrong] > 0.0).all()
+    return note(Kind.SIGN_LOST, part.name) if is_lost else None
 
-_IN_WRONG_ENTRIES = {_zero, _factor, _regulariser, _constant}
-"""Relations that look at the wrong entries alone, so that others of the part may be right."""
+
+def find_squared(part: Part, m: int | None = None) -> Fact | None:
+    """The square of the derivative, where that is not zero: of zeros and ones everything is the square."""
+    of_square = None if part.error is None else (1.0 + 2.0 * np.abs(part.expected)) * part.error
+    squares = replace(part, error=of_square)
+    is_squared = squares.leaves_little(part.value - part.expected**2) and (part.expected[part.wrong] != 0.0).all()
+    return note(Kind.SQUARED, part.name) if is_squared else None
+
+
+def find_clipped(part: Part, m: int | None = None) -> Fact | None:
+    """The derivative cut off at ± a limit, which all wrong entries have, and which no entry exceeds."""
+    sizes = np.abs(part.value)
+    limit = float(sizes[part.wrong][0])
+    is_at_limit = (sizes == limit) & (np.sign(part.value) == np.sign(part.expected))
+    is_beyond = np.abs(part.expected) > limit - part.bound
+    if limit == 0.0 or part.wrong.sum() < 3 or part.wrong[part.known].all():
+        return None
+    if not (is_at_limit & is_beyond)[part.wrong].all() or (sizes > limit)[part.known].any():
+        return None
+    return note(Kind.CLIPPED, part.name, limit=limit)
+
+
+def find_factor_by_slice(part: Part, m: int | None = None) -> Fact | None:
+    """A factor of its own for each slice along an axis."""
+    for axis in range(part.value.ndim if part.value.ndim > 1 else 0):
+        slices = [part.at(part.name, (*[slice(None)] * axis, i)) for i in range(part.value.shape[axis])]
+        if min(each.compared.sum() for each in slices) < 2:
+            continue
+        factors = np.array([each.fit(each.value, each.expected) for each in slices])
+        more = np.expand_dims(factors - 1.0, [k for k in range(part.value.ndim) if k != axis])
+        gain = 1.0 + float(np.abs(factors).max())
+        if np.isfinite(gain) and part.leaves_little(part.difference - more * part.expected, gain=gain, sharp=SHARP):
+            return note(Kind.FACTOR_BY_SLICE, part.name, axis=axis, factors=factors.tolist())
+    return None
+
+
+RELATIONS: tuple[Relation, ...] = (
+    find_zero,
+    find_sign,
+    find_factor,
+    find_regulariser,
+    find_float32_digits,
+    find_symmetrised,
+    find_rearranged_matrix,
+    find_constant,
+)
+"""What `find_relation` tries, in this order."""
+
+LEFT_BY_DELTA = frozenset({find_zero, find_sign, find_factor})
+"""Relations that an error in δ leaves: then layers nearer to the output are right."""

@@ -1,42 +1,21 @@
-"""Run a traced program in NumPy: values, what small steps change of them, and what rounding may do to both.
+"""Run a traced program in NumPy: values, increments of small steps, and random rounding of both.
 
 Everything is computed in float64 (or complex128), whatever the program's types are; integers and truth values keep
 theirs.
 """
 
+import copy
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
-from reference.arithmetics.increments import Increment
-from reference.arithmetics.many_directions import constant
+from reference.arithmetics.increments import Increment, constant
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
-from reference.traced.primitives import (
-    black_box,
-    branching,
-    contracting,
-    control_flow,
-    elementwise,
-    linear_algebra,
-    moving,
-    reducing,
-)
-from reference.traced.program import UNUSED, Constant, Equation, Program, lifted
-from reference.traced.rounding import Noise, partly_summed, rounded, rounding_of, surely_inexact
-
-Rule = Callable[..., Any]
-
-RULES: dict[str, Rule] = {
-    **elementwise.RULES,
-    **branching.RULES,
-    **moving.RULES,
-    **reducing.RULES,
-    **contracting.RULES,
-    **linear_algebra.RULES,
-    **control_flow.RULES,
-}
-"""From a primitive to ``rule(run, equation, *operands)``, which answers one `Increment`, or one for each output."""
+from reference.traced import primitive_differences
+from reference.traced.equations import UNUSED, Constant, Equation, Program, is_floating, lifted
+from reference.traced.primitive import Rule
+from reference.traced.random_rounding import EquationRounding, Noise, round_partial_sums, rounded, rounding_of
 
 
 class Run:
@@ -45,33 +24,18 @@ class Run:
     Parameters
     ----------
     rounding : Generator, optional
-        Rounds at random; by default nothing is rounded beyond float64.
+        Round at random; by default nothing is rounded beyond float64.
     coarsest : float
         Round as the program's own types do, but with no larger a unit roundoff than this; by default as float64 does.
     trusted : predicate of equations
         Custom rules that are taken as they are.
     pivot : float
-        What counts in the place of a pivot that is zero, beside the matrix: some functions of the factors are smooth
-        where these are not, such as a determinant, and then any small number will do.
+        Stands for a pivot that is zero, beside the matrix. Some functions of the factors are smooth where the factors
+        are not, such as a determinant; any small number will do then.
     phases : Generator, optional
         Turns the free phases of complex vectors at random.
-
-    Attributes
-    ----------
-    ties : bool
-        Whether a comparison of equal numbers decided something, so that the other side may differ.
-    unresolved : str
-        What made a change impossible to tell, such as a jump at this point; its entries are NaN.
-    differenced : set of str
-        Primitives without a rule, whose changes were found by differences.
-    taken_as_they_are : set of str
-        Custom rules that were trusted, and primitives whose derivative is a matter of definition.
-    in_own_precision : set of str
-        Primitives whose values JAX computed, and not in float64.
-    stopped : int
-        How often stop_gradient took a change away.
     looks_through : bool
-        Whether what runs now is never differentiated by JAX, so that a stop_gradient in it stops nothing.
+        Whether JAX never differentiates what runs, so that a stop_gradient in it stops nothing.
     """
 
     def __init__(
@@ -81,15 +45,64 @@ class Run:
         trusted: Callable[[Equation], bool] = lambda _: False,
         pivot: float = 0.0,
         phases: np.random.Generator | None = None,
+        *,
+        looks_through: bool = False,
     ):
         self.rounding, self.coarsest, self.trusted = rounding, coarsest, trusted
+        self.pivot, self.phases, self.looks_through = pivot, phases, looks_through
+        self.observed: dict[str, dict[str, None]] = {}
         self._noise = Noise(rounding)
-        self.pivot, self.phases = pivot, phases
-        self.ties, self.unresolved = False, ""
-        self.differenced: set[str] = set()
-        self.taken_as_they_are: set[str] = set()
-        self.in_own_precision: set[str] = set()
-        self.stopped, self.looks_through = 0, False
+
+    def altered(self, **attributes: Any) -> Self:
+        """A run that differs from this one in some attributes, and shares its observations."""
+        other = copy.copy(self)
+        vars(other).update(attributes)
+        return other
+
+    # -- what rules observe beside numbers ----------------------------------------------------------------------------
+
+    def note(self, what: str, detail: str = "") -> None:
+        """Note an observation, such as "differenced" and the primitive; it is read by the properties below."""
+        details = self.observed.setdefault(what, {})
+        details.pop(detail, None)  # the last one stands last
+        details[detail] = None
+
+    def note_ties(self, where: Any) -> None:
+        """Note that equal numbers decided something, if they did anywhere."""
+        if np.any(where):
+            self.note("ties")
+
+    @property
+    def ties(self) -> bool:
+        """Whether equal numbers decided something, so that the slope on the other side may differ."""
+        return "ties" in self.observed
+
+    @property
+    def stopped(self) -> bool:
+        """Whether stop_gradient took a change away."""
+        return "stopped" in self.observed
+
+    @property
+    def unresolved(self) -> str:
+        """The last reason why some changes are unknown (NaN), such as a jump at this point; empty if there is none."""
+        return next(reversed(self.observed.get("unresolved", {"": None})))
+
+    @property
+    def differenced(self) -> set[str]:
+        """Primitives without a rule, whose changes were found by differences."""
+        return set(self.observed.get("differenced", ()))
+
+    @property
+    def taken_as_they_are(self) -> set[str]:
+        """Custom rules that were trusted, and primitives whose derivative is a matter of definition."""
+        return set(self.observed.get("taken as they are", ()))
+
+    @property
+    def in_own_precision(self) -> set[str]:
+        """Primitives whose values JAX computed, and not in float64."""
+        return set(self.observed.get("in own precision", ()))
+
+    # -- running ------------------------------------------------------------------------------------------------------
 
     def __call__(self, program: Program, *arguments: Increment) -> list[Increment]:
         """The program's results."""
@@ -116,28 +129,45 @@ class Run:
 
     def equation(self, equation: Equation, operands: Sequence[Increment]) -> Sequence[Increment]:
         """One equation's outputs, rounded where this run rounds."""
-        if "" in equation.kinds and equation.name not in control_flow.RULES:
-            return [constant(x) for x in black_box.values_of(equation, [x.value for x in operands], self)]
-        rule = RULES.get(equation.name)
+        primitive = equation.primitive
+        if "" in equation.kinds and not primitive.takes_keys:
+            values = primitive_differences.values_of(equation, [x.value for x in operands], self)
+            return list(map(constant, values))
         how = rounding_of(equation, self.coarsest) if self.rounding is not None else None
-        if how and how.operands:  # what is added up is rounded on the way, and not at the end alone
+        if how and how.operands:  # partial sums are rounded as well as the final one
             operands = [rounded(x, h, self._noise) for x, h in zip(operands, how.operands)]
-        outputs = rule(self, equation, *operands) if rule else black_box.differenced(self, equation, *operands)
+        rule = primitive.rule or primitive_differences.differenced
+        outputs = rule(self, equation, *operands)
         if isinstance(outputs, Increment):
             outputs = [outputs]
-        if not how:
-            return outputs
+        return self._rounded(equation, operands, outputs, how) if how else outputs
 
-        def inexact() -> Any:
-            return surely_inexact(equation.name, [x.value for x in operands])
-
-        outputs = [rounded(x, h, self._noise, inexact) for x, h in zip(outputs, how.results)]
-        if how.partial_sums and rule:
-            sizes = rule(Run(), equation, *[constant(_size(x.value)) for x in operands]).value
-            value = partly_summed(outputs[0].value, sizes, how.partial_sums, self._noise)
+    def _rounded(
+        self,
+        equation: Equation,
+        operands: Sequence[Increment],
+        outputs: Sequence[Increment],
+        how: EquationRounding,
+    ) -> Sequence[Increment]:
+        """Outputs rounded at random, and their partial sums."""
+        primitive = equation.primitive
+        find = primitive.rounding.is_inexact if primitive.rounding else None
+        is_inexact = None
+        if find and all(np.asarray(x.value).dtype.kind == "f" for x in operands):
+            is_inexact = lambda: find(*[x.value for x in operands])  # noqa: E731  costs time, and is rarely needed
+        outputs = [rounded(x, h, self._noise, is_inexact) for x, h in zip(outputs, how.results)]
+        if how.partial_sums and primitive.rule:
+            sizes = primitive.rule(Run(), equation, *[constant(_size(x.value)) for x in operands]).value
+            value = round_partial_sums(outputs[0].value, sizes, how.partial_sums, self._noise)
             outputs = [Increment(value, outputs[0].change)]
         return outputs
 
 
+def value_by(rule: Rule, equation: Equation, numbers: Sequence[Any]) -> np.ndarray:
+    """The first output of a rule, from numbers that do not change."""
+    found = rule(Run(), equation, *map(constant, numbers))
+    return np.asarray((found if isinstance(found, Increment) else found[0]).value)
+
+
 def _size(value: Any) -> Any:
-    return np.abs(value) if np.asarray(value).dtype.kind in "fc" else value
+    return np.abs(value) if is_floating(value) else value

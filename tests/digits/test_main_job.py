@@ -9,13 +9,12 @@ import pytest
 from scipy.io import loadmat
 
 from harness.digits import main_job
-from harness.digits.data import Digits, stratified_split
-from harness.digits.fitting import accuracy
+from harness.digits.digits_data import Digits, stratified_split
 from harness.digits.main_job import PLANS, run, train_once
-from harness.digits.theta_files import mat, npz
+from harness.digits.mat_files import mat_bytes, npz_bytes
 from harness.sources.source_table import SOURCES
 from harness.training.gate import GateClosed
-from harness.training.training import predict
+from harness.training.gated_training import predict
 from reference.network import Network
 
 FIGURES = ["digits.png", "training.png", "hidden_units.png", "confusion.png", "mistakes.png"]
@@ -119,6 +118,7 @@ def test_it_tells_how_far_it_is(done):
     ]
 
 
+@pytest.mark.more
 def test_the_seed_decides(done, small_digits):
     first = done[0]
     again, other = (run(networks=1, seed=seed, digits=small_digits, plans=SMALL[:1]) for seed in (1, 2))
@@ -159,7 +159,7 @@ def test_random_networks_that_disagree_end_it(small_digits, tmp_path, monkeypatc
     assert json.loads((tmp_path / "report.json").read_text())["cross_check"]["outliers"] == {"vectorized": NETWORKS}
 
 
-@pytest.mark.parametrize("trained", [0, 2])
+@pytest.mark.parametrize("trained", [0, pytest.param(2, marks=pytest.mark.more)])
 def test_a_closed_gate_ends_it(trained, small_digits, tmp_path, monkeypatch):
     def spoil(step, done, total):
         if done == total and step == ["cross-check", *NAMES][trained]:
@@ -230,20 +230,23 @@ def test_train_once_is_the_job_s_training(done, small_digits, tmp_path):
     assert steps == [("training", done, 12) for done in range(13)]
 
 
-def test_train_once_writes_nothing_unless_asked(small_digits):
-    fitted, files = train_once([], max_iter=0, digits=small_digits)
-    assert (fitted.network.sizes, fitted.problem.m, fitted.problem.l2, files) == ((16, 10), 80, 1.0, ())
+THETA_FILES = ["theta.npz", "theta.mat"]
 
 
-def test_train_once_draws_no_hidden_units_where_there_are_none(small_digits, tmp_path):
-    _, files = train_once([], max_iter=0, digits=small_digits, out=tmp_path)
-    assert [file.name for file in files] == ["theta.npz", "theta.mat", "confusion.png", "mistakes.png"]
-
-
-def test_train_once_draws_nothing_of_what_is_no_square_image(small_digits, tmp_path):
-    digits = Digits(small_digits.X[:, :15], small_digits.y)
-    _, files = train_once([3], max_iter=0, digits=digits, out=tmp_path)
-    assert [file.name for file in files] == ["theta.npz", "theta.mat"]
+@pytest.mark.parametrize(
+    ("hidden", "pixels", "files"),
+    [
+        ([], 16, [*THETA_FILES, "confusion.png", "mistakes.png"]),  # no hidden units to draw
+        ([3], 15, THETA_FILES),  # no square images
+        ([3], 16, []),  # not asked to write
+    ],
+)
+def test_train_once_writes_the_files_that_there_can_be(hidden, pixels, files, small_digits, tmp_path):
+    digits = Digits(small_digits.X[:, :pixels], small_digits.y)
+    fitted, written = train_once(hidden, max_iter=0, digits=digits, out=tmp_path if files else None)
+    assert [file.name for file in written] == files
+    assert names_in(tmp_path) == sorted(files)
+    assert (fitted.network.sizes, fitted.problem.m, fitted.problem.l2) == ((pixels, *hidden, 10), 80, 1.0)
 
 
 def test_train_once_trains_with_the_source_that_is_named(small_digits):
@@ -254,19 +257,6 @@ def test_train_once_trains_with_the_source_that_is_named(small_digits):
     rightly, _ = train_once([3], max_iter=6, digits=small_digits, gate=False)
     assert wrongly.training.report is None
     assert wrongly.cost != rightly.cost
-
-
-def test_train_once_stops_at_a_closed_gate(small_digits, monkeypatch):
-    monkeypatch.setitem(SOURCES, "vectorized", wrong)
-    with pytest.raises(GateClosed):
-        train_once([], digits=small_digits)
-
-
-def test_train_once_tries_the_directory_first(tmp_path, monkeypatch):
-    (tmp_path / "file").write_text("")
-    monkeypatch.setattr(main_job, "fit", lambda *_, **__: pytest.fail("it computed first"))
-    with pytest.raises(OSError, match="cannot write to the folder"):
-        train_once(out=tmp_path / "file")
 
 
 # What it leaves on the disk
@@ -281,18 +271,15 @@ def test_it_writes_theta_figures_and_the_report(done):
 
 
 def test_theta_comes_back_from_npz(done):
+    network = Network((3, 2))
+    with np.load(io.BytesIO(npz_bytes(network, network.init(0))), allow_pickle=False) as saved:
+        assert saved["hidden"].tolist() == []
     result, out, _ = done
     with np.load(out / "theta.npz", allow_pickle=False) as saved:
         network = Network(saved["sizes"].tolist(), saved["hidden"].tolist(), str(saved["output"]))
         theta = saved["theta"]
     assert network.sizes == (16, 6, 10)
     assert theta.tobytes() == result.fits["network"].training.theta.tobytes()
-
-
-def test_a_network_without_hidden_layers_goes_into_npz():
-    network = Network((3, 2))
-    with np.load(io.BytesIO(npz(network, network.init(0))), allow_pickle=False) as saved:
-        assert saved["hidden"].tolist() == []
 
 
 def predict_as_the_course_does(Theta1, Theta2, X):
@@ -305,29 +292,23 @@ def predict_as_the_course_does(Theta1, Theta2, X):
 def test_theta_comes_back_from_mat_in_the_courses_shapes(digits):
     network = Network((400, 25, 10))
     theta = network.init(0, epsilon=1.0)
-    saved = loadmat(io.BytesIO(mat(network, theta)))
+    saved = loadmat(io.BytesIO(mat_bytes(network, theta)))
     assert (saved["Theta1"].shape, saved["Theta2"].shape) == ((25, 401), (10, 26))
     assert saved["Theta1"].dtype == saved["Theta2"].dtype == np.float64
     assert np.array_equal(network.pack([saved["Theta1"], saved["Theta2"]]), theta)
     labels = predict_as_the_course_does(saved["Theta1"], saved["Theta2"], digits.X)
     assert len(np.unique(labels)) > 3
-    assert np.array_equal(labels, predict(network, theta, digits.X) + 1)
+    assert np.array_equal(labels, predict(network, theta, digits.X) + 1)  # digit 0 is label 10, the last class
 
 
-def test_the_courses_prediction_reads_the_saved_digits(done, small_digits):
-    result, out, _ = done
-    saved = loadmat(out / "theta.mat")
-    labels = predict_as_the_course_does(saved["Theta1"], saved["Theta2"], small_digits.X)
-    theta = result.fits["network"].training.theta
-    assert np.mean(labels % 10 == small_digits.y) == accuracy(Network((16, 6, 10)), theta, small_digits) > 0.5
-
-
-def test_a_directory_that_cannot_be_written_to_is_found_at_once(tmp_path, monkeypatch):
+@pytest.mark.parametrize("job", [run, train_once])
+def test_a_directory_that_cannot_be_written_to_is_found_at_once(job, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
-    monkeypatch.setattr(main_job, "check_networks", lambda *_, **__: pytest.fail("it computed first"))
+    for step in ("check_networks", "fit"):
+        monkeypatch.setattr(main_job, step, lambda *_, **__: pytest.fail("it computed first"))
     for out in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(OSError, match=f"cannot write to the folder {out} .*choose another"):
-            run(out)
+            job(out=out)
 
 
 def fail(*_):
@@ -337,9 +318,11 @@ def fail(*_):
 def test_the_figures_show_the_digits_held_out(small_digits, tmp_path, monkeypatch):
     drawn = {}
     for name in ("confusion_matrix", "worst_mistakes"):
-        draw = getattr(main_job.figures, name)
+        draw = getattr(main_job.digit_figures, name)
         monkeypatch.setattr(
-            main_job.figures, name, lambda *given, name=name, draw=draw: drawn.update({name: given}) or draw(*given)
+            main_job.digit_figures,
+            name,
+            lambda *given, name=name, draw=draw: drawn.update({name: given}) or draw(*given),
         )
     result = run(tmp_path, networks=1, digits=small_digits, plans=SMALL[:1])
     _, rows = stratified_split(small_digits.classes)
@@ -354,7 +337,7 @@ def test_the_figures_show_the_digits_held_out(small_digits, tmp_path, monkeypatc
 
 
 def test_theta_is_safe_before_the_figures_are_drawn(small_digits, tmp_path, monkeypatch):
-    monkeypatch.setattr(main_job.figures, "digit_grid", fail)
+    monkeypatch.setattr(main_job.digit_figures, "digit_grid", fail)
     with pytest.raises(OSError, match="No space left"):
         run(tmp_path, networks=1, digits=small_digits, plans=SMALL[:1])
     assert names_in(tmp_path) == ["theta.mat", "theta.npz"]

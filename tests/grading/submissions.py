@@ -1,6 +1,22 @@
 """A class's submissions, as texts made from a few templates: right in many conventions, wrong in many ways, broken."""
 
 import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness.facts import homework_messages, relation_messages, verdict_messages
+from harness.facts.fact import Fact, doubt
+from harness.facts.kinds import Kind
+from harness.grading.convention_search import find_interface
+from harness.grading.grade import Grade
+from harness.grading.rubric import Rubric
+from harness.grading.submission_files import Submission, read_submission
+from harness.grading.submission_grading import judge
+from harness.grading.submission_process import CallFailed, ChangedArguments, Returned
+from harness.isolation.values import copies, differ
 
 COURSE = """\
 import numpy as np
@@ -163,6 +179,9 @@ class NeuralNetwork:
 """
 
 
+RETURN = "    return J, grad\n"
+
+
 def course(*edits):
     """The course's function with parts of its text replaced; each has to be there."""
     text = COURSE
@@ -170,6 +189,16 @@ def course(*edits):
         assert old in text, old
         text = text.replace(old, new)
     return text
+
+
+def at_start(statement):
+    """The course's function with a statement before all others."""
+    return course(("    m = X", f"    {statement}\n    m = X"))
+
+
+def returning(answer):
+    """The course's function with another answer."""
+    return course((RETURN, f"    return {answer}\n"))
 
 
 def notebook(*cells):
@@ -203,7 +232,6 @@ class Net:
 
 BY_ROWS = ('order="F"', 'order="C"')
 FROM_0 = ("np.ravel(y) - 1", "np.ravel(y)")
-RETURN = "    return J, grad\n"
 PENALTY = "    J += lambda_ / (2 * m) * (np.sum(Theta1[:, 1:] ** 2) + np.sum(Theta2[:, 1:] ** 2))\n"
 CALL = "nn_cost_function(nn_params, input_layer_size, hidden_layer_size, num_labels, X, y, lambda_)"
 
@@ -221,12 +249,12 @@ RIGHT = {  # in any convention: the text, and what is reported of it
     "modulo.py": (course(("np.ravel(y) - 1", "np.ravel(y) % num_labels")), ["labels from 0"]),
     "ones_in_x.py": (course(("np.column_stack([np.ones(m), X])", "X")), ["X with a column of ones"]),
     "matrices.py": (BY_MATRICES, ["gradient as matrices"]),
-    "list.py": (course((RETURN, "    return J, [Theta1_grad, Theta2_grad]\n")), ["gradient as matrices"]),
-    "three.py": (course((RETURN, "    return J, Theta1_grad, Theta2_grad\n")), ["gradient as matrices"]),
-    "dictionary.py": (course((RETURN, "    return {'J': J, 'grad': grad}\n")), []),
-    "gradient_first.py": (course((RETURN, "    return grad, J\n")), ["gradient before cost"]),
-    "column_gradient.py": (course((RETURN, "    return J, grad.reshape(-1, 1)\n")), ["gradient as an array of 2 axes"]),
-    "cost_in_array.py": (course((RETURN, "    return np.array([[J]]), grad\n")), ["cost as an array of shape (1, 1)"]),
+    "list.py": (returning("J, [Theta1_grad, Theta2_grad]"), ["gradient as matrices"]),
+    "three.py": (returning("J, Theta1_grad, Theta2_grad"), ["gradient as matrices"]),
+    "dictionary.py": (returning("{'J': J, 'grad': grad}"), []),
+    "gradient_first.py": (returning("grad, J"), ["gradient before cost"]),
+    "column_gradient.py": (returning("J, grad.reshape(-1, 1)"), ["gradient as an array of 2 axes"]),
+    "cost_in_array.py": (returning("np.array([[J]]), grad"), ["cost as an array of shape (1, 1)"]),
     "theta_column.py": (
         course(("nn_params[:split]", "nn_params[:split, 0]"), ("nn_params[split:]", "nn_params[split:, 0]")),
         ["θ as a column"],
@@ -255,11 +283,11 @@ RIGHT = {  # in any convention: the text, and what is reported of it
     ),
     "with_default.py": (course(("y, lambda_):", "y, lambda_=1.0, verbose=False):")), []),
     "two_functions.py": (
-        course((RETURN, "    return J\n"))
+        returning("J")
         + course(("nn_cost_function", "nn_gradient"), (RETURN, "    return grad\n")).partition("return g * (1 - g)")[2],
         ["cost and gradient in two functions"],
     ),
-    "prints.py": (course(("    m = X", "    print('shapes', X.shape)\n    m = X")) + "\nprint('hello' * 10000)\n", []),
+    "prints.py": (at_start("print('shapes', X.shape)") + "\nprint('hello' * 10000)\n", []),
     "trains_at_import.py": (COURSE + "\nwhile True:\n    sigmoid(np.zeros(3))\n", []),
     "asks.py": (COURSE + "\nname = input('Your name? ')\nprint(name)\n", []),
     "reads_data.py": (
@@ -292,7 +320,7 @@ RIGHT = {  # in any convention: the text, and what is reported of it
         [],
     ),
     "own_examples.py": (course(("m = X.shape[0]", "m = 5000")), []),
-    "matrix_class.py": (course(("    m = X", "    X = np.asarray(np.matrix(X))\n    m = X")), []),
+    "matrix_class.py": (at_start("X = np.asarray(np.matrix(X))"), []),
     "where.py": (
         course(
             (
@@ -325,11 +353,11 @@ RIGHT |= {  # called by name, as a method, or with a dictionary
 EPSILON = "a small number added inside the logarithms"
 RIGHT |= {  # what is answered beside, and what keeps a logarithm finite
     "single.py": (
-        course(("    m = X", "    X, Theta1 = X.astype(np.float32), Theta1.astype(np.float32)\n    m = X")),
+        at_start("X, Theta1 = X.astype(np.float32), Theta1.astype(np.float32)"),
         ["single precision (float32)"],
     ),
     "single_out.py": (
-        course((RETURN, "    return np.float32(J), grad.astype('f4')\n")),
+        returning("np.float32(J), grad.astype('f4')"),
         ["single precision (float32)"],
     ),
     "epsilon.py": (course(("np.log(h)", "np.log(h + 1e-8)"), ("np.log(1 - h)", "np.log(1 - h + 1e-8)")), [EPSILON]),
@@ -340,19 +368,19 @@ RIGHT |= {  # what is answered beside, and what keeps a logarithm finite
     ),
     "clipped.py": (course(("    J = -", "    h = np.clip(h, 1e-12, 1 - 1e-12)\n    J = -")), []),
     "plain_beside.py": (
-        course((RETURN, "    return J - 1, d2.T @ a1 / m, d3.T @ a2 / m, J, Theta1_grad, Theta2_grad\n")),
+        returning("J - 1, d2.T @ a1 / m, d3.T @ a2 / m, J, Theta1_grad, Theta2_grad"),
         ["more answered than a cost and a gradient", "gradient as matrices"],
     ),
     "costs_first.py": (
-        course((RETURN, "    return J / 2, J, grad, -grad\n")),
+        returning("J / 2, J, grad, -grad"),
         ["more answered than a cost and a gradient"],
     ),
     "cache_beside.py": (
-        course((RETURN, "    return J, grad, {'h': h, 'a2': a2}\n")),
+        returning("J, grad, {'h': h, 'a2': a2}"),
         ["more answered than a cost and a gradient"],
     ),
     "dictionary_of_more.py": (
-        course((RETURN, "    return {'h': h, 'grads': (Theta1_grad, Theta2_grad), 'cost': J}\n")),
+        returning("{'h': h, 'grads': (Theta1_grad, Theta2_grad), 'cost': J}"),
         ["more answered than a cost and a gradient", "gradient as matrices"],
     ),
 }
@@ -504,7 +532,7 @@ WRONG = {  # the text, and the bug of the zoo that it is
     "cost_sign.py": (course(("J = -np.sum", "J = np.sum")), "cost-sign"),
     "gradient_by_rows.py": (course(('ravel(order="F")', "ravel()")), "c-order-unrolling"),
     "last_class.py": (
-        course(("    m = X", "    y = np.where(y == num_labels, 1, y)\n    m = X")),
+        at_start("y = np.where(y == num_labels, 1, y)"),
         "last-class-as-first",
     ),
     "weights_forgotten.py": (course(("(d3 @ Theta2)[:, 1:]", "(d3 @ np.ones_like(Theta2))[:, 1:]")), "weights-missing"),
@@ -583,32 +611,118 @@ WRONG |= {
     ),
 }
 
-BROKEN = {  # the text, and what is said of it
-    "syntax.py": ("def f(:\n    pass\n", "syntax.py is not valid Python: "),
-    "python2.py": (COURSE + "\nprint 'done'\n", "(line 34)"),
-    "empty.py": ("", "it defines none"),
-    "no_function.py": ("x = 1\ndef sigmoid(z):\n    return z\n", "it defines sigmoid(z)"),
-    "missing_helper.py": (course(("def sigmoid(z)", "def sigmoyd(z)")), "name 'sigmoid' is not defined"),
+TWO_FUNCTIONS = """\
+import numpy as np
+INPUT, HIDDEN = 6, 4
+LABELS = 10
+LAMBDA = 1
+
+def sig(z): return 1 / (1 + np.exp(-z))
+
+def unrolled(theta):
+    k = HIDDEN * (INPUT + 1)
+    return theta[:k].reshape(HIDDEN, -1), theta[k:].reshape(LABELS, -1)
+
+def predict(T1, T2, X):
+    a = np.column_stack([np.ones(len(X)), X])
+    b = np.column_stack([np.ones(len(X)), sig(a @ T1.T)])
+    return a, b, sig(b @ T2.T)
+
+def cost(theta, X, y):
+    T1, T2 = unrolled(theta)
+    h, Y, m = predict(T1, T2, X)[2], np.eye(LABELS)[y], len(X)
+    J = -np.sum(Y * np.log(h) + (1 - Y) * np.log(1 - h)) / m
+    return J + LAMBDA / (2 * m) * (np.sum(T1[:, 1:] ** 2) + np.sum(T2[:, 1:] ** 2))
+
+def gradient(theta, X, y):
+    T1, T2 = unrolled(theta)
+    a, b, h = predict(T1, T2, X)
+    d, m = h - np.eye(LABELS)[y], len(X)
+    e = (d @ T2 * b * (1 - b))[:, 1:]
+    R1, R2 = T1.copy(), T2.copy()
+    R1[:, 0] = R2[:, 0] = 0
+    return np.r_[(e.T @ a / m + LAMBDA / m * R1).ravel(), (d.T @ b / m + LAMBDA / m * R2).ravel()]
+"""
+"""Sizes and λ are constants, and cost and gradient are apart."""
+
+JAX_COST = """
+import jax
+import jax.numpy as jnp
+def cost(params, X, y, lam):
+    T1, T2 = params
+    m = X.shape[0]
+    A = jnp.c_[jnp.ones(m), jax.nn.sigmoid(jnp.c_[jnp.ones(m), X] @ T1.T)]
+    Y, Z = jax.nn.one_hot(y - 1, T2.shape[0]), A @ T2.T
+    J = -jnp.sum(Y * jax.nn.log_sigmoid(Z) + (1 - Y) * jax.nn.log_sigmoid(-Z)) / m
+    return J + lam / (2 * m) * (jnp.sum(T1[:, 1:]**2) + jnp.sum(T2[:, 1:]**2))
+gradient = jax.jit(jax.grad(cost))
+"""
+
+BROKEN = {  # the text, and the kind of what is found
+    "syntax.py": ("def f(:\n    pass\n", "not-readable"),
+    "python2.py": (COURSE + "\nprint 'done'\n", "not-readable"),
+    "broken.ipynb": ("{not json", "not-readable"),
+    "empty.py": ("", "no-homework-function"),
+    "no_function.py": ("x = 1\ndef sigmoid(z):\n    return z\n", "no-homework-function"),
+    "unknown_parameters.py": ("def nn_cost(a, b):\n    return 1, 2\n", "no-homework-function"),
+    "missing_helper.py": (course(("def sigmoid(z)", "def sigmoyd(z)")), "call-failed"),
     "missing_module.py": (
         "from utils import sigmoid as s\n" + course(("h = sigmoid(", "h = s(")),
-        "No module named 'utils' (line 1 of missing_module.py",
+        "call-failed",
     ),
-    "hangs.py": (course(("    m = X", "    while True: pass\n    m = X")), "did not answer within"),
-    "exits.py": (course(("    m = X", "    import sys; sys.exit(0)\n    m = X")), "called sys.exit(0)"),
-    "really_exits.py": (course(("    m = X", "    import os; os._exit(3)\n    m = X")), "exit code 3"),
-    "crashes.py": (course(("    m = X", "    import ctypes; ctypes.string_at(0)\n    m = X")), "SIGSEGV"),
-    "divides.py": (
-        course(("    m = X", "    1 / 0\n    m = X")),
-        "ZeroDivisionError: division by zero (line 17 of divides.py: 1 / 0)",
-    ),
-    "wrong_shape.py": (
-        course((RETURN, "    return J, grad[:-1]\n")),
-        "answers a gradient of shape (42,); expected are 43",
-    ),
-    "none.py": (course((RETURN, "")), "answers nothing (None)"),
-    "text.py": (course((RETURN, "    return 'J', 'grad'\n")), "which is no cost and no gradient"),
-    "asks_inside.py": (course(("    m = X", "    input('m? ')\n    m = X")), "EOFError"),
-    "broken.ipynb": ("{not json", "broken.ipynb cannot be read"),
-    "unknown_parameters.py": ("def nn_cost(a, b):\n    return 1, 2\n", "it defines nn_cost(a, b)"),
-    "hungry.py": (course(("    m = X", "    np.ones((10**6, 10**6))\n    m = X")), "MemoryError"),
+    "hangs.py": (at_start("while True: pass"), "call-failed"),
+    "exits.py": (at_start("import sys; sys.exit(0)"), "call-failed"),
+    "really_exits.py": (at_start("import os; os._exit(3)"), "call-failed"),
+    "crashes.py": (at_start("import ctypes; ctypes.string_at(0)"), "call-failed"),
+    "divides.py": (at_start("1 / 0"), "call-failed"),
+    "asks_inside.py": (at_start("input('m? ')"), "call-failed"),
+    "hungry.py": (at_start("np.ones((10**6, 10**6))"), "call-failed"),
+    "wrong_shape.py": (returning("J, grad[:-1]"), "gradient-shape"),
+    "none.py": (course((RETURN, "")), "not-an-answer"),
+    "text.py": (returning("'J', 'grad'"), "not-an-answer"),
 }
+
+# -- how a test grades one ---------------------------------------------------------------------------------------------
+
+NEEDS_A_PROCESS = {"globals.py", "own_examples.py", "own_sizes.py", "trains_at_import.py"}
+
+
+class Here:
+    """A submission's functions called in this process, which is faster than in one of their own."""
+
+    def __init__(self, submission: Submission):
+        self.submission = submission
+        self.names: dict[str, Any] = {}
+        exec(compile(dict(submission.texts)[submission.main], submission.main, "exec"), self.names)
+
+    def call(self, name, *arguments):
+        before = copies(arguments)
+        try:
+            with np.errstate(all="ignore"):
+                value = self.names[name](*arguments)
+        except Exception as error:  # noqa: BLE001  whatever a student's function raises
+            fact = doubt(Kind.CALL_FAILED, function=name, event=f"raised {type(error).__name__}: {error}")
+            raise CallFailed(fact, error=type(error).__name__) from None
+        left = {i: now for i, now in enumerate(arguments) if differ(before[i], now)}
+        given = [now if kept is None else kept for kept, now in zip(before, arguments)]
+        return Returned(value, (ChangedArguments(name, given, left),) if left else ())
+
+
+def written(folder: Path, name: str, text: str) -> Submission:
+    """The submission in a file of that name and text."""
+    (folder / name).write_text(text, encoding="utf-8")
+    submission = read_submission(folder / name)
+    assert submission is not None
+    return submission
+
+
+def graded_here(folder: Path, name: str, text: str, rubric: Rubric | None = None) -> Grade:
+    """Its grade, found in this process."""
+    process: Any = Here(written(folder, name, text))
+    return judge(process, find_interface(process), rubric or Rubric())
+
+
+def kinds(facts: Iterable[Fact]) -> list[str]:
+    """The kinds of facts that homework itself finds: not those of the bug zoo."""
+    own = homework_messages.ROWS | relation_messages.ROWS | verdict_messages.ROWS
+    return [fact.kind for fact in facts if fact.kind in own]

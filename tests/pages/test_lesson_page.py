@@ -7,11 +7,15 @@ import pytest
 
 from harness import SOURCES
 from harness.checks.networks.network_check import cross_check
-from harness.digits.course import COURSE
+from harness.digits.course_numbers import COURSE
 from harness.sources.bug_zoo import BUGS
-from harness.teaching import false_alarms, step_sizes
-from harness.teaching.by_hand import problem_and_theta
+from harness.teaching.detection_limits import DISTANCES
 from harness.teaching.trained_bugs import SEED, Training, problem_on_digits
+from harness.teaching.worked_example import central, cost_along, problem_and_theta
+
+pytestmark = pytest.mark.more  # Chromium
+
+pytestmark = pytest.mark.more  # in Chromium, on a lesson that is computed for it
 
 MANY_LINES = re.compile(r"\s+")
 
@@ -74,11 +78,9 @@ def test_it_fits_and_is_accessible(open_page, lesson, width, scheme):
 
 
 def test_every_figure_has_a_text_alternative(opened):
-    without = (
-        "[...document.querySelectorAll('svg, canvas')].filter((f) => !(f.getAttribute('aria-label') ?? '').trim())"
-    )
-    assert opened.page.evaluate(f"{without}.length") == 0
-    assert opened.page.evaluate("document.querySelectorAll('svg, canvas').length") > 8
+    figures = "[...document.querySelectorAll('svg, canvas')]"
+    without = f"{figures}.filter((f) => !(f.getAttribute('aria-label') ?? '').trim())"
+    assert opened.page.evaluate(f"[{without}.length, {figures}.length > 8]") == [0, True]
     assert opened.page.evaluate("document.body.innerText.match(/undefined|NaN|\\[object/)") is None
 
 
@@ -95,7 +97,7 @@ def test_the_worked_example_is_the_loop_s_for_every_parameter_and_value(opened, 
             assert opened.number("hand-slope") == pytest.approx(row["slope"], abs=0.6e-8)
 
 
-def test_the_worked_example_moves_only_the_chosen_parameter(opened, lesson):
+def test_the_worked_example_moves_only_the_chosen_parameter(opened):
     before = opened.cells("hand-gradient")
     opened.set("hand-which", 7)
     opened.set("hand-w", -2)
@@ -112,7 +114,7 @@ def test_the_worked_example_moves_only_the_chosen_parameter(opened, lesson):
 @pytest.mark.parametrize("k", [0, -1, -3])
 def test_the_secant_is_the_central_difference(opened, k):
     opened.set("hand-h", k)
-    expected = step_sizes.central(step_sizes.cost_along(0.0), 0.3, 10.0**k)
+    expected = central(cost_along(0.0), 0.3, 10.0**k)
     assert opened.number("hand-difference") == pytest.approx(expected, abs=0.6e-8)
 
 
@@ -246,7 +248,7 @@ def test_a_naive_check_cries_wolf_where_python_says_so(opened, lesson):
 
 
 def test_the_step_of_the_naive_check_decides_at_the_kink(opened):
-    opened.set("wolf-z", len(false_alarms.DISTANCES) // 2 + 3)  # 1e-6
+    opened.set("wolf-z", len(DISTANCES) // 2 + 3)  # 1e-6
     opened.set("wolf-h", -4)
     assert opened.text("wolf-naive") == "cries wolf"
     opened.set("wolf-h", -7)

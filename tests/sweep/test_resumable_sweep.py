@@ -274,7 +274,7 @@ def test_an_interruption_ends_the_workers_and_says_how_to_go_on(signal_, code, t
     process.send_signal(signal_)
     _, err = process.communicate(timeout=60)
     assert process.returncode == code
-    assert "the same command goes on" in err
+    assert "the same command" in err
     assert len(children) == 2
     assert not any(Path(f"/proc/{child}").exists() for child in children)
     assert table(path)

@@ -1,4 +1,4 @@
-"""fmincg: the traces of 2002, the bugs it must not share, and how it treats callers and SciPy."""
+"""fmincg: the iterates of 2002, the bugs it must not share, and how it treats callers and SciPy."""
 
 import json
 import math
@@ -102,13 +102,9 @@ def test_trace_of_2002(name):
     assert length >= min(30, len(golden["costs"]))
     # Rounding does not build up to more: it is all there or, from the first odd cubic fit on, all wrong.
     np.testing.assert_allclose(result.costs[1 : length + 1], golden["costs"][:length], rtol=1e-14)
+    assert "network" in name or result.nit == golden["it"]
     # The network's minimum is flat: points 1e-8 apart have the same cost.
     np.testing.assert_allclose(result.x, golden["x"], rtol=0, atol=5e-8 if "network" in name else 1e-15)
-
-
-def test_traces_end_where_those_of_2002_end():
-    assert fmincg(rosenbrock, [-1.2, 1], 50).nit == TRACES["rosenbrock from (-1.2, 1)"]["it"]
-    assert fmincg(quadratic, [1, 1, 1], 50).nit == 50
 
 
 # From 0, where the cost is 0 and the slope -1, the first trial of a search is at 0.5.
@@ -230,15 +226,10 @@ def test_a_wrong_gradient_is_no_success(scale):
 # Bugs of the routine of 2002
 
 
-def test_a_minimum_costs_one_evaluation():
-    result = fmincg(quadratic, np.zeros(3))
-    assert (result.nfev, result.nit, result.success, list(result.costs)) == (1, 0, True, [0.0])
-
-
-@pytest.mark.parametrize("x0", [[], [1e-170]])
-def test_a_gradient_whose_square_vanishes_is_a_minimum(x0):
+@pytest.mark.parametrize("x0", [np.zeros(3), [], [1e-170]], ids=["minimum", "no variables", "its square vanishes"])
+def test_a_minimum_costs_one_evaluation(x0):
     result = fmincg(lambda x: (float(x @ x), 2 * x), x0)
-    assert (result.nfev, result.success) == (1, True)
+    assert (result.nfev, result.nit, result.success, list(result.costs)) == (1, 0, True, [0.0])
 
 
 def test_rounding_ends_a_run_successfully():
@@ -262,17 +253,9 @@ NAN = np.full(1, np.nan)
 
 
 @pytest.mark.parametrize(
-    "outside",
-    [
-        (np.nan, NAN),
-        (np.nan, np.ones(1)),
-        (np.inf, np.ones(1)),
-        (-np.inf, NAN),
-        (-1.0, NAN),
-        (-1.0, np.array([np.inf])),
-    ],
+    "outside", [(np.nan, NAN), (np.inf, np.ones(1)), (-np.inf, NAN), (-1.0, NAN), (-1.0, np.array([np.inf]))]
 )
-@pytest.mark.parametrize("wall", [-5.0, 1.001, 1.5, 4.0])
+@pytest.mark.parametrize("wall", [-5.0, 1.001, 4.0])
 def test_not_finite_is_too_far(outside, wall):
     """The minimum is at 1, or at the wall, and the first extrapolation lands beyond the wall."""
     recorder, seen = recorded(lambda x: (float((x[0] - 1) ** 2), 2 * (x - 1)) if x[0] < wall else outside)
@@ -306,12 +289,9 @@ def test_a_better_trial_than_the_point_a_search_ends_on_is_not_lost():
     assert result.success
     assert (list(result.costs), result.fun, result.jac.item()) == ([0.0, -0.5, -1.5], -1.5, 0.0)
     assert result.x[0] == pytest.approx(0.5 - 5 / 26)
-
-
-def test_the_message_is_about_the_point_returned():
-    result = fmincg(scripted(START, (-1.0, 5.0), (-0.5, 0.1)), [0.0], 1)
-    assert (result.fun, result.jac.item()) == (-1.0, 5.0)
-    assert result.message.endswith("the largest component of the gradient is 5.")
+    early = fmincg(scripted(*answers), [0.0], 1)
+    assert (early.fun, early.jac.item()) == (-1.0, 5.0)
+    assert early.message.endswith("the largest component of the gradient is 5.")
 
 
 def test_a_direction_that_overflows_is_replaced_by_steepest_descent():
@@ -353,7 +333,6 @@ def test_start_must_be_finite(value):
         (None, TypeError, r"must return \(cost, gradient\), not NoneType"),
         ((1.0, np.ones(2), 3), TypeError, r"must return \(cost, gradient\), not tuple"),
         ((1.0, np.ones(3)), ValueError, r"gradient of shape \(2,\) for this x0, not \(3,\)"),
-        ((1.0, np.ones((2, 1))), ValueError, r"gradient of shape \(2,\) for this x0, not \(2, 1\)"),
         ((1.0, 1.0), ValueError, r"gradient of shape \(2,\) for this x0, not \(\)"),
         ((np.ones((1, 1)), np.ones(2)), ValueError, r"cost of shape \(\) for this x0, not \(1, 1\)"),
         ((1 + 0j, np.ones(2)), TypeError, "cost of real numbers, not of dtype complex128"),
@@ -418,28 +397,17 @@ def test_fun_may_overwrite_its_argument_and_its_gradient(fun):
     assert same(fmincg(fun, [-1.2, 1.0]), fmincg(rosenbrock, [-1.2, 1.0]))
 
 
-def test_fun_may_keep_its_argument():
-    kept = []
+@pytest.mark.parametrize("dtype", [float, np.float32, int])
+def test_x0_is_left_alone_and_fun_may_keep_its_argument(dtype):
+    x0, kept = np.array([-2, 1], dtype=dtype), []
 
     def fun(x):
         kept.append((x, x.copy()))
         return rosenbrock(x)
 
-    fmincg(fun, [-1.2, 1.0])
-    assert all(np.array_equal(x, copy) for x, copy in kept)
-
-
-@pytest.mark.parametrize("dtype", [float, np.float32, int])
-def test_x0_is_left_alone(dtype):
-    x0, types = np.array([-2, 1], dtype=dtype), set()
-
-    def fun(x):
-        types.add(x.dtype)
-        return overwriting(x)
-
     fmincg(fun, x0)
     assert x0.tolist() == [-2, 1]
-    assert types == {np.dtype(float)}
+    assert all(x.dtype == float and np.array_equal(x, copy) for x, copy in kept)
 
 
 # Callbacks and interruptions
@@ -460,15 +428,18 @@ def test_callback_sees_the_best_point_after_every_search():
     assert seen[-1].nfev == result.nfev
 
 
-def test_callback_may_stop_the_run():
+@pytest.mark.parametrize("through_scipy", [False, True])
+def test_callback_may_stop_the_run(through_scipy):
     def callback(intermediate_result):
         if intermediate_result.nit == 3:
             raise StopIteration
 
-    result = fmincg(rosenbrock, [-1.2, 1.0], callback=callback)
+    if through_scipy:
+        result = minimize(rosenbrock, [-1.2, 1.0], jac=True, method=fmincg, callback=callback)
+    else:
+        result = fmincg(rosenbrock, [-1.2, 1.0], callback=callback)
     assert (result.nit, result.status, result.success) == (3, 99, False)
     assert result.fun == fmincg(rosenbrock, [-1.2, 1.0], 3).fun
-    assert "callback" in result.message
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, StopIteration, ZeroDivisionError])
@@ -484,14 +455,6 @@ def test_an_interruption_passes_through_and_the_best_point_is_kept(error):
         fmincg(fun, [-1.2, 1.0], callback=steps.append)
     assert steps[-1].fun == min(cost for _, cost in seen[: steps[-1].nfev])
     assert rosenbrock(steps[-1].x)[0] == steps[-1].fun
-
-
-def test_an_interruption_of_the_callback_passes_through():
-    def callback(intermediate_result):
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        fmincg(rosenbrock, [-1.2, 1.0], callback=callback)
 
 
 # As a method of scipy.optimize.minimize
@@ -534,17 +497,6 @@ def test_minimize_with_arguments_and_a_gradient_of_its_own():
 
     result = minimize(scaled, [-1.2, 1], args=(3.0,), jac=gradient, method=fmincg)
     assert same(result, fmincg(lambda x: (scaled(x, 3.0), gradient(x, 3.0)), [-1.2, 1]))
-
-
-def test_callback_through_minimize():
-    def callback(intermediate_result):
-        costs.append(intermediate_result.fun)
-        if len(costs) == 3:
-            raise StopIteration
-
-    costs = []
-    result = minimize(rosenbrock, [-1.2, 1], jac=True, method=fmincg, callback=callback)
-    assert (result.status, result.nit, result.fun) == (99, 3, costs[-1])
 
 
 @pytest.mark.parametrize(

@@ -1,101 +1,153 @@
-"""The kind of bug that leaves an error of some shape, in words."""
+"""The kind of mistake that leaves an error of some shape."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from harness.facts.kinds import Kind
+from harness.verdict import relations
 from harness.verdict.relations import Part, diagnose
 
+E = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
+CUBE = np.random.default_rng(0).normal(size=(2, 3, 2))
+SQUARE = np.array([[5.0, 2.0, 3.0], [-4.0, 6.0, 1.0], [0.5, 9.0, 7.0]])
+SIGNS = np.array([[1, -1, 1], [1, 1, -1]])
 
-def _part(value, expected, theta=None, penalty=None, name="theta") -> Part:
+
+def part_of(value, expected, theta=None, penalty=None, name="theta", **keywords) -> Part:
     value, expected = np.asarray(value, dtype=float), np.asarray(expected, dtype=float)
     theta = np.cos(np.arange(value.size)).reshape(value.shape) if theta is None else np.asarray(theta, dtype=float)
     penalty = np.zeros_like(value) if penalty is None else np.asarray(penalty, dtype=float)
-    return Part(name, value, expected, theta, penalty, value != expected)
+    wrong = ~(np.abs(value - expected) <= keywords.get("error", 0.0))
+    return Part(name, value, expected, theta, penalty, wrong, **keywords)
 
 
-E = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
+def found(*arguments, **keywords):
+    """The kind and the data of the only fact of a diagnosis, or nothing."""
+    facts = diagnose([part_of(*arguments)], **keywords)
+    return (facts[0].kind, dict(facts[0].data)) if facts else None
 
 
 @pytest.mark.parametrize(
-    ("value", "told"),
+    ("value", "expected", "kind", "data"),
     [
-        (E + 0.25, "off by the same 0.25 everywhere"),
-        (E[:, ::-1], "columns in reverse order"),
-        (np.roll(E, 1, axis=1), "columns shifted by one"),
-        (np.roll(E, 1, axis=0), "rows shifted by one"),
-        (E.ravel()[[3, 5, 1, 0, 2, 4]].reshape(2, 3), "the right numbers in other places"),
-        (np.where(E == 3, np.nan, E), "not finite in theta"),
-        (3.0 * E, "3 times the right value"),
-        (E * (1.0 + 1e-9), "1 + 1e-09 times the right value"),
-        (E * (1.0 - 2e-8), "1 - 2e-08 times the right value"),  # though float32 is as far off
-        (E + np.array([[0.0, 2e-9, 0.0], [0.0] * 3]), "is off by 2e-09, 1 + 1e-09 times the right value"),
-        (E * 0, "zero where it should not be"),
-        (E + 1e-8 * E * [[1, -1, 1], [1, 1, -1]], "as many digits as float32 keeps"),
+        (E + 0.25, E, Kind.CONSTANT_ERROR, {"error": 0.25}),
+        (E[:, ::-1], E, Kind.REARRANGED, {"move": "reversed", "axes": [1]}),
+        (np.roll(E, 1, axis=1), E, Kind.REARRANGED, {"move": "shifted", "axes": [1], "by": 1}),
+        (np.roll(E, -1, axis=1), E, Kind.REARRANGED, {"move": "shifted", "axes": [1], "by": -1}),
+        (np.roll(E, 1, axis=0), E, Kind.REARRANGED, {"move": "reversed", "axes": [0]}),
+        (SQUARE.T, SQUARE, Kind.REARRANGED, {"move": "transposed", "axes": [1, 0]}),
+        (E.ravel(order="F").reshape(2, 3), E, Kind.REARRANGED, {"move": "unrolled", "axes": [1, 0]}),
+        (E.ravel()[[3, 5, 1, 0, 2, 4]].reshape(2, 3), E, Kind.OTHER_PLACES, {}),
+        (E[0, [1, 0, 2]], E[0], Kind.SWAPPED_ENTRIES, {}),
+        (np.where(E == 3, np.nan, E), E, Kind.NOT_FINITE, {}),
+        (-E, E, Kind.SIGN, {"before_regulariser": False}),
+        (3.0 * E, E, Kind.FACTOR, {"factor": 3.0}),
+        (E * (1.0 + 1e-9), E, Kind.FACTOR, {"factor": 1.0 + 1e-9}),
+        (E * (1.0 - 2e-8), E, Kind.FACTOR, {"factor": 1.0 - 2e-8}),  # though float32 is as far off
+        (E + np.eye(2, 3) * [[0, 0, 0], [0, 2e-9, 0]], E, Kind.SINGLE_ENTRY, {"error": 2e-9, "factor": 1.0 + 4e-10}),
+        (E * 0, E, Kind.ZERO, {}),
+        (np.tril(SQUARE), SQUARE, Kind.ZERO, {}),
+        (E + 1e-8 * E * SIGNS, E, Kind.FLOAT32_DIGITS, {"relative_error": 1e-8}),
+        (0.5 * (SQUARE + SQUARE.T), SQUARE, Kind.SYMMETRISED, {"combination": "mean"}),
+        (SQUARE + SQUARE.T, SQUARE, Kind.SYMMETRISED, {"combination": "sum"}),
+        (np.stack([SQUARE + SQUARE.T] * 2), np.stack([SQUARE] * 2), Kind.SYMMETRISED, {"combination": "sum"}),
     ],
 )
-def test_relations_on_one_array(value, told):
-    assert told in diagnose([_part(value, E)])
+def test_a_relation_without_error_bounds(value, expected, kind, data):
+    told, numbers = found(value, expected) or (None, {})
+    assert told == kind
+    assert numbers == numbers | {name: pytest.approx(number) for name, number in data.items()}
 
 
-def test_nothing_is_said_of_a_right_gradient():
-    assert diagnose([_part(E, E)]) == ""
+@pytest.mark.parametrize("value", [E, np.random.default_rng(0).normal(size=(2, 3))], ids=["right", "anything"])
+def test_no_relation_is_made_up(value):
+    assert found(value, E) is None
 
 
-def test_a_factor_that_two_bugs_leave_names_both():
-    told = diagnose([_part(2.0 * E, E)], m=2)
-    assert told == (
-        "theta: 2 times the right value, as if the sum over the examples were not divided by m or divided by m - 1"
-    )
+THETA = np.array([[1.0, -2.0, 0.5]])
 
 
-def test_a_function_without_a_regulariser_is_not_said_to_have_one():
-    theta = np.array([[1.0, -2.0, 0.5]])
-    assert "off by 0.3 times θ, as a regulariser is" in diagnose([_part(E[:1] + 0.3 * theta, E[:1], theta)])
+@pytest.mark.parametrize(
+    ("value", "penalty", "m", "kind", "data"),
+    [
+        (2.0 * E[:1], None, 2, Kind.FACTOR, {"sums": ["not-divided", "divided-by-one-less"]}),
+        (E[:1] + 0.3 * THETA, None, None, Kind.REGULARISER, {"multiple": 0.3, "strength": "penalty"}),
+        (E[:1] + 0.3 * THETA, None, 10, Kind.REGULARISER, {"multiple": 0.3, "strength": "none-belongs"}),
+        (E[:1] + 0.3 * THETA, 0.1 * THETA, 10, Kind.REGULARISER, {"strength": "off", "ratio": 3.0}),
+        (E[:1] - 0.1 * THETA, 0.1 * THETA, 10, Kind.REGULARISER, {"strength": "missing", "ratio": -1.0}),
+        (2.0 * E[:1] - 0.1 * THETA, 0.1 * THETA, 10, Kind.FACTOR, {"factor": 2.0, "before_regulariser": True}),
+        (0.2 * THETA - E[:1], 0.1 * THETA, 10, Kind.SIGN, {"before_regulariser": True}),
+    ],
+)
+def test_relations_to_the_regulariser_and_to_means(value, penalty, m, kind, data):
+    told, numbers = found(value, E[:1], THETA, penalty, m=m) or (None, {})
+    assert told == kind
+    assert numbers == numbers | {n: pytest.approx(x) if isinstance(x, float) else x for n, x in data.items()}
 
 
-def test_no_relation_is_made_up():
-    rng = np.random.default_rng(0)
-    assert diagnose([_part(rng.normal(size=(2, 3)), E)]) == ""
+BOUNDED = {
+    relations.find_sign: (-E, {}),
+    relations.find_factor: (3.0 * E, {"factor": 3.0, "length": 3, "axis": 1}),
+    relations.find_regulariser: (E + 0.3 * np.cos(np.arange(6)).reshape(2, 3), {"multiple": 0.3}),
+    relations.find_constant: (E + 0.25, {"error": 0.25}),
+    relations.find_rearranged: (E[:, ::-1], {"move": "reversed", "axes": [1]}),
+    relations.find_squared: (E**2, {}),
+    relations.find_clipped: (np.minimum(E, 2.5), {"limit": 2.5}),
+    relations.find_factor_by_slice: (E * [[2.0], [3.0]], {"axis": 0, "factors": [2.0, 3.0]}),
+}
 
 
-def test_a_regulariser_of_the_wrong_strength_is_measured():
-    theta = np.array([[1.0, -2.0, 0.5]])
-    told = diagnose([_part(E[:1] + 0.3 * theta, E[:1], theta, 0.1 * theta)], m=10)
-    assert "off by 0.3 times θ" in told
-    assert "off by 3 times λ/m" in told
+@pytest.mark.parametrize("relation", BOUNDED, ids=lambda relation: relation.__name__)
+def test_with_error_bounds_a_relation_holds_within_them_wherever_the_right_value_is_known(relation):
+    value, data = BOUNDED[relation]
+    shaky = part_of(value, E + 1e-6 * SIGNS, error=np.full(E.shape, 1e-5))
+    told = relation(shaky, None).data
+    numbers = {name: each if isinstance(each, str) else pytest.approx(each, rel=1e-3) for name, each in data.items()}
+    assert told == told | numbers
+    unknown = np.where(E == 1.0, np.nan, shaky.expected)
+    partly = replace(shaky, expected=unknown, wrong=shaky.wrong & np.isfinite(unknown))
+    assert relation(partly, None)
+    if relation is not relations.find_clipped:  # which is exact
+        assert relation(replace(shaky, error=np.full(E.shape, 10.0)), None) is None, "it could not have failed"
+    off = value + np.eye(2, 3) * [[1e-3], [0.0]]
+    assert relation(part_of(off, E, error=np.full(E.shape, 1e-5)), None) is None
 
 
-def test_a_square_block_that_was_symmetrised():
-    square = np.array([[5.0, 2.0, 3.0], [-4.0, 6.0, 1.0], [0.5, 9.0, 7.0]])
-    for made, words in ((0.5 * (square + square.T), "mean"), (square + square.T, "sum")):
-        assert diagnose([_part(made, square)]) == f"theta: the {words} of the right one and its transpose"
-        assert words in diagnose([_part(np.stack([made, made]), np.stack([square, square]))])
-    assert diagnose([_part(np.tril(square), square)]).startswith("theta: zero where")
+def test_a_sign_is_lost_where_all_that_is_wrong_is_positive():
+    expected = E * SIGNS
+    fact = relations.find_sign_lost(part_of(E, expected, error=np.full(E.shape, 1e-6)))
+    assert fact.kind == Kind.SIGN_LOST
+    assert relations.find_sign_lost(part_of(-E, expected, error=np.full(E.shape, 1e-6))) is None
 
 
-def test_only_the_block_that_is_wrong_is_named():
-    told = diagnose([_part(E, E, name="A"), _part(2 * E, E, name="b"), _part(E, E, name="c")])
-    assert told.startswith("b: 2 times")
+def test_axes_of_a_larger_array_may_change_places():
+    fact = relations.find_rearranged(part_of(CUBE.transpose(2, 1, 0), CUBE, error=np.full(CUBE.shape, 1e-9)))
+    assert (fact.kind, dict(fact.data)) == (Kind.REARRANGED, {"move": "transposed", "axes": [2, 1, 0]})
 
 
-def test_the_gradient_is_meant_where_all_of_it_is_wrong():
-    wrong = [_part(2 * E, E, name="A"), _part(2 * E[0], E[0], name="b")]
-    right = _part(E, E, name="c")
-    assert diagnose(wrong).startswith("the gradient: 2 times")
-    assert diagnose([*wrong, right]).startswith("A, b: 2 times")
-    assert diagnose([right, *wrong, *(_part(2 * E, E, name=name) for name in "def")]).startswith("A, b, d and 2 more: ")
+@pytest.mark.parametrize(
+    ("wrong", "where"), [("Ab", "the gradient"), ("b", "b"), ("Abdef", "A, b, d and 2 more")], ids=str
+)
+def test_only_what_is_wrong_is_named(wrong, where):
+    names = "Ab" if where == "the gradient" else "Abcdef"
+    parts = [part_of((2.0 if name in wrong else 1.0) * E, E, name=name) for name in names]
+    (fact,) = diagnose(parts)
+    assert (fact.kind, fact.where) == (Kind.FACTOR, (where,))
 
 
 @pytest.mark.parametrize("unit", [1e-9, 1e-3, 1e3, 1e9])
 def test_float32_is_recognised_in_any_unit(unit):
-    signs = np.array([[1, -1, 1], [1, 1, -1]])
-    told = {share: diagnose([_part(unit * E * (1.0 + share * signs), unit * E)]) for share in (1e-11, 1e-8, 1e-5)}
-    assert "as many digits as float32 keeps" in told[1e-8]
-    assert told[1e-11] == told[1e-5] == ""
+    kinds = {share: found(unit * E * (1.0 + share * SIGNS), unit * E) for share in (1e-11, 1e-8, 1e-5)}
+    assert kinds[1e-8][0] == Kind.FLOAT32_DIGITS
+    assert kinds[1e-11] is kinds[1e-5] is None
 
 
-def test_more_digits_than_float32_keeps_are_not_said_to_be_float32s():
-    signs = np.array([[1, -1, 1], [1, 1, -1]])
-    told = diagnose([_part(E * (1.0 + 2e-10 * signs), E)])
-    assert "right to 2e-10 of the largest entry" in told
-    assert "float32" not in told
+def test_counts_and_the_output_are_part_of_a_fact():
+    (fact,) = diagnose([part_of(2.0 * E, E, entries=(6, 4))], output="loss")
+    assert {name: fact.data[name] for name in ("wrong", "right", "output")} == {
+        "wrong": 6,
+        "right": 4,
+        "output": "loss",
+    }

@@ -1,11 +1,11 @@
-"""The picture of a checked activation: the claimed slope on the true one, their difference, and its size in ulps."""
+"""The picture of a checked activation: claimed and true slope, their difference, and the same in ulps."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.checks.activations.digit_notes import Precision
+from harness.checks.activations.number_formats import Precision
 from harness.checks.activations.z_grid import BRIDGED, stretches
 from harness.facts import message_table
 from harness.figure_style import COLOURS, FAINT, INK, MEDIUM, SMALL, dress, new_figure
@@ -15,19 +15,17 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-WINDOWS = (6.0, 30.0, 1e3)  # half widths: the first in which most of what is wrong can be seen
-
-NEARLY_ALL = 0.95  # of what is shown: shading it would look like a background
+WINDOWS = (6.0, 30.0, 1e3)  # Half widths. The first in which some of what is wrong lies is shown.
+NEARLY_ALL = 0.95  # a wrong share of the window from which on shading would look like a background
 
 HEIGHT = 6.8  # inches
+LEAST = 0.1  # errors in ulps below this, such as those of exact results, are drawn here
 
-LEAST = 0.1  # ulps shown; less, as of what is exact, is drawn there
+LEAST_TOP, HEADROOM = 10.0, 1.4
+"""The least upper end of the axis in ulps, and the power of its end that leaves room for the legend."""
 
-LEAST_TOP, HEADROOM = 10.0, 1.4  # ulps, and a power: the axis goes on above what it shows, for the legend
-
-ULPS_TO = 1e3  # |z|: ulps are shown for all of the grid, whatever the window
-
-SMALLEST = 1e-19  # differences shown, beside the largest slope: somewhat less than a rounding
+ULPS_TO = 1e3  # |z| up to which ulps are shown, whatever the window
+SMALLEST = 1e-19  # the smallest difference shown, beside the largest slope: somewhat less than a rounding
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,13 +34,11 @@ class Curve:
 
     Attributes
     ----------
-    z, claimed, true, allowed : (n,) arrays
-        At each z the claimed and the true slope, and what they may differ by.
-    wrong : (n,) bool array
-        Where the claim is wrong.
+    z, claimed, true, allowed : at each z the claimed and the true slope, and the error bound of their difference
+    wrong : where the claim is wrong
     kinks : the declared kinks
-    seams : where the pieces of formula and slope meet, the declared kinks among them
-    digits : how many of them the slope has
+    junctions : where two formula pieces meet, the declared kinks among them
+    precision : how many correct digits the slope has
     """
 
     z: np.ndarray
@@ -51,20 +47,20 @@ class Curve:
     allowed: np.ndarray
     wrong: np.ndarray
     kinks: tuple[float, ...]
-    seams: tuple[float, ...] = ()
-    digits: Precision | None = None
+    junctions: tuple[float, ...] = ()
+    precision: Precision | None = None
 
     def figure(self, report: Report) -> "Figure":
-        """Claimed and true slope over z, with the wrong stretches shaded; their difference; and the same in ulps.
+        """Claimed and true slope over z, their difference, and their difference in ulps.
 
-        The latter is for all z, whatever stretch the others show, with the tails shaded that have no correct digit.
+        Wrong stretches are shaded. Ulps are shown for all z, with the tails shaded that have no correct digit.
         """
         figure = new_figure(self._title(report), HEIGHT)
         above, below, digits = figure.subplots(3, 1, height_ratios=(2, 1, 1))
         below.sharex(above)
         low, high = self.window()
         shown = (self.z >= low) & (self.z <= high)
-        dress(above, _likely(report))
+        dress(above, _likeliest_bug(report))
         above.title.set_wrap(True)
         self._slopes(above, shown)
         dress(below, "difference")
@@ -87,7 +83,7 @@ class Curve:
         return stretches(self.z, self.wrong, BRIDGED)
 
     def window(self) -> tuple[float, float]:
-        """The stretch of z that is shown: the first that takes in the declared kinks and some of what is wrong."""
+        """The stretch of z that is shown: the first that contains the declared kinks and some of what is wrong."""
         wrong = self.wrong_stretches()
         for half in WINDOWS:
             sees_wrong = not wrong or any(low <= half and high >= -half for low, high in wrong)
@@ -107,7 +103,7 @@ class Curve:
         if self.wrong.any():
             return f"{name}: the claimed slope is wrong where shaded"
         if report.outliers:
-            return f"{name}: at odds with the rest: {', '.join(report.outliers)}"
+            return f"{name}: the odd ones out are {', '.join(report.outliers)}"
         words = {"agree": "the claimed slope is right", "disagree": "would break a network"}
         return f"{name}: {words.get(report.verdict, 'not decided')}"
 
@@ -123,7 +119,7 @@ class Curve:
         positive = np.where(difference > 0.0, difference, np.nan)
         allowed = np.where(np.isfinite(allowed), allowed, np.nan)
         ax.plot(z, positive, ".", color=COLOURS[1], markersize=3.0, label="|claimed - true|")
-        ax.plot(z, allowed, color=INK, linewidth=0.8, label="what rounding allows")
+        ax.plot(z, allowed, color=INK, linewidth=0.8, label="error bound")
         sizes = np.concatenate([np.abs(self.true[shown]), difference])
         largest = sizes.max(initial=0.0, where=np.isfinite(sizes)) or 1.0
         ax.set_ylim(SMALLEST * largest, 10.0 * largest)
@@ -131,22 +127,23 @@ class Curve:
         if (difference > 0.0).any() or (allowed > 0.0).any():
             ax.legend(fontsize=SMALL, frameon=False, labelcolor=INK)
         else:
-            _say(ax, "no difference" if np.isfinite(difference).any() else "nothing to compare with")
+            _write(ax, "no difference" if np.isfinite(difference).any() else "nothing to compare with")
 
     def _in_ulps(self, ax: "Axes") -> None:
-        if self.digits is None or np.isnan(self.digits.ulps).all():
-            _say(ax, "not known")
+        if self.precision is None or np.isnan(self.precision.ulps).all():
+            _write(ax, "not known")
             return
-        known = ~np.isnan(self.digits.ulps)
-        z, ulps = self.z[known], np.maximum(self.digits.ulps[known], LEAST)
+        known = ~np.isnan(self.precision.ulps)
+        z, ulps = self.z[known], np.maximum(self.precision.ulps[known], LEAST)
         ax.plot(z, ulps, ".", color=COLOURS[1], markersize=3.0, label="float64")
-        for (name, rows), colour in zip(self.digits.slopes.items(), COLOURS[2:]):
+        for (name, found), colour in zip(self.precision.formats.items(), COLOURS[2:]):
+            rows = found.get("slope", {}).get("ulps", ())
             for side in (-1.0, 1.0) if rows else ():
                 ends = [side * min(end, ULPS_TO) for row in rows for end in (row["from"], row["to"])]
                 sizes = [max(row["largest"], LEAST) for row in rows for _ in range(2)]
                 label = f"{name}, largest by region" if side > 0.0 else None
                 ax.plot(ends, sizes, color=colour, linewidth=1.2, label=label)
-        for start in self.digits.lost:
+        for start in (fact.data["z"] for fact in self.precision.lost):
             ax.axvspan(start, np.copysign(ULPS_TO, start), color=COLOURS[0], alpha=0.15, linewidth=0)
             side, place = "left" if start > 0.0 else "right", ax.get_xaxis_transform()
             ax.text(start, 0.06, " no correct digit ", transform=place, ha=side, fontsize=SMALL, color=INK)
@@ -158,12 +155,12 @@ class Curve:
         ax.legend(fontsize=SMALL, frameon=False, labelcolor=INK, loc="upper center", ncols=3)
 
 
-def _say(ax: "Axes", words: str) -> None:
+def _write(ax: "Axes", words: str) -> None:
     ax.set_yticks([])
     ax.text(0.5, 0.5, words, transform=ax.transAxes, ha="center", va="center", fontsize=MEDIUM, color=INK)
 
 
-def _likely(report: Report) -> str:
-    """The likeliest bug, of those that the findings name."""
+def _likeliest_bug(report: Report) -> str:
+    """The first of the bugs that the findings name."""
     diagnoses = [finding.diagnosis for finding in report.findings if finding.diagnosis]
-    return message_table.say(diagnoses[0][0]).partition("; or: ")[0] if diagnoses else "slope"
+    return message_table.say(diagnoses[0][0]) if diagnoses else "slope"

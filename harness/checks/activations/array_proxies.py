@@ -1,9 +1,9 @@
-"""Formulas over plain arrays, run in an arithmetic that has no plain arrays: masks, assignment in place, `if`.
+"""Formulas over plain arrays (masks, assignment in place, `if`), run in an arithmetic that has no plain arrays.
 
-An array of some arithmetic (`Taylor`, `Rounded`, `Balls`, ...) is held as the one element of an array of objects. On
-that all of NumPy's own indexing works: ``out[z > 0] = z[z > 0]``, np.piecewise, a list of ``x if x > 0 else -x``. Where
-the formula needs to know whether a comparison holds, it is run twice, once for either answer, and the results are
-chosen between by `where`, which knows what to do for entries that are undecided.
+An array of the arithmetic (`Taylor`, `Rounded`, `Balls`, ...) becomes the single entry of an array of objects. All of
+NumPy's indexing works on that: ``out[z > 0] = z[z > 0]``, np.piecewise, a list of ``x if x > 0 else -x``. Where a
+formula needs the truth value of a comparison, it runs twice, once for each answer. `where` then chooses between both
+results, because it handles entries whose comparison is undecided.
 """
 
 from collections.abc import Callable
@@ -14,77 +14,80 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from reference.arithmetics.companion import COMPARISONS, NoRule, clip
 
-DEEPEST = 6  # questions on one way through a formula, which may have twice as many ways for each of them
+DEEPEST = 6  # Comparisons on one path through a formula. Each of them may double the number of paths.
 
 UFUNCS = frozenset(name for name in dir(np) if isinstance(getattr(np, name), np.ufunc))
 
-
-class _Fork(Exception):
-    """A question on the way through a formula that has not been answered yet."""
-
-    def __init__(self, key: Any, truth: Any):
-        super().__init__("a formula asks whether a comparison holds")
-        self.key, self.truth = key, truth
+CAST = "single entries are cast to float only"
 
 
-class Held(NDArrayOperatorsMixin):
-    """An array of some arithmetic as one object, on a way through a formula: the answers given so far, by question."""
+class _OpenComparison(Exception):
+    """A comparison on the path through a formula whose truth value has not been chosen yet."""
 
-    def __init__(self, array: Any, way: dict[Any, bool], key: Any = None):
-        self.array, self.way, self.key = array, way, key
+    def __init__(self, key: Any, condition: Any):
+        super().__init__("a formula needs the truth value of a comparison")
+        self.key, self.condition = key, condition
 
-    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *operands: Any, **keywords: Any) -> "Held":
+
+class Entry(NDArrayOperatorsMixin):
+    """An array of some arithmetic as one object, on a path: the truth values chosen so far, by comparison."""
+
+    def __init__(self, array: Any, path: dict[Any, bool], key: Any = None):
+        self.array, self.path, self.key = array, path, key
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *operands: Any, **keywords: Any) -> "Entry":
         if method != "__call__" or keywords:
             raise NoRule(f"{ufunc.__name__} of single entries is known as a plain call only")
-        arrays = [x.array if isinstance(x, Held) else x for x in operands]
-        # the same question has the same answer: it is known by its operands, which the key keeps alive
-        key = (ufunc, *map(_Same, arrays)) if ufunc in COMPARISONS else None
-        return Held(ufunc(*arrays), self.way, key)
+        arrays = [x.array if isinstance(x, Entry) else x for x in operands]
+        # a comparison is known by its operands, so that a repeated one gets the same truth value
+        key = (ufunc, *map(_Identity, arrays)) if ufunc in COMPARISONS else None
+        return Entry(ufunc(*arrays), self.path, key)
 
     def __getattr__(self, name: str) -> Any:
         if name not in UFUNCS:
             raise AttributeError(f"a single entry has no {name}")
-        return lambda: getattr(np, name)(self)  # so NumPy takes exp and its kin of an object
+        return lambda: getattr(np, name)(self)  # NumPy evaluates exp of an object by its method exp
 
     def __bool__(self) -> bool:
-        key = self.key or (np.not_equal, _Same(self.array))
-        if key not in self.way:
-            raise _Fork(key, self.array)
-        return self.way[key]
+        key = self.key or (np.not_equal, _Identity(self.array))
+        if key not in self.path:
+            raise _OpenComparison(key, self.array)
+        return self.path[key]
 
 
-class _Same:
-    """A number, which is known by its value, or an array, known by itself."""
+class _Identity:
+    """An operand as part of a key: numbers are equal by value, arrays only to themselves. It keeps the array alive."""
 
     def __init__(self, x: Any):
         self.x = x
 
-    def _identity(self) -> Any:
+    def _key(self) -> Any:
         return self.x if isinstance(self.x, (int, float, np.number)) else id(self.x)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and self._identity() == other._identity()
+        return isinstance(other, _Identity) and self._key() == other._key()
 
     def __hash__(self) -> int:
-        return hash(self._identity())
+        return hash(self._key())
 
 
-class Objects(np.ndarray):
-    """An array of `Held` objects and numbers; what NumPy has no loop over objects for is asked of each entry."""
+class Entries(np.ndarray):
+    """An array of `Entry` objects and numbers. Functions that NumPy cannot apply to objects go to each entry."""
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *operands: Any, out: Any = None, **keywords: Any) -> Any:
         plain = [_plain(x) for x in operands]
         result: Any
+        # NumPy's clip compares objects, which splits the path; the arithmetic's minimum and maximum do not
         if ufunc.__name__ == "clip":
-            result = clip(*(x.view(Objects) for x in plain))
-        elif method != "__call__" or keywords or _is_made_by_a_user(ufunc):
+            result = clip(*(x.view(Entries) for x in plain))
+        elif method != "__call__" or keywords or _is_from_pyfunc(ufunc):
             result = getattr(ufunc, method)(*plain, **keywords)
-        else:
+        else:  # NumPy has no loops over objects for logaddexp, SciPy's functions and others
             result = np.frompyfunc(lambda *entries: ufunc(*entries), ufunc.nin, ufunc.nout)(*plain)
         if ufunc in COMPARISONS:
-            result = np.asarray(result, dtype=bool)
+            result = np.asarray(result, dtype=bool)  # asks each entry for its truth value
         if out is None:
-            return _Answer(result.view(Objects)) if _is_made_by_a_user(ufunc) else _objects(result)
+            return _Untyped(result.view(Entries)) if _is_from_pyfunc(ufunc) else _as_entries(result)
         out[0][...] = result
         return out[0]
 
@@ -95,35 +98,36 @@ class Objects(np.ndarray):
 
     def astype(self, dtype: Any, *_: Any, **__: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         if np.dtype(dtype) != np.float64:
-            raise NoRule("single entries are cast to float only")
+            raise NoRule(CAST)
         return self
 
 
-class _Floats(np.ndarray):
-    """An array of float64 by its type, which stands for objects: np.vectorize insists on the type that it was told."""
+class _NominalFloats(np.ndarray):
+    """Entries under the type float64, because np.vectorize insists on the type in its ``otypes``."""
 
-    objects: Any
+    entries: Any
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *operands: Any, **keywords: Any) -> Any:
-        return getattr(ufunc, method)(*(x.objects if isinstance(x, _Floats) else x for x in operands), **keywords)
+        plain = (x.entries if isinstance(x, _NominalFloats) else x for x in operands)
+        return getattr(ufunc, method)(*plain, **keywords)
 
     def __array_function__(self, function: Any, types: Any, operands: Any, keywords: Any) -> Any:
-        return function(*(x.objects if isinstance(x, _Floats) else x for x in operands), **keywords)
+        return function(*(x.entries if isinstance(x, _NominalFloats) else x for x in operands), **keywords)
 
 
-class _Answer:
-    """What a function made by np.vectorize answers, before it is made an array of the type that it was told."""
+class _Untyped:
+    """What a function made by np.vectorize or np.frompyfunc returns, before NumPy casts it."""
 
-    def __init__(self, objects: Objects):
-        self.objects = objects
+    def __init__(self, entries: Entries):
+        self.entries = entries
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
         if dtype is None or np.dtype(dtype) == object:
-            return self.objects
+            return self.entries
         if np.dtype(dtype) != np.float64:
-            raise NoRule("single entries are cast to float only")
-        floats = np.full(self.objects.shape, np.nan).view(_Floats)
-        floats.objects = self.objects
+            raise NoRule(CAST)
+        floats = np.full(self.entries.shape, np.nan).view(_NominalFloats)
+        floats.entries = self.entries
         return floats
 
     def astype(self, dtype: Any) -> Any:
@@ -131,53 +135,52 @@ class _Answer:
 
 
 def _plain(x: Any) -> np.ndarray:
-    return np.asarray(x.objects if isinstance(x, _Floats) else x)
+    return np.asarray(x.entries if isinstance(x, (_NominalFloats, _Untyped)) else x)
 
 
-def _objects(x: Any) -> Any:
-    return x.view(Objects) if isinstance(x, np.ndarray) and x.dtype == object else x
+def _as_entries(x: Any) -> Any:
+    return x.view(Entries) if isinstance(x, np.ndarray) and x.dtype == object else x
 
 
-def _is_made_by_a_user(ufunc: np.ufunc) -> bool:
+def _is_from_pyfunc(ufunc: np.ufunc) -> bool:
+    """Whether np.frompyfunc or np.vectorize made it, out of a Python function."""
     return ufunc.types == ["O" * ufunc.nin + "->" + "O" * ufunc.nout]
 
 
-def through_objects(formula: Callable[..., Any], *arrays: Any) -> Any:
-    """A formula of arrays of some arithmetic, run on objects that hold them, on every way through it.
+def run_on_entries(formula: Callable[..., Any], *arrays: Any) -> Any:
+    """A formula of arrays of some arithmetic, run on every path through it.
 
     Raises
     ------
     NoRule
-        When the formula asks too much, or answers another shape; it may raise what it likes.
+        When a path has more than `DEEPEST` comparisons, or the result has another shape.
     """
 
-    def on_the_way(way: dict[Any, bool]) -> Any:
-        held = (_array_of(Held(array, way)) for array in arrays)
+    def on_path(path: dict[Any, bool]) -> Any:
         try:
-            return _held(formula(*held))
-        except _Fork as fork:
-            if len(way) == DEEPEST:
-                raise NoRule(
-                    f"it asks for the answers of more than {DEEPEST} comparisons, one after the other"
-                ) from None
-            either = (on_the_way({**way, fork.key: answer}) for answer in (True, False))
-            return np.where(fork.truth, *either)
+            return _unwrap(formula(*(_wrap(Entry(array, path)) for array in arrays)))
+        except _OpenComparison as comparison:
+            if len(path) == DEEPEST:
+                raise NoRule(f"it needs more than {DEEPEST} comparisons, one after the other") from None
+            # both paths are run to their ends, because an undecided entry needs both results
+            either = (on_path({**path, comparison.key: truth}) for truth in (True, False))
+            return np.where(comparison.condition, *either)
 
-    return on_the_way({})
+    return on_path({})
 
 
-def _array_of(entry: Held) -> Objects:
-    array = np.empty(1, dtype=object).view(Objects)
+def _wrap(entry: Entry) -> Entries:
+    array = np.empty(1, dtype=object).view(Entries)
     array[0] = entry
     return array
 
 
-def _held(result: Any) -> Any:
-    """The array of the arithmetic that a formula's result holds, or a number."""
-    entries = _plain(result.objects if isinstance(result, _Answer) else result)
+def _unwrap(result: Any) -> Any:
+    """The array of the arithmetic in a formula's result, or a number."""
+    entries = _plain(result)
     if entries.shape not in ((1,), ()):
-        raise NoRule(f"for one entry it answers an array of shape {entries.shape}")
+        raise NoRule(f"for one entry it returns an array of shape {entries.shape}")
     entry = entries.item()
-    if not isinstance(entry, (Held, int, float)):
-        raise NoRule(f"for one entry it answers a {type(entry).__name__}")
-    return entry.array if isinstance(entry, Held) else float(entry)
+    if not isinstance(entry, (Entry, int, float)):
+        raise NoRule(f"for one entry it returns a {type(entry).__name__}")
+    return entry.array if isinstance(entry, Entry) else float(entry)

@@ -1,4 +1,4 @@
-"""A record's formulas, run as they are written: those of JAX in float64, those over plain arrays in any arithmetic."""
+"""A record's formulas, run as they are written: JAX functions in float64, plain NumPy ones in any arithmetic."""
 
 import warnings
 from collections.abc import Callable
@@ -9,52 +9,85 @@ from typing import Any
 import numpy as np
 
 from harness.bounds.activation_bound import FORMULA_ERRORS
-from harness.checks.activations.array_proxies import through_objects
-from reference.activations import ACTIVATIONS, Activation
+from harness.checks.activations.array_proxies import run_on_entries
+from harness.named_objects import import_attribute
+from reference.activations import ACTIVATIONS, Activation, get_activation
 from reference.arithmetics.companion import Companion, first_line
 from reference.measured import NotApplicable
 
-PLAIN = "it asks for plain arrays of float, as dtype=float, math and much of SciPy do"
+PLAIN = "it needs plain arrays of float, as dtype=float, math and much of SciPy do"
+BY_WHERE = "a Python `if` cannot choose for each entry: write xp.where(z > 0, ..., ...)"
+OVER_XP = "only functions of xp take these numbers: write xp.exp(z) for torch.exp(z)"
 
-INSTEAD = {
+ADVICE = {
     "__array__() was called on traced": "np. and scipy functions cannot take what JAX traces: write xp.tanh(z) for "
     "np.tanh(z), and for functions of scipy.special a formula over xp",
-    "boolean conversion of traced array": "a Python `if` cannot choose for each entry: write xp.where(z > 0, ..., ...)",
+    "boolean conversion of traced array": BY_WHERE,
     "JAX arrays are immutable": "JAX has no assignment in place: write xp.where(condition, new, a) for "
     "a[condition] = new",
-    "truth value of an array": "a Python `if` cannot choose for each entry: write xp.where(z > 0, ..., ...)",
+    "truth value of an array": BY_WHERE,
     "can be converted to Python scalars": "functions of math take one number: write xp.exp(z) for math.exp(z)",
     "Array boolean indices must be concrete": "a mask has no fixed size for JAX: write xp.where(condition, new, a)",
-    "must be Tensor": "what is not of xp cannot take these numbers: write xp.exp(z) for torch.exp(z)",
+    "must be Tensor": OVER_XP,
     "setting an array element with a sequence": PLAIN,
     "not supported between instances of 'flint": PLAIN,
-    "not accepted as an argument": "what is not of xp cannot take these numbers: write xp.exp(z) for torch.exp(z)",
+    "not accepted as an argument": OVER_XP,
 }
-"""What a formula that an arithmetic refuses should say instead, by words of the refusal."""
+"""What to write instead, by words of the exception that NumPy, JAX, PyTorch or flint raises."""
 
 
-def instead(reason: BaseException) -> str:
-    """Why a formula cannot run, and which line to write instead where that is known."""
-    line = first_line(reason)
-    return next((advice for words, advice in INSTEAD.items() if words in str(reason)), line)
+def find_activation(name: str | Activation) -> Activation:
+    """A record, a registered one by its name, or the one that ``module:attribute`` names.
+
+    Raises
+    ------
+    ValueError
+        When there is none, or it is something else.
+    """
+    if not isinstance(name, str) or ":" not in name:
+        return get_activation(name)
+    found = import_attribute(name)
+    if not isinstance(found, Activation):
+        raise ValueError(f"{name} is of type {type(found).__name__}, but an Activation is needed")
+    return found
 
 
-def in_float64(f: Activation) -> Activation:
+def advise(reason: BaseException) -> str:
+    """Why a formula cannot run: what to write instead where that is known, else the exception's first line."""
+    return next((advice for words, advice in ADVICE.items() if words in str(reason)), first_line(reason))
+
+
+@lru_cache(maxsize=64)
+def as_written(f: Activation) -> Activation:
+    """The record with formulas that run in NumPy's float64 and in every arithmetic, however they are written."""
+    f = _with_float_slope(_in_float64(f))
+    if ACTIVATIONS.get(f.name) is f:
+        return f
+
+    @wraps(f.value)  # its signature holds the defaults of the parameters
+    def value(xp, z, **parameters):
+        return _run(partial(f.value, xp, **parameters), z)
+
+    def slope(z, a):
+        return _run(f.slope, z, a)
+
+    return replace(f, value=value, slope=slope)
+
+
+def _in_float64(f: Activation) -> Activation:
     """The record with value and slope in NumPy's float64, also where their formulas are functions of JAX.
 
-    Called on plain arrays outside of JAX's own float64 mode, those would answer in float32.
+    Outside of JAX's own float64 mode, these would compute in float32.
     """
     try:
-        with np.errstate(all="ignore"), warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)
-            answers = f(np.zeros(2)), f.slope(np.zeros(2), np.zeros(2))
+        sample = _run_on_zeros(f)
     except FORMULA_ERRORS:
         return f
-    if not any(type(answer).__module__.partition(".")[0] in ("jax", "jaxlib") for answer in answers):
+    if not any(type(part).__module__.partition(".")[0] in ("jax", "jaxlib") for part in sample):
         return f
-    from reference.oracles.jax_gradient import fixed_settings  # here, because JAX is slow to load
+    from reference.jax_settings import fixed_settings
 
-    @wraps(f.value)  # its signature tells what the parameters are by default
+    @wraps(f.value)
     def value(xp, z, **parameters):
         if xp.name == "jax":
             return f.value(xp, z, **parameters)
@@ -70,71 +103,63 @@ def in_float64(f: Activation) -> Activation:
     return replace(f, value=value, slope=slope)
 
 
-def real_answer(f: Activation, part: str, compute: Callable[[], Any], z: np.ndarray) -> np.ndarray:
-    """What the value or the slope of a record answers for z, or a `ValueError` of one sentence on what is wrong."""
+def _with_float_slope(f: Activation) -> Activation:
+    """The record with floats for a slope of truth values, such as z > 0, which NumPy cannot subtract."""
     try:
-        answer = compute()
-    except FORMULA_ERRORS as reason:
-        raise ValueError(
-            f"the {part} of activation {f.name!r} cannot be computed in NumPy for z of shape {z.shape} "
-            f"({instead(reason)})"
-        ) from reason
-    if type(answer).__module__.partition(".")[0] == "torch":
-        raise ValueError(
-            f"the {part} of activation {f.name!r} came back as a {type(answer).__name__} of torch: write xp.exp(z) for "
-            "torch.exp(z), and np.exp(z) in the slope"
-        )
-    one_for_all = part == "slope" and np.shape(answer) == ()  # broadcasts wherever it is used, and is noted
-    if str(getattr(answer, "dtype", "")) in ("float32", "float16", "bfloat16"):
-        raise ValueError(
-            f"the {part} of activation {f.name!r} came back as {answer.dtype} for z of float64: compute it in float64, "
-            "without a cast and without constants of another type"
-        )
-    if (getattr(answer, "shape", None) == z.shape or one_for_all) and np.asarray(answer).dtype.kind in "iuf":
-        return np.broadcast_to(np.asarray(answer, dtype=np.float64), z.shape)
-    described = f"{answer.dtype} of shape {answer.shape}" if hasattr(answer, "dtype") else f"a {type(answer).__name__}"
-    raise ValueError(
-        f"the {part} of activation {f.name!r} must keep the shape of z, and be elementwise and real: for z of shape "
-        f"{z.shape} it answered {described}; compute each entry from the same entry of z alone"
-    )
+        _, slope = _run_on_zeros(f)
+    except FORMULA_ERRORS:
+        return f
+    is_boolean = str(getattr(slope, "dtype", "")) == "bool"
+    return replace(f, slope=lambda z, a: np.where(f.slope(z, a), np.ones_like(z), 0.0)) if is_boolean else f
 
 
-def _in_numbers(f: Activation) -> Activation:
-    """The record with numbers for a slope of truth values, such as z > 0, of which NumPy takes no differences."""
+def _run_on_zeros(f: Activation) -> tuple[Any, Any]:
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
-        try:
-            truths = str(getattr(f.slope(np.zeros(2), np.zeros(2)), "dtype", "")) == "bool"
-        except FORMULA_ERRORS:
-            return f
-    return replace(f, slope=lambda z, a: np.where(f.slope(z, a), np.ones_like(z), 0.0)) if truths else f
+        return f(np.zeros(2)), f.slope(np.zeros(2), np.zeros(2))
 
 
-@lru_cache(maxsize=64)
-def as_written(f: Activation) -> Activation:
-    """The record with formulas that run in NumPy's float64 and in every arithmetic, however they are written."""
-    f = _in_numbers(in_float64(f))
-    if ACTIVATIONS.get(f.name) is f:
-        return f
-
-    @wraps(f.value)  # its signature tells what the parameters are by default
-    def value(xp, z, **parameters):
-        return _in_its_arithmetic(partial(f.value, xp, **parameters), z)
-
-    def slope(z, a):
-        return _in_its_arithmetic(f.slope, z, a)
-
-    return replace(f, value=value, slope=slope)
-
-
-def _in_its_arithmetic(formula: Callable[..., Any], *arrays: Any) -> Any:
-    """The formula as it stands; else on objects that hold the arrays, if these are not NumPy's own."""
+def _run(formula: Callable[..., Any], *arrays: Any) -> Any:
+    """The formula on the arrays themselves; where it refuses numbers that are not NumPy's own, on proxies of them."""
     try:
         return formula(*arrays)
     except FORMULA_ERRORS as reason:
         if not any(isinstance(x, Companion) or (isinstance(x, np.ndarray) and x.dtype.kind in "cO") for x in arrays):
             raise
         try:
-            return through_objects(formula, *arrays)
+            return run_on_entries(formula, *arrays)
         except FORMULA_ERRORS:
             raise reason from None
+
+
+def compute_part(f: Activation, part: str, compute: Callable[[], Any], z: np.ndarray) -> np.ndarray:
+    """The value or the slope of a record at each z, as float64 of z's shape.
+
+    Raises
+    ------
+    ValueError
+        When it cannot be computed, or is not elementwise, real and of float64.
+    """
+    name = f"the {part} of activation {f.name!r}"
+    try:
+        computed = compute()
+    except FORMULA_ERRORS as reason:
+        raise ValueError(f"{name} cannot be computed in NumPy for z of shape {z.shape} ({advise(reason)})") from reason
+    kind = type(computed).__name__
+    if type(computed).__module__.partition(".")[0] == "torch":
+        raise ValueError(
+            f"{name} came back as a {kind} of torch: write xp.exp(z) for torch.exp(z), and np.exp(z) in the slope"
+        )
+    if str(getattr(computed, "dtype", "")) in ("float32", "float16", "bfloat16"):
+        raise ValueError(
+            f"{name} came back as {computed.dtype} for z of float64: compute it in float64, without a cast and without "
+            "constants of another type"
+        )
+    broadcasts = part == "slope" and np.shape(computed) == ()  # which is noted, and breaks nothing
+    if (getattr(computed, "shape", None) == z.shape or broadcasts) and np.asarray(computed).dtype.kind in "iuf":
+        return np.broadcast_to(np.asarray(computed, dtype=np.float64), z.shape)
+    returned = f"{computed.dtype} of shape {computed.shape}" if hasattr(computed, "dtype") else f"a {kind}"
+    raise ValueError(
+        f"{name} must keep the shape of z, and be elementwise and real: for z of shape {z.shape} it returned "
+        f"{returned}; compute each entry from the same entry of z alone"
+    )

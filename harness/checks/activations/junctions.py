@@ -1,32 +1,104 @@
-"""Where the pieces of an activation meet: the z at which its formula or its claimed slope goes over to another branch.
+"""Junctions: the z at which formula or slope change to another piece, and what may be claimed there.
 
-Each of these places is added to the grid and judged for itself: what is right on both sides may be wrong there.
+Each junction is judged by itself, because what is right on both sides may be wrong there. Where the one-sided
+derivatives are equal, they are the slope. At a kink a slope is a convention: any number between them may be claimed.
 """
 
 import contextlib
+import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from harness.bounds.activation_bound import FORMULA_ERRORS, ActivationBound
 from harness.bounds.tolerances import MEANINGLESS, NEGLIGIBLE
-from harness.checks.activations.slope_oracles import SlopeFunction
-from harness.checks.activations.z_grid import distinct, floats_beside, is_near, shortest
+from harness.checks.activations.slope_oracles import SlopeFunction, is_known, one_sided_derivatives
+from harness.checks.activations.z_grid import BESIDE, GridPoints, distinct, floats_beside, is_near, shortest
 from reference.activations import Activation
-from reference.arithmetics.watched import Watched, watched
+from reference.arithmetics.branch_log import Watched, watched
+from reference.measured import MeasuredSlope
 from reference.namespaces import NUMPY
 
-HALVINGS = 64  # of a grid interval: down to neighbouring floats, unless at zero
-
-AROUND = 4  # floats on either side of a jump that tell it from a steep slope
-
-MOST = 200  # seams that are judged one by one; noise compared with noise may change its sign anywhere
+HALVINGS = 64  # of a grid interval: down to neighbouring floats, except at zero
+AROUND = 4  # floats on either side of a jump, over which a steep slope would change as much
+MOST = 200  # Junctions that are judged. A comparison of noise with noise may change its sign anywhere.
 
 JUMP = MEANINGLESS["float64"]
 """A slope or value that changes by less than this share between neighbouring floats has no jump there."""
 
+LIMIT_TOLERANCE = 2e-9  # one-sided derivatives are known to this share, beside rounding
 
-def find_seams(
+
+@dataclass(frozen=True)
+class Junction:
+    """A junction, what is claimed there, and what is known of its sides.
+
+    Attributes
+    ----------
+    z : float
+    left, right : the one-sided derivatives; NaN where they are not known well enough
+    claimed : the slope that the record claims there
+    jax : what JAX computes for the formula there; NaN where JAX cannot run it
+    declared : whether the record declares a kink there
+    error : how far off the one-sided derivatives and the claim may be
+    value_jumps : whether the value itself jumps there
+    """
+
+    z: float
+    left: float
+    right: float
+    claimed: float
+    jax: float
+    declared: bool
+    error: float = 0.0
+    value_jumps: bool = False
+
+    @property
+    def is_known(self) -> bool:
+        """Whether both one-sided derivatives are known."""
+        return not (math.isnan(self.left) or math.isnan(self.right))
+
+    @property
+    def jumps(self) -> bool:
+        """Whether the one-sided derivatives differ, or may."""
+        return not math.isclose(self.left, self.right, rel_tol=JUMP, abs_tol=2.0 * self.error)
+
+    @property
+    def is_pole(self) -> bool:
+        """Whether the slope grows without bound on both sides, in the same direction."""
+        return math.isinf(self.left) and self.left == self.right
+
+    @property
+    def is_allowed(self) -> bool:
+        """Whether the claim is a one-sided derivative or lies between both; where neither exists, any number is."""
+        if math.isnan(self.claimed) or not self.is_known or self.is_pole or self.value_jumps:
+            return not math.isnan(self.claimed)
+        low, high = sorted((self.left, self.right))
+        return low <= self.claimed <= high or any(
+            math.isclose(self.claimed, x, rel_tol=LIMIT_TOLERANCE, abs_tol=self.error) for x in (low, high)
+        )
+
+    @property
+    def nearest_allowed(self) -> float:
+        """The claimed slope if it is allowed, else the one-sided derivative that is nearer to it."""
+        return self.claimed if self.is_allowed else min(self.left, self.right, key=lambda x: abs(x - self.claimed))
+
+    @property
+    def follows_jax(self) -> bool:
+        """Whether the claim is what JAX computes; true, too, where JAX cannot run the formula."""
+        return math.isnan(self.jax) or math.isclose(self.claimed, self.jax, rel_tol=JUMP, abs_tol=self.error)
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-ready document."""
+        return vars(self) | {"jumps": self.jumps, "follows_jax": self.follows_jax}
+
+
+# -- where they are ----------------------------------------------------------------------------------------------------
+
+
+def find_junctions(
     f: Activation,
     z: np.ndarray,
     bound: ActivationBound,
@@ -34,16 +106,24 @@ def find_seams(
     known: Sequence[float] = (),
     suspects: Sequence[float] = (),
 ) -> list[float]:
-    """The declared kinks, and the z at which value or slope change their branch or jump; z is a sorted grid.
+    """The declared kinks, and the z at which value or slope change their branch or jump.
 
-    Some may be `known`, as from a proof, which sees what lies between the points of the grid, too. Of the floats beside
-    such a place the `suspects` are the ones to judge.
+    Parameters
+    ----------
+    z : (n,) array
+        A sorted grid.
+    slope_at : callable or None
+        The slope from the formula at any z.
+    known : sequence of float
+        Junctions that are known from elsewhere. A proof also sees what lies between the points of the grid.
+    suspects : sequence of float
+        Of the floats beside a known junction, those that are to be judged instead of it.
     """
 
     def claimed(z: np.ndarray) -> np.ndarray:
         return np.broadcast_to(np.asarray(f.slope(z.copy(), np.array(f(z.copy()))), dtype=float), z.shape)
 
-    found = [*switches(lambda Z: f.value(NUMPY, Z), z), *switches(lambda Z: f.slope(Z, _value(f, Z)), z)]
+    found = [*find_switches(lambda Z: f.value(NUMPY, Z), z), *find_switches(lambda Z: f.slope(Z, _value(f, Z)), z)]
     found += find_jumps(claimed, z, bound.claimed)
     found += find_jumps(slope_at, z, bound.formula) if slope_at else []
     nearest_to_zero = sorted([*found, *known], key=abs)[:MOST]
@@ -57,11 +137,11 @@ def _value(f: Activation, Z: Watched) -> Watched:
     return a
 
 
-def switches(formula: Callable[[Watched], object], z: np.ndarray) -> list[float]:
+def find_switches(formula: Callable[[Watched], object], z: np.ndarray) -> list[float]:
     """The z at which the two sides of a comparison in a formula are equal or change their order."""
     with contextlib.suppress(*FORMULA_ERRORS):
         signs = _signs(formula, z)
-        alone = np.array([_is_alone_in_zero(row) for row in signs], dtype=bool).reshape(signs.shape)
+        alone = np.array([_is_isolated_zero(row) for row in signs], dtype=bool).reshape(signs.shape)
         at_points = [float(place) for place in z[alone.any(axis=0)]]
         settled = ~alone & ~np.isnan(signs)
         rows, places = np.nonzero(settled[:, :-1] & settled[:, 1:] & (signs[:, :-1] != signs[:, 1:]))
@@ -82,7 +162,7 @@ def _signs(formula: Callable[[Watched], object], z: np.ndarray) -> np.ndarray:
     return np.array(rows, dtype=float).reshape(-1, z.size)
 
 
-def _is_alone_in_zero(signs: np.ndarray) -> np.ndarray:
+def _is_isolated_zero(signs: np.ndarray) -> np.ndarray:
     """Where a sign is zero and that of neither neighbour is."""
     zero = np.concatenate([[False], signs == 0.0, [False]])
     return zero[1:-1] & ~zero[:-2] & ~zero[2:]
@@ -91,14 +171,13 @@ def _is_alone_in_zero(signs: np.ndarray) -> np.ndarray:
 def find_jumps(function: Callable[[np.ndarray], np.ndarray], z: np.ndarray, noise: np.ndarray) -> list[float]:
     """The z at which a function jumps, between points of a sorted grid or on one.
 
-    Every grid interval is halved, keeping the half with the greater change: a smooth change vanishes on the way, and a
-    jump stays. One that is smaller than the smooth change across its grid interval may be missed. A function is steep,
-    and does not jump, where it changes as much within a few floats on either side.
+    Every grid interval is halved again and again, and the half with the greater change is kept. So a smooth change
+    vanishes, and a jump stays. A jump that is smaller than the smooth change across its interval may be missed.
 
     Parameters
     ----------
     function : callable
-        (n,) -> (n,), evaluated where it is asked.
+        (n,) -> (n,), evaluated anywhere.
     z, noise : (n,) arrays
         The grid, and how far rounding can move the function there.
     """
@@ -112,13 +191,69 @@ def find_jumps(function: Callable[[np.ndarray], np.ndarray], z: np.ndarray, nois
         high, at_high = np.where(in_low, middle, high), np.where(in_low, at_middle, at_high)
     size = np.where(np.isfinite(known), np.abs(known), 0.0).max(initial=0.0)
     change, largest = np.abs(at_high - at_low), np.maximum(np.abs(at_low), np.abs(at_high))
-    rounding = 4.0 * np.minimum(noise[:-1], noise[1:])  # the lower, because on a kink it is the jump itself
+    rounding = 4.0 * np.minimum(noise[:-1], noise[1:])  # the smaller, because on a kink the noise is the jump itself
     allowed = np.maximum(JUMP * np.maximum(largest, NEGLIGIBLE * size), rounding)
-    # a bracket that is still wide holds a smooth function that grows without bound towards zero
+    # an interval that stays wide holds a smooth function that grows without bound towards zero
     narrow = (high - low <= 4.0 * np.spacing(np.maximum(np.abs(low), np.abs(high)))) | (low <= 0.0) & (high >= 0.0)
     found = np.isfinite(change) & (change > allowed) & narrow
     low, high, at_low, at_high = (each[found] for each in (low, high, at_low, at_high))
-    beside = (function(floats_beside(z, count)) for z, count in ((low, -AROUND), (high, AROUND)))
-    nearby = [np.abs(at - known) for at, known in zip(beside, (at_low, at_high))] if low.size else [np.zeros(0)]
+    if not low.size:
+        return []
+    # a function is steep, and does not jump, where it changes as much within a few floats on either side
+    beside = zip(((low, -AROUND), (high, AROUND)), (at_low, at_high))
+    nearby = [np.abs(function(floats_beside(z, count)) - at) for (z, count), at in beside]
     jumps = ~(np.min(nearby, axis=0) >= change[found])
     return distinct([shortest(float(a), float(b)) for a, b in zip(low[jumps], high[jumps])])
+
+
+def find_value_jumps(f: Activation, z: np.ndarray, bound: ActivationBound) -> list[float]:
+    """The places at which the value itself jumps."""
+    return find_jumps(lambda z: np.asarray(f(z.copy()), dtype=float), z, bound.value)
+
+
+# -- what may be claimed there -----------------------------------------------------------------------------------------
+
+
+def measure_junctions(
+    points: GridPoints, bound: ActivationBound, slope_at: SlopeFunction | None, by_jax: MeasuredSlope | None
+) -> list[Junction]:
+    """Every junction at which the value is finite, with what is claimed there and its one-sided derivatives.
+
+    0.0 and -0.0 are one number, and a slope is claimed at both: a claim that is not allowed is preferred.
+    """
+    at = np.flatnonzero(points.at_junctions & np.isfinite(points.a))
+    z = points.z[at]
+    if not z.size:
+        return []
+    left, right = one_sided_derivatives(points.f, z, slope_at)
+    known = is_known(left) & is_known(right)
+    error = left[1] + right[1] + _rounding_nearby(points, bound)[at]
+    left, right = (np.where(np.abs(slope) <= off, 0.0, slope) for slope, off in (left, right))
+    jumps = [*points.jumps, *find_value_jumps(points.f, points.z, bound)]
+    junctions = [
+        Junction(
+            float(place),
+            *(float(slope[i]) if known[i] else math.nan for slope in (left, right)),
+            claimed=float(points.slope[at[i]]),
+            jax=float(by_jax.slope[at[i]]) if by_jax else math.nan,
+            declared=is_near(place, points.f.kinks),
+            error=float(error[i]) if known[i] and math.isfinite(error[i]) else 0.0,
+            value_jumps=is_near(place, jumps),
+        )
+        for i, place in enumerate(z)
+    ]
+    at_minus_zero = [replace(one, claimed=points.slope_at_minus_zero) if one.z == 0.0 else one for one in junctions]
+    pairs = zip(junctions, at_minus_zero)
+    return [other if one.is_allowed and not other.is_allowed else one for one, other in pairs]
+
+
+def _rounding_nearby(points: GridPoints, bound: ActivationBound) -> np.ndarray:
+    """What rounding can do to the claim at each z and to the formula's slopes on both sides.
+
+    Bounds are taken a little beside each z, because on a junction itself they span both pieces.
+    """
+    last = points.z.size - 1
+    beside = [np.minimum(np.searchsorted(points.z, points.z + step), last) for step in (-BESIDE, BESIDE)]
+    claimed = np.min([bound.claimed, *(bound.claimed[i] for i in beside)], axis=0)
+    on_sides = np.max([bound.formula[i] for i in beside], axis=0)
+    return claimed + np.where(np.isfinite(on_sides), on_sides, 0.0)

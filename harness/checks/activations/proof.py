@@ -1,12 +1,12 @@
-"""Proof, for every z and not on a grid alone, that a claimed slope is the derivative of the formula.
+"""Proof, for every z and not only on a grid, that a claimed slope is the derivative of the formula.
 
-Both are run as they stand on cells of z, on which Taylor models enclose all that they can be, the rounding of float64
+Formula and claim are run as they stand on cells of z. Taylor models enclose all their values there, rounding of float64
 included (`reference.arithmetics.taylor`). A cell is proved where the claim minus the derivative is enclosed within
-`ALLOWED`. One that is not is split: where a comparison changes on it, or else into equal parts. Cells of a few floats,
-such as those at a seam, and those beside zero are gone through in ball arithmetic (`points`).
+`ALLOWED`. A cell that is not proved is split, where a comparison changes on it or else into equal parts. Cells of a few
+floats, such as those at a junction, and cells beside zero are decided in ball arithmetic (`proof_cells`).
 
-What remains is left to sampling, and said so. A proof accuses nobody: it names z at which the claim looks wrong
-(`Proof.suspects`), and the check puts these to its oracles like any other z.
+What remains is left to sampling, and the report says so. A proof accuses nobody: it names z at which the claim looks
+wrong (`Proof.suspects`), and the check gives these to its oracles like any other z.
 """
 
 from dataclasses import dataclass
@@ -16,51 +16,55 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from harness.bounds.activation_bound import FORMULA_ERRORS
-from harness.checks.activations import proof_cells
-from harness.checks.activations.proof_cells import FLOATS, Cells, count, stretches_of, without_places
-from harness.checks.activations.proof_points import ALLOWED, go_through
-from harness.checks.activations.z_grid import SHOWN, TINY, stretch_in_words
-from harness.wording import first_few
+from harness.checks.activations.proof_cells import (
+    ALLOWED,
+    FLOATS,
+    Cells,
+    count_floats,
+    cut_at,
+    decide_with_balls,
+    is_steep,
+    join_cells,
+    split_cells,
+    without_places,
+)
+from harness.checks.activations.z_grid import OF_Z, TINY, Notation
+from harness.facts.fact import Fact, note
+from harness.facts.kinds import Kind
 from reference.activations import Activation
 from reference.arithmetics.companion import NoRule, first_line
 from reference.arithmetics.taylor.branches import switches
-from reference.arithmetics.taylor.models import Taylor, variable
-from reference.arithmetics.taylor.rules import derivative_of
+from reference.arithmetics.taylor.taylor_functions import derivative_of
+from reference.arithmetics.taylor.taylor_model import Taylor, variable
 from reference.namespaces import NUMPY
 
-INSIDE = 30.0  # |z| up to which no z is to be left out
-
-FAR = 1e6  # |z| up to which the proof is carried on where it goes
+INSIDE = 30.0  # |z| up to which the proof should leave no z out
+FAR = 1e6  # |z| up to which the proof continues where it succeeds
 
 STARTING, STARTING_FAR = 256, 16
 """Cells to begin with: most formulas curve on a scale of 1, and are proved on cells of a quarter at once."""
 
 WORK, WORK_FAR = 16_384, 4_096
-"""Cells that are looked at before the rest is left: 0.01 ms each for a short formula."""
+"""Cells that are looked at before the rest is left to sampling: 0.01 ms each for a short formula."""
 
-PASSES = 20  # how often cells are split: in 8 parts each time there would be 1e18
-
-NEGLIGIBLE = 1e-100  # |z| below which cells are not split any more; many are proved all the same
-
-HOPELESS = 2  # splits in a row that gained too little: what remains is rounding
-
-GAINED = 0.5  # a cell's error over that of the cell it comes from, if that was worth while
-
-SAMPLES = 5  # of each stretch that is wrong
-
+PASSES = 20  # How often cells are split. In 8 parts each time there would be 1e18 of them.
+NEGLIGIBLE = 1e-100  # |z| below which cells are not split any more
+HOPELESS = 2  # after so many splits in a row that gained too little, what remains is rounding
+GAINED = 0.5  # a split has gained enough if the error of a part is at most this share of its cell's
+SAMPLES = 5  # of each stretch that is wrong, so many z are suspects; and so many stretches have some
 JUST_BESIDE = 1e-9  # half-widths beside a cell, where rounding may still change a comparison on it
+DIGITS = 10  # decimals to which a place is rounded where a comparison changes: most of them are round numbers
 
-DIGITS = 10  # places where comparisons change are mostly round numbers
-
-CONSTANTS = 1e3  # times a model's width, and this much more: for constants that were rounded before it saw them
+CONSTANTS = 1e3
+"""Widens a model for constants that were rounded before the model was made; `SETTLED` is added for the same reason."""
 
 SETTLED = 1e-12
 
 
-def rounding_of_claim(f: Activation, z: np.ndarray, bound: np.ndarray) -> np.ndarray:
-    """A bound on what rounding can do to the claim at each z, where models show a given one to be far too wide.
+def bound_rounding_of_claim(f: Activation, z: np.ndarray, bound: np.ndarray) -> np.ndarray:
+    """The smaller of a given bound on the claim's rounding at each z, and one by Taylor models of single floats.
 
-    Running errors leave ``a > 0`` undecided at a = 0; a model of the one float knows that a is exactly zero.
+    Running errors leave ``a > 0`` undecided at a = 0. A model of that one float knows that a is exactly zero.
     """
     try:
         value, _ = derivative_of(partial(f.value, NUMPY), variable(z, z))
@@ -77,10 +81,10 @@ class Proof:
     Attributes
     ----------
     left : the stretches of [-30, 30] that are not proved
-    far : from where to where all z beyond that are proved; (-30, 30) if none are
+    far : from where to where all z beyond [-30, 30] are proved, too; (-30, 30) if none are
     suspects : z at which the claim is further than `ALLOWED` from the derivative
-    places : z at which comparisons in the formula or the claim change, as far as they were met
-    kinks : those that the record declares within [-30, 30]; nothing is said of these themselves
+    places : z at which comparisons in the formula or the claim were seen to change
+    kinks : the declared kinks within [-30, 30], where nothing is proved
     reason : why nothing could be proved, if so
     """
 
@@ -93,38 +97,30 @@ class Proof:
 
     @property
     def complete(self) -> bool:
-        """Whether all z in [-30, 30] are proved, but for the declared kinks."""
+        """Whether all z in [-30, 30] except the declared kinks are proved."""
         return not self.left
 
-    def __str__(self) -> str:
-        if self.reason:
-            return f"for no z, all are left to sampling ({self.reason})"
-        within = f"z in [{-INSIDE:g}, {INSIDE:g}]"
-        if self.left == ((-INSIDE, INSIDE),):
-            return "for no z, all are left to sampling"
-        if not self.complete:
-            left = first_few(self.left, SHOWN, "more places", name=_in_words)
-            return f"for {within} but not for {left}, which is left to sampling"
-        kinks = " but the kinks" if self.kinks else ""
-        low, high = self.far
-        if (low, high) == (-INSIDE, INSIDE):
-            return f"for all {within}{kinks}"
-        return f"for all {within}{kinks}, and {f'to ±{FAR:g}' if high == -low == FAR else f'from {low:g} to {high:g}'}"
+    def stretch(self, notation: Notation = OF_Z) -> str:
+        """From where to where all z are proved, of a complete proof."""
+        return f"{notation.stretch(*self.far)}{' except kinks' if self.kinks else ''}"
+
+    def to_facts(self, notation: Notation = OF_Z) -> list[Fact]:
+        """What is left to sampling within [-30, 30], if anything is."""
+        if self.complete:
+            return []
+        # a stretch of floats that are next to zero is zero
+        stretches = ((0.0, 0.0) if max(map(abs, ends)) <= TINY else ends for ends in self.left)
+        reason = {"reason": self.reason} if self.reason else {}
+        return [note(Kind.LEFT_TO_SAMPLING, *(notation.stretch(*ends) for ends in stretches), **reason)]
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready document."""
         return vars(self) | {"complete": self.complete, "allowed": ALLOWED}
 
 
-def _in_words(ends: tuple[float, float]) -> str:
-    """A stretch; one of floats that are next to zero is zero."""
-    low, high = ends
-    return stretch_in_words(low, high) if max(abs(low), abs(high)) > TINY else "z = 0"
-
-
 @lru_cache(maxsize=64)
 def prove(f: Activation) -> Proof:
-    """As much of a record as goes: tens of milliseconds for the first call with it, nothing after that."""
+    """Prove as much of a record as possible. The first call takes tens of milliseconds, and others nothing."""
     with np.errstate(all="ignore"):
         try:
             return _prove(f)
@@ -134,8 +130,9 @@ def prove(f: Activation) -> Proof:
 
 def _prove(f: Activation) -> Proof:
     inside = _refine(f, without_places(np.linspace(-INSIDE, INSIDE, STARTING + 1), f.kinks), WORK)
+    # further out formulas flatten, and a few cells on a logarithmic scale are enough
     edges = np.geomspace(INSIDE, FAR, STARTING_FAR + 1)
-    beyond = _refine(f, _joined([without_places(ends, f.kinks) for ends in (-edges[::-1], edges)]), WORK_FAR)
+    beyond = _refine(f, _concatenate([without_places(ends, f.kinks) for ends in (-edges[::-1], edges)]), WORK_FAR)
     return Proof(
         left=tuple(inside.left),
         far=(
@@ -155,43 +152,46 @@ class _Refined(NamedTuple):
 
 
 def _refine(f: Activation, start: Cells, work: int) -> _Refined:
-    """Prove cells, splitting those that are not proved, until none is left, one is wrong, or the work is done."""
+    """Prove cells, and split those that are not proved, until none is left, one is wrong, or `work` cells were seen."""
     low, high = start
     before, stale = np.full(low.shape, np.inf), np.zeros(low.shape, dtype=int)
     given_up: list[Cells] = []
     wrong: list[Cells] = []
     places: set[float] = set()
     for _ in range(PASSES):
-        seen = _look(f, low, high)
+        seen = _enclose(f, low, high)
         work -= low.size
         wrong.append((low[seen.wrong], high[seen.wrong]))
         places.update(seen.place[~np.isnan(seen.place)].tolist())
-        gained = (
-            (seen.error < GAINED * before) | ~np.isfinite(seen.error) | seen.undecided | proof_cells.is_steep(low, high)
-        )
+        # a split that hardly lowers the error is stale, unless an enclosure failed, a branch is open, or zero is near
+        gained = (seen.error < GAINED * before) | ~np.isfinite(seen.error) | seen.undecided | is_steep(low, high)
         stale = np.where(gained, 0, stale + 1)
         is_open = ~seen.proved & ~seen.wrong
-        tiny = (count(low, high) <= FLOATS) | (np.maximum(np.abs(low), np.abs(high)) <= NEGLIGIBLE)
+        # single floats and cells beside zero are left to balls, which need no width
+        tiny = (count_floats(low, high) <= FLOATS) | (np.maximum(np.abs(low), np.abs(high)) <= NEGLIGIBLE)
         done = is_open & (tiny | (stale >= HOPELESS))
         given_up.append((low[done], high[done]))
         low, high, before, stale = _split(seen, low, high, stale, is_open & ~done)
-        if not low.size or work < low.size or wrong[-1][0].size:
+        if not low.size or work < low.size or wrong[-1][0].size:  # one wrong cell is enough for suspects
             break
-    wrong_low, wrong_high = _joined(wrong)
-    low, high, suspects = go_through(f, *_joined([*given_up, (low, high)]))
-    for first, last in stretches_of(wrong_low, wrong_high)[:SAMPLES]:
+    wrong_low, wrong_high = _concatenate(wrong)
+    low, high, suspects = decide_with_balls(f, *_concatenate([*given_up, (low, high)]))
+    for first, last in join_cells(wrong_low, wrong_high)[:SAMPLES]:
         suspects += np.linspace(first, last, SAMPLES + 2)[1:-1].tolist()
-    left = stretches_of(np.concatenate([low, wrong_low]), np.concatenate([high, wrong_high]))
+    left = join_cells(np.concatenate([low, wrong_low]), np.concatenate([high, wrong_high]))
     return _Refined(left, suspects, places)
 
 
-def _joined(parts: list[Cells]) -> Cells:
+def _concatenate(parts: list[Cells]) -> Cells:
     low, high = (np.concatenate(ends) for ends in zip(*parts))
     return low, high
 
 
-class _Seen(NamedTuple):
-    """What is known of each cell: a bound on the error; whether a comparison changes, and at which z, or NaN."""
+class _Enclosed(NamedTuple):
+    """Of each cell: whether the claim is right or wrong on all of it, an error bound, and where a comparison changes.
+
+    `place` is NaN where no comparison changes.
+    """
 
     proved: np.ndarray
     wrong: np.ndarray
@@ -200,16 +200,17 @@ class _Seen(NamedTuple):
     place: np.ndarray
 
 
-def _look(f: Activation, low: np.ndarray, high: np.ndarray) -> _Seen:
+def _enclose(f: Activation, low: np.ndarray, high: np.ndarray) -> _Enclosed:
     z = variable(low, high)
     with switches() as found:
         value, derivative = derivative_of(partial(f.value, NUMPY), z)
         claim = Taylor.lifted(f.slope(z, value))
     _require_enclosed(f, z.value, value, claim)
+    # enclosing the difference keeps what claim and derivative have in common; two separate bounds would lose it
     difference = claim - derivative
     least, error = _smallest_and_largest(difference)
     smallest, largest = _smallest_and_largest(derivative)
-    return _Seen(
+    return _Enclosed(
         proved=np.broadcast_to(error <= ALLOWED * np.maximum(1.0, smallest), low.shape),
         wrong=np.broadcast_to(least > ALLOWED * np.maximum(1.0, largest), low.shape),
         error=np.broadcast_to(error, low.shape),
@@ -219,25 +220,26 @@ def _look(f: Activation, low: np.ndarray, high: np.ndarray) -> _Seen:
 
 
 def _smallest_and_largest(x: Taylor) -> tuple[np.ndarray, np.ndarray]:
-    """Bounds on |x|; NaN where nothing is known."""
+    """The ends of |x|; NaN where nothing is known."""
     sizes = np.sort(np.abs([x.low, x.high]), axis=0)
     return np.where(x.low * x.high <= 0.0, 0.0, sizes[0]), sizes[1]
 
 
 def _require_enclosed(f: Activation, z: np.ndarray, value: Taylor, claim: Taylor) -> None:
-    """Raise `NoRule` where NumPy computes what the enclosures exclude: a formula that tells kinds of arrays apart."""
+    """Raise `NoRule` where NumPy's result lies outside an enclosure: the formula branches on the kind of array."""
     a = f(z.copy())
+    # an enclosure that excludes the computed number encloses another function
     for computed, enclosure in ((a, value), (f.slope(z.copy(), np.array(a)), claim)):
         known = ~np.isnan(enclosure.low) & ~np.isnan(enclosure.high)
         if np.any(known & ~((enclosure.low <= computed) & (computed <= enclosure.high))):
-            raise NoRule("its branches are not taken by where")
+            raise NoRule("it branches on something else than xp.where")
 
 
 def _places(found: list[np.ndarray], low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """Of the comparisons that change on each cell the first one's z, as a round number where it is within rounding."""
+    """The z of the first comparison that changes on each cell, as a round number where that is within rounding."""
     place = np.full(low.shape, np.nan)
     for t in found:
-        z = 0.5 * (low + high) + 0.5 * (high - low) * t
+        z = 0.5 * (low + high) + 0.5 * (high - low) * t  # t in [-1, 1] is the place on the cell
         round_z = np.round(z, DIGITS) + 0.0  # no negative zero
         z = np.where(np.abs(z - round_z) <= 1e-15 * (1.0 + np.abs(low) + np.abs(high)), round_z, z)
         within = np.abs(t) <= 1.0 + JUST_BESIDE
@@ -245,16 +247,16 @@ def _places(found: list[np.ndarray], low: np.ndarray, high: np.ndarray) -> np.nd
     return place
 
 
-def _split(seen: _Seen, low: np.ndarray, high: np.ndarray, stale: np.ndarray, chosen: np.ndarray):
-    """The chosen cells in parts, with the error of the cell that each part comes from and how often that was stale."""
-    at = chosen & (low <= seen.place) & (seen.place <= high)  # where it has not been cut already
+def _split(seen: _Enclosed, low: np.ndarray, high: np.ndarray, stale: np.ndarray, chosen: np.ndarray):
+    """The chosen cells in parts, each with the error of its cell and how often in a row that gained too little."""
+    at = chosen & (low <= seen.place) & (seen.place <= high)  # unless the place lies in another part already
     in_parts = chosen & ~at
-    cut_low, cut_high = proof_cells.cut_at(low[at], high[at], seen.place[at])
-    part_low, part_high, parts = proof_cells.split(low[in_parts], high[in_parts])
+    cut_low, cut_high = cut_at(low[at], high[at], seen.place[at])
+    part_low, part_high, parts = split_cells(low[in_parts], high[in_parts])
     fresh = np.full(cut_low.shape, np.inf), np.zeros(cut_low.shape, dtype=int)
-    handed_on = [np.tile(each[in_parts], parts) for each in (seen.error, stale)]
+    inherited = [np.tile(each[in_parts], parts) for each in (seen.error, stale)]
     return (
         np.concatenate([cut_low, part_low]),
         np.concatenate([cut_high, part_high]),
-        *(np.concatenate([new, old]) for new, old in zip(fresh, handed_on)),
+        *(np.concatenate([new, old]) for new, old in zip(fresh, inherited)),
     )

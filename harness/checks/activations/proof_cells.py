@@ -1,23 +1,38 @@
-"""Cells of z: stretches [low, high] between two floats, both included, that are split until they are few floats.
+"""Cells of z in a proof: how they are split, and those of a few floats or beside zero, which ball arithmetic decides.
 
-All are arrays of shape (n,). Where cells are cut at a place, no float lies in two of them or in none.
+A cell [low, high] lies between two floats, both included; arrays hold one cell an entry, (n,). Where cells are cut at a
+place, no float lies in two of them or in none. Balls have as many bits as it takes, so they know on which side of a
+comparison a float lies. They also know that min(0, exp(z) - 1) is its second branch for every z < 0, although in
+float64 the difference rounds to zero.
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
+from harness.bounds.activation_bound import FORMULA_ERRORS
+from harness.checks.activations.z_grid import TINY, floats_beside, sides
+from reference.activations import Activation
+from reference.arithmetics.taylor.taylor_functions import derivative_of
+from reference.arithmetics.taylor.taylor_model import Taylor, variable
+from reference.namespaces import NUMPY
+from reference.oracles import ball_arithmetic
+
 AROUND = 8  # floats on either side of a place where a comparison changes, which rounding may move
+FLOATS = 2 * AROUND + 1  # a cell of so many floats, or fewer, is not split
+PARTS = 8  # the most parts that one cell is split into
+TOGETHER = 256  # cells that one pass should have: it costs hardly more for them than for one
+STEEP = 8.0  # a cell whose ends have a larger quotient reaches towards zero, and is split into parts of this quotient
 
-FLOATS = 2 * AROUND + 1  # a cell of so many, or fewer, is not split
+ALLOWED = 1e-9
+"""Largest error of a claimed slope, over the larger of 1 and the slope. Seven digits above a rounding, so that a right
+slope may round many times; and a tenth of what would show in float32."""
 
-PARTS = 8  # of one cell, at most
-
-TOGETHER = 256
-"""Cells that one pass should have: it costs hardly more for them than for one."""
-
-STEEP = 8.0
-"""A cell whose ends have a larger quotient lies at zero, and is split into parts of this quotient, and the rest."""
+ONE_BY_ONE = 256  # floats of small cells that are decided one by one
+SAMPLED = 24  # larger cells of which the middle is looked at
+BESIDE_ZERO = 1e-9  # |z| of cells that balls decide as a whole, because no slope changes by much on them
+QUOTIENT = 2.0**16  # of the ends of such a cell: from `BESIDE_ZERO` to the smallest float there are 66 of them
 
 Cells = tuple[np.ndarray, np.ndarray]
 
@@ -35,9 +50,11 @@ def float_at(number: np.ndarray) -> np.ndarray:
     return np.where(number < 0, _LEAST - number, number).astype(np.int64).view(np.float64)
 
 
-def count(low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """How many floats a cell has."""
-    return (number_of(high) - number_of(low)).view(np.uint64) + 1.0  # what is lost at 2**63 is nothing at 2**64
+def count_floats(low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """How many floats a cell contains."""
+    return (number_of(high) - number_of(low)).view(
+        np.uint64
+    ) + 1.0  # beyond 2**53 the sum is rounded, which does no harm
 
 
 def floats_of(low: np.ndarray, high: np.ndarray) -> np.ndarray:
@@ -45,8 +62,8 @@ def floats_of(low: np.ndarray, high: np.ndarray) -> np.ndarray:
     return float_at(np.arange(number_of(low).item(), number_of(high).item() + 1))
 
 
-def cut_at(low: np.ndarray, high: np.ndarray, place: np.ndarray, without: bool = False) -> Cells:
-    """Cells below, about and above one place in each; `without` the place itself."""
+def cut_at(low: np.ndarray, high: np.ndarray, place: np.ndarray, *, without: bool = False) -> Cells:
+    """Cells below, around and above one place in each; `without` the place itself."""
     at = number_of(place)
     first, last = np.maximum(at - AROUND, number_of(low)), np.minimum(at + AROUND, number_of(high))
     about = [(first, at - 1), (at + 1, last)] if without else [(first, last)]
@@ -56,7 +73,7 @@ def cut_at(low: np.ndarray, high: np.ndarray, place: np.ndarray, without: bool =
 
 
 def without_places(edges: np.ndarray, places: Sequence[float]) -> Cells:
-    """The cells between sorted edges, but for some places, each of which has cells of a few floats beside it."""
+    """The cells between sorted edges without some places. Each place has cells of a few floats on either side."""
     low, high = edges[:-1], edges[1:]
     for place in places:
         inside = (low <= place) & (place <= high)
@@ -66,13 +83,13 @@ def without_places(edges: np.ndarray, places: Sequence[float]) -> Cells:
 
 
 def is_steep(low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """Whether a cell reaches from the neighbourhood of zero, on a logarithmic scale, to somewhere else."""
+    """Whether the ends of a cell differ by orders of magnitude, so that it reaches towards zero."""
     nearer, further = np.minimum(np.abs(low), np.abs(high)), np.maximum(np.abs(low), np.abs(high))
     return (np.sign(low) == np.sign(high)) & (further > STEEP * nearer)
 
 
-def split(low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
-    """Each cell in as many parts as a pass has room for; and how many that is."""
+def split_cells(low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
+    """Each cell in as many parts as one pass has room for, and their number."""
     parts = int(np.clip(TOGETHER // max(low.size, 1), 2, PARTS))
     counted = np.arange(parts + 1.0)[:, np.newaxis]
     edges = low + (high - low) * (counted / parts)
@@ -83,8 +100,8 @@ def split(low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray, in
     return edges[:-1].ravel(), edges[1:].ravel(), parts
 
 
-def stretches_of(low: np.ndarray, high: np.ndarray) -> list[tuple[float, float]]:
-    """Cells that follow each other as one stretch."""
+def join_cells(low: np.ndarray, high: np.ndarray) -> list[tuple[float, float]]:
+    """Cells that follow each other, joined to stretches."""
     stretches: list[tuple[float, float]] = []
     for i in np.lexsort((high, low)):
         start, end = float(low[i]), float(high[i])
@@ -93,3 +110,128 @@ def stretches_of(low: np.ndarray, high: np.ndarray) -> list[tuple[float, float]]
         else:
             stretches.append((start, end))
     return stretches
+
+
+# -- cells in ball arithmetic ------------------------------------------------------------------------------------------
+
+
+def decide_with_balls(f: Activation, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray, list[float]]:
+    """The cells that remain when ball arithmetic has decided small ones, and the z at which the claim is wrong.
+
+    Cells of a few floats are decided float by float. Of larger ones the middle is looked at, as far as there is room.
+    """
+    low, high = _without_proved_beside_zero(f, low, high)
+    order = np.argsort(count_floats(low, high))
+    low, high = low[order], high[order]
+    sizes = count_floats(low, high)
+    through = (sizes <= FLOATS) & (np.cumsum(sizes) <= ONE_BY_ONE)
+    larger = np.flatnonzero(~through)
+    sampled = larger[:: len(larger) // SAMPLED + 1]
+    looked_at = [*np.flatnonzero(through), *sampled]
+    z = [floats_of(low[i], high[i]) if through[i] else np.array([0.5 * low[i] + 0.5 * high[i]]) for i in looked_at]
+    if not z:
+        return low, high, []
+    owner, each = np.repeat(looked_at, [len(part) for part in z]), np.concatenate(z)
+    right, wrong = _decide(f, each)
+    proved = through & (np.bincount(owner[~right], minlength=low.size) == 0)
+    is_normal = (np.abs(each) >= TINY) | (each == 0.0)  # XLA flushes other floats to zero, so they accuse nobody
+    return low[~proved], high[~proved], each[wrong & is_normal].tolist()
+
+
+def _decide(f: Activation, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where the claim is certainly within `ALLOWED`, and where it certainly is not, by ball arithmetic."""
+    a = np.array(f(z.copy()))
+    claimed = np.broadcast_to(f.slope(z.copy(), a), z.shape)
+    slope, error = _true_slope(f, z)
+    allowed, apart = ALLOWED * np.maximum(1.0, np.abs(slope)), np.abs(claimed - slope)
+    known = np.isfinite(slope) & np.isfinite(error) & np.isfinite(a) & ~np.isin(z, f.kinks)
+    right = known & (apart + error <= allowed) | _is_of_either_side(f, z, claimed)
+    return right, known & ~right & ~(apart - error <= allowed)  # NaN is wrong
+
+
+def _is_of_either_side(f: Activation, z: np.ndarray, claimed: np.ndarray) -> np.ndarray:
+    """Where a claim is a one-sided derivative at a declared kink that rounding may move past z."""
+    either = np.zeros(z.shape, dtype=bool)
+    for kink in f.kinks:
+        near = (np.abs(number_of(z) - number_of(np.array(kink))) <= AROUND) & (z != kink)
+        if near.any():
+            _, slope, error = _slopes(
+                f, np.array([floats_beside(np.array(kink), side * AROUND) for side in (-2.0, 2.0)])
+            )
+            apart = np.abs(claimed - slope[:, np.newaxis]) + error[:, np.newaxis]
+            either |= near & np.any(apart <= ALLOWED * np.maximum(1.0, np.abs(slope))[:, np.newaxis], axis=0)
+    return either
+
+
+def _true_slope(f: Activation, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """f'(z) and how far off it may be; at a junction, where enclosures are wide, the common limit of both sides."""
+    value, slope, error = _slopes(f, z)
+    junctions = np.flatnonzero(~(error <= ALLOWED))
+    if not junctions.size:
+        return slope, error
+    beside = [_slopes(f, side) for side in np.array([sides(x) for x in z[junctions]]).reshape(-1, 2).T]
+    (left_value, left, left_error), (right_value, right, right_error) = beside
+    middle = np.where(np.isnan(value), f(z.copy()), value)[
+        junctions
+    ]  # where a dropped branch has a pole, balls have no value
+    apart = np.maximum(np.abs(left_value - middle), np.abs(right_value - middle))
+    reach = 0.5 * np.abs(left - right) + left_error + right_error
+    smooth = (apart <= ALLOWED) & (reach <= 0.1 * ALLOWED)
+    slope[junctions] = np.where(smooth, 0.5 * (left + right), slope[junctions])
+    error[junctions] = np.where(smooth, reach, error[junctions])
+    return slope, error
+
+
+def _slopes(f: Activation, z: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Value, slope and the slope's error at each z: by balls, or by Taylor models where balls cannot run f."""
+    try:
+        true = ball_arithmetic.slope(f, z)
+    except FORMULA_ERRORS:
+        return _by_taylor(f, z)
+    return true.value, true.slope, true.error
+
+
+def _by_taylor(f: Activation, z: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    beside = (
+        np.nextafter(z, -np.inf),
+        np.nextafter(z, np.inf),
+    )  # so wide that a comparison which changes at z is undecided
+    value, slope = derivative_of(partial(f.value, NUMPY), variable(*beside))
+    reach = 0.5 * (slope.high - slope.low) * (1.0 + 1e-12)
+    answers = (0.5 * value.low + 0.5 * value.high, 0.5 * slope.low + 0.5 * slope.high, reach)
+    a, middle, error = (np.broadcast_to(answer, z.shape).copy() for answer in answers)
+    return a, middle, error
+
+
+def _without_proved_beside_zero(f: Activation, low: np.ndarray, high: np.ndarray) -> Cells:
+    """The cells without those beside zero that balls prove as a whole, scale by scale."""
+    beside = (np.sign(low) == np.sign(high)) & (np.maximum(np.abs(low), np.abs(high)) <= BESIDE_ZERO)
+    scales = [_split_by_scale(*ends) for ends in join_cells(low[beside], high[beside])]
+    if not scales:
+        return low, high
+    at_scale = [np.concatenate(ends) for ends in zip(*scales)]
+    proved = _is_proved(f, *at_scale)
+    left_low, left_high = (part[~proved] for part in at_scale)
+    return np.concatenate([low[~beside], left_low]), np.concatenate([high[~beside], left_high])
+
+
+def _split_by_scale(low: float, high: float) -> Cells:
+    """A cell on one side of zero, in parts whose ends have at most the quotient `QUOTIENT`."""
+    near, far = sorted((abs(low), abs(high)))
+    edges = [far]
+    while edges[-1] > QUOTIENT * near:
+        edges.append(edges[-1] / QUOTIENT)
+    ends = np.array([*edges, near]) * np.sign(high)
+    return np.minimum(ends[:-1], ends[1:]), np.maximum(ends[:-1], ends[1:])
+
+
+def _is_proved(f: Activation, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Which cells enclose a difference between claim and derivative of at most `ALLOWED`."""
+    try:
+        least, most = ball_arithmetic.slopes_on(f, low, high)
+        z = variable(low, high)
+        claim = Taylor.lifted(f.slope(z, Taylor.lifted(f.value(NUMPY, z))))
+    except FORMULA_ERRORS:
+        return np.zeros(low.shape, dtype=bool)
+    smallest = np.where(least * most > 0.0, np.minimum(np.abs(least), np.abs(most)), 0.0)
+    return np.maximum(claim.high - least, most - claim.low) <= ALLOWED * np.maximum(1.0, smallest)

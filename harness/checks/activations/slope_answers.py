@@ -1,77 +1,165 @@
-"""What the claim, its oracles and the sides of its seams answer at each z, compared with each other."""
+"""What the claim, its oracles and the one-sided derivatives say of the slope at each z, compared and judged."""
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from harness.bounds.activation_bound import ActivationBound
 from harness.bounds.tolerances import MEANINGLESS, NEGLIGIBLE
-from harness.checks.activations.activation_subject import CLAIMED, SIDES, ActivationSlope, GridPoints
-from harness.checks.activations.one_sided_slopes import Kink
-from harness.checks.activations.slope_oracles import ORACLES
-from harness.checks.activations.z_grid import TINY
+from harness.checks.activations.junctions import Junction
+from harness.checks.activations.likely_bugs import ClaimedSlope, find_likely_bugs
+from harness.checks.activations.proof import Proof
+from harness.checks.activations.slope_oracles import ORACLES, OracleSlopes, SlopeFunction
+from harness.checks.activations.z_grid import BRIDGED, OF_Z, TINY, GridPoints, Notation
+from harness.facts.fact import Fact, note
+from harness.facts.kinds import Kind
 from harness.sources.source_table import SOURCES
-from harness.verdict.comparison import Answer, Pair, compare, compare_all
-from harness.verdict.consensus import Consensus, find_consensus
+from harness.verdict.comparison import Answer, Block, Pair, compare, compare_all
+from harness.verdict.consensus import Consensus, Policy, Vote, find_consensus
+from harness.verdict.subject import Subject
 from reference.measured import MeasuredSlope
+
+CLAIMED, ONE_SIDED = "slope", "one-sided derivative"
 
 FAMILIES = {name: SOURCES[name].family for name in ORACLES}
 
 SAMPLED = 1e3
-"""A bound that was sampled and not derived may be too narrow by much."""
+"""A rounding error that was sampled, and not bounded, may be too small by much. It is widened by this factor."""
+
+STRETCHES = (6.0, 30.0)  # |z| up to which slopes are of one size: how sharp a bound is, is measured against that size
 
 
-def _trust(bound: ActivationBound) -> float:
-    """What a bound is to be multiplied with before anybody is accused by it."""
+# -- the subject that is judged ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class ActivationSlope(Subject):
+    """The claimed slope at each z of a grid, in stretches of |z|.
+
+    Attributes
+    ----------
+    points : GridPoints
+    slope_at : the slope from the formula at any z
+    proof : Proof or None
+    notation : the names to report in
+    facts, details, picture
+        As of any `Subject`.
+    """
+
+    points: GridPoints
+    slope_at: SlopeFunction | None = None
+    proof: Proof | None = None
+    notation: Notation = OF_Z
+    facts: Sequence[Fact] = ()
+    details: dict[str, Any] = field(default_factory=dict)
+    picture: Any = None
+
+    @cached_property
+    def blocks(self) -> list[Block]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return blocks_of(self.points)
+
+    def label(self, i: int) -> str:
+        return f"{self.notation.derivative}({self.points.z[i]:.6g})"
+
+    def describe(self) -> dict[str, Any]:
+        f = self.points.f
+        source = {"source": f.source} if f.source else {}
+        proved = {"proved": self.proof.stretch(self.notation)} if self.proof and self.proof.complete else {}
+        return {"activation": f.name} | source | {"values of z": int(self.points.judged.sum())} | proved
+
+    def to_decide(self) -> np.ndarray:
+        """All that are judged except those too near a junction for some oracles; junctions themselves are decided."""
+        points = self.points
+        return np.flatnonzero(points.judged & (points.at_junctions | ~points.beside_junctions))
+
+    def places(self, coordinates: np.ndarray) -> tuple[str, ...]:
+        return self.notation.stretches(self.points.z, np.isin(np.arange(self.points.z.size), coordinates))
+
+    def parts(self, at_odds: np.ndarray) -> tuple[str, ...]:
+        return self.notation.stretches(self.points.z, at_odds, BRIDGED)
+
+    def explain(self, wrong: Answer, right: Answer, at_odds: np.ndarray) -> tuple[Fact, ...]:
+        if right.name == ONE_SIDED and np.isfinite(wrong.gradient[at_odds]).any():
+            return (note(Kind.OUTSIDE_ONE_SIDED, wrong.name),)
+        if wrong.name != CLAIMED:
+            is_finite = np.isfinite(wrong.gradient[at_odds]).all()
+            return () if is_finite else (note(Kind.DROPPED_BRANCH, wrong.name),)
+        slope_at = self.slope_at or (lambda z: np.full(z.shape, np.nan))
+        points = self.points
+        claim = ClaimedSlope(points.f, points.z, points.a, points.slope, right.gradient, slope_at, self.notation)
+        return find_likely_bugs(claim.at(at_odds))
+
+
+def blocks_of(points: GridPoints) -> list[Block]:
+    """The z that are judged, by stretches of |z|."""
+    number = np.searchsorted(STRETCHES, np.abs(points.z))
+    return [Block(f"stretch {i}", np.flatnonzero(points.judged & (number == i))) for i in range(len(STRETCHES) + 1)]
+
+
+# -- answers -----------------------------------------------------------------------------------------------------------
+
+
+def _widening(bound: ActivationBound) -> float:
     return SAMPLED if bound.notes else 1.0
 
 
-def claimed_answer(
-    points: GridPoints, bound: ActivationBound, seams: Sequence[Kink], slopes: Mapping[str, MeasuredSlope]
+def answer_of_claim(
+    points: GridPoints, bound: ActivationBound, junctions: Sequence[Junction], slopes: Mapping[str, MeasuredSlope]
 ) -> Answer:
     """What the record claims at each z, with what rounding can do to it."""
-    # NaN is never the slope where there is one: a claim that is not finite gets no error bar
-    error = np.where(np.isfinite(points.slope), bound.claimed * _trust(bound), 0.0)
-    ulp = np.spacing(np.abs(points.slope))  # where that is all, even a number is right, as the 1.0 of a branch
-    for answer in slopes.values():
-        off = np.abs(answer.slope - points.slope)
+    # NaN is never the slope where there is one, so a claim that is not finite gets no error bound
+    error = np.where(np.isfinite(points.slope), bound.claimed * _widening(bound), 0.0)
+    ulp = np.spacing(np.abs(points.slope))  # off by no more than that even a constant is right, as the 1.0 of a branch
+    for measured in slopes.values():
+        off = np.abs(measured.slope - points.slope)
         error = np.where((off > error) & (off <= ulp), ulp, error)
-    at, slope = [np.searchsorted(points.z, seam.z) for seam in seams], points.slope.copy()
-    error[at] = 0.0  # what rounding does is on the sides' answer
-    slope[at] = [seam.claimed for seam in seams]
+    at, slope = [np.searchsorted(points.z, junction.z) for junction in junctions], points.slope.copy()
+    error[at] = 0.0  # rounding is in the bound of the one-sided derivatives
+    slope[at] = [junction.claimed for junction in junctions]
     return Answer(CLAIMED, CLAIMED, 0.0, 0.0, slope, np.where(points.judged, error, np.inf))
 
 
-def oracle_answer(name: str, slopes: MeasuredSlope, note: str, points: GridPoints, bound: ActivationBound) -> Answer:
-    """What an oracle says of each z; nothing where the value has overflowed, or near seams that it spans."""
-    rounding = slopes.roundings * _trust(bound) * bound.formula if slopes.roundings else 0.0  # no 0 · inf
-    error = slopes.error + rounding
-    # what spans a seam says nothing of either side; NaN does
-    spans_a_seam = points.beside_seams & np.isfinite(slopes.slope) & ~_is_sharp(slopes.slope, error)
-    # beside zero z² is zero; a slope by way of 1/z² is then NaN, though not further out
-    undefined = np.isnan(slopes.slope)
-    further_out = np.arange(points.z.size) + np.sign(points.z).astype(int)
-    underflows = (np.abs(points.z) <= TINY) & undefined & ~undefined.take(further_out, mode="clip")
-    error = np.where(
-        points.judged & ~points.at_seams & ~spans_a_seam & ~(underflows & (points.z != 0.0)), error, np.inf
-    )
-    return Answer(name, FAMILIES[name], 0.0, 0.0, slopes.slope, error, oracle=True, notes=note)
+def answer_of_oracle(
+    name: str, measured: MeasuredSlope, notes: Sequence[Fact], points: GridPoints, bound: ActivationBound
+) -> Answer:
+    """What an oracle computes at each z; nothing where the value has overflowed, or near junctions that it spans."""
+    rounding = measured.roundings * _widening(bound) * bound.formula if measured.roundings else 0.0  # no 0 · inf
+    error = measured.error + rounding
+    # a difference across a junction says nothing about either side; NaN does
+    spans = points.beside_junctions & np.isfinite(measured.slope) & ~_is_sharp(measured.slope, error)
+    # beside zero z² underflows, and a slope by way of 1/z² is NaN there, though not at the next z outwards
+    undefined = np.isnan(measured.slope)
+    outwards = np.arange(points.z.size) + np.sign(points.z).astype(int)
+    underflows = (np.abs(points.z) <= TINY) & undefined & ~undefined.take(outwards, mode="clip") & (points.z != 0.0)
+    error = np.where(points.judged & ~points.at_junctions & ~spans & ~underflows, error, np.inf)
+    return Answer(name, FAMILIES[name], 0.0, 0.0, measured.slope, error, oracle=True, notes=tuple(notes))
 
 
-def _sides(points: GridPoints, seams: Sequence[Kink]) -> Answer:
-    """What may be claimed at the seams, as one more answer: the convention nearest to the claim; elsewhere nothing."""
+def _answer_of_sides(points: GridPoints, junctions: Sequence[Junction]) -> Answer:
+    """At each junction the allowed slope that is nearest to the claim; elsewhere nothing."""
     slope, error = points.slope.copy(), np.full(points.z.shape, np.inf)
-    for seam in seams:
-        at = np.searchsorted(points.z, seam.z)
-        slope[at] = seam.nearest_convention
-        if not seam.is_between or (seam.is_known and np.isfinite(seam.claimed)):
+    for junction in junctions:
+        at = np.searchsorted(points.z, junction.z)
+        slope[at] = junction.nearest_allowed
+        if not junction.is_allowed or (junction.is_known and np.isfinite(junction.claimed)):
             error[at] = 0.0
-    return Answer(SIDES, SIDES, 0.0, 0.0, slope, error, oracle=True)
+    return Answer(ONE_SIDED, ONE_SIDED, 0.0, 0.0, slope, error, oracle=True)
+
+
+def _is_sharp(slope: np.ndarray, error: np.ndarray) -> np.ndarray:
+    """Where slopes on a grid are known well enough to distinguish them from others."""
+    least = NEGLIGIBLE * np.abs(slope).max(initial=1.0, where=np.isfinite(slope))
+    return error <= MEANINGLESS["float64"] * np.maximum(np.abs(slope), least)
+
+
+# -- compared ----------------------------------------------------------------------------------------------------------
 
 
 class Compared(NamedTuple):
-    """The answers, every two of them compared, and who of them stands."""
+    """The answers, every two of them compared, and which of them stand."""
 
     answers: list[Answer]
     pairs: list[Pair]
@@ -79,55 +167,45 @@ class Compared(NamedTuple):
 
     def true_slope(self, points: GridPoints) -> tuple[np.ndarray, np.ndarray]:
         """At each z the slope that is known best, and its error, by the oracles that stand if there are any."""
-        asked = [answer for answer in self.answers if answer.oracle and answer.name != SIDES]
-        oracles = [oracle for oracle in asked if oracle.name not in self.consensus.outliers] or asked
+        oracles = [answer for answer in self.answers if answer.oracle and answer.name != ONE_SIDED]
+        oracles = [oracle for oracle in oracles if oracle.name not in self.consensus.outliers] or oracles
         if not oracles:
             return np.full(points.z.shape, np.nan), np.full(points.z.shape, np.inf)
         errors = np.array([np.where(np.isfinite(oracle.gradient), oracle.error, np.inf) for oracle in oracles])
         best, each = errors.argmin(axis=0), np.arange(points.z.size)
         return np.array([oracle.gradient for oracle in oracles])[best, each], errors[best, each]
 
-    def wrong(self, points: GridPoints) -> np.ndarray:
-        """Where the claim is at odds with a source that stands."""
+    def where_wrong(self, points: GridPoints) -> np.ndarray:
+        """Where the claim differs from an answer that stands."""
         against = [pair.at_odds for pair in self.pairs if pair.other(CLAIMED) in self.consensus.members]
         return np.any([np.zeros(points.z.shape, dtype=bool), *against], axis=0)
 
 
-def _is_sharp(slope: np.ndarray, error: np.ndarray) -> np.ndarray:
-    """Where slopes on a grid are known well enough to be told from others."""
-    least = NEGLIGIBLE * np.abs(slope).max(initial=1.0, where=np.isfinite(slope))
-    return error <= MEANINGLESS["float64"] * np.maximum(np.abs(slope), least)
+def compare_slopes(
+    points: GridPoints, bound: ActivationBound, oracles: OracleSlopes, junctions: Sequence[Junction]
+) -> Compared:
+    """The claim beside every oracle, and beside the one-sided derivatives at its junctions."""
+    notes = {name: [fact] for name, fact in oracles.notes.items()}
+    claim = answer_of_claim(points, bound, junctions, oracles.slopes)
+    answers = [claim]
+    for name, measured in oracles.slopes.items():
+        answers.append(answer_of_oracle(name, measured, notes.get(name, ()), points, bound))
+    blocks = blocks_of(points)
+    pairs = compare_all(answers, blocks)
+    consensus = find_slope_consensus(answers, pairs)
+    if not junctions:
+        return Compared(answers, pairs, consensus)
+    sides = _answer_of_sides(points, junctions)
+    beside = compare(claim, sides, blocks)  # the oracles say nothing at a junction
+    if not consensus.tie:  # one-sided derivatives have no vote: where they differ from the claim, it is wrong
+        accused = {*consensus.outliers, *([CLAIMED] if beside.disagrees else [])}
+        names = [*(answer.name for answer in answers), sides.name]
+        members, outliers = (tuple(n for n in names if (n in accused) == is_out) for is_out in (False, True))
+        consensus = Consensus(members, outliers, tie=False)
+    return Compared([*answers, sides], [*pairs, beside], consensus)
 
 
-def compare_answers(points: GridPoints, answers: list[Answer]) -> Compared:
-    """Every two of them, in stretches of |z|."""
-    pairs = compare_all(answers, ActivationSlope(points, None).blocks)
-    return Compared(answers, pairs, _consensus(answers, pairs))
-
-
-def _consensus(answers: Sequence[Answer], pairs: Sequence[Pair]) -> Consensus:
-    """The odd ones out: those at odds with the certified balls, whoever else is; in a tie the claim, being checked."""
-    disagreeing = [pair for pair in pairs if pair.disagrees]
-    if refuted := {rival for pair in disagreeing if (rival := pair.other("ball"))}:
-        return _accuse(answers, refuted)
-    consensus = find_consensus({answer.name: answer.family for answer in answers}, pairs)
-    accused = {CLAIMED for pair in disagreeing if pair.other(CLAIMED)}
-    return _accuse(answers, accused) if consensus.tie and accused else consensus
-
-
-def beside_sides(points: GridPoints, compared: Compared, seams: Sequence[Kink]) -> Compared:
-    """The claim beside the sides of its seams, too. They have no vote: where they object, it is wrong."""
-    if not seams:
-        return compared
-    claim, sides = compared.answers[0], _sides(points, seams)
-    beside = compare(claim, sides, ActivationSlope(points, None).blocks)  # the oracles say nothing at a seam
-    answers, consensus = [*compared.answers, sides], compared.consensus
-    if not consensus.tie:
-        consensus = _accuse(answers, {*consensus.outliers, *([CLAIMED] if beside.disagrees else [])})
-    return Compared(answers, [*compared.pairs, beside], consensus)
-
-
-def _accuse(answers: Sequence[Answer], accused: Collection[str]) -> Consensus:
-    names = [answer.name for answer in answers]
-    members, outliers = (tuple(name for name in names if (name in accused) == is_out) for is_out in (False, True))
-    return Consensus(members, outliers, tie=False)
+def find_slope_consensus(answers: Sequence[Answer], pairs: Sequence[Pair]) -> Consensus:
+    """Whoever differs from the certified balls is an outlier. Else votes decide, and a tie blames the claim."""
+    policy = Policy(judges=("ball",), vote=Vote.UNLESS_REFUTED, blamed_in_tie=CLAIMED)
+    return find_consensus({answer.name: answer.family for answer in answers}, pairs, policy)

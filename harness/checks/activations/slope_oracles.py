@@ -1,15 +1,19 @@
-"""The slope of one activation by every oracle, and from its formula alone at any z."""
+"""The slope of one activation by every oracle, from its formula at any z, and its one-sided derivatives."""
 
 import contextlib
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import import_module
+from typing import NamedTuple
 
 import numpy as np
 
 from harness.bounds.activation_bound import FORMULA_ERRORS, activation_bound
 from harness.bounds.tolerances import MEANINGLESS
-from harness.checks.activations.formulas import instead
+from harness.checks.activations.formulas import advise
 from harness.checks.activations.z_grid import floats_beside
+from harness.facts.fact import Fact, note
+from harness.facts.kinds import Kind
 from reference.activations import Activation
 from reference.arithmetics.companion import require_same
 from reference.arithmetics.tangent import Tangent
@@ -28,35 +32,38 @@ ORACLES = {
 """Where the ``slope(f, z)`` is of each kind of gradient source that needs no slope by hand."""
 
 
-def ask_oracles(
-    f: Activation, z: np.ndarray, noise: np.ndarray
-) -> tuple[dict[str, MeasuredSlope], dict[str, str], dict[str, str]]:
-    """What every oracle answers at each z, what is to be noted of its way there, and why others cannot answer.
+class OracleSlopes(NamedTuple):
+    """What the oracles compute, notes on how, and why others cannot."""
 
-    `noise` is how far rounding can move f(z).
-    """
+    slopes: dict[str, MeasuredSlope]
+    notes: dict[str, Fact]
+    left_out: dict[str, Fact]
+
+
+def ask_oracles(f: Activation, z: np.ndarray, noise: np.ndarray) -> OracleSlopes:
+    """The slope at each z by every oracle; `noise` is how far rounding can move f(z)."""
     slopes, notes, left_out = {}, {}, {}
     for name in ORACLES:
         try:
-            answer = import_module(ORACLES[name]).slope(f, z)
-            if np.shape(answer.slope) != z.shape:
-                raise ValueError(f"the slopes of {z.size} numbers have shape {np.shape(answer.slope)}")
-            slopes[name] = answer
+            measured = import_module(ORACLES[name]).slope(f, z)
+            if np.shape(measured.slope) != z.shape:
+                raise ValueError(f"the slopes of {z.size} numbers have shape {np.shape(measured.slope)}")
+            slopes[name] = measured
         except FORMULA_ERRORS as reason:
-            left_out[name] = instead(reason)
-    if reason := left_out.pop("finite-difference", None):
+            left_out[name] = note(Kind.FORMULA_REFUSED, name, reason=advise(reason))
+    if increments_refused := left_out.pop("finite-difference", None):
         try:
             slopes["finite-difference"] = finite_difference.plain_slope(f, z, noise)
-            notes["finite-difference"] = f"differences of plain values, since increments cannot pass ({reason})"
+            notes["finite-difference"] = replace(increments_refused, kind=Kind.PLAIN_DIFFERENCES)
         except FORMULA_ERRORS as reason:
-            left_out["finite-difference"] = instead(reason)
-    return slopes, notes, left_out
+            left_out["finite-difference"] = note(Kind.FORMULA_REFUSED, "finite-difference", reason=advise(reason))
+    return OracleSlopes(slopes, notes, left_out)
 
 
 def slope_function(f: Activation, z: np.ndarray) -> SlopeFunction | None:
-    """The slope from the formula, to be evaluated often and anywhere: by the cheapest way that works on a grid z.
+    """The slope from the formula, as a function of any z, by the cheapest method that works on a grid z.
 
-    Where the value has overflowed there is no slope, whatever the rules of differentiation make of it: NaN.
+    Where the value has overflowed the slope is NaN, whatever the rules of differentiation make of it.
     """
 
     def by_tangent(z: np.ndarray) -> np.ndarray:
@@ -67,77 +74,77 @@ def slope_function(f: Activation, z: np.ndarray) -> SlopeFunction | None:
     def by_oracle(name: str) -> SlopeFunction:
         return lambda z: import_module(ORACLES[name]).slope(f, z).slope
 
-    for way in (by_tangent, *map(by_oracle, ("complex-step", "jax", "ball"))):
+    for method in (by_tangent, *map(by_oracle, ("complex-step", "jax", "ball"))):
         with contextlib.suppress(*FORMULA_ERRORS):
-            way(z)
-            return lambda z, way=way: np.where(np.isfinite(f(z.copy())), way(z), np.nan)
+            method(z)
+            return lambda z, method=method: np.where(np.isfinite(f(z.copy())), method(z), np.nan)
     return None
 
 
-# -- one-sided limits --------------------------------------------------------------------------------------------------
+# -- one-sided derivatives ---------------------------------------------------------------------------------------------
 
-Sided = tuple[np.ndarray, np.ndarray]
-"""Slopes on one side of each z, and how far off they may be; infinite where nothing is known."""
+OneSided = tuple[np.ndarray, np.ndarray]
+"""Derivatives on one side of each z, and how far off they may be; infinite where nothing is known."""
 
 EXPONENTS = (-60, -120, -180)
-"""Of 2: so near, relative to z, balls give the slope. No scale in a formula of float64 is as small."""
+"""Balls give the slope at these distances, powers of 2 relative to z. No scale in a float64 formula is as small."""
 
 FLOATS_AWAY = 4
-"""Where the formula compares rounded numbers, it goes over to another branch some floats beside the exact place."""
+"""Where a formula compares rounded numbers, it changes to another branch some floats beside the exact place."""
 
 DIFFERENCE_STEP = 1e-4
 """Of one-sided differences, relative to z: truncation, h², and rounding, u/h, are both about 1e-11."""
 
 
-def sides_of_slope(f: Activation, z: np.ndarray, slope_at: SlopeFunction | None) -> tuple[Sided, Sided]:
-    """The limits of f' from the left and from the right of each z, by the sharpest way that knows them.
-
-    Balls come first: they stand nearer to z than any float. What the formula says some floats away, in float64, takes
-    their place where they do not know, and where it jumps in float64 though not in exact arithmetic.
-    """
-    left, right = (limit_by_balls(f, z, side) for side in (-1.0, 1.0))
+def one_sided_derivatives(f: Activation, z: np.ndarray, slope_at: SlopeFunction | None) -> tuple[OneSided, OneSided]:
+    """The limits of f' from the left and from the right of each z, by the sharpest method that knows them."""
+    # balls come first, because they stand nearer to z than any float
+    left, right = (_limit_by_balls(f, z, side) for side in (-1.0, 1.0))
     near = [_some_floats_away(f, z, side, slope_at) for side in (-1.0, 1.0)]
     plain = [_one_sided_difference(f, z, side) for side in (-1.0, 1.0)]
-    jumps_nearby = is_known(near[0]) & is_known(near[1]) & ~_equal(*near)
-    only_nearby = jumps_nearby & is_known(left) & is_known(right) & _equal(left, right)
-    left, right = _chosen(~only_nearby, left, near[0]), _chosen(~only_nearby, right, near[1])
+    # a jump in float64 that exact arithmetic does not have counts, because networks run in float64
+    jumps_nearby = is_known(near[0]) & is_known(near[1]) & ~_is_equal(*near)
+    only_nearby = jumps_nearby & is_known(left) & is_known(right) & _is_equal(left, right)
+    left, right = _choose(~only_nearby, left, near[0]), _choose(~only_nearby, right, near[1])
+    # where a method is vague, the next one counts if its error is smaller
     for others in (near, plain):
-        left, right = (_chosen(is_known(x) | ~(y[1] < x[1]), x, y) for x, y in zip((left, right), others))
+        left, right = (_choose(is_known(x) | ~(y[1] < x[1]), x, y) for x, y in zip((left, right), others))
     return left, right
 
 
-def is_known(sided: Sided) -> np.ndarray:
-    """Where a slope is known well enough to be told from others."""
+def is_known(sided: OneSided) -> np.ndarray:
+    """Where a slope is known well enough to distinguish it from others."""
     slope, error = sided
     return np.isfinite(error) & (error <= MEANINGLESS["float64"] * np.maximum(1.0, np.abs(slope)))
 
 
-def _equal(x: Sided, y: Sided) -> np.ndarray:
+def _is_equal(x: OneSided, y: OneSided) -> np.ndarray:
     difference, largest = np.abs(x[0] - y[0]), np.maximum(1.0, np.maximum(np.abs(x[0]), np.abs(y[0])))
     within = difference <= MEANINGLESS["float64"] * largest + x[1] + y[1]
     return (x[0] == y[0]) | (np.isfinite(difference) & within)
 
 
-def _chosen(first: np.ndarray, x: Sided, y: Sided) -> Sided:
+def _choose(first: np.ndarray, x: OneSided, y: OneSided) -> OneSided:
     return np.where(first, x[0], y[0]), np.where(first, x[1], y[1])
 
 
-def limit_by_balls(f: Activation, z: np.ndarray, side: float) -> Sided:
-    """What the slopes tend to, infinity included; nothing is known where they do not settle."""
+def _limit_by_balls(f: Activation, z: np.ndarray, side: float) -> OneSided:
+    """The limit of the slopes, infinity included; its error is infinite where they do not converge."""
     from reference.oracles.ball_arithmetic import slopes_beside  # here, because flint takes a while to load
 
     try:
         (far, _), (middle, _), (near, radius) = (slopes_beside(f, z, side, exponent) for exponent in EXPONENTS)
     except FORMULA_ERRORS:
         return np.full(z.shape, np.nan), np.full(z.shape, np.inf)
+    # each distance is 2^60 times nearer than the one before, so a limit leaves steps of rounding size
     step, last_step = middle - far, near - middle
-    # a power or a logarithm goes on and on: the last step is as large as the one before, and away from zero
+    # a power or a logarithm diverges: the last step is as large as the one before, and leads away from zero
     endless = (np.abs(last_step) >= 0.5 * np.abs(step)) & (np.abs(last_step) > 1.0) & (near * last_step > 0.0)
     error = np.where(endless, 0.0, np.abs(last_step) + radius)
     return np.where(endless, np.copysign(np.inf, near), near), np.where(np.isnan(error), np.inf, error)
 
 
-def _some_floats_away(f: Activation, z: np.ndarray, side: float, slope_at: SlopeFunction | None) -> Sided:
+def _some_floats_away(f: Activation, z: np.ndarray, side: float, slope_at: SlopeFunction | None) -> OneSided:
     if slope_at is None:
         return np.full(z.shape, np.nan), np.full(z.shape, np.inf)
     beside = floats_beside(z, side * FLOATS_AWAY)
@@ -145,8 +152,8 @@ def _some_floats_away(f: Activation, z: np.ndarray, side: float, slope_at: Slope
     return slope, np.where(np.isfinite(slope), error, np.inf)
 
 
-def _one_sided_difference(f: Activation, z: np.ndarray, side: float) -> Sided:
-    """(-5 f(h) + 8 f(2h) - 3 f(3h))/2h, which makes no use of f(0), at two widths; where nothing else runs."""
+def _one_sided_difference(f: Activation, z: np.ndarray, side: float) -> OneSided:
+    """(-5 f(z+h) + 8 f(z+2h) - 3 f(z+3h))/2h, which needs no f(z), at two step sizes: all that some formulas allow."""
     slopes = []
     for width in (DIFFERENCE_STEP, 0.1 * DIFFERENCE_STEP):
         h = (z + width * np.maximum(1.0, np.abs(z))) - z

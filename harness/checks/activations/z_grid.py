@@ -1,32 +1,108 @@
-"""The z at which an activation is checked, and how stretches of them are told."""
+"""The z at which an activation is checked, what its record computes there, and how stretches of z are named."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
-from harness.wording import first_few
+from harness.bounds.activation_bound import FORMULA_ERRORS
 from reference.activations import Activation
 
 SPECIAL = (0.0, 1e-8, 1e-3, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 1e3)
 
 SEED = 0
 
-TINY = float(np.finfo(np.float64).tiny)  # XLA takes what is smaller for zero
-
-SHOWN = 4  # stretches of z named in a sentence
-
-BRIDGED = 2  # points of agreement inside a wrong stretch, such as those where two curves cross
-
-
-BESIDE = 1e-6  # from a seam: differences of plain values need some room on either side
-
-NEARBY = 1e-9  # relative: places so close to each other are one
+TINY = float(np.finfo(np.float64).tiny)  # The smallest normal float. XLA flushes what is smaller to zero.
+BRIDGED = 2  # a wrong stretch may contain so many points of agreement in a row, such as those where two curves cross
+BESIDE = 1e-6  # distance from a junction within which finite differences of plain values reach across it
+NEARBY = 1e-9  # relative: places that are closer to each other are one place
 
 
-def grid(f: Activation, seams: Sequence[float] = (), suspects: Sequence[float] = ()) -> np.ndarray:
-    """The z at which an activation is checked, sorted: zero, ordinary, saturating, kinks and both sides of them.
+class Notation(NamedTuple):
+    """The names in which a check reports: f'(z) of a slope, f''(z) of a curvature, da/dβ(β) of a parameter."""
 
-    And `seams`, the other places where its pieces meet, with both sides of them; and `suspects` of a proof.
+    claim: str = "slope"
+    derivative: str = "f'"
+    variable: str = "z"
+
+    def place(self, z: float) -> str:
+        """One z as a place: "z = 0.3"."""
+        return f"{self.variable} = {z:.6g}"
+
+    def stretch(self, low: float, high: float) -> str:
+        """All z in [low, high], with as many digits as distinguish the ends."""
+        name = self.variable
+        if low == high:
+            return f"{name} = {low:.5g}"
+        digits = next(count for count in range(5, 18) if f"{low:.{count}g}" != f"{high:.{count}g}")
+        # the floats next to zero stand for all that is above or below it
+        left = f"0 < {name}" if 0.0 < low <= TINY else f"{low:.{digits}g} <= {name}"
+        return f"{left} < 0" if -TINY <= high < 0.0 else f"{left} <= {high:.{digits}g}"
+
+    def stretches(self, z: np.ndarray, chosen: np.ndarray, bridged: int = 0) -> tuple[str, ...]:
+        """The chosen points of a sorted grid, as names of stretches."""
+        return tuple(self.stretch(*ends) for ends in stretches(z, chosen, bridged))
+
+
+OF_Z = Notation()
+
+
+@dataclass(frozen=True, eq=False)
+class GridPoints:
+    """A record's own value and slope on a grid.
+
+    Attributes
+    ----------
+    f : Activation
+    z, a, slope : sorted pre-activations, values and claimed slopes
+    junctions : where two formula pieces meet, declared kinks among them
+    jumps : those of them where the value itself jumps
+    """
+
+    f: Activation
+    z: np.ndarray
+    a: np.ndarray
+    slope: np.ndarray
+    junctions: tuple[float, ...] = ()
+    jumps: tuple[float, ...] = ()
+
+    @cached_property
+    def slope_at_minus_zero(self) -> float:
+        """The slope claimed at z = -0.0; that at 0.0 where the record cannot take a single z."""
+        z = np.array([-0.0])
+        try:
+            return float(np.ravel(self.f.slope(z.copy(), np.ravel(self.f(z.copy()))))[0])
+        except FORMULA_ERRORS:
+            return float(self.slope[np.searchsorted(self.z, 0.0)])
+
+    @property
+    def judged(self) -> np.ndarray:
+        """Where the slope is judged: everywhere except where the value has overflowed."""
+        return np.isfinite(self.a)
+
+    @property
+    def at_kinks(self) -> np.ndarray:
+        """Which z are declared kinks."""
+        return np.isin(self.z, self.f.kinks)
+
+    @property
+    def at_junctions(self) -> np.ndarray:
+        """Which z are junctions."""
+        return np.isin(self.z, [*self.f.kinks, *self.junctions])
+
+    @property
+    def beside_junctions(self) -> np.ndarray:
+        """Which z are junctions, or too near to one for some oracles."""
+        junctions = [*self.f.kinks, *self.junctions]
+        return np.min([np.abs(self.z - place) for place in junctions], axis=0, initial=np.inf) <= BESIDE
+
+
+def grid(f: Activation, junctions: Sequence[float] = (), suspects: Sequence[float] = ()) -> np.ndarray:
+    """The z at which an activation is checked, sorted: zero, ordinary, saturating, junctions and both sides of them.
+
+    Kinks that the record declares are junctions, too. `suspects` are z that a proof found.
     """
     rng = np.random.default_rng(SEED)
     powers = (_spread(rng, -8.0, 0.0, 50), _spread(rng, 1.5, 3.0, 50))
@@ -36,8 +112,9 @@ def grid(f: Activation, seams: Sequence[float] = (), suspects: Sequence[float] =
         *(sign * 10.0**power for power in powers for sign in (-1.0, 1.0)),
         *(_spread(rng, kink - 1.0, kink + 1.0, 50) for kink in f.kinks),
     ]
-    at_kinks = [z for kink in {*f.kinks, *seams} for z in (kink, *sides(kink), kink - BESIDE, kink + BESIDE)]
-    z = np.unique(np.concatenate([SPECIAL, np.negative(SPECIAL), suspects, at_kinks, *fill]) + 0.0)  # no negative zero
+    places = {*f.kinks, *junctions}
+    at_places = [z for place in places for z in (place, *sides(place), place - BESIDE, place + BESIDE)]
+    z = np.unique(np.concatenate([SPECIAL, np.negative(SPECIAL), suspects, at_places, *fill]) + 0.0)  # no negative zero
     z.flags.writeable = False  # formulas get copies
     return z
 
@@ -47,14 +124,14 @@ def _spread(rng: np.random.Generator, low: float, high: float, count: int) -> np
     return low + (high - low) * (np.arange(count) + rng.random(count)) / count
 
 
-def sides(kink: float) -> tuple[float, float]:
-    """The floats on both sides."""
-    step = max(float(np.spacing(abs(kink))), TINY)
-    return kink - step, kink + step
+def sides(place: float) -> tuple[float, float]:
+    """The floats on both sides of a place, subnormal ones left out."""
+    step = max(float(np.spacing(abs(place))), TINY)
+    return place - step, place + step
 
 
 def floats_beside(z: np.ndarray, count: float) -> np.ndarray:
-    """What lies so many floats after each z, or before it for a negative count."""
+    """The z that lie so many floats after each z, or before it for a negative count."""
     return z + count * np.maximum(np.spacing(np.abs(z)), TINY)
 
 
@@ -90,18 +167,3 @@ def stretches(z: np.ndarray, chosen: np.ndarray, bridged: int = 0) -> tuple[tupl
         return ()
     runs = np.split(places, np.flatnonzero(np.diff(places) > 1 + bridged) + 1)
     return tuple((float(z[run[0]]), float(z[run[-1]])) for run in runs)
-
-
-def in_words(found: Sequence[tuple[float, float]]) -> str:
-    """Stretches of z, the first few of them."""
-    return first_few(found, SHOWN, "more places", name=lambda ends: stretch_in_words(*ends))
-
-
-def stretch_in_words(low: float, high: float) -> str:
-    """All z in [low, high], with as many digits as tell the ends from each other."""
-    if low == high:
-        return f"z = {low:.5g}"
-    digits = next(count for count in range(5, 18) if f"{low:.{count}g}" != f"{high:.{count}g}")
-    # the floats next to zero stand for all that is above or below it
-    left = "0 < z" if 0.0 < low <= TINY else f"{low:.{digits}g} <= z"
-    return f"{left} < 0" if -TINY <= high < 0.0 else f"{left} <= {high:.{digits}g}"

@@ -1,148 +1,288 @@
-"""What is said of a network's wrong answer: the bugs that explain it, or else what can be seen in its error.
+"""What explains a network's wrong answer: bugs of the zoo, alone or in pairs, or else a relation of its error.
 
-A bug is named where the zoo, played again on the same problem, gives just this answer (`replaying`). Where no bug does,
-what is said are facts about the error: a factor, a permutation, the layer in which it starts.
+A bug explains an answer if its own answer on the same problem is the same up to rounding (`bug_replay`). Cost and
+gradient are judged apart, because one may be right beside the other. Where no bug explains the answer, facts about its
+error remain: a factor, a permutation, the layer in which it starts.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations, permutations, product
+from typing import Any
 
 import numpy as np
 
-from harness.checks.networks.bug_replay import Bugs, Explanations, Replay, find_bugs
-from harness.checks.networks.distinguishing_problems import different, telling_problem
-from harness.facts.fact import Fact, as_facts
+from harness.checks.networks.bug_replay import NO_BUG, Bugs, Replay, drop_equivalent, find_distinction
+from harness.facts.fact import Fact, note
+from harness.facts.kinds import Kind
+from harness.sources.bug_zoo import BUGS, Bug
 from harness.verdict.comparison import Answer
 from harness.verdict.relations import Part, find_not_finite, find_relation, find_single_entry, join
 from reference.problem import Problem
 
-BY_SLOPES = "backprop without a bug computes just this from the slopes claimed by hand"
-ALL_WRONG = "all layers are wrong, from the output on"
-COST_UNEXPLAINED = "no bug of the zoo explains the cost"
-GRADIENT_IS_RIGHT = "the gradient is right"
-TOLD = 3  # candidates that are described; more are named
+LARGEST = 2 * 10**7
+"""Examples times parameters up to which pairs are tried: 2,000 digits at 400-25-10, where it takes some seconds."""
+
+
+@dataclass(frozen=True, eq=False)
+class Explanations:
+    """Sets of one or two bugs whose answers are the ones given, on all problems on which they were run.
+
+    Attributes
+    ----------
+    coordinates : how many coordinates could be compared
+    cost_wrong, gradient_wrong : whether the answer is another than that of backprop without a bug
+    of_both : what explains the cost and the gradient at once, right or wrong
+    of_cost, of_gradient : tuple
+        What explains each by itself, where it is wrong; sets that leave the other right are preferred.
+    unexplained : the coordinates in which backprop without a bug differs
+    nearest, left : Bug or None, int
+        Where nothing explains the gradient, the bug that leaves the fewest coordinates unexplained, and how many.
+    pairs_tried : whether two bugs at once were tried
+    """
+
+    coordinates: int
+    cost_wrong: bool
+    gradient_wrong: bool
+    of_both: tuple[Bugs, ...] = ()
+    of_cost: tuple[Bugs, ...] = ()
+    of_gradient: tuple[Bugs, ...] = ()
+    unexplained: int = 0
+    nearest: Bug | None = None
+    left: int = 0
+    pairs_tried: bool = True
+
+
+def find_bugs(replays: Sequence[Replay], pairs: bool = True) -> Explanations:
+    """The bugs, alone or in a pair, that explain all that a source answered.
+
+    Parameters
+    ----------
+    replays : sequence of Replay
+        One for each problem that the source answered.
+    pairs : bool
+        Whether two bugs at once are tried where one alone explains too little, if the problems are not too large.
+    """
+    with np.errstate(all="ignore"):  # a bug may overflow where right formulas do not
+        return _Search(replays, pairs).explanations()
+
+
+def is_explained(replays: Sequence[Replay], pairs: bool = False) -> bool:
+    """Whether `find_bugs` would find something that explains cost and gradient at once, which takes less time."""
+    with np.errstate(all="ignore"):
+        return _Search(replays, pairs).explains_both()
+
+
+class _Search:
+    """A search for bugs on several problems: those where any error shows come first, and small ones before large."""
+
+    def __init__(self, replays: Sequence[Replay], pairs: bool):
+        self.replays = sorted(replays, key=lambda replay: (not replay.coordinates_left(NO_BUG), replay.coordinates))
+        self.bugs = [bug for bug in BUGS.values() if bug.part != "program"]
+        work = sum(replay.problem.m * replay.problem.network.size for replay in replays)
+        self.with_pairs = pairs and work <= LARGEST
+        self.cost_wrong = not self.has_cost(NO_BUG)
+        self.unexplained = self.left(NO_BUG)
+
+    def explains_both(self) -> bool:
+        costs = self.of_cost()
+        if self.cost_wrong and not costs:
+            return False
+        gradients = self.of_gradient()
+        return (bool(gradients) or not self.unexplained) and bool(self.of_both(costs, gradients))
+
+    def of_cost(self) -> tuple[Bugs, ...]:
+        """What explains the cost, where it is wrong."""
+        return self.sets(self.explains_cost, self.changes_cost) if self.cost_wrong else ()
+
+    def of_gradient(self) -> tuple[Bugs, ...]:
+        return self.sets(self.explains_gradient, self.changes_gradient) if self.unexplained else ()
+
+    def of_both(self, costs: tuple[Bugs, ...], gradients: tuple[Bugs, ...]) -> list[Bugs]:
+        joined = (tuple(dict.fromkeys((*first, *second))) for first, second in product(costs, gradients))
+        return [group for group in (*gradients, *costs, *joined) if self.has_cost(group) and not self.left(group)]
+
+    def explanations(self) -> Explanations:
+        costs, gradients, unexplained = self.of_cost(), self.of_gradient(), self.unexplained
+        nearest, left = None, 0
+        if unexplained and not gradients:
+            left, nearest = min(((self.left((bug,)), bug) for bug in self.bugs), key=lambda pair: pair[0])
+        of_cost = [group for group in costs if not self.changes_gradient(group)]
+        of_gradient = [group for group in gradients if not self.changes_cost(group)]
+        close = not gradients and left <= unexplained / 2  # a bug that explains less explains nothing
+        return Explanations(
+            coordinates=sum(replay.coordinates for replay in self.replays),
+            cost_wrong=self.cost_wrong,
+            gradient_wrong=unexplained > 0,
+            of_both=_without_repetitions(self.of_both(costs, gradients)),
+            of_cost=_without_repetitions(of_cost or costs),
+            of_gradient=_without_repetitions(of_gradient or gradients),
+            unexplained=unexplained,
+            nearest=nearest if close else None,
+            left=left if close else 0,
+            pairs_tried=self.with_pairs,
+        )
+
+    def sets(self, explains: Callable[[Bugs], bool], shows: Callable[[Bugs], bool]) -> tuple[Bugs, ...]:
+        """The bugs that explain it alone; else pairs in which both show alone; else pairs in which one does."""
+        found = tuple(filter(explains, ((bug,) for bug in self.bugs)))
+        if found or not self.with_pairs:
+            return found
+        shown = [bug for bug in self.bugs if shows((bug,))]
+        hidden = [bug for bug in self.bugs if bug not in shown]
+        found = tuple(filter(explains, _in_both_orders(combinations(shown, 2))))
+        return found or tuple(filter(explains, _in_both_orders(product(shown, hidden))))
+
+    def has_cost(self, group: Bugs) -> bool:
+        return all(replay.has_cost(group) for replay in self.replays)
+
+    def left(self, group: Bugs) -> int:
+        return sum(replay.coordinates_left(group) for replay in self.replays)
+
+    def explains_cost(self, group: Bugs) -> bool:
+        return self.has_cost(group) and any(replay.excludes_no_bug_in_cost(group) for replay in self.replays)
+
+    def explains_gradient(self, group: Bugs) -> bool:
+        is_needed = False
+        for replay in self.replays:
+            fits, excludes_no_bug = replay.fits_gradient(group)
+            if not fits:  # one problem is enough, and the others need not be run
+                return False
+            is_needed |= excludes_no_bug
+        return is_needed
+
+    def changes_cost(self, group: Bugs) -> bool:
+        return any(replay.cost(group) != replay.cost(NO_BUG) for replay in self.replays)
+
+    def changes_gradient(self, group: Bugs) -> bool:
+        return any(replay.changes_gradient(group) for replay in self.replays)
+
+
+def _without_repetitions(groups: Sequence[Bugs]) -> tuple[Bugs, ...]:
+    """The sets of bugs, each in one order only."""
+    return tuple({frozenset(group): group for group in groups}.values())
+
+
+def _in_both_orders(pairs: Iterable[Bugs]) -> Iterator[Bugs]:
+    """The pairs, in both orders where both bugs change one step."""
+    for pair in pairs:
+        yield from permutations(pair) if pair[0].step == pair[1].step else (pair,)
+
+
+# -- as facts ----------------------------------------------------------------------------------------------------------
 
 
 def explain_answer(
     problem: Problem, theta: np.ndarray, wrong: Answer, right: Answer, at_odds: np.ndarray
 ) -> tuple[Fact, ...]:
-    """The bugs that explain an answer, or the error that it has, as a clause or two; empty where nothing is known.
+    """The bugs that explain an answer, or relations of its error; empty where nothing is known.
 
     Parameters
     ----------
-    wrong, right : an answer, and the one that it should be
+    wrong, right : Answer
+        An answer, and what it should be.
     at_odds : (n,) bool array
         The coordinates in which their gradients differ by more than rounding.
     """
-    layers = _layers(problem, theta, wrong.gradient, right.gradient, at_odds)
+    layers = _parts_of(problem, theta, wrong.gradient, right.gradient, at_odds)
     if broken := find_not_finite(layer for layer in layers if layer.wrong.any()):
         return (broken,)
     found = find_bugs([Replay(problem, theta, wrong)])
     if not (found.cost_wrong or found.gradient_wrong):
-        return as_facts(BY_SLOPES) if at_odds.any() else ()
-    said = as_facts(describe(found, problem, theta, np.isfinite(wrong.cost)))
+        return (note(Kind.SLOPE_BY_HAND),) if at_odds.any() else ()
+    facts = describe_bugs(found, problem, theta, np.isfinite(wrong.cost))
     if found.gradient_wrong and not found.of_gradient:
-        said = (*said, *_seen(layers, problem.m), *as_facts(nearest(found)))
-    return said
+        facts += [*_relate(layers, problem.m), describe_nearest_bug(found)]
+    return tuple(facts)
 
 
-def describe(found: Explanations, problem: Problem, theta: np.ndarray, cost_is_finite: bool = True) -> list[str]:
-    """What is explained, clause by clause; of a cost that is not finite, nothing more is said."""
-    whole = f"{found.coordinates:,} of {found.coordinates:,} coordinates"
+def describe_bugs(found: Explanations, problem: Problem, theta: np.ndarray, cost_is_finite: bool = True) -> list[Fact]:
+    """What explains cost and gradient, and which of them is right; nothing about a cost that is not finite."""
     if found.of_both:
-        what = f"the cost and {whole}" if found.cost_wrong else whole
-        what = what if found.gradient_wrong else "the cost, beside a right gradient"
-        return [named(found.of_both, what, problem, theta)]
-    said = []
+        return [
+            _fact_of_bugs(found.of_both, found, problem, theta, cost=found.cost_wrong, gradient=found.gradient_wrong)
+        ]
+    facts = []
     if found.of_cost:
-        said.append(named(found.of_cost, "the cost", problem, theta))
+        facts.append(_fact_of_bugs(found.of_cost, found, problem, theta, cost=True, gradient=False))
     elif found.cost_wrong and cost_is_finite:
-        said.append(COST_UNEXPLAINED)
+        facts.append(note(Kind.COST_UNEXPLAINED))
     if found.of_gradient:
-        said.append(named(found.of_gradient, f"{whole} of the gradient", problem, theta))
+        facts.append(_fact_of_bugs(found.of_gradient, found, problem, theta, cost=False, gradient=True))
     elif found.cost_wrong and found.gradient_wrong:
-        said.append("the gradient is wrong, too")
+        facts.append(note(Kind.GRADIENT_WRONG_TOO))
     if not found.cost_wrong:
-        said.append("the cost is right")
-    return said if found.gradient_wrong else [*said, GRADIENT_IS_RIGHT]
+        facts.append(note(Kind.COST_RIGHT))
+    return facts if found.gradient_wrong else [*facts, note(Kind.GRADIENT_RIGHT)]
 
 
-def named(groups: Sequence[Bugs], what: str, problem: Problem, theta: np.ndarray) -> str:
-    """The sets of bugs that explain it: what the one does, or how several would be told apart."""
-    groups = different(problem, theta, groups)
+def _fact_of_bugs(
+    groups: Sequence[Bugs], found: Explanations, problem: Problem, theta: np.ndarray, **explained: bool
+) -> Fact:
+    """The sets of bugs that explain the cost, the gradient or both: what one does, or how several are distinguished."""
+    groups = drop_equivalent(problem, theta, groups)
+    does = ["; ".join(bug.description.rstrip(".") for bug in group) for group in groups]
+    data: dict[str, Any] = {"coordinates": found.coordinates, "does": does} | explained
     if len(groups) == 1:
-        explain = "explains" if len(groups[0]) == 1 else "together explain"
-        does = "; ".join(bug.description.rstrip(".") for bug in groups[0])
-        return f"{together(groups[0])} {explain} {what} ({does})"
-    each = [f"{together(group)} ({'; '.join(bug.description.rstrip('.') for bug in group)})" for group in groups]
-    names = ", ".join(each if len(each) <= TOLD else map(together, groups))
-    found = telling_problem(problem, theta, groups)
-    apart = f"{found[0]} tells them apart" if found else "no problem tried tells all of them apart"
-    return f"each of {names} explains {what}; {apart}"
+        return note(Kind.BUG, *(bug.name for bug in groups[0]), **data)
+    distinction = find_distinction(problem, theta, groups)
+    apart = {} if distinction is None else {"distinguished_by": {distinction.change: distinction.value}}
+    return note(Kind.BUGS_ALIKE, *map(join_names, groups), **data, **apart)
 
 
-def together(group: Bugs) -> str:
+def join_names(group: Bugs) -> str:
     """The names of bugs that are there at once."""
     *others, last = [bug.name for bug in group]
     return f"{', '.join(others)} and {last}" if others else last
 
 
-def seen(
+def describe_nearest_bug(found: Explanations) -> Fact:
+    """That no bug explains the gradient, and which leaves the fewest coordinates unexplained."""
+    nearest = () if found.nearest is None else (found.nearest.name,)
+    numbers = {"left": found.left, "coordinates": found.coordinates, "unexplained": found.unexplained}
+    return note(Kind.NO_BUG_EXPLAINS, *nearest, pairs_tried=found.pairs_tried, **numbers)
+
+
+# -- relations of the error --------------------------------------------------------------------------------------------
+
+
+def relate_gradients(
     problem: Problem, theta: np.ndarray, wrong: np.ndarray, right: np.ndarray, at_odds: np.ndarray
 ) -> tuple[Fact, ...]:
     """What can be seen in the error of a gradient, whatever made it: where it is not finite, or a simple relation."""
-    layers = _layers(problem, theta, wrong, right, at_odds)
+    layers = _parts_of(problem, theta, wrong, right, at_odds)
     broken = find_not_finite(layer for layer in layers if layer.wrong.any())
-    return (broken,) if broken else _seen(layers, problem.m)
+    return (broken,) if broken else _relate(layers, problem.m)
 
 
-def nearest(found: Explanations) -> str:
-    none = "no bug of the zoo, alone or with another,"
-    if not found.pairs_tried:
-        none = "no bug of the zoo alone (pairs are not tried on so large a problem)"
-    if found.nearest is None:
-        return f"{none} explains it"
-    return (
-        f"{none} explains all of it; the nearest, {found.nearest.name}, leaves "
-        f"{found.left:,} of {found.coordinates:,} coordinates unexplained, and no bug at all {found.unexplained:,}"
-    )
-
-
-# -- what can be seen in the error -------------------------------------------------------------------------------------
-
-
-def _layers(problem: Problem, theta: np.ndarray, *arrays: np.ndarray) -> list[Part]:
-    """The wrong and the right gradient, with what belongs to them, layer by layer."""
+def _parts_of(problem: Problem, theta: np.ndarray, *arrays: np.ndarray) -> list[Part]:
+    """The wrong and the right gradient, and where they differ, layer by layer."""
     wrong, right, at_odds = arrays
     penalty = problem.l2 / problem.m * theta
     for Theta in problem.network.unpack(penalty):
-        Theta[:, 0] = 0.0
+        Theta[:, 0] = 0.0  # biases are not regularised
     unpacked = zip(*map(problem.network.unpack, (wrong, right, theta, penalty, at_odds)))
     return [Part(f"Theta{number}", *layer) for number, layer in enumerate(unpacked, start=1)]
 
 
-def _seen(layers: Sequence[Part], m: int) -> tuple[Fact, ...]:
-    """The relation between the wrong gradient and the right one, if it is a simple one, and where the error starts.
-
-    The layer looked at is the wrong one nearest to the output: a bug there is carried down to all layers below.
-    """
+def _relate(layers: Sequence[Part], m: int) -> tuple[Fact, ...]:
+    """A simple relation between the wrong gradient and the right one, if there is one, and where the error starts."""
     affected = [layer for layer in layers if layer.wrong.any()]
     if not affected:
         return ()
+    # a bug is carried down to all layers below, so the wrong layer nearest to the output has it alone
     nearest, whole = affected[-1], join(_extent(layers), layers)
-    halves = _halves(nearest)
+    halves = [
+        nearest.at(f"{nearest.name} {name}", np.s_[:, at]) for name, at in (("bias", np.s_[:1]), ("weights", np.s_[1:]))
+    ]
+    halves = [half for half in halves if half.wrong.any()]
     candidates = [whole] if len(affected) > 1 else []
     candidates += halves if len(halves) == 1 else [nearest, *halves]
     relation, of_delta = find_relation(candidates, m)
     if relation is None:
         single = find_single_entry(whole)
-        return (single,) if single else as_facts(_where_it_starts(layers, nearest))
-    start = _where_it_starts(layers, nearest) if of_delta and nearest is not layers[-1] else ""
-    return (relation, *as_facts(start))
-
-
-def _halves(layer: Part) -> list[Part]:
-    halves = [layer.at(f"{layer.name} bias", np.s_[:, :1]), layer.at(f"{layer.name} weights", np.s_[:, 1:])]
-    return [half for half in halves if half.wrong.any()]
+        return (single,) if single else _where_it_starts(layers, nearest)
+    return (relation, *(_where_it_starts(layers, nearest) if of_delta and nearest is not layers[-1] else ()))
 
 
 def _extent(layers: Sequence[Part]) -> str:
@@ -154,12 +294,9 @@ def _extent(layers: Sequence[Part]) -> str:
     return "the gradient"
 
 
-def _where_it_starts(layers: Sequence[Part], nearest: Part) -> str:
+def _where_it_starts(layers: Sequence[Part], nearest: Part) -> tuple[Fact, ...]:
     names = [layer.name for layer in layers]
-    right = names[names.index(nearest.name) + 1 :]
-    if right:
-        are = "are" if len(right) > 1 else "is"
-        return f"{', '.join(right)} {are} right: what is wrong starts below"
-    if len(layers) > 1 and all(layer.wrong.any() for layer in layers):
-        return ALL_WRONG
-    return ""
+    if right := names[names.index(nearest.name) + 1 :]:
+        return (note(Kind.ERROR_STARTS_BELOW, *right),)
+    is_everywhere = len(layers) > 1 and all(layer.wrong.any() for layer in layers)
+    return (note(Kind.ALL_LAYERS_WRONG),) if is_everywhere else ()

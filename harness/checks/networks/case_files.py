@@ -25,8 +25,8 @@ from harness.sources.source_table import FLOAT32_SOURCES, SOURCES, Source
 from harness.verdict.report import Report
 from reference.activations import ACTIVATIONS
 from reference.network import Network
-from reference.printable import given
 from reference.problem import Problem
+from reference.user_input import given
 
 SCHEMA = "harness.case/1"
 
@@ -153,7 +153,7 @@ def _is_imported(name: str) -> bool:
 
 
 def _read(path: Path, max_size: int) -> dict[str, Any]:
-    """The document, of which everything but the problem itself has been looked at."""
+    """The document, with everything except the problem itself validated."""
     if not path.is_file():
         raise FileNotFoundError(f"{path} is not a file; give a case that was saved as JSON")
     try:

@@ -1,69 +1,74 @@
 """The gradient of a network's cost as a subject to be judged."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from harness.bounds.network_bound import Bound
-from harness.checks.activations.activation_subject import AT_A_SEAM, SIDES
+from harness.checks.activations.slope_answers import ONE_SIDED
 from harness.checks.networks.bug_explanations import explain_answer
-from harness.facts.fact import Fact, as_facts
+from harness.checks.networks.network_junctions import NO_SIDES, Sides
+from harness.facts.fact import Fact, doubt, note
+from harness.facts.kinds import Kind
 from harness.verdict.comparison import Answer, Block
 from harness.verdict.subject import Subject
 from reference.network import Network
 from reference.problem import Problem
 
-NOT_REPEATABLE = "answers differently when called twice with the same θ"
 
-
-AT_A_KINK = "units sit at a kink, where slopes are a convention"
-BY_PIECES = "automatic differentiation has a slope of its own where smooth pieces meet"
-UNBOUNDED = "numbers are too large for any bound"
-ROUNDED = "rounding may be as large as the derivative"
-
-
+@dataclass(frozen=True, eq=False)
 class NetworkGradient(Subject):
-    """dJ/dθ of a problem at θ, whose coordinates are weights and biases; `explained` is whether bugs are looked for.
+    """dJ/dθ of a problem at θ, whose coordinates are weights and biases.
 
     Attributes
     ----------
-    at_kinks, at_seams : (n,) bool arrays
-        The coordinates in doubt that a convention at a kink moves, and those where smooth pieces meet.
+    problem : Problem
+    theta : (n,) array
+    bound : what rounding can do to cost and gradient
+    explained : whether bugs are looked for that explain a wrong answer
+    sides : what the one-sided derivatives say where units sit at junctions
     """
 
-    def __init__(self, problem: Problem, theta: np.ndarray, bound: Bound, explained: bool = True):
-        self.problem, self.theta, self.bound, self.explained = problem, theta, bound, explained
-        self.blocks = blocks_of(problem.network)
-        self.notes = bound.notes
-        self.at_kinks = self.at_seams = np.zeros(theta.shape, bool)
+    problem: Problem
+    theta: np.ndarray
+    bound: Bound
+    explained: bool = True
+    sides: Sides = NO_SIDES
+
+    @cached_property
+    def blocks(self) -> list[Block]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return blocks_of(self.problem.network)
+
+    @property
+    def facts(self) -> Sequence[Fact]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.bound.notes
 
     def label(self, i: int) -> str:
         return self.problem.network.label(i)
 
     def explain(self, wrong: Answer, right: Answer, at_odds: np.ndarray) -> tuple[Fact, ...]:
-        if (
-            any(getattr(what, "data", {}).get("text", what) == NOT_REPEATABLE for what in wrong.misconduct)
-            or not self.explained
-        ):
-            return ()
-        explained = explain_answer(self.problem, self.theta, wrong, right, at_odds)
-        return (*explained, *as_facts(AT_A_SEAM if right.name == SIDES else ""))
+        if not self.explained or any(fact.kind == Kind.NOT_REPEATABLE for fact in wrong.misconduct):
+            return ()  # the difference of a single call says nothing
+        facts = explain_answer(self.problem, self.theta, wrong, right, at_odds)
+        return (*facts, note(Kind.OUTSIDE_ONE_SIDED, wrong.name)) if right.name == ONE_SIDED else facts
 
     def explain_cost(self, wrong: Answer, right: Answer, at_odds: np.ndarray) -> tuple[Fact, ...]:
         return self.explain(wrong, right, at_odds)
 
-    def why_undecided(self, coordinates: np.ndarray) -> str:
-        finite = np.isfinite(self.bound.gradient)
-        seams = self.at_kinks | self.at_seams
+    def why_undecided(self, coordinates: np.ndarray) -> Fact:
+        is_bounded, elsewhere = np.isfinite(self.bound.gradient), ~(self.sides.at_kinks | self.sides.at_junctions)
         causes = {
-            AT_A_KINK: self.at_kinks,
-            BY_PIECES: self.at_seams,
-            UNBOUNDED: ~finite & ~seams,
-            ROUNDED: finite & ~seams,
+            Kind.UNITS_AT_KINK: self.sides.at_kinks,
+            Kind.UNITS_AT_JUNCTION: self.sides.at_junctions,
+            Kind.UNBOUNDED: ~is_bounded & elsewhere,
+            Kind.UNDECIDED: is_bounded & elsewhere,
         }
-        told = " and ".join(cause for cause, where in causes.items() if where[coordinates].any())
-        return f"{told}; try another θ, or smaller numbers"
+        everywhere = {kind: np.broadcast_to(where, is_bounded.shape) for kind, where in causes.items()}
+        first, *others = [kind for kind, where in everywhere.items() if where[coordinates].any()]
+        return doubt(first, also=list(others))
 
     def describe(self) -> dict[str, Any]:
         network = self.problem.network
@@ -80,15 +85,15 @@ class NetworkGradient(Subject):
         matrices = self.problem.network.unpack(numbers)
         return {f"Theta{layer}": matrix for layer, matrix in enumerate(matrices, start=1)}
 
-    def blind_to(self) -> Sequence[str]:
+    def blind_to(self) -> list[Fact]:
         weights = np.concatenate([Theta[:, 1:].ravel() for Theta in self.problem.network.unpack(self.theta)])
         hidden = []
         if self.problem.l2 == 0.0:
-            hidden.append("bugs in the regulariser, since λ = 0")
+            hidden.append(note(Kind.NO_REGULARISER))
         if not weights.any():
-            hidden.append("bugs that weights carry (backward through layers, regulariser), since all weights are zero")
+            hidden.append(note(Kind.ZERO_WEIGHTS))
         if self.problem.m == 1:
-            hidden.append("a wrong or missing mean over the examples, since there is only one")
+            hidden.append(note(Kind.SINGLE_EXAMPLE))
         return hidden
 
 

@@ -1,22 +1,27 @@
 """Random problems: one distribution, drawn by a seed or by Hypothesis.
 
-What is drawn is written once, over a `Chooser`; `harness.strategies` supplies one that Hypothesis can shrink, and
-`random_problem` one that a seed decides. Options are listed simplest first, because that is where shrinking goes.
+The distribution is written once, over a `Chooser`. `harness.strategies` supplies a chooser that Hypothesis can shrink,
+and `random_problem` a seeded one. Options are listed simplest first, because Hypothesis shrinks towards the first.
 
 The distribution covers what breaks gradients: no hidden layer and several, single units and single examples, zeros,
 ties and large entries in X, classes that no example has, λ zero and positive, θ from zero over ordinary to saturating.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from reference.activations import ACTIVATIONS, Activation, get_activation
-from reference.network import Network
-from reference.outputs import OUTPUTS
-from reference.printable import given
+from harness.facts.kinds import Kind
+from harness.sources.source_names import as_source
+from harness.sources.source_table import JAX, SOURCES
+from harness.verdict.report import Report
+from reference.activations import ACTIVATIONS, Activation, get_activation, register
+from reference.measured import GradientSource
+from reference.network import OUTPUTS, Network
 from reference.problem import Problem
+from reference.user_input import given
 
 MAX_HIDDEN_LAYERS, MAX_UNITS, MAX_EXAMPLES = 4, 8, 10
 
@@ -64,7 +69,7 @@ class SeededChooser:
 
 
 class Like(NamedTuple):
-    """What is not left to chance: the layer sizes, the output layer and λ, where they are given."""
+    """What is given and not drawn: layer sizes, output layer and λ."""
 
     sizes: tuple[int, ...] | None = None
     output: str | None = None
@@ -113,7 +118,7 @@ def _draw_y(choose: Chooser, network: Network, m: int) -> np.ndarray:
     K = network.sizes[-1]
     if choose.element(["classes", "targets"]) == "classes":
         return np.array([choose.integer(0, K - 1) for _ in range(m)])
-    targets = (choose.grid((m, K)) / GRID + 1.0) / 2.0
+    targets = (choose.grid((m, K)) / GRID + 1.0) / 2.0  # in [0, 1]
     if network.output.name == "softmax":
         targets += 1.0 / GRID  # no row of zeros, which could not be normalised
         return targets / targets.sum(axis=1, keepdims=True)
@@ -145,10 +150,10 @@ def random_problem(
     extremes: bool = True,
     like: Like = ANY,
 ) -> tuple[Problem, np.ndarray]:
-    """The problem and θ that a seed decides; ``extremes=False`` keeps X and θ at ordinary sizes.
+    """The problem and θ of a seed; ``extremes=False`` keeps X and θ at ordinary sizes.
 
-    Where the layer sizes are given, and are larger than what is drawn, an ordinary θ is smaller in proportion to the
-    square root of the inputs of its layer, so that units do not saturate.
+    In layers larger than any that is drawn, an ordinary θ is divided by the square root of their relative size, so that
+    units do not saturate.
     """
     choose = SeededChooser(seed)
     outputs = outputs if like.output is None else (like.output,)
@@ -159,3 +164,42 @@ def random_problem(
         for Theta, (_, columns) in zip(network.unpack(theta), network.shapes):
             Theta *= min(1.0, np.sqrt((MAX_UNITS + 1.0) / columns))
     return problem, theta
+
+
+# -- networks with an activation that was checked by itself ------------------------------------------------------------
+
+
+def usable_sources(
+    reports: Sequence[Report], chosen: Mapping[str, GradientSource] | None = None
+) -> Mapping[str, GradientSource] | None:
+    """Of the chosen sources, those that can run networks with the activations in the reports.
+
+    None stands for all sources of the harness, as in `cross_check`.
+    """
+    if not any("jax" in report.left_out for report in reports):
+        return chosen
+    return {name: source for name, source in (chosen or SOURCES).items() if as_source(name, source).family != JAX}
+
+
+def needs_plain_differences(report: Report) -> bool:
+    """Whether the formula allows differences of plain values only, which fail in networks with extreme θ and X."""
+    return any(fact.kind == Kind.PLAIN_DIFFERENCES for row in report.sources for fact in row.notes)
+
+
+def register_checked(f: Activation, report: Report) -> Activation:
+    """Register an activation that was checked, and return the record to use in networks.
+
+    A record whose name is taken is registered under another name.
+    """
+    if "jax" in report.left_out:  # one program of JAX serves all registered activations
+        return f
+    while ACTIVATIONS.get(f.name, f) is not f:
+        f = replace(f, name=f"{f.name} of yours")
+    return register(f)
+
+
+def mixed_with_others(activations: list[Activation]) -> list[Activation]:
+    """The activations, repeated, and all others that are registered, so that half of the draws fall on either."""
+    others = [f for f in ACTIVATIONS.values() if f not in activations]
+    times = max(1, round(len(others) / len(activations)))
+    return [*activations * times, *others]

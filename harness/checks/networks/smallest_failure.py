@@ -1,15 +1,20 @@
-"""Reduce a failing problem to a smallest one that still fails.
+"""The smallest problem that still fails, and how somebody else sees the failure again.
 
-Each step tries to leave something out (a hidden layer, a unit, an example) or to make something simpler (an activation,
-λ, a number), keeps what still fails, and starts over, until no single step is left: the result is small in the sense
-that nothing can be taken away from it.
+Each step of shrinking tries to leave something out (a hidden layer, a unit, an example) or to make something simpler
+(an activation, λ, a number). It keeps what still fails and starts over, until no single step is left.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
+from harness.checks.networks.case_files import as_script, replay_command, save_case
 from harness.checks.networks.network_check import check
+from harness.checks.networks.network_summary import Reproduction
+from harness.facts.fact import note
+from harness.facts.kinds import Kind
 from harness.sources.source_names import Sources
 from harness.verdict.report import Report
 from reference.network import Network
@@ -18,6 +23,75 @@ from reference.problem import Problem
 Case = tuple[Problem, np.ndarray]
 
 MAX_TRIES = 2000
+
+
+def reproduce(
+    problem: Problem,
+    theta: np.ndarray,
+    report: Report,
+    sources: Sources | None,
+    path: Path,
+    activations: Sequence[str] = (),
+    search_path: str = "",
+) -> Reproduction:
+    """Shrink a failing network, and save it; whatever goes wrong here, the failure stands.
+
+    Parameters
+    ----------
+    problem, theta, report
+        The network that disagrees.
+    sources : as given to `cross_check`
+    path : Path
+        Where the case is saved, in a folder that is made if need be.
+    activations : sequence of str
+        Those of one's own that may be in the network, as ``module:attribute``.
+    search_path : str
+        What the replay command needs before it, such as ``PYTHONPATH=... ``.
+    """
+    try:
+        problem, theta, report = shrink_disagreement(problem, theta, sources, report)
+    except Exception as error:  # noqa: BLE001  a source may raise anything
+        return Reproduction(facts=(note(Kind.NOT_SHRUNK, error=type(error).__name__, reason=str(error)),))
+    if report.verdict != "disagree":
+        return Reproduction(facts=(note(Kind.NOT_REPEATABLE, argument="network"),))
+    found = Reproduction(report)
+    try:
+        found = replace(found, script=as_script(problem, theta, sources, activations))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_case(path, problem, theta, sources, report)
+        command = f"{search_path}{replay_command(path, problem, activations, sources)}"
+        return replace(found, saved_as=str(path), command=command)
+    except Exception as error:  # noqa: BLE001  the verdict stands without a file
+        return replace(found, facts=(note(Kind.NOT_SAVED, reason=str(error)),))
+
+
+def shrink_disagreement(
+    problem: Problem, theta: np.ndarray, sources: Sources | None, drawn: Report
+) -> tuple[Problem, np.ndarray, Report]:
+    """The smallest case with the same outliers, and its report; its verdict tells whether the failure repeats.
+
+    The diagnosis of the case as it was drawn is among the report's notes. A small network shows less of what is wrong,
+    so more bugs would fit.
+
+    Parameters
+    ----------
+    drawn : Report
+        On the case as it was drawn, which disagrees.
+    """
+
+    def fails(problem: Problem, theta: np.ndarray) -> bool:
+        try:
+            report = check(problem, theta, sources, explained=False)
+        except Exception:  # noqa: BLE001  whatever a source raises is another failure than the one to show
+            return False
+        return report.verdict == "disagree" and report.outliers == drawn.outliers
+
+    smallest = shrink(problem, theta, fails)
+    report = check(*smallest, sources, explained=False)
+    if smallest[0] is problem and np.array_equal(smallest[1], theta) and report.verdict == drawn.verdict:
+        return *smallest, drawn
+    before = dict.fromkeys(fact for finding in drawn.findings for fact in finding.diagnosis)
+    return *smallest, (report.with_facts(note(Kind.SHRUNK), *before) if before else report)
 
 
 def shrink(problem: Problem, theta: np.ndarray, fails: Callable[[Problem, np.ndarray], bool]) -> Case:
@@ -39,36 +113,8 @@ def shrink(problem: Problem, theta: np.ndarray, fails: Callable[[Problem, np.nda
     return case
 
 
-def shrink_disagreement(
-    problem: Problem, theta: np.ndarray, sources: Sources | None, drawn: Report
-) -> tuple[Problem, np.ndarray, Report]:
-    """The smallest case on which the same sources are named as the odd ones out, and its report.
-
-    What was said of the case as drawn is among the report's notes, for a small network shows less of what is wrong, and
-    more bugs would fit. The verdict is another than "disagree" where the failure does not repeat.
-
-    Parameters
-    ----------
-    drawn : the report on the case as it was drawn, which disagrees
-    """
-
-    def fails(problem: Problem, theta: np.ndarray) -> bool:
-        try:
-            report = check(problem, theta, sources, explained=False)
-        except Exception:  # noqa: BLE001  whatever a source raises, it is another failure than the one to show
-            return False
-        return report.verdict == "disagree" and report.outliers == drawn.outliers
-
-    smallest = shrink(problem, theta, fails)
-    report = check(*smallest, sources, explained=False)
-    if smallest[0] is problem and np.array_equal(smallest[1], theta) and report.verdict == drawn.verdict:
-        return *smallest, drawn
-    said = dict.fromkeys(fact for finding in drawn.findings for fact in finding.diagnosis)
-    return *smallest, report.with_facts(*said)
-
-
 def _smaller(problem: Problem, theta: np.ndarray) -> Iterator[Case]:
-    """Cases with one thing less, the largest cuts first."""
+    """Cases in which one thing is left out or simpler, the largest cuts first."""
     yield from _without_a_layer(problem, theta)
     yield from _with_fewer_examples(problem, theta)
     yield from _without_a_unit(problem, theta)

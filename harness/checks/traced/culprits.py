@@ -21,24 +21,15 @@ from harness.checks.traced.jax_modes import MODES
 from harness.checks.traced.traced_programs import equations_in
 from harness.facts.fact import Fact, Severity
 from harness.facts.kinds import Kind
-from reference.arithmetics.increments import Increment
-from reference.arithmetics.many_directions import is_constant
-from reference.traced.program import (
-    CALLS,
-    CUSTOM_RULES,
+from reference.arithmetics.increments import Increment, is_constant
+from reference.traced.equations import Equation, Program, bind, is_key, kind, primal_of, programs_in
+from reference.traced.primitives.calls import CALLS, CUSTOM_RULES
+from reference.traced.program_replay import replayed
+from reference.traced.rule_origins import (
     NOWHERE,
-    Equation,
-    Program,
-    bind,
-    function_of,
-    is_key,
-    kind,
-    primal_of,
-    programs_in,
-)
-from reference.traced.rules import (
     argument_names,
     forward_of,
+    function_of,
     is_jax,
     is_of_library,
     is_rule_of_jax,
@@ -47,7 +38,6 @@ from reference.traced.rules import (
     without_rules,
     written,
 )
-from reference.traced.solving.replaying import replayed
 
 RULES_TRIED, PRIMITIVES_TRIED = 24, 60
 """No more rules and primitives are checked by themselves."""

@@ -24,9 +24,11 @@ from harness.facts.kinds import Kind
 from harness.progress import Progress, silent
 from harness.verdict.comparison import Answer, Block
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
-from reference.traced.deciding import Otherwise
-from reference.traced.primitives.linear_algebra import PHASED
-from reference.traced.program import CUSTOM_RULES, Equation, Program, Traced, function_of
+from reference.traced.decisions import Otherwise
+from reference.traced.equations import Equation, Program
+from reference.traced.primitives.calls import CUSTOM_RULES
+from reference.traced.rule_origins import function_of
+from reference.traced.traced_function import Traced
 
 INCREMENTS, DIFFERENCES, REFERENCE, JAX = "increments", "differences", "reference", "jax"
 
@@ -198,7 +200,7 @@ def _without_free_phases(combinations: Combinations, program: ProgramAtPoint) ->
 
     The phases are a convention of the algorithm. Derivatives that depend on them have no true value.
     """
-    if not any(eq.name in PHASED and "c" in eq.kinds for eq in equations_in(program.program)):
+    if not any(eq.primitive.has_free_phases and "c" in eq.kinds for eq in equations_in(program.program)):
         return combinations, program
     along = random_directions(TURNS, program.inputs.size, program.seed + 6)
     here = program.changes(along, program.run())

@@ -34,15 +34,16 @@ from harness.checks.traced.function_values import broken_modes, changed_values, 
 from harness.checks.traced.jax_modes import MODES
 from harness.facts.fact import Fact, Severity, doubt, note, wrong
 from harness.facts.kinds import Kind
-from harness.progress import bar_after
+from harness.progress import progress_bar
 from harness.sources.process_state import settings_kept
 from harness.verdict.consensus import Consensus
 from harness.verdict.judgement import judge
 from harness.verdict.report import Report
 from reference.arithmetics.companion import first_line
-from reference.switches import settings
-from reference.traced.program import Equation, function_of
-from reference.traced.rounding import COARSE
+from reference.jax_settings import settings
+from reference.traced.equations import Equation
+from reference.traced.random_rounding import COARSE
+from reference.traced.rule_origins import function_of
 
 PATIENCE = 2.0
 """Seconds after which a bar shows how far the check is."""
@@ -119,7 +120,7 @@ def check_derivatives(
         return function_of(equation).name in trust
 
     has_64_bits = bool(jax.config.read("jax_enable_x64"))
-    with settings(has_64_bits or arguments.needs_64_bits), bar_after(PATIENCE) as progress:
+    with settings(has_64_bits or arguments.needs_64_bits), progress_bar(PATIENCE) as progress:
         trace = partial(
             trace_case, arguments.function, arguments.leaves, arguments.names, lambda: arguments.outputs,
             trusted=is_trusted, seed=seed, progress=progress,
@@ -162,7 +163,9 @@ def report_on(
 
 def find_misconduct(comparison: Comparison, arguments: Arguments) -> list[Fact]:
     """Arguments that f changes, values that change from call to call, and values that depend on how f is run."""
-    found = [wrong(Kind.ARGUMENT_CHANGED, name) for name in arguments.changed()] + find_changes(comparison)
+    found = [wrong(Kind.ARGUMENT_CHANGED, "f", argument=name) for name in arguments.changed()] + find_changes(
+        comparison
+    )
     return found if found or comparison.case.order == 2 else find_other_values(comparison)
 
 

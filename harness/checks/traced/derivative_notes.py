@@ -15,7 +15,7 @@ from harness.checks.traced.reported_derivatives import float64_runs
 from harness.checks.traced.traced_programs import coarsest_type, equations_in, is_read
 from harness.facts.fact import Fact, note
 from harness.facts.kinds import Kind
-from reference.traced.primitives.contracting import product_units
+from reference.traced.equations import product_units
 
 SOLVERS_NOTED = 1e-10
 """What the tolerance of a solver moves is noted from here on, as a share of the largest derivative."""

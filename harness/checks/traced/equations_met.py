@@ -17,11 +17,11 @@ from harness.checks.traced.jax_modes import Mode
 from harness.checks.traced.traced_programs import equations_in
 from harness.facts.fact import Fact, note
 from harness.facts.kinds import Kind
-from reference.arithmetics.increments import Increment
-from reference.arithmetics.many_directions import is_constant
+from reference.arithmetics.increments import Increment, is_constant
+from reference.traced.equations import Equation, Program, is_key
 from reference.traced.interpreter import Run
-from reference.traced.program import CALLS, CUSTOM_RULES, NOWHERE, Equation, Place, Program, is_key
-from reference.traced.rules import frames_of, is_rule_of_jax, line_of, whose
+from reference.traced.primitives.calls import CALLS, CUSTOM_RULES
+from reference.traced.rule_origins import NOWHERE, Place, frames_of, is_rule_of_jax, line_of, whose
 
 KEPT = 3
 """An equation in a loop is met many times; its first operands and the last ones are kept."""

@@ -257,6 +257,6 @@ def _lost(
     worst = int(places[np.argmax(ulps[places])])
     numbers = {"reported": answer.gradient, "true": known.true, "ulps": ulps, "bound": allowed}
     return note(
-        Kind.DIGITS_LOST, coordinates.label(worst), *map(coordinates.label, places[places != worst][:PLACES_KEPT]),
+        Kind.NO_CORRECT_DIGIT, coordinates.label(worst), *map(coordinates.label, places[places != worst][:PLACES_KEPT]),
         source=answer.name, by=by, places=len(places), **{name: float(x[worst]) for name, x in numbers.items()},
     )  # fmt: skip

@@ -14,10 +14,10 @@ import numpy as np
 from harness.checks.traced.jax_modes import MODES
 from harness.checks.traced.side_effects import CapturedState
 from harness.wording import first_few
-from reference.printable import given
-from reference.traced.program import is_key, kind, weak
-from reference.traced.rules import whose
-from reference.whole_numbers import whole_number
+from reference.jax_internals import weak
+from reference.traced.equations import is_key, kind
+from reference.traced.rule_origins import whose
+from reference.user_input import given, whole_number
 
 
 class NoNumber(TypeError):

@@ -17,8 +17,8 @@ from harness.checks.traced.traced_programs import alike, has_rules
 from harness.facts.fact import Fact, Severity, note, wrong
 from harness.facts.kinds import Kind
 from reference.arithmetics.companion import first_line
-from reference.traced.eagerly import eagerly, values_of
-from reference.traced.program import Traced
+from reference.traced.eager_run import eagerly, values_of
+from reference.traced.traced_function import Traced
 
 EAGERLY, BATCHED = "run eagerly", "batched by jax.vmap"
 

@@ -17,14 +17,14 @@ from harness.facts.fact import Fact, note
 from harness.facts.kinds import Kind
 from harness.progress import Progress, silent
 from reference.arithmetics.companion import first_line
-from reference.arithmetics.increments import Increment
-from reference.arithmetics.many_directions import constant
+from reference.arithmetics.increments import Increment, constant
+from reference.jax_settings import compiler_options
 from reference.measured import NotApplicable
-from reference.switches import compiler_options
-from reference.traced.eagerly import InOwnTypes
+from reference.traced.eager_run import InOwnTypes
+from reference.traced.equations import Program, iterates, lifted
 from reference.traced.interpreter import Run
-from reference.traced.program import Program, Traced, iterates, lifted
-from reference.traced.solving.replaying import more_accurate
+from reference.traced.solver_tolerances import more_accurate
+from reference.traced.traced_function import Traced
 
 MODES = ("reverse", "forward")
 

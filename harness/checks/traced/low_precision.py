@@ -33,14 +33,12 @@ from harness.checks.traced.true_slopes import ProgramAtPoint
 from harness.facts.fact import Fact, note
 from harness.facts.kinds import Kind
 from harness.verdict.comparison import Answer, Block
-from reference.arithmetics.increments import Increment
-from reference.arithmetics.many_directions import constant
+from reference.arithmetics.increments import Increment, constant
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
+from reference.traced.equations import Constant, Equation, Program, is_key, kind, reads_bits, unit_roundoff
 from reference.traced.interpreter import Run
-from reference.traced.program import COMPARISONS, Constant, Equation, Program, is_key, kind, unit_roundoff
-from reference.traced.rounding import COARSE, has_few_bits
-from reference.traced.solving.tolerances import numbers_in
-from reference.traced.widening import reads_bits
+from reference.traced.random_rounding import COARSE, has_few_bits
+from reference.traced.solver_tolerances import numbers_in
 
 DERIVED, SPREAD, BORROWED = "derived", "spread", "borrowed"
 """Kinds of bounds: derived, estimated by the spread of rounded runs, or taken from the increments."""
@@ -160,9 +158,6 @@ ORDERS = (0, 1, -1)
 SHORT = 4
 """Numbers of no more significant bits, and whole ones, are exact constants of a formula: 0.5, 3, 1024."""
 
-COMPARING = {*COMPARISONS, "max", "min"}
-"""Primitives that choose by comparing two numbers."""
-
 
 class PerturbedRun(Run):
     """A run in float64 with other roundings of the rule's own constants, and with nearly equal numbers reordered.
@@ -198,7 +193,8 @@ class PerturbedRun(Run):
 
     def equation(self, equation: Equation, operands: Sequence[Increment]) -> Sequence[Increment]:
         """One equation's outputs, nearly equal operands of a comparison reordered."""
-        if equation.name in COMPARING and equation.kinds <= {"f", "b"} and "f" in equation.kinds:
+        choice = equation.primitive.choice
+        if choice and choice.compares_pair and equation.kinds <= {"f", "b"} and "f" in equation.kinds:
             operands = self._reordered(operands, max(map(unit_roundoff, equation.input_dtypes)))
         return super().equation(equation, operands)
 

@@ -15,7 +15,7 @@ from harness.bounds.tolerances import MEANINGLESS, SPREAD_FACTOR
 from harness.checks.random_directions import random_directions
 from harness.checks.traced.real_coordinates import UnitVectors, combine
 from harness.checks.traced.true_slopes import NO_MATTER, Obstacles, ProgramAtPoint
-from reference.traced.deciding import Decision, Otherwise, Turned
+from reference.traced.decisions import Decision, Otherwise, Turned
 
 NEARBY = (1e-4, 2e-4, 4e-4)
 """Distances, in units of the argument's size, at which slopes are computed that have a limit at the point."""

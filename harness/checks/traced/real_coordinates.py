@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from harness.verdict.comparison import Block
-from reference.traced.program import kind
+from reference.traced.equations import kind
 
 
 class Entry(NamedTuple):

@@ -28,8 +28,8 @@ from harness.facts.fact import Fact, note
 from harness.facts.kinds import Kind
 from harness.verdict.comparison import Block
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
-from reference.traced.program import Program, unit_roundoff
-from reference.traced.rounding import COARSE
+from reference.traced.equations import Program, unit_roundoff
+from reference.traced.random_rounding import COARSE
 
 OPPOSITE, OPPOSITE_OF_HALVES = 2.0**20, 4.0
 """A mode is also evaluated for minus so many times the sum of all vectors. A rule that ignores signs or clips its

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from jax.core import Tracer
 
-from reference.traced.rules import whose
+from reference.traced.rule_origins import whose
 
 CONTAINERS = list, set, deque, bytearray, dict
 

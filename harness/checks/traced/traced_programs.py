@@ -10,22 +10,22 @@ import jax
 import numpy as np
 
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
-from reference.traced.primitives.contracting import product_units
-from reference.traced.program import (
-    CALLS,
-    CUSTOM_RULES,
+from reference.traced.equations import (
     Constant,
     Equation,
     Program,
     is_key,
     iterates,
     kind,
+    map_programs,
     primal_of,
+    product_units,
     programs_in,
-    rule_of,
     unit_roundoff,
 )
-from reference.traced.rules import frames_of, is_rule_of_jax, whose
+from reference.traced.primitives import PRIMITIVES
+from reference.traced.primitives.calls import CALLS, CUSTOM_RULES
+from reference.traced.rule_origins import frames_of, is_rule_of_jax, rule_of, whose
 
 LARGEST_PASS = 2.0e7
 """Numbers that one pass may hold, 160 MB in float64. More directions than fit go in several passes."""
@@ -144,17 +144,12 @@ def without_stops_of_rules(program: Program, primal: Program, trusted: Callable[
         names = {(frame.function_name.rpartition(".")[2], frame.file_name) for frame in frames_of(equation)}
         return any(map(_calls_a_rule, frames_of(equation))) and not names & kept
 
-    def looked_through(value: Any) -> Any:
-        if isinstance(value, tuple) and any(isinstance(part, Program) for part in value):
-            parts = [looked_through(part) for part in value]
-            return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
-        if not isinstance(value, Program):
-            return value
+    def looked_through(value: Program) -> Program:
         equations = [
             replace(
                 eq,
-                name="copy" if is_of_a_rule(eq) else eq.name,
-                params={key: looked_through(param) for key, param in eq.params.items()},
+                primitive=PRIMITIVES["copy"] if is_of_a_rule(eq) else eq.primitive,
+                params={key: map_programs(param, looked_through) for key, param in eq.params.items()},
             )
             for eq in value.equations
         ]

@@ -22,13 +22,13 @@ from harness.bounds.tolerances import COARSE_SPREAD_FACTOR, RANDOM_ROUNDINGS, SP
 from harness.checks.traced.real_coordinates import Estimate, Layout, UnitVectors, combine
 from harness.checks.traced.traced_programs import LARGEST_PASS, coarsest_unit, footprint
 from harness.progress import Progress, silent
-from reference.arithmetics.increments import Increment
-from reference.arithmetics.many_directions import STEP, constant, is_constant
+from reference.arithmetics.increments import STEP, Increment, constant, is_constant
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
-from reference.traced.deciding import Otherwise, Watched, otherwise
+from reference.traced.decisions import Otherwise, Watched, otherwise
+from reference.traced.equations import Program, lifted
 from reference.traced.interpreter import Run
-from reference.traced.program import Program, Traced, lifted
-from reference.traced.rounding import COARSE
+from reference.traced.random_rounding import COARSE
+from reference.traced.traced_function import Traced
 
 NO_MATTER = 1e-9
 """Slopes that differ by less than this share of themselves count as equal."""

@@ -1,20 +1,15 @@
-"""Primitives that run programs: calls, custom rules, loops, branches, implicit solves.
+"""Loops, branches and implicit solves: primitives that run programs more than once, or one of several."""
 
-A custom rule is not trusted: its primal runs. Where that primal iterates until it converges, its steps say nothing of
-the derivative of what it converges to, and the call is differenced as a whole.
-"""
-
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
+from functools import partial, reduce
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import jax
 import numpy as np
 
-from reference.arithmetics.increments import Increment
-from reference.arithmetics.many_directions import (
+from reference.arithmetics.increments import (
     STEP,
+    Increment,
     constant,
     directions,
     full_change,
@@ -22,55 +17,25 @@ from reference.arithmetics.many_directions import (
     linear,
     unknown_where,
 )
-from reference.traced.primitives import black_box
-from reference.traced.primitives.moving import block_of, stacked
-from reference.traced.program import (
-    CALLS,
-    CUSTOM_RULES,
-    Equation,
-    Program,
-    function_of,
-    iterates,
-    parts_of_solve,
-    primal_of,
-)
-from reference.traced.solving.replaying import aligned_to
-from reference.traced.widening import reads_bits, widely
-
-JAX = Path(jax.__file__).parent
+from reference.traced.bounded_run import Unbounded
+from reference.traced.equations import Equation, Program, bind, is_floating, iterates
+from reference.traced.primitive import EXACT, Compilation, Primitive
+from reference.traced.primitives.data_movement import block_of, stacked
+from reference.traced.program_replay import Inlined
 
 LARGEST_MATRIX = 1_500
 """Unknowns up to which a linear system whose solver stops at a tolerance is solved as a matrix."""
 
+STEPS_FACTOR = 2
+"""Random rounding may keep a loop from its end: it is ended after so many times the steps that it takes without."""
 
-def _call(run: Any, equation: Equation, *operands: Increment) -> list[Increment]:
-    return run(primal_of(equation), *operands)
+UNKNOWN_STEPS = 10_000
+"""The steps of a loop that never ran without random rounding."""
 
+LONGEST_LOOP = 50_000
+"""Steps after which a replayed loop is ended."""
 
-def _custom_call(run: Any, equation: Equation, *operands: Increment) -> list[Increment]:
-    if run.trusted(equation):
-        run.taken_as_they_are.add(function_of(equation).name)
-        return black_box.by_its_rule(run, equation, *operands)
-    program, place = primal_of(equation), function_of(equation)
-    if place.name == "_frexp" and Path(place.file).is_relative_to(JAX):
-        return _mantissa_and_exponent(run, equation, *operands)
-    if directions(*operands) and (iterates(program) or reads_bits(program)):
-        return black_box.differenced(run, equation, *operands)
-    if run.rounding is None and iterates(program) and widely(equation):  # compiled, for a loop takes its time in NumPy
-        return [constant(y) for y in black_box.values_of(equation, [x.value for x in operands])]
-    return run(program, *operands)
-
-
-def _mantissa_and_exponent(run: Any, equation: Equation, x: Increment) -> list[Increment]:
-    """x = m 2ᵉ with m in [1/2, 1), which jumps at powers of two: JAX takes both from bits, which are others here."""
-    m, e = np.frexp(x.value)
-    exponent = constant(e.astype(equation.dtypes[1]))
-    if is_constant(x):
-        return [constant(m), exponent]
-    at_jump = (m == 0.0) | ((np.abs(m) == 0.5) & (m * x.change < 0.0))
-    if np.any(at_jump):
-        run.unresolved = "the mantissa of a power of two jumps"
-    return [Increment(m, unknown_where(at_jump, np.ldexp(x.change, -e))), exponent]
+# -- loops of fixed length --------------------------------------------------------------------------------------------
 
 
 def _scan(run: Any, equation: Equation, *operands: Increment) -> list[Increment]:
@@ -90,38 +55,106 @@ def _scan(run: Any, equation: Equation, *operands: Increment) -> list[Increment]
     return [*carry, *(stacked(column, constant(np.zeros(shape))) for column, shape in zip(collected, shapes))]
 
 
-STEPS_FACTOR = 2
-"""A loop ends after so many times the steps that it took without random roundings, which may keep it from its end."""
+def _bound_of_scan(run: Any, equation: Equation, *operands: Increment) -> list[Increment]:
+    return _resolved(run, _scan(run.altered(body=equation.params["jaxpr"]), equation, *operands))
 
-MANY = 10_000
-"""The same of a loop that never ran without them."""
 
-_STEPS: WeakKeyDictionary[Equation, int] = WeakKeyDictionary()
+def _resolved(run: Any, outputs: list[Increment]) -> list[Increment]:
+    """The outputs, unless rounding may decide where a loop within ended."""
+    if run.unresolved:
+        raise Unbounded("a loop ends by a comparison which rounding may turn")
+    return outputs
+
+
+def _replay_scan(equation: Equation, operands: list[Any], run: Any, inlined: Inlined) -> list[Any]:
+    params = equation.params
+    fixed, carried = params["num_consts"], params["num_consts"] + params["num_carry"]
+
+    def step(carry: Any, x: Any) -> tuple[Any, Any]:
+        outputs = run(params["jaxpr"], *operands[:fixed], *carry, *x)
+        return outputs[: carried - fixed], outputs[carried - fixed :]
+
+    first, sequences = list(operands[fixed:carried]), list(operands[carried:])
+    carry, collected = jax.lax.scan(step, first, sequences, params["length"], params["reverse"])
+    return [*carry, *collected]
+
+
+# -- loops with a condition -------------------------------------------------------------------------------------------
+
+
+def _parts_of_while(equation: Equation, operands: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any], list[Any]]:
+    """What the condition and the body close over, and what the loop carries."""
+    first = equation.params["cond_nconsts"]
+    second = first + equation.params["body_nconsts"]
+    return operands[:first], operands[first:second], list(operands[second:])
 
 
 def _while(run: Any, equation: Equation, *operands: Increment) -> list[Increment]:
-    params = equation.params
-    first, second = params["cond_nconsts"], params["cond_nconsts"] + params["body_nconsts"]
-    conditions, consts, carry = operands[:first], operands[first:second], list(operands[second:])
-    most = STEPS_FACTOR * (_STEPS.get(equation, MANY) + 1)
+    condition, body = equation.params["cond_jaxpr"], equation.params["body_jaxpr"]
+    of_condition, of_body, carry = _parts_of_while(equation, operands)
+    most = STEPS_FACTOR * (equation.memo.get("steps", UNKNOWN_STEPS) + 1)
     steps = 0
     while True:
-        (goes_on,) = run(params["cond_jaxpr"], *conditions, *carry)
+        (goes_on,) = run(condition, *of_condition, *carry)
         if not is_constant(goes_on):
-            run.unresolved = "a loop ends just at this point"
+            run.note("unresolved", "a loop ends just at this point")
         unfinished = np.asarray(goes_on.value)  # of each member, in a batch of loops
         if not unfinished.any() or (run.rounding is not None and steps > most):
             if run.rounding is None:
-                _STEPS[equation] = max(steps, _STEPS.get(equation, 0))
+                equation.memo["steps"] = max(steps, equation.memo.get("steps", 0))
             return carry
-        stepped = run(params["body_jaxpr"], *consts, *carry)
-        carry = stepped if unfinished.all() else [_chosen(unfinished, x, y) for x, y in zip(carry, stepped)]
+        stepped = run(body, *of_body, *carry)
+        carry = stepped if unfinished.all() else [_stepped(unfinished, x, y) for x, y in zip(carry, stepped)]
         steps += 1
 
 
-def _chosen(unfinished: np.ndarray, here: Increment, stepped: Increment) -> Increment:
-    """What a batch of loops carries, of which some have ended."""
-    return linear(lambda lead, x, y: np.where(aligned_to(unfinished, x[(0,) * lead]), y, x), here, stepped)
+def _stepped(unfinished: np.ndarray, here: Increment, after: Increment) -> Increment:
+    """What a batch of loops carries after a step, of which some have ended before."""
+    return linear(lambda lead, x, y: np.where(_aligned_to(unfinished, x[(0,) * lead]), y, x), here, after)
+
+
+def _aligned_to(unfinished: Any, array: Any) -> Any:
+    """Truth values of the members of a batch, before the axes of what each holds."""
+    return unfinished.reshape(unfinished.shape + (1,) * (array.ndim - unfinished.ndim))
+
+
+def _bound_of_while(run: Any, equation: Equation, *operands: Increment) -> list[Increment]:
+    return _resolved(run, _while(run, equation, *operands))
+
+
+def _replay_while(equation: Equation, operands: list[Any], run: Any, inlined: Inlined) -> list[Any]:
+    """The loop, which ends also where it comes back to what it carried before.
+
+    A tolerance below what rounding lets it reach would never end it. What it carries is kept at powers of two steps.
+    """
+    condition, body = equation.params["cond_jaxpr"], equation.params["body_jaxpr"]
+    of_condition, of_body, carry = _parts_of_while(equation, operands)
+
+    def goes_on(carry: Sequence[Any]) -> Any:
+        return run(condition, *of_condition, *carry)[0]
+
+    def step(state: tuple[Any, ...]) -> tuple[Any, ...]:
+        steps, unfinished, kept, carry = state
+        stepped = run(body, *of_body, *carry)
+        carry = [jax.numpy.where(_aligned_to(unfinished, y), y, x) for x, y in zip(carry, stepped)]
+        is_back = reduce(jax.numpy.logical_and, map(partial(_equal, unfinished.ndim), kept, carry))
+        kept = [jax.numpy.where(steps & (steps + 1) == 0, x, y) for x, y in zip(carry, kept)]
+        return steps + 1, unfinished & goes_on(carry) & ~is_back, kept, carry
+
+    def any_goes_on(state: tuple[Any, ...]) -> Any:
+        return (state[0] < LONGEST_LOOP) & jax.numpy.any(state[1])
+
+    carry = list(map(jax.numpy.asarray, carry))
+    unfinished = jax.numpy.asarray(goes_on(carry))  # of each member, in a batch of loops
+    return jax.lax.while_loop(any_goes_on, step, (0, unfinished, carry, carry))[-1]
+
+
+def _equal(lead: int, x: Any, y: Any) -> Any:
+    """Whether all entries are the same, for each member of a batch."""
+    return jax.numpy.all(x == y, axis=tuple(range(lead, y.ndim)))
+
+
+# -- branches ---------------------------------------------------------------------------------------------------------
 
 
 def _cond(run: Any, equation: Equation, which: Increment, *operands: Increment) -> list[Increment]:
@@ -130,9 +163,8 @@ def _cond(run: Any, equation: Equation, which: Increment, *operands: Increment) 
     outputs = run(branches[index], *operands)
     if is_constant(which):
         return outputs
-    after = (
-        np.asarray(which.value) ^ which.change if np.asarray(which.value).dtype == bool else which.value + which.change
-    )
+    value = np.asarray(which.value)
+    after = value ^ which.change if value.dtype == bool else value + which.change
     after = np.clip(after.astype(int), 0, len(branches) - 1)
     for other in set(after.tolist()) - {index}:
         outputs = [
@@ -143,43 +175,62 @@ def _cond(run: Any, equation: Equation, which: Increment, *operands: Increment) 
 
 def _crossing(run: Any, here: Increment, there: Increment, crosses: np.ndarray) -> Increment:
     """One branch's output in most directions, the other's in those that cross over."""
-    if np.asarray(here.value).dtype.kind not in "fc":
+    if not is_floating(here.value):
         return here
     meets = np.asarray(here.value) == there.value
     if not meets.all():
-        run.unresolved = "a branch changes at this point, where the value jumps or slopes have no limit"
+        run.note("unresolved", "a branch changes at this point, where the value jumps or slopes have no limit")
     count = len(crosses)
     crossed = unknown_where(~meets, full_change(there, count))
     mask = crosses.reshape(count, *[1] * np.ndim(here.value))
     return Increment(here.value, np.where(mask, crossed, full_change(here, count)))
 
 
+def _bound_of_cond(run: Any, equation: Equation, which: Increment, *operands: Increment) -> list[Increment]:
+    if not is_constant(which):
+        raise Unbounded("a branch is taken by a comparison which rounding may turn")
+    return _resolved(run, _cond(run, equation, which, *operands))
+
+
+def _replay_cond(equation: Equation, operands: list[Any], run: Any, inlined: Inlined) -> list[Any]:
+    which, *rest = operands
+    branches = [partial(run, branch) for branch in equation.params["branches"]]
+    return jax.lax.switch(jax.numpy.asarray(which, int), branches, *rest)
+
+
+# -- linear solves ----------------------------------------------------------------------------------------------------
+
+
+def _parts_of_solve(equation: Equation, operands: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any], Sequence[Any]]:
+    """What the matvec and the solver of a custom_linear_solve close over, and the right-hand side."""
+    lengths = equation.params["const_lengths"]
+    ends = np.cumsum([lengths.matvec, lengths.vecmat, lengths.solve, lengths.transpose_solve])
+    return operands[: ends[0]], operands[ends[1] : ends[2]], operands[ends[3] :]
+
+
 def _linear_solve(run: Any, equation: Equation, *operands: Increment) -> list[Increment]:
     """x of A x = b: A dx = db - dA x, with A as the equation's own matvec has it.
 
-    What else the solver tells is constant. A solver that iterates stops at a tolerance; the changes are those of the x
-    that solves the equations.
+    The other results of the solver are constant. A solver that iterates stops at a tolerance; the changes are those of
+    the x that solves the equations.
     """
     programs = equation.params["jaxprs"]
-    matvec, solve, b = parts_of_solve(equation.params["const_lengths"], operands)
+    matvec, solve, b = _parts_of_solve(equation, operands)
     fixed = [constant(x.value) for x in solve]
     found = run(programs.solve, *fixed, *[constant(y.value) for y in b])
     count = directions(*matvec, *b)
     if not count:
         return found
-    x, told = found[: len(b)], found[len(b) :]
+    x, others = found[: len(b)], found[len(b) :]
     matrix = _matrix(run, programs.matvec, matvec, b) if iterates(programs.solve) else None
     values = [y.value for y in x] if matrix is None else [y[0] for y in _solved(matrix, [y.value[None] for y in b])]
     products = run(programs.matvec, *matvec, *map(constant, values))
     rights = [full_change(y, count) - full_change(product, count) for y, product in zip(b, products)]
     if matrix is not None:
-        return [*(Increment(y.value, change) for y, change in zip(x, _solved(matrix, rights))), *told]
-    before, run.looks_through = run.looks_through, True
-    try:
-        solved = run(programs.solve, *fixed, *[Increment(y.value, change) for y, change in zip(b, rights)])
-    finally:
-        run.looks_through = before
-    return [*solved[: len(b)], *told]
+        return [*(Increment(y.value, change) for y, change in zip(x, _solved(matrix, rights))), *others]
+    changing = [Increment(y.value, change) for y, change in zip(b, rights)]
+    solved = run.altered(looks_through=True)(programs.solve, *fixed, *changing)
+    return [*solved[: len(b)], *others]
 
 
 def _matrix(run: Any, matvec: Program, consts: Sequence[Increment], b: Sequence[Increment]) -> np.ndarray | None:
@@ -199,18 +250,22 @@ def _matrix(run: Any, matvec: Program, consts: Sequence[Increment], b: Sequence[
 def _solved(matrix: np.ndarray, rights: Sequence[np.ndarray]) -> list[np.ndarray]:
     """The solutions for right-hand sides (count, ...), in the arrays' own shapes."""
     flat = np.concatenate([y.reshape(len(y), -1) for y in rights], axis=1)
-    parts = np.split(np.linalg.solve(matrix, flat.T).T, np.cumsum([y[0].size for y in rights])[:-1], axis=1)
-    return [part.reshape(y.shape) for part, y in zip(parts, rights)]
+    solutions = np.split(np.linalg.solve(matrix, flat.T).T, np.cumsum([y[0].size for y in rights])[:-1], axis=1)
+    return [solution.reshape(y.shape) for solution, y in zip(solutions, rights)]
 
 
-def _as_jax_has_it(run: Any, equation: Equation, *operands: Increment) -> list[Increment]:
-    """Samples that are accepted or refused have an implicit derivative, which their values along a path do not show."""
-    run.taken_as_they_are.add(equation.name)
-    return black_box.by_its_rule(run, equation, *operands)
+def _replay_linear_solve(equation: Equation, operands: list[Any], run: Any, inlined: Inlined) -> list[Any]:
+    if not inlined(equation):
+        return bind(equation, operands)
+    _, solve, b = _parts_of_solve(equation, operands)
+    return run(equation.params["jaxprs"].solve, *solve, *b)
+
+
+# -- folds by a program of the user's own -----------------------------------------------------------------------------
 
 
 def _reduce(run: Any, equation: Equation, *operands: Increment) -> list[Increment]:
-    """A fold by a program of somebody's own, entry after entry."""
+    """Entry after entry."""
     half, axes, shape = len(operands) // 2, equation.params["dimensions"], equation.shapes[0]
     last = range(-len(axes), 0)
 
@@ -231,13 +286,18 @@ def _reduce(run: Any, equation: Equation, *operands: Increment) -> list[Incremen
     return [linear(lambda lead, array: array.reshape((*array.shape[:lead], *shape)), x) for x in results]
 
 
-RULES: dict[str, Callable[..., Any]] = {
-    "random_gamma": _as_jax_has_it,
-    **dict.fromkeys(CALLS, _call),
-    **dict.fromkeys(CUSTOM_RULES, _custom_call),
-    "scan": _scan,
-    "reduce": _reduce,
-    "while": _while,
-    "cond": _cond,
-    "custom_linear_solve": _linear_solve,
-}
+OWN = Compilation.OWN_PROGRAM
+
+PRIMITIVES: tuple[Primitive, ...] = (
+    Primitive("scan", _scan, _bound_of_scan, EXACT, compilation=OWN, takes_keys=True, replay=_replay_scan),
+    Primitive(
+        "while", _while, _bound_of_while, EXACT,
+        compilation=OWN, takes_keys=True, replay=_replay_while, iterates=True,
+    ),
+    Primitive("cond", _cond, _bound_of_cond, EXACT, compilation=OWN, takes_keys=True, replay=_replay_cond),
+    Primitive(
+        "custom_linear_solve", _linear_solve, rounding=EXACT,
+        compilation=OWN, takes_keys=True, replay=_replay_linear_solve,
+    ),
+    Primitive("reduce", _reduce, rounding=EXACT, takes_keys=True),
+)  # fmt: skip

@@ -1,14 +1,17 @@
-"""Records of activations, right and wrong, that several tests check: tables of cases, and each checked once."""
+"""Records of activations, right and wrong, with the verdicts and kinds that they get; each is checked once."""
 
 import math
 from functools import cache
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from harness import ACTIVATIONS, Activation, Report
 from harness.checks.activations.activation_check import check_activation
 from harness.checks.activations.activation_figure import Curve
-from harness.checks.activations.activation_subject import CLAIMED
+from harness.checks.activations.slope_answers import CLAIMED
+from harness.facts.fact import Fact
+from harness.facts.kinds import Kind
 from harness.verdict.report import Finding, PairRow
 from reference.activations import elu, leaky_relu
 
@@ -31,9 +34,9 @@ def place(finding: Finding) -> float:
     return float(finding.where.removeprefix("f'(").removesuffix(")"))
 
 
-def likely(finding: Finding) -> tuple[str, ...]:
-    """The likely bugs that a finding names."""
-    return tuple(finding.diagnosis.removeprefix("likely: ").split("; or: ")) if finding.diagnosis else ()
+def facts_of(report: Report, kind: Kind) -> list[Fact]:
+    """The report's facts of one kind."""
+    return [fact for fact in report.every_fact() if fact.kind == kind]
 
 
 def sigma(z):
@@ -59,70 +62,6 @@ def relu_with(at_zero, **keywords):
     return of("relu", lambda z, a: np.where(z < 0.0, 0.0, np.where(z > 0.0, 1.0, at_zero)), **keywords)
 
 
-RIGHT = {
-    "prelu": leaky_relu(0.25, "prelu"),
-    "leaky without a leak": leaky_relu(1.0, "none"),
-    "elu 3": elu(3.0, "elu3"),
-    "square": formula(lambda xp, z: z * z, lambda z, a: 2.0 * z),
-    "cube": formula(lambda xp, z: z**3, lambda z, a: 3.0 * z * z),
-    "exp": formula(lambda xp, z: xp.exp(z), lambda z, a: a),
-    "steep": formula(lambda xp, z: xp.tanh(1e4 * z), lambda z, a: 1e4 * (1.0 - a * a)),
-    "wide": formula(lambda xp, z: xp.arctan(1e-4 * z), lambda z, a: 1e-4 / (1.0 + np.square(1e-4 * z))),
-    "a kink far out": formula(
-        lambda xp, z: xp.where(z > 250.0, 250.0, z), lambda z, a: np.where(z > 250.0, 0.0, 1.0), kinks=(250.0,)
-    ),
-    "a constant": formula(lambda xp, z: 0.0 * z + 2.0, lambda z, a: np.zeros_like(z)),
-}
-
-WRONG = {
-    "σ'(a) for σ'(z)": (of("sigmoid", lambda z, a: sigma(a) * (1.0 - sigma(a))), -30.0, 30.0, "σ'(a) for σ'(z)"),
-    "tanh'(a)": (tanh_to(lambda z, a: 1.0 - np.tanh(a) ** 2), -5.0, 5.0, "evaluated at a = f(z)"),
-    "z for a": (of("sigmoid", lambda z, a: z * (1.0 - z)), -30.0, 30.0, "given the pre-activation z"),
-    "one z for a": (tanh_to(lambda z, a: 1.0 - z * a), -5.0, 5.0, "given the pre-activation z"),
-    "sign": (of("sigmoid", lambda z, a: a * (a - 1.0)), -30.0, 30.0, "the sign is wrong"),
-    "half": (of("gelu", lambda z, a: 0.5 * ACTIVATIONS["gelu"].slope(z, a)), -6.0, 30.0, "the factor 2 is missing"),
-    "√2": (tanh_to(lambda z, a: np.sqrt(2.0) * (1.0 - a * a)), -5.0, 5.0, "is √2 times the slope"),
-    "another": (of("silu", ACTIVATIONS["gelu"].slope), -30.0, 30.0, "this is the slope of gelu"),
-    "the value": (of("softplus", lambda z, a: a), -10.0, 10.0, "the value a is given for the slope"),
-    "chain rule": (of("sigmoid", lambda z, a: a), -10.0, 30.0, "the factor 1 - a of the chain rule is missing"),
-    "inner slope": (
-        formula(lambda xp, z: xp.tanh(z * z), lambda z, a: 1.0 - a * a),
-        -3.0,
-        3.0,
-        "the factor 2·z of the chain rule is missing",
-    ),
-    "product rule": (of("silu", lambda z, a: sigma(z)), -20.0, 20.0, "the term z·g'(z) of the product rule is missing"),
-    "first term": (of("silu", lambda z, a: a * (1.0 - sigma(z))), -20.0, 20.0, "the term g(z) of the product rule"),
-    "β of swish": (
-        formula(
-            lambda xp, z: z * (0.5 + 0.5 * xp.tanh(0.851 * z)),
-            lambda z, a: sigma(1.702 * z) * (1.0 + z * (1.0 - sigma(1.702 * z))),
-        ),
-        -10.0,
-        10.0,
-        "lacks the factor 1.702",
-    ),
-    "mish without σ": (
-        of("mish", lambda z, a: (t := np.tanh(np.logaddexp(z, 0.0))) + z * (1.0 - t * t)),
-        -10.0,
-        5.0,
-        "lacks the factor sigmoid(z)",
-    ),
-    "branches": (of("relu", lambda z, a: np.where(z > 0.0, 0.0, 1.0), kinks=(0.0,)), -30.0, 30.0, "branches swapped"),
-    "leak": (
-        formula(leaky_relu(0.1).value, lambda z, a: np.where(z >= 0.0, 1.0, 0.01), kinks=(0.0,)),
-        -30.0,
-        -1e-6,
-        "the factor 10 is missing",
-    ),
-    "nothing": (tanh_to(lambda z, a: np.zeros_like(z)), -5.0, 5.0, "zero is claimed"),
-    "a term too much": (tanh_to(lambda z, a: 1.25 - a * a), -5.0, 5.0, "the term 1/4 is too much"),
-    "a wave": (tanh_to(lambda z, a: 1.0 - a * a + 1e-3 * np.sin(z)), -5.0, 5.0, "the term 0.001·sin(z) is too much"),
-    "no pattern": (tanh_to(lambda z, a: 1.0 - a * a + 1e-3 * np.sin(3.0 * z + 1.0)), -5.0, 5.0, ""),
-}
-"""A record, the stretch of z in which it is wrong at least, and part of what is said of it; "" where nothing is."""
-
-
 def stairs(count, **keywords):
     """Slopes 0 and 1 in turn, a kink at every whole number, and a claim at each that is no convention."""
     steps = [(k, (-1.0) ** k) for k in range(count)]
@@ -136,11 +75,110 @@ def stairs(count, **keywords):
     return formula(value, slope, **keywords)
 
 
-def _by_mask(z):
-    slope = np.ones(np.shape(z))
-    slope[z <= 0.0] = 0.0
-    return slope
+RIGHT = {
+    "prelu": leaky_relu(0.25, "prelu"),
+    "leaky without a leak": leaky_relu(1.0, "none"),
+    "elu 3": elu(3.0, "elu3"),
+    "cube": formula(lambda xp, z: z**3, lambda z, a: 3.0 * z * z),
+    "exp": formula(lambda xp, z: xp.exp(z), lambda z, a: a),
+    "steep": formula(lambda xp, z: xp.tanh(1e4 * z), lambda z, a: 1e4 * (1.0 - a * a)),
+    "wide": formula(lambda xp, z: xp.arctan(1e-4 * z), lambda z, a: 1e-4 / (1.0 + np.square(1e-4 * z))),
+    "steep far out": formula(lambda xp, z: xp.sin(z * z), lambda z, a: 2.0 * z * np.cos(z * z)),
+    "a kink far out": formula(
+        lambda xp, z: xp.where(z > 250.0, 250.0, z), lambda z, a: np.where(z > 250.0, 0.0, 1.0), kinks=(250.0,)
+    ),
+    "a constant": formula(lambda xp, z: 0.0 * z + 2.0, lambda z, a: np.zeros_like(z)),
+    "1 - a² in another order": tanh_to(lambda z, a: (1.0 - a) * (1.0 + a)),
+    "the number of a branch, off by an ulp": of("softplus", lambda z, a: np.where(z > 36.8, 1.0, sigma(z))),
+    "a truth value": of("relu", lambda z, a: z > 0.0, kinks=(0.0,)),
+    "1/z² beside zero, for JAX": formula(
+        lambda xp, z: xp.where(
+            xp.abs(z) < 0.01, 1.0 - z * z / 6.0 + z**4 / 120.0, xp.sin(z) / xp.where(z == 0.0, 1.0, z)
+        ),
+        lambda z, a: np.where(np.abs(z) < 0.01, z**3 / 30.0 - z / 3.0, (np.cos(z) - a) / np.where(z == 0.0, 1.0, z)),
+        kinks=(-0.01, 0.01),
+    ),
+    "a root of less than zero, for the complex step": formula(
+        lambda xp, z: (0.5 + 0.5 * xp.tanh(z / 2.0)) ** 2.5, lambda z, a: 2.5 * a * sigma(-z)
+    ),
+    "no junction, and no array of none": formula(lambda xp, z: np.vectorize(lambda x: x * x)(z), lambda z, a: 2.0 * z),
+}
 
+
+class Wrong(NamedTuple):
+    """A record, the stretch of z in which it is wrong at least, and the bug that explains it, if any does."""
+
+    f: Activation
+    low: float
+    high: float
+    kind: Kind | None = None
+    data: dict[str, Any] = {}  # noqa: RUF012  never written to
+
+
+WRONG = {
+    "σ'(a) for σ'(z)": Wrong(
+        of("sigmoid", lambda z, a: sigma(a) * (1.0 - sigma(a))), -30.0, 30.0, Kind.OTHER_ARGUMENT, {"used": "a"}
+    ),
+    "tanh'(a)": Wrong(tanh_to(lambda z, a: 1.0 - np.tanh(a) ** 2), -5.0, 5.0, Kind.OTHER_ARGUMENT, {"used": "a"}),
+    "z for a": Wrong(of("sigmoid", lambda z, a: z * (1.0 - z)), -30.0, 30.0, Kind.OTHER_ARGUMENT, {"expected": "a"}),
+    "one z for a": Wrong(tanh_to(lambda z, a: 1.0 - z * a), -5.0, 5.0, Kind.OTHER_ARGUMENT, {"expected": "a"}),
+    "sign": Wrong(of("sigmoid", lambda z, a: a * (a - 1.0)), -30.0, 30.0, Kind.SIGN),
+    "half": Wrong(
+        of("gelu", lambda z, a: 0.5 * ACTIVATIONS["gelu"].slope(z, a)), -6.0, 30.0, Kind.FACTOR, {"missing": "2"}
+    ),
+    "√2": Wrong(tanh_to(lambda z, a: np.sqrt(2.0) * (1.0 - a * a)), -5.0, 5.0, Kind.FACTOR, {"named": "√2"}),
+    "another": Wrong(of("silu", ACTIVATIONS["gelu"].slope), -30.0, 30.0, Kind.OTHER_FUNCTION, {"activation": "gelu"}),
+    "the value": Wrong(of("softplus", lambda z, a: a), -10.0, 10.0, Kind.OTHER_FUNCTION, {"returned": "a"}),
+    "chain rule": Wrong(
+        of("sigmoid", lambda z, a: a), -10.0, 30.0, Kind.CHAIN_RULE, {"factor": "1 - a", "missing": True}
+    ),
+    "inner slope": Wrong(
+        formula(lambda xp, z: xp.tanh(z * z), lambda z, a: 1.0 - a * a), -3.0, 3.0, Kind.CHAIN_RULE, {"factor": "2·z"}
+    ),
+    "product rule": Wrong(
+        of("silu", lambda z, a: sigma(z)), -20.0, 20.0, Kind.PRODUCT_RULE, {"term": "z·g'(z)", "factor": None}
+    ),
+    "first term": Wrong(
+        of("silu", lambda z, a: a * (1.0 - sigma(z))), -20.0, 20.0, Kind.PRODUCT_RULE, {"term": "g(z)"}
+    ),
+    "β of swish": Wrong(
+        formula(
+            lambda xp, z: z * (0.5 + 0.5 * xp.tanh(0.851 * z)),
+            lambda z, a: sigma(1.702 * z) * (1.0 + z * (1.0 - sigma(1.702 * z))),
+        ),
+        -10.0,
+        10.0,
+        Kind.PRODUCT_RULE,
+        {"factor": "1.702", "missing": True},
+    ),
+    "mish without σ": Wrong(
+        of("mish", lambda z, a: (t := np.tanh(np.logaddexp(z, 0.0))) + z * (1.0 - t * t)),
+        -10.0,
+        5.0,
+        Kind.PRODUCT_RULE,
+        {"factor": "sigmoid(z)", "missing": True},
+    ),
+    "branches": Wrong(
+        of("relu", lambda z, a: np.where(z > 0.0, 0.0, 1.0), kinks=(0.0,)),
+        -30.0,
+        30.0,
+        Kind.OTHER_ARGUMENT,
+        {"used": "-z"},
+    ),
+    "leak": Wrong(
+        formula(leaky_relu(0.1).value, lambda z, a: np.where(z >= 0.0, 1.0, 0.01), kinks=(0.0,)),
+        -30.0,
+        -1e-6,
+        Kind.FACTOR,
+        {"missing": "10"},
+    ),
+    "nothing": Wrong(tanh_to(lambda z, a: np.zeros_like(z)), -5.0, 5.0, Kind.ZERO),
+    "a constant too much": Wrong(tanh_to(lambda z, a: 1.25 - a * a), -5.0, 5.0, Kind.CONSTANT_ERROR, {"error": 0.25}),
+    "a wave": Wrong(
+        tanh_to(lambda z, a: 1.0 - a * a + 1e-3 * np.sin(z)), -5.0, 5.0, Kind.TERM, {"term": "0.001·sin(z)"}
+    ),
+    "no pattern": Wrong(tanh_to(lambda z, a: 1.0 - a * a + 1e-3 * np.sin(3.0 * z + 1.0)), -5.0, 5.0),
+}
 
 LEFT_OUT = {
     "math": (
@@ -166,48 +204,44 @@ def _writes_to_a(z, a):
     return a
 
 
-MISCONDUCT = {
-    "writes to z": (Activation("mine", _writes_to_z, lambda z, a: (a > 0.0) * 1.0), "value changes its argument z"),
-    "writes to a": (tanh_to(_writes_to_a), "slope changes its argument a"),
-    "mixes entries": (
-        formula(lambda xp, z: z - xp.mean(z), lambda z, a: np.ones_like(z)),
-        "value is not elementwise: at z = ",
+ONES = lambda z, a: np.ones_like(z)  # noqa: E731
+
+FAULTY = {
+    "writes to z": (formula(_writes_to_z, lambda z, a: (a > 0.0) * 1.0), Kind.ARGUMENT_CHANGED, "value"),
+    "writes to a": (tanh_to(_writes_to_a), Kind.ARGUMENT_CHANGED, "slope"),
+    "mixes entries": (formula(lambda xp, z: z - xp.mean(z), ONES), Kind.NOT_ELEMENTWISE, "value"),
+    "mixes a little": (formula(lambda xp, z: z + 1e-8 * xp.mean(z), ONES), Kind.NOT_ELEMENTWISE, "value"),
+    "adds up": (formula(lambda xp, z: xp.cumsum(z), ONES), Kind.NOT_ELEMENTWISE, "value"),
+    "sorts": (formula(lambda xp, z: xp.sort(z), ONES), Kind.NOT_ELEMENTWISE, "value"),
+    "needs neighbours": (formula(lambda xp, z: z + z[100], ONES), Kind.NOT_ELEMENTWISE, "value"),
+    "slope mixes entries": (
+        formula(lambda xp, z: z * z, lambda z, a: 2.0 * z + (z - np.mean(z))),
+        Kind.NOT_ELEMENTWISE,
+        "slope",
     ),
-    "mixes a little": (
-        formula(lambda xp, z: z + 1e-8 * xp.mean(z), lambda z, a: np.ones_like(z)),
-        "value is not elementwise: at z = ",
+    "transposes": (
+        tanh_to(lambda z, a: (1.0 - a * a).T if np.ndim(z) == 2 and len(z) == z[0].size else 1.0 - a * a),
+        Kind.NOT_ELEMENTWISE,
+        "slope",
     ),
     "flattens": (
         formula(lambda xp, z: xp.tanh(z).reshape(-1), lambda z, a: (1.0 - a * a).reshape(-1)),
-        "value has shape (12,) for z of shape (3, 4): it must keep the shape of z",
+        Kind.SHAPE_NOT_KEPT,
+        "value",
     ),
     "one row only": (
         formula(
             lambda xp, z: xp.tanh(z) + 0.0 * z[0:1].sum(), lambda z, a: np.linspace(1.0, 1.0, len(z)) * (1 - a * a)
         ),
-        "cannot take an array of shape (3, 4)",
-    ),
-    "adds up": (formula(lambda xp, z: xp.cumsum(z), lambda z, a: np.ones_like(z)), "value is not elementwise: at z = "),
-    "transposes": (
-        tanh_to(lambda z, a: (1.0 - a * a).T if np.ndim(z) == 2 and len(z) == z[0].size else 1.0 - a * a),
-        "slope is not elementwise: at z = -766.413 it is another in a matrix of 28 by 28",
+        Kind.SHAPE_REFUSED,
+        None,
     ),
     "random": (
         tanh_to(lambda z, a: (1.0 - a * a) * (1.0 + 1e-9 * np.random.default_rng().standard_normal(np.shape(z)))),
-        "slope answers differently when called twice with the same z",
-    ),
-    "sorts": (formula(lambda xp, z: xp.sort(z), lambda z, a: np.ones_like(z)), "value is not elementwise: at z = "),
-    "needs neighbours": (
-        formula(lambda xp, z: z + z[100], lambda z, a: np.ones_like(z)),
-        "value is not elementwise: it cannot take one entry of z alone (index 100 is out of bounds",
-    ),
-    "slope mixes entries": (
-        formula(lambda xp, z: z * z, lambda z, a: 2.0 * z + (z - np.mean(z))),
-        "slope is not elementwise: at z = ",
+        Kind.NOT_REPEATABLE,
+        "slope",
     ),
 }
-"""Records that would break a network, and how the reason begins."""
+"""Records that would break a network, the kind of fact that says so, and which part it is about."""
 
-MIXING = {
-    name: MISCONDUCT[name][0] for name in ("mixes entries", "mixes a little", "adds up", "sorts", "needs neighbours")
-}
+MIXING = [f for f, kind, part in FAULTY.values() if (kind, part) == (Kind.NOT_ELEMENTWISE, "value")]

@@ -1,1 +1,1 @@
-"""Its folder is thereby on the path, also for the folders below, which share `activation_records`."""
+"""Its folder is thereby on the path, so that tests can import `activation_records`."""

@@ -1,79 +1,70 @@
-"""One activation by itself: right records agree, wrong ones are pinned down, and what cannot be asked is said."""
+"""One activation by itself: right records agree, wrong ones are pinned down, and what cannot be checked is reported."""
 
 import json
 import pickle
 import warnings
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from activation_records import (
+    FAULTY,
     LEFT_OUT,
-    MISCONDUCT,
-    MIXING,
     RIGHT,
     WRONG,
     beside_claim,
     checked,
     curve,
+    facts_of,
     formula,
     of,
     place,
     relu_with,
-    sigma,
     stairs,
     tanh_to,
 )
 from scipy.special import expit
 
 from harness import ACTIVATIONS, Activation
-from harness.checks.activations.activation_check import check_activation, find_activation
-from harness.checks.activations.activation_subject import CLAIMED, SIDES
-from harness.checks.activations.slope_answers import _consensus
+from harness.checks.activations.activation_check import check_activation
+from harness.checks.activations.slope_answers import CLAIMED, ONE_SIDED
 from harness.checks.activations.slope_oracles import ORACLES
 from harness.checks.activations.z_grid import grid
-from harness.verdict.comparison import Answer, compare_all
-from harness.verdict.report import COLOURS, SCHEMA
-from reference.measured import MeasuredSlope
-
-each_activation = pytest.mark.parametrize("name", ACTIVATIONS)
+from harness.facts.fact import kinds_of
+from harness.facts.kinds import Kind
+from harness.verdict.report import COLOURS
 
 
-@each_activation
+@pytest.mark.parametrize("name", ACTIVATIONS)
 def test_every_registered_activation_agrees_with_every_oracle(name):
-    report = checked(ACTIVATIONS[name])
-    kinks = ACTIVATIONS[name].kinks
+    report, kinks = checked(ACTIVATIONS[name]), ACTIVATIONS[name].kinks
     assert report.verdict == "agree", f"\n{report}"
-    sides = [SIDES] if report.picture.seams else []
+    sides = [ONE_SIDED] if report.picture.junctions else []
     assert [row.name for row in report.sources] == [CLAIMED, *ORACLES, *sides]
-    assert set(kinks) <= set(report.picture.seams)
+    assert set(kinks) <= set(report.picture.junctions)
     assert (report.left_out, report.reasons, report.findings, report.outliers) == ({}, (), (), ())
     assert report.details["not_finite"] == []
     assert report.decided_share > 0.99
     assert report.subject["values of z"] > 700
-    assert all(kink["jumps"] and kink["follows_jax"] for kink in report.details["kinks"])
+    assert "proved" in report.subject
     assert [kink["z"] for kink in report.details["kinks"]] == list(kinks)
+    assert all(kink["jumps"] and kink["follows_jax"] for kink in report.details["kinks"])
     assert all(part["within"] for part in report.details["float32"].values()), report.details["float32"]
-
-
-@each_activation
-def test_every_row_of_a_right_activation_agrees(name):
-    report = checked(ACTIVATIONS[name])
-    assert not [note for note in report.notes if note.startswith("not decided")]
     assert {row.verdict for row in report.pairs} == {"agree"}
-    left = min(row.coordinates_decided for row in beside_claim(report).values() if row.second in ORACLES)
-    assert left > 0.99 * report.subject["values of z"]
+    decided = min(row.coordinates_decided for row in beside_claim(report).values() if row.second in ORACLES)
+    assert decided > 0.99 * report.subject["values of z"]
 
 
 @pytest.mark.parametrize("f", RIGHT.values(), ids=list(RIGHT))
 def test_what_is_right_agrees(f):
     report = checked(f)
     assert report.verdict == "agree", f"\n{report}"
-    assert not report.left_out
 
 
-@pytest.mark.parametrize(("f", "low", "high"), [row[:3] for row in WRONG.values()], ids=list(WRONG))
-def test_a_wrong_slope_is_pinned_down(f, low, high):
+@pytest.mark.parametrize("wrong", WRONG.values(), ids=list(WRONG))
+def test_a_wrong_slope_is_pinned_down(wrong):
+    f, low, high, *_ = wrong
     report = checked(f)
     (finding,) = report.findings
     assert (report.verdict, report.outliers, finding.source) == ("disagree", (CLAIMED,), CLAIMED)
@@ -90,27 +81,20 @@ def test_a_wrong_slope_is_pinned_down(f, low, high):
     assert {beside_claim(report)[name].verdict for name in ORACLES} == {"disagree"}
 
 
-def test_the_least_error_that_rounding_cannot_make_is_found():
-    """1 - a² is good to a few u: a slope off by 100 u is wrong, and the same slope in another order is not."""
-    assert check_activation(tanh_to(lambda z, a: 1.0 - a * a + 100 * 2.0**-53)).verdict == "disagree"
-    assert check_activation(tanh_to(lambda z, a: (1.0 - a) * (1.0 + a))).verdict == "agree"
+SLIGHTLY_WRONG = {
+    "off by 100 u": tanh_to(lambda z, a: 1.0 - a * a + 100 * 2.0**-53),
+    "a branch that starts too early": of("softplus", lambda z, a: np.where(z > 35.0, 1.0, 0.5 + 0.5 * np.tanh(z / 2))),
+    "the wrong truth value": of("relu", lambda z, a: z > 1.0, kinks=(0.0,)),
+}
 
 
-def test_the_number_of_a_branch_is_right_where_it_is_off_by_an_ulp():
-    f = of("softplus", lambda z, a: np.where(z > 36.8, 1.0, sigma(z)))  # 1 - 1e-16 at 36.8
-    assert check_activation(f).verdict == "agree"
-    assert check_activation(of("softplus", lambda z, a: np.where(z > 35.0, 1.0, sigma(z)))).verdict == "disagree"
-
-
-@pytest.mark.parametrize(("least", "verdict"), [(0.0, "agree"), (1.0, "disagree")])
-def test_a_slope_may_be_a_truth_value(least, verdict):
-    f = of("relu", lambda z, a: z > least, kinks=(0.0,))
-    assert check_activation(f).verdict == verdict
+@pytest.mark.parametrize("f", SLIGHTLY_WRONG.values(), ids=list(SLIGHTLY_WRONG))
+def test_the_least_error_that_rounding_cannot_make_is_found(f):
+    assert check_activation(f).outliers == (CLAIMED,)
 
 
 def test_a_wrong_stretch_between_points_that_are_right():
-    f = tanh_to(lambda z, a: np.where((z > 1.0) * (z < 2.0), 0.5, 1.0 - a * a))
-    report = check_activation(f)
+    report = check_activation(tanh_to(lambda z, a: np.where((z > 1.0) * (z < 2.0), 0.5, 1.0 - a * a)))
     (finding,) = report.findings
     ((low, high),) = curve(report).wrong_stretches()
     assert (low, high) == pytest.approx((1.0, 2.0), abs=0.1)
@@ -133,23 +117,11 @@ def test_a_slope_that_is_not_finite_where_there_is_one_is_wrong(slope, low, high
     assert report.outliers == (CLAIMED,)
     assert curve(report).wrong_stretches() == ((low, pytest.approx(high, abs=60.0)),)
     assert np.isnan(finding.value)
-    assert "overflow" in finding.diagnosis
-    assert any(line.startswith("slope is not finite for -1000 <= z") for line in report.details["not_finite"])
+    assert kinds_of(finding.diagnosis) == (Kind.NOT_FINITE,)
+    assert "slope" in {fact.where[0] for fact in facts_of(report, Kind.FORMULA_NOT_FINITE)}
 
 
 # Who is at odds
-
-
-def test_jax_is_named_where_jax_is_wrong():
-    """The derivative of a dropped branch that overflows is 0 · inf in reverse mode; the slope by hand is right."""
-    f = formula(lambda xp, z: xp.where(z > 0.0, z, xp.exp(z) - 1.0), lambda z, a: np.where(z > 0.0, 1.0, a + 1.0))
-    report = check_activation(f)
-    (finding,) = report.findings
-    assert (report.verdict, report.outliers, finding.source) == ("disagree", ("jax",), "jax")
-    assert place(finding) > 700.0
-    assert np.isnan(finding.value)
-    assert "a branch that `where` drops" in finding.diagnosis
-    assert beside_claim(report)["ball"].verdict == "agree"
 
 
 def sin_under(*names):
@@ -157,52 +129,47 @@ def sin_under(*names):
     return formula(lambda xp, z: xp.sin(z) if xp.name in names else xp.tanh(z), lambda z, a: 1.0 - a * a)
 
 
-RIGHT_BUT_HARD = {
-    "steep far out": (lambda xp, z: xp.sin(z * z), lambda z, a: 2.0 * z * np.cos(z * z)),
-    "1/z² beside zero, for JAX": (
-        lambda xp, z: xp.where(
-            xp.abs(z) < 0.01, 1.0 - z * z / 6.0 + z**4 / 120.0, xp.sin(z) / xp.where(z == 0.0, 1.0, z)
+def guarded_root(z, a):
+    return np.where(z > 0.0, 0.5 / np.where(a == 0.0, 1.0, a), 0.0)
+
+
+ORACLE_IS_WRONG = {  # the record, the outliers, and the kinds among the reasons and the diagnoses
+    "a dropped branch overflows": (
+        formula(lambda xp, z: xp.where(z > 0.0, z, xp.exp(z) - 1.0), lambda z, a: np.where(z > 0.0, 1.0, a + 1.0)),
+        ("jax",),
+        {Kind.DROPPED_BRANCH},
+    ),
+    "a dropped root": (
+        formula(lambda xp, z: xp.where(z > 0.0, xp.sqrt(z), 0.0), guarded_root, kinks=(0.0,)),
+        ("jax",),
+        {Kind.DROPPED_BRANCH},
+    ),
+    "another formula under two oracles": (sin_under("jax", "complex"), ("jax", "complex-step"), {Kind.OTHER_VALUE}),
+    "another formula under most oracles": (sin_under("jax", "complex", "balls"), None, {Kind.OTHER_VALUE}),
+    "another value, and the same slope": (
+        formula(lambda xp, z: z * z + (1e-9 if xp.name == "jax" else 0.0), lambda z, a: 2.0 * z),
+        (),
+        {Kind.OTHER_VALUE},
+    ),
+    "wrong at a kink, beside an oracle that is wrong elsewhere": (
+        formula(
+            lambda xp, z: xp.where(z > 0.0, 2.0 * z, xp.exp(z) - 1.0),
+            lambda z, a: np.where(z > 0.0, 2.0, np.where(z == 0.0, 9.0, a + 1.0)),
+            kinks=(0.0,),
         ),
-        lambda z, a: np.where(np.abs(z) < 0.01, z**3 / 30.0 - z / 3.0, (np.cos(z) - a) / np.where(z == 0.0, 1.0, z)),
-        (-0.01, 0.01),
+        (CLAIMED, "jax"),
+        {Kind.OUTSIDE_ONE_SIDED, Kind.DROPPED_BRANCH},
     ),
-    "a root of less than zero, for the complex step": (
-        lambda xp, z: (0.5 + 0.5 * xp.tanh(z / 2.0)) ** 2.5,
-        lambda z, a: 2.5 * a * sigma(-z),
-    ),
-    "no seam, and no array of none": (lambda xp, z: np.vectorize(lambda x: x * x)(z), lambda z, a: 2.0 * z),
 }
 
 
-@pytest.mark.parametrize("name", RIGHT_BUT_HARD)
-def test_a_right_slope_agrees_where_an_oracle_or_rounding_is_at_its_end(name):
-    value, slope, *kinks = RIGHT_BUT_HARD[name]
-    report = check_activation(Activation(name, value, slope, kinks=kinks[0] if kinks else ()))
-    assert report.verdict == "agree", f"\n{report}"
-
-
-def test_several_oracles_that_are_wrong_are_the_odd_ones_out():
-    report = check_activation(sin_under("jax", "complex"))
-    assert (report.verdict, report.outliers) == ("disagree", ("jax", "complex-step"))
-    assert {finding.source for finding in report.findings} == {"jax", "complex-step"}
-
-
-def test_a_formula_that_is_another_one_under_another_namespace_is_caught():
-    report = check_activation(sin_under("jax", "complex", "balls"))
-    assert report.verdict == "disagree"
-    assert [reason.partition(":")[0] for reason in report.reasons] == [
-        f"the value is not the same under {name}" for name in ("jax", "complex-step", "ball")
-    ]
-
-
-def test_a_value_that_is_another_under_jax_is_caught_though_the_slope_is_right():
-    f = formula(lambda xp, z: z * z + (1e-9 if xp.name == "jax" else 0.0), lambda z, a: 2.0 * z)
+@pytest.mark.parametrize(("f", "outliers", "kinds"), ORACLE_IS_WRONG.values(), ids=list(ORACLE_IS_WRONG))
+def test_the_source_that_is_wrong_is_named(f, outliers, kinds):
     report = check_activation(f)
-    assert (report.verdict, report.outliers, report.findings) == ("disagree", (), ())
-    (reason,) = report.reasons
-    value, _, rest = reason.removeprefix("the value is not the same under jax: ").partition(" instead of ")
-    assert float(value) - float(rest.partition(" ")[0]) == pytest.approx(1e-9, rel=0.2)
-    assert rest.endswith("for -1000 <= z <= 1000")
+    assert report.verdict == "disagree"
+    assert outliers is None or report.outliers == outliers
+    diagnoses = (fact for finding in report.findings for fact in finding.diagnosis)
+    assert kinds <= {*kinds_of(report.reasons), *kinds_of(diagnoses)}
 
 
 @pytest.fixture
@@ -223,56 +190,8 @@ def test_in_a_tie_the_certified_balls_are_believed(only):
 
 def test_a_tie_without_balls_accuses_the_claim(only):
     only("jax")
-    report = check_activation(WRONG["sign"][0])
+    report = check_activation(WRONG["sign"].f)
     assert (report.verdict, report.outliers, report.tie) == ("disagree", (CLAIMED,), False)
-
-
-def test_a_right_slope_is_not_accused_by_oracles_that_cannot_follow_a_root():
-    """Under JAX, the root that `where` drops has a slope that is NaN; the enclosures and the claim are right."""
-
-    def slope(z, a):
-        return np.where(z > 0.0, 0.5 / np.where(a == 0.0, 1.0, a), 0.0)
-
-    report = check_activation(formula(lambda xp, z: xp.where(z > 0.0, xp.sqrt(z), 0.0), slope, kinks=(0.0,)))
-    (finding,) = report.findings
-    assert (report.verdict, report.outliers, finding.blocks) == ("disagree", ("jax",), ("-1000 <= z < 0",))
-
-
-NOBODY = np.inf  # an error bar that says nothing
-
-
-@pytest.mark.parametrize(
-    ("errors", "outliers"),
-    [
-        ({CLAIMED: NOBODY, "jax": 0.1, "complex-step": 0.1}, None),  # a tie that the claim has no part in
-        ({CLAIMED: NOBODY, "jax": 0.1, "ball": 0.1}, ("jax",)),
-        ({CLAIMED: 0.1, "jax": 0.1}, (CLAIMED,)),
-        ({CLAIMED: 0.1, "jax": 0.1, "ball": NOBODY}, (CLAIMED,)),
-    ],
-)
-def test_who_is_accused_in_a_tie(errors, outliers):
-    """Slopes of 0, 1, 2, ...: all that say something are at odds."""
-    answers = [
-        Answer(name, name, 0.0, 0.0, np.array([float(i)]), np.array([error]))
-        for i, (name, error) in enumerate(errors.items())
-    ]
-    consensus = _consensus(answers, compare_all(answers, ()))
-    assert consensus.tie == (outliers is None)
-    assert consensus.outliers == (outliers or ())
-    assert set(consensus.members) == (set(errors) - set(outliers) if outliers else set())
-
-
-def test_a_claim_that_is_wrong_at_a_kink_is_named_beside_an_oracle_that_is_wrong_elsewhere():
-    def slope(z, a):
-        return np.where(z > 0.0, 2.0, np.where(z == 0.0, 9.0, a + 1.0))
-
-    report = check_activation(formula(lambda xp, z: xp.where(z > 0.0, 2.0 * z, xp.exp(z) - 1.0), slope, kinks=(0.0,)))
-    assert report.outliers == (CLAIMED, "jax")
-    assert curve(report).wrong_stretches() == ((0.0, 0.0),)
-    assert {(finding.source, finding.against == SIDES) for finding in report.findings} == {
-        (CLAIMED, True),
-        ("jax", False),
-    }
 
 
 # Formulas that do not run everywhere
@@ -283,8 +202,7 @@ def test_the_check_goes_on_with_the_oracles_that_are_left(f, left_out):
     report = checked(f)
     assert report.verdict == "agree", f"\n{report}"
     assert set(report.left_out) == left_out
-    assert all(reason and "\n" not in reason for reason in report.left_out.values())
-    assert any("sampled, not bounded" in note for note in report.notes)
+    assert Kind.SAMPLED_ROUNDING in report.kinds
     wrong = Activation("wrong", f.value, lambda z, a: 1.01 * f.slope(z, a) + 0.01, kinks=f.kinks)
     assert check_activation(wrong).outliers == (CLAIMED,)
 
@@ -319,20 +237,10 @@ def test_a_slope_that_is_wrong_at_one_point_is_never_agreed_upon(claimed):
 def test_a_value_that_is_finite_nowhere_decides_nothing(value):
     report = check_activation(formula(value, lambda z, a: a))
     assert (report.verdict, report.decided_share, report.subject["values of z"]) == ("inconclusive", 0.0, 0)
-    assert report.details["not_finite"][0] == "value is not finite for -1000 <= z <= 1000"
+    assert report.details["not_finite"][0].where == ("value", "-1000 <= z <= 1000")
 
 
-@pytest.mark.parametrize("f", MIXING.values(), ids=list(MIXING))
-def test_what_is_not_elementwise_has_no_slope_to_compare(f):
-    report = checked(f)
-    assert [row.name for row in report.sources] == [CLAIMED]
-    assert (report.findings, report.pairs, report.details["kinks"], report.decided_share) == ((), (), [], 0.0)
-    assert report.left_out == dict.fromkeys(ORACLES, "it is not elementwise")
-    assert "jumps" not in str(report)
-    assert report.plot()
-
-
-def test_where_no_oracle_can_be_asked_that_is_said(monkeypatch):
+def test_where_no_oracle_can_run_nothing_is_decided(monkeypatch):
     def refuse(f, z):
         raise TypeError("not today")
 
@@ -341,75 +249,110 @@ def test_where_no_oracle_can_be_asked_that_is_said(monkeypatch):
     monkeypatch.setattr("reference.oracles.finite_difference.plain_slope", lambda f, z, noise: refuse(f, z))
     report = check_activation("tanh")
     assert (report.verdict, report.decided_share) == ("inconclusive", 0.0)
-    (reason,) = report.reasons
-    assert all(name in reason for name in ORACLES)
-    assert report.left_out == dict.fromkeys(ORACLES, "not today")
+    assert kinds_of(report.reasons) == (Kind.NOTHING_TO_COMPARE,)
+    assert {name: fact.data["reason"] for name, fact in report.left_out.items()} == dict.fromkeys(ORACLES, "not today")
 
 
-def test_an_oracle_that_does_not_keep_the_shape_is_left_out(monkeypatch):
-    monkeypatch.setattr(f"{ORACLES['jax']}.slope", lambda f, z: MeasuredSlope(z, z[:3], z))
-    assert check_activation("tanh").left_out == {"jax": "the slopes of 823 numbers have shape (3,)"}
+def test_a_formula_that_is_a_function_of_jax_runs_in_float64():
+    """In float32 it would have kinks all over."""
+    report = check_activation(formula(lambda xp, z: jnp.tanh(z), lambda z, a: 1.0 - a * a))
+    assert (report.verdict, report.details["kinks"]) == ("agree", []), f"\n{report}"
+
+
+# Proved between the points of the grid
+
+
+def tampered(name: str, low: float, high: float) -> Activation:
+    """A registered activation whose slope is 1% off between two z."""
+    f = ACTIVATIONS[name]
+
+    def slope(z, a):
+        return f.slope(z, a) * np.where((z > low) & (z < high), 1.01, 1.0)
+
+    return Activation(name, f.value, slope, kinks=f.kinks)
+
+
+@pytest.mark.parametrize(
+    ("name", "low", "high"),
+    [
+        ("sigmoid", -1.2345, -1.2344),
+        ("leaky_relu", -29.5, -29.499),
+        ("identity", 100.0, 104.0),
+        ("softplus", 2000.0, 3e5),
+        ("identity", -9e5, -5000.0),
+    ],
+)
+def test_a_slope_that_is_wrong_where_the_grid_has_no_point_is_found_with_its_stretch(name, low, high):
+    report = check_activation(tampered(name, low, high))
+    assert (report.verdict, report.outliers) == ("disagree", (CLAIMED,))
+    stretches = curve(report).wrong_stretches()
+    start, end = stretches[0][0], stretches[-1][1]
+    assert low - 1e-3 * abs(low) <= start <= end <= high + 1e-3 * abs(high)
+
+
+def test_a_slope_that_is_wrong_at_one_float_beside_a_round_number_is_found():
+    f, at = ACTIVATIONS["elu"], float(np.nextafter(-1.35, 0.0))
+    report = check_activation(Activation("elu", f.value, lambda z, a: f.slope(z, a) + (z == at)))
+    assert (report.verdict, report.outliers) == ("disagree", (CLAIMED,))
+
+
+BY_A = {
+    "relu": (lambda xp, z: xp.maximum(z, 0.0), lambda z, a: (a > 0.0) * 1.0, (0.0,)),
+    "hard_tanh": (lambda xp, z: xp.clip(z, -1.0, 1.0), lambda z, a: np.where(np.abs(a) < 1.0, 1.0, 0.0), (-1.0, 1.0)),
+}
+
+
+@pytest.mark.parametrize(("low", "high"), [(2.5, 2.51), (-2e4, -1000.0), (0.0, 0.0), (1.0, -1.0)])
+@pytest.mark.parametrize("name", BY_A)
+def test_a_comparison_of_exact_values_hides_nothing(name, low, high):
+    value, slope, kinks = BY_A[name]
+    record = Activation(name, value, lambda z, a: slope(z, a) + 2.0 * ((z >= low) & (z <= high)), kinks=kinks)
+    assert check_activation(record).verdict == ("disagree" if low <= high else "agree")
 
 
 # What is given, and what comes back
 
 
 @pytest.mark.parametrize(
-    ("given", "error", "sentence"),
+    ("given", "sentence"),
     [
-        ("rellu", ValueError, "unknown activation 'rellu'; registered are"),
-        ("nowhere:f", ValueError, "cannot import 'nowhere'"),
-        ("math:pi", ValueError, "math:pi is of type float, but an Activation is needed"),
-        (abs, ValueError, "unknown activation <built-in function abs>"),
-        (
-            formula(lambda xp, z: z[5000], lambda z, a: z),
-            ValueError,
-            "the value of activation 'mine' cannot be computed",
-        ),
-        (formula(lambda xp, z: z, lambda z, a: a.no), ValueError, "the slope of activation 'mine' cannot be computed"),
-        (
-            formula(lambda xp, z: z * 1j, lambda z, a: z),
-            ValueError,
-            "and real: for z of shape (819,) it answered complex128",
-        ),
-        (formula(lambda xp, z: z[:3], lambda z, a: z), ValueError, "it answered float64 of shape (3,)"),
-        (formula(lambda xp, z: xp.sum(z), lambda z, a: z), ValueError, "it answered float64 of shape ()"),
-        (formula(lambda xp, z: 3.0, lambda z, a: z), ValueError, "the value of activation 'mine' must keep the shape"),
-        (formula(lambda xp, z: 3.0, lambda z, a: 0.0), ValueError, "it answered a float; compute each entry"),
-        (formula(lambda xp, z: list(z), lambda z, a: z), ValueError, "it answered a list"),
-        (formula(lambda xp, z: None, lambda z, a: z), ValueError, "it answered a NoneType"),
-        (formula(lambda xp, z: z > 0.0, lambda z, a: z), ValueError, "it answered bool of shape"),
-        (formula(lambda xp, z: z[:, None] * z, lambda z, a: z), ValueError, "must keep the shape of z"),
-        (formula(lambda xp, z: z, lambda z, a: z[:, None]), ValueError, "the slope of activation 'mine' must keep"),
-        (formula(lambda xp, z: z, lambda z, a: z[:1]), ValueError, "it answered float64 of shape (1,)"),
-        (formula(lambda xp, z: z, lambda z, a: None), ValueError, "it answered a NoneType"),
+        ("rellu", "unknown activation 'rellu'; registered are"),
+        ("nowhere:f", "cannot import 'nowhere'"),
+        ("math:pi", "math:pi is of type float, but an Activation is needed"),
+        (abs, "unknown activation <built-in function abs>"),
+        (formula(lambda xp, z: z[5000], lambda z, a: z), "the value of activation 'mine' cannot be computed"),
+        (formula(lambda xp, z: z, lambda z, a: a.no), "the slope of activation 'mine' cannot be computed"),
+        (formula(lambda xp, z: z * 1j, lambda z, a: z), "and real: for z of shape (819,) it returned complex128"),
+        (formula(lambda xp, z: z[:3], lambda z, a: z), "it returned float64 of shape (3,)"),
+        (formula(lambda xp, z: 3.0, lambda z, a: z), "the value of activation 'mine' must keep the shape"),
+        (formula(lambda xp, z: list(z), lambda z, a: z), "it returned a list"),
+        (formula(lambda xp, z: None, lambda z, a: z), "it returned a NoneType"),
+        (formula(lambda xp, z: z > 0.0, lambda z, a: z), "it returned bool of shape"),
+        (formula(lambda xp, z: z, lambda z, a: z[:, None]), "the slope of activation 'mine' must keep"),
+        (formula(lambda xp, z: z, lambda z, a: z[:1]), "it returned float64 of shape (1,)"),
+        (formula(lambda xp, z: z if z > 0.0 else 0.0, lambda z, a: a), "write xp.where(z > 0, ..., ...)"),
+        (formula(lambda xp, z: xp.tanh(z).astype("float32"), lambda z, a: 1.0 - a * a), "came back as float32"),
     ],
 )
-def test_what_is_no_activation_gives_one_clear_sentence(given, error, sentence):
-    with pytest.raises(error) as raised:
+def test_what_is_no_activation_gives_one_clear_sentence(given, sentence):
+    with pytest.raises(ValueError) as raised:  # noqa: PT011  the table has the sentences
         check_activation(given)
     assert sentence in str(raised.value)
 
 
-def test_a_record_is_found_by_name_by_module_and_as_it_is():
-    f = tanh_to(lambda z, a: 1.0 - a * a)
-    assert find_activation(f) is f
-    assert find_activation("tanh") is ACTIVATIONS["tanh"]
-    assert find_activation("test_checking:MY_TANH") is MY_TANH
-
-
-MY_TANH = tanh_to(lambda z, a: 1.0 - a * a, "my tanh")
-
-REPORTED = {
-    **ACTIVATIONS,
-    **RIGHT,
-    **{name: f for name, (f, *_) in (WRONG | LEFT_OUT | MISCONDUCT).items()},
-    "NaN at a kink": relu_with(np.nan, kinks=(0.0,)),
-    "undeclared, and wrong at the kink": relu_with(7.0),
-    "many kinks": stairs(20, kinks=tuple(range(20))),
-    "overflow": of("sigmoid", lambda z, a: np.exp(-z) / np.square(1.0 + np.exp(-z))),
-    "no slope": formula(lambda xp, z: xp.exp(z + 1e4), lambda z, a: a),
-}
+REPORTED = [
+    ACTIVATIONS["relu"],
+    RIGHT["exp"],
+    WRONG["leak"].f,
+    LEFT_OUT["math"][0],
+    FAULTY["mixes entries"][0],
+    FAULTY["flattens"][0],
+    relu_with(np.nan, kinks=(0.0,)),
+    relu_with(7.0),
+    stairs(20, kinks=tuple(range(20))),
+    of("sigmoid", lambda z, a: np.exp(-z) / np.square(1.0 + np.exp(-z))),
+    formula(lambda xp, z: xp.exp(z + 1e4), lambda z, a: a),
+]
 
 
 def types(value):
@@ -419,15 +362,13 @@ def types(value):
         yield from types(content)
 
 
-@pytest.mark.parametrize("f", REPORTED.values(), ids=list(REPORTED))
+@pytest.mark.parametrize("f", REPORTED)
 def test_every_report_goes_to_programs_notebooks_and_other_processes(f):
     report = checked(f)
     document = report.to_dict()
     assert json.loads(json.dumps(document, allow_nan=False)) == document
     assert set(types(document)) <= {dict, list, str, int, float, bool, type(None)}
-    optional = {"source"} if f.source else set()
-    optional |= {"proved"} if document["details"]["proof"] else set()  # not of one that is not elementwise
-    assert set(document["subject"]) == {"activation", "values of z"} | optional
+    assert set(document["subject"]) >= {"activation", "values of z"}
     first, *_ = str(report).splitlines()
     assert first.startswith(report.verdict.upper())
     assert f'<strong style="color:{COLOURS[report.verdict]}">{first}</strong>' in report._repr_html_()
@@ -436,30 +377,10 @@ def test_every_report_goes_to_programs_notebooks_and_other_processes(f):
     np.testing.assert_array_equal(curve(sent).claimed, curve(report).claimed)
 
 
-@pytest.mark.parametrize(("given", "verdict"), [("relu", "agree"), (WRONG["leak"][0], "disagree")])
-def test_the_document_has_the_kinks_and_the_oracles(given, verdict):
-    document = check_activation(given).to_dict()
-    assert (document["schema"], document["verdict"]) == (SCHEMA, verdict)
-    assert document["details"]["kinks"][0]["left"] == (0.1 if verdict == "disagree" else 0.0)
-    assert {row["name"] for row in document["sources"]} == {CLAIMED, *ORACLES, SIDES}
-    assert bool(document["findings"]) == (verdict == "disagree")
-
-
-def test_html_is_escaped():
-    report = check_activation(Activation("<b>&", ACTIVATIONS["tanh"].value, ACTIVATIONS["tanh"].slope))
-    assert "<b>&" not in report._repr_html_()
-    assert "&lt;b&gt;&amp;" in report._repr_html_()
-
-
-def test_nothing_of_the_callers_settings_is_changed_and_no_warning_escapes():
+def test_settings_of_the_process_stay_and_no_warning_escapes():
     before = np.geterr(), jax.config.read("jax_enable_x64"), dict(ACTIVATIONS)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        check_activation(REPORTED["overflow"])
-        check_activation(MISCONDUCT["mixes entries"][0])
+        check_activation(REPORTED[-2])
+        check_activation(FAULTY["mixes entries"][0])
     assert (np.geterr(), jax.config.read("jax_enable_x64"), dict(ACTIVATIONS)) == before
-
-
-def test_the_same_report_twice():
-    first, second = (check_activation(WRONG["leak"][0]).to_dict() | {"seconds": 0.0} for _ in range(2))
-    assert first == second

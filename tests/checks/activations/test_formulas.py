@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy import special
 
-from harness import Activation, check_activation
-from harness.checks.activations.array_proxies import DEEPEST, through_objects
-from harness.checks.activations.formulas import as_written
+from harness import ACTIVATIONS, Activation, check_activation
+from harness.checks.activations.array_proxies import DEEPEST, run_on_entries
+from harness.checks.activations.formulas import as_written, find_activation
 from harness.checks.activations.proof import prove
 from reference.arithmetics.balls import exact, precision, slopes, value_of, variables
 from reference.arithmetics.companion import NoRule
@@ -156,7 +156,7 @@ def test_every_arithmetic_has_the_value_and_the_slope(name):
 def test_an_undecided_question_has_both_answers():
     """Within its rounding error x may lie on either side: the bound reaches from one branch to the other."""
     x = Rounded(np.array([1e-20, 1.0]), np.array([1e-10, 0.0]))
-    chosen = through_objects(lambda x: np.array([5.0 if entry > 0.0 else 2.0 for entry in x]), x)
+    chosen = run_on_entries(lambda x: np.array([5.0 if entry > 0.0 else 2.0 for entry in x]), x)
     assert chosen.value.tolist() == [5.0, 5.0]
     assert chosen.error[0] >= 3.0
     assert chosen.error[1] == 0.0
@@ -171,25 +171,25 @@ def _asks(times):
 
 def test_a_question_that_is_asked_twice_is_answered_once_and_too_many_are_refused():
     x = Tangent(np.array([2.5, -1.0]), 1.0)
-    twice = through_objects(lambda x: np.where(x > 0.0, 1.0, 0.0) - np.where(x > 0.0, 1.0, 0.0), x)
+    twice = run_on_entries(lambda x: np.where(x > 0.0, 1.0, 0.0) - np.where(x > 0.0, 1.0, 0.0), x)
     assert np.abs(twice.value).max() == 0.0
-    assert through_objects(_asks(DEEPEST), x).value.tolist() == [3.0, 0.0]
+    assert run_on_entries(_asks(DEEPEST), x).value.tolist() == [3.0, 0.0]
     with pytest.raises(NoRule, match="more than 6 comparisons"):
-        through_objects(_asks(DEEPEST + 1), x)
+        run_on_entries(_asks(DEEPEST + 1), x)
 
 
 @pytest.mark.parametrize(
     ("formula", "reason"),
     [
         (lambda x: np.array([math.exp(entry) for entry in x]), "must be real number|float"),
-        (lambda x: np.concatenate([x, x]), "answers an array of shape"),
+        (lambda x: np.concatenate([x, x]), "returns an array of shape"),
         (lambda x: x.astype(np.float32), "cast to float only"),
-        (lambda x: np.array(["text"]), "answers a str"),
+        (lambda x: np.array(["text"]), "returns a str"),
     ],
 )
 def test_what_objects_cannot_run_is_refused(formula, reason):
     with pytest.raises(TypeError, match=reason):
-        through_objects(formula, Tangent(Z, 1.0))
+        run_on_entries(formula, Tangent(Z, 1.0))
 
 
 def test_a_formula_with_parameters_is_asked_for_them():
@@ -202,8 +202,40 @@ def test_a_formula_with_parameters_is_asked_for_them():
     np.testing.assert_array_equal(answer.value, 3.0 * np.maximum(Z, 0.0))
 
 
-def test_what_torch_answers_is_told_in_one_sentence():
+@pytest.mark.more
+def test_what_torch_returns_gets_one_sentence():
     torch = pytest.importorskip("torch", reason="PyTorch is not installed: make with-peers")
     f = Activation("torch", lambda xp, z: torch.tanh(torch.as_tensor(z)), lambda z, a: 1.0 - a * a)
     with pytest.raises(ValueError, match=r"came back as a Tensor of torch: write xp.exp\(z\) for torch.exp\(z\)"):
         check_activation(f)
+
+
+INSTEAD = {
+    "np for xp": (lambda xp, z: np.tanh(z), lambda z, a: 1.0 - a * a, "write xp.tanh(z) for np.tanh(z)"),
+    "scipy.special": (lambda xp, z: special.expit(z), lambda z, a: a * (1.0 - a), "for functions of scipy.special"),
+    "a mask": (_copied, lambda z, a: np.where(z > 0.0, 1.0, 0.5), "write xp.where(condition, new, a)"),
+    "piecewise": (
+        lambda xp, z: np.piecewise(z, [z > 0.0], [lambda x: x, 0.0]),
+        lambda z, a: (a > 0.0) * 1.0,
+        "write xp.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("value", "slope", "advice"), INSTEAD.values(), ids=list(INSTEAD))
+def test_a_first_try_gets_its_verdict_and_the_line_to_write_instead(value, slope, advice):
+    report = check_activation(Activation("mine", value, slope))
+    assert report.verdict in ("agree", "inconclusive")
+    assert not report.outliers
+    assert advice in report.left_out["jax"].data["reason"]
+    wrong = Activation("mine", value, lambda z, a: 2.0 * slope(z, a) + 0.1)
+    assert check_activation(wrong).outliers == ("slope",)
+
+
+def test_a_record_is_found_by_name_by_module_and_as_it_is():
+    assert find_activation(OWN) is OWN
+    assert find_activation("tanh") is ACTIVATIONS["tanh"]
+    assert find_activation(f"{__name__}:OWN") is OWN
+
+
+OWN = Activation("own", lambda xp, z: xp.tanh(z), lambda z, a: 1.0 - a * a)

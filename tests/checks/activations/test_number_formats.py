@@ -1,40 +1,72 @@
-"""Value and slope in float32 and bfloat16: within the bound, in ulps, and where they overflow."""
+"""Value and slope in float64, float32 and bfloat16: errors in ulps, the rounding bound, overflow, lost tails."""
 
 import ml_dtypes
 import numpy as np
 import pytest
-from activation_records import formula, sigma, tanh_to
+from activation_records import checked, facts_of, formula, of, sigma, tanh_to
 
 from harness import ACTIVATIONS, Activation
 from harness.bounds.activation_bound import activation_bound
 from harness.checks.activations.activation_check import check_activation
-from harness.checks.activations.number_formats import in_formats, in_words, stored
+from harness.checks.activations.number_formats import by_region, in_ulps, measure_formats, round_to_bfloat16
 from harness.checks.activations.z_grid import grid
+from harness.facts.kinds import Kind
 from reference.arithmetics.rounded import Rounded32
 
 LOG1P_EXP = formula(lambda xp, z: xp.log(1.0 + xp.exp(z)), lambda z, a: sigma(z))
 
 
-def fares(f, name="float32"):
-    return in_formats(f, grid(f))[name]
+def in_format(f, name="float32"):
+    return measure_formats(f, grid(f))[name]
 
 
-def test_float32_says_where_it_does_not_suffice():
+@pytest.mark.parametrize(
+    ("dtype", "digits", "smallest"),
+    [(np.float64, 52, 2.0**-1022), (np.float32, 23, 2.0**-126), ("bfloat16", 7, 2.0**-126)],
+)
+def test_an_ulp_is_the_spacing_of_the_format_at_the_true_number(dtype, digits, smallest):
+    exact = np.array([1.0, 1.5, 2.0, -3.0, 0.75, smallest])
+    ulp = 2.0 ** (np.array([0, 0, 1, 1, -1, np.log2(smallest)]) - digits)
+    off = in_ulps(exact + 3.0 * ulp, exact, np.zeros(6), dtype)
+    np.testing.assert_array_equal(off, np.full(6, 3.0))
+
+
+def test_what_is_not_known_or_subnormal_or_not_finite_has_no_ulps():
+    exact, error = np.array([1.0, 1e-310, 0.0, np.inf, 1.0]), np.array([1e-9, 0.0, 0.0, 0.0, 0.0])
+    assert np.isnan(in_ulps(np.array([1.0, 1e-310, 0.0, np.inf, np.nan]), exact, error)).all()
+    assert np.isnan(in_ulps(np.ones(1), np.array([1e39]), np.zeros(1), np.float32)).all()
+
+
+def test_errors_are_reported_by_region():
+    z, ulps = np.array([0.5, -0.5, 3.0, -8.0, 500.0]), np.array([0.0, 2.0, 50.0, np.nan, 1e9])
+    assert by_region(z, ulps) == [
+        {"from": 0.0, "to": 1.0, "median": 1.0, "largest": 2.0},
+        {"from": 1.0, "to": 6.0, "median": 50.0, "largest": 50.0},
+        {"from": 100.0, "to": np.inf, "median": 1e9, "largest": 1e9},
+    ]
+
+
+def test_digits_are_reported_unless_the_slope_is_wrong():
+    right, wrong = (checked(tanh_to(slope)) for slope in (lambda z, a: 1.0 - a * a, lambda z, a: 1.0 - a))
+    assert [fact.where for fact in facts_of(right, Kind.NUMBER_FORMAT)] == [("float64",), ("float32",), ("bfloat16",)]
+    assert max(row["largest"] for row in facts_of(right, Kind.NUMBER_FORMAT)[0].data["slope"]["ulps"]) > 1e6
+    assert Kind.NUMBER_FORMAT not in wrong.kinds
+    assert wrong.details["ulps"]
+
+
+def test_a_value_that_overflows_in_float32_exceeds_its_bound_there():
     report = check_activation(LOG1P_EXP)
-    fares = report.details["float32"]
-    (line,) = in_words({"float32": fares})
-    assert fares["slope"]["within"]
-    ((low, high),) = fares["value"]["beyond"]  # exp(89) overflows
+    found = report.details["float32"]
+    assert found["slope"]["within"]
+    ((low, high),) = found["value"]["beyond"]  # exp(89) overflows
     assert 88.0 < low < 110.0
     assert high > 500.0
-    assert line in report.notes
-    assert f"value beyond it for {low:.5g} <= z" in line
+    (fact,) = [fact for fact in facts_of(report, Kind.NUMBER_FORMAT) if fact.where == ("float32",)]
+    assert fact.data["value"]["beyond"] == [f"{low:.5g} <= z <= {high:.5g}"]
 
 
-def test_a_result_that_leaves_float32_is_said():
-    found = fares(tanh_to(lambda z, a: np.float64(1.0) - a * a))
-    assert found["slope"]["dtype"] == "float64"
-    assert "; slope comes out as float64" in in_words({"float32": found})[0]
+def test_a_result_that_leaves_float32_is_reported():
+    assert in_format(tanh_to(lambda z, a: np.float64(1.0) - a * a))["slope"]["dtype"] == "float64"
 
 
 def test_float32_may_be_off_by_both_bounds_since_float64_rounds_too():
@@ -43,23 +75,16 @@ def test_float32_may_be_off_by_both_bounds_since_float64_rounds_too():
     double = single.astype(np.float64)
     allowed = activation_bound(f, double, Rounded32).value + activation_bound(f, double).value
     off = np.abs(f(single) - f(double))
-    largest = fares(f)["value"]["largest"]
-    assert largest == np.max(off[allowed > 0.0] / allowed[allowed > 0.0])
-
-
-def test_the_closest_that_float32_comes_to_its_bound_is_said_of_value_and_slope():
-    report = check_activation("softplus")
-    value, slope = (report.details["float32"][part]["largest"] for part in ("value", "slope"))
-    assert abs(value - slope) > 0.01
-    assert f"value and slope within the bound at u = 2**-24 ({max(value, slope):.2g} of it)" in str(report)
+    assert in_format(f)["value"]["largest"] == np.max(off[allowed > 0.0] / allowed[allowed > 0.0])
 
 
 def test_bfloat16_is_rounded_after_each_operation_where_numpy_would_go_on_in_float32():
-    z = stored(np.array([0.1, 1.0, 3.0], dtype=np.float32))
+    z = round_to_bfloat16(np.array([0.1, 1.0, 3.0], dtype=np.float32))
     a = np.where(z > 0.5, 0.1 * np.exp(z) + 1.0, z / 3.0)
-    first, second = stored(np.exp(z)), stored(np.float32(0.1) * stored(np.exp(z)))
+    first = round_to_bfloat16(np.exp(z))
+    second = round_to_bfloat16(np.float32(0.1) * first)
     expected = np.where(np.asarray(z) > 0.5, second + 1.0, z / 3.0)
-    np.testing.assert_array_equal(a, stored(expected))
+    np.testing.assert_array_equal(a, round_to_bfloat16(expected))
     np.testing.assert_array_equal(a, np.asarray(a).astype(ml_dtypes.bfloat16).astype(np.float32))
     assert first[1] == np.float32(ml_dtypes.bfloat16(np.exp(1.0)))
     with pytest.raises(TypeError, match="in place"):
@@ -67,43 +92,35 @@ def test_bfloat16_is_rounded_after_each_operation_where_numpy_would_go_on_in_flo
 
 
 @pytest.mark.parametrize(("name", "onset"), [("float32", 88.7228), ("bfloat16", 88.75)])
-def test_where_a_format_overflows_and_float64_does_not_is_told_to_its_last_digit(name, onset):
-    found = fares(Activation("exp", lambda xp, z: xp.exp(z), lambda z, a: a), name)
+def test_where_a_format_overflows_is_found_to_its_last_digit(name, onset):
+    found = in_format(Activation("exp", lambda xp, z: xp.exp(z), lambda z, a: a), name)
     for part in ("value", "slope"):
         ((low, high),) = found[part]["overflows"]
         assert low == pytest.approx(onset, abs=2e-4)
         assert 600.0 < high < 710.0
-    assert f"value overflows for {low:.5g} <= z" in in_words({name: found})[0]
+    ((low, high),) = in_format(Activation("exp(-z)", lambda xp, z: xp.exp(-z), lambda z, a: -a), name)["value"][
+        "overflows"
+    ]
+    assert (low < -600.0, high) == (True, pytest.approx(-onset, abs=2e-4))
 
 
-def test_an_overflow_below_zero_begins_where_it_is_nearest_to_zero():
-    found = fares(Activation("mirrored", lambda xp, z: xp.exp(-z), lambda z, a: -a))
-    ((low, high),) = found["value"]["overflows"]
-    assert (low < -600.0, high) == (True, pytest.approx(-88.7228, abs=2e-4))
-
-
-@pytest.mark.parametrize("name", ["float32", "bfloat16"])
-def test_true_errors_in_ulps_of_each_format(name):
+@pytest.mark.parametrize(("name", "digits"), [("float32", 23), ("bfloat16", 7)])
+def test_true_errors_in_ulps_of_each_format(name, digits):
     """Where 1 - a² cancels, no format keeps its digits; 1/cosh² keeps them."""
-    lost = fares(Activation("lost", ACTIVATIONS["tanh"].value, lambda z, a: 1.0 - a * a), name)
-    kept = fares(ACTIVATIONS["tanh"], name)
-    digits = {"float32": 23, "bfloat16": 7}[name]
+    lost = in_format(Activation("lost", ACTIVATIONS["tanh"].value, lambda z, a: 1.0 - a * a), name)
+    kept = in_format(ACTIVATIONS["tanh"], name)
     assert max(row["largest"] for row in lost["slope"]["ulps"]) >= 2.0 ** (digits - 1)
     assert max(row["largest"] for row in kept["slope"]["ulps"]) < 6.0
     assert lost["value"] == kept["value"]
     assert 0.4 < kept["value"]["ulps"][0]["largest"] < 2.0  # a rounding is half an ulp, and never more than these
 
 
-def test_the_slope_of_a_surrogate_is_held_against_itself_in_float64():
-    f = Activation(
-        "through",
-        lambda xp, z: xp.where(z > 0.0, 1.0, 0.0 * z),
-        lambda z, a: 1.0 / np.square(1.0 + np.abs(z)),
-        surrogate=True,
+def test_the_slope_of_a_surrogate_is_compared_with_itself_in_float64():
+    f = formula(
+        lambda xp, z: xp.where(z > 0.0, 1.0, 0.0 * z), lambda z, a: 1.0 / np.square(1.0 + np.abs(z)), surrogate=True
     )
-    for name in ("float32", "bfloat16"):
-        rows = fares(f, name)["slope"]["ulps"]
-        assert 0.1 < max(row["largest"] for row in rows) < 4.0
+    for found in measure_formats(f, grid(f)).values():
+        assert 0.1 < max(row["largest"] for row in found["slope"]["ulps"]) < 4.0
 
 
 def test_what_does_not_run_in_bfloat16_is_left_out_with_a_reason():
@@ -112,8 +129,26 @@ def test_what_does_not_run_in_bfloat16_is_left_out_with_a_reason():
         np.multiply(slope, 1.0, out=slope)
         return slope
 
-    found = fares(Activation("in place", ACTIVATIONS["tanh"].value, masked), "bfloat16")
-    assert found == {"left_out": "bfloat16 is not computed in place"}
-    assert in_words({"bfloat16": found}) == [
-        "bfloat16: the formulas do not run in it (bfloat16 is not computed in place)"
-    ]
+    f = Activation("in place", ACTIVATIONS["tanh"].value, masked)
+    assert in_format(f, "bfloat16") == {"left_out": "bfloat16 is not computed in place"}
+    assert ("bfloat16",) in [fact.where for fact in facts_of(check_activation(f), Kind.FORMULA_REFUSED)]
+
+
+def test_a_lost_tail_is_reported_and_not_judged():
+    lost = check_activation(of("sigmoid", lambda z, a: a * (1.0 - a)))
+    assert lost.verdict == "agree"
+    starts = [fact.data["z"] for fact in facts_of(lost, Kind.LOST_TAIL)]
+    assert starts == [pytest.approx(-37.0, abs=2.0), pytest.approx(37.0, abs=2.0)]
+    assert max(row["largest"] for row in lost.details["ulps"]) > 1e12
+    kept = checked(ACTIVATIONS["sigmoid"])
+    assert kept.details["lost_tails"] == []
+    assert all(row["largest"] < 20.0 for row in kept.details["ulps"])
+
+
+def test_a_wrong_slope_has_not_lost_its_digits_to_rounding():
+    tanh = ACTIVATIONS["tanh"]
+    wrong = Activation("wrong", lambda xp, z: z * xp.tanh(z), lambda z, a: np.tanh(z) + z * (1.0 - np.tanh(z)))
+    beyond = Activation("beyond", tanh.value, lambda z, a: np.where(np.abs(z) > 8.0, 1.0, tanh.slope(z, a)))
+    for f in (wrong, beyond):
+        report = check_activation(f)
+        assert (report.verdict, report.details["lost_tails"]) == ("disagree", [])

@@ -22,7 +22,11 @@ def test_floats_are_numbered_in_order_and_found_by_their_number():
 
 
 def test_count_is_of_floats():
-    assert proof_cells.count(*ends((1.0, 1.0), (-5e-324, 5e-324), (1.0, 1.0 + 2.0**-50))).tolist() == [1.0, 3.0, 5.0]
+    assert proof_cells.count_floats(*ends((1.0, 1.0), (-5e-324, 5e-324), (1.0, 1.0 + 2.0**-50))).tolist() == [
+        1.0,
+        3.0,
+        5.0,
+    ]
     assert proof_cells.floats_of(np.array(-5e-324), np.array(5e-324)).tolist() == [-5e-324, 0.0, 5e-324]
 
 
@@ -33,7 +37,7 @@ def test_a_cut_covers_every_float_once(place: float):
     assert (low[order][0], high[order][-1]) == (-4.0, 2.0)
     assert (np.nextafter(high[order][:-1], np.inf) == low[order][1:]).all()
     about = (low <= place) & (place <= high)
-    assert proof_cells.count(low, high)[about] <= proof_cells.FLOATS
+    assert proof_cells.count_floats(low, high)[about] <= proof_cells.FLOATS
 
 
 def test_a_cut_without_the_place_leaves_it_out_alone():
@@ -56,7 +60,7 @@ def test_places_that_are_left_out_lie_in_no_cell_and_their_neighbours_do():
     "cell", [(0.0, 1.0), (-1.0, 2.0), (1e-300, 1.0), (5e-324, 1.0), (-1.0, -5e-324), (-3.0, -2.9), (-1.0, 0.0)]
 )
 def test_parts_cover_the_cell(cell: tuple[float, float]):
-    low, high, parts = proof_cells.split(*ends(cell))
+    low, high, parts = proof_cells.split_cells(*ends(cell))
     assert len(low) == parts == proof_cells.PARTS
     order = np.argsort(low)
     assert (low[order][0], high[order][-1]) == cell
@@ -64,20 +68,20 @@ def test_parts_cover_the_cell(cell: tuple[float, float]):
 
 
 def test_a_cell_at_zero_is_split_towards_zero():
-    low, high, _ = proof_cells.split(*ends((5e-324, 1.0)))
+    low, high, _ = proof_cells.split_cells(*ends((5e-324, 1.0)))
     assert np.sort(high)[0] < 1e-6
     assert np.sort(low)[-1] == 1.0 / proof_cells.STEEP
-    low, high, _ = proof_cells.split(*ends((-1.0, -5e-324)))
+    low, high, _ = proof_cells.split_cells(*ends((-1.0, -5e-324)))
     assert np.sort(low)[-1] > -1e-6
 
 
 def test_many_cells_are_halved_and_few_are_split_further():
-    assert proof_cells.split(np.zeros(1000), np.ones(1000))[2] == 2
-    assert proof_cells.split(np.zeros(64), np.ones(64))[2] == 4
+    assert proof_cells.split_cells(np.zeros(1000), np.ones(1000))[2] == 2
+    assert proof_cells.split_cells(np.zeros(64), np.ones(64))[2] == 4
 
 
 def test_cells_that_follow_each_other_are_one_stretch():
     after = float(np.nextafter(1.0, 2.0))
-    assert proof_cells.stretches_of(*ends((2.5, 3.0), (0.0, 1.0), (after, 2.0))) == [(0.0, 2.0), (2.5, 3.0)]
-    assert proof_cells.stretches_of(*ends((0.0, 5.0), (1.0, 2.0))) == [(0.0, 5.0)]
-    assert proof_cells.stretches_of(np.array([]), np.array([])) == []
+    assert proof_cells.join_cells(*ends((2.5, 3.0), (0.0, 1.0), (after, 2.0))) == [(0.0, 2.0), (2.5, 3.0)]
+    assert proof_cells.join_cells(*ends((0.0, 5.0), (1.0, 2.0))) == [(0.0, 5.0)]
+    assert proof_cells.join_cells(np.array([]), np.array([])) == []

@@ -1,9 +1,9 @@
-"""The z at which an activation is checked, and how stretches of them are told."""
+"""The z at which an activation is checked, and the names of stretches of them."""
 
 import numpy as np
 import pytest
 
-from harness.checks.activations.z_grid import grid, in_words, sides, stretches
+from harness.checks.activations.z_grid import OF_Z, Notation, grid, sides, stretches
 from reference.activations import leaky_relu
 
 
@@ -40,10 +40,9 @@ def test_stretches_go_from_point_to_point_across_small_gaps(chosen, bridged, exp
     assert stretches(Z, np.array(chosen, dtype=bool), bridged) == expected
 
 
-def test_stretches_in_words():
-    assert in_words(stretches(Z, np.array([1, 1, 1, 0, 1, 0, 0, 1], dtype=bool))) == (
-        "-2 <= z < 0, z = 2.2251e-308, z = 3"
-    )
-    assert in_words(stretches(Z, Z > 0.0)) == "0 < z <= 3"
-    assert in_words([(6.0, 6.0 + 2.0**-40), (-2.0000001, -2.0)]) == ("6 <= z <= 6.000000000001, -2.0000001 <= z <= -2")
-    assert in_words([(1.0, 1.0)] * 6) == "z = 1, z = 1, z = 1, z = 1 and 2 more places"
+def test_names_of_stretches_have_as_many_digits_as_it_takes():
+    chosen = np.array([1, 1, 1, 0, 1, 0, 0, 1], dtype=bool)
+    assert OF_Z.stretches(Z, chosen) == ("-2 <= z < 0", "z = 2.2251e-308", "z = 3")
+    assert OF_Z.stretches(Z, Z > 0.0) == ("0 < z <= 3",)
+    assert OF_Z.stretch(6.0, 6.0 + 2.0**-40) == "6 <= z <= 6.000000000001"
+    assert Notation("derivative", "da/dβ", "β").stretch(-2.0000001, -2.0) == "-2.0000001 <= β <= -2"

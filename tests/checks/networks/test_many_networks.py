@@ -8,9 +8,13 @@ import pytest
 
 from harness import ACTIVATIONS, FAULTS, SOURCES, Activation, NotApplicable, check_networks, random_problem
 from harness.checks.networks import many_networks as many
+from harness.facts.fact import doubt, kinds_of, note
+from harness.facts.kinds import Kind
 
 
-def test_on_random_networks_the_sources_never_disagree(network_count):
+@pytest.mark.parametrize("few", [40, pytest.param(None, marks=pytest.mark.more)])
+def test_on_random_networks_the_sources_never_disagree(few, network_count):
+    network_count = few or network_count
     summary = check_networks(network_count)
     assert summary.counts["disagree"] == 0, str(summary)
     assert summary.verdict == "agree"
@@ -61,6 +65,9 @@ def outcome(verdict, margin=0.5, blind_to=(), reasons=()):
     return SimpleNamespace(verdict=verdict, margin=margin, blind_to=blind_to, reasons=reasons, **named)
 
 
+HIDES = note(Kind.SINGLE_EXAMPLE)
+
+
 @pytest.fixture
 def made_up(monkeypatch):
     """Let `check_networks` come to the outcomes that a test makes up."""
@@ -97,34 +104,36 @@ def test_the_margin_is_the_largest_of_all(made_up):
 
 
 def test_networks_that_hide_bugs_are_not_enough(made_up):
-    made_up(outcome("agree", blind_to=blind_to) for blind_to in (["λ = 0"], ["m = 1"], ["θ = 0"], [], []))
+    made_up(outcome("agree", blind_to=blind_to) for blind_to in ((HIDES,), (HIDES,), (HIDES,), (), ()))
     summary = check_networks(2)
     assert (summary.networks, summary.counts["agree"]) == (4, 4)
 
 
 def test_one_network_that_hides_nothing_is_enough(made_up):
-    made_up(outcome("agree", blind_to=blind_to) for blind_to in ([], ["m = 1"], []))
+    made_up(outcome("agree", blind_to=blind_to) for blind_to in ((), (HIDES,), ()))
     assert check_networks(2).networks == 2
 
 
-def test_what_leaves_too_many_undecided_is_said(made_up):
-    verdicts = ["agree", "inconclusive", "inconclusive"]
-    made_up(outcome(verdict, reasons=(f"because of {i}",)) for i, verdict in enumerate(verdicts))
+KINK, JUNCTION = (
+    doubt(kind, "Theta1[0, 1]", undecided=1, total=8, also=[]) for kind in (Kind.UNITS_AT_KINK, Kind.UNITS_AT_JUNCTION)
+)
+
+
+def test_reasons_are_those_of_the_first_inconclusive_network(made_up):
+    made_up(outcome(verdict, reasons=(fact,)) for verdict, fact in (("agree", HIDES), *[("inconclusive", KINK)] * 2))
     summary = check_networks(3)
-    assert summary.reasons == ("network 1: because of 1",)
-    assert str(summary).splitlines()[1:] == ["  network 1: because of 1", "  inconclusive, 2 of them: because of N"]
-    assert summary.to_dict()["reasons"] == ["network 1: because of 1"]
+    assert kinds_of(summary.reasons) == (Kind.INCONCLUSIVE_NETWORK, Kind.UNITS_AT_KINK)
+    assert summary.reasons[0].where == ("network 1",)
+    assert [fact["kind"] for fact in summary.to_dict()["reasons"]] == list(kinds_of(summary.reasons))
 
 
 def test_why_networks_are_undecided_is_counted_by_kind_once_for_each_network(made_up):
-    kink = "2 of 8 coordinates of loop cannot be decided (Theta1[0, 1]): a kink; try another θ"
-    other = "3 of 9 coordinates cannot be decided (Theta2[0, 1], Theta2[0, 2]): a kink; try another θ"
-    said = [(kink,), (kink, other), ("the cost is not finite, says jax",), *[()] * 12]
-    made_up(outcome("inconclusive" if reasons else "agree", reasons=reasons) for reasons in said)
-    summary = check_networks(15)
+    reasons = [(KINK,), (KINK, KINK, JUNCTION), *[()] * 12]
+    made_up(outcome("inconclusive" if facts else "agree", reasons=facts) for facts in reasons)
+    summary = check_networks(14)
     assert (summary.verdict, summary.reasons) == ("agree", ())
-    assert summary.doubts == summary.to_dict()["doubts"] == {"a kink": 2, "the cost is not finite, says jax": 1}
-    assert "  inconclusive, 2 of them: a kink" in str(summary).splitlines()
+    assert summary.doubts == summary.to_dict()["doubts"] == {Kind.UNITS_AT_KINK: 2, Kind.UNITS_AT_JUNCTION: 1}
+    assert "  inconclusive, 2 of them: units-at-kink" in str(summary).splitlines()
 
 
 # A bug among the sources
@@ -154,17 +163,14 @@ def test_the_first_failures_are_kept_and_can_be_made_again(buggy):
         assert f"network {number}, random_problem((2, {number})):\n{report}" in str(buggy)
 
 
-def test_what_is_explained_the_same_on_every_network_is_told_once():
+def test_a_failure_with_a_known_diagnosis_refers_to_the_network_that_has_it():
     f = Activation("leaning", ACTIVATIONS["tanh"].value, lambda z, a: (1.0 - a * a) * (1.0 + 0.1 * np.cos(z)))
     sources = ["loop", "vectorized", "finite-difference", "complex-step"]
     summary = check_networks(20, seed=2, activations=[f], sources=sources)
     first, second, *_ = summary.failures
-    assert "loop, vectorized: Theta" in str(first.report)
-    assert str(summary).count("from the slopes claimed by hand") == 1
-    assert (
-        f"network {second.number}, random_problem((2, {second.number})): loop, vectorized again, as on network "
-        in str(summary)
-    )
+    assert str(summary).count(f"[{Kind.SLOPE_BY_HAND}]") == 1
+    repeated = f"network {second.number}, random_problem((2, {second.number})): loop, vectorized again, as on network "
+    assert f"{repeated}{first.number}" in str(summary)
 
 
 def test_the_summary_is_ready_for_json(buggy):
@@ -208,6 +214,8 @@ def test_how_many_networks_a_source_could_not_take_is_told():
 def test_a_source_that_takes_none_was_not_checked():
     beside = {"mine": never} | {name: SOURCES[name] for name in ("loop", "jax")}
     summary = check_networks(5, sources=beside, extremes=False)
-    assert summary.counts["agree"] == 5
-    assert summary.verdict == "inconclusive"
-    assert summary.reasons == ("mine could take none of the networks: not today",)
+    assert (summary.counts["agree"], summary.verdict) == (5, "inconclusive")
+    assert [(fact.kind, fact.where) for fact in summary.reasons] == [
+        (Kind.SOURCE_NEVER_TOOK_PART, ("mine",)),
+        (Kind.NOT_APPLICABLE, ("mine",)),
+    ]

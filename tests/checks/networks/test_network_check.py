@@ -1,60 +1,21 @@
-"""Gradient sources side by side on one problem: what agrees, what is caught, and what cannot be told."""
-
-import sys
-from functools import partial
-from typing import Any
+"""Gradient sources side by side on one problem: what agrees, what is caught, and what cannot be decided."""
 
 import numpy as np
 import pytest
+from network_sources import PROBLEM, RIGHT, THETA, a_problem, beside_right_ones, changed, judged, off_at
 
-from harness import ACTIVATIONS, FAULTS, SOURCES, Activation, Network, Problem, cross_check, random_problem
+from harness import ACTIVATIONS, SOURCES, Activation, Network, Problem, cross_check, random_problem
 from harness.bounds.network_bound import rounding_bound
 from harness.bounds.tolerances import DIRECTIONS
-from harness.checks.networks.network_check import _directions, check
+from harness.checks.networks.network_check import _directions
 from harness.checks.networks.network_subject import blocks_of
+from harness.facts.fact import kinds_of
+from harness.facts.kinds import Kind
 from harness.sources.loop import cost_and_gradient as loop
 from harness.sources.source_names import default_sources
 from harness.sources.vectorized import cost_and_gradient as vectorized
-from reference.measured import Measured, NotApplicable, Oracle
+from reference.measured import Measured, Oracle
 from reference.oracles import finite_difference
-
-RIGHT = ("loop", "vectorized", "jax", "finite-difference")
-
-judged = partial(check, explained=False)
-"""`cross_check` without the bugs that explain an answer, which take longer than the verdict (test_explaining.py)."""
-
-
-def a_problem(hidden: Any = "tanh", l2=1.0, m=5, output="sigmoid", sizes=(3, 5, 3)):
-    rng = np.random.default_rng(0)
-    X = rng.standard_normal((m, sizes[0]))
-    y = rng.integers(sizes[-1], size=m) if sizes[-1] > 1 else rng.integers(2, size=(m, 1))
-    return Problem(Network(sizes, hidden, output), X, y, l2)
-
-
-PROBLEM = a_problem()
-THETA = PROBLEM.network.init(1, epsilon=0.8)
-
-
-def changed(change, source=loop):
-    """A source whose (cost, gradient) goes through ``change(cost, gradient)``."""
-
-    def answer(problem, theta):
-        return change(*source(problem, theta))
-
-    return answer
-
-
-def off_at(i, by):
-    def shift(cost, gradient):
-        gradient[i] += by
-        return cost, gradient
-
-    return changed(shift)
-
-
-def beside_right_ones(source, name="mine"):
-    return {name: source} | {right: SOURCES[right] for right in RIGHT}
-
 
 # Agree
 
@@ -104,9 +65,8 @@ def test_the_same_question_gets_the_same_answer():
 @pytest.mark.parametrize("sources", [["loop", "vectorized"], ["vectorized"], {"mine": loop}])
 def test_one_author_or_one_source_is_not_enough(sources):
     report = cross_check(PROBLEM, THETA, sources)
-    assert report.verdict == "inconclusive"
-    assert report.reasons
-    assert not report.outliers
+    expected = Kind.ONE_FAMILY if len(report.sources) > 1 else Kind.NOTHING_TO_COMPARE
+    assert (report.verdict, kinds_of(report.reasons), report.outliers) == ("inconclusive", (expected,), ())
 
 
 # Disagree: errors in single coordinates
@@ -116,7 +76,7 @@ def one_of_each_block(network):
     return [int(block.indices[-1]) for block in blocks_of(network)]
 
 
-@pytest.mark.parametrize("index", range(6))
+@pytest.mark.parametrize("index", range(0, 6, 2))
 def test_an_error_is_seen_beyond_the_sum_of_both_bounds_and_not_below(index):
     problem, theta = random_problem((11, index), extremes=False)
     B = rounding_bound(problem, theta).gradient
@@ -165,9 +125,6 @@ def test_the_finding_names_source_place_values_and_bound(i):
     assert finding.bound == pytest.approx(2.0 * rounding_bound(PROBLEM, THETA).gradient[i], rel=0.5)
     assert finding.coordinates == 1
     assert len(finding.blocks) == 1
-    shown = str(report)
-    for part in ("mine", finding.against, finding.where, repr(finding.value), repr(finding.expected)):
-        assert part in shown
 
 
 WRONG_ANSWERS = {
@@ -193,18 +150,11 @@ def test_a_wrong_answer_is_the_odd_one_out(change):
     assert [finding.source for finding in report.findings] == ["mine"]
 
 
-@pytest.mark.parametrize("wrong", RIGHT)
-def test_any_source_may_be_the_wrong_one(wrong):
-    sources: dict[str, Any] = {name: SOURCES[name] for name in RIGHT}
-    sources[wrong] = changed(WRONG_ANSWERS["a tenth of a percent"], sources[wrong])
-    report = judged(PROBLEM, THETA, sources)
-    assert (report.verdict, report.outliers) == ("disagree", (wrong,))
-
-
-def test_a_bug_of_both_hands_does_not_outvote_the_others():
-    wrong = changed(WRONG_ANSWERS["a tenth of a percent"])
-    report = judged(PROBLEM, THETA, beside_right_ones(wrong, "loop") | {"vectorized": wrong, "loop": wrong})
-    assert (report.verdict, report.outliers) == ("disagree", ("loop", "vectorized"))
+@pytest.mark.parametrize("wrong", [*((name,) for name in RIGHT), ("loop", "vectorized")])
+def test_any_source_may_be_wrong_and_two_of_one_author_do_not_outvote_the_others(wrong):
+    tampered = changed(WRONG_ANSWERS["a tenth of a percent"], SOURCES[wrong[0]])  # one function is one author
+    report = judged(PROBLEM, THETA, {name: SOURCES[name] for name in RIGHT} | dict.fromkeys(wrong, tampered))
+    assert (report.verdict, report.outliers) == ("disagree", wrong)
 
 
 def test_a_bug_that_everybody_shares_is_caught_end_to_end():
@@ -223,12 +173,6 @@ def test_a_bug_that_everybody_shares_is_caught_end_to_end():
     assert all(row.verdict == "agree" for row in report.pairs)
     assert report.verdict == "disagree"
     assert [finding.what for finding in report.findings] == ["end to end"]
-
-
-def test_end_to_end_directions_stand_in_for_a_second_source():
-    report = judged(PROBLEM, THETA, {"mine": changed(WRONG_ANSWERS["a part in 1e10"])})
-    assert report.verdict == "disagree"
-    assert report.findings[0].what == "end to end"
 
 
 def test_directions_miss_neither_opposite_errors_nor_a_layer():
@@ -258,111 +202,7 @@ def test_the_right_gradient_of_the_wrong_cost_is_caught_at_the_cost(by):
     assert finding.value - finding.expected == pytest.approx(by, rel=1e-3)
 
 
-def test_a_wrong_cost_is_shown_rather_than_the_gradient_that_goes_with_it():
-    shifted = Problem(PROBLEM.network, PROBLEM.X, np.roll(PROBLEM.Y, 1, axis=1), PROBLEM.l2)
-    report = cross_check(PROBLEM, THETA, beside_right_ones(lambda problem, theta: loop(shifted, theta)))
-    assert [finding.what for finding in report.findings] == ["cost"]
-
-
-@pytest.mark.parametrize("value", [0.0, np.nan])
-def test_a_source_that_changes_theta_in_place_is_named(value):
-    def mutating(problem, theta):
-        answer = loop(problem, theta)
-        theta[3] = value
-        return answer
-
-    before = THETA.copy()
-    report = cross_check(PROBLEM, THETA, beside_right_ones(mutating))
-    assert (report.verdict, report.outliers) == ("disagree", ("mine",))
-    assert any("mine" in reason and "θ" in reason for reason in report.reasons)
-    np.testing.assert_array_equal(THETA, before)  # it was given a copy, and so were the others
-
-
-@pytest.mark.parametrize("array", ["X", "Y"])
-def test_a_source_cannot_change_the_problem(array):
-    def mutating(problem, theta):
-        getattr(problem, array)[0, 0] = 7.0
-        return loop(problem, theta)
-
-    with pytest.raises(ValueError, match="read-only"):
-        cross_check(PROBLEM, THETA, beside_right_ones(mutating))
-
-
-# Float32
-
-
-def in_float32(problem, theta):
-    return vectorized(problem, theta.astype(np.float32))
-
-
-@pytest.mark.parametrize("hidden", ["sigmoid", "relu", "softplus", "gelu"])
-@pytest.mark.parametrize("output", ["sigmoid", "softmax", "linear"])
-def test_a_float32_gradient_is_judged_by_its_own_unit_roundoff(hidden, output):
-    problem = a_problem(hidden, output=output)
-    theta = problem.network.init(2, epsilon=0.5)
-    assert in_float32(problem, theta)[1].dtype == np.float32
-    report = cross_check(problem, theta, {"mine": in_float32, "loop": loop, "jax": SOURCES["jax"]})
-    assert report.verdict == "agree", report
-    rows = {frozenset((row.first, row.second)): row for row in report.pairs}
-    assert rows[frozenset(("mine", "jax"))].difference > 1e-9  # it is in float32
-
-
-@pytest.mark.parametrize("factor", [1.0001, 0.999, -1.0])
-def test_an_error_in_float32_is_caught(factor):
-    wrong = changed(lambda cost, gradient: (cost, np.float32(factor) * gradient), in_float32)
-    report = judged(PROBLEM, THETA, beside_right_ones(wrong))
-    assert (report.verdict, report.outliers) == ("disagree", ("mine",))
-
-
-def test_a_float32_source_does_not_make_the_others_less_sharp():
-    sources = beside_right_ones(in_float32) | {"loop": off_at(4, 1e-12)}
-    assert judged(PROBLEM, THETA, sources).outliers == ("loop",)
-
-
-# What cannot be told here
-
-
-KINKED = [f for f in ACTIVATIONS.values() if f.kinks]
-
-
-def on_the_kink(f, kink):
-    """Every hidden unit exactly on a kink: no weights, and the kink as its bias."""
-    problem = a_problem(f)
-    theta = problem.network.init(3, epsilon=0.8)
-    first = problem.network.unpack(theta)[0]
-    first[:, 1:] = 0.0
-    first[:, 0] = kink
-    return problem, theta
-
-
-def with_slope_of_side(f, step):
-    """The same activation with the slope that it has beside the kink."""
-    return Activation("other side", f.value, lambda z, a: f.slope(z + step, f(z + step)), kinks=f.kinks)
-
-
-@pytest.mark.parametrize(("f", "kink"), [(f, kink) for f in KINKED for kink in f.kinks], ids=str)
-def test_on_a_kink_nothing_is_wrong_and_nothing_is_right(f, kink):
-    problem, theta = on_the_kink(f, kink)
-    report = cross_check(problem, theta, RIGHT)
-    assert report.verdict == "inconclusive"
-    assert report.decided_share < 0.98
-    assert any("kink" in reason for reason in report.reasons)
-    for step in (-1e-3, 1e-3):  # conventions differ, and either may be somebody's
-        other = Network(problem.network.sizes, with_slope_of_side(f, step))
-        mine = beside_right_ones(lambda problem, theta, other=other: loop(on(other, problem), theta))
-        assert cross_check(problem, theta, mine).verdict == "inconclusive"
-
-
-def on(network, problem):
-    return Problem(network, problem.X, problem.Y, problem.l2)
-
-
-@pytest.mark.parametrize("f", KINKED, ids=str)
-def test_beside_a_kink_the_wrong_side_is_caught(f):
-    problem, theta = on_the_kink(f, f.kinks[0] - 0.01)
-    wrong = Network(problem.network.sizes, with_slope_of_side(f, 0.02))
-    report = cross_check(problem, theta, beside_right_ones(lambda problem, theta: loop(on(wrong, problem), theta)))
-    assert (report.verdict, report.outliers) == ("disagree", ("mine",))
+# What cannot be decided here
 
 
 @pytest.mark.parametrize("hidden", ["relu", "hard_tanh", "softplus"])
@@ -371,41 +211,31 @@ def test_bias_free_first_layers_and_all_zeros_never_disagree(hidden):
     assert cross_check(problem, np.zeros(problem.network.size), RIGHT).verdict != "disagree"
 
 
+BIASES_ALONE = PROBLEM.network.pack([np.eye(1, 4)[[0] * 5], np.eye(1, 6)[[0] * 3]])
+
+
 @pytest.mark.parametrize(
     ("problem", "theta", "hidden"),
     [
-        (a_problem(l2=0.0), THETA, ["λ = 0"]),
-        (PROBLEM, np.zeros_like(THETA), ["weights are zero"]),
-        (a_problem(m=1), THETA, ["only one"]),
-        (a_problem(l2=0.0, m=1), np.zeros_like(THETA), ["λ = 0", "weights are zero", "only one"]),
-        (PROBLEM, THETA, []),
+        (a_problem(l2=0.0), THETA, (Kind.NO_REGULARISER,)),
+        (PROBLEM, np.zeros_like(THETA), (Kind.ZERO_WEIGHTS,)),
+        (a_problem(m=1), THETA, (Kind.SINGLE_EXAMPLE,)),
+        (
+            a_problem(l2=0.0, m=1),
+            np.zeros_like(THETA),
+            (Kind.NO_REGULARISER, Kind.ZERO_WEIGHTS, Kind.SINGLE_EXAMPLE),
+        ),
+        (
+            PROBLEM,
+            np.where(np.isin(np.arange(38), one_of_each_block(PROBLEM.network)[::2]), 1.0, 0.0),
+            (Kind.ZERO_WEIGHTS,),
+        ),
+        (PROBLEM, THETA, ()),
     ],
-    ids=["λ", "θ", "m", "all of them", "none"],
+    ids=["λ", "θ", "m", "all of them", "θ except biases", "none"],
 )
-def test_the_report_says_what_could_not_have_shown(problem, theta, hidden):
-    report = cross_check(problem, theta, RIGHT)
-    assert len(report.blind_to) == len(hidden)
-    assert all(any(part in line for line in report.blind_to) for part in hidden)
-    assert all(line in str(report) for line in report.blind_to)
-
-
-def test_weights_that_are_zero_hide_bugs_even_where_biases_are_not():
-    theta = np.zeros_like(THETA)
-    for Theta in PROBLEM.network.unpack(theta):
-        Theta[:, 0] = 1.0
-    assert cross_check(PROBLEM, theta, RIGHT).blind_to
-
-
-def test_a_source_that_does_not_apply_is_left_out_with_its_reason():
-    def picky(problem, theta):
-        raise NotApplicable("only on Sundays")
-
-    report = cross_check(PROBLEM, THETA, beside_right_ones(picky, "picky"))
-    assert report.verdict == "agree"
-    assert report.left_out == {"picky": "only on Sundays"}
-    assert "picky" not in {row.name for row in report.sources}
-    assert "only on Sundays" in str(report)
-    assert cross_check(PROBLEM, THETA, {"picky": picky}).verdict == "inconclusive"
+def test_kinds_of_bug_that_could_not_have_shown_are_reported(problem, theta, hidden):
+    assert kinds_of(cross_check(problem, theta, RIGHT).blind_to) == hidden
 
 
 SATURATED = {
@@ -442,7 +272,7 @@ def test_balls_are_not_asked_where_nobody_can_be_agreed_with():
     with np.errstate(all="ignore"):
         report = cross_check(problem, theta)
     assert report.verdict == "inconclusive"
-    assert any("what jax answers is not finite" in reason for reason in report.reasons)
+    assert "jax" in [fact.data["source"] for fact in report.reasons if fact.kind == Kind.DERIVATIVE_NOT_FINITE]
     assert "ball" not in {row.name for row in report.sources}
 
 
@@ -453,177 +283,33 @@ def test_numbers_too_large_for_any_bound_are_inconclusive():
     assert report.verdict == "inconclusive"
 
 
-def test_a_bound_that_is_sampled_is_no_secret():
+def test_a_bound_that_is_sampled_is_noted():
     f = Activation("tidy cube", lambda xp, z: xp.nan_to_num(z) ** 3, lambda z, a: 3.0 * z * z)  # for which is no rule
     problem = Problem(Network((2, 2, 2), f), [[1.0, 2.0], [2.0, 1.0]], [0, 1], l2=1.0)
     report = cross_check(problem, np.linspace(0.3, 1.0, problem.network.size))
     assert report.verdict == "agree"
-    assert any("rounding in tidy cube is sampled, not bounded" in note for note in report.notes)
-    assert all(note in str(report) for note in report.notes)
+    assert ("tidy cube",) in [fact.where for fact in report.notes if fact.kind == Kind.SAMPLED_ROUNDING]
 
 
-# Bad input
+# Other verdicts
 
 
-@pytest.mark.parametrize(
-    ("answer", "error", "sentence"),
-    [
-        (lambda problem, theta: None, TypeError, r"'mine' must answer a tuple \(cost, gradient\), not NoneType"),
-        (lambda problem, theta: loop(problem, theta)[1], TypeError, "'mine' must answer a tuple .* not ndarray"),
-        (lambda problem, theta: (*loop(problem, theta), 3), TypeError, "'mine' must answer a tuple"),
-        (lambda problem, theta: (1.0, theta[:-1]), ValueError, r"'mine' .* shape \(38,\), but .* \(\) and \(37,\)"),
-        (lambda problem, theta: (1.0, theta[:, np.newaxis]), ValueError, r"'mine' .* \(38, 1\)"),
-        (lambda problem, theta: (1.0, 2.0), ValueError, r"'mine' .* shapes \(\) and \(\)"),
-        (lambda problem, theta: (theta, theta), ValueError, r"'mine' .* shapes \(38,\) and \(38,\)"),
-        (lambda problem, theta: (1.0, theta + 0j), TypeError, "'mine' must answer real numbers, .* complex128"),
-        (lambda problem, theta: ("1.0", theta), TypeError, "'mine' must answer real numbers"),
-        (lambda problem, theta: (None, theta), TypeError, "'mine' must answer real numbers"),
-    ],
-)
-def test_an_answer_of_the_wrong_form_is_refused_by_the_sources_name(answer, error, sentence):
-    with pytest.raises(error, match=sentence):
-        cross_check(PROBLEM, THETA, {"mine": answer, "loop": loop})
+def masked_step(z, a):
+    s = np.ones_like(z)
+    s[z <= 0] = 0.0
+    return s
 
 
-@pytest.mark.parametrize(
-    ("theta", "error", "sentence"),
-    [
-        (THETA[:-1], ValueError, r"\(38,\).*\(37,\)"),
-        (THETA.reshape(2, 19), ValueError, r"flat vector of 38 parameters.*\(2, 19\)"),
-        (np.where(np.arange(38) == 3, np.nan, THETA), ValueError, r"theta\[3\] is nan"),
-        ("θ", TypeError, "theta must be an array of real numbers"),
-    ],
-)
-def test_a_theta_that_does_not_fit_gets_one_clear_sentence(theta, error, sentence):
-    with pytest.raises(error, match=sentence):
-        cross_check(PROBLEM, theta)
-
-
-def test_a_function_is_no_problem():
-    with pytest.raises(TypeError, match="takes a Problem, not NoneType; check_gradient takes functions"):
-        cross_check(None, THETA)  # pyright: ignore[reportArgumentType]
-
-
-def test_a_source_that_is_eight_ulps_off_is_told_so():
-    problem, theta = random_problem((0, 3), extremes=False)
-    exact = SOURCES["ball"](problem, theta)[1]
-
-    def mine(problem, theta):
-        return loop(problem, theta)[0], exact + 8.0 * np.spacing(np.abs(exact))
-
-    rows = {row.name: row.ulps for row in judged(problem, theta, {"mine": mine, "ball": SOURCES["ball"]}).sources}
-    assert rows["mine"] == (8.0, 8.0)
-    assert rows["ball"] is None
-
-
-def test_balls_tell_each_source_its_true_error_in_ulps():
-    problem, theta = random_problem((0, 3), extremes=False)
-    report = cross_check(problem, theta, ["loop", "jax", "ball"])
-    rows = {row.name: row.ulps for row in report.sources}
-    assert rows.pop("ball") is None
-    assert set(rows) == {"loop", "jax"}
-    assert all(ulps is not None and 0.0 <= ulps[0] < 4.0 and 0.5 < ulps[1] < 1e6 for ulps in rows.values())
-    assert "true error in ulps" in str(report)
-    assert all(row.ulps is None for row in cross_check(problem, theta, ["loop", "jax"]).sources)
-
-
-@pytest.mark.parametrize("name", ["vectorized-float32", "jax-float32"])
-def test_float32_is_judged_at_its_own_precision(name):
-    problem, theta = random_problem((0, 3), extremes=False)
-    report = cross_check(problem, theta, [name, "loop", "jax", "ball"])
-    assert report.verdict == "agree"
-    pair = next(pair for pair in report.pairs if {pair.first, pair.second} == {name, "ball"})
-    assert 1e-12 < pair.difference < 1e-5  # it is float32, and no worse
+def test_a_slope_by_mask_is_checked_though_error_arithmetic_has_no_masks():
+    f = Activation("masked relu", ACTIVATIONS["relu"].value, masked_step, kinks=(0.0,))
+    problem = a_problem(f)
+    assert cross_check(problem, problem.network.init(1)).verdict == "agree"
 
 
 def test_an_oracle_without_rounding_meets_an_infinite_bound_without_a_warning():
     network = Network((1, 1, 1), "relu")  # all at the kink, where the bound is as wide as the jump
     problem = Problem(network, [[1e200]], [0], 0.0)
     assert cross_check(problem, np.array([0.0, 1e200, 0.0, 1.0]), ["loop", "jax", "ball"]).verdict == "inconclusive"
-
-
-def test_a_slope_by_mask_is_checked_though_error_arithmetic_has_no_masks():
-    def slope(z, a):
-        s = np.ones_like(z)
-        s[z <= 0] = 0.0
-        return s
-
-    mine = Activation("masked_relu", ACTIVATIONS["relu"].value, slope, kinks=(0.0,))
-    network = Network((3, 4, 2), mine)
-    problem = Problem(network, np.linspace(-1, 1, 12).reshape(4, 3), [0, 1, 1, 0], 1.0)
-    assert cross_check(problem, network.init(1)).verdict == "agree"
-
-
-def test_a_formula_that_jax_cannot_trace_leaves_jax_out():
-    mine = Activation("numpy_tanh", lambda xp, z: np.tanh(z), lambda z, a: 1.0 - a * a)
-    network = Network((3, 4, 2), mine)
-    problem = Problem(network, np.linspace(-1, 1, 12).reshape(4, 3), [0, 1, 1, 0], 1.0)
-    report = cross_check(problem, network.init(1))
-    assert report.verdict == "agree"
-    assert {"jax", "jax-forward"} == set(report.left_out)
-    assert "JAX cannot trace" in report.left_out["jax"]
-
-
-def test_a_source_that_answers_differently_each_time_is_called_so():
-    problem, theta = random_problem((0, 3), extremes=False)
-    report = cross_check(problem, theta, FAULTS["non-deterministic"].sources)
-    assert (report.verdict, report.outliers) == ("disagree", ("vectorized",))
-    assert "vectorized answers differently when called twice with the same θ" in report.reasons
-    assert report.findings[0].diagnosis == ""  # the difference of one call says nothing
-
-
-def test_a_source_that_is_wrong_in_the_same_way_each_time_is_not():
-    problem, theta = random_problem((0, 3), extremes=False)
-    for name in ("wrong-sign", "bias-times-4"):
-        assert cross_check(problem, theta, FAULTS[name].sources).reasons == ()
-
-
-def test_a_wrong_float32_source_that_no_bound_can_judge_does_not_pass():
-    """Where float32's bound is as large as the derivatives: others must not vouch for it."""
-    undecided = 0
-    for index in range(130, 145):
-        problem, theta = random_problem((0, index))
-
-        def mine(problem, theta):
-            cost, gradient = vectorized(problem, theta)
-            return cost, np.float32(1.3 * gradient)
-
-        report = judged(problem, theta, {"mine": mine} | {name: SOURCES[name] for name in RIGHT})
-        pairs = [pair for pair in report.pairs if "mine" in (pair.first, pair.second)]
-        if report.verdict != "disagree" and vectorized(problem, theta)[1].any():
-            assert report.verdict == "inconclusive"
-            undecided += all(pair.coordinates_decided == 0 for pair in pairs)
-    assert undecided
-
-
-def test_a_float32_cost_beside_a_float64_gradient_is_judged_as_float32():
-    problem, theta = random_problem((0, 3), extremes=False)
-
-    def mine(problem, theta):
-        cost, gradient = vectorized(problem, theta)
-        return np.float32(cost), gradient
-
-    assert cross_check(problem, theta, {"mine": mine} | {name: SOURCES[name] for name in RIGHT}).verdict == "agree"
-
-
-@pytest.mark.parametrize("code", [0, 1, "enough"])
-def test_a_source_that_ends_the_program_has_not_answered(code):
-    def leaving(problem, theta):
-        sys.exit(code)
-
-    with pytest.raises(ValueError, match=f"source 'mine' called sys.exit\\({code!r}\\) instead of answering"):
-        cross_check(PROBLEM, THETA, {"mine": leaving, "jax": SOURCES["jax"]})
-
-
-def test_what_a_source_raises_says_which_source_it_was():
-    def failing(problem, theta):
-        return problem.X @ problem.X @ theta
-
-    with pytest.raises(ValueError, match="matmul") as raised:
-        cross_check(PROBLEM, THETA, {"mine": failing, "jax": SOURCES["jax"]})
-    (note,) = raised.value.__notes__
-    assert note.startswith("raised by source 'mine' (test_network_check.py, line ")
-    assert note.endswith("in failing: return problem.X @ problem.X @ theta)")
 
 
 @pytest.mark.parametrize(
@@ -644,7 +330,6 @@ def test_a_single_source_that_the_cost_contradicts_is_named(off_by, where):
     assert (report.verdict, report.outliers, report.tie) == ("disagree", ("mine",), False)
     assert finding.where.startswith(where)
     assert 0.0 < abs(finding.value - finding.expected) == pytest.approx(finding.ratio * finding.bound)
-    assert "tie" not in str(report)
 
 
 def test_a_difference_that_overflows_accuses_nobody():
@@ -667,7 +352,7 @@ def test_a_surrogate_is_not_held_against_the_derivative_of_its_network():
     report = cross_check(a_problem(SPIKE), THETA)
     assert (report.verdict, report.outliers) == ("inconclusive", ())
     assert {row.name for row in report.sources} == {"loop", "vectorized"}
-    assert report.left_out["jax"] == "the slope of spike is a surrogate, and no derivative"
+    assert (report.left_out["jax"].kind, report.left_out["jax"].where) == (Kind.SURROGATE, ("spike",))
 
 
 @pytest.mark.parametrize(("source", "verdict"), [(vectorized, "agree"), (off_at(3, 1e-6), "disagree")])

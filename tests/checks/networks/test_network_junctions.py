@@ -1,4 +1,4 @@
-"""Units that sit exactly where the pieces of their activation meet: a wrong slope is named, a convention is not."""
+"""Units that sit exactly at a junction of their activation: a wrong slope is named, a convention is not."""
 
 from dataclasses import replace
 from functools import partial
@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 
 from harness import ACTIVATIONS, SOURCES, Activation, Network, Problem, cross_check
-from harness.checks.activations.activation_subject import AT_A_SEAM, SIDES
+from harness.checks.activations.slope_answers import ONE_SIDED
 from harness.checks.networks.network_check import check
-from harness.checks.networks.network_subject import AT_A_KINK, BY_PIECES, ROUNDED
+from harness.facts.fact import kinds_of
+from harness.facts.kinds import Kind
 from harness.sources.loop import cost_and_gradient as loop
-from harness.verdict.judgement import kind_of
 
 RIGHT = {name: SOURCES[name] for name in ("loop", "finite-difference")}
 
 judged = partial(check, explained=False)
-"""`cross_check` without the bugs that explain an answer, which take longer than the verdict (test_explaining.py)."""
+"""`cross_check` without the bugs that explain an answer, which take longer than the verdict."""
 
 
 def _smelu(xp, z):
@@ -63,7 +63,7 @@ KINKED = [  # and slopes that may be claimed at the kink
 ]
 
 
-def at_seam(f, place, how, seed=0):
+def at_junction(f, place, how, seed=0):
     """A problem with units exactly at the place: one unit, one example of it, a whole layer, or deeper in."""
     rng = np.random.default_rng(seed)
     network = Network((3, 4, 4, 2), f, "linear")
@@ -94,7 +94,7 @@ HOW = ("one example", "one unit", "a layer", "deeper in")
 @pytest.mark.parametrize("how", HOW)
 @pytest.mark.parametrize(("f", "place", "wrong"), SMOOTH, ids=[f.name for f, *_ in SMOOTH])
 def test_where_smooth_pieces_meet_the_right_slope_agrees_and_another_is_named(f, place, wrong, how):
-    problem, theta = at_seam(f, place, how)
+    problem, theta = at_junction(f, place, how)
     assert (judged(problem, theta, RIGHT).verdict, f.kinks) == ("agree", ())
     for slope in wrong:
         report = judged(problem, theta, RIGHT | {"mine": with_slope(f, place, slope)})
@@ -106,31 +106,31 @@ def test_where_smooth_pieces_meet_the_right_slope_agrees_and_another_is_named(f,
 def test_at_a_kink_conventions_are_undecided_and_what_is_outside_of_both_sides_is_wrong(
     f, kink, conventions, wrong, how
 ):
-    problem, theta = at_seam(f, kink, how)
+    problem, theta = at_junction(f, kink, how)
     for slope in conventions:
         report = judged(problem, theta, RIGHT | {"mine": with_slope(f, kink, slope)})
         assert (report.verdict, report.outliers) == ("inconclusive", ()), slope
-        assert {kind_of(reason) for reason in report.reasons} == {AT_A_KINK}
+        assert kinds_of(report.reasons) == (Kind.UNITS_AT_KINK,)
     for slope in wrong:
         report = judged(problem, theta, RIGHT | {"mine": with_slope(f, kink, slope)})
         assert (report.verdict, report.outliers) == ("disagree", ("mine",)), slope
 
 
-def test_a_record_that_is_wrong_at_a_seam_is_named_by_its_sources_and_the_place():
+def test_a_record_that_is_wrong_at_a_junction_is_named_by_its_sources_and_the_place():
     softplus = ACTIVATIONS["softplus"]
     f = replace(softplus, name="mine", slope=lambda z, a: np.where(z == 0.0, 0.0, softplus.slope(z, a)))
-    report = cross_check(*at_seam(f, 0.0, "one unit"), ["loop", "vectorized", "finite-difference"])
+    report = cross_check(*at_junction(f, 0.0, "one unit"), ["loop", "vectorized", "finite-difference"])
     assert (report.verdict, report.outliers) == ("disagree", ("loop", "vectorized"))
-    assert {finding.against for finding in report.findings} == {SIDES}
-    assert all(AT_A_SEAM in finding.diagnosis for finding in report.findings)
-    assert f"{SIDES}: where pieces meet: mine at z = 0" in report.notes
+    assert {finding.against for finding in report.findings} == {ONE_SIDED}
+    assert all(Kind.OUTSIDE_ONE_SIDED in kinds_of(finding.diagnosis) for finding in report.findings)
+    assert ("mine at z = 0",) in [fact.where for fact in report.notes if fact.kind == Kind.UNITS_AT_JUNCTION]
 
 
 def test_a_hole_that_is_filled_decides_all_but_the_directions():
     f = Activation("sinc", _sinc, lambda z, a: np.where(z == 0.0, 0.0, (np.cos(z) - a) / np.where(z == 0.0, 1.0, z)))
-    problem, theta = at_seam(f, 0.0, "one unit")
+    problem, theta = at_junction(f, 0.0, "one unit")
     report = judged(problem, theta, RIGHT)
-    assert (report.reasons, report.decided_share) == (("no end-to-end direction could be decided",), 1.0)
+    assert (kinds_of(report.reasons), report.decided_share) == ((Kind.NO_DIRECTION_DECIDED,), 1.0)
     for slope in (1.0, np.nan):
         assert judged(problem, theta, RIGHT | {"mine": with_slope(f, 0.0, slope)}).outliers == ("mine",)
 
@@ -138,24 +138,24 @@ def test_a_hole_that_is_filled_decides_all_but_the_directions():
 def test_automatic_differentiation_is_not_accused_of_the_rules_for_its_pieces():
     """maximum(z, 0) + log1p(exp(-|z|)) has slope 0.5 at 0, and JAX says 0."""
     f, place, _ = SMOOTH[6]
-    problem, theta = at_seam(f, place, "one unit")
+    problem, theta = at_junction(f, place, "one unit")
     report = cross_check(problem, theta, ["loop", "jax", "finite-difference"])
     assert (report.verdict, report.outliers) == ("inconclusive", ())
-    assert "of jax cannot be decided" in report.reasons[0]
-    assert {kind_of(reason) for reason in report.reasons} == {BY_PIECES}
+    assert report.reasons[0].data["sources"] == ["jax"]
+    assert kinds_of(report.reasons) == (Kind.UNITS_AT_JUNCTION,)
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_end_to_end_differences_are_sure_where_units_meet_seams(seed):
+def test_end_to_end_differences_are_sure_where_units_meet_junctions(seed):
     """Without false alarm: increments cross 1.5 without rounding, and h beside the jump of f'' does not cancel."""
     f, place, _ = SMOOTH[4 + seed % 2]
-    assert judged(*at_seam(f, place, "a layer", seed), RIGHT).verdict == "agree"
+    assert judged(*at_junction(f, place, "a layer", seed), RIGHT).verdict == "agree"
 
 
 def test_where_a_formula_turns_within_the_error_of_z_its_ends_say_nothing():
     """sin(z) at 1e15: z is known to some tenths, and the slopes at both ends are no bound for those between."""
-    problem, theta = at_seam(ACTIVATIONS["sin"], 1e15, "one unit")
+    problem, theta = at_junction(ACTIVATIONS["sin"], 1e15, "one unit")
     report = judged(problem, theta, RIGHT | {"mine": with_slope(ACTIVATIONS["sin"], 1e15, 0.0)})
     assert (report.verdict, report.outliers) == ("inconclusive", ())
-    assert SIDES not in {row.name for row in report.sources}
-    assert ROUNDED in {kind_of(reason) for reason in report.reasons}
+    assert ONE_SIDED not in {row.name for row in report.sources}
+    assert Kind.UNDECIDED in report.kinds

@@ -3,12 +3,14 @@
 import numpy as np
 import pytest
 
-from harness import FAULTS
+from harness import FAULTS, SOURCES
 from harness.checks.networks import smallest_failure
 from harness.checks.networks.many_networks import plant
 from harness.checks.networks.network_check import cross_check
 from harness.checks.networks.random_problems import random_problem
-from harness.checks.networks.smallest_failure import shrink, shrink_disagreement
+from harness.checks.networks.smallest_failure import reproduce, shrink, shrink_disagreement
+from harness.facts.fact import kinds_of, note
+from harness.facts.kinds import Kind
 from reference import Network, Problem
 
 
@@ -114,15 +116,41 @@ def test_a_failure_that_does_not_repeat_is_not_shrunk():
     assert report.verdict == "agree"
 
 
-def test_what_was_said_before_is_noted_where_shrinking_loses_it():
+def test_the_diagnosis_of_the_larger_network_is_noted_where_shrinking_loses_it():
     _, drawn, drawn_problem, drawn_theta = plant(FAULTS["bias-regularised"])
     sources = FAULTS["bias-regularised"].sources
     problem, theta, report = shrink_disagreement(drawn_problem, drawn_theta, sources, drawn)
     (lost,) = {finding.diagnosis for finding in drawn.findings if finding.diagnosis}
     assert lost not in {finding.diagnosis for finding in report.findings}
-    assert f"before it was shrunk: {lost}" in report.notes
+    assert report.notes[-len(lost) - 1 :] == (note(Kind.SHRUNK), *lost)
     _, _, again = shrunk(problem, theta, sources)
-    assert not any("before it was shrunk" in note for note in again.notes)
+    assert Kind.SHRUNK not in again.kinds
+
+
+@pytest.mark.parametrize(
+    ("sources", "kinds"),
+    [
+        ({"mine": lambda problem, theta: SOURCES["jax"](problem, -theta)}, {Kind.NOT_SAVED}),  # it has no name
+        (["bug:wrong-sign", "jax", "finite-difference"], set()),
+    ],
+)
+def test_a_failure_is_reproduced_as_a_script_and_a_case(tmp_path, sources, kinds):
+    problem, theta = _case(3)
+    others = {} if isinstance(sources, list) else {name: SOURCES[name] for name in ("jax", "finite-difference")}
+    sources = sources if isinstance(sources, list) else sources | others
+    found = reproduce(problem, theta, cross_check(problem, theta, sources), sources, tmp_path / "a" / "case.json")
+    assert found.report
+    assert found.report.verdict == "disagree"
+    assert {fact.kind for fact in found.facts} == kinds
+    assert bool(found.saved_as) == bool(found.script) == (tmp_path / "a" / "case.json").is_file() == (not kinds)
+    assert f"Replay it with: {found.command}" in str(found) or kinds
+
+
+def test_a_failure_that_is_gone_is_not_saved(tmp_path):
+    problem, theta = random_problem((0, 2), extremes=False)
+    drawn = cross_check(problem, theta, ["loop", "bug:wrong-sign", "jax"])
+    found = reproduce(problem, theta, drawn, ["loop", "vectorized", "jax"], tmp_path / "case.json")
+    assert (found.report, kinds_of(found.facts), list(tmp_path.iterdir())) == (None, (Kind.NOT_REPEATABLE,), [])
 
 
 def test_examples_and_parameters_lose_their_digits():

@@ -14,8 +14,8 @@ from functions_of_jax import facts, rule
 
 from harness import check_derivatives
 from harness.facts.kinds import Kind
-from reference.switches import devices_of
-from reference.traced.primitives.contracting import units_of
+from reference.jax_settings import devices_of
+from reference.traced.primitives.contractions import units_of
 
 F16 = jax.lax.DotAlgorithmPreset.F16_F16_F16  # which CPUs have, too
 HALF, TF32 = 2.0**-8, 2.0**-11

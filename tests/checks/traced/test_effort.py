@@ -19,10 +19,10 @@ from harness.checks.traced.jax_modes import Mode
 from harness.checks.traced.real_coordinates import Layout
 from harness.checks.traced.true_slopes import ProgramAtPoint, values_by
 from harness.facts.kinds import Kind
-from reference.switches import compiler_options
-from reference.traced.compiling import UNFUSED, options_for
+from reference.jax_settings import compiler_options
+from reference.traced.equations import Equation, bind
 from reference.traced.primitives import black_box
-from reference.traced.program import Equation, Traced, bind
+from reference.traced.traced_function import UNFUSED, Traced, options_for
 
 DEEP = os.environ.get("HARNESS_PROFILE") == "deep"
 rng = np.random.default_rng(0)

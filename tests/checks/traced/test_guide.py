@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from reference.traced.bounding.running import BOUNDS
+
 from reference.traced.primitives import (
     branching,
     contracting,

@@ -10,7 +10,7 @@ import pytest
 
 from harness import check_derivatives
 from harness.facts.kinds import Kind
-from reference.switches import compiler_options
+from reference.jax_settings import compiler_options
 
 X = np.array([0.7, -1.3, 0.2])
 

@@ -10,8 +10,8 @@ from harness import check_derivatives
 from harness.bounds.tolerances import MEANT
 from harness.checks.traced.low_precision import ORDERS, PerturbedRun
 from harness.facts.kinds import Kind
-from reference.arithmetics.many_directions import constant
-from reference.traced.program import Traced
+from reference.arithmetics.increments import constant
+from reference.traced.traced_function import Traced
 
 RNG = np.random.default_rng(1)
 SQUARE, X = RNG.normal(size=(4, 4)), RNG.normal(size=4)

@@ -7,8 +7,8 @@ import pytest
 from harness.checks.traced.one_sided import limits_around, one_sided_slopes
 from harness.checks.traced.real_coordinates import Layout
 from harness.checks.traced.true_slopes import ProgramAtPoint
-from reference.switches import settings
-from reference.traced.program import Traced
+from reference.jax_settings import settings
+from reference.traced.traced_function import Traced
 
 
 def truth_of(f, x, **how):

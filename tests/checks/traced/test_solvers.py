@@ -7,14 +7,14 @@ import pytest
 from functions_of_jax import DEEP, more
 from jax import lax
 from jax.experimental.ode import odeint
+from reference.traced.solving import replaying
 
 from harness import check_derivatives
 from harness.facts.kinds import Kind
-from reference.arithmetics.many_directions import constant
+from reference.arithmetics.increments import constant
 from reference.traced.interpreter import Run
-from reference.traced.program import Traced
-from reference.traced.solving import replaying
-from reference.traced.solving.replaying import more_accurate
+from reference.traced.solver_tolerances import more_accurate
+from reference.traced.traced_function import Traced
 
 rng = np.random.default_rng(1)
 X = rng.normal(size=3)
@@ -95,7 +95,7 @@ def test_right_rules_of_solvers_are_not_accused_and_the_tolerance_is_told(name):
     report = check_derivatives(*RIGHT[name])
     assert report.verdict in ("agree", "inconclusive"), report
     assert Kind.SOLVER_TOLERANCE in report.kinds
-    assert Kind.DIGITS_LOST not in report.kinds, report  # of what the tolerance leaves
+    assert Kind.NO_CORRECT_DIGIT not in report.kinds, report  # of what the tolerance leaves
 
 
 WRONG = {

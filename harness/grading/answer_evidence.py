@@ -1,0 +1,160 @@
+"""Patterns in wrong answers, and whether they show that a submission was called in its own convention."""
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import product
+
+import numpy as np
+
+from harness.checks.networks.bug_explanations import describe, nearest, seen
+from harness.checks.networks.bug_replay import Explanations
+from harness.facts.fact import Fact, Severity, as_facts, wrong
+from harness.facts.kinds import Kind
+from harness.facts.relation_messages import ROWS as RELATIONS
+from harness.grading.exercises import Exercise
+from harness.grading.submission_answers import ParsedAnswer
+from harness.grading.submission_interface import GivenAnswers, Interface
+from harness.sources.backprop_steps import Backprop
+
+Answers = Mapping[Exercise, ParsedAnswer]
+
+MOST_DECIMALS = 8
+"""A cost that is rounded to more decimals is within the tolerance of many exercises."""
+
+MEANS: Mapping[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
+    "": lambda ones, zeros: ones + zeros,
+    "last-example-missing": lambda ones, zeros: (ones + zeros)[:-1],
+    "first-example-missing": lambda ones, zeros: (ones + zeros)[1:],
+    "second-term-sign": lambda ones, zeros: ones - zeros,
+    "first-term-sign": lambda ones, zeros: zeros - ones,
+}
+"""Summands of the cost's mean, out of -y log h and -(1 - y) log(1 - h), right and with a mistake."""
+
+SHARES: Mapping[str, Callable[[int], float]] = {
+    "": lambda m: 1.0,
+    "times-m-squared": lambda m: float(m**2),
+    "divided-twice": lambda m: 1.0 / m,
+}
+"""Factors of the regulariser in the cost, for m examples, right and with a mistake."""
+
+
+def is_understood(interface: Interface, found: Explanations, given: GivenAnswers, *, regularised: bool) -> bool:
+    """Whether something in wrong answers is right or known. In a wrong convention, nothing would be.
+
+    Any of these is enough: a right cost, a right regulariser, a bug of the zoo that gives just this cost or gradient, a
+    right layer, or a simple relation of the whole gradient to the right one. A cost that is not finite needs none, nor
+    does a gradient source, which has no convention.
+    """
+    answers = given.answers
+    if interface.is_source or not given.costs_are_finite:
+        return True
+    if regularised or not found.cost_wrong or found.of_cost or found.of_gradient or found.of_both:
+        return True
+    if any(any(exercise.is_right(answer)) for exercise, answer in answers.items()) or find_cost_pattern(answers):
+        return True
+    return any(_shows_structure(exercise, answer) for exercise, answer in answers.items())
+
+
+def _shows_structure(exercise: Exercise, answer: ParsedAnswer) -> bool:
+    """Whether layers nearer to the output are right, or the error has a simple relation to the right gradient."""
+    if answer.gradient is None:
+        return False
+    off = [Theta.any() for Theta in exercise.problem.network.unpack(_wrong_entries(exercise, answer))]
+    if not any(off):
+        return False
+    # an error in δ reaches all layers below, so a right output layer shows that the others were read rightly
+    return not off[-1] or any(fact.kind in RELATIONS for fact in find_relations(exercise, answer))
+
+
+def explain_answers(found: Explanations, exercise: Exercise, given: GivenAnswers) -> tuple[Fact, ...]:
+    """The bugs of the zoo that explain wrong answers, and patterns in what they leave unexplained.
+
+    Parameters
+    ----------
+    exercise : the one in whose answer patterns are looked for
+    """
+    is_finite = given.costs_are_finite
+    is_unexplained = found.cost_wrong and is_finite and not (found.of_both or found.of_cost)
+    pattern = find_cost_pattern(given.answers) if is_unexplained else None
+    problem, theta, answer = exercise.problem, exercise.theta, given.answers[exercise]
+    # where a pattern explains the cost, the description need not say that no bug does
+    described = describe(found, problem, theta, is_finite and pattern is None)
+    facts = (*([pattern] if pattern else []), *as_facts(described, Severity.WRONG))
+    if found.gradient_wrong and not found.of_gradient and not found.of_both:
+        facts += (*find_relations(exercise, answer), *as_facts(nearest(found), Severity.WRONG))
+    return facts
+
+
+def find_relations(exercise: Exercise, answer: ParsedAnswer) -> tuple[Fact, ...]:
+    """Patterns in the error of a gradient: entries that are not finite, a relation, the layer where it starts."""
+    if answer.gradient is None:
+        return ()
+    off = _wrong_entries(exercise, answer)
+    found = seen(exercise.problem, exercise.theta, answer.gradient, exercise.right[1], off)
+    return as_facts(found, Severity.WRONG)
+
+
+def _wrong_entries(exercise: Exercise, answer: ParsedAnswer) -> np.ndarray:
+    """(n,) bool array of the gradient's entries that are off."""
+    return ~(np.abs(answer.gradient - exercise.right[1]) <= exercise.replay(answer).answer.error)
+
+
+def find_cost_pattern(answers: Answers) -> Fact | None:
+    """A simple change of the right cost that gives the answer on every exercise, where no bug of the zoo does.
+
+    The cost of sigmoid units is a mean over the examples plus the regulariser; either may be another than it should.
+    """
+    pairs = list(answers.items())
+    if any(exercise.problem.network.output.name != "sigmoid" or answer.cost is None for exercise, answer in pairs):
+        return None
+    # equality, without a tolerance: rounding to d decimals gives the same float
+    for decimals in range(1, MOST_DECIMALS + 1):
+        if all(answer.cost == round(exercise.right[0], decimals) for exercise, answer in pairs):
+            return wrong(Kind.COST_PATTERN, decimals=decimals)
+    for mean, share in product(MEANS, SHARES):
+        if all(_has_cost(exercise, answer, MEANS[mean], SHARES[share]) for exercise, answer in pairs):
+            return wrong(Kind.COST_PATTERN, mean=mean, share=share) if mean or share else None
+    return None
+
+
+def _has_cost(
+    exercise: Exercise, answer: ParsedAnswer, mean: Callable[..., np.ndarray], share: Callable[[int], float]
+) -> bool:
+    """Whether the cost is the one with these summands and this factor of the regulariser."""
+    problem = exercise.problem
+    Y, Z = problem.Y, Backprop().forward(problem, exercise.theta).Zs[-1]
+    ones, zeros = Y * np.logaddexp(0.0, -Z), (1.0 - Y) * np.logaddexp(0.0, Z)
+    # -log h and -log(1 - h) of z, without the cancellation of the course's formulas
+    regulariser = exercise.right[0] - float((ones + zeros).sum()) / problem.m
+    cost = float(mean(ones, zeros).sum()) / problem.m + share(problem.m) * regulariser
+    tolerance, _ = exercise.tolerances(answer.precision)
+    given = np.nan if answer.cost is None else answer.cost
+    return abs(given - cost) <= tolerance * max(1.0, share(problem.m), abs(cost / exercise.right[0]))
+
+
+def find_constant_cost(answers: Sequence[ParsedAnswer]) -> Fact | None:
+    """That the cost is the same on every exercise, as in an exercise handed out empty."""
+    costs = {answer.cost for answer in answers}
+    cost = next(iter(costs))
+    if len(answers) == 1 or len(costs) > 1 or cost is None or not np.isfinite(cost):
+        return None
+    return wrong(Kind.COST_CONSTANT, cost=cost)
+
+
+def are_regularised(with_l2: Exercise, without: Exercise, first: ParsedAnswer, second: ParsedAnswer) -> list[bool]:
+    """Whether the regulariser's share of the cost, and that of the gradient, are right, beside any other error.
+
+    The share is the difference J(λ) - J(0), or g(λ) - g(0), on the same problem. Missing parts are left out.
+    """
+    answers = with_l2.replay(first).answer, without.replay(second).answer
+    rows = [
+        (first.cost, second.cost, sum(answer.cost_error for answer in answers)),
+        (first.gradient, second.gradient, sum(answer.error for answer in answers)),
+    ]
+    found = []
+    for (more, less, tolerance), right, plain in zip(rows, with_l2.right, without.right):
+        if more is None or less is None:
+            continue
+        size = max(1.0, np.abs(more).max() / np.abs(right).max())  # a large answer has large rounding errors
+        with np.errstate(all="ignore"):
+            found.append(bool((np.abs((more - less) - (right - plain)) <= size * tolerance).all()))
+    return found

@@ -1,0 +1,236 @@
+"""The problems that submissions are called on: small ones of several shapes, and the course's own.
+
+An exercise knows its right answer, and how far rounding may move a right one.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
+
+import numpy as np
+
+from harness.bounds.network_bound import Bound, rounding_bound
+from harness.checks.networks.bug_replay import NO_BUG, Replay
+from harness.digits.digits_data import load_digits
+from harness.grading.submission_answers import ParsedAnswer
+from harness.sources.backprop_steps import Backprop, Layout
+from harness.verdict.comparison import Answer
+from reference.arithmetics.rounded import Rounded, Rounded32
+from reference.network import Network
+from reference.problem import Problem
+
+REWRITTEN = 16
+"""Times the bound of the formulas as stated: the course writes log(1 - h) for -log(1 + e^z), which loses a digit or so
+where h is close to 1, as far as it is here."""
+
+OF_LARGEST = 1e-12
+"""Times the largest entry, in float64, for any formula: far more than rounding, and far less than any bug."""
+
+EPSILONS = tuple(10.0**-digits for digits in range(4, 17))
+"""Numbers that submissions add inside a logarithm to avoid log(0)."""
+
+EPSILON_ADDED, EPSILON_CLIPPED = "a small number added inside the logarithms", "h clipped before the logarithms"
+
+COURSE_SIZES = (400, 25, 10)
+
+SAME_L2 = 1e-6
+"""Relative difference of λ from two problems that still counts as one: far above rounding."""
+
+
+@dataclass(frozen=True, eq=False)
+class Exercise:
+    """A problem at θ, with a name."""
+
+    name: str
+    problem: Problem
+    theta: np.ndarray
+
+    @cached_property
+    def right(self) -> tuple[float, np.ndarray]:
+        """The right cost and gradient."""
+        from harness.sources.vectorized import cost_and_gradient
+
+        with np.errstate(all="ignore"):
+            return cost_and_gradient(self.problem, self.theta)
+
+    @cached_property
+    def _bounds(self) -> dict[str, Bound]:
+        return {}  # by precision; each takes longer than the calls of a submission
+
+    def bound(self, precision: str) -> Bound:
+        """The rounding bound of the formulas as stated, in float64 or float32."""
+        if precision not in self._bounds:
+            arithmetics = {"float64": Rounded, "float32": Rounded32}
+            self._bounds[precision] = rounding_bound(self.problem, self.theta, arithmetics[precision])
+        return self._bounds[precision]
+
+    def tolerances(self, precision: str) -> tuple[float, np.ndarray]:
+        """The tolerances of the cost and of each coordinate of the gradient.
+
+        In float64 there is room for rewritten formulas, and still no bug is as small. In float32 there is none: the
+        rounding bound is as large as a small bug, and right code stays far below it.
+        """
+        bound = self.bound(precision)
+        if precision == "float32":
+            return bound.cost, bound.gradient
+        # an entry that is nearly zero by cancellation is as uncertain as the largest one
+        cost, gradient = (OF_LARGEST * float(np.abs(right).max()) for right in self.right)
+        largest = max(float(np.abs(bound.gradient).max()), gradient)
+        return REWRITTEN * bound.cost + cost, REWRITTEN * bound.gradient + largest
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether the cost of right code is finite, in any order of its multiplications."""
+        return bool(np.isfinite([self.right[0], self.tolerances("float64")[0]]).all())
+
+    def replay(self, answer: ParsedAnswer) -> Replay:
+        """The bug zoo, ready to be compared with an answer. What is missing in the answer is NaN, and so is wrong."""
+        (cost_error, error), network = self.tolerances(answer.precision), self.problem.network
+        gradient = np.full(network.size, np.nan) if answer.gradient is None else answer.gradient
+        cost = np.nan if answer.cost is None else answer.cost
+        given = Answer("submission", "submission", cost, cost_error, gradient, error)
+        return Replay(self.problem, self.theta, given, Layout(answer.order))
+
+    def is_right(self, answer: ParsedAnswer) -> tuple[bool, bool]:
+        """Whether the cost is right, and whether the gradient is; what is missing is not."""
+        replay = self.replay(answer)
+        with np.errstate(all="ignore"):
+            return replay.has_cost(NO_BUG), not replay.coordinates_left(NO_BUG)
+
+    def has_wrong_part(self, answer: ParsedAnswer) -> bool:
+        """Whether a cost or gradient that is there is wrong."""
+        cost, gradient = self.is_right(answer)
+        return not (cost or answer.cost is None) or not (gradient or answer.gradient is None)
+
+    def distance(self, answer: ParsedAnswer) -> float:
+        """|J - J*| / |J*| + ‖g - g*‖ / ‖g*‖ over the parts that are there; infinite where that is not finite."""
+        cost, gradient = self.right
+        with np.errstate(all="ignore"):
+            off = 0.0 if answer.cost is None else abs(answer.cost - cost) / abs(cost)
+            if answer.gradient is not None:
+                off += float(np.linalg.norm(answer.gradient - gradient) / np.linalg.norm(gradient))
+        return off if np.isfinite(off) else np.inf
+
+    def without_allowances(self, answer: ParsedAnswer, *, names_float32: bool) -> ParsedAnswer:
+        """The answer without what right code may add: an ε in the logarithms, or single precision, by its convention.
+
+        Parameters
+        ----------
+        names_float32 : whether the code names single precision
+        """
+        cost_right, gradient_right = self.is_right(answer)
+        if answer.cost is not None and not cost_right:
+            tolerance, _ = self.tolerances(answer.precision)
+            # the gradient stays h - Y, so that ε shifts the cost alone
+            for convention, added in self._epsilon_shifts:
+                if abs(answer.cost - added - self.right[0]) <= tolerance:
+                    return replace(answer, cost=answer.cost - added, conventions=(*answer.conventions, convention))
+        if (names_float32 and not (cost_right and gradient_right)) or answer.precision == "float32":
+            conventions = (*answer.conventions, "single precision (float32)")
+            return replace(answer, precision="float32", conventions=conventions)
+        return answer
+
+    @cached_property
+    def _epsilon_shifts(self) -> list[tuple[str, float]]:
+        """What each ε adds to the cost where h nears 0 or 1: log(h + ε) in one or both logarithms, or h clipped."""
+        if self.problem.network.output.name != "sigmoid":
+            return []
+        Y, Z = self.problem.Y, Backprop().forward(self.problem, self.theta).Zs[-1]
+
+        def cost(log_ones: np.ndarray, log_zeros: np.ndarray) -> float:
+            return float(-(Y * log_ones + (1.0 - Y) * log_zeros).sum() / self.problem.m)
+
+        found = []
+        with np.errstate(all="ignore"):
+            # h and 1 - h by themselves: the difference would lose the digits of a small one
+            h, rest = 1.0 / (1.0 + np.exp(-Z)), 1.0 / (1.0 + np.exp(Z))
+            logs = -np.logaddexp(0.0, -Z), -np.logaddexp(0.0, Z)
+            plain = cost(*logs)
+            for epsilon in EPSILONS:
+                more, clipped = (np.log(h + epsilon), np.log(rest + epsilon)), np.clip(h, epsilon, 1.0 - epsilon)
+                pairs = [more, (more[0], logs[1]), (logs[0], more[1])]
+                found += [(EPSILON_ADDED, cost(*pair) - plain) for pair in pairs]
+                found += [(EPSILON_CLIPPED, cost(np.log(clipped), np.log(1.0 - clipped)) - plain)]
+        return found
+
+    def with_l2(self, l2: float) -> "Exercise":
+        """The same exercise with another λ."""
+        problem = self.problem
+        name = f"{self.name.partition(', λ')[0]}, λ = {l2:g}"
+        return Exercise(name, Problem(problem.network, problem.X, problem.Y, l2), self.theta)
+
+
+def draw_exercise(sizes: tuple[int, int, int], m: int, l2: float, seed: int | tuple[int, ...]) -> Exercise:
+    """Random X and θ, and every class at least once where there are as many examples."""
+    rng = np.random.default_rng(seed)
+    network = Network(sizes)
+    y = rng.permutation(np.arange(m) % sizes[-1])
+    X = np.round(rng.normal(size=(m, sizes[0])), 3)
+    theta = np.round(rng.uniform(-1.0, 1.0, network.size), 3)
+    examples = f"{m} example{'s' * (m != 1)}"
+    return Exercise(f"{'-'.join(map(str, sizes))}, {examples}, λ = {l2:g}", Problem(network, X, y, l2), theta)
+
+
+@cache
+def small_exercises() -> tuple[Exercise, ...]:
+    """The first is the one that conventions are tried on, and the second the same without a regulariser."""
+    return (
+        draw_exercise((4, 5, 3), 7, 1.5, 0),
+        draw_exercise((4, 5, 3), 7, 0.0, 0),
+        draw_exercise((3, 3, 3), 5, 0.75, 1),
+        draw_exercise((2, 6, 10), 12, 3.0, 2),
+        course_exercise(1.0, 250),
+    )
+
+
+@cache
+def course_exercises() -> tuple[tuple[Exercise, Exercise], ...]:
+    """The course's own network, with its λ and without: on a few digits, and on all."""
+    return tuple((course_exercise(1.0, every), course_exercise(0.0, every)) for every in (250, 1))
+
+
+@cache
+def course_exercise(l2: float, every: int) -> Exercise:
+    """400-25-10 on every so-many-th of the course's digits."""
+    digits, network = load_digits(), Network(COURSE_SIZES)
+    problem = Problem(network, digits.X[::every], digits.classes[::every], l2)
+    return Exercise(f"400-25-10, {problem.m:,} examples, λ = {l2:g}", problem, network.init(0))
+
+
+@cache
+def tiny_exercises() -> tuple[Exercise, ...]:
+    """The smallest first, on which a mistake can be followed by hand."""
+    shapes = [((1, 1, 2), 1), ((1, 1, 2), 2), ((2, 2, 2), 2), ((2, 2, 2), 3), ((2, 3, 2), 3), ((2, 2, 3), 4)]
+    return tuple(_rounded(draw_exercise(sizes, m, l2, 3)) for sizes, m in shapes for l2 in (0.0, 1.0))
+
+
+def _rounded(exercise: Exercise) -> Exercise:
+    problem = exercise.problem
+    return Exercise(
+        exercise.name,
+        Problem(problem.network, np.round(problem.X, 1), problem.Y, problem.l2),
+        np.round(exercise.theta, 1) + 0.0,  # no negative zeros
+    )
+
+
+def with_fixed_l2(exercises: tuple[Exercise, ...], l2: float | None) -> tuple[Exercise, ...]:
+    """The exercises with that λ, where a submission takes no other."""
+    return exercises if l2 is None else tuple(exercise.with_l2(l2) for exercise in exercises)
+
+
+def find_fixed_l2(answer_to: Callable[[Exercise], ParsedAnswer]) -> float | None:
+    """The λ in the code of a function that takes none; None if there is none above zero.
+
+    The cost is linear in λ: J(λ) = J(0) + λ (J(1) - J(0)). So each cost gives one λ, and two exercises must give the
+    same. Their own λ does not matter.
+    """
+    found = []
+    for exercise in (small_exercises()[0], small_exercises()[2]):
+        cost = answer_to(exercise).cost
+        if cost is None:
+            return None
+        zero, one = (exercise.with_l2(l2).right[0] for l2 in (0.0, 1.0))
+        found.append((cost - zero) / (one - zero))
+    first, second = found
+    is_fixed = np.isfinite(found).all() and first > SAME_L2 and abs(first - second) <= SAME_L2 * first
+    return float(f"{first:.6g}") if is_fixed else None

@@ -1,0 +1,266 @@
+"""One function called on many problems, and the bugs that explain all that it answers."""
+
+import inspect
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness.checks.networks.bug_replay import Explanations, find_bugs
+from harness.checks.networks.random_problems import ANY, Like, random_problem
+from harness.facts.fact import Fact, Severity, doubt, note, wrong
+from harness.facts.fact_error import FactError
+from harness.facts.kinds import Kind
+from harness.grading.answer_evidence import explain_answers, is_understood
+from harness.grading.convention_search import find_interface, source_interface
+from harness.grading.exercises import Exercise, draw_exercise
+from harness.grading.grade import judge_parts
+from harness.grading.helper_checks import RIGHT
+from harness.grading.submission_files import read_submission
+from harness.grading.submission_interface import GivenAnswers, Interface, ShownAnswer, ask_all
+from harness.grading.submission_process import SubmissionProcess
+from harness.progress import Progress, silent
+from harness.verdict.report import json_ready
+from harness.wording import did_you_mean
+from reference.activations import Activation
+
+SCHEMA = "harness.diagnosis/2"
+"""Version 2: facts (kind, severity, where, data, text) in the place of sentences."""
+
+ENOUGH = 0.2
+"""Of the problems, the share that has to be answered and compared before anything is agreed upon."""
+
+TIMEOUT = 60.0
+"""Seconds for each call: somebody's own source may be slow."""
+
+L2_DRAWN = (0.0, 1.0, 0.5, 3.0)
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What a function came to.
+
+    Attributes
+    ----------
+    target : what was called
+    verdict : "agree", "disagree" or "inconclusive"
+    problems, answered : how many problems were tried, and how many of these were answered
+    coordinates : how many coordinates of the gradients were compared
+    diagnosis : the bugs that explain the answers, or what can be seen in them
+    bugs : the names of the sets of bugs that explain everything
+    conventions : in what it differs from the course's own way
+    notes : why the rest was not answered, and what else is worth knowing
+    answers : the answer to each problem, for a page; not in the document
+    """
+
+    target: str
+    verdict: str
+    problems: int
+    answered: int
+    coordinates: int
+    diagnosis: tuple[Fact, ...]
+    bugs: tuple[tuple[str, ...], ...]
+    conventions: tuple[str, ...]
+    notes: tuple[Fact, ...]
+    seconds: float
+    answers: tuple[ShownAnswer, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-ready document."""
+        names = [field.name for field in fields(self) if field.name != "answers"]
+        return json_ready({"schema": SCHEMA} | {name: getattr(self, name) for name in names})
+
+
+def diagnose(
+    target: str,
+    problems: int = 25,
+    seed: int = 0,
+    like: Like = ANY,
+    ordinary: bool = True,
+    activations: Sequence[str | Activation] | None = None,
+    progress: Progress = silent,
+) -> Diagnosis:
+    """Call a function on many problems, and find the bugs that explain its answers.
+
+    Parameters
+    ----------
+    target : str
+        ``FILE.py``, ``FILE.py:function``, a notebook in place of the file, or ``module:function``. The function has the
+        course's signature, or is a gradient source ``f(problem, theta)``.
+    problems, seed : how many are drawn, and what decides them
+    like : layer sizes, output and λ, where they are given
+    ordinary : whether X and θ are of ordinary size alone; a function of the course's signature is called on no others
+    activations : for a gradient source, those that hidden layers draw from
+
+    Raises
+    ------
+    ValueError, OSError
+        There is no such file or function, or no convention in which it can be called.
+    """
+    started = time.perf_counter()
+    process = _start_process(target)
+    try:
+        named = target.rpartition(":")[2] or None if ":" in target else None
+        if interface := source_interface(process.submission, named):
+            drawn = _random_exercises(problems, seed, like, activations, ordinary=ordinary)
+        else:
+            interface = find_interface(process, named)
+            if interface.failure:
+                raise FactError(interface.failure, f"{target} cannot be called. ")
+            drawn = _course_like_exercises(problems, seed, _require_course_like(like, activations), interface)
+        given = ask_all(process, interface, _reported(drawn, problems, progress))
+        repeats = not given.answers or interface.repeats(process, *next(iter(given.answers.items())))
+        pair = ask_all(process, interface, interface.exercises[:2])  # one exercise, with and without λ
+    finally:
+        process.close()
+    replays = [exercise.replay(answer) for exercise, answer in given.answers.items()]
+    found = find_bugs(replays) if replays else None
+    diagnosis = _diagnosis(target, interface, given, found, time.perf_counter() - started)
+    if not repeats:
+        return replace(diagnosis, verdict="disagree", diagnosis=(wrong(Kind.UNSTABLE_ANSWER),), bugs=())
+    regularised = judge_parts(interface, pair.answers).regularised == RIGHT
+    if found and not is_understood(interface, found, given, regularised=regularised):
+        unknown = (doubt(Kind.CONVENTION_UNKNOWN),)
+        return replace(diagnosis, verdict="inconclusive", diagnosis=unknown, bugs=(), coordinates=0)
+    return diagnosis
+
+
+def _start_process(target: str) -> SubmissionProcess:
+    name = target.rpartition(":")[0] if ":" in target else target
+    path = Path(name)
+    if path.suffix not in (".py", ".ipynb"):
+        if ":" not in target or not name:
+            raise ValueError(f"{target!r} names no function; give FILE.py, FILE.py:function or module:function")
+        return _start_module(target)
+    if path.is_dir():
+        raise IsADirectoryError(f"{name} is a folder; give one of its files, as FILE.py or FILE.py:function")
+    if not path.is_file():
+        near = [file.name for file in path.parent.glob(f"*{path.suffix}") if file.is_file()]
+        raise FileNotFoundError(f"there is no file {name}{did_you_mean(path.name, near)}")
+    submission = read_submission(path)
+    assert submission is not None
+    if submission.error:
+        raise FactError(submission.error)
+    return SubmissionProcess(submission, TIMEOUT)
+
+
+def _start_module(target: str) -> SubmissionProcess:
+    """A function of a module that can be imported: its file is read for the signature, and the module is called."""
+    from harness.named_objects import import_attribute
+
+    function = import_attribute(target)
+    module = getattr(function, "__module__", None)
+    spec = find_spec(module) if module else None
+    origin = (spec and spec.origin) or ""
+    if not origin.endswith(".py") or not inspect.isfunction(inspect.unwrap(function)):
+        raise ValueError(f"{target} is no function of a Python file; give FILE.py:function or module:function")
+    submission = read_submission(Path(origin))
+    assert submission is not None
+    return SubmissionProcess(submission, TIMEOUT, module=target.rpartition(":")[0])
+
+
+def _require_course_like(like: Like, activations: Any) -> Like:
+    """What the problems should be like, if a function of the course's signature can take them."""
+    if like.output not in (None, "sigmoid") or activations:
+        raise ValueError(
+            "the course's signature is for sigmoid units; --output and --activation are for f(problem, theta)"
+        )
+    if like.sizes is not None and len(like.sizes) != 3:
+        raise ValueError(
+            f"the course's signature is for one hidden layer, so --sizes takes three, not {len(like.sizes)}"
+        )
+    return like
+
+
+def _course_like_exercises(problems: int, seed: int, like: Like, interface: Interface) -> Iterator[Exercise]:
+    """Networks with one hidden layer of sigmoid units, every class at least once; the course's own where need be."""
+    if interface.only_at:
+        yield from interface.exercises
+        return
+    rng = np.random.default_rng(seed)
+    for index in range(problems):
+        n_in, n_hidden, K = rng.integers((1, 2, 2), (8, 8, 6)).tolist()
+        sizes = like.sizes or (n_in, n_hidden, K)
+        m = sizes[2] + int(rng.integers(0, 8))
+        drawn_l2 = float(rng.choice(L2_DRAWN))
+        l2 = next(value for value in (interface.l2, like.l2, drawn_l2) if value is not None)
+        yield draw_exercise((sizes[0], sizes[1], sizes[2]), m, l2, (seed, index))
+
+
+def _random_exercises(problems: int, seed: int, like: Like, activations: Any, *, ordinary: bool) -> Iterator[Exercise]:
+    for index in range(problems):
+        problem, theta = random_problem((seed, index), activations, extremes=not ordinary, like=like)
+        yield Exercise(f"random_problem(({seed}, {index}))", problem, theta)
+
+
+def _reported(drawn: Iterator[Exercise], problems: int, progress: Progress) -> Iterator[Exercise]:
+    """The exercises whose cost fits into float64; once each is answered, progress is reported."""
+    is_any = False
+    for number, exercise in enumerate(drawn, start=1):
+        if exercise.is_bounded:
+            is_any = True
+            yield exercise
+            progress("diagnosing", number, problems)
+    if not is_any:
+        raise ValueError(f"of {problems:,} problems, none has a cost that fits into float64; choose a smaller --l2")
+
+
+def _diagnosis(
+    target: str, interface: Interface, given: GivenAnswers, found: Explanations | None, seconds: float
+) -> Diagnosis:
+    answers, change = given.answers, given.change
+    raised = [failure.fact for failure in given.failures.values() if not failure.is_not_applicable]
+    total = len(answers) + len(given.failures)
+    is_wrong = bool(found and (found.cost_wrong or found.gradient_wrong))
+    is_enough = len(answers) >= max(1.0, ENOUGH * total) and found is not None and found.coordinates > 0
+    facts: tuple[Fact, ...] = ()
+    if found and is_wrong:
+        facts = _explain(interface, found, given)
+    elif not is_enough:
+        facts = (doubt(Kind.FEW_ANSWERS, answered=len(answers), total=total),)
+    verdict = "disagree" if is_wrong or (raised and is_enough) else "agree" if is_enough else "inconclusive"
+    notes = _notes(interface, raised, len(given.failures) - len(raised))
+    if change and given.is_spoilt:
+        verdict, facts = "disagree", (*facts, change)
+    elif change:
+        notes = (*notes, change)
+    groups = () if found is None else found.of_both or found.of_gradient or found.of_cost
+    return Diagnosis(
+        target,
+        verdict,
+        total,
+        len(answers),
+        found.coordinates if found else 0,
+        facts,
+        tuple(tuple(bug.name for bug in group) for group in groups),
+        tuple(interface.conventions),
+        notes,
+        seconds,
+        tuple(ShownAnswer(exercise, answer, interface) for exercise, answer in answers.items()),
+    )
+
+
+def _notes(interface: Interface, raised: Sequence[Fact], not_applicable: int) -> tuple[Fact, ...]:
+    """Why problems were not answered, and at which sizes alone the function was called."""
+    notes = []
+    if raised:
+        notes.append(replace(raised[0], severity=Severity.NOTE, data={**raised[0].data, "times": len(raised)}))
+    if not_applicable:
+        notes.append(note(Kind.PROBLEMS_SKIPPED, count=not_applicable))
+    if interface.only_at:
+        notes.append(note(Kind.COURSE_SIZE_ONLY, interface.only_at))
+    return tuple(notes)
+
+
+def _explain(interface: Interface, found: Explanations, given: GivenAnswers) -> tuple[Fact, ...]:
+    exercise = next(exercise for exercise, answer in given.answers.items() if not all(exercise.is_right(answer)))
+    facts = explain_answers(found, exercise, given)
+    if given.costs_are_finite:
+        return facts
+    if interface.of_cost is None:
+        return (wrong(Kind.PART_MISSING, "cost"), *facts)
+    return (wrong(Kind.COST_NOT_FINITE, interface.of_cost.call.function.author_name), *facts)

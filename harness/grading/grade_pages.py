@@ -1,0 +1,127 @@
+"""Grades, or one diagnosis, as an HTML page: a sortable table, and for what is wrong a picture of where."""
+
+import html
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from harness.checks.networks.bug_replay import NO_BUG
+from harness.facts import message_table
+from harness.grading.function_diagnosis import Diagnosis
+from harness.grading.grade import AGREE, Grade
+from harness.grading.grade_table import OUTCOMES, columns_of, diagnosis_headline, verdict_counts
+from harness.grading.submission_interface import ShownAnswer
+from harness.pages.html_page import table
+from harness.pages.report_page import listing, page, section, wide
+from harness.wording import counted, first_few
+
+CELL = 14
+"""Pixels of a square, one for each coordinate."""
+
+DECADES = 16
+"""Differences are shaded from rounding, 1e-16 of the largest entry, to as large as the gradient itself."""
+
+LARGEST_PICTURE = 400
+"""Parameters of a network that is still drawn: 20 rows and columns of squares."""
+
+WRONG_DECADE = -9.0
+"""An entry counts as wrong in a picture where it is off by 1e-9 of the largest."""
+
+SHOWN_COLUMNS = (*OUTCOMES, "points", "seconds")
+
+ANSWER_COLUMNS = (
+    "problem",
+    "cost",
+    "expected cost",
+    "entries of the gradient",
+    "wrong entries",
+    "largest relative difference",
+)
+
+
+def grades_page(grades: Sequence[Grade], made: Mapping[str, object]) -> str:
+    """The page; all text from submissions is escaped."""
+    heads = ["submission", "verdict", "bugs", *(name.replace("_", " ") for name in SHOWN_COLUMNS)]
+    rows = [
+        (grade.name, grade.verdict, first_few(grade.bugs, 2), *map(columns_of(grade).get, SHOWN_COLUMNS))
+        for grade in grades
+    ]
+    marks = {number: grade.verdict for number, grade in enumerate(grades)}
+    sections = [
+        section("All submissions", wide(table(heads, rows, "Click a column's name to sort by it.", marks))),
+        *(_grade_section(grade) for grade in grades if grade.verdict != AGREE),
+    ]
+    heading = f"{counted(len(grades), 'submission')} graded"
+    return page("harness grade", "", verdict_counts(grades), sections, made, heading=heading)
+
+
+def _grade_section(grade: Grade) -> str:
+    conventions = [f"convention: {convention}" for convention in grade.conventions]
+    notes = [*conventions, *map(message_table.say, grade.notes)]
+    diagnosis = listing(map(message_table.say, grade.diagnosis))
+    return section(grade.name, diagnosis, _error_picture(grade.probe), listing(notes))
+
+
+def diagnosis_page(found: Diagnosis, made: Mapping[str, object]) -> str:
+    """What `harness diagnose` found: the bugs, a picture of the smallest problem that shows them, and every problem."""
+    wrong = {n: shown for n, shown in enumerate(found.answers) if not all(shown.exercise.is_right(shown.answer))}
+    smallest = min(wrong.values(), key=lambda shown: shown.exercise.problem.network.size, default=None)
+    marks = dict.fromkeys(wrong, "disagree")
+    rows = table(ANSWER_COLUMNS, map(_answer_row, found.answers), "Answered, and expected", marks)
+    facts = list(map(message_table.say, found.diagnosis)) or ["Nothing wrong was found."]
+    sections = [
+        section("What was found", listing(facts), _error_picture(smallest)),
+        section("Conventions", listing(found.conventions)),
+        section("Notes", listing(map(message_table.say, found.notes))),
+        section("Problem by problem", wide(rows)),
+    ]
+    return page("harness diagnose", found.verdict, diagnosis_headline(found), sections, made)
+
+
+def _answer_row(shown: ShownAnswer) -> tuple[Any, ...]:
+    """A row of `ANSWER_COLUMNS`; differences are relative to the gradient's largest entry."""
+    answer, (cost, gradient) = shown.answer, shown.exercise.right
+    given, off = ("" if answer.cost is None else (f"{answer.cost:.12g}", answer.cost)), None
+    with np.errstate(all="ignore"):
+        wrong = shown.exercise.replay(answer).coordinates_left(NO_BUG)
+        if answer.gradient is not None:
+            off = float(np.abs(answer.gradient - gradient).max() / np.abs(gradient).max())
+    return shown.exercise.name, given, (f"{cost:.12g}", cost), gradient.size, wrong, off
+
+
+def _error_picture(shown: ShownAnswer | None) -> str:
+    """|g - g*| / max |g*| of each coordinate as one square each, shaded by decades."""
+    if shown is None or shown.answer.gradient is None:
+        return ""
+    network, (_, right) = shown.exercise.problem.network, shown.exercise.right
+    if network.size > LARGEST_PICTURE:
+        return ""
+    with np.errstate(all="ignore"):
+        off = np.abs(shown.answer.gradient - right) / np.abs(right).max()
+        decade = np.where(np.isnan(off), 0.0, np.clip(np.log10(off), -DECADES, 0.0))
+    pictures = [_squares(f"Theta{number}", matrix) for number, matrix in enumerate(network.unpack(decade), start=1)]
+    caption = (
+        f"Where the gradient is off ({html.escape(shown.exercise.name)}): rows are units, the first column is the "
+        "bias; the darker, the further off, from rounding (pale) to as much as the gradient itself."
+    )
+    return f'<figure class="picture">{"".join(pictures)}<figcaption>{caption}</figcaption></figure>'
+
+
+def _squares(name: str, decades: np.ndarray) -> str:
+    """An SVG with a square for each entry of a matrix."""
+    rows, columns = decades.shape
+    squares = "".join(
+        f'<rect x="{j * CELL}" y="{i * CELL}" width="{CELL - 1}" height="{CELL - 1}" fill="#d55e00" '
+        f'fill-opacity="{0.08 + 0.92 * (1.0 + decades[i, j] / DECADES):.2f}">'
+        f"<title>{name}[{i}, {j or 'bias'}]: 1e{decades[i, j]:.0f}</title></rect>"
+        for i in range(rows)
+        for j in range(columns)
+    )
+    wrong = int((decades > WRONG_DECADE).sum())
+    label, width = f"{name}: {wrong} of {decades.size} entries are wrong", max(60, columns * CELL + 8)  # the name fits
+    return (
+        f'<svg role="img" aria-label="{label}" style="width:{width}px;margin-right:1em" '
+        f'viewBox="0 -16 {width} {rows * CELL + 18}"><title>{label}</title>'
+        f'<text x="0" y="-4" font-size="12" fill="currentColor">{name}</text>{squares}</svg>'
+    )

@@ -1,0 +1,166 @@
+"""What a student gets to read: one Markdown page, with the smallest network that shows what is wrong."""
+
+import inspect
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness.facts import message_table
+from harness.files import prepare_directory, write_whole
+from harness.grading.call_conventions import arguments
+from harness.grading.grade import AGREE, DISAGREE, ERROR, INCONCLUSIVE, Grade
+from harness.grading.helper_checks import ABSENT
+from harness.grading.submission_functions import Default
+from harness.grading.submission_interface import Call, ShownAnswer
+from harness.sources import loop
+
+SUMMARIES = {
+    AGREE: "Everything that was tried is right.",
+    DISAGREE: "Some of it is not right yet.",
+    INCONCLUSIVE: "What is there is right, and something is missing.",
+    ERROR: "It could not be called, so nothing of it was graded.",
+}
+
+PARTS = {
+    "cost": "The cost",
+    "gradient": "The gradient",
+    "regularised": "The regularisation",
+    "sigmoid_gradient": "The slope of the sigmoid",
+    "other": "The other helpers",
+}
+
+OFF = 1e-9
+"""Of the largest entry: entries that are off by more are shown as wrong."""
+
+ENTRIES_SHOWN = 12
+
+RIGHT_ENTRIES_SHOWN = 4
+"""So many entries are shown where only the cost is wrong."""
+
+LARGEST_SCRIPT = 100
+"""Parameters of a network whose numbers still fit into a script."""
+
+
+def write_feedback(grades: Sequence[Grade], folder: str | Path, *, reveal: bool = False) -> Path:
+    """A page for each submission in a folder, which is made if need be; `reveal` adds a right backprop to read."""
+    folder = prepare_directory(folder)
+    for grade in grades:
+        write_whole(folder / f"{grade.name}.md", feedback_page(grade, reveal=reveal).encode())
+    return folder
+
+
+def feedback_page(grade: Grade, *, reveal: bool = False) -> str:
+    """One student's page."""
+    lines = [f"# {_escaped(grade.name)}", "", SUMMARIES[grade.verdict], "", f"**Points: {grade.points:g}**", ""]
+    lines += [f"- {part}: {outcome}" for name, part in PARTS.items() if (outcome := _outcome(grade, name))]
+    different = "What is different, and right all the same"
+    if grade.verdict == DISAGREE:  # where nothing is right, the nearest convention is a guess
+        different = "How it was read, where the course's way is another"
+    for title, sentences in (
+        ("What is wrong", map(message_table.say, grade.diagnosis)),
+        (different, grade.conventions),
+        ("Notes", map(message_table.say, grade.notes)),
+    ):
+        if items := [f"- {_escaped(sentence)}" for sentence in sentences]:
+            lines += ["", f"## {title}", "", *items]
+    if grade.smallest is not None:
+        lines += ["", *_smallest_network(grade, grade.smallest)]
+    if reveal and grade.verdict != AGREE:
+        lines += ["", "## A right one", "", "```python", inspect.getsource(loop.cost_and_gradient).rstrip(), "```"]
+    return "\n".join([*lines, ""])
+
+
+def _outcome(grade: Grade, name: str) -> str:
+    outcome = getattr(grade, name)
+    if outcome != ABSENT:
+        return outcome
+    return "" if grade.verdict == ERROR or name in ("sigmoid_gradient", "other") else "not there"
+
+
+def _escaped(text: str) -> str:
+    """Text from elsewhere as plain text in Markdown."""
+    escaped = "".join(f"\\{letter}" if letter in r"\`*_{}[]<>#|" else letter for letter in text)
+    return " ".join(escaped.split())
+
+
+def _smallest_network(grade: Grade, shown: ShownAnswer) -> list[str]:
+    """The smallest network that shows what is wrong: its numbers, and a script that prints them."""
+    exercise, answer = shown.exercise, shown.answer
+    cost, gradient = exercise.right
+    lines = [
+        "## The smallest network that shows it",
+        "",
+        f"{exercise.name}. Small enough to follow by hand; the numbers are in the script below.",
+        "",
+        "| | yours | expected |",
+        "|---|---|---|",
+    ]
+    if answer.cost is not None:
+        lines.append(f"| cost | {answer.cost:.10g} | {cost:.10g} |")
+    if answer.gradient is not None:
+        with np.errstate(all="ignore"):
+            off = np.flatnonzero(~(np.abs(answer.gradient - gradient) <= OFF * np.abs(gradient).max()))
+        entries = off[:ENTRIES_SHOWN] if len(off) else np.arange(min(RIGHT_ENTRIES_SHOWN, gradient.size))
+        labels = [_escaped(exercise.problem.network.label(int(i))) for i in entries]
+        rows = zip(labels, answer.gradient[entries], gradient[entries])
+        lines += [f"| {label} | {yours:.10g} | {expected:.10g} |" for label, yours, expected in rows]
+        if len(off) > ENTRIES_SHOWN:
+            lines += ["", f"{len(off)} of {gradient.size} entries of the gradient are wrong; these are the first."]
+    if exercise.theta.size <= LARGEST_SCRIPT:
+        lines += ["", "```python", *_script(grade, shown), "```"]
+    return lines
+
+
+def _script(grade: Grade, shown: ShownAnswer) -> list[str]:
+    """A program that calls the submission on it and prints what it returns."""
+    attempt = shown.interface.of_gradient or shown.interface.of_cost
+    assert attempt is not None
+    call = attempt.call
+    imports, assignments, expression = _source_call(call, shown) if call.is_source else _course_call(call, shown)
+    wanted = "*" if call.function.stand_in else call.function.name
+    cost, gradient = shown.exercise.right
+    expected = shown.exercise.problem.network.unpack(gradient)
+    return [
+        "import numpy as np",
+        *imports,
+        f"from {Path(grade.submission.main).stem} import {wanted}  # your file, or the cells of your notebook",
+        "",
+        *filter(None, [call.function.stand_in]),
+        *assignments,
+        f"print({expression})",
+        f"# expected: a cost of {cost:.12g}, and as gradients of Theta1 and Theta2",
+        *(f"# {line}" for Theta in expected for line in np.array2string(Theta, precision=10).splitlines()),
+    ]
+
+
+def _source_call(call: Call, shown: ShownAnswer) -> tuple[list[str], list[str], str]:
+    """Imports, assignments and the call of a gradient source."""
+    problem = shown.exercise.problem
+    arrays = f"{_literal(problem.X)}, {_literal(problem.Y)}, {problem.l2}"
+    assignments = [
+        f"problem = Problem(Network({problem.network.sizes}), {arrays})",
+        f"theta = {_literal(shown.exercise.theta)}",
+    ]
+    return ["from harness import Network, Problem"], assignments, f"{call.function.name}(problem, theta)"
+
+
+def _course_call(call: Call, shown: ShownAnswer) -> tuple[list[str], list[str], str]:
+    """The same for a function like the course's."""
+    given = arguments(call.roles, call.convention, shown.exercise.problem, shown.exercise.theta)
+    parameters = call.function.parameters
+    names = [parameters[i] if isinstance(role, Default) else role for i, role in enumerate(call.roles)]
+    assignments = [f"{name} = {_literal(value)}" for name, value in zip(names, given)]
+    return [], assignments, f"{call.function.name}({', '.join(names)})"
+
+
+def _literal(value: Any) -> str:
+    """A value as Python that makes it."""
+    if isinstance(value, np.ndarray):
+        return f"np.array({value.tolist()})"
+    if isinstance(value, list) and any(isinstance(item, np.ndarray) for item in value):
+        return f"[{', '.join(map(_literal, value))}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key!r}: {_literal(item)}' for key, item in value.items())}}}"
+    return repr(value)

@@ -1,0 +1,246 @@
+"""One submission graded, and a folder of them."""
+
+import os
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from harness.checks.networks.bug_explanations import together
+from harness.checks.networks.bug_replay import find_bugs
+from harness.checks.networks.distinguishing_problems import different
+from harness.facts.fact import Fact, Severity, doubt, note, wrong
+from harness.facts.kinds import Kind
+from harness.grading.answer_evidence import Answers, explain_answers, find_constant_cost, is_understood
+from harness.grading.call_conventions import Convention
+from harness.grading.convention_search import find_interface
+from harness.grading.exercises import small_exercises, tiny_exercises, with_fixed_l2
+from harness.grading.grade import (
+    AGREE,
+    ARGUMENTS,
+    DISAGREE,
+    ERROR,
+    INCONCLUSIVE,
+    Grade,
+    Parts,
+    judge_parts,
+    other_outcomes,
+    slope_outcome,
+    total_points,
+    wrong_helpers,
+)
+from harness.grading.helper_checks import ABSENT, RIGHT, WRONG, HelperVerdict, check_helpers
+from harness.grading.rubric import Rubric
+from harness.grading.submission_files import Submission, find_submissions
+from harness.grading.submission_interface import GivenAnswers, Interface, ShownAnswer, ask_all
+from harness.grading.submission_process import CallFailed, SubmissionProcess, interrupt_all
+from harness.progress import Progress, silent
+
+TIMEOUT = 10.0
+"""Seconds for each call: the course's network on all of its digits takes less than one."""
+
+POLLING = 0.05
+"""Seconds between two attempts to end the processes of an interrupted grading."""
+
+Helpers = Mapping[str, HelperVerdict]
+
+
+def grade_folder(
+    folder: str | Path,
+    rubric: Rubric | None = None,
+    function: str | None = None,
+    timeout: float = TIMEOUT,
+    progress: Progress = silent,
+) -> list[Grade]:
+    """A grade for every submission in a folder, by name; an error in one keeps no other from its grade.
+
+    Parameters
+    ----------
+    rubric : points and conventions; by default close to the course's
+    function : the name of the function to call; by default found by name and parameters
+    timeout : seconds for each call
+    progress : called as ``progress(step, done, total)``
+
+    Raises
+    ------
+    OSError, ValueError
+        There is no folder, or no submission in it.
+    """
+    submissions = find_submissions(folder)
+    rubric = Rubric() if rubric is None else rubric
+    for exercise in (*small_exercises(), *tiny_exercises()):
+        exercise.bound("float64")  # computed once, before threads need it
+    threads = ThreadPoolExecutor(os.cpu_count() or 1)
+    futures = [threads.submit(grade, submission, rubric, function, timeout) for submission in submissions]
+    try:
+        for done, _ in enumerate(as_completed(futures), start=1):
+            progress("grading", done, len(submissions))
+    finally:  # all are done, or this is Ctrl-C, which must not wait for a submission that never answers
+        threads.shutdown(wait=False, cancel_futures=True)
+        while not all(future.done() for future in futures):
+            interrupt_all()
+            time.sleep(POLLING)
+    return [future.result() for future in futures]
+
+
+def grade(
+    submission: Submission, rubric: Rubric | None = None, function: str | None = None, timeout: float = TIMEOUT
+) -> Grade:
+    """The grade of one submission, which runs in a process of its own."""
+    started = time.perf_counter()
+    rubric = Rubric() if rubric is None else rubric
+    try:
+        found = _grade_in_process(submission, rubric, function, timeout)
+    except Exception as error:  # noqa: BLE001  an error in one submission must not end the class
+        failed = doubt(Kind.GRADING_FAILED, reason=f"{type(error).__name__}: {error}")
+        found = Grade(submission, ERROR, diagnosis=(failed,))
+    return replace(found, seconds=time.perf_counter() - started)
+
+
+def _grade_in_process(submission: Submission, rubric: Rubric, function: str | None, timeout: float) -> Grade:
+    if submission.error:
+        return Grade(submission, ERROR, diagnosis=(submission.error,), notes=submission.notes)
+    for whole in (False, True):  # only if a name is missing, all of the file is run
+        process = SubmissionProcess(submission, timeout, whole=whole)
+        try:
+            interface = find_interface(process, function)
+            if whole or not (interface.failure and any(failure.is_missing_name for failure in interface.failures)):
+                return judge(process, interface, rubric, whole=whole)
+        finally:
+            process.close()
+    raise AssertionError("unreachable: running the whole file is the last attempt")
+
+
+@dataclass(frozen=True, eq=False)
+class _Explained:
+    """What explains wrong answers: facts, sets of bugs, and whether the convention is the right one."""
+
+    facts: tuple[Fact, ...] = ()
+    bugs: tuple[str, ...] = ()
+    is_understood: bool = True
+
+
+def judge(process: SubmissionProcess, interface: Interface, rubric: Rubric, *, whole: bool = False) -> Grade:
+    """The grade of a submission that is loaded, called through an interface that was found."""
+    is_stuck = any(failure.is_loading for failure in interface.failures)
+    helpers = {} if is_stuck else check_helpers(process)
+    notes = (*process.submission.notes, *([note(Kind.WHOLE_FILE_RUN)] if whole else []))
+    if interface.failure:
+        return _not_judged(process.submission, interface.failure, helpers, rubric, notes)
+    given = ask_all(process, interface, interface.exercises)
+    failures = [replace(failure.fact, severity=Severity.WRONG) for failure in given.failures.values()]
+    if not given.answers:
+        return _not_judged(process.submission, failures[0], helpers, rubric, notes)
+    if given.is_spoilt:
+        helpers = {**helpers, ARGUMENTS: HelperVerdict(WRONG, given.change)}
+    harmless = () if given.is_spoilt or not given.change else (given.change,)
+    if interface.only_at:
+        notes = (*notes, note(Kind.COURSE_SIZE_ONLY, interface.only_at))
+    refused = rubric.refused(interface.conventions)
+    parts = judge_parts(interface, given.answers)
+    parts = parts._replace(cost=WRONG, gradient=WRONG) if refused else parts
+    explained = _Explained()
+    if WRONG in parts.outcomes and not refused:
+        explained = _explain(process, interface, given, regularised=parts.regularised == RIGHT)
+        if not explained.is_understood:
+            unknown = doubt(Kind.CONVENTION_UNKNOWN)
+            return _not_judged(process.submission, unknown, helpers, rubric, (*notes, *harmless))
+    verdict = _verdict(parts, given)
+    missing = _missing_parts(interface, parts) if verdict == INCONCLUSIVE else ()
+    equal_bug = _find_equal_bug(process, interface) if verdict == AGREE or refused else ()
+    return Grade(
+        process.submission,
+        verdict,
+        parts,
+        helpers,
+        total_points(rubric, parts, helpers),
+        diagnosis=(
+            *(wrong(Kind.CONVENTION_REFUSED, convention) for convention in refused),
+            *explained.facts,
+            *failures,
+            *missing,
+            *wrong_helpers(helpers),
+        ),
+        notes=(*notes, *equal_bug, *harmless),
+        bugs=explained.bugs,
+        conventions=(*interface.conventions, *(c for verdict in helpers.values() for c in verdict.conventions)),
+        smallest=_smallest_failure(process, interface, given.answers) if verdict == DISAGREE and not refused else None,
+        probe=next((ShownAnswer(*pair, interface) for pair in given.answers.items()), None),
+    )
+
+
+def _not_judged(submission: Submission, why: Fact, helpers: Helpers, rubric: Rubric, notes: tuple[Fact, ...]) -> Grade:
+    """The grade where neither cost nor gradient can be judged; right helpers keep their points."""
+    has_right = RIGHT in (slope_outcome(helpers), *other_outcomes(helpers))
+    points = total_points(rubric, Parts(), helpers) if has_right else 0.0
+    return Grade(submission, ERROR, Parts(), helpers, points, (why, *wrong_helpers(helpers)), notes)
+
+
+def _verdict(parts: Parts, given: GivenAnswers) -> str:
+    if WRONG in parts.outcomes or given.failures or given.is_spoilt:
+        return DISAGREE
+    return AGREE if set(parts.outcomes) == {RIGHT} else INCONCLUSIVE
+
+
+def _missing_parts(interface: Interface, parts: Parts) -> tuple[Fact, ...]:
+    """That a cost or a gradient is missing, and why other functions did not give it."""
+    missing = [name for name, part in (("cost", parts.cost), ("gradient", parts.gradient)) if part == ABSENT]
+    return (doubt(Kind.PART_MISSING, *missing), *interface.refused)
+
+
+def _explain(process: SubmissionProcess, interface: Interface, given: GivenAnswers, *, regularised: bool) -> _Explained:
+    """The bugs of the zoo that explain every answer, or else what can be seen in the first."""
+    answers = given.answers
+    first = next(iter(answers))
+    if not interface.repeats(process, first, answers[first]):
+        return _Explained((wrong(Kind.UNSTABLE_ANSWER),))
+    is_empty = all(answer.is_empty for answer in answers.values())
+    zero = (wrong(Kind.ZERO, "the gradient"),) if is_empty and interface.of_gradient else ()
+    if is_empty and (constant := find_constant_cost(list(answers.values()))):
+        return _Explained((constant, *zero))
+    found = find_bugs([exercise.replay(answer) for exercise, answer in answers.items()])
+    found = replace(found, gradient_wrong=False) if is_empty else found
+    facts = explain_answers(found, first, given)
+    if is_empty and not found.of_both:
+        facts = facts[:-1]  # the last one is about the gradient, which is empty
+    if not given.costs_are_finite and interface.of_cost is not None:
+        function = interface.of_cost.call.function
+        facts = (wrong(Kind.COST_NOT_FINITE, function.author_name), *facts)
+    return _Explained(
+        (*facts, *zero),
+        tuple(map(together, found.of_both or (*found.of_cost, *found.of_gradient))),
+        is_empty or is_understood(interface, found, given, regularised=regularised),
+    )
+
+
+def _find_equal_bug(process: SubmissionProcess, interface: Interface) -> tuple[Fact, ...]:
+    """Which bug a right answer in another convention would be, called in the course's own."""
+    attempt = interface.of_cost
+    if attempt is None or not attempt.call.convention.differences() or interface.only_at:
+        return ()
+    call, convention = attempt.call, attempt.call.convention
+    own = Convention(column=convention.column, pick=convention.pick)
+    if not own.fits(call.roles):
+        return ()
+    exercise = small_exercises()[0]
+    try:
+        answer = replace(call, convention=own).answer(process, exercise)
+    except CallFailed:
+        return ()
+    found = find_bugs([exercise.replay(answer)], pairs=False)
+    bugs = list(map(together, different(exercise.problem, exercise.theta, found.of_both)))
+    return (note(Kind.CONVENTION_IS_BUG, bugs=bugs),) if bugs else ()
+
+
+def _smallest_failure(process: SubmissionProcess, interface: Interface, answers: Answers) -> ShownAnswer | None:
+    """The smallest exercise on which it is wrong."""
+    tiny = () if interface.only_at else with_fixed_l2(tiny_exercises(), interface.l2)
+    for exercise in (*tiny, *answers):
+        try:
+            answer = interface.answer(process, exercise)
+        except CallFailed:
+            continue
+        if exercise.has_wrong_part(answer):
+            return ShownAnswer(exercise, answer, interface)
+    return None

@@ -1,0 +1,198 @@
+"""Training behind the gate, and predictions."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.optimize import OptimizeResult
+
+from harness.facts.fact_error import FactError
+from harness.sources.process_state import blamed
+from harness.training.checkpoint import Checkpoint, stamp_of
+from harness.training.fmincg import fmincg
+from harness.training.gate import check_gate, with_defaults
+from harness.verdict.report import Report
+from reference.measured import GradientSource
+from reference.namespaces import NUMPY
+from reference.network import Network
+from reference.problem import Problem, real_array
+
+GATE_AFTER = 5
+"""Line searches before the second check: few enough to waste little on a wrong gradient, and enough to leave an initial
+θ at which it may be right by chance."""
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingResult:
+    """The outcome of a training.
+
+    Attributes
+    ----------
+    theta : (n,) array
+        The best parameters seen.
+    costs : (1 + successful line searches,) array
+        The cost at the initial θ and after each line search that succeeded; empty if none ended before an interruption.
+    nit, nfev : int
+        Line searches, and evaluations of cost and gradient; those of the gate are not counted.
+    reports : tuple of Report
+        The gate's cross-checks in the order in which they were made; empty without a gate.
+    message : str
+        Why the training ended.
+    interrupted : bool
+        Whether Ctrl-C ended it.
+    """
+
+    theta: np.ndarray
+    costs: np.ndarray
+    nit: int
+    nfev: int
+    reports: tuple[Report, ...]
+    message: str
+    interrupted: bool
+
+    @property
+    def report(self) -> Report | None:
+        """The gate's last cross-check, or None without a gate."""
+        return self.reports[-1] if self.reports else None
+
+
+def train(
+    problem: Problem,
+    theta: np.ndarray,
+    max_iter: int = 50,
+    source: str | GradientSource = "vectorized",
+    gate: bool = True,
+    callback: Callable[[OptimizeResult], Any] | None = None,
+    checkpoint: Checkpoint | None = None,
+) -> TrainingResult:
+    """Minimise the cost of a problem with `fmincg`, from θ on, as long as the gradient sources agree.
+
+    Parameters
+    ----------
+    problem : Problem
+    theta : (n,) array
+        Where to start, such as ``network.init(seed)``; left as it is.
+    max_iter : int
+        The number of line searches.
+    source : str or callable
+        The gradient to train with: a name as for `cross_check`, or ``source(problem, theta) -> (cost, gradient)``.
+    gate : bool
+        Cross-check `source` and the default sources at the initial θ, after 5 line searches and at the end: a gradient
+        may be right at a special θ and wrong elsewhere. The gate only looks: without it, the same θ comes out to the
+        last bit.
+    callback : callable, optional
+        Called after every line search, as by `fmincg`.
+    checkpoint : Checkpoint, optional
+        Where the state of the training is kept. If its file exists, the training continues from it, to the same θ and
+        costs, to the last bit, as an uninterrupted one.
+
+    Returns
+    -------
+    TrainingResult
+        The best θ, the costs, the counts and the gate's reports.
+
+    Raises
+    ------
+    GateClosed
+        The sources do not agree.
+    ValueError, TypeError
+        θ, `max_iter` or the source does not fit the problem; or, without a gate, the source is not finite at θ.
+    KeyboardInterrupt
+        Ctrl-C at the gate, before anything was trained. After that, Ctrl-C ends the training and not the program: the
+        best θ so far is returned, which the gate has not checked.
+    """
+    if not isinstance(problem, Problem):
+        raise TypeError(f"problem must be a Problem, not {type(problem).__name__}")
+    training = _Training(problem, theta, source, gate)
+    stamp, state = stamp_of(problem, training.latest.x, training.name), None
+    if checkpoint is not None and checkpoint.path.exists():
+        state = checkpoint.load(stamp)
+        training.latest.x = state["best_x"]
+    training.pass_gate("at the start")
+
+    def watch(step: OptimizeResult) -> None:
+        training.latest = step
+        if step.nit == GATE_AFTER < max_iter:
+            training.pass_gate(f"after {GATE_AFTER} line searches")
+        if callback is not None:
+            callback(step)
+        if checkpoint is not None and step.nit % checkpoint.every == 0:
+            checkpoint.save(step.state, stamp)
+
+    try:
+        training.latest = fmincg(training.gradient, training.latest.x, max_iter, watch, state=state)
+        if training.latest.nit:
+            training.pass_gate(f"at the end, after {training.latest.nit} line searches")
+    except KeyboardInterrupt:
+        nit = training.latest.nit
+        message = f"Interrupted after {nit} line searches: θ is the best so far, and the gate has not checked it."
+        return training.result(message, interrupted=True)
+    finally:
+        if checkpoint is not None and training.latest.nit:
+            checkpoint.save(training.latest.state, stamp)
+    return training.result(training.latest.message)
+
+
+class _Training:
+    """A training in progress: the latest step of `fmincg`, and the gate's reports so far."""
+
+    def __init__(self, problem: Problem, theta: np.ndarray, source: str | GradientSource, gate: bool) -> None:
+        self.latest = OptimizeResult(x=problem.check_theta(theta).copy(), costs=np.empty(0), nit=0, nfev=0)
+        self.problem, self.gate = problem, gate
+        self.name, self.sources = with_defaults(source, problem)
+        self.reports: list[Report] = []
+
+    def gradient(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
+        with blamed(self.sources[self.name]):
+            return self.sources[self.name](self.problem, theta)
+
+    def pass_gate(self, when: str) -> None:
+        if self.gate:
+            report = check_gate(self.problem, self.latest.x, self.sources, when=when)
+            if self.name in report.left_out:  # the others agree, but the gradient to train with was not compared
+                raise FactError(report.left_out[self.name], f"source {self.name!r} cannot train {self.problem}: ")
+            self.reports.append(report)
+
+    def result(self, message: str, interrupted: bool = False) -> TrainingResult:
+        latest = self.latest
+        return TrainingResult(
+            latest.x, latest.costs, latest.nit, latest.nfev, tuple(self.reports), message, interrupted
+        )
+
+
+def predict(network: Network, theta: np.ndarray, X: np.ndarray) -> np.ndarray:
+    """The class of each example: the output unit with the largest z, or, for one sigmoid unit, whether z > 0.
+
+    Sigmoid and softmax increase with z, so the largest z is the largest probability. Of equal ones, the first wins.
+
+    Parameters
+    ----------
+    network : Network
+    theta : (n,) array
+    X : (m, n_in) array
+
+    Returns
+    -------
+    (m,) integer array
+
+    Raises
+    ------
+    ValueError, TypeError
+        A single unit is not a sigmoid, θ or X has the wrong shape or is not finite, or outputs overflow.
+    """
+    if not isinstance(network, Network):
+        raise TypeError(f"network must be a Network, not {type(network).__name__}")
+    K = network.sizes[-1]
+    if K == 1 and network.output.name != "sigmoid":
+        raise ValueError(
+            f"one {network.output.name} output cannot separate classes; use two or more outputs, or one sigmoid"
+        )
+    X = real_array("X", X, (2,), f"(m, {network.sizes[0]})")
+    problem = Problem(network, X, np.zeros(len(X)))  # checks X and θ; any targets will do
+    with np.errstate(all="ignore"):
+        Z = network.pre_activations(NUMPY, problem.check_theta(theta), problem.X)
+    if np.isnan(Z).any():
+        row = int(np.argmax(np.isnan(Z).any(axis=1)))
+        raise ValueError(f"the outputs for row {row} of X overflow; scale X down, or use a θ with smaller weights")
+    return (Z[:, 0] > 0.0).astype(np.intp) if K == 1 else Z.argmax(axis=1)

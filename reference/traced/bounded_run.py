@@ -1,0 +1,268 @@
+"""A run of a program in which every number carries a bound on its rounding error.
+
+The bound travels as further directions of an `Increment`, so that whatever moves entries moves the bounds too. In a run
+with c directions an increment has 1 + 2c changes: E, a bound on |computed - exact| of the value; the c changes d; and a
+bound on the error of each. What has no change at all is exact, and no direction moves it. Of a truth value, E says
+whether it may be the other one.
+
+A bound covers every evaluation of the same operations, in any order of the sums, whose elementary functions are as good
+as `reference.arithmetics.roundoff` says: XLA's, and that of the interpreter beside it.
+
+Source: Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., sections 3.1 (γ_n) and 3.3 (running errors).
+"""
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from reference.arithmetics.increments import Increment, constant, is_constant
+from reference.arithmetics.roundoff import FREE_ROUNDINGS, UNIT_ROUNDOFF
+from reference.traced.equations import Constant, Equation, Program, underflow, unit_roundoff
+from reference.traced.interpreter import Run
+from reference.traced.random_rounding import has_few_bits
+
+SHORT = 20
+"""A constant of no more significant bits is exact, like 0.5 and 3; 0.1 and √2 are good to a rounding."""
+
+CHANGE_UNIT = UNIT_ROUNDOFF["float64"]
+"""u of the changes, which the interpreter alone computes."""
+
+CHANGE_ROUNDINGS = 64.0
+"""Roundings of a change: a slope takes some four elementary functions and as many products, none of which cancels."""
+
+HALF_FACTOR_BITS = 26
+"""The product of two numbers of so many significant bits is exact in float64."""
+
+TINY = float(np.finfo(float).tiny)
+
+
+class Unbounded(Exception):
+    """A program for whose rounding no bound is known here; says why."""
+
+
+# -- numbers with bounds ----------------------------------------------------------------------------------------------
+
+
+class Parts(NamedTuple):
+    """A value, its error, its changes in each direction, (c, ...), and their errors."""
+
+    value: Any
+    error: Any
+    change: Any
+    change_error: Any
+
+
+def parts(x: Increment, count: int, rank: int = 0) -> Parts:
+    """What an increment carries in a run with `count` directions, as arrays of at least that rank."""
+    value = np.asarray(x.value)
+    shape = (1,) * (rank - value.ndim) + value.shape
+    value = value.reshape(shape)
+    if is_constant(x):
+        nothing = np.broadcast_to(0.0, (count, *shape))
+        return Parts(value, np.broadcast_to(0.0, shape), nothing, nothing)
+    change = x.change.reshape(len(x.change), *shape)
+    return Parts(value, change[0], change[1 : 1 + count], change[1 + count :])
+
+
+def packed(value: Any, error: Any, change: Any = None, change_error: Any = None) -> Increment:
+    """The parts as an increment; one without a change of its own is constant along every direction."""
+    shape = np.shape(value)
+    error = np.broadcast_to(error, shape)[None]
+    if change is None or not len(change):
+        return Increment(value, error)
+    changes = [np.broadcast_to(part, (len(change), *shape)) for part in (change, change_error)]
+    return Increment(value, np.concatenate([error, *changes]))
+
+
+def of_value(value: Any, error: Any, count: int) -> Increment:
+    """A value with an error that no direction changes; exact where the error is zero throughout."""
+    if not np.any(error):
+        return constant(value)
+    error = np.broadcast_to(error, np.shape(value))[None]
+    if not count:
+        return Increment(value, error)
+    return Increment(value, np.concatenate([error, np.zeros((2 * count, *np.shape(value)), error.dtype)]))
+
+
+def gamma(terms: int, unit: float) -> float:
+    """γ_n = nu/(1 - nu) of a sum of n terms in any order, and of the roundings that an implementation may add."""
+    nu = (terms + FREE_ROUNDINGS) * unit
+    return nu / (1.0 - nu) if nu < 1.0 else np.inf
+
+
+def is_undecided(value: Any, error: Any) -> Any:
+    """Where an error may turn the sign of a value.
+
+    Twice the error counts, since the value at hand is a computed one itself.
+    """
+    return (error > 0.0) & ~(np.abs(value) > 2.0 * error)
+
+
+def may_differ(x: Parts, y: Parts) -> Any:
+    """Where computed numbers may compare otherwise than exact ones."""
+    errors = x.error + y.error
+    if np.asarray(x.value).dtype.kind not in "fc":
+        return np.asarray(errors > 0.0)
+    return is_undecided(x.value - y.value, errors)
+
+
+def times(slope: Any, error: Any) -> Any:
+    """slope · error, and 0 where the error is 0, however steep the slope is."""
+    return np.where(error == 0.0, 0.0, slope * error)
+
+
+def obstacle(program: Program) -> str:
+    """A primitive or a kind of number for which there is no bound; empty where everything has one."""
+    for equation in program.equations:
+        if equation.primitive.bound is None and "f" in equation.kinds:
+            return equation.name
+        if "c" in equation.kinds:
+            return "complex numbers"
+        for inner in equation.programs:
+            if found := obstacle(inner):
+                return found
+    return ""
+
+
+# -- the run ----------------------------------------------------------------------------------------------------------
+
+
+class BoundedRun(Run):
+    """A run of a program over increments that carry `Parts`.
+
+    Parameters
+    ----------
+    count : int
+        The number of directions that the arguments change in.
+    coarsest : float
+        Round as the program's own types do, but with no larger a unit roundoff than this.
+    widest : float
+        Give up once a carried value of a loop has an error of this share of the largest: later steps only widen it.
+    constants_round : bool
+        Whether a constant of many digits is good to a rounding, as in a derivative rule, or exact, as in the function.
+    body : Program, optional
+        The program of the innermost loop that runs.
+
+    Raises
+    ------
+    Unbounded
+        By a call, where no bound is known.
+    """
+
+    def __init__(
+        self,
+        count: int = 0,
+        coarsest: float = UNIT_ROUNDOFF["float64"],
+        widest: float = np.inf,
+        *,
+        constants_round: bool = False,
+        body: Program | None = None,
+        **how: Any,
+    ):
+        super().__init__(coarsest=coarsest, **how)
+        self.count, self.widest, self.constants_round, self.body = count, widest, constants_round, body
+
+    def equation(self, equation: Equation, operands: Sequence[Increment]) -> Sequence[Increment]:
+        """One equation's outputs with their bounds."""
+        if "c" in equation.kinds:
+            raise Unbounded("no bound for complex numbers")
+        if "f" not in equation.kinds and all(map(is_constant, operands)):
+            return super().equation(equation, operands)  # whole numbers, truth values and random keys are exact
+        bound = equation.primitive.bound
+        if bound is None:
+            raise Unbounded(f"no bound for {equation.name}")
+        outputs = bound(self, equation, *operands)
+        return [outputs] if isinstance(outputs, Increment) else outputs
+
+    def number(self, atom: Constant) -> Increment:
+        value = atom.wide
+        if not self.constants_round or np.ndim(value) or np.asarray(value).dtype.kind != "f" or _is_short(float(value)):
+            return constant(value)
+        return of_value(value, self.unit(np.asarray(atom.value).dtype) * np.abs(value), self.count)
+
+    def __call__(self, program: Program, *arguments: Increment) -> list[Increment]:
+        results = super().__call__(program, *arguments)
+        if program is self.body and np.isfinite(self.widest) and any(map(self._is_too_wide, results)):
+            raise Unbounded("errors grow beyond use in a loop")
+        return results
+
+    def _is_too_wide(self, x: Increment) -> bool:
+        if is_constant(x) or not np.size(x.value) or np.asarray(x.value).dtype.kind != "f":
+            return False
+        p = parts(x, self.count)
+        pairs = [(p.value, p.error), (p.change, p.change_error)][: 1 + bool(self.count)]
+        return any(not np.max(error) <= self.widest * np.max(np.abs(value)) + TINY for value, error in pairs)
+
+    # -- roundings ----------------------------------------------------------------------------------------------------
+
+    def unit(self, dtype: Any) -> float:
+        """u of a type, as this run rounds."""
+        return _limits(dtype, self.coarsest).unit
+
+    def fits(self, equation: Equation, value: Any) -> Any:
+        """Whether each number is one of the output's type."""
+        return has_few_bits(value, _limits(equation.dtypes[0], self.coarsest).bits)
+
+    def is_exact_sum(self, equation: Equation, x: Any, y: Any) -> bool:
+        """Whether x + y of exact x and y is rounded nowhere."""
+        return bool(np.all(lost_in_sum(x, y) == 0.0) and np.all(self.fits(equation, x + y)))
+
+    def is_exact_product(self, equation: Equation, x: Any, y: Any) -> bool:
+        """Whether x y of exact x and y is rounded nowhere."""
+        short = bool(np.all(has_few_bits(x, HALF_FACTOR_BITS)) and np.all(has_few_bits(y, HALF_FACTOR_BITS)))
+        return short and bool(np.all(self.fits(equation, x * y)))
+
+    def rounded(
+        self, equation: Equation, value: Any, inherited: Any, size: Any, change: Any = None, change_error: Any = None
+    ) -> Increment:
+        """The result of an operation that rounds up to u · `size`, beside the error that it inherits.
+
+        Half a float is computed in float32 and only its result is rounded that coarsely.
+        """
+        unit, underflow, largest, _ = _limits(equation.dtypes[0], self.coarsest)
+        within = min(unit, UNIT_ROUNDOFF["float32"])
+        error = inherited + within * size
+        if unit > within:
+            error = error + unit * np.abs(value)
+        # an operation that rounds nothing states a size of 0.0, and loses nothing to underflow either
+        is_exact = isinstance(size, float) and not np.any(error)
+        error = np.zeros(np.shape(value)) if is_exact else error + underflow
+        if np.isfinite(largest):  # a result may overflow
+            error = np.where(np.abs(value) + error <= largest, error, np.inf)
+        if change is None or not self.count:
+            return of_value(value, error, self.count)
+        return packed(value, error, change, change_error)
+
+
+class Limits(NamedTuple):
+    """u, the most that underflow loses, the largest number, and the significant bits of a type."""
+
+    unit: float
+    underflow: float
+    largest: float
+    bits: int
+
+
+@cache
+def _limits(dtype: Any, coarsest: float) -> Limits:
+    own, limits = unit_roundoff(dtype), jax.numpy.finfo(dtype)
+    unit = min(own, coarsest)
+    bits = round(-np.log2(unit))
+    # a type that is rounded finer than its own, as if it were wider, has the range of float64 too
+    if own > coarsest or own <= UNIT_ROUNDOFF["float64"]:
+        return Limits(unit, TINY, np.inf, bits)
+    return Limits(unit, underflow(dtype), float(limits.max), bits)
+
+
+def lost_in_sum(x: Any, y: Any) -> Any:
+    """The rounding error of x + y, exactly (Knuth, The Art of Computer Programming 2, 4.2.2)."""
+    total = x + y
+    share = total - x
+    return (x - (total - share)) + (y - share)
+
+
+def _is_short(x: float) -> bool:
+    return not np.isfinite(x) or bool(has_few_bits(np.float64(x), SHORT))

@@ -1,0 +1,145 @@
+"""What a program decides by its numbers, and the same decided as random roundings would have it.
+
+A comparison, the larger of two numbers, an absolute value, an order and a rounding to whole numbers choose a branch.
+Where numbers cancel, the rounding errors made before exceed what is left, and rounding chooses. Runs that round at
+random show how far each number may be moved. A program is run again with the choices that its numbers would make if
+they were moved further, to either side; it computes with its own numbers otherwise.
+"""
+
+from collections.abc import Sequence
+from itertools import product
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from reference.arithmetics.increments import Increment, constant
+from reference.traced.equations import Equation, kind
+from reference.traced.interpreter import Run
+from reference.traced.primitive import Choice
+
+
+class Decision(NamedTuple):
+    """An equation that decides, and its operands."""
+
+    equation: Equation
+    numbers: list[np.ndarray]
+
+
+def choice_of(equation: Equation) -> Choice | None:
+    """What real numbers decide in an equation; None where they decide nothing."""
+    choice = equation.primitive.choice
+    if choice is None or not equation.kinds <= {"f", "i", "b"} or kind(equation.input_dtypes[0]) != "f":
+        return None
+    return None if choice.needs_cast and kind(equation.dtypes[0]) == "f" else choice
+
+
+def decided(equation: Equation, numbers: Sequence[np.ndarray]) -> np.ndarray:
+    """What an equation decides, entry by entry, as whole numbers or truth values."""
+    choice = equation.primitive.choice
+    if choice is None:
+        raise ValueError(f"{equation.name} decides nothing; call `choice_of` first")
+    return choice.find(equation, numbers)
+
+
+class Watched(Run):
+    """A run that keeps what it decides by."""
+
+    def __init__(self, **how: Any):
+        super().__init__(**how)
+        self.decisions: list[Decision] = []
+
+    def equation(self, equation: Equation, operands: Sequence[Increment]) -> Sequence[Increment]:
+        if choice_of(equation):
+            self.decisions.append(Decision(equation, [np.asarray(x.value) for x in operands]))
+        return super().equation(equation, operands)
+
+
+class Turned(Run):
+    """A run that decides as it would by other numbers, and computes with its own.
+
+    Parameters
+    ----------
+    decisions : sequence of Decision
+        In the order in which the program makes them.
+    """
+
+    def __init__(self, decisions: Sequence[Decision], **how: Any):
+        super().__init__(**how)
+        self._decisions = iter(decisions)
+
+    def equation(self, equation: Equation, operands: Sequence[Increment]) -> Sequence[Increment]:
+        choice = choice_of(equation)
+        if not choice:
+            return super().equation(equation, operands)
+        other = next(self._decisions, None)
+        own = [np.asarray(x.value) for x in operands]
+        if other is None or not _is_alike(Decision(equation, own), other):
+            return super().equation(equation, operands)
+        moved = [Increment(y, x.change) for x, y in zip(operands, other.numbers)]
+        turned = super().equation(equation, moved)
+        if not choice.is_continuous:
+            return turned
+        values = super().equation(equation, list(map(constant, own)))
+        return [
+            Increment(x.value, y.change) if kind(dtype) == "f" else y
+            for x, y, dtype in zip(values, turned, equation.dtypes)
+        ]
+
+
+def _is_alike(first: Decision, second: Decision) -> bool:
+    shapes = [[x.shape for x in decision.numbers] for decision in (first, second)]
+    return first.equation is second.equation and shapes[0] == shapes[1]
+
+
+class Otherwise(NamedTuple):
+    """What rounding may decide otherwise than a run.
+
+    Attributes
+    ----------
+    ways : list of decisions
+        Each way once.
+    tied : decisions, or empty
+        With all numbers equal of which any may be the largest, or the smallest: the changes decide which it is.
+    """
+
+    ways: list[list[Decision]]
+    tied: list[Decision]
+
+
+def otherwise(runs: Sequence[Sequence[Decision]], factor: float) -> Otherwise:
+    """What the first run would decide if its numbers were moved `factor` times as far as the other runs move them.
+
+    They are moved in the same direction and in the opposite one.
+    """
+    own, ways = runs[0], dict[bytes, list[Decision]]()
+    here = [decided(*decision) for decision in own]
+    others = [run for run in runs[1:] if len(run) == len(own) and all(map(_is_alike, own, run))]
+    for other, times in product(others, (factor, -factor)):
+        moved = [_moved(x, y, times) for x, y in zip(own, other)]
+        there = [way if x is y else decided(*y) for x, y, way in zip(own, moved, here)]
+        if any(np.any(x != y) for x, y in zip(here, there)):
+            ways.setdefault(b"".join(way.tobytes() for way in there), moved)
+    tied = [_tied(x, [run[i] for run in others], factor) for i, x in enumerate(own)]
+    return Otherwise(list(ways.values()), tied if any(x is not y for x, y in zip(own, tied)) else [])
+
+
+@np.errstate(all="ignore")
+def _moved(own: Decision, other: Decision, times: float) -> Decision:
+    if all(map(np.array_equal, own.numbers, other.numbers)):
+        return own
+    numbers = [
+        np.where(np.isfinite(far := x + times * (y - x)), far, x) if x.dtype.kind == "f" else x
+        for x, y in zip(own.numbers, other.numbers)
+    ]
+    return Decision(own.equation, numbers)
+
+
+@np.errstate(all="ignore")
+def _tied(own: Decision, others: Sequence[Decision], factor: float) -> Decision:
+    """The decision with all numbers equal that may be the chosen one; itself where there are none such."""
+    choice = choice_of(own.equation)
+    if choice is None or choice.level is None or not others:
+        return own
+    reach = factor * np.max([np.abs(other.numbers[0] - own.numbers[0]) for other in others], axis=0)
+    level = choice.level(own.numbers[0], reach, own.equation.params)
+    return own if level is None else Decision(own.equation, [level])

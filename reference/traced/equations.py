@@ -1,0 +1,237 @@
+"""A program that JAX traced, as plain data: equations over numbered slots.
+
+Programs within an equation (the body of a scan, the primal of a custom rule) stand among its parameters, under JAX's
+own names. `reference.traced.traced_function` reads programs from JAX.
+"""
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from typing import Any
+
+import jax
+import numpy as np
+
+from reference import jax_internals
+from reference.arithmetics.roundoff import UNIT_ROUNDOFF
+from reference.traced.primitive import Primitive
+
+UNUSED = -1
+"""The slot of an output that nobody reads."""
+
+PRIMAL_PARAMETERS = ("jaxpr", "call_jaxpr", "fun_jaxpr")
+"""The parameter that holds the program of a call, by the primitive and the release of JAX."""
+
+
+@dataclass(frozen=True, eq=False)
+class Equation:
+    """One primitive applied.
+
+    Attributes
+    ----------
+    primitive : Primitive
+        What is known of the primitive.
+    inputs : tuple
+        A slot (an int), or a `Constant`.
+    outputs : tuple of int
+        Slots; `UNUSED` where nobody reads the output.
+    params : dict
+        JAX's parameters, with a `Program` in the place of each jaxpr.
+    shapes, dtypes : tuples
+        Of the outputs.
+    input_dtypes : tuple
+    raw, platform
+        JAX's own equation, and its name of the kind of device that runs it.
+    memo : dict
+        What is computed once for this equation, such as a compiled program of it, and is freed with it.
+    """
+
+    primitive: Primitive
+    inputs: tuple[Any, ...]
+    outputs: tuple[int, ...]
+    params: Mapping[str, Any]
+    shapes: tuple[tuple[int, ...], ...]
+    dtypes: tuple[Any, ...]
+    input_dtypes: tuple[Any, ...]
+    raw: Any
+    platform: str = "cpu"
+    memo: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False)
+
+    @property
+    def name(self) -> str:
+        """JAX's name of the primitive."""
+        return self.primitive.name
+
+    def once(self, key: Hashable, make: Callable[[], Any]) -> Any:
+        """What `make` returns, called once for this equation and key.
+
+        It may refer to the equation. A table by equations could then never free either.
+        """
+        if key not in self.memo:
+            self.memo[key] = make()
+        return self.memo[key]
+
+    @cached_property
+    def kinds(self) -> frozenset[str]:
+        """The kinds of all inputs and outputs, "" among them where random keys are."""
+        return frozenset(kind(dtype) for dtype in (*self.dtypes, *self.input_dtypes) if dtype is not None)
+
+    @cached_property
+    def programs(self) -> tuple["Program", ...]:
+        """The programs that the equation runs."""
+        values = [v for value in self.params.values() for v in (value if isinstance(value, tuple) else (value,))]
+        return tuple(value for value in values if isinstance(value, Program))
+
+    @property
+    def primal(self) -> "Program":
+        """The program that a call runs."""
+        return next(self.params[key] for key in PRIMAL_PARAMETERS if key in self.params)
+
+
+@dataclass(frozen=True, eq=False)
+class Constant:
+    """A number that stands in the program."""
+
+    value: Any
+
+    @cached_property
+    def wide(self) -> Any:
+        """The number in the precision that the interpreter works in."""
+        return lifted(self.value)
+
+
+UNREAD = Constant(np.zeros(()))
+"""What stands for a result that nobody reads."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)  # JAX writes out the arguments of what it compiles
+class Program:
+    """Equations over slots: arguments first, then what the equations write.
+
+    Attributes
+    ----------
+    size : the number of slots
+    arguments : tuple of int
+    constants : pairs of a slot and an array
+    equations : tuple of Equation
+        Those whose results somebody reads.
+    results : tuple
+        Slots or `Constant`s.
+    dtypes : tuple
+        Of the results.
+    raw : JAX's own jaxpr
+    """
+
+    size: int
+    arguments: tuple[int, ...]
+    constants: tuple[tuple[int, Any], ...]
+    equations: tuple[Equation, ...]
+    results: tuple[Any, ...]
+    dtypes: tuple[Any, ...]
+    raw: Any
+
+
+def map_programs(value: Any, change: Callable[[Program], Any]) -> Any:
+    """A parameter of an equation with every program in it changed."""
+    if isinstance(value, Program):
+        return change(value)
+    if isinstance(value, tuple) and any(isinstance(x, Program) for x in value):
+        changed = [map_programs(x, change) for x in value]
+        return type(value)(*changed) if hasattr(value, "_fields") else tuple(changed)
+    return value
+
+
+def programs_in(equation: Equation) -> tuple[Program, ...]:
+    """The programs that an equation runs."""
+    return equation.programs
+
+
+def primal_of(equation: Equation) -> Program:
+    """The program that a call runs."""
+    return equation.primal
+
+
+def iterates(program: Program) -> bool:
+    """Whether a loop with a condition occurs in it, however deep."""
+    return any(eq.primitive.iterates or any(map(iterates, eq.programs)) for eq in program.equations)
+
+
+def reads_bits(program: Program) -> bool:
+    """Whether the bits of a floating number are read in it, which are others in another precision."""
+    own = any(eq.primitive.reads_bits and kind(eq.input_dtypes[0]) == "f" for eq in program.equations)
+    return own or any(reads_bits(inner) for eq in program.equations for inner in eq.programs)
+
+
+def bind(equation: Equation, values: Sequence[Any]) -> list[Any]:
+    """What JAX computes for an equation, from these values."""
+    params = equation.raw.params if equation.programs else dict(equation.params)
+    return jax_internals.bind(equation.raw, params, values)
+
+
+def product_units(equation: Equation) -> tuple[float, float]:
+    """u of the types that a product rounds its operands to and adds up in; zero where these are its own."""
+    find = equation.primitive.product_units
+    return find(equation) if find else (0.0, 0.0)
+
+
+# -- arrays and their types -------------------------------------------------------------------------------------------
+
+WIDE_TYPES = {"f": np.dtype(np.float64), "c": np.dtype(np.complex128)}
+"""The types that the interpreter computes in, by kind."""
+
+
+def host(array: Any) -> Any:
+    """A NumPy array from JAX's, unless NumPy has no such type (random keys)."""
+    return array if is_key(array) else np.asarray(array)
+
+
+def is_key(array: Any) -> bool:
+    """Whether this is an array of random keys."""
+    dtype = None if isinstance(array, type) else getattr(array, "dtype", None)  # np.float32 has one, and is no array
+    return dtype is not None and jax.numpy.issubdtype(dtype, jax.dtypes.extended)
+
+
+def lifted(value: Any) -> Any:
+    """A number in the precision that the interpreter works in: float64, or complex128."""
+    if is_key(value):
+        return value
+    value = np.asarray(value)
+    wide = WIDE_TYPES.get(kind(value.dtype))
+    return value if wide is None else value.astype(wide)
+
+
+def in_types(values: Sequence[Any], dtypes: Sequence[Any]) -> list[Any]:
+    """Values converted to these types; random keys as they are."""
+    return [x if is_key(x) else np.asarray(x).astype(t) for x, t in zip(values, dtypes)]
+
+
+def is_floating(array: Any) -> bool:
+    """Whether a NumPy array holds floating or complex numbers, which alone have derivatives."""
+    return np.asarray(array).dtype.kind in "fc"
+
+
+@cache
+def kind(dtype: Any) -> str:
+    """The kind of a type: "f" floating, "c" complex, "i" integer, "b" bool, "" what is no number."""
+    kinds = {"f": np.floating, "c": np.complexfloating, "i": np.integer, "b": np.bool_}
+    return next((letter for letter, group in kinds.items() if jax.numpy.issubdtype(dtype, group)), "")
+
+
+@cache
+def unit_roundoff(dtype: Any) -> float:
+    """u of a floating or complex type: half the distance from 1 to the next number."""
+    return float(jax.numpy.finfo(dtype).eps) / 2.0
+
+
+@cache
+def smallest_normal(dtype: Any) -> float:
+    """The smallest number of a floating or complex type that has all its digits."""
+    return float(jax.numpy.finfo(dtype).tiny)
+
+
+@cache
+def underflow(dtype: Any) -> float:
+    """The most that a rounding loses of a tiny number: XLA flushes to zero, but not in float16."""
+    limits = jax.numpy.finfo(dtype)
+    is_gradual = unit_roundoff(dtype) > UNIT_ROUNDOFF["float32"] and limits.tiny > 1e-30
+    return float(limits.smallest_subnormal if is_gradual else limits.tiny)

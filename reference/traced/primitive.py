@@ -1,0 +1,153 @@
+"""One record for each of JAX's primitives: all that the interpreter knows of it.
+
+The modules of `reference.traced.primitives` make the records, family by family, and `reference.traced.primitives` holds
+the table of them. Whatever depends on a primitive's name is a field here, so that a new primitive touches one file.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Any
+
+import numpy as np
+
+Rule = Callable[..., Any]
+"""``rule(run, equation, *operands)`` over `Increment`s, which returns one `Increment`, or one for each output."""
+
+ErrorSize = Callable[[Any, Mapping[str, Any]], Any]
+"""``size(array, params)``: how far each entry may be off, over a few unit roundoffs."""
+
+
+@dataclass(frozen=True)
+class Rounding:
+    """How a primitive rounds.
+
+    Attributes
+    ----------
+    size : float
+        The largest error of one result, in unit roundoffs of its type.
+    sums : bool
+        Whether the primitive adds up within, so that its operands are rounded as well.
+    sizes_add_up : bool
+        Whether partial sums are bounded by the same sum of the operands' sizes.
+    operand_errors, result_errors : tuples of ErrorSize
+        Further errors of each operand (backward errors) and of each result, beside a rounding of each entry.
+    is_inexact : callable, optional
+        ``is_inexact(*operands)``: where a result is rounded although it has few significant bits. By default such a
+        result counts as exact.
+    """
+
+    size: float = 1.0
+    sums: bool = False
+    sizes_add_up: bool = False
+    operand_errors: tuple[ErrorSize, ...] = ()
+    result_errors: tuple[ErrorSize, ...] = ()
+    is_inexact: Callable[..., Any] | None = None
+
+
+ROUNDED_ONCE = Rounding()
+ADDED_UP = Rounding(sums=True)
+EXACT = None
+"""The rounding of a primitive that rounds nothing."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a primitive decides by the size of its operands.
+
+    Attributes
+    ----------
+    find : callable
+        ``find(equation, numbers)``: the decision, entry by entry, as whole numbers or truth values.
+    is_continuous : bool
+        Whether the values on both sides of a decision meet.
+    level : callable, optional
+        ``level(numbers, reach, params)``: the operand with every entry equal to the chosen one that comes within
+        `reach` of it; None where no entry does.
+    needs_cast : bool
+        Whether it decides only where its result is not a floating number.
+    compares_pair : bool
+        Whether it is decided by which of its two operands is larger, or that they are equal.
+    """
+
+    find: Callable[[Any, Sequence[np.ndarray]], np.ndarray]
+    is_continuous: bool = False
+    level: Callable[[np.ndarray, np.ndarray, Any], np.ndarray | None] | None = None
+    needs_cast: bool = False
+    compares_pair: bool = False
+
+
+class Compilation(Enum):
+    """How XLA compiles a primitive."""
+
+    FUSED = "written out wherever its result is used"
+    KEPT = "computed once and kept"
+    OWN_PROGRAM = "its inner program is compiled on its own"
+
+
+@dataclass(frozen=True)
+class Primitive:
+    """What is known of one primitive.
+
+    Attributes
+    ----------
+    name : str
+        JAX's name.
+    rule : Rule, optional
+        Values and increments. Without one JAX computes the values, and differences of these the increments.
+    bound : Rule, optional
+        The same with bounds on rounding errors (`reference.traced.bounded_run`).
+    rounding : Rounding, optional
+        None where the primitive is exact.
+    choice : Choice, optional
+        None where it decides nothing.
+    is_comparison : bool
+        Whether its result is the truth of a comparison of two numbers.
+    compilation : Compilation
+    is_call : bool
+        Whether it does nothing but run its inner program.
+    rule_parameter : str
+        The parameter that holds the derivative rule of a call which has one of its own.
+    iterates : bool
+        Whether it is a loop that ends by a condition.
+    takes_keys : bool
+        Whether its rule takes arrays of random keys.
+    has_free_phases : bool
+        Whether its complex results are determined up to factors of modulus one.
+    reads_bits : bool
+        Whether it looks at the bits of a number, which are others in another precision.
+    product_units : callable, optional
+        ``product_units(equation)``: unit roundoffs of the types that accelerators round the operands to and add up in.
+    replay : callable, optional
+        ``replay(equation, operands, run, inlined)``: JAX's results, with inner programs by ``run(program, *values)``;
+        None where JAX binds the primitive as it stands.
+    widen : callable, optional
+        ``widen(equation)``: what computes it in float64; None where nothing does.
+    """
+
+    name: str
+    rule: Rule | None = None
+    bound: Rule | None = None
+    rounding: Rounding | None = ROUNDED_ONCE
+    choice: Choice | None = None
+    is_comparison: bool = False
+    compilation: Compilation = Compilation.FUSED
+    is_call: bool = False
+    rule_parameter: str = ""
+    iterates: bool = False
+    takes_keys: bool = False
+    has_free_phases: bool = False
+    reads_bits: bool = False
+    product_units: Callable[[Any], tuple[float, float]] | None = None
+    replay: Callable[..., Any] | None = None
+    widen: Callable[[Any], Any] | None = None
+
+    @property
+    def has_own_rule(self) -> bool:
+        """Whether it is a call with a derivative rule of its own."""
+        return bool(self.rule_parameter)
+
+
+def with_aliases(primitive: Primitive, *names: str) -> list[Primitive]:
+    """The record, and the same under other names: releases of JAX call a primitive differently."""
+    return [primitive, *(replace(primitive, name=name) for name in names)]

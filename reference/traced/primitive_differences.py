@@ -1,0 +1,302 @@
+"""Primitives without a rule: JAX computes their values, and finite differences of these their increments.
+
+One such primitive is differenced alone, along each direction, so that the others stay exact. A run that rounds at
+random moves the differences by their estimated error, too. A call that iterates is also differenced with smaller
+tolerances (`reference.traced.solver_tolerances`): what these change counts as an error of the differences.
+"""
+
+import inspect
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+
+from reference.arithmetics.increments import STEP, Increment, constant, directions, full_change, is_constant
+from reference.arithmetics.roundoff import UNIT_ROUNDOFF
+from reference.jax_settings import compiler_options, precisely
+from reference.traced.equations import (
+    Equation,
+    bind,
+    host,
+    in_types,
+    is_floating,
+    is_key,
+    iterates,
+    kind,
+    lifted,
+    unit_roundoff,
+)
+from reference.traced.program_replay import Applied, widely, widened
+from reference.traced.rule_origins import function_of
+from reference.traced.solver_tolerances import more_accurate
+
+WIDTHS = (4e-3, 4e-5, 4e-7)
+"""Steps tried, in units of the operand's size: the first for what is smooth, the others beside an edge."""
+
+NOISE_ROUNDINGS = 16.0
+"""The error of values, in u of the largest."""
+
+STENCIL = np.array([1.0, -1.0, 0.5, -0.5, 0.25, -0.25])
+"""Points of a central difference, at three distances for Richardson's extrapolation, over the step."""
+
+FEWEST_POINTS = 8 * len(WIDTHS) * len(STENCIL)
+"""Points of eight directions: fewer are padded to these, since each number of points is another program to compile."""
+
+SMALLEST_SCALE = 1e-3
+"""Steps are as for operands of this size at least."""
+
+SOLVER_SHARE = 0.25
+"""The part of a solver's error that the differences are moved by. Runs that round at random show 16 times that: four
+times the error."""
+
+REFUSALS = (TypeError, ValueError, NotImplementedError, jax.errors.JaxRuntimeError)
+"""What JAX raises where a primitive, or a callback, does not take float64."""
+
+Slopes = tuple[Any, Any]
+"""Slopes of one output, and estimates of their errors."""
+
+
+def _compiled(equation: Equation, key: Any, make: Callable[[], Callable[..., Any]]) -> Callable[..., Any]:
+    """A compiled program of an equation, made once."""
+    return equation.once(key, lambda: jax.jit(make(), compiler_options=compiler_options()))
+
+
+def values_of(equation: Equation, values: Sequence[Any], run: Any = None) -> list[Any]:
+    """What JAX computes, in float64 where it can, else in the program's own precision.
+
+    A run, where one is given, notes the latter.
+    """
+    apply = _compiled(equation, "values", lambda: widely(equation) or partial(_bound, equation))
+    with precisely():
+        try:
+            found = list(map(host, apply(*_in_taken_types(equation, values))))
+        except REFUSALS:
+            found = list(map(host, apply(*own_types(equation, values))))
+    if run is not None and max([_precision(equation), *map(_unit, found)]) > UNIT_ROUNDOFF["float64"]:
+        run.note("in own precision", equation.name)
+    return list(map(lifted, found))
+
+
+def _bound(equation: Equation, *operands: Any) -> list[Any]:
+    return bind(equation, operands)
+
+
+def _unit(array: Any) -> float:
+    return unit_roundoff(array.dtype) if kind(array.dtype) in ("f", "c") else 0.0
+
+
+def _in_taken_types(equation: Equation, values: Sequence[Any]) -> Sequence[Any]:
+    """Values in float64, or in the types of a program within the equation that keeps its own."""
+    return own_types(equation, values) if _precision(equation) > UNIT_ROUNDOFF["float64"] else values
+
+
+def own_types(equation: Equation, values: Sequence[Any]) -> list[Any]:
+    """Values in the precision that the program states."""
+    return in_types(values, equation.input_dtypes)
+
+
+def _precision(equation: Equation) -> float:
+    """u of what computes the values: a program within a primitive keeps its own types, whatever the operands are."""
+    own = UNIT_ROUNDOFF["float64"]
+    if widely(equation) or not equation.programs:
+        return own
+    dtypes = [t for t in (*equation.dtypes, *equation.input_dtypes) if t is not None and kind(t) in ("f", "c")]
+    return max([own, *map(unit_roundoff, dtypes)])
+
+
+# -- differences ------------------------------------------------------------------------------------------------------
+
+
+def _changing(operands: Sequence[Increment]) -> list[int]:
+    """The operands that change and have derivatives."""
+    return [i for i, x in enumerate(operands) if not is_constant(x) and is_floating(x.value)]
+
+
+def differenced(run: Any, equation: Equation, *operands: Increment) -> list[Increment]:
+    """Values and, by differences, their increments.
+
+    The difference that a finer tolerance of an iteration makes to the slopes counts as an error.
+    """
+    values = [x.value for x in operands]
+    centre = values_of(equation, values, run)
+    count, moving = directions(*operands), _changing(operands)
+    if not count or not moving or not any(is_floating(y) for y in centre if not is_key(y)):
+        return list(map(constant, centre))
+    run.note("differenced", equation.name)
+    slopes = [operands[i].change / STEP for i in moving]
+    outputs = []
+    for value, found in zip(centre, _found_slopes(equation, values, moving, slopes, centre)):
+        if not is_floating(value):
+            outputs.append(constant(value))
+            continue
+        (change, error), (finest, _) = map(_best, found)
+        error = error + SOLVER_SHARE * np.abs(finest - change)
+        if run.rounding is not None:
+            signs = run.rounding.choice([-1.0, 1.0], (2, *change.shape))
+            change = change + error * (signs[0] + 1j * signs[1] if np.iscomplexobj(change) else signs[0])
+        outputs.append(Increment(value, change * STEP))
+    return outputs
+
+
+def _found_slopes(
+    equation: Equation, values: list[Any], moving: list[int], slopes: list[Any], centre: list[Any]
+) -> list[tuple[Slopes, Slopes]]:
+    """For each output the slopes of all widths with their errors, and the same by more accurate solvers.
+
+    The last ones are kept: many runs give an equation at the start of a program the same operands.
+    """
+    given = [*values, *slopes]
+    known = equation.memo.get("differences")
+    if known is not None and all(map(np.array_equal, known[0], given)):
+        return known[1]
+    steps = _steps(values, moving, slopes)
+    found = again = _richardson(equation, values, moving, slopes, steps, centre)
+    finer = _more_accurate_call(equation, values, centre)
+    if finer:
+        again = _richardson(equation, values, moving, slopes, steps, centre, finer)
+    equation.memo["differences"] = given, list(zip(found, again))
+    return equation.memo["differences"][1]
+
+
+def _steps(values: list[Any], moving: list[int], slopes: list[Any]) -> np.ndarray:
+    """Step sizes, (widths, directions): each direction moves the operands by the widths' share of their size."""
+    count = len(slopes[0])
+    sizes = np.max([np.abs(s).reshape(count, -1).max(axis=1, initial=0.0) for s in slopes], axis=0)
+    sizes = np.where(sizes > 0.0, sizes, 1.0)
+    scale = max(SMALLEST_SCALE, *(float(np.abs(values[i]).max(initial=0.0)) for i in moving))
+    return scale * np.array(WIDTHS)[:, None] / sizes
+
+
+def _more_accurate_call(equation: Equation, values: Sequence[Any], found: Sequence[Any]) -> Applied | None:
+    """A call that iterates, by more accurate solvers; None for what does not iterate."""
+    if not equation.primitive.has_own_rule or not iterates(equation.primal):
+        return None
+    program, given = equation.primal, own_types(equation, values)
+    if widely(equation):
+        program, given = widened(program), list(values)
+    with precisely():
+        return equation.once("finer", lambda: more_accurate(program, given, found))
+
+
+def _best(found: Slopes) -> Slopes:
+    """The slopes with the smallest errors of all widths, and these errors."""
+    tried, errors = found
+    best = np.argmin(np.where(np.isnan(errors), np.inf, errors), axis=0)[None]
+    return np.take_along_axis(tried, best, 0)[0], np.take_along_axis(errors, best, 0)[0]
+
+
+def _richardson(
+    equation: Equation,
+    values: Sequence[Any],
+    moving: Sequence[int],
+    slopes: Sequence[Any],
+    steps: np.ndarray,
+    centre: Sequence[Any],
+    finer: Applied | None = None,
+) -> list[Slopes]:
+    """For each output the slopes and estimates of their errors, (widths, directions, ...) each."""
+    lead = (len(STENCIL), *steps.shape)
+    moved = list(values)
+    for i, slope in zip(moving, slopes):
+        ones = (1,) * np.ndim(values[i])
+        distance = STENCIL.reshape(-1, 1, 1, *ones) * steps.reshape(1, *steps.shape, *ones)
+        moved[i] = np.asarray(values[i]) + distance * slope
+    found, own = [], _precision(equation)
+    for value, (answer, unit) in zip(centre, _at_stencil(equation, moved, moving, lead, finer)):
+        if not is_floating(answer):
+            found.append((answer, answer))
+            continue
+        step = steps.reshape(*steps.shape, *(1,) * (answer.ndim - 3))
+        far, middle, near = ((answer[i] - answer[i + 1]) / (2.0 * STENCIL[i] * step) for i in (0, 2, 4))
+        # one extrapolation of each pair removes h², and one of both results h⁴
+        first, second = (4.0 * near - middle) / 3.0, (4.0 * middle - far) / 3.0
+        noise = NOISE_ROUNDINGS * max(own, unit) * np.abs(np.asarray(value)).max(initial=0.0)
+        found.append(((16.0 * first - second) / 15.0, np.abs(first - second) + noise / (STENCIL[4] * step)))
+    return found
+
+
+def _at_stencil(
+    equation: Equation, moved: list[Any], moving: Sequence[int], lead: tuple[int, ...], finer: Applied | None = None
+) -> list[tuple[Any, float]]:
+    """The outputs at each point of the stencil, the axes `lead` before their own, and u of their types."""
+    count = int(np.prod(lead))
+    flat = [_padded(x.reshape(count, *x.shape[len(lead) :])) if i in moving else x for i, x in enumerate(moved)]
+    axes = tuple(0 if i in moving else None for i in range(len(flat)))
+    key, one = "stencil", widely(equation) or partial(_bound, equation)
+    if finer:  # without its own jit, since JAX takes no compiler options for what is called from compiled code
+        key, one = "finer stencil", inspect.unwrap(finer)
+    apply = _compiled(equation, (key, axes), lambda: jax.vmap(one, in_axes=axes))
+    try:
+        with precisely():
+            answers = [np.asarray(x) for x in apply(*_in_taken_types(equation, flat))]
+    except REFUSALS:  # of a primitive that cannot be batched
+        at = [[x[k] if i in moving else x for i, x in enumerate(flat)] for k in range(count)]
+        with precisely():
+            one_by_one = [finer(*values) if finer else values_of(equation, values) for values in at]
+        answers = [np.stack([np.asarray(x) for x in column]) for column in zip(*one_by_one)]
+    return [(lifted(x[:count]).reshape(*lead, *x.shape[1:]), _unit(x)) for x in answers]
+
+
+def _padded(points: np.ndarray) -> np.ndarray:
+    """At least `FEWEST_POINTS`, of which the last is repeated."""
+    missing = max(0, FEWEST_POINTS - len(points))
+    return np.concatenate([points, np.repeat(points[-1:], missing, axis=0)]) if missing else points
+
+
+# -- rules that are taken as they are ---------------------------------------------------------------------------------
+
+
+def by_its_rule(run: Any, equation: Equation, *operands: Increment) -> list[Increment]:
+    """Values and increments by JAX's own derivative rule, for a rule that is to be taken as it is.
+
+    A rule that is not linear in its cotangent, such as one that clips it, has no transpose: its increments are NaN.
+    """
+    values = own_types(equation, [x.value for x in operands])
+    count, moving = directions(*operands), _changing(operands)
+    if not count or not moving:
+        apply = _compiled(equation, "as it is", lambda: partial(_bound, equation))
+        return [constant(lifted(host(y))) for y in apply(*values)]
+    push = _compiled(equation, ("pushed", tuple(moving)), lambda: partial(_pushed, equation, moving))
+    tangents = [(full_change(operands[i], count) / STEP).astype(values[i].dtype) for i in moving]
+    outputs, changes = push(values, tangents)
+    if changes is None:
+        run.note("unresolved", _reason_not_linear(equation))
+        moves = np.array([any(np.any(t[k]) for t in tangents) for k in range(count)])
+        unknown = np.where(moves, np.nan, 0.0)
+        changes = [np.broadcast_to(unknown.reshape(count, *(1,) * np.ndim(y)), (count, *np.shape(y))) for y in outputs]
+    wide = [lifted(host(y)) if kind(y.dtype) in ("f", "c") else host(y) for y in outputs]
+    return [
+        Increment(y, np.asarray(c).astype(y.dtype) * STEP) if kind(y.dtype) in ("f", "c") else constant(y)
+        for y, c in zip(wide, changes)
+    ]
+
+
+def _reason_not_linear(equation: Equation) -> str:
+    return (
+        f"the rule of {function_of(equation).name} is not linear in its cotangent, so derivatives through it are "
+        "unknown; check the parts before and after it separately"
+    )
+
+
+def _pushed(
+    equation: Equation, moving: Sequence[int], values: Sequence[Any], tangents: Sequence[Any]
+) -> tuple[list[Any], list[Any] | None]:
+    """Outputs and their JVPs along tangents of some operands; None for these where the rule is not linear."""
+
+    def apply(*changing: Any) -> list[Any]:
+        full = dict(enumerate(values)) | dict(zip(moving, changing))
+        return bind(equation, list(full.values()))
+
+    primals = [values[i] for i in moving]
+    try:
+        return apply(*primals), jax.vmap(lambda *t: jax.jvp(apply, tuple(primals), t)[1])(*tangents)
+    except TypeError:  # a custom_vjp has no forward mode: transpose its reverse mode instead
+        outputs, pull_back = jax.vjp(apply, *primals)
+        zero = [np.zeros(np.shape(y), y.dtype) for y in outputs]
+        try:
+            transpose = jax.linear_transpose(lambda *w: pull_back(list(w)), *zero)
+            return outputs, jax.vmap(lambda *t: list(transpose(t)))(*tangents)
+        except Exception:  # noqa: BLE001  each primitive that is not linear refuses in its own way
+            return outputs, None

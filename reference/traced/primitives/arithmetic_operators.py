@@ -1,0 +1,294 @@
+"""Arithmetic of two numbers, entry by entry, and the parts of complex numbers.
+
+A bound is the same as for functions of one number, with the slopes in each operand.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from reference.arithmetics.increments import Increment, aligned, constant, directions, is_constant, linear
+from reference.arithmetics.roundoff import ELEMENTARY
+from reference.traced.bounded_run import (
+    CHANGE_ROUNDINGS,
+    CHANGE_UNIT,
+    Parts,
+    is_undecided,
+    lost_in_sum,
+    parts,
+    times,
+)
+from reference.traced.primitive import EXACT, Choice, Primitive, Rounding, Rule, with_aliases
+
+
+def of_one_rank(rule: Rule) -> Rule:
+    """A rule for operands of one rank: JAX lets a number meet an array."""
+
+    def aligned_rule(run: Any, equation: Any, *operands: Increment) -> Increment:
+        if directions(*operands):
+            rank = max(np.ndim(x.value) for x in operands)
+            operands = tuple(aligned(x, rank) for x in operands)
+        return rule(run, equation, *operands)
+
+    return aligned_rule
+
+
+def on_parts(bound: Callable[..., Increment]) -> Rule:
+    """A bound for operands of one rank, given as `Parts`."""
+
+    def aligned_bound(run: Any, equation: Any, *operands: Increment) -> Increment:
+        rank = max(np.ndim(x.value) for x in operands)
+        return bound(run, equation, *[parts(x, run.count, rank) for x in operands])
+
+    return aligned_bound
+
+
+# -- sums -------------------------------------------------------------------------------------------------------------
+
+
+def _sum_primitive(name: str, sign: float) -> Primitive:
+    def rule(run: Any, equation: Any, x: Increment, y: Increment) -> Increment:
+        value = x.value + y.value if sign > 0 else x.value - y.value
+        count = directions(x, y)
+        if not count:
+            return constant(value)
+        change = x.change if is_constant(y) else x.change + sign * y.change
+        shape = (count, *np.shape(value))  # a single number may meet an array
+        return Increment(value, change if change.shape == shape else np.broadcast_to(change, shape))
+
+    def bound(run: Any, equation: Any, x: Parts, y: Parts) -> Increment:
+        value = x.value + sign * y.value
+        inherited, size = x.error + y.error, np.abs(value)
+        # sums of whole numbers and halves round nothing, and what compares them must stay decided
+        if not np.any(inherited) and run.is_exact_sum(equation, x.value, sign * y.value):
+            size = 0.0
+        if not run.count:
+            return run.rounded(equation, value, inherited, size)
+        change = x.change + sign * y.change
+        error = x.change_error + y.change_error + CHANGE_UNIT * np.abs(change)
+        return run.rounded(equation, value, inherited, size, change, error)
+
+    def is_inexact(x: Any, y: Any) -> Any:
+        """1e20 + 4 has as few bits as 1e20, and is rounded."""
+        lost = lost_in_sum(x, sign * y)
+        return np.isfinite(lost) & (lost != 0.0)
+
+    return Primitive(name, of_one_rank(rule), on_parts(bound), Rounding(is_inexact=is_inexact))
+
+
+# -- products and quotients -------------------------------------------------------------------------------------------
+
+
+def _multiply(run: Any, equation: Any, x: Increment, y: Increment) -> Increment:
+    value = x.value * y.value
+    if is_constant(x) or is_constant(y):
+        change = x.value * y.change if is_constant(x) else x.change * y.value
+        return Increment(value, 0.0 if is_constant(x) and is_constant(y) else change)
+    return Increment(value, x.value * y.change + x.change * y.after)
+
+
+def _bound_of_product(run: Any, equation: Any, x: Parts, y: Parts) -> Increment:
+    value = x.value * y.value
+    size_x, size_y = np.abs(x.value), np.abs(y.value) + y.error
+    inherited, size = size_x * y.error + x.error * size_y, np.abs(value)
+    if not np.any(inherited) and run.is_exact_product(equation, x.value, y.value):
+        size = 0.0
+    if not run.count:
+        return run.rounded(equation, value, inherited, size)
+    # x dy + dx y: each factor of both terms has an error, and each term a rounding
+    dx, dy = np.abs(x.change), np.abs(y.change)
+    change = x.value * y.change + x.change * y.value
+    error = (
+        (size_x + x.error) * y.change_error + x.error * dy + x.change_error * size_y + dx * y.error
+        + 2.0 * CHANGE_UNIT * (size_x * dy + dx * size_y)
+    )  # fmt: skip
+    return run.rounded(equation, value, inherited, size, change, error)
+
+
+def _divide(run: Any, equation: Any, x: Increment, y: Increment) -> Increment:
+    if np.asarray(x.value).dtype.kind in "iu":
+        return constant(_truncated(x.value, y.value))
+    quotient = x.value / y.value
+    if is_constant(x) and is_constant(y):
+        return constant(quotient)
+    return Increment(quotient, (x.change - quotient * y.change) / (y.value + y.change))
+
+
+def _truncated(x: Any, y: Any) -> Any:
+    """Integer division that rounds to zero; by zero it is -1, as XLA has it."""
+    safe = np.where(y == 0, 1, y)
+    quotient = np.abs(x) // np.abs(safe) * np.sign(x) * np.sign(safe)
+    return np.where(y == 0, -1, quotient).astype(np.asarray(x).dtype)
+
+
+def _bound_of_quotient(run: Any, equation: Any, x: Parts, y: Parts) -> Increment:
+    value = x.value / y.value
+    nearest = np.maximum(np.abs(y.value) - y.error, 0.0)
+    inherited = times(1.0 / nearest, x.error + np.abs(value) * y.error)
+    size = 2.0 * np.abs(value)  # XLA may take the product with a reciprocal
+    if not run.count:
+        return run.rounded(equation, value, inherited, size)
+    # (dx - q dy)/y: the numerator may cancel, so that the sizes of its terms count
+    change = (x.change - value * y.change) / y.value
+    terms = np.abs(x.change) + np.abs(value * y.change)
+    error = (
+        x.change_error + (np.abs(value) + inherited) * y.change_error + inherited * np.abs(y.change)
+        + 4.0 * CHANGE_UNIT * terms + np.abs(change) * y.error
+    ) / nearest  # fmt: skip
+    return run.rounded(equation, value, inherited, size, change, error)
+
+
+def _is_inexact_quotient(x: Any, y: Any) -> Any:
+    """XLA may multiply by a reciprocal, which is exact for powers of two alone: 3/3 is only nearly 1."""
+    return (np.abs(np.frexp(y)[0]) != 0.5) & np.isfinite(y)
+
+
+def _remainder(run: Any, equation: Any, x: Increment, y: Increment) -> Increment:
+    if np.asarray(x.value).dtype.kind in "iu":
+        return constant(np.where(y.value == 0, x.value, np.fmod(x.value, np.where(y.value == 0, 1, y.value))))
+    value = np.fmod(x.value, y.value)
+    if is_constant(x) and is_constant(y):
+        return constant(value)
+    turns = np.round((x.value - value) / y.value)
+    moved = x.change - turns * y.change
+    at_jump = (value == 0.0) & (x.value != 0.0) & (moved != 0.0)
+    if np.any(at_jump):
+        run.note("unresolved", "a remainder is at one of its jumps")
+    return Increment(value, np.where(at_jump, np.nan, moved))
+
+
+def _bound_of_remainder(run: Any, equation: Any, x: Parts, y: Parts) -> Increment:
+    """x - n y with a whole number n of turns, which itself rounds nothing; infinite where n may be another."""
+    value = np.fmod(x.value, y.value)
+    turns = np.round((x.value - value) / y.value)
+    error = x.error + np.abs(turns) * y.error
+    # how far x - n y is from the ends where n changes
+    room = np.minimum(np.abs(value), np.abs(y.value) - np.abs(value))
+    error = np.where((error > 0.0) & ~(room > 2.0 * (error + y.error)), np.inf, error)
+    if not run.count:
+        return run.rounded(equation, value, error, 0.0)
+    change = x.change - turns * y.change
+    change_error = x.change_error + np.abs(turns) * y.change_error
+    change_error = change_error + 2.0 * CHANGE_UNIT * (np.abs(x.change) + np.abs(turns * y.change))
+    change_error = np.where(np.isfinite(error) | (y.change == 0.0), change_error, np.inf)
+    return run.rounded(equation, value, error, 0.0, change, change_error)
+
+
+# -- powers and angles ------------------------------------------------------------------------------------------------
+
+
+def _pow(run: Any, equation: Any, x: Increment, y: Increment) -> Increment:
+    power = np.power(x.value, y.value)
+    if is_constant(x) and is_constant(y):
+        return constant(power)
+    change: Any = 0.0
+    if not is_constant(x):
+        zero = x.value == 0.0
+        safe = np.where(zero, 1.0, x.value)
+        # at zero the slope p x^(p-1) may be infinite or 0 · ∞: take the finite increment
+        growth = np.where(zero, np.power(x.after, y.value) - power, y.value * np.power(safe, y.value - 1.0) * x.change)
+        change = change + np.where(y.value == 0.0, 0.0, growth)
+    if not is_constant(y):
+        # 0^p stays 0 for any p > 0, whatever log 0 is
+        nothing = (x.value == 0.0) & (np.real(y.value) > 0.0)
+        log = np.log(np.where(nothing, 1.0, x.value))
+        change = change + np.where(nothing, 0.0, power * log * y.change)
+    return Increment(power, change)
+
+
+def _bound_of_power(run: Any, equation: Any, x: Parts, y: Parts) -> Increment:
+    """x^y of positive x: XLA takes exp(y log x), which rounds the exponent."""
+    value = np.power(x.value, y.value)
+    low, high = np.maximum(x.value - x.error, 0.0), x.value + x.error
+    logs = np.maximum(np.abs(np.log(low)), np.abs(np.log(high)))
+    p, p_error = y.value, y.error
+
+    def largest(exponent: Any, error: Any) -> Any:
+        ends = [np.power(base, e) for base in (low, high) for e in (exponent - error, exponent + error)]
+        return np.max(ends, axis=0)
+
+    # x^p is monotone in x and in p: the largest value is at a corner
+    power, lower = largest(p, p_error), largest(p - 1.0, p_error)
+    size_p = np.abs(p) + p_error
+    inherited = times(size_p * lower, x.error) + times(logs * power, p_error)
+    exponent = np.abs(p * np.log(np.abs(x.value)))
+    size = ELEMENTARY * (1.0 + np.abs(p) + np.where(np.isfinite(exponent), exponent, 0.0)) * np.abs(value)
+    if not run.count:
+        return run.rounded(equation, value, inherited, size)
+    change = _pow(run, equation, Increment(x.value, x.change), Increment(p, y.change)).change
+    dx, dy = np.abs(x.change) + x.change_error, np.abs(y.change) + y.change_error
+    of_x, of_y, of_both = size_p * lower, logs * power, (size_p * logs + 1.0) * lower  # the last bounds |∂²/∂x∂y|
+    bend_x, bend_y = size_p * (size_p + 1.0) * largest(p - 2.0, p_error), logs * logs * power
+    error = (
+        times(of_x, x.change_error) + times(of_y, y.change_error)
+        + times(bend_x * dx + of_both * dy, x.error) + times(of_both * dx + bend_y * dy, p_error)
+        + 2.0 * CHANGE_ROUNDINGS * CHANGE_UNIT * (times(of_x, np.abs(x.change)) + times(of_y, np.abs(y.change)))
+    )  # fmt: skip
+    return run.rounded(equation, value, inherited, size, change, error)
+
+
+def _atan2(run: Any, equation: Any, y: Increment, x: Increment) -> Increment:
+    if np.iscomplexobj(y.value):
+        size = np.sqrt(x.value * x.value + y.value * y.value)
+        value = -1j * np.log((x.value + 1j * y.value) / size)
+    else:
+        size, value = np.hypot(x.value, y.value), np.arctan2(y.value, x.value)
+    if is_constant(x) and is_constant(y):
+        return constant(value)
+    return Increment(value, (x.value / size * y.change - y.value / size * x.change) / size)
+
+
+def _bound_of_atan2(run: Any, equation: Any, y: Parts, x: Parts) -> Increment:
+    value = np.arctan2(y.value, x.value)
+    # |∇ atan2| = 1/r, the largest where r is the smallest
+    low = [np.maximum(np.abs(part.value) - part.error, 0.0) for part in (x, y)]
+    near, errors = np.hypot(*low), x.error + y.error
+    # where y may change its sign at negative x, the angle may jump by 2π
+    across_cut = is_undecided(y.value, y.error) & ~(x.value > x.error)
+    inherited = np.where(across_cut, np.inf, times(1.0 / near, errors))
+    size = ELEMENTARY * np.abs(value)
+    if not run.count:
+        return run.rounded(equation, value, inherited, size)
+    change = _atan2(run, equation, Increment(y.value, y.change), Increment(x.value, x.change)).change
+    sizes = np.abs(x.change) + np.abs(y.change)
+    error = (
+        (x.change_error + y.change_error) / near + times(1.0 / near**2, errors) * sizes
+        + CHANGE_ROUNDINGS * CHANGE_UNIT * sizes / near
+    )  # fmt: skip
+    return run.rounded(equation, value, inherited, size, change, error)
+
+
+# -- complex numbers --------------------------------------------------------------------------------------------------
+
+
+def _complex(run: Any, equation: Any, real: Increment, imaginary: Increment) -> Increment:
+    value, count = real.value + 1j * imaginary.value, directions(real, imaginary)
+    change = real.change + 1j * imaginary.change  # zero for a constant, which may be a single number
+    return Increment(value, np.broadcast_to(change, (count, *np.shape(value))) if count else 0.0)
+
+
+def _part(name: str, part: Callable[[Any], Any]) -> Primitive:
+    return Primitive(name, lambda run, equation, z: linear(lambda lead, a: part(a), z), rounding=EXACT)
+
+
+CALL = Rounding(float(ELEMENTARY))
+
+PRIMITIVES: tuple[Primitive, ...] = (
+    *with_aliases(_sum_primitive("add", 1.0), "add_any"),
+    _sum_primitive("sub", -1.0),
+    Primitive("mul", of_one_rank(_multiply), on_parts(_bound_of_product)),
+    Primitive(
+        "div", of_one_rank(_divide), on_parts(_bound_of_quotient), Rounding(is_inexact=_is_inexact_quotient)
+    ),
+    Primitive(
+        "rem", of_one_rank(_remainder), on_parts(_bound_of_remainder), EXACT,
+        Choice(lambda equation, numbers: np.trunc(numbers[0] / numbers[1])),
+    ),
+    Primitive("pow", of_one_rank(_pow), on_parts(_bound_of_power), CALL),
+    Primitive("atan2", of_one_rank(_atan2), on_parts(_bound_of_atan2), CALL),
+    Primitive("complex", of_one_rank(_complex), rounding=EXACT),
+    _part("real", np.real),
+    _part("imag", np.imag),
+    _part("conj", lambda z: np.conj(z).astype(complex)),
+)  # fmt: skip

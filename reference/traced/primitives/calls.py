@@ -1,0 +1,126 @@
+"""Calls of programs, and functions with a derivative rule of their own.
+
+Such a rule is not trusted: the function's primal runs. Where the primal iterates until it converges, its steps say
+nothing of the derivative of what it converges to, and the call is differenced as a whole.
+"""
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from reference.arithmetics.increments import Increment, constant, directions, is_constant, unknown_where
+from reference.traced.bounded_run import Unbounded
+from reference.traced.equations import Equation, bind, iterates, reads_bits
+from reference.traced.primitive import EXACT, Primitive
+from reference.traced.primitive_differences import by_its_rule, differenced, values_of
+from reference.traced.program_replay import Applied, Inlined, replayed_with_primals, widely, widened
+from reference.traced.rule_origins import function_of, is_jax
+
+# -- plain calls ------------------------------------------------------------------------------------------------------
+
+
+def _call(run: Any, equation: Equation, *operands: Increment) -> list[Increment]:
+    return run(equation.primal, *operands)
+
+
+def _replay_call(equation: Equation, operands: list[Any], run: Any, inlined: Inlined) -> list[Any]:
+    return run(equation.primal, *operands)
+
+
+# -- functions with a rule --------------------------------------------------------------------------------------------
+
+
+def _custom_call(run: Any, equation: Equation, *operands: Increment) -> list[Increment]:
+    place, program = function_of(equation), equation.primal
+    if run.trusted(equation):
+        run.note("taken as they are", place.name)
+        return by_its_rule(run, equation, *operands)
+    if place.name == "_frexp" and is_jax(place):
+        return _mantissa_and_exponent(run, equation, *operands)
+    if directions(*operands) and (iterates(program) or reads_bits(program)):
+        return differenced(run, equation, *operands)
+    if run.rounding is None and iterates(program) and widely(equation):  # compiled, since NumPy's loops are slow
+        return [constant(y) for y in values_of(equation, [x.value for x in operands])]
+    return run(program, *operands)
+
+
+def _bound_of_custom_call(run: Any, equation: Equation, *operands: Increment) -> list[Increment]:
+    if run.trusted(equation) or iterates(equation.primal):
+        raise Unbounded(f"{equation.name} is taken as a whole")
+    return run(equation.primal, *operands)
+
+
+def _replay_custom_call(equation: Equation, operands: list[Any], run: Any, inlined: Inlined) -> list[Any]:
+    return run(equation.primal, *operands) if inlined(equation) else bind(equation, operands)
+
+
+def _widen_custom_call(equation: Equation) -> Applied | None:
+    return None if reads_bits(equation.primal) else replayed_with_primals(widened(equation.primal))
+
+
+def _mantissa_and_exponent(run: Any, equation: Equation, x: Increment) -> list[Increment]:
+    """x = m 2ᵉ with m in [1/2, 1), which jumps at powers of two: JAX takes both from bits, which are others here."""
+    m, e = np.frexp(x.value)
+    exponent = constant(e.astype(equation.dtypes[1]))
+    if is_constant(x):
+        return [constant(m), exponent]
+    at_jump = (m == 0.0) | ((np.abs(m) == 0.5) & (m * x.change < 0.0))
+    if np.any(at_jump):
+        run.note("unresolved", "the mantissa of a power of two jumps")
+    return [Increment(m, unknown_where(at_jump, np.ldexp(x.change, -e))), exponent]
+
+
+# -- calls that JAX runs ----------------------------------------------------------------------------------------------
+
+
+def _as_jax_has_it(run: Any, equation: Equation, *operands: Increment) -> list[Increment]:
+    """Samples that are accepted or refused have an implicit derivative, which their values along a path do not show."""
+    run.note("taken as they are", equation.name)
+    return by_its_rule(run, equation, *operands)
+
+
+def _widen_shard_map(equation: Equation) -> Applied | None:
+    """The program within a shard_map, in float64 on the same shards."""
+    (program,), how = equation.programs, equation.params
+    if reads_bits(program):
+        return None
+    apply = replayed_with_primals(widened(program))
+    axes = how.get("newly_manual_axes", how.get("manual_axes"))  # as JAX calls them now, and before
+    kept = {key: how[key] for key in ("mesh", "in_specs", "check_vma")}
+
+    def sharded(*operands: Any) -> list[Any]:
+        return jax.shard_map(apply, axis_names=axes, out_specs=list(how["out_specs"]), **kept)(*operands)
+
+    return sharded
+
+
+CALLS = (
+    "jit",
+    "pjit",
+    "closed_call",
+    "core_call",
+    "call",
+    "remat",
+    "remat2",
+    "checkpoint",
+    "core_closed_call",
+    "composite",
+)
+"""Primitives that do nothing but run a program, by all releases of JAX."""
+
+CUSTOM_RULES = {"custom_jvp_call": "jvp_jaxpr_fun", "custom_vjp_call": "bwd", "custom_vjp_call_jaxpr": "bwd"}
+"""Calls with a derivative rule of their own, and the parameter that holds the rule."""
+
+PRIMITIVES: tuple[Primitive, ...] = (
+    *(Primitive(n, _call, _call, EXACT, is_call=True, takes_keys=True, replay=_replay_call) for n in CALLS),
+    *(
+        Primitive(
+            name, _custom_call, _bound_of_custom_call, EXACT, rule_parameter=parameter, takes_keys=True,
+            replay=_replay_custom_call, widen=_widen_custom_call,
+        )
+        for name, parameter in CUSTOM_RULES.items()
+    ),
+    Primitive("random_gamma", _as_jax_has_it, rounding=EXACT, takes_keys=True),
+    Primitive("shard_map", widen=_widen_shard_map),
+)  # fmt: skip

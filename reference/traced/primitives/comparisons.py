@@ -1,0 +1,312 @@
+"""Primitives that compare, take the larger of two, combine truth values, choose between cases, and change the type.
+
+Where numbers are equal, their changes decide what the comparison is after the step, and the run notes a tie: on the
+other side of the point it may be another. A branch that changes at the point itself is a kink where both cases have the
+same value there; otherwise the changes are unresolved.
+"""
+
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from reference.arithmetics.increments import (
+    Increment,
+    constant,
+    directions,
+    full_change,
+    is_constant,
+    linear,
+    unknown_where,
+)
+from reference.traced.bounded_run import Parts, Unbounded, may_differ, of_value, packed, parts
+from reference.traced.equations import bind, is_floating, kind, lifted
+from reference.traced.interpreter import value_by
+from reference.traced.primitive import EXACT, Choice, Primitive, Rule, with_aliases
+from reference.traced.primitives.arithmetic_operators import of_one_rank, on_parts
+
+# -- comparisons and truth values -------------------------------------------------------------------------------------
+
+
+def _comparison(name: str, ufunc: np.ufunc) -> Primitive:
+    def rule(run: Any, equation: Any, x: Increment, y: Increment) -> Increment:
+        value = ufunc(x.value, y.value)
+        if not directions(x, y):
+            return constant(value)
+        equal = np.asarray(x.value == y.value)
+        if not equal.any():
+            return constant(value)
+        run.note_ties(equal & (np.asarray(x.change) != y.change))
+        return truth(value, equal & (ufunc(x.change, y.change) != value))
+
+    def bound(run: Any, equation: Any, x: Increment, y: Increment) -> Increment:
+        if equation.inputs[0] == equation.inputs[1]:  # isnan(x) is x != x: the value alone decides
+            return constant(ufunc(x.value, y.value))
+        return bound_of_parts(run, equation, x, y)
+
+    bound_of_parts = on_parts(
+        lambda run, equation, x, y: of_value(ufunc(x.value, y.value), may_differ(x, y), run.count)
+    )
+    aligned = of_one_rank(rule)
+    choice = Choice(lambda equation, numbers: value_by(aligned, equation, numbers), compares_pair=True)
+    return Primitive(name, aligned, bound, EXACT, choice, is_comparison=True)
+
+
+def truth(value: Any, flips: Any) -> Increment:
+    """Truth values with what flips; a constant where nothing does."""
+    return Increment(value, flips) if np.any(flips) else constant(value)
+
+
+def _connective(name: str, ufunc: np.ufunc) -> Primitive:
+    def rule(run: Any, equation: Any, *operands: Increment) -> Increment:
+        value = ufunc(*[x.value for x in operands])
+        if all(map(is_constant, operands)):
+            return constant(value)
+        after = ufunc(*[x.value if is_constant(x) else np.asarray(x.value) ^ x.change for x in operands])
+        return truth(value, after != value)
+
+    def bound(run: Any, equation: Any, *operands: Increment) -> Increment:
+        value = ufunc(*[x.value for x in operands])
+        if all(map(is_constant, operands)):
+            return constant(value)
+        cases = product(*[(x.value, x.value ^ parts(x, run.count).error.astype(bool)) for x in operands])
+        return of_value(value, np.any([ufunc(*case) != value for case in cases], axis=0), run.count)
+
+    return Primitive(name, of_one_rank(rule), bound, EXACT)
+
+
+def _shift_left(run: Any, equation: Any, x: Increment, y: Increment) -> Increment:
+    return constant(np.asarray(np.left_shift(x.value, y.value)))
+
+
+# -- the larger of two ------------------------------------------------------------------------------------------------
+
+
+def exceeds(x: Increment, y: Increment) -> Any:
+    """Where x is larger than y just after the step; complex numbers by their real parts first, as in JAX."""
+    pairs = [(x.value, y.value), (x.change, y.change)]
+    if np.iscomplexobj(x.value):
+        pairs = [(part(a), part(b)) for part in (np.real, np.imag) for a, b in pairs]
+    larger, equal = False, True
+    for a, b in pairs:
+        larger, equal = larger | (equal & (a > b)), equal & (a == b)
+    return larger
+
+
+def extreme(run: Any, x: Increment, y: Increment, *, larger: bool) -> Increment:
+    """The larger or smaller of two numbers, with the change of the one that is so just after the step."""
+    value = np.maximum(x.value, y.value) if larger else np.minimum(x.value, y.value)
+    if is_constant(x) and is_constant(y):
+        return constant(value)
+    x_wins = exceeds(x, y) if larger else exceeds(y, x)
+    run.note_ties((np.real(x.value) == np.real(y.value)) & (np.asarray(x.change) != y.change))
+    change = np.where(x_wins, x.change, y.change)
+    if np.iscomplexobj(value):
+        jumps = np.where(x_wins, x.value, y.value) != value
+        if np.any(jumps):
+            run.note("unresolved", "the larger of two complex numbers of equal real parts jumps")
+            change = unknown_where(jumps, change)
+    return Increment(value, change)
+
+
+def _extreme_rule(*, larger: bool) -> Rule:
+    fold = np.maximum if larger else np.minimum
+
+    def rule(run: Any, equation: Any, x: Increment, y: Increment) -> Increment:
+        if np.asarray(x.value).dtype.kind in "iu" and directions(x, y):  # an index, which changes by whole numbers
+            value = fold(x.value, y.value)
+            return Increment(value, (fold(x.value + x.change, y.value + y.change) - value).astype(value.dtype))
+        found, count = extreme(run, x, y, larger=larger), directions(x, y)
+        if not count or not is_floating(found.value):
+            return constant(found.value)
+        return Increment(found.value, np.broadcast_to(found.change, (count, *np.shape(found.value))))
+
+    return of_one_rank(rule)
+
+
+def _extreme_bound(*, larger: bool) -> Rule:
+    def bound(run: Any, equation: Any, x: Parts, y: Parts) -> Increment:
+        wins = x.value > y.value if larger else x.value < y.value
+        value = np.maximum(x.value, y.value) if larger else np.minimum(x.value, y.value)
+        undecided = may_differ(x, y)
+        # |max(x, y) - max(x', y')| ≤ max(|x - x'|, |y - y'|)
+        error = np.where(undecided, np.maximum(x.error, y.error), np.where(wins, x.error, y.error))
+        if not run.count:
+            return of_value(value, error, 0)
+        return _chosen(value, error, np.where(wins, 0, 1), [x, y], undecided)
+
+    return on_parts(bound)
+
+
+def _chosen(value: Any, error: Any, index: Any, cases: list[Parts], undecided: Any) -> Increment:
+    """One of several cases by its number; where that is undecided, its change is as good as any other's."""
+    change, change_error = cases[0].change, cases[0].change_error
+    for i, case in enumerate(cases[1:], 1):
+        change = np.where(index == i, case.change, change)
+        change_error = np.where(index == i, case.change_error, change_error)
+    if np.any(undecided):
+        others = np.max([np.abs(case.change - change) + case.change_error for case in cases], axis=0)
+        change_error = np.where(undecided, np.maximum(change_error, others), change_error)
+    return packed(value, error, change, change_error)
+
+
+MAXIMUM, MINIMUM = (_extreme_rule(larger=larger) for larger in (True, False))
+MAXIMUM_BOUND, MINIMUM_BOUND = (_extreme_bound(larger=larger) for larger in (True, False))
+
+
+def _clamp(run: Any, equation: Any, low: Increment, x: Increment, high: Increment) -> Increment:
+    return MINIMUM(run, equation, MAXIMUM(run, equation, low, x), high)
+
+
+def _bound_of_clamp(run: Any, equation: Any, low: Increment, x: Increment, high: Increment) -> Increment:
+    return MINIMUM_BOUND(run, equation, MAXIMUM_BOUND(run, equation, low, x), high)
+
+
+def _find_clamped(equation: Any, numbers: Any) -> np.ndarray:
+    low, x, high = numbers
+    return np.greater(x, high).astype(int) - np.less(x, low)
+
+
+# -- choices between cases --------------------------------------------------------------------------------------------
+
+
+def _select(run: Any, equation: Any, which: Increment, *cases: Increment) -> Increment:
+    index = np.asarray(which.value)
+    value = _selected(index, [case.value for case in cases])
+    count = directions(which, *cases)
+    if not count:
+        return constant(value)
+    changes = [full_change(case, count) for case in cases]
+    change = np.zeros((count, *np.shape(value)), changes[0].dtype)
+    for i, case in enumerate(changes):
+        change = np.where(index == i, case, change)
+    if is_constant(which):
+        return Increment(value, change)
+    after = index ^ which.change if index.dtype == bool else index + which.change
+    # directions along which another case is chosen after the step take its change
+    for i, case in enumerate(cases):
+        flips_here = (after == i) & (index != i)
+        same = np.asarray(case.value) == value  # the branches meet, as at a kink
+        if not is_floating(value):
+            change = np.where(flips_here, case.value != value, change) if value.dtype == bool else change
+            continue
+        if np.any(flips_here & ~same):
+            run.note("unresolved", "a branch changes at this point, where the value jumps or slopes have no limit")
+        change = np.where(flips_here, unknown_where(~same, changes[i]), change)
+    return Increment(value, change)
+
+
+def _selected(index: Any, cases: list[Any]) -> Any:
+    value = cases[0]
+    for i, case in enumerate(cases[1:], 1):
+        value = np.where(index == i, case, value)
+    return value
+
+
+def _bound_of_select(run: Any, equation: Any, which: Increment, *cases: Increment) -> Increment:
+    index = np.asarray(which.value)
+    value = _selected(index, [case.value for case in cases])
+    if all(map(is_constant, (which, *cases))):
+        return constant(value)
+    flips = parts(which, run.count).error.astype(bool)
+    if kind(equation.dtypes[0]) != "f":
+        return _bound_of_exact_select(run, flips, value, cases)
+    index, all_parts = index.astype(int), [parts(case, run.count) for case in cases]
+    error = np.select([index == i for i in range(len(cases))], [p.error for p in all_parts])
+    flips = np.broadcast_to(flips, value.shape)
+    if flips.any():
+        either = np.max([np.abs(p.value - value) + p.error for p in all_parts], axis=0)
+        error = np.where(flips, either, error)
+    if not run.count:
+        return of_value(value, error, 0)
+    return _chosen(value, error, index, all_parts, flips)
+
+
+def _bound_of_exact_select(run: Any, flips: Any, value: Any, cases: tuple[Increment, ...]) -> Increment:
+    """A choice among truth values. Whole numbers are exact: there is no bound on one that may be another."""
+    differ = np.any([np.asarray(case.value) != value for case in cases], axis=0) & flips
+    differ = differ | np.any([parts(case, run.count).error.astype(bool) for case in cases], axis=0)
+    if np.any(differ) and value.dtype != bool:
+        raise Unbounded("a whole number that depends on a comparison which rounding may turn")
+    return of_value(value, differ, run.count)
+
+
+# -- types ------------------------------------------------------------------------------------------------------------
+
+
+def _convert(run: Any, equation: Any, x: Increment) -> Increment:
+    """Another type: what rounds to fewer bits keeps its value, and what is cut off has no change."""
+    new, value = kind(equation.params["new_dtype"]), np.asarray(x.value)
+    if new == "c" and value.dtype.kind != "c":
+        return Increment(value.astype(complex), 0.0 if is_constant(x) else x.change.astype(complex))
+    if new == "f" and value.dtype.kind == "c":
+        return linear(lambda lead, z: z.real, x)
+    if new in "fc" and value.dtype.kind in "fc":
+        return x
+    if new in "fc":
+        if not is_constant(x):
+            run.note("unresolved", "a truth value that turns at this point is used as a number")
+        return Increment(value.astype(float), 0.0 if is_constant(x) else np.where(x.change, np.nan, 0.0))
+    with np.errstate(all="ignore"):
+        return _converted_to_exact(value, x, equation.params["new_dtype"])
+
+
+def _converted_to_exact(value: np.ndarray, x: Increment, dtype: Any) -> Increment:
+    """Whole numbers or truth values."""
+    new = value.astype(dtype)
+    if value.dtype.kind not in "biu" or is_constant(x):
+        return constant(new)
+    after = (value ^ x.change if value.dtype == bool else value + x.change).astype(dtype)
+    return Increment(new, after ^ new if kind(dtype) == "b" else after - new)
+
+
+def _bound_of_convert(run: Any, equation: Any, x: Increment) -> Increment:
+    old, new = kind(equation.input_dtypes[0]), kind(equation.params["new_dtype"])
+    plain, own = _convert(run, equation, constant(x.value)), parts(x, run.count)
+    if new == "f" and old == "f":
+        if run.unit(equation.dtypes[0]) <= run.unit(equation.input_dtypes[0]):
+            return x
+        return run.rounded(equation, x.value, own.error, np.abs(x.value), own.change, own.change_error)
+    if new == "f":
+        exact = run.fits(equation, plain.value)
+        return run.rounded(equation, plain.value, own.error.astype(float), np.where(exact, 0.0, np.abs(plain.value)))
+    if old == "f":
+        jumps = np.trunc(own.value - 2.0 * own.error) != np.trunc(own.value + 2.0 * own.error)
+        if np.any(jumps if new == "i" else own.error):
+            raise Unbounded("a number is cast to another kind where rounding decides")
+    elif np.any(own.error):
+        if new != "b":
+            raise Unbounded("a whole number that depends on a comparison which rounding may turn")
+        return x
+    return plain
+
+
+def _bits(run: Any, equation: Any, x: Increment) -> Increment:
+    """A number's bits, in its own type. As numbers they jump everywhere, and JAX takes them for constant, too."""
+    return constant(lifted(bind(equation, [np.asarray(x.value).astype(equation.input_dtypes[0])])[0]))
+
+
+GREATER = Choice(lambda equation, numbers: np.greater(*numbers), is_continuous=True, compares_pair=True)
+
+PRIMITIVES: tuple[Primitive, ...] = (
+    _comparison("ne", np.not_equal),
+    _comparison("gt", np.greater),
+    _comparison("ge", np.greater_equal),
+    *with_aliases(_comparison("eq", np.equal), "eq_to"),
+    *with_aliases(_comparison("lt", np.less), "lt_to"),
+    *with_aliases(_comparison("le", np.less_equal), "le_to"),
+    _connective("and", np.bitwise_and),
+    _connective("or", np.bitwise_or),
+    _connective("xor", np.bitwise_xor),
+    _connective("not", np.invert),
+    Primitive("shift_left", _shift_left),
+    Primitive("max", MAXIMUM, MAXIMUM_BOUND, EXACT, GREATER),
+    Primitive("min", MINIMUM, MINIMUM_BOUND, EXACT, GREATER),
+    Primitive("clamp", of_one_rank(_clamp), _bound_of_clamp, EXACT, Choice(_find_clamped, is_continuous=True)),
+    Primitive("select_n", _select, _bound_of_select, EXACT),
+    Primitive(
+        "convert_element_type", _convert, _bound_of_convert,
+        choice=Choice(lambda equation, numbers: value_by(_convert, equation, numbers), needs_cast=True),
+    ),
+    Primitive("bitcast_convert_type", _bits, reads_bits=True),
+)  # fmt: skip

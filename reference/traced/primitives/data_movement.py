@@ -1,0 +1,286 @@
+"""Primitives that move entries along axes, or sort them, and compute nothing: the change moves as the value does.
+
+Most are a function ``move(lead, params, *arrays)`` of arrays that have `lead` axes (the directions) before those that
+JAX knows.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from reference.arithmetics.increments import (
+    Increment,
+    constant,
+    directions,
+    full_change,
+    is_constant,
+    linear,
+    unknown_where,
+)
+from reference.traced.bounded_run import Unbounded, of_value, parts
+from reference.traced.equations import is_floating
+from reference.traced.interpreter import value_by
+from reference.traced.primitive import EXACT, Choice, Compilation, Primitive, Rule, with_aliases
+
+# -- along axes -------------------------------------------------------------------------------------------------------
+
+
+def _reshape(lead: int, params: Any, x: Any) -> Any:
+    if params.get("dimensions") is not None:  # the order in which the axes are read
+        x = np.transpose(x, (*range(lead), *(lead + axis for axis in params["dimensions"])))
+    return x.reshape(x.shape[:lead] + tuple(params["new_sizes"]))
+
+
+def _squeeze(lead: int, params: Any, x: Any) -> Any:
+    return np.squeeze(x, axis=tuple(lead + axis for axis in params["dimensions"]))
+
+
+def _expand(lead: int, params: Any, x: Any) -> Any:
+    return np.expand_dims(x, tuple(lead + axis for axis in params["dimensions"]))
+
+
+def _broadcast(lead: int, params: Any, x: Any, *shape: Any) -> Any:
+    shape, axes = params["shape"], params["broadcast_dimensions"]
+    own = [1] * len(shape)
+    for axis, length in zip(axes, x.shape[lead:]):
+        own[axis] = length
+    return np.broadcast_to(x.reshape(x.shape[:lead] + tuple(own)), x.shape[:lead] + tuple(shape))
+
+
+def _transpose(lead: int, params: Any, x: Any) -> Any:
+    return np.transpose(x, (*range(lead), *(lead + axis for axis in params["permutation"])))
+
+
+def _reverse(lead: int, params: Any, x: Any) -> Any:
+    return np.flip(x, tuple(lead + axis for axis in params["dimensions"]))
+
+
+def _slice(lead: int, params: Any, x: Any) -> Any:
+    strides = params["strides"] or [1] * (x.ndim - lead)
+    ranges = map(slice, params["start_indices"], params["limit_indices"], strides)
+    return x[(slice(None),) * lead + tuple(ranges)]
+
+
+def _concatenate(lead: int, params: Any, *arrays: Any) -> Any:
+    return np.concatenate(arrays, axis=lead + params["dimension"])
+
+
+def _stack(lead: int, params: Any, *arrays: Any) -> Any:
+    return np.stack(arrays, axis=lead + params["axis"])
+
+
+def _tile(lead: int, params: Any, x: Any) -> Any:
+    return np.tile(x, (1,) * lead + tuple(params["reps"]))
+
+
+def pad(lead: int, config: Any, x: Any, padding: Any) -> Any:
+    """Padding (low, high, between entries) of each axis; a negative width cuts off."""
+    lengths, kept, places = list(x.shape[:lead]), [slice(None)] * lead, [slice(None)] * lead
+    for length, (low, high, interior) in zip(x.shape[lead:], config):
+        step = interior + 1
+        padded = low + max(length + (length - 1) * interior, 0) + high
+        first = max(0, -(low // step))  # the first entry that is not cut off, and the one after the last
+        end = max(first, min(length, -((low - padded) // step)))
+        lengths.append(padded)
+        kept.append(slice(first, end))
+        places.append(slice(low + first * step, low + end * step, step) if end > first else slice(0))
+    filled = np.empty(lengths, x.dtype)
+    filled[...] = padding.reshape(padding.shape + (1,) * (len(lengths) - padding.ndim))
+    filled[tuple(places)] = x[tuple(kept)]
+    return filled
+
+
+def _moves(name: str, move: Callable[..., Any]) -> Primitive:
+    """A primitive that moves entries: a bound moves as a value does."""
+
+    def rule(run: Any, equation: Any, *operands: Increment) -> Increment:
+        return linear(lambda lead, *arrays: move(lead, equation.params, *arrays), *operands)
+
+    return exact_move(name, rule)
+
+
+def exact_move(name: str, rule: Rule, **fields: Any) -> Primitive:
+    """A primitive that rounds nothing, and whose rule moves bounds as well."""
+    return Primitive(name, rule, rule, EXACT, **fields)
+
+
+def _split(run: Any, equation: Any, x: Increment) -> list[Increment]:
+    ends, axis = np.cumsum(equation.params["sizes"])[:-1], equation.params["axis"]
+    values = np.split(x.value, ends, axis=axis)
+    changes = [0.0] * len(values) if is_constant(x) else np.split(x.change, ends, axis=1 + axis)
+    return list(map(Increment, values, changes))
+
+
+def _unstack(run: Any, equation: Any, x: Increment) -> list[Increment]:
+    axis = equation.params["axis"]
+    values = np.moveaxis(x.value, axis, 0)
+    changes = [0.0] * len(values) if is_constant(x) else np.moveaxis(x.change, 1 + axis, 0)
+    return list(map(Increment, values, changes))
+
+
+def _iota(run: Any, equation: Any) -> Increment:
+    shape, axis = equation.params["shape"], equation.params["dimension"]
+    own = np.arange(shape[axis]).reshape([-1 if i == axis else 1 for i in range(len(shape))])
+    dtype = np.float64 if np.dtype(equation.params["dtype"]).kind not in "iu" else equation.params["dtype"]
+    return constant(np.broadcast_to(own, shape).astype(dtype))
+
+
+def _empty(run: Any, equation: Any) -> Increment:
+    return constant(np.zeros(equation.shapes[0], equation.dtypes[0]))
+
+
+def block_of(x: Increment, index: Any) -> Increment:
+    """x[index] along the first axis that JAX knows."""
+    return Increment(x.value[index], 0.0 if is_constant(x) else x.change[:, index])
+
+
+def stacked(blocks: list[Increment], empty: Increment) -> Increment:
+    """The blocks one after another along a new first axis; `empty` where there are none."""
+    if not blocks:
+        return empty
+    count = directions(*blocks)
+    values = np.stack([np.asarray(block.value) for block in blocks])
+    return Increment(values, np.stack([full_change(block, count) for block in blocks], axis=1) if count else 0.0)
+
+
+# -- unchanged --------------------------------------------------------------------------------------------------------
+
+
+def _unchanged(run: Any, equation: Any, *operands: Increment) -> Any:
+    return operands[0] if len(operands) == 1 else list(operands)
+
+
+def _stop(run: Any, equation: Any, x: Increment) -> Increment:
+    if run.looks_through or is_constant(x):
+        return x
+    run.note("stopped")
+    return constant(x.value)
+
+
+def _bound_of_stop(run: Any, equation: Any, x: Increment) -> Increment:
+    return of_value(x.value, parts(x, run.count).error, run.count)
+
+
+# -- in order ---------------------------------------------------------------------------------------------------------
+
+
+def in_order(name: str, rule: Rule, axis_of: Callable[[Any], int]) -> Rule:
+    """The bound of what sorts or finds a place: exact where no two neighbours in order might change places."""
+
+    def bound(run: Any, equation: Any, *operands: Increment) -> Any:
+        for x in operands:
+            if is_constant(x):
+                continue
+            axis, own = axis_of(equation), parts(x, run.count)
+            order = np.argsort(own.value, axis=axis)
+            value, error = (np.take_along_axis(array, order, axis) for array in (own.value, own.error))
+            gaps, errors = np.diff(value, axis=axis), np.minimum(error.max(), 1e300)
+            if np.any((gaps <= 4.0 * errors) | np.isnan(gaps)):
+                raise Unbounded(f"{name} of numbers whose order rounding may change")
+        return rule(run, equation, *operands)
+
+    return bound
+
+
+def place_choice(rule: Rule, **fields: Any) -> Choice:
+    """The choice of a primitive whose results are entries of its operand: their places."""
+
+    def find(equation: Any, numbers: Any) -> np.ndarray:
+        chosen = value_by(rule, equation, numbers)
+        order = np.argsort(numbers[0], axis=None, kind="stable")
+        return order[np.minimum(np.searchsorted(numbers[0].ravel()[order], chosen), order.size - 1)]
+
+    return Choice(find, is_continuous=True, **fields)
+
+
+def _sort(run: Any, equation: Any, *operands: Increment) -> list[Increment]:
+    """Sorted by the first operands; of equal keys, the changes decide, as they do after the step."""
+    axis, keys = equation.params["dimension"], operands[: equation.params["num_keys"]]
+    order = _order([(key.value,) for key in keys], axis)
+    count = directions(*operands)
+    values = [np.take_along_axis(np.asarray(x.value), order, axis) for x in operands]
+    if not count:
+        return list(map(constant, values))
+    orders = np.broadcast_to(order, (count, *order.shape))
+    sorted_keys = [np.real(np.take_along_axis(np.asarray(key.value), order, axis)) for key in keys]
+    has_ties = np.all([np.diff(key, axis=axis) == 0 for key in sorted_keys], axis=0).any()
+    if has_ties and not all(map(is_constant, keys)):
+        run.note_ties(has_ties)
+        orders = _order([(np.broadcast_to(k.value, orders.shape), full_change(k, count)) for k in keys], 1 + axis)
+    return [_reordered(run, x, value, order, orders, axis) for x, value in zip(operands, values)]
+
+
+def _reordered(run: Any, x: Increment, value: Any, order: Any, orders: Any, axis: int) -> Increment:
+    """An operand whose value is sorted by one order, and its changes by one for each direction."""
+    if is_constant(x) and np.array_equal(orders[0], order) and (orders == order).all():
+        return constant(value)
+    if not is_floating(value):
+        return constant(value)
+    change = np.take_along_axis(full_change(x, len(orders)), orders, 1 + axis)
+    own = np.take_along_axis(np.broadcast_to(x.value, orders.shape), orders, 1 + axis)
+    if np.any(own != value):
+        run.note("unresolved", "an order of equal numbers decides what is computed")
+        change = unknown_where(own != value, change)
+    return Increment(value, change)
+
+
+def _order(keys: list[tuple[Any, ...]], axis: int) -> np.ndarray:
+    """The stable order by several keys, the first one first, each a value and perhaps a change that decides after it.
+
+    Complex numbers go by their real parts, and where these stay equal by their imaginary ones; NaN comes last.
+    """
+    columns: list[Any] = []
+    for key in keys:
+        columns += [part(x) for part in (np.real, np.imag) for x in key] if np.iscomplexobj(key[0]) else key
+    return np.lexsort(columns[::-1], axis=axis)
+
+
+def _axis_of_top_k(equation: Any) -> int:
+    return equation.params.get("axis", -1)
+
+
+def _top_k(run: Any, equation: Any, x: Increment) -> list[Increment]:
+    axis, k = _axis_of_top_k(equation), equation.params["k"]
+    value = np.moveaxis(np.asarray(x.value), axis, -1)
+    order = np.argsort(-value, axis=-1, kind="stable")[..., :k]
+    kept = np.moveaxis(np.take_along_axis(value, order, -1), -1, axis)
+    index = constant(np.moveaxis(order, -1, axis).astype(equation.dtypes[1]))
+    if is_constant(x):
+        return [constant(kept), index]
+    ordered = -np.sort(-value, axis=-1)
+    run.note_ties(np.diff(ordered[..., : k + 1], axis=-1) == 0)
+    change_axis = axis if axis < 0 else 1 + axis
+    change = np.moveaxis(x.change, change_axis, -1)
+    by_change = np.lexsort((-change, np.broadcast_to(-value, change.shape)), axis=-1)[..., :k]
+    return [Increment(kept, np.moveaxis(np.take_along_axis(change, by_change, -1), -1, change_axis)), index]
+
+
+PRIMITIVES: tuple[Primitive, ...] = (
+    _moves("reshape", _reshape),
+    _moves("squeeze", _squeeze),
+    _moves("expand_dims", _expand),
+    _moves("broadcast_in_dim", _broadcast),
+    _moves("transpose", _transpose),
+    _moves("rev", _reverse),
+    _moves("slice", _slice),
+    _moves("concatenate", _concatenate),
+    _moves("stack", _stack),
+    _moves("tile", _tile),
+    _moves("pad", lambda lead, params, x, padding: pad(lead, params["padding_config"], x, padding)),
+    exact_move("split", _split),
+    exact_move("unstack", _unstack),
+    exact_move("iota", _iota),
+    exact_move("empty", _empty),
+    *with_aliases(
+        exact_move("copy", _unchanged),
+        "copy_p", "device_put", "optimization_barrier", "sharding_constraint", "pvary", "name",
+    ),
+    Primitive("reduce_precision", _unchanged),
+    Primitive("stop_gradient", _stop, _bound_of_stop, EXACT),
+    Primitive(
+        "sort", _sort, in_order("sort", _sort, lambda equation: equation.params["dimension"]), EXACT,
+        place_choice(_sort), compilation=Compilation.KEPT,
+    ),
+    Primitive("top_k", _top_k, in_order("top_k", _top_k, _axis_of_top_k), EXACT, place_choice(_top_k)),
+)  # fmt: skip

@@ -1,0 +1,256 @@
+"""Primitives of one number, entry by entry.
+
+Smooth ones are made from the records of `reference.arithmetics.elementary`. The bound of y = f(x) is sup |f'| E and the
+rounding of the call; the bound of a change f'(x) dx is sup |f'| times the error of dx, and sup |f''| E |dx|. Both
+suprema are over all x within the error E.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from reference.arithmetics import elementary
+from reference.arithmetics.elementary import SERIES_ROUNDINGS, power_suprema
+from reference.arithmetics.elementary_record import Elementary, Reach
+from reference.arithmetics.increments import Increment, constant, is_constant
+from reference.arithmetics.roundoff import ELEMENTARY, LOG1P_BELOW_ZERO
+from reference.traced.bounded_run import (
+    CHANGE_ROUNDINGS,
+    CHANGE_UNIT,
+    Parts,
+    is_undecided,
+    of_value,
+    packed,
+    parts,
+    times,
+)
+from reference.traced.interpreter import value_by
+from reference.traced.primitive import EXACT, Choice, Primitive, Rounding, Rule
+
+# -- smooth functions -------------------------------------------------------------------------------------------------
+
+SLOPE_ROUNDINGS: dict[str, Callable[[Any], Any]] = {"erf": np.square, "erfc": np.square}
+"""Further roundings of a slope at x, in u: exp(-x²) rounds x²."""
+
+
+def _rule(f: Elementary) -> Rule:
+    def rule(run: Any, equation: Any, x: Increment) -> Increment:
+        y = f.value(x.value)
+        if is_constant(x):
+            return constant(y)
+        for end in f.ends:  # √x² = |x|, and arccos(1 - x²) has a kink like it
+            run.note_ties(x.value == end)
+        return Increment(y, f.change(x.value, x.change, y))
+
+    return rule
+
+
+def _bound(f: Elementary) -> Rule | None:
+    if f.suprema is None:
+        return None
+    suprema, further = f.suprema, SLOPE_ROUNDINGS.get(f.name)
+
+    def bound(run: Any, equation: Any, x: Increment) -> Increment:
+        value = f.value(x.value)
+        size = f.roundings_at(x.value) * np.abs(value)
+        if is_constant(x):
+            return run.rounded(equation, value, 0.0, size)
+        own = parts(x, run.count)
+        reach = Reach(own.value, own.error)
+        steepest = suprema.steepest(reach)
+        inherited = times(steepest, own.error)
+        if not run.count:
+            return run.rounded(equation, value, inherited, size)
+        change = f.change(x.value, own.change, value)
+        error = change_error(own, steepest, suprema.bend(reach, steepest), change)
+        if further is not None:
+            error = error + CHANGE_UNIT * further(x.value) * np.abs(change)
+        return run.rounded(equation, value, inherited, size, change, error)
+
+    return bound
+
+
+def change_error(x: Parts, steepest: Any, bend: Any, change: Any) -> Any:
+    """The error of a change f'(x) dx, from sup |f'| and sup |f''|."""
+    turned = times(bend, x.error) * (np.abs(x.change) + x.change_error)
+    return times(steepest, x.change_error) + turned + CHANGE_ROUNDINGS * CHANGE_UNIT * np.abs(change)
+
+
+def _rounding(f: Elementary) -> Rounding:
+    """Random rounding of one call, of the same size at all x.
+
+    The bound allows for every implementation; a single call is mostly as good as `ELEMENTARY`, but for series.
+    """
+    is_series = f.roundings == SERIES_ROUNDINGS
+    if f.name == "log1p":
+        size = float(LOG1P_BELOW_ZERO)
+    elif callable(f.roundings):
+        size = float(ELEMENTARY)
+    else:
+        size = f.roundings if is_series else min(f.roundings, float(ELEMENTARY))
+    return Rounding(size, sums=is_series, is_inexact=_is_inexact(f))
+
+
+def _is_inexact(f: Elementary) -> Callable[..., Any] | None:
+    """Where a value of few bits is rounded all the same: tanh(30) is not 1."""
+    if f.name == "sqrt":
+        return lambda x: np.square(np.sqrt(x)) != x
+    if f.algebraic_at is None:
+        return None
+    return lambda x: np.isfinite(x) & (x != f.algebraic_at)
+
+
+def _smooth(f: Elementary) -> Primitive:
+    return Primitive(f.name, _rule(f), _bound(f), _rounding(f))
+
+
+# -- whole powers -----------------------------------------------------------------------------------------------------
+
+
+def _integer_pow(run: Any, equation: Any, x: Increment) -> Increment:
+    exponent = equation.params["y"]
+    value = _power(x.value, exponent)
+    if is_constant(x) or exponent == 0:
+        return constant(value)
+    change = exponent * _power(x.value, exponent - 1) * x.change
+    # at zero the slope vanishes and the step itself to that power is left
+    if exponent < 0 or np.all(x.value != 0.0):
+        return Increment(value, change)
+    return Increment(value, np.where(x.value == 0.0, np.power(x.change, exponent), change))
+
+
+def _power(x: Any, exponent: int) -> Any:
+    return np.power(x, exponent) if exponent >= 0 else 1.0 / np.power(x, -exponent)
+
+
+def _bound_of_integer_pow(run: Any, equation: Any, x: Increment) -> Increment:
+    exponent, own = equation.params["y"], parts(x, run.count)
+    plain = _integer_pow(run, equation, Increment(x.value, own.change if run.count else 0.0))
+    reach, suprema = Reach(own.value, own.error), power_suprema(float(exponent))
+    steepest = suprema.steepest(reach)
+    size = (ELEMENTARY + 2.0 * abs(exponent)) * np.abs(plain.value)
+    if not run.count or is_constant(plain):
+        return run.rounded(equation, plain.value, times(steepest, own.error), size)
+    error = change_error(own, steepest, suprema.bend(reach, steepest), plain.change)
+    return run.rounded(equation, plain.value, times(steepest, own.error), size, plain.change, error)
+
+
+# -- signs and steps --------------------------------------------------------------------------------------------------
+
+
+def _negate(run: Any, equation: Any, x: Increment) -> Increment:
+    return Increment(-x.value, 0.0 if is_constant(x) else -x.change)
+
+
+def bound_of_negation(run: Any, equation: Any, x: Increment) -> Increment:
+    """The bound of -x."""
+    if is_constant(x):
+        return Increment(-x.value, 0.0)
+    own = parts(x, run.count)
+    return packed(-own.value, own.error, -own.change, own.change_error)
+
+
+def _abs(run: Any, equation: Any, x: Increment) -> Increment:
+    value = np.abs(x.value)
+    if is_constant(x):
+        return constant(value)
+    zero = x.value == 0.0
+    run.note_ties(zero & (x.change != 0.0))
+    if np.isrealobj(x.value):
+        return Increment(value, np.where(zero, np.abs(x.change), np.sign(x.value) * x.change))
+    radial = (np.conj(x.value) * x.change).real / np.where(zero, 1.0, value)
+    return Increment(value, np.where(zero, np.abs(x.change), radial))
+
+
+def _bound_of_abs(run: Any, equation: Any, x: Increment) -> Increment:
+    if is_constant(x):
+        return Increment(np.abs(x.value), 0.0)
+    own = parts(x, run.count)
+    change = np.where(own.value < 0.0, -1.0, 1.0) * own.change
+    turned = np.where(is_undecided(own.value, own.error), 2.0 * np.abs(change), 0.0)
+    return packed(np.abs(own.value), own.error, change, own.change_error + turned)
+
+
+def _sign(run: Any, equation: Any, x: Increment) -> Increment:
+    if np.isrealobj(x.value):
+        return _steps(run, x, np.sign(x.value), x.value == 0.0)
+    size = np.abs(x.value)
+    value = x.value / np.where(size == 0.0, 1.0, size)
+    if is_constant(x):
+        return constant(value)
+    # z/|z| moves by what is across z alone
+    radial = (np.conj(value) * x.change).real
+    return Increment(value, (x.change - radial * value) / size)
+
+
+def _bound_of_sign(run: Any, equation: Any, x: Increment) -> Increment:
+    own = parts(x, run.count)
+    return of_value(np.sign(x.value), np.where(is_undecided(own.value, own.error), 2.0, 0.0), run.count)
+
+
+def _steps(run: Any, x: Increment, value: Any, at_jump: Any) -> Increment:
+    """A function that is constant between its jumps."""
+    if is_constant(x) or not np.any(at_jump & (x.change != 0.0)):
+        return constant(value)
+    run.note("unresolved", "a function that jumps (sign, floor, round) is at one of its jumps")
+    return Increment(value, np.where(at_jump & (x.change != 0.0), np.nan, 0.0))
+
+
+def _to_whole(function: Callable[[Any], Any]) -> Rule:
+    return lambda run, equation, x: _steps(run, x, function(x.value), x.value == np.round(x.value))
+
+
+def _round(run: Any, equation: Any, x: Increment) -> Increment:
+    method = str(getattr(equation.params.get("rounding_method"), "name", equation.params.get("rounding_method")))
+    value = np.round(x.value) if "EVEN" in method else np.trunc(x.value + np.copysign(0.5, x.value))
+    return _steps(run, x, value, np.abs(x.value - np.trunc(x.value)) == 0.5)
+
+
+def _step_primitive(name: str, rule: Rule) -> Primitive:
+    """A function that is constant between its jumps: exact away from these, and itself what it decides."""
+
+    def bound(run: Any, equation: Any, x: Increment) -> Increment:
+        own = parts(x, run.count)
+
+        def at(value: Any) -> Any:
+            return rule(run, equation, constant(value)).value
+
+        # twice the error, since the value at hand is a computed one
+        jumps = at(own.value - 2.0 * own.error) != at(own.value + 2.0 * own.error)
+        return of_value(at(own.value), np.where(jumps, np.inf, 0.0), run.count)
+
+    return Primitive(name, rule, bound, EXACT, Choice(lambda equation, numbers: value_by(rule, equation, numbers)))
+
+
+def _is_finite(run: Any, equation: Any, x: Increment) -> Increment:
+    return constant(np.isfinite(x.value))
+
+
+def _bound_of_is_finite(run: Any, equation: Any, x: Increment) -> Increment:
+    return of_value(np.isfinite(x.value), ~np.isfinite(parts(x, run.count).error), run.count)
+
+
+SIGN = Choice(lambda equation, numbers: np.sign(numbers[0]))
+
+SERIES = Rounding(SERIES_ROUNDINGS, sums=True)
+
+PRIMITIVES: tuple[Primitive, ...] = (
+    *map(_smooth, elementary.PRIMITIVES.values()),
+    Primitive("integer_pow", _integer_pow, _bound_of_integer_pow),
+    Primitive("neg", _negate, bound_of_negation, EXACT),
+    Primitive("abs", _abs, _bound_of_abs, EXACT, Choice(SIGN.find, is_continuous=True)),
+    Primitive("sign", _sign, _bound_of_sign, EXACT, SIGN),
+    _step_primitive("floor", _to_whole(np.floor)),
+    _step_primitive("ceil", _to_whole(np.ceil)),
+    _step_primitive("round", _round),
+    Primitive("is_finite", _is_finite, _bound_of_is_finite, EXACT),
+    # without a rule
+    Primitive("polygamma", rounding=SERIES),
+    Primitive("zeta", rounding=SERIES),
+    Primitive("igamma", rounding=SERIES),
+    Primitive("igammac", rounding=SERIES),
+    Primitive("igamma_grad_a", rounding=SERIES),
+    Primitive("random_gamma_grad", rounding=SERIES),
+    Primitive("regularized_incomplete_beta", rounding=SERIES),
+)

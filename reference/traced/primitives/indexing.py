@@ -1,0 +1,205 @@
+"""Primitives that read and write entries by their indices: slices at computed places, gathers and scatters.
+
+A gather is computed as a map of indices: for each entry of the result its number in the operand, counted row by row. A
+scatter is the gather that reads it backwards.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from jax import lax
+
+from reference.arithmetics.increments import Increment, directions, full_change, is_constant, linear
+from reference.traced.equations import is_floating
+from reference.traced.primitive import ADDED_UP, EXACT, ROUNDED_ONCE, Compilation, Primitive, Rounding, with_aliases
+from reference.traced.primitives.data_movement import exact_move
+from reference.traced.primitives.elementary_functions import bound_of_negation
+from reference.traced.primitives.reductions import SUM, MakeFold, bound_of_sums, larger_of, multiply, smaller_of
+
+
+def _with_fixed_indices(rule: Callable[..., Increment], first: int) -> Callable[..., Increment]:
+    """A rule whose operands from the first on are indices: where one changes at this point, no change is known."""
+
+    def fixed(run: Any, equation: Any, *operands: Increment) -> Increment:
+        found = rule(run, equation, *operands)
+        turning = [x for x in operands[first:] if np.asarray(x.value).dtype.kind in "iu" and not is_constant(x)]
+        if not turning or not is_floating(found.value):
+            return found
+        run.note("unresolved", "an index changes at this point")
+        turns = np.any([np.any(x.change, axis=tuple(range(1, np.ndim(x.change)))) for x in turning], axis=0)
+        change = full_change(found, directions(*turning))
+        return Increment(found.value, np.where(turns.reshape(-1, *[1] * np.ndim(found.value)), np.nan, change))
+
+    return fixed
+
+
+# -- slices -----------------------------------------------------------------------------------------------------------
+
+
+def _clipped(starts: tuple[Increment, ...], shape: tuple[int, ...], sizes: tuple[int, ...]) -> tuple[slice, ...]:
+    firsts = [min(max(int(s.value), 0), length - size) for s, length, size in zip(starts, shape, sizes)]
+    return tuple(slice(first, first + size) for first, size in zip(firsts, sizes))
+
+
+def _dynamic_slice(run: Any, equation: Any, x: Increment, *starts: Increment) -> Increment:
+    block = _clipped(starts, np.shape(x.value), equation.params["slice_sizes"])
+    return linear(lambda lead, array: array[(slice(None),) * lead + block], x)
+
+
+def _dynamic_update_slice(run: Any, equation: Any, x: Increment, update: Increment, *starts: Increment) -> Increment:
+    block = _clipped(starts, np.shape(x.value), np.shape(update.value))
+
+    def put(lead: int, array: Any, part: Any) -> Any:
+        array = np.array(array)
+        array[(slice(None),) * lead + block] = part
+        return array
+
+    return linear(put, x, update)
+
+
+# -- gathers ----------------------------------------------------------------------------------------------------------
+
+
+def _gather(run: Any, equation: Any, x: Increment, indices: Increment) -> Increment:
+    params, value = equation.params, np.asarray(x.value)
+    index = gather_numbers(value.shape, indices.value, params)
+    fill = params.get("fill_value")
+    if fill is None:
+        fill = np.nan if is_floating(value) else 0
+    moved = linear(lambda lead, array: _taken(lead, array, index), x)
+    return Increment(_taken(0, value, index, fill), moved.change)
+
+
+def _taken(lead: int, x: Any, index: np.ndarray, fill: Any = 0) -> Any:
+    """Entries of x by their numbers; the number -1 takes `fill`."""
+    flat = x.reshape(*x.shape[:lead], -1)
+    if not flat.shape[-1]:
+        return np.full((*x.shape[:lead], *index.shape), fill, x.dtype)
+    entries = flat[..., np.maximum(index, 0)]
+    return np.where(index < 0, np.asarray(fill).astype(x.dtype), entries) if (index < 0).any() else entries
+
+
+def gather_numbers(shape: tuple[int, ...], indices: Any, params: Any) -> np.ndarray:
+    """For each entry of a gather its number in the operand, -1 where it lies outside."""
+    numbers, indices = params["dimension_numbers"], np.asarray(indices).astype(np.int64)
+    still = (*numbers.collapsed_slice_dims, *numbers.operand_batching_dims)
+    windows = dict(zip((d for d in range(len(shape)) if d not in still), numbers.offset_dims))
+    rank = indices.ndim - 1 + len(windows)
+    places = [axis for axis in range(rank) if axis not in numbers.offset_dims]  # of the axes that indices have
+
+    def along(axes: Sequence[int], array: np.ndarray) -> np.ndarray:
+        lengths = dict(zip(axes, array.shape))
+        return array.reshape([lengths.get(axis, 1) for axis in range(rank)])
+
+    number, inside = np.zeros((1,) * rank, np.int64), np.ones((1,) * rank, bool)
+    for d, (length, size) in enumerate(zip(shape, params["slice_sizes"])):
+        number = number * length
+        if d in numbers.start_index_map:
+            start = indices[..., numbers.start_index_map.index(d)]
+            first = np.clip(start, 0, length - size)
+            number, inside = number + along(places, first), inside & along(places, first == start)
+        if d in numbers.operand_batching_dims:
+            axis = numbers.start_indices_batching_dims[numbers.operand_batching_dims.index(d)]
+            number = number + along([places[axis]], np.arange(length))
+        if d in windows:
+            number = number + along([windows[d]], np.arange(size))
+    return np.where(inside, number, -1) if params["mode"] == lax.GatherScatterMode.FILL_OR_DROP else number
+
+
+# -- scatters ---------------------------------------------------------------------------------------------------------
+
+
+def _scatter_targets(x: Increment, indices: Increment, updates: Increment, params: Any) -> np.ndarray:
+    """For each entry of the updates, in a row, its number in the operand; -1 where it lies outside."""
+    shape, numbers = np.shape(x.value), params["dimension_numbers"]
+    batching = tuple(numbers.operand_batching_dims)
+    window = [d for d in range(len(shape)) if d not in numbers.inserted_window_dims and d not in batching]
+    sizes = [1] * len(shape)
+    for axis, dim in zip(numbers.update_window_dims, window):
+        sizes[dim] = np.shape(updates.value)[axis]
+    backwards = lax.GatherDimensionNumbers(
+        offset_dims=tuple(numbers.update_window_dims),
+        collapsed_slice_dims=tuple(numbers.inserted_window_dims),
+        start_index_map=tuple(numbers.scatter_dims_to_operand_dims),
+        operand_batching_dims=batching,
+        start_indices_batching_dims=tuple(numbers.scatter_indices_batching_dims),
+    )
+    read = {"dimension_numbers": backwards, "slice_sizes": tuple(sizes), "mode": params["mode"]}
+    return gather_numbers(shape, indices.value, read).reshape(-1)
+
+
+def _scatter(run: Any, equation: Any, x: Increment, indices: Increment, updates: Increment) -> Increment:
+    """What is written over; of two updates of one entry, the last in order of the array counts."""
+    return _written(lambda flat, at, new: flat.__setitem__((..., at), new), equation, x, indices, updates)
+
+
+def _add_at(flat: Any, numbers: Any, updates: Any) -> None:
+    np.add.at(flat, (..., numbers), updates)  # pyright: ignore[reportArgumentType]
+
+
+def _scatter_add(run: Any, equation: Any, x: Increment, indices: Increment, updates: Increment) -> Increment:
+    return _written(_add_at, equation, x, indices, updates)
+
+
+def _scatter_sub(run: Any, equation: Any, x: Increment, indices: Increment, updates: Increment) -> Increment:
+    return _scatter_add(run, equation, x, indices, linear(lambda lead, update: -update, updates))
+
+
+def _written(write: Callable[[Any, Any, Any], Any], equation: Any, x: Increment, *others: Increment) -> Increment:
+    """x with the updates written at their targets by ``write(flat copy of x, numbers, updates)``."""
+    indices, updates = others
+    target = _scatter_targets(x, indices, updates, equation.params)
+    inside = target >= 0
+
+    def put(lead: int, array: Any, update: Any) -> Any:
+        flat = np.array(array).reshape(*array.shape[:lead], -1)
+        write(flat, target[inside], update.reshape(*update.shape[:lead], -1)[..., inside])
+        return flat.reshape(array.shape)
+
+    return linear(put, x, updates)
+
+
+_bound_of_scatter_add = bound_of_sums(_scatter_add)
+
+
+def _bound_of_scatter_sub(run: Any, equation: Any, x: Increment, indices: Increment, updates: Increment) -> Increment:
+    return _bound_of_scatter_add(run, equation, x, indices, bound_of_negation(run, equation, updates))
+
+
+def _scatter_fold(make_fold: MakeFold) -> Callable[..., Increment]:
+    """A scatter that multiplies or takes extremes, one update after another."""
+
+    def rule(run: Any, equation: Any, x: Increment, indices: Increment, updates: Increment) -> Increment:
+        shape, target = np.shape(x.value), _scatter_targets(x, indices, updates, equation.params)
+        count, combine = directions(x, updates), make_fold(run)
+        value = np.array(x.value).reshape(-1)
+        change = np.array(full_change(x, count)).reshape(count, value.size)
+        new = np.asarray(updates.value).reshape(-1)
+        new_change = full_change(updates, count).reshape(count, new.size)
+        for i in np.flatnonzero(target >= 0):
+            at = target[i]
+            found = combine(Increment(value[at], change[:, at]), Increment(new[i], new_change[:, i]))
+            value[at], change[:, at] = found.value, found.change
+        return Increment(value.reshape(shape), change.reshape(count, *shape) if count else 0.0)
+
+    return rule
+
+
+def _folding_scatters(how: str, make_fold: MakeFold, rounding: Rounding | None) -> list[Primitive]:
+    scatter = Primitive(f"scatter-{how}", _scatter_fold(make_fold), rounding=rounding)
+    return with_aliases(scatter, f"scatter_{how}")
+
+
+PRIMITIVES: tuple[Primitive, ...] = (
+    exact_move("dynamic_slice", _with_fixed_indices(_dynamic_slice, 1)),
+    exact_move("dynamic_update_slice", _with_fixed_indices(_dynamic_update_slice, 2)),
+    exact_move("gather", _with_fixed_indices(_gather, 1), compilation=Compilation.KEPT),
+    exact_move("scatter", _with_fixed_indices(_scatter, 1)),
+    *with_aliases(Primitive("scatter-add", _scatter_add, _bound_of_scatter_add, SUM), "scatter_add"),
+    *with_aliases(Primitive("scatter-sub", _scatter_sub, _bound_of_scatter_sub, ADDED_UP), "scatter_sub"),
+    *_folding_scatters("mul", lambda run: multiply, ROUNDED_ONCE),
+    *_folding_scatters("max", larger_of, EXACT),
+    *_folding_scatters("min", smaller_of, EXACT),
+    Primitive("select_and_scatter_add", rounding=ADDED_UP),
+)

@@ -1,0 +1,351 @@
+"""Factorisations and solves, by the perturbation of the equation that defines each.
+
+dA is what a step changes of A. A = L Lᴴ gives L⁻¹ dA L⁻ᴴ = L⁻¹ dL + (L⁻¹ dL)ᴴ, of which the lower half is L⁻¹ dL; the
+others follow in the same way from A = P L U, A V = V Λ and A = U S Vᴴ. Equal eigenvalues are kinks of what their
+vectors span. Complex vectors have free phases, which a run may turn at random: what moves with them has no derivative.
+Cholesky and the symmetric eigenvalue problem have a derivative along symmetric dA only; for other dA, which leave the
+symmetric matrices, the formulas are used as they stand, as JAX does.
+
+Random rounding moves the operand by a backward error: a computed factorisation is the exact one of A + dA. |dA| is a
+few u times |L||U|, entry by entry, in Gaussian elimination; √(a_ii a_jj) in Cholesky's; the largest of its own column
+in Householder's; each entry itself where a triangle is solved with; and the largest of its own matrix where eigenvalues
+or singular values are found.
+
+Sources: Giles, Collected matrix derivative results for forward and reverse mode AD, 2008; Higham, Accuracy and
+Stability of Numerical Algorithms, 2nd ed., theorems 8.5, 9.3, 10.3 and 19.4.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import scipy.linalg
+
+from reference.arithmetics.increments import STEP, Increment, constant, is_constant
+from reference.traced.equations import Equation, bind, host
+from reference.traced.primitive import Compilation, ErrorSize, Primitive, Rounding
+from reference.traced.primitive_differences import differenced, own_types, values_of
+
+
+def _adjoint(x: Any) -> Any:
+    return np.conj(np.swapaxes(x, -1, -2))
+
+
+def _lower_half(x: Any) -> Any:
+    """The lower triangle with half the diagonal."""
+    diagonal = 0.5 * np.einsum("...ii->...i", x)
+    return np.tril(x, -1) + diagonal[..., None] * np.eye(x.shape[-1])
+
+
+def _nan_where_it_fails(factor: Callable[[Any], Any], like: Any) -> Any:
+    """A factorisation of each matrix; NaN for one that has none."""
+
+    def one(matrix: Any) -> Any:
+        try:
+            return factor(matrix)
+        except np.linalg.LinAlgError:
+            return np.full_like(matrix, np.nan)
+
+    flat = like.reshape(-1, *like.shape[-2:])
+    return np.stack([one(matrix) for matrix in flat]).reshape(like.shape) if len(flat) else like
+
+
+def _solved(matrix: Any, right: Any) -> Any:
+    """matrix⁻¹ right; NaN for a matrix that is singular."""
+    try:
+        return np.linalg.solve(matrix, right)
+    except np.linalg.LinAlgError:
+        regular = np.isfinite(_nan_where_it_fails(np.linalg.inv, matrix))
+        return np.linalg.solve(np.where(regular, matrix, np.nan), right)
+
+
+def _solved_from_the_right(matrix: Any, left: Any) -> Any:
+    """left matrix⁻¹; NaN for a matrix that is singular."""
+    return np.swapaxes(_solved(np.swapaxes(matrix, -1, -2), np.swapaxes(left, -1, -2)), -1, -2)
+
+
+def _cholesky(run: Any, equation: Any, a: Increment) -> Increment:
+    lower = np.tril(a.value)
+    matrix = lower + _adjoint(np.tril(a.value, -1))
+    factor = _nan_where_it_fails(np.linalg.cholesky, matrix)
+    if is_constant(a):
+        return constant(factor)
+    # L⁻¹ dA L⁻ᴴ, by two solves and no inverse
+    inner = _adjoint(np.linalg.solve(factor, _adjoint(np.linalg.solve(factor, a.change))))
+    return Increment(factor, factor @ _lower_half(inner))
+
+
+def _triangle(a: Any, params: Any, unit: bool) -> Any:
+    return np.tril(a, -1 if unit else 0) if params["lower"] else np.triu(a, 1 if unit else 0)
+
+
+def _triangular_solve(run: Any, equation: Any, a: Increment, b: Increment) -> Increment:
+    params = equation.params
+    unit, left = params["unit_diagonal"], params["left_side"]
+
+    def oriented(matrix: Any) -> Any:
+        matrix = np.conj(matrix) if params["conjugate_a"] else matrix
+        return np.swapaxes(matrix, -1, -2) if params["transpose_a"] else matrix
+
+    def solve(right: Any) -> Any:
+        return _solved(matrix, right) if left else _solved_from_the_right(matrix, right)
+
+    matrix = oriented(_triangle(np.asarray(a.value), params, unit) + (np.eye(a.shape[-1]) if unit else 0.0))
+    value = solve(np.asarray(b.value))
+    if is_constant(a) and is_constant(b):
+        return constant(value)
+    right = b.change
+    if not is_constant(a):  # A dx = db - dA x
+        moved = oriented(_triangle(a.change, params, unit))
+        right = right - (moved @ value if left else value @ moved)
+    return Increment(value, solve(right))
+
+
+def _lu(run: Any, equation: Any, a: Increment) -> Any:
+    matrix = np.asarray(a.value)
+    rows, columns = matrix.shape[-2:]
+    flat = matrix.reshape(-1, rows, columns)
+    found = [_pivoted(one) for one in flat]
+    shape, small = matrix.shape[:-2], min(rows, columns)
+    packed = np.reshape([f[0] for f in found], matrix.shape).astype(matrix.dtype)
+    pivots = np.reshape([f[1] for f in found], (*shape, small)).astype(np.int32)
+    order = np.reshape([f[2] for f in found], (*shape, rows)).astype(np.int32)
+    change: Any = 0.0
+    if not is_constant(a):
+        moved = np.take_along_axis(a.change, np.broadcast_to(order[..., None], a.change.shape[1:])[None], -2)
+        change = _change_of_lu(_with_pivots(packed, run.pivot), moved, rows, columns, small)
+        if np.isnan(change).any():
+            run.note("unresolved", "the factors of a singular matrix have no derivative")
+    return [Increment(packed, change), constant(pivots), constant(order)]
+
+
+def _pivoted(matrix: Any) -> tuple[Any, Any, Any]:
+    """L and U in one array, the row exchanges, and the order of rows that they make."""
+    rows, columns = matrix.shape
+    packed, pivots, order = np.array(matrix), np.zeros(min(rows, columns), int), np.arange(rows)
+    for k in range(min(rows, columns)):
+        # LAPACK compares complex pivots by |re| + |im|, and takes the first of equal ones
+        size = np.abs(np.real(packed[k:, k])) + np.abs(np.imag(packed[k:, k]))
+        pivots[k] = k + int(np.argmax(size))
+        for array in (packed, order):
+            array[[k, pivots[k]]] = array[[pivots[k], k]]
+        if packed[k, k] != 0:
+            packed[k + 1 :, k] /= packed[k, k]
+        packed[k + 1 :, k + 1 :] -= np.outer(packed[k + 1 :, k], packed[k, k + 1 :])
+    return packed, pivots, order
+
+
+def _with_pivots(packed: Any, pivot: float) -> Any:
+    """The factors with something small in the place of pivots that are zero, beside the largest entry."""
+    on_diagonal = np.eye(*packed.shape[-2:], dtype=bool)
+    largest = np.abs(packed).max(axis=(-2, -1), keepdims=True, initial=0.0)
+    small = pivot * np.where(largest == 0.0, 1.0, largest)
+    return np.where((packed == 0.0) & on_diagonal, small, packed) if pivot else packed
+
+
+def _change_of_lu(packed: Any, moved: Any, rows: int, columns: int, small: int) -> Any:
+    """dL below and dU on and above the diagonal, from P dA = dL U + L dU."""
+    lower = np.tril(packed[..., :, :small], -1) + np.eye(rows, small)
+    upper = np.triu(packed[..., :small, :])
+    # L⁻¹ dA U⁻¹ = L⁻¹ dL + dU U⁻¹ for the square part: the first is strictly lower, the second upper
+    square = (lower[..., :small, :], upper[..., :, :small])
+    inner = _solved_from_the_right(square[1], np.linalg.solve(square[0], moved[..., :small, :small]))
+    d_lower, d_upper = square[0] @ np.tril(inner, -1), np.triu(inner) @ square[1]
+    change = np.zeros_like(moved)
+    change[..., :small, :small] = np.tril(d_lower, -1) + np.triu(d_upper)
+    if columns > small:
+        # columns beside the square part: dA = dL U + L dU gives their dU
+        rest = moved[..., :small, small:] - d_lower @ upper[..., :, small:]
+        change[..., :small, small:] = np.linalg.solve(square[0], rest)
+    if rows > small:
+        # rows below the square part: the same gives their dL
+        rest = moved[..., small:, :small] - lower[..., small:, :] @ d_upper
+        change[..., small:, :small] = _solved_from_the_right(square[1], rest)
+    return change
+
+
+def _gaps(run: Any, values: Any, what: str) -> Any:
+    """1/(λ_j - λ_i), zero on the diagonal."""
+    gaps = values[..., None, :] - values[..., :, None]
+    apart = ~np.eye(values.shape[-1], dtype=bool)
+    if np.any((gaps == 0.0) & apart):
+        run.note("unresolved", f"equal {what} have no derivative of their vectors")
+    with np.errstate(divide="ignore"):
+        return np.where(apart, 1.0 / np.where(apart, gaps, 1.0), 0.0)
+
+
+def _own_values(equation: Equation, matrix: Any) -> list[Any]:
+    """What the program itself computes, in its own precision."""
+    return [np.asarray(host(x)) for x in bind(equation, own_types(equation, [matrix]))]
+
+
+def _in_phase(vectors: Any, own: Any) -> Any:
+    """Factors of modulus one by which columns of a better precision become the program's own."""
+    # vectors of equal eigenvalues may be others altogether: those with little overlap stay as they are
+    overlap = np.einsum("...ij,...ij->...j", np.conj(vectors), own)
+    turned = np.abs(overlap) > 0.5
+    return np.where(turned, overlap / np.where(turned, np.abs(overlap), 1.0), 1.0)
+
+
+def _turned(run: Any, rotation: Any) -> Any:
+    """A turn of the phases of complex vectors, in a run with random phases: i times (..., 1, vectors) random angles.
+
+    None is larger than the rotations of the vectors into each other.
+    """
+    if run.phases is None or not np.iscomplexobj(rotation):
+        return 0.0
+    largest = np.abs(rotation).max(axis=(-2, -1), keepdims=True, initial=0.0)
+    largest = np.where(largest == 0.0, STEP, largest)  # a single vector has nothing to rotate into
+    return 1j * largest * run.phases.uniform(-1.0, 1.0, (*rotation.shape[:-2], 1, rotation.shape[-1]))
+
+
+def _eigh(run: Any, equation: Any, a: Increment) -> Any:
+    if equation.params.get("subset_by_index") is not None:
+        return differenced(run, equation, a)
+    vectors, values = (np.asarray(array) for array in values_of(equation, [a.value]))
+    vectors = vectors * _in_phase(vectors, _own_values(equation, a.value)[0])[..., None, :]
+    if is_constant(a):
+        return [constant(vectors), constant(values)]
+    # first-order perturbation: the diagonal of Vᴴ dA V moves the values, the rest over the gaps turns the vectors
+    inner = _adjoint(vectors) @ a.change @ vectors
+    d_values = np.einsum("...ii->...i", inner).real
+    rotation = _gaps(run, values, "eigenvalues") * inner
+    d_vectors = vectors @ rotation + vectors * _turned(run, rotation)
+    return [Increment(vectors, d_vectors), Increment(values, d_values)]
+
+
+def _eig(run: Any, equation: Any, a: Increment) -> Any:
+    if is_constant(a) or equation.params["compute_left_eigenvectors"]:
+        return differenced(run, equation, a)
+    matrix = np.asarray(a.value)
+    found, vectors = np.linalg.eig(matrix)
+    own = _own_values(equation, matrix)
+    # NumPy may list the values in another order than the program does
+    order = np.argmin(np.abs(own[0][..., :, None] - found[..., None, :]), axis=-1)
+    if not (np.sort(order, axis=-1) == np.arange(matrix.shape[-1])).all():
+        return differenced(run, equation, a)
+    values = np.take_along_axis(found, order, -1).astype(complex)
+    vectors = np.take_along_axis(vectors, order[..., None, :], -1).astype(complex)
+    inner = np.linalg.solve(vectors, a.change @ vectors)
+    outputs = [Increment(values, np.einsum("...ii->...i", inner))]
+    if equation.params["compute_right_eigenvectors"]:
+        vectors = vectors * _in_phase(vectors, own[1])[..., None, :]
+        rotation = _gaps(run, values, "eigenvalues") * np.linalg.solve(vectors, a.change @ vectors)
+        moved = vectors @ rotation
+        # vectors keep their length and phase: what moves along themselves is taken away
+        along = np.einsum("...ij,...ij->...j", np.conj(vectors), moved)[..., None, :]
+        outputs.append(Increment(vectors, moved + vectors * (_turned(run, rotation) - along)))
+    return outputs
+
+
+def _svd(run: Any, equation: Any, a: Increment) -> Any:
+    params, matrix = equation.params, np.asarray(a.value)
+    rows, columns = matrix.shape[-2:]
+    full = params.get("compute_uv") and params.get("full_matrices") and rows != columns
+    if params.get("subset_by_index") is not None or full:
+        return differenced(run, equation, a)
+    found = [np.asarray(array) for array in values_of(equation, [matrix])]
+    if not params.get("compute_uv"):
+        if is_constant(a):
+            return [constant(found[0])]
+        u, _, v = np.linalg.svd(matrix, full_matrices=False)
+        return [Increment(found[0], np.einsum("...ii->...i", _adjoint(u) @ a.change @ _adjoint(v)).real)]
+    values, u, v = found
+    phases = _in_phase(u, _own_values(equation, matrix)[1])
+    u, v = u * phases[..., None, :], v * np.conj(phases)[..., :, None]
+    if is_constant(a):
+        return [constant(x) for x in (values, u, v)]
+    inner = _adjoint(u) @ a.change @ _adjoint(v)
+    # A Aᴴ and Aᴴ A have the squares as eigenvalues, and U and V as their vectors
+    squares = _gaps(run, np.square(values), "singular values")
+    s, st = values[..., None, :], values[..., :, None]
+    rotation = squares * (inner * s + st * _adjoint(inner))
+    d_u, d_v = u @ rotation, squares * (st * inner + _adjoint(inner) * s)
+    d_values = np.einsum("...ii->...i", inner)
+    if np.iscomplexobj(matrix):
+        # the imaginary part of Uᴴ dA V's diagonal turns U against V
+        phase, turned = 1j * d_values.imag[..., None, :] / s, _turned(run, rotation)
+        d_u, d_v = d_u + u * (phase + turned), d_v + np.eye(d_v.shape[-1]) * turned
+    d_vectors = _adjoint(v) @ d_v
+    if rows > columns:  # what leaves the space that U's columns span
+        d_u = d_u + (a.change - u @ (_adjoint(u) @ a.change)) @ _adjoint(v) / s
+    if columns > rows:  # and that of V's
+        beside = _adjoint(a.change) - _adjoint(v) @ (v @ _adjoint(a.change))
+        d_vectors = d_vectors + beside @ u / s
+    return [Increment(values, d_values.real), Increment(u, d_u), Increment(v, _adjoint(d_vectors))]
+
+
+def _qr(run: Any, equation: Any, a: Increment) -> Any:
+    matrix = np.asarray(a.value)
+    rows, columns = matrix.shape[-2:]
+    wide = rows < columns or (equation.params.get("full_matrices") and rows != columns)
+    if is_constant(a) or equation.params.get("pivoting") or wide:
+        return differenced(run, equation, a)
+    q, r = (np.asarray(array) for array in values_of(equation, [matrix])[:2])
+    # Qᴴ dA R⁻¹ = Qᴴ dQ + dR R⁻¹: the first is skew-Hermitian, the second upper triangular
+    scaled = _solved_from_the_right(r, a.change)
+    inner = _adjoint(q) @ scaled
+    phases = 1j * np.einsum("...ii->...i", inner).imag[..., None] * np.eye(columns)  # R's diagonal is real
+    rotation = np.tril(inner, -1) - _adjoint(np.tril(inner, -1)) + (phases if np.iscomplexobj(matrix) else 0.0)
+    d_q = q @ rotation + scaled - q @ inner
+    return [Increment(q, d_q), Increment(r, (inner - rotation) @ r)]
+
+
+# -- backward errors --------------------------------------------------------------------------------------------------
+
+
+def largest_along(*axes: int) -> ErrorSize:
+    """The largest finite entry along some axes; zeros stay, as those of a diagonal matrix do."""
+
+    def size(array: Any, params: Mapping[str, Any]) -> Any:
+        sizes = np.abs(array)
+        finite = np.where(np.isfinite(sizes), sizes, 0.0)
+        return np.where(sizes == 0.0, 0.0, finite.max(axis=axes, keepdims=True, initial=0.0))
+
+    return size
+
+
+def _error_of_elimination(array: Any, params: Mapping[str, Any]) -> Any:
+    if not array.size or not np.isfinite(array).all():
+        return np.abs(array)
+    found: Any = scipy.linalg.lu(array, p_indices=True)
+    order, sizes = found[0], np.abs(found[1]) @ np.abs(found[2])
+    return np.take_along_axis(sizes, np.broadcast_to(order[..., None], sizes.shape), -2)
+
+
+def _error_of_cholesky(array: Any, params: Mapping[str, Any]) -> Any:
+    root = np.sqrt(np.abs(np.einsum("...ii->...i", array)))
+    return root[..., :, None] * root[..., None, :]
+
+
+def _no_error(array: Any, params: Mapping[str, Any]) -> Any:
+    return 0.0
+
+
+def _entries(array: Any, params: Mapping[str, Any]) -> Any:
+    """A rounding of each, also of those that are exact."""
+    return np.abs(array)
+
+
+_of_matrix, _of_columns, _of_list = largest_along(-2, -1), largest_along(-2), largest_along(-1)
+
+
+def _rounding(operands: tuple[ErrorSize, ...] = (), results: tuple[ErrorSize, ...] = ()) -> Rounding:
+    return Rounding(sums=True, operand_errors=operands, result_errors=results)
+
+
+PRIMITIVES: tuple[Primitive, ...] = (
+    Primitive("cholesky", _cholesky, rounding=_rounding((_error_of_cholesky,)), compilation=Compilation.KEPT),
+    Primitive(
+        "triangular_solve", _triangular_solve, rounding=_rounding((_entries, _no_error)), compilation=Compilation.KEPT
+    ),
+    Primitive("lu", _lu, rounding=_rounding((_error_of_elimination,)), compilation=Compilation.KEPT),
+    Primitive("qr", _qr, rounding=_rounding((_of_columns,), (_of_matrix, _no_error))),
+    Primitive("eigh", _eigh, rounding=_rounding((_of_matrix,), (_of_matrix, _of_list)), has_free_phases=True),
+    Primitive("eig", _eig, rounding=_rounding((_of_matrix,), (_of_list, _of_matrix, _of_matrix)), has_free_phases=True),
+    Primitive("svd", _svd, rounding=_rounding((_of_matrix,), (_of_list, _of_matrix, _of_matrix)), has_free_phases=True),
+    # without a rule
+    Primitive("geqrf", rounding=_rounding((_of_columns,))),
+    Primitive("householder_product", rounding=_rounding((), (_of_matrix,))),
+    Primitive("tridiagonal_solve", rounding=_rounding((_of_list, _of_list, _of_list, _of_columns), (_of_columns,))),
+)

@@ -1,0 +1,344 @@
+"""Primitives that fold an axis or windows: sums, products, extremes, and the cumulative ones.
+
+A sum of n terms has the operands' errors and γ_n of the sum of their sizes, in any order. A product of n factors has
+Π (|x| + E) - Π |x| and n roundings. An extreme is no further off than the worst entry that might be it.
+"""
+
+from collections.abc import Callable
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from reference.arithmetics.increments import Increment, constant, directions, full_change, is_constant, linear
+from reference.traced.bounded_run import CHANGE_UNIT, Parts, Unbounded, gamma, may_differ, of_value, packed, parts
+from reference.traced.equations import is_floating
+from reference.traced.interpreter import value_by
+from reference.traced.primitive import EXACT, Choice, Compilation, Primitive, Rounding, Rule
+from reference.traced.primitives.comparisons import extreme, truth
+from reference.traced.primitives.data_movement import in_order, pad, place_choice
+
+Fold = Callable[[Increment, Increment], Increment]
+"""Two numbers combined into one."""
+
+MakeFold = Callable[[Any], Fold]
+"""A fold for a run, which may note ties."""
+
+SUM = Rounding(sums=True, sizes_add_up=True)
+PRODUCT = Rounding(sums=True)
+
+
+def _axes(equation: Any, lead: int) -> tuple[int, ...]:
+    return tuple(lead + axis for axis in equation.params["axes"])
+
+
+# -- bounds -----------------------------------------------------------------------------------------------------------
+
+
+def _most_terms(equation: Any, operands: tuple[Increment, ...]) -> int:
+    """How many terms a sum may have."""
+    params, shape = equation.params, np.shape(operands[0].value)
+    if "axes" in params:
+        return int(np.prod([shape[axis] for axis in params["axes"]], dtype=int))
+    if "window_dimensions" in params:
+        return int(np.prod(params["window_dimensions"], dtype=int))
+    return shape[params["axis"]] if "axis" in params else 1 + np.size(operands[-1].value)
+
+
+def bound_of_sums(rule: Rule) -> Rule:
+    """The bound of a rule that adds up entries: the sum of the operands' errors, and of their sizes times γ_n."""
+
+    def bound(run: Any, equation: Any, *operands: Increment) -> Increment:
+        terms = _most_terms(equation, operands)
+        factor, own = gamma(terms, run.unit(equation.dtypes[0])), gamma(terms, CHANGE_UNIT)
+
+        # γ_n Σ|x| is the sum of γ_n |x|: handing it on with the errors needs one sum, not two
+        def with_roundings(x: Increment) -> Increment:
+            if np.asarray(x.value).dtype.kind != "f":
+                return x
+            p = parts(x, run.count)
+            return packed(
+                p.value, p.error + factor * np.abs(p.value), p.change, p.change_error + own * np.abs(p.change)
+            )
+
+        p = parts(rule(run, equation, *map(with_roundings, operands)), run.count)
+        return run.rounded(equation, p.value, p.error, 0.0, p.change, p.change_error)
+
+    return bound
+
+
+def _bound_of_products(name: str, rule: Rule) -> Rule:
+    def bound(run: Any, equation: Any, x: Increment) -> Increment:
+        if run.count:
+            raise Unbounded(f"{name} of what changes")
+        p, terms = parts(x, 0), max(1, _most_terms(equation, (x,)))
+
+        def fold(array: Any) -> Any:
+            return rule(run, equation, constant(array)).value
+
+        # Π(|x| + E) - Π|x|, and n - 1 roundings of what is at most the first
+        size, largest = np.abs(fold(p.value)), fold(np.abs(p.value) + p.error)
+        factor = gamma(terms, run.unit(equation.dtypes[0]))
+        return run.rounded(equation, fold(p.value), (largest - size) + 2.0 * factor * largest, 0.0)
+
+    return bound
+
+
+def _bound_of_extremes(name: str, rule: Rule, largest: Rule) -> Rule:
+    """The bound of extremes of windows and of running ones: the largest error within."""
+
+    def bound(run: Any, equation: Any, x: Increment) -> Increment:
+        if run.count and not is_constant(x):
+            raise Unbounded(f"{name} of what changes")
+        error = largest(run, equation, constant(np.asarray(parts(x, 0).error))).value
+        return of_value(rule(run, equation, constant(x.value)).value, error, run.count)
+
+    return bound
+
+
+# -- sums, products and truth values of axes --------------------------------------------------------------------------
+
+
+def _reduce_sum(run: Any, equation: Any, x: Increment) -> Increment:
+    return linear(lambda lead, array: np.sum(array, axis=_axes(equation, lead), dtype=array.dtype), x)
+
+
+def _cumsum(run: Any, equation: Any, x: Increment) -> Increment:
+    axis, reverse = equation.params["axis"], equation.params["reverse"]
+
+    def sums(lead: int, array: Any) -> Any:
+        array = np.flip(array, lead + axis) if reverse else array
+        array = np.cumsum(array, axis=lead + axis, dtype=array.dtype)
+        return np.flip(array, lead + axis) if reverse else array
+
+    return linear(sums, x)
+
+
+def multiply(x: Increment, y: Increment) -> Increment:
+    """The product, to first order: steps are so small that the product of two changes vanishes."""
+    return Increment(x.value * y.value, x.value * y.change + x.change * y.value)
+
+
+def larger_of(run: Any) -> Fold:
+    """The larger of two numbers."""
+    return lambda x, y: extreme(run, x, y, larger=True)
+
+
+def smaller_of(run: Any) -> Fold:
+    """The smaller of two numbers."""
+    return lambda x, y: extreme(run, x, y, larger=False)
+
+
+def _log_of_sum(x: Increment, y: Increment) -> Increment:
+    """log(exp x + exp y)."""
+    if np.iscomplexobj(x.value):  # the logarithm's imaginary part is that of the sum itself
+        largest = np.maximum(np.real(x.value), np.real(y.value))
+        largest = np.where(np.isfinite(largest), largest, 0.0)
+        value = largest + np.log(np.exp(x.value - largest) + np.exp(y.value - largest))
+    else:
+        value = np.logaddexp(x.value, y.value)
+    # the weights e^(x - log Σ) add up to one, and never overflow
+    finite = np.where(np.isfinite(value), value, 0.0)
+    return Increment(value, np.exp(x.value - finite) * x.change + np.exp(y.value - finite) * y.change)
+
+
+def _running(x: Increment, axis: int, fold: Fold) -> Increment:
+    """A fold along an axis, every step kept."""
+    values, count = np.moveaxis(np.asarray(x.value), axis, 0), directions(x)
+    changes = np.moveaxis(full_change(x, count), 1 + axis, 0) if count else [0.0] * len(values)
+    steps = []
+    for value, change in zip(values, changes):
+        step = Increment(value, change)
+        steps.append(fold(steps[-1], step) if steps else step)
+    if not steps:
+        return x
+    value = np.stack([np.asarray(step.value) for step in steps], axis)
+    return Increment(value, np.stack([step.change for step in steps], 1 + axis) if count else 0.0)
+
+
+def _cumulative(make_fold: MakeFold) -> Rule:
+    def rule(run: Any, equation: Any, x: Increment) -> Increment:
+        axis, reverse = equation.params["axis"], equation.params["reverse"]
+
+        def oriented(y: Increment) -> Increment:
+            return linear(lambda lead, array: np.flip(array, lead + axis), y) if reverse else y
+
+        return oriented(_running(oriented(x), axis, make_fold(run)))
+
+    return rule
+
+
+def _folded(x: Increment, axes: Any, fold: Fold) -> Increment:
+    for axis in sorted(axes, reverse=True):
+        x = _last(_running(x, axis, fold), axis)
+    return x
+
+
+def _last(x: Increment, axis: int) -> Increment:
+    if np.shape(x.value)[axis] == 0:
+        return constant(np.ones(np.delete(np.shape(x.value), axis)))
+    return linear(lambda lead, array: np.take(array, -1, axis=lead + axis), x)
+
+
+def _reduce_prod(run: Any, equation: Any, x: Increment) -> Increment:
+    return _folded(x, equation.params["axes"], multiply)
+
+
+def _reduce_truth(name: str, ufunc: np.ufunc) -> Primitive:
+    def rule(run: Any, equation: Any, x: Increment) -> Increment:
+        value = ufunc.reduce(x.value, axis=_axes(equation, 0))
+        if is_constant(x):
+            return constant(value)
+        return truth(value, ufunc.reduce(np.asarray(x.value) ^ x.change, axis=_axes(equation, 1)) ^ value)
+
+    def bound(run: Any, equation: Any, x: Increment) -> Increment:
+        value = rule(run, equation, constant(x.value)).value
+        flips = np.any(parts(x, run.count).error.astype(bool), axis=_axes(equation, 0))
+        return of_value(value, flips, run.count)
+
+    return Primitive(name, rule, bound, EXACT)
+
+
+# -- extremes ---------------------------------------------------------------------------------------------------------
+
+
+def _reduce_extreme(name: str, *, larger: bool) -> Primitive:
+    fold, pick, worst_value = (np.max, np.argmax, -np.inf) if larger else (np.min, np.argmin, np.inf)
+
+    def rule(run: Any, equation: Any, x: Increment) -> Increment:
+        axes, value = _axes(equation, 0), np.asarray(x.value)
+        folded = fold(value, axis=axes, keepdims=True)
+        if is_constant(x) or not is_floating(value):
+            return constant(folded.squeeze(axes))
+        if value.dtype.kind == "c":
+            return _folded(x, equation.params["axes"], larger_of(run) if larger else smaller_of(run))
+        # of equal entries the one with the largest change is the largest just after the step
+        first = value == folded
+        run.note_ties(first.sum(axis=axes) > 1)
+        change = fold(np.where(first, x.change, worst_value), axis=_axes(equation, 1))
+        change = np.where(np.isnan(folded.squeeze(axes)), np.nan, change)
+        return Increment(folded.squeeze(axes), change)
+
+    def bound(run: Any, equation: Any, x: Increment) -> Increment:
+        if is_constant(x):
+            return rule(run, equation, x)
+        axes = equation.params["axes"]
+        columns = [_axes_joined(p, lead, axes) for lead, p in zip((0, 0, 1, 1), parts(x, run.count), strict=True)]
+        value, error, change, change_error = columns
+        at = pick(value, axis=-1)[..., None]
+        best = Parts(*(np.take_along_axis(a, np.broadcast_to(at, (*a.shape[:-1], 1)), -1) for a in columns))
+        # any entry within its error of the best one may be the exact one
+        might_be_it = may_differ(Parts(value, error, 0.0, 0.0), best) | (np.arange(value.shape[-1]) == at)
+        worst = np.max(np.where(might_be_it, error, 0.0), axis=-1)
+        if not run.count:
+            return of_value(best.value[..., 0], worst, 0)
+        off = np.where(might_be_it, np.abs(change - best.change) + change_error, 0.0).max(axis=-1)
+        return packed(best.value[..., 0], worst, best.change[..., 0], off)
+
+    def level(numbers: np.ndarray, reach: np.ndarray, params: Any) -> np.ndarray | None:
+        side = 1.0 if larger else -1.0
+        x, axes = side * numbers, params["axes"]
+        largest = x.max(axis=axes, keepdims=True)
+        # entries whose range overlaps that of the largest one
+        near = (x + reach >= (x - reach).max(axis=axes, keepdims=True)) & (x != largest) & np.isfinite(reach)
+        return side * np.where(near, largest, x) if near.any() else None
+
+    compilation = Compilation.KEPT if larger else Compilation.FUSED
+    return Primitive(name, rule, bound, EXACT, place_choice(rule, level=level), compilation=compilation)
+
+
+def _axes_joined(array: Any, lead: int, axes: Any) -> Any:
+    """The folded axes as one, the last."""
+    moved = np.moveaxis(array, [lead + axis for axis in axes], range(-len(axes), 0))
+    kept = moved.ndim - len(axes)
+    return moved.reshape(*moved.shape[:kept], int(np.prod(moved.shape[kept:], dtype=int)))
+
+
+def _running_extreme(name: str, make_fold: MakeFold) -> Primitive:
+    rule, largest = _cumulative(make_fold), _cumulative(larger_of)
+    return Primitive(name, rule, _bound_of_extremes(name, rule, largest), EXACT, place_choice(rule))
+
+
+def _arg_extreme(name: str, find: Callable[..., Any]) -> Primitive:
+    def rule(run: Any, equation: Any, x: Increment) -> Increment:
+        (axis,) = equation.params["axes"]
+        found = find(x.value, axis=axis)
+        if not is_constant(x):
+            best = np.take_along_axis(x.value, np.expand_dims(found, axis), axis)
+            run.note_ties((x.value == best).sum(axis=axis) > 1)
+        return constant(found.astype(equation.params["index_dtype"]))
+
+    bound = in_order(name, rule, lambda equation: equation.params["axes"][0])
+    return Primitive(name, rule, bound, EXACT, Choice(lambda equation, numbers: value_by(rule, equation, numbers)))
+
+
+# -- windows ----------------------------------------------------------------------------------------------------------
+
+
+def _windows(lead: int, params: Any, array: Any, fill: float) -> Any:
+    """(window position, lead, ...): what each position of the window covers."""
+    dimensions, strides = params["window_dimensions"], params["window_strides"]
+    rank = len(dimensions)
+    base, spread = params.get("base_dilation") or (1,) * rank, params.get("window_dilation") or (1,) * rank
+    config = [(low, high, step - 1) for (low, high), step in zip(params["padding"], base)]
+    array = pad(lead, config, array, np.full(array.shape[:lead], fill, array.dtype))
+    extents = [(size - 1) * step + 1 for size, step in zip(dimensions, spread)]
+    counts = [max((s - e) // step + 1, 0) for s, e, step in zip(array.shape[lead:], extents, strides)]
+    covered = []
+    for place in product(*map(range, dimensions)):
+        starts = [at * step for at, step in zip(place, spread)]
+        index = [slice(at, at + step * count, step) for at, step, count in zip(starts, strides, counts)]
+        covered.append(array[(slice(None),) * lead + tuple(index)])
+    return np.stack(covered)
+
+
+def _window_sum(run: Any, equation: Any, x: Increment) -> Increment:
+    return linear(lambda lead, array: _windows(lead, equation.params, array, 0.0).sum(axis=0), x)
+
+
+def _window_extreme(*, larger: bool) -> Rule:
+    fold, worst_value = (np.max, -np.inf) if larger else (np.min, np.inf)
+
+    def rule(run: Any, equation: Any, x: Increment) -> Increment:
+        value = np.asarray(x.value, float)
+        covered = _windows(0, equation.params, value, worst_value)
+        best = fold(covered, axis=0)
+        if is_constant(x):
+            return constant(best)
+        chosen = covered == best
+        run.note_ties(chosen.sum(axis=0) > 1)
+        changes = _windows(1, equation.params, x.change, 0.0)
+        return Increment(best, fold(np.where(chosen[:, None], changes, worst_value), axis=0))
+
+    return rule
+
+
+def _window_extreme_primitive(name: str, *, larger: bool) -> Primitive:
+    rule = _window_extreme(larger=larger)
+    bound = _bound_of_extremes(name, rule, _window_extreme(larger=True))
+    return Primitive(name, rule, bound, EXACT, place_choice(rule))
+
+
+def _product_primitive(name: str, rule: Rule) -> Primitive:
+    return Primitive(name, rule, _bound_of_products(name, rule), PRODUCT)
+
+
+PRIMITIVES: tuple[Primitive, ...] = (
+    Primitive("reduce_sum", _reduce_sum, bound_of_sums(_reduce_sum), SUM, compilation=Compilation.KEPT),
+    Primitive("cumsum", _cumsum, bound_of_sums(_cumsum), SUM, compilation=Compilation.KEPT),
+    Primitive("reduce_window_sum", _window_sum, bound_of_sums(_window_sum), SUM),
+    _product_primitive("reduce_prod", _reduce_prod),
+    _product_primitive("cumprod", _cumulative(lambda run: multiply)),
+    Primitive("cumlogsumexp", _cumulative(lambda run: _log_of_sum)),
+    _reduce_truth("reduce_and", np.bitwise_and),
+    _reduce_truth("reduce_or", np.bitwise_or),
+    _reduce_truth("reduce_xor", np.bitwise_xor),
+    _reduce_extreme("reduce_max", larger=True),
+    _reduce_extreme("reduce_min", larger=False),
+    _running_extreme("cummax", larger_of),
+    _running_extreme("cummin", smaller_of),
+    _window_extreme_primitive("reduce_window_max", larger=True),
+    _window_extreme_primitive("reduce_window_min", larger=False),
+    _arg_extreme("argmax", np.argmax),
+    _arg_extreme("argmin", np.argmin),
+)

@@ -1,0 +1,117 @@
+"""A program run by JAX once more: with primals in the place of custom rules, or in float64 whatever its types are."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+
+from reference.jax_settings import precisely
+from reference.traced.equations import (
+    WIDE_TYPES,
+    Constant,
+    Equation,
+    Program,
+    bind,
+    kind,
+    lifted,
+    map_programs,
+)
+
+Applied = Callable[..., list[Any]]
+"""What computes the outputs of an equation from its operands."""
+
+Inlined = Callable[[Equation], bool]
+"""Which custom rules to replace by their primals."""
+
+
+def replayed(program: Program, inlined: Inlined, *values: Any) -> list[Any]:
+    """The results of a program by JAX, which may trace it."""
+    slots: dict[int, Any] = dict(program.constants) | dict(zip(program.arguments, values))
+
+    def read(atom: Any) -> Any:
+        return atom.value if isinstance(atom, Constant) else slots[atom]
+
+    def run(inner: Program, *operands: Any) -> list[Any]:
+        return replayed(inner, inlined, *operands)
+
+    for equation in program.equations:
+        operands, replay = [read(atom) for atom in equation.inputs], equation.primitive.replay
+        outputs = replay(equation, operands, run, inlined) if replay else bind(equation, operands)
+        slots |= dict(zip(equation.outputs, outputs))
+    return [read(atom) for atom in program.results]
+
+
+def replayed_with_primals(program: Program) -> Applied:
+    """The program by JAX, without any custom rule."""
+    return partial(replayed, program, lambda _: True)
+
+
+# -- in float64 -------------------------------------------------------------------------------------------------------
+
+
+def widely(equation: Equation) -> Applied | None:
+    """What computes an equation in float64 from operands in float64; None where JAX does not.
+
+    Of a custom rule the primal runs, since the rule's own types would round every step of it.
+    """
+    return equation.once("widely", lambda: _applied_widely(equation))
+
+
+def _applied_widely(equation: Equation) -> Applied | None:
+    widen = equation.primitive.widen
+    if widen:
+        apply = widen(equation)
+    elif equation.programs:
+        apply = None
+    else:
+        wide = replace(equation, params=_widened_params(equation))
+        apply = lambda *operands: bind(wide, operands)  # noqa: E731
+    return apply if apply and _is_in_float64(apply, equation) else None
+
+
+def _is_in_float64(apply: Applied, equation: Equation) -> bool:
+    """Whether JAX traces it, to results in float64."""
+    shapes = [variable.aval.shape for variable in equation.raw.invars]
+    dtypes = [_wide(dtype) for dtype in equation.input_dtypes]
+    try:
+        with precisely():
+            found = jax.eval_shape(apply, *map(jax.ShapeDtypeStruct, shapes, dtypes))
+    except Exception:  # noqa: BLE001  each primitive refuses in its own way
+        return False
+    return [x.dtype for x in found] == [_wide(t) for t in equation.dtypes]
+
+
+def _wide(dtype: Any) -> Any:
+    return None if dtype is None else WIDE_TYPES.get(kind(dtype), dtype)
+
+
+def widened(program: Program) -> Program:
+    """The program with float64 in the place of every floating type."""
+
+    def widen_atoms(atoms: Sequence[Any]) -> tuple[Any, ...]:
+        return tuple(Constant(lifted(x.value)) if isinstance(x, Constant) else x for x in atoms)
+
+    equations = [
+        replace(
+            eq,
+            inputs=widen_atoms(eq.inputs),
+            params=_widened_params(eq),
+            dtypes=tuple(map(_wide, eq.dtypes)),
+            input_dtypes=tuple(map(_wide, eq.input_dtypes)),
+        )
+        for eq in program.equations
+    ]
+    constants = tuple((slot, lifted(value)) for slot, value in program.constants)
+    return replace(program, constants=constants, equations=tuple(equations), results=widen_atoms(program.results))
+
+
+def _widened_params(equation: Equation) -> dict[str, Any]:
+    return {key: _widened(value) for key, value in equation.params.items()}
+
+
+def _widened(value: Any) -> Any:
+    is_type = isinstance(value, np.dtype) or (isinstance(value, type) and issubclass(value, np.generic))
+    return _wide(value) if is_type else map_programs(value, widened)

@@ -1,0 +1,185 @@
+"""Random rounding: each result that is not exact is multiplied by 1 ± a few u of its type.
+
+A handful of such runs show how far rounding moves the end of a computation (Vignes, Mathematics and Computers in
+Simulation 35, 1993).
+"""
+
+from collections.abc import Callable, Generator, Sequence
+from functools import cache
+from itertools import chain, repeat
+from math import prod
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from reference.arithmetics.increments import Increment, is_constant
+from reference.arithmetics.roundoff import UNIT_ROUNDOFF
+from reference.traced.equations import Equation, kind, product_units, smallest_normal, underflow, unit_roundoff
+from reference.traced.primitive import ErrorSize
+
+COARSE = 1e-4
+"""u of float16 and bfloat16 is above this."""
+
+EXACT_BITS = 44
+"""A float64 of no more significant bits is taken as exact: a rounded result looks so once in 500 times."""
+
+LARGEST_SIZE_IN_FLOAT32 = 64.0
+"""Errors of one call in units of u: the series of float32 are short."""
+
+OPERAND_SIZE = 2.0
+"""Errors of an operand that is added up, in units of u."""
+
+DRAWN_AT_A_TIME = 1024
+"""Random numbers are drawn by the thousand, for a call of the generator costs as much as a hundred of them."""
+
+
+class ArrayRounding(NamedTuple):
+    """How one operand, or result, of an equation is rounded.
+
+    Attributes
+    ----------
+    unit, size : float
+        By up to size · u; where u is zero, not at all.
+    tiny, lost : float
+        Below `tiny` a number loses up to `lost`, however small it is.
+    further : function of the array, optional
+        A further error of each entry, over size · u.
+    """
+
+    unit: float
+    size: float
+    tiny: float = 0.0
+    lost: float = 0.0
+    further: Callable[[Any], Any] | None = None
+
+
+class EquationRounding(NamedTuple):
+    """How an equation rounds: its operands where it adds them up, its results, and u of the partial sums."""
+
+    operands: Sequence[ArrayRounding]
+    results: Sequence[ArrayRounding]
+    partial_sums: float
+
+
+def rounding_of(equation: Equation, coarsest: float) -> EquationRounding | None:
+    """How an equation rounds in its own types, with no larger a u than `coarsest`; None where it is exact."""
+    return equation.once(("rounding", coarsest), lambda: _rounding_of(equation, coarsest))
+
+
+def _rounding_of(equation: Equation, coarsest: float) -> EquationRounding | None:
+    own = equation.primitive.rounding
+    if own is None:
+        return None
+    operand_unit, result_unit = product_units(equation)
+
+    def each(dtypes: Sequence[Any], size: float, least: float, errors: Sequence[ErrorSize]) -> list[ArrayRounding]:
+        further = [lambda array, error=error: error(array, equation.params) for error in errors]
+        units = [max(unit_roundoff(t), least) if kind(t) in ("f", "c") else 0.0 for t in dtypes]
+        return [
+            _array_rounding(t, min(u, coarsest), size, error)
+            for t, u, error in zip(dtypes, units, chain(further, repeat(None)))
+        ]
+
+    operands = each(equation.input_dtypes, OPERAND_SIZE, operand_unit, own.operand_errors) if own.sums else ()
+    results = each(equation.dtypes, own.size, result_unit, own.result_errors)
+    return EquationRounding(operands, results, results[0].unit if own.sizes_add_up else 0.0)
+
+
+def _array_rounding(dtype: Any, unit: float, size: float, further: Callable[[Any], Any] | None) -> ArrayRounding:
+    if unit <= UNIT_ROUNDOFF["float64"]:
+        return ArrayRounding(unit, size, further=further)
+    # half a float is computed in float32 and rounded once
+    size = 1.0 if unit > COARSE else min(size, LARGEST_SIZE_IN_FLOAT32)
+    is_real = kind(dtype) == "f"
+    return ArrayRounding(unit, size, smallest_normal(dtype) * is_real, underflow(dtype) * is_real, further)
+
+
+class Noise:
+    """Random numbers of either sign, of a size in [0.5, 1]: what a rounding may be, over the largest."""
+
+    def __init__(self, rng: np.random.Generator | None):
+        self._draws = _draws(rng) if rng is not None else None
+        if self._draws is not None:
+            next(self._draws)
+
+    def __call__(self, shape: tuple[int, ...]) -> np.ndarray:
+        """An array of that shape."""
+        if self._draws is None:
+            raise ValueError("a run without `rounding` has no random numbers; give it a numpy Generator")
+        return self._draws.send(shape)
+
+
+def _draws(rng: np.random.Generator) -> Generator[Any, tuple[int, ...], None]:
+    """Arrays of the shapes that are sent in, many numbers drawn at a time."""
+
+    def draw(size: int) -> np.ndarray:
+        drawn = rng.random(size)
+        return drawn - (drawn < 0.5)
+
+    used, drawn, found = DRAWN_AT_A_TIME, np.empty(0), np.empty(0)
+    while True:
+        shape = yield found
+        size = prod(shape)
+        if size > DRAWN_AT_A_TIME:
+            found = draw(size).reshape(shape)
+            continue
+        if used + size > DRAWN_AT_A_TIME:
+            used, drawn = 0, draw(DRAWN_AT_A_TIME)
+        found, used = drawn[used : used + size].reshape(shape), used + size
+
+
+def rounded(x: Increment, how: ArrayRounding, noise: Noise, is_inexact: Callable[[], Any] | None = None) -> Increment:
+    """A value and its change, rounded at random.
+
+    `is_inexact` finds where a number of few significant bits has them by chance.
+    """
+    if not how.unit:
+        return x
+    value = _moved(x.value, how.unit, how.size, noise, is_inexact)
+    if how.tiny:
+        # subnormal numbers may be flushed to zero, however exact they are
+        below = (np.abs(value) < how.tiny) & (value != 0.0)
+        if np.count_nonzero(below):
+            value = np.where(below, value + how.lost * noise(value.shape), value)
+    if how.further is not None:
+        moved = how.size * how.unit * how.further(x.value) * noise(np.shape(value))
+        value = np.where(np.isfinite(moved), value + moved, value)
+    return Increment(value, x.change if is_constant(x) else _moved(x.change, how.unit, how.size, noise))
+
+
+def round_partial_sums(sums: Any, sizes: Any, unit: float, noise: Noise) -> Any:
+    """Sums whose partial sums are rounded too: by up to u times the sum of the sizes."""
+    if not (np.abs(sizes) > np.abs(sums)).any():
+        return sums  # nothing cancels
+    return sums + unit * np.abs(sizes) * noise(np.shape(sizes))
+
+
+def _moved(array: Any, unit: float, size: float, noise: Noise, is_inexact: Callable[[], Any] | None = None) -> Any:
+    """An array rounded at random where it is not exact; both parts of a complex number by its size."""
+    array = np.asarray(array)
+    if array.dtype.kind == "c":
+        scale = size * unit * np.abs(array)
+        return array + (scale * noise(array.shape) + 1j * (scale * noise(array.shape)))
+    if array.dtype.kind != "f":
+        return array
+    exact = has_few_bits(array, _exact_bits(unit))
+    some_are = np.count_nonzero(exact)
+    if some_are:
+        exact = exact & ~is_inexact() if is_inexact else exact
+        if np.count_nonzero(exact) == array.size:
+            return array
+    if size * unit <= UNIT_ROUNDOFF["float64"]:  # 1 + u is 1 in float64: take the next number
+        moved = np.nextafter(array, noise(array.shape) * np.inf)
+    else:
+        moved = array * (1.0 + size * unit * noise(array.shape))
+    return np.where(exact, array, moved) if some_are else moved
+
+
+@cache
+def _exact_bits(unit: float) -> int:
+    return EXACT_BITS if unit <= UNIT_ROUNDOFF["float64"] else round(-np.log2(unit))
+
+
+def has_few_bits(array: Any, bits: int) -> Any:
+    """Which float64 numbers have no more significant bits than `bits`: the others of the 53 are zero."""
+    return np.logical_not(np.asarray(array, np.float64).view(np.int64) & np.int64((1 << (53 - bits)) - 1))

@@ -1,0 +1,130 @@
+"""Where the functions and derivative rules of a program are written, and who wrote them."""
+
+from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from reference import jax_internals
+from reference.traced.equations import Equation
+
+HARNESS_FOLDER = Path(__file__).parents[2] / "harness"
+
+LIBRARY_FOLDER = "site-packages"
+
+
+class Place(NamedTuple):
+    """A function, and where it is written."""
+
+    name: str
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.file}:{self.line})" if self.file else self.name
+
+
+NOWHERE = Place("", "", 0)
+
+
+def place_of(function: Callable[..., Any]) -> Place:
+    """Where a Python function is written."""
+    return Place(*jax_internals.source_of_function(function))
+
+
+def function_of(equation: Equation) -> Place:
+    """The function with a rule of its own that a call runs."""
+    params = equation.raw.params
+    return Place(*jax_internals.source_of(params.get("call_jaxpr", params.get("fun_jaxpr"))))
+
+
+def rule_of(equation: Equation) -> Place:
+    """The derivative rule that a call carries."""
+    return Place(*jax_internals.source_of(equation.raw.params.get(equation.primitive.rule_parameter)))
+
+
+def forward_of(equation: Equation) -> Place:
+    """The forward half of a rule for reverse mode, which returns the value; nowhere for any other rule."""
+    return Place(*jax_internals.source_of(equation.raw.params.get("fwd_jaxpr_thunk")))
+
+
+def is_jax(place: Place) -> bool:
+    """Whether a function is one of JAX's own."""
+    return Path(place.file).is_relative_to(jax_internals.JAX_FOLDER)
+
+
+def is_of_library(place: Place) -> bool:
+    """Whether a function is one of an installed library."""
+    return LIBRARY_FOLDER in Path(place.file).parts
+
+
+def is_rule_of_jax(equation: Equation) -> bool:
+    """Whether a custom rule comes with JAX, and is not written by a user."""
+    return not _written_by_hand(equation)[1]
+
+
+def written(equation: Equation) -> tuple[str, list[Place]]:
+    """The author's name of a function with a rule, and where the functions that make up the rule are written.
+
+    Of JAX's own functions the name by which it is imported, and no place.
+    """
+    function, places = _written_by_hand(equation)
+    return (function.name, places) if places else (jax_internals.public_name(*function_of(equation)[:2]), [])
+
+
+def _written_by_hand(equation: Equation) -> tuple[Place, list[Place]]:
+    function, rule = function_of(equation), rule_of(equation)
+    if not is_jax(rule):
+        return function, [rule]
+    handed = map(place_of, jax_internals.functions_handed_to_jax(equation.raw.params))
+    own = [place for place in handed if not is_jax(place)]
+    if is_jax(function):  # as that of custom_gradient, which wraps the user's only function
+        return (own[0] if own else function), own
+    return function, own or [function]
+
+
+def argument_names(equation: Equation) -> list[str]:
+    """The author's names of the arguments of a function with a rule, leaf by leaf; their numbers where unknown."""
+    count = len(equation.inputs) - equation.params.get("num_consts", 0)
+    for key in ("fwd_jaxpr_thunk", "call_jaxpr"):
+        names = jax_internals.argument_names(equation.raw.params.get(key))
+        names = [name for name in names[-count:] if name] if count else []
+        if len(names) == count:
+            return names
+    return [str(i) for i in range(count)]
+
+
+def line_of(equation: Equation) -> Place:
+    """The line of the user's code that an equation comes from; nowhere where JAX traced it apart, or the check did."""
+    frame = next((frame for frame in frames_of(equation) if whose(frame.file_name) != "jax"), None)
+    return NOWHERE if frame is None or whose(frame.file_name) == "harness" else _place_of_frame(frame)
+
+
+def own_line_of(equation: Equation) -> Place:
+    """The innermost line of the user's own code that leads to an equation, through whatever library."""
+    frame = next((frame for frame in frames_of(equation) if whose(frame.file_name) == "own"), None)
+    return NOWHERE if frame is None else _place_of_frame(frame)
+
+
+def _place_of_frame(frame: Any) -> Place:
+    return Place(frame.function_name, frame.file_name, frame.line_num)
+
+
+def frames_of(equation: Equation) -> Sequence[Any]:
+    """The calls that lead to an equation, the innermost first, as far as to where JAX traces."""
+    return jax_internals.call_frames(equation.raw)
+
+
+def whose(file_name: str) -> str:
+    """Whose code a file holds: "jax", "harness", of another "library", or the user's "own"."""
+    path = Path(file_name)
+    if file_name.startswith(str(jax_internals.JAX_FOLDER)):
+        return "jax"
+    if path.is_relative_to(HARNESS_FOLDER):
+        return "harness"
+    return "library" if LIBRARY_FOLDER in path.parts else "own"
+
+
+def without_rules(places: Collection[Place]) -> AbstractContextManager[None]:
+    """Call the functions written in these places by their primals for a while, whoever calls them."""
+    return jax_internals.without_rules_at([place[1:] for place in places])

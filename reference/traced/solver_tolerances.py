@@ -1,0 +1,170 @@
+"""Which numbers of a program are tolerances of its loops, and the program with smaller ones.
+
+The use of a number is found backwards from what is read of each result. A number decides whether a loop goes on, or it
+is compared with something in a loop, or it takes part in what is computed, such as the ε of a denominator.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from enum import IntFlag
+from functools import reduce
+from operator import or_
+from typing import Any
+
+import jax
+import numpy as np
+
+from reference.jax_settings import compiler_options
+from reference.traced.equations import UNUSED, Constant, Equation, Program, kind, map_programs
+from reference.traced.program_replay import replayed_with_primals
+
+TIGHTER = 2.0**-10
+"""The factor by which a tolerance is reduced."""
+
+LARGEST_TOLERANCES = (1e-3, 1e-5)
+"""A small number in a loop may be a step instead of a tolerance; then only smaller ones are tried."""
+
+SOLUTION_SHARE = 1e-2
+"""A tolerance moves a solution by less than this share of its largest entry. What moves it further is no tolerance."""
+
+
+class Use(IntFlag):
+    """What a number takes part in."""
+
+    NOTHING = 0
+    GOES_ON = 1
+    """Whether a loop goes on."""
+    CHOOSES = 2
+    """Which of two numbers is taken, in a loop."""
+    COMPUTES = 4
+    """A result."""
+
+
+Uses = dict[Any, Use]
+
+
+def tightened(program: Program, largest: float) -> Program:
+    """The program with every tolerance up to `largest` reduced by `TIGHTER`, so that it solves more accurately.
+
+    A tolerance does nothing but decide whether a loop goes on. Where there is no such number, as in a loop that accepts
+    and refuses steps by their errors, it is a number that takes part in a choice.
+    """
+    uses = _uses_of_constants(program, [Use.COMPUTES] * len(program.results), in_loop=False)[1]
+    small = [key for key, number in numbers_in(program) if 0.0 < abs(number) <= largest]
+    chosen = {key for key in small if uses[key] == Use.GOES_ON} or {key for key in small if uses[key] & Use.CHOOSES}
+    return _scaled(program, chosen)
+
+
+def more_accurate(program: Program, values: Sequence[Any], found: Sequence[Any]) -> Callable[..., list[Any]] | None:
+    """The program by JAX with its solvers `tightened`; None where its results are altogether different then."""
+    for largest in LARGEST_TOLERANCES:
+        finer = replayed_with_primals(tightened(program, largest))
+        with np.errstate(all="ignore"):
+            again = jax.jit(finer, compiler_options=compiler_options())(*values)
+        if all(map(_is_close, map(np.asarray, found), map(np.asarray, again))):
+            return finer  # not compiled, since JAX takes no options for what is called from compiled code
+    return None
+
+
+def _is_close(x: np.ndarray, y: np.ndarray) -> bool:
+    largest = np.abs(x[np.isfinite(x)]).max(initial=0.0)
+    return bool((np.abs(x - y)[np.isfinite(x)] <= SOLUTION_SHARE * largest).all())
+
+
+def numbers_in(program: Program) -> Iterator[tuple[Any, float]]:
+    """All floating numbers in a program, however deep, each with a key that identifies it."""
+    for slot, value in program.constants:
+        if _is_number(value):
+            yield (program.raw, slot), float(np.asarray(value).item())
+    for equation in program.equations:
+        yield from ((x, float(x.value.item())) for x in equation.inputs if _is_number(getattr(x, "value", None)))
+        for inner in equation.programs:
+            yield from numbers_in(inner)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, np.ndarray) and value.size == 1 and kind(value.dtype) == "f"
+
+
+# -- uses, found backwards --------------------------------------------------------------------------------------------
+
+
+def _uses_of_constants(program: Program, of_results: Sequence[Use], *, in_loop: bool) -> tuple[list[Use], Uses]:
+    """What the arguments are used for, and what the numbers are, where the results are used for `of_results`."""
+    of_slots: Uses = defaultdict(lambda: Use.NOTHING)
+    of_constants: Uses = defaultdict(lambda: Use.NOTHING)
+
+    def add(atom: Any, use: Use) -> None:
+        (of_constants if isinstance(atom, Constant) else of_slots)[atom] |= use
+
+    for atom, use in zip(program.results, of_results):
+        add(atom, use)
+    for equation in reversed(program.equations):
+        of_outputs = [Use.NOTHING if slot == UNUSED else of_slots[slot] for slot in equation.outputs]
+        of_inputs, within = _uses_of_inputs(equation, of_outputs, in_loop=in_loop)
+        for atom, use in zip(equation.inputs, of_inputs, strict=True):
+            add(atom, use)
+        for key, use in within.items():
+            of_constants[key] |= use
+    for slot, _ in program.constants:
+        of_constants[program.raw, slot] |= of_slots[slot]
+    return [of_slots[slot] for slot in program.arguments], of_constants
+
+
+def _uses_of_inputs(equation: Equation, of_outputs: list[Use], *, in_loop: bool) -> tuple[list[Use], Uses]:
+    """What the inputs of an equation are used for, and the numbers of its inner programs."""
+    primitive = equation.primitive
+    if primitive.is_call or primitive.has_own_rule:
+        return _uses_of_constants(equation.primal, of_outputs, in_loop=in_loop)
+    if primitive.iterates:
+        return _uses_in_loop(equation)
+    use = reduce(or_, of_outputs, Use.NOTHING)
+    inner = [_uses_of_constants(p, [use] * len(p.results), in_loop=in_loop)[1] for p in equation.programs]
+    if primitive.is_comparison:
+        beside = use & ~Use.GOES_ON
+        use = use & Use.GOES_ON | (Use.CHOOSES if in_loop and beside else beside)
+    return [use] * len(equation.inputs), _merged(*inner)
+
+
+def _merged(*uses: Uses) -> Uses:
+    merged: Uses = defaultdict(lambda: Use.NOTHING)
+    for key, use in (item for each in uses for item in each.items()):
+        merged[key] |= use
+    return merged
+
+
+def _uses_in_loop(equation: Equation) -> tuple[list[Use], Uses]:
+    """The same for a loop with a condition."""
+    params = equation.params
+    first, second = params["cond_nconsts"], params["cond_nconsts"] + params["body_nconsts"]
+    condition, body, fixed = params["cond_jaxpr"], params["body_jaxpr"], second - first
+    of_condition, in_condition = _uses_of_constants(condition, [Use.GOES_ON], in_loop=True)
+    handed_on = {i for i, slot in enumerate(body.arguments[fixed:]) if body.results[i] == slot}
+    is_truth = [dtype is not None and np.dtype(dtype) == bool for dtype in body.dtypes]
+    of_carried = of_condition[first:]
+    of_results = [
+        Use.NOTHING if i in handed_on else use if is_truth[i] and use else Use.COMPUTES
+        for i, use in enumerate(of_carried)
+    ]
+    of_body, in_body = _uses_of_constants(body, of_results, in_loop=True)
+    carried = [use | of_body[fixed + i] if i in handed_on else Use.COMPUTES for i, use in enumerate(of_carried)]
+    return [*of_condition[:first], *of_body[:fixed], *carried], _merged(in_condition, in_body)
+
+
+def _scaled(program: Program, chosen: set[Any]) -> Program:
+    """The program with the chosen numbers reduced."""
+    equations = [
+        replace(
+            eq,
+            inputs=tuple(Constant(_reduced(x.value)) if x in chosen else x for x in eq.inputs),
+            params={key: map_programs(value, lambda inner: _scaled(inner, chosen)) for key, value in eq.params.items()},
+        )
+        for eq in program.equations
+    ]
+    constants = tuple((s, _reduced(v) if (program.raw, s) in chosen else v) for s, v in program.constants)
+    return replace(program, equations=tuple(equations), constants=constants)
+
+
+def _reduced(value: np.ndarray) -> np.ndarray:
+    return (value * TIGHTER).astype(value.dtype)

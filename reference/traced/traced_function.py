@@ -1,0 +1,191 @@
+"""A function that JAX traced: its program, and JAX's own results."""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
+from typing import Any
+
+import jax
+import jax.extend as jex
+
+from reference import jax_internals
+from reference.jax_settings import QUICKLY, compiler_options, devices_of
+from reference.traced.equations import UNREAD, UNUSED, Constant, Equation, Program, host
+from reference.traced.primitive import Compilation
+from reference.traced.primitives import primitive_named
+
+LEAKED = (
+    "f uses a traced array that it kept from another call (a leaked tracer), so its program depends on more than its "
+    "arguments; return such an array instead of keeping it"
+)
+
+UNFUSED = {"xla_disable_hlo_passes": "fusion", "xla_cpu_use_fusion_emitters": True}
+"""Options beside `QUICKLY` for a single long formula: operation by operation, which the emitters do the fastest."""
+
+LONGEST_FUSED = 2.0**64
+"""XLA's fusion takes time that grows without bound with the operations written out: ten Runge-Kutta steps, a minute."""
+
+
+class Traced:
+    """A function of trees of arrays, traced once.
+
+    Parameters
+    ----------
+    f : callable
+    *arguments : trees of arrays
+        Examples: of their shapes and types.
+
+    Raises
+    ------
+    TypeError
+        Where f uses a traced array of another call.
+    """
+
+    def __init__(self, f: Callable[..., Any], *arguments: Any):
+        self._traced = jax.jit(f).trace(*arguments)
+        self._compiled: dict[bool, Callable[..., Any]] = {}
+        if len(self._traced.jaxpr.in_avals) > len(jax.tree.leaves(arguments)):
+            raise TypeError(LEAKED)
+        self.devices = devices_of(arguments)
+
+    @cached_property
+    def program(self) -> Program:
+        """The program as plain data."""
+        return read(self._traced.jaxpr, self.devices[0].platform)
+
+    @property
+    def outputs(self) -> list[Any]:
+        """Shapes and types of what the function returns."""
+        return jax.tree.leaves(self._traced.out_info)
+
+    @property
+    def has_effects(self) -> bool:
+        """Whether the function does something beside returning numbers, such as printing."""
+        return bool(self._traced.jaxpr.effects)
+
+    def mapped(self, count: int) -> "Traced":
+        """The same program for `count` of each argument at once."""
+        arguments = [jax.ShapeDtypeStruct((count, *x.shape), x.dtype) for x in self._traced.jaxpr.in_avals]
+        return Traced(jax.vmap(jex.core.jaxpr_as_fun(self._traced.jaxpr)), *arguments)
+
+    def __call__(self, *arguments: Any, quickly: bool = True) -> Any:
+        """JAX's results, compiled quickly or as for a caller."""
+        if quickly not in self._compiled:
+            options = options_for(self._traced.jaxpr, quickly=quickly)
+            self._compiled[quickly] = self._traced.lower().compile(compiler_options=options)
+        return self._compiled[quickly](*arguments)
+
+
+# -- reading ----------------------------------------------------------------------------------------------------------
+
+
+def read(closed: Any, platform: str = "cpu", live: Sequence[bool] | None = None) -> Program:
+    """A `Program` from JAX's jaxpr, with its constants where it has some; only the results that are `live`."""
+    jaxpr, constants = (closed.jaxpr, closed.consts) if hasattr(closed, "consts") else (closed, ())
+    slots: dict[Any, int] = {}
+
+    def slot(variable: Any) -> int:
+        return slots.setdefault(variable, len(slots))
+
+    def atom(variable: Any) -> Any:
+        return Constant(jax_internals.literal_value(variable)) if _is_literal(variable) else slot(variable)
+
+    arguments = tuple(slot(variable) for variable in jaxpr.invars)
+    holders = [slot(variable) for variable in jaxpr.constvars]
+    is_read = [True] * len(jaxpr.outvars) if live is None else live
+    wanted = [variable for variable, wants in zip(jaxpr.outvars, is_read) if wants]
+    equations = tuple(_equation(eqn, used, slot, atom, platform) for eqn, used in _needed(jaxpr.eqns, wanted))
+    results = tuple(atom(v) if wants else UNREAD for v, wants in zip(jaxpr.outvars, is_read))
+    dtypes = tuple(map(jax_internals.dtype_of, jaxpr.outvars))
+    values = tuple(zip(holders, map(host, constants)))
+    return Program(len(slots), arguments, values, equations, results, dtypes, closed)
+
+
+def _is_literal(variable: Any) -> bool:
+    return isinstance(variable, jex.core.Literal)
+
+
+def _needed(eqns: Sequence[Any], wanted: Sequence[Any]) -> list[tuple[Any, list[bool]]]:
+    """The equations whose outputs somebody reads, and which outputs these are."""
+    is_wanted = {v for v in wanted if not _is_literal(v)}
+    needed = []
+    for eqn in reversed(eqns):
+        live = [v in is_wanted for v in eqn.outvars]
+        if any(live):
+            is_wanted.update(v for v in eqn.invars if not _is_literal(v))
+            needed.append((eqn, live))
+    return needed[::-1]
+
+
+def _equation(
+    eqn: Any, live: Sequence[bool], slot: Callable[..., int], atom: Callable[..., Any], platform: str
+) -> Equation:
+    primitive = primitive_named(eqn.primitive.name)
+    live_within = live if primitive.is_call else None
+    return Equation(
+        primitive,
+        tuple(map(atom, eqn.invars)),
+        tuple(slot(v) if is_live else UNUSED for v, is_live in zip(eqn.outvars, live)),
+        {key: _readable(value, platform, live_within) for key, value in eqn.params.items()},
+        tuple(map(jax_internals.shape_of, eqn.outvars)),
+        tuple(map(jax_internals.dtype_of, eqn.outvars)),
+        tuple(map(jax_internals.dtype_of, eqn.invars)),
+        eqn,
+        platform,
+    )
+
+
+def _readable(value: Any, platform: str, live: Sequence[bool] | None = None) -> Any:
+    """A parameter with programs in the place of jaxprs."""
+    if _is_jaxpr(value):
+        return read(value, platform, live)
+    if isinstance(value, tuple) and any(map(_is_jaxpr, value)):
+        programs = [_readable(v, platform) for v in value]
+        return type(value)(*programs) if hasattr(value, "_fields") else tuple(programs)
+    return value
+
+
+def _is_jaxpr(value: Any) -> bool:
+    return isinstance(value, (jex.core.ClosedJaxpr, jex.core.Jaxpr))
+
+
+# -- compiling --------------------------------------------------------------------------------------------------------
+
+
+def options_for(closed: Any, *, quickly: bool = True) -> dict[str, Any]:
+    """XLA's options for a program of JAX's: quick, and without fusion for a single long formula."""
+    is_long = compiler_options().keys() >= QUICKLY.keys() and longest_formula(closed.jaxpr) > LONGEST_FUSED
+    return compiler_options(quickly) | (UNFUSED if is_long else {})
+
+
+def longest_formula(jaxpr: Any) -> float:
+    """How many operations the longest formula has, where each is written out wherever it is used."""
+    return max(_formula_sizes(jaxpr, [0.0] * len(jaxpr.invars)))
+
+
+def _formula_sizes(jaxpr: Any, arguments: Sequence[float]) -> list[float]:
+    """The operations of each result, from those of the arguments; and last, the most of any formula within."""
+    sizes, most = dict(zip(jaxpr.invars, arguments)), 0.0
+
+    def size(atom: Any) -> float:
+        return 0.0 if _is_literal(atom) else sizes.get(atom, 0.0)
+
+    for eqn in jaxpr.eqns:
+        operands, within = list(map(size, eqn.invars)), list(_jaxprs_in(eqn))
+        own = [1.0 + sum(operands)] * len(eqn.outvars)
+        most = max([most, *own])
+        is_fused = primitive_named(eqn.primitive.name).compilation is Compilation.FUSED
+        if not is_fused or (within and len(within[0].invars) != len(operands)):
+            own = [1.0] * len(own)
+            most = max([most, *map(longest_formula, within)])
+        elif within:
+            *own, inside = _formula_sizes(within[0], operands)
+            most = max(most, inside)
+        sizes.update(zip(eqn.outvars, own))
+    return [*map(size, jaxpr.outvars), most]
+
+
+def _jaxprs_in(eqn: Any) -> Iterator[Any]:
+    for value in eqn.params.values():
+        for one in value if isinstance(value, tuple) else (value,):
+            if _is_jaxpr(one):
+                yield getattr(one, "jaxpr", one)

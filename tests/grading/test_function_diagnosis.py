@@ -1,0 +1,149 @@
+"""One function called on many problems, from the command line and from Python."""
+
+import functools
+import html
+import json
+
+import pytest
+
+from harness.facts import message_table
+from harness.facts.kinds import Kind
+from harness.grading.function_diagnosis import diagnose as diagnose_function
+from tests.grading.submissions import COURSE, RIGHT, WRONG, apart, at_start, kinds, returning
+
+SOURCES = """\
+import numpy as np
+from harness import FAULTS, SOURCES, NotApplicable
+def right(problem, theta): return SOURCES["vectorized"](problem, theta)
+def signs(problem, theta): return FAULTS["wrong-sign"].source(problem, theta)
+def choosy(problem, theta):
+    if problem.m != 1000: raise NotApplicable("it takes a thousand examples")
+    return right(problem, theta)
+def changes(problem, theta): return FAULTS["argument-mutated"].source(problem, theta)
+def noisy(problem, theta):
+    cost, gradient = right(problem, theta)
+    return cost, gradient * (1 + 1e-3 * np.random.default_rng().standard_normal(gradient.shape))
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    texts = {
+        "right.py": COURSE,
+        "wrong.py": WRONG["no_slope.py"][0],
+        "two.py": WRONG["two_at_once.py"][0],
+        "by_rows.py": RIGHT["by_rows.py"][0],
+        "costless.py": returning("J * float('nan'), grad"),
+        "in_float32.py": returning("J, np.float32(1.0001) * grad.astype(np.float32)"),
+        "raises.py": at_start("assert X.shape[0] % 2"),
+        "unknown.py": apart("b2 W2 W1 b1"),
+        "my_sources.py": SOURCES,
+    }
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+    (tmp_path / "folder.py").mkdir()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def diagnose(run_command):
+    return functools.partial(run_command, "diagnose")
+
+
+FOUND = {  # the verdict; the bugs, and the kinds of what homework itself finds
+    "right.py": ("agree", (), []),
+    "wrong.py": ("disagree", (("slope-missing",),), []),
+    "wrong.py:nn_cost_function": ("disagree", (("slope-missing",),), []),
+    "two.py": ("disagree", (("wrong-sign", "lambda-not-over-m"),), []),
+    "by_rows.py": ("agree", (), []),
+    "costless.py": ("disagree", (), [Kind.COST_NOT_FINITE]),
+    "in_float32.py": ("disagree", (), []),
+    "my_sources.py:right": ("agree", (), []),
+    "my_sources.py:signs": ("disagree", (("wrong-sign",),), []),
+    "my_sources.py:changes": ("disagree", (), [Kind.CHANGES_ARGUMENTS]),
+    "my_sources.py:noisy": ("disagree", (), [Kind.UNSTABLE_ANSWER]),
+    "my_sources.py:choosy": ("inconclusive", (), [Kind.FEW_ANSWERS]),
+    "raises.py": ("disagree", (), []),
+    "unknown.py": ("inconclusive", (), [Kind.CONVENTION_UNKNOWN]),
+    "harness.sources.loop:cost_and_gradient": ("agree", (), []),
+}
+
+
+UNANSWERED = {  # how many of four problems are answered, and why others are not
+    "my_sources.py:choosy": (0, [Kind.PROBLEMS_SKIPPED]),
+    "raises.py": (1, [Kind.CALL_FAILED]),
+}
+
+
+@pytest.mark.parametrize("target", FOUND)
+def test_a_function_is_diagnosed(target, folder):
+    found = diagnose_function(target, problems=4)
+    assert (found.verdict, found.bugs, kinds(found.diagnosis)) == FOUND[target]
+    answered, notes = UNANSWERED.get(target, (4, []))
+    assert (found.problems, found.answered) == (4, answered)
+    assert [note.kind for note in found.notes] == notes
+    assert ("θ and gradient by rows" in found.conventions) == (target == "by_rows.py")
+
+
+@pytest.mark.parametrize(("target", "code"), [("right.py", 0), ("wrong.py", 1), ("my_sources.py:choosy", 3)])
+def test_the_exit_code_is_the_verdict_s(target, code, folder, diagnose):
+    assert diagnose(target, "--problems", "2")[0] == code
+
+
+def test_the_document_holds_the_bugs(folder, diagnose):
+    code, out, _ = diagnose("two.py", "--problems", "3", "--json", "--sizes", "3,4,2", "--l2", "2")
+    document = json.loads(out)
+    assert (code, document["schema"]) == (1, "harness.diagnosis/2")
+    assert document["bugs"] == [["wrong-sign", "lambda-not-over-m"]]
+    assert {"kind", "severity", "where", "data", "text"} == set(document["diagnosis"][0])
+    assert document["coordinates"] == 3 * (4 * 4 + 2 * 5)
+
+
+REFUSED = {
+    "rihgt.py": "there is no file rihgt.py; did you mean 'right.py'?",
+    "right.py:nn_cost_funktion": "right.py:nn_cost_funktion cannot be called. ",
+    "right.py:sigmoid": "right.py:sigmoid cannot be called. ",
+    "harness.sources.loop:cost_and_gradiend": "did you mean 'cost_and_gradient'?",
+    "no.module:f": "cannot import 'no.module'",
+    "right.py --l2 1e308": "of 25 problems, none has a cost that fits into float64; choose a smaller --l2",
+    "right": "'right' names no function; give FILE.py",
+    "math:sqrt": "is no function of a Python file",
+    "numpy:dot": "is no function of a Python file",
+    "json:loads": "json:loads cannot be called. ",
+    "folder.py": "folder.py is a folder; give one of its files",
+    "right.py --output softmax": "the course's signature is for sigmoid units",
+    "right.py --output sofmax": "did you mean 'softmax'?",
+    "right.py --sizes 3,4": "--sizes takes three, not 2",
+    "right.py --sizes three": "--sizes takes whole numbers with commas",
+    "right.py --sizes 3,0,2": "each 1 or more",
+}
+
+
+@pytest.mark.parametrize("arguments", REFUSED)
+def test_what_cannot_be_called_is_refused_in_a_line(arguments, folder, diagnose):
+    code, _, err = diagnose(*arguments.split())
+    assert code == 2
+    assert REFUSED[arguments] in err
+    assert "Traceback" not in err
+
+
+def test_a_report_is_one_page_with_every_problem_and_what_was_found(folder, diagnose):
+    (folder / "<b>.py").write_text(WRONG["no_slope.py"][0])
+    code, *_ = diagnose("<b>.py", "--problems", "4", "--report", "page.html")
+    page = (folder / "page.html").read_text()
+    assert code == 1
+    assert html.escape(message_table.say(diagnose_function("<b>.py", problems=4).diagnosis[0])) in page
+    assert "&lt;b&gt;.py, called on 4 of 4 problems" in page
+    assert "<b>.py" not in page
+    assert page.count('<tr class="disagree">') == 4
+    assert '<svg role="img" aria-label="Theta1:' in page
+    assert diagnose("right.py", "--problems", "2", "--report", "page.html")[0] == 0
+    assert '<tr class="disagree">' not in (folder / "page.html").read_text()
+
+
+def test_check_draws_problems_like_the_homework(run_command):
+    like = "check --networks 3 --sizes 6,4,3 --output softmax --l2 0 --ordinary"
+    code, out, _ = run_command(*like.split(), "--sources", "loop,finite-difference", "--json")
+    assert code == 0
+    assert json.loads(out)["networks"] == 3  # though λ = 0 hides bugs on each of them

@@ -1,0 +1,116 @@
+"""Grades as a table, CSV, JSON, a page, and a page for each student."""
+
+import csv
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from harness.facts import message_table
+from harness.facts.fact import doubt
+from harness.facts.kinds import Kind
+from harness.grading.grade import Grade
+from harness.grading.grade_pages import grades_page
+from harness.grading.grade_table import COLUMNS, grades_csv, grades_document, grades_text
+from harness.grading.student_feedback import feedback_page, write_feedback
+from harness.grading.submission_files import Submission
+from harness.grading.submission_grading import grade_folder
+from tests.grading.submissions import COURSE, RIGHT, WRONG
+
+EVIL = "<script>alert(1)</script>"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("class")
+    (folder / "a.py").write_text(COURSE)
+    (folder / "b.py").write_text(WRONG["no_slope.py"][0])
+    (folder / "c.py").write_text(f"def {EVIL}")
+    (folder / "d.py").write_text(RIGHT["from_0.py"][0])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def grades(folder):
+    return grade_folder(folder)
+
+
+def test_csv_has_the_columns_and_a_line_for_each(grades):
+    rows = list(csv.DictReader(io.StringIO(grades_csv(grades))))
+    told = "submission,verdict,cost,gradient,regularised,sigmoid_gradient,other,points,diagnosis,conventions,seconds"
+    assert ",".join(rows[0]) == ",".join(COLUMNS) == told
+    assert [row["submission"] for row in rows] == ["a.py", "b.py", "c.py", "d.py"]
+    assert [row["verdict"] for row in rows] == ["agree", "disagree", "error", "agree"]
+    assert rows[1]["gradient"] == "wrong"
+    assert rows[1]["diagnosis"] == "; ".join(map(message_table.say, grades[1].diagnosis))
+    assert rows[3]["conventions"] == "labels from 0"
+
+
+def test_the_document_holds_facts(grades):
+    document = json.loads(json.dumps(grades_document(grades), allow_nan=False))
+    assert document["schema"] == "harness.grades/2"
+    (fact,) = document["grades"][2]["diagnosis"]
+    assert (fact["kind"], fact["where"], set(fact)) == (
+        "not-readable",
+        ["c.py"],
+        {"kind", "severity", "where", "data", "text"},
+    )
+
+
+@pytest.fixture
+def hostile(monkeypatch):
+    """A grade whose name is a formula and moves the cursor, and whose diagnosis does so, too."""
+    monkeypatch.setattr(message_table, "say", lambda fact: f"@SUM(A1) {fact.kind} \a")
+    return Grade(Submission("=1+1\x1b[31m.py", Path()), "error", diagnosis=(doubt(Kind.FEW_ANSWERS),))
+
+
+def test_csv_holds_no_formula_of_somebody_else(hostile):
+    (row,) = csv.DictReader(io.StringIO(grades_csv([hostile])))
+    assert (row["submission"][:5], row["diagnosis"][:9]) == ("'=1+1", "'@SUM(A1)")
+
+
+def test_the_console_shows_no_control_characters(hostile):
+    text = grades_text([hostile])
+    assert "\x1b" not in text
+    assert "\a" not in text
+    assert text.endswith("1 submission: 1 error")
+
+
+def test_the_page_is_one_file_with_everything_escaped_and_a_picture_of_what_is_wrong(grades):
+    page = grades_page(grades, {"folder": EVIL})
+    assert EVIL not in page
+    assert "&lt;script&gt;alert(1)" in page
+    assert "http://" not in page.replace("http://www.w3.org", "")
+    assert page.count("<svg") == 2  # Theta1 and Theta2 of the one that is wrong
+    assert "Theta1: 25 of 25 entries are wrong" in page
+    assert "<td>slope-missing</td>" in page
+    assert "Theta2: 0 of 18 entries are wrong" in page
+
+
+def test_a_students_page_says_what_is_right_and_wrong_and_holds_no_solution(grades):
+    page = feedback_page(grades[1])
+    for part in ("- The cost: right", "- The gradient: wrong", "## What is wrong", "| cost | "):
+        assert part in page
+    assert "def cost_and_gradient" not in page
+    assert "def cost_and_gradient" in feedback_page(grades[1], reveal=True)
+    assert "def cost_and_gradient" not in feedback_page(grades[0], reveal=True)  # who is right needs none
+    assert EVIL not in feedback_page(grades[2])
+
+
+def test_the_script_on_a_students_page_prints_what_the_table_says(grades, folder):
+    page = feedback_page(grades[1])
+    script = page.partition("```python\n")[2].partition("```")[0]
+    done = subprocess.run([sys.executable, "-c", script], cwd=folder, capture_output=True, text=True, check=True)
+    shown = grades[1].smallest
+    assert shown is not None
+    printed = done.stdout.partition("array(")[2].partition("]")[0].strip("[ ")
+    np.testing.assert_allclose(np.fromstring(printed, sep=","), shown.answer.gradient, atol=1e-7)
+
+
+def test_every_student_gets_a_page(grades, tmp_path):
+    write_feedback(grades, tmp_path / "pages")
+    assert sorted(path.name for path in (tmp_path / "pages").iterdir()) == ["a.py.md", "b.py.md", "c.py.md", "d.py.md"]

@@ -1,0 +1,125 @@
+"""The words about homework: one fact of each kind, and what is said about it."""
+
+import pytest
+
+from harness.facts.fact import Fact, doubt, note, wrong
+from harness.facts.fact_error import FactError
+from harness.facts.homework_messages import COURSE_SIGNATURE, HELPER_FAULTS, OFFER, ROWS
+from harness.facts.kinds import Kind
+from harness.facts.message_table import say
+
+NOTHING_FOUND = {"named": "", "unlike": "", "defined": ["f(x)"], "similar": ""}
+CALL = {"function": "cost", "event": "raised ValueError: no"}
+CHANGE = {"function": "cost", "changes": ["by up to 1, in 7 of 7 entries"]}
+CHANGED = "cost changes y in place (by up to 1, in 7 of 7 entries)."
+LOOK_FOR = "Look for random numbers, and for values kept from one call to the next."
+UNKNOWN = "No convention that was tried explains the cost, so nothing was judged."
+
+SAID: list[tuple[Fact, str]] = [
+    (
+        note(Kind.CHANGES_ARGUMENTS, "y", **CHANGE, spoils=False),
+        f"{CHANGED} Work on a copy: callers may need it.",
+    ),
+    (
+        wrong(Kind.CHANGES_ARGUMENTS, "y", **CHANGE, spoils=True),
+        f"{CHANGED} Work on a copy: the next call with the same arrays answers something else.",
+    ),
+    (doubt(Kind.CALL_FAILED, **CALL), "Calling cost, it raised ValueError: no."),
+    (
+        note(Kind.CALL_FAILED, "line 3 of a.py: x", **CALL, exercise="2-3-2", times=4),
+        "Calling cost on 2-3-2, it raised ValueError: no (line 3 of a.py: x) 4 times.",
+    ),
+    (doubt(Kind.CALL_FAILED, function="", event="ended"), "Running the file, it ended."),
+    (
+        note(Kind.CELL_LEFT_OUT, cell=2, reason="invalid syntax (line 1)"),
+        "Cell 2 is not valid Python and was left out: invalid syntax (line 1).",
+    ),
+    (
+        note(Kind.CONVENTION_IS_BUG, bugs=["c-order-throughout"]),
+        "Called in the course's own convention, these answers would be the bug c-order-throughout.",
+    ),
+    (
+        wrong(Kind.CONVENTION_REFUSED, "labels from 0"),
+        "The rubric counts this convention as a bug: labels from 0.",
+    ),
+    (
+        doubt(Kind.CONVENTION_UNKNOWN),
+        f"{UNKNOWN} Offer a function of {COURSE_SIGNATURE}, as in the course.",
+    ),
+    (wrong(Kind.COST_CONSTANT, cost=0.0), "The cost is 0 whatever θ, X and y are. It is not computed yet."),
+    (wrong(Kind.COST_PATTERN, decimals=1), "The cost is wrong: it is rounded to 1 decimal."),
+    (
+        wrong(Kind.COST_PATTERN, mean="last-example-missing", share="divided-twice"),
+        "The cost is wrong: the last example adds nothing to it and the regulariser is divided by m twice.",
+    ),
+    (
+        note(Kind.COURSE_SIZE_ONLY, "400-25-10, 20 examples"),
+        "The function was called at 400-25-10, 20 examples only: at other sizes it does not run, or is wrong.",
+    ),
+    (
+        doubt(Kind.FEW_ANSWERS, answered=0, total=4),
+        "Too few problems were answered with something that can be compared (0 of 4).",
+    ),
+    (
+        doubt(Kind.GRADIENT_SHAPE, "cost", answer="shape (42,)", expected=43),
+        "cost returns a gradient of shape (42,). θ has 43 entries.",
+    ),
+    (doubt(Kind.GRADING_FAILED, reason="OSError: full"), "Grading this submission failed: OSError: full."),
+    (
+        wrong(Kind.HELPER_WRONG, "sigmoid", fault="value", shape="a matrix", z=-3.0),
+        "sigmoid is wrong for a matrix, such as -3.",
+    ),
+    (
+        wrong(Kind.HELPER_WRONG, "predict", fault="prediction-value", wrong=2, total=7),
+        "predict puts 2 of 7 examples into another class.",
+    ),
+    (
+        doubt(Kind.NO_HOMEWORK_FUNCTION, **NOTHING_FOUND),
+        f"The file defines no function of θ, X and y, such as nnCostFunction: it defines f(x). {OFFER}",
+    ),
+    (
+        doubt(Kind.NO_HOMEWORK_FUNCTION, **NOTHING_FOUND | {"named": "g", "similar": "; did you mean 'f'?"}),
+        "There is no function g. The file defines f(x); did you mean 'f'?",
+    ),
+    (
+        doubt(Kind.NO_HOMEWORK_FUNCTION, **NOTHING_FOUND | {"named": "f", "unlike": "f(x)"}),
+        f"f(x) does not look like a function of θ, X and y. {OFFER}",
+    ),
+    (
+        doubt(Kind.NOT_AN_ANSWER, "cost", answer="nothing (None)", more_expected=False),
+        "cost returns nothing (None), which is no cost and no gradient.",
+    ),
+    (note(Kind.PROBLEMS_SKIPPED, count=1), "The source raised NotApplicable for 1 problem."),
+    (doubt(Kind.NOT_READABLE, "a.py", reason="it is no file"), "a.py cannot be read: it is no file."),
+    (doubt(Kind.PART_MISSING, "gradient"), "No gradient was returned. What was returned is right."),
+    (wrong(Kind.PART_MISSING, "cost"), "No cost was returned."),
+    (
+        wrong(Kind.UNSTABLE_ANSWER),
+        f"Called twice with the same arguments, it answers differently. {LOOK_FOR}",
+    ),
+    (
+        note(Kind.WHOLE_FILE_RUN),
+        "The whole file was run, since its functions need what it does beside them.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("fact", "message"), SAID, ids=[f"{fact.kind} {i}" for i, (fact, _) in enumerate(SAID)])
+def test_a_fact_is_said(fact, message):
+    assert say(fact) == f"{message} [{fact.kind}]"
+
+
+def test_every_kind_of_homework_is_said_above():
+    assert {fact.kind for fact, _ in SAID} == set(ROWS)
+
+
+def test_every_fault_of_a_helper_has_words():
+    data = {"shape": "(3, 4)", "expected": 5, "z": 0.5, "value": 0.5, "wrong": 1, "total": 7, "reason": "no"}
+    for fault in HELPER_FAULTS:
+        assert "{" not in say(wrong(Kind.HELPER_WRONG, "f", fault=fault, **data))
+
+
+def test_an_error_says_its_fact():
+    error = FactError(doubt(Kind.NOT_READABLE, "a.py", reason="it is no file"), "before: ")
+    assert str(error) == "before: a.py cannot be read: it is no file. [not-readable]"
+    assert error.fact.kind == Kind.NOT_READABLE

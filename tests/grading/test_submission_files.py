@@ -1,0 +1,162 @@
+"""Submissions found in a folder and read without running them."""
+
+import ast
+import json
+from pathlib import Path
+
+import pytest
+
+from harness.facts.kinds import Kind
+from harness.grading.submission_code import definitions_only
+from harness.grading.submission_files import find_submissions, not_graded, read_submission
+
+
+def write(folder: Path, **texts: str) -> None:
+    for name, text in texts.items():
+        path = folder / name.replace("__", "/").replace("_dot_", ".")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+def test_files_notebooks_and_folders_are_submissions_and_nothing_else_is(tmp_path):
+    write(tmp_path, b_dot_py="def f(): pass", a_dot_ipynb=json.dumps({"cells": []}), c__d_dot_py="def g(): pass")
+    write(tmp_path, notes_dot_txt="hello", empty__e_dot_txt="", _hidden_dot_py="")
+    assert [submission.name for submission in find_submissions(tmp_path)] == ["a.ipynb", "b.py", "c"]
+
+
+def test_the_main_file_of_a_folder_is_the_one_with_the_cost_function(tmp_path):
+    write(tmp_path, smith__sigmoid_dot_py="def sigmoid(z): pass", smith__main_dot_py="from nn import *")
+    write(tmp_path, smith__nn_dot_py="def nn_cost_function(a, b, c, d, X, y, l): pass")
+    (submission,) = find_submissions(tmp_path)
+    assert submission.main == "nn.py"
+    assert {name for name, _ in submission.texts} == {"sigmoid.py", "main.py", "nn.py"}
+
+
+def test_a_module_that_is_imported_goes_with_its_file_and_is_no_submission(tmp_path):
+    write(tmp_path, a_dot_py="from tools import *\ndef cost(theta, X, y, lam): pass", tools_dot_py="import more")
+    write(tmp_path, more_dot_py="def sigmoid(z): pass", b_dot_py="import a\ndef cost(theta, X, y, lam): pass")
+    found = {submission.name: sorted(name for name, _ in submission.texts) for submission in find_submissions(tmp_path)}
+    assert found == {"a.py": ["a.py", "more.py", "tools.py"], "b.py": ["a.py", "b.py", "more.py", "tools.py"]}
+
+
+def test_a_package_goes_with_the_file_that_imports_it(tmp_path, monkeypatch):
+    write(tmp_path, a__nn_dot_py="from tools.act import sigmoid\nimport tools.more\ndef cost(theta, X, y, lam): pass")
+    write(
+        tmp_path,
+        a__tools__act_dot_py="from .inner import exp\nfrom . import beside\nfrom .... import x",
+        a__tools__more_dot_py="",
+    )
+    write(tmp_path, a__tools__inner_dot_py="", a__tools__beside_dot_py="", a__tools__unused_dot_py="")
+    (tmp_path / "a" / "tools" / "__init__.py").write_text("")
+    monkeypatch.chdir(tmp_path)
+    (submission,) = find_submissions(".")
+    inner = ("__init__", "act", "beside", "inner", "more")
+    assert sorted(name for name, _ in submission.texts) == ["nn.py", *(f"tools/{name}.py" for name in inner)]
+    assert submission.main == "nn.py"
+
+
+def test_a_folder_in_a_folder_as_archives_unpack_to_is_a_submission(tmp_path):
+    write(tmp_path, smith__ex4__nn_dot_py="def cost(theta, X, y, lam): pass")
+    (tmp_path / "smith" / "__MACOSX").mkdir()
+    write(tmp_path, jones__a__x_dot_py="", jones__b__y_dot_py="")
+    (submission,) = find_submissions(tmp_path)
+    assert (submission.name, submission.main) == ("smith", "nn.py")
+    assert not_graded(tmp_path) == ["jones"]
+
+
+def test_entries_without_code_or_data_are_named(tmp_path):
+    write(tmp_path, a_dot_py="", ex_dot_m="", data_dot_csv="", notes__e_dot_m="", _hidden_dot_m="")
+    assert not_graded(tmp_path) == ["ex.m", "notes"]
+
+
+@pytest.mark.parametrize(("made", "message"), [(False, "is not a folder"), (True, "there is no submission in")])
+def test_a_folder_without_submissions_is_refused(tmp_path, made, message):
+    folder = tmp_path / "class"
+    if made:
+        folder.mkdir()
+    with pytest.raises((OSError, ValueError), match=message):
+        find_submissions(folder)
+
+
+KEPT = {
+    "import numpy as np": True,
+    "from scipy.io import loadmat": True,
+    "EPSILON = 0.12": True,
+    "W = np.zeros((3, 3))": True,
+    "g = lambda z: open(z)": True,
+    "gradient = jax.jit(jax.grad(cost))": True,
+    "jax.config.update('jax_enable_x64', True)": True,
+    "config.update('jax_enable_x64', True)": True,
+    "gradient = fitted(cost)": False,
+    "def f():\n    return open('x')": True,
+    "try:\n    import cv2\nexcept ImportError:\n    cv2 = None": True,
+    "data = loadmat('x.mat')": False,
+    "X = np.loadtxt('x.txt')": False,
+    "name = input()": False,
+    "print('hello')": False,
+    "for i in range(9):\n    print(i)": False,
+    "if __name__ == '__main__':\n    main()": False,
+    "while True:\n    pass": False,
+}
+
+
+@pytest.mark.parametrize("statement", KEPT)
+def test_definitions_are_kept_and_everything_else_is_blank(statement):
+    text = f"a = 1\n{statement}\nb = 2\n"
+    blanked = definitions_only(text, ast.parse(text))
+    assert len(blanked.splitlines()) == len(text.splitlines())  # so that lines keep their numbers
+    assert (statement.splitlines()[0] in blanked) == KEPT[statement]
+    compile(blanked, "blanked", "exec")
+
+
+def test_imports_and_assignments_that_fail_are_passed_over():
+    text = "import not_there\nX = data['X']; y = 2\nfrom also_not import (\n    a,\n    b)\nz = 3\n"
+    names: dict = {}
+    exec(definitions_only(text, ast.parse(text)), names)
+    assert names["z"] == 3
+
+
+NO_NOTEBOOK = ["", "[]", "{}", '{"cells": 3}', '{"cells": [1]}', '{"cells": [{"cell_type": "code", "source": 5}]}']
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        *[("a.py", content) for content in (b"\xff\xfe\x00", b"\x00", b"(" * 5000, b"def")],
+        *[("a.ipynb", text.encode()) for text in NO_NOTEBOOK],
+    ],
+)
+def test_a_file_that_cannot_be_read_says_why(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    submission = read_submission(tmp_path / name)
+    assert submission is not None
+    assert submission.error is not None
+    assert (submission.error.kind, submission.error.where) == (Kind.NOT_READABLE, (name,))
+    assert submission.error.data["reason"]
+    assert "None" not in submission.error.data["reason"]
+
+
+def test_an_unknown_encoding_is_read_as_latin_1(tmp_path):
+    (tmp_path / "a.py").write_bytes(b"# coding: nonsense\nx = '\xe4'")
+    submission = read_submission(tmp_path / "a.py")
+    assert submission is not None
+    assert (submission.error, submission.functions) == (None, ())
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_file_that_begins_with_a_mark_of_its_encoding_is_read(tmp_path, encoding):
+    (tmp_path / "a.py").write_text("def cost(thêta, X, y, lam): pass", encoding=encoding)
+    (submission,) = find_submissions(tmp_path)
+    assert submission.functions[0].parameters[0] == "thêta"
+
+
+def test_lines_of_a_notebook_are_counted_by_cell(tmp_path):
+    cells = ["a = 1\nb = 2", "broken (", "def f():\n    return 1 / 0"]
+    document = {"cells": [{"cell_type": "code", "source": cell} for cell in cells]}
+    (tmp_path / "a.ipynb").write_text(json.dumps(document))
+    submission = read_submission(tmp_path / "a.ipynb")
+    assert submission is not None
+    places = [submission.place(line) for line in (1, 2, 3, 4)]
+    assert places == ["cell 1, line 1", "cell 1, line 2", "cell 3, line 1", "cell 3, line 2"]
+    (note,) = submission.notes
+    assert (note.kind, note.data["cell"]) == (Kind.CELL_LEFT_OUT, 2)

@@ -1,0 +1,107 @@
+"""The functions of a submission, the roles of their parameters, and constants of the file as parameters."""
+
+import ast
+
+import pytest
+
+from harness.grading.submission_code import with_constants
+from harness.grading.submission_functions import COURSE, Default, Function, functions_in, roles_of
+
+ROLES = {
+    "nn_params input_layer_size hidden_layer_size num_labels X y lambda_": COURSE,
+    "nn_params inputLayerSize hiddenLayerSize numLabels X y Lambda": COURSE,
+    "a b c d e f g": COURSE,
+    "params input_size hidden_size num_labels X y learning_rate": COURSE,
+    "X y theta lam K n_hidden n_in": ("X", "y", "theta", "l2", "K", "n_hidden", "n_in"),
+    "theta layers X y reg": ("theta", "sizes", "X", "y", "l2"),
+    "Theta1 Theta2 X y lmbda": ("theta1", "theta2", "X", "y", "l2"),
+    "theta X y lam": ("theta", "X", "y", "l2"),
+    "problem theta": ("problem", "theta"),
+    "z": None,
+    "a b c d e f g h": None,
+    "X theta": None,
+}
+
+
+@pytest.mark.parametrize("names", ROLES)
+def test_parameters_are_known_by_their_names_and_else_by_their_order(names):
+    parameters = tuple(names.split())
+    assert roles_of(Function("f", parameters, len(parameters))) == ROLES[names]
+
+
+def test_a_parameter_with_a_default_that_says_nothing_keeps_it():
+    function = Function("f", ("nn_params", "a", "b", "c", "X", "y", "lam", "verbose"), 6, defaults=(1.0, False))
+    assert roles_of(function) == COURSE
+
+
+@pytest.mark.parametrize(
+    ("default", "roles"), [("'quiet'", ("theta", "X", "y", Default("quiet"), "l2")), ("quiet()", ("theta", "X", "y"))]
+)
+def test_a_default_between_is_passed_if_its_value_is_known(default, roles):
+    (function,) = functions_in(ast.parse(f"def f(theta, X, y, mode={default}, lam=1.0): pass"))
+    assert roles_of(function) == roles
+
+
+CALLABLE = {  # a definition, and how it is called by position
+    "def f(a, *, lam=1): pass": ["def f_by_position(a, lam=1): return f(a, lam=lam)"],
+    "class N:\n def __init__(self, n, h=2): pass\n def cost(self, theta): pass\n def _own(self): pass": [
+        "def cost_of_N(theta, n, h=2): return N(n, h).cost(theta)"
+    ],
+    "class N:\n @staticmethod\n def cost(theta, X): pass": ["def cost_of_N(theta, X): return N.cost(theta, X)"],
+    "class N:\n @classmethod\n def cost(cls, theta): pass": ["def cost_of_N(theta): return N.cost(theta)"],
+    "class N:\n @property\n def cost(self): pass": [],
+    "class N:\n def __init__(self, n): self.T1, self.T2 = 1, 2\n def cost(self, X): pass": [
+        "def cost_of_N(X, n, T1, T2): made = N(n); made.T1 = T1; made.T2 = T2; return made.cost(X)"
+    ],
+    "class N:\n def __init__(self): self.params = {}\n def cost(self, X, y=None): pass": [
+        "def cost_of_N(X, params, y=None): made = N(); made.params = params; return made.cost(X, y)"
+    ],
+    "class N:\n def __init__(self, W1, W2): self.W1, self.W2 = W1, W2\n def cost(self, X): pass": [
+        "def cost_of_N(X, W1, W2): return N(W1, W2).cost(X)"
+    ],
+    "def f(a, b=2): pass": [""],
+    "f = lambda a, b=2: a": [""],
+    "def f(a, b): pass\ng = jax.jit(jax.grad(f))": ["", ""],
+    "g = wrapped(f)": [],
+}
+
+
+@pytest.mark.parametrize("definition", CALLABLE)
+def test_methods_and_keyword_only_parameters_get_a_stand_in(definition):
+    assert [function.stand_in for function in functions_in(ast.parse(definition))] == CALLABLE[definition]
+
+
+def test_a_derivative_takes_the_parameters_of_its_function_and_a_method_keeps_its_name():
+    (_, derivative) = functions_in(ast.parse("def f(a, b=2): pass\ng = grad(f)"))
+    assert str(derivative) == "g(a, b)"
+    (method,) = functions_in(ast.parse("class N:\n def cost(self, theta): pass"))
+    assert (str(method), method.name) == ("N.cost(theta)", "cost_of_N")
+
+
+NOT_SET = {
+    "the function has its own": "LAMBDA = 1\ndef cost(theta, X, y, lam): return LAMBDA",
+    "a name of its own hides it": "LAMBDA = 1\ndef cost(theta, X, y):\n    LAMBDA = 2\n    return LAMBDA",
+    "two are read": "LAMBDA = 1\nREG = 2\ndef cost(theta, X, y): return LAMBDA + REG",
+    "it is set twice": "LAMBDA = 1\nLAMBDA = 2\ndef cost(theta, X, y): return LAMBDA",
+    "it is no number": "LAMBDA = f()\ndef cost(theta, X, y): return LAMBDA",
+    "it is not read": "LAMBDA = 1\ndef cost(theta, X, y): return 0",
+    "sizes are given": "HIDDEN = 5\ndef cost(theta, layers, X, y): return HIDDEN",
+    "it is no function of theta": "LAMBDA = 1\ndef g(z): return LAMBDA",
+}
+
+
+@pytest.mark.parametrize("text", NOT_SET.values(), ids=NOT_SET)
+def test_a_name_that_is_no_setting_becomes_no_parameter(text):
+    tree = ast.parse(text)
+    functions = list(functions_in(tree))
+    assert with_constants(tree, functions) == functions
+
+
+def test_a_stand_in_keeps_defaults_and_needs_the_rest():
+    tree = ast.parse("LAMBDA = 1\ndef helper(): return LAMBDA\ndef cost(theta, X, y, verbose=False): return helper()")
+    function = with_constants(tree, list(functions_in(tree)))[1]
+    assert (function.author_name, function.required, function.constants) == ("cost", 4, ("LAMBDA",))
+    assert function.stand_in == (
+        "def cost_by_constants(theta, X, y, l2, verbose=False): "
+        "cost.__globals__.update(LAMBDA=l2); return cost(theta, X, y, verbose=verbose)"
+    )

@@ -1,0 +1,375 @@
+"""Submissions graded: right ones in any convention pass, wrong ones get their bug, broken ones the kind of failure."""
+
+import os
+import time
+from dataclasses import replace
+from typing import NamedTuple
+
+import pytest
+
+from harness.facts.fact import Severity
+from harness.facts.kinds import Kind
+from harness.grading.convention_search import find_interface
+from harness.grading.grade import AGREE, DISAGREE, ERROR, INCONCLUSIVE
+from harness.grading.rubric import Rubric
+from harness.grading.submission_grading import grade, grade_folder, judge
+from tests.grading.submissions import (
+    BROKEN,
+    BY_MATRICES,
+    COURSE,
+    FROM_0,
+    JAX_COST,
+    LOOP,
+    NEEDS_A_PROCESS,
+    PENALTY,
+    RETURN,
+    RIGHT,
+    TWO_FUNCTIONS,
+    WRONG,
+    Here,
+    apart,
+    at_start,
+    course,
+    graded_here,
+    kinds,
+    returning,
+    written,
+)
+
+DEEP = os.environ.get("HARNESS_PROFILE") == "deep"
+
+ASKED_IN_A_PROCESS = sorted(NEEDS_A_PROCESS if DEEP else NEEDS_A_PROCESS - {"own_examples.py"})  # which takes 5,000
+
+ALL_RIGHT = "right right right"
+
+
+def parts_of(grade):
+    return " ".join(grade.parts.outcomes)
+
+
+@pytest.mark.parametrize("name", [name for name in RIGHT if name not in NEEDS_A_PROCESS])
+@pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")  # np.matrix, which students use
+def test_a_right_submission_passes_in_any_convention(name, tmp_path):
+    text, conventions = RIGHT[name]
+    grade = graded_here(tmp_path, name, text)
+    assert (grade.verdict, parts_of(grade), grade.points) == (AGREE, ALL_RIGHT, 100.0)
+    assert list(grade.conventions) == conventions
+    assert (grade.diagnosis, grade.smallest) == ((), None)
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_submission_gets_its_bug(name, tmp_path):
+    text, bug = WRONG[name]
+    grade = graded_here(tmp_path, name, text)
+    assert grade.verdict == DISAGREE
+    assert bug in " ".join(grade.bugs)
+    assert 0.0 < grade.points < 100.0
+    assert grade.smallest is not None
+    assert all(fact.severity == Severity.WRONG for fact in grade.diagnosis)
+
+
+class Case(NamedTuple):
+    """A submission; its verdict, its parts, its points, and the kinds of what is wrong or missing."""
+
+    text: str
+    verdict: str
+    parts: str
+    points: float
+    kinds: tuple[Kind, ...] = ()
+
+
+BIASES_ZEROED = ("    grad = np", "    Theta1[:, 0] = 0\n    grad = np")
+LABELS_SHIFTED = ("    m = X", "    y -= 1\n    m = X")
+SLOPE_BY_HAND = ("sigmoid_gradient(z2)", "sigmoid(z2) * (1 - sigmoid(z2))")
+SINGLE_COST = course(("    return J, grad", "    return (J * np.ones(1)).astype(np.dtype('f' + '4'))[0]"))
+
+R, W, N = "right", "wrong", "absent"
+UNKNOWN = (ERROR, f"{N} {N} {N}", 0.0, (Kind.CONVENTION_UNKNOWN,))
+WRONG_REGULARISER = (DISAGREE, f"{R} {R} {W}", 90.0, (Kind.COST_PATTERN,))
+WRONG_MEAN = (DISAGREE, f"{W} {W} {R}", 26.32, (Kind.COST_PATTERN,))
+MISSING = (Kind.PART_MISSING,)
+CHANGED = (Kind.CHANGES_ARGUMENTS,)
+
+CASES = {
+    # each part is judged by itself
+    "wrong sign": Case(WRONG["sign.py"][0], DISAGREE, f"{R} {W} {R}", 60.0),
+    "no λ in the gradient": Case(WRONG["no_lambda.py"][0], DISAGREE, f"{R} {R} {W}", 90.0),
+    "no λ in the cost": Case(course((PENALTY, "")), DISAGREE, f"{R} {R} {W}", 90.0),
+    "half the cost": Case(WRONG["half_cost.py"][0], DISAGREE, f"{W} {R} {R}", 70.0),
+    "two bugs": Case(WRONG["two_at_once.py"][0], DISAGREE, f"{R} {W} {W}", 50.0),
+    # a part is missing, or not filled in yet
+    "no gradient": Case(returning("J"), INCONCLUSIVE, f"{R} {N} {R}", 60.0, MISSING),
+    "cost as text": Case(returning("'%.4f' % J, grad"), INCONCLUSIVE, f"{N} {R} {R}", 70.0, MISSING),
+    "cost in float32": Case(SINGLE_COST, INCONCLUSIVE, f"{R} {N} {R}", 60.0, MISSING),
+    "nothing filled in": Case(
+        returning("0, 0 * grad"), DISAGREE, f"{W} {W} {W}", 10.0, (Kind.COST_CONSTANT, Kind.ZERO)
+    ),
+    "no gradient filled in": Case(returning("J, 0 * grad"), DISAGREE, f"{R} {W} {W}", 50.0, (Kind.ZERO,)),
+    # costs that no bug of the zoo gives
+    "last example skipped": Case(LOOP.replace("range(m)", "range(m - 1)"), *WRONG_MEAN),
+    "first example skipped": Case(LOOP.replace("range(m)", "range(1, m)"), *WRONG_MEAN),
+    "sign of a term": Case(
+        course(("np.log(h) + (1", "np.log(h) - (1")), DISAGREE, f"{W} {R} {R}", 70.0, (Kind.COST_PATTERN,)
+    ),
+    "λ / 2 * m": Case(course(("/ (2 * m) *", "/ 2 * m *")), *WRONG_REGULARISER),
+    "λ / (2 * m * m)": Case(course(("/ (2 * m) *", "/ (2 * m * m) *")), *WRONG_REGULARISER),
+    "both": Case(
+        LOOP.replace("range(m)", "range(m - 1)").replace("/(2*m)*", "/2*m*"),
+        DISAGREE,
+        f"{W} {W} {W}",
+        15.79,
+        (Kind.COST_PATTERN,),
+    ),
+    "rounded": Case(returning("round(J, 4), grad"), DISAGREE, f"{W} {R} {W}", 60.0, (Kind.COST_PATTERN,)),
+    "NaN": Case(returning("J * float('nan'), grad"), DISAGREE, f"{W} {R} {W}", 60.0, (Kind.COST_NOT_FINITE,)),
+    # gradients that no bug of the zoo gives
+    "unlike any bug": Case(course(("d3 = h - Y", "d3 = h - np.cos(Y)")), DISAGREE, f"{R} {W} {R}", 60.0),
+    "swapped": Case(
+        returning("J, np.r_[grad[1], grad[0], grad[2:]]"), DISAGREE, f"{R} {W} {R}", 60.0, (Kind.SWAPPED_ENTRIES,)
+    ),
+    "an entry is NaN": Case(
+        returning("J, np.where(np.arange(grad.size) == 3, np.nan, grad)"),
+        DISAGREE,
+        f"{R} {W} {W}",
+        50.0,
+        (Kind.NOT_FINITE,),
+    ),
+    # float32 allows for its rounding where the code names it, and for nothing else
+    "as if in float32": Case(returning("J * (1 + 1e-7), grad"), DISAGREE, f"{W} {R} {W}", 60.0),
+    "factor in float32": Case(
+        returning("J, grad.astype(np.float32) * np.float32(1.0001)"), DISAGREE, f"{R} {W} {W}", 50.0
+    ),
+    "constant in float32": Case(
+        returning("J, grad.astype('f4') + np.float32(1e-4) * abs(grad).max()"), DISAGREE, f"{R} {W} {W}", 50.0
+    ),
+    "cost in float64": Case(returning("J * 1.0001, grad.astype(np.float32)"), DISAGREE, f"{W} {R} {W}", 60.0),
+    # nothing shows how it is meant to be called: right in a layout that is not tried, and the same, wrong
+    "unknown layout": Case(apart("b2 W2 W1 b1"), *UNKNOWN),
+    "unknown layout, wrong": Case(apart("b2 W2 W1 b1").replace(" * A * (1 - A)", ""), *UNKNOWN),
+    "unknown layout, constant": Case(apart("b2 W2 W1 b1", answer="np.zeros(theta.size) + J"), *UNKNOWN),
+    # arguments changed in place: a part of their own where that makes the next answer wrong
+    "θ changed": Case(course(BIASES_ZEROED), DISAGREE, ALL_RIGHT, 97.5, CHANGED),
+    "labels changed": Case(course(LABELS_SHIFTED, FROM_0), DISAGREE, ALL_RIGHT, 97.5, CHANGED),
+    "matrices changed": Case(
+        BY_MATRICES.replace("Theta1.copy(), Theta2.copy()", "Theta1, Theta2"), DISAGREE, ALL_RIGHT, 94.74, CHANGED
+    ),
+    "shape changed": Case(at_start("y.shape = -1, 1"), AGREE, ALL_RIGHT, 100.0),
+    "X changed by a wrong one": Case(at_start("X += 1"), DISAGREE, f"{W} {W} {R}", 30.0),
+    "θ changed, and not understood": Case(at_start("nn_params *= 1.01"), *UNKNOWN[:2], 10.0, UNKNOWN[3]),
+    # and beside all that
+    "wrong helper": Case(
+        course(SLOPE_BY_HAND, ("return g * (1 - g)", "return g")), AGREE, ALL_RIGHT, 95.0, (Kind.HELPER_WRONG,)
+    ),
+    "random": Case(returning("J + np.random.rand(), grad"), DISAGREE, f"{W} {R} {W}", 60.0, (Kind.UNSTABLE_ANSWER,)),
+    "fails on one exercise": Case(at_start("assert X.shape[0] != 5"), DISAGREE, ALL_RIGHT, 100.0, (Kind.CALL_FAILED,)),
+    "returns nothing": Case(
+        course(("np.eye(num_labels)[np.ravel(y) - 1]", "0 * y[:, :1] + y"), (RETURN, "")),
+        ERROR,
+        f"{N} {N} {N}",
+        10.0,
+        (Kind.NOT_AN_ANSWER,),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_submission_gets_its_verdict_parts_points_and_kinds(name, tmp_path):
+    case = CASES[name]
+    grade = graded_here(tmp_path, "a.py", case.text)
+    assert (grade.verdict, parts_of(grade), grade.points) == case[1:4]
+    assert kinds(grade.diagnosis) == list(case.kinds)
+
+
+def test_what_is_wrong_with_a_cost_is_data(tmp_path):
+    (pattern, *_) = graded_here(tmp_path, "a.py", CASES["both"].text).diagnosis
+    assert pattern.data == {"mean": "last-example-missing", "share": "times-m-squared"}
+    (pattern, *_) = graded_here(tmp_path, "a.py", CASES["rounded"].text).diagnosis
+    assert pattern.data == {"decimals": 4}
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "change"),
+    [
+        ("θ changed", ("nn_params",), "by up to 0.73, in 5 of 43 entries"),
+        ("labels changed", ("y",), "by up to 1, in 7 of 7 entries"),
+        ("matrices changed", ("Theta1", "Theta2"), "by up to 0.73, in 5 of 25 entries"),
+        ("shape changed", ("y",), "from shape (7,) to (7, 1)"),
+        ("X changed by a wrong one", ("X",), "by up to 1, in 28 of 28 entries"),
+    ],
+)
+def test_a_changed_argument_is_named_with_its_change(name, arguments, change, tmp_path):
+    grade = graded_here(tmp_path, "a.py", CASES[name].text)
+    (fact,) = [fact for fact in (*grade.diagnosis, *grade.notes) if fact.kind == Kind.CHANGES_ARGUMENTS]
+    assert (fact.where, fact.data["changes"][0]) == (arguments, change)
+    assert fact.data["spoils"] == (fact in grade.diagnosis) == (grade.other == "wrong")
+
+
+def test_differences_for_a_gradient_keep_the_digits_of_float32(tmp_path):
+    differences = """
+def by_differences(p, n, h, K, X, y, lam):
+    J = lambda p: nn_cost_function(p, n, h, K, X, y, lam)[0]
+    return J(p), np.array([(J(p + e) - J(p - e)) / 2e-4 for e in 1e-4 * np.eye(len(p))])
+"""
+    process = Here(written(tmp_path, "a.py", COURSE + differences))
+    interface = find_interface(process, "by_differences")  # pyright: ignore[reportArgumentType]
+    small = replace(interface, exercises=interface.exercises[:4])  # without the course's own 10,285 parameters
+    grade = judge(process, small, Rubric())  # pyright: ignore[reportArgumentType]
+    assert (grade.verdict, grade.cost, grade.gradient) == (DISAGREE, R, W)
+    assert Kind.FLOAT32_DIGITS in kinds(grade.diagnosis)
+
+
+def test_a_convention_that_equals_a_bug_is_a_note(tmp_path):
+    (note,) = graded_here(tmp_path, "a.py", RIGHT["by_rows.py"][0]).notes
+    assert (note.kind, note.data["bugs"]) == (Kind.CONVENTION_IS_BUG, ["c-order-throughout"])
+    for name in ("in_turn.py", "blocks.py", "from_0.py", "ones_in_x.py"):  # which equal none
+        assert graded_here(tmp_path, name, RIGHT[name][0]).notes == ()
+
+
+def test_the_rubric_decides_what_a_convention_is(tmp_path):
+    rubric = Rubric(conventions={"labels from 0": "bug"})
+    grade = graded_here(tmp_path, "a.py", RIGHT["from_0.py"][0], rubric)
+    assert (grade.verdict, grade.cost, grade.gradient) == (DISAGREE, W, W)
+    assert (kinds(grade.diagnosis), grade.diagnosis[0].where) == ([Kind.CONVENTION_REFUSED], ("labels from 0",))
+    assert graded_here(tmp_path, "b.py", COURSE, rubric).verdict == AGREE
+
+
+def test_a_wrong_answer_is_read_in_the_nearest_convention(tmp_path):
+    text = RIGHT["by_rows_from_0.py"][0].replace(
+        "a1 = np.column_stack([np.ones(m)", "a1 = np.column_stack([np.ones(m) / 3"
+    )
+    grade = graded_here(tmp_path, "a.py", text)
+    assert (grade.verdict, list(grade.conventions)) == (DISAGREE, ["labels from 0", "θ and gradient by rows"])
+
+
+# sizes and λ in constants, and cost and gradient apart
+
+
+def test_constants_are_set_to_the_problem_s_sizes_and_lambda(tmp_path):
+    grade = graded_here(tmp_path, "a.py", TWO_FUNCTIONS)
+    assert (grade.verdict, grade.points, grade.diagnosis, grade.notes) == (AGREE, 100.0, (), ())
+    constants = [f"{name} as a constant of the file" for name in ("INPUT", "HIDDEN", "LABELS", "LAMBDA")]
+    assert set(constants) < set(grade.conventions)
+    assert grade.helpers["predict"].outcome == "absent"  # a forward pass of that name, and no prediction
+
+
+def test_a_wrong_gradient_apart_is_read_in_the_way_in_which_the_cost_is_right(tmp_path):
+    grade = graded_here(tmp_path, "a.py", TWO_FUNCTIONS.replace("LAMBDA / m * R1", "LAMBDA * R1"))
+    assert (grade.verdict, parts_of(grade)) == (DISAGREE, f"{R} {R} {W}")
+    assert kinds(grade.diagnosis) == [Kind.REGULARISER]
+
+
+def test_why_a_cost_apart_is_missing_is_a_fact(tmp_path):
+    grade = graded_here(tmp_path, "a.py", TWO_FUNCTIONS.replace("    J = -np", "    J = 1 / 0\n    J = -np"))
+    assert (grade.verdict, grade.gradient) == (INCONCLUSIVE, R)
+    assert kinds(grade.diagnosis) == [Kind.PART_MISSING, Kind.CALL_FAILED]
+    assert "ZeroDivisionError" in grade.diagnosis[1].data["event"]
+
+
+TAKES_NO_L2 = TWO_FUNCTIONS.replace("LAMBDA = 1\n", "class Settings:\n    weight = 2.5\n").replace(
+    "LAMBDA", "Settings.weight"
+)
+
+
+def test_a_lambda_in_the_code_is_that_of_the_exercises(tmp_path):
+    grade = graded_here(tmp_path, "a.py", TAKES_NO_L2)
+    assert (grade.verdict, grade.points, grade.diagnosis) == (AGREE, 100.0, ())
+    assert "λ = 2.5 in the code, which takes no other" in grade.conventions
+    wrong = graded_here(tmp_path, "b.py", TAKES_NO_L2.replace("* b * (1 - b)", "* 1"))
+    assert (parts_of(wrong), wrong.bugs) == (f"{R} {W} {R}", ("slope-missing",))
+    assert wrong.smallest is not None
+    assert wrong.smallest.exercise.problem.l2 == 2.5
+    without = TWO_FUNCTIONS.replace("LAMBDA = 1\n", "").replace("LAMBDA", "0")
+    assert graded_here(tmp_path, "c.py", without).regularised == W
+
+
+# in processes of their own
+
+
+@pytest.mark.more
+def test_the_precision_of_jax_is_right(tmp_path):
+    found = grade(written(tmp_path, "a.py", JAX_COST), timeout=60.0)
+    assert (found.verdict, found.cost, found.gradient) == (AGREE, R, R), found.diagnosis
+    assert "single precision (float32)" in found.conventions
+
+
+@pytest.fixture(scope="module")
+def a_class(tmp_path_factory):
+    """Some submissions of every kind, graded at once."""
+    folder = tmp_path_factory.mktemp("class")
+    names = [*BROKEN, *ASKED_IN_A_PROCESS, "course.py", "sign.py", "reads_data.py"]
+    names += [*RIGHT, *WRONG] if DEEP else []
+    texts = RIGHT | WRONG | BROKEN
+    for name in names:
+        (folder / name).write_text(texts[name][0], encoding="utf-8")
+    progress = []
+    grades = grade_folder(folder, timeout=3.0, progress=lambda *moved: progress.append(moved))
+    assert progress[-1] == ("grading", len(set(names)), len(set(names)))
+    return {grade.name: grade for grade in grades}
+
+
+EVENTS = {  # of calls that fail: a part of what happened, and of the place
+    "missing_helper.py": ("name 'sigmoid' is not defined", "line 21 of missing_helper.py"),
+    "missing_module.py": ("No module named 'utils'", "line 1 of missing_module.py"),
+    "hangs.py": ("did not answer within", "line 17 of hangs.py"),
+    "exits.py": ("called sys.exit(0)", "line 17 of exits.py"),
+    "really_exits.py": ("exit code 3", ""),
+    "crashes.py": ("SIGSEGV", "line 17 of crashes.py"),
+    "divides.py": ("ZeroDivisionError: division by zero", "line 17 of divides.py: 1 / 0"),
+    "asks_inside.py": ("EOFError", "line 17 of asks_inside.py"),
+    "hungry.py": ("MemoryError", "line 17 of hungry.py"),
+}
+
+
+@pytest.mark.more
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_submission_gets_its_kind_and_stops_no_other(name, a_class):
+    found = a_class[name]
+    assert (found.verdict, kinds(found.diagnosis)[0]) == (ERROR, BROKEN[name][1])
+    event, place = EVENTS.get(name, ("", ""))
+    assert event in found.diagnosis[0].data.get("event", "")
+    assert place in "".join(found.diagnosis[0].where)
+    assert a_class["course.py"].verdict == AGREE
+
+
+@pytest.mark.more
+def test_helpers_are_judged_beside_a_function_that_fails(a_class):
+    names = ("divides.py", "hangs.py", "exits.py", "crashes.py")
+    assert [(a_class[name].sigmoid_gradient, a_class[name].points) for name in names] == [(R, 10.0)] * 4
+
+
+@pytest.mark.more
+@pytest.mark.parametrize("name", ASKED_IN_A_PROCESS)
+def test_a_submission_with_a_program_around_it_passes(name, a_class):
+    assert (a_class[name].verdict, a_class[name].points) == (AGREE, 100.0)
+    if name.startswith("own_"):
+        assert [note.kind for note in a_class[name].notes] == [Kind.COURSE_SIZE_ONLY]
+
+
+@pytest.mark.more
+@pytest.mark.skipif(not DEEP, reason="HARNESS_PROFILE=deep grades every submission in a process of its own")
+def test_processes_of_their_own_give_the_same(a_class):
+    assert {name for name in RIGHT if a_class[name].verdict != AGREE} == set()
+    assert {name for name, (_, bug) in WRONG.items() if bug not in " ".join(a_class[name].bugs)} == set()
+
+
+def test_an_error_of_the_grader_is_one_submission_s_alone(tmp_path, monkeypatch):
+    def failing(*arguments, **options):
+        raise RuntimeError("no more pipes")
+
+    monkeypatch.setattr("harness.grading.submission_grading.SubmissionProcess", failing)
+    found = grade(written(tmp_path, "a.py", COURSE))
+    assert (found.verdict, kinds(found.diagnosis)) == (ERROR, [Kind.GRADING_FAILED])
+    assert found.diagnosis[0].data["reason"] == "RuntimeError: no more pipes"
+
+
+def test_an_interruption_does_not_wait_for_a_submission_that_never_answers(tmp_path):
+    (tmp_path / "right.py").write_text(COURSE)
+    (tmp_path / "endless.py").write_text(at_start("while True: pass"))
+
+    def interrupted(step, done, total):
+        raise KeyboardInterrupt
+
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        grade_folder(tmp_path, timeout=300.0, progress=interrupted)
+    assert time.monotonic() - started < 100.0
