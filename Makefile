@@ -54,10 +54,11 @@ test-jax-versions:  ## the tests of traced functions, with the oldest and the ne
 mutate: $(READY)  ## how many random bugs the tests notice, of 78; ARGS="--list" names the survivors (half an hour)
 	@$(BIN)/python -m tests.checker.mutate $(ARGS)
 
-lint: $(READY)  ## ruff, pyright, and which room may import which
+lint: $(READY)  ## ruff, pyright, which room may import which, and the structure of the code
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/lint-imports --no-cache --no-logo
+	$(BIN)/python -m tests.checker.structure
 	@# Without the ignore, every release of pyright after the pinned one is announced on each run.
 	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright --pythonpath $(BIN)/python
 
@@ -73,6 +74,10 @@ study: $(PEERS)  ## detection power of this and other checkers over the bug zoo 
 
 .PHONY: with-peers
 with-peers: $(PEERS)  ## PyTorch and the other checkers, for the tests and studies that call them
+
+.PHONY: messages
+messages: $(READY)  ## renew docs/messages.md from the table of messages
+	@$(BIN)/harness explain --markdown docs/messages.md
 
 .PHONY: golden
 golden: $(READY)  ## renew the golden texts of reports, and show what changed

@@ -1,11 +1,12 @@
-"""The check as an assertion, for tests."""
+"""The checks as assertions, for tests."""
 
-from collections.abc import Callable
-from typing import Any, cast
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from harness.checks.functions.gradient_check import check_gradient
 from harness.checks.networks.network_check import cross_check
 from harness.facts import message_table
+from harness.facts.fact import Fact
 from harness.sources.source_names import Sources, named_sources
 from harness.verdict.report import Report
 from reference.problem import Problem
@@ -27,23 +28,25 @@ def check(
             raise TypeError("a reference goes with a function; a Problem has sources")
         if options:
             raise TypeError(f"{', '.join(options)} goes with a function; a Problem has sources")
-        return cross_check(subject, theta, sources)  # pyright: ignore[reportArgumentType]  which says what it takes
-    if callable(sources) and reference is None:  # the third argument, as of check_gradient
+        return cross_check(subject, theta, sources)  # pyright: ignore[reportArgumentType]  cross_check refuses others
+    if callable(sources) and reference is None:  # the third argument of check_gradient
         sources, reference = None, sources
     if sources is not None:
         raise TypeError("sources go with a Problem; a function has a reference, a cost that JAX can trace")
     return check_gradient(subject, theta, reference, **options)
 
 
-def took_no_part(report: Report, sources: Sources | None) -> str:
-    """Of the sources that were given, those of somebody's own that could not answer, and why; or nothing.
+def own_sources_left_out(report: Report, sources: Sources | Reference | None) -> dict[str, Fact]:
+    """The user's own sources that could not answer, and why. The agreement of the others says nothing about them."""
+    if sources is None or callable(sources):  # the reference of a function stands in this place, too
+        return {}
+    own = [source.name for source in named_sources(sources).values() if not source.is_of_the_harness]
+    return {name: report.left_out[name] for name in own if name in report.left_out}
 
-    The others may agree, and that says nothing of these.
-    """
-    own = [] if sources is None else [s.name for s in named_sources(sources).values() if not s.is_of_the_harness]
-    return "; ".join(
-        f"{name} takes no part: {message_table.say(report.left_out[name])}" for name in own if name in report.left_out
-    )
+
+def describe_absence(left_out: Mapping[str, Fact]) -> str:
+    """Why sources take no part, in words."""
+    return "; ".join(f"{name} takes no part: {message_table.say(fact)}" for name, fact in left_out.items())
 
 
 def assert_gradients_agree(
@@ -60,13 +63,13 @@ def assert_gradients_agree(
     subject : Problem or callable
         A `Problem`, or anybody's ``fun(theta) -> (cost, gradient)``.
     theta : array, number or tree
-        Where to check. A problem takes an (n,) array, a function whatever it is called with.
+        Where to check. A problem takes an (n,) array, a function any tree that it accepts.
     sources : names, or mapping from name to source, optional
         With a problem: as for `cross_check`. With a function the third argument may be the reference.
     reference : callable, optional
         With a function only: as for `check_gradient`.
     **options
-        With a function only: ``gradient``, ``jac``, ``args``, ``has_aux`` and what else `check_gradient` takes.
+        With a function only: ``gradient``, ``jac``, ``args``, ``has_aux`` and other options of `check_gradient`.
 
     Returns
     -------
@@ -76,17 +79,17 @@ def assert_gradients_agree(
     Raises
     ------
     AssertionError
-        The verdict is another, or a source of one's own takes no part; the message is the whole report.
+        The verdict is another, or one of the user's own sources takes no part. The message is the whole report.
     ValueError, TypeError
-        As `cross_check` and `check_gradient` do, and for `sources` of a function, or the `reference` or other options
-        of a problem.
+        As `cross_check` and `check_gradient` do, for `sources` with a function, and for `reference` or options with a
+        problem.
     """
     __tracebackhide__ = True  # pytest shows the caller's line
     report = check(subject, theta, sources, reference, **options)
     if report.verdict != "agree":
         raise AssertionError(f"gradients do not agree\n{report}")
-    if absent := took_no_part(report, cast("Any", sources)):
-        raise AssertionError(f"not all gradients were checked: {absent}\n{report}")
+    if absent := own_sources_left_out(report, sources):
+        raise AssertionError(f"not all gradients were checked: {describe_absence(absent)}\n{report}")
     return report
 
 
@@ -101,12 +104,12 @@ def assert_derivatives_agree(f: Callable[..., Any], *args: Any, **options: Any) 
     Raises
     ------
     AssertionError
-        The verdict is another; the message is the whole report.
+        The verdict is another. The message is the whole report.
     ValueError, TypeError
         As `check_derivatives` does.
     """
     __tracebackhide__ = True  # pytest shows the caller's line
-    from harness.checks.traced.derivative_check import check_derivatives  # which imports JAX
+    from harness.checks.traced.derivative_check import check_derivatives  # imports JAX
 
     report = check_derivatives(f, *args, **options)
     if report.verdict != "agree":

@@ -1,10 +1,7 @@
-"""The command line. Results go to stdout, progress and complaints to stderr; `EPILOG` tells the exit codes."""
+"""The command line. Results go to stdout, progress and complaints to stderr; harness.exit_codes has the exit codes."""
 
-import contextlib
 import os
-import signal
 import sys
-import threading
 import traceback
 from collections.abc import Callable
 from functools import cache, wraps
@@ -14,151 +11,106 @@ from typing import Annotated, Any
 import typer
 from typer.main import get_command
 
-from harness.commands.auditing import audit
-from harness.commands.checking import bugs, check, replay
-from harness.commands.common import (
-    BAD_INPUT,
-    EXIT_CODES,
-    INTERRUPTED,
-    TERMINATED,
-    complain,
-    explained,
-    require_address_space,
-)
-from harness.commands.grading import diagnose, grade
-from harness.commands.output import flushed
-from harness.commands.studying import study
-from harness.commands.sweeping import sweep
-from harness.commands.teaching import lesson
-from harness.commands.training import ex4, run, train
+from harness.commands import process_start
+from harness.commands.check_commands import bugs, check, replay
+from harness.commands.classroom_commands import diagnose, grade, lesson
+from harness.commands.command_output import complain, describe_error, flush_streams
+from harness.commands.explain_command import explain
+from harness.commands.study_commands import audit, study
+from harness.commands.sweep_commands import sweep
+from harness.commands.training_commands import ex4, run, train
+from harness.exit_codes import BAD_INPUT, EXIT_CODES, INTERRUPTED, MEANINGS, TERMINATED
 from harness.wording import docstring
 
-EPILOG = (
-    "Exit codes: 0 the sources agree, or done; 1 they disagree, or the gate is closed; 2 bad input, bad usage, "
-    "or a source or program that fails; 3 inconclusive; 130 interrupted; 143 terminated."
-)
+COMMANDS = (run, check, train, ex4, bugs, replay, study, lesson, diagnose, grade, sweep, audit, explain)
+
 app = typer.Typer(
     help="Is this hand-written gradient right? Independent gradient sources, judged against derived error bounds.",
-    epilog=EPILOG,
+    epilog=MEANINGS,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
-def _where_libraries_fit(command: Callable[..., None]) -> Callable[..., None]:
-    """The command, which says so at once where there is too little address space for what it is about to import."""
+def _check_space_first(command: Callable[..., None]) -> Callable[..., None]:
+    """The command, after a check that there is enough address space for what it imports."""
 
     @wraps(command)
     def checked(**arguments: Any) -> None:
-        require_address_space()
+        process_start.require_address_space()
         command(**arguments)
 
     return checked
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _print_version(is_wanted: bool) -> None:
+    if is_wanted:
         typer.echo(metadata.version("autodiff-cross-check"))
         raise typer.Exit
 
 
-VERSION = typer.Option("--version", help="Print the version, and nothing else.", callback=_version, is_eager=True)
+VERSION = typer.Option("--version", help="Print the version, and nothing else.", callback=_print_version, is_eager=True)
 
 
 @app.callback()
-def _of_the_program(
+def _set_up_program(
     version: Annotated[bool, VERSION] = False,
 ) -> None:
     pass
 
 
-for command in (run, check, train, ex4, bugs, replay, study, lesson, diagnose, grade, sweep, audit):
-    app.command(help=docstring(command))(_where_libraries_fit(command))
+for command in COMMANDS:
+    app.command(help=docstring(command))(_check_space_first(command))
 
 
 @cache
-def _command() -> Any:
-    """The command line with all commands, which takes typer longer to make than most take to fail."""
+def _command_line() -> Any:
+    """The command line with all commands. To make it takes typer longer than most commands need to fail."""
     return get_command(app)
-
-
-_terminated: list[int] = []  # the signals that asked this process to end
-
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM: everything ends as after Ctrl-C, with whole files, but another exit code."""
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     if arguments is not None:
         sys.exit(_run(arguments))
-    _behave_as_a_program()
+    process_start.behave_as_program()
     code = _run(arguments)
-    if _terminated:
+    if process_start.received_terminations:
         code = TERMINATED
-    if (wrong := flushed()) and code not in (INTERRUPTED, TERMINATED):
+    if (wrong := flush_streams()) and code not in (INTERRUPTED, TERMINATED):
         complain(f"harness: the result cannot be written ({wrong})")
-        flushed()
+        flush_streams()
         code = BAD_INPUT
     if code in (INTERRUPTED, TERMINATED):
-        os._exit(code)  # to tear down what was interrupted, such as JAX that compiles, can crash
+        os._exit(code)  # an interrupted library, such as JAX while it compiles, can crash when it is torn down
     sys.exit(code)
 
 
 def _run(arguments: list[str] | None) -> int:
-    """The exit code: 0, a command's own, 2 for bad usage and whatever fails, 130 for Ctrl-C."""
+    """The exit code: 0, a command's own, 2 for bad usage and for errors, 130 for Ctrl-C."""
     try:
-        _command()(arguments)
+        _command_line()(arguments)
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else BAD_INPUT if ended.code else 0
-    except Exception as error:  # noqa: BLE001  Python would exit with 1, which says that the sources disagree
-        return _explained(error)
+    except Exception as error:  # noqa: BLE001  Python would exit with 1, which means that the sources disagree
+        return _report_error(error)
     return 0
 
 
-def _behave_as_a_program() -> None:
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(AttributeError, ValueError):  # it is closed, or something else than a file
-            stream.reconfigure(errors="backslashreplace")  # pyright: ignore[reportAttributeAccessIssue]
-    if os.name == "posix":
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # ends as programs do that write to a closed pipe
-        signal.signal(signal.SIGTERM, _terminate)
-        sys.unraisablehook = _interrupt_again
-
-
-def _terminate(number: int, _: Any) -> None:
-    _terminated.append(number)
-    raise Terminated
-
-
-def _interrupt_again(ignored: Any) -> None:
-    """Ctrl-C in a destructor or a callback of the garbage collector is ignored by Python; ask again a moment later.
-
-    It is a signal that is sent, because `_thread.interrupt_main` would not wake a main thread that waits.
-    """
-    if ignored.exc_type is not None and issubclass(ignored.exc_type, KeyboardInterrupt):
-        number = signal.SIGTERM if ignored.exc_type is Terminated else signal.SIGINT
-        threading.Timer(0.01, signal.pthread_kill, (threading.main_thread().ident, number)).start()
-    else:
-        sys.__unraisablehook__(ignored)
-
-
-def _explained(error: Exception) -> int:
-    """Say on stderr what went wrong, and answer the exit code; what is no mistake of the user's shows its traceback."""
-    if "harness.training.gate" in sys.modules:  # slow to import, and who has not raises nothing of it
+def _report_error(error: Exception) -> int:
+    """Print on stderr what went wrong, and return the exit code. An error of the harness itself shows its traceback."""
+    if "harness.training.gate" in sys.modules:  # its import is slow, and without it no gate has closed
         from harness.training.gate import GateClosed
 
         if isinstance(error, GateClosed):
             complain(str(error))
             return EXIT_CODES[error.report.verdict]
-    theirs = (ValueError, TypeError, OSError, MemoryError)
-    raised_by_a_source = bool(getattr(error, "__notes__", ()))
-    if os.environ.get("HARNESS_TRACEBACK") or not (isinstance(error, theirs) or raised_by_a_source):
+    of_the_user = isinstance(error, (ValueError, TypeError, OSError, MemoryError)) or getattr(error, "__notes__", ())
+    if os.environ.get("HARNESS_TRACEBACK") or not of_the_user:
         traceback.print_exception(error)
     elif isinstance(error, MemoryError):
-        complain(f"harness: there is not enough memory ({explained(error)}); choose something smaller")
+        complain(f"harness: there is not enough memory ({describe_error(error)}); choose something smaller")
     else:
-        complain(f"harness: {explained(error)}")
+        complain(f"harness: {describe_error(error)}")
     return BAD_INPUT

@@ -1,7 +1,7 @@
-"""The style that all figures share, and the way to a PNG file.
+"""The style that all figures share, and how they become PNG files.
 
-Neither pyplot nor a backend nor a setting of Matplotlib is touched, so that figures can be drawn inside any program,
-and Matplotlib is imported when something is drawn. This module imports nothing of the harness.
+Matplotlib is imported when a figure is drawn. Its pyplot, backend and settings stay untouched, so that any program can
+draw figures.
 """
 
 import io
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")  # Okabe & Ito (2008): told apart by every colour vision
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")  # Okabe & Ito (2008): distinct for every colour vision
 INK, FAINT = "#333333", "#DDDDDD"
 WIDTH, DPI = 6.4, 150  # inches, and pixels to the inch
 SMALL, MEDIUM, LARGE = 8, 9.5, 12  # points
@@ -30,7 +30,7 @@ def new_figure(title: str, height: float, width: float = WIDTH, **pads: Any) -> 
 
 
 def dress(ax: "Axes", title: str = "", xlabel: str = "", ylabel: str = "") -> None:
-    """Words and numbers in the shared sizes and colour; no frame and no tick marks."""
+    """Set words and numbers in the shared sizes and colour, without a frame or tick marks."""
     ax.set_title(title, fontsize=MEDIUM, color=INK)
     ax.set_xlabel(xlabel, fontsize=MEDIUM, color=INK)
     ax.set_ylabel(ylabel, fontsize=MEDIUM, color=INK)
@@ -38,13 +38,14 @@ def dress(ax: "Axes", title: str = "", xlabel: str = "", ylabel: str = "") -> No
     ax.spines[:].set_visible(False)
 
 
-APART = 0.085  # of the axes' height: between two labels
+APART = 0.085
+"""The smallest distance of two labels, as a share of the axes' height."""
 
 
 def label_ends(ax: "Axes") -> None:
-    """Each line's label at its right end, in its colour, outside of the axes.
+    """Write each line's label at its right end, in its colour, outside the axes.
 
-    Called when lines, scale and limits are set: labels that would lie on each other are moved apart.
+    Lines, scale and limits must be set before. Labels that would overlap are moved apart.
     """
     ax.margins(x=0.0)
     to_share = ax.transData + ax.transAxes.inverted()

@@ -1,4 +1,4 @@
-"""Files that are read up to a size, and written whole or not at all."""
+"""Files: read up to a size limit, written whole or not at all, locked against other commands."""
 
 import os
 import secrets
@@ -14,14 +14,14 @@ try:
 except ImportError:  # Windows has no such locks
     fcntl = None
 
-MAX_SIZE = 2**30  # bytes that a file, or an array from one, may take unless more are allowed
+MAX_SIZE = 2**30  # bytes that a file, or an array in a file, may take unless --max-size allows more
 
-_PIECE = 2**20  # bytes that are read at once
+_PIECE = 2**20  # bytes to read at once
 _PART = ".harness-part"
 
 
 def too_large(what: str, size: int, at_most: int) -> str:
-    """The sentence that refuses something of a size in bytes."""
+    """The message that refuses something because of its size in bytes."""
     return f"{what} takes {_in_words(size)}, more than {_in_words(at_most)}; --max-size allows more"
 
 
@@ -35,29 +35,29 @@ def read_at_most(path: Path, max_size: int) -> bytes:
     Raises
     ------
     OSError, ValueError
-        When it cannot be read, or is larger; then it is not read on.
+        When it cannot be read, or is larger. Then the rest is not read.
     """
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
         pieces = []
         while size <= max_size and (piece := file.read(_PIECE)):
             pieces.append(piece)
-            size = max(size, _PIECE * (len(pieces) - 1) + len(piece))  # it may grow, and some files tell no size
+            size = max(size, _PIECE * (len(pieces) - 1) + len(piece))  # the file may grow, and some files state no size
     if size > max_size:
         raise ValueError(too_large(str(path), size, max_size))
     return b"".join(pieces)
 
 
 def write_whole(path: str | Path, content: bytes) -> None:
-    """Write a file; a failure leaves what was there before, and nothing else.
+    """Write a file whole. A failure leaves the old file, and nothing else.
 
-    A link is followed. Devices and FIFOs, and what the shell has opened for stdout or stderr, are written to.
+    Links are followed. Devices, FIFOs and the files of stdout and stderr are written to and not replaced.
 
     Raises
     ------
     OSError
-        When the folder does not exist or cannot be written to, a FIFO has no reader, or the path is something else
-        than a file; the message names it.
+        When the folder is missing or cannot be written to, a FIFO has no reader, or the path is not a file. The
+        message names the path.
     """
     try:
         fd = _descriptor_of_what_stays(path)
@@ -72,7 +72,7 @@ def write_whole(path: str | Path, content: bytes) -> None:
 
 
 def require_place(path: str | Path) -> None:
-    """Raise the OSError of `write_whole`, as far as it can be told without writing."""
+    """Raise the OSError of `write_whole`, as far as that is known without writing."""
     try:
         mode = stat.S_IFREG
         with suppress(FileNotFoundError):
@@ -91,7 +91,7 @@ def _cannot_write(path: str | Path, error: OSError) -> OSError:
 
 
 def _descriptor_of_what_stays(path: str | Path) -> int | None:
-    """Of a device, a FIFO or the shell's own file a descriptor to write to; None for what is replaced."""
+    """A descriptor of a device, a FIFO or the file of stdout or stderr; None for a file that is replaced."""
     try:
         found = Path(path).stat()
     except FileNotFoundError:
@@ -100,9 +100,9 @@ def _descriptor_of_what_stays(path: str | Path) -> int | None:
         with suppress(OSError):
             if os.path.samestat(found, os.fstat(fd)):
                 stream.flush()
-                return os.dup(fd)  # it knows how far the shell's file has been written
+                return os.dup(fd)  # this descriptor has the position up to which the file is written
     if stat.S_ISCHR(found.st_mode) or stat.S_ISFIFO(found.st_mode):
-        # without O_NONBLOCK, a FIFO that nobody reads would be waited for
+        # without O_NONBLOCK, a FIFO without a reader would block
         return os.open(path, os.O_WRONLY | getattr(os, "O_NONBLOCK", 0))
     if not stat.S_ISREG(found.st_mode):
         raise OSError("it is a folder" if stat.S_ISDIR(found.st_mode) else "it is no file")
@@ -113,7 +113,7 @@ def _descriptor_of_what_stays(path: str | Path) -> int | None:
 
 def _replace(path: Path, content: bytes) -> None:
     _remove_stale_parts(path.parent)
-    part = path.with_name(f"{_PART}-{os.getpid()}-{secrets.token_hex(4)}")  # in the same folder, to be renamed
+    part = path.with_name(f"{_PART}-{os.getpid()}-{secrets.token_hex(4)}")  # the same folder, to be renamed
     try:
         with part.open("xb") as file:
             file.write(content)
@@ -127,7 +127,7 @@ def _replace(path: Path, content: bytes) -> None:
 
 
 def _remove_stale_parts(folder: Path) -> None:
-    """Remove what a process that was killed while it wrote has left."""
+    """Remove the parts left by processes that were killed while they wrote."""
     for part in folder.glob(f"{_PART}-*-*"):
         with suppress(OSError, ValueError):
             if not _is_running(int(part.name.split("-")[-2])):
@@ -136,7 +136,7 @@ def _remove_stale_parts(folder: Path) -> None:
 
 def _is_running(pid: int) -> bool:
     if os.name != "posix":
-        return True  # there, no process can be asked without ending it
+        return True  # elsewhere, os.kill would end the process
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -147,7 +147,7 @@ def _is_running(pid: int) -> bool:
 
 
 def prepare_directory(path: str | Path) -> Path:
-    """The folder, made if need be; an OSError says so if it cannot be made or no file can be written to it."""
+    """The folder, made if need be. An OSError tells that it cannot be made or written to."""
     try:
         Path(path).mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path):
@@ -158,32 +158,32 @@ def prepare_directory(path: str | Path) -> Path:
 
 @contextmanager
 def folder_to_fill(path: str | Path) -> Iterator[Path]:
-    """The folder, made if need be; what was made for nothing, since nothing was written to it, is gone afterwards.
+    """The folder, made if need be. New folders that are still empty afterwards are removed.
 
     Raises
     ------
     OSError
-        When it cannot be made, or no file can be written to it.
+        When it cannot be made or written to.
     """
     made = [folder for folder in (Path(path), *Path(path).parents) if not folder.exists()]
     try:
         yield prepare_directory(path)
     finally:
-        with suppress(OSError):  # there is something in it, or it is gone already
+        with suppress(OSError):  # a folder is not empty, or is gone already
             for folder in made:
                 folder.rmdir()
 
 
 @contextmanager
-def held_alone(path: str | Path) -> Iterator[None]:
-    """A file or folder that no other command writes to meanwhile; a file is made, empty, if it is missing.
+def exclusive_lock(path: str | Path) -> Iterator[None]:
+    """Lock a file or folder against other commands. A missing file is made, empty.
 
-    The system releases what a process held that was killed.
+    If the process is killed, the system releases the lock.
 
     Raises
     ------
     OSError
-        When another command holds it, or it cannot be written to.
+        When another command holds the lock, or the path cannot be written to.
     """
     path = Path(path)
     flags = os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT
@@ -202,9 +202,9 @@ def held_alone(path: str | Path) -> Iterator[None]:
 
 
 def is_sqlite(path: Path) -> bool:
-    """Whether a file begins as SQLite's do; False for one that cannot be read."""
+    """Whether a file begins as SQLite's files do; False if it cannot be read."""
     try:
-        if not path.is_file():  # a FIFO would be waited for
+        if not path.is_file():  # a FIFO would block
             return False
         with path.open("rb") as file:
             return file.read(16) == b"SQLite format 3\0"

@@ -1,4 +1,4 @@
-"""Objects named on a command line or in a file, as module:attribute, and modules that are files."""
+"""Objects named as module:attribute on a command line or in a file, and modules that are given as files."""
 
 import sys
 import traceback
@@ -16,7 +16,7 @@ from harness.wording import did_you_mean
 
 
 def import_attribute(name: str) -> Any:
-    """The object that ``module:attribute`` or ``file.py:attribute`` names; the current folder is searched, too.
+    """The object that ``module:attribute`` or ``file.py:attribute`` names. The current folder is searched, too.
 
     Raises
     ------
@@ -32,7 +32,7 @@ def import_attribute(name: str) -> Any:
         module = import_file_or_module(module_name)
     except KeyboardInterrupt:
         raise
-    except BaseException as error:  # whatever the user's module raises, sys.exit() included
+    except BaseException as error:  # a user's module may raise anything, even SystemExit
         raise ValueError(f"cannot import {module_name!r} of {name!r}: {type(error).__name__}: {error}") from error
     try:
         return attrgetter(attribute)(module)
@@ -42,12 +42,12 @@ def import_attribute(name: str) -> Any:
 
 
 def _is_ours(file: str) -> bool:
-    """Whether a line of code is this project's."""
+    """Whether a file of code belongs to this project."""
     return file.startswith((str(Path(__file__).parent), str(Path(import_module("reference").__path__[0]))))
 
 
 def raised_at(error: BaseException) -> str:
-    """The innermost line of somebody's own code in a traceback, as " (mine.py, line 3, in f: ...)"; or nothing."""
+    """The innermost line of the user's code in a traceback, as " (mine.py, line 3, in f: ...)", or nothing."""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         file = frame.filename
         if not ("site-packages" in file or file.startswith("<") or _is_ours(file)):
@@ -55,10 +55,10 @@ def raised_at(error: BaseException) -> str:
     return ""
 
 
-class ShownFromOutside:
-    """A ``with`` whose exceptions show the lines of others' code alone, unless it is `whole`.
+class WithoutOwnFrames:
+    """A context whose exceptions show only the lines of other code than this project's, unless `whole`.
 
-    What breaks in this project's own code keeps all of its lines: they are what a report of the fault needs.
+    An error of this project's own code keeps all lines, because a report of the fault needs them.
     """
 
     def __init__(self, whole: bool = False):
@@ -78,12 +78,12 @@ class ShownFromOutside:
 
 
 def _is_our_fault(error: BaseException, at: TracebackType | None) -> bool:
-    """Whether this project broke down, rather than refuse something or hand on what somebody's code raised."""
+    """Whether this project's code failed, rather than refused its input or passed on an error of the user's code."""
     places = []
     while at is not None:
         places.append((at.tb_frame, at.tb_lasti))
         at = at.tb_next
-    while places and _package(places[-1][0]) in LIBRARIES:  # which were called by what stands before them
+    while places and _package(places[-1][0]) in LIBRARIES:  # the caller of a library is the culprit
         places.pop()
     if not places or not _is_ours(places[-1][0].f_code.co_filename):
         return False
@@ -97,26 +97,26 @@ def _package(frame: FrameType) -> str:
 
 
 LIBRARIES = {"flint", "jax", "jaxlib", "numpy", "scipy", "torch"} | sys.stdlib_module_names - {"__main__"}
-"""What this project's own code calls, as somebody's does."""
+"""Libraries that both this project and its users call."""
 
 
 def is_file(target: str | Path) -> bool:
-    """Whether a target is a file, which ends in .py, and no module's name."""
+    """Whether a target is a file, which ends in .py, rather than the name of a module."""
     return Path(target).suffix == ".py"
 
 
 def file_of_module(name: str) -> str:
-    """Where a module's code is, without running any; "" where that cannot be told, as within a package."""
+    """The file of a module, found without running code; "" if that is not possible, as inside a package."""
     spec = PathFinder.find_spec(name)
     return spec.origin or "" if spec else ""
 
 
 def import_file_or_module(target: str | Path) -> ModuleType:
-    """The module of a name, or the one that a file holds, whatever the file is called.
+    """The module of a name, or the module that a file holds, whatever the file's name.
 
-    A relative file is looked for in the current folder and then, as a module is, along `sys.path`: a process of its own
-    works in another folder. What the file imports is looked for beside it last, so that a file called random.py is in
-    nobody's way. What it raises is handed on.
+    A relative file is looked for in the current folder and then along `sys.path`, because an isolated process works in
+    another folder. The file's folder is searched last for imports, so that a file named random.py shadows no module.
+    Errors of the file are passed on.
     """
     if not is_file(target):
         return import_module(str(target))
@@ -139,25 +139,25 @@ def import_file_or_module(target: str | Path) -> ModuleType:
 
 
 def _found(file: Path) -> Path:
-    """Where a file is, or would be."""
+    """The absolute path of a file that is looked for along `sys.path`."""
     places = (folder / file for folder in (Path(), *map(Path, sys.path)))
     return next((place for place in places if place.is_file()), file).resolve()
 
 
 def import_file_as(name: str, path: str | Path) -> ModuleType:
-    """The module `name` from its file, whatever else has that name; packages that it stands in are looked for by name.
+    """The module `name` from its file, whatever else has that name. Its packages are imported by name.
 
     Raises
     ------
     ImportError
-        When there is no such file. What the file raises is handed on.
+        When there is no such file. Errors of the file are passed on.
     """
     package = name.rpartition(".")[0]
     if package:
         root = str(Path(path).resolve().parents[name.count(".")])
         if root not in sys.path:
             sys.path.insert(0, root)
-        with suppress(ImportError):  # a folder that is no package: then the module has no relative imports either
+        with suppress(ImportError):  # the folder is not a package, so the module has no relative imports
             import_module(package)
     spec = spec_from_file_location(name, path)
     if spec is None or spec.loader is None or not Path(path).is_file():

@@ -1,6 +1,6 @@
 """Hypothesis strategies for networks, problems and θ, and for the arguments of any function that JAX traces.
 
-Networks have the distribution of `random_problem`; all of them shrink.
+Networks have the distribution of `random_problem`. All strategies shrink.
 
 >>> from hypothesis import given
 >>> from harness import strategies
@@ -22,20 +22,20 @@ from hypothesis import strategies as st
 
 from harness.checks.networks.random_problems import GRID, chosen_activations, draw_network, draw_problem, draw_theta
 from reference.activations import Activation
-from reference.network import Network
-from reference.outputs import OUTPUTS
+from reference.network import OUTPUTS, Network
 from reference.problem import Problem
 
-_BYTES = 3  # two for what stands after the point, and one for the sign and what stands before it
+_BYTES = 3  # two for the digits after the point, and one for the sign and the digits before it
 
 _AFTER_THE_POINT = np.array([int(f"{byte:08b}"[::-1], 2) for byte in range(256)]) / 256
+"""For each byte, its bits in reverse order behind the point: small bytes make 0, 0.5, 0.25, 0.75."""
 
 
 def _simplest_first(drawn: np.ndarray, whole: int) -> np.ndarray:
-    """Numbers in (-whole, whole), from three bytes each along the last axis, as even as these are.
+    """Numbers in (-whole, whole), each from three bytes along the last axis; even bytes make even numbers.
 
-    Where bytes are small the numbers are those that people would try: 0, 1, -1, 2, -2, and then 0.5, 0.25, 0.75. What
-    is finest comes first, for Hypothesis would rather have the first bytes small, and shrinks them one by one.
+    Small bytes make the numbers that people would try: 0, 1, -1, 2, -2, and then 0.5, 0.25, 0.75. The finest byte comes
+    first, because Hypothesis shrinks the first bytes first, one by one.
     """
     finest, coarser, lead = np.moveaxis(drawn.astype(int), -1, 0)
     lead = lead % (2 * whole)
@@ -45,7 +45,7 @@ def _simplest_first(drawn: np.ndarray, whole: int) -> np.ndarray:
 
 
 class _DrawnChooser:
-    """Choices that Hypothesis draws, and shrinks."""
+    """A chooser of random problems whose choices Hypothesis draws and shrinks."""
 
     def __init__(self, draw: st.DrawFn):
         self._draw = draw
@@ -61,7 +61,7 @@ class _DrawnChooser:
 
     def drawn(self, shape: tuple[int, ...]) -> np.ndarray:
         """Three bytes for each number."""
-        # `st.integers` would favour numbers near zero; bytes are drawn evenly, and shrink to zeros all the same
+        # `st.integers` would favour numbers near zero; bytes are drawn evenly, and shrink to zeros as well
         size = _BYTES * math.prod(shape)
         return np.frombuffer(self._draw(st.binary(min_size=size, max_size=size)), dtype=np.uint8).reshape(
             *shape, _BYTES
@@ -69,7 +69,7 @@ class _DrawnChooser:
 
 
 def activations(among: Sequence[str | Activation] | None = None) -> st.SearchStrategy[Activation]:
-    """One of the registered activations, or of those given; shrinks towards the first."""
+    """One of the registered activations, or of those given. It shrinks towards the first."""
     return st.sampled_from(chosen_activations(among))
 
 
@@ -77,16 +77,16 @@ def activations(among: Sequence[str | Activation] | None = None) -> st.SearchStr
 def networks(
     draw: st.DrawFn, activations: Sequence[str | Activation] | None = None, outputs: Sequence[str] = tuple(OUTPUTS)
 ) -> Network:
-    """Networks of 0 to 4 hidden layers with 1 to 8 units; shrinks to one input, one output, nothing between."""
+    """Networks of 0 to 4 hidden layers with 1 to 8 units. They shrink to one input and one output."""
     return draw_network(_DrawnChooser(draw), chosen_activations(activations), outputs)
 
 
-_all_networks = networks  # `problems` takes an argument of that name
+_all_networks = networks  # the argument of `problems` has the same name
 
 
 @st.composite
 def problems(draw: st.DrawFn, networks: st.SearchStrategy[Network] | None = None, extremes: bool = True) -> Problem:
-    """Problems of 1 to 10 examples on networks; shrinks to one example of zeros."""
+    """Problems of 1 to 10 examples on networks. They shrink to one example of zeros."""
     if networks is not None and not isinstance(networks, st.SearchStrategy):
         raise TypeError(f"networks must be a strategy, such as strategies.networks(), not {type(networks).__name__}")
     network = draw(_all_networks() if networks is None else networks)
@@ -95,7 +95,7 @@ def problems(draw: st.DrawFn, networks: st.SearchStrategy[Network] | None = None
 
 @st.composite
 def thetas(draw: st.DrawFn, network: Network, extremes: bool = True) -> np.ndarray:
-    """Parameters for a network, from zero over ordinary to saturating; shrinks to zeros."""
+    """Parameters for a network, from zero over ordinary to saturating. They shrink to zeros."""
     return draw_theta(_DrawnChooser(draw), network, extremes)
 
 
@@ -103,16 +103,16 @@ def thetas(draw: st.DrawFn, network: Network, extremes: bool = True) -> np.ndarr
 def cases(
     draw: st.DrawFn, networks: st.SearchStrategy[Network] | None = None, extremes: bool = True
 ) -> tuple[Problem, np.ndarray]:
-    """A problem and parameters for it: what `cross_check` takes."""
+    """A problem and parameters for it: the arguments of `cross_check`."""
     problem = draw(problems(networks, extremes))
     return problem, draw(thetas(problem.network, extremes))
 
 
 @st.composite
 def arrays_like(draw: st.DrawFn, args: Any, domain: str | Sequence[str | None] = "real") -> Any:
-    """Arguments of the same structure, shapes and types as these, with other numbers: what `check_derivatives` takes.
+    """Arguments of the same structure, shapes and types as these, with other numbers, for `check_derivatives`.
 
-    Integers, truth values, random keys and whatever is no floating or complex array stay as they are.
+    Only floating and complex numbers change. Integers, truth values, random keys and other objects stay.
 
     Parameters
     ----------
@@ -120,17 +120,16 @@ def arrays_like(draw: st.DrawFn, args: Any, domain: str | Sequence[str | None] =
     domain : str, or one for each entry of args
         "real" : in [-3, 3]; shrinks to zeros, and then to small whole numbers
         "positive" : in [0.1, 10], evenly in the logarithm; shrinks to ones
-        "probabilities" : positive, with the sum 1 along the last axis; a number alone is in [0.01, 0.99]
+        "probabilities" : positive, with the sum 1 along the last axis; a single number is in [0.01, 0.99]
         "positive definite" : Hermitian matrices in the last two axes, with no eigenvalue below 1; shrinks to identities
-        "apart" : in [-3, 3], no two entries of an array equal, in size neither, and none of them 0; shrinks to equal
-            steps
-        "ties" : of -1, 0 and 1 alone, so that many are equal; shrinks to zeros
-        None, for one of several : the entry stays as it is
+        "apart" : in [-3, 3], with distinct absolute values, none of them 0; shrinks to equal steps
+        "ties" : only -1, 0 and 1, so that many entries are equal; shrinks to zeros
+        None, for one of several : the entry stays
 
     Raises
     ------
     ValueError
-        When there is no such domain, or an array's shape or type does not go with it.
+        When there is no such domain, or an array's shape or type does not fit it.
     """
     import jax
 
@@ -150,7 +149,7 @@ def arrays_like(draw: st.DrawFn, args: Any, domain: str | Sequence[str | None] =
 
 
 def _leaf_like(chooser: _DrawnChooser, leaf: Any, domain: str) -> Any:
-    """A leaf in a domain, of the same kind: a Python number, a NumPy array or one of JAX."""
+    """A leaf in a domain, of the same type: a Python number, a NumPy array or a JAX array."""
     import jax.numpy as jnp
 
     from harness.checks.traced.function_arguments import differentiable
@@ -160,7 +159,7 @@ def _leaf_like(chooser: _DrawnChooser, leaf: Any, domain: str) -> Any:
     is_complex = np.issubdtype(getattr(leaf, "dtype", type(leaf)), np.complexfloating)
     numbers = DOMAINS[domain](chooser, np.shape(leaf), bool(is_complex))
     if domain == "apart" and numbers.size * 2.0 * float(jnp.finfo(jnp.result_type(leaf)).eps) > NEAREST_APART:
-        raise ValueError(f"{numbers.size} numbers of {jnp.result_type(leaf)} do not stay apart in [-3, 3]")
+        raise ValueError(f"{numbers.size} numbers of {jnp.result_type(leaf)} cannot be kept apart in [-3, 3]")
     if isinstance(leaf, (float, complex)) and not isinstance(leaf, np.generic):
         return type(leaf)(numbers)
     if isinstance(leaf, (np.ndarray, np.generic)):
@@ -169,7 +168,7 @@ def _leaf_like(chooser: _DrawnChooser, leaf: Any, domain: str) -> Any:
 
 
 def _real(chooser: _DrawnChooser, shape: tuple[int, ...], is_complex: bool, whole: int = 3) -> np.ndarray:
-    """In [-whole, whole]; of complex numbers both parts."""
+    """Numbers in [-whole, whole]; for complex numbers, both parts are."""
     real = _simplest_first(chooser.drawn(shape), whole)
     return real + 1j * _real(chooser, shape, False, whole) if is_complex else real
 
@@ -187,13 +186,13 @@ def _probabilities(chooser: _DrawnChooser, shape: tuple[int, ...], _: bool) -> n
 
 def _positive_definite(chooser: _DrawnChooser, shape: tuple[int, ...], is_complex: bool) -> np.ndarray:
     if len(shape) < 2 or shape[-1] != shape[-2]:
-        raise ValueError(f"a positive definite array has two last axes of one length, not the shape {shape}")
+        raise ValueError(f"a positive definite array needs two last axes of one length, not the shape {shape}")
     factor = _real(chooser, shape, is_complex, 1)
     return factor @ np.swapaxes(factor, -1, -2).conj() + np.eye(shape[-1])
 
 
 NEAREST_APART = 2.1
-"""The least that sizes which are `_apart` differ by, times how many they are; at 3 a type's numbers differ by 2 eps."""
+"""The least distance of `_apart` numbers, times their count. The numbers of a type near 3 lie 2 eps apart."""
 
 
 def _apart(chooser: _DrawnChooser, shape: tuple[int, ...], is_complex: bool) -> np.ndarray:
@@ -218,4 +217,4 @@ DOMAINS: dict[str, Callable[[_DrawnChooser, tuple[int, ...], bool], np.ndarray]]
     "apart": _apart,
     "ties": _ties,
 }
-"""What `arrays_like` draws from: each takes a chooser, a shape and whether the numbers are complex."""
+"""How each domain is drawn, from a chooser, a shape, and whether the numbers are complex."""

@@ -1,4 +1,4 @@
-"""How lists and unexpected answers are put into words."""
+"""Parts of messages: lists, counts, numbers, types, near misses."""
 
 import ast
 import inspect
@@ -9,13 +9,13 @@ from typing import Any
 
 
 def first_few(items: Sequence[Any], shown: int, more: str = "more", name: Callable[[Any], str] = str) -> str:
-    """The items as "a, b, c", or "a, b and 7 more" where there are more than `shown`; `more` may say more what."""
+    """The items as "a, b, c", or as "a, b and 7 more" if there are more than `shown`."""
     rest = len(items) - shown
     return ", ".join(map(name, items[:shown])) + (f" and {rest} {more}" if rest > 0 else "")
 
 
-def told_apart(x: float, y: float) -> tuple[str, str]:
-    """Two numbers with six digits, or with as many as tell them from each other."""
+def distinct_digits(x: float, y: float) -> tuple[str, str]:
+    """Two numbers with six digits, or with as many digits as make them differ."""
     return next(
         (a, b) for digits in (6, 9, 12, 17) if (a := f"{x:.{digits}g}") != (b := f"{y:.{digits}g}") or digits == 17
     )
@@ -27,33 +27,34 @@ def counted(number: int, what: str) -> str:
 
 
 LONGEST_WORD = 200
+"""Characters; longer words, such as the path of a file, are cut in the middle."""
 
 
 def shortened(text: str) -> str:
-    """The text, with words of more than so many characters, such as a file's name, cut in the middle."""
+    """The text, with words longer than `LONGEST_WORD` cut in the middle."""
     half = LONGEST_WORD // 2
     words = text.split(" ")
     return " ".join(word if len(word) <= LONGEST_WORD else f"{word[:half]}...{word[-half:]}" for word in words)
 
 
 def what_it_is(answer: object) -> str:
-    """The type of an answer, and of a tuple or list how many entries it has."""
+    """The type of an answer, with its length if it is a tuple or list."""
     kind = type(answer).__name__
     return f"a {kind} of {len(answer)}" if isinstance(answer, (tuple, list)) else kind
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """The question "; did you mean 'relu'?" where one of the known names is close, else nothing."""
+    """The question "; did you mean 'relu'?" if a known name is close, else nothing."""
     close = get_close_matches(str(name), list(known), n=1, cutoff=0.6)
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def docstring(function: Callable[..., Any]) -> str:
-    """The docstring of a function, out of its source where Python has dropped it, as with ``-OO``."""
+    """The docstring of a function. It is read from the source if Python has dropped it, as with ``-OO``."""
     if function.__doc__ is not None:
         return inspect.getdoc(function) or ""
     try:
         (definition,) = ast.parse(textwrap.dedent(inspect.getsource(function))).body
         return ast.get_docstring(definition) or ""  # pyright: ignore[reportArgumentType]  it is a function
-    except (OSError, ValueError, TypeError):  # its source is not at hand
+    except (OSError, ValueError, TypeError):  # the source is not available
         return ""

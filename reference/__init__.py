@@ -1,8 +1,8 @@
-"""What the gradient should be: the mathematics, stated once, and gradients that need no calculus by hand.
+"""The mathematics of networks, stated once, and gradients that need no calculus by hand.
 
 Nothing here imports `harness`, and no slope claimed by hand takes part: where `ball_arithmetic` applies the chain rule
-to large networks, the slopes come from power series of the formulas. Names are imported when they are first used, so
-that a command line can complain before NumPy is there.
+to large networks, the slopes come from power series of the formulas. Names are imported at their first use, so that a
+command line can report a missing NumPy.
 """
 
 from importlib import import_module

@@ -1,12 +1,12 @@
 """Activations: the one place to add one.
 
-A record states the formula over an array namespace and, separately, the slope claimed by hand; the harness exists to
-find out whether the two belong together. Conventions that every record keeps:
+A record states the formula over an array namespace and, separately, the slope claimed by hand. The harness checks
+whether that slope is the formula's derivative. Every record keeps these conventions:
 
-- `value(xp, z)` is stable for every finite z and hands NaN on (``where(z <= 0, 0, z)``, never ``where(z > 0, z, 0)``);
+- `value(xp, z)` is stable for every finite z and passes NaN on (``where(z <= 0, 0, z)``, never ``where(z > 0, z, 0)``);
 - the branch that `value` takes at a kink fixes the slope that automatic differentiation reports there, and `slope`
   claims the same one;
-- both are elementwise, keep the shape, and leave their arguments as they were.
+- both are elementwise, keep the shape, and do not modify their arguments.
 """
 
 import math
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from reference.namespaces import NUMPY
-from reference.printable import given, printable
+from reference.user_input import given, printable
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +27,7 @@ class Activation:
     Parameters
     ----------
     name : str
-        What reports and the registry call it; a control character in it is written as its escape.
+        Its name in reports and in the registry; a control character in it is written as its escape.
     value : callable
         ``value(xp, z)``: the formula over the array namespace `xp` (NumPy, JAX, complex numbers, balls, ...).
     slope : callable
@@ -35,18 +35,18 @@ class Activation:
     kinks : sequence of float
         The z at which the slope jumps; kept as a tuple.
     source : str
-        Where formula and slope can be read: a citation, and no gradient source.
+        A citation: where formula and slope can be read.
     curvature : callable, optional
         ``curvature(z, a)``: the second derivative as claimed by hand.
     parameters : mapping of str to callable
         For each keyword of `value`, such as β of a swish: ``derivative(z, a, β)``, da/dβ as claimed by hand.
     surrogate : bool
-        Whether `slope` is not the derivative, and not meant to be: straight-through estimators, spiking neurons.
+        Whether `slope` deliberately differs from the derivative: straight-through estimators, spiking neurons.
 
     Raises
     ------
     ValueError, TypeError
-        For a name that is no text, what cannot be called, or a kink that is not finite.
+        For a name that is no string, a function that cannot be called, or a kink that is not finite.
     """
 
     name: str
@@ -80,7 +80,7 @@ class Activation:
         if not all(math.isfinite(kink) for kink in kinks):
             raise ValueError(f"activation {self.name!r}: kinks must be finite numbers, not {kinks}")
         if not isinstance(self.source, str):
-            raise TypeError(f"activation {self.name!r}: source must be a text that says where to read of it")
+            raise TypeError(f"activation {self.name!r}: source must be a string, such as a citation")
         object.__setattr__(self, "kinks", kinks)
         object.__setattr__(self, "name", printable(self.name))
 
@@ -89,7 +89,7 @@ class Activation:
         return self.value(NUMPY, z)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        """A registered one is pickled by its name, for its functions are mostly lambdas; others as objects are."""
+        """Pickle a registered activation by its name, since its functions are mostly lambdas."""
         if ACTIVATIONS.get(self.name) is self:
             return get_activation, (self.name,)
         return super().__reduce_ex__(protocol)
@@ -115,7 +115,7 @@ def _tanh_slope(z, a):
 
 
 def _sigmoid_in_full(z):
-    """σ(z) with all its digits also where it is next to nothing, for slopes."""
+    """σ(z) with all its digits for very negative z, too, as slopes need it."""
     e = np.exp(-np.abs(z))
     return np.where(z < 0.0, e, 1.0) / (1.0 + e)
 

@@ -1,4 +1,4 @@
-"""What an oracle answers: a gradient or a slope, and how far from the truth it may be."""
+"""The answers of oracles: a gradient or a slope, with a bound on its error."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,18 +9,18 @@ import numpy as np
 from reference.problem import Problem
 
 GradientSource = Callable[[Problem, np.ndarray], tuple[float, np.ndarray]]
-"""θ in, (cost, gradient) out: a backprop, an oracle, a planted bug, a student's homework."""
+"""(problem, θ) -> (cost, gradient): a backprop, an oracle, a planted bug, a student's homework."""
 
 
 class NotApplicable(Exception):
-    """A source, an oracle or one's own, cannot answer for this problem; the message says why."""
+    """A source cannot answer for this problem; the message says why."""
 
 
 class Measured(NamedTuple):
-    """A cost and a gradient with the oracle's own error bars.
+    """A cost and a gradient with the oracle's own error bound.
 
-    The distance to the truth is at most `roundings` times the bound on rounding error, plus `error` per coordinate
-    (truncation, or the radius of an enclosure).
+    The distance to the true gradient is at most `roundings` times the bound on rounding error, plus `error` per
+    coordinate (truncation, or the radius of an enclosure).
     """
 
     cost: float
@@ -30,13 +30,13 @@ class Measured(NamedTuple):
 
 
 class MeasuredSlope(NamedTuple):
-    """The values and slopes of an activation at each z, shape (n,), with the oracle's own error bars.
+    """The values and slopes of an activation at each z, shape (n,), with the oracle's own error bounds.
 
     The distance to the true slope is at most `roundings` times the bound on rounding in the formula's derivative, plus
     `error`; to the true value at most as many bounds on rounding in the formula, but one at least, plus `value_error`.
 
-    Each oracle's ``slope(f, z)`` answers one, and lets pass what the formula raises over its numbers: `NotApplicable`,
-    another of `reference.arithmetics.companion.FORMULA_ERRORS`, or a RuntimeError of JAX.
+    Each oracle's ``slope(f, z)`` returns one. Exceptions of the formula pass through: `NotApplicable`, another of
+    `reference.arithmetics.companion.FORMULA_ERRORS`, or a RuntimeError of JAX.
     """
 
     value: np.ndarray
@@ -47,13 +47,13 @@ class MeasuredSlope(NamedTuple):
 
 
 def known(derivative: np.ndarray, error: np.ndarray | float) -> np.ndarray:
-    """The error of a derivative, infinite where either is not finite: nothing is known there."""
+    """The error of a derivative, infinite where derivative or error is not finite."""
     return np.where(np.isfinite(derivative) & np.isfinite(error), error, np.inf)
 
 
 @dataclass(frozen=True)
 class Oracle:
-    """A gradient source that knows its own error: calls like any source, and `measure` tells the rest."""
+    """A gradient source that knows its own error: it is called like any source, and `measure` returns the error."""
 
     measure: Callable[[Problem, np.ndarray], Measured]
 

@@ -1,9 +1,9 @@
 """Array namespaces: one formula, several arithmetics.
 
 An activation or a loss is written once, as ``value(xp, z)``, over a namespace `xp` that has NumPy's functions plus
-`erf` and `logsumexp`, which NumPy lacks. `NUMPY` serves float64 arrays and every array type that answers NumPy's
-protocols (the error-carrying, tangent-carrying and increment-carrying arrays of this project do). JAX, complex numbers
-and balls bring a namespace of their own, beside the oracle that uses it.
+`erf` and `logsumexp`, which NumPy lacks. `NUMPY` serves float64 arrays and every array type that implements NumPy's
+protocols, as this project's arrays with errors, tangents or increments do. JAX, complex numbers and balls have
+namespaces of their own, beside the oracle that uses them.
 """
 
 from types import ModuleType
@@ -45,7 +45,8 @@ def _logsumexp(z: Any) -> Any:
     value = z
     while hasattr(value, "companion"):
         value = value.value
-    shift = value.max(axis=-1, keepdims=True)  # any constant will do: log Σ exp(z) = c + log Σ exp(z - c)
+    # log Σ exp(z) = c + log Σ exp(z - c) for any constant c; the largest z keeps exp from overflowing
+    shift = value.max(axis=-1, keepdims=True)
     return shift + np.log(np.sum(np.exp(z - shift), axis=-1))[..., np.newaxis]
 
 

@@ -1,4 +1,8 @@
-"""A fully connected network: its sizes, activations and output, and how its parameters lie in one flat θ."""
+"""A fully connected network: its sizes, activations and output layer, and the layout of its parameters in one flat θ.
+
+An output layer pairs a unit with the loss whose derivative in the pre-activation is *prediction - target* (the
+canonical link). The hand-written backprops start from that; the references see only `loss`.
+"""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
@@ -8,9 +12,80 @@ from typing import Any
 import numpy as np
 
 from reference.activations import Activation, get_activation
-from reference.outputs import Output, get_output
-from reference.printable import given
-from reference.whole_numbers import whole_number
+from reference.user_input import given, whole_number
+
+
+@dataclass(frozen=True, eq=False)
+class Output:
+    """An output layer.
+
+    Parameters
+    ----------
+    name : str
+    predict : callable
+        ``predict(xp, z)``: pre-activations (..., K) to predictions (..., K).
+    loss : callable
+        ``loss(xp, z, Y)``: the loss of each example, (..., K) and targets (m, K) to (..., m).
+    target_error : callable
+        ``target_error(Y)``: the end of an error message about the targets, or None where they are right.
+    """
+
+    name: str
+    predict: Callable[[Any, Any], Any]
+    loss: Callable[[Any, Any, Any], Any]
+    target_error: Callable[[np.ndarray], str | None]
+
+    def __repr__(self) -> str:
+        return f"Output({self.name!r})"
+
+
+def _probability_error(Y: np.ndarray) -> str | None:
+    if Y.min() < 0.0 or Y.max() > 1.0:
+        return f"must lie in [0, 1], but go from {Y.min():g} to {Y.max():g}"
+    return None
+
+
+def _distribution_error(Y: np.ndarray) -> str | None:
+    sums = Y.sum(axis=1)
+    worst = int(np.argmax(np.abs(sums - 1.0)))
+    if abs(sums[worst] - 1.0) > 1e-12 * Y.shape[1]:  # 1e-12: rounding of a sum of K probabilities, with room
+        return f"must sum to 1 in every row, but row {worst} sums to {float(sums[worst])!r}"
+    return _probability_error(Y)
+
+
+OUTPUTS: dict[str, Output] = {
+    output.name: output
+    for output in (
+        Output(
+            "sigmoid",
+            # σ(z) as differentiating the loss gives it: relatively accurate for z << 0, with the same rounding errors
+            predict=lambda xp, z: xp.exp(z - xp.logaddexp(z, 0.0)),
+            # -y log σ(z) - (1-y) log(1-σ(z)) = log(1 + e^z) - yz, without a logarithm of something that rounds to zero
+            loss=lambda xp, z, Y: xp.sum(xp.logaddexp(z, 0.0) - Y * z, axis=-1),
+            target_error=_probability_error,
+        ),
+        Output(
+            "softmax",
+            predict=lambda xp, z: xp.exp(z - xp.logsumexp(z)),
+            # -Σ y log p with Σ y = 1
+            loss=lambda xp, z, Y: xp.logsumexp(z)[..., 0] - xp.sum(Y * z, axis=-1),
+            target_error=_distribution_error,
+        ),
+        Output(
+            "linear",
+            predict=lambda xp, z: z,
+            loss=lambda xp, z, Y: 0.5 * xp.sum(xp.square(z - Y), axis=-1),
+            target_error=lambda Y: None,
+        ),
+    )
+}
+
+
+def get_output(name: str) -> Output:
+    """The output layer of that name."""
+    if isinstance(name, str) and name in OUTPUTS:
+        return OUTPUTS[name]
+    raise ValueError(f"unknown output {given(name)}; there are {', '.join(OUTPUTS)}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +130,7 @@ class Network:
         object.__setattr__(self, "sizes", tuple(whole_number("a layer size", size, at_least=1) for size in sizes))
         depth = len(self.sizes) - 2
         if isinstance(hidden, (str, Activation, Set, Mapping)) or not isinstance(hidden, Iterable):
-            names = [get_activation(hidden)] * depth  # a wrong name is refused even where no layer uses it
+            names = [get_activation(hidden)] * depth  # a wrong name is an error even where no layer uses it
         else:
             names = list(hidden)
         if len(names) != depth:
@@ -116,9 +191,9 @@ class Network:
         return matrices
 
     def forward(self, matrices: Sequence[Any], X: Any, activate: Callable[[Activation, Any], Any]) -> tuple[list, list]:
-        """A_{l-1} and Z_l of every layer l, where ``activate(f, Z)`` answers the A of a hidden one.
+        """A_{l-1} and Z_l of every layer l, where ``activate(f, Z)`` returns the A of a hidden layer.
 
-        Over any arithmetic; leading axes of the Theta_l, for many θ at once, are leading axes of the answer.
+        Over any arithmetic; leading axes of the Theta_l, for many θ at once, are leading axes of the result.
         """
         As, Zs = [X], []
         for Theta, f in zip(matrices, (*self.hidden, None)):
@@ -147,7 +222,7 @@ class Network:
     def locate(self, i: int) -> tuple[int, int, int]:
         """Layer (from 0), row and column of coordinate i of θ; column 0 is the bias."""
         if not 0 <= i < self.size:
-            raise IndexError(f"θ has coordinates 0 to {self.size - 1}, but {i} was asked for")
+            raise IndexError(f"θ has coordinates 0 to {self.size - 1}, but {i} was given")
         for layer, (rows, columns) in enumerate(self.shapes):
             if i < rows * columns:
                 return layer, int(i % rows), int(i // rows)

@@ -1,4 +1,4 @@
-"""A problem: a network, examples, targets and λ. Checked once, here; everything behind it may trust the shapes."""
+"""A problem: a network, examples, targets and λ, validated once, so that all other code may trust the shapes."""
 
 from dataclasses import dataclass
 from numbers import Real
@@ -7,17 +7,17 @@ from typing import Any
 import numpy as np
 
 from reference.network import Network
-from reference.printable import given
+from reference.user_input import given
 
 
 def regularised_cost(network: Network, xp: Any, theta: Any, X: Any, Y: Any, l2: Any) -> Any:
-    """J(θ) = 1/m Σ losses + λ/(2m) Σ weights², with everything that changes in the arguments, as compilers like it."""
+    """J(θ) = 1/m Σ losses + λ/(2m) Σ weights². All numbers are arguments, so that a compiler makes one program."""
     m = X.shape[0]
     return xp.sum(network.losses(xp, theta, X, Y)) / m + l2 / (2 * m) * network.squared_weights(xp, theta)
 
 
 def real_array(what: str, values: Any, ndim: tuple[int, ...], expected: str) -> np.ndarray:
-    """`values` as a finite float64 array in C order, or an error that names `what` and says what is `expected`."""
+    """`values` as a finite float64 array in C order, or an error that names `what` and the `expected` array."""
     if isinstance(values, np.ma.MaskedArray):
         raise TypeError(f"{what} must not be a masked array: fill in what is masked, or leave it out")
     try:
@@ -107,7 +107,7 @@ class Problem:
         return len(self.X)
 
     def check_theta(self, theta: Any) -> np.ndarray:
-        """θ as a finite float64 array of the right shape, or an error that says what is wrong with it."""
+        """θ as a finite float64 array of the right shape, or an error that names the fault."""
         theta = real_array("theta", theta, (1,), f"a flat vector of {self.network.size} parameters")
         if theta.shape != (self.network.size,):
             raise ValueError(

@@ -27,8 +27,7 @@ Questions = Iterator[tuple[str, Callable[[], Any]]]
 
 def zoo() -> Questions:
     from harness import FAULTS, SOURCES, cross_check
-    from harness.study.problems import KINDS, draw
-    from harness.study.trials import CORRECT
+    from harness.study.zoo_cases import CORRECT, KINDS, draw
 
     for kind, number in [*((kind, 0) for kind in KINDS), ("785 parameters", 1)]:
         problem, theta = draw(kind, 0, number)
@@ -44,9 +43,8 @@ def zoo() -> Questions:
 
 def activations() -> Questions:
     from harness import ACTIVATIONS, check_activation
-    from harness.study.activations.bugs import wrong_records
-    from harness.study.activations.right import RIGHT
-    from harness.study.activations.wrong import WRONG
+    from harness.study.right_activations import RIGHT
+    from harness.study.wrong_activations import WRONG, wrong_records
 
     for name in ACTIVATIONS:
         yield f"registered/{name}", partial(check_activation, name)
@@ -62,28 +60,31 @@ def activations() -> Questions:
 
 def own() -> Questions:
     from harness import check_gradient
-    from harness.study.cases import WRONG
-    from harness.study.own.running import all_cases
+    from harness.study.gradient_study import gradient_cases
+    from harness.study.trials import WRONG
 
     with quietly():
-        cases = list(all_cases())
+        cases = list(gradient_cases())
     for number, case in enumerate(cases):
         if case.kind != WRONG or number % 2:
-            key = f"{case.kind}/{case.name}, {case.point}: {case.bug}"
-            yield key, partial(check_gradient, case.function, case.theta)
+            key = f"{case.kind}/{case.name.removesuffix(f': {case.bug}')}: {case.bug}"
+            yield key, partial(check_gradient, case.subject.function, case.subject.theta)
 
 
 def rules() -> Questions:
     from harness import check_derivatives
-    from harness.study.rules.bugs import UNREPEATABLE
-    from harness.study.rules.running import right_cases, wrong_cases
+    from harness.study.rule_bugs import UNREPEATABLE
+    from harness.study.rule_study import right_cases, wrong_cases
 
     with quietly():
         right, wrong = right_cases()[::2], [case for case in wrong_cases(7) if case.bug != UNREPEATABLE]
     for case in (*right, *wrong):
-        yield f"{case.kind}/{case.name}", partial(check_derivatives, case.function, *case.arguments)
+        yield f"{case.kind}/{case.name}", partial(check_derivatives, case.subject.function, *case.subject.arguments)
     for case in (*right[::6], *wrong[::12]):
-        yield f"{case.kind}/{case.name}, order 2", partial(check_derivatives, case.function, *case.arguments, order=2)
+        yield (
+            f"{case.kind}/{case.name}, order 2",
+            partial(check_derivatives, case.subject.function, *case.subject.arguments, order=2),
+        )
 
 
 class _Watched:

@@ -1,7 +1,8 @@
-"""What the tests share: Hypothesis profiles, how many random networks to try, the digits and the course's weights.
+"""What the tests share: Hypothesis profiles, the number of random networks, the digits and the course's weights.
 
-HARNESS_PROFILE=deep tries many more random networks. HARNESS_EX4 names the course's ex4weights.mat, or its folder;
-where it is missing, the tests that need it skip, or fail when HARNESS_REQUIRE_EX4=1.
+HARNESS_PROFILE=deep checks many more random networks. HARNESS_EX4 names the course's ex4weights.mat, or its folder.
+Without it, the tests that need it skip, or fail if HARNESS_REQUIRE_EX4=1. HARNESS_WORDLESS=1 puts no fact into words:
+then every test must still pass, but for those of words themselves.
 """
 
 import gc
@@ -14,6 +15,7 @@ import pytest
 from hypothesis import settings
 
 from harness import ACTIVATIONS
+from harness.facts import message_table
 
 EXAMPLES = {"default": 25, "deep": 1_000}
 NETWORKS = {"default": 300, "deep": 10_000}
@@ -21,7 +23,14 @@ PROFILE = os.environ.get("HARNESS_PROFILE", "default")
 if PROFILE not in EXAMPLES:
     raise pytest.UsageError(f"HARNESS_PROFILE is {PROFILE!r}; expected one of {', '.join(EXAMPLES)}")
 
-# a random machine cannot promise a deadline; the default profile is repeatable, the deep one explores
+WORDLESS = os.environ.get("HARNESS_WORDLESS") == "1"
+OF_WORDS = ("tests/facts/", "tests/verdict/test_golden_reports.py", "tests/doors/test_docs.py")
+"""Tests that pin words: of the table of messages, of whole reports, and of what the guides show."""
+
+if WORDLESS:
+    message_table.say = lambda fact: fact.kind
+
+# a busy machine cannot promise a deadline; the default profile is repeatable, the deep one explores
 for name, examples in EXAMPLES.items():
     settings.register_profile(
         name, max_examples=examples, deadline=None, print_blob=True, derandomize=name == "default"
@@ -29,9 +38,17 @@ for name, examples in EXAMPLES.items():
 settings.load_profile(PROFILE)
 
 
+def pytest_collection_modifyitems(config, items):
+    """Without words, leave out the tests of words."""
+    if WORDLESS:
+        of_words = [item for item in items if item.nodeid.startswith(OF_WORDS)]
+        config.hook.pytest_deselected(items=of_words)
+        items[:] = [item for item in items if item not in of_words]
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_collection():
-    """Let the garbage collector pass over what is made here, JAX and all tests: it stays until the end."""
+    """Exempt from garbage collection what is made here, such as JAX and all tests: it stays until the end."""
     gc.disable()
     try:
         return (yield)
@@ -42,15 +59,15 @@ def pytest_collection():
 
 @pytest.fixture(scope="session")
 def network_count() -> int:
-    """How many seeded networks a test is to try."""
+    """How many seeded networks a test checks."""
     return NETWORKS[PROFILE]
 
 
 @pytest.fixture(scope="session")
 def assert_within_rounding():
-    """Assert that two (cost, gradient) differ by rounding alone; answers the share of coordinates where that says much.
+    """Assert that two (cost, gradient) differ only by rounding. Returns the share of coordinates with narrow bounds.
 
-    `roundings` is how many times the derived bound they may differ by together, beside `error`.
+    They may differ by `roundings` times the derived bound, plus `error`.
     """
     from harness.bounds.network_bound import rounding_bound
 
@@ -71,7 +88,7 @@ def assert_within_rounding():
 
 @pytest.fixture
 def registry():
-    """The registered activations, as they were again after the test."""
+    """The registered activations, which are restored after the test."""
     before = dict(ACTIVATIONS)
     yield ACTIVATIONS
     ACTIVATIONS.clear()

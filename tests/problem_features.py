@@ -4,7 +4,7 @@ import numpy as np
 
 from harness.checks.networks.random_problems import L2_VALUES, MAX_EXAMPLES, MAX_HIDDEN_LAYERS, MAX_UNITS, THETA_SCALES
 from reference import ACTIVATIONS
-from reference.outputs import OUTPUTS
+from reference.network import OUTPUTS
 
 ALL_FEATURES = {
     *(("hidden layers", depth) for depth in range(MAX_HIDDEN_LAYERS + 1)),

@@ -46,7 +46,7 @@ def off_at(i: int, by: float) -> Callable[..., Any]:
 
 
 def verdict(checker, sources, problem=COURSE[0], theta=COURSE[1]) -> str:
-    return checker.cross_checking.check(problem, theta, sources, explained=False).verdict
+    return checker.network_check.check(problem, theta, sources, explained=False).verdict
 
 
 def beside(source) -> dict[str, Any]:
@@ -131,7 +131,7 @@ def no_bound_no_verdict(checker):
 
 def the_odd_one_out(checker):
     """Who is named: the one against all, both hands together, and in a tie nobody; where, and with which values."""
-    cross_check = checker.cross_checking.cross_check
+    cross_check = checker.network_check.cross_check
     report = cross_check(*COURSE, beside(off_at(7, 1e-9)))
     assert (report.verdict, report.outliers, report.tie) == ("disagree", ("mine",), False)
     (finding,) = report.findings
@@ -166,7 +166,7 @@ def costs_and_misconduct(checker):
         return answer
 
     kept = DEBUG_THETA.copy()
-    report = checker.cross_checking.cross_check(COURSE[0], kept, beside(mutating))
+    report = checker.network_check.cross_check(COURSE[0], kept, beside(mutating))
     assert (report.verdict, report.outliers) == ("disagree", ("mine",))
     np.testing.assert_array_equal(kept, DEBUG_THETA)
     for answer in ((0.5, np.ones(1)), (np.ones(2), np.ones(38)), (0.5, np.ones((38, 1)))):
@@ -183,7 +183,7 @@ def not_enough_evidence(checker):
     assert verdict(checker, {"loop": loop, "vectorized": vectorized}) == "inconclusive"
     assert verdict(checker, {"mine": loop}) == "inconclusive"
     problem = Problem(COURSE[0].network, COURSE[0].X[:1], COURSE[0].Y[:1])
-    assert len(checker.cross_checking.cross_check(problem, 0.0 * DEBUG_THETA, beside(loop)).blind_to) == 3
+    assert len(checker.network_check.cross_check(problem, 0.0 * DEBUG_THETA, beside(loop)).blind_to) == 3
 
 
 def everybodys_bug(checker):
@@ -285,7 +285,12 @@ is most of the one, the noise in them of the other."""
 
 
 def answered(checker, fun, theta=THETA, reference=None) -> str:
-    return checker.gradient_checking.check_gradient(fun, theta, reference).verdict
+    return checker.gradient_check.check_gradient(fun, theta, reference).verdict
+
+
+def breaks_a_rule(checker, fun) -> bool:
+    reasons = checker.gradient_check.check_gradient(fun, THETA).reasons
+    return any(reason.severity == "wrong" for reason in reasons)
 
 
 def shifted(by, fun=sines, i=0):
@@ -388,23 +393,22 @@ def function_misconduct(checker):
     assert answered(checker, mutating) == "disagree"
     for scale in (1e-12, 1.0, 1e6):
         assert answered(checker, jittering(2.0**-52, scale)) == "agree"
-        reasons = checker.gradient_checking.check_gradient(jittering(1e-6, scale), THETA).reasons
-        assert any("twice" in reason for reason in reasons)
+        assert breaks_a_rule(checker, jittering(1e-6, scale))
 
         def unsteady(theta, scale=scale):
             return scale, scale * theta * (1.0 + 1e-6 * rng.standard_normal(len(theta)))
 
-        assert any("twice" in reason for reason in checker.gradient_checking.check_gradient(unsteady, THETA).reasons)
+        assert breaks_a_rule(checker, unsteady)
 
 
 def function_of_many(checker):
     """Of more parameters than are differenced, each is seen along random directions, and found."""
     theta = np.cos(np.arange(60.0))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(checker.gradient_checking, "ALL_COORDINATES", 20)
+        patch.setattr(checker.gradient_check, "ALL_COORDINATES", 20)
         assert answered(checker, sines, theta) == "agree"
         for i in range(0, 60, 7):
-            report = checker.gradient_checking.check_gradient(shifted(1e-6, i=i), theta)
+            report = checker.gradient_check.check_gradient(shifted(1e-6, i=i), theta)
             assert report.verdict == "disagree"
             assert report.findings[0].where == f"theta[{i}]"
 

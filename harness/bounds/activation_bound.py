@@ -1,7 +1,7 @@
-"""How far rounding can move the value of one activation, its claimed slope, and its slope by automatic differentiation.
+"""Bounds on rounding in one activation: in its value, its claimed slope, and its slope by automatic differentiation.
 
-The formulas are evaluated in error-carrying arithmetic (`Rounded`), the derivative as automatic differentiation
-evaluates it (`Tangent` of `Rounded`). What that arithmetic has no rule for is sampled, and the reader is told so.
+The formulas are evaluated in arithmetic that carries errors (`Rounded`), the derivative as automatic differentiation
+evaluates it (`Tangent` of `Rounded`). A formula that has no rule there is sampled, and a note says so.
 """
 
 from collections.abc import Callable
@@ -14,26 +14,24 @@ from harness.facts.kinds import Kind
 from reference.activations import Activation
 from reference.arithmetics import companion
 from reference.arithmetics.companion import first_line, require_same
-from reference.arithmetics.magnitude import Magnitude
 from reference.arithmetics.rounded import Rounded, RoundedConstants
 from reference.arithmetics.roundoff import ELEMENTARY, FREE_ROUNDINGS
-from reference.arithmetics.tangent import Tangent
+from reference.arithmetics.tangent import Magnitude, Tangent
 from reference.measured import NotApplicable
 from reference.namespaces import NUMPY
 
 FORMULA_ERRORS = (*companion.FORMULA_ERRORS, RuntimeError, NotApplicable)
-"""What a formula may raise where it may also run under JAX, or an oracle may refuse it."""
-
+"""Exceptions of formulas that may also run under JAX, or that an oracle may refuse."""
 
 LINES = range(28, 51, 2)
-"""How near the two ends of each line are to z, as powers of 1/2: from its spacing on, and nearer than it bends."""
+"""Distances of a line's two ends from z, as powers of 1/2 of |z|: beyond its spacing, and too near for a bend."""
 
 UNEVEN = 0.5 * (1.0 + 5.0**0.5)
-"""How much farther one end is than the other: rounded numbers lie on a lattice, and even steps on both sides cancel."""
+"""The ratio of the two distances: rounded numbers lie on a lattice, where equal steps on both sides would cancel."""
 
 
 class ActivationBound(NamedTuple):
-    """What rounding can do at each z to the value, to the claimed slope and to automatic differentiation; (n,) each."""
+    """Bounds on rounding at each z in the value, the claimed slope and automatic differentiation, (n,) each."""
 
     value: np.ndarray
     claimed: np.ndarray
@@ -77,11 +75,11 @@ def evaluate(
 
     Parameters
     ----------
-    name : what `sampled` calls the formula, should it have to be sampled
+    name : the formula's name in `sampled`, if it must be sampled
     formula : evaluates it in the arithmetic of Z
     plain : evaluates it at an array of z
-    sampled : gets the name of a formula that error-carrying arithmetic has no rule for, and the reason
-    expected : its plain value, where it is to be made sure that the arithmetic takes the same branches
+    sampled : gets the name of a formula that has no rule in the arithmetic, and the reason
+    expected : its plain value, if given: the arithmetic must take the same branches
     """
     try:
         result = formula()
@@ -95,7 +93,7 @@ def evaluate(
 
 
 def _derivative(f: Activation, Z: Rounded, a: np.ndarray) -> Any:
-    """f' as automatic differentiation evaluates it; of a constant formula, or one that unpacks arrays, 0."""
+    """f' as automatic differentiation evaluates it; 0 for a constant formula, or one that unpacks arrays."""
     tangent = f.value(NUMPY, Tangent(Z, 1.0))
     value = tangent.value if isinstance(tangent, Tangent) else tangent
     require_same(value.value if isinstance(value, Rounded) else value, a)
@@ -103,7 +101,7 @@ def _derivative(f: Activation, Z: Rounded, a: np.ndarray) -> Any:
 
 
 def _constants(f: Activation, z: np.ndarray) -> np.ndarray | float:
-    """How far the formula's derivative moves with its constants, each within a float64 rounding; 0 if not known."""
+    """The change of the formula's derivative when each constant moves by a float64 rounding; 0 if unknown."""
     try:
         slope = f.value(NUMPY, Tangent(RoundedConstants.lift(z), 1.0)).slope
     except FORMULA_ERRORS:
@@ -112,7 +110,7 @@ def _constants(f: Activation, z: np.ndarray) -> np.ndarray | float:
 
 
 def _sums(f: Activation, z: np.ndarray) -> np.ndarray | float:
-    """What the sums of automatic differentiation, in any order, may round, in u; 0 where that is sampled."""
+    """The rounding of automatic differentiation's sums in any order, in u; 0 where the derivative is sampled."""
     try:
         slope = f.value(NUMPY, Tangent(z, Magnitude(np.ones_like(z)))).slope
     except FORMULA_ERRORS:
@@ -121,7 +119,7 @@ def _sums(f: Activation, z: np.ndarray) -> np.ndarray | float:
 
 
 def _sampled(plain: Callable[[np.ndarray], Any], Z: Rounded) -> Rounded:
-    """How much a formula moves within the error of Z and a few roundings more, and a few roundings of its own."""
+    """The change of a formula within the error of Z and a few roundings more, and a few roundings of its own."""
     reach = Z.error + FREE_ROUNDINGS * Z.unit * np.abs(Z.value)
     middle, *ends = (plain(Z.value + side * reach) for side in (0.0, -1.0, 1.0))
     moved = np.maximum(*(np.abs(end - middle) for end in ends))
@@ -130,10 +128,10 @@ def _sampled(plain: Callable[[np.ndarray], Any], Z: Rounded) -> Rounded:
 
 
 def _scatter(plain: Callable[[np.ndarray], Any], z: np.ndarray, middle: np.ndarray) -> np.ndarray:
-    """Three times how far the value at z lies off lines through its neighbours: what a formula loses on its way.
+    """Three times the distance of f(z) from lines through its neighbours: the digits that a formula loses within.
 
-    A few values say by chance alone that nothing is lost, as of exp(-z²/2 - log Φ(z)), whose exponents cancel. Where
-    the error at z is large, that it is the same on so many lines is out of the question.
+    A formula such as exp(-z²/2 - log Φ(z)), whose exponents cancel, may have the same error at z and at a few of its
+    neighbours by chance. On this many lines it cannot.
     """
     off = np.zeros_like(middle)
     for bits in LINES:

@@ -1,18 +1,16 @@
-"""How far rounding alone can move a correctly computed cost and gradient: the bound B behind every verdict.
+"""The bound B on rounding in a correct cost and gradient, which stands behind every verdict.
 
 No tolerance is chosen by hand. A shadow pass evaluates the cost, the slopes and the products of backpropagation in an
-arithmetic that carries error bounds (`reference.arithmetics.rounded`). The result covers every evaluation of these
-formulas whose elementary functions are as good as `reference.arithmetics.roundoff` says: sums in any order, slopes by
-hand or by automatic differentiation. Those two are both evaluated, for their formulas and so their errors differ, and B
-takes the larger of the two. It does not cover a formula that was rewritten, such as log(1 + exp(z)) for a softplus that
-is stated stably.
+arithmetic that carries error bounds (`reference.arithmetics.rounded`). B covers every evaluation of these formulas
+whose elementary functions are as good as `reference.arithmetics.elementary` states: sums in any order, slopes by hand
+or by automatic differentiation. These two formulas have different errors, and B is the larger one. B does not cover a
+formula that was rewritten, such as log(1 + exp(z)) for a softplus that is stated stably.
 
-Where a pre-activation lies closer to a kink than its own error, the side is not decided, and the error becomes the
-jump: the bound is wide just where nobody can know the slope. A bound that is not finite means that nothing can be
-said.
+Where a pre-activation lies closer to a kink than its own error, its side is undecided and the error is the jump: the
+bound is wide exactly where the slope is unknowable. An infinite bound means that nothing is known.
 
-An activation that calls what has no rule is sampled instead, and a note says so. Its slope then comes from differences
-of its values: the slope by hand counts only where they confirm it, for it may be the very thing that is wrong.
+An activation that calls a function without a rule is sampled instead, and a note says so. Its slope then comes from
+differences of its values. The slope by hand is used only where these confirm it, since it may be wrong itself.
 """
 
 from collections.abc import Callable
@@ -35,17 +33,17 @@ STEP = 1e-5
 """For differences of a sampled formula: truncation, h², and rounding, u/h, are both about 1e-11."""
 
 SETTLED = 1e-3
-"""Differences in doubt by more than this share tell nothing: the formula turns within a step, or has a kink there."""
+"""Differences with a larger error than this share are useless: the formula turns within a step, or has a kink there."""
 
 FLOATS_BESIDE = 4
-"""So many floats beside a place that a formula singles out, it is what it is nearby."""
+"""Distance, in floats, from a place that a formula treats separately: there it is as it is nearby."""
 
 BESIDE_ZERO = 1e-200
-"""And so far from zero: near enough for any formula, and far enough that nothing underflows in float64."""
+"""The same distance from zero: near enough for any formula, and far enough that nothing underflows in float64."""
 
 
 class Bound(NamedTuple):
-    """What rounding can do to a correct cost, and to each coordinate of a correct gradient."""
+    """Bounds on rounding in a correct cost, and in each coordinate of a correct gradient."""
 
     cost: float
     gradient: np.ndarray
@@ -71,11 +69,11 @@ def shadow_pass(
     arithmetic: type[Rounded],
     activate: Callable[[Activation, Rounded], tuple[Rounded, Rounded]],
 ) -> tuple[Rounded, Rounded]:
-    """Cost and gradient, (n,), with what rounding can do to each; infinite where that is not known.
+    """Cost and gradient, (n,), with bounds on their rounding, which are infinite where they are unknown.
 
-    `activate(f, Z)` answers f(Z) and f'(Z).
+    `activate(f, Z)` returns f(Z) and f'(Z).
     """
-    with np.errstate(all="ignore"):  # overflow makes a bound infinite, which says what is to be said
+    with np.errstate(all="ignore"):  # an overflow makes a bound infinite, as it should be
         lift = arithmetic.lift
         network, m = problem.network, problem.m
         weights = [lift(Theta[:, 1:]) for Theta in network.unpack(theta)]
@@ -108,7 +106,7 @@ def shadow_pass(
 
 
 def _in_any_order(x: Rounded, undivided: Rounded) -> Rounded:
-    """A number of which nothing is known where it overflows for whoever divides last."""
+    """A quotient whose error is infinite where the undivided number overflows: an implementation may divide last."""
     return type(x)(x.value, np.where(np.isfinite(undivided.value), x.error, np.inf))
 
 
@@ -119,9 +117,10 @@ def activate(f: Activation, Z: Rounded, sampled: dict[str, str]) -> tuple[Rounde
 
 
 def _nearby(f: Activation, Z: Rounded, A: Rounded) -> Rounded:
-    """f(Z) with the errors that its values beside Z show, where a branch that is not taken there makes them infinite.
+    """f(Z) with errors from its values beside Z, where a branch that is not taken there makes the error infinite.
 
-    So it is at a hole that is filled, as in ``where(z == 0, 1, sin(z)/z)``. At a pole or jump the values stay apart.
+    A removable singularity is such a place, as in ``where(z == 0, 1, sin(z)/z)``. At a pole or a jump the values beside
+    it stay apart, and the error stays infinite.
     """
     error = np.array(np.broadcast_to(A.error, np.shape(A.value)), dtype=float)
     at = np.isfinite(A.value) & np.isfinite(Z.error) & ~np.isfinite(error)
@@ -134,7 +133,7 @@ def _nearby(f: Activation, Z: Rounded, A: Rounded) -> Rounded:
 
 
 def moves_beside(f: Activation, z: np.ndarray, reach: np.ndarray, arithmetic: type[Rounded] = Rounded) -> np.ndarray:
-    """How far f(z) is from the values at z ± reach, or a little beside z, with their own errors; (n,) each."""
+    """The distance of f(z) from the values at z ± reach, or a little beside z, with their own errors, (n,) each."""
     step = np.maximum(reach, np.maximum(FLOATS_BESIDE * np.spacing(np.abs(z)), BESIDE_ZERO))
     a = f(z.copy())
     ends = [np.abs(f(end.copy()) - a) + activation_bound(f, end, arithmetic).value for end in (z - step, z + step)]
@@ -171,7 +170,7 @@ def _differenced(f: Activation, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _confirmed(by_hand: Rounded, slope: np.ndarray, error: np.ndarray) -> Rounded:
-    """The slope by hand where differences confirm it, else their own; where they do not settle, nothing is known."""
+    """The slope by hand where differences confirm it, else theirs; the error is infinite where they do not settle."""
     confirmed = np.abs(by_hand.value - slope) <= error
     error = np.where(error <= SETTLED * np.maximum(1.0, np.abs(slope)), np.where(confirmed, 0.0, error), np.inf)
     return type(by_hand)(np.where(confirmed, by_hand.value, slope), np.maximum(by_hand.error, error))

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 
 from harness.bounds.tolerances import COARSE_SPREAD_FACTOR, DERIVATIVE_ROUNDINGS, NARROW, NEGLIGIBLE, SPREAD_FACTOR
-from reference.arithmetics.increments import Increment
-from reference.arithmetics.many_directions import constant
+from reference.arithmetics.increments import Increment, constant
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.traced.bounding.parts import Unbounded, parts
 from reference.traced.bounding.running import BoundedRun, obstacle

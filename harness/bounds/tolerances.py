@@ -1,123 +1,114 @@
-"""The numbers that were chosen and that a verdict depends on, each with its reason.
+"""The chosen numbers that verdicts depend on, each with its reason.
 
-A verdict compares a difference with a bound that is derived (`harness.bounds.network_bound`) or estimated by an
-oracle, whose steps stand with the oracle in `reference`. What one module alone chooses stands in that module, as in
-`harness.checks.functions.step_sizes`; what is left is here.
+A verdict compares a difference with an error bound, which is derived (`harness.bounds.network_bound`) or estimated by
+an oracle. The steps of an oracle stand with it in `reference`, and a number that one module alone uses stands in that
+module, as in `harness.checks.functions.step_sizes`. All others are here.
 """
 
 MEANINGLESS = {"float64": 1e-6, "float32": 1e-2, "float16": 0.05, "bfloat16": 0.1}
 """A bound wider than this share of the coordinate, or of the largest in its block, decides nothing: inconclusive. In
-float32, sums over thousands of examples are good to three or four digits. In half a float answers are hardly ever as
-good as that by themselves; there a traced program is run in float64 as well (`MEANT`), and what cannot be run so stays
-open."""
+float32, sums over thousands of examples keep three or four digits. Gradients in float16 and bfloat16 rarely keep as
+many; there a traced program is evaluated in float64 as well (`MEANT`), or the verdict is inconclusive."""
 
 CONFIRMED = 1e-2
-"""An oracle that knows a number to this share of what is meaningless, and an answer as near to it, leave nothing in
-doubt there: in saturated networks rounding might do much, and mostly does not."""
+"""Where an oracle knows a number to this share of `MEANINGLESS`, and an answer is as near to it, a wide rounding bound
+is no obstacle: in saturated networks rounding could do much, and mostly does not."""
 
 NEGLIGIBLE = 1e-5
-"""A block whose derivatives are all below this (of the network's largest, or of 1, for predictions and targets differ
-by up to one) is compared absolutely: dead and saturated units have derivatives of exactly zero. For any other function,
-the size of its cost takes the place of 1."""
+"""A block whose derivatives are all below this share (of the network's largest, or of 1, since predictions and targets
+differ by up to one) is compared absolutely: dead and saturated units have derivatives of exactly zero. For any other
+function, the size of its cost takes the place of 1."""
 
 CONCLUSIVE_SHARE = 0.98
-"""The share of coordinates that must be decided before a network may be called agreed. The rest sit at kinks."""
+"""The share of coordinates that must be decided for the verdict "agree". The rest sit at kinks."""
 
 DIRECTIONS = 3
-"""Random directions tried end to end, beside one for each layer. An error of fixed size escapes one direction with a
+"""Random directions in all of θ, beside one for each layer. An error of fixed size escapes one direction with a
 probability below 1e-9, since the entries are continuous; more directions guard against an unlucky kink."""
 
 INCONCLUSIVE_SHARE = 0.2
-"""Of many random networks, the share that may be inconclusive while the whole is called agreed: the distribution puts a
-fifth of its θ at zero and a fifth at saturation, where kinked and dead units cannot be judged."""
+"""The share of many random networks that may be inconclusive while the whole agrees: the distribution puts a fifth of
+its θ at zero and a fifth at saturation, where kinked and dead units cannot be judged."""
 
-# -- check_gradient, where nothing is known of the function but its values ---------------------------------------------
-
-STEPS = tuple(2.0 ** (-9 - 3 * k) for k in range(14))
-"""Steps for float64, in units of max(1, |θ_i|), tried in turn until one decides. The first balances h⁴ against u/h;
-other precisions scale all of them with u^(1/5). The narrow ones are for functions that bend, wiggle or have kinks at
-scales far below 1; noise ends the search long before the last on most. Powers of two, so that θ_i ± h is a number."""
-
-WIDER_STEPS = (8.0, 32.0)
-"""In units of the first step: tried where noise hides the derivative at the first, as beside a large constant."""
+# -- check_gradient: functions of which only the values are known ------------------------------------------------------
 
 ALL_COORDINATES = 1000
-"""Up to so many parameters, each is differenced by itself. More are taken together in groups."""
+"""Up to this number of parameters, each is differenced by itself; more are differenced in groups."""
 
 GROUPS = 500
-"""Groups in which more parameters are differenced, each along a random direction of its own."""
+"""The number of groups, each with a random direction of its own."""
 
 GROUPED = 1e-3
-"""Of a coordinate that was differenced in a group alone, an error of this share of the largest derivative in its block
-has to be visible. What else may hide in it is told: the smallest error that would have been seen."""
+"""Where a coordinate was differenced in a group alone, an error of this share of the largest derivative in its block
+must be visible. The report states the smallest error that would have been seen."""
 
 LONGEST = 10.0
-"""How far a group's direction may reach, in steps: more entries are moved by less each, since the cost bends more."""
+"""The longest direction of a group, in steps: more entries move by less each, since the cost bends more."""
 
 SINGLED_OUT = 300
-"""Where groups are wrong, so many coordinates of theirs are differenced one by one, for the diagnosis."""
+"""Coordinates of wrong groups that are differenced one by one, for the diagnosis."""
 
 ENTRIES_MOVED = 1e8
-"""Of very many parameters there are fewer groups, since every call moves all of them: so many in all, for each
-point of a stencil."""
+"""Entries moved in all groups together, for each point of a stencil: very many parameters have fewer groups, since
+every call moves all of them."""
 
 FINER_LOOKS = 12
-"""Of the lines that agree, so many are looked at again with narrower steps, where wiggles may hide from the first."""
+"""Lines that agree and are differenced again with narrower steps, since wiggles may hide from the first."""
 
 GRADIENT_ROUNDINGS = 64
-"""What a gradient may be off by, in u times the largest entry of its block, beside what rounding of θ makes of it: a
-few dozen roundings."""
+"""The tolerance of a gradient in u times the largest entry of its block, beside the effect of rounding θ: a few dozen
+roundings."""
 
-# -- check_derivatives, where the whole program is known ---------------------------------------------------------------
+# -- check_derivatives: functions of which the whole program is known --------------------------------------------------
 
 NARROW = 2.0 / 3.0
-"""A derived bound counts where it leaves so many of the digits, u^(2/3) of the block's largest: 2e-11 in float64, so
-that 1e-9 of one term stands out. A wider one is still true, and yet an estimate sees more."""
+"""A derived bound is used where it keeps this share of the digits, u^(2/3) of the block's largest: 2e-11 in float64, so
+that an error of 1e-9 in one term stands out. A wider bound is true, but an estimate detects more."""
 
 RANDOM_ROUNDINGS = 6
-"""Runs of JAX's own program, each rounded at random: the largest of six deviations is below a quarter of their standard
+"""Runs of JAX's own program, each rounded at random. The largest of six deviations is below a quarter of their standard
 deviation once in 10,000 times."""
 
 RANDOM_INCREMENTS = 3
-"""The same for increments, whose errors are hardly ever near those of the derivative that they judge."""
+"""The same for increments, whose errors are rarely as large as those of the derivative that they judge."""
 
 SPREAD_FACTOR = 16.0
-"""An error bar is so many times the farthest of the randomly rounded runs."""
+"""An estimated error bound is this multiple of the largest deviation among the randomly rounded runs."""
 
 COARSE_SPREAD_FACTOR = 4.0
 """The same in float16 and bfloat16, whose functions are computed in float32 and rounded once."""
 
 MEANT = {"float32": 1e-4, "float16": 4e-3, "bfloat16": 2.4e-2}
-"""What the formula of a rule in a coarse type, run in float64, may be off by, beside the largest of its block: some six
-roundings of half a float, for constants and for series that end where a rounding begins; in float32 a thousand, for
-the slope of a polynomial that is itself good to a rounding."""
+"""The tolerance of a rule for a coarse type that is evaluated in float64, as a share of the largest of its block: some
+six roundings of float16 or bfloat16, for constants and for truncated series; in float32 a thousand, for the slope of a
+polynomial that is itself good to a rounding."""
 
 MEANT_FACTOR = 2.0
-"""So many times what another rounding of a rule's constants moves is allowed beside that: of three runs the farthest,
-which may not have the worst of all signs."""
+"""A multiple of the change that another rounding of a rule's constants makes, added to `MEANT`: the largest of three
+runs, which need not have the worst signs."""
 
 ABSOLUTE = {"float64": 1e-5, "float32": 1e-3, "float16": 1e-5, "bfloat16": 1e-5}
-"""Errors of derivatives below this share of the function's own terms, over its argument, count as nothing beside them,
-if its program cannot do better: digits lost within are told, and are no verdict. In half of a float, whose own answers
-are hardly ever that good, the program runs in float64."""
+"""Errors of derivatives below this share of the function's own terms, divided by its argument, are accepted where its
+program cannot do better; the report notes the lost digits. Programs in float16 and bfloat16, which are rarely that
+accurate, are evaluated in float64."""
 
 ALL_ENTRIES = 4096
-"""Up to so many derivatives, inputs times outputs, each is compared; of more, random combinations of outputs are."""
+"""Up to this number of derivatives, inputs times outputs, each is compared; beyond, random combinations of outputs."""
 
 DENSE_COMBINATIONS = 2
-"""Random combinations of the outputs: an error of one output shows in each; two, so that none is lost by chance."""
+"""Random combinations of the outputs. An error of one output shows in each; two guard against chance."""
 
 SOLVERS_FACTOR = 4.0
-"""So many times what a finer tolerance moves is allowed: what a solver leaves below it is a thousandth or so."""
+"""A multiple of the change that a finer tolerance of a solver makes; what remains below that is a thousandth or so."""
 
 DERIVATIVE_ROUNDINGS = 16
-"""What a derivative may be off by, in u times the largest of its block, beside what the randomly rounded runs show."""
+"""The tolerance of a derivative in u times the largest of its block, beside the spread of the randomly rounded runs."""
 
 SAMPLED_INPUTS = 64
-"""Of more than `ALL_COORDINATES` inputs of a traced function, so many are looked at one by one."""
+"""Inputs that are checked one by one where a traced function has more than `ALL_COORDINATES`."""
 
 RANDOM_ENDS = 8
-"""Random directions that take in the inputs of a traced function that are not looked at one by one."""
+"""Random directions in those inputs of a traced function that are not checked one by one."""
 
 DIFFERENCED = 6
 """Inputs along which a traced function's values are differenced, beside as many that look wrong."""

@@ -1,4 +1,4 @@
-"""Random directions in θ, along which a whole computation is checked end to end."""
+"""Random directions in θ, along which a computation is checked as a whole."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -20,9 +20,9 @@ def random_directions(count: int, size: int, seed: int) -> np.ndarray:
 
 @np.errstate(all="ignore")  # an infinite error times a direction's zero
 def slopes_along(directions: np.ndarray, answers: Sequence[Answer]) -> list[Answer]:
-    """What the answers say of the slopes g·v along directions v: good to Σ |v_i| (error_i + n u |g_i|), by the sum.
+    """The answers' slopes g·v along directions v, with the error bound Σ |v_i| (error_i + n u |g_i|).
 
-    Of a g_i that is not finite there is no rounding, which would excuse it.
+    A g_i that is not finite adds no rounding, so that it is never accepted.
     """
     sizes, rounding = np.abs(directions), directions.shape[1] * UNIT_ROUNDOFF["float64"]
     return [
@@ -36,13 +36,13 @@ def slopes_along(directions: np.ndarray, answers: Sequence[Answer]) -> list[Answ
 
 
 def compare_ends(slopes: Sequence[Answer], ends: Answer, ordinary: float = 1.0) -> list[Pair]:
-    """Each of several answers for the slopes along directions beside what the cost itself shows of them."""
+    """Each of several slopes along directions compared with differences of the cost itself."""
     block = [Block("directions", np.arange(ends.gradient.size))]
     return [compare(answer, ends, block, ordinary) for answer in slopes]
 
 
 def farthest_off(size: int, off: Callable[[np.ndarray], np.ndarray], seed: int) -> int:
-    """A coordinate to look at: of two halves the one along which ``off(directions)`` is larger, halved again."""
+    """A coordinate with a large error: bisection by the half along which ``off(directions)`` is larger."""
     suspects = np.arange(size)
     drawn = random_directions(1, size, seed)[0]
     while suspects.size > 1:

@@ -31,7 +31,7 @@ from harness.digits.data import Digits, load_digits, stratified_split
 from harness.digits.fitting import Fit, Plan, Published, fit
 from harness.digits.theta_files import mat, npz
 from harness.figure_style import png
-from harness.files import folder_to_fill, held_alone, write_whole
+from harness.files import exclusive_lock, folder_to_fill, write_whole
 from harness.progress import Progress, silent
 from harness.training.checkpoint import Checkpoint
 from harness.training.gate import GateClosed
@@ -211,7 +211,7 @@ def _folder_for(out: str | Path | None) -> Iterator[Path | None]:
     if out is None:
         yield None
         return
-    with folder_to_fill(out) as directory, held_alone(directory):
+    with folder_to_fill(out) as directory, exclusive_lock(directory):
         yield directory
 
 

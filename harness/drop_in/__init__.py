@@ -13,6 +13,6 @@ the policy, one for all.
 This room imports all kinds of check, and nobody imports it.
 """
 
-from harness.inconclusive import InconclusiveGradient
+from harness.exit_codes import InconclusiveGradient
 
 __all__ = ["InconclusiveGradient"]

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from harness.exit_codes import InconclusiveGradient
 from harness.facts import message_table
 from harness.facts.fact import Fact, doubt, note
 from harness.facts.kinds import Kind
-from harness.inconclusive import InconclusiveGradient
 from harness.verdict.report import Report
 
 logger = logging.getLogger("harness.drop_in")

@@ -7,7 +7,7 @@ from typing import Any
 from harness.facts.fact import Fact
 from harness.facts.kinds import Kind
 from harness.facts.row import Row
-from harness.wording import first_few, told_apart
+from harness.wording import distinct_digits, first_few
 
 EXAMPLE = (
     "import math\nimport numpy as np\nfrom harness import ACTIVATIONS, Activation, check_activation\n"
@@ -112,12 +112,12 @@ def _not_finite(fact: Fact) -> str:
 
 
 def _minus_zero(fact: Fact) -> str:
-    here, there = told_apart(fact.data["value"], fact.data["expected"])
+    here, there = distinct_digits(fact.data["value"], fact.data["expected"])
     return f"The {fact.where[0]} is {here} at z = -0.0 and {there} at 0.0, which is the same number."
 
 
 def _at_infinity(fact: Fact) -> str:
-    here, limit = told_apart(fact.data["value"], fact.data["expected"])
+    here, limit = distinct_digits(fact.data["value"], fact.data["expected"])
     return f"At z = {fact.data['z']:g} the {fact.where[0]} is {here}, but it tends to {limit}."
 
 

@@ -1,6 +1,300 @@
-"""Messages about functions."""
+"""Messages about functions of one's own: what their calls do, what hides a derivative, and how it was differenced."""
 
+from harness.facts.fact import Fact, Severity
 from harness.facts.kinds import Kind
 from harness.facts.row import Row
+from harness.wording import counted, first_few
 
-ROWS: dict[Kind, Row] = {}
+IMPORTS = "import numpy as np\nfrom harness import check_gradient\n"
+
+
+def _undecided(fact: Fact) -> str:
+    """How many coordinates a reason concerns, and which."""
+    data = fact.data
+    total = f" of {data['total']}" if "total" in data else ""
+    return f"{data['undecided']}{total} coordinates cannot be decided: {_places(fact, data['undecided'])}"
+
+
+def _places(fact: Fact, count: int) -> str:
+    """The places that are named, and how many more there are."""
+    rest = count - len(fact.where)
+    return ", ".join(fact.where) + (f" and {rest:,} more" if rest > 0 else "")
+
+
+def _visible(fact: Fact) -> str:
+    """The smallest error that would show."""
+    least = fact.data["visible"]
+    return "no error would show" if least is None else f"only errors above {least:.2g} would show"
+
+
+def _stale(fact: Fact) -> str:
+    causes = {
+        "last-cost": "The gradient belongs to the θ at which the cost was called last",
+        "last-call": "After a call at another θ, the gradient is that of the call before",
+        "unknown": "The answer changes at the same θ after a call at another θ",
+    }
+    return f"{fact.where[0]}: {causes[fact.data['of']]}. Compute everything from the θ of the call."
+
+
+def _kink(fact: Fact) -> str:
+    left, right = fact.data["left"], fact.data["right"]
+    slopes = f" (left derivative {left:.6g}, right derivative {right:.6g})" if left is not None else ""
+    if fact.severity == Severity.NOTE:
+        return f"{fact.where[0]} sits on a kink{slopes}."
+    return f"{_undecided(fact)}. θ sits on a kink{slopes}, where no single value is the derivative."
+
+
+def _domain_edge(fact: Fact) -> str:
+    return (
+        f"{_undecided(fact)}. θ is at the edge of the domain: nearby, the cost is not finite or fun raises "
+        f"({_visible(fact)})."
+    )
+
+
+def _noisy(fact: Fact) -> str:
+    data = fact.data
+    if data["is_flat"] and data["visible"] is not None:
+        return (
+            f"{_undecided(fact)}. All known derivatives are zero, so an error bound of {data['visible']:.2g} is large."
+        )
+    advice = "subtract its constant part" if data["is_large"] else "try another θ, or a cost with less noise"
+    return f"{_undecided(fact)}. The cost is {data['cost']:.6g} and its noise hides the derivative: {advice}."
+
+
+def _wrong_entries(fact: Fact) -> str:
+    data = fact.data
+    count = f"all {data['known']}" if data["wrong"] == data["known"] else f"{data['wrong']} of {data['known']}"
+    name, *inside = fact.where
+    where = f", all of them in {inside[0]}" if inside else ""
+    return f"{name}: {count} examined entries are wrong by up to {data['largest']:.3g}{where}."
+
+
+def _raised(fact: Fact) -> str:
+    kinds = ", ".join(f"{kind} {counted(count, 'time')}" for kind, count in fact.data["raised"].items())
+    return f"Near θ, {fact.where[0]} raised {kinds}. Those points are taken to lie outside its domain."
+
+
+def _on_device(fact: Fact) -> str:
+    products = ", whose products of matrices may be in TF32" if fact.data["has_tf32"] else ""
+    return f"PyTorch computes on {first_few(fact.data['devices'], 3)}{products}."
+
+
+def _block_of_another(fact: Fact) -> str:
+    one, other = fact.where
+    return f"{one} and {other} are swapped." if fact.data["swapped"] else f"{one}: holds the gradient of {other}."
+
+
+ROWS: dict[Kind, Row] = {
+    # -- rules that a function breaks ----------------------------------------------------------------------------------
+    Kind.CACHED_GRADIENT: Row(
+        "{where} returns the same gradient at another θ, where the cost has another slope. It looks cached.",
+        meaning="The gradient is the same to the last bit at two points between which the slope of the cost changes.",
+        cause="The gradient of the first call is kept, or is computed from parameters other than the argument.",
+        example=IMPORTS + "kept = []\n"
+        "def fun(t):\n    kept.append(np.cos(t))\n    return np.sin(t).sum(), kept[0]\n"
+        "report = check_gradient(fun, np.array([0.3, -0.7, 1.1]))",
+        advice="Compute the gradient anew in every call, from the θ of that call.",
+    ),
+    Kind.STALE_GRADIENT: Row(
+        _stale,
+        meaning="What the function returns at θ depends on the calls before, not on θ alone.",
+        cause="Cost and gradient share an array or an object that the cost fills, or a buffer is returned too early.",
+        example=IMPORTS + "last = [np.zeros(3)]\n"
+        "def cost(t):\n    last[0] = np.cos(t)\n    return np.sin(t).sum()\n"
+        "report = check_gradient(cost, np.array([0.3, -0.7, 1.1]), gradient=lambda t: last[0])",
+        advice="Compute everything from the θ of the call, or key what is kept by θ.",
+    ),
+    # -- what hides a derivative ---------------------------------------------------------------------------------------
+    Kind.COST_JUMPS: Row(
+        lambda fact: (
+            f"{_undecided(fact)}. The cost climbs by jumps, as if it were rounded, so its slope between jumps says "
+            f"nothing ({_visible(fact)})."
+        ),
+        meaning="The cost is piecewise constant or piecewise smooth with many small jumps.",
+        cause="The cost is rounded on the way, or a part of it is computed in low precision.",
+        example=IMPORTS
+        + "report = check_gradient(lambda t: (round(float(np.sin(t).sum()), 3), np.cos(t)), np.array([0.3, -0.7]))",
+        advice="Compute the cost in float64 and do not round it.",
+    ),
+    Kind.DOMAIN_EDGE: Row(
+        _domain_edge,
+        meaning="Points on one side of θ lie outside the domain, so that no central difference exists.",
+        cause="θ is on or next to a bound, such as 0 for a logarithm.",
+        example=IMPORTS
+        + "report = check_gradient(lambda t: (np.sum(t * np.log(t)), np.log(t) + 1), np.array([1e-12, 0.5]))",
+        advice="Check at a θ farther inside.",
+    ),
+    Kind.GRADIENT_ROUNDING: Row(
+        lambda fact: (
+            f"{_undecided(fact)}. Rounding may move the gradient itself by {fact.data['visible']:.2g}, so smaller "
+            "errors do not show."
+        ),
+        meaning="The gradient is computed in a precision that is too low to tell a right one from a wrong one.",
+        cause="θ is float16 or bfloat16, or the gradient is ill-conditioned.",
+        example=IMPORTS + "t = np.array([2.04, -2.56, 0.42, -0.57], np.float16)\n"
+        "report = check_gradient(lambda t: (np.sum(t**4), 4 * t**3), t)",
+        advice="Check the function at a float64 θ.",
+    ),
+    Kind.KINK_AT_THETA: Row(
+        _kink,
+        meaning="The function has different derivatives on both sides of θ; every value in between is a convention.",
+        cause="θ is zero where an absolute value, a ReLU or a maximum is taken.",
+        example=IMPORTS + "report = check_gradient(lambda t: (np.abs(t).sum(), np.sign(t)), np.array([0.0, 1.0]))",
+        advice="Check at another θ, such as one with small random numbers added.",
+    ),
+    Kind.NO_DIFFERENCES: Row(
+        lambda fact: f"{_undecided(fact)}. The cost at θ is {fact.data['cost']:g}, which has no differences.",
+        meaning="Where the cost is NaN or infinite, its slope cannot be measured.",
+        cause="An overflow, the logarithm of zero, or a division by zero.",
+        example=IMPORTS + "report = check_gradient(lambda t: (float('nan'), t), np.ones(2))",
+        advice="Make the cost finite at θ, or check at another θ.",
+    ),
+    Kind.NOISY_COST: Row(
+        _noisy,
+        meaning="Changes of the cost over a step are as small as its noise, so differences cannot tell its slope.",
+        cause="A large constant is part of the cost, or the cost comes from an iterative solver or a simulation.",
+        example=IMPORTS
+        + "report = check_gradient(lambda t: (1e13 + np.sin(t).sum(), np.cos(t)), np.array([0.3, -0.7, 1.1]))",
+        advice="Subtract what is constant, tighten the tolerance of solvers, and fix the seed of simulations.",
+    ),
+    Kind.ROUGH_COST: Row(
+        lambda fact: f"{_undecided(fact)}. The cost bends or jumps too close to θ ({_visible(fact)}).",
+        meaning="At no step do differences of the cost settle before noise hides them.",
+        cause="A jump, a pole, or an oscillation that is faster than any step.",
+        example=IMPORTS + "report = check_gradient(lambda t: (np.floor(t).sum(), np.zeros(2)), np.array([1.0, 1.7]))",
+        advice="Check at another θ, or with smaller numbers.",
+    ),
+    # -- how a gradient was examined -----------------------------------------------------------------------------------
+    Kind.FLOAT32_COST: Row(
+        "{where} computes its cost in float32, whose differences show little. Let it compute in float64.",
+        meaning="Noise of float32 hides errors below a thousandth or so of the derivative.",
+        cause="θ is float32 and the function cannot run with a θ in float64.",
+        example="# A PyTorch module in float32, checked without module.double().",
+        advice="Check a float64 version of the function, such as module.double().",
+    ),
+    Kind.FLOAT32_GRADIENT: Row(
+        "The gradient of {where} holds float32 numbers. Errors below a few of their roundings do not show.",
+        meaning="All numbers are numbers of float32, though the type is float64.",
+        cause="A part of the gradient is computed in float32, as JAX does without enable_x64.",
+        example=IMPORTS
+        + "report = check_gradient(lambda t: (np.sin(t).sum(), np.cos(t).astype(np.float32)), np.array([0.3, -0.7]))",
+        advice="Nothing, if float32 is meant. Else look where the precision is lost.",
+    ),
+    Kind.GROUPED: Row(
+        "Differenced one by one: {alone:coordinate}. The others were differenced in {groups:group}.",
+        meaning="Every coordinate was examined, many of them along a random direction together with others.",
+        cause="There are more parameters than are differenced one by one.",
+        example=IMPORTS + "report = check_gradient(lambda t: (np.sin(t).sum(), np.cos(t)), np.linspace(0, 1, 1500))",
+        advice="Nothing. The report says how small an error would show.",
+    ),
+    Kind.RAISED_NEARBY: Row(
+        _raised,
+        meaning="The function works at θ and raises at some points nearby.",
+        cause="θ is near the edge of the domain, such as 0 for math.log.",
+        example=IMPORTS + "import math\n"
+        "report = check_gradient(lambda t: (sum(map(math.log, t)), 1 / t), np.array([1e-3, 0.5]))",
+        advice="Nothing, if the function ends there. Else look at what it raises.",
+    ),
+    Kind.UNEXAMINED: Row(
+        lambda fact: (
+            f"The budget of {fact.data['budget']} was spent before all coordinates were examined. "
+            f"Left: {_places(fact, fact.data['left'])}."
+        ),
+        meaning="Nothing is known about these coordinates.",
+        cause="The budget is small beside the number of parameters.",
+        example=IMPORTS
+        + "report = check_gradient(lambda t: (np.sin(t).sum(), np.cos(t)), np.linspace(0, 1, 300), budget=10)",
+        advice="Give a larger budget.",
+    ),
+    # -- θ -------------------------------------------------------------------------------------------------------------
+    Kind.HELD_FIXED: Row(
+        "Held fixed and not checked: {where}.",
+        meaning="These parts of θ are no parameters, so no derivative in them is expected.",
+        cause="They are integers, masks, or tensors that do not require a gradient.",
+        example=IMPORTS + "report = check_gradient(lambda p: (p['w'] @ p['w'], {'w': 2 * p['w'], 'step': None}), "
+        "{'w': np.ones(2), 'step': np.array([3, 4]) > 3})",
+        advice="Nothing, or make them floating point numbers that require a gradient.",
+    ),
+    Kind.NO_PATH: Row(
+        "Autograd finds no path from the cost to {where}. The gradient there is taken to be 0.",
+        meaning="The cost does not depend on these tensors, as far as PyTorch knows.",
+        cause="A tensor is detached, or a parameter is not used.",
+        example="# A PyTorch module with a layer that forward() never calls.",
+        advice="Look whether the parameter should be used.",
+    ),
+    Kind.ON_DEVICE: Row(
+        _on_device,
+        meaning="Numbers come from another device than the CPU, with the rounding of that device.",
+        cause="Tensors were moved to a GPU.",
+        example="# A tensor with device='cuda'.",
+        advice="Nothing, or set torch.backends.cuda.matmul.allow_tf32 = False for full float32.",
+    ),
+    Kind.SHARED_ARRAY: Row(
+        lambda fact: f"{fact.where[0]} and {fact.where[1]} are one array. Each is varied as if it stood alone.",
+        meaning="The same array stands in two places of θ.",
+        cause="Weights are tied.",
+        example=IMPORTS + "w = np.array([0.3, 0.7])\n"
+        "report = check_gradient(lambda p: (p['a'] @ p['b'], {'a': p['b'], 'b': p['a']}), {'a': w, 'b': w})",
+        advice="Give tied weights once.",
+    ),
+    # -- where a gradient is wrong -------------------------------------------------------------------------------------
+    Kind.BLOCK_OF_ANOTHER: Row(
+        _block_of_another,
+        meaning="An array of the gradient holds the derivatives of another array of the same size.",
+        cause="Two arrays are returned in the wrong order, or one under the other's name.",
+        example=IMPORTS + "report = check_gradient(\n"
+        "    lambda p: (np.sum(p['a']**2 + p['b']**4), {'a': 4 * p['b']**3, 'b': 2 * p['a']}),\n"
+        "    {'a': np.array([0.3, 0.7]), 'b': np.array([1.1, -0.4])},\n)",
+        advice="Compare the order in which θ is unpacked with that in which the gradient is packed.",
+    ),
+    Kind.DIGITS_LOST: Row(
+        "The gradient loses digits in {where}: it scatters when θ moves by a rounding.",
+        meaning="Neighbouring numbers have gradients that differ far more than the formula does.",
+        cause="Nearly equal numbers are subtracted.",
+        example=IMPORTS + "zero = lambda t: (1e3 * t + 1) ** 2 - 1e6 * t * t - 2e3 * t - 1\n"
+        "report = check_gradient(lambda t: (np.sin(t).sum(), np.cos(t) + zero(t)), np.linspace(0.3, 1.1, 4))",
+        advice="Rewrite the formula so that nothing cancels, or use a series where it does.",
+    ),
+    Kind.FLAT_COST: Row(
+        "The cost does not change at all near θ, so the right gradient is 0.",
+        meaning="Every difference of the cost is exactly zero, and the reported gradient is not.",
+        cause="The cost is rounded, thresholded or a count, and the gradient is a straight-through estimate.",
+        example=IMPORTS
+        + "report = check_gradient(lambda t: (np.sum(np.round(t) ** 2), 2 * t), np.array([0.3, -0.7, 1.1]))",
+        advice="Check the cost without its rounding.",
+    ),
+    Kind.MORE_BLOCKS: Row(
+        "{blocks:,} more blocks are wrong.",
+        meaning="Only the first blocks are explained.",
+        cause="A mistake that reaches all parameters leaves no single relation in all of them.",
+        example=IMPORTS + "bad = lambda p: {k: v + (ord(k) - 96) * np.sin(9 * v) for k, v in p.items()}\n"
+        "report = check_gradient(lambda p: (sum(0.5 * v @ v for v in p.values()), bad(p)), "
+        "{k: np.linspace(0.2, 1, 3) for k in 'abcde'})",
+        advice="Mend what is explained first.",
+    ),
+    Kind.SMALL_ERROR: Row(
+        "The error is {share:.1g} of the derivatives. The tolerance of a solver or an approximation may leave as much.",
+        meaning="All wrong entries are right to five digits or more.",
+        cause="A solver stops at a tolerance, or the gradient is itself an approximation.",
+        example=IMPORTS
+        + "report = check_gradient(lambda t: (np.sin(t).sum(), np.cos(t) + 1e-9 * np.array([1, 2, -1])), "
+        "np.array([0.3, -0.7, 1.1]))",
+        advice="Tighten the tolerance and check again.",
+    ),
+    Kind.WRONG_AT_POINT: Row(
+        "Next to this θ the gradient of {where} is right. Only its value at this very θ is wrong.",
+        meaning="The reported gradient jumps to another value at this point and back.",
+        cause="A special case in the code, such as where(t == 0, ...), returns another value.",
+        example=IMPORTS + "report = check_gradient(\n"
+        "    lambda t: (np.logaddexp(0, t).sum(), np.where(t == 0, 1, 1 / (1 + np.exp(-t)))), np.array([0.0, 1.0])\n)",
+        advice="Look for the branch that handles this value.",
+    ),
+    Kind.WRONG_ENTRIES: Row(
+        _wrong_entries,
+        meaning="No simple relation between the reported and the right derivatives was found.",
+        cause="A term is missing or wrong that depends on the data.",
+        example=IMPORTS + "report = check_gradient(lambda t: (np.sin(t).sum(), np.cos(t) + 1e-3 * np.sin(3 * t)), "
+        "np.linspace(0.1, 2.0, 7))",
+        advice="Compare the gradient term by term with the cost, beginning with the entry that is named.",
+    ),
+}

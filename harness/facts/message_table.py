@@ -21,18 +21,20 @@ from harness.facts.fact import Fact
 from harness.facts.kinds import Kind
 from harness.facts.row import Row, in_words
 
-TABLE: Mapping[Kind, Row] = (
-    verdict_messages.ROWS
-    | relation_messages.ROWS
-    | network_messages.ROWS
-    | function_messages.ROWS
-    | activation_messages.ROWS
-    | slope_messages.ROWS
-    | derivative_messages.ROWS
-    | drop_in_messages.ROWS
-    | homework_messages.ROWS
-    | sweep_messages.ROWS
-)
+ROOMS: Mapping[str, Mapping[Kind, Row]] = {
+    "Every verdict": verdict_messages.ROWS,
+    "Which mistake it is": relation_messages.ROWS,
+    "Networks, sources and the bug zoo": network_messages.ROWS,
+    "Functions with their own gradient": function_messages.ROWS,
+    "Activations": activation_messages.ROWS | slope_messages.ROWS,
+    "Functions that JAX traces": derivative_messages.ROWS,
+    "Drop-ins": drop_in_messages.ROWS,
+    "Homework": homework_messages.ROWS,
+    "Sweeps and many networks": sweep_messages.ROWS,
+}
+"""The rows by what they are about."""
+
+TABLE: Mapping[Kind, Row] = {kind: row for rows in ROOMS.values() for kind, row in rows.items()}
 """One row for each kind."""
 
 

@@ -93,12 +93,6 @@ def _no_bug(fact: Fact) -> str:
     )
 
 
-def _not_repeatable(fact: Fact) -> str:
-    if not fact.where:
-        return "The failure does not repeat: on the same network, the sources now answer differently."
-    return f"{fact.where[0]} answers differently when called twice with the same {fact.data['argument']}."
-
-
 def _source_failed(fact: Fact) -> str:
     return f"{fact.where[0]} failed: {fact.data['error'] + ': ' if 'error' in fact.data else ''}{fact.data['reason']}"
 
@@ -208,13 +202,6 @@ ROWS = {
         example="# A source that raises NotApplicable('no hidden layer').",
         advice="Check on problems that the source takes.",
     ),
-    Kind.NOT_REPEATABLE: Row(
-        _not_repeatable,
-        meaning="Two calls with the same argument give different results, so a single comparison says nothing.",
-        cause="Random numbers, or values kept from the call before.",
-        example=BUG.format(bug="non-deterministic"),
-        advice="Remove the state between calls; seed random numbers anew in each call.",
-    ),
     Kind.NOT_SAVED: Row(
         "The case was not saved: {reason}",
         meaning="The verdict stands, but no file shows it.",
@@ -228,13 +215,6 @@ ROWS = {
         cause="A source that fails on small networks in an unexpected way.",
         example="# A source that raises when it is called the third time.",
         advice="Mend what it raises, and check again.",
-    ),
-    Kind.SETTINGS_CHANGED: Row(
-        "{where} changes {settings}. The check restored them after each call.",
-        meaning="The source changes settings of the whole process, which other code depends on.",
-        cause="np.seterr, np.random.seed, os.chdir or warnings.simplefilter without a context.",
-        example="# A source that calls np.seterr(all='ignore').",
-        advice="Use a context, such as np.errstate.",
     ),
     Kind.SHRUNK: Row(
         "The notes below describe the network before it was made smaller.",

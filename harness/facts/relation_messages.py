@@ -3,9 +3,10 @@
 from harness.facts.fact import Fact
 from harness.facts.kinds import Kind
 from harness.facts.row import Row
+from harness.facts.verdict_messages import NETWORK
 from harness.wording import first_few
 
-EXAMPLE = "import numpy as np\nfrom harness import check_gradient\nA = np.array([[2.0, 1.0], [0.5, 3.0]])\n"
+EXAMPLE = "import numpy as np\nfrom harness import check_gradient\n"
 
 
 def _place(fact: Fact) -> str:
@@ -73,9 +74,12 @@ STRENGTHS = {
 
 
 def _regulariser(fact: Fact) -> str:
-    strength = fact.data["strength"]
+    off = f"{_place(fact)}: off by {fact.data['multiple']:.6g} times θ"
+    strength = fact.data.get("strength")
+    if strength is None:  # another relation fits as well, so none is taken for the cause
+        return f"{off}{_counted(fact)}."
     of = STRENGTHS.get(strength) or f"as if the regulariser were off by {fact.data['ratio']:.6g} times λ/m"
-    return f"{_place(fact)}: off by {fact.data['multiple']:.6g} times θ, {of}{_counted(fact)}."
+    return f"{off}, {of}{_counted(fact)}."
 
 
 def _rearranged(fact: Fact) -> str:
@@ -94,9 +98,10 @@ def _rearranged(fact: Fact) -> str:
 
 
 def _single_entry(fact: Fact) -> str:
-    factor = fact.data["factor"]
+    factor, place = fact.data["factor"], fact.where[0]
+    which = f", {place}," if place.endswith("]") else ""
     relative = f", {times(factor)} the right value" if factor is not None else ""
-    return f"A single entry is off by {fact.data['error']:.3g}{relative}. No other entry was found wrong."
+    return f"A single entry{which} is off by {fact.data['error']:.3g}{relative}. No other entry was found wrong."
 
 
 def _float32_digits(fact: Fact) -> str:
@@ -140,9 +145,9 @@ ROWS = {
         _float32_digits,
         meaning="All digits that float32 has are right, and the others are noise.",
         cause="A part of the computation runs in float32, or the gradient is itself a finite difference.",
-        example=EXAMPLE
-        + "report = check_gradient(lambda t: (0.5 * t @ A @ A @ t, (A @ A @ t).astype(np.float32).astype(float)), "
-        "np.array([0.1, 0.7]))",
+        example=NETWORK + "def mine(problem, theta):\n    cost, gradient = SOURCES['loop'](problem, theta)\n"
+        "    return cost, gradient.astype(np.float32).astype(float)\n"
+        "report = cross_check(problem, theta, others | {'mine': mine})",
         advice="Compute in float64, or say which precision you mean.",
     ),
     Kind.NOT_FINITE: Row(
@@ -156,14 +161,16 @@ ROWS = {
         lambda fact: f"{_place(fact)}: the right numbers in other places.",
         meaning="The entries are those of the right gradient, in another order.",
         cause="Parameters are packed in one order and unpacked in another.",
-        example="# A gradient of two layers that are concatenated in the wrong order.",
+        example=EXAMPLE + "report = check_gradient(lambda t: (np.sin(t).sum(), np.cos(t)[[3, 0, 1, 4, 2]]), "
+        "np.linspace(0.1, 2, 5))",
         advice="Compare how θ is unrolled with how the gradient is.",
     ),
     Kind.REARRANGED: Row(
         _rearranged,
         meaning="The entries are those of the right gradient, moved in a regular way.",
         cause="A transpose is missing, or an array is unrolled in another order.",
-        example="# A gradient of a square matrix that is returned transposed.",
+        example=EXAMPLE + "report = check_gradient(lambda t: (np.sin(t).sum(), np.cos(t).T), "
+        "np.linspace(0.1, 2, 9).reshape(3, 3))",
         advice="Compare the shapes and the order of axes on the way out.",
     ),
     Kind.REGULARISER: Row(

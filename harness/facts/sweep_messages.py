@@ -20,7 +20,7 @@ ROWS = {
     ),
     Kind.SOURCE_NEVER_TOOK_PART: Row(
         "{where} could take none of the networks.",
-        meaning="A source that was asked for was never compared, so nothing is known about it.",
+        meaning="A source that was named was never compared, so nothing is known about it.",
         cause="It supports only some outputs, activations or sizes.",
         example='from harness import check_networks\nreport = check_networks(2, sources=["loop", "complex-step"], '
         'activations=["relu"])',

@@ -5,7 +5,18 @@ import math
 from harness.facts.fact import Fact
 from harness.facts.kinds import Kind
 from harness.facts.row import Row
-from harness.wording import counted, first_few
+from harness.wording import counted, distinct_digits, first_few
+
+IMPORTS = "import numpy as np\nfrom harness import check_gradient\n"
+
+NETWORK = """import numpy as np
+from harness import SOURCES, Network, Problem, cross_check
+network = Network((2, 3, 2))
+problem = Problem(network, np.array([[0.5, -0.25], [0.25, 0.75], [-1.0, 0.5]]), np.array([0, 1, 1]), l2=0.5)
+theta = network.init(0)
+others = {name: SOURCES[name] for name in ("loop", "finite-difference")}
+"""
+"""A network at θ, and two sources that are right."""
 
 BLOCKS_SHOWN = 4
 UNDERFLOW = 1e-290
@@ -21,7 +32,7 @@ def _difference(fact: Fact) -> str:
     else:
         beyond = "rounding cannot explain this"
     if data["coordinates"] == 1:
-        return f"{differs} ({beyond})"
+        return f"{differs} ({beyond})."
     blocks = fact.where[1:]
     place = first_few(blocks, BLOCKS_SHOWN) if len(blocks) <= BLOCKS_SHOWN else _span(blocks)
     return f"{differs} ({beyond}). {data['coordinates']} coordinates differ, in {place}."
@@ -57,14 +68,36 @@ def _few_undecided(fact: Fact) -> str:
     return f"{counted(fact.data['undecided'], 'coordinate')} could not be decided: {first_few(fact.where, 3)}."
 
 
+def _not_repeatable(fact: Fact) -> str:
+    """What changes from call to call, and what that suggests, where it was found out."""
+    name, data = fact.where[0] if fact.where else "The failing check", fact.data
+    changes = {
+        "gradient": "The cost is the same, and the gradient is not",
+        "gradient-grows": "The gradient grows with every call: set .grad to zero before each backward pass",
+        "cost-grows": f"The cost changes by {data.get('by', 0.0):.3g} with every call: keep nothing between calls",
+        "random": f"The costs are {' and '.join(distinct_digits(*data.get('costs', (0.0, 1.0))))}: "
+        "draw random numbers from the same seed in every call",
+    }
+    what = changes.get(data.get("change", ""), "Draw random numbers from a fixed seed, and keep nothing between calls")
+    return f"{name} returns something else when it is called again with the same {data.get('argument', 'θ')}. {what}."
+
+
 ROWS = {
+    Kind.SETTINGS_CHANGED: Row(
+        "{where} changes {settings}. This is put back after the check.",
+        meaning="A call changes a setting of the whole process, which other code relies on.",
+        cause="np.seterr, np.random.seed or os.chdir in the function.",
+        example=IMPORTS + "def fun(t):\n    np.random.seed(0)\n    return t @ t, 2 * t\n"
+        "report = check_gradient(fun, np.array([1.0, 2.0]))",
+        advice="Use a local generator or a context manager, such as np.random.default_rng and np.errstate.",
+    ),
     Kind.COST_DIFFERS: Row(
         _difference,
         meaning="Two sources compute different costs for the same θ, by more than their error bounds together.",
         cause="A term of the cost is missing, counted twice, or divided by another number.",
-        example="from harness import FAULTS, cross_check, random_problem\n"
-        'bug = FAULTS["half-in-cost-dropped"] if "half-in-cost-dropped" in FAULTS else None\n'
-        "report = None",
+        example=NETWORK + "def mine(problem, theta):\n    cost, gradient = SOURCES['loop'](problem, theta)\n"
+        "    return 2 * cost, gradient\n"
+        "report = cross_check(problem, theta, others | {'mine': mine})",
         advice="Compare both costs term by term. Costs come first: the gradient of another cost is another gradient.",
     ),
     Kind.DERIVATIVE_DIFFERS: Row(
@@ -86,7 +119,7 @@ ROWS = {
         "The costs differ, so one of them is not the function that the gradient should belong to.",
         meaning="The cost is wrong, beside a gradient that may be right for it.",
         cause="Labels are mapped to other units, an array is broadcast, or a term is missing.",
-        example="# A cost that leaves the regulariser out, beside a gradient that includes it.",
+        example="# A cost that leaves the regulariser out, with a gradient that includes it.",
         advice="Mend the cost first, and check again.",
     ),
     Kind.COST_DIGITS_LOST: Row(
@@ -118,6 +151,22 @@ ROWS = {
         example="# A cost of 1e300 that is a difference of two such numbers.",
         advice="Scale the inputs, or check at another θ.",
     ),
+    Kind.MUTATES_ARGUMENT: Row(
+        "{where} changes its argument {argument} in place.",
+        meaning="The caller's array holds other numbers after the call.",
+        cause="An in-place operation such as -= on the argument or on a view of it.",
+        example=IMPORTS + "def fun(t):\n    t *= 2\n    return 0.25 * t @ t, t.copy()\n"
+        "report = check_gradient(fun, np.array([1.0, 2.0]))",
+        advice="Copy the argument first, or write t = t * 2.",
+    ),
+    Kind.NOT_REPEATABLE: Row(
+        _not_repeatable,
+        meaning="The answer at one θ depends on when it is computed, so there is no derivative to check.",
+        cause="Dropout or another random number without a fixed seed, a counter, or gradients that accumulate.",
+        example=IMPORTS + "rng = np.random.default_rng(0)\n"
+        "report = check_gradient(lambda t: (t @ t + rng.random(), 2 * t), np.array([1.0, 2.0]))",
+        advice="Fix the seed in every call, and keep nothing from one call to the next.",
+    ),
     Kind.FEW_UNDECIDED: Row(
         _few_undecided,
         meaning="The verdict rests on all other coordinates.",
@@ -136,25 +185,21 @@ ROWS = {
         _nothing_to_compare,
         meaning="A verdict needs two independent answers.",
         cause="Only one source was named, or the others cannot run this problem.",
-        example="from harness import Network, Problem, cross_check\nimport numpy as np\n"
-        "network = Network([2, 2])\nproblem = Problem(network, np.ones((1, 2)), np.array([0]))\n"
-        'report = cross_check(problem, network.init(0), ["loop"])',
+        example=NETWORK + 'report = cross_check(problem, theta, ["loop"])',
         advice='Add another source, such as "finite-difference" or "jax".',
     ),
     Kind.NOTHING_TO_DECIDE: Row(
         "Nothing is left to decide. There is no derivative, or the value is not finite, everywhere.",
         meaning="No coordinate has a derivative that could be judged.",
         cause="The function is not finite at the point, or has a kink in every coordinate.",
-        example="# The absolute value, checked at 0 alone.",
+        example="# A function whose values are NaN everywhere.",
         advice="Check at another point.",
     ),
     Kind.ONE_FAMILY: Row(
         _one_family,
         meaning="Sources of one author or mechanism make the same mistakes, so that their agreement shows nothing.",
         cause="Only hand-written sources were named.",
-        example="from harness import Network, Problem, cross_check\nimport numpy as np\n"
-        "network = Network([2, 2])\nproblem = Problem(network, np.ones((1, 2)), np.array([0]))\n"
-        'report = cross_check(problem, network.init(0), ["loop", "vectorized"])',
+        example=NETWORK + 'report = cross_check(problem, theta, ["loop", "vectorized"])',
         advice='Add a source of another family, such as "finite-difference" or "jax".',
     ),
     Kind.UNDECIDED: Row(

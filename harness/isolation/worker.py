@@ -13,7 +13,7 @@ from harness.isolation.limits import LEAST_MEMORY, MEMORY, START_TIMEOUT, TIMEOU
 from harness.isolation.outcome import Outcome
 from harness.isolation.process import Process
 from harness.named_objects import file_of_module, is_file
-from reference.whole_numbers import whole_number
+from reference.user_input import whole_number
 
 
 class Worker:

@@ -1,4 +1,1 @@
-"""Self-contained HTML pages: one look for the lesson and for reports.
-
-This room imports nothing of the harness.
-"""
+"""Self-contained HTML pages: one look for the lesson and for reports."""

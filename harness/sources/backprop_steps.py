@@ -8,8 +8,7 @@ import numpy as np
 
 from reference.activations import Activation
 from reference.namespaces import NUMPY
-from reference.network import Network
-from reference.outputs import Output
+from reference.network import Network, Output
 from reference.problem import Problem
 
 Order = Literal["F", "C"]  # by columns, or by rows

@@ -1,9 +1,8 @@
 """The checkers that are compared: this harness, and its peers as their users call them.
 
-A checker is a function (source, problem, theta) that answers "pass", "alarm" or "inconclusive". A peer knows one
-function with its gradient, so it is handed the source's cost and the source's gradient, and compares the one with the
-other by its own rule and its own defaults. Peers that are libraries are the libraries themselves; those that are rules
-of a course are written out here.
+A checker takes (source, problem, theta) and returns "pass", "alarm" or "inconclusive". A peer checks one function with
+its gradient: it takes the source's cost and the source's gradient, and compares them by its own rule at its own
+defaults. Libraries are called themselves; the rules of courses are written out here.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -17,7 +16,7 @@ from harness.checks.networks.network_check import cross_check
 from reference.measured import GradientSource
 from reference.problem import Problem
 
-PASS, ALARM, INCONCLUSIVE = "pass", "alarm", "inconclusive"
+PASS, ALARM, INCONCLUSIVE, NOT_APPLICABLE = "pass", "alarm", "inconclusive", "not applicable"
 HARNESS = "harness"
 VERDICTS = {"agree": PASS, "disagree": ALARM, "inconclusive": INCONCLUSIVE}
 
@@ -26,7 +25,9 @@ Checker = Callable[[GradientSource, Problem, np.ndarray], str]
 Cost = Callable[[np.ndarray], float]
 Gradient = Callable[[np.ndarray], np.ndarray]
 Comparison = Callable[[Cost, Gradient, np.ndarray, np.random.Generator], str]
-"""What a peer makes of a cost and its gradient at θ, and of random numbers where its rule draws any from outside."""
+"""``compare(cost, gradient, theta, rng)``: a peer's outcome; `rng` serves the rules that draw coordinates."""
+
+Number = Callable[[Cost, Gradient, np.ndarray, np.random.Generator], float]
 
 
 class Peer(NamedTuple):
@@ -36,22 +37,21 @@ class Peer(NamedTuple):
     ----------
     rule : what it compares, in words
     compare : the comparison
-    library : what it needs, as a module to import
-    is_cheap : whether a check takes a fixed number of evaluations, however many parameters there are; torch's fast mode
-        does until it fails, and then runs the slow one for its message
-    number, bound : for a rule that asks whether one number is small, how to come to it and the limit that makes an
-        alarm; called as `compare`
+    library : the module that it needs
+    is_cheap : whether a check takes a fixed number of evaluations, however many parameters there are. torch's fast mode
+        does until it fails; then it runs the slow mode for its message.
+    number, bound : the number that a rule requires to be small, and the limit beyond which it raises an alarm
     """
 
     rule: str
     compare: Comparison
     library: str = "numpy"
     is_cheap: bool = False
-    number: Callable[[Cost, Gradient, np.ndarray, np.random.Generator], float] | None = None
+    number: Number | None = None
     bound: float | None = None
 
     def checker(self) -> Checker:
-        """The peer as a study asks it, random numbers from the start."""
+        """The peer as a checker of sources, with random numbers of its own."""
         rng = np.random.default_rng(0)
 
         def check(source: GradientSource, problem: Problem, theta: np.ndarray) -> str:
@@ -63,7 +63,7 @@ class Peer(NamedTuple):
 def harness_verdict(
     sources: Mapping[str, GradientSource], wrong: Collection[str], problem: Problem, theta: np.ndarray
 ) -> tuple[str, str]:
-    """What the harness says, and whether it names the sources that are wrong: "right", "wrong" or "abstained"."""
+    """The harness's outcome, and whether it names the sources that are wrong: "right", "wrong" or "abstained"."""
     report = cross_check(problem, theta, sources)
     blame = "right" if set(report.outliers) == set(wrong) else "wrong"
     return VERDICTS[report.verdict], blame if report.outliers else "abstained"
@@ -96,9 +96,9 @@ def _jax(cost: Cost, gradient: Gradient, theta: np.ndarray, _: Any) -> str:
     import jax.numpy as jnp
     from jax.test_util import check_grads
 
-    from reference.oracles.jax_gradient import fixed_settings
+    from reference.jax_settings import fixed_settings
 
-    # outside jit, the functions of a custom rule are handed numbers, not tracers: NumPy code can be called at once
+    # outside of jit, JAX calls a custom rule with numbers, not tracers, so it may call NumPy
     function = jax.custom_vjp(lambda t: jnp.asarray(cost(np.asarray(t))))
     function.defvjp(lambda t: (function(t), t), lambda t, g: (g * jnp.asarray(gradient(np.asarray(t))),))
     try:
@@ -109,7 +109,7 @@ def _jax(cost: Cost, gradient: Gradient, theta: np.ndarray, _: Any) -> str:
     except ValueError as error:
         if "read-only" not in str(error):
             raise
-        return ALARM  # JAX's arrays cannot be written to, so that a source that tries is found out
+        return ALARM  # a source that writes to its argument fails, since JAX's arrays are read-only
     return PASS
 
 
@@ -118,7 +118,7 @@ def _autograd(cost: Cost, gradient: Gradient, theta: np.ndarray, rng: np.random.
     test_util: Any = import_module("autograd.test_util")
     function = extend.primitive(cost)
     extend.defvjp(function, lambda _, t: lambda g: g * gradient(t))
-    state = np.random.get_state()  # noqa: NPY002  NumPy's global generator, which autograd draws from
+    state = np.random.get_state()  # noqa: NPY002  autograd draws from NumPy's global generator
     np.random.seed(int(rng.integers(2**32)))  # noqa: NPY002
     try:
         test_util.check_grads(function, modes=["rev"], order=1)(theta)
@@ -133,13 +133,6 @@ def _scipy_norm(cost: Cost, gradient: Gradient, theta: np.ndarray, _: Any) -> fl
     from scipy.optimize import check_grad
 
     return float(check_grad(cost, gradient, theta))
-
-
-def _scipy(cost: Cost, gradient: Gradient, theta: np.ndarray, rng: np.random.Generator, threshold: float) -> str:
-    return PASS if _scipy_norm(cost, gradient, theta, rng) < threshold else ALARM
-
-
-COURSE_BOUND, CS231N_BOUND = 1e-9, 1e-2
 
 
 # -- rules of courses --------------------------------------------------------------------------------------------------
@@ -159,13 +152,6 @@ def _course_ratio(cost: Cost, gradient: Gradient, theta: np.ndarray, _: Any) -> 
     return float(np.linalg.norm(numeric - analytic) / np.linalg.norm(numeric + analytic))
 
 
-def _course(cost: Cost, gradient: Gradient, theta: np.ndarray, rng: np.random.Generator) -> str:
-    ratio = _course_ratio(cost, gradient, theta, rng)
-    if np.isnan(ratio):
-        return INCONCLUSIVE
-    return PASS if ratio < COURSE_BOUND else ALARM
-
-
 def _cs231n_worst(cost: Cost, gradient: Gradient, theta: np.ndarray, rng: np.random.Generator) -> float:
     """The largest relative error of ten random entries; NaN if any is."""
     analytic = gradient(theta)
@@ -176,15 +162,26 @@ def _cs231n_worst(cost: Cost, gradient: Gradient, theta: np.ndarray, rng: np.ran
     return float(np.max(errors))
 
 
-def _cs231n(cost: Cost, gradient: Gradient, theta: np.ndarray, rng: np.random.Generator) -> str:
-    worst = _cs231n_worst(cost, gradient, theta, rng)  # NaN is an alarm
-    if worst <= 1e-4:
-        return PASS
-    return INCONCLUSIVE if worst <= CS231N_BOUND else ALARM
+def peer_by_number(
+    rule: str,
+    number: Number,
+    bound: float,
+    *,
+    doubtful: float | None = None,
+    of_nan: str = ALARM,
+    is_cheap: bool = False,
+) -> Peer:
+    """A rule that requires a number below `bound`; from `doubtful` on up to it the outcome is inconclusive."""
 
+    def compare(cost: Cost, gradient: Gradient, theta: np.ndarray, rng: np.random.Generator) -> str:
+        found = number(cost, gradient, theta, rng)
+        if found < (bound if doubtful is None else doubtful):
+            return PASS
+        if np.isnan(found):
+            return of_nan
+        return ALARM if doubtful is None or found > bound else INCONCLUSIVE
 
-def _scipy_peer(threshold: float, rule: str) -> Peer:
-    return Peer(rule, partial(_scipy, threshold=threshold), number=_scipy_norm, bound=threshold)
+    return Peer(rule, compare, is_cheap=is_cheap, number=number, bound=bound)
 
 
 PEERS = {
@@ -210,26 +207,28 @@ PEERS = {
         "autograd.test_util",
         is_cheap=True,
     ),
-    # SciPy answers a norm and leaves the verdict to the caller. These are the ends of what careful callers take:
-    # SciPy's own tests ask for 1.5e-7 to 5e-7 of functions of one or two variables, and noise grows with √n;
-    # scikit-learn's, of tens to hundreds of variables, for 1e-5 (t-SNE) to 1e-4 (NCA, Huber).
-    "scipy check_grad < 1e-6": _scipy_peer(
-        1e-6, "every coordinate, forward differences, step 1.5e-8; norm of the difference below 1e-6"
+    # SciPy returns a norm and leaves the verdict to the caller. These are the ends of what careful callers require:
+    # SciPy's own tests require 1.5e-7 to 5e-7 of functions of one or two variables, and noise grows with √n;
+    # scikit-learn's, of tens to hundreds of variables, require 1e-5 (t-SNE) to 1e-4 (NCA, Huber).
+    "scipy check_grad < 1e-6": peer_by_number(
+        "every coordinate, forward differences, step 1.5e-8; norm of the difference below 1e-6", _scipy_norm, 1e-6
     ),
-    "scipy check_grad < 1e-4": _scipy_peer(1e-4, "the same norm below 1e-4, as scikit-learn's tests ask"),
-    "course, 1e-9": Peer(
+    "scipy check_grad < 1e-4": peer_by_number(
+        "the same norm below 1e-4, as scikit-learn's tests ask", _scipy_norm, 1e-4
+    ),
+    "course, 1e-9": peer_by_number(
         "checkNNGradients of exercise 4: central differences, step 1e-4; ‖difference‖ / ‖sum‖ below 1e-9",
-        _course,
-        number=_course_ratio,
-        bound=COURSE_BOUND,
+        _course_ratio,
+        1e-9,
+        of_nan=INCONCLUSIVE,
     ),
-    "cs231n, 10 entries": Peer(
+    "cs231n, 10 entries": peer_by_number(
         "grad_check_sparse: ten random entries, central differences, step 1e-5; a relative error above 1e-2 is an "
         "alarm, one above 1e-4 inconclusive (“uncomfortable”, in the notes' words)",
-        _cs231n,
+        _cs231n_worst,
+        1e-2,
+        doubtful=1e-4,
         is_cheap=True,
-        number=_cs231n_worst,
-        bound=CS231N_BOUND,
     ),
 }
 
@@ -239,7 +238,7 @@ INSTALL = "pip install 'autodiff-cross-check[peers]'"
 
 
 def installed_peers(names: Iterable[str] | None = None) -> tuple[dict[str, Peer], dict[str, str]]:
-    """The peers of these names (all, unless said), and for those that are not installed, what to do about it.
+    """The peers of these names (by default all), and for those that are not installed, how to install them.
 
     Raises
     ------
@@ -259,6 +258,6 @@ def installed_peers(names: Iterable[str] | None = None) -> tuple[dict[str, Peer]
 
 
 def named_peers(names: Iterable[str] | None = None) -> tuple[dict[str, Checker], dict[str, str]]:
-    """The same as they are asked of a problem."""
+    """The same as checkers of sources."""
     peers, left_out = installed_peers(names)
     return {name: peer.checker() for name, peer in peers.items()}, left_out

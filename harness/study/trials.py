@@ -1,128 +1,237 @@
-"""Every bug and the correct code, on problems of every kind, shown to every checker.
+"""Trials of gradient checkers: every checker is shown every case, and a study counts what each of them answered.
 
-A trial is one checker on one subject (a bug, or correct code) and one problem. The correct code is the pipeline that
-the bugs are made from, so that only the bug differs.
-
-Is a bug there at all? That is decided by certified enclosures, not by opinion. A bug in a slope changes nothing in a
-network without a hidden layer, and one in the regulariser nothing at λ = 0: a checker that passes such an answer is
-right, and it is no trial.
+A case is right code, or code with one known bug. The studies differ by their cases and by their checkers alone.
 """
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import product
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from harness.bounds.network_bound import rounding_bound
 from harness.progress import Progress
-from harness.sources.backprop_steps import Backprop
-from harness.sources.bug_zoo import Bug
-from harness.sources.source_table import BY_HAND, Source
-from harness.study.checkers import HARNESS, Checker, harness_verdict
-from harness.study.problems import KINDS, draw
-from reference.measured import GradientSource
-from reference.oracles import ball_arithmetic
-from reference.problem import Problem
+from harness.study.checkers import ALARM, HARNESS, NOT_APPLICABLE, PASS
 
-CORRECT = Bug(
-    "correct",
-    "The pipeline that the bugs are made from.",
-    Source("correct", BY_HAND, Backprop()),
-    ("vectorized",),
-    "none",
-)
-
-GROUPS = {
-    "gradient": "the gradient is not that of the cost it comes with",
-    "cost": "the cost is wrong as well, which only another source can tell",
-    "program": "the formulas are right, and the program around them is not",
-}
-
-CONTROLS = 5
-"""Correct code is shown so many problems for each that the bugs are shown: there is one of it, and forty of them."""
-
-SLOW = {"785 parameters": 5}  # a fifth of the problems, where a check takes the peers twenty times as long
+RIGHT, WRONG = "right", "wrong"
 
 
-def group_of(bug: Bug) -> str:
-    """Which of `GROUPS` a bug belongs to; correct code belongs to none."""
-    return {"cost": "cost", "program": "program", "none": ""}.get(bug.part, "gradient")
+class Case(NamedTuple):
+    """Something to check.
+
+    Attributes
+    ----------
+    name : of the code that is checked
+    kind : the sort of case, such as the kind of problem
+    subject : the code with its arguments, as the checkers of the study take it
+    bug : the name of its bug; empty where the code is right
+    group : the group of bugs that it belongs to
+    number : tells cases of the same name and kind from each other
+    """
+
+    name: str
+    kind: str
+    subject: Any
+    bug: str = ""
+    group: str = ""
+    number: int = 0
 
 
-def counts_of(problems: int) -> dict[str, int]:
-    """How many problems of each kind the bugs are shown."""
-    return {kind: max(1, problems // SLOW.get(kind, 1)) for kind in KINDS}
+class Response(NamedTuple):
+    """The outcome of a check: "pass", "alarm", "inconclusive" or "not applicable".
+
+    `naming` says how well an alarm names the culprit, in the words of the study; empty where nobody asks.
+    """
+
+    outcome: str
+    naming: str = ""
 
 
 class Trial(NamedTuple):
-    """What one checker said of one subject on problem `number` of a kind; `blame` as in `harness_verdict`."""
+    """What one checker answered about one case; the fields are those of `Case` and of `Response`."""
 
     checker: str
+    case: str
     kind: str
-    number: int
-    subject: str
-    group: str
+    bug: str
     outcome: str
-    blame: str
     seconds: float
+    naming: str = ""
+    group: str = ""
+    number: int = 0
+
+    def has(self, where: Mapping[str, Any]) -> bool:
+        """Whether the fields of these names have these values."""
+        return all(getattr(self, name) == value for name, value in where.items())
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A count out of a total."""
+
+    count: int
+    total: int
+
+    def __add__(self, other: "Rate") -> "Rate":
+        return Rate(self.count + other.count, self.total + other.total)
 
     @property
-    def of_bug(self) -> bool:
-        return self.subject != CORRECT.name
+    def share(self) -> float:
+        """count / total; NaN where the total is 0."""
+        return self.count / self.total if self.total else float("nan")
 
-    def has(self, where: Mapping[str, str]) -> bool:
-        """Whether the fields of these names have these values."""
-        return all(getattr(self, field) == value for field, value in where.items())
+    def interval(self) -> tuple[float, float]:
+        """Wilson's 95% score interval, which stays sensible at 0 of n and n of n; [0, 1] where the total is 0.
 
-
-class Truth:
-    """The exact cost and gradient of a problem at θ, enclosed, and what rounding allows around them."""
-
-    def __init__(self, problem: Problem, theta: np.ndarray):
-        self.problem, self.theta = problem, theta
-        self.exact = ball_arithmetic.measure(problem, theta)
-        self.bound = rounding_bound(problem, theta)
-
-    def excludes(self, source: GradientSource) -> bool:
-        """Whether the source's answer is certainly wrong, or the source changes its argument θ.
-
-        Wrong is a cost or a coordinate that lies farther from the ball that contains the exact value than rounding
-        could have moved a correct computation.
-        At a kink the enclosure is as wide as the jump, and no answer within it is certainly wrong.
+        (p + z²/2n ± z √(p(1-p)/n + z²/4n²)) / (1 + z²/n). Source: Wilson, J. Amer. Statist. Assoc. 22, 1927.
         """
-        given = self.theta.copy()
-        cost, gradient = source(self.problem, given)
-        return bool(
-            not np.array_equal(given, self.theta)
-            or _beyond(cost, self.exact.cost, self.bound.cost)
-            or np.any(_beyond(gradient, self.exact.gradient, self.bound.gradient + self.exact.error))
-        )
+        from scipy.stats import binomtest  # takes a second to import
+
+        if not self.total:
+            return 0.0, 1.0
+        found = binomtest(self.count, self.total).proportion_ci(confidence_level=0.95, method="wilson")
+        return float(found.low), float(found.high)
+
+    def counts(self) -> dict[str, int]:
+        """The two counts alone, JSON-ready."""
+        return {"count": self.count, "total": self.total}
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-ready document; the share of an empty total is None."""
+        share = self.share if self.total else None
+        return {**self.counts(), "share": share, "interval": list(self.interval())}
+
+    def __str__(self) -> str:
+        return percent(self.share) if self.total else "-"
 
 
-def _beyond(answer: Any, exact: Any, allowed: Any) -> Any:
-    return np.isfinite(allowed) & ~(np.abs(answer - exact) <= allowed)  # NaN is beyond
+def percent(share: float) -> str:
+    """A percentage that never rounds up to 100% or down to 0%."""
+    if share in (0.0, 1.0):
+        return f"{share:.0%}"
+    text = f"{100 * share:.1f}%"
+    return {"100.0%": ">99.9%", "0.0%": "<0.1%"}.get(text, text)
+
+
+@dataclass(frozen=True)
+class Study:
+    """All trials of a run.
+
+    Attributes
+    ----------
+    schema : the name and version of its JSON document
+    trials : in the order in which they were made
+    left_out : checkers that did not take part, and why
+    seconds : that the whole run took
+    further : results of other measurements and the run's sizes, JSON-ready, by their names in the document
+    """
+
+    schema: str
+    trials: tuple[Trial, ...]
+    left_out: Mapping[str, str]
+    seconds: float
+    seed: int = 0
+    further: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def checkers(self) -> tuple[str, ...]:
+        """In the order of their trials."""
+        return tuple(dict.fromkeys(trial.checker for trial in self.trials))
+
+    @cached_property
+    def bugs(self) -> tuple[str, ...]:
+        """All bugs that were looked for, also those that were in no case."""
+        return tuple(self.further.get("bugs", ())) or tuple(dict.fromkeys(t.bug for t in self.trials if t.bug))
+
+    @cached_property
+    def _tally(self) -> Counter[Trial]:
+        """Counts of the trials that differ by their number and time alone: thousands where there are 100,000 trials."""
+        return Counter(trial._replace(number=0, seconds=0.0) for trial in self.trials)
+
+    def count(self, **where: Any) -> int:
+        """How many trials have these values in the fields of these names."""
+        return sum(times for trial, times in self._tally.items() if trial.has(where))
+
+    def rate(self, outcome: str, *, bugs: bool, **where: Any) -> Rate:
+        """How many trials had an outcome, of those on cases with a bug or of those on right cases.
+
+        Only trials count that have these values in the fields of these names, and that the checker could make:
+        ``rate(ALARM, bugs=True, checker=HARNESS, group="gradient")`` are the wrong gradients that the harness caught.
+        """
+        outcomes = Counter[str]()
+        for trial, times in self._tally.items():
+            if bool(trial.bug) == bugs and trial.outcome != NOT_APPLICABLE and trial.has(where):
+                outcomes[trial.outcome] += times
+        return Rate(outcomes[outcome], outcomes.total())
+
+    def told_apart(self, **where: Any) -> Rate:
+        """Bugs that raised an alarm on a problem on which right code raised none."""
+        trials = [trial for trial in self.trials if trial.has(where)]
+        false_alarms = {(trial.kind, trial.number) for trial in trials if trial.outcome == ALARM and not trial.bug}
+        bugs = [trial for trial in trials if trial.bug]
+        apart = sum(trial.outcome == ALARM and (trial.kind, trial.number) not in false_alarms for trial in bugs)
+        return Rate(apart, len(bugs))
+
+    def missed(self) -> list[Trial]:
+        """Bugs about which the harness raised no alarm."""
+        return [trial for trial in self.unexpected() if trial.bug]
+
+    def unexpected(self) -> list[Trial]:
+        """Bugs about which the harness raised no alarm, and right code that it did not pass."""
+        ours = [trial for trial in self.trials if trial.checker == HARNESS]
+        return [trial for trial in ours if trial.outcome != (ALARM if trial.bug else PASS)]
+
+    def median_seconds(self, **where: Any) -> float:
+        """The median time of a check; NaN where there was none."""
+        seconds = [t.seconds for t in self.trials if t.outcome != NOT_APPLICABLE and t.has(where)]
+        return float(np.median(seconds)) if seconds else float("nan")
+
+
+def trial_document(study: Study, naming: str) -> dict[str, Any]:
+    """A JSON-ready document with every trial; `naming` is its name for the field."""
+    fields = {name: name for name in ("checker", "case", "kind", "outcome", "seconds")} | {naming: "naming"}
+    rows = rows_of(study.trials, fields)
+    return {"schema": study.schema, "seconds": study.seconds, "left_out": study.left_out, "trials": rows}
+
+
+def rows_of(trials: Sequence[Trial], fields: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Trials for a JSON document, which may have names of its own for their fields: {"its name": "ours"}."""
+    return [{name: getattr(trial, ours) for name, ours in fields.items()} for trial in trials]
 
 
 def run_trials(
-    bugs: Sequence[Bug], peers: Mapping[str, Checker], kind: str, count: int, seed: int, progress: Progress
-) -> Iterator[Trial]:
-    """The trials on one kind of problem: bugs on the first `count`, and correct code on `CONTROLS` times as many."""
-    for number in range(CONTROLS * count):
-        problem, theta = draw(kind, seed, number)
-        subjects = [CORRECT]
-        if number < count:
-            with np.errstate(all="ignore"):  # bugs overflow where right formulas do not
-                truth = Truth(problem, theta)
-                subjects += [bug for bug in bugs if truth.excludes(bug.source)]
-        for subject, checker in product(subjects, (HARNESS, *peers)):
-            started, given, blame = time.perf_counter(), theta.copy(), ""
-            with np.errstate(all="ignore"):
-                if checker == HARNESS:
-                    outcome, blame = harness_verdict(subject.sources, subject.replaces, problem, given)
-                else:
-                    outcome = peers[checker](subject.source, problem, given)
-            seconds = time.perf_counter() - started
-            yield Trial(checker, kind, number, subject.name, group_of(subject), outcome, blame, seconds)
-        progress(kind, number + 1, CONTROLS * count)
+    cases: Sequence[Case], checkers: Mapping[str, Callable[[Case], Response]], progress: Progress, step: str
+) -> list[Trial]:
+    """The trial of each case by each checker; `progress` counts the cases."""
+    trials = []
+    for done, case in enumerate(cases, start=1):
+        with quiet_numerics():
+            for checker, respond in checkers.items():
+                started = time.perf_counter()
+                outcome, naming = respond(case)
+                seconds = time.perf_counter() - started
+                trials.append(
+                    Trial(checker, case.name, case.kind, case.bug, outcome, seconds, naming, case.group, case.number)
+                )
+        progress(step, done, len(cases))
+    return trials
+
+
+def peer_response(check: Callable[[], str], case: Case) -> Response:
+    """A peer's outcome; an exception is an alarm about code with a bug, and an outcome of its own about right code."""
+    try:
+        return Response(check())
+    except (ValueError, ArithmeticError, RuntimeError, TypeError) as error:
+        return Response(ALARM if case.bug else f"raised {type(error).__name__}")
+
+
+@contextmanager
+def quiet_numerics() -> Iterator[None]:
+    """Without warnings: code with a bug overflows, and so does right code at awkward points."""
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        yield

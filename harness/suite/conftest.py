@@ -1,4 +1,4 @@
-"""What the suite is run on: activations and gradient sources by name, and random networks by seed."""
+"""What the suite checks: activations and gradient sources by name, and random networks by seed."""
 
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -27,21 +27,21 @@ OPTIONS = {
     "activation": ("--activation", "harness_suite__gradient_activation"),
     "gradient_source": ("--gradient-source", "harness_suite__gradient_source"),
 }
-"""For each fixture the option that people give, and where its values are."""
+"""For each fixture, its option and the name under which pytest keeps the values."""
 
 ATTEMPTS = 20
-"""Problems tried for one that contains the activation and can be decided: one in five has no hidden layer, and as many
-sit at θ = 0 or at saturation, where kinked units cannot be judged. A disagreement is never passed over."""
+"""How many problems to draw until one contains the activation and can be decided. One in five has no hidden layer; as
+many are at θ = 0 or at saturation, where units with kinks are undecided. A disagreement is never skipped."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test for each activation or gradient source that is given, and for each random network if it asks."""
+    """Run a test for each activation or gradient source, and for each random network if it uses one."""
     option = metafunc.config.option
     for fixture, (flag, dest) in OPTIONS.items():
         if fixture in metafunc.fixturenames:
             names = getattr(option, dest)
-            nobody = pytest.param("", marks=pytest.mark.skip(f"nothing to check: give {flag} my_module:my_own"))
-            metafunc.parametrize(fixture, names or [nobody], indirect=True, ids=names or ["none"])
+            none = pytest.param("", marks=pytest.mark.skip(f"nothing to check: give {flag} my_module:my_own"))
+            metafunc.parametrize(fixture, names or [none], indirect=True, ids=names or ["none"])
             if "network_seed" in metafunc.fixturenames:
                 seeds = [(option.gradient_seed, index) for index in range(option.gradient_networks if names else 1)]
                 metafunc.parametrize("network_seed", seeds, ids=[f"{seed}-{index}" for seed, index in seeds])
@@ -49,14 +49,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(autouse=True)
 def _overflow_is_no_warning() -> Iterator[None]:
-    """Extreme networks overflow, and the sources are judged by what comes of it."""
+    """Extreme networks overflow. The sources are judged by their results, not by warnings."""
     with np.errstate(all="ignore"):
         yield
 
 
 @cache
 def report_on(activation: Activation) -> Report:
-    """The report on an activation alone; afterwards it is registered, if JAX can run it."""
+    """The report on an activation alone. Afterwards the activation is registered, if JAX can run it."""
     report = check_activation(activation)
     register_checked(activation, report)
     return report
@@ -82,7 +82,7 @@ def gradient_source(request: Any) -> GradientSource:
 
 @pytest.fixture
 def activations(request: Any) -> list[Activation] | None:
-    """Those to draw networks from, for a gradient source; None for all that are registered."""
+    """The activations of a gradient source's networks; None for all registered ones."""
     return [find_activation(name) for name in getattr(request.config.option, OPTIONS["activation"][1])] or None
 
 
@@ -100,9 +100,9 @@ def other_sources(activations: list[Activation] | None) -> dict[str, GradientSou
 
 @pytest.fixture
 def decidable_problem(network_seed: tuple[int, int]) -> Callable[..., tuple[Problem, np.ndarray]]:
-    """``decidable_problem(among, sources, extremes, has=None)``: a random one on which the sources reach a verdict.
+    """``decidable_problem(among, sources, extremes, has=None)``: a random problem that the sources can decide.
 
-    Its network is drawn from the activations `among`, and contains `has`. After `ATTEMPTS` in vain it is the last one.
+    Its network is drawn from the activations `among`, and contains `has`. After `ATTEMPTS` it is the last one drawn.
     """
 
     def draw(among, sources, extremes, has=None):

@@ -1,4 +1,4 @@
-"""Tests of an activation of your own: the record alone, and inside random networks with every gradient source."""
+"""Tests of your own activation: the record alone, and inside random networks with every gradient source."""
 
 import pytest
 
@@ -20,7 +20,9 @@ def test_the_slope_agrees_with(oracle, report):
         pytest.skip(f"the formula fails under {oracle}: {message_table.say(report.left_out[oracle])}")
     row = next(row for row in report.pairs if (row.first, row.second) == (CLAIMED, oracle))
     if row.verdict == "disagree":
-        pytest.fail(f"{row.coordinates_at_odds} values of z are at odds with {oracle}\n{report}", pytrace=False)
+        pytest.fail(
+            f"the slope differs from {oracle} at {row.coordinates_at_odds} values of z\n{report}", pytrace=False
+        )
 
 
 @pytest.mark.parametrize("company", ["alone", "mixed with others"])

@@ -1,4 +1,4 @@
-"""Tests of a gradient source of your own on random networks: beside all other sources, beside each, and by itself."""
+"""Tests of your own gradient source on random networks: beside all other sources, beside each, and by itself."""
 
 import numpy as np
 import pytest
@@ -32,21 +32,21 @@ def test_beside(other, gradient_source, activations, extremes, other_sources, re
 
 def test_the_same_answer_twice(gradient_source, activations, network_seed):
     problem, theta = random_problem(network_seed, activations)
-    (cost, gradient), (again, gradient_again) = (ask(gradient_source, problem, theta.copy()) for _ in range(2))
+    (cost, gradient), (again, gradient_again) = (answer(gradient_source, problem, theta.copy()) for _ in range(2))
     np.testing.assert_array_equal((again, *gradient_again), (cost, *gradient))
 
 
 def test_arguments_are_left_as_they_were(gradient_source, activations, network_seed):
     problem, theta = random_problem(network_seed, activations)
     before = {"X": problem.X.copy(), "Y": problem.Y.copy(), "θ": theta.copy()}
-    ask(gradient_source, problem, theta)
+    answer(gradient_source, problem, theta)
     after = {"X": problem.X, "Y": problem.Y, "θ": theta}
     changed = [name for name in before if not np.array_equal(after[name], before[name])]
     if changed:
         pytest.fail(f"{', '.join(changed)} changed in place: take a copy before writing to it", pytrace=False)
 
 
-def ask(gradient_source, problem, theta):
+def answer(gradient_source, problem, theta):
     try:
         return gradient_source(problem, theta)
     except NotApplicable as reason:

@@ -5,7 +5,7 @@ import json
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from harness.versions import code_and_libraries
+from harness.provenance import code_and_libraries
 
 KINDS = ("networks", "functions", "activations")
 

@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from harness.files import held_alone
+from harness.files import exclusive_lock
+from harness.provenance import differences
 from harness.sweep.rows import Row
-from harness.versions import differences
 
 APPLICATION_ID = 0x67726164  # "grad": marks a SQLite file as a sweep's
 LARGEST_SEED = 2**63 - 1  # of SQLite's integers
@@ -89,7 +89,7 @@ def open_to_write(path: str | Path, stamp: dict[str, str]) -> Iterator[Store]:
         When it cannot be written to, or somebody else is writing to it.
     """
     path = Path(path)
-    with held_alone(path), _connected(path, "rwc") as store:
+    with exclusive_lock(path), _connected(path, "rwc") as store:
         if not store.ask("SELECT 1 FROM sqlite_master") and path.stat().st_size == 0:  # the first takes back what
             with said_clearly(path), store.connection:
                 store.connection.executescript(SCHEMA)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from harness.sources.bug_zoo import BUGS
-from harness.study.trials import Truth
+from harness.study.zoo_cases import Enclosure
 from reference.network import Network
 from reference.problem import Problem
 
@@ -35,8 +35,8 @@ def unseen(switched: tuple[bool, ...]) -> list[str]:
     """The bugs whose answer cannot be told from the right one."""
     problem, theta = problem_with(switched)
     with np.errstate(all="ignore"):
-        truth = Truth(problem, theta)
-        return [name for name, bug in BUGS.items() if not truth.excludes(bug.source)]
+        enclosure = Enclosure(problem, theta)
+        return [name for name, bug in BUGS.items() if not enclosure.excludes(bug.source)]
 
 
 def blind_spots() -> dict[str, Any]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.files import prepare_directory, write_whole
-from harness.versions import code_and_libraries
+from harness.provenance import code_and_libraries
 
 
 def cache_folder() -> Path:

@@ -9,7 +9,7 @@ from importlib import resources
 from typing import Any
 
 from harness.sources.bug_zoo import BUGS
-from harness.study.study import SCHEMA
+from harness.study.zoo_study import SCHEMA
 
 WHERE = {
     "regulariser": "regulariser",

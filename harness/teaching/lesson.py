@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from harness.files import folder_to_fill, write_whole
-from harness.pages.document import document, text_of
-from harness.pages.environment import environment
+from harness.pages.html_page import document, text_of
 from harness.progress import Progress, silent
+from harness.provenance import environment
 from harness.sources.bug_zoo import BUGS
 from harness.study.checkers import HARNESS, OUR_RULE, PEERS, named_peers
 from harness.teaching import blind_spots, by_hand, detection, false_alarms, step_sizes, trained_bugs

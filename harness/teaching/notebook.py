@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.files import folder_to_fill, write_whole
-from harness.pages.document import text_of
+from harness.pages.html_page import text_of
 from harness.progress import Progress, silent
 from harness.teaching.lesson import OWN
 

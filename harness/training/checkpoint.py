@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from harness.files import write_whole
+from harness.provenance import code_and_libraries, differences
 from harness.training.fmincg import STATE, State
-from harness.versions import code_and_libraries, differences
 from reference.problem import Problem
 
 EVERY = 5  # line searches: a second or two on the digits, and a hundredth of the time they take

@@ -19,7 +19,7 @@ from scipy.optimize import OptimizeResult
 
 from harness.training.line_search import LineSearch
 from harness.training.objective import Objective, Point, dot
-from reference.whole_numbers import whole_number
+from reference.user_input import whole_number
 
 MAX_GROWTH = 100.0  # of the first trial of a line search over the step found by the search before
 

@@ -1,6 +1,7 @@
-"""The rule by which two answers differ: by more than both error bars together, coordinate by coordinate.
+"""When two answers differ: in each coordinate where their difference exceeds the sum of both error bounds.
 
-An answer is a cost and a gradient with error bars. Where the bars are too wide to tell anything, nothing is decided.
+An answer is a cost and a gradient with error bounds. Where the bounds are large compared with the derivatives, nothing
+is decided.
 """
 
 from collections.abc import Sequence
@@ -14,32 +15,32 @@ from harness.bounds.tolerances import CONFIRMED, MEANINGLESS, NEGLIGIBLE
 from harness.facts.fact import Fact
 
 EXACT = 4.0 * float(np.finfo(np.float64).tiny)
-"""An error that only underflow could make."""
+"""A difference that underflow alone explains."""
 
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """What one source answered, and how far rounding or truncation may have moved it.
+    """The cost and the gradient of one source, with bounds on their rounding and truncation errors.
 
     Attributes
     ----------
     name, family : str
-        Whose answer it is, and with whom it shares a vote.
+        The source, and the family whose members share one vote.
     cost, cost_error : float
         Both zero where the subject has no cost.
     gradient, error : (n,) arrays
-        The error is infinite where nothing can be said.
+        The error bound is infinite where the source knows nothing.
     precision : "float64" or "float32"
     oracle : bool
-        An oracle is there to judge the others: that it cannot decide a coordinate is no doubt about them.
+        An oracle is there to judge the others. A coordinate that it cannot decide is no doubt about them.
     seconds : float or None
-        What the answer took.
+        How long the source took.
     misconduct : tuple of Fact
-        Rules that the source breaks beside its answer, such as changing its argument.
+        Rules that the source breaks, such as changing its argument.
     ulps : (float, float) or None
         Median and largest true error, where the exact gradient is known.
     notes : tuple of Fact
-        What is worth knowing about the way to this answer.
+        What is worth knowing about how it was computed.
     """
 
     name: str
@@ -57,7 +58,7 @@ class Answer:
 
     @property
     def applies(self) -> np.ndarray:
-        """Where the source has something to say: an oracle may know that it does not."""
+        """Where the source has a derivative: an oracle may know that it has none."""
         return (
             np.isfinite(self.gradient) & np.isfinite(self.error) if self.oracle else np.ones(self.gradient.shape, bool)
         )
@@ -78,16 +79,18 @@ class Pair:
     ----------
     first, second : str
     cost_at_odds, cost_decided : bool
-    at_odds, decided : (n,) bool arrays
-        Differ by more than the bars; the bars are narrow enough for that to mean something.
+    at_odds : (n,) bool array
+        Where the gradients differ by more than both error bounds.
+    decided : (n,) bool array
+        Where they do, or where the error bounds are so small that agreement means something.
     applies : (n,) bool array
-        Both sources have something to say.
+        Where both sources have a derivative.
     difference, allowed : (n,) arrays
-        |g_a - g_b| and the sum of both bars.
+        |g_a - g_b|, and the sum of both error bounds.
     costs, gradients : (float, float) and two (n,) arrays, or empty
-        What the first and the second answered.
+        Of the first and the second source.
     cost_allowed : float
-        The sum of both costs' bars.
+        The sum of the costs' error bounds.
     """
 
     first: str
@@ -109,11 +112,12 @@ class Pair:
 
     @property
     def disagrees(self) -> bool:
+        """Whether they differ anywhere."""
         return self.cost_at_odds or bool(self.at_odds.any())
 
     @property
     def ratio(self) -> np.ndarray:
-        """Difference over allowance; a difference that is not finite is infinitely far beyond."""
+        """The difference in units of the error bounds; infinite where it is not a finite number."""
         with np.errstate(all="ignore"):
             ratio = np.where(self.difference == 0.0, 0.0, self.difference / self.allowed)
         return np.where(np.isnan(ratio), np.inf, ratio)
@@ -125,7 +129,7 @@ def _at_odds(difference: Any, allowed: Any) -> Any:
 
 
 def _scale(gradient: np.ndarray, blocks: Sequence[Block], ordinary: float) -> np.ndarray:
-    """What an error has to be small against: the coordinate or the largest in its block, but not less than noise."""
+    """The size beside which an error has to be small: the largest derivative of the block, and at least noise."""
     size = np.where(np.isfinite(gradient), np.abs(gradient), 0.0)
     scale = np.full_like(size, NEGLIGIBLE * max(ordinary, size.max(initial=0.0)))
     for block in blocks:
@@ -134,7 +138,7 @@ def _scale(gradient: np.ndarray, blocks: Sequence[Block], ordinary: float) -> np
 
 
 def _confirmed(difference: Any, errors: Sequence[Any], share: Any) -> Any:
-    """Where an oracle knows the number so well, and another is so near, that rounding did nothing of what it might."""
+    """Where an oracle's small error bound shows that an answer is right, however wide the answer's own bound is."""
     near = np.maximum(CONFIRMED * share, EXACT)
     with np.errstate(all="ignore"):
         known = [difference + error <= near for error in errors]  # NaN is not
@@ -149,10 +153,19 @@ def compare(
     scale: np.ndarray | None = None,
     absolute: np.ndarray | float = 0.0,
 ) -> Pair:
-    """Compare costs and gradients, coordinate by coordinate; `ordinary` is a size of the cost that is not small.
+    """Compare costs and gradients, coordinate by coordinate.
 
-    `scale` is what errors of the coordinates have to be small against, where that is known from elsewhere; `absolute`
-    is what they may be small against instead.
+    Parameters
+    ----------
+    a, b : Answer
+    blocks : sequence of Block
+        Coordinates whose derivatives are of comparable size.
+    ordinary : float
+        A size of the cost that is not small.
+    scale : (n,) array, optional
+        The size beside which errors have to be small; by default that of the smaller of both gradients.
+    absolute : (n,) array or float
+        A size beside which errors may be small instead.
     """
     with np.errstate(all="ignore"):
         difference, allowed = np.abs(a.gradient - b.gradient), a.error + b.error

@@ -9,7 +9,7 @@ from harness.verdict.comparison import Pair
 
 
 class Consensus(NamedTuple):
-    """The answers that hold together with the most independent support, and those at odds with them."""
+    """The answers with the most independent support, and those that contradict them."""
 
     members: tuple[str, ...]
     outliers: tuple[str, ...]
@@ -31,8 +31,8 @@ class Policy:
     Attributes
     ----------
     judges : sequence of str
-        Answers that are certain where they say anything. Whoever is at odds with one is an outlier, and no vote saves
-        it. A judge need not be among the voters.
+        Answers that are certain wherever they have a derivative. Whoever contradicts one is an outlier, and no vote
+        changes that. A judge need not be among the voters.
     vote : Vote
     blamed_in_tie : str
         The outlier where a vote ends in a tie and this answer is part of a disagreement: that which is being checked.
@@ -78,9 +78,8 @@ def find_consensus(families: Mapping[str, str], pairs: Sequence[Pair], policy: P
 def _majority(families: Mapping[str, str], disagreeing: Iterable[Pair]) -> Consensus:
     """The largest group without a disagreement in it, counted in families; several such groups are a tie.
 
-    A family that has a member at odds with a group has no vote for it. Of loop and vectorized (one family), jax and
-    differences, all at odds with loop alone, {vectorized, jax, differences} has two votes: that of vectorized is lost,
-    because loop, its author's other work, objects.
+    A family with a member that contradicts a group has no vote for it. Suppose that loop contradicts vectorized (of its
+    own family), jax and differences. Then {vectorized, jax, differences} has two votes, and none from vectorized.
     """
     rivals: dict[str, set[str]] = {name: set() for name in families}
     for pair in disagreeing:

@@ -1,4 +1,4 @@
-"""Disagreements, located: which source against which, at which coordinate, by how much, and which mistake fits."""
+"""Disagreements, located: between which sources, in which coordinate, by how much, and which mistake fits."""
 
 from collections.abc import Sequence
 
@@ -11,13 +11,20 @@ from harness.verdict.consensus import Consensus
 from harness.verdict.report import Finding
 from harness.verdict.subject import Subject
 
-SAME_COST = 1e-6  # a relative difference below this is more likely rounding than another function
+SAME_COST = 1e-6
+"""A relative difference of costs below this is rather lost digits than another function."""
 
 
 def find_all(
     subject: Subject, answers: Sequence[Answer], pairs: Sequence[Pair], ends: Sequence[Pair], consensus: Consensus
 ) -> list[Finding]:
-    """One finding for each source that is at odds with the consensus (in a tie, with anybody), worst first."""
+    """One finding for each source that differs from the consensus, or in a tie from any other, worst first.
+
+    Parameters
+    ----------
+    pairs, ends : sequences of Pair
+        Sources compared with each other, and along directions with the computation as a whole.
+    """
     by_name = {answer.name: answer for answer in answers}
     trusted = consensus.members or by_name
     findings = []
@@ -25,7 +32,7 @@ def find_all(
         against = [pair for pair in pairs if pair.disagrees and pair.other(name) in trusted]
         at_ends = [pair for pair in ends if pair.disagrees and pair.other(name)]
         if against:
-            pair = min(against, key=lambda pair: np.median(pair.allowed))  # the sharpest of those that object
+            pair = min(against, key=lambda pair: np.median(pair.allowed))  # the one with the smallest error bounds
             findings.append(_pin_down(subject, by_name[name], by_name[pair.other(name)], pair))
         elif at_ends:
             findings.append(_pin_down_end(subject, name, at_ends[0]))
@@ -33,6 +40,7 @@ def find_all(
 
 
 def _pin_down(subject: Subject, source: Answer, against: Answer, pair: Pair) -> Finding:
+    """The cost if the costs differ; else the coordinate that differs most."""
     if pair.cost_at_odds:
         causes = (*_why_costs_differ(source, against), *as_facts(subject.explain_cost(source, against, pair.at_odds)))
         return Finding(
@@ -69,6 +77,7 @@ def _why_costs_differ(source: Answer, against: Answer) -> tuple[Fact, ...]:
 
 
 def _pin_down_end(subject: Subject, name: str, pair: Pair) -> Finding:
+    """The direction that differs most."""
     worst = _worst(pair)
     answered = pair.costs if pair.cost_at_odds else [slopes[worst] for slopes in pair.gradients]
     value, expected = answered if pair.first == name else answered[::-1]
@@ -79,7 +88,7 @@ def _pin_down_end(subject: Subject, name: str, pair: Pair) -> Finding:
 
 
 def _worst(pair: Pair) -> int:
-    """The coordinate that is farthest beyond its bound; of several that are infinitely far, the largest difference."""
+    """The coordinate with the largest ratio; of several infinite ratios, the one with the largest difference."""
     ratio = np.where(pair.at_odds, pair.ratio, -1.0)
     difference = np.where(np.isnan(pair.difference), np.inf, pair.difference)
     return int(np.argmax(np.where(ratio == ratio.max(), difference, -1.0)))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 WITHIN, BEYOND = ("#EDF4FA", "#9CC6E3"), ("#FFC38A", "#5C1A00")
-"""From the smallest ratio to the bound, and from the bound to the largest: told apart by every colour vision."""
+"""From the smallest ratio to the bound, and from the bound to the largest: distinct in every colour vision."""
 
 UNBOUNDED = "#BBBBBB"
 
@@ -34,7 +34,7 @@ class HeatMap:
     ----------
     source, against : whose answers are compared
     difference, bound : (n,) arrays
-        By coordinate; the bound is infinite where nothing can be said.
+        By coordinate; the bound is infinite where nothing is known.
     ratio : (n,) array
         |difference| / bound; NaN where there is no bound.
     matrices : name and 2-D array of ratios

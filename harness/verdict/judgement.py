@@ -1,4 +1,4 @@
-"""From compared answers to a verdict: what is decided, what is wrong, and what is left in doubt."""
+"""From compared answers to a verdict: what is wrong, what is decided, and what remains in doubt."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -36,12 +36,15 @@ def judge(
 
     Parameters
     ----------
-    subject : what is checked
-    answers : what the sources answered
-    pairs, ends : the sources compared with each other, and with end-to-end directions
-    consensus : who stands, and who is at odds with that
-    left_out : the sources that could not answer, and why
-    started : when the check began, by `time.perf_counter`
+    subject : Subject
+    answers : sequence of Answer
+    pairs, ends : sequences of Pair
+        Sources compared with each other, and along directions with the computation as a whole.
+    consensus : Consensus
+    left_out : dict from name to Fact
+        Sources that could not answer, and why.
+    started : float, optional
+        When the check began, by `time.perf_counter`.
     """
     evidence = _Evidence(subject, answers, pairs)
     findings = find_all(subject, answers, pairs, ends, consensus)
@@ -82,7 +85,7 @@ def judge(
         blind_to=as_facts(subject.blind_to()),
         left_out={name: as_facts(reason)[0] for name, reason in left_out.items()},
         decided_share=evidence.share,
-        margin=max((_closest_call(pair) for pair in pairs if not pair.disagrees), default=0.0),
+        margin=max((_largest_ratio(pair) for pair in pairs if not pair.disagrees), default=0.0),
         smallest_visible=evidence.smallest_visible(),
         seconds=0.0 if started is None else time.perf_counter() - started,
         details=subject.details,
@@ -98,7 +101,7 @@ def _source_row(answer: Answer, outliers: Sequence[str]) -> SourceRow:
 
 
 def _pair_row(pair: Pair) -> PairRow:
-    """A pair agrees where every coordinate that both sources have something to say of is decided."""
+    """A pair agrees if every coordinate in which both sources have a derivative is decided."""
     applies, bounded = pair.applies, np.isfinite(pair.allowed)
     decided = applies.any() and pair.decided[applies].all()
     return PairRow(
@@ -112,7 +115,7 @@ def _pair_row(pair: Pair) -> PairRow:
     )
 
 
-def _closest_call(pair: Pair) -> float:
+def _largest_ratio(pair: Pair) -> float:
     return float(pair.ratio[pair.decided].max(initial=0.0))
 
 
@@ -121,7 +124,7 @@ def as_places(found) -> tuple[str, ...]:
 
 
 class _Evidence:
-    """What the pairs of different families decide about the answers that are tested, coordinate by coordinate."""
+    """What pairs of different families decide about the answers that are tested, coordinate by coordinate."""
 
     def __init__(self, subject: Subject, answers: Sequence[Answer], pairs: Sequence[Pair]):
         families = {answer.name: answer.family for answer in answers}
@@ -131,7 +134,7 @@ class _Evidence:
         size = answers[0].gradient.size if answers else 0
         self.decided: dict[str, np.ndarray] = {}
         self.all_decided = np.ones(size, bool)
-        self.allowed = np.zeros(size)  # to the vaguest of the tested answers, beside its sharpest judge
+        self.allowed = np.zeros(size)  # the largest over answers of the smallest error bound over judges
         for answer in self.tested:
             beside = [pair for pair in self.independent if pair.other(answer.name)]
             self.decided[answer.name] = np.logical_or.reduce([np.zeros(size, bool), *(p.decided for p in beside)])
@@ -141,19 +144,21 @@ class _Evidence:
 
     @property
     def undecided(self) -> np.ndarray:
-        """The coordinates in which not every tested answer could be judged."""
+        """The coordinates in which some tested answer could not be judged."""
         return self.to_decide[~self.all_decided[self.to_decide]]
 
     @property
     def share(self) -> float:
+        """The share of coordinates in which every tested answer could be judged."""
         return 1.0 - len(self.undecided) / len(self.to_decide) if len(self.to_decide) else 0.0
 
     def smallest_visible(self) -> tuple[float, float]:
+        """The smallest error that would show, in the best and in the worst coordinate."""
         allowed = self.allowed[self.to_decide]
         return float(allowed.min(initial=np.inf)), float(allowed.max(initial=0.0))
 
     def doubts(self, ends: Sequence[Pair], left_out: Mapping[str, Fact]) -> list[Fact]:
-        """Why the answers, although nothing was found wrong, are not shown to be right."""
+        """Why the answers are not shown to be right, although nothing was found wrong."""
         if not self.independent:
             kind = Kind.NOTHING_TO_COMPARE if len(self.decided) <= 1 else Kind.ONE_FAMILY
             return [doubt(kind, *self.decided, left_out=list(left_out))]
@@ -166,7 +171,7 @@ class _Evidence:
         ]
 
     def _not_decided(self) -> list[Fact]:
-        """One fact for all sources of which the same coordinates cannot be decided."""
+        """The reasons, shared by sources that have the same undecided coordinates."""
         if not len(self.to_decide):
             return [doubt(Kind.NOTHING_TO_DECIDE)]
         sources: dict[bytes, list[str]] = {}
@@ -178,13 +183,15 @@ class _Evidence:
             left = self.to_decide[~self.decided[names[0]][self.to_decide]]
             counts = {"undecided": len(left), "total": len(self.to_decide)}
             whose = {"sources": [] if len(names) == len(self.decided) else names}
-            why = as_facts(self.subject.why_undecided(left), Severity.DOUBT)[0]
             places = as_places(self.subject.places(left))[:PLACES_KEPT]
-            doubts.append(replace(why, where=places, data={**counts, **whose, **why.data}))
+            doubts += [
+                replace(why, where=why.where or places, data={**counts, **whose, **why.data})
+                for why in as_facts(self.subject.why_undecided(left), Severity.DOUBT)
+            ]
         return doubts
 
     def _not_finite(self) -> list[Fact]:
-        """What is not finite is never agreed upon, not even as one of the few coordinates that may stay undecided."""
+        """Derivatives that are not finite are never agreed upon, not even if they are few."""
         doubts = []
         for answer in self.tested:
             broken = self.to_decide[~np.isfinite(answer.gradient[self.to_decide])]
@@ -194,7 +201,7 @@ class _Evidence:
         return doubts
 
     def _costs_not_decided(self) -> list[Fact]:
-        """Every cost has to be finite, and two of different families be comparable."""
+        """Every cost has to be finite, and two costs of different families have to be comparable."""
         if broken := [answer.name for answer in self.tested if not np.isfinite(answer.cost)]:
             return [doubt(Kind.COST_NOT_FINITE, *broken)]
         return [] if any(pair.cost_decided for pair in self.independent) else [doubt(Kind.COSTS_UNDECIDED)]

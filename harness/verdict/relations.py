@@ -4,13 +4,11 @@ Known bugs leave simple relations behind: a factor, a sign, the same numbers in 
 constant, zeros. Each relation here is a function of a `Part` and returns a `Fact`, or None where it does not hold. A
 kind of check chooses the relations that make sense for its subject, and adds its own.
 
-A relation holds if the rest that it leaves is small. Without error bounds, small means at most `CLOSE` of the largest
-difference, in the wrong entries. With error bounds, small means within them, in every entry whose right value is known;
-and the bounds must be so small beside the difference that the relation could have failed.
+A relation holds if the rest that it leaves is small (`Part.leaves_little`).
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import permutations, product
 from typing import Any
 
@@ -18,18 +16,7 @@ import numpy as np
 
 from harness.facts.fact import Fact, note
 from harness.facts.kinds import Kind
-from harness.wording import first_few
-
-CLOSE = 1e-6
-"""Without error bounds: what a relation may leave over, as a share of the largest difference."""
-
-SHARP_ENOUGH = 0.05
-"""With error bounds: the largest share of the difference, at the median, at which a relation could have failed."""
-
-SHARP = 1e-3
-"""The same for a relation to which a number is fitted: almost any number fits within wide bounds."""
-
-PARTS_NAMED = 3
+from harness.verdict.wrong_part import CLOSE, SHARP, Part, join, named
 
 AXES_PERMUTED = 4
 """Arrays of more dimensions have too many permutations of their axes to try."""
@@ -38,113 +25,8 @@ SHIFTS = (1, -1, 2, -2)
 """Off-by-one and off-by-two errors of an index."""
 
 
-@dataclass(frozen=True, eq=False)
-class Part:
-    """Derivatives that belong together, such as those in one array of parameters; arrays of one shape.
-
-    Attributes
-    ----------
-    value, expected : what a source reported, and the right derivatives: NaN where these are not known
-    theta : the parameters
-    penalty : the regulariser's share of the gradient, λ/m · θ, zero on biases
-    wrong : where value and expected differ by more than their error bounds
-    entries : how many derivatives are wrong, and how many are right; an entry of the arrays may stand for several
-    error : the error bounds of value and expected together; None where both are as good as exact
-    """
-
-    name: str
-    value: np.ndarray
-    expected: np.ndarray
-    theta: np.ndarray
-    penalty: np.ndarray
-    wrong: np.ndarray
-    entries: tuple[int, int] = field(default=(0, 0), kw_only=True)
-    error: np.ndarray | None = field(default=None, kw_only=True)
-
-    @property
-    def arrays(self) -> tuple[np.ndarray, ...]:
-        """The arrays of every part, in order."""
-        return self.value, self.expected, self.theta, self.penalty, self.wrong
-
-    @property
-    def difference(self) -> np.ndarray:
-        """value - expected."""
-        return self.value - self.expected
-
-    @property
-    def known(self) -> np.ndarray:
-        """Where the right derivative is known."""
-        return np.isfinite(self.expected)
-
-    @property
-    def compared(self) -> np.ndarray:
-        """Where a relation has to hold: with error bounds, an entry that is right is evidence, too."""
-        return self.wrong if self.error is None else self.known
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """How many derivatives are wrong and right, for a relation that holds in the wrong ones; empty if all are."""
-        wrong, right = self.entries
-        return {"wrong": wrong, "right": right} if right else {}
-
-    def at(self, name: str, index: Any) -> "Part":
-        """A part of this part."""
-        error = None if self.error is None else self.error[index]
-        return Part(name, *(array[index] for array in self.arrays), error=error)
-
-    def leaves_little(
-        self, rest: np.ndarray, *, gain: float = 1.0, sharp: float = SHARP_ENOUGH, everywhere: bool = False
-    ) -> bool:
-        """Whether the rest that a relation leaves is small, and would have been larger without the relation.
-
-        Parameters
-        ----------
-        rest : array
-            What should be zero.
-        gain : float
-            By how much the relation enlarges the error bounds; they are taken 1 + gain times.
-        sharp : float
-            The largest share of the difference, at the median, that the enlarged bounds may have.
-        everywhere : bool
-            Whether the relation is one of the whole array, so that entries that are right have to satisfy it as well.
-        """
-        rest, size = np.abs(rest), np.abs(self.difference)
-        at = self.known if everywhere else self.compared
-        if self.error is None:
-            return bool((rest[at] <= CLOSE * size[at].max(initial=0.0)).all())  # NaN is not
-        allowed = (1.0 + gain) * self.error
-        could_fail = np.median(allowed[self.wrong] / size[self.wrong]) <= sharp
-        return bool(could_fail and (rest[at] <= allowed[at]).all())
-
-    def fit(self, y: np.ndarray, x: np.ndarray) -> float:
-        """The c of the least squares solution of y = c x where relations have to hold; NaN where x vanishes there.
-
-        Each equation is divided by its error bound, as is right for errors of different sizes.
-        """
-        y, x = y[self.compared], x[self.compared]
-        if self.error is not None:
-            weight = 1.0 / np.maximum(self.error[self.compared], 1e-12 * np.abs(y).max(initial=0.0) + 1e-300)
-            weight /= weight.max(initial=0.0)
-            y, x = y * weight, x * weight
-        size = np.abs(x).max(initial=0.0)  # numbers of 1e200 have no squares
-        return float(np.vdot(x / size, y / size) / np.vdot(x / size, x / size)) if size > 0.0 else np.nan
-
-
 Relation = Callable[[Part, int | None], Fact | None]
 """``relation(part, m)`` with the number of examples m, or None where there are no examples to average over."""
-
-
-def join(name: str, parts: Sequence[Part]) -> Part:
-    """Several parts as one flat part; with error bounds if the first has some."""
-    columns = [np.concatenate([array.ravel() for array in arrays]) for arrays in zip(*(part.arrays for part in parts))]
-    errors = [part.error.ravel() for part in parts if part.error is not None]
-    wrong, right = (sum(part.entries[i] for part in parts) for i in (0, 1))
-    return Part(name, *columns, entries=(wrong, right), error=np.concatenate(errors) if errors else None)
-
-
-def named(parts: Sequence[Any]) -> str:
-    """The names of parts or blocks, the first few of many."""
-    return first_few([part.name for part in parts], PARTS_NAMED)
 
 
 def find_relation(candidates: Iterable[Part], m: int | None = None, output: str = "") -> tuple[Fact | None, bool]:
@@ -320,7 +202,7 @@ def _moves(value: np.ndarray) -> Iterator[tuple[dict[str, Any], np.ndarray]]:
                 yield {"move": "unrolled", "axes": list(order)}, back
     for is_flipped in product((False, True), repeat=min(value.ndim, AXES_PERMUTED)):
         if chosen := [axis for axis, flipped in zip(axes, is_flipped) if flipped]:
-            yield {"move": "reversed", "axes": chosen}, np.flip(value, chosen)
+            yield {"move": "reversed", "axes": chosen}, np.flip(value, tuple(chosen))
     for axis, step in product(axes, SHIFTS):
         if shape[axis] > abs(step):
             yield {"move": "shifted", "axes": [axis], "by": step}, np.roll(value, -step, axis)
@@ -331,8 +213,8 @@ def find_rearranged_matrix(part: Part, m: int | None = None) -> Fact | None:
     found = find_rearranged(part)
     if not found and part.penalty.any():
         found = find_rearranged(replace(part, value=part.value - part.penalty, expected=part.expected - part.penalty))
-    is_told = found and (found.kind == Kind.SWAPPED_ENTRIES or part.value.ndim == 2)
-    return found if is_told else None  # of a vector of several layers, the layer tells more
+    is_clear = found and (found.kind == Kind.SWAPPED_ENTRIES or part.value.ndim == 2)
+    return found if is_clear else None  # of several layers in one vector, the layer by itself shows more
 
 
 def find_float32_digits(part: Part, m: int | None = None) -> Fact | None:
@@ -361,9 +243,9 @@ def find_squared(part: Part, m: int | None = None) -> Fact | None:
 def find_clipped(part: Part, m: int | None = None) -> Fact | None:
     """The derivative cut off at ± a limit, which all wrong entries have, and which no entry exceeds."""
     sizes = np.abs(part.value)
-    limit, error = float(sizes[part.wrong][0]), 0.0 if part.error is None else part.error
+    limit = float(sizes[part.wrong][0])
     is_at_limit = (sizes == limit) & (np.sign(part.value) == np.sign(part.expected))
-    is_beyond = np.abs(part.expected) > limit - error
+    is_beyond = np.abs(part.expected) > limit - part.bound
     if limit == 0.0 or part.wrong.sum() < 3 or part.wrong[part.known].all():
         return None
     if not (is_at_limit & is_beyond)[part.wrong].all() or (sizes > limit)[part.known].any():

@@ -11,7 +11,7 @@ from harness.facts import message_table
 from harness.facts.fact import Fact, Severity
 from harness.facts.kinds import Kind
 from harness.verdict.colours import COLOURS
-from reference.printable import printable
+from reference.user_input import printable
 
 SCHEMA = "harness.report/3"
 """Version 3: facts (kind, severity, where, data, text) in the place of sentences."""
@@ -63,7 +63,7 @@ class Finding:
 
     def __post_init__(self):
         if self.coordinates < 1:
-            raise ValueError(f"a finding about {self.source} needs a place where it is at odds with {self.against}")
+            raise ValueError(f"a finding about {self.source} needs a place where it differs from {self.against}")
 
     @property
     def ratio(self) -> float:
@@ -93,13 +93,13 @@ class Report:
     sources, pairs : tuples of SourceRow and of PairRow
         Each source's part, and every two of them compared.
     outliers : tuple of str
-        The sources at odds with the rest; empty when all agree, and when a tie names nobody.
+        The sources that contradict the rest; empty when all agree, and when a tie names nobody.
     tie : bool
         Whether the sources split into camps of equal support.
     findings : tuple of Finding
         The disagreements, worst first.
     facts : tuple of Fact
-        What was found beside them: broken rules, then doubts, then notes.
+        What else was found: broken rules, then doubts, then notes.
     blind_to : tuple of Fact
         Kinds of bug that could not have shown here.
     left_out : dict from name to Fact
@@ -142,7 +142,7 @@ class Report:
 
     @property
     def notes(self) -> tuple[Fact, ...]:
-        """The facts that are worth knowing beside the verdict."""
+        """The facts that are worth knowing and change no verdict."""
         return tuple(fact for fact in self.facts if fact.severity == Severity.NOTE)
 
     def with_facts(self, *facts: Fact) -> "Report":

@@ -13,14 +13,14 @@ from harness.verdict.comparison import Answer, Block
 class Subject:
     """A gradient to be judged: of a network at (problem, θ), of somebody's function at θ, an activation on its grid.
 
-    A kind of check defines one. What has a default here is for the kinds that have more to say.
+    Each kind of check defines one, and overrides the defaults that do not fit it.
 
     Attributes
     ----------
     blocks : sequence of Block
         All coordinates, in groups whose derivatives are of comparable size.
     facts : sequence of Fact
-        What is known beside the answers. One that is wrong makes the verdict "disagree" whatever the answers are, a
+        What is known apart from the answers. One that is wrong makes the verdict "disagree" whatever the answers are, a
         doubt keeps it from being "agree".
     details : dict
         What only this kind of subject has to tell, JSON-ready.
@@ -69,8 +69,11 @@ class Subject:
         """Where some coordinates are: by default their names."""
         return tuple(map(self.label, coordinates.tolist()))
 
-    def why_undecided(self, coordinates: np.ndarray) -> Fact:
-        """What keeps these coordinates from being decided. `judge` adds where, how many of how many, and whose."""
+    def why_undecided(self, coordinates: np.ndarray) -> Fact | Sequence[Fact]:
+        """What keeps these coordinates from being decided, a fact for each reason.
+
+        `judge` adds where, how many of how many, and whose, unless a fact says so itself.
+        """
         return doubt(Kind.UNDECIDED)
 
     def parts(self, at_odds: np.ndarray) -> tuple[str, ...]:

@@ -1,6 +1,9 @@
-"""Numbers that carry something beside their value, so that one formula runs in several arithmetics.
+"""Arithmetics over which a formula runs: numbers that carry something beside their value.
 
-Rounding errors (`rounded`), derivatives (`tangent`), finite increments (`increments`) and certified radii (`balls`);
-`companion` is what the first three share, `roundoff` the size of a rounding. Everything above may import this room; it
-imports nothing but the ground floor of `reference`.
+- `elementary` has one record for each elementary function, of the type in `elementary_record`; `composed` states other
+  functions in terms of these.
+- `rounded` carries rounding errors, `tangent` derivatives, `increments` finite increments; `companion` is their base.
+- `balls` carries certified radii, and `taylor` encloses a formula on whole cells.
+- `branch_log` logs where a formula may change its branch.
+- `central_differences` needs values alone; `roundoff` states the size of a rounding.
 """

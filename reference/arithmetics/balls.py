@@ -1,12 +1,12 @@
 """Arrays of balls: the formulas of activations and losses, evaluated with proof.
 
-A ball is a midpoint with a radius, and every operation returns one that contains all exact results (Arb, by way of
-python-flint). An element of an array is a constant (`arb`) or x + t, a power series cut off after t (`arb_series`);
-what stands beside t in a result is its derivative, enclosed like its value. No slope stated by hand takes part.
+A ball is a midpoint with a radius, and every operation returns one that contains all exact results (Arb, through
+python-flint). An element of an array is a constant (`arb`) or x + t, a power series cut off after t (`arb_series`). The
+coefficient of t in a result is its derivative, enclosed like its value. No slope stated by hand takes part.
 
 A comparison of balls that touch, or of equal numbers, is undecided: it is the ball [0, 1], and `where` then encloses
-both branches. So at a kink the derivative is as wide as its jump. (It is wider than need be where a formula has no kink
-but guards a branch by a `where` of its own, as elu does at zero: that is safe, and one point.)
+both branches. So at a kink the derivative is as wide as its jump. A formula without a kink may still guard a branch by
+a `where`, as elu does at zero: at that one point the derivative is wider than necessary.
 
 Precision is flint's global `ctx.prec`; `precision` sets it.
 
@@ -24,7 +24,7 @@ from scipy.special import erf, erfc
 
 from reference.arithmetics.companion import NEGATIONS, clip
 from reference.arithmetics.composed import COMPOSED
-from reference.arithmetics.taylor.special import SERIES, Series, bessel, whole_order
+from reference.arithmetics.taylor.special_functions import SERIES, Series, bessel, whole_order
 from reference.measured import NotApplicable
 from reference.namespaces import Namespace
 
@@ -58,7 +58,7 @@ def _method(name: str) -> Callable[[Any], Any]:
 
 
 def _composed(name: str, series: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """A function that `arb` has and `arb_series` lacks: a composition, right up to a constant, gives it its slope."""
+    """A function that `arb` has and `arb_series` lacks; `series` equals it up to a constant, and gives the slope."""
     constant = _method(name)
     return lambda x: constant(x) if isinstance(x, arb) else arb_series([constant(x[0]), series(x)[1]])
 
@@ -67,7 +67,7 @@ _UNKNOWN = arb_series([arb.nan(), arb.nan()])
 
 
 def _divide(x, y):
-    # flint divides by a series that starts with zero, and then keeps a term fewer than it says
+    # flint would divide by a series that starts with zero, and then keeps a term fewer than it claims
     return _UNKNOWN if value_of(y).contains(0) else x / y
 
 
@@ -102,7 +102,7 @@ def _bessel(method: str) -> Callable[[Any, Any], Any]:
 
 
 FALSE, TRUE, UNDECIDED = arb(0), arb(1), arb(0.5, 0.5)
-"""A logic of three values. They are numbers, too, as a formula may multiply by them: [0, 1] holds both truths."""
+"""A logic of three values, which are balls, since a formula may multiply by them: [0, 1] holds both true and false."""
 
 
 def _above(x, y):
@@ -114,12 +114,12 @@ def _above(x, y):
 
 
 def _differ(x, y):
-    """Whether x != y; undecided where they touch, for what holds at one point alone has no slope there."""
+    """Whether x != y; undecided where they touch, since a branch that holds at one point alone has no slope there."""
     return TRUE if value_of(x) != value_of(y) else UNDECIDED
 
 
 def _truth(x):
-    """What a comparison made stays what it is; a number is true unless it is zero, which it may be at one point."""
+    """The truth value of a comparison's result, or of a number: true unless it may be zero."""
     return x if isinstance(x, arb) and x in (FALSE, TRUE) else _differ(x, FALSE)
 
 
@@ -151,6 +151,15 @@ def _absolute(x):
     return _where(_above(x, arb(0)), x, -x)
 
 
+def _cube_root(x):
+    size = _absolute(x)
+    return _where(_above(x, arb(0)), _power(size, arb(1) / 3), -_power(size, arb(1) / 3))
+
+
+def _arccos(x):
+    return arb.pi() / 2 - _divide(x, ((1 - x) * (1 + x)).sqrt()).atan()
+
+
 _BY_SERIES = {f: _by_series(series) for f, series in SERIES.items()}
 
 _RULES_OF_ONE: dict[Any, Callable[[Any], Any]] = {
@@ -168,6 +177,12 @@ _RULES_OF_ONE: dict[Any, Callable[[Any], Any]] = {
     **_BY_SERIES,
     special.i0e: lambda x: (-_absolute(x)).exp() * _BY_SERIES[special.i0](x),
     special.i1e: lambda x: (-_absolute(x)).exp() * _BY_SERIES[special.i1](x),
+    # `COMPOSED` has these, with constants that are rounded to float64
+    np.exp2: lambda x: (x * arb(2).log()).exp(),
+    np.log2: lambda x: x.log() / arb(2).log(),
+    np.log10: lambda x: x.log() / arb(10).log(),
+    np.cbrt: _cube_root,
+    np.arccos: _arccos,
     np.square: lambda x: x * x,
     np.reciprocal: lambda x: _divide(1, x),
     np.absolute: _absolute,

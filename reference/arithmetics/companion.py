@@ -1,12 +1,12 @@
-"""Arrays with a companion: a value and, beside it, what a formula does to something else on the way.
+"""Arrays with a companion: a value and, beside it, a number that a formula carries along.
 
 The companion may be a bound on the rounding error (`reference.arithmetics.rounded.Rounded`), a derivative
-(`reference.arithmetics.tangent.Tangent`) or a finite increment (`reference.arithmetics.increments.Increment`). Because
-these arrays answer NumPy's protocols, the very same formulas that compute a cost compute its companion: no activation
-has to state anything twice.
+(`reference.arithmetics.tangent.Tangent`) or a finite increment (`reference.arithmetics.increments.Increment`). These
+arrays implement NumPy's protocols, so that the formula of a cost computes its companion as well. No activation states
+anything twice.
 
-A subclass lists its arithmetic in `rules`, from a ufunc to a function of lifted operands. What no rule covers raises
-`NoRule` with the function's name, so that the caller can say which check is left out.
+A subclass lists its arithmetic in `rules`, from a ufunc to a function of lifted operands. A function without a rule
+raises `NoRule` with its name, so that the caller can report which check is left out.
 """
 
 from collections.abc import Callable, Iterator
@@ -20,7 +20,7 @@ from reference.arithmetics.composed import COMPOSED
 from reference.measured import NotApplicable
 
 FORMULA_ERRORS = (ArithmeticError, AttributeError, LookupError, NotImplementedError, TypeError, ValueError)
-"""What a formula may raise in an arithmetic that it was not written for."""
+"""Exceptions of formulas in an arithmetic that they were not written for."""
 
 COMPARISONS = (np.less, np.less_equal, np.greater, np.greater_equal, np.equal, np.not_equal)
 CONNECTIVES = (np.bitwise_and, np.bitwise_or, np.logical_and, np.logical_or)
@@ -32,11 +32,11 @@ class NoRule(TypeError):
 
 
 class NoAttribute(NoRule, AttributeError):
-    """An arithmetic was asked for what NumPy's arrays have and it has not; `hasattr` says so, too."""
+    """An array of an arithmetic lacks an attribute that NumPy's arrays have; `hasattr` is false for it."""
 
 
 def first_line(reason: BaseException) -> str:
-    """What an exception says, in one line."""
+    """The first line of an exception's message."""
     if type(reason).__name__ == "TracerArrayConversionError":  # of JAX, whose words are about JAX
         return "it computes with NumPy itself, as in np.tanh(z) where xp.tanh(z) is meant"
     return (str(reason).strip() or type(reason).__name__).splitlines()[0].rstrip(".: ")
@@ -44,7 +44,7 @@ def first_line(reason: BaseException) -> str:
 
 @contextmanager
 def refusal_of(activation: str, numbers: str) -> Iterator[None]:
-    """What a formula raises over numbers that it was not written for, as `NotApplicable` with the activation's name."""
+    """Raise a formula's exceptions over `numbers` as `NotApplicable`, with the activation's name."""
     try:
         yield
     except NotApplicable as reason:
@@ -54,7 +54,7 @@ def refusal_of(activation: str, numbers: str) -> Iterator[None]:
 
 
 SAME = 1e-9
-"""Evaluations of one formula differ by less than this share; an arithmetic that differs by more took other branches."""
+"""Evaluations of one formula agree to this share of their value; those that do not took different branches."""
 
 
 def require_same(value: Any, expected: Any) -> None:
@@ -87,12 +87,12 @@ class Companion(NDArrayOperatorsMixin):
 
     @classmethod
     def lift(cls, constant: Any) -> Self:
-        """A constant with its companion, which is nothing unless a subclass says otherwise."""
+        """A constant with its companion: 0.0 unless a subclass defines another."""
         return cls(constant, 0.0)
 
     @classmethod
     def constant(cls, function: Any, x: Any) -> Self:
-        """A constant that a formula hands to a function."""
+        """A constant that a formula passes to a function."""
         return cls.lift(x)
 
     @classmethod
@@ -129,7 +129,7 @@ class Companion(NDArrayOperatorsMixin):
         return self.apply(function, *operands)
 
     def __array__(self, *_: Any, **__: Any) -> np.ndarray:
-        # or NumPy makes an array of objects, which by the arithmetic of both become arrays within arrays without end
+        # otherwise NumPy makes an array of objects, and operations nest arrays within arrays without end
         name = type(self).__name__
         raise NoRule(
             f"{name} arithmetic makes no plain arrays of float, as dtype=float, math and much of SciPy ask for"
@@ -153,7 +153,7 @@ class Companion(NDArrayOperatorsMixin):
         return self._map(lambda array: array.reshape(*shape))
 
     def astype(self, dtype: Any) -> Self:
-        """Truth values as numbers, which is what formulas cast; a number that was cut off would need a rule."""
+        """Truth values as numbers, as formulas cast them; a cast to integers would need a rule."""
         if np.dtype(dtype) != np.float64:
             raise NoRule(f"{type(self).__name__} arithmetic casts to float only")
         return type(self)(self.value.astype(float), self.companion)
@@ -182,4 +182,4 @@ ADDITIVE: dict[Any, Callable[..., Any]] = {
     np.maximum: lambda x, y: np.where(x >= y, x, y),
     np.minimum: lambda x, y: np.where(x <= y, x, y),
 }
-"""Rules where the companion adds up as the value does and goes with the branch: derivatives and increments."""
+"""Rules for companions that add up as values do and follow the branch: derivatives and increments."""

@@ -1,7 +1,7 @@
 """Functions that are made of others: one line each serves every arithmetic that has rules for the parts.
 
-Rounding bounds, derivatives, increments and balls of arcsin or logaddexp2 so follow from those of arctan and
-logaddexp. The identities are exact; what they round beside the function's own routine is a few u more.
+Rounding bounds, derivatives, increments and balls of arcsin or logaddexp2 follow from those of arctan and logaddexp.
+The identities are exact; they round a few u more than the function's own routine.
 """
 
 import math
@@ -77,4 +77,4 @@ COMPOSED: dict[Any, Callable[..., Any]] = {
     special.ndtr: _ndtr,
     special.cbrt: lambda x: np.cbrt(x),
 }
-"""By function, the same in terms of others. NaN, which `fmax` drops, is handed on."""
+"""From a function to the same in terms of others. NaN is passed on, though `fmax` and `fmin` drop it."""

@@ -1,24 +1,30 @@
 """Finite increments without cancellation.
 
-A difference quotient loses digits because f(x + d) - f(x) is formed by subtracting two nearly equal numbers. Here the
-increment is never formed that way: every operation hands on how much its result changes, as
+A difference quotient loses digits because f(x + d) - f(x) subtracts two nearly equal numbers. Here no increment is
+formed that way: every operation computes the change of its result from the changes of its operands, as
 
-    exp:     exp(x)·expm1(dx)            product: x·dy + dx·y + dx·dy
-    tanh:    t(1 - a²)/(1 + a·t), t = tanh dx        log1p:   log1p(dx/(1 + x))
+    exp: exp(x)·expm1(dx)        log1p: log1p(dx/(1 + x))        product: x·dy + dx·y + dx·dy
 
 so an increment carries the relative accuracy of its own arithmetic, however small d is. No derivative occurs: these are
-exact identities for finite d. Steps can be so small that truncation does not matter and kinks are rarely crossed.
+exact identities for finite d, and `reference.arithmetics.elementary` has those of one number. Steps can be so small
+that truncation does not matter and kinks are rarely crossed.
+
+The second half of the module moves in many directions at once. A value has its own shape; its change has one axis
+before these, for the directions, or is the float 0.0 where nothing changes. The steps there are `STEP` times a
+direction, so small that second-order terms vanish beside rounding, and only a kink at the point itself is crossed.
 
 Source: the idea is computational divided differencing, Reps and Rall, Higher-Order and Symbolic Computation 16, 2003.
 """
 
 import operator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from scipy.special import erf
 
 from reference.arithmetics.companion import ADDITIVE, COMPARISONS, CONNECTIVES, NEGATIONS, Companion
+from reference.arithmetics.composed import COMPOSED
+from reference.arithmetics.elementary import FUNCTIONS
 
 
 class Increment(Companion):
@@ -40,26 +46,24 @@ class Increment(Companion):
         return Increment(np.sum(self.value, axis=axis), total)
 
 
-def _rule(function, change):
-    """A rule from the function and its change, given x and y = function(x)."""
-
+def _elementary(function: Callable[[Any], Any], increment: Callable[[Any, Any, Any], Any]):
     def rule(x):
         y = function(x.value)
-        return Increment(y, change(x, y))
+        return Increment(y, increment(x.value, x.change, y))
 
     return rule
 
 
-def _is_constant(x):
+def _is_still(x):
     return np.ndim(x.change) == 0 and x.change == 0.0
 
 
 def _product(multiply):
     def rule(x, y):
         value = multiply(x.value, y.value)
-        if _is_constant(x):
+        if _is_still(x):
             return Increment(value, multiply(x.value, y.change))
-        if _is_constant(y):
+        if _is_still(y):
             return Increment(value, multiply(x.change, y.value))
         return Increment(value, multiply(x.value, y.change) + multiply(x.change, y.after))
 
@@ -71,11 +75,12 @@ def _divide(x, y):
     return Increment(quotient, (x.change - quotient * y.change) / y.after)
 
 
-LARGEST_WHOLE_POWER = 16  # taken as products, which hold for x of any sign
+LARGEST_WHOLE_POWER = 16
+"""Powers up to this are products, which hold for x of any sign."""
 
 
 def _power(x, y):
-    whole = _is_constant(y) and np.ndim(y.value) == 0 and y.value == np.round(y.value)
+    whole = _is_still(y) and np.ndim(y.value) == 0 and y.value == np.round(y.value)
     if not whole or abs(y.value) > LARGEST_WHOLE_POWER:
         power = np.power(x.value, y.value)
         return Increment(power, power * np.expm1((y * np.log(x)).change))
@@ -85,46 +90,13 @@ def _power(x, y):
     return product if y.value >= 0 else 1.0 / product
 
 
-def _change_of_tanh(x, a):
-    t = np.tanh(x.change)
-    one_minus_square = 1.0 / np.square(np.cosh(x.value))  # 1 - a² would cancel where tanh saturates
-    return t * one_minus_square / (1.0 + a * t)
-
-
-def _hyperbolic(function, derivative):
-    def change(x, y):
-        # sinh: 2 sinh(d/2) cosh(x + d/2), without the rounding of that sum; cosh the same with sinh
-        half = 0.5 * x.change
-        return 2.0 * np.sinh(half) * (derivative(x.value) * np.cosh(half) + y * np.sinh(half))
-
-    return _rule(function, change)
-
-
-def _change_of_arcsinh(x, _):
-    # log(x + √(1 + x²)), on the side where that adds up: the function is odd
-    side = np.where(x.value < 0.0, -1.0, 1.0)
-    before, after, change = side * x.value, side * x.after, side * x.change
-    root, root_after = np.hypot(1.0, before), np.hypot(1.0, after)
-    return side * np.log1p(change * (1.0 + (before + after) / (root + root_after)) / (before + root))
-
-
 def _logaddexp(x, y):
     def growth(own, other):
         share = 1.0 / (1.0 + np.exp(other.value - own.value))  # of e^own in e^x + e^y
         return share * np.expm1(own.change)
 
-    grown = growth(x, y) if _is_constant(y) else growth(x, y) + growth(y, x)
+    grown = growth(x, y) if _is_still(y) else growth(x, y) + growth(y, x)
     return Increment(np.logaddexp(x.value, y.value), np.log1p(grown))
-
-
-# 8-point Gauss-Legendre on [0, 1]: exact to rounding for the increments of at most 1/8 that are used here
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(8)
-_NODES, _WEIGHTS = 0.5 * (_NODES + 1.0), 0.5 * _WEIGHTS
-
-
-def _change_of_erf(x, _):
-    bell = sum(w * np.exp(-np.square(x.value + t * x.change)) for t, w in zip(_NODES, _WEIGHTS))
-    return 2.0 / np.sqrt(np.pi) * bell * x.change
 
 
 def _truth_after(x):
@@ -132,13 +104,13 @@ def _truth_after(x):
 
 
 def _stepwise(old, new):
-    """Truth values before and after: their change is that of the numbers 0 and 1."""
+    """Truth values before and after, which change as the numbers 0 and 1 do."""
     return Increment(old, new.view(np.int8) - old.view(np.int8))
 
 
 def _comparison(ufunc):
     def rule(x, y):
-        # where x and y are next to equal, their difference is exact, and their sums with the changes are not
+        # where x and y are nearly equal, their difference is exact, but the sums with their changes are rounded
         apart = (x.value - y.value) + (x.change - y.change)
         after = np.where(np.isfinite(apart), ufunc(apart, 0.0), ufunc(x.after, y.after))
         return _stepwise(ufunc(x.value, y.value), after)
@@ -152,7 +124,7 @@ def _logic(ufunc):
 
 def _where(condition, x, y):
     before, flips = condition.value, condition.change != 0
-    # from the value of one branch to that after in the other: where pieces meet, nothing is rounded away
+    # from the value in one branch to the value after in the other, summed so that nothing is rounded away at a kink
     crossing = np.where(before, (y.value - x.value) + y.change, (x.value - y.value) + x.change)
     change = np.where(flips, crossing, np.where(before, x.change, y.change))
     return Increment(np.where(before, x.value, y.value), change)
@@ -166,23 +138,75 @@ Increment.rules = {
     np.reciprocal: lambda x: 1.0 / x,
     np.matmul: _product(operator.matmul),
     np.power: _power,
-    np.square: _rule(np.square, lambda x, _: x.change * (2.0 * x.value + x.change)),
-    np.sqrt: _rule(np.sqrt, lambda x, root: x.change / (np.sqrt(x.after) + root)),
-    np.exp: _rule(np.exp, lambda x, e: e * np.expm1(x.change)),
-    np.expm1: _rule(np.expm1, lambda x, _: np.exp(x.value) * np.expm1(x.change)),
-    np.log: _rule(np.log, lambda x, _: np.log1p(x.change / x.value)),
-    np.log1p: _rule(np.log1p, lambda x, _: np.log1p(x.change / (1.0 + x.value))),
     np.logaddexp: _logaddexp,
-    np.sinh: _hyperbolic(np.sinh, np.cosh),
-    np.cosh: _hyperbolic(np.cosh, np.sinh),
-    np.arcsinh: _rule(np.arcsinh, _change_of_arcsinh),
-    np.tanh: _rule(np.tanh, _change_of_tanh),
-    np.arctan: _rule(np.arctan, lambda x, _: np.arctan(x.change / (1.0 + x.value * x.after))),
-    np.sin: _rule(np.sin, lambda x, _: 2.0 * np.cos(x.value + 0.5 * x.change) * np.sin(0.5 * x.change)),
-    np.cos: _rule(np.cos, lambda x, _: -2.0 * np.sin(x.value + 0.5 * x.change) * np.sin(0.5 * x.change)),
-    erf: _rule(erf, _change_of_erf),
-    np.sign: _rule(np.sign, lambda x, before: np.sign(x.after) - before),
+    **{
+        f.function: _elementary(f.function, f.increment)
+        for f in FUNCTIONS
+        if f.increment is not None and f.function not in COMPOSED
+    },
+    np.sign: lambda x: Increment(np.sign(x.value), np.sign(x.after) - np.sign(x.value)),
     **{f: _comparison(f) for f in COMPARISONS},
     **{f: _logic(f) for f in (*CONNECTIVES, *NEGATIONS)},
     np.where: _where,
 }
+
+# -- many directions at once ------------------------------------------------------------------------------------------
+
+STEP = 2.0**-200
+"""Large enough for derivatives down to 1e-200, small enough for arguments down to 1e-50."""
+
+
+def constant(value: Any) -> Increment:
+    """A value that no direction changes."""
+    return Increment(value, 0.0)
+
+
+def is_constant(x: Increment) -> bool:
+    """Whether no direction changes this value."""
+    return type(x.companion) is float
+
+
+def directions(*operands: Increment) -> int:
+    """The number of directions in which the operands change; 0 where they are all constant."""
+    for x in operands:
+        if type(x.companion) is not float:
+            return x.companion.shape[0]
+    return 0
+
+
+def full_change(x: Increment, count: int) -> np.ndarray:
+    """The change in each of `count` directions, zeros where x is constant."""
+    if not is_constant(x):
+        return x.change
+    value = np.asarray(x.value)
+    return np.zeros((count, *value.shape), bool if value.dtype == bool else value.dtype)
+
+
+def unknown_where(unknown: Any, change: Any) -> Any:
+    """A change with NaN, in both parts of a complex number, where it is unknown."""
+    return np.where(unknown, complex(np.nan, np.nan) if np.iscomplexobj(change) else np.nan, change)
+
+
+def linear(f: Callable[..., Any], *operands: Increment) -> Increment:
+    """A linear map of the operands together, ``f(lead, *arrays)``, whose arrays have `lead` axes before their own."""
+    value = f(0, *[np.asarray(x.value) for x in operands])
+    count = directions(*operands)
+    return Increment(value, f(1, *[full_change(x, count) for x in operands]) if count else 0.0)
+
+
+def bilinear(f: Callable[..., Any], x: Increment, y: Increment) -> Increment:
+    """A map linear in each of two operands, ``f(lead of x, lead of y, x, y)``, one lead at a time."""
+    changes = []
+    if not is_constant(y):
+        changes.append(f(0, 1, x.value, y.change))
+    if not is_constant(x):
+        changes.append(f(1, 0, x.change, y.value))
+    return Increment(f(0, 0, x.value, y.value), sum(changes) if changes else 0.0)
+
+
+def aligned(x: Increment, rank: int) -> Increment:
+    """x as an operand of an array of that rank: JAX lets a number meet an array."""
+    if type(x.companion) is float or np.ndim(x.value) == rank:
+        return x
+    missing = rank - np.ndim(x.value)
+    return Increment(x.value, x.change.reshape(x.change.shape[:1] + (1,) * missing + x.change.shape[1:]))

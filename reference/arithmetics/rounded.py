@@ -1,30 +1,33 @@
 """Arithmetic that carries a bound on its own rounding error.
 
-`Rounded` is running error analysis: each operation hands on what its operands' errors can do to the result, and adds
-what its own rounding can do.
+`Rounded` is running error analysis: the error of a result is what the errors of its operands can do to it, plus what
+the operation itself can round.
 
-A comparison of two numbers that are closer than their errors is undecided, and `where` then allows for either branch:
-so an activation's kink shows up by itself as an error as large as the jump.
+A comparison of two numbers that are closer than their errors is undecided, and `where` then allows for either branch.
+So an activation's kink shows up by itself, as an error as large as the jump.
 
 Source: Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., sections 3.1 (γ_n) and 3.3 (running errors).
 """
 
+from collections.abc import Callable
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from scipy.special import erf, expit
 
 from reference.arithmetics.companion import COMPARISONS, CONNECTIVES, NEGATIONS, Companion
-from reference.arithmetics.roundoff import ELEMENTARY, FREE_ROUNDINGS, LOG1P_BELOW_ZERO, UNIT_ROUNDOFF
+from reference.arithmetics.elementary import FUNCTIONS
+from reference.arithmetics.elementary_record import Elementary, Reach
+from reference.arithmetics.roundoff import ELEMENTARY, FREE_ROUNDINGS, UNIT_ROUNDOFF, gamma
 
-SHORT = 20  # bits
+SHORT = 20
+"""Bits: a constant of no more stands for itself, as 0.5 and 3 do, and not for a number that was rounded."""
 
 
 class Rounded(Companion):
     """A computed value and a bound on |computed - exact|.
 
-    A rule returns the value, the error that the operands hand on, and `rounding`: what the unit roundoff is to be
-    multiplied with for the error of the operation itself, or None where the operation is exact.
+    A rule returns the value, the error inherited from the operands, and `rounding`: the error of the operation itself
+    in units of roundoff, or None where the operation is exact.
     """
 
     unit: ClassVar[float] = UNIT_ROUNDOFF["float64"]
@@ -37,9 +40,9 @@ class Rounded(Companion):
 
     @classmethod
     def constant(cls, function: Any, x: Any) -> Self:
-        """A constant in a formula is good to a rounding: 0.1 z and z/10 are one formula, and so are z/√2 and √½ z.
+        """A constant that may be off by a rounding: 0.1 z and z/10 are one formula, and so are z/√2 and √½ z.
 
-        Not so one of few digits, like 0.5 or 3, nor what is compared or chosen from.
+        A constant of few digits, like 0.5 or 3, is exact, and so is one that is compared or chosen from.
         """
         lifted = cls.lift(x)
         if function not in _ARITHMETIC or np.ndim(x) or np.asarray(x).dtype.kind != "f" or _is_short(float(x)):
@@ -48,7 +51,7 @@ class Rounded(Companion):
 
     @classmethod
     def rounded(cls, value: Any, inherited: Any, rounding: Any) -> Self:
-        """The result of an operation that is not exact; where it is zero, it may have underflowed."""
+        """The result of an inexact operation. Where it is zero it may have underflowed."""
         return cls(value, inherited + cls.unit * rounding + cls.underflow)
 
     @property
@@ -58,12 +61,12 @@ class Rounded(Companion):
     def sum(self, axis: int | None = None) -> Self:
         count = np.size(self.value) if axis is None else np.shape(self.value)[axis]
         inherited = np.sum(np.broadcast_to(self.error, np.shape(self.value)), axis=axis)
-        rounding = _gamma(count, self.unit) / self.unit * np.sum(np.abs(self.value), axis=axis)
+        rounding = gamma(count, self.unit) / self.unit * np.sum(np.abs(self.value), axis=axis)
         return self.rounded(np.sum(self.value, axis=axis), inherited, rounding)
 
 
 class RoundedConstants(Rounded):
-    """What a rounding of each constant can do, and nothing else: how far a formula is from the one that was meant.
+    """How far a rounding of each constant in a formula moves its result; no operation rounds.
 
     Branches are those that float64 takes.
     """
@@ -79,10 +82,10 @@ class RoundedConstants(Rounded):
 
 
 class Rounded32(Rounded):
-    """The same for float32, by values in float64.
+    """`Rounded` for float32, by values in float64.
 
-    Storing a constant rounds it, too, unless it is exact there, as small integers are. What may overflow in float32,
-    itself or on the way, has an infinite error: no rule's `rounding` is smaller than what its operation rounds.
+    A constant is rounded when it is stored, unless float32 holds it, as it holds small integers. A result that may
+    overflow in float32, itself or on the way, has an infinite error: no rule's `rounding` is below any size on the way.
     """
 
     unit = UNIT_ROUNDOFF["float32"]
@@ -108,24 +111,12 @@ _ARITHMETIC = (np.add, np.subtract, np.multiply, np.divide, np.power)
 
 
 def _is_short(x: float) -> bool:
-    """Whether a number has so few digits that it stands for itself: a small whole number over a power of two."""
+    """Whether a number is a whole number of at most `SHORT` bits times a power of two."""
     return not np.isfinite(x) or (np.frexp(x)[0] * 2.0**SHORT).is_integer()
 
 
-def _gamma(n: int, unit: float) -> float:
-    """γ_n = nu/(1 - nu), with the roundings that an implementation is free to add."""
-    nu = (n + FREE_ROUNDINGS) * unit
-    return nu / (1.0 - nu)
-
-
-def _nearest_zero(x):
-    """The smallest |exact| that the error allows."""
-    return np.maximum(np.abs(x.value) - x.error, 0.0)
-
-
-def _furthest_from_zero(x):
-    """The largest |exact|, or a rounding less."""
-    return np.abs(x.value) + x.error
+def _reach(x):
+    return Reach(x.value, x.error)
 
 
 def _sum(value, x, y):
@@ -140,14 +131,14 @@ def _multiply(x, y):
 
 def _divide(x, y):
     value = x.value / y.value
-    # twice, for XLA takes the product with the reciprocal of a constant
-    return value, (x.error + np.abs(value) * y.error) / _nearest_zero(y), 2.0 * np.abs(value)
+    # two roundings: XLA may multiply by the reciprocal of a constant
+    return value, (x.error + np.abs(value) * y.error) / _reach(y).nearest, 2.0 * np.abs(value)
 
 
 def _matmul(x, y):
     size_x, size_y = np.abs(x.value), np.abs(y.value)
     inherited = 0.0
-    if np.ndim(y.error):  # else it is the zero of a constant, and a product is saved
+    if np.ndim(y.error):  # a constant has the single error 0.0, which saves a product
         inherited = inherited + size_x @ y.error
     if np.ndim(x.error):
         inherited = inherited + x.error @ (size_y + y.error)
@@ -155,34 +146,26 @@ def _matmul(x, y):
     return x.value @ y.value, inherited, 1.01 * terms * (size_x @ size_y)  # 1.01: γ_n over nu, while nu < 1/101
 
 
-def _elementary(function, steepest, roundings=lambda x: ELEMENTARY):
-    """A rule from the function, a bound on |f'| over [value - error, value + error], and what one call rounds."""
-
+def _elementary(f: Elementary, steepest: Callable[[Reach], Any]):
     def rule(x):
-        value = function(x.value)
-        return value, steepest(x) * x.error, roundings(x) * np.abs(value)
+        value = f.function(x.value)
+        return value, steepest(_reach(x)) * x.error, f.roundings_at(x.value) * np.abs(value)
 
     return rule
 
 
-def _roundings_of_log1p(x):
-    return np.where(x.value < 0.0, LOG1P_BELOW_ZERO, ELEMENTARY)
-
-
-def _roundings_of_sinh(x):
-    return ELEMENTARY + np.abs(x.value)  # XLA takes exp(x - log 2), which rounds x
-
-
 def _logaddexp(x, y):
     value, larger = np.logaddexp(x.value, y.value), np.maximum(x.value, y.value)
-    added = value - larger  # log1p(exp(-|x - y|)): where it cancels `larger`, both keep the errors of their own size
+    # the result is larger + log1p(exp(-|x - y|)); where these cancel, each keeps the error of its own size
+    added = value - larger
     return value, np.maximum(x.error, y.error), ELEMENTARY * (np.abs(larger) + np.abs(added))
 
 
 def _power(x, y):
     value = np.power(x.value, y.value)
-    low, high = _nearest_zero(x), _furthest_from_zero(x)
+    low, high = _reach(x).nearest, _reach(x).furthest
 
+    # monotonic in the base for every exponent, so that the largest value stands at an end
     def largest(exponent):
         return np.maximum(np.power(low, exponent), np.power(high, exponent))
 
@@ -190,13 +173,13 @@ def _power(x, y):
     if np.any(y.error):
         power = np.maximum(largest(y.value - y.error), largest(y.value + y.error))
         inherited = inherited + np.maximum(np.abs(np.log(low)), np.abs(np.log(high))) * power * y.error
-    exponent = np.abs(y.value * np.log(np.abs(x.value)))  # a power may be taken as exp(y log x), which rounds it
+    exponent = np.abs(y.value * np.log(np.abs(x.value)))  # exp(y log x), as a power may be taken, rounds the exponent
     exponent = np.where(np.isfinite(exponent), exponent, 0.0)
     return value, inherited, ELEMENTARY * (1.0 + np.abs(y.value) + exponent) * np.abs(value)
 
 
 UNDECIDED = 1.0
-"""The error of a truth value that may be the other one: as numbers, they are 0 and 1."""
+"""The error of an undecided truth value: as numbers, true and false are 1 and 0."""
 
 
 def _comparison(ufunc):
@@ -209,7 +192,8 @@ def _comparison(ufunc):
 
 def _may_flip(x):
     """Whether x may be false where it is computed as true, or the reverse."""
-    if np.asarray(x.value).dtype == bool:  # also a product of truth values, whose error is a rounding or about 1
+    # a product of truth values is one, too, with an error of a rounding or of about 1
+    if np.asarray(x.value).dtype == bool:
         return np.logical_not(x.error < 0.5 * UNDECIDED)
     return np.logical_not((np.abs(x.value) > x.error) | (x.error == 0.0))
 
@@ -221,7 +205,7 @@ def _truths(x):
 
 
 def _connective(ufunc):
-    """A rule for `and` and `or`: as neither turns false when an operand turns true, the extremes decide."""
+    """A rule for `and` and `or`. Neither turns false when an operand turns true, so that the extremes decide."""
 
     def rule(x, y):
         (x_certain, x_possible), (y_certain, y_possible) = _truths(x), _truths(y)
@@ -237,6 +221,7 @@ def _negation(ufunc):
 
 def _where(condition, x, y):
     chosen = np.where(condition.value, x.error, y.error)
+    # the other branch, with its own error, is as far away as the jump
     either = x.error + y.error + np.abs(x.value - y.value)
     return np.where(condition.value, x.value, y.value), np.where(_may_flip(condition), either, chosen), None
 
@@ -253,22 +238,8 @@ Rounded.rules = {
     np.reciprocal: lambda x: _divide(Rounded.lift(1.0), x),
     np.matmul: _matmul,
     np.power: _power,
-    np.square: lambda x: _multiply(x, x),
-    np.sqrt: _elementary(np.sqrt, lambda x: 0.5 / np.sqrt(_nearest_zero(x))),
-    np.exp: _elementary(np.exp, lambda x: np.exp(x.value + x.error)),
-    np.expm1: _elementary(np.expm1, lambda x: np.exp(x.value + x.error)),
-    np.log: _elementary(np.log, lambda x: 1.0 / _nearest_zero(x)),
-    np.log1p: _elementary(np.log1p, lambda x: 1.0 / np.maximum(1.0 + x.value - x.error, 0.0), _roundings_of_log1p),
     np.logaddexp: _logaddexp,
-    np.sinh: _elementary(np.sinh, lambda x: np.cosh(_furthest_from_zero(x)), _roundings_of_sinh),
-    np.cosh: _elementary(np.cosh, lambda x: np.sinh(_furthest_from_zero(x)), _roundings_of_sinh),
-    np.arcsinh: _elementary(np.arcsinh, lambda x: 1.0 / np.hypot(1.0, _nearest_zero(x))),
-    np.tanh: _elementary(np.tanh, lambda x: 1.0 / np.square(np.cosh(_nearest_zero(x)))),
-    np.arctan: _elementary(np.arctan, lambda x: 1.0 / (1.0 + np.square(_nearest_zero(x)))),
-    np.sin: _elementary(np.sin, lambda x: np.minimum(np.abs(np.cos(x.value)) + x.error, 1.0)),
-    np.cos: _elementary(np.cos, lambda x: np.minimum(np.abs(np.sin(x.value)) + x.error, 1.0)),
-    expit: _elementary(expit, lambda x: 0.25 / np.square(np.cosh(0.5 * _nearest_zero(x)))),
-    erf: _elementary(erf, lambda x: 2.0 / np.sqrt(np.pi) * np.exp(-np.square(_nearest_zero(x)))),
+    **{f.function: _elementary(f, f.suprema.steepest) for f in FUNCTIONS if f.suprema is not None},
     **{f: _comparison(f) for f in COMPARISONS},
     **{f: _connective(f) for f in CONNECTIVES},
     **{f: _negation(f) for f in NEGATIONS},

@@ -1,4 +1,9 @@
-"""The size of a rounding: what every bound on rounding errors is made of, with its reasons."""
+"""The size of a rounding: the numbers that every bound on rounding errors is made of, with their reasons.
+
+Source: Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., section 3.1, for γ_n.
+"""
+
+import numpy as np
 
 UNIT_ROUNDOFF = {"float64": 2.0**-53, "float32": 2.0**-24}
 """u: the largest relative error of one rounding to nearest."""
@@ -13,3 +18,9 @@ LOG1P_BELOW_ZERO = 256
 FREE_ROUNDINGS = 4
 """Roundings that an implementation may add to a product where it likes: dividing by m before or after the sum, λ/m
 formed once or per entry, a factor 2 · ½ in the regulariser."""
+
+
+def gamma(terms: int, unit: float) -> float:
+    """γ_n = nu/(1 - nu) of a sum of n terms in any order, and of the roundings that an implementation may add."""
+    nu = (terms + FREE_ROUNDINGS) * unit
+    return nu / (1.0 - nu) if nu < 1.0 else np.inf

@@ -1,15 +1,20 @@
 """Arithmetic that carries a derivative beside a value, as automatic differentiation evaluates it.
 
-With `Rounded` parts it bounds the rounding errors of automatic differentiation.
+`Tangent` with `Rounded` parts bounds the rounding errors of automatic differentiation, operation by operation. With
+`Magnitude` slopes it bounds those of its sums. Reverse mode adds up one share of the derivative for each use of a
+variable, and rounds each sum; forward mode adds in another order. A rounding is at most u times the sum of the shares
+without their signs, the *magnitude*, and there are as many roundings as sums.
 """
 
 from typing import Any
 
 import numpy as np
+from numpy.lib.mixins import NDArrayOperatorsMixin
 from scipy import special
-from scipy.special import erf
 
-from reference.arithmetics.companion import ADDITIVE, COMPARISONS, CONNECTIVES, NEGATIONS, Companion
+from reference.arithmetics.companion import ADDITIVE, COMPARISONS, CONNECTIVES, NEGATIONS, Companion, NoRule
+from reference.arithmetics.composed import COMPOSED
+from reference.arithmetics.elementary import FUNCTIONS
 
 
 class Tangent(Companion):
@@ -38,13 +43,13 @@ def _logaddexp_tangent(x, y):
 def _power_tangent(x, y):
     power = np.power(x.value, y.value)
     slope = y.value * np.power(x.value, y.value - 1.0) * x.slope
-    if isinstance(y.slope, float) and y.slope == 0.0:  # a constant exponent, as it mostly is: x may be negative
+    if isinstance(y.slope, float) and y.slope == 0.0:  # with a constant exponent, x may be negative
         return Tangent(power, slope)
     return Tangent(power, slope + np.log(x.value) * power * y.slope)
 
 
 def _stepwise(ufunc):
-    # a Tangent too, so that `np.where` of it comes here, and not to the arithmetic of the values
+    # a Tangent, so that `np.where` with this condition uses the rule below and not the arithmetic of the values
     return lambda *operands: Tangent(ufunc(*(x.value for x in operands)), 0.0)
 
 
@@ -57,23 +62,6 @@ def _bessel(function, sign):
     return lambda order, x: Tangent(function(order.value, x.value), slope(order.value, x.value) * x.slope)
 
 
-_ROOT_PI = np.sqrt(np.pi)
-
-_SPECIAL = {
-    special.erfi: lambda x, y: 2.0 / _ROOT_PI * np.exp(x * x),
-    special.erfcx: lambda x, y: 2.0 * x * y - 2.0 / _ROOT_PI,
-    special.dawsn: lambda x, y: 1.0 - 2.0 * x * y,
-    special.log_ndtr: lambda x, y: np.exp(-0.5 * x * x - y) / np.sqrt(2.0 * np.pi),
-    special.expi: lambda x, y: np.exp(x) / x,
-    special.j0: lambda x, y: -special.j1(x),
-    special.j1: lambda x, y: 0.5 * (special.j0(x) - special.jv(2, x)),
-    special.i0: lambda x, y: special.i1(x),
-    special.i0e: lambda x, y: special.i1e(x) - np.sign(x) * y,
-    special.i1e: lambda x, y: 0.5 * (special.i0e(x) + special.ive(2, x)) - np.sign(x) * y,
-    special.i1: lambda x, y: 0.5 * (special.i0(x) + special.iv(2, x)),
-}
-"""SciPy's functions: the derivative of each from x and y = function(x)."""
-
 Tangent.rules = {
     **ADDITIVE,
     np.absolute: lambda x: Tangent(np.abs(x.value), np.sign(x.value) * x.slope),
@@ -81,24 +69,44 @@ Tangent.rules = {
     np.divide: lambda x, y: Tangent(x.value / y.value, x.slope / y.value - x.value * y.slope / np.square(y.value)),
     np.reciprocal: _chain(np.reciprocal, lambda x, y: -(y * y)),
     np.power: _power_tangent,
-    np.square: _chain(np.square, lambda x, y: 2.0 * x),
-    np.sqrt: _chain(np.sqrt, lambda x, y: 0.5 / y),
-    np.exp: _chain(np.exp, lambda x, y: y),
-    np.expm1: _chain(np.expm1, lambda x, y: y + 1.0),
-    np.log: _chain(np.log, lambda x, y: 1.0 / x),
-    np.log1p: _chain(np.log1p, lambda x, y: 1.0 / (1.0 + x)),
     np.logaddexp: _logaddexp_tangent,
-    np.sinh: _chain(np.sinh, lambda x, y: np.cosh(x)),
-    np.cosh: _chain(np.cosh, lambda x, y: np.sinh(x)),
-    np.arcsinh: _chain(np.arcsinh, lambda x, y: 1.0 / np.sqrt(1.0 + x * x)),
-    np.tanh: _chain(np.tanh, lambda x, y: 1.0 - y * y),
-    np.arctan: _chain(np.arctan, lambda x, y: 1.0 / (1.0 + x * x)),
-    np.sin: _chain(np.sin, lambda x, y: np.cos(x)),
-    np.cos: _chain(np.cos, lambda x, y: -np.sin(x)),
-    erf: _chain(erf, lambda x, y: 2.0 / np.sqrt(np.pi) * np.exp(-(x * x))),
-    **{f: _chain(f, derivative) for f, derivative in _SPECIAL.items()},
+    **{f.function: _chain(f.function, f.tangent or f.slope) for f in FUNCTIONS if f.function not in COMPOSED},
     special.jv: _bessel(special.jv, -1.0),
     special.iv: _bessel(special.iv, 1.0),
     **{f: _stepwise(f) for f in (np.sign, *COMPARISONS, *CONNECTIVES, *NEGATIONS)},
     np.where: lambda c, x, y: Tangent(np.where(c.value, x.value, y.value), np.where(c.value, x.slope, y.slope)),
+}
+
+
+class Magnitude(NDArrayOperatorsMixin):
+    """The shares of a derivative added up without signs, and the number of sums on the way."""
+
+    def __init__(self, size: Any, sums: int = 0):
+        self.size, self.sums = size, sums
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *operands: Any, **keywords: Any) -> "Magnitude":
+        if method != "__call__" or keywords or ufunc not in _RULES:
+            raise NoRule(f"Magnitude arithmetic has no rule for {ufunc.__name__}")
+        return self._made_of(operands, _RULES[ufunc](*map(_size, operands)), ufunc in (np.add, np.subtract))
+
+    def __array_function__(self, function: Any, types: Any, operands: Any, keywords: Any) -> "Magnitude":
+        if function is not np.where or keywords:
+            raise NoRule(f"Magnitude arithmetic has no rule for {function.__name__}")
+        condition, *choices = operands
+        return self._made_of(choices, np.where(condition, *map(_size, choices)), is_sum=False)
+
+    @staticmethod
+    def _made_of(operands: Any, size: Any, is_sum: bool) -> "Magnitude":
+        return Magnitude(size, sum(x.sums for x in operands if isinstance(x, Magnitude)) + is_sum)
+
+
+def _size(x: Any) -> Any:
+    return x.size if isinstance(x, Magnitude) else np.abs(x)
+
+
+_RULES: dict[Any, Any] = {
+    **dict.fromkeys((np.negative, np.positive, np.absolute), lambda x: x),
+    **dict.fromkeys((np.add, np.subtract), np.add),
+    np.multiply: np.multiply,
+    np.divide: np.divide,
 }

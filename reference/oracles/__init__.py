@@ -1,5 +1,5 @@
-"""Gradients that need no calculus by hand: each answers (cost, gradient), and most know their own error.
+"""Gradients that need no calculus by hand: each returns (cost, gradient), and most know their own error.
 
 JAX, finite differences, complex steps and certified balls, built on `reference` and its arithmetics. `harness.sources`
-gives them their names; nothing here knows of a gradient written by hand.
+names them; nothing here depends on a gradient written by hand.
 """

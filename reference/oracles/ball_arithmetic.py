@@ -1,13 +1,12 @@
 """Certified enclosures of cost and gradient: the oracle that knows the exact answer.
 
-θ, X, Y and λ are taken as the exact numbers that their float64 values are, so an enclosure is a proof of where the
-exact gradient of the formulas lies (`reference.arithmetics.balls`), and tells every other source's true error in ulps.
-Two ways lead to it:
+θ, X, Y and λ are taken as the exact numbers that their float64 values are. An enclosure proves where the exact gradient
+of the formulas lies (`reference.arithmetics.balls`), and so measures every other source's true error in ulps.
 
-- `forward`: the cost as one formula, once for each parameter. Nothing but the cost is stated;
+- `forward`: the cost as one formula, once for each parameter. Nothing but the cost is stated.
 - `reverse`: slopes of each layer from its formula, and the chain rule across layers as matrix products. For any size.
 
-`enclose` takes the second, and doubles the precision until the radii are small; the tests hold it against the first.
+`enclose` takes `reverse` and doubles the precision until the radii are small; the tests compare it with `forward`.
 """
 
 from collections.abc import Callable
@@ -21,8 +20,7 @@ from reference.activations import Activation
 from reference.arithmetics.balls import BALLS, Balls, array_of, exact, precision, slopes, value_of, values, variables
 from reference.arithmetics.companion import refusal_of
 from reference.measured import Measured, MeasuredSlope, Oracle, known
-from reference.network import Network
-from reference.outputs import Output
+from reference.network import Network, Output
 from reference.problem import Problem, regularised_cost
 
 BITS = 106
@@ -40,7 +38,8 @@ SMALLEST = float(np.finfo(np.float64).tiny)
 BITS_ON_CELLS = 1280
 """The smallest float beside 1, and twice the digits of a float64 for the rest."""
 
-BLOCK_ROWS = 500  # examples at once: a ball takes some hundred bytes
+BLOCK_ROWS = 500
+"""Examples at once: a ball takes some hundred bytes."""
 
 
 class Enclosure(NamedTuple):
@@ -68,25 +67,6 @@ class Enclosure(NamedTuple):
         return bool(np.all(self.radius <= 2.0**-60 * np.maximum(size, 2.0**-40 * largest)))
 
 
-def measure(problem: Problem, theta: np.ndarray) -> Measured:
-    """The middle of the enclosure in float64, and how far the exact gradient can be from that.
-
-    Raises
-    ------
-    NotApplicable
-        When an activation calls a function that has no rule in ball arithmetic.
-    """
-    enclosure = enclose(problem, theta)
-    gradient = enclosure.midpoint
-    return Measured(float(enclosure.cost.mid()), gradient, distance(gradient, enclosure), roundings=0.0)
-
-
-def distance(gradient: np.ndarray, enclosure: Enclosure) -> np.ndarray:
-    """How far each coordinate of a gradient can be from the exact one, rounded up: infinite where nothing is known."""
-    reach = _reach(gradient, enclosure.gradient)
-    return np.where(np.isnan(reach), np.inf, np.where(reach == 0.0, 0.0, np.nextafter(reach, np.inf)))
-
-
 def _midpoints(balls: Any) -> np.ndarray:
     return np.array([float(ball.mid()) for ball in balls])
 
@@ -96,75 +76,32 @@ def _reach(numbers: np.ndarray, balls: Any) -> np.ndarray:
     return np.array([float((ball - arb(float(x))).abs_upper()) for x, ball in zip(numbers, balls)])
 
 
-def slope(f: Activation, z: np.ndarray) -> MeasuredSlope:
-    """f(z) and f'(z) at z of shape (n,), with the precision doubled where the enclosures are wide.
-
-    At a kink they stay as wide as the jump.
-
-    Raises
-    ------
-    NotApplicable
-        When the formula calls a function that has no rule in ball arithmetic.
-    """
-    answer = np.full((4, z.size), np.nan)
-    value, value_error, derivative, error = answer
-    wide, bits = np.arange(z.size), BITS
-    for _ in range(DOUBLINGS + 1):
-        answer[:, wide] = _midpoints_and_errors(f, z[wide], bits)
-        sharp = error[wide] <= np.maximum(2.0**-52 * np.abs(derivative[wide]), SMALLEST)  # a midpoint, rounded
-        wide, bits = wide[~sharp], 2 * bits
-        if not wide.size:
-            break
-    return MeasuredSlope(value, derivative, known(derivative, error), 0.0, value_error)
+def _midpoints_and_errors(balls: Any, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    balls = np.broadcast_to(np.asarray(balls), shape)
+    middle = _midpoints(balls)
+    return middle, np.nextafter(_reach(middle, balls), np.inf)
 
 
-def _midpoints_and_errors(f: Activation, z: np.ndarray, bits: int) -> list[np.ndarray]:
-    """The middles of the enclosures of f(z), how far off they may be, and the same for f'(z)."""
-    answer = []
-    with precision(bits):
-        for part in _value_and_slope(f, exact(z)):
-            balls = np.broadcast_to(np.asarray(part), z.shape)
-            middle = _midpoints(balls)
-            answer += [middle, np.nextafter(_reach(middle, balls), np.inf)]
-    return answer
+def distance(gradient: np.ndarray, enclosure: Enclosure) -> np.ndarray:
+    """How far each coordinate of a gradient can be from the exact one, rounded up: infinite where nothing is known."""
+    reach = _reach(gradient, enclosure.gradient)
+    return np.where(np.isnan(reach), np.inf, np.where(reach == 0.0, 0.0, np.nextafter(reach, np.inf)))
 
 
-def slopes_beside(f: Activation, z: np.ndarray, side: float, exponent: int) -> tuple[np.ndarray, np.ndarray]:
-    """f'(z + side · 2^exponent · |z|), nearer than any float, and how far off that may be; (n,) each. At zero |z| is 1.
+# The gradient of a network
+
+
+def measure(problem: Problem, theta: np.ndarray) -> Measured:
+    """The middle of the enclosure in float64, and how far the exact gradient can be from that.
 
     Raises
     ------
     NotApplicable
-        When the formula calls a function that has no rule in ball arithmetic.
+        Here and below, when an activation calls a function that has no rule in ball arithmetic.
     """
-    with precision(BITS_BESIDE):
-        step = arb(side) * arb(2) ** exponent
-        near = array_of((arb(x) + step * (abs(x) or 1.0) for x in z.tolist()), z.shape)
-        balls = np.broadcast_to(np.asarray(_value_and_slope(f, near)[1]), z.shape)
-        middle = _midpoints(balls)
-        return middle, known(middle, np.nextafter(_reach(middle, balls), np.inf))
-
-
-def slopes_on(f: Activation, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Ends that enclose f' over the cells [low, high], (n,) each, infinite where nothing is known.
-
-    Raises
-    ------
-    NotApplicable
-        When the formula calls a function that has no rule in ball arithmetic.
-    """
-    with precision(BITS_ON_CELLS):
-        cells = array_of((arb(a).union(arb(b)) for a, b in zip(low.tolist(), high.tolist())), low.shape)
-        balls = np.broadcast_to(np.asarray(_value_and_slope(f, cells)[1]), low.shape)
-        ends = np.array([(float(ball.lower()), float(ball.upper())) for ball in balls]).reshape(-1, 2).T
-        unknown = np.isnan(ends).any(axis=0)
-        least, most = np.where(unknown, [[-np.inf], [np.inf]], np.nextafter(ends, [[-np.inf], [np.inf]]))
-        return least, most
-
-
-def _value_and_slope(f: Activation, Z: Balls) -> tuple[Balls, Balls]:
-    A = exact(f.value(BALLS, variables(Z)))
-    return values(A), slopes(A)
+    enclosure = enclose(problem, theta)
+    gradient = enclosure.midpoint
+    return Measured(float(enclosure.cost.mid()), gradient, distance(gradient, enclosure), roundings=0.0)
 
 
 def enclose(problem: Problem, theta: np.ndarray, bits: int = BITS) -> Enclosure:
@@ -175,30 +112,24 @@ def enclose(problem: Problem, theta: np.ndarray, bits: int = BITS) -> Enclosure:
     return _sharp(partial(reverse, problem, theta), bits)
 
 
-def _sharp(way: Callable[[int], Enclosure], bits: int = BITS) -> Enclosure:
-    enclosure = way(bits)
+def along(problem: Problem, theta: np.ndarray, directions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """dJ(θ + tv)/dt at t = 0 from the cost's formula alone for each row v of `directions`, and its error."""
+    enclosure = _sharp(partial(_forward, problem, theta, directions))
+    return enclosure.midpoint, distance(enclosure.midpoint, enclosure)
+
+
+def _sharp(enclosure_with: Callable[[int], Enclosure], bits: int = BITS) -> Enclosure:
+    enclosure = enclosure_with(bits)
     for _ in range(DOUBLINGS):
         if enclosure.is_sharp:
             break
-        enclosure = way(2 * enclosure.bits)
+        enclosure = enclosure_with(2 * enclosure.bits)
     return enclosure
 
 
 def forward(problem: Problem, theta: np.ndarray, bits: int = BITS) -> Enclosure:
     """Cost and gradient from the cost's formula alone, with θ_i + t in the place of θ_i, for one i after the other."""
     return _forward(problem, theta, np.eye(theta.size), bits)
-
-
-def along(problem: Problem, theta: np.ndarray, directions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """dJ(θ + tv)/dt at t = 0 from the cost's formula alone, for each row v of `directions`, and how far off it may be.
-
-    Raises
-    ------
-    NotApplicable
-        When an activation calls a function that has no rule in ball arithmetic.
-    """
-    enclosure = _sharp(partial(_forward, problem, theta, directions))
-    return enclosure.midpoint, distance(enclosure.midpoint, enclosure)
 
 
 def _forward(problem: Problem, theta: np.ndarray, directions: np.ndarray, bits: int) -> Enclosure:
@@ -263,6 +194,56 @@ def _loss_and_delta(output: Output, Z: Any, Y: Balls) -> tuple[arb, Any]:
         losses = output.loss(BALLS, moved, Y)
         columns.append(np.asarray(slopes(losses)))
     return values(losses).sum(), np.column_stack(columns).view(Balls)
+
+
+# The slope of an activation
+
+
+def slope(f: Activation, z: np.ndarray) -> MeasuredSlope:
+    """f(z) and f'(z) at z of shape (n,), with the precision doubled where the enclosures are wide.
+
+    At a kink they stay as wide as the jump.
+    """
+    answer = np.full((4, z.size), np.nan)
+    value, value_error, derivative, error = answer
+    wide, bits = np.arange(z.size), BITS
+    for _ in range(DOUBLINGS + 1):
+        with precision(bits):
+            parts = _value_and_slope(f, exact(z[wide]))
+            answer[:, wide] = [row for part in parts for row in _midpoints_and_errors(part, wide.shape)]
+        sharp = error[wide] <= np.maximum(2.0**-52 * np.abs(derivative[wide]), SMALLEST)  # a midpoint, rounded
+        wide, bits = wide[~sharp], 2 * bits
+        if not wide.size:
+            break
+    return MeasuredSlope(value, derivative, known(derivative, error), 0.0, value_error)
+
+
+def slopes_beside(f: Activation, z: np.ndarray, side: float, exponent: int) -> tuple[np.ndarray, np.ndarray]:
+    """f'(z + side · 2^exponent · |z|), nearer to z than any float, and how far off that may be, (n,) each.
+
+    At zero, 1 takes the place of |z|.
+    """
+    with precision(BITS_BESIDE):
+        step = arb(side) * arb(2) ** exponent
+        near = array_of((arb(x) + step * (abs(x) or 1.0) for x in z.tolist()), z.shape)
+        middle, error = _midpoints_and_errors(_value_and_slope(f, near)[1], z.shape)
+        return middle, known(middle, error)
+
+
+def slopes_on(f: Activation, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Ends that enclose f' over the cells [low, high], (n,) each, infinite where nothing is known."""
+    with precision(BITS_ON_CELLS):
+        cells = array_of((arb(a).union(arb(b)) for a, b in zip(low.tolist(), high.tolist())), low.shape)
+        balls = np.broadcast_to(np.asarray(_value_and_slope(f, cells)[1]), low.shape)
+        ends = np.array([(float(ball.lower()), float(ball.upper())) for ball in balls]).reshape(-1, 2).T
+        unknown = np.isnan(ends).any(axis=0)
+        least, most = np.where(unknown, [[-np.inf], [np.inf]], np.nextafter(ends, [[-np.inf], [np.inf]]))
+        return least, most
+
+
+def _value_and_slope(f: Activation, Z: Balls) -> tuple[Balls, Balls]:
+    A = exact(f.value(BALLS, variables(Z)))
+    return values(A), slopes(A)
 
 
 ORACLE = Oracle(measure)

@@ -1,12 +1,12 @@
 """The gradient by the complex step: dJ/dθ_i = Im J(θ + ih e_i)/h.
 
-Nothing is subtracted, so h can be so small that truncation, h²·J'''/6, does not exist in float64, and no derivative of
-an activation takes part. It needs formulas that are analytic; others are refused, never answered wrongly: a complex
-array (`Analytic`) knows the functions in `RULES` and no others, whichever way a formula calls them.
+Nothing is subtracted, so h can be so small that the truncation, h²·J'''/6, vanishes in float64. No derivative of an
+activation takes part. Formulas must be analytic: a complex array (`Analytic`) knows the functions in `RULES` and
+refuses all others, so that no answer is wrong.
 
 Piecewise formulas are continued by the piece on which the real part lies: comparisons, and so `where`, look at real
-parts only, and |z| is sign(Re z)·z, which is |z| on the real line, and analytic on either side of the imaginary axis.
-At a kink there is nothing to continue: activations that declare one are refused, and so is |z| at zero.
+parts only. |z| is sign(Re z)·z, which is |z| on the real line and analytic on either side of the imaginary axis. At a
+kink there is nothing to continue: activations that declare one are refused, and so is |z| at zero.
 
 Source: Squire and Trapp, Using complex variables to estimate derivatives of real functions, SIAM Review 40, 1998.
 """
@@ -20,6 +20,7 @@ from scipy.special import erf
 
 from reference.activations import Activation
 from reference.arithmetics.companion import refusal_of
+from reference.arithmetics.elementary import FUNCTIONS
 from reference.measured import Measured, MeasuredSlope, NotApplicable, Oracle, known
 from reference.namespaces import Namespace
 from reference.problem import Problem
@@ -32,20 +33,22 @@ TRUNCATION = 2.0**-160
 """h² = 2**-200 times a third derivative, and underflow. It shows only where a derivative is next to nothing."""
 
 NEAREST = 2.0**30 * STEP
-"""z nearer to zero than this are not looked at: beside a step that is longer than z, |z|**1.5 is another function."""
+"""The smallest |z| with an answer, zero aside: with a step that is longer than z, |z|**1.5 is another function."""
 
 ROUNDINGS = 2.0
 """A complex quotient takes half a dozen operations, which round more often than the quotient and slope of reals."""
 
-AFFORDABLE = 10**8  # parameters times entries of X: some seconds
-ELEMENTS_AT_ONCE = 2**16  # 1 MiB of complex numbers: they stay in the cache
+AFFORDABLE = 10**8
+"""Parameters times entries of X: some seconds."""
 
+ELEMENTS_AT_ONCE = 2**16
+"""1 MiB of complex numbers: they stay in the cache."""
 
 MADE_REAL = "its formula makes real numbers of complex ones, which is not analytic"
 
 
 class RefusedSomewhere(NotApplicable):
-    """What is analytic elsewhere is not at a z of these."""
+    """A formula that is analytic elsewhere is not analytic at one of these z."""
 
 
 class Analytic(np.ndarray):
@@ -69,7 +72,7 @@ class Analytic(np.ndarray):
 
 
 def _analytic(result: Any) -> Any:
-    """Comparisons and constants stay what they are."""
+    # comparisons and constants stay plain arrays
     return result.view(Analytic) if np.iscomplexobj(result) and np.ndim(result) else result
 
 
@@ -97,14 +100,14 @@ def _logaddexp(x, y):
 
 
 def _differ(x, y):
-    """x != y; what holds at one point alone is not continued from there."""
+    """x != y, which is true beside every z; where it holds at one point alone, there is nothing to continue."""
     if np.any(x.real == y.real):
         raise RefusedSomewhere("the complex step cannot pass == or != where it holds at one point alone")
     return np.ones(np.broadcast_shapes(x.shape, y.shape), dtype=bool)
 
 
 def _on_the_real_line(function: np.ufunc) -> Callable[..., Any]:
-    """A root, a logarithm or a power; NaN where the real one is not a number, over which the complex one goes on."""
+    """A root, a logarithm or a power; NaN where the real function is undefined, though the complex one is not."""
 
     def rule(*z):
         with np.errstate(all="ignore"):
@@ -136,9 +139,10 @@ def _of_real_parts(comparison: np.ufunc) -> Callable[[Any, Any], Any]:
 
 RULES: dict[Any, Callable[..., Any]] = {
     **{f: f for f in (np.positive, np.negative, np.add, np.subtract, np.multiply, np.divide, np.matmul)},
-    **{f: f for f in (np.reciprocal, np.square, np.exp, np.expm1)},
+    np.reciprocal: np.reciprocal,
+    # NumPy's own are analytic all along the real line, and keep the digits of a tiny imaginary part
+    **{f.function: f.function for f in FUNCTIONS if f.increment and not (f.ends or f.evaluator)},
     **{f: _on_the_real_line(f) for f in (np.power, np.sqrt, np.log)},
-    **{f: f for f in (np.sin, np.cos, np.tan, np.arctan, np.sinh, np.cosh, np.tanh, np.arcsinh)},
     **{f: _of_real_parts(f) for f in (np.less, np.less_equal, np.greater, np.greater_equal)},
     np.not_equal: _differ,
     np.equal: lambda x, y: ~_differ(x, y),
@@ -155,14 +159,14 @@ COMPLEX = Namespace("complex", np, erf=erf, logsumexp=_logsumexp)
 def measure(problem: Problem, theta: np.ndarray) -> Measured:
     """J(θ) and dJ/dθ of shape (n,), many coordinates at once.
 
-    A coordinate that is not finite has an infinite error: 1/(1 + exp(-z)), for one, is NaN at z = -800 over the complex
-    numbers, and right over the reals.
+    A coordinate that is not finite has an infinite error: at z = -800, 1/(1 + exp(-z)) is right over the reals, but NaN
+    over the complex numbers.
 
     Raises
     ------
     NotApplicable
-        When an activation has kinks or calls what is not analytic, or the network is too large: the cost is computed
-        once for each parameter.
+        When an activation has kinks or calls what is not analytic, or the network is too large for one cost for each
+        parameter.
     """
     n = problem.network.size
     for f in problem.network.hidden:
@@ -200,11 +204,10 @@ def _value(f: Activation, Z: np.ndarray) -> np.ndarray:
 
 @np.errstate(all="ignore")
 def slope(f: Activation, z: np.ndarray) -> MeasuredSlope:
-    """f(z) and f'(z) = Im f(z + ih)/h, at z of shape (n,). The error is infinite where the formula is not analytic.
+    """f(z) and f'(z) = Im f(z + ih)/h, at z of shape (n,).
 
-    And for z that the step is not small beside, other than zero.
-
-    Kinks that f declares do not matter here: at each z it is continued by the piece on which z lies.
+    The error is infinite where the formula is not analytic, and for z nearer to zero than `NEAREST`. Kinks that f
+    declares do not matter: at each z, f is continued by the piece on which z lies.
 
     Raises
     ------
@@ -232,7 +235,7 @@ def _complex_value(f: Activation, z: np.ndarray) -> np.ndarray:
 
 
 def _where_analytic(f: Activation, z: np.ndarray) -> np.ndarray:
-    """f(z + ih), by halving z until what is refused is a z by itself, and NaN."""
+    """f(z + ih), with NaN for each z that is refused; halving z finds these."""
     try:
         return _complex_value(f, z)
     except RefusedSomewhere:

@@ -1,19 +1,19 @@
 """Gradients by differences: no derivative of an activation takes part.
 
-Each comes with an estimate of its own error:
+Each comes with an estimate of its own error.
 
-- `per_pre_activation`: the whole gradient of a network's cost. Changing the pre-activation z_l[:, i] of all examples at
-  once gives ∂loss/∂z_l[:, i] for each of them, and ∂J/∂W_l = δᵀA/m follows, since z is affine in W. One unit costs what
-  thousands of weights would.
-- `along`: the derivative of the cost along a direction in θ, end to end; it does not assume that z is affine in W.
-- `per_weight`: plain differences of the cost (`reference.oracles.black_box`), where a formula allows nothing better;
+- `per_pre_activation`: the whole gradient of a network's cost. A change of the pre-activation z_l[:, i] of all examples
+  at once gives ∂loss/∂z_l[:, i] for each of them, and ∂J/∂W_l = δᵀA/m follows, since z is affine in W. One unit costs
+  what thousands of weights would.
+- `along`: the derivative of the cost along a direction in θ. It does not assume that z is affine in W.
+- `per_weight`: differences of the cost itself (`reference.arithmetics.central_differences`), for formulas that allow
+  nothing better.
 - `slope` and `plain_slope`: the same two ways for one activation.
 
-All but the plain ones carry increments through the formulas (`reference.arithmetics.increments`) instead of
-subtracting costs. Nothing cancels, so the step can be as small as a rounding: truncation, h² times a third derivative,
-vanishes, and only a unit that sits exactly at a kink crosses it. The error is then read off the two sides: the slopes
-ahead and behind, which a smooth function shows equal, differ by the jump at a kink, declared or not. Where a unit
-crosses a declared kink, several jumps may cancel in the sum, so the error is infinite.
+All but the last resort carry increments through the formulas (`reference.arithmetics.increments`) instead of
+subtracting costs. Nothing cancels, so the step can be as small as a rounding: the truncation vanishes, and only a unit
+that sits exactly at a kink crosses it. There the slopes ahead and behind differ by the jump, declared or not, and their
+gap is the error. Where a unit crosses a declared kink the error is infinite, since several jumps may cancel in the sum.
 """
 
 from functools import partial
@@ -22,12 +22,14 @@ from typing import Any
 import numpy as np
 
 from reference.activations import Activation
+from reference.arithmetics.central_differences import NOISE_GAIN, noise_of, sharpest
+from reference.arithmetics.central_differences import STEP as STEP_OF_COSTS
+from reference.arithmetics.central_differences import gradient as gradient_by_values
 from reference.arithmetics.companion import FORMULA_ERRORS, NoRule, first_line, require_same
 from reference.arithmetics.increments import Increment
 from reference.measured import Measured, MeasuredSlope, NotApplicable, Oracle, known
 from reference.namespaces import NUMPY
 from reference.network import Network
-from reference.oracles import black_box
 from reference.problem import Problem
 
 STEP = 2.0**-50
@@ -44,13 +46,14 @@ WIDTHS = 4.0
 ROUNDINGS = 4.0
 """A central difference of increments evaluates the formulas at two points, and in twice as many operations."""
 
-ELEMENTS_AT_ONCE = 2**17  # one MiB of increments: the handful in use stay in the cache
+ELEMENTS_AT_ONCE = 2**17
+"""One MiB of increments: the handful in use stay in the cache."""
 
-
-AFFORDABLE = 10**8  # parameters times entries of X, for `per_weight`: some seconds
+AFFORDABLE = 10**8
+"""Parameters times entries of X, for `per_weight`: some seconds."""
 
 LARGEST_STEP = 1.0
-"""In z: activations turn on a scale of about one, and a stencil that is wider takes any difference for the slope."""
+"""In z: activations bend on a scale of about one, and the differences of a wider stencil say nothing of the slope."""
 
 
 # The whole gradient
@@ -100,7 +103,7 @@ def per_pre_activation(problem: Problem, theta: np.ndarray) -> Measured:
         total /= m
         total[0, :, 1:] += problem.l2 / m * Theta[:, 1:]  # the penalty is a square, so its central difference is exact
     answer, error = (network.pack(parts) for parts in zip(*sums))
-    error[~np.isfinite(answer)] = np.inf  # what overflows on the way to a difference tells nothing
+    error[~np.isfinite(answer)] = np.inf  # an overflow on the way to a difference
     cost = losses / m + problem.l2 / (2 * m) * network.squared_weights(NUMPY, theta)
     return Measured(float(cost), answer, error, ROUNDINGS)
 
@@ -111,9 +114,9 @@ def _rows_at_once(network: Network) -> int:
 
 
 def _loss_changes(network: Network, thetas: list, Zs: list, Y: np.ndarray, layer: int) -> tuple[np.ndarray, np.ndarray]:
-    """How each example's loss changes when the z of one unit of a layer moves by a step of the stencil: (2, n, m).
+    """The change of each example's loss when the z of one unit of a layer moves by a step of the stencil, (2, n, m).
 
-    And whether any unit, this one or one behind it, crosses a kink on the way: (n, m).
+    And whether that unit, or one in a later layer, crosses a declared kink on the way, (n, m).
     """
     # axes: s steps (2), i units that are moved (n), e examples (m), j units that the move has reached, one layer on
     steps = STENCIL.reshape(-1, 1, 1)
@@ -176,7 +179,7 @@ def per_weight(problem: Problem, theta: np.ndarray) -> Measured:
 
 
 def _confirmed(problem: Problem, cost: Any, x: np.ndarray, theta_at: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Plain differences of cost(theta_at(x)) in each x, whose error counts what narrower stencils say.
+    """Plain differences of cost(theta_at(x)) in each x, with errors that include the change to narrower stencils.
 
     One estimate can be small by chance. The error is infinite where three widths, 1, 1/10 and 1/100, do not settle, or
     where the widest step moves the z of a hidden unit too far.
@@ -185,10 +188,10 @@ def _confirmed(problem: Problem, cost: Any, x: np.ndarray, theta_at: Any) -> tup
     def fun(x):
         return cost(theta_at(x))
 
-    size = black_box.STEP * np.maximum(1.0, np.abs(x))
-    derivative, error = black_box.gradient(fun, x)
-    narrower, narrowest = (black_box.gradient(fun, x, step=share * black_box.STEP)[0] for share in (0.1, 0.01))
-    noise = black_box.NOISE_GAIN * black_box.noise_of(fun(x)) / (0.01 * size)
+    size = STEP_OF_COSTS * np.maximum(1.0, np.abs(x))
+    derivative, error = gradient_by_values(fun, x)
+    narrower, narrowest = (gradient_by_values(fun, x, share * STEP_OF_COSTS)[0] for share in (0.1, 0.01))
+    noise = NOISE_GAIN * noise_of(fun(x)) / (0.01 * size)
     error = error + np.abs(derivative - narrower)
     moved = np.maximum(np.abs(narrower - narrowest) - noise, 0.0)
     settled = (moved <= error) & (_steps_of_z(problem, x, theta_at, 4.0 * size) <= LARGEST_STEP)
@@ -196,7 +199,7 @@ def _confirmed(problem: Problem, cost: Any, x: np.ndarray, theta_at: Any) -> tup
 
 
 def _steps_of_z(problem: Problem, x: np.ndarray, theta_at: Any, size: np.ndarray) -> np.ndarray:
-    """How far a step in each x moves the z of a hidden unit, at most."""
+    """The largest move of the z of a hidden unit by a step in each x."""
 
     def hidden_z(x):
         _, Zs = problem.network.forward(problem.network.unpack(theta_at(x)), problem.X, lambda f, Z: f(Z))
@@ -215,7 +218,7 @@ def _steps_of_z(problem: Problem, x: np.ndarray, theta_at: Any, size: np.ndarray
 
 @np.errstate(all="ignore")
 def along(problem: Problem, theta: np.ndarray, directions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The derivatives of the cost along directions in θ, of shape (d, n), end to end: (d,), and their errors."""
+    """The derivatives of the cost along directions in θ, (d, n), and their errors, (d,) each."""
     try:
         return _carried_along(problem, theta, directions)
     except NoRule:
@@ -233,7 +236,7 @@ def _carried_along(problem: Problem, theta: np.ndarray, directions: np.ndarray) 
     squares = sum(square.change.sum(axis=(-2, -1)) for square in of_weights)
     changes = losses.change.sum(axis=-1) / m + problem.l2 / (2 * m) * squares
     (derivative, gap), (twice_as_wide, _) = _from_stencil(changes[:2]), _from_stencil(changes[2:], 2.0 * STEP)
-    error = gap + WIDTHS * np.abs(twice_as_wide - derivative)  # units on seams may cancel in one of the two
+    error = gap + WIDTHS * np.abs(twice_as_wide - derivative)  # units at kinks may cancel in one of the two
     crossed = [_crosses(f, Z.value, Z.change[:2]).any(axis=(0, -1)) for f, Z in zip(network.hidden, Zs)]  # (d,) each
     return derivative, np.where(np.any(crossed, axis=0), np.inf, error)
 
@@ -266,7 +269,7 @@ def _change(f: Activation, z: np.ndarray, step: float) -> np.ndarray:
 @np.errstate(all="ignore")
 def plain_slope(f: Activation, z: np.ndarray, noise: np.ndarray) -> MeasuredSlope:
     """f(z) and f'(z) from values of f alone, each of them good to `noise`, (n,): where `slope` has no answer."""
-    derivative, error = black_box.sharpest(lambda x: np.asarray(f(x), dtype=np.float64), z, noise)
+    derivative, error = sharpest(lambda x: np.asarray(f(x), dtype=np.float64), z, noise)
     return MeasuredSlope(f(z.copy()), derivative, known(derivative, error), ROUNDINGS)
 
 

@@ -1,10 +1,8 @@
 """The gradient by JAX, in reverse and in forward mode, in float64.
 
-JAX differentiates the cost as `reference` states it; no slope written by hand takes part. The caller's JAX settings
-are neither read nor changed: every setting that could alter a result is fixed for the length of a call.
+JAX differentiates the cost as `reference` states it; no slope written by hand takes part.
 """
 
-from contextlib import ExitStack
 from functools import lru_cache, partial
 from typing import Any
 
@@ -14,11 +12,11 @@ import numpy as np
 
 from reference.activations import Activation
 from reference.arithmetics.companion import FORMULA_ERRORS, first_line
+from reference.jax_settings import compiled, fixed_settings
 from reference.measured import MeasuredSlope, NotApplicable
 from reference.namespaces import Namespace
 from reference.network import Network
 from reference.problem import Problem, regularised_cost
-from reference.switches import compiler_options, in_64_bits
 
 
 def _logsumexp(z: Any) -> Any:
@@ -26,30 +24,6 @@ def _logsumexp(z: Any) -> Any:
 
 
 JAX = Namespace("jax", jnp, erf=jax.scipy.special.erf, logsumexp=_logsumexp)
-
-
-def fixed_settings(x64: bool = True) -> ExitStack:
-    """A context in which JAX computes in float64 on the CPU, whatever the caller has configured."""
-    stack = ExitStack()
-    for setting in (
-        in_64_bits(x64),
-        jax.default_device(jax.devices("cpu")[0]),
-        jax.default_matmul_precision("highest"),
-        jax.numpy_rank_promotion("allow"),
-        jax.numpy_dtype_promotion("standard"),
-        jax.debug_nans(False),
-        jax.debug_infs(False),
-    ):
-        stack.enter_context(setting)
-    return stack
-
-
-def compiled(function: Any, in_many_directions: bool = False) -> Any:
-    """`jax.jit`, compiled quickly: for programs that are waited for longer than they run."""
-    options = compiler_options()
-    if in_many_directions:  # which at level 0 would take twice as long
-        options = options | {name: 1 for name in options if name == "xla_backend_optimization_level"}
-    return jax.jit(function, compiler_options=options)
 
 
 def _value_and_slope(f: Activation, z: Any) -> tuple[Any, Any]:

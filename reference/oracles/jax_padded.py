@@ -23,10 +23,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from reference.activations import ACTIVATIONS, Activation
+from reference.jax_settings import compiled, fixed_settings
 from reference.measured import GradientSource
+from reference.network import OUTPUTS
 from reference.oracles import jax_gradient
-from reference.oracles.jax_gradient import JAX, compiled, fixed_settings, is_elementwise
-from reference.outputs import OUTPUTS
+from reference.oracles.jax_gradient import JAX, is_elementwise
 from reference.problem import Problem
 
 WIDTH, HIDDEN_LAYERS, ROWS = 8, 4, 10
@@ -119,8 +120,11 @@ def _value_and_jacfwd(cost: Any) -> Any:
 @lru_cache(maxsize=8)
 def _program(differentiated: Any, activations: tuple[Activation, ...]) -> Any:
     cost_and_gradient = differentiated(_cost(activations))
-    in_many_directions = differentiated is not jax.value_and_grad
-    return compiled(lambda padded: cost_and_gradient((padded.hidden, padded.last), padded), in_many_directions)
+
+    def of_padded(padded: _Padded) -> Any:
+        return cost_and_gradient((padded.hidden, padded.last), padded)
+
+    return compiled(of_padded, in_many_directions=differentiated is not jax.value_and_grad)
 
 
 def _run(differentiated: Any, plain: GradientSource, problem: Problem, theta: np.ndarray) -> tuple[float, np.ndarray]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import jax.extend as jex
 
-from reference.switches import QUICKLY, compiler_options
+from reference.jax_settings import QUICKLY, compiler_options
 
 UNFUSED = {"xla_disable_hlo_passes": "fusion", "xla_cpu_use_fusion_emitters": True}
 """Over `QUICKLY`: operation by operation, which the emitters do the fastest."""

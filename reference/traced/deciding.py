@@ -13,8 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from reference.arithmetics.increments import Increment
-from reference.arithmetics.many_directions import constant
+from reference.arithmetics.increments import Increment, constant
 from reference.traced.interpreter import RULES, Run
 from reference.traced.program import COMPARISONS, Equation, kind
 

@@ -11,8 +11,7 @@ import jax
 import numpy as np
 from jax._src import core  # what runs a primitive that is not traced, in every release so far
 
-from reference.arithmetics.increments import Increment
-from reference.arithmetics.many_directions import constant
+from reference.arithmetics.increments import Increment, constant
 from reference.traced.interpreter import RULES, Run
 from reference.traced.primitives import control_flow
 from reference.traced.program import Equation, Program, is_key, kind, lifted, read

@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from reference.arithmetics.increments import Increment
-from reference.arithmetics.many_directions import constant
+from reference.arithmetics.increments import Increment, constant
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.traced.primitives import (
     black_box,

@@ -1,4 +1,4 @@
-"""What JAX traced, as plain data: this module, `rules`, `eagerly` and `reference.switches` alone touch JAX's internals.
+"""What JAX traced, as plain data. This module, `rules`, `eagerly` and `reference.jax_settings` touch JAX's internals.
 
 A `Program` is a list of `Equation`s over numbered slots. Programs within an equation (the body of a scan, the primal of
 a custom rule) stand among its parameters, under JAX's own names.
@@ -15,7 +15,7 @@ import numpy as np
 from jax._src.lax import lax  # what makes a traced number weak, in every release so far
 
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
-from reference.switches import devices_of
+from reference.jax_settings import devices_of
 from reference.traced.compiling import options_for
 
 UNUSED = -1

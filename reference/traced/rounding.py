@@ -12,8 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from reference.arithmetics.increments import Increment
-from reference.arithmetics.many_directions import is_constant
+from reference.arithmetics.increments import Increment, is_constant
 from reference.arithmetics.roundoff import ELEMENTARY, UNIT_ROUNDOFF
 from reference.traced import backward
 from reference.traced.primitives import contracting, control_flow, elementwise, linear_algebra, moving

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from reference.switches import precisely
+from reference.jax_settings import precisely
 from reference.traced.program import (
     CUSTOM_RULES,
     Constant,

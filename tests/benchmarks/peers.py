@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from reference import Problem
-from reference.oracles.jax_gradient import fixed_settings
+from reference.jax_settings import fixed_settings
 
 
 def textbook(problem: Problem, theta: np.ndarray) -> tuple[float, np.ndarray]:

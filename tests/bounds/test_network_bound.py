@@ -18,12 +18,10 @@ from reference.arithmetics.balls import BALLS, exact, precision
 from reference.arithmetics.companion import NoRule
 from reference.arithmetics.rounded import Rounded
 from reference.arithmetics.roundoff import ELEMENTARY, UNIT_ROUNDOFF
+from reference.jax_settings import compiler_options, fixed_settings
 from reference.measured import Measured, NotApplicable, Oracle
-from reference.namespaces import NUMPY
 from reference.oracles import finite_difference
 from reference.oracles.ball_arithmetic import distance, enclose
-from reference.oracles.jax_gradient import JAX, fixed_settings
-from reference.switches import compiler_options
 
 U = UNIT_ROUNDOFF["float64"]
 
@@ -89,7 +87,13 @@ def test_the_bound_is_finite_nearly_everywhere(network_count):
 
 
 @pytest.mark.parametrize("name", ["loop", "vectorized", "jax", "finite-difference"])
-@pytest.mark.parametrize(("hidden", "output"), [("sigmoid", "sigmoid"), ("gelu", "softmax"), ("relu", "linear")])
+@pytest.mark.parametrize(
+    ("hidden", "output"),
+    [
+        ("relu", "linear"),
+        *(pytest.param(*pair, marks=pytest.mark.more) for pair in (("sigmoid",) * 2, ("gelu", "softmax"))),
+    ],
+)
 def test_the_bound_holds_at_400_25_10(name, hidden, output, digits):
     problem = Problem(Network((400, 25, 10), hidden, output), digits.X[::25], digits.classes[::25], 1.0)
     theta = problem.network.init(0, epsilon=0.5)
@@ -231,75 +235,26 @@ def test_a_wrong_slope_without_rules_is_named_and_no_other_source():
         assert set(report.outliers) == {"loop", "vectorized"}, report
 
 
-# Elementary functions: what `ELEMENTARY` takes for granted
+# logaddexp, which has no record of one number
 
 
-def everywhere(low, high):
-    """Numbers in a range: evenly, around zero, and of every size down to 1e-15."""
-    rng = np.random.default_rng(0)
-    size = np.exp(rng.uniform(np.log(1e-15), np.log(max(-low, high)), 1500))
-    x = np.concatenate([rng.uniform(low, high, 1500), rng.uniform(-1.0, 1.0, 500), size, -size])
-    return x[(low < x) & (x < high)]
-
-
-CALLS = {
-    "exp": (lambda xp, z: xp.exp(z), everywhere(-708.0, 709.0)),
-    "expm1": (lambda xp, z: xp.expm1(z), everywhere(-50.0, 709.0)),
-    # XLA's is off by up to 240 u from -0.42 to -0.3, where no formula here goes
-    "log1p": (lambda xp, z: xp.log1p(z), everywhere(0.0, 1e6)),
-    "log": (lambda xp, z: xp.log(z), everywhere(0.0, 1e6)),
-    "sqrt": (lambda xp, z: xp.sqrt(z), everywhere(0.0, 1e6)),
-    "tanh": (lambda xp, z: xp.tanh(z), everywhere(-25.0, 25.0)),
-    "arcsinh": (lambda xp, z: xp.arcsinh(z), everywhere(-1e6, 1e6)),
-    "arctan": (lambda xp, z: xp.arctan(z), everywhere(-1e3, 1e3)),
-    "erf": (lambda xp, z: xp.erf(z), everywhere(-6.0, 6.0)),
-    "logaddexp": (lambda xp, z: xp.logaddexp(z, 0.0), everywhere(-700.0, 700.0)),
-    "sin": (lambda xp, z: xp.sin(z), everywhere(-1e6, 1e6)),
-    "cos": (lambda xp, z: xp.cos(z), everywhere(-1e6, 1e6)),
-}
-
-
-def by_numpy(call, z):
-    return call(NUMPY, z)
-
-
-def by_xla(call, z, **options):
+def by_xla(z, **options):
     with fixed_settings():
-        return np.asarray(jax.jit(lambda z: call(JAX, z), **options)(jnp.asarray(z)))
+        return np.asarray(jax.jit(lambda z: jnp.logaddexp(z, 0.0), **options)(jnp.asarray(z)))
 
 
-def by_xla_in_a_hurry(call, z):
-    return by_xla(call, z, compiler_options=compiler_options())
-
-
-LIBRARIES = (by_numpy, by_xla, by_xla_in_a_hurry)
-
-
-def in_u(computed, truth):
-    return [float(abs((arb(float(found)) - ball) / ball)) / U for found, ball in zip(computed, truth)]
-
-
-@pytest.mark.parametrize("library", LIBRARIES)
-@pytest.mark.parametrize(("call", "z"), CALLS.values(), ids=list(CALLS))
-def test_elementary_functions_are_within_what_the_bound_assumes(library, call, z):
+@pytest.mark.parametrize(
+    "library", [lambda z: np.logaddexp(z, 0.0), by_xla, lambda z: by_xla(z, compiler_options=compiler_options())]
+)
+def test_logaddexp_is_within_what_the_bound_assumes(library):
+    z = np.random.default_rng(0).uniform(-700.0, 700.0, 2000)
     with precision(1200):
-        worst = max(in_u(library(call, z), call(BALLS, exact(z))))
-    assert 0.4 < worst <= ELEMENTARY
+        truth = BALLS.logaddexp(exact(z), 0.0)
+        off = [float(abs((arb(float(found)) - ball) / ball)) / U for found, ball in zip(library(z), truth)]
+    assert 0.4 < max(off) <= ELEMENTARY
 
 
-@pytest.mark.parametrize("library", LIBRARIES)
-@pytest.mark.parametrize("name", ["sinh", "cosh"])
-def test_hyperbolic_functions_are_within_what_the_bound_assumes(library, name):
-    def call(xp, z):
-        return getattr(xp, name)(z)
-
-    z = everywhere(-709.0, 709.0)
-    with precision(1200):
-        off = np.array(in_u(library(call, z), call(BALLS, exact(z))))
-    assert 0.1 < np.max(off / (ELEMENTARY + np.abs(z))) <= 1.0
-
-
-@pytest.mark.parametrize("l2", [1e305, 1e307, 1e308])
+@pytest.mark.parametrize("l2", [1e305, 1e308])
 def test_where_the_regulariser_overflows_for_who_divides_last_nobody_is_called_wrong(l2):
     network = Network((8, 8, 5, 3), ["tanh", "sigmoid"], "linear")
     X, theta = np.ones((9, 8)), 8.0 * network.init(seed=0, epsilon=1.0)

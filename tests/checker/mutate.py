@@ -1,10 +1,10 @@
 """How many random bugs in harness/ and reference/ do the tests notice?
 
-Each is planted alone, in memory, and the module's own tests run in a process of their own.
+Each bug is planted alone, in memory, and the module's own tests run in a process of their own.
 
-No tool that was looked at draws a sample, leaves the source tree alone and gives each module its own tests: mutmut
-copies the tree and changes nothing outside functions, cosmic-ray changes the files themselves, pytest-gremlins tries
-all of some ten thousand mutants, and mutatest has seen no release for years.
+No tool draws a sample, leaves the source tree alone and gives each module its own tests: mutmut copies the tree and
+changes only functions, cosmic-ray changes the files, pytest-gremlins tries all ten thousand mutants, and mutatest has
+had no release for years.
 """
 
 import argparse
@@ -40,20 +40,29 @@ ELSEWHERE = {
         "checks/networks/test_many_networks.py",
         "checks/networks/test_smallest_failure.py",
     ],
+    "harness.commands.classroom_commands": ["doors/test_classroom_commands.py", "doors/test_bad_input.py"],
+    "harness.commands.process_start": ["doors/test_program.py", "doors/test_cli.py"],
+    "harness.exit_codes": ["doors/test_cli.py", "doors/test_pytest_plugin.py"],
+    "harness.facts.*": ["facts/test_message_table.py", "verdict/test_golden_reports.py"],
+    "harness.failures.object_locations": ["failures/test_check_script.py"],
+    "harness.figure_style": ["pages/test_command_pages.py"],
     "harness.files": ["ground/test_files.py", "checks/networks/test_case_files.py"],
-    "harness.named_objects": ["doors/test_examples.py", "doors/test_cli.py"],
-    "harness.strategies": ["checks/networks/test_strategies.py"],
-    "harness.reports.*": ["pages/test_report_pages.py"],
-    "harness.reports.checks": ["doors/test_pytest_plugin.py"],
-    "harness.reports.sweep": ["sweep/test_sweeping.py"],
+    "harness.named_objects": ["doors/test_examples.py", "doors/test_cli.py", "doors/test_pytest_plugin.py"],
+    "harness.pages.report_page": ["pages/test_command_pages.py", "doors/test_pytest_plugin.py"],
+    "harness.progress": ["ground/test_wording.py"],
+    "harness.provenance": ["pages/test_html_page.py", "sweep/test_resumable_sweep.py", "training/test_checkpoint.py"],
+    "harness.strategies": ["checks/networks/test_strategies.py", "doors/test_arrays_like.py"],
     "harness.suite.*": ["doors/test_suite.py"],
-    "harness.versions": ["sweep/test_sweeping.py", "training/test_checkpoint.py"],
-    "harness.bounds.tolerances": ["checks/functions/test_gradient_checking.py", "verdict"],
+    "harness.wording": ["ground/test_wording.py"],
+    "harness.bounds.tolerances": ["checks/functions/test_gradient_check.py", "verdict"],
     "reference.arithmetics.balls": ["reference/oracles/test_ball_arithmetic.py", "bounds"],
+    "reference.arithmetics.elementary_record": ["reference/arithmetics/test_elementary.py"],
     "reference.arithmetics.roundoff": ["reference/arithmetics/test_rounded.py", "bounds"],
+    "reference.jax_settings": ["reference/oracles/test_jax_gradient.py"],
+    "reference.namespaces": ["reference/test_network.py"],
     "reference.oracles.jax_padded": ["reference/oracles/test_jax_gradient.py"],
 }
-"""Tests of a module, or of all modules of a room, that are not in its mirror in tests/."""
+"""Tests of a module, or of all modules in a room, outside its mirror in tests/."""
 
 
 class Mutant(NamedTuple):
@@ -82,7 +91,7 @@ def plant(name: str) -> None:
 
 
 def choose(seed: int, count: int, modules: Sequence[str]) -> list[Mutant]:
-    """`count` mutants, of every module as many or one less. A change of one module leaves what others get as it is."""
+    """`count` mutants, as many of each module, or one less. A change of one module leaves the others' mutants alone."""
     chosen, order = [], sorted(modules)
     random.Random(seed).shuffle(order)
     shuffled = {}
@@ -95,9 +104,9 @@ def choose(seed: int, count: int, modules: Sequence[str]) -> list[Mutant]:
 
 
 def tests_of(module: str) -> tuple[Path, ...]:
-    """A module's own tests: its mirror in tests/, and what `ELSEWHERE` names; if it has none, all tests of its room.
+    """A module's own tests: its mirror in tests/, and those that `ELSEWHERE` names; without any, all tests of its room.
 
-    A room without a folder of tests has those of the room that it is part of.
+    A room without a folder of tests has the tests of the room around it.
     """
     room, _, name = module.rpartition(".")
     if sources()[module].name == "__init__.py":
@@ -115,11 +124,11 @@ def tests_of(module: str) -> tuple[Path, ...]:
 def first_failure(
     tests: Sequence[Path], limit: float | None = None, mutant: Mutant | str = "", root: Path = ROOT
 ) -> str:
-    """What makes tests fail within some seconds, of a mutant if one is named; empty where they pass."""
+    """The test that fails within a time limit, with a mutant if one is named; empty if all pass."""
     path = os.pathsep.join(filter(None, [str(STARTUP), str(root), str(ROOT), os.environ.get("PYTHONPATH")]))
     command = [sys.executable, "-m", "pytest", "-qx", "-rfE", "--tb=no", "-p", "no:cacheprovider", *map(str, tests)]
     environment = os.environ | {"PYTHONPATH": path, "HARNESS_MUTANT": str(mutant), "PYTHONDONTWRITEBYTECODE": "1"}
-    with TemporaryFile("w+") as out:  # a pipe would be kept open by what a test has started and left behind
+    with TemporaryFile("w+") as out:  # a process that a test leaves behind would keep a pipe open
         streams = {"stdin": subprocess.DEVNULL, "stdout": out, "stderr": subprocess.STDOUT}
         try:
             code = subprocess.call(command, cwd=root, env=environment, timeout=limit, **streams)
@@ -131,9 +140,9 @@ def first_failure(
 
 
 def judged(mutants: Sequence[Mutant], workers: int) -> Iterator[tuple[Mutant, str]]:
-    """Each mutant as it is done with, and what caught it, if anything did.
+    """Each mutant when it is done, and the test that caught it, if any.
 
-    A run that takes three times as long as it does without a bug, and half a minute more, has caught the bug, too.
+    A run that takes three times as long as without a bug, plus half a minute, has caught the bug as well.
     """
     seconds: dict[tuple[Path, ...], float] = {}
     measuring = {tests_of(mutant.module): Lock() for mutant in mutants}

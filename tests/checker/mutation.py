@@ -1,14 +1,13 @@
 """Modules of the checker with a bug planted in one of them, in memory: no file is written or changed.
 
-A bug is a `Change` of the module's syntax tree, so that neither line breaks nor comments nor quotes matter::
+A bug is a `Change` of the module's syntax tree, so that line breaks, comments and quotes do not matter::
 
     replace("a.error + b.error", "a.error")                     # an expression, or a statement, as the code has it
     replace("problem.l2 == 0.0", "False", within="_blind_to")   # where several functions have it
     replace_value("ELEMENTARY", "80")                           # a name that the module, or a class, gives a value
-    replace_function("Pair.disagrees", "return self.cost_at_odds")
 
-Each of them says so where the code has no such place, or more than one: then the bug has to be adapted to the code.
-Within a process `planted` loads what the bug reaches; `install` does it for a whole process from its start.
+Each raises AssertionError if the code has no such place, or several: then adapt the bug to the code. `planted`
+loads the modules that the bug reaches within a process; `install` changes a whole process from its start.
 """
 
 import ast
@@ -30,7 +29,6 @@ from importlib.machinery import (
 )
 from importlib.util import find_spec
 from pathlib import Path
-from textwrap import indent
 from types import CodeType, ModuleType, SimpleNamespace
 from typing import Any
 
@@ -60,19 +58,6 @@ def replace(old: str, new: str, within: str = "") -> Change:
         places = [place for place in slots(top) if type(place[3]) is type(pattern) and ast.dump(place[3]) == wanted]
         assert len(places) == 1, f"{old!r} is there {len(places)} times: adapt the change to the code"
         put(*places[0][:3], substitute)
-
-    return change
-
-
-def replace_function(name: str, body: str) -> Change:
-    """Another body, given as its statements, for the function `name` or the method "Class.name"."""
-
-    def change(tree: ast.Module) -> None:
-        function = find_scope(tree, name)
-        assert isinstance(function, FUNCTIONS), f"{name} is no function"
-        (other,) = ast.parse(f"def function():\n{indent(body, '    ')}").body
-        assert isinstance(other, ast.FunctionDef)
-        function.body = other.body
 
     return change
 
@@ -128,9 +113,9 @@ def put(holder: ast.AST, field: str, index: int | None, node: ast.AST | None) ->
 
 
 class ChangedLoader(FileLoader, SourceLoader):
-    """Loads a module from its file and changes it on the way; no compiled file is read or written.
+    """Loads a module from its file and changes it. It reads and writes no compiled file.
 
-    It is no `SourceFileLoader`, since pytest would put a loader of its own in the place of one of those.
+    It is not a `SourceFileLoader`, because pytest replaces those by its own.
     """
 
     def __init__(self, name: str, path: str, change: Change):
@@ -145,7 +130,7 @@ class ChangedLoader(FileLoader, SourceLoader):
 
 
 class RememberingLoader(FileLoader, SourceLoader):
-    """Loads a module from its file, which it compiles once in this process."""
+    """Loads a module from its file, and compiles it once in a process."""
 
     def get_code(self, fullname: str) -> CodeType:
         return _compiled(self.get_filename(fullname))
@@ -157,9 +142,9 @@ def _compiled(path: str) -> CodeType:
 
 
 def install(module: str, change: Change, remembering: bool = False) -> Callable[[], None]:
-    """Change a module when it is imported from now on, and answer what ends that.
+    """Change a module whenever it is imported from now on. Returns the function that ends that.
 
-    `remembering` is for a process that loads the other modules of the packages many times.
+    With `remembering`, a process that loads the packages' other modules many times compiles them once.
     """
     assert module not in sys.modules, f"{module} is imported already"
 
@@ -189,10 +174,10 @@ def install(module: str, change: Change, remembering: bool = False) -> Callable[
 
 @contextmanager
 def planted(names: Sequence[str], module: str = "", change: Change | None = None) -> Iterator[SimpleNamespace]:
-    """The modules `names`, by the last part of their names, as they are with a change of `module`.
+    """The modules `names`, by the last part of their names, with a change of `module`.
 
-    That module is loaded afresh, and so is every other that imports it, directly or not; what does not is shared with
-    the rest of the process. Afterwards `sys.modules` is as before.
+    That module is loaded afresh, and so is every module that imports it, directly or not. The others are shared with
+    the rest of the process. Afterwards, `sys.modules` is as before.
     """
     afresh = {module, *importers(module)} if change else set()
     before = {name: sys.modules.pop(name) for name in afresh if name in sys.modules}
@@ -216,7 +201,7 @@ def planted(names: Sequence[str], module: str = "", change: Change | None = None
 
 @cache
 def importers(module: str) -> frozenset[str]:
-    """All modules that import a module, directly or not, as their sources say, also within functions."""
+    """All modules whose source imports a module, directly or not, even within functions."""
     found, imports = {module}, _imports()
     while more := {name for name, imported in imports.items() if imported & found} - found:
         found |= more

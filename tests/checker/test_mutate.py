@@ -74,7 +74,7 @@ def test_a_long_line_is_cut_down_to_the_change():
 
 
 def test_the_seed_decides():
-    modules = ["reference.network", "reference.outputs", "harness.cli"]
+    modules = ["reference.network", "reference.problem", "harness.cli"]
     drawn = choose(0, 20, modules)
     assert drawn == choose(0, 20, modules[::-1])
     assert drawn != choose(1, 20, modules)
@@ -121,6 +121,7 @@ def caught_by(project, words, limit=60.0) -> str:
     return first_failure([project / "test_toy.py"], limit, Mutant("toy", CHANGES.index(words)), root=project)
 
 
+@pytest.mark.more
 def test_a_bug_is_caught_where_a_test_looks_and_nothing_is_written(project):
     before = {path: path.read_bytes() for path in project.rglob("*")}
     assert caught_by(project, "not low <= x -> low <= x") == "test_toy.py::test_a_value_between"
@@ -129,13 +130,14 @@ def test_a_bug_is_caught_where_a_test_looks_and_nothing_is_written(project):
     assert {path: path.read_bytes() for path in project.rglob("*")} == before
 
 
+@pytest.mark.more
 def test_a_test_that_does_not_end_has_caught_the_mutant(project):
     (project / "test_toy.py").write_text("import time\ndef test_sleep(): time.sleep(60)\n")
     assert caught_by(project, CHANGES[0], limit=1.0) == "the time limit of 1 s"
 
 
 def test_the_run_prints_each_mutant_the_survivors_and_the_score(monkeypatch, capsys):
-    module = "reference.outputs"
+    module = "reference.problem"
     first, second = chosen = choose(0, 2, [module])
     monkeypatch.setattr(
         mutate, "first_failure", lambda tests, limit=None, mutant="": "test_it" if mutant == second else ""
@@ -150,11 +152,11 @@ def test_the_run_prints_each_mutant_the_survivors_and_the_score(monkeypatch, cap
 
 def test_one_mutant_can_be_tried_again(monkeypatch, capsys):
     monkeypatch.setattr(mutate, "first_failure", lambda tests, limit=None, mutant="": "")
-    mutate.main(["--mutant", "reference.outputs:3"])
+    mutate.main(["--mutant", "reference.problem:3"])
     assert capsys.readouterr().out.splitlines()[-1].startswith("caught 0 of 1 mutants")
 
 
 def test_tests_that_fail_without_a_mutant_judge_none(monkeypatch):
     monkeypatch.setattr(mutate, "first_failure", lambda tests, limit=None, mutant="": "test_it")
-    with pytest.raises(SystemExit, match=r"without a mutant, this fails: test_it, of .*test_outputs\.py"):
-        mutate.main(["--mutant", "reference.outputs:3"])
+    with pytest.raises(SystemExit, match=r"without a mutant, this fails: test_it, of .*test_problem\.py"):
+        mutate.main(["--mutant", "reference.problem:3"])

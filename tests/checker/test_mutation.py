@@ -7,7 +7,7 @@ import sys
 import pytest
 from sentinels import answers_side_by_side, doors, three_times_the_allowance
 
-from tests.checker.mutation import importers, planted, replace, replace_function, replace_value, sources
+from tests.checker.mutation import importers, planted, replace, replace_value, sources
 
 DEEP = os.environ.get("HARNESS_PROFILE") == "deep"
 
@@ -46,11 +46,6 @@ def changed(change) -> str:
         (replace_value("LIMIT", "2.0"), "LIMIT = 1.0", "LIMIT = 2.0"),
         (replace_value("NAMES", "[]"), "['a', 'b']", "[]"),
         (replace_value("Pair.width", "3"), "width = 2", "width = 3"),
-        (
-            replace_function("sum", "return a"),
-            "    if a:\n        raise ValueError('a')\n    return a + b + 1",
-            "    return a",
-        ),
     ],
 )
 def test_a_change_is_made_whatever_the_layout(change, before, after):
@@ -65,8 +60,7 @@ def test_a_change_is_made_whatever_the_layout(change, before, after):
         (replace("a + b", "a"), "'a + b' is there 2 times"),
         (replace("a * b", "a"), "'a * b' is there 0 times"),
         (replace_value("width", "3"), "width gets 0 values"),
-        (replace_function("Pair.product", "pass"), "there is no Pair.product"),
-        (replace_function("Pair", "pass"), "Pair is no function"),
+        (replace("a", "b", within="Pair.product"), "there is no Pair.product"),
     ],
 )
 def test_a_change_that_no_longer_fits_the_code_says_so(change, words):
@@ -74,8 +68,7 @@ def test_a_change_that_no_longer_fits_the_code_says_so(change, words):
         changed(change)
 
 
-# three mutants as the checker's own tests have them, each noticed by the sentinel that names it
-
+# three mutants of the checker's own tests, each noticed by its sentinel
 
 CROSS_CHECK = "harness.checks.networks.network_check"
 COMPARISON = "harness.verdict.comparison"
@@ -94,7 +87,7 @@ COMPARISON = "harness.verdict.comparison"
         ),
         (
             "harness.assertions",
-            replace_function("assert_gradients_agree", "return check(subject, theta, sources, reference)"),
+            replace('report.verdict != "agree"', "False", within="assert_gradients_agree"),
             ["harness.assertions", "harness.training.gate"],
             doors,
         ),
@@ -119,10 +112,10 @@ def test_what_does_not_import_the_changed_module_is_shared():
 
     with planted([CROSS_CHECK, "reference.network"], "harness.verdict.comparison", lambda tree: None) as checker:
         assert checker.network is reference.network
-        assert checker.cross_checking is sys.modules[CROSS_CHECK]
-        assert vars(sys.modules["harness.checks.networks"])["cross_checking"] is checker.cross_checking
-    assert sys.modules[CROSS_CHECK] is not checker.cross_checking
-    assert vars(sys.modules["harness.checks.networks"])["cross_checking"] is sys.modules[CROSS_CHECK]
+        assert checker.network_check is sys.modules[CROSS_CHECK]
+        assert vars(sys.modules["harness.checks.networks"])["network_check"] is checker.network_check
+    assert sys.modules[CROSS_CHECK] is not checker.network_check
+    assert vars(sys.modules["harness.checks.networks"])["network_check"] is sys.modules[CROSS_CHECK]
 
 
 def test_importers_are_followed_through_functions_and_packages():

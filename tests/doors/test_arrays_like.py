@@ -1,4 +1,4 @@
-"""Arguments of the same structure, inside of a stated domain."""
+"""Arguments of the same structure, inside a stated domain."""
 
 import jax
 import jax.numpy as jnp
@@ -92,7 +92,7 @@ def test_each_argument_has_its_own_domain(args):
 
 
 BAD = {
-    "more than a coarse type keeps apart": ((jnp.zeros(300, jnp.bfloat16),), "apart", "300 numbers of bfloat16 do not"),
+    "more than a coarse type keeps apart": ((jnp.zeros(300, jnp.bfloat16),), "apart", "300 numbers of bfloat16"),
     "no such domain": ((np.ones(2),), "negative", "domain must be one of real, positive"),
     "names": ((np.ones(2),), 3, "one for each entry of args, not 3"),
     "as many domains as arguments": ((np.ones(2),), ("real", "real"), "one for each entry of args"),
@@ -101,7 +101,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_what_cannot_be_drawn_is_told(name):
+def test_what_cannot_be_drawn_is_refused(name):
     args, domain, words = BAD[name]
     with pytest.raises(ValueError, match=words):
         find(strategies.arrays_like(args, domain), lambda _: True)

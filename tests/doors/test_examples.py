@@ -48,9 +48,6 @@ def test_an_example_ends_as_it_says(name, examples):
     assert report.verdict == EXPECTED[name], f"\n{report}"
     assert report.left_out == {}
     assert report.reasons == ()
-    expected = ("kink at", "at z = ", "float64: ", "float32: value and slope within the bound", "bfloat16: ")
-    expected += ("the slope has no correct digit from z = -39",)
-    assert all(note.startswith(expected) for note in report.notes)
 
 
 @each_example
@@ -61,7 +58,9 @@ def test_its_commands_run_as_written(name, examples, tmp_path, monkeypatch, run_
     document = json.loads(out)
     assert document["verdict"] == EXPECTED[name]
     assert code == {"agree": 0, "disagree": 1}[EXPECTED[name]]
-    assert [report["subject"]["activation"] for report in document["activations"]] == [name]
+    (report,) = document["activations"]
+    assert report["subject"]["activation"] == name
+    assert all(finding["diagnosis"] for finding in report["findings"])
     assert set(document["mixed"]["sources"]) <= {"loop", "finite-difference", "ball"}
     made = {path.name for path in tmp_path.iterdir()}
     assert made == ({"wrong_swish.png", "failing-case.json"} if name == "wrong_swish" else set())
@@ -76,11 +75,10 @@ def test_its_suite_runs_as_written(name, examples, run_pytest):
         result.assert_outcomes(passed=5, deselected=result.parseoutcomes()["deselected"])
 
 
-def test_the_wrong_one_is_told_what_is_missing(examples, tmp_path, monkeypatch, run_command):
+def test_the_wrong_one_is_explained_and_drawn(examples, tmp_path, monkeypatch, run_command):
     monkeypatch.chdir(tmp_path)
     _, out, err = run_command("check", "--activation", "wrong_swish:wrong_swish", "--plot", "swish.png", *QUICK[:4])
     assert out.startswith("DISAGREE: the odd one out is slope ")
-    assert "the term z·g'(z) of the product rule is missing" in out
     assert out.index("activation wrong_swish") < out.index("wrong_swish alone: 5 networks, 3 sources")
     assert out.index("wrong_swish alone:") < out.index("wrong_swish and others: 5 networks, 3 sources")
     assert "The picture is swish.png." in err

@@ -7,6 +7,7 @@ import shlex
 from pathlib import Path
 from textwrap import dedent
 
+import numpy as np
 import pytest
 from programs import ROOT, run_python
 
@@ -15,25 +16,35 @@ import reference.oracles.jax_padded
 from harness import assertions
 from harness.checks.networks import case_files, smallest_failure
 from harness.cli import main
-from harness.scripts import writing
-from harness.sources import bug_zoo as faults
+from harness.failures import check_script
+from harness.sources import bug_zoo
 
-IMPORTED = (reference.oracles.jax_padded, assertions, case_files, faults, smallest_failure, writing)
+IMPORTED = (reference.oracles.jax_padded, assertions, case_files, bug_zoo, smallest_failure, check_script)
 
-PASSED, FAILED, USAGE = 0, 1, 4
+FAILED, USAGE = 1, 4
 
 SUITE = ("--pyargs", "harness.suite")
+ONE, TWO = (("--gradient-networks", number, "--gradient-seed", 5) for number in (1, 2))
 
 RIGHT = """
-    def test_mine(random_problem, cross_check):
+    import numpy as np
+    from harness import random_problem as made_again
+
+    def test_mine(random_problem, cross_check, request):
         report = cross_check(*random_problem, ["loop", "vectorized", "finite-difference"])
         assert report.verdict == "agree"
+        seed, index = map(int, request.node.name[10:-1].split("-"))
+        problem, theta = made_again((seed, index), extremes=False)
+        np.testing.assert_array_equal(random_problem[1], theta)
+        np.testing.assert_array_equal(random_problem[0].X, problem.X)
 """
 
 WRONG = """
+    import pytest
     from harness import FAULTS, SOURCES
 
-    def test_mine(random_problem, cross_check):
+    @pytest.mark.parametrize("name", ["x/z", "y/z", "y-z"])
+    def test_mine(name, random_problem, cross_check):
         others = {name: SOURCES[name] for name in ("loop", "finite-difference")}
         cross_check(*random_problem, {"mine": FAULTS["bias-times-4"].source} | others)
 """
@@ -71,43 +82,46 @@ def project(pytester):
     return lambda text: pytester.makepyfile(test_project=text)
 
 
+def counts(result, what):
+    """The summary's numbers: agree, disagree, inconclusive."""
+    (line,) = (line for line in result.outlines if re.match(rf"\d+ {what}", line))
+    return tuple(int(number) for number in re.findall(r"(\d+) (?:agree|disagree|inconclusive)", line))
+
+
 # What passes, what fails, and what is shown
 
 
-def test_right_code_passes_and_is_counted(project, run_pytest):
+def test_right_code_runs_once_for_each_network_and_is_counted(project, run_pytest):
     project(RIGHT)
-    result = run_pytest("--gradient-networks", 4, "--gradient-seed", 5)
-    result.assert_outcomes(passed=4)
-    result.stdout.fnmatch_lines(["*- gradients -*", "4 networks, 3 sources: 4 agree, 0 disagree, 0 inconclusive"])
+    result = run_pytest("-rA", "--gradient-networks", 3, "--gradient-seed", 7)
+    result.assert_outcomes(passed=3)
+    assert counts(result, "networks, 3 sources") == (3, 0, 0)
+    assert re.findall(r"PASSED \S*::(\S+)", result.stdout.str()) == [f"test_mine[7-{index}]" for index in range(3)]
 
 
-def test_wrong_code_fails_with_the_coordinate_the_shrunk_case_and_the_replay_command(project, run_pytest, pytester):
+def test_wrong_code_fails_with_its_shrunk_case_and_the_replay_command(project, run_pytest, pytester, capsys):
     project(WRONG)
-    result = run_pytest("--gradient-networks", 2, "--gradient-seed", 5)
-    result.assert_outcomes(failed=2)
-    result.stdout.fnmatch_lines(
-        [
-            "DISAGREE: the odd one out is mine (of mine, loop, finite-difference)",
-            "  mine: Theta*[[]*, bias[]] = *, but * has * times the bound *",
-            "    bias-times-4 explains * coordinates (The biases' gradient is four times too large)",
-            "The smallest network that still fails:",
-            "  sizes [[]1, 1], hidden [[]], *",
-            "Replay it with: harness replay *.gradient-cases/test_project.py-test_mine-5-0-*.json",
-            "2 networks, 3 sources: 0 agree, 2 disagree, 0 inconclusive",
-        ]
-    )
-    result.stdout.no_fnmatch_line("*pytest_plugin.py:*")  # the plugin's own frames stay out of sight
+    result = run_pytest(*ONE, "--gradient-report", "gradients.json")
+    result.assert_outcomes(failed=3)
+    shown = ["DISAGREE: the odd one out is mine (of mine, loop, finite-difference)", "*derivative-differs*"]
+    result.stdout.fnmatch_lines([*shown, "  sizes [[]1, 1], hidden [[]], *"])
+    result.stdout.no_fnmatch_line("*pytest_plugin.py:*")  # the plugin's own frames are hidden
+    result.stdout.no_fnmatch_line("*pytest_failures.py:*")
+    assert counts(result, "networks, 3 sources") == (0, 3, 0)
 
-
-def test_the_replay_command_shows_the_same_verdict(project, run_pytest, pytester, capsys):
-    project(WRONG)
-    result = run_pytest("--gradient-networks", 1, "--gradient-seed", 5)
-    # where CI is set, pytest shows a failure again, in full, in its summary
-    (command,) = {line for line in result.outlines if line.startswith("Replay it with: harness ")}
+    cases = {line for line in result.outlines if line.startswith("Replay it with: harness ")}
+    assert len(cases) == len(list((pytester.path / ".gradient-cases").iterdir())) == 3
     with pytest.raises(SystemExit) as ended:
-        main(command.removeprefix("Replay it with: harness ").split())
+        main(min(cases).removeprefix("Replay it with: harness ").split())
     assert ended.value.code == FAILED
     assert "the odd one out is mine" in capsys.readouterr().out
+
+    document = json.loads((pytester.path / "gradients.json").read_text())
+    assert document["schema"] == "harness.pytest/1"
+    assert [check["test"].partition("[")[0] for check in document["checks"]] == ["test_project.py::test_mine"] * 3
+    for check in document["checks"]:
+        assert (check["report"]["verdict"], check["report"]["outliers"]) == ("disagree", ["mine"])
+        assert all("bias" in finding["where"] for finding in check["report"]["findings"])
 
 
 IN_A_FOLDER = """
@@ -122,10 +136,11 @@ IN_A_FOLDER = """
 """
 
 
+@pytest.mark.more
 def test_the_replay_command_finds_sources_of_a_folder(run_pytest, pytester):
     for folder in ("one", "another"):
         pytester.mkdir(folder).joinpath(f"test_{folder}.py").write_text(dedent(IN_A_FOLDER))
-    result = run_pytest("--gradient-networks", 1, "--gradient-seed", 5)
+    result = run_pytest(*ONE)
     commands = {line.partition(": ")[2] for line in result.outlines if line.startswith("Replay it with: ")}
     assert len(commands) == 2
     for command in commands:
@@ -138,40 +153,55 @@ def test_the_replay_command_finds_sources_of_a_folder(run_pytest, pytester):
         assert f"the odd one out is test_{Path(folder).name}:mine" in out
 
 
-def test_every_test_has_a_case_of_its_own(project, run_pytest, pytester):
-    project(
-        WRONG.replace(
-            "    def test_mine(",
-            "    @pytest.mark.parametrize('name', ['x/z', 'y/z', 'y-z'])\n    def test_mine(name, ",
-        ).replace("    from harness", "    import pytest\n    from harness", 1)
-    )
-    result = run_pytest("--gradient-networks", 1, "--gradient-seed", 5)
-    result.assert_outcomes(failed=3)
-    assert len(list((pytester.path / ".gradient-cases").iterdir())) == 3
+NOT_AS_USUAL = """
+    import numpy as np
+    from harness import SOURCES, NotApplicable
+
+    calls = []
+    OTHERS = {name: SOURCES[name] for name in ("loop", "finite-difference")}
+
+    def once(problem, theta):
+        cost, gradient = SOURCES["loop"](problem, theta)
+        calls.append(1)
+        return cost, gradient * (2.0 if len(calls) == 1 else 1.0)
+
+    def never(problem, theta):
+        raise NotApplicable("not today")
+
+    def test_does_not_repeat(random_problem, cross_check):
+        cross_check(*random_problem, {"mine": once} | OTHERS)
+
+    def test_cannot_be_saved(random_problem, cross_check):
+        cross_check(*random_problem, {"mine": lambda problem, theta: (1.0, np.ones_like(theta))} | OTHERS)
+
+    def test_takes_no_part(random_problem, cross_check):
+        cross_check(*random_problem, {"mine": never} | OTHERS)
+
+    def test_of_a_function_alone(random_problem, cross_check):
+        cross_check(*random_problem, has_aux=True)
+"""
 
 
-def test_a_failure_that_does_not_repeat_is_not_called_the_smallest(project, run_pytest):
-    project("""
-        from harness import SOURCES
-
-        calls = []
-
-        def once(problem, theta):
-            cost, gradient = SOURCES["loop"](problem, theta)
-            calls.append(1)
-            return cost, gradient * (2.0 if len(calls) == 1 else 1.0)
-
-        def test_mine(random_problem, cross_check):
-            others = {name: SOURCES[name] for name in ("loop", "finite-difference")}
-            cross_check(*random_problem, {"mine": once} | others)
-    """)
-    result = run_pytest("--gradient-networks", 1, "--gradient-seed", 5)
-    result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["DISAGREE: *", "The failure does not repeat: *"])
-    result.stdout.no_fnmatch_line("The smallest network*")
+@pytest.mark.parametrize(
+    ("test", "outcome", "shown"),
+    [
+        ("does_not_repeat", "failed", ["DISAGREE: *", "*does not repeat*"]),
+        ("cannot_be_saved", "failed", ["DISAGREE: *", "*smallest network*", "*(not saved: source 'mine' cannot be *"]),
+        ("takes_no_part", "skipped", ["mine could not take 1 of them"]),  # that the others agree says nothing of it
+        ("of_a_function_alone", "failed", ["E *TypeError: has_aux goes with a function*"]),
+    ],
+)
+def test_what_is_shown_where_a_check_cannot_go_as_usual(project, run_pytest, test, outcome, shown):
+    project(NOT_AS_USUAL)
+    result = run_pytest(*ONE, "-k", test)
+    result.assert_outcomes(**{outcome: 1}, deselected=3)
+    result.stdout.fnmatch_lines(shown)
+    if test == "does_not_repeat":
+        result.stdout.no_fnmatch_line("*smallest network*")
 
 
 FAILING = """
+    import jax.numpy as jnp
     import numpy as np
 
     def helper(theta):
@@ -185,24 +215,6 @@ FAILING = """
 
     def test_source(random_problem, cross_check):
         cross_check(*random_problem, {"mine": lambda problem, theta: (0.0, helper(theta)), "jax": "jax"})
-"""
-
-
-@pytest.mark.parametrize("whole", [False, True])
-def test_an_error_is_shown_where_it_was_raised_and_not_by_the_lines_of_the_harness(project, run_pytest, whole):
-    project(FAILING)
-    result = run_pytest("--gradient-networks", 1, *["--full-trace"] * whole)
-    result.assert_outcomes(failed=3)
-    lines = [line for line in result.outlines if re.match(r"\S+\.py:\d+: ", line)]
-    assert any("/harness/" in line for line in lines) == whole
-    assert [line for line in lines if "in helper" in line or "ValueError" in line]
-    result.stdout.fnmatch_lines([">*cross_check(lambda theta: (theta @ theta*", "E*the gradient must have the shape*"])
-    result.stdout.fnmatch_lines([">*return theta @ np.ones(5)", "E*raised by source 'mine'*"])
-
-
-MISTAKEN_CALLS = """
-    import jax.numpy as jnp
-    import numpy as np
 
     def test_option(check_derivatives):
         check_derivatives(jnp.sin, np.ones(2), tolerance=3)
@@ -215,80 +227,61 @@ MISTAKEN_CALLS = """
 """
 
 
-def test_a_call_that_cannot_be_is_shown_at_its_line_with_what_is_wrong_about_it(project, run_pytest):
-    project(MISTAKEN_CALLS)
-    result = run_pytest()
-    result.assert_outcomes(failed=3)
-    assert not [line for line in result.outlines if re.match(r"\S*/harness/\S+\.py:\d+: ", line)]
+@pytest.mark.parametrize("whole", [False, pytest.param(True, marks=pytest.mark.more)])
+def test_an_error_is_shown_where_it_was_raised_and_not_by_the_lines_of_the_harness(project, run_pytest, whole):
+    project(FAILING)
+    result = run_pytest("--gradient-networks", 1, *["--full-trace"] * whole)
+    result.assert_outcomes(failed=6)
+    lines = [line for line in result.outlines if re.match(r"\S+\.py:\d+: ", line)]
+    assert any("/harness/" in line for line in lines) == whole
+    assert [line for line in lines if "in helper" in line or "ValueError" in line]
+    result.stdout.fnmatch_lines([">*return theta @ np.ones(5)", "E*raised by source 'mine'*"])
     errors = "\n".join(line for line in result.outlines if line.startswith("E  "))
-    assert "check_derivatives() got an unexpected keyword argument 'tolerance'" in errors
+    for part in ("the gradient must have the shape", "check_derivatives() got an unexpected keyword argument"):
+        assert part in errors
     assert "check_derivatives() missing 1 required positional argument: 'f'" in errors
-    assert "hands a traced array to NumPy or another library; use jax.numpy there" in errors
+    assert "use jax.numpy there" in errors
 
 
 BROKEN_HARNESS = """
     import numpy as np
-    from harness.checks.functions import gradient_checking, measuring
+    from harness.checks.functions import cost_noise, gradient_check
 
     def fun(theta):
         return theta @ theta, 2 * theta
 
     def test_own_code(cross_check, monkeypatch):
-        monkeypatch.setattr(gradient_checking, "steps_for", None)
+        monkeypatch.setattr(gradient_check, "steps_for", None)
         cross_check(fun, np.ones(3))
 
     def test_library(cross_check, monkeypatch):
-        monkeypatch.setattr(measuring, "scatter_of", np.linalg.inv)
+        monkeypatch.setattr(cost_noise, "scatter_of", np.linalg.inv)
         cross_check(fun, np.ones(3))
 """
 
 
-@pytest.mark.parametrize(("test", "innermost"), [("own_code", "gradient_checking"), ("library", "measuring")])
+@pytest.mark.parametrize(("test", "innermost"), [("own_code", "gradient_check"), ("library", "cost_noise")])
 def test_a_fault_of_the_harness_is_shown_with_all_of_its_lines(project, run_pytest, test, innermost):
     project(BROKEN_HARNESS)
     result = run_pytest("-k", test)
     result.assert_outcomes(failed=1, deselected=1)
-    result.stdout.fnmatch_lines(["*harness*gradient_checking.py:*: in check_gradient", f"*harness*{innermost}.py:*: *"])
+    result.stdout.fnmatch_lines(["*harness*gradient_check.py:*: in check_gradient", f"*harness*{innermost}.py:*: *"])
 
 
-def test_functions_of_ones_own(project, run_pytest):
+def test_functions_of_ones_own_and_their_report_as_html(project, run_pytest, pytester):
     project(OWN_FUNCTIONS)
-    result = run_pytest()
+    result = run_pytest("--gradient-report", "gradients.html")
     result.assert_outcomes(passed=1, failed=1)
-    result.stdout.fnmatch_lines(
-        [
-            "DISAGREE: the odd one out is fun *",
-            "  fun: theta[[]3[]] = *, but * has *",
-            "2 checks, 2 sources: 1 agree, 1 disagree, 0 inconclusive",
-        ]
-    )
+    result.stdout.fnmatch_lines(["DISAGREE: the odd one out is fun *", "reports: gradients.html"])
+    assert counts(result, "checks, 2 sources") == (1, 1, 0)
     result.stdout.no_fnmatch_line("*harness replay*")
-
-
-@pytest.mark.parametrize(("networks", "seed"), [(1, 0), (3, 7)])
-def test_a_test_runs_once_for_each_network_and_is_named_after_it(project, run_pytest, networks, seed):
-    project(RIGHT)
-    result = run_pytest("--collect-only", "-q", "--gradient-networks", networks, "--gradient-seed", seed)
-    names = [f"test_project.py::test_mine[{seed}-{index}]" for index in range(networks)]
-    assert [line for line in result.outlines if "::" in line] == names
-
-
-def test_random_problems_are_those_of_the_seed(project, run_pytest):
-    project("""
-        import numpy as np
-        from harness import random_problem as made_again
-
-        def test_mine(random_problem, request):
-            problem, theta = random_problem
-            seed, index = map(int, request.node.name[10:-1].split("-"))
-            again, theta_again = made_again((seed, index), extremes=False)
-            np.testing.assert_array_equal(theta, theta_again)
-            np.testing.assert_array_equal(problem.X, again.X)
-    """)
-    run_pytest("--gradient-networks", 3, "--gradient-seed", 8).assert_outcomes(passed=3)
-
-
-# What an inconclusive verdict does
+    text = (pytester.path / "gradients.html").read_text()
+    assert text.startswith("<!doctype html>")
+    assert "Content-Security-Policy" in text
+    assert re.search(r"<dd>pytest [^<]*--gradient-report gradients.html", text)
+    assert text.count("<details") == 2
+    assert text.index('<details open><summary><strong class="disagree">') < text.index('<strong class="agree">')
+    assert "test_project.py::test_wrong" in text
 
 
 INI = "[pytest]\ngradient_inconclusive = {}\n"
@@ -301,69 +294,31 @@ INI = "[pytest]\ngradient_inconclusive = {}\n"
         ("", ["--gradient-inconclusive=fail"], {"failed": 1}),
         ("", ["--gradient-inconclusive=warn"], {"passed": 1, "warnings": 1}),
         ("", ["--gradient-inconclusive=pass"], {"passed": 1}),
-        (INI.format("fail"), [], {"failed": 1}),
         (INI.format("warn"), [], {"passed": 1, "warnings": 1}),
-        (INI.format("pass"), [], {"passed": 1}),
         (INI.format("pass"), ["--gradient-inconclusive=fail"], {"failed": 1}),
         (INI.format("fail"), ["--gradient-inconclusive=pass"], {"passed": 1}),
     ],
 )
-def test_an_inconclusive_verdict_is_said_and_does_what_is_configured(
+def test_an_inconclusive_verdict_is_shown_and_does_what_is_configured(
     project, run_pytest, pytester, ini, option, expected
 ):
     pytester.makefile(".ini", pytest=ini)
     project(AT_A_KINK)
     result = run_pytest(*option)
     result.assert_outcomes(**expected)
-    assert "1 check, 2 sources: 0 agree, 0 disagree, 1 inconclusive" in result.outlines
-    if "failed" in expected or "warnings" in expected:
-        result.stdout.fnmatch_lines(
-            ["*INCONCLUSIVE: fun, finite-difference*", "*1 of 2 coordinates cannot be decided*"]
-        )
+    assert counts(result, "check, 2 sources") == (0, 0, 1)
+    if "passed" not in expected or "warnings" in expected:
+        result.stdout.fnmatch_lines(["*INCONCLUSIVE: fun, finite-difference*"])
     if "failed" in expected:
         result.stdout.fnmatch_lines(["*gradient_inconclusive = warn or pass*"])
     if "warnings" in expected:
         result.stdout.fnmatch_lines(["*InconclusiveGradient: INCONCLUSIVE*"])
 
 
-# Reports
-
-
-def test_a_report_as_json(project, run_pytest, pytester):
-    project(WRONG)
-    result = run_pytest("--gradient-networks", 2, "--gradient-seed", 5, "--gradient-report", "gradients.json")
-    document = json.loads((pytester.path / "gradients.json").read_text())
-    assert document["schema"] == "harness.pytest/1"
-    assert [check["test"] for check in document["checks"]] == [f"test_project.py::test_mine[5-{i}]" for i in range(2)]
-    assert {check["report"]["verdict"] for check in document["checks"]} == {"disagree"}
-    assert {tuple(check["report"]["outliers"]) for check in document["checks"]} == {("mine",)}
-    assert "reports: gradients.json" in result.outlines
-
-
-def test_a_report_as_html_opens_on_what_is_wrong(project, run_pytest, pytester):
-    project(OWN_FUNCTIONS)
-    run_pytest("--gradient-report", "gradients.html")
-    text = (pytester.path / "gradients.html").read_text()
-    assert text.startswith("<!doctype html>")
-    assert "Content-Security-Policy" in text
-    assert re.search(r"<dd>pytest [^<]*--gradient-report gradients.html", text)
-    assert text.count("<details") == 2
-    assert text.index('<details open><summary><strong class="disagree">') < text.index('<strong class="agree">')
-    assert "test_project.py::test_wrong" in text
-    assert "theta[3]" in text
-
-
 # What a project keeps of its own
 
 
-def test_nothing_is_said_where_nothing_is_checked(project, run_pytest):
-    project("def test_plain(): pass")
-    result = run_pytest()
-    result.assert_outcomes(passed=1)
-    result.stdout.no_fnmatch_line("*gradients*")
-
-
-def test_a_project_that_does_not_use_it_imports_nothing_heavy(project, run_pytest_apart):
+def test_a_project_that_does_not_use_it_imports_nothing_heavy_and_sees_nothing(project, run_pytest_apart):
     project("""
         import sys
 
@@ -372,77 +327,76 @@ def test_a_project_that_does_not_use_it_imports_nothing_heavy(project, run_pytes
             assert not heavy & set(sys.modules)
     """)
     plugins_of_others = ("-p", "no:hypothesispytest", "-p", "no:jaxtyping")
-    run_pytest_apart(*plugins_of_others).assert_outcomes(passed=1)
+    result = run_pytest_apart(*plugins_of_others)
+    result.assert_outcomes(passed=1)
+    result.stdout.no_fnmatch_line("*gradients*")
 
 
+@pytest.mark.more
 def test_checking_a_function_does_not_import_jax(project, run_pytest_apart):
     project(OWN_FUNCTIONS + "\n    def test_light():\n        import sys\n        assert 'jax' not in sys.modules\n")
     run_pytest_apart().assert_outcomes(passed=2, failed=1)
 
 
-def test_the_users_hypothesis_profile_is_left_alone(project, run_pytest, pytester):
+def test_settings_of_hypothesis_and_jax_are_left_alone(project, run_pytest, pytester):
     pytester.makeconftest("""
         from hypothesis import settings
         settings.register_profile("theirs", max_examples=7, deadline=123)
         settings.load_profile("theirs")
     """)
     project("""
-        from hypothesis import given, settings, strategies as st
+        import jax
+        from hypothesis import settings
 
         def test_checked(random_problem, cross_check):
-            cross_check(*random_problem, ["loop", "finite-difference"])
-            assert settings.get_current_profile_name() == "theirs"
-
-        calls = []
-
-        @given(st.integers())
-        def test_drawn(n):
-            calls.append(n)
-
-        def test_settings():
-            assert settings().max_examples == 7
-            assert settings().deadline.total_seconds() == 0.123
-            assert len(calls) <= 7
-    """)
-    run_pytest("--gradient-networks", 1, "--gradient-seed", 5).assert_outcomes(passed=3)
-
-
-def test_jax_settings_are_left_alone(project, run_pytest):
-    project("""
-        import jax
-
-        def test_mine(random_problem, cross_check):
             before = jax.config.values.copy()
             cross_check(*random_problem, ["jax", "finite-difference"])
             assert jax.config.values == before
             assert jax.numpy.ones(1).dtype == "float32"
+            assert settings.get_current_profile_name() == "theirs"
+            assert settings().max_examples == 7
+            assert settings().deadline.total_seconds() == 0.123
     """)
-    run_pytest("--gradient-networks", 1, "--gradient-seed", 5).assert_outcomes(passed=1)
+    run_pytest(*ONE).assert_outcomes(passed=1)
 
 
+@pytest.mark.more
 def test_two_workers_share_one_summary_and_one_report(project, run_pytest_apart, pytester):
     project(RIGHT)
     seed = ["--gradient-networks", 6, "--gradient-seed", 5]
     result = run_pytest_apart("-n", 2, *seed, "--gradient-report", "all.json")
     result.assert_outcomes(passed=6)
-    assert "6 networks, 3 sources: 6 agree, 0 disagree, 0 inconclusive" in result.outlines
+    assert counts(result, "networks, 3 sources") == (6, 0, 0)
     checks = json.loads((pytester.path / "all.json").read_text())["checks"]
     assert {check["test"] for check in checks} == {f"test_project.py::test_mine[5-{i}]" for i in range(6)}
 
 
-def test_a_source_that_could_not_take_all_networks_is_told(project, run_pytest):
+OWN_OPTIONS = """
+    def pytest_addoption(parser):
+        for name in ("--activation", "--gradient-source", "--networks", "--seed"):
+            parser.addoption(name, default="theirs")
+"""
+
+
+def test_a_project_may_have_options_of_the_suites_names(pytester, run_pytest, project):
+    pytester.makeconftest(OWN_OPTIONS)
     project("""
-        from harness import SOURCES, NotApplicable
-
-        def never(problem, theta):
-            raise NotApplicable("not today")
-
-        def test_mine(random_problem, cross_check):
-            cross_check(*random_problem, {"mine": never, "loop": SOURCES["loop"], "jax": SOURCES["jax"]})
+        def test_mine(request):
+            assert request.config.option.activation == "relu"
+            assert request.config.option.gradient_source == "theirs"
     """)
-    result = run_pytest("--gradient-networks", 2, "--gradient-seed", 5)
-    result.assert_outcomes(skipped=2)  # that the others agree says nothing of it
-    assert "mine could not take 2 of them" in result.outlines
+    run_pytest("--activation", "relu").assert_outcomes(passed=1)
+    pytester.makeconftest(OWN_OPTIONS.replace('"--gradient-source", ', ""))
+    result = run_pytest(*SUITE, "--gradient-activation", "tanh", "-k", "record", "--activation=x")
+    result.assert_outcomes(passed=1, deselected=result.parseoutcomes()["deselected"])
+
+
+@pytest.mark.more
+def test_the_plugin_can_be_switched_off(project, run_pytest_apart):
+    project("def test_mine(cross_check): pass")
+    result = run_pytest_apart("-p", "no:gradients", "-p", "no:harness.pytest_plugin")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*fixture 'cross_check' not found"])
 
 
 def test_options_are_in_the_help(run_pytest):
@@ -450,88 +404,44 @@ def test_options_are_in_the_help(run_pytest):
     named = ("gradient cross-checks:", "--gradient-networks", "gradient_inconclusive")
     assert [name for name in named if name not in shown] == []
     assert "--activation" not in shown
-    of_the_suite = run_pytest("--help", "--pyargs", "harness.suite").stdout.str()
+    of_the_suite = run_pytest("--help", *SUITE).stdout.str()
     assert "--activation" in of_the_suite
     assert "--gradient-source" in of_the_suite
 
 
 @pytest.mark.parametrize(
-    ("arguments", "complaint"),
+    ("arguments", "part"),
     [
         (["--gradient-networks=0"], "--gradient-networks must be one or more, not 0"),
-        (["--gradient-networks=many"], "argument --gradient-networks: invalid int value: 'many'"),
+        (["--gradient-networks=many"], "'many'"),
         (["--gradient-seed=-1"], "--gradient-seed must be zero or more, not -1"),
-        (["--gradient-seed=x"], "argument --gradient-seed: invalid int value: 'x'"),
-        (["--gradient-report=report.txt"], "takes a file that ends in .json or .html, not report.txt"),
+        (["--gradient-seed=x"], "'x'"),
+        (["--gradient-report=report.txt"], "report.txt"),
         (["--gradient-report=nowhere/report.json"], "there is no folder nowhere"),
-        (["--gradient-inconclusive=maybe"], "argument --gradient-inconclusive: invalid choice: 'maybe'"),
+        (["--gradient-inconclusive=maybe"], "'maybe'"),
         (["-o", "gradient_inconclusive=maybe"], "gradient_inconclusive must be fail, warn or pass, not 'maybe'"),
-        ([*SUITE, "--activation=rellu"], "unknown activation 'rellu'; registered are"),
+        ([*SUITE, "--activation=rellu"], "unknown activation 'rellu'"),
         ([*SUITE, "--activation=nowhere:f"], "cannot import 'nowhere'"),
-        ([*SUITE, "--activation=math:pi"], "math:pi is of type float, but an Activation is needed"),
+        ([*SUITE, "--activation=math:pi"], "math:pi"),
         ([*SUITE, "--gradient-source=loup"], "unknown source 'loup'"),
-        (
-            [*SUITE, "--gradient-source=math:pi"],
-            "source 'math:pi' must be callable as source(problem, theta), not float",
-        ),
+        ([*SUITE, "--gradient-source=math:pi"], "source 'math:pi' must be callable"),
         ([*SUITE, "--gradient-source=math:tau2"], "module 'math' has no attribute 'tau2'"),
     ],
 )
-def test_bad_values_are_refused_in_one_sentence(project, run_pytest, arguments, complaint):
+def test_bad_values_are_refused_in_one_sentence(project, run_pytest, arguments, part):
     project(RIGHT)
     result = run_pytest(*arguments)
     assert result.ret == USAGE
-    assert complaint in result.stderr.str()
+    assert part in result.stderr.str()
     assert "Traceback" not in result.stderr.str() + result.stdout.str()
 
 
-def test_a_case_that_cannot_be_saved_still_fails_with_the_shrunk_network(project, run_pytest):
-    project("""
-        import numpy as np
-        from harness import SOURCES
-
-        def test_mine(random_problem, cross_check):
-            wrong = lambda problem, theta: (1.0, np.ones_like(theta))
-            others = {name: SOURCES[name] for name in ("loop", "finite-difference")}
-            cross_check(*random_problem, {"mine": wrong} | others)
-    """)
-    result = run_pytest("--gradient-networks", 1, "--gradient-seed", 5)
-    result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["The smallest network that still fails:", "  (not saved: source 'mine' cannot be *"])
+# Functions that JAX traces, and Hypothesis
 
 
 TRACED = """
     import jax, jax.numpy as jnp, numpy as np
-
-    @jax.custom_jvp
-    def cube(x):
-        return x**3
-
-    @cube.defjvp
-    def cube_jvp(primals, tangents):
-        return cube(*primals), 2.0 * primals[0] ** 2 * tangents[0]
-
-    def test_right(check_derivatives):
-        assert check_derivatives(jnp.sin, np.array([1.0, 0.5])).verdict == "agree"
-
-    def test_wrong(check_derivatives):
-        check_derivatives(cube, np.array([1.0, 0.5]))
-"""
-
-
-def test_traced_functions_are_checked_and_counted(project, run_pytest):
-    project(TRACED)
-    result = run_pytest()
-    result.assert_outcomes(passed=1, failed=1)
-    result.stdout.fnmatch_lines(["*the rule of cube*", "2 checks, 4 sources: 1 agree, 1 disagree, 0 inconclusive"])
-
-
-DRAWN = """
-    import jax
-    import jax.numpy as jnp
-    import numpy as np
     from hypothesis import Phase, given, settings
-
     from harness import strategies
 
     @jax.custom_vjp
@@ -543,6 +453,9 @@ DRAWN = """
     def loss(params, n):
         return length(params["w"]) * n
 
+    def test_right(check_derivatives):
+        assert check_derivatives(jnp.sin, np.array([1.0, 0.5])).verdict == "agree"
+
     # to shrink, which Hypothesis does, would take most of the time
     @settings(max_examples=20, derandomize=True, deadline=None, database=None, phases=[Phase.generate])
     @given(args=strategies.arrays_like(({"w": np.ones(2)}, 3), domain="apart"))
@@ -551,14 +464,58 @@ DRAWN = """
 """
 
 
-def test_the_arguments_that_fail_have_a_script_that_runs(project, run_pytest, pytester):
-    project(DRAWN)
+@pytest.mark.more
+def test_traced_functions_are_checked_and_counted_and_failing_arguments_have_a_script(project, run_pytest, pytester):
+    project(TRACED)
     result = run_pytest()
-    result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(
-        ["*from harness import check_derivatives*", "*print(check_derivatives(*.loss, *theta))*"]
-    )
+    result.assert_outcomes(passed=1, failed=1)
+    assert counts(result, "checks, 4 sources")[:2] == (2, 1)
+    result.stdout.fnmatch_lines(["*print(check_derivatives(*.loss, *theta))*"])
     (script,) = (pytester.path / ".gradient-cases").glob("*.py")
     _, again, err = run_python(script)
     assert again.startswith("DISAGREE"), err
-    assert "the rule of length" in again
+
+
+WITH_GIVEN = """
+    import numpy as np
+    from hypothesis import given, settings, strategies as st
+    from harness import SOURCES
+    from harness.strategies import cases
+
+    calls = []
+
+    def wrong(theta):
+        calls.append(1)
+        return theta @ theta, 2 * theta + 1e-3 * (abs(theta) > 3.5)
+
+    @settings(max_examples=30, database=None, deadline=None, derandomize=True)
+    @given(st.integers(-10, 10))
+    def test_wrong(cross_check, x):
+        cross_check(wrong, np.array([float(x), 1.0]))
+
+    @settings(max_examples=3, database=None, deadline=None, derandomize=True)
+    @given(cases(extremes=False))
+    def test_right(cross_check, case):
+        cross_check(*case, ["loop", "finite-difference"])
+
+    @settings(max_examples=2, database=None, deadline=None, derandomize=True)
+    @given(st.floats(0.5, 1.0))
+    def test_both(random_problem, cross_check, factor):
+        problem, theta = random_problem
+        cross_check(problem, factor * theta, ["loop", "finite-difference"])
+"""
+
+
+def test_the_fixtures_go_with_given_and_the_simplest_example_is_saved_once(project, run_pytest, pytester):
+    project(WITH_GIVEN)
+    result = run_pytest(*TWO)
+    result.assert_outcomes(passed=3, failed=1)
+    result.stdout.fnmatch_lines(
+        ["DISAGREE: the odd one out is fun*", "test_project.py:*: in test_wrong", "*test_wrong(", "*x=4,"]
+    )
+    (saved,) = (pytester.path / ".gradient-cases").glob("*.npz")
+    with np.load(saved) as case:
+        assert abs(case["theta"]).max() == 4.0
+        assert case["seed"] == 5
+    assert result.stdout.str().count("Run the script with: ") <= 2  # once more in CI's summary
+    assert counts(result, "checks") == (4, 1, 0)

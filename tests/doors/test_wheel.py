@@ -11,6 +11,8 @@ import pytest
 
 from tests.grading.submissions import COURSE
 
+pytestmark = pytest.mark.more
+
 ROOT = Path(__file__).parents[2]
 DEEP = os.environ.get("HARNESS_PROFILE") == "deep"
 

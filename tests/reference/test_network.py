@@ -1,14 +1,19 @@
-"""Network: sizes, the course's layout of θ, names of coordinates, initialisation, and what is refused."""
+"""Network: sizes, layout of θ, names of coordinates, initialisation, errors; and output layers with their losses."""
 
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 from hypothesis import given
+from scipy.special import expit, softmax, xlogy
 
 from harness import strategies
 from reference import ACTIVATIONS, Activation, Network
-from reference.namespaces import NUMPY
+from reference.jax_settings import fixed_settings
+from reference.namespaces import NUMPY, Namespace
+from reference.network import OUTPUTS, get_output
+from reference.oracles.jax_gradient import JAX
 
 anything: Any = Network  # for arguments that a type checker would refuse as well
 
@@ -46,11 +51,7 @@ def test_one_activation_serves_every_hidden_layer_and_a_list_each_its_own():
     assert Network((2, 3, 3, 1), mine).hidden == (mine, mine)
     assert Network((2, 3, 3, 1), ["tanh", relu]).hidden == (tanh, relu)
     assert Network((2, 1), "relu").hidden == Network((2, 1), []).hidden == ()
-
-
-def test_defaults_are_the_courses():
-    network = Network((400, 25, 10))
-    assert ([f.name for f in network.hidden], network.output.name) == (["sigmoid"], "sigmoid")
+    assert ([f.name for f in Network((4, 2, 1)).hidden], Network((4, 1)).output.name) == (["sigmoid"], "sigmoid")
 
 
 # The layout of θ
@@ -67,15 +68,11 @@ def test_theta_is_the_courses_unrolling():
 @given(strategies.networks())
 def test_unpacking_undoes_packing(network):
     theta = np.arange(network.size, dtype=float)
-    np.testing.assert_array_equal(network.pack(network.unpack(theta)), theta)
-
-
-def test_unpacking_makes_views_of_theta():
-    network = Network((3, 5, 3))
-    theta = np.zeros(network.size)
-    for Theta in network.unpack(theta):
+    copy = network.pack(network.unpack(theta))
+    np.testing.assert_array_equal(copy, theta)
+    for Theta in network.unpack(theta):  # views, where packing copies
         Theta += 1.0
-    np.testing.assert_array_equal(theta, np.ones(network.size))
+    np.testing.assert_array_equal(theta, copy + 1.0)
 
 
 @given(strategies.networks())
@@ -99,12 +96,6 @@ def test_a_forward_pass_for_many_theta_is_that_of_each_of_them(network):
         np.testing.assert_array_equal(Zs_of_one[-1], network.pre_activations(NUMPY, theta, X))
 
 
-def test_packing_copies():
-    Theta = np.zeros((1, 2))
-    Network((1, 1)).pack([Theta])[:] = 1.0
-    np.testing.assert_array_equal(Theta, np.zeros((1, 2)))
-
-
 @given(strategies.networks())
 def test_labels_name_the_place_in_the_matrices(network):
     matrices = numbered(network)
@@ -112,22 +103,6 @@ def test_labels_name_the_place_in_the_matrices(network):
         layer, row, column = network.locate(i)
         assert matrices[layer][row, column] == i
         assert network.label(i) == f"Theta{layer + 1}[{row}, {column or 'bias'}]"
-
-
-@pytest.mark.parametrize(
-    ("i", "label"),
-    [
-        (0, "Theta1[0, bias]"),
-        (4, "Theta1[4, bias]"),
-        (5, "Theta1[0, 1]"),
-        (19, "Theta1[4, 3]"),
-        (20, "Theta2[0, bias]"),
-        (23, "Theta2[0, 1]"),
-        (np.int64(37), "Theta2[2, 5]"),
-    ],
-)
-def test_labels_of_the_courses_debug_network(i, label):
-    assert Network((3, 5, 3)).label(i) == label
 
 
 # Initial parameters
@@ -143,16 +118,12 @@ def test_initial_parameters_fill_the_courses_range():
     assert np.unique(theta).size == theta.size
 
 
-def test_epsilon_scales_the_initial_parameters():
-    network = Network((3, 5, 3))
-    np.testing.assert_allclose(network.init(0, epsilon=0.5), network.init(0) / 0.12 * 0.5, rtol=1e-14)
-
-
 def test_a_seed_decides_the_initial_parameters():
     network = Network((3, 5, 3))
     np.testing.assert_array_equal(network.init(1), network.init(1))
     np.testing.assert_array_equal(network.init(1), network.init(np.random.default_rng(1)))
     assert not np.array_equal(network.init(1), network.init(2))
+    np.testing.assert_allclose(network.init(0, epsilon=0.5), network.init(0) / 0.12 * 0.5, rtol=1e-14)
 
 
 def test_a_network_says_what_it_is():
@@ -190,7 +161,7 @@ REFUSED = [
     (lambda: NETWORK.pack(SQUARE[:1]), ValueError, r"but \[\(5, 4\)\] were given"),
     (lambda: NETWORK.unpack(np.zeros(37)), ValueError, r"\(3, 5, 3\) need θ of shape \(38,\), but \(37,\) was given"),
     (lambda: NETWORK.unpack(np.zeros((38, 1))), ValueError, r"need θ of shape \(38,\), but \(38, 1\) was given"),
-    (lambda: NETWORK.label(38), IndexError, "θ has coordinates 0 to 37, but 38 was asked for"),
+    (lambda: NETWORK.label(38), IndexError, "θ has coordinates 0 to 37, but 38 was given"),
 ]
 
 
@@ -199,3 +170,137 @@ def test_what_is_wrong_gives_one_clear_sentence(make, error, sentence):
     with pytest.raises(error, match=sentence) as caught:
         make()
     assert "\n" not in str(caught.value)
+
+
+# Output layers
+
+RNG = np.random.default_rng(0)
+Z = RNG.uniform(-4.0, 4.0, (6, 3))
+DISTRIBUTIONS = RNG.uniform(0.0, 1.0, (6, 3))
+DISTRIBUTIONS /= DISTRIBUTIONS.sum(axis=1, keepdims=True)
+
+TEXTBOOK = {  # prediction, and loss of a prediction
+    "sigmoid": (expit, lambda a, Y: -(xlogy(Y, a) + xlogy(1.0 - Y, 1.0 - a)).sum(axis=1)),
+    "softmax": (lambda z: softmax(z, axis=1), lambda p, Y: -xlogy(Y, p).sum(axis=1)),
+    "linear": (lambda z: z, lambda a, Y: ((a - Y) ** 2).sum(axis=1) / 2.0),
+}
+
+
+def run(xp, formula, z):
+    return jax.jit(formula)(z) if xp is JAX else formula(z)
+
+
+each_output = pytest.mark.parametrize("output", OUTPUTS.values(), ids=list(OUTPUTS))
+each_namespace = pytest.mark.parametrize("xp", [NUMPY, JAX], ids=["numpy", "jax"])
+
+
+@each_output
+@each_namespace
+@pytest.mark.parametrize("Y", [np.eye(3)[[0, 1, 2, 2, 0, 1]], DISTRIBUTIONS], ids=["one-hot", "soft"])
+def test_predictions_and_losses_are_the_textbooks(output, xp, Y):
+    predict, loss = TEXTBOOK[output.name]
+    with fixed_settings():
+        prediction, losses = run(xp, lambda z: (output.predict(xp, z), output.loss(xp, z, Y)), Z)
+    np.testing.assert_allclose(prediction, predict(Z), rtol=1e-14)
+    np.testing.assert_allclose(losses, loss(predict(Z), Y), rtol=1e-13)
+
+
+@each_output
+@each_namespace
+def test_many_pre_activations_of_the_same_examples_have_the_losses_of_each(output, xp):
+    """As the oracles ask for them, with leading axes: the targets stay (m, K)."""
+    many = np.stack([[Z, -Z], [2.0 * Z, Z + 1.0]])
+    with fixed_settings():
+        losses = np.asarray(run(xp, lambda z: output.loss(xp, z, DISTRIBUTIONS), many))
+        predictions = np.asarray(run(xp, lambda z: output.predict(xp, z), many))
+    assert losses.shape == (2, 2, 6)
+    for index in np.ndindex(2, 2):
+        np.testing.assert_allclose(losses[index], output.loss(NUMPY, many[index], DISTRIBUTIONS), rtol=1e-14)
+        np.testing.assert_allclose(predictions[index], output.predict(NUMPY, many[index]), rtol=1e-14)
+
+
+@each_output
+def test_the_loss_has_the_derivative_prediction_minus_target(output):
+    z = np.vstack([Z, np.zeros(3), [1e3, -1e3, 30.0], [-1e3, -1e3, 1e3]])  # at 0 and far out, too
+    Y = np.vstack([DISTRIBUTIONS, np.eye(3)])
+    with fixed_settings():
+        slope = run(JAX, jax.grad(lambda z: output.loss(JAX, z, Y).sum()), z)
+        np.testing.assert_allclose(slope, output.predict(NUMPY, z) - Y, rtol=1e-14, atol=1e-14)
+
+
+SATURATED = [  # output, z, one-hot target, prediction, loss
+    ("sigmoid", [1e3, -1e3], [1.0, 0.0], [1.0, 0.0], 0.0),
+    ("sigmoid", [1e3, -1e3], [0.0, 1.0], [1.0, 0.0], 2e3),
+    ("sigmoid", [1e300, -1e300], [1.0, 0.0], [1.0, 0.0], 0.0),
+    ("softmax", [1e3, -1e3], [1.0, 0.0], [1.0, 0.0], 0.0),
+    ("softmax", [1e3, -1e3], [0.0, 1.0], [1.0, 0.0], 2e3),
+    ("softmax", [1e300, -1e300], [1.0, 0.0], [1.0, 0.0], 0.0),
+    ("linear", [1e3, -1e3], [1.0, 0.0], [1e3, -1e3], 999_000.5),
+]
+
+
+@pytest.mark.parametrize(("name", "z", "y", "prediction", "loss"), SATURATED)
+def test_saturated_outputs_are_exact(name, z, y, prediction, loss):
+    z, y = np.array([z]), np.array([y])
+    with np.errstate(over="raise", invalid="raise", divide="raise"):
+        np.testing.assert_array_equal(OUTPUTS[name].predict(NUMPY, z), [prediction])
+        np.testing.assert_allclose(OUTPUTS[name].loss(NUMPY, z, y), [loss], rtol=1e-15)
+
+
+def test_a_sigmoid_near_zero_is_relatively_accurate():
+    z = np.array([[-40.0, -300.0, -700.0]])
+    np.testing.assert_allclose(OUTPUTS["sigmoid"].predict(NUMPY, z), np.exp(z), rtol=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("name", "Y", "error"),
+    [
+        ("sigmoid", [[0.0, 1.0], [0.5, 0.25]], None),
+        ("sigmoid", [[-0.25, 1.0]], "must lie in [0, 1], but go from -0.25 to 1"),
+        ("softmax", [[0.0, 1.0], [0.75, 0.25]], None),
+        ("softmax", [[1 / 3 + 1e-15, 1 / 3, 1 / 3]], None),
+        ("softmax", [[0.0, 1.0], [0.5, 0.25]], "must sum to 1 in every row, but row 1 sums to 0.75"),
+        ("softmax", [[0.5, 0.5 + 1e-9]], "must sum to 1 in every row, but row 0 sums to 1.000000001"),
+        ("softmax", [[1.5, -0.5]], "must lie in [0, 1], but go from -0.5 to 1.5"),
+        ("linear", [[-7.0, 1e9]], None),
+    ],
+)
+def test_what_is_wrong_with_targets_is_put_in_words(name, Y, error):
+    assert OUTPUTS[name].target_error(np.array(Y)) == error
+
+
+def test_outputs_go_by_their_names():
+    assert [get_output(name) for name in OUTPUTS] == list(OUTPUTS.values())
+    assert repr(get_output("softmax")) == "Output('softmax')"
+    with pytest.raises(ValueError, match="unknown output 'tanh'; there are sigmoid, softmax, linear"):
+        get_output("tanh")
+
+
+def test_what_rounding_may_add_to_a_row_grows_with_the_classes_and_not_with_the_examples():
+    two_classes = np.tile([0.5, 0.5 + 1e-11], (100, 1))
+    assert "row 0 sums to" in str(OUTPUTS["softmax"].target_error(two_classes))
+    hundred_classes = np.full((1, 100), 0.01) + 1e-13
+    assert OUTPUTS["softmax"].target_error(hundred_classes) is None
+
+
+# Namespaces, over which outputs and activations are written
+
+
+def test_a_namespace_has_its_own_functions_and_those_of_its_module():
+    xp = Namespace("mine", np, erf=len)
+    assert (xp.erf, xp.exp, repr(xp)) == (len, np.exp, "Namespace('mine')")
+
+
+def test_a_missing_function_gives_one_clear_sentence():
+    with pytest.raises(
+        AttributeError, match="'numpy' has no function 'expit'; it has what numpy has, and erf and logs"
+    ):
+        NUMPY.expit(0.0)
+
+
+@each_namespace
+def test_logsumexp_keeps_the_axis_and_does_not_overflow(xp):
+    z = np.array([[1e3, 1e3], [-1e3, -1e3], [0.0, -np.inf]])
+    with fixed_settings():
+        total = np.asarray(run(xp, xp.logsumexp, z))
+    np.testing.assert_allclose(total, [[1e3 + np.log(2.0)], [-1e3 + np.log(2.0)], [0.0]], rtol=1e-15)

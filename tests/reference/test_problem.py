@@ -107,13 +107,8 @@ def test_classes_become_one_hot_rows(classes):
     np.testing.assert_array_equal(Problem(THREE, X, classes).Y, [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]])
 
 
-def test_a_problem_says_what_it_is():
-    problem = Problem(THREE, X, [0, 1], l2=0.5)
-    assert repr(problem) == "Problem(Network(2-3, no hidden layer, sigmoid), m=2, λ=0.5)"
-    assert (problem.m, problem.l2) == (2, 0.5)
-
-
 def test_targets_of_each_output():
+    assert repr(Problem(THREE, X, [0, 1], l2=0.5)) == "Problem(Network(2-3, no hidden layer, sigmoid), m=2, λ=0.5)"
     assert Problem(ONE, X, [[0], [1]]).Y.tolist() == [[0.0], [1.0]]
     assert Problem(ONE, X, [0, 0]).Y.tolist() == [[1.0], [1.0]]
     assert Problem(LINEAR, X, -100.0 * Y).Y.min() == -100.0
@@ -135,16 +130,13 @@ REFUSED = [
     ((THREE, X[:0], Y[:0]), ValueError, r"X must have shape \(m, 2\) with m of one or more, but has shape \(0, 2\)"),
     ((THREE, spoilt(X, np.nan), Y), ValueError, r"X must be finite, but X\[1, 0\] is nan"),
     ((THREE, None, Y), TypeError, r"X must be an array of real numbers \(\(m, 2\)\), not NoneType"),
-    ((THREE, [[1.0, 2.0], [3.0]], Y), TypeError, "X must be an array of real numbers .*, not list"),
     ((THREE, X.astype(object), Y), TypeError, "X must be an array of real numbers .*, not an array of object"),
     ((THREE, X + 0j, Y), TypeError, "X must be an array of real numbers .*, not an array of complex128"),
     ((THREE, X, Y[:1]), ValueError, r"X has 2 rows, so y must be \(2,\) or \(2, 3\), but is \(1, 3\)"),
-    ((THREE, X, []), ValueError, r"X has 2 rows, so y must be \(2,\) or \(2, 3\), but is \(0,\)"),
     ((THREE, X, 1), ValueError, r"y must be \(m,\) classes or \(m, 3\) targets, but has shape \(\)"),
     ((THREE, X, spoilt(Y, np.nan)), ValueError, r"y must be finite, but y\[1, 0\] is nan"),
     ((THREE, X, ["a", "b"]), TypeError, r"y must be an array of real numbers \(\(m,\) classes or \(m, 3\) targets\)"),
     ((THREE, X, [0, 3]), ValueError, r"y of shape \(m,\) must hold integer classes 0 to 2, but holds 3$"),
-    ((THREE, X, [0, -1]), ValueError, "must hold integer classes 0 to 2, but holds -1$"),
     ((THREE, X, [0.5, 1]), ValueError, "must hold integer classes 0 to 2, but holds 0.5$"),
     (
         (ONE, X, [0, 1]),
@@ -155,7 +147,6 @@ REFUSED = [
     ((SOFTMAX, X, Y), ValueError, "softmax targets must sum to 1 in every row, but row 0 sums to 1.5"),
     ((SOFTMAX, X, [[2, -1, 0], [1, 0, 0]]), ValueError, r"softmax targets must lie in \[0, 1\], but go from -1 to 2"),
     ((THREE, X, Y, -0.5), ValueError, r"l2 \(λ\) must be finite and zero or more, but is -0.5"),
-    ((THREE, X, Y, np.nan), ValueError, r"l2 \(λ\) must be finite and zero or more, but is nan"),
     ((THREE, X, Y, None), TypeError, r"l2 \(λ\) must be a number, not None"),
     ((THREE, X, Y, np.ones(1)), TypeError, r"l2 \(λ\) must be a number, not an array of float64 of shape \(1,\)"),
 ]
@@ -174,18 +165,12 @@ def test_what_is_wrong_gives_one_clear_sentence(arguments, error, sentence):
         (np.zeros(8), ValueError, r"Network\(2-3, .*\) needs theta of shape \(9,\), but it has shape \(8,\)"),
         (np.zeros((9, 1)), ValueError, r"theta must be a flat vector of 9 parameters, but has shape \(9, 1\)"),
         (np.r_[np.zeros(8), np.nan], ValueError, r"theta must be finite, but theta\[8\] is nan"),
-        (np.zeros(9, dtype=complex), TypeError, "theta must be an array of real numbers"),
     ],
 )
 def test_what_is_wrong_with_theta_gives_one_clear_sentence(theta, error, sentence):
     with pytest.raises(error, match=sentence):
         Problem(THREE, X, Y).check_theta(theta)
-
-
-def test_a_theta_that_fits_is_taken_as_float64():
-    theta = Problem(THREE, X, Y).check_theta(range(9))
-    assert theta.dtype == np.float64
-    np.testing.assert_array_equal(theta, np.arange(9.0))
+    np.testing.assert_array_equal(Problem(THREE, X, Y).check_theta(range(9)), np.arange(9.0))
 
 
 def test_a_problem_is_pickled_and_checked_again():
@@ -209,7 +194,6 @@ def test_an_activation_that_is_not_registered_is_pickled_only_if_its_functions_a
     ("make", "error", "sentence"),
     [
         (lambda: Problem(ONE, np.ma.masked_array(X, X > 0), Y[:, :1]), TypeError, "X must not be a masked array"),
-        (lambda: Problem(ONE, X, np.ma.masked_array(Y[:, :1])), TypeError, "y must not be a masked array"),
         (lambda: Problem(ONE, X, Y[:, :1]).check_theta(np.ma.zeros(3)), TypeError, "theta must not be a masked array"),
         (lambda: Problem(ONE, X, Y[:, :1], 10**400), ValueError, r"l2 \(λ\) must be finite"),
         (lambda: Problem(ONE, [[10**400, 1]], [[1.0]]), TypeError, "X must be an array of real numbers"),

@@ -12,8 +12,8 @@ from harness import ACTIVATIONS, Network, Problem, random_problem, strategies
 from harness.bounds.network_bound import rounding_bound
 from harness.sources import loop, vectorized
 from reference.arithmetics.rounded import Rounded32
+from reference.network import OUTPUTS
 from reference.oracles import jax_padded
-from reference.outputs import OUTPUTS
 
 MODULES = {"loop": loop, "vectorized": vectorized}
 each_hand = pytest.mark.parametrize(

@@ -8,8 +8,8 @@ import pytest
 from harness import SOURCES
 from harness.sources.bug_zoo import BUGS
 from harness.study.checkers import ALARM, HARNESS, PEERS
-from harness.study.study import SCHEMA
-from harness.study.trials import CORRECT
+from harness.study.zoo_cases import CORRECT
+from harness.study.zoo_study import SCHEMA
 from harness.teaching import trained_bugs
 from harness.teaching.blind_spots import SWITCHES, blind_spots, problem_with, unseen
 from harness.teaching.by_hand import MOVED, by_hand, problem_and_theta

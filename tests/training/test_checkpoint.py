@@ -156,10 +156,10 @@ def test_a_killed_command_goes_on_to_the_same_files(tmp_path):
 
 
 def test_a_folder_or_checkpoint_that_another_command_writes_to_is_refused(tmp_path):
-    from harness.files import held_alone
+    from harness.files import exclusive_lock
 
     (tmp_path / "out").mkdir()
-    with held_alone(tmp_path / "out"), held_alone(tmp_path / ".state.lock"):
+    with exclusive_lock(tmp_path / "out"), exclusive_lock(tmp_path / ".state.lock"):
         for options in (("--out", "out"), ("--checkpoint", "state")):
             code, out, err = run("train", "--max-iter", "1", "--no-gate", *options, cwd=tmp_path)
             assert (code, out) == (2, "")

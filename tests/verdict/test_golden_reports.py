@@ -11,7 +11,6 @@ nothing but rounding, and the last digits of everything else.
 
 import json
 import os
-import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -35,6 +34,7 @@ from harness import (
 )
 from harness.checks.activations.activation_check import check_activation
 from harness.checks.networks.network_summary import Summary
+from harness.facts.fact import Fact
 from reference.activations import leaky_relu
 
 FOLDER = Path(__file__).parents[1] / "golden" / "reports"
@@ -81,23 +81,30 @@ def _stable_report(report: Report) -> Report:
                 value=digits(finding.value, 10),
                 expected=digits(finding.expected, 10),
                 bound=digits(finding.bound, 2),
+                diagnosis=tuple(map(_stable_fact, finding.diagnosis)),
             )
             for finding in report.findings
         ),
         margin=ROUNDING,
         smallest_visible=(digits(low, 2), digits(high, 2)),
         seconds=0.0,
-        notes=tuple(re.sub(r"\(\S+ of it\)", f"({ROUNDING} of it)", note) for note in report.notes),
+        facts=tuple(map(_stable_fact, report.facts)),
         details=_stable_details(report.details),
     )
 
 
-def _stable_details(details: Any) -> Any:
+def _stable_fact(fact: Fact) -> Fact:
+    return replace(fact, data=_stable_details(dict(fact.data), 3))
+
+
+def _stable_details(details: Any, count: int = 10) -> Any:
     if isinstance(details, dict) and "median" in details:
         return details | {"median": ROUNDING, "largest": ROUNDING}
     if isinstance(details, dict):
-        return {name: ROUNDING if name == "largest" else _stable_details(value) for name, value in details.items()}
-    return digits(details, 10)
+        return {
+            name: ROUNDING if name == "largest" else _stable_details(value, count) for name, value in details.items()
+        }
+    return digits(details, count)
 
 
 # -- one of each kind --------------------------------------------------------------------------------------------------

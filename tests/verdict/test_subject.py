@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from harness.facts.fact import note
+from harness.facts.kinds import Kind
 from harness.verdict.comparison import Answer, Block, compare_all
 from harness.verdict.consensus import find_consensus
 from harness.verdict.judgement import judge
@@ -26,7 +28,7 @@ class Coefficients(Subject):
         return {"degree": len(self.c) - 1}
 
     def explain(self, wrong, right, at_odds):
-        return "the power is not brought down" if np.array_equal(wrong.gradient, self.c[1:]) else ""
+        return [note(Kind.ZERO, "the power")] if np.array_equal(wrong.gradient, self.c[1:]) else []
 
 
 def check_derivative(c, sources: dict[str, Callable]):
@@ -59,7 +61,7 @@ def test_the_odd_one_out_is_named_with_place_and_explanation():
     (finding,) = report.findings
     assert (finding.where, finding.value, finding.expected) == ("x^1", -3.0, -6.0)
     assert (finding.coordinates, finding.blocks) == (3, ("low powers", "high powers"))
-    assert finding.diagnosis == "the power is not brought down"
+    assert finding.diagnosis == (note(Kind.ZERO, "the power"),)
     assert "the odd one out is mine" in str(report).splitlines()[0]
     assert "x^1" in report._repr_html_()
     assert report.to_dict()["findings"][0]["where"] == "x^1"

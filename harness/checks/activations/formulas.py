@@ -85,7 +85,7 @@ def _in_float64(f: Activation) -> Activation:
         return f
     if not any(type(part).__module__.partition(".")[0] in ("jax", "jaxlib") for part in sample):
         return f
-    from reference.oracles.jax_gradient import fixed_settings  # here, because JAX is slow to load
+    from reference.jax_settings import fixed_settings
 
     @wraps(f.value)
     def value(xp, z, **parameters):

@@ -17,7 +17,7 @@ from harness.bounds.tolerances import MEANINGLESS, NEGLIGIBLE
 from harness.checks.activations.slope_oracles import SlopeFunction, is_known, one_sided_derivatives
 from harness.checks.activations.z_grid import BESIDE, GridPoints, distinct, floats_beside, is_near, shortest
 from reference.activations import Activation
-from reference.arithmetics.watched import Watched, watched
+from reference.arithmetics.branch_log import Watched, watched
 from reference.measured import MeasuredSlope
 from reference.namespaces import NUMPY
 

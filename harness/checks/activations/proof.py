@@ -34,8 +34,8 @@ from harness.facts.kinds import Kind
 from reference.activations import Activation
 from reference.arithmetics.companion import NoRule, first_line
 from reference.arithmetics.taylor.branches import switches
-from reference.arithmetics.taylor.models import Taylor, variable
-from reference.arithmetics.taylor.rules import derivative_of
+from reference.arithmetics.taylor.taylor_functions import derivative_of
+from reference.arithmetics.taylor.taylor_model import Taylor, variable
 from reference.namespaces import NUMPY
 
 INSIDE = 30.0  # |z| up to which the proof should leave no z out

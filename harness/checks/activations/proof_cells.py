@@ -14,8 +14,8 @@ import numpy as np
 from harness.bounds.activation_bound import FORMULA_ERRORS
 from harness.checks.activations.z_grid import TINY, floats_beside, sides
 from reference.activations import Activation
-from reference.arithmetics.taylor.models import Taylor, variable
-from reference.arithmetics.taylor.rules import derivative_of
+from reference.arithmetics.taylor.taylor_functions import derivative_of
+from reference.arithmetics.taylor.taylor_model import Taylor, variable
 from reference.namespaces import NUMPY
 from reference.oracles import ball_arithmetic
 

@@ -1,42 +1,43 @@
-"""Differences of the costs of somebody's function, at the steps that decide about the gradient that it claims.
+"""Finite differences of a user's cost, along coordinates and along random directions in groups of them.
 
 Few parameters are differenced one by one. Many are differenced in groups, each along a random direction of its own, so
-that every coordinate is seen; where a group is at odds with the claim, its coordinates are singled out.
+that every coordinate is seen; the coordinates of a group that contradicts the gradient are differenced one by one.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from harness.bounds.tolerances import FINER_LOOKS, LONGEST, MEANINGLESS, SINGLED_OUT
-from harness.checks.functions.cost_noise import noise_along
-from harness.checks.functions.cost_probe import Probes
-from harness.checks.functions.line_stencil import KINK, Found, Noise
-from harness.checks.functions.step_sizes import Claim, Search
+from harness.checks.functions.cost_noise import CostNear, noise_along
+from harness.checks.functions.line_stencil import KINK, Found
+from harness.checks.functions.parameters import Layout
+from harness.checks.functions.step_sizes import Reported, Search, Seen, steps_for
 from harness.checks.random_directions import random_directions
 from harness.verdict.comparison import Answer
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 
 PARTS = 8
-"""A large group at odds is split into so many, until the coordinates that are can be singled out."""
+"""A large group that is wrong is split into so many, until its wrong coordinates can be differenced one by one."""
 
 FEW = 32
-"""So few coordinates are looked at one by one at once."""
+"""Up to so many suspects are differenced one by one without splitting their group further."""
 
 RETRIED = 10
 """Where narrow steps were needed, the wide ones are tried again on every tenth line."""
 
 NOISIER = 100.0
-"""Noise so many times a rounding of the cost may be the work of one coordinate, and not disturb the others."""
+"""Noise of so many roundings of the cost may be the work of one coordinate, and not disturb the others."""
 
 QUIETER = 0.1
-"""A line that has at most this share of the noise is judged by its own."""
+"""A line that has at most this share of the noise is judged by its own noise."""
 
 NOISY_LINES = 8
 """After so many lines in a row that are as noisy as all, the noise is taken to be everywhere."""
 
-CALLS_A_LINE = 7.0
+POINTS_OF_LINE = 7.0
+"""Calls of the cost that a stencil needs."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,8 +48,9 @@ class Group:
     ----------
     indices, direction : (m,) arrays
     slope, error : float
-        What is claimed of the derivative along the direction, and what rounding may have moved it.
-    found : what differences say
+        The reported derivative along the direction, and by how much rounding may have moved it.
+    found : Found
+        The difference along the direction.
     """
 
     indices: np.ndarray
@@ -58,184 +60,152 @@ class Group:
     found: Found
 
     @property
-    def off(self) -> float:
+    def distance(self) -> float:
+        """|reported - found|."""
         return abs(self.slope - self.found.derivative)
 
     @property
     def allowed(self) -> float:
+        """The sum of both error bounds."""
         return self.error + self.found.error
 
     @property
     def is_wrong(self) -> bool:
-        return bool(np.isfinite(self.allowed) and not self.off <= self.allowed)
+        """Whether the difference contradicts the reported derivative."""
+        return bool(np.isfinite(self.allowed) and not self.distance <= self.allowed)
+
+
+@dataclass(frozen=True, eq=False)
+class Differenced:
+    """What differences have shown of a gradient.
+
+    Attributes
+    ----------
+    found : dict from coordinate to Found
+        For coordinates that were differenced one by one.
+    groups : tuple of Group
+        The groups that were differenced first; together these hold every coordinate that the budget allowed.
+    """
+
+    found: Mapping[int, Found]
+    groups: tuple[Group, ...] = ()
+
+    def covered(self, size: int) -> np.ndarray:
+        """Where a coordinate was examined, by itself or in a group."""
+        covered = np.zeros(size, bool)
+        for indices in (list(self.found), *(group.indices for group in self.groups)):
+            covered[indices] = True
+        return covered
+
+
+@dataclass(frozen=True, eq=False)
+class Experience:
+    """What lines have taught about the next ones.
+
+    Attributes
+    ----------
+    starts : dict from block to (step's number, lines so far)
+        The step that decided the last line in a block.
+    noisy : list of bool
+        For each line on which noise was measured, whether it was as noisy as all.
+    """
+
+    starts: dict[int, tuple[int, int]] = field(default_factory=dict)
+    noisy: list[bool] = field(default_factory=list)
+
+    def start(self, block: int) -> int:
+        """The number of the step to begin with: now and then the widest again."""
+        start, lines = self.starts.get(block, (0, 0))
+        self.starts[block] = (start, lines + 1)
+        return 0 if lines % RETRIED == 0 else start
+
+    def learn(self, block: int, steps: Sequence[float], decisive: float) -> None:
+        """Remember the step that decided."""
+        at_least = sum(step >= decisive for step in steps)
+        self.starts[block] = (max(at_least - 1, 0), self.starts[block][1])
+
+    @property
+    def is_noisy_everywhere(self) -> bool:
+        """Whether the last lines were all as noisy as the cost with all parameters moved."""
+        return len(self.noisy) >= NOISY_LINES and all(self.noisy[-NOISY_LINES:])
 
 
 class Differences:
-    """Derivatives of a cost of which only values are known.
+    """Differences of a cost, compared with the reported derivatives.
 
     Parameters
     ----------
-    probes : the cost beside θ
-    noise : how noisy it is
-    yours : the answer with the gradient that is claimed
-    steps : from wide to narrow, in units of max(1, |θ_i|)
+    layout : Layout
+    near : CostNear
+        The cost and its noise.
+    reported : Answer
+        The gradient that is checked.
     """
 
-    def __init__(self, probes: Probes, noise: Noise, yours: Answer, steps: Sequence[float]):
-        self.probes, self.noise, self.yours, self.steps = probes, noise, yours, steps
-        self.layout, self.theta = probes.users.layout, probes.theta
-        self.meaningful = MEANINGLESS["float64" if probes.unit <= UNIT_ROUNDOFF["float64"] else "float32"]
-        self.size = self.layout.largest_in_block(yours.gradient)
+    def __init__(self, layout: Layout, near: CostNear, reported: Answer):
+        self.layout, self.reported, self.probes, self.noise = layout, reported, near.probes, near.noise
+        self.steps = steps_for(self.probes.unit)
+        is_float64 = self.probes.unit <= UNIT_ROUNDOFF["float64"]
+        self._meaningful = MEANINGLESS["float64" if is_float64 else "float32"]
+        self._sizes = layout.largest_in_block(reported.gradient)
         # powers of two, so that θ_i ± h is a number
-        self.units = 2.0 ** np.ceil(np.log2(np.maximum(np.abs(self.theta), 1.0)))
-        self.block = np.zeros(self.layout.size, dtype=int)
-        for number, block in enumerate(self.layout.blocks):
-            self.block[block.indices] = number
-        self._starts: dict[int, tuple[int, int]] = {}
-        self._finer_looks = FINER_LOOKS
-        self._noisy_lines = 0
-        self.found: dict[int, Found] = {}
-        self.groups: list[Group] = []
+        self._units = 2.0 ** np.ceil(np.log2(np.maximum(np.abs(self.probes.theta), 1.0)))
+        self._blocks = np.zeros(layout.size, dtype=int)
+        for number, block in enumerate(layout.blocks):
+            self._blocks[block.indices] = number
+        self._experience = Experience()
 
     @np.errstate(all="ignore")
-    def one_by_one(self, chosen: np.ndarray) -> None:
-        """Difference the chosen coordinates, as far as the budget goes."""
-        closer = set(_spread(chosen, self._finer_looks).tolist())
+    def one_by_one(self, chosen: np.ndarray, known: Mapping[int, Found]) -> dict[int, Found]:
+        """Known differences, and those along the chosen coordinates, as far as the budget goes."""
+        closer = set(_spread(chosen, FINER_LOOKS).tolist())
+        found = dict(known)
         for done, i in enumerate(chosen.tolist()):
             if self.probes.budget.is_spent:
-                return
+                break
             self.probes.progress("coordinates", done, len(chosen))
-            if i not in self.found:
-                group = self._along(np.array([i]), np.ones(1), i in closer)
-                self.found[i] = group.found
+            if i not in found:
+                found[i] = self._along(np.array([i]), np.ones(1), look_closer=i in closer).found
+        return found
 
     @np.errstate(all="ignore")
     def in_groups(self, parts: Sequence[np.ndarray]) -> list[Group]:
-        """Difference groups of coordinates, as far as the budget goes."""
-        closer = set(_spread(np.arange(len(parts)), self._finer_looks).tolist())
-        found = []
+        """Differences along a random direction in each group of coordinates, as far as the budget goes."""
+        closer = set(_spread(np.arange(len(parts)), FINER_LOOKS).tolist())
+        groups = []
         for number, indices in enumerate(parts):
             if self.probes.budget.is_spent:
                 break
             self.probes.progress("groups", number, len(parts))
             direction = random_directions(1, len(indices), seed=int(indices[0]) + len(indices))[0]
             direction *= min(1.0, LONGEST / np.sqrt(len(indices)))
-            found.append(self._along(indices, direction, number in closer))
-        return found
+            groups.append(self._along(indices, direction, look_closer=number in closer))
+        return groups
 
-    def _along(self, indices: np.ndarray, direction: np.ndarray, closer: bool) -> Group:
-        """The derivative along a direction, and the claim for it."""
-        moves = direction * self.units[indices]
-        gradient, error = self.yours.gradient[indices], self.yours.error[indices]
-        claim = Claim(
-            float(moves @ gradient),
-            float(np.abs(moves) @ error),
-            float(np.max(self.size[indices] * self.units[indices])),
-            self.meaningful,
-            self._own_scale(indices),
-        )
-        line = self.probes.along(indices, moves)
-        search = Search(claim, line, self.noise, self.steps)
-        block = int(self.block[indices[0]])
-        found = search.settle(self._start(block))
-        if search.is_staircase:
-            search = search.over_jumps()
-            found = search.settle()
-        if len(indices) == 1 and not claim.is_objected_to(found) and self._may_be_quieter(found):
-            size = float(abs(self.theta[indices[0]]) / self.units[indices[0]]) or 1.0
-            noise = noise_along(line, size, self.noise, self.probes.unit)
-            self._noisy_lines += 1
-            if noise.at(self.steps[0]) < QUIETER * self.noise.at(self.steps[0]):
-                self._noisy_lines = 0
-                search = Search(claim, line, noise, self.steps)
-                found = search.settle()
-        self._remember(block, search.step)
-        if closer and not claim.is_objected_to(found):
-            found = search.look_closer() or found
-        unit = float(np.max(self.units[indices])) if len(indices) == 1 else 1.0
-        return Group(indices, moves / unit, claim.derivative / unit, claim.error / unit, found.times(1.0 / unit))
-
-    @np.errstate(all="ignore")
-    def is_differentiable(self) -> bool:
-        """Whether the derivative along a direction in all of θ is what the partial derivatives make of it.
-
-        A median of ties has partial derivatives, which are zero, and yet moves with all of them. For every coordinate
-        differenced one by one.
-        """
-        every = np.arange(self.layout.size)
-        if every.size < 2 or len(self.found) < every.size or not (groups := self.in_groups([every])):
-            return True
-        (group,) = groups
-        if group.found.obstacle == KINK:
-            return False
-        partial, errors = (
-            np.array([getattr(self.found[i], what) for i in range(every.size)]) for what in ("derivative", "error")
-        )
-        apart = abs(group.found.derivative - group.direction @ partial)
-        return not apart > group.found.error + np.abs(group.direction) @ errors
-
-    def open_between(self, chosen: np.ndarray, low: np.ndarray, high: np.ndarray) -> bool:
-        """Take for kinks the coordinates whose claim is between those beside θ, and their difference, too, or none.
-
-        Units of a network that sit on kinks together may all have the slope of one side, which no step in one
-        coordinate shows. A claim that is wrong beside θ as it is at θ is wrong.
-        """
-        opened = False
-        for i in chosen.tolist():
-            found, claimed, error = self.found[i], self.yours.gradient[i], self.yours.error[i] + self.found[i].noise
-            known = (claimed,) if found.obstacle == KINK else (claimed, found.derivative)
-            if all(low[i] - error <= slope <= high[i] + error for slope in known):
-                middle, half = float(0.5 * (low[i] + high[i])), float(0.5 * (high[i] - low[i]))
-                half = max(half, float(abs(middle - claimed)))
-                self.found[i] = Found(middle, half, steepest=found.steepest, obstacle=KINK)
-                opened = True
-        return opened
-
-    def _may_be_quieter(self, found: Found) -> bool:
-        """Whether noise is in the way that rounding of the cost does not explain."""
-        noise, rounded = self.noise, self.noise.relative * abs(self.probes.base)
-        is_noise = found.noise > 0.3 * found.error and noise.at(self.steps[0]) > NOISIER * rounded
-        return is_noise and self._noisy_lines < NOISY_LINES
-
-    def _own_scale(self, indices: np.ndarray) -> float:
-        sizes = np.abs(self.theta[indices]) / self.units[indices]
-        return float(sizes.min()) if len(indices) == 1 and sizes.all() else np.inf
-
-    def _start(self, block: int) -> int:
-        """The step to begin with: the one that decided the last line in this block, now and then the widest again."""
-        start, times = self._starts.get(block, (0, 0))
-        self._starts[block] = (start, times + 1)
-        return 0 if times % RETRIED == 0 else start
-
-    def _remember(self, block: int, step: float) -> None:
-        narrower = [number for number, each in enumerate(self.steps) if each >= step]
-        self._starts[block] = (max(len(narrower) - 1, 0), self._starts[block][1])
-
-    def single_out(self, wrong: Sequence[Group], seed: int = 0) -> None:
-        """Difference one by one what is at odds in groups; of what is too much, a sample from each block."""
-        left = self._narrowed_down([group.indices for group in wrong])
-        suspects = np.concatenate(left)
+    def single_out(self, wrong: Sequence[Group], known: Mapping[int, Found], seed: int = 0) -> dict[int, Found]:
+        """The coordinates of wrong groups, one by one; if there are too many, a sample from each block."""
+        suspects = np.concatenate(self._narrow_down([group.indices for group in wrong]))
         if suspects.size > SINGLED_OUT:
             rng = np.random.default_rng(seed)
-            numbers = self.block[suspects]
+            numbers = self._blocks[suspects]
             blocks = [suspects[numbers == number] for number in np.unique(numbers)]
             share = max(SINGLED_OUT // len(blocks), 4)
             suspects = np.concatenate([rng.permutation(part)[:share] for part in blocks])
-        self.one_by_one(np.sort(suspects))
+        return self.one_by_one(np.sort(suspects), known)
 
-    def _narrowed_down(self, wrong: list[np.ndarray]) -> list[np.ndarray]:
-        """Large groups at odds split, so long as most of their parts turn out to be right."""
+    def _narrow_down(self, wrong: list[np.ndarray]) -> list[np.ndarray]:
+        """Large wrong groups split, as long as most of their parts turn out to be right."""
         while wrong and sum(map(len, wrong)) > FEW and len(wrong) * PARTS <= SINGLED_OUT:
             parts = [part for indices in wrong for part in np.array_split(indices, PARTS) if part.size]
-            still = [group.indices for group in self.in_groups(parts) if group.is_wrong]
-            if not still or 2 * len(still) > len(parts):
-                return still or wrong
-            wrong = still
+            still_wrong = [group.indices for group in self.in_groups(parts) if group.is_wrong]
+            if not still_wrong or 2 * len(still_wrong) > len(parts):
+                return still_wrong or wrong
+            wrong = still_wrong
         return wrong
 
     def largest_of_blocks(self) -> np.ndarray:
-        """The coordinate of each block for which most is claimed: they show what errors have to be small against."""
-        sizes = np.abs(np.nan_to_num(self.yours.gradient, posinf=0.0, neginf=0.0))
+        """The coordinate with the largest reported derivative in each block: it is the measure of errors."""
+        sizes = np.abs(np.nan_to_num(self.reported.gradient, posinf=0.0, neginf=0.0))
         blocks = [block.indices for block in self.layout.blocks if block.indices.size]
         return np.array([indices[np.argmax(sizes[indices])] for indices in blocks])
 
@@ -247,6 +217,93 @@ class Differences:
             return
         for indices in blocks:
             yield from np.array_split(indices, max(1, round(count * len(indices) / self.layout.size)))
+
+    @np.errstate(all="ignore")
+    def is_differentiable(self, found: Mapping[int, Found]) -> bool:
+        """Whether the derivative along a direction in all of θ follows from the partial derivatives.
+
+        A median of ties has partial derivatives, which are zero, and yet moves with all parameters together. Judged
+        only where every coordinate was differenced one by one.
+        """
+        size = self.layout.size
+        if size < 2 or len(found) < size or not (groups := self.in_groups([np.arange(size)])):
+            return True
+        (group,) = groups
+        if group.found.obstacle == KINK:
+            return False
+        partial, errors = (np.array([getattr(found[i], of) for i in range(size)]) for of in ("derivative", "error"))
+        off = abs(group.found.derivative - group.direction @ partial)
+        return not off > group.found.error + np.abs(group.direction) @ errors
+
+    # -- one line ------------------------------------------------------------------------------------------------------
+
+    def _along(self, indices: np.ndarray, direction: np.ndarray, *, look_closer: bool) -> Group:
+        """The difference along a direction, and the reported derivative there."""
+        moves = direction * self._units[indices]
+        reported = Reported(
+            float(moves @ self.reported.gradient[indices]),
+            float(np.abs(moves) @ self.reported.error[indices]),
+            float(np.max(self._sizes[indices] * self._units[indices])),
+            self._meaningful,
+            self._own_scale(indices),
+        )
+        block = int(self._blocks[indices[0]])
+        search = Search(reported, self.probes.line(indices, moves), self.noise, self.steps)
+        found, seen = search.settle(self._experience.start(block))
+        if seen.is_staircase:
+            search = search.over_jumps()
+            found, seen = search.settle()
+        if len(indices) == 1 and not reported.is_contradicted(found) and self._may_be_quieter(found):
+            search, found, seen = self._with_own_noise(search, found, seen, int(indices[0]))
+        self._experience.learn(block, self.steps, seen.step)
+        if look_closer and not reported.is_contradicted(found):
+            found = search.look_closer(seen) or found
+        unit = float(np.max(self._units[indices])) if len(indices) == 1 else 1.0
+        return Group(indices, moves / unit, reported.derivative / unit, reported.error / unit, found.times(1.0 / unit))
+
+    def _may_be_quieter(self, found: Found) -> bool:
+        """Whether the error bound is noise that rounding of the cost does not explain."""
+        rounded = self.noise.relative * abs(self.probes.base)
+        is_noise = found.noise > 0.3 * found.error and self.noise.at(self.steps[0]) > NOISIER * rounded
+        return is_noise and not self._experience.is_noisy_everywhere
+
+    def _with_own_noise(self, search: Search, found: Found, seen: Seen, i: int) -> tuple[Search, Found, Seen]:
+        """The search with the noise of the line itself, if that is much smaller; else as it was."""
+        size = float(abs(self.probes.theta[i]) / self._units[i]) or 1.0
+        noise = noise_along(search.line, size, self.noise, self.probes.unit)
+        is_quieter = noise.at(self.steps[0]) < QUIETER * self.noise.at(self.steps[0])
+        self._experience.noisy.append(not is_quieter)
+        if not is_quieter:
+            return search, found, seen
+        search = Search(search.reported, search.line, noise, self.steps)
+        return search, *search.settle()
+
+    def _own_scale(self, indices: np.ndarray) -> float:
+        """The size of a single parameter that is not zero, in units of its step."""
+        sizes = np.abs(self.probes.theta[indices]) / self._units[indices]
+        return float(sizes.min()) if len(indices) == 1 and sizes.all() else np.inf
+
+
+def open_kinks(
+    reported: Answer, found: Mapping[int, Found], chosen: np.ndarray, low: np.ndarray, high: np.ndarray
+) -> dict[int, Found]:
+    """The differences, of which some of the chosen are turned into kinks between the slopes nearby.
+
+    A coordinate sits on a kink if what is reported there, and the difference unless it is one of a kink already, lie
+    between the gradients reported nearby, `low` and `high`. Units of a network that sit on kinks together may all have
+    the slope of one side, which no step in one coordinate shows. A report that is as wrong nearby as it is at θ is
+    wrong.
+    """
+    opened = dict(found)
+    for i in chosen.tolist():
+        here, slope = found[i], reported.gradient[i]
+        error = reported.error[i] + here.noise
+        slopes = (slope,) if here.obstacle == KINK else (slope, here.derivative)
+        if all(low[i] - error <= each <= high[i] + error for each in slopes):
+            middle, half = float(0.5 * (low[i] + high[i])), float(0.5 * (high[i] - low[i]))
+            half = max(half, float(abs(middle - slope)))
+            opened[i] = Found(middle, half, steepest=here.steepest, obstacle=KINK)
+    return opened
 
 
 def _spread(items: np.ndarray, count: int) -> np.ndarray:

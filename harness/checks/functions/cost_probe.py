@@ -1,48 +1,56 @@
-"""The cost of somebody's function at points beside θ: counted, within a budget, NaN beyond the edge of its domain."""
+"""The cost of a user's function at points near θ: counted, within a budget, and NaN outside its domain."""
 
 import time
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 
 import numpy as np
 
-from harness.checks.functions.user_function import UsersFunction
+from harness.checks.functions.user_function import UserFunction
 from harness.progress import Progress, silent
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 
-ALMOST = 1e-4
-"""How far apart, as a share of θ, costs are that must not all be float32 numbers, to have been computed in float64."""
+FLOAT64_SPACING = 1e-4
+"""Relative distance between the points at which a function has to show that it computes in float64."""
 
-SAME = 1e4
-"""So many u of the lower precision may a cost differ from that in float64."""
+SAME_COST = 1e4
+"""The cost in float64 may differ from the cost in a lower precision by so many u of the lower precision."""
 
-Cost = Callable[[np.ndarray], float]
+DOMAIN_ERRORS = (ValueError, ArithmeticError, AssertionError, RuntimeError, RuntimeWarning)
+"""What functions raise outside their domain; PyTorch's LinAlgError is a RuntimeError."""
 
-DOMAIN = (ValueError, ArithmeticError, AssertionError, RuntimeError, RuntimeWarning)
-"""What functions raise that are asked beyond the edge of their domain; PyTorch's LinAlgError is a RuntimeError."""
+BUG_ERRORS = (NotImplementedError, RecursionError, UnicodeError)
+"""Subclasses of these that only a bug raises."""
 
-BUGS = (NotImplementedError, RecursionError, UnicodeError)
-"""Of these, what is raised by a bug instead."""
+Line = Callable[[float], float]
+"""The cost along a line through θ, as a function of one number that is 0 at θ."""
 
 
 def leaves_domain(error: Exception) -> bool:
-    """Whether a function that answers at θ raised this because a point beside it is beyond the edge of its domain."""
-    return isinstance(error, DOMAIN) and not isinstance(error, BUGS) and not _is_ours(error.__traceback__)
+    """Whether a function that works at θ raised this because a point near θ lies outside its domain."""
+    return isinstance(error, DOMAIN_ERRORS) and not isinstance(error, BUG_ERRORS) and not _is_ours(error.__traceback__)
 
 
 def _is_ours(traceback: TracebackType | None) -> bool:
-    """Whether this room raised it itself, for an answer of no proper shape."""
+    """Whether this package raised the error, because the function returned something of the wrong shape."""
     while traceback is not None and traceback.tb_next is not None:
         traceback = traceback.tb_next
     return traceback is not None and traceback.tb_frame.f_globals.get("__name__", "").startswith(__package__ or "-")
 
 
 class Budget:
-    """How many calls, or seconds, a check may take.
+    """How many calls of the cost, or how many seconds, a check may take.
 
     Parameters
     ----------
     limit : int for calls, float for seconds, None for no limit
+
+    Attributes
+    ----------
+    calls : int
+        How many calls were made.
     """
 
     def __init__(self, limit: int | float | None = None):
@@ -50,10 +58,15 @@ class Budget:
             raise ValueError(
                 f"budget must be a number of calls (an int) or of seconds (a float) above 0, not {limit!r}"
             )
-        self.limit, self.calls, self.started = limit, 0, time.perf_counter()
+        self.limit, self.calls, self._started = limit, 0, time.perf_counter()
+
+    def count(self) -> None:
+        """Count one call."""
+        self.calls += 1
 
     @property
     def is_spent(self) -> bool:
+        """Whether no further call fits into the budget."""
         return self.calls_left() < 1.0
 
     def calls_left(self) -> float:
@@ -62,64 +75,60 @@ class Budget:
             return np.inf
         if isinstance(self.limit, int):
             return self.limit - self.calls
-        spent = time.perf_counter() - self.started
+        spent = time.perf_counter() - self._started
         return (self.limit - spent) * max(self.calls, 1) / max(spent, 1e-9)
 
     def __str__(self) -> str:
         return f"{self.limit:,} calls" if isinstance(self.limit, int) else f"{self.limit:g} s"
 
 
+@dataclass(frozen=True, eq=False)
 class Probes:
-    """The cost at points beside θ.
-
-    Parameters
-    ----------
-    users : the function
-    cost : float
-        Its cost at θ, which is not asked for again.
-    budget : what may be spent on it
-    progress : told of the calls made
+    """The cost at points near θ.
 
     Attributes
     ----------
-    ask, unit : whose cost it is, and u of its precision
-    raised : dict
-        How often the function raised each kind of exception beyond the edge of its domain.
+    user : UserFunction
+    evaluate : callable
+        ``evaluate(flat)`` -> cost; raises outside the domain.
+    unit : float
+        u of the precision in which the cost is computed.
+    base : float
+        The cost at θ.
+    budget : Budget
+        Counts every call.
+    progress : Progress
+        Is shown how many coordinates are done.
+    raised : Counter
+        How often the function raised each kind of exception outside its domain.
     """
 
-    def __init__(self, users: UsersFunction, cost: float, budget: Budget, progress: Progress = silent):
-        self.users, self.theta, self.base, self.budget, self.progress = users, users.theta, cost, budget, progress
-        self.ask, self.unit = users.cost, users.unit
-        self.raised: dict[str, int] = {}
+    user: UserFunction
+    evaluate: Callable[[np.ndarray], float]
+    unit: float
+    base: float
+    budget: Budget
+    progress: Progress = silent
+    raised: Counter[str] = field(default_factory=Counter)
 
-    def in_float64(self) -> "Probes | None":
-        """The same of a function of lower precision, where it can do with a θ in float64 and answers the same cost."""
-        wide = Probes(self.users, np.nan, self.budget, self.progress)
-        wide.ask, wide.unit = self.users.cost_in_float64, UNIT_ROUNDOFF["float64"]
-        try:
-            costs = [wide.cost(self.theta * (1.0 + k * ALMOST)) for k in range(3)]
-        except Exception:  # noqa: BLE001  whatever it raises, it cannot do with float64
-            return None
-        wide.base = costs[0]
-        is_wide = any(cost != float(np.float32(cost)) for cost in costs)
-        same = abs(wide.base - self.base) <= SAME * self.users.unit * max(map(abs, costs))
-        wide.raised = self.raised
-        return wide if is_wide and same else None
+    @property
+    def theta(self) -> np.ndarray:
+        """The point at which the gradient is checked."""
+        return self.user.theta
 
     def cost(self, flat: np.ndarray) -> float:
-        """The cost, or NaN beyond the edge of the domain."""
-        self.budget.calls += 1
+        """The cost, or NaN outside the domain."""
+        self.budget.count()
         try:
-            return self.ask(flat)
+            return self.evaluate(flat)
         except Exception as error:
             if not leaves_domain(error):
                 raise
-            kind = type(error).__name__
-            self.raised[kind] = self.raised.get(kind, 0) + 1
+            self.raised[type(error).__name__] += 1
             return np.nan
 
-    def along(self, indices: np.ndarray, direction: np.ndarray) -> Callable[[float], float]:
-        """The cost as a function of t at θ + t · direction, which is zero but at the indices."""
+    def line(self, indices: np.ndarray, direction: np.ndarray) -> Line:
+        """t -> the cost at θ + t · direction, which is zero outside the indices; no point is evaluated twice."""
         known = {0.0: self.base}
 
         def cost(t: float) -> float:
@@ -130,3 +139,18 @@ class Probes:
             return known[t]
 
         return cost
+
+    def in_float64(self) -> "Probes | None":
+        """The cost of a θ in float64, if the function computes that in float64 and it is the same cost; else None."""
+        costs = []
+        for k in range(3):
+            self.budget.count()
+            try:
+                costs.append(self.user.cost_in_float64(self.theta * (1.0 + k * FLOAT64_SPACING)))
+            except Exception:  # noqa: BLE001  whatever it raises, it cannot do with float64
+                return None
+        computes_in_float64 = any(cost != float(np.float32(cost)) for cost in costs)
+        is_same = abs(costs[0] - self.base) <= SAME_COST * self.unit * max(map(abs, costs))
+        if not (computes_in_float64 and is_same):
+            return None
+        return replace(self, evaluate=self.user.cost_in_float64, unit=UNIT_ROUNDOFF["float64"], base=costs[0])

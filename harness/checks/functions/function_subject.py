@@ -1,6 +1,6 @@
-"""The gradient of anybody's own function as a subject to be judged."""
+"""The gradient of a user's function as a subject of a verdict."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,11 +10,18 @@ from harness.checks.functions.error_patterns import explain
 from harness.checks.functions.line_stencil import EDGE, JUMPS, KINK, NOISE, Found
 from harness.checks.functions.parameters import Layout
 from harness.checks.functions.step_sizes import size_of
+from harness.facts.fact import Fact, doubt, note
+from harness.facts.kinds import Kind
 from harness.verdict.comparison import Answer
 from harness.verdict.subject import Subject
 
 LARGE = 1e3
-"""A cost so many times its derivatives is large beside its changes, which are therefore lost in its roundings."""
+"""Changes of a cost that is so many times its derivatives are lost in its roundings: a constant part hides them."""
+
+PLACES_SHOWN = 3
+
+KINDS = {KINK: Kind.KINK_AT_THETA, EDGE: Kind.DOMAIN_EDGE, NOISE: Kind.NOISY_COST, JUMPS: Kind.COST_JUMPS}
+"""What hides a derivative, as a kind of fact; anything else is `Kind.ROUGH_COST`."""
 
 
 class FunctionGradient(Subject):
@@ -23,29 +30,33 @@ class FunctionGradient(Subject):
     Parameters
     ----------
     layout, theta : the parameters
-    found : what differences found, for coordinates that were looked at one by one
-    examined : how many coordinates were examined at all, by themselves or in a group
-    yours : the answer at θ, of whose cost and roundings the report says that they hide something where they do
+    reported : Answer
+        What the user's function returned at θ.
+    found : dict from coordinate to Found
+        Differences of coordinates that were examined one by one.
+    examined : int
+        How many coordinates were examined at all, by themselves or in a group.
     scatter : (n,) array
-        How far the claimed gradient jumps when θ moves by a rounding.
+        How far the reported gradient jumps when θ moves by a rounding.
     grouped : (n,) array
-        For coordinates that were examined in a group alone, and are right, how far off they may be; NaN for others.
+        For right coordinates that were examined in a group alone, how far off they may be; NaN for others.
+    facts : sequence of Fact
     """
 
     def __init__(
         self,
         layout: Layout,
         theta: np.ndarray,
-        found: dict[int, Found],
+        reported: Answer,
+        found: Mapping[int, Found],
         examined: int,
-        yours: Answer,
         scatter: np.ndarray,
-        notes: Sequence[str] = (),
-        grouped: np.ndarray | float = np.nan,
+        grouped: np.ndarray,
+        facts: Sequence[Fact] = (),
     ):
         self.layout, self.theta, self.blocks = layout, theta, layout.blocks
-        self.found, self.examined, self.yours, self.scatter, self.notes = found, examined, yours, scatter, notes
-        self.grouped = grouped
+        self.reported, self.found, self.examined = reported, found, examined
+        self.scatter, self.grouped, self.facts = scatter, grouped, facts
 
     def label(self, i: int) -> str:
         return self.layout.label(i)
@@ -53,66 +64,51 @@ class FunctionGradient(Subject):
     def describe(self) -> dict[str, Any]:
         return {"parameters": self.layout.size, "differenced": self.examined}
 
-    def why_undecided(self, coordinates: np.ndarray) -> str:
-        if not np.isfinite(self.yours.cost):
-            return f"the cost at θ is {self.yours.cost:g}, of which there are no differences"
-        looked = [self.found.get(i, Found(obstacle=NOISE)) for i in coordinates.tolist()]
-        rounded = self.yours.error[coordinates]
-        clauses = {KINK: self._of_kinks, EDGE: self._of_edges, NOISE: self._of_noise, JUMPS: self._of_jumps}
-        told = []
-        if lost := [error for found, error in zip(looked, rounded.tolist()) if error > found.error]:
-            told.append(f"rounding may move the gradient itself by {max(lost):.2g}, so that smaller errors do not show")
-            looked = [found for found, error in zip(looked, rounded.tolist()) if error <= found.error]
-        for obstacle in dict.fromkeys(found.obstacle for found in looked):
-            of_kind = [found for found in looked if found.obstacle == obstacle]
-            told.append(clauses.get(obstacle, self._of_rough)(of_kind))
-        return "; ".join(told)
-
-    @staticmethod
-    def _of_kinks(found: Sequence[Found]) -> str:
-        before, after = found[0].slopes
-        slopes = f" (slope {before:.6g} below, {after:.6g} above)" if np.isfinite(before + after) else ""
-        return f"θ sits on a kink{slopes}, where no derivative is the right one; try another θ"
-
-    @staticmethod
-    def _of_edges(found: Sequence[Found]) -> str:
-        beyond = "beside it the cost is not finite, or fun raises"
-        if any(np.isfinite(each.error) for each in found):
-            return f"θ is close to the edge of the domain, and {beyond} ({_seen(found)}); try a θ farther inside"
-        return f"θ is at the edge of the domain: {beyond}; try a θ farther inside"
-
-    def _of_noise(self, found: Sequence[Found]) -> str:
-        least = max(each.error for each in found)
-        if np.isfinite(least) and size_of(list(self.found.values())) == 0.0:
-            return f"no derivative is known to be other than zero, so that an error bar of {least:.2g} means nothing"
-        slope = max((each.least for each in self.found.values()), default=0.0)
-        is_large = abs(self.yours.cost) > max(1.0, LARGE * slope)
-        advice = "subtract its constant part" if is_large else "try another θ, or a cost with less noise"
-        return f"the cost is {self.yours.cost:.6g}, so that {_seen(found)} beside the noise in it: {advice}"
-
-    @staticmethod
-    def _of_jumps(found: Sequence[Found]) -> str:
-        return (
-            "the cost climbs by jumps, as if it had been rounded on the way or computed in low precision, so that its "
-            f"slope between two of them says nothing ({_seen(found)} across them); let it compute in float64, unrounded"
-        )
-
-    @staticmethod
-    def _of_rough(found: Sequence[Found]) -> str:
-        return f"the cost bends, jumps or ends too close to θ ({_seen(found)}); try another θ, or smaller numbers"
-
-    def explain(self, wrong: Answer, right: Answer, at_odds: np.ndarray) -> str:
-        seen = np.isnan(right.gradient) & np.isfinite(self.grouped)
-        as_claimed, error = np.where(seen, wrong.gradient, right.gradient), np.where(seen, self.grouped, right.error)
-        right = replace(right, gradient=as_claimed, error=error)
-        said = explain(self.layout, self.theta, wrong, right, at_odds, self.scatter)
+    def explain(self, wrong: Answer, right: Answer, at_odds: np.ndarray) -> tuple[Fact, ...]:
+        # what a group shows to be right was examined, too
+        is_right = np.isnan(right.gradient) & np.isfinite(self.grouped)
+        gradient = np.where(is_right, wrong.gradient, right.gradient)
+        right = replace(right, gradient=gradient, error=np.where(is_right, self.grouped, right.error))
+        facts = explain(self.layout, self.theta, wrong, right, at_odds, self.scatter)
         kinks = [i for i in np.flatnonzero(at_odds).tolist() if i in self.found and self.found[i].obstacle == KINK]
-        if not kinks:
-            return said
-        before, after = self.found[kinks[0]].slopes
-        return f"{said}; {self.label(kinks[0])} sits on a kink, between slopes of {before:.6g} and {after:.6g}"
+        kink = [note(Kind.KINK_AT_THETA, self.label(i), **_slopes(self.found[i])) for i in kinks[:1]]
+        return (*facts, *kink)
+
+    def why_undecided(self, coordinates: np.ndarray) -> tuple[Fact, ...]:
+        """What hides the derivatives, a fact for each reason."""
+        if not np.isfinite(self.reported.cost):
+            return (doubt(Kind.NO_DIFFERENCES, cost=self.reported.cost),)
+        found = {i: self.found.get(i, Found(obstacle=NOISE)) for i in coordinates.tolist()}
+        by_reason: dict[str, list[int]] = {}
+        for i, each in found.items():
+            hidden_by_rounding = self.reported.error[i] > each.error
+            by_reason.setdefault("rounding" if hidden_by_rounding else each.obstacle, []).append(i)
+        reasons = sorted(by_reason, key=lambda reason: reason != "rounding")
+        return tuple(self._hidden(reason, by_reason[reason], found) for reason in reasons)
+
+    def _hidden(self, reason: str, coordinates: Sequence[int], found: Mapping[int, Found]) -> Fact:
+        """What hides the derivatives in these coordinates, and the smallest error that would show in all of them."""
+        places = tuple(map(self.label, coordinates[:PLACES_SHOWN]))
+        if reason == "rounding":
+            least = float(self.reported.error[coordinates].max())
+            return doubt(Kind.GRADIENT_ROUNDING, *places, undecided=len(coordinates), visible=least)
+        least = max(found[i].error for i in coordinates)
+        data: dict[str, Any] = {"undecided": len(coordinates), "visible": least if np.isfinite(least) else None}
+        if reason == KINK:
+            data |= _slopes(found[coordinates[0]])
+        if reason == NOISE:
+            data |= self._cost_and_slopes()
+        return doubt(KINDS.get(reason, Kind.ROUGH_COST), *places, **data)
+
+    def _cost_and_slopes(self) -> dict[str, Any]:
+        """The cost, whether it is large compared with its derivatives, and whether all of these may be zero."""
+        slopes = list(self.found.values())
+        steepest = max((each.least for each in slopes), default=0.0)
+        is_large = abs(self.reported.cost) > max(1.0, LARGE * steepest)
+        return {"cost": self.reported.cost, "is_large": is_large, "is_flat": size_of(slopes) == 0.0}
 
 
-def _seen(found: Sequence[Found]) -> str:
-    least = max(each.error for each in found)
-    return f"only errors above {least:.2g} could be seen" if np.isfinite(least) else "no error could be seen"
+def _slopes(found: Found) -> dict[str, float | None]:
+    """The left and the right derivative at a kink, where these are known."""
+    left, right = found.slopes
+    return {"left": left, "right": right} if np.isfinite(left + right) else {"left": None, "right": None}

@@ -1,10 +1,10 @@
-"""Check the gradient of anybody's own function, with nothing but its values, and JAX where a JAX cost is given.
+"""The check of a user's gradient against finite differences of the cost, and against JAX where a JAX cost is given.
 
-No bound can be derived for formulas that nobody shows, so error bars are measured: the noise of the cost
+No error bound can be derived for formulas that nobody shows, so the bounds are measured: the noise of the cost
 (`harness.checks.functions.cost_noise`), and the truncation of a difference from differences at other widths. What looks
-wrong at one step is tried again with smaller ones, so that neither a kink nor a strong curvature within one stencil
-raises an alarm. What an error has to be small against is the largest derivative in its block, at θ or one step away,
-and never the cost: beside a large constant nothing is decided that the constant hides.
+wrong at one step is tried again with smaller ones (`harness.checks.functions.step_sizes`), so that neither a kink nor a
+strong curvature within one stencil raises a false alarm. An error has to be small compared with the largest derivative
+in its block, at θ or one step away, and never with the cost: nothing is decided that a large constant in it hides.
 """
 
 import time
@@ -14,35 +14,42 @@ from typing import Any
 
 import numpy as np
 
-from harness.bounds.tolerances import (
-    ALL_COORDINATES,
-    ENTRIES_MOVED,
-    GRADIENT_ROUNDINGS,
-    GROUPED,
-    GROUPS,
-    MEANINGLESS,
-    NEGLIGIBLE,
-    SINGLED_OUT,
+from harness.bounds.tolerances import ALL_COORDINATES, ENTRIES_MOVED, GROUPS, SINGLED_OUT
+from harness.checks.functions.cost_differences import (
+    POINTS_OF_LINE,
+    Differenced,
+    Differences,
+    open_kinks,
 )
-from harness.checks.functions.cost_differences import CALLS_A_LINE, Differences, Group
-from harness.checks.functions.cost_noise import KEPT, Answers, Measuring, ask_again, ask_twice, holds_float32, steps_for
-from harness.checks.functions.cost_probe import Budget, Probes
-from harness.checks.functions.function_subject import FunctionGradient
-from harness.checks.functions.step_sizes import size_of
-from harness.checks.functions.user_function import UsersFunction, gradient_function, with_arguments
-from harness.progress import Progress, bar_after
+from harness.checks.functions.cost_probe import Budget
+from harness.checks.functions.function_subject import PLACES_SHOWN, FunctionGradient
+from harness.checks.functions.gradient_case import GradientCase, ask_reference, measure
+from harness.checks.functions.gradient_comparison import (
+    compare_directions,
+    compare_with_differences,
+    compare_with_reference,
+    differenced_answer,
+    measure_scale,
+    settle,
+)
+from harness.checks.functions.gradient_rounding import holds_float32, range_nearby
+from harness.checks.functions.repeated_calls import FUN, FirstAnswer, call_twice, find_cached_gradient
+from harness.checks.functions.user_function import UserFunction, gradient_function, with_arguments
+from harness.facts.fact import Fact, Severity, note
+from harness.facts.kinds import Kind
+from harness.progress import progress_bar
 from harness.sources.process_state import KeptSettings
-from harness.verdict.comparison import Answer, Block, Pair, compare
-from harness.verdict.consensus import Consensus, find_consensus
+from harness.verdict.comparison import Answer, Pair, compare
+from harness.verdict.consensus import Consensus
 from harness.verdict.judgement import judge
 from harness.verdict.report import Report
-from harness.wording import first_few
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
-
-YOURS, DIFFERENCES, REFERENCE, ALONG = "fun", "finite-difference", "jax", "random directions"
 
 PATIENCE = 2.0
 """Seconds until a terminal shows how far the check is."""
+
+FEWEST_GROUPS = 50.0
+"""Of very many parameters, at least so many groups are differenced."""
 
 LOST_DIGITS = 1e-6
 """A derivative that scatters by more than this share of itself has lost digits, which is worth a note."""
@@ -59,7 +66,7 @@ def check_gradient(
     has_aux: bool = False,
     budget: int | float | None = None,
 ) -> Report:
-    """Is the gradient that `fun` answers the derivative of the cost that it answers?
+    """Check whether the gradient that `fun` returns is the derivative of the cost that it returns.
 
     Parameters
     ----------
@@ -96,254 +103,127 @@ def check_gradient(
     ------
     ValueError, TypeError
         When `theta` or what `fun` answers has no proper shape, or holds something else than real numbers. What `fun`
-        raises at θ is handed on; what it raises beside θ is taken for the edge of its domain, unless it is of the kind
-        that only bugs raise, such as TypeError.
+        raises at θ is handed on; what it raises near θ is taken for the edge of its domain, unless only a bug raises
+        that, as with TypeError.
     """
     started = time.perf_counter()
     allowance, args = Budget(budget), args if isinstance(args, tuple) else (args,)
     cost_of_reference = with_arguments(reference, args)
-    users = UsersFunction(fun, theta, gradient_function(gradient, jac), args, has_aux)
+    user = UserFunction(fun, theta, gradient_function(gradient, jac), args, has_aux)
     with KeptSettings() as settings:
-        answers = ask_twice(users)
-        if changed := settings.so_far():  # by fun alone, for nothing of the harness has been imported meanwhile
-            answers = answers._replace(note=f"changes {first_few(changed, shown=3)}; put back after the check")
-        if not answers.repeats:
-            return _not_repeatable(users, answers, started)
-        with bar_after(PATIENCE) as progress:
-            return _Check(users, answers, allowance, progress).report(cost_of_reference, started)
+        first = call_twice(user)
+        changed = settings.so_far()  # by fun alone, for nothing of the harness has been imported meanwhile
+        notes = (note(Kind.SETTINGS_CHANGED, FUN, settings=changed),) if changed else ()
+        if not first.repeats:
+            return _report_not_repeatable(user, first, notes, started)
+        with progress_bar(PATIENCE) as progress:
+            case = measure(user, first, notes, allowance, progress)
+            return _check(case, cost_of_reference, started)
 
 
-def _not_repeatable(users: UsersFunction, answers: Answers, started: float) -> Report:
-    """Nothing can be said of a gradient that is another every time, and nothing more is asked."""
-    zeros = np.zeros_like(answers.gradient)
-    told = {"misconduct": answers.misconduct, "notes": answers.note}
-    yours = Answer(YOURS, YOURS, answers.cost, 0.0, answers.gradient, zeros, **told)
-    subject = FunctionGradient(users.layout, users.theta, {}, 0, yours, zeros)
-    report = judge(subject, [yours], [], [], Consensus((YOURS,), (), tie=False), started=started)
-    return replace(report, reasons=tuple(f"{YOURS} {what}" for what in answers.misconduct))  # more sources are no help
+def _check(case: GradientCase, reference: Callable[..., Any] | None, started: float) -> Report:
+    """Difference the cost, compare, and judge."""
+    differences = Differences(case.layout, case.fine, case.reported)
+    seen = _difference_all(case, differences)
+    others = [] if reference is None else [ask_reference(case, reference)]
+    for other in others:
+        seen = _examine_rivals(case, differences, seen, other)
+    scale = measure_scale(case, seen.found)
+    seen = _accept_conventions(case, differences, seen)
 
-
-class _Check:
-    """One check: what was measured, what differences found, and what follows.
-
-    Parameters
-    ----------
-    users, answers : the function, and what it answered at θ
-    budget : what the check may take
-    progress : told of the lines looked at
-    """
-
-    def __init__(self, users: UsersFunction, answers: Answers, budget: Budget, progress: Progress):
-        self.users, self.layout = users, users.layout
-        self.probes = Probes(users, answers.cost, budget, progress)
-        self.measuring = Measuring(users, self.probes)
-        self.noise = self.measuring.noise(answers.cost)
-        if self.probes.unit > UNIT_ROUNDOFF["float64"] and (wide := self.probes.in_float64()):
-            self.probes = wide
-            self.noise = Measuring(users, wide).noise(wide.base)
-        gradient = answers.gradient
-        self.scatter = self.measuring.gradient_scatter(gradient)
-        error = self.measuring.gradient_error(self.measuring.gradient, gradient, self.scatter)
-        misconduct = answers.misconduct
-        if kept := ask_again(users, answers, self.measuring.away()):
-            misconduct = (*misconduct, kept)
-        near = self.noise.near
-        precision = "float32" if self.measuring.is_float32(self.measuring.gradient, gradient) else users.precision
-        told = {"misconduct": misconduct, "notes": answers.note}
-        self.yours = Answer(YOURS, YOURS, answers.cost, near, gradient, error, precision, **told)
-        self.differences = Differences(self.probes, self.noise, self.yours, steps_for(self.probes.unit))
-
-    def report(self, reference: Callable | None, started: float) -> Report:
-        groups = self._look()
-        others = [] if reference is None else [self._second_opinion(reference)]
-        for other in others:
-            self._single_out_rivals(other)
-        scale, differenced = self._scale(), self._differenced()
-        if self._sits_on_ties(compare(self.yours, differenced, self.layout.blocks)):
-            differenced = self._differenced()  # now as kinks
-        pairs = [self._with_groups(self._compared(self.yours, differenced, scale), groups, scale)]
-        for other in others:
-            rivals = ((self._but_for_kinks(self.yours), self._but_for_kinks(other)), (differenced, other))
-            pairs += [self._compared(*pair, self._claimed_scale(other, scale)) for pair in rivals]
-        ends = self._ends(groups, pairs[0])
-        if not any(pair.disagrees for pair in (*pairs, *ends)) and self.measuring.keeps_its_gradient(
-            self.yours.gradient
-        ):
-            self.yours = replace(self.yours, misconduct=(*self.yours.misconduct, KEPT))
-        answers = [self.yours, differenced, *others]
-        subject = self._subject(groups, pairs[0])
-        return judge(subject, answers, pairs, ends, _consensus(answers, pairs, ends), started=started)
-
-    # -- what is looked at ---------------------------------------------------------------------------------------------
-
-    def _look(self) -> list[Group]:
-        """Difference every coordinate, by itself or in a group; single out what is at odds in a group."""
-        size, differences = self.layout.size, self.differences
-        lines = self.probes.budget.calls_left() / CALLS_A_LINE
-        if size <= min(ALL_COORDINATES, lines):
-            differences.one_by_one(np.arange(size))
-            return []
-        count = int(max(min(GROUPS, max(ENTRIES_MOVED / size, 50.0), 0.5 * lines, 0.5 * size), 1.0))
-        groups = differences.in_groups(list(differences.parts(count)))
-        wrong = [group for group in groups if group.is_wrong]
-        if wrong:
-            differences.single_out(wrong)
-        differences.one_by_one(differences.largest_of_blocks()[:count])
-        return groups
-
-    def _differenced(self) -> Answer:
-        derivatives, errors = np.full(self.layout.size, np.nan), np.full(self.layout.size, np.inf)
-        for i, found in self.differences.found.items():
-            derivatives[i], errors[i] = found.derivative, found.error
-        cost, near = self.yours.cost, self.noise.near
-        return Answer(DIFFERENCES, DIFFERENCES, cost, near, derivatives, errors, self.users.precision, oracle=True)
-
-    def _second_opinion(self, reference: Callable) -> Answer:
-        import jax
-        import jax.numpy as jnp
-
-        from reference.oracles.jax_gradient import fixed_settings
-
-        users = self.users
-        with fixed_settings():
-            program = jax.jit(jax.value_and_grad(lambda flat: reference(users.layout.rebuild_with(jnp.asarray, flat))))
-            cost, gradient = program(jnp.asarray(users.theta))
-            error = self.measuring.gradient_error(
-                lambda flat: np.asarray(program(jnp.asarray(flat))[1]), np.asarray(gradient)
-            )
-            cost_error = self.noise.near + GRADIENT_ROUNDINGS * users.unit * abs(float(cost))
-            return Answer(REFERENCE, REFERENCE, float(cost), cost_error, np.asarray(gradient), error)
-
-    def _single_out_rivals(self, other: Answer) -> None:
-        """Look at coordinates in which a second opinion is at odds with yours by themselves: it may be a kink."""
-        rivals = np.flatnonzero(compare(self.yours, other, self.layout.blocks).at_odds)
-        self.differences.one_by_one(np.random.default_rng(0).permutation(rivals)[:SINGLED_OUT])
-
-    def _but_for_kinks(self, answer: Answer) -> Answer:
-        """The answer beside another: at a kink, each may be that of either side."""
-        error = answer.error.copy()
-        for i, found in self.differences.found.items():
-            if np.isfinite(found.slopes).all():
-                error[i] += 0.5 * abs(found.slopes[1] - found.slopes[0])
-        return replace(answer, error=error)
-
-    def _sits_on_ties(self, pair: Pair) -> bool:
-        """Whether something at odds is a convention, since the cost has partial derivatives there, and no gradient."""
-        if not pair.at_odds.any() or self.differences.is_differentiable():
-            return False
-        return self.differences.open_between(np.flatnonzero(pair.at_odds), *self.measuring.range_nearby())
-
-    # -- what it says --------------------------------------------------------------------------------------------------
-
-    def _scale(self) -> np.ndarray:
-        """What errors have to be small against: the largest derivative of the block, at θ or one step away.
-
-        A block whose derivatives are all far below the largest elsewhere is compared with that. Where every cost that
-        was asked for is the same to the last bit, 1 takes its place, since there is nothing else.
-        """
-        sizes = np.zeros(self.layout.size)
-        for block in self.layout.blocks:
-            found = [self.differences.found[i] for i in block.indices.tolist() if i in self.differences.found]
-            sizes[block.indices] = size_of(found)
-        largest = float(sizes.max(initial=0.0))
-        return np.maximum(sizes, NEGLIGIBLE * largest) if largest > 0.0 or not self._is_flat() else np.ones_like(sizes)
-
-    def _compared(self, a: Answer, b: Answer, scale: np.ndarray) -> Pair:
-        pair = compare(a, b, self.layout.blocks, self.measuring.ordinary, scale)
-        if b.name == DIFFERENCES:  # which have their costs from you
-            return replace(pair, cost_at_odds=False, cost_decided=bool(np.isfinite(a.cost)))
-        return pair
-
-    def _is_flat(self) -> bool:
-        return all(each.derivative == 0.0 for each in self.differences.found.values())
-
-    def _claimed_scale(self, other: Answer, scale: np.ndarray) -> np.ndarray:
-        claimed = [self.layout.largest_in_block(answer.gradient) for answer in (self.yours, other)]
-        return np.maximum(scale, np.minimum(*claimed))
-
-    @np.errstate(all="ignore")
-    def _with_groups(self, pair: Pair, groups: Sequence[Group], scale: np.ndarray) -> Pair:
-        """The pair, with what groups say of coordinates that were not looked at by themselves.
-
-        An error in one coordinate of a group that is not at odds would have to be below what the group allows.
-        """
-        decided, applies = pair.decided.copy(), pair.applies.copy()
-        difference, allowed = pair.difference.copy(), pair.allowed.copy()
-        enough = max(GROUPED, MEANINGLESS[self.yours.precision])
-        for group in groups:
-            alone = np.array([i not in self.differences.found for i in group.indices.tolist()])
-            if group.is_wrong or not np.isfinite(group.allowed) or not alone.any():
-                continue
-            i, moves = group.indices[alone], np.abs(group.direction[alone])
-            difference[i], allowed[i] = group.off / moves, group.allowed / moves
-            decided[i], applies[i] = allowed[i] <= enough * scale[i], True
-        return replace(pair, decided=decided, applies=applies, difference=difference, allowed=allowed)
-
-    def _ends(self, groups: Sequence[Group], pair: Pair) -> list[Pair]:
-        """The groups at odds in which no coordinate was found to be."""
-        left = [group for group in groups if group.is_wrong and not pair.at_odds[group.indices].any()]
-        if not left:
-            return []
-        slopes, errors = (np.array(column) for column in zip(*((g.slope, g.error) for g in left)))
-        found, theirs = (np.array(column) for column in zip(*((g.found.derivative, g.found.error) for g in left)))
-        claimed = replace(self.yours, gradient=slopes, error=errors)
-        ends = Answer(ALONG, DIFFERENCES, self.yours.cost, self.noise.near, found, theirs)
-        return [compare(claimed, ends, [Block("directions", np.arange(len(left)))])]
-
-    def _subject(self, groups: Sequence[Group], pair: Pair) -> FunctionGradient:
-        alone = len(self.differences.found)
-        covered = np.zeros(self.layout.size, bool)
-        covered[list(self.differences.found)] = True
-        for group in groups:
-            covered[group.indices] = True
-        notes = list(self.users.notes)
-        if alone < covered.sum():
-            notes.append(f"differenced one by one: {alone:,} of the coordinates, the others in {len(groups):,} groups")
-        if not covered.all():
-            left = np.flatnonzero(~covered)
-            where = first_few(left.tolist(), 3, name=self.layout.label)
-            notes.append(f"left unexamined when the budget of {self.probes.budget} was spent: {where}")
-        coarse = self.yours.precision == "float32" and self.layout.unit_roundoff <= UNIT_ROUNDOFF["float64"]
-        if coarse and holds_float32(self.yours.gradient):
-            notes.append(
-                "the gradient holds float32 numbers, so that errors below a few of their roundings do not show"
-            )
-        if self.probes.unit > UNIT_ROUNDOFF["float64"] and not pair.decided.all():
-            notes.append(
-                "the cost was differenced in float32, which shows little: let fun compute in float64 (module.double())"
-            )
-        if self.probes.raised:
-            kinds = ", ".join(f"{kind} {count} times" for kind, count in self.probes.raised.items())
-            notes.append(f"beside θ, fun raised {kinds}: those points lie beyond the edge of its domain")
-        lost = (self.scatter > LOST_DIGITS * np.abs(self.yours.gradient)) & (self.scatter > 8.0 * self.yours.error)
-        lost &= pair.decided & ~pair.at_odds & (self.yours.gradient != 0.0)
-        if lost.any() and not self.yours.misconduct:
-            where = first_few(np.flatnonzero(lost).tolist(), 3, name=self.layout.label)
-            notes.append(f"the gradient loses digits in {where}: it scatters when θ moves by a rounding")
-        return FunctionGradient(
-            self.layout,
-            self.users.theta,
-            self.differences.found,
-            int(covered.sum()),
-            self.yours,
-            self.scatter,
-            notes,
-            np.where(pair.applies & pair.decided & ~pair.at_odds, pair.allowed, np.nan),
-        )
-
-
-def _consensus(answers: Sequence[Answer], pairs: Sequence[Pair], ends: Sequence[Pair]) -> Consensus:
-    """Differences of your own cost are the measure of your gradient; a reference is one more voice.
-
-    A reference with another cost is a reference for something else: then nobody can be named.
-    """
-    names = tuple(answer.name for answer in answers)
+    differenced = differenced_answer(case, seen.found)
+    pairs = [compare_with_differences(case, differenced, seen, scale)]
+    ends = compare_directions(case, seen.groups, pairs[0])
+    for other in others:
+        pairs += compare_with_reference(case, differenced, other, seen.found, scale)
     if not any(pair.disagrees for pair in (*pairs, *ends)):
-        return Consensus(names, (), tie=False)
-    if REFERENCE not in names:
-        return Consensus((DIFFERENCES,), (YOURS,), tie=False)
-    if any(pair.cost_at_odds for pair in pairs):
-        return Consensus((), (), tie=True)
-    if not any(REFERENCE in (pair.first, pair.second) and pair.disagrees for pair in pairs):  # as at a kink
-        return Consensus((DIFFERENCES, REFERENCE), (YOURS,), tie=False)
-    return find_consensus({name: name for name in names} | {ALONG: DIFFERENCES}, [*pairs, *ends])
+        case = case.with_misconduct(find_cached_gradient(case.near, case.gradient, case.reported.gradient, case.unit))
+
+    answers = [case.reported, differenced, *others]
+    subject = _subject(case, seen, pairs[0])
+    return judge(subject, answers, pairs, ends, settle(answers, pairs, ends), started=started)
+
+
+def _report_not_repeatable(user: UserFunction, first: FirstAnswer, notes: tuple[Fact, ...], started: float) -> Report:
+    """The report on a gradient that is another every time: more sources are no help, so nothing else is evaluated."""
+    nothing = np.zeros_like(first.gradient)
+    reported = Answer(FUN, FUN, first.cost, 0.0, first.gradient, nothing, misconduct=first.facts, notes=notes)
+    subject = FunctionGradient(user.layout, user.theta, reported, {}, 0, nothing, nothing)
+    report = judge(subject, [reported], [], [], Consensus((FUN,), (), tie=False), started=started)
+    return replace(report, facts=tuple(fact for fact in report.facts if fact.severity != Severity.DOUBT))
+
+
+# -- what is differenced -----------------------------------------------------------------------------------------------
+
+
+def _difference_all(case: GradientCase, differences: Differences) -> Differenced:
+    """Every coordinate differenced, by itself or in a group; one by one what contradicts the gradient in a group."""
+    size, lines = case.layout.size, differences.probes.budget.calls_left() / POINTS_OF_LINE
+    if size <= min(ALL_COORDINATES, lines):
+        return Differenced(differences.one_by_one(np.arange(size), {}))
+    count = int(max(min(GROUPS, max(ENTRIES_MOVED / size, FEWEST_GROUPS), 0.5 * lines, 0.5 * size), 1.0))
+    groups = differences.in_groups(list(differences.parts(count)))
+    wrong = [group for group in groups if group.is_wrong]
+    found = differences.single_out(wrong, {}) if wrong else {}
+    return Differenced(differences.one_by_one(differences.largest_of_blocks()[:count], found), tuple(groups))
+
+
+def _examine_rivals(case: GradientCase, differences: Differences, seen: Differenced, other: Answer) -> Differenced:
+    """The coordinates in which a reference contradicts the gradient, one by one: there may be a kink."""
+    rivals = np.flatnonzero(compare(case.reported, other, case.layout.blocks).at_odds)
+    chosen = np.random.default_rng(0).permutation(rivals)[:SINGLED_OUT]
+    return replace(seen, found=differences.one_by_one(chosen, seen.found))
+
+
+def _accept_conventions(case: GradientCase, differences: Differences, seen: Differenced) -> Differenced:
+    """The differences; where the cost has partial derivatives and no gradient, those of a convention as kinks."""
+    pair = compare(case.reported, differenced_answer(case, seen.found), case.layout.blocks)
+    if not pair.at_odds.any() or differences.is_differentiable(seen.found):
+        return seen
+    low, high = range_nearby(case.near, case.gradient, case.unit)
+    return replace(seen, found=open_kinks(case.reported, seen.found, np.flatnonzero(pair.at_odds), low, high))
+
+
+# -- what is worth knowing ---------------------------------------------------------------------------------------------
+
+
+def _subject(case: GradientCase, seen: Differenced, pair: Pair) -> FunctionGradient:
+    covered = seen.covered(case.layout.size)
+    grouped = np.where(pair.applies & pair.decided & ~pair.at_odds, pair.allowed, np.nan)
+    facts = [*case.user.notes(), *_coverage(case, seen, covered), *_precision(case, pair)]
+    return FunctionGradient(
+        case.layout, case.user.theta, case.reported, seen.found, int(covered.sum()), case.scatter, grouped, facts
+    )
+
+
+def _coverage(case: GradientCase, seen: Differenced, covered: np.ndarray) -> list[Fact]:
+    """How much was examined, and what lies outside the domain."""
+    probes, facts = case.fine.probes, []
+    if len(seen.found) < covered.sum():
+        facts.append(note(Kind.GROUPED, alone=len(seen.found), groups=len(seen.groups)))
+    if not covered.all():
+        places = _places(case, ~covered)
+        facts.append(note(Kind.UNEXAMINED, *places, left=int((~covered).sum()), budget=str(probes.budget)))
+    if probes.raised:
+        facts.append(note(Kind.RAISED_NEARBY, FUN, raised=dict(probes.raised)))
+    return facts
+
+
+def _precision(case: GradientCase, pair: Pair) -> list[Fact]:
+    """Where a low precision, or digits lost, hide small errors."""
+    reported, facts = case.reported, []
+    is_in_float32 = reported.precision == "float32" and case.layout.unit_roundoff <= UNIT_ROUNDOFF["float64"]
+    if is_in_float32 and holds_float32(reported.gradient):
+        facts.append(note(Kind.FLOAT32_GRADIENT, FUN))
+    if case.fine.probes.unit > UNIT_ROUNDOFF["float64"] and not pair.decided.all():
+        facts.append(note(Kind.FLOAT32_COST, FUN))
+    size = np.abs(reported.gradient)
+    lost = (case.scatter > LOST_DIGITS * size) & (case.scatter > 8.0 * reported.error) & (size > 0.0)
+    lost &= pair.decided & ~pair.at_odds
+    if lost.any() and not reported.misconduct:
+        facts.append(note(Kind.DIGITS_LOST, *_places(case, lost), count=int(lost.sum())))
+    return facts
+
+
+def _places(case: GradientCase, mask: np.ndarray) -> Sequence[str]:
+    return [case.layout.label(i) for i in np.flatnonzero(mask)[:PLACES_SHOWN].tolist()]

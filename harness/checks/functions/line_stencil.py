@@ -1,10 +1,8 @@
-"""What seven costs on a line through θ tell of the derivative there: a number, its error bar, and what hides it.
+"""The derivative of a cost on a line through θ, from seven costs: its error bound, and what hides it.
 
-With the central differences D(h) = (f(h) - f(-h))/2h at three widths, R1 = (4 D(h) - D(2h))/3 is the derivative, and
-R2 = (4 D(2h) - D(4h))/3 measures the truncation. One-sided differences of the same values, extrapolated to width zero,
-are the slopes on either side. At a kink these differ: then every number between them is somebody's convention, and the
-error bar takes them all in. The second differences S(h) = f(h) - 2 f(0) + f(-h) tell a kink: S(2h) - 4 S(h) shrinks
-with h⁴ on a smooth function, but only with h across a kink.
+The central differences of `reference.arithmetics.central_differences` give the derivative. One-sided differences of the
+same costs, extrapolated to width zero, give the left and the right derivative. At a kink these differ: then every
+number between them is somebody's convention, and the error bound takes them all in.
 """
 
 from collections.abc import Callable
@@ -12,9 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from reference.oracles.black_box import NOISE_GAIN
-
-WIDTHS = (1.0, 2.0, 4.0)
+from reference.arithmetics.central_differences import NOISE_GAIN, WIDTHS, extrapolated_to_zero, stencil
 
 ONE_SIDED_GAIN = 2.0 * NOISE_GAIN
 """A one-sided slope weighs four values with 8/3, 1, 1/12 and 7/4 over h: twice the noise of a central one."""
@@ -118,31 +114,27 @@ def look(line: Line, h: float, noise: Noise, at: float = 0.0) -> Found:
 
 
 def _two_sided(values: np.ndarray, up: Found, down: Found, h: float, noise: float) -> Found:
-    centre, ups, downs = values[3], values[4:], values[2::-1]
-    D = (ups - downs) / (2.0 * h * np.array(WIDTHS))
-    S = (ups - centre) - (centre - downs)
-    R1, R2 = (4.0 * D[0] - D[1]) / 3.0, (4.0 * D[1] - D[2]) / 3.0
+    central = stencil(values[3], values[4:], values[2::-1], h, noise)
+    derivative, bend = float(central.derivative), float(central.bend)
     noisy = NOISE_GAIN * noise / h
-    error = abs(R1 - R2) + noisy
+    error = central.truncation + noisy
     spans = h * np.array([2.0, 1.0, 1.0, 1.0, 1.0, 2.0])
     steepest = float(np.max(np.abs(np.diff(values)) / spans - 2.0 * noise / spans, initial=0.0))
-    near, far = abs(S[1] - 4.0 * S[0]), abs(S[2] - 4.0 * S[1])
-    if not (near > 16.0 * noise and far < 8.0 * near):  # else not smooth: far = 16 near
-        return Found(float(R1), _bound(error), noisy, steepest, NOISE if noisy > 0.25 * error else ROUGH)
+    if not central.has_kink:
+        return Found(derivative, _bound(error), noisy, steepest, NOISE if noisy > 0.25 * error else ROUGH)
     jump, unsure = abs(up.derivative - down.derivative), up.error + down.error
     slopes = (down.derivative, up.derivative)
     if unsure <= CLEAR * jump:
         middle = 0.5 * (up.derivative + down.derivative)
         return Found(float(middle), _bound(0.5 * jump + unsure), noisy, steepest, KINK, slopes)
-    return Found(float(R1), _bound(error + near / h), noisy, steepest, KINK if jump > 4.0 * unsure else ROUGH)
+    return Found(derivative, _bound(error + bend / h), noisy, steepest, KINK if jump > 4.0 * unsure else ROUGH)
 
 
 def _one_sided(centre: float, values: np.ndarray, h: float, noise: float) -> Found:
-    """The slope on one side, extrapolated to θ."""
-    d = (values - centre) / (h * np.array(WIDTHS))
-    A1, A2 = 2.0 * d[0] - d[1], 2.0 * d[1] - d[2]
+    """The derivative on one side, extrapolated to θ."""
+    derivative, truncation = extrapolated_to_zero(*(values - centre) / (h * np.array(WIDTHS)))
     noisy = ONE_SIDED_GAIN * noise / abs(h)
-    return Found(float((4.0 * A1 - A2) / 3.0), _bound(4.0 * abs(A1 - A2) + noisy), noisy)
+    return Found(float(derivative), _bound(4.0 * truncation + noisy), noisy)
 
 
 def _bound(error: float) -> float:

@@ -1,4 +1,4 @@
-"""Anybody's parameters as one flat float64 vector, and back: an array, a number, or a tree of them however nested."""
+"""A user's parameters as one flat float64 vector, and back: an array, a number, or a nested tree of these."""
 
 import copy
 import math
@@ -17,19 +17,22 @@ from harness.checks.functions.tree_leaves import (
     unit_roundoff,
     why_held,
 )
+from harness.facts.fact import Fact, note
+from harness.facts.kinds import Kind
 from harness.verdict.comparison import Block
 from harness.wording import first_few
 
-NAMED = 6  # leaves that are named in a sentence
+NAMED = 6
+"""So many leaves are named in an error message."""
 
 
 def largest(values: np.ndarray) -> float:
-    """The largest size among those that are finite."""
+    """The largest absolute value of those that are finite."""
     return float(np.abs(values[np.isfinite(values)]).max(initial=0.0))
 
 
 class Leaf(NamedTuple):
-    """An array or number of a tree; held, with the reason, where it is no parameter."""
+    """A leaf of a tree; `held` says why it is held fixed, and is empty for a parameter."""
 
     name: str
     value: Any
@@ -43,14 +46,23 @@ class Layout:
     ----------
     theta : array, number or tree
     gradient : laid out like θ, optional
-        What `fun` answered: it tells whether the integers of a tree are parameters written without a point, or counts.
+        The gradient at θ. It shows whether the integers of a tree are parameters or counts.
 
     Attributes
     ----------
-    size : the number of parameters
-    blocks : the indices of each array, under the name by which people index it
-    shapes : the shape of each array, by that name
-    unit_roundoff : u of the least precise array
+    size : int
+        The number of parameters.
+    blocks : list of Block
+        The indices of each array in the flat vector, under the name by which it is indexed in Python.
+    shapes : dict
+        The shape of each array, by that name.
+    unit_roundoff : float
+        u of the least precise array.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If θ holds no parameters, or something that is neither a parameter nor held fixed.
     """
 
     def __init__(self, theta: Any, gradient: Any = None):
@@ -61,7 +73,8 @@ class Layout:
             raise ValueError("theta contains itself; give a tree of finite depth") from None
         self._leaves = leaves if self._form is None else _with_roles(leaves)
         if gradient is not None:
-            self._hold_integers_that_have_no_gradient(gradient)
+            answered = self._matched(self._form, gradient, "theta", "the gradient")
+            self._leaves = [_without_count(leaf, value) for leaf, (_, value) in zip(self._leaves, answered)]
         self._parameters = [leaf for leaf in self._leaves if not leaf.held]
         arrays = [to_numpy(leaf.value, leaf.name) for leaf in self._parameters]
         if self._form is None and str(getattr(theta, "dtype", type(theta).__name__)) == "bool":
@@ -84,7 +97,7 @@ class Layout:
         self.unit_roundoff = max(unit_roundoff(leaf.value) for leaf in self._parameters)
 
     def _outline(self, node: Any, name: str, is_root: bool = False) -> tuple[Any, list[Leaf]]:
-        """The form, (branch, forms of its children) or None for a leaf, and all leaves in order."""
+        """The form, which is (branch, forms of its children) or None for a leaf, and all leaves in order."""
         branch = take_apart(node)
         if branch is None:
             return None, [Leaf(name, node)]
@@ -97,28 +110,19 @@ class Layout:
             leaves += below
         return (branch, forms), leaves
 
-    def _hold_integers_that_have_no_gradient(self, gradient: Any) -> None:
-        """Integers are parameters where floating point numbers are answered for them; a single one must not be 0."""
-        answered = self._matched(self._form, gradient, "theta", "the gradient")
-        for i, (leaf, (_, value)) in enumerate(zip(self._leaves, answered)):
-            if not leaf.held and holds_integers(leaf.value):
-                is_float = value is not None and np.asarray(value).dtype.kind == "f"
-                if not is_float or (not np.ndim(leaf.value) and not np.any(value)):
-                    self._leaves[i] = leaf._replace(held="holds integers")
-
     @property
     def may_hold_counts(self) -> bool:
-        """Whether a gradient is needed to tell which integers are parameters."""
+        """Whether a gradient is needed to find out which integers are parameters."""
         integers = [holds_integers(leaf.value) for leaf in self._parameters]
         return any(integers) and not all(integers)
 
     def raw(self, values: Any, what: str) -> list[Any]:
-        """The arrays of something laid out like θ as they are; None for tensors of PyTorch that have no gradient."""
+        """The arrays of something laid out like θ, not converted; None for PyTorch tensors without a gradient."""
         pairs = zip(self._leaves, self._matched(self._form, values, "theta", what))
         return [self._of_parameter(leaf, value, what) for leaf, (_, value) in pairs if not leaf.held]
 
     def raw_gradient(self, gradient: Any) -> list[Any]:
-        """The same of a gradient, which must claim nothing for what is held as it is."""
+        """The same of a gradient, which must have no derivatives for leaves that are held fixed."""
         for leaf, (name, value) in zip(self._leaves, self._matched(self._form, gradient, "theta", "the gradient")):
             if leaf.held and not _is_nothing(value):
                 raise ValueError(
@@ -131,7 +135,7 @@ class Layout:
         name = leaf.name
         if value is None:
             if torch_state.is_tensor(leaf.value):
-                return None  # which is what PyTorch answers where there is no path from the cost to a tensor
+                return None  # as PyTorch returns where there is no path from the cost to a tensor
             raise ValueError(f"{what} has nothing for {name}; answer zeros where the cost does not depend on it")
         array = to_numpy(value, what)
         if array.shape != self.shapes[name]:
@@ -139,7 +143,7 @@ class Layout:
         return value
 
     def _matched(self, form: Any, values: Any, name: str, what: str) -> Iterator[tuple[str, Any]]:
-        """For each leaf of θ its name and what stands at its place in other values, None where nothing does."""
+        """For each leaf of θ its name and its counterpart in other values, None where there is none."""
         if form is None:
             if take_apart(values) is not None:
                 raise ValueError(f"{what} must be one array, as {name} is, not {_described(values)}")
@@ -156,22 +160,25 @@ class Layout:
         return self.line_up(self.raw(values, what))
 
     def line_up(self, arrays: Sequence[Any]) -> np.ndarray:
-        """The flat float64 vector of arrays, one for each parameter, of zeros where there is None."""
+        """The flat float64 vector of arrays, one for each parameter; zeros for None."""
         filled = [np.zeros(shape) if a is None else to_numpy(a) for a, shape in zip(arrays, self.shapes.values())]
         return np.concatenate([array.ravel().astype(np.float64) for array in filled])
 
     def rebuild(self, flat: np.ndarray) -> Any:
-        """A fresh θ of the user's kind from a flat vector."""
+        """A new θ of the user's types from a flat vector."""
         return self.rebuild_with(None, flat)
 
     def rebuild_with(self, convert: Callable[[Any], Any] | None, flat: Any) -> Any:
-        """The same from and of another kind of array, such as a JAX tracer; no module can be made of such."""
+        """The same with another type of array, such as JAX tracers; a TypeError for modules of PyTorch."""
         if convert is not None and self._modules:
             raise TypeError("a reference is traced by JAX, so theta must be a tree of arrays, and no module of PyTorch")
         return self.join(self.cut(flat, convert))
 
     def cut(self, flat: Any, convert: Callable[[Any], Any] | None = None, keep_integers: bool = False) -> list[Any]:
-        """The array of each parameter from a flat vector, like the user's or else converted; integers kept if asked."""
+        """The array of each parameter from a flat vector.
+
+        Each is like the user's, unless it is converted. With `keep_integers`, integers keep their values at θ.
+        """
         arrays, start = [], 0
         for leaf, shape in zip(self._parameters, self.shapes.values()):
             end = start + math.prod(shape)
@@ -184,12 +191,12 @@ class Layout:
         return arrays
 
     def cut_in_float64(self, flat: np.ndarray) -> list[Any]:
-        """The array of each parameter from a flat vector, like the user's but for its precision.
+        """The array of each parameter from a flat vector, like the user's but in float64.
 
         Raises
         ------
         TypeError
-            For what is set in place and keeps its precision: a `torch.nn.Module`, a `torch.nn.Parameter`.
+            For a `torch.nn.Module` or `torch.nn.Parameter`, which is set in place and keeps its precision.
         """
         if self._modules:
             raise TypeError("a torch.nn.Module keeps its precision")
@@ -203,11 +210,11 @@ class Layout:
         return _joined(self._form, iter([leaf.value if leaf.held else next(rest) for leaf in self._leaves]))
 
     def keep(self) -> torch_state.Kept:
-        """What of θ is set in place, as it is now."""
+        """The present state of the modules and parameters of PyTorch in θ."""
         return torch_state.Kept(self._modules, [p.value for p in self._leaves if torch_state.is_parameter(p.value)])
 
     def largest_in_block(self, flat: np.ndarray) -> np.ndarray:
-        """For each coordinate the largest finite size in its array."""
+        """For each coordinate the largest finite absolute value in its array."""
         sizes = np.zeros(self.size)
         for _, indices in self.blocks:
             sizes[indices] = largest(flat[indices])
@@ -219,26 +226,24 @@ class Layout:
             if indices.size and i <= indices[-1]:
                 index = np.unravel_index(i - indices[0], self.shapes[name])
                 return f"{name}[{', '.join(map(str, index))}]" if index else name
-        raise IndexError(f"θ has coordinates 0 to {self.size - 1}, but {i} was asked for")
+        raise IndexError(f"θ has coordinates 0 to {self.size - 1}, but not {i}")
 
-    def notes(self) -> list[str]:
-        """What is worth knowing of the tree: what is held as it is, and what stands in it twice."""
-        devices = torch_state.devices_of([leaf.value for leaf in self._leaves])
-        notes = [devices] if devices else []
+    def notes(self) -> list[Fact]:
+        """What is worth knowing of the tree: where it lives, what is held fixed, and what stands in it twice."""
+        facts = torch_state.devices_of([leaf.value for leaf in self._leaves])
         numbers = [leaf for leaf in self._leaves if leaf.held and _holds_numbers(leaf.value)]
         if numbers:
-            why = [f"{leaf.name} ({leaf.held})" for leaf in numbers]
-            notes.append(f"held as they are, and not checked: {first_few(why, NAMED)}")
+            facts.append(note(Kind.HELD_FIXED, *(f"{leaf.name} ({leaf.held})" for leaf in numbers)))
         seen: dict[int, str] = {}
         for name, value, _ in self._parameters:
             first = seen.setdefault(id(value), name) if np.ndim(value) else name
             if first != name:
-                notes.append(f"{first} and {name} are one array; each is varied, and checked, as if it stood alone")
-        return notes
+                facts.append(note(Kind.SHARED_ARRAY, first, name))
+        return facts
 
 
 def _name(parent: str, key: Any, accessor: str, is_root: bool) -> str:
-    """A child's name; of the topmost, which is "theta", a key or attribute stands alone: "W1" and not "theta['W1']"."""
+    """A child's name. A key or attribute of θ itself stands alone: "W1" instead of "theta['W1']"."""
     if is_root and isinstance(key, str) and key.isidentifier():
         return key
     if is_root and accessor.startswith("."):
@@ -249,6 +254,15 @@ def _name(parent: str, key: Any, accessor: str, is_root: bool) -> str:
 def _with_roles(leaves: list[Leaf]) -> list[Leaf]:
     some_require_grad = any(getattr(leaf.value, "requires_grad", False) for leaf in leaves)
     return [leaf._replace(held=why_held(leaf.value, some_require_grad)) for leaf in leaves]
+
+
+def _without_count(leaf: Leaf, derivative: Any) -> Leaf:
+    """The leaf, held fixed if it holds integers without floating point derivatives, or one with a derivative of 0."""
+    if leaf.held or not holds_integers(leaf.value):
+        return leaf
+    has_derivative = derivative is not None and np.asarray(derivative).dtype.kind == "f"
+    is_parameter = has_derivative and (np.ndim(leaf.value) or np.any(derivative))
+    return leaf if is_parameter else leaf._replace(held="holds integers")
 
 
 def _joined(form: Any, values: Iterator[Any]) -> Any:
@@ -291,6 +305,6 @@ def _holds_numbers(value: Any) -> bool:
 
 
 def _is_nothing(value: Any) -> bool:
-    """Whether an answer for a leaf that is held claims nothing: None, the leaf itself, zeros, JAX's float0."""
+    """Whether the derivative of a leaf that is held fixed is none: None, the leaf itself, zeros, JAX's float0."""
     dtype = str(getattr(value, "dtype", type(value).__name__))
     return "float" not in dtype or "float0" in dtype or not np.any(to_numpy(value))

@@ -1,8 +1,8 @@
-"""Which step of a difference decides about a claimed derivative of a function of which only values are known.
+"""The step sizes of finite differences, and which of them decides about one reported derivative.
 
 A wide stencil is blind to kinks, wiggles and poles that lie within it; a narrow one drowns in noise. So agreement at a
-step whose error bar is narrow enough decides at once, and a disagreement has to stand at the narrowest step, too, at
-which noise leaves anything to see of it. Where noise is in the way at the first step, wider ones may see over it.
+step whose error bound is small enough decides at once. A contradiction has to be confirmed at the narrowest step at
+which noise leaves anything to see of it. Where noise hides the derivative at the first step, wider steps are tried.
 """
 
 from collections.abc import Sequence
@@ -11,45 +11,62 @@ from typing import NamedTuple
 
 import numpy as np
 
-from harness.bounds.tolerances import WIDER_STEPS
 from harness.checks.functions.line_stencil import EDGE, JUMPS, KINK, NOISE, ROUGH, Found, Line, Noise, look, scatter_of
-from reference.oracles.black_box import NOISE_GAIN
+from reference.arithmetics.central_differences import NOISE_GAIN
+from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 
-SUPPORT = 0.1
-"""What speaks for a claim that a narrow step contradicts: a wide step that comes ten times closer to it."""
+STEPS = tuple(2.0 ** (-9 - 3 * k) for k in range(14))
+"""Steps for float64, in units of max(1, |θ_i|), from wide to narrow; they are tried in turn until one decides. The
+first balances the truncation h⁴ against the rounding u/h. The narrow ones are for functions that bend, wiggle or have
+kinks at scales far below 1; for most functions, noise ends the search long before. Powers of two, so that θ_i ± h is a
+number."""
 
-ELSEWHERE = (-1.1, -0.7, -0.3, 0.4, 0.8, 1.2)
-"""Places within the wide step at which the narrow step is tried again."""
+WIDER_STEPS = (8.0, 32.0)
+"""In units of the first step: tried where noise hides the derivative at the first, as with a large constant in it."""
 
 WIDEST = 0.1
-"""Wider steps than this are not tried: beyond it, the costs of one stencil have little to do with each other."""
+"""No wider steps than this: the costs of one stencil would have little to do with each other."""
 
 FINEST = 2.0**-36
-"""The narrowest step that a disagreement has to stand, as a share of θ."""
+"""The narrowest step at which a contradiction has to be confirmed, as a share of θ."""
 
 VISIBLE = 1e-3
 """Narrower steps are tried until noise hides more than this share of the derivative."""
 
+SUPPORT = 0.1
+"""A wide step supports a report that a narrow step contradicts if it comes ten times closer to it."""
+
+PLACES_NEARBY = (-1.1, -0.7, -0.3, 0.4, 0.8, 1.2)
+"""Places within a wide step, in units of it, at which a narrow step is tried again."""
+
 TREAD = 2.0**-7
-"""A cost that is constant beside θ and jumps on both sides within this, the step of bfloat16 at 1, was rounded:
-none of its own slopes is of use. What jumps less often is a function with jumps."""
+"""A cost that is constant near θ and jumps on both sides within this distance, the spacing of bfloat16 at 1, was
+rounded: its own slope is of no use. A cost that jumps less often is a function with jumps."""
 
 VANISHING = 1e-3
-"""Derivatives below this share of those one step away, their error bars included, vanish at θ, as at a minimum."""
+"""Derivatives below this share of those one step away, error bounds included, vanish at θ, as at a minimum."""
+
+NOISE_OF_SMOOTH, NOISE_OF_ONE_SIDED = 3.0, 1e4
+"""The confirming step leaves noise of one part in so many of the contradiction; one-sided slopes need more room."""
+
+
+def steps_for(unit: float) -> list[float]:
+    """The steps in units of max(1, |θ_i|) for a precision: u^(1/5) balances h⁴ against u/h."""
+    return [step * (unit / UNIT_ROUNDOFF["float64"]) ** 0.2 for step in STEPS]
 
 
 @dataclass(frozen=True)
-class Claim:
-    """A derivative along a line that somebody claims.
+class Reported:
+    """A reported derivative along a line.
 
     Attributes
     ----------
     derivative, error : float
-        The claim, and what rounding may have moved it.
+        The derivative, and by how much rounding may have moved it.
     size : float
-        What is claimed of the derivatives beside it: the largest.
+        The largest of the derivatives reported in its block.
     meaningful : float
-        An error bar of at most this share of the derivatives decides something.
+        An error bound of at most this share of the derivatives decides something.
     scale : float
         The size of θ on this line, where it is not zero: a function may bend at that scale, however small.
     """
@@ -60,201 +77,238 @@ class Claim:
     meaningful: float
     scale: float = np.inf
 
-    def off(self, found: Found) -> float:
+    def distance(self, found: Found) -> float:
+        """|reported - found|."""
         return abs(self.derivative - found.derivative)
 
-    def is_objected_to(self, found: Found, factor: float = 1.0) -> bool:
-        return bool(np.isfinite(found.error) and not self.off(found) <= factor * (found.error + self.error))
+    def is_contradicted(self, found: Found, factor: float = 1.0) -> bool:
+        """Whether a difference is farther away than so many times both error bounds."""
+        return bool(np.isfinite(found.error) and not self.distance(found) <= factor * (found.error + self.error))
 
 
 class Support(NamedTuple):
-    """The step whose difference comes closest to a claim, and how close, its error included."""
+    """The step whose difference comes closest to what was reported, and how close, its error included."""
 
     distance: float = np.inf
     step: float = 0.0
 
 
-class Search:
-    """The search for the step that decides about one claim.
+class Seen(NamedTuple):
+    """What the steps have shown so far.
 
-    Parameters
+    Attributes
     ----------
-    claim, line, noise : what is claimed of which line, and how noisy it is
-    steps : from wide to narrow
+    best, step : the difference with the smallest error bound that contradicts nothing, and its step
+    support : Support
+    steepest : float
+        The largest slope within the widest stencil.
+    met_edge : whether a stencil left the domain
+    has_jumps : whether the cost climbs by jumps
+    is_staircase : whether it is constant between these jumps
     """
 
-    def __init__(self, claim: Claim, line: Line, noise: Noise, steps: Sequence[float]):
-        self.claim, self.line, self.noise, self.steps = claim, line, noise, steps
-        self.best, self.support, self.step = Found(), Support(), steps[0]
-        self.steepest, self.climbs_by_jumps, self.is_staircase, self.met_an_edge = 0.0, False, False, False
+    best: Found = Found()
+    step: float = 0.0
+    support: Support = Support()
+    steepest: float = 0.0
+    met_edge: bool = False
+    has_jumps: bool = False
+    is_staircase: bool = False
 
-    def settle(self, start: int = 0) -> Found:
-        """The difference at the step that decides; where none does, the best there is."""
+    @property
+    def found(self) -> Found:
+        """The best difference, with what hides the derivative where its error bound is large."""
+        found = self.best._replace(steepest=self.steepest)
+        if self.met_edge and found.obstacle in (NOISE, ROUGH):  # wider steps would see over it
+            return found._replace(obstacle=EDGE)
+        return found._replace(obstacle=JUMPS) if self.has_jumps else found
+
+
+@dataclass(frozen=True)
+class Search:
+    """The search for the step that decides about one reported derivative.
+
+    Attributes
+    ----------
+    reported, line, noise : what is reported about which line, and how noisy the cost is
+    steps : from wide to narrow
+    has_jumps : whether the cost is known to climb by jumps
+    """
+
+    reported: Reported
+    line: Line
+    noise: Noise
+    steps: Sequence[float]
+    has_jumps: bool = False
+
+    def settle(self, start: int = 0, seen: Seen | None = None) -> tuple[Found, Seen]:
+        """The difference at the step that decides, beginning with a step's number; if none decides, the best one."""
+        seen = seen or Seen(step=self.steps[0], has_jumps=self.has_jumps)
         first = None
         for step in self.steps[start:]:
-            if self._drowns(step):
+            if self._drowns(seen, step):
                 break
-            found = self._look(step)
+            found, seen = self._look(seen, step)
             first = first or found
-            if self.claim.is_objected_to(found) and (confirmed := self._confirmed(found, step)):
-                return confirmed
-            if self.is_staircase:
-                return self._told()
-            self._keep(found, step)
-            if self._decides(self.best, start > 0):
-                return self._told()
+            if self.reported.is_contradicted(found):
+                confirmed, seen = self._confirm(seen, found, step)
+                if confirmed:
+                    return confirmed, seen
+            if seen.is_staircase:
+                return seen.found, seen
+            seen = self._keep(seen, found, step)
+            if self._decides(seen, seen.best, alone=start > 0):
+                return seen.found, seen
         if start > 0:
-            return self.settle()
+            return self.settle(0, seen)
         if first is not None and first.noise > 0.3 * first.error:
-            self._look_wider()
-        return self._told()
+            seen = self._look_wider(seen)
+        return seen.found, seen
 
-    def look_closer(self) -> Found | None:
-        """What narrower steps than the one that decided object to the claim, if they do.
+    def look_closer(self, seen: Seen) -> Found | None:
+        """The contradiction that narrower steps than the deciding one show, if they do.
 
-        For wiggles that are too fine, and too shallow, for the step that decided. A step shows all that are wider than
-        itself, so that every other one will do.
+        It is for wiggles that are too fine and too shallow for the deciding step. Every other step will do, since a
+        step shows all wiggles that are wider than itself.
         """
-        for step in [step for step in self.steps if step <= 0.25 * self.step][::2]:
-            if self._drowns(step):
+        for step in [step for step in self.steps if step <= 0.25 * seen.step][::2]:
+            if self._drowns(seen, step):
                 break
-            found = self._look(step)
-            if self.claim.is_objected_to(found) and (confirmed := self._confirmed(found, step)):
-                return confirmed
+            found, seen = self._look(seen, step)
+            if self.reported.is_contradicted(found):
+                confirmed, seen = self._confirm(seen, found, step)
+                if confirmed:
+                    return confirmed
         return None
 
-    def _look(self, step: float, at: float = 0.0) -> Found:
-        found = look(self.line, step, self.noise, at)
-        if np.isfinite(found.steepest) and step == self.steps[0]:
-            self.steepest = max(self.steepest, found.steepest)
-        return found
-
     def over_jumps(self) -> "Search":
-        """The search anew at wide steps, with the height of the jumps for noise."""
+        """The same search with wide steps alone, and the height of the jumps for noise."""
         height = scatter_of(np.array([self.line(0.25 * k * TREAD) for k in range(-4, 5)]))
-        search = Search(
-            self.claim,
-            self.line,
-            self.noise._replace(near=height, far=height),
-            [*reversed(self._wider_steps()), self.steps[0]],
-        )
-        search.climbs_by_jumps = True
-        return search
+        noise = self.noise._replace(near=height, far=height)
+        steps = [*reversed(self._wider_steps()), self.steps[0]]
+        return Search(self.reported, self.line, noise, steps, has_jumps=True)
 
-    def _told(self) -> Found:
-        told = self.best._replace(steepest=self.steepest)
-        if self.met_an_edge and told.obstacle in (NOISE, ROUGH):  # wider steps would see over it
-            return told._replace(obstacle=EDGE)
-        return told._replace(obstacle=JUMPS) if self.climbs_by_jumps else told
+    # -- one step ------------------------------------------------------------------------------------------------------
 
-    def _keep(self, found: Found, step: float) -> None:
-        self.support = min(self.support, Support(self.claim.off(found) + found.error, step))
-        if found.obstacle == EDGE:
-            found, self.met_an_edge = Found(obstacle=EDGE), True  # one side alone decides nothing
-        objected = self.claim.is_objected_to(found)
-        if found.error < self.best.error and not objected:
-            self.best, self.step = found, step
-        elif not np.isfinite(self.best.error) and not objected:
-            self.best = self.best._replace(obstacle=found.obstacle)
+    def _look(self, seen: Seen, step: float) -> tuple[Found, Seen]:
+        found = look(self.line, step, self.noise)
+        if np.isfinite(found.steepest) and step == self.steps[0]:
+            seen = seen._replace(steepest=max(seen.steepest, found.steepest))
+        return found, seen
 
-    def _size(self) -> float:
-        return max(self.claim.size, self.steepest, self.best.least)
+    def _keep(self, seen: Seen, found: Found, step: float) -> Seen:
+        """What is known after one more step."""
+        seen = seen._replace(support=min(seen.support, Support(self.reported.distance(found) + found.error, step)))
+        if found.obstacle == EDGE:  # one side alone decides nothing
+            found, seen = Found(obstacle=EDGE), seen._replace(met_edge=True)
+        if self.reported.is_contradicted(found):
+            return seen
+        if found.error < seen.best.error:
+            return seen._replace(best=found, step=step)
+        if not np.isfinite(seen.best.error):
+            return seen._replace(best=seen.best._replace(obstacle=found.obstacle))
+        return seen
 
-    def _decides(self, found: Found, alone: bool = False) -> bool:
-        """Whether an error bar is narrow enough, beside the derivatives of the block or beside this one alone."""
-        size = abs(self.claim.derivative) if alone else max(self.claim.size, size_of([self._told()]))
-        room = self.claim.meaningful * size - self.claim.error
-        return found.error <= max(room, 0.1 * self.claim.error)
+    def _decides(self, seen: Seen, found: Found, *, alone: bool = False) -> bool:
+        """Whether an error bound is small compared with the derivatives of the block, or with this one alone."""
+        size = abs(self.reported.derivative) if alone else max(self.reported.size, size_of([seen.found]))
+        room = self.reported.meaningful * size - self.reported.error
+        return found.error <= max(room, 0.1 * self.reported.error)
 
-    def _drowns(self, step: float) -> bool:
+    def _drowns(self, seen: Seen, step: float) -> bool:
         """Whether noise leaves nothing to see at a step narrower than the first."""
         if step >= self.steps[0]:
             return False
         noise = NOISE_GAIN * self.noise.at(step, abs(self.line(0.0))) / step
-        size = self._size()
-        return noise > VISIBLE * size > 0.0 or (size == 0.0 and np.isfinite(self.best.error))
+        size = max(self.reported.size, seen.steepest, seen.best.least)
+        return noise > VISIBLE * size > 0.0 or (size == 0.0 and np.isfinite(seen.best.error))
 
     def _wider_steps(self) -> list[float]:
         return [factor * self.steps[0] for factor in WIDER_STEPS if factor * self.steps[0] <= WIDEST]
 
-    def _look_wider(self) -> None:
+    def _look_wider(self, seen: Seen) -> Seen:
+        """What wider steps show, as long as each has a smaller error bound than the one before."""
         for step in self._wider_steps():
-            found = self._look(step)
-            if not found.error < self.best.error or found.obstacle == EDGE:
-                return
-            if self.claim.is_objected_to(found):
-                self.best = self._confirmed(found, step) or self.best
-                return
-            self.best, self.step = found, step
-            if self._decides(found):
-                return
+            found, seen = self._look(seen, step)
+            if not found.error < seen.best.error or found.obstacle == EDGE:
+                return seen
+            if self.reported.is_contradicted(found):
+                confirmed, seen = self._confirm(seen, found, step)
+                return seen._replace(best=confirmed or seen.best)
+            seen = seen._replace(best=found, step=step)
+            if self._decides(seen, found):
+                return seen
+        return seen
 
-    def _confirmed(self, found: Found, step: float) -> Found | None:
-        """What objects to the claim at a step, if a narrower one says the same; else None."""
-        narrow = self._narrowest(found, step)
-        closer = self._look(narrow)
-        # bars that decide nothing may be too narrow by chance; that of a kink is its jump
-        factor = 1.0 if self._decides(closer) or np.isfinite(closer.slopes).all() else 2.0
-        if not (_same(closer, found) and self.claim.is_objected_to(closer, factor)):
-            return None
-        if found.obstacle in (EDGE, KINK) and not self._converges(found, closer, step, narrow):
-            return None
-        self.is_staircase = self._is_rounded(narrow, closer)
-        if self.is_staircase or self._are_jumps(found, narrow, closer):
-            self.climbs_by_jumps = True
-            return None
-        told = found if found.error <= closer.error or not _is_smooth(closer) else closer
-        return told._replace(steepest=max(self.steepest, told.steepest))
+    # -- confirming a contradiction ------------------------------------------------------------------------------------
 
-    def _converges(self, found: Found, closer: Found, step: float, narrow: float) -> bool:
+    def _confirm(self, seen: Seen, found: Found, step: float) -> tuple[Found | None, Seen]:
+        """The contradiction at a step if a narrower one shows the same, else None; and whether the cost has jumps."""
+        narrow = self._confirming_step(found, step)
+        closer, seen = self._look(seen, narrow)
+        # an error bound that decides nothing may be too small by chance; that of a kink is its jump
+        factor = 1.0 if self._decides(seen, closer) or np.isfinite(closer.slopes).all() else 2.0
+        if not (_is_same(closer, found) and self.reported.is_contradicted(closer, factor)):
+            return None, seen
+        if found.obstacle in (EDGE, KINK) and not self._converges(seen, found, closer, step, narrow):
+            return None, seen
+        is_staircase = self._is_staircase(narrow, closer)
+        if is_staircase or self._is_slope_between_jumps(seen, found, narrow, closer):
+            return None, seen._replace(has_jumps=True, is_staircase=is_staircase)
+        best = found if found.error <= closer.error or not _is_smooth(closer) else closer
+        return best._replace(steepest=max(seen.steepest, best.steepest)), seen
+
+    def _confirming_step(self, found: Found, step: float) -> float:
+        """The step at which noise is a third of the contradiction; narrower if the report is of a finer structure."""
+        reported = self.reported
+        off = reported.distance(found) - reported.error  # what rounding of the report does not explain
+        noise = self.noise.at(0.5 * step, abs(self.line(0.0)))
+        room = NOISE_OF_SMOOTH if _is_smooth(found) else NOISE_OF_ONE_SIDED
+        narrowest = room * NOISE_GAIN * noise / off if np.isfinite(off) else 0.1 * step
+        if abs(found.derivative) < 0.1 * abs(reported.derivative) < np.inf:  # as if the stencil did not see it at all
+            narrowest = min(narrowest, 0.1 * reported.scale)
+        return min(max(narrowest, min(self.steps[-1], FINEST * reported.scale)), 0.5 * step)
+
+    def _converges(self, seen: Seen, found: Found, closer: Found, step: float, narrow: float) -> bool:
         """Whether a one-sided slope has a limit: towards the end of a domain it may grow without one."""
-        between = self._look(float(np.sqrt(step * narrow)) if narrow < 0.25 * step else 0.5 * narrow)
+        between = look(self.line, float(np.sqrt(step * narrow)) if narrow < 0.25 * step else 0.5 * narrow, self.noise)
         looks = (found, closer, between)
         spread = np.ptp([each.derivative for each in looks])
         size = max(abs(each.derivative) for each in looks)
-        return bool(spread <= 1e-2 * max(size, self.steepest) or spread <= closer.noise) and all(
-            each.obstacle == found.obstacle for each in looks
-        )
+        is_small = spread <= 1e-2 * max(size, seen.steepest) or spread <= closer.noise
+        return bool(is_small) and all(each.obstacle == found.obstacle for each in looks)
 
-    def _narrowest(self, found: Found, step: float) -> float:
-        """The step at which noise is a third of the objection, or narrower where the claim is of a finer structure."""
-        claim = self.claim
-        off = claim.off(found) - claim.error  # what rounding of the claim does not explain
-        noise = self.noise.at(0.5 * step, abs(self.line(0.0)))
-        room = 3.0 if _is_smooth(found) else 1e4  # one-sided slopes need more
-        narrowest = room * NOISE_GAIN * noise / off if np.isfinite(off) else 0.1 * step
-        if abs(found.derivative) < 0.1 * abs(claim.derivative) < np.inf:  # as if the stencil did not see it at all
-            narrowest = min(narrowest, 0.1 * claim.scale)
-        return min(max(narrowest, min(self.steps[-1], FINEST * claim.scale)), 0.5 * step)
-
-    def _is_rounded(self, narrow: float, closer: Found) -> bool:
-        """Whether the cost is a staircase: constant beside θ and about it, but for jumps that are close together."""
+    def _is_staircase(self, narrow: float, closer: Found) -> bool:
+        """Whether the cost is constant at θ and near it, but for jumps that are close together."""
         if closer.derivative != 0.0 or self.line(0.0) in (self.line(TREAD), self.line(-TREAD)):
             return False
-        elsewhere = [look(self.line, narrow, self.noise, t * TREAD).derivative for t in ELSEWHERE]
-        return bool(np.median(np.abs(elsewhere)) == 0.0)
+        nearby = [look(self.line, narrow, self.noise, t * TREAD).derivative for t in PLACES_NEARBY]
+        return bool(np.median(np.abs(nearby)) == 0.0)
 
-    def _are_jumps(self, found: Found, narrow: float, closer: Found) -> bool:
-        """Whether the narrow slope is the same all over a wide step that comes much closer to the claim.
+    def _is_slope_between_jumps(self, seen: Seen, found: Found, narrow: float, closer: Found) -> bool:
+        """Whether the narrow slope is the same all over a wide step that comes much closer to the report.
 
         Then jumps make up the rest, as with a cost that is computed in float32, in part, or that was rounded: its
         narrow slope is of no use.
         """
-        off = self.claim.off(found)
-        if not (np.isfinite(self.support.distance) and self.support.distance + self.claim.error <= SUPPORT * off):
+        off, support = self.reported.distance(found), seen.support
+        if not (np.isfinite(support.distance) and support.distance + self.reported.error <= SUPPORT * off):
             return False
-        elsewhere = np.array([look(self.line, narrow, self.noise, t * self.support.step).derivative for t in ELSEWHERE])
-        return bool(np.median(np.abs(elsewhere - closer.derivative)) <= 0.3 * off)
+        nearby = [look(self.line, narrow, self.noise, t * support.step).derivative for t in PLACES_NEARBY]
+        return bool(np.median(np.abs(np.array(nearby) - closer.derivative)) <= 0.3 * off)
 
 
 def size_of(block: Sequence[Found]) -> float:
-    """What errors have to be small against: the size of the derivatives of a block or, where they vanish, close by."""
+    """The size with which errors in a block are compared: that of its derivatives, or of those nearby if these vanish.
+
+    Where derivatives vanish, as at a minimum, the largest slope within the stencil takes their place.
+    """
     here = max((found.least for found in block), default=0.0)
     nearby = max((found.steepest for found in block if found.most <= VANISHING * found.steepest), default=0.0)
     return here if here > VANISHING * nearby else nearby
 
 
-def _same(a: Found, b: Found) -> bool:
+def _is_same(a: Found, b: Found) -> bool:
     return abs(a.derivative - b.derivative) <= a.error + b.error
 
 

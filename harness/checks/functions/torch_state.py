@@ -1,8 +1,8 @@
-"""PyTorch's modules and parameters: set where they are, and left as they were.
+"""PyTorch's modules and parameters, which are set in place for a call and restored after it.
 
-Whoever optimises a module changes it in place, and functions are written for that: they use the module that they know,
-whatever they are given. So values are written into its own parameters for a call, and written back after it, as are
-its buffers and what `.grad` held.
+Training changes a module in place, so functions of a module often use the module that they captured and ignore their
+argument. Therefore the values of θ are written into the module's own parameters. After the call its parameters, buffers
+and gradients are restored.
 """
 
 import sys
@@ -10,6 +10,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+
+from harness.facts.fact import Fact, note
+from harness.facts.kinds import Kind
 
 
 def is_module(node: Any) -> bool:
@@ -30,7 +33,7 @@ def is_parameter(leaf: Any) -> bool:
 
 
 def parameters_of(module: Any) -> dict[str, Any]:
-    """The parameters by name; one that is used in several places comes once."""
+    """The parameters by name; a parameter that is used in several places is listed once."""
     return dict(module.named_parameters())
 
 
@@ -40,21 +43,19 @@ def accessor(name: str) -> str:
 
 
 def product_unit(tensor: Any) -> float:
-    """u of what a matrix product or convolution rounds a tensor to, where PyTorch lets a GPU do that; else 0."""
+    """U of the precision to which a GPU may round the inputs of matrix products and convolutions; else 0."""
     torch = sys.modules["torch"]
     if tensor.device.type != "cuda" or tensor.dtype != torch.float32:
         return 0.0
     return 2.0**-11 if torch.backends.cuda.matmul.allow_tf32 or torch.backends.cudnn.allow_tf32 else 0.0
 
 
-def devices_of(leaves: Sequence[Any]) -> str:
-    """Where tensors live, as a note; empty where all are on the CPU."""
+def devices_of(leaves: Sequence[Any]) -> list[Fact]:
+    """Where tensors live, if not all are on the CPU."""
     tensors = [leaf for leaf in leaves if is_tensor(leaf)]
-    devices = dict.fromkeys(str(tensor.device) for tensor in tensors if tensor.device.type != "cpu")
-    if not devices:
-        return ""
-    products = ", whose products of matrices may be in TF32" if any(map(product_unit, tensors)) else ""
-    return f"PyTorch computed on {', '.join(devices)}{products}"
+    devices = list(dict.fromkeys(str(tensor.device) for tensor in tensors if tensor.device.type != "cpu"))
+    has_tf32 = any(map(product_unit, tensors))
+    return [note(Kind.ON_DEVICE, devices=devices, has_tf32=has_tf32)] if devices else []
 
 
 def tensor_like(model: Any, values: np.ndarray) -> Any:
@@ -69,12 +70,13 @@ def tensor_like(model: Any, values: np.ndarray) -> Any:
 
 
 class Kept:
-    """What modules and parameters hold between calls, to be put back after each.
+    """What modules and parameters hold between calls, which is restored after each call.
 
     Parameters
     ----------
-    modules : those in a tree
-    parameters : all `torch.nn.Parameter` in it, of modules and by themselves
+    modules : sequence of torch.nn.Module
+    parameters : sequence of torch.nn.Parameter
+        All of them, in modules and by themselves.
     """
 
     def __init__(self, modules: Sequence[Any], parameters: Sequence[Any]):
@@ -85,12 +87,12 @@ class Kept:
         self._training = [(part, part.training) for part in parts.values()]
 
     def forget_gradients(self) -> None:
-        """No gradient may be added to what was there before."""
+        """Clear gradients, so that `backward` adds to nothing."""
         for parameter, _, _ in self._parameters:
             parameter.grad = None
 
     def put_back(self) -> None:
-        """Parameters, gradients, buffers and modes as they were found."""
+        """Restore parameters, gradients, buffers and training modes."""
         if not self._parameters:
             return
         with sys.modules["torch"].no_grad():
@@ -110,9 +112,9 @@ def has_graph(cost: Any) -> bool:
 
 
 def gradient_by_autograd(cost: Any, leaves: Sequence[Any]) -> list[Any]:
-    """The gradient of a cost in tensors that require one, None for those it has no path to.
+    """The gradient of a cost in tensors that require one, None where no path leads to a tensor.
 
-    Where the function has called `backward` itself, it is what that has left in `.grad`.
+    If the function has called `backward` itself, the gradients are those in `.grad`.
     """
     if any(leaf.grad is not None for leaf in leaves):
         return [leaf.grad for leaf in leaves]

@@ -1,8 +1,8 @@
-"""Branches of a tree of parameters: what hangs on them, how people write it, and how they are put together again.
+"""Branches of a tree of parameters: their children, how each child is written in Python, and how to rebuild them.
 
-A tree is nested to any depth from dicts and other mappings, lists, tuples, NamedTuples, dataclasses, attrs classes,
-`types.SimpleNamespace`, PyTorch modules, and what is registered as a node with JAX. No library for trees is used,
-because each takes classes that it was not told of for leaves, and an unregistered dataclass is a node here.
+A branch is a dict or another mapping, a list, tuple, NamedTuple, dataclass, attrs class, `types.SimpleNamespace`,
+PyTorch module, or a class that is registered with JAX. Libraries for trees take unregistered classes for leaves; here
+an unregistered dataclass is a branch, too.
 """
 
 import copy
@@ -18,15 +18,19 @@ from harness.checks.functions import torch_state
 
 
 class Branch(NamedTuple):
-    """One node of a tree that is no leaf.
+    """A node of a tree that has children.
 
     Attributes
     ----------
-    kind : in words, for messages
-    keys : by which each child is found in another branch of this form
-    accessors : what people write behind the branch to have each child: ``['W']``, ``[0]``, ``.weight``
-    children : the nodes below
-    join : the branch anew, from new children
+    kind : str
+        The name of its type, for messages.
+    keys : tuple
+        Keys, names or numbers of the children.
+    accessors : tuple of str
+        What is written after the branch to get each child: ``['W']``, ``[0]``, ``.weight``.
+    children : tuple
+    join : callable
+        ``join(children)`` makes a branch of this type from other children.
     """
 
     kind: str
@@ -52,7 +56,7 @@ def take_apart(node: Any) -> Branch | None:
 
 
 def holds_only_numbers(values: Sequence[Any]) -> bool:
-    """Whether a list or tuple is one array that was written out: numbers, in rows of one length if it is nested."""
+    """Whether a list or tuple is an array written out: numbers, or nested rows of numbers of one length."""
     if not all(isinstance(value, (int, float, np.number, list, tuple)) for value in values) or not values:
         return False
     rows = [value for value in values if isinstance(value, (list, tuple))]
@@ -74,7 +78,7 @@ def _of_mapping(node: Mapping[Any, Any]) -> Branch:
     def join(children: Sequence[Any]) -> Mapping[Any, Any]:
         if not isinstance(node, MutableMapping):
             return type(node)(dict(zip(keys, children)))  # pyright: ignore[reportCallIssue]
-        joined = copy.copy(node)  # keeps what a defaultdict knows beside its items
+        joined = copy.copy(node)  # keeps the default of a defaultdict
         for key, child in zip(keys, children):
             joined[key] = child
         return joined
@@ -88,7 +92,7 @@ def _of_attributes(node: Any, names: Sequence[str], join: Callable[[Sequence[Any
 
 
 def _of_module(module: Any) -> Branch:
-    """The parameters of a PyTorch module, each once; joined again it is the module itself."""
+    """The parameters of a PyTorch module, each once; `join` returns the module itself."""
     names = tuple(torch_state.parameters_of(module))
     children = tuple(torch_state.parameters_of(module).values())
     return Branch(type(module).__name__, names, tuple(map(torch_state.accessor, names)), children, lambda _: module)
@@ -96,7 +100,7 @@ def _of_module(module: Any) -> Branch:
 
 def _registered_with_jax(node: Any) -> Branch | None:
     jax = sys.modules.get("jax")
-    if jax is None or isinstance(node, (jax.Array, Iterator)):  # of an iterator JAX warns
+    if jax is None or isinstance(node, (jax.Array, Iterator)):  # JAX warns of iterators
         return None
     pairs, form = jax.tree_util.tree_flatten_with_path(node, is_leaf=lambda below: below is not node)
     if len(pairs) == 1 and pairs[0][1] is node:
@@ -111,7 +115,7 @@ def _registered_with_jax(node: Any) -> Branch | None:
 
 
 def _of_fields(node: Any) -> Branch | None:
-    """A branch for each object that says what its fields are; those that are declared static stay as they are."""
+    """A branch for an object that declares its fields; static fields are no children."""
     if isinstance(node, type):
         return None
     if dataclasses.is_dataclass(node):
@@ -134,5 +138,5 @@ def _of_fields(node: Any) -> Branch | None:
 
 
 def _is_static(metadata: Mapping[Any, Any]) -> bool:
-    """Whether a field says of itself, as Equinox and Flax spell it, that it holds no parameters."""
+    """Whether a field is declared to hold no parameters, as in Equinox and Flax."""
     return bool(metadata.get("static", False)) or not metadata.get("pytree_node", True)

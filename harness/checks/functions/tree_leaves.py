@@ -1,7 +1,7 @@
 """Leaves of a tree of parameters: arrays and numbers of NumPy, JAX and PyTorch, as float64 and back.
 
-What is no array of real numbers is either held as it is, where it stands beside parameters (a step count, a mask, the
-name of an activation), or refused with what to give instead.
+A leaf that is no array of real numbers is held fixed if it stands next to parameters, such as a step count, a mask or
+the name of an activation. Otherwise it is refused with what to give instead.
 """
 
 import enum
@@ -28,10 +28,10 @@ INERT = (
     np.dtype,
     np.random.Generator,
 )
-"""What cannot hold parameters."""
+"""Types that cannot hold parameters."""
 
 LIBRARIES = frozenset({"builtins", "functools", "numpy", "operator", "jax", "jaxlib", "torch"})
-"""Functions of these types hold no parameters either; what else can be called may be a layer of somebody's own."""
+"""Callables whose type is of these libraries hold no parameters; other callables may be layers with parameters."""
 
 INSTEAD = {
     "pandas": ".to_numpy(), and build the table inside of fun",
@@ -45,11 +45,17 @@ INSTEAD = {
     "cupy": ".get()",
     "mlx": "np.asarray of it",
 }
-"""Arrays and tables of other libraries, and what to give in their place."""
+"""What to give instead of arrays and tables of other libraries."""
 
 
 def to_numpy(array: Any, what: str = "parameters and gradients") -> np.ndarray:
-    """A NumPy array of real numbers, in the precision that it has; a TypeError calls it `what`."""
+    """A NumPy array of real numbers, in its own precision.
+
+    Raises
+    ------
+    TypeError
+        If there are other things than real numbers in it. The message calls it `what`.
+    """
     if _is_plain(array):
         return array
     if torch_state.is_tensor(array):
@@ -71,7 +77,7 @@ def to_numpy(array: Any, what: str = "parameters and gradients") -> np.ndarray:
 
 
 def _is_plain(array: Any) -> bool:
-    """Whether it is NumPy's own array of floating point numbers, as most are: no more has to be asked of it."""
+    """Whether it is a plain NumPy array of floating point numbers, which needs no conversion."""
     return type(array) is np.ndarray and array.dtype.kind == "f"
 
 
@@ -83,11 +89,11 @@ def _of_tensor(tensor: Any, what: str) -> Any:
     if str(tensor.layout) != "torch.strided":
         raise TypeError(f"{what} must be dense, not {tensor.layout}; give .to_dense() of the tensor")
     tensor = tensor.detach().cpu()
-    return tensor.float() if _is_bfloat16(tensor) else tensor  # which NumPy has no type for
+    return tensor.float() if _is_bfloat16(tensor) else tensor  # NumPy has no bfloat16
 
 
 def _refusal(array: Any) -> str:
-    """Why this is no array of numbers though NumPy may make one of it, and what to give instead; or nothing."""
+    """Why this is refused though NumPy may convert it, and what to give instead; empty if it is accepted."""
     kind = type(array)
     if isinstance(array, np.ma.MaskedArray):
         return "a masked array; give .compressed() of it, or .filled(0.0) and the mask apart"
@@ -114,7 +120,7 @@ def _of_dtype(values: np.ndarray, given: Any) -> str:
 
 
 def unit_roundoff(array: Any) -> float:
-    """u of the precision in which an array or number is kept, or of that in which its products are computed."""
+    """U of the precision in which an array or number is stored, or of the lower one of its products."""
     if type(array) in (float, np.float64):
         return 2.0**-53
     own = 2.0**-8 if _is_bfloat16(array) else float(np.finfo(to_numpy(array).dtype).eps) / 2.0
@@ -123,12 +129,12 @@ def unit_roundoff(array: Any) -> float:
 
 def _is_bfloat16(array: Any) -> bool:
     if isinstance(array, np.ndarray) and array.dtype.kind in "fiub":
-        return False  # spelling out a type takes longer than most of what is done here
+        return False  # str(dtype) is slow, and this is called for every array
     return str(getattr(array, "dtype", "")).endswith("bfloat16")
 
 
 def holds_integers(leaf: Any) -> bool:
-    """Whether it holds integers, which may be numbers written without a point or counts."""
+    """Whether it holds integers, which are either parameters written without a point or counts."""
     if isinstance(leaf, (list, tuple)):
         leaf = np.asarray(leaf)
     kind = getattr(getattr(leaf, "dtype", None), "kind", "")
@@ -138,7 +144,7 @@ def holds_integers(leaf: Any) -> bool:
 
 
 def why_held(leaf: Any, some_require_grad: bool = False) -> str:
-    """Why a leaf beside parameters is held as it is; empty for one that holds real numbers, or integers of NumPy."""
+    """Why a leaf next to parameters is held fixed; empty for real numbers, and for integers of NumPy."""
     if isinstance(leaf, INERT):
         return f"is {leaf!r}" if isinstance(leaf, (str, bool, type(None))) else f"is of type {type(leaf).__name__}"
     if torch_state.is_tensor(leaf) and leaf.is_floating_point():
@@ -149,7 +155,7 @@ def why_held(leaf: Any, some_require_grad: bool = False) -> str:
     dtype = str(getattr(leaf, "dtype", ""))
     if "bool" in dtype or dtype.startswith("key<"):
         return f"is of type {dtype}"
-    if "int" in dtype and not isinstance(leaf, (np.ndarray, np.generic)):  # JAX's and PyTorch's stay integers
+    if "int" in dtype and not isinstance(leaf, (np.ndarray, np.generic)):  # those of JAX and PyTorch stay integers
         return f"is of type {dtype}"
     if isinstance(leaf, np.ufunc) or (callable(leaf) and _is_of_a_library(leaf)):
         return "is a function"
@@ -161,7 +167,7 @@ def _is_of_a_library(function: Any) -> bool:
 
 
 def like(model: Any, values: np.ndarray) -> Any:
-    """`values` as the kind of array that `model` is, in its precision; a fresh one, but for a `torch.nn.Parameter`."""
+    """`values` as an array of the type and precision of `model`: a new one, except for a `torch.nn.Parameter`."""
     if _is_plain(model):
         return values.astype(model.dtype, order="F" if np.isfortran(model) else "C")
     kind = type(model).__module__.partition(".")[0]
@@ -184,7 +190,7 @@ def like(model: Any, values: np.ndarray) -> Any:
 
 
 def like_in_float64(model: Any, values: np.ndarray) -> Any:
-    """`values` as the kind of array that `model` is, in float64."""
+    """`values` as an array of the type of `model`, in float64."""
     if torch_state.is_parameter(model):
         raise TypeError("a torch.nn.Parameter keeps its precision")
     if torch_state.is_tensor(model):

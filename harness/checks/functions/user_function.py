@@ -1,6 +1,6 @@
-"""Anybody's function over flat float64 vectors, whichever way it answers; how noisy it is, `measuring` tells.
+"""A user's function over flat float64 vectors, whichever of several conventions it follows.
 
-It answers (cost, gradient), or its cost alone where the gradient is a function apart or autograd's of PyTorch.
+It returns (cost, gradient), or the cost alone where the gradient is another function's or PyTorch autograd's.
 """
 
 import sys
@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 
 from harness.checks.functions import torch_state
-from harness.checks.functions.parameters import NAMED, Layout
+from harness.checks.functions.parameters import Layout
 from harness.checks.functions.tree_leaves import to_numpy, unit_roundoff
-from harness.wording import first_few, what_it_is
-from reference.arithmetics.roundoff import UNIT_ROUNDOFF
+from harness.facts.fact import Fact, note
+from harness.facts.kinds import Kind
+from harness.wording import what_it_is
 
-NONE = object()
-"""In place of a gradient: the answer holds none."""
+MISSING = object()
+"""Stands for the gradient of an answer that holds none."""
 
 NO_GRADIENT = (
     "; answer (cost, gradient), or give the function that answers the gradient as gradient= "
@@ -26,7 +27,13 @@ NO_GRADIENT = (
 
 
 def gradient_function(gradient: Any, jac: Any) -> Callable[..., Any] | None:
-    """The function that answers the gradient, by our name or SciPy's; None where `fun` answers both."""
+    """The function that returns the gradient, by our name or SciPy's; None where `fun` returns both.
+
+    Raises
+    ------
+    TypeError
+        If both are given, or if one is no function.
+    """
     if gradient is not None and jac is not None:
         raise TypeError("gradient and jac are two names of one argument; give one of them")
     if gradient is not None and not callable(gradient):
@@ -44,16 +51,16 @@ def with_arguments(reference: Callable[..., Any] | None, args: tuple[Any, ...]) 
 
 
 def jax_in_float64() -> Any:
-    """A context in which JAX, where it was imported, computes in float64."""
+    """A context in which JAX, if it was imported, computes in float64."""
     if "jax" not in sys.modules:
         return nullcontext()
-    from reference.switches import in_64_bits
+    from reference.jax_settings import in_64_bits
 
     return in_64_bits()
 
 
-class UsersFunction:
-    """The user's function, over flat float64 vectors.
+class UserFunction:
+    """A user's function over flat float64 vectors.
 
     Parameters
     ----------
@@ -61,17 +68,18 @@ class UsersFunction:
         ``fun(theta, *args)`` -> (cost, gradient); its cost alone, where there is a `gradient` or PyTorch keeps a graph.
     theta : array, number or tree
     gradient : callable or None
-        ``gradient(theta, *args)`` -> gradient. Then the cost of a point never costs a gradient.
+        ``gradient(theta, *args)`` -> gradient. Then evaluating the cost never evaluates a gradient.
     args : tuple
         More arguments of both.
     has_aux : bool
-        Whether more is answered: ((cost, aux), gradient) as by JAX, or (cost, gradient, aux); (cost, aux) and
-        (gradient, aux) where they are apart.
+        Whether more is returned: ((cost, aux), gradient) as by JAX, or (cost, gradient, aux); (cost, aux) and
+        (gradient, aux) where they are two functions.
 
     Attributes
     ----------
-    layout : how θ lies in a flat vector
-    unit : u of the least precise of θ, cost and gradient, as far as they have been seen
+    layout : Layout
+        How θ lies in a flat vector.
+    theta : (n,) array
     """
 
     def __init__(
@@ -84,63 +92,68 @@ class UsersFunction:
     ):
         if not callable(fun):
             raise TypeError(f"fun must be callable as fun(theta) -> (cost, gradient), not {type(fun).__name__}")
-        self.fun, self._apart, self._args, self._has_aux = fun, gradient, args, has_aux
-        self._unused: dict[str, None] = {}
+        self._fun, self._gradient, self._args, self._has_aux = fun, gradient, args, has_aux
+        self._without_path: dict[str, None] = {}
         self.layout = Layout(theta)
         self._kept = self.layout.keep()
         self.theta = self.layout.flatten(theta, "theta")
         if self.layout.may_hold_counts:
-            self.layout = Layout(theta, self._counts_told_from_parameters())
+            self.layout = Layout(theta, self._gradient_of_integers())
             self.theta = self.layout.flatten(theta, "theta")
         if not np.isfinite(self.theta).all():
             i = int(np.flatnonzero(~np.isfinite(self.theta))[0])
             raise ValueError(f"theta must be finite, but {self.layout.label(i)} is {self.theta[i]}")
-        self.unit = self.layout.unit_roundoff
+        self._units = [self.layout.unit_roundoff]
 
     @property
-    def is_apart(self) -> bool:
+    def has_gradient_function(self) -> bool:
         """Whether the gradient is a function of its own."""
-        return self._apart is not None
+        return self._gradient is not None
 
     @property
-    def precision(self) -> str:
-        return "float64" if self.unit <= UNIT_ROUNDOFF["float64"] else "float32"
+    def unit(self) -> float:
+        """U of the least precise of θ, cost and gradient, as far as they have been seen."""
+        return self._units[-1]
 
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What is worth knowing of θ beside its gradient."""
-        unused = f"autograd finds no path from the cost to {first_few(list(self._unused), NAMED)}"
-        return (*self.layout.notes(), *([f"{unused}: the gradient there counts as 0"] if self._unused else []))
+    def see(self, unit: float) -> None:
+        """Note the precision of a number."""
+        if unit > self.unit:
+            self._units.append(unit)
+
+    def notes(self) -> tuple[Fact, ...]:
+        """Facts about θ: what is held fixed, what stands in it twice, and what has no path from the cost."""
+        unused = [note(Kind.NO_PATH, *self._without_path)] if self._without_path else []
+        return (*self.layout.notes(), *unused)
 
     def answer(self, flat: np.ndarray) -> tuple[float, np.ndarray, bool]:
         """Cost, gradient, and whether a call changed its argument."""
-        (cost, gradient), changed = self._ask(self.fun, self.layout.cut(flat), self._cost_and_gradient)
+        (cost, gradient), changed = self._call(self._fun, self.layout.cut(flat), self._read_both)
         if gradient is None:
-            gradient, changed_too = self._ask(self._apart, self.layout.cut(flat), self._gradient_apart)
+            gradient, changed_too = self._call(self._gradient, self.layout.cut(flat), self._read_gradient)
             changed = changed or changed_too
         return cost, gradient, changed
 
     def cost(self, flat: np.ndarray) -> float:
         """The cost alone, without a gradient where the function can do without."""
-        return self._ask(self.fun, self.layout.cut(flat), self._cost_alone, watched=False)[0]
+        return self._call(self._fun, self.layout.cut(flat), self._read_cost, watched=False)[0]
 
     def cost_in_float64(self, flat: np.ndarray) -> float:
         """The cost alone, of a θ in float64 whatever the user's is; some functions raise on that."""
-        unit = self.unit
+        known = len(self._units)
         try:
             with jax_in_float64():
-                return self._ask(self.fun, self.layout.cut_in_float64(flat), self._cost_alone, watched=False)[0]
+                return self._call(self._fun, self.layout.cut_in_float64(flat), self._read_cost, watched=False)[0]
         finally:
-            self.unit = unit
+            del self._units[known:]
 
     def gradient(self, flat: np.ndarray) -> np.ndarray:
-        """The gradient alone, without the cost where it is a function apart."""
-        if self._apart is None:
+        """The gradient alone, without the cost where it has a function of its own."""
+        if self._gradient is None:
             return self.answer(flat)[1]
-        return self._ask(self._apart, self.layout.cut(flat), self._gradient_apart, watched=False)[0]
+        return self._call(self._gradient, self.layout.cut(flat), self._read_gradient, watched=False)[0]
 
-    def _ask(self, function: Any, arrays: list[Any], read: Callable, watched: bool = True) -> tuple[Any, bool]:
-        """What `read` makes of the answer at a θ of these arrays, and of the arrays; whether the call changed θ."""
+    def _call(self, function: Any, arrays: list[Any], read: Callable, watched: bool = True) -> tuple[Any, bool]:
+        """``read(answer, arrays)`` for the answer at a θ of these arrays, and whether the call changed θ."""
         given = self.layout.join(arrays)
         before = self.layout.line_up(arrays) if watched else None
         self._kept.forget_gradients()
@@ -159,23 +172,27 @@ class UsersFunction:
         except (ValueError, TypeError):
             return True  # an array was replaced by one of another shape, or is gone
 
-    def _cost_alone(self, answered: Any, _: Sequence[Any]) -> float:
+    # -- reading what a function returned ------------------------------------------------------------------------------
+
+    def _read_cost(self, answered: Any, _: Sequence[Any]) -> float:
         return self._number(self._split(answered)[0])
 
-    def _cost_and_gradient(self, answered: Any, arrays: Sequence[Any]) -> tuple[float, np.ndarray | None]:
-        """Cost and flat gradient; no gradient where that is a function apart."""
+    def _read_both(self, answered: Any, arrays: Sequence[Any]) -> tuple[float, np.ndarray | None]:
+        """Cost and flat gradient; no gradient where that has a function of its own."""
         cost, gradient = self._split(answered)
-        if self._apart is not None:
+        if self._gradient is not None:
             return self._number(cost), None
-        raw = self._by_autograd(cost, arrays) if gradient is NONE else self.layout.raw_gradient(gradient)
+        raw = self._by_autograd(cost, arrays) if gradient is MISSING else self.layout.raw_gradient(gradient)
         return self._number(cost), self._lined_up(raw)
 
-    def _gradient_apart(self, answered: Any, _: Sequence[Any]) -> np.ndarray:
+    def _read_gradient(self, answered: Any, _: Sequence[Any]) -> np.ndarray:
         return self._lined_up(self.layout.raw_gradient(self._without_aux(answered)))
 
     def _lined_up(self, raw: Sequence[Any]) -> np.ndarray:
-        self._unused |= {name: None for name, array in zip(self.layout.shapes, raw) if array is None}
-        self.unit = max([self.unit, *(unit_roundoff(array) for array in raw if array is not None)])
+        self._without_path |= {name: None for name, array in zip(self.layout.shapes, raw) if array is None}
+        for array in raw:
+            if array is not None:
+                self.see(unit_roundoff(array))
         return self.layout.line_up(raw)
 
     def _number(self, cost: Any) -> float:
@@ -187,19 +204,19 @@ class UsersFunction:
         value = to_numpy(cost, "the cost that fun answers")
         if value.size != 1:
             raise ValueError(f"fun must answer one number as its cost, but answered shape {value.shape}")
-        self.unit = max(self.unit, unit_roundoff(cost))
+        self.see(unit_roundoff(cost))
         return float(value.reshape(()))
 
     def _split(self, answered: Any) -> tuple[Any, Any]:
-        """Cost and gradient as they were answered; NONE for a gradient that the answer does not hold."""
+        """Cost and gradient as they were returned; MISSING for a gradient that the answer does not hold."""
         what = what_it_is(answered)
         if not isinstance(answered, (tuple, list)):
             if answered is None or isinstance(answered, (str, dict)):
                 raise TypeError(f"fun must answer a tuple (cost, gradient), not {what}{NO_GRADIENT}")
-            return answered, NONE
-        if self._apart is not None:
+            return answered, MISSING
+        if self._gradient is not None:
             if self._has_aux and len(answered) > 1:
-                return answered[0], NONE
+                return answered[0], MISSING
             raise TypeError(
                 f"fun must answer its cost alone, for its gradient is given apart, not {what}; leave gradient= out "
                 "if fun answers both, or give has_aux=True if it answers its cost and something else"
@@ -212,7 +229,7 @@ class UsersFunction:
         if len(answered) == 2 and isinstance(answered[0], (tuple, list)) and answered[0]:
             return answered[0][0], answered[1]
         if len(answered) == 2 and torch_state.has_graph(answered[0]):
-            return answered[0], NONE
+            return answered[0], MISSING
         if len(answered) > 2:
             return answered[0], answered[1]
         raise TypeError(
@@ -221,7 +238,7 @@ class UsersFunction:
         )
 
     def _without_aux(self, answered: Any) -> Any:
-        """The gradient of an answer (gradient, aux); all of it, if only that is laid out like θ."""
+        """The gradient of an answer (gradient, aux); the whole answer, if only that is laid out like θ."""
         if self._has_aux and isinstance(answered, (tuple, list)) and len(answered) > 1:
             try:
                 self.layout.raw_gradient(answered[0])
@@ -231,7 +248,7 @@ class UsersFunction:
         return answered
 
     def _by_autograd(self, cost: Any, arrays: Sequence[Any]) -> list[Any]:
-        """PyTorch's gradient of a cost that was answered alone."""
+        """PyTorch's gradient of a cost that was returned alone."""
         tracked = all(torch_state.has_graph(array) for array in arrays)
         if tracked and (torch_state.has_graph(cost) or any(array.grad is not None for array in arrays)):
             found = torch_state.gradient_by_autograd(cost, arrays)
@@ -249,12 +266,11 @@ class UsersFunction:
             )
         raise TypeError(f"fun must answer a tuple (cost, gradient), not {what_it_is(cost)} alone{NO_GRADIENT}")
 
-    def _counts_told_from_parameters(self) -> Any:
-        """The gradient at θ as it is: integers that have none are counts, and no parameters."""
+    def _gradient_of_integers(self) -> Any:
+        """The gradient as it is at θ with its integers: those that have no gradient are counts, and no parameters."""
 
-        def gradient_of(answered: Any, _: Any) -> Any:
-            return self._split(answered)[1] if self._apart is None else self._without_aux(answered)
+        def read(answered: Any, _: Any) -> Any:
+            return self._split(answered)[1] if self._gradient is None else self._without_aux(answered)
 
-        return self._ask(self._apart or self.fun, self.layout.cut(self.theta, keep_integers=True), gradient_of, False)[
-            0
-        ]
+        arrays = self.layout.cut(self.theta, keep_integers=True)
+        return self._call(self._gradient or self._fun, arrays, read, watched=False)[0]

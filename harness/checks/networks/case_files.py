@@ -25,8 +25,8 @@ from harness.sources.source_table import FLOAT32_SOURCES, SOURCES, Source
 from harness.verdict.report import Report
 from reference.activations import ACTIVATIONS
 from reference.network import Network
-from reference.printable import given
 from reference.problem import Problem
+from reference.user_input import given
 
 SCHEMA = "harness.case/1"
 

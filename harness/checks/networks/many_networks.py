@@ -20,7 +20,7 @@ from harness.sources.bug_zoo import Bug
 from harness.sources.source_names import Sources, named_sources
 from harness.verdict.report import Report
 from reference.activations import Activation
-from reference.whole_numbers import whole_number
+from reference.user_input import whole_number
 
 KEPT = 5  # failures that a summary keeps with their reports
 

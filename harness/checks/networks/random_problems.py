@@ -19,10 +19,9 @@ from harness.sources.source_table import JAX, SOURCES
 from harness.verdict.report import Report
 from reference.activations import ACTIVATIONS, Activation, get_activation, register
 from reference.measured import GradientSource
-from reference.network import Network
-from reference.outputs import OUTPUTS
-from reference.printable import given
+from reference.network import OUTPUTS, Network
 from reference.problem import Problem
+from reference.user_input import given
 
 MAX_HIDDEN_LAYERS, MAX_UNITS, MAX_EXAMPLES = 4, 8, 10
 

@@ -19,8 +19,7 @@ from harness.checks.traced.derivative_case import Check
 from harness.checks.traced.derivative_subject import INCREMENTS, MODES
 from harness.checks.traced.traced_programs import equations_in
 from harness.checks.traced.true_slopes import Truth
-from reference.arithmetics.increments import Increment
-from reference.arithmetics.many_directions import is_constant
+from reference.arithmetics.increments import Increment, is_constant
 from reference.traced.interpreter import Run
 from reference.traced.program import (
     CALLS,

@@ -22,13 +22,13 @@ from harness.checks.traced.nan_origin import where_not_finite
 from harness.checks.traced.traced_programs import alike, has_rules
 from harness.checks.traced.true_slopes import Truth
 from harness.facts.fact import plain
-from harness.progress import bar_after
+from harness.progress import progress_bar
 from harness.sources.process_state import settings_kept
 from harness.verdict.consensus import Consensus
 from harness.verdict.judgement import judge
 from harness.verdict.report import Report
 from reference.arithmetics.companion import first_line
-from reference.switches import settings
+from reference.jax_settings import settings
 from reference.traced.eagerly import eagerly, values_of
 from reference.traced.program import Equation, Traced, function_of
 from reference.traced.rounding import COARSE
@@ -104,7 +104,7 @@ def check_derivatives(
         return function_of(equation).name in trust
 
     has_64_bits = bool(jax.config.read("jax_enable_x64"))
-    with settings(has_64_bits or arguments.needs_64_bits), bar_after(PATIENCE) as progress:
+    with settings(has_64_bits or arguments.needs_64_bits), progress_bar(PATIENCE) as progress:
         what = arguments.function, arguments.leaves, arguments.names, lambda: arguments.outputs, trusted
         check, not_in_64_bits = None, ""
         try:

@@ -18,8 +18,7 @@ from harness.checks.traced.correct_digits import SMALLEST
 from harness.checks.traced.jax_modes import Mode
 from harness.checks.traced.real_coordinates import Claim
 from harness.verdict.comparison import Answer
-from reference.arithmetics.increments import Increment
-from reference.arithmetics.many_directions import constant
+from reference.arithmetics.increments import Increment, constant
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.traced.interpreter import Run
 from reference.traced.program import COMPARISONS, Constant, Equation, Program, is_key, kind, unit_roundoff

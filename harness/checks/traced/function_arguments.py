@@ -14,10 +14,9 @@ import numpy as np
 from harness.checks.traced.derivative_subject import MODES
 from harness.checks.traced.side_effects import Outside
 from harness.wording import first_few
-from reference.printable import given
 from reference.traced.program import is_key, kind, weak
 from reference.traced.rules import whose
-from reference.whole_numbers import whole_number
+from reference.user_input import given, whole_number
 
 
 class NoNumber(TypeError):

@@ -16,10 +16,9 @@ from harness.checks.traced.real_coordinates import Layout, combined
 from harness.checks.traced.traced_programs import alike, equations_in, solves
 from harness.progress import Progress, silent
 from reference.arithmetics.companion import first_line
-from reference.arithmetics.increments import Increment
-from reference.arithmetics.many_directions import constant
+from reference.arithmetics.increments import Increment, constant
+from reference.jax_settings import compiler_options
 from reference.measured import NotApplicable
-from reference.switches import compiler_options
 from reference.traced.eagerly import InOwnTypes
 from reference.traced.interpreter import Run
 from reference.traced.program import Program, Traced, iterates, lifted

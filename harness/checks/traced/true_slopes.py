@@ -18,8 +18,7 @@ from harness.checks.random_directions import random_directions
 from harness.checks.traced.real_coordinates import Layout, Sides, UnitVectors, combined
 from harness.checks.traced.traced_programs import LARGEST_PASS, coarsest_unit, footprint
 from harness.progress import Progress, silent
-from reference.arithmetics.increments import Increment
-from reference.arithmetics.many_directions import STEP, constant, is_constant
+from reference.arithmetics.increments import STEP, Increment, constant, is_constant
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.traced.deciding import Decision, Otherwise, Turned, Watched, otherwise
 from reference.traced.interpreter import Run

@@ -15,7 +15,7 @@ from harness.checks.traced.real_coordinates import Claim, Sides, UnitVectors, co
 from harness.checks.traced.traced_programs import equations_in
 from harness.checks.traced.true_slopes import NO_MATTER, Truth
 from harness.verdict.comparison import Answer
-from reference.arithmetics.many_directions import constant
+from reference.arithmetics.increments import constant
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.traced.primitives.linear_algebra import PHASED
 from reference.traced.program import Traced, lifted

@@ -12,8 +12,8 @@ from harness.grading.diagnosing import Diagnosis
 from harness.grading.grading import AGREE, Grade
 from harness.grading.ways import Shown
 from harness.grading.writing.table import COLUMNS, row
-from harness.pages.document import table
-from harness.reports.parts import listing, page, section, wide
+from harness.pages.html_page import table
+from harness.pages.report_page import listing, page, section, wide
 from harness.wording import counted, first_few
 
 CELL = 14  # pixels

@@ -9,7 +9,7 @@ import numpy as np
 
 from harness.sources.bug_zoo.planting import add_bug as _bug
 from reference.activations import ACTIVATIONS
-from reference.outputs import OUTPUTS, Output
+from reference.network import OUTPUTS, Output
 
 # -- the bias ----------------------------------------------------------------------------------------------------------
 

@@ -1,5 +1,7 @@
-"""Taylor models: what a formula does on whole cells of z, many cells at once, with proof and with rounding.
+"""Taylor models: a formula evaluated on whole cells of z, many cells at once, with proof and with rounding.
 
-`models` is the arithmetic, `expansions` and `sigmoids` say how elementary functions expand, `functions` composes them,
-`branches` compares and chooses, and `rules` puts all of it together and differentiates.
+- `taylor_model`: the enclosure, its sums and products.
+- `expansions`, `sigmoids`, `special_functions`: Taylor coefficients of functions, with bounds on the rest.
+- `branches`: comparisons, choices, and functions with kinks.
+- `taylor_functions`: compositions, derivatives, and all rules together.
 """

@@ -1,4 +1,4 @@
-"""Comparisons of Taylor models, and what is made of them: `where`, and the functions that bend.
+"""Comparisons of Taylor models, choices between them, and the functions with kinks or jumps.
 
 A comparison that holds on a part of a cell only is undecided, [0, 1], and both branches are enclosed.
 """
@@ -12,14 +12,14 @@ import numpy as np
 
 from reference.arithmetics.companion import CONNECTIVES, NEGATIONS
 from reference.arithmetics.taylor.expansions import UNIT, furthest_from_zero, nearest_zero
-from reference.arithmetics.taylor.models import RELAXED, Taylor, met, negative, padded
+from reference.arithmetics.taylor.taylor_model import RELAXED, Taylor, met, negative, padded
 
 _SWITCHES: ContextVar[list[np.ndarray] | None] = ContextVar("switches", default=None)
 
 
 @contextmanager
 def switches() -> Iterator[list[np.ndarray]]:
-    """Note, for every comparison that is undecided on a cell, about which t it changes; NaN on the other cells."""
+    """List, for every comparison that is undecided on a cell, the t near which it changes; NaN on other cells."""
     found: list[np.ndarray] = []
     token = _SWITCHES.set(found)
     try:
@@ -35,7 +35,7 @@ def _truth(yes: Any, no: Any) -> Taylor:
 
 
 def _difference(x: Taylor, y: Taylor) -> Taylor:
-    """x - y; where it is undecided whether it is zero, the t at which it crosses is noted."""
+    """x - y. Where it may be zero, the t at which its linear part crosses zero is added to `switches`."""
     difference = x - y
     touches = ~((difference.low > 0.0) | (difference.high < 0.0))
     found = _SWITCHES.get()

@@ -1,8 +1,8 @@
-"""Taylor expansions of the elementary functions, with a bound on what is cut off.
+"""Taylor expansions of the elementary functions, with a bound on the rest.
 
-For g about a centre c: the coefficients g_k = g⁽ᵏ⁾(c)/k! up to `DEGREE`, how far rounding may have moved them, and a
-bound on |g⁽ᴷ⁾|/K! between two ends for K = DEGREE + 1, which bounds the rest (Lagrange). `image` encloses g between two
-ends, and every answer of NumPy there. Outside of a function's domain the coefficients are NaN and the bound infinite.
+For g about a centre c: the coefficients g_k = g⁽ᵏ⁾(c)/k! up to `DEGREE`, a bound on their rounding, and a bound on
+|g⁽ᴷ⁾|/K! between two ends for K = DEGREE + 1, which bounds the rest (Lagrange). `image` encloses g between two ends,
+and every number that NumPy computes there. Outside of the domain, coefficients are NaN and the bound is infinite.
 
 Arrays of centres and ends have shape (n,), coefficients (DEGREE + 1, n).
 
@@ -19,7 +19,7 @@ from scipy import special
 from reference.arithmetics.roundoff import ELEMENTARY, UNIT_ROUNDOFF
 
 DEGREE = 7
-"""Of all polynomials. A cell of half-width r is then known to about r⁸/8!: to 1e-11 at r = 0.2."""
+"""Of all polynomials. On a cell of half-width r the rest is about r⁸/8!: 1e-11 at r = 0.2."""
 
 NEXT = DEGREE + 1
 
@@ -28,7 +28,7 @@ UNIT = UNIT_ROUNDOFF["float64"]
 TINY = float(np.finfo(np.float64).tiny)
 
 WIDENED = 1.0 + 3 * ELEMENTARY * UNIT
-"""One call may be off by ELEMENTARY units at an end and another as many in between; the rest is for this product."""
+"""One call may be off by ELEMENTARY units at an end, and another by as many in between; a third for this product."""
 
 Ends = tuple[np.ndarray, np.ndarray]
 
@@ -38,15 +38,15 @@ FACTORIALS = special.factorial(ORDERS)
 
 
 class Expansion(NamedTuple):
-    """One function.
+    """The expansion of one function g.
 
     Attributes
     ----------
     coefficients : c -> g_0, ..., g_DEGREE
     rest : (low, high) -> a bound on |g⁽ᴷ⁾|/K! over [low, high], K = DEGREE + 1
-    image : (low, high) -> ends that enclose g over [low, high] and all that NumPy answers there; NaN where g has a pole
-    noise : c -> the largest error of a coefficient after g_0, beside one of `RELATIVE` units of roundoff of itself
-    call : units of roundoff in one call, where they are more than those
+    image : (low, high) -> ends that enclose g over [low, high] and all that NumPy computes there; NaN at a pole
+    noise : c -> the largest error of a coefficient after g_0, beside `RELATIVE` units of roundoff of itself
+    call : further units of roundoff in one call
     """
 
     coefficients: Callable[[np.ndarray], np.ndarray]
@@ -57,11 +57,11 @@ class Expansion(NamedTuple):
 
 
 RELATIVE = 64.0
-"""Units of roundoff in any coefficient: those of one call, and of at most a dozen products after it."""
+"""Units of roundoff in any coefficient: one call, and at most a dozen products after it."""
 
 
 def outward(low: np.ndarray, high: np.ndarray) -> Ends:
-    """Ends moved apart by what the rounding of single calls can do, which is not to change a sign."""
+    """Ends moved apart by the rounding of single calls, which cannot change a sign."""
     slack_low, slack_high = np.abs(low) * (WIDENED - 1.0) + TINY, np.abs(high) * (WIDENED - 1.0) + TINY
     # an infinite end has nowhere to move; inf - inf would be NaN
     below = np.where(np.isinf(low), low, low - slack_low)
@@ -70,7 +70,7 @@ def outward(low: np.ndarray, high: np.ndarray) -> Ends:
 
 
 def increasing(function, least=-np.inf, at_zero=None):
-    """An image from its ends; `at_zero` is a value that NumPy, too, answers on the one side of zero or on the other."""
+    """The image of an increasing function. `at_zero` is its value at 0, which NumPy's results do not cross, either."""
 
     def image(low, high):
         below, above = outward(function(low), function(high))
@@ -100,7 +100,7 @@ def stacked(rows):
     return np.stack(list(rows))
 
 
-# exp and its kin
+# exp, sinh and cosh
 
 
 def exponential(base_log: float, function: Callable[[np.ndarray], np.ndarray]) -> Expansion:

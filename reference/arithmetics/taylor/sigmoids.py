@@ -1,6 +1,6 @@
-"""Taylor expansions of tanh, the logistic function and its integral, and erf: functions that saturate.
+"""Taylor expansions of functions that saturate: tanh, the logistic function and its integral, and erf.
 
-Their coefficients keep their digits in the tails, which alternating sums would lose.
+Their coefficients keep their digits in the tails, where alternating sums would lose them.
 
 Sources of the bounds: partial fractions for tanh; for erf Cramér's inequality for Hermite functions, Abramowitz and
 Stegun, 22.14.17.
@@ -27,7 +27,7 @@ from reference.arithmetics.taylor.expansions import (
 )
 
 SATURATED = 22.0
-"""Beyond this NumPy answers ±1 for tanh, and SciPy for erf (the tests look); they are nearer to it than 2**-53."""
+"""Beyond this, NumPy's tanh and SciPy's erf are ±1 (a test verifies it), and the exact values are within 2**-53."""
 
 
 def _saturating(function):
@@ -51,7 +51,7 @@ def _sech_squared(x):
 
 
 def _tanh_coefficients(c):
-    """y' = w and w' = -2yw, from w = sech² with all its digits: what follows is in proportion to that."""
+    """y' = w and w' = -2yw. As w = sech² has all its digits, every coefficient has a small relative error."""
     y, w = [np.tanh(c)], [_sech_squared(c)]
     for k in range(DEGREE):
         y.append(w[k] / (k + 1))
@@ -60,9 +60,10 @@ def _tanh_coefficients(c):
 
 
 def _tanh_bound(order, low, high):
-    """Of |tanh⁽ᵏ⁾|/k!, k > 1: 2 Σ η**-(k+1) over the poles ±iη, η = π/2, 3π/2, ..., and |tanh - sign x| about x.
+    """A bound on |tanh⁽ᵏ⁾|/k!, k > 1, the smaller of two.
 
-    The latter is at most 2/(exp(2|x| - 2) - 1) on a circle of radius 1.
+    The partial fractions give 2 Σ η**-(k+1) over the poles ±iη, η = π/2, 3π/2, ... Cauchy's estimate on a circle of
+    radius 1 about x gives the largest |tanh - sign x| there, at most 2/(exp(2|x| - 2) - 1).
     """
     poles = 2.0 * 1.06 * (math.pi / 2.0) ** -(order + 1.0)  # 1.06 > 1 + 3**-3 + 5**-3 + ...
     return np.minimum(poles, 2.0 / np.expm1(np.maximum(2.0 * nearest_zero(low, high) - 2.0, 1e-9))) * WIDENED
@@ -102,14 +103,14 @@ def _bell_coefficients(c):
     hermite = [np.ones_like(c), 2.0 * c]
     for n in range(1, DEGREE):
         hermite.append(2.0 * c * hermite[n] - 2.0 * n * hermite[n - 1])
-    c = np.clip(c, -40.0, 40.0)  # exp is zero beyond
+    c = np.clip(c, -40.0, 40.0)  # beyond, exp(-c²) is zero, and c² might overflow
     bell = 2.0 / math.sqrt(math.pi) * np.exp(-c * c)
     rows = stacked(hermite) * np.where(ORDERS % 2 == 0, 1.0, -1.0) / FACTORIALS
     return np.where(bell > 0.0, bell * rows, 0.0)
 
 
 def _bell_noise(c):
-    """Of alternating sums in Hermite polynomials: those of the absolute values stay below 60·exp(c²/2)."""
+    """The rounding of alternating sums in Hermite polynomials: the sums of absolute values are below 60·exp(c²/2)."""
     return 1000.0 * UNIT * np.exp(-0.5 * np.square(np.clip(c, -40.0, 40.0)))
 
 
@@ -154,4 +155,4 @@ SOFTPLUS = Expansion(
     increasing(_softplus, least=0.0),
     noise=_logistic_noise,
 )
-"""log(1 + exp(x)), of which logaddexp is made."""
+"""log(1 + exp(x)), from which logaddexp is computed."""

@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from reference.arithmetics.increments import Increment
-from reference.arithmetics.many_directions import constant, is_constant
+from reference.arithmetics.increments import Increment, constant, is_constant
 from reference.traced.bounding import elementwise
 from reference.traced.bounding.pairs import chosen, together
 from reference.traced.bounding.parts import Parts, Unbounded, gamma, may_differ, of_value, packed, parts

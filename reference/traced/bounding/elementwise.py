@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from reference.arithmetics.increments import Increment
-from reference.arithmetics.many_directions import is_constant
+from reference.arithmetics.increments import Increment, is_constant
 from reference.arithmetics.roundoff import ELEMENTARY, LOG1P_BELOW_ZERO
 from reference.traced.bounding.parts import Parts, of_value, packed, parts
 from reference.traced.primitives.elementwise import LOG2, SMOOTH, TWO_OVER_SQRT_PI

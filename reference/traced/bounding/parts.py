@@ -14,8 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from reference.arithmetics.increments import Increment
-from reference.arithmetics.many_directions import constant, is_constant
+from reference.arithmetics.increments import Increment, constant, is_constant
 from reference.arithmetics.roundoff import FREE_ROUNDINGS
 
 

@@ -6,8 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from reference.arithmetics.increments import Increment
-from reference.arithmetics.many_directions import constant, is_constant
+from reference.arithmetics.increments import Increment, constant, is_constant
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.traced.bounding import arrays, elementwise, pairs
 from reference.traced.bounding.parts import Unbounded, of_value, packed, parts

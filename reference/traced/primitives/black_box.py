@@ -14,10 +14,9 @@ from weakref import WeakKeyDictionary
 import jax
 import numpy as np
 
-from reference.arithmetics.increments import Increment
-from reference.arithmetics.many_directions import STEP, constant, directions, full_change, is_constant
+from reference.arithmetics.increments import STEP, Increment, constant, directions, full_change, is_constant
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
-from reference.switches import compiler_options, precisely
+from reference.jax_settings import compiler_options, precisely
 from reference.traced.program import (
     CUSTOM_RULES,
     Equation,

@@ -10,8 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from reference.arithmetics.increments import Increment
-from reference.arithmetics.many_directions import bilinear, constant, is_constant, linear
+from reference.arithmetics.increments import Increment, bilinear, constant, is_constant, linear
 from reference.traced.primitives.moving import MOVES
 from reference.traced.program import kind, unit_roundoff
 

@@ -12,9 +12,9 @@ from weakref import WeakKeyDictionary
 import jax
 import numpy as np
 
-from reference.arithmetics.increments import Increment
-from reference.arithmetics.many_directions import (
+from reference.arithmetics.increments import (
     STEP,
+    Increment,
     constant,
     directions,
     full_change,

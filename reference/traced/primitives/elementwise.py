@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-from reference.arithmetics.increments import Increment
-from reference.arithmetics.many_directions import aligned, constant, directions, is_constant, linear
+from reference.arithmetics.increments import Increment, aligned, constant, directions, is_constant, linear
 
 LOG2 = float(np.log(2.0))
 TWO_OVER_SQRT_PI = float(2.0 / np.sqrt(np.pi))

@@ -14,8 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from reference.arithmetics.increments import Increment
-from reference.arithmetics.many_directions import STEP, constant, is_constant
+from reference.arithmetics.increments import STEP, Increment, constant, is_constant
 from reference.traced.primitives import black_box
 from reference.traced.program import Equation, bind, host
 

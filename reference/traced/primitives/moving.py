@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 from jax import lax
 
-from reference.arithmetics.increments import Increment
-from reference.arithmetics.many_directions import constant, directions, full_change, is_constant, linear
+from reference.arithmetics.increments import Increment, constant, directions, full_change, is_constant, linear
 
 
 def _reshape(lead: int, params: Any, x: Any) -> Any:

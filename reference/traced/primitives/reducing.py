@@ -5,8 +5,15 @@ from typing import Any
 
 import numpy as np
 
-from reference.arithmetics.increments import Increment
-from reference.arithmetics.many_directions import constant, directions, full_change, is_constant, linear, unknown_where
+from reference.arithmetics.increments import (
+    Increment,
+    constant,
+    directions,
+    full_change,
+    is_constant,
+    linear,
+    unknown_where,
+)
 from reference.traced.primitives.branching import extreme
 from reference.traced.primitives.moving import scatter_targets
 

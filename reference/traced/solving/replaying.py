@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from reference.switches import compiler_options
+from reference.jax_settings import compiler_options
 from reference.traced.program import (
     CALLS,
     CUSTOM_RULES,

@@ -4,8 +4,8 @@ import pytest
 from activation_records import checked
 
 from harness.checks.activations.slope_answers import CLAIMED
-from harness.study.activations.right import RIGHT
-from harness.study.activations.wrong import WRONG
+from harness.study.right_activations import RIGHT
+from harness.study.wrong_activations import WRONG
 
 EVERY = 12
 """One record of so many is checked by `make test`, and all others by `make test-more`."""

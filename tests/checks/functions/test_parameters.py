@@ -125,7 +125,7 @@ def test_blocks_and_labels_name_every_coordinate():
     ]
     assert Layout(W[0]).label(2) == "theta[2]"
     assert Layout(0.5).label(0) == "theta"
-    with pytest.raises(IndexError, match="0 to 8, but 9"):
+    with pytest.raises(IndexError, match="0 to 8, but not 9"):
         layout.label(9)
 
 

@@ -7,9 +7,13 @@ import pytest
 
 from harness import check_gradient
 from harness.checks.functions.torch_state import accessor, devices_of, product_unit
+from harness.facts.fact import note
+from harness.facts.kinds import Kind
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: make with-peers")
 nn, F = torch.nn, torch.nn.functional
+
+pytestmark = pytest.mark.more
 
 X = torch.tensor(np.random.default_rng(0).standard_normal((4, 3)))
 Y = torch.tensor(np.random.default_rng(1).standard_normal((4, 2)))
@@ -150,9 +154,7 @@ def test_tensors_keep_that_they_require_a_gradient(name):
 
     report = check_gradient(fun, theta)
     assert report.verdict == "agree"
-    assert report.notes == (
-        "held as they are, and not checked: scale (does not require a gradient), n (holds integers)",
-    )
+    assert report.notes == (note(Kind.HELD_FIXED, "scale (does not require a gradient)", "n (holds integers)"),)
     assert set(seen) == {(True, False, True)}
     assert theta["w"].grad is None
 
@@ -164,16 +166,14 @@ def test_frozen_parameters_are_held_and_named(net):
         report = check_gradient(fun, net)
         assert report.verdict == "agree"
         assert report.subject["parameters"] == sum(p.numel() for p in trained)
-        assert report.notes == ("held as they are, and not checked: layers[0].weight (does not require a gradient)",)
+        assert report.notes == (note(Kind.HELD_FIXED, "layers[0].weight (does not require a gradient)"),)
 
 
 def test_parameters_without_a_path_are_named_and_count_as_zero(net):
     net.spare = nn.Linear(2, 2).double()
     report = check_gradient(loss, net)
     assert report.verdict == "agree"
-    assert report.notes == (
-        "autograd finds no path from the cost to spare.weight, spare.bias: the gradient there counts as 0",
-    )
+    assert report.notes == (note(Kind.NO_PATH, "spare.weight", "spare.bias"),)
 
 
 def test_a_detached_path_is_wrong(net):
@@ -266,8 +266,9 @@ def test_what_a_gpu_rounds_to_is_what_pytorch_allows_it(tf32, allowed):
 
 
 def test_tensors_that_are_not_on_the_cpu_are_told():
-    assert devices_of([torch.zeros(2), np.zeros(2)]) == ""
-    assert devices_of([torch.zeros(2), torch.zeros(2, device="meta")]) == "PyTorch computed on meta"
+    assert devices_of([torch.zeros(2), np.zeros(2)]) == []
+    (fact,) = devices_of([torch.zeros(2), torch.zeros(2, device="meta")])
+    assert (fact.kind, fact.data["devices"]) == (Kind.ON_DEVICE, ["meta"])
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="PyTorch finds no GPU on this machine")
@@ -278,4 +279,4 @@ def test_tensors_stay_on_the_gpu():
 
     report = check_gradient(cost, torch.ones(3, 2, dtype=torch.float64, device="cuda", requires_grad=True))
     assert report.verdict == "agree"
-    assert any(note.startswith("PyTorch computed on cuda") for note in report.notes)
+    assert Kind.ON_DEVICE in report.kinds

@@ -15,6 +15,8 @@ import pytest
 from harness import check_gradient
 from harness.checks.functions.parameters import Layout
 from harness.checks.functions.tree_branches import holds_only_numbers, take_apart
+from harness.facts.fact import note
+from harness.facts.kinds import Kind
 
 W, B = np.random.default_rng(0).standard_normal((2, 3)), np.array([0.3, -0.2])
 
@@ -199,7 +201,7 @@ def test_jax_takes_theta_and_a_reference_as_they_are():
 
 def test_an_array_that_stands_twice_is_told():
     notes = check_gradient(lambda t: (sines(t), tuple(map(np.cos, t))), (B, B)).notes
-    assert notes == ("theta[0] and theta[1] are one array; each is varied, and checked, as if it stood alone",)
+    assert notes == (note(Kind.SHARED_ARRAY, "theta[0]", "theta[1]"),)
     assert not check_gradient(lambda t: (sines(t), tuple(map(np.cos, t))), (B, B.copy())).notes
 
 

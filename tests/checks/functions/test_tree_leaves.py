@@ -13,6 +13,8 @@ import scipy.sparse
 
 from harness import check_gradient
 from harness.checks.functions.parameters import Layout
+from harness.facts.fact import note
+from harness.facts.kinds import Kind
 
 W = np.random.default_rng(0).standard_normal((2, 3))
 
@@ -73,8 +75,8 @@ def test_what_is_no_array_of_real_numbers_is_held_as_it_is(beside):
 
 def test_numbers_that_are_held_are_told_and_names_are_not():
     theta = {"w": W, "n": 3, "mask": np.array([True]), "name": "relu", "act": np.tanh, "flag": True}
-    (note,) = check_gradient(of_w_and(), theta).notes
-    assert note == "held as they are, and not checked: n (holds integers), mask (is of type bool)"
+    notes = check_gradient(of_w_and(), theta).notes
+    assert notes == (note(Kind.HELD_FIXED, "n (holds integers)", "mask (is of type bool)"),)
 
 
 @pytest.mark.parametrize("claimed", [None, 0, np.zeros(3, int), np.zeros(3, jax.dtypes.float0)])

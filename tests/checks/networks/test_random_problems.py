@@ -21,7 +21,7 @@ from harness.checks.networks.random_problems import (
 from harness.facts.fact import kinds_of
 from harness.facts.kinds import Kind
 from harness.sources.source_table import SOURCES
-from reference.outputs import OUTPUTS
+from reference.network import OUTPUTS
 
 DRAWS = 2000
 

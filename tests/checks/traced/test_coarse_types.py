@@ -9,7 +9,7 @@ from functions_of_jax import DEEP, sampled
 from harness import check_derivatives
 from harness.bounds.tolerances import MEANT
 from harness.checks.traced.float64_evaluation import SIDES, Meant
-from reference.arithmetics.many_directions import constant
+from reference.arithmetics.increments import constant
 from reference.traced.program import Traced
 
 RNG = np.random.default_rng(1)

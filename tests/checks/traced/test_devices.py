@@ -13,7 +13,7 @@ import pytest
 from functions_of_jax import rule
 
 from harness import check_derivatives
-from reference.switches import devices_of
+from reference.jax_settings import devices_of
 from reference.traced.primitives.contracting import units_of
 
 F16 = jax.lax.DotAlgorithmPreset.F16_F16_F16  # which CPUs have, too

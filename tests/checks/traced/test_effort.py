@@ -18,7 +18,7 @@ from harness.checks.traced.jax_modes import Mode
 from harness.checks.traced.real_coordinates import Layout
 from harness.checks.traced.true_slopes import Truth
 from harness.checks.traced.value_differences import values_by
-from reference.switches import compiler_options
+from reference.jax_settings import compiler_options
 from reference.traced.compiling import UNFUSED, options_for
 from reference.traced.primitives import black_box
 from reference.traced.program import Equation, Traced, bind

@@ -9,7 +9,7 @@ from jax import lax
 from jax.experimental.ode import odeint
 
 from harness import check_derivatives
-from reference.arithmetics.many_directions import constant
+from reference.arithmetics.increments import constant
 from reference.traced.interpreter import Run
 from reference.traced.program import Traced
 from reference.traced.solving import replaying

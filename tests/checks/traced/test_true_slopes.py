@@ -6,7 +6,7 @@ import pytest
 
 from harness.checks.traced.real_coordinates import Layout
 from harness.checks.traced.true_slopes import Truth
-from reference.switches import settings
+from reference.jax_settings import settings
 from reference.traced.program import Traced
 
 

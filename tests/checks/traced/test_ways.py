@@ -13,7 +13,7 @@ from jax.interpreters import ad, batching, mlir
 
 from harness import check_derivatives
 from harness.checks.traced import derivative_check
-from reference.switches import compiler_options
+from reference.jax_settings import compiler_options
 
 X = np.array([0.7, -1.3, 0.2])
 
@@ -154,7 +154,7 @@ def test_progress_is_told_of_each_source(monkeypatch):
     def recorded(seconds):
         yield lambda step, done, total: told.append((step, done < total))
 
-    monkeypatch.setattr(derivative_check, "bar_after", recorded)
+    monkeypatch.setattr(derivative_check, "progress_bar", recorded)
     check_derivatives(jnp.sin, X)
     assert {step for step, _ in told} >= {"reverse mode", "forward mode", "increments through the program"}
     assert all(is_ahead for _, is_ahead in told)

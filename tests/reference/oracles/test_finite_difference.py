@@ -99,15 +99,6 @@ def test_overflow_gives_an_infinite_cost_and_no_warning(method):
     assert method(problem, 1e200 * theta).cost == np.inf
 
 
-def test_theta_is_left_as_it_was():
-    problem, theta = ordinary_problem()
-    before = theta.copy()
-    for method in METHODS.values():
-        method(problem, theta)
-    finite_difference.along(problem, theta, np.ones((1, theta.size)))
-    np.testing.assert_array_equal(theta, before)
-
-
 # Structured differences near kinks
 
 REACH = finite_difference.STENCIL.max()
@@ -139,13 +130,8 @@ def test_an_undeclared_kink_widens_the_error(distance):
     measured = finite_difference.per_pre_activation(problem, theta)
     assert abs(measured.gradient[0] - truth) <= measured.error[0] + 1e-14
     assert measured.error[0] < 1e-8 or abs(distance) < 1.0
-
-
-@pytest.mark.parametrize("relu", RELUS.values(), ids=list(RELUS))
-def test_on_an_undeclared_kink_the_error_is_the_jump_and_on_a_declared_one_infinite(relu):
-    problem, theta, _ = at_kink(0.0, relu)
-    error = finite_difference.per_pre_activation(problem, theta).error[0]
-    assert error == (np.inf if relu == "relu" else pytest.approx(3.0, rel=1e-6))
+    if distance == 0.0:
+        assert measured.error[0] == pytest.approx(3.0, rel=1e-6)  # the jump
 
 
 def test_a_kink_further_back_counts_too():
@@ -209,8 +195,9 @@ def test_directions_are_not_sure_of_a_slope_at_a_kink(distance, relu):
     assert np.isinf(errors[0]) == (relu == "relu" and abs(distance) <= 1.0)
 
 
+@pytest.mark.more
 def test_plain_differences_raise_no_alarm_on_formulas_that_increments_cannot_pass():
-    for index in range(60):
+    for index in range(24):
         report = cross_check(*random_problem((0, index), [LOGISTIC]), ["loop", "vectorized", "finite-difference"])
         assert report.verdict != "disagree", f"random_problem((0, {index}), [logistic])\n{report}"
 
@@ -262,9 +249,11 @@ def waves(frequency):
     )
 
 
-@pytest.mark.parametrize(("frequency", "scale"), [(1.0, 1e4), (1e4, 1.0), (1e3, 1.0)])
+@pytest.mark.parametrize(
+    ("frequency", "scale"), [(1.0, 1e4), *(pytest.param(f, 1.0, marks=pytest.mark.more) for f in (1e3, 1e4))]
+)
 def test_where_stencils_are_wider_than_the_waves_nothing_is_known(frequency, scale):
-    for seed in range(12):
+    for seed in range(6):
         rng = np.random.default_rng(seed)
         network = Network((3, 4, 3), waves(frequency), ["sigmoid", "softmax", "linear"][seed % 3])
         problem = Problem(network, scale * rng.normal(size=(4, 3)), rng.integers(0, 3, 4), 0.5)

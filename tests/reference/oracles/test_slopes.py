@@ -7,7 +7,7 @@ import pytest
 from one_unit import trial
 from scipy.special import expit
 
-from harness import ACTIVATIONS
+from harness import ACTIVATIONS, random_problem
 from reference.arithmetics.companion import NoRule
 from reference.measured import NotApplicable
 from reference.oracles import ball_arithmetic, complex_step, finite_difference, jax_gradient
@@ -31,8 +31,10 @@ Z = np.array([-30.0, -3.0, -0.7, -1e-3, 1e-3, 0.4, 2.0, 30.0])
 @each_oracle
 @each_activation
 def test_values_and_slopes_are_those_of_the_record(oracle, f):
-    measured = oracle(f, Z)
+    z = Z.copy()
+    measured = oracle(f, z)
     value = f(Z)
+    np.testing.assert_array_equal(z, Z)
     assert measured.value.shape == measured.slope.shape == measured.error.shape == Z.shape
     np.testing.assert_allclose(measured.value, value, rtol=1e-13, atol=1e-14)
     # a record may form z σ'(z) + σ(z) or 1 - a², of terms that are larger than their sum
@@ -56,24 +58,11 @@ def test_a_constant_has_slope_zero(oracle):
 
 
 @each_oracle
-def test_z_is_left_as_it_was(oracle):
-    z = Z.copy()
-    oracle(ACTIVATIONS["gelu"], z)
-    np.testing.assert_array_equal(z, Z)
-
-
-@each_oracle
-def test_overflow_is_no_warning(oracle):
-    with np.errstate(over="ignore"):  # of the value that is given as the noise of plain differences
+def test_overflow_is_no_warning_and_no_finite_error(oracle):
+    with np.errstate(over="ignore", invalid="ignore"):  # of the value that is given as the noise of plain differences
         measured = oracle(trial(lambda xp, z: xp.exp(z)), np.array([0.0, 800.0]))
     np.testing.assert_allclose(measured.slope[0], 1.0, rtol=1e-9)
-
-
-@pytest.mark.parametrize("oracle", ["complex step", "increments", "plain differences"])
-def test_where_a_slope_is_not_finite_its_error_is_infinite(oracle):
-    with np.errstate(over="ignore", invalid="ignore"):
-        measured = ORACLES[oracle](trial(lambda xp, z: xp.exp(z)), np.array([0.0, 800.0]))
-    np.testing.assert_array_equal(np.isinf(measured.error), [False, True])
+    assert np.isfinite(measured.slope[1]) or oracle is jax_gradient.slope or np.isinf(measured.error[1])
 
 
 ROUNDINGS = {"jax": 1.0, "complex step": 2.0, "increments": 4.0, "plain differences": 4.0, "balls": 0.0}
@@ -85,6 +74,19 @@ def test_every_oracle_tells_what_rounding_does_to_its_answer(oracle):
     assert measured.roundings == ROUNDINGS[oracle]
     # balls round the middle of an enclosure; the others evaluate the formula in float64 alone
     np.testing.assert_array_equal(np.broadcast_to(measured.value_error, Z.shape) > 1e-40, oracle == "balls")
+
+
+def test_theta_is_left_as_it_was():
+    problem, theta = random_problem(3, ["tanh"])
+    before = theta.copy()
+    for measure in (
+        complex_step.measure, ball_arithmetic.measure, ball_arithmetic.forward,
+        finite_difference.per_pre_activation, finite_difference.per_weight,
+    ):  # fmt: skip
+        measure(problem, theta)
+    finite_difference.along(problem, theta, np.ones((1, theta.size)))
+    ball_arithmetic.along(problem, theta, np.ones((1, theta.size)))
+    np.testing.assert_array_equal(theta, before)
 
 
 # At kinks
@@ -102,12 +104,8 @@ def test_at_a_kink_the_error_bar_holds_the_slopes_of_both_sides(oracle, f):
         assert abs(measured.slope[1] - side) <= measured.error[1]
     np.testing.assert_allclose(measured.slope[[0, 2]], [0.0, 1.0], atol=1e-9)
     assert measured.error[[0, 2]].max() < 1e-9
-
-
-@at_a_kink
-def test_jax_and_the_complex_step_continue_the_branch_that_the_value_takes(f):
-    for oracle in (jax_gradient.slope, complex_step.slope):
-        np.testing.assert_array_equal(oracle(f, np.array([-1.0, 0.0, 1.0])).slope, [0.0, 0.0, 1.0])
+    for continued in (jax_gradient.slope, complex_step.slope):  # by the branch that the value takes
+        np.testing.assert_array_equal(continued(f, np.array([-1.0, 0.0, 1.0])).slope, [0.0, 0.0, 1.0])
 
 
 # What is particular to one of them

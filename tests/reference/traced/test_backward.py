@@ -6,8 +6,8 @@ import jax.scipy.linalg as sl
 import numpy as np
 import pytest
 
-from reference.arithmetics.many_directions import constant
-from reference.switches import settings
+from reference.arithmetics.increments import constant
+from reference.jax_settings import settings
 from reference.traced.interpreter import Run
 from reference.traced.program import Traced
 

@@ -9,9 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from reference.arithmetics.increments import Increment
-from reference.arithmetics.many_directions import STEP, constant, is_constant
-from reference.switches import settings
+from reference.arithmetics.increments import STEP, Increment, constant, is_constant
+from reference.jax_settings import settings
 from reference.traced import interpreter
 from reference.traced.bounding import arrays, elementwise, pairs, running
 from reference.traced.bounding.parts import Unbounded, of_value, packed, parts

@@ -5,8 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from reference.arithmetics.increments import Increment
-from reference.arithmetics.many_directions import STEP, constant
+from reference.arithmetics.increments import STEP, Increment, constant
 from reference.traced.deciding import Turned, Watched, otherwise
 from reference.traced.interpreter import Run
 from reference.traced.program import Traced

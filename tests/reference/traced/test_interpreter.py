@@ -11,9 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from reference.arithmetics.increments import Increment
-from reference.arithmetics.many_directions import STEP, constant, is_constant
-from reference.switches import compiler_options, settings
+from reference.arithmetics.increments import STEP, Increment, constant, is_constant
+from reference.jax_settings import compiler_options, settings
 from reference.traced import interpreter
 from reference.traced.interpreter import RULES, Run
 from reference.traced.primitives import contracting, moving

@@ -8,7 +8,7 @@ from jax import lax
 
 from harness import check_derivatives
 from harness.checks.traced import derivative_case
-from reference.arithmetics.many_directions import constant
+from reference.arithmetics.increments import constant
 from reference.traced.interpreter import Run
 from reference.traced.primitives.black_box import values_of
 from reference.traced.program import Traced

@@ -1,0 +1,186 @@
+"""The derivatives of matrix functions, by each entry: their true values by textbook formulas, and those of libraries.
+
+A matrix of balls A + t, with t in one entry, goes through the formula; the result holds the derivatives by this entry.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import product
+from typing import Any
+
+import numpy as np
+from flint import acb_mat, arb, arb_series
+
+from harness.audit.derivative_errors import Error, decades, error_of, is_float64
+from harness.audit.true_derivatives import Series, derivative_of, working_precision
+from reference.arithmetics.balls import array_of, exact
+
+BITS = 2000
+"""Enough for matrices whose entries differ by 10²⁰⁰."""
+
+MATRICES = {
+    "ordinary": [[2.0, -1.0, 0.5], [0.3, 1.5, -0.7], [-0.2, 0.4, 1.1]],
+    "symmetric": [[2.0, -1.0, 0.5], [-1.0, 3.5, -0.7], [0.5, -0.7, 1.1]],
+    "Hilbert": [[1 / (i + j + 1) for j in range(3)] for i in range(3)],
+    "graded": [[1e-100, 1.0, 0.0], [1.0, 1e100, 1.0], [0.0, 1.0, 1.0]],
+    "of rank 2": [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0], [7.0, 8.0, 9.0]],
+    "of rank 1": [[1.0, 2.0, 3.0], [2.0, 4.0, 6.0], [3.0, 6.0, 9.0]],
+    "zero but for one entry": [[0.0, 0.0, 0.0], [0.0, 3.0, 0.0], [0.0, 0.0, 0.0]],
+    "diagonal, two equal": [[2.0, 0.0, 0.0], [0.0, 2.0, 0.0], [0.0, 0.0, 3.0]],
+    "tiny": [[2e-200, -1e-200, 0.0], [0.0, 1e-200, 1e-201], [1e-201, 0.0, 3e-200]],
+}
+
+B = np.array([1.0, -2.0, 0.5])
+WEIGHTS = np.array([[0.7, -0.4, 1.3], [0.2, 0.9, -1.1], [-0.6, 0.1, 0.8]])
+Matrix = Any
+"""Three by three `Balls`, which are power series here."""
+
+ENTRIES = tuple(product(range(3), repeat=2))
+
+
+# -- textbook formulas, over 3x3 arrays of power series ----------------------------------------------------------------
+
+
+def _cofactors(A: Matrix) -> Matrix:
+    after, last = [1, 2, 0], [2, 0, 1]  # with cyclic indices, all cofactors have the right sign
+    return A[after][:, after] * A[last][:, last] - A[after][:, last] * A[last][:, after]
+
+
+def _det(A: Matrix) -> Series:
+    return (A[0] * _cofactors(A)[0]).sum()
+
+
+def _log_det(A: Matrix) -> Series:
+    det = _det(A)
+    return (det if det[0] > 0 else -det).log()
+
+
+def _inverse(A: Matrix) -> Matrix:
+    return _cofactors(A).T * exact(1 / _det(A))  # flint raises where A is singular
+
+
+def _symmetric(A: Matrix) -> Matrix:
+    return (A + A.T) / 2.0
+
+
+def _cholesky(A: Matrix) -> Matrix:
+    L = array_of([arb_series([0])] * 9, (3, 3))
+    for j in range(3):
+        L[j, j] = (A[j, j] - (L[j] * L[j]).sum()).sqrt()
+        for i in range(j + 1, 3):
+            L[i, j] = (A[i, j] - (L[i] * L[j]).sum()) / L[j, j]  # columns that are still zero add nothing
+    return L
+
+
+def _eigenvalues(A: Matrix) -> Matrix:
+    """Of a symmetric matrix, smallest first, where all differ: two of Newton's steps on det(A - λ) give t and t²."""
+    start = acb_mat([[x[0] for x in row] for row in A.tolist()]).eig()  # raises where it cannot tell two apart
+    found = []
+    for root in sorted((value.real for value in start), key=lambda value: float(value.mid())):
+        value = arb_series([root])
+        for _ in range(2):
+            shifted = A - np.eye(3) * exact(value)
+            value = value + _det(shifted) / _cofactors(shifted).diagonal().sum()
+        found.append(value)
+    return array_of(found, (3,))
+
+
+def _squares_of_r(A: Matrix) -> Matrix:
+    """The squares of R in A = QR, which have no sign: RᵀR = AᵀA."""
+    R = _cholesky(A.T @ A).T
+    return R * R
+
+
+FUNCTIONS: dict[str, Callable[[Matrix], Series]] = {
+    "det": _det,
+    "log |det|": _log_det,
+    "inv": lambda A: (WEIGHTS * _inverse(A)).sum(),
+    "solve": lambda A: (WEIGHTS[0] * (_inverse(A) @ B)).sum(),
+    "norm": lambda A: (A * A).sum().sqrt(),
+    "cholesky": lambda A: (WEIGHTS * _cholesky(_symmetric(A))).sum(),
+    "eigvalsh": lambda A: (B * _eigenvalues(_symmetric(A))).sum(),
+    "svdvals": lambda A: (B * np.sqrt(_eigenvalues(A.T @ A)[::-1])).sum(),
+    "qr": lambda A: (WEIGHTS * _squares_of_r(A)).sum(),
+}
+"""Each to one number, with the weights above; a function of symmetric matrices gets the symmetric part."""
+
+SYMMETRIC = ("cholesky", "eigvalsh")
+
+
+def library_functions(linalg: Any, weights: Any, b: Any) -> dict[str, Callable[[Any], Any]]:
+    """The same by the linear algebra of JAX or PyTorch."""
+    return {
+        "det": linalg.det,
+        "log |det|": lambda A: linalg.slogdet(A)[1],
+        "inv": lambda A: (weights * linalg.inv(A)).sum(),
+        "solve": lambda A: weights[0] @ linalg.solve(A, b),
+        "norm": linalg.norm,
+        "cholesky": lambda A: (weights * linalg.cholesky((A + A.T) / 2)).sum(),
+        "eigvalsh": lambda A: b @ linalg.eigvalsh((A + A.T) / 2),
+        "svdvals": lambda A: b @ linalg.svdvals(A),
+        "qr": lambda A: (weights * linalg.qr(A)[1] ** 2).sum(),
+    }
+
+
+# -- errors ------------------------------------------------------------------------------------------------------------
+
+
+def measure_matrix_errors(library: str) -> Iterator[tuple[str, int, list[Error]]]:
+    """(function and matrix, order, errors by each entry) for each pair whose true derivatives are finite.
+
+    An error's `z` is the number of the entry, row by row.
+    """
+    for (name, function), (kind, entries), order in product(FUNCTIONS.items(), MATRICES.items(), (1, 2)):
+        A = np.array(entries)
+        if name in SYMMETRIC and not np.array_equal(A, A.T):
+            continue
+        exact = true_matrix_derivatives(function, entries, order)
+        if exact is not None:
+            answers = DIFFERENTIATE[library](name, A, order)
+            far = max(decades(x) for x in A.ravel())
+            errors = [error_of(i, true, float(x), far) for i, (true, x) in enumerate(zip(exact, answers))]
+            yield f"{name}, matrix {kind}", order, errors
+
+
+def true_matrix_derivatives(
+    function: Callable[[Matrix], Series], entries: Sequence[Sequence[float]], order: int
+) -> list[arb] | None:
+    """The first or second derivative by each entry; None where one is unknown or beyond float64."""
+    try:
+        with working_precision(BITS):
+            found = [derivative_of(function(_moved(entries, place)), order) for place in ENTRIES]
+    except (ZeroDivisionError, ValueError):  # singular; eigenvalues that cannot be told apart
+        return None
+    return found if all(map(is_float64, found)) else None
+
+
+def _moved(entries: Sequence[Sequence[float]], place: tuple[int, ...]) -> Matrix:
+    """A + t at one entry."""
+    return array_of((arb_series([arb(entries[i][j]), int((i, j) == place)]) for i, j in ENTRIES), (3, 3))
+
+
+def _by_jax(name: str, A: np.ndarray, order: int) -> np.ndarray:
+    import jax
+    import jax.numpy as jnp
+
+    with jax.enable_x64(True):
+        function = library_functions(jnp.linalg, jnp.asarray(WEIGHTS), jnp.asarray(B))[name]
+        if order == 1:
+            return np.asarray(jax.grad(function)(jnp.asarray(A))).ravel()
+        return np.asarray(jax.hessian(function)(jnp.asarray(A))).reshape(9, 9).diagonal()
+
+
+def _by_torch(name: str, A: np.ndarray, order: int) -> np.ndarray:
+    import torch  # pyright: ignore[reportMissingImports]  only called where it is installed
+
+    function = library_functions(torch.linalg, torch.tensor(WEIGHTS), torch.tensor(B))[name]
+    x = torch.tensor(A, requires_grad=True)
+    try:
+        if order == 1:
+            return torch.autograd.grad(function(x), x)[0].numpy().ravel()
+        return torch.autograd.functional.hessian(function, x).numpy().reshape(9, 9).diagonal()
+    except RuntimeError:  # PyTorch raises where the matrix is singular to working precision
+        return np.full(A.size, np.nan)
+
+
+DIFFERENTIATE = {"jax": _by_jax, "torch": _by_torch}
+"""By library, (function, matrix, order) -> derivatives by each entry."""

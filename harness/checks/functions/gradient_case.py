@@ -1,0 +1,105 @@
+"""A gradient to be checked: the user's function, what it returned at θ, and what was measured near θ."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from harness.bounds.tolerances import GRADIENT_ROUNDINGS
+from harness.checks.functions.cost_noise import CostNear, measure_cost, step_away
+from harness.checks.functions.cost_probe import Budget
+from harness.checks.functions.gradient_rounding import (
+    Gradient,
+    bound_rounding,
+    gradient_near,
+    measure_scatter,
+    unit_of_gradient,
+)
+from harness.checks.functions.parameters import Layout
+from harness.checks.functions.repeated_calls import FUN, FirstAnswer, call_elsewhere
+from harness.checks.functions.user_function import UserFunction
+from harness.facts.fact import Fact
+from harness.progress import Progress
+from harness.verdict.comparison import Answer
+from reference.arithmetics.roundoff import UNIT_ROUNDOFF
+
+REFERENCE = "jax"
+
+
+@dataclass(frozen=True, eq=False)
+class GradientCase:
+    """What is checked.
+
+    Attributes
+    ----------
+    user : UserFunction
+    gradient : callable
+        The user's gradient at any point, NaN outside the domain.
+    near, fine : CostNear
+        The cost as the user computes it, and as it is differenced: in float64 where the function can do that.
+    unit : float
+        u of the least precise of θ, cost and gradient.
+    reported : Answer
+        What the user's function returned at θ, with error bounds for rounding.
+    scatter : (n,) array
+        How far the reported gradient jumps when θ moves by a rounding.
+    """
+
+    user: UserFunction
+    gradient: Gradient
+    near: CostNear
+    fine: CostNear
+    unit: float
+    reported: Answer
+    scatter: np.ndarray
+
+    @property
+    def layout(self) -> Layout:
+        """How θ lies in a flat vector."""
+        return self.user.layout
+
+    def with_misconduct(self, facts: tuple[Fact, ...]) -> "GradientCase":
+        """The same with more rules that the function breaks."""
+        return replace(self, reported=replace(self.reported, misconduct=(*self.reported.misconduct, *facts)))
+
+
+def measure(
+    user: UserFunction, first: FirstAnswer, notes: tuple[Fact, ...], budget: Budget, progress: Progress
+) -> GradientCase:
+    """Measure the noise of the cost and the rounding of the gradient, and call the function elsewhere in between."""
+    near, fine = measure_cost(user, first.cost, budget, progress)
+    unit, gradient = max(user.unit, near.probes.unit), gradient_near(user)
+    scatter = measure_scatter(user.theta, gradient, first.gradient, unit)
+    own_unit = unit_of_gradient(near, gradient, first.gradient, unit)
+    error = bound_rounding(user, gradient, first.gradient, own_unit, scatter=scatter)
+    facts = call_elsewhere(user, first, step_away(near.probes), unit)
+    numbers = first.cost, fine.noise.near, first.gradient, error
+    misconduct = (*first.facts, *facts)
+    reported = Answer(FUN, FUN, *numbers, precision_of(own_unit), misconduct=misconduct, notes=notes)
+    return GradientCase(user, gradient, near, fine, unit, reported, scatter)
+
+
+def precision_of(unit: float) -> str:
+    """The name of a precision: "float64", or "float32" for all that is less precise."""
+    return "float64" if unit <= UNIT_ROUNDOFF["float64"] else "float32"
+
+
+def ask_reference(case: GradientCase, reference: Callable) -> Answer:
+    """JAX's cost and gradient of a reference, with error bounds for rounding."""
+    import jax
+    import jax.numpy as jnp
+
+    from reference.jax_settings import fixed_settings
+
+    user = case.user
+    with fixed_settings():
+        program = jax.jit(jax.value_and_grad(lambda flat: reference(user.layout.rebuild_with(jnp.asarray, flat))))
+        cost, gradient = program(jnp.asarray(user.theta))
+
+        def source(flat: np.ndarray) -> np.ndarray:
+            return np.asarray(program(jnp.asarray(flat))[1])
+
+        unit = unit_of_gradient(case.near, source, np.asarray(gradient), case.unit)
+        error = bound_rounding(user, source, np.asarray(gradient), unit)
+    cost_error = case.fine.noise.near + GRADIENT_ROUNDINGS * case.unit * abs(float(cost))
+    return Answer(REFERENCE, REFERENCE, float(cost), cost_error, np.asarray(gradient), error)

@@ -1,0 +1,114 @@
+"""A reported gradient compared with differences of its cost and with a reference, and who is wrong."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from harness.bounds.tolerances import GROUPED, MEANINGLESS, NEGLIGIBLE
+from harness.checks.functions.cost_differences import Differenced, Group
+from harness.checks.functions.gradient_case import REFERENCE, GradientCase, precision_of
+from harness.checks.functions.line_stencil import Found
+from harness.checks.functions.step_sizes import size_of
+from harness.verdict.comparison import Answer, Block, Pair, compare
+from harness.verdict.consensus import MAJORITY, Consensus, Policy, Vote, find_consensus
+
+DIFFERENCES, DIRECTIONS = "finite-difference", "random directions"
+
+
+def differenced_answer(case: GradientCase, found: Mapping[int, Found]) -> Answer:
+    """The differences as an answer, which leaves out coordinates that were not differenced by themselves."""
+    derivatives, errors = np.full(case.layout.size, np.nan), np.full(case.layout.size, np.inf)
+    for i, each in found.items():
+        derivatives[i], errors[i] = each.derivative, each.error
+    cost, cost_error, precision = case.reported.cost, case.fine.noise.near, precision_of(case.unit)
+    return Answer(DIFFERENCES, DIFFERENCES, cost, cost_error, derivatives, errors, precision, oracle=True)
+
+
+def measure_scale(case: GradientCase, found: Mapping[int, Found]) -> np.ndarray:
+    """The size beside which errors have to be small: that of the largest derivative of a block, at θ or one step away.
+
+    A block whose derivatives are all far below the largest elsewhere is compared with that. Where the cost is the same
+    to the last bit wherever it was evaluated, 1 takes its place.
+    """
+    sizes = np.zeros(case.layout.size)
+    for block in case.layout.blocks:
+        sizes[block.indices] = size_of([found[i] for i in block.indices.tolist() if i in found])
+    largest, is_flat = float(sizes.max(initial=0.0)), all(each.derivative == 0.0 for each in found.values())
+    return np.ones_like(sizes) if largest == 0.0 and is_flat else np.maximum(sizes, NEGLIGIBLE * largest)
+
+
+def compare_with_differences(case: GradientCase, differenced: Answer, seen: Differenced, scale: np.ndarray) -> Pair:
+    """The reported gradient compared with differences of its own cost, one by one or else in groups."""
+    reported = case.reported
+    pair = compare(reported, differenced, case.layout.blocks, case.near.ordinary, scale)
+    # differences have their cost from the function itself
+    pair = replace(pair, cost_at_odds=False, cost_decided=bool(np.isfinite(reported.cost)))
+    return _with_groups(pair, seen, scale, max(GROUPED, MEANINGLESS[reported.precision]))
+
+
+@np.errstate(all="ignore")
+def _with_groups(pair: Pair, seen: Differenced, scale: np.ndarray, enough: float) -> Pair:
+    """The pair, with what groups show of coordinates that were not differenced by themselves.
+
+    An error in one coordinate of a group that is right has to be below what the group allows.
+    """
+    decided, applies = pair.decided.copy(), pair.applies.copy()
+    difference, allowed = pair.difference.copy(), pair.allowed.copy()
+    for group in seen.groups:
+        others = np.array([i not in seen.found for i in group.indices.tolist()])
+        if group.is_wrong or not np.isfinite(group.allowed) or not others.any():
+            continue
+        i, moves = group.indices[others], np.abs(group.direction[others])
+        difference[i], allowed[i] = group.distance / moves, group.allowed / moves
+        decided[i], applies[i] = allowed[i] <= enough * scale[i], True
+    return replace(pair, decided=decided, applies=applies, difference=difference, allowed=allowed)
+
+
+def compare_with_reference(
+    case: GradientCase, differenced: Answer, reference: Answer, found: Mapping[int, Found], scale: np.ndarray
+) -> list[Pair]:
+    """The reported gradient and the differences, each compared with a reference."""
+    reported = case.reported
+    sizes = [case.layout.largest_in_block(answer.gradient) for answer in (reported, reference)]
+    scale = np.maximum(scale, np.minimum(*sizes))
+    blocks, ordinary = case.layout.blocks, case.near.ordinary
+    at_kinks = [_with_either_side(answer, found) for answer in (reported, reference)]
+    beside = compare(differenced, reference, blocks, ordinary, scale)
+    return [compare(at_kinks[0], at_kinks[1], blocks, ordinary, scale), beside]
+
+
+def _with_either_side(answer: Answer, found: Mapping[int, Found]) -> Answer:
+    """The answer with error bounds that take in either side of a kink."""
+    error = answer.error.copy()
+    for i, each in found.items():
+        if np.isfinite(each.slopes).all():
+            error[i] += 0.5 * abs(each.slopes[1] - each.slopes[0])
+    return replace(answer, error=error)
+
+
+def compare_directions(case: GradientCase, groups: Sequence[Group], pair: Pair) -> list[Pair]:
+    """The groups that are wrong although no coordinate in them was found to be."""
+    left = [group for group in groups if group.is_wrong and not pair.at_odds[group.indices].any()]
+    if not left:
+        return []
+    reported = np.array([(group.slope, group.error) for group in left]).T
+    found = np.array([(group.found.derivative, group.found.error) for group in left]).T
+    along = replace(case.reported, gradient=reported[0], error=reported[1])
+    ends = Answer(DIRECTIONS, DIFFERENCES, case.reported.cost, case.fine.noise.near, *found)
+    return [compare(along, ends, [Block("directions", np.arange(len(left)))])]
+
+
+def settle(answers: Sequence[Answer], pairs: Sequence[Pair], ends: Sequence[Pair]) -> Consensus:
+    """Who is wrong: differences of its own cost are the measure of a gradient, and a reference is one more voice.
+
+    A reference with another cost belongs to another function: then nobody can be named.
+    """
+    families = {answer.name: answer.name for answer in answers}
+    if any(pair.cost_at_odds for pair in pairs):
+        policy = Policy(vote=Vote.NEVER)
+    elif any(pair.other(REFERENCE) and pair.disagrees for pair in pairs):
+        families, policy = families | {DIRECTIONS: DIFFERENCES}, MAJORITY
+    else:
+        policy = Policy(judges=(DIFFERENCES, DIRECTIONS))
+    return find_consensus(families, [*pairs, *ends], policy)

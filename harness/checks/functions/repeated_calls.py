@@ -1,0 +1,116 @@
+"""Whether a user's function returns the same at the same θ, and another gradient where the cost has another slope."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from harness.bounds.tolerances import GRADIENT_ROUNDINGS
+from harness.checks.functions.cost_noise import CostNear, scatter_near, step_away
+from harness.checks.functions.cost_probe import leaves_domain
+from harness.checks.functions.gradient_rounding import CONDITION_GAIN, Gradient
+from harness.checks.functions.parameters import largest
+from harness.checks.functions.user_function import UserFunction
+from harness.facts.fact import Fact, wrong
+from harness.facts.kinds import Kind
+
+FUN = "fun"
+"""The name of the user's function in a report."""
+
+
+@dataclass(frozen=True, eq=False)
+class FirstAnswer:
+    """What a function returned at θ.
+
+    Attributes
+    ----------
+    cost, gradient : float, (n,) array
+    facts : tuple of Fact
+        Rules that it broke on the way.
+    repeats : bool
+        Whether it returned the same when called again.
+    """
+
+    cost: float
+    gradient: np.ndarray
+    facts: tuple[Fact, ...]
+    repeats: bool
+
+
+def call_twice(user: UserFunction) -> FirstAnswer:
+    """The answer at θ, and whether it repeats: what does not repeat cannot be checked."""
+    try:
+        cost, gradient, changed = user.answer(user.theta)
+        again = user.answer(user.theta)
+    except Exception as error:
+        if leaves_domain(error):
+            error.add_note("fun raised this at the theta to be checked; give one inside of its domain")
+        raise
+    facts = [wrong(Kind.MUTATES_ARGUMENT, FUN, argument="theta")] if changed else []
+    repeats = _is_same(cost, gradient, *again[:2], user.unit)
+    if not repeats:
+        facts.append(_how_it_changes(user, (cost, gradient), again[:2]))
+    return FirstAnswer(cost, gradient, tuple(facts), repeats)
+
+
+def call_elsewhere(user: UserFunction, first: FirstAnswer, elsewhere: np.ndarray, unit: float) -> tuple[Fact, ...]:
+    """What is wrong if the answer at θ is another after a call at another point; empty if it is the same."""
+    try:
+        user.answer(elsewhere)
+        _, there, _ = user.answer(elsewhere)  # the second is its own, even where each answer is the one before
+    except Exception as error:
+        if not leaves_domain(error):
+            raise
+        return ()
+    if user.has_gradient_function and not _is_near(first.gradient, user.gradient(user.theta), unit):
+        return (wrong(Kind.STALE_GRADIENT, FUN, of="last-cost"),)
+    cost, gradient, _ = user.answer(user.theta)
+    if _is_same(first.cost, first.gradient, cost, gradient, unit):
+        return ()
+    return (wrong(Kind.STALE_GRADIENT, FUN, of="last-call" if _is_near(gradient, there, unit) else "unknown"),)
+
+
+@np.errstate(all="ignore")
+def find_cached_gradient(near: CostNear, source: Gradient, gradient: np.ndarray, unit: float) -> tuple[Fact, ...]:
+    """Whether the gradient is the same to the last bit at another point, where the cost has another slope.
+
+    The slope there is the difference of the cost along the line from θ. It counts as another if it is farther from
+    the gradient's than its curvature, its truncation and its noise explain.
+    """
+    probes = near.probes
+    elsewhere = step_away(probes)
+    width = 0.25 * (elsewhere - probes.theta)
+    if not gradient.any() or not np.array_equal(source(elsewhere), gradient):
+        return ()
+    costs = np.array([probes.cost(elsewhere + k * width) for k in range(-2, 3)])
+    wide, narrow = (costs[4] - costs[0]) / 4.0, (costs[3] - costs[1]) / 2.0
+    bend = np.abs(np.diff(costs, n=2)).max()  # a quarter of what is looked for, unless there is a kink
+    noise = scatter_near(probes, elsewhere) + unit * largest(costs)
+    allowed = max(2.0 * bend, CONDITION_GAIN * abs(wide - narrow)) + CONDITION_GAIN * noise
+    return (wrong(Kind.CACHED_GRADIENT, FUN),) if abs(narrow - width @ gradient) > allowed else ()
+
+
+def _is_same(cost: float, gradient: np.ndarray, cost2: float, gradient2: np.ndarray, unit: float) -> bool:
+    is_same_cost = np.isclose(cost, cost2, rtol=GRADIENT_ROUNDINGS * unit, atol=0, equal_nan=True)
+    return _is_near(gradient, gradient2, unit) and bool(is_same_cost)
+
+
+def _is_near(a: np.ndarray, b: np.ndarray, unit: float) -> bool:
+    tolerance = GRADIENT_ROUNDINGS * unit
+    return bool(np.allclose(a, b, rtol=tolerance, atol=tolerance * largest(a), equal_nan=True))
+
+
+@np.errstate(all="ignore")
+def _how_it_changes(user: UserFunction, first: tuple, second: tuple) -> Fact:
+    """What changes from call to call, by a third one: what accumulates, what is random, what is kept."""
+    cost, gradient, _ = user.answer(user.theta)
+    twice, thrice = (
+        _is_near(later, times * first[1], user.unit) for later, times in ((second[1], 2.0), (gradient, 3.0))
+    )
+    step = second[0] - first[0]
+    if twice and thrice and first[1].any():
+        return wrong(Kind.NOT_REPEATABLE, FUN, change="gradient-grows")
+    if cost == first[0] == second[0]:
+        return wrong(Kind.NOT_REPEATABLE, FUN, change="gradient")
+    if np.isclose(step, cost - second[0], rtol=1e-6, atol=0.0):
+        return wrong(Kind.NOT_REPEATABLE, FUN, change="cost-grows", by=step)
+    return wrong(Kind.NOT_REPEATABLE, FUN, change="random", costs=[first[0], second[0]])

@@ -1,0 +1,114 @@
+"""How commands spell their options, and the options that several commands share."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from reference.user_input import given
+
+UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+
+
+def value(name: str, text: str, **rest: Any) -> Any:
+    """An option with a value, which the help calls `name`, such as SEED in ``--seed SEED``."""
+    return typer.Option(metavar=name, help=text, **rest)
+
+
+def flag(name: str, text: str) -> Any:
+    """An option without a value."""
+    return typer.Option(name, help=text)
+
+
+def file_to_write(text: str) -> Any:
+    """An option that names a file to write. A place that cannot be written to is refused before any work begins."""
+    return value("FILE", text, dir_okay=False, callback=_require_place)
+
+
+def _require_place(context: typer.Context, parameter: typer.CallbackParam, path: Path | None) -> Path | None:
+    from harness.files import require_place
+
+    source = context.get_parameter_source(parameter.name or "")
+    if path is not None and getattr(source, "name", "") == "COMMANDLINE":  # a default file may never be written
+        require_place(path)
+    return path
+
+
+def seconds(text: str) -> Any:
+    """An option that takes a time limit."""
+    return value("SECONDS", text, parser=_parse_seconds)
+
+
+def _parse_seconds(text: str | float) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0.0 < value < float("inf"):
+        raise typer.BadParameter(f"{given(text)} is not a time limit; expected seconds above zero, such as 10 or 0.5")
+    return value
+
+
+def _parse_size(text: str | int) -> int:
+    """A number of bytes, such as 1000000, 500MB or 2GB."""
+    if isinstance(text, int):  # the default
+        return text
+    parts = re.fullmatch(r"([0-9.]+) ?([a-zA-Z]*)", text)
+    try:
+        size = float(parts[1]) * UNITS[parts[2].upper()] if parts else 0.0
+    except (ValueError, KeyError):
+        size = 0.0
+    if not 1.0 <= size < 2.0**62:
+        raise typer.BadParameter(f"{given(text)} is not a size; expected bytes, such as 1000000, 500MB or 2GB")
+    return int(size)
+
+
+ReportFile = Annotated[Path | None, file_to_write("Where to save a report: one HTML page with tables and pictures.")]
+Json = Annotated[bool, flag("--json", "Print one JSON document on stdout, and nothing else there.")]
+Seed = Annotated[int, value("SEED", "The seed of every random choice.", min=0)]
+Networks = Annotated[int, value("N", "How many random networks to cross-check.", min=1)]
+OnlyActivations = Annotated[
+    list[str] | None,
+    value("NAME", "Only these hidden activations: a registered name, or module:attribute. Can be repeated."),
+]
+Sizes = Annotated[str | None, value("N,N,...", "Only networks of these layer sizes, such as 400,25,10.")]
+Output = Annotated[str | None, value("NAME", "Only this output layer: sigmoid, softmax or linear.")]
+L2 = Annotated[float | None, value("λ", "Only this λ.", min=0.0)]
+Data = Annotated[Path | None, value("FILE", "Your own digits (.mat, .npz or .csv) instead of the course's.")]
+MaxSize = Annotated[
+    int, value("SIZE", "The largest file, or array in a file, to read.", parser=_parse_size, show_default="1GB")
+]
+
+
+def problems_like(sizes: str | None, output: str | None, l2: float | None) -> Any:
+    """The random problems that --sizes, --output and --l2 ask for.
+
+    Raises
+    ------
+    ValueError
+        When sizes are not whole numbers, or there is no such output layer.
+    """
+    from harness.checks.networks.random_problems import Like
+    from harness.wording import did_you_mean
+    from reference.network import OUTPUTS
+
+    if output is not None and output not in OUTPUTS:
+        there_are = ", ".join(OUTPUTS)
+        raise ValueError(f"there is no output {output!r}; there are {there_are}{did_you_mean(output, OUTPUTS)}")
+    if sizes is None:
+        return Like(None, output, l2)
+    try:
+        numbers = tuple(int(size) for size in sizes.split(","))
+    except ValueError:
+        raise ValueError(f"--sizes takes whole numbers with commas, such as 400,25,10, not {sizes!r}") from None
+    if len(numbers) < 2 or min(numbers) < 1:
+        raise ValueError(f"--sizes takes two numbers or more, each 1 or more, not {sizes!r}")
+    return Like(numbers, output, l2)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a page or table whole."""
+    from harness.files import write_whole
+
+    write_whole(path, text.encode())

@@ -1,0 +1,77 @@
+"""What commands print: results on stdout, everything else on stderr."""
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import typer
+
+from harness.wording import shortened
+from reference.user_input import printable
+
+
+def show(document: dict[str, Any], text: object, as_json: bool) -> None:
+    """Print a result on stdout: its document for a program, or its text for a person."""
+    if as_json:
+        in_full = "utf" in (getattr(sys.stdout, "encoding", None) or "utf-8").lower()
+        typer.echo(json.dumps(document, indent=1, ensure_ascii=not in_full, allow_nan=False))
+    else:
+        typer.echo(printable(str(text), keep="\n"))
+
+
+def complain(message: str) -> None:
+    """Print on stderr. If stderr cannot be written to, nothing is printed: the exit code says the same."""
+    with contextlib.suppress(OSError, ValueError):
+        typer.echo(printable(message, keep="\n"), err=True)
+
+
+def describe_error(error: BaseException) -> str:
+    """An error in one line. It starts with the error's type if somebody else's code has raised it."""
+    notes = getattr(error, "__notes__", [])
+    text = " ".join(str(error).split())
+    if notes or not text:
+        text = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return printable(shortened("; ".join([text, *notes])))
+
+
+@contextlib.contextmanager
+def output_on_stderr() -> Iterator[None]:
+    """Send whatever is printed within to stderr, also from libraries in C and from processes that are started."""
+    stdout = sys.stdout
+    saved = None
+    with contextlib.suppress(OSError, ValueError, AttributeError):  # stdout is not a file, or stderr is closed
+        stdout.flush()
+        if stdout.fileno() == 1:
+            saved = os.dup(1)
+            os.dup2(2, 1)
+    sys.stdout = sys.stderr
+    try:
+        yield
+    finally:
+        sys.stdout = stdout
+        if saved is not None:
+            os.dup2(saved, 1)
+            os.close(saved)
+
+
+def flush_streams() -> str:
+    """Write out what is buffered, and return what went wrong with stdout, or nothing.
+
+    A stream that cannot be written to is redirected to the null device. Otherwise Python tries again at its end, fails,
+    and changes the exit code.
+    """
+    wrong = ""
+    for stream, fd in ((sys.stdout, 1), (sys.stderr, 2)):
+        if stream is None:
+            continue
+        try:
+            stream.flush()
+        except (OSError, ValueError) as error:
+            with contextlib.suppress(OSError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), fd)
+                stream.flush()
+            wrong = wrong or (str(error) if fd == 1 else "")
+    return wrong

@@ -1,0 +1,77 @@
+"""harness explain: what a kind of message means, and the page of all kinds."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.commands import command_options as options
+from harness.commands.command_output import show
+from harness.facts import message_table
+from harness.facts.kinds import Kind
+from harness.facts.row import Row
+from harness.wording import did_you_mean
+
+KIND = "A kind, as a message has it in brackets, such as kink; without it, all kinds are listed."
+PAGE = "Write a page (Markdown) of all kinds."
+
+
+def explain(
+    kind: Annotated[str | None, typer.Argument(metavar="KIND", help=KIND)] = None,
+    markdown: Annotated[Path | None, options.file_to_write(PAGE)] = None,
+    json: options.Json = False,
+) -> None:
+    """What a message means, a common cause, an example, and what to do: for the kind in the message's brackets."""
+    if markdown is not None:
+        options.write_text(markdown, as_markdown())
+    if kind is not None:
+        found = _find_kind(kind)
+        show({"kind": found} | _columns(message_table.TABLE[found]), message_table.explain(found), json)
+    elif markdown is None or json:
+        show({"kinds": {kind: row.meaning for kind, row in message_table.TABLE.items()}}, _listing(), json)
+
+
+def _find_kind(name: str) -> Kind:
+    """The kind of a name, also in brackets.
+
+    Raises
+    ------
+    ValueError
+        When there is no such kind.
+    """
+    name = name.strip("[]")
+    if name not in message_table.TABLE:
+        close = did_you_mean(name, map(str, message_table.TABLE))
+        raise ValueError(f"there is no kind {name!r}; `harness explain` lists all kinds{close}")
+    return Kind(name)
+
+
+def _columns(row: Row) -> dict[str, str]:
+    return {name: getattr(row, name) for name in ("meaning", "cause", "example", "advice")}
+
+
+def _listing() -> str:
+    """All kinds by what they are about, each with its meaning."""
+    width = max(map(len, message_table.TABLE))
+    parts = []
+    for title, rows in message_table.ROOMS.items():
+        lines = [f"  {kind:{width}}  {row.meaning}" for kind, row in rows.items()]
+        parts.append("\n".join([title, *lines]))
+    return "\n\n".join(parts)
+
+
+def as_markdown() -> str:
+    """The page docs/messages.md."""
+    lines = [
+        "# Messages",
+        "",
+        "Every message ends in its kind, in brackets. `harness explain KIND` prints the kind's entry of this page.",
+        "The page is generated from the table of messages (`make messages`).",
+    ]
+    for title, rows in message_table.ROOMS.items():
+        lines += ["", f"## {title}"]
+        for kind, row in rows.items():
+            lines += ["", f"### {kind}", "", row.meaning, "", f"A common cause: {row.cause}", ""]
+            language = "console" if row.example.startswith("$ ") else "python"
+            lines += [f"```{language}", *row.example.splitlines(), "```", "", f"What to do: {row.advice}"]
+    return "\n".join([*lines, ""])

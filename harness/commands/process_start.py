@@ -1,0 +1,109 @@
+"""How a command starts and ends: address space, signals, JAX, and streams that cannot be written to."""
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+# Bytes of address space that NumPy and SciPy need, and with JAX, and for each core: measured, plus half. Most of it is
+# stacks and buffers of threads that stay unused. Without it, OpenBLAS and XLA hang or end the process silently.
+SPACE, SPACE_A_CORE = 350 * 2**20, 64 * 2**20
+SPACE_WITH_JAX, SPACE_A_CORE_WITH_JAX = 3 * 2**29, 2**28
+
+AGAIN = 0.01
+"""Seconds until a signal that Python ignored is sent again."""
+
+received_terminations: list[int] = []
+"""The SIGTERMs that this process has received."""
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: everything ends as after Ctrl-C, with whole files, but with another exit code."""
+
+
+def require_address_space(*, jax: bool = False) -> None:
+    """Check that the libraries fit into the limit of address space (``ulimit -v``).
+
+    Raises
+    ------
+    OSError
+        When they do not fit.
+    """
+    try:
+        import resource
+    except ImportError:  # Windows has no such limits
+        return
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    cores = os.cpu_count() or 1
+    needed = SPACE_WITH_JAX + cores * SPACE_A_CORE_WITH_JAX if jax else SPACE + cores * SPACE_A_CORE
+    if limit != resource.RLIM_INFINITY and limit < needed:
+        raise OSError(
+            f"this needs {needed / 2**30:.1f} GiB of address space{' for JAX' if jax else ''}, and the limit "
+            f"(ulimit -v) is {limit / 2**30:.1f} GiB; raise it"
+        )
+
+
+def start_jax() -> None:
+    """Import JAX and start its CPU backend, before anything else in the command needs it.
+
+    Signals wait until that is done, because JAX's libraries crash if their start is interrupted.
+
+    Raises
+    ------
+    OSError
+        When there is too little address space for JAX.
+    """
+    require_address_space(jax=True)
+    with _signals_delayed():
+        import jax
+
+        jax.devices("cpu")
+
+
+@contextmanager
+def _signals_delayed() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():  # only the main thread receives signals
+        yield
+        return
+    received: list[int] = []
+    signals = (signal.SIGINT, signal.SIGTERM)
+    handlers = [signal.signal(number, lambda number, _: received.append(number)) for number in signals]
+    try:
+        yield
+    finally:
+        for number, handler in zip(signals, handlers):
+            signal.signal(number, handler)
+    if received:
+        signal.raise_signal(received[0])
+
+
+def behave_as_program() -> None:
+    """Set up streams and signals as programs have them: any encoding, closed pipes, SIGTERM."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, ValueError):  # the stream is closed, or is not a file
+            stream.reconfigure(errors="backslashreplace")  # pyright: ignore[reportAttributeAccessIssue]
+    if os.name == "posix":
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # end silently when the reader of a pipe has gone
+        signal.signal(signal.SIGTERM, _terminate)
+        sys.unraisablehook = _interrupt_again
+
+
+def _terminate(number: int, _: Any) -> None:
+    received_terminations.append(number)
+    raise Terminated
+
+
+def _interrupt_again(ignored: Any) -> None:
+    """Repeat an interrupt that Python ignored because it came in a destructor or a callback of the garbage collector.
+
+    It is sent as a signal, because `_thread.interrupt_main` does not wake a main thread that waits.
+    """
+    if ignored.exc_type is not None and issubclass(ignored.exc_type, KeyboardInterrupt):
+        number = signal.SIGTERM if ignored.exc_type is Terminated else signal.SIGINT
+        threading.Timer(AGAIN, signal.pthread_kill, (threading.main_thread().ident, number)).start()
+    else:
+        sys.__unraisablehook__(ignored)

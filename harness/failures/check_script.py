@@ -1,0 +1,168 @@
+"""A failing check of a user's function as a script: θ comes from a file, the function from its module."""
+
+import dataclasses
+import io
+import shlex
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from harness.checks.functions import torch_state
+from harness.checks.functions.parameters import Layout
+from harness.checks.functions.tree_branches import take_apart
+from harness.checks.functions.tree_leaves import to_numpy
+from harness.failures.object_locations import Located, NotWritable, locate, own_folders
+from harness.files import write_whole
+
+PLAIN = (type(None), bool, int, float, str)
+
+
+class Script:
+    """A Python script that repeats a check of a function.
+
+    Parameters
+    ----------
+    path : the file for its arrays, which ends in .npz
+    modules : further modules to look for functions in, beside those that the functions state
+    """
+
+    def __init__(self, path: Path, modules: Iterable[ModuleType] = ()):
+        self.path, self._modules = path.resolve(), tuple(modules)
+        self.arrays: dict[str, np.ndarray] = {}
+        self._imports: dict[str, None] = {}
+        self._statements: dict[str, None] = {}
+
+    def text(self, fun: Any, theta: Any, reference: Any = None, check: str = "check_gradient", **options: Any) -> str:
+        """The script that repeats this call of `check_gradient`, or of `check_derivatives` with the arguments θ.
+
+        Afterwards, `arrays` holds the arrays that the script loads.
+
+        Raises
+        ------
+        NotWritable
+            When a function has no name in a module, or θ or an argument has a type without a short expression.
+        """
+        arguments = [self._named(fun), "theta" if check == "check_gradient" else "*theta"]
+        if reference is not None:
+            arguments.append(("" if check == "check_gradient" else "reference=") + self._named(reference))
+        for name, value in options.items():
+            written = self._named(value) if callable(value) else self._tree(value, name)
+            arguments.append(f"{name}={written}")
+        theta_line = f"theta = {self._tree(theta, 'theta')}"
+        call = f"print({check}({', '.join(arguments)}))"
+        load = [f"case = np.load({str(self.path)!r})"] if self.arrays else []
+        return "\n".join(
+            [
+                "import sys",
+                "",
+                "import numpy as np",
+                *self._imports,
+                f"from harness import {check}",
+                "from harness.named_objects import import_file_as",
+                "",
+                f"sys.path[:0] = {own_folders()}",
+                *self._statements,
+                *load,
+                theta_line,
+                call,
+                "",
+            ]
+        )
+
+    def _named(self, function: Any) -> str:
+        found: Located = locate(function, self._modules)
+        self._statements[found.statement] = None
+        return found.expression
+
+    def _tree(self, node: Any, name: str) -> str:
+        branch = take_apart(node)
+        if branch is None:
+            return self._leaf(node, name)
+        parts = [self._tree(child, name + accessor) for accessor, child in zip(branch.accessors, branch.children)]
+        if type(node) is dict and all(isinstance(key, (str, int)) for key in branch.keys):
+            return "{" + ", ".join(f"{key!r}: {part}" for key, part in zip(branch.keys, parts)) + "}"
+        if type(node) is list:
+            return f"[{', '.join(parts)}]"
+        if type(node) is tuple:
+            return f"({', '.join(parts)},)"
+        if hasattr(node, "_fields") or (dataclasses.is_dataclass(node) and _is_made_of_its_fields(node)):
+            fields = ", ".join(f"{key}={part}" for key, part in zip(branch.keys, parts))
+            return f"{self._named(type(node))}({fields})"
+        raise NotWritable(f"{name} is a {type(node).__name__}")
+
+    def _leaf(self, leaf: Any, name: str) -> str:
+        if type(leaf) in PLAIN:
+            return repr(leaf)
+        if isinstance(leaf, (list, tuple)):
+            return repr(type(leaf)(np.asarray(leaf).tolist()))
+        if callable(leaf):
+            return self._named(leaf)
+        if not hasattr(leaf, "dtype") or str(leaf.dtype).startswith("key<"):
+            raise NotWritable(f"{name} is of type {type(leaf).__name__}")
+        loaded = f"case[{name!r}]"
+        if isinstance(leaf, (np.ndarray, np.generic)):
+            self.arrays[name] = np.asarray(leaf)
+            return loaded if isinstance(leaf, np.ndarray) else f"{loaded}[()]"
+        dtype = str(leaf.dtype)
+        self.arrays[name] = to_numpy(leaf) if "float" in dtype else np.asarray(leaf)
+        if torch_state.is_tensor(leaf):
+            self._imports["import torch"] = None
+            made = f"torch.as_tensor({loaded}).to({dtype})" + (".requires_grad_()" if leaf.requires_grad else "")
+            return f"torch.nn.Parameter({made})" if torch_state.is_parameter(leaf) else made
+        import jax
+
+        self._imports |= dict.fromkeys(["import jax", "import jax.numpy as jnp"])
+        if jax.config.jax_enable_x64:  # pyright: ignore[reportAttributeAccessIssue]
+            self._statements['jax.config.update("jax_enable_x64", True)'] = None
+        return f"jnp.asarray({loaded}, dtype={dtype!r})"
+
+
+def _is_made_of_its_fields(node: Any) -> bool:
+    fields = dataclasses.fields(node)
+    return all(field.init for field in fields) and not any(field.metadata for field in fields)
+
+
+def save(path: Path, theta: Any, seed: int, arrays: Mapping[str, np.ndarray]) -> None:
+    """Save the arrays of a script, or without a script those of θ by name, and the seed of the run."""
+    if not arrays:
+        layout = Layout(theta)
+        arrays = {name: to_numpy(each) for name, each in zip(layout.shapes, layout.raw(theta, "theta"))}
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **{**arrays, "seed": np.array(seed)})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, buffer.getvalue())
+
+
+def how_to_repeat(
+    path: Path, rerun: str, seed: int, call: Mapping[str, Any], modules: Iterable[ModuleType] = ()
+) -> str:
+    """Save a failing check, and return how to repeat it. An error here does not hide the failure.
+
+    Parameters
+    ----------
+    path : the file for θ; its folder is made if need be, and the script lies beside it
+    rerun : the command that runs the failing test again
+    seed : the seed of the run
+    call : the arguments of `check_gradient` by name, and ``check`` if it is another check
+    modules : further modules to look for functions in, beside those that the functions state
+    """
+    script = Script(path, modules)
+    try:
+        text, reason = script.text(**call), ""
+    except NotWritable as error:
+        text, reason = "", str(error)
+    try:
+        save(script.path, call["theta"], seed, script.arrays if text else {})
+        if text:
+            write_whole(script.path.with_suffix(".py"), text.encode())
+    except Exception as error:  # noqa: BLE001  the verdict stands, whatever happens here
+        return f"  (not saved: {error})\nRun the test again with: {rerun}"
+    saved = f"θ and the seed, {seed}, are saved as {script.path}"
+    if not text:
+        return f"{saved}\n  (no script: {reason})\nRun the test again with: {rerun}"
+    command = f"python {shlex.quote(str(script.path.with_suffix('.py')))}"
+    repeat = f"Run the script with: {command}\nRun the test again with: {rerun}"
+    return f"The same in Python, from any folder:\n\n{text}\n{saved}\n{repeat}"

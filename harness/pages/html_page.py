@@ -1,0 +1,114 @@
+"""One self-contained HTML page: text, style, script and data in a single file that requests no other."""
+
+import base64
+import html
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from importlib import resources
+from typing import Any
+
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
+"""The content security policy: only what the page contains, and no request to anywhere."""
+
+
+def text_of(package: str, name: str) -> str:
+    """A text file of a package, such as a style sheet."""
+    return (resources.files(package) / name).read_text(encoding="utf-8")
+
+
+def embedded(data: Any) -> str:
+    """Data as JSON for a script element. Nothing in it can end the element; NaN is a ValueError."""
+    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+
+
+def document(title: str, body: str, *, scripts: Iterable[str] = (), data: Any = None) -> str:
+    """The whole page.
+
+    Parameters
+    ----------
+    title : plain text, which is escaped here
+    body : HTML; the caller escapes text from elsewhere
+    scripts : the texts of scripts, which run in this order at the end of the page
+    data : JSON-ready; scripts find it in the element with the id ``data``
+    """
+    contents = [] if data is None else [f'<script type="application/json" id="data">{embedded(data)}</script>']
+    runs = [f"<script>\n{script}</script>" for script in scripts]
+    return "\n".join(
+        [
+            "<!doctype html>",
+            '<html lang="en">',
+            '<head><meta charset="utf-8">',
+            f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">',
+            '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            '<meta name="color-scheme" content="light dark">',
+            f"<title>{html.escape(title)}</title>",
+            f"<style>\n{text_of('harness.pages', 'style.css')}</style></head>",
+            f"<body>\n{body}",
+            *contents,
+            *runs,
+            "</body></html>\n",
+        ]
+    )
+
+
+def table(
+    head: Sequence[str], rows: Iterable[Sequence[object]], caption: str, marks: Mapping[int, str] | None = None
+) -> str:
+    """A sortable table. Numbers sort by value and are aligned to the right. All cells are escaped here.
+
+    Parameters
+    ----------
+    head : the columns' names
+    rows : cells; a cell that is a pair (shown, value) shows the first and sorts by the second
+    caption : what the table holds
+    marks : classes of the style sheet for some rows, by the row's number
+    """
+    marks, rows = marks or {}, list(rows)
+    numeric = [bool(rows) and _is_number(_value(rows[0][place])) for place in range(len(head))]
+    columns = "".join(
+        f'<th scope="col"{" class=number" if right else ""}>{html.escape(name)}</th>'
+        for name, right in zip(head, numeric)
+    )
+    lines = []
+    for number, row in enumerate(rows):
+        cells = "".join(_cell(cell, first=not place) for place, cell in enumerate(row))
+        lines.append(f'<tr class="{marks[number]}">{cells}</tr>' if number in marks else f"<tr>{cells}</tr>")
+    return (
+        f'<div class="scroll" role="region" tabindex="0" aria-label="{html.escape(caption)}"><table class="sortable">'
+        f"<caption>{html.escape(caption)}</caption><thead><tr>{columns}</tr></thead>"
+        f"<tbody>{''.join(lines)}</tbody></table></div>"
+    )
+
+
+def _cell(cell: Any, first: bool) -> str:
+    value: Any = _value(cell)
+    shown = cell[0] if isinstance(cell, tuple) else cell
+    shown = "" if value is None else f"{shown:.3g}" if isinstance(shown, float) else str(shown)
+    order = f' data-value="{_ordered(value)}" class="number"' if _is_number(value) else ""
+    tag = 'th scope="row"' if first else "td"
+    return f"<{tag}{order}>{html.escape(shown)}</{'th' if first else 'td'}>"
+
+
+def _value(cell: Any) -> Any:
+    """What a cell is sorted by."""
+    return cell[1] if isinstance(cell, tuple) else cell
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _ordered(value: Any) -> str:
+    """The number as JavaScript reads it; NaN comes last."""
+    return str(float(value)) if math.isfinite(value) else "-Infinity" if value < 0 else "Infinity"
+
+
+def picture(png: bytes, alternative: str, caption: str) -> str:
+    """A PNG inside the page, with a text alternative."""
+    source = f"data:image/png;base64,{base64.b64encode(png).decode()}"
+    return (
+        f'<figure class="picture"><img src="{source}" alt="{html.escape(alternative)}">'
+        f"<figcaption>{html.escape(caption)}</figcaption></figure>"
+    )

@@ -1,0 +1,91 @@
+"""What made a result: code, libraries, machine and command line. Equal results need equal code and libraries."""
+
+import contextlib
+import hashlib
+import os
+import platform
+import shlex
+import sys
+from datetime import UTC, datetime
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import harness
+import reference
+
+LIBRARIES = ("jax", "jaxlib", "numpy", "python-flint", "scipy")
+"""The libraries that results are computed with."""
+
+PACKAGES = ("autodiff-cross-check", "numpy", "scipy", "jax", "jaxlib", "python-flint", "matplotlib")
+"""The packages whose versions a page names."""
+
+
+def code_and_libraries() -> dict[str, str]:
+    """The hash of both packages' modules, and the versions of the libraries that they compute with."""
+    return {"code": _hash_code()} | {name: version(name) for name in LIBRARIES}
+
+
+@cache
+def _hash_code() -> str:
+    """A hash of the path and content of every module in both packages."""
+    digest = hashlib.sha256()
+    for package in (harness, reference):
+        root = Path(package.__path__[0])
+        for file in sorted(root.rglob("*.py"), key=lambda file: file.relative_to(root).as_posix()):
+            content = file.read_bytes()
+            digest.update(f"{package.__name__}/{file.relative_to(root).as_posix()} {len(content)}\n".encode())
+            digest.update(content)
+    return digest.hexdigest()[:16]
+
+
+def differences(here: dict[str, str], there: dict[str, str]) -> list[str]:
+    """What differs between two stamps, as "numpy: 2.2.0 there, 2.3.0 here"."""
+    return [
+        f"{name}: {there.get(name, 'nothing')} there, {here.get(name, 'nothing')} here"
+        for name in sorted(here.keys() | there.keys())
+        if here.get(name) != there.get(name)
+    ]
+
+
+def environment() -> dict[str, str]:
+    """Date, command line, versions, BLAS and machine. It names no person, host or folder."""
+    found = {
+        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "command": command_line(),
+        "Python": platform.python_version(),
+        **{package: _version_of(package) for package in PACKAGES},
+        "BLAS": _blas(),
+        "system": f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors",
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+def command_line(arguments: list[str] | None = None) -> str:
+    """The command that runs, without the folder of its program. Empty if it is not a command of the harness."""
+    arguments = sys.argv if arguments is None else arguments
+    program = Path(arguments[0]).name if arguments else ""
+    if program == "__main__.py":
+        program = "harness"
+    return shlex.join([program, *arguments[1:]]) if program == "harness" else ""
+
+
+def _version_of(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
+
+
+def _blas() -> str:
+    """BLAS and its number of threads: another number of threads rounds sums of products differently."""
+    import numpy as np
+
+    variables = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
+    threads = next(filter(None, map(os.environ.get, variables)), os.cpu_count() or 1)
+    with contextlib.suppress(Exception):  # NumPy does not promise the form of its answer
+        shown: Any = np.show_config(mode="dicts")
+        blas = shown["Build Dependencies"]["blas"]
+        return f"{blas['name']} {blas['version']}, {threads} threads"
+    return "see numpy.show_config()"

@@ -1,1 +1,0 @@
-"""Scripts that check somebody's function again, from any folder: for a failure that was seen inside of a test."""

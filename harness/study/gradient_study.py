@@ -1,0 +1,190 @@
+"""The study of gradients by hand: functions as engineers write them, right and with every bug that applies.
+
+Also derivatives that libraries have shipped wrong. All checkers get the function, its gradient and θ.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from harness.checks.functions.error_patterns import explain
+from harness.checks.functions.gradient_check import check_gradient
+from harness.checks.functions.parameters import Layout
+from harness.facts.fact import Fact, as_facts
+from harness.progress import Progress, silent
+from harness.study.checkers import HARNESS, VERDICTS, Checker, named_peers
+from harness.study.gradient_bugs import GRADIENT_BUGS, Diagnosis
+from harness.study.model_costs import MODELS, Function, Model, Parameters
+from harness.study.scalar_costs import FORMULAS, SHIPPED
+from harness.study.trials import RIGHT, WRONG, Case, Response, Study, peer_response, quiet_numerics, run_trials
+from harness.verdict.comparison import Answer
+from harness.verdict.report import Report
+
+SHIPPED_WRONG = "shipped wrong"
+
+EXACT = 1e-13
+"""The error bound of the right gradient, as a share of its largest entry, where a diagnosis is compared with it."""
+
+VAGUE = frozenset({"wrong-entries", "single-entry", "constant-error", "regulariser", "plain"})
+"""Kinds of facts that tell where and how much, and may hold for many bugs."""
+
+AT_POINT = "wrong-at-point"
+"""The kind of fact by which a gradient is wrong at θ alone."""
+
+NEXT = 1e-7
+"""The distance from θ at which a gradient is compared with the right one at θ."""
+
+STEP, QUICK_STEP = 5, 80
+"""Of the functions with a bug, every so many are shown."""
+
+SCALES = {"ordinary": 0.7, "awkward": 3.0}
+"""The width of the normal distribution of a model's parameters."""
+
+
+class GradientAtPoint(NamedTuple):
+    """A function of θ with its gradient, the right gradient at θ, and diagnoses any of which names its bug."""
+
+    function: Function
+    theta: Parameters
+    right: Parameters
+    named_by: tuple[Diagnosis, ...] = ()
+
+
+# -- cases -------------------------------------------------------------------------------------------------------------
+
+
+def gradient_cases() -> Iterator[Case]:
+    """Right functions at ordinary and at awkward points, the same with bugs, and what was shipped wrong."""
+    for title, function, theta in _right_functions():
+        right = function(theta)[1]
+        yield Case(title, RIGHT, GradientAtPoint(function, theta, right))
+        for bug, (change, named_by) in GRADIENT_BUGS.items():
+            if _differs(change(right, theta), right):
+                subject = GradientAtPoint(_with_bug(function, change), theta, right, named_by)
+                yield Case(f"{title}: {bug}", WRONG, subject, bug)
+    for name, shipped in SHIPPED.items():
+        theta = {"t": np.array(shipped.at, dtype=float)}
+        right = {"t": shipped.right(theta["t"])}
+        for kind, gradient, bug in ((RIGHT, shipped.right, ""), (SHIPPED_WRONG, shipped.wrong, name)):
+            subject = GradientAtPoint(_of_array(shipped.cost, gradient), theta, right)
+            yield Case(f"{name}, shipped", kind, subject, bug)
+
+
+def _right_functions() -> Iterator[tuple[str, Function, Parameters]]:
+    for name, formula in FORMULAS.items():
+        function = _of_array(lambda t, f=formula: float(np.sum(f.value(t))), formula.slope)
+        for point in ("ordinary", "awkward"):
+            yield f"{name}, {point}", function, {"t": np.array(getattr(formula, point), dtype=float)}
+    for number, (name, model) in enumerate(MODELS.items()):
+        for point, scale in SCALES.items():
+            yield f"{name}, {point}", model.function, _random_parameters(model, scale, number)
+
+
+def _random_parameters(model: Model, scale: float, seed: int) -> Parameters:
+    rng = np.random.default_rng(seed)
+    theta = {name: np.asarray(scale * rng.standard_normal(shape)) for name, shape in model.shapes.items()}
+    return theta | {name: np.abs(theta[name]) + 0.3 for name in model.positive}
+
+
+def _of_array(cost: Callable[[np.ndarray], float], gradient: Callable[[np.ndarray], np.ndarray]) -> Function:
+    return lambda p: (cost(p["t"]), {"t": gradient(p["t"])})
+
+
+def _with_bug(function: Function, change: Callable) -> Function:
+    def changed(theta: Parameters) -> tuple[float, Parameters]:
+        cost, gradient = function(theta)
+        return cost, change(gradient, theta)
+
+    return changed
+
+
+def _differs(claimed: Parameters, right: Parameters) -> bool:
+    """Whether a gradient is off by more than a millionth of the largest entry, which every checker could see."""
+    largest = max(float(np.abs(part).max()) for part in right.values())
+    return any(not np.allclose(claimed[name], right[name], rtol=1e-6, atol=1e-6 * largest) for name in right)
+
+
+# -- the run -----------------------------------------------------------------------------------------------------------
+
+
+def run_gradient_study(progress: Progress = silent, step: int = STEP, peers: tuple[str, ...] | None = None) -> Study:
+    """Show this harness and its peers all functions that are right, and every `step`-th with a bug planted."""
+    started = time.perf_counter()
+    with quiet_numerics():
+        cases = list(gradient_cases())
+    planted = [case for case in cases if case.kind == WRONG]
+    cases = [case for case in cases if case.kind != WRONG] + planted[::step]
+    others, left_out = named_peers(peers)
+    checkers = {HARNESS: _harness_response} | {name: partial(_peer_response, peer) for name, peer in others.items()}
+    trials = run_trials(cases, checkers, progress, "functions")
+    return Study("harness.study.own/1", tuple(trials), left_out, time.perf_counter() - started)
+
+
+def _harness_response(case: Case) -> Response:
+    report = check_gradient(case.subject.function, case.subject.theta)
+    named = rate_diagnosis(report, case.subject) if case.bug and report.verdict == "disagree" else ""
+    return Response(VERDICTS[report.verdict], named)
+
+
+def _peer_response(checker: Checker, case: Case) -> Response:
+    function, theta, _, _ = case.subject
+    layout = Layout(theta)
+
+    def source(_: Any, flat: np.ndarray) -> tuple[float, np.ndarray]:
+        cost, gradient = function(layout.rebuild(np.asarray(flat, dtype=float)))
+        return float(cost), layout.flatten(gradient, "gradient")
+
+    problem: Any = None  # the source needs none
+    return peer_response(lambda: checker(source, problem, layout.flatten(theta, "theta")), case)
+
+
+# -- diagnoses ---------------------------------------------------------------------------------------------------------
+
+
+def rate_diagnosis(report: Report, subject: GradientAtPoint) -> str:
+    """What a diagnosis is worth: "right", "vague" or "false".
+
+    A relation other than the planted one is compared with that of the exact gradient. If both are the same, it is
+    another true description.
+    """
+    facts = report.findings[0].diagnosis if report.findings else ()
+    if any(expected.fits(fact) for expected in subject.named_by for fact in facts):
+        return "right"
+    relations = [fact for fact in facts if fact.kind != AT_POINT]
+    if len(relations) < len(facts) and not _is_right_beside(subject):
+        return "false"
+    if not relations or any(fact.kind in VAGUE for fact in relations):
+        return "vague"
+    return "right" if list(map(_rounded, relations)) == list(map(_rounded, _explain_exactly(subject))) else "false"
+
+
+def _rounded(fact: Fact) -> tuple[str, tuple[str, ...], str]:
+    """The fact with its numbers to four digits."""
+
+    def rounded(value: Any) -> Any:
+        if isinstance(value, float):
+            return f"{value:.4g}"
+        return [rounded(each) for each in value] if isinstance(value, (list, tuple)) else value
+
+    return fact.kind, fact.where, str({name: rounded(value) for name, value in fact.data.items()})
+
+
+def _is_right_beside(subject: GradientAtPoint) -> bool:
+    """Whether the gradient next to θ is what is right at θ."""
+    beside = {name: part + NEXT * (1.0 + np.abs(part)) for name, part in subject.theta.items()}
+    claimed = subject.function(beside)[1]
+    return all(np.allclose(claimed[name], right, rtol=1e-3, atol=1e-3) for name, right in subject.right.items())
+
+
+def _explain_exactly(subject: GradientAtPoint) -> tuple[Fact, ...]:
+    """The diagnosis beside the exact gradient."""
+    layout = Layout(subject.theta)
+    theta, right = layout.flatten(subject.theta, "theta"), layout.flatten(subject.right, "gradient")
+    claimed = layout.flatten(subject.function(subject.theta)[1], "gradient")
+    error = np.full_like(right, EXACT * np.abs(right).max())
+    wrong = ~(np.abs(claimed - right) <= 4.0 * error)
+    yours, exact = (Answer(name, name, 0.0, 0.0, g, error) for name, g in (("fun", claimed), ("exact", right)))
+    return as_facts(explain(layout, theta, yours, exact, wrong, np.zeros_like(right)))

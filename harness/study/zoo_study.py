@@ -1,0 +1,260 @@
+"""The study of the bug zoo: which checkers catch bugs in gradients of networks, and which call correct code wrong."""
+
+import math
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from harness.bounds.network_bound import rounding_bound
+from harness.checks.networks.many_networks import check_networks
+from harness.digits.course import COURSE
+from harness.digits.data import load_digits
+from harness.progress import Progress, silent
+from harness.sources.bug_zoo import BUGS, Bug
+from harness.sources.source_table import SOURCES
+from harness.study.checkers import ALARM, HARNESS, INCONCLUSIVE, OUR_RULE, PEERS, Checker, harness_verdict, named_peers
+from harness.study.trials import Case, Rate, Response, Study, peer_response, rows_of, run_trials
+from harness.study.zoo_cases import CONTROLS, GROUPS, ORDINARY, counts_of, group_of, zoo_cases
+from harness.wording import did_you_mean
+from reference.measured import GradientSource, Oracle
+from reference.oracles import finite_difference
+from reference.problem import Problem
+
+QUICK = {"problems": 1, "networks": 200, "with_sharpness": False}
+SCHEMA = "harness.study/2"
+
+BLAMES = ("right", "wrong", "abstained")
+
+MISSED = {
+    "checker": "checker", "kind": "kind", "number": "number", "subject": "case", "group": "group",
+    "outcome": "outcome", "blame": "naming", "seconds": "seconds",
+}  # fmt: skip
+
+
+def run_study(
+    problems: int = 30,
+    networks: int = 10_000,
+    seed: int = 0,
+    bugs: Iterable[str] | None = None,
+    peers: Iterable[str] | None = None,
+    with_sharpness: bool = True,
+    progress: Progress = silent,
+) -> Study:
+    """Show bugs and correct code to every checker.
+
+    Parameters
+    ----------
+    problems : of each kind, for every bug
+    networks : correct random networks for this harness alone, as `harness check` draws them
+    bugs, peers : names from the bug zoo and from `PEERS`; by default all
+    with_sharpness : whether to search for the smallest error that is seen at 400-25-10
+    progress : called as ``progress(step, done, total)``
+
+    Raises
+    ------
+    ValueError
+        For fewer than one problem, a negative number of networks, or names that do not exist.
+    """
+    if problems < 1 or networks < 0:
+        raise ValueError(f"a study needs problems >= 1 and networks >= 0, not {problems} and {networks}")
+    started = time.perf_counter()
+    chosen = [_named_bug(name) for name in (BUGS if bugs is None else bugs)]
+    others, left_out = named_peers(peers)
+    checkers = {HARNESS: _harness_response} | {name: partial(_peer_response, peer) for name, peer in others.items()}
+    counts = counts_of(problems)
+    trials = []
+    for kind, count in counts.items():
+        trials += run_trials([*zoo_cases(chosen, kind, count, seed)], checkers, progress, kind)
+    summary = check_networks(networks, seed, progress=progress, step="correct networks") if networks else None
+    sharpness, too_slow = smallest_errors(others, progress) if with_sharpness else ([], {})
+    further = {
+        "problems": counts,
+        "bugs": {bug.name: {"group": group_of(bug), "description": bug.description} for bug in chosen},
+        "networks": summary and summary.to_dict(),
+        "sharpness": sharpness,
+        "sharpness_not_asked": too_slow,
+    }
+    return Study(SCHEMA, tuple(trials), left_out, time.perf_counter() - started, seed, further)
+
+
+def _named_bug(name: str) -> Bug:
+    if name not in BUGS:
+        raise ValueError(f"there is no bug named {name!r}; there are {', '.join(BUGS)}{did_you_mean(name, BUGS)}")
+    return BUGS[name]
+
+
+def _harness_response(case: Case) -> Response:
+    bug, problem, theta = case.subject
+    return Response(*harness_verdict(bug.sources, bug.replaces, problem, theta.copy()))
+
+
+def _peer_response(checker: Checker, case: Case) -> Response:
+    bug, problem, theta = case.subject
+    return peer_response(lambda: checker(bug.source, problem, theta.copy()), case)
+
+
+# -- counts ------------------------------------------------------------------------------------------------------------
+
+
+def absent_bugs(study: Study) -> dict[str, Rate]:
+    """For each kind of problem, how many bugs changed nothing, of those tried."""
+    tried = {kind: len(study.bugs) * count for kind, count in study.further["problems"].items()}
+    shown = partial(study.rate, ALARM, bugs=True, checker=study.checkers[0])
+    return {kind: Rate(count - shown(kind=kind).total, count) for kind, count in tried.items()}
+
+
+def inconclusive_on_ordinary_problems(study: Study) -> Rate:
+    """Correct code on ordinary problems that this harness leaves undecided."""
+    rates = (study.rate(INCONCLUSIVE, bugs=False, checker=HARNESS, kind=kind) for kind in ORDINARY)
+    return sum(rates, Rate(0, 0))
+
+
+def blamed(study: Study, blame: str) -> Rate:
+    """Alarms of the harness about bugs that name the "right" source, a "wrong" one, or have "abstained"."""
+    alarms = partial(study.rate, ALARM, bugs=True, checker=HARNESS)
+    return Rate(alarms(naming=blame).count, alarms().count)
+
+
+def zoo_document(study: Study) -> dict[str, Any]:
+    """A JSON-ready document with every count and its interval."""
+    further = study.further
+    return {
+        "schema": study.schema,
+        "seed": study.seed,
+        "problems": further["problems"],
+        "correct_problems": {kind: CONTROLS * count for kind, count in further["problems"].items()},
+        "groups": GROUPS,
+        "absent": {kind: rate.to_dict() for kind, rate in absent_bugs(study).items()},
+        "checkers": [_checker_row(study, checker) for checker in study.checkers],
+        "left_out": study.left_out,
+        "bugs": {name: _bug_row(study, name) for name in study.bugs},
+        "attribution": {blame: blamed(study, blame).to_dict() for blame in BLAMES},
+        "inconclusive_on_ordinary_problems": inconclusive_on_ordinary_problems(study).to_dict(),
+        "missed": rows_of(study.missed(), MISSED),
+        "networks": further["networks"],
+        "sharpness": further["sharpness"],
+        "sharpness_not_asked": further["sharpness_not_asked"],
+        "seconds": study.seconds,
+    }
+
+
+def _checker_row(study: Study, checker: str) -> dict[str, Any]:
+    kinds = study.further["problems"]
+    caught = partial(study.rate, ALARM, bugs=True, checker=checker)
+    by_kind = {
+        "caught": caught,
+        "told_apart": partial(study.told_apart, checker=checker),
+        "false_alarms": partial(study.rate, ALARM, bugs=False, checker=checker),
+        "inconclusive": partial(study.rate, INCONCLUSIVE, bugs=False, checker=checker),
+    }
+    row: dict[str, Any] = {
+        "name": checker,
+        "rule": PEERS[checker].rule if checker in PEERS else OUR_RULE,
+        "undecided": study.rate(INCONCLUSIVE, bugs=True, checker=checker).to_dict(),
+        "caught_by_group": {group: caught(group=group).to_dict() for group in GROUPS},
+        "milliseconds": {kind: 1e3 * study.median_seconds(checker=checker, kind=kind) for kind in kinds},
+    }
+    for name, rate in by_kind.items():
+        row[name] = rate().to_dict()
+        row[f"{name}_by_kind"] = {kind: rate(kind=kind).to_dict() for kind in kinds}
+    return row
+
+
+def _bug_row(study: Study, name: str) -> dict[str, Any]:
+    caught = partial(study.rate, ALARM, bugs=True, bug=name)
+    kinds = study.further["problems"]
+    return {
+        **study.further["bugs"][name],
+        "caught": {checker: caught(checker=checker).to_dict() for checker in study.checkers},
+        "caught_by_kind": {
+            checker: {kind: caught(checker=checker, kind=kind).counts() for kind in kinds} for checker in study.checkers
+        },
+    }
+
+
+# -- the smallest error in one coordinate that a checker sees, at the size of exercise 4 -------------------------------
+
+RESOLUTION = 1.1
+"""The bisection ends when the ends of the bracket have this ratio."""
+
+COORDINATES = 3
+
+LOWEST, HIGHEST = 1e-30, 1.0
+"""The bracket at the start: below rounding of any coordinate, and as large as the largest coordinates."""
+
+
+def smallest_errors(peers: Mapping[str, Checker], progress: Progress) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """The smallest error seen at 400-25-10 on the 5,000 digits with λ = 1, by bisection.
+
+    Returns
+    -------
+    rows : the checker, the coordinate and the error as JSON-ready dicts; the error is None where even 1 is not seen
+    left_out : the checkers that were not tried, and why
+    """
+    problem, theta = exercise_4()
+    checkers = {HARNESS: harness_checker(problem, theta)}
+    checkers |= {name: peer for name, peer in peers.items() if PEERS[name].is_cheap}
+    reason = f"too slow at this size: a check, or an alarm, evaluates the cost for each of {COURSE.size:,} parameters"
+    found = []
+    for checker, check in checkers.items():
+        for i in coordinates(problem, theta):
+            error = smallest_error(check, problem, theta, i)
+            row = {"checker": checker, "coordinate": COURSE.label(i), "error": error if math.isfinite(error) else None}
+            found.append(row)
+            progress("smallest errors", len(found), COORDINATES * len(checkers))
+    return found, {name: reason for name in peers if name not in checkers}
+
+
+def exercise_4() -> tuple[Problem, np.ndarray]:
+    """The course's network on its digits, λ = 1, at an initial θ."""
+    digits = load_digits()
+    return Problem(COURSE, digits.X, digits.classes, 1.0), COURSE.init(0)
+
+
+def coordinates(problem: Problem, theta: np.ndarray) -> list[int]:
+    """The coordinates with the smallest, the median and the largest rounding error bound."""
+    by_bound = np.argsort(rounding_bound(problem, theta).gradient, kind="stable")
+    return [int(by_bound[rank]) for rank in np.linspace(0, len(by_bound) - 1, COORDINATES).astype(int)]
+
+
+def off_by(error: float, i: int) -> GradientSource:
+    """The vectorized backprop with an error added to coordinate i."""
+
+    def source(problem: Problem, theta: np.ndarray) -> tuple[float, np.ndarray]:
+        cost, gradient = SOURCES["vectorized"](problem, theta)
+        gradient[i] += error
+        return cost, gradient
+
+    return source
+
+
+def harness_checker(problem: Problem, theta: np.ndarray) -> Checker:
+    """The harness at one θ; the sources that stay the same are evaluated once."""
+    measured = finite_difference.gradient(problem, theta)
+    loop, jax = SOURCES["loop"](problem, theta), SOURCES["jax"](problem, theta)
+    answers = {"loop": lambda *_: loop, "jax": lambda *_: jax, "finite-difference": Oracle(lambda *_: measured)}
+    others = {name: replace(SOURCES[name], function=answer) for name, answer in answers.items()}
+
+    def check(source: GradientSource, problem: Problem, theta: np.ndarray) -> str:
+        return harness_verdict({"vectorized": source} | others, ("vectorized",), problem, theta)[0]
+
+    return check
+
+
+def smallest_error(check: Checker, problem: Problem, theta: np.ndarray, i: int) -> float:
+    """The smallest error in coordinate i that raises an alarm, to a factor of `RESOLUTION`; infinite if 1 does not."""
+
+    def sees(error: float) -> bool:
+        return check(off_by(error, i), problem, theta.copy()) == ALARM
+
+    low, high = LOWEST, HIGHEST
+    if not sees(high):
+        return math.inf
+    while high / low > RESOLUTION:
+        middle = math.sqrt(low * high)
+        low, high = (low, middle) if sees(middle) else (middle, high)
+    return high

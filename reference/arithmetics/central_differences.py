@@ -1,0 +1,147 @@
+"""Derivatives of any function from its values alone, each with an estimate of its own error.
+
+The central differences D(w) = (f(w) - f(-w))/2w at the widths h, 2h and 4h give R1 = (4 D(h) - D(2h))/3, the derivative
+up to h⁴, and R2 = (4 D(2h) - D(4h))/3. Their gap measures the truncation. The second differences S(w) = f(w) - 2 f(0) +
+f(-w) reveal a kink: S(2h) - 4 S(h) shrinks with h⁴ on a smooth function, but only with h across a kink.
+
+Every stencil of this project extrapolates by these functions.
+"""
+
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from reference.arithmetics import roundoff
+
+UNIT_ROUNDOFF = roundoff.UNIT_ROUNDOFF["float64"]
+
+WIDTHS = (1.0, 2.0, 4.0)
+"""Of the central differences, in steps."""
+
+STEP = 2e-3
+"""Balances the truncation h⁴ of R1 against rounding, u/h, on functions of ordinary scale."""
+
+NOISE_ROUNDINGS = 4.0
+"""Without a measured noise, each value of f is taken to be good to so many u of the size of its terms."""
+
+NOISE_GAIN = 6.0
+"""R1 combines four values, weighted (4/2 + 4/2)/3 and (1/4 + 1/4)/3 over h: 1.5 noises. R2 has half; with room."""
+
+NARROWER = 10.0 ** -np.arange(6)
+"""Widths for `sharpest`, beside the one for smooth functions; at the last, rounding still leaves seven digits."""
+
+
+class Differences(NamedTuple):
+    """Derivatives, and estimates of their errors."""
+
+    derivative: Any
+    error: Any
+
+
+def extrapolated(near: Any, middle: Any, far: Any) -> tuple[Any, Any]:
+    """R1 and R2 from central differences at h, 2h and 4h: without their errors of order h²."""
+    return (4.0 * near - middle) / 3.0, (4.0 * middle - far) / 3.0
+
+
+def twice_extrapolated(near: Any, middle: Any, far: Any) -> Differences:
+    """The derivative without its errors of order h² and h⁴, and the truncation |R1 - R2|."""
+    first, second = extrapolated(near, middle, far)
+    return Differences((16.0 * first - second) / 15.0, np.abs(first - second))
+
+
+def extrapolated_to_zero(near: Any, middle: Any, far: Any) -> Differences:
+    """The limit at width zero of what is seen at h, 2h and 4h, as of one-sided differences, and its truncation."""
+    first, second = 2.0 * near - middle, 2.0 * middle - far
+    return Differences((4.0 * first - second) / 3.0, np.abs(first - second))
+
+
+class Stencil(NamedTuple):
+    """What values at 0, ±h, ±2h and ±4h show.
+
+    Attributes
+    ----------
+    derivative : R1
+    truncation : |R1 - R2|
+    bend : |S(2h) - 4 S(h)|, which across a kink is about h times its jump
+    has_kink : whether that is more than noise, and grows too slowly with h for a smooth function
+    """
+
+    derivative: Any
+    truncation: Any
+    bend: Any
+    has_kink: Any
+
+
+def stencil(centre: Any, ups: Any, downs: Any, h: Any, noise: Any, total: Callable[[Any], Any] = np.asarray) -> Stencil:
+    """The stencil from f(0), f(h), f(2h), f(4h) and the same downwards, each good to `noise`.
+
+    `total` adds up the terms of a value; they are subtracted one by one, so that large ones cancel exactly.
+    """
+    near, middle, far = (total(up - down) / (2.0 * w * h) for up, down, w in zip(ups, downs, WIDTHS))
+    first, second = extrapolated(near, middle, far)
+    bends = [total((up - centre) - (centre - down)) for up, down in zip(ups, downs)]
+    bend, wider = np.abs(bends[1] - 4.0 * bends[0]), np.abs(bends[2] - 4.0 * bends[1])
+    has_kink = (bend > 16.0 * noise) & (wider < 8.0 * bend)  # 16 times as large where f is smooth
+    return Stencil(first, np.abs(first - second), bend, has_kink)
+
+
+def difference(f: Callable, h: Any, noise: Any, total: Callable[[Any], Any] = np.asarray) -> Differences:
+    """f'(0) from f at 0, ±h, ±2h and ±4h, with an error that takes in the slopes on both sides of a kink."""
+    centre = f(0.0 * h)
+    ups, downs = ([f(side * w * h) for w in WIDTHS] for side in (1.0, -1.0))
+    found = stencil(centre, ups, downs, h, noise, total)
+    error = found.truncation + NOISE_GAIN * noise / h + np.where(found.has_kink, found.bend / h, 0.0)
+    return Differences(found.derivative, np.where(np.isfinite(error), error, np.inf))
+
+
+def sharpest(f: Callable[[np.ndarray], np.ndarray], x: np.ndarray, noise: np.ndarray) -> Differences:
+    """f'(x) of an elementwise function at x of shape (n,), each at the width that leaves the smallest error.
+
+    Wide where f is smooth, narrow near a kink. An estimate can be small by chance where f varies within the width; the
+    next narrower one has to agree.
+    """
+
+    def at_width(share: float) -> Differences:
+        h = STEP * np.maximum(1.0, np.abs(x)) * share
+        derivative, error = difference(lambda t: f(x + t), h, noise)
+        moved = UNIT_ROUNDOFF * (np.abs(x) + 4.0 * h) * np.abs(derivative)  # x + t is rounded, however exact f may be
+        return Differences(derivative, error + NOISE_GAIN * moved / h)
+
+    found = list(map(at_width, NARROWER))
+    derivatives = np.array([each.derivative for each in found[:-1]])
+    errors = [wide.error + np.abs(wide.derivative - narrow.derivative) for wide, narrow in pairwise(found)]
+    confirmed = np.where(np.isfinite(errors), errors, np.inf)
+    best, each = confirmed.argmin(axis=0), np.arange(x.size)
+    return Differences(derivatives[best, each], confirmed[best, each])
+
+
+def noise_of(value: np.ndarray | float) -> float:
+    """The rounding noise to expect in a cost, given as a number or as the terms whose sum it is."""
+    return NOISE_ROUNDINGS * UNIT_ROUNDOFF * float(np.sum(np.abs(value)))
+
+
+def gradient(fun: Callable[[np.ndarray], np.ndarray | float], theta: np.ndarray, step: float = STEP) -> Differences:
+    """The derivatives of `fun` in the coordinates of θ, and their errors, (n,) each.
+
+    Parameters
+    ----------
+    fun : callable
+        θ -> cost, or θ -> the terms whose sum it is; every θ that it sees is a fresh copy.
+    theta : (n,) float64 array
+    step : float
+        h = step · max(1, |θ_i|) for coordinate i; rounded so that θ_i ± h, ± 2h, ± 4h differ by exactly that.
+    """
+    noise = noise_of(fun(theta.copy()))
+
+    def partial(i: int) -> Differences:
+        def shifted(t: float) -> np.ndarray | float:
+            moved = theta.copy()
+            moved[i] += t
+            return fun(moved)
+
+        h = (theta[i] + step * max(1.0, abs(theta[i]))) - theta[i]
+        return difference(shifted, h, noise, np.sum) if h else Differences(np.nan, np.inf)
+
+    return Differences(*np.array([partial(i) for i in range(len(theta))], dtype=float).reshape(-1, 2).T)

@@ -1,0 +1,350 @@
+"""Elementary functions of one number: one record each, which every arithmetic reads.
+
+Increments, tangents, rounding bounds, complex steps and the rules for JAX's primitives are made of these records. To
+add a function, add its record here; nothing else needs to change.
+
+Balls, Taylor models and the complex logarithms keep evaluators of their own. A slope that is wrong here would mislead
+increments and tangents alike, and only an independent evaluation reveals it: the tests hold each record against balls.
+
+No slope is JAX's. Sources: NIST DLMF, sections 4, 5, 7, 8 and 10.
+"""
+
+from typing import Any
+
+import numpy as np
+from scipy import special
+
+from reference.arithmetics.elementary_record import Elementary, Reach, Suprema
+from reference.arithmetics.roundoff import ELEMENTARY, LOG1P_BELOW_ZERO
+
+LOG2 = float(np.log(2.0))
+TWO_OVER_ROOT_PI = float(2.0 / np.sqrt(np.pi))
+
+
+# -- values -----------------------------------------------------------------------------------------------------------
+
+
+def _rsqrt(x: Any) -> Any:
+    return 1.0 / np.sqrt(x)
+
+
+def _cbrt(x: Any) -> Any:
+    return np.cbrt(x) if np.isrealobj(x) else np.power(x, 1.0 / 3.0)
+
+
+def _logistic(x: Any) -> Any:
+    return special.expit(x) if np.isrealobj(x) else 1.0 / (1.0 + np.exp(-x))
+
+
+# -- slopes -----------------------------------------------------------------------------------------------------------
+
+
+def _sech_squared(x: Any) -> Any:
+    """1/cosh²(x), of which 1 - tanh² keeps no digit where tanh saturates."""
+    if np.iscomplexobj(x):
+        return 1.0 / np.square(np.cosh(x))
+    tail = np.exp(-2.0 * np.abs(x))  # cosh would overflow
+    return 4.0 * tail / np.square(1.0 + tail)
+
+
+def _bell(x: Any) -> Any:
+    return TWO_OVER_ROOT_PI * np.exp(-(x * x))
+
+
+def _trigamma(x: Any) -> Any:
+    """ψ'(x), by reflection where x is negative."""
+    positive = np.where(x > 0.0, x, 1.0 - x)
+    value = special.polygamma(1, positive)
+    return np.where(x > 0.0, value, np.square(np.pi / np.sin(np.pi * x)) - value)
+
+
+# -- increments -------------------------------------------------------------------------------------------------------
+
+
+def _log_of_one_plus(ratio: Any) -> Any:
+    """log(1 + r) of a tiny complex r is r; NumPy's own rounds the real part away."""
+    return np.log1p(ratio) if np.isrealobj(ratio) else ratio
+
+
+def _increment_of_rsqrt(x: Any, d: Any, y: Any) -> Any:
+    root, root_after = np.sqrt(x), np.sqrt(x + d)
+    return -d / (root * root_after * (root + root_after))
+
+
+def _increment_of_cbrt(x: Any, d: Any, y: Any) -> Any:
+    """d = b³ - a³ over a² + ab + b², which is zero only where both are."""
+    after = _cbrt(x + d)
+    size = y * y + y * after + after * after
+    return np.where(size == 0.0, after - y, d / np.where(size == 0.0, 1.0, size))
+
+
+def _increment_of_tanh(x: Any, d: Any, y: Any) -> Any:
+    t = np.tanh(d)
+    return t * _sech_squared(x) / (1.0 + y * t)
+
+
+def _hyperbolic_increment(slope: Any) -> Any:
+    """sinh: 2 sinh(d/2) cosh(x + d/2), without the rounding of that sum; cosh: the same with sinh."""
+
+    def increment(x: Any, d: Any, y: Any) -> Any:
+        half = 0.5 * d
+        return 2.0 * np.sinh(half) * (slope(x) * np.cosh(half) + y * np.sinh(half))
+
+    return increment
+
+
+def _increment_of_asinh(x: Any, d: Any, y: Any) -> Any:
+    """By log(x + √(1 + x²)), on the side where that adds up: the function is odd."""
+    side = np.where(x < 0.0, -1.0, 1.0)
+    before, after, change = side * x, side * (x + d), side * d
+    root, root_after = np.hypot(1.0, before), np.hypot(1.0, after)
+    return side * np.log1p(change * (1.0 + (before + after) / (root + root_after)) / (before + root))
+
+
+def _increment_of_asin(x: Any, d: Any, y: Any) -> Any:
+    """2 arctan((sin β - sin α)/(cos α + cos β)) is β - α; at an end, both cosines vanish with d."""
+    # 1 - (x + d) as (1 - x) - d: the sum x + d would round a tiny d away
+    cosine, cosine_after = np.sqrt((1.0 - x) * (1.0 + x)), np.sqrt(((1.0 - x) - d) * ((1.0 + x) + d))
+    total = cosine + cosine_after
+    return 2.0 * np.arctan(np.where(d == 0.0, 0.0, d / np.where(d == 0.0, 1.0, total)))
+
+
+def _increment_of_acosh(x: Any, d: Any, y: Any) -> Any:
+    """2 artanh((cosh β - cosh α)/(sinh α + sinh β)) is β - α; at 1, both sinh vanish with d."""
+    sinh, sinh_after = np.sqrt(x - 1.0) * np.sqrt(x + 1.0), np.sqrt((x - 1.0) + d) * np.sqrt((x + 1.0) + d)
+    total = sinh + sinh_after
+    return 2.0 * np.arctanh(np.where(d == 0.0, 0.0, d / np.where(d == 0.0, 1.0, total)))
+
+
+# 8-point Gauss-Legendre on [0, 1]: exact to rounding for the increments of at most 1/8 that are used here
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(8)
+_NODES, _WEIGHTS = 0.5 * (_NODES + 1.0), 0.5 * _WEIGHTS
+
+
+def _increment_of_erf(x: Any, d: Any, y: Any) -> Any:
+    bell = sum(w * np.exp(-np.square(x + t * d)) for t, w in zip(_NODES, _WEIGHTS))
+    return TWO_OVER_ROOT_PI * bell * d
+
+
+# -- suprema ----------------------------------------------------------------------------------------------------------
+
+
+def power_suprema(exponent: float) -> Suprema:
+    """Of |x|^p: sup |p| |x|^(p-1) and sup |p (p-1)| |x|^(p-2), each at one end."""
+    curvature = abs(exponent * (exponent - 1.0))
+
+    def largest(x: Reach, p: float) -> Any:
+        return np.power(x.furthest if p >= 0.0 else x.nearest, p)
+
+    return Suprema(
+        lambda x: abs(exponent) * largest(x, exponent - 1.0),
+        lambda x, _: curvature * largest(x, exponent - 2.0) if curvature else 0.0,
+    )
+
+
+def _steepest_of_logistic(x: Reach) -> Any:
+    return 0.25 * _sech_squared(0.5 * x.nearest)
+
+
+def _steepest_of_tan(x: Reach) -> Any:
+    return 1.0 / np.square(np.maximum(np.abs(np.cos(x.value)) - x.error, 0.0))
+
+
+_EXPONENTIAL = Suprema(lambda x: np.exp(x.most), lambda x, slope: slope)
+_INVERSE_SINE = Suprema(
+    lambda x: 1.0 / np.sqrt((1.0 - x.furthest) * (1.0 + x.furthest)), lambda x, slope: x.furthest * slope**3
+)
+_INVERSE_COSH = Suprema(
+    lambda x: 1.0 / (np.sqrt(x.least - 1.0) * np.sqrt(x.least + 1.0)), lambda x, slope: x.least * slope**3
+)
+_INVERSE_TANH = Suprema(
+    lambda x: 1.0 / np.maximum((1.0 - x.furthest) * (1.0 + x.furthest), 0.0),
+    lambda x, slope: 2.0 * x.furthest * slope**2,
+)
+_ERROR_FUNCTION = Suprema(lambda x: _bell(x.nearest), lambda x, slope: 2.0 * x.furthest * slope)
+
+# -- roundings --------------------------------------------------------------------------------------------------------
+
+
+def _roundings_of_exp2(x: Any) -> Any:
+    return ELEMENTARY * (1.0 + np.abs(x))  # XLA takes exp(x log 2), which rounds the product
+
+
+def _roundings_of_log1p(x: Any) -> Any:
+    return np.where(x < 0.0, LOG1P_BELOW_ZERO, ELEMENTARY)
+
+
+def _roundings_of_cbrt(x: Any) -> Any:
+    log = np.abs(np.log(np.abs(x)))
+    return ELEMENTARY * (1.0 + np.where(np.isfinite(log), log, 0.0))  # may be taken as a power, which rounds log(x)/3
+
+
+def _roundings_of_sinh(x: Any) -> Any:
+    return ELEMENTARY + np.abs(x)  # XLA takes exp(x - log 2), which rounds x
+
+
+def _roundings_of_erfc(x: Any) -> Any:
+    return ELEMENTARY + 2.0 * np.square(np.maximum(x, 0.0))  # exp(-x²) rounds x²; below zero, erfc is nearly 2
+
+
+SERIES_ROUNDINGS = 2.0**14
+"""Series and reflections lose far more digits than one rounding."""
+
+# -- the records ------------------------------------------------------------------------------------------------------
+
+FUNCTIONS: tuple[Elementary, ...] = (
+    Elementary(
+        np.exp, ball=lambda x: x.exp(), primitive="exp", algebraic_at=0.0, slope=lambda x, y: y,
+        increment=lambda x, d, y: y * np.expm1(d), suprema=_EXPONENTIAL,
+    ),
+    Elementary(
+        np.exp2, ball=lambda x: 2**x, primitive="exp2", slope=lambda x, y: LOG2 * y,
+        increment=lambda x, d, y: y * np.expm1(LOG2 * d),
+        suprema=Suprema(lambda x: LOG2 * np.exp2(x.most), lambda x, slope: LOG2 * slope),
+        roundings=_roundings_of_exp2,
+    ),
+    Elementary(
+        np.expm1, ball=lambda x: x.expm1(), primitive="expm1", algebraic_at=0.0, slope=lambda x, y: np.exp(x),
+        tangent=lambda x, y: y + 1.0, increment=lambda x, d, y: np.exp(x) * np.expm1(d), suprema=_EXPONENTIAL,
+    ),
+    Elementary(
+        np.log, ball=lambda x: x.log(), primitive="log", algebraic_at=1.0, slope=lambda x, y: 1.0 / x,
+        increment=lambda x, d, y: _log_of_one_plus(d / x),
+        suprema=Suprema(lambda x: 1.0 / x.nearest, lambda x, slope: slope * slope),
+    ),
+    Elementary(
+        np.log1p, ball=lambda x: x.log1p(), primitive="log1p", algebraic_at=0.0,
+        slope=lambda x, y: 1.0 / (1.0 + x), increment=lambda x, d, y: _log_of_one_plus(d / (1.0 + x)),
+        suprema=Suprema(lambda x: 1.0 / np.maximum(1.0 + x.value - x.error, 0.0), lambda x, slope: slope * slope),
+        roundings=_roundings_of_log1p,
+    ),
+    Elementary(
+        np.sqrt, ball=lambda x: x.sqrt(), primitive="sqrt", ends=(0.0,), slope=lambda x, y: 0.5 / y,
+        increment=lambda x, d, y: d / (np.sqrt(x + d) + y),
+        suprema=Suprema(lambda x: 0.5 / np.sqrt(x.nearest), power_suprema(0.5).bend),
+    ),
+    Elementary(
+        _rsqrt, ball=lambda x: x.rsqrt(), primitive="rsqrt", slope=lambda x, y: -0.5 * y / x,
+        increment=_increment_of_rsqrt, suprema=power_suprema(-0.5),
+    ),
+    Elementary(
+        np.cbrt, ball=lambda x: x.root(3) if x > 0 else -(-x).root(3), primitive="cbrt", evaluator=_cbrt,
+        slope=lambda x, y: 1.0 / (3.0 * np.square(y)), increment=_increment_of_cbrt,
+        suprema=power_suprema(1.0 / 3.0), roundings=_roundings_of_cbrt,
+    ),
+    Elementary(
+        np.square, ball=lambda x: x * x, primitive="square", roundings=1.0, slope=lambda x, y: 2.0 * x,
+        increment=lambda x, d, y: d * (2.0 * x + d), suprema=power_suprema(2.0),
+    ),
+    Elementary(
+        np.sin, ball=lambda x: x.sin(), primitive="sin", algebraic_at=0.0, slope=lambda x, y: np.cos(x),
+        increment=lambda x, d, y: 2.0 * np.cos(x + 0.5 * d) * np.sin(0.5 * d),
+        suprema=Suprema(lambda x: np.minimum(np.abs(np.cos(x.value)) + x.error, 1.0), lambda x, _: 1.0),
+    ),
+    Elementary(
+        np.cos, ball=lambda x: x.cos(), primitive="cos", algebraic_at=0.0, slope=lambda x, y: -np.sin(x),
+        increment=lambda x, d, y: -2.0 * np.sin(x + 0.5 * d) * np.sin(0.5 * d),
+        suprema=Suprema(lambda x: np.minimum(np.abs(np.sin(x.value)) + x.error, 1.0), lambda x, _: 1.0),
+    ),
+    Elementary(
+        np.tan, ball=lambda x: x.tan(), primitive="tan", algebraic_at=0.0, roundings=2.0 * ELEMENTARY + 2.0,
+        slope=lambda x, y: 1.0 / np.square(np.cos(x)),
+        increment=lambda x, d, y: np.sin(d) / (np.cos(x) * np.cos(x + d)),
+        suprema=Suprema(_steepest_of_tan, lambda x, slope: 2.0 * slope**1.5),
+    ),
+    Elementary(
+        np.arcsin, ball=lambda x: x.asin(), primitive="asin", algebraic_at=0.0, ends=(1.0, -1.0),
+        slope=lambda x, y: 1.0 / np.sqrt((1.0 - x) * (1.0 + x)), increment=_increment_of_asin,
+        suprema=_INVERSE_SINE,
+    ),
+    Elementary(
+        np.arccos, ball=lambda x: x.acos(), primitive="acos", algebraic_at=1.0, ends=(1.0, -1.0),
+        slope=lambda x, y: -1.0 / np.sqrt((1.0 - x) * (1.0 + x)),
+        increment=lambda x, d, y: -_increment_of_asin(x, d, y), suprema=_INVERSE_SINE,
+    ),
+    Elementary(
+        np.arctan, ball=lambda x: x.atan(), primitive="atan", algebraic_at=0.0,
+        slope=lambda x, y: 1.0 / (1.0 + x * x),
+        increment=lambda x, d, y: np.arctan(d / (1.0 + x * (x + d))), is_costly=True,
+        suprema=Suprema(lambda x: 1.0 / (1.0 + np.square(x.nearest)), lambda x, slope: slope),
+    ),
+    Elementary(
+        np.sinh, ball=lambda x: x.sinh(), primitive="sinh", algebraic_at=0.0, roundings=_roundings_of_sinh,
+        slope=lambda x, y: np.cosh(x), increment=_hyperbolic_increment(np.cosh), is_costly=True,
+        suprema=Suprema(lambda x: np.cosh(x.furthest), lambda x, slope: slope),
+    ),
+    Elementary(
+        np.cosh, ball=lambda x: x.cosh(), primitive="cosh", algebraic_at=0.0, roundings=_roundings_of_sinh,
+        slope=lambda x, y: np.sinh(x), increment=_hyperbolic_increment(np.sinh), is_costly=True,
+        suprema=Suprema(lambda x: np.sinh(x.furthest), lambda x, _: np.cosh(x.furthest)),
+    ),
+    Elementary(
+        np.tanh, ball=lambda x: x.tanh(), primitive="tanh", algebraic_at=0.0,
+        slope=lambda x, y: _sech_squared(x), tangent=lambda x, y: 1.0 - y * y,
+        increment=_increment_of_tanh, is_costly=True,
+        suprema=Suprema(lambda x: _sech_squared(x.nearest), lambda x, slope: 2.0 * slope),
+    ),
+    Elementary(
+        np.arcsinh, ball=lambda x: x.asinh(), primitive="asinh", algebraic_at=0.0,
+        slope=lambda x, y: 1.0 / (np.hypot(1.0, x) if np.isrealobj(x) else np.sqrt(1.0 + x * x)),
+        tangent=lambda x, y: 1.0 / np.sqrt(1.0 + x * x), increment=_increment_of_asinh, is_costly=True,
+        suprema=Suprema(lambda x: 1.0 / np.hypot(1.0, x.nearest), lambda x, slope: slope),
+    ),
+    Elementary(
+        np.arccosh, ball=lambda x: x.acosh(), primitive="acosh", algebraic_at=1.0, ends=(1.0,),
+        slope=lambda x, y: 1.0 / (np.sqrt(x - 1.0) * np.sqrt(x + 1.0)), increment=_increment_of_acosh,
+        suprema=_INVERSE_COSH,
+    ),
+    Elementary(
+        np.arctanh, ball=lambda x: x.atanh(), primitive="atanh", algebraic_at=0.0,
+        roundings=ELEMENTARY + LOG1P_BELOW_ZERO, slope=lambda x, y: 1.0 / ((1.0 - x) * (1.0 + x)),
+        suprema=_INVERSE_TANH,
+    ),
+    Elementary(
+        special.expit, ball=lambda x: 1 / (1 + (-x).exp()), primitive="logistic", evaluator=_logistic, algebraic_at=0.0,
+        slope=lambda x, y: y * _logistic(-x),
+        suprema=Suprema(_steepest_of_logistic, lambda x, slope: slope),  # |σ''| = σ' |1 - 2σ|
+        roundings=2.0 * ELEMENTARY + 4.0,  # XLA takes 1/(1 + exp(-x))
+    ),
+    Elementary(
+        special.erf, ball=lambda x: x.erf(), primitive="erf", algebraic_at=0.0, slope=lambda x, y: _bell(x),
+        increment=_increment_of_erf, is_costly=True, suprema=_ERROR_FUNCTION,
+    ),
+    Elementary(
+        special.erfc, ball=lambda x: x.erfc(), primitive="erfc", algebraic_at=0.0, roundings=_roundings_of_erfc,
+        slope=lambda x, y: -_bell(x), suprema=_ERROR_FUNCTION,
+    ),
+    Elementary(
+        special.erfinv, ball=lambda x: x.erfinv(), primitive="erf_inv", algebraic_at=0.0,
+        slope=lambda x, y: np.exp(y * y) / TWO_OVER_ROOT_PI,
+    ),
+    Elementary(
+        special.gammaln, ball=lambda x: abs(x.gamma()).log(), primitive="lgamma", roundings=SERIES_ROUNDINGS,
+        slope=lambda x, y: special.digamma(x),
+    ),
+    Elementary(
+        special.digamma, ball=lambda x: x.digamma(), primitive="digamma", roundings=SERIES_ROUNDINGS,
+        slope=lambda x, y: _trigamma(x),
+    ),
+    Elementary(
+        special.i0e, ball=lambda x: (-abs(x)).exp() * x.bessel_i(0 * x), primitive="bessel_i0e", algebraic_at=0.0,
+        slope=lambda x, y: special.i1e(x) - np.sign(x) * y,
+    ),
+    Elementary(
+        special.i1e, ball=lambda x: (-abs(x)).exp() * x.bessel_i(1 + 0 * x), primitive="bessel_i1e", algebraic_at=0.0,
+        slope=lambda x, y: special.i0e(x) - np.where(x == 0.0, 0.5, y / np.where(x == 0.0, 1.0, x)) - np.sign(x) * y,
+    ),
+    # SciPy's, of which JAX has no primitive: `taylor.special_functions` states them for balls
+    Elementary(special.erfi, lambda x, y: TWO_OVER_ROOT_PI * np.exp(x * x)),
+    Elementary(special.erfcx, lambda x, y: 2.0 * x * y - TWO_OVER_ROOT_PI),
+    Elementary(special.dawsn, lambda x, y: 1.0 - 2.0 * x * y),
+    Elementary(special.log_ndtr, lambda x, y: np.exp(-0.5 * x * x - y) / np.sqrt(2.0 * np.pi)),
+    Elementary(special.expi, lambda x, y: np.exp(x) / x),
+    Elementary(special.j0, lambda x, y: -special.j1(x)),
+    Elementary(special.j1, lambda x, y: 0.5 * (special.j0(x) - special.jv(2, x))),
+    Elementary(special.i0, lambda x, y: special.i1(x)),
+    Elementary(special.i1, lambda x, y: 0.5 * (special.i0(x) + special.iv(2, x))),
+)  # fmt: skip
+
+PRIMITIVES: dict[str, Elementary] = {f.primitive: f for f in FUNCTIONS if f.primitive is not None}
+"""Records by the name of JAX's primitive."""

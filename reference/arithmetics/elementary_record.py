@@ -1,0 +1,102 @@
+"""The record of an elementary function: what the arithmetics and the interpreter of JAX's programs know of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from reference.arithmetics.roundoff import ELEMENTARY
+
+
+class Reach(NamedTuple):
+    """Where an argument may be: within `error` of `value`."""
+
+    value: Any
+    error: Any
+
+    @property
+    def nearest(self) -> Any:
+        """The smallest |x|."""
+        return np.maximum(np.abs(self.value) - self.error, 0.0)
+
+    @property
+    def furthest(self) -> Any:
+        """The largest |x|."""
+        return np.abs(self.value) + self.error
+
+    @property
+    def least(self) -> Any:
+        """The smallest x."""
+        return self.value - self.error
+
+    @property
+    def most(self) -> Any:
+        """The largest x."""
+        return self.value + self.error
+
+
+class Suprema(NamedTuple):
+    """Bounds on |f'| and |f''| over all x of a reach.
+
+    Attributes
+    ----------
+    steepest : reach -> sup |f'|
+    bend : (reach, sup |f'|) -> sup |f''|
+    """
+
+    steepest: Callable[[Reach], Any]
+    bend: Callable[[Reach, Any], Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Elementary:
+    """What is known of y = f(x).
+
+    Attributes
+    ----------
+    function : what formulas call, in NumPy or SciPy, at real x
+    slope : (x, y) -> f'(x) with all its digits
+    ball : x -> f(x) for a ball of flint (`arb`), with which the tests compare everything else
+    tangent : the same as automatic differentiation evaluates it, where that is another formula
+    increment : (x, d, y) -> f(x + d) - f(x) with all its digits, for any finite d
+    is_costly : whether the increment takes several calls; for tiny d, slope · d is as exact
+    suprema : bounds on |f'| and |f''|, without which no rounding bound passes this function
+    roundings : how far one call may be off in units of roundoff of y, whoever computes it: a number or x -> numbers
+    primitive : the name of JAX's primitive
+    evaluator : x -> f(x) for complex x, too, where `function` takes none
+    ends : where the domain ends with an infinite slope, so that a composition may have a kink there
+    algebraic_at : the one finite x at which f(x) has few bits, if there is one (Lindemann, Math. Ann. 20, 1882)
+    """
+
+    function: Callable[[Any], Any]
+    slope: Callable[[Any, Any], Any]
+    ball: Callable[[Any], Any] | None = None
+    tangent: Callable[[Any, Any], Any] | None = None
+    increment: Callable[[Any, Any, Any], Any] | None = None
+    is_costly: bool = False
+    suprema: Suprema | None = None
+    roundings: float | Callable[[Any], Any] = float(ELEMENTARY)
+    primitive: str | None = None
+    evaluator: Callable[[Any], Any] | None = None
+    ends: tuple[float, ...] = ()
+    algebraic_at: float | None = None
+
+    @property
+    def name(self) -> str:
+        return self.primitive or self.function.__name__
+
+    @property
+    def value(self) -> Callable[[Any], Any]:
+        """x -> f(x) for real and complex x."""
+        return self.evaluator or self.function
+
+    def change(self, x: Any, d: Any, y: Any) -> Any:
+        """f(x + d) - f(x) for steps d of about 2^-200, given y = f(x): exact at `ends` and where f' vanishes, too."""
+        if self.increment is None or self.is_costly:
+            return self.slope(x, y) * d
+        return self.increment(x, d, y)
+
+    def roundings_at(self, x: Any) -> Any:
+        """How far one call at x may be off, in units of roundoff of f(x)."""
+        return self.roundings(x) if callable(self.roundings) else self.roundings

@@ -1,0 +1,226 @@
+"""Functions of Taylor models, their derivatives, and all rules of Taylor arithmetic together.
+
+An elementary function is expanded about the middle of each cell and composed with the model of its argument.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from scipy import special
+
+from reference.arithmetics.companion import NoRule
+from reference.arithmetics.composed import COMPOSED
+from reference.arithmetics.elementary import FUNCTIONS, LOG2
+from reference.arithmetics.elementary_record import Elementary
+from reference.arithmetics.tangent import Tangent
+from reference.arithmetics.taylor.branches import BRANCHES
+from reference.arithmetics.taylor.expansions import DEGREE, EXPANSIONS, NEXT, RELATIVE, UNIT, Expansion, outward, power
+from reference.arithmetics.taylor.sigmoids import SIGMOIDS, SOFTPLUS
+from reference.arithmetics.taylor.special_functions import OF_BESSEL, SERIES, bessel_expansion, expansion, whole_order
+from reference.arithmetics.taylor.taylor_model import Taylor, add, met, multiply, negative, spread, square, times
+
+
+def _compose(g: Expansion, x: Taylor) -> Taylor:
+    """g(c + d) = Σ g_k·dᵏ about the polynomial's middle c, by Horner's rule; |d| <= D over the cell."""
+    # the argument is centre + step on the cell, and never further from the centre than `reach`
+    centre = x.poly[0]
+    step = x.poly.copy()
+    step[0] = 0.0
+    reach, moved = spread(x), np.abs(step).sum(axis=0)
+    g_k = g.coefficients(centre)
+    # Horner's rule in the polynomial `step`; `rest` collects the terms that each product cuts off
+    poly, rest = g_k[-1:], np.zeros(np.shape(x.low))
+    for k in range(DEGREE - 1, -1, -1):
+        poly, cut = times(poly, step) if len(step) > 1 else (poly * 0.0, 0.0)
+        poly[0] += g_k[k]
+        rest = rest * moved + cut
+    powers = np.cumprod(np.broadcast_to(reach, (NEXT, *np.shape(reach))), axis=0)  # D¹, ..., D⁸
+    # the size of the sum, for its rounding, and the steepest slope, for the rest of x
+    sizes = np.abs(g_k)
+    total = sizes[0] + (sizes[1:] * powers[:-1]).sum(axis=0)
+    steepest = sizes[1] + (np.arange(2.0, NEXT)[:, np.newaxis] * sizes[2:] * powers[:-2]).sum(axis=0)
+    terms = NEXT * (min(len(step), NEXT) + 3.0) if len(step) > 1 else 0.0  # of Horner's rule
+    rounding = (RELATIVE + terms + g.call) * UNIT * total
+    rounding += g.noise(centre) * DEGREE * np.maximum(powers[0], powers[-2])
+    cut_off = g.rest(np.fmin(x.low, centre), np.fmax(x.high, centre)) * powers[-1]
+    return met(poly, rest + steepest * x.rest + rounding + cut_off, *g.image(x.low, x.high))
+
+
+def _elementary(g: Expansion) -> Callable[[Taylor], Taylor]:
+    return lambda x: _compose(g, x)
+
+
+_reciprocal = _elementary(EXPANSIONS[np.reciprocal])
+
+_exp, _log, _sqrt = (_elementary(EXPANSIONS[f]) for f in (np.exp, np.log, np.sqrt))
+
+
+def _divide(x: Taylor, y: Taylor) -> Taylor:
+    return multiply(x, _reciprocal(y))
+
+
+HIGHEST = 64
+"""The largest whole exponent that is multiplied out."""
+
+
+def _power(x: Taylor, y: Taylor) -> Taylor:
+    exponent = y.number
+    if exponent is None:
+        return _exp(y * _log(x))
+    if exponent != round(exponent) or abs(exponent) > HIGHEST:
+        if exponent == 0.5:
+            return _sqrt(x)
+        return _compose(power(exponent, lambda base: np.power(base, exponent)), x)
+    return _whole_power(x, int(exponent)) if exponent >= 0 else _reciprocal(_whole_power(x, int(-exponent)))
+
+
+def _whole_power(x: Taylor, n: int) -> Taylor:
+    if n == 0:
+        return Taylor.lift(np.ones(x.shape))
+    if n == 1:
+        return x
+    half = _whole_power(x, n // 2)
+    return square(half) if n % 2 == 0 else multiply(square(half), x)
+
+
+CANCELLED = 4.0 * UNIT
+"""The rounding of logaddexp over the larger number, which log(1 + exp(-|x - y|)) may cancel."""
+
+
+def _logaddexp(x: Taylor, y: Taylor) -> Taylor:
+    """y + log(1 + exp(x - y)), where y is the constant if there is one."""
+    x, y = (y, x) if len(x.poly) < len(y.poly) else (x, y)
+    ends = zip((x.low, x.high), (y.low, y.high))
+    low, high = (np.logaddexp(a, b) for a, b in ends)  # increasing in both
+    model = y + _compose(SOFTPLUS, x - y)
+    larger = [np.maximum(np.abs(a), np.abs(b)) for a, b in zip((x.low, x.high), (y.low, y.high))]
+    low, high = outward(low - larger[0] * CANCELLED, high + larger[1] * CANCELLED)
+    return met(model.poly, model.rest, np.fmax(low, model.low), np.fmin(high, model.high))
+
+
+def of_order(method: str, derivatives: int = 0) -> Callable[[Taylor, Taylor], Taylor]:
+    """A Bessel function of (order, x), or a derivative in x."""
+
+    def rule(order: Taylor, x: Taylor) -> Taylor:
+        if order.number is None:
+            raise NoRule("Taylor arithmetic knows Bessel functions of one whole order")
+        return _compose(bessel_expansion(method, whole_order(order.number), derivatives), x)
+
+    return rule
+
+
+def special_function(function: np.ufunc, derivatives: int = 0) -> Callable[[Taylor], Taylor]:
+    """A function of `SERIES`, or one of its derivatives."""
+    if function in OF_BESSEL:
+        return lambda x: _compose(bessel_expansion(*OF_BESSEL[function], derivatives), x)
+    return lambda x: _compose(expansion(SERIES[function], derivatives), x)
+
+
+def _log_ndtr(x: Taylor) -> Taylor:
+    far = x < -1.0
+    tail = np.log(0.5 * special.erfcx(np.where(far, x, -1.0) * -np.sqrt(0.5))) - 0.5 * np.square(x)
+    return np.where(far, tail, np.log(0.5 * special.erfc(np.where(far, -1.0, x) * -np.sqrt(0.5))))
+
+
+def slope_of_log_ndtr(x: Taylor) -> Taylor:
+    """exp(-x²/2)/√2π over Φ(x), which both vanish below zero."""
+    far = x < -1.0
+    tail = np.sqrt(2.0 / np.pi) / special.erfcx(np.where(far, x, -1.0) * -np.sqrt(0.5))
+    near = np.where(far, -1.0, x)
+    return np.where(far, tail, np.exp(-0.5 * np.square(near)) * np.sqrt(0.5 / np.pi) / special.ndtr(near))
+
+
+Taylor.rules = {
+    np.positive: lambda x: x,
+    np.negative: negative,
+    np.add: add,
+    np.subtract: lambda x, y: add(x, negative(y)),
+    np.multiply: multiply,
+    np.square: square,
+    np.divide: _divide,
+    np.power: _power,
+    **{f: _elementary(g) for f, g in (EXPANSIONS | SIGMOIDS).items()},
+    np.arccos: lambda x: 0.5 * np.pi - np.arcsin(x),
+    **{f: special_function(f) for f in SERIES},
+    special.i0e: lambda x: np.exp(-np.absolute(x)) * special.i0(x),
+    special.i1e: lambda x: np.exp(-np.absolute(x)) * special.i1(x),
+    special.log_ndtr: _log_ndtr,
+    special.jv: of_order("bessel_j"),
+    special.iv: of_order("bessel_i"),
+    np.logaddexp: _logaddexp,
+    special.log_expit: lambda x: -_compose(SOFTPLUS, -x),
+    special.ndtr: lambda x: 0.5 * special.erfc(x * -np.sqrt(0.5)),
+    **BRANCHES,
+}
+
+
+class Derivative(Tangent):
+    """f and f' of `Taylor` parts, by rules that lose few digits: they enclose f' itself, however it is computed.
+
+    There are rules beyond those of `Tangent`, for more functions than other arithmetics have.
+    """
+
+    @classmethod
+    def apply(cls, function: Any, *operands: Any) -> Any:
+        result = super().apply(function, *operands)
+        return cls(result.value, result.companion)
+
+
+def derivative_of(f: Any, z: Taylor) -> tuple[Taylor, Taylor]:
+    """f(z) and f'(z) on the cells of z, for a formula f over arrays."""
+    result = f(Derivative(z, 1.0))
+    if not isinstance(result, Tangent):  # a constant
+        return Taylor.lifted(result), Taylor.lift(0.0)
+    return Taylor.lifted(result.value), Taylor.lifted(result.slope)
+
+
+def _chain(function, slope):
+    return lambda x: Derivative(function(x.value), slope(x.value) * x.slope)
+
+
+def _of_record(f: Elementary):
+    return _chain(f.function, lambda x: f.slope(x, f.function(x)))
+
+
+def _logaddexp_slope(x, y):
+    share, other = special.expit(x.value - y.value), special.expit(y.value - x.value)
+    return Derivative(np.logaddexp(x.value, y.value), share * x.slope + other * y.slope)
+
+
+def _logaddexp2_slope(x, y):
+    pair = _logaddexp_slope(*(Derivative(LOG2 * each.value, LOG2 * each.slope) for each in (x, y)))
+    return Derivative(pair.value / LOG2, pair.slope / LOG2)
+
+
+def _bessel_slope(method):
+    value, slope = (of_order(method, derivatives) for derivatives in (0, 1))
+
+    def rule(order, x):
+        each = Taylor.lifted(order.value), Taylor.lifted(x.value)
+        return Derivative(value(*each), slope(*each) * x.slope)
+
+    return rule
+
+
+Derivative.rules = {
+    **Tangent.rules,
+    # other arithmetics compose these of other functions, or subtract where the slope is next to nothing
+    **{f.function: _of_record(f) for f in FUNCTIONS if f.function in COMPOSED},
+    np.expm1: _chain(np.expm1, np.exp),
+    np.tanh: _chain(np.tanh, lambda x: 4.0 * special.expit(2.0 * x) * special.expit(-2.0 * x)),
+    special.expit: _chain(special.expit, lambda x: special.expit(x) * special.expit(-x)),
+    special.log_expit: _chain(special.log_expit, lambda x: special.expit(-x)),
+    special.ndtr: _chain(special.ndtr, lambda x: math.sqrt(0.5 / math.pi) * np.exp(-np.square(x * math.sqrt(0.5)))),
+    special.log_ndtr: _chain(special.log_ndtr, slope_of_log_ndtr),
+    np.log2: _chain(np.log2, lambda x: 1.0 / (LOG2 * x)),
+    np.log10: _chain(np.log10, lambda x: 1.0 / (math.log(10.0) * x)),
+    np.logaddexp: _logaddexp_slope,
+    np.logaddexp2: _logaddexp2_slope,
+    **{f: _chain(f, special_function(f, derivatives=1)) for f in SERIES if f is not special.log_ndtr},
+    special.jv: _bessel_slope("bessel_j"),
+    special.iv: _bessel_slope("bessel_i"),
+    np.heaviside: lambda x, y: Derivative(np.heaviside(x.value, y.value), 0.0),
+    np.isfinite: lambda x: Derivative(np.isfinite(x.value), 0.0),
+}

@@ -1,0 +1,52 @@
+"""What users give: names and numbers, checked, and written so that they stay on one line of a message."""
+
+import operator
+from typing import Any
+
+# beside Unicode's control characters: separators of lines and paragraphs, and marks that turn the direction of writing
+_TURNING = {"\u2028", "\u2029", *map(chr, (*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x061C, 0x200E, 0x200F))}
+
+
+def printable(text: str, keep: str = "") -> str:
+    r"""`text` with control characters and lone surrogates written as escapes, such as \n and \x1b.
+
+    A newline in a name could begin a line that looks like a verdict, and an escape sequence could hide one. Characters
+    in `keep` stay.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c in keep or not _moves(c) else c.encode("unicode_escape").decode() for c in text)
+
+
+def given(value: Any, longest: int = 80) -> str:
+    """A value that a user gave, in one line of an error message: its `repr`, or type and shape for an array."""
+    if hasattr(value, "dtype") and hasattr(value, "shape") and value.shape != ():
+        return f"an array of {value.dtype} of shape {value.shape}"
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # noqa: BLE001  a user's class may raise anything, and a long integer has no decimal string
+        text = f"a value of type {type(value).__name__}"
+    return text if len(text) <= longest else f"{text[:longest]}..."
+
+
+def _moves(c: str) -> bool:
+    return ord(c) < 0x20 or 0x7F <= ord(c) < 0xA0 or 0xD800 <= ord(c) < 0xE000 or c in _TURNING
+
+
+def whole_number(what: str, value: Any, at_least: int = 0) -> int:
+    """`value` as an int, whatever integer type it has.
+
+    Raises
+    ------
+    TypeError
+        For a value that is no integer, such as 2.0.
+    ValueError
+        For less than `at_least`. Both messages name `what`, what was expected and what was given.
+    """
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{what} must be an integer, {at_least} or more, not {given(value)}") from None
+    if number < at_least:
+        raise ValueError(f"{what} must be {at_least} or more, not {given(number)}")
+    return number

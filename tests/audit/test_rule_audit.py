@@ -1,0 +1,223 @@
+"""The audit finds what is known to be wrong, and what is planted."""
+
+import json
+import textwrap
+from dataclasses import replace
+
+import jax
+import numpy as np
+import pytest
+
+from harness.audit import matrix_functions, rule_audit
+from harness.audit.audit_page import as_page
+from harness.audit.audited_functions import AUDITED, AuditedFunction
+from harness.audit.derivative_errors import DIFFERENTIATE, Error, decades, find_function, measure_errors
+from harness.audit.matrix_functions import (
+    FUNCTIONS,
+    MATRICES,
+    WEIGHTS,
+    B,
+    library_functions,
+    measure_matrix_errors,
+    true_matrix_derivatives,
+)
+from harness.audit.rule_audit import Audit, Audited, audit_rules
+from harness.audit.true_derivatives import true_derivative
+from harness.cli import main
+from reference.traced.program import Traced
+
+SAMPLE = ("sinc", "hypot(·, ·)", "logaddexp(inf, ·)", "arctan")
+
+
+@pytest.fixture(scope="module")
+def found():
+    return audit_rules(("jax",), SAMPLE)
+
+
+KNOWN = [
+    ("jax", "sinc", 1, 1e-8, "wrong"),
+    ("jax", "log_ndtr", 1, -1e10, "wrong"),
+    ("jax", "squareplus", 1, -1e10, "no correct digit"),
+    ("jax", "logaddexp(inf, ·)", 1, 1.0, "wrong"),
+    ("jax", "hypot(·, ·)", 1, 1e-200, "not finite"),
+    ("jax", "i1", 2, 1e-8, "wrong"),
+    ("jax", "sigmoid", 1, 50.0, "no correct digit"),
+    ("jax", "elu", 1, -50.0, "no correct digit"),
+    ("jax", "tanh", 1, -50.0, "no correct digit"),
+    ("jax", "expm1", 1, -50.0, "no correct digit"),
+    ("torch", "hard_sigmoid", 1, 1.0, "wrong"),
+    ("jax", "arctan", 1, -1e10, "right"),
+]
+
+
+@pytest.mark.parametrize(("library", "function", "order", "z", "harm"), KNOWN)
+def test_what_is_known_is_found(library, function, order, z, harm):
+    pytest.importorskip(library, reason=f"{library} is not installed")
+    (rule,) = (rule for rule in AUDITED if rule.name == function)
+    assert z in rule.points
+    (error,) = measure_errors(replace(rule, points=(z,)), library, order)
+    assert error.harm == harm
+
+
+def test_the_page_ranks_and_dates_and_distinguishes_numbers(found):
+    page = as_page(found)
+    assert found.date in page
+    assert found.versions["jax"] in page
+    met, far = page[page.index("## At 0") : page.index("## True errors")].split("## Further out")
+    assert met.index("first of logaddexp(inf, ·)") < met.index("first of sinc") < met.index("second of sinc")
+    assert "| jax | first of sinc | wrong | 1e-08 |" in met
+    assert "| jax | first of hypot(·, ·) | not finite | 1e-200 | -inf | 1.41421 |" in far
+    assert "first of arctan" not in met + far
+    assert "| jax | first of arctan |" in page
+    error = Error(1.0 + 1e-8, true=1 / 6, answered=0.1666666716337204, ulps=1e7, harm="wrong", far=0.0)
+    page = as_page(replace(found, rules=(Audited("torch", "sine", 1, (error,)),)))
+    assert "| 1.00000001 | 0.166666672 | 0.166666667 |" in page
+
+
+@pytest.mark.parametrize("library", ["jax", "optax", "torch"])
+def test_functions_are_those_whose_derivatives_are_known(library):
+    """At an ordinary argument all are right, but for one that is wrong everywhere."""
+    pytest.importorskip(library, reason=f"{library} is not installed")
+    rules = [rule for rule in AUDITED if library in rule.libraries and rule.name != "logaddexp(inf, ·)"]
+    at = [min(rule.points, key=lambda z: abs(z - 0.5)) for rule in rules]
+    functions = [find_function(library, rule.libraries[library]) for rule in rules]
+    with jax.enable_x64(True):
+        if library == "torch":
+            found = [DIFFERENTIATE[library](f, 1, np.array([z]))[0] for f, z in zip(functions, at)]
+        else:
+            found = Traced(lambda zs: [jax.grad(f)(z) for f, z in zip(functions, zs)], np.array(at))(np.array(at))
+    expected = [float(true_derivative(rule.series, z, 1)) for rule, z in zip(rules, at)]
+    np.testing.assert_allclose(
+        np.array(found), expected, rtol=1e-7, atol=1e-12, err_msg=str([rule.name for rule in rules])
+    )
+
+
+@pytest.fixture
+def planted(tmp_path, monkeypatch):
+    """Sines with rules of their own, as functions of a module."""
+    text = """
+        import jax, jax.numpy as jnp
+
+        def sine(slope):
+            @jax.custom_jvp
+            def f(x):
+                return jnp.sin(x)
+            f.defjvp(lambda x, t: (jnp.sin(*x), slope(*x) * t[0]))
+            return f
+
+        right = sine(jnp.cos)
+        off = sine(lambda x: jnp.cos(x) * (1 + 1e-8))
+        slightly = sine(lambda x: jnp.cos(x) * (1 + 1e-10))
+        edge = sine(lambda x: jnp.where(x == 0.0, jnp.nan, jnp.cos(x)))
+        """
+    (tmp_path / "planted_rules.py").write_text(textwrap.dedent(text))
+    monkeypatch.syspath_prepend(tmp_path)
+    names = ("right", "off", "slightly", "edge")
+    where = next(rule for rule in AUDITED if rule.name == "sin").points
+    rules = [AuditedFunction(name, lambda x: x.sin(), where, {"jax": f"planted_rules:{name}"}, (1,)) for name in names]
+    monkeypatch.setattr(rule_audit, "AUDITED", rules)
+    return rules
+
+
+def test_planted_rules_are_found_and_ranked(planted):
+    found = audit_rules(("jax",), [rule.name for rule in planted])
+    told = [(finding.rule.function, finding.error.harm, finding.error.z) for finding in found.findings]
+    assert told[:2] == [("edge", "not finite", 0.0), ("off", "wrong", 0.0)]
+    by_name = {rule.function: rule for rule in found.rules}
+    assert by_name["right"].ulps("ordinary") in (0.0, pytest.approx(1.0, abs=1.0))
+    assert not by_name["slightly"].findings()
+    assert (by_name["slightly"].ulps("ordinary") or 0.0) > 1e5
+
+
+def error(z, harm):
+    return Error(z, true=1.0, answered=0.0, ulps=0.0, harm=harm, far=decades(z))
+
+
+FINDINGS = {
+    "nearest to 1": ([(1e-200, "wrong"), (-1e-8, "wrong"), (1e-8, "wrong")], [(1e-8, "wrong")]),
+    "each kind": ([(0.5, "wrong"), (1e-8, "not finite")], [(1e-8, "not finite"), (0.5, "wrong")]),
+    "digits once": ([(20.0, "half the digits lost"), (50.0, "no correct digit")], [(50.0, "no correct digit")]),
+    "digits, and an error": ([(5.0, "no correct digit"), (2.0, "wrong")], [(2.0, "wrong"), (5.0, "no correct digit")]),
+    "worse further out": ([(5.0, "no correct digit"), (1e300, "wrong")], [(5.0, "no correct digit"), (1e300, "wrong")]),
+    "the same further out": ([(50.0, "wrong"), (1e300, "wrong"), (1e200, "no correct digit")], [(50.0, "wrong")]),
+    "nothing": ([(1.0, "right"), (1e300, "right")], []),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FINDINGS)
+def test_findings_of_a_derivative(name):
+    errors, expected = FINDINGS[name]
+    found = Audited("jax", "sine", 1, [error(*each) for each in errors]).findings()
+    assert [(e.z, e.harm) for e in found] == expected
+
+
+def test_what_programs_meet_comes_first_then_the_kind_of_harm_and_first_derivatives():
+    order = [
+        (2.0, "not finite", 1), (1e-8, "not finite", 1), (2.0, "not finite", 2), (2.0, "wrong", 1),
+        (2.0, "no correct digit", 1), (1e-11, "not finite", 1), (1e-200, "wrong", 2),
+    ]  # fmt: skip
+    rules = [Audited("jax", "sine", n, [error(z, harm)]) for z, harm, n in order]
+    found = Audit("2026-01-01", {"jax": "1"}, rules[::-1], (), ()).findings
+    assert [(f.error.z, f.error.harm, f.rule.order) for f in found] == order
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_true_derivatives_of_matrices_are_those_of_numpys_values(name):
+    A, h, by_numpy = np.array(MATRICES["symmetric"]), 1e-3, library_functions(np.linalg, WEIGHTS, B)[name]
+    for order, tolerance in ((1, 1e-5), (2, 1e-4)):
+        found = true_matrix_derivatives(FUNCTIONS[name], A.tolist(), order)
+        assert found is not None
+        for true, step in zip(found, np.eye(9).reshape(9, 3, 3)):
+            below, here, above = (by_numpy(A + t * step) for t in (-h, 0.0, h))
+            difference = (above - below) / (2 * h) if order == 1 else (above - 2 * here + below) / h**2
+            assert float(true) == pytest.approx(difference, rel=tolerance, abs=tolerance)
+
+
+def test_derivatives_that_do_not_exist_are_none():
+    assert true_matrix_derivatives(FUNCTIONS["inv"], MATRICES["of rank 2"], 1) is None
+    assert true_matrix_derivatives(FUNCTIONS["cholesky"], MATRICES["of rank 1"], 1) is None
+    assert true_matrix_derivatives(FUNCTIONS["eigvalsh"], MATRICES["diagonal, two equal"], 1) is None
+
+
+def test_matrices(monkeypatch):
+    """SciPy stands for a library whose derivatives are right, except for one that is planted."""
+
+    def planted(name, A, order):
+        inverse = np.linalg.inv(A).T
+        answer = inverse if order == 1 else -(inverse**2)
+        answer[2, 1] *= 1.0 + 1e-6
+        return answer.ravel()
+
+    monkeypatch.setitem(matrix_functions.DIFFERENTIATE, "scipy", planted)
+    monkeypatch.setattr(matrix_functions, "FUNCTIONS", {"log |det|": FUNCTIONS["log |det|"]})
+    monkeypatch.setattr(
+        matrix_functions, "MATRICES", {"ordinary": MATRICES["ordinary"], "of rank 2": MATRICES["of rank 2"]}
+    )
+    found = list(measure_matrix_errors("scipy"))
+    assert [(name, order) for name, order, _ in found] == [
+        ("log |det|, matrix ordinary", 1),
+        ("log |det|, matrix ordinary", 2),
+    ]
+    assert [[error.z for error in errors if error.harm != "right"] for _, _, errors in found] == [[7], [7]]
+
+
+def test_a_library_without_the_derivative_is_named():
+    rule = next(rule for rule in AUDITED if rule.name == "gammaln")
+    with pytest.raises(NotImplementedError):
+        measure_errors(rule, "scipy", 2)
+    assert "scipy: second derivative of gammaln" in audit_rules(("scipy",), ("gammaln",)).lacking
+
+
+def test_the_command(tmp_path, capsys):
+    page = tmp_path / "audit.md"
+    with pytest.raises(SystemExit) as ended:
+        main(["audit", "--library", "scipy", "--only", "i0", "--json", "--page", str(page)])
+    out, _ = capsys.readouterr()
+    assert ended.value.code == 0
+    assert json.loads(out)["rules"][0]["function"] == "i0"
+    assert page.read_text().startswith("# Audit of derivative rules")
+    for arguments in (["--library", "keras"], ["--only", "sinus"]):
+        with pytest.raises(SystemExit) as ended:
+            main(["audit", *arguments])
+        assert ended.value.code == 2
+        assert "to audit; there are" in capsys.readouterr().err

@@ -1,0 +1,194 @@
+"""Which mistake fits the error in a user's gradient, and where it is."""
+
+import numpy as np
+import pytest
+
+from harness import check_gradient
+from harness.facts.kinds import Kind
+
+THETA = np.array([0.3, -0.7, 1.1])
+
+SHAPES = {"W": (3, 3), "V": (3, 3), "b": (3,), "T": (2, 3, 2), "R": (2, 5), "s": ()}
+BASE = {name: np.random.default_rng(i).normal(size=shape) for i, (name, shape) in enumerate(SHAPES.items())}
+AT = {name: np.random.default_rng(10 + i).normal(size=shape) for i, (name, shape) in enumerate(SHAPES.items())}
+
+
+def sines(t):
+    return np.sum(np.sin(t)), np.cos(t)
+
+
+def blocks(p):
+    cost = sum(np.sum(np.sin(1.3 * part + BASE[name])) for name, part in p.items())
+    return cost, {name: 1.3 * np.cos(1.3 * part + BASE[name]) for name, part in p.items()}
+
+
+def one(name, index, change):
+    def changed(g, p):
+        part = g[name].copy()
+        part[index] = change(part[index])
+        return {name: part}
+
+    return changed
+
+
+def assert_explained(report, *expected):
+    """The facts of the only finding are these (kind, where, data), as far as data are given; numbers to four digits."""
+    (finding,) = report.findings
+    facts = [(fact.kind, fact.where) for fact in finding.diagnosis]
+    assert facts == [(kind, (where,) if isinstance(where, str) else where) for kind, where, _ in expected]
+    for fact, (_, _, data) in zip(finding.diagnosis, expected):
+        for name, value in data.items():
+            assert fact.data[name] == (pytest.approx(value, rel=1e-4) if isinstance(value, float) else value)
+
+
+ONE_OF_3 = {"wrong": 1, "right": 2}
+
+BUGS = {
+    "sign": (lambda g, p: {"b": -g["b"]}, (Kind.SIGN, "b", {})),
+    "all": (lambda g, p: {k: 2 * v for k, v in g.items()}, (Kind.FACTOR, "the gradient", {"factor": 2.0})),
+    "transposed": (lambda g, p: {"W": g["W"].T}, (Kind.REARRANGED, "W", {"move": "transposed"})),
+    "axes": (lambda g, p: {"T": g["T"].transpose(2, 1, 0)}, (Kind.REARRANGED, "T", {"axes": [2, 1, 0]})),
+    "unrolled": (
+        lambda g, p: {"R": g["R"].ravel(order="F").reshape(2, 5)},
+        (Kind.REARRANGED, "R", {"move": "unrolled"}),
+    ),
+    "swapped": (lambda g, p: {"W": g["V"], "V": g["W"]}, (Kind.BLOCK_OF_ANOTHER, ("W", "V"), {"swapped": True})),
+    "copied": (lambda g, p: {"W": g["V"]}, (Kind.BLOCK_OF_ANOTHER, ("W", "V"), {"swapped": False})),
+    "flipped": (lambda g, p: {"R": g["R"][:, ::-1]}, (Kind.REARRANGED, "R", {"move": "reversed", "axes": [1]})),
+    "shifted": (lambda g, p: {"b": np.roll(g["b"], 1)}, (Kind.REARRANGED, "b", {"move": "shifted", "by": 1})),
+    "penalty": (
+        lambda g, p: {"W": g["W"] - 0.2 * p["W"]},
+        (Kind.REGULARISER, "W", {"multiple": -0.2, "strength": "penalty"}),
+    ),
+    "offset": (lambda g, p: {"b": g["b"] + 0.1}, (Kind.CONSTANT_ERROR, "b", {"error": 0.1})),
+    "zero": (lambda g, p: {"V": 0 * g["V"]}, (Kind.ZERO, "V", {})),
+    "zero in part": (one("R", 0, lambda x: 0 * x), (Kind.ZERO, "R", {"wrong": 5, "right": 5})),
+    "mean": (lambda g, p: {"R": g["R"] / 5}, (Kind.FACTOR, "R", {"factor": 0.2, "length": 5, "axis": 1})),
+    "clipped": (lambda g, p: {"W": np.clip(g["W"], -0.5, 0.5)}, (Kind.CLIPPED, "W", {"limit": 0.5})),
+    "row by row": (lambda g, p: {"W": g["W"] * [[1], [2], [3]]}, (Kind.FACTOR_BY_SLICE, "W", {"axis": 0})),
+    "one entry": (one("W", (1, 2), lambda x: 1.5 * x), (Kind.SINGLE_ENTRY, "W[1, 2]", {"factor": 1.5, "right": 8})),
+    "one NaN": (one("b", 1, lambda x: np.nan), (Kind.NOT_FINITE, "b[1]", ONE_OF_3)),
+    "one zero": (one("b", 1, lambda x: 0.0), (Kind.ZERO, "b[1]", ONE_OF_3)),
+    "one of one": (lambda g, p: {"s": -g["s"]}, (Kind.SIGN, "s", {})),
+    "a column": (
+        one("R", (slice(None), 3), lambda x: x + np.array([0.1, 0.3])),
+        (Kind.WRONG_ENTRIES, ("R", "R[:, 3]"), {"wrong": 2, "known": 10, "largest": 0.3}),
+    ),
+    "nothing known": (
+        lambda g, p: {"W": g["W"] + 1e-3 * np.sin(3 * p["W"])},
+        (Kind.WRONG_ENTRIES, "W", {"wrong": 9, "known": 9}),
+    ),
+    "many blocks": (
+        lambda g, p: {k: v + 1e-3 * (i + 1) * np.sin(3 * p[k]) for i, (k, v) in enumerate(g.items())},
+        *((Kind.WRONG_ENTRIES, name, {}) for name in "WVb"),
+        (Kind.MORE_BLOCKS, (), {"blocks": 3}),
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "expected"), [(change, told) for change, *told in BUGS.values()], ids=list(BUGS))
+def test_the_mistake_is_named_where_one_fits_and_else_only_its_place(change, expected):
+    names = {"W", "V", "b", *change(blocks(AT)[1], AT)}
+    at = {name: part for name, part in AT.items() if name in names}
+    assert_explained(check_gradient(lambda p: (blocks(p)[0], blocks(p)[1] | change(blocks(p)[1], p)), at), *expected)
+
+
+def clipped(t):
+    return np.sum(np.clip(t, -1, 1)), 1.0 * (np.abs(t) < 1)
+
+
+def weighted(t):
+    return np.sum(np.arange(1, 4) * np.sin(t)), np.arange(1, 4) * np.cos(t)
+
+
+def squares(t):
+    return 0.5 * np.sum(t**2), t
+
+
+def rounded(t):
+    return float(np.sum(np.round(t) ** 2)), 0.0 * t
+
+
+def maximum(t):
+    return np.max(t), 1.0 * (t == np.max(t))
+
+
+VECTORS = {
+    "ones for an indicator": (
+        clipped,
+        lambda g, t: np.ones(3),
+        [0.5, 2.0, -3.0],
+        (Kind.WRONG_ENTRIES, {"wrong": 2, "known": 3, "largest": 1.0}),
+    ),
+    "squares": (sines, lambda g, t: g**2, [0.5, 2.0, -3.0], (Kind.SQUARED, {})),
+    "signs lost": (sines, lambda g, t: np.abs(g), [0.5, 2.0, -3.0], (Kind.SIGN_LOST, {})),
+    "an offset at ones": (
+        weighted,
+        lambda g, t: g + 1e-3,
+        [1.0, 1.0, 1.0],
+        (Kind.REGULARISER, {"multiple": 1e-3}),
+        (Kind.CONSTANT_ERROR, {"error": 1e-3, "alternative": True}),
+    ),
+    "a penalty where the gradient is θ": (
+        squares,
+        lambda g, t: 1.5 * g,
+        [0.5, 2.0, -3.0],
+        (Kind.FACTOR, {"factor": 1.5}),
+        (Kind.REGULARISER, {"multiple": 0.5, "alternative": True}),
+    ),
+    "signs alone": (sines, lambda g, t: np.sign(g), [0.5, 2.0, -3.0, 1.0], (Kind.WRONG_ENTRIES, {"wrong": 4})),
+    "another place": (
+        maximum,
+        lambda g, t: 1.0 * (t == np.sort(t)[-2]),
+        [3.0, 4.0, 1.0],
+        (Kind.SWAPPED_ENTRIES, {}),
+    ),
+    "a small error": (
+        sines,
+        lambda g, t: g + 1e-9 * np.array([1.0, 2.0, -1.0]),
+        THETA,
+        (Kind.WRONG_ENTRIES, {"largest": pytest.approx(2e-9, rel=1e-2)}),
+        (Kind.SMALL_ERROR, {}),
+    ),
+    "a flat cost": (rounded, lambda g, t: 2 * t, THETA, (Kind.REGULARISER, {"multiple": 2.0}), (Kind.FLAT_COST, {})),
+}
+
+
+@pytest.mark.parametrize(
+    ("fun", "change", "theta", "expected"), [(*v[:3], v[3:]) for v in VECTORS.values()], ids=list(VECTORS)
+)
+def test_a_relation_is_named_where_it_could_have_failed_and_a_cause_where_no_other_fits(fun, change, theta, expected):
+    report = check_gradient(lambda t: (fun(t)[0], change(fun(t)[1], t)), np.array(theta))
+    assert_explained(report, *((kind, "theta", data) for kind, data in expected))
+    if len(expected) > 1 and expected[0][0] != Kind.WRONG_ENTRIES and fun is not rounded:
+        assert not any(fact.data.get("strength") for fact in report.findings[0].diagnosis), "no cause is picked"
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0, np.nan, np.inf])
+def test_a_value_that_is_wrong_at_one_point_alone_is_no_error_bound(value):
+    def softplus(t):
+        return np.sum(np.logaddexp(0, t)), np.where(t == 0, value, 1 / (1 + np.exp(-t)))
+
+    report = check_gradient(softplus, np.array([0.0, 1.0]))
+    assert (report.verdict, report.findings[0].where) == ("disagree", "theta[0]")
+    assert (Kind.WRONG_AT_POINT in report.kinds) == np.isfinite(value)
+
+
+def test_digits_that_a_formula_loses_are_an_error_of_the_gradient():
+    def cancelling(t):
+        return np.sum(np.sin(t)), np.cos(t) + (1e3 * t + 1) ** 2 - 1e6 * t * t - 2e3 * t - 1
+
+    report = check_gradient(cancelling, np.linspace(0.3, 1.1, 4))
+    assert (report.verdict, Kind.DIGITS_LOST in report.kinds) == ("disagree", True)
+
+
+def test_what_groups_show_to_be_right_was_examined():
+    table = np.random.default_rng(0).normal(size=(300, 10))
+
+    def fun(t):
+        total, gradient = t[[3, 3, 7]].sum(axis=0), np.zeros_like(t)
+        gradient[[3, 3, 7]] += 2.0 * total  # once for what is there twice
+        return total @ total, gradient
+
+    row = (Kind.WRONG_ENTRIES, ("theta", "theta[3, :]"), {"wrong": 10, "known": 3000})
+    assert_explained(check_gradient(fun, table), row)

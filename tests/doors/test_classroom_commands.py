@@ -1,0 +1,82 @@
+"""harness lesson, and --report of the other commands: what they write, and where they stop."""
+
+import json
+
+import numpy as np
+import pytest
+
+from harness.teaching import cache, lesson, notebook
+
+
+@pytest.fixture
+def run(run_command, monkeypatch, tmp_path):
+    """`run_command`, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    return run_command
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """The sizes and cache folders of lessons; nothing is computed."""
+    calls = []
+
+    def numbers(size, progress, folder):
+        progress("trainings", 0, 1)
+        calls.append((size, folder))
+        return {"n": 1}
+
+    monkeypatch.setattr(lesson, "lesson_data", numbers)
+    return calls
+
+
+@pytest.mark.parametrize(
+    ("more", "size", "folder"),
+    [([], lesson.FULL, cache.cache_folder()), (["--quick", "--fresh"], lesson.QUICK, None)],
+)
+def test_lesson_writes_one_page_and_prints_its_place(run, asked, tmp_path, more, size, folder):
+    made = tmp_path / "made" / "here" / "lesson.html"
+    code, out, err = run("lesson", "-o", made.parent, *more, "--json")
+    assert (code, json.loads(out)) == (0, {"files": [str(made)]})
+    assert '{"n":1}' in made.read_text(encoding="utf-8")
+    assert "trainings: 1 of 1" in err
+    assert asked == [(size, folder)]
+
+
+def test_a_folder_that_cannot_be_made_is_found_before_anything_is_computed(run, asked, tmp_path):
+    (tmp_path / "file").write_text("")
+    code, _, err = run("lesson", "-o", tmp_path / "file" / "below")
+    assert code == 2
+    assert "choose another" in err
+    assert asked == []
+
+
+def test_a_notebook_without_jupyter_says_what_to_install(run, asked, monkeypatch):
+    monkeypatch.setattr(notebook, "find_spec", lambda name: None if name == "nbclient" else name)
+    code, _, err = run("lesson", "--notebook")
+    assert code == 2
+    assert "nbclient" in err
+    assert "[notebook]" in err
+    assert asked == []
+
+
+@pytest.mark.parametrize(
+    ("sources", "code", "verdict"),
+    [("loop,finite-difference", 0, "agree"), ("bug:wrong-sign,loop,finite-difference", 1, "disagree")],
+)
+def test_a_check_s_report_is_written_beside_the_verdict(run, tmp_path, sources, code, verdict):
+    ended, _, _ = run("check", "--networks", 3, "--seed", 11, "--sources", sources, "--report", "report.html")
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert ended == code
+    assert f'<h1 class="{verdict}"' in page
+    assert "<dt>seed</dt><dd>11</dd>" in page
+
+
+@pytest.mark.more
+def test_a_training_s_report_shows_its_curves(run, tmp_path):
+    rng = np.random.default_rng(0)
+    np.savez("digits.npz", X=rng.random((40, 9)), y=np.repeat(np.arange(10), 4))
+    assert run("train", "--data", "digits.npz", "--hidden", "3", "--max-iter", 2, "--report", "report.html")[0] == 0
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "9-3-10" in page
+    assert "<dd>digits.npz</dd>" in page
+    assert page.count("<img") > 3

@@ -1,0 +1,81 @@
+"""Functions that JAX traces: the right ones raise no alarm, wrong rules are found and named."""
+
+import inspect
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from harness.study.checkers import ALARM, PASS
+from harness.study.rule_bugs import PLACES, UNREPEATABLE, fits, wrong_rules
+from harness.study.rule_study import (
+    answer_of,
+    differs,
+    flat_gradient,
+    names_the_rule,
+    placed,
+    right_cases,
+    run_rule_study,
+    vector_of,
+)
+from harness.study.traced_functions import PLAIN, RULE_FUNCTIONS
+from harness.study.trials import RIGHT, WRONG
+from reference.jax_settings import settings
+
+
+def test_there_are_enough_functions_and_bugs():
+    cases = right_cases()
+    assert len(PLAIN) + len(RULE_FUNCTIONS) >= 60
+    assert len(cases) == len(PLAIN) + 2 * len(RULE_FUNCTIONS)
+    assert sum(len(wrong_rules(f)) for f in RULE_FUNCTIONS) >= 350
+    assert len({case.name for case in cases}) >= len(cases) - len(RULE_FUNCTIONS) // 2  # a rule may be alone twice
+
+
+def test_right_functions_agree_and_wrong_ones_are_caught_and_named():
+    found = run_rule_study(step=150, peers=())
+    assert found.count(kind=RIGHT, outcome=PASS) == found.count(kind=RIGHT) >= 1
+    assert found.count(kind=WRONG, outcome=ALARM) == found.count(kind=WRONG) == found.count(naming="yes") >= 2
+
+
+@pytest.mark.parametrize("f", RULE_FUNCTIONS[::9], ids=lambda f: f.name)
+def test_a_right_rule_returns_what_jax_computes_of_the_function_itself(f):
+    call = placed(f, f.rule, "alone").subject
+    at = vector_of(call.arguments)
+    with settings(x64=True):
+        ours, theirs = (np.concatenate(flat_gradient(c)(at)[1:]) for c in (call, call._replace(function=f.function)))
+    np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("bug", "shows"),
+    [
+        ("huber tails without sign", False),
+        ("wrong sign on one branch", False),
+        ("a billionth in one term", True),
+        ("NaN in one entry", True),
+    ],
+)
+def test_a_bug_that_changes_nothing_here_is_left_out(bug, shows):
+    huber = next(f for f in RULE_FUNCTIONS if f.name == "huber")
+    flat = huber._replace(arguments=(np.full(6, 0.1),))
+    assert UNREPEATABLE in wrong_rules(flat)
+    assert differs(answer_of(flat, wrong_rules(flat)[bug]), answer_of(flat, flat.rule)) == shows
+
+
+def test_every_larger_program_is_met():
+    assert {name for f in RULE_FUNCTIONS for name in PLACES if fits(name, f)} == set(PLACES)
+    assert not all(fits("in a scan", f) for f in RULE_FUNCTIONS)
+
+
+def test_a_wrong_rule_is_named_by_its_name_file_and_line():
+    f = RULE_FUNCTIONS[0]
+    wrong = wrong_rules(f)["the sign"]
+    call = placed(f, wrong, "alone", "the sign").subject
+    place = f"the_sign ({inspect.getsourcefile(wrong)}:{inspect.getsourcelines(wrong)[1]})"
+
+    report: Any = SimpleNamespace(details={"culprits": [{"name": "my_tanh", "where": place}]})
+    assert names_the_rule(report, call) == "yes"
+    assert names_the_rule(report, call._replace(rule=f.rule)) == "another"
+    assert names_the_rule(report, call._replace(record=None)) == "no"
+    assert names_the_rule(SimpleNamespace(details={}), call) == "no"  # pyright: ignore[reportArgumentType]

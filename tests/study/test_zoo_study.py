@@ -1,0 +1,296 @@
+"""The study of the bug zoo: its problems, which bugs are there, what it counts, and how it shows that."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+
+from harness import FAULTS
+from harness.bounds.network_bound import Bound
+from harness.checks.networks.random_problems import random_problem
+from harness.figure_style import png
+from harness.sources.backprop_steps import Backprop
+from harness.study import zoo_cases, zoo_study
+from harness.study.checkers import ALARM, HARNESS, PASS, PEERS
+from harness.study.detection_figure import detection_power
+from harness.study.study_tables import zoo_table
+from harness.study.trials import Rate, Study
+from harness.study.zoo_cases import GROUPS, KINDS, Enclosure, counts_of, draw, group_of
+from harness.study.zoo_study import (
+    QUICK,
+    absent_bugs,
+    blamed,
+    inconclusive_on_ordinary_problems,
+    run_study,
+    zoo_document,
+)
+from reference.network import Network
+from reference.problem import Problem
+
+DEEP = os.environ.get("HARNESS_PROFILE") == "deep"
+"""All 5,000 digits instead of every 200th, at 400-25-10."""
+
+# Problems
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_seed_and_number_decide_a_problem_and_theta_fits_it(kind):
+    (first, theta), (again, same_theta) = draw(kind, 1, 3), draw(kind, 1, 3)
+    assert (again.network.sizes, again.l2) == (first.network.sizes, first.l2)
+    for a, b in ((same_theta, theta), (again.X, first.X), (again.Y, first.Y)):
+        np.testing.assert_array_equal(a, b)
+    for other, other_theta in (draw(kind, 1, 4), draw(kind, 2, 3)):
+        assert not np.array_equal(other_theta, theta)
+        assert not np.array_equal(other.X, first.X)
+        np.testing.assert_array_equal(other.check_theta(other_theta), other_theta)
+
+
+def _first_pre_activations(problem, theta):
+    Theta1 = problem.network.unpack(theta)[0]
+    return problem.X @ Theta1[:, 1:].T + Theta1[:, 0]
+
+
+def test_kinds_of_problem_are_what_their_names_say():
+    assert draw("785 parameters", 0, 0)[1].size == 785
+    sizes = {draw("ex4-like", 0, number)[0].network.sizes for number in range(40)}
+    assert sizes == {(3, 5, 3), (8, 6, 4), (20, 8, 5)}
+    z = np.concatenate([np.ravel(_first_pre_activations(*draw("saturated", 0, number))) for number in range(30)])
+    assert np.mean(np.abs(z) > 20.0) > 0.7
+    nearest = [np.abs(_first_pre_activations(*draw("ReLU kink", 0, number))).min(axis=0) for number in range(20)]
+    distance = np.concatenate(nearest)
+    assert np.all(distance <= 1e-4 + 1e-12)
+    assert 0.3 < np.mean(distance < 1e-14) < 0.7
+
+
+def test_a_slow_kind_has_fewer_problems_but_never_none():
+    assert counts_of(30)["785 parameters"] < counts_of(30)["random"] == 30
+    assert min(counts_of(QUICK["problems"]).values()) == 1
+
+
+def test_every_bug_of_the_zoo_has_a_group():
+    groups = {name: group_of(bug) for name, bug in FAULTS.items()}
+    assert set(groups.values()) == set(GROUPS)
+    assert groups["wrong-loss"] == "cost"
+    assert groups["argument-mutated"] == groups["non-deterministic"] == "program"
+
+
+# Is the bug there?
+
+SIZES = (4, 5, 3)
+
+
+@pytest.mark.parametrize(
+    ("bug", "sizes", "l2", "present"),
+    [
+        ("slope-missing", (4, 3), 1.0, False),
+        ("slope-missing", SIZES, 1.0, True),
+        ("regulariser-missing", SIZES, 0.0, False),
+        ("regulariser-missing", SIZES, 1.0, True),
+        ("weights-transposed", SIZES, 1.0, False),
+        ("weights-transposed", (4, 5, 5), 1.0, True),
+        ("argument-mutated", (4, 3), 0.0, True),
+        ("wrong-loss", SIZES, 0.0, True),
+    ],
+)
+def test_a_bug_that_leaves_the_answer_unchanged_is_not_there(bug, sizes, l2, present):
+    rng = np.random.default_rng(0)
+    network = Network(sizes)
+    problem = Problem(network, rng.standard_normal((6, sizes[0])), rng.integers(0, sizes[-1], 6), l2)
+    assert Enclosure(problem, network.init(0, 0.5)).excludes(FAULTS[bug].source) == present
+
+
+def test_correct_code_is_never_excluded():
+    for number in range(100):
+        problem, theta = random_problem((7, number))
+        assert not Enclosure(problem, theta).excludes(Backprop()), f"random_problem((7, {number}))"
+
+
+@pytest.mark.parametrize("bound", ["none", "derived"])
+@pytest.mark.parametrize(("slope", "excluded"), [(0.0, False), (0.5, False), (1.0, False), (3.0, True), (np.nan, True)])
+def test_at_a_kink_no_slope_within_the_jump_is_excluded(slope, excluded, bound):
+    class Claims(Backprop):
+        def slope(self, f, Z, A, layer, layers):
+            return np.where(Z == 0.0, slope, f.slope(Z, A))
+
+    network = Network((1, 1, 1), "relu", "linear")
+    problem = Problem(network, [[1.0]], [[1.0]])
+    enclosure = Enclosure(problem, network.pack([np.array([[-1.0, 1.0]]), np.array([[0.0, 2.0]])]))
+    if bound == "none":
+        enclosure.bound = Bound(0.0, np.zeros(network.size))  # the enclosure alone must be as wide as the jump
+    assert enclosure.excludes(Claims()) == excluded
+
+
+# The study
+
+BUGS = ("slope-missing", "targets-shifted", "argument-mutated", "weights-transposed", "shared-by-both-hands")
+RULES = ("course, 1e-9", "cs231n, 10 entries")
+CONTROLS = 2
+
+
+@pytest.fixture(scope="module")
+def steps():
+    return []
+
+
+@pytest.fixture(scope="module")
+def study(steps) -> Study:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(zoo_cases, "CONTROLS", CONTROLS)  # each random network is compiled
+        return run_study(
+            problems=1, networks=5, bugs=BUGS, peers=RULES, with_sharpness=False, progress=lambda *at: steps.append(at)
+        )
+
+
+def test_the_harness_catches_every_bug_and_names_its_source(study):
+    assert study.missed() == []
+    caught = study.rate(ALARM, bugs=True, checker=HARNESS)
+    assert 0 < caught.count == caught.total
+    assert blamed(study, "wrong").count == 0
+    assert blamed(study, "right").share >= 0.95
+    assert study.rate(ALARM, bugs=False, checker=HARNESS).count == 0
+    assert inconclusive_on_ordinary_problems(study).count == 0
+    assert study.further["networks"]["counts"]["disagree"] == 0
+
+
+def test_every_bug_that_is_there_and_all_correct_code_is_shown_to_every_checker(study):
+    problems, absent = study.further["problems"], absent_bugs(study)
+    assert {kind: rate.total for kind, rate in absent.items()} == {kind: n * len(BUGS) for kind, n in problems.items()}
+    pairs, none = len(BUGS) * sum(problems.values()), sum(rate.count for rate in absent.values())
+    assert 0 < none < pairs / 2
+    for checker in (HARNESS, *RULES):
+        caught = study.rate(ALARM, bugs=True, checker=checker)
+        assert caught.total == pairs - none
+        assert study.rate(ALARM, bugs=False, checker=checker).total == CONTROLS * sum(problems.values())
+        by_group = [study.rate(ALARM, bugs=True, checker=checker, group=group) for group in GROUPS]
+        by_kind = [study.rate(ALARM, bugs=True, checker=checker, kind=kind) for kind in KINDS]
+        assert sum(by_group, Rate(0, 0)) == sum(by_kind, Rate(0, 0)) == caught
+
+
+def test_progress_ends_with_the_last_of_each_step(study, steps):
+    last = {step: (done, total) for step, done, total in steps}
+    assert list(last) == [*KINDS, "correct networks"]
+    assert all(done == total for done, total in last.values())
+
+
+def test_the_document_is_json_with_every_count(study):
+    document = json.loads(json.dumps(zoo_document(study), allow_nan=False))
+    assert document["schema"] == "harness.study/2"
+    harness, course, _ = document["checkers"]
+    assert harness["name"] == HARNESS
+    caught, course_caught = (
+        lambda **where: study.rate(ALARM, bugs=True, **where).to_dict(),
+        lambda **where: study.rate(ALARM, bugs=True, checker="course, 1e-9", **where).to_dict(),
+    )
+    assert harness["caught"] == caught(checker=HARNESS)
+    assert harness["false_alarms"] == study.rate(ALARM, bugs=False, checker=HARNESS).to_dict()
+    assert course["caught_by_kind"]["ex4-like"] == course_caught(kind="ex4-like")
+    assert course["caught_by_group"]["cost"] == course_caught(group="cost")
+    assert document["bugs"]["targets-shifted"]["caught"]["course, 1e-9"] == course_caught(bug="targets-shifted")
+    assert set(document["bugs"]) == set(BUGS)
+    assert document["networks"]["counts"]["disagree"] == 0
+
+
+def test_the_table_has_everybody_under_one_number(study):
+    text = zoo_table(study)
+    for name in (HARNESS, *RULES, *BUGS, *KINDS, "95%"):
+        assert name in text
+    assert max(map(len, text.splitlines())) <= 140
+    overview, by_kind, by_bug, *_ = text.split("\n\nbugs caught")
+    numbered = [f"{number} {checker}" for number, checker in enumerate([HARNESS, *RULES], start=1)]
+    for table in (overview, by_kind):
+        assert [row for row in numbered if f"\n{row}" in table] == numbered
+    heading = by_bug.splitlines()[0].split()
+    assert [word for word in heading if word.isdigit()] == [row.split()[0] for row in numbered]
+
+
+def test_the_figure_has_a_row_for_every_checker_and_says_which_bugs_it_counts(study):
+    figure = detection_power(study)
+    caught, false = ([bar.get_bbox().width for bar in ax.patches] for ax in figure.axes)  # pyright: ignore[reportAttributeAccessIssue]
+    gradients = [study.rate(ALARM, bugs=True, checker=checker, group="gradient") for checker in (HARNESS, *RULES)]
+    correct_code = [study.rate(ALARM, bugs=False, checker=checker) for checker in (HARNESS, *RULES)]
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == [HARNESS, *RULES]
+    assert caught == [100.0 * rate.share for rate in gradients]
+    assert false == [100.0 * rate.share for rate in correct_code]
+    counted = sum(group_of(FAULTS[bug]) == "gradient" for bug in study.bugs)
+    assert f"{counted} of {len(BUGS)} bugs" in figure.axes[0].get_title()
+    assert png(figure).startswith(b"\x89PNG")
+
+
+def test_no_mark_of_the_figure_is_cut_or_hides_another(study):
+    figure = detection_power(study)
+    figure.draw_without_rendering()
+    for ax in figure.axes:
+        assert ax.get_xlim()[0] < 0.0
+        assert ax.get_xlim()[1] > 100.0
+        marks = [line for line in ax.lines if line.get_label() in KINDS]
+        assert len(marks) == len(KINDS)
+        heights = sorted(ax.transData.transform((0.0, np.asarray(mark.get_ydata())[0]))[1] for mark in marks)
+        apart = np.diff(heights).min() * 72.0 / figure.dpi
+        assert all(5.5 <= mark.get_markersize() <= apart for mark in marks)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"problems": 0}, "not 0 and"),
+        ({"networks": -1}, "and -1"),
+        ({"bugs": ["no-such-bug"]}, "no-such-bug"),
+        ({"peers": ["no such peer"]}, "no such peer"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        run_study(**arguments)
+
+
+# The smallest error seen
+
+
+@pytest.fixture(scope="module")
+def ordinary():
+    """A problem, θ, and a checker that sees errors from a size on."""
+    rng = np.random.default_rng(0)
+    network = Network(SIZES)
+    problem, theta = Problem(network, rng.uniform(0.0, 1.0, (6, 4)), rng.integers(0, 3, 6), 1.0), network.init(1, 0.5)
+    correct = zoo_study.SOURCES["vectorized"](problem, theta)[1]
+
+    def seeing(size, where=slice(None)):
+        return lambda source, *at: ALARM if np.abs(source(*at)[1] - correct)[where].max() >= size else PASS
+
+    return problem, theta, seeing
+
+
+def test_the_bisection_finds_the_smallest_error(ordinary):
+    problem, theta, seeing = ordinary
+    check = seeing(1e-9, slice(2, 3))
+    found = zoo_study.smallest_error(check, problem, theta, 2)
+    assert 1e-9 * (1.0 - 1e-6) <= found <= zoo_study.RESOLUTION * 1e-9 * (1.0 + 1e-6)
+    assert zoo_study.smallest_error(check, problem, theta, 3) == np.inf
+
+
+@pytest.mark.more
+def test_at_400_25_10_the_harness_sees_errors_below_1e_12_everywhere():
+    problem, theta = zoo_study.exercise_4()
+    if not DEEP:
+        problem = Problem(problem.network, problem.X[::200], problem.Y[::200], problem.l2)
+    *_, most_blurred = zoo_study.coordinates(problem, theta)
+    check = zoo_study.harness_checker(problem, theta)
+    assert check(zoo_study.off_by(1e-12, most_blurred), problem, theta) == ALARM
+    assert check(zoo_study.off_by(0.0, most_blurred), problem, theta) == PASS
+
+
+def test_the_smallest_errors_of_all_who_can_run_at_this_size(monkeypatch, ordinary):
+    problem, theta, seeing = ordinary
+    monkeypatch.setattr(zoo_study, "exercise_4", lambda: (problem, theta))
+    monkeypatch.setattr(zoo_study, "harness_checker", lambda *where: seeing(1e-9))
+    cheap, slow = (next(name for name, peer in PEERS.items() if peer.is_cheap is wanted) for wanted in (True, False))
+    steps = []
+    found, left_out = zoo_study.smallest_errors(
+        {cheap: seeing(1e-3), slow: seeing(1e-3)}, lambda *step: steps.append(step)
+    )
+    assert [row["checker"] for row in found] == [HARNESS] * 3 + [cheap] * 3
+    assert [row["error"] for row in found] == pytest.approx([1e-9] * 3 + [1e-3] * 3, rel=0.1)
+    assert len({row["coordinate"] for row in found}) == 3
+    assert steps == [("smallest errors", done, len(found)) for done in range(1, len(found) + 1)]
+    assert list(left_out) == [slow]
