@@ -105,14 +105,6 @@ ROWS = {
         example="# A gradient of random numbers.",
         advice="Check the output layer's gradient first.",
     ),
-    Kind.ARGUMENT_CHANGED: Row(
-        "{where} changes its argument {argument} in place.",
-        meaning="Whoever calls it goes on with other numbers than before. The check gave it a copy.",
-        cause="An operation in place, such as `theta *= 2` or `z[z < 0] = 0`.",
-        example="from harness import *\ntanh = ACTIVATIONS['tanh']\n\ndef slope(z, a):\n    a *= -a\n    a += 1.0\n"
-        "    return a\n\nreport = check_activation(Activation('mine', tanh.value, slope))",
-        advice="Copy the argument before writing to it.",
-    ),
     Kind.BUG: Row(
         _bug,
         meaning="With this bug, backprop gives just this answer on this problem, up to rounding.",
