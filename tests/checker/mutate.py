@@ -34,6 +34,8 @@ ELSEWHERE = {
     "harness.__main__": ["doors/test_cli.py"],
     "harness.commands.*": ["doors/test_cli.py"],
     "harness.checks.activations.array_proxies": ["checks/activations/test_formulas.py"],
+    "harness.checks.activations.slope_answers": ["checks/activations/test_junctions.py"],
+    "harness.checks.activations.slope_oracles": ["checks/activations/test_junctions.py"],
     "harness.checks.networks.bug_replay": ["checks/networks/test_bug_explanations.py"],
     "harness.checks.networks.network_subject": ["checks/networks/test_network_check.py"],
     "harness.checks.networks.network_summary": [
