@@ -153,7 +153,7 @@ def test_what_a_formula_has_wrong_is_not_lost_to_rounding(factor, verdict, by):
     assert list(dict.fromkeys(fact.data["by"] for fact in facts(report, Kind.NO_CORRECT_DIGIT))) == by
 
 
-# -- any units --------------------------------------------------------------------------------------------------------
+# -- any units ---------------------------------------------------------------------------------------------------------
 
 A = np.eye(3) + 0.1 * np.random.default_rng(0).normal(size=(3, 3))
 PENALTY = np.array([1e8, 1.0, 1.0])  # a boundary condition by a large factor, among equations of order one
