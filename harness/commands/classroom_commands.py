@@ -41,9 +41,8 @@ def grade(
 ) -> None:
     """Grade a class of submissions: each one's cost and gradient, and which bug explains what is wrong."""
     from harness.files import folder_to_fill
-    from harness.grading.grade_pages import grades_page
-    from harness.grading.grade_table import grades_csv, grades_document, grades_text
-    from harness.grading.rubric import Rubric, read_rubric
+    from harness.grading.grade import Rubric, read_rubric
+    from harness.grading.grade_reports import grades_csv, grades_document, grades_page, grades_text
     from harness.grading.student_feedback import write_feedback
     from harness.grading.submission_files import not_graded
     from harness.grading.submission_grading import grade_folder
@@ -82,7 +81,7 @@ def diagnose(
     """Which known bug explains somebody's cost and gradient: one function, checked on many problems."""
     from harness.checks.activations.formulas import find_activation
     from harness.grading.function_diagnosis import diagnose
-    from harness.grading.grade_table import diagnosis_text
+    from harness.grading.grade_reports import diagnosis_text
 
     like = options.problems_like(sizes, output, l2)
     activations = [find_activation(name) for name in activation] if activation else None
@@ -90,7 +89,7 @@ def diagnose(
         found = diagnose(target, problems, seed, like, ordinary, activations, progress)
     show(found.to_dict(), diagnosis_text(found), json)
     if report is not None:
-        from harness.grading.grade_pages import diagnosis_page
+        from harness.grading.grade_reports import diagnosis_page
 
         options.write_text(report, diagnosis_page(found, {"seed": seed, "problems": problems}))
     raise typer.Exit(EXIT_CODES[found.verdict])

@@ -57,7 +57,9 @@ def is_understood(interface: Interface, found: Explanations, given: GivenAnswers
     return bool(seen - {Kind.ALL_LAYERS_WRONG})
 
 
-def explain_answers(found: Explanations, exercise: Exercise, given: GivenAnswers) -> tuple[Fact, ...]:
+def explain_answers(
+    interface: Interface, found: Explanations, exercise: Exercise, given: GivenAnswers
+) -> tuple[Fact, ...]:
     """The bugs of the zoo that explain wrong answers, and patterns in what they leave unexplained.
 
     Parameters
@@ -69,6 +71,8 @@ def explain_answers(found: Explanations, exercise: Exercise, given: GivenAnswers
         facts = [pattern if fact.kind == Kind.COST_UNEXPLAINED else fact for fact in facts]
     if found.gradient_wrong and not found.of_gradient and not found.of_both:
         facts = [*facts, *find_relations(exercise, given.answers[exercise]), describe_nearest_bug(found)]
+    if interface.of_cost and not given.costs_are_finite:
+        facts = [wrong(Kind.COST_NOT_FINITE, interface.of_cost.call.function.author_name), *facts]
     return tuple(fact if fact.kind in PART_RIGHT else replace(fact, severity=Severity.WRONG) for fact in facts)
 
 

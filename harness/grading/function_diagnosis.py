@@ -258,9 +258,5 @@ def _notes(interface: Interface, raised: Sequence[Fact], not_applicable: int) ->
 
 def _explain(interface: Interface, found: Explanations, given: GivenAnswers) -> tuple[Fact, ...]:
     exercise = next(exercise for exercise, answer in given.answers.items() if not all(exercise.is_right(answer)))
-    facts = explain_answers(found, exercise, given)
-    if given.costs_are_finite:
-        return facts
-    if interface.of_cost is None:
-        return (wrong(Kind.PART_MISSING, "cost"), *facts)
-    return (wrong(Kind.COST_NOT_FINITE, interface.of_cost.call.function.author_name), *facts)
+    missing = () if interface.of_cost else (wrong(Kind.PART_MISSING, "cost"),)
+    return (*missing, *explain_answers(interface, found, exercise, given))
