@@ -103,9 +103,8 @@ def lesson(
     json: options.Json = False,
 ) -> None:
     """The teaching page: why gradients are checked, in one self-contained HTML file."""
-    from harness.teaching.lesson import FULL, make_lesson, make_notebook, require_libraries
+    from harness.teaching.lesson import FULL, cache_folder, make_lesson, make_notebook, require_libraries
     from harness.teaching.lesson import QUICK as A_FEW
-    from harness.teaching.lesson_results import cache_folder
 
     if notebook:
         require_libraries()

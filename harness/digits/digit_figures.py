@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.image import AxesImage
 
-    from harness.digits.digit_training import Fit
+    from harness.digits.digit_networks import Fit
 
 RIGHT_SHADE = "#D3E5F1"
 """A pale blue: the diagonal of the confusion matrix."""
