@@ -86,7 +86,7 @@ def diagnose(
     like = options.problems_like(sizes, output, l2)
     activations = [find_activation(name) for name in activation] if activation else None
     with progress_bar() as progress:
-        found = diagnose(target, problems, seed, like, ordinary, activations, progress)
+        found = diagnose(target, problems, seed, like, activations, progress, ordinary=ordinary)
     show(found.to_dict(), diagnosis_text(found), json)
     if report is not None:
         from harness.grading.grade_reports import diagnosis_page

@@ -32,7 +32,7 @@ from harness.grading.grade import (
 )
 from harness.grading.helper_checks import ABSENT, RIGHT, WRONG, HelperVerdict, check_helpers
 from harness.grading.submission_files import Submission, find_submissions
-from harness.grading.submission_interface import GivenAnswers, Interface, ShownAnswer, ask_all
+from harness.grading.submission_interface import GivenAnswers, Interface, ShownAnswer, collect_answers
 from harness.grading.submission_process import CallFailed, SubmissionProcess, interrupt_all
 from harness.progress import Progress, silent
 
@@ -127,7 +127,7 @@ def judge(process: SubmissionProcess, interface: Interface, rubric: Rubric, *, w
     notes = (*process.submission.notes, *([note(Kind.WHOLE_FILE_RUN)] if whole else []))
     if interface.failure:
         return _not_judged(process.submission, interface.failure, helpers, rubric, notes)
-    given = ask_all(process, interface, interface.exercises)
+    given = collect_answers(process, interface, interface.exercises)
     failures = [replace(failure.fact, severity=Severity.WRONG) for failure in given.failures.values()]
     if not given.answers:
         return _not_judged(process.submission, failures[0], helpers, rubric, notes)

@@ -13,8 +13,6 @@ from harness.teaching.detection_limits import DISTANCES
 from harness.teaching.trained_bugs import SEED, Training, problem_on_digits
 from harness.teaching.worked_example import central, cost_along, problem_and_theta
 
-pytestmark = pytest.mark.more  # Chromium
-
 pytestmark = pytest.mark.more  # in Chromium, on a lesson that is computed for it
 
 MANY_LINES = re.compile(r"\s+")
