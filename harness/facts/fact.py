@@ -78,15 +78,8 @@ def kinds_of(facts: Iterable[Fact]) -> tuple[Kind, ...]:
     return tuple(dict.fromkeys(fact.kind for fact in facts))
 
 
-def plain(text: str, severity: Severity = Severity.NOTE) -> Fact:
-    """A text as a fact: a crutch for the time in which rooms still write sentences."""
-    return Fact(Kind.PLAIN, severity, (), {"text": text})
-
-
 def as_facts(found: Any, severity: Severity = Severity.NOTE) -> tuple[Fact, ...]:
-    """Facts out of a fact, a text, or several of either: a crutch, as `plain` is."""
+    """Facts out of a fact or several."""
     if not found:
         return ()
-    if isinstance(found, str):
-        return (plain(found, severity),)
     return (found,) if isinstance(found, Fact) else tuple(fact for each in found for fact in as_facts(each, severity))

@@ -10,8 +10,6 @@ from enum import StrEnum
 class Kind(StrEnum):
     """What a fact is about."""
 
-    PLAIN = "plain"
-
     # -- every verdict: harness/facts/verdict_messages.py --------------------------------------------------------------
     SETTINGS_CHANGED = "settings-changed"
     ARGUMENT_CHANGED = "argument-changed"
@@ -24,6 +22,7 @@ class Kind(StrEnum):
     DERIVATIVE_NOT_FINITE = "derivative-not-finite"
     COSTS_UNDECIDED = "costs-undecided"
     FEW_UNDECIDED = "few-undecided"
+    KINK = "kink"
     NO_DIRECTION_DECIDED = "no-direction-decided"
     NOTHING_TO_COMPARE = "nothing-to-compare"
     NOTHING_TO_DECIDE = "nothing-to-decide"
@@ -86,7 +85,6 @@ class Kind(StrEnum):
     GRADIENT_ROUNDING = "gradient-rounding"
     GROUPED = "grouped"
     HELD_FIXED = "held-fixed"
-    KINK_AT_THETA = "kink-at-theta"
     MORE_BLOCKS = "more-blocks"
     NO_DIFFERENCES = "no-differences"
     NO_PATH = "no-path"
@@ -151,11 +149,9 @@ class Kind(StrEnum):
     FIRST_ORDER_UNCHECKED = "first-order-unchecked"
     FLOAT64_EVALUATION = "float64-evaluation"
     FREE_PHASES = "free-phases"
-    FUNCTION_NOT_REPEATABLE = "function-not-repeatable"
     HIDDEN_RULE = "hidden-rule"
     INCREMENTS_CONTRADICTED = "increments-contradicted"
     IN_32_BITS = "in-32-bits"
-    KINK = "kink"
     LOST_DTYPE = "lost-dtype"
     MACHINE_CODE = "machine-code"
     MODE_MISSING = "mode-missing"
@@ -191,11 +187,9 @@ class Kind(StrEnum):
     JACOBIAN_ROW = "jacobian-row"
     NEARLY_RIGHT = "nearly-right"
     ORIGINAL_DECIDED = "original-decided"
-    UNDECIDED_COORDINATES = "undecided-coordinates"
     UNKNOWN_MODE = "unknown-mode"
 
     # -- homework: harness/facts/homework_messages.py ------------------------------------------------------------------
-    CHANGES_ARGUMENTS = "changes-arguments"
     PROBLEMS_SKIPPED = "problems-skipped"
     CALL_FAILED = "call-failed"
     CELL_LEFT_OUT = "cell-left-out"
@@ -213,7 +207,6 @@ class Kind(StrEnum):
     NOT_AN_ANSWER = "not-an-answer"
     NOT_READABLE = "not-readable"
     PART_MISSING = "part-missing"
-    UNSTABLE_ANSWER = "unstable-answer"
     WHOLE_FILE_RUN = "whole-file-run"
 
     # -- sweeps and many networks: harness/facts/sweep_messages.py -----------------------------------------------------

@@ -41,8 +41,6 @@ TABLE: Mapping[Kind, Row] = {kind: row for rows in ROOMS.values() for kind, row 
 
 def say(fact: Fact) -> str:
     """The fact as at most two sentences, and its kind in brackets, which `explain` expands."""
-    if fact.kind == Kind.PLAIN:
-        return str(fact.data["text"])
     message = TABLE[fact.kind].message
     return f"{in_words(message, fact) if isinstance(message, str) else message(fact)} [{fact.kind}]"
 

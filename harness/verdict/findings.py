@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from harness.facts.fact import Fact, as_facts, note
+from harness.facts.fact import Fact, note
 from harness.facts.kinds import Kind
 from harness.verdict.comparison import Answer, Pair
 from harness.verdict.consensus import Consensus
@@ -42,7 +42,7 @@ def find_all(
 def _pin_down(subject: Subject, source: Answer, against: Answer, pair: Pair) -> Finding:
     """The cost if the costs differ; else the coordinate that differs most."""
     if pair.cost_at_odds:
-        causes = (*_why_costs_differ(source, against), *as_facts(subject.explain_cost(source, against, pair.at_odds)))
+        causes = (*_why_costs_differ(source, against), *subject.explain_cost(source, against, pair.at_odds))
         return Finding(
             source.name,
             against.name,
@@ -64,7 +64,7 @@ def _pin_down(subject: Subject, source: Answer, against: Answer, pair: Pair) -> 
         bound=float(pair.allowed[worst]),
         coordinates=int(pair.at_odds.sum()),
         blocks=subject.parts(pair.at_odds),
-        diagnosis=as_facts(subject.explain(source, against, pair.at_odds)),
+        diagnosis=tuple(subject.explain(source, against, pair.at_odds)),
     )
 
 
@@ -84,7 +84,7 @@ def _pin_down_end(subject: Subject, name: str, pair: Pair) -> Finding:
     where, diagnosis = ("cost", ()) if pair.cost_at_odds else (subject.along(worst), subject.explain_along())
     bound = pair.cost_allowed if pair.cost_at_odds else float(pair.allowed[worst])
     ends = where, float(value), float(expected), bound
-    return Finding(name, pair.other(name), "end to end", *ends, diagnosis=as_facts(diagnosis))
+    return Finding(name, pair.other(name), "end to end", *ends, diagnosis=tuple(diagnosis))
 
 
 def _worst(pair: Pair) -> int:

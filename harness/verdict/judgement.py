@@ -8,7 +8,7 @@ from types import MappingProxyType
 import numpy as np
 
 from harness.bounds.tolerances import CONCLUSIVE_SHARE
-from harness.facts.fact import Fact, Severity, as_facts, doubt, note
+from harness.facts.fact import Fact, Severity, doubt, note
 from harness.facts.kinds import Kind
 from harness.verdict.comparison import Answer, Pair
 from harness.verdict.consensus import Consensus
@@ -48,22 +48,9 @@ def judge(
     """
     evidence = _Evidence(subject, answers, pairs)
     findings = find_all(subject, answers, pairs, ends, consensus)
-    misconduct = [
-        replace(fact, data={"text": f"{answer.name} {fact.data['text']}"}) if fact.kind == Kind.PLAIN else fact
-        for answer in answers
-        for fact in as_facts(answer.misconduct, Severity.WRONG)
-    ]
-    own = [
-        *as_facts(getattr(subject, "misconduct", ()), Severity.WRONG),
-        *as_facts(getattr(subject, "doubts", ()), Severity.DOUBT),
-        *as_facts(getattr(subject, "notes", ())),
-    ]
-    noted = [
-        replace(fact, data={"text": f"{answer.name}: {fact.data['text']}"}) if fact.kind == Kind.PLAIN else fact
-        for answer in answers
-        for fact in as_facts(answer.notes)
-    ]
-    facts = [*subject.facts, *own, *misconduct, *noted]
+    misconduct = [fact for answer in answers for fact in answer.misconduct]
+    noted = [fact for answer in answers for fact in answer.notes]
+    facts = [*subject.facts, *misconduct, *noted]
     is_wrong = bool(findings) or any(fact.severity == Severity.WRONG for fact in facts)
     doubts = [] if findings else evidence.doubts(ends, left_out)
     if findings:  # a difference outweighs whatever else is in doubt
@@ -71,7 +58,7 @@ def judge(
     is_doubtful = bool(doubts) or any(fact.severity == Severity.DOUBT for fact in facts)
     if not doubts and len(evidence.undecided):
         few = evidence.undecided
-        facts.append(note(Kind.FEW_UNDECIDED, *as_places(subject.places(few))[:PLACES_KEPT], undecided=len(few)))
+        facts.append(note(Kind.FEW_UNDECIDED, *subject.places(few)[:PLACES_KEPT], undecided=len(few)))
     outliers = tuple(answer.name for answer in answers if answer.name in consensus.outliers or answer.misconduct)
     return Report(
         verdict="disagree" if is_wrong else "inconclusive" if is_doubtful else "agree",
@@ -82,8 +69,8 @@ def judge(
         tie=consensus.tie,
         findings=tuple(findings),
         facts=tuple(sorted([*facts, *doubts], key=lambda fact: list(Severity).index(fact.severity))),
-        blind_to=as_facts(subject.blind_to()),
-        left_out={name: as_facts(reason)[0] for name, reason in left_out.items()},
+        blind_to=tuple(subject.blind_to()),
+        left_out=dict(left_out),
         decided_share=evidence.share,
         margin=max((_largest_ratio(pair) for pair in pairs if not pair.disagrees), default=0.0),
         smallest_visible=evidence.smallest_visible(),
@@ -95,9 +82,7 @@ def judge(
 
 def _source_row(answer: Answer, outliers: Sequence[str]) -> SourceRow:
     outlier = answer.name in outliers
-    return SourceRow(
-        answer.name, answer.family, float(answer.cost), answer.seconds, outlier, answer.ulps, as_facts(answer.notes)
-    )
+    return SourceRow(answer.name, answer.family, float(answer.cost), answer.seconds, outlier, answer.ulps, answer.notes)
 
 
 def _pair_row(pair: Pair) -> PairRow:
@@ -117,10 +102,6 @@ def _pair_row(pair: Pair) -> PairRow:
 
 def _largest_ratio(pair: Pair) -> float:
     return float(pair.ratio[pair.decided].max(initial=0.0))
-
-
-def as_places(found) -> tuple[str, ...]:
-    return (found,) if isinstance(found, str) else tuple(found)
 
 
 class _Evidence:
@@ -183,10 +164,10 @@ class _Evidence:
             left = self.to_decide[~self.decided[names[0]][self.to_decide]]
             counts = {"undecided": len(left), "total": len(self.to_decide)}
             whose = {"sources": [] if len(names) == len(self.decided) else names}
-            places = as_places(self.subject.places(left))[:PLACES_KEPT]
+            places = self.subject.places(left)[:PLACES_KEPT]
             doubts += [
                 replace(why, where=why.where or places, data={**counts, **whose, **why.data})
-                for why in as_facts(self.subject.why_undecided(left), Severity.DOUBT)
+                for why in self.subject.why_undecided(left)
             ]
         return doubts
 
@@ -196,7 +177,7 @@ class _Evidence:
         for answer in self.tested:
             broken = self.to_decide[~np.isfinite(answer.gradient[self.to_decide])]
             if len(broken):
-                places = as_places(self.subject.places(broken))[:PLACES_KEPT]
+                places = self.subject.places(broken)[:PLACES_KEPT]
                 doubts.append(doubt(Kind.DERIVATIVE_NOT_FINITE, *places, source=answer.name))
         return doubts
 

@@ -40,12 +40,12 @@ def find_faults(f: Activation, z: np.ndarray) -> list[Fact]:
 def _changed_arguments(f: Activation, z: np.ndarray) -> list[Fact]:
     given, a = z.copy(), np.array(f(z.copy()))
     f(given)
-    faults = [] if np.array_equal(given, z) else [wrong(Kind.MUTATES_ARGUMENT, "value", argument="z")]
+    faults = [] if np.array_equal(given, z) else [wrong(Kind.ARGUMENT_CHANGED, "value", argument="z")]
     given_z, given_a = z.copy(), a.copy()
     f.slope(given_z, given_a)
     for name, after, before in (("z", given_z, z), ("a", given_a, a)):
         if not np.array_equal(after, before, equal_nan=True):
-            faults.append(wrong(Kind.MUTATES_ARGUMENT, "slope", argument=name))
+            faults.append(wrong(Kind.ARGUMENT_CHANGED, "slope", argument=name))
     return faults
 
 

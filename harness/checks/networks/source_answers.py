@@ -50,7 +50,7 @@ def _ask(source: Source, problem: Problem, theta: np.ndarray, bound: Bound) -> A
     if np.ndim(measured.cost):
         notes = (*notes, note(Kind.COST_IN_ARRAY, name, shape=str(np.shape(measured.cost))))
     if not np.array_equal(given, theta):
-        misconduct = (*misconduct, wrong(Kind.MUTATES_ARGUMENT, name, argument="θ"))
+        misconduct = (*misconduct, wrong(Kind.ARGUMENT_CHANGED, name, argument="θ"))
     cost, gradient = _as_real_arrays(name, measured, theta)
     precision = "float32" if np.float32 in (gradient.dtype, cost.dtype) else "float64"
     # float32 rounds 2^29 times more, so its answer gets a bound of its own
@@ -83,7 +83,7 @@ def _measure_and_watch(
     misconduct = []
     for name, array, kept in zip("Xy", (problem.X, problem.Y), before):
         if not np.array_equal(array, kept):
-            misconduct.append(wrong(Kind.MUTATES_ARGUMENT, source.name, argument=name))
+            misconduct.append(wrong(Kind.ARGUMENT_CHANGED, source.name, argument=name))
             array.flags.writeable = True
             array[...] = kept
             array.flags.writeable = False

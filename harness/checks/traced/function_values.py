@@ -34,7 +34,8 @@ def find_changes(comparison: Comparison) -> list[Fact]:
         here, once_more, found = (case.at_point(program).value() for program in (case.program, case.program, again))
         if not np.array_equal(here, found, equal_nan=True):
             is_called = not np.array_equal(here, once_more, equal_nan=True)
-            return [wrong(Kind.FUNCTION_NOT_REPEATABLE, when="called" if is_called else "traced")]
+            how = "called" if is_called else "traced"
+            return [wrong(Kind.NOT_REPEATABLE, "f", how=how, argument="arguments", change="state")]
     if is_alike and not has_rules(again):
         return []  # the rules of JAX are those of the program
     another = make_mode(point, "reverse")

@@ -207,8 +207,8 @@ def _writes_to_a(z, a):
 ONES = lambda z, a: np.ones_like(z)  # noqa: E731
 
 FAULTY = {
-    "writes to z": (formula(_writes_to_z, lambda z, a: (a > 0.0) * 1.0), Kind.MUTATES_ARGUMENT, "value"),
-    "writes to a": (tanh_to(_writes_to_a), Kind.MUTATES_ARGUMENT, "slope"),
+    "writes to z": (formula(_writes_to_z, lambda z, a: (a > 0.0) * 1.0), Kind.ARGUMENT_CHANGED, "value"),
+    "writes to a": (tanh_to(_writes_to_a), Kind.ARGUMENT_CHANGED, "slope"),
     "mixes entries": (formula(lambda xp, z: z - xp.mean(z), ONES), Kind.NOT_ELEMENTWISE, "value"),
     "mixes a little": (formula(lambda xp, z: z + 1e-8 * xp.mean(z), ONES), Kind.NOT_ELEMENTWISE, "value"),
     "adds up": (formula(lambda xp, z: xp.cumsum(z), ONES), Kind.NOT_ELEMENTWISE, "value"),

@@ -31,7 +31,7 @@ def test_a_source_that_changes_theta_in_place_is_named(value):
     before = THETA.copy()
     report = cross_check(PROBLEM, THETA, beside_right_ones(mutating))
     assert (report.verdict, report.outliers) == ("disagree", ("mine",))
-    assert places(report.reasons, Kind.MUTATES_ARGUMENT) == [("mine",)]
+    assert places(report.reasons, Kind.ARGUMENT_CHANGED) == [("mine",)]
     np.testing.assert_array_equal(THETA, before)  # it was given a copy, and so were the others
 
 
