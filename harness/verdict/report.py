@@ -246,7 +246,7 @@ def headline(report: Report) -> str:
     if report.tie:
         return f"{report.verdict.upper()}: {names}; a tie, so nobody is named"
     if report.verdict == "disagree" and not report.findings:
-        return f"DISAGREE: the values agree, but a rule is broken (by {names})"
+        return f"DISAGREE: {names} {'agree' if report.pairs else 'cannot be compared'}, but a rule is broken"
     return f"{report.verdict.upper()}: {names}"
 
 

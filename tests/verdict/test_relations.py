@@ -142,8 +142,7 @@ def test_only_what_is_wrong_is_named(wrong, where):
 @pytest.mark.parametrize("unit", [1e-9, 1e-3, 1e3, 1e9])
 def test_float32_is_recognised_in_any_unit(unit):
     kinds = {share: found(unit * E * (1.0 + share * SIGNS), unit * E) for share in (1e-11, 1e-8, 1e-5)}
-    assert kinds[1e-8] is not None
-    assert kinds[1e-8][0] == Kind.FLOAT32_DIGITS
+    assert (kinds[1e-8] or (None,))[0] == Kind.FLOAT32_DIGITS
     assert kinds[1e-11] is kinds[1e-5] is None
 
 
