@@ -61,7 +61,7 @@ ROWS = {
         "There is no mode {where}; the modes are {modes}.",
         meaning="The mode was ignored, as the original ignores it.",
         cause='A mode is spelled differently: the names are "fwd" and "rev".',
-        example='from harness.drop_in.jax import check_grads\n# check_grads(f, (x,), 1, modes="reverse")',
+        example='# check_grads(f, (x,), 1, modes="reverse") of harness.drop_in.jax.',
         advice="Correct the name.",
     ),
 }

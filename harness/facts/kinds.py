@@ -48,10 +48,11 @@ class Kind(StrEnum):
     SYMMETRISED = "symmetrised"
     ZERO = "zero"
 
-    # -- networks, sources and the bug zoo: harness/facts/network_messages.py ------------------------------------------
+    # -- networks, sources, sweeps and the bug zoo: harness/facts/network_messages.py ----------------------------------
     ALL_LAYERS_WRONG = "all-layers-wrong"
     BUG = "bug"
     BUGS_ALIKE = "bugs-alike"
+    CHECK_FAILED = "check-failed"
     COST_IN_ARRAY = "cost-in-array"
     COST_RIGHT = "cost-right"
     COST_UNEXPLAINED = "cost-unexplained"
@@ -59,15 +60,17 @@ class Kind(StrEnum):
     GRADIENT_RIGHT = "gradient-right"
     GRADIENT_WRONG_TOO = "gradient-wrong-too"
     INCONCLUSIVE_NETWORK = "inconclusive-network"
-    NO_BUG_EXPLAINS = "no-bug-explains"
-    NO_REGULARISER = "no-regulariser"
     NOT_APPLICABLE = "not-applicable"
     NOT_SAVED = "not-saved"
     NOT_SHRUNK = "not-shrunk"
+    NO_BUG_EXPLAINS = "no-bug-explains"
+    NO_REGULARISER = "no-regulariser"
+    PROCESS_ENDED = "process-ended"
     SHRUNK = "shrunk"
     SINGLE_EXAMPLE = "single-example"
     SLOPE_BY_HAND = "slope-by-hand"
     SOURCE_FAILED = "source-failed"
+    SOURCE_NEVER_TOOK_PART = "source-never-took-part"
     UNBOUNDED = "unbounded"
     UNITS_AT_JUNCTION = "units-at-junction"
     UNITS_AT_KINK = "units-at-kink"
@@ -208,8 +211,3 @@ class Kind(StrEnum):
     NOT_READABLE = "not-readable"
     PART_MISSING = "part-missing"
     WHOLE_FILE_RUN = "whole-file-run"
-
-    # -- sweeps and many networks: harness/facts/sweep_messages.py -----------------------------------------------------
-    CHECK_FAILED = "check-failed"
-    PROCESS_ENDED = "process-ended"
-    SOURCE_NEVER_TOOK_PART = "source-never-took-part"

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from harness.isolation.limits import LONGEST_WAIT, PRINTED, TRACE_TIMEOUT
+from harness.isolation.child_process import LONGEST_WAIT, PRINTED, TRACE_TIMEOUT
 from harness.isolation.outcome import Outcome, Place, how_it_ended
 from harness.isolation.values import PREFIX, decode, lengths
 
