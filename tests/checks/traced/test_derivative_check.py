@@ -303,7 +303,7 @@ def test_progress_is_shown_for_each_source(monkeypatch):
     def recorded(seconds):
         yield lambda step, done, total: seen.append((step, done < total))
 
-    monkeypatch.setattr(derivative_check, "bar_after", recorded)
+    monkeypatch.setattr(derivative_check, "progress_bar", recorded)
     check_derivatives(jnp.sin, X)
     assert {step for step, _ in seen} >= {"reverse mode", "forward mode", "increments through the program"}
     assert all(is_ahead for _, is_ahead in seen)

@@ -12,6 +12,8 @@ from harness import check_derivatives
 from harness.facts.kinds import Kind
 from reference.arithmetics.increments import constant
 from reference.traced.interpreter import Run
+from reference.traced.primitives import control_flow
+from reference.traced.program_replay import replayed
 from reference.traced.solver_tolerances import more_accurate
 from reference.traced.traced_function import Traced
 
