@@ -27,7 +27,7 @@ import numpy as np
 from harness.checks.networks.many_networks import check_networks
 from harness.checks.networks.network_summary import Summary
 from harness.digits import digit_figures
-from harness.digits.digit_training import Fit, Plan, Published, fit
+from harness.digits.digit_networks import Fit, Plan, Published, fit
 from harness.digits.digits_data import Digits, load_digits, stratified_split
 from harness.digits.mat_files import mat_bytes, npz_bytes
 from harness.figure_style import png

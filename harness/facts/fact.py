@@ -76,10 +76,3 @@ def note(kind: Kind, *where: str, **data: Any) -> Fact:
 def kinds_of(facts: Iterable[Fact]) -> tuple[Kind, ...]:
     """The kinds of some facts, each once, in order."""
     return tuple(dict.fromkeys(fact.kind for fact in facts))
-
-
-def as_facts(found: Any, severity: Severity = Severity.NOTE) -> tuple[Fact, ...]:
-    """Facts out of a fact or several."""
-    if not found:
-        return ()
-    return (found,) if isinstance(found, Fact) else tuple(fact for each in found for fact in as_facts(each, severity))

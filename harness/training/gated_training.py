@@ -104,7 +104,7 @@ def train(
     """
     if not isinstance(problem, Problem):
         raise TypeError(f"problem must be a Problem, not {type(problem).__name__}")
-    training = _Training(problem, theta, source, gate)
+    training = _Training(problem, theta, source, gate=gate)
     stamp, state = stamp_of(problem, training.latest.x, training.name), None
     if checkpoint is not None and checkpoint.path.exists():
         state = checkpoint.load(stamp)
@@ -137,7 +137,7 @@ def train(
 class _Training:
     """A training in progress: the latest step of `fmincg`, and the gate's reports so far."""
 
-    def __init__(self, problem: Problem, theta: np.ndarray, source: str | GradientSource, gate: bool) -> None:
+    def __init__(self, problem: Problem, theta: np.ndarray, source: str | GradientSource, *, gate: bool) -> None:
         self.latest = OptimizeResult(x=problem.check_theta(theta).copy(), costs=np.empty(0), nit=0, nfev=0)
         self.problem, self.gate = problem, gate
         self.name, self.sources = with_defaults(source, problem)
@@ -154,7 +154,7 @@ class _Training:
                 raise FactError(report.left_out[self.name], f"source {self.name!r} cannot train {self.problem}: ")
             self.reports.append(report)
 
-    def result(self, message: str, interrupted: bool = False) -> TrainingResult:
+    def result(self, message: str, *, interrupted: bool = False) -> TrainingResult:
         latest = self.latest
         return TrainingResult(
             latest.x, latest.costs, latest.nit, latest.nfev, tuple(self.reports), message, interrupted

@@ -17,7 +17,7 @@ from scipy.io import savemat
 from harness import FAULTS, SOURCES, Network, Problem, cross_check, random_problem, save_case
 from harness.commands import check_commands
 from harness.commands.process_start import start_jax
-from harness.digits.course_numbers import COURSE
+from harness.digits.digit_networks import COURSE
 from harness.exit_codes import EXIT_CODES
 from harness.named_objects import import_attribute
 from harness.sources.source_table import FLOAT32_SOURCES

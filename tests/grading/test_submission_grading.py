@@ -10,8 +10,7 @@ import pytest
 from harness.facts.fact import Severity
 from harness.facts.kinds import Kind
 from harness.grading.convention_search import find_interface
-from harness.grading.grade import AGREE, DISAGREE, ERROR, INCONCLUSIVE
-from harness.grading.rubric import Rubric
+from harness.grading.grade import AGREE, DISAGREE, ERROR, INCONCLUSIVE, Rubric
 from harness.grading.submission_grading import grade, grade_folder, judge
 from tests.grading.submissions import (
     BROKEN,
