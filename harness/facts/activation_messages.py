@@ -237,7 +237,7 @@ ROWS = {
         example=FORMULA.format(value="2.0 * z", slope="2.0"),
         advice="Write np.full_like(z, 2.0) for 2.0.",
     ),
-    Kind.OTHER_VALUE: Row(
+    Kind.VALUE_DEPENDS_ON_ARRAY: Row(
         lambda fact: (
             f"Under {fact.where[0]} the value is {fact.data['value']!r} instead of {fact.data['expected']!r} at "
             f"z = {fact.data['z']:.6g}. It differs for {_stretches(fact)}."

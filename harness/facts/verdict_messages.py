@@ -145,7 +145,7 @@ ROWS = {
         example="# A network that is not affine in its weights, checked by sources that assume that it is.",
         advice="Check the parameters in smaller groups, or fewer inputs, so that each is compared by itself.",
     ),
-    Kind.ANOTHER_FUNCTION: Row(
+    Kind.COST_OF_ANOTHER: Row(
         "The costs differ, so one of them is not the function that the gradient should belong to.",
         meaning="The cost is wrong, beside a gradient that may be right for it.",
         cause="Labels are mapped to other units, an array is broadcast, or a term is missing.",

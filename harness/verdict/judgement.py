@@ -229,7 +229,7 @@ def _pin_down(subject: Subject, source: Answer, against: Answer, pair: Pair) -> 
             value=float(source.cost),
             expected=float(against.cost),
             bound=source.cost_error + against.cost_error,
-            diagnosis=causes or (note(Kind.ANOTHER_FUNCTION),),
+            diagnosis=causes or (note(Kind.COST_OF_ANOTHER),),
         )
     worst = _worst(pair)
     return Finding(

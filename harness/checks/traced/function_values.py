@@ -66,7 +66,7 @@ def find_other_values(comparison: Comparison) -> list[Fact]:
         at = int(np.argmax(contradicts if contradicts.any() else apart))
         numbers = {"value": float(values[at]), "otherwise": float(compiled[at])}
         severity = Severity.WRONG if contradicts.any() else Severity.NOTE
-        facts.append(Fact(Kind.ANOTHER_VALUE, severity, (case.outputs.label(at),), {"how": how, **numbers}))
+        facts.append(Fact(Kind.VALUE_DEPENDS_ON_RUN, severity, (case.outputs.label(at),), {"how": how, **numbers}))
     return facts
 
 
@@ -121,5 +121,5 @@ def changed_values(comparison: Comparison) -> list[Fact]:
         if off[i] > 0.0:
             numbers = {"value": float(program.value()[i]), "otherwise": float(point.expected[i])}
             data = {"how": f"differentiated in {mode} mode", **numbers}
-            found.append(Fact(Kind.ANOTHER_VALUE, Severity.WRONG, (case.outputs.label(i),), data))
+            found.append(Fact(Kind.VALUE_DEPENDS_ON_RUN, Severity.WRONG, (case.outputs.label(i),), data))
     return found
