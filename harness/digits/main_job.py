@@ -34,7 +34,7 @@ from harness.figure_style import png
 from harness.files import exclusive_lock, folder_to_fill, write_whole
 from harness.progress import Progress, silent
 from harness.training.checkpoint import Checkpoint
-from harness.training.gate import GateClosed
+from harness.training.gated_training import GateClosed
 from harness.verdict.report import Report
 from reference.measured import GradientSource
 

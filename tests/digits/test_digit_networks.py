@@ -20,8 +20,7 @@ from harness.digits.digit_networks import (
 from harness.digits.digits_data import Digits
 from harness.digits.mat_files import npz_bytes
 from harness.sources.source_table import SOURCES
-from harness.training.gate import GateClosed
-from harness.training.gated_training import predict, train
+from harness.training.gated_training import GateClosed, predict, train
 from reference.network import Network
 from reference.problem import Problem
 

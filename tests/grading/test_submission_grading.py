@@ -177,6 +177,9 @@ def test_a_submission_gets_its_verdict_parts_points_and_kinds(name, tmp_path):
     grade = graded_here(tmp_path, "a.py", case.text)
     assert (grade.verdict, parts_of(grade), grade.points) == case[1:4]
     assert kinds(grade.diagnosis) == list(case.kinds)
+    said = {fact.kind for fact in grade.diagnosis}
+    assert grade.cost == R or Kind.COST_RIGHT not in said
+    assert grade.gradient == R or Kind.GRADIENT_RIGHT not in said
 
 
 def test_what_is_wrong_with_a_cost_is_data(tmp_path):
