@@ -12,7 +12,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import harness
 import reference
 
 LIBRARIES = ("jax", "jaxlib", "numpy", "python-flint", "scipy")
@@ -31,11 +30,10 @@ def code_and_libraries() -> dict[str, str]:
 def _hash_code() -> str:
     """A hash of the path and content of every module in both packages."""
     digest = hashlib.sha256()
-    for package in (harness, reference):
-        root = Path(package.__path__[0])
+    for root in (Path(__file__).parent, Path(reference.__path__[0])):
         for file in sorted(root.rglob("*.py"), key=lambda file: file.relative_to(root).as_posix()):
             content = file.read_bytes()
-            digest.update(f"{package.__name__}/{file.relative_to(root).as_posix()} {len(content)}\n".encode())
+            digest.update(f"{root.name}/{file.relative_to(root).as_posix()} {len(content)}\n".encode())
             digest.update(content)
     return digest.hexdigest()[:16]
 

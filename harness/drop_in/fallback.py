@@ -70,7 +70,7 @@ class Fallback:
         for report in reports:
             if report.verdict == "inconclusive" and not self.is_right(report):
                 compared = [fact for fact in report.notes if fact.kind == Kind.COMPARED_DERIVATIVE]
-                doubts += [*(report.reasons or [doubt(Kind.UNDECIDED_COORDINATES)]), *compared]
+                doubts += [*(report.reasons or [doubt(Kind.UNDECIDED)]), *compared]
         return self.ask_original(doubts) if doubts else right()
 
     def ask_original(self, doubts: Sequence[Fact]) -> Any:

@@ -71,7 +71,7 @@ def check_grad(
     )
     if report.verdict == "inconclusive":
         fallback = Fallback(NAME, ask_original, refuse=lambda report: None)
-        return fallback.ask_original(report.reasons or [doubt(Kind.UNDECIDED_COORDINATES)])
+        return fallback.ask_original(report.reasons or [doubt(Kind.UNDECIDED)])
     largest = np.float64(max((pair.difference for pair in report.pairs), default=0.0))
     return largest if report.verdict == "agree" else max(largest, ask_original())
 

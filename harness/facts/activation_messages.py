@@ -19,6 +19,8 @@ FORMULA = EXAMPLE + "report = check_activation(Activation('mine', lambda xp, z: 
 FEW_ULPS = 10.0
 """Where no error is larger, one number says all."""
 
+EXACT = "is exact"
+
 STRETCHES = 4
 """So many stretches of z are written out in a message."""
 
@@ -57,7 +59,11 @@ def _convention(fact: Fact) -> str:
 def _number_format(fact: Fact) -> str:
     parts = {name: found for name, found in fact.data.items() if isinstance(found, Mapping)}
     clauses = _beside_bound(parts) if "within" in next(iter(parts.values())) else []
-    clauses += [f"the {part} {words}" for part, found in parts.items() if (words := _errors(found["ulps"]))]
+    errors = {part: _errors(found["ulps"]) for part, found in parts.items()}
+    if len(errors) > 1 and set(errors.values()) == {EXACT}:
+        clauses.append(f"{' and '.join(errors)} are exact")
+    else:
+        clauses += [f"the {part} {words}" for part, words in errors.items() if words]
     for part, found in parts.items():
         if found.get("overflows"):
             clauses.append(f"the {part} overflows for {first_few(found['overflows'], STRETCHES)}")
@@ -80,15 +86,15 @@ def _errors(rows: Sequence[Mapping[str, Any]]) -> str:
     """The largest errors by region of z, in ulps; empty where nothing is known."""
     largest = max((row["largest"] for row in rows), default=-1.0)
     if largest <= FEW_ULPS:
-        return "" if largest < 0.0 else "is exact" if largest == 0.0 else f"is off by up to {largest:.2g} ulps"
+        return "" if largest < 0.0 else EXACT if largest == 0.0 else f"is off by up to {largest:.2g} ulps"
     first, *others = [f"{row['largest']:.2g}" + (" ulps" if row is rows[0] else "") + _region(row) for row in rows]
     return f"is off by up to {', '.join([first, *others])}"
 
 
 def _region(row: Mapping[str, Any]) -> str:
     if math.isinf(float(row["to"])):
-        return f" beyond {row['from']:g}"
-    return f" for |z| <= {row['to']:g}" if row["from"] == 0.0 else f" to {row['to']:g}"
+        return f" for |z| > {row['from']:g}"
+    return f" for |z| <= {row['to']:g}"
 
 
 def _not_elementwise(fact: Fact) -> str:
@@ -98,9 +104,9 @@ def _not_elementwise(fact: Fact) -> str:
         return f"{what}, so it has no slope to compare."
     if data["how"] == "alone":
         return f"{what}: it cannot take one entry of z alone ({data['reason']})."
-    side = f"an array and in a matrix of {data['side']} by {data['side']}"
-    where = side if data["how"] == "shape" else "this array and in another with the same entry"
-    return f"{what}: at z = {data['z']:.6g} it differs in {where}."
+    matrix = f"an array and a matrix of {data['side']} by {data['side']}"
+    inputs = matrix if data["how"] == "shape" else "two arrays"
+    return f"{what}: {inputs} with the same entry z = {data['z']:.6g} have different results there."
 
 
 def _not_finite(fact: Fact) -> str:
@@ -231,7 +237,7 @@ ROWS = {
         example=FORMULA.format(value="2.0 * z", slope="2.0"),
         advice="Write np.full_like(z, 2.0) for 2.0.",
     ),
-    Kind.OTHER_VALUE: Row(
+    Kind.VALUE_DEPENDS_ON_ARRAY: Row(
         lambda fact: (
             f"Under {fact.where[0]} the value is {fact.data['value']!r} instead of {fact.data['expected']!r} at "
             f"z = {fact.data['z']:.6g}. It differs for {_stretches(fact)}."

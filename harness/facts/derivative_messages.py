@@ -132,14 +132,6 @@ ROWS: dict[Kind, Row] = {
         example="# The singular value decomposition of a complex matrix.",
         advice="Nothing. Do not use derivatives that depend on the phases.",
     ),
-    Kind.FUNCTION_NOT_REPEATABLE: Row(
-        "f changes each time that it is {when}: it uses randomness or state outside of its arguments.",
-        meaning="There is no one function to differentiate, so that nobody is called wrong.",
-        cause="NumPy's random numbers, a counter, a cache, or a callback with state.",
-        example=CHECK + "def f(x):\n    return x * np.random.default_rng().normal()\n"
-        "report = check_derivatives(f, np.ones(2))",
-        advice="Pass random keys and state as arguments.",
-    ),
     Kind.INCREMENTS_CONTRADICTED: Row(
         "The exact increments disagreed with both JAX and finite differences in some entries. Finite differences were "
         "used there.",
@@ -154,14 +146,6 @@ ROWS: dict[Kind, Row] = {
         cause="A constant array of the module, made before 64 bits were switched on.",
         example="# A scan whose carry starts as jnp.ones(3), made in 32 bits, and meets a float64 argument.",
         advice="Make constants within f, or give float32 arguments.",
-    ),
-    Kind.KINK: Row(
-        "f is not differentiable here (a kink). JAX's value is accepted where it lies between the left and right "
-        "derivatives.",
-        meaning="The slopes on both sides of the point differ, and every value between is a convention.",
-        cause="relu, abs, max or where at equal numbers.",
-        example=CHECK + "report = check_derivatives(jnp.abs, np.zeros(2))",
-        advice="Nothing, or check at another point to have the derivative itself compared.",
     ),
     Kind.MACHINE_CODE: Row(
         "The program of {where} mode has the right derivative when NumPy runs it. XLA's machine code does not.",
@@ -187,7 +171,7 @@ ROWS: dict[Kind, Row] = {
     Kind.NOTHING_CHECKED: Row(
         lambda fact: f"JAX has no derivative in {' or '.join(fact.where)} mode here, so nothing was checked.",
         meaning="No source reported a derivative.",
-        cause="Reverse mode through a while_loop, or forward mode through a custom_vjp, was asked for alone.",
+        cause="The check was limited to reverse mode through a while_loop, or to forward mode through a custom_vjp.",
         example=CHECK + "def f(x):\n    return jax.lax.while_loop(lambda y: y < 9.0, lambda y: 2.0 * y, x)\n"
         'report = check_derivatives(f, 1.3, modes=["reverse"])',
         advice="Check the other mode.",

@@ -57,18 +57,11 @@ ROWS = {
         example="# gradcheck of relu at 0.",
         advice="Read the reasons that follow. Move the point off the kink, or accept the original's verdict.",
     ),
-    Kind.UNDECIDED_COORDINATES: Row(
-        "Too few coordinates could be decided.",
-        meaning="Nothing was found wrong, and too little was shown to be right.",
-        cause="Kinks or noise at most coordinates.",
-        example="# gradcheck of a function of many relus at 0.",
-        advice="Check at another point.",
-    ),
     Kind.UNKNOWN_MODE: Row(
         "There is no mode {where}; the modes are {modes}.",
         meaning="The mode was ignored, as the original ignores it.",
         cause='A mode is spelled differently: the names are "fwd" and "rev".',
-        example='from harness.drop_in.jax import check_grads\n# check_grads(f, (x,), 1, modes="reverse")',
+        example='# check_grads(f, (x,), 1, modes="reverse") of harness.drop_in.jax.',
         advice="Correct the name.",
     ),
 }

@@ -76,17 +76,3 @@ def note(kind: Kind, *where: str, **data: Any) -> Fact:
 def kinds_of(facts: Iterable[Fact]) -> tuple[Kind, ...]:
     """The kinds of some facts, each once, in order."""
     return tuple(dict.fromkeys(fact.kind for fact in facts))
-
-
-def plain(text: str, severity: Severity = Severity.NOTE) -> Fact:
-    """A text as a fact: a crutch for the time in which rooms still write sentences."""
-    return Fact(Kind.PLAIN, severity, (), {"text": text})
-
-
-def as_facts(found: Any, severity: Severity = Severity.NOTE) -> tuple[Fact, ...]:
-    """Facts out of a fact, a text, or several of either: a crutch, as `plain` is."""
-    if not found:
-        return ()
-    if isinstance(found, str):
-        return (plain(found, severity),)
-    return (found,) if isinstance(found, Fact) else tuple(fact for each in found for fact in as_facts(each, severity))

@@ -1,6 +1,6 @@
 """Messages about functions of one's own: what their calls do, what hides a derivative, and how it was differenced."""
 
-from harness.facts.fact import Fact, Severity
+from harness.facts.fact import Fact
 from harness.facts.kinds import Kind
 from harness.facts.row import Row
 from harness.wording import counted, first_few
@@ -34,14 +34,6 @@ def _stale(fact: Fact) -> str:
         "unknown": "The answer changes at the same θ after a call at another θ",
     }
     return f"{fact.where[0]}: {causes[fact.data['of']]}. Compute everything from the θ of the call."
-
-
-def _kink(fact: Fact) -> str:
-    left, right = fact.data["left"], fact.data["right"]
-    slopes = f" (left derivative {left:.6g}, right derivative {right:.6g})" if left is not None else ""
-    if fact.severity == Severity.NOTE:
-        return f"{fact.where[0]} sits on a kink{slopes}."
-    return f"{_undecided(fact)}. θ sits on a kink{slopes}, where no single value is the derivative."
 
 
 def _domain_edge(fact: Fact) -> str:
@@ -134,13 +126,6 @@ ROWS: dict[Kind, Row] = {
         example=IMPORTS + "t = np.array([2.04, -2.56, 0.42, -0.57], np.float16)\n"
         "report = check_gradient(lambda t: (np.sum(t**4), 4 * t**3), t)",
         advice="Check the function at a float64 θ.",
-    ),
-    Kind.KINK_AT_THETA: Row(
-        _kink,
-        meaning="The function has different derivatives on both sides of θ; every value in between is a convention.",
-        cause="θ is zero where an absolute value, a ReLU or a maximum is taken.",
-        example=IMPORTS + "report = check_gradient(lambda t: (np.abs(t).sum(), np.sign(t)), np.array([0.0, 1.0]))",
-        advice="Check at another θ, such as one with small random numbers added.",
     ),
     Kind.NO_DIFFERENCES: Row(
         lambda fact: f"{_undecided(fact)}. The cost at θ is {fact.data['cost']:g}, which has no differences.",

@@ -76,13 +76,6 @@ def _part_missing(fact: Fact) -> str:
     return f"No {' and no '.join(fact.where)} was returned.{rest}"
 
 
-def _argument_changed(fact: Fact) -> str:
-    data = fact.data
-    changed = " and ".join(f"{name} in place ({change})" for name, change in zip(fact.where, data["changes"]))
-    effect = "the next call with the same arrays answers something else" if data["spoils"] else "callers may need it"
-    return f"{data['function']} changes {changed}. Work on a copy: {effect}."
-
-
 def _cost_pattern(fact: Fact) -> str:
     data: Mapping[str, Any] = fact.data
     if data.get("decimals"):
@@ -92,13 +85,6 @@ def _cost_pattern(fact: Fact) -> str:
 
 
 ROWS: dict[Kind, Row] = {
-    Kind.CHANGES_ARGUMENTS: Row(
-        _argument_changed,
-        meaning="A call leaves one of the caller's arrays different from what it was.",
-        cause="`Theta1[:, 0] = 0` or `y -= 1` on a view of an argument.",
-        example="# def cost(theta, X, y, lam): y -= 1; ...",
-        advice="Copy the array first (`y = y - 1`, `Theta1 = Theta1.copy()`). An optimiser calls the function again.",
-    ),
     Kind.CALL_FAILED: Row(
         _call_failed,
         meaning="The submission's code raised an exception, ended its process or did not answer in time.",
@@ -218,14 +204,6 @@ ROWS: dict[Kind, Row] = {
         cause="The exercise is half done, or the other half is in a function that was not found.",
         example="# def nn_cost_function(...): ...; return J",
         advice="Return both, or offer a second function for the other.",
-    ),
-    Kind.UNSTABLE_ANSWER: Row(
-        "Called twice with the same arguments, it answers differently. "
-        "Look for random numbers, and for values kept from one call to the next.",
-        meaning="A cost and its gradient are functions of their arguments alone.",
-        cause="Random initial weights inside of the function, or a global variable that is changed.",
-        example="# return J + np.random.rand(), grad",
-        advice="Move random numbers and state out of the function.",
     ),
     Kind.WHOLE_FILE_RUN: Row(
         "The whole file was run, since its functions need what it does beside them.",

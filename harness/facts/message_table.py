@@ -15,7 +15,6 @@ from harness.facts import (
     relation_messages,
     rule_messages,
     slope_messages,
-    sweep_messages,
     verdict_messages,
 )
 from harness.facts.fact import Fact
@@ -25,13 +24,12 @@ from harness.facts.row import Row, in_words
 ROOMS: Mapping[str, Mapping[Kind, Row]] = {
     "Every verdict": verdict_messages.ROWS,
     "Which mistake it is": relation_messages.ROWS,
-    "Networks, sources and the bug zoo": network_messages.ROWS,
+    "Networks, sources, sweeps and the bug zoo": network_messages.ROWS,
     "Functions with their own gradient": function_messages.ROWS,
     "Activations": activation_messages.ROWS | slope_messages.ROWS,
     "Functions that JAX traces": derivative_messages.ROWS | rule_messages.ROWS,
     "Drop-ins": drop_in_messages.ROWS,
     "Homework": homework_messages.ROWS,
-    "Sweeps and many networks": sweep_messages.ROWS,
 }
 """The rows by what they are about."""
 
@@ -41,10 +39,10 @@ TABLE: Mapping[Kind, Row] = {kind: row for rows in ROOMS.values() for kind, row 
 
 def say(fact: Fact) -> str:
     """The fact as at most two sentences, and its kind in brackets, which `explain` expands."""
-    if fact.kind == Kind.PLAIN:
-        return str(fact.data["text"])
     message = TABLE[fact.kind].message
-    return f"{in_words(message, fact) if isinstance(message, str) else message(fact)} [{fact.kind}]"
+    text = in_words(message, fact) if isinstance(message, str) else message(fact)
+    ending = "" if text.endswith((".", "!", "?", ":")) else "."  # some end in the message of an error
+    return f"{text}{ending} [{fact.kind}]"
 
 
 def explain(kind: Kind) -> str:

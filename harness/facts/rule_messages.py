@@ -59,7 +59,7 @@ def _wrong_rule(fact: Fact) -> str:
 
 
 ROWS: dict[Kind, Row] = {
-    Kind.ANOTHER_VALUE: Row(
+    Kind.VALUE_DEPENDS_ON_RUN: Row(
         _another_value,
         meaning="The function's value depends on how JAX runs it: eagerly, compiled, batched or differentiated.",
         cause="A rule for vmap or for differentiation computes something else, or Python branches on being traced.",

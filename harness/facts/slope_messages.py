@@ -61,7 +61,7 @@ ROWS = {
         example=EXAMPLE + "report = check_activation(Activation('mine', tanh.value, lambda z, a: 1.0 - z * z))",
         advice="Check which of z and a the formula is written for, and the sign in its conditions.",
     ),
-    Kind.OTHER_FUNCTION: Row(
+    Kind.SLOPE_OF_ANOTHER: Row(
         _other_function,
         meaning="The reported slope is right for another function.",
         cause="The slope was copied from another activation, or the value was returned.",

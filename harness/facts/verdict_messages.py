@@ -2,7 +2,7 @@
 
 import math
 
-from harness.facts.fact import Fact
+from harness.facts.fact import Fact, Severity
 from harness.facts.kinds import Kind
 from harness.facts.row import Row
 from harness.wording import counted, distinct_digits, first_few
@@ -42,8 +42,36 @@ def _span(blocks: tuple[str, ...]) -> str:
     return f"{len(blocks)} blocks from {blocks[0]} to {blocks[-1]}"
 
 
+def _argument_changed(fact: Fact) -> str:
+    """Which arguments change and by how much, where that is known."""
+    data, names = fact.data, fact.data["argument"]
+    if isinstance(names, str):
+        return f"{fact.where[0]} changes its argument {names} in place."
+    changed = " and ".join(f"{name} in place ({change})" for name, change in zip(names, data["changes"]))
+    effect = "the next call with the same arrays returns something else" if data["spoils"] else "callers may need it"
+    return f"{fact.where[0]} changes {changed}. Work on a copy: {effect}."
+
+
+def _kink(fact: Fact) -> str:
+    """Where the kink is, its slopes, and how many coordinates it hides; or that a convention is accepted."""
+    if not fact.where:
+        accepted = "JAX's value is accepted where it lies between the left and right derivatives"
+        return f"f is not differentiable here (a kink). {accepted}."
+    left, right = fact.data["left"], fact.data["right"]
+    slopes = f" (left derivative {left:.6g}, right derivative {right:.6g})" if left is not None else ""
+    if fact.severity == Severity.NOTE:
+        return f"{fact.where[0]} sits on a kink{slopes}."
+    undecided, total = fact.data["undecided"], fact.data.get("total")
+    return (
+        f"{undecided}{f' of {total}' if total else ''} coordinates cannot be decided: {first_few(fact.where, 3)}. "
+        f"θ sits on a kink{slopes}, where no single value is the derivative."
+    )
+
+
 def _undecided(fact: Fact) -> str:
     data = fact.data
+    if "total" not in data:
+        return "Too few coordinates could be decided."
     whose = f" of {first_few(data['sources'], 4)}" if data["sources"] else ""
     return (
         f"{data['undecided']} of {data['total']} coordinates{whose} cannot be decided: {first_few(fact.where, 3)}. "
@@ -70,16 +98,18 @@ def _few_undecided(fact: Fact) -> str:
 
 def _not_repeatable(fact: Fact) -> str:
     """What changes from call to call, and what that suggests, where it was found out."""
-    name, data = fact.where[0] if fact.where else "The failing check", fact.data
+    name, data = fact.where[0], fact.data
     changes = {
         "gradient": "The cost is the same, and the gradient is not",
         "gradient-grows": "The gradient grows with every call: set .grad to zero before each backward pass",
         "cost-grows": f"The cost changes by {data.get('by', 0.0):.3g} with every call: keep nothing between calls",
         "random": f"The costs are {' and '.join(distinct_digits(*data.get('costs', (0.0, 1.0))))}: "
         "draw random numbers from the same seed in every call",
+        "state": "It uses random numbers or state outside of its arguments",
     }
     what = changes.get(data.get("change", ""), "Draw random numbers from a fixed seed, and keep nothing between calls")
-    return f"{name} returns something else when it is called again with the same {data.get('argument', 'θ')}. {what}."
+    how, argument = data.get("how", "called"), data.get("argument", "θ")
+    return f"{name} returns something else when it is {how} again with the same {argument}. {what}."
 
 
 ROWS = {
@@ -115,7 +145,7 @@ ROWS = {
         example="# A network that is not affine in its weights, checked by sources that assume that it is.",
         advice="Check the parameters in smaller groups, or fewer inputs, so that each is compared by itself.",
     ),
-    Kind.ANOTHER_FUNCTION: Row(
+    Kind.COST_OF_ANOTHER: Row(
         "The costs differ, so one of them is not the function that the gradient should belong to.",
         meaning="The cost is wrong, beside a gradient that may be right for it.",
         cause="Labels are mapped to other units, an array is broadcast, or a term is missing.",
@@ -152,12 +182,19 @@ ROWS = {
         advice="Scale the inputs, or check at another θ.",
     ),
     Kind.ARGUMENT_CHANGED: Row(
-        "{where} changes its argument {argument} in place.",
+        _argument_changed,
         meaning="The caller's array holds other numbers after the call.",
         cause="An in-place operation such as -= on the argument or on a view of it.",
         example=IMPORTS + "def fun(t):\n    t *= 2\n    return 0.25 * t @ t, t.copy()\n"
         "report = check_gradient(fun, np.array([1.0, 2.0]))",
         advice="Copy the argument first, or write t = t * 2.",
+    ),
+    Kind.KINK: Row(
+        _kink,
+        meaning="The left and right derivatives differ, and every value between them is a convention.",
+        cause="A ReLU, an absolute value, a maximum or a where at the point at which its pieces meet.",
+        example=IMPORTS + "report = check_gradient(lambda t: (np.abs(t).sum(), np.sign(t)), np.array([0.0, 1.0]))",
+        advice="Check at another point, such as one with small random numbers added.",
     ),
     Kind.NOT_REPEATABLE: Row(
         _not_repeatable,

@@ -122,7 +122,12 @@ def diagnose(
     found = find_bugs(replays) if replays else None
     diagnosis = _diagnosis(target, interface, given, found, time.perf_counter() - started)
     if not repeats:
-        return replace(diagnosis, verdict="disagree", diagnosis=(wrong(Kind.UNSTABLE_ANSWER),), bugs=())
+        return replace(
+            diagnosis,
+            verdict="disagree",
+            diagnosis=(wrong(Kind.NOT_REPEATABLE, "The function", argument="arguments"),),
+            bugs=(),
+        )
     regularised = judge_parts(interface, pair.answers).regularised == RIGHT
     if found and not is_understood(interface, found, given, regularised=regularised):
         unknown = (doubt(Kind.CONVENTION_UNKNOWN),)

@@ -193,7 +193,7 @@ def _explain(process: SubmissionProcess, interface: Interface, given: GivenAnswe
     answers = given.answers
     first = next(iter(answers))
     if not interface.repeats(process, first, answers[first]):
-        return _Explained((wrong(Kind.UNSTABLE_ANSWER),))
+        return _Explained((wrong(Kind.NOT_REPEATABLE, "The function", argument="arguments"),))
     is_empty = all(answer.is_empty for answer in answers.values())
     zero = (wrong(Kind.ZERO, "the gradient"),) if is_empty and interface.of_gradient else ()
     if is_empty and (constant := find_constant_cost(list(answers.values()))):

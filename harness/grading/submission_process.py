@@ -93,7 +93,7 @@ class ChangedArguments:
         """Which arguments changed, and by how much, as a note."""
         names = [function.parameters[i] if i < len(function.parameters) else f"argument {i + 1}" for i in self.left]
         changes = [_describe_change(self.given[i], now) for i, now in self.left.items()]
-        return note(Kind.CHANGES_ARGUMENTS, *names, function=function.author_name, changes=changes, spoils=False)
+        return note(Kind.ARGUMENT_CHANGED, function.author_name, argument=names, changes=changes, spoils=False)
 
 
 def as_spoiling(change: Fact) -> Fact:

@@ -8,10 +8,8 @@ from numbers import Real
 from pathlib import Path
 from typing import Any
 
-from harness.isolation.child_process import Setting
-from harness.isolation.limits import LEAST_MEMORY, MEMORY, START_TIMEOUT, TIMEOUT
-from harness.isolation.outcome import Outcome
-from harness.isolation.process import Process
+from harness.isolation.child_process import LEAST_MEMORY, MEMORY, START_TIMEOUT, TIMEOUT, Setting
+from harness.isolation.process import Outcome, Process
 from harness.named_objects import file_of_module, is_file
 from reference.user_input import whole_number
 
@@ -30,7 +28,7 @@ class Worker:
     timeout : float
         Seconds for each call, and for running the file itself.
     memory : int
-        Bytes of address space (`harness.isolation.limits`).
+        Bytes of address space (`harness.isolation.child_process`).
     prepare : sequence of (str, tuple)
         What to call there before the target is imported: functions as ``module:function``, with arguments that can be
         pickled.

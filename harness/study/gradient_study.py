@@ -13,7 +13,7 @@ import numpy as np
 from harness.checks.functions.error_patterns import explain
 from harness.checks.functions.gradient_check import check_gradient
 from harness.checks.functions.parameters import Layout
-from harness.facts.fact import Fact, as_facts
+from harness.facts.fact import Fact
 from harness.progress import Progress, silent
 from harness.study.checkers import HARNESS, VERDICTS, Checker, named_peers
 from harness.study.gradient_bugs import GRADIENT_BUGS, Diagnosis
@@ -187,4 +187,4 @@ def _explain_exactly(subject: GradientAtPoint) -> tuple[Fact, ...]:
     error = np.full_like(right, EXACT * np.abs(right).max())
     wrong = ~(np.abs(claimed - right) <= 4.0 * error)
     yours, exact = (Answer(name, name, 0.0, 0.0, g, error) for name, g in (("fun", claimed), ("exact", right)))
-    return as_facts(explain(layout, theta, yours, exact, wrong, np.zeros_like(right)))
+    return explain(layout, theta, yours, exact, wrong, np.zeros_like(right))

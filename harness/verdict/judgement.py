@@ -1,4 +1,4 @@
-"""From compared answers to a verdict: what is wrong, what is decided, and what remains in doubt."""
+"""From compared answers to a verdict: what is wrong and where, what is decided, and what remains in doubt."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -8,16 +8,18 @@ from types import MappingProxyType
 import numpy as np
 
 from harness.bounds.tolerances import CONCLUSIVE_SHARE
-from harness.facts.fact import Fact, Severity, as_facts, doubt, note
+from harness.facts.fact import Fact, Severity, doubt, note
 from harness.facts.kinds import Kind
 from harness.verdict.comparison import Answer, Pair
 from harness.verdict.consensus import Consensus
-from harness.verdict.findings import find_all
 from harness.verdict.heat_map import heat_map
-from harness.verdict.report import PairRow, Report, SourceRow
+from harness.verdict.report import Finding, PairRow, Report, SourceRow
 from harness.verdict.subject import Subject
 
 NOBODY: Mapping[str, Fact] = MappingProxyType({})
+
+SAME_COST = 1e-6
+"""A relative difference of costs below this is rather lost digits than another function."""
 
 PLACES_KEPT = 20
 """A fact names so many undecided coordinates at most; it counts all of them."""
@@ -48,22 +50,9 @@ def judge(
     """
     evidence = _Evidence(subject, answers, pairs)
     findings = find_all(subject, answers, pairs, ends, consensus)
-    misconduct = [
-        replace(fact, data={"text": f"{answer.name} {fact.data['text']}"}) if fact.kind == Kind.PLAIN else fact
-        for answer in answers
-        for fact in as_facts(answer.misconduct, Severity.WRONG)
-    ]
-    own = [
-        *as_facts(getattr(subject, "misconduct", ()), Severity.WRONG),
-        *as_facts(getattr(subject, "doubts", ()), Severity.DOUBT),
-        *as_facts(getattr(subject, "notes", ())),
-    ]
-    noted = [
-        replace(fact, data={"text": f"{answer.name}: {fact.data['text']}"}) if fact.kind == Kind.PLAIN else fact
-        for answer in answers
-        for fact in as_facts(answer.notes)
-    ]
-    facts = [*subject.facts, *own, *misconduct, *noted]
+    misconduct = [fact for answer in answers for fact in answer.misconduct]
+    noted = [fact for answer in answers for fact in answer.notes]
+    facts = [*subject.facts, *misconduct, *noted]
     is_wrong = bool(findings) or any(fact.severity == Severity.WRONG for fact in facts)
     doubts = [] if findings else evidence.doubts(ends, left_out)
     if findings:  # a difference outweighs whatever else is in doubt
@@ -71,7 +60,7 @@ def judge(
     is_doubtful = bool(doubts) or any(fact.severity == Severity.DOUBT for fact in facts)
     if not doubts and len(evidence.undecided):
         few = evidence.undecided
-        facts.append(note(Kind.FEW_UNDECIDED, *as_places(subject.places(few))[:PLACES_KEPT], undecided=len(few)))
+        facts.append(note(Kind.FEW_UNDECIDED, *subject.places(few)[:PLACES_KEPT], undecided=len(few)))
     outliers = tuple(answer.name for answer in answers if answer.name in consensus.outliers or answer.misconduct)
     return Report(
         verdict="disagree" if is_wrong else "inconclusive" if is_doubtful else "agree",
@@ -82,8 +71,8 @@ def judge(
         tie=consensus.tie,
         findings=tuple(findings),
         facts=tuple(sorted([*facts, *doubts], key=lambda fact: list(Severity).index(fact.severity))),
-        blind_to=as_facts(subject.blind_to()),
-        left_out={name: as_facts(reason)[0] for name, reason in left_out.items()},
+        blind_to=tuple(subject.blind_to()),
+        left_out=dict(left_out),
         decided_share=evidence.share,
         margin=max((_largest_ratio(pair) for pair in pairs if not pair.disagrees), default=0.0),
         smallest_visible=evidence.smallest_visible(),
@@ -95,9 +84,7 @@ def judge(
 
 def _source_row(answer: Answer, outliers: Sequence[str]) -> SourceRow:
     outlier = answer.name in outliers
-    return SourceRow(
-        answer.name, answer.family, float(answer.cost), answer.seconds, outlier, answer.ulps, as_facts(answer.notes)
-    )
+    return SourceRow(answer.name, answer.family, float(answer.cost), answer.seconds, outlier, answer.ulps, answer.notes)
 
 
 def _pair_row(pair: Pair) -> PairRow:
@@ -117,10 +104,6 @@ def _pair_row(pair: Pair) -> PairRow:
 
 def _largest_ratio(pair: Pair) -> float:
     return float(pair.ratio[pair.decided].max(initial=0.0))
-
-
-def as_places(found) -> tuple[str, ...]:
-    return (found,) if isinstance(found, str) else tuple(found)
 
 
 class _Evidence:
@@ -183,10 +166,10 @@ class _Evidence:
             left = self.to_decide[~self.decided[names[0]][self.to_decide]]
             counts = {"undecided": len(left), "total": len(self.to_decide)}
             whose = {"sources": [] if len(names) == len(self.decided) else names}
-            places = as_places(self.subject.places(left))[:PLACES_KEPT]
+            places = self.subject.places(left)[:PLACES_KEPT]
             doubts += [
                 replace(why, where=why.where or places, data={**counts, **whose, **why.data})
-                for why in as_facts(self.subject.why_undecided(left), Severity.DOUBT)
+                for why in self.subject.why_undecided(left)
             ]
         return doubts
 
@@ -196,7 +179,7 @@ class _Evidence:
         for answer in self.tested:
             broken = self.to_decide[~np.isfinite(answer.gradient[self.to_decide])]
             if len(broken):
-                places = as_places(self.subject.places(broken))[:PLACES_KEPT]
+                places = self.subject.places(broken)[:PLACES_KEPT]
                 doubts.append(doubt(Kind.DERIVATIVE_NOT_FINITE, *places, source=answer.name))
         return doubts
 
@@ -205,3 +188,85 @@ class _Evidence:
         if broken := [answer.name for answer in self.tested if not np.isfinite(answer.cost)]:
             return [doubt(Kind.COST_NOT_FINITE, *broken)]
         return [] if any(pair.cost_decided for pair in self.independent) else [doubt(Kind.COSTS_UNDECIDED)]
+
+
+# -- where answers differ ----------------------------------------------------------------------------------------------
+
+
+def find_all(
+    subject: Subject, answers: Sequence[Answer], pairs: Sequence[Pair], ends: Sequence[Pair], consensus: Consensus
+) -> list[Finding]:
+    """One finding for each source that differs from the consensus, or in a tie from any other, worst first.
+
+    Parameters
+    ----------
+    pairs, ends : sequences of Pair
+        Sources compared with each other, and along directions with the computation as a whole.
+    """
+    by_name = {answer.name: answer for answer in answers}
+    trusted = consensus.members or by_name
+    findings = []
+    for name in consensus.outliers or (by_name if consensus.tie else ()):
+        against = [pair for pair in pairs if pair.disagrees and pair.other(name) in trusted]
+        at_ends = [pair for pair in ends if pair.disagrees and pair.other(name)]
+        if against:
+            pair = min(against, key=lambda pair: np.median(pair.allowed))  # the one with the smallest error bounds
+            findings.append(_pin_down(subject, by_name[name], by_name[pair.other(name)], pair))
+        elif at_ends:
+            findings.append(_pin_down_end(subject, name, at_ends[0]))
+    return sorted(findings, key=lambda finding: -finding.ratio)
+
+
+def _pin_down(subject: Subject, source: Answer, against: Answer, pair: Pair) -> Finding:
+    """The cost if the costs differ; else the coordinate that differs most."""
+    if pair.cost_at_odds:
+        causes = (*_why_costs_differ(source, against), *subject.explain_cost(source, against, pair.at_odds))
+        return Finding(
+            source.name,
+            against.name,
+            "cost",
+            "cost",
+            value=float(source.cost),
+            expected=float(against.cost),
+            bound=source.cost_error + against.cost_error,
+            diagnosis=causes or (note(Kind.COST_OF_ANOTHER),),
+        )
+    worst = _worst(pair)
+    return Finding(
+        source.name,
+        against.name,
+        "gradient",
+        subject.label(worst),
+        value=float(source.gradient[worst]),
+        expected=float(against.gradient[worst]),
+        bound=float(pair.allowed[worst]),
+        coordinates=int(pair.at_odds.sum()),
+        blocks=subject.parts(pair.at_odds),
+        diagnosis=tuple(subject.explain(source, against, pair.at_odds)),
+    )
+
+
+def _why_costs_differ(source: Answer, against: Answer) -> tuple[Fact, ...]:
+    if not np.isfinite(source.cost):
+        return (note(Kind.COST_NOT_FINITE, source.name),)
+    if abs(source.cost - against.cost) < SAME_COST * abs(against.cost):
+        return (note(Kind.COST_DIGITS_LOST),)
+    return ()
+
+
+def _pin_down_end(subject: Subject, name: str, pair: Pair) -> Finding:
+    """The direction that differs most."""
+    worst = _worst(pair)
+    answered = pair.costs if pair.cost_at_odds else [slopes[worst] for slopes in pair.gradients]
+    value, expected = answered if pair.first == name else answered[::-1]
+    where, diagnosis = ("cost", ()) if pair.cost_at_odds else (subject.along(worst), subject.explain_along())
+    bound = pair.cost_allowed if pair.cost_at_odds else float(pair.allowed[worst])
+    ends = where, float(value), float(expected), bound
+    return Finding(name, pair.other(name), "end to end", *ends, diagnosis=tuple(diagnosis))
+
+
+def _worst(pair: Pair) -> int:
+    """The coordinate with the largest ratio; of several infinite ratios, the one with the largest difference."""
+    ratio = np.where(pair.at_odds, pair.ratio, -1.0)
+    difference = np.where(np.isnan(pair.difference), np.inf, pair.difference)
+    return int(np.argmax(np.where(ratio == ratio.max(), difference, -1.0)))

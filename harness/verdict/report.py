@@ -10,8 +10,10 @@ from typing import Any
 from harness.facts import message_table
 from harness.facts.fact import Fact, Severity
 from harness.facts.kinds import Kind
-from harness.verdict.colours import COLOURS
 from reference.user_input import printable
+
+COLOURS = {"agree": "#1a7f37", "disagree": "#cf222e", "inconclusive": "#9a6700"}
+"""The colours of the verdicts, on every page and in notebooks."""
 
 SCHEMA = "harness.report/3"
 """Version 3: facts (kind, severity, where, data, text) in the place of sentences."""
@@ -246,7 +248,7 @@ def headline(report: Report) -> str:
     if report.tie:
         return f"{report.verdict.upper()}: {names}; a tie, so nobody is named"
     if report.verdict == "disagree" and not report.findings:
-        return f"DISAGREE: the values agree, but a rule is broken (by {names})"
+        return f"DISAGREE: {names} {'agree' if report.pairs else 'cannot be compared'}, but a rule is broken"
     return f"{report.verdict.upper()}: {names}"
 
 

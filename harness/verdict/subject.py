@@ -69,12 +69,12 @@ class Subject:
         """Where some coordinates are: by default their names."""
         return tuple(map(self.label, coordinates.tolist()))
 
-    def why_undecided(self, coordinates: np.ndarray) -> Fact | Sequence[Fact]:
+    def why_undecided(self, coordinates: np.ndarray) -> Sequence[Fact]:
         """What keeps these coordinates from being decided, a fact for each reason.
 
         `judge` adds where, how many of how many, and whose, unless a fact says so itself.
         """
-        return doubt(Kind.UNDECIDED)
+        return (doubt(Kind.UNDECIDED),)
 
     def parts(self, at_odds: np.ndarray) -> tuple[str, ...]:
         """Which parts of the subject the coordinates of a mask lie in."""

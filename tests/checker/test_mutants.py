@@ -11,6 +11,7 @@ function; then the code and what takes its place. A name in capitals gets anothe
 import re
 import sys
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -70,6 +71,7 @@ def test_no_sentinel_objects_to_the_checker_as_it_is(sentinel):
 
 @pytest.mark.parametrize("mutant", [*QUICK, *OTHERS], ids=lambda mutant: mutant.what)
 def test_a_mutant_of_the_checker_is_noticed(mutant):
+    assert find_spec(mutant.module), f"there is no {mutant.module}: adapt the mutant to the code"
     with planted(CHECKER, mutant.module, mutant.change) as checker, pytest.raises(AssertionError):
         mutant.noticed_by(checker)
 

@@ -235,7 +235,8 @@ def test_a_rule_of_the_callers_own_that_is_a_little_off_is_not():
     nearly.defvjp(lambda x: (nearly(x), x), lambda x, g: ((1.0 + 1e-9) * g * jnp.cos(x),))
     with jax.enable_x64(True), pytest.raises(AssertionError) as raised:
         check_grads(nearly, (X,), 1, modes=["rev"])
-    assert [culprit["name"] for culprit in raised.value.report.details["culprits"]] == ["nearly"]
+    report = raised.value.report  # type: ignore[attr-defined]
+    assert [culprit["name"] for culprit in report.details["culprits"]] == ["nearly"]
 
 
 @pytest.mark.parametrize("modes", [["reverse"], ["fwd", "reverse"], "backward"])

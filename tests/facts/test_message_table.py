@@ -9,7 +9,7 @@ from harness.facts.fact import Severity, doubt, kinds_of, note, wrong
 from harness.facts.kinds import Kind
 from harness.facts.row import Row, in_words
 
-KINDS = [kind for kind in Kind if kind is not Kind.PLAIN]
+KINDS = list(Kind)
 RUNNABLE = [kind for kind, row in message_table.TABLE.items() if not row.example.startswith(("# ", "$ "))]
 
 

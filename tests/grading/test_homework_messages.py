@@ -10,20 +10,9 @@ from harness.facts.message_table import say
 
 NOTHING_FOUND = {"named": "", "unlike": "", "defined": ["f(x)"], "similar": ""}
 CALL = {"function": "cost", "event": "raised ValueError: no"}
-CHANGE = {"function": "cost", "changes": ["by up to 1, in 7 of 7 entries"]}
-CHANGED = "cost changes y in place (by up to 1, in 7 of 7 entries)."
-LOOK_FOR = "Look for random numbers, and for values kept from one call to the next."
 UNKNOWN = "No convention that was tried explains the cost, so nothing was judged."
 
 SAID: list[tuple[Fact, str]] = [
-    (
-        note(Kind.CHANGES_ARGUMENTS, "y", **CHANGE, spoils=False),
-        f"{CHANGED} Work on a copy: callers may need it.",
-    ),
-    (
-        wrong(Kind.CHANGES_ARGUMENTS, "y", **CHANGE, spoils=True),
-        f"{CHANGED} Work on a copy: the next call with the same arrays answers something else.",
-    ),
     (doubt(Kind.CALL_FAILED, **CALL), "Calling cost, it raised ValueError: no."),
     (
         note(Kind.CALL_FAILED, "line 3 of a.py: x", **CALL, exercise="2-3-2", times=4),
@@ -93,10 +82,6 @@ SAID: list[tuple[Fact, str]] = [
     (doubt(Kind.NOT_READABLE, "a.py", reason="it is no file"), "a.py cannot be read: it is no file."),
     (doubt(Kind.PART_MISSING, "gradient"), "No gradient was returned. What was returned is right."),
     (wrong(Kind.PART_MISSING, "cost"), "No cost was returned."),
-    (
-        wrong(Kind.UNSTABLE_ANSWER),
-        f"Called twice with the same arguments, it answers differently. {LOOK_FOR}",
-    ),
     (
         note(Kind.WHOLE_FILE_RUN),
         "The whole file was run, since its functions need what it does beside them.",

@@ -87,7 +87,7 @@ UNKNOWN = (ERROR, f"{N} {N} {N}", 0.0, (Kind.CONVENTION_UNKNOWN,))
 WRONG_REGULARISER = (DISAGREE, f"{R} {R} {W}", 90.0, (Kind.COST_PATTERN,))
 WRONG_MEAN = (DISAGREE, f"{W} {W} {R}", 26.32, (Kind.COST_PATTERN,))
 MISSING = (Kind.PART_MISSING,)
-CHANGED = (Kind.CHANGES_ARGUMENTS,)
+CHANGED = (Kind.ARGUMENT_CHANGED,)
 
 CASES = {
     # each part is judged by itself
@@ -159,7 +159,7 @@ CASES = {
     "wrong helper": Case(
         course(SLOPE_BY_HAND, ("return g * (1 - g)", "return g")), AGREE, ALL_RIGHT, 95.0, (Kind.HELPER_WRONG,)
     ),
-    "random": Case(returning("J + np.random.rand(), grad"), DISAGREE, f"{W} {R} {W}", 60.0, (Kind.UNSTABLE_ANSWER,)),
+    "random": Case(returning("J + np.random.rand(), grad"), DISAGREE, f"{W} {R} {W}", 60.0, (Kind.NOT_REPEATABLE,)),
     "fails on one exercise": Case(at_start("assert X.shape[0] != 5"), DISAGREE, ALL_RIGHT, 100.0, (Kind.CALL_FAILED,)),
     "returns nothing": Case(
         course(("np.eye(num_labels)[np.ravel(y) - 1]", "0 * y[:, :1] + y"), (RETURN, "")),
@@ -201,8 +201,8 @@ def test_what_is_wrong_with_a_cost_is_data(tmp_path):
 )
 def test_a_changed_argument_is_named_with_its_change(name, arguments, change, tmp_path):
     grade = graded_here(tmp_path, "a.py", CASES[name].text)
-    (fact,) = [fact for fact in (*grade.diagnosis, *grade.notes) if fact.kind == Kind.CHANGES_ARGUMENTS]
-    assert (fact.where, fact.data["changes"][0]) == (arguments, change)
+    (fact,) = [fact for fact in (*grade.diagnosis, *grade.notes) if fact.kind == Kind.ARGUMENT_CHANGED]
+    assert (tuple(fact.data["argument"]), fact.data["changes"][0]) == (arguments, change)
     assert fact.data["spoils"] == (fact in grade.diagnosis) == (grade.other == "wrong")
 
 

@@ -332,7 +332,7 @@ def test_the_few_that_are_undecided_are_named_beside_the_verdict():
 
 @pytest.mark.parametrize(
     ("cost", "kind"),
-    [(2.0, Kind.ANOTHER_FUNCTION), (1.0 + 1e-9, Kind.COST_DIGITS_LOST), (np.inf, Kind.COST_NOT_FINITE)],
+    [(2.0, Kind.COST_OF_ANOTHER), (1.0 + 1e-9, Kind.COST_DIGITS_LOST), (np.inf, Kind.COST_NOT_FINITE)],
 )
 def test_what_a_wrong_cost_suggests(cost, kind):
     report = verdict_on(answer("a", cost=cost), answer("b"), answer("c"))

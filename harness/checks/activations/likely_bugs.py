@@ -148,14 +148,14 @@ def _arguments(claim: ClaimedSlope) -> Iterator[Fact]:
 def _another(claim: ClaimedSlope) -> Iterator[Fact]:
     for g in ACTIVATIONS.values():
         if g is not claim.f and claim.is_explained(g.slope(claim.z, g(claim.z))):
-            yield claim.fact(Kind.OTHER_FUNCTION, activation=g.name)
+            yield claim.fact(Kind.SLOPE_OF_ANOTHER, activation=g.name)
             return  # on one side of zero, identity, relu and others have the same
 
 
 def _value_itself(claim: ClaimedSlope) -> Iterator[Fact]:
     for name, other in (("a", claim.a), (claim.notation.variable, claim.z)):
         if claim.is_explained(other):
-            yield claim.fact(Kind.OTHER_FUNCTION, returned=name)
+            yield claim.fact(Kind.SLOPE_OF_ANOTHER, returned=name)
 
 
 def _another_argument(claim: ClaimedSlope) -> Iterator[Fact]:

@@ -110,7 +110,7 @@ def find_other_values(
         if differs.any():
             i = int(np.where(differs, difference, -1.0).argmax())
             numbers = {"value": float(measured.value[i]), "expected": float(points.a[i]), "z": float(points.z[i])}
-            faults.append(wrong(Kind.OTHER_VALUE, name, *notation.stretches(points.z, differs), **numbers))
+            faults.append(wrong(Kind.VALUE_DEPENDS_ON_ARRAY, name, *notation.stretches(points.z, differs), **numbers))
     return faults
 
 

@@ -20,7 +20,7 @@ LARGE = 1e3
 
 PLACES_SHOWN = 3
 
-KINDS = {KINK: Kind.KINK_AT_THETA, EDGE: Kind.DOMAIN_EDGE, NOISE: Kind.NOISY_COST, JUMPS: Kind.COST_JUMPS}
+KINDS = {KINK: Kind.KINK, EDGE: Kind.DOMAIN_EDGE, NOISE: Kind.NOISY_COST, JUMPS: Kind.COST_JUMPS}
 """What hides a derivative, as a kind of fact; anything else is `Kind.ROUGH_COST`."""
 
 
@@ -71,7 +71,7 @@ class FunctionGradient(Subject):
         right = replace(right, gradient=gradient, error=np.where(is_right, self.grouped, right.error))
         facts = explain(self.layout, self.theta, wrong, right, at_odds, self.scatter)
         kinks = [i for i in np.flatnonzero(at_odds).tolist() if i in self.found and self.found[i].obstacle == KINK]
-        kink = [note(Kind.KINK_AT_THETA, self.label(i), **_slopes(self.found[i])) for i in kinks[:1]]
+        kink = [note(Kind.KINK, self.label(i), **_slopes(self.found[i])) for i in kinks[:1]]
         return (*facts, *kink)
 
     def why_undecided(self, coordinates: np.ndarray) -> tuple[Fact, ...]:

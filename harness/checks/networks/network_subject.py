@@ -58,7 +58,7 @@ class NetworkGradient(Subject):
     def explain_cost(self, wrong: Answer, right: Answer, at_odds: np.ndarray) -> tuple[Fact, ...]:
         return self.explain(wrong, right, at_odds)
 
-    def why_undecided(self, coordinates: np.ndarray) -> Fact:
+    def why_undecided(self, coordinates: np.ndarray) -> tuple[Fact, ...]:
         is_bounded, elsewhere = np.isfinite(self.bound.gradient), ~(self.sides.at_kinks | self.sides.at_junctions)
         causes = {
             Kind.UNITS_AT_KINK: self.sides.at_kinks,
@@ -68,7 +68,7 @@ class NetworkGradient(Subject):
         }
         everywhere = {kind: np.broadcast_to(where, is_bounded.shape) for kind, where in causes.items()}
         first, *others = [kind for kind, where in everywhere.items() if where[coordinates].any()]
-        return doubt(first, also=list(others))
+        return (doubt(first, also=others),)
 
     def describe(self) -> dict[str, Any]:
         network = self.problem.network

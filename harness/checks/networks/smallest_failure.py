@@ -53,7 +53,7 @@ def reproduce(
     except Exception as error:  # noqa: BLE001  a source may raise anything
         return Reproduction(facts=(note(Kind.NOT_SHRUNK, error=type(error).__name__, reason=str(error)),))
     if report.verdict != "disagree":
-        return Reproduction(facts=(note(Kind.NOT_REPEATABLE, argument="network"),))
+        return Reproduction(facts=(note(Kind.NOT_REPEATABLE, "The failing check", argument="network"),))
     found = Reproduction(report)
     try:
         found = replace(found, script=as_script(problem, theta, sources, activations))

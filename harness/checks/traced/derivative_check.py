@@ -157,7 +157,7 @@ def report_on(
     met = meet_equations(comparison.case)
     facts = [*comparison.facts, *_nothing_checked(comparison), *note_everything(comparison, arguments, met)]
     misconduct = find_misconduct(comparison, arguments)
-    is_repeatable = not any(fact.kind == Kind.FUNCTION_NOT_REPEATABLE for fact in misconduct)
+    is_repeatable = not any(fact.kind == Kind.NOT_REPEATABLE for fact in misconduct)
     blame = find_blame(comparison, met, deadline, trace) if is_repeatable else Blame()
     return _judge(comparison, [*facts, *misconduct, *blame.facts], blame, started, is_repeatable=is_repeatable)
 

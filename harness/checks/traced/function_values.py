@@ -34,7 +34,8 @@ def find_changes(comparison: Comparison) -> list[Fact]:
         here, once_more, found = (case.at_point(program).value() for program in (case.program, case.program, again))
         if not np.array_equal(here, found, equal_nan=True):
             is_called = not np.array_equal(here, once_more, equal_nan=True)
-            return [wrong(Kind.FUNCTION_NOT_REPEATABLE, when="called" if is_called else "traced")]
+            how = "called" if is_called else "traced"
+            return [wrong(Kind.NOT_REPEATABLE, "f", how=how, argument="arguments", change="state")]
     if is_alike and not has_rules(again):
         return []  # the rules of JAX are those of the program
     another = make_mode(point, "reverse")
@@ -65,7 +66,7 @@ def find_other_values(comparison: Comparison) -> list[Fact]:
         at = int(np.argmax(contradicts if contradicts.any() else apart))
         numbers = {"value": float(values[at]), "otherwise": float(compiled[at])}
         severity = Severity.WRONG if contradicts.any() else Severity.NOTE
-        facts.append(Fact(Kind.ANOTHER_VALUE, severity, (case.outputs.label(at),), {"how": how, **numbers}))
+        facts.append(Fact(Kind.VALUE_DEPENDS_ON_RUN, severity, (case.outputs.label(at),), {"how": how, **numbers}))
     return facts
 
 
@@ -120,5 +121,5 @@ def changed_values(comparison: Comparison) -> list[Fact]:
         if off[i] > 0.0:
             numbers = {"value": float(program.value()[i]), "otherwise": float(point.expected[i])}
             data = {"how": f"differentiated in {mode} mode", **numbers}
-            found.append(Fact(Kind.ANOTHER_VALUE, Severity.WRONG, (case.outputs.label(i),), data))
+            found.append(Fact(Kind.VALUE_DEPENDS_ON_RUN, Severity.WRONG, (case.outputs.label(i),), data))
     return found

@@ -1,10 +1,9 @@
 """Factorisations and solves, by the perturbation of the equation that defines each.
 
-dA is what a step changes of A. A = L Lᴴ gives L⁻¹ dA L⁻ᴴ = L⁻¹ dL + (L⁻¹ dL)ᴴ, of which the lower half is L⁻¹ dL; the
-others follow in the same way from A = P L U, A V = V Λ and A = U S Vᴴ. Equal eigenvalues are kinks of what their
-vectors span. Complex vectors have free phases, which a run may turn at random: what moves with them has no derivative.
-Cholesky and the symmetric eigenvalue problem have a derivative along symmetric dA only; for other dA, which leave the
-symmetric matrices, the formulas are used as they stand, as JAX does.
+dA is the change of A in a step. A = L Lᴴ gives L⁻¹ dA L⁻ᴴ = L⁻¹ dL + (L⁻¹ dL)ᴴ, whose lower half is L⁻¹ dL; the others
+follow in the same way from A = P L U, A V = V Λ and A = U S Vᴴ. Equal eigenvalues are kinks of what their vectors span.
+Complex vectors have free phases, and what changes with a phase has no derivative. Cholesky and the symmetric eigenvalue
+problem have a derivative along symmetric dA only. For other dA the formulas are used as they stand, as JAX does.
 
 Random rounding moves the operand by a backward error: a computed factorisation is the exact one of A + dA. |dA| is a
 few u times |L||U|, entry by entry, in Gaussian elimination; √(a_ii a_jj) in Cholesky's; the largest of its own column

@@ -127,8 +127,8 @@ WRONG = {
         of("gelu", lambda z, a: 0.5 * ACTIVATIONS["gelu"].slope(z, a)), -6.0, 30.0, Kind.FACTOR, {"missing": "2"}
     ),
     "√2": Wrong(tanh_to(lambda z, a: np.sqrt(2.0) * (1.0 - a * a)), -5.0, 5.0, Kind.FACTOR, {"named": "√2"}),
-    "another": Wrong(of("silu", ACTIVATIONS["gelu"].slope), -30.0, 30.0, Kind.OTHER_FUNCTION, {"activation": "gelu"}),
-    "the value": Wrong(of("softplus", lambda z, a: a), -10.0, 10.0, Kind.OTHER_FUNCTION, {"returned": "a"}),
+    "another": Wrong(of("silu", ACTIVATIONS["gelu"].slope), -30.0, 30.0, Kind.SLOPE_OF_ANOTHER, {"activation": "gelu"}),
+    "the value": Wrong(of("softplus", lambda z, a: a), -10.0, 10.0, Kind.SLOPE_OF_ANOTHER, {"returned": "a"}),
     "chain rule": Wrong(
         of("sigmoid", lambda z, a: a), -10.0, 30.0, Kind.CHAIN_RULE, {"factor": "1 - a", "missing": True}
     ),

@@ -144,12 +144,16 @@ ORACLE_IS_WRONG = {  # the record, the outliers, and the kinds among the reasons
         ("jax",),
         {Kind.DROPPED_BRANCH},
     ),
-    "another formula under two oracles": (sin_under("jax", "complex"), ("jax", "complex-step"), {Kind.OTHER_VALUE}),
-    "another formula under most oracles": (sin_under("jax", "complex", "balls"), None, {Kind.OTHER_VALUE}),
+    "another formula under two oracles": (
+        sin_under("jax", "complex"),
+        ("jax", "complex-step"),
+        {Kind.VALUE_DEPENDS_ON_ARRAY},
+    ),
+    "another formula under most oracles": (sin_under("jax", "complex", "balls"), None, {Kind.VALUE_DEPENDS_ON_ARRAY}),
     "another value, and the same slope": (
         formula(lambda xp, z: z * z + (1e-9 if xp.name == "jax" else 0.0), lambda z, a: 2.0 * z),
         (),
-        {Kind.OTHER_VALUE},
+        {Kind.VALUE_DEPENDS_ON_ARRAY},
     ),
     "wrong at a kink, beside an oracle that is wrong elsewhere": (
         formula(

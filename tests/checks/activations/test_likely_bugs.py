@@ -50,7 +50,7 @@ EVERYTHING = {  # all bugs that are named, in order, and what is said of the fir
     "a tail cut off": (tanh_to(lambda z, a: np.where(z < -5.0, 0.0, 1.0 - a * a)), (Kind.ZERO,), {}),
     "sinh for cosh": (
         formula(_sinh, lambda z, a: a),
-        (Kind.OTHER_FUNCTION, Kind.CHAIN_RULE, Kind.TERM),
+        (Kind.SLOPE_OF_ANOTHER, Kind.CHAIN_RULE, Kind.TERM),
         {"returned": "a"},
     ),
     "a slope that stays where it should vanish": (
@@ -65,7 +65,7 @@ EVERYTHING = {  # all bugs that are named, in order, and what is said of the fir
     ),
     "a clip without its upper end": (
         formula(lambda xp, z: xp.clip(z, 0.0, 6.0), lambda z, a: (z > 0.0) * 1.0, kinks=(0.0, 6.0)),
-        (Kind.OTHER_FUNCTION, Kind.CONSTANT_ERROR),
+        (Kind.SLOPE_OF_ANOTHER, Kind.CONSTANT_ERROR),
         {"activation": "identity"},
     ),
     "a number far out": (tanh_to(lambda z, a: np.where(z > 1e5, 1e-3, 1.0 - a * a)), (), {}),
@@ -74,7 +74,7 @@ EVERYTHING = {  # all bugs that are named, in order, and what is said of the fir
         (Kind.NOT_FINITE,),
         {},
     ),
-    "another's": (of("gelu", lambda z, a: np.ones_like(z)), (Kind.OTHER_FUNCTION,), {"activation": "identity"}),
+    "another's": (of("gelu", lambda z, a: np.ones_like(z)), (Kind.SLOPE_OF_ANOTHER,), {"activation": "identity"}),
 }
 
 

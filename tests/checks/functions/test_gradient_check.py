@@ -170,7 +170,7 @@ def log_of(t):
 TIES, HALVES = [1.0, 1.0, 1.0, 2.0, 0.0], np.array([2.04, -2.56, 0.42, -0.57], np.float16)
 FLAT = {"1": 1.0, "not a float32": 0.1}
 FINE_WAVE = (lambda x: 1e-3 * math.sin(1e13 * x), lambda x: 1e10 * math.cos(1e13 * x))
-KINK, NOISE = Kind.KINK_AT_THETA, Kind.NOISY_COST
+KINK, NOISE = Kind.KINK, Kind.NOISY_COST
 
 CASES = {
     # beside a large cost: an error is small beside derivatives, and never beside the cost

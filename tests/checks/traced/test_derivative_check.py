@@ -107,8 +107,8 @@ CASES = {
         (Kind.CONJUGATE,),
     ),
     # what f does beside its value
-    "a state of its own": (stateful, (X,), DISAGREE, (Kind.FUNCTION_NOT_REPEATABLE,)),
-    "a state of a callback": (counted, (X,), DISAGREE, (Kind.FUNCTION_NOT_REPEATABLE,)),
+    "a state of its own": (stateful, (X,), DISAGREE, (Kind.NOT_REPEATABLE,)),
+    "a state of a callback": (counted, (X,), DISAGREE, (Kind.NOT_REPEATABLE,)),
     "an argument changed in place": (changing, (X, np.arange(5)), DISAGREE, (Kind.ARGUMENT_CHANGED,)),
     # what cannot be decided
     "outside of the domain": (jnp.log, (np.array([1.0, -1.0]),), INCONCLUSIVE, (Kind.VALUE_NOT_FINITE,)),

@@ -55,7 +55,7 @@ def with_two_implementations():
 def test_another_value_in_another_way_contradicts_the_interpreter(f, how):
     report = check_derivatives(f, X)
     assert report.verdict == "disagree"
-    assert how in [fact.data["how"] for fact in report.reasons if fact.kind == Kind.ANOTHER_VALUE]
+    assert how in [fact.data["how"] for fact in report.reasons if fact.kind == Kind.VALUE_DEPENDS_ON_RUN]
     assert not report.findings
 
 
@@ -101,7 +101,7 @@ SAME = {
 def test_rounding_is_no_other_value(name):
     report = check_derivatives(*SAME[name])
     assert report.verdict != "disagree"
-    assert Kind.ANOTHER_VALUE not in report.kinds
+    assert Kind.VALUE_DEPENDS_ON_RUN not in report.kinds
 
 
 ROWS, WEIGHTS = np.array([0, 2]), np.linspace(0.1, 1.0, 3)
@@ -149,7 +149,7 @@ def test_a_rule_that_hands_on_another_value_is_wrong(f, mode):
     report = check_derivatives(f, X)
     assert report.verdict == "disagree"
     (fact, *_) = [fact for fact in report.reasons if mode in fact.data["how"]]
-    assert (fact.kind, __file__ in fact.data["place"]) == (Kind.ANOTHER_VALUE, True)
+    assert (fact.kind, __file__ in fact.data["place"]) == (Kind.VALUE_DEPENDS_ON_RUN, True)
 
 
 @jax.custom_vjp
@@ -164,5 +164,5 @@ rounded_otherwise.defvjp(lambda x: (jnp.logaddexp(x, 0.0), x), lambda x, g: (g *
 def test_another_formula_for_the_same_value_is_none(x):
     assert not any(
         "differentiated" in fact.data["how"]
-        for fact in facts(check_derivatives(rounded_otherwise, x), Kind.ANOTHER_VALUE)
+        for fact in facts(check_derivatives(rounded_otherwise, x), Kind.VALUE_DEPENDS_ON_RUN)
     )
