@@ -24,7 +24,8 @@ from typing import Any
 
 import numpy as np
 
-from harness.checks.networks.many_networks import Summary, check_networks
+from harness.checks.networks.many_networks import check_networks
+from harness.checks.networks.network_summary import Summary
 from harness.digits import digit_figures
 from harness.digits.digit_training import Fit, Plan, Published, fit
 from harness.digits.digits_data import Digits, load_digits, stratified_split

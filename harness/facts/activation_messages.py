@@ -48,7 +48,7 @@ def _convention(fact: Fact) -> str:
     data, number = fact.data, fact.where[0].rpartition(" = ")[2]
     if not data["declared"] and data["jumps"]:
         return f". Declare it with kinks=({number}, ...)"
-    claimed = f". The record claims {data['claimed'] + 0.0:.6g} there"  # no negative zero
+    claimed = f". The record reports {data['claimed'] + 0.0:.6g} there"  # no negative zero
     if math.isnan(data["jax"]):
         return claimed
     return f"{claimed}, as JAX does" if data["follows_jax"] else f"{claimed}, and JAX computes {data['jax']:.6g}"
@@ -142,9 +142,9 @@ ROWS = {
         example="from harness import check_activation\nreport = check_activation('silu')",
         advice="Nothing, unless overflow is expected: silu, gelu and mish of PyTorch and JAX do the same.",
     ),
-    Kind.CLAIM_AGREES: Row(
+    Kind.PART_AGREES: Row(
         "{where} agrees with the derivative.",
-        meaning="A claim beside the slope (a curvature, a derivative in a parameter) was checked and is right.",
+        meaning="A curvature or a derivative in a parameter was checked, too, and is right.",
         cause="The record has `curvature` or `parameters`.",
         example=EXAMPLE + "curvature = lambda z, a: -2.0 * a * (1.0 - a * a)\n"
         "report = check_activation(Activation('mine', tanh.value, tanh.slope, curvature=curvature))",
@@ -169,7 +169,7 @@ ROWS = {
         meaning="Two formula pieces meet here. At a kink any slope between the one-sided derivatives is a convention.",
         cause="where, maximum, abs, or a formula written in pieces.",
         example="from harness import check_activation\nreport = check_activation('relu')",
-        advice="Declare kinks, and claim what JAX computes, if gradients by hand should match automatic ones.",
+        advice="Declare kinks, and report what JAX computes, if gradients by hand should match automatic ones.",
     ),
     Kind.LEFT_TO_SAMPLING: Row(
         lambda fact: (
@@ -257,7 +257,7 @@ ROWS = {
     ),
     Kind.SECOND_DERIVATIVE: Row(
         _second_derivative,
-        meaning="f'' on the grid, computed from the claimed slope, as order=2 asks for.",
+        meaning="f'' on the grid, computed from the reported slope, because order=2 was given.",
         cause="The check was called with order=2.",
         example="from harness import check_activation\nreport = check_activation('tanh', order=2)",
         advice="Read report.details['order 2'].",
@@ -270,7 +270,10 @@ ROWS = {
         advice="Return an array of z's shape.",
     ),
     Kind.SHAPE_REFUSED: Row(
-        "The record cannot take an array of shape {shape} ({reason}).",
+        lambda fact: (
+            f"The record cannot take {'one number' if fact.data['shape'] == '()' else 'shape ' + fact.data['shape']} "
+            f"({fact.data['reason']})."
+        ),
         meaning="Networks call activations with matrices; other shapes are only noted.",
         cause="A loop over entries, or a fixed number of dimensions.",
         example=FORMULA.format(value="xp.tanh(z)", slope="np.array([1.0 - x * x for x in a])"),

@@ -104,7 +104,6 @@ class Kind(StrEnum):
     # -- activations: harness/facts/activation_messages.py, slope_messages.py ------------------------------------------
     AT_INFINITY = "at-infinity"
     CHAIN_RULE = "chain-rule"
-    CLAIM_AGREES = "claim-agrees"
     CONSTANT_SLOPE = "constant-slope"
     DROPPED_BRANCH = "dropped-branch"
     FORMULA_NOT_FINITE = "formula-not-finite"
@@ -122,6 +121,7 @@ class Kind(StrEnum):
     OTHER_FUNCTION = "other-function"
     OTHER_VALUE = "other-value"
     OUTSIDE_ONE_SIDED = "outside-one-sided"
+    PART_AGREES = "part-agrees"
     PLAIN_DIFFERENCES = "plain-differences"
     PRODUCT_RULE = "product-rule"
     SAMPLED_ROUNDING = "sampled-rounding"

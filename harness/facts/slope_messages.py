@@ -35,14 +35,14 @@ def _lacks(what: str) -> Callable[[Fact], str]:
 ROWS = {
     Kind.CHAIN_RULE: Row(
         _lacks("factor {} of the chain rule"),
-        meaning="The claim, multiplied or divided by one function, is the derivative.",
+        meaning="The reported slope, multiplied or divided by one function, is the derivative.",
         cause="The inner derivative was forgotten, or applied twice.",
         example=FORMULA.format(value="xp.tanh(z * z)", slope="1.0 - a * a"),
         advice="Differentiate the inner function, too, and multiply by its derivative once.",
     ),
     Kind.CONSTANT_SLOPE: Row(
         "The {where} is the constant {constant}, where the derivative varies.",
-        meaning="Wherever the claim is wrong, it is one number.",
+        meaning="Wherever the slope is wrong, it is one number.",
         cause="A branch for large |z| starts too early, or the wrong branch is taken.",
         example=TANH.format(slope="np.where((z > 1.0) * (z < 2.0), 0.5, 1.0 - a * a)"),
         advice="Compare the condition of this branch with the formula's.",
@@ -56,14 +56,14 @@ ROWS = {
     ),
     Kind.OTHER_ARGUMENT: Row(
         "The {where} is computed from {used}, where {expected} belongs.",
-        meaning="The claim is the right formula at another argument.",
+        meaning="The reported slope is the right formula at another argument.",
         cause="z and a = f(z) were mixed up, or two branches are swapped.",
         example=EXAMPLE + "report = check_activation(Activation('mine', tanh.value, lambda z, a: 1.0 - z * z))",
         advice="Check which of z and a the formula is written for, and the sign in its conditions.",
     ),
     Kind.OTHER_FUNCTION: Row(
         _other_function,
-        meaning="The claim is right for another function.",
+        meaning="The reported slope is right for another function.",
         cause="The slope was copied from another activation, or the value was returned.",
         example=EXAMPLE + "report = check_activation(Activation('mine', ACTIVATIONS['silu'].value, "
         "ACTIVATIONS['gelu'].slope))",
@@ -87,9 +87,9 @@ ROWS = {
     ),
     Kind.TERM: Row(
         _lacks("term {}"),
-        meaning="The error of the claim is a multiple of one known function.",
+        meaning="The error is a multiple of one known function.",
         cause="A term was forgotten or added.",
         example=TANH.format(slope="1.0 - a * a + 1e-3 * np.sin(z)"),
-        advice="Compare the claim with the derivative term by term.",
+        advice="Compare the slope with the derivative term by term.",
     ),
 }

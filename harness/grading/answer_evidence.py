@@ -5,8 +5,7 @@ from itertools import product
 
 import numpy as np
 
-from harness.checks.networks.bug_explanations import describe, nearest, seen
-from harness.checks.networks.bug_replay import Explanations
+from harness.checks.networks.bug_explanations import Explanations, describe_bugs, describe_nearest_bug, relate_gradients
 from harness.facts.fact import Fact, Severity, as_facts, wrong
 from harness.facts.kinds import Kind
 from harness.facts.relation_messages import ROWS as RELATIONS
@@ -77,10 +76,10 @@ def explain_answers(found: Explanations, exercise: Exercise, given: GivenAnswers
     pattern = find_cost_pattern(given.answers) if is_unexplained else None
     problem, theta, answer = exercise.problem, exercise.theta, given.answers[exercise]
     # where a pattern explains the cost, the description need not say that no bug does
-    described = describe(found, problem, theta, is_finite and pattern is None)
+    described = describe_bugs(found, problem, theta, is_finite and pattern is None)
     facts = (*([pattern] if pattern else []), *as_facts(described, Severity.WRONG))
     if found.gradient_wrong and not found.of_gradient and not found.of_both:
-        facts += (*find_relations(exercise, answer), *as_facts(nearest(found), Severity.WRONG))
+        facts += (*find_relations(exercise, answer), *as_facts(describe_nearest_bug(found), Severity.WRONG))
     return facts
 
 
@@ -89,7 +88,7 @@ def find_relations(exercise: Exercise, answer: ParsedAnswer) -> tuple[Fact, ...]
     if answer.gradient is None:
         return ()
     off = _wrong_entries(exercise, answer)
-    found = seen(exercise.problem, exercise.theta, answer.gradient, exercise.right[1], off)
+    found = relate_gradients(exercise.problem, exercise.theta, answer.gradient, exercise.right[1], off)
     return as_facts(found, Severity.WRONG)
 
 

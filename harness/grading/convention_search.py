@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from harness.checks.networks.bug_replay import is_explained
+from harness.checks.networks.bug_explanations import is_explained
 from harness.facts.fact import Fact, doubt
 from harness.facts.kinds import Kind
 from harness.grading.call_conventions import Convention, all_conventions

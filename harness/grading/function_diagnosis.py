@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.checks.networks.bug_replay import Explanations, find_bugs
+from harness.checks.networks.bug_explanations import Explanations, find_bugs
 from harness.checks.networks.random_problems import ANY, Like, random_problem
 from harness.facts.fact import Fact, Severity, doubt, note, wrong
 from harness.facts.fact_error import FactError

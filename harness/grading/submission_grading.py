@@ -7,9 +7,8 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness.checks.networks.bug_explanations import together
-from harness.checks.networks.bug_replay import find_bugs
-from harness.checks.networks.distinguishing_problems import different
+from harness.checks.networks.bug_explanations import find_bugs, join_names
+from harness.checks.networks.bug_replay import drop_equivalent
 from harness.facts.fact import Fact, Severity, doubt, note, wrong
 from harness.facts.kinds import Kind
 from harness.grading.answer_evidence import Answers, explain_answers, find_constant_cost, is_understood
@@ -209,7 +208,7 @@ def _explain(process: SubmissionProcess, interface: Interface, given: GivenAnswe
         facts = (wrong(Kind.COST_NOT_FINITE, function.author_name), *facts)
     return _Explained(
         (*facts, *zero),
-        tuple(map(together, found.of_both or (*found.of_cost, *found.of_gradient))),
+        tuple(map(join_names, found.of_both or (*found.of_cost, *found.of_gradient))),
         is_empty or is_understood(interface, found, given, regularised=regularised),
     )
 
@@ -229,7 +228,7 @@ def _find_equal_bug(process: SubmissionProcess, interface: Interface) -> tuple[F
     except CallFailed:
         return ()
     found = find_bugs([exercise.replay(answer)], pairs=False)
-    bugs = list(map(together, different(exercise.problem, exercise.theta, found.of_both)))
+    bugs = list(map(join_names, drop_equivalent(exercise.problem, exercise.theta, found.of_both)))
     return (note(Kind.CONVENTION_IS_BUG, bugs=bugs),) if bugs else ()
 
 

@@ -20,8 +20,8 @@ import numpy as np
 from harness.checks.networks.network_check import cross_check
 from harness.sources.bug_zoo import BUGS
 from harness.sources.source_table import SOURCES
-from harness.study.study import SCHEMA
-from harness.study.trials import Truth
+from harness.study.zoo_cases import Enclosure
+from harness.study.zoo_study import SCHEMA
 from reference.namespaces import NUMPY
 from reference.network import Network
 from reference.problem import Problem
@@ -74,7 +74,7 @@ def unseen(switched: tuple[bool, ...]) -> list[str]:
     """The bugs whose answers lie within the enclosure of the right one."""
     problem, theta = problem_with(switched)
     with np.errstate(all="ignore"):  # a bug may overflow where right formulas do not
-        truth = Truth(problem, theta)
+        truth = Enclosure(problem, theta)
         return [name for name, bug in BUGS.items() if not truth.excludes(bug.source)]
 
 

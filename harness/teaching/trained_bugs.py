@@ -22,7 +22,7 @@ from harness.progress import Progress, silent
 from harness.sources.bug_zoo import BUGS, Bug
 from harness.sources.source_names import default_sources
 from harness.study.checkers import HARNESS, PEERS, VERDICTS
-from harness.study.trials import CORRECT
+from harness.study.zoo_cases import CORRECT
 from harness.training.gated_training import predict
 from reference.network import Network
 from reference.problem import Problem

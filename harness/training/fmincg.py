@@ -18,10 +18,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from reference.whole_numbers import whole_number
 from scipy.optimize import OptimizeResult
 
 from harness.training.line_search import Objective, Point, dot, search_line
+from reference.user_input import whole_number
 
 MAX_GROWTH = 100.0
 """The first step of a line search is at most so many times that found by the search before."""

@@ -1,4 +1,4 @@
-"""The check of one activation by itself: is the slope claimed by hand the derivative of the formula?
+"""The check of one activation by itself: is the slope by hand the derivative of the formula?
 
 The doors import it; it imports no other kind of check.
 """

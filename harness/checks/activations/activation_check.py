@@ -1,4 +1,4 @@
-"""Check one activation by itself: is the slope claimed by hand the derivative of the formula?
+"""Check one activation by itself: is the slope by hand the derivative of the formula?
 
 At each z of a grid the slope is compared with JAX, the complex step, finite differences and ball arithmetic, within
 error bounds that are derived (`harness.bounds.activation_bound`). A formula that some of them cannot run is checked by
@@ -53,16 +53,16 @@ def check_activation(activation: str | Activation, *, order: int = 1) -> Report:
     activation : str or Activation
         A record, the name of a registered one, or ``module:attribute``.
     order : 1 or 2
-        With 2, the second derivative is reported, too; one that the record claims is judged in any case.
+        With 2, the second derivative is reported, too; a curvature in the record is judged in any case.
 
     Returns
     -------
     Report
-        The source "slope" is the claim. "disagree" when it is not the derivative, when an oracle cannot differentiate
-        the formula correctly, or when the record would break a network; "inconclusive" when too few z can be decided or
-        the slope jumps where no kink is declared; "agree" otherwise. The record's `curvature` and its derivatives in
-        `parameters` are judged like the slope. The slope at a kink, digits lost in the tails, float32, and the slope of
-        a `surrogate` are reported and not judged.
+        The source "slope" is the record's own. "disagree" when it is not the derivative, when an oracle cannot
+        differentiate the formula correctly, or when the record would break a network; "inconclusive" when too few z can
+        be decided or the slope jumps where no kink is declared; "agree" otherwise. The record's `curvature` and its
+        derivatives in `parameters` are judged like the slope. The slope at a kink, digits lost in the tails, float32,
+        and the slope of a `surrogate` are reported and not judged.
 
     Raises
     ------

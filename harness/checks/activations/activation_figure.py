@@ -35,7 +35,7 @@ class Curve:
     Attributes
     ----------
     z, claimed, true, allowed : at each z the claimed and the true slope, and the error bound of their difference
-    wrong : where the claim is wrong
+    wrong : where the reported slope is wrong
     kinks : the declared kinks
     junctions : where two formula pieces meet, the declared kinks among them
     precision : how many correct digits the slope has
@@ -79,7 +79,7 @@ class Curve:
         return figure
 
     def wrong_stretches(self) -> tuple[tuple[float, float], ...]:
-        """The stretches of z in which the claim is wrong."""
+        """The stretches of z in which the reported slope is wrong."""
         return stretches(self.z, self.wrong, BRIDGED)
 
     def window(self) -> tuple[float, float]:

@@ -1,7 +1,7 @@
-"""Junctions: the z at which formula or slope change to another piece, and what may be claimed there.
+"""Junctions: the z at which formula or slope change to another piece, and what may be reported there.
 
 Each junction is judged by itself, because what is right on both sides may be wrong there. Where the one-sided
-derivatives are equal, they are the slope. At a kink a slope is a convention: any number between them may be claimed.
+derivatives are equal, they are the slope. At a kink a slope is a convention: any number between them may be reported.
 """
 
 import contextlib
@@ -33,16 +33,16 @@ LIMIT_TOLERANCE = 2e-9  # one-sided derivatives are known to this share, beside 
 
 @dataclass(frozen=True)
 class Junction:
-    """A junction, what is claimed there, and what is known of its sides.
+    """A junction, what is reported there, and what is known of its sides.
 
     Attributes
     ----------
     z : float
     left, right : the one-sided derivatives; NaN where they are not known well enough
-    claimed : the slope that the record claims there
+    claimed : the slope that the record reports there
     jax : what JAX computes for the formula there; NaN where JAX cannot run it
     declared : whether the record declares a kink there
-    error : how far off the one-sided derivatives and the claim may be
+    error : how far off the one-sided derivatives and the reported slope may be
     value_jumps : whether the value itself jumps there
     """
 
@@ -72,7 +72,7 @@ class Junction:
 
     @property
     def is_allowed(self) -> bool:
-        """Whether the claim is a one-sided derivative or lies between both; where neither exists, any number is."""
+        """Whether the reported slope is a one-sided derivative or between both; any number where they are unknown."""
         if math.isnan(self.claimed) or not self.is_known or self.is_pole or self.value_jumps:
             return not math.isnan(self.claimed)
         low, high = sorted((self.left, self.right))
@@ -82,12 +82,12 @@ class Junction:
 
     @property
     def nearest_allowed(self) -> float:
-        """The claimed slope if it is allowed, else the one-sided derivative that is nearer to it."""
+        """The reported slope if it is allowed, else the one-sided derivative that is nearer to it."""
         return self.claimed if self.is_allowed else min(self.left, self.right, key=lambda x: abs(x - self.claimed))
 
     @property
     def follows_jax(self) -> bool:
-        """Whether the claim is what JAX computes; true, too, where JAX cannot run the formula."""
+        """Whether the reported slope is what JAX computes; true, too, where JAX cannot run the formula."""
         return math.isnan(self.jax) or math.isclose(self.claimed, self.jax, rel_tol=JUMP, abs_tol=self.error)
 
     def to_dict(self) -> dict[str, Any]:
@@ -211,15 +211,15 @@ def find_value_jumps(f: Activation, z: np.ndarray, bound: ActivationBound) -> li
     return find_jumps(lambda z: np.asarray(f(z.copy()), dtype=float), z, bound.value)
 
 
-# -- what may be claimed there -----------------------------------------------------------------------------------------
+# -- what may be reported there ----------------------------------------------------------------------------------------
 
 
 def measure_junctions(
     points: GridPoints, bound: ActivationBound, slope_at: SlopeFunction | None, by_jax: MeasuredSlope | None
 ) -> list[Junction]:
-    """Every junction at which the value is finite, with what is claimed there and its one-sided derivatives.
+    """Every junction at which the value is finite, with what is reported there and its one-sided derivatives.
 
-    0.0 and -0.0 are one number, and a slope is claimed at both: a claim that is not allowed is preferred.
+    0.0 and -0.0 are one number, and a slope is reported at both: a slope that is not allowed is preferred.
     """
     at = np.flatnonzero(points.at_junctions & np.isfinite(points.a))
     z = points.z[at]
@@ -248,7 +248,7 @@ def measure_junctions(
 
 
 def _rounding_nearby(points: GridPoints, bound: ActivationBound) -> np.ndarray:
-    """What rounding can do to the claim at each z and to the formula's slopes on both sides.
+    """What rounding can do to the reported slope at each z and to the formula's slopes on both sides.
 
     Bounds are taken a little beside each z, because on a junction itself they span both pieces.
     """

@@ -1,7 +1,7 @@
-"""Which bug would make this slope? The claimed slope of an activation, compared with the true one.
+"""Which bug would make this slope? The reported slope of an activation, compared with the true one.
 
-Each hypothesis predicts the claim, or what it lacks, from the true slope, the value, or other activations. It holds
-when its error is small beside the claim's own error, wherever the claim is wrong.
+Each hypothesis predicts the reported slope, or what it lacks, from the true slope, the value, or other activations. It
+holds when its error is small beside the error of the reported slope, wherever that is wrong.
 """
 
 import math
@@ -21,8 +21,8 @@ from reference.activations import ACTIVATIONS, Activation
 SHOWN = 3  # so many of the likeliest bugs are reported
 
 CLOSE_AT_MOST = 1e-3
-"""At half of the points, a hypothesis may miss the claim by this share of the claim's error. Two that do not miss it by
-more explain it equally well."""
+"""At half of the points, a hypothesis may miss the reported slope by this share of its error. Two that do so explain it
+equally well."""
 
 FEW = 4  # from fewer points nothing can be concluded
 ALMOST = 1e-2  # a factor this near to 1 was not forgotten, but has a wrong value
@@ -45,12 +45,12 @@ CONSTANTS = {
 
 @dataclass(frozen=True, eq=False)
 class ClaimedSlope:
-    """A claimed slope beside the true one.
+    """A reported slope beside the true one.
 
     Attributes
     ----------
     f : Activation
-    z, a, claimed, true : pre-activation, value, claimed and true slope, where the claim is wrong
+    z, a, claimed, true : pre-activation, value, claimed and true slope, where the reported slope is wrong
     slope_at : the true slope at any z
     notation : the names of claim and variable
     """
@@ -70,7 +70,7 @@ class ClaimedSlope:
 
     @property
     def part(self) -> Part:
-        """The claim as one wrong part of a gradient, for the relations that all kinds of check share."""
+        """The reported slope as one wrong part of a gradient, for the relations that all kinds of check share."""
         nothing = np.zeros_like(self.z)
         return Part(self.notation.claim, self.claimed, self.true, nothing, nothing, np.ones(self.z.shape, dtype=bool))
 
@@ -79,7 +79,7 @@ class ClaimedSlope:
         return note(kind, self.notation.claim, **data)
 
     def is_explained(self, predicted: Any, target: np.ndarray | None = None) -> bool:
-        """Whether a prediction is the claim (or another target), up to what is small beside the claim's error."""
+        """Whether a prediction is the reported slope, or another target, up to what is small beside its error."""
         target = self.claimed if target is None else target
         # whatever vanishes explains a target that nearly vanishes itself, which says nothing
         return self._is_small(predicted - target) and not self._is_small(target)

@@ -30,7 +30,7 @@ class Precision(NamedTuple):
 
     Attributes
     ----------
-    ulps : the true error of the claimed slope at each z of the grid in ulps of float64; NaN where it is not known
+    ulps : the true error of the reported slope at each z of the grid in ulps of float64; NaN where it is not known
     lost : from where the slope has no correct digit, as facts
     formats : errors and overflows in other formats, by name
     facts : all of it for a report
@@ -69,7 +69,7 @@ def _fact_of_format(name: str, found: Mapping[str, Any], notation: Notation) -> 
 
 
 def slope_in_ulps(points: GridPoints, balls: MeasuredSlope | None) -> np.ndarray:
-    """The true error of the claimed slope at each z in ulps; NaN where balls do not know it, or for a surrogate."""
+    """The true error of the reported slope at each z in ulps; NaN where balls do not know it, or for a surrogate."""
     if balls is None or points.f.surrogate:
         return np.full(points.z.shape, np.nan)
     return np.where(points.judged, in_ulps(points.slope, balls.slope, balls.error), np.nan)
@@ -111,7 +111,7 @@ def by_region(z: np.ndarray, ulps: np.ndarray) -> list[dict[str, Any]]:
 
 
 def find_lost_tails(points: GridPoints, balls: MeasuredSlope | None, allowed: np.ndarray) -> list[Fact]:
-    """From which z on outwards the claimed slope has no correct digit, by an error that rounding allows.
+    """From which z on outwards the reported slope has no correct digit, by an error that rounding allows.
 
     At most one fact for each side of zero, with the first such z.
     """

@@ -1,4 +1,4 @@
-"""What a record claims beside its slope: a curvature, derivatives in its parameters, a slope that is a surrogate.
+"""What a record reports beside its slope: a curvature, derivatives in its parameters, a slope that is a surrogate.
 
 Each further claim is checked as the slope of a record of its own: the curvature is the slope of the slope, and da/dβ at
 some z is the slope of a as a function of β.
@@ -86,7 +86,7 @@ def _range_of(f: Activation, name: str) -> tuple[float, float]:
 
 def add_claim(report: Report, name: str, other: Report) -> Report:
     """A report with that on another claim of the same record."""
-    agrees = [note(Kind.CLAIM_AGREES, name)] if other.verdict == "agree" else []
+    agrees = [note(Kind.PART_AGREES, name)] if other.verdict == "agree" else []
     return replace(
         report,
         verdict=min(report.verdict, other.verdict, key=WORST_FIRST.index),
@@ -114,7 +114,7 @@ def excuse_surrogate(report: Report) -> Report:
 
 
 def add_second_derivative(report: Report, f: Activation) -> Report:
-    """A report with f'' on the grid, computed from the claimed slope with tangents."""
+    """A report with f'' on the grid, computed from the reported slope with tangents."""
     z = grid(f)
     with np.errstate(all="ignore"):
         try:

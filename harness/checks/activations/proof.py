@@ -1,11 +1,11 @@
-"""Proof, for every z and not only on a grid, that a claimed slope is the derivative of the formula.
+"""Proof, for every z and not only on a grid, that a reported slope is the derivative of the formula.
 
-Formula and claim are run as they stand on cells of z. Taylor models enclose all their values there, rounding of float64
-included (`reference.arithmetics.taylor`). A cell is proved where the claim minus the derivative is enclosed within
-`ALLOWED`. A cell that is not proved is split, where a comparison changes on it or else into equal parts. Cells of a few
-floats, such as those at a junction, and cells beside zero are decided in ball arithmetic (`proof_cells`).
+Formula and slope are run as they stand on cells of z. Taylor models enclose all their values there, rounding of float64
+included (`reference.arithmetics.taylor`). A cell is proved where slope minus derivative is enclosed within `ALLOWED`. A
+cell that is not proved is split, where a comparison changes on it or else into equal parts. Cells of a few floats, such
+as those at a junction, and cells beside zero are decided in ball arithmetic (`proof_cells`).
 
-What remains is left to sampling, and the report says so. A proof accuses nobody: it names z at which the claim looks
+What remains is left to sampling, and the report says so. A proof accuses nobody: it names z at which the slope looks
 wrong (`Proof.suspects`), and the check gives these to its oracles like any other z.
 """
 
@@ -62,7 +62,7 @@ SETTLED = 1e-12
 
 
 def bound_rounding_of_claim(f: Activation, z: np.ndarray, bound: np.ndarray) -> np.ndarray:
-    """The smaller of a given bound on the claim's rounding at each z, and one by Taylor models of single floats.
+    """The smaller of a given bound on the slope's rounding at each z, and one by Taylor models of single floats.
 
     Running errors leave ``a > 0`` undecided at a = 0. A model of that one float knows that a is exactly zero.
     """
@@ -82,8 +82,8 @@ class Proof:
     ----------
     left : the stretches of [-30, 30] that are not proved
     far : from where to where all z beyond [-30, 30] are proved, too; (-30, 30) if none are
-    suspects : z at which the claim is further than `ALLOWED` from the derivative
-    places : z at which comparisons in the formula or the claim were seen to change
+    suspects : z at which the reported slope is further than `ALLOWED` from the derivative
+    places : z at which comparisons in the formula or the reported slope were seen to change
     kinks : the declared kinks within [-30, 30], where nothing is proved
     reason : why nothing could be proved, if so
     """
@@ -188,7 +188,7 @@ def _concatenate(parts: list[Cells]) -> Cells:
 
 
 class _Enclosed(NamedTuple):
-    """Of each cell: whether the claim is right or wrong on all of it, an error bound, and where a comparison changes.
+    """Of each cell: whether the slope is right or wrong on all of it, an error bound, and where a comparison changes.
 
     `place` is NaN where no comparison changes.
     """
@@ -206,7 +206,7 @@ def _enclose(f: Activation, low: np.ndarray, high: np.ndarray) -> _Enclosed:
         value, derivative = derivative_of(partial(f.value, NUMPY), z)
         claim = Taylor.lifted(f.slope(z, value))
     _require_enclosed(f, z.value, value, claim)
-    # enclosing the difference keeps what claim and derivative have in common; two separate bounds would lose it
+    # enclosing the difference keeps what slope and derivative have in common; two separate bounds would lose it
     difference = claim - derivative
     least, error = _smallest_and_largest(difference)
     smallest, largest = _smallest_and_largest(derivative)

@@ -26,7 +26,7 @@ TOGETHER = 256  # cells that one pass should have: it costs hardly more for them
 STEEP = 8.0  # a cell whose ends have a larger quotient reaches towards zero, and is split into parts of this quotient
 
 ALLOWED = 1e-9
-"""Largest error of a claimed slope, over the larger of 1 and the slope. Seven digits above a rounding, so that a right
+"""Largest error of a reported slope, over the larger of 1 and the slope. Seven digits above a rounding, so that a right
 slope may round many times; and a tenth of what would show in float32."""
 
 ONE_BY_ONE = 256  # floats of small cells that are decided one by one
@@ -116,7 +116,7 @@ def join_cells(low: np.ndarray, high: np.ndarray) -> list[tuple[float, float]]:
 
 
 def decide_with_balls(f: Activation, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray, list[float]]:
-    """The cells that remain when ball arithmetic has decided small ones, and the z at which the claim is wrong.
+    """The cells that remain when ball arithmetic has decided small ones, and the z at which the slope is wrong.
 
     Cells of a few floats are decided float by float. Of larger ones the middle is looked at, as far as there is room.
     """
@@ -139,7 +139,7 @@ def decide_with_balls(f: Activation, low: np.ndarray, high: np.ndarray) -> tuple
 
 
 def _decide(f: Activation, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where the claim is certainly within `ALLOWED`, and where it certainly is not, by ball arithmetic."""
+    """Where the reported slope is certainly within `ALLOWED`, and where it certainly is not, by ball arithmetic."""
     a = np.array(f(z.copy()))
     claimed = np.broadcast_to(f.slope(z.copy(), a), z.shape)
     slope, error = _true_slope(f, z)
@@ -226,7 +226,7 @@ def _split_by_scale(low: float, high: float) -> Cells:
 
 
 def _is_proved(f: Activation, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """Which cells enclose a difference between claim and derivative of at most `ALLOWED`."""
+    """Which cells enclose a difference between slope and derivative of at most `ALLOWED`."""
     try:
         least, most = ball_arithmetic.slopes_on(f, low, high)
         z = variable(low, high)

@@ -1,4 +1,4 @@
-"""What the claim, its oracles and the one-sided derivatives say of the slope at each z, compared and judged."""
+"""The reported slope, the oracles' slopes and the one-sided derivatives at each z, compared and judged."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -37,7 +37,7 @@ STRETCHES = (6.0, 30.0)  # |z| up to which slopes are of one size: how sharp a b
 
 @dataclass(frozen=True, eq=False)
 class ActivationSlope(Subject):
-    """The claimed slope at each z of a grid, in stretches of |z|.
+    """The reported slope at each z of a grid, in stretches of |z|.
 
     Attributes
     ----------
@@ -109,8 +109,8 @@ def _widening(bound: ActivationBound) -> float:
 def answer_of_claim(
     points: GridPoints, bound: ActivationBound, junctions: Sequence[Junction], slopes: Mapping[str, MeasuredSlope]
 ) -> Answer:
-    """What the record claims at each z, with what rounding can do to it."""
-    # NaN is never the slope where there is one, so a claim that is not finite gets no error bound
+    """What the record reports at each z, with what rounding can do to it."""
+    # NaN is never the slope where there is one, so a slope that is not finite gets no error bound
     error = np.where(np.isfinite(points.slope), bound.claimed * _widening(bound), 0.0)
     ulp = np.spacing(np.abs(points.slope))  # off by no more than that even a constant is right, as the 1.0 of a branch
     for measured in slopes.values():
@@ -139,7 +139,7 @@ def answer_of_oracle(
 
 
 def _answer_of_sides(points: GridPoints, junctions: Sequence[Junction]) -> Answer:
-    """At each junction the allowed slope that is nearest to the claim; elsewhere nothing."""
+    """At each junction the allowed slope that is nearest to the reported slope; elsewhere nothing."""
     slope, error = points.slope.copy(), np.full(points.z.shape, np.inf)
     for junction in junctions:
         at = np.searchsorted(points.z, junction.z)
@@ -176,7 +176,7 @@ class Compared(NamedTuple):
         return np.array([oracle.gradient for oracle in oracles])[best, each], errors[best, each]
 
     def where_wrong(self, points: GridPoints) -> np.ndarray:
-        """Where the claim differs from an answer that stands."""
+        """Where the reported slope differs from an answer that stands."""
         against = [pair.at_odds for pair in self.pairs if pair.other(CLAIMED) in self.consensus.members]
         return np.any([np.zeros(points.z.shape, dtype=bool), *against], axis=0)
 
@@ -184,7 +184,7 @@ class Compared(NamedTuple):
 def compare_slopes(
     points: GridPoints, bound: ActivationBound, oracles: OracleSlopes, junctions: Sequence[Junction]
 ) -> Compared:
-    """The claim beside every oracle, and beside the one-sided derivatives at its junctions."""
+    """The reported slope beside every oracle, and beside the one-sided derivatives at its junctions."""
     notes = {name: [fact] for name, fact in oracles.notes.items()}
     claim = answer_of_claim(points, bound, junctions, oracles.slopes)
     answers = [claim]
@@ -197,7 +197,7 @@ def compare_slopes(
         return Compared(answers, pairs, consensus)
     sides = _answer_of_sides(points, junctions)
     beside = compare(claim, sides, blocks)  # the oracles say nothing at a junction
-    if not consensus.tie:  # one-sided derivatives have no vote: where they differ from the claim, it is wrong
+    if not consensus.tie:  # one-sided derivatives have no vote: where they differ from the reported slope, it is wrong
         accused = {*consensus.outliers, *([CLAIMED] if beside.disagrees else [])}
         names = [*(answer.name for answer in answers), sides.name]
         members, outliers = (tuple(n for n in names if (n in accused) == is_out) for is_out in (False, True))
@@ -206,6 +206,6 @@ def compare_slopes(
 
 
 def find_slope_consensus(answers: Sequence[Answer], pairs: Sequence[Pair]) -> Consensus:
-    """Whoever differs from the certified balls is an outlier. Else votes decide, and a tie blames the claim."""
+    """Whoever differs from the certified balls is an outlier. Else votes decide, and a tie blames the record."""
     policy = Policy(judges=("ball",), vote=Vote.UNLESS_REFUTED, blamed_in_tie=CLAIMED)
     return find_consensus({answer.name: answer.family for answer in answers}, pairs, policy)

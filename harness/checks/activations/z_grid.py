@@ -56,7 +56,7 @@ class GridPoints:
     Attributes
     ----------
     f : Activation
-    z, a, slope : sorted pre-activations, values and claimed slopes
+    z, a, slope : sorted pre-activations, values and reported slopes
     junctions : where two formula pieces meet, declared kinks among them
     jumps : those of them where the value itself jumps
     """
@@ -70,7 +70,7 @@ class GridPoints:
 
     @cached_property
     def slope_at_minus_zero(self) -> float:
-        """The slope claimed at z = -0.0; that at 0.0 where the record cannot take a single z."""
+        """The slope reported at z = -0.0; that at 0.0 where the record cannot take a single z."""
         z = np.array([-0.0])
         try:
             return float(np.ravel(self.f.slope(z.copy(), np.ravel(self.f(z.copy()))))[0])

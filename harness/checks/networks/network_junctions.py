@@ -1,6 +1,6 @@
 """Units that sit exactly at a junction of their activation, judged by its one-sided derivatives.
 
-There the rounding bound is as wide as the jump of the slope claimed by hand, be it right or wrong, and finite
+There the rounding bound is as wide as the jump of the slope by hand, be it right or wrong, and finite
 differences step from one piece to the other. The one-sided derivatives are known all the same. A gradient is right if
 it follows from slopes between them: at a kink any such slope will do, and where both are equal there is no choice.
 """

@@ -90,6 +90,7 @@ def _compare_random(point: Point, look: Look) -> Ends:
     products, missing = ask_modes(point, plan, along)
     reported = [a.gradient[None] for a in answers] + [found.derivative for found in products.values()]
     slopes = measure_slopes(point, along, reported, scope)
+    # along a random direction many kinks add up, so that half of the gap is allowed
     true = Estimate(slopes.sides.mean, slopes.error + slopes.sides.half_gap)
     may_borrow = (len(products) == 1 or not scope.is_wide(true)) and not look.true.kinks.any()
     reports, missing_after = bound_modes(point, plan, products, true, scope, may_borrow=may_borrow, along=along)
@@ -139,11 +140,13 @@ def _compare_kinks(point: Point, look: Look) -> Ends:
     blocks = [Block("together", k * len(owners) + np.arange(len(owners))) for k in range(rows)]
     slopes = measure_slopes(point, along, [], Scope(blocks, point.program.coarsest, judged))
     sides, error = slopes.sides, slopes.error
+    # only directions without a kink of their own have one slope to compare with
     smooth = judged & ~(2.0 * sides.half_gap > error)
     true = point.answer(INCREMENTS, Estimate(sides.mean, np.where(smooth, error + sides.half_gap, np.inf)), blocks)
     pairs = []
     for answer in look.own:
         pair = compare(_sum_along(answer, along, rows, size), true, blocks, ordinary)
+        # a function that bends has other slopes nearby: accuse only what is off by far more than that
         off = np.where(pair.at_odds & np.isfinite(pair.difference), pair.difference, 0.0).reshape(smooth.shape)
         wrong = off > _spread_around(point, along, off, true.gradient.reshape(off.shape)) / APART
         if wrong.any():

@@ -75,6 +75,7 @@ def look_at(point: Point, plan: Plan, reference: Reported | None) -> Look:
     terms = np.abs(point.combinations.cotangents[:, None]) * point.terms
     at = point.is_known[:, None] & coordinates.is_chosen
     scope = Scope(coordinates.blocks, point.program.coarsest, at, terms)
+    # modes may contradict each other within a wide bound, and each may have its own convention at a kink
     may_borrow = (len(reported) == 1 or not scope.is_wide(true.estimate)) and not true.kinks.any()
     reports, missing_after = bound_modes(point, plan, products, true.estimate, scope, may_borrow=may_borrow)
     reports |= {reference.name: reference} if reference else {}
@@ -113,6 +114,7 @@ def find_true_derivatives(
     slopes = measure_slopes(point, UnitVectors(chosen, size), reported, scope)
     mean, half_gap, error = slopes.sides.mean, slopes.sides.half_gap, slopes.error
     first = next(iter(reported), mean)
+    # every value between both sides is right: take the one closest to what JAX reports
     nearest = np.clip(np.where(np.isnan(first), mean, first), mean - half_gap, mean + half_gap)
     shape = len(point.combinations), size
     estimate = Estimate(np.full(shape, np.nan), np.full(shape, np.inf))
@@ -131,6 +133,7 @@ def _answer(
 ) -> Look:
     """What is reported and what is true, as answers in the coordinates that are compared."""
     blocks, coarsest = coordinates.blocks, point.program.coarsest
+    # combinations with an output of which nothing is known are not judged
     known = Estimate(true.estimate.derivative, np.where(point.is_known[:, None], true.estimate.error, np.inf))
     bounded = {
         name: allow_conventions(report.estimate, true.estimate, true.sides, plan.chosen)
@@ -143,12 +146,13 @@ def _answer(
     is_outside = _outside([estimate.derivative for estimate in bounded.values()], point.is_outside)
     reverse = next(((a, reports[a.name]) for a in own if a.name == "reverse"), None) if point.case.is_large else None
     oracle = known
-    if point.case.is_large:
+    if point.case.is_large:  # from here on, the chosen inputs alone
         own, increments = tuple(_select(a, plan.chosen) for a in own), _select(increments, plan.chosen)
         oracle = Estimate(*(x[:, plan.chosen] for x in known))
         coordinates = coordinates.select(plan.chosen)
     answers, evaluated, in_float64, sides = list(own), {}, {}, point.combinations.per_output(true.sides)
     for i, answer in enumerate(own):
+        # in a coarse type, compare the rule's evaluation in float64 wherever it decides more
         runs = float64_runs(reports[answer.name], true.slopes.obstacles, coarsest)
         if isinstance(runs, np.ndarray):
             estimate, largest = _in_float64(point, runs, bounded[answer.name].error, blocks, plan.chosen)

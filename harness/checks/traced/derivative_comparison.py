@@ -112,6 +112,7 @@ def conclude(point: Point, look: Look, ends: Ends) -> Comparison:
     scale = _scale(point, coordinates)
     pairs = compare_all(answers, coordinates.blocks, ordinary, scale)
     if not is_large and not all(_is_decided(pairs, name) for name in look.reports):
+        # all terms may cancel here: derivatives at points around show what an error is small beside
         scale = np.maximum(scale, scale_around(point.program, point.combinations.rows))
         pairs = compare_all(answers, coordinates.blocks, ordinary, scale)
     facts = [*point.facts, *_unresolved(look, ends)]
@@ -143,6 +144,7 @@ def _with_differences(point: Point, look: Look, ends: Ends, ordinary: float) -> 
     pairs = compare_all(look.answers, blocks, ordinary)
     odd = [pair.at_odds for pair in pairs if pair.other(INCREMENTS)]
     wrong = np.unique(np.flatnonzero(np.any([np.zeros(size * len(combinations), bool), *odd], axis=0)) % size)
+    # difference what looks wrong first, and some inputs all over
     looked_at = np.union1d(wrong[:DIFFERENCED], np.arange(0, size, max(1, size // DIFFERENCED))).astype(int)
     obstacles = look.true.slopes.obstacles.and_those(ends.slopes.obstacles if ends.slopes else Obstacles())
     found = differences(

@@ -95,7 +95,7 @@ class TracedDerivatives(Subject):
         counts = {"places": len(places), "of": int(at_odds.sum())}
         return (note(Kind.COMPARED_IN_FLOAT64, self.label(places[0]), type=narrow, reported=example, **counts),)
 
-    def why_undecided(self, coordinates: np.ndarray) -> Fact:
+    def why_undecided(self, coordinates: np.ndarray) -> Fact | Sequence[Fact]:
         """A solver's tolerance where there is one; else error bounds are wide, or the function has no slope."""
         return doubt(Kind.SOLVER_HIDES_DIGITS) if self.has_solver else super().why_undecided(coordinates)
 

@@ -50,6 +50,7 @@ def terms_over_arguments(
 
     Rounding errors of the values show the size of terms that cancel: error / (16 u) is about the largest of them.
     """
+    # terms that cancel show in the rounding error of the value alone
     terms = np.abs(values) + error / (SPREAD_FACTOR * program.coarsest)
     slopes = np.abs(weights) @ np.where(np.isfinite(terms), terms, 0.0)
     sizes = np.where(np.isfinite(program.point), np.maximum(1.0, np.abs(program.point)), np.inf)
@@ -115,6 +116,7 @@ def twice_would_pass(
     passes = np.zeros(true.size, bool)
     judged = [answer for answer in answers if not answer.oracle]
     for answer in judged:
+        # would an answer of twice the derivative, with the same error bound, agree with all oracles?
         twice = replace(answer, gradient=2.0 * true)
         by_scale, by_itself = (
             [compare(twice, oracle, blocks, ordinary, absolute=absolute) for oracle in oracles]

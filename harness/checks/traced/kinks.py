@@ -58,11 +58,13 @@ def measure_slopes(
     """The program's derivatives along directions, as precisely as is needed beside what is reported for them."""
     program, weights = point.program, point.combinations.weights
     sides = one_sided_slopes(program, along, weights)
+    # an increment is no slope where it is of second order alone, or where no slope has a limit
     is_zero, is_steep = _without_limit(program, along, weights, reported, sides)
     sides = replace(sides, mean=np.where(is_zero, 0.0, sides.mean))
     bound = bound_of_slopes(program, along, weights, sides, scope.blocks)
     error = np.select([is_zero, is_steep], [np.finfo(float).tiny, np.inf], bound.error)
     has_kink = _has_kink(program, along, weights, sides, error)
+    # both sides widen to what JAX may rightly report instead: by turned decisions, and by conventions around the point
     sides = _with_redecided(point, along, reported, sides, scope)
     if not sides.is_smooth:
         sides = _with_slopes_around(point, along, reported, sides, error)
@@ -85,6 +87,7 @@ def _without_limit(
     """
     is_zero = np.zeros(sides.mean.shape, bool)
     steepest, finite = np.abs(sides.mean) + sides.half_gap, [np.where(np.isfinite(x), x, 0.0) for x in reported]
+    # reports that are zero to all digits have no slope that could be too steep beside them
     small = NO_MATTER * np.max([0.0, *(np.abs(x).max(initial=0.0) for x in finite)])
     is_slope, is_steep = np.isfinite(steepest) & (steepest != 0.0), is_zero.copy()
     for found in reported:
@@ -92,6 +95,7 @@ def _without_limit(
         off = np.abs(found - np.clip(found, sides.mean - sides.half_gap, sides.mean + sides.half_gap))
         is_steep |= ~(off <= STEEPER * steepest) & (steepest > small)
     is_zero, is_steep = is_zero & is_slope & (sides.mean != 0.0), is_steep & is_slope
+    # only directions that a report contradicts are run again
     at = np.flatnonzero((is_zero | is_steep).any(axis=0))
     if at.size:
         longer = np.abs(sides.mean[:, at]), steepest[:, at]
@@ -121,6 +125,7 @@ def slopes_around(point: Point, along: np.ndarray, distance: float) -> Iterator[
     """(combinations, directions) at each of several random places around the point; the distance is relative."""
     program = point.program
     size = distance * np.where(program.point == 0.0, 1.0, np.abs(program.point))
+    # places on opposite sides, so that both sides of a kink are met
     places = size * random_directions(PLACES, program.inputs.size, program.seed + 7)
     for place in (*places, *-places):
         changes = program.changes(along, program.run(), program.point + place)
@@ -147,6 +152,7 @@ def _with_slopes_around(
         return sides
     found = list(slopes_around(point, along[at], NEXT_TO))
     least, most = np.fmin(low[:, at], np.min(found, axis=0)), np.fmax(high[:, at], np.max(found, axis=0))
+    # the slopes around count where they differ from the sides, and where all reports lie between them
     wide = odd[:, at] & (most - least > 2.0 * (sides.half_gap + error)[:, at])
     for x in reported:
         wide &= ~(np.abs(x[:, at] - np.clip(x[:, at], least, most)) > error[:, at])

@@ -114,7 +114,9 @@ def bound_of_mode(
         moved, share = mode.solvers_error(*request)
         # where in a block a finer tolerance moves less is chance
         by_solvers = largest_in_block(moved.ravel(), scope.blocks).reshape(moved.shape)
+    # a generator, so that no more runs are made than the spread needs
     runs = (mode.rounded(rng, *request) for rng in (None, *np.random.default_rng(seed).spawn(RANDOM_ROUNDINGS)))
+    # where nothing is known of the true derivative, the roundings of the function's terms stand for its own
     derived, is_half = mode.bound(*request), mode.coarsest > COARSE
     of_terms = of_nothing_known(true, derived, scope.blocks, DERIVATIVE_ROUNDINGS * scope.unit * scope.terms)
 
@@ -228,6 +230,7 @@ def evaluate_in_float64(
     first = mode.in_float64(exact, *request)
     if by_jax := exact.in_own_precision | exact.taken_as_they_are:
         return note(Kind.OWN_PRECISION_ONLY, *sorted(by_jax), because="jax-alone")
+    # constants of the function are exact: its derivative has them as they are
     shared = frozenset(number for _, number in numbers_in(function))
     found = np.array(np.broadcast_to(first, (1 + len(ORDERS), *first.shape)))  # for millions of inputs, one copy
     for i, rng in enumerate(np.random.default_rng(seed).spawn(len(ORDERS))):
@@ -260,9 +263,11 @@ def with_float64(
     the mean of both sides of a kink and half their distance: an evaluation between them is as good as the increments.
     """
     error = estimate.error + MEANT[answer.precision] * largest + SMALLEST
+    # JAX's own number stays where it is wrong, not finite, or has the smaller error
     wrong = ~(np.abs(answer.gradient - increments.gradient) <= answer.error + increments.error)
     taken = ~(wrong & np.isfinite(answer.error)) & np.isfinite(answer.gradient) & (error < answer.error)
     mean, half_gap = sides
+    # at a kink an evaluation between both sides follows the same convention as the increments
     between = np.clip(estimate.derivative, mean - half_gap, mean + half_gap)
     evaluated = estimate.derivative + np.where(half_gap > 0.0, increments.gradient - between, 0.0)
     gradient = np.where(taken, evaluated, answer.gradient)

@@ -61,13 +61,13 @@ def one_sided_slopes(
         run = program.run()
         left = right = program.changes(along, run)
         error = np.zeros(right.shape)
-        if run.ties or run.unresolved:
+        if run.ties or run.unresolved:  # else the function is smooth here, and one side is both
             left = -program.changes(-along, run)
             unknown = np.isnan(right) | np.isnan(left)
             if unknown.any():
                 right, left, error = _limits(program, right, left, unknown, along)
                 limits[i] = unknown, right
-        first = right
+        first = right  # bounds on rounding are those of the run itself, whatever the sides are widened by
         if redecided is not None:
             left, right = _redecided(program, redecided, left, right, along)
         obstacles = obstacles.and_those(Obstacles.of(run))
@@ -132,6 +132,7 @@ def _by_small_pivots(program: ProgramAtPoint, along: np.ndarray) -> tuple[np.nda
     left = -program.changes(-along, program.run(pivot=PIVOTS[0]))
     rounded = program.changes(along, program.run(pivot=PIVOTS[0], rounding=np.random.default_rng(program.seed)))
     apart = np.maximum(np.abs(slopes - other), np.abs(slopes - left))
+    # a function of the factors that is smooth does not depend on the pivot, nor on the side
     depends = apart > NO_MATTER * np.abs(slopes) + np.sqrt(PIVOTS[0])
     error = apart + SPREAD_FACTOR * np.abs(rounded - slopes)
     return slopes, np.where(depends | np.isnan(error), np.inf, error)
@@ -149,6 +150,7 @@ def limits_around(program: ProgramAtPoint, along: np.ndarray) -> tuple[np.ndarra
     limits = np.array([limit for limit, _ in found])
     limit, cruder = found[0]
     rounded = _extrapolate(program, program.point + places[0], along, np.random.default_rng(program.seed))[0]
+    # what the places, the order of extrapolation and rounding change of the limit is its error
     error = np.ptp(limits, axis=0) + np.abs(limit - cruder) + SPREAD_FACTOR * np.abs(rounded - limit)
     is_same = error <= MEANINGLESS["float64"] * np.abs(limits).max(axis=(0, 1))
     if not program.may_jump:

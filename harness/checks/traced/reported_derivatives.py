@@ -82,6 +82,7 @@ def ask_modes(point: Point, plan: Plan, along: np.ndarray | None = None) -> tupl
 def _products(point: Point, mode: Mode, request: Request, quickly: bool) -> Products:
     vectors, weights = request
     times = OPPOSITE if point.program.coarsest < COARSE else OPPOSITE_OF_HALVES
+    # minus the sum of all vectors, far away: rules that ignore signs or clip differ there
     shares = -times * np.abs(random_directions(0 if point.case.is_large else 1, len(vectors), point.case.seed + 6))
     axis = 0 if weights is None else 1
     found = mode.products(np.concatenate([vectors, shares @ vectors]), weights, quickly=quickly)
@@ -186,6 +187,7 @@ def _is_linear(
     overflows decides nothing.
     """
     (vectors, weights), (derivative, error) = request, estimate
+    # rounding explains the sum of the errors of each vector, and a few roundings of the largest
     floor = floor_of(derivative.ravel(), blocks, unit).reshape(derivative.shape)
     axis = 0 if mode.name == "reverse" else 1
     each, error = (np.moveaxis(x, axis, 0) for x in (derivative, error + floor))
@@ -241,5 +243,6 @@ def judge_not_finite(point: Point, estimate: Estimate, true: Estimate) -> Estima
         is_fine = np.isfinite(point.computed) | has_overflowed(point.program, point.computed)
         outside = beyond & ~((point.combinations.weights != 0.0) <= is_fine).all(axis=1)[:, None]
     fits = np.isfinite(true.error) & (np.abs(true.derivative) < largest)
+    # zero times NaN is NaN: an input outside of the domain spoils its column for all outputs
     accepted = beyond | (broken & outside.any(axis=0))
     return Estimate(estimate.derivative, np.select([accepted, broken & fits], [np.inf, 0.0], estimate.error))

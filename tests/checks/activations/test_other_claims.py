@@ -81,7 +81,7 @@ def test_a_claim_beside_the_slope_is_judged_in_its_own_names(f, outliers, place,
         assert all(variable in block for block in finding.blocks)
         assert finding.diagnosis[0].kind == kind
         assert {name: finding.diagnosis[0].data[name] for name in data} == pytest.approx(data)
-    agreeing = {fact.where[0] for fact in facts_of(report, Kind.CLAIM_AGREES)}
+    agreeing = {fact.where[0] for fact in facts_of(report, Kind.PART_AGREES)}
     assert agreeing == set(report.details) & ({"curvature"} | BETA | ALPHA) - outliers
 
 

@@ -306,7 +306,7 @@ def test_a_reason_names_its_coordinates_and_numbers():
     (kink,) = check_gradient(absolute, np.array([0.0, 1.0])).reasons
     assert (kink.where, dict(kink.data)) == (
         ("theta[0]",),
-        kink.data | {"undecided": 1, "total": 2, "left": pytest.approx(-1.0), "right": pytest.approx(1.0)},
+        {**kink.data} | {"undecided": 1, "total": 2, "left": pytest.approx(-1.0), "right": pytest.approx(1.0)},
     )
     (noise,) = check_gradient(beside(1e13), THETA).reasons
     assert noise.data["is_large"]

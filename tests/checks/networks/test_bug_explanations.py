@@ -206,13 +206,14 @@ def test_bugs_that_fit_alike_are_all_named_with_a_problem_that_distinguishes_the
 
 
 def test_a_right_answer_beside_a_wrong_one_is_given_no_bug():
-    answers, bound = [], rounding_bound(PROBLEM, THETA)
-    for source in (SOURCES["loop"], FAULTS["wrong-sign"].source):
-        cost, gradient = source(PROBLEM, THETA)
-        answers.append(Answer(source.name, source.name, cost, bound.cost, gradient, bound.gradient))
+    def answer(source):
+        (cost, gradient), bound = source(PROBLEM, THETA), rounding_bound(PROBLEM, THETA)
+        return Answer(source.name, source.name, cost, bound.cost, gradient, bound.gradient)
+
+    right, wrong = answer(SOURCES["loop"]), answer(FAULTS["wrong-sign"].source)
     everywhere = np.ones(THETA.size, bool)
-    assert kinds_of(explain_answer(PROBLEM, THETA, *answers, everywhere)) == (Kind.SLOPE_BY_HAND,)
-    assert explain_answer(PROBLEM, THETA, *answers[::-1], everywhere)[0].where == ("wrong-sign",)
+    assert kinds_of(explain_answer(PROBLEM, THETA, right, wrong, everywhere)) == (Kind.SLOPE_BY_HAND,)
+    assert explain_answer(PROBLEM, THETA, wrong, right, everywhere)[0].where == ("wrong-sign",)
 
 
 def test_a_wrong_slope_by_hand_is_no_bug_of_backprop():

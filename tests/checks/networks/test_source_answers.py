@@ -1,5 +1,6 @@
 """What sources answer: their form, their error bounds and precision, side effects, and why one is left out."""
 
+import random
 import sys
 
 import numpy as np
@@ -46,12 +47,12 @@ def test_a_source_cannot_change_the_problem(array):
 
 def test_settings_that_a_source_changes_are_put_back_and_noted():
     def mine(problem, theta):
-        np.random.seed(1)  # noqa: NPY002
+        random.seed(1)
         return loop(problem, theta)
 
-    before = np.random.get_state()[1].tolist()  # noqa: NPY002
+    before = random.getstate()
     report = cross_check(PROBLEM, THETA, beside_right_ones(mine))
-    assert np.random.get_state()[1].tolist() == before  # noqa: NPY002
+    assert random.getstate() == before
     assert (report.verdict, places(report.notes, Kind.SETTINGS_CHANGED)) == ("agree", [("mine",)])
 
 
@@ -138,8 +139,11 @@ def test_beside_balls_each_source_has_its_true_error_in_ulps():
     mine = changed(lambda cost, gradient: (cost, exact + 8.0 * np.spacing(np.abs(exact))))
     sources = {"mine": mine} | {name: SOURCES[name] for name in ("loop", "jax", "ball")}
     ulps = {row.name: row.ulps for row in judged(problem, theta, sources).sources}
-    assert (ulps.pop("mine"), ulps.pop("ball")) == ((8.0, 8.0), None)
-    assert all(0.0 <= median < 4.0 and 0.5 < largest < 1e6 for median, largest in ulps.values())
+    assert (ulps["mine"], ulps["ball"]) == ((8.0, 8.0), None)
+    for name in ("loop", "jax"):
+        median, largest = ulps[name] or (np.nan, np.nan)
+        assert 0.0 <= median < 4.0
+        assert 0.5 < largest < 1e6
     assert all(row.ulps is None for row in cross_check(problem, theta, ["loop", "jax"]).sources)
 
 

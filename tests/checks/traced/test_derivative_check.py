@@ -3,6 +3,7 @@
 import itertools
 import tracemalloc
 from contextlib import contextmanager
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +14,7 @@ from functions_of_jax import facts, rule
 from harness import assert_derivatives_agree, check_derivatives
 from harness.checks.traced import derivative_check
 from harness.facts.kinds import Kind
-from reference.traced.interpreter import RULES
+from reference.traced.primitives import PRIMITIVES
 
 rng = np.random.default_rng(0)
 X = rng.normal(size=5)
@@ -186,7 +187,7 @@ def test_where_no_mode_of_jax_reports_nothing_is_agreed_upon():
 
 
 def test_values_of_a_black_box_in_bfloat16_accuse_nobody(monkeypatch):
-    monkeypatch.delitem(RULES, "scatter-sub")
+    monkeypatch.setitem(PRIMITIVES, "scatter-sub", replace(PRIMITIVES["scatter-sub"], rule=None))
     report = check_derivatives(lambda x: x.at[np.array([1])].subtract(x[:1]), jnp.asarray(X[:2], BF16))
     assert facts(report, Kind.BLACK_BOX)[0].where == ("scatter-sub",)
     assert report.verdict == "inconclusive", report
@@ -302,7 +303,7 @@ def test_progress_is_shown_for_each_source(monkeypatch):
     def recorded(seconds):
         yield lambda step, done, total: seen.append((step, done < total))
 
-    monkeypatch.setattr(derivative_check, "bar_after", recorded)
+    monkeypatch.setattr(derivative_check, "progress_bar", recorded)
     check_derivatives(jnp.sin, X)
     assert {step for step, _ in seen} >= {"reverse mode", "forward mode", "increments through the program"}
     assert all(is_ahead for _, is_ahead in seen)
@@ -325,8 +326,6 @@ def test_what_is_no_rounding_is_wrong_where_all_cancels():
     assert check_derivatives(wrong, np.ones(3)).verdict == "disagree"
 
 
-def test_facts_come_with_their_texts_in_a_report_of_json():
-    document = check_derivatives(CASES["sum for mean"][0], X).to_dict()
-    (culprit,) = document["details"]["culprits"]
+def test_culprits_and_their_mistakes_are_data():
+    (culprit,) = check_derivatives(CASES["sum for mean"][0], X).to_dict()["details"]["culprits"]
     assert culprit["mistakes"][0]["kind"] == "factor"
-    assert all(fact["text"].endswith(f"[{fact['kind']}]") for fact in document["facts"])

@@ -20,8 +20,8 @@ from harness.checks.traced.real_coordinates import Layout
 from harness.checks.traced.true_slopes import ProgramAtPoint, values_by
 from harness.facts.kinds import Kind
 from reference.jax_settings import compiler_options
+from reference.traced import primitive_differences
 from reference.traced.equations import Equation, bind
-from reference.traced.primitives import black_box
 from reference.traced.traced_function import UNFUSED, Traced, options_for
 
 DEEP = os.environ.get("HARNESS_PROFILE") == "deep"
@@ -145,7 +145,8 @@ def test_nothing_is_compiled_but_the_function_and_its_modes():
 def test_what_is_taken_as_it_is_is_compiled_once_for_values_and_once_for_changes(monkeypatch):
     """A sampler's loops are another program each time that JAX runs them eagerly."""
     traced = []
-    monkeypatch.setattr(black_box, "bind", lambda equation, values: traced.append(equation) or bind(equation, values))
+    note = lambda equation, values: traced.append(equation) or bind(equation, values)  # noqa: E731
+    monkeypatch.setattr(primitive_differences, "bind", note)
     assert check_derivatives(lambda a: jax.random.gamma(jax.random.key(0), a), np.array([0.7, 2.0])).verdict == "agree"
     samplers = [equation for equation in traced if equation.name == "random_gamma"]
     assert len(samplers) <= 3 * len(set(samplers))  # for changes twice: what comes out is asked for beside them

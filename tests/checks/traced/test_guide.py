@@ -3,35 +3,16 @@
 import os
 from pathlib import Path
 
-from reference.traced.bounding.running import BOUNDS
-
-from reference.traced.primitives import (
-    branching,
-    contracting,
-    control_flow,
-    elementwise,
-    linear_algebra,
-    moving,
-    reducing,
-)
+from reference.traced.primitives import FAMILIES, PRIMITIVES
 
 GUIDE = Path(__file__).parents[3] / "docs" / "traced.md"
 MARK = "<!-- the table of primitives, made by tests/checks/traced/test_guide.py -->\n"
 
-KINDS = {
-    "exact: entry by entry": elementwise.RULES,
-    "exact: compare, choose, convert": branching.RULES,
-    "exact: move entries": moving.RULES,
-    "exact: fold and sort": reducing.RULES,
-    "exact: products and transforms": contracting.RULES,
-    "by the perturbed equation": linear_algebra.RULES,
-    "run what is inside": control_flow.RULES,
-    "of all these, with a derived bound on rounding": BOUNDS,
-}
-
 
 def table() -> str:
-    rows = [f"| {what} | {' '.join(f'`{name}`' for name in sorted(rules))} |" for what, rules in KINDS.items()]
+    kinds = {family: [p.name for p in records if p.rule] for family, records in FAMILIES.items()}
+    kinds["of all these, with a derived bound on rounding"] = [name for name, p in PRIMITIVES.items() if p.bound]
+    rows = [f"| {what} | {' '.join(f'`{name}`' for name in sorted(names))} |" for what, names in kinds.items()]
     return "\n".join(["", "| how | primitives |", "|---|---|", *rows, ""])
 
 

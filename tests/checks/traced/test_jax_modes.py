@@ -54,7 +54,7 @@ def doubled(x):
 doubled.defjvp(lambda x, dx: (2.0 * x[0], 2.0 * dx[0]))
 
 
-def normal(seed, shape=(4, 6), offset=0.0, scale=1.0, dtype=np.float64):
+def normal(seed, shape=(4, 6), offset=0.0, scale=1.0, dtype: Any = np.float64):
     return (offset + scale * np.random.default_rng(seed).normal(size=shape)).astype(dtype)
 
 
@@ -100,7 +100,7 @@ def test_what_the_programs_own_types_do_is_not_the_compilers_fault(name):
 
 SIDE_BY_SIDE = """
 import jax, numpy as np
-from reference.traced.program import Traced
+from reference.traced.traced_function import Traced
 
 def solves(a, b):
     return sum(jax.lax.linalg.triangular_solve(a + 0.01 * k, b * (1.0 + k), left_side=True) for k in range(12))

@@ -7,12 +7,13 @@ import pytest
 from functions_of_jax import DEEP, more
 from jax import lax
 from jax.experimental.ode import odeint
-from reference.traced.solving import replaying
 
 from harness import check_derivatives
 from harness.facts.kinds import Kind
 from reference.arithmetics.increments import constant
 from reference.traced.interpreter import Run
+from reference.traced.primitives import control_flow
+from reference.traced.program_replay import replayed
 from reference.traced.solver_tolerances import more_accurate
 from reference.traced.traced_function import Traced
 
@@ -157,8 +158,8 @@ def test_a_loop_that_comes_back_to_where_it_was_is_left_before_the_longest_ends(
         program = Traced(f, 1.0, y).program
         ended = []
         for longest in (1_000, 1_001):  # where a loop that goes to and fro would be at two places
-            monkeypatch.setattr(replaying, "LONGEST_LOOP", longest)
-            ended.append(np.ravel(replaying.replayed(program, lambda _: True, 1.0, jnp.asarray(y))[0]))
+            monkeypatch.setattr(control_flow, "LONGEST_LOOP", longest)
+            ended.append(np.ravel(replayed(program, lambda _: True, 1.0, jnp.asarray(y))[0]))
     assert ended[0][0] == ended[1][0]
     np.testing.assert_allclose(ended[0][1:], 0.5, atol=1e-11)
 
