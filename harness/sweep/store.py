@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from harness.files import exclusive_lock
 from harness.provenance import differences
@@ -14,13 +14,15 @@ APPLICATION_ID = 0x67726164  # "grad": marks a SQLite file as a sweep's
 LARGEST_SEED = 2**63 - 1  # of SQLite's integers
 BLOCK = 10_000  # seeds looked up at a time, so that memory stays flat
 
+SQL_TYPES = {int: "INTEGER PRIMARY KEY", str: "TEXT NOT NULL", float: "REAL NOT NULL", float | None: "REAL"}
+"""The type of a column, by that of the field of `Row`; the one whole number is the seed."""
+
+COLUMNS = ", ".join(f"{name} {SQL_TYPES[kind]}" for name, kind in get_type_hints(Row).items())
+
 SCHEMA = f"""
 BEGIN;
 CREATE TABLE stamp (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE rows (
-    seed INTEGER PRIMARY KEY, shape TEXT NOT NULL, verdict TEXT NOT NULL, worst REAL, outliers TEXT NOT NULL,
-    facts TEXT NOT NULL, seconds REAL NOT NULL, times TEXT NOT NULL
-);
+CREATE TABLE rows ({COLUMNS});
 CREATE INDEX rows_by_verdict ON rows (verdict);
 PRAGMA application_id = {APPLICATION_ID};
 """
@@ -54,8 +56,9 @@ class Store:
 
     def add(self, rows: Iterable[Row]) -> None:
         """All of the rows, or none of them."""
+        marks = ", ".join("?" * len(Row._fields))
         with said_clearly(self.path), self.connection:
-            self.connection.executemany("INSERT INTO rows VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+            self.connection.executemany(f"INSERT INTO rows VALUES ({marks})", rows)
 
     def ask(self, query: str, *values: Any) -> list[Any]:
         with said_clearly(self.path):

@@ -88,7 +88,7 @@ def _rounding_of(equation: Equation, coarsest: float) -> EquationRounding | None
 def _array_rounding(dtype: Any, unit: float, size: float, further: Callable[[Any], Any] | None) -> ArrayRounding:
     if unit <= UNIT_ROUNDOFF["float64"]:
         return ArrayRounding(unit, size, further=further)
-    # half a float is computed in float32 and rounded once
+    # 16-bit types are computed in float32 and rounded once
     size = 1.0 if unit > COARSE else min(size, LARGEST_SIZE_IN_FLOAT32)
     is_real = kind(dtype) == "f"
     return ArrayRounding(unit, size, smallest_normal(dtype) * is_real, underflow(dtype) * is_real, further)

@@ -47,7 +47,7 @@ def test_digits_that_a_formula_loses_on_its_way_are_seen_without_a_rule_for_it()
     )
     z = -np.geomspace(200.0, 900.0, 4000)
     bound = activation_bound(hazard, z)
-    assert [fact.where for fact in bound.notes] == [("slope",)]
+    assert ("the slope",) in [fact.where for fact in bound.notes]
     exact = -z - 1.0 / z + 2.0 / z**3 - 10.0 / z**5  # the asymptotic series
     off = np.abs(hazard.slope(z, hazard(z)) - exact)
     assert (off <= bound.claimed).all()

@@ -44,7 +44,7 @@ def planted():
 
 def test_a_bug_that_is_not_in_the_zoo_is_not_named_rightly(monkeypatch, planted):
     """The measurement can fail: what is planted is taken out of the zoo that is replayed."""
-    monkeypatch.setattr("harness.checks.networks.bug_replay.BUGS", {"wrong-sign": BUGS["wrong-sign"]})
+    monkeypatch.setattr("harness.checks.networks.bug_explanations.BUGS", {"wrong-sign": BUGS["wrong-sign"]})
     assert name_planted(planted) == VAGUE
 
 

@@ -16,9 +16,9 @@ from harness.bounds.tolerances import ALL_COORDINATES, ALL_ENTRIES, DENSE_COMBIN
 from harness.checks.random_directions import random_directions
 from harness.checks.traced.error_scales import UNDERFLOW, scale_of_terms, terms_over_arguments
 from harness.checks.traced.jax_modes import MODES, Mode
+from harness.checks.traced.program_at_point import NO_MATTER, ProgramAtPoint
 from harness.checks.traced.real_coordinates import Combinations, Estimate, Layout
 from harness.checks.traced.traced_programs import equations_in, without_stops_of_rules
-from harness.checks.traced.true_slopes import NO_MATTER, ProgramAtPoint
 from harness.facts.fact import Fact, doubt
 from harness.facts.kinds import Kind
 from harness.progress import Progress, silent

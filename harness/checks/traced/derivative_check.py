@@ -182,7 +182,7 @@ def find_blame(comparison: Comparison, met: Met, deadline: float, trace: Callabl
         found = [replace(fact, data={**fact.data, **by}) for fact in hidden]
         return _blame(culprits)._replace(facts=tuple(found))
     alone = find_hidden_culprits(case, met.operands, deadline)
-    # in half of a float hardly a digit of the whole is known
+    # in 16-bit types hardly a digit of the whole is known
     severity = Severity.DOUBT if comparison.point.program.coarsest > COARSE else Severity.NOTE
     facts = tuple(fact for culprit in alone for fact in culprit.facts(Kind.HIDDEN_RULE, severity))
     return Blame(facts, hides_digits=bool(alone))  # whatever digits are lost, it may be the rule that loses them

@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 
 from harness.bounds.tolerances import DIFFERENCED, MEANINGLESS, SOLVERS_FACTOR, SPREAD_FACTOR
-from harness.checks.traced.along_directions import Ends, compare_along, locate_error, sample_inputs
 from harness.checks.traced.derivative_answers import Look, look_again, look_at, ordinary_derivative
 from harness.checks.traced.derivative_case import DIFFERENCES, INCREMENTS, Case, Plan, Point, make_mode, measure
 from harness.checks.traced.error_scales import TERMS, scale_around, scale_of_terms, twice_would_pass, with_digits
+from harness.checks.traced.inputs_at_kinks import compare_inputs_at_kinks
+from harness.checks.traced.many_inputs import AlongDirections, compare_random_directions, locate_error, sample_inputs
+from harness.checks.traced.program_at_point import Obstacles, differences
 from harness.checks.traced.real_coordinates import Coordinates, Estimate
 from harness.checks.traced.reported_derivatives import Reported, float64_runs, report_reference
-from harness.checks.traced.true_slopes import Obstacles, differences
 from harness.facts.fact import Fact, doubt
 from harness.facts.kinds import Kind
 from harness.verdict.comparison import Answer, Pair, compare, compare_all
@@ -25,7 +26,7 @@ class Comparison:
 
     point: Point
     look: Look
-    ends: Ends
+    ends: AlongDirections
     answers: tuple[Answer, ...]
     pairs: tuple[Pair, ...]
     facts: tuple[Fact, ...]
@@ -75,6 +76,7 @@ def compare_derivatives(
     plan = Plan(tuple(make_mode(point, name) for name in modes), sample_inputs(case, deadline))
     reference = None if gradient is None else report_reference(point, gradient)
     look = look_at(point, plan, reference)
+    compare_along = compare_random_directions if point.case.is_large else compare_inputs_at_kinks
     ends = compare_along(point, look)
     if case.is_large and ends.disagree:
         # what is compiled quickly may compute some numbers twice: look again by code that callers get
@@ -86,7 +88,7 @@ def compare_derivatives(
     return conclude(point, look, ends)
 
 
-def _suspect(point: Point, look: Look, ends: Ends) -> np.ndarray:
+def _suspect(point: Point, look: Look, ends: AlongDirections) -> np.ndarray:
     """The gradient to locate an error in: a mode's own, or its evaluation in float64 where that alone is wrong."""
     name = max(look.reports)
     odd = np.any([pair.at_odds for pair in ends.pairs if pair.other(name)], axis=0)
@@ -105,7 +107,7 @@ def _scale(point: Point, coordinates: Coordinates) -> np.ndarray:
 # -- the conclusion ---------------------------------------------------------------------------------------------------
 
 
-def conclude(point: Point, look: Look, ends: Ends) -> Comparison:
+def conclude(point: Point, look: Look, ends: AlongDirections) -> Comparison:
     """All answers compared, with finite differences as a second opinion, and with notes of the digits they lose."""
     ordinary, coordinates, is_large = ordinary_derivative(point, look.true), look.coordinates, point.case.is_large
     answers, oracle, is_contradicted = _with_differences(point, look, ends, ordinary)
@@ -123,7 +125,7 @@ def conclude(point: Point, look: Look, ends: Ends) -> Comparison:
     return replace(found, answers=_with_digits(found, ordinary, scale))
 
 
-def _unresolved(look: Look, ends: Ends) -> list[Fact]:
+def _unresolved(look: Look, ends: AlongDirections) -> list[Fact]:
     """Why some derivative is unknown, where one is."""
     slopes = [look.true.slopes, *([ends.slopes] if ends.slopes else [])]
     if np.isfinite(look.oracle.error).all():
@@ -134,7 +136,9 @@ def _unresolved(look: Look, ends: Ends) -> list[Fact]:
     return [doubt(Kind.NO_SLOPE, reason=reasons[0])] if reasons else []
 
 
-def _with_differences(point: Point, look: Look, ends: Ends, ordinary: float) -> tuple[list[Answer], Estimate, bool]:
+def _with_differences(
+    point: Point, look: Look, ends: AlongDirections, ordinary: float
+) -> tuple[list[Answer], Estimate, bool]:
     """The answers with finite differences as one more, first of what looks wrong.
 
     And the differences with their own errors, and whether they contradict the increments.

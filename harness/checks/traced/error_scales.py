@@ -17,8 +17,8 @@ import numpy as np
 from harness.bounds.program_bound import SMALLEST
 from harness.bounds.tolerances import ABSOLUTE, MEANINGLESS, NEGLIGIBLE, SPREAD_FACTOR
 from harness.checks.random_directions import random_directions
+from harness.checks.traced.program_at_point import ProgramAtPoint
 from harness.checks.traced.real_coordinates import Coordinates, Estimate, combine
-from harness.checks.traced.true_slopes import ProgramAtPoint
 from harness.facts.fact import Fact, doubt, note
 from harness.facts.kinds import Kind
 from harness.verdict.comparison import Answer, Block, Pair, compare

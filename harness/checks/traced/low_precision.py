@@ -28,8 +28,8 @@ from harness.bounds.tolerances import (
 )
 from harness.checks.traced.jax_modes import Mode
 from harness.checks.traced.one_sided import OneSided, rounded_slopes
+from harness.checks.traced.program_at_point import ProgramAtPoint
 from harness.checks.traced.real_coordinates import Estimate
-from harness.checks.traced.true_slopes import ProgramAtPoint
 from harness.facts.fact import Fact, note
 from harness.facts.kinds import Kind
 from harness.verdict.comparison import Answer, Block
@@ -103,7 +103,7 @@ def bound_of_mode(
 ) -> tuple[Bound, float]:
     """A bound on the error of a mode's derivatives: rounding in its own precision, and what solvers leave.
 
-    And how far a finer tolerance of its solvers moves them, as a share of the largest. In half of a float the whole
+    And how far a finer tolerance of its solvers moves them, as a share of the largest. In 16-bit types the whole
     spread is computed: where that decides less than the evaluation in float64 does, the latter is compared.
     """
     off = np.abs(reported - true.derivative)

@@ -13,8 +13,8 @@ import numpy as np
 
 from harness.bounds.tolerances import MEANINGLESS, SPREAD_FACTOR
 from harness.checks.random_directions import random_directions
+from harness.checks.traced.program_at_point import NO_MATTER, Obstacles, ProgramAtPoint
 from harness.checks.traced.real_coordinates import UnitVectors, combine
-from harness.checks.traced.true_slopes import NO_MATTER, Obstacles, ProgramAtPoint
 from reference.traced.decisions import Decision, Otherwise, Turned
 
 NEARBY = (1e-4, 2e-4, 4e-4)

@@ -21,9 +21,9 @@ from harness.checks.traced.low_precision import (
     estimate_in_float64,
     evaluate_in_float64,
 )
+from harness.checks.traced.program_at_point import Obstacles
 from harness.checks.traced.real_coordinates import Estimate
 from harness.checks.traced.traced_programs import has_rules
-from harness.checks.traced.true_slopes import Obstacles
 from harness.facts.fact import Fact, note
 from harness.facts.kinds import Kind
 from harness.verdict.comparison import Block
@@ -119,7 +119,7 @@ def bound_modes(
 ) -> tuple[dict[str, Reported], dict[str, Fact]]:
     """Error bounds for the products of the modes, and why a mode is missing after all.
 
-    A mode whose products lie within the error bound of the increments borrows it, except in half of a float, where the
+    A mode whose products lie within the error bound of the increments borrows it, except in 16-bit types, where the
     evaluation in float64 decides more; for inputs that nobody looked at; and, by `may_borrow`, at a kink, where every
     convention is as good, or where the bound is so wide that modes may contradict each other within.
     """

@@ -16,8 +16,8 @@ from harness import check_derivatives
 from harness.bounds.program_bound import spread
 from harness.checks.traced import culprits, derivative_check
 from harness.checks.traced.jax_modes import Mode
+from harness.checks.traced.program_at_point import ProgramAtPoint, values_by
 from harness.checks.traced.real_coordinates import Layout
-from harness.checks.traced.true_slopes import ProgramAtPoint, values_by
 from harness.facts.kinds import Kind
 from reference.jax_settings import compiler_options
 from reference.traced import primitive_differences
@@ -204,7 +204,7 @@ def test_all_passes_are_alike(monkeypatch):
     sizes = set()
     traced = Mode.traced
     monkeypatch.setattr(Mode, "traced", lambda mode, count: sizes.add((mode.name, count)) or traced(mode, count))
-    monkeypatch.setattr("harness.checks.traced.true_slopes.LARGEST_PASS", 7_000.0)
+    monkeypatch.setattr("harness.checks.traced.program_at_point.LARGEST_PASS", 7_000.0)
     assert check_derivatives(network, W).verdict == "agree"
     assert [count < 12 for name, count in sizes if name == "forward"] == [True]
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from harness.checks.traced.one_sided import limits_around, one_sided_slopes
+from harness.checks.traced.program_at_point import ProgramAtPoint
 from harness.checks.traced.real_coordinates import Layout
-from harness.checks.traced.true_slopes import ProgramAtPoint
 from reference.jax_settings import settings
 from reference.traced.traced_function import Traced
 

@@ -16,8 +16,8 @@ from harness.checks.random_directions import random_directions
 from harness.checks.traced.derivative_case import Point
 from harness.checks.traced.low_precision import Scope, bound_of_slopes
 from harness.checks.traced.one_sided import OneSided, one_sided_slopes
+from harness.checks.traced.program_at_point import NO_MATTER, Obstacles, ProgramAtPoint
 from harness.checks.traced.real_coordinates import UnitVectors, combine
-from harness.checks.traced.true_slopes import NO_MATTER, Obstacles, ProgramAtPoint
 
 SHORTER, SHRINKS = 2.0**-40, 2.0**-30
 """The share of a step that tells first order from second, which shrinks with the step by at least the other share."""

@@ -1,0 +1,99 @@
+"""Inputs at kinks that move together: what their derivatives have to add up to.
+
+At a kink, each input alone may have any derivative between both sides. Of max(x, y) where x = y that is 0 to 1 for
+either. But along both together max has slope 1, at the point and around it, and so has every average of the gradients
+around. A rule that reports 1 for both is none of these.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from harness.checks.traced.derivative_answers import Look, ordinary_derivative
+from harness.checks.traced.derivative_case import INCREMENTS, Point
+from harness.checks.traced.low_precision import Scope
+from harness.checks.traced.many_inputs import AlongDirections
+from harness.checks.traced.real_coordinates import Estimate
+from harness.checks.traced.true_derivatives import measure_slopes, slopes_around
+from harness.verdict.comparison import Answer, Block, compare
+from harness.wording import first_few
+
+MOST_TOGETHER = 64
+"""Sets of inputs that are moved together, at most."""
+
+BESIDE = 1e-7
+"""The distance, in units of the argument's size, at which slopes around are computed before a report is accused."""
+
+APART = 0.1
+"""Slopes around must differ by less than this share of a report's error for it to be wrong."""
+
+
+@np.errstate(all="ignore")
+def compare_inputs_at_kinks(point: Point, look: Look) -> AlongDirections:
+    """The modes whose derivatives do not add up to the slope along inputs at kinks, each compared with that slope.
+
+    Looked at are sets of inputs along which the function has no kink.
+    """
+    kinks, ordinary = look.true.kinks, ordinary_derivative(point, look.true)
+    rows, size = kinks.shape
+    owners = _find_sets(point, kinks)
+    if not owners:
+        return AlongDirections()
+    along, judged = np.array([members for members, _ in owners], float), np.zeros((rows, len(owners)), bool)
+    for d, (_, combinations) in enumerate(owners):
+        judged[combinations, d] = True
+    blocks = [Block("together", k * len(owners) + np.arange(len(owners))) for k in range(rows)]
+    slopes = measure_slopes(point, along, [], Scope(blocks, point.program.coarsest, judged))
+    sides, error = slopes.sides, slopes.error
+    # only directions without a kink of their own have one slope to compare with
+    smooth = judged & ~(2.0 * sides.half_gap > error)
+    true = point.answer(INCREMENTS, Estimate(sides.mean, np.where(smooth, error + sides.half_gap, np.inf)), blocks)
+    pairs = []
+    for answer in look.own:
+        pair = compare(_sum_along(answer, along, rows, size), true, blocks, ordinary)
+        # a function that bends has other slopes nearby: accuse only what is off by far more than that
+        off = np.where(pair.at_odds & np.isfinite(pair.difference), pair.difference, 0.0).reshape(smooth.shape)
+        wrong = off > _spread_around(point, along, off, true.gradient.reshape(off.shape)) / APART
+        if wrong.any():
+            error = np.where(wrong.ravel(), true.error, np.inf)
+            against = Answer(INCREMENTS, INCREMENTS, 0.0, 0.0, true.gradient, error, oracle=True)
+            pairs.append(compare(_sum_along(answer, along, rows, size), against, blocks, ordinary))
+    names = [first_few(np.flatnonzero(members).tolist(), 3, name=point.case.inputs.label) for members in along] * rows
+    return AlongDirections(tuple(pairs), tuple(names), slopes=slopes)
+
+
+def _find_sets(point: Point, kinks: np.ndarray) -> list[tuple[np.ndarray, list[int]]]:
+    """The sets of inputs that are moved together, as masks, and the combinations that each is for."""
+    found: dict[bytes, tuple[np.ndarray, list[int]]] = {}
+    for k in np.flatnonzero(point.is_known).tolist():
+        for members in _sets_at_kinks(point, kinks[k]):
+            if len(found) < MOST_TOGETHER or members.tobytes() in found:
+                found.setdefault(members.tobytes(), (members, []))[1].append(k)
+    return list(found.values())
+
+
+def _sets_at_kinks(point: Point, kinks: np.ndarray) -> Iterator[np.ndarray]:
+    """All inputs at kinks of a combination, those of each array, and those that are equal; two or more of them."""
+    leaves = (np.isin(np.arange(kinks.size), block.indices) for block in point.case.inputs.blocks)
+    at = point.program.point
+    equal = (at == value for value in np.unique(at[kinks]))
+    for among in (np.ones(kinks.size, bool), *leaves, *equal):
+        if (kinks & among).sum() > 1:
+            yield kinks & among
+
+
+def _sum_along(answer: Answer, along: np.ndarray, rows: int, size: int) -> Answer:
+    """An answer's derivatives along the sets."""
+    gradient, error = answer.gradient.reshape(rows, size), answer.error.reshape(rows, size)
+    sums = (gradient @ along.T).ravel(), (error @ along.T).ravel()
+    return Answer(answer.name, answer.family, 0.0, 0.0, *sums, precision=answer.precision)
+
+
+def _spread_around(point: Point, along: np.ndarray, off: np.ndarray, slopes: np.ndarray) -> np.ndarray:
+    """How far slopes around are from those at the point, where a report is off; infinite where that is unknown."""
+    farthest, at = np.zeros(off.shape), np.flatnonzero(off.any(axis=0))
+    weights = point.combinations.cotangents[:, None]
+    for found in slopes_around(point, along[at], BESIDE) if at.size else ():
+        apart = np.abs(found / weights - slopes[:, at])
+        farthest[:, at] = np.maximum(farthest[:, at], np.nan_to_num(apart, nan=np.inf))
+    return farthest

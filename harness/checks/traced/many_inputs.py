@@ -1,0 +1,98 @@
+"""Of more inputs than can be examined one by one: a sample, random directions, and where these show an error.
+
+Random directions cover the inputs that are not in the sample. Where a direction shows an error, bisection finds an
+input that is wrong.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from harness.bounds.program_bound import largest_in_block
+from harness.bounds.tolerances import ENTRIES_MOVED, RANDOM_ENDS, SAMPLED_INPUTS
+from harness.checks.random_directions import compare_ends, farthest_off, random_directions, slopes_along
+from harness.checks.traced.derivative_answers import Look, ordinary_derivative
+from harness.checks.traced.derivative_case import INCREMENTS, Case, Point
+from harness.checks.traced.low_precision import Scope, estimate_in_float64, with_float64
+from harness.checks.traced.one_sided import one_sided_slopes
+from harness.checks.traced.real_coordinates import Estimate
+from harness.checks.traced.reported_derivatives import Reported, ask_modes, bound_modes, float64_runs
+from harness.checks.traced.true_derivatives import Slopes, measure_slopes
+from harness.facts.fact import Fact
+from harness.verdict.comparison import Block, Pair
+
+FEWEST = 2
+"""Of millions of inputs, no fewer are examined one by one, and no fewer random directions cover the others."""
+
+
+@dataclass(frozen=True, eq=False)
+class AlongDirections:
+    """Derivatives along directions, compared: along random ones, or along inputs at kinks that move together."""
+
+    pairs: tuple[Pair, ...] = ()
+    names: tuple[str, ...] = ()  # the inputs that move together along each direction; empty for random directions
+    reports: Mapping[str, Reported] = field(default_factory=dict)  # of modes evaluated along the directions
+    missing: Mapping[str, Fact] = field(default_factory=dict)  # why modes are missing
+    in_float64: Mapping[str, np.ndarray] = field(default_factory=dict)  # where a mode's evaluation is compared
+    slopes: Slopes | None = None
+
+    @property
+    def disagree(self) -> bool:
+        """Whether some mode is wrong along a direction."""
+        return any(pair.disagrees for pair in self.pairs)
+
+
+def sample_inputs(case: Case, deadline: float) -> np.ndarray:
+    """The inputs that are examined one by one: all, or a random sample of many."""
+    if not case.is_large:
+        return np.arange(case.inputs.size)
+    count = int(np.clip(ENTRIES_MOVED / case.inputs.size, FEWEST, SAMPLED_INPUTS))
+    chosen = np.sort(np.random.default_rng(case.seed).choice(case.inputs.size, count, replace=False))
+    return chosen[:1] if time.perf_counter() > deadline else chosen
+
+
+def compare_random_directions(point: Point, look: Look) -> AlongDirections:
+    """Each mode's derivative along random directions, compared with that of the program.
+
+    Those of reverse mode are sums of its derivatives in all inputs. Nothing is compared where nothing is known of some
+    output.
+    """
+    inputs, seed, coarsest = point.case.inputs, point.case.seed, point.program.coarsest
+    count = int(np.clip(0.1 * ENTRIES_MOVED / inputs.size, FEWEST, RANDOM_ENDS))
+    along = random_directions(count, inputs.size, seed + 2)
+    scope = Scope([Block("directions", np.arange(count))], coarsest, np.ones((1, count), bool))
+    answers = slopes_along(along, [look.reverse[0]]) if look.reverse else []
+    plan = replace(look.plan, modes=tuple(mode for mode in look.plan.modes if mode.name == "forward"))
+    products, missing = ask_modes(point, plan, along)
+    reported = [a.gradient[None] for a in answers] + [found.derivative for found in products.values()]
+    slopes = measure_slopes(point, along, reported, scope)
+    # along a random direction many kinks add up, so that half of the gap is allowed
+    true = Estimate(slopes.sides.mean, slopes.error + slopes.sides.half_gap)
+    may_borrow = (len(products) == 1 or not scope.is_wide(true)) and not look.true.kinks.any()
+    reports, missing_after = bound_modes(point, plan, products, true, scope, may_borrow=may_borrow, along=along)
+    answers += [point.answer(name, found.estimate, scope.blocks) for name, found in reports.items()]
+    increments = point.answer(INCREMENTS, true, scope.blocks)
+    sides, in_float64 = Estimate(slopes.sides.mean[0], slopes.sides.half_gap[0]), {}
+    for i, answer in enumerate(answers):
+        found = look.reverse[1] if look.reverse and answer.name == "reverse" else reports[answer.name]
+        runs = float64_runs(found, slopes.obstacles, coarsest)
+        if isinstance(runs, np.ndarray):
+            runs = runs @ along.T if answer.name == "reverse" else runs
+            estimate = estimate_in_float64(runs[:, 0], answer.error, coarsest)
+            largest = largest_in_block(estimate.derivative, scope.blocks)
+            answers[i], in_float64[answer.name] = with_float64(answer, estimate, largest, increments, sides)
+    ordinary = ordinary_derivative(point, look.true)
+    pairs = compare_ends(answers, increments, ordinary) if point.is_known.all() else []
+    return AlongDirections(tuple(pairs), (), reports, {**missing, **missing_after}, in_float64, slopes)
+
+
+def locate_error(point: Point, gradient: np.ndarray) -> int:
+    """An input in which a gradient, (inputs,), is far from the program's, by halving the inputs."""
+
+    def off(along: np.ndarray) -> np.ndarray:
+        mean = one_sided_slopes(point.program, along, point.combinations.weights).mean[0]
+        return np.abs(along @ gradient - mean)
+
+    return farthest_off(point.case.inputs.size, off, point.case.seed + 3)
