@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from harness.sources.bug_zoo import BUGS
     from harness.sources.source_table import SOURCES as SOURCES
     from harness.training.fmincg import fmincg as fmincg
-    from harness.training.gate import GateClosed as GateClosed
+    from harness.training.gated_training import GateClosed as GateClosed
     from harness.training.gated_training import TrainingResult as TrainingResult
     from harness.training.gated_training import predict as predict
     from harness.training.gated_training import train as train
@@ -43,7 +43,7 @@ _HOMES = {
     "ACTIVATIONS": "reference.activations",
     "Activation": "reference.activations",
     "FAULTS": "harness.sources.bug_zoo:BUGS",
-    "GateClosed": "harness.training.gate",
+    "GateClosed": "harness.training.gated_training",
     "Network": "reference.network",
     "NotApplicable": "reference.measured",
     "Problem": "reference.problem",

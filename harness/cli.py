@@ -100,8 +100,8 @@ def _run(arguments: list[str] | None) -> int:
 
 def _report_error(error: Exception) -> int:
     """Print on stderr what went wrong, and return the exit code. An error of the harness itself shows its traceback."""
-    if "harness.training.gate" in sys.modules:  # its import is slow, and without it no gate has closed
-        from harness.training.gate import GateClosed
+    if "harness.training.gated_training" in sys.modules:  # its import is slow, and without it no gate has closed
+        from harness.training.gated_training import GateClosed
 
         if isinstance(error, GateClosed):
             complain(str(error))

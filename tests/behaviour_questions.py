@@ -140,7 +140,7 @@ def golden_numbers() -> Questions:
     from golden_numbers import COURSE, DEBUG_THETA, LAMBDAS, debug_problem
 
     from harness import SOURCES, Problem, fmincg, load_digits
-    from harness.digits.course_numbers import load_weights
+    from harness.digits.digit_networks import load_weights
     from tests.training.test_fmincg import PROBLEMS
 
     def answer(source: Any, problem: Any, theta: np.ndarray) -> dict[str, Any]:

@@ -136,7 +136,7 @@ def course_theta(course_weights) -> np.ndarray:
 
 @cache
 def _read_weights(path: Path) -> np.ndarray:
-    from harness.digits.course_numbers import load_weights
+    from harness.digits.digit_networks import load_weights
 
     theta = load_weights(path)
     theta.flags.writeable = False

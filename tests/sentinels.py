@@ -256,10 +256,10 @@ def many_networks(checker):
 def doors(checker):
     """The assertion and the gate let nothing pass but agreement."""
     for sources, passes in ((beside(loop), True), (beside(off_at(3, 1e-6)), False), ({"loop": loop}, False)):
-        for door in (checker.assertions.assert_gradients_agree, checker.gate.check_gate):
+        for door in (checker.assertions.assert_gradients_agree, checker.gated_training.check_gate):
             try:
                 report = door(*COURSE, sources)
-            except (AssertionError, checker.gate.GateClosed):
+            except (AssertionError, checker.gated_training.GateClosed):
                 assert not passes
             else:
                 assert passes

@@ -41,9 +41,8 @@ def grade(
 ) -> None:
     """Grade a class of submissions: each one's cost and gradient, and which bug explains what is wrong."""
     from harness.files import folder_to_fill
-    from harness.grading.grade_pages import grades_page
-    from harness.grading.grade_table import grades_csv, grades_document, grades_text
-    from harness.grading.rubric import Rubric, read_rubric
+    from harness.grading.grade import Rubric, read_rubric
+    from harness.grading.grade_reports import grades_csv, grades_document, grades_page, grades_text
     from harness.grading.student_feedback import write_feedback
     from harness.grading.submission_files import not_graded
     from harness.grading.submission_grading import grade_folder
@@ -82,15 +81,15 @@ def diagnose(
     """Which known bug explains somebody's cost and gradient: one function, checked on many problems."""
     from harness.checks.activations.formulas import find_activation
     from harness.grading.function_diagnosis import diagnose
-    from harness.grading.grade_table import diagnosis_text
+    from harness.grading.grade_reports import diagnosis_text
 
     like = options.problems_like(sizes, output, l2)
     activations = [find_activation(name) for name in activation] if activation else None
     with progress_bar() as progress:
-        found = diagnose(target, problems, seed, like, ordinary, activations, progress)
+        found = diagnose(target, problems, seed, like, activations, progress, ordinary=ordinary)
     show(found.to_dict(), diagnosis_text(found), json)
     if report is not None:
-        from harness.grading.grade_pages import diagnosis_page
+        from harness.grading.grade_reports import diagnosis_page
 
         options.write_text(report, diagnosis_page(found, {"seed": seed, "problems": problems}))
     raise typer.Exit(EXIT_CODES[found.verdict])
@@ -104,9 +103,8 @@ def lesson(
     json: options.Json = False,
 ) -> None:
     """The teaching page: why gradients are checked, in one self-contained HTML file."""
-    from harness.teaching.lesson import FULL, make_lesson, make_notebook, require_libraries
+    from harness.teaching.lesson import FULL, cache_folder, make_lesson, make_notebook, require_libraries
     from harness.teaching.lesson import QUICK as A_FEW
-    from harness.teaching.lesson_results import cache_folder
 
     if notebook:
         require_libraries()

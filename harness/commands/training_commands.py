@@ -144,11 +144,11 @@ def ex4(
     json: options.Json = False,
 ) -> None:
     """The course's exercise 4: its numbers, measured beside the published ones."""
-    from harness.digits import course_numbers
+    from harness.digits import digit_networks
 
-    theta, digits = course_numbers.load_weights(weights, max_size), _digits(data, max_size)
+    theta, digits = digit_networks.load_weights(weights, max_size), _digits(data, max_size)
     start_jax()
-    rows = course_numbers.compare_with_course(theta, digits)
-    document = course_numbers.to_dict(rows)
-    show(document, course_numbers.as_table(rows), json)
+    rows = digit_networks.compare_with_course(theta, digits)
+    document = digit_networks.comparison_document(rows)
+    show(document, digit_networks.comparison_table(rows), json)
     raise typer.Exit(EXIT_CODES[document["verdict"]])

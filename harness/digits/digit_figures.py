@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.image import AxesImage
 
-    from harness.digits.digit_training import Fit
+    from harness.digits.digit_networks import Fit
 
 RIGHT_SHADE = "#D3E5F1"
 """A pale blue: the diagonal of the confusion matrix."""
@@ -134,20 +134,20 @@ def hidden_units(Theta1: np.ndarray) -> "Figure":
     return figure
 
 
-def confusion_matrix(truth: np.ndarray, predicted: np.ndarray) -> "Figure":
+def confusion_matrix(written: np.ndarray, predicted: np.ndarray) -> "Figure":
     """How often each digit is read as each.
 
     Parameters
     ----------
-    truth, predicted : (m,) arrays of digits 0..9
+    written, predicted : (m,) arrays of digits 0..9
     """
     from matplotlib import colormaps
 
     counts = np.zeros((10, 10), dtype=int)
-    np.add.at(counts, (truth, predicted), 1)
+    np.add.at(counts, (written, predicted), 1)
     wrong = np.ma.masked_array(counts, np.eye(10, dtype=bool))
     right = np.trace(counts)
-    title = f"{right:,} of {len(truth):,} held-out digits read correctly ({right / len(truth):.1%})"
+    title = f"{right:,} of {len(written):,} held-out digits read correctly ({right / len(written):.1%})"
     figure = new_figure(title, WIDTH)
     ax = figure.add_subplot()
     shades = colormaps["Oranges"].with_extremes(bad=RIGHT_SHADE, under="white")
@@ -166,22 +166,22 @@ def confusion_matrix(truth: np.ndarray, predicted: np.ndarray) -> "Figure":
     return figure
 
 
-def worst_mistakes(X: np.ndarray, truth: np.ndarray, predicted: np.ndarray, probability: np.ndarray) -> "Figure":
+def worst_mistakes(X: np.ndarray, written: np.ndarray, predicted: np.ndarray, probability: np.ndarray) -> "Figure":
     """The misread digits with the largest outputs, each with the digit written, the digit read, and the output.
 
     Parameters
     ----------
     X : (m, n) array
-    truth, predicted : (m,) arrays of digits
+    written, predicted : (m,) arrays of digits
     probability : (m,) array, the output of the predicted digit's unit
     """
-    wrong = np.flatnonzero(truth != predicted)
+    wrong = np.flatnonzero(written != predicted)
     shown = wrong[np.argsort(-probability[wrong], kind="stable")][:SHOWN_MISTAKES]
     figure = new_figure(f"The surest of {len(wrong)} mistakes, and how sure the network was", 5.9)
     axes = figure.subplots(4, 5).ravel()
     for i, ax in zip(shown, axes):
         ax.imshow(images(X[i : i + 1])[0], cmap="gray_r", vmin=0.0, vmax=1.0)
-        dress(ax, f"{truth[i]} read as {predicted[i]} ({probability[i]:.1%})")
+        dress(ax, f"{written[i]} read as {predicted[i]} ({probability[i]:.1%})")
         ax.title.set_fontsize(SMALL)
         ax.spines[:].set(visible=True, color=FAINT)
         ax.set(xticks=[], yticks=[])

@@ -27,14 +27,14 @@ import numpy as np
 from harness.checks.networks.many_networks import check_networks
 from harness.checks.networks.network_summary import Summary
 from harness.digits import digit_figures
-from harness.digits.digit_training import Fit, Plan, Published, fit
+from harness.digits.digit_networks import Fit, Plan, Published, fit
 from harness.digits.digits_data import Digits, load_digits, stratified_split
 from harness.digits.mat_files import mat_bytes, npz_bytes
 from harness.figure_style import png
 from harness.files import exclusive_lock, folder_to_fill, write_whole
 from harness.progress import Progress, silent
 from harness.training.checkpoint import Checkpoint
-from harness.training.gate import GateClosed
+from harness.training.gated_training import GateClosed
 from harness.verdict.report import Report
 from reference.measured import GradientSource
 

@@ -1,20 +1,23 @@
 """Patterns in wrong answers, and whether they show that a submission was called in its own convention."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
 
 from harness.checks.networks.bug_explanations import Explanations, describe_bugs, describe_nearest_bug, relate_gradients
-from harness.facts.fact import Fact, Severity, as_facts, wrong
+from harness.facts.fact import Fact, Severity, kinds_of, wrong
 from harness.facts.kinds import Kind
-from harness.facts.relation_messages import ROWS as RELATIONS
 from harness.grading.exercises import Exercise
 from harness.grading.submission_answers import ParsedAnswer
 from harness.grading.submission_interface import GivenAnswers, Interface
 from harness.sources.backprop_steps import Backprop
 
 Answers = Mapping[Exercise, ParsedAnswer]
+
+PART_RIGHT = (Kind.COST_RIGHT, Kind.GRADIENT_RIGHT)
+"""What a diagnosis says beside what is wrong."""
 
 MOST_DECIMALS = 8
 """A cost that is rounded to more decimals is within the tolerance of many exercises."""
@@ -50,51 +53,36 @@ def is_understood(interface: Interface, found: Explanations, given: GivenAnswers
         return True
     if any(any(exercise.is_right(answer)) for exercise, answer in answers.items()) or find_cost_pattern(answers):
         return True
-    return any(_shows_structure(exercise, answer) for exercise, answer in answers.items())
+    seen = {fact.kind for exercise, answer in answers.items() for fact in find_relations(exercise, answer)}
+    return bool(seen - {Kind.ALL_LAYERS_WRONG})
 
 
-def _shows_structure(exercise: Exercise, answer: ParsedAnswer) -> bool:
-    """Whether layers nearer to the output are right, or the error has a simple relation to the right gradient."""
-    if answer.gradient is None:
-        return False
-    off = [Theta.any() for Theta in exercise.problem.network.unpack(_wrong_entries(exercise, answer))]
-    if not any(off):
-        return False
-    # an error in δ reaches all layers below, so a right output layer shows that the others were read rightly
-    return not off[-1] or any(fact.kind in RELATIONS for fact in find_relations(exercise, answer))
-
-
-def explain_answers(found: Explanations, exercise: Exercise, given: GivenAnswers) -> tuple[Fact, ...]:
+def explain_answers(
+    interface: Interface, found: Explanations, exercise: Exercise, given: GivenAnswers
+) -> tuple[Fact, ...]:
     """The bugs of the zoo that explain wrong answers, and patterns in what they leave unexplained.
 
     Parameters
     ----------
     exercise : the one in whose answer patterns are looked for
     """
-    is_finite = given.costs_are_finite
-    is_unexplained = found.cost_wrong and is_finite and not (found.of_both or found.of_cost)
-    pattern = find_cost_pattern(given.answers) if is_unexplained else None
-    problem, theta, answer = exercise.problem, exercise.theta, given.answers[exercise]
-    # where a pattern explains the cost, the description need not say that no bug does
-    described = describe_bugs(found, problem, theta, is_finite and pattern is None)
-    facts = (*([pattern] if pattern else []), *as_facts(described, Severity.WRONG))
+    facts = describe_bugs(found, exercise.problem, exercise.theta, given.costs_are_finite)
+    if Kind.COST_UNEXPLAINED in kinds_of(facts) and (pattern := find_cost_pattern(given.answers)):
+        facts = [pattern if fact.kind == Kind.COST_UNEXPLAINED else fact for fact in facts]
     if found.gradient_wrong and not found.of_gradient and not found.of_both:
-        facts += (*find_relations(exercise, answer), *as_facts(describe_nearest_bug(found), Severity.WRONG))
-    return facts
+        facts = [*facts, *find_relations(exercise, given.answers[exercise]), describe_nearest_bug(found)]
+    if interface.of_cost and not given.costs_are_finite:
+        facts = [wrong(Kind.COST_NOT_FINITE, interface.of_cost.call.function.author_name), *facts]
+    return tuple(fact if fact.kind in PART_RIGHT else replace(fact, severity=Severity.WRONG) for fact in facts)
 
 
 def find_relations(exercise: Exercise, answer: ParsedAnswer) -> tuple[Fact, ...]:
     """Patterns in the error of a gradient: entries that are not finite, a relation, the layer where it starts."""
     if answer.gradient is None:
         return ()
-    off = _wrong_entries(exercise, answer)
-    found = relate_gradients(exercise.problem, exercise.theta, answer.gradient, exercise.right[1], off)
-    return as_facts(found, Severity.WRONG)
-
-
-def _wrong_entries(exercise: Exercise, answer: ParsedAnswer) -> np.ndarray:
-    """(n,) bool array of the gradient's entries that are off."""
-    return ~(np.abs(answer.gradient - exercise.right[1]) <= exercise.replay(answer).answer.error)
+    right = exercise.right[1]
+    is_off = ~(np.abs(answer.gradient - right) <= exercise.replay(answer).answer.error)  # so NaN is off
+    return relate_gradients(exercise.problem, exercise.theta, answer.gradient, right, is_off)
 
 
 def find_cost_pattern(answers: Answers) -> Fact | None:

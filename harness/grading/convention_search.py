@@ -134,7 +134,7 @@ class _Tried:
 
     @property
     def best(self) -> Attempt | None:
-        return max(self.attempts, key=lambda attempt: attempt.rank, default=None)
+        return _best_of(self.attempts)
 
 
 def _best_interface(
@@ -157,9 +157,8 @@ def _best_interface(
     best = [one.best for one in tried if one.best]
     failures = tuple(failure for one in tried for failure in one.failures)
     fatal = tuple(failure for failure in failures if failure.is_fatal)
-    if whole := [attempt for attempt in best if attempt.answer.is_whole]:
-        attempt = max(whole, key=lambda attempt: attempt.rank)
-        return Interface(attempt, attempt, failures=fatal)
+    if whole := _best_of([attempt for attempt in best if attempt.answer.is_whole]):
+        return Interface(whole, whole, failures=fatal)
     if not best:
         nearest = fatal or [failure for failure in failures if failure.outcome == "answered"] or failures
         failure = nearest[0].fact if nearest else doubt(Kind.CONVENTION_UNKNOWN)  # none fits its parameters

@@ -21,7 +21,7 @@ from harness.grading.exercises import Exercise, draw_exercise
 from harness.grading.grade import judge_parts
 from harness.grading.helper_checks import RIGHT
 from harness.grading.submission_files import read_submission
-from harness.grading.submission_interface import GivenAnswers, Interface, ShownAnswer, ask_all
+from harness.grading.submission_interface import GivenAnswers, Interface, ShownAnswer, collect_answers
 from harness.grading.submission_process import SubmissionProcess
 from harness.progress import Progress, silent
 from harness.verdict.report import json_ready
@@ -80,9 +80,10 @@ def diagnose(
     problems: int = 25,
     seed: int = 0,
     like: Like = ANY,
-    ordinary: bool = True,
     activations: Sequence[str | Activation] | None = None,
     progress: Progress = silent,
+    *,
+    ordinary: bool = True,
 ) -> Diagnosis:
     """Call a function on many problems, and find the bugs that explain its answers.
 
@@ -93,8 +94,8 @@ def diagnose(
         course's signature, or is a gradient source ``f(problem, theta)``.
     problems, seed : how many are drawn, and what decides them
     like : layer sizes, output and λ, where they are given
-    ordinary : whether X and θ are of ordinary size alone; a function of the course's signature is called on no others
     activations : for a gradient source, those that hidden layers draw from
+    ordinary : whether X and θ are of ordinary size alone; a function of the course's signature is called on no others
 
     Raises
     ------
@@ -112,9 +113,9 @@ def diagnose(
             if interface.failure:
                 raise FactError(interface.failure, f"{target} cannot be called. ")
             drawn = _course_like_exercises(problems, seed, _require_course_like(like, activations), interface)
-        given = ask_all(process, interface, _reported(drawn, problems, progress))
+        given = collect_answers(process, interface, _reported(drawn, problems, progress))
         repeats = not given.answers or interface.repeats(process, *next(iter(given.answers.items())))
-        pair = ask_all(process, interface, interface.exercises[:2])  # one exercise, with and without λ
+        pair = collect_answers(process, interface, interface.exercises[:2])  # one exercise, with and without λ
     finally:
         process.close()
     replays = [exercise.replay(answer) for exercise, answer in given.answers.items()]
@@ -258,9 +259,5 @@ def _notes(interface: Interface, raised: Sequence[Fact], not_applicable: int) ->
 
 def _explain(interface: Interface, found: Explanations, given: GivenAnswers) -> tuple[Fact, ...]:
     exercise = next(exercise for exercise, answer in given.answers.items() if not all(exercise.is_right(answer)))
-    facts = explain_answers(found, exercise, given)
-    if given.costs_are_finite:
-        return facts
-    if interface.of_cost is None:
-        return (wrong(Kind.PART_MISSING, "cost"), *facts)
-    return (wrong(Kind.COST_NOT_FINITE, interface.of_cost.call.function.author_name), *facts)
+    missing = () if interface.of_cost else (wrong(Kind.PART_MISSING, "cost"),)
+    return (*missing, *explain_answers(interface, found, exercise, given))

@@ -1,17 +1,35 @@
-"""The grade of a submission: a verdict, its parts, points, and the facts behind them."""
+"""The grade of a submission: a verdict, its parts, points, and the facts behind them; and the rubric of the points.
 
+A teacher may write the rubric, as a TOML file:
+
+    [points]
+    cost = 30
+    gradient = 40
+    regularised = 20
+    sigmoid_gradient = 5
+    other = 5
+
+    [conventions]                       # "accept", which is the default, or "bug"
+    "labels from 0" = "bug"
+
+A helper that is not there is not counted: the points are then scaled up to the same total.
+"""
+
+import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from numbers import Real
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from harness.facts.fact import Fact
 from harness.grading.answer_evidence import Answers, are_regularised
 from harness.grading.helper_checks import ABSENT, RIGHT, WRONG, HelperVerdict
-from harness.grading.rubric import Rubric
 from harness.grading.submission_files import Submission
 from harness.grading.submission_interface import Interface, ShownAnswer
+from harness.wording import did_you_mean
 
 AGREE, DISAGREE, INCONCLUSIVE, ERROR = "agree", "disagree", "inconclusive", "error"
 
@@ -109,16 +127,6 @@ def wrong_helpers(helpers: Mapping[str, HelperVerdict]) -> tuple[Fact, ...]:
     return tuple(verdict.fact for verdict in helpers.values() if verdict.outcome == WRONG and verdict.fact)
 
 
-def total_points(rubric: Rubric, parts: Parts, helpers: Mapping[str, HelperVerdict]) -> float:
-    """The points of a rubric; helpers that are not there are not counted."""
-    slope, others = slope_outcome(helpers), [outcome == RIGHT for outcome in other_outcomes(helpers)]
-    beside = {
-        "sigmoid_gradient": None if slope == ABSENT else float(slope == RIGHT),
-        "other": float(np.mean(others)) if others else None,
-    }
-    return rubric.points_for(parts.shares | beside)
-
-
 def judge_parts(interface: Interface, answers: Answers) -> Parts:
     """Each part judged by itself: where the regulariser is wrong, the others are judged at λ = 0 alone."""
     with_l2, without = interface.exercises[:2]
@@ -143,3 +151,82 @@ def _outcome(right: Iterable[bool], *, is_there: bool) -> str:
         return ABSENT
     outcomes = list(right)
     return RIGHT if outcomes and all(outcomes) else WRONG
+
+
+# -- rubrics -----------------------------------------------------------------------------------------------------------
+
+POINTS = {"cost": 30.0, "gradient": 40.0, "regularised": 20.0, "sigmoid_gradient": 5.0, "other": 5.0}
+"""The parts and their points, close to those of the course's own grader."""
+
+ACCEPT, BUG = "accept", "bug"
+
+
+@dataclass(frozen=True)
+class Rubric:
+    """Points for each part, and "accept" or "bug" for conventions by their names."""
+
+    points: Mapping[str, float] = field(default_factory=lambda: dict(POINTS))
+    conventions: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def total(self) -> float:
+        return sum(self.points.values())
+
+    def points_for(self, shares: Mapping[str, float | None]) -> float:
+        """total · Σ points · share / Σ points, over the parts whose share (0 to 1) is not None."""
+        counted = {name: share for name, share in shares.items() if share is not None}
+        possible = sum(self.points[name] for name in counted)
+        earned = sum(self.points[name] * share for name, share in counted.items())
+        return round(self.total * earned / possible, 2) if possible else 0.0
+
+    def refused(self, conventions: Iterable[str]) -> list[str]:
+        """The conventions that count as bugs."""
+        return [convention for convention in conventions if self.conventions.get(convention, ACCEPT) == BUG]
+
+
+def read_rubric(path: str | Path) -> Rubric:
+    """The rubric in a TOML file.
+
+    Raises
+    ------
+    OSError, ValueError
+        The file is missing, is not TOML, or holds something else than points and conventions.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f"{path} is no file; a rubric is a TOML file")
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not TOML: {error}") from None
+    for name in document:
+        if name not in ("points", "conventions"):
+            raise ValueError(f"{path} has [{name}]; a rubric has [points] and [conventions]")
+    points, conventions = document.get("points", {}), document.get("conventions", {})
+    if not isinstance(points, dict) or not isinstance(conventions, dict):
+        raise ValueError(f"{path} must have [points] and [conventions] as tables")
+    for name, value in points.items():
+        _require_points(path, name, value)
+    for name, value in conventions.items():
+        if value not in (ACCEPT, BUG):
+            raise ValueError(f'{path} gives {value!r} for the convention {name!r}; it must be "accept" or "bug"')
+    return Rubric(POINTS | {name: float(value) for name, value in points.items()}, conventions)
+
+
+def _require_points(path: Path, name: str, value: Any) -> None:
+    if name not in POINTS:
+        raise ValueError(
+            f"{path} gives points for {name!r}, but the parts are {', '.join(POINTS)}{did_you_mean(name, POINTS)}"
+        )
+    if not isinstance(value, Real) or isinstance(value, bool) or not 0.0 <= float(value) < float("inf"):
+        raise ValueError(f"{path} gives {value!r} points for {name}; they must be a number, zero or more")
+
+
+def total_points(rubric: Rubric, parts: Parts, helpers: Mapping[str, HelperVerdict]) -> float:
+    """The points of a rubric; helpers that are not there are not counted."""
+    slope, others = slope_outcome(helpers), [outcome == RIGHT for outcome in other_outcomes(helpers)]
+    beside = {
+        "sigmoid_gradient": None if slope == ABSENT else float(slope == RIGHT),
+        "other": float(np.mean(others)) if others else None,
+    }
+    return rubric.points_for(parts.shares | beside)

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from harness.facts.fact import Fact, doubt
+from harness.facts.fact import doubt
+from harness.facts.fact_error import FactError
 from harness.facts.kinds import Kind
 from harness.grading.call_conventions import JOINED, Convention
 from harness.sources.backprop_steps import Order
@@ -54,12 +55,8 @@ class ParsedAnswer:
         return self.gradient is None or not self.gradient.any()
 
 
-class NotAnAnswer(ValueError):
-    """A returned value is no cost and no gradient; `fact` says why."""
-
-    def __init__(self, fact: Fact):
-        super().__init__(fact)
-        self.fact = fact
+class NotAnAnswer(FactError):
+    """A returned value is no cost and no gradient."""
 
 
 def _not_an_answer(value: Any, *, more_expected: bool = False) -> NotAnAnswer:

@@ -23,6 +23,7 @@ from harness.grading.grade import (
     INCONCLUSIVE,
     Grade,
     Parts,
+    Rubric,
     judge_parts,
     other_outcomes,
     slope_outcome,
@@ -30,9 +31,8 @@ from harness.grading.grade import (
     wrong_helpers,
 )
 from harness.grading.helper_checks import ABSENT, RIGHT, WRONG, HelperVerdict, check_helpers
-from harness.grading.rubric import Rubric
 from harness.grading.submission_files import Submission, find_submissions
-from harness.grading.submission_interface import GivenAnswers, Interface, ShownAnswer, ask_all
+from harness.grading.submission_interface import GivenAnswers, Interface, ShownAnswer, collect_answers
 from harness.grading.submission_process import CallFailed, SubmissionProcess, interrupt_all
 from harness.progress import Progress, silent
 
@@ -127,7 +127,7 @@ def judge(process: SubmissionProcess, interface: Interface, rubric: Rubric, *, w
     notes = (*process.submission.notes, *([note(Kind.WHOLE_FILE_RUN)] if whole else []))
     if interface.failure:
         return _not_judged(process.submission, interface.failure, helpers, rubric, notes)
-    given = ask_all(process, interface, interface.exercises)
+    given = collect_answers(process, interface, interface.exercises)
     failures = [replace(failure.fact, severity=Severity.WRONG) for failure in given.failures.values()]
     if not given.answers:
         return _not_judged(process.submission, failures[0], helpers, rubric, notes)
@@ -200,12 +200,9 @@ def _explain(process: SubmissionProcess, interface: Interface, given: GivenAnswe
         return _Explained((constant, *zero))
     found = find_bugs([exercise.replay(answer) for exercise, answer in answers.items()])
     found = replace(found, gradient_wrong=False) if is_empty else found
-    facts = explain_answers(found, first, given)
-    if is_empty and not found.of_both:
-        facts = facts[:-1]  # the last one is about the gradient, which is empty
-    if not given.costs_are_finite and interface.of_cost is not None:
-        function = interface.of_cost.call.function
-        facts = (wrong(Kind.COST_NOT_FINITE, function.author_name), *facts)
+    facts = explain_answers(interface, found, first, given)
+    if is_empty:  # a gradient of zeros is not judged
+        facts = tuple(fact for fact in facts if fact.kind != Kind.GRADIENT_RIGHT)
     return _Explained(
         (*facts, *zero),
         tuple(map(join_names, found.of_both or (*found.of_cost, *found.of_gradient))),

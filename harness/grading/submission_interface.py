@@ -214,7 +214,7 @@ class GivenAnswers:
         return all(answer.cost is not None and np.isfinite(answer.cost) for answer in self.answers.values())
 
 
-def ask_all(process: SubmissionProcess, interface: Interface, exercises: Iterable[Exercise]) -> GivenAnswers:
+def collect_answers(process: SubmissionProcess, interface: Interface, exercises: Iterable[Exercise]) -> GivenAnswers:
     """Call a submission on every exercise."""
     answers, failures = {}, {}
     change: Fact | None = None

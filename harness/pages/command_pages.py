@@ -7,7 +7,7 @@ from typing import Any
 
 from harness.checks.networks.network_summary import Summary
 from harness.digits import digit_figures
-from harness.digits.digit_training import Fit
+from harness.digits.digit_networks import Fit
 from harness.digits.main_job import RunResult
 from harness.facts import message_table
 from harness.figure_style import png

@@ -11,7 +11,7 @@ import numpy as np
 
 from harness.bounds.network_bound import rounding_bound
 from harness.checks.networks.many_networks import check_networks
-from harness.digits.course_numbers import COURSE
+from harness.digits.digit_networks import COURSE
 from harness.digits.digits_data import load_digits
 from harness.progress import Progress, silent
 from harness.sources.bug_zoo import BUGS, Bug

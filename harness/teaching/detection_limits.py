@@ -74,8 +74,8 @@ def unseen(switched: tuple[bool, ...]) -> list[str]:
     """The bugs whose answers lie within the enclosure of the right one."""
     problem, theta = problem_with(switched)
     with np.errstate(all="ignore"):  # a bug may overflow where right formulas do not
-        truth = Enclosure(problem, theta)
-        return [name for name, bug in BUGS.items() if not truth.excludes(bug.source)]
+        right = Enclosure(problem, theta)
+        return [name for name, bug in BUGS.items() if not right.excludes(bug.source)]
 
 
 def blind_spots() -> dict[str, Any]:

@@ -3,23 +3,34 @@
 Everything is computed by this project when the page is made; only the study's tables come from a file. The notebook has
 the same seven parts, computed by the cells that one reads. With ipywidgets, the cells that have a slider on the page
 have one there; without, they draw once.
+
+Results are computed in several processes and kept on disk, each for one state of the code and one set of arguments.
+What cannot be read is computed anew.
 """
 
+import hashlib
+import json
+import os
 import re
+import threading
 import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from harness.files import folder_to_fill, write_whole
+from harness.files import folder_to_fill, prepare_directory, write_whole
+from harness.isolation import Worker
+from harness.named_objects import import_attribute
 from harness.pages.html_page import document, text_of
 from harness.progress import Progress, silent
-from harness.provenance import environment
+from harness.provenance import code_and_libraries, environment
 from harness.sources.bug_zoo import BUGS
 from harness.study.checkers import HARNESS, OUR_RULE, PEERS, named_peers
 from harness.teaching import detection_limits, trained_bugs, worked_example
-from harness.teaching.lesson_results import compute_once, keep_result, map_in_processes, read_result
 from harness.teaching.trained_bugs import Training
 
 PAGE, NOTEBOOK = "lesson.html", "lesson.ipynb"
@@ -31,6 +42,9 @@ OWN_PLACE = "{{ own function }}"
 
 CELL_SECONDS = 300
 """For one cell of the notebook, on a slow machine."""
+
+TIMEOUT = 600.0
+"""Seconds for a call: a training takes some, and more on a busy machine."""
 
 SCRIPTS = ("plot", "network", "controls", "by_hand", "step_sizes", "bugs", "detection", "false_alarms", "start")
 """In the order in which they run: first what all parts share, then one for each part."""
@@ -206,3 +220,85 @@ def make_notebook(out: str | Path, progress: Progress = silent) -> Path:
         progress("notebook", count, count)
         write_whole(folder / NOTEBOOK, nbformat.writes(made).encode())
         return folder / NOTEBOOK
+
+
+# -- results, kept and computed in several processes -------------------------------------------------------------------
+
+
+def cache_folder() -> Path:
+    """Where results are kept: under ``XDG_CACHE_HOME``, or ``~/.cache`` without it."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "autodiff-cross-check" / "lesson"
+
+
+def compute_once(name: str, arguments: Any, compute: Callable[[], Any], folder: Path | None = None) -> Any:
+    """The JSON-ready result of a computation, read from the folder if it is there, or else computed and kept.
+
+    Parameters
+    ----------
+    name, arguments : what is computed, and for what; JSON-ready
+    folder : None keeps nothing. Where the folder cannot be written to, nothing is kept, either.
+    """
+    found = read_result(name, arguments, folder)
+    return keep_result(name, arguments, compute(), folder) if found is None else found
+
+
+def read_result(name: str, arguments: Any, folder: Path | None) -> Any:
+    """The result kept under that name for those arguments; None where there is none."""
+    if folder is None:
+        return None
+    with suppress(OSError, ValueError):
+        return json.loads(_file(name, arguments, folder).read_text(encoding="utf-8"))
+    return None
+
+
+def keep_result(name: str, arguments: Any, result: Any, folder: Path | None) -> Any:
+    """Keep a result where there is a folder that can be written to; answers the result."""
+    if folder is not None:
+        with suppress(OSError):
+            write_whole(_file(name, arguments, prepare_directory(folder)), json.dumps(result).encode())
+    return result
+
+
+def _file(name: str, arguments: Any, folder: Path) -> Path:
+    key = json.dumps([name, arguments, code_and_libraries()], sort_keys=True)
+    return folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.json"
+
+
+def map_in_processes(module: str, function: str, calls: Sequence[tuple], processes: int | None = None) -> Iterator[Any]:
+    """The results of a function of a module for the arguments of each call, in order, as soon as they are there.
+
+    Parameters
+    ----------
+    processes : int, optional
+        By default as many as the machine has processors. Each has one thread, which for small matrices is faster than
+        one process of many. 0 calls the function in this process.
+
+    Raises
+    ------
+    RuntimeError
+        A call failed.
+    """
+    if processes == 0:
+        yield from (import_attribute(f"{module}:{function}")(*arguments) for arguments in calls)
+        return
+    own, workers = threading.local(), []
+
+    def call(arguments: tuple) -> Any:
+        if not hasattr(own, "worker"):
+            own.worker = Worker(module, timeout=TIMEOUT)
+            workers.append(own.worker)
+        outcome = own.worker.call(function, *arguments)
+        if outcome.kind != "answered":
+            raise RuntimeError(f"{function}{arguments} {outcome.why}\n{outcome.stderr}")
+        return outcome.value
+
+    pool = ThreadPoolExecutor(processes or os.cpu_count() or 1)
+    try:
+        yield from pool.map(call, calls)
+    finally:  # after the last result, or where the caller stops early
+        pool.shutdown(wait=False, cancel_futures=True)
+        for worker in workers:
+            worker.interrupt()
+        pool.shutdown()
+        for worker in workers:
+            worker.close()

@@ -14,8 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from harness.checks.networks.network_check import cross_check
-from harness.digits.course_numbers import COURSE
-from harness.digits.digit_training import Fit, Plan, fit
+from harness.digits.digit_networks import COURSE, Fit, Plan, fit
 from harness.digits.digits_data import Digits, load_digits, stratified_split
 from harness.facts import message_table
 from harness.progress import Progress, silent

@@ -1,26 +1,109 @@
-"""Training behind the gate, and predictions."""
+"""Training behind a gate, which is open only where the gradient sources agree; and predictions.
 
-from collections.abc import Callable
+The gate cross-checks the source to train with beside the default sources. Anything but agreement closes it.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from scipy.optimize import OptimizeResult
 
+from harness.checks.networks.network_check import cross_check
 from harness.facts.fact_error import FactError
 from harness.sources.process_state import blamed
+from harness.sources.source_names import as_source, default_sources, named_sources
+from harness.sources.source_table import SOURCES, Source
 from harness.training.checkpoint import Checkpoint, stamp_of
 from harness.training.fmincg import fmincg
-from harness.training.gate import check_gate, with_defaults
 from harness.verdict.report import Report
 from reference.measured import GradientSource
 from reference.namespaces import NUMPY
 from reference.network import Network
 from reference.problem import Problem, real_array
 
+ADVICE = {  # by verdict; {who} is filled in
+    "disagree": "fix the gradient of {who}, or train without the gate (gate=False, --no-gate) to see what a wrong "
+    "gradient does",
+    "inconclusive": "no gradient was found wrong, but none was shown to be right; fix what is named above, or train "
+    "without the gate (gate=False, --no-gate)",
+}
+
 GATE_AFTER = 5
 """Line searches before the second check: few enough to waste little on a wrong gradient, and enough to leave an initial
 θ at which it may be right by chance."""
+
+
+class GateClosed(Exception):
+    """The gradient sources do not agree, so nothing is trained with them.
+
+    Attributes
+    ----------
+    report : Report
+        The cross-check that closed the gate.
+    theta : (n,) array
+        The θ of that check.
+    when : str
+        Where in the training it was made, such as "at the start".
+    """
+
+    def __init__(self, report: Report, theta: np.ndarray, when: str = "at this θ"):
+        super().__init__(report, theta, when)  # all three, so that it can be pickled
+        self.report, self.theta, self.when = report, theta, when
+
+    def __str__(self) -> str:
+        who = ", ".join(self.report.outliers) or "whichever source is wrong"
+        return f"{self.report}\nThe gate is closed {self.when}: {ADVICE[self.report.verdict].format(who=who)}."
+
+
+def check_gate(
+    problem: Problem,
+    theta: np.ndarray,
+    sources: Iterable[str] | Mapping[str, GradientSource] | None = None,
+    *,
+    when: str = "at this θ",
+) -> Report:
+    """Cross-check gradient sources, and return the report only if they agree.
+
+    Parameters
+    ----------
+    problem, theta, sources
+        As for `cross_check`.
+    when : str
+        Where in the training θ is, for the message.
+
+    Raises
+    ------
+    GateClosed
+        The verdict is "disagree" or "inconclusive".
+    """
+    report = cross_check(problem, theta, sources)
+    if report.verdict != "agree":
+        raise GateClosed(report, theta, when)
+    return report
+
+
+def with_defaults(source: str | GradientSource, problem: Problem) -> tuple[str, dict[str, Source]]:
+    """The source's name, and the default sources with it among them.
+
+    A source that is not in `SOURCES` takes the name of its function. If `SOURCES` has that name, it becomes
+    "the given ...", so that the one in `SOURCES` still checks it.
+
+    Raises
+    ------
+    ValueError, TypeError
+        No source has that name, or the object cannot be called.
+    """
+    if isinstance(source, str):
+        return source, default_sources(problem) | named_sources(source)
+    if not isinstance(source, Source):
+        name = getattr(source, "__name__", type(source).__name__)
+        source = as_source(f"the given {name}" if name in SOURCES else name, source)
+    return source.name, default_sources(problem) | named_sources({source.name: source})
+
+
+# -- training ----------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +187,7 @@ def train(
     """
     if not isinstance(problem, Problem):
         raise TypeError(f"problem must be a Problem, not {type(problem).__name__}")
-    training = _Training(problem, theta, source, gate)
+    training = _Training(problem, theta, source, gate=gate)
     stamp, state = stamp_of(problem, training.latest.x, training.name), None
     if checkpoint is not None and checkpoint.path.exists():
         state = checkpoint.load(stamp)
@@ -137,7 +220,7 @@ def train(
 class _Training:
     """A training in progress: the latest step of `fmincg`, and the gate's reports so far."""
 
-    def __init__(self, problem: Problem, theta: np.ndarray, source: str | GradientSource, gate: bool) -> None:
+    def __init__(self, problem: Problem, theta: np.ndarray, source: str | GradientSource, *, gate: bool) -> None:
         self.latest = OptimizeResult(x=problem.check_theta(theta).copy(), costs=np.empty(0), nit=0, nfev=0)
         self.problem, self.gate = problem, gate
         self.name, self.sources = with_defaults(source, problem)
@@ -154,11 +237,14 @@ class _Training:
                 raise FactError(report.left_out[self.name], f"source {self.name!r} cannot train {self.problem}: ")
             self.reports.append(report)
 
-    def result(self, message: str, interrupted: bool = False) -> TrainingResult:
+    def result(self, message: str, *, interrupted: bool = False) -> TrainingResult:
         latest = self.latest
         return TrainingResult(
             latest.x, latest.costs, latest.nit, latest.nfev, tuple(self.reports), message, interrupted
         )
+
+
+# -- predictions -------------------------------------------------------------------------------------------------------
 
 
 def predict(network: Network, theta: np.ndarray, X: np.ndarray) -> np.ndarray:

@@ -1,10 +1,11 @@
 """Elementary functions of one number: one record each, which every arithmetic reads.
 
 Increments, tangents, rounding bounds, complex steps and the rules for JAX's primitives are made of these records. To
-add a function, add its record here; nothing else needs to change.
+add a function to all of them, add its record here.
 
-Balls, Taylor models and the complex logarithms keep evaluators of their own. A slope that is wrong here would mislead
-increments and tangents alike, and only an independent evaluation reveals it: the tests hold each record against balls.
+Balls, Taylor models and the complex logarithms keep evaluators of their own on purpose. A wrong slope here misleads
+increments and tangents alike, and only an independent evaluation reveals it: the tests compare each record with balls.
+So a proof or a certified value of a new function needs its rule in `balls` and `taylor.expansions` as well.
 
 No slope is JAX's. Sources: NIST DLMF, sections 4, 5, 7, 8 and 10.
 """

@@ -1,7 +1,8 @@
 """One record for each of JAX's primitives: all that the interpreter knows of it.
 
 The modules of `reference.traced.primitives` make the records, family by family, and `reference.traced.primitives` holds
-the table of them. Whatever depends on a primitive's name is a field here, so that a new primitive touches one file.
+the table of them. What a run, its bounds, its random rounding and its compilation need of a primitive is a field here.
+So a new primitive touches one file.
 """
 
 from collections.abc import Callable, Mapping, Sequence

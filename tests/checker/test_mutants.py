@@ -25,7 +25,7 @@ CHECKER = (
     "harness.checks.functions.cost_noise",
     "harness.checks.networks.network_check",
     "harness.checks.networks.many_networks",
-    "harness.training.gate",
+    "harness.training.gated_training",
     "harness.verdict.comparison",
     "harness.verdict.consensus",
 )

@@ -88,7 +88,7 @@ COMPARISON = "harness.verdict.comparison"
         (
             "harness.assertions",
             replace('report.verdict != "agree"', "False", within="assert_gradients_agree"),
-            ["harness.assertions", "harness.training.gate"],
+            ["harness.assertions", "harness.training.gated_training"],
             doors,
         ),
     ],

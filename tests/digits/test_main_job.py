@@ -13,8 +13,7 @@ from harness.digits.digits_data import Digits, stratified_split
 from harness.digits.main_job import PLANS, run, train_once
 from harness.digits.mat_files import mat_bytes, npz_bytes
 from harness.sources.source_table import SOURCES
-from harness.training.gate import GateClosed
-from harness.training.gated_training import predict
+from harness.training.gated_training import GateClosed, predict
 from reference.network import Network
 
 FIGURES = ["digits.png", "training.png", "hidden_units.png", "confusion.png", "mistakes.png"]

@@ -20,7 +20,7 @@ from scipy.io import savemat
 import harness
 from harness import Network, Problem
 from harness.cli import main
-from harness.digits.course_numbers import COURSE as EX4
+from harness.digits.digit_networks import COURSE as EX4
 from tests.grading.submissions import COURSE
 
 BAD_INPUT = 2

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from harness.teaching import lesson, lesson_results
+from harness.teaching import lesson
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def asked(monkeypatch):
 
 @pytest.mark.parametrize(
     ("more", "size", "folder"),
-    [([], lesson.FULL, lesson_results.cache_folder()), (["--quick", "--fresh"], lesson.QUICK, None)],
+    [([], lesson.FULL, lesson.cache_folder()), (["--quick", "--fresh"], lesson.QUICK, None)],
 )
 def test_lesson_writes_one_page_and_prints_its_place(run, asked, tmp_path, more, size, folder):
     made = tmp_path / "made" / "here" / "lesson.html"

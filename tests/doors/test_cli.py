@@ -17,11 +17,11 @@ from scipy.io import savemat
 from harness import FAULTS, SOURCES, Network, Problem, cross_check, random_problem, save_case
 from harness.commands import check_commands
 from harness.commands.process_start import start_jax
-from harness.digits.course_numbers import COURSE
+from harness.digits.digit_networks import COURSE
 from harness.exit_codes import EXIT_CODES
 from harness.named_objects import import_attribute
 from harness.sources.source_table import FLOAT32_SOURCES
-from harness.training.gate import GateClosed
+from harness.training.gated_training import GateClosed
 
 AGREE, DISAGREE, BAD_INPUT, INCONCLUSIVE, INTERRUPTED = 0, 1, 2, 3, 130
 QUICK = ["--networks", "4", "--seed", "11", "--sources", "loop,finite-difference"]  # JAX would compile for seconds

@@ -11,8 +11,7 @@ from harness.facts import homework_messages, relation_messages, verdict_messages
 from harness.facts.fact import Fact, doubt
 from harness.facts.kinds import Kind
 from harness.grading.convention_search import find_interface
-from harness.grading.grade import Grade
-from harness.grading.rubric import Rubric
+from harness.grading.grade import Grade, Rubric
 from harness.grading.submission_files import Submission, read_submission
 from harness.grading.submission_grading import judge
 from harness.grading.submission_process import CallFailed, ChangedArguments, Returned

@@ -10,8 +10,7 @@ import pytest
 from harness.facts.fact import Severity
 from harness.facts.kinds import Kind
 from harness.grading.convention_search import find_interface
-from harness.grading.grade import AGREE, DISAGREE, ERROR, INCONCLUSIVE
-from harness.grading.rubric import Rubric
+from harness.grading.grade import AGREE, DISAGREE, ERROR, INCONCLUSIVE, Rubric
 from harness.grading.submission_grading import grade, grade_folder, judge
 from tests.grading.submissions import (
     BROKEN,
@@ -178,6 +177,9 @@ def test_a_submission_gets_its_verdict_parts_points_and_kinds(name, tmp_path):
     grade = graded_here(tmp_path, "a.py", case.text)
     assert (grade.verdict, parts_of(grade), grade.points) == case[1:4]
     assert kinds(grade.diagnosis) == list(case.kinds)
+    said = {fact.kind for fact in grade.diagnosis}
+    assert grade.cost == R or Kind.COST_RIGHT not in said
+    assert grade.gradient == R or Kind.GRADIENT_RIGHT not in said
 
 
 def test_what_is_wrong_with_a_cost_is_data(tmp_path):

@@ -7,13 +7,11 @@ import pytest
 
 from harness import SOURCES
 from harness.checks.networks.network_check import cross_check
-from harness.digits.course_numbers import COURSE
+from harness.digits.digit_networks import COURSE
 from harness.sources.bug_zoo import BUGS
 from harness.teaching.detection_limits import DISTANCES
 from harness.teaching.trained_bugs import SEED, Training, problem_on_digits
 from harness.teaching.worked_example import central, cost_along, problem_and_theta
-
-pytestmark = pytest.mark.more  # Chromium
 
 pytestmark = pytest.mark.more  # in Chromium, on a lesson that is computed for it
 

@@ -23,8 +23,7 @@ from harness.teaching.detection_limits import (
     saturated,
     unseen,
 )
-from harness.teaching.lesson import FULL, QUICK, own_function
-from harness.teaching.lesson_results import cache_folder, compute_once, map_in_processes
+from harness.teaching.lesson import FULL, QUICK, cache_folder, compute_once, map_in_processes, own_function
 from harness.teaching.trained_bugs import Training, as_bytes, check_network, checker_verdicts
 from harness.teaching.worked_example import (
     MOVED,

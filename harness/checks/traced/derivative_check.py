@@ -4,8 +4,9 @@ The traced program is run primitive by primitive with exact increments, which us
 in reverse and in forward mode have to be the same within what rounding can move. A check goes through frozen values:
 
     trace_case           f at its arguments, traced
-    compare_derivatives  measure the point, ask the modes, find the true slopes, compare
-    find_culprits        check each rule by itself where something is wrong
+    compare_derivatives  measure the point, evaluate the modes, find the true derivatives, compare
+    find_misconduct      arguments that f changes, and values that depend on how f is run
+    find_blame           check each rule alone: to name culprits, or to find errors that the whole hides
     judge                the verdict and its facts, as a report
 """
 
@@ -163,9 +164,8 @@ def report_on(
 
 def find_misconduct(comparison: Comparison, arguments: Arguments) -> list[Fact]:
     """Arguments that f changes, values that change from call to call, and values that depend on how f is run."""
-    found = [wrong(Kind.ARGUMENT_CHANGED, "f", argument=name) for name in arguments.changed()] + find_changes(
-        comparison
-    )
+    changed = [wrong(Kind.ARGUMENT_CHANGED, "f", argument=name) for name in arguments.changed()]
+    found = changed + find_changes(comparison)
     return found if found or comparison.case.order == 2 else find_other_values(comparison)
 
 

@@ -14,8 +14,7 @@ from harness.facts import message_table
 from harness.facts.fact import doubt
 from harness.facts.kinds import Kind
 from harness.grading.grade import Grade
-from harness.grading.grade_pages import grades_page
-from harness.grading.grade_table import COLUMNS, grades_csv, grades_document, grades_text
+from harness.grading.grade_reports import COLUMNS, grades_csv, grades_document, grades_page, grades_text
 from harness.grading.student_feedback import feedback_page, write_feedback
 from harness.grading.submission_files import Submission
 from harness.grading.submission_grading import grade_folder

@@ -1,4 +1,4 @@
-"""Exercise 4, measured beside its published numbers."""
+"""Trainings on digits, the shares of digits that are read, and exercise 4 beside its published numbers."""
 
 import json
 
@@ -6,9 +6,70 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from harness.digits import course_numbers
-from harness.digits.course_numbers import COURSE, Comparison, compare_with_course, load_weights
+from harness.digits.digit_networks import (
+    COURSE,
+    Comparison,
+    Plan,
+    accuracy,
+    compare_with_course,
+    comparison_document,
+    comparison_table,
+    fit,
+    load_weights,
+)
+from harness.digits.digits_data import Digits
 from harness.digits.mat_files import npz_bytes
+from harness.sources.source_table import SOURCES
+from harness.training.gated_training import GateClosed, predict, train
+from reference.network import Network
+from reference.problem import Problem
+
+
+@pytest.fixture(scope="module")
+def small_digits():
+    """Sixty images of ten pixels, of which one is dark."""
+    y = np.arange(60) % 10
+    return Digits(np.random.default_rng(0).normal(0.0, 0.5, (60, 10)) + np.eye(10)[y], y)
+
+
+def test_fit_trains_and_counts_what_it_reads(small_digits):
+    training, test = Digits(small_digits.X[:40], small_digits.y[:40]), Digits(small_digits.X[40:], small_digits.y[40:])
+    network, steps = Network((10, 10)), []
+    plan = Plan("small", network.sizes, l2=0.1, max_iter=8)
+    result = fit(plan, training, test, seed=3, progress=lambda *step: steps.append(step))
+    expected = train(Problem(network, training.X, training.classes, 0.1), network.init(3), 8)
+    assert np.array_equal(result.training.theta, expected.theta)
+    read = predict(network, expected.theta, test.X)
+    assert result.test_accuracy == np.mean((read + 1) % 10 == test.y)  # unit k stands for digit (k + 1) % 10
+    assert result.training_accuracy == accuracy(network, expected.theta, training)
+    assert 0.5 < accuracy(network, expected.theta, test) < result.training_accuracy
+    assert result.curves.cost == pytest.approx(expected.costs, rel=1e-14)
+    first = accuracy(network, network.init(3), training)
+    assert result.curves.training_accuracy[[0, -1]].tolist() == [first, result.training_accuracy]
+    assert result.curves.test_accuracy[-1] == result.test_accuracy
+    assert result.cost == pytest.approx(expected.costs[-1], rel=1e-14)
+    assert steps == [("small", done, 8) for done in range(9)]
+
+
+def test_fit_needs_no_digits_held_out(small_digits):
+    result = fit(Plan("small", (10, 10), l2=1.0, max_iter=2), small_digits, gate=False)
+    assert "held out" not in str(result)
+    assert result.test_accuracy is None
+    assert np.isnan(result.curves.test_accuracy).all()
+    assert result.training.reports == ()
+
+
+def test_fit_passes_the_gate(small_digits, monkeypatch):
+    def wrong(problem, theta):
+        cost, gradient = SOURCES["loop"](problem, theta)
+        return cost, 1.001 * gradient
+
+    monkeypatch.setitem(SOURCES, "vectorized", wrong)
+    with pytest.raises(GateClosed):
+        fit(Plan("small", (10, 10), l2=1.0, max_iter=2), small_digits)
+
+
+# Exercise 4
 
 
 def matrices(theta):
@@ -22,12 +83,12 @@ def saved(path, **content):
 
 def test_the_courses_weights_give_every_published_digit(course_theta, digits):
     rows = compare_with_course(course_theta, digits)
-    assert all(row.equal for row in rows), course_numbers.as_table(rows)
+    assert all(row.equal for row in rows), comparison_table(rows)
     assert [row.published for row in rows] == [*["0.287629"] * 3, *["0.383770"] * 3, *["0.576051"] * 3, "97.52", "0.25"]
-    document = course_numbers.to_dict(rows)
+    document = comparison_document(rows)
     assert document["verdict"] == "agree"
     assert json.loads(json.dumps(document, allow_nan=False)) == document
-    assert "DIFFERS" not in course_numbers.as_table(rows)
+    assert "DIFFERS" not in comparison_table(rows)
 
 
 def test_other_weights_do_not(course_theta, digits):
@@ -35,8 +96,8 @@ def test_other_weights_do_not(course_theta, digits):
     altered[np.argmax(np.abs(altered))] *= 1.01
     rows = compare_with_course(altered, digits)
     assert not any(row.equal for row in rows if row.what.startswith("cost"))
-    assert course_numbers.to_dict(rows)["verdict"] == "disagree"
-    assert course_numbers.as_table(rows).count("DIFFERS") >= 9
+    assert comparison_document(rows)["verdict"] == "disagree"
+    assert comparison_table(rows).count("DIFFERS") >= 9
 
 
 @pytest.mark.parametrize(
@@ -59,7 +120,7 @@ def test_numbers_are_equal_when_every_published_digit_is(published, measured, eq
 
 def test_a_table_lines_up():
     rows = [Comparison("cost", "0.287629", 0.3), Comparison("a longer name", "97.52", 97.52)]
-    head, first, second = course_numbers.as_table(rows).splitlines()
+    head, first, second = comparison_table(rows).splitlines()
     assert head.index("published") + len("published") == first.index("0.287629") + 8 == second.index("97.52") + 5
     assert first.endswith("DIFFERS")
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.grading.rubric import PARTS, Rubric, read_rubric
+from harness.grading.grade import POINTS, Rubric, read_rubric
 
 
 def test_helpers_that_are_not_there_are_not_counted():
@@ -10,14 +10,14 @@ def test_helpers_that_are_not_there_are_not_counted():
     whole = {"cost": 1.0, "gradient": 0.0, "regularised": 1.0}
     assert rubric.points_for(whole | {"sigmoid_gradient": 1.0, "other": 1.0}) == 60.0
     assert rubric.points_for(whole | {"sigmoid_gradient": None, "other": None}) == round(100 * 50 / 90, 2)
-    assert rubric.points_for(dict.fromkeys(PARTS, 1.0)) == rubric.total == 100.0
+    assert rubric.points_for(dict.fromkeys(POINTS, 1.0)) == rubric.total == 100.0
 
 
 def test_a_rubric_is_read(tmp_path):
     path = tmp_path / "rubric.toml"
     path.write_text('[points]\ngradient = 80\nother = 0\n[conventions]\n"labels from 0" = "bug"\n')
     rubric = read_rubric(path)
-    assert rubric.points == PARTS | {"gradient": 80.0, "other": 0.0}
+    assert rubric.points == POINTS | {"gradient": 80.0, "other": 0.0}
     assert rubric.refused(["labels from 0", "X with a column of ones"]) == ["labels from 0"]
 
 
