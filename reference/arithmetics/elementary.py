@@ -2,7 +2,6 @@
 
 Increments, tangents, rounding bounds, complex steps and the rules for JAX's primitives are made of these records. To
 add a function to all of them, add its record here.
-
 Balls, Taylor models and the complex logarithms keep evaluators of their own on purpose. A wrong slope here misleads
 increments and tangents alike, and only an independent evaluation reveals it: the tests compare each record with balls.
 So a proof or a certified value of a new function needs its rule in `balls` and `taylor.expansions` as well.

@@ -13,6 +13,7 @@ from harness.bounds.program_bound import largest_in_block
 from harness.checks.traced.derivative_case import INCREMENTS, Plan, Point
 from harness.checks.traced.error_scales import ordinary_size
 from harness.checks.traced.low_precision import Scope, estimate_in_float64, select_in_blocks, with_float64
+from harness.checks.traced.program_derivatives import Slopes, measure_slopes
 from harness.checks.traced.real_coordinates import Coordinates, Estimate, UnitVectors
 from harness.checks.traced.reported_derivatives import (
     Reported,
@@ -22,7 +23,6 @@ from harness.checks.traced.reported_derivatives import (
     float64_runs,
     judge_not_finite,
 )
-from harness.checks.traced.true_derivatives import Slopes, measure_slopes
 from harness.facts.fact import Fact
 from harness.verdict.comparison import Answer, Block
 

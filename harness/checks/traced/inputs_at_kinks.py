@@ -13,8 +13,8 @@ from harness.checks.traced.derivative_answers import Look, ordinary_derivative
 from harness.checks.traced.derivative_case import INCREMENTS, Point
 from harness.checks.traced.low_precision import Scope
 from harness.checks.traced.many_inputs import AlongDirections
+from harness.checks.traced.program_derivatives import measure_slopes, slopes_around
 from harness.checks.traced.real_coordinates import Estimate
-from harness.checks.traced.true_derivatives import measure_slopes, slopes_around
 from harness.verdict.comparison import Answer, Block, compare
 from harness.wording import first_few
 

@@ -17,9 +17,9 @@ from harness.checks.traced.derivative_answers import Look, ordinary_derivative
 from harness.checks.traced.derivative_case import INCREMENTS, Case, Point
 from harness.checks.traced.low_precision import Scope, estimate_in_float64, with_float64
 from harness.checks.traced.one_sided import one_sided_slopes
+from harness.checks.traced.program_derivatives import Slopes, measure_slopes
 from harness.checks.traced.real_coordinates import Estimate
 from harness.checks.traced.reported_derivatives import Reported, ask_modes, bound_modes, float64_runs
-from harness.checks.traced.true_derivatives import Slopes, measure_slopes
 from harness.facts.fact import Fact
 from harness.verdict.comparison import Block, Pair
 
