@@ -155,7 +155,7 @@ def the_odd_one_out(checker):
     assert vague.outliers == ("mine",)
 
 
-def costs_and_misconduct(checker):
+def costs_and_broken_rules(checker):
     """The right gradient of the wrong cost, a changed θ, and an answer of the wrong form."""
     for by in (1e-9, -1e-9):
         assert verdict(checker, beside(off(lambda cost, gradient, by=by: (cost + by, gradient)))) == "disagree"
@@ -373,8 +373,8 @@ def function_values(checker):
     assert answered(checker, lambda t: (float(sines(t.astype(np.float32))[0]), np.cos(t))) == "agree"
 
 
-def function_misconduct(checker):
-    """A changed θ and other answers to the same question are misconduct; the last bits are not."""
+def function_broken_rules(checker):
+    """A changed θ and other answers to the same question break a rule; other last bits do not."""
     rng = np.random.default_rng(0)
 
     def mutating(theta):
@@ -420,7 +420,7 @@ SENTINELS = [
     not_a_number,
     no_bound_no_verdict,
     the_odd_one_out,
-    costs_and_misconduct,
+    costs_and_broken_rules,
     not_enough_evidence,
     everybodys_bug,
     on_a_kink,
@@ -432,6 +432,6 @@ SENTINELS = [
     function_beside_a_constant,
     function_in_any_unit,
     function_values,
-    function_misconduct,
+    function_broken_rules,
     function_of_many,
 ]

@@ -28,7 +28,7 @@ SHIPPED_WRONG = "shipped wrong"
 EXACT = 1e-13
 """The error bound of the right gradient, as a share of its largest entry, where a diagnosis is compared with it."""
 
-VAGUE = frozenset({"wrong-entries", "single-entry", "constant-error", "regulariser", "plain"})
+VAGUE = frozenset({"wrong-entries", "single-entry", "constant-error", "regulariser"})
 """Kinds of facts that tell where and how much, and may hold for many bugs."""
 
 AT_POINT = "wrong-at-point"

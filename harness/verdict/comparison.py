@@ -35,7 +35,7 @@ class Answer:
         An oracle is there to judge the others. A coordinate that it cannot decide is no doubt about them.
     seconds : float or None
         How long the source took.
-    misconduct : tuple of Fact
+    broken_rules : tuple of Fact
         Rules that the source breaks, such as changing its argument.
     ulps : (float, float) or None
         Median and largest true error, where the exact gradient is known.
@@ -52,7 +52,7 @@ class Answer:
     precision: str = "float64"
     oracle: bool = False
     seconds: float | None = None
-    misconduct: tuple[Fact, ...] = ()
+    broken_rules: tuple[Fact, ...] = ()
     ulps: tuple[float, float] | None = None
     notes: tuple[Fact, ...] = ()
 

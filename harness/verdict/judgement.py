@@ -50,9 +50,9 @@ def judge(
     """
     evidence = _Evidence(subject, answers, pairs)
     findings = find_all(subject, answers, pairs, ends, consensus)
-    misconduct = [fact for answer in answers for fact in answer.misconduct]
+    broken_rules = [fact for answer in answers for fact in answer.broken_rules]
     noted = [fact for answer in answers for fact in answer.notes]
-    facts = [*subject.facts, *misconduct, *noted]
+    facts = [*subject.facts, *broken_rules, *noted]
     is_wrong = bool(findings) or any(fact.severity == Severity.WRONG for fact in facts)
     doubts = [] if findings else evidence.doubts(ends, left_out)
     if findings:  # a difference outweighs whatever else is in doubt
@@ -61,7 +61,7 @@ def judge(
     if not doubts and len(evidence.undecided):
         few = evidence.undecided
         facts.append(note(Kind.FEW_UNDECIDED, *subject.places(few)[:PLACES_KEPT], undecided=len(few)))
-    outliers = tuple(answer.name for answer in answers if answer.name in consensus.outliers or answer.misconduct)
+    outliers = tuple(answer.name for answer in answers if answer.name in consensus.outliers or answer.broken_rules)
     return Report(
         verdict="disagree" if is_wrong else "inconclusive" if is_doubtful else "agree",
         subject=subject.describe(),

@@ -197,7 +197,7 @@ def test_networks_that_a_source_does_not_take_are_skipped(run_suite, without_jax
         ("random_source", TWICE, "*Arrays are not equal*"),
     ],
 )
-def test_misconduct_fails(run_suite, source, test, complaint):
+def test_a_broken_rule_fails(run_suite, source, test, complaint):
     result, outcomes = run_suite("--gradient-source", f"mine:{source}", "--gradient-networks", 1, "-k", test)
     assert [name.partition("[")[0] for name in outcomes["FAILED"]] == [test]
     result.stdout.fnmatch_lines([complaint])

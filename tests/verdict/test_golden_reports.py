@@ -181,7 +181,7 @@ KINDS: dict[str, Callable[[], Report | Summary]] = {
     "network-tie": lambda: cross_check(PROBLEM, THETA, {"mine": times(2.0), "yours": times(-1.0)}),
     "network-inconclusive": lambda: cross_check(ONE_EXAMPLE, np.zeros_like(THETA), ["loop", "vectorized"]),
     "network-left-out": lambda: cross_check(PROBLEM, THETA, INDEPENDENT | {"mine": refuses}),
-    "network-misconduct": lambda: cross_check(PROBLEM, THETA, INDEPENDENT | {"mine": writes_to_theta}),
+    "network-broken-rule": lambda: cross_check(PROBLEM, THETA, INDEPENDENT | {"mine": writes_to_theta}),
     "networks-agree": lambda: check_networks(3, 0, ["tanh"], ["loop", "finite-difference"], extremes=False),
     "networks-disagree": lambda: check_networks(
         1, 38, ["tanh"], INDEPENDENT | {"vectorized": FAULTS["wrong-sign"].source}, extremes=False
@@ -205,7 +205,7 @@ KINDS: dict[str, Callable[[], Report | Summary]] = {
         )
     ),
     "activation-inconclusive": lambda: check_activation(Activation("undeclared", relu, slope_of_relu(0.0))),
-    "activation-misconduct": lambda: check_activation(Activation("rude", lambda xp, z: 2.0 * z, writes_to_a)),
+    "activation-broken-rule": lambda: check_activation(Activation("rude", lambda xp, z: 2.0 * z, writes_to_a)),
     "activation-not-elementwise": lambda: check_activation(
         Activation("sorted", lambda xp, z: xp.sort(z)[::-1], lambda z, a: np.ones_like(z))
     ),

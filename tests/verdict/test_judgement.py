@@ -232,9 +232,9 @@ def test_disagreement_outweighs_doubt():
     assert (report.verdict, report.reasons) == ("disagree", ())
 
 
-def test_misconduct_is_disagreement_even_where_the_numbers_are_right():
+def test_a_broken_rule_is_disagreement_even_where_the_numbers_are_right():
     facts = wrong(Kind.ARGUMENT_CHANGED, "b"), wrong(Kind.NOT_REPEATABLE, "b")
-    report = verdict_on(answer("a"), replace(answer("b"), misconduct=facts))
+    report = verdict_on(answer("a"), replace(answer("b"), broken_rules=facts))
     assert (report.verdict, report.outliers, report.findings) == ("disagree", ("b",), ())
     assert report.reasons == facts
 

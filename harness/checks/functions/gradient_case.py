@@ -58,9 +58,9 @@ class GradientCase:
         """How θ lies in a flat vector."""
         return self.user.layout
 
-    def with_misconduct(self, facts: tuple[Fact, ...]) -> "GradientCase":
+    def with_broken_rules(self, facts: tuple[Fact, ...]) -> "GradientCase":
         """The same with more rules that the function breaks."""
-        return replace(self, reported=replace(self.reported, misconduct=(*self.reported.misconduct, *facts)))
+        return replace(self, reported=replace(self.reported, broken_rules=(*self.reported.broken_rules, *facts)))
 
 
 def measure(
@@ -74,8 +74,8 @@ def measure(
     error = bound_rounding(user, gradient, first.gradient, own_unit, scatter=scatter)
     facts = call_elsewhere(user, first, step_away(near.probes), unit)
     numbers = first.cost, fine.noise.near, first.gradient, error
-    misconduct = (*first.facts, *facts)
-    reported = Answer(FUN, FUN, *numbers, precision_of(own_unit), misconduct=misconduct, notes=notes)
+    broken_rules = (*first.facts, *facts)
+    reported = Answer(FUN, FUN, *numbers, precision_of(own_unit), broken_rules=broken_rules, notes=notes)
     return GradientCase(user, gradient, near, fine, unit, reported, scatter)
 
 

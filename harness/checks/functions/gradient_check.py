@@ -137,7 +137,7 @@ def _check(case: GradientCase, reference: Callable[..., Any] | None, started: fl
     for other in others:
         pairs += compare_with_reference(case, differenced, other, seen.found, scale)
     if not any(pair.disagrees for pair in (*pairs, *ends)):
-        case = case.with_misconduct(find_cached_gradient(case.near, case.gradient, case.reported.gradient, case.unit))
+        case = case.with_broken_rules(find_cached_gradient(case.near, case.gradient, case.reported.gradient, case.unit))
 
     answers = [case.reported, differenced, *others]
     subject = _subject(case, seen, pairs[0])
@@ -147,7 +147,7 @@ def _check(case: GradientCase, reference: Callable[..., Any] | None, started: fl
 def _report_not_repeatable(user: UserFunction, first: FirstAnswer, notes: tuple[Fact, ...], started: float) -> Report:
     """The report on a gradient that is another every time: more sources are no help, so nothing else is evaluated."""
     nothing = np.zeros_like(first.gradient)
-    reported = Answer(FUN, FUN, first.cost, 0.0, first.gradient, nothing, misconduct=first.facts, notes=notes)
+    reported = Answer(FUN, FUN, first.cost, 0.0, first.gradient, nothing, broken_rules=first.facts, notes=notes)
     subject = FunctionGradient(user.layout, user.theta, reported, {}, 0, nothing, nothing)
     report = judge(subject, [reported], [], [], Consensus((FUN,), (), tie=False), started=started)
     return replace(report, facts=tuple(fact for fact in report.facts if fact.severity != Severity.DOUBT))
@@ -220,7 +220,7 @@ def _precision(case: GradientCase, pair: Pair) -> list[Fact]:
     size = np.abs(reported.gradient)
     lost = (case.scatter > LOST_DIGITS * size) & (case.scatter > 8.0 * reported.error) & (size > 0.0)
     lost &= pair.decided & ~pair.at_odds
-    if lost.any() and not reported.misconduct:
+    if lost.any() and not reported.broken_rules:
         facts.append(note(Kind.DIGITS_LOST, *_places(case, lost), count=int(lost.sum())))
     return facts
 

@@ -45,12 +45,12 @@ def _ask(source: Source, problem: Problem, theta: np.ndarray, bound: Bound) -> A
     name = source.name
     given = theta.copy()
     started = time.perf_counter()
-    measured, misconduct, notes = _measure_and_watch(source, problem, given)
+    measured, broken_rules, notes = _measure_and_watch(source, problem, given)
     seconds = time.perf_counter() - started
     if np.ndim(measured.cost):
         notes = (*notes, note(Kind.COST_IN_ARRAY, name, shape=str(np.shape(measured.cost))))
     if not np.array_equal(given, theta):
-        misconduct = (*misconduct, wrong(Kind.ARGUMENT_CHANGED, name, argument="θ"))
+        broken_rules = (*broken_rules, wrong(Kind.ARGUMENT_CHANGED, name, argument="θ"))
     cost, gradient = _as_real_arrays(name, measured, theta)
     precision = "float32" if np.float32 in (gradient.dtype, cost.dtype) else "float64"
     # float32 rounds 2^29 times more, so its answer gets a bound of its own
@@ -66,7 +66,7 @@ def _ask(source: Source, problem: Problem, theta: np.ndarray, bound: Bound) -> A
         precision,
         oracle=source.measure is not None,
         seconds=seconds,
-        misconduct=misconduct,
+        broken_rules=broken_rules,
         notes=notes,
     )
 
@@ -80,16 +80,16 @@ def _measure_and_watch(
     before = problem.X.copy(), problem.Y.copy()
     with KeptSettings() as settings:
         measured = _measure(source, problem, theta)
-    misconduct = []
+    broken_rules = []
     for name, array, kept in zip("Xy", (problem.X, problem.Y), before):
         if not np.array_equal(array, kept):
-            misconduct.append(wrong(Kind.ARGUMENT_CHANGED, source.name, argument=name))
+            broken_rules.append(wrong(Kind.ARGUMENT_CHANGED, source.name, argument=name))
             array.flags.writeable = True
             array[...] = kept
             array.flags.writeable = False
     changed = list(settings.changed)
     notes = (note(Kind.SETTINGS_CHANGED, source.name, settings=changed),) if changed else ()
-    return measured, tuple(misconduct), notes
+    return measured, tuple(broken_rules), notes
 
 
 def _measure(source: Source, problem: Problem, theta: np.ndarray) -> Measured:
@@ -142,9 +142,9 @@ def ask_suspects_again(
     problem: Problem,
     theta: np.ndarray,
 ) -> list[Answer]:
-    """The answers, where an outlier that answers differently the second time has that among its misconduct."""
+    """The answers, where an outlier that answers differently the second time has that among its broken rules."""
     return [
-        replace(answer, misconduct=(*answer.misconduct, wrong(Kind.NOT_REPEATABLE, answer.name, argument="θ")))
+        replace(answer, broken_rules=(*answer.broken_rules, wrong(Kind.NOT_REPEATABLE, answer.name, argument="θ")))
         if (answer.name in consensus.outliers or consensus.tie)
         and not _repeats(answer, sources[answer.name], problem, theta.copy())
         else answer

@@ -5,7 +5,7 @@ in reverse and in forward mode have to be the same within what rounding can move
 
     trace_case           f at its arguments, traced
     compare_derivatives  measure the point, evaluate the modes, find the true derivatives, compare
-    find_misconduct      arguments that f changes, and values that depend on how f is run
+    find_impurities      arguments that f changes, and values that depend on how f is run
     find_blame           check each rule alone: to name culprits, or to find errors that the whole hides
     judge                the verdict and its facts, as a report
 """
@@ -156,13 +156,13 @@ def report_on(
     """
     met = meet_equations(comparison.case)
     facts = [*comparison.facts, *_nothing_checked(comparison), *note_everything(comparison, arguments, met)]
-    misconduct = find_misconduct(comparison, arguments)
-    is_repeatable = not any(fact.kind == Kind.NOT_REPEATABLE for fact in misconduct)
+    impurities = find_impurities(comparison, arguments)
+    is_repeatable = not any(fact.kind == Kind.NOT_REPEATABLE for fact in impurities)
     blame = find_blame(comparison, met, deadline, trace) if is_repeatable else Blame()
-    return _judge(comparison, [*facts, *misconduct, *blame.facts], blame, started, is_repeatable=is_repeatable)
+    return _judge(comparison, [*facts, *impurities, *blame.facts], blame, started, is_repeatable=is_repeatable)
 
 
-def find_misconduct(comparison: Comparison, arguments: Arguments) -> list[Fact]:
+def find_impurities(comparison: Comparison, arguments: Arguments) -> list[Fact]:
     """Arguments that f changes, values that change from call to call, and values that depend on how f is run."""
     changed = [wrong(Kind.ARGUMENT_CHANGED, "f", argument=name) for name in arguments.changed()]
     found = changed + find_changes(comparison)

@@ -190,7 +190,7 @@ def test_directions_miss_neither_opposite_errors_nor_a_layer():
         assert (v < 0.0).any()
 
 
-# Disagree: the cost, and misconduct
+# Disagree: the cost, and broken rules
 
 
 @pytest.mark.parametrize("by", [1e-12, -0.1])

@@ -171,12 +171,12 @@ def test_leaves_are_named_by_their_paths():
     assert report.findings[0].where == "params['dense']['bias'][1]"
 
 
-@pytest.mark.parametrize(("f", "when"), [(stateful, "traced"), (counted, "called")])
-def test_nobody_is_called_wrong_about_a_function_that_changes_each_time(f, when):
+@pytest.mark.parametrize(("f", "how"), [(stateful, "traced"), (counted, "called")])
+def test_nobody_is_called_wrong_about_a_function_that_changes_each_time(f, how):
     report = check_derivatives(f, X)
     assert (report.findings, report.outliers) == ((), ()), report
     (fact,) = report.reasons
-    assert fact.data["when"] == when
+    assert fact.data["how"] == how
 
 
 def test_where_no_mode_of_jax_reports_nothing_is_agreed_upon():
