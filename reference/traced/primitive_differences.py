@@ -13,6 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from reference.arithmetics.central_differences import twice_extrapolated
 from reference.arithmetics.increments import STEP, Increment, constant, directions, full_change, is_constant
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.jax_settings import compiler_options, precisely
@@ -210,10 +211,9 @@ def _richardson(
             continue
         step = steps.reshape(*steps.shape, *(1,) * (answer.ndim - 3))
         far, middle, near = ((answer[i] - answer[i + 1]) / (2.0 * STENCIL[i] * step) for i in (0, 2, 4))
-        # one extrapolation of each pair removes h², and one of both results h⁴
-        first, second = (4.0 * near - middle) / 3.0, (4.0 * middle - far) / 3.0
+        slopes_found, truncation = twice_extrapolated(near, middle, far)
         noise = NOISE_ROUNDINGS * max(own, unit) * np.abs(np.asarray(value)).max(initial=0.0)
-        found.append(((16.0 * first - second) / 15.0, np.abs(first - second) + noise / (STENCIL[4] * step)))
+        found.append((slopes_found, truncation + noise / (STENCIL[4] * step)))
     return found
 
 

@@ -10,18 +10,21 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from harness.checks.traced.derivative_case import DIFFERENCES, INCREMENTS, REFERENCE
+from harness.checks.traced.derivative_case import DIFFERENCES, INCREMENTS, JAX, REFERENCE
 from harness.checks.traced.jax_modes import MODES
 from harness.checks.traced.real_coordinates import Coordinates
 from harness.facts.fact import Fact, doubt, note
 from harness.facts.kinds import Kind
 from harness.verdict.comparison import Answer, Block, Pair
-from harness.verdict.consensus import Consensus
+from harness.verdict.consensus import Consensus, Policy, Vote, find_consensus
 from harness.verdict.relations import CLOSE, Part, diagnose
 from harness.verdict.subject import Subject
 
 NARROW_TYPES = {"bfloat16": 8, "float16": 11, "float32": 24}
 """The significant bits of types that a derivative may be rounded to by mistake."""
+
+BY_ORACLES = Policy(judges=(INCREMENTS, DIFFERENCES), vote=Vote.NEVER)
+"""Increments and differences judge JAX's modes, which share JAX's mistakes and have no vote."""
 
 FEWEST_FOR_BRANCH = 5
 """Fewer entries lie on both sides of a number by chance."""
@@ -101,14 +104,12 @@ class TracedDerivatives(Subject):
 
 
 def find_outliers(answers: Sequence[Answer], pairs: Sequence[Pair], ends: Sequence[Pair]) -> Consensus:
-    """Increments measure JAX. Where they object to nobody, its modes are compared with each other."""
-    names = tuple(answer.name for answer in answers)
-    disagreeing = [pair for pair in (*pairs, *ends) if pair.disagrees]
-    wrong = {pair.other(oracle) for pair in disagreeing for oracle in (INCREMENTS, DIFFERENCES)} & {*MODES, REFERENCE}
-    if wrong:
-        outliers = tuple(name for name in (*names, *MODES) if name in wrong)
-        return Consensus(tuple(name for name in names if name not in wrong), tuple(dict.fromkeys(outliers)), tie=False)
-    return Consensus((), (), tie=True) if disagreeing else Consensus(names, (), tie=False)
+    """Who contradicts increments or differences; where nobody does, modes that contradict each other are a tie."""
+    families = {answer.name: answer.family for answer in answers}
+    for name in MODES:  # a mode may be compared along directions alone
+        if any(pair.other(name) for pair in ends):
+            families.setdefault(name, JAX)
+    return find_consensus(families, (*pairs, *ends), BY_ORACLES)
 
 
 # -- which mistake it is ----------------------------------------------------------------------------------------------

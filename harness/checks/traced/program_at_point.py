@@ -22,6 +22,7 @@ from harness.bounds.tolerances import COARSE_SPREAD_FACTOR, RANDOM_ROUNDINGS, SP
 from harness.checks.traced.real_coordinates import Estimate, Layout, UnitVectors, combine
 from harness.checks.traced.traced_programs import LARGEST_PASS, coarsest_unit, footprint
 from harness.progress import Progress, silent
+from reference.arithmetics.central_differences import twice_extrapolated
 from reference.arithmetics.increments import STEP, Increment, constant, is_constant
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.traced.decisions import Otherwise, Watched, otherwise
@@ -260,9 +261,9 @@ def differences(
     found = np.reshape(found, (*steps.shape, len(STENCIL), program.outputs.size))
     h = steps[..., None]
     far, middle, near = ((found[:, :, i] - found[:, :, i + 1]) / (2.0 * h * STENCIL[i]) for i in (0, 2, 4))
-    first, second = (4.0 * near - middle) / 3.0, (4.0 * middle - far) / 3.0
-    errors = np.nan_to_num(np.abs(first - second) + 8.0 * noise / h, nan=np.inf)
+    slopes, truncation = twice_extrapolated(near, middle, far)
+    errors = np.nan_to_num(truncation + 8.0 * noise / h, nan=np.inf)
     best = np.argmin(errors, axis=1)[:, None]
-    slopes, errors = (np.take_along_axis(x, best, axis=1)[:, 0] for x in ((16.0 * first - second) / 15.0, errors))
+    slopes, errors = (np.take_along_axis(x, best, axis=1)[:, 0] for x in (slopes, errors))
     slopes, errors = combine(weights, np.where(np.isfinite(errors), slopes, np.nan)), combine(np.abs(weights), errors)
     return Estimate(slopes, np.where(np.isnan(slopes), np.inf, errors))
