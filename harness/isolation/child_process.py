@@ -17,35 +17,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
+from harness.isolation.limits import MESSAGE_LENGTH, limit_this_process
 from harness.isolation.values import copies, differ, encode
 from harness.named_objects import import_attribute, import_file_or_module
-
-TIMEOUT = 10.0
-"""Seconds for a call, and for running the file itself, unless the caller says otherwise."""
-
-START_TIMEOUT = 60.0
-"""Seconds that starting Python and importing NumPy may take on a busy machine."""
-
-LONGEST_WAIT = 3600.0
-"""Seconds: the system's calls do not take a number of any size."""
-
-TRACE_TIMEOUT = 1.0
-"""Seconds in which a process that is ended may still write down which line it was at."""
-
-MEMORY = 4 * 2**30
-"""Bytes of address space. NumPy alone takes a tenth of it; JAX and PyTorch fit, too."""
-
-LEAST_MEMORY = 2**28
-"""Bytes below which Python itself does not start."""
-
-FILE_SIZE = 2**30
-"""Bytes that a file may grow to."""
-
-PRINTED = 2**16
-"""Bytes of stdout, and of stderr, that are kept."""
-
-MESSAGE_LENGTH = 2_000
-"""Characters of an exception's message that are kept."""
 
 
 class Setting(NamedTuple):
@@ -135,16 +109,3 @@ def _place(error: BaseException, target: str) -> tuple[str, int, str, str] | Non
         return None
     last = near[-1]
     return Path(last.filename).name, last.lineno or 0, last.name, (last.line or "")[:MESSAGE_LENGTH]
-
-
-def limit_this_process(memory: int) -> None:
-    """Limit this process's address space and files, and let it write no core dump.
-
-    A limit that is lower already stays, and one that the system lacks is left out: macOS does not hold that on memory.
-    """
-    import resource
-
-    limits = ((resource.RLIMIT_AS, memory), (resource.RLIMIT_FSIZE, FILE_SIZE), (resource.RLIMIT_CORE, 0))
-    for which, limit in limits:
-        with contextlib.suppress(ValueError, OSError):
-            resource.setrlimit(which, (limit, limit))

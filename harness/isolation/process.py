@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from harness.isolation.child_process import LONGEST_WAIT, PRINTED, TRACE_TIMEOUT
+from harness.isolation.limits import LONGEST_WAIT, PRINTED, TRACE_TIMEOUT
 from harness.isolation.values import PREFIX, decode, lengths
 
 _PROGRAM = (

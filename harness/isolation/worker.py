@@ -8,7 +8,8 @@ from numbers import Real
 from pathlib import Path
 from typing import Any
 
-from harness.isolation.child_process import LEAST_MEMORY, MEMORY, START_TIMEOUT, TIMEOUT, Setting
+from harness.isolation.child_process import Setting
+from harness.isolation.limits import LEAST_MEMORY, MEMORY, START_TIMEOUT, TIMEOUT
 from harness.isolation.process import Outcome, Process
 from harness.named_objects import file_of_module, is_file
 from reference.user_input import whole_number
