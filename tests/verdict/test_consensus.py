@@ -98,7 +98,7 @@ def test_the_order_of_the_sources_does_not_matter(at_odds):
 
 def test_an_undecided_answer_supports_everybody_and_decides_nothing():
     """With infinite bounds c is at odds with nobody, so it cannot break the tie of a and b."""
-    answers = [answer([0.0], name="a"), answer([1.0], name="b"), answer([NAN], INF, name="c")]
+    answers = [answer([0.0], name="a"), answer([1.0], name="b"), answer([np.nan], np.inf, name="c")]
     pairs = compare_all(answers, [Block("all", np.array([0]))])
     assert find_consensus({"a": "a", "b": "b", "c": "c"}, pairs) == Consensus((), (), tie=True)
 
