@@ -38,8 +38,16 @@ for name, examples in EXAMPLES.items():
 settings.load_profile(PROFILE)
 
 
+SLOW = set((Path(__file__).parent / "slow_tests.txt").read_text(encoding="utf-8").splitlines())
+"""Tests that took 0.8 s or more, by pytest's --durations: cheaper ones beside them cover what they do."""
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config, items):
-    """Without words, leave out the tests of words."""
+    """Leave slow tests to `make test-more`; without words, leave out the tests of words."""
+    for item in items:
+        if item.nodeid in SLOW:
+            item.add_marker(pytest.mark.more)
     if WORDLESS:
         of_words = [item for item in items if item.nodeid.startswith(OF_WORDS)]
         config.hook.pytest_deselected(items=of_words)

@@ -13,6 +13,8 @@ from harness.sweep import worker_pools
 from harness.sweep.resumable_sweep import sweep
 from harness.sweep.worker_pools import dask_cluster, this_machine
 
+pytestmark = pytest.mark.more
+
 pytest.importorskip("distributed", reason="Dask is not installed: pip install 'autodiff-cross-check[distributed]'")
 
 SEEDS = range(400)
