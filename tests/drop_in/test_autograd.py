@@ -76,5 +76,5 @@ def test_where_nothing_is_decided_the_original_is_asked():
     def half_rectified(x):  # in every direction the original's difference has half the slope on the right
         return anp.where(x > 0.0, x, 0.0)
 
-    with pytest.warns(InconclusiveGradient, match="a kink"), pytest.raises(AssertionError, match="VJP"):
+    with pytest.warns(InconclusiveGradient, match="kink"), pytest.raises(AssertionError, match="VJP"):
         check_grads(half_rectified, modes=["rev"], order=1)(np.zeros(2))

@@ -168,7 +168,7 @@ def test_a_mode_that_jax_lacks_fails_as_in_the_original():
 def test_a_stop_gradient_that_matters_is_told_and_fails_as_in_the_original():
     with (
         jax.enable_x64(True),
-        pytest.warns(InconclusiveGradient, match="stop_gradient"),
+        pytest.warns(InconclusiveGradient, match="derivative-ends"),
         pytest.raises(AssertionError, match="Not equal"),
     ):
         check_grads(lambda x: x * lax.stop_gradient(x), (X,), 1)
@@ -206,7 +206,7 @@ def test_a_number_for_the_derivative_of_what_is_none_is_left_to_the_original():
     f = arcsine(lambda x: jnp.where(jnp.abs(x) < 1.0, 1.0 / jnp.sqrt(1.0 - x * x), 0.0))
     with (
         jax.enable_x64(True),
-        pytest.warns(InconclusiveGradient, match="not finite at this point"),
+        pytest.warns(InconclusiveGradient, match="value-not-finite"),
         pytest.raises(AssertionError, match="Not equal"),
     ):
         check_grads(f, (OUTSIDE,), 1)

@@ -121,7 +121,7 @@ def test_a_notebook_shows_the_same_lines_and_nothing_gets_out_of_its_place(repor
 
 
 def test_a_name_cannot_smuggle_markup_into_a_notebook():
-    report = replace(report_of("agree"), blind_to=(note(Kind.NOT_FINITE, "<script>alert('x')</script>"),))
+    report = replace(report_of("agree"), subject={"sizes": "<script>alert('x')</script>"})
     assert "<script>" not in report._repr_html_()
     assert "&lt;script&gt;" in report._repr_html_()
 
