@@ -90,7 +90,7 @@ def refusal(kind: type[Exception], report: Report) -> Exception:
 
 def cannot_run(error: BaseException) -> tuple[Fact]:
     """The doubt where a check raises what the original need not."""
-    return (doubt(Kind.CANNOT_RUN, error=type(error).__name__, message=str(error)),)
+    return (doubt(Kind.CANNOT_RUN, error=type(error).__name__, message=str(error).rstrip(".")),)
 
 
 def compared(derivative: str, outputs: str = "", beside: str = "") -> Fact:

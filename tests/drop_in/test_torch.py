@@ -349,6 +349,34 @@ def test_where_nothing_is_decided_the_original_is_asked():
         gradcheck(torch.sin, (torch.zeros(2),))
 
 
+class NearlyAndTwice(Function):
+    """sin, whose reverse mode is off by less than PyTorch's own rules may be, and whose forward mode is wrong."""
+
+    @staticmethod
+    def forward(a):
+        return a.sin()
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.save_for_backward(*inputs)
+        ctx.save_for_forward(*inputs)
+
+    @staticmethod
+    def backward(ctx, g):
+        return (1.0 + 5e-9) * g * ctx.saved_tensors[0].cos()
+
+    @staticmethod
+    def jvp(ctx, t):
+        return 2.0 * t * ctx.saved_tensors[0].cos()
+
+
+def test_a_nearly_right_reverse_mode_hides_no_wrong_forward_mode():
+    with pytest.raises(GradcheckError) as raised:
+        gradcheck(NearlyAndTwice.apply, (tensor(3),), check_forward_ad=True)
+    compared = [fact.where for fact in raised.value.report.notes if fact.kind == Kind.COMPARED_DERIVATIVE]
+    assert compared == [("forward mode",)]
+
+
 def test_what_pytorch_itself_is_a_little_off_by_is_left_to_the_original():
     x = torch.tensor([0.6, 0.7, 1.3], dtype=torch.float64, requires_grad=True)
     with pytest.warns(InconclusiveGradient, match="nearly-right"):
