@@ -78,11 +78,6 @@ class Run:
         return "ties" in self.observed
 
     @property
-    def stopped(self) -> bool:
-        """Whether stop_gradient took a change away."""
-        return "stopped" in self.observed
-
-    @property
     def unresolved(self) -> str:
         """The last reason why some changes are unknown (NaN), such as a jump at this point; empty if there is none."""
         return next(reversed(self.observed.get("unresolved", {"": None})))

@@ -152,10 +152,7 @@ def _unchanged(run: Any, equation: Any, *operands: Increment) -> Any:
 
 
 def _stop(run: Any, equation: Any, x: Increment) -> Increment:
-    if run.looks_through or is_constant(x):
-        return x
-    run.note("stopped")
-    return constant(x.value)
+    return x if run.looks_through or is_constant(x) else constant(x.value)
 
 
 def _bound_of_stop(run: Any, equation: Any, x: Increment) -> Increment:
