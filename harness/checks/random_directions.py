@@ -18,6 +18,11 @@ def random_directions(count: int, size: int, seed: int) -> np.ndarray:
     return rng.choice([-1.0, 1.0], shape) * rng.uniform(0.5, 1.5, shape)
 
 
+ADDED_UP = 10.0
+"""Accepted errors may all be as large as their share of the largest derivative, and few derivatives are: along a random
+direction the errors are a larger share."""
+
+
 @np.errstate(all="ignore")  # an infinite error times a direction's zero
 def slopes_along(directions: np.ndarray, answers: Sequence[Answer]) -> list[Answer]:
     """The answers' slopes g·v along directions v, with the error bound Σ |v_i| (error_i + n u |g_i|).
@@ -29,6 +34,7 @@ def slopes_along(directions: np.ndarray, answers: Sequence[Answer]) -> list[Answ
         replace(
             answer,
             gradient=directions @ answer.gradient,
+            accuracy=ADDED_UP * answer.accuracy,
             error=sizes @ (answer.error + rounding * np.abs(np.where(np.isfinite(g := answer.gradient), g, 0.0))),
         )
         for answer in answers

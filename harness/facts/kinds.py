@@ -11,6 +11,7 @@ class Kind(StrEnum):
     """What a fact is about."""
 
     # -- every verdict: harness/facts/verdict_messages.py --------------------------------------------------------------
+    ACCURACY = "accuracy"
     ARGUMENT_CHANGED = "argument-changed"
     COSTS_UNDECIDED = "costs-undecided"
     COST_DIFFERS = "cost-differs"

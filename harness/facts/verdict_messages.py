@@ -96,6 +96,15 @@ def _few_undecided(fact: Fact) -> str:
     return f"{counted(fact.data['undecided'], 'coordinate')} could not be decided: {first_few(fact.where, 3)}."
 
 
+def _accuracy(fact: Fact) -> str:
+    data = fact.data
+    needed = "" if data["is_needed"] else "; no error exceeds its error bound, so accuracy= is not needed here"
+    return (
+        f"Errors of {data['source']} below {data['accuracy']:.2g} of the largest derivative in their block are "
+        f"accepted. The largest is {data['largest']:.2g}, in {fact.where[0]}{needed}."
+    )
+
+
 def _not_repeatable(fact: Fact) -> str:
     """What changes from call to call, and what that suggests, where it was found out."""
     name, data = fact.where[0], fact.data
@@ -113,6 +122,14 @@ def _not_repeatable(fact: Fact) -> str:
 
 
 ROWS = {
+    Kind.ACCURACY: Row(
+        _accuracy,
+        meaning="The caller states how accurate the gradient is, and smaller errors change no verdict.",
+        cause="accuracy= is given, for a gradient that is right to a solver's tolerance.",
+        example=IMPORTS
+        + "report = check_gradient(lambda t: (np.sin(t).sum(), np.cos(t) + 1e-8), [0.3, 1], accuracy=1e-6)",
+        advice="Nothing, if the largest error is that of the solver's tolerance.",
+    ),
     Kind.SETTINGS_CHANGED: Row(
         "{where} changes {settings}. This is put back after the check.",
         meaning="A call changes a setting of the whole process, which other code relies on.",

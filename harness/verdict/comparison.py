@@ -41,6 +41,8 @@ class Answer:
         Median and largest true error, where the exact gradient is known.
     notes : tuple of Fact
         What is worth knowing about how it was computed.
+    accuracy : float
+        The share of a block's largest derivative below which its errors are accepted (`require_accuracy`).
     """
 
     name: str
@@ -55,6 +57,7 @@ class Answer:
     broken_rules: tuple[Fact, ...] = ()
     ulps: tuple[float, float] | None = None
     notes: tuple[Fact, ...] = ()
+    accuracy: float = 0.0
 
     @property
     def applies(self) -> np.ndarray:
@@ -86,7 +89,9 @@ class Pair:
     applies : (n,) bool array
         Where both sources have a derivative.
     difference, allowed : (n,) arrays
-        |g_a - g_b|, and the sum of both error bounds.
+        |g_a - g_b|, and the sum of both error bounds and of what is accepted.
+    accepted : (n,) array or float
+        The errors that the accuracy of the answers accepts.
     costs, gradients : (float, float) and two (n,) arrays, or empty
         Of the first and the second source.
     cost_allowed : float
@@ -105,6 +110,7 @@ class Pair:
     costs: tuple[float, ...] = ()
     cost_allowed: float = np.nan
     gradients: tuple[np.ndarray, ...] = ()
+    accepted: np.ndarray | float = 0.0
 
     def other(self, name: str) -> str:
         """The pair's other source; empty when `name` is not in it."""
@@ -121,6 +127,26 @@ class Pair:
         with np.errstate(all="ignore"):
             ratio = np.where(self.difference == 0.0, 0.0, self.difference / self.allowed)
         return np.where(np.isnan(ratio), np.inf, ratio)
+
+
+def require_accuracy(accuracy: Any) -> float:
+    """The share of a block's largest derivative below which errors are accepted, as callers give it.
+
+    It is for gradients that are right to a solver's tolerance: implicit, adjoint, by sensitivities. A block is compared
+    with its largest derivative, or with the largest one step away where these vanish. Larger errors are wrong as ever,
+    and the report says how large the largest accepted one is (`Kind.ACCURACY`).
+
+    Raises
+    ------
+    ValueError
+        If it is no number from 0 up to 1, without 1.
+    """
+    is_number = isinstance(accuracy, (int, float, np.integer, np.floating)) and not isinstance(accuracy, bool)
+    if not (is_number and 0.0 <= accuracy < 1.0):
+        raise ValueError(
+            f"accuracy must be a share of the largest derivative, zero or more and below 1, not {accuracy!r}"
+        )
+    return float(accuracy)
 
 
 def _at_odds(difference: Any, allowed: Any) -> Any:
@@ -168,14 +194,16 @@ def compare(
         A size beside which errors may be small instead.
     """
     with np.errstate(all="ignore"):
-        difference, allowed = np.abs(a.gradient - b.gradient), a.error + b.error
-        cost_difference, cost_allowed = np.abs(a.cost - b.cost), a.cost_error + b.cost_error
-    at_odds = _at_odds(difference, allowed)
+        difference, error = np.abs(a.gradient - b.gradient), a.error + b.error
+        cost_difference, cost_error = np.abs(a.cost - b.cost), a.cost_error + b.cost_error
     if scale is None:
         scale = np.minimum(_scale(a.gradient, blocks, ordinary), _scale(b.gradient, blocks, ordinary))
-    scale = np.maximum(scale, absolute)
     cost_scale = np.fmax(ordinary, np.fmin(abs(a.cost), abs(b.cost)))  # the same whichever of them is NaN
-    meaningless = max(MEANINGLESS[a.precision], MEANINGLESS[b.precision])
+    accuracy = max(a.accuracy, b.accuracy)
+    accepted, cost_accepted = (accuracy * scale, accuracy * cost_scale) if accuracy else (0.0, 0.0)
+    allowed, cost_allowed = error + accepted, cost_error + cost_accepted
+    at_odds, scale = _at_odds(difference, allowed), np.maximum(scale, absolute)
+    meaningless = max(MEANINGLESS[a.precision], MEANINGLESS[b.precision], accuracy)
     oracles = [answer for answer in (a, b) if answer.oracle]
     confirmed = _confirmed(difference, [oracle.error for oracle in oracles], meaningless * scale)
     return Pair(
@@ -183,17 +211,18 @@ def compare(
         b.name,
         cost_at_odds=bool(_at_odds(cost_difference, cost_allowed)),
         cost_decided=bool(
-            (np.isfinite(cost_allowed) and cost_allowed <= meaningless * cost_scale)
+            (np.isfinite(cost_error) and cost_error <= meaningless * cost_scale)
             or _confirmed(cost_difference, [oracle.cost_error for oracle in oracles], meaningless * cost_scale)
         ),
         at_odds=at_odds,
-        decided=at_odds | (allowed <= meaningless * scale) | confirmed,
+        decided=at_odds | (error <= meaningless * scale) | confirmed,
         applies=a.applies & b.applies,
         difference=difference,
         allowed=allowed,
         costs=(a.cost, b.cost),
         cost_allowed=float(cost_allowed),
         gradients=(a.gradient, b.gradient),
+        accepted=accepted,
     )
 
 

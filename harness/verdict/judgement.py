@@ -52,6 +52,7 @@ def judge(
     findings = find_all(subject, answers, pairs, ends, consensus)
     broken_rules = [fact for answer in answers for fact in answer.broken_rules]
     noted = [fact for answer in answers for fact in answer.notes]
+    noted += [fact for answer in answers if answer.accuracy for fact in _accepted_errors(subject, answer, pairs)]
     facts = [*subject.facts, *broken_rules, *noted]
     is_wrong = bool(findings) or any(fact.severity == Severity.WRONG for fact in facts)
     doubts = [] if findings else evidence.doubts(ends, left_out)
@@ -80,6 +81,20 @@ def judge(
         details=subject.details,
         picture=subject.picture or heat_map(subject, pairs, findings),
     )
+
+
+@np.errstate(all="ignore")
+def _accepted_errors(subject: Subject, answer: Answer, pairs: Sequence[Pair]) -> list[Fact]:
+    """How large the largest error of an answer is that its accuracy accepts, as a share of its block's largest."""
+    for pair in pairs:
+        if answer.oracle or not pair.other(answer.name) or pair.disagrees:
+            continue
+        difference = np.abs(pair.gradients[0] - pair.gradients[1])
+        share = np.nan_to_num(answer.accuracy * difference / pair.accepted, nan=0.0, posinf=0.0)
+        worst, is_needed = int(np.argmax(share)), bool((difference > pair.allowed - pair.accepted).any())
+        data = {"accuracy": answer.accuracy, "largest": float(share[worst]), "is_needed": is_needed}
+        return [note(Kind.ACCURACY, subject.label(worst), source=answer.name, **data)]
+    return []
 
 
 def _source_row(answer: Answer, outliers: Sequence[str]) -> SourceRow:
@@ -242,7 +257,7 @@ def _pin_down(subject: Subject, source: Answer, against: Answer, pair: Pair) -> 
         bound=float(pair.allowed[worst]),
         coordinates=int(pair.at_odds.sum()),
         blocks=subject.parts(pair.at_odds),
-        diagnosis=tuple(subject.explain(source, against, pair.at_odds)),
+        diagnosis=tuple(subject.explain(replace(source, error=source.error + pair.accepted), against, pair.at_odds)),
     )
 
 

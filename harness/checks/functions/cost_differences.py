@@ -49,6 +49,8 @@ class Group:
     indices, direction : (m,) arrays
     slope, error : float
         The reported derivative along the direction, and by how much rounding may have moved it.
+    accepted : float
+        The error that the accuracy of the gradient accepts.
     found : Found
         The difference along the direction.
     """
@@ -57,6 +59,7 @@ class Group:
     direction: np.ndarray
     slope: float
     error: float
+    accepted: float
     found: Found
 
     @property
@@ -66,8 +69,8 @@ class Group:
 
     @property
     def allowed(self) -> float:
-        """The sum of both error bounds."""
-        return self.error + self.found.error
+        """The sum of both error bounds, and of what is accepted."""
+        return self.error + self.found.error + self.accepted
 
     @property
     def is_wrong(self) -> bool:
@@ -146,7 +149,7 @@ class Differences:
         self.layout, self.reported, self.probes, self.noise = layout, reported, near.probes, near.noise
         self.steps = steps_for(self.probes.unit)
         is_float64 = self.probes.unit <= UNIT_ROUNDOFF["float64"]
-        self._meaningful = MEANINGLESS["float64" if is_float64 else "float32"]
+        self._meaningful = max(MEANINGLESS["float64" if is_float64 else "float32"], reported.accuracy)
         self._sizes = layout.largest_in_block(reported.gradient)
         # powers of two, so that θ_i ± h is a number
         self._units = 2.0 ** np.ceil(np.log2(np.maximum(np.abs(self.probes.theta), 1.0)))
@@ -240,12 +243,14 @@ class Differences:
     def _along(self, indices: np.ndarray, direction: np.ndarray, *, look_closer: bool) -> Group:
         """The difference along a direction, and the reported derivative there."""
         moves = direction * self._units[indices]
+        accepted = self.reported.accuracy * _add_up(moves * self._sizes[indices])
         reported = Reported(
             float(moves @ self.reported.gradient[indices]),
             float(np.abs(moves) @ self.reported.error[indices]),
             float(np.max(self._sizes[indices] * self._units[indices])),
             self._meaningful,
             self._own_scale(indices),
+            accepted,
         )
         block = int(self._blocks[indices[0]])
         search = Search(reported, self.probes.line(indices, moves), self.noise, self.steps)
@@ -259,7 +264,8 @@ class Differences:
         if look_closer and not reported.is_contradicted(found):
             found = search.look_closer(seen) or found
         unit = float(np.max(self._units[indices])) if len(indices) == 1 else 1.0
-        return Group(indices, moves / unit, reported.derivative / unit, reported.error / unit, found.times(1.0 / unit))
+        numbers = reported.derivative / unit, reported.error / unit, accepted / unit
+        return Group(indices, moves / unit, *numbers, found.times(1.0 / unit))
 
     def _may_be_quieter(self, found: Found) -> bool:
         """Whether the error bound is noise that rounding of the cost does not explain."""
@@ -304,6 +310,11 @@ def open_kinks(
             half = max(half, float(abs(middle - slope)))
             opened[i] = Found(middle, half, steepest=here.steepest, obstacle=KINK)
     return opened
+
+
+def _add_up(errors: np.ndarray) -> float:
+    """What errors add up to at most, of random signs if they are several (by Hoeffding, with probability 1 - 3e-8)."""
+    return float(min(np.abs(errors).sum(), 6.0 * np.linalg.norm(errors)))
 
 
 def _spread(items: np.ndarray, count: int) -> np.ndarray:

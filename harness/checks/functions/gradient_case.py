@@ -64,7 +64,12 @@ class GradientCase:
 
 
 def measure(
-    user: UserFunction, first: FirstAnswer, notes: tuple[Fact, ...], budget: Budget, progress: Progress
+    user: UserFunction,
+    first: FirstAnswer,
+    notes: tuple[Fact, ...],
+    budget: Budget,
+    progress: Progress,
+    accuracy: float,
 ) -> GradientCase:
     """Measure the noise of the cost and the rounding of the gradient, and call the function elsewhere in between."""
     near, fine = measure_cost(user, first.cost, budget, progress)
@@ -72,10 +77,11 @@ def measure(
     scatter = measure_scatter(user.theta, gradient, first.gradient, unit)
     own_unit = unit_of_gradient(near, gradient, first.gradient, unit)
     error = bound_rounding(user, gradient, first.gradient, own_unit, scatter=scatter)
-    facts = call_elsewhere(user, first, step_away(near.probes), unit)
+    facts = call_elsewhere(user, first, step_away(near.probes), max(GRADIENT_ROUNDINGS * unit, accuracy))
     numbers = first.cost, fine.noise.near, first.gradient, error
     broken_rules = (*first.facts, *facts)
-    reported = Answer(FUN, FUN, *numbers, precision_of(own_unit), broken_rules=broken_rules, notes=notes)
+    precision = precision_of(own_unit)
+    reported = Answer(FUN, FUN, *numbers, precision, broken_rules=broken_rules, notes=notes, accuracy=accuracy)
     return GradientCase(user, gradient, near, fine, unit, reported, scatter)
 
 

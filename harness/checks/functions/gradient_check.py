@@ -39,7 +39,7 @@ from harness.facts.fact import Fact, Severity, note
 from harness.facts.kinds import Kind
 from harness.progress import progress_bar
 from harness.sources.process_state import KeptSettings
-from harness.verdict.comparison import Answer, Pair, compare
+from harness.verdict.comparison import Answer, Pair, compare, require_accuracy
 from harness.verdict.consensus import Consensus
 from harness.verdict.judgement import judge
 from harness.verdict.report import Report
@@ -65,6 +65,7 @@ def check_gradient(
     args: Any = (),
     has_aux: bool = False,
     budget: int | float | None = None,
+    accuracy: float = 0.0,
 ) -> Report:
     """Check whether the gradient that `fun` returns is the derivative of the cost that it returns.
 
@@ -93,6 +94,9 @@ def check_gradient(
     budget : int or float, optional
         What the check may take: so many calls of `fun` (an int), or so many seconds (a float). With less, coordinates
         are taken together in larger groups, and errors have to be larger to be seen; the report says how large.
+    accuracy : float
+        Errors of the gradient below this share of the largest derivative in their block are accepted, as a solver's
+        tolerance leaves them; the report says how large they are, and larger ones are wrong.
 
     Returns
     -------
@@ -106,18 +110,18 @@ def check_gradient(
         raises at θ is handed on; what it raises near θ is taken for the edge of its domain, unless only a bug raises
         that, as with TypeError.
     """
-    started = time.perf_counter()
+    started, accuracy = time.perf_counter(), require_accuracy(accuracy)
     allowance, args = Budget(budget), args if isinstance(args, tuple) else (args,)
     cost_of_reference = with_arguments(reference, args)
     user = UserFunction(fun, theta, gradient_function(gradient, jac), args, has_aux)
     with KeptSettings() as settings:
-        first = call_twice(user)
+        first = call_twice(user, accuracy)
         changed = settings.so_far()  # by fun alone, for nothing of the harness has been imported meanwhile
         notes = (note(Kind.SETTINGS_CHANGED, FUN, settings=changed),) if changed else ()
         if not first.repeats:
             return _report_not_repeatable(user, first, notes, started)
         with progress_bar(PATIENCE) as progress:
-            case = measure(user, first, notes, allowance, progress)
+            case = measure(user, first, notes, allowance, progress, accuracy)
             return _check(case, cost_of_reference, started)
 
 
@@ -137,7 +141,7 @@ def _check(case: GradientCase, reference: Callable[..., Any] | None, started: fl
     for other in others:
         pairs += compare_with_reference(case, differenced, other, seen.found, scale)
     if not any(pair.disagrees for pair in (*pairs, *ends)):
-        case = case.with_broken_rules(find_cached_gradient(case.near, case.gradient, case.reported.gradient, case.unit))
+        case = case.with_broken_rules(find_cached_gradient(case.near, case.gradient, case.reported, case.unit))
 
     answers = [case.reported, differenced, *others]
     subject = _subject(case, seen, pairs[0])
@@ -180,8 +184,9 @@ def _accept_conventions(case: GradientCase, differences: Differences, seen: Diff
     pair = compare(case.reported, differenced_answer(case, seen.found), case.layout.blocks)
     if not pair.at_odds.any() or differences.is_differentiable(seen.found):
         return seen
-    low, high = range_nearby(case.near, case.gradient, case.unit)
-    return replace(seen, found=open_kinks(case.reported, seen.found, np.flatnonzero(pair.at_odds), low, high))
+    low, high = range_nearby(case.near, case.gradient, case.unit, case.reported.accuracy)
+    reported = replace(case.reported, error=case.reported.error + pair.accepted)
+    return replace(seen, found=open_kinks(reported, seen.found, np.flatnonzero(pair.at_odds), low, high))
 
 
 # -- what is worth knowing ---------------------------------------------------------------------------------------------
@@ -218,7 +223,8 @@ def _precision(case: GradientCase, pair: Pair) -> list[Fact]:
     if case.fine.probes.unit > UNIT_ROUNDOFF["float64"] and not pair.decided.all():
         facts.append(note(Kind.FLOAT32_COST, FUN))
     size = np.abs(reported.gradient)
-    lost = (case.scatter > LOST_DIGITS * size) & (case.scatter > 8.0 * reported.error) & (size > 0.0)
+    least = max(LOST_DIGITS, reported.accuracy)
+    lost = (case.scatter > least * size) & (case.scatter > 8.0 * reported.error) & (size > 0.0)
     lost &= pair.decided & ~pair.at_odds
     if lost.any() and not reported.broken_rules:
         facts.append(note(Kind.DIGITS_LOST, *_places(case, lost), count=int(lost.sum())))

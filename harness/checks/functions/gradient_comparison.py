@@ -22,7 +22,8 @@ def differenced_answer(case: GradientCase, found: Mapping[int, Found]) -> Answer
     for i, each in found.items():
         derivatives[i], errors[i] = each.derivative, each.error
     cost, cost_error, precision = case.reported.cost, case.fine.noise.near, precision_of(case.unit)
-    return Answer(DIFFERENCES, DIFFERENCES, cost, cost_error, derivatives, errors, precision, oracle=True)
+    numbers = cost, cost_error, derivatives, errors
+    return Answer(DIFFERENCES, DIFFERENCES, *numbers, precision, oracle=True, accuracy=case.reported.accuracy)
 
 
 def measure_scale(case: GradientCase, found: Mapping[int, Found]) -> np.ndarray:
@@ -44,7 +45,7 @@ def compare_with_differences(case: GradientCase, differenced: Answer, seen: Diff
     pair = compare(reported, differenced, case.layout.blocks, case.near.ordinary, scale)
     # differences have their cost from the function itself
     pair = replace(pair, cost_at_odds=False, cost_decided=bool(np.isfinite(reported.cost)))
-    return _with_groups(pair, seen, scale, max(GROUPED, MEANINGLESS[reported.precision]))
+    return _with_groups(pair, seen, scale, max(GROUPED, MEANINGLESS[reported.precision], reported.accuracy))
 
 
 @np.errstate(all="ignore")
@@ -54,15 +55,16 @@ def _with_groups(pair: Pair, seen: Differenced, scale: np.ndarray, enough: float
     An error in one coordinate of a group that is right has to be below what the group allows.
     """
     decided, applies = pair.decided.copy(), pair.applies.copy()
-    difference, allowed = pair.difference.copy(), pair.allowed.copy()
+    difference, allowed, accepted = pair.difference.copy(), pair.allowed.copy(), pair.accepted * np.ones_like(scale)
     for group in seen.groups:
         others = np.array([i not in seen.found for i in group.indices.tolist()])
         if group.is_wrong or not np.isfinite(group.allowed) or not others.any():
             continue
         i, moves = group.indices[others], np.abs(group.direction[others])
         difference[i], allowed[i] = group.distance / moves, group.allowed / moves
-        decided[i], applies[i] = allowed[i] <= enough * scale[i], True
-    return replace(pair, decided=decided, applies=applies, difference=difference, allowed=allowed)
+        accepted[i] = group.accepted / moves
+        decided[i], applies[i] = allowed[i] - accepted[i] <= enough * scale[i], True
+    return replace(pair, decided=decided, applies=applies, difference=difference, allowed=allowed, accepted=accepted)
 
 
 def compare_with_reference(
@@ -92,9 +94,9 @@ def compare_directions(case: GradientCase, groups: Sequence[Group], pair: Pair) 
     left = [group for group in groups if group.is_wrong and not pair.at_odds[group.indices].any()]
     if not left:
         return []
-    reported = np.array([(group.slope, group.error) for group in left]).T
+    reported = np.array([(group.slope, group.error + group.accepted) for group in left]).T
     found = np.array([(group.found.derivative, group.found.error) for group in left]).T
-    along = replace(case.reported, gradient=reported[0], error=reported[1])
+    along = replace(case.reported, gradient=reported[0], error=reported[1], accuracy=0.0)
     ends = Answer(DIRECTIONS, DIFFERENCES, case.reported.cost, case.fine.noise.near, *found)
     return [compare(along, ends, [Block("directions", np.arange(len(left)))])]
 

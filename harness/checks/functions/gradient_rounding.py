@@ -92,7 +92,7 @@ def measure_scatter(theta: np.ndarray, source: Gradient, gradient: np.ndarray, u
 
 
 @np.errstate(all="ignore")
-def range_nearby(near: CostNear, source: Gradient, unit: float) -> tuple[np.ndarray, np.ndarray]:
+def range_nearby(near: CostNear, source: Gradient, unit: float, accuracy: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
     """The least and the largest value that each derivative may be reported to have at a nondifferentiable point.
 
     That is the range of the reported derivatives near θ, in any direction; widened threefold where several kinks meet.
@@ -105,7 +105,8 @@ def range_nearby(near: CostNear, source: Gradient, unit: float) -> tuple[np.ndar
     reported = np.array([source(theta + move) for move in moves])
     changes = [probes.cost(theta + 1.5 * m) - probes.cost(theta + 0.5 * m) for m in moves]
     off = np.abs(changes - np.sum(moves * reported, axis=1))
-    allowed = RIGHT_NEARBY * np.abs(moves * reported).sum(axis=1) + CONDITION_GAIN * probes.unit * near.ordinary
+    share, noise = max(RIGHT_NEARBY, accuracy), CONDITION_GAIN * probes.unit * near.ordinary
+    allowed = share * np.abs(moves * reported).sum(axis=1) + noise
     if not (off <= allowed).all():
         return np.full(theta.size, np.inf), np.full(theta.size, -np.inf)
     low, high = reported.min(axis=0), reported.max(axis=0)

@@ -12,6 +12,7 @@ from harness.checks.functions.parameters import largest
 from harness.checks.functions.user_function import UserFunction
 from harness.facts.fact import Fact, wrong
 from harness.facts.kinds import Kind
+from harness.verdict.comparison import Answer
 
 FUN = "fun"
 """The name of the user's function in a report."""
@@ -36,8 +37,8 @@ class FirstAnswer:
     repeats: bool
 
 
-def call_twice(user: UserFunction) -> FirstAnswer:
-    """The answer at θ, and whether it repeats: what does not repeat cannot be checked."""
+def call_twice(user: UserFunction, accuracy: float = 0.0) -> FirstAnswer:
+    """The answer at θ, and whether it repeats, within its accuracy: what does not repeat cannot be checked."""
     try:
         cost, gradient, changed = user.answer(user.theta)
         again = user.answer(user.theta)
@@ -46,13 +47,13 @@ def call_twice(user: UserFunction) -> FirstAnswer:
             error.add_note("fun raised this at the theta to be checked; give one inside of its domain")
         raise
     facts = [wrong(Kind.ARGUMENT_CHANGED, FUN, argument="theta")] if changed else []
-    repeats = _is_same(cost, gradient, *again[:2], user.unit)
+    repeats = _is_same(cost, gradient, *again[:2], max(GRADIENT_ROUNDINGS * user.unit, accuracy))
     if not repeats:
         facts.append(_how_it_changes(user, (cost, gradient), again[:2]))
     return FirstAnswer(cost, gradient, tuple(facts), repeats)
 
 
-def call_elsewhere(user: UserFunction, first: FirstAnswer, elsewhere: np.ndarray, unit: float) -> tuple[Fact, ...]:
+def call_elsewhere(user: UserFunction, first: FirstAnswer, elsewhere: np.ndarray, tolerance: float) -> tuple[Fact, ...]:
     """What is wrong if the answer at θ is another after a call at another point; empty if it is the same."""
     try:
         user.answer(elsewhere)
@@ -61,22 +62,22 @@ def call_elsewhere(user: UserFunction, first: FirstAnswer, elsewhere: np.ndarray
         if not leaves_domain(error):
             raise
         return ()
-    if user.has_gradient_function and not _is_near(first.gradient, user.gradient(user.theta), unit):
+    if user.has_gradient_function and not _is_near(first.gradient, user.gradient(user.theta), tolerance):
         return (wrong(Kind.STALE_GRADIENT, FUN, of="last-cost"),)
     cost, gradient, _ = user.answer(user.theta)
-    if _is_same(first.cost, first.gradient, cost, gradient, unit):
+    if _is_same(first.cost, first.gradient, cost, gradient, tolerance):
         return ()
-    return (wrong(Kind.STALE_GRADIENT, FUN, of="last-call" if _is_near(gradient, there, unit) else "unknown"),)
+    return (wrong(Kind.STALE_GRADIENT, FUN, of="last-call" if _is_near(gradient, there, tolerance) else "unknown"),)
 
 
 @np.errstate(all="ignore")
-def find_cached_gradient(near: CostNear, source: Gradient, gradient: np.ndarray, unit: float) -> tuple[Fact, ...]:
+def find_cached_gradient(near: CostNear, source: Gradient, reported: Answer, unit: float) -> tuple[Fact, ...]:
     """Whether the gradient is the same to the last bit at another point, where the cost has another slope.
 
     The slope there is the difference of the cost along the line from θ. It counts as another if it is farther from
     the gradient's than its curvature, its truncation and its noise explain.
     """
-    probes = near.probes
+    probes, gradient = near.probes, reported.gradient
     elsewhere = step_away(probes)
     width = 0.25 * (elsewhere - probes.theta)
     if not gradient.any() or not np.array_equal(source(elsewhere), gradient):
@@ -86,16 +87,16 @@ def find_cached_gradient(near: CostNear, source: Gradient, gradient: np.ndarray,
     bend = np.abs(np.diff(costs, n=2)).max()  # a quarter of what is looked for, unless there is a kink
     noise = scatter_near(probes, elsewhere) + unit * largest(costs)
     allowed = max(2.0 * bend, CONDITION_GAIN * abs(wide - narrow)) + CONDITION_GAIN * noise
+    allowed += reported.accuracy * np.abs(width) @ np.abs(gradient)
     return (wrong(Kind.CACHED_GRADIENT, FUN),) if abs(narrow - width @ gradient) > allowed else ()
 
 
-def _is_same(cost: float, gradient: np.ndarray, cost2: float, gradient2: np.ndarray, unit: float) -> bool:
-    is_same_cost = np.isclose(cost, cost2, rtol=GRADIENT_ROUNDINGS * unit, atol=0, equal_nan=True)
-    return _is_near(gradient, gradient2, unit) and bool(is_same_cost)
+def _is_same(cost: float, gradient: np.ndarray, cost2: float, gradient2: np.ndarray, tolerance: float) -> bool:
+    is_same_cost = np.isclose(cost, cost2, rtol=tolerance, atol=0, equal_nan=True)
+    return _is_near(gradient, gradient2, tolerance) and bool(is_same_cost)
 
 
-def _is_near(a: np.ndarray, b: np.ndarray, unit: float) -> bool:
-    tolerance = GRADIENT_ROUNDINGS * unit
+def _is_near(a: np.ndarray, b: np.ndarray, tolerance: float) -> bool:
     return bool(np.allclose(a, b, rtol=tolerance, atol=tolerance * largest(a), equal_nan=True))
 
 
@@ -104,7 +105,8 @@ def _how_it_changes(user: UserFunction, first: tuple, second: tuple) -> Fact:
     """What changes from call to call, by a third one: what accumulates, what is random, what is kept."""
     cost, gradient, _ = user.answer(user.theta)
     twice, thrice = (
-        _is_near(later, times * first[1], user.unit) for later, times in ((second[1], 2.0), (gradient, 3.0))
+        _is_near(later, times * first[1], GRADIENT_ROUNDINGS * user.unit)
+        for later, times in ((second[1], 2.0), (gradient, 3.0))
     )
     step = second[0] - first[0]
     if twice and thrice and first[1].any():

@@ -69,6 +69,8 @@ class Reported:
         An error bound of at most this share of the derivatives decides something.
     scale : float
         The size of θ on this line, where it is not zero: a function may bend at that scale, however small.
+    accepted : float
+        The error that the accuracy of the gradient accepts.
     """
 
     derivative: float
@@ -76,6 +78,7 @@ class Reported:
     size: float
     meaningful: float
     scale: float = np.inf
+    accepted: float = 0.0
 
     def distance(self, found: Found) -> float:
         """|reported - found|."""
@@ -83,7 +86,8 @@ class Reported:
 
     def is_contradicted(self, found: Found, factor: float = 1.0) -> bool:
         """Whether a difference is farther away than so many times both error bounds."""
-        return bool(np.isfinite(found.error) and not self.distance(found) <= factor * (found.error + self.error))
+        allowed = factor * (found.error + self.error) + self.accepted
+        return bool(np.isfinite(found.error) and not self.distance(found) <= allowed)
 
 
 class Support(NamedTuple):
@@ -261,7 +265,7 @@ class Search:
     def _confirming_step(self, found: Found, step: float) -> float:
         """The step at which noise is a third of the contradiction; narrower if the report is of a finer structure."""
         reported = self.reported
-        off = reported.distance(found) - reported.error  # what rounding of the report does not explain
+        off = reported.distance(found) - reported.error - reported.accepted  # what its rounding does not explain
         noise = self.noise.at(0.5 * step, abs(self.line(0.0)))
         room = NOISE_OF_SMOOTH if _is_smooth(found) else NOISE_OF_ONE_SIDED
         narrowest = room * NOISE_GAIN * noise / off if np.isfinite(off) else 0.1 * step

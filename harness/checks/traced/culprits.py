@@ -141,7 +141,9 @@ def _find_wrong(
         if time.perf_counter() > deadline:
             break
         case.progress("each rule alone", done, len(equations))
-        tried = [culprit for values in met[equation] if (culprit := _check_alone(equation, values, order))]
+        tried = [
+            culprit for values in met[equation] if (culprit := _check_alone(equation, values, order, case.accuracy))
+        ]
         if tried:
             found.append((max(tried, key=lambda culprit: culprit.off), equation))
     wrong = [eq for _, eq in found]
@@ -170,7 +172,9 @@ def _explains(comparison: Comparison, equation: Equation) -> bool | None:
 
     modes = [answer.name for answer in comparison.answers if answer.name in MODES] or ["reverse"]
     try:
-        traced = trace_case(without, case.leaves, case.inputs.names, lambda: case.outputs.names, seed=case.seed)
+        traced = trace_case(
+            without, case.leaves, case.inputs.names, lambda: case.outputs.names, seed=case.seed, accuracy=case.accuracy
+        )
         again = compare_derivatives(traced, modes)
     except Exception:  # noqa: BLE001  what JAX cannot differentiate without the rule stays unknown
         return None
@@ -189,17 +193,18 @@ def _is_innocent(case: Case, equation: Equation, wrong: Sequence[Equation], dead
     with without_rules(others):
         names = case.inputs.names, lambda: case.outputs.names
         traced = trace_case(
-            lambda *leaves: case.function(*leaves), case.leaves, *names, trusted=case.trusted, seed=case.seed
+            lambda *leaves: case.function(*leaves), case.leaves, *names, trusted=case.trusted, seed=case.seed,
+            accuracy=case.accuracy,
         )  # fmt: skip
         met = meet_equations(traced).operands
         same = [(eq, values) for eq, tried in met.items() if function_of(eq) == function for values in tried]
-        return bool(same) and not any(_check_alone(eq, values, order) for eq, values in same)
+        return bool(same) and not any(_check_alone(eq, values, order, case.accuracy) for eq, values in same)
 
 
 # -- one equation -----------------------------------------------------------------------------------------------------
 
 
-def _check_alone(equation: Equation, met: Sequence[Increment], order: int = 1) -> Culprit | None:
+def _check_alone(equation: Equation, met: Sequence[Increment], order: int = 1, accuracy: float = 0.0) -> Culprit | None:
     """The check of one equation at values that it met; None where it is right, or nothing can be decided.
 
     It is differentiated in what depends on f's arguments: no rule needs to be right for what is constant. An array that
@@ -224,7 +229,7 @@ def _check_alone(equation: Equation, met: Sequence[Increment], order: int = 1) -
     names = [f"its argument {called[i - closed_over]}" for i in moving]
     try:
         outputs = [f"its output {i}" for i in kept]
-        case = trace_case(apply, [given[i] for i in moving], names, lambda: outputs, order=order)
+        case = trace_case(apply, [given[i] for i in moving], names, lambda: outputs, order=order, accuracy=accuracy)
         comparison = compare_derivatives(case, ("reverse",))
         if comparison.missing:
             comparison = compare_derivatives(case, ("forward",))

@@ -61,6 +61,7 @@ class Case:
     order: int
     seed: int
     progress: Progress
+    accuracy: float  # the share below which errors of derivatives are accepted
 
     @property
     def is_large(self) -> bool:
@@ -85,6 +86,7 @@ def trace_case(
     order: int = 1,
     seed: int = 0,
     progress: Progress = silent,
+    accuracy: float = 0.0,
 ) -> Case:
     """Trace a function of arrays at its leaves. `output_names` is called once the function was traced.
 
@@ -102,7 +104,7 @@ def trace_case(
         outputs = Layout.of([f"gradient[{name}]" for name in names], traced.outputs)
         program = without_stops_of_rules(traced.program, program, trusted)
     return Case(
-        function, leaves, inputs, outputs, traced, program, trusted, frozenset(rules), order, seed, progress
+        function, leaves, inputs, outputs, traced, program, trusted, frozenset(rules), order, seed, progress, accuracy
     )  # fmt: skip
 
 
@@ -149,7 +151,8 @@ class Point:
         derivative, error = self.combinations.per_output(estimate)
         error = error + np.where(error > 0.0, floor_of(derivative, blocks, unit) + UNDERFLOW[precision], 0.0)
         family = JAX if name in MODES else name
-        return Answer(name, family, 0.0, 0.0, derivative, error, precision=precision, oracle=oracle)
+        accuracy = 0.0 if oracle else self.case.accuracy
+        return Answer(name, family, 0.0, 0.0, derivative, error, precision=precision, oracle=oracle, accuracy=accuracy)
 
 
 @dataclass(frozen=True, eq=False)

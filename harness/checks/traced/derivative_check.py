@@ -37,6 +37,7 @@ from harness.facts.fact import Fact, Severity, doubt, note, wrong
 from harness.facts.kinds import Kind
 from harness.progress import progress_bar
 from harness.sources.process_state import settings_kept
+from harness.verdict.comparison import require_accuracy
 from harness.verdict.consensus import Consensus
 from harness.verdict.judgement import judge
 from harness.verdict.report import Report
@@ -71,6 +72,7 @@ def check_derivatives(
     trust: Sequence[str] = (),
     seed: int = 0,
     budget: float | None = None,
+    accuracy: float = 0.0,
 ) -> Report:
     """Check JAX's derivatives of f, by its rules and those of the user, against f's own values.
 
@@ -100,6 +102,9 @@ def check_derivatives(
     budget : float, optional
         Seconds. After that, no more of more than a thousand inputs are looked at one by one, and no more rules are
         tried to find the culprit.
+    accuracy : float
+        Errors below this share of the largest derivative in their block are accepted, as a solver's tolerance leaves
+        them; the report says how large they are, and larger ones are wrong.
 
     Returns
     -------
@@ -114,6 +119,7 @@ def check_derivatives(
     """
     started = time.perf_counter()
     require(f, order, modes, trust, reference, seed, budget)
+    accuracy = require_accuracy(accuracy)
     arguments = Arguments(f, args, argnums)
     deadline = started + (np.inf if budget is None else budget)
 
@@ -124,7 +130,7 @@ def check_derivatives(
     with settings(has_64_bits or arguments.needs_64_bits), progress_bar(PATIENCE) as progress:
         trace = partial(
             trace_case, arguments.function, arguments.leaves, arguments.names, lambda: arguments.outputs,
-            trusted=is_trusted, seed=seed, progress=progress,
+            trusted=is_trusted, seed=seed, progress=progress, accuracy=accuracy,
         )  # fmt: skip
         case, failed = None, ""
         try:
@@ -137,7 +143,7 @@ def check_derivatives(
             with settings(False):
                 report = check_derivatives(
                     f, *in_32_bits(args), order=order, modes=modes, argnums=argnums, reference=reference, trust=trust,
-                    seed=seed, budget=budget,
+                    seed=seed, budget=budget, accuracy=accuracy,
                 )  # fmt: skip
             return report.with_facts(note(Kind.IN_32_BITS, message=failed))
         gradient = None if reference is None else arguments.flat(reference(*args))

@@ -86,7 +86,7 @@ def _sum_along(answer: Answer, along: np.ndarray, rows: int, size: int) -> Answe
     """An answer's derivatives along the sets."""
     gradient, error = answer.gradient.reshape(rows, size), answer.error.reshape(rows, size)
     sums = (gradient @ along.T).ravel(), (error @ along.T).ravel()
-    return Answer(answer.name, answer.family, 0.0, 0.0, *sums, precision=answer.precision)
+    return Answer(answer.name, answer.family, 0.0, 0.0, *sums, precision=answer.precision, accuracy=answer.accuracy)
 
 
 def _spread_around(point: Point, along: np.ndarray, off: np.ndarray, slopes: np.ndarray) -> np.ndarray:

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from harness.bounds.program_bound import floor_of
+from harness.bounds.program_bound import floor_of, largest_in_block
 from harness.bounds.tolerances import DERIVATIVE_ROUNDINGS, GRADIENT_ROUNDINGS
 from harness.checks.random_directions import random_directions
-from harness.checks.traced.derivative_case import REFERENCE, Plan, Point, has_overflowed
+from harness.checks.traced.derivative_case import REFERENCE, Case, Plan, Point, has_overflowed
 from harness.checks.traced.jax_modes import Mode, ModeMissing
 from harness.checks.traced.low_precision import (
     BORROWED,
@@ -28,7 +28,7 @@ from harness.facts.fact import Fact, note
 from harness.facts.kinds import Kind
 from harness.verdict.comparison import Block
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
-from reference.traced.equations import Program, unit_roundoff
+from reference.traced.equations import unit_roundoff
 from reference.traced.random_rounding import COARSE
 
 OPPOSITE, OPPOSITE_OF_HALVES = 2.0**20, 4.0
@@ -159,7 +159,7 @@ def _bound(
         is_enough = partial(_is_covered, bound.error, true, scope, unit)
         runs = evaluate_in_float64(mode, request, point.program.program, point.case.seed, is_enough)
     estimate = Estimate(products.derivative, bound.error)
-    is_linear, is_same_batched = _is_linear(mode, request, products, estimate, scope.blocks, unit, point.case.program)
+    is_linear, is_same_batched = _is_linear(mode, request, products, estimate, scope.blocks, unit, point.case)
     return Reported(
         mode.name, estimate, bound.kinds, runs, by_solvers, is_linear, is_same_batched, is_compiled_right
     )  # fmt: skip
@@ -179,7 +179,7 @@ def _is_linear(
     estimate: Estimate,
     blocks: Sequence[Block],
     unit: float,
-    program: Program,
+    case: Case,
 ) -> tuple[bool, bool]:
     """Whether a mode is linear: its product for several vectors together is the sum of theirs, within rounding.
 
@@ -188,16 +188,16 @@ def _is_linear(
     """
     (vectors, weights), (derivative, error) = request, estimate
     # rounding explains the sum of the errors of each vector, and a few roundings of the largest
-    floor = floor_of(derivative.ravel(), blocks, unit).reshape(derivative.shape)
+    floor = floor_of(derivative.ravel(), blocks, unit) + case.accuracy * largest_in_block(derivative.ravel(), blocks)
     axis = 0 if mode.name == "reverse" else 1
-    each, error = (np.moveaxis(x, axis, 0) for x in (derivative, error + floor))
+    each, error = (np.moveaxis(x, axis, 0) for x in (derivative, error + floor.reshape(error.shape)))
     shares, opposite = products.shares, products.opposite
     size = np.abs(shares)
     allowed = size @ (error + DERIVATIVE_ROUNDINGS * unit * np.abs(each)) + size @ error
     off = np.abs(opposite - shares @ each)
     is_linear = not np.any(np.isfinite(opposite) & (off > 2.0 * allowed))
     is_same_batched = True
-    if has_rules(program):  # JAX's own rules are the same with jax.vmap and without
+    if has_rules(case.program):  # JAX's own rules are the same with jax.vmap and without
         share = shares[0] if len(shares) else np.eye(1, len(vectors))[0]
         batched = opposite[0] if len(shares) else each[0]
         single = mode.unbatched_product(share @ vectors, weights)

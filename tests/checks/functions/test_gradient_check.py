@@ -798,6 +798,40 @@ def test_a_reference_takes_theta_as_it_is_laid_out():
     assert report.verdict == "agree"
 
 
+# An accuracy: errors of a solver's size are accepted, and larger ones are not
+
+
+@pytest.mark.parametrize("size", [1, 6, 1200])
+@pytest.mark.parametrize(
+    ("error", "accuracy", "verdict"),
+    [(3e-7, 0.0, "disagree"), (3e-7, 1e-6, "agree"), (3e-5, 1e-6, "disagree"), (3e-5, 1e-4, "agree")],
+)
+def test_errors_below_an_accuracy_are_accepted_and_told(size, error, accuracy, verdict):
+    theta, wrong = theta_of(size), np.sign(theta_of(size, seed=1))
+    fun = changed(lambda g: g + error * np.abs(np.cos(theta)).max() * wrong)
+    report = check_gradient(fun, theta, accuracy=accuracy)
+    assert report.verdict == verdict
+    told = [fact.data["largest"] for fact in report.facts if fact.kind == Kind.ACCURACY]
+    assert told == ([pytest.approx(error, rel=0.1)] if verdict == "agree" else [])
+
+
+def test_at_a_minimum_the_accuracy_is_a_share_of_the_derivatives_one_step_away():
+    at_minimum = {off: lambda t, off=off: (t @ t, 2.0 * t + off) for off in (1e-9, 1e-5)}
+    verdicts = [check_gradient(fun, np.zeros(3), accuracy=1e-6).verdict for fun in at_minimum.values()]
+    assert verdicts == ["agree", "disagree"]
+
+
+def test_what_stops_at_a_tolerance_may_differ_from_call_to_call_within_its_accuracy():
+    rng = np.random.default_rng(0)
+    fun = lambda t: (float(t**2), 2.0 * t * (1.0 + 1e-9 * rng.standard_normal()))  # noqa: E731
+    assert [check_gradient(fun, 0.3, accuracy=a).verdict for a in (1e-6, 0.0)] == ["agree", "disagree"]
+
+
+def test_a_relation_holds_to_within_the_accuracy():
+    report = check_gradient(changed(lambda g: 2.0 * g + 1e-7 * THETA), THETA, accuracy=1e-6)
+    assert Kind.FACTOR in kinds_of(report.findings[0].diagnosis)
+
+
 # Bad input
 
 BAD = {
@@ -814,6 +848,12 @@ BAD = {
     ),
     "a program's end": ((lambda t: exit(0), np.ones(2)), ValueError, r"fun called sys.exit\(0\) instead of answering"),
 }
+
+
+@pytest.mark.parametrize("accuracy", [-1e-6, 1.0, np.nan, True, "tight"])
+def test_an_accuracy_is_a_share(accuracy):
+    with pytest.raises(ValueError, match="accuracy must be a share"):
+        check_gradient(sines, THETA, accuracy=accuracy)
 
 
 @pytest.mark.parametrize(("arguments", "error", "sentence"), BAD.values(), ids=list(BAD))

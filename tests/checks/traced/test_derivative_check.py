@@ -165,6 +165,17 @@ def test_the_assertion_says_what_the_report_says():
         assert_derivatives_agree(*(CASES["dropped cotangent"][:1]), X)
 
 
+@pytest.mark.parametrize(
+    ("error", "accuracy", "verdict"), [(3e-7, 0.0, "disagree"), (3e-7, 1e-6, "agree"), (3e-5, 1e-6, "disagree")]
+)
+def test_errors_of_a_rule_below_an_accuracy_are_accepted_and_told(error, accuracy, verdict):
+    sine = jax.custom_vjp(jnp.sin)
+    sine.defvjp(lambda x: (jnp.sin(x), x), lambda x, ct: (ct * (jnp.cos(x) + error),))
+    report = check_derivatives(lambda x: jnp.sum(sine(x) ** 2), np.linspace(0.1, 1.0, 3), accuracy=accuracy)
+    assert report.verdict == verdict
+    assert (Kind.ACCURACY in report.kinds) == (verdict == "agree")
+
+
 def test_leaves_are_named_by_their_paths():
     wrong = rule(lambda x: x * x, lambda x, g: 2.0 * g * x + g * jnp.zeros(3).at[1].set(1e-3))
     report = check_derivatives(lambda params: jnp.sum(wrong(params["dense"]["bias"])), {"dense": {"bias": X[:3]}})
