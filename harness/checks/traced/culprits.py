@@ -16,7 +16,7 @@ from harness.checks.traced.derivative_case import INCREMENTS, Case, trace_case
 from harness.checks.traced.derivative_comparison import Comparison, compare_derivatives
 from harness.checks.traced.derivative_subject import find_mistakes
 from harness.checks.traced.equations_met import Operands, meet_equations
-from harness.checks.traced.function_values import broken_modes, changed_values
+from harness.checks.traced.function_values import find_unsound_modes, find_values_changed_by_modes
 from harness.checks.traced.jax_modes import MODES
 from harness.checks.traced.traced_programs import equations_in
 from harness.facts.fact import Fact, Severity
@@ -243,7 +243,7 @@ def _convict(equation: Equation, comparison: Comparison) -> Culprit | None:
     if not comparison.disagreeing:
         if equation.name not in CUSTOM_RULES or is_rule_of_jax(equation):
             return None
-        broken, values = broken_modes(comparison), changed_values(comparison)
+        broken, values = find_unsound_modes(comparison), find_values_changed_by_modes(comparison)
         hidden = [*broken, *values][:1]
         return _name(equation, 0.0, _as_notes(hidden), hands_on_value=not broken) if hidden else None
     pair, look = comparison.disagreeing[0], comparison.look
@@ -253,10 +253,11 @@ def _convict(equation: Equation, comparison: Comparison) -> Culprit | None:
         sizes = np.abs(np.concatenate([right.gradient, wrong.gradient]))
         size = sizes[np.isfinite(sizes)].max(initial=np.finfo(float).tiny)
         off = float(np.max(pair.difference[pair.at_odds]) / size)
-    is_end = pair in comparison.ends.pairs
-    masks = comparison.ends.in_float64 if is_end else {name: mask for name, (mask, _) in look.in_float64.items()}
+    is_directional = pair in comparison.directional.pairs
+    of_inputs = {name: replaced.where for name, replaced in look.replaced.items()}
+    masks = comparison.directional.replaced if is_directional else of_inputs
     in_float64 = bool((masks.get(wrong.name, np.zeros(1, bool)) & pair.at_odds).any())
-    mistakes = () if is_end else find_mistakes(look.coordinates, wrong, right, pair.at_odds)
+    mistakes = () if is_directional else find_mistakes(look.coordinates, wrong, right, pair.at_odds)
     return replace(_name(equation, off, mistakes), in_float64=in_float64)
 
 

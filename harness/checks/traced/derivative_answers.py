@@ -1,6 +1,6 @@
 """One look at the derivatives of a function in some inputs: what JAX reports and what the program says, as answers.
 
-A second look, by code that callers get or in more inputs, is another call with another plan.
+A second look, with XLA's default compilation or at more inputs, is another call with another plan.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,15 +12,15 @@ import numpy as np
 from harness.bounds.program_bound import largest_in_block
 from harness.checks.traced.derivative_case import INCREMENTS, Plan, Point
 from harness.checks.traced.error_scales import ordinary_size
-from harness.checks.traced.low_precision import Scope, estimate_in_float64, select_in_blocks, with_float64
+from harness.checks.traced.low_precision import Replaced, Scope, estimate_in_float64, select_in_blocks, with_float64
 from harness.checks.traced.program_derivatives import Slopes, measure_slopes
-from harness.checks.traced.real_coordinates import Coordinates, Estimate, UnitVectors
+from harness.checks.traced.real_coordinates import Coordinates, Estimate, Sides, UnitVectors
 from harness.checks.traced.reported_derivatives import (
     Reported,
     allow_conventions,
     ask_modes,
     bound_modes,
-    float64_runs,
+    comparable_runs,
     judge_not_finite,
 )
 from harness.facts.fact import Fact
@@ -31,25 +31,25 @@ class TrueDerivatives(NamedTuple):
     """The program's own derivatives.
 
     At a kink the estimate is the convention that is closest to the first report. Its error is infinite in inputs that
-    are not looked at. The sides are the mean of the left and the right derivative, and half of their distance.
+    are not examined.
     """
 
     estimate: Estimate  # (combinations, inputs)
-    sides: Estimate  # (combinations, chosen)
-    kinks: np.ndarray  # (combinations, chosen) mask: where the two sides differ
+    sides: Sides  # (combinations, examined)
+    kinks: np.ndarray  # (combinations, examined) mask: where the two sides differ
     slopes: Slopes
 
     @property
     def ordinary(self) -> float:
         """The size of the largest derivative on either side."""
         with np.errstate(all="ignore"):
-            sizes = np.abs(self.sides.derivative) + self.sides.error
+            sizes = np.abs(self.sides.mean) + self.sides.half_gap
         return float(sizes[np.isfinite(sizes)].max(initial=0.0))
 
 
 @dataclass(frozen=True, eq=False)
 class Look:
-    """One look at some inputs. The answers are those of JAX, its own or evaluated in float64, and the increments."""
+    """One look at some inputs: what JAX reports there, and what the increments say."""
 
     plan: Plan
     coordinates: Coordinates
@@ -57,23 +57,24 @@ class Look:
     missing: Mapping[str, Fact]  # why modes are missing
     true: TrueDerivatives
     own: tuple[Answer, ...]  # what JAX reports itself
-    answers: tuple[Answer, ...]
-    oracle: Estimate  # the increments in the coordinates, with no more than their own errors
-    evaluated: Mapping[str, np.ndarray]  # the evaluations in float64
-    in_float64: Mapping[str, tuple[np.ndarray, Answer]]  # where these are compared, and the answer before
+    judged: tuple[Answer, ...]  # the same, replaced by its evaluation in float64 where that decides more
+    increments: Answer
+    increments_alone: Estimate  # the increments with no more than their own errors
+    float64_derivatives: Mapping[str, np.ndarray]  # each mode evaluated in float64, where that is possible
+    replaced: Mapping[str, Replaced]
     is_outside: np.ndarray  # mask of the coordinates outside of the function's domain
     reverse: tuple[Answer, Reported] | None  # reverse mode in all of many inputs
 
 
-def look_at(point: Point, plan: Plan, reference: Reported | None) -> Look:
-    """Ask the modes, find the true derivatives in the chosen inputs, and bound the errors of what is reported."""
+def look_at_inputs(point: Point, plan: Plan, reference: Reported | None) -> Look:
+    """Ask the modes, find the true derivatives in the examined inputs, and bound the errors of what is reported."""
     products, missing = ask_modes(point, plan)
     reported = [found.derivative for found in products.values()]
     reported += [reference.estimate.derivative] if reference else []
     coordinates = _coordinates(point, plan)
-    true = find_true_derivatives(point, plan.chosen, reported, coordinates.blocks)
+    true = find_true_derivatives(point, plan.examined, reported, coordinates.blocks)
     terms = np.abs(point.combinations.cotangents[:, None]) * point.terms
-    at = point.is_known[:, None] & coordinates.is_chosen
+    at = point.is_known[:, None] & coordinates.is_examined
     scope = Scope(coordinates.blocks, point.program.coarsest, at, terms)
     # modes may contradict each other within a wide bound, and each may have its own convention at a kink
     may_borrow = (len(reported) == 1 or not scope.is_wide(true.estimate)) and not true.kinks.any()
@@ -82,12 +83,12 @@ def look_at(point: Point, plan: Plan, reference: Reported | None) -> Look:
     return _answer(point, plan, coordinates, reports, true, {**missing, **missing_after})
 
 
-def look_again(point: Point, look: Look, chosen: np.ndarray) -> Look:
+def look_at_more_inputs(point: Point, look: Look, examined: np.ndarray) -> Look:
     """The same reports, compared with the true derivatives in other inputs."""
-    plan = replace(look.plan, chosen=chosen)
+    plan = replace(look.plan, examined=examined)
     coordinates = _coordinates(point, plan)
     reported = [found.estimate.derivative for found in look.reports.values()]
-    true = find_true_derivatives(point, chosen, reported, coordinates.blocks)
+    true = find_true_derivatives(point, examined, reported, coordinates.blocks)
     return _answer(point, plan, coordinates, look.reports, true, look.missing)
 
 
@@ -98,29 +99,29 @@ def ordinary_derivative(point: Point, true: TrueDerivatives) -> float:
 
 def _coordinates(point: Point, plan: Plan) -> Coordinates:
     inputs = point.case.inputs
-    is_chosen = np.isin(np.arange(inputs.size), plan.chosen)
-    return Coordinates(inputs, point.combinations, point.program.point, is_chosen, inputs.size)
+    is_examined = np.isin(np.arange(inputs.size), plan.examined)
+    return Coordinates(inputs, point.combinations, point.program.point, is_examined, inputs.size)
 
 
 @np.errstate(all="ignore")
 def find_true_derivatives(
-    point: Point, chosen: np.ndarray, reported: Sequence[np.ndarray], blocks: Sequence[Block]
+    point: Point, examined: np.ndarray, reported: Sequence[np.ndarray], blocks: Sequence[Block]
 ) -> TrueDerivatives:
-    """The increments' derivatives in the chosen inputs; at a kink, of all conventions the one closest to JAX's."""
+    """The increments' derivatives in the examined inputs; at a kink, of all conventions the one closest to JAX's."""
     size, coarsest = point.case.inputs.size, point.program.coarsest
-    reported = [derivative[:, chosen] for derivative in reported]
-    at = point.is_known[:, None] & np.ones(len(chosen), bool)
-    scope = Scope(select_in_blocks(blocks, chosen, size), coarsest, at)
-    slopes = measure_slopes(point, UnitVectors(chosen, size), reported, scope)
+    reported = [derivative[:, examined] for derivative in reported]
+    at = point.is_known[:, None] & np.ones(len(examined), bool)
+    scope = Scope(select_in_blocks(blocks, examined, size), coarsest, at)
+    slopes = measure_slopes(point, UnitVectors(examined, size), reported, scope)
     mean, half_gap, error = slopes.sides.mean, slopes.sides.half_gap, slopes.error
     first = next(iter(reported), mean)
     # every value between both sides is right: take the one closest to what JAX reports
     nearest = np.clip(np.where(np.isnan(first), mean, first), mean - half_gap, mean + half_gap)
     shape = len(point.combinations), size
     estimate = Estimate(np.full(shape, np.nan), np.full(shape, np.inf))
-    estimate.derivative[:, chosen] = np.where(half_gap > 0.0, nearest, mean)
-    estimate.error[:, chosen] = np.where(np.isfinite(mean), error, np.inf)
-    return TrueDerivatives(estimate, Estimate(mean, half_gap), 2.0 * half_gap > error, slopes)
+    estimate.derivative[:, examined] = np.where(half_gap > 0.0, nearest, mean)
+    estimate.error[:, examined] = np.where(np.isfinite(mean), error, np.inf)
+    return TrueDerivatives(estimate, Sides(mean, half_gap), 2.0 * half_gap > error, slopes)
 
 
 def _answer(
@@ -136,7 +137,7 @@ def _answer(
     # combinations with an output of which nothing is known are not judged
     known = Estimate(true.estimate.derivative, np.where(point.is_known[:, None], true.estimate.error, np.inf))
     bounded = {
-        name: allow_conventions(report.estimate, true.estimate, true.sides, plan.chosen)
+        name: allow_conventions(report.estimate, true.estimate, true.sides, plan.examined)
         for name, report in reports.items()
     }
     own = tuple(
@@ -145,38 +146,38 @@ def _answer(
     increments = point.answer(INCREMENTS, known, blocks)
     is_outside = _outside([estimate.derivative for estimate in bounded.values()], point.is_outside)
     reverse = next(((a, reports[a.name]) for a in own if a.name == "reverse"), None) if point.case.is_large else None
-    oracle = known
-    if point.case.is_large:  # from here on, the chosen inputs alone
-        own, increments = tuple(_select(a, plan.chosen) for a in own), _select(increments, plan.chosen)
-        oracle = Estimate(*(x[:, plan.chosen] for x in known))
-        coordinates = coordinates.select(plan.chosen)
-    answers, evaluated, in_float64, sides = list(own), {}, {}, point.combinations.per_output(true.sides)
+    alone = known
+    if point.case.is_large:  # from here on, the examined inputs alone
+        own, increments = tuple(_select(a, plan.examined) for a in own), _select(increments, plan.examined)
+        alone = Estimate(*(x[:, plan.examined] for x in known))
+        coordinates = coordinates.select(plan.examined)
+    judged, derivatives, replaced, sides = list(own), {}, {}, point.combinations.sides_per_output(true.sides)
     for i, answer in enumerate(own):
         # in a coarse type, compare the rule's evaluation in float64 wherever it decides more
-        runs = float64_runs(reports[answer.name], true.slopes.obstacles, coarsest)
+        runs = comparable_runs(reports[answer.name], true.slopes.obstacles, coarsest)
         if isinstance(runs, np.ndarray):
-            estimate, largest = _in_float64(point, runs, bounded[answer.name].error, blocks, plan.chosen)
-            evaluated[answer.name] = estimate.derivative
-            answers[i], taken = with_float64(answer, estimate, largest, increments, sides)
-            in_float64[answer.name] = taken, answer
+            estimate, largest = _in_float64(point, runs, bounded[answer.name].error, blocks, plan.examined)
+            derivatives[answer.name] = estimate.derivative
+            judged[i], taken = with_float64(answer, estimate, largest, increments, sides)
+            replaced[answer.name] = Replaced(taken, answer)
     return Look(
-        plan, coordinates, reports, missing, true, own, (*answers, increments), oracle, evaluated,
-        in_float64, is_outside, reverse,
+        plan, coordinates, reports, missing, true, own, tuple(judged), increments, alone, derivatives, replaced,
+        is_outside, reverse,
     )  # fmt: skip
 
 
 def _in_float64(
-    point: Point, runs: np.ndarray, error: np.ndarray, blocks: Sequence[Block], chosen: np.ndarray
+    point: Point, runs: np.ndarray, error: np.ndarray, blocks: Sequence[Block], examined: np.ndarray
 ) -> tuple[Estimate, np.ndarray]:
-    """A mode's evaluation in float64 in the chosen inputs, and the largest of each one's block in all."""
+    """A mode's evaluation in float64 in the examined inputs, and the largest of each one's block in all."""
     derivative = point.combinations.per_output(Estimate(runs[0], error)).derivative
     largest = largest_in_block(derivative, blocks).reshape(error.shape)
-    estimate = estimate_in_float64(runs[..., chosen], error[:, chosen], point.program.coarsest)
-    return point.combinations.per_output(estimate), largest[:, chosen].ravel()
+    estimate = estimate_in_float64(runs[..., examined], error[:, examined], point.program.coarsest)
+    return point.combinations.per_output(estimate), largest[:, examined].ravel()
 
 
-def _select(answer: Answer, chosen: np.ndarray) -> Answer:
-    return replace(answer, gradient=answer.gradient[chosen], error=answer.error[chosen])
+def _select(answer: Answer, places: np.ndarray) -> Answer:
+    return replace(answer, gradient=answer.gradient[places], error=answer.error[places])
 
 
 def _outside(derivatives: Sequence[np.ndarray], is_nowhere: np.ndarray) -> np.ndarray:

@@ -65,7 +65,7 @@ class Case:
 
     @property
     def is_large(self) -> bool:
-        """Whether there are too many inputs to look at one by one."""
+        """Whether there are too many inputs to compare one by one."""
         return self.inputs.size > ALL_COORDINATES
 
     def at_point(self, program: Program | None = None) -> ProgramAtPoint:
@@ -126,8 +126,7 @@ class Point:
     expected: np.ndarray
     error: np.ndarray
     redecided: Otherwise  # the decisions that rounding may turn
-    # (combinations,) bool array: whether all outputs of a combination are finite, and the same for JAX and the
-    # interpreter
+    # (combinations,) bool array: whether each of its outputs is finite, and JAX and the interpreter agree on its value
     is_known: np.ndarray
     terms: np.ndarray  # (combinations, inputs) array: the size of the function's terms over that of its arguments
     facts: tuple[Fact, ...]  # the doubts about the function's values
@@ -160,8 +159,8 @@ class Plan:
     """What to look at. A second look is the same with another plan."""
 
     modes: tuple[Mode, ...]
-    chosen: np.ndarray  # the inputs whose derivatives are compared one by one
-    quickly: bool = True  # whether machine code may be compiled quickly, or as callers get it
+    examined: np.ndarray  # the inputs whose derivatives are compared one by one
+    quickly: bool = True  # whether XLA may compile without its slow passes, or as it does by default
 
 
 @np.errstate(all="ignore")
@@ -177,7 +176,7 @@ def measure(case: Case) -> Point:
     facts = [
         doubt(kind, *map(case.outputs.label, np.flatnonzero(mask).tolist())) for kind, mask in bad.items() if mask.any()
     ]
-    is_known = ((combinations.weights != 0.0) <= (is_finite & is_same)).all(axis=1)
+    is_known = ((combinations.weights == 0.0) | (is_finite & is_same)).all(axis=1)
     terms = terms_over_arguments(combinations.rows, expected, error, program)
     return Point(case, program, combinations, computed, expected, error, redecided, is_known, terms, tuple(facts))
 
@@ -203,7 +202,7 @@ def _without_free_phases(combinations: Combinations, program: ProgramAtPoint) ->
 
     The phases are a convention of the algorithm. Derivatives that depend on them have no true value.
     """
-    if not any(eq.primitive.has_free_phases and "c" in eq.kinds for eq in equations_in(program.program)):
+    if not any(eq.primitive.has_free_phases and "c" in eq.kinds for eq in equations_in(program.traced)):
         return combinations, program
     along = random_directions(TURNS, program.inputs.size, program.seed + 6)
     here = program.changes(along, program.run())

@@ -31,7 +31,12 @@ from harness.checks.traced.derivative_notes import (
 from harness.checks.traced.derivative_subject import TracedDerivatives, find_outliers
 from harness.checks.traced.equations_met import Met, find_nan_origin, meet_equations
 from harness.checks.traced.function_arguments import Arguments, in_32_bits, require
-from harness.checks.traced.function_values import broken_modes, changed_values, find_changes, find_other_values
+from harness.checks.traced.function_values import (
+    find_changes_between_calls,
+    find_unsound_modes,
+    find_values_by_way_of_running,
+    find_values_changed_by_modes,
+)
 from harness.checks.traced.jax_modes import MODES
 from harness.facts.fact import Fact, Severity, doubt, note, wrong
 from harness.facts.kinds import Kind
@@ -58,7 +63,7 @@ class Blame(NamedTuple):
     culprits: tuple[Fact, ...] = ()
     origins: tuple[Fact, ...] = ()
     details: dict[str, Any] = {}  # noqa: RUF012  never written to
-    hides_digits: bool = False
+    explains_lost_digits: bool = False  # a rule that is wrong alone may be what loses digits
 
 
 @settings_kept
@@ -171,8 +176,8 @@ def report_on(
 def find_impurities(comparison: Comparison, arguments: Arguments) -> list[Fact]:
     """Arguments that f changes, values that change from call to call, and values that depend on how f is run."""
     changed = [wrong(Kind.ARGUMENT_CHANGED, "f", argument=name) for name in arguments.changed()]
-    found = changed + find_changes(comparison)
-    return found if found or comparison.case.order == 2 else find_other_values(comparison)
+    found = changed + find_changes_between_calls(comparison)
+    return found if found or comparison.case.order == 2 else find_values_by_way_of_running(comparison)
 
 
 def find_blame(comparison: Comparison, met: Met, deadline: float, trace: Callable[..., Case]) -> Blame:
@@ -181,7 +186,11 @@ def find_blame(comparison: Comparison, met: Met, deadline: float, trace: Callabl
     if comparison.disagreeing:
         culprits = find_culprits(comparison, met.operands, deadline, trace if case.order == 2 else None)
         return _blame(culprits, origins=() if culprits else _nan_origin(comparison))
-    hidden = broken_modes(comparison) + changed_values(comparison) if case.order == 1 and met.has_rules else []
+    hidden = (
+        find_unsound_modes(comparison) + find_values_changed_by_modes(comparison)
+        if case.order == 1 and met.has_rules
+        else []
+    )
     if hidden:
         culprits = find_culprits(comparison, met.operands, deadline)
         by = {"rule": culprits[0].name, "place": culprits[0].where} if culprits else {}
@@ -191,7 +200,7 @@ def find_blame(comparison: Comparison, met: Met, deadline: float, trace: Callabl
     # in 16-bit types hardly a digit of the whole is known
     severity = Severity.DOUBT if comparison.point.program.coarsest > COARSE else Severity.NOTE
     facts = tuple(fact for culprit in alone for fact in culprit.facts(Kind.HIDDEN_RULE, severity))
-    return Blame(facts, hides_digits=bool(alone))  # whatever digits are lost, it may be the rule that loses them
+    return Blame(facts, explains_lost_digits=bool(alone))
 
 
 def _blame(culprits: Sequence[Any], origins: tuple[Fact, ...] = ()) -> Blame:
@@ -212,37 +221,37 @@ def _judge(
     comparison: Comparison, facts: Sequence[Fact], blame: Blame, started: float, *, is_repeatable: bool
 ) -> Report:
     """The verdict; where points lie outside of the domain, that on the others beside it."""
-    look, ends, pairs = comparison.look, comparison.ends, comparison.pairs
+    look, directional, pairs = comparison.look, comparison.directional, comparison.pairs
     coordinates, answers = look.coordinates, comparison.answers
-    if blame.hides_digits:
+    if blame.explains_lost_digits:
         answers = [replace(answer, notes=()) for answer in answers]
     subject = TracedDerivatives(
         coordinates,
-        coordinates.looked_at,
+        coordinates.examined,
         tuple(facts),
         details_of(comparison) | blame.details,
-        directions=ends.names,
+        directions=directional.names,
         type_name=type_of(comparison),
-        in_float64=look.in_float64,
+        replaced=look.replaced,
         culprits=blame.culprits,
         origins=blame.origins,
         has_solver=comparison.by_solvers > SOLVERS_NOTED,
     )
-    consensus = find_outliers(answers, pairs, ends.pairs) if is_repeatable else Consensus((), (), tie=False)
-    compared = answers, pairs, ends.pairs, consensus, comparison.missing, started
+    consensus = find_outliers(answers, pairs, directional.pairs) if is_repeatable else Consensus((), (), tie=False)
+    compared = answers, pairs, directional.pairs, consensus, comparison.missing, started
     report = judge(subject, *compared)
     is_outside = look.is_outside
     if report.verdict == "inconclusive" and is_outside.any() and not comparison.case.is_large:
         rest = tuple(fact for fact in facts if fact.kind != Kind.VALUE_NOT_FINITE)
-        inside = replace(subject, chosen=subject.chosen & ~is_outside, facts=rest)
-        verdict = judge(inside, *compared).verdict if inside.chosen.any() else "nowhere"
+        inside = replace(subject, to_judge=subject.to_judge & ~is_outside, facts=rest)
+        verdict = judge(inside, *compared).verdict if inside.to_judge.any() else "nowhere"
         report = replace(report, details=report.details | {"where_defined": verdict})
     return replace(report, decided_share=0.0) if _nothing_checked(comparison) else report
 
 
 def _nothing_checked(comparison: Comparison) -> list[Fact]:
     """A doubt where neither JAX nor a reference has reported a derivative, so that nothing was checked."""
-    if any(a.name in (*MODES, REFERENCE) for a in comparison.answers) or comparison.ends.pairs:
+    if any(a.name in (*MODES, REFERENCE) for a in comparison.answers) or comparison.directional.pairs:
         return []
     return [doubt(Kind.NOTHING_CHECKED, *(mode.name for mode in comparison.look.plan.modes))]
 

@@ -7,14 +7,19 @@ from typing import Any
 import numpy as np
 
 from harness.bounds.tolerances import DIFFERENCED, MEANINGLESS, SOLVERS_FACTOR, SPREAD_FACTOR
-from harness.checks.traced.derivative_answers import Look, look_again, look_at, ordinary_derivative
+from harness.checks.traced.derivative_answers import Look, look_at_inputs, look_at_more_inputs, ordinary_derivative
 from harness.checks.traced.derivative_case import DIFFERENCES, INCREMENTS, Case, Plan, Point, make_mode, measure
 from harness.checks.traced.error_scales import TERMS, scale_around, scale_of_terms, twice_would_pass, with_digits
 from harness.checks.traced.inputs_at_kinks import compare_inputs_at_kinks
-from harness.checks.traced.many_inputs import AlongDirections, compare_random_directions, locate_error, sample_inputs
+from harness.checks.traced.many_inputs import (
+    DirectionalDerivatives,
+    compare_random_directions,
+    locate_error,
+    sample_inputs,
+)
 from harness.checks.traced.program_at_point import Obstacles, differences
 from harness.checks.traced.real_coordinates import Coordinates, Estimate
-from harness.checks.traced.reported_derivatives import Reported, float64_runs, report_reference
+from harness.checks.traced.reported_derivatives import Reported, comparable_runs, report_reference
 from harness.facts.fact import Fact, doubt
 from harness.facts.kinds import Kind
 from harness.verdict.comparison import Answer, Pair, compare, compare_all
@@ -26,11 +31,11 @@ class Comparison:
 
     point: Point
     look: Look
-    ends: AlongDirections
+    directional: DirectionalDerivatives
     answers: tuple[Answer, ...]
     pairs: tuple[Pair, ...]
     facts: tuple[Fact, ...]
-    oracles: dict[str, Estimate]  # increments and differences, with no more than their own errors
+    alone: dict[str, Estimate]  # increments and differences, with no more than their own errors
     is_contradicted: bool  # whether differences agree with JAX somewhere where increments do not
 
     @property
@@ -41,23 +46,23 @@ class Comparison:
     @property
     def disagreeing(self) -> list[Pair]:
         """The pairs of answers that disagree, in coordinates and along directions."""
-        return [pair for pair in (*self.pairs, *self.ends.pairs) if pair.disagrees]
+        return [pair for pair in (*self.pairs, *self.directional.pairs) if pair.disagrees]
 
     @property
     def reports(self) -> list[Reported]:
         """The reports in all coordinates, and along directions."""
-        return [*self.look.reports.values(), *self.ends.reports.values()]
+        return [*self.look.reports.values(), *self.directional.reports.values()]
 
     @property
     def missing(self) -> dict[str, Fact]:
         """Why modes are missing."""
-        return {**self.look.missing, **self.ends.missing}
+        return {**self.look.missing, **self.directional.missing}
 
     @property
     def obstacles(self) -> Obstacles:
         """What kept increments from being exact slopes, in both."""
         found = self.look.true.slopes.obstacles
-        return found.and_those(self.ends.slopes.obstacles) if self.ends.slopes else found
+        return found.and_those(self.directional.slopes.obstacles) if self.directional.slopes else found
 
     @property
     def by_solvers(self) -> float:
@@ -75,60 +80,61 @@ def compare_derivatives(
     point = measure(case)
     plan = Plan(tuple(make_mode(point, name) for name in modes), sample_inputs(case, deadline))
     reference = None if gradient is None else report_reference(point, gradient)
-    look = look_at(point, plan, reference)
+    look = look_at_inputs(point, plan, reference)
     compare_along = compare_random_directions if point.case.is_large else compare_inputs_at_kinks
-    ends = compare_along(point, look)
-    if case.is_large and ends.disagree:
-        # what is compiled quickly may compute some numbers twice: look again by code that callers get
-        look = look_at(point, replace(plan, quickly=False), reference)
-        ends = compare_along(point, look)
-    if case.is_large and ends.disagree and look.reports:
-        i = locate_error(point, _suspect(point, look, ends))
-        look = look_again(point, look, np.union1d(look.plan.chosen, i))
-    return conclude(point, look, ends)
+    directional = compare_along(point, look)
+    if case.is_large and directional.disagree:
+        # XLA without its slow passes may compute some numbers twice: look again with its default compilation
+        look = look_at_inputs(point, replace(plan, quickly=False), reference)
+        directional = compare_along(point, look)
+    if case.is_large and directional.disagree and look.reports:
+        i = locate_error(point, _suspect_gradient(point, look, directional))
+        look = look_at_more_inputs(point, look, np.union1d(look.plan.examined, i))
+    return conclude(point, look, directional)
 
 
-def _suspect(point: Point, look: Look, ends: AlongDirections) -> np.ndarray:
+def _suspect_gradient(point: Point, look: Look, directional: DirectionalDerivatives) -> np.ndarray:
     """The gradient to locate an error in: a mode's own, or its evaluation in float64 where that alone is wrong."""
     name = max(look.reports)
-    odd = np.any([pair.at_odds for pair in ends.pairs if pair.other(name)], axis=0)
-    runs = float64_runs(look.reports[name], look.true.slopes.obstacles, point.program.coarsest)
-    if isinstance(runs, np.ndarray) and (ends.in_float64.get(name, np.zeros(odd.shape, bool)) & odd).any():
+    odd = np.any([pair.at_odds for pair in directional.pairs if pair.other(name)], axis=0)
+    runs = comparable_runs(look.reports[name], look.true.slopes.obstacles, point.program.coarsest)
+    if isinstance(runs, np.ndarray) and (directional.replaced.get(name, np.zeros(odd.shape, bool)) & odd).any():
         return runs[0, 0]
     return look.reports[name].estimate.derivative[0]
 
 
 def _scale(point: Point, coordinates: Coordinates) -> np.ndarray:
     """What errors may be small beside, whatever the derivative, in the coordinates that are compared."""
-    chosen = coordinates.inputs.chosen  # of many inputs these alone, and there is one combination
-    return point.scale if chosen is None else point.scale[chosen]
+    places = coordinates.inputs.places  # of many inputs these alone, and there is one combination
+    return point.scale if places is None else point.scale[places]
 
 
 # -- the conclusion ---------------------------------------------------------------------------------------------------
 
 
-def conclude(point: Point, look: Look, ends: AlongDirections) -> Comparison:
+def conclude(point: Point, look: Look, directional: DirectionalDerivatives) -> Comparison:
     """All answers compared, with finite differences as a second opinion, and with notes of the digits they lose."""
     ordinary, coordinates, is_large = ordinary_derivative(point, look.true), look.coordinates, point.case.is_large
-    answers, oracle, is_contradicted = _with_differences(point, look, ends, ordinary)
+    answers, differenced, is_contradicted = _with_differences(point, look, directional, ordinary)
     scale = _scale(point, coordinates)
     pairs = compare_all(answers, coordinates.blocks, ordinary, scale)
     if not is_large and not all(_is_decided(pairs, name) for name in look.reports):
         # all terms may cancel here: derivatives at points around show what an error is small beside
         scale = np.maximum(scale, scale_around(point.program, point.combinations.rows))
         pairs = compare_all(answers, coordinates.blocks, ordinary, scale)
-    facts = [*point.facts, *_unresolved(look, ends)]
+    facts = [*point.facts, *_unresolved(look, directional)]
     sizes = ordinary, scale, lambda: MEANINGLESS[point.program.precision] * _size_of_function(point, look)
-    facts += twice_would_pass(answers, answers[len(look.own)], coordinates.blocks, coordinates.looked_at, *sizes)
-    oracles = {INCREMENTS: look.oracle, DIFFERENCES: oracle}
-    found = Comparison(point, look, ends, tuple(answers), tuple(pairs), tuple(facts), oracles, is_contradicted)
+    increments = next(answer for answer in answers if answer.name == INCREMENTS)
+    facts += twice_would_pass(answers, increments, coordinates.blocks, coordinates.examined, *sizes)
+    alone = {INCREMENTS: look.increments_alone, DIFFERENCES: differenced}
+    found = Comparison(point, look, directional, tuple(answers), tuple(pairs), tuple(facts), alone, is_contradicted)
     return replace(found, answers=_with_digits(found, ordinary, scale))
 
 
-def _unresolved(look: Look, ends: AlongDirections) -> list[Fact]:
+def _unresolved(look: Look, directional: DirectionalDerivatives) -> list[Fact]:
     """Why some derivative is unknown, where one is."""
-    slopes = [look.true.slopes, *([ends.slopes] if ends.slopes else [])]
-    if np.isfinite(look.oracle.error).all():
+    slopes = [look.true.slopes, *([directional.slopes] if directional.slopes else [])]
+    if np.isfinite(look.increments_alone.error).all():
         return []
     if any(found.has_no_limit for found in slopes):
         return [doubt(Kind.SLOPE_WITHOUT_LIMIT)]
@@ -137,31 +143,32 @@ def _unresolved(look: Look, ends: AlongDirections) -> list[Fact]:
 
 
 def _with_differences(
-    point: Point, look: Look, ends: AlongDirections, ordinary: float
+    point: Point, look: Look, directional: DirectionalDerivatives, ordinary: float
 ) -> tuple[list[Answer], Estimate, bool]:
     """The answers with finite differences as one more, first of what looks wrong.
 
     And the differences with their own errors, and whether they contradict the increments.
     """
-    increments, blocks, chosen = look.answers[-1], look.coordinates.blocks, look.plan.chosen
-    size, combinations = len(chosen), point.combinations
-    pairs = compare_all(look.answers, blocks, ordinary)
+    blocks, examined, combinations = look.coordinates.blocks, look.plan.examined, point.combinations
+    size, pairs = len(examined), compare_all([*look.judged, look.increments], blocks, ordinary)
     odd = [pair.at_odds for pair in pairs if pair.other(INCREMENTS)]
     wrong = np.unique(np.flatnonzero(np.any([np.zeros(size * len(combinations), bool), *odd], axis=0)) % size)
     # difference what looks wrong first, and some inputs all over
-    looked_at = np.union1d(wrong[:DIFFERENCED], np.arange(0, size, max(1, size // DIFFERENCED))).astype(int)
-    obstacles = look.true.slopes.obstacles.and_those(ends.slopes.obstacles if ends.slopes else Obstacles())
+    axes = np.union1d(wrong[:DIFFERENCED], np.arange(0, size, max(1, size // DIFFERENCED))).astype(int)
+    obstacles = look.true.slopes.obstacles.and_those(
+        directional.slopes.obstacles if directional.slopes else Obstacles()
+    )
     found = differences(
-        point.case.traced, point.program, chosen[looked_at], combinations.weights, point.error,
+        point.case.traced, point.program, examined[axes], combinations.weights, point.error,
         has_black_box=bool(obstacles.differenced),
     )  # fmt: skip
-    oracle = Estimate(np.full((len(combinations), size), np.nan), np.full((len(combinations), size), np.inf))
-    oracle.derivative[:, looked_at], oracle.error[:, looked_at] = found
-    oracle.error[~point.is_known] = np.inf
-    differenced = point.answer(DIFFERENCES, oracle, blocks)
+    estimate = Estimate(np.full((len(combinations), size), np.nan), np.full((len(combinations), size), np.inf))
+    estimate.derivative[:, axes], estimate.error[:, axes] = found
+    estimate.error[~point.is_known] = np.inf
+    differenced = point.answer(DIFFERENCES, estimate, blocks)
     at_odds = lambda a, b: compare(a, b, blocks, ordinary).at_odds  # noqa: E731
-    increments, differenced, is_contradicted = _arbitrate(look.answers[:-1], increments, differenced, at_odds)
-    return [*look.answers[:-1], increments, differenced], oracle, is_contradicted
+    increments, differenced, is_contradicted = _arbitrate(look.judged, look.increments, differenced, at_odds)
+    return [*look.judged, increments, differenced], estimate, is_contradicted
 
 
 def _arbitrate(
@@ -185,7 +192,7 @@ def _arbitrate(
 
 
 def _is_decided(pairs: Sequence[Pair], name: str) -> bool:
-    """Whether one of the oracles decides each of a report's coordinates in which any of them applies."""
+    """Whether one of the estimates decides each of a report's coordinates in which any of them applies."""
     beside = [pair for pair in pairs if pair.other(name) in (INCREMENTS, DIFFERENCES)]
     applies, decided = (np.logical_or.reduce([getattr(p, what) for p in beside]) for what in ("applies", "decided"))
     return bool(decided[applies].all())
@@ -198,7 +205,7 @@ def _size_of_function(point: Point, look: Look) -> np.ndarray:
     terms = np.minimum(point.error, TERMS * SPREAD_FACTOR * point.program.coarsest)
     scale = scale_of_terms(rows, point.expected, terms, point.program)
     if point.case.is_large:
-        return scale[look.plan.chosen]
+        return scale[look.plan.examined]
     return np.maximum(scale, scale_around(point.program, rows))
 
 
@@ -213,7 +220,7 @@ def _with_digits(comparison: Comparison, ordinary: float, scale: np.ndarray) -> 
     sizes = np.abs([answer.gradient for answer in look.own])
     # of what a solver leaves, no digit is known
     by_solvers = SOLVERS_FACTOR * comparison.by_solvers * sizes[np.isfinite(sizes)].max(initial=0.0)
-    oracles = {name: combinations.per_output(estimate) for name, estimate in comparison.oracles.items()}
-    oracles = {name: Estimate(derivative, error + by_solvers) for name, (derivative, error) in oracles.items()}
-    noted = with_digits(own, pairs, oracles, look.coordinates, look.evaluated, wrong)
+    alone = {name: combinations.per_output(estimate) for name, estimate in comparison.alone.items()}
+    alone = {name: Estimate(derivative, error + by_solvers) for name, (derivative, error) in alone.items()}
+    noted = with_digits(own, pairs, alone, look.coordinates, look.float64_derivatives, wrong)
     return tuple(replace(a, notes=b.notes, ulps=b.ulps) for a, b in zip(comparison.answers, noted))

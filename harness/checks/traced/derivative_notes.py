@@ -11,7 +11,7 @@ from harness.checks.traced.derivative_case import DIFFERENCES, INCREMENTS
 from harness.checks.traced.derivative_comparison import Comparison
 from harness.checks.traced.equations_met import Met
 from harness.checks.traced.function_arguments import Arguments
-from harness.checks.traced.reported_derivatives import float64_runs
+from harness.checks.traced.reported_derivatives import comparable_runs
 from harness.checks.traced.traced_programs import coarsest_type, equations_in, is_read
 from harness.facts.fact import Fact, note
 from harness.facts.kinds import Kind
@@ -25,7 +25,7 @@ def note_everything(comparison: Comparison, arguments: Arguments, met: Met) -> l
     """The notes on a check, in the order of a report."""
     case, point, obstacles = comparison.case, comparison.point, comparison.obstacles
     taken = obstacles.taken_as_they_are | case.trusted_rules
-    slopes = [found for found in (comparison.look.true.slopes, comparison.ends.slopes) if found]
+    slopes = [found for found in (comparison.look.true.slopes, comparison.directional.slopes) if found]
     machine_code = sorted({report.name for report in comparison.reports if not report.is_compiled_right})
     places = [f"{name} (line {line} of {file})" for name, file, line in met.constant]
     nan_given = np.flatnonzero(np.isnan(comparison.look.coordinates.point)).tolist()
@@ -68,7 +68,7 @@ def _error_bounds(comparison: Comparison) -> Iterator[Fact]:
     bits = _product_bits(comparison)
     coarsest = f"{bits} bits" if bits else type_of(comparison)
     sources: dict[tuple[str, ...], dict[str, None]] = {}
-    slopes = [found for found in (comparison.look.true.slopes, comparison.ends.slopes) if found]
+    slopes = [found for found in (comparison.look.true.slopes, comparison.directional.slopes) if found]
     found = {report.name: (coarsest, report.bound_kinds) for report in comparison.reports if report.bound_kinds}
     found[INCREMENTS] = "float64", frozenset().union(*(s.bound_kinds for s in slopes))
     for name, (precision, kinds) in found.items():
@@ -85,12 +85,12 @@ def _product_bits(comparison: Comparison) -> int | None:
 def _in_float64(comparison: Comparison) -> Iterator[Fact]:
     """For which modes the evaluation in float64 is compared; and where there is none, why."""
     look, point, narrow = comparison.look, comparison.point, type_of(comparison)
-    masks = {name: mask for name, (mask, _) in look.in_float64.items()} | dict(comparison.ends.in_float64)
+    masks = {name: replaced.where for name, replaced in look.replaced.items()} | dict(comparison.directional.replaced)
     if compared := [name for name, mask in masks.items() if mask.any()]:
         share = MEANT[point.program.precision]
         yield note(Kind.FLOAT64_EVALUATION, *compared, type=narrow, share=share)
     for report in comparison.reports:
-        reason = float64_runs(report, comparison.obstacles, point.program.coarsest)
+        reason = comparable_runs(report, comparison.obstacles, point.program.coarsest)
         if isinstance(reason, Fact):
             data = {"source": report.name, "type": narrow, "because": reason.data["because"]}
             yield note(Kind.OWN_PRECISION_ONLY, *reason.where, **data)
@@ -113,6 +113,9 @@ def _dependence(comparison: Comparison) -> Iterator[Fact]:
     if unused:
         yield note(Kind.UNUSED_ARGUMENT, *unused)
     known = [a for a in comparison.answers if a.name != DIFFERENCES and np.isfinite(a.error).all()]
-    slopes = [*(a.gradient for a in known), *(slope for pair in comparison.ends.pairs for slope in pair.gradients)]
+    slopes = [
+        *(a.gradient for a in known),
+        *(slope for pair in comparison.directional.pairs for slope in pair.gradients),
+    ]
     if INCREMENTS in [answer.name for answer in known] and not any(map(np.any, slopes)):
         yield note(Kind.ZERO_DERIVATIVE, is_local=len(unused) < len(names))

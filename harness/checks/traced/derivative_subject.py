@@ -12,6 +12,7 @@ import numpy as np
 
 from harness.checks.traced.derivative_case import DIFFERENCES, INCREMENTS, JAX, REFERENCE
 from harness.checks.traced.jax_modes import MODES
+from harness.checks.traced.low_precision import Replaced
 from harness.checks.traced.real_coordinates import Coordinates
 from harness.facts.fact import Fact, doubt, note
 from harness.facts.kinds import Kind
@@ -35,15 +36,13 @@ class TracedDerivatives(Subject):
     """The subject of a verdict."""
 
     coordinates: Coordinates
-    chosen: np.ndarray  # mask of the coordinates to decide
+    to_judge: np.ndarray  # mask of the coordinates to decide
     facts: Sequence[Fact] = ()
     details: dict[str, Any] = field(default_factory=dict)
     # which inputs move together along each direction that is compared; empty for random directions
     directions: tuple[str, ...] = ()
     type_name: str = ""  # the coarsest type that the function computes in
-    # mapping of a mode's name to a mask and to its own answer: where its evaluation in float64 is compared, and what
-    # JAX reports itself
-    in_float64: Mapping[str, tuple[np.ndarray, Answer]] = field(default_factory=dict)
+    replaced: Mapping[str, Replaced] = field(default_factory=dict)
     culprits: tuple[Fact, ...] = ()  # the rule that is wrong, and its mistakes
     origins: tuple[Fact, ...] = ()  # where numbers that are not finite begin
     has_solver: bool = False  # whether a solver's tolerance hides digits
@@ -65,7 +64,7 @@ class TracedDerivatives(Subject):
 
     def to_decide(self) -> np.ndarray:
         """The coordinates that are looked at."""
-        return np.flatnonzero(self.chosen)
+        return np.flatnonzero(self.to_judge)
 
     def along(self, direction: int) -> str:
         """The name of a direction: random, or several inputs at kinks that move together."""
@@ -90,7 +89,7 @@ class TracedDerivatives(Subject):
 
     def _evaluated(self, wrong: Answer, at_odds: np.ndarray) -> tuple[Fact, ...]:
         """What was compared where it was not JAX's own numbers."""
-        is_evaluated, own = self.in_float64.get(wrong.name, (np.zeros(at_odds.shape, bool), wrong))
+        is_evaluated, own = self.replaced.get(wrong.name, Replaced(np.zeros(at_odds.shape, bool), wrong))
         places = np.flatnonzero(is_evaluated & at_odds)
         if not len(places):
             return ()
@@ -103,13 +102,13 @@ class TracedDerivatives(Subject):
         return (doubt(Kind.SOLVER_HIDES_DIGITS),) if self.has_solver else super().why_undecided(coordinates)
 
 
-def find_outliers(answers: Sequence[Answer], pairs: Sequence[Pair], ends: Sequence[Pair]) -> Consensus:
+def find_outliers(answers: Sequence[Answer], pairs: Sequence[Pair], directional: Sequence[Pair]) -> Consensus:
     """Who contradicts increments or differences; where nobody does, modes that contradict each other are a tie."""
     families = {answer.name: answer.family for answer in answers}
     for name in MODES:  # a mode may be compared along directions alone
-        if any(pair.other(name) for pair in ends):
+        if any(pair.other(name) for pair in directional):
             families.setdefault(name, JAX)
-    return find_consensus(families, (*pairs, *ends), BY_ORACLES)
+    return find_consensus(families, (*pairs, *directional), BY_ORACLES)
 
 
 # -- which mistake it is ----------------------------------------------------------------------------------------------
@@ -172,7 +171,7 @@ def _relation(coordinates: Coordinates, tables: Tables, *, is_counted: bool = Fa
     first = np.zeros(len(rows))
     first[np.argmax(rows)] = 1.0
     wrong = np.asarray(odd[rows].any(axis=0))
-    counted = counts([b.indices[coordinates.is_chosen[b.indices]] for b in inputs.blocks])
+    counted = counts([b.indices[coordinates.is_examined[b.indices]] for b in inputs.blocks])
     of_all, of_one = (
         diagnose(
             [_part(coordinates, b, w @ given, w @ expected, wrong, n) for b, n in zip(inputs.blocks, counted)],
@@ -293,10 +292,10 @@ def _branch(coordinates: Coordinates, tables: Tables, *, has_relation: bool) -> 
     """
     inputs, wrong, found = coordinates.inputs, np.any(tables.odd, axis=0), []
     for block, is_complex in zip(inputs.blocks, inputs.is_complex):
-        looked_at = block.indices[coordinates.is_chosen[block.indices]]
-        right = looked_at[~wrong[looked_at]]
-        bad, good = coordinates.point[looked_at[wrong[looked_at]]], coordinates.point[right]
-        if is_complex or min(len(bad), len(good)) < 2 or len(looked_at) < FEWEST_FOR_BRANCH:
+        examined = block.indices[coordinates.is_examined[block.indices]]
+        right = examined[~wrong[examined]]
+        bad, good = coordinates.point[examined[wrong[examined]]], coordinates.point[right]
+        if is_complex or min(len(bad), len(good)) < 2 or len(examined) < FEWEST_FOR_BRANCH:
             continue
         side = _side(bad, good)
         if not side or (has_relation and not tables.expected[:, right].any()):

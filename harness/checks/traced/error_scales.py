@@ -95,7 +95,7 @@ def twice_would_pass(
     answers: Sequence[Answer],
     increments: Answer,
     blocks: Sequence[Block],
-    looked_at: np.ndarray,
+    examined: np.ndarray,
     ordinary: float,
     scale: np.ndarray,
     small: Callable[[], np.ndarray],
@@ -106,7 +106,7 @@ def twice_would_pass(
     ----------
     answers : all answers, oracles included
     increments : the one of them that is twice as large in the trial
-    looked_at : mask of the coordinates that are compared
+    examined : mask of the coordinates that are compared
     ordinary, scale : sizes that the comparison uses
     small : called where needed for an (n,) array
         Below this size a derivative is small beside f itself. For a small one the doubt does not count, nor for one
@@ -124,14 +124,14 @@ def twice_would_pass(
         )
         decided, decided_by_itself = (np.any([p.decided for p in pairs], axis=0) for pairs in (by_scale, by_itself))
         passes |= decided & ~decided_by_itself & ~np.any([pair.at_odds for pair in by_scale], axis=0)
-    passes &= np.isfinite(true) & (true != 0.0) & looked_at
+    passes &= np.isfinite(true) & (true != 0.0) & examined
     if not passes.any():
         return ()
     passes &= np.abs(true) > small()
     bounds = {}
     for block in blocks:
         own = passes[block.indices]
-        if own.sum() > MOST * np.count_nonzero((true[block.indices] != 0.0) & looked_at[block.indices]):
+        if own.sum() > MOST * np.count_nonzero((true[block.indices] != 0.0) & examined[block.indices]):
             allowed = np.max([answer.error for answer in judged], axis=0)[block.indices]
             bounds[block.name] = max(bounds.get(block.name, 0.0), float(allowed[own].max()))
     return (doubt(Kind.TWICE_WOULD_PASS, *sorted(bounds), bound=max(bounds.values())),) if bounds else ()
@@ -148,10 +148,10 @@ PLACES_KEPT = 20
 
 @dataclass(frozen=True, eq=False)
 class KnownDerivatives:
-    """The best that oracles know of each derivative, (n,) arrays."""
+    """The best that increments and differences know of each derivative, (n,) arrays."""
 
-    true: np.ndarray  # of the oracle with the smaller error
-    error: np.ndarray  # of the oracle with the smaller error
+    true: np.ndarray  # of the one with the smaller error
+    error: np.ndarray  # its error
     units: np.ndarray  # u of the type that each derivative is reported in
     # bool array: whether the first digit is known, and the derivative is a normal number of its type
     is_known: np.ndarray
@@ -171,15 +171,15 @@ class KnownDerivatives:
 
 
 @np.errstate(all="ignore")
-def know_derivatives(oracles: Sequence[Estimate], units: np.ndarray, smallest: np.ndarray) -> KnownDerivatives:
-    """The best of several oracles, with infinite errors where they do not count.
+def know_derivatives(estimates: Sequence[Estimate], units: np.ndarray, smallest: np.ndarray) -> KnownDerivatives:
+    """The best of several estimates, with infinite errors where they do not count.
 
     `smallest` is the smallest normal number of the type that each derivative is reported in.
     """
-    errors = np.array([np.where((o.derivative != 0.0) & np.isfinite(o.derivative), o.error, np.inf) for o in oracles])
+    errors = np.array([np.where((o.derivative != 0.0) & np.isfinite(o.derivative), o.error, np.inf) for o in estimates])
     best = np.argmin(errors, axis=0)[None]
     error = np.take_along_axis(errors, best, axis=0)[0]
-    true = np.take_along_axis(np.array([o.derivative for o in oracles]), best, axis=0)[0]
+    true = np.take_along_axis(np.array([o.derivative for o in estimates]), best, axis=0)[0]
     sizes = np.abs(np.where(np.isfinite(true), true, 0.0))
     smallest = np.maximum(smallest, SMALLEST * max(1.0, sizes.max(initial=0.0)))
     return KnownDerivatives(true, error, units, (error <= NO_DIGIT * np.abs(true)) & (np.abs(true) >= smallest))
@@ -188,9 +188,9 @@ def know_derivatives(oracles: Sequence[Estimate], units: np.ndarray, smallest: n
 def with_digits(
     answers: Sequence[Answer],
     pairs: Sequence[Pair],
-    oracles: Mapping[str, Estimate],
+    alone: Mapping[str, Estimate],
     coordinates: Coordinates,
-    evaluated: Mapping[str, np.ndarray],
+    in_float64: Mapping[str, np.ndarray],
     wrong: Collection[str],
 ) -> list[Answer]:
     """The answers; those that have lost digits with notes of it, and with their true errors in ulps.
@@ -198,14 +198,14 @@ def with_digits(
     Parameters
     ----------
     answers, pairs : what is reported, and compared
-    oracles : the increments and the differences with no more than their own errors
+    alone : the increments and the differences with no more than their own errors
     coordinates : what is differentiated
-    evaluated : the same derivatives in float64, where these are known
+    in_float64 : the same derivatives evaluated in float64, where these are known
     wrong : names of answers that are wrong, by no rounding
     """
     errors, inputs = {answer.name: answer.error for answer in answers}, coordinates.inputs
     counting = [
-        Estimate(o.derivative, np.where(np.isfinite(errors[name]), o.error, np.inf)) for name, o in oracles.items()
+        Estimate(o.derivative, np.where(np.isfinite(errors[name]), o.error, np.inf)) for name, o in alone.items()
     ]
     types, sizes = [jax.numpy.finfo(dtype) for dtype in inputs.dtypes], [len(block.indices) for block in inputs.blocks]
     rows = answers[0].gradient.size // inputs.size
@@ -217,7 +217,7 @@ def with_digits(
     return [
         answer
         if answer.oracle or answer.name in wrong
-        else _noted(answer, [p for p in pairs if p.first == answer.name and p.second in oracles], known, evaluated,
+        else _noted(answer, [p for p in pairs if p.first == answer.name and p.second in alone], known, in_float64,
                     coordinates)
         for answer in answers
     ]  # fmt: skip
@@ -227,7 +227,7 @@ def _noted(
     answer: Answer,
     beside: Sequence[Pair],
     known: KnownDerivatives,
-    evaluated: Mapping[str, np.ndarray],
+    in_float64: Mapping[str, np.ndarray],
     coordinates: Coordinates,
 ) -> Answer:
     """An answer with notes of the digits that it has lost, by rounding or by its formula.
@@ -239,8 +239,8 @@ def _noted(
     allowed = np.where(np.any([p.decided for p in beside], axis=0), beside[0].allowed, -np.inf)
     with np.errstate(all="ignore"):
         lost = known.is_lost(answer.gradient) & (np.abs(answer.gradient - known.true) <= allowed)
-    in_float64 = evaluated.get(answer.name)
-    by_formula = lost & (False if in_float64 is None else known.is_lost(in_float64))
+    derivative = in_float64.get(answer.name)
+    by_formula = lost & (False if derivative is None else known.is_lost(derivative))
     masks = {"rounding": lost & ~by_formula, "formula": by_formula}
     notes = [_lost(answer, mask, by, allowed, known, coordinates) for by, mask in masks.items() if mask.any()]
     if not notes:

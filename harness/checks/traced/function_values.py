@@ -24,7 +24,7 @@ EAGERLY, BATCHED = "run eagerly", "batched by jax.vmap"
 
 
 @np.errstate(all="ignore")
-def find_changes(comparison: Comparison) -> list[Fact]:
+def find_changes_between_calls(comparison: Comparison) -> list[Fact]:
     """Whether the function, or a derivative rule, changes each time that it is traced or called, by its values."""
     case, point = comparison.case, comparison.point
     again = Traced(lambda *x: case.function(*x), *case.leaves).program
@@ -49,7 +49,7 @@ def find_changes(comparison: Comparison) -> list[Fact]:
 
 
 @np.errstate(all="ignore")
-def find_other_values(comparison: Comparison) -> list[Fact]:
+def find_values_by_way_of_running(comparison: Comparison) -> list[Fact]:
     """Outputs whose value depends on how the function is run: wrong where it contradicts the interpreter, too."""
     case, point, facts = comparison.case, comparison.point, []
     for how, found in _other_ways(comparison):
@@ -84,7 +84,7 @@ def _other_ways(comparison: Comparison) -> Iterator[tuple[str, Any]]:
         yield BATCHED, first_line(reason)
 
 
-def broken_modes(comparison: Comparison) -> list[Fact]:
+def find_unsound_modes(comparison: Comparison) -> list[Fact]:
     """Modes that are not linear, or report something else without `jax.vmap`, although their derivatives agree.
 
     It is not expected of a trusted rule, which need not be a derivative, nor of what a solver computes up to a
@@ -94,13 +94,13 @@ def broken_modes(comparison: Comparison) -> list[Fact]:
         return []
     reports = comparison.reports
     return [
-        *(wrong(Kind.NOT_LINEAR, mode=r.name) for r in reports if not r.is_linear),
-        *(wrong(Kind.CHANGED_BY_VMAP, mode=r.name) for r in reports if not r.is_same_batched),
+        *(wrong(Kind.NOT_LINEAR, mode=r.name) for r in reports if not r.linearity.is_linear),
+        *(wrong(Kind.CHANGED_BY_VMAP, mode=r.name) for r in reports if not r.linearity.is_same_batched),
     ]
 
 
 @np.errstate(all="ignore")
-def changed_values(comparison: Comparison) -> list[Fact]:
+def find_values_changed_by_modes(comparison: Comparison) -> list[Fact]:
     """Outputs that have another value while a mode differentiates the function."""
     case, point, found = comparison.case, comparison.point, []
     ways = {

@@ -12,7 +12,7 @@ import numpy as np
 from harness.checks.traced.derivative_answers import Look, ordinary_derivative
 from harness.checks.traced.derivative_case import INCREMENTS, Point
 from harness.checks.traced.low_precision import Scope
-from harness.checks.traced.many_inputs import AlongDirections
+from harness.checks.traced.many_inputs import DirectionalDerivatives
 from harness.checks.traced.program_derivatives import measure_slopes, slopes_around
 from harness.checks.traced.real_coordinates import Estimate
 from harness.verdict.comparison import Answer, Block, compare
@@ -29,7 +29,7 @@ APART = 0.1
 
 
 @np.errstate(all="ignore")
-def compare_inputs_at_kinks(point: Point, look: Look) -> AlongDirections:
+def compare_inputs_at_kinks(point: Point, look: Look) -> DirectionalDerivatives:
     """The modes whose derivatives do not add up to the slope along inputs at kinks, each compared with that slope.
 
     Looked at are sets of inputs along which the function has no kink.
@@ -38,7 +38,7 @@ def compare_inputs_at_kinks(point: Point, look: Look) -> AlongDirections:
     rows, size = kinks.shape
     owners = _find_sets(point, kinks)
     if not owners:
-        return AlongDirections()
+        return DirectionalDerivatives()
     along, judged = np.array([members for members, _ in owners], float), np.zeros((rows, len(owners)), bool)
     for d, (_, combinations) in enumerate(owners):
         judged[combinations, d] = True
@@ -59,7 +59,7 @@ def compare_inputs_at_kinks(point: Point, look: Look) -> AlongDirections:
             against = Answer(INCREMENTS, INCREMENTS, 0.0, 0.0, true.gradient, error, oracle=True)
             pairs.append(compare(_sum_along(answer, along, rows, size), against, blocks, ordinary))
     names = [first_few(np.flatnonzero(members).tolist(), 3, name=point.case.inputs.label) for members in along] * rows
-    return AlongDirections(tuple(pairs), tuple(names), slopes=slopes)
+    return DirectionalDerivatives(tuple(pairs), tuple(names), slopes=slopes)
 
 
 def _find_sets(point: Point, kinks: np.ndarray) -> list[tuple[np.ndarray, list[int]]]:

@@ -29,7 +29,7 @@ from harness.bounds.tolerances import (
 from harness.checks.traced.jax_modes import Mode
 from harness.checks.traced.one_sided import OneSided, rounded_slopes
 from harness.checks.traced.program_at_point import ProgramAtPoint
-from harness.checks.traced.real_coordinates import Estimate
+from harness.checks.traced.real_coordinates import Estimate, Sides
 from harness.facts.fact import Fact, note
 from harness.facts.kinds import Kind
 from harness.verdict.comparison import Answer, Block
@@ -69,6 +69,13 @@ class Bound(NamedTuple):
 
     error: np.ndarray
     kinds: frozenset[str]
+
+
+class Replaced(NamedTuple):
+    """Where an answer was replaced by its evaluation in float64, a mask, and the answer before."""
+
+    where: np.ndarray
+    own: Answer
 
 
 class Request(NamedTuple):
@@ -139,14 +146,13 @@ def bound_of_slopes(
     return Bound(found.error + sides.error, found.kinds)
 
 
-def select_in_blocks(blocks: Sequence[Block], chosen: np.ndarray, size: int) -> list[Block]:
-    """The blocks of (combinations · inputs) where of `size` inputs only the chosen ones, in order, are kept."""
+def select_in_blocks(blocks: Sequence[Block], kept: np.ndarray, size: int) -> list[Block]:
+    """The blocks of (combinations · inputs) where of `size` inputs only some, in order, are kept."""
     found = []
     for block in blocks:
         row, column = np.divmod(block.indices, size)
-        place = np.minimum(np.searchsorted(chosen, column), len(chosen) - 1)
-        kept = chosen[place] == column
-        found.append(Block(block.name, (row * len(chosen) + place)[kept]))
+        place = np.minimum(np.searchsorted(kept, column), len(kept) - 1)
+        found.append(Block(block.name, (row * len(kept) + place)[kept[place] == column]))
     return found
 
 
@@ -255,12 +261,12 @@ def estimate_in_float64(runs: np.ndarray, error: np.ndarray, unit: float) -> Est
 
 @np.errstate(all="ignore")
 def with_float64(
-    answer: Answer, estimate: Estimate, largest: np.ndarray, increments: Answer, sides: Estimate
+    answer: Answer, estimate: Estimate, largest: np.ndarray, increments: Answer, sides: Sides
 ) -> tuple[Answer, np.ndarray]:
     """The answer with its evaluation in float64 where that decides more, and where it does.
 
-    JAX's own numbers stay where they contradict the increments. `largest` is that of each entry's block. `sides` has
-    the mean of both sides of a kink and half their distance: an evaluation between them is as good as the increments.
+    JAX's own numbers stay where they contradict the increments. `largest` is that of each entry's block. An evaluation
+    between both sides of a kink is as good as the increments.
     """
     error = estimate.error + MEANT[answer.precision] * largest + SMALLEST
     # JAX's own number stays where it is wrong, not finite, or has the smaller error

@@ -18,8 +18,8 @@ from harness.checks.traced.derivative_case import INCREMENTS, Case, Point
 from harness.checks.traced.low_precision import Scope, estimate_in_float64, with_float64
 from harness.checks.traced.one_sided import one_sided_slopes
 from harness.checks.traced.program_derivatives import Slopes, measure_slopes
-from harness.checks.traced.real_coordinates import Estimate
-from harness.checks.traced.reported_derivatives import Reported, ask_modes, bound_modes, float64_runs
+from harness.checks.traced.real_coordinates import Estimate, Sides
+from harness.checks.traced.reported_derivatives import Reported, ask_modes, bound_modes, comparable_runs
 from harness.facts.fact import Fact
 from harness.verdict.comparison import Block, Pair
 
@@ -28,14 +28,14 @@ FEWEST = 2
 
 
 @dataclass(frozen=True, eq=False)
-class AlongDirections:
+class DirectionalDerivatives:
     """Derivatives along directions, compared: along random ones, or along inputs at kinks that move together."""
 
     pairs: tuple[Pair, ...] = ()
     names: tuple[str, ...] = ()  # the inputs that move together along each direction; empty for random directions
     reports: Mapping[str, Reported] = field(default_factory=dict)  # of modes evaluated along the directions
     missing: Mapping[str, Fact] = field(default_factory=dict)  # why modes are missing
-    in_float64: Mapping[str, np.ndarray] = field(default_factory=dict)  # where a mode's evaluation is compared
+    replaced: Mapping[str, np.ndarray] = field(default_factory=dict)  # where a mode's float64 evaluation is compared
     slopes: Slopes | None = None
 
     @property
@@ -49,11 +49,11 @@ def sample_inputs(case: Case, deadline: float) -> np.ndarray:
     if not case.is_large:
         return np.arange(case.inputs.size)
     count = int(np.clip(ENTRIES_MOVED / case.inputs.size, FEWEST, SAMPLED_INPUTS))
-    chosen = np.sort(np.random.default_rng(case.seed).choice(case.inputs.size, count, replace=False))
-    return chosen[:1] if time.perf_counter() > deadline else chosen
+    sample = np.sort(np.random.default_rng(case.seed).choice(case.inputs.size, count, replace=False))
+    return sample[:1] if time.perf_counter() > deadline else sample
 
 
-def compare_random_directions(point: Point, look: Look) -> AlongDirections:
+def compare_random_directions(point: Point, look: Look) -> DirectionalDerivatives:
     """Each mode's derivative along random directions, compared with that of the program.
 
     Those of reverse mode are sums of its derivatives in all inputs. Nothing is compared where nothing is known of some
@@ -74,18 +74,18 @@ def compare_random_directions(point: Point, look: Look) -> AlongDirections:
     reports, missing_after = bound_modes(point, plan, products, true, scope, may_borrow=may_borrow, along=along)
     answers += [point.answer(name, found.estimate, scope.blocks) for name, found in reports.items()]
     increments = point.answer(INCREMENTS, true, scope.blocks)
-    sides, in_float64 = Estimate(slopes.sides.mean[0], slopes.sides.half_gap[0]), {}
+    sides, replaced = Sides(slopes.sides.mean[0], slopes.sides.half_gap[0]), {}
     for i, answer in enumerate(answers):
         found = look.reverse[1] if look.reverse and answer.name == "reverse" else reports[answer.name]
-        runs = float64_runs(found, slopes.obstacles, coarsest)
+        runs = comparable_runs(found, slopes.obstacles, coarsest)
         if isinstance(runs, np.ndarray):
             runs = runs @ along.T if answer.name == "reverse" else runs
             estimate = estimate_in_float64(runs[:, 0], answer.error, coarsest)
             largest = largest_in_block(estimate.derivative, scope.blocks)
-            answers[i], in_float64[answer.name] = with_float64(answer, estimate, largest, increments, sides)
+            answers[i], replaced[answer.name] = with_float64(answer, estimate, largest, increments, sides)
     ordinary = ordinary_derivative(point, look.true)
     pairs = compare_ends(answers, increments, ordinary) if point.is_known.all() else []
-    return AlongDirections(tuple(pairs), (), reports, {**missing, **missing_after}, in_float64, slopes)
+    return DirectionalDerivatives(tuple(pairs), (), reports, {**missing, **missing_after}, replaced, slopes)
 
 
 def locate_error(point: Point, gradient: np.ndarray) -> int:

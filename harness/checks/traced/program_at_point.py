@@ -77,7 +77,7 @@ class Obstacles(NamedTuple):
 class ProgramAtPoint:
     """A traced program at a point."""
 
-    program: Program
+    traced: Program
     inputs: Layout
     outputs: Layout
     point: np.ndarray  # (inputs,) array
@@ -93,7 +93,7 @@ class ProgramAtPoint:
     @cached_property
     def coarsest(self) -> float:
         """The unit roundoff u of the coarsest floating type in the program."""
-        return coarsest_unit(self.program)
+        return coarsest_unit(self.traced)
 
     @property
     def precision(self) -> str:
@@ -103,7 +103,7 @@ class ProgramAtPoint:
     @cached_property
     def chunk(self) -> int:
         """How many directions fit into one pass."""
-        return max(1, int(LARGEST_PASS // (footprint(self.program) + COPIES * self.inputs.size)))
+        return max(1, int(LARGEST_PASS // (footprint(self.traced) + COPIES * self.inputs.size)))
 
     @cached_property
     def _has_tiny(self) -> bool:
@@ -130,7 +130,7 @@ class ProgramAtPoint:
 
     def _value_by(self, run: Run, point: np.ndarray | None = None) -> np.ndarray:
         at = self.point if point is None else point
-        return self.outputs.vector([y.value for y in run(self.program, *map(constant, self.numbers(at)))])
+        return self.outputs.vector([y.value for y in run(self.traced, *map(constant, self.numbers(at)))])
 
     def values_with_error(self) -> Values:
         """The outputs, what rounding in the program's own precision may move them by, and what it may redecide."""
@@ -154,7 +154,7 @@ class ProgramAtPoint:
         at = self.point if point is None else point
         moved = self._steps(directions)
         arguments = [Increment(x, c) if np.any(c) else constant(x) for x, c in zip(self.numbers(at), moved)]
-        results = run(self.program, *arguments)
+        results = run(self.traced, *arguments)
         count = len(directions)
         full = [
             np.zeros((count, *np.shape(y.value))) if is_constant(y) else np.broadcast_to(y.change, (count, *y.shape))
@@ -185,7 +185,7 @@ class ProgramAtPoint:
         """A derived bound on the rounding error of smooth increments; infinite where there is none."""
         parts, numbers = [], self.numbers(self.point)
         for _, along in self.passes(directions):
-            bounds = bound_of_changes(self.program, numbers, self._steps(along), self.trusted)
+            bounds = bound_of_changes(self.traced, numbers, self._steps(along), self.trusted)
             if bounds is None:
                 return np.full((len(weights), len(directions)), np.inf)
             parts.append(combine(np.abs(weights), self.outputs.vector(bounds, lead=1) / self._step(along)))
@@ -238,18 +238,18 @@ def _by_interpreter(function: Traced, program: ProgramAtPoint, points: Iterator[
 def differences(
     function: Traced,
     program: ProgramAtPoint,
-    chosen: np.ndarray,
+    axes: np.ndarray,
     weights: np.ndarray,
     value_error: np.ndarray,
     *,
     has_black_box: bool,
 ) -> Estimate:
-    """Central differences, twice extrapolated (Richardson), along some inputs: (combinations, chosen).
+    """Central differences, twice extrapolated (Richardson), along some inputs: (combinations, axes).
 
     `value_error` is what JAX's values may be off by. A black box may compute in the program's own precision, so that
     its values have that precision's noise.
     """
-    directions = UnitVectors(chosen, program.inputs.size)
+    directions = UnitVectors(axes, program.inputs.size)
     units = np.array([program.unit_along(directions[k]) for k in range(len(directions))])
     steps = units[:, None] * np.array(WIDTHS)
     points = (program.point + t * h * directions[k] for k, row in enumerate(steps) for h in row for t in STENCIL)

@@ -8,6 +8,7 @@ Source: Clarke, Optimization and Nonsmooth Analysis, 1983, theorem 2.5.1.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -51,6 +52,13 @@ class Slopes:
         return self.sides.obstacles
 
 
+class OddSlopes(NamedTuple):
+    """Masks of (combinations, directions) where an increment over its step is no slope."""
+
+    is_second_order: np.ndarray  # a report is next to nothing, and shorter steps leave nothing
+    has_no_limit: np.ndarray  # shorter steps find steeper slopes, as those of √x at 0
+
+
 @np.errstate(all="ignore")
 def measure_slopes(
     point: Point, along: np.ndarray | UnitVectors, reported: Sequence[np.ndarray], scope: Scope
@@ -59,32 +67,28 @@ def measure_slopes(
     program, weights = point.program, point.combinations.weights
     sides = one_sided_slopes(program, along, weights)
     # an increment is no slope where it is of second order alone, or where no slope has a limit
-    is_zero, is_steep = _without_limit(program, along, weights, reported, sides)
-    sides = replace(sides, mean=np.where(is_zero, 0.0, sides.mean))
+    odd = _find_odd_slopes(program, along, weights, reported, sides)
+    sides = replace(sides, mean=np.where(odd.is_second_order, 0.0, sides.mean))
     bound = bound_of_slopes(program, along, weights, sides, scope.blocks)
-    error = np.select([is_zero, is_steep], [np.finfo(float).tiny, np.inf], bound.error)
+    error = np.select([odd.is_second_order, odd.has_no_limit], [np.finfo(float).tiny, np.inf], bound.error)
     has_kink = _has_kink(program, along, weights, sides, error)
     # both sides widen to what JAX may rightly report instead: by turned decisions, and by conventions around the point
     sides = _with_redecided(point, along, reported, sides, scope)
     if not sides.is_smooth:
         sides = _with_slopes_around(point, along, reported, sides, error)
     error = np.where(np.isfinite(error), error, np.inf)
-    return Slopes(sides, error, bound.kinds, has_kink, bool(is_steep.any()))
+    return Slopes(sides, error, bound.kinds, has_kink, bool(odd.has_no_limit.any()))
 
 
 @np.errstate(all="ignore")
-def _without_limit(
+def _find_odd_slopes(
     program: ProgramAtPoint,
     along: np.ndarray | UnitVectors,
     weights: np.ndarray,
     reported: Sequence[np.ndarray],
     sides: OneSided,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Where increments are no slopes, by shorter steps beside reports that contradict them: two masks.
-
-    First: a report is next to nothing, and shorter steps leave nothing, since the change is of second order. Second:
-    shorter steps find steeper slopes, which have no limit, as those of √x at 0.
-    """
+) -> OddSlopes:
+    """Where increments are no slopes, by shorter steps where a report contradicts them."""
     is_zero = np.zeros(sides.mean.shape, bool)
     steepest, finite = np.abs(sides.mean) + sides.half_gap, [np.where(np.isfinite(x), x, 0.0) for x in reported]
     # reports that are zero to all digits have no slope that could be too steep beside them
@@ -105,7 +109,7 @@ def _without_limit(
         shorter = one_sided_slopes(replace(program, step_share=SHORTER), along[at], weights)
         is_zero[:, at] &= np.abs(shorter.mean) <= SHRINKS * longer[0]
         is_steep[:, at] &= np.abs(shorter.mean) + shorter.half_gap > (1.0 + STEEPER) * longer[1]
-    return is_zero, is_steep
+    return OddSlopes(is_zero, is_steep)
 
 
 @np.errstate(all="ignore")

@@ -45,7 +45,7 @@ class Layout:
     size: int  # the number of coordinates
     # for a selection of coordinates: the layout that they come from, and where they are in it, (size,)
     whole: "Layout | None" = None
-    chosen: np.ndarray | None = None
+    places: np.ndarray | None = None
 
     @staticmethod
     def of(names: Sequence[str], arrays: Sequence[Any]) -> "Layout":
@@ -60,19 +60,19 @@ class Layout:
     def _ends(self) -> np.ndarray:
         return np.cumsum([len(block.indices) for block in self.blocks])
 
-    def select(self, chosen: np.ndarray) -> "Layout":
+    def select(self, places: np.ndarray) -> "Layout":
         """The layout of some coordinates, in their order: flat arrays, without those that have no coordinate left."""
-        which = np.searchsorted(self._ends, chosen, side="right")
+        which = np.searchsorted(self._ends, places, side="right")
         kept = np.unique(which).tolist()
         names, dtypes, is_complex = ([of[k] for k in kept] for of in (self.names, self.dtypes, self.is_complex))
         blocks = [Block(self.names[k], np.flatnonzero(which == k)) for k in kept]
         shapes = [block.indices.shape for block in blocks]
-        return Layout(names, shapes, dtypes, is_complex, blocks, len(chosen), self, chosen)
+        return Layout(names, shapes, dtypes, is_complex, blocks, len(places), self, places)
 
     def place(self, i: int) -> Entry:
         """Where a coordinate comes from, also if it was selected."""
-        if self.whole is not None and self.chosen is not None:
-            return self.whole.place(int(self.chosen[i]))
+        if self.whole is not None and self.places is not None:
+            return self.whole.place(int(self.places[i]))
         which = int(np.searchsorted(self._ends, i, side="right"))
         offset, shape = int(i - self.blocks[which].indices[0]), self.shapes[which]
         is_imaginary, offset = divmod(offset, int(np.prod(shape))) if self.is_complex[which] else (None, offset)
@@ -119,17 +119,17 @@ class Layout:
 class UnitVectors:
     """Unit vectors along some coordinates, as rows that are made when they are read: all at once may not fit."""
 
-    def __init__(self, chosen: np.ndarray, size: int):
-        self.chosen, self.size = chosen, size
+    def __init__(self, axes: np.ndarray, size: int):
+        self.axes, self.size = axes, size
 
     def __len__(self) -> int:
-        return len(self.chosen)
+        return len(self.axes)
 
     def __getitem__(self, rows: Any) -> np.ndarray:
         """(size,) for an index, (rows, size) for a slice or several indices."""
-        chosen = self.chosen[rows]
-        vectors = np.zeros((*np.shape(chosen), self.size))
-        np.put_along_axis(vectors, np.asarray(chosen)[..., None], 1.0, axis=-1)
+        axes = self.axes[rows]
+        vectors = np.zeros((*np.shape(axes), self.size))
+        np.put_along_axis(vectors, np.asarray(axes)[..., None], 1.0, axis=-1)
         return vectors
 
 
@@ -138,6 +138,13 @@ class Estimate(NamedTuple):
 
     derivative: np.ndarray
     error: np.ndarray
+
+
+class Sides(NamedTuple):
+    """The left and the right derivative at a kink: their mean, and half of their distance (0 where f is smooth)."""
+
+    mean: np.ndarray
+    half_gap: np.ndarray
 
 
 @np.errstate(all="ignore")
@@ -179,21 +186,25 @@ class Combinations:
         weights = self.cotangents[:, None]
         return Estimate((estimate.derivative / weights).ravel(), (estimate.error / np.abs(weights)).ravel())
 
+    def sides_per_output(self, sides: Sides) -> Sides:
+        """Both sides in the same way."""
+        return Sides(*self.per_output(Estimate(*sides)))
+
 
 @dataclass(frozen=True, eq=False)
 class Coordinates:
     """The derivatives of combinations of outputs in all inputs: coordinate k·n + i is combination k, input i."""
 
-    inputs: Layout  # the n inputs; for a function of many inputs those that are looked at one by one
+    inputs: Layout  # the n inputs; for a function of many inputs those that are compared one by one
     combinations: Combinations
     point: np.ndarray  # (n,) array
-    is_chosen: np.ndarray  # (n,) bool array: the inputs whose derivatives are looked at one by one
+    is_examined: np.ndarray  # (n,) bool array: the inputs whose derivatives are compared one by one
     all_inputs: int  # how many inputs the function has
 
     @property
-    def looked_at(self) -> np.ndarray:
+    def examined(self) -> np.ndarray:
         """Mask of the coordinates that are compared."""
-        return np.tile(self.is_chosen, len(self.combinations))
+        return np.tile(self.is_examined, len(self.combinations))
 
     @cached_property
     def blocks(self) -> list[Block]:
@@ -227,7 +238,7 @@ class Coordinates:
         name = self.inputs.label(i)
         return f"d {self.combinations.outputs.label(k)} / d {name}" if self.has_several_outputs else name
 
-    def select(self, chosen: np.ndarray) -> "Coordinates":
+    def select(self, places: np.ndarray) -> "Coordinates":
         """The coordinates of some inputs alone."""
-        kept = np.ones(len(chosen), bool)
-        return Coordinates(self.inputs.select(chosen), self.combinations, self.point[chosen], kept, self.all_inputs)
+        kept = np.ones(len(places), bool)
+        return Coordinates(self.inputs.select(places), self.combinations, self.point[places], kept, self.all_inputs)

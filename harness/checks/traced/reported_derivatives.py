@@ -1,7 +1,7 @@
 """What JAX's modes report, with an error bound for each number and, in coarse types, its evaluation in float64."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -22,7 +22,7 @@ from harness.checks.traced.low_precision import (
     evaluate_in_float64,
 )
 from harness.checks.traced.program_at_point import Obstacles
-from harness.checks.traced.real_coordinates import Estimate
+from harness.checks.traced.real_coordinates import Estimate, Sides
 from harness.checks.traced.traced_programs import has_rules
 from harness.facts.fact import Fact, note
 from harness.facts.kinds import Kind
@@ -44,6 +44,13 @@ class Products(NamedTuple):
     opposite: np.ndarray  # (0 or 1, size) array
 
 
+class Linearity(NamedTuple):
+    """Whether a mode is linear in its vectors, and whether it reports the same without `jax.vmap`."""
+
+    is_linear: bool = True
+    is_same_batched: bool = True
+
+
 @dataclass(frozen=True, eq=False)
 class Reported:
     """What a mode, or a reference gradient, reports."""
@@ -52,10 +59,9 @@ class Reported:
     estimate: Estimate  # (combinations, inputs), or (combinations, directions)
     bound_kinds: frozenset[str] = frozenset()  # kinds of the error bound
     # array, Fact or None: its evaluations in float64, why there are none, or None where they are not needed
-    runs: np.ndarray | Fact | None = None
+    float64_runs: np.ndarray | Fact | None = None
     by_solvers: float = 0.0  # how far a finer tolerance of its solvers moves it, as a share of the largest derivative
-    is_linear: bool = True
-    is_same_batched: bool = True  # whether it reports the same without `jax.vmap`
+    linearity: Linearity = field(default_factory=Linearity)
     is_compiled_right: bool = True  # false where its program is right and the machine code is not
 
 
@@ -119,9 +125,10 @@ def bound_modes(
 ) -> tuple[dict[str, Reported], dict[str, Fact]]:
     """Error bounds for the products of the modes, and why a mode is missing after all.
 
-    A mode whose products lie within the error bound of the increments borrows it, except in 16-bit types, where the
-    evaluation in float64 decides more; for inputs that nobody looked at; and, by `may_borrow`, at a kink, where every
-    convention is as good, or where the bound is so wide that modes may contradict each other within.
+    A mode whose products lie within the error bound of the increments has that bound, with three exceptions. In 16-bit
+    types the evaluation in float64 decides more. For many inputs, increments know some of them alone. And `may_borrow`
+    is false at a kink, where increments follow one of several conventions, and where their bound is so wide that two
+    modes within it may contradict each other.
     """
     borrows = may_borrow and point.program.coarsest < COARSE and (along is not None or not point.case.is_large)
     found, missing = {}, {}
@@ -151,18 +158,16 @@ def _bound(
 
     is_compiled_right = True
     if not is_right(products.derivative) and is_right(mode.rounded(None, *request)):
-        # code that is compiled quickly computes some numbers twice, each time with other roundings
+        # XLA without its slow passes may compute a number twice, with other roundings; with them, as for a caller
         products = _products(point, mode, request, quickly=False)
         is_compiled_right = is_right(products.derivative) or not is_right(mode.in_own_types(*request))
     runs, unit = None, point.program.coarsest
     if BORROWED not in bound.kinds and unit > UNIT_ROUNDOFF["float64"]:
         is_enough = partial(_is_covered, bound.error, true, scope, unit)
-        runs = evaluate_in_float64(mode, request, point.program.program, point.case.seed, is_enough)
+        runs = evaluate_in_float64(mode, request, point.program.traced, point.case.seed, is_enough)
     estimate = Estimate(products.derivative, bound.error)
-    is_linear, is_same_batched = _is_linear(mode, request, products, estimate, scope.blocks, unit, point.case)
-    return Reported(
-        mode.name, estimate, bound.kinds, runs, by_solvers, is_linear, is_same_batched, is_compiled_right
-    )  # fmt: skip
+    linearity = _find_linearity(mode, request, products, estimate, scope.blocks, unit, point.case)
+    return Reported(mode.name, estimate, bound.kinds, runs, by_solvers, linearity, is_compiled_right)
 
 
 def _is_covered(error: np.ndarray, true: Estimate, scope: Scope, unit: float, runs: np.ndarray) -> bool:
@@ -172,7 +177,7 @@ def _is_covered(error: np.ndarray, true: Estimate, scope: Scope, unit: float, ru
 
 
 @np.errstate(all="ignore")
-def _is_linear(
+def _find_linearity(
     mode: Mode,
     request: Request,
     products: Products,
@@ -180,11 +185,10 @@ def _is_linear(
     blocks: Sequence[Block],
     unit: float,
     case: Case,
-) -> tuple[bool, bool]:
-    """Whether a mode is linear: its product for several vectors together is the sum of theirs, within rounding.
+) -> Linearity:
+    """Whether a mode's product for several vectors together is the sum of theirs, within rounding.
 
-    And whether it is so without `jax.vmap`, which is evaluated where a rule of the user's own may differ. What
-    overflows decides nothing.
+    A product without `jax.vmap` is computed where a rule of the user's own may differ. What overflows decides nothing.
     """
     (vectors, weights), (derivative, error) = request, estimate
     # rounding explains the sum of the errors of each vector, and a few roundings of the largest
@@ -203,28 +207,28 @@ def _is_linear(
         single = mode.unbatched_product(share @ vectors, weights)
         allowed = 2.0 * (np.abs(share) @ error + error[0])
         is_same_batched = single is None or not np.any(np.abs(single - batched) > allowed)
-    return is_linear, is_same_batched
+    return Linearity(is_linear, is_same_batched)
 
 
-def float64_runs(reported: Reported, obstacles: Obstacles, unit: float) -> np.ndarray | Fact | None:
+def comparable_runs(reported: Reported, obstacles: Obstacles, unit: float) -> np.ndarray | Fact | None:
     """The evaluations in float64, or why they cannot be compared: the increments may come from JAX's numbers, too."""
     by_jax = obstacles.in_own_precision | obstacles.taken_as_they_are
-    if reported.runs is None or not by_jax or unit <= UNIT_ROUNDOFF["float64"]:
-        return reported.runs
+    if reported.float64_runs is None or not by_jax or unit <= UNIT_ROUNDOFF["float64"]:
+        return reported.float64_runs
     return note(Kind.OWN_PRECISION_ONLY, *sorted(by_jax), because="jax-alone")
 
 
 @np.errstate(invalid="ignore")  # of infinities
-def allow_conventions(estimate: Estimate, true: Estimate, sides: Estimate, chosen: np.ndarray) -> Estimate:
+def allow_conventions(estimate: Estimate, true: Estimate, sides: Sides, examined: np.ndarray) -> Estimate:
     """An estimate that may differ from the increments where both lie between the two sides of a kink.
 
     There the increments follow the convention that is closest to the first report, and every other is as good.
     """
     mean, half_gap = sides
-    found, off = estimate.derivative[:, chosen], np.abs(estimate.derivative - true.derivative)[:, chosen]
-    is_between = (half_gap > 0.0) & (np.abs(found - mean) <= half_gap + (estimate.error + true.error)[:, chosen])
+    found, off = estimate.derivative[:, examined], np.abs(estimate.derivative - true.derivative)[:, examined]
+    is_between = (half_gap > 0.0) & (np.abs(found - mean) <= half_gap + (estimate.error + true.error)[:, examined])
     error = estimate.error.copy()
-    error[:, chosen] += np.where(is_between, off, 0.0)
+    error[:, examined] += np.where(is_between, off, 0.0)
     return Estimate(estimate.derivative, error)
 
 
@@ -241,7 +245,7 @@ def judge_not_finite(point: Point, estimate: Estimate, true: Estimate) -> Estima
     outside = beyond
     if beyond.any():
         is_fine = np.isfinite(point.computed) | has_overflowed(point.program, point.computed)
-        outside = beyond & ~((point.combinations.weights != 0.0) <= is_fine).all(axis=1)[:, None]
+        outside = beyond & ~((point.combinations.weights == 0.0) | is_fine).all(axis=1)[:, None]
     fits = np.isfinite(true.error) & (np.abs(true.derivative) < largest)
     # zero times NaN is NaN: an input outside of the domain spoils its column for all outputs
     accepted = beyond | (broken & outside.any(axis=0))
