@@ -14,6 +14,7 @@ from typer.main import get_command
 from harness.commands import process_start
 from harness.commands.check_commands import bugs, check, replay
 from harness.commands.classroom_commands import diagnose, grade, lesson
+from harness.commands.command_options import places_to_fill
 from harness.commands.command_output import complain, describe_error, flush_streams
 from harness.commands.explain_command import explain
 from harness.commands.study_commands import audit, study
@@ -33,13 +34,14 @@ app = typer.Typer(
 )
 
 
-def _check_space_first(command: Callable[..., None]) -> Callable[..., None]:
-    """The command, after a check that there is enough address space for what it imports."""
+def _prepared(command: Callable[..., None]) -> Callable[..., None]:
+    """The command, once there is enough address space for its imports and its files can be written."""
 
     @wraps(command)
     def checked(**arguments: Any) -> None:
         process_start.require_address_space()
-        command(**arguments)
+        with places_to_fill(command, arguments):
+            command(**arguments)
 
     return checked
 
@@ -61,7 +63,7 @@ def _set_up_program(
 
 
 for command in COMMANDS:
-    app.command(help=docstring(command))(_check_space_first(command))
+    app.command(help=docstring(command))(_prepared(command))
 
 
 @cache

@@ -1,5 +1,6 @@
 """Files: read up to a size limit, written whole or not at all, locked against other commands."""
 
+import errno
 import os
 import secrets
 import stat
@@ -8,6 +9,8 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from harness.seals import checksum
 
 try:
     import fcntl
@@ -18,6 +21,10 @@ MAX_SIZE = 2**30  # bytes that a file, or an array in a file, may take unless --
 
 _PIECE = 2**20  # bytes to read at once
 _PART = ".harness-part"
+_LOCK = ".harness-lock"
+
+NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
+"""What a file system answers that has no locks."""
 
 
 def too_large(what: str, size: int, at_most: int) -> str:
@@ -74,12 +81,7 @@ def write_whole(path: str | Path, content: bytes) -> None:
 def require_place(path: str | Path) -> None:
     """Raise the OSError of `write_whole`, as far as that is known without writing."""
     try:
-        mode = stat.S_IFREG
-        with suppress(FileNotFoundError):
-            mode = Path(path).stat().st_mode
-            if stat.S_ISREG(mode) and not os.access(path, os.W_OK):
-                raise PermissionError("it is read-only")
-        if stat.S_ISREG(mode):
+        if _is_replaced(path):
             with tempfile.TemporaryFile(dir=Path(path).resolve().parent):
                 pass
     except OSError as error:
@@ -90,25 +92,32 @@ def _cannot_write(path: str | Path, error: OSError) -> OSError:
     return type(error)(f"cannot write {path} ({error.strerror or error}); choose another place")
 
 
-def _descriptor_of_what_stays(path: str | Path) -> int | None:
-    """A descriptor of a device, a FIFO or the file of stdout or stderr; None for a file that is replaced."""
+def _is_replaced(path: str | Path) -> bool:
+    """Whether a path is, or will be, an ordinary file; False for devices and FIFOs, and an OSError for the rest."""
     try:
-        found = Path(path).stat()
+        mode = Path(path).stat().st_mode
     except FileNotFoundError:
-        return None
-    for stream, fd in ((sys.stdout, 1), (sys.stderr, 2)):
-        with suppress(OSError):
-            if os.path.samestat(found, os.fstat(fd)):
-                stream.flush()
-                return os.dup(fd)  # this descriptor has the position up to which the file is written
-    if stat.S_ISCHR(found.st_mode) or stat.S_ISFIFO(found.st_mode):
-        # without O_NONBLOCK, a FIFO without a reader would block
-        return os.open(path, os.O_WRONLY | getattr(os, "O_NONBLOCK", 0))
-    if not stat.S_ISREG(found.st_mode):
-        raise OSError("it is a folder" if stat.S_ISDIR(found.st_mode) else "it is no file")
+        return True
+    if stat.S_ISCHR(mode) or stat.S_ISFIFO(mode):
+        return False
+    if not stat.S_ISREG(mode):
+        raise OSError("it is a folder" if stat.S_ISDIR(mode) else "it is no file")
     if not os.access(path, os.W_OK):
         raise PermissionError("it is read-only")
-    return None
+    return True
+
+
+def _descriptor_of_what_stays(path: str | Path) -> int | None:
+    """A descriptor of a device, a FIFO or the file of stdout or stderr; None for a file that is replaced."""
+    for stream, fd in ((sys.stdout, 1), (sys.stderr, 2)):
+        with suppress(OSError):
+            if os.path.samestat(Path(path).stat(), os.fstat(fd)):
+                stream.flush()
+                return os.dup(fd)  # this descriptor has the position up to which the file is written
+    if _is_replaced(path):
+        return None
+    # without O_NONBLOCK, a FIFO without a reader would block
+    return os.open(path, os.O_WRONLY | getattr(os, "O_NONBLOCK", 0))
 
 
 def _replace(path: Path, content: bytes) -> None:
@@ -158,16 +167,17 @@ def prepare_directory(path: str | Path) -> Path:
 
 @contextmanager
 def folder_to_fill(path: str | Path) -> Iterator[Path]:
-    """The folder, made if need be. New folders that are still empty afterwards are removed.
+    """The folder, made if need be, and locked against other commands. New folders that stay empty are removed.
 
     Raises
     ------
     OSError
-        When it cannot be made or written to.
+        When it cannot be made or written to, or another command holds its lock.
     """
     made = [folder for folder in (Path(path), *Path(path).parents) if not folder.exists()]
     try:
-        yield prepare_directory(path)
+        with exclusive_lock(prepare_directory(path)):
+            yield Path(path)
     finally:
         with suppress(OSError):  # a folder is not empty, or is gone already
             for folder in made:
@@ -175,29 +185,76 @@ def folder_to_fill(path: str | Path) -> Iterator[Path]:
 
 
 @contextmanager
-def exclusive_lock(path: str | Path) -> Iterator[None]:
-    """Lock a file or folder against other commands. A missing file is made, empty.
-
-    If the process is killed, the system releases the lock.
+def file_to_fill(path: str | Path) -> Iterator[None]:
+    """Refuse a place that cannot be written to, and keep other commands away from it. Nothing is written.
 
     Raises
     ------
     OSError
-        When another command holds the lock, or the path cannot be written to.
+        As `write_whole`, or when another command holds its lock.
     """
-    path = Path(path)
-    flags = os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT
+    require_place(path)
+    if _is_replaced(path):
+        with exclusive_lock(path):
+            yield
+        return
     try:
-        handle = os.open(path, flags, 0o666)
+        fd = _descriptor_of_what_stays(path)  # kept, because the reader of a FIFO ends when it is closed
     except OSError as error:
         raise _cannot_write(path, error) from None
     try:
-        if fcntl is not None:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
-    except BlockingIOError:
-        raise OSError(f"another command is writing to {path}; wait for it, or choose another place") from None
     finally:
+        if fd is not None:
+            os.close(fd)
+
+
+@contextmanager
+def exclusive_lock(path: str | Path) -> Iterator[None]:
+    """Lock a file or folder against other commands.
+
+    What is locked is an empty file in the folder, or beside the file, which may be replaced. It is removed afterwards.
+    If the process is killed, the system releases the lock, and the next lock removes the empty file.
+
+    Raises
+    ------
+    OSError
+        When another command holds the lock, the file system has no locks, or the place cannot be written to.
+    """
+    place = Path(os.path.realpath(path))
+    lock = place / _LOCK if place.is_dir() else place.with_name(f"{_LOCK}-{checksum(place.name.encode())}")
+    handle = _locked(lock, path)
+    try:
+        yield
+    finally:
+        lock.unlink(missing_ok=True)
+        os.close(handle)
+
+
+def _locked(lock: Path, path: str | Path) -> int:
+    """A descriptor of the lock's file, which holds the lock."""
+    while True:
+        try:
+            handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError as error:
+            raise _cannot_write(path, error) from None
+        try:
+            if fcntl is not None:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if lock.exists() and os.path.samestat(lock.stat(), os.fstat(handle)):  # else its last holder has removed it
+                return handle
+        except BlockingIOError:
+            os.close(handle)
+            raise OSError(f"another command is writing to {path}; wait for it, or choose another place") from None
+        except OSError as error:
+            os.close(handle)
+            lock.unlink(missing_ok=True)
+            if error.errno not in NO_LOCKS:
+                raise _cannot_write(path, error) from None
+            raise OSError(
+                f"{path} cannot be locked, because its file system has no locks ({error.strerror}); choose a place on "
+                "another one"
+            ) from None
         os.close(handle)
 
 

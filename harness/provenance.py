@@ -1,7 +1,6 @@
 """What made a result: code, libraries, machine and command line. Equal results need equal code and libraries."""
 
 import contextlib
-import hashlib
 import os
 import platform
 import shlex
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import reference
+from harness.seals import checksum
 
 LIBRARIES = ("jax", "jaxlib", "numpy", "python-flint", "scipy")
 """The libraries that results are computed with."""
@@ -29,13 +29,12 @@ def code_and_libraries() -> dict[str, str]:
 @cache
 def _hash_code() -> str:
     """A hash of the path and content of every module in both packages."""
-    digest = hashlib.sha256()
-    for root in (Path(__file__).parent, Path(reference.__path__[0])):
-        for file in sorted(root.rglob("*.py"), key=lambda file: file.relative_to(root).as_posix()):
-            content = file.read_bytes()
-            digest.update(f"{root.name}/{file.relative_to(root).as_posix()} {len(content)}\n".encode())
-            digest.update(content)
-    return digest.hexdigest()[:16]
+    modules = {
+        f"{root.name}/{file.relative_to(root).as_posix()}": file.read_bytes()
+        for root in (Path(__file__).parent, Path(reference.__path__[0]))
+        for file in root.rglob("*.py")
+    }
+    return checksum(*(part for name in sorted(modules) for part in (name.encode(), modules[name])))
 
 
 def differences(here: dict[str, str], there: dict[str, str]) -> list[str]:

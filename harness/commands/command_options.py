@@ -1,6 +1,9 @@
 """How commands spell their options, and the options that several commands share."""
 
 import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from inspect import signature
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,17 +25,21 @@ def flag(name: str, text: str) -> Any:
 
 
 def file_to_write(text: str) -> Any:
-    """An option that names a file to write. A place that cannot be written to is refused before any work begins."""
-    return value("FILE", text, dir_okay=False, callback=_require_place)
+    """An option that names a file to write, which `places_to_fill` finds."""
+    return value("FILE", text, dir_okay=False, writable=True)
 
 
-def _require_place(context: typer.Context, parameter: typer.CallbackParam, path: Path | None) -> Path | None:
-    from harness.files import require_place
+@contextmanager
+def places_to_fill(command: Callable[..., None], arguments: Mapping[str, Any]) -> Iterator[None]:
+    """Keep the files that a command is to write for itself. A place that cannot be written to is refused."""
+    from harness.files import file_to_fill
 
-    source = context.get_parameter_source(parameter.name or "")
-    if path is not None and getattr(source, "name", "") == "COMMANDLINE":  # a default file may never be written
-        require_place(path)
-    return path
+    with ExitStack() as stack:
+        for name, parameter in signature(command).parameters.items():
+            (option,) = parameter.annotation.__metadata__
+            if option.writable and arguments[name] not in (None, parameter.default):  # a default may never be written
+                stack.enter_context(file_to_fill(arguments[name]))
+        yield
 
 
 def seconds(text: str) -> Any:

@@ -13,6 +13,7 @@ from harness.exit_codes import BAD_INPUT, EXIT_CODES
 from harness.facts import message_table
 from harness.progress import progress_bar
 from harness.sources.source_table import SPELLINGS
+from harness.wording import first_few
 
 OUT = "The SQLite file of the rows. A file that exists already is completed."
 YOURS = "Your own gradient source beside the default ones: FILE.py:NAME or module:NAME. Can be repeated."
@@ -21,6 +22,7 @@ SCHEDULER = "A Dask scheduler, such as tcp://host:8786, instead of processes on 
 SUMMARY = "Show what a file holds, even while it is being written."
 WORKERS = "Processes on this machine; by default one for each core."
 MOST_WORKERS = 1024  # more cores than today's machines have, and fewer processes than they can start
+NAMED = 10  # damaged rows that a message names
 DEFAULT = ("loop", "vectorized", "jax", "finite-difference")
 
 Count = Annotated[int | None, options.value("N", "How many random networks (the default: 10,000).", min=1)]
@@ -29,7 +31,7 @@ Activations = Annotated[int | None, options.value("N", "Instead: random activati
 
 
 def sweep(
-    out: Annotated[Path | None, options.file_to_write(OUT)] = None,
+    out: Annotated[Path | None, options.value("FILE", OUT, dir_okay=False)] = None,
     networks: Count = None,
     functions: Functions = None,
     activations: Activations = None,
@@ -64,11 +66,15 @@ def sweep(
     pool = dask_cluster(scheduler) if scheduler is not None else this_machine(workers or os.cpu_count() or 1)
     try:
         with progress_bar(rate=True) as progress:
-            make_rows(out, settings, range(seed, seed + count), pool, timeout, progress)
+            make_rows(out, settings, range(seed, seed + count), pool, timeout, progress, _report_damage)
     except KeyboardInterrupt:
         complain(f"Interrupted; {out} has every row that was made, and the same command continues.")
         raise
     _summarise(out, report, json)
+
+
+def _report_damage(seeds: list[int]) -> None:
+    complain(f"Damaged rows were removed: seeds {first_few(seeds, NAMED)}. Those of this sweep are made again.")
 
 
 def _check_names(settings: Any) -> None:

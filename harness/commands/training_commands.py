@@ -1,7 +1,5 @@
 """harness run, train and ex4: training on digits, behind the gate."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -75,7 +73,8 @@ def train(
     with output_on_stderr():
         find_source(source)  # a wrong name is refused before any work
     sizes, digits = _hidden_sizes(hidden), _digits(data, max_size)
-    with _checkpoint(checkpoint, resume) as kept, progress_bar() as progress, output_on_stderr():
+    kept = _checkpoint(checkpoint, resume)
+    with progress_bar() as progress, output_on_stderr():
         if gate or may_need_jax([source]):
             start_jax()
         fit, files = main_job.train_once(
@@ -102,25 +101,17 @@ def train(
         raise typer.Exit(INTERRUPTED)
 
 
-@contextmanager
-def _checkpoint(file: Path | None, resume: bool) -> Iterator[Any]:
-    """The checkpoint, if a file is named. No other command can write to it meanwhile."""
-    from harness.files import exclusive_lock
+def _checkpoint(file: Path | None, resume: bool) -> Any:
+    """The checkpoint, if a file is named."""
     from harness.training.checkpoint import Checkpoint
 
     if file is None:
         if resume:
             raise ValueError("--resume continues from a checkpoint; name its file with --checkpoint FILE")
-        yield None
-        return
+        return None
     if file.exists() and not resume:
         raise ValueError(f"there is already a checkpoint {file}; go on from it with --resume, or name another file")
-    lock = file.with_name(f".{file.name}.lock")  # the checkpoint itself is replaced each time it is written
-    with exclusive_lock(lock):
-        try:
-            yield Checkpoint(file)
-        finally:
-            lock.unlink(missing_ok=True)
+    return Checkpoint(file)
 
 
 def _hidden_sizes(text: str) -> list[int]:

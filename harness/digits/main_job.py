@@ -16,7 +16,7 @@ The same machine gives the same θ each time. Another BLAS, or another number of
 import json
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
@@ -31,7 +31,7 @@ from harness.digits.digit_networks import Fit, Plan, Published, fit
 from harness.digits.digits_data import Digits, load_digits, stratified_split
 from harness.digits.mat_files import mat_bytes, npz_bytes
 from harness.figure_style import png
-from harness.files import exclusive_lock, folder_to_fill, write_whole
+from harness.files import folder_to_fill, write_whole
 from harness.progress import Progress, silent
 from harness.training.checkpoint import Checkpoint
 from harness.training.gated_training import GateClosed
@@ -204,14 +204,9 @@ def train_once(
         return trained, () if directory is None else _write(directory, trained, digit_figures.reading(trained))
 
 
-@contextmanager
-def _folder_for(out: str | Path | None) -> Iterator[Path | None]:
-    """The folder for the files, if any are written, locked against other commands."""
-    if out is None:
-        yield None
-        return
-    with folder_to_fill(out) as directory, exclusive_lock(directory):
-        yield directory
+def _folder_for(out: str | Path | None) -> AbstractContextManager[Path | None]:
+    """The folder for the files, if any are written."""
+    return nullcontext() if out is None else folder_to_fill(out)
 
 
 def _split(digits: Digits, seed: int) -> tuple[Digits, Digits]:

@@ -1,7 +1,7 @@
 """A sweep: the rows that a file has not got yet, made by a pool of workers and stored as they come."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -25,8 +25,11 @@ def sweep(
     pool: AbstractContextManager[Pool],
     limit: float = 60.0,
     progress: Progress = silent,
+    report_damage: Callable[[list[int]], object] = lambda seeds: None,
 ) -> int:
     """Make the rows of the seeds that the file has not got yet, and answer how many these were.
+
+    Damaged rows are removed first, and made again.
 
     Whatever ends it (an exception, Ctrl-C, kill -9, a full disk), the file holds whole rows, and the same call goes on.
 
@@ -43,6 +46,8 @@ def sweep(
         Seconds that a row may take.
     progress : callable, optional
         Called as ``progress("sweep", done, total)``.
+    report_damage : callable, optional
+        Called with the seeds of the rows that were damaged, if there are any.
 
     Raises
     ------
@@ -55,6 +60,8 @@ def sweep(
         raise ValueError(f"seeds must be at most {LARGEST_SEED}, not {seeds.stop - 1}; choose a smaller first one")
     prepare(settings, seeds.start)  # fails here, and not in a worker, where there is no such activation
     with pool as workers, open_to_write(path, settings.in_full()) as store:
+        if damaged := store.drop_damaged():
+            report_damage(damaged)
         there, rows = store.count(seeds), _Rows(store)
         progress("sweep", there, len(seeds))
         try:

@@ -15,6 +15,8 @@ from harness.verdict.report import Report
 ERROR = "error"
 """The verdict of a row whose check could not be made: a source raised, hung, or took its process down."""
 
+VERDICTS: tuple[str, ...] = ("agree", "disagree", "inconclusive", ERROR)
+
 
 class Row(NamedTuple):
     """The outcome of one check. The seed, the settings and the code decide all but the last two columns.
@@ -26,7 +28,7 @@ class Row(NamedTuple):
     shape : str
         What was checked.
     verdict : str
-        "agree", "disagree", "inconclusive", or `ERROR`.
+        One of `VERDICTS`.
     worst : float or None
         The largest |difference| / bound between any two sources; None where nothing could be compared.
     outliers : str

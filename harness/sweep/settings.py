@@ -1,11 +1,11 @@
 """What a sweep checks, and with which code: two rows are comparable only if both are the same."""
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from harness.provenance import code_and_libraries
+from harness.seals import checksum
 
 KINDS = ("networks", "functions", "activations")
 
@@ -58,5 +58,5 @@ class Settings:
 def version(settings: Settings) -> dict[str, str]:
     """The code that makes the rows, the user's own files included."""
     files = [name.rpartition(":")[0] for name in (*settings.sources, *settings.activations) if ".py:" in name]
-    own = {f"sha256 of {file}": hashlib.sha256(Path(file).read_bytes()).hexdigest()[:16] for file in files}
+    own = {f"checksum of {file}": checksum(Path(file).read_bytes()) for file in files}
     return code_and_libraries() | own

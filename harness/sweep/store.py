@@ -1,14 +1,22 @@
-"""The file of a sweep: SQLite, one row a seed, stamped with what makes its rows comparable."""
+"""The file of a sweep: SQLite, one row a seed, stamped with what makes its rows comparable.
 
+Each row carries a checksum, and so does the stamp. A damaged row is never read as another one.
+"""
+
+import json
 import sqlite3
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, get_type_hints
 
 from harness.files import exclusive_lock
 from harness.provenance import differences
-from harness.sweep.rows import Row
+from harness.seals import checksum, require_version
+from harness.sweep.rows import VERDICTS, Row
+
+FILE_SCHEMA = "harness.sweep-file/2"
+"""Version 2: checksums. SQLite keeps the number as its `user_version`."""
 
 APPLICATION_ID = 0x67726164  # "grad": marks a SQLite file as a sweep's
 LARGEST_SEED = 2**63 - 1  # of SQLite's integers
@@ -19,13 +27,10 @@ SQL_TYPES = {int: "INTEGER PRIMARY KEY", str: "TEXT NOT NULL", float: "REAL NOT 
 
 COLUMNS = ", ".join(f"{name} {SQL_TYPES[kind]}" for name, kind in get_type_hints(Row).items())
 
-SCHEMA = f"""
-BEGIN;
-CREATE TABLE stamp (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE rows ({COLUMNS});
-CREATE INDEX rows_by_verdict ON rows (verdict);
-PRAGMA application_id = {APPLICATION_ID};
-"""
+TABLES = (
+    "CREATE TABLE stamp (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+    f"CREATE TABLE rows ({COLUMNS}, checksum TEXT NOT NULL, CHECK (verdict IN {VERDICTS}))",
+)
 
 
 class Store:
@@ -35,7 +40,17 @@ class Store:
         self.path, self.connection = path, connection
 
     def stamp(self) -> dict[str, str]:
-        return dict(self.ask("SELECT name, value FROM stamp"))
+        """Settings and version, as text.
+
+        Raises
+        ------
+        ValueError
+            When they are damaged.
+        """
+        found = dict(self.ask("SELECT name, value FROM stamp"))
+        if found.pop("checksum", "") != _checksum_of_stamp(found):
+            raise self.damaged("its settings have another checksum; choose another file")
+        return found
 
     def missing(self, seeds: range, size: int) -> Iterator[list[int]]:
         """The seeds that have no row yet, in their order, so many at a time."""
@@ -51,18 +66,60 @@ class Store:
         return self.ask("SELECT count(*) FROM rows WHERE seed BETWEEN ? AND ?", seeds.start, seeds.stop - 1)[0][0]
 
     def row(self, seed: int) -> Row | None:
-        found = self.ask("SELECT * FROM rows WHERE seed = ?", seed)
-        return Row(*found[0]) if found else None
+        return next(self.rows("WHERE seed = ?", seed), None)
+
+    def rows(self, which: str = "", *values: Any) -> Iterator[Row]:
+        """The rows in the order of their seeds.
+
+        Raises
+        ------
+        ValueError
+            When one of them is damaged.
+        """
+        for row, is_intact in self._records(which, *values):
+            if not is_intact:
+                raise self.damaged(
+                    f"of its rows, at least that of seed {row.seed} is; the command that made the file makes damaged "
+                    "rows again"
+                )
+            yield row
+
+    def drop_damaged(self) -> list[int]:
+        """Remove the rows that are damaged, and return their seeds."""
+        seeds = [row.seed for row, is_intact in self._records() if not is_intact]
+        with said_clearly(self.path), self.connection:
+            self.connection.executemany("DELETE FROM rows WHERE seed = ?", [(seed,) for seed in seeds])
+        return seeds
+
+    def _records(self, which: str = "", *values: Any) -> Iterator[tuple[Row, bool]]:
+        """The rows, and whether each is as it was written."""
+        with said_clearly(self.path):
+            for *fields, written in self.connection.execute(f"SELECT * FROM rows {which} ORDER BY seed", values):
+                row = Row(*fields)
+                yield row, written == _checksum_of_row(row)
 
     def add(self, rows: Iterable[Row]) -> None:
         """All of the rows, or none of them."""
-        marks = ", ".join("?" * len(Row._fields))
+        marks = ", ".join("?" * (len(Row._fields) + 1))
         with said_clearly(self.path), self.connection:
-            self.connection.executemany(f"INSERT INTO rows VALUES ({marks})", rows)
+            self.connection.executemany(
+                f"INSERT INTO rows VALUES ({marks})", ((*row, _checksum_of_row(row)) for row in rows)
+            )
 
     def ask(self, query: str, *values: Any) -> list[Any]:
         with said_clearly(self.path):
             return self.connection.execute(query, values).fetchall()
+
+    def damaged(self, what: str) -> ValueError:
+        return ValueError(f"{self.path} is damaged: {what}")
+
+
+def _checksum_of_row(row: Sequence[Any]) -> str:
+    return checksum(json.dumps(row).encode())
+
+
+def _checksum_of_stamp(stamp: dict[str, str]) -> str:
+    return checksum(json.dumps(stamp, sort_keys=True).encode())
 
 
 @contextmanager
@@ -92,18 +149,29 @@ def open_to_write(path: str | Path, stamp: dict[str, str]) -> Iterator[Store]:
         When it cannot be written to, or somebody else is writing to it.
     """
     path = Path(path)
+    if path.exists() and not path.is_file():
+        raise OSError(f"cannot write {path} (it is no file); choose another place")
     with exclusive_lock(path), _connected(path, "rwc") as store:
         if not store.ask("SELECT 1 FROM sqlite_master") and path.stat().st_size == 0:  # the first takes back what
-            with said_clearly(path), store.connection:
-                store.connection.executescript(SCHEMA)
-                store.connection.executemany("INSERT INTO stamp VALUES (?, ?)", stamp.items())
-        _check_is_a_sweep(store)
+            _make_tables(store, stamp)  # a crash left half written
+        _require_intact(store)
         if apart := differences(stamp, store.stamp()):
             raise ValueError(
                 f"{path} has rows of another sweep, and they must not be mixed ({'; '.join(apart)}); "
                 "choose another file, or the same settings and code"
             )
         yield store
+
+
+def _make_tables(store: Store, stamp: dict[str, str]) -> None:
+    number = FILE_SCHEMA.rpartition("/")[2]
+    pragmas = (f"PRAGMA application_id = {APPLICATION_ID}", f"PRAGMA user_version = {number}")
+    with said_clearly(store.path), store.connection:
+        store.connection.execute("BEGIN")
+        for statement in (*TABLES, *pragmas):
+            store.connection.execute(statement)
+        items = stamp | {"checksum": _checksum_of_stamp(stamp)}
+        store.connection.executemany("INSERT INTO stamp VALUES (?, ?)", items.items())
 
 
 @contextmanager
@@ -121,7 +189,7 @@ def open_to_read(path: str | Path) -> Iterator[Store]:
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}; `harness sweep --out {path}` makes one")
     with _connected(path, "rw") as store:
-        _check_is_a_sweep(store)
+        _require_intact(store)
         yield store
 
 
@@ -129,16 +197,22 @@ def open_to_read(path: str | Path) -> Iterator[Store]:
 def _connected(path: Path, mode: str) -> Iterator[Store]:
     with said_clearly(path):
         connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, timeout=10.0)
-    try:
+    connection.text_factory = lambda raw: raw.decode(errors="replace")  # damaged text has another checksum
+    with closing(connection):
         yield Store(path, connection)
-    finally:
-        connection.close()
 
 
-def _check_is_a_sweep(store: Store) -> None:
-    (identity,) = store.ask("PRAGMA application_id")[0]
+def _require_intact(store: Store) -> None:
+    """Raise a ValueError unless the file is a sweep's, of this version, and whole. The rows are not read."""
+    (identity,), (number,) = store.ask("PRAGMA application_id")[0], store.ask("PRAGMA user_version")[0]
     if identity != APPLICATION_ID:
         raise ValueError(f"{store.path} is a SQLite file, but not of a sweep; choose another file")
-    (state,) = store.ask("PRAGMA quick_check(1)")[0]
+    kind = FILE_SCHEMA.rpartition("/")[0]
+    require_version(store.path, f"{kind}/{number}", FILE_SCHEMA)
+    store.ask("PRAGMA ignore_check_constraints = ON")  # the checksum finds such rows, and names them
+    (state,) = store.ask("PRAGMA integrity_check(1)")[0]
+    store.ask("PRAGMA ignore_check_constraints = OFF")
     if state != "ok":
-        raise ValueError(f"{store.path} is damaged ({' '.join(state.split())}); choose another file")
+        raise store.damaged(f"{' '.join(state.split())}; choose another file")
+    if {sql for (sql,) in store.ask("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL")} != set(TABLES):
+        raise store.damaged("it has other tables than a sweep; choose another file")

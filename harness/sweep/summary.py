@@ -7,7 +7,7 @@ from typing import Any
 from harness.bounds.tolerances import INCONCLUSIVE_SHARE
 from harness.facts import message_table
 from harness.facts.fact import kinds_of
-from harness.sweep.rows import ERROR, Row
+from harness.sweep.rows import ERROR, VERDICTS, Row
 from harness.sweep.store import Store
 from harness.verdict.report import json_ready
 
@@ -60,12 +60,12 @@ class SweepSummary:
 
     @property
     def verdict(self) -> str:
-        """Of any row that disagrees; else of any that could not be checked; many doubts are no agreement, either."""
+        """That of a row that disagrees, or else could not be checked. No rows and many doubts are inconclusive."""
         if self.counts["disagree"]:
             return "disagree"
         if self.counts[ERROR]:
             return ERROR
-        return "inconclusive" if self.counts["inconclusive"] > INCONCLUSIVE_SHARE * self.rows else "agree"
+        return "agree" if self.counts["agree"] >= max(1, (1 - INCONCLUSIVE_SHARE) * self.rows) else "inconclusive"
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready document."""
@@ -88,33 +88,44 @@ class SweepSummary:
 
 
 def summarise(store: Store) -> SweepSummary:
-    """Count the rows of a file, in one look at it."""
-    store.connection.execute("BEGIN")  # all queries see the same rows, also while others are written
-    try:
-        (rows, first, last, seconds) = store.ask("SELECT count(*), min(seed), max(seed), total(seconds) FROM rows")[0]
-        counts: dict[str, int] = dict.fromkeys(("agree", "disagree", "inconclusive", ERROR), 0)
-        counts |= dict(store.ask("SELECT verdict, count(*) FROM rows GROUP BY verdict"))
-        outliers = store.ask("SELECT outliers, count(*) FROM rows WHERE outliers != '' GROUP BY 1 ORDER BY 2 DESC")
-        doubts = store.ask("SELECT * FROM rows WHERE verdict = 'inconclusive'")
-        reasons = Counter(str(kind) for row in doubts for kind in kinds_of(Row(*row).reasons))
-        examples = [
-            {"seed": row.seed, "verdict": row.verdict, "shape": row.shape, "facts": row.reasons}
-            for which in ("disagree", ERROR)
-            for found in store.ask("SELECT * FROM rows WHERE verdict = ? ORDER BY seed LIMIT ?", which, SHOWN)
-            for row in [Row(*found)]
-        ]
-        ((worst,),) = store.ask("SELECT max(worst) FROM rows WHERE verdict = 'agree'")
-        return SweepSummary(
-            store.stamp(),
-            rows,
-            first or 0,
-            last or 0,
-            counts,
-            dict(outliers),
-            dict(reasons.most_common()),
-            examples,
-            worst,
-            seconds,
-        )
-    finally:
-        store.connection.rollback()
+    """Count the rows of a file, in one look at it.
+
+    Raises
+    ------
+    ValueError
+        When one of them is damaged.
+    """
+    counts = dict.fromkeys(VERDICTS, 0)
+    outliers: Counter[str] = Counter()
+    reasons: Counter[str] = Counter()
+    examples: dict[str, list[Row]] = {"disagree": [], ERROR: []}
+    seeds: list[int] = []  # the first and the last
+    worst: float | None = None
+    seconds = 0.0
+    for row in store.rows():
+        counts[row.verdict] += 1
+        seeds[1:] = [row.seed]
+        seconds += row.seconds
+        if row.outliers:
+            outliers[row.outliers] += 1
+        if row.verdict == "inconclusive":
+            reasons.update(set(map(str, kinds_of(row.reasons))))
+        if row.verdict == "agree" and row.worst is not None:
+            worst = max(row.worst, worst or 0.0)
+        if len(shown := examples.get(row.verdict, [])) < SHOWN:
+            shown.append(row)
+    return SweepSummary(
+        store.stamp(),
+        sum(counts.values()),
+        *((seeds[0], seeds[-1]) if seeds else (0, 0)),
+        counts,
+        dict(outliers.most_common()),
+        dict(reasons.most_common()),
+        [_example(row) for rows in examples.values() for row in rows],
+        worst,
+        seconds,
+    )
+
+
+def _example(row: Row) -> dict[str, Any]:
+    return {"seed": row.seed, "verdict": row.verdict, "shape": row.shape, "facts": row.reasons}

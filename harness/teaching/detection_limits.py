@@ -13,11 +13,13 @@ kink and a saturated unit: one input x = 1, one hidden unit with z = w, one outp
 import json
 from importlib import resources
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from harness.checks.networks.network_check import cross_check
+from harness.seals import require_version
 from harness.sources.bug_zoo import BUGS
 from harness.sources.source_table import SOURCES
 from harness.study.zoo_cases import Enclosure
@@ -104,8 +106,7 @@ def carried_study() -> tuple[str, dict[str, Any]]:
     folder = resources.files("harness.teaching")
     name = max(file.name for file in folder.iterdir() if file.name.startswith("study-"))
     study = json.loads((folder / name).read_text(encoding="utf-8"))
-    if study["schema"] != SCHEMA:
-        raise ValueError(f"{name} has the schema {study['schema']!r}, not {SCHEMA!r}; run `harness study --json` anew")
+    require_version(Path(name), study["schema"], SCHEMA)
     return name.removeprefix("study-").removesuffix(".json"), study
 
 

@@ -8,7 +8,6 @@ Results are computed in several processes and kept on disk, each for one state o
 What cannot be read is computed anew.
 """
 
-import hashlib
 import json
 import os
 import re
@@ -28,6 +27,7 @@ from harness.named_objects import import_attribute
 from harness.pages.html_page import document, text_of
 from harness.progress import Progress, silent
 from harness.provenance import code_and_libraries, environment
+from harness.seals import checksum, sealed, unsealed
 from harness.sources.bug_zoo import BUGS
 from harness.study.checkers import HARNESS, OUR_RULE, PEERS, named_peers
 from harness.teaching import detection_limits, trained_bugs, worked_example
@@ -225,6 +225,9 @@ def make_notebook(out: str | Path, progress: Progress = silent) -> Path:
 # -- results, kept and computed in several processes -------------------------------------------------------------------
 
 
+KEPT = "harness.lesson-result/1"
+
+
 def cache_folder() -> Path:
     """Where results are kept: under ``XDG_CACHE_HOME``, or ``~/.cache`` without it."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "autodiff-cross-check" / "lesson"
@@ -247,7 +250,8 @@ def read_result(name: str, arguments: Any, folder: Path | None) -> Any:
     if folder is None:
         return None
     with suppress(OSError, ValueError):
-        return json.loads(_file(name, arguments, folder).read_text(encoding="utf-8"))
+        file = _file(name, arguments, folder)
+        return unsealed(file, file.read_bytes(), KEPT)["result"]
     return None
 
 
@@ -255,13 +259,13 @@ def keep_result(name: str, arguments: Any, result: Any, folder: Path | None) -> 
     """Keep a result where there is a folder that can be written to; answers the result."""
     if folder is not None:
         with suppress(OSError):
-            write_whole(_file(name, arguments, prepare_directory(folder)), json.dumps(result).encode())
+            write_whole(_file(name, arguments, prepare_directory(folder)), sealed(KEPT, {"result": result}))
     return result
 
 
 def _file(name: str, arguments: Any, folder: Path) -> Path:
     key = json.dumps([name, arguments, code_and_libraries()], sort_keys=True)
-    return folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.json"
+    return folder / f"{checksum(key.encode())}.json"
 
 
 def map_in_processes(module: str, function: str, calls: Sequence[tuple], processes: int | None = None) -> Iterator[Any]:

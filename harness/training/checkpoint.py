@@ -4,10 +4,8 @@ A file that is damaged, or belongs to another training, is refused. A training i
 the start, the source of the gradient, and the code with its libraries.
 """
 
-import hashlib
 import io
 import json
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +13,15 @@ import numpy as np
 
 from harness.files import write_whole
 from harness.provenance import code_and_libraries, differences
+from harness.seals import checksum, sealed, unsealed
 from harness.training.fmincg import STATE, State
 from reference.problem import Problem
 
 EVERY = 5
 """Line searches between two writes: a second or two on the digits, of which writing takes a hundredth."""
 
-DIGEST = 16
-"""Hexadecimal digits of a hash: 64 bits, so that two trainings never share one by chance."""
+SCHEMA = "harness.checkpoint/2"
+"""Version 2: a checksum."""
 
 
 class Checkpoint:
@@ -53,8 +52,9 @@ class Checkpoint:
             It cannot be written. The old file is then still there.
         """
         file = io.BytesIO()
-        arrays: dict[str, Any] = {"stamp": json.dumps(stamp), "trace": np.array(self.trace, dtype=np.float64), **state}
-        np.savez(file, **arrays)
+        arrays: dict[str, Any] = {"trace": np.array(self.trace, dtype=np.float64), **state}
+        seal = sealed(SCHEMA, {"stamp": stamp, "arrays": _digests(arrays)})
+        np.savez(file, seal=seal, **arrays)
         write_whole(self.path, file.getvalue())
 
     def load(self, stamp: dict[str, str]) -> State:
@@ -70,15 +70,22 @@ class Checkpoint:
         content = self.path.read_bytes()
         try:
             with np.load(io.BytesIO(content), allow_pickle=False) as saved:
-                was, trace = json.loads(str(saved["stamp"])), saved["trace"]
-                state = {name: saved[name] for name in STATE}
-        except (ValueError, KeyError, EOFError, zipfile.BadZipFile):  # NumPy would advise to unpickle it
+                arrays, seal = {name: saved[name] for name in ("trace", *STATE)}, saved["seal"].item()
+        except Exception:  # noqa: BLE001  a damaged archive raises nearly anything, and NumPy would advise to unpickle
             what = f"{self.path} is damaged, or no checkpoint of harness train; choose another file"
             raise ValueError(what) from None
-        if apart := differences(stamp, was):
+        was = unsealed(self.path, seal, SCHEMA)
+        if was["arrays"] != _digests(arrays):
+            raise ValueError(f"{self.path} is damaged: its arrays have other checksums; choose another file")
+        if apart := differences(stamp, was["stamp"]):
             raise ValueError(f"{self.path} is of another training ({'; '.join(apart)}); choose another file")
-        self.trace[:] = [tuple(row) for row in trace.tolist()]
-        return state
+        self.trace[:] = [tuple(row) for row in arrays.pop("trace").tolist()]
+        return arrays
+
+
+def _digests(arrays: State) -> dict[str, str]:
+    """The checksum of each array, with its type and shape."""
+    return {name: checksum(f"{array.dtype} {array.shape}".encode(), array.tobytes()) for name, array in arrays.items()}
 
 
 def stamp_of(problem: Problem, theta: np.ndarray, source: str) -> dict[str, str]:
@@ -90,15 +97,7 @@ def stamp_of(problem: Problem, theta: np.ndarray, source: str) -> dict[str, str]
         "output": network.output.name,
         "l2": problem.l2,
         "source": source,
-        "data": _digest(problem.X, problem.Y),
-        "initial theta": _digest(theta),
+        "data": checksum(problem.X.tobytes(), problem.Y.tobytes()),
+        "initial theta": checksum(theta.tobytes()),
     }
     return {name: json.dumps(value) for name, value in what.items()} | code_and_libraries()
-
-
-def _digest(*arrays: np.ndarray) -> str:
-    """The start of the SHA-256 hash of the arrays' bytes."""
-    digest = hashlib.sha256()
-    for array in arrays:
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()[:DIGEST]

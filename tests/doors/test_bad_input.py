@@ -19,8 +19,11 @@ from scipy.io import savemat
 
 import harness
 from harness import Network, Problem
+from harness.checks.networks.case_files import SCHEMA
 from harness.cli import main
 from harness.digits.digit_networks import COURSE as EX4
+from harness.files import exclusive_lock
+from harness.seals import sealed
 from tests.grading.submissions import COURSE
 
 BAD_INPUT = 2
@@ -42,7 +45,7 @@ NO_ACTIVATION = [
 ]
 NO_SIZES = ["", "9" * 5000, *words("a -5 1.5 25, 25,-1 25;3 0,3")]
 NO_SIZE = ["", "9" * 5000, "1 0", *words("0 -1 many 1XB 1.2.3GB nan inf")]
-NO_PLACE = [".", "no/where", "text.csv/below", "in a circle", LONG]
+NO_PLACE = [".", "no/where", "text.csv/below", "in a circle", "a pipe.csv", "busy", LONG]
 
 SWEEP = "sweep --out rows.sqlite --networks 2"
 OPTIONS = [
@@ -72,11 +75,12 @@ OPTIONS = [
     ("audit", "--library", [*NO_NAME, "jaxx", "JAX", "tensorflow"]),
     ("audit", "--only", [*NO_NAME, "no_such_function", "\x1b[31m"]),
     ("audit --only sinc", "--page", NO_PLACE),
-    ("lesson", "--out", ["text.csv", "/dev/null", "text.csv/page"]),
+    ("lesson", "--out", ["text.csv", "/dev/null", "text.csv/page", "busy folder"]),
+    *[(command, "--out", ["busy folder"]) for command in ("run", "train --no-gate")],
     ("study", "--figure", NO_PLACE),
     ("grade", "", ["absent", "text.csv", "/dev/null", "a folder.csv", LONG, FORGED]),
     *[("grade .", name, ["a folder.csv", *NO_PLACE]) for name in ("--csv", "--html")],
-    ("grade .", "--feedback", ["text.csv"]),
+    ("grade .", "--feedback", ["text.csv", "busy folder"]),
     ("grade --feedback made/below", "", ["absent"]),
     ("grade .", "--timeout", NO_TIME),
     ("grade .", "--reveal", ["yes"]),
@@ -128,10 +132,11 @@ CONTENTS = {
     "empty zip": b"PK\x05\x06" + bytes(18),
     "hdf5": b"\x89HDF\r\n\x1a\n" + bytes(999),
     "pickle": pickle.dumps({"X": EYE, "y": ONES}),
-    "json": b'{"schema": "harness.case/1"}',
+    "json": b'{"schema": "harness.case/2"}',
     "json list": b"[1, 2, 3]",
     "deep json": b"[" * 50_000,
-    "case with other things": b'{"schema": "harness.case/1", "network": 1, "sources": {}, "X": [], "Y": [], "l2": 0}',
+    "case with other things": sealed(SCHEMA, {"network": 1, "sources": {}, "X": [], "Y": [], "l2": 0, "theta": []}),
+    "case of a newer release": sealed("harness.case/99", {}),
     "nan in json": b'{"schema": NaN}',
     "header": b"a,b,c\n1,2,3",
     "ragged": b"1,2\n3",
@@ -185,7 +190,9 @@ def folder(tmp_path_factory):
     savemat(folder / "others.mat", {"X": EYE})
     savemat(folder / "course.mat", dict(zip(["Theta1", "Theta2"], EX4.unpack(EX4.init(0)))))
     (folder / "in a circle").symlink_to("in a circle")
-    return folder
+    (folder / "busy folder").mkdir()
+    with exclusive_lock(folder / "busy"), exclusive_lock(folder / "busy folder"):
+        yield folder
 
 
 def ended_badly(arguments, folder, capsys, monkeypatch):

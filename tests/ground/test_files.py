@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.files import prepare_directory, read_at_most, write_whole
+from harness.files import exclusive_lock, file_to_fill, folder_to_fill, prepare_directory, read_at_most, write_whole
 
 posix = pytest.mark.skipif(os.name != "posix", reason="devices, FIFOs and links are POSIX's")
 
@@ -188,3 +188,49 @@ def test_a_file_is_replaced_and_readable_as_others_are(tmp_path):
         assert (tmp_path / "file").read_bytes() == content
     assert {file.name for file in tmp_path.iterdir()} == {"file", "other"}
     assert (tmp_path / "file").stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
+@posix
+@pytest.mark.parametrize("fill", [file_to_fill, folder_to_fill])
+def test_a_place_is_one_commands_and_nothing_is_left_of_the_lock(fill, tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path)
+    with fill(tmp_path / "place"):
+        with pytest.raises(OSError, match="another command is writing to"), fill(tmp_path / "link" / "place"):
+            pass
+        with fill(tmp_path / "another place"):
+            pass
+    with fill(tmp_path / "place"):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["link"]
+
+
+@posix
+def test_a_lock_whose_holder_was_killed_is_taken_and_removed(tmp_path):
+    program = (
+        "import os, sys; from harness.files import exclusive_lock\n"
+        "with exclusive_lock(sys.argv[1]): os.kill(os.getpid(), 9)\n"
+    )
+    subprocess.run([sys.executable, "-c", program, str(tmp_path / "file")], check=False)
+    assert list(tmp_path.iterdir())
+    with exclusive_lock(tmp_path / "file"):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
+@posix
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
+def test_a_file_system_without_locks_is_refused_in_a_sentence_and_left_clean(number, tmp_path, monkeypatch):
+    def fail(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("fcntl.flock", fail)
+    with pytest.raises(OSError, match=r"place cannot be locked, .* has no locks"), file_to_fill(tmp_path / "place"):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
+@posix
+def test_a_fifo_without_a_reader_is_refused_before_the_work(tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    with pytest.raises(OSError, match="cannot write"), file_to_fill(tmp_path / "fifo"):
+        pass

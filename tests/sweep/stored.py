@@ -1,6 +1,5 @@
 """A quick sweep, and what its file holds."""
 
-from harness.sweep.rows import Row
 from harness.sweep.settings import Settings
 from harness.sweep.store import open_to_read
 
@@ -10,4 +9,4 @@ LIGHT = Settings(sources=("vectorized", "finite-difference"))  # without JAX, wh
 def table(path):
     """All rows, times aside."""
     with open_to_read(path) as store:
-        return [Row(*row)[:6] for row in store.ask("SELECT * FROM rows ORDER BY seed")]
+        return [row[:6] for row in store.rows()]

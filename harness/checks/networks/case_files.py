@@ -5,12 +5,11 @@ by name: one of `SOURCES`, ``bug:NAME`` for one of the bug zoo, or ``module:func
 last kind runs code, which whoever reads the case has to allow.
 """
 
-import json
 import os
 import platform
 import shlex
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +18,7 @@ import numpy as np
 
 from harness.files import MAX_SIZE, read_at_most, too_large, write_whole
 from harness.named_objects import import_attribute
+from harness.seals import sealed, unsealed
 from harness.sources.bug_zoo import BUGS
 from harness.sources.source_names import BUG, Sources, find_source, named_sources
 from harness.sources.source_table import FLOAT32_SOURCES, SOURCES, Source
@@ -28,12 +28,10 @@ from reference.network import Network
 from reference.problem import Problem
 from reference.user_input import given
 
-SCHEMA = "harness.case/1"
+SCHEMA = "harness.case/2"
+"""Version 2: a checksum."""
 
 _PER_ENTRY = 64  # bytes that an entry of a list takes in Python, at most
-
-NOT_A_CASE = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
-"""What reading a damaged file raises."""
 
 
 class Case(NamedTuple):
@@ -63,8 +61,7 @@ def save_case(
     if not isinstance(problem, Problem):
         raise TypeError(f"problem must be a Problem, not {type(problem).__name__}")
     network = problem.network
-    document = {
-        "schema": SCHEMA,
+    content = {
         "network": {
             "sizes": list(network.sizes),
             "hidden": [f.name for f in network.hidden],
@@ -80,7 +77,7 @@ def save_case(
         "made_with": {"python": platform.python_version()}
         | {package: version(package) for package in ("numpy", "scipy", "jax")},
     }
-    write_whole(path, json.dumps(document, indent=1).encode())
+    write_whole(path, sealed(SCHEMA, content))
 
 
 def _all_spelled(sources: Sources | None) -> dict[str, str] | None:
@@ -125,15 +122,20 @@ def load_case(path: str | Path, *, allow_import: bool = False, max_size: int = M
     if not isinstance(path, (str, os.PathLike)):
         raise TypeError(f"path must name a file, not {given(path)}")
     path = Path(path)
-    document = _read(path, max_size)
-    _require_activations(path, document)
-    try:
-        problem = Problem(Network(**document["network"]), document["X"], document["Y"], document["l2"])
-        theta = problem.check_theta(document["theta"])
-    except NOT_A_CASE as error:
-        raise _no_case(path, error) from None
-    spelled: dict[str, str] = document["sources"] or {}
-    own = [name for name in spelled.values() if _is_imported(name)]
+    content = _read(path, max_size)
+    with _refused_unless_a_case(path):
+        spelled: dict[str, str] = dict(content["sources"] or {})
+        unknown = [name for name in content["network"]["hidden"] if name not in ACTIVATIONS]
+        own = [name for name in spelled.values() if _is_imported(name)]
+        named: list[str] = [spelled.get(name, name) for name in list[str](content["outliers"])]
+    if unknown:
+        raise ValueError(
+            f"{path} uses the activation {unknown[0]!r}, which is not registered; give it with harness replay "
+            "--activation module:attribute"
+        )
+    with _refused_unless_a_case(path):
+        problem = Problem(Network(**content["network"]), content["X"], content["Y"], content["l2"])
+        theta = problem.check_theta(content["theta"])
     if own and not allow_import:
         raise ValueError(
             f"{path} names the source {own[0]!r}, and to look it up runs the code of that module; if you trust it, "
@@ -143,9 +145,7 @@ def load_case(path: str | Path, *, allow_import: bool = False, max_size: int = M
         sources = named_sources(list(dict.fromkeys(spelled.values()))) if spelled else None
     except (ValueError, TypeError) as error:
         raise ValueError(f"a source of {path} cannot be found: {error}") from None
-    named: list[str] = document.get("outliers", [])
-    outliers = dict.fromkeys(spelled.get(name, name) for name in named)
-    return Case(problem, theta, sources, document.get("verdict"), tuple(outliers))
+    return Case(problem, theta, sources, content["verdict"], tuple(dict.fromkeys(named)))
 
 
 def _is_imported(name: str) -> bool:
@@ -153,46 +153,22 @@ def _is_imported(name: str) -> bool:
 
 
 def _read(path: Path, max_size: int) -> dict[str, Any]:
-    """The document, with everything except the problem itself validated."""
     if not path.is_file():
         raise FileNotFoundError(f"{path} is not a file; give a case that was saved as JSON")
+    raw = read_at_most(path, max_size)
+    if (size := len(raw) + _PER_ENTRY * raw.count(b",")) > max_size:
+        raise ValueError(too_large(f"what {path} holds", size, max_size))
+    return unsealed(path, raw, SCHEMA)
+
+
+@contextmanager
+def _refused_unless_a_case(path: Path) -> Iterator[None]:
+    """What a file of something else raises, as a ValueError that names the file."""
     try:
-        raw = read_at_most(path, max_size)
-        if (size := len(raw) + _PER_ENTRY * raw.count(b",")) > max_size:
-            raise ValueError(too_large("what it holds", size, max_size))
-        document = json.loads(raw)
-        if document["schema"] != SCHEMA:
-            raise ValueError(f"its schema is {document['schema']!r}")
-        sources, outliers = document["sources"], document.get("outliers", [])
-        if not (sources is None or (isinstance(sources, dict) and sources and _are_strings(sources.values()))):
-            raise ValueError(f"its sources must be null, or an object of names, not {json.dumps(sources)[:80]}")
-        if not (isinstance(outliers, list) and _are_strings(outliers)):
-            raise ValueError(f"its outliers must be a list of names, not {json.dumps(outliers)[:80]}")
-        if document.get("verdict") not in (None, "agree", "disagree", "inconclusive"):
-            raise ValueError(f"its verdict is {document['verdict']!r}")
-    except NOT_A_CASE as error:
-        raise _no_case(path, error) from None
-    return document
-
-
-def _are_strings(values: Iterable[Any]) -> bool:
-    return all(isinstance(value, str) for value in values)
-
-
-def _no_case(path: Path, error: Exception) -> ValueError:
-    what = f"it has no {error}" if isinstance(error, KeyError) else str(error)
-    return ValueError(f"{path} is not a case of schema {SCHEMA}: {what}")
-
-
-def _require_activations(path: Path, document: dict[str, Any]) -> None:
-    network = document.get("network")
-    hidden = network.get("hidden") if isinstance(network, dict) else None
-    for name in hidden if isinstance(hidden, list) else []:
-        if isinstance(name, str) and name not in ACTIVATIONS:
-            raise ValueError(
-                f"{path} uses the activation {name!r}, which is not registered; give it with harness replay "
-                "--activation module:attribute"
-            )
+        yield
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
+        what = f"it has no {error}" if isinstance(error, KeyError) else str(error)
+        raise ValueError(f"{path} is not a case of schema {SCHEMA}: {what}") from None
 
 
 def replay_command(
