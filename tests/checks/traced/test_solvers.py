@@ -145,6 +145,15 @@ def test_a_more_accurate_solver_goes_on_and_a_step_is_no_tolerance():
         np.testing.assert_allclose(again(1.7), found, rtol=1e-14)
 
 
+def test_of_the_results_of_a_more_accurate_solver_floating_numbers_alone_have_to_be_close():
+    def halved(x):
+        step = lambda s: (0.5 * s[0], s[1] + 1, s[0] < 2e-5)  # noqa: E731
+        return lax.while_loop(lambda s: jnp.abs(s[0]) > 1e-5, step, (x, 0, False))
+
+    found = [np.array(1e-5), np.array(17), np.array(False)]
+    assert more_accurate(Traced(lambda x: (1.0 + halved(x)[0], *halved(x)[1:]), 1.0).program, [1.0], [1.0, *found[1:]])
+
+
 def halfway(x, y):
     """By y → x - y for ever, unless y > 0.3: by steps of y → (x + y)/3, which come to x/2."""
     far = lambda state: jnp.abs(state[0] - 0.5 * x) > 1e-12  # noqa: E731
