@@ -53,9 +53,18 @@ def activation_bound(f: Activation, z: np.ndarray, arithmetic: type[Rounded] = R
         by_hand = evaluate("the slope", lambda: f.slope(Z, arithmetic(a, A.error)), claimed, Z, sampled, slope)
         by_formula = evaluate("the formula's derivative", lambda: _derivative(f, Z, a), claimed, Z, sampled)
         by_hand = arithmetic(by_hand.value, by_hand.error + arithmetic.unit / RoundedConstants.unit * _constants(f, z))
+        if "the slope" in sampled:
+            by_hand = arithmetic(by_hand.value, by_hand.error + moved_with_a(f, z, a, A.error))
         by_formula = arithmetic(by_formula.value, by_formula.error + arithmetic.unit * _sums(f, z))
     notes = tuple(note(Kind.SAMPLED_ROUNDING, part, reason=reason) for part, reason in sampled.items())
     return ActivationBound(*(_errors(result, z.shape) for result in (A, by_hand, by_formula)), notes=notes)
+
+
+def moved_with_a(f: Activation, z: np.ndarray, a: np.ndarray, error: Any) -> np.ndarray:
+    """How far the claimed slope moves when a does by its rounding: √(1 - a²), where a is 1, by 1e-8."""
+    slope, rounding = f.slope(z.copy(), a.copy()), error + np.spacing(np.abs(a))
+    moved = [np.abs(f.slope(z.copy(), a + side * rounding) - slope) for side in (-1.0, 1.0)]
+    return np.broadcast_to(np.nan_to_num(np.fmax(*moved), nan=0.0, posinf=0.0), z.shape)
 
 
 def _errors(result: Rounded, shape: tuple[int, ...]) -> np.ndarray:

@@ -189,7 +189,8 @@ ROWS = {
     ),
     Kind.LOST_TAIL: Row(
         "The slope has no correct digit from z = {z:.4g} outwards: {value:.2g} instead of {expected:.2g}.",
-        meaning="Rounding explains this error, so no verdict follows. A formula that does not cancel has none.",
+        meaning="Rounding explains this error, or it is below the floor in the details, 1e-14 of the mean slope for "
+        "|z| <= 6. So no verdict follows. A formula that does not cancel has none.",
         cause="1 - a, where a has rounded to 1.",
         example=EXAMPLE
         + "report = check_activation(Activation('mine', ACTIVATIONS['sigmoid'].value, lambda z, a: a * (1.0 - a)))",

@@ -123,7 +123,7 @@ def _check_at(f: Activation, suspects: Sequence[float], notation: Notation, star
     ]
     ulps = by_region(points.z, precision.ulps)
     details = {"proof": proof and proof.to_dict(), "ulps": ulps, "lost_tails": precision.lost} | precision.formats
-    details |= {"kinks": [junction.to_dict() for junction in reported], "not_finite": broken}
+    details |= {"floor": points.floor, "kinks": [junction.to_dict() for junction in reported], "not_finite": broken}
     picture = _draw(points, bound, compared, precision)
     subject = ActivationSlope(points, slope_at, proof, notation, facts, details, picture)
     return judge(subject, compared.answers, compared.pairs, (), compared.consensus, oracles.left_out, started)
@@ -192,6 +192,7 @@ def _find_faults(
 
 def _choose_junctions(f: Activation, junctions: Sequence[Junction]) -> tuple[list[Junction], list[Junction]]:
     """The junctions that are worth reporting, declared ones first, and those of them that should be declared."""
+    junctions = [one for one in junctions if one.z in f.kinks or not one.declared]  # and not the floats beside a kink
     kinks = [one for one in junctions if one.declared or one.value_jumps or (one.is_known and one.jumps)]
     kinks = sorted(kinks, key=lambda kink: not kink.declared)
     if f.surrogate:  # whose slope is no derivative anywhere

@@ -124,7 +124,7 @@ class Curve:
         largest = sizes.max(initial=0.0, where=np.isfinite(sizes)) or 1.0
         ax.set_ylim(SMALLEST * largest, 10.0 * largest)
         ax.set_yscale("log")
-        if (difference > 0.0).any() or (allowed > 0.0).any():
+        if (difference > 0.0).any():
             ax.legend(fontsize=SMALL, frameon=False, labelcolor=INK)
         else:
             _write(ax, "no difference" if np.isfinite(difference).any() else "nothing to compare with")

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.bounds.activation_bound import FORMULA_ERRORS, ActivationBound
+from harness.bounds.activation_bound import FORMULA_ERRORS, ActivationBound, moved_with_a
 from harness.bounds.tolerances import MEANINGLESS, NEGLIGIBLE
 from harness.checks.activations.slope_oracles import SlopeFunction, is_known, one_sided_derivatives
 from harness.checks.activations.z_grid import BESIDE, GridPoints, distinct, floats_beside, is_near, shortest
@@ -225,7 +225,8 @@ def measure_junctions(
     z = points.z[at]
     if not z.size:
         return []
-    left, right = one_sided_derivatives(points.f, z, slope_at)
+    places, where = np.unique(points.declared_kinks(z)[0], return_inverse=True)
+    left, right = ((slope[where], off[where]) for slope, off in one_sided_derivatives(points.f, places, slope_at))
     known = is_known(left) & is_known(right)
     error = left[1] + right[1] + _rounding_nearby(points, bound)[at]
     left, right = (np.where(np.abs(slope) <= off, 0.0, slope) for slope, off in (left, right))
@@ -255,5 +256,8 @@ def _rounding_nearby(points: GridPoints, bound: ActivationBound) -> np.ndarray:
     last = points.z.size - 1
     beside = [np.minimum(np.searchsorted(points.z, points.z + step), last) for step in (-BESIDE, BESIDE)]
     claimed = np.min([bound.claimed, *(bound.claimed[i] for i in beside)], axis=0)
+    with_a = moved_with_a(points.f, points.z, points.a, bound.value)
+    # more than √u is no rounding, but another piece
+    claimed += np.where(with_a <= JUMP * np.maximum(1.0, np.abs(points.slope)), with_a, 0.0)
     on_sides = np.max([bound.formula[i] for i in beside], axis=0)
-    return claimed + np.where(np.isfinite(on_sides), on_sides, 0.0)
+    return claimed + np.where(np.isfinite(on_sides), on_sides, 0.0) + points.floor

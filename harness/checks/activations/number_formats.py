@@ -47,7 +47,7 @@ def measure_precision(
 ) -> Precision:
     """The digits of the slope in float64, and of value and slope in float32 and bfloat16."""
     ulps, formats = slope_in_ulps(points, balls), measure_formats(points.f, points.z)
-    rows, lost = by_region(points.z, ulps), find_lost_tails(points, balls, bound.claimed)
+    rows, lost = by_region(points.z, ulps), find_lost_tails(points, balls, bound.claimed + points.floor)
     facts = [*lost, *([note(Kind.NUMBER_FORMAT, "float64", slope={"ulps": rows})] if rows else [])]
     facts += [_fact_of_format(name, found, notation) for name, found in formats.items()]
     return Precision(ulps, lost, formats, facts)

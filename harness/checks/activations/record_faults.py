@@ -106,7 +106,8 @@ def find_other_values(
     for name, measured in slopes.items():
         allowed = (1.0 + max(1.0, measured.roundings)) * bound.value + measured.value_error
         difference = np.abs(measured.value - points.a)
-        differs = np.isfinite(points.a) & np.isfinite(measured.value) & np.isfinite(allowed) & ~(difference <= allowed)
+        known = np.isfinite(points.a) & np.isfinite(measured.value) & np.isfinite(allowed)
+        differs = known & ~points.underflows & ~(difference <= allowed)
         if differs.any():
             i = int(np.where(differs, difference, -1.0).argmax())
             numbers = {"value": float(measured.value[i]), "expected": float(points.a[i]), "z": float(points.z[i])}
@@ -115,7 +116,10 @@ def find_other_values(
 
 
 def find_not_finite(points: GridPoints, slopes: Mapping[str, MeasuredSlope], notation: Notation = OF_Z) -> list[Fact]:
-    """Where the value, the slope or JAX's slope of the formula is not finite, and what it could be."""
+    """Where the value, the slope or JAX's slope of the formula is not finite, and what it could be.
+
+    NaN of the record is wrong where there is a finite number; where the value is finite, the slope is compared anyway.
+    """
     faults, balls = [], slopes.get("ball")
     exact = {"value": balls.value, "slope": balls.slope, "jax": balls.slope} if balls else {}
     parts = {"value": points.a, "slope": points.slope}
@@ -123,13 +127,16 @@ def find_not_finite(points: GridPoints, slopes: Mapping[str, MeasuredSlope], not
         parts["jax"] = np.where(points.judged & ~points.at_junctions, slopes["jax"].slope, 0.0)
     for part, computed in parts.items():
         broken = ~np.isfinite(computed)
-        if broken.any():
-            avoidable = np.flatnonzero(broken & np.isfinite(exact.get(part, computed)))
-            could_be = {}
-            if avoidable.size:
-                i = avoidable[0]
-                could_be = {"expected": float(exact[part][i] + 0.0), "z": float(points.z[i])}  # no negative zero
-            faults.append(note(Kind.FORMULA_NOT_FINITE, part, *notation.stretches(points.z, broken), **could_be))
+        avoidable = broken & np.isfinite(exact.get(part, computed)) & ~points.underflows
+        where = part, *notation.stretches(points.z, broken)
+        if avoidable.any():
+            i = int(avoidable.argmax())
+            could_be = {"expected": float(exact[part][i] + 0.0), "z": float(points.z[i])}  # no negative zero
+            is_wrong = part != "jax" and (avoidable & np.isnan(computed) & ~points.judged).any()
+            kind = Kind.DROPPED_BRANCH if part == "jax" else Kind.FORMULA_NOT_FINITE
+            faults.append((wrong if is_wrong else note)(kind, *where, **could_be))
+        elif broken.any():
+            faults.append(note(Kind.FORMULA_NOT_FINITE, *where))
     return faults
 
 

@@ -13,7 +13,7 @@ from harness.checks.activations.junctions import Junction
 from harness.checks.activations.likely_bugs import ClaimedSlope, find_likely_bugs
 from harness.checks.activations.proof import Proof
 from harness.checks.activations.slope_oracles import ORACLES, OracleSlopes, SlopeFunction
-from harness.checks.activations.z_grid import BRIDGED, OF_Z, TINY, GridPoints, Notation
+from harness.checks.activations.z_grid import BRIDGED, OF_Z, GridPoints, Notation
 from harness.facts.fact import Fact, note
 from harness.facts.kinds import Kind
 from harness.sources.source_table import SOURCES
@@ -85,8 +85,7 @@ class ActivationSlope(Subject):
         if right.name == ONE_SIDED and np.isfinite(wrong.gradient[at_odds]).any():
             return (note(Kind.OUTSIDE_ONE_SIDED, wrong.name),)
         if wrong.name != CLAIMED:
-            is_finite = np.isfinite(wrong.gradient[at_odds]).all()
-            return () if is_finite else (note(Kind.DROPPED_BRANCH, wrong.name),)
+            return ()
         slope_at = self.slope_at or (lambda z: np.full(z.shape, np.nan))
         points = self.points
         claim = ClaimedSlope(points.f, points.z, points.a, points.slope, right.gradient, slope_at, self.notation)
@@ -111,12 +110,13 @@ def answer_of_claim(
 ) -> Answer:
     """What the record reports at each z, with what rounding can do to it."""
     # NaN is never the slope where there is one, so a slope that is not finite gets no error bound
-    error = np.where(np.isfinite(points.slope), bound.claimed * _widening(bound), 0.0)
+    error = np.where(np.isfinite(points.slope), bound.claimed * _widening(bound) + points.floor, 0.0)
     ulp = np.spacing(np.abs(points.slope))  # off by no more than that even a constant is right, as the 1.0 of a branch
     for measured in slopes.values():
         off = np.abs(measured.slope - points.slope)
         error = np.where((off > error) & (off <= ulp), ulp, error)
     at, slope = [np.searchsorted(points.z, junction.z) for junction in junctions], points.slope.copy()
+    error[points.underflows & ~np.isfinite(points.slope)] = np.inf
     error[at] = 0.0  # rounding is in the bound of the one-sided derivatives
     slope[at] = [junction.claimed for junction in junctions]
     return Answer(CLAIMED, CLAIMED, 0.0, 0.0, slope, np.where(points.judged, error, np.inf))
@@ -127,14 +127,11 @@ def answer_of_oracle(
 ) -> Answer:
     """What an oracle computes at each z; nothing where the value has overflowed, or near junctions that it spans."""
     rounding = measured.roundings * _widening(bound) * bound.formula if measured.roundings else 0.0  # no 0 · inf
-    error = measured.error + rounding
-    # a difference across a junction says nothing about either side; NaN does
-    spans = points.beside_junctions & np.isfinite(measured.slope) & ~_is_sharp(measured.slope, error)
-    # beside zero z² underflows, and a slope by way of 1/z² is NaN there, though not at the next z outwards
-    undefined = np.isnan(measured.slope)
-    outwards = np.arange(points.z.size) + np.sign(points.z).astype(int)
-    underflows = (np.abs(points.z) <= TINY) & undefined & ~undefined.take(outwards, mode="clip") & (points.z != 0.0)
-    error = np.where(points.judged & ~points.at_junctions & ~spans & ~underflows, error, np.inf)
+    error = measured.error + rounding + points.floor
+    # a difference across a junction says nothing about either side, and NaN, as of a branch that is dropped, nothing
+    spans = points.beside_junctions & ~_is_sharp(measured.slope, error)
+    known = points.judged & ~points.at_junctions & ~spans & np.isfinite(measured.slope)
+    error = np.where(known, error, np.inf)
     return Answer(name, FAMILIES[name], 0.0, 0.0, measured.slope, error, oracle=True, notes=tuple(notes))
 
 

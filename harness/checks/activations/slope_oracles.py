@@ -89,8 +89,9 @@ OneSided = tuple[np.ndarray, np.ndarray]
 EXPONENTS = (-60, -120, -180)
 """Balls give the slope at these distances, powers of 2 relative to z. No scale in a float64 formula is as small."""
 
-FLOATS_AWAY = 4
-"""Where a formula compares rounded numbers, it changes to another branch some floats beside the exact place."""
+FLOATS_AWAY = 2.0 ** np.arange(2, 13)
+"""Where a formula compares rounded numbers, it changes to another branch some floats beside the exact place. The slope
+of either side is that at the first of these distances which rounding does not reach."""
 
 DIFFERENCE_STEP = 1e-4
 """Of one-sided differences, relative to z: truncation, h², and rounding, u/h, are both about 1e-11."""
@@ -147,8 +148,13 @@ def _limit_by_balls(f: Activation, z: np.ndarray, side: float) -> OneSided:
 def _some_floats_away(f: Activation, z: np.ndarray, side: float, slope_at: SlopeFunction | None) -> OneSided:
     if slope_at is None:
         return np.full(z.shape, np.nan), np.full(z.shape, np.inf)
-    beside = floats_beside(z, side * FLOATS_AWAY)
-    slope, error = slope_at(beside), activation_bound(f, beside).formula
+    slope, error = np.full(z.shape, np.nan), np.full(z.shape, np.inf)
+    for count in FLOATS_AWAY:
+        reached = np.flatnonzero(~is_known((slope, error)))
+        if not reached.size:
+            break
+        beside = floats_beside(z[reached], side * count)
+        slope[reached], error[reached] = slope_at(beside), activation_bound(f, beside).formula
     return slope, np.where(np.isfinite(slope), error, np.inf)
 
 

@@ -15,9 +15,17 @@ SPECIAL = (0.0, 1e-8, 1e-3, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 1e3)
 SEED = 0
 
 TINY = float(np.finfo(np.float64).tiny)  # The smallest normal float. XLA flushes what is smaller to zero.
+REACHED = 6.0
+"""The |z| that units of a network reach: standard normal pre-activations stay below."""
+
+FLOOR = 128 * 2.0**-53
+"""Errors below this share of the mean slope within `REACHED` are not judged: a term of a softplus that is written in
+pieces may be left out from 30 of these 128 u on."""
+
 BRIDGED = 2  # a wrong stretch may contain so many points of agreement in a row, such as those where two curves cross
 BESIDE = 1e-6  # distance from a junction within which finite differences of plain values reach across it
 NEARBY = 1e-9  # relative: places that are closer to each other are one place
+AROUND = 8  # floats on either side of a kink, such as 5/3, that stand for it: rounding may move a comparison past them
 
 
 class Notation(NamedTuple):
@@ -77,20 +85,38 @@ class GridPoints:
         except FORMULA_ERRORS:
             return float(self.slope[np.searchsorted(self.z, 0.0)])
 
+    @cached_property
+    def floor(self) -> float:
+        """The size from which errors of a slope are judged; smaller ones, as where slopes vanish far out, are noted."""
+        within = self.a[(np.abs(self.z) <= REACHED) & self.judged]
+        return FLOOR * float(np.abs(np.diff(within)).sum()) / (2.0 * REACHED)
+
     @property
     def judged(self) -> np.ndarray:
         """Where the slope is judged: everywhere except where the value has overflowed."""
         return np.isfinite(self.a)
 
+    def declared_kinks(self, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Each z, or the declared kink that it stands for; and whether there is one."""
+        places = z.copy()
+        for kink in self.f.kinks:
+            places[np.abs(z - kink) <= AROUND * np.spacing(abs(kink))] = kink
+        return places, np.isin(places, self.f.kinks)
+
+    @property
+    def underflows(self) -> np.ndarray:
+        """Which z are so small that their squares are zero, although they are not: those beside a junction at zero."""
+        return (self.z != 0.0) & (np.abs(self.z) <= TINY)
+
     @property
     def at_kinks(self) -> np.ndarray:
-        """Which z are declared kinks."""
-        return np.isin(self.z, self.f.kinks)
+        """Which z are declared kinks, or floats that stand for one."""
+        return self.declared_kinks(self.z)[1]
 
     @property
     def at_junctions(self) -> np.ndarray:
         """Which z are junctions."""
-        return np.isin(self.z, [*self.f.kinks, *self.junctions])
+        return self.at_kinks | np.isin(self.z, self.junctions)
 
     @property
     def beside_junctions(self) -> np.ndarray:

@@ -101,6 +101,34 @@ RIGHT = {
     "a root of less than zero, for the complex step": formula(
         lambda xp, z: (0.5 + 0.5 * xp.tanh(z / 2.0)) ** 2.5, lambda z, a: 2.5 * a * sigma(-z)
     ),
+    "closed ends of a clip, at kinks that are no floats": formula(
+        lambda xp, z: xp.clip(0.3 * z + 0.5, 0.0, 1.0),
+        lambda z, a: np.where((0.3 * z + 0.5 >= 0.0) & (0.3 * z + 0.5 <= 1.0), 0.3, 0.0),
+        kinks=(-5.0 / 3.0, 5.0 / 3.0),
+    ),
+    "a kink that is no float, told from a": formula(
+        lambda xp, z: xp.clip(z / 3.0 + 0.1, -0.3, 0.9),
+        lambda z, a: np.where((a <= -0.3) | (a >= 0.9), 0.0, 1.0 / 3.0),
+        kinks=(-1.2, 2.4),
+    ),
+    "zero for 5e-143": formula(
+        lambda xp, z: xp.exp(-0.5 * z * z), lambda z, a: np.where(np.abs(z) < 25.0, -z * a, 0.0)
+    ),
+    "a jump of 1e-152 at a clip": formula(
+        lambda xp, z: 1.0 / (1.0 + xp.exp(-xp.clip(z, -350.0, 350.0))), lambda z, a: a * (1.0 - a)
+    ),
+    "3e-15 is left out from 33.3 on": of(
+        "softplus",
+        lambda z, a: np.where(z <= 18.0, sigma(z), np.where(z <= 33.3, 1.0 - np.exp(-np.maximum(z, 18.0)), 1.0)),
+    ),
+    "a root of a rounded a": formula(
+        lambda xp, z: xp.sin(xp.clip(z, -0.5 * math.pi, 0.5 * math.pi)),
+        lambda z, a: np.where(np.abs(z) <= 0.5 * math.pi, np.sqrt(1.0 - a * a), 0.0),
+    ),
+    "0/0 of a square that underflows": formula(
+        lambda xp, z: xp.where(z == 0.0, 1.0, xp.sin(z) / xp.where(z == 0.0, 1.0, z)),
+        lambda z, a: np.where(z == 0.0, 0.0, (z * np.cos(z) - np.sin(z)) / np.where(z == 0.0, 1.0, z) ** 2),
+    ),
     "no junction, and no array of none": formula(lambda xp, z: np.vectorize(lambda x: x * x)(z), lambda z, a: 2.0 * z),
 }
 

@@ -3,6 +3,7 @@
 import json
 import pickle
 import warnings
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -83,7 +84,7 @@ def test_a_wrong_slope_is_pinned_down(wrong):
 
 SLIGHTLY_WRONG = {
     "off by 100 u": tanh_to(lambda z, a: 1.0 - a * a + 100 * 2.0**-53),
-    "a branch that starts too early": of("softplus", lambda z, a: np.where(z > 35.0, 1.0, 0.5 + 0.5 * np.tanh(z / 2))),
+    "a branch that starts too early": of("softplus", lambda z, a: np.where(z > 30.0, 1.0, 0.5 + 0.5 * np.tanh(z / 2))),
     "the wrong truth value": of("relu", lambda z, a: z > 1.0, kinks=(0.0,)),
 }
 
@@ -98,7 +99,7 @@ def test_a_wrong_stretch_between_points_that_are_right():
     (finding,) = report.findings
     ((low, high),) = curve(report).wrong_stretches()
     assert (low, high) == pytest.approx((1.0, 2.0), abs=0.1)
-    assert low <= place(finding) <= high
+    assert low <= place(finding) <= high + 1e-5
     assert finding.blocks == (f"{low:.5g} <= z <= {high:.5g}",)
     assert finding.coordinates == beside_claim(report)[finding.against].coordinates_at_odds > 20
 
@@ -134,16 +135,6 @@ def guarded_root(z, a):
 
 
 ORACLE_IS_WRONG = {  # the record, the outliers, and the kinds among the reasons and the diagnoses
-    "a dropped branch overflows": (
-        formula(lambda xp, z: xp.where(z > 0.0, z, xp.exp(z) - 1.0), lambda z, a: np.where(z > 0.0, 1.0, a + 1.0)),
-        ("jax",),
-        {Kind.DROPPED_BRANCH},
-    ),
-    "a dropped root": (
-        formula(lambda xp, z: xp.where(z > 0.0, xp.sqrt(z), 0.0), guarded_root, kinks=(0.0,)),
-        ("jax",),
-        {Kind.DROPPED_BRANCH},
-    ),
     "another formula under two oracles": (
         sin_under("jax", "complex"),
         ("jax", "complex-step"),
@@ -155,15 +146,6 @@ ORACLE_IS_WRONG = {  # the record, the outliers, and the kinds among the reasons
         (),
         {Kind.VALUE_DEPENDS_ON_ARRAY},
     ),
-    "wrong at a kink, beside an oracle that is wrong elsewhere": (
-        formula(
-            lambda xp, z: xp.where(z > 0.0, 2.0 * z, xp.exp(z) - 1.0),
-            lambda z, a: np.where(z > 0.0, 2.0, np.where(z == 0.0, 9.0, a + 1.0)),
-            kinks=(0.0,),
-        ),
-        (CLAIMED, "jax"),
-        {Kind.OUTSIDE_ONE_SIDED, Kind.DROPPED_BRANCH},
-    ),
 }
 
 
@@ -174,6 +156,46 @@ def test_the_source_that_is_wrong_is_named(f, outliers, kinds):
     assert outliers is None or report.outliers == outliers
     diagnoses = (fact for finding in report.findings for fact in finding.diagnosis)
     assert kinds <= {*kinds_of(report.reasons), *kinds_of(diagnoses)}
+
+
+def elu_by(slope):
+    """elu with an exp that overflows in the dropped branch."""
+    return formula(lambda xp, z: xp.where(z > 0.0, z, xp.exp(z) - 1.0), slope)
+
+
+NAN_OF_JAX = {
+    "from a": elu_by(lambda z, a: np.where(z > 0.0, 1.0, a + 1.0)),
+    "from z": elu_by(lambda z, a: np.where(z > 0.0, 1.0, np.exp(z))),
+    "guarded": elu_by(lambda z, a: np.exp(np.minimum(z, 0.0))),
+    "a dropped root": formula(lambda xp, z: xp.where(z > 0.0, xp.sqrt(z), 0.0), guarded_root, kinks=(0.0,)),
+}
+
+
+@pytest.mark.parametrize("f", NAN_OF_JAX.values(), ids=list(NAN_OF_JAX))
+def test_nan_of_jax_alone_is_a_note(f):
+    report = check_activation(f)
+    assert report.verdict == "agree"
+    assert len(facts_of(report, Kind.DROPPED_BRANCH)) == 1
+
+
+def test_a_slope_that_is_wrong_at_a_kink_is_named_beside_nan_of_jax():
+    slope = elu_by(lambda z, a: np.where(z > 0.0, 2.0, np.where(z == 0.0, 9.0, a + 1.0)))
+    report = check_activation(replace(slope, value=lambda xp, z: (1.0 + (z > 0.0)) * slope.value(xp, z), kinks=(0.0,)))
+    assert report.outliers == (CLAIMED,)
+
+
+NAN_OF_RECORD = {
+    "e/(e + 1)": (lambda xp, z: xp.log(1.0 + xp.exp(z)), lambda z, a: np.exp(z) / (np.exp(z) + 1.0)),
+    "where the value is finite": (lambda xp, z: xp.logaddexp(z, 0.0), lambda z, a: np.exp(z) / (np.exp(z) + 1.0)),
+    "the value": (lambda xp, z: z * xp.exp(z) / (xp.exp(z) + 1.0), lambda z, a: ACTIVATIONS["silu"].slope(z, a)),
+}
+
+
+@pytest.mark.parametrize(("value", "slope"), NAN_OF_RECORD.values(), ids=list(NAN_OF_RECORD))
+def test_nan_of_the_record_is_wrong_where_there_is_a_number(value, slope):
+    report = check_activation(formula(value, slope))
+    assert report.verdict == "disagree"
+    assert Kind.FORMULA_NOT_FINITE in kinds_of(report.facts)
 
 
 @pytest.fixture

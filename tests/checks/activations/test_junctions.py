@@ -250,12 +250,30 @@ def test_where_the_slope_is_the_same_on_both_sides_there_is_no_kink(value, slope
     assert (kinks_of(report), CLAIMED in report.outliers, Kind.UNDECLARED_KINK in report.kinds) == ([], False, False)
 
 
+def no_float(wrong):
+    """A clip with kinks near ±5/3, closed ends, and an error."""
+    return (
+        lambda xp, z: xp.clip(0.3 * z + 0.5, 0.0, 1.0) + xp.clip(0.3 * z - 0.5, -1.0, 0.0),
+        lambda z, a: 0.3 * (np.abs(z) <= 5.0 / 3.0) + 0.3 * (np.abs(z) <= 5.0 / 3.0) + wrong(z),
+    )
+
+
 DECLARED = {  # the record, the verdict, and of each junction what is reported
     "nothing jumps": (tanh_to(lambda z, a: 1.0 - a * a, kinks=(0.5,)), "agree", [(0.5, True, False, False)]),
     "both slopes are zero": (
         formula(lambda xp, z: xp.where(z > 0.0, 1.0, -1.0 + 0.0 * z), lambda z, a: np.zeros_like(z), kinks=(0.0,)),
         "agree",
         [(0.0, True, False, True)],
+    ),
+    "no float": (
+        formula(*no_float(lambda z: 0.0 * z), kinks=(-5.0 / 3.0, 5.0 / 3.0)),
+        "agree",
+        [(-5.0 / 3.0, True, True, False), (5.0 / 3.0, True, True, False)],
+    ),
+    "no float, and no convention": (
+        formula(*no_float(lambda z: 9.0 * (z == 5.0 / 3.0)), kinks=(-5.0 / 3.0, 5.0 / 3.0)),
+        "disagree",
+        [(-5.0 / 3.0, True, True, False), (5.0 / 3.0, True, True, False)],
     ),
     "beside the true one": (
         formula(lambda xp, z: xp.where(z > 0.7, z, 0.7), lambda z, a: np.where(z > 0.7, 1.0, 0.0), kinks=(0.701,)),
