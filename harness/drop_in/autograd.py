@@ -2,21 +2,48 @@
 
 # Not installed everywhere, so that its names cannot be resolved.
 # pyright: reportMissingImports=false, reportAttributeAccessIssue=false, reportArgumentType=false
+# pyright: reportIncompatibleMethodOverride=false
 
-from collections.abc import Callable, Sequence
+import math
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import autograd.numpy as anp
 import numpy as np
 from autograd import builtins
-from autograd.core import make_jvp, make_vjp, vspace
+from autograd.core import make_jvp, make_vjp
 from autograd.misc import flatten
 from autograd.test_util import check_grads as original
+from autograd.tracer import Node, trace
 
 from harness.checks.functions.gradient_check import check_gradient
-from harness.drop_in.fallback import Fallback, cannot_run, compared, generator, refusal
-from harness.drop_in.line_checks import check_forward
+from harness.drop_in.fallback import (
+    ACCURATE,
+    SLIGHT,
+    Fallback,
+    cannot_run,
+    check_within,
+    compared,
+    disagreeing,
+    drawn_weights,
+    is_installed,
+    refusal,
+)
+from harness.drop_in.line_checks import (
+    NONLINEAR,
+    OPPOSITE,
+    Slope,
+    check_forward,
+    look,
+    slope_of,
+    tree_leaves,
+    tree_map,
+)
+from harness.facts.fact import wrong
+from harness.facts.kinds import Kind
 from harness.verdict.report import Report
 
 NAME = "autograd.test_util.check_grads"
@@ -48,10 +75,14 @@ def check_grads(
         if not flatten(chosen)[0].size:
             return fallback.ask()  # there is no derivative that could be undecided
         try:
-            reports = _reports(*_of_real_arrays(of_chosen, chosen), modes, order)
+            f_of_arrays, x = _of_real_arrays(of_chosen, chosen)
+            checks = list(_doubtful(f_of_arrays, x, modes, order))
+            of_library = bool(checks) and _is_of_library(of_chosen, chosen)
+            accuracy = SLIGHT if of_library else ACCURATE
+            results = [check_within(each, accuracy, rules_of_library=of_library) for each in checks]
         except (TypeError, ValueError, NotImplementedError) as reason:
             return fallback.ask_original(cannot_run(reason))
-        return fallback.settle(reports)
+        return fallback.settle(results)
 
     return check
 
@@ -98,52 +129,117 @@ def _joined(parts: Any, like: Any) -> Any:
     return type(like)(parts) if isinstance(parts, np.ndarray) and not isinstance(like, np.ndarray) else parts
 
 
-def _reports(f: Callable[[Any], Any], x: Any, modes: Sequence[str], order: int, what: str = "outputs") -> list[Report]:
-    """Of f, and of its derivatives as functions of x and of what they are applied to."""
+class _Primitives(Node):
+    """Of which primitives a value was made."""
+
+    __slots__ = ("of",)
+
+    def __init__(self, value: Any, fun: Any, args: Any, kwargs: Any, parent_argnums: Any, parents: Any) -> None:
+        self.of = frozenset({fun}).union(*(parent.of for parent in parents))
+
+    def initialize_root(self) -> None:
+        self.of = frozenset()
+
+
+def _is_of_library(f: Callable[[tuple], Any], x: tuple) -> bool:
+    """Whether every rule that f needs is one of an installed library."""
+    _, node = trace(_Primitives.new_root(), f, x)
+    installed = {
+        id(value) for name, module in [*sys.modules.items()] if is_installed(name) for value in vars(module).values()
+    }
+    return node is None or installed.issuperset(map(id, node.of))
+
+
+Check = Callable[[float], Report]
+
+
+def _doubtful(
+    f: Callable[[Any], Any], x: Any, modes: Sequence[str], order: int, what: str = "outputs"
+) -> Iterator[Check]:
+    """The checks that no look spares, of f and of its derivatives as functions of x and of what they are applied to."""
     output = f(x)
-    flat_output, rebuild = flatten(output)
-    flat_x, rebuild_x = flatten(x)
-    rng = generator(f"order {order}")
-    weights = rebuild(rng.normal(size=flat_output.size))
-    space = vspace(output)
+    weights = tree_map(lambda y: np.asarray(drawn_weights(f"order {order}", np.shape(y))), output)
+    size = float(sum(np.sum(np.abs(w * y)) for w, y in tree_leaves(weights, output)))
 
-    def cost(x: Any) -> float:
-        return float(space.inner_prod(weights, f(x)))
+    def weighted(output: Any) -> float:
+        return float(sum(np.sum(w * y) for w, y in tree_leaves(weights, output)))
 
-    reports = []
+    along = _Along(f, x, lambda x: weighted(f(x)), size, what)
     if "rev" in modes:
-        report = check_gradient(cost, x, gradient=lambda x: make_vjp(f, x)[0](weights))
-        reports.append(report.with_facts(compared("reverse mode", what)))
+        pulled_back = make_vjp(f, x)[0]
+        gradient = pulled_back(weights)
+        yield from along.reverse(weights, gradient, pulled_back(tree_map(lambda w: OPPOSITE * w, weights)))
         if order > 1:
-            pulled_back = lambda both: make_vjp(f, both[0])[0](both[1])  # noqa: E731
-            reports += _reports(
-                pulled_back, (x, weights), modes, order - 1, f"reverse mode's derivatives of the {what}"
-            )
+            both = lambda both: make_vjp(f, both[0])[0](both[1])  # noqa: E731
+            yield from _doubtful(both, (x, weights), modes, order - 1, f"reverse mode's derivatives of the {what}")
     if "fwd" in modes:
-        report = _check_forward(cost, f, x, lambda jvp: space.inner_prod(weights, jvp))
-        reports.append(report.with_facts(compared("forward mode", what)))
+        yield from along.forward(weighted)
         if order > 1:
-            tangent = rebuild_x(rng.normal(size=flat_x.size))
-            pushed_forward = lambda both: make_jvp(f, both[0])(both[1])[1]  # noqa: E731
-            reports += _reports(
-                pushed_forward, (x, tangent), modes, order - 1, f"forward mode's derivatives of the {what}"
-            )
-    return reports
+            tangent = tree_map(lambda x: np.asarray(drawn_weights(f"tangent {order}", np.shape(x))), x)
+            both = lambda both: make_jvp(f, both[0])(both[1])[1]  # noqa: E731
+            yield from _doubtful(both, (x, tangent), modes, order - 1, f"forward mode's derivatives of the {what}")
 
 
-def _check_forward(cost: Callable[[Any], float], f: Callable[[Any], Any], x: Any, weighted: Callable) -> Report:
-    flat, rebuild = flatten(x)
-    direction = generator("direction").normal(size=flat.size) * np.maximum(np.abs(flat), 1.0)
+@dataclass(frozen=True)
+class _Along:
+    """The checks of a function's outputs, added up with weights.
 
-    def slope(at: Any, tangent: np.ndarray) -> float:
-        return float(weighted(make_jvp(f, at)(rebuild(tangent))[1]))
+    Attributes
+    ----------
+    f, x : the function, and where
+    cost : callable
+        The weighted outputs.
+    size : float
+        The sizes of the terms of the cost.
+    what : str
+        What f answers, for a report.
+    """
 
-    def by_entry(at: Any) -> Any:
-        return rebuild(np.array([slope(at, unit) for unit in np.eye(flat.size)]))
+    f: Callable[[Any], Any]
+    x: Any
+    cost: Callable[[Any], float]
+    size: float
+    what: str
 
-    return check_forward(
-        lambda step: cost(rebuild(flat + step * direction)),
-        lambda step: slope(rebuild(flat + step * direction), direction),
-        flat.size,
-        lambda: check_gradient(cost, x, gradient=by_entry),
-    )
+    def reverse(self, weights: Any, gradient: Any, opposite: Any) -> Iterator[Check]:
+        """The check of reverse mode, if a look does not accept it."""
+        off = max(float(np.max(np.abs(o - OPPOSITE * g), initial=0.0)) for g, o in tree_leaves(gradient, opposite))
+        largest = max(float(np.max(np.abs(g), initial=0.0)) for (g,) in tree_leaves(gradient))
+        faults = [wrong(Kind.NOT_LINEAR, mode="reverse")] if off > NONLINEAR * abs(OPPOSITE) * largest else []
+
+        def check(accuracy: float) -> Report:
+            reported = lambda x: make_vjp(self.f, x)[0](weights)  # noqa: E731
+            report = check_gradient(self.cost, self.x, gradient=reported, accuracy=accuracy)
+            return disagreeing(report, faults).with_facts(compared("reverse mode", self.what))
+
+        if faults or math.isinf(look(self.cost, self.x, self.size, lambda v: slope_of(gradient, v))):
+            yield check
+
+    def forward(self, weighted: Callable[[Any], float]) -> Iterator[Check]:
+        """The check of forward mode, if a look does not accept it."""
+
+        def slope(at: Any, tangent: Any) -> float:
+            return weighted(make_jvp(self.f, at)(tangent)[1])
+
+        def reported(direction: Any) -> Slope | None:
+            found, opposite = (slope(self.x, tree_map(lambda v, k=k: k * v, direction)) for k in (1.0, OPPOSITE))
+            is_linear = abs(opposite - OPPOSITE * found) <= NONLINEAR * abs(opposite)
+            return Slope(found, [abs(found)]) if is_linear else None
+
+        if math.isinf(look(self.cost, self.x, self.size, reported)):
+            yield lambda accuracy: self._check_forward(slope, accuracy).with_facts(compared("forward mode", self.what))
+
+    def _check_forward(self, slope: Callable[[Any, Any], float], accuracy: float) -> Report:
+        flat, rebuild = flatten(self.x)
+        direction = drawn_weights("direction", flat.shape) * np.maximum(np.abs(flat), 1.0)
+
+        def by_entry(at: Any) -> Any:
+            return rebuild(np.array([slope(at, rebuild(unit)) for unit in np.eye(flat.size)]))
+
+        return check_forward(
+            lambda step: self.cost(rebuild(flat + step * direction)),
+            lambda step: slope(rebuild(flat + step * direction), rebuild(direction)),
+            flat.size,
+            lambda: check_gradient(self.cost, self.x, gradient=by_entry, accuracy=accuracy),
+            accuracy,
+        )

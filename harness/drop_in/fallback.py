@@ -1,14 +1,26 @@
 """When a drop-in decides, and when the checker that it stands in for does: one policy for all of them.
 
-A report that disagrees refuses the call, unless the library's own rules explain it by being approximate. Whatever is
-left undecided falls back on the original, with a warning that says what that was.
+| this check finds | the call |
+|---|---|
+| an error beyond the bounds, and beyond the accuracy | fails with the report |
+| the same below `LIBRARY`, where every rule is a library's own | warns, and the original decides |
+| a value between the left and the right derivative at a kink | passes |
+| nothing, because something hides the derivative | warns, and the original decides |
+| nothing in less than double precision, where the original's differences show nothing either | warns, and passes |
+| that every derivative is right | passes |
+
+The accuracy is `ACCURATE`, or `SLIGHT` where every rule is a library's own, or the tolerance that the caller states, if
+that is wider than the original's default.
 """
 
 import logging
+import sys
+import sysconfig
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,15 +32,28 @@ from harness.verdict.report import Report
 
 logger = logging.getLogger("harness.drop_in")
 
+ACCURATE = 1e-10
+"""An error below this share of the largest derivative beside it is accepted: rules are often sums of a series,
+quotients of differences or solutions of an iteration, and right to some ten digits by design."""
+
+SLIGHT, LIBRARY = 1e-8, 1e-6
+"""Where every rule is a library's own, whose functions are approximations, an error below the first share is accepted,
+and one below the second is left to the original."""
+
 _logged: set[tuple[str, str]] = set()
 
 
-def _forgive_nothing(report: Report) -> Sequence[Fact]:
-    return ()
+class Result(NamedTuple):
+    """A report, and the doubts with which a disagreement of it was forgiven."""
+
+    report: Report
+    doubts: tuple[Fact, ...] = ()
 
 
-def _agrees(report: Report) -> bool:
-    return report.verdict == "agree"
+def is_right(report: Report) -> bool:
+    """Whether a report leaves nothing undecided but conventions at kinks."""
+    is_at_kinks = report.verdict == "inconclusive" and {fact.kind for fact in report.reasons} == {Kind.KINK}
+    return report.verdict == "agree" or is_at_kinks
 
 
 @dataclass(frozen=True)
@@ -43,8 +68,6 @@ class Fallback:
         Calls the original with the caller's arguments.
     refuse : callable
         Answers or raises for a report that disagrees.
-    forgive : callable
-        Facts that explain a disagreement by approximations of the library; empty where it is the caller's.
     is_right : callable
         Whether a report leaves nothing undecided.
     stacklevel : int
@@ -54,31 +77,77 @@ class Fallback:
     name: str
     ask: Callable[[], Any]
     refuse: Callable[[Report], Any]
-    forgive: Callable[[Report], Sequence[Fact]] = _forgive_nothing
-    is_right: Callable[[Report], bool] = _agrees
+    is_right: Callable[[Report], bool] = is_right
     stacklevel: int = 3
 
     def settle(
-        self, reports: Sequence[Report], more: Sequence[Fact] = (), right: Callable[[], Any] = lambda: None
+        self,
+        results: Sequence[Result],
+        more: Sequence[Fact] = (),
+        right: Callable[[], Any] = lambda: None,
+        *,
+        original_is_blind: bool = False,
     ) -> Any:
-        """Answer the call by its reports. `more` are doubts beside them; `right` answers where no doubt is left."""
-        forgiven = [self.forgive(report) for report in reports]
-        for report, reasons in zip(reports, forgiven):
-            if report.verdict == "disagree" and not reasons:
+        """Answer the call by its reports.
+
+        `more` are doubts beside them; `right` answers where no doubt is left, and where the original is as blind.
+        """
+        for report, forgiven in results:
+            if report.verdict == "disagree" and not forgiven:
                 return self.refuse(report)
-        doubts = [*more, *(fact for reasons in forgiven for fact in reasons)]
-        for report in reports:
+        doubts = [*more, *(fact for _, forgiven in results for fact in forgiven)]
+        for report, _ in results:
             if report.verdict == "inconclusive" and not self.is_right(report):
                 compared = [fact for fact in report.notes if fact.kind == Kind.COMPARED_DERIVATIVE]
                 doubts += [*(report.reasons or [doubt(Kind.UNDECIDED)]), *compared]
-        return self.ask_original(doubts) if doubts else right()
+        if doubts and original_is_blind:
+            self._warn(doubt(Kind.NEITHER_DECIDED, self.name), doubts)
+        return self.ask_original(doubts) if doubts and not original_is_blind else right()
 
     def ask_original(self, doubts: Sequence[Fact]) -> Any:
-        """Warn of what was not decided, and answer or raise what the original does."""
-        reasons = " ".join(map(message_table.say, dict.fromkeys(doubts)))
-        decided = message_table.say(doubt(Kind.ORIGINAL_DECIDED, self.name))
-        warnings.warn(f"{decided} {reasons}", InconclusiveGradient, self.stacklevel + 1)
-        return self.ask()
+        """Warn of what was not decided, and answer or raise what the original does; an error says both."""
+        told = self._warn(doubt(Kind.ORIGINAL_DECIDED, self.name), doubts, 2)
+        try:
+            return self.ask()
+        except Exception as error:
+            error.add_note(told)
+            raise
+
+    def _warn(self, decided: Fact, doubts: Sequence[Fact], deeper: int = 1) -> str:
+        told = " ".join(map(message_table.say, dict.fromkeys((decided, *doubts))))
+        warnings.warn(told, InconclusiveGradient, self.stacklevel + deeper)
+        return told
+
+
+def check_within(check: Callable[[float], Report], accuracy: float, *, rules_of_library: bool) -> Result:
+    """The report of a check at an accuracy; forgiven, if every rule is a library's and it is right to `LIBRARY`."""
+    report = check(accuracy)
+    if report.verdict != "disagree" or not rules_of_library or accuracy >= LIBRARY:
+        return Result(report)
+    is_forgiven = check(LIBRARY).verdict != "disagree"
+    return Result(report, (doubt(Kind.INEXACT_LIBRARY_RULE, limit=LIBRARY),) if is_forgiven else ())
+
+
+def is_installed(module: str) -> bool:
+    """Whether a module is one of an installed library, and not of the caller's own files."""
+    file = getattr(sys.modules.get(module), "__file__", None) or ""
+    return file.startswith(tuple(sysconfig.get_path(kind) for kind in ("purelib", "platlib", "stdlib")))
+
+
+def stated_accuracy(original: str, given: Mapping[str, Any], defaults: Mapping[str, float]) -> float:
+    """The accuracy that a caller states by tolerances wider than the original's defaults; all others are logged."""
+    numbers = {name: value for name, value in given.items() if name in defaults and isinstance(value, (int, float))}
+    wider = {name: float(value) for name, value in numbers.items() if value > defaults[name]}
+    log_unused(original, **{name: value for name, value in given.items() if name not in wider})
+    return max([ACCURATE, *wider.values()])
+
+
+def disagreeing(report: Report, facts: Sequence[Fact]) -> Report:
+    """The report with facts that are wrong whatever its numbers are; the report itself where there are none."""
+    if not facts:
+        return report
+    outliers = report.outliers or tuple(source.name for source in report.sources[:1])
+    return replace(report, verdict="disagree", outliers=outliers, facts=(*facts, *report.facts))
 
 
 def refusal(kind: type[Exception], report: Report) -> Exception:
@@ -104,6 +173,24 @@ def generator(purpose: str) -> np.random.Generator:
     Weights that are a caller's own inputs, or the cotangents of a second derivative, hide what cancels in such a sum.
     """
     return np.random.default_rng([*b"harness", *purpose.encode()])
+
+
+@lru_cache(maxsize=256)
+def drawn_weights(purpose: str, shape: tuple[int, ...]) -> np.ndarray:
+    """Random numbers of either sign between 0.5 and 1.5, for a purpose: none is so small that it hides an entry."""
+    rng = generator(purpose)
+    drawn = rng.uniform(0.5, 1.5, size=shape) * rng.choice([-1.0, 1.0], size=shape)
+    drawn.setflags(write=False)
+    return drawn
+
+
+def log_notes(original: str, facts: Sequence[Fact]) -> None:
+    """Log, once each, what a caller may want to know of what passes."""
+    for fact in facts:
+        told = message_table.say(fact)
+        if (original, told) not in _logged:
+            _logged.add((original, told))
+            logger.info("%s: %s", original, told)
 
 
 def log_unused(original: str, **arguments: Any) -> None:

@@ -10,7 +10,7 @@ from jax.test_util import check_grads as original
 
 from harness.checks.traced.derivative_check import check_derivatives
 from harness.checks.traced.function_arguments import NoNumber
-from harness.drop_in.fallback import Fallback, cannot_run, log_unused, refusal
+from harness.drop_in.fallback import LIBRARY, Fallback, Result, cannot_run, is_right, refusal, stated_accuracy
 from harness.facts.fact import Fact, doubt
 from harness.facts.kinds import Kind
 from harness.verdict.report import Report
@@ -20,8 +20,8 @@ NAME = "jax.test_util.check_grads"
 MODES = {"fwd": "forward", "rev": "reverse", "lin": "forward"}
 """The original's modes, and what they are called here; a linearisation is a forward derivative."""
 
-APPROXIMATE = 1e-6
-"""JAX's own functions are approximations, and so are their rules: an error below this is not the caller's."""
+TOLERANCES = {"float64": 1e-5, "complex128": 1e-5, "complex64": 1e-3, "float32": 2e-3, "float16": 1e-2, "bfloat16": 0.1}
+"""The original's defaults, for atol and for rtol; a wider one is the accuracy that the caller asks for."""
 
 
 def check_grads(
@@ -39,7 +39,9 @@ def check_grads(
     ----------
     f, args, order, modes
         As the original takes them.
-    atol, rtol, eps
+    atol, rtol
+        Where wider than the original's defaults, the accuracy of the derivatives; else for the original alone.
+    eps
         Not used here, but handed on where the original has to decide.
 
     Raises
@@ -47,13 +49,12 @@ def check_grads(
     AssertionError
         When a derivative is wrong; the message is the report.
     """
-    log_unused(NAME, atol=atol, rtol=rtol, eps=eps)
     args = tuple(args)
+    accuracy = stated_accuracy(NAME, {"atol": atol, "rtol": rtol, "eps": eps}, _default_tolerances(args))
     fallback = Fallback(
         NAME,
         ask=partial(original, f, args, order, modes, atol, rtol, eps),
         refuse=_refuse,
-        forgive=_inexact_rules_of_jax,
         is_right=_is_right,
     )
     chosen = tuple(dict.fromkeys(MODES[mode] for mode in MODES if mode in modes))
@@ -65,7 +66,7 @@ def check_grads(
         fallback.ask()
         return None
     try:
-        reports = _reports(f, args, order, chosen)
+        reports = _reports(f, args, order, chosen, accuracy)
     except NoNumber:
         fallback.ask()
         return None
@@ -74,7 +75,7 @@ def check_grads(
     doubts += [fact for report in reports for fact in report.left_out.values()]
     # the original differentiates through it, so it has to look
     doubts += [note for report in reports for note in report.notes if _stops(note)]
-    return fallback.settle(reports, doubts)
+    return fallback.settle([Result(report, _inexact_rules_of_jax(report)) for report in reports], doubts)
 
 
 def _stops(fact: Fact) -> bool:
@@ -90,30 +91,37 @@ def _refuse(report: Report) -> None:
     raise refusal(AssertionError, report)
 
 
-def _inexact_rules_of_jax(report: Report) -> list[Fact]:
+def _default_tolerances(args: Any) -> dict[str, float]:
+    """The original's default tolerances for the coarsest of the arguments."""
+    types = [jax.numpy.result_type(leaf) for leaf in jax.tree.leaves(args)]
+    coarsest = max((TOLERANCES.get(np.dtype(kind).name, 0.0) for kind in types), default=0.0)
+    return {"atol": coarsest, "rtol": coarsest}
+
+
+def _inexact_rules_of_jax(report: Report) -> tuple[Fact, ...]:
     """What explains a disagreement where it is JAX's own rules that are a little off; nothing in any other case."""
     culprits = report.details.get("culprits", [])
-    if not all(culprit["of_jax"] and culprit["off"] < APPROXIMATE for culprit in culprits):
-        return []
-    return [doubt(Kind.INEXACT_LIBRARY_RULE, culprit["name"], off=culprit["off"]) for culprit in culprits]
+    if not all(culprit["of_jax"] and culprit["off"] < LIBRARY for culprit in culprits):
+        return ()
+    return tuple(doubt(Kind.INEXACT_LIBRARY_RULE, culprit["name"], off=culprit["off"]) for culprit in culprits)
 
 
 def _is_right(report: Report) -> bool:
     """Whether all that has a derivative agrees; NaN with NaN for its derivative passes the original, too."""
-    return report.verdict == "agree" or report.details.get("where_defined") in ("agree", "nowhere")
+    return is_right(report) or report.details.get("where_defined") in ("agree", "nowhere")
 
 
-def _reports(f: Callable[..., Any], args: tuple, order: int, modes: tuple[str, ...]) -> list[Report]:
+def _reports(f: Callable[..., Any], args: tuple, order: int, modes: tuple[str, ...], accuracy: float) -> list[Report]:
     """A report for each order: the k-th is of the derivative of the (k - 1)-th, in all modes."""
-    found = [check_derivatives(f, *args, modes=modes)]
+    found = [check_derivatives(f, *args, modes=modes, accuracy=accuracy)]
     reverse = "reverse" in modes and "reverse" not in found[0].left_out
     while len(found) < order and _is_right(found[-1]):
         if reverse:
             f = _pulled_back(f) if len(found) > 1 else f
-            found.append(check_derivatives(f, *args, order=2, modes=modes))
+            found.append(check_derivatives(f, *args, order=2, modes=modes, accuracy=accuracy))
         else:
             f = _pushed_forward(f)
-            found.append(check_derivatives(f, *args, modes=modes))
+            found.append(check_derivatives(f, *args, modes=modes, accuracy=accuracy))
     return found
 
 

@@ -1,26 +1,191 @@
-"""Derivatives checked along one random direction: forward mode, or a matrix by its products, in one pass."""
+"""Derivatives checked along a random line: first by a cheap look that may only accept, then by the whole check.
 
-from collections.abc import Callable
-from typing import Any
+A look compares a reported slope with differences of four values. Agreement to ten digits of two numbers that were
+computed in different ways is no accident, so it needs no error bound. Whatever a look does not accept, be it wrong,
+noisy, at a kink or badly scaled, is left to `check_gradient`, which alone may refuse.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from harness.checks.functions.gradient_check import check_gradient
+from harness.drop_in.fallback import ACCURATE, SLIGHT, drawn_weights
 from harness.verdict.report import Report
+from reference.arithmetics.central_differences import NOISE_GAIN, NOISE_ROUNDINGS, without_squares
+from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 
 ZERO = np.array(0.0)
 
 ENTRIES = 300
 """So many passes of forward mode, one for each entry, are worth the name of the entry that is wrong."""
 
+POINTS = (-2.0, -1.0, 0.0, 1.0, 2.0)
+"""Where a look evaluates the function, in steps; at 0 it is known."""
 
-def check_along(name: str, cost: Callable[[Any], float], slope: Callable[[Any], float], zero: Any = ZERO) -> Report:
+SHARE, SHARE_OF_ALL = 1e-6, 3e-2
+"""A look decides nothing where its tolerance exceeds this share of what any input contributes to the slope, as the
+whole check does, or a few hundredths of that share of all of them together."""
+
+JUMP = 1e-6
+"""A kink whose jump exceeds this share of the slope is left to the whole check."""
+
+OPPOSITE, NONLINEAR = -(2.0**20), 1e-8
+"""A derivative is also applied to so many times the same vector, and answers so many times the same but for this share.
+Powers of two multiply without rounding. Rules that ignore signs, clip or multiply twice are not linear."""
+
+NOISE = NOISE_GAIN * NOISE_ROUNDINGS * UNIT_ROUNDOFF["float64"]
+
+
+class Scale(NamedTuple):
+    """The units of a random direction, and the step along it.
+
+    Steps of max(1, |x|) suit most functions. Those of min(1, |x|) suit inputs near the end of a domain and sines of
+    large numbers; where x is 0, they are 1.
+    """
+
+    smallest: bool
+    step: float
+
+    def units(self, size: Any) -> Any:
+        """The units for entries of these sizes, as NumPy has them."""
+        return np.where(size == 0.0, 1.0, np.minimum(size, 1.0)) if self.smallest else np.maximum(size, 1.0)
+
+
+SCALES = (
+    Scale(smallest=False, step=2.0**-10),
+    Scale(smallest=True, step=2.0**-10),
+    Scale(smallest=True, step=2.0**-14),
+)
+"""The looks that are taken in turn until one accepts: steps of 2⁻¹⁰ leave a truncation of h⁴ near 10⁻¹³, and as much
+rounding."""
+
+
+class Slope(NamedTuple):
+    """A reported derivative along a line.
+
+    Attributes
+    ----------
+    value : float
+    shares : sequence of float
+        For each input, the sum of the magnitudes that its entries contribute.
+    """
+
+    value: float
+    shares: Sequence[float]
+
+
+def distance_of_slope(values: Sequence[float], size: float, step: float, slope: Slope, accuracy: float) -> float:
+    """How far a slope is from differences of the function; infinite where these do not confirm it.
+
+    `values` are those at `POINTS`, and `size` is that of the terms of the value at 0. Infinite where a number is NaN.
+    """
+    lowest, lower, here, upper, highest = values
+    scale = sum(slope.shares)
+    if scale == 0.0:
+        return 0.0 if slope.value == 0.0 and lowest == lower == here == upper == highest else math.inf
+    noise = NOISE * size / step
+    allowed = min(accuracy, SLIGHT) * scale + noise
+    if not allowed <= SHARE * min(SHARE_OF_ALL * scale, *(share for share in slope.shares if share > 0.0)):
+        return math.inf
+    derivative = without_squares((upper - lower) / (2.0 * step), (highest - lowest) / (4.0 * step))
+    bend = abs((highest - 2.0 * here + lowest) - 4.0 * (upper - 2.0 * here + lower)) / (2.0 * step)
+    distance = abs(derivative - slope.value)
+    return distance if distance <= allowed and bend <= JUMP * scale else math.inf
+
+
+def ends_differently(values: Sequence[float], step: float, slope: Slope) -> bool:
+    """Whether the slope at the last of `POINTS` is so clearly another that the same gradient there was kept."""
+    lower, here, upper = values[1:4]
+    turn = 2.0 * abs(upper - 2.0 * here + lower) / step
+    return turn > JUMP * sum(slope.shares)
+
+
+def tree_map(change: Callable[..., Any], tree: Any, *others: Any) -> Any:
+    """A tree of dicts, lists and tuples, with its leaves and those of others like it in the place of its leaves."""
+    if isinstance(tree, dict):
+        return {key: tree_map(change, value, *(other[key] for other in others)) for key, value in tree.items()}
+    if isinstance(tree, (list, tuple)):
+        return type(tree)(tree_map(change, *each) for each in zip(tree, *others))
+    return change(tree, *others)
+
+
+def tree_leaves(tree: Any, *others: Any) -> list[tuple[Any, ...]]:
+    """The leaves of a tree, each beside those of others like it."""
+    found: list[tuple[Any, ...]] = []
+    tree_map(lambda *leaves: found.append(leaves), tree, *others)
+    return found
+
+
+def look(
+    cost: Callable[[Any], float],
+    x: Any,
+    size: float,
+    slope: Callable[[Any], Slope | None],
+    accuracy: float = ACCURATE,
+    at_end: Callable[[Any], Any] | None = None,
+) -> float:
+    """How far a derivative of a cost of real arrays is from differences; infinite where no look confirms it.
+
+    Parameters
+    ----------
+    cost : callable
+    x : array, or a tree of arrays
+    size : the sizes of the terms that the cost at x adds up
+    slope : the reported derivative along a direction, a tree like x; None where there is none
+    accuracy : float
+    at_end : callable, optional
+        Whether the derivative at another point is the very one at x. It is called where it must not be.
+    """
+    here = cost(x)
+    for scale in SCALES:
+        direction = tree_map(lambda leaf, scale=scale: _direction(np.asarray(leaf, dtype=float), scale), x)
+        reported = slope(direction)
+        if reported is None or not math.isfinite(here):
+            return math.inf
+        values = [cost(_moved(x, direction, t * scale.step)) if t else here for t in POINTS]
+        distance = distance_of_slope(values, size, scale.step, reported, accuracy)
+        if math.isfinite(distance):
+            if at_end and ends_differently(values, scale.step, reported):
+                return math.inf if at_end(_moved(x, direction, POINTS[-1] * scale.step)) else distance
+            return distance
+    return math.inf
+
+
+def slope_of(gradient: Any, direction: Any) -> Slope:
+    """The slope of a gradient along a direction, both trees."""
+    terms = [g * v for g, v in tree_leaves(gradient, direction)]
+    return Slope(float(sum(np.sum(t) for t in terms)), [float(np.sum(np.abs(t))) for t in terms])
+
+
+def _moved(x: Any, direction: Any, step: float) -> Any:
+    return tree_map(lambda leaf, v: np.asarray(leaf + step * v), x, direction)
+
+
+def _direction(x: np.ndarray, scale: Scale) -> np.ndarray:
+    """A direction in which every step is a number of float64, however large x is."""
+    units = drawn_weights("line", x.shape) * scale.units(np.abs(x))
+    return ((x + scale.step * units) - x) / scale.step
+
+
+def check_along(
+    name: str,
+    cost: Callable[[Any], float],
+    slope: Callable[[Any], float],
+    accuracy: float,
+    zero: Any = ZERO,
+) -> Report:
     """Is `slope` the derivative of `cost`, a function of the step on a line, at 0? The report calls the step `name`.
 
     `zero` has the precision of what moves; a step may come in a wider one, and is for all to be in that.
     """
     return check_gradient(
-        lambda at: cost(at[name]), {name: zero}, gradient=lambda at: {name: np.array(float(slope(at[name])))}
+        lambda at: cost(at[name]),
+        {name: zero},
+        gradient=lambda at: {name: np.array(float(slope(at[name])))},
+        accuracy=accuracy,
     )
 
 
@@ -29,19 +194,20 @@ def check_forward(
     slope: Callable[[Any], float],
     size: int,
     by_entry: Callable[[], Report],
+    accuracy: float,
     zero: Any = ZERO,
 ) -> Report:
     """Check forward mode along a random direction, and entry by entry where it is not found right there.
 
     Parameters
     ----------
-    cost, slope, zero
+    cost, slope, accuracy, zero
         As for `check_along`, on a line in a random direction: a wrong entry of the Jacobian is wrong in the slope, but
         for directions that have probability zero.
     size : how many entries there are
     by_entry : checks each
     """
-    along = check_along("direction", cost, slope, zero)
+    along = check_along("direction", cost, slope, accuracy, zero)
     if along.verdict == "agree" or size > ENTRIES:
         return along
     each = by_entry()

@@ -1,6 +1,7 @@
 """`scipy.optimize.check_grad`, and the same for what `minimize` and `least_squares` take beside a gradient."""
 
 import math
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,9 +12,10 @@ from scipy.sparse import issparse
 from scipy.sparse.linalg import LinearOperator
 
 from harness.checks.functions.gradient_check import check_gradient
-from harness.drop_in.fallback import Fallback, compared, generator, log_unused
-from harness.drop_in.line_checks import check_along
-from harness.facts.fact import doubt, note
+from harness.drop_in.fallback import ACCURATE, Fallback, Result, compared, generator, is_right, log_unused, refusal
+from harness.drop_in.line_checks import check_along, look, slope_of
+from harness.exit_codes import InconclusiveGradient
+from harness.facts.fact import note
 from harness.facts.kinds import Kind
 from harness.verdict.report import Report
 
@@ -31,7 +33,8 @@ def check_grad(
     direction: str = "all",
     rng: Any = None,
     seed: Any = None,
-) -> np.float64:
+    report: bool = False,
+) -> Any:
     """The distance of a gradient, or of a Jacobian, from the derivative of its function, as far as it can be measured.
 
     Parameters
@@ -40,13 +43,15 @@ def check_grad(
         As the original takes them; func answers one number, or several with a Jacobian for grad.
     epsilon, direction, rng, seed
         Not used here, but handed on where the original has to decide.
+    report : bool
+        Return the report, whose verdict needs no tolerance, and never call the original.
 
     Returns
     -------
-    float
+    float or Report
         The largest difference in any coordinate (of random combinations of several values); where the gradient is
         wrong, at least the original's answer. Of a right gradient it is what steps and rounding leave, mostly far below
-        the original's.
+        the original's: along a random direction if that confirms it, and 0 at a kink.
     """
     if not callable(grad):
         raise TypeError(f"grad must be callable as grad(x, *args), not {grad!r}")
@@ -64,16 +69,61 @@ def check_grad(
     def ask_original() -> np.float64:
         return np.float64(original(func, grad, x0, *args, direction=direction, **given))
 
-    report = (
-        check_gradient(func, x0, gradient=lambda x, *args: _row(grad(x, *args)), args=args)
+    def gradient(x: np.ndarray) -> Any:
+        return _row(grad(x, *args))
+
+    if (
+        not report
+        and one_value
+        and math.isfinite(distance := _distance_at_look(lambda x: func(x, *args), gradient, x0))
+    ):
+        return np.float64(distance)
+    found = (
+        check_gradient(func, x0, gradient=lambda x, *_: gradient(x), args=args, accuracy=ACCURATE)
         if one_value
         else check_least_squares(func, np.atleast_1d(x0), grad, args)
     )
-    if report.verdict == "inconclusive":
+    if report:
+        return found
+    if found.verdict == "inconclusive":
         fallback = Fallback(NAME, ask_original, refuse=lambda report: None)
-        return fallback.ask_original(report.reasons or [doubt(Kind.UNDECIDED)])
-    largest = np.float64(max((pair.difference for pair in report.pairs), default=0.0))
-    return largest if report.verdict == "agree" else max(largest, ask_original())
+        return fallback.settle([Result(found)], right=lambda: np.float64(0.0))
+    largest = np.float64(max((pair.difference for pair in found.pairs), default=0.0))
+    return largest if found.verdict == "agree" else max(largest, ask_original())
+
+
+def assert_grad(func: Callable[..., Any], grad: Callable[..., Any], x0: Any, *args: Any) -> Report:
+    """Assert that a gradient, or a Jacobian, is the derivative of its function; a warning where that is undecided.
+
+    Raises
+    ------
+    AssertionError
+        When it is not; the message is the report.
+    """
+    report: Report = check_grad(func, grad, x0, *args, report=True)
+    if report.verdict == "disagree":
+        raise refusal(AssertionError, report)
+    if not is_right(report):
+        warnings.warn(str(report), InconclusiveGradient, stacklevel=2)
+    return report
+
+
+def _distance_at_look(cost: Callable[[Any], Any], gradient: Callable[[Any], Any], x0: np.ndarray) -> float:
+    """How far a gradient is from differences along a line; infinite where that is in doubt, or where it is none."""
+    first = gradient(x0.copy())
+    if not isinstance(first, np.ndarray) or first.shape != x0.shape or first.dtype != np.float64:
+        return math.inf
+
+    def number(x: np.ndarray) -> float:
+        return float(np.asarray(cost(x)).item())
+
+    def is_kept(x: np.ndarray) -> bool:
+        return np.array_equal(gradient(x), first)
+
+    kept = first.copy()
+    distance = look(number, x0, abs(number(x0.copy())), lambda v: slope_of(kept, v), at_end=is_kept)
+    repeats = np.allclose(gradient(x0.copy()), kept, rtol=ACCURATE, atol=ACCURATE * np.max(np.abs(kept), initial=0.0))
+    return distance if repeats else math.inf
 
 
 def check_minimize(
@@ -100,7 +150,7 @@ def check_minimize(
     gradient = _gradient_of_both(fun) if jac is True else jac
     if not callable(gradient):
         raise TypeError(f"jac must be callable as jac(x, *args), or True where fun answers both, not {jac!r}")
-    reports = [check_gradient(fun, x0, jac=jac, args=args)]
+    reports = [check_gradient(fun, x0, jac=jac, args=args, accuracy=ACCURATE)]
     v = _direction(x0.size)
 
     def along(x: np.ndarray) -> float:
@@ -111,9 +161,10 @@ def check_minimize(
         def by_hess(x: np.ndarray) -> np.ndarray:
             return _of_shape("hess", _dense(hess(x, *args)), (x0.size, x0.size)).T @ v
 
-        reports.append(check_gradient(along, x0, gradient=by_hess).with_facts(compared("hess(x) v", beside="v·jac(x)")))
+        report = check_gradient(along, x0, gradient=by_hess, accuracy=ACCURATE)
+        reports.append(report.with_facts(compared("hess(x) v", beside="v·jac(x)")))
     if hessp is not None:
-        report = check_gradient(along, x0, gradient=lambda x: hessp(x, v, *args))
+        report = check_gradient(along, x0, gradient=lambda x: hessp(x, v, *args), accuracy=ACCURATE)
         reports.append(report.with_facts(compared("hessp(x, v)", beside="v·jac(x)")))
     return reports
 
@@ -140,7 +191,11 @@ def check_least_squares(
 
     def check(w: np.ndarray) -> Report:
         return check_gradient(
-            weighted, x0, gradient=lambda x, w: _transposed_times(jac(x, *args, **more), w), args=(w,)
+            weighted,
+            x0,
+            gradient=lambda x, w: _transposed_times(jac(x, *args, **more), w),
+            args=(w,),
+            accuracy=ACCURATE,
         )
 
     if not callable(jac):
@@ -160,6 +215,7 @@ def check_least_squares(
         "matvec",
         lambda step: weighted(x0 + step * v, w),
         lambda step: float(w @ np.ravel(jac(x0 + step * v, *args, **more).matvec(v))),
+        ACCURATE,
     )
     return report.with_facts(compared("matvec along a random direction", "entries"))
 

@@ -15,23 +15,41 @@ from torch.autograd import gradcheck as original
 from torch.autograd import gradgradcheck as original_of_second
 from torch.autograd.gradcheck import GradcheckError
 
-from harness.drop_in.fallback import Fallback, cannot_run, log_unused, refusal
+from harness.drop_in.fallback import (
+    SLIGHT,
+    Fallback,
+    Result,
+    cannot_run,
+    check_within,
+    disagreeing,
+    is_installed,
+    log_notes,
+    refusal,
+    stated_accuracy,
+)
 from harness.drop_in.torch_costs import WeightedCost, differentiable, every_output, random_like
-from harness.facts.fact import Fact, doubt
+from harness.drop_in.torch_looks import REPEATED, Again, call_again, doubtful_parts
+from harness.drop_in.torch_rules import batching_faults, notes_on, own_functions
+from harness.facts.fact import wrong
 from harness.facts.kinds import Kind
 from harness.verdict.report import Report
 
 NAME, NAME_OF_SECOND = "torch.autograd.gradcheck", "torch.autograd.gradgradcheck"
 
-APPROXIMATE = 1e-8
-"""PyTorch's own functions are approximations, and so are their derivatives. Values cannot tell whether an error below
-this is the library's or the caller's."""
+SIGNATURE, SIGNATURE_OF_SECOND = inspect.signature(original), inspect.signature(original_of_second)
+
+TOLERANCES = {"atol": 1e-5, "rtol": 1e-3}
+"""The originals' defaults; a wider one is the accuracy that the caller asks for."""
 
 NUMBERS = ("eps", "atol", "rtol", "fast_mode")
 """What the originals take for their numerical Jacobians; all else that they take asks how autograd is used."""
 
-ANY_NUMBERS = {"eps": 1e-30, "atol": float("inf"), "fast_mode": True}
-"""With these the original has nothing to say of a derivative's numbers: steps of 1e-30 leave no domain."""
+ANY_NUMBERS = {"eps": 1e-30, "atol": 1e300, "fast_mode": True}
+"""With these the original has nothing to say of a derivative's numbers: steps of 1e-30 leave no domain, and 1e300 times
+the size of an empty tensor is 0."""
+
+BLINDING = 1e-9
+"""A scatter of values by so much leaves nothing to see of the originals' differences, whose steps are 1e-6."""
 
 
 def gradcheck(
@@ -72,11 +90,10 @@ def gradcheck(
     inputs = _as_tuple(inputs)
     options = {**options, "check_forward_ad": check_forward_ad, "check_backward_ad": check_backward_ad}
     ask = partial(original, func, inputs, nondet_tol=nondet_tol, raise_exception=raise_exception, **options)
-    inspect.signature(original).bind(*ask.args, **ask.keywords)  # or TypeError, as the original raises it
+    SIGNATURE.bind(*ask.args, **ask.keywords)  # or TypeError, as the original raises it
     modes = check_backward_ad, check_forward_ad
     if not any(modes) or _is_refused_or_empty(inputs):
         return ask()
-    log_unused(NAME, **{name: value for name, value in options.items() if name in NUMBERS})
     masked = bool(options.get("masked"))
     return _settled(NAME, lambda: WeightedCost(func, inputs, differentiable, masked), modes, ask)
 
@@ -90,13 +107,12 @@ def gradgradcheck(
     """
     inputs = _as_tuple(inputs)
     ask = partial(original_of_second, func, inputs, grad_outputs, raise_exception=raise_exception, **options)
-    every = inspect.signature(original_of_second).bind(*ask.args, **ask.keywords)
+    every = SIGNATURE_OF_SECOND.bind(*ask.args, **ask.keywords)
     every.apply_defaults()
     modes = every.arguments["check_rev_over_rev"], every.arguments["check_fwd_over_rev"]
     refused = not any(modes) or (every.arguments["check_undefined_grad"] and not modes[0])
     if refused or _is_refused_or_empty(inputs):
         return ask()
-    log_unused(NAME_OF_SECOND, **{name: value for name, value in options.items() if name in NUMBERS})
 
     def weighted() -> WeightedCost:
         outputs = every_output(func(*inputs))
@@ -131,28 +147,46 @@ def _gradients(func: Callable[..., Any], inputs: tuple) -> Callable[..., tuple]:
 
 def _settled(name: str, weighted: Callable[[], WeightedCost], modes: tuple[bool, bool], ask: partial) -> bool:
     """What the originals answer and raise, by our reports in reverse and in forward mode."""
-    scatter_allowed = ask.keywords.get("nondet_tol", 0.0) > 0.0
+    allowed_scatter = ask.keywords.get("nondet_tol", 0.0)
 
     def refuse(report: Report) -> bool:
-        if scatter_allowed and not report.findings:  # it is not repeatable, as the caller said
-            return fallback.ask_original(report.reasons)
+        if allowed_scatter > 0.0 and not report.findings and report.reasons[0].kind == Kind.NOT_REPEATABLE:
+            return fallback.ask_original(report.reasons)  # it is not repeatable, as the caller said
         if ask.keywords["raise_exception"]:
             raise refusal(GradcheckError, report)
         return False
 
-    fallback = Fallback(name, ask, refuse, forgive=_slight_errors, stacklevel=5)
+    fallback = Fallback(name, ask, refuse, stacklevel=5)
+    numbers = {key: value for key, value in ask.keywords.items() if key in NUMBERS}
+    accuracy = stated_accuracy(name, numbers, TOLERANCES)
     try:
         cost = weighted()
-        reports = [check() for check, wanted in zip((cost.check_backward, cost.check_forward), modes) if wanted]
+        rules = own_functions(cost.found)
+        notes = notes_on(cost, rules)
+        again = call_again(cost) if modes[0] else REPEATED
+        results = _results(cost, modes, again.accuracy(accuracy, allowed_scatter), again, rules)
     except (TypeError, ValueError, NotImplementedError) as reason:
         return replace(fallback, stacklevel=4).ask_original(cannot_run(reason))
-    return fallback.settle(reports, right=lambda: _apart_from_numbers(ask))
+    log_notes(name, notes)
+    results = [result._replace(report=result.report.with_facts(*notes)) for result in results]
+    is_blind = cost.is_coarse or (again.largest * again.scatter > BLINDING and again.is_within(allowed_scatter))
+    return fallback.settle(results, right=lambda: _apart_from_numbers(ask), original_is_blind=is_blind)
 
 
-def _slight_errors(report: Report) -> tuple[Fact, ...]:
-    """The fact that all errors are so small that they may be the library's; nothing where one is larger."""
-    slight = [abs(x.value - x.expected) <= APPROXIMATE * abs(x.expected) for x in report.findings]
-    return (doubt(Kind.NEARLY_RIGHT, limit=APPROXIMATE),) if slight and all(slight) else ()
+def _results(
+    cost: WeightedCost, modes: tuple[bool, bool], accuracy: float, again: Again, rules: Sequence[type]
+) -> list[Result]:
+    """The reports on all that a look does not accept, and on what is wrong whatever the numbers are."""
+    of_library = all(is_installed(rule.__module__) for rule in rules)
+    accuracy = max(accuracy, SLIGHT) if of_library else accuracy
+    faults = [*batching_faults(cost, rules), *([] if again.is_linear else [wrong(Kind.NOT_LINEAR, mode="reverse")])]
+    backward, forward = doubtful_parts(cost, accuracy, modes)
+    if modes[0] and (faults or again.scatter > accuracy) and cost.every not in backward:
+        backward = [*backward, cost.every]
+    checks = [cost.part(part).check_backward for part in backward]
+    checks += [cost.check_forward] if forward or (faults and not checks) else []
+    results = [check_within(check, accuracy, rules_of_library=of_library) for check in checks]
+    return [Result(disagreeing(report, faults), doubts) for report, doubts in results]
 
 
 def _apart_from_numbers(ask: partial) -> bool:

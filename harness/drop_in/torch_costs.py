@@ -1,25 +1,32 @@
 """A function of tensors as a real cost of real numbers, which `check_gradient` can check.
 
 Outputs are added up with random weights, so that one cost carries all of them. A wrong entry of the Jacobian makes the
-gradient of that cost wrong, but for weights of probability zero.
+gradient of that cost wrong, but for weights of probability zero. A part of the outputs is a cost of its own: beside it
+the cotangents of all others are missing or zero, which a rule may mistake.
 """
 
 # Not installed everywhere, so that its names cannot be resolved.
 # pyright: reportMissingImports=false, reportAttributeAccessIssue=false
 
+import copy
 import inspect
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
+from itertools import combinations
 from typing import Any
 
 import torch
 from torch.autograd import forward_ad
 
 from harness.checks.functions.gradient_check import check_gradient
-from harness.drop_in.fallback import compared, generator
+from harness.drop_in.fallback import compared, drawn_weights, generator
 from harness.drop_in.line_checks import check_forward
 from harness.verdict.report import Report
+
+ALL_PARTS = 4
+"""Of so many outputs, every subset is a part; of more, each output, all but each, and all."""
 
 
 class WeightedCost:
@@ -40,8 +47,8 @@ class WeightedCost:
 
     Attributes
     ----------
-    theta : dict of real tensors by the name of the input
-        A complex one has its two parts along a last axis, a sparse one the entries that it specifies.
+    found : list of tensors
+        The outputs at the inputs.
     """
 
     def __init__(
@@ -59,29 +66,74 @@ class WeightedCost:
         self.places = sorted(first.values())
         if not masked and any(_is_sparse(inputs[i]) for i in self.places):
             raise TypeError("entries that a sparse input does not specify are not checked here, but with masked=True")
-        names = _names(func, len(inputs))
         memory = {i: _numbers(inputs[i]).untyped_storage().data_ptr() for i in self.places}
         self.alone = {i: Counter(memory.values())[memory[i]] == 1 for i in self.places}
-        self.theta = {names[i]: _as_real(_numbers(inputs[i])).clone() for i in self.places}
-        found = every_output(func(*inputs))
-        self.chosen = outputs(found)
+        self.found = every_output(func(*inputs))
+        self.chosen = outputs(self.found)
         if not self.chosen:
             raise ValueError("no output depends on an input that requires a gradient")
-        summed = [found[k] for k in self.chosen]
-        is_number = len(summed) == summed[0].numel() == 1 and not summed[0].is_complex()
-        self.weights = (
-            [torch.ones_like(summed[0], dtype=torch.float64)] if is_number else random_like(summed, "weights")
-        )
-        self.summed = "" if is_number else what
+        self.weights = random_like([self.found[k] for k in self.chosen], "weights")
+        self.summed = what
+
+    def parts(self) -> list[tuple[int, ...]]:
+        """The subsets of the outputs that are checked by themselves, by their places among the chosen; all at last."""
+        count = len(self.chosen)
+        sizes = range(1, count + 1) if count <= ALL_PARTS else (1, count - 1, count)
+        return [part for size in sizes for part in combinations(range(count), size)]
+
+    @property
+    def every(self) -> tuple[int, ...]:
+        """The places of all outputs among the chosen."""
+        return tuple(range(len(self.chosen)))
+
+    def part(self, places: tuple[int, ...]) -> "WeightedCost":
+        """The cost of a part of the outputs."""
+        if len(places) == len(self.chosen):
+            return self
+        found = copy.copy(self)
+        found.chosen, found.weights = ([given[k] for k in places] for given in (self.chosen, self.weights))
+        found.summed = f"{self.summed} {', '.join(map(str, found.chosen))} alone"
+        return found
+
+    @cached_property
+    def theta(self) -> dict[str, Any]:
+        """The inputs as real tensors by their names.
+
+        A complex one has its two parts along a last axis, a sparse one the entries that it specifies.
+        """
+        names = _names(self.func, len(self.inputs))
+        return {names[i]: _as_real(_numbers(self.inputs[i])).clone() for i in self.places}
+
+    @property
+    def is_coarse(self) -> bool:
+        """Whether an input is in less than double precision."""
+        return any(torch.finfo(self.inputs[i].dtype).bits < 64 for i in self.places)
 
     def cost(self, theta: dict[str, Any]) -> float:
         """Re Σ w·output."""
         with self._at(theta) as given:
             return float(self._sum(given).detach())
 
-    def check_backward(self) -> Report:
+    @cached_property
+    def gradients(self) -> dict[tuple[int, ...], list[Any]]:
+        """The gradients of each part at the inputs."""
+        return {part: self.pull_back(self.found, part) for part in self.parts()}
+
+    def pull_back(self, outputs: Sequence[Any], part: Sequence[int], factor: float = 1.0) -> list[Any]:
+        """The gradients of a part of the outputs, with their weights for cotangents; None where there is no path."""
+        tracked = [k for k in part if outputs[self.chosen[k]].requires_grad]
+        leaves = [self.inputs[i] for i in self.places]
+        if not tracked:
+            return [None] * len(leaves)
+        chosen = [outputs[self.chosen[k]] for k in tracked]
+        weights = [self.weights[k] if factor == 1.0 else factor * self.weights[k] for k in tracked]
+        weights = [w.to(y.dtype) for w, y in zip(weights, chosen)]
+        found = torch.autograd.grad(chosen, leaves, weights, retain_graph=True, allow_unused=True)
+        return [g if g is None or g.layout == torch.strided else g.to_dense() for g in found]
+
+    def check_backward(self, accuracy: float) -> Report:
         """Its gradient by reverse mode."""
-        report = check_gradient(self.cost, self.theta, gradient=self._pulled_back)
+        report = check_gradient(self.cost, self.theta, gradient=self._pulled_back, accuracy=accuracy)
         return report.with_facts(compared("reverse mode", self.summed))
 
     def _pulled_back(self, theta: dict[str, Any]) -> dict[str, Any]:
@@ -92,7 +144,7 @@ class WeightedCost:
             found = torch.autograd.grad(cost, leaves, allow_unused=True) if cost.requires_grad else [None] * len(leaves)
             return {name: None if g is None else _as_real(_like(x, g)) for name, x, g in zip(theta, leaves, found)}
 
-    def check_forward(self) -> Report:
+    def check_forward(self, accuracy: float) -> Report:
         """Its gradient by forward mode: along one direction, and if need be entry by entry."""
         if any(_is_sparse(self.inputs[i]) for i in self.places):
             raise TypeError("forward mode is not checked here in sparse inputs")
@@ -113,8 +165,11 @@ class WeightedCost:
             return self._slope(theta, {name: v.to(x) for (name, x), v in zip(theta.items(), direction)})
 
         size, zero = sum(x.numel() for x in every), torch.zeros((), dtype=coarsest)
-        each = lambda: check_gradient(self.cost, self.theta, gradient=self._pushed_forward)  # noqa: E731
-        report = check_forward(lambda step: self.cost(moved(step)), slope, size, each, zero)
+
+        def by_entry() -> Report:
+            return check_gradient(self.cost, self.theta, gradient=self._pushed_forward, accuracy=accuracy)
+
+        report = check_forward(lambda step: self.cost(moved(step)), slope, size, by_entry, accuracy, zero)
         return report.with_facts(compared("forward mode", self.summed))
 
     def _pushed_forward(self, theta: dict[str, Any]) -> dict[str, Any]:
@@ -186,12 +241,11 @@ def differentiable(outputs: Sequence[Any]) -> list[int]:
 
 
 def random_like(tensors: Sequence[Any], purpose: str) -> list[Any]:
-    """Random numbers for each tensor, in double precision, other ones for each purpose."""
-    rng = generator(purpose)
+    """Random numbers for each tensor, in double precision, other ones for each purpose; none is 0, 1 or -1."""
     drawn = []
-    for y in tensors:
-        real, imaginary = rng.normal(size=(2, *y.shape))
-        drawn.append(torch.as_tensor(real + 1j * imaginary if y.is_complex() else real).to(y.device))
+    for k, y in enumerate(tensors):
+        real, imaginary = drawn_weights(f"{purpose} {k}", (2, *y.shape))
+        drawn.append(torch.tensor(real + 1j * imaginary if y.is_complex() else real).to(y.device))
     return drawn
 
 

@@ -8,7 +8,7 @@ from harness.facts.row import Row
 def _compared(fact: Fact) -> str:
     outputs = fact.data["outputs"]
     summed = f", on the {outputs} added up with random weights" if outputs else ""
-    beside = f", with differences of {fact.data['beside']}, with a random v" if fact.data["beside"] else ""
+    beside = f". The cost is {fact.data['beside']} with a random v" if fact.data["beside"] else ""
     return f"Compared: {fact.where[0]}{summed}{beside}."
 
 
@@ -28,7 +28,11 @@ ROWS = {
         advice="Read the coordinate as one of the input: a wrong entry of any output shows in it.",
     ),
     Kind.INEXACT_LIBRARY_RULE: Row(
-        "JAX's own rule of {where} is off by {off:.1e} here.",
+        lambda fact: (
+            f"The library's own rule of {fact.where[0]} is off by {fact.data['off']:.1e} here."
+            if fact.where
+            else f"A derivative is off by less than {fact.data['limit']:.0e}, and all rules are a library's own."
+        ),
         meaning="The library approximates this derivative; the error is not the caller's.",
         cause="A series or a fit of limited precision.",
         example="# jax.scipy.special.log_ndtr below -20.",
@@ -43,12 +47,26 @@ ROWS = {
         "report = check_least_squares(lambda x: A @ x, np.ones(2), lambda x: A * [[1.0, 1.0], [1.0, 2.0]])",
         advice="Look at how this row is computed.",
     ),
-    Kind.NEARLY_RIGHT: Row(
-        "A derivative is off by less than {limit:.0e} of itself.",
-        meaning="Values cannot tell whether the caller or the library makes an error this small.",
-        cause="PyTorch's own functions are approximations, and so are their derivatives.",
-        example="# gradcheck of a rule that is off by a factor 1 + 5e-9.",
-        advice="Check with `harness.check_gradient`, which forgives nothing.",
+    Kind.MOVES_WITHOUT_GRADIENT: Row(
+        "{where} changes with the inputs and has no gradient.",
+        meaning="The output is marked as non-differentiable, or detached. No checker compares its derivative.",
+        cause="`ctx.mark_non_differentiable` or `.detach()` for an output that is a smooth function of the inputs.",
+        example="# gradcheck of a Function that answers (sin(x), x ** 2) and marks the second.",
+        advice="Nothing, if nobody differentiates this output. Else remove the mark.",
+    ),
+    Kind.NEITHER_DECIDED: Row(
+        "Neither this check nor {where} can decide in less than double precision.",
+        meaning="No error was found. The differences of the original checker would be rounding noise.",
+        cause="Inputs in float32, float16 or bfloat16.",
+        example="# gradcheck of tanh in bfloat16.",
+        advice="Check with inputs in float64.",
+    ),
+    Kind.NO_FORWARD_RULE: Row(
+        "{where} has no rule for forward mode.",
+        meaning="Reverse mode was checked. Forward mode raises an exception.",
+        cause="A torch.autograd.Function without `jvp`.",
+        example="# gradcheck of a Function with forward and backward alone.",
+        advice="Nothing, if you do not use forward mode. Else write `jvp`.",
     ),
     Kind.ORIGINAL_DECIDED: Row(
         "{where} decided, because this check could not.",
@@ -63,5 +81,12 @@ ROWS = {
         cause='A mode is spelled differently: the names are "fwd" and "rev".',
         example='# check_grads(f, (x,), 1, modes="reverse") of harness.drop_in.jax.',
         advice="Correct the name.",
+    ),
+    Kind.VMAP_DIFFERS: Row(
+        "torch.func.vmap of the function is not what a loop computes, in {where}.",
+        meaning="For a batch of examples, the function answers something else than for each of them.",
+        cause="A Function's own `vmap` ignores `in_dims`, or reduces over the axis of the batch.",
+        example="# gradcheck of a Function whose vmap returns x.sum() for a sum over all axes but the first.",
+        advice="Move the batch axis to the front, and map over it.",
     ),
 }

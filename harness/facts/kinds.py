@@ -189,9 +189,12 @@ class Kind(StrEnum):
     COMPARED_DERIVATIVE = "compared-derivative"
     INEXACT_LIBRARY_RULE = "inexact-library-rule"
     JACOBIAN_ROW = "jacobian-row"
-    NEARLY_RIGHT = "nearly-right"
+    MOVES_WITHOUT_GRADIENT = "moves-without-gradient"
+    NEITHER_DECIDED = "neither-decided"
+    NO_FORWARD_RULE = "no-forward-rule"
     ORIGINAL_DECIDED = "original-decided"
     UNKNOWN_MODE = "unknown-mode"
+    VMAP_DIFFERS = "vmap-differs"
 
     # -- homework: harness/facts/homework_messages.py ------------------------------------------------------------------
     CALL_FAILED = "call-failed"

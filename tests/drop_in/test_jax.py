@@ -214,9 +214,17 @@ def test_a_number_for_the_derivative_of_what_is_none_is_left_to_the_original():
 
 def test_arguments_that_are_not_used_are_logged_once(caplog):
     with caplog.at_level(logging.WARNING):
-        check_grads(jnp.sin, (0.3,), 1, atol=1e-2)
-        check_grads(jnp.sin, (0.3,), 1, atol=1e-2)
-    assert [record.args for record in caplog.records] == [("jax.test_util.check_grads", "atol", 1e-2)]
+        check_grads(jnp.sin, (0.3,), 1, atol=1e-4)
+        check_grads(jnp.sin, (0.3,), 1, atol=1e-4)
+    assert [record.args for record in caplog.records] == [("jax.test_util.check_grads", "atol", 1e-4)]
+
+
+def test_a_tolerance_that_is_wider_than_the_originals_is_the_accuracy():
+    with jax.enable_x64(True):
+        nearly = rule(lambda x: (jnp.sin(x), x), lambda x, c: (c * jnp.cos(x) * (1 + 1e-6),))
+        check_grads(nearly, (X,), 1, ["rev"], rtol=1e-4)
+        with pytest.raises(AssertionError, match=r"^DISAGREE"):
+            check_grads(nearly, (X,), 1, ["rev"], rtol=1e-5)
 
 
 def test_a_rule_of_jax_itself_that_is_a_little_off_is_left_to_the_original():

@@ -1,5 +1,7 @@
 """check_grad of SciPy, and the same for Hessians and Jacobians."""
 
+import math
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -7,7 +9,7 @@ from scipy.optimize import BFGS, rosen, rosen_der, rosen_hess, rosen_hess_prod
 from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
 from harness.drop_in import InconclusiveGradient
-from harness.drop_in.scipy import check_grad, check_least_squares, check_minimize
+from harness.drop_in.scipy import _distance_at_look, assert_grad, check_grad, check_least_squares, check_minimize
 from harness.facts.fact import note
 from harness.facts.kinds import Kind
 
@@ -55,10 +57,45 @@ def test_what_the_original_refuses_is_refused(name):
         check_grad(func, grad, x0, **options)
 
 
-def test_at_a_kink_the_original_is_asked():
+def test_at_a_kink_a_value_between_both_slopes_is_right():
+    assert check_grad(lambda x: float(np.abs(x).sum()), np.sign, [0.0, 1.0], epsilon=1e-3) < 1e-9
+    assert (
+        check_grad(lambda x: float(np.abs(x).sum()), lambda x: 1.1 * np.sign(x) + 1.1 * (x == 0.0), [0.0, 1.0]) > 0.09
+    )
+
+
+def test_where_nothing_is_decided_the_original_is_asked():
     with pytest.warns(InconclusiveGradient, match="original-decided"):
-        far = check_grad(lambda x: float(np.abs(x).sum()), np.sign, [0.0, 1.0], epsilon=1e-3)
-    assert far == pytest.approx(1.0)  # the original's forward difference has the slope on the right
+        far = check_grad(lambda x: float(np.sign(x).sum()), lambda x: 0.0 * x, [0.0, 1.0], epsilon=1e-3)
+    assert far == pytest.approx(1e3)
+
+
+def kept_gradient():
+    """The gradient of the first call, for good."""
+    first = []
+    return lambda x: first[0] if first else first.append(rosen_der(x)) or first[0]
+
+
+def random_gradient():
+    rng = np.random.default_rng(0)
+    return lambda x: rosen_der(x) * (1.0 + 1e-6 * rng.normal())
+
+
+@pytest.mark.parametrize("kind", [kept_gradient, random_gradient])
+def test_a_gradient_that_is_right_at_one_call_is_not_right(kind):
+    assert math.isinf(_distance_at_look(rosen, kind(), np.array(X0)))
+    with pytest.raises(AssertionError, match=r"^DISAGREE"):
+        assert_grad(rosen, kind(), X0)
+
+
+def test_a_verdict_needs_no_tolerance():
+    assert check_grad(rosen, rosen_der, X0, report=True).verdict == "agree"
+    assert assert_grad(residuals, jacobian, X0).verdict == assert_grad(scaled, scaled_slope, X0, 3.0).verdict == "agree"
+    with pytest.raises(AssertionError) as raised:
+        assert_grad(rosen, lambda x: 1.000001 * rosen_der(x), X0)
+    assert raised.value.report.verdict == "disagree"  # pyright: ignore[reportAttributeAccessIssue]
+    with pytest.warns(InconclusiveGradient):
+        assert_grad(lambda x: float(np.sign(x).sum()), lambda x: 0.0 * x, [0.0, 1.0])
 
 
 def test_another_direction_is_refused():

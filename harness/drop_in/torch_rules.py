@@ -1,0 +1,94 @@
+"""The `torch.autograd.Function`s behind some tensors, and what no derivative shows of them."""
+
+# Not installed everywhere, so that its names cannot be resolved.
+# pyright: reportMissingImports=false, reportAttributeAccessIssue=false
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch.autograd import Function
+
+from harness.drop_in.fallback import drawn_weights
+from harness.drop_in.torch_costs import WeightedCost, every_output
+from harness.facts.fact import Fact, note, wrong
+from harness.facts.kinds import Kind
+
+NEARBY = 2.0**-6
+"""The examples of a batch differ by so much: enough that one in another's place shows, and no input leaves a domain."""
+
+
+def own_functions(outputs: Sequence[Any]) -> list[type]:
+    """The Functions in the outputs' graph, PyTorch's own aside."""
+    found: dict[type, None] = {}
+    pending = [y.grad_fn for y in outputs if y.grad_fn is not None]
+    seen = set(pending)
+    while pending:
+        node = pending.pop()
+        if (rule := getattr(node, "_forward_cls", None)) and not rule.__module__.startswith("torch."):
+            found[rule] = None
+        fresh = [child for child, _ in node.next_functions if child is not None and child not in seen]
+        seen.update(fresh)
+        pending += fresh
+    return list(found)
+
+
+def notes_on(cost: WeightedCost, rules: Sequence[type]) -> list[Fact]:
+    """What a caller may want to know although every derivative that he asked about is right."""
+    lacking = [rule.__name__ for rule in rules if rule.jvp is Function.jvp and not rule.generate_vmap_rule]
+    facts = [note(Kind.NO_FORWARD_RULE, *lacking)] if lacking else []
+    unmarked = [k for k, y in enumerate(cost.found) if y.is_floating_point() and not y.requires_grad]
+    if rules and unmarked and (moved := [f"output {k}" for k in _moved(cost, unmarked)]):
+        facts.append(note(Kind.MOVES_WITHOUT_GRADIENT, *moved))
+    return facts
+
+
+def batching_faults(cost: WeightedCost, rules: Sequence[type]) -> list[Fact]:
+    """Where `torch.func.vmap` of the function is another than a loop over the same examples; nothing if it has none."""
+    if all(rule.vmap is Function.vmap and not rule.generate_vmap_rule for rule in rules):
+        return []
+    places = [i for i in cost.places if cost.inputs[i].layout == torch.strided]
+    batches = [places, *([i] for i in places if len(places) > 1)]
+    wanted = [(batch, 0) for batch in batches] + [(places, -1)]
+    faults = [k for batch, axis in wanted for k in _differ_batched(cost, batch, axis)]
+    return [wrong(Kind.VMAP_DIFFERS, *(f"output {k}" for k in dict.fromkeys(faults)))] if faults else []
+
+
+def _differ_batched(cost: WeightedCost, batched: Sequence[int], axis: int) -> list[int]:
+    """The outputs that are others for a batch of these inputs, along an axis of theirs, than one by one."""
+    with torch.no_grad():
+        examples = [[_nearby(x, n) if i in batched else x for i, x in enumerate(cost.inputs)] for n in range(3)]
+        stacked = [
+            torch.stack([each[i] for each in examples], dim=axis if x.ndim else 0) if i in batched else x
+            for i, x in enumerate(map(_detached, cost.inputs))
+        ]
+        axes = tuple((axis if cost.inputs[i].ndim else 0) if i in batched else None for i in range(len(stacked)))
+        try:
+            together = every_output(torch.func.vmap(cost.func, in_dims=axes)(*stacked))
+        except (RuntimeError, ValueError):  # what cannot be batched is no fault
+            return []
+        alone = [every_output(cost.func(*each)) for each in examples]
+    return [k for k in range(len(together)) if not _is_near(together[k], torch.stack([each[k] for each in alone]))]
+
+
+def _detached(x: Any) -> Any:
+    return x.detach() if isinstance(x, torch.Tensor) else x
+
+
+def _nearby(x: Any, number: int) -> Any:
+    """The input itself, and others beside it."""
+    weights = torch.tensor(drawn_weights(f"example {number}", tuple(x.shape))).to(x.device)
+    return x.detach() + (number * NEARBY * weights * x.detach().abs()).to(x.dtype)
+
+
+def _is_near(a: Any, b: Any) -> bool:
+    tolerance = torch.finfo(b.dtype).eps ** 0.5 if b.dtype.is_floating_point or b.dtype.is_complex else 0.0
+    return a.shape == b.shape and torch.allclose(a, b, rtol=tolerance, atol=tolerance, equal_nan=True)
+
+
+def _moved(cost: WeightedCost, outputs: Sequence[int]) -> list[int]:
+    """The outputs, of some, that are others at a point nearby."""
+    with torch.no_grad():
+        given = [_nearby(x, 1) if i in cost.places else x for i, x in enumerate(cost.inputs)]
+        found = every_output(cost.func(*given))
+    return [k for k in outputs if k < len(found) and not torch.equal(found[k], cost.found[k])]
