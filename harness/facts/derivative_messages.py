@@ -134,11 +134,11 @@ ROWS: dict[Kind, Row] = {
     ),
     Kind.INCREMENTS_CONTRADICTED: Row(
         "The exact increments disagreed with both JAX and finite differences in some entries. Finite differences were "
-        "used there.",
+        "used there, and no mode is called wrong by the increments alone.",
         meaning="The interpreter of this check goes wrong on something in the function.",
         cause="A primitive whose exact rule does not fit, such as a black box with state beside it.",
         example="# A solver that is given a matrix and its factorisation, and differentiates by the matrix alone.",
-        advice="Report it. The verdict does not depend on the increments there.",
+        advice="Report it. The verdict does not depend on the increments alone.",
     ),
     Kind.IN_32_BITS: Row(
         "f was checked in 32 bits, as JAX is set, since it does not run in 64: {message}.",

@@ -5,7 +5,7 @@ own names. `reference.traced.traced_function` reads programs from JAX.
 """
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from typing import Any
 
@@ -42,6 +42,8 @@ class Equation:
     input_dtypes : tuple
     raw, platform
         JAX's own equation, and its name of the kind of device that runs it.
+    precomputed : set of int
+        The numbers of the operands that were computed from others before derivatives go through these.
     memo : dict
         What is computed once for this equation, such as a compiled program of it, and is freed with it.
     """
@@ -55,6 +57,7 @@ class Equation:
     input_dtypes: tuple[Any, ...]
     raw: Any
     platform: str = "cpu"
+    precomputed: frozenset[int] = frozenset()
     memo: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False)
 
     @property
@@ -139,6 +142,19 @@ def map_programs(value: Any, change: Callable[[Program], Any]) -> Any:
         changed = [map_programs(x, change) for x in value]
         return type(value)(*changed) if hasattr(value, "_fields") else tuple(changed)
     return value
+
+
+def map_equations(program: Program, change: Callable[[Equation], Mapping[str, Any]]) -> Program:
+    """The program with the fields that `change` returns for each equation in their place, however deep."""
+
+    def changed(equation: Equation) -> Equation:
+        params = {key: map_programs(value, whole) for key, value in equation.params.items()}
+        return replace(equation, params=params, **change(equation))
+
+    def whole(value: Program) -> Program:
+        return replace(value, equations=tuple(map(changed, value.equations)))
+
+    return whole(program)
 
 
 def programs_in(equation: Equation) -> tuple[Program, ...]:

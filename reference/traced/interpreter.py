@@ -16,6 +16,7 @@ from reference.traced import primitive_differences
 from reference.traced.equations import UNUSED, Constant, Equation, Program, is_floating, lifted
 from reference.traced.primitive import Rule
 from reference.traced.random_rounding import EquationRounding, Noise, round_partial_sums, rounded, rounding_of
+from reference.traced.rule_origins import name_of
 
 
 class Run:
@@ -28,7 +29,7 @@ class Run:
     coarsest : float
         Round as the program's own types do, but with no larger a unit roundoff than this; by default as float64 does.
     trusted : predicate of equations
-        Custom rules that are taken as they are.
+        Custom rules and primitives that are taken as they are.
     pivot : float
         Stands for a pivot that is zero, beside the matrix. Some functions of the factors are smooth where the factors
         are not, such as a determinant; any small number will do then.
@@ -89,7 +90,7 @@ class Run:
 
     @property
     def taken_as_they_are(self) -> set[str]:
-        """Custom rules that were trusted, and primitives whose derivative is a matter of definition."""
+        """Custom rules and primitives that were trusted, and primitives whose derivative is a matter of definition."""
         return set(self.observed.get("taken as they are", ()))
 
     @property
@@ -125,6 +126,9 @@ class Run:
     def equation(self, equation: Equation, operands: Sequence[Increment]) -> Sequence[Increment]:
         """One equation's outputs, rounded where this run rounds."""
         primitive = equation.primitive
+        if self.trusted(equation):
+            self.note("taken as they are", name_of(equation))
+            return primitive_differences.by_its_rule(self, equation, *operands)
         if "" in equation.kinds and not primitive.takes_keys:
             values = primitive_differences.values_of(equation, [x.value for x in operands], self)
             return list(map(constant, values))

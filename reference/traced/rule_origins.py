@@ -38,6 +38,11 @@ def function_of(equation: Equation) -> Place:
     return Place(*jax_internals.source_of(params.get("call_jaxpr", params.get("fun_jaxpr"))))
 
 
+def name_of(equation: Equation) -> str:
+    """The name that `trust=` knows an equation by: of its function with a rule of its own, or of its primitive."""
+    return function_of(equation).name if equation.primitive.has_own_rule else equation.name
+
+
 def rule_of(equation: Equation) -> Place:
     """The derivative rule that a call carries."""
     return Place(*jax_internals.source_of(equation.raw.params.get(equation.primitive.rule_parameter)))

@@ -208,14 +208,15 @@ def _check_alone(equation: Equation, met: Sequence[Increment], order: int = 1, a
     """The check of one equation at values that it met; None where it is right, or nothing can be decided.
 
     It is differentiated in what depends on f's arguments: no rule needs to be right for what is constant. An array that
-    is given twice moves together, such as a matrix that goes to an equation and to its solver.
+    is given twice moves together, such as a matrix that goes to an equation and to its solver. A rule that takes
+    precomputed state cannot be checked so, since its state would stay.
     """
     values = [x.value for x in met]
     given = [x if is_key(x) else np.asarray(x).astype(t) for x, t in zip(values, equation.input_dtypes)]
     closed_over = equation.params.get("num_consts", 0) if equation.name in CUSTOM_RULES else 0
     moving = [i for i, x in enumerate(given) if not is_constant(met[i]) and kind(x.dtype) in ("f", "c") and x.size]
     kept = [i for i, t in enumerate(equation.dtypes) if t is not None and kind(t) in ("f", "c")]
-    if not moving or not kept or equation.name == "stop_gradient":
+    if not moving or not kept or equation.precomputed or equation.name == "stop_gradient":
         return None
 
     def apply(*changing: Any) -> list[Any]:

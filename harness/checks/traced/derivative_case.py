@@ -16,6 +16,7 @@ from harness.bounds.tolerances import ALL_COORDINATES, ALL_ENTRIES, DENSE_COMBIN
 from harness.checks.random_directions import random_directions
 from harness.checks.traced.error_scales import UNDERFLOW, scale_of_terms, terms_over_arguments
 from harness.checks.traced.jax_modes import MODES, Mode
+from harness.checks.traced.precomputed_state import recompute_state
 from harness.checks.traced.program_at_point import NO_MATTER, ProgramAtPoint
 from harness.checks.traced.real_coordinates import Combinations, Estimate, Layout
 from harness.checks.traced.traced_programs import equations_in, without_stops_of_rules
@@ -26,8 +27,7 @@ from harness.verdict.comparison import Answer, Block
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
 from reference.traced.decisions import Otherwise
 from reference.traced.equations import Equation, Program
-from reference.traced.primitives.calls import CUSTOM_RULES
-from reference.traced.rule_origins import function_of
+from reference.traced.rule_origins import name_of
 from reference.traced.traced_function import Traced
 
 INCREMENTS, DIFFERENCES, REFERENCE, JAX = "increments", "differences", "reference", "jax"
@@ -54,7 +54,8 @@ class Case:
     inputs: Layout
     outputs: Layout
     traced: Traced  # the function as JAX runs it
-    # the same as increments run it: for a check of second order, without the stop_gradients of derivative rules
+    # the same as increments run it: without the stop_gradients of precomputed state, and for a check of second order
+    # of derivative rules
     program: Program
     trusted: Callable[[Equation], bool]  # custom rules that are taken as they are
     trusted_rules: frozenset[str]  # the names of those that the function calls
@@ -97,12 +98,13 @@ def trace_case(
     """
     inputs, traced = Layout.of(names, leaves), Traced(function, *leaves)
     outputs, program = Layout.of(output_names(), traced.outputs), traced.program
-    rules = {function_of(eq).name for eq in equations_in(program) if eq.name in CUSTOM_RULES and trusted(eq)}
+    rules = {name_of(eq) for eq in equations_in(program) if trusted(eq)}
     if order == 2:
         function = gradient_of(function, outputs, seed)
         traced = Traced(function, *leaves)
         outputs = Layout.of([f"gradient[{name}]" for name in names], traced.outputs)
         program = without_stops_of_rules(traced.program, program, trusted)
+    program = recompute_state(program, leaves, trusted, seed)
     return Case(
         function, leaves, inputs, outputs, traced, program, trusted, frozenset(rules), order, seed, progress, accuracy
     )  # fmt: skip

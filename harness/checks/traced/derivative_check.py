@@ -50,7 +50,7 @@ from reference.arithmetics.companion import first_line
 from reference.jax_settings import settings
 from reference.traced.equations import Equation
 from reference.traced.random_rounding import COARSE
-from reference.traced.rule_origins import function_of
+from reference.traced.rule_origins import name_of
 
 PATIENCE = 2.0
 """Seconds after which a bar shows how far the check is."""
@@ -99,9 +99,10 @@ def check_derivatives(
     reference : callable, optional
         ``reference(*args)`` is the gradient of an f that returns one real number, with respect to the differentiated
         arguments (a tuple of trees for several). It is judged beside JAX's modes.
-    trust : names of functions
-        Custom rules that are no derivatives on purpose, such as a straight-through rounding. They are taken as they
-        are, and the rest is checked against the program with these rules.
+    trust : names of functions and primitives
+        Custom rules that are no derivatives on purpose, such as a straight-through rounding, and primitives whose
+        values do not show their derivatives. They are taken as they are, and the rest is checked against the program
+        with them.
     seed : int
         Draws the combinations, directions and random roundings.
     budget : float, optional
@@ -129,7 +130,7 @@ def check_derivatives(
     deadline = started + (np.inf if budget is None else budget)
 
     def is_trusted(equation: Equation) -> bool:
-        return function_of(equation).name in trust
+        return name_of(equation) in trust
 
     has_64_bits = bool(jax.config.read("jax_enable_x64"))
     with settings(has_64_bits or arguments.needs_64_bits), progress_bar(PATIENCE) as progress:
@@ -260,4 +261,4 @@ def _require_met(trust: Sequence[str], comparison: Comparison) -> None:
     known = comparison.obstacles.taken_as_they_are | comparison.case.trusted_rules
     unmet = [name for name in trust if name not in known]
     if unmet:
-        raise ValueError(f"trust names {', '.join(unmet)}, but the program calls no custom rule of that name")
+        raise ValueError(f"trust names {', '.join(unmet)}, but the program has no rule and no primitive of that name")

@@ -81,7 +81,7 @@ def compare_derivatives(
     plan = Plan(tuple(make_mode(point, name) for name in modes), sample_inputs(case, deadline))
     reference = None if gradient is None else report_reference(point, gradient)
     look = look_at_inputs(point, plan, reference)
-    compare_along = compare_random_directions if point.case.is_large else compare_inputs_at_kinks
+    compare_along = compare_random_directions if case.is_large else compare_inputs_at_kinks
     directional = compare_along(point, look)
     if case.is_large and directional.disagree:
         # XLA without its slow passes may compute some numbers twice: look again with its default compilation
@@ -123,6 +123,9 @@ def conclude(point: Point, look: Look, directional: DirectionalDerivatives) -> C
         scale = np.maximum(scale, scale_around(point.program, point.combinations.rows))
         pairs = compare_all(answers, coordinates.blocks, ordinary, scale)
     facts = [*point.facts, *_unresolved(look, directional)]
+    if is_contradicted and directional.disagree:  # increments accuse nobody there either
+        directional = replace(directional, pairs=())
+        facts.append(doubt(Kind.INCREMENTS_CONTRADICTED))
     sizes = ordinary, scale, lambda: MEANINGLESS[point.program.precision] * _size_of_function(point, look)
     increments = next(answer for answer in answers if answer.name == INCREMENTS)
     facts += twice_would_pass(answers, increments, coordinates.blocks, coordinates.examined, *sizes)
@@ -176,15 +179,16 @@ def _arbitrate(
 ) -> tuple[Answer, Answer, bool]:
     """Increments and differences, with infinite errors where they do not count; and whether increments ever do not.
 
-    Increments do not count where they contradict both differences and JAX. Differences never accuse alone: a kink or a
-    jump may be within their reach.
+    Increments that contradict both differences and JAX somewhere do not count there, and accuse nobody anywhere unless
+    differences do, too. Differences never accuse alone: a kink or a jump may be within their reach.
     """
-    contradiction, is_contradicted = at_odds(increments, differenced), False
-    for answer in own:
-        by_increments, by_differences = at_odds(answer, increments), at_odds(answer, differenced)
-        is_alone = contradiction & by_increments & ~by_differences
-        is_contradicted |= bool(is_alone.any())
-        increments = replace(increments, error=np.where(is_alone, np.inf, increments.error))
+    contradiction = at_odds(increments, differenced)
+    odd = [(at_odds(answer, increments), at_odds(answer, differenced)) for answer in own]
+    is_contradicted = any((contradiction & odd_one & ~shared).any() for odd_one, shared in odd)
+    for by_increments, by_differences in odd:
+        if is_contradicted:
+            unshared = by_increments & ~by_differences
+            increments = replace(increments, error=np.where(unshared, np.inf, increments.error))
         far = by_differences & ~by_increments
         differenced = replace(differenced, error=np.where(far, np.inf, differenced.error))
     outvoted = contradiction & np.isfinite(increments.error)

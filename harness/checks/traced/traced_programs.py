@@ -1,7 +1,6 @@
 """Traced programs: their size, their coarsest type, whether two are the same, and the stop_gradients of rules."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from itertools import chain, takewhile
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from reference.traced.equations import (
     is_key,
     iterates,
     kind,
-    map_programs,
+    map_equations,
     primal_of,
     product_units,
     programs_in,
@@ -144,18 +143,7 @@ def without_stops_of_rules(program: Program, primal: Program, trusted: Callable[
         names = {(frame.function_name.rpartition(".")[2], frame.file_name) for frame in frames_of(equation)}
         return any(map(_calls_a_rule, frames_of(equation))) and not names & kept
 
-    def looked_through(value: Program) -> Program:
-        equations = [
-            replace(
-                eq,
-                primitive=PRIMITIVES["copy"] if is_of_a_rule(eq) else eq.primitive,
-                params={key: map_programs(param, looked_through) for key, param in eq.params.items()},
-            )
-            for eq in value.equations
-        ]
-        return replace(value, equations=tuple(equations))
-
-    return looked_through(program)
+    return map_equations(program, lambda eq: {"primitive": PRIMITIVES["copy"]} if is_of_a_rule(eq) else {})
 
 
 def _calls_a_rule(frame: Any) -> bool:

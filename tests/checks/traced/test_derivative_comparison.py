@@ -14,6 +14,14 @@ def answer(name, value, error=1e-12):
     return Answer(name, name, 0.0, 0.0, np.array([value]), np.array([error]), oracle=name in (INCREMENTS, DIFFERENCES))
 
 
+def test_increments_that_go_wrong_in_one_entry_accuse_nobody_alone_in_another():
+    blocks, values = [Block("x", np.arange(3))], {"reverse": [1.0, 1.0, 5.0], INCREMENTS: [2.0, 3.0, 4.0]}
+    answers = [Answer(name, name, 0.0, 0.0, np.array(x), np.full(3, 1e-12)) for name, x in values.items()]
+    differences = Answer(DIFFERENCES, DIFFERENCES, 0.0, 0.0, np.array([1.0, 1.0, 4.0]), np.array([1e-9, np.inf, 1e-9]))
+    increments, *_ = _arbitrate(answers[:1], answers[1], differences, lambda a, b: compare(a, b, blocks).at_odds)
+    np.testing.assert_array_equal(np.isfinite(increments.error), [False, False, True])
+
+
 @pytest.mark.parametrize(
     ("jax", "increments", "differences", "counting", "is_contradicted"),
     [

@@ -1,0 +1,126 @@
+"""Precomputed state: what a rule is handed under a `stop_gradient` beside what it was computed from.
+
+A solver may take a matrix and its factorisation, through which no derivative goes, and differentiate by the matrix
+alone. Its values do not show that while the factorisation is held: it has to move with the matrix. Another rule may
+take a number that its caller wishes to hold. JAX's own derivative of the rule tells the two apart.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from harness.checks.random_directions import random_directions
+from harness.checks.traced.traced_programs import equations_in
+from reference.arithmetics.increments import STEP, Increment, constant, full_change
+from reference.traced.equations import UNUSED, Constant, Equation, Program, kind, lifted, map_equations
+from reference.traced.interpreter import Run
+from reference.traced.primitive_differences import by_its_rule
+from reference.traced.primitives import PRIMITIVES
+
+
+class _Value(NamedTuple):
+    """What is known of a number: whether a derivative goes through it, and the stops without which one would."""
+
+    moves: bool = False
+    stops: frozenset[Equation] = frozenset()
+
+
+class _Flow:
+    """Where the values behind every `stop_gradient` of a program go.
+
+    Attributes
+    ----------
+    operands : of the rules, and primitives without an exact rule, that take such a value beside one that moves: the
+        numbers of these operands
+    takers : of each stop, these equations
+    elsewhere : the stops whose values go anywhere else
+    """
+
+    def __init__(self, program: Program):
+        self.operands: dict[Equation, frozenset[int]] = {}
+        self.takers: dict[Equation, set[Equation]] = {}
+        self.elsewhere: set[Equation] = set()
+        self._follow(program)
+
+    def _follow(self, program: Program) -> None:
+        for result in self._run(program, [_Value(moves=True)] * len(program.arguments)):
+            self.elsewhere |= result.stops
+
+    def _run(self, program: Program, arguments: Sequence[_Value]) -> list[_Value]:
+        values = {UNUSED: _Value()} | dict(zip(program.arguments, arguments))
+        read = lambda x: _Value() if isinstance(x, Constant) else values.get(x, _Value())  # noqa: E731
+        for equation in program.equations:
+            values |= zip(equation.outputs, self._equation(equation, list(map(read, equation.inputs))))
+        return list(map(read, program.results))
+
+    def _equation(self, equation: Equation, operands: Sequence[_Value]) -> list[_Value]:
+        primitive, moves = equation.primitive, any(x.moves for x in operands)
+        if primitive.is_call:
+            return self._run(equation.primal, operands)
+        for inner in equation.programs:
+            self._follow(inner)
+        stops = frozenset[Equation]().union(*(x.stops for x in operands))
+        if equation.name == "stop_gradient":
+            moves, stops = False, stops | ({equation} if moves or stops else set())
+        elif moves:
+            if stops and (primitive.has_own_rule or primitive.rule is None):
+                self.operands[equation] = frozenset(i for i, x in enumerate(operands) if x.stops)
+                for stop in stops:
+                    self.takers.setdefault(stop, set()).add(equation)
+            else:
+                self.elsewhere |= stops
+            stops = frozenset()
+        is_floating = [t is not None and kind(t) in ("f", "c") for t in equation.dtypes]
+        return [_Value(moves, stops) if floats else _Value() for floats in is_floating]
+
+
+class _StateRun(Run):
+    """A run that finds out which equations are differentiated as if their precomputed operands moved."""
+
+    def __init__(self, **options: Any):
+        super().__init__(**options)
+        self.moves_state: dict[Equation, bool] = {}
+
+    def equation(self, equation: Equation, operands: Sequence[Increment]) -> Sequence[Increment]:
+        outputs = super().equation(equation, operands)
+        if equation.precomputed and equation not in self.moves_state and not self.trusted(equation):
+            held = [constant(x.value) if i in equation.precomputed else x for i, x in enumerate(operands)]
+            with suppress(Exception):  # what JAX cannot differentiate is held
+                by_rule = by_its_rule(Run(), equation, *held)
+                moving, holding = (_distance(by_rule, found) for found in (outputs, super().equation(equation, held)))
+                self.moves_state[equation] = moving < holding
+        return outputs
+
+
+def _distance(first: Sequence[Increment], second: Sequence[Increment]) -> float:
+    """How far the changes in one direction are apart."""
+    with np.errstate(invalid="ignore"):
+        return sum(float(np.sum(np.abs(full_change(x, 1) - full_change(y, 1)))) for x, y in zip(first, second)) / STEP
+
+
+def recompute_state(program: Program, leaves: Sequence[Any], trusted: Callable[[Equation], bool], seed: int) -> Program:
+    """The program with precomputed state that moves with what it was computed from, and marked where it is taken."""
+    flow = _Flow(program)
+    if not flow.operands:
+        return program
+
+    def moving(takers: set[Equation]) -> Program:
+        ignored = {stop for stop, taken in flow.takers.items() if taken <= takers} - flow.elsewhere
+
+        def change(equation: Equation) -> dict[str, Any]:
+            primitive = PRIMITIVES["copy"] if equation in ignored else equation.primitive
+            operands = flow.operands[equation] if equation in takers else frozenset()
+            return {"primitive": primitive, "precomputed": operands}
+
+        return map_equations(program, change)
+
+    run, everything = _StateRun(trusted=trusted), moving(set(flow.operands))
+    values = list(map(lifted, leaves))
+    directions = random_directions(1, sum(map(np.size, values)), seed)[0]
+    parts = np.split(directions, np.cumsum(list(map(np.size, values)))[:-1])
+    with np.errstate(all="ignore"):
+        run(everything, *(Increment(x, STEP * d.reshape(1, *x.shape).astype(x.dtype)) for x, d in zip(values, parts)))
+    same = zip(equations_in(everything), equations_in(program))
+    return moving({equation for copy, equation in same if run.moves_state.get(copy)})
