@@ -10,7 +10,7 @@ whether that slope is the formula's derivative. Every record keeps these convent
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +18,20 @@ import numpy as np
 
 from reference.namespaces import NUMPY
 from reference.user_input import given, printable
+
+
+def _checked_kinks(name: str, kinks: Any) -> tuple[float, ...]:
+    try:
+        is_text = isinstance(kinks, (str, bytes, np.ma.MaskedArray))
+        if is_text or np.asarray(tuple(kinks)).dtype.kind not in "biuf":
+            raise TypeError
+        floats = tuple(float(kink) for kink in kinks)
+    except (TypeError, ValueError, OverflowError):
+        what = f"a sequence of numbers, such as (0.0,), not {given(kinks)}"
+        raise TypeError(f"activation {name!r}: kinks must be {what}") from None
+    if not all(math.isfinite(kink) for kink in floats):
+        raise ValueError(f"activation {name!r}: kinks must be finite numbers, not {floats}")
+    return floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +53,10 @@ class Activation:
     curvature : callable, optional
         ``curvature(z, a)``: the second derivative as claimed by hand.
     parameters : mapping of str to callable
-        For each keyword of `value`, such as β of a swish: ``derivative(z, a, β)``, da/dβ as claimed by hand.
+        For each keyword of `value`, such as β of a swish: ``derivative(z, a, β)``, da/dβ as claimed by hand. One that
+        needs several parameters takes all of them by their names: ``derivative(z, a, *, alpha, beta)``.
+    parameter_kinks : mapping of str to a sequence of float, optional
+        The z at which the derivative in a parameter jumps; where none are given, these are `kinks`.
     surrogate : bool
         Whether `slope` deliberately differs from the derivative: straight-through estimators, spiking neurons.
 
@@ -56,6 +73,7 @@ class Activation:
     source: str = field(default="", kw_only=True)
     curvature: Callable[[Any, Any], Any] | None = field(default=None, kw_only=True)
     parameters: Mapping[str, Callable[[Any, Any, Any], Any]] = field(default_factory=dict, kw_only=True)
+    parameter_kinks: Mapping[str, Sequence[float]] = field(default_factory=dict, kw_only=True)
     surrogate: bool = field(default=False, kw_only=True)
 
     def __post_init__(self):
@@ -67,26 +85,22 @@ class Activation:
         for what, function in functions.items():
             if not callable(function):
                 raise TypeError(f"activation {self.name!r}: {what} must be callable, not {type(function).__name__}")
-        try:
-            if (
-                isinstance(self.kinks, (str, bytes, np.ma.MaskedArray))
-                or np.asarray(tuple(self.kinks)).dtype.kind not in "biuf"
-            ):
-                raise TypeError
-            kinks = tuple(float(kink) for kink in self.kinks)
-        except (TypeError, ValueError, OverflowError):
-            what = f"a sequence of numbers, such as (0.0,), not {given(self.kinks)}"
-            raise TypeError(f"activation {self.name!r}: kinks must be {what}") from None
-        if not all(math.isfinite(kink) for kink in kinks):
-            raise ValueError(f"activation {self.name!r}: kinks must be finite numbers, not {kinks}")
+        for name in self.parameter_kinks.keys() - self.parameters.keys():
+            raise ValueError(f"activation {self.name!r}: parameter_kinks has {given(name)}, which is not in parameters")
         if not isinstance(self.source, str):
             raise TypeError(f"activation {self.name!r}: source must be a string, such as a citation")
-        object.__setattr__(self, "kinks", kinks)
+        object.__setattr__(self, "kinks", _checked_kinks(self.name, self.kinks))
+        own = {name: _checked_kinks(self.name, kinks) for name, kinks in self.parameter_kinks.items()}
+        object.__setattr__(self, "parameter_kinks", own)
         object.__setattr__(self, "name", printable(self.name))
 
     def __call__(self, z: Any) -> Any:
         """a = value(z) in NumPy."""
         return self.value(NUMPY, z)
+
+    def moved(self, z: Any, step: Any) -> Any:
+        """The value in NumPy after a step in the variable of the slope."""
+        return self(z + step)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         """Pickle a registered activation by its name, since its functions are mostly lambdas."""

@@ -269,7 +269,7 @@ def _change(f: Activation, z: np.ndarray, step: float) -> np.ndarray:
 @np.errstate(all="ignore")
 def plain_slope(f: Activation, z: np.ndarray, noise: np.ndarray) -> MeasuredSlope:
     """f(z) and f'(z) from values of f alone, each of them good to `noise`, (n,): where `slope` has no answer."""
-    derivative, error = sharpest(lambda x: np.asarray(f(x), dtype=np.float64), z, noise)
+    derivative, error = sharpest(lambda x: np.asarray(f.moved(z, x - z), dtype=np.float64), z, noise)
     return MeasuredSlope(f(z.copy()), derivative, known(derivative, error), ROUNDINGS)
 
 

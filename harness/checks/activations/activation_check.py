@@ -76,7 +76,7 @@ def check_activation(activation: str | Activation, *, order: int = 1) -> Report:
     if f.surrogate:
         report = excuse_surrogate(report)
     for claim in list_other_claims(f):
-        report = add_claim(report, claim.name, _check_slope(as_written(claim.record), claim.notation))
+        report = add_claim(report, claim, _check_slope(claim.record, claim.notation))
     return add_second_derivative(report, f) if order == 2 else report
 
 

@@ -158,7 +158,7 @@ def run_on_entries(formula: Callable[..., Any], *arrays: Any) -> Any:
 
     def on_path(path: dict[Any, bool]) -> Any:
         try:
-            return _unwrap(formula(*(_wrap(Entry(array, path)) for array in arrays)))
+            return _unwrap(formula(*(x if isinstance(x, (int, float)) else _wrap(Entry(x, path)) for x in arrays)))
         except _OpenComparison as comparison:
             if len(path) == DEEPEST:
                 raise NoRule(f"it needs more than {DEEPEST} comparisons, one after the other") from None

@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
-from functools import lru_cache, partial, wraps
+from functools import lru_cache, wraps
 from typing import Any
 
 import numpy as np
@@ -66,7 +66,7 @@ def as_written(f: Activation) -> Activation:
 
     @wraps(f.value)  # its signature holds the defaults of the parameters
     def value(xp, z, **parameters):
-        return _run(partial(f.value, xp, **parameters), z)
+        return _run(lambda z, *p: f.value(xp, z, **dict(zip(parameters, p))), z, *parameters.values())
 
     def slope(z, a):
         return _run(f.slope, z, a)

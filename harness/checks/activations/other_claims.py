@@ -1,38 +1,44 @@
 """What a record reports beside its slope: a curvature, derivatives in its parameters, a slope that is a surrogate.
 
-Each further claim is checked as the slope of a record of its own: the curvature is the slope of the slope, and da/dβ at
-some z is the slope of a as a function of β.
+Each further claim is checked as the slope of a record of its own, by the same code: the curvature is the slope of the
+slope, and da/dβ the "slope" of a formula in which β is moved in the place of z.
 """
 
 import inspect
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from harness.bounds.activation_bound import FORMULA_ERRORS
+from harness.checks.activations.formulas import as_written
 from harness.checks.activations.slope_answers import CLAIMED
 from harness.checks.activations.z_grid import Notation, grid
 from harness.facts.fact import note
 from harness.facts.kinds import Kind
 from harness.verdict.report import Report
 from reference.activations import Activation
+from reference.arithmetics.increments import Increment
 from reference.arithmetics.tangent import Tangent
 from reference.namespaces import NUMPY
 
 WORST_FIRST = ("disagree", "inconclusive", "agree")
 
-AT = (-2.5, -0.5, 0.75, 3.0)  # the z at which derivatives in a parameter are checked
-NEARBY = 4.0  # a parameter is checked from a quarter of its usual value to four times that
+NEARBY = 4.0  # a parameter is checked at its usual value, at a quarter of that, and at four times that
 
 
 class OtherClaim(NamedTuple):
-    """A claim beside the slope: its name, the record whose slope it is, and the names to report it in."""
+    """A claim beside the slope: its name, the record whose slope it is, and the names to report it in.
+
+    With other parameters than the usual ones, kinks lie elsewhere and a formula may be undefined. There a claim may be
+    wrong, and nothing else matters.
+    """
 
     name: str
     record: Activation
     notation: Notation
+    is_usual: bool = True
 
 
 def list_other_claims(f: Activation) -> list[OtherClaim]:
@@ -41,58 +47,135 @@ def list_other_claims(f: Activation) -> list[OtherClaim]:
     if f.curvature is not None:
         claims.append(OtherClaim("curvature", _slope_as_value(f, f.curvature), Notation("curvature", "f''")))
     for name, derivative in f.parameters.items():
-        notation = Notation("derivative", f"da/d{name}", name)
-        claims += [OtherClaim(f"d/d{name} at z = {z:g}", _in_parameter(f, name, derivative, z), notation) for z in AT]
+        notation = Notation("derivative", f"da/d{name}")
+        for at, where in _places(f, name, derivative):
+            claims.append(OtherClaim(f"d/d{name}{where}", _in_parameter(f, name, derivative, at), notation, not where))
     return claims
 
 
 def _slope_as_value(f: Activation, curvature: Callable[[Any, Any], Any]) -> Activation:
-    return Activation(
+    slope_of = Activation(
         f"{f.name}'",
         value=lambda xp, z: f.slope(z, f.value(xp, z)),
         slope=lambda z, a: curvature(z, f(z)),
         kinks=f.kinks,
     )
+    return as_written(slope_of)
 
 
-def _in_parameter(f: Activation, name: str, derivative: Callable[[Any, Any, Any], Any], z: float) -> Activation:
-    """f(z) as a function of a parameter, constant beyond `NEARBY` times its usual value.
+# -- parameters --------------------------------------------------------------------------------------------------------
 
-    A parameter may be invalid elsewhere, such as at zero where it divides.
+
+@dataclass(frozen=True, eq=False)
+class InParameter(Activation):
+    """f as a function of z whose "slope" is its derivative in a parameter p: only p is moved, at each z by itself.
+
+    Attributes
+    ----------
+    formula : ``formula(xp, z, p)``
+    usual : the value of p
     """
-    low, high = _range_of(f, name)
 
-    def value(xp: Any, p: Any) -> Any:
-        return f.value(xp, z + 0.0 * p, **{name: xp.where(p < low, low, xp.where(p > high, high, p))})
+    formula: Callable[[Any, Any, Any], Any] = field(kw_only=True)
+    usual: float = field(kw_only=True)
 
-    def slope(p: Any, a: Any) -> Any:
-        inside = np.where(p < low, low, np.where(p > high, high, p))
-        return np.where((p < low) | (p > high), 0.0, derivative(z + 0.0 * p, a, inside))
+    def moved(self, z: Any, step: Any) -> Any:
+        try:
+            return self.formula(NUMPY, z, self.usual + step)
+        except FORMULA_ERRORS:  # a formula may need a number for p, as `if p > 0` does
+            pairs = zip(z[:, np.newaxis], self.usual + step)
+            return np.array([np.ravel(self.formula(NUMPY, *pair))[0] for pair in pairs])
 
-    return Activation(f"{f.name} as a function of {name}", value, slope, kinks=(low, high))
+
+def _in_parameter(f: Activation, name: str, derivative: Callable[..., Any], at: Mapping[str, float]) -> InParameter:
+    own = {name: at[name]} if _takes_one(f, derivative) else at
+
+    def slope(z: Any, a: Any) -> Any:
+        return derivative(z, a, *own.values()) if own is not at else derivative(z, a, **own)
+
+    kinks = f.parameter_kinks.get(name, f.kinks)
+    plain = as_written(Activation(f.name, f.value, slope, kinks=kinks))
+
+    def formula(xp: Any, z: Any, p: Any) -> Any:
+        return plain.value(xp, z, **{**at, name: p})
+
+    def value(xp: Any, z: Any) -> Any:
+        return formula(xp, *_held_and_moved(xp, z, at[name]))
+
+    title = f"{f.name} as a function of {name}"
+    return InParameter(title, value, plain.slope, kinks=kinks, formula=formula, usual=at[name])
 
 
-def _range_of(f: Activation, name: str) -> tuple[float, float]:
+def _held_and_moved(xp: Any, z: Any, p: float) -> tuple[Any, Any]:
+    """z as a constant, and p with what z carries to be differentiated."""
+    if isinstance(z, (Tangent, Increment)):
+        return type(z).lift(z.value), type(z)(p, z.companion)
+    if xp.name == "jax":
+        from jax.lax import stop_gradient
+
+        return stop_gradient(z), p + (z - stop_gradient(z))
+    if xp.name == "balls":
+        from reference.arithmetics.balls import values
+
+        return values(z), p + (z - values(z))
+    if xp.name == "complex":
+        return (real := np.asarray(z).real), p + (z - real)
+    return z, p
+
+
+def _places(f: Activation, name: str, derivative: Callable[..., Any]) -> Iterator[tuple[dict[str, float], str]]:
+    """The values of all parameters at which a derivative is checked, and what distinguishes them from the usual ones.
+
+    A derivative that takes all parameters is checked where all are moved, in different directions.
+    """
+    usual = {each: _usual(f, each) for each in f.parameters}
+    moved = [name] if _takes_one(f, derivative) else [name, *(each for each in usual if each != name)]
+    yield usual, ""
+    for side in (0, 1):
+        at = {each: _ends(usual[each])[(side + i) % 2] for i, each in enumerate(moved)}
+        yield {**usual, **at}, f" at {', '.join(f'{each} = {value:g}' for each, value in at.items())}"
+
+
+def _takes_one(f: Activation, derivative: Callable[..., Any]) -> bool:
+    """Whether a derivative takes its own parameter alone, after z and a."""
+    kinds = inspect.signature(derivative).parameters.values()
+    return not any(each.kind in (each.KEYWORD_ONLY, each.VAR_KEYWORD) for each in kinds)
+
+
+def _usual(f: Activation, name: str) -> float:
     try:
-        usual = float(inspect.signature(f.value).parameters[name].default)
+        return float(inspect.signature(f.value).parameters[name].default)
     except (KeyError, TypeError, ValueError):
         raise ValueError(
             f"activation {f.name!r}: value must have a keyword {name!r} with a number by default, as in "
             f"value=lambda xp, z, {name}=1.0: ..."
         ) from None
-    low, high = sorted((usual / NEARBY, usual * NEARBY)) if usual else (-1.0, 1.0)
-    return low, high
 
 
-def add_claim(report: Report, name: str, other: Report) -> Report:
+def _ends(usual: float) -> tuple[float, float]:
+    return (usual / NEARBY, usual * NEARBY) if usual else (-1.0, 1.0)
+
+
+# -- reports -----------------------------------------------------------------------------------------------------------
+
+
+def add_claim(report: Report, claim: OtherClaim, other: Report) -> Report:
     """A report with that on another claim of the same record."""
+    if not claim.is_usual and other.verdict != "agree" and CLAIMED not in other.outliers:
+        return report
+    name = claim.name
+
+    def named(source: str) -> str:
+        return name if source == CLAIMED else source
+
     agrees = [note(Kind.PART_AGREES, name)] if other.verdict == "agree" else []
+    reasons = [fact for fact in other.reasons if fact not in report.facts]
     return replace(
         report,
         verdict=min(report.verdict, other.verdict, key=WORST_FIRST.index),
-        outliers=(*report.outliers, *([name] if CLAIMED in other.outliers else [])),
-        findings=(*report.findings, *(replace(finding, source=name) for finding in other.findings)),
-        facts=(*report.facts, *other.reasons, *agrees),
+        outliers=tuple(dict.fromkeys((*report.outliers, *map(named, other.outliers)))),
+        findings=(*report.findings, *(replace(each, source=named(each.source)) for each in other.findings)),
+        facts=(*report.facts, *reasons, *agrees),
         details=report.details | {name: other.to_dict()},
         seconds=report.seconds + other.seconds,
     )

@@ -163,7 +163,7 @@ def _one_sided_difference(f: Activation, z: np.ndarray, side: float) -> OneSided
     slopes = []
     for width in (DIFFERENCE_STEP, 0.1 * DIFFERENCE_STEP):
         h = (z + width * np.maximum(1.0, np.abs(z))) - z
-        first, second, third = (np.asarray(f(z + side * k * h), dtype=float) for k in (1.0, 2.0, 3.0))
+        first, second, third = (np.asarray(f.moved(z, side * k * h), dtype=float) for k in (1.0, 2.0, 3.0))
         slopes.append(side * (-5.0 * first + 8.0 * second - 3.0 * third) / (2.0 * h))
         noise = 16.0 * 2.0**-53 * np.abs(first) / h
     error = 4.0 * np.abs(slopes[0] - slopes[1]) + noise

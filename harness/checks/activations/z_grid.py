@@ -88,8 +88,9 @@ class GridPoints:
     @cached_property
     def floor(self) -> float:
         """The size from which errors of a slope are judged; smaller ones, as where slopes vanish far out, are noted."""
-        within = self.a[(np.abs(self.z) <= REACHED) & self.judged]
-        return FLOOR * float(np.abs(np.diff(within)).sum()) / (2.0 * REACHED)
+        # an error so large that it widens this mean is beyond the floor itself
+        within = (np.abs(self.z) <= REACHED) & np.isfinite(self.slope)
+        return FLOOR * float(np.trapezoid(np.abs(self.slope[within]), self.z[within])) / (2.0 * REACHED)
 
     @property
     def judged(self) -> np.ndarray:
