@@ -69,7 +69,8 @@ QUICKLY = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": F
 """XLA's options: machine code in a third of the time, for what runs a few times.
 
 It rounds otherwise than a caller's own: a number that two operations read may be computed twice, each time with other
-roundings (a mean, once in a difference and once in its derivative), which cancel elsewhere."""
+roundings (a mean, once in a difference and once in its derivative), which cancel elsewhere. So nobody is accused on its
+evidence: whoever is in question is asked again without these options."""
 
 ONE_AFTER_ANOTHER = {"xla_cpu_scheduler_type": "CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED"}
 """Batched factorisations side by side wait for threads that wait for them, forever (jaxlib 0.10 on two cores)."""
@@ -84,11 +85,3 @@ def compiler_options(quickly: bool = True) -> dict[str, Any]:
             jax.jit(lambda: 0).lower().compile(compiler_options={name: value})
             kept[name] = value
     return kept
-
-
-def compiled(function: Any, *, in_many_directions: bool = False) -> Any:
-    """`jax.jit`, compiled quickly: for programs that are waited for longer than they run."""
-    options = compiler_options()
-    if in_many_directions:  # which at level 0 would take twice as long
-        options = options | {name: 1 for name in options if name == "xla_backend_optimization_level"}
-    return jax.jit(function, compiler_options=options)

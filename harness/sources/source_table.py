@@ -4,7 +4,7 @@ Functions are named as "module:attribute" and imported when they are first calle
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib import import_module
 from typing import Any
@@ -34,6 +34,9 @@ class Source:
         How it computes its gradient, in a few words.
     failed : callable, optional
         Called with what the source raises, and the source is left out of that check. Without it, the exception goes on.
+    as_called : str, optional
+        Where `function` runs code that no caller does, such as code that was compiled quickly: where to import what a
+        caller would run. Only its answer accuses anybody.
     """
 
     name: str
@@ -42,6 +45,7 @@ class Source:
     needs_jax: bool = False
     does: str = ""
     failed: Callable[[BaseException], object] | None = None
+    as_called: str | None = None
 
     @cached_property
     def run(self) -> Callable[..., Any]:
@@ -66,6 +70,10 @@ class Source:
         where = getattr(self.function, "spelled", where)
         return where.partition(":")[0].partition(".")[0] in ("harness", "reference")
 
+    def for_callers(self) -> "Source":
+        """The same by code that callers run."""
+        return replace(self, function=self.as_called or self.function, as_called=None)
+
     def runs(self, function: object) -> bool:
         """Whether a function is this source's own."""
         named = f"{getattr(function, '__module__', '')}:{getattr(function, '__name__', '')}"
@@ -84,13 +92,21 @@ SOURCES = _by_name(
         "harness.sources.vectorized:cost_and_gradient",
         does="backprop by hand, all examples at once",
     ),
-    Source("jax", JAX, "reference.oracles.jax_padded:reverse", True, "automatic differentiation, reverse mode"),
+    Source(
+        "jax",
+        JAX,
+        "reference.oracles.jax_padded:reverse",
+        needs_jax=True,
+        does="automatic differentiation, reverse mode",
+        as_called="reference.oracles.jax_gradient:reverse",
+    ),
     Source(
         "jax-forward",
         JAX,
         "reference.oracles.jax_padded:forward",
         needs_jax=True,
         does="automatic differentiation, forward mode, one tangent for each parameter",
+        as_called="reference.oracles.jax_gradient:forward",
     ),
     Source(
         "finite-difference",

@@ -1,6 +1,6 @@
 """Which of several answers is the odd one out, by a policy: who is certain, who votes, who is blamed in a tie."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
@@ -73,6 +73,20 @@ def find_consensus(families: Mapping[str, str], pairs: Sequence[Pair], policy: P
         blamed = policy.blamed_in_tie
         found = Consensus(tuple(name for name in standing if name != blamed), (blamed,), tie=False)
     return Consensus((*found.members, *silent), (*found.outliers, *refuted), found.tie)
+
+
+def in_question(names: Set[str], consensus: Consensus, pairs: Sequence[Pair]) -> set[str]:
+    """Of these answers, those by which a disagreement is settled: accused, part of a tie, or alone against an outlier.
+
+    The names are of answers that did not come from what a caller runs. Those in question have to be computed again as a
+    caller would, for nobody is accused on other evidence.
+    """
+    disagreeing = [pair for pair in pairs if pair.disagrees]
+    found = {name for name in names for pair in disagreeing if pair.other(name) and consensus.tie}
+    for outlier in consensus.outliers:
+        against = {pair.other(outlier) for pair in disagreeing} - {""}
+        found |= {outlier} & names | (against if against <= names else set())
+    return found
 
 
 def _majority(families: Mapping[str, str], disagreeing: Iterable[Pair]) -> Consensus:

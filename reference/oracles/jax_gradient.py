@@ -12,11 +12,12 @@ import numpy as np
 
 from reference.activations import Activation
 from reference.arithmetics.companion import FORMULA_ERRORS, first_line
-from reference.jax_settings import compiled, fixed_settings
+from reference.jax_settings import fixed_settings
 from reference.measured import MeasuredSlope, NotApplicable
 from reference.namespaces import Namespace
 from reference.network import Network
 from reference.problem import Problem, regularised_cost
+from reference.traced.traced_function import Traced
 
 
 def _logsumexp(z: Any) -> Any:
@@ -98,12 +99,13 @@ def reverse_float32(problem: Problem, theta: np.ndarray) -> tuple[float, np.ndar
 
 
 @lru_cache(maxsize=8)
-def _slope_program(f: Activation) -> Any:
-    return compiled(partial(_value_and_slope, f))
+def _slope_program(f: Activation, count: int) -> Traced:
+    return Traced(partial(_value_and_slope, f), np.zeros(count))
 
 
-def slope(f: Activation, z: np.ndarray) -> MeasuredSlope:
-    """f(z) and f'(z) in reverse mode, at z of shape (n,)."""
+def slope(f: Activation, z: np.ndarray, *, quickly: bool = True) -> MeasuredSlope:
+    """f(z) and f'(z) in reverse mode, at z of shape (n,), compiled quickly or as a caller gets it."""
     with fixed_settings():
-        value, derivative = (np.array(part) for part in _slope_program(f)(jnp.asarray(z)))
+        program = _slope_program(f, z.size) if quickly else jax.jit(partial(_value_and_slope, f))
+        value, derivative = (np.array(part) for part in program(jnp.asarray(z)))
     return MeasuredSlope(value, derivative, np.zeros_like(z))

@@ -23,12 +23,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from reference.activations import ACTIVATIONS, Activation
-from reference.jax_settings import compiled, fixed_settings
+from reference.jax_settings import compiler_options, fixed_settings
 from reference.measured import GradientSource
 from reference.network import OUTPUTS
 from reference.oracles import jax_gradient
 from reference.oracles.jax_gradient import JAX, is_elementwise
 from reference.problem import Problem
+from reference.traced.traced_function import Traced
 
 WIDTH, HIDDEN_LAYERS, ROWS = 8, 4, 10
 KNOWN = 3  # networks with an activation that is not registered, after which there will be more of them
@@ -76,16 +77,28 @@ class _Padded(NamedTuple):
     l2: Any
 
 
+_EMPTY = _Padded(
+    np.zeros((HIDDEN_LAYERS, 1 + WIDTH, WIDTH)),
+    np.zeros((1 + WIDTH, WIDTH)),
+    np.zeros((ROWS, WIDTH)),
+    np.zeros((ROWS, WIDTH)),
+    np.zeros(HIDDEN_LAYERS),
+    np.zeros(ROWS),
+    np.zeros(HIDDEN_LAYERS, int),
+    np.array(0),
+    np.array(0.0),
+)
+"""The shapes and types that the program takes."""
+
+
 def _pad(problem: Problem, theta: np.ndarray, activations: tuple[Activation, ...]) -> _Padded:
     network, (m, n_in), K = problem.network, problem.X.shape, problem.network.sizes[-1]
     depth = len(network.hidden)
-    hidden = np.zeros((HIDDEN_LAYERS, 1 + WIDTH, WIDTH))
+    hidden, last, X, Y = (part.copy() for part in _EMPTY[:4])
     hidden[depth:, 1:] = np.eye(WIDTH)
-    last = np.zeros((1 + WIDTH, WIDTH))
     last[0] = 0.0 if network.output.name == "linear" else SILENT
     for P, Theta in zip([*hidden[:depth], last], network.unpack(theta)):
         P[: Theta.shape[1], : Theta.shape[0]] = Theta.T
-    X, Y = np.zeros((ROWS, WIDTH)), np.zeros((ROWS, WIDTH))
     X[:m, :n_in], Y[:m, :K] = problem.X, problem.Y
     layers = [*network.hidden, *[ACTIVATIONS["identity"]] * (HIDDEN_LAYERS - depth)]
     which_hidden = np.array([activations.index(f) for f in layers])
@@ -124,7 +137,13 @@ def _program(differentiated: Any, activations: tuple[Activation, ...]) -> Any:
     def of_padded(padded: _Padded) -> Any:
         return cost_and_gradient((padded.hidden, padded.last), padded)
 
-    return compiled(of_padded, in_many_directions=differentiated is not jax.value_and_grad)
+    if differentiated is jax.value_and_grad:
+        return Traced(of_padded, _EMPTY)
+    # in many directions code of level 0 would run twice as long
+    options = {
+        name: 1 if name == "xla_backend_optimization_level" else value for name, value in compiler_options().items()
+    }
+    return jax.jit(of_padded, compiler_options=options)
 
 
 def _run(differentiated: Any, plain: GradientSource, problem: Problem, theta: np.ndarray) -> tuple[float, np.ndarray]:

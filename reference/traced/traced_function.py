@@ -21,6 +21,10 @@ LEAKED = (
 UNFUSED = {"xla_disable_hlo_passes": "fusion", "xla_cpu_use_fusion_emitters": True}
 """Options beside `QUICKLY` for a single long formula: operation by operation, which the emitters do the fastest."""
 
+FOR_EQUALITY = {"xla_backend_optimization_level": 1}
+"""The same for a program that compares numbers for equality, as the rule of `max` does. Code of level 0 computes them
+again with other roundings, and then no operand equals the maximum (jax#40564)."""
+
 LONGEST_FUSED = 2.0**64
 """XLA's fusion takes time that grows without bound with the operations written out: ten Runge-Kutta steps, a minute."""
 
@@ -152,9 +156,27 @@ def _is_jaxpr(value: Any) -> bool:
 
 
 def options_for(closed: Any, *, quickly: bool = True) -> dict[str, Any]:
-    """XLA's options for a program of JAX's: quick, and without fusion for a single long formula."""
-    is_long = compiler_options().keys() >= QUICKLY.keys() and longest_formula(closed.jaxpr) > LONGEST_FUSED
-    return compiler_options(quickly) | (UNFUSED if is_long else {})
+    """XLA's options for a program of JAX's: quick, and without fusion for a single long formula or an equality."""
+    options = compiler_options(quickly)
+    if not compiler_options().keys() >= QUICKLY.keys():  # another XLA, which has not all of these
+        return options
+    if longest_formula(closed.jaxpr) > LONGEST_FUSED:
+        return options | UNFUSED
+    return options | (FOR_EQUALITY if quickly and _compares_for_equality(closed.jaxpr) else {})
+
+
+def _compares_for_equality(jaxpr: Any) -> bool:
+    """Whether two computed floats are compared for equality, in the program or in one within; x != x asks for NaN."""
+    return any(
+        (eqn.primitive.name in ("eq", "ne") and _are_computed(*eqn.invars))
+        or any(map(_compares_for_equality, _jaxprs_in(eqn)))
+        for eqn, _ in _needed(jaxpr.eqns, jaxpr.outvars)
+    )
+
+
+def _are_computed(x: Any, y: Any) -> bool:
+    """Whether two atoms are different variables."""
+    return x is not y and not (_is_literal(x) or _is_literal(y))
 
 
 def longest_formula(jaxpr: Any) -> float:

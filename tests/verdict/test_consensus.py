@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from harness.verdict.comparison import Answer, Block, compare, compare_all
-from harness.verdict.consensus import MAJORITY, Consensus, Policy, Vote, find_consensus
+from harness.verdict.consensus import MAJORITY, Consensus, Policy, Vote, find_consensus, in_question
 
 BOUND = 1e-12  # of each answer, so that twice as much is allowed
 
@@ -21,13 +21,18 @@ def against(a, b):
     return compare(a, b, [Block("all", np.arange(len(a.gradient)))])
 
 
-def consensus(families, at_odds, policy=MAJORITY):
-    """find_consensus on sources named by letters; `at_odds` lists pairs such as "ab"."""
+def pairs_of(names, at_odds):
+    """Every two of the names compared; `at_odds` lists pairs such as "ab"."""
     pairs = []
-    for two in combinations(dict.fromkeys([*families, *policy.judges]), 2):
+    for two in combinations(names, 2):
         apart = "".join(two) in at_odds or "".join(two[::-1]) in at_odds
         pairs.append(against(answer([0.0], name=two[0]), answer([float(apart)], name=two[1])))
-    return find_consensus(families, pairs, policy)
+    return pairs
+
+
+def consensus(families, at_odds, policy=MAJORITY):
+    """find_consensus on sources named by letters."""
+    return find_consensus(families, pairs_of(dict.fromkeys([*families, *policy.judges]), at_odds), policy)
 
 
 ALONE = {name: name for name in "abcd"}  # every source is a family of its own
@@ -112,6 +117,23 @@ def test_a_disagreement_about_the_cost_alone_counts():
 def test_two_authors_at_odds_in_half_of_their_work_are_a_tie():
     families = {"a": "A", "b": "A", "c": "B", "d": "B"}
     assert consensus(families, ["bd"]) == Consensus((), (), tie=True)
+
+
+@pytest.mark.parametrize(
+    ("at_odds", "quick", "expected"),
+    [
+        ([], "cd", ""),
+        (["ca", "cb", "cd"], "c", "c"),  # accused
+        (["ca", "cb", "cd"], "d", ""),  # right beside others
+        (["ac", "ad"], "cd", "cd"),  # alone against an outlier
+        (["ac", "ab"], "cd", ""),  # b is against it, too
+        (["ac", "ad", "bc", "bd"], "d", "d"),  # part of a tie
+        (["ab"], "cd", ""),
+    ],
+)
+def test_answers_that_settle_a_disagreement_are_in_question(at_odds, quick, expected):
+    found = in_question(set(quick), consensus(ALONE, at_odds), pairs_of(ALONE, at_odds))
+    assert found == set(expected)
 
 
 def test_one_wrong_answer_is_found_among_a_whole_class():

@@ -37,6 +37,7 @@ from harness.checks.activations.z_grid import OF_Z, GridPoints, Notation, grid
 from harness.facts.fact import Fact, doubt, note
 from harness.facts.kinds import Kind
 from harness.sources.process_state import settings_kept
+from harness.verdict.consensus import in_question
 from harness.verdict.judgement import judge
 from harness.verdict.report import Report
 from reference.activations import Activation
@@ -106,14 +107,13 @@ def _check_at(f: Activation, suspects: Sequence[float], notation: Notation, star
     points, slope_at, proof, _ = reading
     bound = activation_bound(f, points.z)
     bound = bound._replace(claimed=bound_rounding_of_claim(f, points.z, bound.claimed))
-    oracles = _ask(reading, bound)
-    junctions = measure_junctions(points, bound, slope_at, oracles.slopes.get("jax")) if oracles.slopes else []
-    compared = compare_slopes(points, bound, oracles, junctions)
+    oracles, junctions, compared, other_values = _look(reading, bound, _ask(reading, bound), notation)
     precision = measure_precision(points, bound, oracles.slopes.get("ball"), notation)
     reported, undeclared = _choose_junctions(f, junctions)
     broken = record_faults.find_not_finite(points, oracles.slopes, notation)
     facts = [
-        *_find_faults(reading, bound, oracles, junctions, notation),
+        *_find_faults(reading, bound, junctions),
+        *other_values,
         *_facts_of_junctions(reported, undeclared, notation),
         *broken,
         *bound.notes,
@@ -127,6 +127,28 @@ def _check_at(f: Activation, suspects: Sequence[float], notation: Notation, star
     picture = _draw(points, bound, compared, precision)
     subject = ActivationSlope(points, slope_at, proof, notation, facts, details, picture)
     return judge(subject, compared.answers, compared.pairs, (), compared.consensus, oracles.left_out, started)
+
+
+class _Look(NamedTuple):
+    """What the oracles compute, the junctions, all slopes compared, and oracles under which the formula is another."""
+
+    oracles: OracleSlopes
+    junctions: list[Junction]
+    compared: Compared
+    other_values: list[Fact]
+
+
+def _look(reading: "_Reading", bound: ActivationBound, oracles: OracleSlopes, notation: Notation) -> _Look:
+    """The oracles beside the record; those in question run what a caller runs before anybody is accused."""
+    points = reading.points
+    by_jax = oracles.slopes.get("jax")
+    junctions = measure_junctions(points, bound, reading.slope_at, by_jax) if oracles.slopes else []
+    compared = compare_slopes(points, bound, oracles, junctions)
+    other_values = record_faults.find_other_values(points, bound, oracles.slopes, notation)
+    accused = in_question(oracles.quick, compared.consensus, compared.pairs)
+    if accused or oracles.quick & {fact.where[0] for fact in other_values}:
+        return _look(reading, bound, oracles.as_called(points.f, points.z), notation)
+    return _Look(oracles, junctions, compared, other_values)
 
 
 class _Reading(NamedTuple):
@@ -168,13 +190,7 @@ def _ask(reading: _Reading, bound: ActivationBound) -> OracleSlopes:
     return OracleSlopes({}, {}, dict.fromkeys(ORACLES, note(Kind.NOT_ELEMENTWISE, "value")))
 
 
-def _find_faults(
-    reading: _Reading,
-    bound: ActivationBound,
-    oracles: OracleSlopes,
-    junctions: Sequence[Junction],
-    notation: Notation,
-) -> list[Fact]:
+def _find_faults(reading: _Reading, bound: ActivationBound, junctions: Sequence[Junction]) -> list[Fact]:
     """What is wrong with the record beside its slope, or worth knowing."""
     points, f = reading.points, reading.points.f
     jumps = [junction.z for junction in junctions if junction.value_jumps]
@@ -186,7 +202,6 @@ def _find_faults(
         *record_faults.find_value_at_minus_zero(points, bound, jumps),
         *record_faults.find_slope_at_minus_zero(points),
         *dependence,
-        *record_faults.find_other_values(points, bound, oracles.slopes, notation),
     ]
 
 

@@ -33,11 +33,17 @@ ORACLES = {
 
 
 class OracleSlopes(NamedTuple):
-    """What the oracles compute, notes on how, and why others cannot."""
+    """What the oracles compute, notes on how, why others cannot, and which of them ran code that no caller does."""
 
     slopes: dict[str, MeasuredSlope]
     notes: dict[str, Fact]
     left_out: dict[str, Fact]
+    quick: frozenset[str] = frozenset()
+
+    def as_called(self, f: Activation, z: np.ndarray) -> "OracleSlopes":
+        """The same where all ran what a caller runs."""
+        called = {name: import_module(ORACLES[name]).slope(f, z, quickly=False) for name in self.quick}
+        return self._replace(slopes=self.slopes | called, quick=frozenset())
 
 
 def ask_oracles(f: Activation, z: np.ndarray, noise: np.ndarray) -> OracleSlopes:
@@ -57,7 +63,7 @@ def ask_oracles(f: Activation, z: np.ndarray, noise: np.ndarray) -> OracleSlopes
             notes["finite-difference"] = replace(increments_refused, kind=Kind.PLAIN_DIFFERENCES)
         except FORMULA_ERRORS as reason:
             left_out["finite-difference"] = note(Kind.FORMULA_REFUSED, "finite-difference", reason=advise(reason))
-    return OracleSlopes(slopes, notes, left_out)
+    return OracleSlopes(slopes, notes, left_out, frozenset({"jax"} & slopes.keys()))
 
 
 def slope_function(f: Activation, z: np.ndarray) -> SlopeFunction | None:

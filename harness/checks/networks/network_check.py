@@ -23,7 +23,7 @@ from harness.facts.kinds import Kind
 from harness.sources.source_names import Sources, as_source, default_sources, named_sources
 from harness.sources.source_table import BY_HAND, SOURCES, Source
 from harness.verdict.comparison import Answer, Pair, compare_all
-from harness.verdict.consensus import Policy, find_consensus
+from harness.verdict.consensus import Policy, find_consensus, in_question
 from harness.verdict.judgement import judge
 from harness.verdict.report import Report
 from reference.namespaces import NUMPY
@@ -95,7 +95,10 @@ def _judge(
     sources: Mapping[str, Source],
     started: float,
 ) -> Report:
-    """Compare the answers with each other, along directions and with one-sided derivatives, and judge."""
+    """Compare the answers with each other, along directions and with one-sided derivatives, and judge.
+
+    Sources that settle a disagreement, and ran code that no caller does, answer again as a caller gets it.
+    """
     problem, theta = subject.problem, subject.theta
     pairs = compare_all(answers, subject.blocks)
     surrogate = any(f.surrogate for f in problem.network.hidden)
@@ -106,6 +109,13 @@ def _judge(
     judges = [*(side.name for side in sides.answers), *([END_TO_END] if len(answers) == 1 else [])]
     families = {answer.name: answer.family for answer in answers} | {END_TO_END: "differences"}
     consensus = find_consensus(families, [*pairs, *ends, *sides.pairs], Policy(judges))
+    quick = {answer.name for answer in answers if answer.name in sources and sources[answer.name].as_called}
+    if names := in_question(quick, consensus, [*pairs, *ends, *sides.pairs]):
+        called = {name: sources[name].for_callers() for name in names}
+        again, why_not = ask_sources(called.values(), problem, theta, subject.bound)
+        by_name = {answer.name: answer for answer in again}
+        answers = [by_name.get(answer.name, answer) for answer in answers if answer.name not in why_not]
+        return _judge(subject, with_true_errors(answers), {**left_out, **why_not}, {**sources, **called}, started)
     answers = [*ask_suspects_again(answers, consensus, sources, problem, theta), *sides.answers]
     return judge(subject, answers, [*pairs, *sides.pairs], ends, consensus, left_out, started)
 

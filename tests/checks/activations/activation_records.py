@@ -87,6 +87,16 @@ RIGHT = {
     "a kink far out": formula(
         lambda xp, z: xp.where(z > 250.0, 250.0, z), lambda z, a: np.where(z > 250.0, 0.0, 1.0), kinks=(250.0,)
     ),
+    "maxout of a line and a parabola": formula(
+        lambda xp, z: xp.maximum(z, 0.5 * z * z - 1.5),
+        lambda z, a: np.where((z > 3.0) | (z < -1.0), z, 1.0),
+        kinks=(-1.0, 3.0),
+    ),
+    "maxout of two lines": formula(
+        lambda xp, z: xp.minimum(0.75 * z + 1.75, 5.25 * z - 0.5),
+        lambda z, a: np.where(z < 0.5, 5.25, 0.75),
+        kinks=(0.5,),
+    ),
     "a constant": formula(lambda xp, z: 0.0 * z + 2.0, lambda z, a: np.zeros_like(z)),
     "1 - a² in another order": tanh_to(lambda z, a: (1.0 - a) * (1.0 + a)),
     "the number of a branch, off by an ulp": of("softplus", lambda z, a: np.where(z > 36.8, 1.0, sigma(z))),

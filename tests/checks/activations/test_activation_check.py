@@ -35,6 +35,7 @@ from harness.checks.activations.z_grid import grid
 from harness.facts.fact import kinds_of
 from harness.facts.kinds import Kind
 from harness.verdict.colours import COLOURS
+from reference.oracles import jax_gradient
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
@@ -61,6 +62,14 @@ def test_every_registered_activation_agrees_with_every_oracle(name):
 def test_what_is_right_agrees(f):
     report = checked(f)
     assert report.verdict == "agree", f"\n{report}"
+
+
+def test_jax_is_not_accused_of_what_only_quickly_compiled_code_computes(monkeypatch):
+    monkeypatch.setattr(
+        jax_gradient, "_slope_program", lambda f, count: lambda z: (f.value(jax_gradient.JAX, z), 0.0 * z)
+    )
+    assert check_activation(of("tanh", lambda z, a: 1.0 / np.square(np.cosh(z)))).verdict == "agree"
+    assert check_activation(tanh_to(lambda z, a: 1.1 - a * a)).outliers == (CLAIMED,)
 
 
 @pytest.mark.parametrize("wrong", WRONG.values(), ids=list(WRONG))

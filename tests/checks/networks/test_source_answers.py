@@ -2,6 +2,7 @@
 
 import random
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -68,6 +69,22 @@ def test_a_source_that_is_wrong_in_the_same_way_each_time_is_not():
     problem, theta = random_problem((0, 3), extremes=False)
     for name in ("wrong-sign", "bias-times-4"):
         assert cross_check(problem, theta, FAULTS[name].sources).reasons == ()
+
+
+def quickly(factor):
+    """JAX by code that is off by a factor, as no caller's is."""
+    return replace(SOURCES["jax"], function=changed(lambda cost, gradient: (cost, factor * gradient)))
+
+
+@pytest.mark.parametrize("beside", [("loop", "finite-difference"), ("loop",), ()])
+def test_nobody_is_accused_on_the_evidence_of_code_that_callers_do_not_run(beside):
+    others = {name: SOURCES[name] for name in beside}
+    report = judged(PROBLEM, THETA, {"jax": quickly(1.5)} | others)
+    assert report.verdict == ("agree" if beside else "inconclusive"), report
+    report = judged(PROBLEM, THETA, {"jax": quickly(1.0), "mine": changed(lambda c, g: (c, 1.5 * g))} | others)
+    assert report.verdict == "disagree"
+    wrong = replace(quickly(1.5), as_called=None)
+    assert judged(PROBLEM, THETA, {"jax": wrong, "vectorized": vectorized} | others).verdict == "disagree"
 
 
 # Precision

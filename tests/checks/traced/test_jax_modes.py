@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from harness import check_derivatives
+from harness.checks.traced.jax_modes import Mode
 from harness.facts.kinds import Kind
 from reference.jax_settings import compiler_options
 
@@ -79,6 +80,17 @@ def test_what_quickly_compiled_code_alone_rounds_otherwise_is_no_error(name):
     for x in points:
         report = check_derivatives(f, x)
         assert report.verdict == "agree", report
+
+
+@pytest.mark.parametrize("size", [4, 2000])
+def test_jax_is_not_accused_of_what_only_quickly_compiled_code_computes(size, monkeypatch):
+    products = Mode.products
+
+    def off(self, vectors, weights=None, *, quickly=True):
+        return (1.5 if quickly else 1.0) * products(self, vectors, weights, quickly=quickly)
+
+    monkeypatch.setattr(Mode, "products", off)
+    assert check_derivatives(lambda x: jnp.sum(jnp.sin(x)), normal(0, size)).verdict == "agree"
 
 
 IN_COARSER_TYPES = {
