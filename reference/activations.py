@@ -10,7 +10,7 @@ whether that slope is the formula's derivative. Every record keeps these convent
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -72,8 +72,8 @@ class Activation:
     kinks: tuple[float, ...] = field(default=(), kw_only=True)
     source: str = field(default="", kw_only=True)
     curvature: Callable[[Any, Any], Any] | None = field(default=None, kw_only=True)
-    parameters: Mapping[str, Callable[[Any, Any, Any], Any]] = field(default_factory=dict, kw_only=True)
-    parameter_kinks: Mapping[str, Sequence[float]] = field(default_factory=dict, kw_only=True)
+    parameters: Mapping[str, Callable[..., Any]] = field(default_factory=dict, kw_only=True)
+    parameter_kinks: Mapping[str, tuple[float, ...]] = field(default_factory=dict, kw_only=True)
     surrogate: bool = field(default=False, kw_only=True)
 
     def __post_init__(self):

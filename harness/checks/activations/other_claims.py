@@ -119,7 +119,7 @@ def _held_and_moved(xp: Any, z: Any, p: float) -> tuple[Any, Any]:
 
         return values(z), p + (z - values(z))
     if xp.name == "complex":
-        return (real := np.asarray(z).real), p + (z - real)
+        return (real := np.real(np.asarray(z))), p + (z - real)
     return z, p
 
 
