@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Callable
 from functools import cache, wraps
 from importlib import metadata
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -22,6 +23,7 @@ from harness.commands.sweep_commands import sweep
 from harness.commands.training_commands import ex4, run, train
 from harness.exit_codes import BAD_INPUT, EXIT_CODES, INTERRUPTED, MEANINGS, TERMINATED
 from harness.wording import docstring
+from reference.user_input import error_in_words
 
 COMMANDS = (run, check, train, ex4, bugs, replay, study, lesson, diagnose, grade, sweep, audit, explain)
 
@@ -101,7 +103,7 @@ def _run(arguments: list[str] | None) -> int:
 
 
 def _report_error(error: Exception) -> int:
-    """Print on stderr what went wrong, and return the exit code. An error of the harness itself shows its traceback."""
+    """Print on stderr what went wrong, and return the exit code."""
     if "harness.training.gated_training" in sys.modules:  # its import is slow, and without it no gate has closed
         from harness.training.gated_training import GateClosed
 
@@ -109,8 +111,14 @@ def _report_error(error: Exception) -> int:
             complain(str(error))
             return EXIT_CODES[error.report.verdict]
     of_the_user = isinstance(error, (ValueError, TypeError, OSError, MemoryError)) or getattr(error, "__notes__", ())
-    if os.environ.get("HARNESS_TRACEBACK") or not of_the_user:
+    if os.environ.get("HARNESS_TRACEBACK"):
         traceback.print_exception(error)
+    elif not of_the_user:
+        at = traceback.extract_tb(error.__traceback__)[-1]
+        complain(
+            f"harness: this is a fault of the harness: {error_in_words(error)} ({Path(at.filename).name}, line "
+            f"{at.lineno}, in {at.name}); please report it, with the traceback that HARNESS_TRACEBACK=1 prints"
+        )
     elif isinstance(error, MemoryError):
         complain(f"harness: there is not enough memory ({describe_error(error)}); choose something smaller")
     else:

@@ -13,6 +13,7 @@ from types import FrameType, ModuleType, TracebackType
 from typing import Any
 
 from harness.wording import did_you_mean
+from reference.user_input import error_in_words
 
 
 def import_attribute(name: str) -> Any:
@@ -33,7 +34,7 @@ def import_attribute(name: str) -> Any:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a user's module may raise anything, even SystemExit
-        raise ValueError(f"cannot import {module_name!r} of {name!r}: {type(error).__name__}: {error}") from error
+        raise ValueError(f"cannot import {module_name!r} of {name!r}: {error_in_words(error)}") from error
     try:
         return attrgetter(attribute)(module)
     except AttributeError:

@@ -43,9 +43,9 @@ def what_it_is(answer: object) -> str:
     return f"a {kind} of {len(answer)}" if isinstance(answer, (tuple, list)) else kind
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
+def did_you_mean(name: object, known: Iterable[str]) -> str:
     """The question "; did you mean 'relu'?" if a known name is close, else nothing."""
-    close = get_close_matches(str(name), list(known), n=1, cutoff=0.6)
+    close = get_close_matches(name, list(known), n=1, cutoff=0.6) if isinstance(name, str) else []
     return f"; did you mean {close[0]!r}?" if close else ""
 
 

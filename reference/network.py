@@ -12,7 +12,10 @@ from typing import Any
 import numpy as np
 
 from reference.activations import Activation, get_activation
-from reference.user_input import given, whole_number
+from reference.user_input import given, real_number, seed_of_generator, whole_number
+
+LARGEST_EPSILON = 1e300
+"""The interval from -ε to ε has a finite length."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,7 +159,8 @@ class Network:
 
         The default is the course's ε for its 400-25-10 network, √6/√(400 + 25) = 0.12.
         """
-        return np.random.default_rng(seed).uniform(-epsilon, epsilon, self.size)
+        epsilon = real_number("epsilon", epsilon, largest=LARGEST_EPSILON)
+        return np.random.default_rng(seed_of_generator(seed)).uniform(-epsilon, epsilon, self.size)
 
     def pack(self, thetas: Sequence[Any]) -> np.ndarray:
         """θ of shape (size,) from the matrices Theta_l of shape (n_out, 1 + n_in), bias first, column-major.

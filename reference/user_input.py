@@ -1,6 +1,9 @@
 """What users give: names and numbers, checked, and written so that they stay on one line of a message."""
 
+import math
 import operator
+import sys
+from numbers import Real
 from typing import Any
 
 # beside Unicode's control characters: separators of lines and paragraphs, and marks that turn the direction of writing
@@ -29,8 +32,60 @@ def given(value: Any, longest: int = 80) -> str:
     return text if len(text) <= longest else f"{text[:longest]}..."
 
 
+def seed_of_generator(value: Any) -> Any:
+    """`value`, if `numpy.random.default_rng` takes it: None, a whole number, some of them, or a generator.
+
+    NumPy itself ends the interpreter on a list that contains itself.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For anything else.
+    """
+    if value is None or hasattr(value, "bit_generator"):
+        return value
+    for number in value if isinstance(value, (tuple, list)) or getattr(value, "ndim", 0) == 1 else (value,):
+        whole_number("seed", number)
+    return value
+
+
+def message_of(error: BaseException) -> str:
+    """What an exception of a user says; nothing if its own code fails at that."""
+    try:
+        return str(error.msg if isinstance(error, SyntaxError) else error)
+    except Exception:  # noqa: BLE001  it is somebody else's exception
+        return ""
+
+
+def error_in_words(error: BaseException) -> str:
+    """An exception's type and message on one line, such as "ZeroDivisionError: division by zero"."""
+    message = " ".join(message_of(error).split())
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__
+
+
 def _moves(c: str) -> bool:
     return ord(c) < 0x20 or 0x7F <= ord(c) < 0xA0 or 0xD800 <= ord(c) < 0xE000 or c in _TURNING
+
+
+def real_number(what: str, value: Any, largest: float = sys.float_info.max) -> float:
+    """`value` as a float between zero and `largest`, whatever type of real numbers it has.
+
+    Raises
+    ------
+    TypeError
+        For a value that is no real number.
+    ValueError
+        For NaN, infinity, and numbers below zero or above `largest`. Both messages name `what`.
+    """
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{what} must be a number, zero or more, not {given(value)}")
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not 0.0 <= number <= largest:
+        raise ValueError(f"{what} must be a number from 0 to {largest:.3g}, not {given(value)}")
+    return number
 
 
 def whole_number(what: str, value: Any, at_least: int = 0) -> int:

@@ -16,6 +16,7 @@ from harness.files import MAX_SIZE, is_sqlite
 from harness.progress import progress_bar
 from harness.sources.source_table import SPELLINGS, Source
 from harness.wording import counted, did_you_mean
+from reference.user_input import error_in_words
 
 TIME_LIMIT = 10.0
 """Seconds for a call of an isolated source, unless --timeout gives another limit."""
@@ -142,7 +143,7 @@ def _check_in_networks(activations: list[Any], reports: list[Any], **how: Any) -
     except Exception as error:
         if all(report.verdict != "disagree" for report in reports):
             raise
-        complain(f"Random networks cannot be checked: {type(error).__name__}: {error}")
+        complain(f"Random networks cannot be checked: {error_in_words(error)}")
         return {}
 
 

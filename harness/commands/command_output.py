@@ -10,7 +10,7 @@ from typing import Any
 import typer
 
 from harness.wording import shortened
-from reference.user_input import printable
+from reference.user_input import error_in_words, message_of, printable
 
 
 def show(document: dict[str, Any], text: object, as_json: bool) -> None:
@@ -31,9 +31,7 @@ def complain(message: str) -> None:
 def describe_error(error: BaseException) -> str:
     """An error in one line. It starts with the error's type if somebody else's code has raised it."""
     notes = getattr(error, "__notes__", [])
-    text = " ".join(str(error).split())
-    if notes or not text:
-        text = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    text = error_in_words(error) if notes else " ".join(message_of(error).split()) or type(error).__name__
     return printable(shortened("; ".join([text, *notes])))
 
 
@@ -70,7 +68,7 @@ def flush_streams() -> str:
         try:
             stream.flush()
         except (OSError, ValueError) as error:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, ValueError):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), fd)
                 stream.flush()
             wrong = wrong or (str(error) if fd == 1 else "")

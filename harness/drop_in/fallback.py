@@ -29,6 +29,7 @@ from harness.facts import message_table
 from harness.facts.fact import Fact, doubt, note
 from harness.facts.kinds import Kind
 from harness.verdict.report import Report
+from reference.user_input import message_of
 
 logger = logging.getLogger("harness.drop_in")
 
@@ -159,7 +160,7 @@ def refusal(kind: type[Exception], report: Report) -> Exception:
 
 def cannot_run(error: BaseException) -> tuple[Fact]:
     """The doubt where a check raises what the original need not."""
-    return (doubt(Kind.CANNOT_RUN, error=type(error).__name__, message=str(error).rstrip(".")),)
+    return (doubt(Kind.CANNOT_RUN, error=type(error).__name__, message=message_of(error).rstrip(".")),)
 
 
 def compared(derivative: str, outputs: str = "", beside: str = "") -> Fact:

@@ -16,6 +16,7 @@ from harness.checks.functions.tree_branches import take_apart
 from harness.checks.functions.tree_leaves import to_numpy
 from harness.failures.object_locations import Located, NotWritable, locate, own_folders
 from harness.files import write_whole
+from reference.user_input import message_of
 
 PLAIN = (type(None), bool, int, float, str)
 
@@ -159,7 +160,7 @@ def how_to_repeat(
         if text:
             write_whole(script.path.with_suffix(".py"), text.encode())
     except Exception as error:  # noqa: BLE001  the verdict stands, whatever happens here
-        return f"  (not saved: {error})\nRun the test again with: {rerun}"
+        return f"  (not saved: {message_of(error)})\nRun the test again with: {rerun}"
     saved = f"θ and the seed, {seed}, are saved as {script.path}"
     if not text:
         return f"{saved}\n  (no script: {reason})\nRun the test again with: {rerun}"

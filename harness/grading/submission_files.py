@@ -14,6 +14,7 @@ from harness.facts.fact import Fact, doubt, note
 from harness.facts.kinds import Kind
 from harness.grading.submission_code import definitions_only, imported_names, with_constants
 from harness.grading.submission_functions import Function, functions_in, likelihood, roles_of
+from reference.user_input import error_in_words
 
 CODE = (".py", ".ipynb")
 
@@ -181,7 +182,7 @@ def _read_file(path: Path) -> _File:
         at = f" (line {error.lineno})" if error.lineno else ""  # none, where it holds null bytes
         return _unreadable(path, f"it is not valid Python: {error.msg}{at}")
     except (*UNREADABLE, OSError, KeyError, TypeError, AttributeError) as error:
-        return _unreadable(path, f"{type(error).__name__}: {error}")
+        return _unreadable(path, error_in_words(error))
     functions = with_constants(tree, list(functions_in(tree)))
     stand_ins = "".join(f"{function.stand_in}\n" for function in functions if function.stand_in)
     return _File(

@@ -35,6 +35,7 @@ from harness.grading.submission_files import Submission, find_submissions
 from harness.grading.submission_interface import GivenAnswers, Interface, ShownAnswer, collect_answers
 from harness.grading.submission_process import CallFailed, SubmissionProcess, interrupt_all
 from harness.progress import Progress, silent
+from reference.user_input import error_in_words
 
 TIMEOUT = 10.0
 """Seconds for each call: the course's network on all of its digits takes less than one."""
@@ -92,7 +93,7 @@ def grade(
     try:
         found = _grade_in_process(submission, rubric, function, timeout)
     except Exception as error:  # noqa: BLE001  an error in one submission must not end the class
-        failed = doubt(Kind.GRADING_FAILED, reason=f"{type(error).__name__}: {error}")
+        failed = doubt(Kind.GRADING_FAILED, reason=error_in_words(error))
         found = Grade(submission, ERROR, diagnosis=(failed,))
     return replace(found, seconds=time.perf_counter() - started)
 

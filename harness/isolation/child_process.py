@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 from harness.isolation.limits import MESSAGE_LENGTH, limit_this_process
 from harness.isolation.values import copies, differ, encode
 from harness.named_objects import import_attribute, import_file_or_module
+from reference.user_input import error_in_words
 
 
 class Setting(NamedTuple):
@@ -88,12 +89,8 @@ def _failure(error: BaseException, target: str) -> dict[str, Any]:
     if isinstance(error, SystemExit):
         what = f"called sys.exit({error.code!r}) instead of answering"
         return {"kind": "exited", "what": what, "error": "SystemExit", "place": place}
-    try:
-        message = " ".join(str(error.msg if isinstance(error, SyntaxError) else error).split())[:MESSAGE_LENGTH]
-    except Exception:  # noqa: BLE001  it is somebody else's exception
-        message = ""
-    name = type(error).__name__
-    return {"kind": "raised", "error": name, "what": f"{name}: {message}" if message else name, "place": place}
+    what = error_in_words(error)[:MESSAGE_LENGTH]
+    return {"kind": "raised", "error": type(error).__name__, "what": what, "place": place}
 
 
 def _place(error: BaseException, target: str) -> tuple[str, int, str, str] | None:

@@ -14,6 +14,7 @@ import numpy as np
 
 from harness.named_objects import raised_at
 from harness.sources.source_table import Source, SourceFailed
+from reference.user_input import error_in_words
 
 
 class _Setting(NamedTuple):
@@ -40,6 +41,21 @@ def _put_back_filters(filters: list[Any]) -> None:
 def _put_back_environment(environment: dict[str, str]) -> None:
     os.environ.clear()
     os.environ.update(environment)
+
+
+def _streams() -> tuple[Any, ...]:
+    return sys.stdout, sys.stderr, *(stream is not None and stream.closed for stream in (sys.stdout, sys.stderr))
+
+
+def _put_back_streams(streams: tuple[Any, ...]) -> None:
+    """Put stdout and stderr back. One that was closed is opened anew, because Python leaves its descriptor open."""
+    opened = {}
+    for stream, was_closed in zip(streams[:2], streams[2:]):
+        if stream is not None and stream.closed and not was_closed:
+            with suppress(OSError, ValueError, AttributeError):  # it was no file
+                fd = 2 if stream is sys.__stderr__ else 1
+                opened[stream] = open(fd, "w", encoding=stream.encoding, errors=stream.errors, closefd=False)  # noqa: SIM115
+    sys.stdout, sys.stderr = (opened.get(stream, stream) for stream in streams[:2])
 
 
 def _current_folder() -> str | None:
@@ -70,6 +86,7 @@ _SETTINGS = (
     _Setting("Python's random numbers (random.seed)", random.getstate, random.setstate),
     _Setting("the filters of warnings", lambda: list(warnings.filters), _put_back_filters),
     _Setting("the environment", lambda: dict(os.environ), _put_back_environment),
+    _Setting("stdout or stderr", _streams, _put_back_streams),
     _Setting("the current folder", _current_folder, _change_folder),
     _Setting("Python's recursion limit", sys.getrecursionlimit, sys.setrecursionlimit),
     _Setting("JAX's settings", _jax_settings, _put_back_jax_settings),
@@ -128,7 +145,7 @@ def blamed(source: Source) -> Iterator[None]:
         error.add_note(f"raised by source {source.name!r}{raised_at(error)}")
         raise
     except BaseException as error:  # nothing but the end of the program may pass
-        what = f"source {source.name!r} raised {type(error).__name__}: {error}{raised_at(error)}"
+        what = f"source {source.name!r} raised {error_in_words(error)}{raised_at(error)}"
         raise SourceFailed(what) from error
 
 

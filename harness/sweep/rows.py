@@ -11,6 +11,7 @@ from harness.facts.fact import Fact, from_document, to_document, wrong
 from harness.facts.kinds import Kind
 from harness.sweep.settings import Settings
 from harness.verdict.report import Report
+from reference.user_input import error_in_words
 
 ERROR = "error"
 """The verdict of a row whose check could not be made: a source raised, hung, or took its process down."""
@@ -66,7 +67,7 @@ def make_row(settings: Settings, seed: int) -> Row:
     try:
         row = _from_report(seed, shape, check())
     except Exception as error:  # noqa: BLE001  whatever a source raises: the sweep goes on
-        lines = [f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())]
+        lines = [error_in_words(error), *getattr(error, "__notes__", ())]
         row = error_row(settings, seed, wrong(Kind.CHECK_FAILED, error=" ".join("; ".join(lines).split())))
     return row._replace(seconds=time.perf_counter() - started)
 

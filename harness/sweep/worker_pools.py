@@ -120,9 +120,14 @@ def dask_cluster(address: str) -> Iterator[Pool]:
     ValueError
         When the address is none.
     """
-    from distributed import Client
-    from distributed.comm.addressing import get_address_host_port
-
+    try:
+        from distributed import Client
+        from distributed.comm.addressing import get_address_host_port
+    except ImportError as error:
+        raise ValueError(
+            f"a Dask cluster needs Dask, which is missing ({error}); install it with pip install "
+            "'autodiff-cross-check[distributed]', or leave out --scheduler"
+        ) from None
     try:
         get_address_host_port(address)  # a Client that refuses it would wait for its own end, and tell so
     except ValueError as error:

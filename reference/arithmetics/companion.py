@@ -18,6 +18,7 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from reference.arithmetics.composed import COMPOSED
 from reference.measured import NotApplicable
+from reference.user_input import message_of
 
 FORMULA_ERRORS = (ArithmeticError, AttributeError, LookupError, NotImplementedError, TypeError, ValueError)
 """Exceptions of formulas in an arithmetic that they were not written for."""
@@ -39,7 +40,7 @@ def first_line(reason: BaseException) -> str:
     """The first line of an exception's message."""
     if type(reason).__name__ == "TracerArrayConversionError":  # of JAX, whose words are about JAX
         return "it computes with NumPy itself, as in np.tanh(z) where xp.tanh(z) is meant"
-    return (str(reason).strip() or type(reason).__name__).splitlines()[0].rstrip(".: ")
+    return (message_of(reason).strip() or type(reason).__name__).splitlines()[0].rstrip(".: ")
 
 
 @contextmanager

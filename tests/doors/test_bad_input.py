@@ -234,7 +234,21 @@ PROBLEM = Problem(Network((2, 3, 2)), np.ones((2, 2)), [0, 1], 1.0)
 NETWORK, THETA = PROBLEM.network, PROBLEM.network.init(0)
 
 ANY: Any = abs
-NOTHINGS = {"None": None, "object": object(), "function": print, "bytes": b"ab", "text": "text", "set": {1, 2}}
+ITSELF: list[Any] = []
+ITSELF.append(ITSELF)
+DEEP: Any = 1.0
+for _ in range(3000):
+    DEEP = [DEEP]
+NOTHINGS = {
+    "itself": ITSELF,
+    "deep": DEEP,
+    "None": None,
+    "object": object(),
+    "function": print,
+    "bytes": b"ab",
+    "text": "text",
+    "set": {1, 2},
+}
 NUMBERS = {"-1": -1, "1.5": 1.5, "nan": np.nan, "inf": np.inf, "huge": 10**400, "complex": 1j}
 ARRAYS = {
     "no numbers": np.array([]),
@@ -254,6 +268,11 @@ ARRAYS = {
 }
 EVERYTHING = NOTHINGS | NUMBERS | ARRAYS
 
+
+def square(theta):
+    return np.sum(theta * theta), 2 * theta
+
+
 FUNCTIONS = {
     "Network sizes": (lambda bad: Network(bad), "size"),
     "Network hidden": (lambda bad: Network((2, 3, 3, 1), bad), "activation"),
@@ -267,6 +286,10 @@ FUNCTIONS = {
     "cross_check theta": (lambda bad: harness.cross_check(PROBLEM, bad, ["loop"]), "theta"),
     "cross_check sources": (lambda bad: harness.cross_check(PROBLEM, THETA, bad), "source"),
     "cross_check one source": (lambda bad: harness.cross_check(PROBLEM, THETA, {"mine": bad}), "source"),
+    "Network.init seed": (lambda bad: NETWORK.init(bad), "seed"),
+    "Network.init epsilon": (lambda bad: NETWORK.init(0, bad), "epsilon"),
+    "check_gradient theta": (lambda bad: harness.check_gradient(square, bad), "theta|params|fun|real"),
+    "check_gradient budget": (lambda bad: harness.check_gradient(square, THETA, budget=bad), "budget"),
     "check_gradient fun": (lambda bad: harness.check_gradient(bad, THETA), "fun|cost"),
     "assert_gradients_agree": (lambda bad: harness.assert_gradients_agree(bad, THETA), "fun|cost|Problem"),
     "check_networks networks": (lambda bad: harness.check_networks(bad, sources=["loop"]), "number of networks"),
@@ -298,6 +321,10 @@ FUNCTIONS = {
     "load_case": (lambda bad: harness.load_case(bad), "path|file|text"),
 }
 GOOD_AFTER_ALL = {
+    "Network.init seed": {"None", "huge", "no numbers"},
+    "Network.init epsilon": {"1.5"},
+    "check_gradient theta": {"-1", "1.5", "cube", "too long", "nested", "ragged", "dict"},  # of which fun takes some
+    "check_gradient budget": {"None", "1.5", "inf", "huge"},
     "Problem l2": {"1.5"},
     "check_derivatives args": {"1.5", "nan", "inf", "complex", "nan array", "inf array", "complex array", "cube"}
     | {"too long"},

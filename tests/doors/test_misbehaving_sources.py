@@ -43,6 +43,23 @@ def exits(problem, theta): sys.exit(0)
 
 def base(problem, theta): raise BaseException("no")
 
+class Speechless(Exception):
+    def __str__(self): raise RuntimeError("no words")
+
+def speechless(problem, theta): raise Speechless
+
+def closes(problem, theta):
+    sys.stdout.close()
+    return right(problem, theta)
+
+def closes_stderr(problem, theta):
+    sys.stderr.close()
+    return right(problem, theta)
+
+def no_streams(problem, theta):
+    sys.stdout = sys.stderr = None
+    return right(problem, theta)
+
 def shape(problem, theta): return 1.0, theta[1:]
 
 def no_pair(problem, theta): return 1.0
@@ -123,6 +140,7 @@ RAISED = {
     "recursion": "RecursionError: maximum recursion depth exceeded",
     "exits": f"source 'mine:exits' called sys.exit(0) instead of answering (mine.py, {line('exits')}, in exits: def ",
     "base": f"source 'mine:base' raised BaseException: no (mine.py, {line('base')}, in base: def ",
+    "speechless": "Speechless; raised by source 'mine:speechless'",
     "shape": "source 'mine:shape' must answer (cost, gradient) with a number and an array of shape",
     "no_pair": "source 'mine:no_pair' must answer a tuple (cost, gradient), not float",
     "masked": "source 'mine:masked' must answer numbers, but answered a masked array",
@@ -160,7 +178,15 @@ def test_verdicts_beside_misbehaviour(run, names, code, outliers, failed):
 
 @pytest.mark.more
 @pytest.mark.parametrize(
-    ("name", "printed"), [("prints", "look at me\n"), ("prints_below", "look at me\nand me\n"), ("warns", "careful")]
+    ("name", "printed"),
+    [
+        ("prints", "look at me\n"),
+        ("prints_below", "look at me\nand me\n"),
+        ("warns", "careful"),
+        ("closes", ""),
+        ("closes_stderr", ""),
+        ("no_streams", ""),
+    ],
 )
 def test_what_a_source_prints_goes_to_stderr(name, printed, tmp_path):
     (tmp_path / "mine.py").write_text("print('imported')\n" + SOURCES)
@@ -170,6 +196,7 @@ def test_what_a_source_prints_goes_to_stderr(name, printed, tmp_path):
     assert json.loads(out)["verdict"] == "agree"
     assert printed in err
     assert err.startswith("imported\n")
+    assert "Traceback" not in err
 
 
 def test_settings_that_a_source_changes_are_restored_and_noted(run, tmp_path):

@@ -320,3 +320,11 @@ def test_bad_usage_is_one_line_and_makes_no_file(name, tmp_path, monkeypatch, ru
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert message in err
     assert not list(tmp_path.iterdir())
+
+
+def test_without_dask_a_scheduler_is_refused_in_a_sentence(tmp_path, monkeypatch, run_command):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    out = tmp_path / "rows.sqlite"
+    code, _, err = run_command("sweep", "--functions", 2, "--out", out, "--scheduler", "tcp://h:1")
+    assert (code, err.count("\n"), out.exists()) == (2, 1, False)
+    assert "pip install 'autodiff-cross-check[distributed]'" in err

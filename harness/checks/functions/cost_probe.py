@@ -1,9 +1,11 @@
 """The cost of a user's function at points near θ: counted, within a budget, and NaN outside its domain."""
 
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from numbers import Integral, Real
 from types import TracebackType
 
 import numpy as np
@@ -11,6 +13,7 @@ import numpy as np
 from harness.checks.functions.user_function import UserFunction
 from harness.progress import Progress, silent
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
+from reference.user_input import given
 
 FLOAT64_SPACING = 1e-4
 """Relative distance between the points at which a function has to show that it computes in float64."""
@@ -54,10 +57,12 @@ class Budget:
     """
 
     def __init__(self, limit: int | float | None = None):
-        if limit is not None and (isinstance(limit, bool) or not isinstance(limit, (int, float)) or not limit > 0):
+        if limit is not None and (isinstance(limit, bool) or not isinstance(limit, Real) or not limit > 0):
             raise ValueError(
-                f"budget must be a number of calls (an int) or of seconds (a float) above 0, not {limit!r}"
+                f"budget must be a number of calls (an int) or of seconds (a float) above 0, not {given(limit)}"
             )
+        if isinstance(limit, Integral):
+            limit = min(int(limit), sys.maxsize)
         self.limit, self.calls, self._started = limit, 0, time.perf_counter()
 
     def count(self) -> None:

@@ -70,7 +70,7 @@ class Layout:
         try:
             self._form, leaves = self._outline(theta, "theta", is_root=True)
         except RecursionError:
-            raise ValueError("theta contains itself; give a tree of finite depth") from None
+            raise ValueError("theta contains itself, or is nested too deeply; give a flat tree") from None
         self._leaves = leaves if self._form is None else _with_roles(leaves)
         if gradient is not None:
             answered = self._matched(self._form, gradient, "theta", "the gradient")

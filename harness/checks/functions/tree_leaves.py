@@ -88,6 +88,8 @@ def _of_tensor(tensor: Any, what: str) -> Any:
         raise TypeError(f"{what} has no shape yet; call the lazy module once before it is checked")
     if str(tensor.layout) != "torch.strided":
         raise TypeError(f"{what} must be dense, not {tensor.layout}; give .to_dense() of the tensor")
+    if tensor.is_meta:
+        raise TypeError(f"{what} must be real numbers, and a tensor on the meta device holds none")
     tensor = tensor.detach().cpu()
     return tensor.float() if _is_bfloat16(tensor) else tensor  # NumPy has no bfloat16
 

@@ -21,7 +21,7 @@ from reference.activations import ACTIVATIONS, Activation, get_activation, regis
 from reference.measured import GradientSource
 from reference.network import OUTPUTS, Network
 from reference.problem import Problem
-from reference.user_input import given
+from reference.user_input import given, seed_of_generator
 
 MAX_HIDDEN_LAYERS, MAX_UNITS, MAX_EXAMPLES = 4, 8, 10
 
@@ -52,11 +52,7 @@ class SeededChooser:
     """Choices made by a NumPy generator."""
 
     def __init__(self, seed: Any):
-        try:
-            self._rng = np.random.default_rng(seed)
-        except (TypeError, ValueError) as error:
-            what = f"a seed must be an integer, zero or more, or a tuple of such, not {given(seed)}"
-            raise type(error)(what) from None
+        self._rng = np.random.default_rng(seed_of_generator(seed))
 
     def integer(self, low: int, high: int) -> int:
         return int(self._rng.integers(low, high, endpoint=True))

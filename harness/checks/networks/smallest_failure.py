@@ -19,6 +19,7 @@ from harness.sources.source_names import Sources
 from harness.verdict.report import Report
 from reference.network import Network
 from reference.problem import Problem
+from reference.user_input import message_of
 
 Case = tuple[Problem, np.ndarray]
 
@@ -51,7 +52,7 @@ def reproduce(
     try:
         problem, theta, report = shrink_disagreement(problem, theta, sources, report)
     except Exception as error:  # noqa: BLE001  a source may raise anything
-        return Reproduction(facts=(note(Kind.NOT_SHRUNK, error=type(error).__name__, reason=str(error)),))
+        return Reproduction(facts=(note(Kind.NOT_SHRUNK, error=type(error).__name__, reason=message_of(error)),))
     if report.verdict != "disagree":
         return Reproduction(facts=(note(Kind.NOT_REPEATABLE, "The failing check", argument="network"),))
     found = Reproduction(report)
@@ -62,7 +63,7 @@ def reproduce(
         command = f"{search_path}{replay_command(path, problem, activations, sources)}"
         return replace(found, saved_as=str(path), command=command)
     except Exception as error:  # noqa: BLE001  the verdict stands without a file
-        return replace(found, facts=(note(Kind.NOT_SAVED, reason=str(error)),))
+        return replace(found, facts=(note(Kind.NOT_SAVED, reason=message_of(error)),))
 
 
 def shrink_disagreement(

@@ -51,7 +51,10 @@ class Arguments:
 
     def __init__(self, f: Callable[..., Any], args: Sequence[Any], argnums: int | Sequence[int] | None = None):
         chosen = _chosen(args, argnums)
-        paths, self._tree = jax.tree_util.tree_flatten_with_path(tuple(args))
+        try:
+            paths, self._tree = jax.tree_util.tree_flatten_with_path(tuple(args))
+        except (RecursionError, SystemError):  # JAX hides the former in the latter
+            raise ValueError("an argument contains itself, or is nested too deeply; give a flat tree") from None
         self._all = [leaf for _, leaf in paths]
         names = _argument_names(f, len(args))
         self._paths = [names[path[0].idx] + jax.tree_util.keystr(path[1:]) for path, _ in paths]

@@ -213,6 +213,7 @@ REFUSED = {
         TypeError,
         r"theta must be dense, not torch.sparse_coo; give .to_dense\(\)",
     ),
+    "on no device": (of, torch.ones(3, device="meta"), TypeError, "a tensor on the meta device holds none"),
     "integers": (of, torch.arange(3), TypeError, "theta must be floating point"),
     "complex": (of, torch.ones(2) + 1j, TypeError, "give real and imaginary parts as two arrays"),
     "a loss for each example": (
