@@ -2,7 +2,7 @@
 
 A verdict compares a difference with an error bound, which is derived (`harness.bounds.network_bound`) or estimated by
 an oracle. The steps of an oracle stand with it in `reference`, and a number that one module alone uses stands in that
-module, as in `harness.checks.functions.step_sizes`. All others are here.
+module, as in `harness.checks.functions.slope_search`. All others are here.
 """
 
 MEANINGLESS = {"float64": 1e-6, "float32": 1e-2, "float16": 0.05, "bfloat16": 0.1}
@@ -53,7 +53,7 @@ ENTRIES_MOVED = 1e8
 every call moves all of them."""
 
 FINER_LOOKS = 12
-"""Lines that agree and are differenced again with narrower steps, since wiggles may hide from the first."""
+"""Lines that leave doubt, then agree, and are differenced with still narrower steps, since wiggles may hide."""
 
 GRADIENT_ROUNDINGS = 64
 """The tolerance of a gradient in u times the largest entry of its block, beside the effect of rounding θ: a few dozen

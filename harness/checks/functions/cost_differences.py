@@ -1,19 +1,24 @@
 """Finite differences of a user's cost, along coordinates and along random directions in groups of them.
 
+A first look at a line takes two costs. A reported derivative that agrees with it to the digits that noise leaves is
+right; where that leaves doubt, the line is looked at closely, at several step sizes (`slope_search`).
+
 Few parameters are differenced one by one. Many are differenced in groups, each along a random direction of its own, so
 that every coordinate is seen; the coordinates of a group that contradicts the gradient are differenced one by one.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from harness.bounds.tolerances import FINER_LOOKS, LONGEST, MEANINGLESS, SINGLED_OUT
 from harness.checks.functions.cost_noise import CostNear, noise_along
-from harness.checks.functions.line_stencil import KINK, Found
+from harness.checks.functions.differenced_lines import Group
+from harness.checks.functions.line_stencil import Found
 from harness.checks.functions.parameters import Layout
-from harness.checks.functions.step_sizes import Reported, Search, Seen, steps_for
+from harness.checks.functions.slope_search import Reported, Search, Seen
+from harness.checks.functions.step_sizes import glance_for, steps_for
 from harness.checks.random_directions import random_directions
 from harness.verdict.comparison import Answer
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
@@ -36,69 +41,11 @@ QUIETER = 0.1
 NOISY_LINES = 8
 """After so many lines in a row that are as noisy as all, the noise is taken to be everywhere."""
 
-POINTS_OF_LINE = 7.0
-"""Calls of the cost that a stencil needs."""
+WORTHLESS = 4
+"""After so many first looks in a row that left doubt, the next lines of the block are looked at closely at once."""
 
-
-@dataclass(frozen=True, eq=False)
-class Group:
-    """Coordinates differenced together.
-
-    Attributes
-    ----------
-    indices, direction : (m,) arrays
-    slope, error : float
-        The reported derivative along the direction, and by how much rounding may have moved it.
-    accepted : float
-        The error that the accuracy of the gradient accepts.
-    found : Found
-        The difference along the direction.
-    """
-
-    indices: np.ndarray
-    direction: np.ndarray
-    slope: float
-    error: float
-    accepted: float
-    found: Found
-
-    @property
-    def distance(self) -> float:
-        """|reported - found|."""
-        return abs(self.slope - self.found.derivative)
-
-    @property
-    def allowed(self) -> float:
-        """The sum of both error bounds, and of what is accepted."""
-        return self.error + self.found.error + self.accepted
-
-    @property
-    def is_wrong(self) -> bool:
-        """Whether the difference contradicts the reported derivative."""
-        return bool(np.isfinite(self.allowed) and not self.distance <= self.allowed)
-
-
-@dataclass(frozen=True, eq=False)
-class Differenced:
-    """What differences have shown of a gradient.
-
-    Attributes
-    ----------
-    found : dict from coordinate to Found
-        For coordinates that were differenced one by one.
-    groups : tuple of Group
-        The groups that were differenced first; together these hold every coordinate that the budget allowed.
-    """
-
-    found: Mapping[int, Found]
-    groups: tuple[Group, ...] = ()
-
-    def covered(self, size: int) -> np.ndarray:
-        """Where a coordinate was examined, by itself or in a group."""
-        covered = np.zeros(size, bool)
-        for indices in (list(self.found), *(group.indices for group in self.groups)):
-            covered[indices] = True
-        return covered
+CALLS_OF_LINE = 4.0
+"""Calls of the cost that a line needs on average: two, and seven where these leave doubt."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,10 +58,13 @@ class Experience:
         The step that decided the last line in a block.
     noisy : list of bool
         For each line on which noise was measured, whether it was as noisy as all.
+    doubtful : dict from block to int
+        How many first looks in a row have left doubt.
     """
 
     starts: dict[int, tuple[int, int]] = field(default_factory=dict)
     noisy: list[bool] = field(default_factory=list)
+    doubtful: dict[int, int] = field(default_factory=dict)
 
     def start(self, block: int) -> int:
         """The number of the step to begin with: now and then the widest again."""
@@ -146,7 +96,7 @@ class Differences:
     """
 
     def __init__(self, layout: Layout, near: CostNear, reported: Answer):
-        self.layout, self.reported, self.probes, self.noise = layout, reported, near.probes, near.noise
+        self.layout, self.reported, self.near, self.probes = layout, reported, near, near.probes
         self.steps = steps_for(self.probes.unit)
         is_float64 = self.probes.unit <= UNIT_ROUNDOFF["float64"]
         self._meaningful = max(MEANINGLESS["float64" if is_float64 else "float32"], reported.accuracy)
@@ -156,11 +106,16 @@ class Differences:
         self._blocks = np.zeros(layout.size, dtype=int)
         for number, block in enumerate(layout.blocks):
             self._blocks[block.indices] = number
-        self._experience = Experience()
+        self._experience, self._is_clear = Experience(), np.zeros(layout.size, bool)
+        noise = near.noise_at_theta
+        self._is_quiet = noise.near <= NOISIER * noise.relative * near.ordinary
 
     @np.errstate(all="ignore")
-    def one_by_one(self, chosen: np.ndarray, known: Mapping[int, Found]) -> dict[int, Found]:
-        """Known differences, and those along the chosen coordinates, as far as the budget goes."""
+    def one_by_one(self, chosen: np.ndarray, known: Mapping[int, Found], *, closely: bool = False) -> dict[int, Found]:
+        """Known differences, and those along the chosen coordinates, as far as the budget goes.
+
+        Closely, or first by a look that takes two costs, and closely where that leaves doubt.
+        """
         closer = set(_spread(chosen, FINER_LOOKS).tolist())
         found = dict(known)
         for done, i in enumerate(chosen.tolist()):
@@ -168,11 +123,11 @@ class Differences:
                 break
             self.probes.progress("coordinates", done, len(chosen))
             if i not in found:
-                found[i] = self._along(np.array([i]), np.ones(1), look_closer=i in closer).found
+                found[i] = self._along(np.array([i]), np.ones(1), closely=closely, closer=i in closer).found
         return found
 
     @np.errstate(all="ignore")
-    def in_groups(self, parts: Sequence[np.ndarray]) -> list[Group]:
+    def in_groups(self, parts: Sequence[np.ndarray], *, closely: bool = False) -> list[Group]:
         """Differences along a random direction in each group of coordinates, as far as the budget goes."""
         closer = set(_spread(np.arange(len(parts)), FINER_LOOKS).tolist())
         groups = []
@@ -180,9 +135,7 @@ class Differences:
             if self.probes.budget.is_spent:
                 break
             self.probes.progress("groups", number, len(parts))
-            direction = random_directions(1, len(indices), seed=int(indices[0]) + len(indices))[0]
-            direction *= min(1.0, LONGEST / np.sqrt(len(indices)))
-            groups.append(self._along(indices, direction, look_closer=number in closer))
+            groups.append(self._along(indices, _random_direction(indices), closely=closely, closer=number in closer))
         return groups
 
     def single_out(self, wrong: Sequence[Group], known: Mapping[int, Found], seed: int = 0) -> dict[int, Found]:
@@ -222,38 +175,61 @@ class Differences:
             yield from np.array_split(indices, max(1, round(count * len(indices) / self.layout.size)))
 
     @np.errstate(all="ignore")
-    def is_differentiable(self, found: Mapping[int, Found]) -> bool:
-        """Whether the derivative along a direction in all of θ follows from the partial derivatives.
+    def together(self) -> Group | None:
+        """The difference along a random direction in all coordinates that a first look left without doubt.
 
-        A median of ties has partial derivatives, which are zero, and yet moves with all parameters together. Judged
-        only where every coordinate was differenced one by one.
+        It is sharper than the first looks, and shows errors that are too small for these, and a cost that has no
+        gradient. None where no line is left, or nothing of the budget.
         """
-        size = self.layout.size
-        if size < 2 or len(found) < size or not (groups := self.in_groups([np.arange(size)])):
-            return True
-        (group,) = groups
-        if group.found.obstacle == KINK:
-            return False
-        partial, errors = (np.array([getattr(found[i], of) for i in range(size)]) for of in ("derivative", "error"))
-        off = abs(group.found.derivative - group.direction @ partial)
-        return not off > group.found.error + np.abs(group.direction) @ errors
+        indices = np.flatnonzero(self._is_clear)
+        if self.probes.budget.is_spent or not indices.size:
+            return None
+        # along the gradient, so that errors of a factor add up
+        signs = np.where(self.reported.gradient[indices] < 0.0, -1.0, 1.0)
+        moves = signs * np.abs(_random_direction(indices)) * self._units[indices]
+        reported, line = self._reported_along(indices, moves), self.probes.line(indices, moves)
+        search = Search(reported, line, self.near.noise_at_theta, self.steps)
+        found, _ = search.settle()
+        if reported.is_contradicted(found):
+            found = self._look_closely(replace(search, noise=self.near.noise), indices, closer=False)
+        return self._group(indices, moves, reported, found)
 
     # -- one line ------------------------------------------------------------------------------------------------------
 
-    def _along(self, indices: np.ndarray, direction: np.ndarray, *, look_closer: bool) -> Group:
+    def _along(self, indices: np.ndarray, direction: np.ndarray, *, closely: bool, closer: bool) -> Group:
         """The difference along a direction, and the reported derivative there."""
         moves = direction * self._units[indices]
-        accepted = self.reported.accuracy * _add_up(moves * self._sizes[indices])
-        reported = Reported(
+        reported, block = self._reported_along(indices, moves), int(self._blocks[indices[0]])
+        line = self.probes.line(indices, moves)
+        found = None
+        if self._is_quiet and not closely and self._experience.doubtful.get(block, 0) < WORTHLESS:
+            found = Search(reported, line, self.near.noise_at_theta, self.steps).glance(glance_for(self.probes.unit))
+            self._is_clear[indices] = found is not None
+            self._experience.doubtful[block] = 0 if found else self._experience.doubtful.get(block, 0) + 1
+        if found is None:
+            found = self._look_closely(Search(reported, line, self.near.noise, self.steps), indices, closer=closer)
+        return self._group(indices, moves, reported, found)
+
+    def _group(self, indices: np.ndarray, moves: np.ndarray, reported: Reported, found: Found) -> Group:
+        """What was found along a direction, of one coordinate in its own unit."""
+        unit = float(np.max(self._units[indices])) if len(indices) == 1 else 1.0
+        numbers = reported.derivative / unit, reported.error / unit, reported.accepted / unit
+        return Group(indices, moves / unit, *numbers, found.times(1.0 / unit))
+
+    def _reported_along(self, indices: np.ndarray, moves: np.ndarray) -> Reported:
+        """What is reported along a direction."""
+        return Reported(
             float(moves @ self.reported.gradient[indices]),
             float(np.abs(moves) @ self.reported.error[indices]),
             float(np.max(self._sizes[indices] * self._units[indices])),
             self._meaningful,
             self._own_scale(indices),
-            accepted,
+            self.reported.accuracy * _add_up(moves * self._sizes[indices]),
         )
-        block = int(self._blocks[indices[0]])
-        search = Search(reported, self.probes.line(indices, moves), self.noise, self.steps)
+
+    def _look_closely(self, search: Search, indices: np.ndarray, *, closer: bool) -> Found:
+        """The difference at the step that decides; over jumps, by the line's own noise, and closer where that helps."""
+        reported, block = search.reported, int(self._blocks[indices[0]])
         found, seen = search.settle(self._experience.start(block))
         if seen.is_staircase:
             search = search.over_jumps()
@@ -261,23 +237,21 @@ class Differences:
         if len(indices) == 1 and not reported.is_contradicted(found) and self._may_be_quieter(found):
             search, found, seen = self._with_own_noise(search, found, seen, int(indices[0]))
         self._experience.learn(block, self.steps, seen.step)
-        if look_closer and not reported.is_contradicted(found):
+        if closer and not reported.is_contradicted(found):
             found = search.look_closer(seen) or found
-        unit = float(np.max(self._units[indices])) if len(indices) == 1 else 1.0
-        numbers = reported.derivative / unit, reported.error / unit, accepted / unit
-        return Group(indices, moves / unit, *numbers, found.times(1.0 / unit))
+        return found
 
     def _may_be_quieter(self, found: Found) -> bool:
         """Whether the error bound is noise that rounding of the cost does not explain."""
-        rounded = self.noise.relative * abs(self.probes.base)
-        is_noise = found.noise > 0.3 * found.error and self.noise.at(self.steps[0]) > NOISIER * rounded
+        rounded = self.near.noise.relative * abs(self.probes.base)
+        is_noise = found.noise > 0.3 * found.error and self.near.noise.at(self.steps[0]) > NOISIER * rounded
         return is_noise and not self._experience.is_noisy_everywhere
 
     def _with_own_noise(self, search: Search, found: Found, seen: Seen, i: int) -> tuple[Search, Found, Seen]:
         """The search with the noise of the line itself, if that is much smaller; else as it was."""
         size = float(abs(self.probes.theta[i]) / self._units[i]) or 1.0
-        noise = noise_along(search.line, size, self.noise, self.probes.unit)
-        is_quieter = noise.at(self.steps[0]) < QUIETER * self.noise.at(self.steps[0])
+        noise = noise_along(search.line, size, self.near.noise, self.probes.unit)
+        is_quieter = noise.at(self.steps[0]) < QUIETER * self.near.noise.at(self.steps[0])
         self._experience.noisy.append(not is_quieter)
         if not is_quieter:
             return search, found, seen
@@ -290,26 +264,10 @@ class Differences:
         return float(sizes.min()) if len(indices) == 1 and sizes.all() else np.inf
 
 
-def open_kinks(
-    reported: Answer, found: Mapping[int, Found], chosen: np.ndarray, low: np.ndarray, high: np.ndarray
-) -> dict[int, Found]:
-    """The differences, of which some of the chosen are turned into kinks between the slopes nearby.
-
-    A coordinate sits on a kink if what is reported there, and the difference unless it is one of a kink already, lie
-    between the gradients reported nearby, `low` and `high`. Units of a network that sit on kinks together may all have
-    the slope of one side, which no step in one coordinate shows. A report that is as wrong nearby as it is at θ is
-    wrong.
-    """
-    opened = dict(found)
-    for i in chosen.tolist():
-        here, slope = found[i], reported.gradient[i]
-        error = reported.error[i] + here.noise
-        slopes = (slope,) if here.obstacle == KINK else (slope, here.derivative)
-        if all(low[i] - error <= each <= high[i] + error for each in slopes):
-            middle, half = float(0.5 * (low[i] + high[i])), float(0.5 * (high[i] - low[i]))
-            half = max(half, float(abs(middle - slope)))
-            opened[i] = Found(middle, half, steepest=here.steepest, obstacle=KINK)
-    return opened
+def _random_direction(indices: np.ndarray) -> np.ndarray:
+    """A random direction in some coordinates."""
+    direction = random_directions(1, len(indices), seed=int(indices[0]) + len(indices))[0]
+    return direction * min(1.0, LONGEST / np.sqrt(len(indices)))
 
 
 def _add_up(errors: np.ndarray) -> float:

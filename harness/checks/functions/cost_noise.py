@@ -1,6 +1,7 @@
 """How noisy a user's cost is: measured from the scatter of its values at points a few roundings apart."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -34,14 +35,22 @@ class CostNear:
     Attributes
     ----------
     probes : Probes
-    noise : Noise
+    noise_at_theta : Noise
+        The noise as it is at θ, taken for that everywhere.
     ordinary : float
         A size of the cost that is not small, at θ or one step away: at a minimum the cost may be zero.
     """
 
     probes: Probes
-    noise: Noise
+    noise_at_theta: Noise
     ordinary: float
+
+    @cached_property
+    @np.errstate(all="ignore")
+    def noise(self) -> Noise:
+        """The noise at θ and one step away, which is measured when it is first needed: where a look leaves doubt."""
+        up, down = (scatter_near(self.probes, step_away(self.probes, sign)) for sign in (1.0, -1.0))
+        return self.noise_at_theta._replace(far=float(np.nan_to_num(np.fmin(up, down))))
 
 
 def measure_cost(user: UserFunction, cost: float, budget: Budget, progress: Progress) -> tuple[CostNear, CostNear]:
@@ -53,14 +62,13 @@ def measure_cost(user: UserFunction, cost: float, budget: Budget, progress: Prog
 
 @np.errstate(all="ignore")
 def measure_noise(probes: Probes) -> CostNear:
-    """The noise of the cost at θ and one step away."""
+    """The noise of the cost at θ, and its size at θ and one step away."""
     probes, near = _noise_at_theta(probes)
     step, relative = steps_for(probes.unit)[0], NOISE_ROUNDINGS * probes.unit
-    sides = [_costs_near(probes, step_away(probes, sign), probes.unit) for sign in (1.0, -1.0)]
     # the smaller of both sides, because a penalty of 1e300 outside a domain says nothing about the cost
-    ordinary = largest(np.array([probes.base, np.fmin(*np.abs([costs[0] for costs in sides]))]))
-    far = float(np.nan_to_num(np.fmin(scatter_of(sides[0]), scatter_of(sides[1]))))
-    return CostNear(probes, Noise(max(near, relative * abs(probes.base)), far, step, relative), ordinary)
+    beside = np.fmin.reduce(np.abs([probes.cost(step_away(probes, sign)) for sign in (1.0, -1.0)]))
+    near = max(near, relative * abs(probes.base))
+    return CostNear(probes, Noise(near, near, step, relative), largest(np.array([probes.base, beside])))
 
 
 def step_away(probes: Probes, sign: float = 1.0) -> np.ndarray:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from harness.checks.functions.gradient_rounding import holds_float32
 from harness.checks.functions.parameters import Layout
 from harness.facts.fact import Fact, note
 from harness.facts.kinds import Kind
@@ -113,6 +114,8 @@ def _explain_part(part: Part, layout: Layout, indices: np.ndarray, scatter: np.n
         return entries, *at_theta
     if (4.0 * jumps + part.bound >= off)[part.wrong].all():
         return entries, note(Kind.DIGITS_LOST, part.name)
+    if holds_float32(part.value):
+        return entries, note(Kind.FLOAT32_DIGITS, part.name, relative_error=largest / size)
     if largest <= APPROXIMATE * size:
         return entries, note(Kind.SMALL_ERROR, part.name, share=largest / size)
     return (entries,)

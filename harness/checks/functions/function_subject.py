@@ -9,7 +9,7 @@ import numpy as np
 from harness.checks.functions.error_patterns import explain
 from harness.checks.functions.line_stencil import EDGE, JUMPS, KINK, NOISE, Found
 from harness.checks.functions.parameters import Layout
-from harness.checks.functions.step_sizes import size_of
+from harness.checks.functions.slope_search import size_of
 from harness.facts.fact import Fact, doubt, note
 from harness.facts.kinds import Kind
 from harness.verdict.comparison import Answer

@@ -78,7 +78,7 @@ def measure(
     own_unit = unit_of_gradient(near, gradient, first.gradient, unit)
     error = bound_rounding(user, gradient, first.gradient, own_unit, scatter=scatter)
     facts = call_elsewhere(user, first, step_away(near.probes), max(GRADIENT_ROUNDINGS * unit, accuracy))
-    numbers = first.cost, fine.noise.near, first.gradient, error
+    numbers = first.cost, fine.noise_at_theta.near, first.gradient, error
     broken_rules = (*first.facts, *facts)
     precision = precision_of(own_unit)
     reported = Answer(FUN, FUN, *numbers, precision, broken_rules=broken_rules, notes=notes, accuracy=accuracy)
@@ -107,5 +107,5 @@ def ask_reference(case: GradientCase, reference: Callable) -> Answer:
 
         unit = unit_of_gradient(case.near, source, np.asarray(gradient), case.unit)
         error = bound_rounding(user, source, np.asarray(gradient), unit)
-    cost_error = case.fine.noise.near + GRADIENT_ROUNDINGS * case.unit * abs(float(cost))
+    cost_error = case.fine.noise_at_theta.near + GRADIENT_ROUNDINGS * case.unit * abs(float(cost))
     return Answer(REFERENCE, REFERENCE, float(cost), cost_error, np.asarray(gradient), error)

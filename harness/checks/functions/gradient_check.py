@@ -16,12 +16,11 @@ import numpy as np
 
 from harness.bounds.tolerances import ALL_COORDINATES, ENTRIES_MOVED, GROUPS, SINGLED_OUT
 from harness.checks.functions.cost_differences import (
-    POINTS_OF_LINE,
-    Differenced,
+    CALLS_OF_LINE,
     Differences,
-    open_kinks,
 )
 from harness.checks.functions.cost_probe import Budget
+from harness.checks.functions.differenced_lines import Differenced, open_kinks
 from harness.checks.functions.function_subject import PLACES_SHOWN, FunctionGradient
 from harness.checks.functions.gradient_case import GradientCase, ask_reference, measure
 from harness.checks.functions.gradient_comparison import (
@@ -33,9 +32,10 @@ from harness.checks.functions.gradient_comparison import (
     settle,
 )
 from harness.checks.functions.gradient_rounding import holds_float32, range_nearby
+from harness.checks.functions.line_stencil import Found
 from harness.checks.functions.repeated_calls import FUN, FirstAnswer, call_twice, find_cached_gradient
 from harness.checks.functions.user_function import UserFunction, gradient_function, with_arguments
-from harness.facts.fact import Fact, Severity, note
+from harness.facts.fact import Fact, Severity, doubt, note
 from harness.facts.kinds import Kind
 from harness.progress import progress_bar
 from harness.sources.process_state import KeptSettings
@@ -50,6 +50,9 @@ PATIENCE = 2.0
 
 FEWEST_GROUPS = 50.0
 """Of very many parameters, at least so many groups are differenced."""
+
+MUCH_SMALLER = 1e-3
+"""For a diagnosis, coordinates that are right have to be known to this share of the errors of others."""
 
 LOST_DIGITS = 1e-6
 """A derivative that scatters by more than this share of itself has lost digits, which is worth a note."""
@@ -128,7 +131,7 @@ def check_gradient(
 def _check(case: GradientCase, reference: Callable[..., Any] | None, started: float) -> Report:
     """Difference the cost, compare, and judge."""
     differences = Differences(case.layout, case.fine, case.reported)
-    seen = _difference_all(case, differences)
+    seen, doubts = _difference_all(case, differences)
     others = [] if reference is None else [ask_reference(case, reference)]
     for other in others:
         seen = _examine_rivals(case, differences, seen, other)
@@ -144,7 +147,7 @@ def _check(case: GradientCase, reference: Callable[..., Any] | None, started: fl
         case = case.with_broken_rules(find_cached_gradient(case.near, case.gradient, case.reported, case.unit))
 
     answers = [case.reported, differenced, *others]
-    subject = _subject(case, seen, pairs[0])
+    subject = _subject(case, seen, pairs[0], doubts)
     return judge(subject, answers, pairs, ends, settle(answers, pairs, ends), started=started)
 
 
@@ -160,13 +163,51 @@ def _report_not_repeatable(user: UserFunction, first: FirstAnswer, notes: tuple[
 # -- what is differenced -----------------------------------------------------------------------------------------------
 
 
-def _difference_all(case: GradientCase, differences: Differences) -> Differenced:
+def _difference_all(case: GradientCase, differences: Differences) -> tuple[Differenced, tuple[Fact, ...]]:
+    """Every coordinate differenced quickly, and closely where a direction alone is wrong; and a doubt, if there is one.
+
+    The coordinates may be wrong by too little for a quick look, or the cost has no gradient.
+    """
+    seen, together = _difference_each(case, differences), differences.together()
+    pair = _compare_quickly(case, seen)
+    if pair.disagrees:
+        return replace(seen, found=_sharpen(differences, seen, pair)), ()
+    if together is None or not together.is_wrong:
+        return seen, ()
+    seen = _difference_each(case, differences, closely=True)
+    pair = _compare_quickly(case, seen)
+    if pair.disagrees or not pair.decided[together.indices].all():
+        return seen, ()
+    if seen.adds_up_to(together):
+        return replace(seen, groups=(*seen.groups, together)), ()
+    return seen, (doubt(Kind.KINK, "a random direction", undecided=1, total=1, left=None, right=None),)
+
+
+@np.errstate(invalid="ignore")
+def _sharpen(differences: Differences, seen: Differenced, pair: Pair) -> dict[int, Found]:
+    """The differences; where errors like those of wrong coordinates could hide in the others, all of these closely."""
+    right = ~pair.at_odds & np.isfinite(pair.allowed)
+    smallest = np.fmin.reduce(pair.difference[pair.at_odds], initial=np.inf)
+    if not MUCH_SMALLER * smallest < pair.allowed[right].max(initial=0.0):
+        return dict(seen.found)
+    rest = np.array([i for i in np.flatnonzero(right).tolist() if i in seen.found], dtype=int)
+    wrong = {i: found for i, found in seen.found.items() if not right[i]}
+    return differences.one_by_one(rest, wrong, closely=True)
+
+
+def _compare_quickly(case: GradientCase, seen: Differenced) -> Pair:
+    """The gradient compared with the differences that are known."""
+    differenced, scale = differenced_answer(case, seen.found), measure_scale(case, seen.found)
+    return compare_with_differences(case, differenced, seen, scale)
+
+
+def _difference_each(case: GradientCase, differences: Differences, *, closely: bool = False) -> Differenced:
     """Every coordinate differenced, by itself or in a group; one by one what contradicts the gradient in a group."""
-    size, lines = case.layout.size, differences.probes.budget.calls_left() / POINTS_OF_LINE
+    size, lines = case.layout.size, differences.probes.budget.calls_left() / CALLS_OF_LINE
     if size <= min(ALL_COORDINATES, lines):
-        return Differenced(differences.one_by_one(np.arange(size), {}))
+        return Differenced(differences.one_by_one(np.arange(size), {}, closely=closely))
     count = int(max(min(GROUPS, max(ENTRIES_MOVED / size, FEWEST_GROUPS), 0.5 * lines, 0.5 * size), 1.0))
-    groups = differences.in_groups(list(differences.parts(count)))
+    groups = differences.in_groups(list(differences.parts(count)), closely=closely)
     wrong = [group for group in groups if group.is_wrong]
     found = differences.single_out(wrong, {}) if wrong else {}
     return Differenced(differences.one_by_one(differences.largest_of_blocks()[:count], found), tuple(groups))
@@ -182,7 +223,10 @@ def _examine_rivals(case: GradientCase, differences: Differences, seen: Differen
 def _accept_conventions(case: GradientCase, differences: Differences, seen: Differenced) -> Differenced:
     """The differences; where the cost has partial derivatives and no gradient, those of a convention as kinks."""
     pair = compare(case.reported, differenced_answer(case, seen.found), case.layout.blocks)
-    if not pair.at_odds.any() or differences.is_differentiable(seen.found):
+    if not pair.at_odds.any():
+        return seen
+    together = differences.in_groups([np.arange(case.layout.size)], closely=True)
+    if all(seen.adds_up_to(group) for group in together):
         return seen
     low, high = range_nearby(case.near, case.gradient, case.unit, case.reported.accuracy)
     reported = replace(case.reported, error=case.reported.error + pair.accepted)
@@ -192,10 +236,10 @@ def _accept_conventions(case: GradientCase, differences: Differences, seen: Diff
 # -- what is worth knowing ---------------------------------------------------------------------------------------------
 
 
-def _subject(case: GradientCase, seen: Differenced, pair: Pair) -> FunctionGradient:
+def _subject(case: GradientCase, seen: Differenced, pair: Pair, doubts: Sequence[Fact]) -> FunctionGradient:
     covered = seen.covered(case.layout.size)
     grouped = np.where(pair.applies & pair.decided & ~pair.at_odds, pair.allowed, np.nan)
-    facts = [*case.user.notes(), *_coverage(case, seen, covered), *_precision(case, pair)]
+    facts = [*case.user.notes(), *doubts, *_coverage(case, seen, covered), *_precision(case, pair)]
     return FunctionGradient(
         case.layout, case.user.theta, case.reported, seen.found, int(covered.sum()), case.scatter, grouped, facts
     )

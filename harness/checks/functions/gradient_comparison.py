@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 
 from harness.bounds.tolerances import GROUPED, MEANINGLESS, NEGLIGIBLE
-from harness.checks.functions.cost_differences import Differenced, Group
+from harness.checks.functions.differenced_lines import Differenced, Group
 from harness.checks.functions.gradient_case import REFERENCE, GradientCase, precision_of
 from harness.checks.functions.line_stencil import Found
-from harness.checks.functions.step_sizes import size_of
+from harness.checks.functions.slope_search import size_of
 from harness.verdict.comparison import Answer, Block, Pair, compare
 from harness.verdict.consensus import MAJORITY, Consensus, Policy, Vote, find_consensus
 
@@ -21,7 +21,7 @@ def differenced_answer(case: GradientCase, found: Mapping[int, Found]) -> Answer
     derivatives, errors = np.full(case.layout.size, np.nan), np.full(case.layout.size, np.inf)
     for i, each in found.items():
         derivatives[i], errors[i] = each.derivative, each.error
-    cost, cost_error, precision = case.reported.cost, case.fine.noise.near, precision_of(case.unit)
+    cost, cost_error, precision = case.reported.cost, case.fine.noise_at_theta.near, precision_of(case.unit)
     numbers = cost, cost_error, derivatives, errors
     return Answer(DIFFERENCES, DIFFERENCES, *numbers, precision, oracle=True, accuracy=case.reported.accuracy)
 
@@ -97,7 +97,7 @@ def compare_directions(case: GradientCase, groups: Sequence[Group], pair: Pair) 
     reported = np.array([(group.slope, group.error + group.accepted) for group in left]).T
     found = np.array([(group.found.derivative, group.found.error) for group in left]).T
     along = replace(case.reported, gradient=reported[0], error=reported[1], accuracy=0.0)
-    ends = Answer(DIRECTIONS, DIFFERENCES, case.reported.cost, case.fine.noise.near, *found)
+    ends = Answer(DIRECTIONS, DIFFERENCES, case.reported.cost, case.fine.noise_at_theta.near, *found)
     return [compare(along, ends, [Block("directions", np.arange(len(left)))])]
 
 

@@ -29,6 +29,9 @@ NEIGHBOURS = 16
 RIGHT_NEARBY = 1e-4
 """How near such a gradient has to come to the slope of the cost, as a share of the slope."""
 
+OF_FLOAT32 = 1e-3
+"""A sum in float64 of a million terms in float32 has so many of their roundings."""
+
 CONDITION_GAIN = 16.0
 """Rounding moves every entry of θ and of every intermediate result; one random direction shows only their sum."""
 
@@ -118,9 +121,11 @@ def range_nearby(near: CostNear, source: Gradient, unit: float, accuracy: float 
 def unit_of_gradient(near: CostNear, source: Gradient, gradient: np.ndarray, unit: float) -> float:
     """U of the precision of a gradient, which may be that of float32 whatever its type says.
 
-    Its numbers have to be numbers of float32 at θ and one step away: 1e8 may be one by chance.
+    Its numbers have to be numbers of float32 at θ and one step away: 1e8 may be one by chance. And float32 has to show
+    in the noise of the cost. Beside a cost of float64, a gradient that was rounded to float32 has lost its digits.
     """
-    is_float32 = unit <= UNIT_ROUNDOFF["float64"] and holds_float32(gradient)
+    is_noisy = near.noise_at_theta.near > OF_FLOAT32 * UNIT_ROUNDOFF["float32"] * near.ordinary
+    is_float32 = unit <= UNIT_ROUNDOFF["float64"] and is_noisy and holds_float32(gradient)
     is_float32 = is_float32 and holds_float32(np.concatenate([gradient, source(step_away(near.probes))]))
     return UNIT_ROUNDOFF["float32"] if is_float32 else unit
 

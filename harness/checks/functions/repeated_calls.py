@@ -57,7 +57,6 @@ def call_elsewhere(user: UserFunction, first: FirstAnswer, elsewhere: np.ndarray
     """What is wrong if the answer at θ is another after a call at another point; empty if it is the same."""
     try:
         user.answer(elsewhere)
-        _, there, _ = user.answer(elsewhere)  # the second is its own, even where each answer is the one before
     except Exception as error:
         if not leaves_domain(error):
             raise
@@ -67,6 +66,8 @@ def call_elsewhere(user: UserFunction, first: FirstAnswer, elsewhere: np.ndarray
     cost, gradient, _ = user.answer(user.theta)
     if _is_same(first.cost, first.gradient, cost, gradient, tolerance):
         return ()
+    user.answer(elsewhere)
+    _, there, _ = user.answer(elsewhere)  # the second is its own, even where each answer is the one before
     return (wrong(Kind.STALE_GRADIENT, FUN, of="last-call" if _is_near(gradient, there, tolerance) else "unknown"),)
 
 

@@ -127,6 +127,35 @@ def test_entries_of_a_group_move_about_as_far_as_one_alone_and_in_either_directi
     assert 0.1 < np.mean([abs(np.sign(move).sum()) < 3 for move in moves]) < 0.9
 
 
+# How many calls
+
+
+@pytest.mark.parametrize(
+    ("size", "calls"), [(1, 45), (2, 45), (6, 50), (30, 3.5 * 30), (300, 3 * 300), (1000, 2.2 * 1000)]
+)
+def test_where_the_cost_is_smooth_two_calls_a_parameter_are_enough(size, calls):
+    cost, cost_points = counted(lambda t: float(np.sum(np.log1p(t**2))))
+    gradient, gradient_points = counted(lambda t: 2.0 * t / (1.0 + t**2))
+    report = check_gradient(cost, theta_of(size), gradient=gradient)
+    assert report.verdict == "agree"
+    assert len(cost_points) + len(gradient_points) <= calls
+
+
+@pytest.mark.parametrize("size", [2, 6, 30, 300])
+@pytest.mark.parametrize("error", [1e-9, 3e-8])
+def test_an_error_that_no_first_look_sees_is_seen_along_a_direction(size, error):
+    fun = lambda t: (0.5 * t @ t + 30.0 * size, t * (1.0 + error))  # noqa: E731
+    assert check_gradient(fun, theta_of(size)).verdict == "disagree"
+
+
+def test_a_line_that_leaves_doubt_is_looked_at_closely():
+    """A kink at θ, whose middle slope is reported, and a curvature that two points do not see through."""
+    report = check_gradient(lambda t: (float(np.abs(t).sum()), np.sign(t)), np.array([0.0, 1.0, 2.0]))
+    assert (report.verdict, Kind.KINK in report.kinds) == ("inconclusive", True)
+    steep = lambda t: (float(np.sin(1e4 * t).sum()), 1e4 * np.cos(1e4 * t))  # noqa: E731
+    assert check_gradient(steep, THETA).verdict == "agree"
+
+
 # A budget
 
 

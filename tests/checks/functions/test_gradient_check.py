@@ -423,8 +423,8 @@ def test_agreement_tells_what_would_have_been_seen():
     assert report.subject == {"parameters": 6, "differenced": 6}
     smallest, largest = report.smallest_visible
     assert 0.0 < smallest <= largest < 1e-8
-    for factor, verdict in ((1.5, "disagree"), (0.3, "agree")):
-        assert check_gradient(changed(off_at(0, by=factor * largest)), theta_of()).verdict == verdict
+    for off, verdict in ((1.5 * largest, "disagree"), (0.01 * smallest, "agree")):
+        assert check_gradient(changed(off_at(0, by=off)), theta_of()).verdict == verdict
 
 
 @pytest.mark.parametrize("theta", [np.zeros(3), np.ones(3), np.full(3, -1e-9), np.full(3, 1e5)])
@@ -796,6 +796,18 @@ def test_what_jax_made_of_an_array_in_32_bits_does_not_count_in_64():
 def test_a_reference_takes_theta_as_it_is_laid_out():
     report = check_gradient(quartics, {"W": W, "b": B}, lambda p: jnp.sum(p["W"] ** 4) + p["b"] ** 4)
     assert report.verdict == "agree"
+
+
+# Float32 in a function of float64
+
+
+@pytest.mark.parametrize("size", [3, 40, 1200])
+def test_a_gradient_that_passed_through_float32_is_wrong_where_the_cost_keeps_more_digits(size):
+    report = check_gradient(changed(lambda g: g.astype(np.float32).astype(float)), theta_of(size))
+    assert (report.verdict, Kind.FLOAT32_DIGITS in report.kinds) == ("disagree", True)
+    assert check_gradient(
+        lambda t: (np.float64(np.float32(np.sin(t).sum())), np.float32(np.cos(t))), THETA
+    ).verdict == ("agree")
 
 
 # An accuracy: errors of a solver's size are accepted, and larger ones are not

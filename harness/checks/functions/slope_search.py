@@ -1,0 +1,350 @@
+"""The search for the step of a finite difference that decides about one reported derivative.
+
+A wide stencil is blind to kinks, wiggles and poles that lie within it; a narrow one drowns in noise. So agreement at a
+step whose error bound is small enough decides at once. A contradiction has to be confirmed at the narrowest step at
+which noise leaves anything to see of it. Where noise hides the derivative at the first step, wider steps are tried.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from harness.checks.functions.line_stencil import EDGE, JUMPS, KINK, NOISE, ROUGH, Found, Line, Noise, look, scatter_of
+from reference.arithmetics.central_differences import NOISE_GAIN
+
+WIDER_STEPS = (8.0, 32.0)
+"""In units of the first step: tried where noise hides the derivative at the first, as with a large constant in it."""
+
+WIDEST = 0.1
+"""No wider steps than this: the costs of one stencil would have little to do with each other."""
+
+FINEST = 2.0**-36
+"""The narrowest step at which a contradiction has to be confirmed, as a share of θ."""
+
+GLANCE_GAIN = 4.0
+"""The noise of (f(h) - f(-h)) / 2h is one noise over h; with room."""
+
+MOSTLY_NOISE = 0.3
+"""An error of which this share is noise becomes no smaller at narrower steps."""
+
+MOST_BEND = 16.0
+"""Where the slope changes within a first look by a larger share of itself, in steps, there may be a kink."""
+
+SHRUNK = 0.6
+"""At half of the step the change is half as large without a kink."""
+
+MOST_TRUNCATION = 4.0
+"""The truncation is taken to be this multiple of the slope, or of the second derivative, times the step squared."""
+
+VISIBLE = 1e-3
+"""Narrower steps are tried until noise hides more than this share of the derivative."""
+
+SUPPORT = 0.1
+"""A wide step supports a report that a narrow step contradicts if it comes ten times closer to it."""
+
+PLACES_NEARBY = (-1.1, -0.7, -0.3, 0.4, 0.8, 1.2)
+"""Places within a wide step, in units of it, at which a narrow step is tried again."""
+
+TREAD = 2.0**-7
+"""A cost that is constant near θ and jumps on both sides within this distance, the spacing of bfloat16 at 1, was
+rounded: its own slope is of no use. A cost that jumps less often is a function with jumps."""
+
+VANISHING = 1e-3
+"""Derivatives below this share of those one step away, error bounds included, vanish at θ, as at a minimum."""
+
+NOISE_OF_SMOOTH, NOISE_OF_ONE_SIDED = 3.0, 1e4
+"""The confirming step leaves noise of one part in so many of the contradiction; one-sided slopes need more room."""
+
+
+@dataclass(frozen=True)
+class Reported:
+    """A reported derivative along a line.
+
+    Attributes
+    ----------
+    derivative, error : float
+        The derivative, and by how much rounding may have moved it.
+    size : float
+        The largest of the derivatives reported in its block.
+    meaningful : float
+        An error bound of at most this share of the derivatives decides something.
+    scale : float
+        The size of θ on this line, where it is not zero: a function may bend at that scale, however small.
+    accepted : float
+        The error that the accuracy of the gradient accepts.
+    """
+
+    derivative: float
+    error: float
+    size: float
+    meaningful: float
+    scale: float = np.inf
+    accepted: float = 0.0
+
+    def distance(self, found: Found) -> float:
+        """|reported - found|."""
+        return abs(self.derivative - found.derivative)
+
+    def is_contradicted(self, found: Found, factor: float = 1.0) -> bool:
+        """Whether a difference is farther away than so many times both error bounds."""
+        allowed = factor * (found.error + self.error) + self.accepted
+        return bool(np.isfinite(found.error) and not self.distance(found) <= allowed)
+
+
+class Support(NamedTuple):
+    """The step whose difference comes closest to what was reported, and how close, its error included."""
+
+    distance: float = np.inf
+    step: float = 0.0
+
+
+class Seen(NamedTuple):
+    """What the steps have shown so far.
+
+    Attributes
+    ----------
+    best, step : the difference with the smallest error bound that contradicts nothing, and its step
+    support : Support
+    steepest : float
+        The largest slope within the widest stencil.
+    met_edge : whether a stencil left the domain
+    has_jumps : whether the cost climbs by jumps
+    is_staircase : whether it is constant between these jumps
+    """
+
+    best: Found = Found()
+    step: float = 0.0
+    support: Support = Support()
+    steepest: float = 0.0
+    met_edge: bool = False
+    has_jumps: bool = False
+    is_staircase: bool = False
+
+    @property
+    def found(self) -> Found:
+        """The best difference, with what hides the derivative where its error bound is large."""
+        found = self.best._replace(steepest=self.steepest)
+        if self.met_edge and found.obstacle in (NOISE, ROUGH):  # wider steps would see over it
+            return found._replace(obstacle=EDGE)
+        return found._replace(obstacle=JUMPS) if self.has_jumps else found
+
+
+@dataclass(frozen=True)
+class Search:
+    """The search for the step that decides about one reported derivative.
+
+    Attributes
+    ----------
+    reported, line, noise : what is reported about which line, and how noisy the cost is
+    steps : from wide to narrow, and `has_jumps` : whether the cost is known to climb by jumps
+    """
+
+    reported: Reported
+    line: Line
+    noise: Noise
+    steps: Sequence[float]
+    has_jumps: bool = False
+
+    def glance(self, step: float) -> Found | None:
+        """The central difference at one narrow step if nearly all its digits were reported, up to the noise; else None.
+
+        Where so many digits agree, a guess of the truncation error is enough. What is reported on a kink may be just
+        between both sides: second differences show the kink.
+        """
+        centre, up, down = self.line(0.0), self.line(step), self.line(-step)
+        noise = GLANCE_GAIN * self.noise.at(step, max(abs(up), abs(down))) / step
+        slope, steepest = (up - down) / (2.0 * step), max(abs(up - centre), abs(centre - down)) / step
+        bend = abs((up - centre) - (centre - down)) / step
+        truncation = MOST_TRUNCATION * step * max(step * abs(slope), bend)
+        found = Found(slope, noise + truncation, noise, steepest, NOISE)
+        is_clear = np.isfinite([up, down]).all() and self._decides(Seen(best=found), found)
+        is_right = is_clear and not self.reported.is_contradicted(found)
+        return found if is_right and not self._may_have_kink(step, bend, noise) else None
+
+    def _may_have_kink(self, step: float, bend: float, noise: float) -> bool:
+        """Whether the slopes on both sides differ by more than noise, and as much at half of the step."""
+        if bend <= noise + min(MOST_BEND * step, 1e-2) * max(abs(self.reported.derivative), 0.1 * self.reported.size):
+            return False
+        half, centre = 0.5 * step, self.line(0.0)
+        narrow = abs((self.line(half) - centre) - (centre - self.line(-half))) / half
+        return not narrow + 4.0 * noise <= SHRUNK * bend
+
+    def settle(self, start: int = 0, seen: Seen | None = None) -> tuple[Found, Seen]:
+        """The difference at the step that decides, beginning with a step's number; if none decides, the best one."""
+        seen = seen or Seen(step=self.steps[0], has_jumps=self.has_jumps)
+        first = None
+        for step in self.steps[start:]:
+            if self._drowns(seen, step):
+                break
+            found, seen = self._look(seen, step)
+            first = first or found
+            if self.reported.is_contradicted(found):
+                confirmed, seen = self._confirm(seen, found, step)
+                if confirmed:
+                    return confirmed, seen
+            if seen.is_staircase:
+                return seen.found, seen
+            seen = self._keep(seen, found, step)
+            if self._decides(seen, seen.best, alone=start > 0) and self._is_explained(seen.best):
+                return seen.found, seen
+        if start > 0:
+            return self.settle(0, seen)
+        if first is not None and first.noise > MOSTLY_NOISE * first.error:
+            seen = self._look_wider(seen)
+        return seen.found, seen
+
+    def look_closer(self, seen: Seen) -> Found | None:
+        """The contradiction that narrower steps than the deciding one show, if they do.
+
+        It is for wiggles too fine and too shallow for the deciding step. Every other step shows all that are wider.
+        """
+        for step in [step for step in self.steps if step <= 0.25 * seen.step][::2]:
+            if self._drowns(seen, step):
+                break
+            found, seen = self._look(seen, step)
+            if self.reported.is_contradicted(found):
+                confirmed, seen = self._confirm(seen, found, step)
+                if confirmed:
+                    return confirmed
+        return None
+
+    def over_jumps(self) -> "Search":
+        """The same search with wide steps alone, and the height of the jumps for noise."""
+        height = scatter_of(np.array([self.line(0.25 * k * TREAD) for k in range(-4, 5)]))
+        noise = self.noise._replace(near=height, far=height)
+        steps = [*reversed(self._wider_steps()), self.steps[0]]
+        return Search(self.reported, self.line, noise, steps, has_jumps=True)
+
+    # -- one step ------------------------------------------------------------------------------------------------------
+
+    def _look(self, seen: Seen, step: float) -> tuple[Found, Seen]:
+        found = look(self.line, step, self.noise)
+        if np.isfinite(found.steepest) and step == self.steps[0]:
+            seen = seen._replace(steepest=max(seen.steepest, found.steepest))
+        return found, seen
+
+    def _keep(self, seen: Seen, found: Found, step: float) -> Seen:
+        """What is known after one more step."""
+        seen = seen._replace(support=min(seen.support, Support(self.reported.distance(found) + found.error, step)))
+        if found.obstacle == EDGE:  # one side alone decides nothing
+            found, seen = Found(obstacle=EDGE), seen._replace(met_edge=True)
+        if self.reported.is_contradicted(found):
+            return seen
+        if found.error < seen.best.error:
+            return seen._replace(best=found, step=step)
+        if not np.isfinite(seen.best.error):
+            return seen._replace(best=seen.best._replace(obstacle=found.obstacle))
+        return seen
+
+    def _decides(self, seen: Seen, found: Found, *, alone: bool = False) -> bool:
+        """Whether an error bound is small compared with the derivatives of the block, or with this one alone."""
+        size = abs(self.reported.derivative) if alone else max(self.reported.size, size_of([seen.found]))
+        room = self.reported.meaningful * size - self.reported.error
+        return found.error <= max(room, 0.1 * self.reported.error)
+
+    def _is_explained(self, found: Found) -> bool:
+        """Whether noise explains the distance from what is reported, or is most of the error at any narrower step."""
+        off = self.reported.distance(found) - self.reported.error - self.reported.accepted
+        return off <= found.noise or found.noise > MOSTLY_NOISE * found.error
+
+    def _drowns(self, seen: Seen, step: float) -> bool:
+        """Whether noise leaves nothing to see at a step narrower than the first."""
+        if step >= self.steps[0]:
+            return False
+        noise = NOISE_GAIN * self.noise.at(step, abs(self.line(0.0))) / step
+        size = max(self.reported.size, seen.steepest, seen.best.least)
+        return noise > VISIBLE * size > 0.0 or (size == 0.0 and np.isfinite(seen.best.error))
+
+    def _wider_steps(self) -> list[float]:
+        return [factor * self.steps[0] for factor in WIDER_STEPS if factor * self.steps[0] <= WIDEST]
+
+    def _look_wider(self, seen: Seen) -> Seen:
+        """What wider steps show, as long as each has a smaller error bound than the one before."""
+        for step in self._wider_steps():
+            found, seen = self._look(seen, step)
+            if not found.error < seen.best.error or found.obstacle == EDGE:
+                return seen
+            if self.reported.is_contradicted(found):
+                confirmed, seen = self._confirm(seen, found, step)
+                return seen._replace(best=confirmed or seen.best)
+            seen = seen._replace(best=found, step=step)
+            if self._decides(seen, found):
+                return seen
+        return seen
+
+    # -- confirming a contradiction ------------------------------------------------------------------------------------
+
+    def _confirm(self, seen: Seen, found: Found, step: float) -> tuple[Found | None, Seen]:
+        """The contradiction at a step if a narrower one shows the same, else None; and whether the cost has jumps."""
+        narrow = self._confirming_step(found, step)
+        closer, seen = self._look(seen, narrow)
+        # an error bound that decides nothing may be too small by chance; that of a kink is its jump
+        factor = 1.0 if self._decides(seen, closer) or np.isfinite(closer.slopes).all() else 2.0
+        if not (_is_same(closer, found) and self.reported.is_contradicted(closer, factor)):
+            return None, seen
+        if found.obstacle in (EDGE, KINK) and not self._converges(seen, found, closer, step, narrow):
+            return None, seen
+        is_staircase = self._is_staircase(narrow, closer)
+        if is_staircase or self._is_slope_between_jumps(seen, found, narrow, closer):
+            return None, seen._replace(has_jumps=True, is_staircase=is_staircase)
+        best = found if found.error <= closer.error or not _is_smooth(closer) else closer
+        return best._replace(steepest=max(seen.steepest, best.steepest)), seen
+
+    def _confirming_step(self, found: Found, step: float) -> float:
+        """The step at which noise is a third of the contradiction; narrower if the report is of a finer structure."""
+        reported = self.reported
+        off = reported.distance(found) - reported.error - reported.accepted  # what its rounding does not explain
+        noise = self.noise.at(0.5 * step, abs(self.line(0.0)))
+        room = NOISE_OF_SMOOTH if _is_smooth(found) else NOISE_OF_ONE_SIDED
+        narrowest = room * NOISE_GAIN * noise / off if np.isfinite(off) else 0.1 * step
+        if abs(found.derivative) < 0.1 * abs(reported.derivative) < np.inf:  # as if the stencil did not see it at all
+            narrowest = min(narrowest, 0.1 * reported.scale)
+        return min(max(narrowest, min(self.steps[-1], FINEST * reported.scale)), 0.5 * step)
+
+    def _converges(self, seen: Seen, found: Found, closer: Found, step: float, narrow: float) -> bool:
+        """Whether a one-sided slope has a limit: towards the end of a domain it may grow without one."""
+        between = look(self.line, float(np.sqrt(step * narrow)) if narrow < 0.25 * step else 0.5 * narrow, self.noise)
+        looks = (found, closer, between)
+        spread = np.ptp([each.derivative for each in looks])
+        size = max(abs(each.derivative) for each in looks)
+        is_small = spread <= 1e-2 * max(size, seen.steepest) or spread <= closer.noise
+        return bool(is_small) and all(each.obstacle == found.obstacle for each in looks)
+
+    def _is_staircase(self, narrow: float, closer: Found) -> bool:
+        """Whether the cost is constant at θ and near it, but for jumps that are close together."""
+        if closer.derivative != 0.0 or self.line(0.0) in (self.line(TREAD), self.line(-TREAD)):
+            return False
+        nearby = [look(self.line, narrow, self.noise, t * TREAD).derivative for t in PLACES_NEARBY]
+        return bool(np.median(np.abs(nearby)) == 0.0)
+
+    def _is_slope_between_jumps(self, seen: Seen, found: Found, narrow: float, closer: Found) -> bool:
+        """Whether the narrow slope is the same all over a wide step that comes much closer to the report.
+
+        Then jumps make up the rest, as with a cost that is computed in float32, in part, or that was rounded: its
+        narrow slope is of no use.
+        """
+        off, support = self.reported.distance(found), seen.support
+        if not (np.isfinite(support.distance) and support.distance + self.reported.error <= SUPPORT * off):
+            return False
+        nearby = [look(self.line, narrow, self.noise, t * support.step).derivative for t in PLACES_NEARBY]
+        return bool(np.median(np.abs(np.array(nearby) - closer.derivative)) <= 0.3 * off)
+
+
+def size_of(block: Sequence[Found]) -> float:
+    """The size with which errors in a block are compared: that of its derivatives, or of those nearby if these vanish.
+
+    Where derivatives vanish, as at a minimum, the largest slope within the stencil takes their place.
+    """
+    here = max((found.least for found in block), default=0.0)
+    nearby = max((found.steepest for found in block if found.most <= VANISHING * found.steepest), default=0.0)
+    return here if here > VANISHING * nearby else nearby
+
+
+def _is_same(a: Found, b: Found) -> bool:
+    return abs(a.derivative - b.derivative) <= a.error + b.error
+
+
+def _is_smooth(found: Found) -> bool:
+    return found.obstacle not in (EDGE, KINK)
