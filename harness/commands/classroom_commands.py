@@ -19,7 +19,9 @@ HTML = "One page with a sortable table, and pictures of what is wrong."
 FEEDBACK = "A folder, made if need be, with a page (Markdown) for each student."
 RUBRIC = "Points for the parts, and which conventions count as bugs (TOML)."
 FUNCTION = "The function to grade; by default it is found by its name and parameters."
-TIMEOUT = "The time limit for each call of a submission's function."
+TIMEOUT = "The limit on the CPU time of each call of a submission's function."
+WITH = "A folder with modules that submissions import and did not hand in."
+DATA = "A folder with data files that submissions read; the course's own are there."
 REVEAL = "Add a right backprop to the pages of students whose own is wrong."
 TARGET = "A function of the course's signature, or a gradient source f(problem, theta); in a file, found by its name."
 ORDINARY = "Only X and θ of ordinary size, or some that saturate, hold ties or are zero (for a gradient source)."
@@ -36,6 +38,10 @@ def grade(
     rubric: Annotated[Path | None, options.value("FILE", RUBRIC)] = None,
     function: Annotated[str | None, options.value("NAME", FUNCTION)] = None,
     timeout: Annotated[float, options.seconds(TIMEOUT)] = 10.0,
+    beside: Annotated[
+        Path | None, typer.Option("--with", metavar="DIR", help=WITH, exists=True, file_okay=False)
+    ] = None,
+    data: Annotated[Path | None, typer.Option(metavar="DIR", help=DATA, exists=True, file_okay=False)] = None,
     reveal: Annotated[bool, options.flag("--reveal", REVEAL)] = False,
     json: options.Json = False,
 ) -> None:
@@ -53,7 +59,7 @@ def grade(
     chosen = Rubric() if rubric is None else read_rubric(rubric)
     with nullcontext() if feedback is None else folder_to_fill(feedback):  # refuse the folder before the work
         with progress_bar() as progress:
-            grades = grade_folder(folder, chosen, function, timeout, progress)
+            grades = grade_folder(folder, chosen, function, timeout, progress, data=data, beside=beside)
         if feedback is not None:
             write_feedback(grades, feedback, reveal=reveal)
             complain(f"The pages are in {feedback}.")

@@ -44,11 +44,19 @@ SHARES: Mapping[str, str] = {
 
 def _call_failed(fact: Fact) -> str:
     data = fact.data
-    action = f"Calling {data['function']}" if data["function"] else "Running the file"
+    given = f" with {', '.join(data['given'])}" if data.get("given") else ""
+    action = f"Calling {data['function']}{given}" if data["function"] else "Running the file"
     where = f" ({fact.where[0]})" if fact.where else ""
     exercise = f" on {data['exercise']}" if data.get("exercise") else ""
     times = f" {data['times']} times" if data.get("times", 1) > 1 else ""
     return f"{action}{exercise}, it {data['event']}{where}{times}."
+
+
+def _not_handed_in(fact: Fact) -> str:
+    data = fact.data
+    where = f" ({fact.where[0]})" if fact.where else ""
+    source = f", from {data['source']}," if data["source"] else ""
+    return f"{data['missing']}{source} is used and was not handed in{where}. Hand in the file that has it."
 
 
 def _not_an_answer(fact: Fact) -> str:
@@ -176,6 +184,21 @@ ROWS: dict[Kind, Row] = {
         cause="The file is another exercise, or its function takes none of θ, X and y.",
         example="# A file that defines sigmoid alone.",
         advice="Name the parameters as in the course, or name the function with --function.",
+    ),
+    Kind.NOT_HANDED_IN: Row(
+        _not_handed_in,
+        meaning="The code needs a module, a function or a data file that is not in the submission or on this machine.",
+        cause="The helper of an earlier exercise, the course's own utilities, or a library such as pandas.",
+        example="# from ex2.sigmoid import sigmoid, with no folder ex2",
+        advice="Students: hand in that file as well. Teachers: name the folder that holds it, by --with DIR for code "
+        "or --data DIR for data, or install the library.",
+    ),
+    Kind.OTHER_EXERCISE: Row(
+        "This is the homework of another exercise: {where} belongs to {exercise}. It was not graded.",
+        meaning="Nothing in the answers is right for this exercise, and the code names data or helpers of another one.",
+        cause="The wrong file was handed in.",
+        example="# from planar_utils import load_planar_dataset",
+        advice="Students: hand in the file of this exercise. Teachers: ask for it.",
     ),
     Kind.NOT_AN_ANSWER: Row(
         _not_an_answer,

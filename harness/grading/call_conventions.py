@@ -11,17 +11,26 @@ from typing import Any
 
 import numpy as np
 
-from harness.grading.submission_functions import BLOCKS, Default, Role
+from harness.grading.parameter_roles import BLOCKS, LISTS, Default, Role, named_roles
 from harness.sources.backprop_steps import Order
 from reference.network import Network
 from reference.problem import Problem
 
 JOINED, IN_TURN, WEIGHTS_FIRST, BIASES_FIRST = "joined", "W1, b1, W2, b2", "W1, W2, b1, b2", "b1, W1, b2, W2"
-ARRANGEMENTS = (JOINED, IN_TURN, WEIGHTS_FIRST, BIASES_FIRST)
+BIASES_THEN_WEIGHTS = "b1, b2, W1, W2"
+ARRANGEMENTS = (JOINED, IN_TURN, WEIGHTS_FIRST, BIASES_FIRST, BIASES_THEN_WEIGHTS)
+IN_LISTS = (WEIGHTS_FIRST, BIASES_THEN_WEIGHTS)
+"""The arrangements of gradients of weights and of biases as two lists."""
 
 VECTOR, COLUMN, ROW = "vectors", "columns", "rows"
 
 LABELS = ("labels from 1", "labels from 0", "one-hot targets")
+ZERO_LAST, TEN_FIRST = "labels from 1, and 0 for the tenth", "labels from 0, and 10 for the first"
+LABELS_OF_TEN = (*LABELS, ZERO_LAST, TEN_FIRST)
+"""How ten digits may be labelled: the course's data has 10 for the digit 0, and its last unit stands for it."""
+
+L2_AS = {"λ": lambda m: 1.0, "λ/m": lambda m: 1.0 / m, "λ/(2m)": lambda m: 0.5 / m}
+"""What a function takes as λ, by the factor for m examples: some leave the mean over the examples to their caller."""
 
 THETA_AS = {"list": "a list of matrices", "dictionary": "a dictionary of matrices", "column": "a column"}
 
@@ -54,8 +63,8 @@ class Blocks:
         weights, biases = [f"W{number}" for number in numbers], [f"b{number}" for number in numbers]
         if self.arrangement == JOINED:
             return [f"Theta{number}" for number in numbers]
-        if self.arrangement == WEIGHTS_FIRST:
-            return weights + biases
+        if self.arrangement in IN_LISTS:
+            return weights + biases if self.arrangement == WEIGHTS_FIRST else biases + weights
         pairs = zip(weights, biases) if self.arrangement == IN_TURN else zip(biases, weights)
         return [name for pair in pairs for name in pair]
 
@@ -102,7 +111,7 @@ class Blocks:
         """The values of a dictionary in the order of these arrays, where keys such as W1, dW1 or W1_grad name them."""
         plain = {_plain_key(key): value for key, value in answer.items()}
         names = [name.lower() for name in self.names(network)]
-        return [plain[name] for name in names] if set(names) == set(plain) else list(answer.values())
+        return [plain[name] for name in names] if set(names) <= set(plain) else list(answer.values())
 
     def differences(self) -> list[str]:
         """In what these arrays differ from the course's."""
@@ -127,6 +136,8 @@ class Convention:
     theta : "flat", "column" (n, 1), "list" of matrices, or "dictionary" under the usual keys
     blocks : the arrays that θ consists of
     plain : whether arrays are given as lists of numbers
+    single : whether it is called with one example at a time, and its answers are averaged
+    l2_as : one of `L2_AS`
     pick : where an answer holds more than one cost and one gradient, the cost's place, and the gradient's start and end
     """
 
@@ -138,6 +149,8 @@ class Convention:
     theta: str = "flat"
     blocks: Blocks = THE_COURSES
     plain: bool = False
+    single: bool = False
+    l2_as: str = "λ"
     pick: tuple[int | None, int, int] | None = None
 
     def differences(self) -> list[str]:
@@ -150,10 +163,17 @@ class Convention:
         found += [f"θ as {THETA_AS[self.theta]}"] if self.theta != course.theta else []
         found += self.blocks.differences()
         found += ["plain lists for arrays"] if self.plain else []
+        found += ["one example at a time"] if self.single else []
+        found += [f"{self.l2_as} in the place of λ"] if self.l2_as != course.l2_as else []
         if self.pick:
             has_cost = self.pick[0] is not None
             found += [f"more answered than a {'cost and a gradient' if has_cost else 'gradient, and no cost'}"]
         return found
+
+    @property
+    def is_of_others(self) -> bool:
+        """Whether arrays lie as in courses whose networks are others than this one's."""
+        return self.blocks.arrangement != JOINED and self.theta != "flat"
 
     @property
     def usual(self) -> "Convention":
@@ -162,6 +182,12 @@ class Convention:
 
     def fits(self, roles: Sequence[Role]) -> bool:
         """Whether parameters with these roles can take θ in this way."""
+        if self.l2_as != "λ" and "l2" not in roles:
+            return False
+        if set(LISTS) <= named_roles(roles):
+            return self.theta == "list" and self.blocks.arrangement in IN_LISTS and self.blocks.biases == COLUMN
+        if self.single or self.blocks.arrangement == BIASES_THEN_WEIGHTS:
+            return False
         if "theta" in roles:
             return True
         if "problem" in roles:
@@ -183,9 +209,24 @@ def all_conventions() -> Iterator[Convention]:
             if theta != "flat" or (blocks.biases == VECTOR and not blocks.by_inputs):
                 for order, labels, column in _orders_and_labels(theta):
                     yield Convention(labels, column, order, False, transposed, theta, blocks)
+    for arrangement, l2_as in product(ARRANGEMENTS[1:], list(L2_AS)[1:]):
+        for labels, theta in product(LABELS, ("list", "dictionary")):
+            yield Convention(labels, theta=theta, blocks=Blocks(arrangement, by_inputs=True), l2_as=l2_as)
+    for arrangement in IN_LISTS:
+        yield Convention(
+            LABELS[2], transposed=True, theta="list", blocks=Blocks(arrangement, biases=COLUMN), single=True
+        )
     for theta, blocks, labels, column in product(("list", "flat"), (Blocks(), Blocks(IN_TURN)), LABELS, BOTH):
         for order in ORDERS if theta == "flat" else ORDERS[:1]:
             yield Convention(labels, column, order, theta=theta, blocks=blocks, plain=True)
+
+
+def conventions_of_ten() -> Iterator[Convention]:
+    """Conventions for ten classes: those of the course's arrays, with every way to label the digits."""
+    for transposed, ones, theta in product(BOTH, BOTH, ("flat", "list")):
+        for labels, column, order in product(LABELS_OF_TEN, BOTH, ORDERS if theta == "flat" else ORDERS[:1]):
+            if not (column and labels == "one-hot targets"):
+                yield Convention(labels, column, order, ones, transposed, theta)
 
 
 def _orders_and_labels(theta: str) -> Iterator[tuple[Order, str, bool]]:
@@ -209,7 +250,10 @@ def arguments(roles: Sequence[Role], convention: Convention, problem: Problem, t
         "theta": forms[convention.theta],
         "X": X.T.copy() if convention.transposed else X,
         "y": _labels(convention, problem.Y),
-        "l2": problem.l2,
+        "l2": problem.l2 * L2_AS[convention.l2_as](problem.m),
+        "m": problem.m,
+        "weights": [array for name, array in pieces.items() if name[0] == "W"],
+        "biases": [array for name, array in pieces.items() if name[0] == "b"],
         "sizes": list(network.sizes),
         **{name.replace("Theta", "theta"): array for name, array in pieces.items()},
     }
@@ -227,7 +271,11 @@ def _keyed(pieces: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 def _labels(convention: Convention, Y: np.ndarray) -> np.ndarray:
     if convention.labels == "one-hot targets":
         return Y.T.copy() if convention.transposed else Y.copy()
-    classes = Y.argmax(axis=1) + (convention.labels == "labels from 1")
+    classes = Y.argmax(axis=1) + (convention.labels in ("labels from 1", ZERO_LAST))
+    if convention.labels == ZERO_LAST:
+        classes %= 10
+    elif convention.labels == TEN_FIRST:
+        classes[classes == 0] = 10
     if not convention.column:
         return classes
     return classes[np.newaxis, :] if convention.transposed else classes[:, np.newaxis]

@@ -1,43 +1,39 @@
-"""The search for the way in which a submission wants to be called: every function, in every convention.
-
-A call is tried on one small exercise. A right answer ends the search. Among wrong ones, the bug zoo decides: where a
-known bug gives just this answer, the convention is the right one.
-"""
+"""The search for the way in which a submission wants to be called: every function, in every convention."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from dataclasses import replace
 
-from harness.checks.networks.bug_explanations import is_explained
 from harness.facts.fact import Fact, doubt
 from harness.facts.kinds import Kind
-from harness.grading.call_conventions import Convention, all_conventions
+from harness.grading.call_conventions import (
+    LABELS,
+    TEN_FIRST,
+    ZERO_LAST,
+    Convention,
+    all_conventions,
+    conventions_of_ten,
+)
+from harness.grading.convention_trials import Candidate, Trials, best_of, try_conventions
 from harness.grading.exercises import Exercise, course_exercises, find_fixed_l2, small_exercises, with_fixed_l2
-from harness.grading.submission_answers import ParsedAnswer, possible_picks
+from harness.grading.parameter_roles import named_roles, readings
+from harness.grading.submission_answers import ParsedAnswer
 from harness.grading.submission_files import Submission
-from harness.grading.submission_functions import Function, Role, likelihood, roles_of
+from harness.grading.submission_functions import likelihood
 from harness.grading.submission_interface import Attempt, Call, Interface
 from harness.grading.submission_process import CallFailed, SubmissionProcess
 from harness.wording import did_you_mean
 
-MOST_FUNCTIONS = 5
-"""The likeliest functions of a file are tried; one among them is the homework's."""
+MOST_FUNCTIONS = 8
+"""The likeliest functions of a submission are tried; one among them is the homework's."""
 
-NEAREST = 8
-"""So many answers in unusual conventions, the nearest to the right one, are compared with the bug zoo."""
+MOST_FATAL = 2
+"""So many functions may end their process or take too long; then no other is tried."""
 
-COURSE_NUMBERS = {5000, 400, 401, 10025, 10285}
+ALL_EXAMPLES = "5000"
+"""A number in code that is written for all of the course's examples."""
+
+COURSE_NUMBERS = (ALL_EXAMPLES, "400", "401", "10025", "10285")
 """Numbers in code that is written for the course's data alone."""
-
-AT_COURSE_SIZES = 2
-"""So many functions are tried at the course's own sizes, where each call may be slow."""
-
-
-class Candidate(NamedTuple):
-    """A function that may be the homework's, and the roles of its parameters."""
-
-    function: Function
-    roles: tuple[Role, ...]
 
 
 def find_interface(process: SubmissionProcess, named: str | None = None) -> Interface:
@@ -53,15 +49,64 @@ def find_interface(process: SubmissionProcess, named: str | None = None) -> Inte
         return Interface(failure=_no_function(submission, named))
     l2 = _fixed_l2(process, candidates)
     exercises = with_fixed_l2(small_exercises(), l2)
-    found = _best_interface(process, candidates, exercises[0], list(all_conventions()))
+    found = _best_interface(process, candidates, exercises, list(all_conventions()))
     if l2 is not None and not found.failure:
-        return replace(found, l2=l2, exercises=exercises)
-    if found.is_right or any(failure.is_fatal for failure in found.failures):
+        return replace(found, l2=l2)
+    found = _with_labels_of_ten(process, found)
+    if found.is_right or found.is_hopeless:
         return found
-    has_course_numbers = any(str(number) in text for _, text in submission.texts for number in COURSE_NUMBERS)
-    if found.failure or has_course_numbers:
-        return _at_course_sizes(process, candidates, found) or found
+    return max((found, *_elsewhere(process, candidates, found)), key=_standing)
+
+
+def _standing(interface: Interface) -> tuple[bool, bool, bool, bool]:
+    """What is compared to find the best sizes to ask at; of equal ones, the first are taken."""
+    attempts = interface.attempts
+    is_known = any(attempt.is_explained for attempt in attempts)
+    return interface.is_right, any(any(attempt.right) for attempt in attempts), is_known, not interface.failure
+
+
+def _elsewhere(process: SubmissionProcess, candidates: Sequence[Candidate], found: Interface) -> Iterator[Interface]:
+    """Interfaces for ten classes, and at the course's own sizes, where code may have these numbers in it."""
+    conventions = list(conventions_of_ten())
+    if not found.failure and not any(any(attempt.right) for attempt in found.attempts):
+        ten_first = [convention for convention in conventions if convention.labels == TEN_FIRST]
+        yield _best_interface(process, candidates, found.exercises, ten_first, use_zoo=False)
+    text = "".join(file.text for file in process.submission.files)
+    if found.failure or any(number in text for number in COURSE_NUMBERS):
+        for every in (250, 1) if ALL_EXAMPLES in text else (250,):
+            exercises = course_exercises(every)
+            there = _best_interface(process, candidates, exercises, conventions)
+            yield replace(there, only_at=exercises[0].name.rpartition(",")[0])
+            if not there.failure:
+                return
+
+
+def _with_labels_of_ten(process: SubmissionProcess, found: Interface) -> Interface:
+    """The interface with the labels of ten classes in which it is right there, if those for few classes mislead."""
+    ten = [exercise for exercise in found.exercises if exercise.problem.Y.shape[1] == 10]
+    if found.only_at or not (found.of_cost and ten):
+        return found
+    if found.of_cost.call.convention.labels != LABELS[0] or not any(found.of_cost.right):
+        return found
+    for version in (found, _relabelled(found, ZERO_LAST)):
+        try:
+            if any(ten[0].is_right(version.answer(process, ten[0]))):
+                return version
+        except CallFailed:
+            continue
     return found
+
+
+def _relabelled(found: Interface, labels: str) -> Interface:
+    def changed(attempt: Attempt | None) -> Attempt | None:
+        if attempt is None:
+            return None
+        convention = replace(attempt.call.convention, labels=labels)
+        return replace(attempt, call=replace(attempt.call, convention=convention))
+
+    of_cost = changed(found.of_cost)
+    same = found.of_gradient is found.of_cost
+    return replace(found, of_cost=of_cost, of_gradient=of_cost if same else changed(found.of_gradient))
 
 
 def source_interface(submission: Submission, named: str | None) -> Interface | None:
@@ -76,8 +121,9 @@ def source_interface(submission: Submission, named: str | None) -> Interface | N
 def _candidates(submission: Submission, named: str | None) -> list[Candidate]:
     functions = [function for function in submission.functions if named in (None, function.name, function.author_name)]
     ranked = sorted(functions, key=likelihood, reverse=True)
-    found = [Candidate(function, roles) for function in ranked if (roles := roles_of(function))]
-    return [candidate for candidate in found if named or likelihood(candidate.function) >= 0][:MOST_FUNCTIONS]
+    found = [function for function in ranked if next(readings(function), None)]
+    likely = [function for function in found if named or likelihood(function) >= 0][:MOST_FUNCTIONS]
+    return [Candidate(function, roles) for function in likely for roles in readings(function)]
 
 
 def _no_function(submission: Submission, named: str | None) -> Fact:
@@ -95,7 +141,7 @@ def _no_function(submission: Submission, named: str | None) -> Fact:
 def _fixed_l2(process: SubmissionProcess, candidates: Sequence[Candidate]) -> float | None:
     """The λ in the code of a function that takes none, in any usual convention."""
     for function, roles in candidates:
-        for convention in () if {"l2", "problem"} & set(roles) else all_conventions():
+        for convention in () if {"l2", "problem"} & named_roles(roles) else all_conventions():
             if not convention.fits(roles) or convention.blocks.differences():
                 continue
             call = Call(function, roles, convention)
@@ -110,84 +156,79 @@ def _fixed_l2(process: SubmissionProcess, candidates: Sequence[Candidate]) -> fl
     return None
 
 
-def _at_course_sizes(
-    process: SubmissionProcess, candidates: Sequence[Candidate], elsewhere: Interface
-) -> Interface | None:
-    """The interface at the course's own sizes, where it is right there, or runs nowhere else."""
-    usual = [convention for convention in all_conventions() if convention == convention.usual]
-    usual.sort(key=lambda convention: (len(convention.differences()), convention.column))  # each call may be slow
-    runs_nowhere = elsewhere.failure is not None
-    for exercises in course_exercises():
-        there = _best_interface(process, candidates[:AT_COURSE_SIZES], exercises[0], usual, use_zoo=runs_nowhere)
-        if there.is_right or (runs_nowhere and not there.failure):
-            return replace(there, exercises=exercises, only_at=exercises[0].name.rpartition(",")[0])
-    return None
-
-
-@dataclass(frozen=True, eq=False)
-class _Tried:
-    """What came of calling one function in many conventions."""
-
-    candidate: Candidate
-    attempts: tuple[Attempt, ...]
-    failures: tuple[CallFailed, ...]
-
-    @property
-    def best(self) -> Attempt | None:
-        return _best_of(self.attempts)
-
-
 def _best_interface(
     process: SubmissionProcess,
     candidates: Sequence[Candidate],
-    exercise: Exercise,
+    exercises: Sequence[Exercise],
     conventions: Sequence[Convention],
     *,
     use_zoo: bool = True,
 ) -> Interface:
-    """The best interface for an exercise; with `use_zoo`, the bug zoo decides between wrong attempts."""
-    tried: list[_Tried] = []
+    """The best interface on the first of the exercises; with `use_zoo`, the bug zoo decides between wrong attempts."""
+    exercise = exercises[0]
+    tried: list[Trials] = []
     for candidate in candidates:
-        tried.append(_try_conventions(process, candidate, exercise, conventions, use_zoo=use_zoo))
+        tried.append(try_conventions(process, candidate, exercise, conventions, use_zoo=use_zoo))
         best = tried[-1].best
         if best and all(best.right):
-            return Interface(best, best)
-        if tried[-1].failures and tried[-1].failures[-1].is_fatal:
+            return _interface(exercises, best, best)
+        if sum(one.is_fatal for one in tried) >= MOST_FATAL:
             break
     best = [one.best for one in tried if one.best]
     failures = tuple(failure for one in tried for failure in one.failures)
     fatal = tuple(failure for failure in failures if failure.is_fatal)
-    if whole := _best_of([attempt for attempt in best if attempt.answer.is_whole]):
-        return Interface(whole, whole, failures=fatal)
+    whole = best_of([attempt for attempt in best if attempt.answer.is_whole])
+    if whole and not _are_better(best, whole):
+        return _interface(exercises, whole, whole, failures=fatal)
     if not best:
-        nearest = fatal or [failure for failure in failures if failure.outcome == "answered"] or failures
-        failure = nearest[0].fact if nearest else doubt(Kind.CONVENTION_UNKNOWN)  # none fits its parameters
+        failure = _telling(failures).fact if failures else doubt(Kind.CONVENTION_UNKNOWN)  # none fits its parameters
         return Interface(failure=failure, failures=fatal or failures)
-    return _two_halves(process, exercise, tried, fatal)
+    return _two_halves(process, exercises, tried, fatal)
+
+
+def _interface(exercises: Sequence[Exercise], cost: Attempt | None, gradient: Attempt | None, **options) -> Interface:
+    model = next(attempt.model for attempt in (cost, gradient) if attempt)
+    return Interface(cost, gradient, exercises=tuple(exercise.of_model(model) for exercise in exercises), **options)
+
+
+def _are_better(attempts: Sequence[Attempt], whole: Attempt) -> bool:
+    """Whether a cost and a gradient of two functions are both right, where a function of both is not."""
+    halves = [attempt for attempt in attempts if not attempt.answer.is_whole]
+    right = [attempt.right for attempt in halves]
+    return not all(whole.right) and any(cost for cost, _ in right) and any(gradient for _, gradient in right)
+
+
+def _telling(failures: Sequence[CallFailed]) -> CallFailed:
+    """The failure that tells most: of what is missing, of an end, of an answer, or else that which got farthest."""
+    missing = [failure for failure in failures if failure.fact.kind == Kind.NOT_HANDED_IN]
+    fatal = [failure for failure in failures if failure.is_fatal]
+    answered = [failure for failure in failures if failure.outcome == "answered"]
+    farthest = max(failures, key=lambda failure: failure.line)
+    return (*missing, *fatal, *answered, farthest)[0]
 
 
 def _two_halves(
-    process: SubmissionProcess, exercise: Exercise, tried: Sequence[_Tried], fatal: tuple[CallFailed, ...]
+    process: SubmissionProcess, exercises: Sequence[Exercise], tried: Sequence[Trials], fatal: tuple[CallFailed, ...]
 ) -> Interface:
     """The interface where one function gives the cost and another the gradient, or one of them is missing."""
+    exercise = exercises[0]
     best = [one.best for one in tried if one.best]
-    of_cost = _best_of([attempt for attempt in best if attempt.answer.cost is not None])
-    of_gradient = _best_of([attempt for attempt in best if attempt.answer.cost is None])
+    of_cost = best_of([attempt for attempt in best if attempt.answer.cost is not None])
+    of_gradient = best_of([attempt for attempt in best if attempt.answer.cost is None])
     if of_cost and of_gradient:
+        alike = [attempt for one in tried for attempt in one.attempts if attempt.answer.cost is None]
+        alike = [attempt for attempt in alike if attempt.model == of_cost.model]
+        if of_cost.right[0] and of_gradient.model != of_cost.model:
+            of_gradient = best_of(alike) or of_gradient
         if of_cost.right[0] and not (of_gradient.is_explained or of_gradient.right[1]):
             # a gradient that is wrong in every convention is read in the one in which the cost is right
-            attempts = next(one.attempts for one in tried if one.best is of_gradient)
-            of_gradient = _in_convention(of_cost.call.convention, attempts) or of_gradient
-        return Interface(of_cost, of_gradient, failures=fatal)
+            of_gradient = _in_convention(of_cost.call.convention, alike) or of_gradient
+        return _interface(exercises, of_cost, of_gradient, failures=fatal)
     half = of_cost or of_gradient
     assert half is not None
     silent = [one.candidate for one in tried if not one.attempts]
     refused = _refusals(process, silent, replace(half.call.convention, pick=None), exercise)
-    return Interface(of_cost, of_gradient, failures=fatal, refused=tuple(refused))
-
-
-def _best_of(attempts: Sequence[Attempt]) -> Attempt | None:
-    return max(attempts, key=lambda attempt: attempt.rank, default=None)
+    return _interface(exercises, of_cost, of_gradient, failures=fatal, refused=tuple(refused))
 
 
 def _in_convention(convention: Convention, attempts: Sequence[Attempt]) -> Attempt | None:
@@ -207,102 +248,3 @@ def _refusals(
                 Call(function, roles, convention).answer(process, exercise)
             except CallFailed as failure:
                 yield failure.fact
-
-
-def _try_conventions(
-    process: SubmissionProcess,
-    candidate: Candidate,
-    exercise: Exercise,
-    conventions: Sequence[Convention],
-    *,
-    use_zoo: bool,
-) -> _Tried:
-    """Call one function in every convention, and find the attempt that the bug zoo explains where none is right."""
-    events = list(_events(process, candidate, exercise, conventions, use_zoo=use_zoo))
-    attempts = [event for event in events if isinstance(event, Attempt)]
-    failures = tuple(event for event in events if isinstance(event, CallFailed))
-    is_known = any(attempt.is_explained or any(attempt.right) for attempt in attempts)
-    if use_zoo and attempts and not is_known:
-        place = _explained_place(process, attempts, exercise)
-        attempts = [replace(attempt, is_explained=i == place) for i, attempt in enumerate(attempts)]
-    return _Tried(candidate, tuple(attempts), failures)
-
-
-def _explained_place(process: SubmissionProcess, attempts: Sequence[Attempt], exercise: Exercise) -> int | None:
-    """The index of the attempt that the bug zoo explains, where no right or explained one was found before."""
-    # first one bug in the nearest of the unusual conventions
-    unusual = [i for i, attempt in enumerate(attempts) if not _is_usual(attempt)]
-    for i in sorted(unusual, key=lambda i: attempts[i].distance)[:NEAREST]:
-        if _is_explained(exercise, attempts[i].answer):
-            return i
-    first = attempts[0]
-    if not Interface(first, first).repeats(process, exercise, first.answer):
-        return None  # random answers are no work for the zoo
-    # then two bugs at once in the usual ones; equal answers, and those without a gradient, once or not at all
-    seen: set[tuple[Any, ...]] = set()
-    for i, attempt in enumerate(attempts):
-        if not _is_usual(attempt) or attempt.answer.is_empty or attempt.answer.key in seen:
-            continue
-        if _is_explained(exercise, attempt.answer, pairs=True):
-            return i
-        seen.add(attempt.answer.key)
-    return None
-
-
-def _is_usual(attempt: Attempt) -> bool:
-    convention = replace(attempt.call.convention, pick=None)
-    return convention == convention.usual
-
-
-def _is_explained(exercise: Exercise, answer: ParsedAnswer, *, pairs: bool = False) -> bool:
-    """Whether the bug zoo explains what there is of cost and gradient; what is missing is taken to be right."""
-    cost, gradient = exercise.right
-    whole = replace(
-        answer,
-        cost=cost if answer.cost is None else answer.cost,
-        gradient=gradient if answer.gradient is None else answer.gradient,
-    )
-    return is_explained([exercise.replay(whole)], pairs)
-
-
-def _events(
-    process: SubmissionProcess,
-    candidate: Candidate,
-    exercise: Exercise,
-    conventions: Sequence[Convention],
-    *,
-    use_zoo: bool,
-) -> Iterator[Attempt | CallFailed]:
-    """The answers and failures of a function, up to the first answer that is right."""
-    function, roles = candidate
-    explained: dict[tuple[Any, ...], bool] = {}
-    for convention in conventions:
-        if not convention.fits(roles):
-            continue
-        if "theta" not in roles:
-            convention = replace(convention, theta="flat")  # matrices as parameters are no form of θ to report
-        call = Call(function, roles, convention)
-        try:
-            returned = call.returned(process, exercise)
-        except CallFailed as failure:
-            yield failure
-            if failure.is_fatal or failure.is_missing_name:
-                return
-            continue
-        for pick in possible_picks(returned.value, convention, exercise.problem):
-            picked = replace(call, convention=replace(convention, pick=pick))
-            try:
-                answer = picked.read(returned, process.submission, exercise)
-            except CallFailed as failure:
-                yield failure
-                continue
-            right = exercise.is_right(answer)
-            is_half = (answer.cost is None or right[0]) and (answer.gradient is None or right[1])
-            is_known = is_half
-            if use_zoo and not is_half and (convention == convention.usual or any(right)):
-                if answer.key not in explained:
-                    explained[answer.key] = _is_explained(exercise, answer)
-                is_known = explained[answer.key]
-            yield Attempt(picked, answer, right, is_known, exercise.distance(answer))
-            if is_half or call.is_source:
-                return

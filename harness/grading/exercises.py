@@ -10,10 +10,12 @@ from functools import cache, cached_property
 import numpy as np
 
 from harness.bounds.network_bound import Bound, rounding_bound
-from harness.checks.networks.bug_replay import NO_BUG, Replay
+from harness.checks.networks.bug_replay import NO_BUG, Bugs, Replay
 from harness.digits.digits_data import load_digits
 from harness.grading.submission_answers import ParsedAnswer
+from harness.grading.submission_process import COURSE_SIZES
 from harness.sources.backprop_steps import Backprop, Layout
+from harness.sources.bug_zoo import BUGS, pipeline_with
 from harness.verdict.comparison import Answer
 from reference.arithmetics.rounded import Rounded, Rounded32
 from reference.network import Network
@@ -31,27 +33,86 @@ EPSILONS = tuple(10.0**-digits for digits in range(4, 17))
 
 EPSILON_ADDED, EPSILON_CLIPPED = "a small number added inside the logarithms", "h clipped before the logarithms"
 
-COURSE_SIZES = (400, 25, 10)
-
 SAME_L2 = 1e-6
 """Relative difference of λ from two problems that still counts as one: far above rounding."""
 
 
+@dataclass(frozen=True)
+class Model:
+    """The network of a course: its units, whether the cost is a squared error, and whether it has a regulariser.
+
+    Attributes
+    ----------
+    squared : whether the cost of sigmoid outputs is half the squared error
+    """
+
+    hidden: str = "sigmoid"
+    output: str = "sigmoid"
+    squared: bool = False
+    regularised: bool = True
+
+    @property
+    def bugs(self) -> Bugs:
+        """What is planted into the right backprop to have its cost and gradient."""
+        return tuple(BUGS[name] for name in ("squared-error-delta", "cost-squared-error")) if self.squared else ()
+
+    def differences(self) -> list[str]:
+        """In what it differs from the course's, in words."""
+        found = [] if self.hidden == "sigmoid" else [f"{self.hidden} hidden units"]
+        found += [] if self.output == "sigmoid" else [f"{self.output} output"]
+        found += ["squared error as the cost"] if self.squared else []
+        return found + ([] if self.regularised else ["no regulariser"])
+
+
+THE_COURSES = Model()
+
+MODELS = (
+    Model("relu", "softmax"),
+    Model("tanh", "softmax"),
+    Model("relu", "sigmoid"),
+    Model("tanh", "sigmoid"),
+    Model("sigmoid", "softmax"),
+    Model("sigmoid", "sigmoid", squared=True),
+)
+"""The networks of other courses."""
+
+
 @dataclass(frozen=True, eq=False)
 class Exercise:
-    """A problem at θ, with a name."""
+    """A problem at θ, with a name, and the network of the course that it belongs to."""
 
     name: str
     problem: Problem
     theta: np.ndarray
+    model: Model = THE_COURSES
 
     @cached_property
     def right(self) -> tuple[float, np.ndarray]:
         """The right cost and gradient."""
         from harness.sources.vectorized import cost_and_gradient
 
+        source = pipeline_with(*self.model.bugs) if self.model.squared else cost_and_gradient
         with np.errstate(all="ignore"):
-            return cost_and_gradient(self.problem, self.theta)
+            return source(self.problem, self.theta)
+
+    def of_model(self, model: Model) -> "Exercise":
+        """The same exercise for another course's network."""
+        if model not in self._of_models:
+            network = Network(self.problem.network.sizes, model.hidden, model.output)
+            problem = Problem(network, self.problem.X, self.problem.Y, self.problem.l2 if model.regularised else 0.0)
+            self._of_models[model] = Exercise(self.name, problem, self.theta, model)
+        return self._of_models[model]
+
+    @cached_property
+    def _of_models(self) -> dict[Model, "Exercise"]:
+        return {}
+
+    def examples(self) -> list["Exercise"]:
+        """Exercises of one example each, whose costs and gradients have those of this one as their mean."""
+        problem = self.problem
+        rows = [slice(row, row + 1) for row in range(problem.m)]
+        problems = [Problem(problem.network, problem.X[row], problem.Y[row], problem.l2 / problem.m) for row in rows]
+        return [Exercise(self.name, each, self.theta, self.model) for each in problems]
 
     @cached_property
     def _bounds(self) -> dict[str, Bound]:
@@ -89,7 +150,7 @@ class Exercise:
         gradient = np.full(network.size, np.nan) if answer.gradient is None else answer.gradient
         cost = np.nan if answer.cost is None else answer.cost
         given = Answer("submission", "submission", cost, cost_error, gradient, error)
-        return Replay(self.problem, self.theta, given, Layout(answer.order))
+        return Replay(self.problem, self.theta, given, Layout(answer.order), self.model.bugs)
 
     def is_right(self, answer: ParsedAnswer) -> tuple[bool, bool]:
         """Whether the cost is right, and whether the gradient is; what is missing is not."""
@@ -157,7 +218,7 @@ class Exercise:
         """The same exercise with another λ."""
         problem = self.problem
         name = f"{self.name.partition(', λ')[0]}, λ = {l2:g}"
-        return Exercise(name, Problem(problem.network, problem.X, problem.Y, l2), self.theta)
+        return Exercise(name, Problem(problem.network, problem.X, problem.Y, l2), self.theta, self.model)
 
 
 def draw_exercise(sizes: tuple[int, int, int], m: int, l2: float, seed: int | tuple[int, ...]) -> Exercise:
@@ -184,9 +245,9 @@ def small_exercises() -> tuple[Exercise, ...]:
 
 
 @cache
-def course_exercises() -> tuple[tuple[Exercise, Exercise], ...]:
-    """The course's own network, with its λ and without: on a few digits, and on all."""
-    return tuple((course_exercise(1.0, every), course_exercise(0.0, every)) for every in (250, 1))
+def course_exercises(every: int) -> tuple[Exercise, Exercise]:
+    """The course's own network, with its λ and without, on every so-many-th of its digits."""
+    return course_exercise(1.0, every), course_exercise(0.0, every)
 
 
 @cache

@@ -38,21 +38,31 @@ ARGUMENTS = "arguments"
 
 
 class Parts(NamedTuple):
-    """Cost, gradient and regulariser: "right", "wrong" or "absent"; and the share of the regulariser that is right."""
+    """Cost, gradient and regulariser: "right", "wrong" or "absent"; the share of the regulariser that is right.
+
+    `expected` are the parts that a whole submission has.
+    """
 
     cost: str = ABSENT
     gradient: str = ABSENT
     regularised: str = ABSENT
     share: float = 0.0
+    expected: tuple[str, ...] = ("cost", "gradient", "regularised")
 
     @property
     def outcomes(self) -> tuple[str, str, str]:
         return self.cost, self.gradient, self.regularised
 
     @property
-    def shares(self) -> dict[str, float]:
-        """What a rubric gives points for, each from 0 to 1."""
-        return {"cost": self.cost == RIGHT, "gradient": self.gradient == RIGHT, "regularised": self.share}
+    def are_right(self) -> bool:
+        """Whether all that is expected is there and right."""
+        return all(getattr(self, name) == RIGHT for name in self.expected)
+
+    @property
+    def shares(self) -> dict[str, float | None]:
+        """What a rubric gives points for, each from 0 to 1; None for what is not expected."""
+        found = {"cost": self.cost == RIGHT, "gradient": self.gradient == RIGHT, "regularised": self.share}
+        return {name: float(share) if name in self.expected else None for name, share in found.items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,7 +141,8 @@ def judge_parts(interface: Interface, answers: Answers) -> Parts:
     """Each part judged by itself: where the regulariser is wrong, the others are judged at λ = 0 alone."""
     with_l2, without = interface.exercises[:2]
     first, second = answers.get(with_l2), answers.get(without)
-    halves = [] if first is None or second is None else are_regularised(with_l2, without, first, second)
+    is_there = first is not None and second is not None and "regularised" in interface.expected
+    halves = are_regularised(with_l2, without, first, second) if is_there else []  # pyright: ignore[reportArgumentType]
     regularised = WRONG if not all(halves) else RIGHT if halves else ABSENT
     judged = [
         exercise.is_right(answer)
@@ -143,6 +154,7 @@ def judge_parts(interface: Interface, answers: Answers) -> Parts:
         _outcome((gradient for _, gradient in judged), is_there=interface.of_gradient is not None),
         regularised,
         float(np.mean(halves)) if halves else 0.0,
+        interface.expected,
     )
 
 

@@ -134,12 +134,12 @@ def _check(process: SubmissionProcess, helper: Helper, functions: Iterable[Funct
 
     def call(*arguments: Any) -> Any:
         try:
-            return process.call(function.name, *arguments).value
+            return process.call(function, *arguments).value
         except CallFailed as failure:
             if helper.arguments > 1 or not np.ndim(arguments[0]) or failure.is_fatal:
                 raise
             z = np.asarray(arguments[0])  # it may take one number at a time, as with math.exp
-            return np.reshape([process.call(function.name, number).value for number in z.ravel().tolist()], z.shape)
+            return np.reshape([process.call(function, number).value for number in z.ravel().tolist()], z.shape)
 
     try:
         verdict = helper.check(call)

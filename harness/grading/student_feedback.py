@@ -12,7 +12,7 @@ from harness.files import prepare_directory, write_whole
 from harness.grading.call_conventions import arguments
 from harness.grading.grade import AGREE, DISAGREE, ERROR, INCONCLUSIVE, Grade
 from harness.grading.helper_checks import ABSENT
-from harness.grading.submission_functions import Default
+from harness.grading.parameter_roles import Default
 from harness.grading.submission_interface import Call, ShownAnswer
 from harness.sources import loop
 
@@ -108,12 +108,14 @@ def _smallest_network(grade: Grade, shown: ShownAnswer) -> list[str]:
         lines += [f"| {label} | {yours:.10g} | {expected:.10g} |" for label, yours, expected in rows]
         if len(off) > ENTRIES_SHOWN:
             lines += ["", f"{len(off)} of {gradient.size} entries of the gradient are wrong; these are the first."]
-    if exercise.theta.size <= LARGEST_SCRIPT:
-        lines += ["", "```python", *_script(grade, shown), "```"]
+    if exercise.theta.size <= LARGEST_SCRIPT and not any(
+        each.call.convention.single for each in shown.interface.attempts
+    ):
+        lines += ["", "```python", *_script(shown), "```"]
     return lines
 
 
-def _script(grade: Grade, shown: ShownAnswer) -> list[str]:
+def _script(shown: ShownAnswer) -> list[str]:
     """A program that calls the submission on it and prints what it returns."""
     attempt = shown.interface.of_gradient or shown.interface.of_cost
     assert attempt is not None
@@ -125,7 +127,7 @@ def _script(grade: Grade, shown: ShownAnswer) -> list[str]:
     return [
         "import numpy as np",
         *imports,
-        f"from {Path(grade.submission.main).stem} import {wanted}  # your file, or the cells of your notebook",
+        f"from {Path(call.function.file).stem} import {wanted}  # your file, or the cells of your notebook",
         "",
         *filter(None, [call.function.stand_in]),
         *assignments,

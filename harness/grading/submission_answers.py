@@ -137,6 +137,9 @@ def _joined(value: Any, convention: Convention, problem: Problem) -> Gradient | 
     network, blocks = problem.network, convention.blocks
     if isinstance(value, Mapping):
         value = blocks.sort_values(network, value)
+    if isinstance(value, (list, tuple)) and len(value) == 2 and all(isinstance(item, (list, tuple)) for item in value):
+        arrays = [array for item in value for array in item]
+        value = arrays if all(isinstance(array, np.ndarray) for array in arrays) else value  # of weights and of biases
     if not isinstance(value, (list, tuple)) or (matrices := blocks.join(network, value)) is None:
         return None
     conventions = ("gradient as matrices",) if blocks.arrangement == JOINED else ()

@@ -1,14 +1,15 @@
-"""What of a submission's code is run: its definitions, with the constants of its file as parameters.
+"""What of a submission's code is run: its definitions, with what its file sets around them as parameters.
 
 Imports, functions, classes and constants are kept. What a file does beyond that when it is run, such as to load data,
-train, plot or ask for input, is blanked, so that lines keep their numbers.
+train, plot or ask for input, is left out. Each statement that is kept may fail without harm to the others.
 """
 
 import ast
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from harness.grading.submission_functions import Function, role_of, roles_of, transformed
+from harness.grading.parameter_roles import known_roles, named_roles, readings, role_of
+from harness.grading.submission_functions import Function, transformed
 
 HARMLESS = {"np", "numpy", "math", "float", "int", "len", "range", "list", "tuple", "dict", "str", "abs", "round"}
 """What a constant may call: functions and modules that do nothing but compute."""
@@ -18,26 +19,48 @@ NOT_HARMLESS = {"load", "loadtxt", "genfromtxt", "fromfile", "save", "savetxt", 
 CONFIGURES = ("config.update", "set_default_dtype")
 """Calls that decide how everything is computed: JAX's and PyTorch's precision."""
 
-MAY_FAIL = (ast.Import, ast.ImportFrom, ast.Assign, ast.AnnAssign)
-"""Statements that may depend on something blanked or not installed, and fail without being needed."""
+FAILURES = "failures_of_statements"
+"""The name in a module under which its statements that failed are kept."""
 
-SUPPRESS = "with __import__('contextlib').suppress(Exception)"
+SIZES = ("n_in", "n_hidden", "K")
 
-SETTINGS = ("n_in", "n_hidden", "K", "l2")
-"""Roles that constants may have; the parameter in the place of a constant has the same name."""
+SETTINGS = (*SIZES, "l2", "m", "X", "y")
+"""Roles of what a file may set around a function; the parameter in its place has the same name."""
 
 
-def definitions_only(text: str, tree: ast.Module) -> str:
-    """The same lines, with everything blank that does more than define; what fails on the way is passed over."""
-    lines = text.splitlines()
-    for node in tree.body:
-        first, last = node.lineno - 1, (node.end_lineno or node.lineno) - 1
-        if not _defines(node):
-            lines[first : last + 1] = ["pass", *[""] * (last - first)]
-        elif isinstance(node, MAY_FAIL) and getattr(node, "module", "") != "__future__" and lines[first][:1].isalpha():
-            is_guarded = lines[first].startswith("with ")  # by the statement before it on the same line
-            lines[first] = lines[first] if is_guarded else f"{SUPPRESS}: {lines[first]}"
-    return "\n".join([*lines, ""])
+def runnable(tree: ast.Module, *, with_needed: bool = False) -> ast.Module:
+    """The statements of a file that are run, each of which may fail.
+
+    Parameters
+    ----------
+    with_needed : whether to keep as well what sets names that functions read
+    """
+    needed = _needed(tree) if with_needed else set()
+    kept = [node for node in tree.body if _defines(node) or not needed.isdisjoint(_changed(node))]
+    read = {name.id for node in kept for name in ast.walk(node) if isinstance(name, ast.Name)}
+    kept = [node for node in kept if not _is_unused_import(node, read)]
+    body = [node if _is_of_the_future(node) else ast.copy_location(_guarded(node), node) for node in kept]
+    return ast.fix_missing_locations(ast.Module(body, tree.type_ignores))
+
+
+def _guarded(node: ast.stmt) -> ast.Try:
+    """try: node; except Exception as error: failures.append(error)"""
+    keep = ast.parse(f"{FAILURES}.append(error_of_statement)").body
+    for inner in ast.walk(keep[0]):
+        ast.copy_location(inner, node)
+    return ast.Try([node], [ast.ExceptHandler(ast.Name("Exception", ast.Load()), "error_of_statement", keep)], [], [])
+
+
+def _is_of_the_future(node: ast.stmt) -> bool:
+    return isinstance(node, ast.ImportFrom) and node.module == "__future__"
+
+
+def _is_unused_import(node: ast.stmt, read: set[str]) -> bool:
+    """Whether none of the names that are imported is read."""
+    if not isinstance(node, (ast.Import, ast.ImportFrom)) or _is_of_the_future(node):
+        return False
+    names = {(alias.asname or alias.name).partition(".")[0] for alias in node.names}
+    return "*" not in names and names.isdisjoint(read)
 
 
 def _defines(node: ast.stmt) -> bool:
@@ -74,6 +97,34 @@ def _is_harmless(call: ast.Call) -> bool:
     return isinstance(function, ast.Name) and function.id in HARMLESS
 
 
+def _needed(tree: ast.Module) -> set[str]:
+    """The names that functions read, and those that statements which set these read in turn."""
+    needed = set().union(*_names_read(tree).values())
+    while True:
+        setting = [node for node in tree.body if not needed.isdisjoint(_changed(node))]
+        more = needed.union(*(_read(node) for node in setting))
+        if more == needed:
+            return needed
+        needed = more
+
+
+def _read(node: ast.AST) -> set[str]:
+    return {name.id for name in ast.walk(node) if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Load)}
+
+
+def _changed(node: ast.stmt) -> set[str]:
+    """The names that a statement sets, or of whose values it sets items."""
+    if isinstance(node, (ast.FunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)):
+        return set()
+    found = set()
+    for inner in ast.walk(node):
+        if isinstance(inner, (ast.Name, ast.Subscript)) and isinstance(inner.ctx, ast.Store):
+            while isinstance(inner, ast.Subscript):
+                inner = inner.value
+            found |= {inner.id} if isinstance(inner, ast.Name) else set()
+    return found
+
+
 def imported_names(tree: ast.Module) -> Iterator[tuple[int, str]]:
     """What may be a module that is imported, and how many dots stand before it."""
     for node in ast.walk(tree):
@@ -84,11 +135,18 @@ def imported_names(tree: ast.Module) -> Iterator[tuple[int, str]]:
                 yield from ((level, f"{module or ''}.{alias.name}") for alias in names)  # of a package, or of a module
 
 
-# -- constants as parameters -------------------------------------------------------------------------------------------
+def tried_imports(tree: ast.Module) -> set[str]:
+    """The modules that are imported where a failure is caught: their absence has a consequence of its own."""
+    tries = [node for node in ast.walk(tree) if isinstance(node, ast.Try)]
+    found = {name for node in tries for _, name in imported_names(ast.Module(node.body, []))}
+    return {name.partition(".")[0] for name in found}
 
 
-def with_constants(tree: ast.Module, functions: Sequence[Function]) -> list[Function]:
-    """The functions; each that reads sizes or λ from constants of the file has a stand-in that sets them first.
+# -- what a file sets as parameters ------------------------------------------------------------------------------------
+
+
+def with_settings(tree: ast.Module, functions: Sequence[Function]) -> list[Function]:
+    """The functions; each that reads sizes, λ or data from names of the file has a stand-in that sets them first.
 
     The value in the file is one of many: called on a problem with another λ, right code would be found wrong.
     """
@@ -98,39 +156,43 @@ def with_constants(tree: ast.Module, functions: Sequence[Function]) -> list[Func
 
 
 def _with_settings(function: Function, settings: dict[str, str], read: set[str]) -> Function:
-    roles = roles_of(function)
-    if roles is None or "problem" in roles or function.stand_in:
+    roles = next(readings(function), None) or known_roles(function)
+    if "problem" in roles or function.stand_in:
         return function
-    taken = {*roles, *(SETTINGS[:3] if "sizes" in roles else ())}
+    taken = {*named_roles(roles), *(SIZES if "sizes" in roles else ())}
     wanted = {name: role for name, role in settings.items() if name in read and role not in taken}
-    if not wanted or len(set(wanted.values())) < len(wanted):  # of two constants for one role, either may be it
+    if list(wanted.values()).count("l2") > 1:  # either may be it
+        wanted = {name: role for name, role in wanted.items() if role != "l2"}
+    if not wanted:
         return function
     needed, given = function.parameters[: function.required], function.parameters[function.required :]
-    signature = ", ".join((*needed, *wanted.values(), *map("{}={!r}".format, given, function.defaults)))
+    added = tuple(dict.fromkeys(wanted.values()))
+    signature = ", ".join((*needed, *added, *map("{}={!r}".format, given, function.defaults)))
     values = ", ".join(f"{name}={role}" for name, role in wanted.items())
     passed = ", ".join((*needed, *(f"{name}={name}" for name in given)))
     body = f"{function.name}.__globals__.update({values}); return {function.name}({passed})"
     name = f"{function.name}_by_constants"
-    return replace(
+    changed = replace(
         function,
         name=name,
-        parameters=(*needed, *wanted.values(), *given),
-        required=len(needed) + len(wanted),
+        parameters=(*needed, *added, *given),
+        required=len(needed) + len(added),
         stand_in=f"def {name}({signature}): {body}",
         wraps=function.name,
         constants=tuple(wanted),
     )
+    return changed if next(readings(changed), None) else function
 
 
 def _settings(tree: ast.Module) -> Iterator[tuple[str, str]]:
-    """Constants that are numbers, each with its role; those that are set twice are no constants."""
-    found = [pair for node in tree.body if isinstance(node, ast.Assign) for pair in _assigned(node)]
-    names = [name for name, _ in found]
-    for name, value in found:
-        role = {"y": "K"}.get(role_of(name) or "", role_of(name))  # LABELS = 10
-        is_number = isinstance(value, ast.Constant) and type(value.value) in (int, float)
-        if role in SETTINGS and names.count(name) == 1 and is_number:
-            yield name, role
+    """The names that a file sets, each with the role that it has."""
+    for node in tree.body:
+        for name, value in _assigned(node) if isinstance(node, ast.Assign) else ():
+            role, is_number = role_of(name), isinstance(value, ast.Constant) and type(value.value) in (int, float)
+            role = "K" if role == "y" and is_number else role  # LABELS = 10
+            is_array = role in ("X", "y")
+            if role in SETTINGS and not (is_array and (is_number or name[0] not in "XxYy")):
+                yield name, role
 
 
 def _assigned(node: ast.Assign) -> Iterator[tuple[str, ast.expr]]:
@@ -140,6 +202,8 @@ def _assigned(node: ast.Assign) -> Iterator[tuple[str, ast.expr]]:
                 yield name, value
             case ast.Tuple(elts=targets), ast.Tuple(elts=values) if len(targets) == len(values):
                 yield from ((one.id, value) for one, value in zip(targets, values) if isinstance(one, ast.Name))
+            case ast.Tuple(elts=targets), value:  # X, y = load_data()
+                yield from ((one.id, value) for one in targets if isinstance(one, ast.Name))
 
 
 def _names_read(tree: ast.Module) -> dict[str, set[str]]:

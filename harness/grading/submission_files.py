@@ -6,14 +6,15 @@ import io
 import json
 import re
 import tokenize
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness.facts.fact import Fact, doubt, note
+from harness.facts.fact import Fact, Severity, doubt, note
 from harness.facts.kinds import Kind
-from harness.grading.submission_code import definitions_only, imported_names, with_constants
-from harness.grading.submission_functions import Function, functions_in, likelihood, roles_of
+from harness.grading.parameter_roles import readings
+from harness.grading.submission_code import imported_names, tried_imports, with_settings
+from harness.grading.submission_functions import Function, functions_in
 from reference.user_input import error_in_words
 
 CODE = (".py", ".ipynb")
@@ -27,37 +28,49 @@ UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
 """What parsing raises for text that is not Python."""
 
 
+SKIPPED = ("__MACOSX", "__pycache__", "node_modules", "venv", "site-packages")
+"""Folders that hold nobody's homework; those whose names begin with a dot are skipped as well."""
+
+MOST_FILES = 200
+"""Files of a submission that are read; a folder with more holds something else than homework."""
+
+FOLDERS_ABOVE = 2
+"""So many folders above a submission are searched for modules that it imports."""
+
+PYTHON_2 = re.compile(
+    r"^\s*print\s+[^(\s=]|^\s*except\s+[\w.]+\s*,\s*\w+\s*:|^\s*exec\s+['\"]|\bxrange\(|<>", re.MULTILINE
+)
+"""Statements that only Python 2 reads."""
+
+
 @dataclass(frozen=True)
-class Submission:
-    """What somebody handed in.
+class SubmissionFile:
+    """One file, read.
 
     Attributes
     ----------
-    name, path : of the file or folder
-    home : the folder that its files lie in
-    main : the name of the file whose functions are called
-    texts, whole : (name, code) of every file: its definitions alone, and all of it
-    functions : what the main file defines
+    name : the path under which its code is run, relative to the submission's folder
+    shown : the path that its author knows
+    text : all of its code, with the stand-ins for functions that cannot be called by themselves
+    functions : what it defines
     error : why it cannot be read
     notes : what was left out of it
     cells : for a notebook, (first line, cell number) of each code cell
+    imports : what it imports, and how many dots stand before it
+    optional : modules whose absence it handles itself
+    is_own : whether it was handed in, and not found elsewhere
     """
 
     name: str
-    path: Path
-    home: Path = Path()
-    main: str = ""
-    texts: tuple[tuple[str, str], ...] = ()
-    whole: tuple[tuple[str, str], ...] = ()
+    shown: str
+    text: str = ""
     functions: tuple[Function, ...] = ()
     error: Fact | None = None
     notes: tuple[Fact, ...] = ()
     cells: tuple[tuple[int, int], ...] = ()
-
-    @property
-    def names_float32(self) -> bool:
-        """Whether its code names single precision."""
-        return any(re.search(r"float32|\bsingle\b|['\"]f4['\"]", text) for _, text in self.texts)
+    imports: frozenset[tuple[int, str]] = frozenset()
+    optional: frozenset[str] = frozenset()
+    is_own: bool = True
 
     def place(self, line: int) -> str:
         """A line as its author counts it: in a file, or in a cell of a notebook."""
@@ -65,8 +78,53 @@ class Submission:
         return f"cell {cell[-1][1]}, line {line - cell[-1][0] + 1}" if cell else f"line {line}"
 
 
-def find_submissions(folder: str | Path) -> list[Submission]:
+@dataclass(frozen=True)
+class Submission:
+    """What somebody handed in.
+
+    Attributes
+    ----------
+    name, path : of the file or folder
+    files : its files, and those that they import from elsewhere
+    """
+
+    name: str
+    path: Path
+    files: tuple[SubmissionFile, ...] = ()
+
+    @property
+    def functions(self) -> tuple[Function, ...]:
+        """What its own files define."""
+        return tuple(function for file in self.files if file.is_own for function in file.functions)
+
+    @property
+    def error(self) -> Fact | None:
+        """Why none of it can be read."""
+        errors = [file.error for file in self.files if file.is_own]
+        return next((error for error in errors if error), None) if all(errors) else None
+
+    @property
+    def notes(self) -> tuple[Fact, ...]:
+        """What of it was left out."""
+        unread = [replace(file.error, severity=Severity.NOTE) for file in self.files if file.error]
+        return (*unread, *(note for file in self.files for note in file.notes))
+
+    @property
+    def names_float32(self) -> bool:
+        """Whether its code names single precision."""
+        return any(re.search(r"float32|\bsingle\b|['\"]f4['\"]", file.text) for file in self.files)
+
+    def file(self, name: str) -> SubmissionFile:
+        """The file that runs under a name; the first, for an unknown name."""
+        return next((file for file in self.files if file.name == name), self.files[0])
+
+
+def find_submissions(folder: str | Path, beside: Path | None = None) -> list[Submission]:
     """The submissions in a folder, by name: each .py or .ipynb file, and each folder that holds one.
+
+    Parameters
+    ----------
+    beside : a folder with modules that submissions import and did not hand in
 
     Raises
     ------
@@ -76,14 +134,16 @@ def find_submissions(folder: str | Path) -> list[Submission]:
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} is not a folder; give one that holds submissions (.py or .ipynb files)")
-    read = map(read_submission, _entries(folder))
+    read = (read_submission(path, beside) for path in _entries(folder))
     found = [submission for submission in read if submission is not None]
     # a module that another submission imports is none itself, unless it holds a homework's function
-    helpers = {Path(name).stem for one in found for name, _ in one.texts if name != one.main and "/" not in name}
+    helpers = {Path(file.name).stem for one in found for file in one.files[1:] if "/" not in file.name}
     found = [
         submission
         for submission in found
-        if submission.path.is_dir() or submission.path.stem not in helpers or any(map(roles_of, submission.functions))
+        if submission.path.is_dir()
+        or submission.path.stem not in helpers
+        or any(next(readings(function), None) for function in submission.functions)
     ]
     if not found:
         raise ValueError(f"there is no submission in {folder}: no .py or .ipynb file, and no folder with one")
@@ -92,111 +152,122 @@ def find_submissions(folder: str | Path) -> list[Submission]:
 
 def not_graded(folder: str | Path) -> list[str]:
     """The names of entries of a folder that are neither submissions nor data."""
-    return [path.name for path in _entries(folder) if path.suffix not in DATA and read_submission(path) is None]
+    return [path.name for path in _entries(folder) if path.suffix not in DATA and not _code_in(path)]
 
 
 def _entries(folder: str | Path) -> list[Path]:
     return [path for path in sorted(Path(folder).iterdir()) if not path.name.startswith((".", "_"))]
 
 
-def read_submission(path: Path) -> Submission | None:
+def _code_in(path: Path) -> list[Path]:
+    """The files with code of a submission, those in the outermost folder first."""
+    if not path.is_dir():
+        return [path] if path.suffix in CODE else []
+    inner = [file for file in path.rglob("*") if file.suffix in CODE]
+    own = [file for file in inner if not _is_skipped(file.relative_to(path))]
+    return sorted(own, key=lambda file: (len(file.parts), file))[:MOST_FILES]
+
+
+def _is_skipped(path: Path) -> bool:
+    return any(part in SKIPPED or part.startswith(".") for part in path.parts)
+
+
+def read_submission(path: Path, beside: Path | None = None) -> Submission | None:
     """The submission in a file or folder; None where there is no code."""
-    home = _innermost(path) if path.is_dir() else path.parent
-    files = [file for file in (sorted(home.iterdir()) if path.is_dir() else [path]) if file.suffix in CODE]
+    files = _code_in(path)
     if not files:
         return None
-    read = {file: _read_file(file) for file in files}
-    main = max(files, key=lambda file: (read[file].likelihood, file.suffix == ".py"))
+    home = path if path.is_dir() else path.parent
+    names = _names(home, files)
+    read = {file: _read_file(file, names[file], str(file.relative_to(home))) for file in files}
     waiting = list(files)
-    while waiting:  # for modules that it imports from beside it, such as the course's utils.py
-        for file in _imported_files(home, waiting.pop(), read):
-            read[file] = _read_file(file)
-            waiting.append(file)
-    # a name that cannot be imported, such as that of a notebook with blanks, is replaced
-    stems = {file: file.stem if file.stem.isidentifier() else "submission" for file in read}
-    names = {file: str(file.relative_to(home).with_name(f"{stem}.py")) for file, stem in stems.items()}
-    return Submission(
-        name=path.name,
-        path=path,
-        home=home,
-        main=names[main],
-        texts=tuple((names[file], read[file].definitions) for file in read),
-        whole=tuple((names[file], read[file].text) for file in read),
-        functions=read[main].functions,
-        error=read[main].error,
-        notes=read[main].notes,
-        cells=read[main].cells,
-    )
+    while waiting:  # for modules that it imports from beside it or from elsewhere, such as the course's utils.py
+        for found, root in _imported_files(home, beside, waiting.pop(), read):
+            name = str(found.relative_to(root))
+            if found not in read and name not in {file.name for file in read.values()}:
+                read[found] = replace(_read_file(found, name, name), is_own=False)
+                waiting.append(found)
+    return Submission(path.name, path, tuple(read.values()))
 
 
-def _innermost(folder: Path) -> Path:
-    """The folder; or the one folder in it where it holds no code, as archives unpack to."""
-    while not any(file.suffix in CODE for file in folder.iterdir()):
-        folders = [inner for inner in _entries(folder) if inner.is_dir() and not inner.is_symlink()]
-        if len(folders) != 1:
-            break
-        (folder,) = folders
-    return folder
+def _names(home: Path, files: Sequence[Path]) -> dict[Path, str]:
+    """Names that can be imported, each another: a notebook's may hold blanks, or be that of a module beside it."""
+    names: dict[Path, str] = {}
+    for file in sorted(files, key=lambda file: file.suffix != ".py"):
+        stem = file.stem if file.stem.isidentifier() else "submission"
+        number = 1
+        while (
+            name := str(file.relative_to(home).with_name(f"{stem}{number if number > 1 else ''}.py"))
+        ) in names.values():
+            number += 1
+        names[file] = name
+    return names
 
 
-def _imported_files(home: Path, file: Path, read: Mapping[Path, "_File"]) -> Iterator[Path]:
-    """Files not yet read that a file imports, of those beside it and in packages there."""
+def _imported_files(
+    home: Path, beside: Path | None, file: Path, read: Mapping[Path, SubmissionFile]
+) -> Iterator[tuple[Path, Path]]:
+    """Files that a file imports, each with the folder that its name is relative to."""
+    resolved = home.resolve()
+    above = [folder for folder in file.parents if folder.is_relative_to(home)]
+    roots = [*above, *resolved.parents[:FOLDERS_ABOVE], *([beside] if beside else [])]
     for level, name in read[file].imports:
-        start = home if not level else next(iter(file.parents[level - 1 :]), None)
-        if start is None or not start.is_relative_to(home):  # more dots than folders
-            continue
-        parts = [part for part in name.split(".") if part]
-        inner = [start.joinpath(*parts[:depth]) for depth in range(len(parts) + 1)]
-        for found in (*(folder.with_suffix(".py") for folder in inner[1:]), *(f / "__init__.py" for f in inner)):
-            if found not in read and found != home / "__init__.py" and found.is_file():
-                yield found
+        for root in roots if not level else file.parents[level - 1 : level]:
+            places = list(_places(root, name))
+            yield from ((place, home if place.is_relative_to(home) else root) for place in places)
+            if places:
+                break
 
 
-@dataclass(frozen=True)
-class _File:
-    """One file, read."""
-
-    text: str = ""
-    definitions: str = ""
-    functions: tuple[Function, ...] = ()
-    error: Fact | None = None
-    notes: tuple[Fact, ...] = ()
-    cells: tuple[tuple[int, int], ...] = ()
-    imports: frozenset[tuple[int, str]] = frozenset()
-
-    @property
-    def likelihood(self) -> int:
-        """How likely this is the file with the homework's function."""
-        return max(map(likelihood, self.functions), default=-1)
+def _places(root: Path, name: str) -> Iterator[Path]:
+    """The files that hold a module, and the packages around it, in a folder."""
+    *packages, last = [part for part in name.split(".") if part.isidentifier()] or [""]
+    for depth in range(len(packages) + 1):
+        inner = root.joinpath(*packages[:depth])
+        following = [*packages, last][depth]
+        for place in (inner / f"{following}.py", inner / following / "__init__.py"):
+            if following and place.is_file():
+                yield place
 
 
-def _read_file(path: Path) -> _File:
+def _read_file(path: Path, name: str, shown: str) -> SubmissionFile:
     if not path.is_file():  # to read a FIFO would wait for ever
-        return _unreadable(path, "it is no file")
+        return _unreadable(name, shown, "it is no file")
     try:
         if path.stat().st_size > LARGEST:
-            return _unreadable(path, f"it is too large to be homework ({path.stat().st_size:,} bytes)")
+            return _unreadable(name, shown, f"it is too large to be homework ({path.stat().st_size:,} bytes)")
         text, cells, notes = _read_notebook(path) if path.suffix == ".ipynb" else (_decoded(path), (), ())
-        tree = ast.parse(text)
+        tree = _parsed(text)
     except SyntaxError as error:
         at = f" (line {error.lineno})" if error.lineno else ""  # none, where it holds null bytes
-        return _unreadable(path, f"it is not valid Python: {error.msg}{at}")
+        return _unreadable(name, shown, f"{error.msg}{at}")
     except (*UNREADABLE, OSError, KeyError, TypeError, AttributeError) as error:
-        return _unreadable(path, error_in_words(error))
-    functions = with_constants(tree, list(functions_in(tree)))
+        return _unreadable(name, shown, error_in_words(error))
+    functions = [replace(function, file=name) for function in with_settings(tree, list(functions_in(tree)))]
     stand_ins = "".join(f"{function.stand_in}\n" for function in functions if function.stand_in)
-    return _File(
+    return SubmissionFile(
+        name,
+        shown,
         text=f"{text}\n{stand_ins}",
-        definitions=definitions_only(text, tree) + stand_ins,
         functions=tuple(functions),
-        notes=notes,
+        notes=tuple(replace(note, where=(shown,)) for note in notes),
         cells=cells,
         imports=frozenset(imported_names(tree)),
+        optional=frozenset(tried_imports(tree)),
     )
 
 
-def _unreadable(path: Path, reason: str) -> _File:
-    return _File(error=doubt(Kind.NOT_READABLE, path.name, reason=reason))
+def _parsed(text: str) -> ast.Module:
+    try:
+        return ast.parse(text)
+    except SyntaxError as error:
+        if PYTHON_2.search(text):
+            raise SyntaxError("it is written in Python 2", ("", error.lineno, None, None)) from None
+        raise SyntaxError(f"it is not valid Python: {error.msg}", ("", error.lineno, None, None)) from None
+
+
+def _unreadable(name: str, shown: str, reason: str) -> SubmissionFile:
+    return SubmissionFile(name, shown, error=doubt(Kind.NOT_READABLE, shown, reason=reason))
 
 
 def _decoded(path: Path) -> str:

@@ -1,8 +1,6 @@
-"""The functions and methods that a submission defines: their parameters, and what each parameter takes.
+"""The functions and methods that a submission defines, and stand-ins for those that cannot be called by themselves.
 
-Nothing is run: all of it is read from the syntax tree. The course's function is
-``f(nn_params, input_layer_size, hidden_layer_size, num_labels, X, y, lambda)``; ports rename and reorder its
-parameters. The *role* of a parameter is what it takes, such as "theta" or "l2".
+Nothing is run: all of it is read from the syntax tree.
 """
 
 import ast
@@ -10,8 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-NO_LITERAL = ...
-"""Stands for a default whose value is known only when the code is run."""
+from harness.grading.parameter_roles import NO_LITERAL, OF_THETA, known_roles, role_of
 
 TRANSFORMS = {"grad", "value_and_grad", "elementwise_grad", "jit"}
 """JAX's and autograd's transforms that return a function of the same parameters."""
@@ -21,6 +18,7 @@ PARAMETER_ATTRIBUTES = (
     ("theta1", "theta2"),
     ("w1", "w2"),
     ("t1", "t2"),
+    ("weights", "biases"),
     ("params",),
     ("parameters",),
     ("theta",),
@@ -28,63 +26,6 @@ PARAMETER_ATTRIBUTES = (
     ("weights",),
 )
 """Attributes in which objects keep their parameters, in small letters and without underscores."""
-
-COURSE = ("theta", "n_in", "n_hidden", "K", "X", "y", "l2")
-"""The roles of the course's function, in its order."""
-
-FOUR_PARAMETERS = ("theta", "X", "y", "l2")
-"""The roles of a function of four parameters, which has the sizes from elsewhere."""
-
-BLOCKS = ("W1", "b1", "W2", "b2")
-"""The roles of weights and biases as parameters of their own."""
-
-NAMES = {
-    "theta": "nnparams params parameters theta thetas thetavec weights w p nnparam initialnnparams allparams rolled "
-    "unrolled thetaunrolled nnparameters nnweights vec thetaall initialtheta wvec thetavector flattheta t",
-    "theta1": "theta1 t1 w1",
-    "theta2": "theta2 t2 w2",
-    "n_in": "inputlayersize inputsize inputs ninput nin inputlayer inputdim s1 nx il nfeatures numinputs insize "
-    "ninputs inputunits inputlayernumber inputn numinput din features",
-    "n_hidden": "hiddenlayersize hiddensize hidden nhidden nh hiddenlayer hl s2 hiddendim numhidden hiddenunits nhid "
-    "hiddenn dhidden",
-    "K": "numlabels numlabel nlabels outputsize outputlayersize nout noutput noutputs k numclasses nclasses classes ny "
-    "ol outputlayer s3 numberoflabels outputunits outsize numoutputs labelcount numoutput dout",
-    "X": "x data images trainx xtrain xs inputdata design designmatrix",
-    "y": "y labels targets target ytrain truth label yvec ys yonehot classlabels",
-    "l2": "lambda lmbda lam lambd lamda reg regularization regularisation regparam l l2 learningrate lmd regconst "
-    "mylambda lambdareg lambdavalue lambdar regterm lambda1 regrate r alpha lambdaa ll weightdecay decay",
-    "sizes": "layers sizes layersizes architecture dims layerdims shape",
-    "problem": "problem prob",
-}
-"""By role: names that parameters have, in small letters and without underscores."""
-
-PARTS_OF_NAMES = {
-    "hidden": "n_hidden",
-    "lambda": "l2",
-    "lmbda": "l2",
-    "regular": "l2",
-    "numlabel": "K",
-    "output": "K",
-    "class": "K",
-    "input": "n_in",
-    "theta": "theta",
-    "param": "theta",
-    "weight": "theta",
-    "target": "y",
-    "label": "y",
-}
-"""The role of a name that contains one of these and is none of `NAMES`; the first decides."""
-
-_ROLE = {name: role for role, names in NAMES.items() for name in names.split()}
-
-
-class Default(NamedTuple):
-    """The role of a parameter that keeps the default that it has."""
-
-    value: Any
-
-
-Role = str | Default
 
 
 @dataclass(frozen=True)
@@ -98,7 +39,8 @@ class Function:
     takes_more : whether it has ``*args``
     defaults : values, or `NO_LITERAL`
     stand_in : a line of Python that defines it where the submission does not: a wrapper that passes parameters by name,
-        makes an object and calls its method, or sets constants first
+        makes an object and calls its method, runs the forward pass first, or sets constants
+    file : the module's file that defines it
     wraps : the function or method that a stand-in calls, such as "Net.loss"
     constants : the file's constants that a stand-in sets
     """
@@ -111,6 +53,7 @@ class Function:
     stand_in: str = ""
     wraps: str = ""
     constants: tuple[str, ...] = ()
+    file: str = ""
 
     @property
     def author_name(self) -> str:
@@ -127,56 +70,6 @@ def likelihood(function: Function) -> int:
     likely = [word for word in ("cost", "backprop", "grad", "nn", "loss", "network") if word in name]
     unlikely = any(word in name for word in ("sigmoid", "numerical", "check", "test", "plot", "debug", "compute_num"))
     return 3 * len(likely) + 2 * (len(function.parameters) >= 4) + 4 * (len(function.parameters) == 7) - 20 * unlikely
-
-
-def roles_of(function: Function) -> tuple[Role, ...] | None:
-    """The role of each parameter by its name, or else by the course's order; None where neither fits."""
-    names = [name.lower().strip("_") for name in function.parameters]
-    known = [role_of(name) for name in function.parameters]
-    if {"b1", "b2"} <= set(names):  # w1 beside b1 holds no biases
-        apart = {"theta1": "W1", "theta2": "W2"}
-        known = [name if name in ("b1", "b2") else apart.get(role or "", role) for name, role in zip(names, known)]
-    if "problem" in known or known == [None, "theta"]:
-        return ("problem", "theta") if function.required == 2 else None
-    if function.takes_more and function.required <= 1:
-        return COURSE
-    known = [role if role not in known[:i] else None for i, role in enumerate(known)]  # the first of two takes it
-    given = _with_defaults(function, known)
-    passed = [role for role in given if not isinstance(role, Default)]
-    order = FOUR_PARAMETERS if len(passed) <= len(FOUR_PARAMETERS) else COURSE
-    left = [role for role in order if role not in given and not _is_covered(role, given)]
-    if given.count(None) > len(left):
-        return None
-    rest = iter(left)
-    roles = tuple(role if role is not None else next(rest) for role in given)
-    has_theta = any(set(needed) <= set(roles) for needed in (("theta",), ("theta1", "theta2"), BLOCKS))
-    return roles if has_theta and {"X", "y"} <= set(roles) else None
-
-
-def _with_defaults(function: Function, known: Sequence[str | None]) -> list[Role | None]:
-    """The roles of required parameters, then of optional ones up to the last with a known name."""
-    given: list[Role | None] = [*known[: function.required]]
-    optional = list(zip(known[function.required :], function.defaults))
-    while optional and optional[-1][0] is None:
-        optional.pop()
-    for role, default in optional:
-        if role is None and default is NO_LITERAL:
-            break  # what follows would be passed by position, and this value is not known
-        given.append(Default(default) if role is None else role)
-    return given
-
-
-def role_of(name: str) -> str | None:
-    """The role of a parameter of that name; None for an unknown name."""
-    plain = name.lower().replace("_", "")
-    plain = plain.removeprefix("my") or plain
-    return _ROLE.get(plain) or next((role for part, role in PARTS_OF_NAMES.items() if part in plain), None)
-
-
-def _is_covered(role: str, given: Sequence[Role | None]) -> bool:
-    if role in ("n_in", "n_hidden", "K"):
-        return "sizes" in given
-    return role == "theta" and bool({"theta1", "W1"} & set(given))
 
 
 def functions_in(tree: ast.Module) -> Iterator[Function]:
@@ -197,6 +90,59 @@ def functions_in(tree: ast.Module) -> Iterator[Function]:
                 continue
         known[function.author_name] = function
         yield function
+    yield from _after_forward(tree, list(known.values()))
+
+
+def _after_forward(tree: ast.Module, functions: Sequence[Function]) -> Iterator[Function]:
+    """Stand-ins for functions of what a forward pass returns, such as ``cost(h, y)``; each runs that pass first."""
+    forwards = [(function, _returned(tree, function.name)) for function in functions if _is_forward(function)]
+    for function in functions:
+        unknown = [name for name in function.parameters[: function.required] if role_of(name) is None]
+        for forward, returned in forwards if unknown else ():
+            if not set(unknown) <= set(returned):
+                continue
+            needed, given = forward.parameters[: forward.required], function.parameters[: function.required]
+            rest = [name for name in (*given, *function.parameters[function.required :]) if name not in unknown]
+            first = dict.fromkeys((*needed, *[name for name in rest if name in given]))
+            optional = [name for name in rest if name not in given and name not in first]
+            values = dict(zip(function.parameters[function.required :], function.defaults))
+            signature = ", ".join((*first, *(f"{name}={values[name]!r}" for name in optional)))
+            passed = ", ".join((*given, *(f"{name}={name}" for name in optional)))
+            name = f"{function.name}_after_{forward.name}"
+            body = (
+                f"{', '.join(returned)}, = [{forward.name}({', '.join(needed)})]"
+                if len(returned) == 1
+                else (f"{', '.join(returned)} = {forward.name}({', '.join(needed)})")
+            )
+            yield replace(
+                function,
+                name=name,
+                parameters=(*first, *optional),
+                required=len(first),
+                defaults=tuple(values[name] for name in optional),
+                stand_in=f"def {name}({signature}): {body}; return {function.name}({passed})",
+                wraps=function.name,
+            )
+            break
+
+
+def _is_forward(function: Function) -> bool:
+    """Whether a function takes θ and X, and no labels."""
+    known = known_roles(function)[: function.required]
+    has_theta = any(set(needed) <= set(known) for needed in OF_THETA)
+    return has_theta and "X" in known and "y" not in known and None not in known
+
+
+def _returned(tree: ast.Module, name: str) -> list[str]:
+    """The names that a function returns at its end; none where it returns something without a name."""
+    (*_, function) = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == name] or [None]
+    returns = [node.value for node in ast.walk(function) if isinstance(node, ast.Return)] if function else []
+    match returns[-1] if returns else None:
+        case ast.Name(id=returned):
+            return [returned]
+        case ast.Tuple(elts=items) if all(isinstance(item, ast.Name) for item in items):
+            return [ast.unparse(item) for item in items]
+    return []
 
 
 def transformed(node: ast.expr) -> str | None:

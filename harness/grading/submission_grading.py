@@ -11,10 +11,16 @@ from harness.checks.networks.bug_explanations import find_bugs, join_names
 from harness.checks.networks.bug_replay import drop_equivalent
 from harness.facts.fact import Fact, Severity, doubt, note, wrong
 from harness.facts.kinds import Kind
-from harness.grading.answer_evidence import Answers, explain_answers, find_constant_cost, is_understood
+from harness.grading.answer_evidence import (
+    Answers,
+    explain_answers,
+    find_constant_cost,
+    find_other_exercise,
+    is_understood,
+)
 from harness.grading.call_conventions import Convention
 from harness.grading.convention_search import find_interface
-from harness.grading.exercises import small_exercises, tiny_exercises, with_fixed_l2
+from harness.grading.exercises import THE_COURSES, small_exercises, tiny_exercises, with_fixed_l2
 from harness.grading.grade import (
     AGREE,
     ARGUMENTS,
@@ -38,7 +44,7 @@ from harness.progress import Progress, silent
 from reference.user_input import error_in_words
 
 TIMEOUT = 10.0
-"""Seconds for each call: the course's network on all of its digits takes less than one."""
+"""Seconds of CPU time for each call: the course's network on all of its digits takes less than one."""
 
 POLLING = 0.05
 """Seconds between two attempts to end the processes of an interrupted grading."""
@@ -52,6 +58,9 @@ def grade_folder(
     function: str | None = None,
     timeout: float = TIMEOUT,
     progress: Progress = silent,
+    *,
+    data: Path | None = None,
+    beside: Path | None = None,
 ) -> list[Grade]:
     """A grade for every submission in a folder, by name; an error in one keeps no other from its grade.
 
@@ -59,20 +68,22 @@ def grade_folder(
     ----------
     rubric : points and conventions; by default close to the course's
     function : the name of the function to call; by default found by name and parameters
-    timeout : seconds for each call
+    timeout : seconds of CPU time for each call
     progress : called as ``progress(step, done, total)``
+    data : a folder with data files that submissions read
+    beside : a folder with modules that submissions import and did not hand in
 
     Raises
     ------
     OSError, ValueError
         There is no folder, or no submission in it.
     """
-    submissions = find_submissions(folder)
+    submissions = find_submissions(folder, beside)
     rubric = Rubric() if rubric is None else rubric
     for exercise in (*small_exercises(), *tiny_exercises()):
         exercise.bound("float64")  # computed once, before threads need it
     threads = ThreadPoolExecutor(os.cpu_count() or 1)
-    futures = [threads.submit(grade, submission, rubric, function, timeout) for submission in submissions]
+    futures = [threads.submit(grade, submission, rubric, function, timeout, data) for submission in submissions]
     try:
         for done, _ in enumerate(as_completed(futures), start=1):
             progress("grading", done, len(submissions))
@@ -85,28 +96,35 @@ def grade_folder(
 
 
 def grade(
-    submission: Submission, rubric: Rubric | None = None, function: str | None = None, timeout: float = TIMEOUT
+    submission: Submission,
+    rubric: Rubric | None = None,
+    function: str | None = None,
+    timeout: float = TIMEOUT,
+    data: Path | None = None,
 ) -> Grade:
     """The grade of one submission, which runs in a process of its own."""
     started = time.perf_counter()
     rubric = Rubric() if rubric is None else rubric
     try:
-        found = _grade_in_process(submission, rubric, function, timeout)
+        found = _grade_in_process(submission, rubric, function, timeout, data)
     except Exception as error:  # noqa: BLE001  an error in one submission must not end the class
         failed = doubt(Kind.GRADING_FAILED, reason=error_in_words(error))
         found = Grade(submission, ERROR, diagnosis=(failed,))
     return replace(found, seconds=time.perf_counter() - started)
 
 
-def _grade_in_process(submission: Submission, rubric: Rubric, function: str | None, timeout: float) -> Grade:
+def _grade_in_process(
+    submission: Submission, rubric: Rubric, function: str | None, timeout: float, data: Path | None
+) -> Grade:
     if submission.error:
-        return Grade(submission, ERROR, diagnosis=(submission.error,), notes=submission.notes)
-    for whole in (False, True):  # only if a name is missing, all of the file is run
-        process = SubmissionProcess(submission, timeout, whole=whole)
+        return Grade(submission, ERROR, diagnosis=(submission.error,), notes=submission.notes[1:])
+    for with_needed in (False, True):  # only if a name is missing, more of the file is run
+        process = SubmissionProcess(submission, timeout, data=data, with_needed=with_needed)
         try:
             interface = find_interface(process, function)
-            if whole or not (interface.failure and any(failure.is_missing_name for failure in interface.failures)):
-                return judge(process, interface, rubric, whole=whole)
+            lacks_name = interface.failure and any(failure.is_missing_name for failure in interface.failures)
+            if with_needed or not lacks_name:
+                return judge(process, interface, rubric, with_needed=with_needed)
         finally:
             process.close()
     raise AssertionError("unreachable: running the whole file is the last attempt")
@@ -121,11 +139,14 @@ class _Explained:
     is_understood: bool = True
 
 
-def judge(process: SubmissionProcess, interface: Interface, rubric: Rubric, *, whole: bool = False) -> Grade:
+def judge(process: SubmissionProcess, interface: Interface, rubric: Rubric, *, with_needed: bool = False) -> Grade:
     """The grade of a submission that is loaded, called through an interface that was found."""
     is_stuck = any(failure.is_loading for failure in interface.failures)
     helpers = {} if is_stuck else check_helpers(process)
-    notes = (*process.submission.notes, *([note(Kind.WHOLE_FILE_RUN)] if whole else []))
+    notes = (*process.submission.notes, *([note(Kind.WHOLE_FILE_RUN)] if with_needed else []))
+    other = find_other_exercise(process.submission)
+    if other and (interface.failure or interface.model != THE_COURSES):
+        return _not_judged(process.submission, other, {}, rubric, notes)
     if interface.failure:
         return _not_judged(process.submission, interface.failure, helpers, rubric, notes)
     given = collect_answers(process, interface, interface.exercises)
@@ -144,7 +165,7 @@ def judge(process: SubmissionProcess, interface: Interface, rubric: Rubric, *, w
     if WRONG in parts.outcomes and not refused:
         explained = _explain(process, interface, given, regularised=parts.regularised == RIGHT)
         if not explained.is_understood:
-            unknown = doubt(Kind.CONVENTION_UNKNOWN)
+            unknown = other or doubt(Kind.CONVENTION_UNKNOWN)
             return _not_judged(process.submission, unknown, helpers, rubric, (*notes, *harmless))
     verdict = _verdict(parts, given)
     missing = _missing_parts(interface, parts) if verdict == INCONCLUSIVE else ()
@@ -174,18 +195,25 @@ def _not_judged(submission: Submission, why: Fact, helpers: Helpers, rubric: Rub
     """The grade where neither cost nor gradient can be judged; right helpers keep their points."""
     has_right = RIGHT in (slope_outcome(helpers), *other_outcomes(helpers))
     points = total_points(rubric, Parts(), helpers) if has_right else 0.0
-    return Grade(submission, ERROR, Parts(), helpers, points, (why, *wrong_helpers(helpers)), notes)
+    # what could not be read may hold what was not found
+    unread = [fact for fact in notes if fact.kind in (Kind.NOT_READABLE, Kind.CELL_LEFT_OUT)]
+    unread = [replace(fact, severity=Severity.DOUBT) for fact in unread if why.kind == Kind.NO_HOMEWORK_FUNCTION]
+    return Grade(submission, ERROR, Parts(), helpers, points, (*unread, why, *wrong_helpers(helpers)), notes)
 
 
 def _verdict(parts: Parts, given: GivenAnswers) -> str:
     if WRONG in parts.outcomes or given.failures or given.is_spoilt:
         return DISAGREE
-    return AGREE if set(parts.outcomes) == {RIGHT} else INCONCLUSIVE
+    return AGREE if parts.are_right else INCONCLUSIVE
 
 
 def _missing_parts(interface: Interface, parts: Parts) -> tuple[Fact, ...]:
     """That a cost or a gradient is missing, and why other functions did not give it."""
-    missing = [name for name, part in (("cost", parts.cost), ("gradient", parts.gradient)) if part == ABSENT]
+    missing = [
+        name
+        for name, part in (("cost", parts.cost), ("gradient", parts.gradient))
+        if part == ABSENT and name in parts.expected
+    ]
     return (doubt(Kind.PART_MISSING, *missing), *interface.refused)
 
 
@@ -233,6 +261,7 @@ def _find_equal_bug(process: SubmissionProcess, interface: Interface) -> tuple[F
 def _smallest_failure(process: SubmissionProcess, interface: Interface, answers: Answers) -> ShownAnswer | None:
     """The smallest exercise on which it is wrong."""
     tiny = () if interface.only_at else with_fixed_l2(tiny_exercises(), interface.l2)
+    tiny = [exercise.of_model(interface.model) for exercise in tiny]
     for exercise in (*tiny, *answers):
         try:
             answer = interface.answer(process, exercise)

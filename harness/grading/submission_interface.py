@@ -1,17 +1,23 @@
 """How a submission is called: the function and convention that give its cost, and those that give its gradient."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
 from harness.facts.fact import Fact, Severity
 from harness.grading.call_conventions import THE_COURSES, Convention, arguments
-from harness.grading.exercises import Exercise, small_exercises
+from harness.grading.exercises import THE_COURSES as THE_COURSES_MODEL
+from harness.grading.exercises import Exercise, Model, small_exercises
+from harness.grading.parameter_roles import Role
 from harness.grading.submission_answers import NotAnAnswer, ParsedAnswer, parse_answer
 from harness.grading.submission_files import Submission
-from harness.grading.submission_functions import Function, Role
+from harness.grading.submission_functions import Function
 from harness.grading.submission_process import CallFailed, Returned, SubmissionProcess, as_spoiling
+
+FAR = 1.0
+"""An answer whose parts are farther than that from the right one, relative to it, is none of the exercise."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,19 +44,55 @@ class Call:
         return self.read(returned, process.submission, exercise)
 
     def returned(self, process: SubmissionProcess, exercise: Exercise) -> Returned:
-        """What the function returns for an exercise."""
-        given = arguments(self.roles, self.convention, exercise.problem, exercise.theta)
-        return process.call(self.function.name, *given)
+        """What the function returns for an exercise; where it takes one example at a time, a list of all."""
+        exercises = exercise.examples() if self.convention.single else [exercise]
+        given = [arguments(self.roles, self.convention, each.problem, each.theta) for each in exercises]
+        try:
+            returned = [process.call(self.function, *each) for each in given]
+        except CallFailed as failure:
+            raise failure.with_data(given=_described(self.function, given[0])) from None
+        if not self.convention.single:
+            return returned[0]
+        return Returned(
+            [each.value for each in returned], tuple(change for each in returned for change in each.changes)
+        )
 
     def read(self, returned: Returned, submission: Submission, exercise: Exercise) -> ParsedAnswer:
         """Cost and gradient out of what was returned."""
         try:
-            parsed = parse_answer(returned.value, self.convention, exercise.problem)
+            parsed = self._parsed(returned.value, exercise)
         except NotAnAnswer as error:
             fact = replace(error.fact, where=(self.function.author_name,))
             raise CallFailed(fact, "answered") from None
         parsed = replace(parsed, changes=returned.changes)
         return exercise.without_allowances(parsed, names_float32=submission.names_float32)
+
+    def _parsed(self, value: Any, exercise: Exercise) -> ParsedAnswer:
+        if not self.convention.single:
+            return parse_answer(value, self.convention, exercise.problem)
+        parsed = [parse_answer(each, self.convention, exercise.problem) for each in value]
+        cost, gradient = _mean([each.cost for each in parsed]), _mean([each.gradient for each in parsed])
+        return replace(parsed[0], cost=None if cost is None else float(cost), gradient=gradient)
+
+
+def _mean(parts: Sequence[Any]) -> Any:
+    """The mean of numbers or arrays; None where one is missing."""
+    return None if any(part is None for part in parts) else np.mean(parts, axis=0)
+
+
+def _described(function: Function, given: Sequence[Any]) -> list[str]:
+    """The arguments of a call, by the names of its parameters and their shapes."""
+    names = (*function.parameters, *("" for _ in given))
+    return [f"{name} {_shape(value)}".strip() for name, value in zip(names, given)]
+
+
+def _shape(value: Any) -> str:
+    match value:
+        case np.ndarray():
+            return "×".join(map(str, value.shape)) if value.ndim > 1 else f"of {value.size} entries"
+        case list() | dict():
+            return f"({'a list' if isinstance(value, list) else 'a dictionary'} of {len(value)})"
+    return f"= {value}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +104,7 @@ class Attempt:
     right : whether the cost is right, and whether the gradient is
     is_explained : whether the parts that are there are right, or a bug of the zoo gives just them
     distance : from the right answer; of wrong answers, the nearest likely came in the right convention
+    model : the network whose answer it was compared with
     """
 
     call: Call
@@ -69,14 +112,18 @@ class Attempt:
     right: tuple[bool, bool] = (False, False)
     is_explained: bool = False
     distance: float = np.inf
+    model: Model = THE_COURSES_MODEL
 
     @property
-    def rank(self) -> tuple[bool, bool, int, bool, float]:
+    def rank(self) -> tuple[bool, bool, bool, int, bool, float]:
         """What is compared to find the best attempt; of equal ones, the first and most usual is taken."""
         # among known answers the usual convention stands first; an unknown one must be near in the course's blocks
         is_known = self.is_explained or any(self.right)
-        near = 0.0 if is_known else -self.distance if self.call.convention.blocks == THE_COURSES else -np.inf
-        return all(self.right), self.is_explained, sum(self.right), self.answer.cost is not None, near
+        is_usual = self.call.convention.blocks == THE_COURSES or self.model != THE_COURSES_MODEL
+        near = 0.0 if is_known else -self.distance if is_usual else -np.inf
+        # of functions with and without λ, the one with λ is the whole homework, unless it is something else altogether
+        is_whole = "l2" in self.call.roles and (is_known or self.distance < FAR)
+        return all(self.right), is_whole, self.is_explained, sum(self.right), self.answer.cost is not None, near
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,9 +160,20 @@ class Interface:
         return any(attempt.call.is_source for attempt in self.attempts)
 
     @property
+    def model(self) -> Model:
+        """The network that it computes."""
+        return self.exercises[0].model
+
+    @property
+    def expected(self) -> tuple[str, ...]:
+        """The parts that a whole submission has: of another course's network, perhaps no cost or no regulariser."""
+        cost = ("cost",) if self.of_cost or not self.of_gradient or not self.of_gradient.call.convention.single else ()
+        return (*cost, "gradient", *(("regularised",) if self.model.regularised else ()))
+
+    @property
     def conventions(self) -> list[str]:
         """In what it differs from the course's own way."""
-        found: list[str] = []
+        found: list[str] = self.model.differences()
         for attempt in self.attempts:
             found += [*attempt.call.convention.differences(), *attempt.answer.conventions]
             found += [f"{name} as a constant of the file" for name in attempt.call.function.constants]
@@ -124,6 +182,11 @@ class Interface:
         if self.l2 is not None:
             found.append(f"λ = {self.l2:g} in the code, which takes no other")
         return list(dict.fromkeys(found))
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether asking at other sizes is no use either: what failed would fail there."""
+        return self.failure is not None and any(each.is_fatal or each.is_missing_name for each in self.failures)
 
     @property
     def is_right(self) -> bool:
@@ -136,9 +199,9 @@ class Interface:
         ------
         CallFailed
         """
-        answers = {attempt.call.function.name: attempt.call.answer(process, exercise) for attempt in self.attempts}
-        cost = answers[self.of_cost.call.function.name] if self.of_cost else ParsedAnswer()
-        gradient = answers[self.of_gradient.call.function.name] if self.of_gradient else ParsedAnswer()
+        answers = {attempt: attempt.call.answer(process, exercise) for attempt in self.attempts}
+        cost = answers[self.of_cost] if self.of_cost else ParsedAnswer()
+        gradient = answers[self.of_gradient] if self.of_gradient else ParsedAnswer()
         return ParsedAnswer(
             cost.cost,
             gradient.gradient,
@@ -158,7 +221,7 @@ class Interface:
             try:
                 first = call.answer(process, exercise)
                 for changes in first.changes[:1]:
-                    harmless = changes.fact(call.function)  # before the arrays are changed once more
+                    harmless = changes.fact()  # before the arrays are changed once more
                     again = process.call(changes.function, *changes.afterwards)
                     second = call.read(again, process.submission, exercise)
                     pairs = zip(exercise.is_right(first), exercise.is_right(second))
@@ -222,7 +285,7 @@ def collect_answers(process: SubmissionProcess, interface: Interface, exercises:
         try:
             answers[exercise] = answer = interface.answer(process, exercise)
         except CallFailed as failure:
-            failures[exercise] = failure.on(exercise.name)
+            failures[exercise] = failure.with_data(exercise=exercise.name)
             continue
         if answer.changes and not (change and change.severity == Severity.WRONG):
             found = interface.find_changes(process, exercise)

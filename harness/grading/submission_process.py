@@ -1,9 +1,9 @@
 """A submission loaded and called in a process of its own, and the arguments that its calls change in place."""
 
 import io
-import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -17,9 +17,22 @@ from harness.facts.fact import Fact, Severity, doubt, note
 from harness.facts.kinds import Kind
 from harness.grading.submission_files import DATA, Submission
 from harness.grading.submission_functions import Function
+from harness.grading.submission_loader import DATA_FOLDER
 from harness.isolation import Outcome, Worker
 from harness.isolation.values import differ
 from harness.wording import counted
+from reference.network import Network
+
+LOADER = "harness.grading.submission_loader"
+"""The module in the child that loads and calls the submission's files."""
+
+MISSING = ("NotHandedIn",)
+"""The exceptions that name something which is not there."""
+
+LOADING = 30.0
+"""Seconds of CPU time for running a file: its imports may take long, and are nobody's fault."""
+
+COURSE_SIZES = (400, 25, 10)
 
 LARGEST_DATA_FILE = 30_000_000
 """Bytes of a data file that is still copied for a submission that reads it: twice the size of the course's."""
@@ -42,16 +55,19 @@ class CallFailed(Exception):
     outcome : as `harness.isolation.Outcome.kind`; "answered" where the value was no cost and no gradient
     error : the name of the exception's type, where one was raised
     is_loading : whether the file itself failed, so that nothing in it can be called
+    line : the line at which it happened, or 0
     """
 
-    def __init__(self, fact: Fact, outcome: str = "raised", error: str = "", *, is_loading: bool = False):
+    def __init__(
+        self, fact: Fact, outcome: str = "raised", error: str = "", *, is_loading: bool = False, line: int = 0
+    ):
         super().__init__(fact, outcome, error)
-        self.fact, self.outcome, self.error, self.is_loading = fact, outcome, error, is_loading
+        self.fact, self.outcome, self.error, self.is_loading, self.line = fact, outcome, error, is_loading, line
 
-    def on(self, exercise: str) -> "CallFailed":
-        """The same failure, with the name of the exercise on which the call failed."""
-        fact = replace(self.fact, data={**self.fact.data, "exercise": exercise})
-        return CallFailed(fact, self.outcome, self.error, is_loading=self.is_loading)
+    def with_data(self, **data: Any) -> "CallFailed":
+        """The same failure with more said of it, such as the exercise on which the call failed."""
+        fact = replace(self.fact, data={**self.fact.data, **data})
+        return CallFailed(fact, self.outcome, self.error, is_loading=self.is_loading, line=self.line)
 
     @property
     def is_fatal(self) -> bool:
@@ -61,7 +77,7 @@ class CallFailed(Exception):
     @property
     def is_missing_name(self) -> bool:
         """Whether a name is missing, which no other way of calling supplies."""
-        return self.error in ("NameError", "UnboundLocalError")
+        return self.error in ("NameError", "UnboundLocalError", *MISSING)
 
     @property
     def is_not_applicable(self) -> bool:
@@ -75,12 +91,12 @@ class ChangedArguments:
 
     Attributes
     ----------
-    function : the name of the function that was called
+    function : the function that was called
     given : the arguments as they were
     left : by position, the arguments that were changed, as the call left them
     """
 
-    function: str
+    function: Function
     given: Sequence[Any]
     left: Mapping[int, Any]
 
@@ -89,8 +105,9 @@ class ChangedArguments:
         """The arguments of a caller who calls again with the same objects."""
         return [self.left.get(place, argument) for place, argument in enumerate(self.given)]
 
-    def fact(self, function: Function) -> Fact:
+    def fact(self) -> Fact:
         """Which arguments changed, and by how much, as a note."""
+        function = self.function
         names = [function.parameters[i] if i < len(function.parameters) else f"argument {i + 1}" for i in self.left]
         changes = [_describe_change(self.given[i], now) for i, now in self.left.items()]
         return note(Kind.ARGUMENT_CHANGED, function.author_name, argument=names, changes=changes, spoils=False)
@@ -129,51 +146,89 @@ class SubmissionProcess:
 
     Parameters
     ----------
-    timeout : seconds for each call, and for running the file
-    whole : whether all of the file is run, with the data beside it, or its definitions alone
+    timeout : seconds of CPU time for each call
+    data : a folder with data files that submissions read
+    with_needed : whether files also run what sets names that their functions read, with the data there
     module : what is called in the place of the submission's files, which are then read for signatures only
     """
 
-    def __init__(self, submission: Submission, timeout: float, *, whole: bool = False, module: str = ""):
-        self.submission = submission
+    def __init__(
+        self,
+        submission: Submission,
+        timeout: float,
+        *,
+        data: Path | None = None,
+        with_needed: bool = False,
+        module: str = "",
+    ):
+        self.submission, self._module = submission, module
         self._folder = tempfile.TemporaryDirectory(prefix="harness-grade-", ignore_cleanup_errors=True)
-        folder = Path(self._folder.name)
-        for name, text in submission.whole if whole else submission.texts:
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (folder / name).write_text(text, encoding="utf-8")
-        if whole:
-            _copy_data(submission.home, folder)
-        prepare = (("os:chdir", (str(folder),)),) if whole else ()  # where its data lies
-        self._worker = Worker(module or folder / submission.main, timeout=timeout, prepare=prepare)
+        folder = Path(self._folder.name).resolve()
+        for file in () if module else submission.files:
+            if not file.error:
+                (folder / file.name).parent.mkdir(parents=True, exist_ok=True)
+                (folder / file.name).write_text(file.text, encoding="utf-8", errors="surrogateescape")
+        (folder / DATA_FOLDER).mkdir(exist_ok=True)
+        if with_needed:
+            _link_data((submission.path, data), folder / DATA_FOLDER)
+        self._failed: dict[str, Outcome] = {}
+        self._loaded: set[str] = set()
+        optional = tuple({name for file in submission.files for name in file.optional})
+        prepare = [("os:chdir", (str(folder / DATA_FOLDER),))]  # where its data lies
+        prepare += [] if module else [(f"{LOADER}:prepare", (str(folder), optional, with_needed))]
+        home = "" if module else folder
+        self._worker = Worker(module or LOADER, timeout=timeout, prepare=() if module else prepare, home=home)
         _WORKERS.add(self._worker)
 
-    def call(self, name: str, *arguments: Any) -> Returned:
-        """Call a function by its name.
+    def call(self, function: Function, *arguments: Any) -> Returned:
+        """Call a function.
 
         Raises
         ------
         CallFailed
-            It raised, ended the process or did not answer in time; or the file could not be run.
+            It raised, ended the process or did not answer in time; or its file could not be run.
         """
-        loaded = self._worker.load()
-        is_loading = loaded.kind != "answered"
-        outcome = loaded if is_loading else self._worker.call(name, *arguments)
+        if self._module:
+            outcome, first = self._worker.call(function.name, *arguments), 0
+        else:
+            self._load(function)
+            outcome, first = self._worker.call("call", function.file, function.name, *arguments), 2
+        if outcome.kind in ("died", "timed out") or not self._worker.is_running:
+            self._loaded.clear()  # the next call starts another process
         if outcome.kind != "answered":
-            fact = self._failure(name, outcome, is_loading=is_loading)
-            raise CallFailed(fact, outcome.kind, outcome.error, is_loading=is_loading)
-        changes = (ChangedArguments(name, arguments, outcome.changed),) if outcome.changed else ()
+            raise self._failure(function, outcome)
+        left = {place - first: now for place, now in outcome.changed.items()}
+        changes = (ChangedArguments(function, arguments, left),) if left else ()
         return Returned(outcome.value, changes)
 
-    def _failure(self, name: str, outcome: Outcome, *, is_loading: bool) -> Fact:
-        called = next((function.author_name for function in self.submission.functions if function.name == name), name)
-        event = f"raised {outcome.what}" if outcome.kind == "raised" else outcome.what
-        where = ()
+    def _load(self, function: Function) -> None:
+        """Run the file of a function, unless that was done; what failed is not tried again."""
+        if function.file in self._loaded:
+            return
+        if function.file not in self._failed:
+            outcome = self._worker.call("load", function.file, timeout=max(LOADING, self._worker.timeout))
+            if outcome.kind == "answered":
+                self._loaded.add(function.file)
+                return
+            self._loaded.clear()
+            self._failed[function.file] = outcome
+        raise self._failure(function, self._failed[function.file], is_loading=True)
+
+    def _failure(self, function: Function, outcome: Outcome, *, is_loading: bool = False) -> CallFailed:
+        """What came of a call: what is missing, or else the event and its line."""
+        where, name = (), function.author_name
         if place := outcome.place:
-            is_own = place.file == self.submission.main
-            line = self.submission.place(place.line) if is_own else f"line {place.line}"
-            file = self.submission.name if is_own and not self.submission.path.is_dir() else place.file
-            where = (f"{line} of {file}: {place.text}",)
-        return doubt(Kind.CALL_FAILED, *where, function="" if is_loading else called, event=event)
+            file = self.submission.file(place.file)
+            shown = self.submission.name if len(self.submission.files) == 1 else file.shown
+            where = (f"{file.place(place.line)} of {shown}: {place.text}",)
+        if outcome.error in MISSING:
+            missing, _, source = outcome.what.partition(": ")[2].partition(", from ")
+            fact = doubt(Kind.NOT_HANDED_IN, *where, missing=missing, source=source)
+        else:
+            event = f"raised {outcome.what}" if outcome.kind == "raised" else outcome.what
+            fact = doubt(Kind.CALL_FAILED, *where, function="" if is_loading else name, event=event)
+        line = outcome.place.line if outcome.place else 0
+        return CallFailed(fact, outcome.kind, outcome.error, is_loading=is_loading, line=line)
 
     def close(self) -> None:
         """End the process and remove its folder."""
@@ -181,19 +236,29 @@ class SubmissionProcess:
         self._folder.cleanup()
 
 
-def _copy_data(home: Path, folder: Path) -> None:
-    """The data files beside a submission, and the course's, for code that reads them."""
-    for file in home.iterdir():
-        if file.suffix in DATA and file.is_file() and file.stat().st_size <= LARGEST_DATA_FILE:
-            shutil.copy(file, folder / file.name)
-    if not (folder / "ex4data1.mat").exists():
-        (folder / "ex4data1.mat").write_bytes(_course_data())
+def _link_data(places: Sequence[Path | None], folder: Path) -> None:
+    """Links to the data files of a submission, of its neighbours and of the teacher, and the course's."""
+    for place in filter(None, places):
+        for file in place.rglob("*") if place.is_dir() else place.parent.iterdir():
+            if file.suffix in DATA and file.is_file() and file.stat().st_size <= LARGEST_DATA_FILE:
+                with suppress(FileExistsError):
+                    (folder / file.name).symlink_to(file.resolve())
+    for name, content in _course_data().items():
+        if not (folder / name).exists():
+            (folder / name).write_bytes(content)
 
 
 @cache
-def _course_data() -> bytes:
+def _course_data() -> Mapping[str, bytes]:
+    """The course's data under its names: the digits, and weights of the sizes of its own."""
     from scipy.io import savemat
 
-    digits, file = load_digits(), io.BytesIO()
-    savemat(file, {"X": digits.X, "y": (digits.classes[:, np.newaxis] + 1).astype(np.uint8)})
-    return file.getvalue()
+    digits, network = load_digits(), Network(COURSE_SIZES)
+    Theta1, Theta2 = network.unpack(network.init(0))
+    classes = (digits.classes[:, np.newaxis] + 1).astype(np.uint8)
+    contents = ({"X": digits.X, "y": classes}, {"Theta1": Theta1, "Theta2": Theta2})
+    written = []
+    for content in contents:
+        savemat(file := io.BytesIO(), content)
+        written.append(file.getvalue())
+    return {f"ex{number}{name}.mat": file for number in (3, 4) for name, file in zip(("data1", "weights"), written)}

@@ -24,11 +24,12 @@ from reference.user_input import error_in_words
 
 
 class Setting(NamedTuple):
-    """The first message: what to import, within which limits, after which calls."""
+    """The first message: what to import, within which limits, after which calls; and where the user's files lie."""
 
     target: str
     memory: int
     prepare: tuple[tuple[str, tuple], ...]
+    home: str = ""
 
 
 def main(requests: int, answers: int, trace: int) -> None:
@@ -55,7 +56,7 @@ def main(requests: int, answers: int, trace: int) -> None:
             changed = [[i, argument] for i, argument in enumerate(arguments) if differ(before[i], argument)]
             message = encode({"kind": "answered", "value": value, "changed": changed})
         except BaseException as error:  # noqa: BLE001  whatever it is, the parent reports it
-            message = encode(_failure(error, setting.target))
+            message = encode(_failure(error, setting.home or _file_of(setting.target)))
         if os.getpid() != own_process:  # the user's code has forked, and this is not the one that is to answer
             os._exit(0)
         for stream in (sys.stdout, sys.stderr):
@@ -84,8 +85,12 @@ def _defined_in(module: ModuleType) -> list[str]:
     return [name for name in own if not name.startswith("_") and callable(getattr(module, name))]
 
 
-def _failure(error: BaseException, target: str) -> dict[str, Any]:
-    place = _place(error, target)
+def _file_of(target: str) -> str:
+    return getattr(sys.modules.get(target), "__file__", None) or target
+
+
+def _failure(error: BaseException, home: str) -> dict[str, Any]:
+    place = _place(error, home)
     if isinstance(error, SystemExit):
         what = f"called sys.exit({error.code!r}) instead of answering"
         return {"kind": "exited", "what": what, "error": "SystemExit", "place": place}
@@ -93,16 +98,16 @@ def _failure(error: BaseException, target: str) -> dict[str, Any]:
     return {"kind": "raised", "error": type(error).__name__, "what": what, "place": place}
 
 
-def _place(error: BaseException, target: str) -> tuple[str, int, str, str] | None:
-    """The last line of the user's file in a traceback, or of a file beside it."""
+def _place(error: BaseException, home: str) -> tuple[str, int, str, str] | None:
+    """The last line of the user's files in a traceback: of a file or folder, or else of a file beside it."""
     if isinstance(error, SyntaxError) and error.filename and error.lineno:
         return Path(error.filename).name, error.lineno, "", (error.text or "").strip()[:MESSAGE_LENGTH]
     frames = traceback.extract_tb(error.__traceback__)
-    module = sys.modules.get(target)
-    file = Path(getattr(module, "__file__", None) or target)
-    own = [frame for frame in frames if Path(frame.filename) == file]
-    near = own or [frame for frame in frames if Path(frame.filename).parent == file.parent]
-    if not near:
+    folders = Path(home), Path(home).parent
+    own, near = ([frame for frame in frames if Path(frame.filename).is_relative_to(folder)] for folder in folders)
+    if not (own or near):
         return None
-    last = near[-1]
-    return Path(last.filename).name, last.lineno or 0, last.name, (last.line or "")[:MESSAGE_LENGTH]
+    last = (own or near)[-1]
+    file = Path(last.filename)
+    name = file.name if not own or file == folders[0] else str(file.relative_to(home))
+    return name, last.lineno or 0, last.name, (last.line or "")[:MESSAGE_LENGTH]

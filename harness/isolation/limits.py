@@ -3,7 +3,10 @@
 import contextlib
 
 TIMEOUT = 10.0
-"""Seconds for a call, and for running the file itself, unless the caller says otherwise."""
+"""Seconds of CPU time for a call, and for running the file itself, unless the caller says otherwise."""
+
+IDLE = 3.0
+"""A call that sleeps or waits for its turn is ended after so many times its limit of CPU time, by the wall's clock."""
 
 START_TIMEOUT = 60.0
 """Seconds that starting Python and importing NumPy may take on a busy machine."""

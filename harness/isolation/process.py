@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from harness.isolation.limits import LONGEST_WAIT, PRINTED, TRACE_TIMEOUT
+from harness.isolation.limits import IDLE, LONGEST_WAIT, PRINTED, TRACE_TIMEOUT
 from harness.isolation.values import PREFIX, decode, lengths
 
 _PROGRAM = (
@@ -142,13 +142,17 @@ class Process:
         threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
         return os.environ | here | threads | {"PYTHONDONTWRITEBYTECODE": "1", "MPLBACKEND": "agg"}
 
-    def exchange(self, request: bytes, deadline: float) -> Outcome:
-        """Send a request, and wait for the answer until `time.monotonic` reaches the deadline."""
+    def exchange(self, request: bytes, seconds: float) -> Outcome:
+        """Send a request, and wait for the answer for so many seconds of the child's CPU time, or `IDLE` times as many.
+
+        Where the system does not report the CPU time, the seconds are those of the clock.
+        """
+        clock = _Clock(self._child.pid, seconds)
         for printed in self._printing.values():
             printed.clear()
         answer = bytearray()
         try:
-            if not self._transfer(memoryview(request), answer, deadline):
+            if not self._transfer(memoryview(request), answer, clock):
                 self.ended = True
                 return Outcome("timed out")
         except ValueError as error:
@@ -164,7 +168,7 @@ class Process:
             self.ended = True
             return Outcome("died", what=str(error))
 
-    def _transfer(self, request: memoryview, answer: bytearray, deadline: float) -> bool:
+    def _transfer(self, request: memoryview, answer: bytearray, clock: "_Clock") -> bool:
         """Move bytes both ways until the answer is whole or the child is gone; False when time is up first."""
         with selectors.DefaultSelector() as selector:
             for fd in self._open:
@@ -172,7 +176,7 @@ class Process:
             if request:
                 selector.register(self._requests, selectors.EVENT_WRITE)
             while missing := _missing(answer):
-                left = deadline - time.monotonic()
+                left = clock.left()
                 if left <= 0.0:
                     return False
                 for key, _ in selector.select(min(left, LONGEST_WAIT)):
@@ -223,19 +227,19 @@ class Process:
         out, err = (bytes(printed).decode(errors="replace") for printed in self._printing.values())
         return out, err
 
-    def where(self, file: str) -> Place | None:
-        """The innermost line of a file that was running when the child crashed; or now, which crashes it."""
+    def where(self, home: str) -> Place | None:
+        """The innermost line of a file or folder that was running when the child crashed; or now, which crashes it."""
         with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
             self._child.send_signal(signal.SIGABRT)  # faulthandler writes a traceback, whatever Python is busy with
             self._child.wait(TRACE_TIMEOUT)
         self._trace.seek(0)
         written = self._trace.read(2**16).decode(errors="replace")
-        name = file.encode("ascii", "backslashreplace").decode()
-        found = re.search(rf'File "{re.escape(name)}", line (\d+) in (.*)', written)
+        name = re.escape(home.encode("ascii", "backslashreplace").decode())
+        found = re.search(rf'File "{name}/?([^"]*)", line (\d+) in (.*)', written)
         if found is None:
             return None
-        line = int(found[1])
-        return Place(Path(file).name, line, found[2], _line_of(file, line))
+        file, line = Path(home, found[1]) if found[1] else Path(home), int(found[2])
+        return Place(found[1] or file.name, line, found[3], _line_of(file, line))
 
     def kill(self) -> None:
         """End the child and what it started, and nothing else; any thread may ask for it."""
@@ -252,6 +256,32 @@ class Process:
         os.close(self._requests)
         os.close(self._answers)
         self._folder.cleanup()
+
+
+class _Clock:
+    """The time that a call may still take: of the CPU, which a busy machine does not shorten, and of the wall."""
+
+    def __init__(self, pid: int, seconds: float):
+        self._pid, self._seconds = pid, seconds
+        self._started, self._used = time.monotonic(), cpu_seconds(pid)
+
+    def left(self) -> float:
+        """Seconds until it is worth to look again; zero or less when time is up."""
+        passed = time.monotonic() - self._started
+        if passed < self._seconds:
+            return self._seconds - passed
+        if (used := cpu_seconds(self._pid)) is None or self._used is None:
+            return 0.0
+        return min(self._seconds - (used - self._used), IDLE * self._seconds - passed)
+
+
+def cpu_seconds(pid: int) -> float | None:
+    """The CPU time that a process has used; None where the system does not report it."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _missing(answer: bytearray) -> int:
@@ -285,8 +315,8 @@ def _place(document: Any) -> Place | None:
     return None
 
 
-def _line_of(file: str, line: int) -> str:
+def _line_of(file: Path, line: int) -> str:
     try:
-        return Path(file).read_text(errors="replace").splitlines()[line - 1].strip()
+        return file.read_text(errors="replace").splitlines()[line - 1].strip()
     except (OSError, IndexError):
         return ""

@@ -27,12 +27,14 @@ class Worker:
     target : str or Path
         A file that ends in .py, or the name of a module.
     timeout : float
-        Seconds for each call, and for running the file itself.
+        Seconds of CPU time for each call, and for running the file itself.
     memory : int
         Bytes of address space (`harness.isolation.child_process`).
     prepare : sequence of (str, tuple)
         What to call there before the target is imported: functions as ``module:function``, with arguments that can be
         pickled.
+    home : str or Path
+        The file or folder whose lines are reported; by default the target's file.
 
     Raises
     ------
@@ -49,6 +51,7 @@ class Worker:
         timeout: float = TIMEOUT,
         memory: int = MEMORY,
         prepare: Sequence[tuple[str, tuple]] = (),
+        home: str | Path = "",
     ):
         self._process: Process | None = None
         self._loaded: Outcome | None = None
@@ -56,8 +59,9 @@ class Worker:
             raise ValueError(f"timeout must be a number of seconds above zero, not {timeout!r}")
         self.target = str(Path(target).resolve()) if is_file(target) else str(target)
         self.timeout: float = timeout
-        self._file = self.target if is_file(target) else file_of_module(self.target)
-        self._setting = Setting(self.target, whole_number("memory", memory, at_least=LEAST_MEMORY), tuple(prepare))
+        self._home = str(home) or (self.target if is_file(target) else file_of_module(self.target))
+        memory = whole_number("memory", memory, at_least=LEAST_MEMORY)
+        self._setting = Setting(self.target, memory, tuple(prepare), str(home))
 
     def load(self) -> Outcome:
         """Import the target; the value is a list of the public functions and classes that it defines, in their order.
@@ -75,10 +79,15 @@ class Worker:
             self._loaded = self._ask((None, ()), self.timeout)
         return self._loaded
 
-    def call(self, name: str, *arguments: Any) -> Outcome:
-        """Call a function of the target by its name, such as "loss" or "Net.loss"."""
+    def call(self, name: str, *arguments: Any, timeout: float | None = None) -> Outcome:
+        """Call a function of the target by its name, such as "loss" or "Net.loss", perhaps with a limit of its own."""
         loaded = self.load()
-        return self._ask((name, arguments), self.timeout) if loaded.kind == "answered" else loaded
+        return self._ask((name, arguments), timeout or self.timeout) if loaded.kind == "answered" else loaded
+
+    @property
+    def is_running(self) -> bool:
+        """Whether there is a process; after a call that it did not survive, there is none."""
+        return self._process is not None
 
     def interrupt(self) -> None:
         """End the process from another thread: the call that is being made there answers that it died."""
@@ -97,10 +106,10 @@ class Worker:
         started = time.monotonic()
         process = self._process
         try:
-            outcome = process.exchange(pickle.dumps(request), started + seconds)
+            outcome = process.exchange(pickle.dumps(request), seconds)
             took = time.monotonic() - started
             if process.ended:
-                outcome = replace(outcome, place=process.where(self._file))
+                outcome = replace(outcome, place=process.where(self._home))
             if outcome.kind == "timed out":
                 outcome = replace(outcome, what=f"did not answer within {seconds:g} s")
             stdout, stderr = process.printed()

@@ -1,5 +1,6 @@
 """A class's submissions, as texts made from a few templates: right in many conventions, wrong in many ways, broken."""
 
+import ast
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,6 +13,7 @@ from harness.facts.fact import Fact, doubt
 from harness.facts.kinds import Kind
 from harness.grading.convention_search import find_interface
 from harness.grading.grade import Grade, Rubric
+from harness.grading.submission_code import FAILURES, runnable
 from harness.grading.submission_files import Submission, read_submission
 from harness.grading.submission_grading import judge
 from harness.grading.submission_process import CallFailed, ChangedArguments, Returned
@@ -667,7 +669,7 @@ BROKEN = {  # the text, and the kind of what is found
     "missing_helper.py": (course(("def sigmoid(z)", "def sigmoyd(z)")), "call-failed"),
     "missing_module.py": (
         "from utils import sigmoid as s\n" + course(("h = sigmoid(", "h = s(")),
-        "call-failed",
+        "not-handed-in",
     ),
     "hangs.py": (at_start("while True: pass"), "call-failed"),
     "exits.py": (at_start("import sys; sys.exit(0)"), "call-failed"),
@@ -692,9 +694,12 @@ class Here:
     def __init__(self, submission: Submission):
         self.submission = submission
         self.names: dict[str, Any] = {}
-        exec(compile(dict(submission.texts)[submission.main], submission.main, "exec"), self.names)
+        for file in submission.files:
+            self.names[FAILURES] = []
+            exec(compile(runnable(ast.parse(file.text)), file.name, "exec"), self.names)
 
-    def call(self, name, *arguments):
+    def call(self, function, *arguments):
+        name = function.name
         before = copies(arguments)
         try:
             with np.errstate(all="ignore"):
@@ -704,7 +709,7 @@ class Here:
             raise CallFailed(fact, error=type(error).__name__) from None
         left = {i: now for i, now in enumerate(arguments) if differ(before[i], now)}
         given = [now if kept is None else kept for kept, now in zip(before, arguments)]
-        return Returned(value, (ChangedArguments(name, given, left),) if left else ())
+        return Returned(value, (ChangedArguments(function, given, left),) if left else ())
 
 
 def written(folder: Path, name: str, text: str) -> Submission:

@@ -78,6 +78,22 @@ SAID: list[tuple[Fact, str]] = [
         doubt(Kind.NOT_AN_ANSWER, "cost", answer="nothing (None)", more_expected=False),
         "cost returns nothing (None), which is no cost and no gradient.",
     ),
+    (
+        doubt(Kind.NOT_HANDED_IN, missing="sigmoid", source="ex2.sigmoid"),
+        "sigmoid, from ex2.sigmoid, is used and was not handed in. Hand in the file that has it.",
+    ),
+    (
+        doubt(Kind.NOT_HANDED_IN, "line 2 of a.py: x", missing="X.txt", source=""),
+        "X.txt is used and was not handed in (line 2 of a.py: x). Hand in the file that has it.",
+    ),
+    (
+        doubt(Kind.OTHER_EXERCISE, "ex2data", exercise="exercise 2"),
+        "This is the homework of another exercise: ex2data belongs to exercise 2. It was not graded.",
+    ),
+    (
+        doubt(Kind.CALL_FAILED, **CALL, given=["theta of 3 entries", "X 2×1"]),
+        "Calling cost with theta of 3 entries, X 2×1, it raised ValueError: no.",
+    ),
     (note(Kind.PROBLEMS_SKIPPED, count=1), "The source raised NotApplicable for 1 problem."),
     (doubt(Kind.NOT_READABLE, "a.py", reason="it is no file"), "a.py cannot be read: it is no file."),
     (doubt(Kind.PART_MISSING, "gradient"), "No gradient was returned. What was returned is right."),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.facts.kinds import Kind
-from harness.grading.submission_code import definitions_only
+from harness.grading.submission_code import FAILURES, runnable
 from harness.grading.submission_files import find_submissions, not_graded, read_submission
 
 
@@ -24,18 +24,23 @@ def test_files_notebooks_and_folders_are_submissions_and_nothing_else_is(tmp_pat
     assert [submission.name for submission in find_submissions(tmp_path)] == ["a.ipynb", "b.py", "c"]
 
 
-def test_the_main_file_of_a_folder_is_the_one_with_the_cost_function(tmp_path):
+def test_all_files_of_a_folder_are_one_submission(tmp_path):
     write(tmp_path, smith__sigmoid_dot_py="def sigmoid(z): pass", smith__main_dot_py="from nn import *")
     write(tmp_path, smith__nn_dot_py="def nn_cost_function(a, b, c, d, X, y, l): pass")
     (submission,) = find_submissions(tmp_path)
-    assert submission.main == "nn.py"
-    assert {name for name, _ in submission.texts} == {"sigmoid.py", "main.py", "nn.py"}
+    assert {file.name for file in submission.files} == {"sigmoid.py", "main.py", "nn.py"}
+    assert [(function.name, function.file) for function in submission.functions] == [
+        ("nn_cost_function", "nn.py"),
+        ("sigmoid", "sigmoid.py"),
+    ]
 
 
 def test_a_module_that_is_imported_goes_with_its_file_and_is_no_submission(tmp_path):
     write(tmp_path, a_dot_py="from tools import *\ndef cost(theta, X, y, lam): pass", tools_dot_py="import more")
     write(tmp_path, more_dot_py="def sigmoid(z): pass", b_dot_py="import a\ndef cost(theta, X, y, lam): pass")
-    found = {submission.name: sorted(name for name, _ in submission.texts) for submission in find_submissions(tmp_path)}
+    found = {
+        submission.name: sorted(file.name for file in submission.files) for submission in find_submissions(tmp_path)
+    }
     assert found == {"a.py": ["a.py", "more.py", "tools.py"], "b.py": ["a.py", "b.py", "more.py", "tools.py"]}
 
 
@@ -50,18 +55,17 @@ def test_a_package_goes_with_the_file_that_imports_it(tmp_path, monkeypatch):
     (tmp_path / "a" / "tools" / "__init__.py").write_text("")
     monkeypatch.chdir(tmp_path)
     (submission,) = find_submissions(".")
-    inner = ("__init__", "act", "beside", "inner", "more")
-    assert sorted(name for name, _ in submission.texts) == ["nn.py", *(f"tools/{name}.py" for name in inner)]
-    assert submission.main == "nn.py"
+    inner = ("__init__", "act", "beside", "inner", "more", "unused")
+    assert sorted(file.name for file in submission.files) == ["nn.py", *(f"tools/{name}.py" for name in inner)]
 
 
 def test_a_folder_in_a_folder_as_archives_unpack_to_is_a_submission(tmp_path):
     write(tmp_path, smith__ex4__nn_dot_py="def cost(theta, X, y, lam): pass")
     (tmp_path / "smith" / "__MACOSX").mkdir()
     write(tmp_path, jones__a__x_dot_py="", jones__b__y_dot_py="")
-    (submission,) = find_submissions(tmp_path)
-    assert (submission.name, submission.main) == ("smith", "nn.py")
-    assert not_graded(tmp_path) == ["jones"]
+    jones, smith = find_submissions(tmp_path)
+    assert [file.name for file in smith.files] == ["ex4/nn.py"]
+    assert [file.name for file in jones.files] == ["a/x.py", "b/y.py"]
 
 
 def test_entries_without_code_or_data_are_named(tmp_path):
@@ -101,19 +105,33 @@ KEPT = {
 
 
 @pytest.mark.parametrize("statement", KEPT)
-def test_definitions_are_kept_and_everything_else_is_blank(statement):
-    text = f"a = 1\n{statement}\nb = 2\n"
-    blanked = definitions_only(text, ast.parse(text))
-    assert len(blanked.splitlines()) == len(text.splitlines())  # so that lines keep their numbers
-    assert (statement.splitlines()[0] in blanked) == KEPT[statement]
-    compile(blanked, "blanked", "exec")
+def test_definitions_are_kept_and_nothing_else_is(statement):
+    tree = ast.parse(f"a = 1\n{statement}\nb = numpy, loadmat, np, jax, config, cv2\n")
+    kept = runnable(tree)
+    assert len(kept.body) == 2 + KEPT[statement]
+    assert [node.lineno for node in kept.body] == sorted({1, 2 if KEPT[statement] else 1, kept.body[-1].lineno})
+    compile(kept, "kept", "exec")
 
 
-def test_imports_and_assignments_that_fail_are_passed_over():
-    text = "import not_there\nX = data['X']; y = 2\nfrom also_not import (\n    a,\n    b)\nz = 3\n"
-    names: dict = {}
-    exec(definitions_only(text, ast.parse(text)), names)
-    assert names["z"] == 3
+def test_statements_that_fail_are_passed_over_and_kept():
+    text = (
+        "import not_there\nX = data['X']; y = 2\nfrom also_not import (\n    a,\n    b)\nclass C(Base): pass\nz = a\n"
+    )
+    names: dict = {FAILURES: []}
+    exec(compile(runnable(ast.parse(text)), "text", "exec"), names)
+    assert names["y"] == 2
+    assert [type(failure).__name__ for failure in names[FAILURES]] == [
+        "NameError",
+        "ModuleNotFoundError",
+        "NameError",
+        "NameError",
+    ]
+
+
+def test_what_sets_the_names_that_functions_read_is_kept_where_it_is_needed():
+    text = "raw = load()\nX = raw['X']\nfor i in range(3): X[i] = 0\nother = load()\nprint(X)\ndef f(): return X\n"
+    kept = runnable(ast.parse(text), with_needed=True)
+    assert [node.lineno for node in kept.body] == [1, 2, 3, 6]
 
 
 NO_NOTEBOOK = ["", "[]", "{}", '{"cells": 3}', '{"cells": [1]}', '{"cells": [{"cell_type": "code", "source": 5}]}']
@@ -156,7 +174,7 @@ def test_lines_of_a_notebook_are_counted_by_cell(tmp_path):
     (tmp_path / "a.ipynb").write_text(json.dumps(document))
     submission = read_submission(tmp_path / "a.ipynb")
     assert submission is not None
-    places = [submission.place(line) for line in (1, 2, 3, 4)]
+    places = [submission.files[0].place(line) for line in (1, 2, 3, 4)]
     assert places == ["cell 1, line 1", "cell 1, line 2", "cell 3, line 1", "cell 3, line 2"]
     (note,) = submission.notes
     assert (note.kind, note.data["cell"]) == (Kind.CELL_LEFT_OUT, 2)

@@ -60,15 +60,20 @@ class Replay:
         With error bounds that hold for right formulas.
     layout : Layout
         How the code that answered lays out θ and the gradient.
+    base : tuple of Bug
+        Steps that are replaced in right code as well, such as those of another cost.
     """
 
-    def __init__(self, problem: Problem, theta: np.ndarray, answer: Answer, layout: Layout = BY_COLUMNS):
+    def __init__(
+        self, problem: Problem, theta: np.ndarray, answer: Answer, layout: Layout = BY_COLUMNS, base: Bugs = ()
+    ):
         network = problem.network
-        self.problem, self.answer, self.layout = problem, answer, layout
+        self.problem, self.answer, self.layout, self.base = problem, answer, layout, base
         self.theta = layout.unroll(network.unpack(theta))
         self.coordinates = int(np.isfinite(answer.error).sum())
         kept = max(16, REMEMBERED // (8 * problem.m * max(network.sizes[1:])))  # in activations of one layer
-        self.memory, right = _Memory(kept, kept // (3 * len(network.shapes))), Backprop(layout)
+        self.memory = _Memory(kept, kept // (3 * len(network.shapes)))
+        right = pipeline_with(*base, layout=layout)
         self.shared = {step: partial(self.memory.compute, (step,), getattr(right, step)) for step in SHARED}
         with np.errstate(all="ignore"):
             self.right = self.gradients(NO_BUG)
@@ -77,7 +82,7 @@ class Replay:
 
     def pipeline(self, group: Bugs) -> Backprop:
         """Backprop with these bugs, which looks up the result that a step had for the same arguments before."""
-        pipeline, shared = pipeline_with(*group, layout=self.layout), self.shared
+        pipeline, shared = pipeline_with(*self.base, *group, layout=self.layout), self.shared
         for step in {bug.step for bug in group}.intersection(SHARED):
             key = (step, *[bug for bug in group if bug.step == step])
             shared = shared | {step: partial(self.memory.compute, key, getattr(pipeline, step))}

@@ -1,0 +1,164 @@
+"""What each parameter of a function takes, by its name or by the course's order: its *role*, such as "theta" or "l2".
+
+The course's function is ``f(nn_params, input_layer_size, hidden_layer_size, num_labels, X, y, lambda)``; ports rename
+and reorder its parameters, leave some out, and add the numbers of examples and inputs.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, Protocol
+
+NO_LITERAL = ...
+"""Stands for a default whose value is known only when the code is run."""
+
+COURSE = ("theta", "n_in", "n_hidden", "K", "X", "y", "l2")
+"""The roles of the course's function, in its order."""
+
+FOUR_PARAMETERS = ("theta", "X", "y", "l2")
+"""The roles of a function of four parameters, which has the sizes from elsewhere."""
+
+BLOCKS = ("W1", "b1", "W2", "b2")
+"""The roles of weights and biases as parameters of their own."""
+
+LISTS = ("weights", "biases")
+"""The roles of weights and of biases as two lists."""
+
+OF_THETA = (("theta",), ("theta1", "theta2"), BLOCKS, LISTS)
+"""The sets of roles that bring θ; a function has one of them."""
+
+NAMES = {
+    "theta": "nnparams params parameters theta thetas thetavec weights w p nnparam initialnnparams allparams rolled "
+    "unrolled thetaunrolled nnparameters nnweights vec thetaall initialtheta wvec thetavector flattheta t model",
+    "theta1": "theta1 t1 w1",
+    "theta2": "theta2 t2 w2",
+    "n_in": "inputlayersize inputsize inputs ninput nin inputlayer inputdim s1 nx il nfeatures numinputs insize "
+    "ninputs inputunits inputlayernumber inputn numinput din features n",
+    "n_hidden": "hiddenlayersize hiddensize hidden nhidden nh hiddenlayer hl s2 hiddendim numhidden hiddenunits nhid "
+    "hiddenn dhidden",
+    "K": "numlabels numlabel nlabels outputsize outputlayersize nout noutput noutputs k numclasses nclasses classes ny "
+    "ol outputlayer s3 numberoflabels outputunits outsize numoutputs labelcount numoutput dout",
+    "X": "x data images trainx xtrain xs inputdata design designmatrix",
+    "y": "y labels targets target ytrain truth label yvec ys yonehot classlabels",
+    "l2": "lambda lmbda lam lambd lamda reg regularization regularisation regparam l l2 learningrate lmd regconst "
+    "mylambda lambdareg lambdavalue lambdar regterm lambda1 regrate r alpha lambdaa ll weightdecay decay",
+    "sizes": "layers sizes layersizes architecture dims layerdims shape",
+    "m": "m nsamples numsamples nexamples numexamples ntrainingsamples samples mtrain nobs",
+    "problem": "problem prob",
+}
+"""By role: names that parameters have, in small letters and without underscores."""
+
+PARTS_OF_NAMES = {
+    "hidden": "n_hidden",
+    "lambda": "l2",
+    "lmbda": "l2",
+    "regular": "l2",
+    "numlabel": "K",
+    "output": "K",
+    "class": "K",
+    "input": "n_in",
+    "theta": "theta",
+    "param": "theta",
+    "weight": "theta",
+    "target": "y",
+    "label": "y",
+}
+"""The role of a name that contains one of these and is none of `NAMES`; the first decides."""
+
+_ROLE = {name: role for role, names in NAMES.items() for name in names.split()}
+
+
+class Default(NamedTuple):
+    """The role of a parameter that keeps the default that it has."""
+
+    value: Any
+
+
+Role = str | Default
+
+
+class Signature(Protocol):
+    """Positional parameters; those after the first `required` have `defaults`, values or `NO_LITERAL`."""
+
+    @property
+    def parameters(self) -> tuple[str, ...]: ...
+    @property
+    def required(self) -> int: ...
+    @property
+    def defaults(self) -> tuple[Any, ...]: ...
+    @property
+    def takes_more(self) -> bool: ...
+
+
+def named_roles(roles: Sequence[Role | None]) -> set[str]:
+    """The roles that are no defaults, whose values need not be hashable."""
+    return {role for role in roles if isinstance(role, str)}
+
+
+def role_of(name: str) -> str | None:
+    """The role of a parameter of that name; None for an unknown name."""
+    plain = name.lower().replace("_", "")
+    plain = plain.removeprefix("my") or plain
+    return _ROLE.get(plain) or next((role for part, role in PARTS_OF_NAMES.items() if part in plain), None)
+
+
+def readings(signature: Signature) -> Iterator[tuple[Role, ...]]:
+    """The roles that the parameters may have, the likeliest first; none for a function of something else.
+
+    Where no name is that of λ, each optional number may be it: one that stays at its default would hide a regulariser.
+    """
+    known = known_roles(signature)
+    if "l2" not in known:
+        for place in range(signature.required, len(known)):
+            default = signature.defaults[place - signature.required]
+            if known[place] is None and (default is None or type(default) in (int, float)):
+                yield from _reading(signature, [*known[:place], "l2", *known[place + 1 :]])
+    yield from _reading(signature, known)
+
+
+def known_roles(signature: Signature) -> list[str | None]:
+    """The roles that names tell; of two parameters with one role, the first has it."""
+    names = [name.lower().strip("_") for name in signature.parameters]
+    known = [role_of(name) for name in signature.parameters]
+    if {"b1", "b2"} <= set(names):  # w1 beside b1 holds no biases
+        apart = {"theta1": "W1", "theta2": "W2"}
+        known = [name if name in ("b1", "b2") else apart.get(role or "", role) for name, role in zip(names, known)]
+    if set(LISTS) <= set(names):
+        known = [name if name in LISTS else role for name, role in zip(names, known)]
+    return [role if role not in known[:i] else None for i, role in enumerate(known)]
+
+
+def _reading(signature: Signature, known: Sequence[str | None]) -> Iterator[tuple[Role, ...]]:
+    if "problem" in known or list(known) == [None, "theta"]:
+        yield from [("problem", "theta")] if signature.required == 2 else []
+        return
+    if signature.takes_more and signature.required <= 1:
+        yield COURSE
+        return
+    given = _with_defaults(signature, known)
+    passed = [role for role in given if not isinstance(role, Default)]
+    order = FOUR_PARAMETERS if len(passed) <= len(FOUR_PARAMETERS) else COURSE
+    left = [role for role in order if role not in given and not _is_covered(role, given)]
+    if given.count(None) > len(left):
+        return
+    rest = iter(left)
+    roles = tuple(role if role is not None else next(rest) for role in given)
+    if any(set(needed) <= named_roles(roles) for needed in OF_THETA) and {"X", "y"} <= named_roles(roles):
+        yield roles
+
+
+def _with_defaults(signature: Signature, known: Sequence[str | None]) -> list[Role | None]:
+    """The roles of required parameters, then of optional ones up to the last with a known name."""
+    given: list[Role | None] = [*known[: signature.required]]
+    optional = list(zip(known[signature.required :], signature.defaults))
+    while optional and optional[-1][0] is None:
+        optional.pop()
+    for role, default in optional:
+        if role is None and default is NO_LITERAL:
+            break  # what follows would be passed by position, and this value is not known
+        given.append(Default(default) if role is None else role)
+    return given
+
+
+def _is_covered(role: str, given: Sequence[Role | None]) -> bool:
+    if role in ("n_in", "n_hidden", "K"):
+        return "sizes" in given
+    return role == "theta" and bool({"theta1", "W1", "weights"} & named_roles(given))

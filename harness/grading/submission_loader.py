@@ -1,0 +1,216 @@
+"""Loads a submission's files in the process that they run in, with stand-ins for modules that are not there.
+
+A stand-in fails only when it is used: an import of something that is never called harms nobody. Libraries that draw are
+never loaded; whatever is done with them is done by a stand-in that does nothing.
+"""
+
+import ast
+import builtins
+import sys
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import FileFinder, ModuleSpec, SourceFileLoader
+from importlib.util import module_from_spec, spec_from_file_location
+from operator import attrgetter
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from harness.grading.submission_code import FAILURES, runnable
+
+DRAWING = ("matplotlib", "seaborn", "plotly", "IPython", "ipywidgets", "mpl_toolkits", "google", "tqdm", "ipdb")
+"""Modules that show something, and compute nothing."""
+
+DATA_FOLDER = "data"
+"""The folder with the data, beside the submission's files; whatever file is opened is looked for there as well."""
+
+
+class NotHandedIn(Exception):
+    """Something is used that neither the submission nor this machine has; the text is "name, from module"."""
+
+
+class _Missing(type):
+    """The type of stand-ins. They can be derived from and looked into, and fail when they are called."""
+
+    path: tuple[str, str]
+    is_silent: bool
+
+    def __call__(cls, *arguments: Any, **options: Any) -> Any:
+        if cls.is_silent or _State.loading:  # a decorator leaves its function as it is
+            return arguments[0] if len(arguments) == 1 and callable(arguments[0]) and not options else cls
+        raise NotHandedIn(", from ".join(filter(None, cls.path)))
+
+    def __getattr__(cls, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return _stand_in(cls.path[1], name, silent=cls.is_silent)
+
+    def __iter__(cls) -> Any:
+        return iter((cls, cls)) if cls.is_silent else cls()  # fig, axes = plt.subplots()
+
+    def __getitem__(cls, _: Any) -> Any:
+        return cls if cls.is_silent or _State.loading else cls()
+
+    def __enter__(cls) -> Any:
+        return cls
+
+    def __exit__(cls, *_: object) -> None:
+        pass
+
+
+def _stand_in(module: str, name: str, *, silent: bool) -> Any:
+    made = type.__new__(_Missing, name, (), {})
+    made.path, made.is_silent = (name, module), silent
+    return made
+
+
+class _State:
+    """What this process has loaded, and which modules stood in for others."""
+
+    folder = ""
+    with_needed = False
+    optional: frozenset[str] = frozenset()
+    loading = 0
+    missing: list[str] = []  # noqa: RUF012  one process, one state
+    loaded: dict[str, ModuleType] = {}  # noqa: RUF012
+
+
+class _HandedIn(SourceFileLoader):
+    """Runs of a file only what defines something."""
+
+    def source_to_code(self, data: Any, path: Any, *, _optimization: int = -1) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        tree = runnable(ast.parse(data), with_needed=_State.with_needed)
+        return compile(tree, path, "exec", dont_inherit=True)
+
+    def exec_module(self, module: ModuleType) -> None:
+        vars(module)[FAILURES] = []
+        _State.loading += 1
+        try:
+            super().exec_module(module)
+        finally:
+            _State.loading -= 1
+
+
+class _StandIns(MetaPathFinder, Loader):
+    """Finds a stand-in for a module that a file of the submission imports."""
+
+    def __init__(self, *, drawing: bool):
+        self._drawing = drawing
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        top = name.partition(".")[0]
+        if (top in DRAWING) != self._drawing or top in _State.optional or not _asked_by_the_submission():
+            return None
+        return ModuleSpec(name, self, is_package=True)
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        module = _StandInModule(spec.name)
+        module.is_silent = self._drawing
+        if not self._drawing:
+            _State.missing.append(spec.name)
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        vars(module)["__all__"] = []
+
+
+class _StandInModule(ModuleType):
+    """A module that has whatever it is asked for."""
+
+    is_silent = False
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return _stand_in(self.__name__, name, silent=self.is_silent)
+
+
+def _asked_by_the_submission() -> bool:
+    """Whether the import that is under way stands in a file of the submission, not in a library."""
+    frame = sys._getframe(2)
+    while frame is not None and ("importlib" in frame.f_code.co_filename or frame.f_code.co_filename == __file__):
+        frame = frame.f_back
+    return frame is not None and frame.f_code.co_filename.startswith(_State.folder)
+
+
+def prepare(folder: str, optional: tuple[str, ...], with_needed: bool) -> None:
+    """Load what follows from a folder; of `optional` modules, the submission itself handles the absence."""
+    _State.folder, _State.optional, _State.with_needed = folder, frozenset(optional), with_needed
+    sys.path_hooks.insert(0, _file_finder)
+    sys.path[:0] = [folder]
+    sys.meta_path.insert(0, _StandIns(drawing=True))
+    sys.meta_path.append(_StandIns(drawing=False))
+    builtins.input = _no_input
+    builtins.open = _finding_data(builtins.open)
+    import io
+
+    io.open = builtins.open
+
+
+def _file_finder(path: str) -> FileFinder:
+    if not path.startswith(_State.folder):
+        raise ImportError
+    return FileFinder(path, (_HandedIn, [".py"]))
+
+
+def _no_input(*_: object) -> str:
+    raise EOFError("there is nobody who could answer input()")
+
+
+def _finding_data(opened: Any) -> Any:
+    """The function `open`, which looks for a file that is not there under its name among the data."""
+
+    def open_data(file: Any, *arguments: Any, **options: Any) -> Any:
+        try:
+            return opened(file, *arguments, **options)
+        except FileNotFoundError:
+            found = Path(_State.folder) / DATA_FOLDER / Path(str(file).replace("\\", "/")).name
+            if isinstance(file, (str, Path)) and found.is_file():
+                return opened(found, *arguments, **options)
+            raise
+
+    return open_data
+
+
+def load(file: str) -> None:
+    """Run a file of the submission, given relative to its folder, once."""
+    if file in _State.loaded:
+        return
+    path = Path(_State.folder) / file
+    # modules are looked for beside the file, then in the folders above
+    above = [str(folder) for folder in path.parents if str(folder).startswith(_State.folder)]
+    sys.path[:] = [*above, *(entry for entry in sys.path if entry not in above)]
+    module = sys.modules.get(path.stem)
+    if module is None or getattr(module, "__file__", None) != str(path):
+        spec = spec_from_file_location(path.stem, path, loader=_HandedIn(path.stem, str(path)))
+        assert spec is not None
+        assert spec.loader is not None
+        module = module_from_spec(spec)
+        sys.modules[path.stem] = module
+        spec.loader.exec_module(module)
+    _State.loaded[file] = module
+
+
+def call(file: str, name: str, *arguments: Any) -> Any:
+    """Call a function of a file."""
+    module = _State.loaded[file]
+    try:
+        function = attrgetter(name)(module)
+    except AttributeError:
+        if failures := vars(module).get(FAILURES):  # the statement that defines it failed
+            raise failures[-1] from None
+        raise
+    try:
+        return function(*arguments)
+    except NameError as error:
+        if lacking := _lacking(error, vars(module).get(FAILURES, ())):
+            raise NotHandedIn(lacking) from error
+        raise
+
+
+def _lacking(error: NameError, failures: Any) -> str:
+    """The file or the module for want of which a name is not defined; empty where it is the author's fault."""
+    for failure in failures:
+        if isinstance(failure, OSError):
+            return f"{Path(failure.filename).name if failure.filename else str(failure).split()[0]}"
+    has_star = _State.missing and not isinstance(error, UnboundLocalError)
+    return f"{error.name}, from {_State.missing[-1]}" if has_star else ""

@@ -1,0 +1,889 @@
+"""A class as it hands in: editions of the course, styles of its members, other courses' networks, and no homework.
+
+Each submission is a file, or a folder of files, by name: `RIGHT` ones, `WRONG` ones with the part that is wrong, and
+`UNGRADED` ones. `write_class` puts all of them into a folder.
+"""
+
+# ruff: noqa: E501, ISC004  the lines are the homework of others
+
+import json
+from pathlib import Path
+from textwrap import dedent
+
+Files = dict[str, str]
+
+IMPORTS = """\
+import os
+import numpy as np
+from matplotlib import pyplot as plt
+from scipy import optimize
+from scipy.io import loadmat
+"""
+
+SIGMOID = """\
+def sigmoid(z):
+    return 1.0 / (1.0 + np.exp(-z))
+
+
+def sigmoidGradient(z):
+    return sigmoid(z) * (1 - sigmoid(z))
+
+
+"""
+
+UNROLL = """\
+    Theta1 = np.reshape(nn_params[:hidden_layer_size * (input_layer_size + 1)],
+                        (hidden_layer_size, input_layer_size + 1){order})
+    Theta2 = np.reshape(nn_params[hidden_layer_size * (input_layer_size + 1):],
+                        (num_labels, hidden_layer_size + 1){order})
+"""
+
+BODY = """\
+    m = X.shape[0]
+    a1 = np.hstack([np.ones((m, 1)), X])
+    z2 = a1.dot(Theta1.T)
+    a2 = np.hstack([np.ones((m, 1)), sigmoid(z2)])
+    h = sigmoid(a2.dot(Theta2.T))
+    Y = TARGETS
+    J = np.sum(-Y * np.log(h) - (1 - Y) * np.log(1 - h)) / m
+    J = J + LAM / (2 * m) * (np.sum(np.square(Theta1[:, 1:])) + np.sum(np.square(Theta2[:, 1:])))
+    d3 = h - Y
+    d2 = d3.dot(Theta2)[:, 1:] * sigmoidGradient(z2)
+    Theta1_grad = d2.T.dot(a1) / m
+    Theta2_grad = d3.T.dot(a2) / m
+    Theta1_grad[:, 1:] += LAM / m * Theta1[:, 1:]
+    Theta2_grad[:, 1:] += LAM / m * Theta2[:, 1:]
+"""
+
+FROM_1 = "np.eye(num_labels)[np.ravel(y) - 1]"
+FROM_0 = "np.eye(num_labels)[np.ravel(y)]"
+BY_COLUMNS = "    return J, np.concatenate([Theta1_grad.ravel(order='F'), Theta2_grad.ravel(order='F')])\n"
+BY_ROWS = "    return J, np.concatenate([Theta1_grad.ravel(), Theta2_grad.ravel()])\n"
+SEVEN = "def nnCostFunction(nn_params, input_layer_size, hidden_layer_size, num_labels, X, y, LAM):\n"
+
+
+def edition(*edits: tuple[str, str], head: str = SEVEN, targets: str = FROM_1, order: str = "", lam: str = "lambda_"):
+    """The course's function in one of its editions, with parts of the text replaced; each has to be there."""
+    unroll, end = UNROLL.format(order=", order='F'" if order else ""), BY_COLUMNS if order else BY_ROWS
+    text = (head + unroll + BODY + end).replace("TARGETS", targets)
+    for old, new in edits:
+        assert old in text, old
+        text = text.replace(old, new)
+    return text.replace("LAM", lam)
+
+
+def notebook(*cells: str) -> str:
+    """A notebook with these code cells."""
+    code = [{"cell_type": "code", "source": cell.splitlines(keepends=True), "outputs": []} for cell in cells]
+    return json.dumps({"cells": code, "nbformat": 4, "nbformat_minor": 5, "metadata": {}})
+
+
+# -- the common edition: a notebook, its utils.py, and submission.py one folder up, which nobody hands in --------------
+
+UTILS = """\
+import sys
+import numpy as np
+from matplotlib import pyplot
+sys.path.append('..')
+from submission import SubmissionBase
+def displayData(X, example_width=None, figsize=(10, 10)):
+    fig, axes = pyplot.subplots(10, 10, figsize=figsize)
+def sigmoid(z):
+    \"\"\"Computes the sigmoid of z.\"\"\"
+    return 1.0 / (1.0 + np.exp(-z))
+def computeNumericalGradient(J, theta, e=1e-4):
+    return np.array([(J(theta + d)[0] - J(theta - d)[0]) / (2 * e) for d in e * np.eye(len(theta))])
+class Grader(SubmissionBase):
+    X = np.reshape(3 * np.sin(np.arange(1, 31)), (3, 10), order='F')
+    def __init__(self):
+        super().__init__('neural-network-learning', ['Feedforward', 'Regularized Cost'])
+    def __iter__(self):
+        yield 1, self.functions[1](1, 2)
+"""
+
+NOTEBOOK_CELLS = (
+    "%matplotlib inline\n" + IMPORTS + "import utils\ngrader = utils.Grader()\n",
+    "data = loadmat(os.path.join('Data', 'ex4data1.mat'))\nX, y = data['X'], data['y'].ravel()\ny[y == 10] = 0\n"
+    "m = y.size\nutils.displayData(X[:100])\n",
+    "input_layer_size = 400\nhidden_layer_size = 25\nnum_labels = 10\n"
+    "weights = loadmat(os.path.join('Data', 'ex4weights.mat'))\n"
+    "nn_params = np.concatenate([weights['Theta1'].ravel(), weights['Theta2'].ravel()])\n",
+    "def sigmoidGradient(z):\n    g = utils.sigmoid(z) * (1 - utils.sigmoid(z))\n    return g\n",
+)
+WITH_UTILS = edition(("sigmoid(a2", "utils.sigmoid(a2"), ("sigmoid(z2)]", "utils.sigmoid(z2)]"), targets=FROM_0)
+AFTERWARDS = (
+    "lambda_ = 3\nJ, _ = nnCostFunction(nn_params, 400, 25, 10, X, y, lambda_)\nprint('Cost: %f' % J)\n"
+    "grader[1] = nnCostFunction\ngrader.grade()\n"
+)
+
+
+def common(cost: str = WITH_UTILS, *after: str) -> Files:
+    cost = cost.replace("X, y, lambda_):", "X, y, lambda_=0.0):")
+    return {"exercise4.ipynb": notebook(*NOTEBOOK_CELLS, cost, *after, AFTERWARDS), "utils.py": UTILS}
+
+
+# -- a folder of small files with helpers from an exercise that is not there ------------------------------------------
+
+EX2_MISSING = "import numpy as np\nfrom ex2.sigmoid import sigmoid\nfrom sigmoidGradient import sigmoidGradient\n"
+SMALL_FILES = {
+    "nnCostFunction.py": EX2_MISSING.replace("ex2.", "") + edition(order="F"),
+    "sigmoid.py": "import numpy as np\ndef sigmoid(z):\n    return 1 / (1 + np.exp(-z))\n",
+    "sigmoidGradient.py": "from sigmoid import sigmoid\ndef sigmoidGradient(z):\n    g = sigmoid(z)\n    return g * (1 - g)\n",
+    "debugInitializeWeights.py": "import numpy as np\ndef debugInitializeWeights(fan_out, fan_in):\n"
+    "    return np.sin(np.arange(fan_out * (fan_in + 1))).reshape(fan_out, -1) / 10\n",
+    "ex4.py": "import numpy as np\nfrom scipy.io import loadmat\nfrom nnCostFunction import nnCostFunction\n"
+    "print('Loading Data ...')\ndata = loadmat('ex4data1.mat')\ninput('Program paused. Press Enter')\n"
+    "nnCostFunction(np.zeros(10285), 400, 25, 10, data['X'], data['y'], 1)\n",
+}
+SAME_VALUE = "import numpy as np\ndef initialize_with_same_value(theta, X, y):\n    return X.shape\n"
+
+# -- styles ------------------------------------------------------------------------------------------------------------
+
+LAMB = (
+    IMPORTS
+    + SIGMOID
+    + """\
+def cost(theta, X, y, lamb=0.):
+    T1, T2 = theta[:25 * 401].reshape(25, 401), theta[25 * 401:].reshape(10, 26)
+    m = len(X)
+    a2 = np.c_[np.ones(m), sigmoid(X @ T1.T)]
+    h = sigmoid(a2 @ T2.T)
+    J = -(y * np.log(h) + (1 - y) * np.log(1 - h)).sum() / m
+    return J + lamb / 2 / m * ((T1[:, 1:] ** 2).sum() + (T2[:, 1:] ** 2).sum())
+
+def gradient(theta, X, y, lamb=0.):
+    T1, T2 = theta[:25 * 401].reshape(25, 401), theta[25 * 401:].reshape(10, 26)
+    m = len(X)
+    a2 = np.c_[np.ones(m), sigmoid(X @ T1.T)]
+    d3 = sigmoid(a2 @ T2.T) - y
+    d2 = (d3 @ T2)[:, 1:] * sigmoidGradient(X @ T1.T)
+    G1, G2 = d2.T @ X / m, d3.T @ a2 / m
+    G1[:, 1:] += lamb / m * T1[:, 1:]
+    G2[:, 1:] += lamb / m * T2[:, 1:]
+    return np.r_[G1.flatten(), G2.flatten()]
+"""
+)
+"""Sizes in the code, X with its ones, one-hot targets, two functions, and a name of λ that is nobody else's."""
+
+FLATTENED = (
+    IMPORTS
+    + """\
+import itertools
+from scipy.special import expit
+datafile = 'data/ex4data1.mat'
+mat = loadmat(datafile)
+X, y = mat['X'], mat['y']
+X = np.insert(X, 0, 1, axis=1)
+input_layer_size = 400
+hidden_layer_size = 25
+output_layer_size = 10
+n_training_samples = X.shape[0]
+
+def reshapeParams(flat):
+    theta1 = flat[:(input_layer_size + 1) * hidden_layer_size].reshape((hidden_layer_size, input_layer_size + 1))
+    theta2 = flat[(input_layer_size + 1) * hidden_layer_size:].reshape((output_layer_size, hidden_layer_size + 1))
+    return [theta1, theta2]
+
+def propagateForward(row, Thetas):
+    features, zs = row, []
+    for i, Theta in enumerate(Thetas):
+        z = Theta.dot(features).reshape((Theta.shape[0], 1))
+        a = expit(z)
+        zs.append((z, a))
+        if i == len(Thetas) - 1:
+            return np.array(zs, dtype=object)
+        features = np.insert(a, 0, 1)
+
+def computeCost(mythetas_flattened, myX_flattened, myy, mylambda=0.):
+    mythetas = reshapeParams(mythetas_flattened)
+    myX = myX_flattened.reshape((n_training_samples, input_layer_size + 1))
+    total = 0.
+    for i in range(n_training_samples):
+        hs = propagateForward(myX[i], mythetas)[-1][1]
+        t = np.zeros((10, 1))
+        t[int(np.ravel(myy)[i]) - 1] = 1
+        total += float(-t.T.dot(np.log(hs)).item() - (1 - t.T).dot(np.log(1 - hs)).item())
+    reg = sum(float(np.sum(T[:, 1:] * T[:, 1:])) for T in mythetas)
+    return total / n_training_samples + mylambda / (2. * n_training_samples) * reg
+
+def backPropagate(mythetas_flattened, myX_flattened, myy, mylambda=0.):
+    T1, T2 = reshapeParams(mythetas_flattened)
+    D1, D2 = np.zeros(T1.shape), np.zeros(T2.shape)
+    m = n_training_samples
+    myX = myX_flattened.reshape((m, input_layer_size + 1))
+    for i in range(m):
+        a1 = myX[i].reshape((-1, 1))
+        (z2, a2), (z3, a3) = propagateForward(myX[i], (T1, T2))
+        t = np.zeros((10, 1))
+        t[int(np.ravel(myy)[i]) - 1] = 1
+        d3 = a3 - t
+        d2 = T2.T[1:, :].dot(d3) * a2 * (1 - a2)
+        D1 += d2.dot(a1.T)
+        D2 += d3.dot(np.insert(a2, 0, 1).reshape((1, -1)))
+    D1, D2 = D1 / m, D2 / m
+    D1[:, 1:] += mylambda / m * T1[:, 1:]
+    D2[:, 1:] += mylambda / m * T2[:, 1:]
+    return np.concatenate((D1.ravel(), D2.ravel()))
+
+flattenedD1D2 = backPropagate(np.random.rand(10285), X.flatten(), y, mylambda=0.)
+"""
+)
+"""Sizes and the number of examples are globals, and X is flattened."""
+
+PLAIN_AND_REGULARISED = """\
+import numpy as np
+import pandas as pd
+import seaborn as sns
+sns.set(context='notebook', style='white')
+def sigmoid(z): return 1 / (1 + np.exp(-z))
+def deserialize(seq): return seq[:25 * 401].reshape(25, 401), seq[25 * 401:].reshape(10, 26)
+def serialize(a, b): return np.concatenate((np.ravel(a), np.ravel(b)))
+def feed_forward(theta, X):
+    t1, t2 = deserialize(theta)
+    z2 = X @ t1.T
+    a2 = np.insert(sigmoid(z2), 0, np.ones(X.shape[0]), axis=1)
+    z3 = a2 @ t2.T
+    return X, z2, a2, z3, sigmoid(z3)
+def cost(theta, X, y):
+    h = feed_forward(theta, X)[-1]
+    return (-np.multiply(y, np.log(h)) - np.multiply(1 - y, np.log(1 - h))).sum() / X.shape[0]
+def regularized_cost(theta, X, y, l=1):
+    t1, t2 = deserialize(theta)
+    m = X.shape[0]
+    return cost(theta, X, y) + l / (2 * m) * (np.power(t1[:, 1:], 2).sum() + np.power(t2[:, 1:], 2).sum())
+def sigmoid_gradient(z): return np.multiply(sigmoid(z), 1 - sigmoid(z))
+def gradient(theta, X, y):
+    t1, t2 = deserialize(theta)
+    m = X.shape[0]
+    delta1, delta2 = np.zeros(t1.shape), np.zeros(t2.shape)
+    a1, z2, a2, z3, h = feed_forward(theta, X)
+    for i in range(m):
+        d3i = h[i, :] - y[i, :]
+        d2i = np.multiply(t2.T @ d3i, sigmoid_gradient(np.insert(z2[i, :], 0, np.ones(1))))
+        delta2 += np.matrix(d3i).T @ np.matrix(a2[i, :])
+        delta1 += np.matrix(d2i[1:]).T @ np.matrix(a1[i, :])
+    return serialize(delta1 / m, delta2 / m)
+def regularized_gradient(theta, X, y, l=1):
+    m = X.shape[0]
+    delta1, delta2 = deserialize(gradient(theta, X, y))
+    t1, t2 = deserialize(theta)
+    t1, t2 = t1.copy(), t2.copy()
+    t1[:, 0] = 0
+    t2[:, 0] = 0
+    return serialize(delta1 + l / m * t1, delta2 + l / m * t2)
+raw = pd.read_csv('grades.csv')
+"""
+
+LAST_IS_ZERO = "((np.arange(num_labels) + 1) % 10 == np.ravel(y)[:, None]).astype(int)"
+
+EXTRA = (
+    IMPORTS
+    + SIGMOID
+    + """\
+def costFunction(theta, X, y, m, n, lmbda, hidden=25, K=10):
+    Theta1 = theta[:hidden * (n + 1)].reshape(hidden, n + 1)
+    Theta2 = theta[hidden * (n + 1):].reshape(K, hidden + 1)
+    X1 = np.column_stack((np.ones(m), X))
+    A = np.column_stack((np.ones(m), sigmoid(X1.dot(Theta1.T))))
+    H = sigmoid(A.dot(Theta2.T))
+    Y = np.zeros((m, K))
+    for i in range(m):
+        Y[i, int(y[i]) - 1] = 1
+    J = -1 / m * np.sum(Y * np.log(H) + (1 - Y) * np.log(1 - H))
+    J += lmbda / (2 * m) * (np.sum(Theta1[:, 1:] ** 2) + np.sum(Theta2[:, 1:] ** 2))
+    E = H - Y
+    F = (E.dot(Theta2) * A * (1 - A))[:, 1:]
+    g1, g2 = F.T.dot(X1) / m, E.T.dot(A) / m
+    g1[:, 1:] += lmbda / m * Theta1[:, 1:]
+    g2[:, 1:] += lmbda / m * Theta2[:, 1:]
+    return J, np.hstack((g1.ravel(), g2.ravel()))
+"""
+)
+
+CACHE = """\
+import numpy as np
+import copy
+def sigmoid(z): return 1 / (1 + np.exp(-z))
+def layer_sizes(X, Y): return X.shape[0], 4, Y.shape[0]
+def initialize_parameters(n_x, n_h, n_y):
+    return {"W1": np.random.randn(n_h, n_x) * 0.01, "b1": np.zeros((n_h, 1)),
+            "W2": np.random.randn(n_y, n_h) * 0.01, "b2": np.zeros((n_y, 1))}
+def forward_propagation(X, parameters):
+    Z1 = parameters["W1"] @ X + parameters["b1"]
+    A1 = ACTIVATION(Z1)
+    Z2 = parameters["W2"] @ A1 + parameters["b2"]
+    A2 = sigmoid(Z2)
+    assert A2.shape == (parameters["W2"].shape[0], X.shape[1])
+    cache = {"Z1": Z1, "A1": A1, "Z2": Z2, "A2": A2}
+    return A2, cache
+def compute_cost(A2, Y):
+    m = Y.shape[1]
+    logprobs = np.multiply(np.log(A2), Y) + np.multiply(np.log(1 - A2), 1 - Y)
+    return float(np.squeeze(-np.sum(logprobs) / m))
+def backward_propagation(parameters, cache, X, Y):
+    m = X.shape[1]
+    A1, A2 = cache["A1"], cache["A2"]
+    dZ2 = A2 - Y
+    dW2 = dZ2 @ A1.T / m
+    db2 = np.sum(dZ2, axis=1, keepdims=True) / m
+    dZ1 = parameters["W2"].T @ dZ2 * SLOPE
+    dW1 = dZ1 @ X.T / m
+    db1 = np.sum(dZ1, axis=1, keepdims=True) / m
+    return {"dW1": dW1, "db1": db1, "dW2": dW2, "db2": db2}
+def update_parameters(parameters, grads, learning_rate=1.2):
+    return {k: parameters[k] - learning_rate * grads["d" + k] for k in parameters}
+def nn_model(X, Y, n_h, num_iterations=10000, print_cost=False):
+    n_x, _, n_y = layer_sizes(X, Y)
+    parameters = initialize_parameters(n_x, n_h, n_y)
+    for i in range(num_iterations):
+        A2, cache = forward_propagation(X, parameters)
+        cost = compute_cost(A2, Y)
+        parameters = update_parameters(parameters, backward_propagation(parameters, cache, X, Y))
+    return parameters
+"""
+TANH = CACHE.replace("ACTIVATION", "np.tanh").replace("SLOPE", "(1 - np.power(A1, 2))")
+SIGMOIDAL = CACHE.replace("ACTIVATION", "sigmoid").replace("SLOPE", "A1 * (1 - A1)")
+PLANAR = "from planar_utils import plot_decision_boundary, load_planar_dataset\nfrom testCases_v2 import *\n"
+
+TWO_LAYER_NET = """\
+from __future__ import print_function
+from builtins import range, object
+import numpy as np
+class TwoLayerNet(object):
+    def __init__(self, input_size, hidden_size, output_size, std=1e-4):
+        self.params = {}
+        self.params['W1'] = std * np.random.randn(input_size, hidden_size)
+        self.params['b1'] = np.zeros(hidden_size)
+        self.params['W2'] = std * np.random.randn(hidden_size, output_size)
+        self.params['b2'] = np.zeros(output_size)
+    def loss(self, X, y=None, reg=0.0):
+        W1, b1 = self.params['W1'], self.params['b1']
+        W2, b2 = self.params['W2'], self.params['b2']
+        N, D = X.shape
+        hidden = np.maximum(0, X.dot(W1) + b1)
+        scores = hidden.dot(W2) + b2
+        if y is None:
+            return scores
+        shifted = np.exp(scores - scores.max(axis=1, keepdims=True))
+        probs = shifted / shifted.sum(axis=1, keepdims=True)
+        loss = -np.log(probs[np.arange(N), y]).mean()
+        loss += reg * (np.sum(W1 * W1) + np.sum(W2 * W2))
+        dscores = probs.copy()
+        dscores[range(N), y] -= 1
+        dscores /= N
+        grads = {}
+        grads['W2'] = hidden.T.dot(dscores) + 2 * reg * W2
+        grads['b2'] = dscores.sum(axis=0)
+        dhidden = dscores.dot(W2.T)
+        dhidden[hidden <= 0] = 0
+        grads['W1'] = X.T.dot(dhidden) + 2 * reg * W1
+        grads['b1'] = dhidden.sum(axis=0)
+        return loss, grads
+    def train(self, X, y, X_val, y_val, learning_rate=1e-3, reg=5e-6, num_iters=100, batch_size=200, verbose=False):
+        for it in range(num_iters):
+            loss, grads = self.loss(X, y=y, reg=reg)
+            for name in self.params:
+                self.params[name] -= learning_rate * grads[name]
+        return {'loss': loss}
+    def predict(self, X):
+        return np.argmax(self.loss(X), axis=1)
+"""
+
+TWO_LAYER_FUNCTION = """\
+import numpy as np
+def two_layer_net(X, model, y=None, reg=0.0):
+    W1, b1, W2, b2 = model['W1'], model['b1'], model['W2'], model['b2']
+    N = X.shape[0]
+    h = np.maximum(X @ W1 + b1, 0)
+    scores = h @ W2 + b2
+    if y is None:
+        return scores
+    p = np.exp(scores - scores.max(1)[:, None])
+    p /= p.sum(1)[:, None]
+    loss = -np.sum(np.log(p[range(N), y])) / N + 0.5 * reg * (np.sum(W1 ** 2) + np.sum(W2 ** 2))
+    p[range(N), y] -= 1
+    d = p / N
+    dh = d @ W2.T * (h > 0)
+    return loss, {'W1': X.T @ dh + reg * W1, 'b1': dh.sum(0), 'W2': h.T @ d + reg * W2, 'b2': d.sum(0)}
+"""
+
+NETWORK = """\
+import random
+import numpy as np
+class Network(object):
+    def __init__(self, sizes):
+        self.num_layers = len(sizes)
+        self.sizes = sizes
+        self.biases = [np.random.randn(y, 1) for y in sizes[1:]]
+        self.weights = [np.random.randn(y, x) for x, y in zip(sizes[:-1], sizes[1:])]
+    def feedforward(self, a):
+        for b, w in zip(self.biases, self.weights):
+            a = sigmoid(np.dot(w, a) + b)
+        return a
+    def SGD(self, training_data, epochs, mini_batch_size, eta, test_data=None):
+        for j in range(epochs):
+            random.shuffle(training_data)
+            self.update_mini_batch(training_data[:mini_batch_size], eta)
+    def update_mini_batch(self, mini_batch, eta):
+        for x, y in mini_batch:
+            nabla_b, nabla_w = self.backprop(x, y)
+            self.weights = [w - eta / len(mini_batch) * nw for w, nw in zip(self.weights, nabla_w)]
+            self.biases = [b - eta / len(mini_batch) * nb for b, nb in zip(self.biases, nabla_b)]
+    def backprop(self, x, y):
+        nabla_b = [np.zeros(b.shape) for b in self.biases]
+        nabla_w = [np.zeros(w.shape) for w in self.weights]
+        activation = x
+        activations, zs = [x], []
+        for b, w in zip(self.biases, self.weights):
+            z = np.dot(w, activation) + b
+            zs.append(z)
+            activation = sigmoid(z)
+            activations.append(activation)
+        delta = self.cost_derivative(activations[-1], y) * sigmoid_prime(zs[-1])
+        nabla_b[-1] = delta
+        nabla_w[-1] = np.dot(delta, activations[-2].transpose())
+        for l in range(2, self.num_layers):
+            delta = np.dot(self.weights[-l + 1].transpose(), delta) * sigmoid_prime(zs[-l])
+            nabla_b[-l] = delta
+            nabla_w[-l] = np.dot(delta, activations[-l - 1].transpose())
+        return (nabla_b, nabla_w)
+    def cost_derivative(self, output_activations, y):
+        return output_activations - y
+def sigmoid(z): return 1.0 / (1.0 + np.exp(-z))
+def sigmoid_prime(z): return sigmoid(z) * (1 - sigmoid(z))
+"""
+CROSS_ENTROPY_NETWORK = NETWORK.replace(" * sigmoid_prime(zs[-1])", "")
+
+TRAINER = """\
+import numpy as np
+def sigmoid(z): return 1 / (1 + np.exp(-z))
+class NeuralNet:
+    def __init__(self, n_input, n_hidden, n_output, lam=0.0):
+        self.lam = lam
+        self.Theta1 = np.random.rand(n_hidden, n_input + 1)
+        self.Theta2 = np.random.rand(n_output, n_hidden + 1)
+    def train(self, X, y, alpha=0.1, iterations=50):
+        for _ in range(iterations):
+            J, g1, g2 = self.computeCost(X, y)
+            self.Theta1 -= alpha * g1
+            self.Theta2 -= alpha * g2
+        return J
+    def computeCost(self, X, y):
+        m = X.shape[0]
+        Y = np.eye(self.Theta2.shape[0])[np.ravel(y)]
+        A1 = np.hstack((np.ones((m, 1)), X))
+        A2 = np.hstack((np.ones((m, 1)), sigmoid(A1 @ self.Theta1.T)))
+        H = sigmoid(A2 @ self.Theta2.T)
+        W1, W2 = self.Theta1[:, 1:], self.Theta2[:, 1:]
+        J = -np.sum(Y * np.log(H) + (1 - Y) * np.log(1 - H)) / m + self.lam / 2 / m * (np.sum(W1**2) + np.sum(W2**2))
+        D3 = H - Y
+        D2 = D3 @ W2 * A2[:, 1:] * (1 - A2[:, 1:])
+        G1, G2 = D2.T @ A1 / m, D3.T @ A2 / m
+        G1[:, 1:] += self.lam / m * W1
+        G2[:, 1:] += self.lam / m * W2
+        return J, G1, G2
+"""
+
+MICROGRAD = """\
+import math
+import random
+class Value:
+    def __init__(self, data, _children=(), _op=''):
+        self.data, self.grad = data, 0
+        self._backward = lambda: None
+        self._prev, self._op = set(_children), _op
+    def __add__(self, other):
+        other = other if isinstance(other, Value) else Value(other)
+        out = Value(self.data + other.data, (self, other), '+')
+        def _backward():
+            self.grad += out.grad
+            other.grad += out.grad
+        out._backward = _backward
+        return out
+    def __mul__(self, other):
+        other = other if isinstance(other, Value) else Value(other)
+        out = Value(self.data * other.data, (self, other), '*')
+        def _backward():
+            self.grad += other.data * out.grad
+            other.grad += self.data * out.grad
+        out._backward = _backward
+        return out
+    def __pow__(self, n):
+        out = Value(self.data ** n, (self,), '**')
+        def _backward():
+            self.grad += n * self.data ** (n - 1) * out.grad
+        out._backward = _backward
+        return out
+    def tanh(self):
+        t = math.tanh(self.data)
+        out = Value(t, (self,), 'tanh')
+        def _backward():
+            self.grad += (1 - t ** 2) * out.grad
+        out._backward = _backward
+        return out
+    def backward(self):
+        topo, visited = [], set()
+        def build(v):
+            if v not in visited:
+                visited.add(v)
+                for child in v._prev:
+                    build(child)
+                topo.append(v)
+        build(self)
+        self.grad = 1
+        for v in reversed(topo):
+            v._backward()
+    def __neg__(self): return self * -1
+    def __sub__(self, other): return self + (-other)
+    def __radd__(self, other): return self + other
+    def __rmul__(self, other): return self * other
+class Neuron:
+    def __init__(self, nin):
+        self.w = [Value(random.uniform(-1, 1)) for _ in range(nin)]
+        self.b = Value(random.uniform(-1, 1))
+    def __call__(self, x):
+        return sum((wi * xi for wi, xi in zip(self.w, x)), self.b).tanh()
+    def parameters(self): return self.w + [self.b]
+class Layer:
+    def __init__(self, nin, nout): self.neurons = [Neuron(nin) for _ in range(nout)]
+    def __call__(self, x):
+        outs = [n(x) for n in self.neurons]
+        return outs[0] if len(outs) == 1 else outs
+    def parameters(self): return [p for n in self.neurons for p in n.parameters()]
+class MLP:
+    def __init__(self, nin, nouts):
+        sz = [nin] + nouts
+        self.layers = [Layer(sz[i], sz[i + 1]) for i in range(len(nouts))]
+    def __call__(self, x):
+        for layer in self.layers:
+            x = layer(x)
+        return x
+    def parameters(self): return [p for layer in self.layers for p in layer.parameters()]
+n = MLP(3, [4, 4, 1])
+xs = [[2.0, 3.0, -1.0], [3.0, -1.0, 0.5]]
+for k in range(20):
+    loss = sum((n(x) - Value(1.0)) ** 2 for x in xs)
+    loss.backward()
+    for p in n.parameters():
+        p.data += -0.1 * p.grad
+"""
+
+FORWARD_FIRST = (
+    IMPORTS
+    + SIGMOID
+    + """\
+def forward(X, Theta1, Theta2):
+    a1 = np.insert(X, 0, 1, axis=1)
+    z2 = a1 @ Theta1.T
+    a2 = np.insert(sigmoid(z2), 0, 1, axis=1)
+    h = sigmoid(a2 @ Theta2.T)
+    return a1, z2, a2, h
+def compute_cost(h, y, Theta1, Theta2, lambd):
+    m = len(y)
+    Y = (np.arange(1, h.shape[1] + 1) == y.reshape(-1, 1)) * 1.0
+    J = -(Y * np.log(h) + (1 - Y) * np.log(1 - h)).sum() / m
+    return J + lambd / (2 * m) * ((Theta1[:, 1:] ** 2).sum() + (Theta2[:, 1:] ** 2).sum())
+def backprop(a1, z2, a2, h, y, Theta1, Theta2, lambd):
+    m = len(y)
+    Y = (np.arange(1, h.shape[1] + 1) == y.reshape(-1, 1)) * 1.0
+    d3 = h - Y
+    d2 = (d3 @ Theta2)[:, 1:] * sigmoidGradient(z2)
+    g1, g2 = d2.T @ a1 / m, d3.T @ a2 / m
+    g1[:, 1:] += lambd / m * Theta1[:, 1:]
+    g2[:, 1:] += lambd / m * Theta2[:, 1:]
+    return g1, g2
+"""
+)
+
+GLOBALS = (
+    IMPORTS
+    + SIGMOID
+    + """\
+data = loadmat('../data/ex4data1.mat')
+X = data['X']
+y = data['y']
+m = X.shape[0]
+lmbda = float(input('lambda? '))
+n, s, K = X.shape[1], 25, len(np.unique(y))
+def J_and_grad(theta):
+    t1, t2 = theta[:s * (n + 1)].reshape(s, n + 1), theta[s * (n + 1):].reshape(K, s + 1)
+    a1 = np.c_[np.ones((m, 1)), X]
+    a2 = np.c_[np.ones((m, 1)), sigmoid(a1 @ t1.T)]
+    h = sigmoid(a2 @ t2.T)
+    Y = (y.reshape(-1, 1) == np.arange(1, K + 1)) * 1
+    J = (-Y * np.log(h) - (1 - Y) * np.log(1 - h)).sum() / m + lmbda / (2 * m) * ((t1[:, 1:]**2).sum() + (t2[:, 1:]**2).sum())
+    d3 = h - Y
+    d2 = d3 @ t2[:, 1:] * a2[:, 1:] * (1 - a2[:, 1:])
+    g1, g2 = d2.T @ a1 / m, d3.T @ a2 / m
+    g1[:, 1:] += lmbda / m * t1[:, 1:]
+    g2[:, 1:] += lmbda / m * t2[:, 1:]
+    return J, np.r_[g1.ravel(), g2.ravel()]
+plt.imshow(X[0].reshape(20, 20)); plt.show()
+res = optimize.minimize(J_and_grad, np.random.rand(10285), jac=True)
+print(res.fun)
+"""
+)
+
+DUMMIES = edition(
+    ("    a1 = np.hstack([np.ones((m, 1)), X])\n", "    a1 = X\n"), targets="pd.get_dummies(y.ravel()).values"
+)
+PLAIN_GRADIENT = (
+    "    Theta1_grad[:, 1:] += LAM / m * Theta1[:, 1:]\n    Theta2_grad[:, 1:] += LAM / m * Theta2[:, 1:]\n"
+)
+PENALTY = "    J = J + LAM / (2 * m) * (np.sum(np.square(Theta1[:, 1:])) + np.sum(np.square(Theta2[:, 1:])))\n"
+UNREGULARISED = IMPORTS + SIGMOID + edition((PLAIN_GRADIENT, ""), (PENALTY, "")).replace("nnCostFunction", "back_prop")
+SIX = "def cost(nn_params, input_layer_size, hidden_layer_size, num_labels, X, y, la=0.):\n"
+OF_10 = edition(
+    ("hidden_layer_size", "25"),
+    ("input_layer_size", "400"),
+    ("num_labels", "10"),
+    head="def f(nn_params, X, y, LAM):\n",
+)
+
+
+def plain(cost: str) -> str:
+    """A file of one's own with that function."""
+    return IMPORTS + SIGMOID + cost
+
+
+RIGHT: dict[str, str | Files] = {
+    "common": common(),
+    "common-last-cell-trains": common(WITH_UTILS, "theta = optimize.minimize(nnCostFunction, nn_params).x\n"),
+    "common-by-loop.ipynb": notebook("import numpy as np\n", SIGMOID, edition(targets=FROM_0)),
+    "both-kinds": {"ex4.py": plain(edition(order="F")), "ex4.ipynb": notebook(plain(edition(targets=FROM_0)))},
+    "py-is-empty": {"ex4.py": "# see the notebook\n", "ex4.ipynb": notebook(plain(edition()))},
+    "two notebooks": {
+        "Part 1.ipynb": notebook("import numpy as np\nprint('hello')\n"),
+        "Part 2 (final).ipynb": notebook(plain(edition())),
+    },
+    "notebook and checkpoints": {
+        "ex4.ipynb": notebook(plain(edition())),
+        ".ipynb_checkpoints/ex4-checkpoint.ipynb": notebook("x ="),
+    },
+    "small-files": SMALL_FILES,
+    "small-files-same-value": SMALL_FILES | {"initialize_with_same_value.py": SAME_VALUE},
+    "small-files-tabs": SMALL_FILES | {"checkNNGradients.py": "def f():\n\tif 1:\n        return 2\n\treturn 3\n"},
+    "small-files-in-src": {f"src/{name}": text for name, text in SMALL_FILES.items()} | {"README.txt": "hello"},
+    "with-a-parent": {"ex2/sigmoid.py": SMALL_FILES["sigmoid.py"], "ex2/__init__.py": ""}
+    | {
+        f"ex4/{name}": text.replace("from sigmoid import", "from ex2.sigmoid import")
+        for name, text in SMALL_FILES.items()
+        if name != "sigmoid.py"
+    },
+    "lamb.py": LAMB,
+    "la.py": plain(edition(head=SIX, lam="la")),
+    "a-name-for-lambda-in-the-middle.py": plain(
+        edition(
+            head="def nnCost(nn_params, X, y, strength=0.0, input_layer_size=400, hidden_layer_size=25, num_labels=10):\n",
+            lam="strength",
+        )
+    ),
+    "none-for-lambda.py": plain(
+        edition(("    m = X", "    c = c or 0\n    m = X"), head=SIX.replace("la=0.", "c=None"), lam="c")
+    ),
+    "flattened.py": FLATTENED,
+    "plain-and-regularised.py": PLAIN_AND_REGULARISED,
+    "two-files": {
+        "back_prop.py": UNREGULARISED,
+        "back_prop_reg.py": plain(edition()).replace("nnCost", "back_prop_reg"),
+    },
+    "two-files-other-way": {
+        "a_reg.py": plain(edition(order="F")),
+        "backprop_nn_cost.py": UNREGULARISED,
+        "main.py": "from backprop_nn_cost import *\nprint(1)\n",
+    },
+    "last-is-zero.py": plain(edition(targets=LAST_IS_ZERO)),
+    "last-is-zero-by-columns.py": plain(edition(targets=LAST_IS_ZERO, order="F")),
+    "zero-is-ten.py": plain(edition(targets="np.eye(num_labels)[np.ravel(y) % 10]")),
+    "ten-comes-first.py": plain(edition(targets="(np.r_[10, 1:num_labels] == np.ravel(y)[:, None]).astype(int)")),
+    "extra.py": EXTRA,
+    "extra-in-front.py": EXTRA.replace(
+        "(theta, X, y, m, n, lmbda, hidden=25, K=10)", "(m, n, hidden, K, theta, X, y, lmbda)"
+    ),
+    "hard-coded.py": plain(OF_10),
+    "hard-coded-ones.py": plain(OF_10.replace("np.hstack([np.ones((m, 1)), X])", "X")),
+    "hard-coded-ones-from-0.py": plain(
+        OF_10.replace("np.hstack([np.ones((m, 1)), X])", "X").replace("np.ravel(y) - 1", "np.ravel(y)")
+    ),
+    "hard-coded-columns.py": plain(OF_10.replace("    m = X.shape[0]", "    X = X.T; m = X.shape[0]")),
+    "hard-coded-last-is-zero.py": plain(
+        OF_10.replace("np.eye(10)[np.ravel(y) - 1]", LAST_IS_ZERO.replace("num_labels", "10"))
+    ),
+    "globals.py": GLOBALS,
+    "cache.py": SIGMOIDAL,
+    "cache-tanh.py": TANH,
+    "two-layer-net.py": TWO_LAYER_NET,
+    "two-layer-net-half.py": TWO_LAYER_NET.replace("loss += reg", "loss += 0.5 * reg").replace("2 * reg", "reg"),
+    "two-layer-function.py": TWO_LAYER_FUNCTION,
+    "network.py": NETWORK,
+    "network-cross-entropy.py": CROSS_ENTROPY_NETWORK,
+    "trainer.py": TRAINER,
+    "micrograd.py": MICROGRAD,
+    "forward-first.py": FORWARD_FIRST,
+    "weights-at-import.py": plain(
+        "data = loadmat('ex4weights.mat')\nTheta1, Theta2 = data['Theta1'], data['Theta2']\nassert Theta1.shape == (25, 401)\n"
+        + edition(("    m = X", "    assert START.size == 10285\n    m = X"))
+        + "START = np.r_[Theta1.ravel(), Theta2.ravel()]\n"
+    ),
+    "reads-X-and-y.py": plain(
+        "DATA = loadmat('data/ex4data1.mat')\n"
+        + edition(("    m = X", "    assert DATA['X'].shape[1] == 400\n    m = X"))
+    ),
+    "prints-in-loops.py": plain(edition(("    d3 =", "    for i in range(3): print('iteration', i)\n    d3 ="))),
+    "plots-everything.py": "import seaborn as sns\nsns.set()\nsns.set_style('darkgrid')\n"
+    + plain(edition())
+    + "fig, ax = plt.subplots()\nsns.heatmap(np.eye(3))\nplt.show()\ninput('press enter')\n",
+    "pandas-at-import.py": "import pandas as pd\n"
+    + plain(edition())
+    + "df = pd.DataFrame({'a': [1]})\nprint(df.head())\n",
+    "imports-the-course.py": "from displayData import displayData\nfrom checkNNGradients import *\nimport submit\n"
+    + plain(edition()),
+    "guarded-main.py": plain(edition()) + "if __name__ == '__main__':\n    nnCostFunction(*range(7))\n",
+    "wrapped-for-minimize.py": plain(edition()) + "cost = lambda p, X, y: nnCostFunction(p, 400, 25, 10, X, y, 1)\n",
+    "umlaut-übung.py": plain(edition()) + "# Lösung von Übung 4\n",
+}
+
+SLOPE = " * sigmoidGradient(z2)"
+
+
+def _changed(name: str, *edits: tuple[str, str]) -> str | Files:
+    """A right submission with a mistake."""
+    files = RIGHT[name]
+    before = json.dumps(files) if isinstance(files, dict) else files
+    after = before
+    for old, new in edits:
+        old, new = (json.dumps(text)[1:-1] if isinstance(files, dict) else text for text in (old, new))
+        deeper = [json.dumps(text)[1:-1] for text in (old, new)]  # a notebook is a text within a text
+        assert old in after or deeper[0] in after, (name, old)
+        after = after.replace(old, new).replace(*deeper)
+    assert after != before, name
+    return json.loads(after) if isinstance(files, dict) else after
+
+
+WRONG: dict[str, tuple[str | Files, str, str]] = {
+    # what is handed in, the parts cost, gradient and regulariser (r right, w wrong, - absent), and the bug
+    "common-no-slope": (_changed("common", (SLOPE, "")), "rwr", "slope-missing"),
+    "common-sign": (_changed("common", ("d3 = h - Y", "d3 = Y - h")), "rwr", "wrong-sign"),
+    "both-kinds-wrong": (
+        {"ex4.py": plain(edition((SLOPE, ""))), "ex4.ipynb": notebook(plain(edition((SLOPE, ""), order="F")))},
+        "rwr",
+        "slope-missing",
+    ),
+    "small-files-bias": (
+        _changed(
+            "small-files", ("Theta1_grad[:, 1:] += lambda_ / m * Theta1[:, 1:]", "Theta1_grad += lambda_ / m * Theta1")
+        ),
+        "rrw",
+        "",
+    ),
+    "lamb-not-over-m.py": (
+        _changed("lamb.py", ("lamb / m * T1", "lamb * T1"), ("lamb / m * T2", "lamb * T2")),
+        "rrw",
+        "lambda-not-over-m",
+    ),
+    "lamb-no-slope.py": (_changed("lamb.py", (" * sigmoidGradient(X @ T1.T)", "")), "rwr", "slope-missing"),
+    "la-cost-halved.py": (
+        _changed("la.py", ("(1 - Y) * np.log(1 - h)) / m", "(1 - Y) * np.log(1 - h)) / m / 2")),
+        "wrr",
+        "cost-halved",
+    ),
+    "la-no-penalty.py": (_changed("la.py", (PENALTY.replace("LAM", "la"), "")), "rrw", "cost-without-regulariser"),
+    "flattened-bias-row.py": (
+        _changed("flattened.py", ("T2.T[1:, :].dot", "T2.T[:-1, :].dot")),
+        "rwr",
+        "bias-column-not-dropped",
+    ),
+    "plain-and-regularised-slope.py": (
+        _changed("plain-and-regularised.py", ("return np.multiply(sigmoid(z), 1 - sigmoid(z))", "return sigmoid(z)")),
+        "rwr",
+        "slope-halved",
+    ),
+    "two-files-wrong": (
+        _changed("two-files", ("LAM / m".replace("LAM", "lambda_"), "lambda_")),
+        "rrw",
+        "lambda-not-over-m",
+    ),
+    "last-is-zero-wrong.py": (_changed("last-is-zero.py", ("d3 = h - Y", "d3 = Y - h")), "rwr", "wrong-sign"),
+    "extra-no-mean.py": (
+        _changed("extra.py", ("F.T.dot(X1) / m, E.T.dot(A) / m", "F.T.dot(X1), E.T.dot(A)")),
+        "rwr",
+        "mean-missing",
+    ),
+    "hard-coded-wrong.py": (_changed("hard-coded.py", (SLOPE, "")), "rwr", "slope-missing"),
+    "hard-coded-ones-wrong.py": (
+        _changed("hard-coded-ones.py", ("d2.T.dot(a1) / m", "d2.T.dot(a1)")),
+        "rwr",
+        "mean-in-the-last-layer-only",
+    ),
+    "globals-wrong.py": (
+        _changed("globals.py", ("g2[:, 1:] += lmbda / m * t2[:, 1:]", "pass")),
+        "rrw",
+        "output-layer-unregularised",
+    ),
+    "cache-wrong.py": (_changed("cache.py", ("A1 * (1 - A1)", "1")), "rw-", "slope-missing"),
+    "cache-tanh-wrong.py": (_changed("cache-tanh.py", ("(1 - np.power(A1, 2))", "(1 - A1)")), "rw-", ""),
+    "two-layer-net-wrong.py": (_changed("two-layer-net.py", ("dhidden[hidden <= 0] = 0", "pass")), "rwr", ""),
+    "two-layer-net-reg.py": (_changed("two-layer-net.py", ("2 * reg * W", "reg * W")), "rrw", ""),
+    "network-wrong.py": (_changed("network.py", (", delta) * sigmoid_prime(zs[-l])", ", delta)")), "-w-", ""),
+    "trainer-wrong.py": (
+        _changed("trainer.py", ("D3 @ W2 * A2[:, 1:] * (1 - A2[:, 1:])", "D3 @ W2 * A2[:, 1:]")),
+        "rwr",
+        "slope-halved",
+    ),
+    "micrograd-wrong.py": (_changed("micrograd.py", ("(1 - t ** 2) * out.grad", "(1 - t) * out.grad")), "rw-", ""),
+    "forward-first-wrong.py": (
+        _changed("forward-first.py", ("(h, y, Theta1", "(h, y, Theta1"), ("d3 = h - Y", "d3 = Y - h")),
+        "rwr",
+        "wrong-sign",
+    ),
+}
+
+PYTHON_2 = plain(edition()).replace("    return J,", "    print J\n    return J,")
+
+UNGRADED: dict[str, tuple[str | Files, str]] = {  # what is handed in, and the kind of the reason
+    "ex2-missing": (SMALL_FILES | {"nnCostFunction.py": EX2_MISSING + edition(order="F")}, "not-handed-in"),
+    "star-import-missing.py": ("import numpy as np\nfrom helpers import *\n" + edition(), "not-handed-in"),
+    "dummies.py": ("import pandas as pd\n" + plain(DUMMIES), "not-handed-in"),
+    "text-files.py": (
+        plain("Xs = np.loadtxt('X.txt')\n" + edition(("    m = X", "    assert Xs.shape == (5000, 400)\n    m = X"))),
+        "not-handed-in",
+    ),
+    "python-2.py": (PYTHON_2, "not-readable"),
+    "mixed-tabs.py": (plain(edition(("    d3 =", "\td3 ="))), "not-readable"),
+    "planar.py": (PLANAR + TANH, "other-exercise"),
+    "planar.ipynb": (notebook(PLANAR, TANH, "nn_model(*load_planar_dataset(), 4)"), "other-exercise"),
+    "logistic-regression.py": (
+        IMPORTS + SIGMOID + "def costFunctionReg(theta, X, y, lmbda):\n    h, m = sigmoid(X @ theta), len(y)\n"
+        "    J = -(y @ np.log(h) + (1 - y) @ np.log(1 - h)) / m + lmbda / (2 * m) * theta[1:] @ theta[1:]\n"
+        "    return J, X.T @ (h - y) / m\ndata = np.loadtxt('ex2data2.txt', delimiter=',')\n",
+        "other-exercise",
+    ),
+    "linear-regression.py": (
+        "import numpy as np\ndef computeCost(X, y, theta):\n    return np.sum((X @ theta - y) ** 2) / 2 / len(y)\n"
+        "def gradientDescent(X, y, theta, alpha, num_iters):\n    return theta\ndata = np.loadtxt('ex1data1.txt')\n",
+        "other-exercise",
+    ),
+    "kmeans.py": (
+        "import numpy as np\ndef findClosestCentroids(X, centroids):\n    return X\n",
+        "no-homework-function",
+    ),
+    "handed-out-empty.ipynb": (
+        notebook("import numpy as np\n", SEVEN.replace("LAM", "lambda_") + "    # your code\n"),
+        "cell-left-out",
+    ),
+    "empty.ipynb": (notebook(), "no-homework-function"),
+    "loops-for-ever.py": (plain(edition(("    d3 =", "    while True: pass\n    d3 ="))), "call-failed"),
+}
+
+
+def write_class(folder: Path, submissions: dict[str, str | Files]) -> Path:
+    """Every submission as its file or folder."""
+    for name, files in submissions.items():
+        for path, text in {name: files}.items() if isinstance(files, str) else files.items():
+            file = folder / path if isinstance(files, str) else folder / name / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(dedent(text) if text.startswith("\n") else text, encoding="utf-8")
+    return folder
+
+
+ALL: dict[str, str | Files] = RIGHT | {name: row[0] for name, row in (WRONG | UNGRADED).items()}

@@ -1,0 +1,65 @@
+"""A class as it hands in: right homework gets all points, wrong homework its part and its bug, the rest a reason."""
+
+from pathlib import Path
+
+import pytest
+
+from harness.facts import message_table
+from harness.grading.grade import AGREE, DISAGREE, ERROR, Grade
+from harness.grading.submission_grading import grade_folder
+from tests.grading.handed_in import ALL, RIGHT, UNGRADED, WRONG, write_class
+from tests.grading.submissions import graded_here
+
+LETTERS = {"right": "r", "wrong": "w", "absent": "-"}
+
+QUICK_RIGHT = ("la.py", "last-is-zero.py", "extra.py", "extra-in-front.py", "network.py", "trainer.py")
+QUICK_WRONG = ("la-cost-halved.py", "extra-no-mean.py", "two-layer-net-reg.py")
+"""Those of one file that are graded in a moment, in this process."""
+
+
+def parts(grade: Grade) -> str:
+    return "".join(LETTERS[outcome] for outcome in grade.parts.outcomes)
+
+
+def assert_wrong(grade: Grade, expected: str, bug: str) -> None:
+    assert (grade.verdict, parts(grade)) == (DISAGREE, expected)
+    assert bug in " ".join(grade.bugs)
+    assert grade.points < 100.0
+
+
+@pytest.mark.parametrize("name", QUICK_RIGHT)
+def test_right_homework_in_any_style_gets_all_points(name, tmp_path):
+    text = RIGHT[name]
+    assert isinstance(text, str)
+    grade = graded_here(tmp_path, name, text)
+    assert (grade.verdict, grade.points, grade.diagnosis) == (AGREE, 100.0, ())
+
+
+@pytest.mark.parametrize("name", QUICK_WRONG)
+def test_wrong_homework_in_any_style_gets_its_part(name, tmp_path):
+    text, expected, bug = WRONG[name]
+    assert isinstance(text, str)
+    assert_wrong(graded_here(tmp_path, name, text), expected, bug)
+
+
+@pytest.fixture(scope="module")
+def whole_class(tmp_path_factory) -> dict[str, Grade]:
+    folder: Path = write_class(tmp_path_factory.mktemp("class"), ALL)
+    return {grade.name: grade for grade in grade_folder(folder)}
+
+
+@pytest.mark.more
+def test_a_class_is_graded_as_handed_in(whole_class):
+    assert whole_class.keys() == ALL.keys()
+    unfair = {name for name in RIGHT if (whole_class[name].verdict, whole_class[name].points) != (AGREE, 100.0)}
+    assert unfair == set()
+    for name, (_, expected, bug) in WRONG.items():
+        assert_wrong(whole_class[name], expected, bug)
+
+
+@pytest.mark.more
+def test_what_is_not_graded_has_a_reason_and_says_what_to_do(whole_class):
+    for name, (_, kind) in UNGRADED.items():
+        grade = whole_class[name]
+        assert (grade.verdict, str(grade.diagnosis[0].kind)) == (ERROR, kind), name
+        assert message_table.say(grade.diagnosis[0])
