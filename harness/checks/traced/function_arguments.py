@@ -103,7 +103,7 @@ class Arguments:
             except jax.errors.ConcretizationTypeError:  # perhaps for a number that is not differentiated
                 with jax.ensure_compile_time_eval():
                     return self.f(*args)
-        except (TypeError, ValueError, LookupError, AttributeError) as reason:  # JAX raises these alone
+        except Exception as reason:
             if what := _breaks_the_trace(reason):
                 raise TypeError(f"f cannot be traced by JAX: {last_line_of(reason)} {what}") from reason
             raise
@@ -238,6 +238,7 @@ SAID_OF_TRACED = {
     "unhashable type": "makes a traced array a key of a dict or a member of a set, which must be known when JAX traces",
     "slice(": "takes a slice between traced bounds; use jax.lax.dynamic_slice, or jnp.where with a mask",
     "Tracer": ELSEWHERE,
+    "different trace level": "changes an object that it captures, such as a module with state; make it an argument",
 }
 """The same for other errors, by parts of their messages that name traced arrays."""
 

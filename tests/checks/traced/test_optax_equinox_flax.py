@@ -80,3 +80,15 @@ def test_a_rule_that_equinox_wraps_is_told_with_the_line_that_calls_it():
     assert report.verdict == "disagree"
     line = loss.__code__.co_firstlineno + 1
     assert f"loss ({__file__}:{line})" in report.details["culprits"][0]["where"]
+
+
+@pytest.mark.filterwarnings("error::FutureWarning")
+def test_a_module_with_state_is_an_argument_and_is_not_changed():
+    nnx = pytest.importorskip("flax.nnx", reason="Flax is not installed")
+    norm = nnx.BatchNorm(4, rngs=nnx.Rngs(0))
+    mean = np.asarray(norm.mean[...])
+    report = check_derivatives(lambda norm, z: jnp.sum(jnp.sin(norm(z))), norm, Z)
+    assert report.verdict == "agree"
+    np.testing.assert_array_equal(norm.mean[...], mean)
+    with pytest.raises(TypeError, match="changes an object that it captures"):
+        check_derivatives(lambda z: norm(z), Z)
