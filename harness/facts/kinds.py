@@ -169,6 +169,7 @@ class Kind(StrEnum):
     ONLY_TOGETHER = "only-together"
     OWN_PRECISION_ONLY = "own-precision-only"
     PRODUCT_BITS = "product-bits"
+    RIGHT_IN_FLOAT64 = "right-in-float64"
     RULE_NOT_REPEATABLE = "rule-not-repeatable"
     SIDE_EFFECT = "side-effect"
     SLOPE_WITHOUT_LIMIT = "slope-without-limit"

@@ -2,7 +2,7 @@
 
 import math
 
-from harness.facts.fact import Fact
+from harness.facts.fact import Fact, Severity
 from harness.facts.kinds import Kind
 from harness.facts.row import Row
 from harness.wording import first_few
@@ -104,9 +104,16 @@ ROWS: dict[Kind, Row] = {
         advice="Multiply by the cotangent once.",
     ),
     Kind.HIDDEN_RULE: Row(
-        lambda fact: f"{_wrong_rule(fact)} The whole function does not show it.",
-        meaning="A custom rule is wrong by itself, and another one cancels its error, or nothing depends on it here.",
-        cause="Two rules with opposite errors, or an argument of the rule that is constant in this function.",
+        lambda fact: (
+            f"{_wrong_rule(fact)} The derivatives of the whole function hide it: another error cancels it, or "
+            "its share is too small to show."
+            if fact.severity == Severity.WRONG
+            else f"{_wrong_rule(fact)} The function does not use what is wrong: the program masks or stops it, or "
+            "holds that argument constant."
+        ),
+        meaning="A custom rule is wrong by itself, at arguments that the function gives it, and the whole agrees.",
+        cause="Two rules with opposite errors. Or jnp.where, a factor 0 or stop_gradient removes what is wrong: that "
+        "is a note, and the verdict does not change.",
         example="# Two custom rules, one off by a factor 2 and one by 1/2, that are applied one after the other.",
         advice="Correct the rule: other functions will show it.",
     ),
@@ -116,6 +123,16 @@ ROWS: dict[Kind, Row] = {
         cause="A cast in the rule, a constant array of a narrow type, or a residual that is saved in it.",
         example=with_rule('(g * jnp.cos(x)).astype("float32").astype(g.dtype)', "np.linspace(0.1, 1.0, 5)"),
         advice="Look for astype and for arrays that are made with a dtype.",
+    ),
+    Kind.RIGHT_IN_FLOAT64: Row(
+        "The same rule is right in float64: {type} underflows, overflows or cancels on the way.",
+        meaning="The formula is the derivative, and the number that callers get in this type is wrong all the same.",
+        cause="A guard such as jnp.where(s > 0, e / s, 0), whose s underflows although the result does not.",
+        example=CHECK + "f = jax.custom_vjp(lambda x: jax.nn.logsumexp(x))\n"
+        "def backward(x, g):\n    e = jnp.exp(x)\n    return (g * jnp.nan_to_num(e / e.sum()),)\n"
+        "f.defvjp(lambda x: (f(x), x), backward)\n"
+        "report = check_derivatives(f, jnp.array([-110.0, -112.0], 'float32'))",
+        advice="Scale before you divide, as jax.nn.softmax does by subtracting the largest argument.",
     ),
     Kind.NAN_ORIGIN: Row(
         lambda fact: (

@@ -35,6 +35,8 @@ class Run:
         are not, such as a determinant; any small number will do then.
     phases : Generator, optional
         Turns the free phases of complex vectors at random.
+    is_unlimited : bool
+        Whether the program's types have an unlimited range where it rounds at random, so that nothing underflows.
     looks_through : bool
         Whether JAX never differentiates what runs, so that a stop_gradient in it stops nothing.
     """
@@ -47,10 +49,12 @@ class Run:
         pivot: float = 0.0,
         phases: np.random.Generator | None = None,
         *,
+        is_unlimited: bool = False,
         looks_through: bool = False,
     ):
         self.rounding, self.coarsest, self.trusted = rounding, coarsest, trusted
-        self.pivot, self.phases, self.looks_through = pivot, phases, looks_through
+        self.pivot, self.phases = pivot, phases
+        self.is_unlimited, self.looks_through = is_unlimited, looks_through
         self.observed: dict[str, dict[str, None]] = {}
         self._noise = Noise(rounding)
 
@@ -132,7 +136,7 @@ class Run:
         if "" in equation.kinds and not primitive.takes_keys:
             values = primitive_differences.values_of(equation, [x.value for x in operands], self)
             return list(map(constant, values))
-        how = rounding_of(equation, self.coarsest) if self.rounding is not None else None
+        how = None if self.rounding is None else rounding_of(equation, self.coarsest, is_unlimited=self.is_unlimited)
         if how and how.operands:  # partial sums are rounded as well as the final one
             operands = [rounded(x, h, self._noise) for x, h in zip(operands, how.operands)]
         rule = primitive.rule or primitive_differences.differenced

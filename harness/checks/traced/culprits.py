@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from harness.checks.traced.derivative_case import INCREMENTS, Case, trace_case
@@ -18,11 +19,12 @@ from harness.checks.traced.derivative_subject import find_mistakes
 from harness.checks.traced.equations_met import Operands, meet_equations
 from harness.checks.traced.function_values import find_unsound_modes, find_values_changed_by_modes
 from harness.checks.traced.jax_modes import MODES
+from harness.checks.traced.lone_equations import count_closed_over, isolate, reaching_cotangents
 from harness.checks.traced.traced_programs import equations_in
 from harness.facts.fact import Fact, Severity
 from harness.facts.kinds import Kind
-from reference.arithmetics.increments import Increment, is_constant
-from reference.traced.equations import Equation, Program, bind, is_key, kind, primal_of, programs_in
+from reference.arithmetics.increments import Increment
+from reference.traced.equations import Equation, Program, primal_of, programs_in
 from reference.traced.primitives.calls import CALLS, CUSTOM_RULES
 from reference.traced.program_replay import replayed
 from reference.traced.rule_origins import (
@@ -113,11 +115,16 @@ def find_culprits(
     return [culprit for culprit, _ in found] or _by_primal(comparison, custom, deadline)
 
 
-def find_hidden_culprits(case: Case, met: Operands, deadline: float) -> list[Culprit]:
-    """The user's own rules that are wrong although nothing in the whole shows it."""
+def find_hidden_culprits(case: Case, met: Operands, deadline: float) -> list[tuple[Culprit, bool]]:
+    """The user's own rules that are wrong although the whole does not show it; and whether f depends on what is wrong.
+
+    It does where the rule is wrong along a tangent that reaches it, for a cotangent that does: another error cancels
+    this one, or its share is too small to see. It does not where the program masks or stops what is wrong.
+    """
     own = {eq: values for eq, values in met.items() if eq.name in CUSTOM_RULES and not is_rule_of_jax(eq)}
     own = {eq: values for eq, values in own.items() if not _is_all_of(case.program, eq)}
-    return [culprit for culprit, _ in _find_wrong(case, own, list(own)[:RULES_TRIED], deadline)]
+    found = _find_wrong(case, own, list(own)[:RULES_TRIED], deadline)
+    return [(culprit, any(_is_wrong_in_use(case, eq, values) for values in met[eq])) for culprit, eq in found]
 
 
 def _of_second_order(first: Case, deadline: float) -> list[tuple[Culprit, Equation]]:
@@ -211,32 +218,50 @@ def _check_alone(equation: Equation, met: Sequence[Increment], order: int = 1, a
     is given twice moves together, such as a matrix that goes to an equation and to its solver. A rule that takes
     precomputed state cannot be checked so, since its state would stay.
     """
-    values = [x.value for x in met]
-    given = [x if is_key(x) else np.asarray(x).astype(t) for x, t in zip(values, equation.input_dtypes)]
-    closed_over = equation.params.get("num_consts", 0) if equation.name in CUSTOM_RULES else 0
-    moving = [i for i, x in enumerate(given) if not is_constant(met[i]) and kind(x.dtype) in ("f", "c") and x.size]
-    kept = [i for i, t in enumerate(equation.dtypes) if t is not None and kind(t) in ("f", "c")]
-    if not moving or not kept or equation.precomputed or equation.name == "stop_gradient":
+    alone = isolate(equation, met)
+    if not alone.moving or not alone.kept or equation.precomputed or equation.name == "stop_gradient":
         return None
-
-    def apply(*changing: Any) -> list[Any]:
-        changed = {equation.inputs[i]: x for i, x in zip(moving, changing)}
-        operands = [*given[:closed_over], *map(changed.get, equation.inputs[closed_over:], given[closed_over:])]
-        outputs = bind(equation, operands)
-        return [outputs[i] for i in kept]
-
     has_names = equation.name in CUSTOM_RULES and not is_rule_of_jax(equation)
-    called = argument_names(equation) if has_names else list(map(str, range(len(given))))
-    names = [f"its argument {called[i - closed_over]}" for i in moving]
+    called = argument_names(equation) if has_names else list(map(str, range(len(alone.given))))
+    names = [f"its argument {called[i - count_closed_over(equation)]}" for i in alone.moving]
+    outputs = [f"its output {i}" for i in alone.kept]
+    leaves = [alone.given[i] for i in alone.moving]
+    comparison = _compare(alone.apply, leaves, names, outputs, order=order, accuracy=accuracy)
+    return comparison and _convict(equation, comparison)
+
+
+def _compare(
+    function: Callable[..., Any], leaves: Sequence[Any], names: Sequence[str], outputs: Sequence[str], **how: Any
+) -> Comparison | None:
+    """The check of a part of the program, in a mode that JAX has for it; None where the part cannot run alone."""
     try:
-        outputs = [f"its output {i}" for i in kept]
-        case = trace_case(apply, [given[i] for i in moving], names, lambda: outputs, order=order, accuracy=accuracy)
+        case = trace_case(function, leaves, names, lambda: outputs, **how)
         comparison = compare_derivatives(case, ("reverse",))
-        if comparison.missing:
-            comparison = compare_derivatives(case, ("forward",))
+        return compare_derivatives(case, ("forward",)) if comparison.missing else comparison
     except Exception:  # noqa: BLE001  an equation that cannot run alone shows nothing
         return None
-    return _convict(equation, comparison)
+
+
+def _is_wrong_in_use(case: Case, equation: Equation, met: Sequence[Increment]) -> bool:
+    """Whether a rule is wrong along the tangent that reached it, for a cotangent that reaches it."""
+    alone = isolate(equation, met)
+    try:
+        cotangents = reaching_cotangents(case, equation)
+    except Exception:  # noqa: BLE001  what JAX cannot pull back through the rest of the program stays unknown
+        return False
+    largest = max(float(np.abs(c).max(initial=0.0)) for c in cotangents)
+    size = max((float(np.abs(met[i].change).max()) for i in alone.moving), default=0.0)
+    if not (largest and size):
+        return False
+    tangents = [(met[i].change[0] / size).astype(alone.given[i].dtype) for i in alone.moving]
+
+    def along(t: Any) -> list[Any]:
+        outputs = alone.apply(*(alone.given[i] + t.astype(v.dtype) * v for i, v in zip(alone.moving, tangents)))
+        return [sum(jnp.sum(jnp.real(y * (c / largest).astype(y.dtype))) for y, c in zip(outputs, cotangents))]
+
+    leaves = [np.zeros((), np.real(tangents[0]).dtype)]
+    comparison = _compare(along, leaves, ["t"], ["output"], accuracy=case.accuracy)
+    return comparison is not None and _convict(equation, comparison) is not None
 
 
 def _convict(equation: Equation, comparison: Comparison) -> Culprit | None:

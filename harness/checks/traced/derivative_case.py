@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 from harness.bounds.program_bound import floor_of
-from harness.bounds.tolerances import ALL_COORDINATES, ALL_ENTRIES, DENSE_COMBINATIONS
+from harness.bounds.tolerances import ALL_COORDINATES, ALL_ENTRIES, DENSE_COMBINATIONS, MEANINGLESS
 from harness.checks.random_directions import random_directions
 from harness.checks.traced.error_scales import UNDERFLOW, scale_of_terms, terms_over_arguments
 from harness.checks.traced.jax_modes import MODES, Mode
@@ -143,6 +143,14 @@ class Point:
         """Which combinations have an output that is NaN for JAX and the interpreter alike."""
         is_nan = np.isnan(self.computed) & np.isnan(self.expected)
         return ~self.is_known & ((self.combinations.weights != 0.0) & is_nan).any(axis=1)
+
+    @property
+    def keeps_value(self) -> np.ndarray:
+        """Which combinations have values in f's own precision that are no further off than numbers may be."""
+        sizes = np.abs(self.combinations.weights)
+        with np.errstate(all="ignore"):
+            off, size = sizes @ np.abs(self.computed - self.expected), sizes @ np.abs(self.expected)
+        return off <= MEANINGLESS[self.program.precision] * size
 
     def answer(self, name: str, estimate: Estimate, blocks: Sequence[Block]) -> Answer:
         """An estimate as an answer to be judged, with some roundings of the largest of each block in its error."""

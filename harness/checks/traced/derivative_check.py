@@ -50,7 +50,6 @@ from harness.verdict.report import Report
 from reference.arithmetics.companion import first_line
 from reference.jax_settings import settings
 from reference.traced.equations import Equation
-from reference.traced.random_rounding import COARSE
 from reference.traced.rule_origins import name_of
 
 PATIENCE = 2.0
@@ -202,10 +201,10 @@ def find_blame(comparison: Comparison, met: Met, deadline: float, trace: Callabl
         found = [replace(fact, data={**fact.data, **by}) for fact in hidden]
         return _blame(culprits)._replace(facts=tuple(found))
     alone = find_hidden_culprits(case, met.operands, deadline)
-    # in 16-bit types hardly a digit of the whole is known
-    severity = Severity.DOUBT if comparison.point.program.coarsest > COARSE else Severity.NOTE
-    facts = tuple(fact for culprit in alone for fact in culprit.facts(Kind.HIDDEN_RULE, severity))
-    return Blame(facts, explains_lost_digits=bool(alone))
+    severities = [Severity.WRONG if is_in_use else Severity.NOTE for _, is_in_use in alone]
+    facts = tuple(fact for (c, _), s in zip(alone, severities) for fact in c.facts(Kind.HIDDEN_RULE, s))
+    details = {"culprits": [vars(culprit) for culprit, is_in_use in alone if is_in_use]}
+    return Blame(facts, details=details if details["culprits"] else {}, explains_lost_digits=bool(alone))
 
 
 def _blame(culprits: Sequence[Any], origins: tuple[Fact, ...] = ()) -> Blame:
@@ -238,6 +237,7 @@ def _judge(
         directions=directional.names,
         type_name=type_of(comparison),
         replaced=look.replaced,
+        float64_derivatives=look.float64_derivatives,
         culprits=blame.culprits,
         origins=blame.origins,
         has_solver=comparison.by_solvers > SOLVERS_NOTED,

@@ -27,6 +27,9 @@ NARROW_TYPES = {"bfloat16": 8, "float16": 11, "float32": 24}
 BY_ORACLES = Policy(judges=(INCREMENTS, DIFFERENCES), vote=Vote.NEVER)
 """Increments and differences judge JAX's modes, which share JAX's mistakes and have no vote."""
 
+MOST_LEFT = 0.01
+"""A rule is right in float64 if it leaves no larger share of an error there."""
+
 FEWEST_FOR_BRANCH = 5
 """Fewer entries lie on both sides of a number by chance."""
 
@@ -43,6 +46,7 @@ class TracedDerivatives(Subject):
     directions: tuple[str, ...] = ()
     type_name: str = ""  # the coarsest type that the function computes in
     replaced: Mapping[str, Replaced] = field(default_factory=dict)
+    float64_derivatives: Mapping[str, np.ndarray] = field(default_factory=dict)  # each mode evaluated in float64
     culprits: tuple[Fact, ...] = ()  # the rule that is wrong, and its mistakes
     origins: tuple[Fact, ...] = ()  # where numbers that are not finite begin
     has_solver: bool = False  # whether a solver's tolerance hides digits
@@ -85,7 +89,15 @@ class TracedDerivatives(Subject):
         compared = self._evaluated(wrong, at_odds)
         mistakes = find_mistakes(self.coordinates, wrong, right, at_odds, in_float64=bool(compared))
         origins = () if np.isfinite(wrong.gradient[at_odds]).all() else self.origins
-        return (*compared, *mistakes, *self.culprits, *origins)
+        return (*compared, *self._lost_by_type(wrong, right, at_odds), *mistakes, *self.culprits, *origins)
+
+    @np.errstate(all="ignore")
+    def _lost_by_type(self, wrong: Answer, right: Answer, at_odds: np.ndarray) -> tuple[Fact, ...]:
+        """Whether the rule is right in float64 wherever its number in the function's own type is wrong."""
+        evaluated = self.float64_derivatives.get(wrong.name, np.full(at_odds.shape, np.nan))
+        off, left = np.abs(wrong.gradient - right.gradient), np.abs(evaluated - right.gradient)
+        is_right = np.isfinite(evaluated) & ~(left > MOST_LEFT * off)
+        return (note(Kind.RIGHT_IN_FLOAT64, type=self.type_name or wrong.precision),) if is_right[at_odds].all() else ()
 
     def _evaluated(self, wrong: Answer, at_odds: np.ndarray) -> tuple[Fact, ...]:
         """What was compared where it was not JAX's own numbers."""

@@ -20,6 +20,7 @@ from reference.arithmetics.companion import first_line
 from reference.arithmetics.increments import Increment, constant
 from reference.jax_settings import compiler_options
 from reference.measured import NotApplicable
+from reference.traced.decisions import Turned, Watched
 from reference.traced.eager_run import InOwnTypes
 from reference.traced.equations import Program, iterates, lifted
 from reference.traced.interpreter import Run
@@ -222,6 +223,20 @@ class Mode:
         run = Run(rng, self.coarsest)
         with _refuse_missing_modes():  # XLA leaves out what nobody reads, and with it what JAX lacks
             return self._in_passes(lambda part: self.by_numpy(part, run), vectors, weights)
+
+    @np.errstate(all="ignore")
+    def rounded_in_range(
+        self, rng: Any, vectors: np.ndarray, weights: np.ndarray | None = None, *, keeps_branches: bool
+    ) -> np.ndarray:
+        """The same where nothing underflows, and on request with every branch as it is without any rounding."""
+
+        def product(part: np.ndarray) -> np.ndarray:
+            exact = Watched()
+            if keeps_branches:
+                self.by_numpy(part, exact)
+            return self.by_numpy(part, Turned(exact.decisions, rounding=rng, coarsest=self.coarsest, is_unlimited=True))
+
+        return self._in_passes(product, vectors, weights)
 
     @np.errstate(all="ignore")
     def in_own_types(self, vectors: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:

@@ -11,7 +11,7 @@ in a coarse type: round its constants, approximate up to a rounding, and turn a 
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from functools import reduce
+from functools import partial, reduce
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -19,13 +19,16 @@ import numpy as np
 
 from harness.bounds.program_bound import SMALLEST, few_roundings, is_wide, largest_in_block, of_nothing_known, spread
 from harness.bounds.tolerances import (
+    ABSOLUTE,
     DERIVATIVE_ROUNDINGS,
+    MEANINGLESS,
     MEANT,
     MEANT_FACTOR,
     RANDOM_INCREMENTS,
     RANDOM_ROUNDINGS,
     SPREAD_FACTOR,
 )
+from harness.checks.traced.derivative_case import Point
 from harness.checks.traced.jax_modes import Mode
 from harness.checks.traced.one_sided import OneSided, rounded_slopes
 from harness.checks.traced.program_at_point import ProgramAtPoint
@@ -57,6 +60,11 @@ class Scope(NamedTuple):
     def covers(self, error: np.ndarray, off: np.ndarray) -> bool:
         """Whether an error bound covers all differences; NaN is not covered."""
         return bool((np.isfinite(error) & (off <= error))[self.at].all())
+
+    def is_small(self, error: np.ndarray, true: Estimate, precision: str) -> np.ndarray:
+        """Where an error is small beside the largest derivative of its block, or beside the function's terms."""
+        largest = largest_in_block(true.derivative.ravel(), self.blocks).reshape(error.shape)
+        return error <= np.maximum(MEANINGLESS[precision] * largest, ABSOLUTE[precision] * self.terms)
 
     def is_wide(self, estimate: Estimate) -> bool:
         """Whether the error of some derivative leaves less than two thirds of its block's digits."""
@@ -106,12 +114,16 @@ def _bound(
 
 @np.errstate(all="ignore")
 def bound_of_mode(
-    mode: Mode, request: Request, reported: np.ndarray, true: Estimate, scope: Scope, seed: int, *, borrows: bool
+    point: Point, mode: Mode, request: Request, reported: np.ndarray, true: Estimate, scope: Scope, *, borrows: bool
 ) -> tuple[Bound, float]:
     """A bound on the error of a mode's derivatives: rounding in its own precision, and what solvers leave.
 
     And how far a finer tolerance of its solvers moves them, as a share of the largest. In 16-bit types the whole
     spread is computed: where that decides less than the evaluation in float64 does, the latter is compared.
+
+    A bound may be wide for two reasons. Rounding may be amplified: then the same program without underflow, and with
+    the branches of its run in float64, has as wide a bound. Else a number underflows, or a branch of the rule turns.
+    That excuses no number that is far off: callers get it. It does where f itself loses its value in this way.
     """
     off = np.abs(reported - true.derivative)
     if borrows and not mode.has_solver and scope.covers(true.error, off):
@@ -122,7 +134,8 @@ def bound_of_mode(
         # where in a block a finer tolerance moves less is chance
         by_solvers = largest_in_block(moved.ravel(), scope.blocks).reshape(moved.shape)
     # a generator, so that no more runs are made than the spread needs
-    runs = (mode.rounded(rng, *request) for rng in (None, *np.random.default_rng(seed).spawn(RANDOM_ROUNDINGS)))
+    rngs = None, *np.random.default_rng(point.case.seed).spawn(RANDOM_ROUNDINGS)
+    runs = (mode.rounded(rng, *request) for rng in rngs)
     # where nothing is known of the true derivative, the roundings of the function's terms stand for its own
     derived, is_half = mode.bound(*request), mode.coarsest > COARSE
     of_terms = of_nothing_known(true, derived, scope.blocks, DERIVATIVE_ROUNDINGS * scope.unit * scope.terms)
@@ -131,7 +144,16 @@ def bound_of_mode(
         return not is_half and scope.covers(true.error + np.maximum(error + by_solvers, of_terms), off)
 
     found = _bound(reported, derived, runs, scope.blocks, mode.coarsest, is_enough, not_finite=np.nan)
-    return Bound(np.maximum(found.error + by_solvers, of_terms), found.kinds), share
+    error = np.maximum(found.error + by_solvers, of_terms)
+    if mode.coarsest > UNIT_ROUNDOFF["float64"]:
+        is_small = partial(scope.is_small, true=true, precision=point.program.precision)
+        is_excused = is_small(error) | is_small(off - true.error) | ~np.isfinite(off) | ~point.keeps_value[:, None]
+        if (scope.at & ~is_excused).any():
+            keeps_branches = not any(point.redecided)
+            runs = (mode.rounded_in_range(rng, *request, keeps_branches=keeps_branches) for rng in rngs)
+            in_range = spread(runs, mode.coarsest) + by_solvers
+            error = np.where(~is_excused & is_small(in_range), in_range, error)
+    return Bound(error, found.kinds), share
 
 
 @np.errstate(all="ignore")

@@ -252,6 +252,9 @@ def differences(
     directions = UnitVectors(axes, program.inputs.size)
     units = np.array([program.unit_along(directions[k]) for k in range(len(directions))])
     steps = units[:, None] * np.array(WIDTHS)
+    # tiny arguments may be at the scale of the function: that of a norm bends within the vector's own length
+    sizes = np.array([np.abs(program.point[i]) for i in axes])
+    steps[:, -1] = np.where((sizes > 0.0) & (sizes < steps[:, -1]), WIDTHS[0] * sizes, steps[:, -1])
     points = (program.point + t * h * directions[k] for k, row in enumerate(steps) for h in row for t in STENCIL)
     here, *found = values_by(function, program)(chain([program.point], points))
     by_jax = program.coarsest <= UNIT_ROUNDOFF["float64"]
@@ -263,6 +266,10 @@ def differences(
     far, middle, near = ((found[:, :, i] - found[:, :, i + 1]) / (2.0 * h * STENCIL[i]) for i in (0, 2, 4))
     slopes, truncation = twice_extrapolated(near, middle, far)
     errors = np.nan_to_num(truncation + 8.0 * noise / h, nan=np.inf)
+    # across a bend an error may seem small by chance: a shorter step that contradicts it is right
+    for i in range(len(WIDTHS) - 1):
+        off = np.abs(slopes[:, i + 1 :] - slopes[:, i : i + 1]) > errors[:, i + 1 :] + errors[:, i : i + 1]
+        errors[:, i] = np.where(off.any(axis=1), np.inf, errors[:, i])
     best = np.argmin(errors, axis=1)[:, None]
     slopes, errors = (np.take_along_axis(x, best, axis=1)[:, 0] for x in (slopes, errors))
     slopes, errors = combine(weights, np.where(np.isfinite(errors), slopes, np.nan)), combine(np.abs(weights), errors)

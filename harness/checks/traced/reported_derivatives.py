@@ -151,7 +151,7 @@ def _bound(
     borrows: bool,
 ) -> Reported:
     """One mode's products with their error bound, and evaluated in float64 where the program is coarser."""
-    bound, by_solvers = bound_of_mode(mode, request, products.derivative, true, scope, point.case.seed, borrows=borrows)
+    bound, by_solvers = bound_of_mode(point, mode, request, products.derivative, true, scope, borrows=borrows)
 
     def is_right(derivative: np.ndarray) -> bool:
         return scope.covers(true.error + bound.error, np.abs(derivative - true.derivative))
