@@ -16,9 +16,6 @@ EXAMPLE = (
 TANH = EXAMPLE + "report = check_activation(Activation('mine', tanh.value, lambda z, a: {slope}))"
 FORMULA = EXAMPLE + "report = check_activation(Activation('mine', lambda xp, z: {value}, lambda z, a: {slope}))"
 
-FEW_ULPS = 10.0
-"""Where no error is larger, one number says all."""
-
 EXACT = "is exact"
 
 STRETCHES = 4
@@ -59,15 +56,19 @@ def _convention(fact: Fact) -> str:
 def _number_format(fact: Fact) -> str:
     parts = {name: found for name, found in fact.data.items() if isinstance(found, Mapping)}
     clauses = _beside_bound(parts) if "within" in next(iter(parts.values())) else []
-    errors = {part: _errors(found["ulps"]) for part, found in parts.items()}
-    if len(errors) > 1 and set(errors.values()) == {EXACT}:
-        clauses.append(f"{' and '.join(errors)} are exact")
+    words = {part: _digits(found) for part, found in parts.items()}
+    if len(words) > 1 and len(set(words.values())) == 1:
+        clauses += [f"{' and '.join(words)} {_of_several(said)}" for said in {*words.values()} if said]
     else:
-        clauses += [f"the {part} {words}" for part, words in errors.items() if words]
+        clauses += [f"the {part} {said}" for part, said in words.items() if said]
     for part, found in parts.items():
         if found.get("overflows"):
             clauses.append(f"the {part} overflows for {first_few(found['overflows'], STRETCHES)}")
     return f"{fact.where[0]}: {'; '.join(clauses) or 'nothing is known'}."
+
+
+def _of_several(words: str) -> str:
+    return words.replace("is", "are", 1) if words == EXACT else words.replace("keeps", "keep", 1)
 
 
 def _beside_bound(parts: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -82,19 +83,32 @@ def _beside_bound(parts: Mapping[str, Mapping[str, Any]]) -> list[str]:
     ]
 
 
-def _errors(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The largest errors by region of z, in ulps; empty where nothing is known."""
-    largest = max((row["largest"] for row in rows), default=-1.0)
-    if largest <= FEW_ULPS:
-        return "" if largest < 0.0 else EXACT if largest == 0.0 else f"is off by up to {largest:.2g} ulps"
-    first, *others = [f"{row['largest']:.2g}" + (" ulps" if row is rows[0] else "") + _region(row) for row in rows]
-    return f"is off by up to {', '.join([first, *others])}"
+def _digits(found: Mapping[str, Any]) -> str:
+    """The digits that are left at least, the stretch about zero first; empty where nothing is known."""
+    rows = found["errors"]
+    if not rows:
+        return ""
+    if not any(row["largest"] for row in rows):
+        return EXACT
+    below = _stretches_outwards([row for row in reversed(rows) if row["to"] <= 0.0])
+    above = _stretches_outwards([row for row in rows if row["from"] >= 0.0])
+    if below and above and below[0][2] == above[0][2]:
+        below[0] = (below[0][0], above.pop(0)[1], below[0][2])
+    (low, high, digits), *others = sorted([*below, *above], key=lambda stretch: min(map(abs, stretch[:2])))
+    first = f"keeps at least {digits} of {found['of']} digits for {low:g} <= z <= {high:g}"
+    return ", ".join([first, *(f"{count} for {a:g} <= z <= {b:g}" for a, b, count in others)])
 
 
-def _region(row: Mapping[str, Any]) -> str:
-    if math.isinf(float(row["to"])):
-        return f" for |z| > {row['from']:g}"
-    return f" for |z| <= {row['to']:g}"
+def _stretches_outwards(rows: Sequence[Mapping[str, Any]]) -> list[tuple[float, float, int]]:
+    """Stretches of one side with fewer and fewer digits: further out there may be more again."""
+    joined: list[tuple[float, float, int]] = []
+    for row in rows:
+        if joined and joined[-1][2] <= row["digits"]:
+            low, high, digits = joined[-1]
+            joined[-1] = (min(low, row["from"]), max(high, row["to"]), digits)
+        else:
+            joined.append((row["from"], row["to"], row["digits"]))
+    return joined
 
 
 def _not_elementwise(fact: Fact) -> str:
@@ -226,8 +240,9 @@ ROWS = {
     ),
     Kind.NUMBER_FORMAT: Row(
         _number_format,
-        meaning="The true errors of value and slope in this number format, in ulps (units in the last place).",
-        cause="Every record has some: a formula without cancellation is off by a few ulps.",
+        meaning="How many decimal digits value and slope keep in this number format, at the worst z that a search "
+        "finds. Beside a zero of the slope, the slope's size nearby is the measure.",
+        cause="Every record loses some: a formula without cancellation loses one at most.",
         example="from harness import check_activation\nreport = check_activation('tanh')",
         advice="If errors are large where it matters, rewrite the formula; if it overflows there, scale its argument.",
     ),

@@ -17,7 +17,7 @@ from harness.checks.activations import record_faults
 from harness.checks.activations.activation_figure import Curve
 from harness.checks.activations.formulas import as_written, compute_part, find_activation
 from harness.checks.activations.junctions import Junction, find_junctions, find_value_jumps, measure_junctions
-from harness.checks.activations.number_formats import Precision, by_region, measure_precision
+from harness.checks.activations.number_formats import Precision, measure_precision
 from harness.checks.activations.other_claims import (
     add_claim,
     add_second_derivative,
@@ -121,8 +121,7 @@ def _check_at(f: Activation, suspects: Sequence[float], notation: Notation, star
         # while the slope is wrong its digits do not matter
         *([] if CLAIMED in compared.consensus.outliers else precision.facts),
     ]
-    ulps = by_region(points.z, precision.ulps)
-    details = {"proof": proof and proof.to_dict(), "ulps": ulps, "lost_tails": precision.lost} | precision.formats
+    details = {"proof": proof and proof.to_dict(), "lost_tails": precision.lost} | precision.formats
     details |= {"floor": points.floor, "kinks": [junction.to_dict() for junction in reported], "not_finite": broken}
     picture = _draw(points, bound, compared, precision)
     subject = ActivationSlope(points, slope_at, proof, notation, facts, details, picture)

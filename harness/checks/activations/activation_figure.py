@@ -136,13 +136,11 @@ class Curve:
         known = ~np.isnan(self.precision.ulps)
         z, ulps = self.z[known], np.maximum(self.precision.ulps[known], LEAST)
         ax.plot(z, ulps, ".", color=COLOURS[1], markersize=3.0, label="float64")
-        for (name, found), colour in zip(self.precision.formats.items(), COLOURS[2:]):
-            rows = found.get("slope", {}).get("ulps", ())
-            for side in (-1.0, 1.0) if rows else ():
-                ends = [side * min(end, ULPS_TO) for row in rows for end in (row["from"], row["to"])]
+        for (name, found), colour in zip(self.precision.formats.items(), COLOURS[1:]):
+            if rows := found.get("slope", {}).get("errors", ()):
+                ends = [end for row in rows for end in (row["from"], row["to"])]
                 sizes = [max(row["largest"], LEAST) for row in rows for _ in range(2)]
-                label = f"{name}, largest by region" if side > 0.0 else None
-                ax.plot(ends, sizes, color=colour, linewidth=1.2, label=label)
+                ax.plot(ends, sizes, color=colour, linewidth=1.2, label=f"{name}, largest by stretch")
         for start in (fact.data["z"] for fact in self.precision.lost):
             ax.axvspan(start, np.copysign(ULPS_TO, start), color=COLOURS[0], alpha=0.15, linewidth=0)
             side, place = "left" if start > 0.0 else "right", ax.get_xaxis_transform()

@@ -1,15 +1,22 @@
 """How many correct digits a record's numbers have in float64, float32 and bfloat16, and where they overflow.
 
-True errors are counted in ulps (units in the last place) of each format, by region of z, beside what rounding allows.
+The largest errors are searched for by stretch of z (`largest_errors`), and stand beside what rounding allows.
 """
 
-from collections.abc import Callable, Mapping
-from itertools import pairwise
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from harness.bounds.activation_bound import FORMULA_ERRORS, ActivationBound, activation_bound
+from harness.checks.activations.largest_errors import (
+    Errors,
+    Format,
+    errors_at,
+    random_places,
+    search,
+    value_and_slope,
+)
 from harness.checks.activations.z_grid import OF_Z, GridPoints, Notation, stretches
 from harness.facts.fact import Fact, note
 from harness.facts.kinds import Kind
@@ -19,10 +26,8 @@ from reference.arithmetics.rounded import Rounded32
 from reference.measured import MeasuredSlope
 
 NO_DIGIT = 0.5  # relative: a slope that is off by half of itself has no correct digit
-REGIONS = (1.0, 6.0, 30.0, 100.0)  # |z| up to which errors in ulps are reported together
 KNOWN = 1e-10  # relative: a number that balls know so well serves as the true one, in every format
 HALVINGS = 24  # of a grid interval in which overflow begins: as many as float32 has bits
-EVERY = 3  # of the grid's z one in three is enough for the errors of a format that has few digits
 
 
 class Precision(NamedTuple):
@@ -32,7 +37,7 @@ class Precision(NamedTuple):
     ----------
     ulps : the true error of the reported slope at each z of the grid in ulps of float64; NaN where it is not known
     lost : from where the slope has no correct digit, as facts
-    formats : errors and overflows in other formats, by name
+    formats : errors and overflows in each format, by name
     facts : all of it for a report
     """
 
@@ -46,11 +51,30 @@ def measure_precision(
     points: GridPoints, bound: ActivationBound, balls: MeasuredSlope | None, notation: Notation = OF_Z
 ) -> Precision:
     """The digits of the slope in float64, and of value and slope in float32 and bfloat16."""
-    ulps, formats = slope_in_ulps(points, balls), measure_formats(points.f, points.z)
-    rows, lost = by_region(points.z, ulps), find_lost_tails(points, balls, bound.claimed + points.floor)
-    facts = [*lost, *([note(Kind.NUMBER_FORMAT, "float64", slope={"ulps": rows})] if rows else [])]
-    facts += [_fact_of_format(name, found, notation) for name, found in formats.items()]
-    return Precision(ulps, lost, formats, facts)
+    junctions = [*points.f.kinks, *points.junctions]
+    lost = find_lost_tails(points, balls, bound.claimed + points.floor)
+    formats = _float64(points, balls, junctions) | measure_formats(points.f, points.z, junctions)
+    facts = [*lost, *(_fact_of_format(name, found, notation) for name, found in formats.items())]
+    return Precision(slope_in_ulps(points, balls), lost, formats, facts)
+
+
+def _float64(points: GridPoints, balls: MeasuredSlope | None, junctions: Sequence[float]) -> dict[str, Any]:
+    """The largest errors of value and slope beside balls, by stretch of z; nothing where balls do not know them."""
+    if balls is None:
+        return {}
+    from reference.oracles import ball_arithmetic  # here, because flint takes a while to load
+
+    def errors(z: np.ndarray, exact: MeasuredSlope | None = None) -> Errors:
+        exact = exact or ball_arithmetic.slope(points.f, z)
+        off = np.array([np.broadcast_to(exact.value_error, z.shape), exact.error])
+        true = np.array([exact.value, exact.slope])
+        true[off > KNOWN * np.abs(true)] = np.nan
+        return errors_at(points.f, FLOAT64, z, true, junctions)
+
+    with np.errstate(all="ignore"):
+        found = search(errors, errors(points.z, balls))
+    parts = ("value",) if points.f.surrogate else ("value", "slope")
+    return {"float64": {part: {"of": FLOAT64.digits, "errors": found.rows(i, FLOAT64)} for i, part in enumerate(parts)}}
 
 
 def _fact_of_format(name: str, found: Mapping[str, Any], notation: Notation) -> Fact:
@@ -75,39 +99,16 @@ def slope_in_ulps(points: GridPoints, balls: MeasuredSlope | None) -> np.ndarray
     return np.where(points.judged, in_ulps(points.slope, balls.slope, balls.error), np.nan)
 
 
-def in_ulps(computed: np.ndarray, exact: np.ndarray, error: np.ndarray, dtype: Any = np.float64) -> np.ndarray:
-    """|computed - exact| in ulps of a dtype; NaN where one is not finite, or `exact` is subnormal or not known.
+def in_ulps(computed: np.ndarray, exact: np.ndarray, error: np.ndarray) -> np.ndarray:
+    """|computed - exact| in ulps of float64; NaN where one is not finite, or `exact` is subnormal or not known.
 
     `error` is how far off `exact` may be.
     """
-    smallest, largest, digits = _limits(dtype)
     size = np.abs(exact)
-    known = (size >= smallest) & (size <= largest) & (error <= KNOWN * size) & np.isfinite(computed)
+    known = (size >= FLOAT64.smallest) & (size <= FLOAT64.largest) & (error <= KNOWN * size) & np.isfinite(computed)
     ulps = np.full(size.shape, np.nan)
-    ulp = np.ldexp(1.0, np.frexp(size[known])[1] - 1 - digits)
-    ulps[known] = np.abs(computed[known] - exact[known]) / ulp
+    ulps[known] = np.abs(computed[known] - exact[known]) / np.spacing(size[known])
     return ulps
-
-
-def _limits(dtype: Any) -> tuple[float, float, int]:
-    if np.dtype(dtype).kind == "f":
-        info = np.finfo(dtype)
-    else:
-        from ml_dtypes import finfo  # here, because it is slow to load
-
-        info = finfo(dtype)
-    return float(info.smallest_normal), float(info.max), int(info.nmant)
-
-
-def by_region(z: np.ndarray, ulps: np.ndarray) -> list[dict[str, Any]]:
-    """Median and largest of errors in ulps, in regions of |z|, without those that are NaN."""
-    region = np.searchsorted(REGIONS, np.abs(z))
-    rows = []
-    for i, (low, high) in enumerate(pairwise((0.0, *REGIONS, np.inf))):
-        inside = ulps[(region == i) & ~np.isnan(ulps)]
-        if inside.size:
-            rows.append({"from": low, "to": high, "median": float(np.median(inside)), "largest": float(inside.max())})
-    return rows
 
 
 def find_lost_tails(points: GridPoints, balls: MeasuredSlope | None, allowed: np.ndarray) -> list[Fact]:
@@ -162,20 +163,31 @@ def round_to_bfloat16(x: Any) -> Any:
     return np.asarray(np.asarray(x, np.float32).astype(bfloat16), np.float32).view(Coarse)
 
 
-def measure_formats(f: Activation, z: np.ndarray) -> dict[str, Any]:
+def _cast_to_bfloat16(z: np.ndarray) -> np.ndarray:
+    return round_to_bfloat16(np.asarray(z, np.float32))
+
+
+FLOAT64 = Format("float64", 53, float(np.finfo(np.float64).tiny), float(np.finfo(np.float64).max), np.asarray)
+FLOAT32 = Format(
+    "float32", 24, float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max), lambda z: z.astype(np.float32)
+)
+BFLOAT16 = Format("bfloat16", 8, FLOAT32.smallest, FLOAT32.largest, _cast_to_bfloat16)
+
+
+def measure_formats(f: Activation, z: np.ndarray, junctions: Sequence[float] = ()) -> dict[str, Any]:
     """Errors and overflows of value and slope in each format, by its name; or why a formula does not run in it."""
     with np.errstate(all="ignore"):
-        return {"float32": _float32(f, z), "bfloat16": _bfloat16(f, z)}
+        return {"float32": _float32(f, z, junctions), "bfloat16": _bfloat16(f, z, junctions)}
 
 
-def _float32(f: Activation, z: np.ndarray) -> dict[str, Any]:
+def _float32(f: Activation, z: np.ndarray, junctions: Sequence[float]) -> dict[str, Any]:
     """True errors, and differences from float64 beside the rounding bound at u = 2**-24."""
     single = np.unique(z.astype(np.float32))
     double = single.astype(np.float64)
     # float64 rounds, too, so float32 may differ from it by both bounds together
     bounds, own = activation_bound(f, double, Rounded32), activation_bound(f, double)
-    computed, expected = _value_and_slope(f, single), _value_and_slope(f, double)
-    found = _true_errors(f, double, computed, np.float32)
+    computed, expected = value_and_slope(f, single), value_and_slope(f, double)
+    found = _errors_of(f, FLOAT32, double, computed, expected, junctions)
     allowed = {"value": bounds.value + own.value, "slope": bounds.claimed + own.claimed}
     for i, part in enumerate(allowed):
         found[part] |= {"dtype": str(computed[i].dtype)}
@@ -196,40 +208,42 @@ def _within(z: np.ndarray, computed: np.ndarray, expected: np.ndarray, allowed: 
     }
 
 
-def _bfloat16(f: Activation, z: np.ndarray) -> dict[str, Any]:
-    from ml_dtypes import bfloat16
+def _bfloat16(f: Activation, z: np.ndarray, junctions: Sequence[float]) -> dict[str, Any]:
+    from ml_dtypes import bfloat16  # here, because it is slow to load
 
     coarse = np.unique(np.asarray(z.astype(bfloat16), dtype=np.float32))
     try:
-        computed = _value_and_slope(f, round_to_bfloat16(coarse))
+        computed = value_and_slope(f, round_to_bfloat16(coarse))
     except FORMULA_ERRORS as reason:
         return {"left_out": first_line(reason)}
-    return _true_errors(f, coarse.astype(np.float64), computed, bfloat16)
+    double = coarse.astype(np.float64)
+    return _errors_of(f, BFLOAT16, double, computed, value_and_slope(f, double), junctions)
 
 
-def _value_and_slope(f: Activation, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    a = np.broadcast_to(f(z.copy()), z.shape, subok=True)
-    slope = f.slope(z.copy(), a.copy())
-    return np.asarray(a), np.broadcast_to(np.asarray(slope), z.shape)
+def _errors_of(
+    f: Activation,
+    kept: Format,
+    z: np.ndarray,
+    computed: tuple[np.ndarray, np.ndarray],
+    expected: tuple[np.ndarray, np.ndarray],
+    junctions: Sequence[float],
+) -> dict[str, Any]:
+    """The largest errors beside float64, by stretch of z, and the stretches in which value or slope overflow."""
 
+    def errors(z: np.ndarray) -> Errors:
+        z = np.asarray(kept.cast(z), dtype=np.float64)
+        return errors_at(f, kept, z, np.array(value_and_slope(f, z)), junctions)
 
-def _true_errors(f: Activation, z: np.ndarray, computed: tuple[np.ndarray, np.ndarray], dtype: Any) -> dict[str, Any]:
-    """True errors in ulps by region, at every third z, and the stretches of z in which value or slope overflow."""
-    some = slice(None, None, EVERY)
+    errors_found = search(errors, errors(random_places()))
     found = {}
-    for i, (part, true, expected) in enumerate(
-        zip(("value", "slope"), _true_values(f, z[some]), _value_and_slope(f, z))
-    ):
-        numbers = computed[i].astype(np.float64)
-        ulps = in_ulps(numbers[some], *true, dtype) if true else np.full(z[some].shape, np.nan)
-        overflows = ~np.isfinite(numbers) & np.isfinite(expected)
+    for i, part in enumerate(("value", "slope")):
+        overflows = ~np.isfinite(computed[i]) & np.isfinite(expected[i])
 
         def is_finite(z: float, i: int = i) -> bool:
-            at = np.array([z], dtype=np.float32)
-            return bool(np.isfinite(_value_and_slope(f, at if dtype is np.float32 else round_to_bfloat16(at))[i][0]))
+            return bool(np.isfinite(value_and_slope(f, kept.cast(np.array([z])))[i][0]))
 
         ends = [_from_onset(z, *ends, is_finite) for ends in stretches(z, overflows)]
-        found[part] = {"ulps": by_region(z[some], ulps), "overflows": tuple(ends)}
+        found[part] = {"of": kept.digits, "errors": errors_found.rows(i, kept), "overflows": tuple(ends)}
     return found
 
 
@@ -243,15 +257,3 @@ def _from_onset(z: np.ndarray, low: float, high: float, is_finite: Callable[[flo
         middle = 0.5 * (begin + end)
         begin, end = (middle, end) if is_finite(middle) else (begin, middle)
     return (end, high) if low > 0.0 else (low, end)
-
-
-def _true_values(f: Activation, z: np.ndarray) -> list[tuple[np.ndarray, np.ndarray] | None]:
-    """Value and slope by balls, and how far off they may be; a surrogate's slope is compared with its float64 value."""
-    from reference.oracles import ball_arithmetic  # here, because flint takes a while to load
-
-    own = (_value_and_slope(f, z)[1], np.zeros(z.shape)) if f.surrogate else None
-    try:
-        exact = ball_arithmetic.slope(f, z)
-    except FORMULA_ERRORS:
-        return [None, own]
-    return [(exact.value, np.broadcast_to(exact.value_error, z.shape)), own or (exact.slope, exact.error)]

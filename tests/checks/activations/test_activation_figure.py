@@ -67,8 +67,9 @@ def test_a_picture_shows_errors_in_ulps_over_all_z_and_where_tails_are_lost():
     digits = report.figure().axes[2]
     assert digits.get_xlim() == (-1000.0, 1000.0)
     dots, *lines = digits.lines
-    assert np.max(np.asarray(dots.get_ydata())) == max(row["largest"] for row in report.details["ulps"])
+    assert np.max(np.asarray(dots.get_ydata())) > 1e12
     assert {line.get_label().partition(",")[0] for line in lines if line.get_label()[0] != "_"} == {
+        "float64",
         "float32",
         "bfloat16",
     }

@@ -8,10 +8,11 @@ from activation_records import checked, facts_of, formula, of, sigma, tanh_to
 from harness import ACTIVATIONS, Activation
 from harness.bounds.activation_bound import activation_bound
 from harness.checks.activations.activation_check import check_activation
-from harness.checks.activations.number_formats import by_region, in_ulps, measure_formats, round_to_bfloat16
+from harness.checks.activations.number_formats import in_ulps, measure_formats, round_to_bfloat16
 from harness.checks.activations.z_grid import grid
 from harness.facts.kinds import Kind
 from reference.arithmetics.rounded import Rounded32
+from reference.oracles import ball_arithmetic
 
 LOG1P_EXP = formula(lambda xp, z: xp.log(1.0 + xp.exp(z)), lambda z, a: sigma(z))
 
@@ -20,38 +21,43 @@ def in_format(f, name="float32"):
     return measure_formats(f, grid(f))[name]
 
 
-@pytest.mark.parametrize(
-    ("dtype", "digits", "smallest"),
-    [(np.float64, 52, 2.0**-1022), (np.float32, 23, 2.0**-126), ("bfloat16", 7, 2.0**-126)],
-)
-def test_an_ulp_is_the_spacing_of_the_format_at_the_true_number(dtype, digits, smallest):
-    exact = np.array([1.0, 1.5, 2.0, -3.0, 0.75, smallest])
-    ulp = 2.0 ** (np.array([0, 0, 1, 1, -1, np.log2(smallest)]) - digits)
-    off = in_ulps(exact + 3.0 * ulp, exact, np.zeros(6), dtype)
-    np.testing.assert_array_equal(off, np.full(6, 3.0))
+def largest(found, part="slope"):
+    return max(row["largest"] for row in found[part]["errors"])
+
+
+def test_an_ulp_is_the_spacing_of_float64_at_the_true_number():
+    exact = np.array([1.0, 1.5, 2.0, -3.0, 0.75, 2.0**-1022])
+    ulp = 2.0 ** (np.array([0, 0, 1, 1, -1, -1022]) - 52.0)
+    np.testing.assert_array_equal(in_ulps(exact + 3.0 * ulp, exact, np.zeros(6)), np.full(6, 3.0))
 
 
 def test_what_is_not_known_or_subnormal_or_not_finite_has_no_ulps():
     exact, error = np.array([1.0, 1e-310, 0.0, np.inf, 1.0]), np.array([1e-9, 0.0, 0.0, 0.0, 0.0])
     assert np.isnan(in_ulps(np.array([1.0, 1e-310, 0.0, np.inf, np.nan]), exact, error)).all()
-    assert np.isnan(in_ulps(np.ones(1), np.array([1e39]), np.zeros(1), np.float32)).all()
 
 
-def test_errors_are_reported_by_region():
-    z, ulps = np.array([0.5, -0.5, 3.0, -8.0, 500.0]), np.array([0.0, 2.0, 50.0, np.nan, 1e9])
-    assert by_region(z, ulps) == [
-        {"from": 0.0, "to": 1.0, "median": 1.0, "largest": 2.0},
-        {"from": 1.0, "to": 6.0, "median": 50.0, "largest": 50.0},
-        {"from": 100.0, "to": np.inf, "median": 1e9, "largest": 1e9},
-    ]
+SILU_FROM_A = Activation("silu", lambda xp, z: z / (1.0 + xp.exp(-z)), lambda z, a: a + (1.0 - a) / (1.0 + np.exp(-z)))
+
+
+@pytest.mark.parametrize("name", ["float64", "float32"])
+@pytest.mark.parametrize(("low", "high"), [(-6.0, 0.0), (0.0, 6.0), (6.0, 30.0)])
+@pytest.mark.parametrize("f", [ACTIVATIONS["gelu"], ACTIVATIONS["mish"], SILU_FROM_A], ids=lambda f: f.name)
+def test_no_random_point_has_fewer_digits_than_are_stated_for_its_stretch(f, low, high, name):
+    z = np.random.default_rng(7).uniform(low, high, 1000).astype(name)
+    exact = ball_arithmetic.slope(f, z.astype(float))
+    beside = [np.abs(f.slope(x, f(x))) for x in (0.95 * z.astype(float), 1.05 * z.astype(float))]
+    for part, computed, true in (("value", f(z), exact.value), ("slope", f.slope(z, f(z)), exact.slope)):
+        size = np.maximum(np.abs(true), np.minimum(*beside) if part == "slope" else 0.0)
+        (row,) = [row for row in checked(f).details[name][part]["errors"] if (row["from"], row["to"]) == (low, high)]
+        assert np.max(np.abs(computed - true) / size) <= 10.0 ** -row["digits"] or row["digits"] == 0
 
 
 def test_digits_are_reported_unless_the_slope_is_wrong():
     right, wrong = (checked(tanh_to(slope)) for slope in (lambda z, a: 1.0 - a * a, lambda z, a: 1.0 - a))
     assert [fact.where for fact in facts_of(right, Kind.NUMBER_FORMAT)] == [("float64",), ("float32",), ("bfloat16",)]
-    assert max(row["largest"] for row in facts_of(right, Kind.NUMBER_FORMAT)[0].data["slope"]["ulps"]) > 1e6
+    assert largest(facts_of(right, Kind.NUMBER_FORMAT)[0].data) > 1e6
     assert Kind.NUMBER_FORMAT not in wrong.kinds
-    assert wrong.details["ulps"]
+    assert wrong.details["float64"]
 
 
 def test_a_value_that_overflows_in_float32_exceeds_its_bound_there():
@@ -109,10 +115,9 @@ def test_true_errors_in_ulps_of_each_format(name, digits):
     """Where 1 - a² cancels, no format keeps its digits; 1/cosh² keeps them."""
     lost = in_format(Activation("lost", ACTIVATIONS["tanh"].value, lambda z, a: 1.0 - a * a), name)
     kept = in_format(ACTIVATIONS["tanh"], name)
-    assert max(row["largest"] for row in lost["slope"]["ulps"]) >= 2.0 ** (digits - 1)
-    assert max(row["largest"] for row in kept["slope"]["ulps"]) < 6.0
-    assert lost["value"] == kept["value"]
-    assert 0.4 < kept["value"]["ulps"][0]["largest"] < 2.0  # a rounding is half an ulp, and never more than these
+    assert largest(lost) >= 2.0 ** (digits - 1)
+    assert largest(kept) < 12.0
+    assert 0.4 < largest(kept, "value") < 2.0  # a rounding is half an ulp, and never more than these
 
 
 def test_the_slope_of_a_surrogate_is_compared_with_itself_in_float64():
@@ -120,7 +125,7 @@ def test_the_slope_of_a_surrogate_is_compared_with_itself_in_float64():
         lambda xp, z: xp.where(z > 0.0, 1.0, 0.0 * z), lambda z, a: 1.0 / np.square(1.0 + np.abs(z)), surrogate=True
     )
     for found in measure_formats(f, grid(f)).values():
-        assert 0.1 < max(row["largest"] for row in found["slope"]["ulps"]) < 4.0
+        assert 0.1 < largest(found) < 4.0
 
 
 def test_what_does_not_run_in_bfloat16_is_left_out_with_a_reason():
@@ -139,10 +144,10 @@ def test_a_lost_tail_is_reported_and_not_judged():
     assert lost.verdict == "agree"
     starts = [fact.data["z"] for fact in facts_of(lost, Kind.LOST_TAIL)]
     assert starts == [pytest.approx(-37.0, abs=2.0), pytest.approx(37.0, abs=2.0)]
-    assert max(row["largest"] for row in lost.details["ulps"]) > 1e12
+    assert largest(lost.details["float64"]) > 1e12
     kept = checked(ACTIVATIONS["sigmoid"])
     assert kept.details["lost_tails"] == []
-    assert all(row["largest"] < 20.0 for row in kept.details["ulps"])
+    assert largest(kept.details["float64"]) < 20.0
 
 
 def test_a_wrong_slope_has_not_lost_its_digits_to_rounding():
