@@ -7,6 +7,7 @@ equation of a jaxpr, a traced function) and returns plain values.
 import functools
 import inspect
 import itertools
+import logging
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -225,6 +226,30 @@ def evaluate_with(run: RunPrimitive, function: Callable[..., Any], *arrays: Any)
     """What a function returns when `run` computes its primitives, one by one."""
     with core.set_current_trace(EagerTrace(run)):
         return function(*arrays)
+
+
+CALLBACKS = logging.getLogger("jax._src.callback")
+
+CALLBACK_FAILED = "Callback error", "CustomCall failed"
+"""Parts of JAX's message that a callback to the host has raised an error."""
+
+
+class CallbackRaised(Exception):
+    """A callback to the host has raised an error."""
+
+
+@contextmanager
+def raising_callbacks() -> Iterator[None]:
+    """Raise `CallbackRaised` for the error of a callback to the host, whose traceback JAX does not log meanwhile."""
+    was_disabled, CALLBACKS.disabled = CALLBACKS.disabled, True
+    try:
+        yield
+    except Exception as reason:
+        if any(words in str(reason) for words in CALLBACK_FAILED):
+            raise CallbackRaised from None
+        raise
+    finally:
+        CALLBACKS.disabled = was_disabled
 
 
 def abstract_type(array: Any) -> Any:

@@ -39,6 +39,8 @@ class Run:
         Whether the program's types have an unlimited range where it rounds at random, so that nothing underflows.
     looks_through : bool
         Whether JAX never differentiates what runs, so that a stop_gradient in it stops nothing.
+    is_in_branch : bool
+        Whether a branch of the program runs, of several.
     """
 
     def __init__(
@@ -51,10 +53,12 @@ class Run:
         *,
         is_unlimited: bool = False,
         looks_through: bool = False,
+        is_in_branch: bool = False,
     ):
         self.rounding, self.coarsest, self.trusted = rounding, coarsest, trusted
         self.pivot, self.phases = pivot, phases
         self.is_unlimited, self.looks_through = is_unlimited, looks_through
+        self.is_in_branch = is_in_branch
         self.observed: dict[str, dict[str, None]] = {}
         self._noise = Noise(rounding)
 

@@ -16,6 +16,7 @@ import numpy as np
 from reference.arithmetics.central_differences import twice_extrapolated
 from reference.arithmetics.increments import STEP, Increment, constant, directions, full_change, is_constant
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
+from reference.jax_internals import CallbackRaised, raising_callbacks
 from reference.jax_settings import compiler_options, precisely
 from reference.traced.equations import (
     Equation,
@@ -65,19 +66,35 @@ def _compiled(equation: Equation, key: Any, make: Callable[[], Callable[..., Any
 
 
 def values_of(equation: Equation, values: Sequence[Any], run: Any = None) -> list[Any]:
-    """What JAX computes, in float64 where it can, else in the program's own precision.
+    """What JAX computes, in float64 where it can, else in the program's own precision; NaN where a callback raises.
 
-    A run, where one is given, notes the latter.
+    A run, where one is given, notes the second. Of a branch that raises there are no values at all.
     """
     apply = _compiled(equation, "values", lambda: widely(equation) or partial(_bound, equation))
-    with precisely():
-        try:
-            found = list(map(host, apply(*_in_taken_types(equation, values))))
-        except REFUSALS:
-            found = list(map(host, apply(*own_types(equation, values))))
+    try:
+        found = _computed(apply, equation, values)
+    except CallbackRaised:
+        if run is not None and run.is_in_branch:
+            raise
+        found = _nothing_known(equation)
     if run is not None and max([_precision(equation), *map(_unit, found)]) > UNIT_ROUNDOFF["float64"]:
         run.note("in own precision", equation.name)
     return list(map(lifted, found))
+
+
+def _computed(apply: Applied, equation: Equation, values: Sequence[Any]) -> list[Any]:
+    with precisely():
+        try:
+            with raising_callbacks():
+                return list(map(host, apply(*_in_taken_types(equation, values))))
+        except (*REFUSALS, CallbackRaised):
+            with raising_callbacks():
+                return list(map(host, apply(*own_types(equation, values))))
+
+
+def _nothing_known(equation: Equation) -> list[Any]:
+    """NaN for the floating results of an equation: the edge of its domain."""
+    return [np.full(s, np.nan if kind(t) in ("f", "c") else 0, t) for s, t in zip(equation.shapes, equation.dtypes)]
 
 
 def _bound(equation: Equation, *operands: Any) -> list[Any]:
@@ -229,14 +246,22 @@ def _at_stencil(
         key, one = "finer stencil", inspect.unwrap(finer)
     apply = _compiled(equation, (key, axes), lambda: jax.vmap(one, in_axes=axes))
     try:
-        with precisely():
+        with precisely(), raising_callbacks():
             answers = [np.asarray(x) for x in apply(*_in_taken_types(equation, flat))]
-    except REFUSALS:  # of a primitive that cannot be batched
+    except (*REFUSALS, CallbackRaised):  # of a primitive that cannot be batched, or beyond the edge of its domain
         at = [[x[k] if i in moving else x for i, x in enumerate(flat)] for k in range(count)]
         with precisely():
-            one_by_one = [finer(*values) if finer else values_of(equation, values) for values in at]
+            one_by_one = [_finer_values(equation, finer, x) if finer else values_of(equation, x) for x in at]
         answers = [np.stack([np.asarray(x) for x in column]) for column in zip(*one_by_one)]
     return [(lifted(x[:count]).reshape(*lead, *x.shape[1:]), _unit(x)) for x in answers]
+
+
+def _finer_values(equation: Equation, finer: Applied, values: list[Any]) -> list[Any]:
+    try:
+        with raising_callbacks():
+            return finer(*values)
+    except CallbackRaised:
+        return _nothing_known(equation)
 
 
 def _padded(points: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ is compared with something in a loop, or it takes part in what is computed, such
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from enum import IntFlag
 from functools import reduce
@@ -15,6 +16,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from reference.jax_internals import CallbackRaised, raising_callbacks
 from reference.jax_settings import compiler_options
 from reference.traced.equations import UNUSED, Constant, Equation, Program, kind, map_programs
 from reference.traced.program_replay import replayed_with_primals
@@ -63,11 +65,12 @@ def more_accurate(program: Program, values: Sequence[Any], found: Sequence[Any])
     """
     for largest in LARGEST_TOLERANCES:
         finer = replayed_with_primals(tightened(program, largest))
-        with np.errstate(all="ignore"):
+        # with fewer digits to lose, a solver may raise by a callback that it takes too many steps
+        with np.errstate(all="ignore"), suppress(CallbackRaised), raising_callbacks():
             again = jax.jit(finer, compiler_options=compiler_options())(*values)
-        floating = [(np.asarray(x), np.asarray(y)) for x, y in zip(found, again) if kind(y.dtype) in ("f", "c")]
-        if all(_is_close(x, y) for x, y in floating):
-            return finer  # not compiled, since JAX takes no options for what is called from compiled code
+            floating = [(np.asarray(x), np.asarray(y)) for x, y in zip(found, again) if kind(y.dtype) in ("f", "c")]
+            if all(_is_close(x, y) for x, y in floating):
+                return finer  # not compiled, since JAX takes no options for what is called from compiled code
     return None
 
 

@@ -25,6 +25,7 @@ from harness.progress import Progress, silent
 from reference.arithmetics.central_differences import twice_extrapolated
 from reference.arithmetics.increments import STEP, Increment, constant, is_constant
 from reference.arithmetics.roundoff import UNIT_ROUNDOFF
+from reference.jax_internals import CallbackRaised, raising_callbacks
 from reference.traced.decisions import Otherwise, Watched, otherwise
 from reference.traced.equations import Program, lifted
 from reference.traced.interpreter import Run
@@ -213,7 +214,11 @@ def values_by(function: Traced, program: ProgramAtPoint) -> Callable[[Iterable[n
         return lambda points: _by_interpreter(function, program, iter(points))
 
     def by_jax(point: np.ndarray) -> np.ndarray:
-        return program.outputs.vector(function(*(x[0] for x in program.inputs.arrays(point[None]))))
+        try:
+            with raising_callbacks():
+                return program.outputs.vector(function(*(x[0] for x in program.inputs.arrays(point[None]))))
+        except CallbackRaised:  # the edge of f's domain
+            return np.full(program.outputs.size, np.nan)
 
     return lambda points: np.array(list(map(by_jax, points)))
 

@@ -17,6 +17,7 @@ from reference.arithmetics.increments import (
     linear,
     unknown_where,
 )
+from reference.jax_internals import CallbackRaised
 from reference.traced.bounded_run import Unbounded
 from reference.traced.equations import Equation, Program, bind, is_floating, iterates
 from reference.traced.primitive import EXACT, Compilation, Primitive
@@ -160,7 +161,10 @@ def _equal(lead: int, x: Any, y: Any) -> Any:
 def _cond(run: Any, equation: Equation, which: Increment, *operands: Increment) -> list[Increment]:
     branches = equation.params["branches"]
     index = min(max(int(which.value), 0), len(branches) - 1)
-    outputs = run(branches[index], *operands)
+    try:
+        outputs = run.altered(is_in_branch=True)(branches[index], *operands)
+    except CallbackRaised:  # JAX has not raised it here, so that rounding or a step has led to the error
+        return run(branches[index - 1 if index else 1], *operands)
     if is_constant(which):
         return outputs
     value = np.asarray(which.value)

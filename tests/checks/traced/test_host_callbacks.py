@@ -1,0 +1,55 @@
+"""A callback to the host that raises beside the point, and not at it, is the edge of the function's domain."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+
+from harness import check_derivatives
+
+THIRDS = np.array([1.0, 2.0])
+
+
+def refuse(_):
+    raise RuntimeError("beyond the end")
+
+
+def unless(fails, x):
+    """x, with an error that is raised on the host."""
+    raised = lambda x: jax.pure_callback(refuse, jax.ShapeDtypeStruct(x.shape, x.dtype), 0)  # noqa: E731
+    return lax.cond(fails, raised, lambda x: x, x)
+
+
+def host_logarithm(x):
+    def compute(x):
+        if np.any(np.asarray(x) <= 0.0):
+            raise ValueError("not positive")
+        return np.log(x)
+
+    @jax.custom_jvp
+    def logarithm(x):
+        return jax.pure_callback(compute, jax.ShapeDtypeStruct(x.shape, x.dtype), x, vmap_method="sequential")
+
+    logarithm.defjvp(lambda x, t: (logarithm(*x), t[0] / x[0]))
+    return logarithm(x)
+
+
+FUNCTIONS = {
+    "at its end": (lambda x: jnp.sin(unless(jnp.sum(x) * (1.0 / 3.0) > 1.0, x)), THIRDS),
+    "times up to the last": (lambda t: jnp.sin(unless(jnp.linspace(0.0, t, 4)[-1] > t, t)), np.float64(0.9)),
+    "a logarithm": (host_logarithm, THIRDS),
+    "a logarithm beside zero": (host_logarithm, np.array([1e-5, 2.0])),
+    "a logarithm, float32": (host_logarithm, np.float32(THIRDS)),
+}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_an_error_beside_the_point_is_the_edge_of_the_domain(name):
+    f, x = FUNCTIONS[name]
+    assert check_derivatives(f, x).verdict == "agree"
+
+
+def test_an_error_at_the_point_is_raised():
+    with pytest.raises((ValueError, RuntimeError), match="beyond the end"):
+        check_derivatives(lambda x: unless(jnp.sum(x) > 0.0, x), THIRDS)
