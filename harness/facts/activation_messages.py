@@ -18,6 +18,8 @@ FORMULA = EXAMPLE + "report = check_activation(Activation('mine', lambda xp, z: 
 
 EXACT = "is exact"
 
+OF_VECTORS = "check_gradient and check_derivatives take functions of whole vectors, such as softmax"
+
 STRETCHES = 4
 """So many stretches of z are written out in a message."""
 
@@ -120,7 +122,7 @@ def _not_elementwise(fact: Fact) -> str:
         return f"{what}: it cannot take one entry of z alone ({data['reason']})."
     matrix = f"an array and a matrix of {data['side']} by {data['side']}"
     inputs = matrix if data["how"] == "shape" else "two arrays"
-    return f"{what}: {inputs} with the same entry z = {data['z']:.6g} have different results there."
+    return f"{what}: {inputs} with the same entry z = {data['z']:.6g} have different results there. {OF_VECTORS}."
 
 
 def _not_finite(fact: Fact) -> str:
@@ -236,7 +238,8 @@ ROWS = {
         meaning="An entry of the result depends on other entries, so the derivative is a Jacobian and no slope.",
         cause="A mean, a sum, a sort, or a fixed index into z.",
         example=FORMULA.format(value="z - xp.mean(z)", slope="np.ones_like(z)"),
-        advice="Compute each entry from the same entry of z alone.",
+        advice="Compute each entry from the same entry of z alone. A softmax, a GLU, a maxout or a norm has a "
+        "Jacobian: use check_derivatives(f, z) over jnp, or check_gradient(lambda z: (f(z) @ v, vjp(z, v)), z).",
     ),
     Kind.NUMBER_FORMAT: Row(
         _number_format,

@@ -108,7 +108,9 @@ def _check_at(f: Activation, suspects: Sequence[float], notation: Notation, star
     bound = activation_bound(f, points.z)
     bound = bound._replace(claimed=bound_rounding_of_claim(f, points.z, bound.claimed))
     oracles, junctions, compared, other_values = _look(reading, bound, _ask(reading, bound), notation)
-    precision = measure_precision(points, bound, oracles.slopes.get("ball"), notation)
+    precision = Precision(np.full(points.z.shape, np.nan))
+    if not reading.dependence:
+        precision = measure_precision(points, bound, oracles.slopes.get("ball"), notation)
     reported, undeclared = _choose_junctions(f, junctions)
     broken = record_faults.find_not_finite(points, oracles.slopes, notation)
     facts = [
@@ -198,7 +200,7 @@ def _find_faults(reading: _Reading, bound: ActivationBound, junctions: Sequence[
     )
     return [
         *record_faults.find_faults(f, points.z),
-        *record_faults.find_value_at_minus_zero(points, bound, jumps),
+        *([] if dependence else record_faults.find_value_at_minus_zero(points, bound, jumps)),
         *record_faults.find_slope_at_minus_zero(points),
         *dependence,
     ]

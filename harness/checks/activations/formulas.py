@@ -1,5 +1,6 @@
 """A record's formulas, run as they are written: JAX functions in float64, plain NumPy ones in any arithmetic."""
 
+import contextlib
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,6 +11,7 @@ import numpy as np
 
 from harness.bounds.activation_bound import FORMULA_ERRORS
 from harness.checks.activations.array_proxies import run_on_entries
+from harness.facts.activation_messages import OF_VECTORS
 from harness.named_objects import import_attribute
 from reference.activations import ACTIVATIONS, Activation, get_activation
 from reference.arithmetics.companion import Companion, first_line
@@ -132,6 +134,14 @@ def _run(formula: Callable[..., Any], *arrays: Any) -> Any:
             raise reason from None
 
 
+def _takes_matrices(f: Activation, part: str) -> bool:
+    """Whether a part that refuses one long row of z takes a matrix with an even number of columns."""
+    with contextlib.suppress(*FORMULA_ERRORS), np.errstate(all="ignore"):
+        a = f(np.ones((4, 8)))
+        return part == "value" or f.slope(np.ones((4, 8)), a) is not None
+    return False
+
+
 def compute_part(f: Activation, part: str, compute: Callable[[], Any], z: np.ndarray) -> np.ndarray:
     """The value or the slope of a record at each z, as float64 of z's shape.
 
@@ -144,7 +154,8 @@ def compute_part(f: Activation, part: str, compute: Callable[[], Any], z: np.nda
     try:
         computed = compute()
     except FORMULA_ERRORS as reason:
-        raise ValueError(f"{name} cannot be computed in NumPy for z of shape {z.shape} ({advise(reason)})") from reason
+        refusal = f"{name} cannot be computed in NumPy for z of shape {z.shape} ({advise(reason)})"
+        raise ValueError(f"{refusal}. {OF_VECTORS}" if _takes_matrices(f, part) else refusal) from reason
     kind = type(computed).__name__
     if type(computed).__module__.partition(".")[0] == "torch":
         raise ValueError(
@@ -161,5 +172,5 @@ def compute_part(f: Activation, part: str, compute: Callable[[], Any], z: np.nda
     returned = f"{computed.dtype} of shape {computed.shape}" if hasattr(computed, "dtype") else f"a {kind}"
     raise ValueError(
         f"{name} must keep the shape of z, and be elementwise and real: for z of shape {z.shape} it returned "
-        f"{returned}; compute each entry from the same entry of z alone"
+        f"{returned}; compute each entry from the same entry of z alone. {OF_VECTORS}"
     )

@@ -47,11 +47,11 @@ class Errors(NamedTuple):
     relative: np.ndarray
 
     def worst(self) -> np.ndarray:
-        """The z with the largest errors of each part, in each stretch."""
+        """The z with the largest errors of each part, in each stretch: always as many, since JAX compiles each size."""
         stretch = np.searchsorted(EDGES, self.z)
         order = np.argsort(np.nan_to_num(self.relative, nan=-1.0), axis=1)
         chosen = [row[stretch[row] == i][-WORST:] for row in order for i in range(1, EDGES.size)]
-        return self.z[np.unique(np.concatenate(chosen))]
+        return self.z[np.concatenate([np.resize(stretch, WORST) for stretch in chosen if stretch.size])]
 
     def rows(self, part: int, kept: Format) -> list[dict[str, Any]]:
         """The largest error of a part in ulps, and the digits that it leaves, by stretch of z."""
@@ -98,6 +98,6 @@ def search(errors: Callable[[np.ndarray], Errors], found: Errors) -> Errors:
     rng = np.random.default_rng(1)
     for reach in REACHES:
         worst = found.worst()[:, np.newaxis]
-        more = errors(np.unique(worst * (1.0 + reach * rng.uniform(-1.0, 1.0, (worst.size, AROUND)))))
+        more = errors((worst * (1.0 + reach * rng.uniform(-1.0, 1.0, (worst.size, AROUND)))).ravel())
         found = Errors(np.concatenate([found.z, more.z]), np.concatenate([found.relative, more.relative], axis=1))
     return found

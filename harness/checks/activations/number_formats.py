@@ -4,6 +4,7 @@ The largest errors are searched for by stretch of z (`largest_errors`), and stan
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -42,9 +43,9 @@ class Precision(NamedTuple):
     """
 
     ulps: np.ndarray
-    lost: list[Fact]
-    formats: dict[str, dict[str, Any]]
-    facts: list[Fact]
+    lost: Sequence[Fact] = ()
+    formats: Mapping[str, dict[str, Any]] = MappingProxyType({})
+    facts: Sequence[Fact] = ()
 
 
 def measure_precision(

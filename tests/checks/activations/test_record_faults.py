@@ -13,6 +13,7 @@ from harness.checks.activations.slope_answers import CLAIMED, ONE_SIDED
 from harness.checks.activations.slope_oracles import ORACLES
 from harness.facts.fact import Severity
 from harness.facts.kinds import Kind
+from harness.facts.message_table import say
 
 LOG1P_EXP = formula(lambda xp, z: xp.log(1.0 + xp.exp(z)), lambda z, a: sigma(z))
 
@@ -154,3 +155,24 @@ def test_what_is_missed_at_infinity(value, slope, expected):
     with np.errstate(all="ignore"):
         found = values_at_infinity(formula(value, slope))
     assert {(fact.data["z"], fact.where[0], fact.data["expected"]) for fact in found} == expected
+
+
+OF_VECTORS = {
+    "softmax": lambda xp, z: xp.exp(z) / xp.sum(xp.exp(z), axis=-1, keepdims=True),
+    "RMS norm": lambda xp, z: z / xp.sqrt(xp.mean(z * z, axis=-1, keepdims=True) + 1e-6),
+    "GLU": lambda xp, z: xp.split(z, 2, axis=-1)[0] * xp.tanh(xp.split(z, 2, axis=-1)[1]),
+    "half of z": lambda xp, z: z[..., : z.shape[-1] // 2],
+    "maxout": lambda xp, z: xp.max(xp.reshape(z, (*z.shape[:-1], -1, 2)), axis=-1),
+    "rows of a matrix": lambda xp, z: z / xp.sum(z, axis=1, keepdims=True),
+}
+
+
+@pytest.mark.parametrize("value", OF_VECTORS.values(), ids=list(OF_VECTORS))
+def test_a_function_of_whole_vectors_is_told_which_checker_takes_it(value):
+    try:
+        (fact,) = facts_of(check_activation(formula(value, lambda z, a: np.ones_like(z))), Kind.NOT_ELEMENTWISE)[:1]
+        words = say(fact)
+    except ValueError as refusal:
+        words = str(refusal)
+    assert "check_gradient" in words
+    assert "check_derivatives" in words
