@@ -1,7 +1,7 @@
 """harness grade, diagnose and lesson: the commands for those who teach."""
 
 import sys
-from contextlib import nullcontext
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +11,8 @@ from harness.commands import command_options as options
 from harness.commands.command_output import complain, show
 from harness.commands.process_start import start_jax
 from harness.exit_codes import EXIT_CODES
-from harness.progress import progress_bar
+from harness.grading.hint_levels import Hints
+from harness.progress import Progress, progress_bar
 
 FOLDER = "The submissions: .py and .ipynb files, and folders of files."
 CSV = "A table with one line for each submission."
@@ -22,6 +23,11 @@ FUNCTION = "The function to grade; by default it is found by its name and parame
 TIMEOUT = "The limit on the CPU time of each call of a submission's function."
 WITH = "A folder with modules that submissions import and did not hand in."
 DATA = "A folder with data files that submissions read; the course's own are there."
+HINTS = "What a student's page tells: the part that is wrong, its layers as well, or the bug by name (the default)."
+ONE = "The folder is one submission: its author's own. The hints are then those of --hints layer."
+GRADESCOPE = "A results.json for Gradescope or GitHub Classroom; the folder is one submission."
+ROSTER = "A table (CSV) of the class, as Canvas or Moodle export it; its columns and its order become those of --csv."
+MAX_POINTS = "Scale the points to this total."
 REVEAL = "Add a right backprop to the pages of students whose own is wrong."
 TARGET = "A function of the course's signature, or a gradient source f(problem, theta); in a file, found by its name."
 ORDINARY = "Only X and θ of ordinary size, or some that saturate, hold ties or are zero (for a gradient source)."
@@ -35,41 +41,69 @@ def grade(
     csv: Annotated[Path | None, options.file_to_write(CSV)] = None,
     html: Annotated[Path | None, options.file_to_write(HTML)] = None,
     feedback: Annotated[Path | None, options.value("DIR", FEEDBACK, file_okay=False)] = None,
+    hints: Annotated[Hints | None, typer.Option(help=HINTS)] = None,
+    reveal: Annotated[bool, options.flag("--reveal", REVEAL)] = False,
+    one: Annotated[bool, options.flag("--one", ONE)] = False,
+    gradescope: Annotated[Path | None, options.file_to_write(GRADESCOPE)] = None,
+    roster: Annotated[Path | None, options.value("FILE", ROSTER, exists=True, dir_okay=False)] = None,
     rubric: Annotated[Path | None, options.value("FILE", RUBRIC)] = None,
+    max_points: Annotated[float | None, options.value("POINTS", MAX_POINTS, min=0.0)] = None,
     function: Annotated[str | None, options.value("NAME", FUNCTION)] = None,
-    timeout: Annotated[float, options.seconds(TIMEOUT)] = 10.0,
     beside: Annotated[
         Path | None, typer.Option("--with", metavar="DIR", help=WITH, exists=True, file_okay=False)
     ] = None,
-    data: Annotated[Path | None, typer.Option(metavar="DIR", help=DATA, exists=True, file_okay=False)] = None,
-    reveal: Annotated[bool, options.flag("--reveal", REVEAL)] = False,
+    data: Annotated[Path | None, options.value("DIR", DATA, exists=True, file_okay=False)] = None,
+    timeout: Annotated[float, options.seconds(TIMEOUT)] = 10.0,
     json: options.Json = False,
 ) -> None:
     """Grade a class of submissions: each one's cost and gradient, and which bug explains what is wrong."""
     from harness.files import folder_to_fill
+    from harness.grading.class_grading import GradingPlan, grade_class
+    from harness.grading.class_tables import Outputs, read_roster, write_outputs
     from harness.grading.grade import Rubric, read_rubric
-    from harness.grading.grade_reports import grades_csv, grades_document, grades_page, grades_text
-    from harness.grading.student_feedback import write_feedback
+    from harness.grading.grade_reports import grades_document, grades_text
     from harness.grading.submission_files import not_graded
-    from harness.grading.submission_grading import grade_folder
     from harness.wording import first_few
 
     if reveal and feedback is None:
         raise ValueError("--reveal adds to the pages of --feedback; give that a folder")
     chosen = Rubric() if rubric is None else read_rubric(rubric)
-    with nullcontext() if feedback is None else folder_to_fill(feedback):  # refuse the folder before the work
-        with progress_bar() as progress:
-            grades = grade_folder(folder, chosen, function, timeout, progress, data=data, beside=beside)
-        if feedback is not None:
-            write_feedback(grades, feedback, reveal=reveal)
-            complain(f"The pages are in {feedback}.")
-    if csv is not None:
-        options.write_text(csv, grades_csv(grades))
-    if html is not None:
-        options.write_text(html, grades_page(grades, {"folder": folder.name, "points": chosen.total}))
-    if left := not_graded(folder):
+    chosen = chosen if max_points is None else chosen.scaled(max_points)
+    students = None if roster is None else read_roster(roster)
+    is_one = one or gradescope is not None
+    plan = GradingPlan(
+        chosen, hints or (Hints.LAYER if is_one else Hints.BUG), reveal, function, timeout, data, beside, is_one
+    )
+    table = next((place for place in (csv, html, feedback) if place), None)
+    with ExitStack() as stack:
+        if feedback is not None:  # refuse the folder before the work
+            stack.enter_context(folder_to_fill(feedback))
+        progress = stack.enter_context(progress_bar())
+        records, lost = grade_class(folder, plan, table and table.with_suffix(".sqlite"), _reporting(progress))
+        show(grades_document(records), grades_text(records), json)  # before files, any of which may fail
+        made = {"folder": folder.name, "points": chosen.total}
+        strangers, failures = write_outputs(records, made, students, Outputs(csv, html, feedback, gradescope))
+    if left := [] if is_one else not_graded(folder):
         complain(f"Not graded, because there is no .py or .ipynb file: {first_few(left, 10)}.")
-    show(grades_document(grades), grades_text(grades), json)
+    if strangers:
+        complain(f"Nobody in the roster has handed in {first_few(strangers, 10)}.")
+    if feedback is not None:
+        complain(f"The pages are in {feedback}.")
+    for failure in (*lost, *failures):
+        complain(failure)
+    if lost or failures:
+        raise typer.Exit(2)
+
+
+def _reporting(progress: Progress) -> Progress:
+    """The same, with a line for each step where no bar is shown."""
+
+    def report(step: str, done: int, total: int) -> None:
+        progress(step, done, total)
+        if not sys.stderr.isatty() and total > 1:
+            complain(f"{step}: {done} of {total}")
+
+    return report
 
 
 def diagnose(

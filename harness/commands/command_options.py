@@ -24,6 +24,17 @@ def flag(name: str, text: str) -> Any:
     return typer.Option(name, help=text)
 
 
+def folder_to_read(text: str, *names: str) -> Any:
+    """An option that names a folder which is there."""
+    return typer.Option(*names, metavar="DIR", help=text, callback=_require_folder)
+
+
+def _require_folder(path: Path | None) -> Path | None:
+    if path is not None and not path.is_dir():
+        raise typer.BadParameter(f"{path} is not a folder")
+    return path
+
+
 def file_to_write(text: str) -> Any:
     """An option that names a file to write, which `places_to_fill` finds."""
     return value("FILE", text, dir_okay=False, writable=True)

@@ -185,6 +185,27 @@ ROWS: dict[Kind, Row] = {
         example="# A file that defines sigmoid alone.",
         advice="Name the parameters as in the course, or name the function with --function.",
     ),
+    Kind.LAYERS_WRONG: Row(
+        "The gradient is wrong in {where}.",
+        meaning="These blocks of the gradient differ from the right ones; the others are right.",
+        cause="A mistake in an output layer shows in that layer and in all before it.",
+        example="# A page of `harness grade --hints layer`.",
+        advice="Start at the last of these layers, and follow the error backwards.",
+    ),
+    Kind.LIBRARY_GRADIENT: Row(
+        "{where} uses {library}, which computes gradients.",
+        meaning="The code imports a library that differentiates, and names what does so.",
+        cause="The gradient is a library's, or a check of one's own compares with it.",
+        example="# gradient = jax.grad(cost)",
+        advice="Look whether the homework's gradient comes from there.",
+    ),
+    Kind.LINKED_FILE: Row(
+        "{where} is a link to {target}.",
+        meaning="A file of the submission is a symbolic link, so that the code of another place was graded.",
+        cause="An archive was unpacked with its links, or the link leads to a neighbour's file.",
+        example="# ln -s ../smith/ex4.py ex4.py",
+        advice="Ask for the file itself.",
+    ),
     Kind.NOT_HANDED_IN: Row(
         _not_handed_in,
         meaning="The code needs a module, a function or a data file that is not in the submission or on this machine.",
@@ -227,6 +248,13 @@ ROWS: dict[Kind, Row] = {
         cause="The exercise is half done, or the other half is in a function that was not found.",
         example="# def nn_cost_function(...): ...; return J",
         advice="Return both, or offer a second function for the other.",
+    ),
+    Kind.SAME_CODE: Row(
+        "The homework's code is the same as that of {where}.",
+        meaning="A function or class of the homework has the same syntax tree, whatever its comments and blanks are.",
+        cause="A copy, work in pairs, a published solution, or what was handed out.",
+        example="# Two files that differ in comments alone.",
+        advice="Compare the files. Names that were changed hide a copy from this remark.",
     ),
     Kind.WHOLE_FILE_RUN: Row(
         "The whole file was run, since its functions need what it does beside them.",

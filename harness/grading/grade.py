@@ -17,7 +17,7 @@ A helper that is not there is not counted: the points are then scaled up to the 
 
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from numbers import Real
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -75,6 +75,7 @@ class Grade:
     helpers : by name, each helper beside the cost function; and `ARGUMENTS`
     diagnosis : what is wrong or missing
     notes : what else is worth knowing
+    remarks : whether somebody else's work may be in it
     bugs : the sets of bugs that explain all that is wrong
     conventions : in what it differs from the course's way, and is right all the same
     smallest : the smallest exercise on which it is wrong, with its answer
@@ -88,6 +89,7 @@ class Grade:
     points: float = 0.0
     diagnosis: tuple[Fact, ...] = ()
     notes: tuple[Fact, ...] = ()
+    remarks: tuple[Fact, ...] = ()
     bugs: tuple[str, ...] = ()
     conventions: tuple[str, ...] = ()
     smallest: ShownAnswer | None = None
@@ -191,6 +193,12 @@ class Rubric:
         earned = sum(self.points[name] * share for name, share in counted.items())
         return round(self.total * earned / possible, 2) if possible else 0.0
 
+    def scaled(self, total: float) -> "Rubric":
+        """The same rubric with another number of points in all, which must be above zero and finite."""
+        if not 0.0 < total < float("inf"):
+            raise ValueError(f"the largest number of points must be above zero and finite, not {total:g}")
+        return replace(self, points={name: points * total / self.total for name, points in self.points.items()})
+
     def refused(self, conventions: Iterable[str]) -> list[str]:
         """The conventions that count as bugs."""
         return [convention for convention in conventions if self.conventions.get(convention, ACCEPT) == BUG]
@@ -234,11 +242,15 @@ def _require_points(path: Path, name: str, value: Any) -> None:
         raise ValueError(f"{path} gives {value!r} points for {name}; they must be a number, zero or more")
 
 
-def total_points(rubric: Rubric, parts: Parts, helpers: Mapping[str, HelperVerdict]) -> float:
-    """The points of a rubric; helpers that are not there are not counted."""
+def beside_parts(helpers: Mapping[str, HelperVerdict]) -> dict[str, float | None]:
+    """The shares of the helpers, each from 0 to 1; None for what is not there."""
     slope, others = slope_outcome(helpers), [outcome == RIGHT for outcome in other_outcomes(helpers)]
-    beside = {
+    return {
         "sigmoid_gradient": None if slope == ABSENT else float(slope == RIGHT),
         "other": float(np.mean(others)) if others else None,
     }
-    return rubric.points_for(parts.shares | beside)
+
+
+def total_points(rubric: Rubric, parts: Parts, helpers: Mapping[str, HelperVerdict]) -> float:
+    """The points of a rubric; helpers that are not there are not counted."""
+    return rubric.points_for(parts.shares | beside_parts(helpers))

@@ -12,71 +12,107 @@ import numpy as np
 from harness.checks.networks.bug_replay import NO_BUG
 from harness.facts import message_table
 from harness.grading.function_diagnosis import Diagnosis
-from harness.grading.grade import AGREE, Grade
+from harness.grading.grade import AGREE, Grade, Rubric, beside_parts
+from harness.grading.grade_records import SCHEMA, GradeRecord
+from harness.grading.hint_levels import Hints
+from harness.grading.student_feedback import feedback_page
 from harness.grading.submission_interface import ShownAnswer
 from harness.pages.html_page import table
 from harness.pages.report_page import listing, page, section, wide
 from harness.verdict.report import json_ready
 from harness.wording import counted, first_few
 
-SCHEMA = "harness.grades/2"
-"""Version 2: diagnosis and notes are facts (kind, severity, where, data, text)."""
-
 OUTCOMES = ("cost", "gradient", "regularised", "sigmoid_gradient", "other")
 
-COLUMNS = ("submission", "verdict", *OUTCOMES, "points", "diagnosis", "conventions", "seconds")
+COLUMNS = ("submission", "verdict", *OUTCOMES, "points", "diagnosis", "conventions", "remarks", "seconds")
 
 LONGEST_NAME = 40
 
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-"""What a spreadsheet takes for the start of a formula."""
+FORMULA_STARTS = tuple("=+-@\t\r＝＋－＠")
+"""What a spreadsheet takes for the start of a formula, full-width signs included."""
+
+MARK = "\N{ZERO WIDTH NO-BREAK SPACE}"
+"""The byte order mark by which spreadsheets know UTF-8."""
 
 
-def columns_of(grade: Grade) -> dict[str, Any]:
-    """A row of the table, by the names of `COLUMNS`."""
-    return {
+def record_of(grade: Grade, rubric: Rubric, hints: Hints = Hints.BUG, *, reveal: bool = False) -> GradeRecord:
+    """What reports show of a grade."""
+    columns = {
         "submission": grade.name,
         "verdict": grade.verdict,
         **{name: getattr(grade, name) for name in OUTCOMES},
         "points": grade.points,
         "diagnosis": "; ".join(map(message_table.say, grade.diagnosis)),
         "conventions": "; ".join(grade.conventions),
+        "remarks": "; ".join(map(message_table.say, grade.remarks)),
         "seconds": round(grade.seconds, 2),
+        "bugs": first_few(grade.bugs, 2),
     }
+    shares = {n: share for n, share in (grade.parts.shares | beside_parts(grade.helpers)).items() if share is not None}
+    scale = rubric.total / (sum(rubric.points[name] for name in shares) or 1.0)  # what is not counted leaves its points
+    parts = [
+        (
+            name,
+            round(scale * rubric.points[name] * share, 2),
+            round(scale * rubric.points[name], 2),
+            getattr(grade, name),
+        )
+        for name, share in shares.items()
+    ]
+    return GradeRecord(
+        columns,
+        json_ready(list(grade.diagnosis)),
+        json_ready([*grade.notes, *grade.remarks]),
+        _details(grade),
+        feedback_page(grade, hints, reveal=reveal),
+        "" if grade.verdict == AGREE else _grade_section(grade),
+        parts,
+    )
 
 
-def grades_document(grades: Sequence[Grade]) -> dict[str, Any]:
+def grades_document(records: Sequence[GradeRecord]) -> dict[str, Any]:
     """A JSON-ready document."""
-    rows = [columns_of(grade) | {"diagnosis": grade.diagnosis, "notes": grade.notes} for grade in grades]
-    return json_ready({"schema": SCHEMA, "grades": rows})
+    rows = [{**record.columns, "diagnosis": record.diagnosis, "notes": record.notes} for record in records]
+    return {"schema": SCHEMA, "grades": rows}
 
 
-def grades_csv(grades: Sequence[Grade]) -> str:
-    """One line for each submission. What a spreadsheet would take for a formula gets an apostrophe before it."""
+def grades_csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] = COLUMNS) -> str:
+    """One line for each row. What a spreadsheet would take for a formula gets an apostrophe before it."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for grade in grades:
-        row = columns_of(grade).values()
-        is_formula = [isinstance(cell, str) and cell.startswith(FORMULA_STARTS) for cell in row]
-        writer.writerow(f"'{cell}" if formula else cell for cell, formula in zip(row, is_formula))
-    return text.getvalue()
+    writer.writerow(columns)
+    for row in rows:
+        cells = [row.get(column, "") for column in columns]
+        is_formula = [isinstance(cell, str) and cell.startswith(FORMULA_STARTS) for cell in cells]
+        writer.writerow(f"'{cell}" if formula else cell for cell, formula in zip(cells, is_formula))
+    return MARK + text.getvalue()
 
 
-def grades_text(grades: Sequence[Grade]) -> str:
+def gradescope_document(record: GradeRecord) -> dict[str, Any]:
+    """The results.json that Gradescope and GitHub Classroom read: a test for each part, and the page as its output."""
+    tests = [
+        {"name": name.replace("_", " "), "score": points, "max_score": largest, "output": outcome}
+        for name, points, largest, outcome in record.parts
+    ]
+    output = {"output": record.page, "output_format": "md", "execution_time": record.columns["seconds"]}
+    return {"score": record.columns["points"], **output, "tests": tests}
+
+
+def grades_text(records: Sequence[GradeRecord]) -> str:
     """The grades for a person: a line each, what is wrong below it, and a count of the verdicts."""
-    longest = min(LONGEST_NAME, max(len(_printable(grade.name)) for grade in grades))
+    longest = min(LONGEST_NAME, max(len(_printable(record.name)) for record in records))
     lines = []
-    for grade in grades:
-        parts = f"cost {grade.cost}, gradient {grade.gradient}, regularised {grade.regularised}"
-        lines.append(f"{_printable(grade.name):{longest}}  {grade.verdict:12}  {grade.points:6.1f}  {parts}")
-        lines += [f"    {line}" for line in _details(grade)]
-    return "\n".join([*lines, f"{counted(len(grades), 'submission')}: {verdict_counts(grades)}"])
+    for record in records:
+        row = record.columns
+        parts = ", ".join(f"{name} {row[name]}" for name in OUTCOMES[:3])
+        lines.append(f"{_printable(record.name):{longest}}  {record.verdict:12}  {row['points']:6.1f}  {parts}")
+        lines += [f"    {line}" for line in record.lines]
+    return "\n".join([*lines, f"{counted(len(records), 'submission')}: {verdict_counts(records)}"])
 
 
-def verdict_counts(grades: Sequence[Grade]) -> str:
+def verdict_counts(records: Sequence[GradeRecord]) -> str:
     """How many there are of each verdict: "2 agree, 1 error"."""
-    counts = Counter(grade.verdict for grade in grades)
+    counts = Counter(record.verdict for record in records)
     return ", ".join(f"{number} {verdict}" for verdict, number in counts.items())
 
 
@@ -100,7 +136,8 @@ def _details(found: Grade | Diagnosis) -> list[str]:
     """What is wrong, conventions and notes, a line each."""
     lines = list(map(message_table.say, found.diagnosis))
     lines += [f"convention: {convention}" for convention in found.conventions]
-    lines += [f"note: {message_table.say(fact)}" for fact in found.notes]
+    remarks = found.remarks if isinstance(found, Grade) else ()
+    lines += [f"note: {message_table.say(fact)}" for fact in (*found.notes, *remarks)]
     return list(map(_printable, lines))
 
 
@@ -130,25 +167,22 @@ ANSWER_COLUMNS = (
 )
 
 
-def grades_page(grades: Sequence[Grade], made: Mapping[str, object]) -> str:
+def grades_page(records: Sequence[GradeRecord], made: Mapping[str, object]) -> str:
     """The page; all text from submissions is escaped."""
     heads = ["submission", "verdict", "bugs", *(name.replace("_", " ") for name in SHOWN_COLUMNS)]
-    rows = [
-        (grade.name, grade.verdict, first_few(grade.bugs, 2), *map(columns_of(grade).get, SHOWN_COLUMNS))
-        for grade in grades
-    ]
-    marks = {number: grade.verdict for number, grade in enumerate(grades)}
+    rows = [tuple(map(record.columns.get, ("submission", "verdict", "bugs", *SHOWN_COLUMNS))) for record in records]
+    marks = {number: record.verdict for number, record in enumerate(records)}
     sections = [
         section("All submissions", wide(table(heads, rows, "Click a column's name to sort by it.", marks))),
-        *(_grade_section(grade) for grade in grades if grade.verdict != AGREE),
+        *(record.section for record in records if record.section),
     ]
-    heading = f"{counted(len(grades), 'submission')} graded"
-    return page("harness grade", "", verdict_counts(grades), sections, made, heading=heading)
+    heading = f"{counted(len(records), 'submission')} graded"
+    return page("harness grade", "", verdict_counts(records), sections, made, heading=heading)
 
 
 def _grade_section(grade: Grade) -> str:
     conventions = [f"convention: {convention}" for convention in grade.conventions]
-    notes = [*conventions, *map(message_table.say, grade.notes)]
+    notes = [*conventions, *map(message_table.say, (*grade.notes, *grade.remarks))]
     diagnosis = listing(map(message_table.say, grade.diagnosis))
     return section(grade.name, diagnosis, _error_picture(grade.probe), listing(notes))
 

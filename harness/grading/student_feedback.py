@@ -1,17 +1,18 @@
 """What a student gets to read: one Markdown page, with the smallest network that shows what is wrong."""
 
 import inspect
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from harness.facts import message_table
-from harness.files import prepare_directory, write_whole
+from harness.facts.fact import Fact, wrong
+from harness.facts.kinds import Kind
 from harness.grading.call_conventions import arguments
 from harness.grading.grade import AGREE, DISAGREE, ERROR, INCONCLUSIVE, Grade
-from harness.grading.helper_checks import ABSENT
+from harness.grading.helper_checks import ABSENT, WRONG
+from harness.grading.hint_levels import Hints
 from harness.grading.parameter_roles import Default
 from harness.grading.submission_interface import Call, ShownAnswer
 from harness.sources import loop
@@ -31,6 +32,26 @@ PARTS = {
     "other": "The other helpers",
 }
 
+PLAIN_KINDS = (
+    Kind.CALL_FAILED,
+    Kind.CELL_LEFT_OUT,
+    Kind.CONVENTION_REFUSED,
+    Kind.CONVENTION_UNKNOWN,
+    Kind.COST_CONSTANT,
+    Kind.GRADIENT_SHAPE,
+    Kind.GRADING_FAILED,
+    Kind.HELPER_WRONG,
+    Kind.NOT_AN_ANSWER,
+    Kind.NOT_HANDED_IN,
+    Kind.NOT_READABLE,
+    Kind.NOT_REPEATABLE,
+    Kind.NO_HOMEWORK_FUNCTION,
+    Kind.OTHER_EXERCISE,
+    Kind.PART_MISSING,
+    Kind.ZERO,
+)
+"""What may be said without giving a bug away."""
+
 OFF = 1e-9
 """Of the largest entry: entries that are off by more are shown as wrong."""
 
@@ -43,25 +64,42 @@ LARGEST_SCRIPT = 100
 """Parameters of a network whose numbers still fit into a script."""
 
 
-def write_feedback(grades: Sequence[Grade], folder: str | Path, *, reveal: bool = False) -> Path:
-    """A page for each submission in a folder, which is made if need be; `reveal` adds a right backprop to read."""
-    folder = prepare_directory(folder)
-    for grade in grades:
-        write_whole(folder / f"{grade.name}.md", feedback_page(grade, reveal=reveal).encode())
-    return folder
+def hints_in(grade: Grade, hints: Hints) -> list[Fact]:
+    """What of a diagnosis a student may read."""
+    if hints == Hints.BUG:
+        return list(grade.diagnosis)
+    told = [fact for fact in grade.diagnosis if fact.kind in PLAIN_KINDS]
+    is_wrong = WRONG in (grade.gradient, grade.regularised)
+    layers = _wrong_blocks(grade.probe) if hints == Hints.LAYER and is_wrong else ()
+    return [*told, *([wrong(Kind.LAYERS_WRONG, *layers)] if layers else [])]
 
 
-def feedback_page(grade: Grade, *, reveal: bool = False) -> str:
-    """One student's page."""
+def _wrong_blocks(shown: ShownAnswer | None) -> tuple[str, ...]:
+    """The blocks of θ in which the gradient is wrong, such as "Theta1 bias"."""
+    if shown is None or shown.answer.gradient is None:
+        return ()
+    network, (_, right) = shown.exercise.problem.network, shown.exercise.right
+    with np.errstate(all="ignore"):
+        off = ~(np.abs(shown.answer.gradient - right) <= OFF * np.abs(right).max())
+    blocks = [
+        (f"Theta{number} {name}", part)
+        for number, matrix in enumerate(network.unpack(off.astype(float)), start=1)
+        for name, part in (("bias", matrix[:, 0]), ("weights", matrix[:, 1:]))
+    ]
+    return tuple(name for name, part in blocks if part.any())
+
+
+def feedback_page(grade: Grade, hints: Hints = Hints.BUG, *, reveal: bool = False) -> str:
+    """One student's page; `reveal` adds a right backprop to read."""
     lines = [f"# {_escaped(grade.name)}", "", SUMMARIES[grade.verdict], "", f"**Points: {grade.points:g}**", ""]
     lines += [f"- {part}: {outcome}" for name, part in PARTS.items() if (outcome := _outcome(grade, name))]
     different = "What is different, and right all the same"
     if grade.verdict == DISAGREE:  # where nothing is right, the nearest convention is a guess
         different = "How it was read, where the course's way is another"
     for title, sentences in (
-        ("What is wrong", map(message_table.say, grade.diagnosis)),
+        ("What is wrong", map(message_table.say, hints_in(grade, hints))),
         (different, grade.conventions),
-        ("Notes", map(message_table.say, grade.notes)),
+        ("Notes", map(message_table.say, grade.notes if hints == Hints.BUG else ())),
     ):
         if items := [f"- {_escaped(sentence)}" for sentence in sentences]:
             lines += ["", f"## {title}", "", *items]

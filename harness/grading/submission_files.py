@@ -4,6 +4,7 @@ import ast
 import codecs
 import io
 import json
+import os
 import re
 import tokenize
 from collections.abc import Iterator, Mapping, Sequence
@@ -134,7 +135,7 @@ def find_submissions(folder: str | Path, beside: Path | None = None) -> list[Sub
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} is not a folder; give one that holds submissions (.py or .ipynb files)")
-    read = (read_submission(path, beside) for path in _entries(folder))
+    read = (_read_or_say_why(path, beside) for path in _entries(folder))
     found = [submission for submission in read if submission is not None]
     # a module that another submission imports is none itself, unless it holds a homework's function
     helpers = {Path(file.name).stem for one in found for file in one.files[1:] if "/" not in file.name}
@@ -150,9 +151,24 @@ def find_submissions(folder: str | Path, beside: Path | None = None) -> list[Sub
     return found
 
 
+def _read_or_say_why(path: Path, beside: Path | None) -> Submission | None:
+    """The submission; one with the error alone, for what the system does not let us read."""
+    try:
+        return read_submission(path, beside)
+    except OSError as error:
+        return Submission(
+            in_print(path.name), path, (_unreadable(path.name, in_print(path.name), error_in_words(error)),)
+        )
+
+
+def in_print(name: str | Path) -> str:
+    """A file's name as text that can be written anywhere; bytes that are not UTF-8 become backslashes and digits."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
 def not_graded(folder: str | Path) -> list[str]:
     """The names of entries of a folder that are neither submissions nor data."""
-    return [path.name for path in _entries(folder) if path.suffix not in DATA and not _code_in(path)]
+    return [in_print(path.name) for path in _entries(folder) if path.suffix not in DATA and not _code_in(path)]
 
 
 def _entries(folder: str | Path) -> list[Path]:
@@ -179,7 +195,7 @@ def read_submission(path: Path, beside: Path | None = None) -> Submission | None
         return None
     home = path if path.is_dir() else path.parent
     names = _names(home, files)
-    read = {file: _read_file(file, names[file], str(file.relative_to(home))) for file in files}
+    read = {file: _read_file(file, names[file], in_print(file.relative_to(home))) for file in files}
     waiting = list(files)
     while waiting:  # for modules that it imports from beside it or from elsewhere, such as the course's utils.py
         for found, root in _imported_files(home, beside, waiting.pop(), read):
@@ -187,7 +203,7 @@ def read_submission(path: Path, beside: Path | None = None) -> Submission | None
             if found not in read and name not in {file.name for file in read.values()}:
                 read[found] = replace(_read_file(found, name, name), is_own=False)
                 waiting.append(found)
-    return Submission(path.name, path, tuple(read.values()))
+    return Submission(in_print(path.name), path, tuple(read.values()))
 
 
 def _names(home: Path, files: Sequence[Path]) -> dict[Path, str]:

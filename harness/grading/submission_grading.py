@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -79,20 +79,36 @@ def grade_folder(
         There is no folder, or no submission in it.
     """
     submissions = find_submissions(folder, beside)
-    rubric = Rubric() if rubric is None else rubric
+    grades = {}
+    for done, (number, found) in enumerate(grade_all(submissions, rubric, function, timeout, data), start=1):
+        grades[number] = found
+        progress("grading", done, len(submissions))
+    return [grades[number] for number in sorted(grades)]
+
+
+def grade_all(
+    submissions: Sequence[Submission],
+    rubric: Rubric | None = None,
+    function: str | None = None,
+    timeout: float = TIMEOUT,
+    data: Path | None = None,
+) -> Iterator[tuple[int, Grade]]:
+    """The number and the grade of each submission, as they come."""
     for exercise in (*small_exercises(), *tiny_exercises()):
         exercise.bound("float64")  # computed once, before threads need it
     threads = ThreadPoolExecutor(os.cpu_count() or 1)
-    futures = [threads.submit(grade, submission, rubric, function, timeout, data) for submission in submissions]
+    futures = {
+        threads.submit(grade, submission, rubric, function, timeout, data): number
+        for number, submission in enumerate(submissions)
+    }
     try:
-        for done, _ in enumerate(as_completed(futures), start=1):
-            progress("grading", done, len(submissions))
+        for future in as_completed(futures):
+            yield futures[future], future.result()
     finally:  # all are done, or this is Ctrl-C, which must not wait for a submission that never answers
         threads.shutdown(wait=False, cancel_futures=True)
         while not all(future.done() for future in futures):
             interrupt_all()
             time.sleep(POLLING)
-    return [future.result() for future in futures]
 
 
 def grade(

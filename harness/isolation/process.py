@@ -297,7 +297,7 @@ def _outcome(document: Any) -> Outcome:
         case {"kind": "answered", "value": value, "changed": list(changed)}:
             return Outcome("answered", value, changed=dict(map(_changed, changed)))
         case {"kind": "raised" | "exited" as kind, "what": str(what), "error": str(error), "place": place}:
-            return Outcome(kind, what=what, error=error, place=_place(place))
+            return Outcome(kind, what=_in_print(what), error=_in_print(error), place=_place(place))
     raise ValueError("the answer cannot be read (it is not an outcome)")
 
 
@@ -311,8 +311,13 @@ def _changed(document: Any) -> tuple[int, Any]:
 def _place(document: Any) -> Place | None:
     match document:
         case str(file), int(line), str(function), str(text):
-            return Place(file, line, function, text)
+            return Place(_in_print(file), line, _in_print(function), _in_print(text))
     return None
+
+
+def _in_print(text: str) -> str:
+    """Text that can be written as UTF-8: a lone surrogate becomes backslashes and digits."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _line_of(file: Path, line: int) -> str:

@@ -13,9 +13,18 @@ import pytest
 from harness.facts import message_table
 from harness.facts.fact import doubt
 from harness.facts.kinds import Kind
-from harness.grading.grade import Grade
-from harness.grading.grade_reports import COLUMNS, grades_csv, grades_document, grades_page, grades_text
-from harness.grading.student_feedback import feedback_page, write_feedback
+from harness.grading.grade import Grade, Rubric
+from harness.grading.grade_reports import (
+    COLUMNS,
+    grades_csv,
+    grades_document,
+    grades_page,
+    grades_text,
+    gradescope_document,
+    record_of,
+)
+from harness.grading.hint_levels import Hints
+from harness.grading.student_feedback import feedback_page, hints_in
 from harness.grading.submission_files import Submission
 from harness.grading.submission_grading import grade_folder
 from tests.grading.submissions import COURSE, RIGHT, WRONG
@@ -38,9 +47,20 @@ def grades(folder):
     return grade_folder(folder)
 
 
-def test_csv_has_the_columns_and_a_line_for_each(grades):
-    rows = list(csv.DictReader(io.StringIO(grades_csv(grades))))
-    told = "submission,verdict,cost,gradient,regularised,sigmoid_gradient,other,points,diagnosis,conventions,seconds"
+@pytest.fixture(scope="module")
+def records(grades):
+    return [record_of(grade, Rubric()) for grade in grades]
+
+
+def read_csv(text):
+    assert text.startswith("\ufeff")  # by which spreadsheets know UTF-8
+    return list(csv.DictReader(io.StringIO(text[1:])))
+
+
+def test_csv_has_the_columns_and_a_line_for_each(grades, records):
+    rows = read_csv(grades_csv([record.columns for record in records]))
+    told = "submission,verdict,cost,gradient,regularised,sigmoid_gradient,other"
+    told = f"{told},points,diagnosis,conventions,remarks,seconds"
     assert ",".join(rows[0]) == ",".join(COLUMNS) == told
     assert [row["submission"] for row in rows] == ["a.py", "b.py", "c.py", "d.py"]
     assert [row["verdict"] for row in rows] == ["agree", "disagree", "error", "agree"]
@@ -49,9 +69,9 @@ def test_csv_has_the_columns_and_a_line_for_each(grades):
     assert rows[3]["conventions"] == "labels from 0"
 
 
-def test_the_document_holds_facts(grades):
-    document = json.loads(json.dumps(grades_document(grades), allow_nan=False))
-    assert document["schema"] == "harness.grades/2"
+def test_the_document_holds_facts(records):
+    document = json.loads(json.dumps(grades_document(records), allow_nan=False))
+    assert document["schema"] == "harness.grades/3"
     (fact,) = document["grades"][2]["diagnosis"]
     assert (fact["kind"], fact["where"], set(fact)) == (
         "not-readable",
@@ -64,12 +84,14 @@ def test_the_document_holds_facts(grades):
 def hostile(monkeypatch):
     """A grade whose name is a formula and moves the cursor, and whose diagnosis does so, too."""
     monkeypatch.setattr(message_table, "say", lambda fact: f"@SUM(A1) {fact.kind} \a")
-    return Grade(Submission("=1+1\x1b[31m.py", Path()), "error", diagnosis=(doubt(Kind.FEW_ANSWERS),))
+    grade = Grade(Submission("=1+1\x1b[31m.py", Path()), "error", diagnosis=(doubt(Kind.FEW_ANSWERS),))
+    return record_of(grade, Rubric())
 
 
 def test_csv_holds_no_formula_of_somebody_else(hostile):
-    (row,) = csv.DictReader(io.StringIO(grades_csv([hostile])))
+    (row,) = read_csv(grades_csv([hostile.columns]))
     assert (row["submission"][:5], row["diagnosis"][:9]) == ("'=1+1", "'@SUM(A1)")
+    assert "'＝1+1" in grades_csv([{"submission": "＝1+1"}])
 
 
 def test_the_console_shows_no_control_characters(hostile):
@@ -79,8 +101,8 @@ def test_the_console_shows_no_control_characters(hostile):
     assert text.endswith("1 submission: 1 error")
 
 
-def test_the_page_is_one_file_with_everything_escaped_and_a_picture_of_what_is_wrong(grades):
-    page = grades_page(grades, {"folder": EVIL})
+def test_the_page_is_one_file_with_everything_escaped_and_a_picture_of_what_is_wrong(records):
+    page = grades_page(records, {"folder": EVIL})
     assert EVIL not in page
     assert "&lt;script&gt;alert(1)" in page
     assert "http://" not in page.replace("http://www.w3.org", "")
@@ -110,6 +132,19 @@ def test_the_script_on_a_students_page_prints_what_the_table_says(grades, folder
     np.testing.assert_allclose(np.fromstring(printed, sep=","), shown.answer.gradient, atol=1e-7)
 
 
-def test_every_student_gets_a_page(grades, tmp_path):
-    write_feedback(grades, tmp_path / "pages")
-    assert sorted(path.name for path in (tmp_path / "pages").iterdir()) == ["a.py.md", "b.py.md", "c.py.md", "d.py.md"]
+@pytest.mark.parametrize(("hints", "kinds"), [(Hints.PART, []), (Hints.LAYER, [Kind.LAYERS_WRONG])])
+def test_hints_name_no_bug(grades, hints, kinds):
+    told = hints_in(grades[1], hints)
+    assert [fact.kind for fact in told] == kinds
+    assert all(fact.where == ("Theta1 bias", "Theta1 weights") for fact in told)
+    assert "slope-missing" not in feedback_page(grades[1], hints)
+    assert "slope-missing" in feedback_page(grades[1])
+
+
+def test_gradescope_gets_a_test_for_each_part(records):
+    document = json.loads(json.dumps(gradescope_document(records[1])))
+    assert document["score"] == sum(test["score"] for test in document["tests"]) == 60.0
+    assert [test["max_score"] for test in document["tests"]] == [30.0, 40.0, 20.0, 5.0, 5.0]
+    assert document["output"] == records[1].page
+    scaled = record_of(Grade(Submission("a.py", Path()), "error"), Rubric().scaled(10.0))
+    assert sum(largest for _, _, largest, _ in scaled.parts) == pytest.approx(10.0, abs=0.01)

@@ -79,6 +79,13 @@ SAID: list[tuple[Fact, str]] = [
         "cost returns nothing (None), which is no cost and no gradient.",
     ),
     (
+        wrong(Kind.LAYERS_WRONG, "Theta1 bias", "Theta1 weights"),
+        "The gradient is wrong in Theta1 bias, Theta1 weights.",
+    ),
+    (note(Kind.LIBRARY_GRADIENT, "a.py", library="jax.grad"), "a.py uses jax.grad, which computes gradients."),
+    (note(Kind.LINKED_FILE, "a.py", target="../b.py"), "a.py is a link to ../b.py."),
+    (note(Kind.SAME_CODE, "b.py"), "The homework's code is the same as that of b.py."),
+    (
         doubt(Kind.NOT_HANDED_IN, missing="sigmoid", source="ex2.sigmoid"),
         "sigmoid, from ex2.sigmoid, is used and was not handed in. Hand in the file that has it.",
     ),

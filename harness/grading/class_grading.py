@@ -1,0 +1,98 @@
+"""A class graded by a plan, with a record of each submission kept as it comes, or one submission for its author."""
+
+import sqlite3
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from harness.grading.grade import Grade, Rubric
+from harness.grading.grade_records import GradeRecord, GradeStore, digest_of, open_store
+from harness.grading.grade_reports import record_of
+from harness.grading.hint_levels import Hints
+from harness.grading.student_feedback import hints_in
+from harness.grading.submission_files import Submission, find_submissions, read_submission
+from harness.grading.submission_grading import TIMEOUT, grade_all
+from harness.grading.submission_remarks import remarks_on
+from harness.progress import Progress, silent
+
+
+@dataclass(frozen=True)
+class GradingPlan:
+    """How a class is graded: rubric, hints, `reveal`, the function's name, the limit, folders with data and modules."""
+
+    rubric: Rubric = field(default_factory=Rubric)
+    hints: Hints = Hints.BUG
+    reveal: bool = False
+    function: str | None = None
+    timeout: float = TIMEOUT
+    data: Path | None = None
+    beside: Path | None = None
+    is_one: bool = False
+
+    def record(self, grade: Grade) -> GradeRecord:
+        """The record of a grade; the author of a submission reads no more of it than the hints."""
+        if self.is_one and self.hints != Hints.BUG:
+            grade = replace(grade, diagnosis=tuple(hints_in(grade, self.hints)), notes=(), bugs=())
+            return record_of(grade, self.rubric, reveal=self.reveal)
+        return record_of(grade, self.rubric, self.hints, reveal=self.reveal)
+
+    def submissions(self, folder: Path) -> list[Submission]:
+        """The submissions in a folder; or the one that it is.
+
+        Raises
+        ------
+        OSError, ValueError
+            There is no folder, or no submission in it.
+        """
+        if not self.is_one:
+            return find_submissions(folder, self.beside)
+        if not folder.exists():
+            raise FileNotFoundError(f"{folder} is not there; give the folder or the file of a submission")
+        submission = read_submission(folder.resolve(), self.beside)
+        if submission is None:
+            raise ValueError(f"there is no submission in {folder}: no .py or .ipynb file")
+        return [submission]
+
+
+def grade_class(
+    folder: Path, plan: GradingPlan, kept: Path | None = None, progress: Progress = silent
+) -> tuple[list[GradeRecord], list[str]]:
+    """The records of a class, by name, and what could not be kept.
+
+    Parameters
+    ----------
+    kept : the file that records are written to as they come, and that those of an earlier grading are taken from
+
+    Raises
+    ------
+    OSError, ValueError
+        There is no submission, or the file cannot be used.
+    """
+    submissions = plan.submissions(folder)
+    with nullcontext() if kept is None else open_store(kept) as store:
+        return _grade_missing(submissions, plan, store, progress)
+
+
+def _grade_missing(
+    submissions: Sequence[Submission], plan: GradingPlan, store: GradeStore | None, progress: Progress
+) -> tuple[list[GradeRecord], list[str]]:
+    remarks = remarks_on(submissions)
+    digests = [digest_of(submission, vars(plan), remarks[submission.name]) for submission in submissions]
+    found = [store.find(one.name, digest) if store else None for one, digest in zip(submissions, digests)]
+    records = {number: record for number, record in enumerate(found) if record}
+    left = [number for number in range(len(submissions)) if number not in records]
+    failures: dict[str, None] = {}
+    if records:
+        progress("grading", len(records), len(submissions))
+    waiting = [submissions[number] for number in left]
+    for place, grade in grade_all(waiting, plan.rubric, plan.function, plan.timeout, plan.data):
+        number = left[place]
+        records[number] = plan.record(replace(grade, remarks=remarks[grade.name]))
+        try:
+            if store is not None and not failures:
+                store.add(digests[number], records[number])
+        except (sqlite3.Error, OSError) as error:
+            failures[f"Grades are not kept from {grade.name} on ({error}); this grading cannot be resumed."] = None
+        progress("grading", len(records), len(submissions))
+    return [records[number] for number in sorted(records)], list(failures)

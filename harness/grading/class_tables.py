@@ -1,0 +1,117 @@
+"""The files of a grading: a table, perhaps in the order of a roster, a page, pages for students, and results.json."""
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from harness.files import write_whole
+from harness.grading.grade_records import GradeRecord, page_name
+from harness.grading.grade_reports import COLUMNS, grades_csv, grades_page, gradescope_document
+
+SHORTEST_KEY = 3
+"""Letters that a name or number of a roster needs to tell a student from others."""
+
+WORD = re.compile(r"[^\W_]+")
+
+POINTS_COLUMNS = ("grade", "points", "score")
+"""The columns of a roster that the points go to, as Moodle's gradebook has one."""
+
+
+class Roster(NamedTuple):
+    """A table of students: its columns, and a row for each."""
+
+    columns: list[str]
+    rows: list[dict[str, str]]
+
+
+class Outputs(NamedTuple):
+    """The files that are wanted."""
+
+    csv: Path | None = None
+    html: Path | None = None
+    feedback: Path | None = None
+    gradescope: Path | None = None
+
+
+def read_roster(path: Path) -> Roster:
+    """The students in a CSV file, in any encoding that spreadsheets write.
+
+    Raises
+    ------
+    OSError, ValueError
+        It cannot be read, or it has no header and no row.
+    """
+    content = path.read_bytes()
+    encoding = "utf-16" if content.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError:
+        text = content.decode("latin-1")
+    delimiter = max(",;\t", key=text.partition("\n")[0].count)
+    reader = csv.DictReader(io.StringIO(text), delimiter=delimiter, restkey="")
+    rows = [{name: cell or "" for name, cell in row.items() if name} for row in reader]
+    if not rows or not reader.fieldnames or len(reader.fieldnames) < 2:
+        raise ValueError(f"{path} holds no roster; it must be a CSV file with a header and a row for each student")
+    return Roster(list(filter(None, reader.fieldnames)), rows)
+
+
+def _words(text: str) -> str:
+    """Letters and digits alone, each word between blanks."""
+    return f" {' '.join(WORD.findall(text.casefold()))} "
+
+
+def _keys(row: Mapping[str, str]) -> Iterator[str]:
+    """What a student's submission may be named after: an id, a login, a name as one word or several."""
+    for cell in row.values():
+        words = _words(cell.partition("@")[0]).split()
+        for key in {" ".join(words), "".join(words), "".join(reversed(words)), " ".join(reversed(words))}:
+            if len(key) >= SHORTEST_KEY:
+                yield f" {key} "
+
+
+def matched(roster: Roster, records: Sequence[GradeRecord]) -> tuple[list[dict[str, Any]], list[str]]:
+    """The roster's rows with the columns of their submissions, and the submissions that are nobody's.
+
+    A cell that several students share, such as their section, names none of them.
+    """
+    keys = [set(_keys(row)) for row in roster.rows]
+    shared = {key for number, own in enumerate(keys) for other in keys[:number] for key in own & other}
+    rows, taken = [], set()
+    for row, own in zip(roster.rows, keys):
+        names = [record for record in records if any(key in _words(record.name) for key in own - shared)]
+        best = max(names, key=lambda record: record.columns["points"], default=None)
+        taken |= {record.name for record in names}
+        graded = dict(best.columns) if best else {"verdict": "missing", "points": 0.0}
+        filled = {name: graded["points"] for name in roster.columns if name.casefold() in POINTS_COLUMNS}
+        rows.append({**graded, **row, **filled})
+    return rows, [record.name for record in records if record.name not in taken]
+
+
+def write_outputs(
+    records: Sequence[GradeRecord], made: Mapping[str, object], roster: Roster | None, outputs: Outputs
+) -> tuple[list[str], list[str]]:
+    """Write every file that is wanted; the submissions that are not in the roster, and which files failed and why."""
+    rows: Sequence[Mapping[str, Any]] = [record.columns for record in records]
+    columns, strangers = COLUMNS, []
+    if roster is not None:
+        rows, strangers = matched(roster, records)
+        columns = (*roster.columns, *(name for name in COLUMNS if name not in roster.columns))
+    contents: list[tuple[Path | None, str]] = [
+        (outputs.csv, grades_csv(rows, columns)),
+        (outputs.html, grades_page(records, made) if outputs.html else ""),
+        (outputs.gradescope, json.dumps(gradescope_document(records[0]), indent=1) if outputs.gradescope else ""),
+    ]
+    if outputs.feedback is not None:
+        contents += [(outputs.feedback / page_name(record.name), record.page) for record in records]
+    failures = []
+    for path, text in contents:
+        try:
+            if path is not None:
+                write_whole(path, text.encode())
+        except OSError as error:
+            failures.append(str(error))
+    return strangers, failures
