@@ -29,7 +29,10 @@ NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 
 def too_large(what: str, size: int, at_most: int) -> str:
     """The message that refuses something because of its size in bytes."""
-    return f"{what} takes {_in_words(size)}, more than {_in_words(at_most)}; --max-size allows more"
+    takes, allowed = _in_words(size), _in_words(at_most)
+    if takes == allowed:
+        takes, allowed = f"{size:,} bytes", f"{at_most:,} bytes"
+    return f"{what} takes {takes}, more than {allowed}; --max-size allows more"
 
 
 def _in_words(size: int) -> str:

@@ -24,6 +24,9 @@ WRITTEN_HEADER = b"MATLAB 5.0 MAT-file, written by autodiff-cross-check"
 HEADER_TEXT, HEADER = 116, 128
 """Bytes of text in the header of version 5 and later, and of the whole header."""
 
+TAG = 8
+"""Bytes that state the type and the size of an element."""
+
 MOST_VARIABLES = 10_000
 """More variables than that are no file of matrices, and would take long to list."""
 
@@ -115,7 +118,7 @@ def _version_5(raw: bytes, at_most: int) -> Iterator[tuple[str, Variable]]:
     while at < len(raw):
         code, content, at = _element(memoryview(raw), at, order)
         if code == _COMPRESSED:
-            inflated = _inflated(content, left)
+            inflated = _inflated(content, order, left)
             left -= len(inflated)
             code, content, _ = _element(memoryview(inflated), 0, order)
         if code != _MATRIX:
@@ -123,16 +126,16 @@ def _version_5(raw: bytes, at_most: int) -> Iterator[tuple[str, Variable]]:
         yield _matrix(content, order)
 
 
-def _inflated(content: memoryview, at_most: int) -> bytes:
-    """The content of a compressed element, which is one matrix."""
+def _inflated(content: memoryview, order: str, at_most: int) -> bytes:
+    """The content of a compressed element, which is one matrix. Its tag states how large it is; no more is inflated."""
     inflating = zlib.decompressobj()
-    inflated = inflating.decompress(content, max(at_most, 1))
-    if not inflating.eof:
-        raise ValueError(
-            too_large("what it holds", at_most + 1, at_most)
-            if len(inflated) >= at_most
-            else "a compressed variable is cut off"
-        )
+    tag = inflating.decompress(content, TAG)
+    _, size = struct.unpack(f"{order}II", tag)
+    if size + TAG > at_most:
+        raise ValueError(too_large("what it holds", size + TAG, at_most))
+    inflated = tag + inflating.decompress(inflating.unconsumed_tail, size + TAG)  # it may be padded
+    if not inflating.eof:  # its checksum comes at the end
+        raise ValueError("a compressed variable is cut off, or larger than it states")
     return inflated
 
 

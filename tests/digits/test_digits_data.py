@@ -303,7 +303,7 @@ def zeros(*shape):
             r"zeros.npz .*X of shape \(1000000, 400\) takes 3,200.0 MB, more than 1,073.7 MB",
         ),
         ("huge.npz", zeros(2**62, 2**62), "more than 1,073.7 MB; --max-size allows more"),
-        ("table.csv", b",\n" * 2**26, "its table takes 1,073.7 MB, more than 1,073.7 MB"),
+        ("table.csv", b",\n" * 2**26, "its table takes 1,073,741,832 bytes, more than 1,073,741,824 bytes"),
     ],
 )
 def test_what_takes_too_much_memory_is_refused_before_it_is_read(tmp_path, name, content, what):

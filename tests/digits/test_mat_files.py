@@ -130,6 +130,26 @@ def test_a_bomb_is_not_inflated(variables):
         read(file_of(*[bomb] * variables), at_most=10**6 if variables == 1 else 10**7)
 
 
+def test_a_bomb_that_states_another_size_is_not_inflated():
+    content = bytearray(matrix(shape=(1, 10**6), content=bytes(8 * 10**6)))
+    content[4:8] = struct.pack("<I", 100)
+    with pytest.raises(ValueError, match="larger than it states"):
+        read(file_of(compressed(bytes(content))), at_most=10**6)
+
+
+def test_a_flipped_bit_in_a_compressed_variable_is_found_or_harmless():
+    X, found = np.arange(300.0).reshape(30, 10), 0
+    raw = mat(compressed=True, X=X)
+    for bit in range(8 * 140, 8 * len(raw), 13):
+        flipped = bytearray(raw)
+        flipped[bit // 8] ^= 1 << bit % 8
+        try:
+            assert np.array_equal(read(bytes(flipped)), X)
+        except (ValueError, KeyError):
+            found += 1
+    assert found > 100
+
+
 @given(st.data())
 def test_damage_anywhere_is_refused_or_harmless(data):
     good = (

@@ -24,6 +24,7 @@ CLOSE_AT_MOST = 1e-3
 """At half of the points, a hypothesis may miss the reported slope by this share of its error. Two that do so explain it
 equally well."""
 
+MANY = 4_000  # of more points, some are enough to tell formulas apart
 FEW = 4  # from fewer points nothing can be concluded
 ALMOST = 1e-2  # a factor this near to 1 was not forgotten, but has a wrong value
 ORDINARY = 30.0  # |z| up to which formulas neither overflow nor vanish
@@ -105,7 +106,8 @@ def find_likely_bugs(claim: ClaimedSlope) -> tuple[Fact, ...]:
     if not np.isfinite(claim.claimed).any():
         return (claim.fact(Kind.NOT_FINITE),)
     ordinary = finite & (np.abs(claim.z) <= ORDINARY)
-    claim = claim.at(ordinary if ordinary.sum() >= FEW else finite)
+    chosen = np.flatnonzero(ordinary if ordinary.sum() >= FEW else finite)
+    claim = claim.at(chosen[:: 1 + chosen.size // MANY])
     if claim.z.size < FEW:
         return ()
     if zero := find_zero(claim.part):

@@ -24,6 +24,7 @@ pieces may be left out from 30 of these 128 u on."""
 
 BRIDGED = 2  # a wrong stretch may contain so many points of agreement in a row, such as those where two curves cross
 BESIDE = 1e-6  # distance from a junction within which finite differences of plain values reach across it
+AROUND_A_KINK, MOST_AROUND = 50, 40  # points around a kink, and kinks with points around them: others lie between
 NEARBY = 1e-9  # relative: places that are closer to each other are one place
 AROUND = 8  # floats on either side of a kink, such as 5/3, that stand for it: rounding may move a comparison past them
 
@@ -123,7 +124,7 @@ class GridPoints:
     def beside_junctions(self) -> np.ndarray:
         """Which z are junctions, or too near to one for some oracles."""
         junctions = [*self.f.kinks, *self.junctions]
-        return np.min([np.abs(self.z - place) for place in junctions], axis=0, initial=np.inf) <= BESIDE
+        return distance_to_nearest(self.z, junctions) <= BESIDE
 
 
 def grid(f: Activation, junctions: Sequence[float] = (), suspects: Sequence[float] = ()) -> np.ndarray:
@@ -137,7 +138,7 @@ def grid(f: Activation, junctions: Sequence[float] = (), suspects: Sequence[floa
         _spread(rng, -6.0, 6.0, 400),
         _spread(rng, -30.0, 30.0, 200),
         *(sign * 10.0**power for power in powers for sign in (-1.0, 1.0)),
-        *(_spread(rng, kink - 1.0, kink + 1.0, 50) for kink in f.kinks),
+        *(_spread(rng, kink - 1.0, kink + 1.0, AROUND_A_KINK) for kink in f.kinks[:: 1 + len(f.kinks) // MOST_AROUND]),
     ]
     places = {*f.kinks, *junctions}
     at_places = [z for place in places for z in (place, *sides(place), place - BESIDE, place + BESIDE)]
@@ -175,7 +176,8 @@ def shortest(low: float, high: float) -> float:
 
 def is_near(z: float, others: Iterable[float]) -> bool:
     """Whether z is one of the others, up to a few floats."""
-    return any(abs(z - other) <= NEARBY * max(abs(z), abs(other)) or abs(z - other) <= 2 * TINY for other in others)
+    there = np.fromiter(others, np.float64)
+    return bool(np.any(np.abs(z - there) <= np.maximum(NEARBY * np.maximum(abs(z), np.abs(there)), 2 * TINY)))
 
 
 def distinct(places: Iterable[float]) -> list[float]:
@@ -185,6 +187,13 @@ def distinct(places: Iterable[float]) -> list[float]:
         if not is_near(place, kept):
             kept.append(place)
     return kept
+
+
+def distance_to_nearest(z: np.ndarray, places: Iterable[float]) -> np.ndarray:
+    """How far each z is from the nearest of the places; infinitely far if there are none."""
+    ends = np.sort(np.array([-np.inf, *places, np.inf]))
+    after = np.clip(np.searchsorted(ends, z), 1, ends.size - 1)
+    return np.minimum(z - ends[after - 1], ends[after] - z)
 
 
 def stretches(z: np.ndarray, chosen: np.ndarray, bridged: int = 0) -> tuple[tuple[float, float], ...]:

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from harness.checks.activations.z_grid import OF_Z, Notation, grid, sides, stretches
-from reference.activations import leaky_relu
+from harness.checks.activations.z_grid import OF_Z, Notation, distance_to_nearest, grid, sides, stretches
+from reference.activations import Activation, leaky_relu
 
 
 def test_the_grid_has_the_points_that_matter():
@@ -46,3 +46,12 @@ def test_names_of_stretches_have_as_many_digits_as_it_takes():
     assert OF_Z.stretches(Z, Z > 0.0) == ("0 < z <= 3",)
     assert OF_Z.stretch(6.0, 6.0 + 2.0**-40) == "6 <= z <= 6.000000000001"
     assert Notation("derivative", "da/dβ", "β").stretch(-2.0000001, -2.0) == "-2.0000001 <= β <= -2"
+
+
+def test_many_kinks_make_no_grid_that_cannot_be_worked_on():
+    many = Activation("many", lambda xp, z: xp.abs(z), lambda z, a: np.sign(z), kinks=tuple(np.arange(2000) / 8))
+    z = grid(many)
+    assert z.size < 13_000
+    assert set(many.kinks) <= set(z.tolist())
+    nearest = distance_to_nearest(z, many.kinks)
+    np.testing.assert_array_equal(nearest, np.abs(z[:, None] - np.array(many.kinks)).min(axis=1))
