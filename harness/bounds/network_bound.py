@@ -3,8 +3,12 @@
 No tolerance is chosen by hand. A shadow pass evaluates the cost, the slopes and the products of backpropagation in an
 arithmetic that carries error bounds (`reference.arithmetics.rounded`). B covers every evaluation of these formulas
 whose elementary functions are as good as `reference.arithmetics.elementary` states: sums in any order, slopes by hand
-or by automatic differentiation. These two formulas have different errors, and B is the larger one. B does not cover a
-formula that was rewritten, such as log(1 + exp(z)) for a softplus that is stated stably.
+or by automatic differentiation. These two formulas have different errors, and B is the larger one.
+
+B also covers other arrangements of these formulas, many of which subtract from 1 near saturation: σ' is σ(z) σ(-z) or
+a (1 - a), tanh' is 1 - a², Φ is ½ (1 + erf), σ is ½ + ½ tanh(z/2), p - y is expm1(log p), the loss is -log p. What they
+subtract is an elementary function of size 1, off by 8 u, or the square of one. So no slope, value, prediction or loss
+is known to better than `FROM_ONE` roundings of 1, however small it is; of s, where a slope is bounded by s.
 
 Where a pre-activation lies closer to a kink than its own error, its side is undecided and the error is the jump: the
 bound is wide exactly where the slope is unknowable. An infinite bound means that nothing is known.
@@ -14,6 +18,7 @@ differences of its values. The slope by hand is used only where these confirm it
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,6 +34,12 @@ from reference.arithmetics.tangent import Tangent
 from reference.namespaces import NUMPY
 from reference.problem import Problem
 
+FROM_ONE = 2 * ELEMENTARY
+"""Roundings of 1 that a difference from 1 may be off by, as 1 - a² is where a is off by 8 u."""
+
+REACHED = np.linspace(-6.0, 6.0, 49)
+"""Where slopes are of their usual size. A slope that is larger by much 50 times farther out has no bound."""
+
 STEP = 1e-5
 """For differences of a sampled formula: truncation, h², and rounding, u/h, are both about 1e-11."""
 
@@ -43,11 +54,12 @@ BESIDE_ZERO = 1e-200
 
 
 class Bound(NamedTuple):
-    """Bounds on rounding in a correct cost, and in each coordinate of a correct gradient."""
+    """Bounds on rounding in a correct cost and in each coordinate of a correct gradient, and that gradient itself."""
 
     cost: float
     gradient: np.ndarray
     notes: tuple[Fact, ...] = ()
+    value: np.ndarray | float = np.nan
 
 
 def rounding_bound(problem: Problem, theta: np.ndarray, arithmetic: type[Rounded] = Rounded) -> Bound:
@@ -60,7 +72,7 @@ def rounding_bound(problem: Problem, theta: np.ndarray, arithmetic: type[Rounded
     sampled: dict[str, str] = {}
     cost, gradient = shadow_pass(problem, theta, arithmetic, lambda f, Z: activate(f, Z, sampled))
     notes = tuple(note(Kind.SAMPLED_ROUNDING, name, reason=reason) for name, reason in sampled.items())
-    return Bound(cost.error, gradient.error, notes)
+    return Bound(cost.error, gradient.error, notes, gradient.value)
 
 
 def shadow_pass(
@@ -86,10 +98,11 @@ def shadow_pass(
         Z = As[-1] @ weights[-1].T + biases[-1]
         squares = sum(np.square(W).sum() for W in weights)
         l2 = lift(problem.l2)  # so that λ/m is rounded, too
-        cost = network.output.loss(NUMPY, Z, lift(problem.Y)).sum() / m
+        known_to = 0.0 if network.output.name == "linear" else FROM_ONE  # of predictions in [0, 1]
+        cost = _no_better(network.output.loss(NUMPY, Z, lift(problem.Y)), known_to * network.sizes[-1]).sum() / m
         cost = cost + _in_any_order(l2 / (2 * m) * squares, l2 * squares)
 
-        delta = network.output.predict(NUMPY, Z) - lift(problem.Y)
+        delta = _no_better(network.output.predict(NUMPY, Z), known_to) - lift(problem.Y)
         parts = []
         for layer in reversed(range(len(weights))):
             of_weights = delta.T @ As[layer] / m
@@ -113,7 +126,27 @@ def _in_any_order(x: Rounded, undivided: Rounded) -> Rounded:
 def activate(f: Activation, Z: Rounded, sampled: dict[str, str]) -> tuple[Rounded, Rounded]:
     """f(Z) and f'(Z) with their errors; `sampled` gets the name of an activation that has to be sampled, and why."""
     A = _nearby(f, Z, evaluate(f.name, lambda: f.value(NUMPY, Z), f, Z, sampled))
-    return A, _slope(f, Z, A, sampled)
+    slope, value = _bounds_of(f)
+    # an unbounded value may be a product with z, as z σ(z) is; beyond ±40 σ is 0 or 1
+    times = np.minimum(value, np.clip(np.abs(Z.value), 1.0, 40.0))
+    return _no_better(A, FROM_ONE * slope * times), _no_better(_slope(f, Z, A, sampled), FROM_ONE * slope)
+
+
+def _no_better(x: Rounded, roundings: Any) -> Rounded:
+    """A number with an error of at least so many roundings of 1."""
+    return type(x)(x.value, np.maximum(x.error, x.unit * roundings))
+
+
+@lru_cache(maxsize=256)
+def _bounds_of(f: Activation) -> tuple[float, float]:
+    """The bound of a slope, or 0 where there is none, as of exp; and 1 for a bounded value, else infinity."""
+    try:
+        with np.errstate(all="ignore"):
+            near, far = (np.abs(f(z + STEP) - f(z - STEP)).max() / (2.0 * STEP) for z in (REACHED, 50.0 * REACHED))
+            a, farther = (np.abs(f(z.copy())).max() for z in (REACHED, 50.0 * REACHED))
+    except FORMULA_ERRORS:
+        return 0.0, 1.0
+    return float(near) if far <= 2.0 * near else 0.0, 1.0 if farther <= 2.0 * a else np.inf
 
 
 def _nearby(f: Activation, Z: Rounded, A: Rounded) -> Rounded:

@@ -76,6 +76,7 @@ class Kind(StrEnum):
     UNITS_AT_JUNCTION = "units-at-junction"
     UNITS_AT_KINK = "units-at-kink"
     ZERO_WEIGHTS = "zero-weights"
+    BELOW_ROUNDING = "below-rounding"
 
     # -- functions of one's own: harness/facts/function_messages.py ----------------------------------------------------
     BLOCK_OF_ANOTHER = "block-of-another"

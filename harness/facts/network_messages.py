@@ -269,6 +269,17 @@ ROWS = {
         example=EXAMPLE + "report = cross_check(problem, 0.0 * theta)",
         advice="Check at a random θ.",
     ),
+    Kind.BELOW_ROUNDING: Row(
+        lambda fact: (
+            f"Errors below {fact.data['visible']:.1e} in {', '.join(fact.where)}: the derivatives are no larger."
+        ),
+        meaning="All derivatives of these blocks are smaller than the roundings of a correct backprop, so not even a "
+        "wrong sign would show.",
+        cause="The network is saturated: its predictions or activations have rounded to 0 or 1.",
+        example=EXAMPLE + "sure = Network([2, 2], output='softmax')\n"
+        "report = cross_check(Problem(sure, problem.X, np.array([0, 0])), np.array([50.0, 0.0, 1.0, 0.0, 1.0, 0.0]))",
+        advice="Check at a smaller θ.",
+    ),
     # -- sweeps and many networks --------------------------------------------------------------------------------------
     Kind.CHECK_FAILED: Row(
         "The check stopped: {error}.",

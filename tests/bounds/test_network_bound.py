@@ -144,7 +144,7 @@ def test_ordinary_networks_are_bounded_to_many_digits():
 def test_at_a_kink_the_bound_is_the_jump(name, kink):
     at, beside = (rounding_bound(*one_unit(name, z, target=3.0)).gradient[0] for z in (kink, kink + 1e-9))
     assert at > 0.5
-    assert beside < 1e-14
+    assert beside < 2e-14
 
 
 def test_differences_are_off_by_no_more_than_the_jump_at_a_kink():

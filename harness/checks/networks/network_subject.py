@@ -94,7 +94,17 @@ class NetworkGradient(Subject):
             hidden.append(note(Kind.ZERO_WEIGHTS))
         if self.problem.m == 1:
             hidden.append(note(Kind.SINGLE_EXAMPLE))
+        if below := [block for block in self.blocks if self._is_below_rounding(block)]:
+            visible = max(float(self.bound.gradient[block.indices].max()) for block in below)
+            hidden.append(note(Kind.BELOW_ROUNDING, *(block.name for block in below), visible=visible))
         return hidden
+
+    def _is_below_rounding(self, block: Block) -> bool:
+        """Whether all derivatives of a block are below the error bound, and some are not zero."""
+        sizes, errors = (
+            np.broadcast_to(x, self.theta.shape)[block.indices] for x in (self.bound.value, self.bound.gradient)
+        )
+        return bool((np.abs(sizes) <= errors).all() and np.isfinite(errors).all() and sizes.any())
 
 
 def blocks_of(network: Network) -> list[Block]:
