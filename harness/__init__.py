@@ -11,8 +11,12 @@ if TYPE_CHECKING:
     from harness import strategies as strategies
     from harness.assertions import assert_derivatives_agree as assert_derivatives_agree
     from harness.assertions import assert_gradients_agree as assert_gradients_agree
+    from harness.assertions import assert_hessian_agrees as assert_hessian_agrees
+    from harness.assertions import assert_jacobian_agrees as assert_jacobian_agrees
     from harness.checks.activations.activation_check import check_activation as check_activation
     from harness.checks.functions.gradient_check import check_gradient as check_gradient
+    from harness.checks.functions.jacobian_check import check_hessian as check_hessian
+    from harness.checks.functions.jacobian_check import check_jacobian as check_jacobian
     from harness.checks.networks.case_files import load_case as load_case
     from harness.checks.networks.case_files import save_case as save_case
     from harness.checks.networks.many_networks import check_networks as check_networks
@@ -52,9 +56,13 @@ _HOMES = {
     "TrainingResult": "harness.training.gated_training",
     "assert_derivatives_agree": "harness.assertions",
     "assert_gradients_agree": "harness.assertions",
+    "assert_hessian_agrees": "harness.assertions",
+    "assert_jacobian_agrees": "harness.assertions",
     "check_activation": "harness.checks.activations.activation_check",
     "check_derivatives": "harness.checks.traced.derivative_check",
     "check_gradient": "harness.checks.functions.gradient_check",
+    "check_hessian": "harness.checks.functions.jacobian_check",
+    "check_jacobian": "harness.checks.functions.jacobian_check",
     "check_networks": "harness.checks.networks.many_networks",
     "cross_check": "harness.checks.networks.network_check",
     "fmincg": "harness.training.fmincg",

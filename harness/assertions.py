@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from harness.checks.functions.gradient_check import check_gradient
+from harness.checks.functions.jacobian_check import check_hessian, check_jacobian
 from harness.checks.networks.network_check import cross_check
 from harness.facts import message_table
 from harness.facts.fact import Fact
@@ -86,11 +87,22 @@ def assert_gradients_agree(
     """
     __tracebackhide__ = True  # pytest shows the caller's line
     report = check(subject, theta, sources, reference, **options)
-    if report.verdict != "agree":
-        raise AssertionError(f"gradients do not agree\n{report}")
+    _agreed(report, "gradients do not agree")
     if absent := own_sources_left_out(report, sources):
         raise AssertionError(f"not all gradients were checked: {describe_absence(absent)}\n{report}")
     return report
+
+
+def assert_jacobian_agrees(fun: Callable[..., Any], theta: Any, *args: Any, **options: Any) -> Report:
+    """`harness.check_jacobian` as an assertion, with the same arguments: an AssertionError holds the whole report."""
+    __tracebackhide__ = True  # pytest shows the caller's line
+    return _agreed(check_jacobian(fun, theta, *args, **options), "the Jacobian does not agree")
+
+
+def assert_hessian_agrees(gradient: Callable[..., Any], theta: Any, *args: Any, **options: Any) -> Report:
+    """`harness.check_hessian` as an assertion, with the same arguments: an AssertionError holds the whole report."""
+    __tracebackhide__ = True  # pytest shows the caller's line
+    return _agreed(check_hessian(gradient, theta, *args, **options), "the Hessian does not agree")
 
 
 def assert_derivatives_agree(f: Callable[..., Any], *args: Any, **options: Any) -> Report:
@@ -111,7 +123,11 @@ def assert_derivatives_agree(f: Callable[..., Any], *args: Any, **options: Any) 
     __tracebackhide__ = True  # pytest shows the caller's line
     from harness.checks.traced.derivative_check import check_derivatives  # imports JAX
 
-    report = check_derivatives(f, *args, **options)
+    return _agreed(check_derivatives(f, *args, **options), "derivatives do not agree")
+
+
+def _agreed(report: Report, otherwise: str) -> Report:
+    __tracebackhide__ = True
     if report.verdict != "agree":
-        raise AssertionError(f"derivatives do not agree\n{report}")
+        raise AssertionError(f"{otherwise}\n{report}")
     return report

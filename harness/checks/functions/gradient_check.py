@@ -10,7 +10,7 @@ in its block, at θ or one step away, and never with the cost: nothing is decide
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -56,6 +56,15 @@ MUCH_SMALLER = 1e-3
 
 LOST_DIGITS = 1e-6
 """A derivative that scatters by more than this share of itself has lost digits, which is worth a note."""
+
+
+class Evidence(NamedTuple):
+    """What differences have shown: the subject, and the answers compared, in coordinates and along directions."""
+
+    subject: FunctionGradient
+    answers: tuple[Answer, ...]
+    pairs: list[Pair]
+    ends: list[Pair]
 
 
 def check_gradient(
@@ -130,6 +139,13 @@ def check_gradient(
 
 def _check(case: GradientCase, reference: Callable[..., Any] | None, started: float) -> Report:
     """Difference the cost, compare, and judge."""
+    found = examine(case, reference)
+    consensus = settle(found.answers, found.pairs, found.ends)
+    return judge(found.subject, found.answers, found.pairs, found.ends, consensus, started=started)
+
+
+def examine(case: GradientCase, reference: Callable[..., Any] | None = None) -> Evidence:
+    """The differences of the cost, compared with the gradient and with a reference."""
     differences = Differences(case.layout, case.fine, case.reported)
     seen, doubts = _difference_all(case, differences)
     others = [] if reference is None else [ask_reference(case, reference)]
@@ -145,10 +161,7 @@ def _check(case: GradientCase, reference: Callable[..., Any] | None, started: fl
         pairs += compare_with_reference(case, differenced, other, seen.found, scale)
     if not any(pair.disagrees for pair in (*pairs, *ends)):
         case = case.with_broken_rules(find_cached_gradient(case.near, case.gradient, case.reported, case.unit))
-
-    answers = [case.reported, differenced, *others]
-    subject = _subject(case, seen, pairs[0], doubts)
-    return judge(subject, answers, pairs, ends, settle(answers, pairs, ends), started=started)
+    return Evidence(_subject(case, seen, pairs[0], doubts), (case.reported, differenced, *others), pairs, ends)
 
 
 def _report_not_repeatable(user: UserFunction, first: FirstAnswer, notes: tuple[Fact, ...], started: float) -> Report:

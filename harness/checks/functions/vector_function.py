@@ -1,0 +1,131 @@
+"""A function of several values, and what is claimed of its Jacobian: a matrix, sparse or not, an operator, products."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from harness.checks.functions.tree_leaves import to_numpy
+from harness.checks.random_directions import random_directions
+
+EACH_OUTPUT = 50
+"""So many outputs are examined one by one."""
+
+Product = Callable[[np.ndarray, np.ndarray], Any]
+"""``product(theta, vector)`` -> Jᵀw or J v."""
+
+
+class Claim(NamedTuple):
+    """What is claimed of a matrix: Jᵀw, and J v where that is all that is computed."""
+
+    pull: Product
+    push: Product | None = None
+
+
+class VectorFunction:
+    """A function of several values at an array θ, with what is claimed of its Jacobian.
+
+    Attributes
+    ----------
+    theta : array
+    size : int
+        The number of values.
+    name : str
+        What the matrix is called.
+    """
+
+    def __init__(self, fun: Callable[..., Any], theta: Any, args: tuple[Any, ...], name: str):
+        if not callable(fun):
+            raise TypeError(f"the function must be callable as fun(theta), not {type(fun).__name__}")
+        self._fun, self._args, self.name = fun, args, name
+        theta = to_numpy(theta, "theta")
+        self.theta = theta if theta.dtype.kind == "f" else theta.astype(np.float64)
+        first = self.values(self.theta)
+        self.size, self.scale = first.size, np.abs(first)
+
+    def values(self, theta: np.ndarray) -> np.ndarray:
+        """The values, flat."""
+        return to_numpy(self._fun(theta.copy(), *self._args), "the values that fun answers").ravel()
+
+    def claims(self, matrix: Mapping[str, Any], push: Mapping[str, Any], pull: Mapping[str, Any]) -> dict[str, Claim]:
+        """What is to be checked: functions that return the matrix, J v and Jᵀw, by their names."""
+        given = {name: f for name, f in {**matrix, **push, **pull}.items() if f is not None}
+        for name, f in given.items():
+            if not callable(f):
+                raise TypeError(f"{name} must be a function of theta, not {type(f).__name__}")
+        if not given:
+            raise TypeError(f"give {', '.join((*matrix, *push))} or {', '.join(pull)}, as a function of theta")
+        found: dict[str, Claim] = {}
+        for name, f in given.items():
+            if name in push:
+                found[name] = self._pushed(name, lambda t, v, f=f: f(t, v, *self._args))
+            elif name in pull:
+                found[name] = self._pulled(name, lambda t, w, f=f: f(t, w, *self._args))
+            elif not hasattr(first := f(self.theta.copy(), *self._args), "matvec"):
+                found[name] = self._pulled(name, lambda t, w, f=f: self._matrix(f(t, *self._args)).T @ w)
+            else:
+                found["matvec"] = self._pushed("matvec", lambda t, v, f=f: f(t, *self._args).matvec(v.ravel()))
+                if _has_adjoint(first):
+                    found["rmatvec"] = self._pulled("rmatvec", lambda t, w, f=f: f(t, *self._args).rmatvec(w))
+        return found
+
+    def _pulled(self, name: str, product: Product) -> Claim:
+        """Jᵀw in the shape of θ."""
+
+        def pull(theta: np.ndarray, w: np.ndarray) -> np.ndarray:
+            return _of_size(name, product(theta.copy(), w.copy()), theta.size).reshape(theta.shape)
+
+        return Claim(pull)
+
+    def _pushed(self, name: str, product: Product) -> Claim:
+        """J v, and from as many of these as there are columns Jᵀw."""
+
+        def push(theta: np.ndarray, v: np.ndarray) -> np.ndarray:
+            return _of_size(name, product(theta.copy(), v.copy()), self.size)
+
+        def pull(theta: np.ndarray, w: np.ndarray) -> np.ndarray:
+            units = np.eye(theta.size, dtype=theta.dtype).reshape(theta.size, *theta.shape)
+            return np.array([w @ push(theta, unit) for unit in units]).reshape(theta.shape)
+
+        return Claim(pull, push)
+
+    def _matrix(self, matrix: Any) -> Any:
+        """An (m, n) matrix, dense or sparse."""
+        shape = self.size, self.theta.size
+        if hasattr(matrix, "tocsr"):
+            dense_or_sparse = matrix
+        else:
+            array = to_numpy(matrix, "the matrix")
+            dense_or_sparse = array.reshape(shape) if array.size == self.size * self.theta.size else array
+        if dense_or_sparse.shape != shape:
+            raise ValueError(f"the matrix must have the shape {shape}, not {dense_or_sparse.shape}")
+        return dense_or_sparse
+
+    def total(self, w: np.ndarray, theta: np.ndarray) -> Any:
+        """w·fun(θ), in the precision of the values."""
+        values = self.values(theta)
+        return values.dtype.type(w @ values)
+
+    def weights(self, pull: Product | None) -> np.ndarray:
+        """Random weights in which no output hides another: those of large values or slopes are smaller."""
+        slopes = np.zeros(self.size)
+        if pull and self.size <= EACH_OUTPUT:
+            slopes = np.array([np.abs(pull(self.theta, w)).max(initial=0.0) for w in np.eye(self.size)])
+        sizes = np.fmax(self.scale, slopes)
+        sizes = np.where(np.isfinite(sizes) & (sizes > 0.0), sizes, sizes[np.isfinite(sizes)].max(initial=0.0) or 1.0)
+        return random_directions(1, self.size, seed=0)[0] * sizes.max(initial=0.0) / sizes / np.sqrt(self.size)
+
+
+def _of_size(name: str, answered: Any, size: int) -> np.ndarray:
+    found = to_numpy(answered, f"what {name} answers").ravel()
+    if found.size != size:
+        raise ValueError(f"{name} must answer {size} numbers, not {found.size}")
+    return found
+
+
+def _has_adjoint(operator: Any) -> bool:
+    try:
+        operator.rmatvec(np.zeros(operator.shape[0]))
+    except (NotImplementedError, AttributeError, TypeError):
+        return False
+    return True

@@ -1,0 +1,189 @@
+"""Jacobians and Hessians: dense, sparse, as operators and by their products; what agrees, and what is named."""
+
+import numpy as np
+import pytest
+from scipy import sparse
+from scipy.sparse.linalg import LinearOperator, aslinearoperator
+
+from harness import assert_hessian_agrees, assert_jacobian_agrees, check_hessian, check_jacobian
+from harness.facts.fact import kinds_of
+from harness.facts.kinds import Kind
+
+A = np.random.default_rng(0).standard_normal((5, 4))
+SCALES = 10.0 ** np.array([8, 0, -8, 3, 1])
+X = np.array([0.3, -0.7, 1.1, 0.2])
+
+
+def sines(x):
+    return SCALES * np.sin(A @ x)
+
+
+def right(x):
+    return (SCALES * np.cos(A @ x))[:, None] * A
+
+
+def off(i, j, share):
+    def changed(x):
+        matrix = right(x)
+        matrix[i, j] *= 1.0 + share
+        return matrix
+
+    return changed
+
+
+def operator(matvec, rmatvec=None):
+    def at(x):
+        products = {"matvec": lambda v: matvec(x) @ v}
+        if rmatvec is not None:
+            products["rmatvec"] = lambda w: rmatvec(x).T @ w
+        return LinearOperator(A.shape, **products)  # pyright: ignore[reportCallIssue]
+
+    return at
+
+
+def claims_of(matrix):
+    """The same matrix as each of the claims that are checked."""
+    return {
+        "dense": {"jac": matrix},
+        "sparse": {"jac": lambda x: sparse.csr_matrix(matrix(x))},
+        "operator": {"jac": lambda x: aslinearoperator(matrix(x))},
+        "operator without adjoint": {"jac": operator(matrix)},
+        "J v": {"jvp": lambda x, v: matrix(x) @ v},
+        "w J": {"vjp": lambda x, w: w @ matrix(x)},
+    }
+
+
+@pytest.mark.parametrize("claim", claims_of(right).values(), ids=claims_of(right))
+def test_a_right_jacobian_agrees_in_every_form(claim):
+    assert assert_jacobian_agrees(sines, X, **claim).subject["outputs"] == 5
+
+
+@pytest.mark.parametrize("row", range(5))
+@pytest.mark.parametrize("form", claims_of(right))
+def test_a_wrong_entry_is_named_whatever_the_sizes_of_the_others(form, row):
+    report = check_jacobian(sines, X, **claims_of(off(row, 2, 1e-6))[form])
+    assert (report.verdict, report.findings[0].where) == ("disagree", f"J[{row}, 2]")
+    with pytest.raises(AssertionError, match=rf"J\[{row}, 2\]"):
+        assert_jacobian_agrees(sines, X, **claims_of(off(row, 2, 1e-6))[form])
+
+
+@pytest.mark.parametrize("wrong", ["matvec", "rmatvec"])
+def test_both_products_of_an_operator_are_checked(wrong):
+    matvec, rmatvec = (off(1, 1, 1e-3), right) if wrong == "matvec" else (right, off(1, 1, 1e-3))
+    report = check_jacobian(sines, X, operator(matvec, rmatvec))
+    compared = next(fact for fact in report.facts if fact.kind == Kind.COMPARED_DERIVATIVE)
+    assert (report.verdict, compared.where) == ("disagree", (f"J by {wrong}",))
+
+
+SQUARE = A[:4]
+
+MISTAKES = {
+    "transposed": (lambda J: J.T, Kind.REARRANGED),
+    "twice": (lambda J: 2.0 * J, Kind.FACTOR),
+    "the sign": (lambda J: -J, Kind.SIGN),
+    "a row twice": (lambda J: J * [[1.0], [2.0], [1.0], [1.0]], Kind.FACTOR_BY_SLICE),
+    "NaN": (lambda J: J * np.nan, Kind.NOT_FINITE),
+    "zeros": (lambda J: 0.0 * J, Kind.ZERO),
+}
+
+
+@pytest.mark.parametrize(("change", "kind"), MISTAKES.values(), ids=list(MISTAKES))
+def test_the_mistake_is_that_of_the_whole_matrix(change, kind):
+    report = check_jacobian(
+        lambda x: np.tanh(SQUARE @ x), X, lambda x: change((1.0 - np.tanh(SQUARE @ x) ** 2)[:, None] * SQUARE)
+    )
+    assert (report.verdict, kind in kinds_of(report.findings[0].diagnosis)) == ("disagree", True)
+
+
+def test_one_wrong_entry_of_many_outputs_is_found_and_of_many_inputs_seen():
+    large = np.random.default_rng(1).standard_normal((200, 20))
+    wrong = large.copy()
+    wrong[177, 3] += 1e-3
+    fun, x = (lambda x: large @ x), np.ones(20)
+    assert check_jacobian(fun, x, lambda x: large).verdict == "agree"
+    assert check_jacobian(fun, x, lambda x: wrong).findings[0].where == "J[177, 3]"
+    wide = np.random.default_rng(2).standard_normal((3, 400))
+    verdicts = [
+        check_jacobian(lambda x: wide @ x, np.ones(400), jvp=lambda x, v, c=c: c * wide @ v).verdict
+        for c in (1.0, 1.001)
+    ]
+    assert verdicts == ["agree", "disagree"]
+
+
+def test_shapes_precisions_and_kinks():
+    shaped = check_jacobian(
+        lambda x: np.sin(x), X.reshape(2, 2), lambda x: np.diag(np.cos(x.ravel())).reshape(2, 2, 2, 2)
+    )
+    coarse = check_jacobian(lambda x: np.float32(np.sin(A @ x)), X, lambda x: np.float32(np.cos(A @ x)[:, None] * A))
+    kink = check_jacobian(lambda x: np.maximum(x, 0.0), np.array([0.0, 1.0]), lambda x: np.diag(1.0 * (x > 0.0)))
+    number = check_jacobian(lambda x: np.array([x**2, np.sin(x)]), 0.7, lambda x: np.array([2 * x, np.cos(x)]))
+    assert [shaped.verdict, coarse.verdict, kink.verdict, number.verdict] == ["agree", "agree", "inconclusive", "agree"]
+    assert kink.reasons[0].where == ("J[0, 0]",)
+
+
+def test_an_accuracy_and_arguments_are_passed_on():
+    loose = lambda x, s: s * right(x) * (1.0 + 1e-7)  # noqa: E731
+    verdicts = [
+        check_jacobian(lambda x, s: s * sines(x), X, loose, args=(3.0,), accuracy=a).verdict for a in (1e-6, 0.0)
+    ]
+    assert verdicts == ["agree", "disagree"]
+
+
+def test_a_function_that_changes_from_call_to_call_is_not_checked():
+    rng = np.random.default_rng(0)
+    report = check_jacobian(lambda x: sines(x) * (1.0 + 1e-3 * rng.random()), X, right)
+    assert (report.verdict, Kind.NOT_REPEATABLE in report.kinds) == ("disagree", True)
+
+
+# Hessians
+
+C = np.array([[2.0, 1.0, 0.0], [1.0, 3.0, -1.0], [0.0, -1.0, 4.0]])
+
+
+def cubic(x):
+    return C @ x + x**3
+
+
+def hessian(x):
+    return C + np.diag(3.0 * x**2)
+
+
+HESSIANS = {
+    "dense": {"hess": hessian},
+    "sparse": {"hess": lambda x: sparse.csc_matrix(hessian(x))},
+    "operator": {"hess": lambda x: aslinearoperator(hessian(x))},
+    "products": {"hessp": lambda x, v: hessian(x) @ v},
+}
+
+
+@pytest.mark.parametrize("claim", HESSIANS.values(), ids=list(HESSIANS))
+def test_a_right_hessian_agrees_in_every_form(claim):
+    assert_hessian_agrees(cubic, X[:3], **claim)
+
+
+def test_half_of_a_hessian_is_named():
+    report = check_hessian(cubic, X[:3], lambda x: np.triu(hessian(x)))
+    assert (report.verdict, report.findings[0].where) == ("disagree", "H[1, 0]")
+    with pytest.raises(AssertionError, match=r"H\[1, 0\]"):
+        assert_hessian_agrees(cubic, X[:3], lambda x: np.triu(hessian(x)))
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "sentence"),
+    [
+        (lambda: check_jacobian(sines, X), TypeError, "give jac, jvp or vjp"),
+        (lambda: check_hessian(cubic, X[:3]), TypeError, "give hess or hessp"),
+        (lambda: check_jacobian(sines, X, right(X)), TypeError, "jac must be a function of theta, not ndarray"),
+        (
+            lambda: check_jacobian(sines, X, lambda x: np.ones((4, 5, 2))),
+            ValueError,
+            r"shape \(5, 4\), not \(4, 5, 2\)",
+        ),
+        (lambda: check_jacobian(sines, X, vjp=lambda x, w: w), ValueError, "vjp must answer 4 numbers, not 5"),
+        (lambda: check_hessian(sines, X, lambda x: right(x)), ValueError, "gradient must answer 4 numbers"),
+        (lambda: check_jacobian(*[X, X, right]), TypeError, "must be callable as fun.theta., not ndarray"),
+    ],
+)
+def test_bad_input_gets_one_clear_sentence(call, error, sentence):
+    with pytest.raises(error, match=sentence):
+        call()
