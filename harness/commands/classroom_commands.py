@@ -49,10 +49,8 @@ def grade(
     rubric: Annotated[Path | None, options.value("FILE", RUBRIC)] = None,
     max_points: Annotated[float | None, options.value("POINTS", MAX_POINTS, min=0.0)] = None,
     function: Annotated[str | None, options.value("NAME", FUNCTION)] = None,
-    beside: Annotated[
-        Path | None, typer.Option("--with", metavar="DIR", help=WITH, exists=True, file_okay=False)
-    ] = None,
-    data: Annotated[Path | None, options.value("DIR", DATA, exists=True, file_okay=False)] = None,
+    beside: Annotated[Path | None, options.folder_to_read(WITH, "--with")] = None,
+    data: Annotated[Path | None, options.folder_to_read(DATA)] = None,
     timeout: Annotated[float, options.seconds(TIMEOUT)] = 10.0,
     json: options.Json = False,
 ) -> None:
